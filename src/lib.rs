@@ -1,0 +1,5 @@
+//! Quaymaster.
+#![forbid(unsafe_code)]
+pub mod observe;
+pub mod ports;
+pub mod values;

@@ -1,0 +1,3 @@
+//! Quaymaster's program.
+
+fn main() {}

@@ -1,0 +1,87 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use super::Mount;
+use crate::values::{ContainerId, ContainerName, Timestamp};
+
+/// One container as the engine describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    /// The engine's unchanging word for it.
+    pub id: ContainerId,
+    /// Its name, without the leading slash.
+    pub name: ContainerName,
+    /// All its labels, ours and others'.
+    pub labels: BTreeMap<String, String>,
+    /// What it does now.
+    pub state: ContainerState,
+    /// What its health check says, where it has one.
+    pub health: Option<Health>,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+    /// When its process last started.
+    pub started_at: Option<Timestamp>,
+    /// The networks it is on, by name.
+    pub networks: BTreeMap<String, Network>,
+    /// TCP ports that image or container expose.
+    pub exposed: BTreeSet<u16>,
+    /// What is mounted into it.
+    pub mounts: Vec<Mount>,
+}
+
+/// What a container does; words of newer engines are kept, not refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContainerState {
+    /// Its process runs.
+    Running,
+    /// Its process is frozen.
+    Paused,
+    /// Anything in which it answers nothing: created, restarting, exited, dead, and what is not known yet.
+    Other(String),
+}
+
+/// What a health check says; words of newer engines are kept, not refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Checks pass.
+    Healthy,
+    /// No check has passed since it started.
+    Starting,
+    /// Checks fail.
+    Unhealthy,
+    /// A word not known here.
+    Other(String),
+}
+
+/// A container's place on a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// The engine's unchanging word for the network.
+    pub id: String,
+    /// Its address there; `None` while it does not run.
+    pub address: Option<IpAddr>,
+}
+
+impl Container {
+    /// The Compose project it belongs to.
+    pub fn project(&self) -> Option<&str> {
+        self.labels.get("com.docker.compose.project").map(String::as_str)
+    }
+
+    /// What people call it: the Compose service where there is one, else the container's name.
+    pub fn service(&self) -> &str {
+        self.labels.get("com.docker.compose.service").map_or(self.name.as_str(), String::as_str)
+    }
+
+    /// Whether its process runs and is not frozen.
+    pub fn is_running(&self) -> bool {
+        self.state == ContainerState::Running
+    }
+
+    /// Whether requests may be sent to it: it runs and its health check, where it has one, passes.
+    pub fn takes_traffic(&self) -> bool {
+        self.is_running() && matches!(self.health, None | Some(Health::Healthy))
+    }
+}

@@ -1,0 +1,67 @@
+use std::collections::BTreeMap;
+
+use crate::values::ContainerId;
+
+/// Something that happened on the engine. It says whom to look at, never what is true now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineEvent {
+    /// What happened.
+    pub action: Action,
+    /// The container that it happened to.
+    pub container: ContainerId,
+    /// The container's labels, as far as the event carries them (network events carry none).
+    pub labels: BTreeMap<String, String>,
+}
+
+/// What happened, as far as it makes a difference. Engine and Podman name some of these differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// What the engine says of the container may have changed.
+    Changed,
+    /// The container is no more.
+    Gone,
+    /// It joined or left a network; such events carry no labels.
+    Network,
+}
+
+impl Action {
+    /// Reads an event's type and action; `None` for what changes nothing that we read: `exec_*`, `kill` (our own
+    /// signals among them), `top`, `attach`, `resize`, images, volumes, networks as such.
+    pub fn read(kind: &str, action: &str) -> Option<Self> {
+        // Health events read `health_status: healthy`, those of Podman a bare `health_status`.
+        let word = action.split(':').next().unwrap_or(action).trim();
+        match (kind, word) {
+            ("container", "start" | "die" | "died" | "rename" | "pause" | "unpause" | "update" | "health_status") => {
+                Some(Self::Changed)
+            }
+            ("container", "destroy" | "remove") => Some(Self::Gone),
+            ("network", "connect" | "disconnect") => Some(Self::Network),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_changes_facts_is_an_action() {
+        for (kind, action, expected) in [
+            ("container", "start", Some(Action::Changed)),
+            ("container", "died", Some(Action::Changed)),
+            ("container", "health_status: unhealthy", Some(Action::Changed)),
+            ("container", "health_status", Some(Action::Changed)),
+            ("container", "destroy", Some(Action::Gone)),
+            ("container", "remove", Some(Action::Gone)),
+            ("network", "disconnect", Some(Action::Network)),
+            ("network", "create", None),
+            ("container", "exec_create: sh -c true", None),
+            ("container", "exec_die", None),
+            ("container", "kill", None),
+            ("pod", "start", None),
+        ] {
+            assert_eq!(Action::read(kind, action), expected, "{kind} {action}");
+        }
+    }
+}

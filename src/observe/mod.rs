@@ -1,0 +1,69 @@
+//! Facts: what the engine says, what lies on disk, what was tried.
+//!
+//! Values only. Adapters fill them, ports hand them over, `desire` and `plan` read them. Nothing here judges a label or
+//! decides what to do.
+
+mod certificate;
+mod container;
+mod event;
+mod installed;
+mod mounts;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+pub use certificate::{HeldCertificate, Source};
+pub use container::{Container, ContainerState, Health, Network};
+pub use event::{Action, EngineEvent};
+pub use installed::{Installed, Progress};
+pub use mounts::{Mount, MountKind, Place, find, locate};
+
+use crate::values::{CertificateName, ContainerName, Digest, Retry, Timestamp};
+
+/// What the engine says, as far as it concerns us.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Containers that bear one of our labels, running or not.
+    pub containers: BTreeMap<ContainerName, Container>,
+    /// The container we run in; `None` on a host.
+    pub own: Option<Container>,
+}
+
+/// What we have and tried.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// Certificates on disk.
+    pub held: BTreeMap<CertificateName, HeldCertificate>,
+    /// What lies in the folders of consumers.
+    pub installed: BTreeMap<ContainerName, Installed>,
+    /// Failures on record; a success removes its record.
+    pub attempts: BTreeMap<Subject, Attempt>,
+    /// What is being done right now.
+    pub under_way: BTreeSet<Subject>,
+}
+
+/// What an action is about. No two actions about one subject run at the same time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Subject {
+    /// A certificate that is obtained.
+    Certificate(CertificateName),
+    /// A consumer that is deployed to.
+    Consumer(ContainerName),
+}
+
+/// A try on record, written down before it is made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// How many in a row, this one included.
+    pub count: u32,
+    /// When the latest began.
+    pub last: Timestamp,
+    /// What was asked for; another digest makes the record void.
+    pub asked: Digest,
+    /// When the next may be.
+    pub retry: Retry,
+    /// What went wrong, for people; `None` while it is not known yet.
+    pub problem: Option<String>,
+}

@@ -1,0 +1,201 @@
+use std::path::{Path, PathBuf};
+
+/// Something mounted into a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// What kind of thing is mounted.
+    pub kind: MountKind,
+    /// Where it appears in the container.
+    pub destination: PathBuf,
+    /// Whether the container may write there.
+    pub writable: bool,
+}
+
+/// What kind of thing is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MountKind {
+    /// A named or anonymous volume.
+    Volume {
+        /// Its name.
+        name: String,
+        /// Its driver; the same name under another driver is another volume.
+        driver: String,
+        /// Where the engine's host keeps it, if the driver tells.
+        source: PathBuf,
+        /// The folder inside the volume that is mounted, when not the whole.
+        subpath: PathBuf,
+    },
+    /// A folder or file of the engine's host.
+    Bind {
+        /// Its path on the host.
+        source: PathBuf,
+    },
+    /// Anything whose contents no other container can share: tmpfs, an image, what is not known yet.
+    Private,
+}
+
+/// Where a path of a container really lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a volume.
+    Volume {
+        /// The volume's name.
+        name: String,
+        /// Its driver.
+        driver: String,
+        /// The path inside it.
+        rest: PathBuf,
+        /// The same place as a path on the engine's host, if the driver tells.
+        on_host: Option<PathBuf>,
+    },
+    /// On the engine's host.
+    Host(PathBuf),
+}
+
+/// Where `path`, as the container with these mounts sees it, really lies; `None` when no mount holds it or the mount
+/// can't be shared. The longest destination owns a path, so that nested mounts shadow what is beneath.
+pub fn locate(mounts: &[Mount], path: &Path) -> Option<Place> {
+    let mount = owner(mounts, path)?;
+    let rest = path.strip_prefix(&mount.destination).ok()?;
+    match &mount.kind {
+        MountKind::Volume { name, driver, source, subpath } => Some(Place::Volume {
+            name: name.clone(),
+            driver: driver.clone(),
+            rest: join(subpath, rest),
+            on_host: source.is_absolute().then(|| join(&join(source, subpath), rest)),
+        }),
+        MountKind::Bind { source } => Some(Place::Host(join(source, rest))),
+        MountKind::Private => None,
+    }
+}
+
+/// The path under which the container with these mounts sees `place`; the reverse of [`locate`]. With `writable`, only
+/// where it may write.
+pub fn find(mounts: &[Mount], place: &Place, writable: bool) -> Option<PathBuf> {
+    mounts
+        .iter()
+        .filter(|mount| mount.writable || !writable)
+        .filter_map(|mount| Some((seen_through(mount, place)?, mount)))
+        // What another mount shadows is not seen, although the arithmetic of paths says so.
+        .filter(|(path, mount)| owner(mounts, path).is_some_and(|owner| owner.destination == mount.destination))
+        .map(|(path, _)| path)
+        .min_by_key(|path| (path.components().count(), path.clone()))
+}
+
+fn seen_through(mount: &Mount, place: &Place) -> Option<PathBuf> {
+    let rest = match (&mount.kind, place) {
+        (MountKind::Volume { name, driver, subpath, .. }, Place::Volume { name: n, driver: d, rest, .. }) => {
+            (name == n && driver == d).then(|| rest.strip_prefix(subpath).ok()).flatten()?
+        }
+        (MountKind::Bind { source }, Place::Host(path) | Place::Volume { on_host: Some(path), .. }) => {
+            path.strip_prefix(source).ok()?
+        }
+        _ => return None,
+    };
+    Some(join(&mount.destination, rest))
+}
+
+fn owner<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
+    mounts
+        .iter()
+        .filter(|mount| path.starts_with(&mount.destination))
+        .max_by_key(|mount| mount.destination.components().count())
+}
+
+/// Like `Path::join`, but leaves no trailing slash behind when there is nothing to add.
+fn join(base: &Path, rest: &Path) -> PathBuf {
+    if rest.as_os_str().is_empty() { base.to_owned() } else { base.join(rest) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn volume(name: &str, destination: &str) -> Mount {
+        let source = PathBuf::from(format!("/var/lib/docker/volumes/{name}/_data"));
+        let kind = MountKind::Volume { name: name.into(), driver: "local".into(), source, subpath: PathBuf::new() };
+        Mount { kind, destination: destination.into(), writable: true }
+    }
+
+    fn subpath(name: &str, inner: &str, destination: &str) -> Mount {
+        let mut mount = volume(name, destination);
+        if let MountKind::Volume { subpath, .. } = &mut mount.kind {
+            *subpath = inner.into();
+        }
+        mount
+    }
+
+    fn bind(source: &str, destination: &str) -> Mount {
+        let kind = MountKind::Bind { source: source.into() };
+        Mount { kind, destination: destination.into(), writable: true }
+    }
+
+    fn private(destination: &str) -> Mount {
+        Mount { kind: MountKind::Private, destination: destination.into(), writable: true }
+    }
+
+    fn read_only(mut mount: Mount) -> Mount {
+        mount.writable = false;
+        mount
+    }
+
+    /// Where a path of theirs is for us.
+    fn ours(theirs: &[Mount], path: &str, ours: &[Mount]) -> Option<String> {
+        let place = locate(theirs, Path::new(path))?;
+        Some(find(ours, &place, true)?.display().to_string())
+    }
+
+    #[test]
+    fn a_path_is_translated_through_what_both_mount() {
+        let edge = || vec![volume("edge", "/edge")];
+        for (case, theirs, path, mounts, expected) in [
+            ("one volume", vec![volume("edge", "/etc/nginx/conf.d")], "/etc/nginx/conf.d", edge(), Some("/edge")),
+            ("theirs read-only", vec![read_only(volume("edge", "/c"))], "/c/x", edge(), Some("/edge/x")),
+            ("ours read-only", vec![volume("edge", "/c")], "/c", vec![read_only(volume("edge", "/e"))], None),
+            ("not mounted", vec![volume("edge", "/c")], "/etc/nginx", edge(), None),
+            ("whole components", vec![volume("edge", "/c")], "/cc", edge(), None),
+            ("another volume", vec![volume("other", "/c")], "/c", edge(), None),
+            ("same bind", vec![bind("/srv/c", "/c")], "/c/x", vec![bind("/srv/c", "/o")], Some("/o/x")),
+            ("our bind is a parent", vec![bind("/srv/c", "/c")], "/c", vec![bind("/srv", "/s")], Some("/s/c")),
+            ("our bind is a child", vec![bind("/srv", "/s")], "/s/c/x", vec![bind("/srv/c", "/o")], Some("/o/x")),
+            ("our bind is beside", vec![bind("/srv/c", "/c")], "/c", vec![bind("/srv/d", "/o")], None),
+            (
+                "their nested mount shadows",
+                vec![volume("edge", "/c"), volume("inner", "/c/in")],
+                "/c/in/x",
+                edge(),
+                None,
+            ),
+            ("their tmpfs is a hole", vec![volume("edge", "/c"), private("/c/run")], "/c/run/x", edge(), None),
+            (
+                "our nested mount shadows",
+                vec![volume("edge", "/c")],
+                "/c/in/x",
+                vec![volume("edge", "/edge"), private("/edge/in")],
+                None,
+            ),
+            (
+                "volume seen through the host's folder",
+                vec![volume("edge", "/c")],
+                "/c/x",
+                vec![bind("/var/lib/docker/volumes", "/v")],
+                Some("/v/edge/_data/x"),
+            ),
+            ("their subpath", vec![subpath("edge", "sub", "/c")], "/c/x", edge(), Some("/edge/sub/x")),
+            ("our subpath", vec![volume("edge", "/c")], "/c/sub/x", vec![subpath("edge", "sub", "/o")], Some("/o/x")),
+            ("outside our subpath", vec![volume("edge", "/c")], "/c/x", vec![subpath("edge", "sub", "/o")], None),
+            ("a tmpfs", vec![private("/c")], "/c", edge(), None),
+        ] {
+            assert_eq!(ours(&theirs, path, &mounts).as_deref(), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn of_two_ways_the_shorter_is_taken_always() {
+        let both = [volume("edge", "/a/b"), volume("edge", "/edge")];
+        let place = locate(&[volume("edge", "/c")], Path::new("/c")).expect("it is mounted");
+        assert_eq!(find(&both, &place, true), Some(PathBuf::from("/edge")));
+        let reversed = [volume("edge", "/edge"), volume("edge", "/a/b")];
+        assert_eq!(find(&reversed, &place, true), Some(PathBuf::from("/edge")));
+    }
+}

@@ -1,0 +1,439 @@
+//! The outside as the line sees it: the engine, the CA, the disk, the network, the clock; their errors, and when each
+//! error may be tried again. Adapters implement these; nothing else has effects.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    rc::Rc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures_util::stream::LocalBoxStream;
+use thiserror::Error;
+
+use crate::{
+    observe::{Attempt, Container, EngineEvent, HeldCertificate, Installed, Source},
+    values::{
+        CertificateName, ContainerId, ContainerName, Digest, DnsName, FileName, Retry, Secret, Signal, Timestamp,
+    },
+};
+
+/// Everything outside, handed to the loop and to the actions.
+#[derive(Clone)]
+pub struct Ports {
+    /// The Docker engine.
+    pub engine: Rc<dyn Engine>,
+    /// The CA.
+    pub authority: Rc<dyn Authority>,
+    /// Our folders and those of consumers.
+    pub disk: Rc<dyn Disk>,
+    /// Connections that prove what is served.
+    pub probe: Rc<dyn Probe>,
+    /// Now, and waiting.
+    pub clock: Rc<dyn Clock>,
+}
+
+/// The Docker engine, or what speaks its API.
+#[async_trait(?Send)]
+pub trait Engine {
+    /// Opens the stream of events. It is open, and misses nothing from here on, when this returns: list only after it.
+    ///
+    /// The stream ends with an error or when the engine closes it; both mean a gap.
+    async fn events(&self) -> Result<LocalBoxStream<'static, Result<EngineEvent, EngineError>>, EngineError>;
+
+    /// All containers with a label that begins with `prefix` and a dot, running or not, each as inspect tells it.
+    async fn containers(&self, prefix: &str) -> Result<Vec<Container>, EngineError>;
+
+    /// One container by id or name; `None` when there is none.
+    async fn inspect(&self, container: &str) -> Result<Option<Container>, EngineError>;
+
+    /// Sends a signal to the container's first process.
+    async fn kill(&self, container: &ContainerId, signal: Signal) -> Result<(), EngineError>;
+
+    /// Whether the engine still answers, within a few seconds; an open event stream alone does not tell.
+    async fn ping(&self) -> Result<(), EngineError>;
+}
+
+/// The CA of the settings, and the account there.
+#[async_trait(?Send)]
+pub trait Authority {
+    /// The URL of its directory: what it is known by.
+    fn directory(&self) -> &str;
+
+    /// Whether terms still have to be agreed to: `None` when the settings agree or an account exists, else where the
+    /// CA says its terms are, or its directory where it can't be asked.
+    async fn terms_to_agree(&self) -> Option<String>;
+
+    /// A new private key for a certificate.
+    fn new_key(&self) -> Result<Secret, AuthorityError>;
+
+    /// Asks for a certificate with these names.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.4>
+    async fn order(&self, names: &BTreeSet<DnsName>) -> Result<Box<dyn Order>, AuthorityError>;
+
+    /// Goes on with an order made earlier; `None` when it can't be used any more.
+    async fn resume(&self, url: &str) -> Result<Option<Box<dyn Order>>, AuthorityError>;
+}
+
+/// An order at the CA, from new to its certificate.
+///
+/// <https://www.rfc-editor.org/rfc/rfc8555#section-7.1.3>
+#[async_trait(?Send)]
+pub trait Order {
+    /// Where it can be found again.
+    fn url(&self) -> &str;
+
+    /// What must be visible before the CA is told to look; empty when every name is authorized already.
+    async fn challenges(&mut self) -> Result<Vec<Challenge>, AuthorityError>;
+
+    /// Tells the CA to look, and waits until each name is authorized. Errors tell each name's own problem.
+    async fn authorize(&mut self) -> Result<(), AuthorityError>;
+
+    /// Asks for the certificate of `key` and waits for it: the chain in PEM, leaf first. Used on an order that already
+    /// has its certificate it only fetches it.
+    async fn finalize(&mut self, key: &Secret, names: &BTreeSet<DnsName>) -> Result<String, AuthorityError>;
+}
+
+/// An http-01 challenge: at `/.well-known/acme-challenge/TOKEN` of the name, the response must be read.
+///
+/// <https://www.rfc-editor.org/rfc/rfc8555#section-8.3>
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    /// The name it is about.
+    pub name: DnsName,
+    /// The CA's token; base64url, so a plain file name.
+    pub token: String,
+    /// The key authorization: what must be read there.
+    pub response: String,
+}
+
+/// Our folders, and those of consumers as far as they are mounted here.
+pub trait Disk {
+    /// All certificates in `live/` that pass their checks, and what is wrong with the others.
+    fn held(&self) -> Result<(BTreeMap<CertificateName, HeldCertificate>, Vec<DiskError>), DiskError>;
+
+    /// Checks key, names and chain, stores them as a new version, and links it in one rename.
+    ///
+    /// # Errors
+    /// Nothing that was live before has changed when it fails.
+    fn store_certificate(&self, new: &NewCertificate<'_>) -> Result<HeldCertificate, DiskError>;
+
+    /// The failures on record.
+    fn attempts(&self) -> Result<BTreeMap<CertificateName, Attempt>, DiskError>;
+    /// Writes an attempt down, so that a crash can't forget it.
+    fn note_attempt(&self, name: &CertificateName, attempt: &Attempt) -> Result<(), DiskError>;
+    /// Forgets the attempts after a success.
+    fn forget_attempts(&self, name: &CertificateName) -> Result<(), DiskError>;
+
+    /// The order that was under way for a certificate.
+    fn order(&self, name: &CertificateName) -> Result<Option<OrderRecord>, DiskError>;
+    /// Writes an order down, key first, before the CA hears of it.
+    fn keep_order(&self, name: &CertificateName, record: &OrderRecord) -> Result<(), DiskError>;
+    /// Forgets an order that is finished or can't be.
+    fn drop_order(&self, name: &CertificateName) -> Result<(), DiskError>;
+
+    /// The account at a CA: the text that was kept.
+    fn account(&self, directory: &str) -> Result<Option<Secret>, DiskError>;
+    /// Keeps the account at a CA.
+    fn keep_account(&self, directory: &str, account: &Secret) -> Result<(), DiskError>;
+
+    /// Makes a challenge's response readable in a webroot.
+    fn publish(&self, webroot: &Path, challenge: &Challenge) -> Result<(), DiskError>;
+    /// Takes a response away again; one that is not there is fine.
+    fn withdraw(&self, webroot: &Path, challenge: &Challenge) -> Result<(), DiskError>;
+
+    /// What lies in a consumer's folder: our record of it, corrected by a look at the files themselves.
+    fn installed(&self, consumer: &ContainerName, folder: &Path) -> Result<Installed, DiskError>;
+    /// Writes the record down.
+    fn keep_installed(&self, consumer: &ContainerName, installed: &Installed) -> Result<(), DiskError>;
+    /// Puts all files beside their places first, then renames each into its place, then removes what is not wanted.
+    fn install(
+        &self,
+        folder: &Path,
+        files: &BTreeMap<FileName, String>,
+        remove: &BTreeSet<FileName>,
+    ) -> Result<(), DiskError>;
+    /// Copies a held certificate into a consumer's folder as `certificates/NAME`, switched in one rename.
+    fn deliver(&self, folder: &Path, name: &CertificateName, digest: Digest) -> Result<(), DiskError>;
+
+    /// Writes the status document, whole.
+    fn keep_status(&self, document: &str) -> Result<(), DiskError>;
+    /// Leaves a sign of life for `health`.
+    fn breathe(&self) -> Result<(), DiskError>;
+}
+
+/// A certificate that was obtained and is not stored yet.
+#[derive(Debug)]
+pub struct NewCertificate<'a> {
+    /// What it will be called.
+    pub name: &'a CertificateName,
+    /// The names it must cover.
+    pub names: &'a BTreeSet<DnsName>,
+    /// Its key in PEM.
+    pub key: &'a Secret,
+    /// Its chain in PEM, leaf first.
+    pub chain: &'a str,
+    /// Where it came from.
+    pub source: Source,
+    /// Now, for its dates.
+    pub now: Timestamp,
+}
+
+/// An order that is under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderRecord {
+    /// The key its certificate will have.
+    pub key: Secret,
+    /// What was asked for; another digest makes the order useless.
+    pub asked: Digest,
+    /// Where the CA keeps it; `None` until it has answered.
+    pub url: Option<String>,
+}
+
+/// Connections that prove what is served. Nothing here trusts what it sees: it looks.
+#[async_trait(?Send)]
+pub trait Probe {
+    /// The certificate that is served for `host` on a new TLS connection.
+    async fn certificate(&self, at: SocketAddr, host: &DnsName) -> Result<Served, ProbeError>;
+    /// What a plain HTTP request gets, at most 64 KiB of it.
+    async fn page(&self, at: SocketAddr, host: &str, path: &str) -> Result<Page, ProbeError>;
+}
+
+/// A certificate as a client saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// Its serial number in hexadecimal, lower case, no separators.
+    pub serial: String,
+}
+
+/// An HTTP response as a client saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The status code.
+    pub status: u16,
+    /// The body, with what is no UTF-8 replaced.
+    pub body: String,
+}
+
+/// Now, and waiting.
+#[async_trait(?Send)]
+pub trait Clock {
+    /// Now.
+    fn now(&self) -> Timestamp;
+    /// Waits.
+    async fn sleep(&self, length: Duration);
+}
+
+/// Why the engine did not do what was asked.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// Nobody answers there.
+    #[error("the Docker engine at {engine} can't be reached; is it running, and is its socket mounted?")]
+    Unreachable {
+        /// Where it should be.
+        engine: String,
+        /// What the attempt said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It, or a proxy before it, forbids the call.
+    #[error("`{call}` is not allowed at {engine} (403); allow this call in the socket proxy, or use another socket")]
+    Denied {
+        /// Where it is.
+        engine: String,
+        /// Method and path.
+        call: String,
+    },
+    /// It refuses the call.
+    #[error("the Docker engine refuses `{call}` ({status}): {message}")]
+    Refused {
+        /// Method and path.
+        call: String,
+        /// HTTP status.
+        status: u16,
+        /// The engine's words.
+        message: String,
+    },
+    /// Its answer makes no sense here.
+    #[error("the Docker engine's answer to `{call}` can't be understood: {problem}")]
+    NotUnderstood {
+        /// Method and path.
+        call: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// It does not answer in time.
+    #[error("the Docker engine at {engine} does not answer `{call}` within {limit:?}")]
+    Silent {
+        /// Where it is.
+        engine: String,
+        /// Method and path.
+        call: String,
+        /// How long we waited.
+        limit: Duration,
+    },
+    /// The address of the engine is none.
+    #[error("{0:?} is no address of an engine; write unix:///var/run/docker.sock or tcp://host:port")]
+    Address(String),
+}
+
+impl EngineError {
+    /// When the same call may be made again.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Address(_) => Retry::WhenInputChanges,
+            _ => Retry::Backoff,
+        }
+    }
+}
+
+/// Why the CA did not do what was asked.
+#[derive(Debug, Error)]
+pub enum AuthorityError {
+    /// It can't be reached, or breaks off.
+    #[error("the CA at {directory} can't be reached")]
+    Unreachable {
+        /// The CA's directory URL.
+        directory: String,
+        /// What the attempt said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It is there and too busy, or limits how often we may ask.
+    #[error("the CA at {directory} asks us to wait ({status}): {detail}")]
+    Busy {
+        /// The CA's directory URL.
+        directory: String,
+        /// HTTP status.
+        status: u16,
+        /// Its words.
+        detail: String,
+        /// Its Retry-After, if it sent one.
+        not_before: Option<Timestamp>,
+    },
+    /// It answers with something that is no ACME.
+    #[error("what answers at {directory} does not speak ACME: {problem}; is `ca` the URL of a directory?")]
+    NotAcme {
+        /// The CA's directory URL.
+        directory: String,
+        /// What came instead.
+        problem: String,
+    },
+    /// It refuses, with a problem document.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-6.7>
+    #[error("the CA refuses ({kind}): {detail}")]
+    Refused {
+        /// The last part of the problem type, such as `rejectedIdentifier`.
+        kind: String,
+        /// Its words.
+        detail: String,
+    },
+    /// It looked at the names and did not find what it needs.
+    #[error("the CA could not validate {}", each(.0))]
+    Validation(BTreeMap<DnsName, String>),
+    /// It took too long.
+    #[error("the CA did not finish {what} within {limit:?}")]
+    TooSlow {
+        /// What was waited for.
+        what: &'static str,
+        /// How long.
+        limit: Duration,
+    },
+    /// Its terms have not been agreed to.
+    #[error("the terms of the CA have not been agreed to; read {terms}, then set agree-tos to true")]
+    Terms {
+        /// Where they are.
+        terms: String,
+    },
+    /// Something on our side of the exchange: a key, a request, an account on disk.
+    #[error("{what}")]
+    Ours {
+        /// What could not be done.
+        what: String,
+        /// Why.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+}
+
+fn each(problems: &BTreeMap<DnsName, String>) -> String {
+    problems.iter().map(|(name, problem)| format!("{name}: {problem}")).collect::<Vec<_>>().join("; ")
+}
+
+impl AuthorityError {
+    /// When the same may be asked again.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Busy { not_before: Some(time), .. } => Retry::NotBefore(*time),
+            Self::Refused { kind, .. } => refusal_retry(kind),
+            Self::Terms { .. } => Retry::WhenInputChanges,
+            _ => Retry::Backoff,
+        }
+    }
+}
+
+/// Which problems of RFC 8555 can't go away by asking again. Everything else, unknown kinds too, may.
+///
+/// <https://www.rfc-editor.org/rfc/rfc8555#section-6.7>
+fn refusal_retry(kind: &str) -> Retry {
+    match kind {
+        "rejectedIdentifier" | "unsupportedIdentifier" | "badCSR" | "externalAccountRequired" => {
+            Retry::WhenInputChanges
+        }
+        _ => Retry::Backoff,
+    }
+}
+
+/// Why something could not be read or written.
+#[derive(Debug, Error)]
+pub enum DiskError {
+    /// The system said no.
+    #[error("can't {doing} {}", path.display())]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// To which file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file of ours is not as we wrote it.
+    #[error("{} can't be understood: {problem}", path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A certificate that does not pass its checks.
+    #[error("the certificate {name} is refused: {problem}")]
+    Certificate {
+        /// Its name.
+        name: String,
+        /// Which check it failed.
+        problem: String,
+    },
+}
+
+/// Why a look at a server showed nothing.
+#[derive(Debug, Error)]
+pub enum ProbeError {
+    /// No connection.
+    #[error("{at} can't be reached")]
+    Unreachable {
+        /// Where.
+        at: SocketAddr,
+        /// What the attempt said.
+        source: std::io::Error,
+    },
+    /// A connection, but not what was looked for.
+    #[error("{at} answers, but {problem}")]
+    Strange {
+        /// Where.
+        at: SocketAddr,
+        /// What came instead.
+        problem: String,
+    },
+}

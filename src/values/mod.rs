@@ -1,0 +1,20 @@
+//! Newtypes that can't be wrong, for everything that is passed between rooms.
+//!
+//! A value that exists is valid: constructors check, and nothing past them checks again. No effects live here; times
+//! and digests are made from arguments.
+
+mod digest;
+mod dns_name;
+mod names;
+mod retry;
+mod secret;
+mod signal;
+mod timestamp;
+
+pub use digest::Digest;
+pub use dns_name::{DnsName, DnsNameError};
+pub use names::{CertificateName, ContainerId, ContainerName, FileName, NameError};
+pub use retry::Retry;
+pub use secret::Secret;
+pub use signal::{Signal, SignalError};
+pub use timestamp::{Timestamp, TimestampError};

@@ -1,0 +1,110 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::DnsName;
+
+/// A word that can't be used as a name of ours, because it could lead out of a folder or hide in it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0:?} can't be a name: use letters, digits, `.`, `_` and `-`, beginning with a letter, a digit or `_`")]
+pub struct NameError(pub String);
+
+/// One path component that leads nowhere else: not empty, not hidden, no separators, at most 255 bytes.
+fn component(word: String) -> Result<String, NameError> {
+    let first = word.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    let rest = word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
+    match first && rest && word.len() <= 255 {
+        true => Ok(word),
+        false => Err(NameError(word)),
+    }
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// Takes a word that is one plain path component.
+            ///
+            /// # Errors
+            /// When it is empty, hidden, too long, or has characters that mean something to a path.
+            pub fn parse(word: impl Into<String>) -> Result<Self, NameError> {
+                component(word.into()).map(Self)
+            }
+
+            /// The name itself.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NameError;
+
+            fn try_from(word: String) -> Result<Self, Self::Error> {
+                Self::parse(word)
+            }
+        }
+    };
+}
+
+name! {
+    /// What a certificate is called on disk: the folder in `live/`.
+    CertificateName
+}
+name! {
+    /// What a container is called, without Docker's leading slash.
+    ContainerName
+}
+name! {
+    /// The engine's own, unchanging word for a container.
+    ContainerId
+}
+name! {
+    /// A file in a consumer's folder.
+    FileName
+}
+
+impl From<&DnsName> for CertificateName {
+    fn from(name: &DnsName) -> Self {
+        Self(name.as_str().to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_out_of_no_folder() {
+        for word in ["", ".", "..", ".hidden", "a/b", "/a", "a\0b", "a b", "-r", "ä"] {
+            assert_eq!(ContainerName::parse(word), Err(NameError(word.to_owned())), "{word:?}");
+        }
+        assert!(FileName::parse("a".repeat(256)).is_err());
+        for word in ["a", "stack_proxy_1", "_.shop.example", "quaymaster-shop.example.conf"] {
+            assert_eq!(FileName::parse(word).map(String::from), Ok(word.to_owned()));
+        }
+    }
+}
