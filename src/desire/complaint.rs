@@ -1,0 +1,65 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::values::ContainerName;
+
+/// Something written on a container that can't be followed, and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Complaint {
+    /// Whose it is.
+    pub container: ContainerName,
+    /// The whole label, prefix included.
+    pub label: String,
+    /// What it says; empty where the complaint is about something that is missing.
+    pub value: String,
+    /// What is wrong.
+    pub problem: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl fmt::Display for Complaint {
+    /// One line; values are escaped, so that no container can write into a terminal or forge a line of the log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "container {}, label {}", self.container, visible(&self.label))?;
+        if !self.value.is_empty() {
+            write!(f, "={:?}", shortened(&self.value))?;
+        }
+        write!(f, ": {}; {}", visible(&self.problem), visible(&self.remedy))
+    }
+}
+
+/// The text with its control characters escaped.
+fn visible(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() }).collect()
+}
+
+/// Long enough to be recognised, short enough for a line.
+fn shortened(value: &str) -> String {
+    const LONGEST: usize = 120;
+    match value.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &value[..end]),
+        None => value.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_from_a_label_reaches_a_terminal_as_it_is() {
+        let complaint = Complaint {
+            container: ContainerName::parse("shop").expect("a name"),
+            label: "quaymaster.host".to_owned(),
+            value: format!("\u{1b}[2J\n{}", "x".repeat(500)),
+            problem: "it is \u{7} wrong".to_owned(),
+            remedy: "write another".to_owned(),
+        };
+        let shown = complaint.to_string();
+        assert!(shown.starts_with(r#"container shop, label quaymaster.host="\u{1b}[2J\nxxx"#), "{shown}");
+        assert!(!shown.contains(char::is_control), "{shown}");
+        assert!(shown.chars().count() < 250, "{shown}");
+    }
+}

@@ -1,0 +1,240 @@
+//! What labels mean, told with containers made of words.
+
+use std::path::Path;
+
+use super::*;
+use crate::observe::{Container, ContainerState, Health, Mount, MountKind, Network};
+
+pub(crate) fn rules() -> Rules {
+    Rules { label_prefix: "quaymaster".into(), certificates: "/state/certificates".into(), webroot: None }
+}
+
+pub(crate) fn container(name: &str, number: u8) -> Container {
+    let network = Network { id: "net-1".into(), address: Some(IpAddr::from([10, 0, 0, number])) };
+    Container {
+        id: ContainerId::parse(format!("id{number}")).expect("an id"),
+        name: ContainerName::parse(name).expect("a name"),
+        labels: BTreeMap::new(),
+        state: ContainerState::Running,
+        health: None,
+        created: Some(Timestamp::from_seconds(1000 + i64::from(number))),
+        started_at: Some(Timestamp::from_seconds(2000)),
+        networks: BTreeMap::from([("web".to_owned(), network)]),
+        exposed: BTreeSet::from([8080]),
+        mounts: Vec::new(),
+    }
+}
+
+fn volume(name: &str, destination: &str, writable: bool) -> Mount {
+    let kind = MountKind::Volume {
+        name: name.into(),
+        driver: "local".into(),
+        source: Path::new("/var/lib/docker/volumes").join(name).join("_data"),
+        subpath: PathBuf::new(),
+    };
+    Mount { kind, destination: destination.into(), writable }
+}
+
+impl Container {
+    fn label(mut self, key: &str, value: &str) -> Self {
+        self.labels.insert(format!("quaymaster.{key}"), value.to_owned());
+        self
+    }
+
+    fn project_is(mut self, project: &str) -> Self {
+        self.labels.insert("com.docker.compose.project".into(), project.to_owned());
+        self
+    }
+
+    fn mount(mut self, mount: Mount) -> Self {
+        self.mounts.push(mount);
+        self
+    }
+}
+
+fn own() -> Container {
+    container("quaymaster", 2).mount(volume("edge", "/edge", true)).mount(volume("state", "/state", true))
+}
+
+fn proxy() -> Container {
+    container("proxy", 3).label("kind", "nginx").mount(volume("edge", "/etc/nginx/conf.d", false))
+}
+
+fn snapshot(containers: impl IntoIterator<Item = Container>) -> Snapshot {
+    Snapshot { containers: containers.into_iter().map(|c| (c.name.clone(), c)).collect(), own: Some(own()) }
+}
+
+fn desired(containers: impl IntoIterator<Item = Container>) -> Desired {
+    desire(&snapshot(containers), &rules())
+}
+
+fn complaints(desired: &Desired) -> Vec<String> {
+    desired.complaints.iter().map(Complaint::to_string).collect()
+}
+
+fn hosts(desired: &Desired) -> Vec<&str> {
+    desired.consumers.values().flat_map(|consumer| consumer.sites.keys().map(DnsName::as_str)).collect()
+}
+
+#[test]
+fn one_label_makes_a_site_and_a_certificate() {
+    let desired = desired([proxy(), container("shop", 4).label("host", "Shop.example, www.shop.example")]);
+    assert_eq!(complaints(&desired), Vec::<String>::new());
+    assert_eq!(hosts(&desired), ["shop.example", "www.shop.example"]);
+    let consumer = desired.consumers.values().next().expect("the proxy");
+    assert_eq!(consumer.config.ours, Path::new("/edge"));
+    assert_eq!(consumer.certificates.theirs(), Path::new("/etc/nginx/conf.d/certificates"));
+    assert_eq!(consumer.webroot.ours, Path::new("/edge/challenge"));
+    assert_eq!(consumer.webroot.theirs, Path::new("/etc/nginx/conf.d/challenge"));
+    assert_eq!(consumer.address, Some(IpAddr::from([10, 0, 0, 3])));
+    let site = consumer.sites.values().next().expect("the site");
+    assert_eq!(site.upstreams, BTreeSet::from(["10.0.0.4:8080".parse().expect("an address")]));
+    let names: Vec<_> = desired.certificates.keys().map(CertificateName::as_str).collect();
+    assert_eq!(names, ["shop.example", "www.shop.example"]);
+}
+
+#[test]
+fn what_the_proxy_mounts_is_used_where_it_mounts_it() {
+    let own = own().mount(volume("certs", "/certificates", true)).mount(volume("acme", "/challenge", true));
+    let proxy = proxy().mount(volume("certs", "/certs", false)).mount(volume("acme", "/var/www/acme", false));
+    let snapshot = Snapshot { own: Some(own), ..snapshot([proxy]) };
+    let rules = Rules { certificates: "/certificates".into(), webroot: Some("/challenge".into()), ..rules() };
+    let desired = desire(&snapshot, &rules);
+    let consumer = desired.consumers.values().next().expect("the proxy");
+    assert_eq!(consumer.certificates, CertificateFolder::Shared { theirs: "/certs/live".into() });
+    assert_eq!(consumer.webroot, Folder { ours: "/challenge".into(), theirs: "/var/www/acme".into() });
+}
+
+#[test]
+fn the_port_is_found_or_asked_for() {
+    let exposing = |ports: &[u16]| {
+        let mut shop = container("shop", 4).label("host", "shop.example");
+        shop.exposed = ports.iter().copied().collect();
+        shop
+    };
+    for (shop, expected) in [
+        (exposing(&[3000]), Ok(3000)),
+        (exposing(&[443, 80]), Ok(80)),
+        (exposing(&[3000]).label("port", "9000"), Ok(9000)),
+        (exposing(&[3000, 4000]), Err("it exposes the ports 3000, 4000, none of them 80")),
+        (exposing(&[]), Err("it exposes no TCP port")),
+        (exposing(&[3000]).label("port", "eighty"), Err("it is no port")),
+        (exposing(&[3000]).label("port", "0"), Err("it is no port")),
+        (exposing(&[3000]).label("port", "+80"), Err("it is no port")),
+        (exposing(&[3000]).label("port", "80;443"), Err("it is no port")),
+        (exposing(&[3000]).label("port", "70000"), Err("it is no port")),
+    ] {
+        let desired = desired([proxy(), shop]);
+        let sites = &desired.consumers.values().next().expect("the proxy").sites;
+        match expected {
+            Ok(port) => {
+                let upstream = sites.values().flat_map(|site| &site.upstreams).next().expect("an upstream");
+                assert_eq!(upstream.port(), port);
+            }
+            Err(problem) => {
+                assert!(sites.is_empty(), "{problem}");
+                assert!(complaints(&desired)[0].contains(problem), "{:?}", complaints(&desired));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_hostile_name_is_named_and_harms_nobody() {
+    let shop = container("shop", 4).label("host", "shop.example, x;}server{, $(reboot).example, ../../etc, 'a.b'");
+    let desired = desired([proxy(), shop]);
+    assert_eq!(hosts(&desired), ["shop.example"]);
+    assert_eq!(desired.complaints.len(), 4, "{:?}", complaints(&desired));
+    assert!(complaints(&desired)[0].starts_with("container shop, label quaymaster.host="));
+}
+
+#[test]
+fn a_label_that_does_not_exist_is_answered_with_the_nearest() {
+    let desired = desired([proxy(), container("shop", 4).label("hots", "shop.example").label("zzzzzz", "1")]);
+    let complaints = complaints(&desired);
+    assert_eq!(
+        complaints[0],
+        "container shop, label quaymaster.hots=\"shop.example\": there is no such label; did you mean quaymaster.host?"
+    );
+    assert!(complaints[1].ends_with("known are quaymaster.host, quaymaster.port, quaymaster.kind"), "{complaints:?}");
+}
+
+#[test]
+fn an_unknown_kind_is_told() {
+    let desired = desired([container("proxy", 3).label("kind", "apache")]);
+    assert_eq!(
+        complaints(&desired),
+        ["container proxy, label quaymaster.kind=\"apache\": there is no such kind of server; write one of nginx"]
+    );
+}
+
+#[test]
+fn a_missing_mount_is_told_with_its_compose_line() {
+    let bare = || container("proxy", 3).label("kind", "nginx").project_is("stack");
+    for (proxy, expected) in [
+        (bare(), r#"add `volumes: ["edge:/etc/nginx/conf.d:ro"]` to service proxy"#),
+        (
+            bare().mount(volume("stack_conf", "/etc/nginx/conf.d", true)),
+            r#"add `volumes: ["conf:/conf"]` to service quaymaster"#,
+        ),
+    ] {
+        let desired = desired([proxy]);
+        assert!(desired.consumers.is_empty());
+        assert!(complaints(&desired)[0].contains(expected), "{:?}", complaints(&desired));
+    }
+    let read_only = container("quaymaster", 2).mount(volume("edge", "/edge", false));
+    let snapshot = Snapshot { own: Some(read_only), ..snapshot([proxy()]) };
+    let desired = desire(&snapshot, &rules());
+    assert!(complaints(&desired)[0].contains("remove `:ro` from the volume at /edge"), "{:?}", complaints(&desired));
+}
+
+#[test]
+fn on_a_host_the_engine_s_own_folders_are_used() {
+    let snapshot = Snapshot { own: None, ..snapshot([proxy()]) };
+    let desired = desire(&snapshot, &rules());
+    let consumer = desired.consumers.values().next().expect("the proxy");
+    assert_eq!(consumer.config.ours, Path::new("/var/lib/docker/volumes/edge/_data"));
+    assert_eq!(consumer.address, Some(IpAddr::from([10, 0, 0, 3])));
+}
+
+#[test]
+fn what_ended_has_no_site_and_what_ails_has_no_traffic() {
+    let shop = |change: fn(&mut Container)| {
+        let mut shop = container("shop", 4).label("host", "shop.example");
+        change(&mut shop);
+        desired([proxy(), shop])
+    };
+    assert!(hosts(&shop(|c| c.state = ContainerState::Other("exited".into()))).is_empty());
+    let ailing: [fn(&mut Container); 3] = [
+        |c| c.state = ContainerState::Paused,
+        |c| c.health = Some(Health::Starting),
+        |c| c.health = Some(Health::Unhealthy),
+    ];
+    for change in ailing {
+        let desired = shop(change);
+        assert_eq!(hosts(&desired), ["shop.example"]);
+        assert_eq!(desired.certificates.len(), 1);
+        assert!(desired.consumers.values().all(|c| c.sites.values().all(|site| site.upstreams.is_empty())));
+    }
+}
+
+#[test]
+fn containers_of_one_project_share_a_name_and_others_do_not_take_it() {
+    let shop = |name, number, project| container(name, number).label("host", "shop.example").project_is(project);
+    let desired = desired([proxy(), shop("one", 4, "a"), shop("thief", 6, "b"), shop("two", 5, "a")]);
+    let site = desired.consumers.values().flat_map(|c| c.sites.values()).next().expect("the site");
+    let names: Vec<_> = site.containers.iter().map(ContainerName::as_str).collect();
+    assert_eq!(names, ["one", "two"]);
+    assert!(complaints(&desired)[0].contains("container thief"), "{:?}", complaints(&desired));
+    assert!(complaints(&desired)[0].contains("belongs to one"), "{:?}", complaints(&desired));
+}
+
+#[test]
+fn a_site_that_no_proxy_can_reach_is_told() {
+    let mut far = container("far", 4).label("host", "far.example");
+    far.networks.values_mut().for_each(|network| network.id = "net-2".into());
+    let with_proxy = desired([proxy(), far.clone()]);
+    assert!(complaints(&with_proxy)[0].contains("no proxy shares a network with it; there is proxy"));
+    let without = desired([far]);
+    assert!(complaints(&without)[0].contains("start a proxy with the label quaymaster.kind=nginx"));
+}
