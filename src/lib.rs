@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 pub mod desire;
 pub mod observe;
+pub mod plan;
 pub mod ports;
 pub mod render;
 pub mod values;

@@ -146,4 +146,4 @@ pub fn desire(snapshot: &Snapshot, rules: &Rules) -> Desired {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -36,7 +36,7 @@ fn volume(name: &str, destination: &str, writable: bool) -> Mount {
 }
 
 impl Container {
-    fn label(mut self, key: &str, value: &str) -> Self {
+    pub(crate) fn label(mut self, key: &str, value: &str) -> Self {
         self.labels.insert(format!("quaymaster.{key}"), value.to_owned());
         self
     }
@@ -52,15 +52,15 @@ impl Container {
     }
 }
 
-fn own() -> Container {
+pub(crate) fn own() -> Container {
     container("quaymaster", 2).mount(volume("edge", "/edge", true)).mount(volume("state", "/state", true))
 }
 
-fn proxy() -> Container {
+pub(crate) fn proxy() -> Container {
     container("proxy", 3).label("kind", "nginx").mount(volume("edge", "/etc/nginx/conf.d", false))
 }
 
-fn snapshot(containers: impl IntoIterator<Item = Container>) -> Snapshot {
+pub(crate) fn snapshot(containers: impl IntoIterator<Item = Container>) -> Snapshot {
     Snapshot { containers: containers.into_iter().map(|c| (c.name.clone(), c)).collect(), own: Some(own()) }
 }
 

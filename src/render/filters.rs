@@ -11,6 +11,7 @@ pub(super) fn install(environment: &mut Environment<'static>) {
     environment.set_formatter(print);
     environment.add_filter("quote", quote);
     environment.add_filter("words", words);
+    environment.add_filter("comment", comment);
     // These declare any text to be safe, which here only quoting can do.
     for name in ["safe", "escape", "e"] {
         environment.remove_filter(name);
@@ -66,5 +67,13 @@ fn words(list: Vec<String>) -> Result<Value, Error> {
     match line.chars().find(|c| c.is_control()) {
         Some(c) => Err(refusal(format!("a word with {c:?} can't stand on a line of a command plan"))),
         None => Ok(Value::from_safe_string(line)),
+    }
+}
+
+/// A text for the rest of a line that is a comment already.
+fn comment(text: &str) -> Result<Value, Error> {
+    match text.chars().find(|c| c.is_control()) {
+        Some(c) => Err(refusal(format!("a text with {c:?} can't stand in a comment of one line"))),
+        None => Ok(Value::from_safe_string(text.to_owned())),
     }
 }

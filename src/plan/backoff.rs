@@ -1,0 +1,42 @@
+use std::time::Duration;
+
+use crate::{
+    observe::{Attempt, Subject},
+    values::{Digest, Retry, Timestamp},
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Pauses between orders, after Let's Encrypt's integration guide: a CA counts failures, and a name that does not point
+/// here yet seldom does a second later. The last one goes on.
+///
+/// <https://letsencrypt.org/docs/integration-guide/#retrying-failures>
+const ORDERS: &[Duration] = &[MINUTE, Duration::from_secs(10 * 60), Duration::from_secs(100 * 60), DAY];
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Pauses between deployments: they cost nobody else anything, and a full disk is cleared by hand at any moment.
+const DEPLOYMENTS: &[Duration] =
+    &[Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(300)];
+
+/// When the next try may be, if the record holds one back; `None` when it may be at any time.
+pub(super) fn next_try(attempt: Option<&Attempt>, subject: &Subject, asked: Digest) -> Option<Timestamp> {
+    let attempt = attempt.filter(|attempt| attempt.asked == asked)?;
+    let pauses = match subject {
+        Subject::Certificate(_) => ORDERS,
+        Subject::Consumer(_) => DEPLOYMENTS,
+    };
+    let step = usize::try_from(attempt.count.saturating_sub(1)).unwrap_or(usize::MAX);
+    let pause = pauses.get(step).or(pauses.last()).copied().unwrap_or(DAY);
+    match attempt.retry {
+        Retry::Backoff => Some(attempt.last + pause),
+        Retry::NotBefore(time) => Some(time.max(attempt.last + MINUTE)),
+        // Further away than anything waits for; the record is void as soon as something else is asked.
+        Retry::WhenInputChanges => Some(Timestamp::from_millis(i64::MAX)),
+    }
+}
+
+/// The record of a try that is about to be made.
+pub(super) fn attempt(before: Option<&Attempt>, asked: Digest, now: Timestamp) -> Attempt {
+    let count = before.filter(|attempt| attempt.asked == asked).map_or(0, |attempt| attempt.count);
+    Attempt { count: count.saturating_add(1), last: now, asked, retry: Retry::Backoff, problem: None }
+}

@@ -1,0 +1,161 @@
+//! Plans as people read them: one command plan a name, one step a line.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::{Action, Deploy, Obtain, Rules, Why, deploy::site_file, foresee, plan};
+use crate::{
+    desire::{CertificateFolder, Desired},
+    observe::Observed,
+    render::{CommandPlanView, TemplateError, Templates},
+    values::Timestamp,
+};
+
+/// Turns after which a plan that still finds something to do is a bug, not a long plan.
+const MOST_TURNS: usize = 10;
+
+/// What will be done for one name or one proxy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CommandPlan {
+    /// The certificate or the proxy that it is about.
+    pub subject: String,
+    /// Why, each reason once, in the order in which they come up.
+    pub why: Vec<Why>,
+    /// What is done, each step as its words.
+    pub steps: Vec<Vec<String>>,
+}
+
+impl CommandPlan {
+    /// As text, by the template `command-plan.txt`.
+    ///
+    /// # Errors
+    /// What that template got wrong.
+    pub fn render(&self, templates: &Templates) -> Result<String, TemplateError> {
+        let why = self.why.iter().map(ToString::to_string).collect::<Vec<_>>().join(", then ");
+        templates.render("command-plan.txt", &CommandPlanView { subject: &self.subject, why: &why, steps: &self.steps })
+    }
+}
+
+/// What will be done until nothing is left, turn after turn, if everything succeeds: one command plan a name, and one
+/// for each proxy whose own file changes.
+pub fn command_plans(
+    desired: &Desired,
+    observed: &Observed,
+    templates: &Templates,
+    rules: &Rules,
+    now: Timestamp,
+) -> Vec<CommandPlan> {
+    let mut plans = BTreeMap::new();
+    let mut observed = observed.clone();
+    for _ in 0..MOST_TURNS {
+        let turn = plan(desired, &observed, templates, rules, now);
+        if turn.actions.is_empty() {
+            break;
+        }
+        turn.actions.iter().for_each(|action| tell(action, desired, &mut plans));
+        observed = foresee(&observed, &turn, now);
+    }
+    plans.into_values().collect()
+}
+
+/// The steps of one action, as told to people while it is carried out.
+pub fn steps(action: &Action) -> Vec<Vec<String>> {
+    match action {
+        Action::Obtain(obtain) => vec![obtain_step(obtain)],
+        Action::Deploy(deploy) => {
+            let everything = |_: &str| true;
+            let mut steps = file_steps(deploy, &everything);
+            steps.extend(reload_steps(deploy));
+            steps
+        }
+    }
+}
+
+type Plans = BTreeMap<String, CommandPlan>;
+
+fn tell(action: &Action, desired: &Desired, plans: &mut Plans) {
+    match action {
+        Action::Obtain(obtain) => add(plans, obtain.certificate.as_str(), [obtain.why], vec![obtain_step(obtain)]),
+        Action::Deploy(deploy) => tell_deploy(deploy, desired, plans),
+    }
+}
+
+/// A deployment is told to each name whose file or certificate it changes, and to the proxy when it has a part in it
+/// that belongs to no name.
+fn tell_deploy(deploy: &Deploy, desired: &Desired, plans: &mut Plans) {
+    let mut told = BTreeSet::new();
+    for (host, site) in &deploy.consumer.sites {
+        let file = site_file(host);
+        let is_its_own = |word: &str| word == file.as_str() || word == site.certificate.as_str();
+        let mut steps = file_steps(deploy, &is_its_own);
+        if steps.is_empty() {
+            continue;
+        }
+        told.extend(steps.iter().filter_map(|step| step.get(1).cloned()));
+        steps.extend(reload_steps(deploy));
+        add(plans, host.as_str(), deploy.why.iter().copied(), steps);
+    }
+    let is_nobodys = |word: &str| !told.contains(word);
+    let rest = file_steps(deploy, &is_nobodys);
+    // The proxy's own file changes its mark with every deployment: that alone is nothing to read about.
+    let only_mark = rest.iter().all(|step| step.get(1).is_some_and(|file| file == "quaymaster--proxy.conf"));
+    if !only_mark || told.is_empty() || !desired.consumers.contains_key(&deploy.consumer.name) {
+        let steps = rest.into_iter().chain(reload_steps(deploy)).collect();
+        add(plans, deploy.consumer.name.as_str(), deploy.why.iter().copied(), steps);
+    }
+}
+
+fn add(plans: &mut Plans, subject: &str, why: impl IntoIterator<Item = Why>, steps: Vec<Vec<String>>) {
+    let plan = plans.entry(subject.to_owned()).or_insert_with(|| CommandPlan {
+        subject: subject.to_owned(),
+        why: Vec::new(),
+        steps: Vec::new(),
+    });
+    for reason in why {
+        if !plan.why.contains(&reason) {
+            plan.why.push(reason);
+        }
+    }
+    plan.steps.extend(steps);
+}
+
+fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    words.into_iter().map(str::to_owned).collect()
+}
+
+fn obtain_step(obtain: &Obtain) -> Vec<String> {
+    let names = obtain.names.iter().map(|name| name.as_str());
+    let mut step = words(["obtain"].into_iter().chain(names).chain(["--challenge", "http-01"]));
+    for webroot in &obtain.webroots {
+        step.extend(["--webroot".to_owned(), webroot.display().to_string()]);
+    }
+    step
+}
+
+/// What happens to the files whose second word (the file, the certificate) passes.
+fn file_steps(deploy: &Deploy, passes: &dyn Fn(&str) -> bool) -> Vec<Vec<String>> {
+    let mut steps = Vec::new();
+    if let CertificateFolder::Delivered(folder) = &deploy.consumer.certificates {
+        let into = folder.ours.display().to_string();
+        steps.extend(deploy.deliver.keys().map(|name| words(["deliver", name.as_str(), "--into", &into])));
+    }
+    let config = deploy.consumer.config.ours.display().to_string();
+    steps.extend(deploy.write.keys().map(|file| words(["write", file.as_str(), "--into", &config])));
+    steps.extend(deploy.remove.iter().map(|file| words(["remove", file.as_str(), "--from", &config])));
+    steps.retain(|step| step.get(1).is_some_and(|word| passes(word)));
+    steps
+}
+
+fn reload_steps(deploy: &Deploy) -> Vec<Vec<String>> {
+    if !deploy.consumer.running {
+        return Vec::new();
+    }
+    let consumer = deploy.consumer.name.as_str();
+    let signal = deploy.consumer.kind.reload.to_string();
+    let mut steps = vec![words(["signal", consumer, &signal]), words(["prove", consumer])];
+    if deploy.why.iter().eq([&Why::ProofOwed]) {
+        steps.remove(0);
+    }
+    steps
+}

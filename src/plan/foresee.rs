@@ -1,0 +1,39 @@
+use super::{Action, Plan};
+use crate::{
+    observe::{HeldCertificate, Observed, Progress, Source},
+    values::{Digest, Timestamp},
+};
+
+/// What will be observed when everything in the plan has succeeded: how `quaymaster plan` sees past the first turn, and
+/// how the laws of planning are tested.
+pub fn foresee(observed: &Observed, plan: &Plan, now: Timestamp) -> Observed {
+    /// A life of three months, as most public CAs give today.
+    const LIFE: std::time::Duration = std::time::Duration::from_secs(90 * 24 * 60 * 60);
+    let mut after = observed.clone();
+    for action in &plan.actions {
+        after.attempts.remove(&action.subject());
+        match action {
+            Action::Deploy(deploy) => {
+                let mut installed = deploy.after.clone();
+                if deploy.consumer.running {
+                    installed.progress = Progress::Proven { at: now };
+                }
+                after.installed.insert(deploy.consumer.name.clone(), installed);
+            }
+            Action::Obtain(obtain) => {
+                let serial = Digest::of_parts([obtain.certificate.as_str(), &now.millis().to_string()]);
+                let certificate = HeldCertificate {
+                    names: obtain.names.iter().map(ToString::to_string).collect(),
+                    not_before: now,
+                    not_after: now + LIFE,
+                    issuer: "the CA".to_owned(),
+                    serial: serial.short(),
+                    digest: serial,
+                    source: Source::Acme(String::new()),
+                };
+                after.held.insert(obtain.certificate.clone(), certificate);
+            }
+        }
+    }
+    after
+}

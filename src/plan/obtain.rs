@@ -1,0 +1,99 @@
+//! Which certificates are to be obtained now.
+
+use std::collections::BTreeSet;
+
+use super::{Action, Draft, ORDERS_AT_ONCE, Obtain, Rules, Why, backoff, deploy::site_file, renewal};
+use crate::{
+    desire::{Desired, Wanted},
+    observe::{Observed, Progress, Subject},
+    values::{CertificateName, ContainerName, Digest, Timestamp},
+};
+
+/// Plans the orders: of those that are due, what runs out first before what is missing, as many as may run at once.
+pub(super) fn plan(
+    desired: &Desired,
+    observed: &Observed,
+    deploying: &BTreeSet<ContainerName>,
+    rules: &Rules,
+    now: Timestamp,
+    draft: &mut Draft,
+) {
+    let mut due = Vec::new();
+    for (name, wanted) in &desired.certificates {
+        let subject = Subject::Certificate(name.clone());
+        if observed.under_way.contains(&subject) || !is_answered(wanted, desired, observed, deploying) {
+            continue;
+        }
+        let why = match need(name, wanted, observed, now) {
+            Need::Now(why) => why,
+            Need::At(time) => {
+                draft.wakes.insert(time);
+                continue;
+            }
+        };
+        let asked = asked(wanted, rules);
+        let before = observed.attempts.get(&subject);
+        if let Some(time) = backoff::next_try(before, &subject, asked).filter(|time| *time > now) {
+            draft.wakes.insert(time);
+            continue;
+        }
+        let runs_out = observed.held.get(name).map_or(Timestamp::from_millis(i64::MAX), |held| held.not_after);
+        due.push((runs_out, obtain(name, wanted, desired, why, backoff::attempt(before, asked, now))));
+    }
+    due.sort_by(|(one, a), (other, b)| (one, &a.certificate).cmp(&(other, &b.certificate)));
+    let running = observed.under_way.iter().filter(|subject| matches!(subject, Subject::Certificate(_))).count();
+    let free = ORDERS_AT_ONCE.saturating_sub(running);
+    draft.plan.actions.extend(due.into_iter().take(free).map(|(_, obtain)| Action::Obtain(Box::new(obtain))));
+}
+
+enum Need {
+    Now(Why),
+    At(Timestamp),
+}
+
+fn need(name: &CertificateName, wanted: &Wanted, observed: &Observed, now: Timestamp) -> Need {
+    let Some(held) = observed.held.get(name) else { return Need::Now(Why::Missing) };
+    let covered = wanted.names.iter().all(|host| held.covers(host.as_str()));
+    let due = renewal::due(held);
+    match covered {
+        false => Need::Now(Why::NamesChanged),
+        true if due <= now => Need::Now(Why::RenewalDue),
+        true => Need::At(due),
+    }
+}
+
+/// Whether a challenge for these names would be answered: a proxy that serves them runs, has their sites installed,
+/// was told, and is not being changed at this moment.
+fn is_answered(wanted: &Wanted, desired: &Desired, observed: &Observed, deploying: &BTreeSet<ContainerName>) -> bool {
+    let answers = |proxy: &ContainerName| {
+        let idle = !deploying.contains(proxy) && !observed.under_way.contains(&Subject::Consumer(proxy.clone()));
+        let running = desired.consumers.get(proxy).is_some_and(|consumer| consumer.running);
+        let told = observed.installed.get(proxy).is_some_and(|installed| {
+            installed.progress != Progress::SignalOwed
+                && wanted.names.iter().all(|host| installed.files.contains_key(&site_file(host)))
+        });
+        idle && running && told
+    };
+    wanted.served_by.iter().any(answers)
+}
+
+fn asked(wanted: &Wanted, rules: &Rules) -> Digest {
+    Digest::of_parts(wanted.names.iter().map(|name| name.as_str()).chain([rules.authority.as_str()]))
+}
+
+fn obtain(
+    name: &CertificateName,
+    wanted: &Wanted,
+    desired: &Desired,
+    why: Why,
+    attempt: crate::observe::Attempt,
+) -> Obtain {
+    let webroot = |proxy| Some(desired.consumers.get(proxy)?.webroot.ours.clone());
+    Obtain {
+        certificate: name.clone(),
+        names: wanted.names.clone(),
+        why,
+        webroots: wanted.served_by.iter().filter_map(webroot).collect(),
+        attempt,
+    }
+}

@@ -1,0 +1,55 @@
+use std::time::Duration;
+
+use crate::{
+    observe::HeldCertificate,
+    values::{Digest, Timestamp},
+};
+
+/// Lives up to this are short: half of one is kept in reserve instead of a third.
+///
+/// <https://letsencrypt.org/docs/integration-guide/#when-to-renew>
+const SHORT_LIFE: Duration = Duration::from_secs(10 * 24 * 60 * 60);
+
+/// The share of a life over which renewals are spread, so that what was obtained together is not renewed together.
+const SPREAD: f64 = 0.03;
+
+/// When a certificate is to be renewed: when two thirds of its life are over, or half of a short one, a little earlier
+/// by a share that depends on the certificate alone.
+pub(super) fn due(certificate: &HeldCertificate) -> Timestamp {
+    let life = certificate.not_after.since(certificate.not_before);
+    let share = if life <= SHORT_LIFE { 1.0 / 2.0 } else { 2.0 / 3.0 };
+    let earlier = SPREAD * Digest::of(&certificate.serial).fraction();
+    certificate.not_before + life.mul_f64(share - earlier)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::observe::Source;
+
+    fn due_after(life: u64) -> f64 {
+        let certificate = HeldCertificate {
+            names: BTreeSet::new(),
+            not_before: Timestamp::from_seconds(1_000_000),
+            not_after: Timestamp::from_seconds(1_000_000) + Duration::from_secs(life),
+            issuer: String::new(),
+            serial: "01".into(),
+            digest: Digest::of(""),
+            source: Source::Provided,
+        };
+        due(&certificate).since(certificate.not_before).as_secs_f64() / life as f64
+    }
+
+    #[test]
+    fn any_life_is_renewed_in_good_time() {
+        let day = 24 * 60 * 60;
+        for life in [60, 120, 6 * day, 10 * day] {
+            assert!((0.47..=0.5).contains(&due_after(life)), "{life} s: {}", due_after(life));
+        }
+        for life in [45 * day, 64 * day, 90 * day, 365 * day, 5 * 365 * day] {
+            assert!((0.63..=0.667).contains(&due_after(life)), "{life} s: {}", due_after(life));
+        }
+    }
+}

@@ -1,0 +1,29 @@
+use crate::{
+    observe::{HeldCertificate, Observed},
+    values::{CertificateName, DnsName, Timestamp},
+};
+
+/// The certificate that serves a host: of those that really cover it a valid one, by its exact name before a wildcard,
+/// the one that is wanted for it before another, the longest valid last. One that has run out is better than none: the
+/// server goes on, and the client says what is wrong.
+pub(super) fn serving<'a>(
+    host: &DnsName,
+    wanted: &CertificateName,
+    observed: &'a Observed,
+    now: Timestamp,
+) -> Option<(&'a CertificateName, &'a HeldCertificate)> {
+    // Nearly always it is the one of that name: no need to look at thousands of others then.
+    let own = observed.held.get_key_value(wanted);
+    if let Some((name, certificate)) = own
+        && certificate.names.contains(host.as_str())
+        && certificate.is_valid_at(now)
+    {
+        return Some((name, certificate));
+    }
+    observed.held.iter().filter(|(_, certificate)| certificate.covers(host.as_str())).max_by_key(
+        |(name, certificate)| {
+            let exact = certificate.names.contains(host.as_str());
+            (certificate.is_valid_at(now), exact, *name == wanted, certificate.not_after)
+        },
+    )
+}

@@ -1,0 +1,367 @@
+//! The turns of a first certificate, told step by step, and the laws of planning over a simulated world.
+
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+use crate::{
+    desire::{
+        desire,
+        tests::{container, own, proxy, rules as label_rules, snapshot},
+    },
+    observe::{Container, ContainerState, Progress, Snapshot},
+    values::Retry,
+};
+
+const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn rules() -> Rules {
+    Rules {
+        authority: "https://ca.example/directory".into(),
+        mark_host: "quaymaster-0123456789abcdef".into(),
+        resync: HOUR,
+    }
+}
+
+fn templates() -> Templates {
+    Templates::built_in().expect("they are tested")
+}
+
+fn shop() -> Container {
+    container("shop", 4).label("host", "shop.example")
+}
+
+fn desired(containers: impl IntoIterator<Item = Container>) -> Desired {
+    desire(&snapshot(containers), &label_rules())
+}
+
+/// Nothing was ever deployed, and every folder was looked at.
+fn fresh(desired: &Desired) -> Observed {
+    let installed = desired.consumers.keys().map(|name| (name.clone(), Installed::default())).collect();
+    Observed { installed, ..Observed::default() }
+}
+
+fn planned(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
+    plan(desired, observed, &templates(), &rules(), now)
+}
+
+fn told(desired: &Desired, observed: &Observed, now: Timestamp) -> Vec<String> {
+    planned(desired, observed, now).actions.iter().flat_map(steps).map(|words| words.join(" ")).collect()
+}
+
+#[test]
+fn a_first_certificate_takes_three_turns_that_nobody_wrote_down() {
+    let desired = desired([proxy(), shop()]);
+    let mut observed = fresh(&desired);
+    let deployment = [
+        "write quaymaster--proxy.conf --into /edge",
+        "write quaymaster-shop.example.conf --into /edge",
+        "signal proxy HUP",
+        "prove proxy",
+    ];
+    assert_eq!(told(&desired, &observed, START), deployment);
+    observed = foresee(&observed, &planned(&desired, &observed, START), START);
+    assert_eq!(told(&desired, &observed, START), ["obtain shop.example --challenge http-01 --webroot /edge/challenge"]);
+    observed = foresee(&observed, &planned(&desired, &observed, START), START);
+    let third = told(&desired, &observed, START);
+    assert_eq!(third[0], "deliver shop.example --into /edge/certificates");
+    assert_eq!(third[1..], deployment);
+    observed = foresee(&observed, &planned(&desired, &observed, START), START);
+    assert_eq!(told(&desired, &observed, START), Vec::<String>::new());
+}
+
+#[test]
+fn the_command_plan_of_a_name_tells_all_three() {
+    let desired = desired([proxy(), shop()]);
+    let plans = command_plans(&desired, &fresh(&desired), &templates(), &rules(), START);
+    let text: String = plans.iter().map(|plan| plan.render(&templates()).expect("it renders")).collect();
+    assert_eq!(
+        text,
+        "# shop.example: configuration changed, then missing, then certificate changed\n\
+         write quaymaster-shop.example.conf --into /edge\n\
+         signal proxy HUP\n\
+         prove proxy\n\
+         obtain shop.example --challenge http-01 --webroot /edge/challenge\n\
+         deliver shop.example --into /edge/certificates\n\
+         write quaymaster-shop.example.conf --into /edge\n\
+         signal proxy HUP\n\
+         prove proxy\n"
+    );
+}
+
+#[test]
+fn a_stopped_app_leaves_its_site_and_keeps_its_certificate() {
+    let both = desired([proxy(), shop()]);
+    let mut observed = settled(&both, fresh(&both), START);
+    let alone = desired([proxy()]);
+    assert_eq!(
+        told(&alone, &observed, START),
+        [
+            "write quaymaster--proxy.conf --into /edge",
+            "remove quaymaster-shop.example.conf --from /edge",
+            "signal proxy HUP",
+            "prove proxy"
+        ]
+    );
+    observed = settled(&alone, observed, START);
+    assert_eq!(observed.held.len(), 1);
+    let again = told(&both, &observed, START);
+    assert!(!again.iter().any(|step| step.starts_with("obtain")), "{again:?}");
+}
+
+#[test]
+fn a_renewal_is_an_order_and_one_signal() {
+    let desired = desired([proxy(), shop()]);
+    let observed = settled(&desired, fresh(&desired), START);
+    let wake = planned(&desired, &observed, START).wake.expect("there is always one");
+    assert_eq!(wake, START + HOUR);
+    let due = START + Duration::from_secs(61 * 24 * 3600);
+    assert_eq!(told(&desired, &observed, due), ["obtain shop.example --challenge http-01 --webroot /edge/challenge"]);
+    let observed = foresee(&observed, &planned(&desired, &observed, due), due);
+    let plan = planned(&desired, &observed, due);
+    let [Action::Deploy(deploy)] = plan.actions.as_slice() else { panic!("{plan:?}") };
+    assert_eq!(deploy.why, BTreeSet::from([Why::CertificateChanged]));
+    assert_eq!(deploy.proof.serials.len(), 1);
+}
+
+#[test]
+fn a_signal_that_was_not_sent_is_owed_and_one_without_proof_is_proven() {
+    let desired = desired([proxy(), shop()]);
+    let mut observed = settled(&desired, fresh(&desired), START);
+    let name = ContainerName::parse("proxy").expect("a name");
+    observed.installed.entry(name.clone()).and_modify(|installed| installed.progress = Progress::SignalOwed);
+    assert_eq!(told(&desired, &observed, START), ["signal proxy HUP", "prove proxy"]);
+    observed.installed.entry(name).and_modify(|installed| installed.progress = Progress::Signalled);
+    assert_eq!(told(&desired, &observed, START), ["prove proxy"]);
+}
+
+#[test]
+fn four_orders_run_at_once_and_what_runs_out_goes_first() {
+    let apps = (10..20).map(|n| container(&format!("app{n}"), n).label("host", &format!("app{n}.example")));
+    let desired = desired(apps.chain([proxy()]));
+    let mut observed = foresee(&fresh(&desired), &planned(&desired, &fresh(&desired), START), START);
+    assert_eq!(planned(&desired, &observed, START).actions.len(), ORDERS_AT_ONCE);
+    let under_way = CertificateName::parse("app19.example").expect("a name");
+    observed.under_way.insert(Subject::Certificate(under_way));
+    assert_eq!(planned(&desired, &observed, START).actions.len(), ORDERS_AT_ONCE - 1);
+}
+
+#[test]
+fn a_failed_order_is_tried_again_with_growing_pauses() {
+    let desired = desired([proxy(), shop()]);
+    let mut observed = fresh(&desired);
+    observed = foresee(&observed, &planned(&desired, &observed, START), START);
+    let (mut now, mut tries) = (START, Vec::new());
+    while now < START + 48 * HOUR {
+        let plan = planned(&desired, &observed, now);
+        if let Some(Action::Obtain(obtain)) = plan.actions.first() {
+            tries.push(now.since(START).as_secs() / 60);
+            let subject = Subject::Certificate(obtain.certificate.clone());
+            observed.attempts.insert(subject, obtain.attempt.clone());
+        } else {
+            now = plan.wake.expect("there is always one");
+        }
+    }
+    assert_eq!(tries, [0, 1, 11, 111, 111 + 24 * 60]);
+    // What the CA refuses for good is asked again only when something else is asked.
+    let subject = Subject::Certificate(CertificateName::parse("shop.example").expect("a name"));
+    let attempt = observed.attempts.get_mut(&subject).expect("it failed");
+    attempt.retry = Retry::WhenInputChanges;
+    assert!(planned(&desired, &observed, now + 1000 * HOUR).actions.is_empty());
+    attempt_of(&mut observed, &subject).asked = Digest::of("another");
+    assert_eq!(planned(&desired, &observed, now).actions.len(), 1);
+}
+
+fn attempt_of<'a>(observed: &'a mut Observed, subject: &Subject) -> &'a mut Attempt {
+    observed.attempts.get_mut(subject).expect("it is on record")
+}
+
+/// Carries plans out until nothing is left.
+fn settled(desired: &Desired, mut observed: Observed, now: Timestamp) -> Observed {
+    for _ in 0..10 {
+        let turn = planned(desired, &observed, now);
+        if turn.actions.is_empty() {
+            return observed;
+        }
+        observed = foresee(&observed, &turn, now);
+    }
+    panic!("ten turns did not settle it: {:?}", told(desired, &observed, now));
+}
+
+/// Something that happens in the simulated world.
+#[derive(Clone, Debug)]
+enum Happening {
+    App {
+        number: u8,
+        host: u8,
+        runs: bool,
+    },
+    Gone {
+        number: u8,
+    },
+    Proxy {
+        runs: bool,
+    },
+    Later {
+        minutes: u32,
+    },
+    /// A turn, in which each action succeeds, fails, or is cut off by a crash between its effects.
+    Turn {
+        outcomes: Vec<Outcome>,
+    },
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Outcome {
+    Done,
+    Failed,
+    Crashed,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let outcome = prop_oneof![Just(Outcome::Done), Just(Outcome::Failed), Just(Outcome::Crashed)];
+    prop_oneof![
+        (4u8..8, 0u8..6, any::<bool>()).prop_map(|(number, host, runs)| Happening::App { number, host, runs }),
+        (4u8..8).prop_map(|number| Happening::Gone { number }),
+        any::<bool>().prop_map(|runs| Happening::Proxy { runs }),
+        (1u32..200_000).prop_map(|minutes| Happening::Later { minutes }),
+        vec(outcome, 8).prop_map(|outcomes| Happening::Turn { outcomes }),
+    ]
+}
+
+struct World {
+    snapshot: Snapshot,
+    observed: Observed,
+    now: Timestamp,
+    orders: BTreeMap<CertificateName, Vec<Timestamp>>,
+}
+
+impl World {
+    fn new() -> Self {
+        let snapshot = Snapshot { own: Some(own()), ..snapshot([proxy()]) };
+        let observed = fresh(&desire(&snapshot, &label_rules()));
+        Self { snapshot, observed, now: START, orders: BTreeMap::new() }
+    }
+
+    fn desired(&self) -> Desired {
+        desire(&self.snapshot, &label_rules())
+    }
+
+    fn happen(&mut self, happening: &Happening) {
+        let state = |runs| if runs { ContainerState::Running } else { ContainerState::Other("exited".into()) };
+        match happening {
+            Happening::App { number, host, runs } => {
+                // Host 5 is one that can't be followed.
+                let hosts = ["a.example", "b.example", "c.example", "a.example b.example", "d.example", "no such;"];
+                let mut app = container(&format!("app{number}"), *number).label("host", hosts[usize::from(*host)]);
+                app.state = state(*runs);
+                self.snapshot.containers.insert(app.name.clone(), app);
+            }
+            Happening::Gone { number } => {
+                self.snapshot.containers.retain(|name, _| name.as_str() != format!("app{number}"));
+            }
+            Happening::Proxy { runs } => {
+                let proxy = self.snapshot.containers.values_mut().find(|c| c.name.as_str() == "proxy");
+                proxy.expect("it is always there").state = state(*runs);
+            }
+            Happening::Later { minutes } => self.now = self.now + Duration::from_secs(60 * u64::from(*minutes)),
+            Happening::Turn { outcomes } => self.turn(outcomes),
+        }
+    }
+
+    fn turn(&mut self, outcomes: &[Outcome]) {
+        let plan = planned(&self.desired(), &self.observed, self.now);
+        for (action, outcome) in plan.actions.into_iter().zip(outcomes.iter().cycle()) {
+            if let Action::Obtain(obtain) = &action {
+                self.orders.entry(obtain.certificate.clone()).or_default().push(self.now);
+            }
+            self.carry_out(action, *outcome);
+        }
+    }
+
+    fn carry_out(&mut self, action: Action, outcome: Outcome) {
+        let subject = action.subject();
+        match (&action, outcome) {
+            (_, Outcome::Done) => {
+                let plan = Plan { actions: vec![action], ..Plan::default() };
+                self.observed = foresee(&self.observed, &plan, self.now);
+            }
+            (Action::Deploy(deploy), Outcome::Failed) => {
+                drop(self.observed.attempts.insert(subject, deploy.attempt.clone()));
+            }
+            // Everything is in place, and nobody was told.
+            (Action::Deploy(deploy), Outcome::Crashed) => {
+                drop(self.observed.installed.insert(deploy.consumer.name.clone(), deploy.after.clone()));
+            }
+            // An attempt is written down before it is made: a crash leaves the same record as a failure.
+            (Action::Obtain(obtain), Outcome::Failed | Outcome::Crashed) => {
+                drop(self.observed.attempts.insert(subject, obtain.attempt.clone()));
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_laws_hold_in_any_world(happenings in vec(happening(), 1..40)) {
+        let mut world = World::new();
+        for happening in &happenings {
+            world.happen(happening);
+            let desired = world.desired();
+            let first = planned(&desired, &world.observed, world.now);
+
+            // Same in, same out.
+            prop_assert_eq!(&first, &planned(&desired, &world.observed, world.now));
+            // The rest ends, and not before it begins.
+            let wake = first.wake.expect("there is always one");
+            prop_assert!(world.now < wake && wake <= world.now + HOUR);
+            // One action a subject, none for what is under way.
+            let subjects: BTreeSet<_> = first.actions.iter().map(Action::subject).collect();
+            prop_assert_eq!(subjects.len(), first.actions.len());
+            let busy = Observed { under_way: subjects.clone(), ..world.observed.clone() };
+            let while_busy = planned(&desired, &busy, world.now);
+            prop_assert!(while_busy.actions.iter().all(|action| !subjects.contains(&action.subject())));
+            // Never worse: a site whose certificate is held keeps its TLS server.
+            for deploy in first.actions.iter().filter_map(|action| match action {
+                Action::Deploy(deploy) => Some(deploy),
+                Action::Obtain(_) => None,
+            }) {
+                for host in deploy.consumer.sites.keys() {
+                    let held = world.observed.held.values().any(|certificate| certificate.covers(host.as_str()));
+                    let file = deploy.write.get(&deploy::site_file(host));
+                    prop_assert!(file.is_none_or(|text| text.contains("ssl_certificate ") == held));
+                }
+            }
+        }
+        // Quiet: carried out, nothing is left, whatever happened before.
+        world.observed.attempts.clear();
+        settled(&world.desired(), world.observed.clone(), world.now);
+        // No crash loop exceeds a CA's limits: five failures a name and hour, and far fewer a day.
+        for (name, times) in &world.orders {
+            for time in times {
+                let within_an_hour = times.iter().filter(|other| **other >= *time && other.since(*time) < HOUR).count();
+                prop_assert!(within_an_hour <= 4, "{name}: {times:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_container_that_can_not_be_followed_changes_nothing_for_others(
+        label in "[a-z.]{0,12}", value in ".{0,40}",
+    ) {
+        let good = desired([proxy(), shop()]);
+        let bad = container("bad", 9).label(&label, &value).label("host", "not a;name{}");
+        let both = desired([proxy(), shop(), bad]);
+        let sites = |desired: &Desired| {
+            let file = FileName::parse("quaymaster-shop.example.conf").expect("a name");
+            planned(desired, &fresh(desired), START).actions.iter().find_map(|action| match action {
+                Action::Deploy(deploy) => deploy.write.get(&file).cloned(),
+                Action::Obtain(_) => None,
+            })
+        };
+        prop_assert!(sites(&good).is_some());
+        prop_assert_eq!(sites(&good), sites(&both));
+    }
+}
