@@ -1,0 +1,4 @@
+//! The only sockets, files, HTTP, DNS, clocks, processes.
+
+pub mod http;
+pub mod x509;
