@@ -1,5 +1,6 @@
 //! Quaymaster.
-#![forbid(unsafe_code)]
+
+pub mod adapters;
 pub mod desire;
 pub mod observe;
 pub mod plan;

@@ -3,16 +3,20 @@
 //! A value that exists is valid: constructors check, and nothing past them checks again. No effects live here; times
 //! and digests are made from arguments.
 
+mod ca;
 mod digest;
 mod dns_name;
+mod key_type;
 mod names;
 mod retry;
 mod secret;
 mod signal;
 mod timestamp;
 
+pub use ca::{CA_PRESETS, CaError, CaPreset, directory_of};
 pub use digest::Digest;
 pub use dns_name::{DnsName, DnsNameError};
+pub use key_type::{KeyType, KeyTypeError};
 pub use names::{CertificateName, ContainerId, ContainerName, FileName, NameError};
 pub use retry::Retry;
 pub use secret::Secret;

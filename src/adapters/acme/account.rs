@@ -1,0 +1,187 @@
+//! The account at the CA: found on disk or registered when first needed, its key on disk before the CA hears of it, and
+//! registered again when the CA has lost it. Orders are not known here.
+
+use std::rc::Rc;
+
+use http::Request;
+use instant_acme::{Account, AccountBuilder, Key};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
+use rustls_pki_types::{PrivatePkcs8KeyDer, pem::PemObject};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use super::{
+    caller::{Caller, Repeat},
+    record::Recorder,
+};
+use crate::{
+    adapters::http::HttpClient,
+    ports::{AuthorityError, Disk},
+    values::Secret,
+};
+
+/// What is kept on disk: first the key alone, then the key and the account it opened, so that a crash in between finds
+/// the same account again.
+#[derive(Serialize, Deserialize)]
+struct AccountRecord {
+    /// Where the account is; `None` until the CA has told.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3>
+    url: Option<String>,
+    /// Its key, PKCS#8 in PEM.
+    #[serde(serialize_with = "exposed", deserialize_with = "secret")]
+    key: Secret,
+}
+
+fn exposed<S: Serializer>(key: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(key.expose())
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+    String::deserialize(deserializer).map(Secret::new)
+}
+
+/// The account, shared by all orders.
+pub(super) struct Registration {
+    caller: Caller,
+    http: HttpClient,
+    disk: Rc<dyn Disk>,
+    agree_tos: bool,
+    email: Option<String>,
+    /// Locked while it is looked for, so that orders that begin together register once.
+    current: Mutex<Option<Rc<Account>>>,
+}
+
+impl Registration {
+    /// Nothing is read or asked yet.
+    pub(super) fn new(
+        caller: Caller,
+        http: HttpClient,
+        disk: Rc<dyn Disk>,
+        agree_tos: bool,
+        email: Option<String>,
+    ) -> Self {
+        Self { caller, http, disk, agree_tos, email, current: Mutex::default() }
+    }
+
+    /// The account; from disk or new when it is needed for the first time.
+    pub(super) async fn account(&self) -> Result<Rc<Account>, AuthorityError> {
+        let mut current = self.current.lock().await;
+        if let Some(account) = &*current {
+            return Ok(account.clone());
+        }
+        let account = match self.record()? {
+            Some(AccountRecord { url: Some(url), key }) => self.open(&url, &key).await?,
+            Some(AccountRecord { url: None, key }) => self.register(key).await?,
+            None => self.register(self.new_key().await?).await?,
+        };
+        Ok(current.insert(Rc::new(account)).clone())
+    }
+
+    /// Another account in place of one that the CA does not know any more, with the same key. Orders that find out
+    /// together register once.
+    pub(super) async fn replacement(&self, lost: &Rc<Account>) -> Result<Rc<Account>, AuthorityError> {
+        let mut current = self.current.lock().await;
+        if let Some(account) = current.as_ref().filter(|account| !Rc::ptr_eq(account, lost)) {
+            return Ok(account.clone());
+        }
+        let key = match self.record()? {
+            Some(record) => record.key,
+            None => self.new_key().await?,
+        };
+        let account = self.register(key).await?;
+        tracing::warn!(
+            directory = self.caller.directory,
+            lost = lost.id(),
+            account = account.id(),
+            "the CA has lost our account; registered anew. Records that name the account's URL (CAA accounturi) must be changed"
+        );
+        Ok(current.insert(Rc::new(account)).clone())
+    }
+
+    /// Where the terms are that must be agreed to before an account can be had; `None` when nothing is in the way.
+    pub(super) async fn terms_to_agree(&self) -> Option<String> {
+        // What can't be read is told by the order that needs it, not taken for missing consent.
+        let registered = || !matches!(self.record(), Ok(None | Some(AccountRecord { url: None, .. })));
+        match self.agree_tos || registered() {
+            true => None,
+            false => Some(self.terms().await),
+        }
+    }
+
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.1.1>
+    async fn terms(&self) -> String {
+        let directory = || self.caller.directory.clone();
+        let Ok(request) = Request::get(&self.caller.directory).body(bytes::Bytes::new()) else { return directory() };
+        let Ok(answer) = self.http.send(request).await else { return directory() };
+        let read = serde_json::from_slice::<Value>(answer.body()).unwrap_or_default();
+        read["meta"]["termsOfService"].as_str().map_or_else(directory, str::to_owned)
+    }
+
+    fn builder(&self) -> AccountBuilder {
+        Account::builder_with_http(Box::new(Recorder(self.http.clone())))
+    }
+
+    async fn open(&self, url: &str, key: &Secret) -> Result<Account, AuthorityError> {
+        let opened = self.caller.call(Repeat::Safe, async || {
+            let key = PrivatePkcs8KeyDer::from_pem_slice(key.expose().as_bytes());
+            let key = key.map_err(|_| instant_acme::Error::KeyRejected)?;
+            self.builder().from_parts(url.to_owned(), key, self.caller.directory.clone()).await
+        });
+        Ok(opened.await?.0)
+    }
+
+    /// Registers the key, or finds the account that it opened before a crash.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3.1>
+    async fn register(&self, key: Secret) -> Result<Account, AuthorityError> {
+        self.check_terms().await?;
+        let registered = self.caller.call(Repeat::Safe, async || {
+            let der = PrivatePkcs8KeyDer::from_pem_slice(key.expose().as_bytes());
+            let der = der.map_err(|_| instant_acme::Error::KeyRejected)?;
+            let pair = (Key::from_pkcs8_der(der.clone_key())?, der.into());
+            Ok(self.builder().create_from_key(pair, self.caller.directory.clone()).await?.0)
+        });
+        let account = registered.await?.0;
+        if let Some(email) = &self.email {
+            // Before the URL is kept: until then, all of this is done again.
+            let contact = format!("mailto:{email}");
+            self.caller.call(Repeat::Safe, async || account.update_contacts(&[&contact]).await).await?;
+        }
+        self.keep(&AccountRecord { url: Some(account.id().to_owned()), key })?;
+        tracing::info!(directory = self.caller.directory, account = account.id(), "registered at the CA");
+        Ok(account)
+    }
+
+    async fn check_terms(&self) -> Result<(), AuthorityError> {
+        match self.agree_tos {
+            true => Ok(()),
+            false => Err(AuthorityError::Terms { terms: self.terms().await }),
+        }
+    }
+
+    /// A key that is on disk before anybody hears of it.
+    async fn new_key(&self) -> Result<Secret, AuthorityError> {
+        self.check_terms().await?;
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256);
+        let key = key.map_err(|error| Caller::ours("no key for an account can be made", error))?;
+        let key = Secret::new(key.serialize_pem());
+        self.keep(&AccountRecord { url: None, key: key.clone() })?;
+        Ok(key)
+    }
+
+    fn record(&self) -> Result<Option<AccountRecord>, AuthorityError> {
+        let unreadable = "the account at the CA can't be read from disk";
+        let text = self.disk.account(&self.caller.directory).map_err(|error| Caller::ours(unreadable, error))?;
+        let read = text.map(|text| serde_json::from_str(text.expose())).transpose();
+        read.map_err(|error| Caller::ours(unreadable, error))
+    }
+
+    fn keep(&self, record: &AccountRecord) -> Result<(), AuthorityError> {
+        let unkept = "the account at the CA can't be kept on disk";
+        let text = serde_json::to_string(record).map_err(|error| Caller::ours(unkept, error))?;
+        let kept = self.disk.keep_account(&self.caller.directory, &Secret::new(text));
+        kept.map_err(|error| Caller::ours(unkept, error))
+    }
+}

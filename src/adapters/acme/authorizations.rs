@@ -1,0 +1,162 @@
+//! An order's authorizations, looked at one by one. Each look walks from the first, since the library's own walk leaves
+//! out what failed; what was fetched before costs nothing again.
+
+use std::collections::BTreeMap;
+
+use instant_acme::{
+    AuthorizationHandle, AuthorizationStatus, ChallengeStatus, ChallengeType, Error, Identifier, Order, OrderState,
+};
+
+use super::error::{detail, kind, told, words};
+use crate::{
+    ports::{AuthorityError, Challenge},
+    values::DnsName,
+};
+
+/// What an authorization says.
+///
+/// <https://www.rfc-editor.org/rfc/rfc8555#section-7.1.4>
+pub(super) struct Authorization {
+    /// The name it is about.
+    pub(super) name: DnsName,
+    /// How far it got.
+    pub(super) status: AuthorizationStatus,
+    /// The challenge we can meet.
+    pub(super) http: Option<HttpChallenge>,
+    /// The types of all challenges, for people.
+    pub(super) offered: String,
+    /// What the CA did not like.
+    pub(super) problem: Option<String>,
+}
+
+/// An http-01 challenge as the CA offers it.
+///
+/// <https://www.rfc-editor.org/rfc/rfc8555#section-8.3>
+pub(super) struct HttpChallenge {
+    /// Where the CA is told to look.
+    pub(super) url: String,
+    /// Whether it has not been told yet.
+    pub(super) pending: bool,
+    /// Its token and response.
+    pub(super) content: Challenge,
+}
+
+/// Looks at the authorization number `index` of an order.
+pub(super) async fn look(order: &mut Order, index: usize) -> Result<Authorization, Error> {
+    let mut walk = order.authorizations();
+    for _ in 0..index {
+        walk.next().await.transpose()?;
+    }
+    let mut handle = walk.next().await.ok_or(Error::Str("an authorization is missing"))??;
+    let name = DnsName::parse(&handle.identifier().to_string());
+    let name = name.map_err(|_| Error::Str("an authorization is for no host name"))?;
+    let status = handle.status;
+    let (offered, problem) = (offered(&handle), problem(&handle));
+    let http = http_challenge(&mut handle, &name)?;
+    Ok(Authorization { name, status, http, offered, problem })
+}
+
+/// Tells the CA to look at the http-01 challenge of the authorization number `index`.
+///
+/// <https://www.rfc-editor.org/rfc/rfc8555#section-7.5.1>
+pub(super) async fn answer(order: &mut Order, index: usize) -> Result<(), Error> {
+    let mut walk = order.authorizations();
+    for _ in 0..index {
+        walk.next().await.transpose()?;
+    }
+    let mut handle = walk.next().await.ok_or(Error::Str("an authorization is missing"))??;
+    let mut challenge = handle.challenge(ChallengeType::Http01).ok_or(Error::Str("a challenge is missing"))?;
+    challenge.set_ready().await
+}
+
+fn http_challenge<'a>(handle: &'a mut AuthorizationHandle<'a>, name: &DnsName) -> Result<Option<HttpChallenge>, Error> {
+    let Some(challenge) = handle.challenge(ChallengeType::Http01) else { return Ok(None) };
+    let token = challenge.token.clone();
+    // It becomes the name of a file.
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if token.is_empty() || !token.chars().all(plain) {
+        return Err(Error::Str("a token is not base64url"));
+    }
+    Ok(Some(HttpChallenge {
+        url: challenge.url.clone(),
+        pending: challenge.status == ChallengeStatus::Pending,
+        content: Challenge { name: name.clone(), token, response: challenge.key_authorization().as_str().to_owned() },
+    }))
+}
+
+fn offered(handle: &AuthorizationHandle<'_>) -> String {
+    let types = handle.challenges.iter().map(|challenge| match &challenge.r#type {
+        ChallengeType::Http01 => "http-01",
+        ChallengeType::Dns01 => "dns-01",
+        ChallengeType::TlsAlpn01 => "tls-alpn-01",
+        ChallengeType::Unknown(other) => other.as_str(),
+        _ => "another",
+    });
+    types.collect::<Vec<_>>().join(", ")
+}
+
+fn problem(handle: &AuthorizationHandle<'_>) -> Option<String> {
+    let tried = handle.challenges.iter().find_map(|challenge| challenge.error.as_ref());
+    match handle.status {
+        AuthorizationStatus::Pending | AuthorizationStatus::Valid => None,
+        _ if tried.is_some() => tried.map(|problem| told(kind(problem), problem.detail.as_deref())),
+        AuthorizationStatus::Invalid => Some("the CA gives no reason".to_owned()),
+        AuthorizationStatus::Revoked => Some("its authorization was revoked".to_owned()),
+        AuthorizationStatus::Expired => Some("its authorization has expired".to_owned()),
+        AuthorizationStatus::Deactivated => Some("its authorization was given up".to_owned()),
+    }
+}
+
+/// What is wrong with an invalid order: each name's own problem from its authorization, else from the order.
+pub(super) fn verdict(state: &OrderState, mut names: BTreeMap<DnsName, String>) -> AuthorityError {
+    if names.is_empty() {
+        let about = state.error.iter().flat_map(|problem| &problem.subproblems);
+        names = about.filter_map(|about| Some((dns(about.identifier.as_ref()?)?, words(about)))).collect();
+    }
+    match &state.error {
+        _ if !names.is_empty() => AuthorityError::Validation(names),
+        Some(problem) => AuthorityError::Refused { kind: kind(problem).to_owned(), detail: detail(problem) },
+        None => AuthorityError::Refused {
+            kind: "invalid order".to_owned(),
+            detail: "the CA has given the order up without a reason".to_owned(),
+        },
+    }
+}
+
+fn dns(identifier: &Identifier) -> Option<DnsName> {
+    match identifier {
+        Identifier::Dns(name) => DnsName::parse(name).ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn invalid(error: &str) -> OrderState {
+        let text = format!(r#"{{"status": "invalid", "authorizations": [], "finalize": "x", "error": {error}}}"#);
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn each_name_is_told_its_own_problem() {
+        let order = invalid(
+            r#"{"type": "x:compound", "detail": "some failed", "subproblems": [
+                {"type": "x:dns", "detail": "no address", "identifier": {"type": "dns", "value": "a.example"}}]}"#,
+        );
+        let name = |word| DnsName::parse(word).unwrap();
+        let seen = BTreeMap::from([(name("b.example"), "refused (connection)".to_owned())]);
+        let told = verdict(&order, seen).to_string();
+        assert_eq!(told, "the CA could not validate b.example: refused (connection)");
+        let told = verdict(&order, BTreeMap::new()).to_string();
+        assert_eq!(told, "the CA could not validate a.example: no address (dns)");
+    }
+
+    #[test]
+    fn an_order_that_fails_as_a_whole_is_a_refusal() {
+        let told = |error| verdict(&invalid(error), BTreeMap::new()).to_string();
+        assert_eq!(told(r#"{"type": "x:caa", "detail": "forbidden"}"#), "the CA refuses (caa): forbidden");
+        assert_eq!(told("null"), "the CA refuses (invalid order): the CA has given the order up without a reason");
+    }
+}

@@ -1,0 +1,73 @@
+//! One call at a time: repeated where that is safe, its errors told truly.
+
+use std::rc::Rc;
+
+use instant_acme::Error;
+
+use super::{
+    error::{Failure, failure},
+    record::{Answer, Record, recorded},
+};
+use crate::ports::{AuthorityError, Clock};
+
+/// How often a call is repeated because the CA refused its nonce. Each repeat is newly signed. Within each, the library
+/// tries three times, so that even a CA that refuses every other nonce loses none of a million calls.
+///
+/// <https://www.rfc-editor.org/rfc/rfc8555#section-6.5>
+const NONCE_REPEATS: u32 = 10;
+
+/// How often a call is repeated because the connection broke off, where nothing can be done twice by it.
+pub(super) const CUT_REPEATS: u32 = 2;
+
+/// Whether a call whose answer was lost may simply be made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// It only reads, or says what is so already.
+    Safe,
+    /// The CA may have acted on it.
+    Unsafe,
+}
+
+/// Makes calls to one CA.
+#[derive(Clone)]
+pub(super) struct Caller {
+    /// The URL of the CA's directory.
+    pub(super) directory: String,
+    /// Now, and waiting.
+    pub(super) clock: Rc<dyn Clock>,
+}
+
+impl Caller {
+    /// Makes a call, and tells its result with the answer that brought it.
+    pub(super) async fn call<T>(
+        &self,
+        repeat: Repeat,
+        mut request: impl AsyncFnMut() -> Result<T, Error>,
+    ) -> Result<(T, Option<Answer>), Failure> {
+        let (mut nonces, mut cuts) = (0, 0);
+        loop {
+            let (result, record) = recorded(request()).await;
+            let failed = match result {
+                Ok(value) => return Ok((value, record.answer)),
+                Err(error) => failure(error, &record, &self.directory, self.clock.now()),
+            };
+            if failed.is_refusal("badNonce") && nonces < NONCE_REPEATS {
+                nonces += 1;
+            } else if failed.cut && harmless(repeat, &record) && cuts < CUT_REPEATS {
+                cuts += 1;
+            } else {
+                return Err(failed);
+            }
+        }
+    }
+
+    /// An error for what only this side can have broken.
+    pub(super) fn ours(what: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> AuthorityError {
+        AuthorityError::Ours { what: what.to_owned(), source: Some(source.into()) }
+    }
+}
+
+/// A request for a nonce is not signed, and may be lost before the call proper was made.
+fn harmless(repeat: Repeat, record: &Record) -> bool {
+    repeat == Repeat::Safe || !record.signed
+}

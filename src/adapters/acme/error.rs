@@ -1,0 +1,242 @@
+//! What went wrong, told truly: instant-acme's error joined with the answer that caused it.
+
+use std::time::Duration;
+
+use instant_acme::{Error, Problem, Subproblem};
+use time::{PrimitiveDateTime, macros::format_description};
+
+use super::record::{Answer, Record};
+use crate::{adapters::http::HttpError, ports::AuthorityError, values::Timestamp};
+
+/// What a Retry-After is clamped to: a CA that says "now" means "soon", and one that says "next year" is broken.
+const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(7 * 24 * 3600));
+
+/// A call that failed, with what decides whether it may be repeated at once.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// What is told.
+    pub(super) error: AuthorityError,
+    /// The status of the answer, if there was one.
+    pub(super) status: Option<u16>,
+    /// Whether the connection broke off; what was asked for may have been done.
+    pub(super) cut: bool,
+}
+
+impl Failure {
+    /// Whether the CA answered that it won't: not that it is busy, broken, or out of reach.
+    pub(super) fn is_final(&self) -> bool {
+        let busy = matches!(self.error, AuthorityError::Busy { .. });
+        !busy && self.status.is_some_and(|status| (400..500).contains(&status))
+    }
+
+    /// Whether the CA refused with this kind of problem.
+    pub(super) fn is_refusal(&self, expected: &str) -> bool {
+        matches!(&self.error, AuthorityError::Refused { kind, .. } if kind == expected)
+    }
+}
+
+impl From<Failure> for AuthorityError {
+    fn from(failure: Failure) -> Self {
+        failure.error
+    }
+}
+
+/// Tells what an error of a call means.
+pub(super) fn failure(error: Error, record: &Record, directory: &str, now: Timestamp) -> Failure {
+    let cut = matches!(&error, Error::Other(source) if matches!(source.downcast_ref(), Some(HttpError::Cut(_))));
+    let status = record.answer.as_ref().map(|answer| answer.status);
+    let error = match &record.answer {
+        Some(answer) => answered(error, answer, directory, now),
+        None => unanswered(error, directory),
+    };
+    Failure { error, status, cut }
+}
+
+fn unanswered(error: Error, directory: &str) -> AuthorityError {
+    match error {
+        Error::Other(source) => AuthorityError::Unreachable { directory: directory.to_owned(), source },
+        error => ours(error),
+    }
+}
+
+fn ours(error: Error) -> AuthorityError {
+    AuthorityError::Ours { what: "a request to the CA can't be made".to_owned(), source: Some(error.into()) }
+}
+
+/// <https://www.rfc-editor.org/rfc/rfc8555#section-6.7>
+fn answered(error: Error, answer: &Answer, directory: &str, now: Timestamp) -> AuthorityError {
+    let problem = match &error {
+        Error::Api(problem) if problem.r#type.is_some() || problem.detail.is_some() => Some(problem),
+        _ => None,
+    };
+    let limited = problem.is_some_and(|problem| kind(problem) == "rateLimited");
+    // A front before the CA answers for it with a page of its own: 500, 502, 504.
+    let broken = problem.is_none() && answer.status >= 500;
+    if matches!(answer.status, 429 | 503) || limited || broken {
+        return AuthorityError::Busy {
+            directory: directory.to_owned(),
+            status: answer.status,
+            detail: problem.map_or_else(|| came(answer), detail),
+            not_before: retry_after(answer, now),
+        };
+    }
+    if let Some(problem) = problem {
+        return AuthorityError::Refused { kind: kind(problem).to_owned(), detail: detail(problem) };
+    }
+    let problem = match &error {
+        Error::Json(error) if answer.json => format!("{error} in {}", status_and(answer)),
+        Error::Str(what) => format!("{what} in {}", status_and(answer)),
+        Error::Json(_) | Error::Api(_) => status_and(answer),
+        _ => return ours(error),
+    };
+    AuthorityError::NotAcme { directory: directory.to_owned(), problem }
+}
+
+fn status_and(answer: &Answer) -> String {
+    format!("an answer with status {} and {}", answer.status, came(answer))
+}
+
+fn came(answer: &Answer) -> String {
+    match answer.excerpt.as_str() {
+        "" => "an empty body".to_owned(),
+        excerpt => format!("{excerpt:?}"),
+    }
+}
+
+/// The last part of a problem's type.
+pub(super) fn kind(problem: &Problem) -> &str {
+    last_part(problem.r#type.as_deref())
+}
+
+fn last_part(kind: Option<&str>) -> &str {
+    kind.and_then(|kind| kind.rsplit(':').next()).filter(|kind| !kind.is_empty()).unwrap_or("unknown")
+}
+
+/// The CA's words, with those about single names.
+///
+/// <https://www.rfc-editor.org/rfc/rfc8555#section-6.7.1>
+pub(super) fn detail(problem: &Problem) -> String {
+    let own = problem.detail.clone().unwrap_or_else(|| "it gives no reason".to_owned());
+    problem.subproblems.iter().fold(own, |told, about| match &about.identifier {
+        Some(identifier) => format!("{told}; {}: {}", identifier.authorized(false), words(about)),
+        None => format!("{told}; {}", words(about)),
+    })
+}
+
+/// The CA's words about one name.
+pub(super) fn words(about: &Subproblem) -> String {
+    told(last_part(about.r#type.as_deref()), about.detail.as_deref())
+}
+
+/// A problem in one line: its kind and the CA's words.
+pub(super) fn told(kind: &str, detail: Option<&str>) -> String {
+    detail.map_or_else(|| kind.to_owned(), |detail| format!("{detail} ({kind})"))
+}
+
+/// When the CA wants to be asked again.
+fn retry_after(answer: &Answer, now: Timestamp) -> Option<Timestamp> {
+    let wait = pause(answer, now)?;
+    Some(now + wait.clamp(RETRY_AFTER.0, RETRY_AFTER.1))
+}
+
+/// How long the CA asks to wait, in seconds or until a date; nothing for a date in the past.
+///
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>
+pub(super) fn pause(answer: &Answer, now: Timestamp) -> Option<Duration> {
+    let text = answer.retry_after.as_deref()?.trim();
+    let date =
+        format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+    match text.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => {
+            let date = PrimitiveDateTime::parse(text, date).ok()?.assume_utc();
+            Some(Timestamp::from_seconds(date.unix_timestamp()).since(now))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::values::Retry;
+
+    use super::*;
+
+    const DIRECTORY: &str = "https://ca.example/dir";
+    const NOW: Timestamp = Timestamp::from_seconds(1_795_371_420);
+
+    fn answer(status: u16, body: &str) -> Answer {
+        let json = serde_json::from_str::<serde::de::IgnoredAny>(body).is_ok();
+        Answer { status, retry_after: None, json, excerpt: body.to_owned() }
+    }
+
+    /// What instant-acme makes of an answer that is no success.
+    fn library(body: &str) -> Error {
+        serde_json::from_str::<Problem>(body).map_or_else(Error::Json, Error::Api)
+    }
+
+    fn told_of(status: u16, body: &str) -> String {
+        let record = Record { signed: true, answer: Some(answer(status, body)) };
+        failure(library(body), &record, DIRECTORY, NOW).error.to_string()
+    }
+
+    #[test]
+    fn a_problem_document_is_a_refusal_in_the_words_of_the_ca() {
+        let body = r#"{"type": "urn:ietf:params:acme:error:rejectedIdentifier", "detail": "no", "subproblems": [
+            {"type": "urn:ietf:params:acme:error:malformed", "detail": "bad", "identifier": {"type": "dns", "value": "a.example"}}
+        ]}"#;
+        assert_eq!(told_of(400, body), "the CA refuses (rejectedIdentifier): no; a.example: bad (malformed)");
+        assert_eq!(
+            told_of(500, r#"{"type": "x:serverInternal"}"#),
+            "the CA refuses (serverInternal): it gives no reason"
+        );
+        assert_eq!(told_of(400, r#"{"detail": "no"}"#), "the CA refuses (unknown): no");
+    }
+
+    #[test]
+    fn what_is_no_acme_is_shown() {
+        let prefix = "what answers at https://ca.example/dir does not speak ACME: an answer with status";
+        let suffix = "; is `ca` the URL of a directory?";
+        assert_eq!(told_of(400, "<html>no"), format!("{prefix} 400 and \"<html>no\"{suffix}"));
+        assert_eq!(told_of(404, ""), format!("{prefix} 404 and an empty body{suffix}"));
+        assert_eq!(told_of(404, "{}"), format!("{prefix} 404 and \"{{}}\"{suffix}"));
+        assert_eq!(told_of(200, "<html>"), format!("{prefix} 200 and \"<html>\"{suffix}"));
+        assert!(told_of(404, "[]").contains("404"));
+    }
+
+    #[test]
+    fn a_busy_ca_is_waited_for_whatever_its_body_is() {
+        let busy = "the CA at https://ca.example/dir asks us to wait";
+        assert_eq!(told_of(503, "<html>"), format!("{busy} (503): \"<html>\""));
+        assert_eq!(told_of(429, r#"{"type": "x:rateLimited", "detail": "slow"}"#), format!("{busy} (429): slow"));
+        assert_eq!(told_of(400, r#"{"type": "x:rateLimited", "detail": "slow"}"#), format!("{busy} (400): slow"));
+        assert_eq!(told_of(502, ""), format!("{busy} (502): an empty body"));
+    }
+
+    #[test]
+    fn retry_after_is_read_in_both_forms_and_clamped() {
+        for (text, seconds) in [
+            ("120", Some(120)),
+            (" 0 ", Some(1)),
+            ("99999999", Some(7 * 24 * 3600)),
+            ("Sun, 22 Nov 2026 18:18:00 GMT", Some(60)),
+            ("Sun, 22 Nov 2020 18:18:00 GMT", Some(1)),
+            ("soon", None),
+            ("-5", None),
+        ] {
+            let mut answer = answer(503, "");
+            answer.retry_after = Some(text.to_owned());
+            let record = Record { signed: true, answer: Some(answer) };
+            let expected = seconds.map_or(Retry::Backoff, |s| Retry::NotBefore(NOW + Duration::from_secs(s)));
+            assert_eq!(failure(library(""), &record, DIRECTORY, NOW).error.retry(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn no_answer_is_unreachable() {
+        for (error, cut) in [(HttpError::Silent(Duration::from_secs(30)), false), (HttpError::Cut("".into()), true)] {
+            let failure = failure(Error::Other(error.into()), &Record::default(), DIRECTORY, NOW);
+            assert!(matches!(failure.error, AuthorityError::Unreachable { .. }));
+            assert_eq!((failure.cut, failure.status), (cut, None));
+        }
+    }
+}

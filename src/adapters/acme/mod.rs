@@ -1,0 +1,128 @@
+//! The CA, over ACME.
+//!
+//! instant-acme signs and speaks; here it is given an HTTP client with limits, errors that say what happened, calls that
+//! are repeated, a polling that knows every status, and an account whose key is on disk before the CA hears of it.
+//!
+//! <https://www.rfc-editor.org/rfc/rfc8555>
+
+mod account;
+mod authorizations;
+mod caller;
+mod error;
+mod order;
+mod record;
+
+use std::{collections::BTreeSet, rc::Rc};
+
+use async_trait::async_trait;
+use instant_acme::{Identifier, NewOrder, OrderStatus};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, RsaKeySize, SignatureAlgorithm};
+
+use crate::{
+    adapters::http::{HttpClient, Limits},
+    ports::{Authority, AuthorityError, Clock, Disk, Order},
+    values::{DnsName, KeyType, Secret},
+};
+
+use account::Registration;
+use caller::{Caller, Repeat};
+use order::AcmeOrder;
+
+/// What is set about the CA.
+#[derive(Clone, Debug)]
+pub struct AcmeSettings {
+    /// The URL of its directory.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.1.1>
+    pub directory: String,
+    /// Roots that are trusted besides the usual ones, in PEM.
+    pub ca_root_pem: Option<String>,
+    /// Whether its terms are agreed to.
+    pub agree_tos: bool,
+    /// Where it may write to.
+    pub email: Option<String>,
+    /// What kind of key certificates get.
+    pub key_type: KeyType,
+}
+
+/// A CA that speaks ACME, and our account there.
+pub struct AcmeAuthority {
+    caller: Caller,
+    registration: Registration,
+    key_type: KeyType,
+}
+
+impl AcmeAuthority {
+    /// Sets up what is needed to ask the CA; nothing is asked yet.
+    ///
+    /// # Errors
+    /// When the directory is no https URL or the roots can't be read.
+    pub fn new(settings: AcmeSettings, disk: Rc<dyn Disk>, clock: Rc<dyn Clock>) -> Result<Self, AuthorityError> {
+        if !settings.directory.starts_with("https://") {
+            let what = format!("the CA {:?} can't be asked: its URL must begin with https://", settings.directory);
+            return Err(AuthorityError::Ours { what, source: None });
+        }
+        let http = HttpClient::new(settings.ca_root_pem.as_deref(), Limits::default());
+        let http = http.map_err(|error| Caller::ours("connections to the CA can't be set up", error))?;
+        let caller = Caller { directory: settings.directory, clock };
+        let registration = Registration::new(caller.clone(), http, disk, settings.agree_tos, settings.email);
+        Ok(Self { caller, registration, key_type: settings.key_type })
+    }
+}
+
+#[async_trait(?Send)]
+impl Authority for AcmeAuthority {
+    fn directory(&self) -> &str {
+        &self.caller.directory
+    }
+
+    async fn terms_to_agree(&self) -> Option<String> {
+        self.registration.terms_to_agree().await
+    }
+
+    fn new_key(&self) -> Result<Secret, AuthorityError> {
+        let key = match self.key_type {
+            KeyType::Ec256 => ec(&PKCS_ECDSA_P256_SHA256),
+            KeyType::Ec384 => ec(&PKCS_ECDSA_P384_SHA384),
+            KeyType::Rsa2048 => rsa(RsaKeySize::_2048),
+            KeyType::Rsa3072 => rsa(RsaKeySize::_3072),
+            KeyType::Rsa4096 => rsa(RsaKeySize::_4096),
+        };
+        let key = key.map_err(|error| Caller::ours("no key for a certificate can be made", error))?;
+        Ok(Secret::new(key.serialize_pem()))
+    }
+
+    async fn order(&self, names: &BTreeSet<DnsName>) -> Result<Box<dyn Order>, AuthorityError> {
+        let identifiers = names.iter().map(|name| Identifier::Dns(name.to_string())).collect::<Vec<_>>();
+        let new = NewOrder::new(&identifiers);
+        let mut account = self.registration.account().await?;
+        let mut placed = self.caller.call(Repeat::Unsafe, async || account.new_order(&new).await).await;
+        if placed.as_ref().is_err_and(|failure| failure.is_refusal("accountDoesNotExist")) {
+            account = self.registration.replacement(&account).await?;
+            placed = self.caller.call(Repeat::Unsafe, async || account.new_order(&new).await).await;
+        }
+        Ok(Box::new(AcmeOrder::new(placed?.0, self.caller.clone())))
+    }
+
+    async fn resume(&self, url: &str) -> Result<Option<Box<dyn Order>>, AuthorityError> {
+        let account = self.registration.account().await?;
+        let found = self.caller.call(Repeat::Safe, async || account.order(url.to_owned()).await).await;
+        match found {
+            Ok((mut order, _)) => match order.state().status {
+                OrderStatus::Invalid => Ok(None),
+                _ => Ok(Some(Box::new(AcmeOrder::new(order, self.caller.clone())))),
+            },
+            // Unknown, another account's, or an account that is gone itself: in each case a new order tells more.
+            Err(failure) if failure.is_final() => Ok(None),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+}
+
+fn ec(algorithm: &'static SignatureAlgorithm) -> Result<KeyPair, rcgen::Error> {
+    KeyPair::generate_for(algorithm)
+}
+
+fn rsa(size: RsaKeySize) -> Result<KeyPair, rcgen::Error> {
+    KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, size)
+}

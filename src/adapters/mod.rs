@@ -1,0 +1,5 @@
+//! The only sockets, files, HTTP, DNS, clocks, processes.
+
+pub mod acme;
+pub mod http;
+pub mod x509;

@@ -1,0 +1,404 @@
+//! Reads certificates and checks that they may be served: that key, names, chain and dates belong together. Where they
+//! come from and where they go is not known here.
+
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
+
+use rustls::{crypto::aws_lc_rs, sign::CertifiedKey};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject};
+use thiserror::Error;
+use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+use x509_parser::{
+    certificate::X509Certificate, extensions::GeneralName, parse_x509_certificate, time::ASN1Time, x509::X509Name,
+};
+
+use crate::values::{Digest, DnsName, Secret, Timestamp};
+
+/// Longer chains are a mistake: today's longest has five, and clients refuse much more.
+const LONGEST_CHAIN: usize = 10;
+
+/// How far ahead the beginning of a new certificate may lie. Public CAs set it back by up to an hour, so a beginning in
+/// the future means a wrong clock; private CAs may not, and two clocks kept by NTP differ by seconds.
+const CLOCK_SKEW: Duration = Duration::from_secs(60);
+
+/// A certificate whose key and chain belong to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckedCertificate {
+    /// Its subject alternative names: host names in lower case, wildcards as written, addresses as text.
+    pub names: BTreeSet<String>,
+    /// Beginning of its validity.
+    pub not_before: Timestamp,
+    /// End of its validity.
+    pub not_after: Timestamp,
+    /// Its issuer's common name, or its whole distinguished name.
+    pub issuer: String,
+    /// Its serial number, as [`serial_of`] writes it.
+    pub serial: String,
+    /// Digest of chain and key: another digest is another certificate.
+    pub digest: Digest,
+}
+
+/// Why a certificate must not be served.
+#[derive(Debug, Error)]
+pub enum CertificateError {
+    /// No certificate where one should be.
+    #[error("there is no certificate in it")]
+    None,
+    /// More than a chain has.
+    #[error("it has {0} certificates; a chain has at most {LONGEST_CHAIN}")]
+    TooLong(usize),
+    /// The text is no PEM.
+    #[error("it can't be read as PEM")]
+    Pem(#[source] rustls_pki_types::pem::Error),
+    /// A certificate in it is none.
+    #[error("its certificate number {position} can't be read: {problem}")]
+    Unreadable {
+        /// Which, the leaf being 1.
+        position: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The key is none.
+    #[error("its key can't be read; it must be a PEM private key without a password")]
+    Key(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The key is another's.
+    #[error("its key belongs to another certificate")]
+    OtherKey,
+    /// It has no subject alternative names.
+    #[error("it is for no host: it has no subject alternative names")]
+    NoNames,
+    /// A gap in the chain.
+    #[error(
+        "its certificate number {0} was not issued by the next one; the leaf comes first, then its issuer, and so on"
+    )]
+    Order(usize),
+    /// Signatures, purposes or dates that don't fit.
+    #[error("its chain does not hold")]
+    Chain(#[source] webpki::Error),
+    /// Not what was asked for.
+    #[error("it is for {} instead of {}", listed(.found), listed(.asked))]
+    OtherNames {
+        /// What it is for.
+        found: BTreeSet<String>,
+        /// What was asked for.
+        asked: BTreeSet<String>,
+    },
+    /// Not valid yet.
+    #[error("it is not valid before {0}; is the clock right?")]
+    NotYet(Timestamp),
+    /// Not valid any more.
+    #[error("it was valid until {0}; is the clock right?")]
+    Expired(Timestamp),
+}
+
+fn listed(names: &BTreeSet<String>) -> String {
+    names.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+impl CheckedCertificate {
+    /// Whether it is for each of these names: by that very name, or by a wildcard for its first label.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc9525#section-6.3>
+    pub fn covers(&self, names: &BTreeSet<DnsName>) -> bool {
+        let wildcard = |name: &str| name.split_once('.').map(|(_, parent)| format!("*.{parent}"));
+        let one =
+            |name: &str| self.names.contains(name) || wildcard(name).is_some_and(|name| self.names.contains(&name));
+        names.iter().all(|name| one(name.as_str()))
+    }
+}
+
+/// Reads a chain (PEM, leaf first) and its key, and checks that they belong together.
+///
+/// Dates are told, not judged: an expired certificate may still be the best there is. A leaf alone is taken as it is:
+/// a CA may issue from its root, which chains leave out, and a self-signed one proves itself by its key.
+///
+/// <https://www.rfc-editor.org/rfc/rfc8555#section-9.1>
+///
+/// # Errors
+/// Says which of them does not fit.
+pub fn check(chain: &str, key: &Secret) -> Result<CheckedCertificate, CertificateError> {
+    let ders = certificates(chain)?;
+    let parsed = ders.iter().enumerate().map(|(index, der)| parse(index, der)).collect::<Result<Vec<_>, _>>()?;
+    check_key(&ders, key)?;
+    check_chain(&ders, &parsed)?;
+    let leaf = &parsed[0];
+    let names = names(leaf)?;
+    let seconds = |time: &ASN1Time| Timestamp::from_seconds(time.timestamp());
+    Ok(CheckedCertificate {
+        names,
+        not_before: seconds(&leaf.validity().not_before),
+        not_after: seconds(&leaf.validity().not_after),
+        issuer: issuer(leaf.issuer()),
+        serial: serial(leaf),
+        digest: Digest::of_parts([chain, key.expose()]),
+    })
+}
+
+/// Checks a certificate that was just issued: as [`check`], for exactly these names, and valid now.
+///
+/// # Errors
+/// Says what does not fit.
+pub fn check_new(
+    chain: &str,
+    key: &Secret,
+    names: &BTreeSet<DnsName>,
+    now: Timestamp,
+) -> Result<CheckedCertificate, CertificateError> {
+    let checked = check(chain, key)?;
+    let asked = names.iter().map(DnsName::to_string).collect::<BTreeSet<_>>();
+    if checked.names != asked {
+        return Err(CertificateError::OtherNames { found: checked.names, asked });
+    }
+    if now + CLOCK_SKEW < checked.not_before {
+        return Err(CertificateError::NotYet(checked.not_before));
+    }
+    if checked.not_after <= now {
+        return Err(CertificateError::Expired(checked.not_after));
+    }
+    Ok(checked)
+}
+
+/// A certificate's serial number in hexadecimal, lower case, no separators, without the zero that marks it positive;
+/// `None` when it is no certificate.
+///
+/// <https://www.rfc-editor.org/rfc/rfc5280#section-4.1.2.2>
+pub fn serial_of(leaf: &[u8]) -> Option<String> {
+    parse_x509_certificate(leaf).ok().map(|(_, leaf)| serial(&leaf))
+}
+
+fn serial(certificate: &X509Certificate<'_>) -> String {
+    let bytes = match certificate.raw_serial() {
+        [0, rest @ ..] if !rest.is_empty() => rest,
+        bytes => bytes,
+    };
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn certificates(chain: &str) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let ders = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<Vec<_>, _>>();
+    let ders = ders.map_err(CertificateError::Pem)?;
+    match ders.len() {
+        0 => Err(CertificateError::None),
+        1..=LONGEST_CHAIN => Ok(ders),
+        more => Err(CertificateError::TooLong(more)),
+    }
+}
+
+fn parse(index: usize, der: &[u8]) -> Result<X509Certificate<'_>, CertificateError> {
+    let unreadable = |problem: String| CertificateError::Unreadable { position: index + 1, problem };
+    match parse_x509_certificate(der) {
+        Ok(([], certificate)) => Ok(certificate),
+        Ok(_) => Err(unreadable("something follows it".to_owned())),
+        Err(error) => Err(unreadable(error.to_string())),
+    }
+}
+
+fn check_key(ders: &[CertificateDer<'static>], key: &Secret) -> Result<(), CertificateError> {
+    let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes());
+    let key = key.map_err(|error| CertificateError::Key(error.into()))?;
+    let key = aws_lc_rs::default_provider().key_provider.load_private_key(key);
+    let key = key.map_err(|error| CertificateError::Key(error.into()))?;
+    CertifiedKey::new(ders.to_vec(), key).keys_match().map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => CertificateError::OtherKey,
+        error => CertificateError::Unreadable { position: 1, problem: error.to_string() },
+    })
+}
+
+/// That each certificate was issued by the next, with the last as the one believed.
+///
+/// <https://www.rfc-editor.org/rfc/rfc5280#section-6.1>
+fn check_chain(ders: &[CertificateDer<'static>], parsed: &[X509Certificate<'_>]) -> Result<(), CertificateError> {
+    let [leaf, between @ .., last] = ders else { return Ok(()) };
+    let gap = parsed.windows(2).position(|pair| pair[0].issuer().as_raw() != pair[1].subject().as_raw());
+    if let Some(gap) = gap {
+        return Err(CertificateError::Order(gap + 1));
+    }
+    // The first moment at which all of them are valid, so that a chain is not blamed for an end that the leaf has too.
+    let begins = parsed.iter().map(|certificate| certificate.validity().not_before.timestamp()).max();
+    let at = Duration::from_secs(begins.and_then(|begins| begins.try_into().ok()).unwrap_or_default());
+    let anchor = anchor_from_trusted_cert(last).map_err(CertificateError::Chain)?;
+    let leaf = EndEntityCert::try_from(leaf).map_err(CertificateError::Chain)?;
+    leaf.verify_for_usage(
+        webpki::ALL_VERIFICATION_ALGS,
+        &[anchor],
+        between,
+        UnixTime::since_unix_epoch(at),
+        KeyUsage::server_auth(),
+        None,
+        None,
+    )
+    .map_err(CertificateError::Chain)?;
+    Ok(())
+}
+
+fn names(leaf: &X509Certificate<'_>) -> Result<BTreeSet<String>, CertificateError> {
+    let unreadable =
+        |error: x509_parser::error::X509Error| CertificateError::Unreadable { position: 1, problem: error.to_string() };
+    let extension = leaf.subject_alternative_name().map_err(unreadable)?.ok_or(CertificateError::NoNames)?;
+    let names = extension.value.general_names.iter().filter_map(name).collect::<BTreeSet<_>>();
+    match names.is_empty() {
+        true => Err(CertificateError::NoNames),
+        false => Ok(names),
+    }
+}
+
+/// <https://www.rfc-editor.org/rfc/rfc5280#section-4.2.1.6>
+fn name(name: &GeneralName<'_>) -> Option<String> {
+    match *name {
+        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+        GeneralName::IPAddress(bytes) => {
+            let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+            let address = v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from));
+            address.ok().map(|address| address.to_string())
+        }
+        _ => None,
+    }
+}
+
+fn issuer(name: &X509Name<'_>) -> String {
+    let common = name.iter_common_name().next().and_then(|common| common.as_str().ok());
+    common.map_or_else(|| name.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SerialNumber, date_time_ymd,
+    };
+
+    use super::*;
+
+    fn day(year: i32, month: u8, day: u8) -> Timestamp {
+        Timestamp::parse(&format!("{year}-{month:02}-{day:02}T00:00:00Z")).unwrap()
+    }
+
+    fn params(names: &[&str]) -> CertificateParams {
+        let mut params = CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()).unwrap();
+        params.not_before = date_time_ymd(2026, 11, 1);
+        params.not_after = date_time_ymd(2027, 1, 30);
+        params.serial_number = Some(SerialNumber::from_slice(&[0x9a, 0x0b, 0x0c]));
+        params
+    }
+
+    fn authority(name: &str, above: Option<&CertifiedIssuer<'static, KeyPair>>) -> CertifiedIssuer<'static, KeyPair> {
+        let mut params = params(&[]);
+        params.not_before = date_time_ymd(2026, 1, 1);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        match above {
+            Some(above) => CertifiedIssuer::signed_by(params, key, above).unwrap(),
+            None => CertifiedIssuer::self_signed(params, key).unwrap(),
+        }
+    }
+
+    fn leaf(params: CertificateParams, issuer: &CertifiedIssuer<'static, KeyPair>) -> (String, Secret) {
+        let key = KeyPair::generate().unwrap();
+        (params.signed_by(&key, issuer).unwrap().pem(), Secret::new(key.serialize_pem()))
+    }
+
+    fn asked(names: &[&str]) -> BTreeSet<DnsName> {
+        names.iter().map(|name| DnsName::parse(name).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_chain_is_read() {
+        let root = authority("Root", None);
+        let middle = authority("Middle", Some(&root));
+        let (pem, key) = leaf(params(&["Shop.example", "*.shop.example", "10.0.0.1", "fd00::1"]), &middle);
+        for chain in [format!("{pem}{}", middle.pem()), format!("{pem}{}{}", middle.pem(), root.pem())] {
+            let checked = check(&chain, &key).unwrap();
+            assert_eq!(listed(&checked.names), "*.shop.example, 10.0.0.1, fd00::1, shop.example");
+            assert_eq!(checked.not_before, day(2026, 11, 1));
+            assert_eq!(checked.not_after, day(2027, 1, 30));
+            assert_eq!((checked.issuer.as_str(), checked.serial.as_str()), ("Middle", "9a0b0c"));
+            assert!(checked.covers(&asked(&["shop.example", "a.shop.example"])));
+            assert!(!checked.covers(&asked(&["a.b.shop.example"])));
+            let der = CertificateDer::from_pem_slice(chain.as_bytes()).unwrap();
+            assert_eq!(serial_of(&der), Some(checked.serial));
+        }
+    }
+
+    #[test]
+    fn a_leaf_may_come_alone() {
+        let (pem, key) = leaf(params(&["shop.example"]), &authority("Root", None));
+        assert!(check(&pem, &key).is_ok());
+        let key = KeyPair::generate().unwrap();
+        let own = params(&["shop.example"]).self_signed(&key).unwrap().pem();
+        assert!(check(&own, &Secret::new(key.serialize_pem())).is_ok());
+    }
+
+    #[test]
+    fn a_chain_with_a_gap_is_refused() {
+        let (root, other) = (authority("Root", None), authority("Root", None));
+        let middle = authority("Middle", Some(&root));
+        let (pem, key) = leaf(params(&["shop.example"]), &middle);
+        let skipped = check(&format!("{pem}{}", root.pem()), &key).unwrap_err();
+        assert!(matches!(skipped, CertificateError::Order(1)), "{skipped}");
+        let turned = check(&format!("{pem}{}{}", root.pem(), middle.pem()), &key).unwrap_err();
+        assert!(matches!(turned, CertificateError::Order(1)), "{turned}");
+        let forged = check(&format!("{pem}{}{}", middle.pem(), other.pem()), &key).unwrap_err();
+        assert!(matches!(forged, CertificateError::Chain(_)), "{forged}");
+    }
+
+    #[test]
+    fn a_key_of_another_is_refused() {
+        let root = authority("Root", None);
+        let (pem, _) = leaf(params(&["shop.example"]), &root);
+        let (_, key) = leaf(params(&["shop.example"]), &root);
+        assert!(matches!(check(&pem, &key), Err(CertificateError::OtherKey)));
+        assert!(matches!(check(&pem, &Secret::new("")), Err(CertificateError::Key(_))));
+        assert!(matches!(check(&pem, &Secret::new(pem.clone())), Err(CertificateError::Key(_))));
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_refused() {
+        let (pem, key) = leaf(params(&["shop.example"]), &authority("Root", None));
+        assert!(matches!(check("", &key), Err(CertificateError::None)));
+        assert!(matches!(check(&pem[..pem.len() / 2], &key), Err(CertificateError::None | CertificateError::Pem(_))));
+        assert!(matches!(check(&pem.repeat(11), &key), Err(CertificateError::TooLong(11))));
+        let (nameless, key) = leaf(params(&[]), &authority("Root", None));
+        assert!(matches!(check(&nameless, &key), Err(CertificateError::NoNames)));
+        assert_eq!(serial_of(b"no certificate"), None);
+    }
+
+    #[test]
+    fn a_new_certificate_is_for_what_was_asked_and_valid_now() {
+        let (pem, key) = leaf(params(&["shop.example", "www.shop.example"]), &authority("Root", None));
+        let check_at =
+            |names: &[&str], now| check_new(&pem, &key, &asked(names), now).map_err(|error| error.to_string());
+        let both = ["shop.example", "www.shop.example"];
+        assert!(check_at(&both, day(2026, 11, 22)).is_ok());
+        assert!(check_at(&both, day(2026, 11, 1) - CLOCK_SKEW).is_ok());
+        assert_eq!(
+            check_at(&both, day(2026, 10, 31)).unwrap_err(),
+            "it is not valid before 2026-11-01T00:00:00Z; is the clock right?"
+        );
+        assert_eq!(
+            check_at(&both, day(2027, 1, 30)).unwrap_err(),
+            "it was valid until 2027-01-30T00:00:00Z; is the clock right?"
+        );
+        assert_eq!(
+            check_at(&["shop.example"], day(2026, 11, 22)).unwrap_err(),
+            "it is for shop.example, www.shop.example instead of shop.example"
+        );
+    }
+
+    #[test]
+    fn an_expired_certificate_is_read_all_the_same() {
+        let root = authority("Root", None);
+        let mut old = params(&["shop.example"]);
+        old.not_before = date_time_ymd(2026, 2, 1);
+        old.not_after = date_time_ymd(2026, 3, 1);
+        let (pem, key) = leaf(old, &root);
+        assert_eq!(check(&format!("{pem}{}", root.pem()), &key).unwrap().not_after, day(2026, 3, 1));
+    }
+
+    #[test]
+    fn another_chain_or_key_is_another_certificate() {
+        let root = authority("Root", None);
+        let (pem, key) = leaf(params(&["shop.example"]), &root);
+        let (alone, whole) = (check(&pem, &key).unwrap(), check(&format!("{pem}{}", root.pem()), &key).unwrap());
+        assert_ne!(alone.digest, whole.digest);
+        assert_eq!(alone.digest, check(&pem, &key).unwrap().digest);
+    }
+}

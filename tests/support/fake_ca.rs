@@ -1,0 +1,128 @@
+//! A CA that issues nothing but goes through all steps, with one thing wrong: for what Pebble can't be told to do.
+
+use std::sync::{Arc, Mutex};
+
+use super::canned::{Canned, Reply};
+
+/// What is done with a request instead of the usual.
+#[derive(Clone, Debug)]
+pub enum Twist {
+    /// The usual.
+    Nothing,
+    /// This, and the CA does not act.
+    Instead(Reply),
+    /// This, after the CA has acted: its answer is lost.
+    After(Reply),
+}
+
+/// How far the one order got.
+#[derive(Default)]
+struct Progress {
+    seen: Vec<String>,
+    looked: bool,
+    finalized: bool,
+}
+
+/// A CA with one account and one order, for `shop.example`.
+pub struct FakeCa {
+    /// Where it listens.
+    pub server: Canned,
+    progress: Arc<Mutex<Progress>>,
+}
+
+impl FakeCa {
+    /// Starts one. `twist` is given method and path of each request, how often that was asked before, and how many
+    /// requests there were in all.
+    pub async fn start(twist: impl Fn(&str, usize, usize) -> Twist + Send + Sync + 'static) -> Self {
+        let progress = Arc::<Mutex<Progress>>::default();
+        let shared = progress.clone();
+        let server = Canned::start(move |method, path, head| {
+            let mut progress = shared.lock().unwrap();
+            let asked = format!("{method} {path}");
+            let before = progress.seen.iter().filter(|seen| **seen == asked).count();
+            let twist = twist(&asked, before, progress.seen.len());
+            progress.seen.push(asked.clone());
+            match twist {
+                Twist::Instead(reply) => reply,
+                Twist::Nothing => act(&mut progress, &asked, head),
+                Twist::After(reply) => {
+                    act(&mut progress, &asked, head);
+                    reply
+                }
+            }
+        })
+        .await;
+        Self { server, progress }
+    }
+
+    /// How often something was asked.
+    pub fn count(&self, asked: &str) -> usize {
+        self.progress.lock().unwrap().seen.iter().filter(|seen| *seen == asked).count()
+    }
+
+    /// What the request number `index` asked.
+    pub fn asked(&self, index: usize) -> String {
+        self.progress.lock().unwrap().seen[index].clone()
+    }
+
+    /// How many requests there were.
+    pub fn total(&self) -> usize {
+        self.progress.lock().unwrap().seen.len()
+    }
+}
+
+fn act(progress: &mut Progress, asked: &str, head: &str) -> Reply {
+    let host = head.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
+    let base = format!("https://{host}");
+    let reply = |status, extra: &str, body: &str| Reply::new(status, &["Replay-Nonce: bm9uY2U", extra], body);
+    match asked {
+        "GET /dir" => {
+            let body = r#"{"newNonce": "B/nonce", "newAccount": "B/account", "newOrder": "B/order"}"#;
+            reply(200, "A: b", &body.replace("B/", &format!("{base}/")))
+        }
+        "HEAD /nonce" => reply(200, "A: b", ""),
+        "POST /account" => reply(201, &format!("Location: {base}/account/1"), "{}"),
+        "POST /order" => reply(201, &format!("Location: {base}/order/1"), &order(progress, &base)),
+        "POST /order/1" => reply(200, "A: b", &order(progress, &base)),
+        "POST /authorization/1" => reply(200, "A: b", &authorization(progress, &base)),
+        "POST /challenge/1" if progress.looked => {
+            let problem = r#"{"type": "urn:ietf:params:acme:error:malformed", "detail": "it is not pending"}"#;
+            reply(400, "A: b", problem)
+        }
+        "POST /challenge/1" => {
+            progress.looked = true;
+            reply(200, "A: b", &challenge(progress, &base))
+        }
+        "POST /finalize/1" => {
+            progress.finalized = true;
+            reply(200, "A: b", &order(progress, &base))
+        }
+        "POST /certificate/1" => reply(200, "A: b", "the chain"),
+        _ => reply(404, "A: b", ""),
+    }
+}
+
+fn order(progress: &Progress, base: &str) -> String {
+    let status = match (progress.looked, progress.finalized) {
+        (_, true) => "valid",
+        (true, _) => "ready",
+        _ => "pending",
+    };
+    format!(
+        r#"{{"status": "{status}", "authorizations": ["{base}/authorization/1"], "finalize": "{base}/finalize/1",
+            "certificate": "{base}/certificate/1"}}"#
+    )
+}
+
+fn authorization(progress: &Progress, base: &str) -> String {
+    let status = if progress.looked { "valid" } else { "pending" };
+    format!(
+        r#"{{"status": "{status}", "identifier": {{"type": "dns", "value": "shop.example"}}, "challenges": [{}]}}"#,
+        challenge(progress, base)
+    )
+}
+
+fn challenge(progress: &Progress, base: &str) -> String {
+    let status = if progress.looked { "valid" } else { "pending" };
+    format!(r#"{{"type": "http-01", "url": "{base}/challenge/1", "status": "{status}", "token": "dG9rZW4"}}"#)
+}
