@@ -1,5 +1,6 @@
 //! Quaymaster.
 #![forbid(unsafe_code)]
+pub mod adapters;
 pub mod observe;
 pub mod ports;
 pub mod values;

@@ -1,0 +1,3 @@
+//! The only sockets, files, HTTP, DNS, clocks, processes.
+
+pub mod engine;
