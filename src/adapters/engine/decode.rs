@@ -8,8 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Deserializer, de::IgnoredAny};
-
+use super::schema::{Endpoint, HostConfig, Inspected, Listed, MountPoint, State};
 use crate::{
     observe::{Container, ContainerState, Health, Mount, MountKind, Network},
     values::{ContainerId, ContainerName, Timestamp},
@@ -50,20 +49,11 @@ pub(super) fn container(answer: &[u8]) -> Result<Container, String> {
         health: health(&state.health.status),
         created: time(&created),
         started_at: time(&state.started_at),
-        state: state.word(),
-        networks: network_settings.networks.into_iter().map(|(name, network)| (name, network.fact())).collect(),
+        state: word(state),
+        networks: network_settings.networks.into_iter().map(|(name, network)| (name, place(&network))).collect(),
         exposed: config.exposed_ports.keys().filter_map(|port| tcp_port(port)).collect(),
         mounts: all_mounts(mounts, &host_config),
     })
-}
-
-/// Null is as good as missing: engines write it for empty lists and maps.
-pub(super) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de> + Default,
-{
-    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// What is wrong, without the values that stood there: they may be anybody's.
@@ -71,6 +61,18 @@ fn problem(error: &serde_json::Error) -> String {
     match error.is_data() {
         true => format!("a field is of another type (line {}, column {})", error.line(), error.column()),
         false => format!("it is not the JSON that was expected ({error})"),
+    }
+}
+
+/// Old engines have no word, only flags.
+fn word(state: State) -> ContainerState {
+    match state.status.as_str() {
+        "running" => ContainerState::Running,
+        "paused" => ContainerState::Paused,
+        "" if state.paused => ContainerState::Paused,
+        "" if state.running && !state.restarting => ContainerState::Running,
+        "" => ContainerState::Other("not running".to_owned()),
+        _ => ContainerState::Other(state.status),
     }
 }
 
@@ -87,6 +89,14 @@ fn health(word: &str) -> Option<Health> {
 /// Engines write the year 1 for never.
 fn time(text: &str) -> Option<Timestamp> {
     Timestamp::parse(text).ok().filter(|time| *time > Timestamp::from_seconds(0))
+}
+
+fn place(endpoint: &Endpoint) -> Network {
+    let address = |text: &str| text.parse::<IpAddr>().ok();
+    Network {
+        id: endpoint.network.clone(),
+        address: address(&endpoint.address).or_else(|| address(&endpoint.address_6)),
+    }
 }
 
 /// The port of `80/tcp` or `80`.
@@ -113,174 +123,27 @@ fn all_mounts(mounts: Vec<MountPoint>, host: &HostConfig) -> Vec<Mount> {
         let destination = clean(&mount.destination);
         let subpath = subpaths.get(&destination).copied().unwrap_or_default();
         let writable = mount.writable;
-        all.insert(destination.clone(), Mount { kind: mount.kind(subpath), destination, writable });
+        all.insert(destination.clone(), Mount { kind: kind(mount, subpath), destination, writable });
     }
     all.into_values().collect()
+}
+
+fn kind(mount: MountPoint, subpath: &str) -> MountKind {
+    match mount.kind.as_str() {
+        "volume" if !mount.name.is_empty() => MountKind::Volume {
+            name: mount.name,
+            driver: mount.driver,
+            source: clean(&mount.source),
+            subpath: clean(subpath),
+        },
+        "bind" if !mount.source.is_empty() => MountKind::Bind { source: clean(&mount.source) },
+        _ => MountKind::Private,
+    }
 }
 
 /// Without trailing and double slashes, which the engine takes out of some lists and leaves in others.
 fn clean(path: &str) -> PathBuf {
     Path::new(path).components().collect()
-}
-
-/// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerList>
-#[derive(Deserialize)]
-struct Listed {
-    #[serde(rename = "Id")]
-    id: String,
-    #[serde(rename = "Labels", default, deserialize_with = "or_default")]
-    labels: BTreeMap<String, String>,
-}
-
-/// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerInspect>
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Inspected {
-    id: String,
-    name: String,
-    #[serde(default, deserialize_with = "or_default")]
-    created: String,
-    #[serde(default, deserialize_with = "or_default")]
-    state: State,
-    #[serde(default, deserialize_with = "or_default")]
-    config: Config,
-    #[serde(default, deserialize_with = "or_default")]
-    network_settings: NetworkSettings,
-    #[serde(default, deserialize_with = "or_default")]
-    mounts: Vec<MountPoint>,
-    #[serde(default, deserialize_with = "or_default")]
-    host_config: HostConfig,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "PascalCase")]
-struct State {
-    #[serde(deserialize_with = "or_default")]
-    status: String,
-    #[serde(deserialize_with = "or_default")]
-    running: bool,
-    #[serde(deserialize_with = "or_default")]
-    paused: bool,
-    #[serde(deserialize_with = "or_default")]
-    restarting: bool,
-    #[serde(deserialize_with = "or_default")]
-    started_at: String,
-    #[serde(deserialize_with = "or_default")]
-    health: HealthCheck,
-}
-
-impl State {
-    /// Engines without `Status` leave `Running` true while they pause or restart a container.
-    fn word(self) -> ContainerState {
-        match self.status.as_str() {
-            "running" => ContainerState::Running,
-            "paused" => ContainerState::Paused,
-            "" if self.paused => ContainerState::Paused,
-            "" if self.running && !self.restarting => ContainerState::Running,
-            "" => ContainerState::Other("not running".to_owned()),
-            _ => ContainerState::Other(self.status),
-        }
-    }
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "PascalCase")]
-struct HealthCheck {
-    #[serde(deserialize_with = "or_default")]
-    status: String,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "PascalCase")]
-struct Config {
-    #[serde(deserialize_with = "or_default")]
-    labels: BTreeMap<String, String>,
-    #[serde(deserialize_with = "or_default")]
-    exposed_ports: BTreeMap<String, IgnoredAny>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "PascalCase")]
-struct NetworkSettings {
-    #[serde(deserialize_with = "or_default")]
-    networks: BTreeMap<String, Endpoint>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Endpoint {
-    #[serde(rename = "NetworkID", deserialize_with = "or_default")]
-    network: String,
-    #[serde(rename = "IPAddress", deserialize_with = "or_default")]
-    address: String,
-    #[serde(rename = "GlobalIPv6Address", deserialize_with = "or_default")]
-    address_6: String,
-}
-
-impl Endpoint {
-    fn fact(self) -> Network {
-        let address = |text: &str| text.parse::<IpAddr>().ok();
-        Network { address: address(&self.address).or_else(|| address(&self.address_6)), id: self.network }
-    }
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "PascalCase")]
-struct MountPoint {
-    #[serde(rename = "Type", deserialize_with = "or_default")]
-    kind: String,
-    #[serde(deserialize_with = "or_default")]
-    name: String,
-    #[serde(deserialize_with = "or_default")]
-    driver: String,
-    #[serde(deserialize_with = "or_default")]
-    source: String,
-    #[serde(deserialize_with = "or_default")]
-    destination: String,
-    #[serde(rename = "RW", deserialize_with = "or_default")]
-    writable: bool,
-}
-
-impl MountPoint {
-    fn kind(self, subpath: &str) -> MountKind {
-        match self.kind.as_str() {
-            "volume" if !self.name.is_empty() => MountKind::Volume {
-                name: self.name,
-                driver: self.driver,
-                source: clean(&self.source),
-                subpath: clean(subpath),
-            },
-            "bind" if !self.source.is_empty() => MountKind::Bind { source: clean(&self.source) },
-            _ => MountKind::Private,
-        }
-    }
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "PascalCase")]
-struct HostConfig {
-    /// Options by destination.
-    #[serde(deserialize_with = "or_default")]
-    tmpfs: BTreeMap<String, Option<String>>,
-    #[serde(deserialize_with = "or_default")]
-    mounts: Vec<MountOrder>,
-}
-
-/// What was asked for with `--mount`; only here is the subpath of a volume told.
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "PascalCase")]
-struct MountOrder {
-    #[serde(deserialize_with = "or_default")]
-    target: String,
-    #[serde(deserialize_with = "or_default")]
-    volume_options: VolumeOptions,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "PascalCase")]
-struct VolumeOptions {
-    #[serde(deserialize_with = "or_default")]
-    subpath: String,
 }
 
 #[cfg(test)]

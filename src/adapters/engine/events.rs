@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde::Deserialize;
 
-use super::{EVENTS, decode::or_default, not_understood};
+use super::{EVENTS, not_understood, schema::or_default};
 use crate::{
     observe::{Action, EngineEvent},
     ports::EngineError,

@@ -7,6 +7,7 @@ mod address;
 mod decode;
 mod events;
 mod own;
+mod schema;
 mod transport;
 
 use std::{future::Future, sync::Arc, time::Duration};
