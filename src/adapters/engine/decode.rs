@@ -1,0 +1,334 @@
+//! The engine's answers → our facts. Lenient: what is missing or null has a default, words that are not known yet stay
+//! words, and fields that nobody reads may be anything. What has another type than expected is an error, not a default:
+//! labels that can't be read are not no labels.
+
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use super::schema::{Endpoint, HostConfig, Inspected, Listed, MountPoint, State};
+use crate::{
+    observe::{Container, ContainerState, Health, Mount, MountKind, Network},
+    values::{ContainerId, ContainerName, Timestamp},
+};
+
+/// The ids of the listed containers with a label that begins with `prefix`. One that can't be read is left out and told.
+///
+/// # Errors
+/// When the answer is no list.
+pub(super) fn labelled(answer: &[u8], prefix: &str) -> Result<Vec<ContainerId>, String> {
+    let list: Vec<serde_json::Value> = serde_json::from_slice(answer).map_err(|error| problem(&error))?;
+    let read = |entry| {
+        let listed: Listed = serde_json::from_value(entry).map_err(|error| problem(&error))?;
+        let ours = listed.labels.keys().any(|label| label.starts_with(prefix));
+        ours.then(|| ContainerId::parse(listed.id).map_err(|error| error.to_string())).transpose()
+    };
+    let told = |entry: Result<_, String>| {
+        entry.unwrap_or_else(|problem| {
+            tracing::warn!(problem, "a container is left out of the list");
+            None
+        })
+    };
+    Ok(list.into_iter().map(read).filter_map(told).collect())
+}
+
+/// A container as inspect tells it.
+///
+/// # Errors
+/// When it can't be read, or what it is called can't be the name of a container.
+pub(super) fn container(answer: &[u8]) -> Result<Container, String> {
+    let read: Inspected = serde_json::from_slice(answer).map_err(|error| problem(&error))?;
+    let Inspected { id, name, created, state, config, network_settings, mounts, host_config } = read;
+    let name = name.strip_prefix('/').unwrap_or(&name);
+    Ok(Container {
+        id: ContainerId::parse(id).map_err(|error| error.to_string())?,
+        name: ContainerName::parse(name).map_err(|error| error.to_string())?,
+        labels: config.labels,
+        health: health(&state.health.status),
+        created: time(&created),
+        started_at: time(&state.started_at),
+        state: word(state),
+        networks: network_settings.networks.into_iter().map(|(name, network)| (name, place(&network))).collect(),
+        exposed: config.exposed_ports.keys().filter_map(|port| tcp_port(port)).collect(),
+        mounts: all_mounts(mounts, &host_config),
+    })
+}
+
+/// What is wrong, without the values that stood there: they may be anybody's.
+fn problem(error: &serde_json::Error) -> String {
+    match error.is_data() {
+        true => format!("a field is of another type (line {}, column {})", error.line(), error.column()),
+        false => format!("it is not the JSON that was expected ({error})"),
+    }
+}
+
+/// Old engines have no word, only flags.
+fn word(state: State) -> ContainerState {
+    match state.status.as_str() {
+        "running" => ContainerState::Running,
+        "paused" => ContainerState::Paused,
+        "" if state.paused => ContainerState::Paused,
+        "" if state.running && !state.restarting => ContainerState::Running,
+        "" => ContainerState::Other("not running".to_owned()),
+        _ => ContainerState::Other(state.status),
+    }
+}
+
+fn health(word: &str) -> Option<Health> {
+    match word {
+        "" | "none" => None,
+        "healthy" => Some(Health::Healthy),
+        "starting" => Some(Health::Starting),
+        "unhealthy" => Some(Health::Unhealthy),
+        other => Some(Health::Other(other.to_owned())),
+    }
+}
+
+/// Engines write the year 1 for never.
+fn time(text: &str) -> Option<Timestamp> {
+    Timestamp::parse(text).ok().filter(|time| *time > Timestamp::from_seconds(0))
+}
+
+fn place(endpoint: &Endpoint) -> Network {
+    let address = |text: &str| text.parse::<IpAddr>().ok();
+    Network {
+        id: endpoint.network.clone(),
+        address: address(&endpoint.address).or_else(|| address(&endpoint.address_6)),
+    }
+}
+
+/// The port of `80/tcp` or `80`.
+fn tcp_port(key: &str) -> Option<u16> {
+    match key.split_once('/') {
+        Some((port, "tcp")) => port.parse().ok(),
+        Some(_) => None,
+        None => key.parse().ok(),
+    }
+}
+
+/// `Mounts`, and what does not show there: tmpfs of the `--tmpfs` kind, and the subpaths of volumes. In the order of
+/// destinations, because the engine's is random.
+fn all_mounts(mounts: Vec<MountPoint>, host: &HostConfig) -> Vec<Mount> {
+    let subpaths: BTreeMap<PathBuf, &str> =
+        host.mounts.iter().map(|mount| (clean(&mount.target), mount.volume_options.subpath.as_str())).collect();
+    let mut all: BTreeMap<PathBuf, Mount> = BTreeMap::new();
+    for (destination, options) in &host.tmpfs {
+        let writable = !options.as_deref().is_some_and(|options| options.split(',').any(|option| option == "ro"));
+        let destination = clean(destination);
+        all.insert(destination.clone(), Mount { kind: MountKind::Private, destination, writable });
+    }
+    for mount in mounts {
+        let destination = clean(&mount.destination);
+        let subpath = subpaths.get(&destination).copied().unwrap_or_default();
+        let writable = mount.writable;
+        all.insert(destination.clone(), Mount { kind: kind(mount, subpath), destination, writable });
+    }
+    all.into_values().collect()
+}
+
+fn kind(mount: MountPoint, subpath: &str) -> MountKind {
+    match mount.kind.as_str() {
+        "volume" if !mount.name.is_empty() => MountKind::Volume {
+            name: mount.name,
+            driver: mount.driver,
+            source: clean(&mount.source),
+            subpath: clean(subpath),
+        },
+        "bind" if !mount.source.is_empty() => MountKind::Bind { source: clean(&mount.source) },
+        _ => MountKind::Private,
+    }
+}
+
+/// Without trailing and double slashes, which the engine takes out of some lists and leaves in others.
+fn clean(path: &str) -> PathBuf {
+    Path::new(path).components().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const RECORDED: &[u8] = include_bytes!("../../../tests/recorded/engine/inspect-20.10.json");
+    const RECORDED_LIST: &[u8] = include_bytes!("../../../tests/recorded/engine/list-20.10.json");
+
+    fn mount(kind: MountKind, destination: &str, writable: bool) -> Mount {
+        Mount { kind, destination: destination.into(), writable }
+    }
+
+    /// An answer with these members beside id and name.
+    fn with(members: &str) -> Container {
+        container(format!(r#"{{"Id":"2e","Name":"/shop",{members}}}"#).as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_recorded_container_is_read() {
+        let read = container(RECORDED).unwrap();
+        let volume = MountKind::Volume {
+            name: "quaymaster-test-rec-17103-vol".into(),
+            driver: "local".into(),
+            source: "/var/lib/docker/volumes/quaymaster-test-rec-17103-vol/_data".into(),
+            subpath: PathBuf::new(),
+        };
+        let network = Network {
+            id: "067d6832a7f2612962c6118cd08dcc16bb10d07edeee367fb86a1195389fe780".into(),
+            address: Some([172, 17, 0, 3].into()),
+        };
+        let expected = Container {
+            id: ContainerId::parse("2ec31d1c2b8b0a20c7f8395c36464537d760a4933e2037b26e8250624f5921b8").unwrap(),
+            name: ContainerName::parse("quaymaster-test-rec-17103-m").unwrap(),
+            labels: BTreeMap::from([("quaymaster.host".into(), "a.example".into())]),
+            state: ContainerState::Running,
+            health: Some(Health::Starting),
+            created: Some(Timestamp::parse("2026-11-22T18:46:08.447Z").unwrap()),
+            started_at: Some(Timestamp::parse("2026-11-22T18:46:08.731Z").unwrap()),
+            networks: BTreeMap::from([("bridge".into(), network)]),
+            exposed: BTreeSet::from([80, 443, 9000]),
+            mounts: vec![
+                mount(MountKind::Bind { source: "/tmp/qe".into() }, "/b", true),
+                mount(MountKind::Private, "/run", true),
+                mount(MountKind::Private, "/t2", true),
+                mount(MountKind::Private, "/t3", true),
+                mount(volume, "/v", false),
+            ],
+        };
+        assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn nothing_but_id_and_name_is_needed() {
+        for members in [
+            r#""New":{}"#,
+            r#""State":null,"Config":null,"NetworkSettings":null,"Mounts":null,"HostConfig":null,"Created":null"#,
+            r#""State":{"Health":null},"Config":{"Labels":null,"ExposedPorts":null},"NetworkSettings":{"Networks":null},
+               "HostConfig":{"Tmpfs":null,"Mounts":null}"#,
+        ] {
+            let read = with(members);
+            assert_eq!((read.labels.len(), read.mounts.len(), read.networks.len()), (0, 0, 0), "{members}");
+            assert_eq!((read.health, read.created, read.started_at), (None, None, None), "{members}");
+            assert_eq!(read.state, ContainerState::Other("not running".into()), "{members}");
+        }
+    }
+
+    #[test]
+    fn states_are_read_as_every_engine_writes_them() {
+        let other = |word: &str| ContainerState::Other(word.to_owned());
+        for (state, expected) in [
+            (r#"{"Status":"running","Running":true}"#, ContainerState::Running),
+            (r#"{"Status":"paused","Running":true,"Paused":true}"#, ContainerState::Paused),
+            (r#"{"Status":"restarting","Running":true,"Restarting":true}"#, other("restarting")),
+            (r#"{"Status":"hibernating"}"#, other("hibernating")),
+            (r#"{"Running":true}"#, ContainerState::Running),
+            (r#"{"Running":true,"Paused":true}"#, ContainerState::Paused),
+            (r#"{"Running":true,"Restarting":true}"#, other("not running")),
+        ] {
+            assert_eq!(with(&format!(r#""State":{state}"#)).state, expected, "{state}");
+        }
+    }
+
+    #[test]
+    fn health_none_is_no_health_check() {
+        for (word, expected) in [
+            ("none", None),
+            ("", None),
+            ("healthy", Some(Health::Healthy)),
+            ("unhealthy", Some(Health::Unhealthy)),
+            ("stopped", Some(Health::Other("stopped".into()))),
+        ] {
+            assert_eq!(with(&format!(r#""State":{{"Health":{{"Status":"{word}"}}}}"#)).health, expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_container_that_never_started_has_no_start() {
+        assert_eq!(with(r#""State":{"StartedAt":"0001-01-01T00:00:00Z"}"#).started_at, None);
+        assert_eq!(with(r#""State":{"StartedAt":"soon"}"#).started_at, None);
+    }
+
+    #[test]
+    fn addresses_are_of_either_family_or_none() {
+        for (members, expected) in [
+            (r#""IPAddress":"10.0.0.2","GlobalIPv6Address":"fd00::2""#, Some("10.0.0.2")),
+            (r#""IPAddress":"","GlobalIPv6Address":"fd00::2""#, Some("fd00::2")),
+            (r#""IPAddress":"","GlobalIPv6Address":"""#, None),
+            (r#""IPAddress":null"#, None),
+        ] {
+            let read = with(&format!(r#""NetworkSettings":{{"Networks":{{"web":{{{members}}}}}}}"#));
+            assert_eq!(read.networks["web"].address, expected.map(|text| text.parse().unwrap()), "{members}");
+        }
+    }
+
+    #[test]
+    fn only_tcp_ports_are_exposed_for_us() {
+        let read = with(r#""Config":{"ExposedPorts":{"80/tcp":{},"8080":null,"53/udp":{},"x/tcp":{},"7/sctp":{}}}"#);
+        assert_eq!(read.exposed, BTreeSet::from([80, 8080]));
+    }
+
+    /// As engines from 26 on tell a volume of which a folder is mounted.
+    #[test]
+    fn subpaths_are_found_by_their_target() {
+        let read = with(
+            r#""HostConfig":{"Mounts":[
+                {"Type":"volume","Source":"edge","Target":"/c/","VolumeOptions":{"Subpath":"sub/inner"}},
+                {"Type":"volume","Source":"edge","Target":"/d","VolumeOptions":null}]},
+            "Mounts":[
+                {"Type":"volume","Name":"edge","Source":"/v/edge/_data","Destination":"/d","Driver":"local","RW":true},
+                {"Type":"volume","Name":"edge","Source":"/v/edge/_data","Destination":"/c","Driver":"local","RW":true}]"#,
+        );
+        let subpath = |mount: &Mount| match &mount.kind {
+            MountKind::Volume { subpath, .. } => (mount.destination.clone(), subpath.clone()),
+            other => panic!("{other:?}"),
+        };
+        let subpaths: Vec<_> = read.mounts.iter().map(subpath).collect();
+        assert_eq!(subpaths, [("/c".into(), "sub/inner".into()), ("/d".into(), PathBuf::new())]);
+    }
+
+    #[test]
+    fn mounts_that_nobody_can_share_are_private() {
+        let read = with(
+            r#""HostConfig":{"Tmpfs":{"/run":"rw,size=1m","/ro":"size=1m,ro","/null":null}},
+            "Mounts":[{"Type":"image","Source":"x","Destination":"/i"},{"Type":"npipe","Destination":"/n"},
+                {"Type":"cluster","Name":"x","Destination":"/k"},{"Type":"tomorrow","Destination":"/t"},
+                {"Destination":"/u"},{"Type":"volume","Destination":"/w"}]"#,
+        );
+        assert!(read.mounts.iter().all(|mount| mount.kind == MountKind::Private));
+        let destinations: Vec<_> = read.mounts.iter().map(|mount| mount.destination.to_str().unwrap()).collect();
+        assert_eq!(destinations, ["/i", "/k", "/n", "/null", "/ro", "/run", "/t", "/u", "/w"]);
+        assert_eq!(read.mounts.iter().filter(|mount| mount.writable).count(), 2);
+    }
+
+    #[test]
+    fn what_can_be_no_container_is_an_error_without_its_values() {
+        for answer in [
+            "<html>",
+            "[]",
+            r#"{"Id":"2e"}"#,
+            r#"{"Id":"2e","Name":"/.."}"#,
+            r#"{"Id":"","Name":"/shop"}"#,
+            r#"{"Id":"2e","Name":"/shop","Config":{"Labels":["hidden"]}}"#,
+            r#"{"Id":"2e","Name":"/shop","Config":{"Labels":"hidden"}}"#,
+        ] {
+            let problem = container(answer.as_bytes()).expect_err(answer);
+            assert!(!problem.contains("hidden"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_list_gives_those_with_our_labels() {
+        assert_eq!(labelled(RECORDED_LIST, "quaymaster.").unwrap().len(), 1);
+        assert_eq!(labelled(RECORDED_LIST, "quay.").unwrap(), []);
+        assert!(labelled(b"{}", "quaymaster.").is_err());
+    }
+
+    #[test]
+    fn one_bad_entry_spoils_only_itself() {
+        let list = br#"[{"Id":"1","Labels":{"q.host":"a"}}, {"Id":2,"Labels":{"q.host":"a"}}, 7,
+            {"Id":"../x","Labels":{"q.host":"a"}}, {"Id":"3","Labels":[1]}, {"Id":"4","Labels":null},
+            {"Id":"5","Labels":{"q.host":"b"},"State":{"new":"shape"}}]"#;
+        let ids: Vec<_> = labelled(list, "q.").unwrap().into_iter().map(String::from).collect();
+        assert_eq!(ids, ["1", "5"]);
+    }
+}

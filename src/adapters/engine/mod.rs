@@ -1,0 +1,285 @@
+//! The Docker engine, as far as we ask it: events, list, inspect, kill, ping.
+//!
+//! What is read often is read by structs of our own, which take what engines of any age and Podman send; the rest goes
+//! through bollard, over the same transport. What the answers mean for anybody is not decided here.
+
+mod address;
+mod decode;
+mod events;
+mod own;
+mod schema;
+mod transport;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream, stream::LocalBoxStream};
+use http::{Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Incoming;
+use serde::Deserialize;
+use time::{OffsetDateTime, format_description::well_known::Rfc2822};
+
+pub use address::TlsFiles;
+pub use own::{OwnProcess, own_container};
+
+use crate::{
+    observe::{Container, EngineEvent},
+    ports::{Engine, EngineError},
+    values::{ContainerId, ContainerName, Signal},
+};
+use transport::{Failure, Transport};
+
+/// A ping costs an engine nothing, so five seconds of silence mean that it hangs.
+const PING_LIMIT: Duration = Duration::from_secs(5);
+/// For a whole answer, body included. A list of 60 takes 10 ms; a busy engine with thousands needs seconds.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// How many containers are inspected at once: enough to hide the way there and back, few enough for the engine to serve
+/// others meanwhile.
+const INSPECTS_AT_ONCE: usize = 16;
+/// Bytes of one answer. Ten thousand containers make a list of some 30 MB.
+const BODY_LIMIT: usize = 128 << 20;
+/// Characters of an error that is no JSON, such as a proxy's HTML page, that are shown to people.
+const MESSAGE_LIMIT: usize = 200;
+
+// Calls as messages name them: what is written here is what must be allowed in a socket proxy.
+const PING: &str = "GET /_ping";
+const EVENTS: &str = "GET /events";
+const LIST: &str = "GET /containers/json";
+const INSPECT: &str = "GET /containers/{id}/json";
+const KILL: &str = "POST /containers/{id}/kill";
+
+/// `{"type":["container","network"]}`, URL-encoded. Without a label filter, because network events carry no labels and
+/// filters are joined by "and".
+const EVENT_FILTERS: &str = "%7B%22type%22%3A%5B%22container%22%2C%22network%22%5D%7D";
+
+/// An engine at a socket or a TCP address; each call opens a connection of its own, so that a restart of the engine
+/// leaves no stale ones behind.
+///
+/// <https://docs.docker.com/reference/api/engine/>
+#[derive(Debug)]
+pub struct DockerEngine {
+    address: String,
+    transport: Arc<Transport>,
+    bollard: bollard::Docker,
+}
+
+impl DockerEngine {
+    /// Takes an address as `DOCKER_HOST` has it (`unix:///path`, a bare absolute path, `tcp://host:port`, `http://…`,
+    /// `https://…`). With `tls` the files are read now, and `tcp` means TLS. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// When the address is none, or a file of `tls` can't be read or used.
+    pub fn new(address: &str, tls: Option<&TlsFiles>) -> Result<Self, EngineError> {
+        let transport = Arc::new(Transport::new(address::Target::read(address, tls)?));
+        let shared = Arc::clone(&transport);
+        let send = move |request| {
+            let transport = Arc::clone(&shared);
+            async move { transport.send(request).await.map_err(bollard::errors::Error::from) }
+        };
+        // The transport knows where the engine is; bollard only needs something that parses as a URL.
+        let bollard = bollard::Docker::connect_with_custom_transport(
+            send,
+            Some("http://engine"),
+            ANSWER_LIMIT.as_secs(),
+            bollard::API_DEFAULT_VERSION,
+        )
+        .map_err(|error| EngineError::Unreachable { engine: address.to_owned(), source: error.into() })?;
+        Ok(Self { address: address.to_owned(), transport, bollard })
+    }
+
+    /// The headers of a successful answer; the body is still to come.
+    async fn open(&self, call: &'static str, path: &str) -> Result<Response<Incoming>, EngineError> {
+        let request = Request::get(path).body(Empty::<Bytes>::new()).map_err(|error| self.unreachable(error))?;
+        let response = self.transport.send(request).await.map_err(|failure| self.failed(call, failure))?;
+        let status = response.status();
+        match status.is_success() {
+            true => Ok(response),
+            false => Err(self.refused(call, status.as_u16(), &self.body(call, response).await?)),
+        }
+    }
+
+    async fn body(&self, call: &'static str, response: Response<Incoming>) -> Result<Bytes, EngineError> {
+        let body = Limited::new(response.into_body(), BODY_LIMIT).collect().await;
+        match body.map(|body| body.to_bytes()).map_err(|error| error.downcast::<hyper::Error>()) {
+            Ok(bytes) => Ok(bytes),
+            Err(Ok(error)) => Err(self.failed(call, Failure::Exchange(*error))),
+            Err(Err(_)) => Err(not_understood(call, format!("it is longer than {BODY_LIMIT} bytes"))),
+        }
+    }
+
+    /// A whole answer, in time.
+    async fn read(&self, call: &'static str, path: &str, limit: Duration) -> Result<Bytes, EngineError> {
+        self.within(call, limit, async { self.body(call, self.open(call, path).await?).await }).await
+    }
+
+    async fn within<T>(
+        &self,
+        call: &'static str,
+        limit: Duration,
+        answer: impl Future<Output = Result<T, EngineError>>,
+    ) -> Result<T, EngineError> {
+        tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| Err(self.silent(call, limit)))
+    }
+
+    /// Inspects each; what can't be read or is refused for one container alone is left out and told.
+    async fn inspect_all(&self, ids: Vec<ContainerId>) -> Result<Vec<Container>, EngineError> {
+        let mut answers = stream::iter(ids)
+            .map(|id| async move { (self.inspect(id.as_str()).await, id) })
+            .buffer_unordered(INSPECTS_AT_ONCE);
+        let (mut found, mut left_out) = (Vec::new(), None);
+        while let Some((answer, id)) = answers.next().await {
+            match answer {
+                Ok(container) => found.extend(container),
+                Err(error @ (EngineError::NotUnderstood { .. } | EngineError::Refused { .. })) => {
+                    tracing::warn!(container = %id, %error, "left out of the list");
+                    left_out = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        match left_out {
+            // One bad container spoils only itself; when all are bad, the engine is, and an empty list would be a lie.
+            Some(error) if found.is_empty() => Err(error),
+            _ => Ok(found),
+        }
+    }
+
+    fn failed(&self, call: &'static str, failure: Failure) -> EngineError {
+        match failure {
+            Failure::Exchange(error) if error.is_parse() => not_understood(call, format!("it is no HTTP: {error}")),
+            failure => self.unreachable(failure),
+        }
+    }
+
+    fn bollard_failed(&self, call: &'static str, error: bollard::errors::Error) -> EngineError {
+        use bollard::errors::Error;
+        match error {
+            Error::DockerResponseServerError { status_code, message } => {
+                self.refused(call, status_code, message.as_bytes())
+            }
+            Error::RequestTimeoutError => self.silent(call, ANSWER_LIMIT),
+            Error::IOError { err } => self.failed(call, Failure::Connect(err)),
+            Error::HyperResponseError { err } => self.failed(call, Failure::Exchange(err)),
+            other => not_understood(call, other.to_string()),
+        }
+    }
+
+    /// The error of an answer that is no success.
+    ///
+    /// <https://docs.docker.com/reference/api/engine/version/v1.51/#section/Errors>
+    fn refused(&self, call: &'static str, status: u16, body: &[u8]) -> EngineError {
+        if status == StatusCode::FORBIDDEN {
+            return EngineError::Denied { engine: self.address.clone(), call: call.to_owned() };
+        }
+        EngineError::Refused { call: call.to_owned(), status, message: message(body) }
+    }
+
+    fn unreachable(&self, source: impl std::error::Error + Send + Sync + 'static) -> EngineError {
+        EngineError::Unreachable { engine: self.address.clone(), source: Box::new(source) }
+    }
+
+    fn silent(&self, call: &'static str, limit: Duration) -> EngineError {
+        EngineError::Silent { engine: self.address.clone(), call: call.to_owned(), limit }
+    }
+
+    /// The engine's own clock, in whole seconds since 1970 UTC, as its answer to a ping says.
+    async fn engine_time(&self) -> Result<Option<i64>, EngineError> {
+        let answer = self.within(PING, PING_LIMIT, self.open(PING, "/_ping")).await?;
+        let date = answer.headers().get(header::DATE).and_then(|date| date.to_str().ok());
+        Ok(date.and_then(|date| OffsetDateTime::parse(date, &Rfc2822).ok()).map(OffsetDateTime::unix_timestamp))
+    }
+}
+
+#[async_trait(?Send)]
+impl Engine for DockerEngine {
+    /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/System/operation/SystemEvents>
+    async fn events(&self) -> Result<LocalBoxStream<'static, Result<EngineEvent, EngineError>>, EngineError> {
+        // The engine sends the headers before it subscribes. What happens in between is replayed because of `since`,
+        // with up to a second before it, which does no harm: an event only makes us look.
+        let mut path = format!("/events?filters={EVENT_FILTERS}");
+        match self.engine_time().await? {
+            Some(seconds) => path.push_str(&format!("&since={seconds}")),
+            None => tracing::warn!(engine = self.address, "no Date in its answers: the first events may be missed"),
+        }
+        let answer = self.within(EVENTS, ANSWER_LIMIT, self.open(EVENTS, &path)).await?;
+        Ok(events::stream(answer.into_body(), self.address.clone()))
+    }
+
+    /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerList>
+    async fn containers(&self, prefix: &str) -> Result<Vec<Container>, EngineError> {
+        let list = self.read(LIST, "/containers/json?all=true", ANSWER_LIMIT).await?;
+        let ids = decode::labelled(&list, &format!("{prefix}.")).map_err(|problem| not_understood(LIST, problem))?;
+        self.inspect_all(ids).await
+    }
+
+    /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerInspect>
+    async fn inspect(&self, container: &str) -> Result<Option<Container>, EngineError> {
+        // No container can be called what could lead the request elsewhere.
+        if ContainerName::parse(container).is_err() {
+            return Ok(None);
+        }
+        let path = format!("/containers/{container}/json");
+        match self.read(INSPECT, &path, ANSWER_LIMIT).await {
+            Ok(body) => decode::container(&body).map(Some).map_err(|problem| not_understood(INSPECT, problem)),
+            Err(EngineError::Refused { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerKill>
+    async fn kill(&self, container: &ContainerId, signal: Signal) -> Result<(), EngineError> {
+        let options = bollard::query_parameters::KillContainerOptionsBuilder::new().signal(&signal.to_string()).build();
+        let answer = self.bollard.kill_container(container.as_str(), Some(options));
+        let answer = async { answer.await.map_err(|error| self.bollard_failed(KILL, error)) };
+        self.within(KILL, ANSWER_LIMIT, answer).await
+    }
+
+    /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/System/operation/SystemPing>
+    async fn ping(&self) -> Result<(), EngineError> {
+        self.read(PING, "/_ping", PING_LIMIT).await.map(drop)
+    }
+}
+
+fn not_understood(call: &str, problem: String) -> EngineError {
+    EngineError::NotUnderstood { call: call.to_owned(), problem }
+}
+
+/// The engine's words, or the beginning of what a proxy says in its place, on one line.
+fn message(body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Refusal {
+        message: String,
+    }
+    let text = match serde_json::from_slice::<Refusal>(body) {
+        Ok(refusal) => refusal.message,
+        Err(_) => String::from_utf8_lossy(body).chars().take(MESSAGE_LIMIT).collect(),
+    };
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_engines_own_words_are_told() {
+        for (body, told) in [
+            ("{\"message\":\"No such container: x\"}\n", "No such container: x"),
+            ("<html>\n  <h1>Gone</h1></html>", "<html> <h1>Gone</h1></html>"),
+            ("", ""),
+        ] {
+            assert_eq!(message(body.as_bytes()), told);
+        }
+        assert_eq!(message("ä".repeat(500).as_bytes()).chars().count(), MESSAGE_LIMIT);
+    }
+
+    #[test]
+    fn the_engines_clock_is_read_from_its_date() {
+        let read = |date| OffsetDateTime::parse(date, &Rfc2822).map(OffsetDateTime::unix_timestamp).ok();
+        assert_eq!(read("Sun, 22 Nov 2026 18:46:08 GMT"), Some(1_795_373_168));
+        assert_eq!(read("yesterday"), None);
+    }
+}

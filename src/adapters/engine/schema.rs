@@ -1,0 +1,140 @@
+//! The members of the engine's answers that we read, each with a default: engines leave out what is empty, or write null,
+//! and what one version has another has not.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
+
+/// Null is as good as missing: engines write it for empty lists and maps.
+pub(super) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerList>
+#[derive(Deserialize)]
+pub(super) struct Listed {
+    #[serde(rename = "Id")]
+    pub(super) id: String,
+    #[serde(rename = "Labels", default, deserialize_with = "or_default")]
+    pub(super) labels: BTreeMap<String, String>,
+}
+
+/// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerInspect>
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Inspected {
+    pub(super) id: String,
+    pub(super) name: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) created: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) state: State,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) config: Config,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) network_settings: NetworkSettings,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) mounts: Vec<MountPoint>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) host_config: HostConfig,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct State {
+    #[serde(deserialize_with = "or_default")]
+    pub(super) status: String,
+    /// Also true while it is paused or restarting.
+    #[serde(deserialize_with = "or_default")]
+    pub(super) running: bool,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) paused: bool,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) restarting: bool,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) started_at: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) health: HealthCheck,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct HealthCheck {
+    #[serde(deserialize_with = "or_default")]
+    pub(super) status: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct Config {
+    #[serde(deserialize_with = "or_default")]
+    pub(super) labels: BTreeMap<String, String>,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) exposed_ports: BTreeMap<String, IgnoredAny>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct NetworkSettings {
+    #[serde(deserialize_with = "or_default")]
+    pub(super) networks: BTreeMap<String, Endpoint>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct Endpoint {
+    #[serde(rename = "NetworkID", deserialize_with = "or_default")]
+    pub(super) network: String,
+    #[serde(rename = "IPAddress", deserialize_with = "or_default")]
+    pub(super) address: String,
+    #[serde(rename = "GlobalIPv6Address", deserialize_with = "or_default")]
+    pub(super) address_6: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct MountPoint {
+    #[serde(rename = "Type", deserialize_with = "or_default")]
+    pub(super) kind: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) name: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) driver: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) source: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) destination: String,
+    #[serde(rename = "RW", deserialize_with = "or_default")]
+    pub(super) writable: bool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct HostConfig {
+    /// Options by destination.
+    #[serde(deserialize_with = "or_default")]
+    pub(super) tmpfs: BTreeMap<String, Option<String>>,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) mounts: Vec<MountOrder>,
+}
+
+/// What was asked for with `--mount`; only here is the subpath of a volume told.
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct MountOrder {
+    #[serde(deserialize_with = "or_default")]
+    pub(super) target: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) volume_options: VolumeOptions,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct VolumeOptions {
+    #[serde(deserialize_with = "or_default")]
+    pub(super) subpath: String,
+}

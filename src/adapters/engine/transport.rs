@@ -1,0 +1,106 @@
+//! One request, one connection: over a Unix socket, TCP, or TLS.
+
+use std::io;
+
+use http::{
+    HeaderValue, Request, Response, Uri,
+    header::{HOST, InvalidHeaderValue},
+};
+use hyper::{
+    body::{Body, Incoming},
+    client::conn::http1,
+};
+use hyper_util::rt::TokioIo;
+use thiserror::Error;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+};
+use tokio_rustls::TlsConnector;
+
+use super::address::{Target, bare_host};
+
+/// How requests get to the engine.
+#[derive(Debug)]
+pub(super) struct Transport {
+    target: Target,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+pub(super) enum Failure {
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] io::Error),
+    /// A connection that broke, or on which something else than HTTP is spoken.
+    #[error(transparent)]
+    Exchange(#[from] hyper::Error),
+}
+
+impl From<Failure> for bollard::errors::Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Connect(err) => Self::IOError { err },
+            Failure::Exchange(err) => Self::HyperResponseError { err },
+        }
+    }
+}
+
+impl From<InvalidHeaderValue> for Failure {
+    fn from(error: InvalidHeaderValue) -> Self {
+        Self::Connect(io::Error::new(io::ErrorKind::InvalidInput, error))
+    }
+}
+
+impl Transport {
+    pub(super) fn new(target: Target) -> Self {
+        Self { target }
+    }
+
+    /// Sends a request and waits for the headers of its answer; without a limit of its own. The connection ends with
+    /// the answer's body, read or dropped.
+    pub(super) async fn send<B>(&self, mut request: Request<B>) -> Result<Response<Incoming>, Failure>
+    where
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        request.headers_mut().insert(HOST, HeaderValue::from_str(self.target.host())?);
+        *request.uri_mut() = origin_form(request.uri());
+        match &self.target {
+            Target::Unix(path) => exchange(UnixStream::connect(path).await?, request).await,
+            Target::Tcp(authority, port) => exchange(tcp(bare_host(authority), *port).await?, request).await,
+            Target::Tls(authority, port, name, config) => {
+                let plain = tcp(bare_host(authority), *port).await?;
+                let connector = TlsConnector::from(config.clone());
+                exchange(connector.connect(name.clone(), plain).await?, request).await
+            }
+        }
+    }
+}
+
+/// What a server wants after the method: path and query alone.
+///
+/// <https://www.rfc-editor.org/rfc/rfc9112#section-3.2.1>
+fn origin_form(uri: &Uri) -> Uri {
+    uri.path_and_query().map_or_else(|| Uri::from_static("/"), |path| Uri::from(path.clone()))
+}
+
+async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect((host, port)).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn exchange<S, B>(stream: S, request: Request<B>) -> Result<Response<Incoming>, Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // Ends by itself when sender and body are gone; its error comes out of the body, too.
+    tokio::spawn(connection);
+    Ok(sender.send_request(request).await?)
+}

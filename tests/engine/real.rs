@@ -1,0 +1,236 @@
+use std::{
+    process::{Command, Output, id},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream::LocalBoxStream};
+use quaymaster::{
+    adapters::engine::DockerEngine,
+    observe::{Action, Container, ContainerState, EngineEvent, Health, MountKind},
+    ports::{Engine, EngineError},
+    values::{ContainerId, Signal},
+};
+
+/// A shell and `sleep` of this machine with what they are linked to; some 3 MB, kept for the next run.
+const IMAGE: &str = "quaymaster-test-engine:1";
+/// For anything that the engine does within a second or two.
+const SOON: Duration = Duration::from_secs(20);
+
+fn docker(words: &[&str]) -> String {
+    let Output { status, stdout, stderr } = Command::new("docker").args(words).output().unwrap();
+    assert!(status.success(), "docker {words:?}: {}", String::from_utf8_lossy(&stderr));
+    String::from_utf8(stdout).unwrap().trim().to_owned()
+}
+
+fn image() -> &'static str {
+    static MADE: OnceLock<()> = OnceLock::new();
+    MADE.get_or_init(|| {
+        if docker(&["images", "-q", IMAGE]).is_empty() {
+            let script = format!(
+                "set -e; set -- /bin/sh /bin/sleep; \
+                 libs=$(ldd \"$@\" | grep -o '/[^ ]*' | grep -v : | sort -u); \
+                 tar -chf - \"$@\" $libs | docker import - {IMAGE}"
+            );
+            let made = Command::new("sh").args(["-c", &script]).output().unwrap();
+            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        }
+    });
+    IMAGE
+}
+
+fn unique(what: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("quaymaster-test-{what}-{}-{}", id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Something of the engine's that goes when the test ends, however it ends.
+struct Made {
+    name: String,
+    id: String,
+    remove: &'static [&'static str],
+}
+
+impl Made {
+    fn container(options: &[&str], command: &[&str]) -> Self {
+        let name = unique("engine");
+        let words = [&["create", "--name", &name, "--stop-timeout", "0"], options, &[image()], command].concat();
+        // Removed by id: one test changes the name.
+        Self { id: docker(&words), name, remove: &["rm", "-f", "-v"] }
+    }
+
+    fn running(options: &[&str], command: &[&str]) -> Self {
+        let made = Self::container(options, command);
+        docker(&["start", &made.id]);
+        made
+    }
+
+    fn network() -> Self {
+        let name = unique("engine");
+        Self { id: docker(&["network", "create", &name]), name, remove: &["network", "rm"] }
+    }
+
+    fn volume() -> Self {
+        let name = unique("engine");
+        Self { id: docker(&["volume", "create", &name]), name, remove: &["volume", "rm"] }
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        let _ = Command::new("docker").args(self.remove).arg(&self.id).output();
+    }
+}
+
+fn engine() -> DockerEngine {
+    let address = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+    DockerEngine::new(&address, None).unwrap()
+}
+
+struct Events(LocalBoxStream<'static, Result<EngineEvent, EngineError>>);
+
+impl Events {
+    /// Waits for an event of one container; those of others pass by.
+    async fn expect(&mut self, action: Action, container: &str) -> EngineEvent {
+        let wait = async {
+            loop {
+                let event = self.0.next().await.expect("the stream goes on").expect("the stream is sound");
+                if event.container.as_str() == container && event.action == action {
+                    return event;
+                }
+            }
+        };
+        tokio::time::timeout(SOON, wait).await.unwrap_or_else(|_| panic!("no {action:?}"))
+    }
+}
+
+async fn inspect(engine: &DockerEngine, word: &str) -> Container {
+    engine.inspect(word).await.unwrap().expect("it is there")
+}
+
+#[tokio::test]
+async fn a_containers_life_is_seen() {
+    let (engine, network) = (engine(), Made::network());
+    let mut events = Events(engine.events().await.unwrap());
+    let made = Made::container(&["--label", "q.host=a.example"], &["sleep", "300"]);
+    let id = made.id.as_str();
+    assert_eq!(inspect(&engine, id).await.state, ContainerState::Other("created".into()));
+    assert_eq!(inspect(&engine, id).await.started_at, None);
+
+    docker(&["start", id]);
+    let joined = events.expect(Action::Network, id).await;
+    assert!(joined.labels.is_empty());
+    let started = events.expect(Action::Changed, id).await;
+    assert_eq!(started.labels.get("q.host").map(String::as_str), Some("a.example"));
+    let running = inspect(&engine, id).await;
+    assert_eq!((running.state.clone(), running.networks["bridge"].address.is_some()), (ContainerState::Running, true));
+
+    docker(&["pause", id]);
+    events.expect(Action::Changed, id).await;
+    assert_eq!(inspect(&engine, id).await.state, ContainerState::Paused);
+    docker(&["unpause", id]);
+    events.expect(Action::Changed, id).await;
+
+    let renamed = unique("renamed");
+    docker(&["rename", id, &renamed]);
+    events.expect(Action::Changed, id).await;
+    assert_eq!(inspect(&engine, id).await.name.as_str(), renamed);
+    assert_eq!(engine.inspect(&made.name).await.unwrap(), None);
+
+    docker(&["network", "connect", &network.name, id]);
+    events.expect(Action::Network, id).await;
+    assert_eq!(inspect(&engine, id).await.networks[&network.name].id, network.id);
+    docker(&["network", "disconnect", &network.name, id]);
+    events.expect(Action::Network, id).await;
+    assert!(!inspect(&engine, id).await.networks.contains_key(&network.name));
+
+    docker(&["stop", id]);
+    events.expect(Action::Changed, id).await;
+    let stopped = inspect(&engine, id).await;
+    assert_eq!((stopped.state, stopped.networks["bridge"].address), (ContainerState::Other("exited".into()), None));
+    docker(&["rm", id]);
+    events.expect(Action::Gone, id).await;
+    assert_eq!(engine.inspect(id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn only_containers_with_our_labels_are_listed_running_or_not() {
+    let prefix = unique("prefix");
+    let (ours, other) = (format!("{prefix}.host=a.example"), format!("{prefix}x.host=a.example"));
+    let running = Made::running(&["--label", &ours], &["sleep", "300"]);
+    let created = Made::container(&["--label", &ours], &["sleep", "300"]);
+    let _other = Made::container(&["--label", &other], &["sleep", "300"]);
+
+    let found = engine().containers(&prefix).await.unwrap();
+    let names: Vec<_> = found.iter().map(|container| container.name.as_str()).collect();
+    let mut expected = [running.name.as_str(), created.name.as_str()];
+    expected.sort_unstable();
+    assert_eq!(names, expected);
+    assert_eq!(found.iter().filter(|container| container.is_running()).count(), 1);
+    assert!(engine().containers(&unique("nobody")).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn mounts_ports_and_health_are_read() {
+    let (volume, folder) = (Made::volume(), tempfile::tempdir().unwrap());
+    let (of_volume, of_folder) = (format!("{}:/v:ro", volume.name), format!("{}:/b", folder.path().display()));
+    let options = ["-v", &of_volume, "-v", &of_folder, "--tmpfs", "/t", "--expose", "8080", "--expose", "53/udp"];
+    let healthy = ["--health-cmd", "exit 0", "--health-interval", "1s"];
+    let made = Made::running(&[&options[..], &healthy[..]].concat(), &["sleep", "300"]);
+    let engine = engine();
+    let mut container = inspect(&engine, &made.name).await;
+    let kinds: Vec<_> =
+        container.mounts.iter().map(|mount| (mount.destination.to_str().unwrap(), mount.writable)).collect();
+    assert_eq!(kinds, [("/b", true), ("/t", true), ("/v", false)]);
+    assert!(matches!(&container.mounts[0].kind, MountKind::Bind { source } if source == folder.path()));
+    assert_eq!(container.mounts[1].kind, MountKind::Private);
+    assert!(matches!(&container.mounts[2].kind, MountKind::Volume { name, .. } if *name == volume.name));
+    assert_eq!(container.exposed, [8080].into());
+
+    let mut events = Events(engine.events().await.unwrap());
+    while container.health != Some(Health::Healthy) {
+        assert_eq!(container.health, Some(Health::Starting));
+        events.expect(Action::Changed, &made.id).await;
+        container = inspect(&engine, &made.name).await;
+    }
+    assert!(container.takes_traffic());
+}
+
+#[tokio::test]
+async fn a_hup_arrives() {
+    let engine = engine();
+    // Its process says when the trap is set: before, the signal would be lost.
+    let script = "trap 'exit 7' HUP; echo set; while :; do sleep 0.05; done";
+    let made = Made::running(&[], &["sh", "-c", script]);
+    let id = ContainerId::parse(made.id.clone()).unwrap();
+    tokio::time::timeout(SOON, async {
+        while docker(&["logs", &made.id]) != "set" {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("the shell runs");
+
+    let mut events = Events(engine.events().await.unwrap());
+    engine.kill(&id, Signal::HUP).await.unwrap();
+    while inspect(&engine, &made.id).await.is_running() {
+        events.expect(Action::Changed, &made.id).await;
+    }
+    assert_eq!(docker(&["inspect", "-f", "{{.State.ExitCode}}", &made.id]), "7");
+
+    let error = engine.kill(&id, Signal::HUP).await.expect_err("it does not run any more");
+    let EngineError::Refused { status: 409, message, .. } = error else { panic!("{error:?}") };
+    assert!(message.contains("is not running"), "{message}");
+    let nobody = ContainerId::parse("0".repeat(64)).unwrap();
+    let error = engine.kill(&nobody, Signal::HUP).await.expect_err("it never was");
+    assert!(matches!(error, EngineError::Refused { status: 404, .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_engine_that_is_there_answers() {
+    engine().ping().await.unwrap();
+    assert_eq!(engine().inspect(&unique("nobody")).await.unwrap(), None);
+}
