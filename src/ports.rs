@@ -145,8 +145,14 @@ pub trait Disk {
     /// Takes a response away again; one that is not there is fine.
     fn withdraw(&self, webroot: &Path, challenge: &Challenge) -> Result<(), DiskError>;
 
-    /// What lies in a consumer's folder: our record of it, corrected by a look at the files themselves.
-    fn installed(&self, consumer: &ContainerName, folder: &Path) -> Result<Installed, DiskError>;
+    /// What lies in a consumer's `folder`: our record of it, corrected by a look at the files themselves, and at the
+    /// certificates where they are `delivered` to a folder of its own.
+    fn installed(
+        &self,
+        consumer: &ContainerName,
+        folder: &Path,
+        delivered: Option<&Path>,
+    ) -> Result<Installed, DiskError>;
     /// Writes the record down.
     fn keep_installed(&self, consumer: &ContainerName, installed: &Installed) -> Result<(), DiskError>;
     /// Puts all files beside their places first, then renames each into its place, then removes what is not wanted.
@@ -156,13 +162,13 @@ pub trait Disk {
         files: &BTreeMap<FileName, String>,
         remove: &BTreeSet<FileName>,
     ) -> Result<(), DiskError>;
-    /// Copies a held certificate into a consumer's folder as `certificates/NAME`, switched in one rename.
+    /// Copies a held certificate into a consumer's folder of certificates, switched in one rename.
     fn deliver(&self, folder: &Path, name: &CertificateName, digest: Digest) -> Result<(), DiskError>;
 
     /// Writes the status document, whole.
     fn keep_status(&self, document: &str) -> Result<(), DiskError>;
     /// Leaves a sign of life for `health`.
-    fn breathe(&self) -> Result<(), DiskError>;
+    fn breathe(&self, now: Timestamp) -> Result<(), DiskError>;
 }
 
 /// A certificate that was obtained and is not stored yet.

@@ -1,6 +1,9 @@
 //! The only sockets, files, HTTP, DNS, clocks, processes.
 
 pub mod acme;
+pub mod clock;
+pub mod disk;
 pub mod engine;
 pub mod http;
+pub mod probe;
 pub mod x509;

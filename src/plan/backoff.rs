@@ -18,9 +18,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const DEPLOYMENTS: &[Duration] =
     &[Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(300)];
 
-/// When the next try may be, if the record holds one back; `None` when it may be at any time.
-pub(super) fn next_try(attempt: Option<&Attempt>, subject: &Subject, asked: Digest) -> Option<Timestamp> {
-    let attempt = attempt.filter(|attempt| attempt.asked == asked)?;
+/// When the record lets the same be tried again.
+pub fn next_try(subject: &Subject, attempt: &Attempt) -> Timestamp {
     let pauses = match subject {
         Subject::Certificate(_) => ORDERS,
         Subject::Consumer(_) => DEPLOYMENTS,
@@ -28,11 +27,16 @@ pub(super) fn next_try(attempt: Option<&Attempt>, subject: &Subject, asked: Dige
     let step = usize::try_from(attempt.count.saturating_sub(1)).unwrap_or(usize::MAX);
     let pause = pauses.get(step).or(pauses.last()).copied().unwrap_or(DAY);
     match attempt.retry {
-        Retry::Backoff => Some(attempt.last + pause),
-        Retry::NotBefore(time) => Some(time.max(attempt.last + MINUTE)),
+        Retry::Backoff => attempt.last + pause,
+        Retry::NotBefore(time) => time.max(attempt.last + MINUTE),
         // Further away than anything waits for; the record is void as soon as something else is asked.
-        Retry::WhenInputChanges => Some(Timestamp::from_millis(i64::MAX)),
+        Retry::WhenInputChanges => Timestamp::from_millis(i64::MAX),
     }
+}
+
+/// When `asked` may be tried, if the record holds it back; `None` when it may be at any time.
+pub(super) fn held_back(attempt: Option<&Attempt>, subject: &Subject, asked: Digest) -> Option<Timestamp> {
+    attempt.filter(|attempt| attempt.asked == asked).map(|attempt| next_try(subject, attempt))
 }
 
 /// The record of a try that is about to be made.

@@ -10,15 +10,16 @@ use crate::{
     values::{CertificateName, Digest, DnsName, FileName, Timestamp},
 };
 
-/// Where proxies listen inside their containers.
-const HTTP_PORT: u16 = 80;
-const HTTPS_PORT: u16 = 443;
+/// Where proxies take plain HTTP inside their containers.
+pub const HTTP_PORT: u16 = 80;
+/// Where proxies take TLS inside their containers.
+pub const HTTPS_PORT: u16 = 443;
 
 /// What a consumer's folder should hold.
 struct Content {
     files: BTreeMap<FileName, String>,
     certificates: BTreeMap<CertificateName, Digest>,
-    serials: BTreeMap<DnsName, String>,
+    served: BTreeMap<DnsName, (CertificateName, String)>,
 }
 
 /// The file of a site in a proxy's config folder.
@@ -51,7 +52,7 @@ pub(super) fn plan(
         Ok(None) => return,
         Err(error) => return draft.plan.complaints.extend([unrendered(consumer, &error)]),
     };
-    match backoff::next_try(observed.attempts.get(&subject), &subject, action.attempt.asked) {
+    match backoff::held_back(observed.attempts.get(&subject), &subject, action.attempt.asked) {
         Some(time) if time > now => drop(draft.wakes.insert(time)),
         _ => draft.plan.actions.push(Action::Deploy(Box::new(action))),
     }
@@ -81,11 +82,22 @@ fn deploy(
         files.values().chain(content.certificates.values()).map(Digest::to_string).chain([generation.to_string()]),
     );
     let before = observed.attempts.get(&Subject::Consumer(consumer.name.clone()));
+    let is_new = |host: &DnsName, name: &CertificateName| {
+        let file = site_file(host);
+        installed.files.get(&file) != files.get(&file)
+            || installed.certificates.get(name) != content.certificates.get(name)
+    };
+    // What did not change was seen before: looking at all of thousands of names would take minutes.
+    let serials = content.served.iter().filter(|(host, (name, _))| !changed || is_new(host, name));
     Ok(Some(Deploy {
+        proof: Proof {
+            mark_host: rules.mark_host.clone(),
+            mark: generation,
+            serials: serials.map(|(host, (_, serial))| (host.clone(), serial.clone())).collect(),
+        },
         deliver: undelivered(consumer, installed, &content),
         remove: installed.files.keys().filter(|name| !files.contains_key(*name)).cloned().collect(),
         write: content.files.into_iter().filter(|(name, _)| installed.files.get(name) != files.get(name)).collect(),
-        proof: Proof { mark_host: rules.mark_host.clone(), mark: generation, serials: content.serials },
         after: Installed { generation, files, certificates: content.certificates, progress },
         attempt: backoff::attempt(before, asked, now),
         consumer: consumer.clone(),
@@ -133,12 +145,12 @@ fn content(
     templates: &Templates,
     now: Timestamp,
 ) -> Result<Content, TemplateError> {
-    let mut content = Content { files: BTreeMap::new(), certificates: BTreeMap::new(), serials: BTreeMap::new() };
+    let mut content = Content { files: BTreeMap::new(), certificates: BTreeMap::new(), served: BTreeMap::new() };
     for (host, site) in &consumer.sites {
         let serving = selection::serving(host, &site.certificate, observed, now);
         if let Some((name, certificate)) = serving {
             content.certificates.insert(name.clone(), certificate.digest);
-            content.serials.insert(host.clone(), certificate.serial.clone());
+            content.served.insert(host.clone(), (name.clone(), certificate.serial.clone()));
         }
         let view = site_view(consumer, host, site, serving.map(|(name, _)| name));
         content.files.insert(site_file(host), templates.render(consumer.kind.site_template, &view)?);

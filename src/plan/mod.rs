@@ -15,13 +15,16 @@ mod selection;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    net::SocketAddr,
     path::PathBuf,
     time::Duration,
 };
 
 use serde::Serialize;
 
+pub use backoff::next_try;
 pub use command_plan::{CommandPlan, command_plans, steps};
+pub use deploy::{HTTP_PORT, HTTPS_PORT};
 pub use foresee::foresee;
 
 use crate::{
@@ -109,6 +112,8 @@ pub struct Obtain {
     pub why: Why,
     /// Where responses to challenges are put, as we see it.
     pub webroots: BTreeSet<PathBuf>,
+    /// Where the proxies that will be asked for them can be reached from here.
+    pub proxies: BTreeSet<SocketAddr>,
     /// The record of this try, written down before it is made.
     pub attempt: Attempt,
 }

@@ -1,11 +1,15 @@
 //! Which certificates are to be obtained now.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::SocketAddr};
 
-use super::{Action, Draft, ORDERS_AT_ONCE, Obtain, Rules, Why, backoff, deploy::site_file, renewal};
+use super::{
+    Action, Draft, ORDERS_AT_ONCE, Obtain, Rules, Why, backoff,
+    deploy::{HTTP_PORT, site_file},
+    renewal,
+};
 use crate::{
     desire::{Desired, Wanted},
-    observe::{Observed, Progress, Subject},
+    observe::{Attempt, Observed, Progress, Subject},
     values::{CertificateName, ContainerName, Digest, Timestamp},
 };
 
@@ -33,7 +37,7 @@ pub(super) fn plan(
         };
         let asked = asked(wanted, rules);
         let before = observed.attempts.get(&subject);
-        if let Some(time) = backoff::next_try(before, &subject, asked).filter(|time| *time > now) {
+        if let Some(time) = backoff::held_back(before, &subject, asked).filter(|time| *time > now) {
             draft.wakes.insert(time);
             continue;
         }
@@ -81,19 +85,14 @@ fn asked(wanted: &Wanted, rules: &Rules) -> Digest {
     Digest::of_parts(wanted.names.iter().map(|name| name.as_str()).chain([rules.authority.as_str()]))
 }
 
-fn obtain(
-    name: &CertificateName,
-    wanted: &Wanted,
-    desired: &Desired,
-    why: Why,
-    attempt: crate::observe::Attempt,
-) -> Obtain {
-    let webroot = |proxy| Some(desired.consumers.get(proxy)?.webroot.ours.clone());
+fn obtain(name: &CertificateName, wanted: &Wanted, desired: &Desired, why: Why, attempt: Attempt) -> Obtain {
+    let proxies = || wanted.served_by.iter().filter_map(|proxy| desired.consumers.get(proxy));
     Obtain {
         certificate: name.clone(),
         names: wanted.names.clone(),
         why,
-        webroots: wanted.served_by.iter().filter_map(webroot).collect(),
+        webroots: proxies().map(|proxy| proxy.webroot.ours.clone()).collect(),
+        proxies: proxies().filter_map(|proxy| Some(SocketAddr::new(proxy.address?, HTTP_PORT))).collect(),
         attempt,
     }
 }

@@ -1,0 +1,175 @@
+//! Files that are either there as a whole or not at all, with the mode they were meant to have from the first instant.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    io::{self, ErrorKind, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink},
+    path::{Path, PathBuf},
+};
+
+use crate::ports::DiskError;
+
+/// Readable by its owner alone.
+pub(super) const PRIVATE: u32 = 0o600;
+/// Readable by everybody.
+pub(super) const PUBLIC: u32 = 0o644;
+
+/// How sure a write has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// On the disk before it counts: keys, certificates, accounts, attempts, records.
+    Synced,
+    /// In place as a whole, and made again after a loss of power: rendered files, the status document.
+    Renamed,
+}
+
+/// Says what was being done, and to what.
+pub(super) fn told<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> DiskError + 'a {
+    move |source| DiskError::Io { doing, path: path.to_owned(), source }
+}
+
+/// Writes beside `path` first and renames: readers see the old bytes or the new ones.
+pub(super) fn replace(path: &Path, bytes: &[u8], mode: u32, durability: Durability) -> Result<(), DiskError> {
+    let beside = beside(path);
+    create(&beside, bytes, mode, durability)?;
+    fs::rename(&beside, path).map_err(told("put in place", path))?;
+    match durability {
+        Durability::Synced => sync_folder(parent(path)),
+        Durability::Renamed => Ok(()),
+    }
+}
+
+/// Makes a new file; one that a crash left behind is taken away first.
+pub(super) fn create(path: &Path, bytes: &[u8], mode: u32, durability: Durability) -> Result<(), DiskError> {
+    remove(path)?;
+    let write = || -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path)?;
+        // The mode is set by hand: a strict umask would shut the consumer out of what it is to read.
+        file.set_permissions(Permissions::from_mode(mode))?;
+        file.write_all(bytes)?;
+        if durability == Durability::Synced {
+            file.sync_all()?;
+        }
+        Ok(())
+    };
+    write().map_err(told("write", path))
+}
+
+/// Takes a file away; one that is not there is fine.
+pub(super) fn remove(path: &Path) -> Result<(), DiskError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(told("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Takes a folder and all in it away; one that is not there is fine.
+pub(super) fn remove_folder(path: &Path) -> Result<(), DiskError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(told("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// The text of a file; `None` when there is none.
+pub(super) fn read(path: &Path) -> Result<Option<String>, DiskError> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(told("read", path)(error)),
+    }
+}
+
+/// The entries of a folder that have plain names, sorted; none when there is no such folder.
+pub(super) fn entries(path: &Path) -> Result<Vec<String>, DiskError> {
+    let listed = match fs::read_dir(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        listed => listed.map_err(told("list", path))?,
+    };
+    let mut names = Vec::new();
+    for entry in listed {
+        let entry = entry.map_err(told("list", path))?;
+        names.extend(entry.file_name().into_string().ok());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Makes a folder, and those above it, unless it is there.
+pub(super) fn folder(path: &Path, mode: u32) -> Result<(), DiskError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(mode).create(path).map_err(told("make the folder", path))?;
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(told("set the mode of", path))
+}
+
+/// Points a link elsewhere in one rename.
+pub(super) fn switch_link(link: &Path, target: &Path) -> Result<(), DiskError> {
+    let beside = beside(link);
+    remove(&beside)?;
+    symlink(target, &beside).map_err(told("make the link", &beside))?;
+    fs::rename(&beside, link).map_err(told("switch the link", link))?;
+    sync_folder(parent(link))
+}
+
+/// Writes a folder's entries to the disk.
+pub(super) fn sync_folder(path: &Path) -> Result<(), DiskError> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(told("write to the disk", path))
+}
+
+/// Renames a finished folder into its place, for good.
+pub(super) fn put_folder(from: &Path, to: &Path) -> Result<(), DiskError> {
+    sync_folder(from)?;
+    fs::rename(from, to).map_err(told("put in place", to))?;
+    sync_folder(parent(to))
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
+}
+
+/// Where a file waits before it is renamed; hidden, so that no server includes it.
+fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.new"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).expect("it is there").permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_with_its_mode_and_leaves_nothing_beside() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("key.pem");
+        fs::write(folder.path().join(".key.pem.new"), "left by a crash").expect("it is written");
+        for (text, mode_wanted) in [("one", PRIVATE), ("two", PUBLIC)] {
+            replace(&path, text.as_bytes(), mode_wanted, Durability::Synced).expect("it is replaced");
+            assert_eq!(read(&path).expect("it is read").as_deref(), Some(text));
+            assert_eq!(mode(&path), mode_wanted);
+        }
+        assert_eq!(entries(folder.path()).expect("a list"), ["key.pem"]);
+    }
+
+    #[test]
+    fn what_can_not_be_written_is_told_with_its_path() {
+        let error = replace(Path::new("/proc/no/such"), b"", PUBLIC, Durability::Renamed).expect_err("it can't");
+        assert_eq!(error.to_string(), "can't write /proc/no/.such.new");
+    }
+
+    #[test]
+    fn a_link_is_switched_in_one_step() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let link = folder.path().join("live");
+        for target in ["one", "two"] {
+            switch_link(&link, Path::new(target)).expect("it is switched");
+            assert_eq!(fs::read_link(&link).expect("a link"), Path::new(target));
+        }
+        assert_eq!(entries(folder.path()).expect("a list"), ["live"]);
+    }
+}

@@ -1,0 +1,208 @@
+//! The private folder: accounts, orders, attempts, what was deployed, signs of life.
+
+use std::{
+    collections::BTreeMap,
+    fs::{File, OpenOptions, TryLockError},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use aws_lc_rs::rand;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{
+    Folders,
+    files::{self, Durability, PRIVATE, told},
+};
+use crate::{
+    observe::{Attempt, Installed},
+    ports::{DiskError, OrderRecord},
+    values::{CertificateName, ContainerName, Digest, Secret, Timestamp},
+};
+
+/// Nobody else looks into `state`.
+const FOLDER_MODE: u32 = 0o700;
+
+/// Held by the one process that works on a state folder; the kernel lets go when it ends, however it ends.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "the lock lives as long as the file is open")] File);
+
+impl Lock {
+    /// Takes the lock; `None` while another process has it.
+    ///
+    /// # Errors
+    /// When the folder can't be made or written.
+    pub fn take(state: &Path) -> Result<Option<Self>, DiskError> {
+        files::folder(state, FOLDER_MODE)?;
+        let path = state.join("lock");
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(false).mode(PRIVATE).open(&path);
+        let file = file.map_err(told("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(told("lock", &path)(error)),
+        }
+    }
+}
+
+/// An order as it stands on disk; its key lies beside it.
+#[derive(Serialize, Deserialize)]
+struct OrderFile {
+    asked: Digest,
+    url: Option<String>,
+}
+
+impl Folders {
+    /// The host name under which proxies show their mark, if one was made.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn known_mark_host(&self) -> Result<Option<String>, DiskError> {
+        Ok(files::read(&self.state.join("mark"))?.filter(|word| is_mark(word)))
+    }
+
+    /// The host name under which proxies show their mark: a random word, made once.
+    ///
+    /// # Errors
+    /// When it can't be read or written.
+    pub fn mark_host(&self) -> Result<String, DiskError> {
+        if let Some(word) = self.known_mark_host()? {
+            return Ok(word);
+        }
+        let path = self.state.join("mark");
+        let mut bytes = [0; 8];
+        rand::fill(&mut bytes).map_err(|_| DiskError::Damaged {
+            path: path.clone(),
+            problem: "the system gives no random numbers".to_owned(),
+        })?;
+        let word = format!("quaymaster-{:016x}", u64::from_be_bytes(bytes));
+        self.write(&path, word.as_bytes(), Durability::Synced)?;
+        Ok(word)
+    }
+
+    /// The status document as it was last written.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn status(&self) -> Result<Option<String>, DiskError> {
+        files::read(&self.state.join("status.json"))
+    }
+
+    /// When the daemon last left a sign of life.
+    ///
+    /// # Errors
+    /// When it can't be read, or is no time.
+    pub fn last_breath(&self) -> Result<Option<Timestamp>, DiskError> {
+        let path = self.state.join("alive");
+        let damaged = |problem| DiskError::Damaged { path: path.clone(), problem };
+        files::read(&path)?
+            .map(|text| Timestamp::parse(text.trim()).map_err(|error| damaged(error.to_string())))
+            .transpose()
+    }
+
+    pub(super) fn write_status(&self, document: &str) -> Result<(), DiskError> {
+        self.write(&self.state.join("status.json"), document.as_bytes(), Durability::Renamed)
+    }
+
+    pub(super) fn write_breath(&self, now: Timestamp) -> Result<(), DiskError> {
+        self.write(&self.state.join("alive"), String::from(now).as_bytes(), Durability::Renamed)
+    }
+
+    pub(super) fn read_attempts(&self) -> Result<BTreeMap<CertificateName, Attempt>, DiskError> {
+        let folder = self.state.join("attempts");
+        let mut attempts = BTreeMap::new();
+        for entry in files::entries(&folder)? {
+            let name = entry.strip_suffix(".json").and_then(|name| CertificateName::parse(name).ok());
+            let Some(name) = name else { continue };
+            if let Some(attempt) = read_json(&folder.join(entry))? {
+                attempts.insert(name, attempt);
+            }
+        }
+        Ok(attempts)
+    }
+
+    pub(super) fn write_attempt(&self, name: &CertificateName, attempt: &Attempt) -> Result<(), DiskError> {
+        self.write_json(&self.attempt(name), attempt)
+    }
+
+    pub(super) fn remove_attempt(&self, name: &CertificateName) -> Result<(), DiskError> {
+        files::remove(&self.attempt(name))
+    }
+
+    fn attempt(&self, name: &CertificateName) -> PathBuf {
+        self.state.join("attempts").join(format!("{name}.json"))
+    }
+
+    pub(super) fn read_order(&self, name: &CertificateName) -> Result<Option<OrderRecord>, DiskError> {
+        let folder = self.order_folder(name);
+        let Some(OrderFile { asked, url }) = read_json(&folder.join("order.json"))? else { return Ok(None) };
+        let key = files::read(&folder.join("key.pem"))?;
+        Ok(key.map(|key| OrderRecord { key: Secret::new(key), asked, url }))
+    }
+
+    pub(super) fn write_order(&self, name: &CertificateName, record: &OrderRecord) -> Result<(), DiskError> {
+        let folder = self.order_folder(name);
+        self.write(&folder.join("key.pem"), record.key.expose().as_bytes(), Durability::Synced)?;
+        let order = OrderFile { asked: record.asked, url: record.url.clone() };
+        self.write_json(&folder.join("order.json"), &order)
+    }
+
+    pub(super) fn remove_order(&self, name: &CertificateName) -> Result<(), DiskError> {
+        files::remove_folder(&self.order_folder(name))
+    }
+
+    fn order_folder(&self, name: &CertificateName) -> PathBuf {
+        self.state.join("orders").join(name.as_str())
+    }
+
+    pub(super) fn read_account(&self, directory: &str) -> Result<Option<Secret>, DiskError> {
+        Ok(files::read(&self.account_file(directory))?.map(Secret::new))
+    }
+
+    pub(super) fn write_account(&self, directory: &str, account: &Secret) -> Result<(), DiskError> {
+        self.write(&self.account_file(directory), account.expose().as_bytes(), Durability::Synced)
+    }
+
+    /// One folder a CA, called after its URL; the digest tells URLs apart that look alike when they are made plain.
+    fn account_file(&self, directory: &str) -> PathBuf {
+        let bare = directory.strip_prefix("https://").unwrap_or(directory);
+        let plain: String = bare.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
+        let folder = format!("{:.100}-{}", plain.trim_start_matches('.'), Digest::of(directory).short());
+        self.state.join("accounts").join(folder).join("account.json")
+    }
+
+    pub(super) fn read_manifest(&self, consumer: &ContainerName) -> Result<Option<Installed>, DiskError> {
+        read_json(&self.manifest(consumer))
+    }
+
+    pub(super) fn write_manifest(&self, consumer: &ContainerName, installed: &Installed) -> Result<(), DiskError> {
+        self.write_json(&self.manifest(consumer), installed)
+    }
+
+    fn manifest(&self, consumer: &ContainerName) -> PathBuf {
+        self.state.join("deployed").join(consumer.as_str()).join("manifest.json")
+    }
+
+    fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<(), DiskError> {
+        let text = serde_json::to_string_pretty(value)
+            .map_err(|error| DiskError::Damaged { path: path.to_owned(), problem: error.to_string() })?;
+        self.write(path, text.as_bytes(), Durability::Synced)
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8], durability: Durability) -> Result<(), DiskError> {
+        files::folder(&self.state, FOLDER_MODE)?;
+        files::folder(path.parent().unwrap_or(&self.state), FOLDER_MODE)?;
+        files::replace(path, bytes, PRIVATE, durability)
+    }
+}
+
+fn is_mark(word: &str) -> bool {
+    let digits = word.strip_prefix("quaymaster-").unwrap_or_default();
+    digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, DiskError> {
+    let damaged = |error: serde_json::Error| DiskError::Damaged { path: path.to_owned(), problem: error.to_string() };
+    files::read(path)?.map(|text| serde_json::from_str(&text).map_err(damaged)).transpose()
+}

@@ -1,0 +1,150 @@
+//! Looks at what a server shows to a new connection. Nothing is trusted, so nothing is checked: the caller compares.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, header};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::{
+    ClientConfig, DigitallySignedStruct, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::TlsConnector;
+
+use crate::{
+    adapters::x509,
+    ports::{Page, Probe, ProbeError, Served},
+    values::DnsName,
+};
+
+/// A server on a network that we share answers within milliseconds; one that takes longer is not there.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// The most that is read of a page, in bytes.
+const LARGEST_PAGE: usize = 64 * 1024;
+
+/// Probes over TCP.
+pub struct TcpProbe {
+    tls: TlsConnector,
+}
+
+impl TcpProbe {
+    /// A probe with a TLS client that accepts any certificate.
+    ///
+    /// # Errors
+    /// When the crypto provider lacks what TLS needs: a fault of the build.
+    pub fn new() -> Result<Self, rustls::Error> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+            .with_no_client_auth();
+        // A resumed session shows the certificate of the session before, not the one that is served now.
+        config.resumption = rustls::client::Resumption::disabled();
+        Ok(Self { tls: TlsConnector::from(Arc::new(config)) })
+    }
+}
+
+#[async_trait(?Send)]
+impl Probe for TcpProbe {
+    async fn certificate(&self, at: SocketAddr, host: &DnsName) -> Result<Served, ProbeError> {
+        within_limit(at, async {
+            let stream = connect(at).await?;
+            let name = ServerName::try_from(host.to_string()).map_err(|error| strange(at, error))?;
+            let session = self.tls.connect(name, stream).await.map_err(|error| strange(at, error))?;
+            let leaf = session.get_ref().1.peer_certificates().and_then(<[_]>::first);
+            let serial = leaf.and_then(|leaf| x509::serial_of(leaf));
+            serial.map(|serial| Served { serial }).ok_or_else(|| strange(at, "it showed no certificate"))
+        })
+        .await
+    }
+
+    async fn page(&self, at: SocketAddr, host: &str, path: &str) -> Result<Page, ProbeError> {
+        within_limit(at, async {
+            let stream = TokioIo::new(connect(at).await?);
+            let (mut sender, connection) = http1::handshake(stream).await.map_err(|error| strange(at, error))?;
+            let request = Request::get(path)
+                .header(header::HOST, host)
+                .header(header::USER_AGENT, concat!("quaymaster/", env!("CARGO_PKG_VERSION")))
+                .header(header::CONNECTION, "close")
+                .body(Empty::<Bytes>::new())
+                .map_err(|error| strange(at, error))?;
+            let page = async {
+                let response = sender.send_request(request).await.map_err(|error| strange(at, error))?;
+                let status = response.status().as_u16();
+                let body = Limited::new(response.into_body(), LARGEST_PAGE).collect().await;
+                let bytes = body.map_err(|error| strange(at, error))?.to_bytes();
+                Ok(Page { status, body: String::from_utf8_lossy(&bytes).into_owned() })
+            };
+            tokio::pin!(page);
+            tokio::select! {
+                page = &mut page => page,
+                // The connection ends with the response; what was read of it is still to be handed over.
+                ended = connection => match ended {
+                    Ok(()) => page.await,
+                    Err(error) => Err(strange(at, error)),
+                },
+            }
+        })
+        .await
+    }
+}
+
+async fn within_limit<T>(at: SocketAddr, look: impl Future<Output = Result<T, ProbeError>>) -> Result<T, ProbeError> {
+    timeout(LIMIT, look).await.unwrap_or_else(|_| Err(strange(at, format!("it says nothing within {LIMIT:?}"))))
+}
+
+async fn connect(at: SocketAddr) -> Result<TcpStream, ProbeError> {
+    let unreachable = |source: io::Error| ProbeError::Unreachable { at, source };
+    TcpStream::connect(at).await.map_err(unreachable)
+}
+
+fn strange(at: SocketAddr, problem: impl ToString) -> ProbeError {
+    ProbeError::Strange { at, problem: problem.to_string() }
+}
+
+/// Accepts any certificate: a probe reports what is served, and what is served may well be wrong.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,31 @@
+use std::{
+    collections::BTreeMap,
+    io::{self, IsTerminal},
+};
+
+use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+
+use super::Failure;
+use crate::settings::{Settings, SettingsError};
+
+/// Sends the log to standard error, as the settings say.
+pub(super) fn begin(settings: &Settings, environment: &BTreeMap<String, String>) -> Result<(), Failure> {
+    let wrong = |problem: String| SettingsError::Value {
+        origin: format!("log={:?}", settings.log),
+        problem,
+        syntax: "FILTER",
+        example: "quaymaster=debug",
+    };
+    // At debug this library writes whole answers of the engine, with the secrets in containers' environments.
+    let quiet = "bollard=info".parse().map_err(|error| wrong(format!("{error}")))?;
+    let filter = EnvFilter::builder().parse(&settings.log).map_err(|error| wrong(error.to_string()))?;
+    let filter = filter.add_directive(quiet);
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = fmt::layer().with_writer(io::stderr).with_target(false);
+    let colours = io::stderr().is_terminal() && environment.get("NO_COLOR").is_none_or(String::is_empty);
+    let begun = match settings.log_json {
+        true => registry.with(layer.json().flatten_event(true)).try_init(),
+        false => registry.with(layer.with_ansi(colours)).try_init(),
+    };
+    begun.map_err(|error| Failure::Bug { what: "the log can't be started", source: error.into() })
+}

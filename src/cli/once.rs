@@ -1,0 +1,34 @@
+use super::{Call, Exit, Failure, block_on, setup};
+use crate::{
+    adapters::disk::Lock,
+    daemon::{OnceError, Settled},
+};
+
+pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
+    block_on(async {
+        let state = &call.settings.state;
+        let Some(_lock) = Lock::take(state)? else {
+            let problem = "another quaymaster works on this state; end it first, or let it do this".to_owned();
+            return Err(Failure::Usage(problem));
+        };
+        let engine = setup::engine(call)?;
+        let own = setup::own(call, &engine).await?;
+        let folders = setup::folders(call, own.as_ref());
+        let mark_host = folders.mark_host()?;
+        let daemon = setup::daemon(call, engine, folders, own.as_ref(), mark_host)?;
+        setup::agreed(&daemon).await?;
+        match daemon.once().await? {
+            Settled::Clean => Ok(Exit::Done),
+            Settled::WithTrouble => Ok(Exit::Partly),
+        }
+    })
+}
+
+impl From<OnceError> for Failure {
+    fn from(error: OnceError) -> Self {
+        match error {
+            OnceError::Engine(error) => Self::Engine(error),
+            OnceError::Disk(error) => Self::Disk(error),
+        }
+    }
+}

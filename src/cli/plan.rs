@@ -1,0 +1,47 @@
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::{Call, Exit, Failure, block_on, print, setup};
+use crate::{desire::Complaint, plan::CommandPlan, render::TemplateError};
+
+/// What stands for the mark's name where none was made yet: this command makes nothing.
+const NO_MARK_YET: &str = "quaymaster-0000000000000000";
+
+/// What `--format json` prints.
+#[derive(Serialize)]
+struct Document {
+    command_plans: Vec<CommandPlan>,
+    complaints: BTreeSet<Complaint>,
+}
+
+pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
+    block_on(async {
+        let engine = setup::engine(call)?;
+        let own = setup::own(call, &engine).await?;
+        let folders = setup::folders(call, own.as_ref());
+        let mark_host = folders.known_mark_host()?.unwrap_or_else(|| NO_MARK_YET.to_owned());
+        let daemon = setup::daemon(call, engine, folders, own.as_ref(), mark_host)?;
+        let (command_plans, complaints, templates) = daemon.foresee().await?;
+        let text = if call.wants_json() {
+            let document = Document { command_plans, complaints };
+            let text = serde_json::to_string_pretty(&document)
+                .map_err(|error| Failure::Bug { what: "the plan can't be written as JSON", source: error.into() })?;
+            text + "\n"
+        } else {
+            complaints.iter().for_each(|complaint| tracing::warn!("{complaint}"));
+            let rendered: Result<Vec<_>, TemplateError> =
+                command_plans.iter().map(|plan| plan.render(&templates)).collect();
+            let rendered = rendered.map_err(|error| Failure::Bug {
+                what: "the template of command plans can't be rendered",
+                source: error.into(),
+            })?;
+            match rendered.is_empty() {
+                true => "# nothing to do\n".to_owned(),
+                false => rendered.join("\n"),
+            }
+        };
+        print(&text)?;
+        Ok(Exit::Done)
+    })
+}

@@ -1,0 +1,110 @@
+//! From settings to ports and rules.
+
+use std::{path::Path, rc::Rc};
+
+use super::{Call, Failure};
+use crate::{
+    adapters::{
+        acme::{AcmeAuthority, AcmeSettings},
+        clock::SystemClock,
+        disk::{self, Folders},
+        engine::{DockerEngine, OwnProcess, TlsFiles, own_container},
+        probe::TcpProbe,
+    },
+    daemon::Daemon,
+    desire,
+    observe::Container,
+    plan,
+    ports::{AuthorityError, EngineError, Ports},
+    render::Templates,
+};
+
+/// The local socket of the engine.
+const LOCAL_SOCKET: &str = "unix:///var/run/docker.sock";
+
+/// Where shared folders are mounted unless a setting says otherwise.
+const CERTIFICATES: &str = "/certificates";
+const WEBROOT: &str = "/challenge";
+
+/// The engine of the settings; nothing is asked yet.
+pub(super) fn engine(call: &Call) -> Result<Rc<DockerEngine>, EngineError> {
+    let from_environment = |name: &str| call.environment.get(name).filter(|value| !value.is_empty());
+    let address = call.settings.engine.as_ref().or_else(|| from_environment("DOCKER_HOST"));
+    let tls = from_environment("DOCKER_TLS_VERIFY").map(|_| {
+        let home = || from_environment("HOME").map(|home| Path::new(home).join(".docker"));
+        let folder = from_environment("DOCKER_CERT_PATH").map(|path| Path::new(path).to_owned()).or_else(home);
+        TlsFiles::in_folder(&folder.unwrap_or_default())
+    });
+    let address = address.map_or(LOCAL_SOCKET, String::as_str);
+    // The variable is meant for tcp: a local socket has no use for it.
+    let tls = tls.filter(|_| address.starts_with("tcp://") || address.starts_with("https://"));
+    Ok(Rc::new(DockerEngine::new(address, tls.as_ref())?))
+}
+
+/// The container that we run in.
+pub(super) async fn own(call: &Call, engine: &DockerEngine) -> Result<Option<Container>, EngineError> {
+    own_container(engine, &OwnProcess::read(), call.settings.own.as_deref()).await
+}
+
+/// Our folders, once it is known what is mounted into our container.
+pub(super) fn folders(call: &Call, own: Option<&Container>) -> Rc<Folders> {
+    Rc::new(Folders::new(certificates(call, own), call.settings.state.clone()))
+}
+
+fn certificates(call: &Call, own: Option<&Container>) -> std::path::PathBuf {
+    let named = call.settings.certificates.clone();
+    let mounted = || is_mounted(own, CERTIFICATES).then(|| CERTIFICATES.into());
+    named.or_else(mounted).unwrap_or_else(|| call.settings.state.join("certificates"))
+}
+
+fn is_mounted(own: Option<&Container>, path: &str) -> bool {
+    own.is_some_and(|own| own.mounts.iter().any(|mount| mount.destination == Path::new(path)))
+}
+
+/// The loop, ready to turn.
+pub(super) fn daemon(
+    call: &Call,
+    engine: Rc<DockerEngine>,
+    folders: Rc<Folders>,
+    own: Option<&Container>,
+    mark_host: String,
+) -> Result<Daemon, Failure> {
+    let settings = &call.settings;
+    let clock = Rc::new(SystemClock);
+    let ca_root_pem = settings.ca_root.as_deref().map(disk::text).transpose()?;
+    let authority = AcmeAuthority::new(
+        AcmeSettings {
+            directory: settings.ca.clone(),
+            ca_root_pem,
+            agree_tos: settings.agree_tos,
+            email: settings.email.clone(),
+            key_type: settings.key_type,
+        },
+        folders.clone(),
+        clock.clone(),
+    )?;
+    let probe = TcpProbe::new()
+        .map_err(|error| Failure::Bug { what: "the TLS client can't be set up", source: error.into() })?;
+    let templates = Templates::built_in()
+        .map_err(|error| Failure::Bug { what: "the built-in templates can't be read", source: error.into() })?;
+    let webroot = settings.webroot.clone().or_else(|| is_mounted(own, WEBROOT).then(|| WEBROOT.into()));
+    Ok(Daemon {
+        ports: Ports { engine, authority: Rc::new(authority), disk: folders, probe: Rc::new(probe), clock },
+        label_rules: desire::Rules {
+            label_prefix: settings.label_prefix.clone(),
+            certificates: certificates(call, own),
+            webroot,
+        },
+        plan_rules: plan::Rules { authority: settings.ca.clone(), mark_host, resync: settings.resync },
+        templates,
+        own: own.map(|own| own.id.clone()),
+    })
+}
+
+/// Ends here when the CA's terms were neither agreed to before nor now: every order would fail.
+pub(super) async fn agreed(daemon: &Daemon) -> Result<(), Failure> {
+    match daemon.ports.authority.terms_to_agree().await {
+        Some(terms) => Err(AuthorityError::Terms { terms }.into()),
+        None => Ok(()),
+    }
+}

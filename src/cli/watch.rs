@@ -1,0 +1,107 @@
+use std::{path::Path, rc::Rc, time::Duration};
+
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
+};
+
+use super::{Call, Exit, Failure, block_on, setup};
+use crate::{
+    adapters::{disk::Lock, engine::DockerEngine},
+    observe::Container,
+    ports::EngineError,
+    report::{Event, chain, report},
+};
+
+/// How often a second process looks whether the first has ended.
+const STAND_BY: Duration = Duration::from_secs(1);
+
+/// Pauses while the engine has not been reached yet.
+const FIRST_PAUSE: Duration = Duration::from_millis(800);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
+    block_on(async {
+        let mut stop = Stop::new()?;
+        let (sender, hangups) = mpsc::unbounded_channel();
+        // From the first moment on: a SIGHUP that comes early must not end us.
+        let mut hangup = listen(SignalKind::hangup())?;
+        tokio::task::spawn_local(async move { while hangup.recv().await.is_some() && sender.send(()).is_ok() {} });
+        tokio::select! {
+            exit = stop.wait() => Ok(exit),
+            begun = begin(call) => {
+                let (daemon, _lock) = begun?;
+                let mut exit = Exit::Done;
+                daemon.watch(async { exit = stop.wait().await }, hangups).await?;
+                report(&Event::Ended);
+                Ok(exit)
+            }
+        }
+    })
+}
+
+/// Waits for the state and for the engine, then sets everything up.
+async fn begin(call: &Call) -> Result<(crate::daemon::Daemon, Lock), Failure> {
+    let lock = stand_by(&call.settings.state).await?;
+    let engine = setup::engine(call)?;
+    let own = reach(call, &engine).await?;
+    let folders = setup::folders(call, own.as_ref());
+    let mark_host = folders.mark_host()?;
+    let daemon = setup::daemon(call, engine, folders, own.as_ref(), mark_host)?;
+    setup::agreed(&daemon).await?;
+    report(&Event::Started {
+        own: own.map(|own| own.name),
+        certificates: daemon.label_rules.certificates.display().to_string(),
+    });
+    Ok((daemon, lock))
+}
+
+async fn stand_by(state: &Path) -> Result<Lock, Failure> {
+    let mut told = false;
+    loop {
+        match Lock::take(state)? {
+            Some(lock) => return Ok(lock),
+            None if !told => report(&Event::StandingBy),
+            None => {}
+        }
+        told = true;
+        tokio::time::sleep(STAND_BY).await;
+    }
+}
+
+/// Asks the engine who we are until it answers.
+async fn reach(call: &Call, engine: &Rc<DockerEngine>) -> Result<Option<Container>, Failure> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match setup::own(call, engine).await {
+            Ok(own) => return Ok(own),
+            Err(error @ EngineError::Address(_)) => return Err(error.into()),
+            Err(error) => report(&Event::EngineLost { problem: chain(&error), again_in: pause }),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// The signals that end us.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> Result<Self, Failure> {
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn wait(&mut self) -> Exit {
+        tokio::select! {
+            _ = self.terminate.recv() => Exit::Done,
+            _ = self.interrupt.recv() => Exit::Interrupted,
+        }
+    }
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| Failure::Bug { what: "signals can't be listened to", source: error.into() })
+}

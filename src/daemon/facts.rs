@@ -1,0 +1,105 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    desire::{CertificateFolder, Desired},
+    observe::{Container, Observed, Snapshot, Subject},
+    ports::{DiskError, Ports},
+    report::chain,
+    values::{ContainerId, ContainerName, Timestamp},
+};
+
+/// What is known between two turns.
+pub(super) struct Facts {
+    /// What the engine says.
+    pub snapshot: Snapshot,
+    /// What we have and tried.
+    pub observed: Observed,
+    /// Whether the engine was ever listed: before that, nothing is decided.
+    pub seen: bool,
+    /// When everything was last looked at.
+    pub looked: Timestamp,
+    /// What is wrong on disk.
+    pub faults: BTreeSet<String>,
+    /// The container and its start for which a consumer's folder was looked at: another container has another folder.
+    looked_at: BTreeMap<ContainerName, (ContainerId, Option<Timestamp>)>,
+}
+
+impl Facts {
+    /// What is on disk.
+    pub fn read(ports: &Ports) -> Result<Self, DiskError> {
+        let attempts = ports.disk.attempts()?;
+        let attempts = attempts.into_iter().map(|(name, attempt)| (Subject::Certificate(name), attempt)).collect();
+        let mut facts = Self {
+            snapshot: Snapshot::default(),
+            observed: Observed { attempts, ..Observed::default() },
+            seen: false,
+            looked: ports.clock.now(),
+            faults: BTreeSet::new(),
+            looked_at: BTreeMap::new(),
+        };
+        facts.look_at_certificates(ports)?;
+        Ok(facts)
+    }
+
+    /// Takes over a full list.
+    pub fn replace(&mut self, containers: Vec<Container>, own: Option<Container>) {
+        let containers = containers.into_iter().map(|container| (container.name.clone(), container)).collect();
+        self.snapshot = Snapshot { containers, own };
+        self.seen = true;
+    }
+
+    /// Takes over what is true of one container now; a name is not its own for ever, its id is.
+    pub fn refresh(&mut self, id: &ContainerId, container: Option<Container>) {
+        if self.snapshot.own.as_ref().is_some_and(|own| own.id == *id) {
+            self.snapshot.own = container.clone().or_else(|| self.snapshot.own.take());
+        }
+        self.snapshot.containers.retain(|_, known| known.id != *id);
+        if let Some(container) = container {
+            self.snapshot.containers.insert(container.name.clone(), container);
+        }
+    }
+
+    /// Looks at everything on disk again, except where work is under way.
+    pub fn look_at_disk(&mut self, ports: &Ports) {
+        self.faults.clear();
+        if let Err(error) = self.look_at_certificates(ports) {
+            self.faults.insert(chain(&error));
+        }
+        self.looked_at.clear();
+    }
+
+    fn look_at_certificates(&mut self, ports: &Ports) -> Result<(), DiskError> {
+        let (held, faults) = ports.disk.held()?;
+        self.observed.held = held;
+        self.faults.extend(faults.iter().map(|fault| chain(fault)));
+        Ok(())
+    }
+
+    /// Looks at the folders of consumers that are new, were started anew, or failed.
+    pub fn look_at_new_consumers(&mut self, ports: &Ports, desired: &Desired) {
+        for (name, consumer) in &desired.consumers {
+            let this = (consumer.id.clone(), consumer.started_at);
+            let busy = self.observed.under_way.contains(&Subject::Consumer(name.clone()));
+            if busy || self.looked_at.get(name) == Some(&this) {
+                continue;
+            }
+            let delivered = match &consumer.certificates {
+                CertificateFolder::Delivered(folder) => Some(folder.ours.as_path()),
+                CertificateFolder::Shared { .. } => None,
+            };
+            match ports.disk.installed(name, &consumer.config.ours, delivered) {
+                Ok(installed) => {
+                    self.observed.installed.insert(name.clone(), installed);
+                    self.looked_at.insert(name.clone(), this);
+                }
+                Err(error) => drop(self.faults.insert(chain(&error))),
+            }
+        }
+        self.looked_at.retain(|name, _| desired.consumers.contains_key(name));
+    }
+
+    /// Makes sure that a consumer's folder is looked at before it is planned for again.
+    pub fn forget_consumer(&mut self, name: &ContainerName) {
+        self.looked_at.remove(name);
+    }
+}

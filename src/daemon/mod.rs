@@ -1,0 +1,309 @@
+//! The loop and nothing else: wake, observe, desire, plan, execute, rest.
+
+mod facts;
+mod watching;
+
+use std::{collections::BTreeSet, rc::Rc, time::Duration};
+
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinSet,
+};
+
+use crate::{
+    desire::{self, Complaint, Desired, desire},
+    execute::{Learned, Outcome, execute},
+    observe::Subject,
+    plan::{self, Action, Plan, plan, steps},
+    ports::{DiskError, EngineError, Ports},
+    render::Templates,
+    report::{Event, Status, chain, report},
+    values::{ContainerId, ContainerName, DnsName, Retry, Timestamp},
+};
+
+use facts::Facts;
+use watching::Seen;
+
+/// How often a sign of life is left, at rest too; `quaymaster health` calls three missed ones dead.
+pub const BREATH: Duration = Duration::from_secs(20);
+
+/// Everything the loop is given.
+pub struct Daemon {
+    /// The outside.
+    pub ports: Ports,
+    /// How labels are read.
+    pub label_rules: desire::Rules,
+    /// How is planned.
+    pub plan_rules: plan::Rules,
+    /// What is rendered.
+    pub templates: Templates,
+    /// The container we run in.
+    pub own: Option<ContainerId>,
+}
+
+/// How `once` ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// Nothing is left to do.
+    Clean,
+    /// Something failed or can't be followed; the rest is done.
+    WithTrouble,
+}
+
+/// The loop between two turns.
+struct Loop {
+    daemon: Rc<Daemon>,
+    facts: Facts,
+    work: JoinSet<Outcome>,
+    look_again: Rc<Notify>,
+    told: Told,
+}
+
+/// What was reported, so that it is reported once.
+#[derive(Default)]
+struct Told {
+    complaints: BTreeSet<Complaint>,
+    sites: BTreeSet<(DnsName, ContainerName)>,
+    faults: BTreeSet<String>,
+}
+
+impl Daemon {
+    /// Turns until `stop`. Each `hangup` looks at everything again.
+    ///
+    /// # Errors
+    /// When state can't be read at the beginning.
+    pub async fn watch(
+        self,
+        stop: impl Future<Output = ()>,
+        mut hangups: mpsc::UnboundedReceiver<()>,
+    ) -> Result<(), DiskError> {
+        let (sender, mut seen) = mpsc::unbounded_channel();
+        let mut turning = Loop::new(self)?;
+        let watching = watching::watch(Rc::clone(&turning.daemon), Rc::clone(&turning.look_again), sender);
+        tokio::pin!(stop, watching);
+        loop {
+            let wake = turning.turn();
+            let rest = wake.since(turning.daemon.ports.clock.now()).min(BREATH);
+            tokio::select! {
+                () = &mut stop => break,
+                () = &mut watching => {}
+                Some(first) = seen.recv() => {
+                    turning.take(first);
+                    // A burst is one turn.
+                    while let Ok(next) = seen.try_recv() {
+                        turning.take(next);
+                    }
+                }
+                Some(()) = hangups.recv() => {
+                    while hangups.try_recv().is_ok() {}
+                    turning.look_again.notify_one();
+                }
+                Some(done) = turning.work.join_next() => turning.conclude(done),
+                () = tokio::time::sleep(rest) => {}
+            }
+        }
+        turning.work.shutdown().await;
+        Ok(())
+    }
+
+    /// Turns until nothing is left to do now.
+    ///
+    /// # Errors
+    /// When the engine can't be asked, or state can't be read.
+    pub async fn once(self) -> Result<Settled, OnceError> {
+        let mut turning = Loop::new(self)?;
+        let seen = watching::look(&turning.daemon).await?;
+        turning.take(seen);
+        loop {
+            turning.turn();
+            match turning.work.join_next().await {
+                Some(done) => turning.conclude(done),
+                None => break,
+            }
+        }
+        let clean = turning.told.complaints.is_empty()
+            && turning.told.faults.is_empty()
+            && turning.facts.observed.attempts.is_empty();
+        Ok(if clean { Settled::Clean } else { Settled::WithTrouble })
+    }
+
+    /// What would be done, and what can't be followed; touches nothing.
+    ///
+    /// # Errors
+    /// When the engine can't be asked, or state can't be read.
+    pub async fn foresee(self) -> Result<(Vec<plan::CommandPlan>, BTreeSet<Complaint>, Templates), OnceError> {
+        let mut facts = Facts::read(&self.ports)?;
+        let Seen::All { containers, own } = watching::look(&self).await? else {
+            return Ok((Vec::new(), BTreeSet::new(), self.templates));
+        };
+        facts.replace(containers, own);
+        let desired = desire(&facts.snapshot, &self.label_rules);
+        facts.look_at_new_consumers(&self.ports, &desired);
+        let now = self.ports.clock.now();
+        let first = plan(&desired, &facts.observed, &self.templates, &self.plan_rules, now);
+        let plans = plan::command_plans(&desired, &facts.observed, &self.templates, &self.plan_rules, now);
+        Ok((plans, desired.complaints.union(&first.complaints).cloned().collect(), self.templates))
+    }
+}
+
+/// Why `once` and `plan` could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum OnceError {
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Our state.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+impl Loop {
+    fn new(daemon: Daemon) -> Result<Self, DiskError> {
+        let facts = Facts::read(&daemon.ports)?;
+        Ok(Self {
+            daemon: Rc::new(daemon),
+            facts,
+            work: JoinSet::new(),
+            look_again: Rc::new(Notify::new()),
+            told: Told::default(),
+        })
+    }
+
+    /// One turn: decides, begins what was decided, and says when to look again. Rests only on an empty plan: what was
+    /// begun is under way, and the plan that follows leaves it alone.
+    fn turn(&mut self) -> Timestamp {
+        let daemon = Rc::clone(&self.daemon);
+        let now = daemon.ports.clock.now();
+        // A state folder that can't be written is told, and everything that is live stays.
+        let breath = daemon.ports.disk.breathe(now).err();
+        if !self.facts.seen {
+            return now + BREATH;
+        }
+        if now.since(self.facts.looked) >= daemon.plan_rules.resync {
+            self.facts.looked = now;
+            self.look_again.notify_one();
+        }
+        let desired = desire(&self.facts.snapshot, &daemon.label_rules);
+        self.facts.look_at_new_consumers(&daemon.ports, &desired);
+        loop {
+            let plan = plan(&desired, &self.facts.observed, &daemon.templates, &daemon.plan_rules, now);
+            if plan.actions.is_empty() {
+                self.tell(&desired, &plan, breath, now);
+                return plan.wake.unwrap_or(now + daemon.plan_rules.resync);
+            }
+            self.tell_sites(&desired);
+            plan.actions.into_iter().for_each(|action| self.begin(action));
+        }
+    }
+
+    fn begin(&mut self, action: Action) {
+        let subject = action.subject();
+        for words in steps(&action) {
+            let why = why(&action);
+            report(&Event::Step { subject: subject.clone(), why, step: shell_words::join(&words) });
+        }
+        self.facts.observed.under_way.insert(subject);
+        let daemon = Rc::clone(&self.daemon);
+        self.work.spawn_local(async move { execute(&daemon.ports, &action).await });
+    }
+
+    /// Takes over what the engine says.
+    fn take(&mut self, seen: Seen) {
+        match seen {
+            Seen::All { containers, own } => {
+                report(&Event::EngineSeen { containers: containers.len() });
+                self.facts.replace(containers, own);
+                self.facts.look_at_disk(&self.daemon.ports);
+                self.facts.looked = self.daemon.ports.clock.now();
+            }
+            Seen::One { id, container } => self.facts.refresh(&id, container),
+            Seen::Unreadable(error) => report(&Event::ContainerUnreadable { problem: chain(&error) }),
+            Seen::Lost { error, again_in } => {
+                report(&Event::EngineLost { problem: chain(&error), again_in });
+            }
+        }
+    }
+
+    /// Takes over what came of an action.
+    fn conclude(&mut self, done: Result<Outcome, tokio::task::JoinError>) {
+        let Outcome { subject, result } = match done {
+            Ok(outcome) => outcome,
+            // A panic is ours: ending here lets the restart begin from what is on disk.
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => return,
+        };
+        self.facts.observed.under_way.remove(&subject);
+        match result {
+            Ok(learned) => {
+                self.facts.observed.attempts.remove(&subject);
+                match learned {
+                    Learned::Held(name, held) => drop(self.facts.observed.held.insert(name, held)),
+                    Learned::Installed(name, installed) => {
+                        drop(self.facts.observed.installed.insert(name, installed));
+                    }
+                }
+            }
+            Err(attempt) => {
+                if let Subject::Consumer(name) = &subject {
+                    // It may have got half-way: the folder is looked at before the next try.
+                    self.facts.forget_consumer(name);
+                }
+                let problem = attempt.problem.clone().unwrap_or_default();
+                self.facts.observed.attempts.insert(subject.clone(), attempt.clone());
+                let again = match attempt.retry {
+                    Retry::WhenInputChanges => None,
+                    Retry::Backoff | Retry::NotBefore(_) => Some(plan::next_try(&subject, &attempt)),
+                };
+                report(&Event::Failed { subject, problem, again });
+            }
+        }
+    }
+
+    /// Reports what is new, and leaves the status document.
+    fn tell(&mut self, desired: &Desired, plan: &Plan, fault: Option<DiskError>, now: Timestamp) {
+        self.tell_sites(desired);
+        let status = Status::of(desired, &self.facts.observed, plan, now);
+        for complaint in status.complaints.difference(&self.told.complaints) {
+            report(&Event::Complained(complaint.clone()));
+        }
+        for complaint in self.told.complaints.difference(&status.complaints) {
+            report(&Event::ComplaintOver(complaint.clone()));
+        }
+        let written = serde_json::to_string_pretty(&status)
+            .map_err(|error| error.to_string())
+            .and_then(|text| self.daemon.ports.disk.keep_status(&text).map_err(|error| chain(&error)));
+        let mut faults = self.facts.faults.clone();
+        faults.extend(fault.map(|fault| chain(&fault)));
+        faults.extend(written.err());
+        for problem in faults.difference(&self.told.faults) {
+            report(&Event::DiskFault { problem: problem.clone() });
+        }
+        self.told.faults = faults;
+        self.told.complaints = status.complaints;
+    }
+
+    fn tell_sites(&mut self, desired: &Desired) {
+        let mut sites = BTreeSet::new();
+        for consumer in desired.consumers.values() {
+            for (host, site) in &consumer.sites {
+                let key = (host.clone(), consumer.name.clone());
+                if !self.told.sites.contains(&key) {
+                    let (containers, proxy) = (site.containers.clone(), consumer.name.clone());
+                    report(&Event::SiteSeen { host: host.clone(), containers, proxy });
+                }
+                sites.insert(key);
+            }
+        }
+        for (host, proxy) in self.told.sites.difference(&sites) {
+            report(&Event::SiteGone { host: host.clone(), proxy: proxy.clone() });
+        }
+        self.told.sites = sites;
+    }
+}
+
+fn why(action: &Action) -> String {
+    match action {
+        Action::Obtain(obtain) => obtain.why.to_string(),
+        Action::Deploy(deploy) => deploy.why.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    }
+}

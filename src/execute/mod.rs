@@ -1,0 +1,85 @@
+//! Effects: one function an action, in the order that keeps what works working. Nothing here chooses what to do; what
+//! is waited for and what counts as seen is given by the action.
+
+mod deploy;
+mod obtain;
+
+use crate::{
+    observe::{Attempt, HeldCertificate, Installed, Subject},
+    plan::Action,
+    ports::{AuthorityError, DiskError, EngineError, Ports},
+    report::chain,
+    values::{CertificateName, ContainerName, DnsName, Retry},
+};
+
+/// What came of an action.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What it was about.
+    pub subject: Subject,
+    /// What is known now, or the record of the failure.
+    pub result: Result<Learned, Attempt>,
+}
+
+/// What is known after an action that it changed.
+#[derive(Debug)]
+pub enum Learned {
+    /// A certificate lies on disk.
+    Held(CertificateName, HeldCertificate),
+    /// A consumer's folder has changed.
+    Installed(ContainerName, Installed),
+}
+
+/// Why an action failed.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    #[error("the response to the challenge is not served for {name}: {saw}; the CA was not asked to look")]
+    NotServed { name: DnsName, saw: String },
+}
+
+impl Failure {
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Engine(error) => error.retry(),
+            Self::Authority(error) => error.retry(),
+            Self::Disk(_) | Self::NotServed { .. } => Retry::Backoff,
+        }
+    }
+}
+
+/// Carries an action out.
+pub async fn execute(ports: &Ports, action: &Action) -> Outcome {
+    let result = match action {
+        Action::Deploy(deploy) => deploy::deploy(ports, deploy)
+            .await
+            .map(|installed| Learned::Installed(deploy.consumer.name.clone(), installed))
+            .map_err(|failure| failed(&deploy.attempt, &failure)),
+        Action::Obtain(obtain) => match obtain::obtain(ports, obtain).await {
+            Ok(held) => Ok(Learned::Held(obtain.certificate.clone(), held)),
+            Err(failure) => Err(noted(ports, &obtain.certificate, failed(&obtain.attempt, &failure))),
+        },
+    };
+    Outcome { subject: action.subject(), result }
+}
+
+fn failed(attempt: &Attempt, failure: &Failure) -> Attempt {
+    Attempt { retry: failure.retry(), problem: Some(chain(failure)), ..attempt.clone() }
+}
+
+/// Adds what went wrong to the record on disk. The record itself is there already, so that a disk that fails now costs
+/// only the words.
+fn noted(ports: &Ports, name: &CertificateName, attempt: Attempt) -> Attempt {
+    match ports.disk.note_attempt(name, &attempt) {
+        Ok(()) => attempt,
+        Err(error) => {
+            let problem = attempt.problem.as_deref().unwrap_or_default();
+            Attempt { problem: Some(format!("{problem}; and {}", chain(&error))), ..attempt }
+        }
+    }
+}

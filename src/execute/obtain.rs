@@ -1,0 +1,111 @@
+use super::Failure;
+use crate::{
+    observe::{HeldCertificate, Source},
+    plan::Obtain,
+    ports::{Challenge, NewCertificate, Order, OrderRecord, Ports, ProbeError},
+    report::{Event, chain, report},
+};
+
+/// Gets a certificate from the CA and stores it. Everything that a crash must not lose is on disk before the step that
+/// needs it: the attempt before the first request, the key before the order, the order before the challenge.
+pub(super) async fn obtain(ports: &Ports, obtain: &Obtain) -> Result<HeldCertificate, Failure> {
+    ports.disk.note_attempt(&obtain.certificate, &obtain.attempt)?;
+    let mut record = record(ports, obtain)?;
+    let mut order = open(ports, obtain, &mut record).await?;
+    authorize(ports, obtain, order.as_mut()).await?;
+    let chain = order.finalize(&record.key, &obtain.names).await?;
+    let held = ports.disk.store_certificate(&NewCertificate {
+        name: &obtain.certificate,
+        names: &obtain.names,
+        key: &record.key,
+        chain: &chain,
+        source: Source::Acme(ports.authority.directory().to_owned()),
+        now: ports.clock.now(),
+    })?;
+    ports.disk.drop_order(&obtain.certificate)?;
+    ports.disk.forget_attempts(&obtain.certificate)?;
+    report(&Event::Obtained { certificate: obtain.certificate.clone(), held: held.clone() });
+    Ok(held)
+}
+
+/// The order that was begun for the same names, or a new key for a new one.
+fn record(ports: &Ports, obtain: &Obtain) -> Result<OrderRecord, Failure> {
+    let asked = obtain.attempt.asked;
+    if let Some(record) = ports.disk.order(&obtain.certificate)?.filter(|record| record.asked == asked) {
+        return Ok(record);
+    }
+    let record = OrderRecord { key: ports.authority.new_key()?, asked, url: None };
+    ports.disk.keep_order(&obtain.certificate, &record)?;
+    Ok(record)
+}
+
+/// Goes on with the order on record where that can be, else makes one and writes it down.
+async fn open(ports: &Ports, obtain: &Obtain, record: &mut OrderRecord) -> Result<Box<dyn Order>, Failure> {
+    if let Some(url) = &record.url
+        && let Some(order) = ports.authority.resume(url).await?
+    {
+        return Ok(order);
+    }
+    let order = ports.authority.order(&obtain.names).await?;
+    record.url = Some(order.url().to_owned());
+    ports.disk.keep_order(&obtain.certificate, record)?;
+    Ok(order)
+}
+
+/// Shows the responses, looks whether they can be seen, lets the CA look, and takes them away whatever came of it.
+async fn authorize(ports: &Ports, obtain: &Obtain, order: &mut dyn Order) -> Result<(), Failure> {
+    let challenges = order.challenges().await?;
+    let published = Published { ports, obtain, challenges: &challenges };
+    published.publish()?;
+    for challenge in &challenges {
+        look(ports, obtain, challenge).await?;
+    }
+    Ok(order.authorize().await?)
+}
+
+/// Asks each proxy that can be reached for the response, as the CA will: a failed look here costs nothing.
+async fn look(ports: &Ports, obtain: &Obtain, challenge: &Challenge) -> Result<(), Failure> {
+    let path = format!("/.well-known/acme-challenge/{}", challenge.token);
+    for proxy in &obtain.proxies {
+        let saw = match ports.probe.page(*proxy, challenge.name.as_str(), &path).await {
+            Ok(page) if page.status == 200 && page.body.trim_end() == challenge.response => continue,
+            // Not ours to reach: the CA takes another way.
+            Err(ProbeError::Unreachable { .. }) => continue,
+            Ok(page) => format!("{proxy} answers with status {} and something else", page.status),
+            Err(error) => chain(&error),
+        };
+        return Err(Failure::NotServed { name: challenge.name.clone(), saw });
+    }
+    Ok(())
+}
+
+/// Responses that are visible. They go when this does, also when the work is cut off.
+struct Published<'a> {
+    ports: &'a Ports,
+    obtain: &'a Obtain,
+    challenges: &'a [Challenge],
+}
+
+impl Published<'_> {
+    fn publish(&self) -> Result<(), Failure> {
+        for (webroot, challenge) in self.each() {
+            self.ports.disk.publish(webroot, challenge)?;
+        }
+        Ok(())
+    }
+
+    fn each(&self) -> impl Iterator<Item = (&std::path::Path, &Challenge)> {
+        let webroots = self.obtain.webroots.iter();
+        webroots.flat_map(|webroot| self.challenges.iter().map(move |challenge| (webroot.as_path(), challenge)))
+    }
+}
+
+impl Drop for Published<'_> {
+    fn drop(&mut self) {
+        for (webroot, challenge) in self.each() {
+            if let Err(error) = self.ports.disk.withdraw(webroot, challenge) {
+                report(&Event::DiskFault { problem: chain(&error) });
+            }
+        }
+    }
+}

@@ -1,0 +1,205 @@
+use std::{collections::BTreeSet, fmt, time::Duration};
+
+use tracing::Level;
+
+use crate::{
+    desire::Complaint,
+    observe::{HeldCertificate, Subject},
+    values::{CertificateName, ContainerName, DnsName, Signal, Timestamp},
+};
+
+/// Something worth telling. Each has a name that stays, for whoever reads logs by machine, and words for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The program begins its work.
+    Started {
+        /// Our container's name; `None` on a host.
+        own: Option<ContainerName>,
+        /// The folder of certificates, as we see it.
+        certificates: String,
+    },
+    /// Another process works on the same state.
+    StandingBy,
+    /// The engine was listed.
+    EngineSeen {
+        /// How many containers bear our labels.
+        containers: usize,
+    },
+    /// The engine can't be asked; what was known stays.
+    EngineLost {
+        /// Why.
+        problem: String,
+        /// When it is asked again.
+        again_in: Duration,
+    },
+    /// One container could not be looked at.
+    ContainerUnreadable {
+        /// Why.
+        problem: String,
+    },
+    /// A name is claimed by a label, and a proxy will serve it.
+    SiteSeen {
+        /// The name.
+        host: DnsName,
+        /// The containers behind it.
+        containers: BTreeSet<ContainerName>,
+        /// The proxy.
+        proxy: ContainerName,
+    },
+    /// A name is claimed no longer.
+    SiteGone {
+        /// The name.
+        host: DnsName,
+        /// The proxy that served it.
+        proxy: ContainerName,
+    },
+    /// Something on a container can't be followed.
+    Complained(Complaint),
+    /// It can be, now.
+    ComplaintOver(Complaint),
+    /// A step is about to be done.
+    Step {
+        /// What it is about.
+        subject: Subject,
+        /// Why it is done.
+        why: String,
+        /// The step, as a command plan has it.
+        step: String,
+    },
+    /// A certificate was obtained and stored.
+    Obtained {
+        /// What it is called.
+        certificate: CertificateName,
+        /// What it is.
+        held: HeldCertificate,
+    },
+    /// A consumer was told.
+    Signalled {
+        /// Which.
+        consumer: ContainerName,
+        /// How.
+        signal: Signal,
+    },
+    /// A new connection showed the new generation and its certificates.
+    Proven {
+        /// Which consumer.
+        consumer: ContainerName,
+        /// The generation.
+        generation: u64,
+    },
+    /// It was told, and nothing new was seen.
+    Unproven {
+        /// Which consumer.
+        consumer: ContainerName,
+        /// What was seen, and what to do.
+        reason: String,
+    },
+    /// An action failed.
+    Failed {
+        /// What it was about.
+        subject: Subject,
+        /// Why.
+        problem: String,
+        /// When it is tried again; `None` when something else must change first.
+        again: Option<Timestamp>,
+    },
+    /// Something on disk is not as it should be.
+    DiskFault {
+        /// What.
+        problem: String,
+    },
+    /// The program ends.
+    Ended,
+}
+
+impl Event {
+    /// Its unchanging name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Started { .. } => "started",
+            Self::StandingBy => "standing-by",
+            Self::EngineSeen { .. } => "engine-seen",
+            Self::EngineLost { .. } => "engine-lost",
+            Self::ContainerUnreadable { .. } => "container-unreadable",
+            Self::SiteSeen { .. } => "site-seen",
+            Self::SiteGone { .. } => "site-gone",
+            Self::Complained(_) => "complaint",
+            Self::ComplaintOver(_) => "complaint-over",
+            Self::Step { .. } => "step",
+            Self::Obtained { .. } => "obtained",
+            Self::Signalled { .. } => "signalled",
+            Self::Proven { .. } => "proven",
+            Self::Unproven { .. } => "unproven",
+            Self::Failed { .. } => "failed",
+            Self::DiskFault { .. } => "disk-fault",
+            Self::Ended => "ended",
+        }
+    }
+
+    /// How much it matters.
+    pub fn level(&self) -> Level {
+        match self {
+            Self::Failed { .. } | Self::EngineLost { .. } | Self::DiskFault { .. } => Level::ERROR,
+            Self::Complained(_) | Self::Unproven { .. } | Self::ContainerUnreadable { .. } => Level::WARN,
+            _ => Level::INFO,
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started { own: Some(own), certificates } => {
+                write!(f, "quaymaster works in container {own}; certificates are in {certificates}")
+            }
+            Self::Started { own: None, certificates } => {
+                write!(f, "quaymaster works on the host; certificates are in {certificates}")
+            }
+            Self::StandingBy => f.write_str("another quaymaster works on this state; standing by until it ends"),
+            Self::EngineSeen { containers } => write!(f, "the engine is seen; {containers} containers bear our labels"),
+            Self::EngineLost { problem, again_in } => {
+                write!(f, "{problem}; everything stays as it is, trying again in {again_in:.1?}")
+            }
+            Self::ContainerUnreadable { problem } | Self::DiskFault { problem } => f.write_str(problem),
+            Self::SiteSeen { host, containers, proxy } => {
+                write!(f, "{host} is claimed by {} and served by {proxy}", listed(containers))
+            }
+            Self::SiteGone { host, proxy } => write!(f, "{host} is claimed no longer; {proxy} stops serving it"),
+            Self::Complained(complaint) => complaint.fmt(f),
+            Self::ComplaintOver(complaint) => write!(f, "no longer so: {complaint}"),
+            Self::Step { subject, why, step } => write!(f, "{}: {why}: {step}", named(subject)),
+            Self::Obtained { certificate, held } => write!(
+                f,
+                "{certificate}: certificate obtained from {} for {}, valid until {}",
+                held.issuer,
+                listed(&held.names),
+                held.not_after
+            ),
+            Self::Signalled { consumer, signal } => {
+                write!(f, "{consumer}: told by SIG{signal} to read its files again")
+            }
+            Self::Proven { consumer, generation } => {
+                write!(f, "{consumer}: generation {generation} and its certificates seen on a new connection")
+            }
+            Self::Unproven { consumer, reason } => write!(f, "{consumer}: not proven: {reason}"),
+            Self::Failed { subject, problem, again: Some(again) } => {
+                write!(f, "{}: {problem}; next try not before {again}", named(subject))
+            }
+            Self::Failed { subject, problem, again: None } => {
+                write!(f, "{}: {problem}; tried again when what is asked for changes", named(subject))
+            }
+            Self::Ended => f.write_str("quaymaster ends"),
+        }
+    }
+}
+
+fn listed<T: fmt::Display>(items: &BTreeSet<T>) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn named(subject: &Subject) -> &str {
+    match subject {
+        Subject::Certificate(name) => name.as_str(),
+        Subject::Consumer(name) => name.as_str(),
+    }
+}

@@ -1,0 +1,35 @@
+//! Everything that is reported: events as they happen, and the status document. Nothing here decides anything.
+
+mod event;
+mod status;
+
+pub use event::Event;
+pub use status::{CertificateStatus, ConsumerStatus, FailureStatus, SiteStatus, Status};
+
+/// Tells an event to whoever listens: the log.
+pub fn report(event: &Event) {
+    use tracing::Level;
+    let name = event.name();
+    match event.level() {
+        Level::ERROR => tracing::error!(event = name, "{event}"),
+        Level::WARN => tracing::warn!(event = name, "{event}"),
+        Level::INFO => tracing::info!(event = name, "{event}"),
+        _ => tracing::debug!(event = name, "{event}"),
+    }
+}
+
+/// An error with everything it was caused by, on one line; the one place where chains are printed.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let words = next.to_string();
+        // Some libraries repeat their source in their own words.
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = next.source();
+    }
+    text
+}

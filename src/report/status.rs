@@ -1,0 +1,148 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    desire::{Complaint, Desired},
+    observe::{HeldCertificate, Installed, Observed, Subject},
+    plan::Plan,
+    values::{CertificateName, ContainerName, DnsName, Retry, Timestamp},
+};
+
+/// How everything stands after a turn: what `state/status.json` holds and `quaymaster status` prints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// When this was written.
+    pub written: Timestamp,
+    /// When the next look is due though nothing happens.
+    pub next_look: Option<Timestamp>,
+    /// Certificates that are wanted or held.
+    pub certificates: BTreeMap<CertificateName, CertificateStatus>,
+    /// Names that are served.
+    pub sites: Vec<SiteStatus>,
+    /// Servers that are configured.
+    pub consumers: BTreeMap<ContainerName, ConsumerStatus>,
+    /// What is being done right now.
+    pub under_way: Vec<String>,
+    /// What failed and will be tried again.
+    pub failures: Vec<FailureStatus>,
+    /// What can't be followed.
+    pub complaints: BTreeSet<Complaint>,
+}
+
+/// A certificate that is wanted, held, or both.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateStatus {
+    /// Whether a label asks for it now.
+    pub wanted: bool,
+    /// What lies on disk.
+    pub held: Option<HeldCertificate>,
+}
+
+/// A name that a proxy serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteStatus {
+    /// The name.
+    pub host: DnsName,
+    /// The proxy.
+    pub proxy: ContainerName,
+    /// The containers behind it.
+    pub containers: BTreeSet<ContainerName>,
+    /// `address:port` of those that take traffic.
+    pub upstreams: BTreeSet<String>,
+}
+
+/// A server that is configured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsumerStatus {
+    /// The row of the kinds table.
+    pub kind: String,
+    /// Whether it runs.
+    pub running: bool,
+    /// What lies in its folder, and how far it was taken up.
+    pub installed: Installed,
+}
+
+/// Something that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureStatus {
+    /// What it is about.
+    pub subject: Subject,
+    /// How often in a row.
+    pub count: u32,
+    /// When last.
+    pub last: Timestamp,
+    /// When it may be tried again.
+    pub retry: Retry,
+    /// What went wrong.
+    pub problem: Option<String>,
+}
+
+impl Status {
+    /// How everything stands at `now`.
+    pub fn of(desired: &Desired, observed: &Observed, plan: &Plan, now: Timestamp) -> Self {
+        Self {
+            written: now,
+            next_look: plan.wake,
+            certificates: certificates(desired, observed),
+            sites: sites(desired),
+            consumers: consumers(desired, observed),
+            under_way: observed.under_way.iter().map(subject).collect(),
+            failures: failures(observed),
+            complaints: desired.complaints.union(&plan.complaints).cloned().collect(),
+        }
+    }
+}
+
+fn certificates(desired: &Desired, observed: &Observed) -> BTreeMap<CertificateName, CertificateStatus> {
+    let names = desired.certificates.keys().chain(observed.held.keys());
+    let status = |name: &CertificateName| CertificateStatus {
+        wanted: desired.certificates.contains_key(name),
+        held: observed.held.get(name).cloned(),
+    };
+    names.map(|name| (name.clone(), status(name))).collect()
+}
+
+fn sites(desired: &Desired) -> Vec<SiteStatus> {
+    let of_each = desired.consumers.values().flat_map(|consumer| {
+        consumer.sites.iter().map(|(host, site)| SiteStatus {
+            host: host.clone(),
+            proxy: consumer.name.clone(),
+            containers: site.containers.clone(),
+            upstreams: site.upstreams.iter().map(ToString::to_string).collect(),
+        })
+    });
+    of_each.collect()
+}
+
+fn consumers(desired: &Desired, observed: &Observed) -> BTreeMap<ContainerName, ConsumerStatus> {
+    let status = |name: &ContainerName| {
+        let consumer = desired.consumers.get(name)?;
+        Some(ConsumerStatus {
+            kind: consumer.kind.name.to_owned(),
+            running: consumer.running,
+            installed: observed.installed.get(name).cloned().unwrap_or_default(),
+        })
+    };
+    desired.consumers.keys().filter_map(|name| Some((name.clone(), status(name)?))).collect()
+}
+
+fn failures(observed: &Observed) -> Vec<FailureStatus> {
+    let failed = observed.attempts.iter().filter(|(subject, _)| !observed.under_way.contains(*subject));
+    failed
+        .map(|(subject, attempt)| FailureStatus {
+            subject: subject.clone(),
+            count: attempt.count,
+            last: attempt.last,
+            retry: attempt.retry,
+            problem: attempt.problem.clone(),
+        })
+        .collect()
+}
+
+fn subject(subject: &Subject) -> String {
+    match subject {
+        Subject::Certificate(name) => format!("obtaining {name}"),
+        Subject::Consumer(name) => format!("deploying to {name}"),
+    }
+}

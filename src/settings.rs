@@ -1,0 +1,453 @@
+//! The one configuration: flags, environment and file, read once. A row of the table is a setting's name, value syntax,
+//! default, doc, example and reader; `--help`, the environment and the file come from the same rows.
+//!
+//! Nothing here reads the environment or a file: both are handed in.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use thiserror::Error;
+
+use crate::values::{KeyType, KeyTypeError, directory_of};
+
+/// One setting: a row of the settings table.
+pub struct SettingRow {
+    /// Its name, as in `--name`; the variable is `QUAYMASTER_NAME`, the key in the file is the name.
+    pub name: &'static str,
+    /// What may be written, as in `--name VALUE`.
+    pub value: &'static str,
+    /// What is meant when nothing is written; goes through the row's own reader.
+    pub default: DefaultValue,
+    /// What it means.
+    pub doc: &'static str,
+    /// A value that works.
+    pub example: &'static str,
+    read: fn(&mut Settings, &str) -> Result<(), String>,
+}
+
+/// What is meant when nothing is written.
+#[derive(Clone, Copy, Debug)]
+pub enum DefaultValue {
+    /// This value.
+    Value(&'static str),
+    /// Nothing; in words what happens then.
+    Words(&'static str),
+}
+
+/// Every setting there is.
+pub const SETTINGS: &[SettingRow] = &[
+    SettingRow {
+        name: "engine",
+        value: "ADDRESS",
+        default: DefaultValue::Words("DOCKER_HOST, else the local socket"),
+        doc: "where the Docker API is; DOCKER_TLS_VERIFY and DOCKER_CERT_PATH are honoured for tcp",
+        example: "unix:///var/run/docker.sock",
+        read: |settings, value| set(&mut settings.engine, filled(value).map(Some)),
+    },
+    SettingRow {
+        name: "certificates",
+        value: "FOLDER",
+        default: DefaultValue::Words("/certificates if mounted, else certificates/ in state"),
+        doc: "folder with live/ and archive/",
+        example: "/certificates",
+        read: |settings, value| set(&mut settings.certificates, folder(value).map(Some)),
+    },
+    SettingRow {
+        name: "state",
+        value: "FOLDER",
+        default: DefaultValue::Value("/state"),
+        doc: "private folder: accounts, orders, attempts, what was deployed; mounted by nobody else",
+        example: "/state",
+        read: |settings, value| set(&mut settings.state, folder(value)),
+    },
+    SettingRow {
+        name: "webroot",
+        value: "FOLDER",
+        default: DefaultValue::Words("/challenge if mounted, else a folder inside each proxy's config folder"),
+        doc: "shared folder in which .well-known/acme-challenge/TOKEN appears",
+        example: "/challenge",
+        read: |settings, value| set(&mut settings.webroot, folder(value).map(Some)),
+    },
+    SettingRow {
+        name: "label-prefix",
+        value: "WORD",
+        default: DefaultValue::Value("quaymaster"),
+        doc: "what our labels begin with, for a second instance side by side",
+        example: "quaymaster",
+        read: |settings, value| set(&mut settings.label_prefix, label_prefix(value)),
+    },
+    SettingRow {
+        name: "self",
+        value: "CONTAINER",
+        default: DefaultValue::Words("found out"),
+        doc: "our own container, by name or id, where it can't be found out",
+        example: "stack-quaymaster-1",
+        read: |settings, value| set(&mut settings.own, filled(value).map(Some)),
+    },
+    SettingRow {
+        name: "ca",
+        value: "NAME|URL",
+        default: DefaultValue::Value("letsencrypt"),
+        doc: "the CA: a preset's name, or the URL of its directory",
+        example: "staging",
+        read: |settings, value| set(&mut settings.ca, directory_of(value).map_err(|error| error.to_string())),
+    },
+    SettingRow {
+        name: "ca-root",
+        value: "FILE",
+        default: DefaultValue::Words("none"),
+        doc: "PEM file whose roots are trusted besides the usual ones when the CA is asked",
+        example: "/pebble/ca.pem",
+        read: |settings, value| set(&mut settings.ca_root, folder(value).map(Some)),
+    },
+    SettingRow {
+        name: "agree-tos",
+        value: "BOOL",
+        default: DefaultValue::Value("false"),
+        doc: "that you agree to the CA's terms of service; a must before the first order",
+        example: "true",
+        read: |settings, value| set(&mut settings.agree_tos, truth(value)),
+    },
+    SettingRow {
+        name: "email",
+        value: "ADDRESS",
+        default: DefaultValue::Words("none"),
+        doc: "where the CA may write to; optional",
+        example: "admin@shop.example",
+        read: |settings, value| set(&mut settings.email, email(value).map(Some)),
+    },
+    SettingRow {
+        name: "key-type",
+        value: "TYPE",
+        default: DefaultValue::Value("ec-256"),
+        doc: "of certificates' keys: ec-256, ec-384, rsa-2048, rsa-3072 or rsa-4096",
+        example: "rsa-2048",
+        read: |settings, value| {
+            set(&mut settings.key_type, value.parse().map_err(|error: KeyTypeError| error.to_string()))
+        },
+    },
+    SettingRow {
+        name: "resync",
+        value: "TIME",
+        default: DefaultValue::Value("1h"),
+        doc: "the longest rest before everything is looked at again, from 1s to 1day",
+        example: "15m",
+        read: |settings, value| set(&mut settings.resync, resync(value)),
+    },
+    SettingRow {
+        name: "log",
+        value: "FILTER",
+        default: DefaultValue::Value("info"),
+        doc: "what is logged: error, warn, info, debug, trace, or a tracing filter",
+        example: "quaymaster=debug",
+        read: |settings, value| set(&mut settings.log, filled(value)),
+    },
+    SettingRow {
+        name: "log-format",
+        value: "text|json",
+        default: DefaultValue::Value("text"),
+        doc: "how the log is written",
+        example: "json",
+        read: |settings, value| set(&mut settings.log_json, is_json(value)),
+    },
+];
+
+/// All settings, as meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where the Docker API is.
+    pub engine: Option<String>,
+    /// The folder of certificates, if it was named.
+    pub certificates: Option<PathBuf>,
+    /// The private folder.
+    pub state: PathBuf,
+    /// The shared folder for challenges, if it was named.
+    pub webroot: Option<PathBuf>,
+    /// What our labels begin with.
+    pub label_prefix: String,
+    /// Our own container, if it was named.
+    pub own: Option<String>,
+    /// The CA's directory URL.
+    pub ca: String,
+    /// A file with further roots.
+    pub ca_root: Option<PathBuf>,
+    /// Whether the CA's terms are agreed to.
+    pub agree_tos: bool,
+    /// The contact.
+    pub email: Option<String>,
+    /// The type of certificates' keys.
+    pub key_type: KeyType,
+    /// The longest rest.
+    pub resync: Duration,
+    /// The log's filter.
+    pub log: String,
+    /// Whether the log is JSON.
+    pub log_json: bool,
+}
+
+/// Why the settings can't be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SettingsError {
+    /// A value that its row can't read.
+    #[error("{origin}: {problem}; it takes {syntax}, such as {example}")]
+    Value {
+        /// Where it was written.
+        origin: String,
+        /// What is wrong.
+        problem: String,
+        /// The row's syntax.
+        syntax: &'static str,
+        /// The row's example.
+        example: &'static str,
+    },
+    /// A key in the file that is no setting.
+    #[error("{origin}: there is no such setting{}", nearest.as_ref().map(|n| format!("; did you mean {n}?")).unwrap_or_default())]
+    Unknown {
+        /// Where it was written.
+        origin: String,
+        /// What was probably meant.
+        nearest: Option<&'static str>,
+    },
+    /// A file that is no TOML.
+    #[error("{0}")]
+    File(String),
+}
+
+/// The three places where settings are written, the strongest first.
+#[derive(Clone, Debug, Default)]
+pub struct Written {
+    /// Flags, by the row's name.
+    pub flags: BTreeMap<&'static str, String>,
+    /// The whole environment.
+    pub environment: BTreeMap<String, String>,
+    /// The file's path and text.
+    pub file: Option<(PathBuf, String)>,
+}
+
+impl Settings {
+    /// Reads what was written. Also tells which variables look like settings and are none: links and clusters inject
+    /// such, so these are no errors.
+    ///
+    /// # Errors
+    /// The first value that can't be used, with its place and what to write.
+    pub fn read(written: &Written) -> Result<(Self, Vec<String>), SettingsError> {
+        let file = written.file.as_ref().map(|(path, text)| read_file(path, text)).transpose()?.unwrap_or_default();
+        let mut settings = Self::unread();
+        for row in SETTINGS {
+            let variable = row.variable();
+            let from_flag = written.flags.get(row.name).map(|value| (format!("--{}", row.name), value));
+            let from_environment = || written.environment.get(&variable).map(|value| (variable.clone(), value));
+            let from_file = || file.get(row.name).map(|(place, value)| (place.clone(), value));
+            let found = from_flag.or_else(from_environment).or_else(from_file);
+            let (origin, value) = match (&found, row.default) {
+                (Some((origin, value)), _) => (origin.as_str(), value.as_str()),
+                (None, DefaultValue::Value(value)) => ("the default", value),
+                (None, DefaultValue::Words(_)) => continue,
+            };
+            (row.read)(&mut settings, value.trim()).map_err(|problem| SettingsError::Value {
+                origin: format!("{origin}={value:?}"),
+                problem,
+                syntax: row.value,
+                example: row.example,
+            })?;
+        }
+        Ok((settings, strangers(&written.environment)))
+    }
+
+    /// Before any row was read; every field that is not optional has a row with a default.
+    fn unread() -> Self {
+        Self {
+            engine: None,
+            certificates: None,
+            state: PathBuf::new(),
+            webroot: None,
+            label_prefix: String::new(),
+            own: None,
+            ca: String::new(),
+            ca_root: None,
+            agree_tos: false,
+            email: None,
+            key_type: KeyType::Ec256,
+            resync: Duration::ZERO,
+            log: String::new(),
+            log_json: false,
+        }
+    }
+}
+
+impl SettingRow {
+    /// Its environment variable.
+    pub fn variable(&self) -> String {
+        format!("QUAYMASTER_{}", self.name.replace('-', "_").to_ascii_uppercase())
+    }
+}
+
+/// The file's keys with their places and values.
+fn read_file(path: &std::path::Path, text: &str) -> Result<BTreeMap<String, (String, String)>, SettingsError> {
+    let path = path.display();
+    let table: toml::Table =
+        text.parse().map_err(|error: toml::de::Error| SettingsError::File(format!("{path}: {error}")))?;
+    let mut values = BTreeMap::new();
+    for (key, value) in table {
+        let origin = format!("{path}: {key}");
+        if SETTINGS.iter().all(|row| row.name != key) {
+            return Err(SettingsError::Unknown { origin, nearest: nearest(&key) });
+        }
+        let value = match value {
+            toml::Value::String(text) => text,
+            toml::Value::Boolean(truth) => truth.to_string(),
+            toml::Value::Integer(number) => number.to_string(),
+            _ => {
+                return Err(SettingsError::File(format!("{origin} must be a text in quotes, a number, true or false")));
+            }
+        };
+        values.insert(key, (origin, value));
+    }
+    Ok(values)
+}
+
+/// The setting whose name is most like a word, if any is.
+pub fn nearest(word: &str) -> Option<&'static str> {
+    let distance = |name: &str| strsim::damerau_levenshtein(name, word);
+    let nearest = SETTINGS.iter().map(|row| row.name).min_by_key(|name| distance(name))?;
+    (distance(nearest) <= 1 + nearest.len() / 3).then_some(nearest)
+}
+
+/// Variables with our prefix that are no settings.
+fn strangers(environment: &BTreeMap<String, String>) -> Vec<String> {
+    let is_stranger = |name: &&String| {
+        name.starts_with("QUAYMASTER_")
+            && name.as_str() != "QUAYMASTER_CONFIG"
+            && SETTINGS.iter().all(|row| row.variable() != **name)
+    };
+    environment.keys().filter(is_stranger).cloned().collect()
+}
+
+fn set<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
+    *field = value?;
+    Ok(())
+}
+
+fn is_json(value: &str) -> Result<bool, String> {
+    match value {
+        "text" => Ok(false),
+        "json" => Ok(true),
+        _ => Err("there is no such format".to_owned()),
+    }
+}
+
+fn filled(value: &str) -> Result<String, String> {
+    if value.is_empty() { Err("it is empty".to_owned()) } else { Ok(value.to_owned()) }
+}
+
+fn folder(value: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(value);
+    if path.is_absolute() { Ok(path) } else { Err("it must be a whole path, beginning with /".to_owned()) }
+}
+
+fn label_prefix(value: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.' | '_');
+    match value.starts_with(|c: char| c.is_ascii_lowercase()) && value.chars().all(plain) && !value.ends_with('.') {
+        true => Ok(value.to_owned()),
+        false => Err("it must be lower-case letters, digits, `-`, `_` and inner dots, beginning with a letter".into()),
+    }
+}
+
+fn truth(value: &str) -> Result<bool, String> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "on" | "yes" | "1" => Ok(true),
+        "false" | "off" | "no" | "0" => Ok(false),
+        _ => Err("write true or false".to_owned()),
+    }
+}
+
+fn email(value: &str) -> Result<String, String> {
+    let is_plain = value.chars().all(|c| c.is_ascii_graphic());
+    match value.split_once('@') {
+        Some((name, host)) if is_plain && !name.is_empty() && host.contains('.') && !host.contains('@') => {
+            Ok(value.to_owned())
+        }
+        _ => Err("it is no e-mail address".to_owned()),
+    }
+}
+
+fn resync(value: &str) -> Result<Duration, String> {
+    const SHORTEST: Duration = Duration::from_secs(1);
+    const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+    let length = duration(value)?;
+    match (SHORTEST..=LONGEST).contains(&length) {
+        true => Ok(length),
+        false => Err("it must be from 1s to 1day".to_owned()),
+    }
+}
+
+/// A length of time with its unit. Months and years are refused: `1M` is easily meant as a minute.
+fn duration(value: &str) -> Result<Duration, String> {
+    let long = ["M", "month", "months", "y", "year", "years"];
+    let has_long_unit = value.split(|c: char| c.is_ascii_digit() || c.is_whitespace()).any(|unit| long.contains(&unit));
+    if has_long_unit {
+        return Err("months and years have no fixed length; write days".to_owned());
+    }
+    humantime::parse_duration(value).map_err(|error| format!("it is no length of time: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(pairs: &[(&str, &str)]) -> Written {
+        let environment = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Written { environment, ..Written::default() }
+    }
+
+    fn problem(written: &Written) -> String {
+        Settings::read(written).expect_err("it must be refused").to_string()
+    }
+
+    #[test]
+    fn defaults_and_examples_go_through_their_own_readers() {
+        let (settings, _) = Settings::read(&Written::default()).expect("the defaults are read");
+        assert_eq!(settings.resync, Duration::from_secs(3600));
+        assert_eq!(settings.ca, "https://acme-v02.api.letsencrypt.org/directory");
+        for row in SETTINGS {
+            assert_eq!((row.read)(&mut Settings::unread(), row.example), Ok(()), "{}", row.name);
+            assert_eq!(SETTINGS.iter().filter(|other| other.name == row.name).count(), 1, "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn a_flag_beats_the_environment_and_that_the_file() {
+        let mut all = written(&[("QUAYMASTER_LOG", "warn"), ("QUAYMASTER_STATE", "/env")]);
+        all.file = Some(("q.toml".into(), "log = \"trace\"\nstate = \"/file\"\nresync = \"5m\"".to_owned()));
+        all.flags.insert("log", "debug".to_owned());
+        let (settings, _) = Settings::read(&all).expect("all are good");
+        assert_eq!((settings.log.as_str(), settings.state.as_path()), ("debug", std::path::Path::new("/env")));
+        assert_eq!(settings.resync, Duration::from_secs(300));
+    }
+
+    #[test]
+    fn a_bad_value_is_told_with_its_place_and_what_to_write() {
+        for (name, value, expected) in [
+            ("QUAYMASTER_RESYNC", "1M", "QUAYMASTER_RESYNC=\"1M\": months and years have no fixed length"),
+            ("QUAYMASTER_RESYNC", "soon", "it is no length of time"),
+            ("QUAYMASTER_STATE", "state", "it must be a whole path"),
+            ("QUAYMASTER_AGREE_TOS", "maybe", "write true or false"),
+            ("QUAYMASTER_EMAIL", "me", "it is no e-mail address"),
+            ("QUAYMASTER_CA", "letsencrpyt", "did you mean letsencrypt?"),
+            ("QUAYMASTER_KEY_TYPE", "dsa", "it takes TYPE, such as rsa-2048"),
+            ("QUAYMASTER_LABEL_PREFIX", "a;b", "it must be lower-case letters"),
+        ] {
+            let problem = problem(&written(&[(name, value)]));
+            assert!(problem.contains(expected), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_none_is_an_error_and_a_variable_a_warning() {
+        let file = |text: &str| Written { file: Some(("q.toml".into(), text.to_owned())), ..Written::default() };
+        assert_eq!(problem(&file("emial = \"a@b.c\"")), "q.toml: emial: there is no such setting; did you mean email?");
+        assert!(problem(&file("log = [1]")).contains("must be a text in quotes"));
+        assert!(problem(&file("log = ")).starts_with("q.toml: TOML parse error at line 1"));
+        let (_, strangers) = Settings::read(&written(&[("QUAYMASTER_PORT_80_TCP", "x")])).expect("a warning only");
+        assert_eq!(strangers, ["QUAYMASTER_PORT_80_TCP"]);
+    }
+}
