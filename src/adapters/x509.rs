@@ -322,9 +322,14 @@ mod tests {
     fn a_leaf_may_come_alone() {
         let (pem, key) = leaf(params(&["shop.example"]), &authority("Root", None));
         assert!(check(&pem, &key).is_ok());
-        let key = KeyPair::generate().unwrap();
-        let own = params(&["shop.example"]).self_signed(&key).unwrap().pem();
-        assert!(check(&own, &Secret::new(key.serialize_pem())).is_ok());
+        // `openssl req -x509` makes its certificates CAs.
+        for is_ca in [IsCa::NoCa, IsCa::Ca(BasicConstraints::Unconstrained)] {
+            let key = KeyPair::generate().unwrap();
+            let mut own = params(&["shop.example"]);
+            own.is_ca = is_ca;
+            let own = own.self_signed(&key).unwrap().pem();
+            assert!(check(&own, &Secret::new(key.serialize_pem())).is_ok());
+        }
     }
 
     #[test]

@@ -32,6 +32,22 @@ impl Default for Behaviour {
 /// Ends its process when dropped.
 struct Running(Child);
 
+impl Running {
+    /// Waits until it listens; `None` when it ends instead, or takes longer than 5 s.
+    fn listening_at(mut self, at: SocketAddr) -> Option<Self> {
+        for _ in 0..500 {
+            let connected = TcpStream::connect(at).is_ok();
+            match self.0.try_wait() {
+                // Asked after the connection, so that another process at this port is not taken for it.
+                Ok(None) if connected => return Some(self),
+                Ok(None) => thread::sleep(Duration::from_millis(10)),
+                _ => return None,
+            }
+        }
+        None
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -58,6 +74,11 @@ pub const BLOCKED: &str = "blocked.example";
 impl Pebble {
     /// Starts both and waits until they answer. Names are looked for at 127.0.0.1, tokens at port `http` there.
     pub fn start(http: u16, behaviour: Behaviour) -> Self {
+        // A port that was free when asked may be another's by the time it is used.
+        (0..5).find_map(|_| Self::try_start(http, behaviour)).expect("Pebble starts within five tries")
+    }
+
+    fn try_start(http: u16, behaviour: Behaviour) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let root = server_certificate(folder.path());
         let [acme, management, dns, dns_management] = free_addresses();
@@ -74,28 +95,31 @@ impl Pebble {
             .args(["-dns01", &dns.to_string(), "-management", &dns_management.to_string()])
             .spawn()
             .expect("Debian's package pebble has pebble-challtestsrv");
-        let server = Running(server);
-        let mut started = Self { folder, behaviour, root, acme, dns, dns_management, http, pebble: None, _dns: server };
-        await_listener(dns_management, &started.folder.path().join("dns.log"));
-        started.restart();
-        started
+        let dns_server = Running(server).listening_at(dns_management)?;
+        let mut started =
+            Self { folder, behaviour, root, acme, dns, dns_management, http, pebble: None, _dns: dns_server };
+        started.pebble = started.run();
+        started.pebble.is_some().then_some(started)
     }
 
     /// Ends Pebble and starts another: it has forgotten all accounts and orders.
     pub fn restart(&mut self) {
         self.pebble = None;
-        let folder = self.folder.path();
+        self.pebble = (0..5).find_map(|_| self.run());
+        assert!(self.pebble.is_some(), "{}", self.log());
+    }
+
+    fn run(&self) -> Option<Running> {
         let pebble = command("pebble", &self.log_path())
             .env("PEBBLE_VA_NOSLEEP", "1")
             .env("PEBBLE_WFE_NONCEREJECT", self.behaviour.nonce_reject.to_string())
             .env("PEBBLE_AUTHZREUSE", self.behaviour.authorization_reuse.to_string())
             .arg("-config")
-            .arg(folder.join("pebble.json"))
+            .arg(self.folder.path().join("pebble.json"))
             .args(["-dnsserver", &self.dns.to_string()])
             .spawn()
             .expect("Debian's package pebble is installed");
-        self.pebble = Some(Running(pebble));
-        await_listener(self.acme, &self.log_path());
+        Running(pebble).listening_at(self.acme)
     }
 
     /// The URL of its directory.
@@ -153,16 +177,6 @@ fn command(program: &str, log: &Path) -> Command {
 fn free_addresses<const N: usize>() -> [SocketAddr; N] {
     let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     held.map(|listener| listener.local_addr().unwrap())
-}
-
-fn await_listener(at: SocketAddr, log: &Path) {
-    for _ in 0..500 {
-        if TcpStream::connect(at).is_ok() {
-            return;
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-    panic!("nothing listens at {at}:\n{}", fs::read_to_string(log).unwrap_or_default());
 }
 
 /// A CA and a certificate of it for 127.0.0.1, made for this run; returns the root in PEM.

@@ -209,6 +209,7 @@ mod tests {
         assert_eq!(told_of(503, "<html>"), format!("{busy} (503): \"<html>\""));
         assert_eq!(told_of(429, r#"{"type": "x:rateLimited", "detail": "slow"}"#), format!("{busy} (429): slow"));
         assert_eq!(told_of(400, r#"{"type": "x:rateLimited", "detail": "slow"}"#), format!("{busy} (400): slow"));
+        assert_eq!(told_of(503, r#"{"type": "x:serverInternal", "detail": "later"}"#), format!("{busy} (503): later"));
         assert_eq!(told_of(502, ""), format!("{busy} (502): an empty body"));
     }
 
