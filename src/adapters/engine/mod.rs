@@ -94,10 +94,12 @@ impl DockerEngine {
         let request = Request::get(path).body(Empty::<Bytes>::new()).map_err(|error| self.unreachable(error))?;
         let response = self.transport.send(request).await.map_err(|failure| self.failed(call, failure))?;
         let status = response.status();
-        match status.is_success() {
-            true => Ok(response),
-            false => Err(self.refused(call, status.as_u16(), &self.body(call, response).await?)),
+        if status.is_success() {
+            return Ok(response);
         }
+        // A refusal is one, even if its words are lost on the way.
+        let words = self.body(call, response).await.unwrap_or_default();
+        Err(self.refused(call, status.as_u16(), &words))
     }
 
     async fn body(&self, call: &'static str, response: Response<Incoming>) -> Result<Bytes, EngineError> {
