@@ -66,12 +66,12 @@ impl Disk for AccountsOnly {
     fn drop_order(&self, _: &CertificateName) -> Result<(), DiskError> { unreachable!() }
     fn publish(&self, _: &Path, _: &Challenge) -> Result<(), DiskError> { unreachable!() }
     fn withdraw(&self, _: &Path, _: &Challenge) -> Result<(), DiskError> { unreachable!() }
-    fn installed(&self, _: &ContainerName, _: &Path) -> Result<Installed, DiskError> { unreachable!() }
+    fn installed(&self, _: &ContainerName, _: &Path, _: Option<&Path>) -> Result<Installed, DiskError> { unreachable!() }
     fn keep_installed(&self, _: &ContainerName, _: &Installed) -> Result<(), DiskError> { unreachable!() }
     fn install(&self, _: &Path, _: &BTreeMap<FileName, String>, _: &BTreeSet<FileName>) -> Result<(), DiskError> { unreachable!() }
     fn deliver(&self, _: &Path, _: &CertificateName, _: Digest) -> Result<(), DiskError> { unreachable!() }
     fn keep_status(&self, _: &str) -> Result<(), DiskError> { unreachable!() }
-    fn breathe(&self) -> Result<(), DiskError> { unreachable!() }
+    fn breathe(&self, _: Timestamp) -> Result<(), DiskError> { unreachable!() }
 }
 
 /// The true time, and true waiting.

@@ -30,18 +30,6 @@ pub const CA_PRESETS: &[CaPreset] = &[
         what: "Let's Encrypt's staging CA: generous limits, trusted by nobody",
         public: false,
     },
-    CaPreset {
-        name: "zerossl",
-        directory: "https://acme.zerossl.com/v2/DV90",
-        what: "ZeroSSL; refuses accounts without an external account (EAB), which can't be given yet",
-        public: true,
-    },
-    CaPreset {
-        name: "google",
-        directory: "https://dv.acme-v02.api.pki.goog/directory",
-        what: "Google Trust Services; refuses accounts without an external account (EAB), which can't be given yet",
-        public: true,
-    },
 ];
 
 /// A setting that names no CA.
@@ -109,7 +97,7 @@ mod tests {
         assert_eq!(problem("lets-encrypt"), r#""lets-encrypt" is no CA; did you mean letsencrypt?"#);
         assert_eq!(
             problem("ca.example"),
-            r#""ca.example" is no CA; write one of letsencrypt, staging, zerossl, google, or the https:// URL of its directory"#
+            r#""ca.example" is no CA; write one of letsencrypt, staging, or the https:// URL of its directory"#
         );
         assert_eq!(directory_of("http://ca/dir"), Err(CaError::NotHttps("http://ca/dir".to_owned())));
         assert!(problem("localhost:14000").contains("is no CA"));
