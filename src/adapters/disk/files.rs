@@ -95,13 +95,16 @@ pub(super) fn entries(path: &Path) -> Result<Vec<String>, DiskError> {
     Ok(names)
 }
 
-/// Makes a folder, and those above it, unless it is there.
+/// Makes a folder, and those above it, unless they are there. Each gets its mode by hand, whatever the umask.
 pub(super) fn folder(path: &Path, mode: u32) -> Result<(), DiskError> {
     if path.is_dir() {
         return Ok(());
     }
-    DirBuilder::new().recursive(true).mode(mode).create(path).map_err(told("make the folder", path))?;
-    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(told("set the mode of", path))
+    folder(parent(path), mode)?;
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(told("make the folder", path)(error)),
+        _ => fs::set_permissions(path, Permissions::from_mode(mode)).map_err(told("set the mode of", path)),
+    }
 }
 
 /// Points a link elsewhere in one rename.

@@ -140,3 +140,6 @@ impl Disk for Folders {
         self.write_breath(now)
     }
 }
+
+#[cfg(test)]
+mod tests;

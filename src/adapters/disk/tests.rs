@@ -1,0 +1,253 @@
+//! Folders as they really lie on a disk: modes, links, versions, and what a crash or a stranger may leave there.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use rcgen::{CertificateParams, KeyPair};
+use tempfile::TempDir;
+use time::OffsetDateTime;
+
+use super::*;
+use crate::{
+    observe::{Progress, Source},
+    values::{DnsName, Retry},
+};
+
+const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+struct Place {
+    _root: TempDir,
+    folders: Folders,
+    state: PathBuf,
+    certificates: PathBuf,
+    config: PathBuf,
+}
+
+fn place() -> Place {
+    let root = tempfile::tempdir().expect("a folder");
+    let [state, certificates, config] = ["state", "certificates", "config"].map(|name| root.path().join(name));
+    fs::create_dir(&config).expect("a folder");
+    Place { folders: Folders::new(certificates.clone(), state.clone()), _root: root, state, certificates, config }
+}
+
+fn name(word: &str) -> CertificateName {
+    CertificateName::parse(word).expect("a name")
+}
+
+fn file(word: &str) -> FileName {
+    FileName::parse(word).expect("a name")
+}
+
+/// A certificate signed by its own key, valid around `NOW`.
+fn issued(host: &str) -> (Secret, String, BTreeSet<DnsName>) {
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new([host.to_owned()]).expect("a name");
+    let seconds = NOW.millis() / 1000;
+    params.not_before = OffsetDateTime::from_unix_timestamp(seconds - 60).expect("a time");
+    params.not_after = OffsetDateTime::from_unix_timestamp(seconds + 6000).expect("a time");
+    let chain = params.self_signed(&key).expect("a certificate").pem();
+    (Secret::new(key.serialize_pem()), chain, BTreeSet::from([DnsName::parse(host).expect("a name")]))
+}
+
+fn store(folders: &Folders, host: &str) -> HeldCertificate {
+    let (key, chain, names) = issued(host);
+    let name = name(host);
+    let source = Source::Acme("https://ca.example".to_owned());
+    let new = NewCertificate { name: &name, names: &names, key: &key, chain: &chain, source, now: NOW };
+    folders.store_certificate(&new).expect("it is stored")
+}
+
+fn mode(path: impl AsRef<Path>) -> u32 {
+    fs::metadata(path.as_ref()).expect("it is there").permissions().mode() & 0o777
+}
+
+fn challenge(token: &str) -> Challenge {
+    Challenge {
+        name: DnsName::parse("shop.example").expect("a name"),
+        token: token.to_owned(),
+        response: format!("{token}.thumbprint"),
+    }
+}
+
+#[test]
+fn a_certificate_is_stored_as_a_new_version_behind_one_link() {
+    let place = place();
+    let first = store(&place.folders, "shop.example");
+    let second = store(&place.folders, "shop.example");
+    assert_ne!(first.serial, second.serial);
+    let live = place.certificates.join("live/shop.example");
+    assert_eq!(fs::read_link(&live).expect("a link"), Path::new("../archive/shop.example/2"));
+    assert!(place.certificates.join("archive/shop.example/1/privkey.pem").is_file());
+    for file in ["cert.pem", "chain.pem", "fullchain.pem"] {
+        assert_eq!(mode(live.join(file)), 0o644, "{file}");
+    }
+    assert_eq!(mode(live.join("privkey.pem")), 0o600);
+    let (held, faults) = place.folders.held().expect("it is read");
+    assert_eq!(held, BTreeMap::from([(name("shop.example"), second)]));
+    assert!(faults.is_empty(), "{faults:?}");
+}
+
+#[test]
+fn a_wrong_certificate_is_refused_and_the_live_one_stays() {
+    let place = place();
+    let live = store(&place.folders, "shop.example");
+    let (key, chain, names) = issued("other.example");
+    let (_, _, asked) = issued("shop.example");
+    let name = name("shop.example");
+    let (other_key, _, _) = issued("other.example");
+    for (key, chain, names) in [(&key, &chain, &asked), (&other_key, &chain, &names), (&key, &String::new(), &names)] {
+        let source = Source::Acme(String::new());
+        let new = NewCertificate { name: &name, names, key, chain, source, now: NOW };
+        let error = place.folders.store_certificate(&new).expect_err("it must be refused");
+        assert!(error.to_string().starts_with("the certificate shop.example is refused: "), "{error}");
+    }
+    assert_eq!(place.folders.held().expect("it is read").0, BTreeMap::from([(name, live)]));
+}
+
+#[test]
+fn what_is_broken_in_live_is_told_and_harms_no_other() {
+    let place = place();
+    let good = store(&place.folders, "good.example");
+    store(&place.folders, "bad.example");
+    store(&place.folders, "half.example");
+    let live = place.certificates.join("live");
+    fs::write(live.join("bad.example/fullchain.pem"), "-----BEGIN CERT").expect("it is written");
+    fs::remove_file(live.join("half.example/privkey.pem")).expect("it is removed");
+    fs::write(live.join("README"), "certbot leaves one").expect("it is written");
+    std::os::unix::fs::symlink("../archive/none/1", live.join("dangling.example")).expect("a link");
+    let (held, faults) = place.folders.held().expect("it is read");
+    assert_eq!(held, BTreeMap::from([(name("good.example"), good)]));
+    let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert!(faults[0].contains("bad.example") && faults[1].contains("half.example/privkey.pem"), "{faults:?}");
+}
+
+#[test]
+fn attempts_and_orders_outlive_the_process() {
+    let place = place();
+    let shop = name("shop.example");
+    let asked = Digest::of("asked");
+    let attempt = Attempt { count: 2, last: NOW, asked, retry: Retry::NotBefore(NOW), problem: Some("no".into()) };
+    place.folders.note_attempt(&shop, &attempt).expect("it is written");
+    assert_eq!(place.folders.attempts().expect("they are read"), BTreeMap::from([(shop.clone(), attempt)]));
+    place.folders.forget_attempts(&shop).expect("it is removed");
+    place.folders.forget_attempts(&shop).expect("twice is fine");
+    assert!(place.folders.attempts().expect("they are read").is_empty());
+
+    let record = OrderRecord { key: Secret::new("KEY"), asked, url: Some("https://ca.example/order/1".into()) };
+    place.folders.keep_order(&shop, &record).expect("it is written");
+    assert_eq!(place.folders.order(&shop).expect("it is read"), Some(record));
+    assert_eq!(mode(place.state.join("orders/shop.example/key.pem")), 0o600);
+    assert_eq!(mode(&place.state), 0o700);
+    place.folders.drop_order(&shop).expect("it is removed");
+    assert_eq!(place.folders.order(&shop).expect("it is read"), None);
+}
+
+#[test]
+fn accounts_of_two_cas_are_two_and_private() {
+    let place = place();
+    for directory in ["https://ca.example/dir", "https://ca.example-dir"] {
+        place.folders.keep_account(directory, &Secret::new(directory)).expect("it is written");
+    }
+    for directory in ["https://ca.example/dir", "https://ca.example-dir"] {
+        let account = place.folders.account(directory).expect("it is read");
+        assert_eq!(account, Some(Secret::new(directory)));
+    }
+    for folder in fs::read_dir(place.state.join("accounts")).expect("a list") {
+        let folder = folder.expect("a folder").path();
+        assert_eq!((mode(&folder), mode(folder.join("account.json"))), (0o700, 0o600));
+    }
+}
+
+#[test]
+fn files_are_installed_and_removed_and_foreign_ones_are_not_touched() {
+    let place = place();
+    fs::write(place.config.join("default.conf"), "theirs").expect("it is written");
+    let files = BTreeMap::from([(file("quaymaster-a.conf"), "a".to_owned()), (file("quaymaster-b.conf"), "b".into())]);
+    place.folders.install(&place.config, &files, &BTreeSet::new()).expect("they are installed");
+    let remove = BTreeSet::from([file("quaymaster-a.conf"), file("quaymaster-gone.conf")]);
+    place.folders.install(&place.config, &BTreeMap::new(), &remove).expect("it is removed");
+    assert_eq!(mode(place.config.join("quaymaster-b.conf")), 0o644);
+    let consumer = ContainerName::parse("proxy").expect("a name");
+    let installed = place.folders.installed(&consumer, &place.config, None).expect("it is looked at");
+    assert_eq!(installed.files, BTreeMap::from([(file("quaymaster-b.conf"), Digest::of("b"))]));
+    assert_eq!(fs::read_to_string(place.config.join("default.conf")).expect("it is there"), "theirs");
+}
+
+#[test]
+fn the_record_is_corrected_by_what_really_lies_there() {
+    let place = place();
+    let consumer = ContainerName::parse("proxy").expect("a name");
+    let held = store(&place.folders, "shop.example");
+    let certificates = place.config.join("certificates");
+    place.folders.deliver(&certificates, &name("shop.example"), held.digest).expect("it is delivered");
+    let record = Installed {
+        generation: 7,
+        files: BTreeMap::from([(file("quaymaster-lost.conf"), Digest::of("x"))]),
+        certificates: BTreeMap::from([
+            (name("shop.example"), held.digest),
+            (name("lost.example"), Digest::of("never delivered")),
+        ]),
+        progress: Progress::Signalled,
+    };
+    place.folders.keep_installed(&consumer, &record).expect("it is written");
+    let installed = place.folders.installed(&consumer, &place.config, Some(&certificates)).expect("it is looked at");
+    assert_eq!((installed.generation, installed.progress), (7, Progress::Signalled));
+    assert!(installed.files.is_empty());
+    assert_eq!(installed.certificates, BTreeMap::from([(name("shop.example"), held.digest)]));
+}
+
+#[test]
+fn a_delivered_certificate_is_switched_as_a_set_and_old_keys_go() {
+    let place = place();
+    let folder = place.config.join("certificates");
+    let mut serials = Vec::new();
+    for _ in 0..3 {
+        let held = store(&place.folders, "shop.example");
+        place.folders.deliver(&folder, &name("shop.example"), held.digest).expect("it is delivered");
+        place.folders.deliver(&folder, &name("shop.example"), held.digest).expect("twice is fine");
+        serials.push(held.serial);
+    }
+    let link = folder.join("shop.example");
+    assert!(fs::read_link(&link).expect("a link").is_relative());
+    assert_eq!(mode(link.join("privkey.pem")), 0o600);
+    let versions = fs::read_dir(folder.join(".versions/shop.example")).expect("a list").count();
+    assert!(versions <= 2, "{versions} versions are left");
+    let wrong = place.folders.deliver(&folder, &name("shop.example"), Digest::of("another"));
+    assert!(wrong.is_err_and(|error| error.to_string().contains("replaced while it was being delivered")));
+}
+
+#[test]
+fn a_response_appears_where_it_belongs_and_nowhere_else() {
+    let place = place();
+    let shown = place.config.join(".well-known/acme-challenge/tok-EN_1");
+    place.folders.publish(&place.config, &challenge("tok-EN_1")).expect("it is published");
+    assert_eq!(fs::read_to_string(&shown).expect("it is there"), "tok-EN_1.thumbprint");
+    assert_eq!((mode(&shown), mode(shown.parent().expect("a folder"))), (0o644, 0o755));
+    assert_eq!(mode(place.config.join(".well-known")), 0o755);
+    place.folders.withdraw(&place.config, &challenge("tok-EN_1")).expect("it is taken away");
+    place.folders.withdraw(&place.config, &challenge("tok-EN_1")).expect("twice is fine");
+    assert!(!shown.exists());
+    for token in ["", "../../x", "a/b", "a.b", "a\0b"] {
+        assert!(place.folders.publish(&place.config, &challenge(token)).is_err(), "{token:?}");
+    }
+}
+
+#[test]
+fn one_process_works_on_a_state() {
+    let place = place();
+    let first = Lock::take(&place.state).expect("it is taken").expect("nobody has it");
+    assert!(Lock::take(&place.state).expect("it is asked for").is_none());
+    drop(first);
+    assert!(Lock::take(&place.state).expect("it is asked for").is_some());
+}
+
+#[test]
+fn the_mark_is_made_once() {
+    let place = place();
+    assert_eq!(place.folders.known_mark_host().expect("it is read"), None);
+    let mark = place.folders.mark_host().expect("it is made");
+    assert_eq!(place.folders.mark_host().expect("it is read"), mark);
+    fs::write(place.state.join("mark"), "evil; }").expect("it is written");
+    let again = place.folders.mark_host().expect("it is made anew");
+    assert!(again.starts_with("quaymaster-") && again != "evil; }");
+}

@@ -1,0 +1,212 @@
+//! What holds the house together: who may use whom, where effects live, one TLS provider and one HTTP stack.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Which rooms each room may use besides itself; the order is that of the data's way.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("values", &[]),
+    ("observe", &["values"]),
+    ("desire", &["values", "observe"]),
+    ("render", &["values"]),
+    ("plan", &["values", "observe", "desire", "render"]),
+    ("ports", &["values", "observe"]),
+    ("report", &["values", "observe", "desire", "plan"]),
+    ("execute", &["values", "observe", "desire", "plan", "ports", "report"]),
+    ("daemon", &["values", "observe", "desire", "plan", "execute", "ports", "report", "render"]),
+    ("adapters", &["values", "observe", "ports"]),
+    ("settings", &["values"]),
+    (
+        "cli",
+        &[
+            "values", "observe", "desire", "plan", "execute", "ports", "report", "render", "daemon", "adapters",
+            "settings",
+        ],
+    ),
+];
+
+/// Effects, as they are written; only adapters may, and `main` hands arguments and environment in.
+const EFFECTS: &[&str] = &[
+    "std::fs",
+    "fs::",
+    "tokio::fs",
+    "SystemTime::now",
+    "std::env::var(",
+    "process::Command",
+    "TcpStream",
+    "UnixStream",
+    "TcpListener",
+    "rand::",
+    "File::open",
+];
+
+/// Names under which anything ends up.
+const NO_ROOMS: &[&str] = &["utils", "util", "common", "helpers", "types", "models", "manager", "misc"];
+
+fn sources() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("src can be listed") {
+            let path = entry.expect("src can be listed").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let text = fs::read_to_string(&path).expect("a source can be read");
+                found.push((path.strip_prefix(&root).expect("it is in src").to_owned(), text));
+            }
+        }
+    }
+    found.sort();
+    assert!(found.len() > 30, "only {} sources were found: the guard looks in the wrong place", found.len());
+    found
+}
+
+/// The first component: `plan/mod.rs` and `plan.rs` are both the room `plan`.
+fn room(path: &Path) -> String {
+    let first = path.components().next().expect("a path has a component").as_os_str().to_string_lossy();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// The code without comments, and without the tests at its foot: a test may take its world from anywhere.
+fn code(text: &str) -> String {
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let is_comment = |line: &&str| line.trim_start().starts_with("//");
+    code.lines().filter(|line| !is_comment(line)).collect::<Vec<_>>().join("\n")
+}
+
+fn is_test(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == "tests.rs")
+}
+
+/// The rooms named after `crate::`, in a `use` with braces too.
+fn used(code: &str) -> Vec<String> {
+    let mut rooms = Vec::new();
+    for (start, _) in code.match_indices("crate::") {
+        let rest = &code[start + "crate::".len()..];
+        match rest.strip_prefix('{') {
+            Some(block) => rooms.extend(first_words(block)),
+            None => rooms.push(word(rest)),
+        }
+    }
+    rooms
+}
+
+/// The first word of each entry of a `use` block, given from behind its opening brace.
+fn first_words(block: &str) -> Vec<String> {
+    let (mut depth, mut rooms, mut at_start) = (0, Vec::new(), true);
+    for (index, c) in block.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => at_start = true,
+            _ if at_start && !c.is_whitespace() => {
+                at_start = false;
+                rooms.push(word(&block[index..]));
+            }
+            _ => {}
+        }
+    }
+    rooms
+}
+
+fn word(text: &str) -> String {
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+}
+
+#[test]
+fn each_room_uses_only_what_it_may() {
+    let may_use: BTreeMap<_, _> = MAY_USE.iter().copied().collect();
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let room = room(&path);
+        if room == "lib" || room == "main" || is_test(&path) {
+            continue;
+        }
+        let Some(allowed) = may_use.get(room.as_str()) else {
+            wrong.push(format!("{}: the room {room} is not in the table", path.display()));
+            continue;
+        };
+        for other in used(&code(&text)) {
+            if other != room && !allowed.contains(&other.as_str()) {
+                wrong.push(format!("{}: {room} may not use {other}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn effects_live_in_adapters() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        if matches!(room(&path).as_str(), "adapters" | "main") || is_test(&path) {
+            continue;
+        }
+        let code = code(&text);
+        wrong.extend(
+            EFFECTS.iter().filter(|effect| code.contains(**effect)).map(|e| format!("{}: {e}", path.display())),
+        );
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_room_is_for_anything() {
+    for (path, _) in sources() {
+        for part in path.components() {
+            let name = part.as_os_str().to_string_lossy();
+            assert!(!NO_ROOMS.contains(&name.trim_end_matches(".rs")), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_module_says_what_lives_there() {
+    for (path, text) in sources() {
+        let is_front_door = path.file_name().is_some_and(|name| name == "mod.rs") || path.components().count() == 1;
+        assert!(!is_front_door || text.starts_with("//!"), "{} has no module doc", path.display());
+    }
+}
+
+#[test]
+fn the_guard_sees_what_it_is_to_see() {
+    let code = "use crate::{\n    values::{A, B},\n    plan::Plan,\n};\nuse crate::ports;\ncrate::daemon::x();";
+    assert_eq!(used(code), ["values", "plan", "ports", "daemon"]);
+}
+
+#[test]
+fn there_is_one_tls_provider_and_one_http_stack() {
+    let lock = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).expect("there is a lock");
+    let lock: toml::Table = lock.parse().expect("the lock is TOML");
+    let packages = lock["package"].as_array().expect("it lists packages");
+    let named = |name: &str| packages.iter().filter(|package| package["name"].as_str() == Some(name)).count();
+    for name in ["openssl-sys", "native-tls", "boring", "mbedtls", "reqwest", "ureq", "isahc", "curl", "actix-http"] {
+        assert_eq!(named(name), 0, "{name} would be a second TLS provider or HTTP stack");
+    }
+    for name in ["rustls", "hyper", "hyper-util", "http", "aws-lc-rs", "tokio"] {
+        assert_eq!(named(name), 1, "{name} must be there once");
+    }
+    // The lock lists these for features of rustls-webpki and hyper that nobody turns on: what is built is what counts.
+    for name in ["ring", "h2"] {
+        assert_eq!(built_with(name), "", "{name} would be a second TLS provider or HTTP stack");
+    }
+}
+
+/// Who brings a package into the build; nothing when nobody does.
+fn built_with(name: &str) -> String {
+    #[expect(clippy::disallowed_methods, reason = "cargo alone knows which features are on")]
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "--edges", "normal,build", "--target", "all", "--invert", name])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo runs");
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    String::from_utf8_lossy(&tree.stdout).into_owned()
+}
