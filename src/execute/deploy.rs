@@ -18,6 +18,10 @@ const SETTLED_AFTER: Duration = Duration::from_secs(3);
 /// cores; meanwhile this consumer gets nothing newer.
 const PROOF_WITHIN: Duration = Duration::from_secs(10);
 
+/// For how long nothing but the new generation must be seen: nginx lets old workers accept for 100 ms after it has
+/// started new ones (seen: up to 185 ms). A challenge that the CA asks of an old one would fail.
+const STEADY_FOR: Duration = Duration::from_millis(300);
+
 /// The pause between looks while waiting for proof; a reload takes 40 ms where there is little to load.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
@@ -72,13 +76,14 @@ async fn wait_until(ports: &Ports, until: Timestamp) {
     ports.clock.sleep(until.since(ports.clock.now())).await;
 }
 
-/// Looks, again and again on new connections, until everything new is seen or the time is over: old workers go on
-/// accepting for a moment after a reload.
+/// Looks, again and again on new connections, until everything new is seen or the time is over. Old workers go on
+/// accepting for a moment after the first new one has answered: the new mark has to be all that is seen for a while.
 async fn prove(ports: &Ports, deploy: &Deploy) -> Progress {
     let consumer = deploy.consumer.name.clone();
     let until = ports.clock.now() + PROOF_WITHIN;
+    let mut steady_since = None;
     loop {
-        let seen = look(ports, deploy).await;
+        let seen = look(ports, deploy, &mut steady_since).await;
         let at = ports.clock.now();
         match seen {
             Ok(()) => {
@@ -100,12 +105,24 @@ enum Unseen {
     Ever(String),
 }
 
-async fn look(ports: &Ports, deploy: &Deploy) -> Result<(), Unseen> {
+async fn look(ports: &Ports, deploy: &Deploy, steady_since: &mut Option<Timestamp>) -> Result<(), Unseen> {
     let Some(address) = deploy.consumer.address else {
         let consumer = &deploy.consumer.name;
         return Err(Unseen::Ever(format!("put quaymaster and {consumer} on one network, so that it can look")));
     };
-    look_for_mark(ports, deploy, SocketAddr::new(address, HTTP_PORT)).await?;
+    let mark = look_for_mark(ports, deploy, SocketAddr::new(address, HTTP_PORT)).await;
+    let now = ports.clock.now();
+    match (mark, *steady_since) {
+        (Err(unseen), _) => {
+            *steady_since = None;
+            return Err(unseen);
+        }
+        (Ok(()), Some(since)) if now.since(since) >= STEADY_FOR => {}
+        (Ok(()), since) => {
+            *steady_since = since.or(Some(now));
+            return Err(Unseen::For("the new configuration was seen, but not for long enough".to_owned()));
+        }
+    }
     let https = SocketAddr::new(address, HTTPS_PORT);
     for (host, serial) in &deploy.proof.serials {
         let served = ports.probe.certificate(https, host).await.map_err(unseen)?;

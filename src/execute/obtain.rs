@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::Failure;
 use crate::{
     observe::{HeldCertificate, Source},
@@ -5,6 +7,13 @@ use crate::{
     ports::{Challenge, NewCertificate, Order, OrderRecord, Ports, ProbeError},
     report::{Event, chain, report},
 };
+
+/// How long a proxy may take to show a response that lies in its folder: a reload by somebody else may be under way,
+/// and shared folders on some systems are not seen at once.
+const SERVED_WITHIN: Duration = Duration::from_secs(2);
+
+/// The pause between looks.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Gets a certificate from the CA and stores it. Everything that a crash must not lose is on disk before the step that
 /// needs it: the attempt before the first request, the key before the order, the order before the challenge.
@@ -66,15 +75,21 @@ async fn authorize(ports: &Ports, obtain: &Obtain, order: &mut dyn Order) -> Res
 /// Asks each proxy that can be reached for the response, as the CA will: a failed look here costs nothing.
 async fn look(ports: &Ports, obtain: &Obtain, challenge: &Challenge) -> Result<(), Failure> {
     let path = format!("/.well-known/acme-challenge/{}", challenge.token);
+    let until = ports.clock.now() + SERVED_WITHIN;
     for proxy in &obtain.proxies {
-        let saw = match ports.probe.page(*proxy, challenge.name.as_str(), &path).await {
-            Ok(page) if page.status == 200 && page.body.trim_end() == challenge.response => continue,
-            // Not ours to reach: the CA takes another way.
-            Err(ProbeError::Unreachable { .. }) => continue,
-            Ok(page) => format!("{proxy} answers with status {} and something else", page.status),
-            Err(error) => chain(&error),
-        };
-        return Err(Failure::NotServed { name: challenge.name.clone(), saw });
+        loop {
+            let saw = match ports.probe.page(*proxy, challenge.name.as_str(), &path).await {
+                Ok(page) if page.status == 200 && page.body.trim_end() == challenge.response => break,
+                // Not ours to reach: the CA takes another way.
+                Err(ProbeError::Unreachable { .. }) => break,
+                Ok(page) => format!("{proxy} answers with status {} and something else", page.status),
+                Err(error) => chain(&error),
+            };
+            if ports.clock.now() >= until {
+                return Err(Failure::NotServed { name: challenge.name.clone(), saw });
+            }
+            ports.clock.sleep(LOOK_EVERY).await;
+        }
     }
     Ok(())
 }
