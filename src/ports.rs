@@ -414,12 +414,12 @@ pub enum DiskError {
         problem: String,
     },
     /// A certificate that does not pass its checks.
-    #[error("the certificate {name} is refused: {problem}")]
+    #[error("the certificate {name} is refused")]
     Certificate {
         /// Its name.
         name: String,
         /// Which check it failed.
-        problem: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 

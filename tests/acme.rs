@@ -23,7 +23,7 @@ use quaymaster::{
         http::{HttpClient, HttpError, Limits, RootsError},
         x509,
     },
-    observe::{Attempt, HeldCertificate, Installed},
+    observe::{Attempt, HeldCertificate, Installed, Source},
     ports::{Authority, AuthorityError, Challenge, Clock, Disk, DiskError, NewCertificate, Order, OrderRecord},
     values::{CertificateName, ContainerName, Digest, DnsName, FileName, KeyType, Retry, Secret, Timestamp},
 };
@@ -202,7 +202,9 @@ fn asked(names: &[&str]) -> BTreeSet<DnsName> {
 }
 
 fn check(chain: &str, key: &Secret, names: &[&str]) {
-    let checked = x509::check_new(chain, key, &asked(names), RealClock.now()).unwrap();
+    let (name, names, now) = (CertificateName::parse("new").unwrap(), asked(names), RealClock.now());
+    let new = NewCertificate { name: &name, names: &names, key, chain, source: Source::Provided, now };
+    let checked = x509::check_new(&new).unwrap();
     assert!(checked.issuer.starts_with("Pebble Intermediate CA"), "{}", checked.issuer);
 }
 

@@ -11,7 +11,11 @@ use x509_parser::{
     certificate::X509Certificate, extensions::GeneralName, parse_x509_certificate, time::ASN1Time, x509::X509Name,
 };
 
-use crate::values::{Digest, DnsName, Secret, Timestamp};
+use crate::{
+    observe::{HeldCertificate, Source},
+    ports::NewCertificate,
+    values::{Digest, DnsName, Secret, Timestamp},
+};
 
 /// Longer chains are a mistake: today's longest has five, and clients refuse much more.
 const LONGEST_CHAIN: usize = 10;
@@ -19,23 +23,6 @@ const LONGEST_CHAIN: usize = 10;
 /// How far ahead the beginning of a new certificate may lie. Public CAs set it back by up to an hour, so a beginning in
 /// the future means a wrong clock; private CAs may not, and two clocks kept by NTP differ by seconds.
 const CLOCK_SKEW: Duration = Duration::from_secs(60);
-
-/// A certificate whose key and chain belong to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckedCertificate {
-    /// Its subject alternative names: host names in lower case, wildcards as written, addresses as text.
-    pub names: BTreeSet<String>,
-    /// Beginning of its validity.
-    pub not_before: Timestamp,
-    /// End of its validity.
-    pub not_after: Timestamp,
-    /// Its issuer's common name, or its whole distinguished name.
-    pub issuer: String,
-    /// Its serial number, as [`serial_of`] writes it.
-    pub serial: String,
-    /// Digest of chain and key: another digest is another certificate.
-    pub digest: Digest,
-}
 
 /// Why a certificate must not be served.
 #[derive(Debug, Error)]
@@ -94,18 +81,6 @@ fn listed(names: &BTreeSet<String>) -> String {
     names.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
-impl CheckedCertificate {
-    /// Whether it is for each of these names: by that very name, or by a wildcard for its first label.
-    ///
-    /// <https://www.rfc-editor.org/rfc/rfc9525#section-6.3>
-    pub fn covers(&self, names: &BTreeSet<DnsName>) -> bool {
-        let wildcard = |name: &str| name.split_once('.').map(|(_, parent)| format!("*.{parent}"));
-        let one =
-            |name: &str| self.names.contains(name) || wildcard(name).is_some_and(|name| self.names.contains(&name));
-        names.iter().all(|name| one(name.as_str()))
-    }
-}
-
 /// Reads a chain (PEM, leaf first) and its key, and checks that they belong together.
 ///
 /// Dates are told, not judged: an expired certificate may still be the best there is. A leaf alone is taken as it is:
@@ -115,7 +90,7 @@ impl CheckedCertificate {
 ///
 /// # Errors
 /// Says which of them does not fit.
-pub fn check(chain: &str, key: &Secret) -> Result<CheckedCertificate, CertificateError> {
+pub fn check(chain: &str, key: &Secret, source: Source) -> Result<HeldCertificate, CertificateError> {
     let ders = certificates(chain)?;
     let parsed = ders.iter().enumerate().map(|(index, der)| parse(index, der)).collect::<Result<Vec<_>, _>>()?;
     check_key(&ders, key)?;
@@ -123,13 +98,14 @@ pub fn check(chain: &str, key: &Secret) -> Result<CheckedCertificate, Certificat
     let leaf = &parsed[0];
     let names = names(leaf)?;
     let seconds = |time: &ASN1Time| Timestamp::from_seconds(time.timestamp());
-    Ok(CheckedCertificate {
+    Ok(HeldCertificate {
         names,
         not_before: seconds(&leaf.validity().not_before),
         not_after: seconds(&leaf.validity().not_after),
         issuer: issuer(leaf.issuer()),
         serial: serial(leaf),
-        digest: Digest::of_parts([chain, key.expose()]),
+        digest: digest(chain, key),
+        source,
     })
 }
 
@@ -137,13 +113,9 @@ pub fn check(chain: &str, key: &Secret) -> Result<CheckedCertificate, Certificat
 ///
 /// # Errors
 /// Says what does not fit.
-pub fn check_new(
-    chain: &str,
-    key: &Secret,
-    names: &BTreeSet<DnsName>,
-    now: Timestamp,
-) -> Result<CheckedCertificate, CertificateError> {
-    let checked = check(chain, key)?;
+pub fn check_new(new: &NewCertificate<'_>) -> Result<HeldCertificate, CertificateError> {
+    let NewCertificate { names, key, chain, source, now, .. } = new;
+    let (checked, now) = (check(chain, key, source.clone())?, *now);
     let asked = names.iter().map(DnsName::to_string).collect::<BTreeSet<_>>();
     if checked.names != asked {
         return Err(CertificateError::OtherNames { found: checked.names, asked });
@@ -155,6 +127,11 @@ pub fn check_new(
         return Err(CertificateError::Expired(checked.not_after));
     }
     Ok(checked)
+}
+
+/// What tells one certificate from another: chain and key.
+pub fn digest(chain: &str, key: &Secret) -> Digest {
+    Digest::of_parts([chain, key.expose()])
 }
 
 /// A certificate's serial number in hexadecimal, lower case, no separators, without the zero that marks it positive;
@@ -266,6 +243,21 @@ mod tests {
     };
 
     use super::*;
+    use crate::values::CertificateName;
+
+    fn check(chain: &str, key: &Secret) -> Result<HeldCertificate, CertificateError> {
+        super::check(chain, key, Source::Provided)
+    }
+
+    fn check_new(
+        chain: &str,
+        key: &Secret,
+        names: &BTreeSet<DnsName>,
+        now: Timestamp,
+    ) -> Result<HeldCertificate, CertificateError> {
+        let name = CertificateName::parse("new").unwrap();
+        super::check_new(&NewCertificate { name: &name, names, key, chain, source: Source::Provided, now })
+    }
 
     fn day(year: i32, month: u8, day: u8) -> Timestamp {
         Timestamp::parse(&format!("{year}-{month:02}-{day:02}T00:00:00Z")).unwrap()
@@ -311,8 +303,6 @@ mod tests {
             assert_eq!(checked.not_before, day(2026, 11, 1));
             assert_eq!(checked.not_after, day(2027, 1, 30));
             assert_eq!((checked.issuer.as_str(), checked.serial.as_str()), ("Middle", "9a0b0c"));
-            assert!(checked.covers(&asked(&["shop.example", "a.shop.example"])));
-            assert!(!checked.covers(&asked(&["a.b.shop.example"])));
             let der = CertificateDer::from_pem_slice(chain.as_bytes()).unwrap();
             assert_eq!(serial_of(&der), Some(checked.serial));
         }

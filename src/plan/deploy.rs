@@ -176,6 +176,7 @@ fn site_view(consumer: &Consumer, host: &DnsName, site: &Site, certificate: Opti
 fn proxy(consumer: &Consumer, templates: &Templates, rules: &Rules, mark: u64) -> Result<String, TemplateError> {
     let view = ProxyView {
         http_port: HTTP_PORT,
+        https_port: HTTPS_PORT,
         webroot: consumer.webroot.theirs.display().to_string(),
         mark_host: rules.mark_host.clone(),
         mark,

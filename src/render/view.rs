@@ -7,6 +7,8 @@ use serde::Serialize;
 pub struct ProxyView {
     /// Port on which it takes plain HTTP.
     pub http_port: u16,
+    /// Port on which it takes TLS.
+    pub https_port: u16,
     /// The folder in which challenges appear, as the proxy sees it.
     pub webroot: String,
     /// The host name under which it shows its mark.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files::{self, Durability, PRIVATE, PUBLIC};
 use crate::{
-    adapters::x509::{self, CheckedCertificate},
+    adapters::x509,
     observe::{HeldCertificate, Source},
     ports::{DiskError, NewCertificate},
     values::{CertificateName, Digest, Secret},
@@ -50,17 +50,15 @@ pub(super) fn held(root: &Path) -> Result<(BTreeMap<CertificateName, HeldCertifi
 fn read(root: &Path, name: &CertificateName) -> Result<HeldCertificate, DiskError> {
     let folder = root.join("live").join(name.as_str());
     let version = read_version(&folder)?;
-    let checked = x509::check(&version.fullchain, &version.privkey).map_err(|error| refused(name, &error))?;
     let about = folder.join("about.json");
     let source = match files::read(&about)? {
         Some(text) => {
-            serde_json::from_str::<About>(&text)
-                .map_err(|error| DiskError::Damaged { path: about, problem: error.to_string() })?
-                .source
+            let damaged = |error: serde_json::Error| DiskError::Damaged { path: about, problem: error.to_string() };
+            serde_json::from_str::<About>(&text).map_err(damaged)?.source
         }
         None => Source::Provided,
     };
-    Ok(known(checked, source))
+    x509::check(&version.fullchain, &version.privkey, source).map_err(|error| refused(name, error))
 }
 
 fn read_version(folder: &Path) -> Result<Version, DiskError> {
@@ -74,19 +72,15 @@ fn read_version(folder: &Path) -> Result<Version, DiskError> {
 /// The live version of a certificate, if it still is the one with this digest.
 pub(super) fn live_version(root: &Path, name: &CertificateName, digest: Digest) -> Result<Version, DiskError> {
     let version = read_version(&root.join("live").join(name.as_str()))?;
-    let checked = x509::check(&version.fullchain, &version.privkey).map_err(|error| refused(name, &error))?;
-    match checked.digest == digest {
+    match x509::digest(&version.fullchain, &version.privkey) == digest {
         true => Ok(version),
-        false => Err(DiskError::Certificate {
-            name: name.to_string(),
-            problem: "it was replaced while it was being delivered".to_owned(),
-        }),
+        false => Err(refused(name, "it was replaced while it was being delivered")),
     }
 }
 
 /// Checks and stores a new version, and links it.
 pub(super) fn store(root: &Path, new: &NewCertificate<'_>) -> Result<HeldCertificate, DiskError> {
-    let checked = x509::check_new(new.chain, new.key, new.names, new.now).map_err(|error| refused(new.name, &error))?;
+    let checked = x509::check_new(new).map_err(|error| refused(new.name, error))?;
     let archive = root.join("archive").join(new.name.as_str());
     files::folder(&archive, FOLDER_MODE)?;
     files::folder(&root.join("live"), FOLDER_MODE)?;
@@ -94,7 +88,7 @@ pub(super) fn store(root: &Path, new: &NewCertificate<'_>) -> Result<HeldCertifi
     write_version(&archive, number, new)?;
     let target = PathBuf::from("../archive").join(new.name.as_str()).join(number.to_string());
     files::switch_link(&root.join("live").join(new.name.as_str()), &target)?;
-    Ok(known(checked, new.source.clone()))
+    Ok(checked)
 }
 
 /// The number after the highest one, never one that was used before.
@@ -130,11 +124,6 @@ pub(super) fn write_files(folder: &Path, fullchain: &str, key: &Secret) -> Resul
     Ok(())
 }
 
-fn known(checked: CheckedCertificate, source: Source) -> HeldCertificate {
-    let CheckedCertificate { names, not_before, not_after, issuer, serial, digest, .. } = checked;
-    HeldCertificate { names, not_before, not_after, issuer, serial, digest, source }
-}
-
-fn refused(name: &CertificateName, error: &x509::CertificateError) -> DiskError {
-    DiskError::Certificate { name: name.to_string(), problem: error.to_string() }
+fn refused(name: &CertificateName, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DiskError {
+    DiskError::Certificate { name: name.to_string(), source: source.into() }
 }
