@@ -68,9 +68,14 @@ fn sites(status: &Status) -> String {
         .sites
         .iter()
         .map(|site| {
-            let upstreams = match site.upstreams.is_empty() {
-                true => "none takes traffic: 503".to_owned(),
-                false => joined(&site.upstreams),
+            let of_path = |(path, addresses): (&String, &BTreeSet<String>)| {
+                let addresses =
+                    if addresses.is_empty() { "none takes traffic: 503".to_owned() } else { joined(addresses) };
+                if path == "/" { addresses } else { format!("{path}: {addresses}") }
+            };
+            let upstreams = match &site.redirect {
+                Some(to) => format!("sent to {to}"),
+                None => site.upstreams.iter().map(of_path).collect::<Vec<_>>().join("; "),
             };
             [site.host.to_string(), site.proxy.to_string(), joined(&site.containers), upstreams]
         })

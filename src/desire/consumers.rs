@@ -3,17 +3,18 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
-    path::{Path, PathBuf},
+    path::{self, PathBuf},
 };
 
 use super::{
-    CertificateFolder, Complaint, Consumer, Folder, Rules, Site,
-    claims::Claim,
+    Auth, CertificateFolder, Complaint, Consumer, Content, Folder, Path, Route, Rules, Site, Tls,
+    claims::{self, Claim, Held},
     kinds::Kind,
-    labels::{Spec, words},
+    labels::words,
+    spec::Spec,
 };
 use crate::{
-    observe::{Container, Place, Snapshot, find, locate},
+    observe::{Container, Network, Place, Snapshot, find, locate},
     values::{CertificateName, ContainerName, DnsName},
 };
 
@@ -44,7 +45,7 @@ fn consumer(
     let theirs = PathBuf::from(kind.config);
     let ours = ours(container, &theirs, own).map_err(|gap| gap.complaint(container, kind, own, rules))?;
     let config = Folder { ours, theirs };
-    let shared = |path: &Path| {
+    let shared = |path: &path::Path| {
         let place = match own {
             Some(own) => locate(&own.mounts, path)?,
             None => Place::Host(path.to_owned()),
@@ -91,7 +92,7 @@ enum Gap {
 }
 
 /// Where a folder of the container is for us.
-fn ours(container: &Container, theirs: &Path, own: Option<&Container>) -> Result<PathBuf, Gap> {
+fn ours(container: &Container, theirs: &path::Path, own: Option<&Container>) -> Result<PathBuf, Gap> {
     let place = locate(&container.mounts, theirs).ok_or(Gap::NotMounted)?;
     match (own, &place) {
         (Some(own), _) => find(&own.mounts, &place, true).ok_or_else(|| match find(&own.mounts, &place, false) {
@@ -157,11 +158,11 @@ fn shared_address(container: &Container, from: &Container) -> Option<IpAddr> {
     container.networks.values().find(|network| both(&network.id) && network.address.is_some())?.address
 }
 
-/// Adds the host to each proxy that shares a network with a container behind it, and says which these are.
+/// Adds the host to each proxy that may serve it, and says which these are.
 pub(super) fn serve(
     consumers: &mut BTreeMap<ContainerName, Consumer>,
     host: &DnsName,
-    claim: &Claim<'_>,
+    held: &Held<'_>,
     snapshot: &Snapshot,
     rules: &Rules,
     complaints: &mut BTreeSet<Complaint>,
@@ -169,55 +170,109 @@ pub(super) fn serve(
     let mut served_by = BTreeSet::new();
     for consumer in consumers.values_mut() {
         let Some(proxy) = snapshot.containers.get(&consumer.name) else { continue };
-        let Some(site) = site(host, claim, proxy) else { continue };
+        let Some(site) = site(host, held, proxy) else { continue };
         consumer.sites.insert(host.clone(), site);
         served_by.insert(consumer.name.clone());
     }
     if served_by.is_empty() {
-        complaints.extend(claim.behind.iter().map(|(container, _)| unserved(container, host, consumers, rules)));
+        complaints.extend(held.claims().into_iter().map(|claim| unserved(claim, host, consumers, rules)));
     }
     served_by
 }
 
-/// The site as this proxy sees it; `None` when it shares no network with any container behind it.
-fn site(host: &DnsName, claim: &Claim<'_>, proxy: &Container) -> Option<Site> {
-    let near: Vec<_> = claim.behind.iter().filter(|(container, _)| share_a_network(container, proxy)).collect();
-    let upstreams = near
-        .iter()
-        .filter(|(container, _)| container.takes_traffic())
-        .filter_map(|(container, port)| Some(SocketAddr::new(shared_address(container, proxy)?, *port)))
-        .collect();
-    let containers = near.iter().map(|(container, _)| container.name.clone()).collect();
-    (!near.is_empty()).then(|| Site { certificate: CertificateName::from(host), containers, upstreams })
+/// The site as this proxy sees it; `None` when it is to serve none of the containers behind it.
+fn site(host: &DnsName, held: &Held<'_>, proxy: &Container) -> Option<Site> {
+    let content = match &held.content {
+        claims::Content::Redirect { to, said_by } => {
+            said_by.iter().any(|claim| is_for(claim, proxy)).then(|| Content::Redirect(to.clone()))?
+        }
+        claims::Content::Routes(routes) => {
+            let near = routes.iter().filter_map(|(path, claims)| Some((path.clone(), route(host, claims, proxy)?)));
+            let near: BTreeMap<_, _> = near.collect();
+            (!near.is_empty()).then_some(Content::Routes(near))?
+        }
+    };
+    let claims = held.claims();
+    let near = claims.iter().filter(|claim| is_for(claim, proxy));
+    Some(Site {
+        certificate: (held.tls != Tls::Off).then(|| CertificateName::from(host)),
+        tls: held.tls,
+        hsts: held.hsts,
+        containers: near.map(|claim| claim.container.name.clone()).collect(),
+        content,
+    })
+}
+
+/// One path of a site as this proxy sees it.
+fn route(host: &DnsName, claims: &[Claim<'_>], proxy: &Container) -> Option<Route> {
+    let near: Vec<_> = claims.iter().filter(|claim| is_for(claim, proxy)).collect();
+    let spec = near.first()?.spec;
+    let traffic = near.iter().filter(|claim| claim.container.takes_traffic());
+    let realm = || spec.auth_realm.clone().unwrap_or_else(|| host.to_string());
+    Some(Route {
+        upstreams: traffic.filter_map(|claim| Some(SocketAddr::new(address(claim, proxy)?, claim.port))).collect(),
+        scheme: spec.scheme,
+        replaced_by: spec.upstream_path.clone().or_else(|| spec.strip.then(Path::default)),
+        body_size: spec.body_size.clone(),
+        auth: spec.auth.clone().map(|file| Auth { file, realm: realm() }),
+        allow: spec.allow.clone(),
+    })
+}
+
+/// Whether this proxy is to serve the claim: it is named, or none is, and they share the network that is meant.
+fn is_for(claim: &Claim<'_>, proxy: &Container) -> bool {
+    let via = &claim.spec.via;
+    let is_named = via.is_empty() || via.contains(proxy.name.as_str()) || via.contains(proxy.service());
+    let is_near = match &claim.spec.network {
+        Some(name) => network(claim.container, name).is_some_and(|network| is_on(proxy, &network.id)),
+        None => share_a_network(claim.container, proxy),
+    };
+    is_named && is_near
+}
+
+/// Where the proxy reaches the container behind a claim.
+fn address(claim: &Claim<'_>, proxy: &Container) -> Option<IpAddr> {
+    match &claim.spec.network {
+        Some(name) => network(claim.container, name)?.address,
+        None => shared_address(claim.container, proxy),
+    }
+}
+
+/// The network that a label names: by its whole name, or without the Compose project before it.
+fn network<'a>(container: &'a Container, name: &str) -> Option<&'a Network> {
+    let within = container.project().map(|project| format!("{project}_{name}"));
+    container.networks.get(name).or_else(|| container.networks.get(&within?))
+}
+
+fn is_on(container: &Container, id: &str) -> bool {
+    container.networks.values().any(|network| network.id == id)
 }
 
 fn share_a_network(one: &Container, other: &Container) -> bool {
-    one.networks.values().any(|network| other.networks.values().any(|theirs| theirs.id == network.id))
+    one.networks.values().any(|network| is_on(other, &network.id))
 }
 
 fn unserved(
-    container: &Container,
+    claim: &Claim<'_>,
     host: &DnsName,
     consumers: &BTreeMap<ContainerName, Consumer>,
     rules: &Rules,
 ) -> Complaint {
-    let prefix = &rules.label_prefix;
-    let (problem, remedy) = match consumers.is_empty() {
-        true => (
-            "no proxy is there to serve it".to_owned(),
-            format!("start a proxy with the label {prefix}.kind=nginx on one of its networks"),
-        ),
-        false => (
-            format!(
-                "no proxy shares a network with it; there is {}",
-                words(consumers.keys().map(ContainerName::to_string))
-            ),
-            format!(
-                "put both on one network; it is on {}",
-                words(container.networks.keys().cloned().chain(container.networks.is_empty().then(|| "none".into())))
-            ),
-        ),
-    };
-    let label = format!("{prefix}.host");
-    Complaint { container: container.name.clone(), label, value: host.to_string(), problem, remedy }
+    let proxies = || words(consumers.keys().map(ContainerName::to_string));
+    let networks = || words(claim.container.networks.keys().cloned());
+    let wrong = |key, value: &str, problem, remedy: String| claim.complaint(rules, key, value, problem, &remedy);
+    if consumers.is_empty() {
+        let remedy = format!("start a proxy with the label {}.kind=nginx on one of its networks", rules.label_prefix);
+        return wrong("host", host.as_str(), "no proxy is there to serve it".to_owned(), remedy);
+    }
+    if let Some(name) = claim.spec.network.as_ref().filter(|name| network(claim.container, name).is_none()) {
+        return wrong("network", name, "it is on no such network".to_owned(), format!("it is on {}", networks()));
+    }
+    if !claim.spec.via.is_empty() {
+        let via = words(claim.spec.via.iter().cloned());
+        let remedy = format!("name one of {}, on a network of its own", proxies());
+        return wrong("via", &via, "no such proxy shares a network with it".to_owned(), remedy);
+    }
+    let problem = format!("no proxy shares a network with it; there is {}", proxies());
+    wrong("host", host.as_str(), problem, format!("put both on one network; it is on {}", networks()))
 }

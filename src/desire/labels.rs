@@ -1,11 +1,12 @@
 //! The label table: a row is a label's name, syntax, default, doc, example and reader. What a container's labels say,
 //! as written, ends up in its [`Spec`].
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     Complaint,
-    kinds::{KINDS, Kind, kind},
+    kinds::{KINDS, kind},
+    spec::{Block, Path, Scheme, SiteSpec, Spec, Tls},
 };
 use crate::{observe::Container, values::DnsName};
 
@@ -21,7 +22,17 @@ pub struct LabelRow {
     pub doc: &'static str,
     /// A value that works.
     pub example: &'static str,
-    read: fn(&mut Spec, &str) -> Vec<Trouble>,
+    read: Reader,
+}
+
+/// What a label is about, and how it is read.
+enum Reader {
+    /// A site: also as `site.WORD.KEY`, for further sites of one container.
+    Site(fn(&mut SiteSpec, &str) -> Result<(), String>),
+    /// Names of a site, of which each may be wrong for itself.
+    Names(fn(&mut SiteSpec, DnsName)),
+    /// The container as a server.
+    Consumer(fn(&mut Spec, &str) -> Result<(), String>),
 }
 
 /// Every label there is.
@@ -33,7 +44,10 @@ pub const LABELS: &[LabelRow] = &[
         doc: "names this container answers for; each gets a site on the proxies that share a network with it, and a \
               certificate of its own",
         example: "shop.example, www.shop.example",
-        read: read_host,
+        read: Reader::Names(|site, name| {
+            site.first.get_or_insert_with(|| name.clone());
+            site.hosts.insert(name);
+        }),
     },
     LabelRow {
         key: "port",
@@ -41,7 +55,118 @@ pub const LABELS: &[LabelRow] = &[
         default: "the only exposed TCP port, else 80 if it is exposed",
         doc: "port in the container that the proxy talks to",
         example: "8080",
-        read: read_port,
+        read: Reader::Site(|site, value| set(&mut site.port, port(value))),
+    },
+    LabelRow {
+        key: "path",
+        syntax: "a path of plain segments",
+        default: "/",
+        doc: "serves only this part of the host, in whole segments: /api is /api and /api/…, not /apix; the longest \
+              wins. Passed on unchanged. Containers with the same host and path share the load",
+        example: "/api",
+        read: Reader::Site(|site, value| set(&mut site.path, Path::parse(value))),
+    },
+    LabelRow {
+        key: "strip",
+        syntax: "true or false",
+        default: "false",
+        doc: "passes requests on without the path",
+        example: "true",
+        read: Reader::Site(|site, value| set(&mut site.strip, truth(value))),
+    },
+    LabelRow {
+        key: "upstream-path",
+        syntax: "a path of plain segments",
+        default: "none",
+        doc: "passes requests on with this in place of the path",
+        example: "/v2",
+        read: Reader::Site(|site, value| set(&mut site.upstream_path, Path::parse(value).map(Some))),
+    },
+    LabelRow {
+        key: "scheme",
+        syntax: "http, https, grpc or grpcs",
+        default: "http",
+        doc: "how the proxy talks to the container; https and grpcs accept any certificate",
+        example: "https",
+        read: Reader::Site(|site, value| set(&mut site.scheme, one_of(Scheme::WORDS, value))),
+    },
+    LabelRow {
+        key: "tls",
+        syntax: "redirect, both, only or off",
+        default: "redirect",
+        doc: "what plain http gets: sent to https, served too, or refused with 404; off: no https and no certificate. \
+              Until the certificate is there, redirect and only answer 503",
+        example: "both",
+        read: Reader::Site(|site, value| set(&mut site.tls, one_of(Tls::WORDS, value))),
+    },
+    LabelRow {
+        key: "hsts",
+        syntax: "a length of time in s, m, h, d, w or y",
+        default: "none",
+        doc: "how long browsers shall insist on https (Strict-Transport-Security)",
+        example: "1y",
+        read: Reader::Site(|site, value| set(&mut site.hsts, length(value).map(Some))),
+    },
+    LabelRow {
+        key: "body-size",
+        syntax: "a number with k, m or g; 0 for no limit",
+        default: "what the proxy has, 1m in nginx",
+        doc: "the largest request that is passed on",
+        example: "10m",
+        read: Reader::Site(|site, value| set(&mut site.body_size, size(value).map(Some))),
+    },
+    LabelRow {
+        key: "auth",
+        syntax: "a whole path",
+        default: "none",
+        doc: "asks for a password of this htpasswd file, as the proxy sees it",
+        example: "/etc/nginx/htpasswd",
+        read: Reader::Site(|site, value| set(&mut site.auth, file(value).map(Some))),
+    },
+    LabelRow {
+        key: "auth-realm",
+        syntax: "a text without $",
+        default: "the host name",
+        doc: "what the password is asked for",
+        example: "Staff",
+        read: Reader::Site(|site, value| set(&mut site.auth_realm, text(value).map(Some))),
+    },
+    LabelRow {
+        key: "allow",
+        syntax: "addresses or blocks, separated by commas or blanks",
+        default: "everybody",
+        doc: "from where it may be asked; everybody else gets 403. Challenges are answered to all",
+        example: "10.0.0.0/8",
+        read: Reader::Site(|site, value| set(&mut site.allow, blocks(value))),
+    },
+    LabelRow {
+        key: "redirect",
+        syntax: "host names, separated by commas or blanks",
+        default: "none",
+        doc: "further names that are sent to the first host, each with a certificate of its own",
+        example: "www.shop.example",
+        read: Reader::Names(|site, name| {
+            site.redirects.insert(name);
+        }),
+    },
+    LabelRow {
+        key: "network",
+        syntax: "the name of a network",
+        default: "the first that both are on",
+        doc: "network over which the proxy reaches the container; Compose's project may be left out",
+        example: "web",
+        read: Reader::Site(|site, value| set(&mut site.network, text(value).map(Some))),
+    },
+    LabelRow {
+        key: "via",
+        syntax: "names of proxies, separated by commas or blanks",
+        default: "those that share a network with it",
+        doc: "which proxies serve it: container names or Compose services",
+        example: "edge",
+        read: Reader::Site(|site, value| {
+            let names: BTreeSet<_> = words_of(value).map(str::to_owned).collect();
+            if names.is_empty() { Err("it names no proxy".to_owned()) } else { set(&mut site.via, Ok(names)) }
+        }),
     },
     LabelRow {
         key: "kind",
@@ -49,38 +174,12 @@ pub const LABELS: &[LabelRow] = &[
         default: "none: the container is not configured",
         doc: "makes the container a server that quaymaster configures and reloads",
         example: "nginx",
-        read: read_kind,
+        read: Reader::Consumer(|spec, value| {
+            spec.kind = kind(value);
+            spec.kind.map(|_| ()).ok_or_else(|| "there is no such kind of server".to_owned())
+        }),
     },
 ];
-
-/// What a container's labels say, as written.
-#[derive(Debug, Default)]
-pub(super) struct Spec {
-    /// Names it answers for.
-    pub hosts: BTreeSet<DnsName>,
-    /// Its port.
-    pub port: Port,
-    /// What kind of server it is.
-    pub kind: Option<&'static Kind>,
-}
-
-/// What the port label says.
-#[derive(Debug, Default)]
-pub(super) enum Port {
-    /// Nothing.
-    #[default]
-    Unsaid,
-    /// A port.
-    Said(u16),
-    /// Something that is no port, complained about already.
-    Nonsense,
-}
-
-/// What is wrong with a value, and what to write instead.
-struct Trouble {
-    problem: String,
-    remedy: String,
-}
 
 /// Reads all labels of one container that begin with our prefix.
 pub(super) fn read(container: &Container, prefix: &str, complaints: &mut BTreeSet<Complaint>) -> Spec {
@@ -88,11 +187,8 @@ pub(super) fn read(container: &Container, prefix: &str, complaints: &mut BTreeSe
     let start = format!("{prefix}.");
     for (label, value) in &container.labels {
         let Some(key) = label.strip_prefix(&start) else { continue };
-        let troubles = match LABELS.iter().find(|row| row.key == key) {
-            Some(row) => (row.read)(&mut spec, value),
-            None => vec![unknown(key, prefix)],
-        };
-        complaints.extend(troubles.into_iter().map(|Trouble { problem, remedy }| Complaint {
+        let troubles = read_one(&mut spec, key, value, prefix);
+        complaints.extend(troubles.into_iter().map(|(problem, remedy)| Complaint {
             container: container.name.clone(),
             label: label.clone(),
             value: value.clone(),
@@ -100,7 +196,60 @@ pub(super) fn read(container: &Container, prefix: &str, complaints: &mut BTreeSe
             remedy,
         }));
     }
+    for site in spec.sites.values_mut() {
+        if let Err((key, problem, remedy)) = agree(site) {
+            site.spoiled = true;
+            let label = format!("{start}{key}");
+            let (container, value) = (container.name.clone(), String::new());
+            complaints.insert(Complaint { container, label, value, problem, remedy });
+        }
+    }
     spec
+}
+
+type Trouble = (String, String);
+
+/// Reads one label; says what is wrong and what to write instead.
+fn read_one(spec: &mut Spec, key: &str, value: &str, prefix: &str) -> Vec<Trouble> {
+    let (word, bare) = match split_site(key) {
+        Ok(split) => split,
+        Err(problem) => {
+            return vec![(problem, format!("write {prefix}.site.WORD.host, such as {prefix}.site.admin.host"))];
+        }
+    };
+    let Some(row) = LABELS.iter().find(|row| row.key == bare) else { return vec![unknown(bare, prefix)] };
+    let value = value.trim();
+    match &row.read {
+        Reader::Names(take) => read_names(spec.sites.entry(word.to_owned()).or_default(), value, *take),
+        Reader::Site(read) => {
+            let site = spec.sites.entry(word.to_owned()).or_default();
+            let wrong = |problem| {
+                let remedy =
+                    format!("write {}, such as {}; until then the site is not served", row.syntax, row.example);
+                (problem, remedy)
+            };
+            let problem = read(site, value).map_err(wrong).err();
+            site.spoiled |= problem.is_some();
+            problem.into_iter().collect()
+        }
+        Reader::Consumer(_) if !word.is_empty() => {
+            vec![("it is about the container, not about one of its sites".to_owned(), format!("write {prefix}.{bare}"))]
+        }
+        Reader::Consumer(read) => {
+            let kinds = words(KINDS.iter().map(|kind| kind.name.to_owned()));
+            read(spec, value).map_err(|problem| (problem, format!("write one of {kinds}"))).err().into_iter().collect()
+        }
+    }
+}
+
+/// `site.WORD.KEY` as its word and its key; a plain key has no word.
+fn split_site(key: &str) -> Result<(&str, &str), String> {
+    let Some(rest) = key.strip_prefix("site.") else { return Ok(("", key)) };
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    match rest.split_once('.') {
+        Some((word, bare)) if !word.is_empty() && word.chars().all(plain) => Ok((word, bare)),
+        _ => Err("the word after `site.` must be of lower-case letters, digits and hyphens".to_owned()),
+    }
 }
 
 fn unknown(key: &str, prefix: &str) -> Trouble {
@@ -110,58 +259,139 @@ fn unknown(key: &str, prefix: &str) -> Trouble {
         Some(row) => format!("did you mean {prefix}.{}?", row.key),
         None => format!("known are {}", words(LABELS.iter().map(|row| format!("{prefix}.{}", row.key)))),
     };
-    Trouble { problem: "there is no such label".to_owned(), remedy }
+    ("there is no such label".to_owned(), remedy)
 }
 
-fn read_host(spec: &mut Spec, value: &str) -> Vec<Trouble> {
+/// Each name for itself: one that can't be followed does not take the others with it.
+fn read_names(site: &mut SiteSpec, value: &str, take: fn(&mut SiteSpec, DnsName)) -> Vec<Trouble> {
     // nginx' default `server_names_hash_bucket_size` of 64 refuses its whole configuration over one longer name.
     const LONGEST_FOR_NGINX: usize = 46;
+    let others = "the container's other names are served".to_owned();
     let mut troubles = Vec::new();
-    let written: Vec<&str> = value.split([',', ' ', '\t', '\n', '\r']).filter(|word| !word.is_empty()).collect();
-    if written.is_empty() {
-        troubles.push(Trouble {
-            problem: "it names no host".to_owned(),
-            remedy: "write a host name such as shop.example, or leave the label out".to_owned(),
-        });
+    if words_of(value).next().is_none() {
+        let remedy = "write a host name such as shop.example, or leave the label out".to_owned();
+        troubles.push(("it names no host".to_owned(), remedy));
     }
-    for word in written {
+    for word in words_of(value) {
         match DnsName::parse(word) {
-            Ok(name) if name.as_str().len() > LONGEST_FOR_NGINX => troubles.push(Trouble {
-                problem: format!("{word:?} has more than the {LONGEST_FOR_NGINX} characters that nginx takes as it is"),
-                remedy: "use a shorter name; the container's other names are served".to_owned(),
-            }),
-            Ok(name) => drop(spec.hosts.insert(name)),
-            Err(error) => troubles.push(Trouble {
-                problem: format!("{word:?} is no host name: {error}"),
-                remedy: "the container's other names are served".to_owned(),
-            }),
+            Ok(name) if name.as_str().len() > LONGEST_FOR_NGINX => troubles.push((
+                format!("{word:?} has more than the {LONGEST_FOR_NGINX} characters that nginx takes as it is"),
+                format!("use a shorter name; {others}"),
+            )),
+            Ok(name) => take(site, name),
+            Err(error) => troubles.push((format!("{:?} is no host name: {error}", short(word)), others.clone())),
         }
     }
     troubles
 }
 
-fn read_port(spec: &mut Spec, value: &str) -> Vec<Trouble> {
-    // `parse` would also take `+80`.
-    let number = value.trim().parse::<u16>().ok().filter(|port| *port > 0 && !value.contains('+'));
-    spec.port = number.map_or(Port::Nonsense, Port::Said);
-    match number {
-        Some(_) => Vec::new(),
-        None => vec![Trouble {
-            problem: "it is no port".to_owned(),
-            remedy: "write one number from 1 to 65535, such as 8080; until then the container is not served".to_owned(),
-        }],
+/// What no single label shows: labels of one site that contradict each other.
+fn agree(site: &SiteSpec) -> Result<(), (&'static str, String, String)> {
+    let wrong = |key, problem: &str, remedy: &str| Err((key, problem.to_owned(), remedy.to_owned()));
+    let rewrites = site.strip || site.upstream_path.is_some();
+    let is_grpc = matches!(site.scheme, Scheme::Grpc | Scheme::Grpcs);
+    if site.strip && site.upstream_path.is_some() {
+        return wrong("strip", "strip and upstream-path exclude each other", "keep one of them");
+    }
+    if rewrites && is_grpc {
+        return wrong("scheme", "nginx can't change the path of gRPC", "leave out strip and upstream-path");
+    }
+    if is_grpc && site.tls == Tls::Off {
+        return wrong("scheme", "gRPC is only passed on from https", "leave out tls=off");
+    }
+    if site.tls == Tls::Off && site.hsts.is_some() {
+        return wrong("hsts", "browsers can't insist on https that is off", "leave out hsts, or tls=off");
+    }
+    if site.auth_realm.is_some() && site.auth.is_none() {
+        return wrong("auth-realm", "there is no password file", "add auth with the path of an htpasswd file");
+    }
+    if site.hosts.is_empty() && !site.redirects.is_empty() {
+        return wrong("redirect", "there is no host to send them to", "add host");
+    }
+    Ok(())
+}
+
+fn set<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
+    *field = value?;
+    Ok(())
+}
+
+fn words_of(value: &str) -> impl Iterator<Item = &str> {
+    value.split([',', ' ', '\t', '\n', '\r']).filter(|word| !word.is_empty())
+}
+
+fn short(word: &str) -> String {
+    const LONGEST: usize = 80;
+    match word.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &word[..end]),
+        None => word.to_owned(),
     }
 }
 
-fn read_kind(spec: &mut Spec, value: &str) -> Vec<Trouble> {
-    spec.kind = kind(value.trim());
-    match spec.kind {
-        Some(_) => Vec::new(),
-        None => vec![Trouble {
-            problem: "there is no such kind of server".to_owned(),
-            remedy: format!("write one of {}", words(KINDS.iter().map(|kind| kind.name.to_owned()))),
-        }],
+fn port(value: &str) -> Result<Option<u16>, String> {
+    // `parse` would also take `+80`.
+    let number = value.parse::<u16>().ok().filter(|port| *port > 0 && !value.starts_with('+'));
+    number.map(Some).ok_or_else(|| "it is no port".to_owned())
+}
+
+fn truth(value: &str) -> Result<bool, String> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "on" | "yes" => Ok(true),
+        "false" | "off" | "no" => Ok(false),
+        _ => Err("it is neither true nor false".to_owned()),
     }
+}
+
+fn one_of<T: Copy>(words: &[(&str, T)], value: &str) -> Result<T, String> {
+    let found = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(value));
+    found.map(|(_, meant)| *meant).ok_or_else(|| "there is no such choice".to_owned())
+}
+
+/// A length of time with one unit. A month has none: `1m` is a minute.
+fn length(value: &str) -> Result<Duration, String> {
+    let wrong = || "it is no length of time".to_owned();
+    let (number, unit) = value.split_at(value.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?);
+    let unit = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        "w" => 7 * 24 * 60 * 60,
+        "y" => 365 * 24 * 60 * 60,
+        _ => return Err(wrong()),
+    };
+    let seconds = number.parse::<u32>().map_err(|_| wrong())?;
+    Ok(Duration::from_secs(u64::from(seconds) * unit))
+}
+
+fn size(value: &str) -> Result<String, String> {
+    let number = value.strip_suffix(['k', 'K', 'm', 'M', 'g', 'G']).unwrap_or(value);
+    let plain = !number.is_empty() && number.len() <= 9 && number.bytes().all(|byte| byte.is_ascii_digit());
+    if plain { Ok(value.to_ascii_lowercase()) } else { Err("it is no size".to_owned()) }
+}
+
+fn file(value: &str) -> Result<String, String> {
+    let plain = value.chars().all(|c| c.is_ascii_alphanumeric() || "-._~/".contains(c));
+    match value.starts_with('/') && plain && !value.contains("..") {
+        true => Ok(value.to_owned()),
+        false => Err("it is no whole path of plain characters".to_owned()),
+    }
+}
+
+fn text(value: &str) -> Result<String, String> {
+    const LONGEST: usize = 200;
+    match value.chars().find(|c| c.is_control() || *c == '$') {
+        Some(c) => Err(format!("it can't have {c:?}")),
+        None if value.is_empty() => Err("it is empty".to_owned()),
+        None if value.len() > LONGEST => Err(format!("it is longer than {LONGEST} bytes")),
+        None => Ok(value.to_owned()),
+    }
+}
+
+fn blocks(value: &str) -> Result<Vec<Block>, String> {
+    let blocks: BTreeSet<Block> = words_of(value).map(Block::parse).collect::<Result<_, _>>()?;
+    // An empty list would let everybody in.
+    if blocks.is_empty() { Err("it names no address".to_owned()) } else { Ok(blocks.into_iter().collect()) }
 }
 
 /// `a, b, c`.
@@ -176,8 +406,46 @@ mod tests {
     #[test]
     fn each_row_reads_its_own_example_and_stands_once() {
         for row in LABELS {
-            assert!((row.read)(&mut Spec::default(), row.example).is_empty(), "{}", row.key);
+            assert!(read_one(&mut Spec::default(), row.key, row.example, "quaymaster").is_empty(), "{}", row.key);
             assert_eq!(LABELS.iter().filter(|other| other.key == row.key).count(), 1, "{}", row.key);
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_followed_spoils_its_own_site_alone() {
+        for (key, value) in [
+            ("port", "eighty"),
+            ("path", "api"),
+            ("strip", "maybe"),
+            ("scheme", "ftp"),
+            ("tls", "maybe"),
+            ("hsts", "1 year"),
+            ("hsts", "y"),
+            ("body-size", "10 MB"),
+            ("body-size", "-1"),
+            ("auth", "htpasswd"),
+            ("auth", "/etc/../x"),
+            ("auth", "/etc/x; }"),
+            ("auth-realm", "$host"),
+            ("auth-realm", "a\nb"),
+            ("allow", ""),
+            ("allow", "10.0.0.0/8; deny all"),
+            ("via", " "),
+        ] {
+            let mut spec = Spec::default();
+            let troubles = read_one(&mut spec, &format!("site.one.{key}"), value, "quaymaster");
+            read_one(&mut spec, "site.two.host", "two.example", "quaymaster");
+            assert_eq!(troubles.len(), 1, "{key}={value:?}");
+            assert_eq!((spec.sites["one"].spoiled, spec.sites["two"].spoiled), (true, false), "{key}={value:?}");
+        }
+    }
+
+    #[test]
+    fn lengths_of_time_have_one_unit() {
+        assert_eq!(length("1y"), Ok(Duration::from_secs(31_536_000)));
+        assert_eq!(length("30m"), Ok(Duration::from_secs(1800)));
+        for text in ["", "1", "y", "1M", "1.5h", "-1s", "99999999999s"] {
+            assert!(length(text).is_err(), "{text:?}");
         }
     }
 }

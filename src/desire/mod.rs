@@ -9,16 +9,19 @@ mod complaint;
 mod consumers;
 mod kinds;
 mod labels;
+mod spec;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
     path::PathBuf,
+    time::Duration,
 };
 
 pub use complaint::Complaint;
 pub use kinds::{KINDS, Kind};
 pub use labels::{LABELS, LabelRow};
+pub use spec::{Block, Path, Scheme, Tls};
 
 use crate::{
     observe::Snapshot,
@@ -116,12 +119,51 @@ impl CertificateFolder {
 /// A host name that a proxy serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
-    /// The certificate that is wanted for it.
-    pub certificate: CertificateName,
-    /// The containers behind it.
+    /// The certificate that is wanted for it; none where TLS is off.
+    pub certificate: Option<CertificateName>,
+    /// What is served in plain text and what over TLS.
+    pub tls: Tls,
+    /// How long browsers shall insist on TLS.
+    pub hsts: Option<Duration>,
+    /// The containers that ask for it.
     pub containers: BTreeSet<ContainerName>,
-    /// Where those of them answer that take traffic now; empty means that nobody does.
+    /// What it leads to.
+    pub content: Content,
+}
+
+/// What a site leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Another name.
+    Redirect(DnsName),
+    /// Containers, by path.
+    Routes(BTreeMap<Path, Route>),
+}
+
+/// A part of a site, and what is behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Where the containers answer that take traffic now; empty means that nobody does.
     pub upstreams: BTreeSet<SocketAddr>,
+    /// How the proxy talks to them.
+    pub scheme: Scheme,
+    /// What its path is replaced by; none where it is passed on unchanged.
+    pub replaced_by: Option<Path>,
+    /// The largest request, as nginx writes sizes.
+    pub body_size: Option<String>,
+    /// A file of passwords, and what they are asked for.
+    pub auth: Option<Auth>,
+    /// From where it may be asked; empty for everywhere.
+    pub allow: Vec<Block>,
+}
+
+/// A password that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Auth {
+    /// The htpasswd file, as the proxy sees it.
+    pub file: String,
+    /// What it is asked for.
+    pub realm: String,
 }
 
 /// What the containers of `snapshot` ask for.
@@ -134,14 +176,15 @@ pub fn desire(snapshot: &Snapshot, rules: &Rules) -> Desired {
         .collect();
     let mut consumers = consumers::resolve(snapshot, &specs, rules, &mut complaints);
     let claims = claims::resolve(snapshot, &specs, rules, &mut complaints);
-    let certificates = claims
-        .iter()
-        .map(|(host, claim)| {
-            let served_by = consumers::serve(&mut consumers, host, claim, snapshot, rules, &mut complaints);
+    let mut certificates = BTreeMap::new();
+    for (host, held) in &claims {
+        let served_by = consumers::serve(&mut consumers, host, held, snapshot, rules, &mut complaints);
+        if held.tls != Tls::Off {
             let names = BTreeSet::from([host.clone()]);
-            (CertificateName::from(host), Wanted { names, claimed_by: claim.containers(), served_by })
-        })
-        .collect();
+            let wanted = Wanted { names, claimed_by: held.containers(), served_by };
+            certificates.insert(CertificateName::from(host), wanted);
+        }
+    }
     Desired { certificates, consumers, complaints }
 }
 

@@ -68,6 +68,13 @@ fn desired(containers: impl IntoIterator<Item = Container>) -> Desired {
     desire(&snapshot(containers), &rules())
 }
 
+fn upstreams(site: &Site) -> BTreeSet<SocketAddr> {
+    match &site.content {
+        Content::Routes(routes) => routes.values().flat_map(|route| route.upstreams.iter().copied()).collect(),
+        Content::Redirect(_) => BTreeSet::new(),
+    }
+}
+
 fn complaints(desired: &Desired) -> Vec<String> {
     desired.complaints.iter().map(Complaint::to_string).collect()
 }
@@ -88,7 +95,7 @@ fn one_label_makes_a_site_and_a_certificate() {
     assert_eq!(consumer.webroot.theirs, Path::new("/etc/nginx/conf.d/challenge"));
     assert_eq!(consumer.address, Some(IpAddr::from([10, 0, 0, 3])));
     let site = consumer.sites.values().next().expect("the site");
-    assert_eq!(site.upstreams, BTreeSet::from(["10.0.0.4:8080".parse().expect("an address")]));
+    assert_eq!(upstreams(site), BTreeSet::from(["10.0.0.4:8080".parse().expect("an address")]));
     let names: Vec<_> = desired.certificates.keys().map(CertificateName::as_str).collect();
     assert_eq!(names, ["shop.example", "www.shop.example"]);
 }
@@ -128,7 +135,7 @@ fn the_port_is_found_or_asked_for() {
         let sites = &desired.consumers.values().next().expect("the proxy").sites;
         match expected {
             Ok(port) => {
-                let upstream = sites.values().flat_map(|site| &site.upstreams).next().expect("an upstream");
+                let upstream = sites.values().flat_map(upstreams).next().expect("an upstream");
                 assert_eq!(upstream.port(), port);
             }
             Err(problem) => {
@@ -156,7 +163,7 @@ fn a_label_that_does_not_exist_is_answered_with_the_nearest() {
         complaints[0],
         "container shop, label quaymaster.hots=\"shop.example\": there is no such label; did you mean quaymaster.host?"
     );
-    assert!(complaints[1].ends_with("known are quaymaster.host, quaymaster.port, quaymaster.kind"), "{complaints:?}");
+    assert!(complaints[1].contains("known are quaymaster.host, quaymaster.port, "), "{complaints:?}");
 }
 
 #[test]
@@ -214,7 +221,7 @@ fn what_ended_has_no_site_and_what_ails_has_no_traffic() {
         let desired = shop(change);
         assert_eq!(hosts(&desired), ["shop.example"]);
         assert_eq!(desired.certificates.len(), 1);
-        assert!(desired.consumers.values().all(|c| c.sites.values().all(|site| site.upstreams.is_empty())));
+        assert!(desired.consumers.values().all(|c| c.sites.values().all(|site| upstreams(site).is_empty())));
     }
 }
 
@@ -237,4 +244,127 @@ fn a_site_that_no_proxy_can_reach_is_told() {
     assert!(complaints(&with_proxy)[0].contains("no proxy shares a network with it; there is proxy"));
     let without = desired([far]);
     assert!(complaints(&without)[0].contains("start a proxy with the label quaymaster.kind=nginx"));
+}
+
+/// The routes of the one site of a host, as `path: upstreams`.
+fn routes(desired: &Desired, host: &str) -> Vec<String> {
+    let sites = desired.consumers.values().flat_map(|consumer| &consumer.sites);
+    let site = sites.filter(|(name, _)| name.as_str() == host).map(|(_, site)| site).next().expect("it is served");
+    match &site.content {
+        Content::Redirect(to) => vec![format!("-> {to}")],
+        Content::Routes(routes) => {
+            let ports = |route: &Route| route.upstreams.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(" ");
+            routes.iter().map(|(path, route)| format!("{path}: {}", ports(route))).collect()
+        }
+    }
+}
+
+#[test]
+fn containers_share_a_host_by_path() {
+    let shop = |name, number| container(name, number).label("host", "shop.example");
+    let api = |name, number| shop(name, number).label("path", "/api").label("port", "9000");
+    let desired = desired([proxy(), shop("front", 4), api("api1", 5), api("api2", 6)]);
+    assert_eq!(complaints(&desired), Vec::<String>::new());
+    assert_eq!(routes(&desired, "shop.example"), ["/: 10.0.0.4:8080", "/api: 10.0.0.5:9000 10.0.0.6:9000"]);
+}
+
+#[test]
+fn none_may_be_a_way_round_the_password_of_another() {
+    let guarded = container("guarded", 4).label("host", "shop.example").label("auth", "/etc/nginx/htpasswd");
+    let open = container("open", 5).label("host", "shop.example");
+    let desired = desired([proxy(), guarded, open]);
+    assert_eq!(routes(&desired, "shop.example"), ["/: 10.0.0.4:8080"]);
+    assert!(complaints(&desired)[0].contains("container open, label quaymaster.path"), "{:?}", complaints(&desired));
+    assert!(complaints(&desired)[0].contains("guarded serves shop.example at / with other labels"));
+}
+
+#[test]
+fn a_site_without_its_password_is_not_served_at_all() {
+    let shop = container("shop", 4).label("host", "shop.example").label("auth", "htpasswd");
+    let desired = desired([proxy(), shop.label("site.admin.host", "admin.example")]);
+    assert_eq!(hosts(&desired), ["admin.example"]);
+    assert!(complaints(&desired)[0].contains("until then the site is not served"), "{:?}", complaints(&desired));
+}
+
+#[test]
+fn one_container_may_have_several_sites_that_inherit_nothing() {
+    let shop = container("shop", 4).label("host", "shop.example").label("tls", "both");
+    let shop = shop.label("site.admin.host", "admin.example").label("site.admin.port", "9000");
+    let desired = desired([proxy(), shop.label("site.Bad.host", "x.example").label("site.a.kind", "nginx")]);
+    assert_eq!(hosts(&desired), ["admin.example", "shop.example"]);
+    assert_eq!(routes(&desired, "admin.example"), ["/: 10.0.0.4:9000"]);
+    let tls: Vec<_> = desired.consumers.values().flat_map(|c| c.sites.values().map(|site| site.tls)).collect();
+    assert_eq!(tls, [Tls::Redirect, Tls::Both]);
+    assert_eq!(desired.complaints.len(), 2, "{:?}", complaints(&desired));
+}
+
+#[test]
+fn further_names_are_sent_to_the_first_as_written() {
+    let shop = container("shop", 4).label("host", "www.shop.example, a.example").label("redirect", "shop.example");
+    let desired = desired([proxy(), shop]);
+    assert_eq!(routes(&desired, "shop.example"), ["-> www.shop.example"]);
+    assert_eq!(desired.certificates.len(), 3);
+}
+
+#[test]
+fn without_tls_there_is_no_certificate() {
+    let desired = desired([proxy(), container("shop", 4).label("host", "shop.example").label("tls", "off")]);
+    assert_eq!(hosts(&desired), ["shop.example"]);
+    assert!(desired.certificates.is_empty());
+}
+
+#[test]
+fn what_contradicts_an_older_container_is_told_and_the_older_one_goes_on() {
+    let shop = |name, number| container(name, number).label("host", "shop.example");
+    for (younger, problem) in [
+        (shop("younger", 5).label("tls", "both").label("path", "/x"), "older says something else for shop.example"),
+        (container("younger", 5).label("host", "b.example").label("redirect", "shop.example"), "redirected by another"),
+    ] {
+        let desired = desired([proxy(), shop("older", 4), younger]);
+        assert!(routes(&desired, "shop.example").contains(&"/: 10.0.0.4:8080".to_owned()));
+        assert!(complaints(&desired)[0].contains(problem), "{:?}", complaints(&desired));
+    }
+}
+
+#[test]
+fn labels_that_contradict_each_other_are_told() {
+    let shop = || container("shop", 4).label("host", "shop.example");
+    for shop in [
+        shop().label("strip", "true").label("upstream-path", "/v2").label("path", "/api"),
+        shop().label("scheme", "grpc").label("strip", "true"),
+        shop().label("scheme", "grpc").label("tls", "off"),
+        shop().label("hsts", "1y").label("tls", "off"),
+        shop().label("auth-realm", "Staff"),
+        container("shop", 4).label("redirect", "shop.example"),
+    ] {
+        let desired = desired([proxy(), shop]);
+        assert!(hosts(&desired).is_empty());
+        assert_eq!(desired.complaints.len(), 1, "{:?}", complaints(&desired));
+    }
+}
+
+#[test]
+fn a_proxy_and_a_network_can_be_named() {
+    let second = |name: &str, number| {
+        let mut proxy = proxy();
+        proxy.name = ContainerName::parse(name).expect("a name");
+        proxy.networks.values_mut().for_each(|network| network.address = Some(IpAddr::from([10, 0, 0, number])));
+        proxy
+    };
+    let via = container("shop", 4).label("host", "shop.example").label("via", "inner");
+    let desired = desired([second("edge", 10), second("inner", 11), via.clone()]);
+    let serving: Vec<_> = desired.consumers.values().filter(|c| !c.sites.is_empty()).map(|c| c.name.as_str()).collect();
+    assert_eq!(serving, ["inner"]);
+
+    let mut two = container("two", 5).label("host", "two.example").project_is("stack");
+    let far = Network { id: "net-2".into(), address: Some(IpAddr::from([10, 9, 0, 5])) };
+    two.networks.insert("stack_back".into(), far.clone());
+    let mut proxy = proxy();
+    proxy.networks.insert("stack_back".into(), Network { address: Some(IpAddr::from([10, 9, 0, 3])), ..far });
+    let by_network = |name| self::desired([proxy.clone(), two.clone().label("network", name)]);
+    assert_eq!(routes(&by_network("back"), "two.example"), ["/: 10.9.0.5:8080"]);
+    assert_eq!(routes(&by_network("web"), "two.example"), ["/: 10.0.0.5:8080"]);
+    assert!(complaints(&by_network("nosuch"))[0].contains("it is on no such network; it is on stack_back, web"));
+    let nobody = self::desired([proxy.clone(), via]);
+    assert!(complaints(&nobody)[0].contains("no such proxy shares a network with it; name one of proxy"));
 }

@@ -87,7 +87,8 @@ fn tell_deploy(deploy: &Deploy, desired: &Desired, plans: &mut Plans) {
     let mut told = BTreeSet::new();
     for (host, site) in &deploy.consumer.sites {
         let file = site_file(host);
-        let is_its_own = |word: &str| word == file.as_str() || word == site.certificate.as_str();
+        let certificate = site.certificate.as_ref().map(|name| name.as_str());
+        let is_its_own = |word: &str| word == file.as_str() || Some(word) == certificate;
         let mut steps = file_steps(deploy, &is_its_own);
         if steps.is_empty() {
             continue;

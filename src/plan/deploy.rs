@@ -2,18 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Action, Deploy, Draft, Proof, Rules, Why, backoff, selection};
+use super::{Action, Deploy, Draft, Proof, Rules, Why, backoff, selection, views};
 use crate::{
-    desire::{CertificateFolder, Complaint, Consumer, Site},
+    desire::{CertificateFolder, Complaint, Consumer},
     observe::{Installed, Observed, Progress, Subject},
-    render::{CertificateView, ProxyView, SiteView, TemplateError, Templates},
+    render::{TemplateError, Templates},
     values::{CertificateName, Digest, DnsName, FileName, Timestamp},
 };
-
-/// Where proxies take plain HTTP inside their containers.
-pub const HTTP_PORT: u16 = 80;
-/// Where proxies take TLS inside their containers.
-pub const HTTPS_PORT: u16 = 443;
 
 /// What a consumer's folder should hold.
 struct Content {
@@ -147,41 +142,19 @@ fn content(
 ) -> Result<Content, TemplateError> {
     let mut content = Content { files: BTreeMap::new(), certificates: BTreeMap::new(), served: BTreeMap::new() };
     for (host, site) in &consumer.sites {
-        let serving = selection::serving(host, &site.certificate, observed, now);
+        let serving = site.certificate.as_ref().and_then(|wanted| selection::serving(host, wanted, observed, now));
         if let Some((name, certificate)) = serving {
             content.certificates.insert(name.clone(), certificate.digest);
             content.served.insert(host.clone(), (name.clone(), certificate.serial.clone()));
         }
-        let view = site_view(consumer, host, site, serving.map(|(name, _)| name));
+        let view = views::site(consumer, host, site, serving.map(|(name, _)| name));
         content.files.insert(site_file(host), templates.render(consumer.kind.site_template, &view)?);
     }
     Ok(content)
 }
 
-fn site_view(consumer: &Consumer, host: &DnsName, site: &Site, certificate: Option<&CertificateName>) -> SiteView {
-    let path = |name: &CertificateName, file: &str| {
-        consumer.certificates.theirs().join(name.as_str()).join(file).display().to_string()
-    };
-    SiteView {
-        host: host.to_string(),
-        http_port: HTTP_PORT,
-        https_port: HTTPS_PORT,
-        webroot: consumer.webroot.theirs.display().to_string(),
-        certificate: certificate
-            .map(|name| CertificateView { fullchain: path(name, "fullchain.pem"), privkey: path(name, "privkey.pem") }),
-        upstreams: site.upstreams.iter().map(ToString::to_string).collect(),
-    }
-}
-
 fn proxy(consumer: &Consumer, templates: &Templates, rules: &Rules, mark: u64) -> Result<String, TemplateError> {
-    let view = ProxyView {
-        http_port: HTTP_PORT,
-        https_port: HTTPS_PORT,
-        webroot: consumer.webroot.theirs.display().to_string(),
-        mark_host: rules.mark_host.clone(),
-        mark,
-    };
-    templates.render(consumer.kind.proxy_template, &view)
+    templates.render(consumer.kind.proxy_template, &views::proxy(consumer, &rules.mark_host, mark))
 }
 
 fn unrendered(consumer: &Consumer, error: &TemplateError) -> Complaint {

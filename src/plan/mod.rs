@@ -11,6 +11,7 @@ mod foresee;
 mod obtain;
 mod renewal;
 mod selection;
+mod views;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,8 +25,8 @@ use serde::Serialize;
 
 pub use backoff::next_try;
 pub use command_plan::{CommandPlan, command_plans, steps};
-pub use deploy::{HTTP_PORT, HTTPS_PORT};
 pub use foresee::foresee;
+pub use views::{HTTP_PORT, HTTPS_PORT};
 
 use crate::{
     desire::{Complaint, Consumer, Desired},

@@ -2,11 +2,7 @@
 
 use std::{collections::BTreeSet, net::SocketAddr};
 
-use super::{
-    Action, Draft, ORDERS_AT_ONCE, Obtain, Rules, Why, backoff,
-    deploy::{HTTP_PORT, site_file},
-    renewal,
-};
+use super::{Action, Draft, ORDERS_AT_ONCE, Obtain, Rules, Why, backoff, deploy::site_file, renewal, views::HTTP_PORT};
 use crate::{
     desire::{Desired, Wanted},
     observe::{Attempt, Observed, Progress, Subject},

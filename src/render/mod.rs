@@ -14,7 +14,7 @@ use minijinja::{
 use serde::Serialize;
 use thiserror::Error;
 
-pub use view::{CertificateView, CommandPlanView, ProxyView, SiteView};
+pub use view::{AuthView, CertificateView, CommandPlanView, ProxyView, RouteView, SiteView};
 
 /// The templates that are built in, by name.
 pub const BUILT_IN: &[(&str, &str)] = &[

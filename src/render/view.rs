@@ -28,10 +28,50 @@ pub struct SiteView {
     pub https_port: u16,
     /// The folder in which challenges appear, as the proxy sees it.
     pub webroot: String,
-    /// Its certificate; none while there is none.
+    /// Its certificate; none while there is none, and where TLS is off.
     pub certificate: Option<CertificateView>,
+    /// What plain requests get: `serve`, `redirect` to https, `refuse`, or `wait` for the certificate.
+    pub plain: &'static str,
+    /// For how many seconds browsers shall insist on TLS.
+    pub hsts: Option<u64>,
+    /// The name that everything is sent to; none where it is served.
+    pub redirect: Option<String>,
+    /// What is served, by path.
+    pub routes: Vec<RouteView>,
+    /// Whether one of the routes is for everything.
+    pub serves_root: bool,
+}
+
+/// What the template of a site sees of one path.
+#[derive(Clone, Debug, Serialize)]
+pub struct RouteView {
+    /// The path, without a slash at its end; empty for everything.
+    pub path: String,
+    /// The name of its group of servers.
+    pub upstream: String,
     /// `address:port` of each container that takes traffic now.
-    pub upstreams: BTreeSet<String>,
+    pub servers: BTreeSet<String>,
+    /// `http`, `https`, `grpc` or `grpcs`.
+    pub scheme: &'static str,
+    /// What a request for the very path is passed on as; none for unchanged.
+    pub exact_uri: Option<String>,
+    /// What the path and a slash are replaced by; none for unchanged.
+    pub prefix_uri: Option<String>,
+    /// The largest request, as nginx writes sizes.
+    pub body_size: Option<String>,
+    /// A password that is asked for.
+    pub auth: Option<AuthView>,
+    /// Blocks of addresses from which it may be asked; empty for everywhere.
+    pub allow: Vec<String>,
+}
+
+/// A password that is asked for.
+#[derive(Clone, Debug, Serialize)]
+pub struct AuthView {
+    /// The htpasswd file, as the proxy sees it.
+    pub file: String,
+    /// What it is asked for: a free text, to be quoted.
+    pub realm: String,
 }
 
 /// Where a certificate lies, as the proxy sees it.

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    desire::{Complaint, Desired},
+    desire::{Complaint, Content, Desired, Route},
     observe::{HeldCertificate, Installed, Observed, Subject},
     plan::Plan,
     values::{CertificateName, ContainerName, DnsName, Retry, Timestamp},
@@ -48,8 +48,10 @@ pub struct SiteStatus {
     pub proxy: ContainerName,
     /// The containers behind it.
     pub containers: BTreeSet<ContainerName>,
-    /// `address:port` of those that take traffic.
-    pub upstreams: BTreeSet<String>,
+    /// The name that it is sent to, if it is not served.
+    pub redirect: Option<DnsName>,
+    /// `address:port` of the containers that take traffic, by path.
+    pub upstreams: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// A server that is configured.
@@ -109,10 +111,20 @@ fn sites(desired: &Desired) -> Vec<SiteStatus> {
             host: host.clone(),
             proxy: consumer.name.clone(),
             containers: site.containers.clone(),
-            upstreams: site.upstreams.iter().map(ToString::to_string).collect(),
+            redirect: match &site.content {
+                Content::Redirect(to) => Some(to.clone()),
+                Content::Routes(_) => None,
+            },
+            upstreams: upstreams(&site.content),
         })
     });
     of_each.collect()
+}
+
+fn upstreams(content: &Content) -> BTreeMap<String, BTreeSet<String>> {
+    let Content::Routes(routes) = content else { return BTreeMap::new() };
+    let addresses = |route: &Route| route.upstreams.iter().map(ToString::to_string).collect();
+    routes.iter().map(|(path, route)| (path.to_string(), addresses(route))).collect()
 }
 
 fn consumers(desired: &Desired, observed: &Observed) -> BTreeMap<ContainerName, ConsumerStatus> {

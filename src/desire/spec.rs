@@ -1,0 +1,188 @@
+//! What labels say, as written and read; nothing here is resolved against other containers yet.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::IpAddr,
+    time::Duration,
+};
+
+use super::kinds::Kind;
+use crate::values::DnsName;
+
+/// What a container's labels say.
+#[derive(Debug, Default)]
+pub(super) struct Spec {
+    /// What it serves: one site without a word, more with words of their own.
+    pub sites: BTreeMap<String, SiteSpec>,
+    /// What kind of server it is.
+    pub kind: Option<&'static Kind>,
+}
+
+/// What a container's labels say about one site of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct SiteSpec {
+    /// Names it answers for.
+    pub hosts: BTreeSet<DnsName>,
+    /// The first of them as written: where further names are sent.
+    pub first: Option<DnsName>,
+    /// Further names that are sent to the first host.
+    pub redirects: BTreeSet<DnsName>,
+    /// Port in the container.
+    pub port: Option<u16>,
+    /// Which part of the site it is.
+    pub path: Path,
+    /// Whether the path is taken off before the request is passed on.
+    pub strip: bool,
+    /// What the path is replaced by.
+    pub upstream_path: Option<Path>,
+    /// How the proxy talks to it.
+    pub scheme: Scheme,
+    /// What is served in plain text and what over TLS.
+    pub tls: Tls,
+    /// How long browsers shall insist on TLS.
+    pub hsts: Option<Duration>,
+    /// The largest request, as nginx writes sizes.
+    pub body_size: Option<String>,
+    /// A file of passwords in the proxy.
+    pub auth: Option<String>,
+    /// What the password is asked for.
+    pub auth_realm: Option<String>,
+    /// From where it may be asked.
+    pub allow: Vec<Block>,
+    /// The network over which the proxy reaches it.
+    pub network: Option<String>,
+    /// The proxies that serve it.
+    pub via: BTreeSet<String>,
+    /// Whether a label of it can't be followed: a site without its password or its address list must not be served.
+    pub spoiled: bool,
+}
+
+/// A path in whole segments, without a slash at its end; empty for everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Path(String);
+
+impl Path {
+    /// Reads `/`, `/api` or `/api/`.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let path = text.strip_suffix('/').unwrap_or(text);
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+        let is_segment = |segment: &str| !matches!(segment, "" | "." | "..") && segment.chars().all(plain);
+        match path.strip_prefix('/') {
+            None if path.is_empty() && text == "/" => Ok(Self(String::new())),
+            Some(rest) if rest.split('/').all(is_segment) => Ok(Self(path.to_owned())),
+            _ => Err("it is no path of plain segments (letters, digits and `-._~`), such as /api".to_owned()),
+        }
+    }
+
+    /// The path; empty for everything.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "/" } else { &self.0 })
+    }
+}
+
+/// How a proxy talks to what is behind it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scheme {
+    /// Plain HTTP.
+    #[default]
+    Http,
+    /// HTTP over TLS, with any certificate.
+    Https,
+    /// gRPC in plain text.
+    Grpc,
+    /// gRPC over TLS, with any certificate.
+    Grpcs,
+}
+
+impl Scheme {
+    /// Each with its word.
+    pub const WORDS: &[(&str, Self)] =
+        &[("http", Self::Http), ("https", Self::Https), ("grpc", Self::Grpc), ("grpcs", Self::Grpcs)];
+
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, scheme)| *scheme == self).map_or("http", |(word, _)| word)
+    }
+}
+
+/// What is served in plain text and what over TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tls {
+    /// Plain requests are sent to https.
+    #[default]
+    Redirect,
+    /// Both are served.
+    Both,
+    /// Plain requests are refused.
+    Only,
+    /// There is no https, and no certificate is obtained.
+    Off,
+}
+
+impl Tls {
+    /// Each with its word.
+    pub const WORDS: &[(&str, Self)] =
+        &[("redirect", Self::Redirect), ("both", Self::Both), ("only", Self::Only), ("off", Self::Off)];
+
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, tls)| *tls == self).map_or("redirect", |(word, _)| word)
+    }
+}
+
+/// A block of addresses, such as `10.0.0.0/8`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Block {
+    address: IpAddr,
+    length: u8,
+}
+
+impl Block {
+    /// Reads an address, or one with the length of its network's prefix.
+    pub(super) fn parse(word: &str) -> Result<Self, String> {
+        let wrong = || format!("{word:?} is no address or block of addresses, such as 10.0.0.0/8");
+        let (address, length) = word.split_once('/').map_or((word, None), |(address, length)| (address, Some(length)));
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        let length = length.map_or(Ok(longest), |length| length.parse::<u8>().map_err(|_| wrong()))?;
+        if length > longest { Err(wrong()) } else { Ok(Self { address, length }) }
+    }
+}
+
+impl fmt::Display for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_plain_segments() {
+        for (text, path) in [("/", ""), ("/api", "/api"), ("/api/", "/api"), ("/a/b-c.d~e_f", "/a/b-c.d~e_f")] {
+            assert_eq!(Path::parse(text).map(|path| path.0), Ok(path.to_owned()), "{text}");
+        }
+        for text in ["", "api", "//", "/a//b", "/a/../b", "/.", "/a b", "/a;b", "/{x}", "/$x", "/a%2f", "/ä", "/a\n"] {
+            assert!(Path::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn blocks_are_addresses_with_a_length() {
+        for (text, block) in [("10.0.0.0/8", "10.0.0.0/8"), ("10.1.2.3", "10.1.2.3/32"), ("fd00::/8", "fd00::/8")] {
+            assert_eq!(Block::parse(text).map(|block| block.to_string()), Ok(block.to_owned()));
+        }
+        for text in ["10.0.0.0/33", "10.0.0/8", "all", "10.0.0.0/8;", "10.0.0.0/-1", "::1/129", "/8"] {
+            assert!(Block::parse(text).is_err(), "{text:?}");
+        }
+    }
+}
