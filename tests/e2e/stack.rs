@@ -1,0 +1,371 @@
+//! One stack of containers for one test, gone with everything it made when the test ends, however it ends.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::{Child, Command, Output, Stdio, id},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use crate::{
+    client::{self, Answer, Served, Visitor},
+    docker::{docker, field, is_so, logs, run, try_docker, wait},
+    log::{self, Line},
+};
+
+/// For anything that takes a second or two on a machine with nothing else to do.
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// Stacks at the same time, over all test processes: more would only wait for each other on two cores.
+const AT_ONCE: usize = 3;
+
+/// What everything of ours bears, so that it can be found again. Not under quaymaster's own prefix, which it reads.
+const MARK: &str = "quaymaster-test-e2e";
+
+pub const NGINX: &str = "quaymaster-example-nginx";
+pub const PEBBLE: &str = "quaymaster-example-pebble";
+pub const ECHO: &str = "quaymaster-example-app-echo";
+pub const STATIC: &str = "quaymaster-example-app-static";
+
+/// The image under test.
+pub fn quaymaster_image() -> String {
+    std::env::var("QUAYMASTER_TEST_IMAGE").unwrap_or_else(|_| "quaymaster".to_owned())
+}
+
+/// What is different from the usual.
+#[derive(Default)]
+pub struct Setup {
+    /// Labels begin with `quaymaster`, as everybody's do; then other stacks of this engine are seen, too.
+    pub default_prefix: bool,
+    /// How long certificates live.
+    pub life: Option<Duration>,
+}
+
+/// A network, volumes, and the containers on them.
+pub struct Stack {
+    name: String,
+    prefix: String,
+    signals: Signals,
+    _place: File,
+}
+
+impl Stack {
+    /// Waits for a place, then makes network, volumes, CA and DNS.
+    pub fn new(setup: &Setup) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(1);
+        let place = place();
+        for image in [NGINX, PEBBLE, ECHO, STATIC, &quaymaster_image()] {
+            let found = try_docker(&["image", "inspect", "--format", "{{.Id}}", image]);
+            assert!(found.is_ok(), "there is no image {image}: run tests/run, or compose/images/build");
+        }
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{MARK}-{}-{number}", id());
+        let prefix = if setup.default_prefix { "quaymaster".to_owned() } else { format!("qm-{}-{number}", id()) };
+        let stack = Self { signals: Signals::of(&name), name, prefix, _place: place };
+        let mark = stack.mark();
+        docker(&["network", "create", "--label", &mark, &stack.name]);
+        for volume in ["state", "edge", "ca"] {
+            docker(&["volume", "create", "--label", &mark, &stack.named(volume)]);
+        }
+        stack.authority(setup.life);
+        stack
+    }
+
+    fn mark(&self) -> String {
+        format!("{MARK}={}", self.name)
+    }
+
+    /// The whole name of a container or volume.
+    pub fn named(&self, what: &str) -> String {
+        format!("{}-{what}", self.name)
+    }
+
+    /// A host name that no other test has.
+    pub fn host(&self, word: &str) -> String {
+        format!("{word}-{}.example", self.name.trim_start_matches(MARK).trim_start_matches('-'))
+    }
+
+    /// A whole label.
+    pub fn label(&self, key: &str, value: &str) -> String {
+        format!("{}.{key}={value}", self.prefix)
+    }
+
+    /// Pebble and the DNS in which every name is the proxy's. It sees state and edge, for tests that look into them.
+    fn authority(&self, life: Option<Duration>) {
+        let life = format!("PEBBLE_CERTIFICATE_SECONDS={}", life.map_or(7_776_000, |life| life.as_secs()));
+        let [ca, state, edge] = [("ca", "/ca"), ("state", "/seen/state:ro"), ("edge", "/seen/edge:ro")]
+            .map(|(volume, at)| format!("{}:{at}", self.named(volume)));
+        let script = "entry challtestsrv & exec entry pebble";
+        let options = ["-e", &life, "-e", "PEBBLE_DNS=127.0.0.1:8053", "-e", "PEBBLE_WFE_NONCEREJECT=0"];
+        let volumes = ["-v", &ca, "-v", &state, "-v", &edge, "--entrypoint", "sh"];
+        self.run("pebble", &[&options[..], &volumes[..]].concat(), PEBBLE, &["-c", script]);
+        wait(SOON, "Pebble answers", || self.try_root());
+    }
+
+    fn try_root(&self) -> Result<String, String> {
+        try_docker(&["exec", &self.named("pebble"), "pebble-root"])
+    }
+
+    /// Starts a container in this stack's network.
+    pub fn run(&self, what: &str, options: &[&str], image: &str, command: &[&str]) {
+        let (name, mark) = (self.named(what), self.mark());
+        let ours = ["run", "-d", "--name", &name, "--label", &mark];
+        let network = ["--network", &self.name, "--network-alias", what];
+        docker(&[&ours[..], &network, options, &[image], command].concat());
+    }
+
+    /// nginx as Debian has it, with the shared volume.
+    pub fn proxy(&self) {
+        let edge = format!("{}:/etc/nginx/conf.d:ro", self.named("edge"));
+        self.proxy_with(&["-v", &edge], &[]);
+    }
+
+    /// nginx without Debian's own default site: alone with what quaymaster writes, as the official image is.
+    pub fn bare_proxy(&self) {
+        let edge = format!("{}:/etc/nginx/conf.d:ro", self.named("edge"));
+        let script = "rm /etc/nginx/sites-enabled/default; exec nginx -g 'daemon off;'";
+        self.proxy_with(&["-v", &edge], &["sh", "-c", script]);
+    }
+
+    /// nginx with these volumes.
+    pub fn proxy_with(&self, options: &[&str], command: &[&str]) {
+        let label = self.label("kind", "nginx");
+        let ours = ["--label", &label, "-p", "127.0.0.1::80", "-p", "127.0.0.1::443"];
+        self.run("proxy", &[&ours[..], options].concat(), NGINX, command);
+    }
+
+    /// An app that tells what it was asked, with these labels.
+    pub fn app(&self, what: &str, labels: &[(&str, &str)]) {
+        let labels: Vec<_> = labels.iter().map(|(key, value)| self.label(key, value)).collect();
+        let name = format!("APP_NAME={what}");
+        let labels = labels.iter().flat_map(|label| ["--label", label.as_str()]);
+        let options: Vec<_> = labels.chain(["-e", name.as_str()]).collect();
+        self.run(what, &options, ECHO, &[]);
+    }
+
+    /// The daemon, with the rights that README promises are enough.
+    pub fn quaymaster(&self, environment: &[&str]) {
+        self.quaymaster_as("quaymaster", environment);
+    }
+
+    /// A second one beside it.
+    pub fn quaymaster_as(&self, what: &str, environment: &[&str]) {
+        let options = self.quaymaster_options("state", environment);
+        let options: Vec<_> = options.iter().map(String::as_str).collect();
+        let health = ["--health-interval", "1s", "--health-start-period", "5s"];
+        self.run(what, &[&options[..], &health].concat(), &quaymaster_image(), &[]);
+    }
+
+    /// Runs a command of it in a container that goes when it ends.
+    pub fn command(&self, state: &str, environment: &[&str], words: &[&str]) -> Output {
+        let mark = self.mark();
+        let (options, image) = (self.quaymaster_options(state, environment), quaymaster_image());
+        let ours = ["run", "--rm", "--label", &mark, "--network", &self.name];
+        let options: Vec<_> = options.iter().map(String::as_str).collect();
+        run(&[&ours[..], &options, &[&image], words].concat())
+    }
+
+    fn quaymaster_options(&self, state: &str, environment: &[&str]) -> Vec<String> {
+        let socket = std::env::var("DOCKER_HOST").ok().and_then(|at| at.strip_prefix("unix://").map(str::to_owned));
+        let socket = socket.unwrap_or_else(|| "/var/run/docker.sock".to_owned());
+        let mut settings = vec![
+            "QUAYMASTER_AGREE_TOS=true".to_owned(),
+            "QUAYMASTER_CA=https://pebble:14000/dir".to_owned(),
+            "QUAYMASTER_CA_ROOT=/ca/ca.pem".to_owned(),
+            "QUAYMASTER_LOG_FORMAT=json".to_owned(),
+        ];
+        if self.prefix != "quaymaster" {
+            settings.push(format!("QUAYMASTER_LABEL_PREFIX={}", self.prefix));
+        }
+        // The last one of a name counts.
+        settings.extend(environment.iter().map(|setting| (*setting).to_owned()));
+        let volumes = [
+            format!("{socket}:/var/run/docker.sock"),
+            format!("{}:/state", self.named(state)),
+            format!("{}:/edge", self.named("edge")),
+            format!("{}:/ca:ro", self.named("ca")),
+        ];
+        let rights = ["--read-only", "--cap-drop=ALL", "--cap-add=CHOWN", "--cap-add=DAC_OVERRIDE", "--cap-add=FOWNER"];
+        let mut options: Vec<String> = rights.iter().map(|right| (*right).to_owned()).collect();
+        options.extend(["--security-opt".to_owned(), "no-new-privileges".to_owned()]);
+        options.extend(settings.into_iter().flat_map(|setting| ["-e".to_owned(), setting]));
+        options.extend(volumes.into_iter().flat_map(|volume| ["-v".to_owned(), volume]));
+        options
+    }
+
+    /// Where a port of the proxy is published; another one each time that it starts.
+    pub fn at(&self, port: u16) -> Result<SocketAddr, String> {
+        let found = try_docker(&["port", &self.named("proxy"), &format!("{port}/tcp")])?;
+        found.lines().next().and_then(|line| line.parse().ok()).ok_or_else(|| format!("{port} is at {found:?}"))
+    }
+
+    /// A visitor who trusts this stack's CA alone.
+    pub fn visitor(&self) -> Visitor {
+        Visitor::trusting(&self.try_root().unwrap())
+    }
+
+    /// Asks the proxy over https.
+    pub fn https(&self, host: &str) -> Result<Served, String> {
+        self.visitor().https(self.at(443)?, host, "/")
+    }
+
+    /// Asks the proxy over plain HTTP.
+    pub fn http(&self, host: &str, path: &str) -> Result<Answer, String> {
+        client::http(self.at(80)?, host, path)
+    }
+
+    /// Waits until a name is served by its app with a certificate for it.
+    #[track_caller]
+    pub fn wait_for_site(&self, host: &str) -> Served {
+        let (visitor, at) = (self.visitor(), self.at(443).unwrap());
+        wait(SOON, &format!("{host} is served"), || {
+            let served = visitor.https(at, host, "/")?;
+            is_so(served.answer.status == 200, || format!("{:?}", served.answer)).map(|()| served)
+        })
+    }
+
+    /// The log of quaymaster.
+    pub fn log(&self) -> Vec<Line> {
+        log::lines(&logs(&self.named("quaymaster")))
+    }
+
+    /// Waits for an event whose words hold a piece of text.
+    #[track_caller]
+    pub fn wait_for_event(&self, event: &str, piece: &str) -> Line {
+        wait(SOON, &format!("the event {event} about {piece:?}"), || {
+            let lines = self.log();
+            let found = log::about(&lines, event, piece).first().map(|line| (*line).clone());
+            found.ok_or_else(|| format!("{:?}", lines.last()))
+        })
+    }
+
+    /// Waits until what was signalled is proven and nothing new was begun for a second.
+    #[track_caller]
+    pub fn wait_for_rest(&self) {
+        const QUIET: Duration = Duration::from_secs(1);
+        wait(SOON, "quaymaster rests", || {
+            let before = self.log();
+            thread::sleep(QUIET);
+            let after = self.log();
+            let open =
+                log::count(&after, "signalled") - log::count(&after, "proven").min(log::count(&after, "signalled"));
+            is_so(before.len() == after.len() && open == 0, || format!("{:?}", after.last()))
+        });
+    }
+
+    /// How often the proxy was told by SIGHUP, as the engine tells.
+    pub fn hangups(&self) -> usize {
+        self.signals.sent(&self.named("proxy"), "1")
+    }
+
+    /// How often the CA was asked for an order.
+    pub fn orders(&self) -> usize {
+        let asked = "POST /order-plz -> calling handler()";
+        logs(&self.named("pebble")).lines().filter(|line| line.contains(asked)).count()
+    }
+
+    /// Everything in `state` or `edge`: path to mode, `d`, `f` or `l` first.
+    pub fn files(&self, volume: &str) -> BTreeMap<String, String> {
+        let folder = format!("/seen/{volume}");
+        let found = docker(&["exec", &self.named("pebble"), "find", &folder, "-mindepth", "1", "-printf", "%y%m %P\n"]);
+        found.lines().filter_map(|line| line.split_once(' ')).map(|(mode, path)| (path.into(), mode.into())).collect()
+    }
+
+    /// The text of a file in `state` or `edge`.
+    pub fn text(&self, path: &str) -> Result<String, String> {
+        try_docker(&["exec", &self.named("pebble"), "cat", &format!("/seen/{path}")])
+    }
+
+    /// The exit code of a container that has ended.
+    pub fn exit_code(&self, what: &str) -> Result<i32, String> {
+        let state = field(&self.named(what), "{{.State.Status}} {{.State.ExitCode}}");
+        let ended = state.strip_prefix("exited ").and_then(|code| code.parse().ok());
+        ended.ok_or(state)
+    }
+
+    fn dump(&self) {
+        for what in ["quaymaster", "second", "proxy"] {
+            let text = logs(&self.named(what));
+            let tail: Vec<_> = text.lines().rev().take(80).collect();
+            eprintln!("--- {}", self.named(what));
+            tail.iter().rev().for_each(|line| eprintln!("{line}"));
+        }
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.dump();
+        }
+        let filter = format!("label={}", self.mark());
+        let remove = |list: &[&str], remove: &[&str]| {
+            let found = try_docker(&[list, &["-q", "--filter", &filter]].concat()).unwrap_or_default();
+            let found: Vec<_> = found.split_whitespace().collect();
+            if !found.is_empty() {
+                let _ = run(&[remove, &found].concat());
+            }
+        };
+        remove(&["ps", "-a"], &["rm", "-f", "-v"]);
+        remove(&["volume", "ls"], &["volume", "rm", "-f"]);
+        remove(&["network", "ls"], &["network", "rm"]);
+    }
+}
+
+/// One of the places for stacks; it is free again when the file is dropped, also when this process is killed.
+fn place() -> File {
+    let folder = std::env::temp_dir();
+    wait(Duration::from_secs(600), "a place for another stack is free", || {
+        let free = (0..AT_ONCE).find_map(|number| {
+            let file = File::options().create(true).append(true).open(folder.join(format!("{MARK}-{number}.lock")));
+            file.ok().filter(|file| file.try_lock().is_ok())
+        });
+        free.ok_or_else(|| format!("{AT_ONCE} stacks are there"))
+    })
+}
+
+/// Signals that containers got, as the engine tells them while they happen: it remembers only its last 256 events.
+struct Signals {
+    listener: Child,
+    seen: Arc<Mutex<Vec<(String, String)>>>,
+}
+
+impl Signals {
+    fn of(stack: &str) -> Self {
+        let label = format!("label={MARK}={stack}");
+        let mut listener = Command::new("docker")
+            .args(["events", "--filter", "event=kill", "--filter", &label])
+            .args(["--format", "{{.Actor.Attributes.name}} {{.Actor.Attributes.signal}}"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let seen = Arc::<Mutex<Vec<_>>>::default();
+        let (lines, shared) = (BufReader::new(listener.stdout.take().unwrap()).lines(), Arc::clone(&seen));
+        thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let Some((name, signal)) = line.split_once(' ') else { continue };
+                shared.lock().unwrap().push((name.to_owned(), signal.to_owned()));
+            }
+        });
+        Self { listener, seen }
+    }
+
+    fn sent(&self, container: &str, signal: &str) -> usize {
+        let seen = self.seen.lock().unwrap();
+        seen.iter().filter(|(name, number)| name == container && number == signal).count()
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        let _ = self.listener.kill();
+        let _ = self.listener.wait();
+    }
+}
