@@ -8,5 +8,8 @@
 mod client;
 mod docker;
 mod first;
+mod late;
 mod log;
+mod renewal;
+mod restart;
 mod stack;

@@ -1,0 +1,103 @@
+//! Ends and new beginnings of quaymaster itself.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    docker::{docker, is_so, try_docker, wait},
+    log,
+    renewal::Visits,
+    stack::{SOON, Setup, Stack},
+};
+
+/// The promise for SIGTERM, and what the docker command takes besides.
+const END: Duration = Duration::from_secs(2);
+const OVERHEAD: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_restart_orders_nothing() {
+    let stack = Stack::new(&Setup::default());
+    let shop = stack.host("shop");
+    stack.proxy();
+    stack.app("shop", &[("host", &shop)]);
+    stack.quaymaster(&[]);
+    let serial = stack.wait_for_site(&shop).serial;
+    stack.wait_for_rest();
+    let before = (stack.orders(), stack.hangups());
+    let visits = Visits::begin(stack.visitor(), stack.at(443).unwrap(), &shop);
+    let name = stack.named("quaymaster");
+    let seen = || log::count(&stack.log(), "engine-seen");
+
+    // Looks at everything again, and finds it as it should be.
+    let looks = seen();
+    docker(&["kill", "-s", "HUP", &name]);
+    wait(SOON, "it looks again", || is_so(seen() == looks + 1, || format!("{} looks", seen())));
+
+    let begun = Instant::now();
+    docker(&["stop", &name]);
+    let took = begun.elapsed();
+    assert!(took < END + OVERHEAD, "{took:?}");
+    assert_eq!(stack.exit_code("quaymaster"), Ok(0));
+    assert_eq!(log::count(&stack.log(), "ended"), 1);
+    start_and_rest(&stack, &name);
+
+    docker(&["kill", "-s", "KILL", &name]);
+    wait(SOON, "it has ended", || stack.exit_code("quaymaster"));
+    start_and_rest(&stack, &name);
+
+    // A new container has another name and id, but the same state.
+    docker(&["rm", "-f", &name]);
+    stack.quaymaster(&[]);
+    stack.wait_for_event("engine-seen", "");
+    stack.wait_for_rest();
+
+    assert_eq!((stack.orders(), stack.hangups()), before);
+    let seen = visits.end();
+    assert!(seen.iter().all(|visit| visit.as_ref().is_ok_and(|(seen, _)| *seen == serial)), "{seen:?}");
+}
+
+fn start_and_rest(stack: &Stack, name: &str) {
+    let starts = log::count(&stack.log(), "engine-seen");
+    docker(&["start", name]);
+    wait(SOON, "it works again", || {
+        let seen = log::count(&stack.log(), "engine-seen");
+        is_so(seen > starts, || format!("{seen} looks"))
+    });
+    stack.wait_for_rest();
+}
+
+#[test]
+fn a_second_quaymaster_stands_by_and_takes_over() {
+    let stack = Stack::new(&Setup::default());
+    let (shop, late) = (stack.host("shop"), stack.host("late"));
+    stack.proxy();
+    stack.app("shop", &[("host", &shop)]);
+    stack.quaymaster(&[]);
+    stack.wait_for_site(&shop);
+    stack.wait_for_rest();
+    let before = stack.hangups();
+
+    stack.quaymaster_as("second", &[]);
+    let second = || log::lines(&crate::docker::logs(&stack.named("second")));
+    wait(SOON, "the second stands by", || {
+        is_so(log::count(&second(), "standing-by") == 1, || format!("{:?}", second().last()))
+    });
+    assert_eq!(log::count(&second(), "started"), 0);
+
+    docker(&["kill", "-s", "KILL", &stack.named("quaymaster")]);
+    wait(SOON, "the second has taken over", || {
+        is_so(log::count(&second(), "engine-seen") > 0, || format!("{:?}", second().last()))
+    });
+    // Nothing is done twice, and what is new is done by the second.
+    stack.app("late", &[("host", &late)]);
+    stack.wait_for_site(&late);
+    assert_eq!((stack.orders(), stack.hangups()), (2, before + 2));
+    assert_eq!(log::count(&second(), "standing-by"), 1);
+
+    let begun = Instant::now();
+    docker(&["stop", &stack.named("second")]);
+    assert!(begun.elapsed() < END + OVERHEAD, "{:?}", begun.elapsed());
+    assert_eq!(stack.exit_code("second"), Ok(0));
+    assert!(try_docker(&["start", &stack.named("quaymaster")]).is_ok());
+    stack.wait_for_rest();
+    assert_eq!((stack.orders(), stack.hangups()), (2, before + 2));
+}
