@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, thread, time::Duration};
 
 use crate::{
     client,
-    docker::{docker, field, is_so, wait},
+    docker::{docker, field, is_so, try_docker, wait},
     log,
     stack::{SOON, STATIC, Setup, Stack},
 };
@@ -38,6 +38,10 @@ fn one_label_becomes_a_served_certificate() {
     let redirect = stack.http(&shop, "/a?b=c").unwrap();
     assert_eq!((redirect.status, redirect.header("location")), (301, Some(format!("https://{shop}/a?b=c").as_str())));
     assert_eq!(stack.http("nobody.example", "/").unwrap().status, 404);
+    // Not even to those who don't look at certificates does another name's app show.
+    let careless = ["curl", "-sk", "--connect-to", "::proxy:443", "https://nobody.example/"];
+    let shown = try_docker(&[&["exec", stack.named("pebble").as_str()], &careless[..]].concat());
+    assert!(shown.is_err(), "{shown:?}");
     stack.wait_for_rest();
     assert_eq!(stack.orders(), 2);
     each_signal_was_proven(&stack);

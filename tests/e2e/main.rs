@@ -8,8 +8,11 @@
 mod client;
 mod docker;
 mod first;
+mod hostile;
 mod late;
 mod log;
+mod planning;
 mod renewal;
 mod restart;
 mod stack;
+mod trouble;

@@ -71,11 +71,14 @@ impl Stack {
         let stack = Self { signals: Signals::of(&name), name, prefix, _place: place };
         let mark = stack.mark();
         docker(&["network", "create", "--label", &mark, &stack.name]);
-        for volume in ["state", "edge", "ca"] {
-            docker(&["volume", "create", "--label", &mark, &stack.named(volume)]);
-        }
+        ["state", "edge", "ca"].iter().for_each(|volume| stack.volume(volume));
         stack.authority(setup.life);
         stack
+    }
+
+    /// Makes a volume.
+    pub fn volume(&self, what: &str) {
+        docker(&["volume", "create", "--label", &self.mark(), &self.named(what)]);
     }
 
     fn mark(&self) -> String {
@@ -170,6 +173,13 @@ impl Stack {
         let ours = ["run", "--rm", "--label", &mark, "--network", &self.name];
         let options: Vec<_> = options.iter().map(String::as_str).collect();
         run(&[&ours[..], &options, &[&image], words].concat())
+    }
+
+    /// What the daemon's `status --format json` says.
+    pub fn status(&self) -> serde_json::Value {
+        let words = ["/quaymaster", "status", "--format", "json"];
+        let text = docker(&[&["exec", self.named("quaymaster").as_str()], &words[..]].concat());
+        serde_json::from_str(&text).unwrap()
     }
 
     fn quaymaster_options(&self, state: &str, environment: &[&str]) -> Vec<String> {
