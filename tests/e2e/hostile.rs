@@ -9,13 +9,16 @@ use crate::{
 /// Longer than anything that should stand in a log.
 const LONGEST_LINE: usize = 1000;
 
+/// A container, the label that can't be followed, and all its labels.
+type Bad<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+
 #[test]
 fn hostile_labels_beside_a_good_one() {
     let stack = Stack::new(&Setup::default());
     let good = stack.host("good");
     let long = format!("{}.example", "x".repeat(20_000));
     let (misspelt, eighty, broken) = (stack.host("misspelt"), stack.host("eighty"), stack.host("broken"));
-    let bad: &[(&str, &str, &[(&str, &str)])] = &[
+    let bad: &[Bad<'_>] = &[
         ("semicolon", "host", &[("host", "x;}server{")]),
         ("shell", "host", &[("host", "$(reboot).example")]),
         ("eighty", "port", &[("host", &eighty), ("port", "eighty")]),
@@ -34,7 +37,7 @@ fn hostile_labels_beside_a_good_one() {
     let lines = stack.log();
     let status = docker(&["exec", &stack.named("quaymaster"), "/quaymaster", "status"]);
     for (what, label, _) in bad {
-        let named = format!("container {}, label {}", stack.named(what), stack.label(label, "").trim_end_matches('='));
+        let named = format!("container {}, label {}", stack.named(what), stack.key(label));
         let complaints = log::about(&lines, "complaint", &named);
         assert_eq!(complaints.len(), 1, "{named}: {complaints:?}");
         assert!(complaints[0].words.len() < LONGEST_LINE, "{named}: {} bytes", complaints[0].words.len());

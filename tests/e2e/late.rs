@@ -55,7 +55,7 @@ fn a_missing_mount_names_the_compose_line() {
     stack.proxy_with(&[], &[]);
     stack.app("shop", &[("host", &shop)]);
     stack.quaymaster(&[]);
-    let complaint = stack.wait_for_event("complaint", &stack.label("kind", "").trim_end_matches('=').to_owned());
+    let complaint = stack.wait_for_event("complaint", &stack.key("kind"));
     for piece in [stack.named("proxy").as_str(), "/etc/nginx/conf.d", "volumes:", ":ro", "edge:/edge"] {
         assert!(complaint.words.contains(piece), "{piece}: {}", complaint.words);
     }

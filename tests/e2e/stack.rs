@@ -97,7 +97,12 @@ impl Stack {
 
     /// A whole label.
     pub fn label(&self, key: &str, value: &str) -> String {
-        format!("{}.{key}={value}", self.prefix)
+        format!("{}={value}", self.key(key))
+    }
+
+    /// A label's whole name.
+    pub fn key(&self, key: &str) -> String {
+        format!("{}.{key}", self.prefix)
     }
 
     /// Pebble and the DNS in which every name is the proxy's. It sees state and edge, for tests that look into them.
