@@ -37,11 +37,8 @@ fn one_label_becomes_a_served_certificate() {
     assert_eq!(stack.https(&page).unwrap().names, BTreeSet::from([page.clone()]));
     let redirect = stack.http(&shop, "/a?b=c").unwrap();
     assert_eq!((redirect.status, redirect.header("location")), (301, Some(format!("https://{shop}/a?b=c").as_str())));
-    assert_eq!(stack.http("nobody.example", "/").unwrap().status, 404);
-    // Not even to those who don't look at certificates does another name's app show.
-    let careless = ["curl", "-sk", "--connect-to", "::proxy:443", "https://nobody.example/"];
-    let shown = try_docker(&[&["exec", stack.named("pebble").as_str()], &careless[..]].concat());
-    assert!(shown.is_err(), "{shown:?}");
+    who_asks_for_nobody_sees_nobody(&stack);
+    who_returns_is_known(&stack, &shop);
     stack.wait_for_rest();
     assert_eq!(stack.orders(), 2);
     each_signal_was_proven(&stack);
@@ -78,6 +75,25 @@ fn watch_port_80(stack: &Stack, host: &str) -> thread::JoinHandle<BTreeSet<Strin
         }
         seen
     })
+}
+
+fn who_asks_for_nobody_sees_nobody(stack: &Stack) {
+    assert_eq!(stack.http("nobody.example", "/").unwrap().status, 404);
+    // Not even to those who don't look at certificates does another name's app show.
+    let careless = ["curl", "-sk", "--connect-to", "::proxy:443", "https://nobody.example/"];
+    let shown = try_docker(&[&["exec", stack.named("pebble").as_str()], &careless[..]].concat());
+    assert!(shown.is_err(), "{shown:?}");
+}
+
+/// nginx keeps TLS sessions for all sites of a port as its first server says.
+fn who_returns_is_known(stack: &Stack, host: &str) {
+    let visit = |session: &str| {
+        let words = format!("openssl s_client -connect proxy:443 -servername {host} -tls1_2 {session} </dev/null 2>&1");
+        docker(&["exec", &stack.named("pebble"), "sh", "-c", &words])
+    };
+    visit("-sess_out /tmp/session");
+    let seen = visit("-sess_in /tmp/session");
+    assert!(seen.contains("Reused, TLSv1.2"), "{seen}");
 }
 
 /// What the engine counts, what quaymaster tells, and what it has proven are the same.
