@@ -12,6 +12,7 @@ mod hostile;
 mod late;
 mod log;
 mod planning;
+mod readme;
 mod renewal;
 mod restart;
 mod stack;

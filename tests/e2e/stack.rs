@@ -90,6 +90,11 @@ impl Stack {
         format!("{}-{what}", self.name)
     }
 
+    /// The network's name.
+    pub fn network(&self) -> &str {
+        &self.name
+    }
+
     /// A host name that no other test has.
     pub fn host(&self, word: &str) -> String {
         format!("{word}-{}.example", self.name.trim_start_matches(MARK).trim_start_matches('-'))
