@@ -125,11 +125,11 @@ pub const LABELS: &[LabelRow] = &[
     },
     LabelRow {
         key: "auth-realm",
-        syntax: "a text without $",
+        syntax: "a text without $, quotes and backslashes",
         default: "the host name",
         doc: "what the password is asked for",
         example: "Staff",
-        read: Reader::Site(|site, value| set(&mut site.auth_realm, text(value).map(Some))),
+        read: Reader::Site(|site, value| set(&mut site.auth_realm, realm(value).map(Some))),
     },
     LabelRow {
         key: "allow",
@@ -388,6 +388,14 @@ fn text(value: &str) -> Result<String, String> {
     }
 }
 
+/// nginx puts it between quotes in a header, as it is.
+fn realm(value: &str) -> Result<String, String> {
+    match value.chars().find(|c| matches!(c, '"' | '\\')) {
+        Some(c) => Err(format!("it can't have {c:?}")),
+        None => text(value),
+    }
+}
+
 fn blocks(value: &str) -> Result<Vec<Block>, String> {
     let blocks: BTreeSet<Block> = words_of(value).map(Block::parse).collect::<Result<_, _>>()?;
     // An empty list would let everybody in.
@@ -428,6 +436,7 @@ mod tests {
             ("auth", "/etc/x; }"),
             ("auth-realm", "$host"),
             ("auth-realm", "a\nb"),
+            ("auth-realm", "\"a\""),
             ("allow", ""),
             ("allow", "10.0.0.0/8; deny all"),
             ("via", " "),

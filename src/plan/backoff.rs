@@ -18,8 +18,15 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const DEPLOYMENTS: &[Duration] =
     &[Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(300)];
 
+/// The pause after a first try that was cut off rather than refused, as by a restart: its order is on record and goes on
+/// where it stopped. One that is cut off again pauses like any other, so that a loop of crashes costs no more than that.
+const CUT_OFF: Duration = Duration::from_secs(5);
+
 /// When the record lets the same be tried again.
 pub fn next_try(subject: &Subject, attempt: &Attempt) -> Timestamp {
+    if attempt.problem.is_none() && attempt.count == 1 {
+        return attempt.last + CUT_OFF;
+    }
     let pauses = match subject {
         Subject::Certificate(_) => ORDERS,
         Subject::Consumer(_) => DEPLOYMENTS,

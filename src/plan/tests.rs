@@ -157,7 +157,8 @@ fn a_failed_order_is_tried_again_with_growing_pauses() {
         if let Some(Action::Obtain(obtain)) = plan.actions.first() {
             tries.push(now.since(START).as_secs() / 60);
             let subject = Subject::Certificate(obtain.certificate.clone());
-            observed.attempts.insert(subject, obtain.attempt.clone());
+            let problem = Some("the CA says no".to_owned());
+            observed.attempts.insert(subject, Attempt { problem, ..obtain.attempt.clone() });
         } else {
             now = plan.wake.expect("there is always one");
         }
@@ -170,6 +171,25 @@ fn a_failed_order_is_tried_again_with_growing_pauses() {
     assert!(planned(&desired, &observed, now + 1000 * HOUR).actions.is_empty());
     attempt_of(&mut observed, &subject).asked = Digest::of("another");
     assert_eq!(planned(&desired, &observed, now).actions.len(), 1);
+}
+
+#[test]
+fn an_order_that_was_cut_off_goes_on_soon_but_not_for_ever() {
+    let desired = desired([proxy(), shop()]);
+    let mut observed = fresh(&desired);
+    observed = foresee(&observed, &planned(&desired, &observed, START), START);
+    let (mut now, mut tries) = (START, Vec::new());
+    while now < START + 3 * HOUR {
+        let plan = planned(&desired, &observed, now);
+        match plan.actions.first() {
+            Some(Action::Obtain(obtain)) => {
+                tries.push(now.since(START).as_secs());
+                observed.attempts.insert(Subject::Certificate(obtain.certificate.clone()), obtain.attempt.clone());
+            }
+            _ => now = plan.wake.expect("there is always one"),
+        }
+    }
+    assert_eq!(tries, [0, 5, 5 + 600, 5 + 600 + 6000]);
 }
 
 fn attempt_of<'a>(observed: &'a mut Observed, subject: &Subject) -> &'a mut Attempt {
@@ -293,9 +313,13 @@ impl World {
             (Action::Deploy(deploy), Outcome::Crashed) => {
                 drop(self.observed.installed.insert(deploy.consumer.name.clone(), deploy.after.clone()));
             }
-            // An attempt is written down before it is made: a crash leaves the same record as a failure.
-            (Action::Obtain(obtain), Outcome::Failed | Outcome::Crashed) => {
+            // An attempt is written down before it is made: a crash leaves the record, without what went wrong.
+            (Action::Obtain(obtain), Outcome::Crashed) => {
                 drop(self.observed.attempts.insert(subject, obtain.attempt.clone()));
+            }
+            (Action::Obtain(obtain), Outcome::Failed) => {
+                let attempt = Attempt { problem: Some("no".to_owned()), ..obtain.attempt.clone() };
+                drop(self.observed.attempts.insert(subject, attempt));
             }
         }
     }

@@ -15,5 +15,6 @@ mod planning;
 mod readme;
 mod renewal;
 mod restart;
+mod routes;
 mod stack;
 mod trouble;
