@@ -53,14 +53,21 @@ impl InUse {
     /// Takes over what lies there when it is good, or when broken templates `may_replace` those in use.
     fn take_over(&mut self, may_replace: impl FnOnce(&Templates) -> bool) {
         let Some(files) = &self.files else { return };
-        let texts = match files.texts() {
-            Ok(Some(texts)) => texts,
+        let (texts, unreadable) = match files.texts() {
+            Ok(Some(texts)) => (texts, None),
             // To make a folder anew is to remove it for a moment.
             Ok(None) => return self.tell(BTreeSet::from([MISSING.to_owned()])),
-            Err(error) => BUILT_IN.iter().map(|(name, _)| ((*name).to_owned(), Err(chain(&error)))).collect(),
+            // Which of them it holds is not known.
+            Err(error) => {
+                let problem = chain(&error);
+                (BUILT_IN.iter().map(|(name, _)| ((*name).to_owned(), Err(problem.clone()))).collect(), Some(problem))
+            }
         };
         let new = Templates::with(&texts);
-        let faults: BTreeSet<String> = new.faults().map(ToString::to_string).collect();
+        let faults: BTreeSet<String> = match unreadable {
+            Some(problem) => BTreeSet::from([problem]),
+            None => new.faults().map(ToString::to_string).collect(),
+        };
         let is_other = texts != self.texts;
         if is_other && faults.is_empty() {
             report(&Event::TemplatesTaken { names: texts.keys().cloned().collect() });
@@ -99,7 +106,7 @@ pub(super) fn changes(files: Option<&dyn TemplateFiles>) -> LocalBoxStream<'stat
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
+    use std::cell::{Cell, RefCell};
 
     use serde_json::json;
 
@@ -107,11 +114,17 @@ mod tests {
 
     /// A folder whose contents a test sets.
     #[derive(Default)]
-    struct Folder(RefCell<Option<TemplateTexts>>);
+    struct Folder {
+        texts: RefCell<Option<TemplateTexts>>,
+        is_unreadable: Cell<bool>,
+    }
 
     impl TemplateFiles for Folder {
         fn texts(&self) -> Result<Option<TemplateTexts>, DiskError> {
-            Ok(self.0.borrow().clone())
+            match self.is_unreadable.get() {
+                true => Err(DiskError::Damaged { path: "/templates".into(), problem: "it is not ours".to_owned() }),
+                false => Ok(self.texts.borrow().clone()),
+            }
         }
 
         fn changes(&self) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
@@ -122,7 +135,7 @@ mod tests {
     impl Folder {
         fn holds(&self, texts: &[(&str, &str)]) {
             let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), Ok((*text).to_owned())));
-            *self.0.borrow_mut() = Some(texts.collect());
+            *self.texts.borrow_mut() = Some(texts.collect());
         }
     }
 
@@ -180,6 +193,22 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_that_can_not_be_read_holds_back_everything_or_changes_nothing() {
+        let folder = Rc::new(Folder::default());
+        folder.holds(&[ONE]);
+        folder.is_unreadable.set(true);
+        let mut in_use = InUse::read(Some(folder.clone()));
+        let problem = "/templates can't be understood: it is not ours";
+        let held_back = format!("template nginx/proxy.conf: {problem}");
+        assert_eq!((proxy_file(&in_use), faults(&in_use)), (Err(held_back), vec![problem]));
+        folder.is_unreadable.set(false);
+        in_use.look();
+        folder.is_unreadable.set(true);
+        in_use.look();
+        assert_eq!((proxy_file(&in_use).as_deref(), faults(&in_use)), (Ok("# one\n"), vec![problem]));
+    }
+
+    #[test]
     fn a_folder_that_is_gone_for_a_moment_takes_nothing_out_of_use() {
         let folder = Rc::new(Folder::default());
         let mut in_use = InUse::read(Some(folder.clone()));
@@ -187,7 +216,7 @@ mod tests {
         assert_eq!(faults(&in_use), [MISSING]);
         folder.holds(&[ONE]);
         in_use.look();
-        *folder.0.borrow_mut() = None;
+        *folder.texts.borrow_mut() = None;
         in_use.look();
         assert_eq!((proxy_file(&in_use).as_deref(), faults(&in_use)), (Ok("# one\n"), vec![MISSING]));
         folder.holds(&[ONE]);
