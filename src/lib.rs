@@ -4,9 +4,9 @@
 //!
 //! ```text
 //!  Docker event ┐
-//!  SIGHUP, time ├─ wake ─▶ observe ──▶ desire ──▶ plan ──▶ execute ─┐
-//!  work done    ┘          facts       meaning    actions   effects │
-//!                             ▲         (pure)     (pure)           │
+//!  file changed ├─ wake ─▶ observe ──▶ desire ──▶ plan ──▶ execute ─┐
+//!  SIGHUP, time │          facts       meaning    actions   effects │
+//!  work done    ┘             ▲         (pure)     (pure)           │
 //!                             └──── what was done is seen again ────┘
 //! ```
 //!

@@ -11,7 +11,7 @@ mod view;
 use std::collections::BTreeMap;
 
 use minijinja::{
-    Environment, UndefinedBehavior,
+    Environment, ErrorKind, UndefinedBehavior,
     syntax::SyntaxConfig,
     value::{Serde, Value},
 };
@@ -125,11 +125,23 @@ impl Templates {
             .map_err(|error| TemplateError::of(name, &error))
     }
 
+    /// An error of rendering, with the template's own words where minijinja leaves out which name is unknown.
+    fn told(&self, name: &str, error: &minijinja::Error) -> TemplateError {
+        let mut told = TemplateError::of(name, error);
+        if let (ErrorKind::UndefinedError, Some(range)) = (error.kind(), error.range())
+            && let Ok(template) = self.environment.get_template(&told.template)
+            && let Some(words) = template.source().get(range)
+        {
+            told.problem = format!("{}: {}", told.problem, visible(words));
+        }
+        told
+    }
+
     fn rendered(&self, name: &str, view: Value) -> Result<String, TemplateError> {
         if let Some(error) = self.broken.get(name) {
             return Err(error.clone());
         }
-        let told = |error: minijinja::Error| TemplateError::of(name, &error);
+        let told = |error: minijinja::Error| self.told(name, &error);
         let template = self.environment.get_template(name).map_err(told)?;
         if !name.starts_with(NGINX) {
             return template.render(view).map_err(told);

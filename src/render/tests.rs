@@ -105,9 +105,9 @@ fn a_users_template_takes_the_place_of_the_built_in_one() {
 #[test]
 fn what_is_wrong_in_any_branch_is_found_at_once() {
     for (branch, what) in [
-        ("{% if certificate %}{{ certificate.path }}{% endif %}", "undefined value"),
+        ("{% if certificate %}{{ certificate.path }}{% endif %}", "undefined value: certificate.path"),
         ("{% if not certificate %}{{ host | nosuch }}{% endif %}", "filter nosuch is unknown"),
-        ("{% if upstreams %}{{ nosuch }}{% endif %}", "undefined value"),
+        ("{% if upstreams %}{{ nosuch }}{% endif %}", "undefined value: nosuch"),
         ("{% if not upstreams %}{{ nosuch() }}{% endif %}", "nosuch is unknown"),
         ("{% if upstreams | length > 1 %}{{ upstreams }}{% endif %}", "a list or a map"),
         ("{% if certificate and not upstreams %}{% include 'nosuch' %}{% endif %}", "nosuch"),
