@@ -4,9 +4,9 @@
 //!
 //! ```text
 //!  Docker event ┐
-//!  SIGHUP, time ├─ wake ─▶ observe ──▶ desire ──▶ plan ──▶ execute ─┐
-//!  work done    ┘          facts       meaning    actions   effects │
-//!                             ▲         (pure)     (pure)           │
+//!  file changed ├─ wake ─▶ observe ──▶ desire ──▶ plan ──▶ execute ─┐
+//!  SIGHUP, time │          facts       meaning    actions   effects │
+//!  work done    ┘             ▲         (pure)     (pure)           │
 //!                             └──── what was done is seen again ────┘
 //! ```
 //!
@@ -21,7 +21,7 @@
 //! | [`plan`] | what has to be done, why, and when to look again; command plans |
 //! | [`execute`] | one function an action, in the order that keeps what works working |
 //! | [`ports`] | the outside as the line sees it, its errors, and when each may be tried again |
-//! | [`adapters`] | the only sockets, files, HTTP, clocks: engine, CA, disk, probe |
+//! | [`adapters`] | the only sockets, files, HTTP, clocks: engine, CA, disk, probe, the user's templates |
 //! | [`report`] | events as they happen, and the status document |
 //! | [`daemon`] | the loop and nothing else |
 //! | [`settings`], [`cli`] | arguments to settings, to ports, to a command |

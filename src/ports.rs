@@ -171,6 +171,22 @@ pub trait Disk {
     fn breathe(&self, now: Timestamp) -> Result<(), DiskError>;
 }
 
+/// Templates by name (`nginx/site.conf`): the text of each, or why it can't be read.
+pub type TemplateTexts = BTreeMap<String, Result<String, String>>;
+
+/// The user's folder of templates.
+pub trait TemplateFiles {
+    /// What lies there now; `None` when there is no such folder.
+    ///
+    /// # Errors
+    /// When the folder as a whole can't be used.
+    fn texts(&self) -> Result<Option<TemplateTexts>, DiskError>;
+
+    /// Begins to watch, and tells when something there may have changed, until it can't watch any more. Misses nothing
+    /// from here on: read after it.
+    fn changes(&self) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError>;
+}
+
 /// A certificate that was obtained and is not stored yet.
 #[derive(Debug)]
 pub struct NewCertificate<'a> {

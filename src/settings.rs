@@ -68,6 +68,14 @@ pub const SETTINGS: &[SettingRow] = &[
         read: |settings, value| set(&mut settings.webroot, folder(value).map(Some)),
     },
     SettingRow {
+        name: "templates",
+        value: "FOLDER",
+        default: DefaultValue::Words("none"),
+        doc: "your templates: a file there replaces the built-in one of the same name, and is watched",
+        example: "/templates",
+        read: |settings, value| set(&mut settings.templates, folder(value).map(Some)),
+    },
+    SettingRow {
         name: "label-prefix",
         value: "WORD",
         default: DefaultValue::Value("quaymaster"),
@@ -162,6 +170,8 @@ pub struct Settings {
     pub state: PathBuf,
     /// The shared folder for challenges, if it was named.
     pub webroot: Option<PathBuf>,
+    /// The folder of the user's templates.
+    pub templates: Option<PathBuf>,
     /// What our labels begin with.
     pub label_prefix: String,
     /// Our own container, if it was named.
@@ -260,6 +270,7 @@ impl Settings {
             certificates: None,
             state: PathBuf::new(),
             webroot: None,
+            templates: None,
             label_prefix: String::new(),
             own: None,
             ca: String::new(),

@@ -6,4 +6,5 @@ pub mod disk;
 pub mod engine;
 pub mod http;
 pub mod probe;
+pub mod templates;
 pub mod x509;

@@ -22,6 +22,7 @@ use clap::{Arg, ArgMatches, Command, parser::ValueSource};
 use crate::{
     adapters::disk,
     ports::{AuthorityError, DiskError, EngineError},
+    render::TemplateError,
     report::chain,
     settings::{DefaultValue, SETTINGS, Settings, SettingsError, Written},
 };
@@ -57,6 +58,8 @@ enum Failure {
     Authority(#[from] AuthorityError),
     #[error(transparent)]
     Disk(#[from] DiskError),
+    #[error(transparent)]
+    Template(#[from] TemplateError),
     #[error("{0}")]
     Usage(String),
     #[error("{what}")]
@@ -75,6 +78,7 @@ impl Failure {
             Self::Settings(_) | Self::Usage(_) | Self::Disk(_) => Exit::Usage,
             Self::Authority(AuthorityError::Terms { .. } | AuthorityError::Ours { .. }) => Exit::Usage,
             Self::Engine(EngineError::Address(_)) => Exit::Usage,
+            Self::Template(_) => Exit::Partly,
             Self::Engine(_) => Exit::Engine,
             Self::Authority(_) => Exit::Authority,
             // Whoever reads us has seen enough, as with `quaymaster status | head`.

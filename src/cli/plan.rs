@@ -32,10 +32,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
             complaints.iter().for_each(|complaint| tracing::warn!("{complaint}"));
             let rendered: Result<Vec<_>, TemplateError> =
                 command_plans.iter().map(|plan| plan.render(&templates)).collect();
-            let rendered = rendered.map_err(|error| Failure::Bug {
-                what: "the template of command plans can't be rendered",
-                source: error.into(),
-            })?;
+            let rendered = rendered?;
             match rendered.is_empty() {
                 true => "# nothing to do\n".to_owned(),
                 false => rendered.join("\n"),

@@ -10,13 +10,13 @@ use crate::{
         disk::{self, Folders},
         engine::{DockerEngine, OwnProcess, TlsFiles, own_container},
         probe::TcpProbe,
+        templates::TemplateFolder,
     },
     daemon::Daemon,
     desire,
     observe::Container,
     plan,
-    ports::{AuthorityError, EngineError, Ports},
-    render::Templates,
+    ports::{AuthorityError, EngineError, Ports, TemplateFiles},
 };
 
 /// The local socket of the engine.
@@ -85,8 +85,8 @@ pub(super) fn daemon(
     )?;
     let probe = TcpProbe::new()
         .map_err(|error| Failure::Bug { what: "the TLS client can't be set up", source: error.into() })?;
-    let templates = Templates::built_in()
-        .map_err(|error| Failure::Bug { what: "the built-in templates can't be read", source: error.into() })?;
+    let template_files =
+        settings.templates.clone().map(|folder| Rc::new(TemplateFolder::new(folder)) as Rc<dyn TemplateFiles>);
     let webroot = settings.webroot.clone().or_else(|| is_mounted(own, WEBROOT).then(|| WEBROOT.into()));
     Ok(Daemon {
         ports: Ports { engine, authority: Rc::new(authority), disk: folders, probe: Rc::new(probe), clock },
@@ -96,7 +96,7 @@ pub(super) fn daemon(
             webroot,
         },
         plan_rules: plan::Rules { authority: settings.ca.clone(), mark_host, resync: settings.resync },
-        templates,
+        template_files,
         own: own.map(|own| own.id.clone()),
     })
 }

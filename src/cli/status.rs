@@ -32,6 +32,7 @@ fn shown(status: &Status, now: Timestamp) -> String {
     let mut parts = vec![certificates(status, now), sites(status), consumers(status)];
     parts.push(lines("failed", status.failures.iter().map(failure)));
     parts.push(lines("complaints", &status.complaints));
+    parts.push(lines("templates", &status.templates));
     parts.push(lines("under way", &status.under_way));
     parts.push(format!("as of {}, {} ago\n", status.written, rough(now.since(status.written))));
     parts.retain(|part| !part.is_empty());

@@ -1,10 +1,12 @@
 //! The loop and nothing else: wake, observe, desire, plan, execute, rest.
 
 mod facts;
+mod templates;
 mod watching;
 
 use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
+use futures_util::StreamExt;
 use tokio::{
     sync::{Notify, mpsc},
     task::JoinSet,
@@ -15,13 +17,14 @@ use crate::{
     execute::{Learned, Outcome, execute},
     observe::Subject,
     plan::{self, Action, Plan, plan, steps},
-    ports::{DiskError, EngineError, Ports},
+    ports::{DiskError, EngineError, Ports, TemplateFiles},
     render::Templates,
     report::{Event, Status, chain, report},
     values::{ContainerId, ContainerName, DnsName, Retry, Timestamp},
 };
 
 use facts::Facts;
+use templates::InUse;
 use watching::Seen;
 
 /// How often a sign of life is left, at rest too; `quaymaster health` calls three missed ones dead.
@@ -35,8 +38,8 @@ pub struct Daemon {
     pub label_rules: desire::Rules,
     /// How is planned.
     pub plan_rules: plan::Rules,
-    /// What is rendered.
-    pub templates: Templates,
+    /// The user's templates; none where the built-in ones are all.
+    pub template_files: Option<Rc<dyn TemplateFiles>>,
     /// The container we run in.
     pub own: Option<ContainerId>,
 }
@@ -54,6 +57,7 @@ pub enum Settled {
 struct Loop {
     daemon: Rc<Daemon>,
     facts: Facts,
+    templates: InUse,
     work: JoinSet<Outcome>,
     look_again: Rc<Notify>,
     told: Told,
@@ -78,6 +82,7 @@ impl Daemon {
         mut hangups: mpsc::UnboundedReceiver<()>,
     ) -> Result<(), DiskError> {
         let (sender, mut seen) = mpsc::unbounded_channel();
+        let mut template_changes = templates::changes(self.template_files.as_deref());
         let mut turning = Loop::new(self)?;
         let watching = watching::watch(Rc::clone(&turning.daemon), Rc::clone(&turning.look_again), sender);
         tokio::pin!(stop, watching);
@@ -98,6 +103,7 @@ impl Daemon {
                     while hangups.try_recv().is_ok() {}
                     turning.look_again.notify_one();
                 }
+                Some(change) = template_changes.next() => turning.templates.take(change),
                 Some(done) = turning.work.join_next() => turning.conclude(done),
                 () = tokio::time::sleep(rest) => {}
             }
@@ -123,6 +129,7 @@ impl Daemon {
         }
         let clean = turning.told.complaints.is_empty()
             && turning.told.faults.is_empty()
+            && turning.templates.faults().is_empty()
             && turning.facts.observed.attempts.is_empty();
         Ok(if clean { Settled::Clean } else { Settled::WithTrouble })
     }
@@ -133,16 +140,17 @@ impl Daemon {
     /// When the engine can't be asked, or state can't be read.
     pub async fn foresee(self) -> Result<(Vec<plan::CommandPlan>, BTreeSet<Complaint>, Templates), OnceError> {
         let mut facts = Facts::read(&self.ports)?;
+        let templates = InUse::read(self.template_files.clone()).current;
         let Seen::All { containers, own } = watching::look(&self).await? else {
-            return Ok((Vec::new(), BTreeSet::new(), self.templates));
+            return Ok((Vec::new(), BTreeSet::new(), templates));
         };
         facts.replace(containers, own);
         let desired = desire(&facts.snapshot, &self.label_rules);
         facts.look_at_new_consumers(&self.ports, &desired);
         let now = self.ports.clock.now();
-        let first = plan(&desired, &facts.observed, &self.templates, &self.plan_rules, now);
-        let plans = plan::command_plans(&desired, &facts.observed, &self.templates, &self.plan_rules, now);
-        Ok((plans, desired.complaints.union(&first.complaints).cloned().collect(), self.templates))
+        let first = plan(&desired, &facts.observed, &templates, &self.plan_rules, now);
+        let plans = plan::command_plans(&desired, &facts.observed, &templates, &self.plan_rules, now);
+        Ok((plans, desired.complaints.union(&first.complaints).cloned().collect(), templates))
     }
 }
 
@@ -160,9 +168,11 @@ pub enum OnceError {
 impl Loop {
     fn new(daemon: Daemon) -> Result<Self, DiskError> {
         let facts = Facts::read(&daemon.ports)?;
+        let templates = InUse::read(daemon.template_files.clone());
         Ok(Self {
             daemon: Rc::new(daemon),
             facts,
+            templates,
             work: JoinSet::new(),
             look_again: Rc::new(Notify::new()),
             told: Told::default(),
@@ -186,7 +196,7 @@ impl Loop {
         let desired = desire(&self.facts.snapshot, &daemon.label_rules);
         self.facts.look_at_new_consumers(&daemon.ports, &desired);
         loop {
-            let plan = plan(&desired, &self.facts.observed, &daemon.templates, &daemon.plan_rules, now);
+            let plan = plan(&desired, &self.facts.observed, &self.templates.current, &daemon.plan_rules, now);
             if plan.actions.is_empty() {
                 self.tell(&desired, &plan, breath, now);
                 return plan.wake.unwrap_or(now + daemon.plan_rules.resync);
@@ -214,6 +224,7 @@ impl Loop {
                 report(&Event::EngineSeen { containers: containers.len() });
                 self.facts.replace(containers, own);
                 self.facts.look_at_disk(&self.daemon.ports);
+                self.templates.look();
                 self.facts.looked = self.daemon.ports.clock.now();
             }
             Seen::One { id, container } => self.facts.refresh(&id, container),
@@ -262,7 +273,8 @@ impl Loop {
     /// Reports what is new, and leaves the status document.
     fn tell(&mut self, desired: &Desired, plan: &Plan, fault: Option<DiskError>, now: Timestamp) {
         self.tell_sites(desired);
-        let status = Status::of(desired, &self.facts.observed, plan, now);
+        let mut status = Status::of(desired, &self.facts.observed, plan, now);
+        status.templates = self.templates.faults().clone();
         for complaint in status.complaints.difference(&self.told.complaints) {
             report(&Event::Complained(complaint.clone()));
         }

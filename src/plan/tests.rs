@@ -192,6 +192,22 @@ fn an_order_that_was_cut_off_goes_on_soon_but_not_for_ever() {
     assert_eq!(tries, [0, 5, 5 + 600, 5 + 600 + 6000]);
 }
 
+#[test]
+fn a_template_that_is_broken_holds_back_what_needs_it_and_nothing_else() {
+    let both = desired([proxy(), shop()]);
+    let live = settled(&both, fresh(&both), START);
+    let broken = [("nginx/site.conf".to_owned(), Ok("# mine\n{{ nosuch }}\n".to_owned()))];
+    let broken = Templates::with(&broken.into_iter().collect());
+    let due = START + 61 * 24 * HOUR;
+    let held_back = plan(&both, &live, &broken, &rules(), due);
+    let subjects: Vec<_> = held_back.actions.iter().map(Action::subject).collect();
+    let shop = CertificateName::parse("shop.example").expect("a name");
+    assert_eq!(subjects, [Subject::Certificate(shop)], "renewal goes on, and what is live stays");
+    let told: Vec<_> = held_back.complaints.iter().map(|complaint| complaint.problem.as_str()).collect();
+    assert!(told[0].starts_with("template nginx/site.conf, line 2: "), "{told:?}");
+    assert_eq!(told.len(), 1);
+}
+
 fn attempt_of<'a>(observed: &'a mut Observed, subject: &Subject) -> &'a mut Attempt {
     observed.attempts.get_mut(subject).expect("it is on record")
 }

@@ -3,11 +3,15 @@
 //!
 //! Nothing here reads files; templates are handed in.
 
+mod check;
 mod filters;
+mod samples;
 mod view;
 
+use std::collections::BTreeMap;
+
 use minijinja::{
-    Environment, UndefinedBehavior,
+    Environment, ErrorKind, UndefinedBehavior,
     syntax::SyntaxConfig,
     value::{Serde, Value},
 };
@@ -20,19 +24,29 @@ pub use view::{AuthView, CertificateView, CommandPlanView, ProxyView, RouteView,
 pub const BUILT_IN: &[(&str, &str)] = &[
     ("nginx/proxy.conf", include_str!("../../templates/nginx/proxy.conf")),
     ("nginx/site.conf", include_str!("../../templates/nginx/site.conf")),
+    ("nginx/challenge.conf", include_str!("../../templates/nginx/challenge.conf")),
+    ("nginx/content.conf", include_str!("../../templates/nginx/content.conf")),
+    ("nginx/route.conf", include_str!("../../templates/nginx/route.conf")),
     ("command-plan.txt", include_str!("../../templates/command-plan.txt")),
 ];
 
 /// How much one rendering may compute: a template that loops for ever ends here (minijinja's unit, an instruction).
 const FUEL: u64 = 1_000_000;
 
+/// What templates of nginx's configuration begin with; their output is read as nginx reads it.
+const NGINX: &str = "nginx/";
+
 /// Templates, ready to render.
 #[derive(Debug)]
-pub struct Templates(Environment<'static>);
+pub struct Templates {
+    environment: Environment<'static>,
+    /// Those that can't be used, by name; rendering one of them gives its error.
+    broken: BTreeMap<String, TemplateError>,
+}
 
 /// A template that can't be read or rendered. Says which and where; never what was in the view.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("template {template}, line {line}: {problem}")]
+#[error("template {template}{}: {problem}", if *line == 0 { String::new() } else { format!(", line {line}") })]
 pub struct TemplateError {
     /// Its name.
     pub template: String,
@@ -48,17 +62,9 @@ impl Templates {
     /// # Errors
     /// The first template that can't be read, with its line.
     pub fn new<'t>(templates: impl IntoIterator<Item = (&'t str, &'t str)>) -> Result<Self, TemplateError> {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_syntax(docker_pygen_whitespace());
-        environment.set_fuel(Some(FUEL));
-        filters::install(&mut environment);
-        for (name, text) in templates {
-            environment
-                .add_template_owned(name.to_owned(), text.to_owned())
-                .map_err(|error| TemplateError::of(name, &error))?;
-        }
-        Ok(Self(environment))
+        let mut read = Self::none();
+        templates.into_iter().try_for_each(|(name, text)| read.add(name, text))?;
+        Ok(read)
     }
 
     /// The templates that come with the program.
@@ -69,15 +75,89 @@ impl Templates {
         Self::new(BUILT_IN.iter().copied())
     }
 
+    /// The user's templates, by name as text or why there is none, and the built-in ones whose names they don't take.
+    /// Each is read and tried. One that is broken is not replaced by the built-in one, which may show what the user's
+    /// hides: what needs it is not rendered until it is mended.
+    pub fn with(users: &BTreeMap<String, Result<String, String>>) -> Self {
+        let mut read = Self::none();
+        let built_in = BUILT_IN.iter().filter(|(name, _)| !users.contains_key(*name));
+        let built_in = built_in.map(|(name, text)| (*name, Ok(*text)));
+        let users = users.iter().map(|(name, text)| (name.as_str(), text.as_deref()));
+        for (name, text) in built_in.chain(users) {
+            let unread =
+                |problem: &str| TemplateError { template: name.to_owned(), line: 0, problem: visible(problem) };
+            if let Err(error) = text.map_err(|problem| unread(problem)).and_then(|text| read.add(name, text)) {
+                read.broken.insert(name.to_owned(), error);
+            }
+        }
+        for (name, view) in samples::samples() {
+            if let Err(error) = read.rendered(name, view) {
+                read.broken.insert(name.to_owned(), error);
+            }
+        }
+        read
+    }
+
+    /// What is wrong with those that can't be used.
+    pub fn faults(&self) -> impl Iterator<Item = &TemplateError> {
+        self.broken.values()
+    }
+
     /// Renders a template over a view.
     ///
     /// # Errors
     /// What the template got wrong, with its line.
     pub fn render(&self, template: &str, view: &impl Serialize) -> Result<String, TemplateError> {
-        self.0
-            .get_template(template)
-            .and_then(|found| found.render(Value::from(Serde(view))))
-            .map_err(|error| TemplateError::of(template, &error))
+        self.rendered(template, Value::from(Serde(view)))
+    }
+
+    fn none() -> Self {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_syntax(docker_pygen_whitespace());
+        environment.set_fuel(Some(FUEL));
+        // Otherwise errors carry copies of everything that is in the view.
+        environment.set_debug(false);
+        filters::install(&mut environment);
+        Self { environment, broken: BTreeMap::new() }
+    }
+
+    fn add(&mut self, name: &str, text: &str) -> Result<(), TemplateError> {
+        self.environment
+            .add_template_owned(name.to_owned(), text.to_owned())
+            .map_err(|error| TemplateError::of(name, &error))
+    }
+
+    /// An error of rendering, with the template's own words where minijinja leaves out which name is unknown.
+    fn told(&self, name: &str, error: &minijinja::Error) -> TemplateError {
+        let mut told = TemplateError::of(name, error);
+        if let (ErrorKind::UndefinedError, Some(range)) = (error.kind(), error.range())
+            && let Ok(template) = self.environment.get_template(&told.template)
+            && let Some(words) = template.source().get(range)
+        {
+            told.problem = format!("{}: {}", told.problem, visible(words));
+        }
+        told
+    }
+
+    fn rendered(&self, name: &str, view: Value) -> Result<String, TemplateError> {
+        if let Some(error) = self.broken.get(name) {
+            return Err(error.clone());
+        }
+        let told = |error: minijinja::Error| self.told(name, &error);
+        let template = self.environment.get_template(name).map_err(told)?;
+        if !name.starts_with(NGINX) {
+            return template.render(view).map_err(told);
+        }
+        let (output, spans) = template.render_with_spans(view).map_err(told)?;
+        match check::stray(&output, &spans) {
+            None => Ok(output),
+            Some((span, problem)) => Err(TemplateError {
+                template: span.name().to_owned(),
+                line: span.line(),
+                problem: format!("this value {problem}"),
+            }),
+        }
     }
 }
 
@@ -95,12 +175,17 @@ impl TemplateError {
     fn of(template: &str, error: &minijinja::Error) -> Self {
         // Not minijinja's own long form: that one lists the values of all variables.
         let problem = match error.detail() {
-            Some(detail) => format!("{}: {detail}", error.kind()),
+            Some(detail) => visible(&format!("{}: {detail}", error.kind())),
             None => error.kind().to_string(),
         };
         let template = error.name().unwrap_or(template).to_owned();
         Self { template, line: error.line().unwrap_or(0), problem }
     }
+}
+
+/// The text with its control characters escaped: what a template's file holds must not write into a terminal.
+fn visible(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() }).collect()
 }
 
 #[cfg(test)]

@@ -79,3 +79,59 @@ fn a_broken_template_is_told_with_its_line() {
     let error = Templates::new([("nginx/site.conf", "ok\n{% if %}")]).expect_err("it is broken");
     assert_eq!((error.template.as_str(), error.line), ("nginx/site.conf", 2));
 }
+
+fn users(texts: &[(&str, &str)]) -> Templates {
+    Templates::with(&texts.iter().map(|(name, text)| ((*name).to_owned(), Ok((*text).to_owned()))).collect())
+}
+
+fn faults(templates: &Templates) -> Vec<String> {
+    templates.faults().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_built_in_templates_stand_every_trial() {
+    assert_eq!(faults(&users(&[])), [""; 0]);
+}
+
+#[test]
+fn a_users_template_takes_the_place_of_the_built_in_one() {
+    let part = "listen {{ http_port }};\n";
+    let templates = users(&[("nginx/proxy.conf", "{% include 'nginx/part.conf' %}"), ("nginx/part.conf", part)]);
+    assert_eq!(faults(&templates), [""; 0]);
+    let view = json!({"http_port": 80});
+    assert_eq!(templates.render("nginx/proxy.conf", &view), Ok("listen 80;\n".to_owned()));
+}
+
+#[test]
+fn what_is_wrong_in_any_branch_is_found_at_once() {
+    for (branch, what) in [
+        ("{% if certificate %}{{ certificate.path }}{% endif %}", "undefined value: certificate.path"),
+        ("{% if not certificate %}{{ host | nosuch }}{% endif %}", "filter nosuch is unknown"),
+        ("{% if upstreams %}{{ nosuch }}{% endif %}", "undefined value: nosuch"),
+        ("{% if not upstreams %}{{ nosuch() }}{% endif %}", "nosuch is unknown"),
+        ("{% if upstreams | length > 1 %}{{ upstreams }}{% endif %}", "a list or a map"),
+        ("{% if certificate and not upstreams %}{% include 'nosuch' %}{% endif %}", "nosuch"),
+        ("{% if certificate and upstreams %}a \"{{ host | quote }}\";{% endif %}", "inside quotes"),
+    ] {
+        let told = faults(&users(&[("nginx/site.conf", &format!("# site\n{branch}"))]));
+        assert_eq!(told.len(), 1, "{branch}: {told:?}");
+        assert!(told[0].starts_with("template nginx/site.conf, line 2: ") && told[0].contains(what), "{told:?}");
+    }
+    assert_eq!(faults(&users(&[("command-plan.txt", "{% for step in steps %}{{ step }}{% endfor %}")])).len(), 1);
+}
+
+#[test]
+fn a_broken_template_is_not_replaced_by_the_built_in_one() {
+    let templates = users(&[("nginx/site.conf", "ok\n{% if %}")]);
+    let error = templates.render("nginx/site.conf", &json!({})).expect_err("it is broken");
+    assert_eq!((error.template.as_str(), error.line), ("nginx/site.conf", 2));
+    let view = json!({"http_port": 80, "https_port": 443, "webroot": "/w", "mark_host": "m", "mark": 1});
+    assert!(templates.render("nginx/proxy.conf", &view).is_ok(), "another template is not concerned");
+}
+
+#[test]
+fn a_template_that_could_not_be_read_is_told_without_a_line_and_without_control_characters() {
+    let unread = [("nginx/site.conf".to_owned(), Err("it is \u{1b}[2J too large".to_owned()))];
+    let templates = Templates::with(&unread.into_iter().collect());
+    assert_eq!(faults(&templates), ["template nginx/site.conf: it is \\u{1b}[2J too large"]);
+}

@@ -108,6 +108,21 @@ pub enum Event {
         /// What.
         problem: String,
     },
+    /// Other templates of the user are in use than before.
+    TemplatesTaken {
+        /// Their names; empty when only the built-in ones are left.
+        names: BTreeSet<String>,
+    },
+    /// Templates of the user can't be used.
+    TemplateBroken {
+        /// Which, where, and what is wrong.
+        problem: String,
+    },
+    /// They can, now.
+    TemplateMended {
+        /// What was wrong.
+        problem: String,
+    },
     /// The program ends.
     Ended,
 }
@@ -132,6 +147,9 @@ impl Event {
             Self::Unproven { .. } => "unproven",
             Self::Failed { .. } => "failed",
             Self::DiskFault { .. } => "disk-fault",
+            Self::TemplatesTaken { .. } => "templates-taken",
+            Self::TemplateBroken { .. } => "template-broken",
+            Self::TemplateMended { .. } => "template-mended",
             Self::Ended => "ended",
         }
     }
@@ -140,7 +158,10 @@ impl Event {
     pub fn level(&self) -> Level {
         match self {
             Self::Failed { .. } | Self::EngineLost { .. } | Self::DiskFault { .. } => Level::ERROR,
-            Self::Complained(_) | Self::Unproven { .. } | Self::ContainerUnreadable { .. } => Level::WARN,
+            Self::Complained(_)
+            | Self::Unproven { .. }
+            | Self::ContainerUnreadable { .. }
+            | Self::TemplateBroken { .. } => Level::WARN,
             _ => Level::INFO,
         }
     }
@@ -188,6 +209,12 @@ impl fmt::Display for Event {
             Self::Failed { subject, problem, again: None } => {
                 write!(f, "{}: {problem}; tried again when what is asked for changes", named(subject))
             }
+            Self::TemplatesTaken { names } if names.is_empty() => f.write_str("the built-in templates are in use"),
+            Self::TemplatesTaken { names } => {
+                write!(f, "templates in use besides the built-in ones: {}", listed(names))
+            }
+            Self::TemplateBroken { problem } => f.write_str(problem),
+            Self::TemplateMended { problem } => write!(f, "no longer so: {problem}"),
             Self::Ended => f.write_str("quaymaster ends"),
         }
     }

@@ -28,6 +28,9 @@ pub struct Status {
     pub failures: Vec<FailureStatus>,
     /// What can't be followed.
     pub complaints: BTreeSet<Complaint>,
+    /// What is wrong with the user's templates.
+    #[serde(default)]
+    pub templates: BTreeSet<String>,
 }
 
 /// A certificate that is wanted, held, or both.
@@ -92,6 +95,7 @@ impl Status {
             under_way: observed.under_way.iter().map(subject).collect(),
             failures: failures(observed),
             complaints: desired.complaints.union(&plan.complaints).cloned().collect(),
+            templates: BTreeSet::new(),
         }
     }
 }

@@ -1,0 +1,194 @@
+//! The user's folder of templates: what lies in it, and word when that changes.
+//!
+//! Templates lie in the folder itself and in its folders, one level deep: `command-plan.txt`, `nginx/site.conf`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, File},
+    io::{self, ErrorKind, Read},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream, stream::LocalBoxStream};
+use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::mpsc;
+
+use crate::ports::{DiskError, TemplateFiles, TemplateTexts};
+
+/// The largest template, in bytes; the built-in ones have some 2,000.
+const LARGEST: u64 = 64 * 1024;
+
+/// How many templates there may be: more means that the setting names another folder than was meant.
+const MOST: usize = 200;
+
+/// How long changes are gathered: an editor makes several of one save, and a copy writes file after file.
+const GATHER: Duration = Duration::from_millis(100);
+
+/// A folder of templates, which need not exist.
+#[derive(Clone, Debug)]
+pub struct TemplateFolder(PathBuf);
+
+impl TemplateFolder {
+    /// Uses this folder; nothing is read or watched yet.
+    pub fn new(folder: PathBuf) -> Self {
+        Self(folder)
+    }
+}
+
+impl TemplateFiles for TemplateFolder {
+    fn texts(&self) -> Result<Option<TemplateTexts>, DiskError> {
+        let root = match self.0.canonicalize() {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            root => root.map_err(told("read the templates in", &self.0))?,
+        };
+        let mut texts = BTreeMap::new();
+        for (name, path) in entries(&root, &root)? {
+            if !path.is_dir() {
+                texts.insert(name, text(&path));
+                continue;
+            }
+            let inner = entries(&root, &path)?.into_iter().filter(|(_, path)| !path.is_dir());
+            texts.extend(inner.map(|(file, path)| (format!("{name}/{file}"), text(&path))));
+        }
+        if texts.len() > MOST {
+            let problem = io::Error::other(format!("it holds {} files; at most {MOST} are read", texts.len()));
+            return Err(told("read the templates in", &self.0)(problem));
+        }
+        Ok(Some(texts))
+    }
+
+    fn changes(&self) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
+        let watch = Watch::begin(self.0.clone())?;
+        let changes = stream::unfold(Some(watch), |watch| async move {
+            let mut watch = watch?;
+            match watch.next().await {
+                Ok(()) => Some((Ok(()), Some(watch))),
+                Err(error) => Some((Err(error), None)),
+            }
+        });
+        Ok(changes.boxed_local())
+    }
+}
+
+fn told<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> DiskError + 'a {
+    move |source| DiskError::Io { doing, path: path.to_owned(), source }
+}
+
+/// What lies in a folder under plain names, with where it really lies. Other names are what editors and mounts leave:
+/// `.site.conf.swp`, `site.conf~`, `..data`.
+///
+/// # Errors
+/// When one is a link that leads nowhere or out of `root`: templates come from where the user put them, and a folder
+/// that can't be trusted in one place is not used in the others.
+fn entries(root: &Path, folder: &Path) -> Result<Vec<(String, PathBuf)>, DiskError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(told("list", folder))? {
+        let entry = entry.map_err(told("list", folder))?;
+        let Some(name) = entry.file_name().into_string().ok().filter(|name| is_plain(name)) else { continue };
+        let path = entry.path();
+        match path.canonicalize() {
+            Ok(real) if real.starts_with(root) => found.push((name, real)),
+            Ok(_) => {
+                let problem = io::Error::other("this link leads out of the folder of templates; put the file there");
+                return Err(told("read", &path)(problem));
+            }
+            // It is gone since the folder was listed, as files do that an editor makes for a moment.
+            Err(error) if error.kind() == ErrorKind::NotFound && path.symlink_metadata().is_err() => {}
+            Err(error) => return Err(told("read", &path)(error)),
+        }
+    }
+    Ok(found)
+}
+
+fn is_plain(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(plain)
+}
+
+/// The text of one template, or why there is none.
+fn text(path: &Path) -> Result<String, String> {
+    let unread = |error: io::Error| format!("it can't be read: {error}");
+    // To open a named pipe would be to wait for whoever writes into it.
+    if !path.metadata().map_err(unread)?.is_file() {
+        return Err("it is neither a file nor a folder".to_owned());
+    }
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)).map_err(unread)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(format!("it is larger than {LARGEST} bytes"));
+    }
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
+}
+
+/// What is watched: the folder, the folders in it, and the nearest folder above that exists, where one notices that the
+/// folder is made, removed or replaced. Never files: a watch on a file dies with the first atomic replacement.
+struct Watch {
+    folder: PathBuf,
+    nudge: mpsc::Sender<()>,
+    nudges: mpsc::Receiver<()>,
+    watcher: RecommendedWatcher,
+}
+
+impl Watch {
+    fn begin(folder: PathBuf) -> Result<Self, DiskError> {
+        // One nudge is as good as many.
+        let (nudge, nudges) = mpsc::channel(1);
+        let watcher = watcher(&folder, &nudge)?;
+        Ok(Self { folder, nudge, nudges, watcher })
+    }
+
+    /// Waits for a change. Everything is watched anew before it is told, so that whoever reads then misses nothing:
+    /// a folder that was replaced is another one under the same name.
+    async fn next(&mut self) -> Result<(), DiskError> {
+        // Never closed: this holds a sender itself.
+        let _ = self.nudges.recv().await;
+        tokio::time::sleep(GATHER).await;
+        while self.nudges.try_recv().is_ok() {}
+        self.watcher = watcher(&self.folder, &self.nudge)?;
+        Ok(())
+    }
+}
+
+fn watcher(folder: &Path, nudge: &mpsc::Sender<()>) -> Result<RecommendedWatcher, DiskError> {
+    let failed = |path: &Path, error: notify::Error| told("watch", path)(io::Error::other(error));
+    let (nudge, about) = (nudge.clone(), folder.to_owned());
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        if concerns_us(&event, &about) {
+            // When it is full, there is a nudge already.
+            let _ = nudge.try_send(());
+        }
+    })
+    .map_err(|error| failed(folder, error))?;
+    let mut watched = BTreeSet::new();
+    // Until there is nothing more: what is made while it is looked for is found then, or noticed later.
+    loop {
+        let more: Vec<_> = to_watch(folder).into_iter().filter(|path| !watched.contains(path)).collect();
+        if more.is_empty() {
+            return Ok(watcher);
+        }
+        for path in more {
+            match watcher.watch(&path, RecursiveMode::NonRecursive) {
+                Ok(()) => drop(watched.insert(path)),
+                // It is gone again.
+                Err(_) if !path.is_dir() => {}
+                Err(error) => return Err(failed(&path, error)),
+            }
+        }
+    }
+}
+
+fn to_watch(folder: &Path) -> Vec<PathBuf> {
+    let above = folder.ancestors().skip(1).find(|path| path.is_dir());
+    let inner = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).take(MOST);
+    let own = [folder.to_owned()].into_iter().chain(inner).filter(|path| path.is_dir());
+    above.map(Path::to_owned).into_iter().chain(own).collect()
+}
+
+/// Whether what was noticed may have changed a template. Reading does not, and our own would wake us for ever; what is
+/// not known (events were lost) may.
+fn concerns_us(event: &notify::Result<Event>, folder: &Path) -> bool {
+    let Ok(event) = event else { return true };
+    let is_ours = |path: &PathBuf| path.starts_with(folder) || folder.starts_with(path);
+    event.need_rescan() || !event.kind.is_access() && (event.paths.is_empty() || event.paths.iter().any(is_ours))
+}

@@ -1,0 +1,234 @@
+use std::{collections::BTreeSet, rc::Rc};
+
+use futures_util::{StreamExt, stream, stream::LocalBoxStream};
+
+use crate::{
+    ports::{DiskError, TemplateFiles, TemplateTexts},
+    render::{BUILT_IN, Templates},
+    report::{Event, chain, report},
+};
+
+/// The templates that are rendered, and what is wrong with those that lie in the user's folder. They part where the
+/// user breaks one: what was good stays in use until all is mended.
+pub(super) struct InUse {
+    files: Option<Rc<dyn TemplateFiles>>,
+    /// What is rendered.
+    pub current: Templates,
+    /// The user's texts in `current`.
+    texts: TemplateTexts,
+    faults: BTreeSet<String>,
+}
+
+impl InUse {
+    /// Reads the user's templates for the first time. Nothing is known then that could stay in use, so that broken ones
+    /// are: what needs them fails, and what is live stays, whatever it was rendered with.
+    pub fn read(files: Option<Rc<dyn TemplateFiles>>) -> Self {
+        let texts = TemplateTexts::new();
+        let mut in_use = Self { files, current: Templates::with(&texts), texts, faults: BTreeSet::new() };
+        in_use.take_over(|_| true);
+        in_use
+    }
+
+    /// What is wrong with the user's templates as they lie there now.
+    pub fn faults(&self) -> &BTreeSet<String> {
+        &self.faults
+    }
+
+    /// Takes over what the watcher says.
+    pub fn take(&mut self, change: Result<(), DiskError>) {
+        match change {
+            Ok(()) => self.look(),
+            Err(error) => report(&Event::DiskFault {
+                problem: format!("{}; templates are read again on SIGHUP and after each `resync`", chain(&error)),
+            }),
+        }
+    }
+
+    /// Reads and tries the user's templates anew; only when all are good they replace those in use. Broken ones replace
+    /// broken ones, so that a complaint about what is held back is about what lies there.
+    pub fn look(&mut self) {
+        self.take_over(|current| current.faults().next().is_some());
+    }
+
+    /// Takes over what lies there when it is good, or when broken templates `may_replace` those in use.
+    fn take_over(&mut self, may_replace: impl FnOnce(&Templates) -> bool) {
+        let Some(files) = &self.files else { return };
+        let (texts, unreadable) = match files.texts() {
+            Ok(Some(texts)) => (texts, None),
+            // To make a folder anew is to remove it for a moment.
+            Ok(None) => return self.tell(BTreeSet::from([MISSING.to_owned()])),
+            // Which of them it holds is not known.
+            Err(error) => {
+                let problem = chain(&error);
+                (BUILT_IN.iter().map(|(name, _)| ((*name).to_owned(), Err(problem.clone()))).collect(), Some(problem))
+            }
+        };
+        let new = Templates::with(&texts);
+        let faults: BTreeSet<String> = match unreadable {
+            Some(problem) => BTreeSet::from([problem]),
+            None => new.faults().map(ToString::to_string).collect(),
+        };
+        let is_other = texts != self.texts;
+        if is_other && faults.is_empty() {
+            report(&Event::TemplatesTaken { names: texts.keys().cloned().collect() });
+        }
+        if is_other && (faults.is_empty() || may_replace(&self.current)) {
+            self.current = new;
+            self.texts = texts;
+        }
+        self.tell(faults);
+    }
+
+    fn tell(&mut self, faults: BTreeSet<String>) {
+        for problem in faults.difference(&self.faults) {
+            report(&Event::TemplateBroken { problem: problem.clone() });
+        }
+        for problem in self.faults.difference(&faults) {
+            report(&Event::TemplateMended { problem: problem.clone() });
+        }
+        self.faults = faults;
+    }
+}
+
+/// Said while there is no folder of templates.
+const MISSING: &str = "the folder of the setting templates does not exist; what was read before stays in use, and the \
+                       built-in templates where nothing was";
+
+/// Every change of the user's templates; nothing, for ever, where there are none or they can't be watched.
+pub(super) fn changes(files: Option<&dyn TemplateFiles>) -> LocalBoxStream<'static, Result<(), DiskError>> {
+    let changes = match files.map(TemplateFiles::changes) {
+        None => stream::empty().boxed_local(),
+        Some(Ok(changes)) => changes,
+        Some(Err(error)) => stream::iter([Err(error)]).boxed_local(),
+    };
+    changes.chain(stream::pending()).boxed_local()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// A folder whose contents a test sets.
+    #[derive(Default)]
+    struct Folder {
+        texts: RefCell<Option<TemplateTexts>>,
+        is_unreadable: Cell<bool>,
+    }
+
+    impl TemplateFiles for Folder {
+        fn texts(&self) -> Result<Option<TemplateTexts>, DiskError> {
+            match self.is_unreadable.get() {
+                true => Err(DiskError::Damaged { path: "/templates".into(), problem: "it is not ours".to_owned() }),
+                false => Ok(self.texts.borrow().clone()),
+            }
+        }
+
+        fn changes(&self) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
+            Err(DiskError::Damaged { path: "/templates".into(), problem: "no watches are left".to_owned() })
+        }
+    }
+
+    impl Folder {
+        fn holds(&self, texts: &[(&str, &str)]) {
+            let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), Ok((*text).to_owned())));
+            *self.texts.borrow_mut() = Some(texts.collect());
+        }
+    }
+
+    /// What the proxy's own file would be.
+    fn proxy_file(in_use: &InUse) -> Result<String, String> {
+        let view = json!({"http_port": 80, "https_port": 443, "webroot": "/w", "mark_host": "m", "mark": 1});
+        in_use.current.render("nginx/proxy.conf", &view).map_err(|error| error.to_string())
+    }
+
+    fn faults(in_use: &InUse) -> Vec<&str> {
+        in_use.faults().iter().map(String::as_str).collect()
+    }
+
+    const ONE: (&str, &str) = ("nginx/proxy.conf", "# one\n");
+    const TWO: (&str, &str) = ("nginx/proxy.conf", "# two\n");
+    const BROKEN: (&str, &str) = ("nginx/proxy.conf", "# three\n{{ nosuch }}\n");
+    const BROKEN_ALSO: (&str, &str) = ("nginx/site.conf", "{% if %}");
+
+    #[test]
+    fn what_was_good_stays_in_use_until_all_is_mended() {
+        let folder = Rc::new(Folder::default());
+        folder.holds(&[ONE]);
+        let mut in_use = InUse::read(Some(folder.clone()));
+        for (texts, expected, broken) in [
+            (&[TWO][..], "# two\n", 0),
+            (&[BROKEN], "# two\n", 1),
+            (&[BROKEN, BROKEN_ALSO], "# two\n", 2),
+            (&[ONE, BROKEN_ALSO], "# two\n", 1),
+            (&[ONE], "# one\n", 0),
+        ] {
+            folder.holds(texts);
+            in_use.look();
+            assert_eq!(proxy_file(&in_use).as_deref(), Ok(expected), "{texts:?}");
+            assert_eq!(faults(&in_use).len(), broken, "{texts:?}");
+        }
+        folder.holds(&[]);
+        in_use.look();
+        assert!(proxy_file(&in_use).expect("it is built in").starts_with("# Written by quaymaster"));
+    }
+
+    #[test]
+    fn one_that_is_broken_from_the_start_holds_back_what_needs_it_until_it_is_mended() {
+        let folder = Rc::new(Folder::default());
+        folder.holds(&[BROKEN]);
+        let mut in_use = InUse::read(Some(folder.clone()));
+        let problem = "template nginx/proxy.conf, line 2: undefined value";
+        assert!(proxy_file(&in_use).expect_err("it is held back").starts_with(problem));
+        assert!(faults(&in_use)[0].starts_with(problem));
+        folder.holds(&[("nginx/proxy.conf", "{% if %}")]);
+        in_use.look();
+        assert!(proxy_file(&in_use).expect_err("it is held back").contains("line 1"), "the newest fault is told");
+        folder.holds(&[ONE]);
+        in_use.look();
+        assert_eq!((proxy_file(&in_use).as_deref(), faults(&in_use).len()), (Ok("# one\n"), 0));
+    }
+
+    #[test]
+    fn a_folder_that_can_not_be_read_holds_back_everything_or_changes_nothing() {
+        let folder = Rc::new(Folder::default());
+        folder.holds(&[ONE]);
+        folder.is_unreadable.set(true);
+        let mut in_use = InUse::read(Some(folder.clone()));
+        let problem = "/templates can't be understood: it is not ours";
+        let held_back = format!("template nginx/proxy.conf: {problem}");
+        assert_eq!((proxy_file(&in_use), faults(&in_use)), (Err(held_back), vec![problem]));
+        folder.is_unreadable.set(false);
+        in_use.look();
+        folder.is_unreadable.set(true);
+        in_use.look();
+        assert_eq!((proxy_file(&in_use).as_deref(), faults(&in_use)), (Ok("# one\n"), vec![problem]));
+    }
+
+    #[test]
+    fn a_folder_that_is_gone_for_a_moment_takes_nothing_out_of_use() {
+        let folder = Rc::new(Folder::default());
+        let mut in_use = InUse::read(Some(folder.clone()));
+        assert!(proxy_file(&in_use).expect("it is built in").starts_with("# Written by quaymaster"));
+        assert_eq!(faults(&in_use), [MISSING]);
+        folder.holds(&[ONE]);
+        in_use.look();
+        *folder.texts.borrow_mut() = None;
+        in_use.look();
+        assert_eq!((proxy_file(&in_use).as_deref(), faults(&in_use)), (Ok("# one\n"), vec![MISSING]));
+        folder.holds(&[ONE]);
+        in_use.look();
+        assert_eq!(faults(&in_use), [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_can_not_be_watched_is_told_once_and_then_waited_for() {
+        let mut changes = changes(Some(&Folder::default()));
+        assert!(changes.next().await.is_some_and(|first| first.is_err()));
+        let second = tokio::time::timeout(std::time::Duration::ZERO, changes.next()).await;
+        assert!(second.is_err(), "it would turn for ever");
+    }
+}

@@ -1,0 +1,84 @@
+use std::collections::BTreeSet;
+
+use minijinja::value::{Serde, Value};
+
+use super::view::{AuthView, CertificateView, CommandPlanView, ProxyView, RouteView, SiteView};
+
+/// Views that together reach every branch that depends on what templates see, each with the template that it is for:
+/// minijinja finds an unknown name or filter only where it comes by.
+pub(super) fn samples() -> Vec<(&'static str, Value)> {
+    let mut samples = vec![("nginx/proxy.conf", Value::from(Serde(proxy())))];
+    samples.extend(sites().into_iter().map(|site| ("nginx/site.conf", Value::from(Serde(site)))));
+    let steps = [vec!["write".to_owned(), "a file.conf".to_owned()], vec!["signal".to_owned(), "proxy".to_owned()]];
+    for steps in [&steps[..], &[]] {
+        let view = CommandPlanView { subject: "shop.example", why: "renewal due, then missing", steps };
+        samples.push(("command-plan.txt", Value::from(Serde(view))));
+    }
+    samples
+}
+
+fn proxy() -> ProxyView {
+    ProxyView {
+        http_port: 80,
+        https_port: 443,
+        webroot: "/challenge".to_owned(),
+        mark_host: "quaymaster-0123456789abcdef".to_owned(),
+        mark: 1,
+    }
+}
+
+/// A site for each branch: with and without certificate and traffic, in each mode of TLS, redirected, guarded, by path,
+/// by each scheme.
+fn sites() -> Vec<SiteView> {
+    let plain = SiteView {
+        host: "shop.example".to_owned(),
+        http_port: 80,
+        https_port: 443,
+        webroot: "/challenge".to_owned(),
+        certificate: None,
+        plain: "wait",
+        hsts: None,
+        redirect: None,
+        routes: vec![route("", "http")],
+        serves_root: true,
+    };
+    let certificate = CertificateView {
+        fullchain: "/certificates/live/shop.example/fullchain.pem".to_owned(),
+        privkey: "/certificates/live/shop.example/privkey.pem".to_owned(),
+    };
+    let certified = SiteView { certificate: Some(certificate), hsts: Some(31_536_000), ..plain.clone() };
+    let modes = ["wait", "redirect", "refuse", "serve"].map(|plain| SiteView { plain, ..certified.clone() });
+    let schemes = ["http", "https", "grpc", "grpcs"].map(|scheme| route("/api", scheme));
+    let guarded = RouteView {
+        exact_uri: Some("/".to_owned()),
+        prefix_uri: Some("/".to_owned()),
+        body_size: Some("10m".to_owned()),
+        auth: Some(AuthView { file: "/etc/nginx/htpasswd".to_owned(), realm: "Staff; only".to_owned() }),
+        allow: vec!["10.0.0.0/8".to_owned(), "fd00::/8".to_owned()],
+        ..route("/staff", "http")
+    };
+    let nobody = RouteView { servers: BTreeSet::new(), ..route("/nobody", "http") };
+    let routes = schemes.into_iter().chain([guarded, nobody]).collect();
+    let by_path = SiteView { routes, serves_root: false, ..certified.clone() };
+    let redirect = Some("www.shop.example".to_owned());
+    let sent = SiteView { redirect, routes: Vec::new(), serves_root: false, ..certified.clone() };
+    let sent_plainly = SiteView { plain: "serve", ..sent.clone() };
+    [plain.clone(), SiteView { plain: "serve", ..plain }, by_path, sent, sent_plainly]
+        .into_iter()
+        .chain(modes)
+        .collect()
+}
+
+fn route(path: &str, scheme: &'static str) -> RouteView {
+    RouteView {
+        path: path.to_owned(),
+        upstream: "quaymaster_shop.example".to_owned(),
+        servers: ["172.18.0.2:80", "[fd00::2]:8080"].map(str::to_owned).into(),
+        scheme,
+        exact_uri: None,
+        prefix_uri: None,
+        body_size: None,
+        auth: None,
+        allow: Vec::new(),
+    }
+}
