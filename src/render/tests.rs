@@ -107,11 +107,13 @@ fn what_is_wrong_in_any_branch_is_found_at_once() {
     for (branch, what) in [
         ("{% if certificate %}{{ certificate.path }}{% endif %}", "undefined value: certificate.path"),
         ("{% if not certificate %}{{ host | nosuch }}{% endif %}", "filter nosuch is unknown"),
-        ("{% if upstreams %}{{ nosuch }}{% endif %}", "undefined value: nosuch"),
-        ("{% if not upstreams %}{{ nosuch() }}{% endif %}", "nosuch is unknown"),
-        ("{% if upstreams | length > 1 %}{{ upstreams }}{% endif %}", "a list or a map"),
-        ("{% if certificate and not upstreams %}{% include 'nosuch' %}{% endif %}", "nosuch"),
-        ("{% if certificate and upstreams %}a \"{{ host | quote }}\";{% endif %}", "inside quotes"),
+        ("{% if redirect %}{{ nosuch }}{% endif %}", "undefined value: nosuch"),
+        ("{% for route in routes if not route.servers %}{{ nosuch() }}{% endfor %}", "nosuch is unknown"),
+        ("{% if routes | length > 1 %}{{ routes }}{% endif %}", "a list or a map"),
+        ("{% if plain == 'refuse' %}{% include 'nosuch' %}{% endif %}", "nosuch"),
+        ("{% for route in routes if route.scheme == 'grpcs' %}{{ uri }}{% endfor %}", "undefined value: uri"),
+        ("{% for route in routes if route.auth %}auth_basic {{ route.auth.realm }};{% endfor %}", "use `| quote`"),
+        ("{% if hsts %}a \"{{ host | quote }}\";{% endif %}", "inside quotes"),
     ] {
         let told = faults(&users(&[("nginx/site.conf", &format!("# site\n{branch}"))]));
         assert_eq!(told.len(), 1, "{branch}: {told:?}");
