@@ -1,6 +1,7 @@
 //! The loop and nothing else: wake, observe, desire, plan, execute, rest.
 
 mod facts;
+mod grace;
 mod watching;
 
 use std::{collections::BTreeSet, rc::Rc, time::Duration};
@@ -64,6 +65,7 @@ struct Loop {
 struct Told {
     complaints: BTreeSet<Complaint>,
     sites: BTreeSet<(DnsName, ContainerName)>,
+    missed: BTreeSet<ContainerId>,
     faults: BTreeSet<String>,
 }
 
@@ -112,8 +114,8 @@ impl Daemon {
     /// When the engine can't be asked, or state can't be read.
     pub async fn once(self) -> Result<Settled, OnceError> {
         let mut turning = Loop::new(self)?;
-        let seen = watching::look(&turning.daemon).await?;
-        turning.take(seen);
+        let (containers, own) = watching::look(&turning.daemon).await?;
+        turning.take(Seen::All { containers, own, gap: false });
         loop {
             turning.turn();
             match turning.work.join_next().await {
@@ -133,10 +135,8 @@ impl Daemon {
     /// When the engine can't be asked, or state can't be read.
     pub async fn foresee(self) -> Result<(Vec<plan::CommandPlan>, BTreeSet<Complaint>, Templates), OnceError> {
         let mut facts = Facts::read(&self.ports)?;
-        let Seen::All { containers, own } = watching::look(&self).await? else {
-            return Ok((Vec::new(), BTreeSet::new(), self.templates));
-        };
-        facts.replace(containers, own);
+        let (containers, own) = watching::look(&self).await?;
+        facts.replace(containers, own, false, self.ports.clock.now());
         let desired = desire(&facts.snapshot, &self.label_rules);
         facts.look_at_new_consumers(&self.ports, &desired);
         let now = self.ports.clock.now();
@@ -183,11 +183,14 @@ impl Loop {
             self.facts.looked = now;
             self.look_again.notify_one();
         }
-        let desired = desire(&self.facts.snapshot, &daemon.label_rules);
+        self.facts.grace.end(&mut self.facts.snapshot, now);
+        let mut desired = desire(&self.facts.snapshot, &daemon.label_rules);
+        self.facts.grace.hold_signals_back(&mut desired);
         self.facts.look_at_new_consumers(&daemon.ports, &desired);
         loop {
-            let plan = plan(&desired, &self.facts.observed, &daemon.templates, &daemon.plan_rules, now);
+            let mut plan = plan(&desired, &self.facts.observed, &daemon.templates, &daemon.plan_rules, now);
             if plan.actions.is_empty() {
+                plan.wake = plan.wake.into_iter().chain(self.facts.grace.next_end()).min();
                 self.tell(&desired, &plan, breath, now);
                 return plan.wake.unwrap_or(now + daemon.plan_rules.resync);
             }
@@ -210,13 +213,14 @@ impl Loop {
     /// Takes over what the engine says.
     fn take(&mut self, seen: Seen) {
         match seen {
-            Seen::All { containers, own } => {
+            Seen::All { containers, own, gap } => {
                 report(&Event::EngineSeen { containers: containers.len() });
-                self.facts.replace(containers, own);
+                let now = self.daemon.ports.clock.now();
+                self.facts.replace(containers, own, gap, now);
                 self.facts.look_at_disk(&self.daemon.ports);
-                self.facts.looked = self.daemon.ports.clock.now();
+                self.facts.looked = now;
             }
-            Seen::One { id, container } => self.facts.refresh(&id, container),
+            Seen::One { id, container, action } => self.facts.refresh(&id, container, action),
             Seen::Unreadable(error) => report(&Event::ContainerUnreadable { problem: chain(&error) }),
             Seen::Lost { error, again_in } => {
                 report(&Event::EngineLost { problem: chain(&error), again_in });
@@ -262,6 +266,7 @@ impl Loop {
     /// Reports what is new, and leaves the status document.
     fn tell(&mut self, desired: &Desired, plan: &Plan, fault: Option<DiskError>, now: Timestamp) {
         self.tell_sites(desired);
+        self.tell_missed();
         let status = Status::of(desired, &self.facts.observed, plan, now);
         for complaint in status.complaints.difference(&self.told.complaints) {
             report(&Event::Complained(complaint.clone()));
@@ -280,6 +285,16 @@ impl Loop {
         }
         self.told.faults = faults;
         self.told.complaints = status.complaints;
+    }
+
+    fn tell_missed(&mut self) {
+        let missed: BTreeSet<_> = self.facts.grace.missed().cloned().collect();
+        if let Some(until) = self.facts.grace.next_end().filter(|_| !missed.is_subset(&self.told.missed)) {
+            let containers = self.facts.snapshot.containers.values();
+            let names = containers.filter(|container| missed.contains(&container.id)).map(|c| c.name.clone()).collect();
+            report(&Event::Missed { containers: names, until });
+        }
+        self.told.missed = missed;
     }
 
     fn tell_sites(&mut self, desired: &Desired) {
@@ -307,3 +322,6 @@ fn why(action: &Action) -> String {
         Action::Deploy(deploy) => deploy.why.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,7 +33,7 @@ pub(super) fn resolve<'a>(
     complaints: &mut BTreeSet<Complaint>,
 ) -> BTreeMap<DnsName, Claim<'a>> {
     let mut by_host: BTreeMap<&DnsName, Vec<(&Container, u16)>> = BTreeMap::new();
-    for container in snapshot.containers.values().filter(|container| is_there(container)) {
+    for container in snapshot.containers.values().filter(|container| container.is_there()) {
         let Some(spec) = specs.get(&container.name).filter(|spec| !spec.hosts.is_empty()) else { continue };
         let Some(port) = port(container, spec, rules, complaints) else { continue };
         for host in &spec.hosts {
@@ -41,12 +41,6 @@ pub(super) fn resolve<'a>(
         }
     }
     by_host.into_iter().map(|(host, claims)| (host.clone(), decide(host, claims, rules, complaints))).collect()
-}
-
-/// A container that has ended claims nothing; one that is paused or starting still does.
-fn is_there(container: &Container) -> bool {
-    use crate::observe::ContainerState::{Paused, Running};
-    matches!(container.state, Running | Paused)
 }
 
 fn decide<'a>(
