@@ -72,7 +72,9 @@ impl Grace {
 
     /// Lets those count as they are whose grace is over.
     pub fn end(&mut self, snapshot: &mut Snapshot, now: Timestamp) {
-        let over: Vec<_> = self.0.extract_if(.., |_, missed| missed.until <= now).collect();
+        let (over, running) = mem::take(&mut self.0).into_iter().partition(|(_, missed)| missed.until <= now);
+        self.0 = running;
+        let over: BTreeMap<_, _> = over;
         for (id, missed) in over {
             replace(snapshot, &id, missed.now);
         }

@@ -139,6 +139,9 @@ impl Daemon {
         facts.replace(containers, own, false, self.ports.clock.now());
         let desired = desire(&facts.snapshot, &self.label_rules);
         facts.look_at_new_consumers(&self.ports, &desired);
+        for problem in facts.faults {
+            report(&Event::DiskFault { problem });
+        }
         let now = self.ports.clock.now();
         let first = plan(&desired, &facts.observed, &self.templates, &self.plan_rules, now);
         let plans = plan::command_plans(&desired, &facts.observed, &self.templates, &self.plan_rules, now);
