@@ -53,12 +53,19 @@ impl Facts {
         self.seen = true;
     }
 
-    /// Takes over what is true of one container after something happened to it.
-    pub fn refresh(&mut self, id: &ContainerId, container: Option<Container>, action: Action) {
-        if self.snapshot.own.as_ref().is_some_and(|own| own.id == *id) {
+    /// Takes over what is true of one container after something happened to it; says whether that is anything new. Most
+    /// events change nothing that we read.
+    pub fn refresh(&mut self, id: &ContainerId, container: Option<Container>, action: Action) -> bool {
+        let is_known = |new: &Container| self.snapshot.containers.get(&new.name) == Some(new);
+        let is_own = self.snapshot.own.as_ref().is_some_and(|own| own.id == *id);
+        if !is_own && self.grace.next_end().is_none() && container.as_ref().is_some_and(is_known) {
+            return false;
+        }
+        if is_own {
             self.snapshot.own = container.clone().or_else(|| self.snapshot.own.take());
         }
         self.grace.take_one(&mut self.snapshot, id, container, action != Action::Network);
+        true
     }
 
     /// Looks at everything on disk again, except where work is under way.

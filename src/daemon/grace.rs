@@ -70,14 +70,16 @@ impl Grace {
         self.give_way(snapshot);
     }
 
-    /// Lets those count as they are whose grace is over.
-    pub fn end(&mut self, snapshot: &mut Snapshot, now: Timestamp) {
+    /// Lets those count as they are whose grace is over; says whether there are any.
+    pub fn end(&mut self, snapshot: &mut Snapshot, now: Timestamp) -> bool {
         let (over, running) = mem::take(&mut self.0).into_iter().partition(|(_, missed)| missed.until <= now);
         self.0 = running;
         let over: BTreeMap<_, _> = over;
+        let is_any = !over.is_empty();
         for (id, missed) in over {
             replace(snapshot, &id, missed.now);
         }
+        is_any
     }
 
     /// When the next one is over.

@@ -28,6 +28,9 @@ use watching::Seen;
 /// How often a sign of life is left, at rest too; `quaymaster health` calls three missed ones dead.
 pub const BREATH: Duration = Duration::from_secs(20);
 
+/// How long the same facts are taken to give the same plan: which certificate is valid changes with time alone.
+const LONGEST_REST: Duration = Duration::from_secs(60);
+
 /// Everything the loop is given.
 pub struct Daemon {
     /// The outside.
@@ -58,6 +61,11 @@ struct Loop {
     work: JoinSet<Outcome>,
     look_again: Rc<Notify>,
     told: Told,
+    /// What the containers ask for; nothing once they have changed.
+    desired: Option<Rc<Desired>>,
+    /// When the empty plan of the last turn is to be looked at again; nothing once a fact has changed. The same facts
+    /// give the same plan, and with thousands of containers a turn is not free.
+    rests_until: Option<Timestamp>,
 }
 
 /// What was reported, so that it is reported once.
@@ -169,6 +177,8 @@ impl Loop {
             work: JoinSet::new(),
             look_again: Rc::new(Notify::new()),
             told: Told::default(),
+            desired: None,
+            rests_until: None,
         })
     }
 
@@ -186,15 +196,26 @@ impl Loop {
             self.facts.looked = now;
             self.look_again.notify_one();
         }
-        self.facts.grace.end(&mut self.facts.snapshot, now);
-        let mut desired = desire(&self.facts.snapshot, &daemon.label_rules);
-        self.facts.grace.hold_signals_back(&mut desired);
+        if self.facts.grace.end(&mut self.facts.snapshot, now) {
+            self.forget_plan();
+        }
+        let well = breath.is_none() && self.told.faults.is_empty();
+        if let Some(wake) = self.rests_until.filter(|wake| well && now < *wake) {
+            return wake;
+        }
+        let desired = self.desired.take().unwrap_or_else(|| {
+            let mut desired = desire(&self.facts.snapshot, &daemon.label_rules);
+            self.facts.grace.hold_signals_back(&mut desired);
+            Rc::new(desired)
+        });
+        self.desired = Some(Rc::clone(&desired));
         self.facts.look_at_new_consumers(&daemon.ports, &desired);
         loop {
             let mut plan = plan(&desired, &self.facts.observed, &daemon.templates, &daemon.plan_rules, now);
             if plan.actions.is_empty() {
                 plan.wake = plan.wake.into_iter().chain(self.facts.grace.next_end()).min();
                 self.tell(&desired, &plan, breath, now);
+                self.rests_until = plan.wake.map(|wake| wake.min(now + LONGEST_REST));
                 return plan.wake.unwrap_or(now + daemon.plan_rules.resync);
             }
             self.tell_sites(&desired);
@@ -213,6 +234,11 @@ impl Loop {
         self.work.spawn_local(async move { execute(&daemon.ports, &action).await });
     }
 
+    /// The containers have changed.
+    fn forget_plan(&mut self) {
+        (self.desired, self.rests_until) = (None, None);
+    }
+
     /// Takes over what the engine says.
     fn take(&mut self, seen: Seen) {
         match seen {
@@ -222,8 +248,13 @@ impl Loop {
                 self.facts.replace(containers, own, gap, now);
                 self.facts.look_at_disk(&self.daemon.ports);
                 self.facts.looked = now;
+                self.forget_plan();
             }
-            Seen::One { id, container, action } => self.facts.refresh(&id, container, action),
+            Seen::One { id, container, action } => {
+                if self.facts.refresh(&id, container, action) {
+                    self.forget_plan();
+                }
+            }
             Seen::Unreadable(error) => report(&Event::ContainerUnreadable { problem: chain(&error) }),
             Seen::Lost { error, again_in } => {
                 report(&Event::EngineLost { problem: chain(&error), again_in });
@@ -240,6 +271,7 @@ impl Loop {
             Err(_) => return,
         };
         self.facts.observed.under_way.remove(&subject);
+        self.rests_until = None;
         match result {
             Ok(learned) => {
                 self.facts.observed.attempts.remove(&subject);
