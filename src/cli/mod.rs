@@ -157,6 +157,7 @@ struct CommandRow {
     name: &'static str,
     about: &'static str,
     has_format: bool,
+    has_from: bool,
     run: fn(&Call) -> Result<Exit, Failure>,
 }
 
@@ -165,30 +166,35 @@ const COMMANDS: &[CommandRow] = &[
         name: "watch",
         about: "Watch the engine and keep everything as the labels say, until SIGTERM. SIGHUP looks at everything again",
         has_format: false,
+        has_from: false,
         run: watch::run,
     },
     CommandRow {
         name: "once",
         about: "Do what has to be done now, then exit; 3 when something failed or can't be followed",
         has_format: false,
+        has_from: false,
         run: once::run,
     },
     CommandRow {
         name: "plan",
         about: "Show what would be done and why, as command plans; touches nothing",
         has_format: true,
+        has_from: true,
         run: plan::run,
     },
     CommandRow {
         name: "status",
         about: "Show certificates, sites, consumers, complaints, and what is next",
         has_format: true,
+        has_from: false,
         run: status::run,
     },
     CommandRow {
         name: "health",
         about: "Exit with 0 while the daemon turns, else with 3; for health checks",
         has_format: false,
+        has_from: false,
         run: health::run,
     },
 ];
@@ -233,6 +239,15 @@ fn command() -> Command {
                     .value_parser(["text", "json"])
                     .default_value("text")
                     .help("how the result is written"),
+            );
+        }
+        if row.has_from {
+            sub = sub.arg(
+                Arg::new("from")
+                    .long("from")
+                    .value_name("FILE")
+                    .value_parser(clap::value_parser!(PathBuf))
+                    .help("ask no engine: read what `docker inspect` printed, from FILE or `-` for standard input"),
             );
         }
         command = command.subcommand(sub);

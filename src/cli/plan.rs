@@ -1,9 +1,9 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::PathBuf, rc::Rc};
 
 use serde::Serialize;
 
 use super::{Call, Exit, Failure, block_on, print, setup};
-use crate::{desire::Complaint, plan::CommandPlan, render::TemplateError};
+use crate::{desire::Complaint, observe::Container, plan::CommandPlan, ports::Engine, render::TemplateError};
 
 /// What stands for the mark's name where none was made yet: this command makes nothing.
 const NO_MARK_YET: &str = "quaymaster-0000000000000000";
@@ -17,8 +17,7 @@ struct Document {
 
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     block_on(async {
-        let engine = setup::engine(call)?;
-        let own = setup::own(call, &engine).await?;
+        let (engine, own) = engine(call).await?;
         let folders = setup::folders(call, own.as_ref());
         let mark_host = folders.known_mark_host()?.unwrap_or_else(|| NO_MARK_YET.to_owned());
         let daemon = setup::daemon(call, engine, folders, own.as_ref(), mark_host)?;
@@ -41,4 +40,15 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         print(&text)?;
         Ok(Exit::Done)
     })
+}
+
+/// The engine, or the file that stands for it; and our own container.
+async fn engine(call: &Call) -> Result<(Rc<dyn Engine>, Option<Container>), Failure> {
+    if let Some(path) = call.options.get_one::<PathBuf>("from") {
+        let (engine, own) = setup::recorded(call, path).await?;
+        return Ok((engine, own));
+    }
+    let engine = setup::engine(call)?;
+    let own = setup::own(call, &engine).await?;
+    Ok((engine, own))
 }

@@ -8,7 +8,7 @@ use crate::{
         acme::{AcmeAuthority, AcmeSettings},
         clock::SystemClock,
         disk::{self, Folders},
-        engine::{DockerEngine, OwnProcess, TlsFiles, own_container},
+        engine::{DockerEngine, OwnProcess, RecordedEngine, TlsFiles, own_container},
         probe::TcpProbe,
         templates::TemplateFolder,
     },
@@ -16,7 +16,7 @@ use crate::{
     desire,
     observe::Container,
     plan,
-    ports::{AuthorityError, EngineError, Ports, TemplateFiles},
+    ports::{AuthorityError, DiskError, Engine, EngineError, Ports, TemplateFiles},
 };
 
 /// The local socket of the engine.
@@ -46,6 +46,20 @@ pub(super) async fn own(call: &Call, engine: &DockerEngine) -> Result<Option<Con
     own_container(engine, &OwnProcess::read(), call.settings.own.as_deref()).await
 }
 
+/// What `docker inspect` printed in place of an engine, and the container in it that the settings call ours. Without
+/// that setting we are on the host that it was printed on: nothing else could be found out from here.
+pub(super) async fn recorded(call: &Call, path: &Path) -> Result<(Rc<RecordedEngine>, Option<Container>), Failure> {
+    let text = disk::text_or_input(path)?;
+    let path = if path == Path::new("-") { Path::new("standard input") } else { path };
+    let damaged = |problem| DiskError::Damaged { path: path.to_owned(), problem };
+    let engine = RecordedEngine::read(&text).map_err(damaged)?;
+    let Some(word) = &call.settings.own else { return Ok((Rc::new(engine), None)) };
+    match engine.inspect(word).await? {
+        Some(own) => Ok((Rc::new(engine), Some(own))),
+        None => Err(Failure::Usage(format!("{} has no container {word:?}, as `self` says", path.display()))),
+    }
+}
+
 /// Our folders, once it is known what is mounted into our container.
 pub(super) fn folders(call: &Call, own: Option<&Container>) -> Rc<Folders> {
     Rc::new(Folders::new(certificates(call, own), call.settings.state.clone()))
@@ -64,7 +78,7 @@ fn is_mounted(own: Option<&Container>, path: &str) -> bool {
 /// The loop, ready to turn.
 pub(super) fn daemon(
     call: &Call,
-    engine: Rc<DockerEngine>,
+    engine: Rc<dyn Engine>,
     folders: Rc<Folders>,
     own: Option<&Container>,
     mark_host: String,

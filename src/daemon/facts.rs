@@ -1,8 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::grace::Grace;
 use crate::{
     desire::{CertificateFolder, Desired},
-    observe::{Container, Observed, Snapshot, Subject},
+    observe::{Action, Container, Observed, Snapshot, Subject},
     ports::{DiskError, Ports},
     report::chain,
     values::{ContainerId, ContainerName, Timestamp},
@@ -12,6 +13,8 @@ use crate::{
 pub(super) struct Facts {
     /// What the engine says.
     pub snapshot: Snapshot,
+    /// Who vanished while nobody could see, and still counts.
+    pub grace: Grace,
     /// What we have and tried.
     pub observed: Observed,
     /// Whether the engine was ever listed: before that, nothing is decided.
@@ -31,6 +34,7 @@ impl Facts {
         let attempts = attempts.into_iter().map(|(name, attempt)| (Subject::Certificate(name), attempt)).collect();
         let mut facts = Self {
             snapshot: Snapshot::default(),
+            grace: Grace::default(),
             observed: Observed { attempts, ..Observed::default() },
             seen: false,
             looked: ports.clock.now(),
@@ -41,22 +45,27 @@ impl Facts {
         Ok(facts)
     }
 
-    /// Takes over a full list.
-    pub fn replace(&mut self, containers: Vec<Container>, own: Option<Container>) {
-        let containers = containers.into_iter().map(|container| (container.name.clone(), container)).collect();
-        self.snapshot = Snapshot { containers, own };
+    /// Takes over a full list, the first after a `gap` or not.
+    pub fn replace(&mut self, containers: Vec<Container>, own: Option<Container>, gap: bool, now: Timestamp) {
+        self.grace.take_list(&mut self.snapshot, containers, gap, now);
+        // We run in it: an engine that does not know it yet has not taken it up again.
+        self.snapshot.own = own.or_else(|| self.snapshot.own.take());
         self.seen = true;
     }
 
-    /// Takes over what is true of one container now; a name is not its own for ever, its id is.
-    pub fn refresh(&mut self, id: &ContainerId, container: Option<Container>) {
-        if self.snapshot.own.as_ref().is_some_and(|own| own.id == *id) {
+    /// Takes over what is true of one container after something happened to it; says whether that is anything new. Most
+    /// events change nothing that we read.
+    pub fn refresh(&mut self, id: &ContainerId, container: Option<Container>, action: Action) -> bool {
+        let is_known = |new: &Container| self.snapshot.containers.get(&new.name) == Some(new);
+        let is_own = self.snapshot.own.as_ref().is_some_and(|own| own.id == *id);
+        if !is_own && self.grace.next_end().is_none() && container.as_ref().is_some_and(is_known) {
+            return false;
+        }
+        if is_own {
             self.snapshot.own = container.clone().or_else(|| self.snapshot.own.take());
         }
-        self.snapshot.containers.retain(|_, known| known.id != *id);
-        if let Some(container) = container {
-            self.snapshot.containers.insert(container.name.clone(), container);
-        }
+        self.grace.take_one(&mut self.snapshot, id, container, action != Action::Network);
+        true
     }
 
     /// Looks at everything on disk again, except where work is under way.

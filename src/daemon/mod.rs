@@ -1,6 +1,7 @@
 //! The loop and nothing else: wake, observe, desire, plan, execute, rest.
 
 mod facts;
+mod grace;
 mod templates;
 mod watching;
 
@@ -29,6 +30,9 @@ use watching::Seen;
 
 /// How often a sign of life is left, at rest too; `quaymaster health` calls three missed ones dead.
 pub const BREATH: Duration = Duration::from_secs(20);
+
+/// How long the same facts are taken to give the same plan: which certificate is valid changes with time alone.
+const LONGEST_REST: Duration = Duration::from_secs(60);
 
 /// Everything the loop is given.
 pub struct Daemon {
@@ -61,6 +65,11 @@ struct Loop {
     work: JoinSet<Outcome>,
     look_again: Rc<Notify>,
     told: Told,
+    /// What the containers ask for; nothing once they have changed.
+    desired: Option<Rc<Desired>>,
+    /// When the empty plan of the last turn is to be looked at again; nothing once a fact has changed. The same facts
+    /// give the same plan, and with thousands of containers a turn is not free.
+    rests_until: Option<Timestamp>,
 }
 
 /// What was reported, so that it is reported once.
@@ -68,6 +77,7 @@ struct Loop {
 struct Told {
     complaints: BTreeSet<Complaint>,
     sites: BTreeSet<(DnsName, ContainerName)>,
+    missed: BTreeSet<ContainerId>,
     faults: BTreeSet<String>,
 }
 
@@ -103,7 +113,10 @@ impl Daemon {
                     while hangups.try_recv().is_ok() {}
                     turning.look_again.notify_one();
                 }
-                Some(change) = template_changes.next() => turning.templates.take(change),
+                Some(change) = template_changes.next() => {
+                    turning.templates.take(change);
+                    turning.forget_plan();
+                }
                 Some(done) = turning.work.join_next() => turning.conclude(done),
                 () = tokio::time::sleep(rest) => {}
             }
@@ -118,8 +131,8 @@ impl Daemon {
     /// When the engine can't be asked, or state can't be read.
     pub async fn once(self) -> Result<Settled, OnceError> {
         let mut turning = Loop::new(self)?;
-        let seen = watching::look(&turning.daemon).await?;
-        turning.take(seen);
+        let (containers, own) = watching::look(&turning.daemon).await?;
+        turning.take(Seen::All { containers, own, gap: false });
         loop {
             turning.turn();
             match turning.work.join_next().await {
@@ -141,12 +154,13 @@ impl Daemon {
     pub async fn foresee(self) -> Result<(Vec<plan::CommandPlan>, BTreeSet<Complaint>, Templates), OnceError> {
         let mut facts = Facts::read(&self.ports)?;
         let templates = InUse::read(self.template_files.clone()).current;
-        let Seen::All { containers, own } = watching::look(&self).await? else {
-            return Ok((Vec::new(), BTreeSet::new(), templates));
-        };
-        facts.replace(containers, own);
+        let (containers, own) = watching::look(&self).await?;
+        facts.replace(containers, own, false, self.ports.clock.now());
         let desired = desire(&facts.snapshot, &self.label_rules);
         facts.look_at_new_consumers(&self.ports, &desired);
+        for problem in facts.faults {
+            report(&Event::DiskFault { problem });
+        }
         let now = self.ports.clock.now();
         let first = plan(&desired, &facts.observed, &templates, &self.plan_rules, now);
         let plans = plan::command_plans(&desired, &facts.observed, &templates, &self.plan_rules, now);
@@ -176,6 +190,8 @@ impl Loop {
             work: JoinSet::new(),
             look_again: Rc::new(Notify::new()),
             told: Told::default(),
+            desired: None,
+            rests_until: None,
         })
     }
 
@@ -193,12 +209,26 @@ impl Loop {
             self.facts.looked = now;
             self.look_again.notify_one();
         }
-        let desired = desire(&self.facts.snapshot, &daemon.label_rules);
+        if self.facts.grace.end(&mut self.facts.snapshot, now) {
+            self.forget_plan();
+        }
+        let well = breath.is_none() && self.told.faults.is_empty();
+        if let Some(wake) = self.rests_until.filter(|wake| well && now < *wake) {
+            return wake;
+        }
+        let desired = self.desired.take().unwrap_or_else(|| {
+            let mut desired = desire(&self.facts.snapshot, &daemon.label_rules);
+            self.facts.grace.hold_signals_back(&mut desired);
+            Rc::new(desired)
+        });
+        self.desired = Some(Rc::clone(&desired));
         self.facts.look_at_new_consumers(&daemon.ports, &desired);
         loop {
-            let plan = plan(&desired, &self.facts.observed, &self.templates.current, &daemon.plan_rules, now);
+            let mut plan = plan(&desired, &self.facts.observed, &self.templates.current, &daemon.plan_rules, now);
             if plan.actions.is_empty() {
+                plan.wake = plan.wake.into_iter().chain(self.facts.grace.next_end()).min();
                 self.tell(&desired, &plan, breath, now);
+                self.rests_until = plan.wake.map(|wake| wake.min(now + LONGEST_REST));
                 return plan.wake.unwrap_or(now + daemon.plan_rules.resync);
             }
             self.tell_sites(&desired);
@@ -217,17 +247,28 @@ impl Loop {
         self.work.spawn_local(async move { execute(&daemon.ports, &action).await });
     }
 
+    /// The containers have changed.
+    fn forget_plan(&mut self) {
+        (self.desired, self.rests_until) = (None, None);
+    }
+
     /// Takes over what the engine says.
     fn take(&mut self, seen: Seen) {
         match seen {
-            Seen::All { containers, own } => {
+            Seen::All { containers, own, gap } => {
                 report(&Event::EngineSeen { containers: containers.len() });
-                self.facts.replace(containers, own);
+                let now = self.daemon.ports.clock.now();
+                self.facts.replace(containers, own, gap, now);
                 self.facts.look_at_disk(&self.daemon.ports);
                 self.templates.look();
-                self.facts.looked = self.daemon.ports.clock.now();
+                self.facts.looked = now;
+                self.forget_plan();
             }
-            Seen::One { id, container } => self.facts.refresh(&id, container),
+            Seen::One { id, container, action } => {
+                if self.facts.refresh(&id, container, action) {
+                    self.forget_plan();
+                }
+            }
             Seen::Unreadable(error) => report(&Event::ContainerUnreadable { problem: chain(&error) }),
             Seen::Lost { error, again_in } => {
                 report(&Event::EngineLost { problem: chain(&error), again_in });
@@ -244,6 +285,7 @@ impl Loop {
             Err(_) => return,
         };
         self.facts.observed.under_way.remove(&subject);
+        self.rests_until = None;
         match result {
             Ok(learned) => {
                 self.facts.observed.attempts.remove(&subject);
@@ -273,6 +315,7 @@ impl Loop {
     /// Reports what is new, and leaves the status document.
     fn tell(&mut self, desired: &Desired, plan: &Plan, fault: Option<DiskError>, now: Timestamp) {
         self.tell_sites(desired);
+        self.tell_missed();
         let mut status = Status::of(desired, &self.facts.observed, plan, now);
         status.templates = self.templates.faults().clone();
         for complaint in status.complaints.difference(&self.told.complaints) {
@@ -292,6 +335,16 @@ impl Loop {
         }
         self.told.faults = faults;
         self.told.complaints = status.complaints;
+    }
+
+    fn tell_missed(&mut self) {
+        let missed: BTreeSet<_> = self.facts.grace.missed().cloned().collect();
+        if let Some(until) = self.facts.grace.next_end().filter(|_| !missed.is_subset(&self.told.missed)) {
+            let containers = self.facts.snapshot.containers.values();
+            let names = containers.filter(|container| missed.contains(&container.id)).map(|c| c.name.clone()).collect();
+            report(&Event::Missed { containers: names, until });
+        }
+        self.told.missed = missed;
     }
 
     fn tell_sites(&mut self, desired: &Desired) {
@@ -319,3 +372,6 @@ fn why(action: &Action) -> String {
         Action::Deploy(deploy) => deploy.why.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     }
 }
+
+#[cfg(test)]
+mod tests;

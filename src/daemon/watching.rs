@@ -1,6 +1,10 @@
-use std::{collections::BTreeSet, rc::Rc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    time::Duration,
+};
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream::LocalBoxStream};
 use tokio::{
     sync::{Notify, mpsc::UnboundedSender},
     time::{Instant, MissedTickBehavior, interval_at},
@@ -25,25 +29,26 @@ const LIVED: Duration = Duration::from_secs(120);
 const PING_EVERY: Duration = Duration::from_secs(30);
 
 /// What was seen of the engine.
+#[derive(Debug)]
 pub(super) enum Seen {
-    /// Everything that concerns us.
-    All { containers: Vec<Container>, own: Option<Container> },
-    /// What is true of one container now; nothing when it is gone.
-    One { id: ContainerId, container: Option<Container> },
+    /// Everything that concerns us; after a gap in which anything may have happened, or not.
+    All { containers: Vec<Container>, own: Option<Container>, gap: bool },
+    /// What is true of one container after something happened to it; nothing when it is gone.
+    One { id: ContainerId, container: Option<Container>, action: Action },
     /// One container could not be looked at.
     Unreadable(EngineError),
     /// The engine can't be asked.
     Lost { error: EngineError, again_in: Duration },
 }
 
-/// Looks at everything once.
-pub(super) async fn look(daemon: &Daemon) -> Result<Seen, EngineError> {
+/// Looks at everything once: all containers that concern us, and our own.
+pub(super) async fn look(daemon: &Daemon) -> Result<(Vec<Container>, Option<Container>), EngineError> {
     let containers = daemon.ports.engine.containers(&daemon.label_rules.label_prefix).await?;
     let own = match &daemon.own {
         Some(id) => daemon.ports.engine.inspect(id.as_str()).await?,
         None => None,
     };
-    Ok(Seen::All { containers, own })
+    Ok((containers, own))
 }
 
 /// Watches for ever: events while the stream lives, a full look after each gap, pauses that grow while it can't.
@@ -64,38 +69,12 @@ pub(super) async fn watch(daemon: Rc<Daemon>, look_again: Rc<Notify>, seen: Unbo
 
 /// Subscribes, then lists, then follows the events until the stream ends; says why it did.
 async fn follow(daemon: &Daemon, look_again: &Notify, seen: &UnboundedSender<Seen>) -> EngineError {
-    let engine = &daemon.ports.engine;
-    let mut events = match engine.events().await {
-        Ok(events) => events,
-        Err(error) => return error,
-    };
-    let mut known = match tell_all(daemon, seen).await {
-        Ok(known) => known,
-        Err(error) => return error,
-    };
-    let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
-    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            event = events.next() => match event {
-                Some(Ok(event)) => {
-                    if let Err(error) = tell_one(daemon, &event, &mut known, seen).await {
-                        return error;
-                    }
-                }
-                Some(Err(error)) => return error,
-                None => return ended(),
-            },
-            () = look_again.notified() => match tell_all(daemon, seen).await {
-                Ok(all) => known = all,
-                Err(error) => return error,
-            },
-            _ = pings.tick() => {
-                if let Err(error) = engine.ping().await {
-                    return error;
-                }
-            }
+    match daemon.ports.engine.events().await {
+        Ok(events) => {
+            let mut following = Following { daemon, seen, events, known: BTreeSet::new() };
+            following.follow(look_again).await.err().unwrap_or_else(ended)
         }
+        Err(error) => error,
     }
 }
 
@@ -103,44 +82,93 @@ fn ended() -> EngineError {
     EngineError::NotUnderstood { call: "GET /events".to_owned(), problem: "the stream of events has ended".to_owned() }
 }
 
-async fn tell_all(daemon: &Daemon, seen: &UnboundedSender<Seen>) -> Result<BTreeSet<ContainerId>, EngineError> {
-    let all = look(daemon).await?;
-    let known = match &all {
-        Seen::All { containers, own } => containers.iter().chain(own).map(|container| container.id.clone()).collect(),
-        _ => BTreeSet::new(),
-    };
-    let _ = seen.send(all);
-    Ok(known)
+/// One stream of events, and the containers that are known to concern us.
+struct Following<'a> {
+    daemon: &'a Daemon,
+    seen: &'a UnboundedSender<Seen>,
+    events: LocalBoxStream<'static, Result<EngineEvent, EngineError>>,
+    known: BTreeSet<ContainerId>,
 }
 
-/// An event wakes, it does not inform: the one container that it names is looked at, if it concerns us.
-async fn tell_one(
-    daemon: &Daemon,
-    event: &EngineEvent,
-    known: &mut BTreeSet<ContainerId>,
-    seen: &UnboundedSender<Seen>,
-) -> Result<(), EngineError> {
-    if !concerns_us(event, known, &daemon.label_rules.label_prefix) {
-        return Ok(());
-    }
-    let id = event.container.clone();
-    let container = match event.action {
-        Action::Gone => None,
-        Action::Changed | Action::Network => match daemon.ports.engine.inspect(id.as_str()).await {
-            Ok(container) => container,
-            Err(error @ (EngineError::NotUnderstood { .. } | EngineError::Refused { .. })) => {
-                let _ = seen.send(Seen::Unreadable(error));
-                return Ok(());
+impl Following<'_> {
+    /// Ends well when the engine closes the stream.
+    async fn follow(&mut self, look_again: &Notify) -> Result<(), EngineError> {
+        let engine = &self.daemon.ports.engine;
+        self.tell_all(true).await?;
+        let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                event = self.events.next() => match event {
+                    Some(event) => self.tell_one(&event?).await?,
+                    None => return Ok(()),
+                },
+                () = look_again.notified() => {
+                    // A list may take its time, so an engine that is frozen is found out by something that may not.
+                    engine.ping().await?;
+                    self.tell_all(false).await?;
+                }
+                _ = pings.tick() => engine.ping().await?,
             }
-            Err(error) => return Err(error),
-        },
-    };
-    match container {
-        Some(_) => known.insert(id.clone()),
-        None => known.remove(&id),
-    };
-    let _ = seen.send(Seen::One { id, container });
-    Ok(())
+        }
+    }
+
+    /// Looks at everything, and reads events meanwhile: thousands of containers take seconds, and an engine drops the
+    /// events of a client that does not read them. What they name is looked at afterwards, each container once.
+    async fn tell_all(&mut self, gap: bool) -> Result<(), EngineError> {
+        let mut meanwhile: BTreeMap<ContainerId, EngineEvent> = BTreeMap::new();
+        let (containers, own) = {
+            let look = look(self.daemon);
+            tokio::pin!(look);
+            loop {
+                tokio::select! {
+                    all = &mut look => break all?,
+                    event = self.events.next() => note(&mut meanwhile, event.ok_or_else(ended)??),
+                }
+            }
+        };
+        self.known = containers.iter().chain(&own).map(|container| container.id.clone()).collect();
+        let _ = self.seen.send(Seen::All { containers, own, gap });
+        for event in meanwhile.values() {
+            self.tell_one(event).await?;
+        }
+        Ok(())
+    }
+
+    /// An event wakes, it does not inform: the one container that it names is looked at, if it concerns us.
+    async fn tell_one(&mut self, event: &EngineEvent) -> Result<(), EngineError> {
+        if !concerns_us(event, &self.known, &self.daemon.label_rules.label_prefix) {
+            return Ok(());
+        }
+        let (id, action) = (event.container.clone(), event.action);
+        let container = match action {
+            Action::Gone => None,
+            Action::Changed | Action::Network => match self.daemon.ports.engine.inspect(id.as_str()).await {
+                Ok(container) => container,
+                Err(error @ (EngineError::NotUnderstood { .. } | EngineError::Refused { .. })) => {
+                    let _ = self.seen.send(Seen::Unreadable(error));
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        match container {
+            Some(_) => self.known.insert(id.clone()),
+            None => self.known.remove(&id),
+        };
+        let _ = self.seen.send(Seen::One { id, container, action });
+        Ok(())
+    }
+}
+
+/// Notes an event for later. Of several about one container, the latest says what to do; what joined a network brings
+/// no labels, and takes away neither those that are known nor that something else happened besides.
+fn note(meanwhile: &mut BTreeMap<ContainerId, EngineEvent>, event: EngineEvent) {
+    match meanwhile.get_mut(&event.container) {
+        Some(_) if event.action == Action::Network => {}
+        Some(before) => *before = event,
+        None => drop(meanwhile.insert(event.container.clone(), event)),
+    }
 }
 
 /// Whether an event is about a container that we know or whose labels name us.

@@ -11,7 +11,7 @@ use super::{
     spec::{SiteSpec, Spec},
 };
 use crate::{
-    observe::{Container, ContainerState, Snapshot},
+    observe::{Container, Snapshot},
     values::{ContainerName, DnsName},
 };
 
@@ -81,7 +81,7 @@ pub(super) fn resolve<'a>(
     complaints: &mut BTreeSet<Complaint>,
 ) -> BTreeMap<DnsName, Held<'a>> {
     let mut by_host: BTreeMap<&DnsName, Vec<Claim<'_>>> = BTreeMap::new();
-    let mut containers: Vec<_> = snapshot.containers.values().filter(|container| is_there(container)).collect();
+    let mut containers: Vec<_> = snapshot.containers.values().filter(|container| container.is_there()).collect();
     containers.sort_by_key(|container| (container.created, &container.name));
     for container in containers {
         let Some(spec) = specs.get(&container.name) else { continue };
@@ -100,11 +100,6 @@ pub(super) fn resolve<'a>(
         .into_iter()
         .filter_map(|(host, claims)| Some((host.clone(), decide(host, claims, rules, complaints)?)))
         .collect()
-}
-
-/// A container that has ended claims nothing; one that is paused or starting still does.
-fn is_there(container: &Container) -> bool {
-    matches!(container.state, ContainerState::Running | ContainerState::Paused)
 }
 
 /// Decides about one name. Claims come oldest first; whatever contradicts an older one is refused.

@@ -75,6 +75,11 @@ impl Container {
         self.labels.get("com.docker.compose.service").map_or(self.name.as_str(), String::as_str)
     }
 
+    /// Whether it counts: one that has ended does not, one that is paused does.
+    pub fn is_there(&self) -> bool {
+        matches!(self.state, ContainerState::Running | ContainerState::Paused)
+    }
+
     /// Whether its process runs and is not frozen.
     pub fn is_running(&self) -> bool {
         self.state == ContainerState::Running

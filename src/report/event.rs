@@ -32,6 +32,13 @@ pub enum Event {
         /// When it is asked again.
         again_in: Duration,
     },
+    /// Containers that were there before the engine could not be seen, and are not there now.
+    Missed {
+        /// Which.
+        containers: BTreeSet<ContainerName>,
+        /// Until when they count as they were.
+        until: Timestamp,
+    },
     /// One container could not be looked at.
     ContainerUnreadable {
         /// Why.
@@ -135,6 +142,7 @@ impl Event {
             Self::StandingBy => "standing-by",
             Self::EngineSeen { .. } => "engine-seen",
             Self::EngineLost { .. } => "engine-lost",
+            Self::Missed { .. } => "missed",
             Self::ContainerUnreadable { .. } => "container-unreadable",
             Self::SiteSeen { .. } => "site-seen",
             Self::SiteGone { .. } => "site-gone",
@@ -160,6 +168,7 @@ impl Event {
             Self::Failed { .. } | Self::EngineLost { .. } | Self::DiskFault { .. } => Level::ERROR,
             Self::Complained(_)
             | Self::Unproven { .. }
+            | Self::Missed { .. }
             | Self::ContainerUnreadable { .. }
             | Self::TemplateBroken { .. } => Level::WARN,
             _ => Level::INFO,
@@ -181,6 +190,11 @@ impl fmt::Display for Event {
             Self::EngineLost { problem, again_in } => {
                 write!(f, "{problem}; everything stays as it is, trying again in {again_in:.1?}")
             }
+            Self::Missed { containers, until } => write!(
+                f,
+                "not there since the engine was last seen: {}; what they asked for stays until {until}",
+                listed(containers)
+            ),
             Self::ContainerUnreadable { problem } | Self::DiskFault { problem } => f.write_str(problem),
             Self::SiteSeen { host, containers, proxy } => {
                 write!(f, "{host} is claimed by {} and served by {proxy}", listed(containers))

@@ -8,7 +8,7 @@ use quaymaster::{
     values::{ContainerId, Signal},
 };
 
-use crate::fake::{Fake, Reply, answer, local};
+use crate::support::fake_engine::{Fake, Reply, answer, local};
 
 fn container(id: &str) -> String {
     format!(r#"{{"Id":"{id}","Name":"/name-{id}","Config":{{"Labels":{{"q.host":"a.example"}}}}}}"#)
@@ -110,7 +110,7 @@ async fn what_is_no_engine_is_not_understood() {
             assert!(matches!(error, EngineError::NotUnderstood { .. }), "{error:?}");
             assert!(!error.to_string().contains("secret"), "bodies are not repeated: {error}");
         }
-        let no_http = Fake::start(|_| Reply { bytes: b"SSH-2.0-OpenSSH_9.2\r\n".to_vec(), hangs: false });
+        let no_http = Fake::start(|_| Reply::raw(b"SSH-2.0-OpenSSH_9.2\r\n"));
         for error in every_error(&no_http).await {
             assert!(error.contains("can't be understood: it is no HTTP"), "{error}");
         }
@@ -121,7 +121,7 @@ async fn what_is_no_engine_is_not_understood() {
 #[tokio::test(start_paused = true)]
 async fn an_engine_that_says_nothing_is_left_in_time() {
     local(async {
-        let fake = Fake::start(|_| Reply { bytes: Vec::new(), hangs: true });
+        let fake = Fake::start(|_| Reply::raw(b"").then_hangs());
         let silent =
             |call: &str, limit: &str| format!("the Docker engine at ENGINE does not answer `{call}` within {limit}");
         let errors = tokio::time::timeout(Duration::from_secs(3600), every_error(&fake)).await.expect("a limit each");
@@ -160,7 +160,7 @@ async fn an_engine_that_is_not_there_or_breaks_off_is_unreachable() {
         let error = gone.ping().await.expect_err("no socket");
         assert!(matches!(&error, EngineError::Unreachable { engine, .. } if engine == "unix:///nowhere/docker.sock"));
 
-        let mute = Fake::start(|_| Reply { bytes: Vec::new(), hangs: false });
+        let mute = Fake::start(|_| Reply::raw(b""));
         for error in every_error(&mute).await {
             assert_eq!(
                 error,

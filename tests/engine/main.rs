@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests start the docker command")]
 #![expect(clippy::unwrap_used, reason = "a test ends where something is wrong, in its helpers, too")]
 
-mod fake;
 mod faults;
 mod real;
+#[path = "../support/mod.rs"]
+mod support;

@@ -4,4 +4,5 @@
 
 pub mod canned;
 pub mod fake_ca;
+pub mod fake_engine;
 pub mod pebble;

@@ -41,6 +41,19 @@ pub fn text(path: &Path) -> Result<String, DiskError> {
     })
 }
 
+/// The text of a file that the user named, or of standard input where that is `-`.
+///
+/// # Errors
+/// When it can't be read or is not there.
+pub fn text_or_input(path: &Path) -> Result<String, DiskError> {
+    if path != Path::new("-") {
+        return text(path);
+    }
+    let mut text = String::new();
+    let read = std::io::Read::read_to_string(&mut std::io::stdin(), &mut text);
+    read.map(|_| text).map_err(files::told("read", Path::new("standard input")))
+}
+
 /// The folders of the settings.
 #[derive(Clone, Debug)]
 pub struct Folders {

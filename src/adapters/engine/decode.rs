@@ -39,7 +39,24 @@ pub(super) fn labelled(answer: &[u8], prefix: &str) -> Result<Vec<ContainerId>, 
 /// # Errors
 /// When it can't be read, or what it is called can't be the name of a container.
 pub(super) fn container(answer: &[u8]) -> Result<Container, String> {
-    let read: Inspected = serde_json::from_slice(answer).map_err(|error| problem(&error))?;
+    meant(serde_json::from_slice(answer).map_err(|error| problem(&error))?)
+}
+
+/// The containers in what the command `docker inspect` prints. One that can't be read is left out and told.
+///
+/// # Errors
+/// When the text is no list.
+pub(super) fn containers(text: &str) -> Result<Vec<Container>, String> {
+    let list: Vec<serde_json::Value> = serde_json::from_str(text).map_err(|error| problem(&error))?;
+    let read = |(index, entry): (usize, serde_json::Value)| {
+        let name = entry.get("Name").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+        let read = serde_json::from_value(entry).map_err(|error| problem(&error)).and_then(meant);
+        read.map_err(|problem| tracing::warn!(number = index + 1, name, problem, "a container is left out")).ok()
+    };
+    Ok(list.into_iter().enumerate().filter_map(read).collect())
+}
+
+fn meant(read: Inspected) -> Result<Container, String> {
     let Inspected { id, name, created, state, config, network_settings, mounts, host_config } = read;
     let name = name.strip_prefix('/').unwrap_or(&name);
     Ok(Container {
@@ -59,6 +76,8 @@ pub(super) fn container(answer: &[u8]) -> Result<Container, String> {
 /// What is wrong, without the values that stood there: they may be anybody's.
 fn problem(error: &serde_json::Error) -> String {
     match error.is_data() {
+        // In a list there are no lines any more.
+        true if error.line() == 0 => "a field is missing or of another type".to_owned(),
         true => format!("a field is of another type (line {}, column {})", error.line(), error.column()),
         false => format!("it is not the JSON that was expected ({error})"),
     }

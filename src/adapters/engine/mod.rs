@@ -7,6 +7,7 @@ mod address;
 mod decode;
 mod events;
 mod own;
+mod recorded;
 mod schema;
 mod transport;
 
@@ -23,6 +24,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 pub use address::TlsFiles;
 pub use own::{OwnProcess, own_container};
+pub use recorded::RecordedEngine;
 
 use crate::{
     observe::{Container, EngineEvent},

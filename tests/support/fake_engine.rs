@@ -11,17 +11,31 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::UnixListener,
+    sync::mpsc::UnboundedReceiver,
     task::{JoinHandle, LocalSet, yield_now},
 };
 
-/// What the fake engine sends, and whether it ends the connection then or leaves it open without a further word.
-#[derive(Clone)]
+/// What the fake engine sends, and what comes then.
 pub struct Reply {
-    pub bytes: Vec<u8>,
-    pub hangs: bool,
+    bytes: Vec<u8>,
+    then: Then,
+}
+
+enum Then {
+    /// The connection ends.
+    Ends,
+    /// It stays open without a further word.
+    Hangs,
+    /// Each text is sent as a chunk, until the sender is dropped.
+    Follows(UnboundedReceiver<String>),
 }
 
 impl Reply {
+    /// Just these bytes.
+    pub fn raw(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.to_vec(), then: Then::Ends }
+    }
+
     /// A whole answer.
     pub fn new(status: u16, body: impl AsRef<[u8]>) -> Self {
         let body = body.as_ref();
@@ -29,21 +43,25 @@ impl Reply {
             "HTTP/1.1 {status} Whatever\r\nDate: Sun, 22 Nov 2026 18:46:08 GMT\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
-        Self { bytes: [head.as_bytes(), body].concat(), hangs: false }
+        Self::raw(&[head.as_bytes(), body].concat())
     }
 
     /// The beginning of a chunked answer: each part is a chunk of its own. Cut off after it, unless it hangs.
     pub fn stream(parts: &[&[u8]]) -> Self {
         let mut bytes = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
-        for part in parts {
-            bytes.extend(format!("{:x}\r\n", part.len()).bytes().chain(part.iter().copied()).chain(*b"\r\n"));
-        }
-        Self { bytes, hangs: false }
+        bytes.extend(parts.iter().flat_map(|part| chunk(part)));
+        Self::raw(&bytes)
     }
 
     /// Nothing more comes, and the connection stays open.
     pub fn then_hangs(mut self) -> Self {
-        self.hangs = true;
+        self.then = Then::Hangs;
+        self
+    }
+
+    /// A chunked answer goes on with what is sent through this.
+    pub fn then_follows(mut self, feed: UnboundedReceiver<String>) -> Self {
+        self.then = Then::Follows(feed);
         self
     }
 
@@ -52,6 +70,10 @@ impl Reply {
         self.bytes.extend(b"0\r\n\r\n");
         self
     }
+}
+
+fn chunk(part: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", part.len()).as_bytes(), part, b"\r\n"].concat()
 }
 
 /// A fake engine on a socket of its own.
@@ -117,9 +139,17 @@ pub async fn answer(
     }
     let _ = stream.write_all(&reply.bytes).await;
     let _ = stream.flush().await;
-    if reply.hangs {
-        while stream.read_buf(&mut Vec::new()).await.unwrap_or(0) > 0 {}
-        seen.borrow_mut().push(format!("closed {line}"));
+    match reply.then {
+        Then::Ends => {}
+        Then::Hangs => {
+            while stream.read_buf(&mut Vec::new()).await.unwrap_or(0) > 0 {}
+            seen.borrow_mut().push(format!("closed {line}"));
+        }
+        Then::Follows(mut feed) => {
+            while let Some(text) = feed.recv().await {
+                let _ = stream.write_all(&chunk(text.as_bytes())).await;
+            }
+        }
     }
     let _ = stream.shutdown().await;
 }

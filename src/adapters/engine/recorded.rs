@@ -1,0 +1,82 @@
+use async_trait::async_trait;
+use futures_util::stream::LocalBoxStream;
+
+use super::{EVENTS, KILL, decode};
+use crate::{
+    observe::{Container, EngineEvent},
+    ports::{Engine, EngineError},
+    values::{ContainerId, Signal},
+};
+
+/// What the command `docker inspect` printed, in place of an engine: it can be looked at, and nothing happens there.
+#[derive(Debug)]
+pub struct RecordedEngine(Vec<Container>);
+
+impl RecordedEngine {
+    /// Reads what `docker inspect` printed. A container that can't be read is left out and told.
+    ///
+    /// # Errors
+    /// When the text is no list, in words.
+    pub fn read(text: &str) -> Result<Self, String> {
+        decode::containers(text).map(Self)
+    }
+}
+
+#[async_trait(?Send)]
+impl Engine for RecordedEngine {
+    async fn events(&self) -> Result<LocalBoxStream<'static, Result<EngineEvent, EngineError>>, EngineError> {
+        Err(refused(EVENTS))
+    }
+
+    async fn containers(&self, prefix: &str) -> Result<Vec<Container>, EngineError> {
+        let start = format!("{prefix}.");
+        let is_ours = |container: &&Container| container.labels.keys().any(|label| label.starts_with(&start));
+        Ok(self.0.iter().filter(is_ours).cloned().collect())
+    }
+
+    /// By name, id, or the beginning of an id, as engines do.
+    async fn inspect(&self, word: &str) -> Result<Option<Container>, EngineError> {
+        let is_it = |container: &&Container| container.name.as_str() == word || container.id.as_str().starts_with(word);
+        Ok(self.0.iter().filter(|_| !word.is_empty()).find(is_it).cloned())
+    }
+
+    async fn kill(&self, _: &ContainerId, _: Signal) -> Result<(), EngineError> {
+        Err(refused(KILL))
+    }
+
+    async fn ping(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+}
+
+fn refused(call: &str) -> EngineError {
+    EngineError::Refused { call: call.to_owned(), status: 501, message: "this is a record, not an engine".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_can_be_read_of_a_file_is_read() {
+        let recorded = include_str!("../../../tests/recorded/engine/inspect-20.10.json");
+        let text = format!(
+            r#"[{recorded}, {{"Id":"1","Name":"/other"}}, {{"Id":"2","Name":7}}, 3,
+                {{"Name":"bridge","Id":"4","Labels":{{"quaymaster.host":"a network"}}}}]"#
+        );
+        let engine = RecordedEngine::read(&text).unwrap();
+        let ours: Vec<_> = engine.containers("quaymaster").await.unwrap().into_iter().map(|c| c.name).collect();
+        assert_eq!(ours.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["quaymaster-test-rec-17103-m"]);
+        for (word, found) in [("other", true), ("1", true), ("2ec31d1c2b8b", true), ("7", false), ("", false)] {
+            assert_eq!(engine.inspect(word).await.unwrap().is_some(), found, "{word}");
+        }
+        assert!(engine.events().await.is_err());
+    }
+
+    #[test]
+    fn what_is_no_list_is_told() {
+        for text in ["", "{}", "<html>"] {
+            assert!(RecordedEngine::read(text).is_err(), "{text}");
+        }
+    }
+}

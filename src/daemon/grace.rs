@@ -1,0 +1,260 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    net::IpAddr,
+    time::Duration,
+};
+
+use crate::{
+    desire::Desired,
+    observe::{Container, Snapshot},
+    values::{ContainerId, ContainerName, Timestamp},
+};
+
+/// How long what vanished while nobody could see still counts as it was. An engine that restarts stops and starts every
+/// container, which takes ten seconds for what does not listen to SIGTERM: emptying the proxy and filling it again
+/// meanwhile would help nobody.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// The containers that were there before a gap and are not there after it.
+#[derive(Debug, Default)]
+pub(super) struct Grace(BTreeMap<ContainerId, Missed>);
+
+/// One of them; how it was is in the snapshot.
+#[derive(Debug)]
+struct Missed {
+    /// When it counts as it is.
+    until: Timestamp,
+    /// What the engine says of it now; nothing when it knows none.
+    now: Option<Container>,
+}
+
+impl Grace {
+    /// Takes over a full list. After a gap, those who are missed in it keep counting as they were from `now` on; without
+    /// one their going was seen, and only those whose grace runs already go on. A name that somebody else bears has
+    /// found its successor.
+    pub fn take_list(&mut self, snapshot: &mut Snapshot, list: Vec<Container>, gap: bool, now: Timestamp) {
+        let mut names: BTreeMap<ContainerId, ContainerName> =
+            list.iter().map(|container| (container.id.clone(), container.name.clone())).collect();
+        let mut listed: BTreeMap<ContainerName, Container> =
+            list.into_iter().map(|container| (container.name.clone(), container)).collect();
+        let before = mem::take(&mut self.0);
+        for (name, known) in mem::take(&mut snapshot.containers) {
+            let running = before.get(&known.id).map(|missed| missed.until);
+            let Some(until) = running.or(gap.then(|| now + GRACE)) else { continue };
+            let seen = names.get(&known.id).and_then(|name| listed.get(name));
+            let has_returned = seen.is_some_and(Container::is_there);
+            let has_successor = listed.get(&name).is_some_and(|other| other.id != known.id);
+            if !known.is_there() || has_returned || has_successor {
+                continue;
+            }
+            let seen = names.remove(&known.id).and_then(|name| listed.remove(&name));
+            self.0.insert(known.id.clone(), Missed { until, now: seen });
+            listed.insert(name, known);
+        }
+        snapshot.containers = listed;
+        self.give_way(snapshot);
+    }
+
+    /// Takes over what is true of one container. With `decides` what happened to it was seen, and its grace is over;
+    /// without, only its return ends it: a container joins its networks just before it starts.
+    pub fn take_one(&mut self, snapshot: &mut Snapshot, id: &ContainerId, container: Option<Container>, decides: bool) {
+        let is_there = container.as_ref().is_some_and(Container::is_there);
+        match self.0.get_mut(id) {
+            Some(missed) if !decides && !is_there => missed.now = container,
+            _ => {
+                self.0.remove(id);
+                replace(snapshot, id, container);
+            }
+        }
+        self.give_way(snapshot);
+    }
+
+    /// Lets those count as they are whose grace is over; says whether there are any.
+    pub fn end(&mut self, snapshot: &mut Snapshot, now: Timestamp) -> bool {
+        let (over, running) = mem::take(&mut self.0).into_iter().partition(|(_, missed)| missed.until <= now);
+        self.0 = running;
+        let over: BTreeMap<_, _> = over;
+        let is_any = !over.is_empty();
+        for (id, missed) in over {
+            replace(snapshot, &id, missed.now);
+        }
+        is_any
+    }
+
+    /// When the next one is over.
+    pub fn next_end(&self) -> Option<Timestamp> {
+        self.0.values().map(|missed| missed.until).min()
+    }
+
+    /// Those it is given to.
+    pub fn missed(&self) -> impl Iterator<Item = &ContainerId> {
+        self.0.keys()
+    }
+
+    /// A consumer that is missed gets its files and no signal: that is owed until it is back.
+    pub fn hold_signals_back(&self, desired: &mut Desired) {
+        for consumer in desired.consumers.values_mut() {
+            consumer.running &= !self.0.contains_key(&consumer.id);
+        }
+    }
+
+    /// An address that another container has now is nobody else's any more: an engine that restarts gives them out
+    /// anew, and no request may reach another app than the one it was meant for.
+    fn give_way(&self, snapshot: &mut Snapshot) {
+        if self.0.is_empty() {
+            return;
+        }
+        let (missed, others): (Vec<_>, Vec<_>) =
+            snapshot.containers.values_mut().partition(|container| self.0.contains_key(&container.id));
+        let taken: BTreeSet<(&str, IpAddr)> = others
+            .iter()
+            .filter(|other| other.is_there())
+            .flat_map(|other| other.networks.values())
+            .filter_map(|network| Some((network.id.as_str(), network.address?)))
+            .collect();
+        for network in missed.into_iter().flat_map(|container| container.networks.values_mut()) {
+            network.address = network.address.filter(|address| !taken.contains(&(network.id.as_str(), *address)));
+        }
+    }
+}
+
+/// Takes one container over; a name is not its own for ever, its id is.
+fn replace(snapshot: &mut Snapshot, id: &ContainerId, container: Option<Container>) {
+    snapshot.containers.retain(|_, known| known.id != *id);
+    if let Some(container) = container {
+        snapshot.containers.insert(container.name.clone(), container);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        desire::tests::{container, proxy},
+        observe::ContainerState,
+    };
+
+    const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+    fn at(seconds: u64) -> Timestamp {
+        START + Duration::from_secs(seconds)
+    }
+
+    fn exited(mut container: Container) -> Container {
+        container.state = ContainerState::Other("exited".into());
+        container.networks.values_mut().for_each(|network| network.address = None);
+        container
+    }
+
+    fn shop() -> Container {
+        container("shop", 4)
+    }
+
+    /// What is known when proxy, shop and blog were seen before a gap, and `list` after it.
+    fn after_gap(list: Vec<Container>) -> (Grace, Snapshot) {
+        let (mut grace, mut snapshot) = (Grace::default(), Snapshot::default());
+        grace.take_list(&mut snapshot, vec![proxy(), shop(), container("blog", 5)], true, START);
+        assert_eq!(grace.next_end(), None, "nothing was known before the first list");
+        grace.take_list(&mut snapshot, list, true, START);
+        (grace, snapshot)
+    }
+
+    /// Names, and whether each counts as running.
+    fn told(snapshot: &Snapshot) -> Vec<String> {
+        let word = |container: &Container| if container.is_there() { "" } else { " (ended)" };
+        snapshot.containers.values().map(|container| format!("{}{}", container.name, word(container))).collect()
+    }
+
+    #[test]
+    fn what_vanished_in_a_gap_counts_as_it_was_for_thirty_seconds() {
+        let (mut grace, mut snapshot) = after_gap(vec![proxy(), exited(shop())]);
+        assert_eq!(told(&snapshot), ["blog", "proxy", "shop"]);
+        assert_eq!(snapshot.containers.values().next(), Some(&container("blog", 5)), "as it was");
+        assert_eq!(grace.next_end(), Some(at(30)));
+        grace.end(&mut snapshot, at(29));
+        assert_eq!(told(&snapshot), ["blog", "proxy", "shop"]);
+        grace.end(&mut snapshot, at(30));
+        assert_eq!(told(&snapshot), ["proxy", "shop (ended)"]);
+        assert_eq!(grace.next_end(), None);
+    }
+
+    #[test]
+    fn what_returns_is_taken_as_it_returns() {
+        let (mut grace, mut snapshot) = after_gap(vec![proxy(), exited(shop())]);
+        let back = || container("shop", 4).label("host", "new.example");
+        grace.take_one(&mut snapshot, &back().id, Some(back()), true);
+        grace.end(&mut snapshot, at(30));
+        assert_eq!(told(&snapshot), ["proxy", "shop"]);
+        assert_eq!(snapshot.containers.values().nth(1), Some(&back()));
+
+        let (mut grace, mut snapshot) = after_gap(vec![proxy(), exited(shop())]);
+        grace.take_list(&mut snapshot, vec![proxy(), back(), container("blog", 5)], true, at(10));
+        assert_eq!((told(&snapshot).len(), grace.next_end()), (3, None));
+    }
+
+    #[test]
+    fn an_event_that_says_it_is_gone_removes_at_once() {
+        let (mut grace, mut snapshot) = after_gap(vec![proxy(), exited(shop())]);
+        grace.take_one(&mut snapshot, &container("blog", 5).id, None, true);
+        grace.take_one(&mut snapshot, &shop().id, Some(exited(shop())), true);
+        assert_eq!((told(&snapshot), grace.next_end()), (vec!["proxy".into(), "shop (ended)".into()], None));
+    }
+
+    #[test]
+    fn joining_a_network_before_the_start_ends_nothing() {
+        let (mut grace, mut snapshot) = after_gap(vec![proxy(), shop(), exited(container("blog", 5))]);
+        let renamed = Container { name: ContainerName::parse("log").unwrap(), ..exited(container("blog", 5)) };
+        grace.take_one(&mut snapshot, &renamed.id.clone(), Some(renamed), false);
+        assert_eq!(told(&snapshot), ["blog", "proxy", "shop"]);
+        grace.end(&mut snapshot, at(30));
+        assert_eq!(told(&snapshot), ["log (ended)", "proxy", "shop"]);
+    }
+
+    #[test]
+    fn a_look_without_a_gap_begins_no_grace_and_ends_none() {
+        let (mut grace, mut snapshot) = after_gap(vec![proxy(), shop()]);
+        grace.take_list(&mut snapshot, vec![proxy()], false, at(10));
+        assert_eq!((told(&snapshot), grace.next_end()), (vec!["blog".into(), "proxy".into()], Some(at(30))));
+        grace.take_list(&mut snapshot, vec![proxy()], true, at(20));
+        assert_eq!(grace.next_end(), Some(at(30)), "another gap makes it no longer");
+        grace.end(&mut snapshot, at(30));
+        assert_eq!(told(&snapshot), ["proxy"]);
+    }
+
+    #[test]
+    fn a_successor_of_the_same_name_takes_over_at_once() {
+        let recreated = Container { id: ContainerId::parse("another").unwrap(), ..proxy() };
+        let (grace, snapshot) = after_gap(vec![recreated.clone(), shop(), container("blog", 5)]);
+        assert_eq!((snapshot.containers.get(&recreated.name), grace.next_end()), (Some(&recreated), None));
+    }
+
+    #[test]
+    fn what_had_ended_before_the_gap_is_not_missed() {
+        let (mut grace, mut snapshot) = (Grace::default(), Snapshot::default());
+        grace.take_list(&mut snapshot, vec![exited(shop())], true, START);
+        grace.take_list(&mut snapshot, vec![], true, START);
+        assert_eq!((told(&snapshot).len(), grace.next_end()), (0, None));
+    }
+
+    #[test]
+    fn an_address_given_to_another_is_not_kept() {
+        let mut blog = container("blog", 5);
+        blog.networks.clone_from(&shop().networks);
+        let (_, snapshot) = after_gap(vec![proxy(), exited(shop()), blog]);
+        let address = |name: &str| snapshot.containers[&ContainerName::parse(name).unwrap()].networks["web"].address;
+        assert_eq!((address("shop"), address("blog")), (None, Some([10, 0, 0, 4].into())));
+    }
+
+    #[test]
+    fn a_consumer_that_is_missed_gets_no_signal() {
+        use crate::desire::{desire, tests::rules};
+        let (grace, snapshot) = after_gap(vec![exited(proxy())]);
+        let snapshot = Snapshot { own: Some(crate::desire::tests::own()), ..snapshot };
+        let mut desired = desire(&snapshot, &rules());
+        let running = |desired: &Desired| desired.consumers.values().map(|c| c.running).collect::<Vec<_>>();
+        assert_eq!(running(&desired), [true]);
+        grace.hold_signals_back(&mut desired);
+        assert_eq!(running(&desired), [false]);
+    }
+}

@@ -1,0 +1,281 @@
+//! A fake engine with containers in it, and the program that watches it.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    fs::{self, File},
+    net::TcpListener,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use crate::support::fake_engine::{Fake, Reply};
+
+/// For anything that is done at once, on a machine that is busy.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// What the engine says.
+#[derive(Default)]
+struct State {
+    containers: BTreeMap<String, Value>,
+    streams: Vec<UnboundedSender<String>>,
+    /// Says nothing, to anybody.
+    frozen: bool,
+    /// Breaks every connection off.
+    away: bool,
+    /// Requests that begin like this are forbidden.
+    denied: Option<&'static str>,
+}
+
+/// An engine with containers, a folder of nginx, and a CA that takes connections and says nothing.
+pub struct World {
+    fake: Fake,
+    state: Rc<RefCell<State>>,
+    folder: TempDir,
+    authority: TcpListener,
+}
+
+impl World {
+    /// With a proxy.
+    pub fn new() -> Self {
+        let state = Rc::<RefCell<State>>::default();
+        let shared = Rc::clone(&state);
+        let fake = Fake::start(move |line| shared.borrow_mut().answer(line));
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("conf.d")).unwrap();
+        let authority = TcpListener::bind("127.0.0.1:0").unwrap();
+        let world = Self { fake, state, folder, authority };
+        world.set("proxy", "quaymaster.kind", "nginx", |proxy| {
+            proxy["Mounts"] = json!([{"Type": "bind", "Source": world.config(), "Destination": "/etc/nginx/conf.d",
+                "RW": true, "Mode": "tomorrow", "Propagation": {"new": "shape"}}]);
+        });
+        world
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("conf.d")
+    }
+
+    pub fn state_folder(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// Puts a running container there, or another in place of the one with that id; no event tells of it.
+    pub fn set(&self, id: &str, label: &str, value: &str, change: impl FnOnce(&mut Value)) {
+        let mut container = json!({
+            "Id": id, "Name": format!("/{id}"), "Created": "2026-11-22T18:46:08.447Z",
+            "State": {"Status": "running", "Running": true, "StartedAt": "2026-11-22T18:46:08.731Z"},
+            "Config": {"Labels": {label: value}, "ExposedPorts": {"8080/tcp": {}}},
+            "NetworkSettings": {"Networks": {"web": {"NetworkID": "n1", "IPAddress": address(id)}}},
+            "Mounts": [],
+        });
+        change(&mut container);
+        self.state.borrow_mut().containers.insert(id.to_owned(), container);
+    }
+
+    /// An app `ID` that answers for `ID.example`.
+    pub fn app(&self, id: &str) {
+        self.set(id, "quaymaster.host", &format!("{id}.example"), |_| {});
+    }
+
+    /// Changes what is told of a container; no event tells of it.
+    pub fn change(&self, id: &str, change: impl FnOnce(&mut Value)) {
+        change(self.state.borrow_mut().containers.get_mut(id).unwrap());
+    }
+
+    pub fn remove(&self, id: &str) {
+        self.state.borrow_mut().containers.remove(id).unwrap();
+    }
+
+    /// Sends an event about a container to whoever listens.
+    pub fn event(&self, id: &str, action: &str) {
+        let labels = self.state.borrow().containers.get(id).map(|container| container["Config"]["Labels"].clone());
+        self.send(json!({"Type": "container", "Action": action, "Actor": {"ID": id, "Attributes": labels}}));
+    }
+
+    pub fn send(&self, event: Value) {
+        self.state.borrow_mut().streams.retain(|stream| stream.send(format!("{event}\n")).is_ok());
+    }
+
+    /// Ends every stream of events.
+    pub fn cut(&self) {
+        self.state.borrow_mut().streams.clear();
+    }
+
+    pub fn freeze(&self, frozen: bool) {
+        self.state.borrow_mut().frozen = frozen;
+    }
+
+    /// The engine is gone, and its streams with it; or is back.
+    pub fn away(&self, away: bool) {
+        self.state.borrow_mut().away = away;
+        self.cut();
+    }
+
+    pub fn deny(&self, call: Option<&'static str>) {
+        self.state.borrow_mut().denied = call;
+    }
+
+    /// How many requests began like this.
+    pub fn asked(&self, call: &str) -> usize {
+        self.fake.seen.borrow().iter().filter(|line| line.starts_with(call)).count()
+    }
+
+    /// Forgets which requests came.
+    pub fn forget(&self) {
+        self.fake.seen.borrow_mut().clear();
+    }
+
+    /// Requests since then, without signs of life and signals.
+    pub fn requests(&self) -> Vec<String> {
+        let plain = |line: &&String| !line.starts_with("GET /_ping") && !line.starts_with("POST");
+        self.fake.seen.borrow().iter().filter(plain).cloned().collect()
+    }
+
+    /// Sites whose files lie in the proxy's folder.
+    pub fn sites(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.config()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let site = |name: String| Some(name.strip_prefix("quaymaster-")?.strip_suffix(".example.conf")?.to_owned());
+        let mut sites: Vec<_> = names.filter_map(site).collect();
+        sites.sort();
+        sites
+    }
+
+    /// Starts the program.
+    pub fn start(&self, command: &str) -> Program {
+        let log = self.folder.path().join(format!("{command}.log"));
+        let child = Command::new(env!("CARGO_BIN_EXE_quaymaster"))
+            .env_clear()
+            .args([command, "--agree-tos", "--log-format", "json", "--ca"])
+            .arg(format!("https://{}/directory", self.authority.local_addr().unwrap()))
+            .arg("--engine")
+            .arg(&self.fake.socket)
+            .arg("--state")
+            .arg(self.state_folder())
+            .stderr(File::create(&log).unwrap())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        Program { child, log }
+    }
+
+    /// Starts watching and waits until these sites are there and the proxy was told.
+    pub async fn watch(&self, sites: &[&str]) -> Program {
+        let program = self.start("watch");
+        program.until("the sites are there", || self.sites() == sites && self.asked("POST") > 0).await;
+        program
+    }
+}
+
+impl State {
+    fn answer(&mut self, line: &str) -> Reply {
+        let path = line.split(['?', ' ']).nth(1).unwrap();
+        if self.away {
+            return Reply::raw(b"");
+        }
+        if self.frozen {
+            return Reply::raw(b"").then_hangs();
+        }
+        if self.denied.is_some_and(|call| line.starts_with(call)) {
+            return Reply::new(403, "<html>Forbidden</html>");
+        }
+        match (path, path.strip_prefix("/containers/").and_then(|rest| rest.strip_suffix("/json"))) {
+            ("/_ping", _) => Reply::new(200, "OK"),
+            ("/events", _) => {
+                let (sender, receiver) = unbounded_channel();
+                self.streams.push(sender);
+                Reply::stream(&[]).then_follows(receiver)
+            }
+            ("/containers/json", _) => {
+                let listed = self.containers.values().map(
+                    |container| json!({"Id": container["Id"], "Labels": container["Config"]["Labels"], "State": {}}),
+                );
+                Reply::new(200, Value::from_iter(listed).to_string())
+            }
+            (_, Some(id)) => match self.containers.get(id) {
+                Some(container) => Reply::new(200, container.to_string()),
+                None => Reply::new(404, r#"{"message":"No such container"}"#),
+            },
+            _ if line.starts_with("POST") => Reply::new(204, ""),
+            _ => panic!("nobody should ask for {line}"),
+        }
+    }
+}
+
+/// An address of its own for each app. None for the proxy: what can't be looked at is not waited for.
+fn address(id: &str) -> String {
+    let number = id.trim_start_matches(|c: char| c.is_ascii_alphabetic()).parse().unwrap_or(1u32);
+    if id.starts_with("proxy") { String::new() } else { format!("10.9.{}.{}", number / 250, number % 250 + 1) }
+}
+
+/// The program, running.
+pub struct Program {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Program {
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success());
+    }
+
+    /// The log, each line as its event's name and its words.
+    pub fn told(&self) -> Vec<(String, String)> {
+        let text = fs::read_to_string(&self.log).unwrap();
+        let word = |line: &Value, key: &str| line[key].as_str().unwrap_or_default().to_owned();
+        text.lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .map(|line| (word(&line, "event"), word(&line, "message")))
+            .collect()
+    }
+
+    /// How often an event was told.
+    pub fn count(&self, event: &str) -> usize {
+        self.told().iter().filter(|(name, _)| name == event).count()
+    }
+
+    /// Waits, while the fake engine goes on.
+    pub async fn until(&self, what: &str, is_so: impl FnMut() -> bool) {
+        self.within(SOON, what, is_so).await;
+    }
+
+    pub async fn within(&self, limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
+        let began = Instant::now();
+        while !is_so() {
+            assert!(began.elapsed() < limit, "{what}: not within {limit:?}; it told {:#?}", self.told());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        began.elapsed()
+    }
+
+    /// Waits until it has ended, and tells how.
+    pub async fn ended(&mut self) -> Option<i32> {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(began.elapsed() < SOON, "it goes on and on");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
