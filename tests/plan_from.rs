@@ -21,6 +21,8 @@ fn plan(words: &[&str], input: &str) -> Output {
         .arg(&state)
         .args(words)
         .env_clear()
+        // A public CA would not be asked for names under `.example`.
+        .env("QUAYMASTER_CA", "https://ca.internal/directory")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -56,6 +58,13 @@ fn a_file_tells_what_a_fresh_install_would_do() {
     let (code, out, told) = texts(&plan(&["--from", RECORDED, "--self", "q"], ""));
     assert_eq!((code, out), (Some(0), expected("/edge")));
     assert!(told.contains("container lost, label quaymaster.port: it exposes no TCP port"), "{told}");
+}
+
+#[test]
+fn a_public_ca_is_not_asked_for_a_name_that_it_refuses() {
+    let (code, out, told) = texts(&plan(&["--from", RECORDED, "--self", "q", "--ca", "letsencrypt"], ""));
+    assert!(code == Some(0) && !out.contains("obtain"), "{out}");
+    assert!(told.contains("no public CA issues a certificate for shop.example"), "{told}");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::{
     observe::Container,
     plan,
     ports::{AuthorityError, DiskError, Engine, EngineError, Ports, TemplateFiles},
+    values::CA_PRESETS,
 };
 
 /// The local socket of the engine.
@@ -108,6 +109,7 @@ pub(super) fn daemon(
             label_prefix: settings.label_prefix.clone(),
             certificates: certificates(call, own),
             webroot,
+            public_authority: CA_PRESETS.iter().any(|preset| preset.public && preset.directory == settings.ca),
         },
         plan_rules: plan::Rules { authority: settings.ca.clone(), mark_host, resync: settings.resync },
         template_files,

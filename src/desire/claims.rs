@@ -161,6 +161,25 @@ fn routes<'a>(
     routes
 }
 
+/// Whether the CA can be asked for a certificate of this name; complains where it would refuse. The site is there all
+/// the same.
+pub(super) fn may_be_ordered(
+    host: &DnsName,
+    held: &Held<'_>,
+    rules: &Rules,
+    complaints: &mut BTreeSet<Complaint>,
+) -> bool {
+    let refused = rules.public_authority && host.is_reserved();
+    if refused {
+        let problem = format!("no public CA issues a certificate for {host}, a name for local use");
+        let remedy = "use a public name, a CA of your own (setting ca), or the label tls=off; the CA is not asked";
+        complaints.extend(
+            held.claims().iter().map(|claim| claim.complaint(rules, "host", host.as_str(), problem.clone(), remedy)),
+        );
+    }
+    !refused
+}
+
 fn is_asked_alike(one: &SiteSpec, other: &SiteSpec) -> bool {
     let of = |spec: &SiteSpec| {
         let SiteSpec { scheme, strip, upstream_path, body_size, auth, auth_realm, allow, .. } = spec.clone();

@@ -37,6 +37,8 @@ pub struct Rules {
     pub certificates: PathBuf,
     /// The shared folder for challenges, as we see it, where there is one.
     pub webroot: Option<PathBuf>,
+    /// Whether the CA is a public one, which issues for public names alone.
+    pub public_authority: bool,
 }
 
 /// What the labels ask for.
@@ -179,7 +181,7 @@ pub fn desire(snapshot: &Snapshot, rules: &Rules) -> Desired {
     let mut certificates = BTreeMap::new();
     for (host, held) in &claims {
         let served_by = consumers::serve(&mut consumers, host, held, snapshot, rules, &mut complaints);
-        if held.tls != Tls::Off {
+        if held.tls != Tls::Off && claims::may_be_ordered(host, held, rules, &mut complaints) {
             let names = BTreeSet::from([host.clone()]);
             let wanted = Wanted { names, claimed_by: held.containers(), served_by };
             certificates.insert(CertificateName::from(host), wanted);

@@ -6,7 +6,12 @@ use super::*;
 use crate::observe::{Container, ContainerState, Health, Mount, MountKind, Network};
 
 pub(crate) fn rules() -> Rules {
-    Rules { label_prefix: "quaymaster".into(), certificates: "/state/certificates".into(), webroot: None }
+    Rules {
+        label_prefix: "quaymaster".into(),
+        certificates: "/state/certificates".into(),
+        webroot: None,
+        public_authority: false,
+    }
 }
 
 pub(crate) fn container(name: &str, number: u8) -> Container {
@@ -304,6 +309,15 @@ fn further_names_are_sent_to_the_first_as_written() {
     let desired = desired([proxy(), shop]);
     assert_eq!(routes(&desired, "shop.example"), ["-> www.shop.example"]);
     assert_eq!(desired.certificates.len(), 3);
+}
+
+#[test]
+fn a_public_ca_is_not_asked_for_what_it_can_not_issue() {
+    let shop = container("shop", 4).label("host", "shop.internal, shop.org");
+    let desired = desire(&snapshot([proxy(), shop]), &Rules { public_authority: true, ..rules() });
+    assert_eq!(hosts(&desired), ["shop.internal", "shop.org"]);
+    assert_eq!(desired.certificates.keys().map(CertificateName::as_str).collect::<Vec<_>>(), ["shop.org"]);
+    assert!(complaints(&desired)[0].contains("no public CA issues a certificate for shop.internal"));
 }
 
 #[test]

@@ -65,6 +65,17 @@ impl DnsName {
         Ok(Self(name))
     }
 
+    /// Whether no public CA can issue for it: it is one label alone, or under a name that is kept for local use, for
+    /// examples and for tests.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc6761#section-6>, <https://www.rfc-editor.org/rfc/rfc8375>
+    pub fn is_reserved(&self) -> bool {
+        const RESERVED: &[&str] =
+            &["alt", "example", "home.arpa", "internal", "invalid", "lan", "local", "localhost", "onion", "test"];
+        let under = |reserved: &str| self.0.strip_suffix(reserved).is_some_and(|rest| rest.ends_with('.'));
+        !self.0.contains('.') || RESERVED.iter().any(|reserved| self.0 == *reserved || under(reserved))
+    }
+
     /// The name itself.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -144,6 +155,22 @@ mod tests {
             ("localhost", "localhost"),
         ] {
             assert_eq!(DnsName::parse(written).map(String::from), Ok(meant.to_owned()), "{written}");
+        }
+    }
+
+    #[test]
+    fn names_for_local_use_are_known() {
+        for (name, reserved) in [
+            ("localhost", true),
+            ("shop.test", true),
+            ("a.b.internal", true),
+            ("printer.home.arpa", true),
+            ("shop.example", true),
+            ("example.com", false),
+            ("contest.org", false),
+            ("arpa.shop", false),
+        ] {
+            assert_eq!(DnsName::parse(name).map(|name| name.is_reserved()), Ok(reserved), "{name}");
         }
     }
 

@@ -114,6 +114,7 @@ fn rendered(labels: &str) -> (BTreeMap<String, String>, BTreeSet<Complaint>) {
         label_prefix: "quaymaster".into(),
         certificates: "/state/certificates".into(),
         webroot: None,
+        public_authority: false,
     };
     let plan_rules = quaymaster::plan::Rules {
         authority: "https://ca.example".into(),
