@@ -251,6 +251,17 @@ impl Stack {
         })
     }
 
+    /// Waits until names lead to where the proxy is now: one that was started again may be somewhere else.
+    #[track_caller]
+    pub fn wait_for_dns(&self) {
+        let address = field(&self.named("proxy"), "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}");
+        wait(SOON, "the DNS follows the proxy", || {
+            let told = logs(&self.named("pebble"));
+            let last = told.lines().rfind(|line| line.starts_with("every name is at ")).unwrap_or_default();
+            is_so(last.split(' ').nth(4) == Some(address.trim()), || format!("{last:?}, the proxy is at {address}"))
+        });
+    }
+
     /// The log of quaymaster.
     pub fn log(&self) -> Vec<Line> {
         log::lines(&logs(&self.named("quaymaster")))
