@@ -4,7 +4,7 @@ use super::Failure;
 use crate::{
     observe::{HeldCertificate, Source},
     plan::Obtain,
-    ports::{Challenge, NewCertificate, Order, OrderRecord, Ports, ProbeError},
+    ports::{Challenge, DiskError, NewCertificate, Order, OrderRecord, Ports, ProbeError},
     report::{Event, chain, report},
 };
 
@@ -23,14 +23,20 @@ pub(super) async fn obtain(ports: &Ports, obtain: &Obtain) -> Result<HeldCertifi
     let mut order = open(ports, obtain, &mut record).await?;
     authorize(ports, obtain, order.as_mut()).await?;
     let chain = order.finalize(&record.key, &obtain.names).await?;
-    let held = ports.disk.store_certificate(&NewCertificate {
+    let stored = ports.disk.store_certificate(&NewCertificate {
         name: &obtain.certificate,
         names: &obtain.names,
         key: &record.key,
         chain: &chain,
         source: Source::Acme(ports.authority.directory().to_owned()),
         now: ports.clock.now(),
-    })?;
+    });
+    if matches!(stored, Err(DiskError::Certificate { .. })) {
+        // This order will give the same certificate for ever, one that has run out since a crash, say: the next try
+        // begins a new one.
+        ports.disk.drop_order(&obtain.certificate)?;
+    }
+    let held = stored?;
     ports.disk.drop_order(&obtain.certificate)?;
     ports.disk.forget_attempts(&obtain.certificate)?;
     report(&Event::Obtained { certificate: obtain.certificate.clone(), held: held.clone() });
