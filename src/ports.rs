@@ -145,30 +145,51 @@ pub trait Disk {
     /// Takes a response away again; one that is not there is fine.
     fn withdraw(&self, webroot: &Path, challenge: &Challenge) -> Result<(), DiskError>;
 
-    /// What lies in a consumer's `folder`: our record of it, corrected by a look at the files themselves, and at the
-    /// certificates where they are `delivered` to a folder of its own.
-    fn installed(
+    /// What lies in a consumer's folders: our record of it, corrected by a look at the files themselves.
+    fn installed(&self, place: &Place<'_>) -> Result<Installed, DiskError>;
+    /// Puts everything new beside its place, where the consumer does not read it: a full disk is found out before
+    /// anything has changed.
+    fn stage(&self, place: &Place<'_>, change: &Change<'_>) -> Result<(), DiskError>;
+    /// Writes the record down, and with it what is there now, so that it can come back; then puts what was staged into
+    /// its place, each in one rename. What an open journal holds from before stays in it.
+    fn switch(&self, place: &Place<'_>, change: &Change<'_>, record: &Installed) -> Result<(), DiskError>;
+    /// Brings back what the journal holds.
+    fn take_back(&self, place: &Place<'_>) -> Result<(), DiskError>;
+    /// Writes the record down, and closes the journal unless it says that it is open. Then takes away what is left of
+    /// earlier copies of the certificates in `tidy`, and all of those that the record does not name.
+    fn keep_installed(
         &self,
-        consumer: &ContainerName,
-        folder: &Path,
-        delivered: Option<&Path>,
-    ) -> Result<Installed, DiskError>;
-    /// Writes the record down.
-    fn keep_installed(&self, consumer: &ContainerName, installed: &Installed) -> Result<(), DiskError>;
-    /// Puts all files beside their places first, then renames each into its place, then removes what is not wanted.
-    fn install(
-        &self,
-        folder: &Path,
-        files: &BTreeMap<FileName, String>,
-        remove: &BTreeSet<FileName>,
+        place: &Place<'_>,
+        record: &Installed,
+        tidy: &BTreeSet<CertificateName>,
     ) -> Result<(), DiskError>;
-    /// Copies a held certificate into a consumer's folder of certificates, switched in one rename.
-    fn deliver(&self, folder: &Path, name: &CertificateName, digest: Digest) -> Result<(), DiskError>;
 
     /// Writes the status document, whole.
     fn keep_status(&self, document: &str) -> Result<(), DiskError>;
     /// Leaves a sign of life for `health`.
     fn breathe(&self, now: Timestamp) -> Result<(), DiskError>;
+}
+
+/// The folders of a consumer, as far as they are mounted here.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Whose they are.
+    pub consumer: &'a ContainerName,
+    /// Where rendered files go.
+    pub config: &'a Path,
+    /// Where copies of just its own certificates go; none where it reads our folder.
+    pub certificates: Option<&'a Path>,
+}
+
+/// What is changed in a consumer's folders.
+#[derive(Clone, Copy, Debug)]
+pub struct Change<'a> {
+    /// Files to write, with their texts.
+    pub write: &'a BTreeMap<FileName, String>,
+    /// Files to take away.
+    pub remove: &'a BTreeSet<FileName>,
+    /// Held certificates to copy.
+    pub deliver: &'a BTreeMap<CertificateName, Digest>,
 }
 
 /// Templates by name (`nginx/site.conf`): the text of each, or why it can't be read.

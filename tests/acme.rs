@@ -24,8 +24,10 @@ use quaymaster::{
         x509,
     },
     observe::{Attempt, HeldCertificate, Installed, Source},
-    ports::{Authority, AuthorityError, Challenge, Clock, Disk, DiskError, NewCertificate, Order, OrderRecord},
-    values::{CertificateName, ContainerName, Digest, DnsName, FileName, KeyType, Retry, Secret, Timestamp},
+    ports::{
+        Authority, AuthorityError, Challenge, Change, Clock, Disk, DiskError, NewCertificate, Order, OrderRecord, Place,
+    },
+    values::{CertificateName, DnsName, KeyType, Retry, Secret, Timestamp},
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
@@ -66,10 +68,11 @@ impl Disk for AccountsOnly {
     fn drop_order(&self, _: &CertificateName) -> Result<(), DiskError> { unreachable!() }
     fn publish(&self, _: &Path, _: &Challenge) -> Result<(), DiskError> { unreachable!() }
     fn withdraw(&self, _: &Path, _: &Challenge) -> Result<(), DiskError> { unreachable!() }
-    fn installed(&self, _: &ContainerName, _: &Path, _: Option<&Path>) -> Result<Installed, DiskError> { unreachable!() }
-    fn keep_installed(&self, _: &ContainerName, _: &Installed) -> Result<(), DiskError> { unreachable!() }
-    fn install(&self, _: &Path, _: &BTreeMap<FileName, String>, _: &BTreeSet<FileName>) -> Result<(), DiskError> { unreachable!() }
-    fn deliver(&self, _: &Path, _: &CertificateName, _: Digest) -> Result<(), DiskError> { unreachable!() }
+    fn installed(&self, _: &Place<'_>) -> Result<Installed, DiskError> { unreachable!() }
+    fn stage(&self, _: &Place<'_>, _: &Change<'_>) -> Result<(), DiskError> { unreachable!() }
+    fn switch(&self, _: &Place<'_>, _: &Change<'_>, _: &Installed) -> Result<(), DiskError> { unreachable!() }
+    fn take_back(&self, _: &Place<'_>) -> Result<(), DiskError> { unreachable!() }
+    fn keep_installed(&self, _: &Place<'_>, _: &Installed, _: &BTreeSet<CertificateName>) -> Result<(), DiskError> { unreachable!() }
     fn keep_status(&self, _: &str) -> Result<(), DiskError> { unreachable!() }
     fn breathe(&self, _: Timestamp) -> Result<(), DiskError> { unreachable!() }
 }

@@ -111,7 +111,12 @@ pub(super) fn daemon(
             webroot,
             public_authority: CA_PRESETS.iter().any(|preset| preset.public && preset.directory == settings.ca),
         },
-        plan_rules: plan::Rules { authority: settings.ca.clone(), mark_host, resync: settings.resync },
+        plan_rules: plan::Rules {
+            authority: settings.ca.clone(),
+            mark_host,
+            resync: settings.resync,
+            label_prefix: settings.label_prefix.clone(),
+        },
         template_files,
         own: own.map(|own| own.id.clone()),
     })

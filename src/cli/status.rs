@@ -92,7 +92,7 @@ fn consumers(status: &Status) -> String {
             let progress = match &consumer.installed.progress {
                 _ if !consumer.running => "not running".to_owned(),
                 Progress::SignalOwed => "signal owed".to_owned(),
-                Progress::Signalled => "signalled, not proven yet".to_owned(),
+                Progress::TakenBack => "what it had before is back".to_owned(),
                 Progress::Proven { at } => format!("proven at {at}"),
                 Progress::Unproven { reason } => format!("unproven: {reason}"),
             };

@@ -2,7 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::grace::Grace;
 use crate::{
-    desire::{CertificateFolder, Desired},
+    desire::Desired,
+    execute::place,
     observe::{Action, Container, Observed, Snapshot, Subject},
     ports::{DiskError, Ports},
     report::chain,
@@ -92,11 +93,7 @@ impl Facts {
             if busy || self.looked_at.get(name) == Some(&this) {
                 continue;
             }
-            let delivered = match &consumer.certificates {
-                CertificateFolder::Delivered(folder) => Some(folder.ours.as_path()),
-                CertificateFolder::Shared { .. } => None,
-            };
-            match ports.disk.installed(name, &consumer.config.ours, delivered) {
+            match ports.disk.installed(&place(consumer)) {
                 Ok(installed) => {
                     self.observed.installed.insert(name.clone(), installed);
                     self.looked_at.insert(name.clone(), this);

@@ -142,16 +142,16 @@ mod tests {
     /// What the proxy's own file would be.
     fn proxy_file(in_use: &InUse) -> Result<String, String> {
         let view = json!({"http_port": 80, "https_port": 443, "webroot": "/w", "mark_host": "m", "mark": 1});
-        in_use.current.render("nginx/proxy.conf", &view).map_err(|error| error.to_string())
+        in_use.current.render("nginx/base.conf", &view).map_err(|error| error.to_string())
     }
 
     fn faults(in_use: &InUse) -> Vec<&str> {
         in_use.faults().iter().map(String::as_str).collect()
     }
 
-    const ONE: (&str, &str) = ("nginx/proxy.conf", "# one\n");
-    const TWO: (&str, &str) = ("nginx/proxy.conf", "# two\n");
-    const BROKEN: (&str, &str) = ("nginx/proxy.conf", "# three\n{{ nosuch }}\n");
+    const ONE: (&str, &str) = ("nginx/base.conf", "# one\n");
+    const TWO: (&str, &str) = ("nginx/base.conf", "# two\n");
+    const BROKEN: (&str, &str) = ("nginx/base.conf", "# three\n{{ nosuch }}\n");
     const BROKEN_ALSO: (&str, &str) = ("nginx/site.conf", "{% if %}");
 
     #[test]
@@ -173,7 +173,7 @@ mod tests {
         }
         folder.holds(&[]);
         in_use.look();
-        assert!(proxy_file(&in_use).expect("it is built in").starts_with("# Written by quaymaster"));
+        assert!(proxy_file(&in_use).expect("it is built in").contains("map $http_upgrade"));
     }
 
     #[test]
@@ -181,10 +181,10 @@ mod tests {
         let folder = Rc::new(Folder::default());
         folder.holds(&[BROKEN]);
         let mut in_use = InUse::read(Some(folder.clone()));
-        let problem = "template nginx/proxy.conf, line 2: undefined value";
+        let problem = "template nginx/base.conf, line 2: undefined value";
         assert!(proxy_file(&in_use).expect_err("it is held back").starts_with(problem));
         assert!(faults(&in_use)[0].starts_with(problem));
-        folder.holds(&[("nginx/proxy.conf", "{% if %}")]);
+        folder.holds(&[("nginx/base.conf", "{% if %}")]);
         in_use.look();
         assert!(proxy_file(&in_use).expect_err("it is held back").contains("line 1"), "the newest fault is told");
         folder.holds(&[ONE]);
@@ -199,7 +199,7 @@ mod tests {
         folder.is_unreadable.set(true);
         let mut in_use = InUse::read(Some(folder.clone()));
         let problem = "/templates can't be understood: it is not ours";
-        let held_back = format!("template nginx/proxy.conf: {problem}");
+        let held_back = format!("template nginx/base.conf: {problem}");
         assert_eq!((proxy_file(&in_use), faults(&in_use)), (Err(held_back), vec![problem]));
         folder.is_unreadable.set(false);
         in_use.look();
@@ -212,7 +212,7 @@ mod tests {
     fn a_folder_that_is_gone_for_a_moment_takes_nothing_out_of_use() {
         let folder = Rc::new(Folder::default());
         let mut in_use = InUse::read(Some(folder.clone()));
-        assert!(proxy_file(&in_use).expect("it is built in").starts_with("# Written by quaymaster"));
+        assert!(proxy_file(&in_use).expect("it is built in").contains("map $http_upgrade"));
         assert_eq!(faults(&in_use), [MISSING]);
         folder.holds(&[ONE]);
         in_use.look();

@@ -90,7 +90,12 @@ fn daemon(engine: Rc<Scripted>) -> Rc<Daemon> {
     Rc::new(Daemon {
         ports: Ports { engine, authority, disk: folders, probe: Rc::new(TcpProbe::new().unwrap()), clock },
         label_rules: rules(),
-        plan_rules: plan::Rules { authority: String::new(), mark_host: String::new(), resync: BREATH },
+        plan_rules: plan::Rules {
+            authority: String::new(),
+            mark_host: String::new(),
+            resync: BREATH,
+            label_prefix: String::new(),
+        },
         template_files: None,
         own: None,
     })

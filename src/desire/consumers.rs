@@ -7,16 +7,22 @@ use std::{
 };
 
 use super::{
-    Auth, CertificateFolder, Complaint, Consumer, Content, Folder, Path, Route, Rules, Site, Tls,
+    Auth, CertificateFolder, Complaint, Consumer, Content, Folder, Path, Reload, Route, Rules, Site, Tls,
     claims::{self, Claim, Held},
     kinds::Kind,
     labels::words,
-    spec::Spec,
+    pid1,
+    reach::{self, is_on, shared_address},
+    spec::{ProxySpec, Spec},
 };
 use crate::{
     observe::{Container, Network, Place, Snapshot, find, locate},
     values::{CertificateName, ContainerName, DnsName},
 };
+
+/// Where proxies listen inside their containers, unless a label says otherwise.
+const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;
 
 /// The servers with a kind whose config folder we can write to.
 pub(super) fn resolve(
@@ -27,9 +33,14 @@ pub(super) fn resolve(
 ) -> BTreeMap<ContainerName, Consumer> {
     let mut consumers = BTreeMap::new();
     for container in snapshot.containers.values() {
-        let Some(kind) = specs.get(&container.name).and_then(|spec| spec.kind) else { continue };
-        match consumer(container, kind, snapshot.own.as_ref(), rules) {
-            Ok(consumer) => drop(consumers.insert(container.name.clone(), consumer)),
+        let Some(spec) = specs.get(&container.name) else { continue };
+        // One whose labels can't be followed keeps what it has.
+        let Some(kind) = spec.kind.filter(|_| !spec.proxy.spoiled) else { continue };
+        match consumer(container, kind, &spec.proxy, snapshot.own.as_ref(), rules) {
+            Ok(consumer) => {
+                complaints.extend(unsignalled(&consumer, rules));
+                consumers.insert(container.name.clone(), consumer);
+            }
             Err(complaint) => drop(complaints.insert(complaint)),
         }
     }
@@ -39,28 +50,21 @@ pub(super) fn resolve(
 fn consumer(
     container: &Container,
     kind: &'static Kind,
+    spec: &ProxySpec,
     own: Option<&Container>,
     rules: &Rules,
 ) -> Result<Consumer, Complaint> {
-    let theirs = PathBuf::from(kind.config);
-    let ours = ours(container, &theirs, own).map_err(|gap| gap.complaint(container, kind, own, rules))?;
-    let config = Folder { ours, theirs };
-    let shared = |path: &path::Path| {
-        let place = match own {
-            Some(own) => locate(&own.mounts, path)?,
-            None => Place::Host(path.to_owned()),
-        };
-        find(&container.mounts, &place, false)
-    };
-    let certificates = match shared(&rules.certificates) {
+    let theirs = spec.config.clone().unwrap_or_else(|| PathBuf::from(kind.config));
+    let config = ours(container, &theirs, own)
+        .map(|ours| Folder { ours, theirs: theirs.clone() })
+        .map_err(|gap| gap.complaint(container, &theirs, own, rules))?;
+    let shared = place_of(&rules.certificates, own).and_then(|place| find(&container.mounts, &place, false));
+    let certificates = match shared {
         Some(theirs) => CertificateFolder::Shared { theirs: theirs.join("live") },
         None => CertificateFolder::Delivered(config.within("certificates")),
     };
-    let webroot = rules
-        .webroot
-        .as_ref()
-        .and_then(|ours| Some(Folder { ours: ours.clone(), theirs: shared(ours)? }))
-        .unwrap_or_else(|| config.within("challenge"));
+    let webroot = webroot(container, spec, &config, own, rules)?;
+    let (http_port, https_port) = (spec.http_port.unwrap_or(HTTP_PORT), spec.https_port.unwrap_or(HTTPS_PORT));
     Ok(Consumer {
         name: container.name.clone(),
         id: container.id.clone(),
@@ -70,8 +74,64 @@ fn consumer(
         config,
         certificates,
         webroot,
-        address: address_for_us(container, own),
+        reach: reach::reach(container, own, http_port, https_port),
+        http_port,
+        https_port,
+        reload: reload(container, kind, spec),
         sites: BTreeMap::new(),
+    })
+}
+
+/// Where the proxy reads responses to challenges: where its label says, else where it mounts our folder for them, else
+/// within its own.
+fn webroot(
+    container: &Container,
+    spec: &ProxySpec,
+    config: &Folder,
+    own: Option<&Container>,
+    rules: &Rules,
+) -> Result<Folder, Complaint> {
+    if let Some(theirs) = &spec.webroot {
+        return ours(container, theirs, own)
+            .map(|ours| Folder { ours, theirs: theirs.clone() })
+            .map_err(|gap| gap.complaint(container, theirs, own, rules));
+    }
+    let shared = rules.webroot.as_ref().and_then(|ours| {
+        let place = place_of(ours, own)?;
+        Some(Folder { ours: ours.clone(), theirs: find(&container.mounts, &place, false)? })
+    });
+    Ok(shared.unwrap_or_else(|| config.within("challenge")))
+}
+
+/// Which place a path of ours is.
+fn place_of(path: &path::Path, own: Option<&Container>) -> Option<Place> {
+    match own {
+        Some(own) => locate(&own.mounts, path),
+        None => Some(Place::Host(path.to_owned())),
+    }
+}
+
+/// The label is followed without a look at the first process: whoever writes it knows that process.
+fn reload(container: &Container, kind: &Kind, spec: &ProxySpec) -> Reload {
+    match (&spec.reload, pid1::swallows_signals(container)) {
+        (Some(reload), _) => reload.clone(),
+        (None, Some(reason)) => Reload::Swallowed { reason },
+        (None, None) => Reload::Signal(kind.reload),
+    }
+}
+
+fn unsignalled(consumer: &Consumer, rules: &Rules) -> Option<Complaint> {
+    let Reload::Swallowed { reason } = &consumer.reload else { return None };
+    Some(Complaint {
+        container: consumer.name.clone(),
+        label: format!("{}.kind", rules.label_prefix),
+        value: consumer.kind.name.to_owned(),
+        problem: format!("it can't be told to reload: {reason}"),
+        remedy: format!(
+            "write `exec` before the server in its command; or, if it follows signals, the label {}.reload={}; until \
+             then it gets its files and reads them when it starts",
+            rules.label_prefix, consumer.kind.reload
+        ),
     })
 }
 
@@ -106,8 +166,14 @@ fn ours(container: &Container, theirs: &path::Path, own: Option<&Container>) -> 
 }
 
 impl Gap {
-    fn complaint(self, container: &Container, kind: &Kind, own: Option<&Container>, rules: &Rules) -> Complaint {
-        let (folder, us) = (kind.config, own.map_or("quaymaster", Container::service));
+    fn complaint(
+        self,
+        container: &Container,
+        folder: &path::Path,
+        own: Option<&Container>,
+        rules: &Rules,
+    ) -> Complaint {
+        let (folder, us) = (folder.display(), own.map_or("quaymaster", Container::service));
         let them = container.service();
         let (problem, remedy) = match self {
             Self::NotMounted => (
@@ -127,7 +193,8 @@ impl Gap {
             ),
         };
         let label = format!("{}.kind", rules.label_prefix);
-        Complaint { container: container.name.clone(), label, value: kind.name.to_owned(), problem, remedy }
+        let value = container.labels.get(&label).cloned().unwrap_or_default();
+        Complaint { container: container.name.clone(), label, value, problem, remedy }
     }
 }
 
@@ -142,20 +209,6 @@ fn mount_line(place: &Place, container: &Container) -> String {
         }
         Place::Host(path) => format!("{}:/edge", path.display()),
     }
-}
-
-/// Where we reach a container: on a network that we share, or on any when we are on the host itself.
-fn address_for_us(container: &Container, own: Option<&Container>) -> Option<IpAddr> {
-    match own {
-        Some(own) => shared_address(container, own),
-        None => container.networks.values().find_map(|network| network.address),
-    }
-}
-
-/// Where `from` reaches `container`: its address on the first network that both are on.
-fn shared_address(container: &Container, from: &Container) -> Option<IpAddr> {
-    let both = |id: &str| from.networks.values().any(|network| network.id == id);
-    container.networks.values().find(|network| both(&network.id) && network.address.is_some())?.address
 }
 
 /// Adds the host to each proxy that may serve it, and says which these are.
@@ -242,10 +295,6 @@ fn address(claim: &Claim<'_>, proxy: &Container) -> Option<IpAddr> {
 fn network<'a>(container: &'a Container, name: &str) -> Option<&'a Network> {
     let within = container.project().map(|project| format!("{project}_{name}"));
     container.networks.get(name).or_else(|| container.networks.get(&within?))
-}
-
-fn is_on(container: &Container, id: &str) -> bool {
-    container.networks.values().any(|network| network.id == id)
 }
 
 fn share_a_network(one: &Container, other: &Container) -> bool {

@@ -1,3 +1,4 @@
+use super::Consumer;
 use crate::values::Signal;
 
 /// A kind of server that uses certificates or configuration: a row of the kinds table.
@@ -11,10 +12,61 @@ pub struct Kind {
     pub config: &'static str,
     /// What makes it read its configuration again.
     pub reload: Signal,
+    /// What begins a comment in its configuration.
+    pub comment: &'static str,
     /// The template of each site.
     pub site_template: &'static str,
-    /// The template of what is there once: unknown names, and the mark that shows which generation is live.
-    pub proxy_template: &'static str,
+    /// The file of the mark that shows which generation is live, and its template. No host name begins with a hyphen,
+    /// so no site is in the way of such a file.
+    pub mark_file: &'static str,
+    /// The template of the mark.
+    pub mark_template: &'static str,
+    /// What is there once, whatever the sites are.
+    pub own_files: &'static [OwnFile],
+}
+
+/// A file that a consumer gets once, whatever its sites are.
+#[derive(Debug, PartialEq, Eq)]
+pub struct OwnFile {
+    /// What it is called.
+    pub file: &'static str,
+    /// Its template.
+    pub template: &'static str,
+    /// Whether it is there.
+    pub needed: Needed,
+    /// When it comes.
+    pub comes: Comes,
+}
+
+/// When a file is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needed {
+    /// Always.
+    Always,
+    /// When a site's name is longer than this.
+    ForNamesLongerThan(usize),
+}
+
+impl Needed {
+    /// Whether this consumer needs it.
+    pub fn by(self, consumer: &Consumer) -> bool {
+        match self {
+            Self::Always => true,
+            Self::ForNamesLongerThan(length) => consumer.sites.keys().any(|host| host.as_str().len() > length),
+        }
+    }
+}
+
+/// In which order changes are brought. What may clash with the user's own configuration, because a server takes it only
+/// once, comes alone, so that a refusal harms nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Comes {
+    /// Before sites, because some of them need it.
+    First,
+    /// With the sites.
+    WithSites,
+    /// When everything else is at rest.
+    Last,
 }
 
 /// Every kind there is.
@@ -23,8 +75,38 @@ pub const KINDS: &[Kind] = &[Kind {
     doc: "nginx with `include …/conf.d/*.conf` in its `http` block, as Debian's package and the official image have it",
     config: "/etc/nginx/conf.d",
     reload: Signal::HUP,
+    comment: "#",
     site_template: "nginx/site.conf",
-    proxy_template: "nginx/proxy.conf",
+    mark_file: "quaymaster--mark.conf",
+    mark_template: "nginx/mark.conf",
+    own_files: &[
+        OwnFile {
+            file: "quaymaster--names.conf",
+            template: "nginx/names.conf",
+            // The default `server_names_hash_bucket_size` of 64 refuses the whole configuration over one longer name.
+            needed: Needed::ForNamesLongerThan(46),
+            comes: Comes::First,
+        },
+        // It sorts before all sites: nginx takes the first server of a port for names that none has.
+        OwnFile {
+            file: "quaymaster--base.conf",
+            template: "nginx/base.conf",
+            needed: Needed::Always,
+            comes: Comes::WithSites,
+        },
+        OwnFile {
+            file: "quaymaster--unknown-http.conf",
+            template: "nginx/unknown-http.conf",
+            needed: Needed::Always,
+            comes: Comes::Last,
+        },
+        OwnFile {
+            file: "quaymaster--unknown-https.conf",
+            template: "nginx/unknown-https.conf",
+            needed: Needed::Always,
+            comes: Comes::Last,
+        },
+    ],
 }];
 
 /// The row of that name.

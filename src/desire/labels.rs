@@ -1,14 +1,17 @@
 //! The label table: a row is a label's name, syntax, default, doc, example and reader. What a container's labels say,
 //! as written, ends up in its [`Spec`].
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use super::{
-    Complaint,
+    Complaint, Reload,
     kinds::{KINDS, kind},
     spec::{Block, Path, Scheme, SiteSpec, Spec, Tls},
 };
-use crate::{observe::Container, values::DnsName};
+use crate::{
+    observe::Container,
+    values::{DnsName, SignalError},
+};
 
 /// One label: a row of the label table.
 pub struct LabelRow {
@@ -176,8 +179,49 @@ pub const LABELS: &[LabelRow] = &[
         example: "nginx",
         read: Reader::Consumer(|spec, value| {
             spec.kind = kind(value);
-            spec.kind.map(|_| ()).ok_or_else(|| "there is no such kind of server".to_owned())
+            let kinds = words(KINDS.iter().map(|kind| kind.name.to_owned()));
+            spec.kind.map(|_| ()).ok_or_else(|| format!("there is no such kind of server, only {kinds}"))
         }),
+    },
+    LabelRow {
+        key: "config",
+        syntax: "a whole path",
+        default: "as its kind has it, /etc/nginx/conf.d for nginx",
+        doc: "the folder in the server where rendered files go; it must be on a volume that quaymaster mounts too",
+        example: "/etc/nginx/conf.d",
+        read: Reader::Consumer(|spec, value| set(&mut spec.proxy.config, folder(value))),
+    },
+    LabelRow {
+        key: "webroot",
+        syntax: "a whole path",
+        default: "where it mounts the folder of the setting webroot, else challenge/ in its config folder",
+        doc: "the folder in the server from which it serves /.well-known/acme-challenge",
+        example: "/var/www/challenge",
+        read: Reader::Consumer(|spec, value| set(&mut spec.proxy.webroot, folder(value))),
+    },
+    LabelRow {
+        key: "http-port",
+        syntax: "1 to 65535",
+        default: "80",
+        doc: "where the server listens for plain http, inside",
+        example: "8080",
+        read: Reader::Consumer(|spec, value| set(&mut spec.proxy.http_port, port(value))),
+    },
+    LabelRow {
+        key: "https-port",
+        syntax: "1 to 65535",
+        default: "443",
+        doc: "where the server listens for https, inside",
+        example: "8443",
+        read: Reader::Consumer(|spec, value| set(&mut spec.proxy.https_port, port(value))),
+    },
+    LabelRow {
+        key: "reload",
+        syntax: "a signal, by name or number, or none",
+        default: "as its kind has it, HUP for nginx",
+        doc: "what makes the server read its files again; none: it is not told, and reads them when it starts",
+        example: "HUP",
+        read: Reader::Consumer(|spec, value| set(&mut spec.proxy.reload, reload(value).map(Some))),
     },
 ];
 
@@ -236,8 +280,12 @@ fn read_one(spec: &mut Spec, key: &str, value: &str, prefix: &str) -> Vec<Troubl
             vec![("it is about the container, not about one of its sites".to_owned(), format!("write {prefix}.{bare}"))]
         }
         Reader::Consumer(read) => {
-            let kinds = words(KINDS.iter().map(|kind| kind.name.to_owned()));
-            read(spec, value).map_err(|problem| (problem, format!("write one of {kinds}"))).err().into_iter().collect()
+            let wrong = |problem| {
+                (problem, format!("write {}, such as {}; until then it is not configured", row.syntax, row.example))
+            };
+            let problem = read(spec, value).map_err(wrong).err();
+            spec.proxy.spoiled |= problem.is_some();
+            problem.into_iter().collect()
         }
     }
 }
@@ -375,6 +423,17 @@ fn file(value: &str) -> Result<String, String> {
     match value.starts_with('/') && plain && !value.contains("..") {
         true => Ok(value.to_owned()),
         false => Err("it is no whole path of plain characters".to_owned()),
+    }
+}
+
+fn folder(value: &str) -> Result<Option<PathBuf>, String> {
+    file(value).map(|path| Some(PathBuf::from(path)))
+}
+
+fn reload(value: &str) -> Result<Reload, String> {
+    match value.to_ascii_lowercase().as_str() {
+        "none" => Ok(Reload::None),
+        _ => value.parse().map(Reload::Signal).map_err(|error: SignalError| error.to_string()),
     }
 }
 

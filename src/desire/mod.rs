@@ -9,23 +9,25 @@ mod complaint;
 mod consumers;
 mod kinds;
 mod labels;
+mod pid1;
+mod reach;
 mod spec;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     path::PathBuf,
     time::Duration,
 };
 
 pub use complaint::Complaint;
-pub use kinds::{KINDS, Kind};
+pub use kinds::{Comes, KINDS, Kind, Needed, OwnFile};
 pub use labels::{LABELS, LabelRow};
 pub use spec::{Block, Path, Scheme, Tls};
 
 use crate::{
     observe::Snapshot,
-    values::{CertificateName, ContainerId, ContainerName, DnsName, Timestamp},
+    values::{CertificateName, ContainerId, ContainerName, DnsName, Signal, Timestamp},
 };
 
 /// What the settings say about reading labels and finding folders.
@@ -82,10 +84,49 @@ pub struct Consumer {
     pub certificates: CertificateFolder,
     /// Where it reads responses to challenges.
     pub webroot: Folder,
-    /// Its address on a network that we share; `None` when it can't be reached from here.
-    pub address: Option<IpAddr>,
+    /// Where it can be reached from here; `None` when it can't.
+    pub reach: Option<Reach>,
+    /// Port on which it takes plain HTTP, inside.
+    pub http_port: u16,
+    /// Port on which it takes TLS, inside.
+    pub https_port: u16,
+    /// How it is made to read its files again.
+    pub reload: Reload,
     /// What it serves.
     pub sites: BTreeMap<DnsName, Site>,
+}
+
+/// Where a proxy can be reached from here: on a network that both are on, or where its ports are published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// For plain HTTP.
+    pub http: SocketAddr,
+    /// For TLS.
+    pub https: SocketAddr,
+}
+
+/// How a consumer is made to read its files again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reload {
+    /// By a signal to its first process.
+    Signal(Signal),
+    /// Not at all, as its label says: it reads its files when it starts.
+    None,
+    /// Not at all: its first process would not follow a signal, or end of it.
+    Swallowed {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Reload {
+    /// The signal that is sent, if one is.
+    pub fn signal(&self) -> Option<Signal> {
+        match self {
+            Self::Signal(signal) => Some(*signal),
+            Self::None | Self::Swallowed { .. } => None,
+        }
+    }
 }
 
 /// One folder, as each side sees it.

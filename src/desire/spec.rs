@@ -4,10 +4,11 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     net::IpAddr,
+    path::PathBuf,
     time::Duration,
 };
 
-use super::kinds::Kind;
+use super::{Reload, kinds::Kind};
 use crate::values::DnsName;
 
 /// What a container's labels say.
@@ -17,6 +18,25 @@ pub(super) struct Spec {
     pub sites: BTreeMap<String, SiteSpec>,
     /// What kind of server it is.
     pub kind: Option<&'static Kind>,
+    /// What is particular about it as a server.
+    pub proxy: ProxySpec,
+}
+
+/// What a container's labels say about it as a server; what they leave out is as its kind has it.
+#[derive(Debug, Default)]
+pub(super) struct ProxySpec {
+    /// The folder in it where rendered files go.
+    pub config: Option<PathBuf>,
+    /// The folder from which it serves responses to challenges.
+    pub webroot: Option<PathBuf>,
+    /// Where it takes plain HTTP, inside.
+    pub http_port: Option<u16>,
+    /// Where it takes TLS, inside.
+    pub https_port: Option<u16>,
+    /// How it is made to read its files again.
+    pub reload: Option<Reload>,
+    /// Whether a label of it can't be followed: its folders may be others than those that would be written then.
+    pub spoiled: bool,
 }
 
 /// What a container's labels say about one site of it.

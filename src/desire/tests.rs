@@ -1,6 +1,6 @@
 //! What labels mean, told with containers made of words.
 
-use std::path::Path;
+use std::{net::IpAddr, path::Path};
 
 use super::*;
 use crate::observe::{Container, ContainerState, Health, Mount, MountKind, Network};
@@ -15,7 +15,7 @@ pub(crate) fn rules() -> Rules {
 }
 
 pub(crate) fn container(name: &str, number: u8) -> Container {
-    let network = Network { id: "net-1".into(), address: Some(IpAddr::from([10, 0, 0, number])) };
+    let network = Network { id: "net-1".into(), address: Some(IpAddr::from([10, 0, 0, number])), gateway: None };
     Container {
         id: ContainerId::parse(format!("id{number}")).expect("an id"),
         name: ContainerName::parse(name).expect("a name"),
@@ -26,6 +26,9 @@ pub(crate) fn container(name: &str, number: u8) -> Container {
         started_at: Some(Timestamp::from_seconds(2000)),
         networks: BTreeMap::from([("web".to_owned(), network)]),
         exposed: BTreeSet::from([8080]),
+        published: BTreeMap::new(),
+        command: Vec::new(),
+        init: false,
         mounts: Vec::new(),
     }
 }
@@ -98,7 +101,7 @@ fn one_label_makes_a_site_and_a_certificate() {
     assert_eq!(consumer.certificates.theirs(), Path::new("/etc/nginx/conf.d/certificates"));
     assert_eq!(consumer.webroot.ours, Path::new("/edge/challenge"));
     assert_eq!(consumer.webroot.theirs, Path::new("/etc/nginx/conf.d/challenge"));
-    assert_eq!(consumer.address, Some(IpAddr::from([10, 0, 0, 3])));
+    assert_eq!(consumer.reach.map(|reach| reach.http.ip()), Some(IpAddr::from([10, 0, 0, 3])));
     let site = consumer.sites.values().next().expect("the site");
     assert_eq!(upstreams(site), BTreeSet::from(["10.0.0.4:8080".parse().expect("an address")]));
     let names: Vec<_> = desired.certificates.keys().map(CertificateName::as_str).collect();
@@ -176,7 +179,8 @@ fn an_unknown_kind_is_told() {
     let desired = desired([container("proxy", 3).label("kind", "apache")]);
     assert_eq!(
         complaints(&desired),
-        ["container proxy, label quaymaster.kind=\"apache\": there is no such kind of server; write one of nginx"]
+        ["container proxy, label quaymaster.kind=\"apache\": there is no such kind of server, only nginx; write a \
+          row of the kinds table, such as nginx; until then it is not configured"]
     );
 }
 
@@ -206,7 +210,7 @@ fn on_a_host_the_engine_s_own_folders_are_used() {
     let desired = desire(&snapshot, &rules());
     let consumer = desired.consumers.values().next().expect("the proxy");
     assert_eq!(consumer.config.ours, Path::new("/var/lib/docker/volumes/edge/_data"));
-    assert_eq!(consumer.address, Some(IpAddr::from([10, 0, 0, 3])));
+    assert_eq!(consumer.reach.map(|reach| reach.http.ip()), Some(IpAddr::from([10, 0, 0, 3])));
 }
 
 #[test]
@@ -371,7 +375,7 @@ fn a_proxy_and_a_network_can_be_named() {
     assert_eq!(serving, ["inner"]);
 
     let mut two = container("two", 5).label("host", "two.example").project_is("stack");
-    let far = Network { id: "net-2".into(), address: Some(IpAddr::from([10, 9, 0, 5])) };
+    let far = Network { id: "net-2".into(), address: Some(IpAddr::from([10, 9, 0, 5])), gateway: None };
     two.networks.insert("stack_back".into(), far.clone());
     let mut proxy = proxy();
     proxy.networks.insert("stack_back".into(), Network { address: Some(IpAddr::from([10, 9, 0, 3])), ..far });

@@ -1,60 +1,170 @@
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
-use super::Failure;
+use super::{Failure, proof};
 use crate::{
-    desire::CertificateFolder,
-    observe::{Installed, Progress},
-    plan::{Deploy, HTTP_PORT, HTTPS_PORT},
-    ports::{Ports, ProbeError},
-    report::{Event, chain, report},
-    values::Timestamp,
+    desire::{CertificateFolder, Consumer},
+    observe::{Installed, Progress, Units},
+    plan::{Deploy, TakeBack, Tell},
+    ports::{Change, Place, Ports},
+    report::{Event, report},
+    values::{CertificateName, Signal, Timestamp},
 };
 
 /// A server that does not answer yet is left alone for this long after its start: a signal to one that is starting, or
 /// to its entrypoint, ends the container or is lost.
 const SETTLED_AFTER: Duration = Duration::from_secs(3);
 
-/// How long a reload may take before it counts as not followed. nginx takes some 2.5 s for 1,000 TLS sites on two
-/// cores; meanwhile this consumer gets nothing newer.
-const PROOF_WITHIN: Duration = Duration::from_secs(10);
+/// A take-back that took more than this share of the time that the deployment had may only have been slow: it blames
+/// nobody.
+const CONCLUSIVE_SHARE: u32 = 2;
 
-/// For how long nothing but the new generation must be seen: nginx lets old workers accept for 100 ms after it has
-/// started new ones (seen: up to 185 ms). A challenge that the CA asks of an old one would fail.
-const STEADY_FOR: Duration = Duration::from_millis(300);
-
-/// The pause between looks while waiting for proof; a reload takes 40 ms where there is little to load.
-const LOOK_EVERY: Duration = Duration::from_millis(25);
-
-/// Brings a consumer's files up to date, tells it, and looks whether it took them up. The record says that a signal is
-/// owed before anything changes, so that a crash at any step leaves the truth.
+/// Stages what is new, puts it in place, tells the consumer, and looks whether it took it up; if not, brings back what
+/// was there before. The record and the journal are on the disk before anything changes, so that a crash at any step
+/// leaves the truth.
 pub(super) async fn deploy(ports: &Ports, deploy: &Deploy) -> Result<Installed, Failure> {
-    let mut installed = deploy.after.clone();
-    ports.disk.keep_installed(&deploy.consumer.name, &installed)?;
-    install(ports, deploy)?;
+    let place = place(&deploy.consumer);
+    let change = Change { write: &deploy.write, remove: &deploy.remove, deliver: &deploy.deliver };
+    let changes = !(deploy.write.is_empty() && deploy.remove.is_empty() && deploy.deliver.is_empty());
+    if changes {
+        ports.disk.stage(&place, &change)?;
+        ports.disk.switch(&place, &change, &deploy.after)?;
+    }
     if !deploy.consumer.running {
-        return Ok(installed);
+        return Ok(deploy.after.clone());
     }
-    if installed.progress == Progress::SignalOwed {
-        settle(ports, deploy).await;
-        ports.engine.kill(&deploy.consumer.id, deploy.consumer.kind.reload).await?;
-        installed.progress = Progress::Signalled;
-        ports.disk.keep_installed(&deploy.consumer.name, &installed)?;
-        let (consumer, signal) = (deploy.consumer.name.clone(), deploy.consumer.kind.reload);
-        report(&Event::Signalled { consumer, signal });
+    match &deploy.tell {
+        Tell::Nothing { reason } => {
+            let unproven = Progress::Unproven { reason: reason.clone() };
+            return keep(ports, deploy, Installed { progress: unproven, ..deploy.after.clone() });
+        }
+        Tell::Signal(signal) => tell(ports, deploy, *signal).await?,
+        Tell::Started => {}
     }
-    installed.progress = prove(ports, deploy).await;
-    ports.disk.keep_installed(&deploy.consumer.name, &installed)?;
+    let started = if deploy.tell == Tell::Started { SETTLED_AFTER } else { Duration::ZERO };
+    match proof::prove(ports, &deploy.consumer, &deploy.proof, deploy.within + started).await {
+        Ok(seen) => accepted(ports, deploy, seen),
+        Err(proof::Unseen::Ever { reason }) => {
+            let unproven = Progress::Unproven { reason };
+            keep(
+                ports,
+                deploy,
+                Installed { progress: unproven, trying: Units::new(), open: false, ..deploy.after.clone() },
+            )
+        }
+        Err(proof::Unseen::InTime { reason, .. }) if !deploy.after.open => Err(Failure::NotSeen { reason }),
+        Err(proof::Unseen::InTime { reason, connected }) => take_back(ports, deploy, &change, reason, connected).await,
+    }
+}
+
+fn accepted(ports: &Ports, deploy: &Deploy, seen: proof::Seen) -> Result<Installed, Failure> {
+    let mut installed = deploy.after.clone();
+    installed.prove(&deploy.forget, seen.at);
+    // A start is no reload: it says nothing about how long one takes.
+    if matches!(deploy.tell, Tell::Signal(_)) {
+        installed.reload = Some(seen.took);
+    }
+    let (consumer, generation) = (deploy.consumer.name.clone(), installed.generation);
+    report(&Event::Proven { consumer, generation });
+    keep(ports, deploy, installed)
+}
+
+/// Brings back what was there before, under a mark of its own: when that is seen, the consumer reads its files and
+/// refused the new ones.
+async fn take_back(
+    ports: &Ports,
+    deploy: &Deploy,
+    change: &Change<'_>,
+    reason: String,
+    connected: bool,
+) -> Result<Installed, Failure> {
+    let place = place(&deploy.consumer);
+    ports.disk.take_back(&place)?;
+    show_mark(ports, deploy, &place)?;
+    // Until it is known that it runs well with what it had, nothing new is put there while it does not run.
+    let mut installed = ports.disk.installed(&place)?;
+    installed.progress = Progress::TakenBack;
+    installed.open = false;
+    let units = std::mem::take(&mut installed.trying);
+    installed.generation = deploy.back.mark;
+    ports.disk.keep_installed(&place, &installed, &tidied(deploy))?;
+    report(&Event::TakenBack { consumer: deploy.consumer.name.clone(), reason: reason.clone() });
+    let Some(signal) = deploy.consumer.reload.signal() else { return Err(Failure::Unseen { reason }) };
+    tell(ports, deploy, signal).await?;
+    let proof = deploy.back.proof(&deploy.proof);
+    match proof::prove(ports, &deploy.consumer, &proof, deploy.within).await {
+        Ok(seen) => {
+            installed.reload = Some(seen.took);
+            installed.progress = Progress::Proven { at: seen.at };
+            if seen.took * CONCLUSIVE_SHARE > deploy.within {
+                keep(ports, deploy, installed)?;
+                return Err(Failure::Slow { took: seen.took, reason });
+            }
+            installed.trial.refused(&units, &reason, seen.at);
+            let (consumer, parts) = (deploy.consumer.name.clone(), units.into_keys().collect());
+            report(&Event::Refused { consumer, parts, reason, is_optional: deploy.is_optional });
+            keep(ports, deploy, installed)
+        }
+        Err(unseen) if !connected && !unseen.connected() => out_of_reach(ports, deploy, change, reason),
+        Err(_) => Err(Failure::Unseen { reason }),
+    }
+}
+
+/// It was never reached at all, so nothing that was seen speaks against what is new: it stays, unproven.
+fn out_of_reach(ports: &Ports, deploy: &Deploy, change: &Change<'_>, reason: String) -> Result<Installed, Failure> {
+    let place = place(&deploy.consumer);
+    ports.disk.stage(&place, change)?;
+    ports.disk.switch(&place, change, &deploy.after)?;
+    let progress = Progress::Unproven { reason: reason.clone() };
+    let trying = Units::new();
+    keep(ports, deploy, Installed { progress, trying, open: false, ..deploy.after.clone() })?;
+    Err(Failure::OutOfReach { reason })
+}
+
+/// Puts the mark of what was there before into its place.
+fn show_mark(ports: &Ports, deploy: &Deploy, place: &Place<'_>) -> Result<(), Failure> {
+    let write = [(deploy.back.file.clone(), deploy.back.text.clone())].into();
+    let (remove, deliver) = Default::default();
+    let mark = Change { write: &write, remove: &remove, deliver: &deliver };
+    ports.disk.stage(place, &mark)?;
+    Ok(ports.disk.switch(place, &mark, &deploy.after)?)
+}
+
+fn keep(ports: &Ports, deploy: &Deploy, installed: Installed) -> Result<Installed, Failure> {
+    // While the journal is open, what is there now may have to make room for what was there before.
+    let tidy = if installed.open { BTreeSet::new() } else { tidied(deploy) };
+    ports.disk.keep_installed(&place(&deploy.consumer), &installed, &tidy)?;
+    if let Progress::Unproven { reason } = &installed.progress {
+        report(&Event::Unproven { consumer: deploy.consumer.name.clone(), reason: reason.clone() });
+    }
     Ok(installed)
 }
 
-/// Certificates before the files that name them.
-fn install(ports: &Ports, deploy: &Deploy) -> Result<(), Failure> {
-    if let CertificateFolder::Delivered(folder) = &deploy.consumer.certificates {
-        for (name, digest) in &deploy.deliver {
-            ports.disk.deliver(&folder.ours, name, *digest)?;
-        }
-    }
-    Ok(ports.disk.install(&deploy.consumer.config.ours, &deploy.write, &deploy.remove)?)
+/// The certificates of which this deployment leaves copies behind that nothing names.
+fn tidied(deploy: &Deploy) -> BTreeSet<CertificateName> {
+    deploy.deliver.keys().chain(&deploy.forget).cloned().collect()
+}
+
+/// Brings back what was there before a deployment that the consumer did not live to show. Nobody is told: it does not
+/// run, and reads everything when it starts.
+pub(super) fn bring_back(ports: &Ports, back: &TakeBack) -> Result<Installed, Failure> {
+    let place = place(&back.consumer);
+    ports.disk.take_back(&place)?;
+    let mut installed = ports.disk.installed(&place)?;
+    installed.open = false;
+    installed.trying.clear();
+    installed.progress = Progress::TakenBack;
+    ports.disk.keep_installed(&place, &installed, &BTreeSet::new())?;
+    let reason = "it ended before it showed what it was given".to_owned();
+    report(&Event::TakenBack { consumer: back.consumer.name.clone(), reason });
+    Ok(installed)
+}
+
+/// Tells the consumer, once it can be told.
+async fn tell(ports: &Ports, deploy: &Deploy, signal: Signal) -> Result<(), Failure> {
+    settle(ports, deploy).await;
+    ports.engine.kill(&deploy.consumer.id, signal).await?;
+    report(&Event::Signalled { consumer: deploy.consumer.name.clone(), signal });
+    Ok(())
 }
 
 /// Waits until the consumer answers, or has run long enough to be past its start.
@@ -63,12 +173,11 @@ async fn settle(ports: &Ports, deploy: &Deploy) {
     // A clock of the engine that is ahead of ours must not hold us up for longer than that.
     let until = settled.map_or(ports.clock.now(), |settled| settled.min(ports.clock.now() + SETTLED_AFTER));
     while ports.clock.now() < until {
-        let Some(address) = deploy.consumer.address else { return wait_until(ports, until).await };
-        let http = SocketAddr::new(address, HTTP_PORT);
-        if ports.probe.page(http, &deploy.proof.mark_host, "/").await.is_ok() {
+        let Some(reach) = deploy.consumer.reach else { return wait_until(ports, until).await };
+        if ports.probe.page(reach.http, &deploy.proof.mark_host, "/").await.is_ok() {
             return;
         }
-        ports.clock.sleep(LOOK_EVERY).await;
+        ports.clock.sleep(proof::LOOK_EVERY).await;
     }
 }
 
@@ -76,75 +185,11 @@ async fn wait_until(ports: &Ports, until: Timestamp) {
     ports.clock.sleep(until.since(ports.clock.now())).await;
 }
 
-/// Looks, again and again on new connections, until everything new is seen or the time is over. Old workers go on
-/// accepting for a moment after the first new one has answered: the new mark has to be all that is seen for a while.
-async fn prove(ports: &Ports, deploy: &Deploy) -> Progress {
-    let consumer = deploy.consumer.name.clone();
-    let until = ports.clock.now() + PROOF_WITHIN;
-    let mut steady_since = None;
-    loop {
-        let seen = look(ports, deploy, &mut steady_since).await;
-        let at = ports.clock.now();
-        match seen {
-            Ok(()) => {
-                report(&Event::Proven { consumer, generation: deploy.after.generation });
-                return Progress::Proven { at };
-            }
-            Err(Unseen::For(_)) if at < until => ports.clock.sleep(LOOK_EVERY).await,
-            Err(Unseen::For(reason) | Unseen::Ever(reason)) => {
-                report(&Event::Unproven { consumer, reason: reason.clone() });
-                return Progress::Unproven { reason };
-            }
-        }
-    }
-}
-
-/// What was not seen, and whether another look may see it.
-enum Unseen {
-    For(String),
-    Ever(String),
-}
-
-async fn look(ports: &Ports, deploy: &Deploy, steady_since: &mut Option<Timestamp>) -> Result<(), Unseen> {
-    let Some(address) = deploy.consumer.address else {
-        let consumer = &deploy.consumer.name;
-        return Err(Unseen::Ever(format!("put quaymaster and {consumer} on one network, so that it can look")));
+/// The folders of a consumer.
+pub fn place(consumer: &Consumer) -> Place<'_> {
+    let certificates = match &consumer.certificates {
+        CertificateFolder::Delivered(folder) => Some(folder.ours.as_path()),
+        CertificateFolder::Shared { .. } => None,
     };
-    let mark = look_for_mark(ports, deploy, SocketAddr::new(address, HTTP_PORT)).await;
-    let now = ports.clock.now();
-    match (mark, *steady_since) {
-        (Err(unseen), _) => {
-            *steady_since = None;
-            return Err(unseen);
-        }
-        (Ok(()), Some(since)) if now.since(since) >= STEADY_FOR => {}
-        (Ok(()), since) => {
-            *steady_since = since.or(Some(now));
-            return Err(Unseen::For("the new configuration was seen, but not for long enough".to_owned()));
-        }
-    }
-    let https = SocketAddr::new(address, HTTPS_PORT);
-    for (host, serial) in &deploy.proof.serials {
-        let served = ports.probe.certificate(https, host).await.map_err(unseen)?;
-        if served.serial != *serial {
-            let other = served.serial;
-            return Err(Unseen::For(format!("{https} serves the certificate {other} for {host}, not {serial}")));
-        }
-    }
-    Ok(())
-}
-
-async fn look_for_mark(ports: &Ports, deploy: &Deploy, http: SocketAddr) -> Result<(), Unseen> {
-    let page = ports.probe.page(http, &deploy.proof.mark_host, "/").await.map_err(unseen)?;
-    match page.status == 200 && page.body.trim() == deploy.proof.mark.to_string() {
-        true => Ok(()),
-        false => Err(Unseen::For(format!(
-            "{http} still serves an older configuration; the server refuses the new one or does not get the signal. \
-             Its own log says which"
-        ))),
-    }
-}
-
-fn unseen(error: ProbeError) -> Unseen {
-    Unseen::For(chain(&error))
+    Place { consumer: &consumer.name, config: &consumer.config.ours, certificates }
 }

@@ -3,6 +3,9 @@
 
 mod deploy;
 mod obtain;
+mod proof;
+
+pub use deploy::place;
 
 use crate::{
     observe::{Attempt, HeldCertificate, Installed, Subject},
@@ -39,6 +42,17 @@ enum Failure {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    #[error("what it was given was not seen in time, and what it had before is back: {reason}")]
+    Unseen { reason: String },
+    #[error("what it was given is not seen: {reason}")]
+    NotSeen { reason: String },
+    #[error("what it was given was not seen in time, and a reload took {took:.1?}; it gets more time: {reason}")]
+    Slow { took: std::time::Duration, reason: String },
+    #[error(
+        "it does not answer at all, so what it was given stays unproven: {reason}; if it listens on other ports, say so \
+         with the labels http-port and https-port"
+    )]
+    OutOfReach { reason: String },
     #[error("the response to the challenge is not served for {name}: {saw}; the CA was not asked to look")]
     NotServed { name: DnsName, saw: String },
 }
@@ -49,6 +63,7 @@ impl Failure {
             Self::Engine(error) => error.retry(),
             Self::Authority(error) => error.retry(),
             Self::Disk(_) | Self::NotServed { .. } => Retry::Backoff,
+            Self::Unseen { .. } | Self::NotSeen { .. } | Self::Slow { .. } | Self::OutOfReach { .. } => Retry::Backoff,
         }
     }
 }
@@ -60,6 +75,9 @@ pub async fn execute(ports: &Ports, action: &Action) -> Outcome {
             .await
             .map(|installed| Learned::Installed(deploy.consumer.name.clone(), installed))
             .map_err(|failure| failed(&deploy.attempt, &failure)),
+        Action::TakeBack(back) => deploy::bring_back(ports, back)
+            .map(|installed| Learned::Installed(back.consumer.name.clone(), installed))
+            .map_err(|failure| failed(&back.attempt, &failure)),
         Action::Obtain(obtain) => match obtain::obtain(ports, obtain).await {
             Ok(held) => Ok(Learned::Held(obtain.certificate.clone(), held)),
             Err(failure) => Err(noted(ports, &obtain.certificate, failed(&obtain.attempt, &failure))),

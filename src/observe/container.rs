@@ -1,6 +1,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
 };
 
 use super::Mount;
@@ -27,8 +27,14 @@ pub struct Container {
     pub networks: BTreeMap<String, Network>,
     /// TCP ports that image or container expose.
     pub exposed: BTreeSet<u16>,
+    /// Where the host publishes TCP ports of it, by port inside.
+    pub published: BTreeMap<u16, BTreeSet<SocketAddr>>,
     /// What is mounted into it.
     pub mounts: Vec<Mount>,
+    /// The words that its first process was started with, entrypoint and command.
+    pub command: Vec<String>,
+    /// Whether the engine puts an init before them.
+    pub init: bool,
 }
 
 /// What a container does; words of newer engines are kept, not refused.
@@ -62,6 +68,8 @@ pub struct Network {
     pub id: String,
     /// Its address there; `None` while it does not run.
     pub address: Option<IpAddr>,
+    /// The host's address there.
+    pub gateway: Option<IpAddr>,
 }
 
 impl Container {

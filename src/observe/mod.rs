@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use certificate::{HeldCertificate, Source};
 pub use container::{Container, ContainerState, Health, Network};
 pub use event::{Action, EngineEvent};
-pub use installed::{Installed, Progress};
+pub use installed::{Installed, Process, Progress, Refused, Trial, Units};
 pub use mounts::{Mount, MountKind, Place, find, locate};
 
 use crate::values::{CertificateName, ContainerName, Digest, Retry, Timestamp};

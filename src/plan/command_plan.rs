@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Action, Deploy, Obtain, Rules, Why, deploy::site_file, foresee, plan};
+use super::{Action, Deploy, Obtain, Rules, TakeBack, Tell, Why, content::site_file, foresee, plan};
 use crate::{
     desire::{CertificateFolder, Desired},
     observe::Observed,
@@ -53,7 +53,7 @@ pub fn command_plans(
         if turn.actions.is_empty() {
             break;
         }
-        turn.actions.iter().for_each(|action| tell(action, desired, &mut plans));
+        turn.actions.iter().for_each(|action| tell(action, &mut plans));
         observed = foresee(&observed, &turn, now);
     }
     plans.into_values().collect()
@@ -63,6 +63,7 @@ pub fn command_plans(
 pub fn steps(action: &Action) -> Vec<Vec<String>> {
     match action {
         Action::Obtain(obtain) => vec![obtain_step(obtain)],
+        Action::TakeBack(back) => vec![take_back_step(back)],
         Action::Deploy(deploy) => {
             let everything = |_: &str| true;
             let mut steps = file_steps(deploy, &everything);
@@ -74,16 +75,19 @@ pub fn steps(action: &Action) -> Vec<Vec<String>> {
 
 type Plans = BTreeMap<String, CommandPlan>;
 
-fn tell(action: &Action, desired: &Desired, plans: &mut Plans) {
+fn tell(action: &Action, plans: &mut Plans) {
     match action {
         Action::Obtain(obtain) => add(plans, obtain.certificate.as_str(), [obtain.why], vec![obtain_step(obtain)]),
-        Action::Deploy(deploy) => tell_deploy(deploy, desired, plans),
+        Action::TakeBack(back) => {
+            add(plans, back.consumer.name.as_str(), [Why::ConsumerDied], vec![take_back_step(back)]);
+        }
+        Action::Deploy(deploy) => tell_deploy(deploy, plans),
     }
 }
 
 /// A deployment is told to each name whose file or certificate it changes, and to the proxy when it has a part in it
 /// that belongs to no name.
-fn tell_deploy(deploy: &Deploy, desired: &Desired, plans: &mut Plans) {
+fn tell_deploy(deploy: &Deploy, plans: &mut Plans) {
     let mut told = BTreeSet::new();
     for (host, site) in &deploy.consumer.sites {
         let file = site_file(host);
@@ -99,9 +103,7 @@ fn tell_deploy(deploy: &Deploy, desired: &Desired, plans: &mut Plans) {
     }
     let is_nobodys = |word: &str| !told.contains(word);
     let rest = file_steps(deploy, &is_nobodys);
-    // The proxy's own file changes its mark with every deployment: that alone is nothing to read about.
-    let only_mark = rest.iter().all(|step| step.get(1).is_some_and(|file| file == "quaymaster--proxy.conf"));
-    if !only_mark || told.is_empty() || !desired.consumers.contains_key(&deploy.consumer.name) {
+    if !rest.is_empty() || told.is_empty() {
         let steps = rest.into_iter().chain(reload_steps(deploy)).collect();
         add(plans, deploy.consumer.name.as_str(), deploy.why.iter().copied(), steps);
     }
@@ -134,6 +136,10 @@ fn obtain_step(obtain: &Obtain) -> Vec<String> {
     step
 }
 
+fn take_back_step(back: &TakeBack) -> Vec<String> {
+    words(["take-back", back.consumer.name.as_str()])
+}
+
 /// What happens to the files whose second word (the file, the certificate) passes.
 fn file_steps(deploy: &Deploy, passes: &dyn Fn(&str) -> bool) -> Vec<Vec<String>> {
     let mut steps = Vec::new();
@@ -142,7 +148,9 @@ fn file_steps(deploy: &Deploy, passes: &dyn Fn(&str) -> bool) -> Vec<Vec<String>
         steps.extend(deploy.deliver.keys().map(|name| words(["deliver", name.as_str(), "--into", &into])));
     }
     let config = deploy.consumer.config.ours.display().to_string();
-    steps.extend(deploy.write.keys().map(|file| words(["write", file.as_str(), "--into", &config])));
+    // The mark changes with every deployment: nothing to read about.
+    let files = deploy.write.keys().filter(|file| file.as_str() != deploy.consumer.kind.mark_file);
+    steps.extend(files.map(|file| words(["write", file.as_str(), "--into", &config])));
     steps.extend(deploy.remove.iter().map(|file| words(["remove", file.as_str(), "--from", &config])));
     steps.retain(|step| step.get(1).is_some_and(|word| passes(word)));
     steps
@@ -153,10 +161,10 @@ fn reload_steps(deploy: &Deploy) -> Vec<Vec<String>> {
         return Vec::new();
     }
     let consumer = deploy.consumer.name.as_str();
-    let signal = deploy.consumer.kind.reload.to_string();
-    let mut steps = vec![words(["signal", consumer, &signal]), words(["prove", consumer])];
-    if deploy.why.iter().eq([&Why::ProofOwed]) {
-        steps.remove(0);
+    let prove = words(["prove", consumer]);
+    match &deploy.tell {
+        Tell::Signal(signal) => vec![words(["signal", consumer, &signal.to_string()]), prove],
+        Tell::Started => vec![prove],
+        Tell::Nothing { .. } => Vec::new(),
     }
-    steps
 }

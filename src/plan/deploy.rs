@@ -1,32 +1,30 @@
-//! What a consumer's folder should hold, and whether that needs a deployment.
+//! Whether a consumer needs a deployment, and what is in it.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use super::{Action, Deploy, Draft, Proof, Rules, Why, backoff, selection, views};
-use crate::{
-    desire::{CertificateFolder, Complaint, Consumer},
-    observe::{Installed, Observed, Progress, Subject},
-    render::{TemplateError, Templates},
-    values::{CertificateName, Digest, DnsName, FileName, Timestamp},
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
 };
 
-/// What a consumer's folder should hold.
-struct Content {
-    files: BTreeMap<FileName, String>,
-    certificates: BTreeMap<CertificateName, Digest>,
-    served: BTreeMap<DnsName, (CertificateName, String)>,
-}
+use super::{
+    Action, Back, Deploy, Draft, Proof, Rules, TakeBack, Tell, Why, backoff,
+    content::{self, Part, mark_file},
+    trial::{self, Changes},
+};
+use crate::{
+    desire::{CertificateFolder, Comes, Complaint, Consumer, Reload},
+    observe::{Attempt, Installed, Observed, Process, Progress, Subject, Units},
+    render::{TemplateError, Templates},
+    values::{CertificateName, ContainerName, Digest, FileName, Timestamp},
+};
 
-/// The file of a site in a proxy's config folder.
-pub(super) fn site_file(host: &DnsName) -> FileName {
-    FileName::parse(format!("quaymaster-{host}.conf")).expect("a host name has at most 46 plain characters here")
-}
-
-/// The file of the proxy itself. No host name begins with a hyphen, so no site is in its way, and it sorts before all
-/// of them: nginx takes the first server of a port for names that none has.
-fn proxy_file() -> FileName {
-    FileName::parse("quaymaster--proxy.conf").expect("it is a plain file name")
-}
+/// The shortest time that a reload gets to show itself; it takes some 40 ms where there is little to load.
+const PROOF_WITHIN: Duration = Duration::from_secs(2);
+/// The same for a consumer of which no reload was seen yet.
+const FIRST_PROOF_WITHIN: Duration = Duration::from_secs(5);
+/// What each file adds: nginx takes some 2.5 s for 1,000 sites with TLS on two cores.
+const PROOF_EACH: Duration = Duration::from_millis(10);
+/// A reload that takes this many times as long as the last one is not coming any more.
+const SLOWEST: u32 = 4;
 
 /// Plans the deployment to one consumer, if it needs one.
 pub(super) fn plan(
@@ -42,17 +40,45 @@ pub(super) fn plan(
     if observed.under_way.contains(&subject) {
         return;
     }
-    let action = match deploy(consumer, installed, observed, templates, rules, now) {
-        Ok(Some(action)) => action,
+    if has_died(consumer, installed) {
+        return take_back(consumer, installed, observed, now, draft);
+    }
+    if !consumer.running && installed.progress == Progress::TakenBack {
+        return;
+    }
+    let action = match deploy(consumer, installed, observed, templates, rules, now, draft) {
+        Ok(Some(found)) => found,
         Ok(None) => return,
-        Err(error) => return draft.plan.complaints.extend([unrendered(consumer, &error)]),
+        Err(error) => return draft.plan.complaints.extend([unrendered(consumer, &error, rules)]),
     };
     match backoff::held_back(observed.attempts.get(&subject), &subject, action.attempt.asked) {
         Some(time) if time > now => drop(draft.wakes.insert(time)),
+        _ if action.is_optional => draft.last.push(action),
         _ => draft.plan.actions.push(Action::Deploy(Box::new(action))),
     }
 }
 
+fn take_back(consumer: &Consumer, installed: &Installed, observed: &Observed, now: Timestamp, draft: &mut Draft) {
+    let subject = Subject::Consumer(consumer.name.clone());
+    let before = observed.attempts.get(&subject);
+    let attempt = backoff::attempt(before, Digest::of_parts(["take back", &installed.generation.to_string()]), now);
+    match backoff::held_back(before, &subject, attempt.asked).filter(|time| *time > now) {
+        Some(time) => drop(draft.wakes.insert(time)),
+        None => {
+            let take_back = TakeBack { consumer: consumer.clone(), before: installed.clone(), attempt };
+            draft.plan.actions.push(Action::TakeBack(Box::new(take_back)));
+        }
+    }
+}
+
+/// Whether it ended with files that it had not shown to be good: it may be these that it can't start with.
+fn has_died(consumer: &Consumer, installed: &Installed) -> bool {
+    let before = installed.process;
+    let ran_since = before.running || before.started_at != consumer.started_at;
+    installed.open && !consumer.running && ran_since
+}
+
+/// The deployment that it needs.
 fn deploy(
     consumer: &Consumer,
     installed: &Installed,
@@ -60,107 +86,240 @@ fn deploy(
     templates: &Templates,
     rules: &Rules,
     now: Timestamp,
+    draft: &mut Draft,
 ) -> Result<Option<Deploy>, TemplateError> {
-    let mut content = content(consumer, observed, templates, now)?;
-    let mark_is = |mark| proxy(consumer, templates, rules, mark);
-    content.files.insert(proxy_file(), mark_is(installed.generation)?);
-    let why = reasons(consumer, installed, &content);
+    let parts = content::parts(consumer, observed, templates, now)?;
+    draft.plan.complaints.extend(complaints(consumer, installed, &parts, rules));
+    let mark_is = |mark| content::mark(consumer, templates, rules, mark);
+    let mark_file = mark_file(consumer);
+    let changes = trial::changes(&parts, &mark_file, installed, consumer.running);
+    let has_mark = installed.files.get(&mark_file) == Some(&Digest::of(mark_is(installed.generation)?));
+    let why = reasons(consumer, installed, &parts, &changes.next, has_mark);
     if why.is_empty() {
         return Ok(None);
     }
     let changed = why.contains(&Why::ContentChanged) || why.contains(&Why::CertificateChanged);
     let generation = installed.generation + u64::from(changed);
-    content.files.insert(proxy_file(), mark_is(generation)?);
-    let files: BTreeMap<_, _> = content.files.iter().map(|(name, text)| (name.clone(), Digest::of(text))).collect();
-    let progress = if why == BTreeSet::from([Why::ProofOwed]) { Progress::Signalled } else { Progress::SignalOwed };
-    let asked = Digest::of_parts(
-        files.values().chain(content.certificates.values()).map(Digest::to_string).chain([generation.to_string()]),
-    );
-    let before = observed.attempts.get(&Subject::Consumer(consumer.name.clone()));
-    let is_new = |host: &DnsName, name: &CertificateName| {
-        let file = site_file(host);
-        installed.files.get(&file) != files.get(&file)
-            || installed.certificates.get(name) != content.certificates.get(name)
-    };
-    // What did not change was seen before: looking at all of thousands of names would take minutes.
-    let serials = content.served.iter().filter(|(host, (name, _))| !changed || is_new(host, name));
+    let mut files: BTreeMap<FileName, String> = put(&parts, &changes.next, installed);
+    let remove: BTreeSet<FileName> = changes.next.keys().filter(|file| !parts.contains_key(*file)).cloned().collect();
+    if changed {
+        files.insert(mark_file.clone(), mark_is(generation)?);
+    }
+    let mut after = after(consumer, installed, &parts, &changes, &files, generation);
+    after.open |= changed;
     Ok(Some(Deploy {
-        proof: Proof {
-            mark_host: rules.mark_host.clone(),
-            mark: generation,
-            serials: serials.map(|(host, (_, serial))| (host.clone(), serial.clone())).collect(),
-        },
-        deliver: undelivered(consumer, installed, &content),
-        remove: installed.files.keys().filter(|name| !files.contains_key(*name)).cloned().collect(),
-        write: content.files.into_iter().filter(|(name, _)| installed.files.get(name) != files.get(name)).collect(),
-        after: Installed { generation, files, certificates: content.certificates, progress },
-        attempt: backoff::attempt(before, asked, now),
+        deliver: undelivered(consumer, &parts, &changes.next, installed),
+        forget: forgotten(consumer, &parts, &changes, installed),
+        proof: proof(&parts, &after.trying, installed, rules, generation),
+        back: Back { file: mark_file, text: mark_is(generation + 1)?, mark: generation + 1 },
+        within: within(installed, parts.len()),
+        tell: tell(consumer, &why),
+        is_optional: changes.is_last && has_mark && !installed.open,
+        attempt: attempt(consumer, &after.trying, observed, now),
+        write: files,
+        remove,
+        after,
         consumer: consumer.clone(),
         why,
     }))
 }
 
-/// Why this consumer needs a deployment; empty when it does not.
-fn reasons(consumer: &Consumer, installed: &Installed, content: &Content) -> BTreeSet<Why> {
-    let same = installed.files.len() == content.files.len()
-        && content.files.iter().all(|(name, text)| installed.files.get(name) == Some(&Digest::of(text)));
-    let changed: BTreeSet<Why> = [
-        (!same).then_some(Why::ContentChanged),
-        (installed.certificates != content.certificates).then_some(Why::CertificateChanged),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    if !changed.is_empty() {
-        return changed;
+/// The record of this try. The mark has no part in it: the same files are the same try.
+fn attempt(consumer: &Consumer, trying: &Units, observed: &Observed, now: Timestamp) -> Attempt {
+    let before = observed.attempts.get(&Subject::Consumer(consumer.name.clone()));
+    // One that was started again may take what it did not take before.
+    let start = consumer.started_at.map(|time| time.millis().to_string()).unwrap_or_default();
+    let units = trying.iter().flat_map(|(file, unit)| [file.to_string(), unit.to_string()]);
+    backoff::attempt(before, Digest::of_parts([start].into_iter().chain(units)), now)
+}
+
+/// Files to write: those of the chosen parts that differ.
+fn put(parts: &BTreeMap<FileName, Part>, next: &Units, installed: &Installed) -> BTreeMap<FileName, String> {
+    let chosen = next.keys().filter_map(|file| Some((file, parts.get(file)?)));
+    let differing = chosen.filter(|(file, part)| installed.files.get(*file) != Some(&part.file));
+    differing.map(|(file, part)| (file.clone(), part.text.clone())).collect()
+}
+
+/// What will lie there.
+fn after(
+    consumer: &Consumer,
+    installed: &Installed,
+    parts: &BTreeMap<FileName, Part>,
+    changes: &Changes,
+    write: &BTreeMap<FileName, String>,
+    generation: u64,
+) -> Installed {
+    let mut after = installed.clone();
+    after.generation = generation;
+    after.progress = Progress::SignalOwed;
+    after.process = Process { running: consumer.running, started_at: consumer.started_at };
+    after.files.extend(write.iter().map(|(file, text)| (file.clone(), Digest::of(text))));
+    after.files.retain(|file, _| parts.contains_key(file) || !changes.next.contains_key(file));
+    let serving = changes.next.keys().filter_map(|file| parts.get(file)?.certificate.as_ref());
+    after.certificates.extend(serving.map(|serving| (serving.name.clone(), serving.digest)));
+    if !installed.open {
+        after.trying.clear();
     }
-    let owed = match &installed.progress {
-        // One that does not run reads everything when it starts; what is owed is sent then.
+    after.trying.extend(changes.next.iter().map(|(file, unit)| (file.clone(), *unit)));
+    after
+}
+
+fn tell(consumer: &Consumer, why: &BTreeSet<Why>) -> Tell {
+    match &consumer.reload {
+        _ if why.contains(&Why::ProofOwed) => Tell::Started,
+        Reload::Signal(signal) => Tell::Signal(*signal),
+        Reload::None => {
+            Tell::Nothing { reason: "its label reload=none says that it is not told; restart it".to_owned() }
+        }
+        Reload::Swallowed { reason } => Tell::Nothing { reason: format!("it can't be told: {reason}; restart it") },
+    }
+}
+
+/// Why this consumer needs a deployment; empty when it does not.
+fn reasons(
+    consumer: &Consumer,
+    installed: &Installed,
+    parts: &BTreeMap<FileName, Part>,
+    next: &Units,
+    has_mark: bool,
+) -> BTreeSet<Why> {
+    let files_differ = next.keys().any(|file| installed.files.get(file) != parts.get(file).map(|part| &part.file));
+    let certificates_differ =
+        next.keys().filter_map(|file| parts.get(file)).any(|part| !part.has_certificate(installed));
+    let mut why = BTreeSet::new();
+    why.extend((files_differ || !has_mark).then_some(Why::ContentChanged));
+    why.extend(certificates_differ.then_some(Why::CertificateChanged));
+    if why.is_empty() {
+        why.extend(owed(consumer, installed));
+    }
+    why
+}
+
+/// What is still to be done about what lies there.
+fn owed(consumer: &Consumer, installed: &Installed) -> Option<Why> {
+    // One that does not run reads everything when it starts; whether it did is looked at then.
+    let now = Process { running: consumer.running, started_at: consumer.started_at };
+    match &installed.progress {
         _ if !consumer.running => None,
-        Progress::SignalOwed => Some(Why::SignalOwed),
-        Progress::Signalled => Some(Why::ProofOwed),
+        Progress::SignalOwed if installed.process.started_at == now.started_at => Some(Why::SignalOwed),
+        Progress::SignalOwed | Progress::TakenBack => Some(Why::ProofOwed),
+        Progress::Unproven { .. } if consumer.reach.is_none() => None,
+        Progress::Unproven { .. } if consumer.reload.signal().is_some() => Some(Why::ProofOwed),
+        Progress::Unproven { .. } if installed.process != now => Some(Why::ProofOwed),
         Progress::Proven { .. } | Progress::Unproven { .. } => None,
-    };
-    owed.into_iter().collect()
+    }
 }
 
 /// The certificates that must be copied first; none where the consumer reads our own folder.
-fn undelivered(consumer: &Consumer, installed: &Installed, content: &Content) -> BTreeMap<CertificateName, Digest> {
+fn undelivered(
+    consumer: &Consumer,
+    parts: &BTreeMap<FileName, Part>,
+    next: &Units,
+    installed: &Installed,
+) -> BTreeMap<CertificateName, Digest> {
     if matches!(consumer.certificates, CertificateFolder::Shared { .. }) {
         return BTreeMap::new();
     }
-    let is_new = |name: &CertificateName, digest: &Digest| installed.certificates.get(name) != Some(digest);
-    content.certificates.iter().filter(|(name, digest)| is_new(name, digest)).map(|(n, d)| (n.clone(), *d)).collect()
+    let new = next.keys().filter_map(|file| parts.get(file)).filter(|part| !part.has_certificate(installed));
+    new.filter_map(|part| part.certificate.as_ref()).map(|serving| (serving.name.clone(), serving.digest)).collect()
 }
 
-/// All sites, rendered; the proxy's own file is added by the caller, who knows the mark.
-fn content(
+/// Copies of certificates that nothing names any more once this is proven. While anything is held back, its older form
+/// may name one that is not known here.
+fn forgotten(
     consumer: &Consumer,
-    observed: &Observed,
-    templates: &Templates,
-    now: Timestamp,
-) -> Result<Content, TemplateError> {
-    let mut content = Content { files: BTreeMap::new(), certificates: BTreeMap::new(), served: BTreeMap::new() };
-    for (host, site) in &consumer.sites {
-        let serving = site.certificate.as_ref().and_then(|wanted| selection::serving(host, wanted, observed, now));
-        if let Some((name, certificate)) = serving {
-            content.certificates.insert(name.clone(), certificate.digest);
-            content.served.insert(host.clone(), (name.clone(), certificate.serial.clone()));
-        }
-        let view = views::site(consumer, host, site, serving.map(|(name, _)| name));
-        content.files.insert(site_file(host), templates.render(consumer.kind.site_template, &view)?);
+    parts: &BTreeMap<FileName, Part>,
+    changes: &Changes,
+    installed: &Installed,
+) -> BTreeSet<CertificateName> {
+    if !changes.is_all || matches!(consumer.certificates, CertificateFolder::Shared { .. }) {
+        return BTreeSet::new();
     }
-    Ok(content)
+    let named: BTreeSet<_> = parts.values().filter_map(|part| Some(&part.certificate.as_ref()?.name)).collect();
+    installed.certificates.keys().filter(|name| !named.contains(name)).cloned().collect()
 }
 
-fn proxy(consumer: &Consumer, templates: &Templates, rules: &Rules, mark: u64) -> Result<String, TemplateError> {
-    templates.render(consumer.kind.proxy_template, &views::proxy(consumer, &rules.mark_host, mark))
+/// What a client must see: the mark, and the certificates of what is on trial. What did not change was seen before, and
+/// looking at all of thousands of names would take minutes.
+fn proof(
+    parts: &BTreeMap<FileName, Part>,
+    trying: &Units,
+    installed: &Installed,
+    rules: &Rules,
+    generation: u64,
+) -> Proof {
+    // Where nothing is on trial a signal is owed for what lies there, whatever it is.
+    let looked_at = |file: &FileName| trying.is_empty() || trying.contains_key(file);
+    let parts = parts
+        .iter()
+        .filter(|(file, part)| looked_at(file) && (trying.contains_key(*file) || part.is_in_place(file, installed)));
+    let serials = parts.filter_map(|(_, part)| Some((part.host.clone()?, part.certificate.as_ref()?.serial.clone())));
+    Proof { mark_host: rules.mark_host.clone(), mark: generation, serials: serials.collect() }
 }
 
-fn unrendered(consumer: &Consumer, error: &TemplateError) -> Complaint {
+/// How long this reload may take before it counts as not followed.
+fn within(installed: &Installed, files: usize) -> Duration {
+    let each = PROOF_EACH * u32::try_from(files).unwrap_or(u32::MAX);
+    match installed.reload {
+        Some(last) => PROOF_WITHIN.max(last * SLOWEST).max(each),
+        None => FIRST_PROOF_WITHIN.max(each),
+    }
+}
+
+/// What is held back or can't be written, told to whoever asked for it.
+fn complaints(
+    consumer: &Consumer,
+    installed: &Installed,
+    parts: &BTreeMap<FileName, Part>,
+    rules: &Rules,
+) -> Vec<Complaint> {
+    let mut complaints = Vec::new();
+    for (file, part) in parts {
+        let (problem, remedy) = if installed.foreign.contains(file) {
+            let path = consumer.config.ours.join(file.as_str());
+            (
+                format!("{} of {} was not written by quaymaster", path.display(), consumer.name),
+                "move it away; it is not overwritten".to_owned(),
+            )
+        } else if let Some(refused) =
+            installed.trial.holds_back(file, part.unit()).filter(|_| part.comes != Comes::Last)
+        {
+            (
+                format!("{} refuses {file}: {}", consumer.name, refused.reason),
+                "change what it is made from (labels, template, the proxy's own configuration); until then what was \
+                 there before stays, and everything else goes on"
+                    .to_owned(),
+            )
+        } else {
+            continue;
+        };
+        complaints.extend(about(consumer, part, rules).into_iter().map(|(container, label, value)| Complaint {
+            container,
+            label,
+            value,
+            problem: problem.clone(),
+            remedy: remedy.clone(),
+        }));
+    }
+    complaints
+}
+
+/// Whose a part is: the containers that claim its host, else the consumer.
+fn about(consumer: &Consumer, part: &Part, rules: &Rules) -> Vec<(ContainerName, String, String)> {
+    let prefix = &rules.label_prefix;
+    match part.host.as_ref().and_then(|host| Some((host, consumer.sites.get(host)?))) {
+        Some((host, site)) => {
+            let of = |container: &ContainerName| (container.clone(), format!("{prefix}.host"), host.to_string());
+            site.containers.iter().map(of).collect()
+        }
+        None => vec![(consumer.name.clone(), format!("{prefix}.kind"), consumer.kind.name.to_owned())],
+    }
+}
+
+fn unrendered(consumer: &Consumer, error: &TemplateError, rules: &Rules) -> Complaint {
     Complaint {
         container: consumer.name.clone(),
-        label: "kind".to_owned(),
+        label: format!("{}.kind", rules.label_prefix),
         value: consumer.kind.name.to_owned(),
         problem: error.to_string(),
         remedy: "mend the template; what is live stays until then".to_owned(),

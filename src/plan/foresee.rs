@@ -1,6 +1,6 @@
 use super::{Action, Plan};
 use crate::{
-    observe::{HeldCertificate, Observed, Progress, Source},
+    observe::{HeldCertificate, Installed, Observed, Progress, Source},
     values::{Digest, Timestamp},
 };
 
@@ -16,9 +16,13 @@ pub fn foresee(observed: &Observed, plan: &Plan, now: Timestamp) -> Observed {
             Action::Deploy(deploy) => {
                 let mut installed = deploy.after.clone();
                 if deploy.consumer.running {
-                    installed.progress = Progress::Proven { at: now };
+                    installed.prove(&deploy.forget, now);
                 }
                 after.installed.insert(deploy.consumer.name.clone(), installed);
+            }
+            Action::TakeBack(back) => {
+                let installed = Installed { open: false, progress: Progress::TakenBack, ..back.before.clone() };
+                after.installed.insert(back.consumer.name.clone(), installed);
             }
             Action::Obtain(obtain) => {
                 let serial = Digest::of_parts([obtain.certificate.as_str(), &now.millis().to_string()]);

@@ -6,11 +6,13 @@
 
 mod backoff;
 mod command_plan;
+mod content;
 mod deploy;
 mod foresee;
 mod obtain;
 mod renewal;
 mod selection;
+mod trial;
 mod views;
 
 use std::{
@@ -26,13 +28,12 @@ use serde::Serialize;
 pub use backoff::next_try;
 pub use command_plan::{CommandPlan, command_plans, steps};
 pub use foresee::foresee;
-pub use views::{HTTP_PORT, HTTPS_PORT};
 
 use crate::{
     desire::{Complaint, Consumer, Desired},
     observe::{Attempt, Installed, Observed, Subject},
     render::Templates,
-    values::{CertificateName, ContainerName, Digest, DnsName, FileName, Timestamp},
+    values::{CertificateName, ContainerName, Digest, DnsName, FileName, Signal, Timestamp},
 };
 
 /// Orders that run at the same time. Debian's Pebble hangs above eight, Let's Encrypt asks for restraint; four keep
@@ -48,6 +49,8 @@ pub struct Rules {
     pub mark_host: String,
     /// The longest rest before everything is looked at again.
     pub resync: Duration,
+    /// What our labels begin with, for complaints.
+    pub label_prefix: String,
 }
 
 /// What to do now, and when to look again.
@@ -66,11 +69,13 @@ pub struct Plan {
 pub enum Action {
     /// Bring a consumer's files up to date and make it take them up.
     Deploy(Box<Deploy>),
+    /// Bring back what was in a consumer's folder before a deployment that it did not live to show.
+    TakeBack(Box<TakeBack>),
     /// Get a certificate from the CA.
     Obtain(Box<Obtain>),
 }
 
-/// Bring a consumer's files up to date and make it take them up.
+/// Bring a consumer's files up to date and make it take them up; or, if it does not, bring back what was there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deploy {
     /// The consumer.
@@ -83,10 +88,20 @@ pub struct Deploy {
     pub remove: BTreeSet<FileName>,
     /// Held certificates to copy into its folder first.
     pub deliver: BTreeMap<CertificateName, Digest>,
+    /// Copies of certificates that nothing names any more once this is proven.
+    pub forget: BTreeSet<CertificateName>,
     /// What will lie there afterwards.
     pub after: Installed,
+    /// How the consumer hears of it.
+    pub tell: Tell,
     /// What a client must see when it was taken up.
     pub proof: Proof,
+    /// How long that may take.
+    pub within: Duration,
+    /// What a client must see when it was not, and what was there before is back.
+    pub back: Back,
+    /// Whether it brings only what some servers are known to refuse, and what nobody asked for.
+    pub is_optional: bool,
     /// The record of this try.
     pub attempt: Attempt,
 }
@@ -100,6 +115,50 @@ pub struct Proof {
     pub mark: u64,
     /// The serial number that must be served for each of these names.
     pub serials: BTreeMap<DnsName, String>,
+}
+
+/// How a consumer hears of what it was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tell {
+    /// By this signal.
+    Signal(Signal),
+    /// It was started since, and has read everything.
+    Started,
+    /// Not before it starts again.
+    Nothing {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The mark of what was there before: seen, it tells that the consumer reads its files and refused the others; not
+/// seen, that it does not read them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Back {
+    /// The file that shows it.
+    pub file: FileName,
+    /// That file's text.
+    pub text: String,
+    /// The mark.
+    pub mark: u64,
+}
+
+/// Bring back what was in a consumer's folder before a deployment that it did not live to show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakeBack {
+    /// The consumer.
+    pub consumer: Consumer,
+    /// What lies there now.
+    pub before: Installed,
+    /// The record of this try.
+    pub attempt: Attempt,
+}
+
+impl Back {
+    /// What a client must see, given what it should have seen of the new.
+    pub fn proof(&self, new: &Proof) -> Proof {
+        Proof { mark_host: new.mark_host.clone(), mark: self.mark, serials: BTreeMap::new() }
+    }
 }
 
 /// Get a certificate from the CA.
@@ -135,8 +194,10 @@ pub enum Why {
     CertificateChanged,
     /// A signal was not sent yet.
     SignalOwed,
-    /// It is not known yet whether the signal was followed.
+    /// It is not known yet whether what lies there was taken up.
     ProofOwed,
+    /// The consumer ended before it showed what it was given.
+    ConsumerDied,
 }
 
 impl fmt::Display for Why {
@@ -149,6 +210,7 @@ impl fmt::Display for Why {
             Self::CertificateChanged => "certificate changed",
             Self::SignalOwed => "signal owed",
             Self::ProofOwed => "proof owed",
+            Self::ConsumerDied => "ended before proof",
         })
     }
 }
@@ -158,6 +220,7 @@ impl Action {
     pub fn subject(&self) -> Subject {
         match self {
             Self::Deploy(deploy) => Subject::Consumer(deploy.consumer.name.clone()),
+            Self::TakeBack(back) => Subject::Consumer(back.consumer.name.clone()),
             Self::Obtain(obtain) => Subject::Certificate(obtain.certificate.clone()),
         }
     }
@@ -165,12 +228,15 @@ impl Action {
 
 /// What has to be done at `now`.
 pub fn plan(desired: &Desired, observed: &Observed, templates: &Templates, rules: &Rules, now: Timestamp) -> Plan {
-    let mut draft = Draft { plan: Plan::default(), wakes: BTreeSet::new() };
+    let mut draft = Draft { plan: Plan::default(), wakes: BTreeSet::new(), last: Vec::new() };
     for consumer in desired.consumers.values() {
         deploy::plan(consumer, observed, templates, rules, now, &mut draft);
     }
     let deploying: BTreeSet<ContainerName> = draft.plan.actions.iter().filter_map(deployed_to).collect();
     obtain::plan(desired, observed, &deploying, rules, now, &mut draft);
+    if draft.plan.actions.is_empty() && observed.under_way.is_empty() {
+        draft.plan.actions.extend(draft.last.drain(..).map(|deploy| Action::Deploy(Box::new(deploy))));
+    }
     let latest = now + rules.resync;
     draft.plan.wake = Some(draft.wakes.into_iter().find(|wake| *wake > now).map_or(latest, |wake| wake.min(latest)));
     draft.plan
@@ -180,11 +246,14 @@ pub fn plan(desired: &Desired, observed: &Observed, templates: &Templates, rules
 struct Draft {
     plan: Plan,
     wakes: BTreeSet<Timestamp>,
+    /// Deployments that some servers are known to refuse, which costs seconds: they come when nothing else is to be done.
+    last: Vec<Deploy>,
 }
 
 fn deployed_to(action: &Action) -> Option<ContainerName> {
     match action {
         Action::Deploy(deploy) => Some(deploy.consumer.name.clone()),
+        Action::TakeBack(back) => Some(back.consumer.name.clone()),
         Action::Obtain(_) => None,
     }
 }

@@ -1,8 +1,8 @@
 //! Which certificates are to be obtained now.
 
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::collections::BTreeSet;
 
-use super::{Action, Draft, ORDERS_AT_ONCE, Obtain, Rules, Why, backoff, deploy::site_file, renewal, views::HTTP_PORT};
+use super::{Action, Draft, ORDERS_AT_ONCE, Obtain, Rules, Why, backoff, content::site_file, renewal};
 use crate::{
     desire::{Desired, Wanted},
     observe::{Attempt, Observed, Progress, Subject},
@@ -88,7 +88,7 @@ fn obtain(name: &CertificateName, wanted: &Wanted, desired: &Desired, why: Why, 
         names: wanted.names.clone(),
         why,
         webroots: proxies().map(|proxy| proxy.webroot.ours.clone()).collect(),
-        proxies: proxies().filter_map(|proxy| Some(SocketAddr::new(proxy.address?, HTTP_PORT))).collect(),
+        proxies: proxies().filter_map(|proxy| Some(proxy.reach?.http)).collect(),
         attempt,
     }
 }

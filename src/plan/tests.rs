@@ -20,6 +20,7 @@ fn rules() -> Rules {
         authority: "https://ca.example/directory".into(),
         mark_host: "quaymaster-0123456789abcdef".into(),
         resync: HOUR,
+        label_prefix: "quaymaster".into(),
     }
 }
 
@@ -53,20 +54,27 @@ fn told(desired: &Desired, observed: &Observed, now: Timestamp) -> Vec<String> {
 fn a_first_certificate_takes_three_turns_that_nobody_wrote_down() {
     let desired = desired([proxy(), shop()]);
     let mut observed = fresh(&desired);
-    let deployment = [
-        "write quaymaster--proxy.conf --into /edge",
+    let [base, site, signal, prove] = [
+        "write quaymaster--base.conf --into /edge",
         "write quaymaster-shop.example.conf --into /edge",
         "signal proxy HUP",
         "prove proxy",
     ];
-    assert_eq!(told(&desired, &observed, START), deployment);
+    assert_eq!(told(&desired, &observed, START), [base, site, signal, prove]);
     observed = foresee(&observed, &planned(&desired, &observed, START), START);
     assert_eq!(told(&desired, &observed, START), ["obtain shop.example --challenge http-01 --webroot /edge/challenge"]);
     observed = foresee(&observed, &planned(&desired, &observed, START), START);
     let third = told(&desired, &observed, START);
     assert_eq!(third[0], "deliver shop.example --into /edge/certificates");
-    assert_eq!(third[1..], deployment);
+    assert_eq!(third[1..], [site, signal, prove]);
     observed = foresee(&observed, &planned(&desired, &observed, START), START);
+    // What some servers are known to refuse comes last, each alone.
+    for knob in
+        ["write quaymaster--unknown-http.conf --into /edge", "write quaymaster--unknown-https.conf --into /edge"]
+    {
+        assert_eq!(told(&desired, &observed, START), [knob, signal, prove]);
+        observed = foresee(&observed, &planned(&desired, &observed, START), START);
+    }
     assert_eq!(told(&desired, &observed, START), Vec::<String>::new());
 }
 
@@ -77,7 +85,17 @@ fn the_command_plan_of_a_name_tells_all_three() {
     let text: String = plans.iter().map(|plan| plan.render(&templates()).expect("it renders")).collect();
     assert_eq!(
         text,
-        "# shop.example: configuration changed, then missing, then certificate changed\n\
+        "# proxy: configuration changed\n\
+         write quaymaster--base.conf --into /edge\n\
+         signal proxy HUP\n\
+         prove proxy\n\
+         write quaymaster--unknown-http.conf --into /edge\n\
+         signal proxy HUP\n\
+         prove proxy\n\
+         write quaymaster--unknown-https.conf --into /edge\n\
+         signal proxy HUP\n\
+         prove proxy\n\
+         # shop.example: configuration changed, then missing, then certificate changed\n\
          write quaymaster-shop.example.conf --into /edge\n\
          signal proxy HUP\n\
          prove proxy\n\
@@ -96,12 +114,7 @@ fn a_stopped_app_leaves_its_site_and_keeps_its_certificate() {
     let alone = desired([proxy()]);
     assert_eq!(
         told(&alone, &observed, START),
-        [
-            "write quaymaster--proxy.conf --into /edge",
-            "remove quaymaster-shop.example.conf --from /edge",
-            "signal proxy HUP",
-            "prove proxy"
-        ]
+        ["remove quaymaster-shop.example.conf --from /edge", "signal proxy HUP", "prove proxy"]
     );
     observed = settled(&alone, observed, START);
     assert_eq!(observed.held.len(), 1);
@@ -125,14 +138,165 @@ fn a_renewal_is_an_order_and_one_signal() {
 }
 
 #[test]
-fn a_signal_that_was_not_sent_is_owed_and_one_without_proof_is_proven() {
+fn a_signal_that_was_not_sent_is_owed_until_a_start_makes_it_moot() {
+    let before = desired([proxy(), shop()]);
+    let mut observed = settled(&before, fresh(&before), START);
+    installed(&mut observed).progress = Progress::SignalOwed;
+    assert_eq!(told(&before, &observed, START), ["signal proxy HUP", "prove proxy"]);
+    let mut stopped = proxy();
+    stopped.state = ContainerState::Other("exited".into());
+    assert!(told(&desired([stopped, shop()]), &observed, START).is_empty());
+    let mut started = proxy();
+    started.started_at = started.started_at.map(|time| time + HOUR);
+    assert_eq!(told(&desired([started, shop()]), &observed, START), ["prove proxy"]);
+}
+
+#[test]
+fn what_is_put_into_a_stopped_proxy_that_then_dies_is_taken_back_and_waits_until_it_runs() {
+    let mut stopped = proxy();
+    stopped.state = ContainerState::Other("exited".into());
+    let both = desired([stopped.clone(), shop()]);
+    let mut observed = fresh(&both);
+    observed = foresee(&observed, &planned(&both, &observed, START), START);
+    assert!(installed(&mut observed).open);
+    assert!(told(&both, &observed, START).is_empty(), "it may be stopped for long");
+    stopped.started_at = stopped.started_at.map(|time| time + HOUR);
+    let died = desired([stopped, shop()]);
+    assert_eq!(told(&died, &observed, START), ["take-back proxy"]);
+    observed = foresee(&observed, &planned(&died, &observed, START), START);
+    installed(&mut observed).files.clear();
+    assert!(told(&died, &observed, START).is_empty());
+    let runs = desired([proxy(), shop()]);
+    assert_eq!(told(&runs, &observed, START).last().map(String::as_str), Some("prove proxy"));
+}
+
+#[test]
+fn a_proxy_that_can_not_be_told_gets_its_files_and_a_complaint() {
+    let mut behind_a_shell = proxy();
+    behind_a_shell.command = ["sh", "-c", "nginx -g 'daemon off;'"].map(str::to_owned).into();
+    let wrapped = desired([behind_a_shell, shop()]);
+    assert!(wrapped.complaints.iter().any(|complaint| complaint.problem.contains("keeps signals for itself")));
+    let steps = told(&wrapped, &fresh(&wrapped), START);
+    assert!(steps.iter().all(|step| step.starts_with("write ")), "{steps:?}");
+    let by_label = desired([proxy().label("reload", "USR1"), shop()]);
+    assert!(told(&by_label, &fresh(&by_label), START).contains(&"signal proxy USR1".to_owned()));
+}
+
+fn installed(observed: &mut Observed) -> &mut Installed {
+    observed.installed.values_mut().next().expect("the proxy")
+}
+
+#[test]
+fn one_site_that_is_refused_is_found_by_halves_and_held_back_alone() {
+    let apps = || (10..74).map(|n| container(&format!("app{n}"), n).label("host", &format!("app{n}.example")));
+    let desired = desired(apps().chain([proxy()]));
+    let mut refusing = Refusing::new("app42.example");
+    let observed = refusing.settle(&desired, fresh(&desired), START);
+    let held_back: Vec<_> = observed.installed.values().flat_map(|it| it.trial.refused.keys()).collect();
+    assert_eq!(held_back.iter().map(|file| file.as_str()).collect::<Vec<_>>(), ["quaymaster-app42.example.conf"]);
+    let files = observed.installed.values().map(|installed| installed.files.len()).sum::<usize>();
+    assert_eq!(files, 63 + 4, "all other sites, and the proxy's own files");
+    assert!(refusing.refused <= 8, "{} of {} deployments were refused", refusing.refused, refusing.worked);
+    let complaints = planned(&desired, &observed, START).complaints;
+    let told: Vec<_> = complaints.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    let expected =
+        "container app42, label quaymaster.host=\"app42.example\": proxy refuses quaymaster-app42.example.conf: no;";
+    assert!(told[0].starts_with(expected), "{told:?}");
+
+    // It is tried again when what it is made from has changed, and not before.
+    let mended = apps().map(|app| if app.name.as_str() == "app42" { app.label("port", "9") } else { app });
+    let mended = desire(&snapshot(mended.chain([proxy()])), &label_rules());
+    let steps = told_by(&mended, &observed);
+    assert!(steps.contains(&"write quaymaster-app42.example.conf --into /edge".to_owned()), "{steps:?}");
+}
+
+#[test]
+fn a_knob_that_the_user_has_turned_already_is_held_back_in_silence() {
     let desired = desired([proxy(), shop()]);
-    let mut observed = settled(&desired, fresh(&desired), START);
-    let name = ContainerName::parse("proxy").expect("a name");
-    observed.installed.entry(name.clone()).and_modify(|installed| installed.progress = Progress::SignalOwed);
-    assert_eq!(told(&desired, &observed, START), ["signal proxy HUP", "prove proxy"]);
-    observed.installed.entry(name).and_modify(|installed| installed.progress = Progress::Signalled);
-    assert_eq!(told(&desired, &observed, START), ["prove proxy"]);
+    let mut refusing = Refusing::new("-unknown-http");
+    let observed = refusing.settle(&desired, fresh(&desired), START);
+    assert_eq!(refusing.refused, 1);
+    let files: Vec<_> = observed.installed.values().flat_map(|it| it.files.keys().map(FileName::as_str)).collect();
+    let expected = ["-base", "-mark", "-unknown-https", "shop.example"].map(|name| format!("quaymaster-{name}.conf"));
+    assert_eq!(files, expected);
+    assert!(planned(&desired, &observed, START).complaints.is_empty());
+}
+
+fn told_by(desired: &Desired, observed: &Observed) -> Vec<String> {
+    told(desired, observed, START)
+}
+
+/// A proxy that refuses its whole configuration as long as one of these is in it.
+struct Refusing {
+    hosts: BTreeSet<&'static str>,
+    refused: usize,
+    worked: usize,
+    /// What was there when it was last seen to be good, as long as what is there now was not.
+    journal: BTreeMap<ContainerName, Installed>,
+}
+
+impl Refusing {
+    fn new(host: &'static str) -> Self {
+        Self { hosts: BTreeSet::from([host]), refused: 0, worked: 0, journal: BTreeMap::new() }
+    }
+
+    fn open(&mut self, observed: &Observed, deploy: &Deploy) {
+        let before = &observed.installed[&deploy.consumer.name];
+        if !before.open {
+            self.journal.insert(deploy.consumer.name.clone(), before.clone());
+        }
+    }
+
+    fn settle(&mut self, desired: &Desired, mut observed: Observed, now: Timestamp) -> Observed {
+        for _ in 0..200 {
+            let turn = planned(desired, &observed, now);
+            if turn.actions.is_empty() {
+                return observed;
+            }
+            for action in turn.actions {
+                observed = self.carry_out(observed, action, now);
+            }
+        }
+        panic!("two hundred turns did not settle it: {:?}", told(desired, &observed, now));
+    }
+
+    fn carry_out(&mut self, observed: Observed, action: Action, now: Timestamp) -> Observed {
+        let bad = |file: &FileName| self.hosts.iter().any(|host| file.as_str() == format!("quaymaster-{host}.conf"));
+        self.worked += 1;
+        match &action {
+            Action::Deploy(deploy) if deploy.consumer.running && deploy.after.files.keys().any(bad) => {
+                self.open(&observed, deploy);
+                self.refused += 1;
+                self.refuse(observed, deploy, now)
+            }
+            Action::TakeBack(back) => {
+                let mut observed = observed;
+                let before = self.journal[&back.consumer.name].clone();
+                let progress = Progress::TakenBack;
+                observed.installed.insert(back.consumer.name.clone(), Installed { progress, ..before });
+                observed
+            }
+            _ => {
+                if let Action::Deploy(deploy) = &action {
+                    self.open(&observed, deploy);
+                }
+                foresee(&observed, &Plan { actions: vec![action], ..Plan::default() }, now)
+            }
+        }
+    }
+
+    /// What is observed after a deployment was refused and taken back.
+    fn refuse(&self, mut observed: Observed, deploy: &Deploy, now: Timestamp) -> Observed {
+        let mut installed = self.journal[&deploy.consumer.name].clone();
+        installed.generation = deploy.back.mark;
+        installed.files.insert(deploy.back.file.clone(), Digest::of(&deploy.back.text));
+        installed.trial.refused(&deploy.after.trying, "no", now);
+        installed.progress = Progress::Proven { at: now };
+        installed.process = deploy.after.process;
+        observed.installed.insert(deploy.consumer.name.clone(), installed);
+        observed
+    }
 }
 
 #[test]
@@ -168,9 +332,13 @@ fn a_failed_order_is_tried_again_with_growing_pauses() {
     let subject = Subject::Certificate(CertificateName::parse("shop.example").expect("a name"));
     let attempt = observed.attempts.get_mut(&subject).expect("it failed");
     attempt.retry = Retry::WhenInputChanges;
-    assert!(planned(&desired, &observed, now + 1000 * HOUR).actions.is_empty());
+    let orders = |observed: &Observed, now| {
+        let actions = planned(&desired, observed, now).actions;
+        actions.iter().filter(|action| matches!(action, Action::Obtain(_))).count()
+    };
+    assert_eq!(orders(&observed, now + 1000 * HOUR), 0);
     attempt_of(&mut observed, &subject).asked = Digest::of("another");
-    assert_eq!(planned(&desired, &observed, now).actions.len(), 1);
+    assert_eq!(orders(&observed, now), 1);
 }
 
 #[test]
@@ -247,6 +415,9 @@ enum Happening {
     },
 }
 
+/// The host whose site the proxy of the simulated world refuses.
+const REFUSED: &str = "d.example";
+
 #[derive(Clone, Copy, Debug)]
 enum Outcome {
     Done,
@@ -269,6 +440,7 @@ struct World {
     snapshot: Snapshot,
     observed: Observed,
     now: Timestamp,
+    proxy: Refusing,
     orders: BTreeMap<CertificateName, Vec<Timestamp>>,
 }
 
@@ -276,7 +448,7 @@ impl World {
     fn new() -> Self {
         let snapshot = Snapshot { own: Some(own()), ..snapshot([proxy()]) };
         let observed = fresh(&desire(&snapshot, &label_rules()));
-        Self { snapshot, observed, now: START, orders: BTreeMap::new() }
+        Self { snapshot, observed, now: START, proxy: Refusing::new(REFUSED), orders: BTreeMap::new() }
     }
 
     fn desired(&self) -> Desired {
@@ -319,14 +491,17 @@ impl World {
         let subject = action.subject();
         match (&action, outcome) {
             (_, Outcome::Done) => {
-                let plan = Plan { actions: vec![action], ..Plan::default() };
-                self.observed = foresee(&self.observed, &plan, self.now);
+                self.observed = self.proxy.carry_out(std::mem::take(&mut self.observed), action, self.now);
             }
             (Action::Deploy(deploy), Outcome::Failed) => {
                 drop(self.observed.attempts.insert(subject, deploy.attempt.clone()));
             }
+            (Action::TakeBack(back), Outcome::Failed | Outcome::Crashed) => {
+                drop(self.observed.attempts.insert(subject, back.attempt.clone()));
+            }
             // Everything is in place, and nobody was told.
             (Action::Deploy(deploy), Outcome::Crashed) => {
+                self.proxy.open(&self.observed, deploy);
                 drop(self.observed.installed.insert(deploy.consumer.name.clone(), deploy.after.clone()));
             }
             // An attempt is written down before it is made: a crash leaves the record, without what went wrong.
@@ -366,18 +541,28 @@ proptest! {
             // Never worse: a site whose certificate is held keeps its TLS server.
             for deploy in first.actions.iter().filter_map(|action| match action {
                 Action::Deploy(deploy) => Some(deploy),
-                Action::Obtain(_) => None,
+                Action::TakeBack(_) | Action::Obtain(_) => None,
             }) {
                 for host in deploy.consumer.sites.keys() {
                     let held = world.observed.held.values().any(|certificate| certificate.covers(host.as_str()));
-                    let file = deploy.write.get(&deploy::site_file(host));
+                    let file = deploy.write.get(&content::site_file(host));
                     prop_assert!(file.is_none_or(|text| text.contains("ssl_certificate ") == held));
                 }
             }
         }
         // Quiet: carried out, nothing is left, whatever happened before.
         world.observed.attempts.clear();
-        settled(&world.desired(), world.observed.clone(), world.now);
+        let desired = world.desired();
+        let rested = world.proxy.settle(&desired, world.observed.clone(), world.now);
+        // What is refused is held back, and nothing else is.
+        for consumer in desired.consumers.values().filter(|consumer| consumer.running) {
+            let installed = &rested.installed[&consumer.name];
+            let served: BTreeSet<_> = installed.files.keys().collect();
+            for host in consumer.sites.keys() {
+                let file = content::site_file(host);
+                prop_assert_eq!(served.contains(&file), host.as_str() != REFUSED, "{}: {:?}", host, installed);
+            }
+        }
         // No crash loop exceeds a CA's limits: five failures a name and hour, and far fewer a day.
         for (name, times) in &world.orders {
             for time in times {

@@ -2,24 +2,22 @@
 
 use crate::{
     desire::{Consumer, Content, Path, Route, Site, Tls},
-    render::{AuthView, CertificateView, ProxyView, RouteView, SiteView},
+    render::{AuthView, CertificateView, MarkView, ProxyView, RouteView, SiteView},
     values::{CertificateName, DnsName},
 };
 
-/// Where proxies take plain HTTP inside their containers.
-pub const HTTP_PORT: u16 = 80;
-/// Where proxies take TLS inside their containers.
-pub const HTTPS_PORT: u16 = 443;
-
-/// What the template of the proxy's own file sees.
-pub(super) fn proxy(consumer: &Consumer, mark_host: &str, mark: u64) -> ProxyView {
+/// What the templates of the proxy's own files see.
+pub(super) fn proxy(consumer: &Consumer) -> ProxyView {
     ProxyView {
-        http_port: HTTP_PORT,
-        https_port: HTTPS_PORT,
+        http_port: consumer.http_port,
+        https_port: consumer.https_port,
         webroot: consumer.webroot.theirs.display().to_string(),
-        mark_host: mark_host.to_owned(),
-        mark,
     }
+}
+
+/// What the template of the mark sees.
+pub(super) fn mark(consumer: &Consumer, mark_host: &str, mark: u64) -> MarkView {
+    MarkView { http_port: consumer.http_port, mark_host: mark_host.to_owned(), mark }
 }
 
 /// What the template of a site sees, served with this certificate.
@@ -40,8 +38,8 @@ pub(super) fn site(
     };
     SiteView {
         host: host.to_string(),
-        http_port: HTTP_PORT,
-        https_port: HTTPS_PORT,
+        http_port: consumer.http_port,
+        https_port: consumer.https_port,
         webroot: consumer.webroot.theirs.display().to_string(),
         plain: plain(site.tls, certificate.is_some()),
         certificate: certificate

@@ -18,11 +18,15 @@ use minijinja::{
 use serde::Serialize;
 use thiserror::Error;
 
-pub use view::{AuthView, CertificateView, CommandPlanView, ProxyView, RouteView, SiteView};
+pub use view::{AuthView, CertificateView, CommandPlanView, MarkView, ProxyView, RouteView, SiteView};
 
 /// The templates that are built in, by name.
 pub const BUILT_IN: &[(&str, &str)] = &[
-    ("nginx/proxy.conf", include_str!("../../templates/nginx/proxy.conf")),
+    ("nginx/base.conf", include_str!("../../templates/nginx/base.conf")),
+    ("nginx/mark.conf", include_str!("../../templates/nginx/mark.conf")),
+    ("nginx/names.conf", include_str!("../../templates/nginx/names.conf")),
+    ("nginx/unknown-http.conf", include_str!("../../templates/nginx/unknown-http.conf")),
+    ("nginx/unknown-https.conf", include_str!("../../templates/nginx/unknown-https.conf")),
     ("nginx/site.conf", include_str!("../../templates/nginx/site.conf")),
     ("nginx/challenge.conf", include_str!("../../templates/nginx/challenge.conf")),
     ("nginx/content.conf", include_str!("../../templates/nginx/content.conf")),

@@ -2,12 +2,14 @@ use std::collections::BTreeSet;
 
 use minijinja::value::{Serde, Value};
 
-use super::view::{AuthView, CertificateView, CommandPlanView, ProxyView, RouteView, SiteView};
+use super::view::{AuthView, CertificateView, CommandPlanView, MarkView, ProxyView, RouteView, SiteView};
 
 /// Views that together reach every branch that depends on what templates see, each with the template that it is for:
 /// minijinja finds an unknown name or filter only where it comes by.
 pub(super) fn samples() -> Vec<(&'static str, Value)> {
-    let mut samples = vec![("nginx/proxy.conf", Value::from(Serde(proxy())))];
+    let of_a_proxy = ["nginx/base.conf", "nginx/unknown-http.conf", "nginx/unknown-https.conf", "nginx/names.conf"];
+    let mut samples: Vec<_> = of_a_proxy.map(|template| (template, Value::from(Serde(proxy())))).into();
+    samples.push(("nginx/mark.conf", Value::from(Serde(mark()))));
     samples.extend(sites().into_iter().map(|site| ("nginx/site.conf", Value::from(Serde(site)))));
     let steps = [vec!["write".to_owned(), "a file.conf".to_owned()], vec!["signal".to_owned(), "proxy".to_owned()]];
     for steps in [&steps[..], &[]] {
@@ -18,13 +20,11 @@ pub(super) fn samples() -> Vec<(&'static str, Value)> {
 }
 
 fn proxy() -> ProxyView {
-    ProxyView {
-        http_port: 80,
-        https_port: 443,
-        webroot: "/challenge".to_owned(),
-        mark_host: "quaymaster-0123456789abcdef".to_owned(),
-        mark: 1,
-    }
+    ProxyView { http_port: 80, https_port: 443, webroot: "/challenge".to_owned() }
+}
+
+fn mark() -> MarkView {
+    MarkView { http_port: 80, mark_host: "quaymaster-0123456789abcdef".to_owned(), mark: 1 }
 }
 
 /// A site for each branch: with and without certificate and traffic, in each mode of TLS, redirected, guarded, by path,

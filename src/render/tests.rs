@@ -96,10 +96,10 @@ fn the_built_in_templates_stand_every_trial() {
 #[test]
 fn a_users_template_takes_the_place_of_the_built_in_one() {
     let part = "listen {{ http_port }};\n";
-    let templates = users(&[("nginx/proxy.conf", "{% include 'nginx/part.conf' %}"), ("nginx/part.conf", part)]);
+    let templates = users(&[("nginx/base.conf", "{% include 'nginx/part.conf' %}"), ("nginx/part.conf", part)]);
     assert_eq!(faults(&templates), [""; 0]);
     let view = json!({"http_port": 80});
-    assert_eq!(templates.render("nginx/proxy.conf", &view), Ok("listen 80;\n".to_owned()));
+    assert_eq!(templates.render("nginx/base.conf", &view), Ok("listen 80;\n".to_owned()));
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn a_broken_template_is_not_replaced_by_the_built_in_one() {
     let error = templates.render("nginx/site.conf", &json!({})).expect_err("it is broken");
     assert_eq!((error.template.as_str(), error.line), ("nginx/site.conf", 2));
     let view = json!({"http_port": 80, "https_port": 443, "webroot": "/w", "mark_host": "m", "mark": 1});
-    assert!(templates.render("nginx/proxy.conf", &view).is_ok(), "another template is not concerned");
+    assert!(templates.render("nginx/base.conf", &view).is_ok(), "another template is not concerned");
 }
 
 #[test]

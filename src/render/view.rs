@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-/// What the template of a proxy's own file sees.
+/// What the templates of a proxy's own files see.
 #[derive(Clone, Debug, Serialize)]
 pub struct ProxyView {
     /// Port on which it takes plain HTTP.
@@ -11,6 +11,13 @@ pub struct ProxyView {
     pub https_port: u16,
     /// The folder in which challenges appear, as the proxy sees it.
     pub webroot: String,
+}
+
+/// What the template of a proxy's mark sees.
+#[derive(Clone, Debug, Serialize)]
+pub struct MarkView {
+    /// Port on which it takes plain HTTP.
+    pub http_port: u16,
     /// The host name under which it shows its mark.
     pub mark_host: String,
     /// The mark: the generation that is live.

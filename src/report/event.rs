@@ -5,7 +5,7 @@ use tracing::Level;
 use crate::{
     desire::Complaint,
     observe::{HeldCertificate, Subject},
-    values::{CertificateName, ContainerName, DnsName, Signal, Timestamp},
+    values::{CertificateName, ContainerName, DnsName, FileName, Signal, Timestamp},
 };
 
 /// Something worth telling. Each has a name that stays, for whoever reads logs by machine, and words for people.
@@ -101,6 +101,24 @@ pub enum Event {
         /// What was seen, and what to do.
         reason: String,
     },
+    /// A consumer did not take up what it was given, and has back what it had before.
+    TakenBack {
+        /// Which consumer.
+        consumer: ContainerName,
+        /// What was seen instead.
+        reason: String,
+    },
+    /// A consumer reads its files, and refused these.
+    Refused {
+        /// Which consumer.
+        consumer: ContainerName,
+        /// The files on trial: one is to blame, and is held back until it changes; several are tried by halves.
+        parts: BTreeSet<FileName>,
+        /// What was seen instead.
+        reason: String,
+        /// Whether nobody asked for them, and some servers are known to refuse them.
+        is_optional: bool,
+    },
     /// An action failed.
     Failed {
         /// What it was about.
@@ -153,6 +171,8 @@ impl Event {
             Self::Signalled { .. } => "signalled",
             Self::Proven { .. } => "proven",
             Self::Unproven { .. } => "unproven",
+            Self::TakenBack { .. } => "taken-back",
+            Self::Refused { .. } => "refused",
             Self::Failed { .. } => "failed",
             Self::DiskFault { .. } => "disk-fault",
             Self::TemplatesTaken { .. } => "templates-taken",
@@ -168,6 +188,7 @@ impl Event {
             Self::Failed { .. } | Self::EngineLost { .. } | Self::DiskFault { .. } => Level::ERROR,
             Self::Complained(_)
             | Self::Unproven { .. }
+            | Self::Refused { is_optional: false, .. }
             | Self::Missed { .. }
             | Self::ContainerUnreadable { .. }
             | Self::TemplateBroken { .. } => Level::WARN,
@@ -217,6 +238,18 @@ impl fmt::Display for Event {
                 write!(f, "{consumer}: generation {generation} and its certificates seen on a new connection")
             }
             Self::Unproven { consumer, reason } => write!(f, "{consumer}: not proven: {reason}"),
+            Self::TakenBack { consumer, reason } => {
+                write!(f, "{consumer}: what was there before is back: {reason}")
+            }
+            Self::Refused { consumer, parts, is_optional: true, .. } => {
+                write!(f, "{consumer}: has a setting of its own in place of {}, which is left out", listed(parts))
+            }
+            Self::Refused { consumer, parts, reason, .. } if parts.len() == 1 => {
+                write!(f, "{consumer}: refuses {}, which is held back until it changes: {reason}", listed(parts))
+            }
+            Self::Refused { consumer, parts, .. } => {
+                write!(f, "{consumer}: refuses one or more of {} files, tried by halves now", parts.len())
+            }
             Self::Failed { subject, problem, again: Some(again) } => {
                 write!(f, "{}: {problem}; next try not before {again}", named(subject))
             }

@@ -49,7 +49,15 @@ fn hostile_labels_beside_a_good_one() {
     assert_eq!((log::count(&lines, "failed"), log::count(&lines, "unproven"), stack.orders()), (0, 0, 1));
     let mut files: Vec<_> = stack.files("edge").into_keys().filter(|path| path.ends_with(".conf")).collect();
     files.retain(|path| !path.starts_with('.'));
-    assert_eq!(files, ["quaymaster--proxy.conf".to_owned(), format!("quaymaster-{good}.conf")]);
+    assert_eq!(
+        files,
+        [
+            "quaymaster--base.conf".to_owned(),
+            "quaymaster--mark.conf".to_owned(),
+            "quaymaster--unknown-https.conf".to_owned(),
+            format!("quaymaster-{good}.conf")
+        ]
+    );
 
     // By hand, on a state of its own: the rest is done, and the exit code tells that not everything was.
     docker(&["rm", "-f", &stack.named("quaymaster")]);

@@ -21,7 +21,7 @@ fn plan_touches_nothing() {
     let shown = stack.command("state", &[], &["plan", "--format", "json"]);
     let document: Value = serde_json::from_slice(&shown.stdout).unwrap();
     let subjects: Vec<_> = document["command_plans"].as_array().unwrap().iter().map(|plan| &plan["subject"]).collect();
-    assert_eq!(subjects, [&Value::from(page), &Value::from(shop.clone())]);
+    assert_eq!(subjects, [&Value::from(page), &Value::from(stack.named("proxy")), &Value::from(shop.clone())]);
     assert_eq!(document["complaints"][0]["label"], stack.key("prot"), "{document}");
 
     assert_eq!((stack.files("state").len(), stack.files("edge").len()), (0, 0));

@@ -90,6 +90,10 @@ fn a_second_quaymaster_stands_by_and_takes_over() {
     // Nothing is done twice, and what is new is done by the second.
     stack.app("late", &[("host", &late)]);
     stack.wait_for_site(&late);
+    wait(SOON, "the second has seen it served", || {
+        let lines = second();
+        is_so(log::count(&lines, "proven") == log::count(&lines, "signalled"), || format!("{:?}", lines.last()))
+    });
     assert_eq!((stack.orders(), stack.hangups()), (2, before + 2));
     assert_eq!(log::count(&second(), "standing-by"), 1);
 

@@ -15,7 +15,7 @@ use quaymaster::{
         Container, ContainerState, Health, HeldCertificate, Installed, Mount, MountKind, Network, Observed, Snapshot,
         Source,
     },
-    plan::{Action, plan},
+    plan::{Action, foresee, plan},
     render::Templates,
     values::{CertificateName, ContainerId, ContainerName, Digest, Timestamp},
 };
@@ -45,7 +45,7 @@ fn cases() -> Vec<Case> {
 }
 
 fn container(name: &str, number: u8) -> Container {
-    let network = Network { id: "n".into(), address: Some([10, 0, 0, number].into()) };
+    let network = Network { id: "n".into(), address: Some([10, 0, 0, number].into()), gateway: None };
     Container {
         id: ContainerId::parse(format!("id{number}")).unwrap(),
         name: ContainerName::parse(name).unwrap(),
@@ -56,6 +56,9 @@ fn container(name: &str, number: u8) -> Container {
         started_at: None,
         networks: BTreeMap::from([("web".to_owned(), network)]),
         exposed: BTreeSet::from([8080]),
+        published: BTreeMap::new(),
+        command: Vec::new(),
+        init: false,
         mounts: Vec::new(),
     }
 }
@@ -117,18 +120,24 @@ fn rendered(labels: &str) -> (BTreeMap<String, String>, BTreeSet<Complaint>) {
         public_authority: false,
     };
     let plan_rules = quaymaster::plan::Rules {
+        label_prefix: "quaymaster".into(),
         authority: "https://ca.example".into(),
         mark_host: "quaymaster-0123456789abcdef".into(),
         resync: std::time::Duration::from_secs(3600),
     };
     let desired = desire(&snapshot, &label_rules);
-    let plan = plan(&desired, &observed, &Templates::built_in().unwrap(), &plan_rules, NOW);
-    assert!(plan.complaints.is_empty(), "{:?}", plan.complaints);
-    let deploy = plan.actions.into_iter().find_map(|action| match action {
-        Action::Deploy(deploy) => Some(deploy.write),
-        Action::Obtain(_) => None,
-    });
-    let files = deploy.unwrap().into_iter().map(|(name, text)| (name.to_string(), text)).collect();
+    let (mut observed, mut files) = (observed, BTreeMap::new());
+    for _ in 0..5 {
+        let mut plan = plan(&desired, &observed, &Templates::built_in().unwrap(), &plan_rules, NOW);
+        assert!(plan.complaints.is_empty(), "{:?}", plan.complaints);
+        // No order: what is held is what the case says.
+        plan.actions.retain(|action| matches!(action, Action::Deploy(_)));
+        for action in &plan.actions {
+            let Action::Deploy(deploy) = action else { continue };
+            files.extend(deploy.write.iter().map(|(name, text)| (name.to_string(), text.clone())));
+        }
+        observed = foresee(&observed, &plan, NOW);
+    }
     (files, desired.complaints)
 }
 
@@ -136,8 +145,8 @@ fn shown(case: &Case) -> String {
     let (files, complaints) = rendered(&case.labels);
     let mut text: String = complaints.iter().map(|complaint| format!("!! {complaint}\n")).collect();
     for (name, content) in files {
-        // The proxy's own file is the same in every case but the one that is about it.
-        if name != "quaymaster--proxy.conf" || case.path.ends_with("00-proxy.txt") {
+        // The proxy's own files are the same in every case but the one that is about them.
+        if !name.starts_with("quaymaster--") || name.contains("--names") || case.path.ends_with("00-proxy.txt") {
             text.push_str(&format!("==== {name}\n{content}"));
         }
     }
@@ -161,7 +170,7 @@ fn each_case_is_rendered_as_its_file_says() {
 fn nginx_takes_each_case() {
     let folder = tempfile::tempdir().unwrap();
     let image = "quaymaster-example-nginx";
-    let mut script = String::new();
+    let (mut script, mut beside_debians) = (String::new(), String::new());
     for case in cases() {
         let name = case.path.file_stem().unwrap().to_string_lossy().into_owned();
         let config = folder.path().join(&name);
@@ -175,7 +184,13 @@ fn nginx_takes_each_case() {
         script.push_str(&format!(
             "cp -r /cases/{name}/. /etc/nginx/conf.d/ && nginx -q -t || echo FAILED {name}; rm -rf /etc/nginx/conf.d/*\n"
         ));
+        beside_debians.push_str(&format!(
+            "cp -r /cases/{name}/. /etc/nginx/conf.d/ && rm -f /etc/nginx/conf.d/quaymaster--unknown-http.conf && nginx -q -t \
+             || echo FAILED {name} beside the default site of Debian; rm -rf /etc/nginx/conf.d/*\n"
+        ));
     }
+    // Debian's own site is the default one of port 80, and no server takes two.
+    let script = format!("{beside_debians}rm /etc/nginx/sites-enabled/default\n{script}");
     #[expect(clippy::disallowed_methods, reason = "nginx is a program")]
     let output = Command::new("docker")
         .args(["run", "--rm", "--network", "none", "--volume"])

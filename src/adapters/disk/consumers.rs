@@ -8,95 +8,158 @@ use std::{
 
 use super::{
     certificates::{self, Version},
+    deployed::{Journal, Record},
     files::{self, Durability, PUBLIC, told},
 };
 use crate::{
     observe::Installed,
-    ports::{Challenge, DiskError},
+    ports::{Challenge, Change, DiskError, Place},
     values::{CertificateName, Digest, FileName},
 };
 
 /// Workers of a server may run as anybody: they must get through to what they are to read.
 const FOLDER_MODE: u32 = 0o755;
 
-/// What files of ours begin with in a folder that is not ours.
+/// What files of ours begin with in a folder that is not ours, and what their first line says.
 const OURS: &str = "quaymaster-";
+const WRITTEN_BY_US: &str = "Written by quaymaster";
+
+/// Where new files wait, in the consumer's folder: a rename does not cross from one file system to another.
+const STAGE: &str = ".quaymaster";
+
+/// Where copies of certificates lie, beside the links to them.
+const VERSIONS: &str = ".versions";
 
 /// Corrects the record by a look: files are what they are, and a certificate counts only when its link leads to it.
-pub(super) fn look(record: Option<Installed>, folder: &Path, delivered: Option<&Path>) -> Result<Installed, DiskError> {
-    let mut installed = record.unwrap_or_default();
-    installed.files.clear();
-    for entry in files::entries(folder)?.into_iter().filter(|entry| entry.starts_with(OURS)) {
+pub(super) fn look(record: Record, place: &Place<'_>) -> Result<Installed, DiskError> {
+    let is_known = record.installed.is_some();
+    let mut installed = record.installed.unwrap_or_default();
+    installed.open &= record.journal.is_some();
+    let mut newest = 0;
+    for entry in files::entries(place.config)?.into_iter().filter(|entry| entry.starts_with(OURS)) {
         let Ok(name) = FileName::parse(entry) else { continue };
-        let path = folder.join(name.as_str());
-        if let Some(text) = files::read(&path)? {
-            installed.files.insert(name, Digest::of(text));
+        let path = place.config.join(name.as_str());
+        let Some(bytes) = files::read_bytes(&path)? else { continue };
+        let is_ours = bytes.split(|byte| *byte == b'\n').next().is_some_and(says_so);
+        if is_ours {
+            newest = newest.max(files::changed_at(&path)?);
+            installed.files.insert(name, Digest::of(bytes));
+        } else {
+            installed.foreign.insert(name);
         }
     }
-    if let Some(delivered) = delivered {
-        installed.certificates.retain(|name, digest| is_delivered(delivered, name, *digest));
+    if !is_known {
+        // Its marks so far are not known: one that is higher than any count can't be taken for an old one.
+        installed.generation = newest;
+    }
+    if let Some(folder) = place.certificates {
+        installed.certificates = delivered(folder)?;
     }
     Ok(installed)
 }
 
-fn is_delivered(folder: &Path, name: &CertificateName, digest: Digest) -> bool {
-    let link = folder.join(name.as_str());
-    let complete = ["fullchain.pem", "privkey.pem"].iter().all(|file| link.join(file).is_file());
-    fs::read_link(&link).is_ok_and(|target| target == version_folder(name, digest)) && complete
+fn says_so(line: &[u8]) -> bool {
+    line.windows(WRITTEN_BY_US.len()).any(|words| words == WRITTEN_BY_US.as_bytes())
 }
 
-/// Puts all files beside their places first, so that a full disk is found out before anything has changed.
-pub(super) fn install(
-    folder: &Path,
-    files: &BTreeMap<FileName, String>,
-    remove: &BTreeSet<FileName>,
-) -> Result<(), DiskError> {
-    let stage = folder.join(".quaymaster");
-    files::folder(&stage, FOLDER_MODE)?;
+/// The certificates to which a link of ours leads, whole.
+fn delivered(folder: &Path) -> Result<BTreeMap<CertificateName, Digest>, DiskError> {
+    let entries = files::entries(folder)?.into_iter().filter_map(|entry| CertificateName::parse(entry).ok());
+    let given = entries.filter_map(|name| {
+        let link = folder.join(name.as_str());
+        let target = files::link_target(&link)?;
+        let digest = Digest::try_from(target.file_name()?.to_str()?.to_owned()).ok()?;
+        let complete = ["fullchain.pem", "privkey.pem"].iter().all(|file| link.join(file).is_file());
+        (complete && target == version_folder(&name, digest)).then_some((name, digest))
+    });
+    Ok(given.collect())
+}
+
+/// Puts files where the consumer does not read them.
+pub(super) fn stage(folder: &Path, files: &BTreeMap<FileName, String>) -> Result<(), DiskError> {
+    let stage = folder.join(STAGE);
+    files::own_folder(&stage, FOLDER_MODE)?;
     for (name, text) in files {
         files::create(&stage.join(name.as_str()), text.as_bytes(), PUBLIC, Durability::Renamed)?;
     }
-    for name in files.keys() {
-        let place = folder.join(name.as_str());
-        fs::rename(stage.join(name.as_str()), &place).map_err(told("put in place", &place))?;
-    }
-    remove.iter().try_for_each(|name| files::remove(&folder.join(name.as_str())))
+    Ok(())
 }
 
-/// Copies a version and switches the consumer's link to it; the version before it stays until the next one.
-pub(super) fn deliver(
+/// Copies a version of a certificate to where no link leads yet.
+pub(super) fn stage_certificate(
     folder: &Path,
     name: &CertificateName,
     digest: Digest,
     version: &Version,
 ) -> Result<(), DiskError> {
-    let target = version_folder(name, digest);
-    let place = folder.join(&target);
-    let versions = folder.join(".versions").join(name.as_str());
-    if !place.is_dir() {
-        files::folder(&versions, FOLDER_MODE)?;
-        let making = versions.join(".new");
-        files::remove_folder(&making)?;
-        files::folder(&making, FOLDER_MODE)?;
-        certificates::write_files(&making, &version.fullchain, &version.privkey)?;
-        files::put_folder(&making, &place)?;
+    let place = folder.join(version_folder(name, digest));
+    if place.is_dir() {
+        return Ok(());
     }
-    let link = folder.join(name.as_str());
-    let before = fs::read_link(&link).ok().and_then(|before| Some(before.file_name()?.to_owned()));
-    files::switch_link(&link, &target)?;
-    for old in files::entries(&versions)? {
-        if Some(old.as_str()) != target.file_name().and_then(|name| name.to_str())
-            && Some(old.as_ref()) != before.as_deref()
-        {
-            files::remove_folder(&versions.join(old))?;
+    let versions = versions(folder, name);
+    for own in [folder, &folder.join(VERSIONS), &versions] {
+        files::own_folder(own, FOLDER_MODE)?;
+    }
+    let making = versions.join(".new");
+    files::remove_folder(&making)?;
+    files::folder(&making, FOLDER_MODE)?;
+    certificates::write_files(&making, &version.fullchain, &version.privkey)?;
+    files::put_folder(&making, &place)
+}
+
+/// Puts what was staged into its place: certificates before the files that name them.
+pub(super) fn switch(place: &Place<'_>, change: &Change<'_>) -> Result<(), DiskError> {
+    if let Some(folder) = place.certificates {
+        for (name, digest) in change.deliver {
+            files::switch_link(&folder.join(name.as_str()), &version_folder(name, *digest))?;
+        }
+    }
+    for name in change.write.keys() {
+        let (staged, file) = (place.config.join(STAGE).join(name.as_str()), place.config.join(name.as_str()));
+        fs::rename(staged, &file).map_err(told("put in place", &file))?;
+    }
+    change.remove.iter().try_for_each(|name| files::remove(&place.config.join(name.as_str())))
+}
+
+/// Brings back what was there before: what names a certificate before that certificate's link.
+pub(super) fn take_back(place: &Place<'_>, journal: &Journal) -> Result<(), DiskError> {
+    let texts = journal.files.iter().filter_map(|(name, text)| Some((name.clone(), text.clone()?))).collect();
+    stage(place.config, &texts)?;
+    let gone: BTreeSet<FileName> = journal.files.keys().filter(|name| !texts.contains_key(*name)).cloned().collect();
+    let no_certificates = BTreeMap::new();
+    switch(place, &Change { write: &texts, remove: &gone, deliver: &no_certificates })?;
+    let Some(folder) = place.certificates else { return Ok(()) };
+    for (name, target) in &journal.links {
+        let link = folder.join(name.as_str());
+        match target {
+            Some(target) => files::switch_link(&link, target)?,
+            None => files::remove(&link)?,
         }
     }
     Ok(())
 }
 
+/// Takes away versions of a certificate that no link leads to, and all of it when it is not given any more.
+pub(super) fn tidy(folder: &Path, name: &CertificateName, given: Option<&Digest>) -> Result<(), DiskError> {
+    let versions = versions(folder, name);
+    let Some(digest) = given else {
+        files::remove(&folder.join(name.as_str()))?;
+        return files::remove_folder(&versions);
+    };
+    let current = version_folder(name, *digest);
+    let old = files::entries(&versions)?;
+    let mut old = old.iter().filter(|entry| current.file_name() != Some(entry.as_ref()));
+    old.try_for_each(|entry| files::remove_folder(&versions.join(entry)))
+}
+
+/// The folder of all versions of a certificate.
+fn versions(folder: &Path, name: &CertificateName) -> PathBuf {
+    folder.join(VERSIONS).join(name.as_str())
+}
+
 /// Where a version lies, seen from the folder with the links.
 fn version_folder(name: &CertificateName, digest: Digest) -> PathBuf {
-    Path::new(".versions").join(name.as_str()).join(digest.short())
+    Path::new(VERSIONS).join(name.as_str()).join(digest.to_string())
 }
 
 /// Makes a response readable.

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, ErrorKind, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
 };
 
@@ -77,6 +77,44 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, DiskError> {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(told("read", path)(error)),
+    }
+}
+
+/// The bytes of a file; `None` when there is none.
+pub(super) fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(told("read", path)(error)),
+    }
+}
+
+/// Where a link leads; `None` where there is no link.
+pub(super) fn link_target(path: &Path) -> Option<PathBuf> {
+    fs::read_link(path).ok()
+}
+
+/// When a file was last written, in seconds since 1970.
+pub(super) fn changed_at(path: &Path) -> Result<u64, DiskError> {
+    let seconds = fs::metadata(path).map_err(told("look at", path))?.mtime();
+    Ok(u64::try_from(seconds).unwrap_or(0))
+}
+
+/// Renames what can't be used, so that it is not in the way and can be looked at.
+pub(super) fn put_aside(path: &Path) -> Result<(), DiskError> {
+    let aside = path.with_extension("damaged");
+    fs::rename(path, &aside).map_err(told("put aside", path))
+}
+
+/// Makes a folder of ours within one that somebody else may write to, unless it is there. A link in its place is refused:
+/// it could lead anywhere.
+pub(super) fn own_folder(path: &Path, mode: u32) -> Result<(), DiskError> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_symlink() => {
+            let problem = "it is a link where a folder is expected, and could lead anywhere; remove it".to_owned();
+            Err(DiskError::Damaged { path: path.to_owned(), problem })
+        }
+        _ => folder(path, mode),
     }
 }
 

@@ -7,7 +7,8 @@
 //! state/accounts/CA/account.json                  0600
 //! state/orders/NAME/{order.json,key.pem}          key before order, so that a crash resumes
 //! state/attempts/NAME.json                        failures and when the next try may be
-//! state/deployed/CONSUMER/manifest.json           what lies in its folder, how far it was taken up
+//! state/deployed/CONSUMER/record.json             how far it took up what it was given; what was there before
+//! state/deployed/CONSUMER/certificates.json       the certificates that it was told to read, where it reads live/
 //! state/{mark,alive,status.json,lock}
 //! CONFIG/quaymaster-….conf                        rendered, readable by everybody
 //! CONFIG/certificates/NAME -> .versions/NAME/…    copies of just the consumer's own
@@ -15,6 +16,7 @@
 
 mod certificates;
 mod consumers;
+mod deployed;
 mod files;
 mod state;
 
@@ -27,8 +29,8 @@ pub use state::Lock;
 
 use crate::{
     observe::{Attempt, HeldCertificate, Installed},
-    ports::{Challenge, Disk, DiskError, NewCertificate, OrderRecord},
-    values::{CertificateName, ContainerName, Digest, FileName, Secret, Timestamp},
+    ports::{Challenge, Change, Disk, DiskError, NewCertificate, OrderRecord, Place},
+    values::{CertificateName, Secret, Timestamp},
 };
 
 /// The text of a file that the user named.
@@ -117,32 +119,45 @@ impl Disk for Folders {
         consumers::withdraw(webroot, challenge)
     }
 
-    fn installed(
-        &self,
-        consumer: &ContainerName,
-        folder: &Path,
-        delivered: Option<&Path>,
-    ) -> Result<Installed, DiskError> {
-        let record = self.read_manifest(consumer)?;
-        consumers::look(record, folder, delivered)
+    fn installed(&self, place: &Place<'_>) -> Result<Installed, DiskError> {
+        consumers::look(self.record(place.consumer)?, place)
     }
 
-    fn keep_installed(&self, consumer: &ContainerName, installed: &Installed) -> Result<(), DiskError> {
-        self.write_manifest(consumer, installed)
+    fn stage(&self, place: &Place<'_>, change: &Change<'_>) -> Result<(), DiskError> {
+        if let Some(folder) = place.certificates {
+            for (name, digest) in change.deliver {
+                let version = certificates::live_version(&self.certificates, name, *digest)?;
+                consumers::stage_certificate(folder, name, *digest, &version)?;
+            }
+        }
+        consumers::stage(place.config, change.write)
     }
 
-    fn install(
+    fn switch(&self, place: &Place<'_>, change: &Change<'_>, record: &Installed) -> Result<(), DiskError> {
+        self.open_journal(place, change, record)?;
+        consumers::switch(place, change)
+    }
+
+    fn take_back(&self, place: &Place<'_>) -> Result<(), DiskError> {
+        let journal = self.record(place.consumer)?.journal.unwrap_or_default();
+        consumers::take_back(place, &journal)
+    }
+
+    fn keep_installed(
         &self,
-        folder: &Path,
-        files: &BTreeMap<FileName, String>,
-        remove: &BTreeSet<FileName>,
+        place: &Place<'_>,
+        record: &Installed,
+        tidy: &BTreeSet<CertificateName>,
     ) -> Result<(), DiskError> {
-        consumers::install(folder, files, remove)
-    }
-
-    fn deliver(&self, folder: &Path, name: &CertificateName, digest: Digest) -> Result<(), DiskError> {
-        let version = certificates::live_version(&self.certificates, name, digest)?;
-        consumers::deliver(folder, name, digest, &version)
+        self.close_journal(place.consumer, record)?;
+        if let Some(folder) = place.certificates {
+            tidy.iter().try_for_each(|name| consumers::tidy(folder, name, record.certificates.get(name)))?;
+        }
+        match place.certificates {
+            // The links show it.
+            Some(_) => Ok(()),
+            None => self.keep_given(place.consumer, &record.certificates),
+        }
     }
 
     fn keep_status(&self, document: &str) -> Result<(), DiskError> {
@@ -154,5 +169,7 @@ impl Disk for Folders {
     }
 }
 
+#[cfg(test)]
+mod deployed_tests;
 #[cfg(test)]
 mod tests;

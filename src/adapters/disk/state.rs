@@ -15,9 +15,9 @@ use super::{
     files::{self, Durability, PRIVATE, told},
 };
 use crate::{
-    observe::{Attempt, Installed},
+    observe::Attempt,
     ports::{DiskError, OrderRecord},
-    values::{CertificateName, ContainerName, Digest, Secret, Timestamp},
+    values::{CertificateName, Digest, Secret, Timestamp},
 };
 
 /// Nobody else looks into `state`.
@@ -172,19 +172,7 @@ impl Folders {
         self.state.join("accounts").join(folder).join("account.json")
     }
 
-    pub(super) fn read_manifest(&self, consumer: &ContainerName) -> Result<Option<Installed>, DiskError> {
-        read_json(&self.manifest(consumer))
-    }
-
-    pub(super) fn write_manifest(&self, consumer: &ContainerName, installed: &Installed) -> Result<(), DiskError> {
-        self.write_json(&self.manifest(consumer), installed)
-    }
-
-    fn manifest(&self, consumer: &ContainerName) -> PathBuf {
-        self.state.join("deployed").join(consumer.as_str()).join("manifest.json")
-    }
-
-    fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<(), DiskError> {
+    pub(super) fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<(), DiskError> {
         let text = serde_json::to_string_pretty(value)
             .map_err(|error| DiskError::Damaged { path: path.to_owned(), problem: error.to_string() })?;
         self.write(path, text.as_bytes(), Durability::Synced)
@@ -202,7 +190,7 @@ fn is_mark(word: &str) -> bool {
     digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, DiskError> {
+pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, DiskError> {
     let damaged = |error: serde_json::Error| DiskError::Damaged { path: path.to_owned(), problem: error.to_string() };
     files::read(path)?.map(|text| serde_json::from_str(&text).map_err(damaged)).transpose()
 }

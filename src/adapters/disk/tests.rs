@@ -8,33 +8,29 @@ use time::OffsetDateTime;
 
 use super::*;
 use crate::{
-    observe::{Progress, Source},
-    values::{DnsName, Retry},
+    observe::Source,
+    values::{Digest, DnsName, Retry},
 };
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
-struct Place {
+pub(super) struct Place {
     _root: TempDir,
-    folders: Folders,
-    state: PathBuf,
-    certificates: PathBuf,
-    config: PathBuf,
+    pub folders: Folders,
+    pub state: PathBuf,
+    pub certificates: PathBuf,
+    pub config: PathBuf,
 }
 
-fn place() -> Place {
+pub(super) fn place() -> Place {
     let root = tempfile::tempdir().expect("a folder");
     let [state, certificates, config] = ["state", "certificates", "config"].map(|name| root.path().join(name));
     fs::create_dir(&config).expect("a folder");
     Place { folders: Folders::new(certificates.clone(), state.clone()), _root: root, state, certificates, config }
 }
 
-fn name(word: &str) -> CertificateName {
+pub(super) fn name(word: &str) -> CertificateName {
     CertificateName::parse(word).expect("a name")
-}
-
-fn file(word: &str) -> FileName {
-    FileName::parse(word).expect("a name")
 }
 
 /// A certificate signed by its own key, valid around `NOW`.
@@ -48,7 +44,7 @@ fn issued(host: &str) -> (Secret, String, BTreeSet<DnsName>) {
     (Secret::new(key.serialize_pem()), chain, BTreeSet::from([DnsName::parse(host).expect("a name")]))
 }
 
-fn store(folders: &Folders, host: &str) -> HeldCertificate {
+pub(super) fn store(folders: &Folders, host: &str) -> HeldCertificate {
     let (key, chain, names) = issued(host);
     let name = name(host);
     let source = Source::Acme("https://ca.example".to_owned());
@@ -56,7 +52,7 @@ fn store(folders: &Folders, host: &str) -> HeldCertificate {
     folders.store_certificate(&new).expect("it is stored")
 }
 
-fn mode(path: impl AsRef<Path>) -> u32 {
+pub(super) fn mode(path: impl AsRef<Path>) -> u32 {
     fs::metadata(path.as_ref()).expect("it is there").permissions().mode() & 0o777
 }
 
@@ -157,66 +153,6 @@ fn accounts_of_two_cas_are_two_and_private() {
         let folder = folder.expect("a folder").path();
         assert_eq!((mode(&folder), mode(folder.join("account.json"))), (0o700, 0o600));
     }
-}
-
-#[test]
-fn files_are_installed_and_removed_and_foreign_ones_are_not_touched() {
-    let place = place();
-    fs::write(place.config.join("default.conf"), "theirs").expect("it is written");
-    let files = BTreeMap::from([(file("quaymaster-a.conf"), "a".to_owned()), (file("quaymaster-b.conf"), "b".into())]);
-    place.folders.install(&place.config, &files, &BTreeSet::new()).expect("they are installed");
-    let remove = BTreeSet::from([file("quaymaster-a.conf"), file("quaymaster-gone.conf")]);
-    place.folders.install(&place.config, &BTreeMap::new(), &remove).expect("it is removed");
-    assert_eq!(mode(place.config.join("quaymaster-b.conf")), 0o644);
-    let consumer = ContainerName::parse("proxy").expect("a name");
-    let installed = place.folders.installed(&consumer, &place.config, None).expect("it is looked at");
-    assert_eq!(installed.files, BTreeMap::from([(file("quaymaster-b.conf"), Digest::of("b"))]));
-    assert_eq!(fs::read_to_string(place.config.join("default.conf")).expect("it is there"), "theirs");
-}
-
-#[test]
-fn the_record_is_corrected_by_what_really_lies_there() {
-    let place = place();
-    let consumer = ContainerName::parse("proxy").expect("a name");
-    let held = store(&place.folders, "shop.example");
-    let certificates = place.config.join("certificates");
-    place.folders.deliver(&certificates, &name("shop.example"), held.digest).expect("it is delivered");
-    let record = Installed {
-        generation: 7,
-        files: BTreeMap::from([(file("quaymaster-lost.conf"), Digest::of("x"))]),
-        certificates: BTreeMap::from([
-            (name("shop.example"), held.digest),
-            (name("lost.example"), Digest::of("never delivered")),
-        ]),
-        progress: Progress::Signalled,
-    };
-    place.folders.keep_installed(&consumer, &record).expect("it is written");
-    let installed = place.folders.installed(&consumer, &place.config, Some(&certificates)).expect("it is looked at");
-    assert_eq!((installed.generation, installed.progress), (7, Progress::Signalled));
-    assert!(installed.files.is_empty());
-    assert_eq!(installed.certificates, BTreeMap::from([(name("shop.example"), held.digest)]));
-}
-
-#[test]
-fn a_delivered_certificate_is_switched_as_a_set_and_old_keys_go() {
-    let place = place();
-    let folder = place.config.join("certificates");
-    let mut serials = Vec::new();
-    for _ in 0..3 {
-        let held = store(&place.folders, "shop.example");
-        place.folders.deliver(&folder, &name("shop.example"), held.digest).expect("it is delivered");
-        place.folders.deliver(&folder, &name("shop.example"), held.digest).expect("twice is fine");
-        serials.push(held.serial);
-    }
-    let link = folder.join("shop.example");
-    assert!(fs::read_link(&link).expect("a link").is_relative());
-    assert_eq!(mode(link.join("privkey.pem")), 0o600);
-    let versions = fs::read_dir(folder.join(".versions/shop.example")).expect("a list").count();
-    assert!(versions <= 2, "{versions} versions are left");
-    let wrong = place.folders.deliver(&folder, &name("shop.example"), Digest::of("another"));
-    let wrong = wrong.expect_err("it must be refused");
-    let reason = std::error::Error::source(&wrong).map(ToString::to_string);
-    assert_eq!(reason.as_deref(), Some("it was replaced while it was being delivered"));
 }
 
 #[test]

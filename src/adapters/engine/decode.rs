@@ -3,12 +3,12 @@
 //! labels that can't be read are not no labels.
 
 use std::{
-    collections::BTreeMap,
-    net::IpAddr,
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
 };
 
-use super::schema::{Endpoint, HostConfig, Inspected, Listed, MountPoint, State};
+use super::schema::{Endpoint, HostConfig, Inspected, Listed, MountPoint, Published, State};
 use crate::{
     observe::{Container, ContainerState, Health, Mount, MountKind, Network},
     values::{ContainerId, ContainerName, Timestamp},
@@ -57,7 +57,7 @@ pub(super) fn containers(text: &str) -> Result<Vec<Container>, String> {
 }
 
 fn meant(read: Inspected) -> Result<Container, String> {
-    let Inspected { id, name, created, state, config, network_settings, mounts, host_config } = read;
+    let Inspected { id, name, created, state, config, network_settings, mounts, host_config, path, args } = read;
     let name = name.strip_prefix('/').unwrap_or(&name);
     Ok(Container {
         id: ContainerId::parse(id).map_err(|error| error.to_string())?,
@@ -67,9 +67,12 @@ fn meant(read: Inspected) -> Result<Container, String> {
         created: time(&created),
         started_at: time(&state.started_at),
         state: word(state),
+        published: network_settings.ports.iter().filter_map(|(port, at)| published(port, at.as_deref()?)).collect(),
         networks: network_settings.networks.into_iter().map(|(name, network)| (name, place(&network))).collect(),
         exposed: config.exposed_ports.keys().filter_map(|port| tcp_port(port)).collect(),
         mounts: all_mounts(mounts, &host_config),
+        command: [path].into_iter().filter(|path| !path.is_empty()).chain(args).collect(),
+        init: host_config.init,
     })
 }
 
@@ -115,7 +118,18 @@ fn place(endpoint: &Endpoint) -> Network {
     Network {
         id: endpoint.network.clone(),
         address: address(&endpoint.address).or_else(|| address(&endpoint.address_6)),
+        gateway: address(&endpoint.gateway),
     }
+}
+
+/// A port inside, and where the host publishes it.
+fn published(port: &str, at: &[Published]) -> Option<(u16, BTreeSet<SocketAddr>)> {
+    let address = |published: &Published| {
+        // Engines leave the address out where it is any.
+        let ip = if published.host_ip.is_empty() { "0.0.0.0" } else { &published.host_ip };
+        Some(SocketAddr::new(ip.parse().ok()?, published.host_port.parse().ok()?))
+    };
+    Some((tcp_port(port)?, at.iter().filter_map(address).collect()))
 }
 
 /// The port of `80/tcp` or `80`.
@@ -195,6 +209,7 @@ mod tests {
         let network = Network {
             id: "067d6832a7f2612962c6118cd08dcc16bb10d07edeee367fb86a1195389fe780".into(),
             address: Some([172, 17, 0, 3].into()),
+            gateway: Some([172, 17, 0, 1].into()),
         };
         let expected = Container {
             id: ContainerId::parse("2ec31d1c2b8b0a20c7f8395c36464537d760a4933e2037b26e8250624f5921b8").unwrap(),
@@ -206,6 +221,9 @@ mod tests {
             started_at: Some(Timestamp::parse("2026-11-22T18:46:08.731Z").unwrap()),
             networks: BTreeMap::from([("bridge".into(), network)]),
             exposed: BTreeSet::from([80, 443, 9000]),
+            published: BTreeMap::from([(9000, BTreeSet::from([([127, 0, 0, 1], 32768).into()]))]),
+            command: vec!["sleep".into(), "300".into()],
+            init: false,
             mounts: vec![
                 mount(MountKind::Bind { source: "/tmp/qe".into() }, "/b", true),
                 mount(MountKind::Private, "/run", true),

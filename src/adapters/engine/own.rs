@@ -253,6 +253,9 @@ mod tests {
             started_at: None,
             networks: BTreeMap::new(),
             exposed: BTreeSet::new(),
+            published: BTreeMap::new(),
+            command: Vec::new(),
+            init: false,
             mounts: destinations.iter().map(mount).collect(),
         }
     }

@@ -41,6 +41,11 @@ pub(super) struct Inspected {
     pub(super) mounts: Vec<MountPoint>,
     #[serde(default, deserialize_with = "or_default")]
     pub(super) host_config: HostConfig,
+    /// The program of its first process; without the init that the engine puts before it.
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) path: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) args: Vec<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -82,6 +87,18 @@ pub(super) struct Config {
 pub(super) struct NetworkSettings {
     #[serde(deserialize_with = "or_default")]
     pub(super) networks: BTreeMap<String, Endpoint>,
+    /// By port inside, such as `80/tcp`; null where it is only exposed.
+    #[serde(deserialize_with = "or_default")]
+    pub(super) ports: BTreeMap<String, Option<Vec<Published>>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct Published {
+    #[serde(deserialize_with = "or_default")]
+    pub(super) host_ip: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) host_port: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -93,6 +110,8 @@ pub(super) struct Endpoint {
     pub(super) address: String,
     #[serde(rename = "GlobalIPv6Address", deserialize_with = "or_default")]
     pub(super) address_6: String,
+    #[serde(rename = "Gateway", deserialize_with = "or_default")]
+    pub(super) gateway: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -120,6 +139,8 @@ pub(super) struct HostConfig {
     pub(super) tmpfs: BTreeMap<String, Option<String>>,
     #[serde(deserialize_with = "or_default")]
     pub(super) mounts: Vec<MountOrder>,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) init: bool,
 }
 
 /// What was asked for with `--mount`; only here is the subpath of a volume told.

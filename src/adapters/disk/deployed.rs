@@ -1,0 +1,132 @@
+//! Our record of a consumer's folders, and the journal of what was there before: one file, written in one piece, because
+//! each write that has to be on the disk makes a reload late by some milliseconds.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Folders, files, state::read_json};
+use crate::{
+    observe::Installed,
+    ports::{Change, DiskError, Place},
+    values::{CertificateName, ContainerName, Digest, FileName},
+};
+
+/// What is written down about a consumer.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct Record {
+    /// What we know of it; what lies in its folder is looked at, not believed.
+    pub installed: Option<Installed>,
+    /// What has to come back if that is not taken up.
+    pub journal: Option<Journal>,
+}
+
+/// What was there before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Journal {
+    /// The texts of files; none where there was no file.
+    pub files: BTreeMap<FileName, Option<String>>,
+    /// Where links to certificates led; none where there was none.
+    pub links: BTreeMap<CertificateName, Option<PathBuf>>,
+}
+
+impl Journal {
+    /// Adds what lies in the way of a change now, unless something older is known.
+    fn add(&mut self, place: &Place<'_>, change: &Change<'_>) -> Result<(), DiskError> {
+        for name in change.write.keys().chain(change.remove) {
+            if !self.files.contains_key(name) {
+                self.files.insert(name.clone(), files::read(&place.config.join(name.as_str()))?);
+            }
+        }
+        let Some(folder) = place.certificates else { return Ok(()) };
+        for name in change.deliver.keys() {
+            let link = || files::link_target(&folder.join(name.as_str()));
+            self.links.entry(name.clone()).or_insert_with(link);
+        }
+        Ok(())
+    }
+}
+
+impl Folders {
+    /// What is written down about a consumer. A record that can't be read is put aside and told: what lies in the
+    /// folder shows most of what it said.
+    pub(super) fn record(&self, consumer: &ContainerName) -> Result<Record, DiskError> {
+        let path = self.record_file(consumer);
+        let mut record: Record = match read_json(&path) {
+            Ok(record) => record.unwrap_or_default(),
+            Err(error @ DiskError::Damaged { .. }) => {
+                tracing::warn!(%error, "the record is put aside, and everything of this consumer is proven anew");
+                files::put_aside(&path)?;
+                Record::default()
+            }
+            Err(error) => return Err(error),
+        };
+        if let Some(installed) = &mut record.installed {
+            let given = self.given_file(consumer);
+            installed.certificates = match read_json(&given) {
+                Ok(certificates) => certificates.unwrap_or_default(),
+                Err(error @ DiskError::Damaged { .. }) => {
+                    tracing::warn!(%error, "the record is put aside, and its certificates are delivered anew");
+                    files::put_aside(&given)?;
+                    BTreeMap::new()
+                }
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(record)
+    }
+
+    /// Writes the record down, and with it what the change is about to replace.
+    pub(super) fn open_journal(
+        &self,
+        place: &Place<'_>,
+        change: &Change<'_>,
+        installed: &Installed,
+    ) -> Result<(), DiskError> {
+        let mut journal = self.record(place.consumer)?.journal.unwrap_or_default();
+        journal.add(place, change)?;
+        self.write_record(place.consumer, &Record { installed: Some(bare(installed)), journal: Some(journal) })
+    }
+
+    /// Writes the record down; the journal stays only as long as the record says that it is open.
+    pub(super) fn close_journal(&self, consumer: &ContainerName, installed: &Installed) -> Result<(), DiskError> {
+        let journal = if installed.open { self.record(consumer)?.journal } else { None };
+        self.write_record(consumer, &Record { installed: Some(bare(installed)), journal })
+    }
+
+    /// Writes down which certificates it was given, if these are others than before.
+    pub(super) fn keep_given(
+        &self,
+        consumer: &ContainerName,
+        certificates: &BTreeMap<CertificateName, Digest>,
+    ) -> Result<(), DiskError> {
+        let path = self.given_file(consumer);
+        let known: Option<BTreeMap<CertificateName, Digest>> = read_json(&path).unwrap_or_default();
+        if known.as_ref() == Some(certificates) { Ok(()) } else { self.write_json(&path, certificates) }
+    }
+
+    fn write_record(&self, consumer: &ContainerName, record: &Record) -> Result<(), DiskError> {
+        self.write_json(&self.record_file(consumer), record)
+    }
+
+    fn record_file(&self, consumer: &ContainerName) -> PathBuf {
+        self.deployed_folder(consumer).join("record.json")
+    }
+
+    fn given_file(&self, consumer: &ContainerName) -> PathBuf {
+        self.deployed_folder(consumer).join("certificates.json")
+    }
+
+    fn deployed_folder(&self, consumer: &ContainerName) -> PathBuf {
+        self.state.join(Path::new("deployed")).join(consumer.as_str())
+    }
+}
+
+/// Without what is looked at or stands in a file of its own: with thousands of sites that would be written each time.
+fn bare(installed: &Installed) -> Installed {
+    let (files, certificates) = (BTreeMap::<FileName, Digest>::new(), BTreeMap::new());
+    Installed { files, certificates, foreign: Default::default(), ..installed.clone() }
+}

@@ -1,0 +1,219 @@
+//! Folders of consumers: what is put there, what comes back, what is never touched.
+
+use std::{collections::BTreeSet, fs};
+
+use super::{
+    tests::{mode, name, place, store},
+    *,
+};
+use crate::{
+    observe::{Installed, Progress},
+    ports::Place as Folder,
+    values::{ContainerName, Digest, FileName},
+};
+
+/// What every file of ours begins with.
+const OURS: &str = "# Written by quaymaster.\n";
+
+struct Consumer {
+    place: tests::Place,
+    name: ContainerName,
+    certificates: PathBuf,
+}
+
+fn consumer() -> Consumer {
+    let place = place();
+    let certificates = place.config.join("certificates");
+    Consumer { place, name: ContainerName::parse("proxy").expect("a name"), certificates }
+}
+
+/// Files by name and text, names to take away, certificates to deliver.
+type Changes<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], &'a [(&'a str, Digest)]);
+
+impl Consumer {
+    fn folder(&self) -> Folder<'_> {
+        Folder { consumer: &self.name, config: &self.place.config, certificates: Some(&self.certificates) }
+    }
+
+    fn change(&self, changes: Changes<'_>, record: &Installed) -> Result<(), DiskError> {
+        let write = changes.0.iter().map(|(name, text)| (file(name), format!("{OURS}{text}"))).collect();
+        let remove = changes.1.iter().map(|name| file(name)).collect();
+        let deliver = changes.2.iter().map(|(word, digest)| (name(word), *digest)).collect();
+        let change = Change { write: &write, remove: &remove, deliver: &deliver };
+        self.place.folders.stage(&self.folder(), &change)?;
+        self.place.folders.switch(&self.folder(), &change, record)
+    }
+
+    fn conclude(&self, record: &Installed, tidy: &[&str]) {
+        let tidy = tidy.iter().map(|word| name(word)).collect();
+        self.place.folders.keep_installed(&self.folder(), record, &tidy).expect("it is written");
+    }
+
+    fn look(&self) -> Installed {
+        self.place.folders.installed(&self.folder()).expect("it is looked at")
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        fs::read_to_string(self.place.config.join(name)).ok()
+    }
+
+    fn record(&self) -> PathBuf {
+        self.place.state.join("deployed/proxy/record.json")
+    }
+}
+
+fn file(word: &str) -> FileName {
+    FileName::parse(word).expect("a name")
+}
+
+fn open() -> Installed {
+    Installed { open: true, ..Installed::default() }
+}
+
+#[test]
+fn files_are_put_in_place_and_taken_away_and_foreign_ones_are_not_touched() {
+    let proxy = consumer();
+    fs::write(proxy.place.config.join("default.conf"), "theirs").expect("it is written");
+    fs::write(proxy.place.config.join("quaymaster-mine.conf"), "the user's own").expect("it is written");
+    proxy.change((&[("quaymaster-a.conf", "a"), ("quaymaster-b.conf", "b")], &[], &[]), &open()).expect("it is done");
+    let gone = ["quaymaster-a.conf", "quaymaster-never.conf"];
+    proxy.change((&[], &gone, &[]), &open()).expect("it is done");
+    assert_eq!(mode(proxy.place.config.join("quaymaster-b.conf")), 0o644);
+    let installed = proxy.look();
+    assert_eq!(installed.files, BTreeMap::from([(file("quaymaster-b.conf"), Digest::of(format!("{OURS}b")))]));
+    assert_eq!(installed.foreign, BTreeSet::from([file("quaymaster-mine.conf")]));
+    assert_eq!(proxy.text("default.conf").as_deref(), Some("theirs"));
+}
+
+#[test]
+fn what_was_there_before_comes_back_however_often_it_was_changed_since() {
+    let proxy = consumer();
+    let first = store(&proxy.place.folders, "shop.example").digest;
+    let before: Changes<'_> =
+        (&[("quaymaster-a.conf", "old"), ("quaymaster-b.conf", "old")], &[], &[("shop.example", first)]);
+    proxy.change(before, &open()).expect("it is done");
+    let proven = Installed { certificates: [(name("shop.example"), first)].into(), ..Installed::default() };
+    proxy.conclude(&proven, &["shop.example"]);
+
+    let second = store(&proxy.place.folders, "shop.example").digest;
+    let new = store(&proxy.place.folders, "new.example").digest;
+    let changes: Changes<'_> = (
+        &[("quaymaster-a.conf", "new"), ("quaymaster-c.conf", "new")],
+        &["quaymaster-b.conf"],
+        &[("shop.example", second), ("new.example", new)],
+    );
+    proxy.change(changes, &open()).expect("it is done");
+    proxy.change((&[("quaymaster-a.conf", "newer")], &[], &[]), &open()).expect("it is done");
+    assert!(proxy.look().open);
+    for _ in 0..2 {
+        proxy.place.folders.take_back(&proxy.folder()).expect("twice is fine");
+        assert_eq!(proxy.text("quaymaster-a.conf"), Some(format!("{OURS}old")));
+        assert_eq!(proxy.text("quaymaster-b.conf"), Some(format!("{OURS}old")));
+        assert_eq!(proxy.text("quaymaster-c.conf"), None);
+        let key = fs::read_to_string(proxy.certificates.join("shop.example/fullchain.pem")).expect("it is there");
+        assert!(key.contains("BEGIN CERTIFICATE"));
+        assert!(!proxy.certificates.join("new.example").exists());
+        assert_eq!(proxy.look().certificates, proven.certificates);
+    }
+    proxy.conclude(&proxy.look(), &[]);
+    assert!(proxy.look().open, "a journal is closed only when the record says so");
+    proxy.conclude(&Installed { open: false, ..proxy.look() }, &[]);
+    assert!(!proxy.look().open);
+}
+
+#[test]
+fn a_disk_that_can_not_be_written_is_found_out_before_anything_has_changed() {
+    let proxy = consumer();
+    proxy.change((&[("quaymaster-a.conf", "old")], &[], &[]), &open()).expect("it is done");
+    proxy.conclude(&Installed::default(), &[]);
+    // A folder where the second file is to be staged: no write there can succeed, whoever tries.
+    fs::create_dir(proxy.place.config.join(".quaymaster/quaymaster-z.conf")).expect("a folder");
+    fs::write(proxy.place.config.join(".quaymaster/quaymaster-z.conf/x"), "").expect("a file");
+    let both: Changes<'_> = (&[("quaymaster-a.conf", "new"), ("quaymaster-z.conf", "new")], &[], &[]);
+    proxy.change(both, &open()).expect_err("it can't be staged");
+    assert_eq!(proxy.text("quaymaster-a.conf"), Some(format!("{OURS}old")));
+    assert!(!proxy.look().open, "nothing has to come back");
+}
+
+#[test]
+fn the_record_is_corrected_by_what_really_lies_there() {
+    let proxy = consumer();
+    let held = store(&proxy.place.folders, "shop.example");
+    proxy.change((&[], &[], &[("shop.example", held.digest)]), &open()).expect("it is done");
+    let record = Installed {
+        generation: 7,
+        files: BTreeMap::from([(file("quaymaster-lost.conf"), Digest::of("x"))]),
+        certificates: BTreeMap::from([
+            (name("shop.example"), held.digest),
+            (name("lost.example"), Digest::of("never delivered")),
+        ]),
+        progress: Progress::TakenBack,
+        ..Installed::default()
+    };
+    proxy.conclude(&record, &[]);
+    let installed = proxy.look();
+    assert_eq!((installed.generation, &installed.progress), (7, &Progress::TakenBack));
+    assert!(installed.files.is_empty());
+    assert_eq!(installed.certificates, BTreeMap::from([(name("shop.example"), held.digest)]));
+}
+
+#[test]
+fn a_record_that_is_damaged_or_lost_is_made_anew_from_the_folder() {
+    for damage in [Some("{ \"installed\": {"), Some(""), Some("\u{0}\u{1}"), None] {
+        let proxy = consumer();
+        proxy.change((&[("quaymaster-a.conf", "a")], &[], &[]), &open()).expect("it is done");
+        match damage {
+            Some(text) => fs::write(proxy.record(), text).expect("it is written"),
+            None => fs::remove_file(proxy.record()).expect("it is removed"),
+        }
+        let installed = proxy.look();
+        assert_eq!(installed.files.len(), 1, "{damage:?}");
+        assert_eq!((installed.open, &installed.progress), (false, &Progress::SignalOwed), "{damage:?}");
+        // No mark from before may be taken for a new one.
+        assert!(installed.generation > 1_000_000_000, "{damage:?}: {}", installed.generation);
+        assert_eq!(proxy.record().with_extension("damaged").exists(), damage.is_some());
+    }
+}
+
+#[test]
+fn a_delivered_certificate_is_switched_as_a_set_and_old_keys_go() {
+    let proxy = consumer();
+    let link = proxy.certificates.join("shop.example");
+    for _ in 0..3 {
+        let digest = store(&proxy.place.folders, "shop.example").digest;
+        proxy.change((&[], &[], &[("shop.example", digest)]), &open()).expect("it is done");
+        proxy.change((&[], &[], &[("shop.example", digest)]), &open()).expect("twice is fine");
+        assert!(fs::read_link(&link).expect("a link").is_relative());
+        assert_eq!(mode(link.join("privkey.pem")), 0o600);
+        let given = BTreeMap::from([(name("shop.example"), digest)]);
+        proxy.conclude(&Installed { certificates: given.clone(), ..Installed::default() }, &["shop.example"]);
+        let versions = fs::read_dir(proxy.certificates.join(".versions/shop.example")).expect("a list").count();
+        assert_eq!(versions, 1, "only the live one is left");
+        assert_eq!(proxy.look().certificates, given);
+    }
+    let wrong = proxy.change((&[], &[], &[("shop.example", Digest::of("another"))]), &open());
+    let wrong = wrong.expect_err("it must be refused");
+    let reason = std::error::Error::source(&wrong).map(ToString::to_string);
+    assert_eq!(reason.as_deref(), Some("it was replaced while it was being delivered"));
+    // Nothing wants it any more: no key of it stays behind.
+    proxy.conclude(&Installed::default(), &["shop.example"]);
+    assert!(!link.exists() && fs::read_link(&link).is_err());
+    assert!(!proxy.certificates.join(".versions/shop.example").exists());
+}
+
+#[test]
+fn a_link_in_place_of_a_folder_of_ours_is_not_followed() {
+    let proxy = consumer();
+    let elsewhere = proxy.place.state.join("elsewhere");
+    fs::create_dir_all(&elsewhere).expect("a folder");
+    std::os::unix::fs::symlink(&elsewhere, proxy.place.config.join(".quaymaster")).expect("a link");
+    let refused = proxy.change((&[("quaymaster-a.conf", "a")], &[], &[]), &open()).expect_err("it is refused");
+    assert!(refused.to_string().contains("it is a link where a folder is expected"), "{refused}");
+    fs::remove_file(proxy.place.config.join(".quaymaster")).expect("it is removed");
+
+    let digest = store(&proxy.place.folders, "shop.example").digest;
+    std::os::unix::fs::symlink(&elsewhere, &proxy.certificates).expect("a link");
+    let refused = proxy.change((&[], &[], &[("shop.example", digest)]), &open()).expect_err("it is refused");
+    assert!(refused.to_string().contains("it is a link where a folder is expected"), "{refused}");
+    assert_eq!(fs::read_dir(&elsewhere).expect("a list").count(), 0);
+}

@@ -1,0 +1,99 @@
+//! Where containers can be reached, from here and from each other.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+};
+
+use super::Reach;
+use crate::observe::Container;
+
+/// Where we reach the ports of a proxy: at its own address on a network that we share, else where the host publishes
+/// them, as far as that can be reached from our container; on the host itself its own address always can.
+pub(super) fn reach(container: &Container, own: Option<&Container>, http: u16, https: u16) -> Option<Reach> {
+    let inside = match own {
+        Some(own) => shared_address(container, own),
+        None => container.networks.values().find_map(|network| network.address),
+    };
+    if let Some(address) = inside {
+        return Some(Reach { http: SocketAddr::new(address, http), https: SocketAddr::new(address, https) });
+    }
+    let published = |port| container.published.get(&port).and_then(|at| at.iter().find_map(|at| from_here(*at, own)));
+    Some(Reach { http: published(http)?, https: published(https)? })
+}
+
+/// A published port as it is seen from our container: through the gateway of one of its networks. What is published on
+/// loopback, or on another address of the host, is not behind it.
+fn from_here(published: SocketAddr, own: Option<&Container>) -> Option<SocketAddr> {
+    let Some(own) = own else {
+        let any = published.ip().is_unspecified();
+        return Some(if any { SocketAddr::new(IpAddr::from([127, 0, 0, 1]), published.port()) } else { published });
+    };
+    let gateways: BTreeSet<IpAddr> = own.networks.values().filter_map(|network| network.gateway).collect();
+    let reachable = |gateway: &&IpAddr| published.ip().is_unspecified() || published.ip() == **gateway;
+    gateways.iter().find(reachable).map(|gateway| SocketAddr::new(*gateway, published.port()))
+}
+
+/// Where `from` reaches `container`: its address on the first network that both are on.
+pub(super) fn shared_address(container: &Container, from: &Container) -> Option<IpAddr> {
+    let both = |id: &str| is_on(from, id);
+    container.networks.values().find(|network| both(&network.id) && network.address.is_some())?.address
+}
+
+/// Whether a container is on the network of this id.
+pub(super) fn is_on(container: &Container, id: &str) -> bool {
+    container.networks.values().any(|network| network.id == id)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::desire::tests::{container, own, proxy};
+
+    fn elsewhere() -> Container {
+        let mut proxy = proxy();
+        proxy.networks.values_mut().for_each(|network| network.id = "another".to_owned());
+        proxy
+    }
+
+    fn published(http: &str, https: &str) -> Container {
+        let at = |text: &str| BTreeSet::from([text.parse().expect("an address")]);
+        Container { published: BTreeMap::from([(80, at(http)), (443, at(https))]), ..elsewhere() }
+    }
+
+    fn behind_a_gateway() -> Container {
+        let mut own = own();
+        own.networks.values_mut().for_each(|network| network.gateway = Some(IpAddr::from([10, 0, 0, 1])));
+        own
+    }
+
+    fn reached(container: &Container, own: Option<&Container>) -> Option<String> {
+        reach(container, own, 80, 443).map(|reach| format!("{} {}", reach.http, reach.https))
+    }
+
+    #[test]
+    fn a_shared_network_goes_before_a_published_port_and_that_before_nothing() {
+        let gateway = behind_a_gateway();
+        for (proxy, own, expected) in [
+            (proxy(), Some(own()), Some("10.0.0.3:80 10.0.0.3:443")),
+            (elsewhere(), Some(own()), None),
+            (published("0.0.0.0:8080", "0.0.0.0:8443"), Some(own()), None),
+            (published("0.0.0.0:8080", "0.0.0.0:8443"), Some(gateway.clone()), Some("10.0.0.1:8080 10.0.0.1:8443")),
+            (published("10.0.0.1:8080", "0.0.0.0:8443"), Some(gateway.clone()), Some("10.0.0.1:8080 10.0.0.1:8443")),
+            (published("127.0.0.1:8080", "127.0.0.1:8443"), Some(gateway), None),
+            (elsewhere(), None, Some("10.0.0.3:80 10.0.0.3:443")),
+        ] {
+            assert_eq!(reached(&proxy, own.as_ref()).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn on_the_host_published_ports_are_its_own() {
+        let mut proxy = published("0.0.0.0:8080", "127.0.0.1:8443");
+        proxy.networks.clear();
+        assert_eq!(reached(&proxy, None).as_deref(), Some("127.0.0.1:8080 127.0.0.1:8443"));
+        assert_eq!(reached(&Container { networks: BTreeMap::new(), ..container("x", 9) }, None), None);
+    }
+}

@@ -1,0 +1,146 @@
+//! Looks, again and again on new connections, until what was told is seen to be taken up.
+
+use std::{net::SocketAddr, time::Duration};
+
+use crate::{
+    desire::Consumer,
+    plan::Proof,
+    ports::{Ports, ProbeError},
+    report::chain,
+    values::Timestamp,
+};
+
+/// For how long nothing but the new generation must be seen: nginx lets old workers accept for 100 ms after it has
+/// started new ones (seen: up to 185 ms). A challenge that the CA asks of an old one would fail.
+const STEADY_FOR: Duration = Duration::from_millis(300);
+
+/// The pause between looks while waiting for proof; a reload takes 40 ms where there is little to load.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+/// Everything was seen.
+pub(super) struct Seen {
+    /// When the last of it.
+    pub at: Timestamp,
+    /// How long it took until nothing but the new generation answered.
+    pub took: Duration,
+}
+
+/// Something was not seen.
+pub(super) enum Unseen {
+    /// Not in time.
+    InTime {
+        /// What was seen instead.
+        reason: String,
+        /// Whether anything answered at all.
+        connected: bool,
+    },
+    /// It never can be.
+    Ever {
+        /// What would make it possible.
+        reason: String,
+    },
+}
+
+impl Unseen {
+    /// Whether anything answered at all.
+    pub fn connected(&self) -> bool {
+        matches!(self, Self::InTime { connected: true, .. })
+    }
+}
+
+/// Looks until everything that the proof asks for is seen or the time is over.
+pub(super) async fn prove(ports: &Ports, consumer: &Consumer, proof: &Proof, within: Duration) -> Result<Seen, Unseen> {
+    let Some(reach) = consumer.reach else {
+        let reason = format!(
+            "it can't be looked at from here; put quaymaster and {} on one network, or publish its ports on the host",
+            consumer.name
+        );
+        return Err(Unseen::Ever { reason });
+    };
+    let began = ports.clock.now();
+    let (mut connected, mut steady) = (false, Steady::default());
+    loop {
+        let seen = match mark(ports, proof, reach.http).await {
+            Ok(()) => steady.see(ports.clock.now(), began).ok_or_else(|| Look::new(STEADY)),
+            Err(look) => {
+                steady = Steady::default();
+                Err(look)
+            }
+        };
+        let seen = match seen {
+            Ok(took) => serials(ports, proof, reach.https).await.map(|()| took),
+            Err(look) => Err(look),
+        };
+        let at = ports.clock.now();
+        match seen {
+            Ok(took) => return Ok(Seen { at, took }),
+            Err(look) => {
+                connected |= look.connected;
+                // One more look may be all that steadiness needs.
+                if at >= began + within + steady.missing(at) {
+                    return Err(Unseen::InTime { reason: look.reason, connected });
+                }
+            }
+        }
+        ports.clock.sleep(LOOK_EVERY).await;
+    }
+}
+
+const STEADY: &str = "the new configuration was seen, but not for long enough";
+
+/// Since when nothing but the new mark was seen. Old workers go on accepting for a moment after the first new one has
+/// answered.
+#[derive(Default)]
+struct Steady(Option<Timestamp>);
+
+impl Steady {
+    /// Notes that the mark was seen; tells how long it took to appear once that is sure.
+    fn see(&mut self, now: Timestamp, began: Timestamp) -> Option<Duration> {
+        let since = *self.0.get_or_insert(now);
+        (now.since(since) >= STEADY_FOR).then(|| since.since(began))
+    }
+
+    fn missing(&self, now: Timestamp) -> Duration {
+        self.0.map_or(Duration::ZERO, |since| STEADY_FOR.saturating_sub(now.since(since)))
+    }
+}
+
+/// A look that did not show what it should.
+struct Look {
+    reason: String,
+    connected: bool,
+}
+
+impl Look {
+    fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), connected: true }
+    }
+}
+
+impl From<ProbeError> for Look {
+    fn from(error: ProbeError) -> Self {
+        Self { connected: matches!(error, ProbeError::Strange { .. }), reason: chain(&error) }
+    }
+}
+
+async fn mark(ports: &Ports, proof: &Proof, http: SocketAddr) -> Result<(), Look> {
+    let page = ports.probe.page(http, &proof.mark_host, "/").await?;
+    match page.status == 200 && page.body.trim() == proof.mark.to_string() {
+        true => Ok(()),
+        false => Err(Look::new(format!(
+            "{http} still serves an older configuration; the server refuses the new one or does not get the signal. \
+             Its own log says which"
+        ))),
+    }
+}
+
+async fn serials(ports: &Ports, proof: &Proof, https: SocketAddr) -> Result<(), Look> {
+    for (host, serial) in &proof.serials {
+        let served = ports.probe.certificate(https, host).await?;
+        if served.serial != *serial {
+            let other = served.serial;
+            return Err(Look::new(format!("{https} serves the certificate {other} for {host}, not {serial}")));
+        }
+    }
+    Ok(())
+}

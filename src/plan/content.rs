@@ -1,0 +1,109 @@
+//! What a consumer's folder should hold: its parts, rendered.
+
+use std::collections::BTreeMap;
+
+use super::{Rules, selection, views};
+use crate::{
+    desire::{Comes, Consumer},
+    observe::{Installed, Observed},
+    render::{TemplateError, Templates},
+    values::{CertificateName, Digest, DnsName, FileName, Timestamp},
+};
+
+/// What every file of ours says of itself, so that it is known again whatever happens to our records.
+const WRITTEN_BY_US: &str = "Written by quaymaster. Changes here are overwritten.";
+
+/// A file of a consumer's folder, with the certificate that it names: what is given and held back as one.
+pub(super) struct Part {
+    pub text: String,
+    pub file: Digest,
+    pub comes: Comes,
+    /// The host that it serves; none for what belongs to the consumer as a whole.
+    pub host: Option<DnsName>,
+    pub certificate: Option<Serving>,
+}
+
+/// The certificate that serves a host.
+pub(super) struct Serving {
+    pub name: CertificateName,
+    pub digest: Digest,
+    pub serial: String,
+}
+
+impl Part {
+    fn new(consumer: &Consumer, text: &str, comes: Comes) -> Self {
+        let text = format!("{} {WRITTEN_BY_US}\n{text}", consumer.kind.comment);
+        Self { file: Digest::of(&text), text, comes, host: None, certificate: None }
+    }
+
+    /// What is in it, certificate included.
+    pub fn unit(&self) -> Digest {
+        match &self.certificate {
+            Some(serving) => Digest::of_parts([self.file.to_string(), serving.digest.to_string()]),
+            None => self.file,
+        }
+    }
+
+    /// Whether all of it lies there.
+    pub fn is_in_place(&self, file: &FileName, installed: &Installed) -> bool {
+        installed.files.get(file) == Some(&self.file) && self.has_certificate(installed)
+    }
+
+    /// Whether its certificate lies there, if it has one.
+    pub fn has_certificate(&self, installed: &Installed) -> bool {
+        let given = |serving: &Serving| installed.certificates.get(&serving.name) == Some(&serving.digest);
+        self.certificate.as_ref().is_none_or(given)
+    }
+}
+
+/// The file of a site in a proxy's config folder.
+pub(super) fn site_file(host: &DnsName) -> FileName {
+    FileName::parse(format!("quaymaster-{host}.conf")).expect("a host name has plain characters, at most 253")
+}
+
+/// The file with the mark in a consumer's folder.
+pub(super) fn mark_file(consumer: &Consumer) -> FileName {
+    own_file(consumer.kind.mark_file)
+}
+
+fn own_file(name: &str) -> FileName {
+    FileName::parse(name).expect("the kinds table has plain file names")
+}
+
+/// The text of the file that shows this mark.
+pub(super) fn mark(
+    consumer: &Consumer,
+    templates: &Templates,
+    rules: &Rules,
+    mark: u64,
+) -> Result<String, TemplateError> {
+    let view = views::mark(consumer, &rules.mark_host, mark);
+    Ok(Part::new(consumer, &templates.render(consumer.kind.mark_template, &view)?, Comes::WithSites).text)
+}
+
+/// Everything but the mark.
+pub(super) fn parts(
+    consumer: &Consumer,
+    observed: &Observed,
+    templates: &Templates,
+    now: Timestamp,
+) -> Result<BTreeMap<FileName, Part>, TemplateError> {
+    let mut parts = BTreeMap::new();
+    for own in consumer.kind.own_files.iter().filter(|own| own.needed.by(consumer)) {
+        let text = templates.render(own.template, &views::proxy(consumer))?;
+        parts.insert(own_file(own.file), Part::new(consumer, &text, own.comes));
+    }
+    for (host, site) in &consumer.sites {
+        let serving = site.certificate.as_ref().and_then(|wanted| selection::serving(host, wanted, observed, now));
+        let view = views::site(consumer, host, site, serving.map(|(name, _)| name));
+        let mut part = Part::new(consumer, &templates.render(consumer.kind.site_template, &view)?, Comes::WithSites);
+        part.host = Some(host.clone());
+        part.certificate = serving.map(|(name, certificate)| Serving {
+            name: name.clone(),
+            digest: certificate.digest,
+            serial: certificate.serial.clone(),
+        });
+        parts.insert(site_file(host), part);
+    }
+    Ok(parts)
+}
