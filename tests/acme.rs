@@ -25,7 +25,7 @@ use quaymaster::{
     },
     observe::{Attempt, HeldCertificate, Installed, Source},
     ports::{Authority, AuthorityError, Challenge, Clock, Disk, DiskError, NewCertificate, Order, OrderRecord},
-    values::{CertificateName, ContainerName, Digest, DnsName, FileName, KeyType, Retry, Secret, Timestamp},
+    values::{CertificateName, ContainerName, Digest, FileName, Host, KeyType, Retry, Secret, Timestamp},
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
@@ -179,7 +179,7 @@ impl Bench {
         &self,
         order: &mut dyn Order,
         key: &Secret,
-        names: &BTreeSet<DnsName>,
+        names: &BTreeSet<Host>,
     ) -> Result<String, AuthorityError> {
         self.webroot.publish(&order.challenges().await?);
         order.authorize().await?;
@@ -197,8 +197,8 @@ impl Bench {
     }
 }
 
-fn asked(names: &[&str]) -> BTreeSet<DnsName> {
-    names.iter().map(|name| DnsName::parse(name).unwrap()).collect()
+fn asked(names: &[&str]) -> BTreeSet<Host> {
+    names.iter().map(|name| Host::parse(name).unwrap()).collect()
 }
 
 fn check(chain: &str, key: &Secret, names: &[&str]) {
@@ -245,7 +245,7 @@ async fn of_several_names_only_the_wrong_one_is_named() {
     let failed = bench.issue(&bench.authority(), &names).await.unwrap_err();
     assert_eq!(failed.retry(), Retry::Backoff);
     let AuthorityError::Validation(problems) = &failed else { panic!("{failed:?}") };
-    assert_eq!(problems.keys().map(DnsName::as_str).collect::<Vec<_>>(), ["wrong.example"], "{problems:?}");
+    assert_eq!(problems.keys().map(Host::as_str).collect::<Vec<_>>(), ["wrong.example"], "{problems:?}");
     assert!(problems.values().all(|problem| problem.contains("could not resolve")), "{problems:?}");
 }
 

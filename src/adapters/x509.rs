@@ -14,7 +14,7 @@ use x509_parser::{
 use crate::{
     observe::{HeldCertificate, Source},
     ports::NewCertificate,
-    values::{Digest, DnsName, Secret, Timestamp},
+    values::{Digest, Host, Secret, Timestamp},
 };
 
 /// Longer chains are a mistake: today's longest has five, and clients refuse much more.
@@ -116,7 +116,7 @@ pub fn check(chain: &str, key: &Secret, source: Source) -> Result<HeldCertificat
 pub fn check_new(new: &NewCertificate<'_>) -> Result<HeldCertificate, CertificateError> {
     let NewCertificate { names, key, chain, source, now, .. } = new;
     let (checked, now) = (check(chain, key, source.clone())?, *now);
-    let asked = names.iter().map(DnsName::to_string).collect::<BTreeSet<_>>();
+    let asked = names.iter().map(Host::to_string).collect::<BTreeSet<_>>();
     if checked.names != asked {
         return Err(CertificateError::OtherNames { found: checked.names, asked });
     }
@@ -252,7 +252,7 @@ mod tests {
     fn check_new(
         chain: &str,
         key: &Secret,
-        names: &BTreeSet<DnsName>,
+        names: &BTreeSet<Host>,
         now: Timestamp,
     ) -> Result<HeldCertificate, CertificateError> {
         let name = CertificateName::parse("new").unwrap();
@@ -288,8 +288,8 @@ mod tests {
         (params.signed_by(&key, issuer).unwrap().pem(), Secret::new(key.serialize_pem()))
     }
 
-    fn asked(names: &[&str]) -> BTreeSet<DnsName> {
-        names.iter().map(|name| DnsName::parse(name).unwrap()).collect()
+    fn asked(names: &[&str]) -> BTreeSet<Host> {
+        names.iter().map(|name| Host::parse(name).unwrap()).collect()
     }
 
     #[test]

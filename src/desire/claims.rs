@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     observe::{Container, Snapshot},
-    values::{ContainerName, DnsName},
+    values::{ContainerName, Host},
 };
 
 /// A container that answers for a host name, or sends it elsewhere.
@@ -25,7 +25,7 @@ pub(super) struct Claim<'a> {
     /// Where it is asked; nothing for one that only redirects.
     pub port: u16,
     /// Where the host is sent, if it is not served.
-    to: Option<&'a DnsName>,
+    to: Option<&'a Host>,
 }
 
 /// What was decided about one host name.
@@ -38,7 +38,7 @@ pub(super) struct Held<'a> {
 /// What a host name leads to.
 pub(super) enum Content<'a> {
     /// Another name, said by these containers.
-    Redirect { to: DnsName, said_by: Vec<Claim<'a>> },
+    Redirect { to: Host, said_by: Vec<Claim<'a>> },
     /// Containers by path; all of one path were told the same, at least one each.
     Routes(BTreeMap<Path, Vec<Claim<'a>>>),
 }
@@ -79,8 +79,8 @@ pub(super) fn resolve<'a>(
     specs: &'a BTreeMap<&ContainerName, Spec>,
     rules: &Rules,
     complaints: &mut BTreeSet<Complaint>,
-) -> BTreeMap<DnsName, Held<'a>> {
-    let mut by_host: BTreeMap<&DnsName, Vec<Claim<'_>>> = BTreeMap::new();
+) -> BTreeMap<Host, Held<'a>> {
+    let mut by_host: BTreeMap<&Host, Vec<Claim<'_>>> = BTreeMap::new();
     let mut containers: Vec<_> = snapshot.containers.values().filter(|container| container.is_there()).collect();
     containers.sort_by_key(|container| (container.created, &container.name));
     for container in containers {
@@ -104,7 +104,7 @@ pub(super) fn resolve<'a>(
 
 /// Decides about one name. Claims come oldest first; whatever contradicts an older one is refused.
 fn decide<'a>(
-    host: &DnsName,
+    host: &Host,
     claims: Vec<Claim<'a>>,
     rules: &Rules,
     complaints: &mut BTreeSet<Complaint>,
@@ -141,7 +141,7 @@ fn decide<'a>(
 /// Containers by path. Those that share one must be asked in the same way: the load may go to any of them, and none
 /// may be a way round the password of another.
 fn routes<'a>(
-    host: &DnsName,
+    host: &Host,
     claims: Vec<Claim<'a>>,
     refuse: &mut impl FnMut(&Claim<'_>, &str, String, &str),
 ) -> BTreeMap<Path, Vec<Claim<'a>>> {
@@ -164,7 +164,7 @@ fn routes<'a>(
 /// Whether the CA can be asked for a certificate of this name; complains where it would refuse. The site is there all
 /// the same.
 pub(super) fn may_be_ordered(
-    host: &DnsName,
+    host: &Host,
     held: &Held<'_>,
     rules: &Rules,
     complaints: &mut BTreeSet<Complaint>,

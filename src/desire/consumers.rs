@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     observe::{Container, Network, Place, Snapshot, find, locate},
-    values::{CertificateName, ContainerName, DnsName},
+    values::{CertificateName, ContainerName, Host},
 };
 
 /// The servers with a kind whose config folder we can write to.
@@ -161,7 +161,7 @@ fn shared_address(container: &Container, from: &Container) -> Option<IpAddr> {
 /// Adds the host to each proxy that may serve it, and says which these are.
 pub(super) fn serve(
     consumers: &mut BTreeMap<ContainerName, Consumer>,
-    host: &DnsName,
+    host: &Host,
     held: &Held<'_>,
     snapshot: &Snapshot,
     rules: &Rules,
@@ -181,7 +181,7 @@ pub(super) fn serve(
 }
 
 /// The site as this proxy sees it; `None` when it is to serve none of the containers behind it.
-fn site(host: &DnsName, held: &Held<'_>, proxy: &Container) -> Option<Site> {
+fn site(host: &Host, held: &Held<'_>, proxy: &Container) -> Option<Site> {
     let content = match &held.content {
         claims::Content::Redirect { to, said_by } => {
             said_by.iter().any(|claim| is_for(claim, proxy)).then(|| Content::Redirect(to.clone()))?
@@ -204,7 +204,7 @@ fn site(host: &DnsName, held: &Held<'_>, proxy: &Container) -> Option<Site> {
 }
 
 /// One path of a site as this proxy sees it.
-fn route(host: &DnsName, claims: &[Claim<'_>], proxy: &Container) -> Option<Route> {
+fn route(host: &Host, claims: &[Claim<'_>], proxy: &Container) -> Option<Route> {
     let near: Vec<_> = claims.iter().filter(|claim| is_for(claim, proxy)).collect();
     let spec = near.first()?.spec;
     let traffic = near.iter().filter(|claim| claim.container.takes_traffic());
@@ -252,12 +252,7 @@ fn share_a_network(one: &Container, other: &Container) -> bool {
     one.networks.values().any(|network| is_on(other, &network.id))
 }
 
-fn unserved(
-    claim: &Claim<'_>,
-    host: &DnsName,
-    consumers: &BTreeMap<ContainerName, Consumer>,
-    rules: &Rules,
-) -> Complaint {
+fn unserved(claim: &Claim<'_>, host: &Host, consumers: &BTreeMap<ContainerName, Consumer>, rules: &Rules) -> Complaint {
     let proxies = || words(consumers.keys().map(ContainerName::to_string));
     let networks = || words(claim.container.networks.keys().cloned());
     let wrong = |key, value: &str, problem, remedy: String| claim.complaint(rules, key, value, problem, &remedy);

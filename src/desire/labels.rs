@@ -8,7 +8,7 @@ use super::{
     kinds::{KINDS, kind},
     spec::{Block, Path, Scheme, SiteSpec, Spec, Tls},
 };
-use crate::{observe::Container, values::DnsName};
+use crate::{observe::Container, values::Host};
 
 /// One label: a row of the label table.
 pub struct LabelRow {
@@ -30,7 +30,7 @@ enum Reader {
     /// A site: also as `site.WORD.KEY`, for further sites of one container.
     Site(fn(&mut SiteSpec, &str) -> Result<(), String>),
     /// Names of a site, of which each may be wrong for itself.
-    Names(fn(&mut SiteSpec, DnsName)),
+    Names(fn(&mut SiteSpec, Host)),
     /// The container as a server.
     Consumer(fn(&mut Spec, &str) -> Result<(), String>),
 }
@@ -39,14 +39,17 @@ enum Reader {
 pub const LABELS: &[LabelRow] = &[
     LabelRow {
         key: "host",
-        syntax: "host names, separated by commas or blanks",
+        syntax: "hosts, separated by commas or blanks",
         default: "none: the container is not served",
-        doc: "names this container answers for; each gets a site on the proxies that share a network with it, and a \
-              certificate of its own",
+        doc: "what this container answers for: host names (international ones too), wildcards such as *.shop.example, \
+              which get what no other site claims, and IP addresses. Each gets a site on the proxies that share a \
+              network with it, and a certificate of its own",
         example: "shop.example, www.shop.example",
-        read: Reader::Names(|site, name| {
-            site.first.get_or_insert_with(|| name.clone());
-            site.hosts.insert(name);
+        read: Reader::Names(|site, host| {
+            if !host.is_wildcard() {
+                site.first.get_or_insert_with(|| host.clone());
+            }
+            site.hosts.insert(host);
         }),
     },
     LabelRow {
@@ -141,12 +144,12 @@ pub const LABELS: &[LabelRow] = &[
     },
     LabelRow {
         key: "redirect",
-        syntax: "host names, separated by commas or blanks",
+        syntax: "hosts, separated by commas or blanks",
         default: "none",
         doc: "further names that are sent to the first host, each with a certificate of its own",
         example: "www.shop.example",
-        read: Reader::Names(|site, name| {
-            site.redirects.insert(name);
+        read: Reader::Names(|site, host| {
+            site.redirects.insert(host);
         }),
     },
     LabelRow {
@@ -263,23 +266,17 @@ fn unknown(key: &str, prefix: &str) -> Trouble {
 }
 
 /// Each name for itself: one that can't be followed does not take the others with it.
-fn read_names(site: &mut SiteSpec, value: &str, take: fn(&mut SiteSpec, DnsName)) -> Vec<Trouble> {
-    // nginx' default `server_names_hash_bucket_size` of 64 refuses its whole configuration over one longer name.
-    const LONGEST_FOR_NGINX: usize = 46;
+fn read_names(site: &mut SiteSpec, value: &str, take: fn(&mut SiteSpec, Host)) -> Vec<Trouble> {
     let others = "the container's other names are served".to_owned();
     let mut troubles = Vec::new();
     if words_of(value).next().is_none() {
-        let remedy = "write a host name such as shop.example, or leave the label out".to_owned();
+        let remedy = "write a host such as shop.example, or leave the label out".to_owned();
         troubles.push(("it names no host".to_owned(), remedy));
     }
     for word in words_of(value) {
-        match DnsName::parse(word) {
-            Ok(name) if name.as_str().len() > LONGEST_FOR_NGINX => troubles.push((
-                format!("{word:?} has more than the {LONGEST_FOR_NGINX} characters that nginx takes as it is"),
-                format!("use a shorter name; {others}"),
-            )),
-            Ok(name) => take(site, name),
-            Err(error) => troubles.push((format!("{:?} is no host name: {error}", short(word)), others.clone())),
+        match Host::parse(word) {
+            Ok(host) => take(site, host),
+            Err(error) => troubles.push((format!("{:?} is no host: {error}", short(word)), others.clone())),
         }
     }
     troubles
@@ -305,8 +302,8 @@ fn agree(site: &SiteSpec) -> Result<(), (&'static str, String, String)> {
     if site.auth_realm.is_some() && site.auth.is_none() {
         return wrong("auth-realm", "there is no password file", "add auth with the path of an htpasswd file");
     }
-    if site.hosts.is_empty() && !site.redirects.is_empty() {
-        return wrong("redirect", "there is no host to send them to", "add host");
+    if site.first.is_none() && !site.redirects.is_empty() {
+        return wrong("redirect", "there is no host to send them to", "add host with a name that is no wildcard");
     }
     Ok(())
 }

@@ -25,7 +25,7 @@ pub use spec::{Block, Path, Scheme, Tls};
 
 use crate::{
     observe::Snapshot,
-    values::{CertificateName, ContainerId, ContainerName, DnsName, Timestamp},
+    values::{CertificateName, ContainerId, ContainerName, Host, Timestamp},
 };
 
 /// What the settings say about reading labels and finding folders.
@@ -56,7 +56,7 @@ pub struct Desired {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// The names it is to cover.
-    pub names: BTreeSet<DnsName>,
+    pub names: BTreeSet<Host>,
     /// The containers whose labels ask for it.
     pub claimed_by: BTreeSet<ContainerName>,
     /// The proxies that serve its names, and so answer its challenges.
@@ -85,7 +85,7 @@ pub struct Consumer {
     /// Its address on a network that we share; `None` when it can't be reached from here.
     pub address: Option<IpAddr>,
     /// What it serves.
-    pub sites: BTreeMap<DnsName, Site>,
+    pub sites: BTreeMap<Host, Site>,
 }
 
 /// One folder, as each side sees it.
@@ -137,7 +137,7 @@ pub struct Site {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// Another name.
-    Redirect(DnsName),
+    Redirect(Host),
     /// Containers, by path.
     Routes(BTreeMap<Path, Route>),
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::kinds::Kind;
-use crate::values::DnsName;
+use crate::values::Host;
 
 /// What a container's labels say.
 #[derive(Debug, Default)]
@@ -22,12 +22,12 @@ pub(super) struct Spec {
 /// What a container's labels say about one site of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SiteSpec {
-    /// Names it answers for.
-    pub hosts: BTreeSet<DnsName>,
-    /// The first of them as written: where further names are sent.
-    pub first: Option<DnsName>,
+    /// What it answers for.
+    pub hosts: BTreeSet<Host>,
+    /// The first of them as written that is no wildcard: where further names are sent.
+    pub first: Option<Host>,
     /// Further names that are sent to the first host.
-    pub redirects: BTreeSet<DnsName>,
+    pub redirects: BTreeSet<Host>,
     /// Port in the container.
     pub port: Option<u16>,
     /// Which part of the site it is.

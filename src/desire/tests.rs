@@ -85,7 +85,7 @@ fn complaints(desired: &Desired) -> Vec<String> {
 }
 
 fn hosts(desired: &Desired) -> Vec<&str> {
-    desired.consumers.values().flat_map(|consumer| consumer.sites.keys().map(DnsName::as_str)).collect()
+    desired.consumers.values().flat_map(|consumer| consumer.sites.keys().map(Host::as_str)).collect()
 }
 
 #[test]

@@ -84,7 +84,7 @@ async fn look(ports: &Ports, obtain: &Obtain, challenge: &Challenge) -> Result<(
     let until = ports.clock.now() + SERVED_WITHIN;
     for proxy in &obtain.proxies {
         loop {
-            let saw = match ports.probe.page(*proxy, challenge.name.as_str(), &path).await {
+            let saw = match ports.probe.page(*proxy, &challenge.name.in_url(), &path).await {
                 Ok(page) if page.status == 200 && page.body.trim_end() == challenge.response => break,
                 // Not ours to reach: the CA takes another way.
                 Err(ProbeError::Unreachable { .. }) => break,

@@ -7,19 +7,22 @@ use crate::{
     desire::{CertificateFolder, Complaint, Consumer},
     observe::{Installed, Observed, Progress, Subject},
     render::{TemplateError, Templates},
-    values::{CertificateName, Digest, DnsName, FileName, Timestamp},
+    values::{CertificateName, Digest, FileName, Host, Timestamp},
 };
 
 /// What a consumer's folder should hold.
+#[derive(Default)]
 struct Content {
     files: BTreeMap<FileName, String>,
     certificates: BTreeMap<CertificateName, Digest>,
-    served: BTreeMap<DnsName, (CertificateName, String)>,
+    served: BTreeMap<Host, (CertificateName, String)>,
+    /// The certificate for clients that send no name, because they ask for an address.
+    nameless: Option<CertificateName>,
 }
 
 /// The file of a site in a proxy's config folder.
-pub(super) fn site_file(host: &DnsName) -> FileName {
-    FileName::parse(format!("quaymaster-{host}.conf")).expect("a host name has at most 46 plain characters here")
+pub(super) fn site_file(host: &Host) -> FileName {
+    FileName::parse(format!("quaymaster-{}.conf", host.file_word())).expect("it is plain and short enough for a file")
 }
 
 /// The file of the proxy itself. No host name begins with a hyphen, so no site is in its way, and it sorts before all
@@ -62,7 +65,8 @@ fn deploy(
     now: Timestamp,
 ) -> Result<Option<Deploy>, TemplateError> {
     let mut content = content(consumer, observed, templates, now)?;
-    let mark_is = |mark| proxy(consumer, templates, rules, mark);
+    let nameless = content.nameless.clone();
+    let mark_is = |mark| proxy(consumer, nameless.as_ref(), templates, rules, mark);
     content.files.insert(proxy_file(), mark_is(installed.generation)?);
     let why = reasons(consumer, installed, &content);
     if why.is_empty() {
@@ -77,7 +81,7 @@ fn deploy(
         files.values().chain(content.certificates.values()).map(Digest::to_string).chain([generation.to_string()]),
     );
     let before = observed.attempts.get(&Subject::Consumer(consumer.name.clone()));
-    let is_new = |host: &DnsName, name: &CertificateName| {
+    let is_new = |host: &Host, name: &CertificateName| {
         let file = site_file(host);
         installed.files.get(&file) != files.get(&file)
             || installed.certificates.get(name) != content.certificates.get(name)
@@ -140,12 +144,16 @@ fn content(
     templates: &Templates,
     now: Timestamp,
 ) -> Result<Content, TemplateError> {
-    let mut content = Content { files: BTreeMap::new(), certificates: BTreeMap::new(), served: BTreeMap::new() };
+    let mut content = Content::default();
     for (host, site) in &consumer.sites {
         let serving = site.certificate.as_ref().and_then(|wanted| selection::serving(host, wanted, observed, now));
         if let Some((name, certificate)) = serving {
             content.certificates.insert(name.clone(), certificate.digest);
-            content.served.insert(host.clone(), (name.clone(), certificate.serial.clone()));
+            // Of several addresses, only the first can be shown its own.
+            let is_shown = host.address().is_none() || content.nameless.get_or_insert_with(|| name.clone()) == name;
+            if is_shown {
+                content.served.insert(host.clone(), (name.clone(), certificate.serial.clone()));
+            }
         }
         let view = views::site(consumer, host, site, serving.map(|(name, _)| name));
         content.files.insert(site_file(host), templates.render(consumer.kind.site_template, &view)?);
@@ -153,8 +161,14 @@ fn content(
     Ok(content)
 }
 
-fn proxy(consumer: &Consumer, templates: &Templates, rules: &Rules, mark: u64) -> Result<String, TemplateError> {
-    templates.render(consumer.kind.proxy_template, &views::proxy(consumer, &rules.mark_host, mark))
+fn proxy(
+    consumer: &Consumer,
+    nameless: Option<&CertificateName>,
+    templates: &Templates,
+    rules: &Rules,
+    mark: u64,
+) -> Result<String, TemplateError> {
+    templates.render(consumer.kind.proxy_template, &views::proxy(consumer, nameless, &rules.mark_host, mark))
 }
 
 fn unrendered(consumer: &Consumer, error: &TemplateError) -> Complaint {

@@ -32,7 +32,7 @@ use crate::{
     desire::{Complaint, Consumer, Desired},
     observe::{Attempt, Installed, Observed, Subject},
     render::Templates,
-    values::{CertificateName, ContainerName, Digest, DnsName, FileName, Timestamp},
+    values::{CertificateName, ContainerName, Digest, FileName, Host, Timestamp},
 };
 
 /// Orders that run at the same time. Debian's Pebble hangs above eight, Let's Encrypt asks for restraint; four keep
@@ -99,7 +99,7 @@ pub struct Proof {
     /// The mark.
     pub mark: u64,
     /// The serial number that must be served for each of these names.
-    pub serials: BTreeMap<DnsName, String>,
+    pub serials: BTreeMap<Host, String>,
 }
 
 /// Get a certificate from the CA.
@@ -108,7 +108,7 @@ pub struct Obtain {
     /// What it will be called.
     pub certificate: CertificateName,
     /// The names it must cover.
-    pub names: BTreeSet<DnsName>,
+    pub names: BTreeSet<Host>,
     /// Why.
     pub why: Why,
     /// Where responses to challenges are put, as we see it.

@@ -53,7 +53,7 @@ enum Need {
 
 fn need(name: &CertificateName, wanted: &Wanted, observed: &Observed, now: Timestamp) -> Need {
     let Some(held) = observed.held.get(name) else { return Need::Now(Why::Missing) };
-    let covered = wanted.names.iter().all(|host| held.covers(host.as_str()));
+    let covered = wanted.names.iter().all(|host| held.covers(host));
     let due = renewal::due(held);
     match covered {
         false => Need::Now(Why::NamesChanged),

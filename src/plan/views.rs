@@ -3,7 +3,7 @@
 use crate::{
     desire::{Consumer, Content, Path, Route, Site, Tls},
     render::{AuthView, CertificateView, ProxyView, RouteView, SiteView},
-    values::{CertificateName, DnsName},
+    values::{CertificateName, Host},
 };
 
 /// Where proxies take plain HTTP inside their containers.
@@ -11,46 +11,51 @@ pub const HTTP_PORT: u16 = 80;
 /// Where proxies take TLS inside their containers.
 pub const HTTPS_PORT: u16 = 443;
 
-/// What the template of the proxy's own file sees.
-pub(super) fn proxy(consumer: &Consumer, mark_host: &str, mark: u64) -> ProxyView {
+/// What the template of the proxy's own file sees. `certificate` is what clients get that send no name.
+pub(super) fn proxy(
+    consumer: &Consumer,
+    certificate: Option<&CertificateName>,
+    mark_host: &str,
+    mark: u64,
+) -> ProxyView {
     ProxyView {
         http_port: HTTP_PORT,
         https_port: HTTPS_PORT,
         webroot: consumer.webroot.theirs.display().to_string(),
+        certificate: certificate.map(|name| self::certificate(consumer, name)),
         mark_host: mark_host.to_owned(),
         mark,
     }
 }
 
 /// What the template of a site sees, served with this certificate.
-pub(super) fn site(
-    consumer: &Consumer,
-    host: &DnsName,
-    site: &Site,
-    certificate: Option<&CertificateName>,
-) -> SiteView {
-    let folder = consumer.certificates.theirs();
-    let path = |name: &CertificateName, file: &str| folder.join(name.as_str()).join(file).display().to_string();
+pub(super) fn site(consumer: &Consumer, host: &Host, site: &Site, certificate: Option<&CertificateName>) -> SiteView {
     let (redirect, routes) = match &site.content {
-        Content::Redirect(to) => (Some(to.to_string()), Vec::new()),
+        Content::Redirect(to) => (Some(to.in_url()), Vec::new()),
         Content::Routes(routes) => {
             let each = routes.iter().enumerate();
             (None, each.map(|(number, (path, route))| self::route(host, number, path, route)).collect())
         }
     };
     SiteView {
-        host: host.to_string(),
+        host: host.in_url(),
+        wildcard: host.is_wildcard(),
         http_port: HTTP_PORT,
         https_port: HTTPS_PORT,
         webroot: consumer.webroot.theirs.display().to_string(),
         plain: plain(site.tls, certificate.is_some()),
-        certificate: certificate
-            .map(|name| CertificateView { fullchain: path(name, "fullchain.pem"), privkey: path(name, "privkey.pem") }),
+        certificate: certificate.map(|name| self::certificate(consumer, name)),
         hsts: site.hsts.map(|length| length.as_secs()),
         redirect,
         serves_root: routes.iter().any(|route| route.path.is_empty()),
         routes,
     }
+}
+
+fn certificate(consumer: &Consumer, name: &CertificateName) -> CertificateView {
+    let folder = consumer.certificates.theirs().join(name.as_str());
+    let path = |file: &str| folder.join(file).display().to_string();
+    CertificateView { fullchain: path("fullchain.pem"), privkey: path("privkey.pem") }
 }
 
 /// What plain requests get. Where they are to be kept off, they are never served only because the certificate is late.
@@ -63,16 +68,13 @@ fn plain(tls: Tls, certified: bool) -> &'static str {
     }
 }
 
-fn route(host: &DnsName, number: usize, path: &Path, route: &Route) -> RouteView {
+fn route(host: &Host, number: usize, path: &Path, route: &Route) -> RouteView {
     // Taking nothing off changes nothing.
     let replaced_by = route.replaced_by.as_ref().filter(|by| *by != path).map(Path::as_str);
+    let upstream = format!("quaymaster_{}", host.file_word());
     RouteView {
         path: path.as_str().to_owned(),
-        upstream: if path.as_str().is_empty() {
-            format!("quaymaster_{host}")
-        } else {
-            format!("quaymaster_{host}_{number}")
-        },
+        upstream: if path.as_str().is_empty() { upstream } else { format!("{upstream}_{number}") },
         servers: route.upstreams.iter().map(ToString::to_string).collect(),
         scheme: route.scheme.as_str(),
         exact_uri: replaced_by.map(|by| if by.is_empty() { "/".to_owned() } else { by.to_owned() }),

@@ -6,6 +6,7 @@
 mod ca;
 mod digest;
 mod dns_name;
+mod host;
 mod key_type;
 mod names;
 mod retry;
@@ -16,6 +17,7 @@ mod timestamp;
 pub use ca::{CA_PRESETS, CaError, CaPreset, directory_of};
 pub use digest::Digest;
 pub use dns_name::{DnsName, DnsNameError};
+pub use host::{Host, HostError};
 pub use key_type::{KeyType, KeyTypeError};
 pub use names::{CertificateName, ContainerId, ContainerName, FileName, NameError};
 pub use retry::Retry;

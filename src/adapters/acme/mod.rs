@@ -21,7 +21,7 @@ use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SH
 use crate::{
     adapters::http::{HttpClient, Limits},
     ports::{Authority, AuthorityError, Clock, Disk, Order},
-    values::{DnsName, KeyType, Secret},
+    values::{Host, KeyType, Secret},
 };
 
 use account::Registration;
@@ -92,8 +92,8 @@ impl Authority for AcmeAuthority {
         Ok(Secret::new(key.serialize_pem()))
     }
 
-    async fn order(&self, names: &BTreeSet<DnsName>) -> Result<Box<dyn Order>, AuthorityError> {
-        let identifiers = names.iter().map(|name| Identifier::Dns(name.to_string())).collect::<Vec<_>>();
+    async fn order(&self, names: &BTreeSet<Host>) -> Result<Box<dyn Order>, AuthorityError> {
+        let identifiers = names.iter().map(identifier).collect::<Vec<_>>();
         let new = NewOrder::new(&identifiers);
         let mut account = self.registration.account().await?;
         let mut placed = self.caller.call(Repeat::Unsafe, async || account.new_order(&new).await).await;
@@ -117,6 +117,11 @@ impl Authority for AcmeAuthority {
             Err(failure) => Err(failure.into()),
         }
     }
+}
+
+/// <https://www.rfc-editor.org/rfc/rfc8738#section-3>
+fn identifier(host: &Host) -> Identifier {
+    host.address().map_or_else(|| Identifier::Dns(host.to_string()), Identifier::Ip)
 }
 
 fn ec(algorithm: &'static SignatureAlgorithm) -> Result<KeyPair, rcgen::Error> {
