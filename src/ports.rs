@@ -15,7 +15,9 @@ use thiserror::Error;
 
 use crate::{
     observe::{Attempt, Container, EngineEvent, HeldCertificate, Installed, Source},
-    values::{CertificateName, ContainerId, ContainerName, Digest, FileName, Host, Retry, Secret, Signal, Timestamp},
+    values::{
+        CertificateName, ContainerId, ContainerName, Digest, FileName, Host, KeyType, Retry, Secret, Signal, Timestamp,
+    },
 };
 
 /// Everything outside, handed to the loop and to the actions.
@@ -23,8 +25,8 @@ use crate::{
 pub struct Ports {
     /// The Docker engine.
     pub engine: Rc<dyn Engine>,
-    /// The CA.
-    pub authority: Rc<dyn Authority>,
+    /// Those who issue certificates.
+    pub authorities: Rc<dyn Authorities>,
     /// Our folders and those of consumers.
     pub disk: Rc<dyn Disk>,
     /// Connections that prove what is served.
@@ -54,7 +56,19 @@ pub trait Engine {
     async fn ping(&self) -> Result<(), EngineError>;
 }
 
-/// The CA of the settings, and the account there.
+/// Those who issue certificates, and the keys that these are for.
+pub trait Authorities {
+    /// The CA with this directory URL; nothing is asked yet.
+    fn at(&self, directory: &str) -> Result<Rc<dyn Authority>, AuthorityError>;
+
+    /// A new private key for a certificate.
+    fn new_key(&self, kind: KeyType) -> Result<Secret, AuthorityError>;
+
+    /// A certificate for these names that is signed by its own key, in PEM.
+    fn self_signed(&self, key: &Secret, names: &BTreeSet<Host>, now: Timestamp) -> Result<String, AuthorityError>;
+}
+
+/// A CA, and the account there.
 #[async_trait(?Send)]
 pub trait Authority {
     /// The URL of its directory: what it is known by.
@@ -64,13 +78,10 @@ pub trait Authority {
     /// CA says its terms are, or its directory where it can't be asked.
     async fn terms_to_agree(&self) -> Option<String>;
 
-    /// A new private key for a certificate.
-    fn new_key(&self) -> Result<Secret, AuthorityError>;
-
-    /// Asks for a certificate with these names.
+    /// Asks for a certificate with these names, of the kind that the CA calls `profile`.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.4>
-    async fn order(&self, names: &BTreeSet<Host>) -> Result<Box<dyn Order>, AuthorityError>;
+    async fn order(&self, names: &BTreeSet<Host>, profile: Option<&str>) -> Result<Box<dyn Order>, AuthorityError>;
 
     /// Goes on with an order made earlier; `None` when it can't be used any more.
     async fn resume(&self, url: &str) -> Result<Option<Box<dyn Order>>, AuthorityError>;

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use thiserror::Error;
 
-use crate::values::{KeyType, KeyTypeError, directory_of};
+use crate::values::{ChallengeType, ChallengeTypeError, KeyType, KeyTypeError, directory_of};
 
 /// One setting: a row of the settings table.
 pub struct SettingRow {
@@ -124,14 +124,32 @@ pub const SETTINGS: &[SettingRow] = &[
         read: |settings, value| set(&mut settings.email, email(value).map(Some)),
     },
     SettingRow {
+        name: "challenge",
+        value: "TYPE",
+        default: DefaultValue::Value("http-01"),
+        doc: "how the CA is shown that names are ours, where no label says: http-01",
+        example: "http-01",
+        read: |settings, value| {
+            set(&mut settings.challenge, value.parse().map_err(|error: ChallengeTypeError| error.to_string()))
+        },
+    },
+    SettingRow {
         name: "key-type",
         value: "TYPE",
         default: DefaultValue::Value("ec-256"),
-        doc: "of certificates' keys: ec-256, ec-384, rsa-2048, rsa-3072 or rsa-4096",
+        doc: "of certificates' keys, where no label says: ec-256, ec-384, rsa-2048, rsa-3072 or rsa-4096",
         example: "rsa-2048",
         read: |settings, value| {
             set(&mut settings.key_type, value.parse().map_err(|error: KeyTypeError| error.to_string()))
         },
+    },
+    SettingRow {
+        name: "profile",
+        value: "WORD",
+        default: DefaultValue::Words("none: what the CA issues by default"),
+        doc: "the CA's word for the kind of certificate that it is asked for, where no label says",
+        example: "shortlived",
+        read: |settings, value| set(&mut settings.profile, filled(value).map(Some)),
     },
     SettingRow {
         name: "resync",
@@ -184,8 +202,12 @@ pub struct Settings {
     pub agree_tos: bool,
     /// The contact.
     pub email: Option<String>,
+    /// How CAs are shown that names are ours.
+    pub challenge: ChallengeType,
     /// The type of certificates' keys.
     pub key_type: KeyType,
+    /// The CA's word for the kind of certificate.
+    pub profile: Option<String>,
     /// The longest rest.
     pub resync: Duration,
     /// The log's filter.
@@ -277,7 +299,9 @@ impl Settings {
             ca_root: None,
             agree_tos: false,
             email: None,
+            challenge: ChallengeType::default(),
             key_type: KeyType::Ec256,
+            profile: None,
             resync: Duration::ZERO,
             log: String::new(),
             log_json: false,

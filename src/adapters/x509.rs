@@ -8,13 +8,14 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject};
 use thiserror::Error;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 use x509_parser::{
-    certificate::X509Certificate, extensions::GeneralName, parse_x509_certificate, time::ASN1Time, x509::X509Name,
+    certificate::X509Certificate, extensions::GeneralName, parse_x509_certificate, public_key::PublicKey,
+    time::ASN1Time, x509::X509Name,
 };
 
 use crate::{
     observe::{HeldCertificate, Source},
     ports::NewCertificate,
-    values::{Digest, Host, Secret, Timestamp},
+    values::{Digest, Host, KeyType, Secret, Timestamp},
 };
 
 /// Longer chains are a mistake: today's longest has five, and clients refuse much more.
@@ -104,6 +105,7 @@ pub fn check(chain: &str, key: &Secret, source: Source) -> Result<HeldCertificat
         not_after: seconds(&leaf.validity().not_after),
         issuer: issuer(leaf.issuer()),
         serial: serial(leaf),
+        key_type: key_type(leaf),
         digest: digest(chain, key),
         source,
     })
@@ -227,6 +229,24 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
             let address = v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from));
             address.ok().map(|address| address.to_string())
         }
+        _ => None,
+    }
+}
+
+/// What kind of key it is for; none for kinds that we don't make.
+fn key_type(leaf: &X509Certificate<'_>) -> Option<KeyType> {
+    match leaf.public_key().parsed().ok()? {
+        PublicKey::EC(point) => match point.key_size() {
+            256 => Some(KeyType::Ec256),
+            384 => Some(KeyType::Ec384),
+            _ => None,
+        },
+        PublicKey::RSA(key) => match key.key_size() {
+            2048 => Some(KeyType::Rsa2048),
+            3072 => Some(KeyType::Rsa3072),
+            4096 => Some(KeyType::Rsa4096),
+            _ => None,
+        },
         _ => None,
     }
 }

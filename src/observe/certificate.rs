@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::values::{Digest, Host, Timestamp};
+use crate::values::{Digest, Host, Issuer, KeyType, Timestamp, preset_at};
 
 /// A certificate on disk whose key and chain were checked when it was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,9 @@ pub struct HeldCertificate {
     pub issuer: String,
     /// Its serial number in hexadecimal, lower case, no separators.
     pub serial: String,
+    /// What kind of key it has; none for kinds that we don't make.
+    #[serde(default)]
+    pub key_type: Option<KeyType>,
     /// Digest of chain and key: another digest is another certificate.
     pub digest: Digest,
     /// Where it came from.
@@ -29,14 +32,35 @@ pub struct HeldCertificate {
 pub enum Source {
     /// Obtained by us from the CA with this directory URL.
     Acme(String),
+    /// Made by us without a CA, because a label asks for that.
+    SelfSigned,
     /// Put there by the user.
     Provided,
+}
+
+impl From<&Issuer> for Source {
+    /// Where a certificate comes from that was asked of this issuer.
+    fn from(issuer: &Issuer) -> Self {
+        match issuer {
+            Issuer::Ca(directory) => Self::Acme(directory.clone()),
+            Issuer::SelfSigned => Self::SelfSigned,
+        }
+    }
 }
 
 impl HeldCertificate {
     /// Whether it may be served at `now`.
     pub fn is_valid_at(&self, now: Timestamp) -> bool {
         self.not_before <= now && now < self.not_after
+    }
+
+    /// Whether those trust it whom it is meant for: not one for trying things out, as Let's Encrypt's staging CA issues.
+    /// Whoever asks for a self-signed one, or names a CA of his own, trusts these himself.
+    pub fn is_trusted(&self) -> bool {
+        match &self.source {
+            Source::Acme(directory) => preset_at(directory).is_none_or(|preset| preset.trusted),
+            Source::SelfSigned | Source::Provided => true,
+        }
     }
 
     /// Whether it is for `host`: by that very name or address, or by a wildcard in place of a name's first label.
@@ -60,6 +84,7 @@ mod tests {
             not_after: Timestamp::from_seconds(10),
             issuer: "Test".to_owned(),
             serial: "01".to_owned(),
+            key_type: None,
             digest: Digest::of("x"),
             source: Source::Provided,
         };

@@ -146,7 +146,8 @@ fn content(
 ) -> Result<Content, TemplateError> {
     let mut content = Content::default();
     for (host, site) in &consumer.sites {
-        let serving = site.certificate.as_ref().and_then(|wanted| selection::serving(host, wanted, observed, now));
+        let pin = site.pin.as_ref().map(|pin| &pin.certificate);
+        let serving = site.certificate.as_ref().and_then(|wanted| selection::serving(host, wanted, pin, observed, now));
         if let Some((name, certificate)) = serving {
             content.certificates.insert(name.clone(), certificate.digest);
             // Of several addresses, only the first can be shown its own.
@@ -155,7 +156,7 @@ fn content(
                 content.served.insert(host.clone(), (name.clone(), certificate.serial.clone()));
             }
         }
-        let view = views::site(consumer, host, site, serving.map(|(name, _)| name));
+        let view = views::site(consumer, host, site, serving);
         content.files.insert(site_file(host), templates.render(consumer.kind.site_template, &view)?);
     }
     Ok(content)

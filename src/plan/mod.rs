@@ -6,6 +6,7 @@
 
 mod backoff;
 mod command_plan;
+mod complaints;
 mod deploy;
 mod foresee;
 mod obtain;
@@ -29,7 +30,7 @@ pub use foresee::foresee;
 pub use views::{HTTP_PORT, HTTPS_PORT};
 
 use crate::{
-    desire::{Complaint, Consumer, Desired},
+    desire::{Complaint, Consumer, Desired, Issuance},
     observe::{Attempt, Installed, Observed, Subject},
     render::Templates,
     values::{CertificateName, ContainerName, Digest, FileName, Host, Timestamp},
@@ -42,8 +43,6 @@ pub const ORDERS_AT_ONCE: usize = 4;
 /// What the settings say about planning.
 #[derive(Debug)]
 pub struct Rules {
-    /// The CA's directory URL: a certificate that we obtained elsewhere is still served, an order is made here.
-    pub authority: String,
     /// The host name under which proxies show their mark; kept in state, so that it stays the same.
     pub mark_host: String,
     /// The longest rest before everything is looked at again.
@@ -57,7 +56,7 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// When to look again though nothing happened; at most a resync away.
     pub wake: Option<Timestamp>,
-    /// What can't be rendered.
+    /// What can't be rendered, and what is wrong with certificates that are there.
     pub complaints: BTreeSet<Complaint>,
 }
 
@@ -66,7 +65,7 @@ pub struct Plan {
 pub enum Action {
     /// Bring a consumer's files up to date and make it take them up.
     Deploy(Box<Deploy>),
-    /// Get a certificate from the CA.
+    /// Get a certificate.
     Obtain(Box<Obtain>),
 }
 
@@ -102,13 +101,15 @@ pub struct Proof {
     pub serials: BTreeMap<Host, String>,
 }
 
-/// Get a certificate from the CA.
+/// Get a certificate from its issuer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Obtain {
     /// What it will be called.
     pub certificate: CertificateName,
     /// The names it must cover.
     pub names: BTreeSet<Host>,
+    /// Who issues it, and what kind it is.
+    pub issuance: Issuance,
     /// Why.
     pub why: Why,
     /// Where responses to challenges are put, as we see it.
@@ -119,6 +120,13 @@ pub struct Obtain {
     pub attempt: Attempt,
 }
 
+impl Obtain {
+    /// Whether it is one host's, and called after it.
+    fn is_named_by_default(&self) -> bool {
+        self.names.len() == 1 && self.names.first().is_some_and(|host| CertificateName::from(host) == self.certificate)
+    }
+}
+
 /// Why something is done. A closed set: log, command plans, status and metrics print these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -127,6 +135,10 @@ pub enum Why {
     Missing,
     /// It does not cover the names that are wanted now.
     NamesChanged,
+    /// It comes from somebody else than is asked now.
+    SourceChanged,
+    /// It has another kind of key than is wanted now.
+    KeyTypeChanged,
     /// Most of its life is over.
     RenewalDue,
     /// Files differ from what they should be.
@@ -144,6 +156,8 @@ impl fmt::Display for Why {
         f.write_str(match self {
             Self::Missing => "missing",
             Self::NamesChanged => "names changed",
+            Self::SourceChanged => "source changed",
+            Self::KeyTypeChanged => "key type changed",
             Self::RenewalDue => "renewal due",
             Self::ContentChanged => "configuration changed",
             Self::CertificateChanged => "certificate changed",
@@ -170,7 +184,8 @@ pub fn plan(desired: &Desired, observed: &Observed, templates: &Templates, rules
         deploy::plan(consumer, observed, templates, rules, now, &mut draft);
     }
     let deploying: BTreeSet<ContainerName> = draft.plan.actions.iter().filter_map(deployed_to).collect();
-    obtain::plan(desired, observed, &deploying, rules, now, &mut draft);
+    obtain::plan(desired, observed, &deploying, now, &mut draft);
+    draft.plan.complaints.extend(complaints::of(desired, observed, now));
     let latest = now + rules.resync;
     draft.plan.wake = Some(draft.wakes.into_iter().find(|wake| *wake > now).map_or(latest, |wake| wake.min(latest)));
     draft.plan

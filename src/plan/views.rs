@@ -2,6 +2,7 @@
 
 use crate::{
     desire::{Consumer, Content, Path, Route, Site, Tls},
+    observe::HeldCertificate,
     render::{AuthView, CertificateView, ProxyView, RouteView, SiteView},
     values::{CertificateName, Host},
 };
@@ -29,7 +30,14 @@ pub(super) fn proxy(
 }
 
 /// What the template of a site sees, served with this certificate.
-pub(super) fn site(consumer: &Consumer, host: &Host, site: &Site, certificate: Option<&CertificateName>) -> SiteView {
+pub(super) fn site(
+    consumer: &Consumer,
+    host: &Host,
+    site: &Site,
+    certificate: Option<(&CertificateName, &HeldCertificate)>,
+) -> SiteView {
+    let trusted = certificate.is_some_and(|(_, held)| held.is_trusted() && held.covers(host));
+
     let (redirect, routes) = match &site.content {
         Content::Redirect(to) => (Some(to.in_url()), Vec::new()),
         Content::Routes(routes) => {
@@ -43,9 +51,10 @@ pub(super) fn site(consumer: &Consumer, host: &Host, site: &Site, certificate: O
         http_port: HTTP_PORT,
         https_port: HTTPS_PORT,
         webroot: consumer.webroot.theirs.display().to_string(),
-        plain: plain(site.tls, certificate.is_some()),
-        certificate: certificate.map(|name| self::certificate(consumer, name)),
-        hsts: site.hsts.map(|length| length.as_secs()),
+        plain: plain(site.tls, trusted),
+        certificate: certificate.map(|(name, _)| self::certificate(consumer, name)),
+        // What nobody trusts must not be insisted on: a browser remembers that for as long as it says.
+        hsts: site.hsts.filter(|_| trusted).map(|length| length.as_secs()),
         redirect,
         serves_root: routes.iter().any(|route| route.path.is_empty()),
         routes,
@@ -58,9 +67,10 @@ fn certificate(consumer: &Consumer, name: &CertificateName) -> CertificateView {
     CertificateView { fullchain: path("fullchain.pem"), privkey: path("privkey.pem") }
 }
 
-/// What plain requests get. Where they are to be kept off, they are never served only because the certificate is late.
-fn plain(tls: Tls, certified: bool) -> &'static str {
-    match (tls, certified) {
+/// What plain requests get. Where they are to be kept off, they are never served only because the certificate is late,
+/// and never sent to one that browsers refuse.
+fn plain(tls: Tls, trusted: bool) -> &'static str {
+    match (tls, trusted) {
         (Tls::Both | Tls::Off, _) => "serve",
         (Tls::Redirect | Tls::Only, false) => "wait",
         (Tls::Redirect, true) => "redirect",

@@ -4,6 +4,7 @@
 //! and digests are made from arguments.
 
 mod ca;
+mod challenge;
 mod digest;
 mod dns_name;
 mod host;
@@ -14,7 +15,8 @@ mod secret;
 mod signal;
 mod timestamp;
 
-pub use ca::{CA_PRESETS, CaError, CaPreset, directory_of};
+pub use ca::{CA_PRESETS, CaError, CaPreset, Issuer, directory_of, preset_at};
+pub use challenge::{ChallengeType, ChallengeTypeError};
 pub use digest::Digest;
 pub use dns_name::{DnsName, DnsNameError};
 pub use host::{Host, HostError};

@@ -12,7 +12,7 @@ use std::{
 
 use quaymaster::{
     adapters::{probe::TcpProbe, x509},
-    desire::{Complaint, desire},
+    desire::{Complaint, Issuance, desire},
     observe::{
         Container, ContainerState, Health, HeldCertificate, Installed, Mount, MountKind, Network, Observed, Snapshot,
         Source,
@@ -20,7 +20,7 @@ use quaymaster::{
     plan::{Action, HTTPS_PORT, plan},
     ports::Probe,
     render::Templates,
-    values::{CertificateName, ContainerId, ContainerName, Digest, Host, Timestamp},
+    values::{CertificateName, ChallengeType, ContainerId, ContainerName, Digest, Host, Issuer, KeyType, Timestamp},
 };
 
 const LINE: &str = "\n----------\n";
@@ -139,6 +139,7 @@ fn held(name: &str) -> HeldCertificate {
         not_after: Timestamp::from_seconds(1_900_000_000),
         issuer: "Test".to_owned(),
         serial: "01".to_owned(),
+        key_type: Some(KeyType::Ec256),
         digest: Digest::of(name),
         source: Source::Provided,
     }
@@ -151,10 +152,14 @@ fn rendered(labels: &str) -> (BTreeMap<String, String>, BTreeSet<Complaint>) {
         label_prefix: "quaymaster".into(),
         certificates: "/state/certificates".into(),
         webroot: None,
-        public_authority: false,
+        issuance: Issuance {
+            issuer: Issuer::Ca("https://ca.example".into()),
+            challenge: ChallengeType::Http01,
+            key_type: KeyType::Ec256,
+            profile: None,
+        },
     };
     let plan_rules = quaymaster::plan::Rules {
-        authority: "https://ca.example".into(),
         mark_host: "quaymaster-0123456789abcdef".into(),
         resync: std::time::Duration::from_secs(3600),
     };
