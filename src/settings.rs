@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use thiserror::Error;
 
-use crate::values::{ChallengeType, ChallengeTypeError, KeyType, KeyTypeError, directory_of};
+use crate::values::{ChallengeType, ChallengeTypeError, Grants, GrantsError, KeyType, KeyTypeError, directory_of};
 
 /// One setting: a row of the settings table.
 pub struct SettingRow {
@@ -32,6 +32,9 @@ pub enum DefaultValue {
     /// Nothing; in words what happens then.
     Words(&'static str),
 }
+
+/// The syntax of a setting that is a table in the file.
+const TABLE: &str = "TABLE";
 
 /// Every setting there is.
 pub const SETTINGS: &[SettingRow] = &[
@@ -160,6 +163,18 @@ pub const SETTINGS: &[SettingRow] = &[
         read: |settings, value| set(&mut settings.resync, resync(value)),
     },
     SettingRow {
+        name: "grants",
+        value: TABLE,
+        default: DefaultValue::Words("hosts: anybody; proxies: of our own Compose project"),
+        doc: "who may ask for what; only what stands there is allowed then. Keys are Compose projects, optionally /service; \
+              values are hosts (*.shop.example is every name below shop.example, * any host) and rights: proxy (being one), \
+              keys, exec, restart, copy. A table [grants] in the file, lines of TOML elsewhere",
+        example: "shop = \"shop.example *.shop.example\"",
+        read: |settings, value| {
+            set(&mut settings.grants, Grants::parse(value).map(Some).map_err(|error: GrantsError| error.to_string()))
+        },
+    },
+    SettingRow {
         name: "log",
         value: "FILTER",
         default: DefaultValue::Value("info"),
@@ -208,6 +223,8 @@ pub struct Settings {
     pub key_type: KeyType,
     /// The CA's word for the kind of certificate.
     pub profile: Option<String>,
+    /// Who may ask for what, if that was said.
+    pub grants: Option<Grants>,
     /// The longest rest.
     pub resync: Duration,
     /// The log's filter.
@@ -302,6 +319,7 @@ impl Settings {
             challenge: ChallengeType::default(),
             key_type: KeyType::Ec256,
             profile: None,
+            grants: None,
             resync: Duration::ZERO,
             log: String::new(),
             log_json: false,
@@ -324,10 +342,11 @@ fn read_file(path: &std::path::Path, text: &str) -> Result<BTreeMap<String, (Str
     let mut values = BTreeMap::new();
     for (key, value) in table {
         let origin = format!("{path}: {key}");
-        if SETTINGS.iter().all(|row| row.name != key) {
+        let Some(row) = SETTINGS.iter().find(|row| row.name == key) else {
             return Err(SettingsError::Unknown { origin, nearest: nearest(&key) });
-        }
+        };
         let value = match value {
+            toml::Value::Table(table) if row.value == TABLE => lines(table, &origin)?,
             toml::Value::String(text) => text,
             toml::Value::Boolean(truth) => truth.to_string(),
             toml::Value::Integer(number) => number.to_string(),
@@ -338,6 +357,15 @@ fn read_file(path: &std::path::Path, text: &str) -> Result<BTreeMap<String, (Str
         values.insert(key, (origin, value));
     }
     Ok(values)
+}
+
+/// A table as the lines that its row reads, as they may stand in a variable, too.
+fn lines(table: toml::Table, origin: &str) -> Result<String, SettingsError> {
+    let line = |(key, value)| match value {
+        toml::Value::String(text) => Ok(format!("{key:?} = {text:?}\n")),
+        _ => Err(SettingsError::File(format!("{origin}.{key} must be a text in quotes"))),
+    };
+    table.into_iter().map(line).collect()
 }
 
 /// The setting whose name is most like a word, if any is.
@@ -474,6 +502,19 @@ mod tests {
             let problem = problem(&written(&[(name, value)]));
             assert!(problem.contains(expected), "{problem}");
         }
+    }
+
+    #[test]
+    fn a_table_in_the_file_is_lines_elsewhere() {
+        let file = |text: &str| Written { file: Some(("q.toml".into(), text.to_owned())), ..Written::default() };
+        let lines = "edge = \"proxy\"\n\"shop/web\" = \"*.shop.example\"";
+        let (in_file, _) = Settings::read(&file(&format!("[grants]\n{lines}"))).expect("a table");
+        let (elsewhere, _) = Settings::read(&written(&[("QUAYMASTER_GRANTS", lines)])).expect("lines");
+        assert_eq!(in_file.grants, Grants::parse(lines).ok());
+        assert_eq!(in_file, elsewhere);
+        assert!(problem(&file("[grants]\nedge = \"prox\"")).contains("\"prox\" is no right; write proxy, keys"));
+        assert!(problem(&file("[grants]\nedge = 1")).contains("q.toml: grants.edge must be a text in quotes"));
+        assert!(problem(&file("[log]\nedge = \"1\"")).contains("must be a text in quotes, a number, true or false"));
     }
 
     #[test]

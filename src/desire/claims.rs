@@ -8,6 +8,7 @@ use std::{
 use super::{
     Complaint, Path, Rules, Tls,
     labels::words,
+    rights,
     spec::{SiteSpec, Spec},
 };
 use crate::{
@@ -123,7 +124,10 @@ pub(super) fn resolve<'a>(
         let Some(spec) = specs.get(&container.name) else { continue };
         for (word, site) in spec.sites.iter().filter(|(_, site)| !site.spoiled && !site.hosts.is_empty()) {
             for (host, claim) in claims(container, word, site, rules, complaints) {
-                by_host.entry(host).or_default().push(claim);
+                match rights::host_refusal(&claim, host, rules) {
+                    Some(complaint) => drop(complaints.insert(complaint)),
+                    None => by_host.entry(host).or_default().push(claim),
+                }
             }
         }
     }

@@ -11,11 +11,12 @@ use super::{
     claims::{self, Claim, Held, Purpose},
     kinds::Kind,
     labels::words,
+    rights,
     spec::Spec,
 };
 use crate::{
     observe::{Container, Network, Place, Snapshot, find, locate},
-    values::{CertificateName, ContainerName, Host},
+    values::{CertificateName, ContainerName, Host, Right},
 };
 
 /// The servers with a kind whose config folder we can write to.
@@ -28,7 +29,12 @@ pub(super) fn resolve(
     let mut consumers = BTreeMap::new();
     for container in snapshot.containers.values() {
         let Some(kind) = specs.get(&container.name).and_then(|spec| spec.kind) else { continue };
-        match consumer(container, kind, snapshot.own.as_ref(), rules) {
+        let own = snapshot.own.as_ref();
+        if let Some(refusal) = rights::refusal(container, Right::Proxy, "kind", own, rules) {
+            complaints.insert(refusal);
+            continue;
+        }
+        match consumer(container, kind, own, rules) {
             Ok(consumer) => drop(consumers.insert(container.name.clone(), consumer)),
             Err(complaint) => drop(complaints.insert(complaint)),
         }

@@ -10,6 +10,7 @@ mod complaint;
 mod consumers;
 mod kinds;
 mod labels;
+mod rights;
 mod spec;
 
 use std::{
@@ -26,7 +27,7 @@ pub use spec::{Block, Path, Scheme, Tls};
 
 use crate::{
     observe::Snapshot,
-    values::{CertificateName, ChallengeType, ContainerId, ContainerName, Host, Issuer, KeyType, Timestamp},
+    values::{CertificateName, ChallengeType, ContainerId, ContainerName, Grants, Host, Issuer, KeyType, Timestamp},
 };
 
 /// What the settings say about reading labels and finding folders.
@@ -38,6 +39,8 @@ pub struct Rules {
     pub certificates: PathBuf,
     /// The shared folder for challenges, as we see it, where there is one.
     pub webroot: Option<PathBuf>,
+    /// Who may ask for what, where the settings say.
+    pub grants: Option<Grants>,
     /// How certificates are obtained whose labels say nothing else.
     pub issuance: Issuance,
 }

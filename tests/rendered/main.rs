@@ -152,6 +152,7 @@ fn rendered(labels: &str) -> (BTreeMap<String, String>, BTreeSet<Complaint>) {
         label_prefix: "quaymaster".into(),
         certificates: "/state/certificates".into(),
         webroot: None,
+        grants: None,
         issuance: Issuance {
             issuer: Issuer::Ca("https://ca.example".into()),
             challenge: ChallengeType::Http01,
