@@ -16,7 +16,7 @@ use thiserror::Error;
 use crate::{
     observe::{Attempt, Container, EngineEvent, HeldCertificate, Installed, Source},
     values::{
-        CertificateName, ContainerId, ContainerName, Digest, DnsName, FileName, Retry, Secret, Signal, Timestamp,
+        CertificateName, ContainerId, ContainerName, Digest, FileName, Host, KeyType, Retry, Secret, Signal, Timestamp,
     },
 };
 
@@ -25,8 +25,8 @@ use crate::{
 pub struct Ports {
     /// The Docker engine.
     pub engine: Rc<dyn Engine>,
-    /// The CA.
-    pub authority: Rc<dyn Authority>,
+    /// Those who issue certificates.
+    pub authorities: Rc<dyn Authorities>,
     /// Our folders and those of consumers.
     pub disk: Rc<dyn Disk>,
     /// Connections that prove what is served.
@@ -56,7 +56,19 @@ pub trait Engine {
     async fn ping(&self) -> Result<(), EngineError>;
 }
 
-/// The CA of the settings, and the account there.
+/// Those who issue certificates, and the keys that these are for.
+pub trait Authorities {
+    /// The CA with this directory URL; nothing is asked yet.
+    fn at(&self, directory: &str) -> Result<Rc<dyn Authority>, AuthorityError>;
+
+    /// A new private key for a certificate.
+    fn new_key(&self, kind: KeyType) -> Result<Secret, AuthorityError>;
+
+    /// A certificate for these names that is signed by its own key, in PEM.
+    fn self_signed(&self, key: &Secret, names: &BTreeSet<Host>, now: Timestamp) -> Result<String, AuthorityError>;
+}
+
+/// A CA, and the account there.
 #[async_trait(?Send)]
 pub trait Authority {
     /// The URL of its directory: what it is known by.
@@ -66,13 +78,10 @@ pub trait Authority {
     /// CA says its terms are, or its directory where it can't be asked.
     async fn terms_to_agree(&self) -> Option<String>;
 
-    /// A new private key for a certificate.
-    fn new_key(&self) -> Result<Secret, AuthorityError>;
-
-    /// Asks for a certificate with these names.
+    /// Asks for a certificate with these names, of the kind that the CA calls `profile`.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.4>
-    async fn order(&self, names: &BTreeSet<DnsName>) -> Result<Box<dyn Order>, AuthorityError>;
+    async fn order(&self, names: &BTreeSet<Host>, profile: Option<&str>) -> Result<Box<dyn Order>, AuthorityError>;
 
     /// Goes on with an order made earlier; `None` when it can't be used any more.
     async fn resume(&self, url: &str) -> Result<Option<Box<dyn Order>>, AuthorityError>;
@@ -94,7 +103,7 @@ pub trait Order {
 
     /// Asks for the certificate of `key` and waits for it: the chain in PEM, leaf first. Used on an order that already
     /// has its certificate it only fetches it.
-    async fn finalize(&mut self, key: &Secret, names: &BTreeSet<DnsName>) -> Result<String, AuthorityError>;
+    async fn finalize(&mut self, key: &Secret, names: &BTreeSet<Host>) -> Result<String, AuthorityError>;
 }
 
 /// An http-01 challenge: at `/.well-known/acme-challenge/TOKEN` of the name, the response must be read.
@@ -103,7 +112,7 @@ pub trait Order {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Challenge {
     /// The name it is about.
-    pub name: DnsName,
+    pub name: Host,
     /// The CA's token; base64url, so a plain file name.
     pub token: String,
     /// The key authorization: what must be read there.
@@ -214,7 +223,7 @@ pub struct NewCertificate<'a> {
     /// What it will be called.
     pub name: &'a CertificateName,
     /// The names it must cover.
-    pub names: &'a BTreeSet<DnsName>,
+    pub names: &'a BTreeSet<Host>,
     /// Its key in PEM.
     pub key: &'a Secret,
     /// Its chain in PEM, leaf first.
@@ -239,8 +248,9 @@ pub struct OrderRecord {
 /// Connections that prove what is served. Nothing here trusts what it sees: it looks.
 #[async_trait(?Send)]
 pub trait Probe {
-    /// The certificate that is served for `host` on a new TLS connection.
-    async fn certificate(&self, at: SocketAddr, host: &DnsName) -> Result<Served, ProbeError>;
+    /// The certificate that is served for `host` on a new TLS connection: for some name under a wildcard, and for an
+    /// address to a client that sends no name.
+    async fn certificate(&self, at: SocketAddr, host: &Host) -> Result<Served, ProbeError>;
     /// What a plain HTTP request gets, at most 64 KiB of it.
     async fn page(&self, at: SocketAddr, host: &str, path: &str) -> Result<Page, ProbeError>;
 }
@@ -375,7 +385,7 @@ pub enum AuthorityError {
     },
     /// It looked at the names and did not find what it needs.
     #[error("the CA could not validate {}", each(.0))]
-    Validation(BTreeMap<DnsName, String>),
+    Validation(BTreeMap<Host, String>),
     /// It took too long.
     #[error("the CA did not finish {what} within {limit:?}")]
     TooSlow {
@@ -401,7 +411,7 @@ pub enum AuthorityError {
     },
 }
 
-fn each(problems: &BTreeMap<DnsName, String>) -> String {
+fn each(problems: &BTreeMap<Host, String>) -> String {
     problems.iter().map(|(name, problem)| format!("{name}: {problem}")).collect::<Vec<_>>().join("; ")
 }
 

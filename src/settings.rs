@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use thiserror::Error;
 
-use crate::values::{KeyType, KeyTypeError, directory_of};
+use crate::values::{ChallengeType, ChallengeTypeError, Grants, GrantsError, KeyType, KeyTypeError, directory_of};
 
 /// One setting: a row of the settings table.
 pub struct SettingRow {
@@ -32,6 +32,9 @@ pub enum DefaultValue {
     /// Nothing; in words what happens then.
     Words(&'static str),
 }
+
+/// The syntax of a setting that is a table in the file.
+const TABLE: &str = "TABLE";
 
 /// Every setting there is.
 pub const SETTINGS: &[SettingRow] = &[
@@ -124,14 +127,32 @@ pub const SETTINGS: &[SettingRow] = &[
         read: |settings, value| set(&mut settings.email, email(value).map(Some)),
     },
     SettingRow {
+        name: "challenge",
+        value: "TYPE",
+        default: DefaultValue::Value("http-01"),
+        doc: "how the CA is shown that names are ours, where no label says: http-01",
+        example: "http-01",
+        read: |settings, value| {
+            set(&mut settings.challenge, value.parse().map_err(|error: ChallengeTypeError| error.to_string()))
+        },
+    },
+    SettingRow {
         name: "key-type",
         value: "TYPE",
         default: DefaultValue::Value("ec-256"),
-        doc: "of certificates' keys: ec-256, ec-384, rsa-2048, rsa-3072 or rsa-4096",
+        doc: "of certificates' keys, where no label says: ec-256, ec-384, rsa-2048, rsa-3072 or rsa-4096",
         example: "rsa-2048",
         read: |settings, value| {
             set(&mut settings.key_type, value.parse().map_err(|error: KeyTypeError| error.to_string()))
         },
+    },
+    SettingRow {
+        name: "profile",
+        value: "WORD",
+        default: DefaultValue::Words("none: what the CA issues by default"),
+        doc: "the CA's word for the kind of certificate that it is asked for, where no label says",
+        example: "shortlived",
+        read: |settings, value| set(&mut settings.profile, filled(value).map(Some)),
     },
     SettingRow {
         name: "resync",
@@ -140,6 +161,18 @@ pub const SETTINGS: &[SettingRow] = &[
         doc: "the longest rest before everything is looked at again, from 1s to 1day",
         example: "15m",
         read: |settings, value| set(&mut settings.resync, resync(value)),
+    },
+    SettingRow {
+        name: "grants",
+        value: TABLE,
+        default: DefaultValue::Words("hosts: anybody; proxies: of our own Compose project"),
+        doc: "who may ask for what; only what stands there is allowed then. Keys are Compose projects, optionally /service; \
+              values are hosts (*.shop.example is every name below shop.example, * any host) and rights: proxy (being one), \
+              keys, exec, restart, copy. A table [grants] in the file, lines of TOML elsewhere",
+        example: "shop = \"shop.example *.shop.example\"",
+        read: |settings, value| {
+            set(&mut settings.grants, Grants::parse(value).map(Some).map_err(|error: GrantsError| error.to_string()))
+        },
     },
     SettingRow {
         name: "log",
@@ -184,8 +217,14 @@ pub struct Settings {
     pub agree_tos: bool,
     /// The contact.
     pub email: Option<String>,
+    /// How CAs are shown that names are ours.
+    pub challenge: ChallengeType,
     /// The type of certificates' keys.
     pub key_type: KeyType,
+    /// The CA's word for the kind of certificate.
+    pub profile: Option<String>,
+    /// Who may ask for what, if that was said.
+    pub grants: Option<Grants>,
     /// The longest rest.
     pub resync: Duration,
     /// The log's filter.
@@ -277,7 +316,10 @@ impl Settings {
             ca_root: None,
             agree_tos: false,
             email: None,
+            challenge: ChallengeType::default(),
             key_type: KeyType::Ec256,
+            profile: None,
+            grants: None,
             resync: Duration::ZERO,
             log: String::new(),
             log_json: false,
@@ -300,10 +342,11 @@ fn read_file(path: &std::path::Path, text: &str) -> Result<BTreeMap<String, (Str
     let mut values = BTreeMap::new();
     for (key, value) in table {
         let origin = format!("{path}: {key}");
-        if SETTINGS.iter().all(|row| row.name != key) {
+        let Some(row) = SETTINGS.iter().find(|row| row.name == key) else {
             return Err(SettingsError::Unknown { origin, nearest: nearest(&key) });
-        }
+        };
         let value = match value {
+            toml::Value::Table(table) if row.value == TABLE => lines(table, &origin)?,
             toml::Value::String(text) => text,
             toml::Value::Boolean(truth) => truth.to_string(),
             toml::Value::Integer(number) => number.to_string(),
@@ -314,6 +357,15 @@ fn read_file(path: &std::path::Path, text: &str) -> Result<BTreeMap<String, (Str
         values.insert(key, (origin, value));
     }
     Ok(values)
+}
+
+/// A table as the lines that its row reads, as they may stand in a variable, too.
+fn lines(table: toml::Table, origin: &str) -> Result<String, SettingsError> {
+    let line = |(key, value)| match value {
+        toml::Value::String(text) => Ok(format!("{key:?} = {text:?}\n")),
+        _ => Err(SettingsError::File(format!("{origin}.{key} must be a text in quotes"))),
+    };
+    table.into_iter().map(line).collect()
 }
 
 /// The setting whose name is most like a word, if any is.
@@ -450,6 +502,19 @@ mod tests {
             let problem = problem(&written(&[(name, value)]));
             assert!(problem.contains(expected), "{problem}");
         }
+    }
+
+    #[test]
+    fn a_table_in_the_file_is_lines_elsewhere() {
+        let file = |text: &str| Written { file: Some(("q.toml".into(), text.to_owned())), ..Written::default() };
+        let lines = "edge = \"proxy\"\n\"shop/web\" = \"*.shop.example\"";
+        let (in_file, _) = Settings::read(&file(&format!("[grants]\n{lines}"))).expect("a table");
+        let (elsewhere, _) = Settings::read(&written(&[("QUAYMASTER_GRANTS", lines)])).expect("lines");
+        assert_eq!(in_file.grants, Grants::parse(lines).ok());
+        assert_eq!(in_file, elsewhere);
+        assert!(problem(&file("[grants]\nedge = \"prox\"")).contains("\"prox\" is no right; write proxy, keys"));
+        assert!(problem(&file("[grants]\nedge = 1")).contains("q.toml: grants.edge must be a text in quotes"));
+        assert!(problem(&file("[log]\nedge = \"1\"")).contains("must be a text in quotes, a number, true or false"));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use futures_util::future::{join_all, try_join_all};
 use http::Request;
 use quaymaster::{
     adapters::{
-        acme::{AcmeAuthority, AcmeSettings},
+        acme::{AcmeAuthority, AcmeSettings, new_key},
         http::{HttpClient, HttpError, Limits, RootsError},
         x509,
     },
@@ -27,7 +27,7 @@ use quaymaster::{
     ports::{
         Authority, AuthorityError, Challenge, Change, Clock, Disk, DiskError, NewCertificate, Order, OrderRecord, Place,
     },
-    values::{CertificateName, DnsName, KeyType, Retry, Secret, Timestamp},
+    values::{CertificateName, Host, KeyType, Retry, Secret, Timestamp},
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
@@ -162,7 +162,6 @@ impl Bench {
             ca_root_pem: Some(self.pebble.root()),
             agree_tos: true,
             email: None,
-            key_type: KeyType::Ec256,
         }
     }
 
@@ -173,8 +172,8 @@ impl Bench {
 
     async fn issue(&self, authority: &AcmeAuthority, names: &[&str]) -> Result<(String, Secret), AuthorityError> {
         let names = asked(names);
-        let key = authority.new_key()?;
-        let mut order = authority.order(&names).await?;
+        let key = new_key(KeyType::Ec256)?;
+        let mut order = authority.order(&names, None).await?;
         Ok((self.finish(&mut *order, &key, &names).await?, key))
     }
 
@@ -182,7 +181,7 @@ impl Bench {
         &self,
         order: &mut dyn Order,
         key: &Secret,
-        names: &BTreeSet<DnsName>,
+        names: &BTreeSet<Host>,
     ) -> Result<String, AuthorityError> {
         self.webroot.publish(&order.challenges().await?);
         order.authorize().await?;
@@ -200,8 +199,8 @@ impl Bench {
     }
 }
 
-fn asked(names: &[&str]) -> BTreeSet<DnsName> {
-    names.iter().map(|name| DnsName::parse(name).unwrap()).collect()
+fn asked(names: &[&str]) -> BTreeSet<Host> {
+    names.iter().map(|name| Host::parse(name).unwrap()).collect()
 }
 
 fn check(chain: &str, key: &Secret, names: &[&str]) {
@@ -231,13 +230,33 @@ async fn a_certificate_is_issued_for_one_name_and_for_several_with_as_few_reques
 #[tokio::test]
 async fn every_key_type_gets_its_certificate() {
     let bench = Bench::start(Behaviour::default()).await;
+    let authority = bench.authority();
     for (_, key_type) in KeyType::WORDS {
-        let settings = AcmeSettings { key_type, ..bench.settings() };
-        let authority = AcmeAuthority::new(settings, bench.disk.clone(), Rc::new(RealClock)).unwrap();
-        let (chain, key) = bench.issue(&authority, &["shop.example"]).await.unwrap();
+        let (names, key) = (asked(&["shop.example"]), new_key(key_type).unwrap());
+        let mut order = authority.order(&names, None).await.unwrap();
+        let chain = bench.finish(&mut *order, &key, &names).await.unwrap();
         check(&chain, &key, &["shop.example"]);
     }
     assert_eq!(bench.count("/sign-me-up"), 1);
+}
+
+#[tokio::test]
+async fn an_address_gets_its_certificate_like_a_name() {
+    let bench = Bench::start(Behaviour::default()).await;
+    let names = ["127.0.0.1", "shop.example"];
+    let (chain, key) = bench.issue(&bench.authority(), &names).await.unwrap();
+    check(&chain, &key, &names);
+}
+
+#[tokio::test]
+async fn a_profile_that_the_ca_does_not_have_is_told_before_anything_is_ordered() {
+    let bench = Bench::start(Behaviour::default()).await;
+    let names = asked(&["shop.example"]);
+    let refused = bench.authority().order(&names, Some("shortlived")).await.map(drop).unwrap_err();
+    let told =
+        r#"the CA refuses (invalidProfile): "shortlived" was asked for, and the CA has no profiles; leave profile out"#;
+    assert_eq!(refused.to_string(), told);
+    assert_eq!(bench.count("/order-plz"), 0);
 }
 
 #[tokio::test]
@@ -248,7 +267,7 @@ async fn of_several_names_only_the_wrong_one_is_named() {
     let failed = bench.issue(&bench.authority(), &names).await.unwrap_err();
     assert_eq!(failed.retry(), Retry::Backoff);
     let AuthorityError::Validation(problems) = &failed else { panic!("{failed:?}") };
-    assert_eq!(problems.keys().map(DnsName::as_str).collect::<Vec<_>>(), ["wrong.example"], "{problems:?}");
+    assert_eq!(problems.keys().map(Host::as_str).collect::<Vec<_>>(), ["wrong.example"], "{problems:?}");
     assert!(problems.values().all(|problem| problem.contains("could not resolve")), "{problems:?}");
 }
 
@@ -256,7 +275,7 @@ async fn of_several_names_only_the_wrong_one_is_named() {
 async fn a_response_that_is_not_there_is_told_in_the_words_of_the_ca() {
     let bench = Bench::start(Behaviour::default()).await;
     let authority = bench.authority();
-    let mut order = authority.order(&asked(&["shop.example"])).await.unwrap();
+    let mut order = authority.order(&asked(&["shop.example"]), None).await.unwrap();
     assert_eq!(order.challenges().await.unwrap().len(), 1);
     let failed = order.authorize().await.unwrap_err();
     let AuthorityError::Validation(problems) = &failed else { panic!("{failed:?}") };
@@ -293,8 +312,8 @@ async fn an_order_is_resumed_at_every_step_with_its_key() {
     for steps in 0..4 {
         let (url, key) = {
             let authority = bench.authority();
-            let key = authority.new_key().unwrap();
-            let mut order = authority.order(&names).await.unwrap();
+            let key = new_key(KeyType::Ec256).unwrap();
+            let mut order = authority.order(&names, None).await.unwrap();
             if steps > 0 {
                 bench.webroot.publish(&order.challenges().await.unwrap());
             }
@@ -323,10 +342,10 @@ async fn an_order_with_nothing_left_to_prove_needs_no_challenge() {
     let authority = bench.authority();
     let names = asked(&["shop.example"]);
     bench.issue(&authority, &["shop.example"]).await.unwrap();
-    let mut order = authority.order(&names).await.unwrap();
+    let mut order = authority.order(&names, None).await.unwrap();
     assert_eq!(order.challenges().await.unwrap(), []);
     order.authorize().await.unwrap();
-    let key = authority.new_key().unwrap();
+    let key = new_key(KeyType::Ec256).unwrap();
     check(&order.finalize(&key, &names).await.unwrap(), &key, &["shop.example"]);
 }
 
@@ -355,7 +374,7 @@ async fn an_account_that_the_ca_has_lost_is_registered_again_once() {
     let mut bench = Bench::start(Behaviour::default()).await;
     let authority = bench.authority();
     bench.issue(&authority, &["shop.example"]).await.unwrap();
-    let url = authority.order(&asked(&["shop.example"])).await.unwrap().url().to_owned();
+    let url = authority.order(&asked(&["shop.example"]), None).await.unwrap().url().to_owned();
     bench.pebble.restart();
     assert!(authority.resume(&url).await.unwrap().is_none(), "the order went with the account");
     let names = ["a.example", "b.example", "c.example", "d.example"];
@@ -414,7 +433,6 @@ fn authority_at(server: &Canned) -> (AcmeAuthority, Rc<MovedClock>) {
         ca_root_pem: Some(server.root.clone()),
         agree_tos: true,
         email: None,
-        key_type: KeyType::Ec256,
     };
     let now = Timestamp::parse("2026-11-22T18:00:00Z").unwrap();
     let clock = Rc::new(MovedClock { now: Cell::new(now), slept: RefCell::default() });
@@ -425,7 +443,7 @@ fn authority_at(server: &Canned) -> (AcmeAuthority, Rc<MovedClock>) {
 /// How an order at a server that answers everything with `reply` fails.
 async fn failure(reply: Reply) -> (String, AuthorityError) {
     let server = Canned::start(move |_, _, _| reply.clone()).await;
-    let failed = authority_at(&server).0.order(&asked(&["shop.example"])).await.map(drop).unwrap_err();
+    let failed = authority_at(&server).0.order(&asked(&["shop.example"]), None).await.map(drop).unwrap_err();
     (server.url("/dir"), failed)
 }
 
@@ -434,8 +452,8 @@ async fn issue_at(ca: &FakeCa) -> (Result<String, AuthorityError>, Vec<Duration>
     let (authority, clock) = authority_at(&ca.server);
     let names = asked(&["shop.example"]);
     let steps = async {
-        let key = authority.new_key()?;
-        let mut order = authority.order(&names).await?;
+        let key = new_key(KeyType::Ec256)?;
+        let mut order = authority.order(&names, None).await?;
         assert_eq!(order.challenges().await?.len(), 1);
         order.authorize().await?;
         order.finalize(&key, &names).await

@@ -41,7 +41,18 @@ fn texts(output: &Output) -> (Option<i32>, String, String) {
 
 fn expected(edge: &str) -> String {
     format!(
-        "# shop.example: configuration changed, then missing, then certificate changed\n\
+        "# proxy: configuration changed\n\
+         write quaymaster--base.conf --into {edge}\n\
+         signal proxy HUP\n\
+         prove proxy\n\
+         write quaymaster--unknown-http.conf --into {edge}\n\
+         signal proxy HUP\n\
+         prove proxy\n\
+         write quaymaster--unknown-https.conf --into {edge}\n\
+         signal proxy HUP\n\
+         prove proxy\n\
+         \n\
+         # shop.example: configuration changed, then missing, then certificate changed\n\
          write quaymaster-shop.example.conf --into {edge}\n\
          signal proxy HUP\n\
          prove proxy\n\
@@ -79,7 +90,7 @@ fn standard_input_is_a_file_too_and_one_bad_container_is_left_out() {
     let input = recorded.replacen('[', r#"[{"Id": "1", "Name": "/odd", "Config": {"Labels": ["secret"]}}, "#, 1);
     let (code, out, told) = texts(&plan(&["--from", "-", "--self", "q", "--format", "json"], &input));
     let document: serde_json::Value = serde_json::from_str(&out).unwrap();
-    assert_eq!((code, document["command_plans"].as_array().unwrap().len()), (Some(0), 1));
+    assert_eq!((code, document["command_plans"].as_array().unwrap().len()), (Some(0), 2));
     assert!(told.contains("left out") && told.contains("/odd") && !told.contains("secret"), "{told}");
 }
 

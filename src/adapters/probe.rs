@@ -20,7 +20,7 @@ use tokio_rustls::TlsConnector;
 use crate::{
     adapters::x509,
     ports::{Page, Probe, ProbeError, Served},
-    values::DnsName,
+    values::Host,
 };
 
 /// A server on a network that we share answers within milliseconds; one that takes longer is not there.
@@ -54,10 +54,11 @@ impl TcpProbe {
 
 #[async_trait(?Send)]
 impl Probe for TcpProbe {
-    async fn certificate(&self, at: SocketAddr, host: &DnsName) -> Result<Served, ProbeError> {
+    async fn certificate(&self, at: SocketAddr, host: &Host) -> Result<Served, ProbeError> {
         within_limit(at, async {
             let stream = connect(at).await?;
-            let name = ServerName::try_from(host.to_string()).map_err(|error| strange(at, error))?;
+            // For an address nothing is sent: that is how browsers ask, too.
+            let name = ServerName::try_from(host.one_of()).map_err(|error| strange(at, error))?;
             let session = self.tls.connect(name, stream).await.map_err(|error| strange(at, error))?;
             let leaf = session.get_ref().1.peer_certificates().and_then(<[_]>::first);
             let serial = leaf.and_then(|leaf| x509::serial_of(leaf));

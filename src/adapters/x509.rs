@@ -8,13 +8,14 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject};
 use thiserror::Error;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 use x509_parser::{
-    certificate::X509Certificate, extensions::GeneralName, parse_x509_certificate, time::ASN1Time, x509::X509Name,
+    certificate::X509Certificate, extensions::GeneralName, parse_x509_certificate, public_key::PublicKey,
+    time::ASN1Time, x509::X509Name,
 };
 
 use crate::{
     observe::{HeldCertificate, Source},
     ports::NewCertificate,
-    values::{Digest, DnsName, Secret, Timestamp},
+    values::{Digest, Host, KeyType, Secret, Timestamp},
 };
 
 /// Longer chains are a mistake: today's longest has five, and clients refuse much more.
@@ -104,6 +105,7 @@ pub fn check(chain: &str, key: &Secret, source: Source) -> Result<HeldCertificat
         not_after: seconds(&leaf.validity().not_after),
         issuer: issuer(leaf.issuer()),
         serial: serial(leaf),
+        key_type: key_type(leaf),
         digest: digest(chain, key),
         source,
     })
@@ -116,7 +118,7 @@ pub fn check(chain: &str, key: &Secret, source: Source) -> Result<HeldCertificat
 pub fn check_new(new: &NewCertificate<'_>) -> Result<HeldCertificate, CertificateError> {
     let NewCertificate { names, key, chain, source, now, .. } = new;
     let (checked, now) = (check(chain, key, source.clone())?, *now);
-    let asked = names.iter().map(DnsName::to_string).collect::<BTreeSet<_>>();
+    let asked = names.iter().map(Host::to_string).collect::<BTreeSet<_>>();
     if checked.names != asked {
         return Err(CertificateError::OtherNames { found: checked.names, asked });
     }
@@ -231,6 +233,24 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
+/// What kind of key it is for; none for kinds that we don't make.
+fn key_type(leaf: &X509Certificate<'_>) -> Option<KeyType> {
+    match leaf.public_key().parsed().ok()? {
+        PublicKey::EC(point) => match point.key_size() {
+            256 => Some(KeyType::Ec256),
+            384 => Some(KeyType::Ec384),
+            _ => None,
+        },
+        PublicKey::RSA(key) => match key.key_size() {
+            2048 => Some(KeyType::Rsa2048),
+            3072 => Some(KeyType::Rsa3072),
+            4096 => Some(KeyType::Rsa4096),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 fn issuer(name: &X509Name<'_>) -> String {
     let common = name.iter_common_name().next().and_then(|common| common.as_str().ok());
     common.map_or_else(|| name.to_string(), str::to_owned)
@@ -252,7 +272,7 @@ mod tests {
     fn check_new(
         chain: &str,
         key: &Secret,
-        names: &BTreeSet<DnsName>,
+        names: &BTreeSet<Host>,
         now: Timestamp,
     ) -> Result<HeldCertificate, CertificateError> {
         let name = CertificateName::parse("new").unwrap();
@@ -288,8 +308,8 @@ mod tests {
         (params.signed_by(&key, issuer).unwrap().pem(), Secret::new(key.serialize_pem()))
     }
 
-    fn asked(names: &[&str]) -> BTreeSet<DnsName> {
-        names.iter().map(|name| DnsName::parse(name).unwrap()).collect()
+    fn asked(names: &[&str]) -> BTreeSet<Host> {
+        names.iter().map(|name| Host::parse(name).unwrap()).collect()
     }
 
     #[test]

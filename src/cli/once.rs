@@ -16,7 +16,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         let folders = setup::folders(call, own.as_ref());
         let mark_host = folders.mark_host()?;
         let daemon = setup::daemon(call, engine, folders, own.as_ref(), mark_host)?;
-        setup::agreed(&daemon).await?;
+        setup::agreed(call, &daemon).await?;
         match daemon.once().await? {
             Settled::Clean => Ok(Exit::Done),
             Settled::WithTrouble => Ok(Exit::Partly),

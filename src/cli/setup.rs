@@ -5,7 +5,7 @@ use std::{path::Path, rc::Rc};
 use super::{Call, Failure};
 use crate::{
     adapters::{
-        acme::{AcmeAuthority, AcmeSettings},
+        acme::{AcmeAuthorities, AcmeSettings},
         clock::SystemClock,
         disk::{self, Folders},
         engine::{DockerEngine, OwnProcess, RecordedEngine, TlsFiles, own_container},
@@ -13,11 +13,11 @@ use crate::{
         templates::TemplateFolder,
     },
     daemon::Daemon,
-    desire,
+    desire::{self, Issuance},
     observe::Container,
     plan,
     ports::{AuthorityError, DiskError, Engine, EngineError, Ports, TemplateFiles},
-    values::CA_PRESETS,
+    values::Issuer,
 };
 
 /// The local socket of the engine.
@@ -87,13 +87,12 @@ pub(super) fn daemon(
     let settings = &call.settings;
     let clock = Rc::new(SystemClock);
     let ca_root_pem = settings.ca_root.as_deref().map(disk::text).transpose()?;
-    let authority = AcmeAuthority::new(
+    let authorities = AcmeAuthorities::new(
         AcmeSettings {
             directory: settings.ca.clone(),
             ca_root_pem,
             agree_tos: settings.agree_tos,
             email: settings.email.clone(),
-            key_type: settings.key_type,
         },
         folders.clone(),
         clock.clone(),
@@ -104,27 +103,28 @@ pub(super) fn daemon(
         settings.templates.clone().map(|folder| Rc::new(TemplateFolder::new(folder)) as Rc<dyn TemplateFiles>);
     let webroot = settings.webroot.clone().or_else(|| is_mounted(own, WEBROOT).then(|| WEBROOT.into()));
     Ok(Daemon {
-        ports: Ports { engine, authority: Rc::new(authority), disk: folders, probe: Rc::new(probe), clock },
+        ports: Ports { engine, authorities: Rc::new(authorities), disk: folders, probe: Rc::new(probe), clock },
         label_rules: desire::Rules {
             label_prefix: settings.label_prefix.clone(),
             certificates: certificates(call, own),
             webroot,
-            public_authority: CA_PRESETS.iter().any(|preset| preset.public && preset.directory == settings.ca),
+            grants: settings.grants.clone(),
+            issuance: Issuance {
+                issuer: Issuer::Ca(settings.ca.clone()),
+                challenge: settings.challenge,
+                key_type: settings.key_type,
+                profile: settings.profile.clone(),
+            },
         },
-        plan_rules: plan::Rules {
-            authority: settings.ca.clone(),
-            mark_host,
-            resync: settings.resync,
-            label_prefix: settings.label_prefix.clone(),
-        },
+        plan_rules: plan::Rules { mark_host, resync: settings.resync, label_prefix: settings.label_prefix.clone() },
         template_files,
         own: own.map(|own| own.id.clone()),
     })
 }
 
 /// Ends here when the CA's terms were neither agreed to before nor now: every order would fail.
-pub(super) async fn agreed(daemon: &Daemon) -> Result<(), Failure> {
-    match daemon.ports.authority.terms_to_agree().await {
+pub(super) async fn agreed(call: &Call, daemon: &Daemon) -> Result<(), Failure> {
+    match daemon.ports.authorities.at(&call.settings.ca)?.terms_to_agree().await {
         Some(terms) => Err(AuthorityError::Terms { terms }.into()),
         None => Ok(()),
     }

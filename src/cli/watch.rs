@@ -48,7 +48,7 @@ async fn begin(call: &Call) -> Result<(crate::daemon::Daemon, Lock), Failure> {
     let folders = setup::folders(call, own.as_ref());
     let mark_host = folders.mark_host()?;
     let daemon = setup::daemon(call, engine, folders, own.as_ref(), mark_host)?;
-    setup::agreed(&daemon).await?;
+    setup::agreed(call, &daemon).await?;
     report(&Event::Started {
         own: own.map(|own| own.name),
         certificates: daemon.label_rules.certificates.display().to_string(),

@@ -21,7 +21,7 @@ use crate::{
     ports::{DiskError, EngineError, Ports, TemplateFiles},
     render::Templates,
     report::{Event, Status, chain, report},
-    values::{ContainerId, ContainerName, DnsName, Retry, Timestamp},
+    values::{ContainerId, ContainerName, Host, Retry, Timestamp},
 };
 
 use facts::Facts;
@@ -76,7 +76,7 @@ struct Loop {
 #[derive(Default)]
 struct Told {
     complaints: BTreeSet<Complaint>,
-    sites: BTreeSet<(DnsName, ContainerName)>,
+    sites: BTreeSet<(Host, ContainerName)>,
     missed: BTreeSet<ContainerId>,
     faults: BTreeSet<String>,
 }

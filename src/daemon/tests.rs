@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{watching::watch, *};
 use crate::{
     adapters::{
-        acme::{AcmeAuthority, AcmeSettings},
+        acme::{AcmeAuthorities, AcmeSettings},
         clock::SystemClock,
         disk::Folders,
         probe::TcpProbe,
@@ -20,7 +20,7 @@ use crate::{
     desire::tests::{container, rules},
     observe::{Action as Happened, Container, EngineEvent},
     ports::Engine,
-    values::{KeyType, Signal},
+    values::Signal,
 };
 
 /// An engine whose streams live for `lives` and bring `events` first, whose list takes `list` and whose pings may fail.
@@ -78,24 +78,14 @@ impl Engine for Scripted {
 /// A daemon on this engine; nothing else of it is used.
 fn daemon(engine: Rc<Scripted>) -> Rc<Daemon> {
     let folders = Rc::new(Folders::new("/nowhere".into(), "/nowhere".into()));
-    let settings = AcmeSettings {
-        directory: "https://127.0.0.1:1/".into(),
-        ca_root_pem: None,
-        agree_tos: true,
-        email: None,
-        key_type: KeyType::Ec256,
-    };
+    let settings =
+        AcmeSettings { directory: "https://127.0.0.1:1/".into(), ca_root_pem: None, agree_tos: true, email: None };
     let clock = Rc::new(SystemClock);
-    let authority = Rc::new(AcmeAuthority::new(settings, folders.clone(), clock.clone()).unwrap());
+    let authorities = Rc::new(AcmeAuthorities::new(settings, folders.clone(), clock.clone()).unwrap());
     Rc::new(Daemon {
-        ports: Ports { engine, authority, disk: folders, probe: Rc::new(TcpProbe::new().unwrap()), clock },
+        ports: Ports { engine, authorities, disk: folders, probe: Rc::new(TcpProbe::new().unwrap()), clock },
         label_rules: rules(),
-        plan_rules: plan::Rules {
-            authority: String::new(),
-            mark_host: String::new(),
-            resync: BREATH,
-            label_prefix: String::new(),
-        },
+        plan_rules: plan::Rules { mark_host: String::new(), resync: BREATH, label_prefix: String::new() },
         template_files: None,
         own: None,
     })

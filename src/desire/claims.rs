@@ -1,4 +1,4 @@
-//! Who claims which host name, and who gets it.
+//! Who claims which host, and who gets it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,91 +8,126 @@ use std::{
 use super::{
     Complaint, Path, Rules, Tls,
     labels::words,
+    rights,
     spec::{SiteSpec, Spec},
 };
 use crate::{
     observe::{Container, Snapshot},
-    values::{ContainerName, DnsName},
+    values::{ContainerName, Host, Timestamp},
 };
 
-/// A container that answers for a host name, or sends it elsewhere.
+/// A container that says something about a host.
 #[derive(Clone)]
 pub(super) struct Claim<'a> {
     pub container: &'a Container,
     pub spec: &'a SiteSpec,
     /// The word of its site; empty for the one without.
     word: &'a str,
-    /// Where it is asked; nothing for one that only redirects.
-    pub port: u16,
-    /// Where the host is sent, if it is not served.
-    to: Option<&'a DnsName>,
+    pub purpose: Purpose<'a>,
 }
 
-/// What was decided about one host name.
+/// What a claim wants of its host.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose<'a> {
+    /// Requests go to this port of the container.
+    Serve(u16),
+    /// Requests are sent to another host.
+    Redirect(&'a Host),
+    /// It is on the site's certificate, and nothing is served.
+    Certify,
+}
+
+/// What was decided about one host.
 pub(super) struct Held<'a> {
     pub tls: Tls,
     pub hsts: Option<Duration>,
     pub content: Content<'a>,
+    /// Claims that only want it on a certificate.
+    pub certified_by: Vec<Claim<'a>>,
+    /// The Compose project that has it.
+    pub project: Option<&'a str>,
 }
 
-/// What a host name leads to.
+/// What a host leads to.
 pub(super) enum Content<'a> {
-    /// Another name, said by these containers.
-    Redirect { to: DnsName, said_by: Vec<Claim<'a>> },
+    /// Nothing: it is only on a certificate.
+    Nothing,
+    /// Another host, said by these containers.
+    Redirect { to: Host, said_by: Vec<Claim<'a>> },
     /// Containers by path; all of one path were told the same, at least one each.
     Routes(BTreeMap<Path, Vec<Claim<'a>>>),
 }
 
 impl<'a> Held<'a> {
-    /// All claims that are followed.
+    /// All claims to its content that are followed, the oldest first.
     pub fn claims(&self) -> Vec<&Claim<'a>> {
-        match &self.content {
+        let mut claims: Vec<_> = match &self.content {
+            Content::Nothing => Vec::new(),
             Content::Redirect { said_by, .. } => said_by.iter().collect(),
             Content::Routes(routes) => routes.values().flatten().collect(),
-        }
-    }
-
-    /// The containers whose claims are followed.
-    pub fn containers(&self) -> BTreeSet<ContainerName> {
-        self.claims().iter().map(|claim| claim.container.name.clone()).collect()
+        };
+        claims.sort_by_key(|claim| claim.age());
+        claims
     }
 }
 
-impl Claim<'_> {
+impl<'a> Claim<'a> {
     /// A complaint about one of the labels of this site.
     pub fn complaint(&self, rules: &Rules, key: &str, value: &str, problem: String, remedy: &str) -> Complaint {
-        let site = if self.word.is_empty() { String::new() } else { format!("site.{}.", self.word) };
         Complaint {
             container: self.container.name.clone(),
-            label: format!("{}.{site}{key}", rules.label_prefix),
+            label: self.label(rules, key),
             value: value.to_owned(),
             problem,
             remedy: remedy.to_owned(),
         }
     }
+
+    /// The whole name of one of the labels of this site.
+    pub fn label(&self, rules: &Rules, key: &str) -> String {
+        let site = if self.word.is_empty() { String::new() } else { format!("site.{}.", self.word) };
+        format!("{}.{site}{key}", rules.label_prefix)
+    }
+
+    /// What one of the labels of this site says, as it is written.
+    pub fn written(&self, rules: &Rules, key: &str) -> &'a str {
+        self.container.labels.get(&self.label(rules, key)).map_or("", String::as_str)
+    }
+
+    /// The label that makes the claim.
+    pub fn key(&self) -> &'static str {
+        match self.purpose {
+            Purpose::Serve(_) => "host",
+            Purpose::Redirect(_) => "redirect",
+            Purpose::Certify => "names",
+        }
+    }
+
+    /// Older claims come first, and where two are as old, the order is the same every time.
+    pub fn age(&self) -> (Option<Timestamp>, &'a ContainerName) {
+        (self.container.created, &self.container.name)
+    }
 }
 
-/// Gives each host name to the containers of one Compose project: that of the oldest container that claims it. The
-/// others are complained about, so that nobody takes a name over by starting later.
+/// Gives each host to the containers of one Compose project: that of the oldest container that claims it. The others are
+/// complained about, so that nobody takes a name over by starting later.
 pub(super) fn resolve<'a>(
     snapshot: &'a Snapshot,
     specs: &'a BTreeMap<&ContainerName, Spec>,
     rules: &Rules,
     complaints: &mut BTreeSet<Complaint>,
-) -> BTreeMap<DnsName, Held<'a>> {
-    let mut by_host: BTreeMap<&DnsName, Vec<Claim<'_>>> = BTreeMap::new();
+) -> BTreeMap<Host, Held<'a>> {
+    let mut by_host: BTreeMap<&Host, Vec<Claim<'_>>> = BTreeMap::new();
     let mut containers: Vec<_> = snapshot.containers.values().filter(|container| container.is_there()).collect();
     containers.sort_by_key(|container| (container.created, &container.name));
     for container in containers {
         let Some(spec) = specs.get(&container.name) else { continue };
         for (word, site) in spec.sites.iter().filter(|(_, site)| !site.spoiled && !site.hosts.is_empty()) {
-            let claim = Claim { container, spec: site, word, port: 0, to: None };
-            let Some(port) = port(&claim, rules, complaints) else { continue };
-            for host in &site.hosts {
-                by_host.entry(host).or_default().push(Claim { port, ..claim.clone() });
-            }
-            for host in site.redirects.difference(&site.hosts) {
-                by_host.entry(host).or_default().push(Claim { to: site.first.as_ref(), ..claim.clone() });
+            for (host, claim) in claims(container, word, site, rules, complaints) {
+                match rights::host_refusal(&claim, host, rules) {
+                    Some(complaint) => drop(complaints.insert(complaint)),
+                    None => by_host.entry(host).or_default().push(claim),
+                }
             }
         }
     }
@@ -102,46 +137,78 @@ pub(super) fn resolve<'a>(
         .collect()
 }
 
-/// Decides about one name. Claims come oldest first; whatever contradicts an older one is refused.
+/// What one site claims; nothing, with a complaint, when it is not known where it is to be asked.
+fn claims<'a>(
+    container: &'a Container,
+    word: &'a str,
+    spec: &'a SiteSpec,
+    rules: &Rules,
+    complaints: &mut BTreeSet<Complaint>,
+) -> Vec<(&'a Host, Claim<'a>)> {
+    let claim = Claim { container, spec, word, purpose: Purpose::Certify };
+    let Some(port) = port(&claim, rules, complaints) else { return Vec::new() };
+    let (served, first) = (&spec.hosts, spec.first.as_ref());
+    let redirects =
+        first.into_iter().flat_map(|to| spec.redirects.iter().map(move |host| (host, Purpose::Redirect(to))));
+    let served_or_sent = |host: &Host| served.contains(host) || spec.redirects.contains(host);
+    let certified = spec.names.iter().filter(|host| !served_or_sent(host)).map(|host| (host, Purpose::Certify));
+    let all = served.iter().map(|host| (host, Purpose::Serve(port)));
+    all.chain(redirects.filter(|(host, _)| !served.contains(host)))
+        .chain(certified)
+        .map(|(host, purpose)| (host, Claim { purpose, ..claim.clone() }))
+        .collect()
+}
+
+/// Decides about one host. Claims come oldest first; whatever contradicts an older one is refused.
 fn decide<'a>(
-    host: &DnsName,
+    host: &Host,
     claims: Vec<Claim<'a>>,
     rules: &Rules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> Option<Held<'a>> {
     let oldest = claims.first()?.clone();
-    let by = oldest.container.name.to_string();
+    let project = oldest.container.project();
     let mut refuse = |claim: &Claim<'_>, key: &str, problem: String, remedy: &str| {
         complaints.insert(claim.complaint(rules, key, host.as_str(), problem, remedy));
     };
-    let (ours, others): (Vec<_>, Vec<_>) =
-        claims.into_iter().partition(|claim| claim.container.project() == oldest.container.project());
+    let (ours, others): (Vec<_>, Vec<_>) = claims.into_iter().partition(|claim| claim.container.project() == project);
     for claim in &others {
+        let by = &oldest.container.name;
         let problem = format!("{host} belongs to {by}, an older container of another project");
-        refuse(claim, "host", problem, "use another name, or stop that container");
+        refuse(claim, claim.key(), problem, "use another name, or stop that container");
     }
+    let (certified_by, ours): (Vec<_>, Vec<_>) = ours.into_iter().partition(|claim| claim.purpose == Purpose::Certify);
+    let Some(oldest) = ours.first().cloned() else {
+        return Some(Held { tls: Tls::default(), hsts: None, content: Content::Nothing, certified_by, project });
+    };
+    let by = oldest.container.name.to_string();
     for claim in &ours {
         if (claim.spec.tls, claim.spec.hsts) != (oldest.spec.tls, oldest.spec.hsts) {
             let problem = format!("{by} says something else for {host}, and it is older");
             refuse(claim, "tls", problem, "write the same tls and hsts on both");
         }
     }
-    let (same, different): (Vec<_>, Vec<_>) = ours.into_iter().partition(|claim| claim.to == oldest.to);
+    let leads_alike = |claim: &Claim<'_>| match (claim.purpose, oldest.purpose) {
+        (Purpose::Redirect(to), Purpose::Redirect(other)) => to == other,
+        (Purpose::Serve(_), Purpose::Serve(_)) => true,
+        _ => false,
+    };
+    let (same, different): (Vec<_>, Vec<_>) = ours.into_iter().partition(leads_alike);
     for claim in &different {
         let problem = format!("{host} is served by one container and redirected by another; {by} is older");
         refuse(claim, "redirect", problem, "take the name from one of them");
     }
-    let content = match oldest.to {
-        Some(to) => Content::Redirect { to: to.clone(), said_by: same },
-        None => Content::Routes(routes(host, same, &mut refuse)),
+    let content = match oldest.purpose {
+        Purpose::Redirect(to) => Content::Redirect { to: to.clone(), said_by: same },
+        Purpose::Serve(_) | Purpose::Certify => Content::Routes(routes(host, same, &mut refuse)),
     };
-    Some(Held { tls: oldest.spec.tls, hsts: oldest.spec.hsts, content })
+    Some(Held { tls: oldest.spec.tls, hsts: oldest.spec.hsts, content, certified_by, project })
 }
 
 /// Containers by path. Those that share one must be asked in the same way: the load may go to any of them, and none
 /// may be a way round the password of another.
 fn routes<'a>(
-    host: &DnsName,
+    host: &Host,
     claims: Vec<Claim<'a>>,
     refuse: &mut impl FnMut(&Claim<'_>, &str, String, &str),
 ) -> BTreeMap<Path, Vec<Claim<'a>>> {
@@ -159,25 +226,6 @@ fn routes<'a>(
         }
     }
     routes
-}
-
-/// Whether the CA can be asked for a certificate of this name; complains where it would refuse. The site is there all
-/// the same.
-pub(super) fn may_be_ordered(
-    host: &DnsName,
-    held: &Held<'_>,
-    rules: &Rules,
-    complaints: &mut BTreeSet<Complaint>,
-) -> bool {
-    let refused = rules.public_authority && host.is_reserved();
-    if refused {
-        let problem = format!("no public CA issues a certificate for {host}, a name for local use");
-        let remedy = "use a public name, a CA of your own (setting ca), or the label tls=off; the CA is not asked";
-        complaints.extend(
-            held.claims().iter().map(|claim| claim.complaint(rules, "host", host.as_str(), problem.clone(), remedy)),
-        );
-    }
-    !refused
 }
 
 fn is_asked_alike(one: &SiteSpec, other: &SiteSpec) -> bool {

@@ -7,17 +7,18 @@ use std::{
 };
 
 use super::{
-    Auth, CertificateFolder, Complaint, Consumer, Content, Folder, Path, Reload, Route, Rules, Site, Tls,
-    claims::{self, Claim, Held},
+    Auth, CertificateFolder, Complaint, Consumer, Content, Folder, Path, Pin, Reload, Route, Rules, Site,
+    claims::{self, Claim, Held, Purpose},
     kinds::Kind,
     labels::words,
     pid1,
     reach::{self, is_on, shared_address},
+    rights,
     spec::{ProxySpec, Spec},
 };
 use crate::{
     observe::{Container, Network, Place, Snapshot, find, locate},
-    values::{CertificateName, ContainerName, DnsName},
+    values::{CertificateName, ContainerName, Host, Right},
 };
 
 /// Where proxies listen inside their containers, unless a label says otherwise.
@@ -36,7 +37,12 @@ pub(super) fn resolve(
         let Some(spec) = specs.get(&container.name) else { continue };
         // One whose labels can't be followed keeps what it has.
         let Some(kind) = spec.kind.filter(|_| !spec.proxy.spoiled) else { continue };
-        match consumer(container, kind, &spec.proxy, snapshot.own.as_ref(), rules) {
+        let own = snapshot.own.as_ref();
+        if let Some(refusal) = rights::refusal(container, Right::Proxy, "kind", own, rules) {
+            complaints.insert(refusal);
+            continue;
+        }
+        match consumer(container, kind, &spec.proxy, own, rules) {
             Ok(consumer) => {
                 complaints.extend(unsignalled(&consumer, rules));
                 consumers.insert(container.name.clone(), consumer);
@@ -214,8 +220,9 @@ fn mount_line(place: &Place, container: &Container) -> String {
 /// Adds the host to each proxy that may serve it, and says which these are.
 pub(super) fn serve(
     consumers: &mut BTreeMap<ContainerName, Consumer>,
-    host: &DnsName,
+    host: &Host,
     held: &Held<'_>,
+    certificate: Option<&CertificateName>,
     snapshot: &Snapshot,
     rules: &Rules,
     complaints: &mut BTreeSet<Complaint>,
@@ -223,19 +230,51 @@ pub(super) fn serve(
     let mut served_by = BTreeSet::new();
     for consumer in consumers.values_mut() {
         let Some(proxy) = snapshot.containers.get(&consumer.name) else { continue };
-        let Some(site) = site(host, held, proxy) else { continue };
+        let Some(site) = site(host, held, certificate, proxy, rules) else { continue };
         consumer.sites.insert(host.clone(), site);
         served_by.insert(consumer.name.clone());
     }
     if served_by.is_empty() {
+        // Where nothing is to be served there is no claim, either.
         complaints.extend(held.claims().into_iter().map(|claim| unserved(claim, host, consumers, rules)));
     }
     served_by
 }
 
+/// Tells of addresses that are shown another's certificate: clients send no name when they ask for an address, and a
+/// proxy shows one certificate to all of these.
+pub(super) fn tell_nameless(
+    consumers: &BTreeMap<ContainerName, Consumer>,
+    hosts: &BTreeMap<Host, Held<'_>>,
+    rules: &Rules,
+    complaints: &mut BTreeSet<Complaint>,
+) {
+    for consumer in consumers.values() {
+        let addresses =
+            consumer.sites.iter().filter(|(host, site)| host.address().is_some() && site.certificate.is_some());
+        let mut addresses = addresses.map(|(host, site)| (host, &site.certificate));
+        let Some((first, shown)) = addresses.next() else { continue };
+        for (host, _) in addresses.filter(|(_, certificate)| *certificate != shown) {
+            let problem = format!("{} shows all who ask for an address the certificate of {first}", consumer.name);
+            let remedy = "put the addresses on one certificate with the label certificate, or on different proxies";
+            let claims = hosts.get(host).map(Held::claims).unwrap_or_default();
+            complaints.extend(
+                claims.iter().map(|claim| claim.complaint(rules, claim.key(), host.as_str(), problem.clone(), remedy)),
+            );
+        }
+    }
+}
+
 /// The site as this proxy sees it; `None` when it is to serve none of the containers behind it.
-fn site(host: &DnsName, held: &Held<'_>, proxy: &Container) -> Option<Site> {
+fn site(
+    host: &Host,
+    held: &Held<'_>,
+    certificate: Option<&CertificateName>,
+    proxy: &Container,
+    rules: &Rules,
+) -> Option<Site> {
     let content = match &held.content {
+        claims::Content::Nothing => return None,
         claims::Content::Redirect { to, said_by } => {
             said_by.iter().any(|claim| is_for(claim, proxy)).then(|| Content::Redirect(to.clone()))?
         }
@@ -248,7 +287,8 @@ fn site(host: &DnsName, held: &Held<'_>, proxy: &Container) -> Option<Site> {
     let claims = held.claims();
     let near = claims.iter().filter(|claim| is_for(claim, proxy));
     Some(Site {
-        certificate: (held.tls != Tls::Off).then(|| CertificateName::from(host)),
+        certificate: certificate.cloned(),
+        pin: claims.iter().find_map(|claim| pin(claim, rules)),
         tls: held.tls,
         hsts: held.hsts,
         containers: near.map(|claim| claim.container.name.clone()).collect(),
@@ -256,20 +296,30 @@ fn site(host: &DnsName, held: &Held<'_>, proxy: &Container) -> Option<Site> {
     })
 }
 
+fn pin(claim: &Claim<'_>, rules: &Rules) -> Option<Pin> {
+    let certificate = claim.spec.wish.pin.clone()?;
+    Some(Pin { certificate, container: claim.container.name.clone(), label: claim.label(rules, "pin") })
+}
+
 /// One path of a site as this proxy sees it.
-fn route(host: &DnsName, claims: &[Claim<'_>], proxy: &Container) -> Option<Route> {
+fn route(host: &Host, claims: &[Claim<'_>], proxy: &Container) -> Option<Route> {
     let near: Vec<_> = claims.iter().filter(|claim| is_for(claim, proxy)).collect();
     let spec = near.first()?.spec;
     let traffic = near.iter().filter(|claim| claim.container.takes_traffic());
     let realm = || spec.auth_realm.clone().unwrap_or_else(|| host.to_string());
     Some(Route {
-        upstreams: traffic.filter_map(|claim| Some(SocketAddr::new(address(claim, proxy)?, claim.port))).collect(),
+        upstreams: traffic.filter_map(|claim| upstream(claim, proxy)).collect(),
         scheme: spec.scheme,
         replaced_by: spec.upstream_path.clone().or_else(|| spec.strip.then(Path::default)),
         body_size: spec.body_size.clone(),
         auth: spec.auth.clone().map(|file| Auth { file, realm: realm() }),
         allow: spec.allow.clone(),
     })
+}
+
+fn upstream(claim: &Claim<'_>, proxy: &Container) -> Option<SocketAddr> {
+    let Purpose::Serve(port) = claim.purpose else { return None };
+    Some(SocketAddr::new(address(claim, proxy)?, port))
 }
 
 /// Whether this proxy is to serve the claim: it is named, or none is, and they share the network that is meant.
@@ -301,12 +351,7 @@ fn share_a_network(one: &Container, other: &Container) -> bool {
     one.networks.values().any(|network| is_on(other, &network.id))
 }
 
-fn unserved(
-    claim: &Claim<'_>,
-    host: &DnsName,
-    consumers: &BTreeMap<ContainerName, Consumer>,
-    rules: &Rules,
-) -> Complaint {
+fn unserved(claim: &Claim<'_>, host: &Host, consumers: &BTreeMap<ContainerName, Consumer>, rules: &Rules) -> Complaint {
     let proxies = || words(consumers.keys().map(ContainerName::to_string));
     let networks = || words(claim.container.networks.keys().cloned());
     let wrong = |key, value: &str, problem, remedy: String| claim.complaint(rules, key, value, problem, &remedy);

@@ -36,6 +36,8 @@ pub struct OwnFile {
     pub needed: Needed,
     /// When it comes.
     pub comes: Comes,
+    /// Whether it names the certificate for clients that send no name.
+    pub names_certificate: bool,
 }
 
 /// When a file is needed.
@@ -86,6 +88,7 @@ pub const KINDS: &[Kind] = &[Kind {
             // The default `server_names_hash_bucket_size` of 64 refuses the whole configuration over one longer name.
             needed: Needed::ForNamesLongerThan(46),
             comes: Comes::First,
+            names_certificate: false,
         },
         // It sorts before all sites: nginx takes the first server of a port for names that none has.
         OwnFile {
@@ -93,18 +96,21 @@ pub const KINDS: &[Kind] = &[Kind {
             template: "nginx/base.conf",
             needed: Needed::Always,
             comes: Comes::WithSites,
+            names_certificate: true,
         },
         OwnFile {
             file: "quaymaster--unknown-http.conf",
             template: "nginx/unknown-http.conf",
             needed: Needed::Always,
             comes: Comes::Last,
+            names_certificate: false,
         },
         OwnFile {
             file: "quaymaster--unknown-https.conf",
             template: "nginx/unknown-https.conf",
             needed: Needed::Always,
             comes: Comes::Last,
+            names_certificate: true,
         },
     ],
 }];

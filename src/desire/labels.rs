@@ -6,11 +6,11 @@ use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 use super::{
     Complaint, Reload,
     kinds::{KINDS, kind},
-    spec::{Block, Path, Scheme, SiteSpec, Spec, Tls},
+    spec::{Block, Path, Scheme, SiteSpec, Spec, Tls, Wish},
 };
 use crate::{
     observe::Container,
-    values::{DnsName, SignalError},
+    values::{CaError, CertificateName, ChallengeTypeError, Host, Issuer, KeyTypeError, NameError, SignalError},
 };
 
 /// One label: a row of the label table.
@@ -33,7 +33,7 @@ enum Reader {
     /// A site: also as `site.WORD.KEY`, for further sites of one container.
     Site(fn(&mut SiteSpec, &str) -> Result<(), String>),
     /// Names of a site, of which each may be wrong for itself.
-    Names(fn(&mut SiteSpec, DnsName)),
+    Names(fn(&mut SiteSpec, Host)),
     /// The container as a server.
     Consumer(fn(&mut Spec, &str) -> Result<(), String>),
 }
@@ -42,14 +42,17 @@ enum Reader {
 pub const LABELS: &[LabelRow] = &[
     LabelRow {
         key: "host",
-        syntax: "host names, separated by commas or blanks",
+        syntax: "hosts, separated by commas or blanks",
         default: "none: the container is not served",
-        doc: "names this container answers for; each gets a site on the proxies that share a network with it, and a \
-              certificate of its own",
+        doc: "what this container answers for: host names (international ones too), wildcards such as *.shop.example, \
+              which get what no other site claims, and IP addresses. Each gets a site on the proxies that share a \
+              network with it, and a certificate of its own",
         example: "shop.example, www.shop.example",
-        read: Reader::Names(|site, name| {
-            site.first.get_or_insert_with(|| name.clone());
-            site.hosts.insert(name);
+        read: Reader::Names(|site, host| {
+            if !host.is_wildcard() {
+                site.first.get_or_insert_with(|| host.clone());
+            }
+            site.hosts.insert(host);
         }),
     },
     LabelRow {
@@ -144,12 +147,88 @@ pub const LABELS: &[LabelRow] = &[
     },
     LabelRow {
         key: "redirect",
-        syntax: "host names, separated by commas or blanks",
+        syntax: "hosts, separated by commas or blanks",
         default: "none",
         doc: "further names that are sent to the first host, each with a certificate of its own",
         example: "www.shop.example",
-        read: Reader::Names(|site, name| {
-            site.redirects.insert(name);
+        read: Reader::Names(|site, host| {
+            site.redirects.insert(host);
+        }),
+    },
+    LabelRow {
+        key: "certificate",
+        syntax: "a name of letters, digits, `.`, `_` and `-`",
+        default: "none: each host has a certificate of its own, so that a dead name harms only itself",
+        doc: "puts the site's hosts, those of redirect too, on one certificate of this name; containers of one Compose \
+              project that name it add up, to at most 100 names",
+        example: "shop",
+        read: Reader::Site(|site, value| {
+            let name = CertificateName::parse(value).map_err(|NameError(_)| "it can't be a folder's name".to_owned());
+            set(&mut site.wish.certificate, name.map(Some))
+        }),
+    },
+    LabelRow {
+        key: "names",
+        syntax: "hosts, separated by commas or blanks",
+        default: "none",
+        doc: "further names on the site's certificate, which are not served here; the CA's challenges for them are \
+              answered. With several hosts, certificate has to say which one is meant",
+        example: "mail.shop.example",
+        read: Reader::Names(|site, host| {
+            site.names.insert(host);
+        }),
+    },
+    LabelRow {
+        key: "ca",
+        syntax: "a preset's name, self-signed or none",
+        default: "the setting ca",
+        doc: "who issues the certificate: letsencrypt, staging, self-signed (made here, on purpose: it counts as \
+              trusted), or none: one that is provided serves, and nobody is asked. Another one is obtained at once \
+              when this changes",
+        example: "staging",
+        read: Reader::Site(|site, value| {
+            set(&mut site.wish.issuer, Issuer::of_label(value).map(Some).map_err(|error: CaError| error.to_string()))
+        }),
+    },
+    LabelRow {
+        key: "challenge",
+        syntax: "http-01",
+        default: "the setting challenge",
+        doc: "how the CA is shown that the names are ours",
+        example: "http-01",
+        read: Reader::Site(|site, value| {
+            let read = value.parse().map(Some).map_err(|error: ChallengeTypeError| error.to_string());
+            set(&mut site.wish.challenge, read)
+        }),
+    },
+    LabelRow {
+        key: "key-type",
+        syntax: "ec-256, ec-384, rsa-2048, rsa-3072 or rsa-4096",
+        default: "the setting key-type",
+        doc: "of the certificate's key; a new certificate is obtained at once when this changes",
+        example: "rsa-2048",
+        read: Reader::Site(|site, value| {
+            let read = value.parse().map(Some).map_err(|error: KeyTypeError| error.to_string());
+            set(&mut site.wish.key_type, read)
+        }),
+    },
+    LabelRow {
+        key: "profile",
+        syntax: "a word of the CA's",
+        default: "the setting profile",
+        doc: "what kind of certificate the CA is asked for, from the next order on",
+        example: "shortlived",
+        read: Reader::Site(|site, value| set(&mut site.wish.profile, profile(value).map(Some))),
+    },
+    LabelRow {
+        key: "pin",
+        syntax: "the name of a certificate",
+        default: "none: the best one that covers the host",
+        doc: "serves this certificate of those that are there, even if it has run out or is for another name",
+        example: "own",
+        read: Reader::Site(|site, value| {
+            let name = CertificateName::parse(value).map_err(|NameError(_)| "it can't be a folder's name".to_owned());
+            set(&mut site.wish.pin, name.map(Some))
         }),
     },
     LabelRow {
@@ -311,23 +390,17 @@ fn unknown(key: &str, prefix: &str) -> Trouble {
 }
 
 /// Each name for itself: one that can't be followed does not take the others with it.
-fn read_names(site: &mut SiteSpec, value: &str, take: fn(&mut SiteSpec, DnsName)) -> Vec<Trouble> {
-    // nginx' default `server_names_hash_bucket_size` of 64 refuses its whole configuration over one longer name.
-    const LONGEST_FOR_NGINX: usize = 46;
+fn read_names(site: &mut SiteSpec, value: &str, take: fn(&mut SiteSpec, Host)) -> Vec<Trouble> {
     let others = "the container's other names are served".to_owned();
     let mut troubles = Vec::new();
     if words_of(value).next().is_none() {
-        let remedy = "write a host name such as shop.example, or leave the label out".to_owned();
+        let remedy = "write a host such as shop.example, or leave the label out".to_owned();
         troubles.push(("it names no host".to_owned(), remedy));
     }
     for word in words_of(value) {
-        match DnsName::parse(word) {
-            Ok(name) if name.as_str().len() > LONGEST_FOR_NGINX => troubles.push((
-                format!("{word:?} has more than the {LONGEST_FOR_NGINX} characters that nginx takes as it is"),
-                format!("use a shorter name; {others}"),
-            )),
-            Ok(name) => take(site, name),
-            Err(error) => troubles.push((format!("{:?} is no host name: {error}", short(word)), others.clone())),
+        match Host::parse(word) {
+            Ok(host) => take(site, host),
+            Err(error) => troubles.push((format!("{:?} is no host: {error}", short(word)), others.clone())),
         }
     }
     troubles
@@ -353,8 +426,18 @@ fn agree(site: &SiteSpec) -> Result<(), (&'static str, String, String)> {
     if site.auth_realm.is_some() && site.auth.is_none() {
         return wrong("auth-realm", "there is no password file", "add auth with the path of an htpasswd file");
     }
-    if site.hosts.is_empty() && !site.redirects.is_empty() {
-        return wrong("redirect", "there is no host to send them to", "add host");
+    if site.tls == Tls::Off && (site.wish != Wish::default() || !site.names.is_empty()) {
+        return wrong("tls", "labels say something of a certificate that there is none of", "leave out tls=off");
+    }
+    if !site.names.is_empty() && site.wish.certificate.is_none() && site.hosts.len() + site.redirects.len() > 1 {
+        let problem = "the site has several hosts, each with a certificate of its own";
+        return wrong("names", problem, "add certificate, which puts them all on one");
+    }
+    if site.hosts.is_empty() && !site.names.is_empty() {
+        return wrong("names", "there is no host whose certificate they could be on", "add host");
+    }
+    if site.first.is_none() && !site.redirects.is_empty() {
+        return wrong("redirect", "there is no host to send them to", "add host with a name that is no wildcard");
     }
     Ok(())
 }
@@ -452,6 +535,15 @@ fn realm(value: &str) -> Result<String, String> {
     match value.chars().find(|c| matches!(c, '"' | '\\')) {
         Some(c) => Err(format!("it can't have {c:?}")),
         None => text(value),
+    }
+}
+
+/// The CA's word goes into a request to it and nowhere else.
+fn profile(value: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    match !value.is_empty() && value.len() <= 64 && value.chars().all(plain) {
+        true => Ok(value.to_owned()),
+        false => Err("it is no word of at most 64 letters, digits, `-`, `_` and `.`".to_owned()),
     }
 }
 

@@ -4,6 +4,7 @@
 //! One container that can't be followed spoils only itself: it leaves a [`Complaint`] and the rest goes on. Past this
 //! room nothing checks a label again.
 
+mod certificates;
 mod claims;
 mod complaint;
 mod consumers;
@@ -11,6 +12,7 @@ mod kinds;
 mod labels;
 mod pid1;
 mod reach;
+mod rights;
 mod spec;
 
 use std::{
@@ -27,7 +29,9 @@ pub use spec::{Block, Path, Scheme, Tls};
 
 use crate::{
     observe::Snapshot,
-    values::{CertificateName, ContainerId, ContainerName, DnsName, Signal, Timestamp},
+    values::{
+        CertificateName, ChallengeType, ContainerId, ContainerName, Grants, Host, Issuer, KeyType, Signal, Timestamp,
+    },
 };
 
 /// What the settings say about reading labels and finding folders.
@@ -39,8 +43,25 @@ pub struct Rules {
     pub certificates: PathBuf,
     /// The shared folder for challenges, as we see it, where there is one.
     pub webroot: Option<PathBuf>,
-    /// Whether the CA is a public one, which issues for public names alone.
-    pub public_authority: bool,
+    /// Who may ask for what, where the settings say.
+    pub grants: Option<Grants>,
+    /// How certificates are obtained whose labels say nothing else.
+    pub issuance: Issuance,
+}
+
+/// How a certificate is obtained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issuance {
+    /// Who issues it.
+    pub issuer: Issuer,
+    /// How a CA is shown that its names are ours.
+    pub challenge: ChallengeType,
+    /// What kind of key it has.
+    pub key_type: KeyType,
+    /// The CA's word for what kind of certificate it is.
+    ///
+    /// <https://datatracker.ietf.org/doc/html/draft-ietf-acme-profiles-01#section-3>
+    pub profile: Option<String>,
 }
 
 /// What the labels ask for.
@@ -50,6 +71,8 @@ pub struct Desired {
     pub certificates: BTreeMap<CertificateName, Wanted>,
     /// Servers that we configure.
     pub consumers: BTreeMap<ContainerName, Consumer>,
+    /// Hosts for which nobody is asked, with what there is to say as long as no held certificate covers them.
+    pub uncovered: BTreeMap<Host, BTreeSet<Complaint>>,
     /// What can't be followed.
     pub complaints: BTreeSet<Complaint>,
 }
@@ -58,7 +81,9 @@ pub struct Desired {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// The names it is to cover.
-    pub names: BTreeSet<DnsName>,
+    pub names: BTreeSet<Host>,
+    /// How it is obtained.
+    pub issuance: Issuance,
     /// The containers whose labels ask for it.
     pub claimed_by: BTreeSet<ContainerName>,
     /// The proxies that serve its names, and so answer its challenges.
@@ -93,7 +118,7 @@ pub struct Consumer {
     /// How it is made to read its files again.
     pub reload: Reload,
     /// What it serves.
-    pub sites: BTreeMap<DnsName, Site>,
+    pub sites: BTreeMap<Host, Site>,
 }
 
 /// Where a proxy can be reached from here: on a network that both are on, or where its ports are published.
@@ -164,6 +189,8 @@ impl CertificateFolder {
 pub struct Site {
     /// The certificate that is wanted for it; none where TLS is off.
     pub certificate: Option<CertificateName>,
+    /// The held certificate that is served whatever is wrong with it.
+    pub pin: Option<Pin>,
     /// What is served in plain text and what over TLS.
     pub tls: Tls,
     /// How long browsers shall insist on TLS.
@@ -174,11 +201,22 @@ pub struct Site {
     pub content: Content,
 }
 
+/// A held certificate that is served whatever is wrong with it, and who says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// The certificate.
+    pub certificate: CertificateName,
+    /// Whose label it is.
+    pub container: ContainerName,
+    /// The whole label, prefix included.
+    pub label: String,
+}
+
 /// What a site leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// Another name.
-    Redirect(DnsName),
+    Redirect(Host),
     /// Containers, by path.
     Routes(BTreeMap<Path, Route>),
 }
@@ -218,17 +256,17 @@ pub fn desire(snapshot: &Snapshot, rules: &Rules) -> Desired {
         .map(|container| (&container.name, labels::read(container, &rules.label_prefix, &mut complaints)))
         .collect();
     let mut consumers = consumers::resolve(snapshot, &specs, rules, &mut complaints);
-    let claims = claims::resolve(snapshot, &specs, rules, &mut complaints);
-    let mut certificates = BTreeMap::new();
-    for (host, held) in &claims {
-        let served_by = consumers::serve(&mut consumers, host, held, snapshot, rules, &mut complaints);
-        if held.tls != Tls::Off && claims::may_be_ordered(host, held, rules, &mut complaints) {
-            let names = BTreeSet::from([host.clone()]);
-            let wanted = Wanted { names, claimed_by: held.containers(), served_by };
-            certificates.insert(CertificateName::from(host), wanted);
-        }
+    let hosts = claims::resolve(snapshot, &specs, rules, &mut complaints);
+    let assigned = certificates::assign(&hosts, rules, &mut complaints);
+    let mut served_by = BTreeMap::new();
+    for (host, held) in &hosts {
+        let certificate = assigned.get(host);
+        let proxies = consumers::serve(&mut consumers, host, held, certificate, snapshot, rules, &mut complaints);
+        served_by.insert(host.clone(), proxies);
     }
-    Desired { certificates, consumers, complaints }
+    consumers::tell_nameless(&consumers, &hosts, rules, &mut complaints);
+    let wants = certificates::wants(&hosts, &assigned, &served_by, rules, &mut complaints);
+    Desired { certificates: wants.certificates, uncovered: wants.uncovered, consumers, complaints }
 }
 
 #[cfg(test)]

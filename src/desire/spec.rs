@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{Reload, kinds::Kind};
-use crate::values::DnsName;
+use crate::values::{CertificateName, ChallengeType, Host, Issuer, KeyType};
 
 /// What a container's labels say.
 #[derive(Debug, Default)]
@@ -42,12 +42,12 @@ pub(super) struct ProxySpec {
 /// What a container's labels say about one site of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SiteSpec {
-    /// Names it answers for.
-    pub hosts: BTreeSet<DnsName>,
-    /// The first of them as written: where further names are sent.
-    pub first: Option<DnsName>,
+    /// What it answers for.
+    pub hosts: BTreeSet<Host>,
+    /// The first of them as written that is no wildcard: where further names are sent.
+    pub first: Option<Host>,
     /// Further names that are sent to the first host.
-    pub redirects: BTreeSet<DnsName>,
+    pub redirects: BTreeSet<Host>,
     /// Port in the container.
     pub port: Option<u16>,
     /// Which part of the site it is.
@@ -74,8 +74,29 @@ pub(super) struct SiteSpec {
     pub network: Option<String>,
     /// The proxies that serve it.
     pub via: BTreeSet<String>,
+    /// Further names on its certificate.
+    pub names: BTreeSet<Host>,
+    /// What is said about its certificate.
+    pub wish: Wish,
     /// Whether a label of it can't be followed: a site without its password or its address list must not be served.
     pub spoiled: bool,
+}
+
+/// What a container's labels say about a certificate; nothing for what it leaves to others and to the settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wish {
+    /// What it is called: all hosts of the site are on it.
+    pub certificate: Option<CertificateName>,
+    /// Who issues it; `Some(None)` for nobody, because it is provided.
+    pub issuer: Option<Option<Issuer>>,
+    /// How the CA is shown that its names are ours.
+    pub challenge: Option<ChallengeType>,
+    /// What kind of key it has.
+    pub key_type: Option<KeyType>,
+    /// The CA's word for what kind of certificate it is.
+    pub profile: Option<String>,
+    /// The held certificate that is served whatever is wrong with it.
+    pub pin: Option<CertificateName>,
 }
 
 /// A path in whole segments, without a slash at its end; empty for everything.

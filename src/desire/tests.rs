@@ -10,8 +10,24 @@ pub(crate) fn rules() -> Rules {
         label_prefix: "quaymaster".into(),
         certificates: "/state/certificates".into(),
         webroot: None,
-        public_authority: false,
+        grants: None,
+        issuance: issuance(),
     }
+}
+
+/// From a CA of the user's own.
+pub(crate) fn issuance() -> Issuance {
+    Issuance {
+        issuer: Issuer::Ca("https://ca.example/directory".into()),
+        challenge: ChallengeType::Http01,
+        key_type: KeyType::Ec256,
+        profile: None,
+    }
+}
+
+pub(super) fn public() -> Rules {
+    let issuer = Issuer::of_label("letsencrypt").expect("a preset").expect("a CA");
+    Rules { issuance: Issuance { issuer, ..issuance() }, ..rules() }
 }
 
 pub(crate) fn container(name: &str, number: u8) -> Container {
@@ -49,7 +65,7 @@ impl Container {
         self
     }
 
-    fn project_is(mut self, project: &str) -> Self {
+    pub(crate) fn project_is(mut self, project: &str) -> Self {
         self.labels.insert("com.docker.compose.project".into(), project.to_owned());
         self
     }
@@ -72,7 +88,7 @@ pub(crate) fn snapshot(containers: impl IntoIterator<Item = Container>) -> Snaps
     Snapshot { containers: containers.into_iter().map(|c| (c.name.clone(), c)).collect(), own: Some(own()) }
 }
 
-fn desired(containers: impl IntoIterator<Item = Container>) -> Desired {
+pub(super) fn desired(containers: impl IntoIterator<Item = Container>) -> Desired {
     desire(&snapshot(containers), &rules())
 }
 
@@ -83,12 +99,12 @@ fn upstreams(site: &Site) -> BTreeSet<SocketAddr> {
     }
 }
 
-fn complaints(desired: &Desired) -> Vec<String> {
+pub(super) fn complaints(desired: &Desired) -> Vec<String> {
     desired.complaints.iter().map(Complaint::to_string).collect()
 }
 
-fn hosts(desired: &Desired) -> Vec<&str> {
-    desired.consumers.values().flat_map(|consumer| consumer.sites.keys().map(DnsName::as_str)).collect()
+pub(super) fn hosts(desired: &Desired) -> Vec<&str> {
+    desired.consumers.values().flat_map(|consumer| consumer.sites.keys().map(Host::as_str)).collect()
 }
 
 #[test]
@@ -255,6 +271,11 @@ fn a_site_that_no_proxy_can_reach_is_told() {
     assert!(complaints(&without)[0].contains("start a proxy with the label quaymaster.kind=nginx"));
 }
 
+/// What is said of hosts for which nobody is asked.
+pub(super) fn uncovered(desired: &Desired) -> Vec<String> {
+    desired.uncovered.values().flatten().map(Complaint::to_string).collect()
+}
+
 /// The routes of the one site of a host, as `path: upstreams`.
 fn routes(desired: &Desired, host: &str) -> Vec<String> {
     let sites = desired.consumers.values().flat_map(|consumer| &consumer.sites);
@@ -318,10 +339,10 @@ fn further_names_are_sent_to_the_first_as_written() {
 #[test]
 fn a_public_ca_is_not_asked_for_what_it_can_not_issue() {
     let shop = container("shop", 4).label("host", "shop.internal, shop.org");
-    let desired = desire(&snapshot([proxy(), shop]), &Rules { public_authority: true, ..rules() });
+    let desired = desire(&snapshot([proxy(), shop]), &public());
     assert_eq!(hosts(&desired), ["shop.internal", "shop.org"]);
     assert_eq!(desired.certificates.keys().map(CertificateName::as_str).collect::<Vec<_>>(), ["shop.org"]);
-    assert!(complaints(&desired)[0].contains("no public CA issues a certificate for shop.internal"));
+    assert!(uncovered(&desired)[0].contains("no public CA issues a certificate for shop.internal"));
 }
 
 #[test]

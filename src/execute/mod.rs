@@ -12,7 +12,7 @@ use crate::{
     plan::Action,
     ports::{AuthorityError, DiskError, EngineError, Ports},
     report::chain,
-    values::{CertificateName, ContainerName, DnsName, Retry},
+    values::{CertificateName, ContainerName, Host, Retry},
 };
 
 /// What came of an action.
@@ -54,7 +54,7 @@ enum Failure {
     )]
     OutOfReach { reason: String },
     #[error("the response to the challenge is not served for {name}: {saw}; the CA was not asked to look")]
-    NotServed { name: DnsName, saw: String },
+    NotServed { name: Host, saw: String },
 }
 
 impl Failure {

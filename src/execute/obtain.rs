@@ -4,8 +4,9 @@ use super::Failure;
 use crate::{
     observe::{HeldCertificate, Source},
     plan::Obtain,
-    ports::{Challenge, DiskError, NewCertificate, Order, OrderRecord, Ports, ProbeError},
+    ports::{Authority, Challenge, DiskError, NewCertificate, Order, OrderRecord, Ports, ProbeError},
     report::{Event, chain, report},
+    values::{Issuer, Secret},
 };
 
 /// How long a proxy may take to show a response that lies in its folder: a reload by somebody else may be under way,
@@ -15,22 +16,34 @@ const SERVED_WITHIN: Duration = Duration::from_secs(2);
 /// The pause between looks.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Gets a certificate from the CA and stores it. Everything that a crash must not lose is on disk before the step that
-/// needs it: the attempt before the first request, the key before the order, the order before the challenge.
+/// Gets a certificate from its issuer and stores it.
 pub(super) async fn obtain(ports: &Ports, obtain: &Obtain) -> Result<HeldCertificate, Failure> {
     ports.disk.note_attempt(&obtain.certificate, &obtain.attempt)?;
+    let held = match &obtain.issuance.issuer {
+        Issuer::Ca(directory) => ask(ports, obtain, directory).await?,
+        Issuer::SelfSigned => sign(ports, obtain)?,
+    };
+    ports.disk.forget_attempts(&obtain.certificate)?;
+    report(&Event::Obtained { certificate: obtain.certificate.clone(), held: held.clone() });
+    Ok(held)
+}
+
+/// One that its own key signs: nobody is asked.
+fn sign(ports: &Ports, obtain: &Obtain) -> Result<HeldCertificate, Failure> {
+    let key = ports.authorities.new_key(obtain.issuance.key_type)?;
+    let chain = ports.authorities.self_signed(&key, &obtain.names, ports.clock.now())?;
+    Ok(store(ports, obtain, &key, &chain)?)
+}
+
+/// One from a CA. Everything that a crash must not lose is on disk before the step that needs it: the attempt before the
+/// first request, the key before the order, the order before the challenge.
+async fn ask(ports: &Ports, obtain: &Obtain, directory: &str) -> Result<HeldCertificate, Failure> {
+    let authority = ports.authorities.at(directory)?;
     let mut record = record(ports, obtain)?;
-    let mut order = open(ports, obtain, &mut record).await?;
+    let mut order = open(ports, authority.as_ref(), obtain, &mut record).await?;
     authorize(ports, obtain, order.as_mut()).await?;
     let chain = order.finalize(&record.key, &obtain.names).await?;
-    let stored = ports.disk.store_certificate(&NewCertificate {
-        name: &obtain.certificate,
-        names: &obtain.names,
-        key: &record.key,
-        chain: &chain,
-        source: Source::Acme(ports.authority.directory().to_owned()),
-        now: ports.clock.now(),
-    });
+    let stored = store(ports, obtain, &record.key, &chain);
     if matches!(stored, Err(DiskError::Certificate { .. })) {
         // This order will give the same certificate for ever, one that has run out since a crash, say: the next try
         // begins a new one.
@@ -38,9 +51,18 @@ pub(super) async fn obtain(ports: &Ports, obtain: &Obtain) -> Result<HeldCertifi
     }
     let held = stored?;
     ports.disk.drop_order(&obtain.certificate)?;
-    ports.disk.forget_attempts(&obtain.certificate)?;
-    report(&Event::Obtained { certificate: obtain.certificate.clone(), held: held.clone() });
     Ok(held)
+}
+
+fn store(ports: &Ports, obtain: &Obtain, key: &Secret, chain: &str) -> Result<HeldCertificate, DiskError> {
+    ports.disk.store_certificate(&NewCertificate {
+        name: &obtain.certificate,
+        names: &obtain.names,
+        key,
+        chain,
+        source: Source::from(&obtain.issuance.issuer),
+        now: ports.clock.now(),
+    })
 }
 
 /// The order that was begun for the same names, or a new key for a new one.
@@ -49,19 +71,24 @@ fn record(ports: &Ports, obtain: &Obtain) -> Result<OrderRecord, Failure> {
     if let Some(record) = ports.disk.order(&obtain.certificate)?.filter(|record| record.asked == asked) {
         return Ok(record);
     }
-    let record = OrderRecord { key: ports.authority.new_key()?, asked, url: None };
+    let record = OrderRecord { key: ports.authorities.new_key(obtain.issuance.key_type)?, asked, url: None };
     ports.disk.keep_order(&obtain.certificate, &record)?;
     Ok(record)
 }
 
 /// Goes on with the order on record where that can be, else makes one and writes it down.
-async fn open(ports: &Ports, obtain: &Obtain, record: &mut OrderRecord) -> Result<Box<dyn Order>, Failure> {
+async fn open(
+    ports: &Ports,
+    authority: &dyn Authority,
+    obtain: &Obtain,
+    record: &mut OrderRecord,
+) -> Result<Box<dyn Order>, Failure> {
     if let Some(url) = &record.url
-        && let Some(order) = ports.authority.resume(url).await?
+        && let Some(order) = authority.resume(url).await?
     {
         return Ok(order);
     }
-    let order = ports.authority.order(&obtain.names).await?;
+    let order = authority.order(&obtain.names, obtain.issuance.profile.as_deref()).await?;
     record.url = Some(order.url().to_owned());
     ports.disk.keep_order(&obtain.certificate, record)?;
     Ok(order)
@@ -84,7 +111,7 @@ async fn look(ports: &Ports, obtain: &Obtain, challenge: &Challenge) -> Result<(
     let until = ports.clock.now() + SERVED_WITHIN;
     for proxy in &obtain.proxies {
         loop {
-            let saw = match ports.probe.page(*proxy, challenge.name.as_str(), &path).await {
+            let saw = match ports.probe.page(*proxy, &challenge.name.in_url(), &path).await {
                 Ok(page) if page.status == 200 && page.body.trim_end() == challenge.response => break,
                 // Not ours to reach: the CA takes another way.
                 Err(ProbeError::Unreachable { .. }) => break,

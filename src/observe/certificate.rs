@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::values::{Digest, Timestamp};
+use crate::values::{Digest, Host, Issuer, KeyType, Timestamp, preset_at};
 
 /// A certificate on disk whose key and chain were checked when it was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,9 @@ pub struct HeldCertificate {
     pub issuer: String,
     /// Its serial number in hexadecimal, lower case, no separators.
     pub serial: String,
+    /// What kind of key it has; none for kinds that we don't make.
+    #[serde(default)]
+    pub key_type: Option<KeyType>,
     /// Digest of chain and key: another digest is another certificate.
     pub digest: Digest,
     /// Where it came from.
@@ -29,8 +32,20 @@ pub struct HeldCertificate {
 pub enum Source {
     /// Obtained by us from the CA with this directory URL.
     Acme(String),
+    /// Made by us without a CA, because a label asks for that.
+    SelfSigned,
     /// Put there by the user.
     Provided,
+}
+
+impl From<&Issuer> for Source {
+    /// Where a certificate comes from that was asked of this issuer.
+    fn from(issuer: &Issuer) -> Self {
+        match issuer {
+            Issuer::Ca(directory) => Self::Acme(directory.clone()),
+            Issuer::SelfSigned => Self::SelfSigned,
+        }
+    }
 }
 
 impl HeldCertificate {
@@ -39,13 +54,21 @@ impl HeldCertificate {
         self.not_before <= now && now < self.not_after
     }
 
-    /// Whether it is for `host`: by that very name, or by a wildcard that takes the place of its first label.
+    /// Whether those trust it whom it is meant for: not one for trying things out, as Let's Encrypt's staging CA issues.
+    /// Whoever asks for a self-signed one, or names a CA of his own, trusts these himself.
+    pub fn is_trusted(&self) -> bool {
+        match &self.source {
+            Source::Acme(directory) => preset_at(directory).is_none_or(|preset| preset.trusted),
+            Source::SelfSigned | Source::Provided => true,
+        }
+    }
+
+    /// Whether it is for `host`: by that very name or address, or by a wildcard in place of a name's first label.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc9525#section-6.3>
-    pub fn covers(&self, host: &str) -> bool {
-        let by_wildcard =
-            || host.split_once('.').is_some_and(|(_, parent)| self.names.contains(&format!("*.{parent}")));
-        self.names.contains(host) || by_wildcard()
+    pub fn covers(&self, host: &Host) -> bool {
+        let by_wildcard = || host.covering_wildcard().is_some_and(|wildcard| self.names.contains(&wildcard));
+        self.names.contains(host.as_str()) || by_wildcard()
     }
 }
 
@@ -56,18 +79,26 @@ mod tests {
     #[test]
     fn a_wildcard_covers_one_label() {
         let certificate = HeldCertificate {
-            names: BTreeSet::from(["*.shop.example".to_owned(), "shop.example".to_owned()]),
+            names: ["*.shop.example", "shop.example", "10.0.0.1", "*.0.0.2"].map(str::to_owned).into(),
             not_before: Timestamp::from_seconds(0),
             not_after: Timestamp::from_seconds(10),
             issuer: "Test".to_owned(),
             serial: "01".to_owned(),
+            key_type: None,
             digest: Digest::of("x"),
             source: Source::Provided,
         };
-        for (host, covered) in
-            [("shop.example", true), ("a.shop.example", true), ("a.b.shop.example", false), ("example", false)]
-        {
-            assert_eq!(certificate.covers(host), covered, "{host}");
+        for (host, covered) in [
+            ("shop.example", true),
+            ("a.shop.example", true),
+            ("a.b.shop.example", false),
+            ("example", false),
+            ("*.shop.example", true),
+            ("*.a.shop.example", false),
+            ("10.0.0.1", true),
+            ("10.0.0.2", false),
+        ] {
+            assert_eq!(certificate.covers(&Host::parse(host).unwrap()), covered, "{host}");
         }
         assert!(certificate.is_valid_at(Timestamp::from_seconds(9)));
         assert!(!certificate.is_valid_at(Timestamp::from_seconds(10)));

@@ -9,7 +9,7 @@ use crate::{
     desire::{CertificateFolder, Desired},
     observe::Observed,
     render::{CommandPlanView, TemplateError, Templates},
-    values::Timestamp,
+    values::{Issuer, Timestamp},
 };
 
 /// Turns after which a plan that still finds something to do is a bug, not a long plan.
@@ -129,7 +129,13 @@ fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Vec<String> {
 
 fn obtain_step(obtain: &Obtain) -> Vec<String> {
     let names = obtain.names.iter().map(|name| name.as_str());
-    let mut step = words(["obtain"].into_iter().chain(names).chain(["--challenge", "http-01"]));
+    let own = (!obtain.is_named_by_default()).then_some(["--certificate", obtain.certificate.as_str()]);
+    let mut step = words(["obtain"].into_iter().chain(names).chain(own.into_iter().flatten()));
+    if obtain.issuance.issuer == Issuer::SelfSigned {
+        step.extend(words(["--ca", Issuer::SELF_SIGNED]));
+        return step;
+    }
+    step.extend(["--challenge".to_owned(), obtain.issuance.challenge.to_string()]);
     for webroot in &obtain.webroots {
         step.extend(["--webroot".to_owned(), webroot.display().to_string()]);
     }

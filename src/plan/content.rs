@@ -7,7 +7,7 @@ use crate::{
     desire::{Comes, Consumer},
     observe::{Installed, Observed},
     render::{TemplateError, Templates},
-    values::{CertificateName, Digest, DnsName, FileName, Timestamp},
+    values::{CertificateName, Digest, FileName, Host, Timestamp},
 };
 
 /// What every file of ours says of itself, so that it is known again whatever happens to our records.
@@ -19,15 +19,17 @@ pub(super) struct Part {
     pub file: Digest,
     pub comes: Comes,
     /// The host that it serves; none for what belongs to the consumer as a whole.
-    pub host: Option<DnsName>,
+    pub host: Option<Host>,
     pub certificate: Option<Serving>,
 }
 
-/// The certificate that serves a host.
+/// A certificate that a file names.
+#[derive(Clone)]
 pub(super) struct Serving {
     pub name: CertificateName,
     pub digest: Digest,
-    pub serial: String,
+    /// The serial number that must be served for the host; none where clients send no name and are shown another's.
+    pub serial: Option<String>,
 }
 
 impl Part {
@@ -57,8 +59,8 @@ impl Part {
 }
 
 /// The file of a site in a proxy's config folder.
-pub(super) fn site_file(host: &DnsName) -> FileName {
-    FileName::parse(format!("quaymaster-{host}.conf")).expect("a host name has plain characters, at most 253")
+pub(super) fn site_file(host: &Host) -> FileName {
+    FileName::parse(format!("quaymaster-{}.conf", host.file_word())).expect("it is plain and short enough for a file")
 }
 
 /// The file with the mark in a consumer's folder.
@@ -88,22 +90,30 @@ pub(super) fn parts(
     templates: &Templates,
     now: Timestamp,
 ) -> Result<BTreeMap<FileName, Part>, TemplateError> {
-    let mut parts = BTreeMap::new();
-    for own in consumer.kind.own_files.iter().filter(|own| own.needed.by(consumer)) {
-        let text = templates.render(own.template, &views::proxy(consumer))?;
-        parts.insert(own_file(own.file), Part::new(consumer, &text, own.comes));
-    }
+    let (mut parts, mut nameless) = (BTreeMap::new(), None);
     for (host, site) in &consumer.sites {
-        let serving = site.certificate.as_ref().and_then(|wanted| selection::serving(host, wanted, observed, now));
-        let view = views::site(consumer, host, site, serving.map(|(name, _)| name));
+        let pin = site.pin.as_ref().map(|pin| &pin.certificate);
+        let held = site.certificate.as_ref().and_then(|wanted| selection::serving(host, wanted, pin, observed, now));
+        let view = views::site(consumer, host, site, held);
         let mut part = Part::new(consumer, &templates.render(consumer.kind.site_template, &view)?, Comes::WithSites);
         part.host = Some(host.clone());
-        part.certificate = serving.map(|(name, certificate)| Serving {
+        part.certificate = held.map(|(name, certificate)| Serving {
             name: name.clone(),
             digest: certificate.digest,
-            serial: certificate.serial.clone(),
+            serial: Some(certificate.serial.clone()),
         });
+        if let Some(serving) = part.certificate.as_mut().filter(|_| host.address().is_some()) {
+            // Of several addresses, only the first can be shown its own.
+            let shown: &mut Serving = nameless.get_or_insert_with(|| Serving { serial: None, ..serving.clone() });
+            serving.serial = serving.serial.take().filter(|_| shown.name == serving.name);
+        }
         parts.insert(site_file(host), part);
+    }
+    for own in consumer.kind.own_files.iter().filter(|own| own.needed.by(consumer)) {
+        let view = views::proxy(consumer, nameless.as_ref().map(|serving| &serving.name));
+        let mut part = Part::new(consumer, &templates.render(own.template, &view)?, own.comes);
+        part.certificate = nameless.clone().filter(|_| own.names_certificate);
+        parts.insert(own_file(own.file), part);
     }
     Ok(parts)
 }

@@ -253,7 +253,7 @@ fn proof(
     let parts = parts
         .iter()
         .filter(|(file, part)| looked_at(file) && (trying.contains_key(*file) || part.is_in_place(file, installed)));
-    let serials = parts.filter_map(|(_, part)| Some((part.host.clone()?, part.certificate.as_ref()?.serial.clone())));
+    let serials = parts.filter_map(|(_, part)| Some((part.host.clone()?, part.certificate.as_ref()?.serial.clone()?)));
     Proof { mark_host: rules.mark_host.clone(), mark: generation, serials: serials.collect() }
 }
 

@@ -32,8 +32,9 @@ pub fn foresee(observed: &Observed, plan: &Plan, now: Timestamp) -> Observed {
                     not_after: now + LIFE,
                     issuer: "the CA".to_owned(),
                     serial: serial.short(),
+                    key_type: Some(obtain.issuance.key_type),
                     digest: serial,
-                    source: Source::Acme(String::new()),
+                    source: Source::from(&obtain.issuance.issuer),
                 };
                 after.held.insert(obtain.certificate.clone(), certificate);
             }

@@ -6,6 +6,7 @@
 
 mod backoff;
 mod command_plan;
+mod complaints;
 mod content;
 mod deploy;
 mod foresee;
@@ -30,10 +31,10 @@ pub use command_plan::{CommandPlan, command_plans, steps};
 pub use foresee::foresee;
 
 use crate::{
-    desire::{Complaint, Consumer, Desired},
+    desire::{Complaint, Consumer, Desired, Issuance},
     observe::{Attempt, Installed, Observed, Subject},
     render::Templates,
-    values::{CertificateName, ContainerName, Digest, DnsName, FileName, Signal, Timestamp},
+    values::{CertificateName, ContainerName, Digest, FileName, Host, Signal, Timestamp},
 };
 
 /// Orders that run at the same time. Debian's Pebble hangs above eight, Let's Encrypt asks for restraint; four keep
@@ -43,8 +44,6 @@ pub const ORDERS_AT_ONCE: usize = 4;
 /// What the settings say about planning.
 #[derive(Debug)]
 pub struct Rules {
-    /// The CA's directory URL: a certificate that we obtained elsewhere is still served, an order is made here.
-    pub authority: String,
     /// The host name under which proxies show their mark; kept in state, so that it stays the same.
     pub mark_host: String,
     /// The longest rest before everything is looked at again.
@@ -60,7 +59,7 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// When to look again though nothing happened; at most a resync away.
     pub wake: Option<Timestamp>,
-    /// What can't be rendered.
+    /// What can't be rendered, and what is wrong with certificates that are there.
     pub complaints: BTreeSet<Complaint>,
 }
 
@@ -71,7 +70,7 @@ pub enum Action {
     Deploy(Box<Deploy>),
     /// Bring back what was in a consumer's folder before a deployment that it did not live to show.
     TakeBack(Box<TakeBack>),
-    /// Get a certificate from the CA.
+    /// Get a certificate.
     Obtain(Box<Obtain>),
 }
 
@@ -114,7 +113,7 @@ pub struct Proof {
     /// The mark.
     pub mark: u64,
     /// The serial number that must be served for each of these names.
-    pub serials: BTreeMap<DnsName, String>,
+    pub serials: BTreeMap<Host, String>,
 }
 
 /// How a consumer hears of what it was given.
@@ -161,13 +160,15 @@ impl Back {
     }
 }
 
-/// Get a certificate from the CA.
+/// Get a certificate from its issuer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Obtain {
     /// What it will be called.
     pub certificate: CertificateName,
     /// The names it must cover.
-    pub names: BTreeSet<DnsName>,
+    pub names: BTreeSet<Host>,
+    /// Who issues it, and what kind it is.
+    pub issuance: Issuance,
     /// Why.
     pub why: Why,
     /// Where responses to challenges are put, as we see it.
@@ -178,6 +179,13 @@ pub struct Obtain {
     pub attempt: Attempt,
 }
 
+impl Obtain {
+    /// Whether it is one host's, and called after it.
+    fn is_named_by_default(&self) -> bool {
+        self.names.len() == 1 && self.names.first().is_some_and(|host| CertificateName::from(host) == self.certificate)
+    }
+}
+
 /// Why something is done. A closed set: log, command plans, status and metrics print these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -186,6 +194,10 @@ pub enum Why {
     Missing,
     /// It does not cover the names that are wanted now.
     NamesChanged,
+    /// It comes from somebody else than is asked now.
+    SourceChanged,
+    /// It has another kind of key than is wanted now.
+    KeyTypeChanged,
     /// Most of its life is over.
     RenewalDue,
     /// Files differ from what they should be.
@@ -205,6 +217,8 @@ impl fmt::Display for Why {
         f.write_str(match self {
             Self::Missing => "missing",
             Self::NamesChanged => "names changed",
+            Self::SourceChanged => "source changed",
+            Self::KeyTypeChanged => "key type changed",
             Self::RenewalDue => "renewal due",
             Self::ContentChanged => "configuration changed",
             Self::CertificateChanged => "certificate changed",
@@ -233,10 +247,11 @@ pub fn plan(desired: &Desired, observed: &Observed, templates: &Templates, rules
         deploy::plan(consumer, observed, templates, rules, now, &mut draft);
     }
     let deploying: BTreeSet<ContainerName> = draft.plan.actions.iter().filter_map(deployed_to).collect();
-    obtain::plan(desired, observed, &deploying, rules, now, &mut draft);
+    obtain::plan(desired, observed, &deploying, now, &mut draft);
     if draft.plan.actions.is_empty() && observed.under_way.is_empty() {
         draft.plan.actions.extend(draft.last.drain(..).map(|deploy| Action::Deploy(Box::new(deploy))));
     }
+    draft.plan.complaints.extend(complaints::of(desired, observed, now));
     let latest = now + rules.resync;
     draft.plan.wake = Some(draft.wakes.into_iter().find(|wake| *wake > now).map_or(latest, |wake| wake.min(latest)));
     draft.plan

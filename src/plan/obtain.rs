@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{Action, Draft, ORDERS_AT_ONCE, Obtain, Rules, Why, backoff, content::site_file, renewal};
+use super::{Action, Draft, ORDERS_AT_ONCE, Obtain, Why, backoff, content::site_file, renewal};
 use crate::{
-    desire::{Desired, Wanted},
-    observe::{Attempt, Observed, Progress, Subject},
-    values::{CertificateName, ContainerName, Digest, Timestamp},
+    desire::{Consumer, Desired, Issuance, Wanted},
+    observe::{Attempt, Observed, Progress, Source, Subject},
+    values::{CertificateName, ContainerName, Digest, Host, Issuer, Timestamp},
 };
 
 /// Plans the orders: of those that are due, what runs out first before what is missing, as many as may run at once.
@@ -14,7 +14,6 @@ pub(super) fn plan(
     desired: &Desired,
     observed: &Observed,
     deploying: &BTreeSet<ContainerName>,
-    rules: &Rules,
     now: Timestamp,
     draft: &mut Draft,
 ) {
@@ -31,7 +30,7 @@ pub(super) fn plan(
                 continue;
             }
         };
-        let asked = asked(wanted, rules);
+        let asked = asked(wanted);
         let before = observed.attempts.get(&subject);
         if let Some(time) = backoff::held_back(before, &subject, asked).filter(|time| *time > now) {
             draft.wakes.insert(time);
@@ -53,32 +52,48 @@ enum Need {
 
 fn need(name: &CertificateName, wanted: &Wanted, observed: &Observed, now: Timestamp) -> Need {
     let Some(held) = observed.held.get(name) else { return Need::Now(Why::Missing) };
-    let covered = wanted.names.iter().all(|host| held.covers(host.as_str()));
+    let covered = wanted.names.iter().all(|host| held.covers(host));
+    // What the user provides has the key and the issuer that the user chose.
+    let is_ours = held.source != Source::Provided;
     let due = renewal::due(held);
     match covered {
         false => Need::Now(Why::NamesChanged),
+        // The one that is there is served until then: one from the staging CA is replaced without a gap.
+        true if is_ours && held.source != Source::from(&wanted.issuance.issuer) => Need::Now(Why::SourceChanged),
+        true if is_ours && held.key_type != Some(wanted.issuance.key_type) => Need::Now(Why::KeyTypeChanged),
         true if due <= now => Need::Now(Why::RenewalDue),
         true => Need::At(due),
     }
 }
 
-/// Whether a challenge for these names would be answered: a proxy that serves them runs, has their sites installed,
-/// was told, and is not being changed at this moment.
+/// Whether a challenge for each of these names would be answered, if there are any: a proxy that serves it runs, has its
+/// site installed, was told, and is not being changed at this moment. Names that no site has are answered by every proxy
+/// that serves one of the others.
 fn is_answered(wanted: &Wanted, desired: &Desired, observed: &Observed, deploying: &BTreeSet<ContainerName>) -> bool {
-    let answers = |proxy: &ContainerName| {
-        let idle = !deploying.contains(proxy) && !observed.under_way.contains(&Subject::Consumer(proxy.clone()));
-        let running = desired.consumers.get(proxy).is_some_and(|consumer| consumer.running);
-        let told = observed.installed.get(proxy).is_some_and(|installed| {
-            installed.progress != Progress::SignalOwed
-                && wanted.names.iter().all(|host| installed.files.contains_key(&site_file(host)))
+    if wanted.issuance.issuer == Issuer::SelfSigned {
+        return true;
+    }
+    let proxies: Vec<_> = wanted.served_by.iter().filter_map(|name| desired.consumers.get(name)).collect();
+    let answers = |proxy: &Consumer, host: &Host| {
+        let subject = Subject::Consumer(proxy.name.clone());
+        let idle = !deploying.contains(&proxy.name) && !observed.under_way.contains(&subject);
+        let told = observed.installed.get(&proxy.name).is_some_and(|installed| {
+            let has_site = !proxy.sites.contains_key(host) || installed.files.contains_key(&site_file(host));
+            installed.progress != Progress::SignalOwed && has_site
         });
-        idle && running && told
+        idle && proxy.running && told
     };
-    wanted.served_by.iter().any(answers)
+    wanted.names.iter().all(|host| {
+        let is_site = proxies.iter().any(|proxy| proxy.sites.contains_key(host));
+        proxies.iter().any(|proxy| is_site == proxy.sites.contains_key(host) && answers(proxy, host))
+    })
 }
 
-fn asked(wanted: &Wanted, rules: &Rules) -> Digest {
-    Digest::of_parts(wanted.names.iter().map(|name| name.as_str()).chain([rules.authority.as_str()]))
+/// What is asked: another digest makes the record of failures void.
+fn asked(wanted: &Wanted) -> Digest {
+    let Issuance { issuer, challenge, key_type, profile } = &wanted.issuance;
+    let kind = [issuer.to_string(), challenge.to_string(), key_type.to_string(), profile.clone().unwrap_or_default()];
+    Digest::of_parts(wanted.names.iter().map(ToString::to_string).chain(kind))
 }
 
 fn obtain(name: &CertificateName, wanted: &Wanted, desired: &Desired, why: Why, attempt: Attempt) -> Obtain {
@@ -86,9 +101,126 @@ fn obtain(name: &CertificateName, wanted: &Wanted, desired: &Desired, why: Why, 
     Obtain {
         certificate: name.clone(),
         names: wanted.names.clone(),
+        issuance: wanted.issuance.clone(),
         why,
         webroots: proxies().map(|proxy| proxy.webroot.ours.clone()).collect(),
         proxies: proxies().filter_map(|proxy| Some(proxy.reach?.http)).collect(),
         attempt,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::*, *};
+    use crate::{
+        desire::tests::{container, proxy},
+        values::{FileName, KeyType},
+    };
+
+    /// What is to be done, and what lies in the file of the site afterwards.
+    fn orders(labels: &[(&str, &str)], observed: Option<Observed>) -> (Vec<String>, Observed, Desired) {
+        let shop = labels.iter().fold(shop(), |shop, (key, value)| shop.label(key, value));
+        let desired = desired([proxy(), shop]);
+        let mut observed = observed.unwrap_or_else(|| fresh(&desired));
+        let mut orders = Vec::new();
+        for _ in 0..10 {
+            let plan = planned(&desired, &observed, START);
+            let obtains = plan.actions.iter().filter_map(|action| match action {
+                Action::Obtain(obtain) => {
+                    Some(format!("{} {}: {}", obtain.certificate, obtain.issuance.issuer, obtain.why))
+                }
+                Action::Deploy(_) | Action::TakeBack(_) => None,
+            });
+            orders.extend(obtains);
+            observed = super::super::foresee(&observed, &plan, START);
+        }
+        (orders, observed, desired)
+    }
+
+    fn site(desired: &Desired, observed: &Observed) -> String {
+        let empty = Observed { installed: fresh(desired).installed, ..observed.clone() };
+        let file = FileName::parse("quaymaster-shop.example.conf").expect("a name");
+        let mut actions = planned(desired, &empty, START).actions.into_iter();
+        actions
+            .find_map(|action| if let Action::Deploy(mut deploy) = action { deploy.write.remove(&file) } else { None })
+            .expect("it is written")
+    }
+
+    #[test]
+    fn from_staging_to_earnest_is_one_label_and_one_order() {
+        // One that a public CA issues for.
+        let public = |ca: &str, observed: Option<Observed>| {
+            let shop = container("shop", 4).label("host", "shop.org").label("hsts", "1y").label("ca", ca);
+            let desired = desired([proxy(), shop]);
+            let mut observed = observed.unwrap_or_else(|| fresh(&desired));
+            let (mut whys, mut text) = (Vec::new(), String::new());
+            let file = FileName::parse("quaymaster-shop.org.conf").expect("a name");
+            for _ in 0..6 {
+                let plan = planned(&desired, &observed, START);
+                for action in &plan.actions {
+                    match action {
+                        Action::Obtain(obtain) => whys.push(obtain.why),
+                        Action::Deploy(deploy) => text = deploy.write.get(&file).cloned().unwrap_or(text),
+                        Action::TakeBack(_) => {}
+                    }
+                }
+                observed = super::super::foresee(&observed, &plan, START);
+            }
+            (whys, text, observed)
+        };
+        let (whys, text, observed) = public("staging", None);
+        assert_eq!(whys, [Why::Missing]);
+        assert!(text.contains("ssl_certificate ") && text.contains("return 503;"), "{text}");
+        assert!(!text.contains("return 301") && !text.contains("Strict-Transport-Security"), "{text}");
+        let (whys, text, observed) = public("letsencrypt", Some(observed));
+        assert_eq!(whys, [Why::SourceChanged]);
+        assert!(text.contains("return 301") && text.contains("Strict-Transport-Security"), "{text}");
+        assert!(!text.contains("return 503;"), "{text}");
+        assert_eq!(public("letsencrypt", Some(observed)).0, []);
+    }
+
+    #[test]
+    fn a_self_signed_certificate_needs_no_proxy_and_counts_as_trusted_by_who_asked_for_it() {
+        let (orders, observed, desired) = orders(&[("ca", "self-signed")], None);
+        assert_eq!(orders, ["shop.example self-signed: missing"]);
+        assert!(site(&desired, &observed).contains("return 301"));
+        let steps =
+            planned(&desired, &fresh(&desired), START).actions.iter().flat_map(super::super::steps).collect::<Vec<_>>();
+        assert!(
+            steps.contains(&["obtain", "shop.example", "--ca", "self-signed"].map(str::to_owned).to_vec()),
+            "{steps:?}"
+        );
+    }
+
+    #[test]
+    fn another_key_type_is_obtained_at_once_and_once() {
+        let (first, observed, _) = orders(&[], None);
+        assert_eq!(first, ["shop.example https://ca.example/directory: missing"]);
+        let (second, mut observed, _) = orders(&[("key-type", "rsa-2048")], Some(observed));
+        assert_eq!(second, ["shop.example https://ca.example/directory: key type changed"]);
+        assert_eq!(orders(&[("key-type", "rsa-2048")], Some(observed.clone())).0, [""; 0]);
+        // What the user provides is the user's choice.
+        for held in observed.held.values_mut() {
+            (held.source, held.key_type) = (Source::Provided, Some(KeyType::Ec384));
+        }
+        assert_eq!(orders(&[], Some(observed)).0, [""; 0]);
+    }
+
+    #[test]
+    fn an_order_waits_until_each_of_its_names_is_answered() {
+        let on_all = |name, number, host| container(name, number).label("host", host).label("certificate", "all");
+        let desired = desired([
+            proxy(),
+            on_all("one", 4, "a.example").label("names", "mail.example"),
+            on_all("two", 5, "b.example"),
+        ]);
+        let observed = super::super::foresee(&fresh(&desired), &planned(&desired, &fresh(&desired), START), START);
+        let order =
+            "obtain a.example b.example mail.example --certificate all --challenge http-01 --webroot /edge/challenge";
+        assert_eq!(told(&desired, &observed, START), [order]);
+        let mut behind = observed.clone();
+        let file = FileName::parse("quaymaster-b.example.conf").expect("a name");
+        behind.installed.values_mut().for_each(|installed| installed.files.retain(|name, _| *name != file));
+        assert!(!told(&desired, &behind, START).iter().any(|step| step.starts_with("obtain")));
     }
 }

@@ -36,6 +36,7 @@ mod tests {
             not_after: Timestamp::from_seconds(1_000_000) + Duration::from_secs(life),
             issuer: String::new(),
             serial: "01".into(),
+            key_type: None,
             digest: Digest::of(""),
             source: Source::Provided,
         };

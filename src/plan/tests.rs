@@ -12,41 +12,36 @@ use crate::{
     values::Retry,
 };
 
-const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
+pub(super) const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn rules() -> Rules {
-    Rules {
-        authority: "https://ca.example/directory".into(),
-        mark_host: "quaymaster-0123456789abcdef".into(),
-        resync: HOUR,
-        label_prefix: "quaymaster".into(),
-    }
+pub(super) fn rules() -> Rules {
+    Rules { mark_host: "quaymaster-0123456789abcdef".into(), resync: HOUR, label_prefix: "quaymaster".into() }
 }
 
 fn templates() -> Templates {
     Templates::built_in().expect("they are tested")
 }
 
-fn shop() -> Container {
+pub(super) fn shop() -> Container {
     container("shop", 4).label("host", "shop.example")
 }
 
-fn desired(containers: impl IntoIterator<Item = Container>) -> Desired {
+pub(super) fn desired(containers: impl IntoIterator<Item = Container>) -> Desired {
     desire(&snapshot(containers), &label_rules())
 }
 
 /// Nothing was ever deployed, and every folder was looked at.
-fn fresh(desired: &Desired) -> Observed {
+pub(super) fn fresh(desired: &Desired) -> Observed {
     let installed = desired.consumers.keys().map(|name| (name.clone(), Installed::default())).collect();
     Observed { installed, ..Observed::default() }
 }
 
-fn planned(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
+pub(super) fn planned(desired: &Desired, observed: &Observed, now: Timestamp) -> Plan {
     plan(desired, observed, &templates(), &rules(), now)
 }
 
-fn told(desired: &Desired, observed: &Observed, now: Timestamp) -> Vec<String> {
+pub(super) fn told(desired: &Desired, observed: &Observed, now: Timestamp) -> Vec<String> {
     planned(desired, observed, now).actions.iter().flat_map(steps).map(|words| words.join(" ")).collect()
 }
 
@@ -381,7 +376,7 @@ fn attempt_of<'a>(observed: &'a mut Observed, subject: &Subject) -> &'a mut Atte
 }
 
 /// Carries plans out until nothing is left.
-fn settled(desired: &Desired, mut observed: Observed, now: Timestamp) -> Observed {
+pub(super) fn settled(desired: &Desired, mut observed: Observed, now: Timestamp) -> Observed {
     for _ in 0..10 {
         let turn = planned(desired, &observed, now);
         if turn.actions.is_empty() {
@@ -544,7 +539,7 @@ proptest! {
                 Action::TakeBack(_) | Action::Obtain(_) => None,
             }) {
                 for host in deploy.consumer.sites.keys() {
-                    let held = world.observed.held.values().any(|certificate| certificate.covers(host.as_str()));
+                    let held = world.observed.held.values().any(|certificate| certificate.covers(host));
                     let file = deploy.write.get(&content::site_file(host));
                     prop_assert!(file.is_none_or(|text| text.contains("ssl_certificate ") == held));
                 }

@@ -2,16 +2,18 @@
 
 use crate::{
     desire::{Consumer, Content, Path, Route, Site, Tls},
+    observe::HeldCertificate,
     render::{AuthView, CertificateView, MarkView, ProxyView, RouteView, SiteView},
-    values::{CertificateName, DnsName},
+    values::{CertificateName, Host},
 };
 
-/// What the templates of the proxy's own files see.
-pub(super) fn proxy(consumer: &Consumer) -> ProxyView {
+/// What the templates of the proxy's own files see. `certificate` is what clients get that send no name.
+pub(super) fn proxy(consumer: &Consumer, certificate: Option<&CertificateName>) -> ProxyView {
     ProxyView {
         http_port: consumer.http_port,
         https_port: consumer.https_port,
         webroot: consumer.webroot.theirs.display().to_string(),
+        certificate: certificate.map(|name| self::certificate(consumer, name)),
     }
 }
 
@@ -23,37 +25,45 @@ pub(super) fn mark(consumer: &Consumer, mark_host: &str, mark: u64) -> MarkView 
 /// What the template of a site sees, served with this certificate.
 pub(super) fn site(
     consumer: &Consumer,
-    host: &DnsName,
+    host: &Host,
     site: &Site,
-    certificate: Option<&CertificateName>,
+    certificate: Option<(&CertificateName, &HeldCertificate)>,
 ) -> SiteView {
-    let folder = consumer.certificates.theirs();
-    let path = |name: &CertificateName, file: &str| folder.join(name.as_str()).join(file).display().to_string();
+    let trusted = certificate.is_some_and(|(_, held)| held.is_trusted() && held.covers(host));
+
     let (redirect, routes) = match &site.content {
-        Content::Redirect(to) => (Some(to.to_string()), Vec::new()),
+        Content::Redirect(to) => (Some(to.in_url()), Vec::new()),
         Content::Routes(routes) => {
             let each = routes.iter().enumerate();
             (None, each.map(|(number, (path, route))| self::route(host, number, path, route)).collect())
         }
     };
     SiteView {
-        host: host.to_string(),
+        host: host.in_url(),
+        wildcard: host.is_wildcard(),
         http_port: consumer.http_port,
         https_port: consumer.https_port,
         webroot: consumer.webroot.theirs.display().to_string(),
-        plain: plain(site.tls, certificate.is_some()),
-        certificate: certificate
-            .map(|name| CertificateView { fullchain: path(name, "fullchain.pem"), privkey: path(name, "privkey.pem") }),
-        hsts: site.hsts.map(|length| length.as_secs()),
+        plain: plain(site.tls, trusted),
+        certificate: certificate.map(|(name, _)| self::certificate(consumer, name)),
+        // What nobody trusts must not be insisted on: a browser remembers that for as long as it says.
+        hsts: site.hsts.filter(|_| trusted).map(|length| length.as_secs()),
         redirect,
         serves_root: routes.iter().any(|route| route.path.is_empty()),
         routes,
     }
 }
 
-/// What plain requests get. Where they are to be kept off, they are never served only because the certificate is late.
-fn plain(tls: Tls, certified: bool) -> &'static str {
-    match (tls, certified) {
+fn certificate(consumer: &Consumer, name: &CertificateName) -> CertificateView {
+    let folder = consumer.certificates.theirs().join(name.as_str());
+    let path = |file: &str| folder.join(file).display().to_string();
+    CertificateView { fullchain: path("fullchain.pem"), privkey: path("privkey.pem") }
+}
+
+/// What plain requests get. Where they are to be kept off, they are never served only because the certificate is late,
+/// and never sent to one that browsers refuse.
+fn plain(tls: Tls, trusted: bool) -> &'static str {
+    match (tls, trusted) {
         (Tls::Both | Tls::Off, _) => "serve",
         (Tls::Redirect | Tls::Only, false) => "wait",
         (Tls::Redirect, true) => "redirect",
@@ -61,16 +71,13 @@ fn plain(tls: Tls, certified: bool) -> &'static str {
     }
 }
 
-fn route(host: &DnsName, number: usize, path: &Path, route: &Route) -> RouteView {
+fn route(host: &Host, number: usize, path: &Path, route: &Route) -> RouteView {
     // Taking nothing off changes nothing.
     let replaced_by = route.replaced_by.as_ref().filter(|by| *by != path).map(Path::as_str);
+    let upstream = format!("quaymaster_{}", host.file_word());
     RouteView {
         path: path.as_str().to_owned(),
-        upstream: if path.as_str().is_empty() {
-            format!("quaymaster_{host}")
-        } else {
-            format!("quaymaster_{host}_{number}")
-        },
+        upstream: if path.as_str().is_empty() { upstream } else { format!("{upstream}_{number}") },
         servers: route.upstreams.iter().map(ToString::to_string).collect(),
         scheme: route.scheme.as_str(),
         exact_uri: replaced_by.map(|by| if by.is_empty() { "/".to_owned() } else { by.to_owned() }),

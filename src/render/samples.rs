@@ -8,7 +8,10 @@ use super::view::{AuthView, CertificateView, CommandPlanView, MarkView, ProxyVie
 /// minijinja finds an unknown name or filter only where it comes by.
 pub(super) fn samples() -> Vec<(&'static str, Value)> {
     let of_a_proxy = ["nginx/base.conf", "nginx/unknown-http.conf", "nginx/unknown-https.conf", "nginx/names.conf"];
-    let mut samples: Vec<_> = of_a_proxy.map(|template| (template, Value::from(Serde(proxy())))).into();
+    let proxies = [proxy(), ProxyView { certificate: Some(certificate()), ..proxy() }];
+    let each =
+        proxies.into_iter().flat_map(|proxy| of_a_proxy.map(|template| (template, Value::from(Serde(proxy.clone())))));
+    let mut samples: Vec<_> = each.collect();
     samples.push(("nginx/mark.conf", Value::from(Serde(mark()))));
     samples.extend(sites().into_iter().map(|site| ("nginx/site.conf", Value::from(Serde(site)))));
     let steps = [vec!["write".to_owned(), "a file.conf".to_owned()], vec!["signal".to_owned(), "proxy".to_owned()]];
@@ -20,7 +23,7 @@ pub(super) fn samples() -> Vec<(&'static str, Value)> {
 }
 
 fn proxy() -> ProxyView {
-    ProxyView { http_port: 80, https_port: 443, webroot: "/challenge".to_owned() }
+    ProxyView { http_port: 80, https_port: 443, webroot: "/challenge".to_owned(), certificate: None }
 }
 
 fn mark() -> MarkView {
@@ -32,6 +35,7 @@ fn mark() -> MarkView {
 fn sites() -> Vec<SiteView> {
     let plain = SiteView {
         host: "shop.example".to_owned(),
+        wildcard: false,
         http_port: 80,
         https_port: 443,
         webroot: "/challenge".to_owned(),
@@ -42,11 +46,7 @@ fn sites() -> Vec<SiteView> {
         routes: vec![route("", "http")],
         serves_root: true,
     };
-    let certificate = CertificateView {
-        fullchain: "/certificates/live/shop.example/fullchain.pem".to_owned(),
-        privkey: "/certificates/live/shop.example/privkey.pem".to_owned(),
-    };
-    let certified = SiteView { certificate: Some(certificate), hsts: Some(31_536_000), ..plain.clone() };
+    let certified = SiteView { certificate: Some(certificate()), hsts: Some(31_536_000), ..plain.clone() };
     let modes = ["wait", "redirect", "refuse", "serve"].map(|plain| SiteView { plain, ..certified.clone() });
     let schemes = ["http", "https", "grpc", "grpcs"].map(|scheme| route("/api", scheme));
     let guarded = RouteView {
@@ -60,13 +60,21 @@ fn sites() -> Vec<SiteView> {
     let nobody = RouteView { servers: BTreeSet::new(), ..route("/nobody", "http") };
     let routes = schemes.into_iter().chain([guarded, nobody]).collect();
     let by_path = SiteView { routes, serves_root: false, ..certified.clone() };
+    let wildcard = SiteView { host: "*.shop.example".to_owned(), wildcard: true, ..by_path.clone() };
     let redirect = Some("www.shop.example".to_owned());
     let sent = SiteView { redirect, routes: Vec::new(), serves_root: false, ..certified.clone() };
     let sent_plainly = SiteView { plain: "serve", ..sent.clone() };
-    [plain.clone(), SiteView { plain: "serve", ..plain }, by_path, sent, sent_plainly]
+    [plain.clone(), SiteView { plain: "serve", ..plain }, by_path, wildcard, sent, sent_plainly]
         .into_iter()
         .chain(modes)
         .collect()
+}
+
+fn certificate() -> CertificateView {
+    CertificateView {
+        fullchain: "/certificates/live/shop.example/fullchain.pem".to_owned(),
+        privkey: "/certificates/live/shop.example/privkey.pem".to_owned(),
+    }
 }
 
 fn route(path: &str, scheme: &'static str) -> RouteView {

@@ -11,6 +11,9 @@ pub struct ProxyView {
     pub https_port: u16,
     /// The folder in which challenges appear, as the proxy sees it.
     pub webroot: String,
+    /// The certificate for clients that send no name, because they ask for an address; none where no address is served,
+    /// and nobody else gets one then.
+    pub certificate: Option<CertificateView>,
 }
 
 /// What the template of a proxy's mark sees.
@@ -27,8 +30,10 @@ pub struct MarkView {
 /// What the template of a site sees.
 #[derive(Clone, Debug, Serialize)]
 pub struct SiteView {
-    /// The host name.
+    /// The host, as nginx and URLs write it: a name, `*.shop.example`, an address, an IPv6 one in brackets.
     pub host: String,
+    /// Whether it stands for many names.
+    pub wildcard: bool,
     /// Port on which the proxy takes plain HTTP.
     pub http_port: u16,
     /// Port on which the proxy takes TLS.
@@ -41,7 +46,7 @@ pub struct SiteView {
     pub plain: &'static str,
     /// For how many seconds browsers shall insist on TLS.
     pub hsts: Option<u64>,
-    /// The name that everything is sent to; none where it is served.
+    /// The host that everything is sent to; none where it is served.
     pub redirect: Option<String>,
     /// What is served, by path.
     pub routes: Vec<RouteView>,

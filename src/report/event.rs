@@ -5,7 +5,7 @@ use tracing::Level;
 use crate::{
     desire::Complaint,
     observe::{HeldCertificate, Subject},
-    values::{CertificateName, ContainerName, DnsName, FileName, Signal, Timestamp},
+    values::{CertificateName, ContainerName, FileName, Host, Signal, Timestamp},
 };
 
 /// Something worth telling. Each has a name that stays, for whoever reads logs by machine, and words for people.
@@ -47,7 +47,7 @@ pub enum Event {
     /// A name is claimed by a label, and a proxy will serve it.
     SiteSeen {
         /// The name.
-        host: DnsName,
+        host: Host,
         /// The containers behind it.
         containers: BTreeSet<ContainerName>,
         /// The proxy.
@@ -56,7 +56,7 @@ pub enum Event {
     /// A name is claimed no longer.
     SiteGone {
         /// The name.
-        host: DnsName,
+        host: Host,
         /// The proxy that served it.
         proxy: ContainerName,
     },

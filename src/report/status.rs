@@ -6,7 +6,7 @@ use crate::{
     desire::{Complaint, Content, Desired, Route},
     observe::{HeldCertificate, Installed, Observed, Subject},
     plan::Plan,
-    values::{CertificateName, ContainerName, DnsName, Retry, Timestamp},
+    values::{CertificateName, ContainerName, Host, Retry, Timestamp},
 };
 
 /// How everything stands after a turn: what `state/status.json` holds and `quaymaster status` prints.
@@ -46,13 +46,13 @@ pub struct CertificateStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteStatus {
     /// The name.
-    pub host: DnsName,
+    pub host: Host,
     /// The proxy.
     pub proxy: ContainerName,
     /// The containers behind it.
     pub containers: BTreeSet<ContainerName>,
     /// The name that it is sent to, if it is not served.
-    pub redirect: Option<DnsName>,
+    pub redirect: Option<Host>,
     /// `address:port` of the containers that take traffic, by path.
     pub upstreams: BTreeMap<String, BTreeSet<String>>,
 }

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use thiserror::Error;
 use url::Url;
 
@@ -13,7 +15,7 @@ pub struct CaPreset {
     /// What it is, for people.
     pub what: &'static str,
     /// Whether browsers trust its certificates.
-    pub public: bool,
+    pub trusted: bool,
 }
 
 /// The CAs that settings can name. A private CA is named by the URL of its directory.
@@ -22,17 +24,70 @@ pub const CA_PRESETS: &[CaPreset] = &[
         name: "letsencrypt",
         directory: "https://acme-v02.api.letsencrypt.org/directory",
         what: "Let's Encrypt",
-        public: true,
+        trusted: true,
     },
     CaPreset {
         name: "staging",
         directory: "https://acme-staging-v02.api.letsencrypt.org/directory",
         what: "Let's Encrypt's staging CA: generous limits, trusted by nobody",
-        public: false,
+        trusted: false,
     },
 ];
 
-/// A setting that names no CA.
+/// Who issues a certificate.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Issuer {
+    /// The CA with this directory URL.
+    Ca(String),
+    /// Nobody but the certificate's own key: whoever asks for that trusts it himself.
+    SelfSigned,
+}
+
+impl Issuer {
+    /// The words of the label `ca` beside those of the presets: made by us, and made by nobody here.
+    pub const SELF_SIGNED: &str = "self-signed";
+    /// See [`Self::SELF_SIGNED`].
+    pub const NONE: &str = "none";
+
+    /// What the label `ca` means: a preset by name, `self-signed`, or `none` for a certificate that is provided. Never a
+    /// URL: whoever may write labels does not choose whom to believe.
+    ///
+    /// # Errors
+    /// When it is none of these.
+    pub fn of_label(word: &str) -> Result<Option<Self>, CaError> {
+        let preset = |word: &str| CA_PRESETS.iter().find(|preset| preset.name == word);
+        match word {
+            Self::SELF_SIGNED => Ok(Some(Self::SelfSigned)),
+            Self::NONE => Ok(None),
+            _ => match preset(word) {
+                Some(preset) => Ok(Some(Self::Ca(preset.directory.to_owned()))),
+                None if word.contains("://") => Err(CaError::UrlInLabel),
+                None => Err(CaError::UnknownInLabel { word: word.to_owned() }),
+            },
+        }
+    }
+
+    /// Whether it issues for names and addresses alone that are reached from everywhere.
+    pub fn is_public(&self) -> bool {
+        matches!(self, Self::Ca(directory) if preset_at(directory).is_some())
+    }
+}
+
+impl fmt::Display for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ca(directory) => f.write_str(preset_at(directory).map_or(directory.as_str(), |preset| preset.name)),
+            Self::SelfSigned => f.write_str(Self::SELF_SIGNED),
+        }
+    }
+}
+
+/// The preset with this directory URL.
+pub fn preset_at(directory: &str) -> Option<&'static CaPreset> {
+    CA_PRESETS.iter().find(|preset| preset.directory == directory)
+}
+
+/// A setting or a label that names no CA.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum CaError {
     /// Neither a preset nor a URL.
@@ -43,6 +98,15 @@ pub enum CaError {
         /// What was probably meant.
         nearest: Option<&'static str>,
     },
+    /// No word of the label.
+    #[error("{word:?} is no CA that a label can name{}", nearest(.word).map(|near| format!("; did you mean {near}?")).unwrap_or_default())]
+    UnknownInLabel {
+        /// What was written.
+        word: String,
+    },
+    /// A URL in a label.
+    #[error("a CA with a URL of its own belongs into the setting ca, where labels can't change it")]
+    UrlInLabel,
     /// A URL that can't be asked in safety.
     #[error("{0:?} must begin with https://, because what a CA says is believed")]
     NotHttps(String),
@@ -89,6 +153,22 @@ mod tests {
             assert_eq!(directory_of(preset.directory), Ok(preset.directory.to_owned()));
         }
         assert_eq!(directory_of("https://10.0.0.1:14000/dir"), Ok("https://10.0.0.1:14000/dir".to_owned()));
+    }
+
+    #[test]
+    fn a_label_names_a_preset_or_says_that_none_is_asked() {
+        for preset in CA_PRESETS {
+            let issuer = Issuer::Ca(preset.directory.to_owned());
+            assert_eq!(issuer.to_string(), preset.name);
+            assert!(issuer.is_public());
+            assert_eq!(Issuer::of_label(preset.name), Ok(Some(issuer)));
+        }
+        assert_eq!(Issuer::of_label("self-signed"), Ok(Some(Issuer::SelfSigned)));
+        assert_eq!(Issuer::of_label("none"), Ok(None));
+        let problem = |word| Issuer::of_label(word).unwrap_err().to_string();
+        assert_eq!(problem("stagin"), r#""stagin" is no CA that a label can name; did you mean staging?"#);
+        assert_eq!(problem("Buypass"), r#""Buypass" is no CA that a label can name"#);
+        assert!(problem("https://ca.example/dir").contains("belongs into the setting ca"));
     }
 
     #[test]

@@ -1,9 +1,11 @@
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// What kind of key a certificate gets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum KeyType {
     /// ECDSA on P-256: small, fast, read by everything of this decade.
     #[default]
@@ -40,6 +42,20 @@ impl FromStr for KeyType {
     fn from_str(word: &str) -> Result<Self, Self::Err> {
         let found = Self::WORDS.iter().find(|(known, _)| *known == word);
         found.map(|(_, kind)| *kind).ok_or_else(|| KeyTypeError(word.to_owned()))
+    }
+}
+
+impl From<KeyType> for String {
+    fn from(kind: KeyType) -> Self {
+        kind.to_string()
+    }
+}
+
+impl TryFrom<String> for KeyType {
+    type Error = KeyTypeError;
+
+    fn try_from(word: String) -> Result<Self, Self::Error> {
+        word.parse()
     }
 }
 

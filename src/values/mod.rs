@@ -4,8 +4,11 @@
 //! and digests are made from arguments.
 
 mod ca;
+mod challenge;
 mod digest;
 mod dns_name;
+mod grants;
+mod host;
 mod key_type;
 mod names;
 mod retry;
@@ -13,9 +16,12 @@ mod secret;
 mod signal;
 mod timestamp;
 
-pub use ca::{CA_PRESETS, CaError, CaPreset, directory_of};
+pub use ca::{CA_PRESETS, CaError, CaPreset, Issuer, directory_of, preset_at};
+pub use challenge::{ChallengeType, ChallengeTypeError};
 pub use digest::Digest;
 pub use dns_name::{DnsName, DnsNameError};
+pub use grants::{Grants, GrantsError, Right};
+pub use host::{Host, HostError};
 pub use key_type::{KeyType, KeyTypeError};
 pub use names::{CertificateName, ContainerId, ContainerName, FileName, NameError};
 pub use retry::Retry;

@@ -3,7 +3,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::DnsName;
+use super::Host;
 
 /// A word that can't be used as a name of ours, because it could lead out of a folder or hide in it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -87,9 +87,10 @@ name! {
     FileName
 }
 
-impl From<&DnsName> for CertificateName {
-    fn from(name: &DnsName) -> Self {
-        Self(name.as_str().to_owned())
+impl From<&Host> for CertificateName {
+    /// What the certificate of one host is called, unless a label says otherwise.
+    fn from(host: &Host) -> Self {
+        Self(host.file_word())
     }
 }
 

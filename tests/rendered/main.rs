@@ -5,22 +5,26 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use quaymaster::{
-    desire::{Complaint, desire},
+    adapters::{probe::TcpProbe, x509},
+    desire::{Complaint, Issuance, desire},
     observe::{
         Container, ContainerState, Health, HeldCertificate, Installed, Mount, MountKind, Network, Observed, Snapshot,
         Source,
     },
     plan::{Action, foresee, plan},
+    ports::Probe,
     render::Templates,
-    values::{CertificateName, ContainerId, ContainerName, Digest, Timestamp},
+    values::{CertificateName, ChallengeType, ContainerId, ContainerName, Digest, Host, Issuer, KeyType, Timestamp},
 };
 
 const LINE: &str = "\n----------\n";
+const IMAGE: &str = "quaymaster-example-nginx";
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
 /// A case: what its file says above the line.
@@ -28,6 +32,26 @@ struct Case {
     path: PathBuf,
     labels: String,
     expected: String,
+}
+
+impl Case {
+    fn name(&self) -> String {
+        self.path.file_stem().unwrap().to_string_lossy().into_owned()
+    }
+
+    /// Writes what nginx reads, with a certificate for each that is held; tells their serial numbers.
+    fn write(&self, config: &Path) -> BTreeMap<String, String> {
+        fs::create_dir(config).unwrap();
+        for (file, text) in rendered(&self.labels).0 {
+            fs::write(config.join(file), text).unwrap();
+        }
+        let held = world(&self.labels).1.held;
+        let write = |name: &CertificateName| {
+            let folder = config.join("certificates").join(name.as_str());
+            (name.to_string(), write_certificate(&folder, &covered_by(name)))
+        };
+        held.keys().map(write).collect()
+    }
 }
 
 fn cases() -> Vec<Case> {
@@ -80,7 +104,11 @@ fn world(labels: &str) -> (Snapshot, Observed) {
     observed.installed.insert(ContainerName::parse("proxy").unwrap(), Installed::default());
     for line in labels.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
         if let Some(names) = line.strip_prefix("held: ") {
-            observed.held.extend(names.split(' ').map(|name| (CertificateName::parse(name).unwrap(), held(name))));
+            observed.held.extend(names.split(' ').map(|word| {
+                let name = CertificateName::parse(word).unwrap();
+                let covered = covered_by(&name);
+                (name, held(&covered))
+            }));
             continue;
         }
         let name = line.split([':', ' ']).next().unwrap();
@@ -98,6 +126,15 @@ fn world(labels: &str) -> (Snapshot, Observed) {
     (Snapshot { containers, own: Some(with_edge(container("quaymaster", 2), "/edge")) }, observed)
 }
 
+/// The host whose own certificate has this name.
+fn covered_by(certificate: &CertificateName) -> String {
+    let word = certificate.as_str();
+    let hosts = [word.replace('-', ":"), word.replacen("_.", "*.", 1), word.to_owned()];
+    let host =
+        hosts.iter().filter_map(|host| Host::parse(host).ok()).find(|host| CertificateName::from(host) == *certificate);
+    host.unwrap().to_string()
+}
+
 fn held(name: &str) -> HeldCertificate {
     HeldCertificate {
         names: BTreeSet::from([name.to_owned()]),
@@ -105,6 +142,7 @@ fn held(name: &str) -> HeldCertificate {
         not_after: Timestamp::from_seconds(1_900_000_000),
         issuer: "Test".to_owned(),
         serial: "01".to_owned(),
+        key_type: Some(KeyType::Ec256),
         digest: Digest::of(name),
         source: Source::Provided,
     }
@@ -117,11 +155,16 @@ fn rendered(labels: &str) -> (BTreeMap<String, String>, BTreeSet<Complaint>) {
         label_prefix: "quaymaster".into(),
         certificates: "/state/certificates".into(),
         webroot: None,
-        public_authority: false,
+        grants: None,
+        issuance: Issuance {
+            issuer: Issuer::Ca("https://ca.example".into()),
+            challenge: ChallengeType::Http01,
+            key_type: KeyType::Ec256,
+            profile: None,
+        },
     };
     let plan_rules = quaymaster::plan::Rules {
         label_prefix: "quaymaster".into(),
-        authority: "https://ca.example".into(),
         mark_host: "quaymaster-0123456789abcdef".into(),
         resync: std::time::Duration::from_secs(3600),
     };
@@ -145,8 +188,9 @@ fn shown(case: &Case) -> String {
     let (files, complaints) = rendered(&case.labels);
     let mut text: String = complaints.iter().map(|complaint| format!("!! {complaint}\n")).collect();
     for (name, content) in files {
-        // The proxy's own files are the same in every case but the one that is about them.
-        if !name.starts_with("quaymaster--") || name.contains("--names") || case.path.ends_with("00-proxy.txt") {
+        // The proxy's own files are the same in every case but those that are about them.
+        let is_about_them = ["00-proxy.txt", "12-kinds-of-hosts.txt"].iter().any(|file| case.path.ends_with(file));
+        if !name.starts_with("quaymaster--") || name.contains("--names") || is_about_them {
             text.push_str(&format!("==== {name}\n{content}"));
         }
     }
@@ -169,18 +213,10 @@ fn each_case_is_rendered_as_its_file_says() {
 #[test]
 fn nginx_takes_each_case() {
     let folder = tempfile::tempdir().unwrap();
-    let image = "quaymaster-example-nginx";
     let (mut script, mut beside_debians) = (String::new(), String::new());
     for case in cases() {
-        let name = case.path.file_stem().unwrap().to_string_lossy().into_owned();
-        let config = folder.path().join(&name);
-        fs::create_dir(&config).unwrap();
-        for (file, text) in rendered(&case.labels).0 {
-            fs::write(config.join(file), text).unwrap();
-        }
-        for certificate in world(&case.labels).1.held.keys() {
-            write_certificate(&config.join("certificates").join(certificate.as_str()), certificate.as_str());
-        }
+        let name = case.name();
+        case.write(&folder.path().join(&name));
         script.push_str(&format!(
             "cp -r /cases/{name}/. /etc/nginx/conf.d/ && nginx -q -t || echo FAILED {name}; rm -rf /etc/nginx/conf.d/*\n"
         ));
@@ -195,22 +231,105 @@ fn nginx_takes_each_case() {
     let output = Command::new("docker")
         .args(["run", "--rm", "--network", "none", "--volume"])
         .arg(format!("{}:/cases:ro", folder.path().display()))
-        .args([image, "sh", "-c", &script])
+        .args([IMAGE, "sh", "-c", &script])
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success(),
-        "{said}\nis the image {image} there? tests/run, or compose/images/build, makes it"
+        "{said}\nis the image {IMAGE} there? tests/run, or compose/images/build, makes it"
     );
     // A warning is a line that an operator reads at every reload.
     assert_eq!(said, "");
 }
 
-fn write_certificate(folder: &Path, name: &str) {
+/// Writes a certificate for one name; tells its serial number.
+fn write_certificate(folder: &Path, name: &str) -> String {
     fs::create_dir_all(folder).unwrap();
     let key = rcgen::KeyPair::generate().unwrap();
     let certificate = rcgen::CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap();
     fs::write(folder.join("fullchain.pem"), certificate.pem()).unwrap();
     fs::write(folder.join("privkey.pem"), key.serialize_pem()).unwrap();
+    x509::serial_of(certificate.der()).unwrap()
+}
+
+/// nginx with the configuration of one case, gone when the test ends.
+struct Nginx {
+    name: String,
+    at: SocketAddr,
+    serials: BTreeMap<String, String>,
+    probe: TcpProbe,
+    _folder: tempfile::TempDir,
+}
+
+impl Nginx {
+    async fn serving(case: &str) -> Self {
+        let case = cases().into_iter().find(|other| other.name() == case).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let serials = case.write(&folder.path().join("case"));
+        let name = format!("quaymaster-test-rendered-{}-{}", std::process::id(), case.name());
+        let volume = format!("{}:/case:ro", folder.path().display());
+        let script =
+            "rm /etc/nginx/sites-enabled/default; cp -r /case/case/. /etc/nginx/conf.d/ && exec nginx -g 'daemon off;'";
+        docker(&["run", "--detach", "--rm", "--name", &name, "--volume", &volume, IMAGE, "sh", "-c", script]);
+        let address = docker(&["inspect", "--format", "{{.NetworkSettings.IPAddress}}", &name]);
+        let at = SocketAddr::new(address.trim().parse().unwrap(), 443);
+        let nginx = Self { name, at, serials, probe: TcpProbe::new().unwrap(), _folder: folder };
+        for _ in 0..500 {
+            if tokio::net::TcpStream::connect(nginx.at).await.is_ok() {
+                return nginx;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("nginx does not listen at {}", nginx.at);
+    }
+
+    /// The name of the certificate that a client of this host is shown.
+    async fn shows(&self, host: &str) -> Result<&str, String> {
+        let served = self.probe.certificate(self.at, &Host::parse(host).unwrap()).await;
+        let serial = served.map_err(|error| error.to_string())?.serial;
+        Ok(self.serials.iter().find(|(_, own)| **own == serial).map(|(name, _)| name.as_str()).unwrap())
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        docker(&["rm", "--force", &self.name]);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the engine is asked as a user asks it")]
+fn docker(words: &[&str]) -> String {
+    let output = Command::new("docker").args(words).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn hosts_of_all_kinds_are_served_with_their_own_certificates() {
+    let nginx = Nginx::serving("12-kinds-of-hosts").await;
+    for (host, certificate) in [
+        ("*.shop.example", "_.shop.example"),
+        ("b.shop.example", "_.shop.example"),
+        ("a.shop.example", "a.shop.example"),
+        ("192.0.2.7", "192.0.2.7"),
+        // nginx shows one certificate to all that send no name it knows.
+        ("::1", "192.0.2.7"),
+        ("unknown.example", "192.0.2.7"),
+    ] {
+        assert_eq!(nginx.shows(host).await, Ok(certificate), "{host}");
+    }
+    let http = SocketAddr::new(nginx.at.ip(), 80);
+    for host in ["b.shop.example", "192.0.2.7", "[2001:db8::1]"] {
+        assert_eq!(nginx.probe.page(http, host, "/").await.unwrap().status, 301, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn without_an_address_unknown_names_are_shown_nothing() {
+    let nginx = Nginx::serving("01-site").await;
+    assert_eq!(nginx.shows("shop.example").await, Ok("shop.example"));
+    for host in ["unknown.example", "192.0.2.7"] {
+        assert!(nginx.shows(host).await.is_err(), "{host}");
+    }
 }

@@ -10,7 +10,7 @@ use instant_acme::{
 use super::error::{detail, kind, told, words};
 use crate::{
     ports::{AuthorityError, Challenge},
-    values::DnsName,
+    values::Host,
 };
 
 /// What an authorization says.
@@ -18,7 +18,7 @@ use crate::{
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.1.4>
 pub(super) struct Authorization {
     /// The name it is about.
-    pub(super) name: DnsName,
+    pub(super) name: Host,
     /// How far it got.
     pub(super) status: AuthorizationStatus,
     /// The challenge we can meet.
@@ -48,8 +48,8 @@ pub(super) async fn look(order: &mut Order, index: usize) -> Result<Authorizatio
         walk.next().await.transpose()?;
     }
     let mut handle = walk.next().await.ok_or(Error::Str("an authorization is missing"))??;
-    let name = DnsName::parse(&handle.identifier().to_string());
-    let name = name.map_err(|_| Error::Str("an authorization is for no host name"))?;
+    let name = Host::parse(&handle.identifier().to_string());
+    let name = name.map_err(|_| Error::Str("an authorization is for no host"))?;
     let status = handle.status;
     let (offered, problem) = (offered(&handle), problem(&handle));
     let http = http_challenge(&mut handle, &name)?;
@@ -69,7 +69,7 @@ pub(super) async fn answer(order: &mut Order, index: usize) -> Result<(), Error>
     challenge.set_ready().await
 }
 
-fn http_challenge<'a>(handle: &'a mut AuthorizationHandle<'a>, name: &DnsName) -> Result<Option<HttpChallenge>, Error> {
+fn http_challenge<'a>(handle: &'a mut AuthorizationHandle<'a>, name: &Host) -> Result<Option<HttpChallenge>, Error> {
     let Some(challenge) = handle.challenge(ChallengeType::Http01) else { return Ok(None) };
     let token = challenge.token.clone();
     // It becomes the name of a file.
@@ -108,10 +108,10 @@ fn problem(handle: &AuthorizationHandle<'_>) -> Option<String> {
 }
 
 /// What is wrong with an invalid order: each name's own problem from its authorization, else from the order.
-pub(super) fn verdict(state: &OrderState, mut names: BTreeMap<DnsName, String>) -> AuthorityError {
+pub(super) fn verdict(state: &OrderState, mut names: BTreeMap<Host, String>) -> AuthorityError {
     if names.is_empty() {
         let about = state.error.iter().flat_map(|problem| &problem.subproblems);
-        names = about.filter_map(|about| Some((dns(about.identifier.as_ref()?)?, words(about)))).collect();
+        names = about.filter_map(|about| Some((host(about.identifier.as_ref()?)?, words(about)))).collect();
     }
     match &state.error {
         _ if !names.is_empty() => AuthorityError::Validation(names),
@@ -123,9 +123,10 @@ pub(super) fn verdict(state: &OrderState, mut names: BTreeMap<DnsName, String>) 
     }
 }
 
-fn dns(identifier: &Identifier) -> Option<DnsName> {
+fn host(identifier: &Identifier) -> Option<Host> {
     match identifier {
-        Identifier::Dns(name) => DnsName::parse(name).ok(),
+        Identifier::Dns(name) => Host::parse(name).ok(),
+        Identifier::Ip(address) => Some(Host::from(*address)),
         _ => None,
     }
 }
@@ -145,7 +146,7 @@ mod tests {
             r#"{"type": "x:compound", "detail": "some failed", "subproblems": [
                 {"type": "x:dns", "detail": "no address", "identifier": {"type": "dns", "value": "a.example"}}]}"#,
         );
-        let name = |word| DnsName::parse(word).unwrap();
+        let name = |word| Host::parse(word).unwrap();
         let seen = BTreeMap::from([(name("b.example"), "refused (connection)".to_owned())]);
         let told = verdict(&order, seen).to_string();
         assert_eq!(told, "the CA could not validate b.example: refused (connection)");

@@ -6,6 +6,7 @@
 //! <https://www.rfc-editor.org/rfc/rfc8555>
 
 mod account;
+mod authorities;
 mod authorizations;
 mod caller;
 mod error;
@@ -14,15 +15,15 @@ mod record;
 
 use std::{collections::BTreeSet, rc::Rc};
 
-use async_trait::async_trait;
-use instant_acme::{Identifier, NewOrder, OrderStatus};
-use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, RsaKeySize, SignatureAlgorithm};
-
 use crate::{
     adapters::http::{HttpClient, Limits},
     ports::{Authority, AuthorityError, Clock, Disk, Order},
-    values::{DnsName, KeyType, Secret},
+    values::Host,
 };
+use async_trait::async_trait;
+use instant_acme::{Account, Identifier, NewOrder, OrderStatus};
+
+pub use authorities::{AcmeAuthorities, new_key, self_signed};
 
 use account::Registration;
 use caller::{Caller, Repeat};
@@ -41,15 +42,12 @@ pub struct AcmeSettings {
     pub agree_tos: bool,
     /// Where it may write to.
     pub email: Option<String>,
-    /// What kind of key certificates get.
-    pub key_type: KeyType,
 }
 
 /// A CA that speaks ACME, and our account there.
 pub struct AcmeAuthority {
     caller: Caller,
     registration: Registration,
-    key_type: KeyType,
 }
 
 impl AcmeAuthority {
@@ -66,7 +64,7 @@ impl AcmeAuthority {
         let http = http.map_err(|error| Caller::ours("connections to the CA can't be set up", error))?;
         let caller = Caller { directory: settings.directory, clock };
         let registration = Registration::new(caller.clone(), http, disk, settings.agree_tos, settings.email);
-        Ok(Self { caller, registration, key_type: settings.key_type })
+        Ok(Self { caller, registration })
     }
 }
 
@@ -80,22 +78,13 @@ impl Authority for AcmeAuthority {
         self.registration.terms_to_agree().await
     }
 
-    fn new_key(&self) -> Result<Secret, AuthorityError> {
-        let key = match self.key_type {
-            KeyType::Ec256 => ec(&PKCS_ECDSA_P256_SHA256),
-            KeyType::Ec384 => ec(&PKCS_ECDSA_P384_SHA384),
-            KeyType::Rsa2048 => rsa(RsaKeySize::_2048),
-            KeyType::Rsa3072 => rsa(RsaKeySize::_3072),
-            KeyType::Rsa4096 => rsa(RsaKeySize::_4096),
-        };
-        let key = key.map_err(|error| Caller::ours("no key for a certificate can be made", error))?;
-        Ok(Secret::new(key.serialize_pem()))
-    }
-
-    async fn order(&self, names: &BTreeSet<DnsName>) -> Result<Box<dyn Order>, AuthorityError> {
-        let identifiers = names.iter().map(|name| Identifier::Dns(name.to_string())).collect::<Vec<_>>();
-        let new = NewOrder::new(&identifiers);
+    async fn order(&self, names: &BTreeSet<Host>, profile: Option<&str>) -> Result<Box<dyn Order>, AuthorityError> {
+        let identifiers = names.iter().map(identifier).collect::<Vec<_>>();
         let mut account = self.registration.account().await?;
+        let new = match profile {
+            Some(profile) => NewOrder::new(&identifiers).profile(offered(&account, profile)?),
+            None => NewOrder::new(&identifiers),
+        };
         let mut placed = self.caller.call(Repeat::Unsafe, async || account.new_order(&new).await).await;
         if placed.as_ref().is_err_and(|failure| failure.is_refusal("accountDoesNotExist")) {
             account = self.registration.replacement(&account).await?;
@@ -119,10 +108,23 @@ impl Authority for AcmeAuthority {
     }
 }
 
-fn ec(algorithm: &'static SignatureAlgorithm) -> Result<KeyPair, rcgen::Error> {
-    KeyPair::generate_for(algorithm)
+/// <https://www.rfc-editor.org/rfc/rfc8738#section-3>
+fn identifier(host: &Host) -> Identifier {
+    host.address().map_or_else(|| Identifier::Dns(host.to_string()), Identifier::Ip)
 }
 
-fn rsa(size: RsaKeySize) -> Result<KeyPair, rcgen::Error> {
-    KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, size)
+/// The profile, if the CA has it: one that has none might say nothing and issue something else.
+///
+/// <https://datatracker.ietf.org/doc/html/draft-ietf-acme-profiles-01#section-4>
+fn offered<'p>(account: &Account, profile: &'p str) -> Result<&'p str, AuthorityError> {
+    let mut offered: Vec<_> = account.profiles().map(|meta| meta.name).collect();
+    offered.sort_unstable();
+    if offered.contains(&profile) {
+        return Ok(profile);
+    }
+    let detail = match offered.as_slice() {
+        [] => format!("{profile:?} was asked for, and the CA has no profiles; leave profile out"),
+        some => format!("the CA has no profile {profile:?}; it has {}", some.join(", ")),
+    };
+    Err(AuthorityError::Refused { kind: "invalidProfile".to_owned(), detail })
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     ports::{AuthorityError, Challenge, Order},
-    values::{DnsName, Secret},
+    values::{Host, Secret},
 };
 
 /// The pause after the first look. A CA on the same network is done by then.
@@ -203,7 +203,7 @@ impl Order for AcmeOrder {
         Ok(())
     }
 
-    async fn finalize(&mut self, key: &Secret, names: &BTreeSet<DnsName>) -> Result<String, AuthorityError> {
+    async fn finalize(&mut self, key: &Secret, names: &BTreeSet<Host>) -> Result<String, AuthorityError> {
         if self.status() == OrderStatus::Pending {
             self.wait_for_validation().await?;
         }
@@ -239,11 +239,10 @@ fn challenge(authorization: Authorization) -> Result<HttpChallenge, AuthorityErr
 /// What is signed with the certificate's key and sent to the CA.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc2986#section-4>
-fn signing_request(key: &Secret, names: &BTreeSet<DnsName>) -> Result<Vec<u8>, AuthorityError> {
+fn signing_request(key: &Secret, names: &BTreeSet<Host>) -> Result<Vec<u8>, AuthorityError> {
     let unusable = |error| Caller::ours("the certificate's key can't be used", error);
     let key = KeyPair::from_pem(key.expose()).map_err(unusable)?;
-    let mut params =
-        CertificateParams::new(names.iter().map(DnsName::to_string).collect::<Vec<_>>()).map_err(unusable)?;
+    let mut params = CertificateParams::new(names.iter().map(Host::to_string).collect::<Vec<_>>()).map_err(unusable)?;
     // rcgen would put a common name of its own there, which CAs read as one more host name.
     params.distinguished_name = DistinguishedName::new();
     Ok(params.serialize_request(&key).map_err(unusable)?.der().to_vec())
@@ -258,7 +257,7 @@ mod tests {
     #[test]
     fn a_signing_request_has_the_names_and_nothing_else() {
         let key = Secret::new(KeyPair::generate().unwrap().serialize_pem());
-        let names = ["b.example", "a.example"].map(|name| DnsName::parse(name).unwrap()).into();
+        let names = ["b.example", "a.example"].map(|name| Host::parse(name).unwrap()).into();
         let der = signing_request(&key, &names).unwrap();
         let (_, request) = X509CertificationRequest::from_der(&der).unwrap();
         assert_eq!(request.certification_request_info.subject.iter().count(), 0);

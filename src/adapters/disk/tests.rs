@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use super::*;
 use crate::{
     observe::Source,
-    values::{Digest, DnsName, Retry},
+    values::{Digest, Host, Retry},
 };
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -34,14 +34,14 @@ pub(super) fn name(word: &str) -> CertificateName {
 }
 
 /// A certificate signed by its own key, valid around `NOW`.
-fn issued(host: &str) -> (Secret, String, BTreeSet<DnsName>) {
+fn issued(host: &str) -> (Secret, String, BTreeSet<Host>) {
     let key = KeyPair::generate().expect("a key");
     let mut params = CertificateParams::new([host.to_owned()]).expect("a name");
     let seconds = NOW.millis() / 1000;
     params.not_before = OffsetDateTime::from_unix_timestamp(seconds - 60).expect("a time");
     params.not_after = OffsetDateTime::from_unix_timestamp(seconds + 6000).expect("a time");
     let chain = params.self_signed(&key).expect("a certificate").pem();
-    (Secret::new(key.serialize_pem()), chain, BTreeSet::from([DnsName::parse(host).expect("a name")]))
+    (Secret::new(key.serialize_pem()), chain, BTreeSet::from([Host::parse(host).expect("a name")]))
 }
 
 pub(super) fn store(folders: &Folders, host: &str) -> HeldCertificate {
@@ -58,7 +58,7 @@ pub(super) fn mode(path: impl AsRef<Path>) -> u32 {
 
 fn challenge(token: &str) -> Challenge {
     Challenge {
-        name: DnsName::parse("shop.example").expect("a name"),
+        name: Host::parse("shop.example").expect("a name"),
         token: token.to_owned(),
         response: format!("{token}.thumbprint"),
     }

@@ -1,0 +1,136 @@
+//! All CAs that were asked for something, each set up when it is asked first; and what needs no CA: keys, and
+//! certificates that these sign themselves.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    time::Duration,
+};
+
+use rcgen::{
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, RsaKeySize,
+};
+use time::OffsetDateTime;
+
+use super::{AcmeAuthority, AcmeSettings, caller::Caller};
+use crate::{
+    ports::{Authorities, Authority, AuthorityError, Clock, Disk},
+    values::{Host, KeyType, Secret, Timestamp},
+};
+
+/// How long a certificate lives that its own key signs: as long as those of most CAs, so that it is renewed like them.
+const SELF_SIGNED_LIFE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// How far its beginning is set back, for clients whose clocks are late.
+const SET_BACK: Duration = Duration::from_secs(60 * 60);
+
+/// CAs that speak ACME, and our accounts there.
+pub struct AcmeAuthorities {
+    /// What is the same for all of them; the directory is that of the settings.
+    settings: AcmeSettings,
+    disk: Rc<dyn Disk>,
+    clock: Rc<dyn Clock>,
+    known: RefCell<BTreeMap<String, Rc<AcmeAuthority>>>,
+}
+
+impl AcmeAuthorities {
+    /// Sets up what is needed to ask the CA of the settings; nothing is asked yet.
+    ///
+    /// # Errors
+    /// When its directory is no https URL or the roots can't be read.
+    pub fn new(settings: AcmeSettings, disk: Rc<dyn Disk>, clock: Rc<dyn Clock>) -> Result<Self, AuthorityError> {
+        let authorities = Self { disk, clock, known: RefCell::default(), settings };
+        authorities.at(&authorities.settings.directory)?;
+        Ok(authorities)
+    }
+}
+
+impl Authorities for AcmeAuthorities {
+    fn at(&self, directory: &str) -> Result<Rc<dyn Authority>, AuthorityError> {
+        if let Some(known) = self.known.borrow().get(directory) {
+            return Ok(known.clone());
+        }
+        let settings = AcmeSettings { directory: directory.to_owned(), ..self.settings.clone() };
+        let authority = Rc::new(AcmeAuthority::new(settings, self.disk.clone(), self.clock.clone())?);
+        self.known.borrow_mut().insert(directory.to_owned(), authority.clone());
+        Ok(authority)
+    }
+
+    fn new_key(&self, kind: KeyType) -> Result<Secret, AuthorityError> {
+        new_key(kind)
+    }
+
+    fn self_signed(&self, key: &Secret, names: &BTreeSet<Host>, now: Timestamp) -> Result<String, AuthorityError> {
+        self_signed(key, names, now)
+    }
+}
+
+/// A new private key for a certificate.
+///
+/// # Errors
+/// When the system gives no random numbers.
+pub fn new_key(kind: KeyType) -> Result<Secret, AuthorityError> {
+    let rsa = |size| KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, size);
+    let key = match kind {
+        KeyType::Ec256 => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256),
+        KeyType::Ec384 => KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384),
+        KeyType::Rsa2048 => rsa(RsaKeySize::_2048),
+        KeyType::Rsa3072 => rsa(RsaKeySize::_3072),
+        KeyType::Rsa4096 => rsa(RsaKeySize::_4096),
+    };
+    let key = key.map_err(|error| Caller::ours("no key for a certificate can be made", error))?;
+    Ok(Secret::new(key.serialize_pem()))
+}
+
+/// A certificate for these names that is signed by its own key, in PEM.
+///
+/// # Errors
+/// When the key can't be read.
+pub fn self_signed(key: &Secret, names: &BTreeSet<Host>, now: Timestamp) -> Result<String, AuthorityError> {
+    let unusable = |error| Caller::ours("no self-signed certificate can be made", error);
+    let key = KeyPair::from_pem(key.expose()).map_err(unusable)?;
+    let names: Vec<_> = names.iter().map(Host::to_string).collect();
+    let mut params = CertificateParams::new(names).map_err(unusable)?;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "self-signed by quaymaster");
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.not_before = date(now - SET_BACK);
+    params.not_after = date(now + SELF_SIGNED_LIFE);
+    Ok(params.self_signed(&key).map_err(unusable)?.pem())
+}
+
+fn date(time: Timestamp) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(time.millis().div_euclid(1000)).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{adapters::x509, observe::Source, ports::NewCertificate, values::CertificateName};
+
+    #[test]
+    fn a_self_signed_certificate_of_every_key_type_passes_all_checks() {
+        let now = Timestamp::from_seconds(1_795_371_420);
+        let names = ["*.shop.example", "shop.internal", "10.0.0.1", "fd00::1"].map(|host| Host::parse(host).unwrap());
+        let (names, name) = (names.into(), CertificateName::parse("own").unwrap());
+        for (_, kind) in KeyType::WORDS {
+            let key = new_key(kind).unwrap();
+            let chain = self_signed(&key, &names, now).unwrap();
+            let new = NewCertificate {
+                name: &name,
+                names: &names,
+                key: &key,
+                chain: &chain,
+                source: Source::SelfSigned,
+                now,
+            };
+            let held = x509::check_new(&new).unwrap();
+            assert_eq!(held.key_type, Some(kind));
+            assert_eq!(held.issuer, "self-signed by quaymaster");
+            assert_eq!(held.not_after, now + SELF_SIGNED_LIFE);
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! Which certificate each host gets, what is on each, and who is asked for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Complaint, Issuance, Rules, Tls, Wanted,
+    claims::{Claim, Content, Held},
+    spec::Wish,
+};
+use crate::values::{CertificateName, ContainerName, Host, Issuer};
+
+/// The most names on one certificate. Let's Encrypt issues for no more, and clients read all of them at each connection.
+///
+/// <https://letsencrypt.org/docs/rate-limits/>
+const MOST_NAMES: usize = 100;
+
+/// The certificate of each host that has TLS: the one that its labels name, else one of its own.
+///
+/// A name of a certificate belongs to one Compose project: that of the host which it is by default the name of, else
+/// that of the oldest container that writes it.
+pub(super) fn assign(
+    hosts: &BTreeMap<Host, Held<'_>>,
+    rules: &Rules,
+    complaints: &mut BTreeSet<Complaint>,
+) -> BTreeMap<Host, CertificateName> {
+    let mut owners: BTreeMap<CertificateName, Option<&str>> =
+        hosts.iter().map(|(host, held)| (CertificateName::from(host), held.project)).collect();
+    let mut assigned = BTreeMap::new();
+    let mut wishes = Vec::new();
+    for (host, held) in hosts.iter().filter(|(_, held)| has_tls(held)) {
+        assigned.insert(host.clone(), CertificateName::from(host));
+        let claims = held.claims();
+        let named = opinion(&claims, "certificate", host.as_str(), |wish| wish.certificate.as_ref(), rules, complaints);
+        wishes.extend(named.map(|(claim, name)| (claim.age(), host, claim, name)));
+    }
+    wishes.sort_by_key(|(age, host, ..)| (*age, *host));
+    for (_, host, claim, name) in wishes {
+        if *owners.entry(name.clone()).or_insert(claim.container.project()) == claim.container.project() {
+            assigned.insert(host.clone(), name.clone());
+            continue;
+        }
+        let problem = format!("the certificate {name} belongs to another project; {host} gets one of its own");
+        complaints.insert(claim.complaint(rules, "certificate", name.as_str(), problem, "write another name"));
+    }
+    assigned
+}
+
+fn has_tls(held: &Held<'_>) -> bool {
+    held.tls != Tls::Off && !matches!(held.content, Content::Nothing)
+}
+
+/// What is wanted, and what is to be said of hosts for which nobody is asked.
+#[derive(Default)]
+pub(super) struct Wants {
+    pub certificates: BTreeMap<CertificateName, Wanted>,
+    pub uncovered: BTreeMap<Host, BTreeSet<Complaint>>,
+}
+
+/// What is to be on each certificate, and how it is obtained. `served_by` tells which proxies serve each host.
+pub(super) fn wants(
+    hosts: &BTreeMap<Host, Held<'_>>,
+    assigned: &BTreeMap<Host, CertificateName>,
+    served_by: &BTreeMap<Host, BTreeSet<ContainerName>>,
+    rules: &Rules,
+    complaints: &mut BTreeSet<Complaint>,
+) -> Wants {
+    let mut wants = Wants::default();
+    for (name, claims) in claims_by_certificate(hosts, assigned) {
+        let Some(issuance) = issuance(&name, &claims, rules, complaints) else {
+            claims.iter().for_each(|(host, claim)| wants.say(host, nobody_asked(host, claim, rules)));
+            continue;
+        };
+        let mut names = BTreeSet::new();
+        for (host, claim) in &claims {
+            if let Some(complaint) = refusal(host, claim, &issuance, rules) {
+                wants.say(host, complaint);
+            } else if names.len() < MOST_NAMES || names.contains(*host) {
+                names.insert((*host).clone());
+            } else {
+                complaints.insert(one_too_many(host, claim, &name, rules));
+            }
+        }
+        let claimed_by = claims.iter().map(|(_, claim)| claim.container.name.clone()).collect();
+        let served_by = claims.iter().filter_map(|(host, _)| served_by.get(host)).flatten().cloned().collect();
+        if !names.is_empty() {
+            wants.certificates.insert(name, Wanted { names, issuance, claimed_by, served_by });
+        }
+    }
+    wants
+}
+
+impl Wants {
+    fn say(&mut self, host: &Host, complaint: Complaint) {
+        self.uncovered.entry(host.clone()).or_default().insert(complaint);
+    }
+}
+
+type Claims<'c, 'a> = Vec<(&'c Host, &'c Claim<'a>)>;
+
+/// All claims to be on a certificate, the oldest first.
+fn claims_by_certificate<'c, 'a>(
+    hosts: &'c BTreeMap<Host, Held<'a>>,
+    assigned: &BTreeMap<Host, CertificateName>,
+) -> BTreeMap<CertificateName, Claims<'c, 'a>> {
+    let mut claims: BTreeMap<CertificateName, Claims<'_, '_>> = BTreeMap::new();
+    for (host, held) in hosts {
+        if let Some(name) = assigned.get(host) {
+            claims.entry(name.clone()).or_default().extend(held.claims().into_iter().map(|claim| (host, claim)));
+        }
+        for claim in &held.certified_by {
+            if let Some(name) = certificate_of_site(claim, hosts, assigned) {
+                claims.entry(name.clone()).or_default().push((host, claim));
+            }
+        }
+    }
+    claims.values_mut().for_each(|claims| claims.sort_by_key(|(host, claim)| (claim.age(), *host)));
+    claims
+}
+
+/// The certificate that further names of a site are on: that of its hosts, if they are its own.
+fn certificate_of_site<'n>(
+    claim: &Claim<'_>,
+    hosts: &BTreeMap<Host, Held<'_>>,
+    assigned: &'n BTreeMap<Host, CertificateName>,
+) -> Option<&'n CertificateName> {
+    let is_ours = |host: &Host| hosts.get(host).is_some_and(|held| held.project == claim.container.project());
+    let is_meant = |name: &CertificateName| claim.spec.wish.certificate.as_ref().is_none_or(|wished| wished == name);
+    let of_site = claim.spec.hosts.iter().filter(|host| is_ours(host)).filter_map(|host| assigned.get(host));
+    of_site.into_iter().find(|name| is_meant(name))
+}
+
+/// How a certificate is obtained; nothing where nobody is asked for it.
+fn issuance(
+    name: &CertificateName,
+    claims: &Claims<'_, '_>,
+    rules: &Rules,
+    complaints: &mut BTreeSet<Complaint>,
+) -> Option<Issuance> {
+    let claims: Vec<_> = claims.iter().map(|(_, claim)| *claim).collect();
+    let subject = format!("the certificate {name}");
+    let Issuance { issuer, challenge, key_type, profile } = rules.issuance.clone();
+    macro_rules! said {
+        ($key:literal, $field:ident) => {
+            opinion(&claims, $key, &subject, |wish| wish.$field.as_ref(), rules, complaints)
+                .map(|(_, said)| said.clone())
+        };
+    }
+    Some(Issuance {
+        issuer: said!("ca", issuer).unwrap_or(Some(issuer))?,
+        challenge: said!("challenge", challenge).unwrap_or(challenge),
+        key_type: said!("key-type", key_type).unwrap_or(key_type),
+        profile: said!("profile", profile).or(profile),
+    })
+}
+
+/// What the oldest claim says that says anything; younger ones that say something else are complained about.
+fn opinion<'c, 'a, T: PartialEq>(
+    claims: &[&'c Claim<'a>],
+    key: &str,
+    subject: &str,
+    of: impl Fn(&'a Wish) -> Option<&'a T>,
+    rules: &Rules,
+    complaints: &mut BTreeSet<Complaint>,
+) -> Option<(&'c Claim<'a>, &'a T)> {
+    let mut said = claims.iter().filter_map(|claim| Some((*claim, of(&claim.spec.wish)?)));
+    let (oldest, meant) = said.next()?;
+    for (claim, _) in said.filter(|(_, other)| *other != meant) {
+        let (by, written) = (&oldest.container.name, oldest.written(rules, key));
+        let problem = format!("{by} says {written:?} for {subject}, and it is older");
+        let remedy = format!("write the same {key} on both");
+        complaints.insert(claim.complaint(rules, key, claim.written(rules, key), problem, &remedy));
+    }
+    Some((oldest, meant))
+}
+
+/// Why the issuer would not put this host on a certificate, if it would not.
+fn refusal(host: &Host, claim: &Claim<'_>, issuance: &Issuance, rules: &Rules) -> Option<Complaint> {
+    let label = |key: &str| format!("{}.{key}", rules.label_prefix);
+    let (problem, remedy) = match &issuance.issuer {
+        Issuer::SelfSigned => return None,
+        Issuer::Ca(_) if host.is_wildcard() && !issuance.challenge.proves_wildcards() => (
+            format!("a CA issues for {host} only by a DNS challenge, and {} is none", issuance.challenge),
+            format!("put a certificate for it into provided/, or write {}=self-signed", label("ca")),
+        ),
+        issuer if issuer.is_public() && host.is_reserved() => (
+            format!("no public CA issues a certificate for {host}, which is for local use"),
+            format!(
+                "use a public name, a CA of your own (setting ca), a certificate in provided/, or the label {}=off; the \
+                 CA is not asked",
+                label("tls")
+            ),
+        ),
+        Issuer::Ca(_) => return None,
+    };
+    Some(claim.complaint(rules, claim.key(), host.as_str(), problem, &remedy))
+}
+
+fn nobody_asked(host: &Host, claim: &Claim<'_>, rules: &Rules) -> Complaint {
+    let problem = format!("no certificate that is there covers {host}, and nobody is asked for one");
+    let remedy = "put one into provided/, or take the label away";
+    claim.complaint(rules, "ca", Issuer::NONE, problem, remedy)
+}
+
+fn one_too_many(host: &Host, claim: &Claim<'_>, name: &CertificateName, rules: &Rules) -> Complaint {
+    let problem = format!("the certificate {name} has {MOST_NAMES} names without {host}, and can't have more");
+    claim.complaint(rules, claim.key(), host.as_str(), problem, "put it on another certificate")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::*, *};
+    use crate::{
+        desire::{Desired, desire},
+        observe::Container,
+    };
+
+    fn shop(name: &str, number: u8, host: &str) -> Container {
+        container(name, number).project_is("shop").label("host", host)
+    }
+
+    /// Each certificate that is wanted, as `name: names`.
+    fn wanted(desired: &Desired) -> Vec<String> {
+        let names = |wanted: &Wanted| wanted.names.iter().map(Host::as_str).collect::<Vec<_>>().join(" ");
+        desired.certificates.iter().map(|(name, wanted)| format!("{name}: {}", names(wanted))).collect()
+    }
+
+    #[test]
+    fn containers_of_one_project_add_up_on_a_named_certificate() {
+        let one = shop("one", 4, "shop.example").label("redirect", "www.shop.example").label("certificate", "all");
+        let two = shop("two", 5, "api.shop.example").label("names", "mail.shop.example").label("certificate", "all");
+        let desired = desired([proxy(), one, two, shop("three", 6, "own.example")]);
+        assert_eq!(complaints(&desired), [""; 0]);
+        assert_eq!(
+            wanted(&desired),
+            ["all: api.shop.example mail.shop.example shop.example www.shop.example", "own.example: own.example"]
+        );
+        assert_eq!(hosts(&desired), ["api.shop.example", "own.example", "shop.example", "www.shop.example"]);
+        let all = &desired.certificates.values().next().expect("it is wanted");
+        assert_eq!(all.claimed_by.iter().map(ContainerName::as_str).collect::<Vec<_>>(), ["one", "two"]);
+        assert_eq!(all.served_by.len(), 1);
+    }
+
+    #[test]
+    fn a_certificate_is_not_shared_with_another_project() {
+        let older = shop("older", 4, "a.example").label("certificate", "all");
+        let younger = shop("younger", 5, "b.example").project_is("other").label("certificate", "all");
+        let named_after = shop("thief", 6, "c.example").project_is("other").label("certificate", "late.example");
+        let late = shop("late", 7, "late.example").label("certificate", "late.example");
+        let desired = desired([proxy(), older, younger, named_after, late]);
+        assert_eq!(
+            wanted(&desired),
+            ["all: a.example", "b.example: b.example", "c.example: c.example", "late.example: late.example"]
+        );
+        let told = "the certificate all belongs to another project; b.example gets one of its own; write another name";
+        assert!(complaints(&desired)[1].ends_with(told), "{:?}", complaints(&desired));
+        assert_eq!(desired.complaints.len(), 2, "{:?}", complaints(&desired));
+    }
+
+    #[test]
+    fn further_names_are_on_the_only_certificate_there_is_and_belong_to_somebody_too() {
+        let one = shop("one", 4, "a.example").label("names", "b.example, c.example");
+        let other = shop("other", 5, "c.example").project_is("other");
+        let first = desired([proxy(), one.clone(), other.clone()]);
+        assert_eq!(wanted(&first), ["a.example: a.example b.example c.example"]);
+        assert_eq!(hosts(&first), ["a.example"]);
+        assert!(complaints(&first)[0].contains("container other"), "{:?}", complaints(&first));
+        // The older one has the name.
+        let mut older = other;
+        older.created = Some(crate::values::Timestamp::from_seconds(1));
+        let second = desired([proxy(), one, older]);
+        assert_eq!(wanted(&second), ["a.example: a.example b.example", "c.example: c.example"]);
+        assert!(complaints(&second)[0].contains("label quaymaster.names=\"c.example\""), "{:?}", complaints(&second));
+    }
+
+    #[test]
+    fn labels_of_certificates_that_mean_nothing_are_told() {
+        for (shop, problem) in [
+            (shop("shop", 4, "a.example, b.example").label("names", "c.example"), "the site has several hosts"),
+            (container("shop", 4).label("names", "c.example"), "there is no host whose certificate"),
+            (shop("shop", 4, "a.example").label("tls", "off").label("ca", "staging"), "there is none of"),
+            (shop("shop", 4, "*.a.example").label("redirect", "a.example"), "no host to send them to"),
+            (shop("shop", 4, "a.example").label("ca", "https://ca.example/dir"), "belongs into the setting ca"),
+            (shop("shop", 4, "a.example").label("challenge", "dns-01"), "no challenge that can be met; write http-01"),
+            (shop("shop", 4, "a.example").label("certificate", "../a"), "it can't be a folder's name"),
+            (shop("shop", 4, "a.example").label("profile", "a b"), "it is no word"),
+        ] {
+            let desired = desired([proxy(), shop]);
+            assert_eq!(wanted(&desired), [""; 0], "{problem}");
+            assert_eq!(desired.complaints.len(), 1, "{:?}", complaints(&desired));
+            assert!(complaints(&desired)[0].contains(problem), "{:?}", complaints(&desired));
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_had_is_left_out_and_the_rest_is_ordered() {
+        let all = shop("shop", 4, "shop.org, *.shop.org, 10.0.0.1, shop.internal, 1.1.1.1").label("certificate", "all");
+        let desired = desire(&snapshot([proxy(), all]), &public());
+        assert_eq!(complaints(&desired), [""; 0]);
+        assert_eq!(wanted(&desired), ["all: 1.1.1.1 shop.org"]);
+        let said = uncovered(&desired);
+        assert_eq!(said.len(), 3, "{said:?}");
+        assert!(
+            said[0].contains("a CA issues for *.shop.org only by a DNS challenge, and http-01 is none; put"),
+            "{said:?}"
+        );
+        assert!(said[1].contains("no public CA issues a certificate for 10.0.0.1, which is for local use"), "{said:?}");
+        assert!(said[2].contains("for shop.internal"), "{said:?}");
+        assert_eq!(hosts(&desired).len(), 5);
+    }
+
+    #[test]
+    fn who_issues_is_said_by_a_label_or_the_setting() {
+        let issuer = |word: &str| {
+            let desired = desired([proxy(), shop("shop", 4, "*.shop.example").label("ca", word)]);
+            assert_eq!(complaints(&desired), [""; 0]);
+            let issuer = desired.certificates.values().next().map(|wanted| wanted.issuance.issuer.to_string());
+            (issuer, uncovered(&desired).first().map(|said| said.split_once(": ").expect("it says why").1.to_owned()))
+        };
+        assert_eq!(issuer("self-signed"), (Some("self-signed".to_owned()), None));
+        assert!(issuer("staging").1.expect("it is no DNS challenge").contains("a DNS challenge"));
+        assert_eq!(issuer("staging").0, None);
+        let nobody = "no certificate that is there covers *.shop.example, and nobody is asked for one; put one into \
+                      provided/, or take the label away";
+        assert_eq!(issuer("none"), (None, Some(nobody.to_owned())));
+        let desired =
+            desired([proxy(), shop("shop", 4, "shop.example").label("key-type", "ec-384").label("profile", "x")]);
+        let expected =
+            Issuance { key_type: crate::values::KeyType::Ec384, profile: Some("x".into()), ..rules().issuance };
+        assert_eq!(desired.certificates.values().map(|wanted| &wanted.issuance).collect::<Vec<_>>(), [&expected]);
+    }
+
+    #[test]
+    fn of_containers_that_disagree_the_oldest_that_says_anything_is_followed() {
+        let on_all = |name, number, host| shop(name, number, host).label("certificate", "all");
+        let desired = desired([
+            proxy(),
+            on_all("silent", 4, "a.example"),
+            on_all("older", 5, "b.example").label("ca", "self-signed"),
+            on_all("younger", 6, "c.example").label("ca", "staging"),
+        ]);
+        let wanted = desired.certificates.values().next().expect("it is wanted");
+        assert_eq!((wanted.names.len(), &wanted.issuance.issuer), (3, &Issuer::SelfSigned));
+        assert_eq!(
+            complaints(&desired),
+            [
+                "container younger, label quaymaster.ca=\"staging\": older says \"self-signed\" for the certificate all, and \
+              it is older; write the same ca on both"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_certificate_has_at_most_a_hundred_names_and_the_oldest_stay() {
+        let many: Vec<_> = (0..100).map(|number| format!("n{number:03}.example")).collect();
+        let older = shop("older", 4, &many.join(" ")).label("certificate", "all");
+        let younger = shop("younger", 5, "a.example").label("certificate", "all");
+        let desired = desired([proxy(), older, younger]);
+        let names = &desired.certificates.values().next().expect("it is wanted").names;
+        assert_eq!((names.len(), names.contains(&Host::parse("a.example").expect("a host"))), (100, false));
+        let told = "the certificate all has 100 names without a.example, and can't have more";
+        assert!(complaints(&desired)[0].contains(told), "{:?}", complaints(&desired));
+    }
+
+    #[test]
+    fn of_several_addresses_that_a_proxy_shows_with_one_certificate_the_others_are_told() {
+        let apart = desired([proxy(), shop("shop", 4, "192.0.2.1, 192.0.2.2")]);
+        assert!(complaints(&apart)[0].contains("proxy shows all who ask for an address the certificate of 192.0.2.1"));
+        assert!(complaints(&apart)[0].contains("label quaymaster.host=\"192.0.2.2\""));
+        let together = desired([proxy(), shop("shop", 4, "192.0.2.1, 192.0.2.2").label("certificate", "both")]);
+        assert_eq!(complaints(&together), [""; 0]);
+    }
+}

@@ -1,0 +1,155 @@
+//! Who may ask for what: the table of grants where there is one, else the rules without it.
+
+use super::{Complaint, Rules, claims::Claim};
+use crate::{
+    observe::Container,
+    values::{Host, Right},
+};
+
+/// Why a container may not have what one of its labels asks for; nothing when it may. `key` is the label, `own` the
+/// container that we run in.
+///
+/// Without a table, a container may be a proxy and get keys if it is of our own Compose project, or if we are of none;
+/// nothing is run, restarted or copied.
+pub(super) fn refusal(
+    container: &Container,
+    right: Right,
+    key: &str,
+    own: Option<&Container>,
+    rules: &Rules,
+) -> Option<Complaint> {
+    let label = format!("{}.{key}", rules.label_prefix);
+    let value = container.labels.get(&label).cloned().unwrap_or_default();
+    let told = |problem, remedy| Complaint { container: container.name.clone(), label, value, problem, remedy };
+    let project = container.project();
+    if let Some(grants) = &rules.grants {
+        let allowed = project.is_some_and(|project| grants.allows(project, container.service(), right));
+        let problem = format!("the setting grants does not give it the right {right}");
+        return (!allowed).then(|| told(problem, line(container, &right.to_string(), rules)));
+    }
+    let ours = own.and_then(Container::project);
+    let is_near = ours.is_none() || ours == project;
+    match right {
+        Right::Proxy | Right::Keys if is_near => None,
+        Right::Proxy | Right::Keys => {
+            let ours = ours.unwrap_or_default();
+            let problem = format!("it is not of the Compose project {ours}, as quaymaster is, and would get keys");
+            Some(told(problem, first_line(container, right, rules)))
+        }
+        Right::Exec | Right::Restart | Right::Copy => {
+            let problem = format!("the right {right} needs a grant");
+            Some(told(problem, first_line(container, right, rules)))
+        }
+    }
+}
+
+/// Why a claim to a host is not heard; nothing when it is.
+pub(super) fn host_refusal(claim: &Claim<'_>, host: &Host, rules: &Rules) -> Option<Complaint> {
+    let grants = rules.grants.as_ref()?;
+    let container = claim.container;
+    if container.project().is_some_and(|project| grants.allows_host(project, container.service(), host)) {
+        return None;
+    }
+    let problem = format!("the setting grants does not give it {host}");
+    Some(claim.complaint(rules, claim.key(), host.as_str(), problem, &line(container, host.as_str(), rules)))
+}
+
+/// The line of the table that would allow it.
+fn line(container: &Container, word: &str, rules: &Rules) -> String {
+    match (container.project(), &rules.grants) {
+        (Some(project), Some(grants)) => format!("write there `{}`", grants.line_with(project, word)),
+        (Some(project), None) => format!("`{project} = {word:?}`"),
+        (None, _) => "start it with Compose, or with the label com.docker.compose.project: the table is about projects"
+            .to_owned(),
+    }
+}
+
+/// What to do where there is no table yet.
+fn first_line(container: &Container, right: Right, rules: &Rules) -> String {
+    let line = line(container, &right.to_string(), rules);
+    match container.project() {
+        Some(_) => {
+            format!("write a table [grants] with the line {line}, and all else that is allowed: it counts alone then")
+        }
+        None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::*, *};
+    use crate::{
+        desire::{Desired, desire},
+        observe::Snapshot,
+        values::Grants,
+    };
+
+    fn granted(table: &str) -> Rules {
+        Rules { grants: Some(Grants::parse(table).expect("a table")), ..rules() }
+    }
+
+    fn shop(project: &str) -> Container {
+        container("shop", 4).label("host", "shop.example, a.example").project_is(project)
+    }
+
+    #[test]
+    fn with_a_table_only_what_stands_there_is_heard() {
+        let seen = |table: &str| {
+            let desired = desire(&snapshot([proxy().project_is("edge"), shop("shop")]), &granted(table));
+            (desired.consumers.len(), hosts(&desired).len(), complaints(&desired))
+        };
+        assert_eq!(seen("edge = \"proxy\"\nshop = \"*.example\""), (1, 2, vec![]));
+        let (proxies, served, said) = seen("edge = \"proxy\"\nshop = \"a.example\"");
+        assert_eq!((proxies, served), (1, 1));
+        assert_eq!(
+            said,
+            [
+                "container shop, label quaymaster.host=\"shop.example\": the setting grants does not give it shop.example; \
+              write there `shop = \"a.example shop.example\"`"
+            ]
+        );
+        let (proxies, _, said) = seen("edge = \"keys\"\nshop = \"*.example\"");
+        assert_eq!(proxies, 0);
+        assert_eq!(
+            said[0],
+            "container proxy, label quaymaster.kind=\"nginx\": the setting grants does not give it the right proxy; write \
+             there `edge = \"keys proxy\"`"
+        );
+        let nobodys = desire(&snapshot([proxy()]), &granted("edge = \"proxy\""));
+        assert!(complaints(&nobodys)[0].contains("the table is about projects"), "{:?}", complaints(&nobodys));
+    }
+
+    #[test]
+    fn without_a_table_proxies_are_of_our_own_project_and_hosts_anybodys() {
+        let seen = |ours: Option<&str>, theirs: &str| -> Desired {
+            let own = ours.map_or_else(own, |ours| own().project_is(ours));
+            let snapshot = Snapshot { own: Some(own), ..snapshot([proxy().project_is(theirs), shop("shop")]) };
+            desire(&snapshot, &rules())
+        };
+        for (ours, theirs) in [(None, "edge"), (Some("edge"), "edge")] {
+            assert_eq!(complaints(&seen(ours, theirs)), [""; 0]);
+        }
+        let refused = seen(Some("edge"), "other");
+        assert!(refused.consumers.is_empty());
+        let told = "it is not of the Compose project edge, as quaymaster is, and would get keys; write a table [grants] with \
+                    the line `other = \"proxy\"`, and all else that is allowed: it counts alone then";
+        assert!(complaints(&refused)[0].ends_with(told), "{:?}", complaints(&refused));
+        let on_host = Snapshot { own: None, ..snapshot([proxy().project_is("edge"), shop("shop")]) };
+        assert_eq!(complaints(&desire(&on_host, &rules())), [""; 0]);
+    }
+
+    #[test]
+    fn what_reaches_into_a_container_needs_a_grant() {
+        let helper = container("helper", 5).project_is("edge").label("check", "exec true");
+        let own = own().project_is("edge");
+        for right in [Right::Exec, Right::Restart, Right::Copy] {
+            let refused = refusal(&helper, right, "check", Some(&own), &rules()).expect("it is refused");
+            assert_eq!((refused.label.as_str(), refused.value.as_str()), ("quaymaster.check", "exec true"));
+            assert!(
+                refused.to_string().contains(&format!("the right {right} needs a grant; write a table")),
+                "{refused}"
+            );
+            assert_eq!(refusal(&helper, right, "check", Some(&own), &granted(&format!("edge = \"{right}\""))), None);
+        }
+    }
+}

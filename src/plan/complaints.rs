@@ -1,0 +1,115 @@
+//! What is wrong with the certificates that are there: said here, because labels alone don't show it.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    desire::{Complaint, Desired, Pin},
+    observe::Observed,
+    values::{Host, Timestamp},
+};
+
+/// What there is to say at `now`.
+pub(super) fn of(desired: &Desired, observed: &Observed, now: Timestamp) -> BTreeSet<Complaint> {
+    let is_covered = |host: &Host| observed.held.values().any(|held| held.covers(host) && held.is_valid_at(now));
+    let uncovered = desired.uncovered.iter().filter(|(host, _)| !is_covered(host));
+    let uncovered = uncovered.flat_map(|(_, complaints)| complaints.iter().cloned());
+    let sites = desired.consumers.values().flat_map(|consumer| &consumer.sites);
+    let pinned = sites.filter_map(|(host, site)| pinned(host, site.pin.as_ref()?, observed, now));
+    uncovered.chain(pinned).collect()
+}
+
+/// What is wrong with a pinned certificate, if anything is.
+fn pinned(host: &Host, pin: &Pin, observed: &Observed, now: Timestamp) -> Option<Complaint> {
+    const SERVED: &str = "it is served all the same, as long as this label is there";
+    let (problem, remedy) = match observed.held.get(&pin.certificate) {
+        None => (
+            "there is no certificate of this name".to_owned(),
+            "put it into provided/, or write another name; the site is served as without this label",
+        ),
+        Some(held) if !held.covers(host) => {
+            let names = held.names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            (format!("it is for {names} and not for {host}"), SERVED)
+        }
+        Some(held) if !held.is_valid_at(now) => {
+            (format!("it is valid only from {} to {}", held.not_before, held.not_after), SERVED)
+        }
+        Some(_) => return None,
+    };
+    Some(Complaint {
+        container: pin.container.clone(),
+        label: pin.label.clone(),
+        value: pin.certificate.to_string(),
+        problem,
+        remedy: remedy.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{super::tests::*, *};
+    use crate::{
+        desire::tests::{container, proxy},
+        values::CertificateName,
+    };
+
+    fn said(desired: &Desired, observed: &Observed, now: Timestamp) -> Vec<String> {
+        of(desired, observed, now).iter().map(Complaint::to_string).collect()
+    }
+
+    #[test]
+    fn what_nobody_is_asked_for_is_told_until_something_covers_it() {
+        let any = container("any", 4).label("host", "*.shop.example");
+        let desired = desired([proxy(), any, container("one", 5).label("host", "a.shop.example").label("ca", "none")]);
+        let mut observed = fresh(&desired);
+        assert_eq!(said(&desired, &observed, START).len(), 2);
+        assert_eq!(planned(&desired, &observed, START).complaints.len(), 2);
+        let (_, mut provided) = held("self-signed");
+        provided.names = ["*.shop.example".to_owned()].into();
+        observed.held.insert(CertificateName::parse("own").expect("a name"), provided);
+        assert_eq!(said(&desired, &observed, START), [""; 0]);
+        assert_eq!(said(&desired, &observed, START + Duration::from_secs(400 * 24 * 3600)).len(), 2);
+    }
+
+    /// A certificate for shop.example, and everything else that was seen.
+    fn held(ca: &str) -> (Observed, crate::observe::HeldCertificate) {
+        let desired = desired([proxy(), shop().label("ca", ca)]);
+        let observed = settled(&desired, fresh(&desired), START);
+        let held = observed.held.values().next().expect("it was obtained").clone();
+        (observed, held)
+    }
+
+    #[test]
+    fn a_pinned_certificate_is_served_whatever_is_wrong_with_it_and_that_is_told() {
+        let (mut observed, mut own) = held("self-signed");
+        let pinned = desired([proxy(), shop().label("pin", "own").label("hsts", "1y")]);
+        assert_eq!(
+            said(&pinned, &observed, START),
+            [
+                "container shop, label quaymaster.pin=\"own\": there is no certificate of this name; put it into provided/, \
+              or write another name; the site is served as without this label"
+            ]
+        );
+        own.names = ["other.example".to_owned()].into();
+        let name = CertificateName::parse("own").expect("a name");
+        observed.held.insert(name.clone(), own.clone());
+        let told = &said(&pinned, &observed, START)[0];
+        assert!(told.contains("it is for other.example and not for shop.example; it is served all the same"), "{told}");
+        let texts: Vec<_> = planned(&pinned, &observed, START)
+            .actions
+            .into_iter()
+            .filter_map(
+                |action| if let super::super::Action::Deploy(deploy) = action { Some(deploy.write) } else { None },
+            )
+            .flat_map(|write| write.into_values())
+            .collect();
+        let text = texts.iter().find(|text| text.contains("certificates/own/fullchain.pem")).expect("it is pinned");
+        assert!(text.contains("return 503;") && !text.contains("Strict-Transport-Security"), "{text}");
+        own.names = ["shop.example".to_owned()].into();
+        let end = own.not_after;
+        observed.held.insert(name, own);
+        assert_eq!(said(&pinned, &observed, START), [""; 0]);
+        assert!(said(&pinned, &observed, end)[0].contains("it is valid only from "));
+    }
+}

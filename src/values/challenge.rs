@@ -1,0 +1,62 @@
+use std::{fmt, str::FromStr};
+
+use thiserror::Error;
+
+/// How it is proven to a CA that a name is ours.
+///
+/// <https://www.rfc-editor.org/rfc/rfc8555#section-8>
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ChallengeType {
+    /// The CA asks port 80 of the name for a text: for host names and addresses, not for wildcards.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-8.3>
+    #[default]
+    Http01,
+}
+
+/// A word that names no challenge that can be met.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{word:?} is no challenge that can be met; write {}", ChallengeType::WORDS.map(|(word, _)| word).join(", "), word = .0)]
+pub struct ChallengeTypeError(String);
+
+impl ChallengeType {
+    /// All of them, with the words that settings and labels use: the protocol's.
+    pub const WORDS: [(&'static str, Self); 1] = [("http-01", Self::Http01)];
+
+    /// Whether it can prove that all names below one are ours.
+    pub fn proves_wildcards(self) -> bool {
+        match self {
+            Self::Http01 => false,
+        }
+    }
+}
+
+impl FromStr for ChallengeType {
+    type Err = ChallengeTypeError;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        let found = Self::WORDS.iter().find(|(known, _)| *known == word);
+        found.map(|(_, kind)| *kind).ok_or_else(|| ChallengeTypeError(word.to_owned()))
+    }
+}
+
+impl fmt::Display for ChallengeType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Self::WORDS.iter().filter(|(_, kind)| kind == self).try_for_each(|(word, _)| f.write_str(word))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_reads_what_it_writes_and_answers_other_words_with_the_right_ones() {
+        for (word, kind) in ChallengeType::WORDS {
+            assert_eq!(word.parse(), Ok(kind));
+            assert_eq!(kind.to_string(), word);
+        }
+        let problem = "dns-01".parse::<ChallengeType>().unwrap_err().to_string();
+        assert_eq!(problem, r#""dns-01" is no challenge that can be met; write http-01"#);
+    }
+}
