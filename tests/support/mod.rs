@@ -6,3 +6,4 @@ pub mod canned;
 pub mod fake_ca;
 pub mod fake_engine;
 pub mod pebble;
+pub mod program;
