@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     Complaint, Path, Rules, Tls,
+    complaint::shortened,
     labels::words,
     spec::{SiteSpec, Spec},
 };
@@ -65,7 +66,7 @@ impl Claim<'_> {
         Complaint {
             container: self.container.name.clone(),
             label: format!("{}.{site}{key}", rules.label_prefix),
-            value: value.to_owned(),
+            value: shortened(value),
             problem,
             remedy: remedy.to_owned(),
         }

@@ -9,9 +9,9 @@ use crate::values::ContainerName;
 pub struct Complaint {
     /// Whose it is.
     pub container: ContainerName,
-    /// The whole label, prefix included.
+    /// The label, prefix included; of a long one the beginning.
     pub label: String,
-    /// What it says; empty where the complaint is about something that is missing.
+    /// What it says, of something long the beginning; empty where the complaint is about something that is missing.
     pub value: String,
     /// What is wrong.
     pub problem: String,
@@ -35,8 +35,8 @@ fn visible(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() }).collect()
 }
 
-/// Long enough to be recognised, short enough for a line.
-fn shortened(value: &str) -> String {
+/// Long enough to be recognised, short enough for a line. What is shortened stays as it is when it is shortened again.
+pub(super) fn shortened(value: &str) -> String {
     const LONGEST: usize = 120;
     match value.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &value[..end]),
