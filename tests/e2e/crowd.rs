@@ -35,15 +35,14 @@ fn two_hundred_hostile_containers_harm_none_of_ten_good_ones_and_each_is_named()
     }
     stack.wait_for_rest();
 
-    let named = || -> BTreeSet<String> {
-        let complaints = stack.status()["complaints"].as_array().unwrap().clone();
-        complaints.iter().map(|complaint| complaint["container"].as_str().unwrap().to_owned()).collect()
-    };
+    let status = stack.status();
+    let complaints = status["complaints"].as_array().unwrap().iter();
+    let named: BTreeSet<_> = complaints.map(|complaint| complaint["container"].as_str().unwrap().to_owned()).collect();
     let all: BTreeSet<_> = odd.iter().map(|odd| stack.named(&odd.name)).collect();
-    let silent: Vec<_> = odd.iter().filter(|odd| !named().contains(&stack.named(&odd.name))).collect();
+    let silent: Vec<_> = odd.iter().filter(|odd| !named.contains(&stack.named(&odd.name))).collect();
     let silent: Vec<_> = silent.iter().map(|odd| format!("{}: {:.300?}", odd.name, odd.labels)).collect();
     assert!(silent.is_empty(), "nothing is said about {silent:#?}");
-    assert_eq!(named(), all, "nobody else is complained about");
+    assert_eq!(named, all, "nobody else is complained about");
 
     // Events of all kinds of them, megabytes of labels among them, take nobody else's away.
     odd.iter()

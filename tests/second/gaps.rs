@@ -34,7 +34,7 @@ async fn a_killed_engine_comes_back_with_what_it_starts_again_and_the_rest_goes_
     let (began, before) = (Instant::now(), seen(&program));
     // It ends what the killed one left, and starts what is always to run.
     stage.engine.begin();
-    program.until("the engine is seen", || seen(&program) > before).await;
+    program.within(LONGEST_PAUSE + SOON, "the engine is seen", || seen(&program) > before).await;
     program.until("the app that runs again is served", || stage.answer("app1") == "200 app1").await;
     assert_eq!(stage.sites(), ["app1", "app2"], "nothing is emptied at once");
     program.within(GRACE + SOON, "what stays away goes", || stage.serves(&["app1"])).await;
@@ -48,12 +48,12 @@ async fn an_engine_that_is_restarted_empties_nothing() {
     stage.app("app1", "app1", &["--restart", "always"]);
     stage.app("app2", "app2", &["--restart", "always"]);
     let program = stage.watched(&stage.engine.socket(), &["app1", "app2"]).await;
-    for _ in 0..3 {
+    for _ in 0..2 {
         let before = seen(&program);
         stage.engine.end();
         assert_eq!(stage.sites(), ["app1", "app2"]);
         stage.engine.begin();
-        program.until("the engine is seen", || seen(&program) > before).await;
+        program.within(LONGEST_PAUSE + SOON, "the engine is seen", || seen(&program) > before).await;
         program.until("both are served", || stage.serves(&["app1", "app2"])).await;
     }
     assert_eq!(program.count("site-gone"), 0);
@@ -76,7 +76,7 @@ async fn a_frozen_engine_is_found_out_and_what_was_asked_of_it_is_seen_when_it_t
     stage.engine.thaw();
     assert!(command.unwrap().wait().unwrap().success());
     stage.app("app2", "app2", &[]);
-    program.until("it converges", || stage.serves(&["app1", "app2"])).await;
+    program.within(LONGEST_PAUSE + SOON, "it converges", || stage.serves(&["app1", "app2"])).await;
     stage.engine.docker(&["rm", "--force", "other"]);
     program.until("events come again", || stage.serves(&["app2"])).await;
 }
