@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     Complaint, Path, Rules, Tls,
+    complaint::shortened,
     labels::words,
     rights,
     spec::{SiteSpec, Spec},
@@ -77,7 +78,7 @@ impl<'a> Claim<'a> {
         Complaint {
             container: self.container.name.clone(),
             label: self.label(rules, key),
-            value: value.to_owned(),
+            value: shortened(value),
             problem,
             remedy: remedy.to_owned(),
         }

@@ -9,9 +9,9 @@ use crate::values::ContainerName;
 pub struct Complaint {
     /// Whose it is.
     pub container: ContainerName,
-    /// The whole label, prefix included.
+    /// The label, prefix included; of a long one the beginning.
     pub label: String,
-    /// What it says; empty where the complaint is about something that is missing.
+    /// What it says, of something long the beginning; empty where the complaint is about something that is missing.
     pub value: String,
     /// What is wrong.
     pub problem: String,
@@ -30,13 +30,13 @@ impl fmt::Display for Complaint {
     }
 }
 
-/// The text with its control characters escaped.
+/// The text with everything escaped that is not seen, or that changes how the rest is seen.
 fn visible(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() }).collect()
+    text.chars().map(|c| if matches!(c, ' '..='~') { c.to_string() } else { c.escape_debug().to_string() }).collect()
 }
 
-/// Long enough to be recognised, short enough for a line.
-fn shortened(value: &str) -> String {
+/// Long enough to be recognised, short enough for a line. What is shortened stays as it is when it is shortened again.
+pub(super) fn shortened(value: &str) -> String {
     const LONGEST: usize = 120;
     match value.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &value[..end]),
@@ -54,11 +54,12 @@ mod tests {
             container: ContainerName::parse("shop").expect("a name"),
             label: "quaymaster.host".to_owned(),
             value: format!("\u{1b}[2J\n{}", "x".repeat(500)),
-            problem: "it is \u{7} wrong".to_owned(),
+            problem: "it is \u{7}\u{202e} wrong, ä".to_owned(),
             remedy: "write another".to_owned(),
         };
         let shown = complaint.to_string();
         assert!(shown.starts_with(r#"container shop, label quaymaster.host="\u{1b}[2J\nxxx"#), "{shown}");
+        assert!(shown.contains(r"it is \u{7}\u{202e} wrong, ä; "), "{shown}");
         assert!(!shown.contains(char::is_control), "{shown}");
         assert!(shown.chars().count() < 250, "{shown}");
     }

@@ -5,8 +5,9 @@ use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use super::{
     Complaint, Reload,
+    complaint::shortened,
     kinds::{KINDS, kind},
-    spec::{Block, Path, Scheme, SiteSpec, Spec, Tls, Wish},
+    spec::{Block, LONGEST_PATH, Path, Scheme, SiteSpec, Spec, Tls, Wish},
 };
 use crate::{
     observe::Container,
@@ -304,27 +305,34 @@ pub const LABELS: &[LabelRow] = &[
     },
 ];
 
+/// What is wrong with the labels of one container is told up to here: thousands of complaints hide each other, and the
+/// others'.
+const MOST_COMPLAINTS: usize = 20;
+
 /// Reads all labels of one container that begin with our prefix.
 pub(super) fn read(container: &Container, prefix: &str, complaints: &mut BTreeSet<Complaint>) -> Spec {
     let mut spec = Spec::default();
     let start = format!("{prefix}.");
+    let complaint = |label: &str, value: &str, (problem, remedy)| {
+        let (label, value) = (shortened(label), shortened(value));
+        Complaint { container: container.name.clone(), label, value, problem, remedy }
+    };
+    let mut count = 0;
     for (label, value) in &container.labels {
         let Some(key) = label.strip_prefix(&start) else { continue };
         let troubles = read_one(&mut spec, key, value, prefix);
-        complaints.extend(troubles.into_iter().map(|(problem, remedy)| Complaint {
-            container: container.name.clone(),
-            label: label.clone(),
-            value: value.clone(),
-            problem,
-            remedy,
-        }));
+        let told = MOST_COMPLAINTS.saturating_sub(count);
+        count += troubles.len();
+        complaints.extend(troubles.into_iter().take(told).map(|trouble| complaint(label, value, trouble)));
+    }
+    if count > MOST_COMPLAINTS {
+        let problem = format!("{} more can't be followed on this container", count - MOST_COMPLAINTS);
+        complaints.insert(complaint(prefix, "", (problem, "mend those that are told first".to_owned())));
     }
     for site in spec.sites.values_mut() {
         if let Err((key, problem, remedy)) = agree(site) {
             site.spoiled = true;
-            let label = format!("{start}{key}");
-            let (container, value) = (container.name.clone(), String::new());
-            complaints.insert(Complaint { container, label, value, problem, remedy });
+            complaints.insert(complaint(&format!("{start}{key}"), "", (problem, remedy)));
         }
     }
     spec
@@ -380,6 +388,8 @@ fn split_site(key: &str) -> Result<(&str, &str), String> {
 }
 
 fn unknown(key: &str, prefix: &str) -> Trouble {
+    // To compare costs time and memory by the length of both, and nobody mistypes a name into a long text.
+    let key = &shortened(key);
     let distance = |row: &&LabelRow| strsim::damerau_levenshtein(row.key, key);
     let nearest = LABELS.iter().min_by_key(distance).filter(|row| distance(row) <= 1 + row.key.len() / 3);
     let remedy = match nearest {
@@ -503,6 +513,9 @@ fn size(value: &str) -> Result<String, String> {
 
 fn file(value: &str) -> Result<String, String> {
     let plain = value.chars().all(|c| c.is_ascii_alphanumeric() || "-._~/".contains(c));
+    if value.len() > LONGEST_PATH {
+        return Err(format!("it is longer than {LONGEST_PATH} bytes"));
+    }
     match value.starts_with('/') && plain && !value.contains("..") {
         true => Ok(value.to_owned()),
         false => Err("it is no whole path of plain characters".to_owned()),

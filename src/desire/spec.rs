@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Reload, kinds::Kind};
+use super::{Reload, complaint::shortened, kinds::Kind};
 use crate::values::{CertificateName, ChallengeType, Host, Issuer, KeyType};
 
 /// What a container's labels say.
@@ -98,6 +98,8 @@ pub(super) struct Wish {
     /// The held certificate that is served whatever is wrong with it.
     pub pin: Option<CertificateName>,
 }
+/// Bytes of a path. nginx refuses its whole configuration over one parameter of more than 4,095.
+pub(super) const LONGEST_PATH: usize = 1000;
 
 /// A path in whole segments, without a slash at its end; empty for everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,6 +113,7 @@ impl Path {
         let is_segment = |segment: &str| !matches!(segment, "" | "." | "..") && segment.chars().all(plain);
         match path.strip_prefix('/') {
             None if path.is_empty() && text == "/" => Ok(Self(String::new())),
+            _ if path.len() > LONGEST_PATH => Err(format!("it is longer than {LONGEST_PATH} bytes")),
             Some(rest) if rest.split('/').all(is_segment) => Ok(Self(path.to_owned())),
             _ => Err("it is no path of plain segments (letters, digits and `-._~`), such as /api".to_owned()),
         }
@@ -188,7 +191,7 @@ pub struct Block {
 impl Block {
     /// Reads an address, or one with the length of its network's prefix.
     pub(super) fn parse(word: &str) -> Result<Self, String> {
-        let wrong = || format!("{word:?} is no address or block of addresses, such as 10.0.0.0/8");
+        let wrong = || format!("{:?} is no address or block of addresses, such as 10.0.0.0/8", shortened(word));
         let (address, length) = word.split_once('/').map_or((word, None), |(address, length)| (address, Some(length)));
         let address: IpAddr = address.parse().map_err(|_| wrong())?;
         let longest = if address.is_ipv4() { 32 } else { 128 };
@@ -215,6 +218,8 @@ mod tests {
         for text in ["", "api", "//", "/a//b", "/a/../b", "/.", "/a b", "/a;b", "/{x}", "/$x", "/a%2f", "/ä", "/a\n"] {
             assert!(Path::parse(text).is_err(), "{text:?}");
         }
+        assert!(Path::parse(&format!("/{}", "a".repeat(LONGEST_PATH - 1))).is_ok());
+        assert!(Path::parse(&format!("/{}", "a".repeat(LONGEST_PATH))).is_err());
     }
 
     #[test]

@@ -37,6 +37,10 @@ pub enum DnsNameError {
     Idna,
 }
 
+/// Bytes of a word that may be a name: international names are longer before they are in their `xn--` form, by less
+/// than this.
+const LONGEST_WORD: usize = 4 * 253;
+
 impl DnsName {
     /// Reads a host name as people write it: any case, international letters, one trailing dot.
     ///
@@ -44,6 +48,10 @@ impl DnsName {
     /// Says which rule of host names the word breaks.
     pub fn parse(word: &str) -> Result<Self, DnsNameError> {
         let word = word.strip_suffix('.').unwrap_or(word);
+        // Long before anything that takes time by the square of the length.
+        if word.len() > LONGEST_WORD {
+            return Err(DnsNameError::TooLong(word.chars().count()));
+        }
         refuse_lookalikes(word)?;
         let name = match word.is_ascii() {
             true => word.to_ascii_lowercase(),

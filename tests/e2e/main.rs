@@ -6,11 +6,14 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is wrong, in its helpers, too")]
 
 mod client;
+mod crowd;
 mod docker;
 mod first;
 mod hostile;
 mod late;
 mod log;
+#[path = "../support/crowd.rs"]
+mod odd;
 mod planning;
 mod readme;
 mod renewal;

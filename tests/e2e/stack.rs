@@ -3,8 +3,9 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
     net::SocketAddr,
+    os::unix::net::UnixStream,
     process::{Child, Command, Output, Stdio, id},
     sync::{
         Arc, Mutex,
@@ -138,6 +139,24 @@ impl Stack {
         docker(&[&ours[..], &network, options, &[image], command].concat());
     }
 
+    /// Makes a container in this stack's network that does not run yet, by the engine's API.
+    pub fn create(&self, what: &str, image: &str, command: &[&str], mut labels: BTreeMap<String, String>) {
+        labels.insert(MARK.to_owned(), self.name.clone());
+        let host = serde_json::json!({"NetworkMode": self.name});
+        let body =
+            serde_json::json!({"Image": image, "Cmd": command, "Labels": labels, "HostConfig": host}).to_string();
+        let head = format!(
+            "POST /containers/create?name={} HTTP/1.1\r\nHost: engine\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n",
+            self.named(what),
+            body.len()
+        );
+        let (mut stream, mut answer) = (UnixStream::connect(socket()).unwrap(), String::new());
+        stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).unwrap();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    }
+
     /// nginx as Debian has it, with the shared volume.
     pub fn proxy(&self) {
         let edge = format!("{}:/etc/nginx/conf.d:ro", self.named("edge"));
@@ -197,8 +216,7 @@ impl Stack {
     }
 
     fn quaymaster_options(&self, state: &str, environment: &[&str]) -> Vec<String> {
-        let socket = std::env::var("DOCKER_HOST").ok().and_then(|at| at.strip_prefix("unix://").map(str::to_owned));
-        let socket = socket.unwrap_or_else(|| "/var/run/docker.sock".to_owned());
+        let socket = socket();
         let mut settings = vec![
             "QUAYMASTER_AGREE_TOS=true".to_owned(),
             "QUAYMASTER_CA=https://pebble:14000/dir".to_owned(),
@@ -352,6 +370,12 @@ impl Drop for Stack {
         remove(&["volume", "ls"], &["volume", "rm", "-f"]);
         remove(&["network", "ls"], &["network", "rm"]);
     }
+}
+
+/// The socket of this machine's engine.
+fn socket() -> String {
+    let told = std::env::var("DOCKER_HOST").ok().and_then(|at| at.strip_prefix("unix://").map(str::to_owned));
+    told.unwrap_or_else(|| "/var/run/docker.sock".to_owned())
 }
 
 /// One of the places for stacks; it is free again when the file is dropped, also when this process is killed.

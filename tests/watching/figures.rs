@@ -3,8 +3,8 @@
 use std::{fs, time::Duration};
 
 use crate::{
-    support::fake_engine::local,
-    world::{Program, World},
+    support::{fake_engine::local, program::Program},
+    world::World,
 };
 
 /// Events over which the cost is averaged.

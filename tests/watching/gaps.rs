@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::{
-    support::fake_engine::local,
-    world::{SOON, World},
+    support::{fake_engine::local, program::SOON},
+    world::World,
 };
 
 #[tokio::test]
@@ -74,7 +75,7 @@ async fn a_frozen_engine_is_found_and_everything_converges_when_it_thaws() {
         let program = world.watch(&["shop"]).await;
         world.freeze(true);
         // Asking for a look finds it out at once; without one the ping every 30 s does, which is tested in moved time.
-        program.signal("HUP");
+        program.signal(Signal::SIGHUP);
         let told = || program.told().into_iter().find(|(event, _)| event == "engine-lost");
         program.within(SOON, "it is told", || told().is_some()).await;
         assert!(told().unwrap().1.contains("does not answer `GET /_ping` within 5s"), "{:?}", told());
@@ -128,7 +129,7 @@ async fn two_hundred_hangups_lose_nothing_and_are_few_looks() {
         program.until("it turns", || program.count("engine-seen") > 0).await;
         world.forget();
         for n in 0..200 {
-            program.signal("HUP");
+            program.signal(Signal::SIGHUP);
             if n == 100 {
                 world.app("late");
                 world.event("late", "start");

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests start the program")]
 #![expect(clippy::unwrap_used, reason = "a test ends where something is wrong, in its helpers, too")]
 
+mod crowd;
 mod figures;
 mod gaps;
 #[path = "../support/mod.rs"]

@@ -1,24 +1,15 @@
 //! A fake engine with containers in it, and the program that watches it.
 
-use std::{
-    cell::RefCell,
-    collections::BTreeMap,
-    fs::{self, File},
-    net::TcpListener,
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    rc::Rc,
-    time::{Duration, Instant},
-};
+use std::{cell::RefCell, collections::BTreeMap, fs, net::TcpListener, path::PathBuf, process::Command, rc::Rc};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use crate::support::fake_engine::{Fake, Reply};
-
-/// For anything that is done at once, on a machine that is busy.
-pub const SOON: Duration = Duration::from_secs(20);
+use crate::support::{
+    fake_engine::{Fake, Reply},
+    program::Program,
+};
 
 /// What the engine says.
 #[derive(Default)]
@@ -150,20 +141,16 @@ impl World {
 
     /// Starts the program.
     pub fn start(&self, command: &str) -> Program {
-        let log = self.folder.path().join(format!("{command}.log"));
-        let child = Command::new(env!("CARGO_BIN_EXE_quaymaster"))
+        let mut words = Command::new(env!("CARGO_BIN_EXE_quaymaster"));
+        words
             .env_clear()
             .args([command, "--agree-tos", "--log-format", "json", "--ca"])
             .arg(format!("https://{}/directory", self.authority.local_addr().unwrap()))
             .arg("--engine")
             .arg(&self.fake.socket)
             .arg("--state")
-            .arg(self.state_folder())
-            .stderr(File::create(&log).unwrap())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        Program { child, log }
+            .arg(self.state_folder());
+        Program::start(words, self.folder.path().join(format!("{command}.log")))
     }
 
     /// Starts watching and waits until these sites are there and the proxy was told.
@@ -213,69 +200,4 @@ impl State {
 fn address(id: &str) -> String {
     let number = id.trim_start_matches(|c: char| c.is_ascii_alphabetic()).parse().unwrap_or(1u32);
     if id.starts_with("proxy") { String::new() } else { format!("10.9.{}.{}", number / 250, number % 250 + 1) }
-}
-
-/// The program, running.
-pub struct Program {
-    child: Child,
-    log: PathBuf,
-}
-
-impl Program {
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    pub fn signal(&self, signal: &str) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success());
-    }
-
-    /// The log, each line as its event's name and its words.
-    pub fn told(&self) -> Vec<(String, String)> {
-        let text = fs::read_to_string(&self.log).unwrap();
-        let word = |line: &Value, key: &str| line[key].as_str().unwrap_or_default().to_owned();
-        text.lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .map(|line| (word(&line, "event"), word(&line, "message")))
-            .collect()
-    }
-
-    /// How often an event was told.
-    pub fn count(&self, event: &str) -> usize {
-        self.told().iter().filter(|(name, _)| name == event).count()
-    }
-
-    /// Waits, while the fake engine goes on.
-    pub async fn until(&self, what: &str, is_so: impl FnMut() -> bool) {
-        self.within(SOON, what, is_so).await;
-    }
-
-    pub async fn within(&self, limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
-        let began = Instant::now();
-        while !is_so() {
-            assert!(began.elapsed() < limit, "{what}: not within {limit:?}; it told {:#?}", self.told());
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        began.elapsed()
-    }
-
-    /// Waits until it has ended, and tells how.
-    pub async fn ended(&mut self) -> Option<i32> {
-        let began = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code();
-            }
-            assert!(began.elapsed() < SOON, "it goes on and on");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

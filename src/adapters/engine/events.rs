@@ -15,8 +15,13 @@ use crate::{
     values::ContainerId,
 };
 
-/// Bytes of one event. Events carry a container's labels, which engines limit to some 100 kB; more is no event.
+/// Bytes of one event. Events carry all labels of a container, and engines limit neither: one that is longer is left
+/// out, so that a container with labels of megabytes does not take everybody else's events away.
 const LINE_LIMIT: usize = 1 << 20;
+
+/// After so many bytes without a line break it is no engine that speaks. A list with such labels could not be read
+/// either.
+const NO_LINE: usize = super::BODY_LIMIT;
 
 /// The events of a body; ends with an error, or when the engine closes it.
 pub(super) fn stream(body: Incoming, engine: String) -> LocalBoxStream<'static, Result<EngineEvent, EngineError>> {
@@ -56,24 +61,46 @@ struct Lines {
     bytes: BytesMut,
     /// So many bytes are known to have no line break.
     searched: usize,
+    /// So many bytes of a line that is too long were thrown away.
+    left_out: usize,
 }
 
 impl Lines {
-    /// The next whole line, without its break; `None` until more bytes come.
+    /// The next whole line that is not too long, without its break; `None` until more bytes come.
     fn take(&mut self) -> Result<Option<BytesMut>, String> {
-        let found = self.bytes[self.searched..].iter().position(|byte| *byte == b'\n');
-        let length = found.map_or(self.bytes.len(), |at| self.searched + at);
-        if length > LINE_LIMIT {
-            return Err(format!("a line of more than {LINE_LIMIT} bytes"));
+        loop {
+            let found = self.bytes[self.searched..].iter().position(|byte| *byte == b'\n');
+            let length = found.map_or(self.bytes.len(), |at| self.searched + at);
+            let is_too_long = self.left_out + length > LINE_LIMIT;
+            match found {
+                None if !is_too_long => {
+                    self.searched = length;
+                    return Ok(None);
+                }
+                None => return self.leave_out(length).map(|()| None),
+                Some(_) if is_too_long => self.leave_out(length)?,
+                Some(_) => {}
+            }
+            self.searched = 0;
+            let line = self.bytes.split_to(if is_too_long { 0 } else { length });
+            self.bytes.advance(1);
+            if !is_too_long {
+                return Ok(Some(line));
+            }
+            tracing::warn!(bytes = self.left_out, "an event is too long and left out");
+            self.left_out = 0;
         }
-        if found.is_none() {
-            self.searched = length;
-            return Ok(None);
-        }
+    }
+
+    /// Throws the beginning of a line away.
+    fn leave_out(&mut self, length: usize) -> Result<(), String> {
+        self.bytes.advance(length);
         self.searched = 0;
-        let line = self.bytes.split_to(length);
-        self.bytes.advance(1);
-        Ok(Some(line))
+        self.left_out += length;
+        match self.left_out > NO_LINE {
+            true => Err(format!("a line of more than {NO_LINE} bytes")),
+            false => Ok(()),
+        }
     }
 }
 
@@ -214,12 +241,31 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_is_too_long_is_left_out_and_the_next_is_read() {
+        for size in [1000, LINE_LIMIT / 2 + 1, 3 * LINE_LIMIT] {
+            let text =
+                [b"first\n", &vec![b'x'; LINE_LIMIT + 1][..], b"\nsecond\n", &vec![b'y'; LINE_LIMIT], b"\n"].concat();
+            let (mut lines, mut found, mut most) = (Lines::default(), Vec::new(), 0);
+            for chunk in text.chunks(size) {
+                lines.bytes.extend_from_slice(chunk);
+                while let Some(line) = lines.take().unwrap() {
+                    found.push((line.first().copied(), line.len()));
+                }
+                most = most.max(lines.bytes.len());
+            }
+            assert_eq!(found, [(Some(b'f'), 5), (Some(b's'), 6), (Some(b'y'), LINE_LIMIT)], "in chunks of {size}");
+            assert!(most <= LINE_LIMIT, "{most} bytes are kept");
+        }
+    }
+
+    #[test]
     fn a_line_has_an_end() {
-        let mut lines = Lines::default();
-        lines.bytes.extend_from_slice(&vec![b'x'; LINE_LIMIT]);
-        assert_eq!(lines.take(), Ok(None));
-        lines.bytes.extend_from_slice(b"x");
-        assert!(lines.take().is_err());
+        let (mut lines, part) = (Lines::default(), vec![b'x'; LINE_LIMIT]);
+        let fails = |lines: &mut Lines| {
+            lines.bytes.extend_from_slice(&part);
+            lines.take().is_err()
+        };
+        assert_eq!((0..).take_while(|_| !fails(&mut lines)).count(), NO_LINE / LINE_LIMIT);
         lines.bytes.extend_from_slice(b"\n");
         assert!(lines.take().is_err(), "a break does not mend it");
     }

@@ -1,0 +1,199 @@
+//! What stands in for the rest of the program beside the CA's adapter, and a real CA to set it upon.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    rc::Rc,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use quaymaster::{
+    adapters::{
+        acme::{AcmeAuthority, AcmeSettings, new_key},
+        x509,
+    },
+    observe::{Attempt, HeldCertificate, Installed, Source},
+    ports::{
+        Authority, AuthorityError, Challenge, Change, Clock, Disk, DiskError, NewCertificate, Order, OrderRecord, Place,
+    },
+    values::{CertificateName, Host, KeyType, Secret, Timestamp},
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::TcpListener,
+};
+
+use crate::support::pebble::{Behaviour, Pebble};
+
+/// The disk as far as accounts go: a stand-in, in memory. Nothing else of it is asked for by the CA's adapter.
+#[derive(Default)]
+pub struct AccountsOnly {
+    pub accounts: RefCell<BTreeMap<String, Secret>>,
+    /// Everything that was kept, in order.
+    pub kept: RefCell<Vec<String>>,
+}
+
+#[rustfmt::skip]
+impl Disk for AccountsOnly {
+    fn account(&self, directory: &str) -> Result<Option<Secret>, DiskError> {
+        Ok(self.accounts.borrow().get(directory).cloned())
+    }
+    fn keep_account(&self, directory: &str, account: &Secret) -> Result<(), DiskError> {
+        self.kept.borrow_mut().push(account.expose().to_owned());
+        self.accounts.borrow_mut().insert(directory.to_owned(), account.clone());
+        Ok(())
+    }
+    fn held(&self) -> Result<(BTreeMap<CertificateName, HeldCertificate>, Vec<DiskError>), DiskError> { unreachable!() }
+    fn store_certificate(&self, _: &NewCertificate<'_>) -> Result<HeldCertificate, DiskError> { unreachable!() }
+    fn attempts(&self) -> Result<BTreeMap<CertificateName, Attempt>, DiskError> { unreachable!() }
+    fn note_attempt(&self, _: &CertificateName, _: &Attempt) -> Result<(), DiskError> { unreachable!() }
+    fn forget_attempts(&self, _: &CertificateName) -> Result<(), DiskError> { unreachable!() }
+    fn order(&self, _: &CertificateName) -> Result<Option<OrderRecord>, DiskError> { unreachable!() }
+    fn keep_order(&self, _: &CertificateName, _: &OrderRecord) -> Result<(), DiskError> { unreachable!() }
+    fn drop_order(&self, _: &CertificateName) -> Result<(), DiskError> { unreachable!() }
+    fn publish(&self, _: &Path, _: &Challenge) -> Result<(), DiskError> { unreachable!() }
+    fn withdraw(&self, _: &Path, _: &Challenge) -> Result<(), DiskError> { unreachable!() }
+    fn installed(&self, _: &Place<'_>) -> Result<Installed, DiskError> { unreachable!() }
+    fn stage(&self, _: &Place<'_>, _: &Change<'_>) -> Result<(), DiskError> { unreachable!() }
+    fn switch(&self, _: &Place<'_>, _: &Change<'_>, _: &Installed) -> Result<(), DiskError> { unreachable!() }
+    fn take_back(&self, _: &Place<'_>) -> Result<(), DiskError> { unreachable!() }
+    fn keep_installed(&self, _: &Place<'_>, _: &Installed, _: &BTreeSet<CertificateName>) -> Result<(), DiskError> { unreachable!() }
+    fn keep_status(&self, _: &str) -> Result<(), DiskError> { unreachable!() }
+    fn breathe(&self, _: Timestamp) -> Result<(), DiskError> { unreachable!() }
+}
+
+/// The true time, and true waiting.
+pub struct RealClock;
+
+#[async_trait(?Send)]
+impl Clock for RealClock {
+    #[expect(clippy::disallowed_methods, reason = "certificates of a real CA are valid at the true time only")]
+    fn now(&self) -> Timestamp {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        Timestamp::from_millis(since.as_millis().try_into().unwrap())
+    }
+    async fn sleep(&self, length: Duration) {
+        tokio::time::sleep(length).await;
+    }
+}
+
+/// A clock that moves only when somebody waits, and remembers how long.
+pub struct MovedClock {
+    pub now: Cell<Timestamp>,
+    pub slept: RefCell<Vec<Duration>>,
+}
+
+#[async_trait(?Send)]
+impl Clock for MovedClock {
+    fn now(&self) -> Timestamp {
+        self.now.get()
+    }
+    async fn sleep(&self, length: Duration) {
+        self.slept.borrow_mut().push(length);
+        self.now.set(self.now.get() + length);
+    }
+}
+
+/// A webroot that is served at a port of its own, whatever the host name.
+#[derive(Clone)]
+pub struct Webroot {
+    port: u16,
+    responses: Arc<Mutex<BTreeMap<String, String>>>,
+}
+
+impl Webroot {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let webroot = Self { port: listener.local_addr().unwrap().port(), responses: Arc::default() };
+        let responses = webroot.responses.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let mut stream = BufReader::new(stream);
+                let mut line = String::new();
+                let _ = stream.read_line(&mut line).await;
+                let token = line.split_whitespace().nth(1).and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+                let found = responses.lock().unwrap().get(token).cloned();
+                let (status, body) = found.map_or((404, String::new()), |body| (200, body));
+                let answer =
+                    format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        webroot
+    }
+
+    pub fn publish(&self, challenges: &[Challenge]) {
+        let mut responses = self.responses.lock().unwrap();
+        responses.extend(challenges.iter().map(|challenge| (challenge.token.clone(), challenge.response.clone())));
+    }
+}
+
+/// A CA, a webroot, and what is on disk.
+pub struct Bench {
+    pub pebble: Pebble,
+    pub webroot: Webroot,
+    pub disk: Rc<AccountsOnly>,
+}
+
+impl Bench {
+    pub async fn start(behaviour: Behaviour) -> Self {
+        let webroot = Webroot::start().await;
+        Self { pebble: Pebble::start(webroot.port, behaviour), webroot, disk: Rc::default() }
+    }
+
+    pub fn settings(&self) -> AcmeSettings {
+        AcmeSettings {
+            directory: self.pebble.directory(),
+            ca_root_pem: Some(self.pebble.root()),
+            agree_tos: true,
+            email: None,
+        }
+    }
+
+    /// As a process that was just started sees the CA.
+    pub fn authority(&self) -> AcmeAuthority {
+        AcmeAuthority::new(self.settings(), self.disk.clone(), Rc::new(RealClock)).unwrap()
+    }
+
+    pub async fn issue(&self, authority: &AcmeAuthority, names: &[&str]) -> Result<(String, Secret), AuthorityError> {
+        let names = asked(names);
+        let key = new_key(KeyType::Ec256)?;
+        let mut order = authority.order(&names, None).await?;
+        Ok((self.finish(&mut *order, &key, &names).await?, key))
+    }
+
+    pub async fn finish(
+        &self,
+        order: &mut dyn Order,
+        key: &Secret,
+        names: &BTreeSet<Host>,
+    ) -> Result<String, AuthorityError> {
+        self.webroot.publish(&order.challenges().await?);
+        order.authorize().await?;
+        order.finalize(key, names).await
+    }
+
+    pub fn account_url(&self) -> Option<String> {
+        let text = self.disk.accounts.borrow().values().next()?.expose().to_owned();
+        let record: serde_json::Value = serde_json::from_str(&text).unwrap();
+        record["url"].as_str().map(str::to_owned)
+    }
+
+    pub fn count(&self, request: &str) -> usize {
+        self.pebble.requests().iter().filter(|seen| seen.contains(request)).count()
+    }
+}
+
+pub fn asked(names: &[&str]) -> BTreeSet<Host> {
+    names.iter().map(|name| Host::parse(name).unwrap()).collect()
+}
+
+pub fn check(chain: &str, key: &Secret, names: &[&str]) {
+    let (name, names, now) = (CertificateName::parse("new").unwrap(), asked(names), RealClock.now());
+    let new = NewCertificate { name: &name, names: &names, key, chain, source: Source::Provided, now };
+    let checked = x509::check_new(&new).unwrap();
+    assert!(checked.issuer.starts_with("Pebble Intermediate CA"), "{}", checked.issuer);
+}

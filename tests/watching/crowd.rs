@@ -1,0 +1,76 @@
+//! Two hundred containers whose labels can't be followed, beside ten that can.
+
+use std::{collections::BTreeSet, fs, time::Duration};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::{
+    support::{
+        crowd::{NUMBER, crowd},
+        fake_engine::local,
+    },
+    world::World,
+};
+
+/// Longer than anything that should stand in a log.
+const LONGEST_LINE: usize = 1500;
+
+fn good() -> Vec<String> {
+    (0..10).map(|n| format!("good{n}")).collect()
+}
+
+/// What the proxy serves for the good ones.
+fn files(world: &World) -> Vec<String> {
+    let read = |id: &String| fs::read_to_string(world.config().join(format!("quaymaster-{id}.example.conf"))).unwrap();
+    good().iter().map(read).collect()
+}
+
+fn status(world: &World) -> Value {
+    serde_json::from_str(&fs::read_to_string(world.state_folder().join("status.json")).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn two_hundred_hostile_containers_harm_none_of_ten_good_ones_and_each_is_named() {
+    local(async {
+        let world = World::new();
+        good().iter().for_each(|id| world.app(id));
+        let program = world.watch(&good().iter().map(String::as_str).collect::<Vec<_>>()).await;
+        let before = files(&world);
+
+        let odd = crowd("quaymaster", "good3.example", |name| format!("{name}.example"));
+        for odd in &odd {
+            world.set(&odd.name, "", "", |container| {
+                container["Config"]["Labels"] = serde_json::to_value(&odd.labels).unwrap();
+            });
+        }
+        world.cut();
+        let named = || -> BTreeSet<String> {
+            let complaints = status(&world)["complaints"].as_array().unwrap().clone();
+            complaints.iter().map(|complaint| complaint["container"].as_str().unwrap().to_owned()).collect()
+        };
+        program.within(Duration::from_secs(60), "all are seen", || named().len() >= NUMBER / 2).await;
+        let named = named();
+        let silent: Vec<_> = odd.iter().filter(|odd| !named.contains(&odd.name)).collect();
+        let silent: Vec<_> = silent.iter().map(|odd| format!("{}: {:.300?}", odd.name, odd.labels)).collect();
+        assert!(silent.is_empty(), "nothing is said about {silent:#?}");
+        assert_eq!(named.len(), NUMBER, "nobody else is complained about");
+        assert_eq!(files(&world), before, "the good ones are served as before");
+
+        for (event, words) in program.told() {
+            assert!(words.len() < LONGEST_LINE && !words.contains(char::is_control), "{event}: {words:?}");
+        }
+        let document = fs::metadata(world.state_folder().join("status.json")).unwrap().len();
+        assert!(document < 3_000_000, "the status has {document} bytes");
+
+        // And it goes on: with their events, too, and when it looks again.
+        odd.iter().for_each(|odd| world.event(&odd.name, "start"));
+        program.signal(Signal::SIGHUP);
+        world.app("late");
+        world.event("late", "start");
+        program.until("the next one is served", || world.sites().contains(&"late".to_owned())).await;
+        assert_eq!(program.count("engine-lost"), 1, "by the cut alone");
+        assert_eq!(files(&world), before);
+    })
+    .await;
+}
