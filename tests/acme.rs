@@ -7,7 +7,7 @@ mod support;
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
     rc::Rc,
     sync::{Arc, Mutex},
     time::Duration,
@@ -15,7 +15,10 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::future::{join_all, try_join_all};
+use futures_util::{
+    future::{join_all, try_join_all},
+    stream::LocalBoxStream,
+};
 use http::Request;
 use quaymaster::{
     adapters::{
@@ -24,7 +27,10 @@ use quaymaster::{
         x509,
     },
     observe::{Attempt, HeldCertificate, Installed, Source},
-    ports::{Authority, AuthorityError, Challenge, Clock, Disk, DiskError, NewCertificate, Order, OrderRecord},
+    ports::{
+        AttemptRecords, Authority, AuthorityError, Certificates, Challenge, Clock, Disk, DiskError, NewCertificate,
+        Order, OrderRecord, Repair,
+    },
     values::{CertificateName, ContainerName, Digest, DnsName, FileName, KeyType, Retry, Secret, Timestamp},
 };
 use tokio::{
@@ -56,9 +62,15 @@ impl Disk for AccountsOnly {
         self.accounts.borrow_mut().insert(directory.to_owned(), account.clone());
         Ok(())
     }
-    fn held(&self) -> Result<(BTreeMap<CertificateName, HeldCertificate>, Vec<DiskError>), DiskError> { unreachable!() }
+    fn set_account_aside(&self, directory: &str) -> Result<PathBuf, DiskError> {
+        self.accounts.borrow_mut().remove(directory);
+        Ok(PathBuf::from("account.json.damaged"))
+    }
+    fn certificates(&self) -> Result<Certificates, DiskError> { unreachable!() }
+    fn mend(&self, _: &CertificateName, _: &Repair) -> Result<(), DiskError> { unreachable!() }
+    fn provided_changes(&self) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> { unreachable!() }
     fn store_certificate(&self, _: &NewCertificate<'_>) -> Result<HeldCertificate, DiskError> { unreachable!() }
-    fn attempts(&self) -> Result<BTreeMap<CertificateName, Attempt>, DiskError> { unreachable!() }
+    fn attempts(&self) -> Result<AttemptRecords, DiskError> { unreachable!() }
     fn note_attempt(&self, _: &CertificateName, _: &Attempt) -> Result<(), DiskError> { unreachable!() }
     fn forget_attempts(&self, _: &CertificateName) -> Result<(), DiskError> { unreachable!() }
     fn order(&self, _: &CertificateName) -> Result<Option<OrderRecord>, DiskError> { unreachable!() }

@@ -147,7 +147,7 @@ fn content(
             content.certificates.insert(name.clone(), certificate.digest);
             content.served.insert(host.clone(), (name.clone(), certificate.serial.clone()));
         }
-        let view = views::site(consumer, host, site, serving.map(|(name, _)| name));
+        let view = views::site(consumer, host, site, serving);
         content.files.insert(site_file(host), templates.render(consumer.kind.site_template, &view)?);
     }
     Ok(content)

@@ -1,6 +1,6 @@
 use super::{Action, Plan};
 use crate::{
-    observe::{HeldCertificate, Observed, Progress, Source},
+    observe::{HeldCertificate, Observed, Progress, Shelf, Source},
     values::{Digest, Timestamp},
 };
 
@@ -30,6 +30,7 @@ pub fn foresee(observed: &Observed, plan: &Plan, now: Timestamp) -> Observed {
                     serial: serial.short(),
                     digest: serial,
                     source: Source::Acme(String::new()),
+                    shelf: Shelf::Live,
                 };
                 after.held.insert(obtain.certificate.clone(), certificate);
             }

@@ -8,6 +8,7 @@ mod backoff;
 mod command_plan;
 mod deploy;
 mod foresee;
+mod notice;
 mod obtain;
 mod renewal;
 mod selection;
@@ -26,6 +27,8 @@ use serde::Serialize;
 pub use backoff::next_try;
 pub use command_plan::{CommandPlan, command_plans, steps};
 pub use foresee::foresee;
+pub use notice::{About, Notice};
+pub use selection::in_force;
 pub use views::{HTTP_PORT, HTTPS_PORT};
 
 use crate::{
@@ -59,6 +62,8 @@ pub struct Plan {
     pub wake: Option<Timestamp>,
     /// What can't be rendered.
     pub complaints: BTreeSet<Complaint>,
+    /// What the user should know about certificates of their own.
+    pub notices: BTreeSet<Notice>,
 }
 
 /// Something to do.
@@ -166,6 +171,8 @@ impl Action {
 /// What has to be done at `now`.
 pub fn plan(desired: &Desired, observed: &Observed, templates: &Templates, rules: &Rules, now: Timestamp) -> Plan {
     let mut draft = Draft { plan: Plan::default(), wakes: BTreeSet::new() };
+    draft.plan.notices = notice::notices(desired, observed, now);
+    let observed = &*in_force(desired, observed, now);
     for consumer in desired.consumers.values() {
         deploy::plan(consumer, observed, templates, rules, now, &mut draft);
     }

@@ -27,7 +27,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::observe::Source;
+    use crate::observe::{Shelf, Source};
 
     fn due_after(life: u64) -> f64 {
         let certificate = HeldCertificate {
@@ -38,6 +38,7 @@ mod tests {
             serial: "01".into(),
             digest: Digest::of(""),
             source: Source::Provided,
+            shelf: Shelf::Live,
         };
         due(&certificate).since(certificate.not_before).as_secs_f64() / life as f64
     }

@@ -1,7 +1,8 @@
 //! From what is desired to what templates see.
 
 use crate::{
-    desire::{Consumer, Content, Path, Route, Site, Tls},
+    desire::{CertificateFolder, Consumer, Content, Path, Route, Site, Tls},
+    observe::HeldCertificate,
     render::{AuthView, CertificateView, ProxyView, RouteView, SiteView},
     values::{CertificateName, DnsName},
 };
@@ -27,10 +28,15 @@ pub(super) fn site(
     consumer: &Consumer,
     host: &DnsName,
     site: &Site,
-    certificate: Option<&CertificateName>,
+    certificate: Option<(&CertificateName, &HeldCertificate)>,
 ) -> SiteView {
-    let folder = consumer.certificates.theirs();
-    let path = |name: &CertificateName, file: &str| folder.join(name.as_str()).join(file).display().to_string();
+    let path = |(name, held): (&CertificateName, &HeldCertificate), file: &str| {
+        let folder = match &consumer.certificates {
+            CertificateFolder::Shared { theirs } => theirs.with_file_name(held.shelf.folder()),
+            CertificateFolder::Delivered(folder) => folder.theirs.clone(),
+        };
+        folder.join(name.as_str()).join(file).display().to_string()
+    };
     let (redirect, routes) = match &site.content {
         Content::Redirect(to) => (Some(to.to_string()), Vec::new()),
         Content::Routes(routes) => {
@@ -44,8 +50,10 @@ pub(super) fn site(
         https_port: HTTPS_PORT,
         webroot: consumer.webroot.theirs.display().to_string(),
         plain: plain(site.tls, certificate.is_some()),
-        certificate: certificate
-            .map(|name| CertificateView { fullchain: path(name, "fullchain.pem"), privkey: path(name, "privkey.pem") }),
+        certificate: certificate.map(|served| CertificateView {
+            fullchain: path(served, "fullchain.pem"),
+            privkey: path(served, "privkey.pem"),
+        }),
         hsts: site.hsts.map(|length| length.as_secs()),
         redirect,
         serves_root: routes.iter().any(|route| route.path.is_empty()),

@@ -12,8 +12,8 @@ use std::{
 use quaymaster::{
     desire::{Complaint, desire},
     observe::{
-        Container, ContainerState, Health, HeldCertificate, Installed, Mount, MountKind, Network, Observed, Snapshot,
-        Source,
+        Container, ContainerState, Health, HeldCertificate, Installed, Mount, MountKind, Network, Observed, Shelf,
+        Snapshot, Source,
     },
     plan::{Action, plan},
     render::Templates,
@@ -104,6 +104,7 @@ fn held(name: &str) -> HeldCertificate {
         serial: "01".to_owned(),
         digest: Digest::of(name),
         source: Source::Provided,
+        shelf: Shelf::Live,
     }
 }
 
