@@ -197,4 +197,8 @@ fn deployed_to(action: &Action) -> Option<ContainerName> {
 }
 
 #[cfg(test)]
+mod provided {
+    mod tests;
+}
+#[cfg(test)]
 mod tests;
