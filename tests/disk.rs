@@ -38,7 +38,7 @@ struct World {
 impl World {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        for inner in ["conf.d", "disk"] {
+        for inner in ["conf.d", "state", "certificates"] {
             fs::create_dir(folder.path().join(inner)).unwrap();
         }
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -54,7 +54,7 @@ impl World {
         self.folder.path().join(inner)
     }
 
-    /// The words that start the program, on state in `disk/`.
+    /// The words that start the program.
     fn words(&self, command: &str) -> Vec<String> {
         let words = [
             env!("CARGO_BIN_EXE_quaymaster"),
@@ -64,18 +64,19 @@ impl World {
             &format!("--ca={}", self.pebble.directory()),
             &format!("--ca-root={}", self.path("ca-root.pem").display()),
             &format!("--engine={}", self.fake.socket.display()),
-            &format!("--state={}", self.path("disk/state").display()),
+            &format!("--state={}", self.path("state").display()),
+            &format!("--certificates={}", self.path("certificates").display()),
         ];
         words.map(str::to_owned).to_vec()
     }
 
     /// Starts this with all rights open to everybody, so that a mode is what the program asked for.
-    fn start(&self, before: &str, words: &[String]) -> Program {
+    fn start(&self, words: &[String]) -> Program {
         let log = self.path("log");
         let child = Command::new("sh")
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .args(["-c", &format!("umask 000; {before} exec \"$@\""), "sh"])
+            .args(["-c", "umask 000; exec \"$@\"", "sh"])
             .args(words)
             .stderr(File::create(&log).unwrap())
             .stdout(Stdio::null())
@@ -227,7 +228,7 @@ async fn no_key_is_readable_by_others_at_any_instant() {
         let mut words = ["strace", "-ff", "-y", "-s", "8192", "-o"].map(str::to_owned).to_vec();
         words.extend([trace.display().to_string(), format!("-etrace={calls_seen}")]);
         words.extend(world.words("once"));
-        let mut program = world.start("", &words);
+        let mut program = world.start(&words);
         assert_eq!(program.ended().await, Some(0), "{:#?}", program.told());
         assert!(world.is_served_by_config());
 
@@ -269,7 +270,8 @@ async fn no_key_is_readable_by_others_at_any_instant() {
             }
         }
         assert_eq!(created, written, "each was made by a call that was looked at");
-        let left: Vec<_> = ["disk", "conf.d"].iter().flat_map(|inner| files_below(&world.path(inner))).collect();
+        let left: Vec<_> =
+            ["state", "certificates", "conf.d"].iter().flat_map(|inner| files_below(&world.path(inner))).collect();
         let left: Vec<_> =
             left.iter().filter(|path| fs::read_to_string(path).unwrap().contains("PRIVATE KEY-----")).collect();
         assert!(left.len() >= 4, "{left:?}");
@@ -280,30 +282,27 @@ async fn no_key_is_readable_by_others_at_any_instant() {
     .await;
 }
 
-/// Starts watching with state on a disk of its own of so many KiB, mounted where nobody else sees it.
-fn watch_on_small_disk(world: &World, size: u32) -> Program {
-    let disk = world.path("disk").display().to_string();
-    let mut words = ["unshare", "--mount", "sh", "-c"].map(str::to_owned).to_vec();
-    words.push(format!("mount -t tmpfs -o size={size}k tmpfs {disk} && exec \"$@\""));
-    words.push("sh".to_owned());
+/// Starts watching with state and certificates on small disks of their own, mounted where nobody else sees them.
+fn watch_on_small_disks(world: &World) -> Program {
+    let mount = |inner| format!("mount -t tmpfs -o size=256k tmpfs {} && ", world.path(inner).display());
+    let script = mount("state") + &mount("certificates") + "exec \"$@\"";
+    let mut words = ["unshare", "--mount", "sh", "-c", &script, "sh"].map(str::to_owned).to_vec();
     words.extend(world.words("watch"));
-    world.start("", &words)
+    world.start(&words)
 }
 
-/// The small disk, as the program sees it.
-fn disk_of(program: &Program, world: &World) -> PathBuf {
-    let seen = world.path("disk");
+/// One of the small disks, as the program sees it.
+fn disk_of(program: &Program, world: &World, inner: &str) -> PathBuf {
+    let seen = world.path(inner);
     Path::new("/proc").join(program.child.id().to_string()).join("root").join(seen.strip_prefix("/").unwrap())
 }
 
+/// Makes the disk of certificates read-only, or writable again. That of state has files open.
 fn remount(program: &Program, world: &World, how: &str) {
     let id = program.child.id().to_string();
-    let mounted = Command::new("nsenter")
-        .args(["--mount", "--target", &id, "mount", "-o", &format!("remount,{how}")])
-        .arg(world.path("disk"))
-        .status()
-        .unwrap();
-    assert!(mounted.success());
+    let mut command = Command::new("nsenter");
+    command.args(["--mount", "--target", &id, "mount", "-o", &format!("remount,{how}")]);
+    assert!(command.arg(world.path("certificates")).status().unwrap().success());
 }
 
 /// Leaves not a byte.
@@ -317,10 +316,10 @@ fn fill(disk: &Path) {
 async fn a_full_or_read_only_disk_is_told_and_what_is_live_stays_until_there_is_room_again() {
     local(async {
         let world = World::new().await;
-        let program = watch_on_small_disk(&world, 256);
+        let program = watch_on_small_disks(&world);
         program.until("it is served", || world.is_served_by_config()).await;
-        let disk = disk_of(&program, &world);
-        let live = disk.join("state/certificates/live/shop.example");
+        let disks = ["state", "certificates"].map(|inner| disk_of(&program, &world, inner));
+        let live = disks[1].join("live/shop.example");
         let whole = fs::read(live.join("fullchain.pem")).unwrap();
         program.until("it rests", || program.told().iter().any(|(event, _)| event == "unproven")).await;
 
@@ -331,7 +330,7 @@ async fn a_full_or_read_only_disk_is_told_and_what_is_live_stays_until_there_is_
             if what == "ro" {
                 remount(&program, &world, "ro");
             } else {
-                fill(&disk);
+                disks.iter().for_each(|disk| fill(disk));
             }
             program.signal("-HUP");
             let since = || program.told().split_off(from);
@@ -343,7 +342,7 @@ async fn a_full_or_read_only_disk_is_told_and_what_is_live_stays_until_there_is_
             if what == "ro" {
                 remount(&program, &world, "rw");
             } else {
-                fs::remove_file(disk.join("filler")).unwrap();
+                disks.iter().for_each(|disk| fs::remove_file(disk.join("filler")).unwrap());
             }
             program.signal("-HUP");
             program.until("it is mended", || since().iter().any(|(event, _)| event == "mended")).await;
@@ -351,6 +350,80 @@ async fn a_full_or_read_only_disk_is_told_and_what_is_live_stays_until_there_is_
             assert!(!since().iter().any(|(event, _)| event == "obtained"), "{what}");
         }
         assert!(program.has_told("mended", "shop.example: mended from its copy in state"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn damage_to_everything_in_state_is_told_and_ends_nothing() {
+    local(async {
+        let world = World::new().await;
+        let state = world.path("state");
+        assert_eq!(world.start(&world.words("once")).ended().await, Some(0));
+        let live = world.path("certificates/live/shop.example");
+        let served = fs::read(live.join("fullchain.pem")).unwrap();
+        let accounts = files_below(&state.join("accounts"));
+        fs::create_dir_all(state.join("attempts")).unwrap();
+        fs::create_dir_all(state.join("orders/shop.example")).unwrap();
+        for damage in ["", "{\"url\": nul", "\u{0}\u{1}"] {
+            for file in ["mark", "alive", "status.json", "attempts/shop.example.json", "orders/shop.example/order.json"]
+            {
+                fs::write(state.join(file), damage).unwrap();
+            }
+            accounts.iter().for_each(|path| fs::write(path, damage).unwrap());
+            fs::write(live.join("privkey.pem"), damage).unwrap();
+            let mut program = world.start(&world.words("once"));
+            // The attempt that is on record instead of the damaged one is trouble until it is forgotten.
+            assert_eq!(program.ended().await, Some(3), "{damage:?}: {:#?}", program.told());
+            assert!(program.has_told("disk-fault", "attempts/shop.example.json"), "{:#?}", program.told());
+            assert!(program.has_told("disk-fault", "the next is in a minute"));
+            assert!(program.has_told("mended", "live/shop.example") || program.has_told("mended", "is refused"));
+            assert_eq!(fs::read(live.join("fullchain.pem")).unwrap(), served);
+            let status = fs::read_to_string(state.join("status.json")).unwrap();
+            assert!(serde_json::from_str::<Value>(&status).is_ok(), "{status}");
+        }
+        // A certificate that is lost with its copy is obtained anew: with another account, the damaged one is kept.
+        fs::remove_dir_all(state.join("copies")).unwrap();
+        fs::remove_dir_all(state.join("attempts")).unwrap();
+        fs::write(live.join("privkey.pem"), "").unwrap();
+        let mut program = world.start(&world.words("once"));
+        assert_eq!(program.ended().await, Some(3), "{:#?}", program.told());
+        assert!(program.has_told("disk-fault", "orders/shop.example/order.json"), "{:#?}", program.told());
+        assert!(program.has_told("", "registering anew") && program.has_told("obtained", "shop.example"));
+        assert!(files_below(&state.join("accounts")).iter().any(|path| path.ends_with("account.json.damaged")));
+        assert_ne!(fs::read(live.join("fullchain.pem")).unwrap(), served);
+        let mut program = world.start(&world.words("once"));
+        assert_eq!(program.ended().await, Some(0), "all is well again: {:#?}", program.told());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_dropped_in_is_served_within_seconds_and_ours_when_it_goes() {
+    local(async {
+        let world = World::new().await;
+        let program = world.start(&world.words("watch"));
+        let delivered = world.path("conf.d/certificates/shop.example/fullchain.pem");
+        program.until("ours is delivered", || delivered.exists()).await;
+        let ours = fs::read_to_string(&delivered).unwrap();
+        let provided = world.path("certificates/provided/shop.example");
+        for _ in 0..2 {
+            let theirs = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).unwrap();
+            fs::create_dir_all(&provided).unwrap();
+            // Before the whole is there, it is nothing.
+            fs::write(provided.join("fullchain.pem"), theirs.cert.pem()).unwrap();
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            fs::write(provided.join("privkey.pem"), theirs.signing_key.serialize_pem()).unwrap();
+            fs::set_permissions(provided.join("privkey.pem"), fs::Permissions::from_mode(0o600)).unwrap();
+            let seen = || fs::read_to_string(&delivered).unwrap();
+            let began = Instant::now();
+            program.until("theirs is delivered", || seen() == theirs.cert.pem()).await;
+            assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+            fs::remove_dir_all(&provided).unwrap();
+            program.until("ours is back", || seen() == ours).await;
+        }
+        assert_eq!(program.told().iter().filter(|(event, _)| event == "obtained").count(), 1);
+        assert!(!program.told().iter().any(|(event, _)| event == "disk-fault"), "{:#?}", program.told());
     })
     .await;
 }
