@@ -197,7 +197,9 @@ pub struct Certificates {
     pub repairs: BTreeMap<CertificateName, Repair>,
     /// Those that are there and that the system did not let us read: what was known of them before still counts.
     pub unread: BTreeSet<(Shelf, CertificateName)>,
-    /// What is wrong with others.
+    /// What is wrong with those in `live/` that can neither be served nor mended.
+    pub wrecks: BTreeMap<CertificateName, DiskError>,
+    /// What else is wrong.
     pub faults: Vec<DiskError>,
 }
 

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::grace::Grace;
 use crate::{
     desire::{CertificateFolder, Desired},
-    observe::{Action, Attempt, Container, Observed, Shelf, Snapshot, Subject},
+    observe::{Action, Attempt, Container, HeldCertificate, Observed, Shelf, Snapshot, Subject},
     ports::{DiskError, Ports, Repair},
     report::{Event, chain, report},
     values::{CertificateName, ContainerId, ContainerName, Timestamp},
@@ -25,11 +25,13 @@ pub(super) struct Facts {
     /// When everything was last looked at.
     pub looked: Timestamp,
     /// What is wrong on disk.
-    pub faults: BTreeSet<String>,
+    faults: BTreeSet<String>,
+    /// Certificates that can neither be served nor mended, and why.
+    wrecks: BTreeMap<CertificateName, String>,
     /// Certificates that are to be mended.
     repairs: BTreeMap<CertificateName, Repair>,
     /// Why the last of those could not be.
-    pub unmended: BTreeSet<String>,
+    unmended: BTreeSet<String>,
     /// The container and its start for which a consumer's folder was looked at: another container has another folder.
     looked_at: BTreeMap<ContainerName, (ContainerId, Option<Timestamp>)>,
 }
@@ -58,6 +60,7 @@ impl Facts {
             certified: false,
             looked: now,
             faults: BTreeSet::new(),
+            wrecks: BTreeMap::new(),
             repairs: BTreeMap::new(),
             unmended: BTreeSet::new(),
             looked_at: BTreeMap::new(),
@@ -123,9 +126,21 @@ impl Facts {
         }
         (self.observed.held, self.observed.provided) = (found.held, found.provided);
         self.repairs = found.repairs;
+        self.wrecks = found.wrecks.into_iter().map(|(name, fault)| (name, chain(&fault))).collect();
         self.faults.extend(found.faults.iter().map(|fault| chain(fault)));
         self.certified = true;
         Ok(())
+    }
+
+    /// Takes over a certificate that was stored.
+    pub fn hold(&mut self, name: CertificateName, held: HeldCertificate) {
+        self.wrecks.remove(&name);
+        self.observed.held.insert(name, held);
+    }
+
+    /// What is wrong on disk, as far as it was looked at.
+    pub fn faults(&self) -> BTreeSet<String> {
+        self.faults.iter().chain(&self.unmended).chain(self.wrecks.values()).cloned().collect()
     }
 
     /// Mends what the last look found. What can't be mended now is tried again each time.

@@ -154,7 +154,7 @@ impl Daemon {
         facts.replace(containers, own, false, self.ports.clock.now());
         let desired = desire(&facts.snapshot, &self.label_rules);
         facts.look_at_new_consumers(&self.ports, &desired);
-        for problem in facts.faults {
+        for problem in facts.faults() {
             report(&Event::DiskFault { problem });
         }
         let now = self.ports.clock.now();
@@ -321,7 +321,7 @@ impl Loop {
             Ok(learned) => {
                 self.facts.observed.attempts.remove(&subject);
                 match learned {
-                    Learned::Held(name, held) => drop(self.facts.observed.held.insert(name, held)),
+                    Learned::Held(name, held) => self.facts.hold(name, held),
                     Learned::Installed(name, installed) => {
                         drop(self.facts.observed.installed.insert(name, installed));
                     }
@@ -349,7 +349,7 @@ impl Loop {
         self.tell_missed();
         let mut status = Status::of(desired, &self.facts.observed, plan, now);
         status.templates = self.templates.faults().clone();
-        status.faults = self.facts.faults.union(&self.facts.unmended).cloned().collect();
+        status.faults = self.facts.faults();
         for notice in plan.notices.difference(&self.told.notices) {
             report(&Event::Noticed(notice.clone()));
         }
@@ -371,8 +371,7 @@ impl Loop {
     }
 
     fn tell_faults(&mut self, writing: impl IntoIterator<Item = String>) {
-        let known = self.facts.faults.union(&self.facts.unmended).cloned();
-        let faults: BTreeSet<_> = known.chain(writing).collect();
+        let faults: BTreeSet<_> = self.facts.faults().into_iter().chain(writing).collect();
         for problem in faults.difference(&self.told.faults) {
             report(&Event::DiskFault { problem: problem.clone() });
         }

@@ -103,7 +103,8 @@ impl Folders {
         match copy {
             Ok(_) if !is_unread => drop(found.repairs.insert(name.clone(), Repair::Live { problem })),
             Err(_) if name.as_str() == README && folder.is_file() => {}
-            _ => found.faults.push(problem),
+            _ if is_unread => found.faults.push(problem),
+            _ => drop(found.wrecks.insert(name.clone(), problem)),
         }
         found.held.extend(copy.ok().map(|certificate| (name, certificate)));
     }

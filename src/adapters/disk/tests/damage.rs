@@ -20,7 +20,7 @@ fn mended(place: &Place) -> Vec<String> {
     }
     let found = look(place);
     assert!(found.repairs.is_empty(), "{found:?}");
-    found.faults.iter().map(ToString::to_string).collect()
+    found.faults.iter().chain(found.wrecks.values()).map(ToString::to_string).collect()
 }
 
 fn truncate(path: &Path) {
@@ -103,7 +103,7 @@ fn any_wreck_of_ours_is_mended_from_its_copy_as_a_new_version() {
         let found = look(&place);
         assert!(matches!(found.repairs[&name(SHOP)], Repair::Live { .. }), "{what}: {found:?}");
         assert_eq!(found.held, BTreeMap::from([(name(SHOP), before.clone())]), "{what}");
-        assert!(found.faults.is_empty(), "{what}: {found:?}");
+        assert!(found.faults.is_empty() && found.wrecks.is_empty(), "{what}: {found:?}");
         assert_eq!(mended(&place), [""; 0], "{what}");
         let found = look(&place);
         assert_eq!(found.held, BTreeMap::from([(name(SHOP), before)]), "{what}");
@@ -129,12 +129,9 @@ fn any_wreck_without_a_good_copy_is_told_and_another_is_stored_over_it() {
         truncate(&place.state.join("copies").join(SHOP).join("privkey.pem"));
         let found = look(&place);
         assert!(!found.repairs.contains_key(&name(SHOP)) || is_served, "{what}: {found:?}");
-        assert_eq!(
-            (found.held.len(), found.faults.len()),
-            if is_served { (1, 0) } else { (0, 1) },
-            "{what}: {found:?}"
-        );
-        assert!(found.faults.iter().all(|fault| fault.to_string().contains(SHOP)), "{what}: {found:?}");
+        let counts = if is_served { (1, 0) } else { (0, 1) };
+        assert_eq!((found.held.len(), found.wrecks.len()), counts, "{what}: {found:?}");
+        assert!(found.wrecks.values().all(|fault| fault.to_string().contains(SHOP)), "{what}: {found:?}");
         if what.starts_with("a lost about.json") {
             // It counts as the user's.
             continue;
@@ -209,7 +206,7 @@ fn what_others_put_into_live_is_theirs_until_it_can_not_be_served() {
     // Half of a file is nothing that can be served: it is kept, and out of the way.
     truncate(&live.join("privkey.pem"));
     let left = fs::read(live.join("privkey.pem")).expect("it is there");
-    assert_eq!(look(&place).faults.len(), 1);
+    assert_eq!(look(&place).wrecks.len(), 1);
     place.folders.store_certificate(&new(NOW)).expect("it is stored");
     let aside = place.certificates.join("set-aside");
     assert_eq!((mode(&aside), fs::read(aside.join(SHOP).join("privkey.pem")).expect("it is kept")), (0o700, left));
