@@ -213,7 +213,7 @@ fn subject(arguments: &str) -> String {
 /// The mode in octal that a call sets or creates with: its last number that begins with a zero.
 fn mode(arguments: &str) -> u32 {
     let call = arguments.rsplit_once(" = ").map_or(arguments, |(call, _)| call);
-    let words = call.trim_end_matches(|c: char| c == ')' || c == ' ').rsplit(", ");
+    let words = call.trim_end_matches([')', ' ']).rsplit(", ");
     let octal = |word: &str| word.starts_with('0').then(|| u32::from_str_radix(word, 8).ok()).flatten();
     words.filter_map(octal).next().unwrap_or_else(|| panic!("no mode in {arguments}"))
 }

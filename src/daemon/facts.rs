@@ -24,7 +24,9 @@ pub(super) struct Facts {
     pub certified: bool,
     /// When everything was last looked at.
     pub looked: Timestamp,
-    /// What is wrong on disk.
+    /// Why folders of consumers could not be looked at.
+    unseen: BTreeSet<String>,
+    /// What is wrong with certificates.
     faults: BTreeSet<String>,
     /// Certificates that can neither be served nor mended, and why.
     wrecks: BTreeMap<CertificateName, String>,
@@ -59,6 +61,7 @@ impl Facts {
             seen: false,
             certified: false,
             looked: now,
+            unseen: BTreeSet::new(),
             faults: BTreeSet::new(),
             wrecks: BTreeMap::new(),
             repairs: BTreeMap::new(),
@@ -104,11 +107,15 @@ impl Facts {
 
     /// Looks at everything on disk again, except where work is under way.
     pub fn look_at_disk(&mut self, ports: &Ports) {
-        self.faults.clear();
+        self.look_at_certificates_again(ports);
+        self.looked_at.clear();
+    }
+
+    /// Looks at the certificates again, and at nothing else.
+    pub fn look_at_certificates_again(&mut self, ports: &Ports) {
         if let Err(error) = self.look_at_certificates(ports) {
             self.faults.insert(chain(&error));
         }
-        self.looked_at.clear();
     }
 
     /// Looks at the certificates. Of one that the system does not let us read, what was known stays.
@@ -127,7 +134,7 @@ impl Facts {
         (self.observed.held, self.observed.provided) = (found.held, found.provided);
         self.repairs = found.repairs;
         self.wrecks = found.wrecks.into_iter().map(|(name, fault)| (name, chain(&fault))).collect();
-        self.faults.extend(found.faults.iter().map(|fault| chain(fault)));
+        self.faults = found.faults.iter().map(|fault| chain(fault)).collect();
         self.certified = true;
         Ok(())
     }
@@ -140,7 +147,7 @@ impl Facts {
 
     /// What is wrong on disk, as far as it was looked at.
     pub fn faults(&self) -> BTreeSet<String> {
-        self.faults.iter().chain(&self.unmended).chain(self.wrecks.values()).cloned().collect()
+        self.faults.iter().chain(&self.unseen).chain(&self.unmended).chain(self.wrecks.values()).cloned().collect()
     }
 
     /// Mends what the last look found. What can't be mended now is tried again each time.
@@ -161,6 +168,8 @@ impl Facts {
 
     /// Looks at the folders of consumers that are new, were started anew, or failed.
     pub fn look_at_new_consumers(&mut self, ports: &Ports, desired: &Desired) {
+        // Who could not be looked at is looked at now.
+        self.unseen.clear();
         for (name, consumer) in &desired.consumers {
             let this = (consumer.id.clone(), consumer.started_at);
             let busy = self.observed.under_way.contains(&Subject::Consumer(name.clone()));
@@ -176,7 +185,7 @@ impl Facts {
                     self.observed.installed.insert(name.clone(), installed);
                     self.looked_at.insert(name.clone(), this);
                 }
-                Err(error) => drop(self.faults.insert(chain(&error))),
+                Err(error) => drop(self.unseen.insert(chain(&error))),
             }
         }
         self.looked_at.retain(|name, _| desired.consumers.contains_key(name));

@@ -298,7 +298,7 @@ impl Loop {
     fn take_provided(&mut self, change: Result<(), DiskError>) {
         match change {
             Ok(()) => {
-                self.facts.look_at_disk(&self.daemon.ports);
+                self.facts.look_at_certificates_again(&self.daemon.ports);
                 self.rests_until = None;
             }
             Err(error) => report(&Event::DiskFault {
