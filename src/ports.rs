@@ -14,7 +14,7 @@ use futures_util::stream::LocalBoxStream;
 use thiserror::Error;
 
 use crate::{
-    observe::{Attempt, Container, EngineEvent, HeldCertificate, Installed, Source},
+    observe::{Attempt, Container, EngineEvent, HeldCertificate, Installed, Shelf, Source},
     values::{
         CertificateName, ContainerId, ContainerName, Digest, FileName, Host, KeyType, Retry, Secret, Signal, Timestamp,
     },
@@ -121,23 +121,36 @@ pub struct Challenge {
 
 /// Our folders, and those of consumers as far as they are mounted here.
 pub trait Disk {
-    /// All certificates in `live/` that pass their checks, and what is wrong with the others.
-    fn held(&self) -> Result<(BTreeMap<CertificateName, HeldCertificate>, Vec<DiskError>), DiskError>;
+    /// Looks at all certificates, ours and the user's; changes nothing.
+    ///
+    /// # Errors
+    /// When a folder can't be listed: nothing is known then, also not that there are none.
+    fn certificates(&self) -> Result<Certificates, DiskError>;
 
-    /// Checks key, names and chain, stores them as a new version, and links it in one rename.
+    /// Mends what a look found. What is as it should be by now is left alone.
     ///
     /// # Errors
     /// Nothing that was live before has changed when it fails.
+    fn mend(&self, name: &CertificateName, repair: &Repair) -> Result<(), DiskError>;
+
+    /// Begins to watch `provided/`, and tells when something there may have changed, until it can't watch any more.
+    /// Misses nothing from here on: look after it.
+    fn provided_changes(&self) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError>;
+
+    /// Checks key, names and chain, stores them as a new version with a second copy, and links it in one rename.
+    ///
+    /// # Errors
+    /// Nothing that was live before has changed when it fails. A valid certificate that is not ours is never replaced.
     fn store_certificate(&self, new: &NewCertificate<'_>) -> Result<HeldCertificate, DiskError>;
 
     /// The failures on record.
-    fn attempts(&self) -> Result<BTreeMap<CertificateName, Attempt>, DiskError>;
+    fn attempts(&self) -> Result<AttemptRecords, DiskError>;
     /// Writes an attempt down, so that a crash can't forget it.
     fn note_attempt(&self, name: &CertificateName, attempt: &Attempt) -> Result<(), DiskError>;
     /// Forgets the attempts after a success.
     fn forget_attempts(&self, name: &CertificateName) -> Result<(), DiskError>;
 
-    /// The order that was under way for a certificate.
+    /// The order that was under way for a certificate, with a key that can be used.
     fn order(&self, name: &CertificateName) -> Result<Option<OrderRecord>, DiskError>;
     /// Writes an order down, key first, before the CA hears of it.
     fn keep_order(&self, name: &CertificateName, record: &OrderRecord) -> Result<(), DiskError>;
@@ -148,6 +161,8 @@ pub trait Disk {
     fn account(&self, directory: &str) -> Result<Option<Secret>, DiskError>;
     /// Keeps the account at a CA.
     fn keep_account(&self, directory: &str, account: &Secret) -> Result<(), DiskError>;
+    /// Puts an account that can't be used away under another name, which is told: its key may still be wanted.
+    fn set_account_aside(&self, directory: &str) -> Result<PathBuf, DiskError>;
 
     /// Makes a challenge's response readable in a webroot.
     fn publish(&self, webroot: &Path, challenge: &Challenge) -> Result<(), DiskError>;
@@ -199,6 +214,38 @@ pub struct Change<'a> {
     pub remove: &'a BTreeSet<FileName>,
     /// Held certificates to copy.
     pub deliver: &'a BTreeMap<CertificateName, Digest>,
+}
+
+/// What a look at the folders of certificates found.
+#[derive(Debug, Default)]
+pub struct Certificates {
+    /// Those in `live/` that pass their checks; in place of one that does not, its second copy where that does.
+    pub held: BTreeMap<CertificateName, HeldCertificate>,
+    /// Those in `provided/` that pass their checks.
+    pub provided: BTreeMap<CertificateName, HeldCertificate>,
+    /// What is to be mended.
+    pub repairs: BTreeMap<CertificateName, Repair>,
+    /// Those that are there and that the system did not let us read: what was known of them before still counts.
+    pub unread: BTreeSet<(Shelf, CertificateName)>,
+    /// What is wrong with those in `live/` that can neither be served nor mended.
+    pub wrecks: BTreeMap<CertificateName, DiskError>,
+    /// What else is wrong.
+    pub faults: Vec<DiskError>,
+}
+
+/// The record of each certificate that was tried, or why it can't be read.
+pub type AttemptRecords = BTreeMap<CertificateName, Result<Attempt, DiskError>>;
+
+/// What is to be mended about a certificate.
+#[derive(Debug)]
+pub enum Repair {
+    /// The live one can't be used; its second copy can.
+    Live {
+        /// What is wrong with the live one.
+        problem: DiskError,
+    },
+    /// The live one is whole; its second copy is missing, damaged, or of an older one.
+    Copy,
 }
 
 /// Templates by name (`nginx/site.conf`): the text of each, or why it can't be read.
@@ -459,6 +506,12 @@ pub enum DiskError {
         path: PathBuf,
         /// What is wrong with it.
         problem: String,
+    },
+    /// A key that others may read.
+    #[error("{} may be read by others than its owner; take that right away with `chmod 600`", path.display())]
+    Exposed {
+        /// Its file.
+        path: PathBuf,
     },
     /// A certificate that does not pass its checks.
     #[error("the certificate {name} is refused")]

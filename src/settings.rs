@@ -50,7 +50,7 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "certificates",
         value: "FOLDER",
         default: DefaultValue::Words("/certificates if mounted, else certificates/ in state"),
-        doc: "folder with live/ and archive/",
+        doc: "folder with live/, archive/ and provided/",
         example: "/certificates",
         read: |settings, value| set(&mut settings.certificates, folder(value).map(Some)),
     },

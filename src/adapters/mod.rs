@@ -1,6 +1,7 @@
 //! The only sockets, files, HTTP, DNS, clocks, processes.
 
 pub mod acme;
+mod changes;
 pub mod clock;
 pub mod disk;
 pub mod engine;

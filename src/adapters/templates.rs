@@ -3,17 +3,16 @@
 //! Templates lie in the folder itself and in its folders, one level deep: `command-plan.txt`, `nginx/site.conf`.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs::{self, File},
     io::{self, ErrorKind, Read},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use futures_util::{StreamExt, stream, stream::LocalBoxStream};
-use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::mpsc;
+use futures_util::stream::LocalBoxStream;
 
+use super::changes;
 use crate::ports::{DiskError, TemplateFiles, TemplateTexts};
 
 /// The largest template, in bytes; the built-in ones have some 2,000.
@@ -22,8 +21,9 @@ const LARGEST: u64 = 64 * 1024;
 /// How many templates there may be: more means that the setting names another folder than was meant.
 const MOST: usize = 200;
 
-/// How long changes are gathered: an editor makes several of one save, and a copy writes file after file.
-const GATHER: Duration = Duration::from_millis(100);
+/// How long nothing must change before it is told: an editor makes several changes of one save, and a copy writes file
+/// after file.
+const SETTLED: Duration = Duration::from_millis(100);
 
 /// A folder of templates, which need not exist.
 #[derive(Clone, Debug)]
@@ -59,15 +59,7 @@ impl TemplateFiles for TemplateFolder {
     }
 
     fn changes(&self) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
-        let watch = Watch::begin(self.0.clone())?;
-        let changes = stream::unfold(Some(watch), |watch| async move {
-            let mut watch = watch?;
-            match watch.next().await {
-                Ok(()) => Some((Ok(()), Some(watch))),
-                Err(error) => Some((Err(error), None)),
-            }
-        });
-        Ok(changes.boxed_local())
+        changes::of(self.0.clone(), SETTLED)
     }
 }
 
@@ -119,76 +111,4 @@ fn text(path: &Path) -> Result<String, String> {
         return Err(format!("it is larger than {LARGEST} bytes"));
     }
     String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
-}
-
-/// What is watched: the folder, the folders in it, and the nearest folder above that exists, where one notices that the
-/// folder is made, removed or replaced. Never files: a watch on a file dies with the first atomic replacement.
-struct Watch {
-    folder: PathBuf,
-    nudge: mpsc::Sender<()>,
-    nudges: mpsc::Receiver<()>,
-    watcher: RecommendedWatcher,
-}
-
-impl Watch {
-    fn begin(folder: PathBuf) -> Result<Self, DiskError> {
-        // One nudge is as good as many.
-        let (nudge, nudges) = mpsc::channel(1);
-        let watcher = watcher(&folder, &nudge)?;
-        Ok(Self { folder, nudge, nudges, watcher })
-    }
-
-    /// Waits for a change. Everything is watched anew before it is told, so that whoever reads then misses nothing:
-    /// a folder that was replaced is another one under the same name.
-    async fn next(&mut self) -> Result<(), DiskError> {
-        // Never closed: this holds a sender itself.
-        let _ = self.nudges.recv().await;
-        tokio::time::sleep(GATHER).await;
-        while self.nudges.try_recv().is_ok() {}
-        self.watcher = watcher(&self.folder, &self.nudge)?;
-        Ok(())
-    }
-}
-
-fn watcher(folder: &Path, nudge: &mpsc::Sender<()>) -> Result<RecommendedWatcher, DiskError> {
-    let failed = |path: &Path, error: notify::Error| told("watch", path)(io::Error::other(error));
-    let (nudge, about) = (nudge.clone(), folder.to_owned());
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-        if concerns_us(&event, &about) {
-            // When it is full, there is a nudge already.
-            let _ = nudge.try_send(());
-        }
-    })
-    .map_err(|error| failed(folder, error))?;
-    let mut watched = BTreeSet::new();
-    // Until there is nothing more: what is made while it is looked for is found then, or noticed later.
-    loop {
-        let more: Vec<_> = to_watch(folder).into_iter().filter(|path| !watched.contains(path)).collect();
-        if more.is_empty() {
-            return Ok(watcher);
-        }
-        for path in more {
-            match watcher.watch(&path, RecursiveMode::NonRecursive) {
-                Ok(()) => drop(watched.insert(path)),
-                // It is gone again.
-                Err(_) if !path.is_dir() => {}
-                Err(error) => return Err(failed(&path, error)),
-            }
-        }
-    }
-}
-
-fn to_watch(folder: &Path) -> Vec<PathBuf> {
-    let above = folder.ancestors().skip(1).find(|path| path.is_dir());
-    let inner = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).take(MOST);
-    let own = [folder.to_owned()].into_iter().chain(inner).filter(|path| path.is_dir());
-    above.map(Path::to_owned).into_iter().chain(own).collect()
-}
-
-/// Whether what was noticed may have changed a template. Reading does not, and our own would wake us for ever; what is
-/// not known (events were lost) may.
-fn concerns_us(event: &notify::Result<Event>, folder: &Path) -> bool {
-    let Ok(event) = event else { return true };
-    let is_ours = |path: &PathBuf| path.starts_with(folder) || folder.starts_with(path);
-    event.need_rescan() || !event.kind.is_access() && (event.paths.is_empty() || event.paths.iter().any(is_ours))
 }

@@ -1,9 +1,12 @@
 //! Reads certificates and checks that they may be served: that key, names, chain and dates belong together. Where they
 //! come from and where they go is not known here.
 
-use std::{collections::BTreeSet, net::IpAddr, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
-use rustls::{crypto::aws_lc_rs, sign::CertifiedKey};
+use rustls::{
+    crypto::aws_lc_rs,
+    sign::{CertifiedKey, SigningKey},
+};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject};
 use thiserror::Error;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
@@ -13,7 +16,7 @@ use x509_parser::{
 };
 
 use crate::{
-    observe::{HeldCertificate, Source},
+    observe::{HeldCertificate, Shelf, Source},
     ports::NewCertificate,
     values::{Digest, Host, KeyType, Secret, Timestamp},
 };
@@ -108,6 +111,7 @@ pub fn check(chain: &str, key: &Secret, source: Source) -> Result<HeldCertificat
         key_type: key_type(leaf),
         digest: digest(chain, key),
         source,
+        shelf: Shelf::Live,
     })
 }
 
@@ -171,11 +175,23 @@ fn parse(index: usize, der: &[u8]) -> Result<X509Certificate<'_>, CertificateErr
     }
 }
 
-fn check_key(ders: &[CertificateDer<'static>], key: &Secret) -> Result<(), CertificateError> {
+/// Reads a key, for whoever has no certificate for it yet.
+///
+/// # Errors
+/// When it can't be used.
+pub fn check_private_key(key: &Secret) -> Result<(), CertificateError> {
+    signing_key(key).map(drop)
+}
+
+fn signing_key(key: &Secret) -> Result<Arc<dyn SigningKey>, CertificateError> {
     let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes());
     let key = key.map_err(|error| CertificateError::Key(error.into()))?;
     let key = aws_lc_rs::default_provider().key_provider.load_private_key(key);
-    let key = key.map_err(|error| CertificateError::Key(error.into()))?;
+    key.map_err(|error| CertificateError::Key(error.into()))
+}
+
+fn check_key(ders: &[CertificateDer<'static>], key: &Secret) -> Result<(), CertificateError> {
+    let key = signing_key(key)?;
     CertifiedKey::new(ders.to_vec(), key).keys_match().map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => CertificateError::OtherKey,
         error => CertificateError::Unreadable { position: 1, problem: error.to_string() },

@@ -1,8 +1,5 @@
 use super::{Call, Exit, Failure, block_on, setup};
-use crate::{
-    adapters::disk::Lock,
-    daemon::{OnceError, Settled},
-};
+use crate::{adapters::disk::Lock, daemon::Settled};
 
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     block_on(async {
@@ -22,13 +19,4 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
             Settled::WithTrouble => Ok(Exit::Partly),
         }
     })
-}
-
-impl From<OnceError> for Failure {
-    fn from(error: OnceError) -> Self {
-        match error {
-            OnceError::Engine(error) => Self::Engine(error),
-            OnceError::Disk(error) => Self::Disk(error),
-        }
-    }
 }

@@ -3,7 +3,10 @@ use std::{collections::BTreeSet, path::PathBuf, rc::Rc};
 use serde::Serialize;
 
 use super::{Call, Exit, Failure, block_on, print, setup};
-use crate::{desire::Complaint, observe::Container, plan::CommandPlan, ports::Engine, render::TemplateError};
+use crate::{
+    daemon::ForeseeError, desire::Complaint, observe::Container, plan::CommandPlan, ports::Engine,
+    render::TemplateError,
+};
 
 /// What stands for the mark's name where none was made yet: this command makes nothing.
 const NO_MARK_YET: &str = "quaymaster-0000000000000000";
@@ -19,7 +22,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     block_on(async {
         let (engine, own) = engine(call).await?;
         let folders = setup::folders(call, own.as_ref());
-        let mark_host = folders.known_mark_host()?.unwrap_or_else(|| NO_MARK_YET.to_owned());
+        let mark_host = folders.known_mark_host().unwrap_or_else(|| NO_MARK_YET.to_owned());
         let daemon = setup::daemon(call, engine, folders, own.as_ref(), mark_host)?;
         let (command_plans, complaints, templates) = daemon.foresee().await?;
         let text = if call.wants_json() {
@@ -51,4 +54,13 @@ async fn engine(call: &Call) -> Result<(Rc<dyn Engine>, Option<Container>), Fail
     let engine = setup::engine(call)?;
     let own = setup::own(call, &engine).await?;
     Ok((engine, own))
+}
+
+impl From<ForeseeError> for Failure {
+    fn from(error: ForeseeError) -> Self {
+        match error {
+            ForeseeError::Engine(error) => Self::Engine(error),
+            ForeseeError::Disk(error) => Self::Disk(error),
+        }
+    }
 }

@@ -22,8 +22,8 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         print(&(document + "\n"))?;
         return Ok(Exit::Done);
     }
-    let status: Status =
-        serde_json::from_str(&document).map_err(|error| DiskError::Damaged { path, problem: error.to_string() })?;
+    let damaged = |error| DiskError::Damaged { path, problem: format!("{error}; the next turn writes it anew") };
+    let status: Status = serde_json::from_str(&document).map_err(damaged)?;
     print(&shown(&status, SystemClock.now()))?;
     Ok(Exit::Done)
 }
@@ -32,6 +32,8 @@ fn shown(status: &Status, now: Timestamp) -> String {
     let mut parts = vec![certificates(status, now), sites(status), consumers(status)];
     parts.push(lines("failed", status.failures.iter().map(failure)));
     parts.push(lines("complaints", &status.complaints));
+    parts.push(lines("on disk", &status.faults));
+    parts.push(lines("certificates of your own", &status.notices));
     parts.push(lines("templates", &status.templates));
     parts.push(lines("under way", &status.under_way));
     parts.push(format!("as of {}, {} ago\n", status.written, rough(now.since(status.written))));

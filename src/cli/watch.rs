@@ -32,7 +32,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
             begun = begin(call) => {
                 let (daemon, _lock) = begun?;
                 let mut exit = Exit::Done;
-                daemon.watch(async { exit = stop.wait().await }, hangups).await?;
+                daemon.watch(async { exit = stop.wait().await }, hangups).await;
                 report(&Event::Ended);
                 Ok(exit)
             }

@@ -4,10 +4,10 @@ use super::grace::Grace;
 use crate::{
     desire::Desired,
     execute::place,
-    observe::{Action, Container, Observed, Snapshot, Subject},
-    ports::{DiskError, Ports},
-    report::chain,
-    values::{ContainerId, ContainerName, Timestamp},
+    observe::{Action, Attempt, Container, HeldCertificate, Observed, Shelf, Snapshot, Subject},
+    ports::{DiskError, Ports, Repair},
+    report::{Event, chain, report},
+    values::{CertificateName, ContainerId, ContainerName, Timestamp},
 };
 
 /// What is known between two turns.
@@ -20,30 +20,67 @@ pub(super) struct Facts {
     pub observed: Observed,
     /// Whether the engine was ever listed: before that, nothing is decided.
     pub seen: bool,
+    /// Whether the certificates could ever be looked at: before that, nothing is decided, since sites without a
+    /// certificate are taken off TLS.
+    pub certified: bool,
     /// When everything was last looked at.
     pub looked: Timestamp,
-    /// What is wrong on disk.
-    pub faults: BTreeSet<String>,
+    /// Why folders of consumers could not be looked at.
+    unseen: BTreeSet<String>,
+    /// What is wrong with certificates.
+    faults: BTreeSet<String>,
+    /// Certificates that can neither be served nor mended, and why.
+    wrecks: BTreeMap<CertificateName, String>,
+    /// Certificates that are to be mended.
+    repairs: BTreeMap<CertificateName, Repair>,
+    /// Why the last of those could not be.
+    unmended: BTreeSet<String>,
     /// The container and its start for which a consumer's folder was looked at: another container has another folder.
     looked_at: BTreeMap<ContainerName, (ContainerId, Option<Timestamp>)>,
 }
 
 impl Facts {
-    /// What is on disk.
-    pub fn read(ports: &Ports) -> Result<Self, DiskError> {
-        let attempts = ports.disk.attempts()?;
-        let attempts = attempts.into_iter().map(|(name, attempt)| (Subject::Certificate(name), attempt)).collect();
-        let mut facts = Self {
+    /// What was tried. Nothing is known about certificates yet.
+    pub fn read(ports: &Ports) -> Self {
+        let now = ports.clock.now();
+        let records = ports.disk.attempts().unwrap_or_else(|error| {
+            // Nor can a new attempt be written down then, so that none is made.
+            report(&Event::DiskFault { problem: chain(&error) });
+            BTreeMap::new()
+        });
+        let lost = |error| {
+            let problem = format!("{}; as if a try had just failed, the next is in a minute", chain(&error));
+            report(&Event::DiskFault { problem: problem.clone() });
+            Attempt::lost(now, problem)
+        };
+        let attempts = records.into_iter().map(|(name, read)| (Subject::Certificate(name), read.unwrap_or_else(lost)));
+        let attempts = attempts.collect();
+        Self {
             snapshot: Snapshot::default(),
             grace: Grace::default(),
             observed: Observed { attempts, ..Observed::default() },
             seen: false,
-            looked: ports.clock.now(),
+            certified: false,
+            looked: now,
+            unseen: BTreeSet::new(),
             faults: BTreeSet::new(),
+            wrecks: BTreeMap::new(),
+            repairs: BTreeMap::new(),
+            unmended: BTreeSet::new(),
             looked_at: BTreeMap::new(),
-        };
-        facts.look_at_certificates(ports)?;
-        Ok(facts)
+        }
+    }
+
+    /// Writes records anew that were lost, so that the next start finds when they were.
+    pub fn keep_lost_attempts(&self, ports: &Ports) {
+        for (subject, attempt) in &self.observed.attempts {
+            if let Subject::Certificate(name) = subject
+                && attempt.is_lost()
+                && let Err(error) = ports.disk.note_attempt(name, attempt)
+            {
+                report(&Event::DiskFault { problem: chain(&error) });
+            }
+        }
     }
 
     /// Takes over a full list, the first after a `gap` or not.
@@ -71,22 +108,69 @@ impl Facts {
 
     /// Looks at everything on disk again, except where work is under way.
     pub fn look_at_disk(&mut self, ports: &Ports) {
-        self.faults.clear();
-        if let Err(error) = self.look_at_certificates(ports) {
-            self.faults.insert(chain(&error));
-        }
+        self.look_at_certificates_again(ports);
         self.looked_at.clear();
     }
 
-    fn look_at_certificates(&mut self, ports: &Ports) -> Result<(), DiskError> {
-        let (held, faults) = ports.disk.held()?;
-        self.observed.held = held;
-        self.faults.extend(faults.iter().map(|fault| chain(fault)));
+    /// Looks at the certificates again, and at nothing else.
+    pub fn look_at_certificates_again(&mut self, ports: &Ports) {
+        if let Err(error) = self.look_at_certificates(ports) {
+            self.faults.insert(chain(&error));
+        }
+    }
+
+    /// Looks at the certificates. Of one that the system does not let us read, what was known stays.
+    ///
+    /// # Errors
+    /// When they can't be listed: what was known stays.
+    pub fn look_at_certificates(&mut self, ports: &Ports) -> Result<(), DiskError> {
+        let mut found = ports.disk.certificates()?;
+        for (shelf, name) in found.unread {
+            let (known, now) = match shelf {
+                Shelf::Live => (&mut self.observed.held, &mut found.held),
+                Shelf::Provided | Shelf::ProvidedInParts => (&mut self.observed.provided, &mut found.provided),
+            };
+            now.extend(known.remove_entry(&name));
+        }
+        (self.observed.held, self.observed.provided) = (found.held, found.provided);
+        self.repairs = found.repairs;
+        self.wrecks = found.wrecks.into_iter().map(|(name, fault)| (name, chain(&fault))).collect();
+        self.faults = found.faults.iter().map(|fault| chain(fault)).collect();
+        self.certified = true;
         Ok(())
+    }
+
+    /// Takes over a certificate that was stored.
+    pub fn hold(&mut self, name: CertificateName, held: HeldCertificate) {
+        self.wrecks.remove(&name);
+        self.observed.held.insert(name, held);
+    }
+
+    /// What is wrong on disk, as far as it was looked at.
+    pub fn faults(&self) -> BTreeSet<String> {
+        self.faults.iter().chain(&self.unseen).chain(&self.unmended).chain(self.wrecks.values()).cloned().collect()
+    }
+
+    /// Mends what the last look found. What can't be mended now is tried again each time.
+    pub fn mend_certificates(&mut self, ports: &Ports) {
+        self.unmended.clear();
+        self.repairs.retain(|name, repair| match (ports.disk.mend(name, repair), repair) {
+            (Ok(()), Repair::Live { problem }) => {
+                report(&Event::Mended { certificate: name.clone(), problem: chain(problem) });
+                false
+            }
+            (Ok(()), Repair::Copy) => false,
+            (Err(error), _) => {
+                self.unmended.insert(chain(&error));
+                true
+            }
+        });
     }
 
     /// Looks at the folders of consumers that are new, were started anew, or failed.
     pub fn look_at_new_consumers(&mut self, ports: &Ports, desired: &Desired) {
+        // Who could not be looked at is looked at now.
+        self.unseen.clear();
         for (name, consumer) in &desired.consumers {
             let this = (consumer.id.clone(), consumer.started_at);
             let busy = self.observed.under_way.contains(&Subject::Consumer(name.clone()));
@@ -98,7 +182,7 @@ impl Facts {
                     self.observed.installed.insert(name.clone(), installed);
                     self.looked_at.insert(name.clone(), this);
                 }
-                Err(error) => drop(self.faults.insert(chain(&error))),
+                Err(error) => drop(self.unseen.insert(chain(&error))),
             }
         }
         self.looked_at.retain(|name, _| desired.consumers.contains_key(name));

@@ -7,7 +7,7 @@ mod watching;
 
 use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream, stream::LocalBoxStream};
 use tokio::{
     sync::{Notify, mpsc},
     task::JoinSet,
@@ -17,7 +17,7 @@ use crate::{
     desire::{self, Complaint, Desired, desire},
     execute::{Learned, Outcome, execute},
     observe::Subject,
-    plan::{self, Action, Plan, plan, steps},
+    plan::{self, Action, Notice, Plan, plan, steps},
     ports::{DiskError, EngineError, Ports, TemplateFiles},
     render::Templates,
     report::{Event, Status, chain, report},
@@ -78,22 +78,17 @@ struct Told {
     complaints: BTreeSet<Complaint>,
     sites: BTreeSet<(Host, ContainerName)>,
     missed: BTreeSet<ContainerId>,
+    notices: BTreeSet<Notice>,
     faults: BTreeSet<String>,
 }
 
 impl Daemon {
     /// Turns until `stop`. Each `hangup` looks at everything again.
-    ///
-    /// # Errors
-    /// When state can't be read at the beginning.
-    pub async fn watch(
-        self,
-        stop: impl Future<Output = ()>,
-        mut hangups: mpsc::UnboundedReceiver<()>,
-    ) -> Result<(), DiskError> {
+    pub async fn watch(self, stop: impl Future<Output = ()>, mut hangups: mpsc::UnboundedReceiver<()>) {
         let (sender, mut seen) = mpsc::unbounded_channel();
-        let mut template_changes = templates::changes(self.template_files.as_deref());
-        let mut turning = Loop::new(self)?;
+        let mut template_changes = changes(self.template_files.as_ref().map(|files| files.changes()));
+        let mut provided_changes = changes(Some(self.ports.disk.provided_changes()));
+        let mut turning = Loop::new(self);
         let watching = watching::watch(Rc::clone(&turning.daemon), Rc::clone(&turning.look_again), sender);
         tokio::pin!(stop, watching);
         loop {
@@ -117,20 +112,20 @@ impl Daemon {
                     turning.templates.take(change);
                     turning.forget_plan();
                 }
+                Some(change) = provided_changes.next() => turning.take_provided(change),
                 Some(done) = turning.work.join_next() => turning.conclude(done),
                 () = tokio::time::sleep(rest) => {}
             }
         }
         turning.work.shutdown().await;
-        Ok(())
     }
 
     /// Turns until nothing is left to do now.
     ///
     /// # Errors
-    /// When the engine can't be asked, or state can't be read.
-    pub async fn once(self) -> Result<Settled, OnceError> {
-        let mut turning = Loop::new(self)?;
+    /// When the engine can't be asked.
+    pub async fn once(self) -> Result<Settled, EngineError> {
+        let mut turning = Loop::new(self);
         let (containers, own) = watching::look(&turning.daemon).await?;
         turning.take(Seen::All { containers, own, gap: false });
         loop {
@@ -150,40 +145,55 @@ impl Daemon {
     /// What would be done, and what can't be followed; touches nothing.
     ///
     /// # Errors
-    /// When the engine can't be asked, or state can't be read.
-    pub async fn foresee(self) -> Result<(Vec<plan::CommandPlan>, BTreeSet<Complaint>, Templates), OnceError> {
-        let mut facts = Facts::read(&self.ports)?;
+    /// When the engine can't be asked, or the certificates can't be listed.
+    pub async fn foresee(self) -> Result<(Vec<plan::CommandPlan>, BTreeSet<Complaint>, Templates), ForeseeError> {
+        let mut facts = Facts::read(&self.ports);
+        facts.look_at_certificates(&self.ports)?;
         let templates = InUse::read(self.template_files.clone()).current;
         let (containers, own) = watching::look(&self).await?;
         facts.replace(containers, own, false, self.ports.clock.now());
         let desired = desire(&facts.snapshot, &self.label_rules);
         facts.look_at_new_consumers(&self.ports, &desired);
-        for problem in facts.faults {
+        for problem in facts.faults() {
             report(&Event::DiskFault { problem });
         }
         let now = self.ports.clock.now();
         let first = plan(&desired, &facts.observed, &templates, &self.plan_rules, now);
+        first.notices.iter().for_each(|notice| report(&Event::Noticed(notice.clone())));
         let plans = plan::command_plans(&desired, &facts.observed, &templates, &self.plan_rules, now);
         Ok((plans, desired.complaints.union(&first.complaints).cloned().collect(), templates))
     }
 }
 
-/// Why `once` and `plan` could not begin.
+/// Why nothing can be foreseen.
 #[derive(Debug, thiserror::Error)]
-pub enum OnceError {
+pub enum ForeseeError {
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// Our state.
+    /// The certificates.
     #[error(transparent)]
     Disk(#[from] DiskError),
 }
 
+/// Every change of something on disk that is watched; nothing, for ever, where there is nothing to watch or it can't be.
+fn changes(
+    begun: Option<Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError>>,
+) -> LocalBoxStream<'static, Result<(), DiskError>> {
+    let changes = match begun {
+        None => stream::empty().boxed_local(),
+        Some(Ok(changes)) => changes,
+        Some(Err(error)) => stream::iter([Err(error)]).boxed_local(),
+    };
+    changes.chain(stream::pending()).boxed_local()
+}
+
 impl Loop {
-    fn new(daemon: Daemon) -> Result<Self, DiskError> {
-        let facts = Facts::read(&daemon.ports)?;
+    fn new(daemon: Daemon) -> Self {
+        let facts = Facts::read(&daemon.ports);
+        facts.keep_lost_attempts(&daemon.ports);
         let templates = InUse::read(daemon.template_files.clone());
-        Ok(Self {
+        Self {
             daemon: Rc::new(daemon),
             facts,
             templates,
@@ -192,7 +202,7 @@ impl Loop {
             told: Told::default(),
             desired: None,
             rests_until: None,
-        })
+        }
     }
 
     /// One turn: decides, begins what was decided, and says when to look again. Rests only on an empty plan: what was
@@ -216,6 +226,14 @@ impl Loop {
         if let Some(wake) = self.rests_until.filter(|wake| well && now < *wake) {
             return wake;
         }
+        if !self.facts.certified {
+            self.facts.look_at_disk(&daemon.ports);
+        }
+        if !self.facts.certified {
+            self.tell_faults(breath.map(|fault| chain(&fault)));
+            return now + BREATH;
+        }
+        self.facts.mend_certificates(&daemon.ports);
         let desired = self.desired.take().unwrap_or_else(|| {
             let mut desired = desire(&self.facts.snapshot, &daemon.label_rules);
             self.facts.grace.hold_signals_back(&mut desired);
@@ -276,6 +294,19 @@ impl Loop {
         }
     }
 
+    /// Takes over what the watcher of `provided/` says.
+    fn take_provided(&mut self, change: Result<(), DiskError>) {
+        match change {
+            Ok(()) => {
+                self.facts.look_at_certificates_again(&self.daemon.ports);
+                self.rests_until = None;
+            }
+            Err(error) => report(&Event::DiskFault {
+                problem: format!("{}; what you provide is read again on SIGHUP and after each `resync`", chain(&error)),
+            }),
+        }
+    }
+
     /// Takes over what came of an action.
     fn conclude(&mut self, done: Result<Outcome, tokio::task::JoinError>) {
         let Outcome { subject, result } = match done {
@@ -290,7 +321,7 @@ impl Loop {
             Ok(learned) => {
                 self.facts.observed.attempts.remove(&subject);
                 match learned {
-                    Learned::Held(name, held) => drop(self.facts.observed.held.insert(name, held)),
+                    Learned::Held(name, held) => self.facts.hold(name, held),
                     Learned::Installed(name, installed) => {
                         drop(self.facts.observed.installed.insert(name, installed));
                     }
@@ -318,6 +349,14 @@ impl Loop {
         self.tell_missed();
         let mut status = Status::of(desired, &self.facts.observed, plan, now);
         status.templates = self.templates.faults().clone();
+        status.faults = self.facts.faults();
+        for notice in plan.notices.difference(&self.told.notices) {
+            report(&Event::Noticed(notice.clone()));
+        }
+        for notice in self.told.notices.difference(&plan.notices) {
+            report(&Event::NoticeOver(notice.clone()));
+        }
+        self.told.notices = plan.notices.clone();
         for complaint in status.complaints.difference(&self.told.complaints) {
             report(&Event::Complained(complaint.clone()));
         }
@@ -327,14 +366,16 @@ impl Loop {
         let written = serde_json::to_string_pretty(&status)
             .map_err(|error| error.to_string())
             .and_then(|text| self.daemon.ports.disk.keep_status(&text).map_err(|error| chain(&error)));
-        let mut faults = self.facts.faults.clone();
-        faults.extend(fault.map(|fault| chain(&fault)));
-        faults.extend(written.err());
+        self.tell_faults(fault.map(|fault| chain(&fault)).into_iter().chain(written.err()));
+        self.told.complaints = status.complaints;
+    }
+
+    fn tell_faults(&mut self, writing: impl IntoIterator<Item = String>) {
+        let faults: BTreeSet<_> = self.facts.faults().into_iter().chain(writing).collect();
         for problem in faults.difference(&self.told.faults) {
             report(&Event::DiskFault { problem: problem.clone() });
         }
         self.told.faults = faults;
-        self.told.complaints = status.complaints;
     }
 
     fn tell_missed(&mut self) {

@@ -1,7 +1,5 @@
 use std::{collections::BTreeSet, rc::Rc};
 
-use futures_util::{StreamExt, stream, stream::LocalBoxStream};
-
 use crate::{
     ports::{DiskError, TemplateFiles, TemplateTexts},
     render::{BUILT_IN, Templates},
@@ -94,20 +92,11 @@ impl InUse {
 const MISSING: &str = "the folder of the setting templates does not exist; what was read before stays in use, and the \
                        built-in templates where nothing was";
 
-/// Every change of the user's templates; nothing, for ever, where there are none or they can't be watched.
-pub(super) fn changes(files: Option<&dyn TemplateFiles>) -> LocalBoxStream<'static, Result<(), DiskError>> {
-    let changes = match files.map(TemplateFiles::changes) {
-        None => stream::empty().boxed_local(),
-        Some(Ok(changes)) => changes,
-        Some(Err(error)) => stream::iter([Err(error)]).boxed_local(),
-    };
-    changes.chain(stream::pending()).boxed_local()
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::{Cell, RefCell};
 
+    use futures_util::stream::LocalBoxStream;
     use serde_json::json;
 
     use super::*;
@@ -128,7 +117,7 @@ mod tests {
         }
 
         fn changes(&self) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
-            Err(DiskError::Damaged { path: "/templates".into(), problem: "no watches are left".to_owned() })
+            unreachable!("nobody watches")
         }
     }
 
@@ -222,13 +211,5 @@ mod tests {
         folder.holds(&[ONE]);
         in_use.look();
         assert_eq!(faults(&in_use), [""; 0]);
-    }
-
-    #[tokio::test]
-    async fn a_folder_that_can_not_be_watched_is_told_once_and_then_waited_for() {
-        let mut changes = changes(Some(&Folder::default()));
-        assert!(changes.next().await.is_some_and(|first| first.is_err()));
-        let second = tokio::time::timeout(std::time::Duration::ZERO, changes.next()).await;
-        assert!(second.is_err(), "it would turn for ever");
     }
 }

@@ -186,3 +186,12 @@ async fn events_are_read_during_a_look_and_each_container_is_looked_at_once_afte
     assert!(matches!(seen.last(), Some(Seen::One { container: None, .. })));
     assert_eq!(seen.len(), 5);
 }
+
+#[tokio::test]
+async fn a_folder_that_can_not_be_watched_is_told_once_and_then_waited_for() {
+    let problem = DiskError::Damaged { path: "/templates".into(), problem: "no watches are left".to_owned() };
+    let mut changes = changes(Some(Err(problem)));
+    assert!(changes.next().await.is_some_and(|first| first.is_err()));
+    let second = timeout(Duration::ZERO, changes.next()).await;
+    assert!(second.is_err(), "it would turn for ever");
+}

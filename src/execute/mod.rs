@@ -80,7 +80,15 @@ pub async fn execute(ports: &Ports, action: &Action) -> Outcome {
             .map_err(|failure| failed(&back.attempt, &failure)),
         Action::Obtain(obtain) => match obtain::obtain(ports, obtain).await {
             Ok(held) => Ok(Learned::Held(obtain.certificate.clone(), held)),
-            Err(failure) => Err(noted(ports, &obtain.certificate, failed(&obtain.attempt, &failure))),
+            Err(failure) => {
+                let mut attempt = failed(&obtain.attempt, &failure);
+                if let Failure::Disk(DiskError::Io { .. }) = failure {
+                    // What the disk did not take costs no CA anything: once there is room again, it shall not take a
+                    // day until that is found out. The next is after the pause that there is between any two.
+                    attempt.retry = Retry::NotBefore(attempt.last);
+                }
+                Err(noted(ports, &obtain.certificate, attempt))
+            }
         },
     };
     Outcome { subject: action.subject(), result }

@@ -65,11 +65,16 @@ fn store(ports: &Ports, obtain: &Obtain, key: &Secret, chain: &str) -> Result<He
     })
 }
 
-/// The order that was begun for the same names, or a new key for a new one.
+/// The order that was begun for the same names, or a new key for a new one. One that is damaged can't be finished.
 fn record(ports: &Ports, obtain: &Obtain) -> Result<OrderRecord, Failure> {
     let asked = obtain.attempt.asked;
-    if let Some(record) = ports.disk.order(&obtain.certificate)?.filter(|record| record.asked == asked) {
-        return Ok(record);
+    match ports.disk.order(&obtain.certificate) {
+        Ok(Some(record)) if record.asked == asked => return Ok(record),
+        Ok(_) => {}
+        Err(error) => {
+            report(&Event::DiskFault { problem: format!("{}; a new order is begun", chain(&error)) });
+            ports.disk.drop_order(&obtain.certificate)?;
+        }
     }
     let record = OrderRecord { key: ports.authorities.new_key(obtain.issuance.key_type)?, asked, url: None };
     ports.disk.keep_order(&obtain.certificate, &record)?;

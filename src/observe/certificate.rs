@@ -24,6 +24,32 @@ pub struct HeldCertificate {
     pub digest: Digest,
     /// Where it came from.
     pub source: Source,
+    /// In which folder of `certificates` it lies.
+    #[serde(default)]
+    pub shelf: Shelf,
+}
+
+/// A folder of `certificates` with a folder for each name in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shelf {
+    /// Where ours are, and what others put there in certbot's way.
+    #[default]
+    Live,
+    /// The user's own, which we never write.
+    Provided,
+    /// The same, without a `fullchain.pem`: certificate and chain are files of their own.
+    ProvidedInParts,
+}
+
+impl Shelf {
+    /// The folder's name.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Provided | Self::ProvidedInParts => "provided",
+        }
+    }
 }
 
 /// Where a certificate came from.
@@ -87,6 +113,7 @@ mod tests {
             key_type: None,
             digest: Digest::of("x"),
             source: Source::Provided,
+            shelf: Shelf::Live,
         };
         for (host, covered) in [
             ("shop.example", true),

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub use certificate::{HeldCertificate, Source};
+pub use certificate::{HeldCertificate, Shelf, Source};
 pub use container::{Container, ContainerState, Health, Network};
 pub use event::{Action, EngineEvent};
 pub use installed::{Installed, Process, Progress, Refused, Trial, Units};
@@ -33,8 +33,10 @@ pub struct Snapshot {
 /// What we have and tried.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
-    /// Certificates on disk.
+    /// Certificates in `live/`: ours, and what others put there.
     pub held: BTreeMap<CertificateName, HeldCertificate>,
+    /// Certificates that the user put into `provided/`.
+    pub provided: BTreeMap<CertificateName, HeldCertificate>,
     /// What lies in the folders of consumers.
     pub installed: BTreeMap<ContainerName, Installed>,
     /// Failures on record; a success removes its record.
@@ -66,4 +68,27 @@ pub struct Attempt {
     pub retry: Retry,
     /// What went wrong, for people; `None` while it is not known yet.
     pub problem: Option<String>,
+}
+
+impl Attempt {
+    /// Stands for a record that can't be read any more: as if there had been one failure just now, whatever was asked
+    /// for, so that damage can't be used up against a CA's limits.
+    pub fn lost(now: Timestamp, problem: String) -> Self {
+        Self { count: 1, last: now, asked: unknown(), retry: Retry::Backoff, problem: Some(problem) }
+    }
+
+    /// Whether it stands for a record that was lost.
+    pub fn is_lost(&self) -> bool {
+        self.asked == unknown()
+    }
+
+    /// Whether it counts for what is asked for now.
+    pub fn is_about(&self, asked: Digest) -> bool {
+        self.asked == asked || self.is_lost()
+    }
+}
+
+/// What was asked for where that is not known: no request has this digest, since each names a CA.
+fn unknown() -> Digest {
+    Digest::of("a record that was lost")
 }

@@ -43,11 +43,11 @@ pub fn next_try(subject: &Subject, attempt: &Attempt) -> Timestamp {
 
 /// When `asked` may be tried, if the record holds it back; `None` when it may be at any time.
 pub(super) fn held_back(attempt: Option<&Attempt>, subject: &Subject, asked: Digest) -> Option<Timestamp> {
-    attempt.filter(|attempt| attempt.asked == asked).map(|attempt| next_try(subject, attempt))
+    attempt.filter(|attempt| attempt.is_about(asked)).map(|attempt| next_try(subject, attempt))
 }
 
 /// The record of a try that is about to be made.
 pub(super) fn attempt(before: Option<&Attempt>, asked: Digest, now: Timestamp) -> Attempt {
-    let count = before.filter(|attempt| attempt.asked == asked).map_or(0, |attempt| attempt.count);
+    let count = before.filter(|attempt| attempt.is_about(asked)).map_or(0, |attempt| attempt.count);
     Attempt { count: count.saturating_add(1), last: now, asked, retry: Retry::Backoff, problem: None }
 }

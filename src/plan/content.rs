@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Rules, selection, views};
 use crate::{
     desire::{Comes, Consumer},
-    observe::{Installed, Observed},
+    observe::{Installed, Observed, Shelf},
     render::{TemplateError, Templates},
     values::{CertificateName, Digest, FileName, Host, Timestamp},
 };
@@ -28,6 +28,7 @@ pub(super) struct Part {
 pub(super) struct Serving {
     pub name: CertificateName,
     pub digest: Digest,
+    pub shelf: Shelf,
     /// The serial number that must be served for the host; none where clients send no name and are shown another's.
     pub serial: Option<String>,
 }
@@ -100,6 +101,7 @@ pub(super) fn parts(
         part.certificate = held.map(|(name, certificate)| Serving {
             name: name.clone(),
             digest: certificate.digest,
+            shelf: certificate.shelf,
             serial: Some(certificate.serial.clone()),
         });
         if let Some(serving) = part.certificate.as_mut().filter(|_| host.address().is_some()) {
@@ -110,7 +112,7 @@ pub(super) fn parts(
         parts.insert(site_file(host), part);
     }
     for own in consumer.kind.own_files.iter().filter(|own| own.needed.by(consumer)) {
-        let view = views::proxy(consumer, nameless.as_ref().map(|serving| &serving.name));
+        let view = views::proxy(consumer, nameless.as_ref().map(|serving| (&serving.name, serving.shelf)));
         let mut part = Part::new(consumer, &templates.render(own.template, &view)?, own.comes);
         part.certificate = nameless.clone().filter(|_| own.names_certificate);
         parts.insert(own_file(own.file), part);

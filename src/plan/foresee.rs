@@ -1,6 +1,6 @@
 use super::{Action, Plan};
 use crate::{
-    observe::{HeldCertificate, Installed, Observed, Progress, Source},
+    observe::{HeldCertificate, Installed, Observed, Progress, Shelf, Source},
     values::{Digest, Timestamp},
 };
 
@@ -35,6 +35,7 @@ pub fn foresee(observed: &Observed, plan: &Plan, now: Timestamp) -> Observed {
                     key_type: Some(obtain.issuance.key_type),
                     digest: serial,
                     source: Source::from(&obtain.issuance.issuer),
+                    shelf: Shelf::Live,
                 };
                 after.held.insert(obtain.certificate.clone(), certificate);
             }

@@ -10,6 +10,7 @@ mod complaints;
 mod content;
 mod deploy;
 mod foresee;
+mod notice;
 mod obtain;
 mod renewal;
 mod selection;
@@ -29,6 +30,8 @@ use serde::Serialize;
 pub use backoff::next_try;
 pub use command_plan::{CommandPlan, command_plans, steps};
 pub use foresee::foresee;
+pub use notice::{About, Notice};
+pub use selection::in_force;
 
 use crate::{
     desire::{Complaint, Consumer, Desired, Issuance},
@@ -61,6 +64,8 @@ pub struct Plan {
     pub wake: Option<Timestamp>,
     /// What can't be rendered, and what is wrong with certificates that are there.
     pub complaints: BTreeSet<Complaint>,
+    /// What the user should know about certificates of their own.
+    pub notices: BTreeSet<Notice>,
 }
 
 /// Something to do.
@@ -243,6 +248,8 @@ impl Action {
 /// What has to be done at `now`.
 pub fn plan(desired: &Desired, observed: &Observed, templates: &Templates, rules: &Rules, now: Timestamp) -> Plan {
     let mut draft = Draft { plan: Plan::default(), wakes: BTreeSet::new(), last: Vec::new() };
+    draft.plan.notices = notice::notices(desired, observed, now);
+    let observed = &*in_force(desired, observed, now);
     for consumer in desired.consumers.values() {
         deploy::plan(consumer, observed, templates, rules, now, &mut draft);
     }
@@ -273,5 +280,9 @@ fn deployed_to(action: &Action) -> Option<ContainerName> {
     }
 }
 
+#[cfg(test)]
+mod provided {
+    mod tests;
+}
 #[cfg(test)]
 mod tests;

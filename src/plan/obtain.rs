@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Action, Draft, ORDERS_AT_ONCE, Obtain, Why, backoff, content::site_file, renewal};
+use super::{Action, Draft, ORDERS_AT_ONCE, Obtain, Why, backoff, content::site_file, renewal, selection::is_covered};
 use crate::{
     desire::{Consumer, Desired, Issuance, Wanted},
-    observe::{Attempt, Observed, Progress, Source, Subject},
+    observe::{Attempt, HeldCertificate, Observed, Progress, Shelf, Source, Subject},
     values::{CertificateName, ContainerName, Digest, Host, Issuer, Timestamp},
 };
 
@@ -18,12 +18,13 @@ pub(super) fn plan(
     draft: &mut Draft,
 ) {
     let mut due = Vec::new();
+    let provided: Vec<_> = observed.held.values().filter(|held| held.source == Source::Provided).collect();
     for (name, wanted) in &desired.certificates {
         let subject = Subject::Certificate(name.clone());
         if observed.under_way.contains(&subject) || !is_answered(wanted, desired, observed, deploying) {
             continue;
         }
-        let why = match need(name, wanted, observed, now) {
+        let why = match need(name, wanted, observed, &provided, now) {
             Need::Now(why) => why,
             Need::At(time) => {
                 draft.wakes.insert(time);
@@ -50,13 +51,29 @@ enum Need {
     At(Timestamp),
 }
 
-fn need(name: &CertificateName, wanted: &Wanted, observed: &Observed, now: Timestamp) -> Need {
-    let Some(held) = observed.held.get(name) else { return Need::Now(Why::Missing) };
-    let covered = wanted.names.iter().all(|host| held.covers(host));
+/// What the user provides is neither renewed nor replaced as long as it is valid: before its end it is told, at its end
+/// one of ours takes its place.
+fn need(
+    name: &CertificateName,
+    wanted: &Wanted,
+    observed: &Observed,
+    provided: &[&HeldCertificate],
+    now: Timestamp,
+) -> Need {
+    let held = observed.held.get(name);
+    let is_placed = |held: &&HeldCertificate| held.source == Source::Provided && held.shelf == Shelf::Live;
+    let covering = provided.iter().copied().filter(|held| is_covered(&wanted.names, held));
+    let in_our_way = held.filter(is_placed);
+    if let Some(provided) = covering.chain(in_our_way).find(|held| held.is_valid_at(now)) {
+        // One of ours may be served before it, until it runs out.
+        let ends = held.map(|held| held.not_after).filter(|end| *end > now);
+        return Need::At(ends.into_iter().chain([provided.not_after]).min().unwrap_or(provided.not_after));
+    }
+    let Some(held) = held else { return Need::Now(Why::Missing) };
     // What the user provides has the key and the issuer that the user chose.
     let is_ours = held.source != Source::Provided;
     let due = renewal::due(held);
-    match covered {
+    match is_covered(&wanted.names, held) {
         false => Need::Now(Why::NamesChanged),
         // The one that is there is served until then: one from the staging CA is replaced without a gap.
         true if is_ours && held.source != Source::from(&wanted.issuance.issuer) => Need::Now(Why::SourceChanged),

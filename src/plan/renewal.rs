@@ -27,7 +27,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::observe::Source;
+    use crate::observe::{Shelf, Source};
 
     fn due_after(life: u64) -> f64 {
         let certificate = HeldCertificate {
@@ -39,6 +39,7 @@ mod tests {
             key_type: None,
             digest: Digest::of(""),
             source: Source::Provided,
+            shelf: Shelf::Live,
         };
         due(&certificate).since(certificate.not_before).as_secs_f64() / life as f64
     }

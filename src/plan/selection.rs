@@ -1,9 +1,47 @@
+use std::borrow::Cow;
+
 use crate::{
-    observe::{HeldCertificate, Observed},
-    values::{CertificateName, Host, Timestamp},
+    desire::{CertificateFolder, Consumer, Desired},
+    observe::{HeldCertificate, Observed, Shelf},
+    values::{CertificateName, ContainerName, Host, Timestamp},
 };
 
-/// The certificate that serves a host: the one that is pinned, if it is there; else, of those that really cover it a valid one, by its exact name before a wildcard,
+/// What is observed, with one certificate for each name: where the user has put one of the same name into `provided/`,
+/// that one, unless ours is the better: one that can be served before one that can't, one that covers what is wanted
+/// before one that does not, a valid one before one that has run out.
+pub fn in_force<'a>(desired: &Desired, observed: &'a Observed, now: Timestamp) -> Cow<'a, Observed> {
+    if observed.provided.is_empty() {
+        return Cow::Borrowed(observed);
+    }
+    let mut chosen = observed.clone();
+    for (name, provided) in &observed.provided {
+        let worth = |certificate: &HeldCertificate| {
+            let wanted = desired.certificates.get(name);
+            let covers = wanted.is_none_or(|wanted| is_covered(&wanted.names, certificate));
+            (reader_in_need(certificate, desired).is_none(), covers, certificate.is_valid_at(now))
+        };
+        if observed.held.get(name).is_none_or(|own| worth(provided) >= worth(own)) {
+            chosen.held.insert(name.clone(), provided.clone());
+        }
+    }
+    Cow::Owned(chosen)
+}
+
+/// Whether a certificate is for all of these names.
+pub(super) fn is_covered<'a>(names: impl IntoIterator<Item = &'a Host>, certificate: &HeldCertificate) -> bool {
+    names.into_iter().all(|name| certificate.covers(name))
+}
+
+/// A consumer that could not read a certificate as it lies there: one that reads the user's own folder finds no
+/// `fullchain.pem` where there are only its parts, and we write nothing there.
+pub(super) fn reader_in_need<'a>(certificate: &HeldCertificate, desired: &'a Desired) -> Option<&'a ContainerName> {
+    let reads = |consumer: &&Consumer| matches!(consumer.certificates, CertificateFolder::Shared { .. });
+    let in_parts = certificate.shelf == Shelf::ProvidedInParts;
+    desired.consumers.values().filter(|_| in_parts).find(reads).map(|consumer| &consumer.name)
+}
+
+/// The certificate that serves a host: the one that is pinned, if it is there; else, of those that really cover it a
+/// valid one, by its exact name before a wildcard,
 /// the one that is wanted for it before another, the longest valid last. One that has run out is better than none: the
 /// server goes on, and the client says what is wrong.
 pub(super) fn serving<'a>(

@@ -1,19 +1,19 @@
 //! From what is desired to what templates see.
 
 use crate::{
-    desire::{Consumer, Content, Path, Route, Site, Tls},
-    observe::HeldCertificate,
+    desire::{CertificateFolder, Consumer, Content, Path, Route, Site, Tls},
+    observe::{HeldCertificate, Shelf},
     render::{AuthView, CertificateView, MarkView, ProxyView, RouteView, SiteView},
     values::{CertificateName, Host},
 };
 
 /// What the templates of the proxy's own files see. `certificate` is what clients get that send no name.
-pub(super) fn proxy(consumer: &Consumer, certificate: Option<&CertificateName>) -> ProxyView {
+pub(super) fn proxy(consumer: &Consumer, certificate: Option<(&CertificateName, Shelf)>) -> ProxyView {
     ProxyView {
         http_port: consumer.http_port,
         https_port: consumer.https_port,
         webroot: consumer.webroot.theirs.display().to_string(),
-        certificate: certificate.map(|name| self::certificate(consumer, name)),
+        certificate: certificate.map(|(name, shelf)| self::certificate(consumer, name, shelf)),
     }
 }
 
@@ -30,7 +30,6 @@ pub(super) fn site(
     certificate: Option<(&CertificateName, &HeldCertificate)>,
 ) -> SiteView {
     let trusted = certificate.is_some_and(|(_, held)| held.is_trusted() && held.covers(host));
-
     let (redirect, routes) = match &site.content {
         Content::Redirect(to) => (Some(to.in_url()), Vec::new()),
         Content::Routes(routes) => {
@@ -45,7 +44,7 @@ pub(super) fn site(
         https_port: consumer.https_port,
         webroot: consumer.webroot.theirs.display().to_string(),
         plain: plain(site.tls, trusted),
-        certificate: certificate.map(|(name, _)| self::certificate(consumer, name)),
+        certificate: certificate.map(|(name, held)| self::certificate(consumer, name, held.shelf)),
         // What nobody trusts must not be insisted on: a browser remembers that for as long as it says.
         hsts: site.hsts.filter(|_| trusted).map(|length| length.as_secs()),
         redirect,
@@ -54,8 +53,12 @@ pub(super) fn site(
     }
 }
 
-fn certificate(consumer: &Consumer, name: &CertificateName) -> CertificateView {
-    let folder = consumer.certificates.theirs().join(name.as_str());
+fn certificate(consumer: &Consumer, name: &CertificateName, shelf: Shelf) -> CertificateView {
+    let folder = match &consumer.certificates {
+        CertificateFolder::Shared { theirs } => theirs.with_file_name(shelf.folder()),
+        CertificateFolder::Delivered(folder) => folder.theirs.clone(),
+    };
+    let folder = folder.join(name.as_str());
     let path = |file: &str| folder.join(file).display().to_string();
     CertificateView { fullchain: path("fullchain.pem"), privkey: path("privkey.pem") }
 }

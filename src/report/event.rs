@@ -5,6 +5,7 @@ use tracing::Level;
 use crate::{
     desire::Complaint,
     observe::{HeldCertificate, Subject},
+    plan::Notice,
     values::{CertificateName, ContainerName, FileName, Host, Signal, Timestamp},
 };
 
@@ -133,6 +134,17 @@ pub enum Event {
         /// What.
         problem: String,
     },
+    /// A certificate was damaged and is as it was again.
+    Mended {
+        /// Which.
+        certificate: CertificateName,
+        /// What was wrong with it.
+        problem: String,
+    },
+    /// Something is to be known about a certificate of the user's.
+    Noticed(Notice),
+    /// That is over.
+    NoticeOver(Notice),
     /// Other templates of the user are in use than before.
     TemplatesTaken {
         /// Their names; empty when only the built-in ones are left.
@@ -175,6 +187,9 @@ impl Event {
             Self::Refused { .. } => "refused",
             Self::Failed { .. } => "failed",
             Self::DiskFault { .. } => "disk-fault",
+            Self::Mended { .. } => "mended",
+            Self::Noticed(_) => "notice",
+            Self::NoticeOver(_) => "notice-over",
             Self::TemplatesTaken { .. } => "templates-taken",
             Self::TemplateBroken { .. } => "template-broken",
             Self::TemplateMended { .. } => "template-mended",
@@ -187,6 +202,8 @@ impl Event {
         match self {
             Self::Failed { .. } | Self::EngineLost { .. } | Self::DiskFault { .. } => Level::ERROR,
             Self::Complained(_)
+            | Self::Mended { .. }
+            | Self::Noticed(_)
             | Self::Unproven { .. }
             | Self::Refused { is_optional: false, .. }
             | Self::Missed { .. }
@@ -256,6 +273,11 @@ impl fmt::Display for Event {
             Self::Failed { subject, problem, again: None } => {
                 write!(f, "{}: {problem}; tried again when what is asked for changes", named(subject))
             }
+            Self::Mended { certificate, problem } => {
+                write!(f, "{certificate}: mended from its copy in state, with a new version in the archive: {problem}")
+            }
+            Self::Noticed(notice) => notice.fmt(f),
+            Self::NoticeOver(notice) => write!(f, "no longer so: {notice}"),
             Self::TemplatesTaken { names } if names.is_empty() => f.write_str("the built-in templates are in use"),
             Self::TemplatesTaken { names } => {
                 write!(f, "templates in use besides the built-in ones: {}", listed(names))

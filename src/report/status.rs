@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     desire::{Complaint, Content, Desired, Route},
     observe::{HeldCertificate, Installed, Observed, Subject},
-    plan::Plan,
+    plan::{Notice, Plan, in_force},
     values::{CertificateName, ContainerName, Host, Retry, Timestamp},
 };
 
@@ -31,6 +31,12 @@ pub struct Status {
     /// What is wrong with the user's templates.
     #[serde(default)]
     pub templates: BTreeSet<String>,
+    /// What is wrong on disk.
+    #[serde(default)]
+    pub faults: BTreeSet<String>,
+    /// What the user should know about certificates of their own.
+    #[serde(default)]
+    pub notices: BTreeSet<Notice>,
 }
 
 /// A certificate that is wanted, held, or both.
@@ -89,13 +95,15 @@ impl Status {
         Self {
             written: now,
             next_look: plan.wake,
-            certificates: certificates(desired, observed),
+            certificates: certificates(desired, &in_force(desired, observed, now)),
             sites: sites(desired),
             consumers: consumers(desired, observed),
             under_way: observed.under_way.iter().map(subject).collect(),
             failures: failures(observed),
             complaints: desired.complaints.union(&plan.complaints).cloned().collect(),
             templates: BTreeSet::new(),
+            faults: BTreeSet::new(),
+            notices: plan.notices.clone(),
         }
     }
 }

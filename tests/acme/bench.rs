@@ -3,13 +3,14 @@
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
     rc::Rc,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use async_trait::async_trait;
+use futures_util::stream::LocalBoxStream;
 use quaymaster::{
     adapters::{
         acme::{AcmeAuthority, AcmeSettings, new_key},
@@ -17,7 +18,8 @@ use quaymaster::{
     },
     observe::{Attempt, HeldCertificate, Installed, Source},
     ports::{
-        Authority, AuthorityError, Challenge, Change, Clock, Disk, DiskError, NewCertificate, Order, OrderRecord, Place,
+        AttemptRecords, Authority, AuthorityError, Certificates, Challenge, Change, Clock, Disk, DiskError,
+        NewCertificate, Order, OrderRecord, Place, Repair,
     },
     values::{CertificateName, Host, KeyType, Secret, Timestamp},
 };
@@ -46,9 +48,15 @@ impl Disk for AccountsOnly {
         self.accounts.borrow_mut().insert(directory.to_owned(), account.clone());
         Ok(())
     }
-    fn held(&self) -> Result<(BTreeMap<CertificateName, HeldCertificate>, Vec<DiskError>), DiskError> { unreachable!() }
+    fn set_account_aside(&self, directory: &str) -> Result<PathBuf, DiskError> {
+        self.accounts.borrow_mut().remove(directory);
+        Ok(PathBuf::from("account.json.damaged"))
+    }
+    fn certificates(&self) -> Result<Certificates, DiskError> { unreachable!() }
+    fn mend(&self, _: &CertificateName, _: &Repair) -> Result<(), DiskError> { unreachable!() }
+    fn provided_changes(&self) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> { unreachable!() }
     fn store_certificate(&self, _: &NewCertificate<'_>) -> Result<HeldCertificate, DiskError> { unreachable!() }
-    fn attempts(&self) -> Result<BTreeMap<CertificateName, Attempt>, DiskError> { unreachable!() }
+    fn attempts(&self) -> Result<AttemptRecords, DiskError> { unreachable!() }
     fn note_attempt(&self, _: &CertificateName, _: &Attempt) -> Result<(), DiskError> { unreachable!() }
     fn forget_attempts(&self, _: &CertificateName) -> Result<(), DiskError> { unreachable!() }
     fn order(&self, _: &CertificateName) -> Result<Option<OrderRecord>, DiskError> { unreachable!() }

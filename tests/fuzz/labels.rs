@@ -11,7 +11,8 @@ use std::{
 use quaymaster::{
     desire::{Desired, Issuance, LABELS, Rules, desire},
     observe::{
-        Container, ContainerState, HeldCertificate, Installed, Mount, MountKind, Network, Observed, Snapshot, Source,
+        Container, ContainerState, HeldCertificate, Installed, Mount, MountKind, Network, Observed, Shelf, Snapshot,
+        Source,
     },
     plan::{Action, foresee, plan},
     render::Templates,
@@ -118,6 +119,7 @@ fn certificate(name: &CertificateName) -> HeldCertificate {
         digest: Digest::of(name.as_str()),
         key_type: Some(KeyType::Ec256),
         source: Source::Provided,
+        shelf: Shelf::Live,
     }
 }
 

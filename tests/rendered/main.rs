@@ -14,8 +14,8 @@ use quaymaster::{
     adapters::{probe::TcpProbe, x509},
     desire::{Complaint, Issuance, desire},
     observe::{
-        Container, ContainerState, Health, HeldCertificate, Installed, Mount, MountKind, Network, Observed, Snapshot,
-        Source,
+        Container, ContainerState, Health, HeldCertificate, Installed, Mount, MountKind, Network, Observed, Shelf,
+        Snapshot, Source,
     },
     plan::{Action, foresee, plan},
     ports::Probe,
@@ -145,6 +145,7 @@ fn held(name: &str) -> HeldCertificate {
         key_type: Some(KeyType::Ec256),
         digest: Digest::of(name),
         source: Source::Provided,
+        shelf: Shelf::Live,
     }
 }
 

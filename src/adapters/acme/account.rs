@@ -16,8 +16,8 @@ use super::{
     record::Recorder,
 };
 use crate::{
-    adapters::http::HttpClient,
-    ports::{AuthorityError, Disk},
+    adapters::{http::HttpClient, x509},
+    ports::{AuthorityError, Disk, DiskError},
     values::Secret,
 };
 
@@ -32,6 +32,14 @@ struct AccountRecord {
     /// Its key, PKCS#8 in PEM.
     #[serde(serialize_with = "exposed", deserialize_with = "secret")]
     key: Secret,
+}
+
+/// Why there is no account on disk to be had.
+enum Unrecorded {
+    /// It is there, and no account.
+    Damaged(String),
+    /// It can't be read, now.
+    Unread(DiskError),
 }
 
 fn exposed<S: Serializer>(key: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
@@ -71,7 +79,7 @@ impl Registration {
         if let Some(account) = &*current {
             return Ok(account.clone());
         }
-        let account = match self.record()? {
+        let account = match self.usable_record()? {
             Some(AccountRecord { url: Some(url), key }) => self.open(&url, &key).await?,
             Some(AccountRecord { url: None, key }) => self.register(key).await?,
             None => self.register(self.new_key().await?).await?,
@@ -86,7 +94,7 @@ impl Registration {
         if let Some(account) = current.as_ref().filter(|account| !Rc::ptr_eq(account, lost)) {
             return Ok(account.clone());
         }
-        let key = match self.record()? {
+        let key = match self.usable_record()? {
             Some(record) => record.key,
             None => self.new_key().await?,
         };
@@ -171,11 +179,38 @@ impl Registration {
         Ok(key)
     }
 
-    fn record(&self) -> Result<Option<AccountRecord>, AuthorityError> {
-        let unreadable = "the account at the CA can't be read from disk";
-        let text = self.disk.account(&self.caller.directory).map_err(|error| Caller::ours(unreadable, error))?;
-        let read = text.map(|text| serde_json::from_str(text.expose())).transpose();
-        read.map_err(|error| Caller::ours(unreadable, error))
+    /// The account on disk. One that is damaged is put away, not over: its key still is the account's, and somebody may
+    /// mend it.
+    fn usable_record(&self) -> Result<Option<AccountRecord>, AuthorityError> {
+        let problem = match self.record() {
+            Err(Unrecorded::Damaged(problem)) => problem,
+            Err(Unrecorded::Unread(error)) => return Err(Caller::ours("the account can't be read from disk", error)),
+            Ok(record) => return Ok(record),
+        };
+        let aside = self.disk.set_account_aside(&self.caller.directory);
+        let aside = aside.map_err(|error| Caller::ours("the damaged account can't be put away", error))?;
+        tracing::warn!(
+            directory = self.caller.directory,
+            "the account at the CA is damaged ({problem}) and kept as {}; registering anew. Records that name the \
+             account's URL (CAA accounturi) must be changed",
+            aside.display()
+        );
+        Ok(None)
+    }
+
+    fn record(&self) -> Result<Option<AccountRecord>, Unrecorded> {
+        let text = match self.disk.account(&self.caller.directory) {
+            Ok(text) => text,
+            Err(DiskError::Damaged { problem, .. }) => return Err(Unrecorded::Damaged(problem)),
+            Err(error) => return Err(Unrecorded::Unread(error)),
+        };
+        let Some(text) = text else { return Ok(None) };
+        // Where, not what: the words of the parser may be those of the key.
+        let no_account = |error: serde_json::Error| format!("line {} is none of it", error.line());
+        let record: AccountRecord =
+            serde_json::from_str(text.expose()).map_err(|error| Unrecorded::Damaged(no_account(error)))?;
+        x509::check_private_key(&record.key).map_err(|error| Unrecorded::Damaged(error.to_string()))?;
+        Ok(Some(record))
     }
 
     fn keep(&self, record: &AccountRecord) -> Result<(), AuthorityError> {

@@ -1,22 +1,33 @@
-//! `live/` and `archive/`: every version is checked before it is linked, and never written again.
+//! `live/`, `archive/`, `provided/` and the second copies: every version is checked before it is linked, and never
+//! written again. What is ours is told from what is the user's by its link: ours lead to `../archive/NAME/N`.
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
+    fs,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{self, Durability, PRIVATE, PUBLIC};
+use super::{
+    Folders,
+    files::{self, Durability, PRIVATE, PUBLIC},
+};
 use crate::{
     adapters::x509,
-    observe::{HeldCertificate, Source},
-    ports::{DiskError, NewCertificate},
+    observe::{HeldCertificate, Shelf, Source},
+    ports::{Certificates, DiskError, NewCertificate, Repair},
     values::{CertificateName, Digest, Secret},
 };
 
 /// Folders of certificates may be looked into; their keys may not be read.
 const FOLDER_MODE: u32 = 0o755;
+
+/// Second copies, and what was in our way, are nobody's but ours.
+const PRIVATE_FOLDER_MODE: u32 = 0o700;
+
+/// What certbot leaves in `live/`, and what is no fault.
+const README: &str = "README";
 
 /// What we say about a version, beside its files.
 #[derive(Serialize, Deserialize)]
@@ -30,82 +41,290 @@ pub(super) struct Version {
     pub privkey: Secret,
 }
 
-/// All certificates that pass their checks, and what is wrong with the others.
-pub(super) fn held(root: &Path) -> Result<(BTreeMap<CertificateName, HeldCertificate>, Vec<DiskError>), DiskError> {
-    let (mut held, mut faults) = (BTreeMap::new(), Vec::new());
-    for entry in files::entries(&root.join("live"))? {
-        // certbot puts a README there, and a switch that was cut off leaves a hidden link.
-        let Ok(name) = CertificateName::parse(entry) else { continue };
-        if !root.join("live").join(name.as_str()).is_dir() {
-            continue;
+impl Version {
+    fn digest(&self) -> Digest {
+        x509::digest(&self.fullchain, &self.privkey)
+    }
+}
+
+/// Whose it is what stands at `live/NAME`.
+#[derive(PartialEq, Eq)]
+enum Owner {
+    /// Nothing is there.
+    Nobody,
+    /// It is a link to a version in our archive, be it there or not.
+    Us,
+    /// It is anything else: a folder of certbot's, a link elsewhere, a file.
+    User,
+}
+
+impl Folders {
+    /// Looks at everything and changes nothing.
+    pub(super) fn look_at_certificates(&self) -> Result<Certificates, DiskError> {
+        let mut found = Certificates::default();
+        let live = entries(&self.certificates.join("live"), &mut found)?;
+        let copies = self.state.join("copies");
+        let copied = entries(&copies, &mut found)?.into_iter().filter(|entry| copies.join(entry).is_dir());
+        // A switch that was cut off leaves a hidden link.
+        let names = live.into_iter().chain(copied).filter_map(|entry| CertificateName::parse(entry).ok());
+        for name in names.collect::<BTreeSet<_>>() {
+            self.look_at_live(name, &mut found);
         }
-        match read(root, &name) {
-            Ok(certificate) => drop(held.insert(name, certificate)),
-            Err(fault) => faults.push(fault),
+        let provided = self.certificates.join("provided");
+        for entry in entries(&provided, &mut found)?.into_iter().filter(|entry| !entry.starts_with('.')) {
+            let path = provided.join(&entry);
+            match CertificateName::parse(entry) {
+                Ok(name) => look_at_provided(&path, name, &mut found),
+                Err(error) => found.faults.push(DiskError::Damaged { path, problem: error.to_string() }),
+            }
+        }
+        Ok(found)
+    }
+
+    fn look_at_live(&self, name: CertificateName, found: &mut Certificates) {
+        let (folder, copy) = (self.live(&name), self.copy(&name));
+        let problem = match self.read_live(&name) {
+            Ok(certificate) => {
+                tell_exposed(&folder, found);
+                if matches!(certificate.source, Source::Acme(_)) && !is_copied(&copy, certificate.digest) {
+                    found.repairs.insert(name.clone(), Repair::Copy);
+                }
+                found.held.insert(name, certificate);
+                return;
+            }
+            Err(problem) => problem,
+        };
+        let copy = read_copy(&copy, &name).map(|(_, certificate)| certificate);
+        // What the system does not let us read now it may let us read in a moment: nothing is lost yet.
+        let is_unread = matches!(problem, DiskError::Io { .. });
+        if is_unread {
+            found.unread.insert((Shelf::Live, name.clone()));
+        }
+        match copy {
+            Ok(_) if !is_unread => drop(found.repairs.insert(name.clone(), Repair::Live { problem })),
+            Err(_) if name.as_str() == README && folder.is_file() => {}
+            _ if is_unread => found.faults.push(problem),
+            _ => drop(found.wrecks.insert(name.clone(), problem)),
+        }
+        found.held.extend(copy.ok().map(|certificate| (name, certificate)));
+    }
+
+    /// The live certificate of a name. One of ours whose `about.json` was lost is whole by its copy alone; without that
+    /// it counts as the user's where there is no such file, and as obtained from an unknown CA where it is damaged: a
+    /// certificate that can be served is never given up for what is said about it.
+    fn read_live(&self, name: &CertificateName) -> Result<HeldCertificate, DiskError> {
+        let folder = self.live(name);
+        let version = read_version(&folder, Shelf::Live)?;
+        let (digest, about) = (version.digest(), folder.join("about.json"));
+        let checked =
+            |source| x509::check(&version.fullchain, &version.privkey, source).map_err(|error| refused(name, error));
+        if self.owner(name) != Owner::Us {
+            return checked(Source::Provided);
+        }
+        let is_copied = || is_copied(&self.copy(name), digest);
+        match read_about(&about) {
+            Ok(Some(read)) => checked(read.source),
+            Ok(None) if is_copied() => Err(missing(about)),
+            Err(fault) if is_copied() => Err(fault),
+            Ok(None) => checked(Source::Provided),
+            Err(_) => checked(Source::Acme(String::new())),
         }
     }
-    Ok((held, faults))
-}
 
-fn read(root: &Path, name: &CertificateName) -> Result<HeldCertificate, DiskError> {
-    let folder = root.join("live").join(name.as_str());
-    let version = read_version(&folder)?;
-    let about = folder.join("about.json");
-    let source = match files::read(&about)? {
-        Some(text) => {
-            let damaged = |error: serde_json::Error| DiskError::Damaged { path: about, problem: error.to_string() };
-            serde_json::from_str::<About>(&text).map_err(damaged)?.source
+    /// Mends what a look found, unless it is as it should be by now.
+    pub(super) fn mend_certificate(&self, name: &CertificateName, repair: &Repair) -> Result<(), DiskError> {
+        match (repair, self.read_live(name)) {
+            (Repair::Copy, Ok(certificate)) => {
+                self.write_copy(name, &read_version(&self.live(name), Shelf::Live)?, certificate.source)
+            }
+            (Repair::Copy, Err(fault)) => Err(fault),
+            (Repair::Live { .. }, Ok(_)) => Ok(()),
+            (Repair::Live { .. }, Err(_)) => {
+                let (version, certificate) = read_copy(&self.copy(name), name)?;
+                let number = self.write_version(name, &version, certificate.source)?;
+                self.link(name, number)
+            }
         }
-        None => Source::Provided,
-    };
-    x509::check(&version.fullchain, &version.privkey, source).map_err(|error| refused(name, error))
+    }
+
+    /// The version of a certificate with this digest, of those that may be served.
+    pub(super) fn version(&self, name: &CertificateName, digest: Digest) -> Result<Version, DiskError> {
+        let live = read_version(&self.live(name), Shelf::Live);
+        let provided = self.certificates.join("provided").join(name.as_str());
+        let provided = read_version(&provided, shelf(&provided));
+        if provided.is_err() && live.is_err() {
+            return live;
+        }
+        let found = [live, provided].into_iter().flatten().find(|version| version.digest() == digest);
+        found.ok_or_else(|| refused(name, "it was replaced while it was being delivered"))
+    }
+
+    /// Checks and stores a new version and its second copy, and links it.
+    pub(super) fn store(&self, new: &NewCertificate<'_>) -> Result<HeldCertificate, DiskError> {
+        let checked = x509::check_new(new).map_err(|error| refused(new.name, error))?;
+        let is_the_users = self.owner(new.name) == Owner::User;
+        if is_the_users && self.read_live(new.name).is_ok_and(|theirs| theirs.is_valid_at(new.now)) {
+            let live = self.live(new.name);
+            return Err(refused(new.name, format!("{} is valid, not ours, and not replaced", live.display())));
+        }
+        let version = Version { fullchain: new.chain.to_owned(), privkey: new.key.clone() };
+        let number = self.write_version(new.name, &version, new.source.clone())?;
+        self.write_copy(new.name, &version, new.source.clone())?;
+        self.link(new.name, number)?;
+        Ok(checked)
+    }
+
+    /// Writes a version with the number after the highest one, never one that was used before: also not that of one that
+    /// the live link leads to and that is gone.
+    fn write_version(&self, name: &CertificateName, version: &Version, source: Source) -> Result<u64, DiskError> {
+        let archive = self.certificates.join("archive").join(name.as_str());
+        files::folder(&archive, FOLDER_MODE)?;
+        let used = files::entries(&archive)?.into_iter().filter_map(|name| name.parse::<u64>().ok());
+        let number = used.chain(self.linked(name)).max().unwrap_or(0) + 1;
+        let making = archive.join(format!(".{number}.new"));
+        files::remove_folder(&making)?;
+        files::folder(&making, FOLDER_MODE)?;
+        write_files(&making, &version.fullchain, &version.privkey)?;
+        write_about(&making, source, PUBLIC)?;
+        files::put_folder(&making, &archive.join(number.to_string()))?;
+        Ok(number)
+    }
+
+    /// Writes the second copy, whole before it takes the place of the one before.
+    fn write_copy(&self, name: &CertificateName, version: &Version, source: Source) -> Result<(), DiskError> {
+        let copy = self.copy(name);
+        files::make_way(&self.state, &copy.join("privkey.pem"))?;
+        let making = copy.with_file_name(format!(".{name}.new"));
+        files::remove_folder(&making)?;
+        files::folder(&self.state, PRIVATE_FOLDER_MODE)?;
+        files::folder(&making, PRIVATE_FOLDER_MODE)?;
+        for (file, text) in [("privkey.pem", version.privkey.expose()), ("fullchain.pem", &version.fullchain)] {
+            files::create(&making.join(file), text.as_bytes(), PRIVATE, Durability::Synced)?;
+        }
+        write_about(&making, source, PRIVATE)?;
+        files::replace_folder(&making, &copy)
+    }
+
+    /// Points the live link to a version. What stands there and is not ours goes to `set-aside/`, whole: it can't be
+    /// served, or it would not be replaced, but its owner may want to see what became of it, and its key exists nowhere
+    /// else. That folder is as deep as `live/`, so that relative links in it still lead where they led.
+    fn link(&self, name: &CertificateName, number: u64) -> Result<(), DiskError> {
+        let live = self.live(name);
+        files::folder(&self.certificates.join("live"), FOLDER_MODE)?;
+        if self.owner(name) == Owner::User {
+            let aside = self.certificates.join("set-aside");
+            files::folder(&aside, PRIVATE_FOLDER_MODE)?;
+            let kept = files::set_aside(&live, &aside.join(name.as_str()))?;
+            tracing::warn!("{} was not ours and could not be served; it is kept as {}", live.display(), kept.display());
+        }
+        files::switch_link(&live, &Path::new("../archive").join(name.as_str()).join(number.to_string()))
+    }
+
+    fn owner(&self, name: &CertificateName) -> Owner {
+        if !files::is_there(&self.live(name)) {
+            return Owner::Nobody;
+        }
+        self.linked(name).map_or(Owner::User, |_| Owner::Us)
+    }
+
+    /// The number of the version that the live link leads to, if it is a link of ours.
+    fn linked(&self, name: &CertificateName) -> Option<u64> {
+        let target = fs::read_link(self.live(name)).ok()?;
+        target.strip_prefix(Path::new("../archive").join(name.as_str())).ok()?.to_str()?.parse().ok()
+    }
+
+    fn live(&self, name: &CertificateName) -> PathBuf {
+        self.certificates.join("live").join(name.as_str())
+    }
+
+    fn copy(&self, name: &CertificateName) -> PathBuf {
+        self.state.join("copies").join(name.as_str())
+    }
 }
 
-fn read_version(folder: &Path) -> Result<Version, DiskError> {
+/// The entries of a folder. One that is none has none, and is told; one that can't be listed may have any.
+fn entries(folder: &Path, found: &mut Certificates) -> Result<Vec<String>, DiskError> {
+    match files::entries(folder) {
+        Err(fault @ DiskError::Damaged { .. }) => {
+            found.faults.push(fault);
+            Ok(Vec::new())
+        }
+        entries => entries,
+    }
+}
+
+fn look_at_provided(folder: &Path, name: CertificateName, found: &mut Certificates) {
+    let shelf = shelf(folder);
+    let read = read_version(folder, shelf).and_then(|version| {
+        let checked = x509::check(&version.fullchain, &version.privkey, Source::Provided);
+        checked.map_err(|error| refused(folder.display(), error))
+    });
+    match read {
+        Ok(certificate) => {
+            tell_exposed(folder, found);
+            found.provided.insert(name, HeldCertificate { shelf, ..certificate });
+        }
+        Err(fault) => {
+            if matches!(fault, DiskError::Io { .. }) {
+                found.unread.insert((Shelf::Provided, name));
+            }
+            found.faults.push(fault);
+        }
+    }
+}
+
+/// How the user laid a provided certificate out.
+fn shelf(folder: &Path) -> Shelf {
+    match !files::is_there(&folder.join("fullchain.pem")) && files::is_there(&folder.join("cert.pem")) {
+        true => Shelf::ProvidedInParts,
+        false => Shelf::Provided,
+    }
+}
+
+fn tell_exposed(folder: &Path, found: &mut Certificates) {
+    let path = folder.join("privkey.pem");
+    if files::is_open_to_others(&path) {
+        found.faults.push(DiskError::Exposed { path });
+    }
+}
+
+fn read_version(folder: &Path, shelf: Shelf) -> Result<Version, DiskError> {
     let text = |file: &str| {
         let path = folder.join(file);
-        files::read(&path)?.ok_or_else(|| DiskError::Damaged { path, problem: "it is not there".to_owned() })
+        files::read(&path)?.ok_or_else(|| missing(path))
     };
-    Ok(Version { fullchain: text("fullchain.pem")?, privkey: Secret::new(text("privkey.pem")?) })
+    let fullchain = match shelf {
+        Shelf::Live | Shelf::Provided => text("fullchain.pem")?,
+        Shelf::ProvidedInParts => text("cert.pem")?.trim_end().to_owned() + "\n" + &text("chain.pem")?,
+    };
+    Ok(Version { fullchain, privkey: Secret::new(text("privkey.pem")?) })
 }
 
-/// The live version of a certificate, if it still is the one with this digest.
-pub(super) fn live_version(root: &Path, name: &CertificateName, digest: Digest) -> Result<Version, DiskError> {
-    let version = read_version(&root.join("live").join(name.as_str()))?;
-    match x509::digest(&version.fullchain, &version.privkey) == digest {
-        true => Ok(version),
-        false => Err(refused(name, "it was replaced while it was being delivered")),
-    }
+/// A second copy and what it is, if it passes all checks.
+fn read_copy(folder: &Path, name: &CertificateName) -> Result<(Version, HeldCertificate), DiskError> {
+    let about = folder.join("about.json");
+    let source = read_about(&about)?.ok_or_else(|| missing(about))?.source;
+    let version = read_version(folder, Shelf::Live)?;
+    let checked = x509::check(&version.fullchain, &version.privkey, source).map_err(|error| refused(name, error))?;
+    Ok((version, checked))
 }
 
-/// Checks and stores a new version, and links it.
-pub(super) fn store(root: &Path, new: &NewCertificate<'_>) -> Result<HeldCertificate, DiskError> {
-    let checked = x509::check_new(new).map_err(|error| refused(new.name, error))?;
-    let archive = root.join("archive").join(new.name.as_str());
-    files::folder(&archive, FOLDER_MODE)?;
-    files::folder(&root.join("live"), FOLDER_MODE)?;
-    let number = next_number(&archive)?;
-    write_version(&archive, number, new)?;
-    let target = PathBuf::from("../archive").join(new.name.as_str()).join(number.to_string());
-    files::switch_link(&root.join("live").join(new.name.as_str()), &target)?;
-    Ok(checked)
+/// Whether a second copy is of the certificate with this digest, and has what is said about it.
+fn is_copied(copy: &Path, digest: Digest) -> bool {
+    read_about(&copy.join("about.json")).is_ok_and(|about| about.is_some())
+        && read_version(copy, Shelf::Live).is_ok_and(|copy| copy.digest() == digest)
 }
 
-/// The number after the highest one, never one that was used before.
-fn next_number(archive: &Path) -> Result<u64, DiskError> {
-    let used = files::entries(archive)?;
-    Ok(used.iter().filter_map(|name| name.parse::<u64>().ok()).max().unwrap_or(0) + 1)
+fn read_about(path: &Path) -> Result<Option<About>, DiskError> {
+    let damaged = |error: serde_json::Error| DiskError::Damaged { path: path.to_owned(), problem: error.to_string() };
+    files::read(path)?.map(|text| serde_json::from_str(&text).map_err(damaged)).transpose()
 }
 
-fn write_version(archive: &Path, number: u64, new: &NewCertificate<'_>) -> Result<(), DiskError> {
-    let making = archive.join(format!(".{number}.new"));
-    files::remove_folder(&making)?;
-    files::folder(&making, FOLDER_MODE)?;
-    let about = serde_json::to_string_pretty(&About { source: new.source.clone() })
-        .map_err(|error| DiskError::Damaged { path: making.join("about.json"), problem: error.to_string() })?;
-    write_files(&making, new.chain, new.key)?;
-    files::create(&making.join("about.json"), about.as_bytes(), PUBLIC, Durability::Synced)?;
-    files::put_folder(&making, &archive.join(number.to_string()))
+fn write_about(folder: &Path, source: Source, mode: u32) -> Result<(), DiskError> {
+    let path = folder.join("about.json");
+    let damaged = |error: serde_json::Error| DiskError::Damaged { path: path.clone(), problem: error.to_string() };
+    let text = serde_json::to_string_pretty(&About { source }).map_err(damaged)?;
+    files::create(&path, text.as_bytes(), mode, Durability::Synced)
 }
 
 /// Writes the four files that certbot's users know; only the key is private.
@@ -124,6 +343,10 @@ pub(super) fn write_files(folder: &Path, fullchain: &str, key: &Secret) -> Resul
     Ok(())
 }
 
-fn refused(name: &CertificateName, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DiskError {
+fn missing(path: PathBuf) -> DiskError {
+    DiskError::Damaged { path, problem: "it is not there".to_owned() }
+}
+
+fn refused(name: impl ToString, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DiskError {
     DiskError::Certificate { name: name.to_string(), source: source.into() }
 }

@@ -59,7 +59,7 @@ impl Folders {
             Ok(record) => record.unwrap_or_default(),
             Err(error @ DiskError::Damaged { .. }) => {
                 tracing::warn!(%error, "the record is put aside, and everything of this consumer is proven anew");
-                files::put_aside(&path)?;
+                files::set_damaged_aside(&path)?;
                 Record::default()
             }
             Err(error) => return Err(error),
@@ -70,7 +70,7 @@ impl Folders {
                 Ok(certificates) => certificates.unwrap_or_default(),
                 Err(error @ DiskError::Damaged { .. }) => {
                     tracing::warn!(%error, "the record is put aside, and its certificates are delivered anew");
-                    files::put_aside(&given)?;
+                    files::set_damaged_aside(&given)?;
                     BTreeMap::new()
                 }
                 Err(error) => return Err(error),

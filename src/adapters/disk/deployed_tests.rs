@@ -1,6 +1,9 @@
 //! Folders of consumers: what is put there, what comes back, what is never touched.
 
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 
 use super::{
     tests::{mode, name, place, store},
@@ -171,7 +174,7 @@ fn a_record_that_is_damaged_or_lost_is_made_anew_from_the_folder() {
         assert_eq!((installed.open, &installed.progress), (false, &Progress::SignalOwed), "{damage:?}");
         // No mark from before may be taken for a new one.
         assert!(installed.generation > 1_000_000_000, "{damage:?}: {}", installed.generation);
-        assert_eq!(proxy.record().with_extension("damaged").exists(), damage.is_some());
+        assert_eq!(proxy.record().with_extension("json.damaged").exists(), damage.is_some());
     }
 }
 

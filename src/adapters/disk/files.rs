@@ -63,28 +63,33 @@ pub(super) fn remove(path: &Path) -> Result<(), DiskError> {
     }
 }
 
-/// Takes a folder and all in it away; one that is not there is fine.
+/// Takes a folder and all in it away, or what stands in its place; one that is not there is fine.
 pub(super) fn remove_folder(path: &Path) -> Result<(), DiskError> {
     match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == ErrorKind::NotADirectory => remove(path),
         Err(error) if error.kind() != ErrorKind::NotFound => Err(told("remove", path)(error)),
         _ => Ok(()),
     }
 }
 
-/// The text of a file; `None` when there is none.
+/// The text of a file; `None` when there is none. What is no text is damaged, and so is what is no file: a named pipe
+/// would keep us waiting for whoever writes into it.
 pub(super) fn read(path: &Path) -> Result<Option<String>, DiskError> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(told("read", path)(error)),
-    }
+    let Some(bytes) = read_bytes(path)? else { return Ok(None) };
+    let no_text = |_| DiskError::Damaged { path: path.to_owned(), problem: "it is no text".to_owned() };
+    String::from_utf8(bytes).map(Some).map_err(no_text)
 }
 
 /// The bytes of a file; `None` when there is none.
 pub(super) fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
+    let damaged = |problem: &str| DiskError::Damaged { path: path.to_owned(), problem: problem.to_owned() };
+    match fs::metadata(path).and_then(|found| found.is_file().then(|| fs::read(path)).transpose()) {
+        Ok(Some(bytes)) => Ok(Some(bytes)),
+        Ok(None) => Err(damaged("it is no file")),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => {
+            Err(damaged("there is a file where its folder should be"))
+        }
         Err(error) => Err(told("read", path)(error)),
     }
 }
@@ -100,12 +105,6 @@ pub(super) fn changed_at(path: &Path) -> Result<u64, DiskError> {
     Ok(u64::try_from(seconds).unwrap_or(0))
 }
 
-/// Renames what can't be used, so that it is not in the way and can be looked at.
-pub(super) fn put_aside(path: &Path) -> Result<(), DiskError> {
-    let aside = path.with_extension("damaged");
-    fs::rename(path, &aside).map_err(told("put aside", path))
-}
-
 /// Makes a folder of ours within one that somebody else may write to, unless it is there. A link in its place is refused:
 /// it could lead anywhere.
 pub(super) fn own_folder(path: &Path, mode: u32) -> Result<(), DiskError> {
@@ -118,10 +117,54 @@ pub(super) fn own_folder(path: &Path, mode: u32) -> Result<(), DiskError> {
     }
 }
 
-/// The entries of a folder that have plain names, sorted; none when there is no such folder.
+/// Whether anything has this name, be it a link that leads nowhere.
+pub(super) fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// Whether the mode of a file lets everybody read it, and the mode of its folder lets everybody get there.
+pub(super) fn is_open_to_others(path: &Path) -> bool {
+    let allows = |path: &Path, bit| fs::metadata(path).is_ok_and(|found| found.permissions().mode() & bit != 0);
+    allows(path, 0o004) && allows(parent(path), 0o001)
+}
+
+/// Gives what is at `path` the name `to`, or the first of `to.2`, `to.3` and so on that is free; returns which.
+pub(super) fn set_aside(path: &Path, to: &Path) -> Result<PathBuf, DiskError> {
+    let numbered = (2..).map(|number| PathBuf::from(format!("{}.{number}", to.display())));
+    let mut names = std::iter::once(to.to_owned()).chain(numbered);
+    let free = names.find(|name| !is_there(name)).expect("numbers do not run out before the disk does");
+    fs::rename(path, &free).map_err(told("set aside", path))?;
+    sync_folder(parent(&free))?;
+    Ok(free)
+}
+
+/// Renames what can't be used, so that it is not in the way and can be looked at; returns its new name.
+pub(super) fn set_damaged_aside(path: &Path) -> Result<PathBuf, DiskError> {
+    set_aside(path, &PathBuf::from(format!("{}.damaged", path.display())))
+}
+
+/// Makes way for a file of ours in a folder of ours: what is no folder and stands where one should be, and what is no
+/// file and stands in its own place, are set aside.
+pub(super) fn make_way(root: &Path, path: &Path) -> Result<(), DiskError> {
+    let above = path.ancestors().skip(1).take_while(|above| *above != root && above.starts_with(root));
+    let no_folder = above.filter(|above| is_there(above) && !above.is_dir()).map(Path::to_owned);
+    let no_file = (is_there(path) && !path.is_file()).then(|| path.to_owned());
+    for found in no_folder.chain(no_file).collect::<Vec<_>>() {
+        let kept = set_damaged_aside(&found)?;
+        tracing::warn!("{} was not as quaymaster makes it; it is kept as {}", found.display(), kept.display());
+    }
+    Ok(())
+}
+
+/// The entries of a folder that have plain names, sorted; none when there is no such folder. A file in its place is
+/// damage.
 pub(super) fn entries(path: &Path) -> Result<Vec<String>, DiskError> {
     let listed = match fs::read_dir(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => {
+            let problem = "there is a file where a folder should be".to_owned();
+            return Err(DiskError::Damaged { path: path.to_owned(), problem });
+        }
         listed => listed.map_err(told("list", path))?,
     };
     let mut names = Vec::new();
@@ -140,9 +183,12 @@ pub(super) fn folder(path: &Path, mode: u32) -> Result<(), DiskError> {
     }
     folder(parent(path), mode)?;
     match DirBuilder::new().mode(mode).create(path) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(told("make the folder", path)(error)),
-        _ => fs::set_permissions(path, Permissions::from_mode(mode)).map_err(told("set the mode of", path)),
+        Err(error) if error.kind() != ErrorKind::AlreadyExists || !path.is_dir() => {
+            return Err(told("make the folder", path)(error));
+        }
+        _ => {}
     }
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(told("set the mode of", path))
 }
 
 /// Points a link elsewhere in one rename.
@@ -164,6 +210,17 @@ pub(super) fn put_folder(from: &Path, to: &Path) -> Result<(), DiskError> {
     sync_folder(from)?;
     fs::rename(from, to).map_err(told("put in place", to))?;
     sync_folder(parent(to))
+}
+
+/// Renames a finished folder into the place of another, which goes. A crash in between leaves none there.
+pub(super) fn replace_folder(from: &Path, to: &Path) -> Result<(), DiskError> {
+    let old = to.with_file_name(format!(".{}.old", to.file_name().unwrap_or_default().to_string_lossy()));
+    remove_folder(&old)?;
+    if is_there(to) {
+        fs::rename(to, &old).map_err(told("replace", to))?;
+    }
+    put_folder(from, to)?;
+    remove_folder(&old)
 }
 
 fn parent(path: &Path) -> &Path {

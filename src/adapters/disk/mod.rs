@@ -4,9 +4,12 @@
 //! ```text
 //! certificates/live/NAME -> ../archive/NAME/N     one relative link a certificate, switched in one rename
 //! certificates/archive/NAME/N/…                   every version, checked before it is linked, never written again
+//! certificates/provided/NAME/…                    the user's own, never written by us
+//! certificates/set-aside/NAME                     what stood in `live`, was not ours and could not be served
 //! state/accounts/CA/account.json                  0600
 //! state/orders/NAME/{order.json,key.pem}          key before order, so that a crash resumes
 //! state/attempts/NAME.json                        failures and when the next try may be
+//! state/copies/NAME/…                             a second copy of what is live, from which it is mended
 //! state/deployed/CONSUMER/record.json             how far it took up what it was given; what was there before
 //! state/deployed/CONSUMER/certificates.json       the certificates that it was told to read, where it reads live/
 //! state/{mark,alive,status.json,lock}
@@ -21,17 +24,27 @@ mod files;
 mod state;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     path::{Path, PathBuf},
+    time::Duration,
 };
+
+use futures_util::stream::LocalBoxStream;
 
 pub use state::Lock;
 
 use crate::{
+    adapters::changes,
     observe::{Attempt, HeldCertificate, Installed},
-    ports::{Challenge, Change, Disk, DiskError, NewCertificate, OrderRecord, Place},
+    ports::{
+        AttemptRecords, Certificates, Challenge, Change, Disk, DiskError, NewCertificate, OrderRecord, Place, Repair,
+    },
     values::{CertificateName, Secret, Timestamp},
 };
+
+/// How long nothing must change in `provided/` before it is looked at: a certificate and its key are copied there one
+/// after the other, and in between they don't belong together.
+const PROVIDED_SETTLES: Duration = Duration::from_secs(1);
 
 /// The text of a file that the user named.
 ///
@@ -71,15 +84,23 @@ impl Folders {
 }
 
 impl Disk for Folders {
-    fn held(&self) -> Result<(BTreeMap<CertificateName, HeldCertificate>, Vec<DiskError>), DiskError> {
-        certificates::held(&self.certificates)
+    fn certificates(&self) -> Result<Certificates, DiskError> {
+        self.look_at_certificates()
+    }
+
+    fn mend(&self, name: &CertificateName, repair: &Repair) -> Result<(), DiskError> {
+        self.mend_certificate(name, repair)
+    }
+
+    fn provided_changes(&self) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
+        changes::of(self.certificates.join("provided"), PROVIDED_SETTLES)
     }
 
     fn store_certificate(&self, new: &NewCertificate<'_>) -> Result<HeldCertificate, DiskError> {
-        certificates::store(&self.certificates, new)
+        self.store(new)
     }
 
-    fn attempts(&self) -> Result<BTreeMap<CertificateName, Attempt>, DiskError> {
+    fn attempts(&self) -> Result<AttemptRecords, DiskError> {
         self.read_attempts()
     }
 
@@ -111,6 +132,10 @@ impl Disk for Folders {
         self.write_account(directory, account)
     }
 
+    fn set_account_aside(&self, directory: &str) -> Result<PathBuf, DiskError> {
+        self.move_account_aside(directory)
+    }
+
     fn publish(&self, webroot: &Path, challenge: &Challenge) -> Result<(), DiskError> {
         consumers::publish(webroot, challenge)
     }
@@ -126,7 +151,7 @@ impl Disk for Folders {
     fn stage(&self, place: &Place<'_>, change: &Change<'_>) -> Result<(), DiskError> {
         if let Some(folder) = place.certificates {
             for (name, digest) in change.deliver {
-                let version = certificates::live_version(&self.certificates, name, *digest)?;
+                let version = self.version(name, *digest)?;
                 consumers::stage_certificate(folder, name, *digest, &version)?;
             }
         }

@@ -15,8 +15,9 @@ use super::{
     files::{self, Durability, PRIVATE, told},
 };
 use crate::{
+    adapters::x509,
     observe::Attempt,
-    ports::{DiskError, OrderRecord},
+    ports::{AttemptRecords, DiskError, OrderRecord},
     values::{CertificateName, Digest, Secret, Timestamp},
 };
 
@@ -35,6 +36,7 @@ impl Lock {
     pub fn take(state: &Path) -> Result<Option<Self>, DiskError> {
         files::folder(state, FOLDER_MODE)?;
         let path = state.join("lock");
+        files::make_way(state, &path)?;
         let mut options = OpenOptions::new();
         let file = options.write(true).create(true).truncate(false).mode(PRIVATE).open(&path);
         let file = file.map_err(told("open", &path))?;
@@ -54,20 +56,23 @@ struct OrderFile {
 }
 
 impl Folders {
-    /// The host name under which proxies show their mark, if one was made.
-    ///
-    /// # Errors
-    /// When it can't be read.
-    pub fn known_mark_host(&self) -> Result<Option<String>, DiskError> {
-        Ok(files::read(&self.state.join("mark"))?.filter(|word| is_mark(word)))
+    /// The host name under which proxies show their mark, if one was made and can be read.
+    pub fn known_mark_host(&self) -> Option<String> {
+        let path = self.state.join("mark");
+        let word = files::read(&path).map(|word| word.filter(|word| is_mark(word)));
+        if !matches!(word, Ok(Some(_))) && files::is_there(&path) {
+            tracing::warn!("{} is damaged; another mark takes its place", path.display());
+        }
+        word.ok().flatten()
     }
 
-    /// The host name under which proxies show their mark: a random word, made once.
+    /// The host name under which proxies show their mark: a random word, made once, and anew where it was damaged: all
+    /// that it costs is one deployment.
     ///
     /// # Errors
-    /// When it can't be read or written.
+    /// When it can't be written.
     pub fn mark_host(&self) -> Result<String, DiskError> {
-        if let Some(word) = self.known_mark_host()? {
+        if let Some(word) = self.known_mark_host() {
             return Ok(word);
         }
         let path = self.state.join("mark");
@@ -109,15 +114,13 @@ impl Folders {
         self.write(&self.state.join("alive"), String::from(now).as_bytes(), Durability::Renamed)
     }
 
-    pub(super) fn read_attempts(&self) -> Result<BTreeMap<CertificateName, Attempt>, DiskError> {
+    pub(super) fn read_attempts(&self) -> Result<AttemptRecords, DiskError> {
         let folder = self.state.join("attempts");
         let mut attempts = BTreeMap::new();
         for entry in files::entries(&folder)? {
             let name = entry.strip_suffix(".json").and_then(|name| CertificateName::parse(name).ok());
             let Some(name) = name else { continue };
-            if let Some(attempt) = read_json(&folder.join(entry))? {
-                attempts.insert(name, attempt);
-            }
+            attempts.extend(read_json(&folder.join(entry)).transpose().map(|read| (name, read)));
         }
         Ok(attempts)
     }
@@ -137,8 +140,11 @@ impl Folders {
     pub(super) fn read_order(&self, name: &CertificateName) -> Result<Option<OrderRecord>, DiskError> {
         let folder = self.order_folder(name);
         let Some(OrderFile { asked, url }) = read_json(&folder.join("order.json"))? else { return Ok(None) };
-        let key = files::read(&folder.join("key.pem"))?;
-        Ok(key.map(|key| OrderRecord { key: Secret::new(key), asked, url }))
+        let path = folder.join("key.pem");
+        let Some(key) = files::read(&path)?.map(Secret::new) else { return Ok(None) };
+        // Found out here, a bad key costs a new order; found out when the order is to be finished, it costs all tries.
+        x509::check_private_key(&key).map_err(|error| DiskError::Damaged { path, problem: error.to_string() })?;
+        Ok(Some(OrderRecord { key, asked, url }))
     }
 
     pub(super) fn write_order(&self, name: &CertificateName, record: &OrderRecord) -> Result<(), DiskError> {
@@ -164,6 +170,11 @@ impl Folders {
         self.write(&self.account_file(directory), account.expose().as_bytes(), Durability::Synced)
     }
 
+    pub(super) fn move_account_aside(&self, directory: &str) -> Result<PathBuf, DiskError> {
+        let path = self.account_file(directory);
+        files::set_aside(&path, &path.with_file_name("account.json.damaged"))
+    }
+
     /// One folder a CA, called after its URL; the digest tells URLs apart that look alike when they are made plain.
     fn account_file(&self, directory: &str) -> PathBuf {
         let bare = directory.strip_prefix("https://").unwrap_or(directory);
@@ -180,6 +191,7 @@ impl Folders {
 
     fn write(&self, path: &Path, bytes: &[u8], durability: Durability) -> Result<(), DiskError> {
         files::folder(&self.state, FOLDER_MODE)?;
+        files::make_way(&self.state, path)?;
         files::folder(path.parent().unwrap_or(&self.state), FOLDER_MODE)?;
         files::replace(path, bytes, PRIVATE, durability)
     }

@@ -1,6 +1,8 @@
 //! Folders as they really lie on a disk: modes, links, versions, and what a crash or a stranger may leave there.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+mod damage;
+
+use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt};
 
 use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
@@ -77,9 +79,15 @@ fn a_certificate_is_stored_as_a_new_version_behind_one_link() {
         assert_eq!(mode(live.join(file)), 0o644, "{file}");
     }
     assert_eq!(mode(live.join("privkey.pem")), 0o600);
-    let (held, faults) = place.folders.held().expect("it is read");
-    assert_eq!(held, BTreeMap::from([(name("shop.example"), second)]));
-    assert!(faults.is_empty(), "{faults:?}");
+    let found = place.folders.certificates().expect("they are read");
+    assert_eq!(found.held, BTreeMap::from([(name("shop.example"), second)]));
+    assert!(found.faults.is_empty() && found.repairs.is_empty(), "{found:?}");
+    let copy = place.state.join("copies/shop.example");
+    assert_eq!(mode(&copy), 0o700);
+    for file in ["fullchain.pem", "privkey.pem", "about.json"] {
+        assert_eq!(mode(copy.join(file)), 0o600, "{file}");
+        assert_eq!(fs::read(copy.join(file)).expect("it is there"), fs::read(live.join(file)).expect("it is there"));
+    }
 }
 
 #[test]
@@ -97,7 +105,7 @@ fn a_wrong_certificate_is_refused_and_the_live_one_stays() {
         assert!(error.to_string().starts_with("the certificate shop.example is refused"), "{error}");
         assert!(std::error::Error::source(&error).is_some(), "{error}");
     }
-    assert_eq!(place.folders.held().expect("it is read").0, BTreeMap::from([(name, live)]));
+    assert_eq!(place.folders.certificates().expect("they are read").held, BTreeMap::from([(name, live)]));
 }
 
 #[test]
@@ -106,16 +114,21 @@ fn what_is_broken_in_live_is_told_and_harms_no_other() {
     let good = store(&place.folders, "good.example");
     store(&place.folders, "bad.example");
     store(&place.folders, "half.example");
+    for name in ["bad.example", "half.example"] {
+        fs::remove_dir_all(place.state.join("copies").join(name)).expect("it is removed");
+    }
     let live = place.certificates.join("live");
     fs::write(live.join("bad.example/fullchain.pem"), "-----BEGIN CERT").expect("it is written");
     fs::remove_file(live.join("half.example/privkey.pem")).expect("it is removed");
     fs::write(live.join("README"), "certbot leaves one").expect("it is written");
     std::os::unix::fs::symlink("../archive/none/1", live.join("dangling.example")).expect("a link");
-    let (held, faults) = place.folders.held().expect("it is read");
-    assert_eq!(held, BTreeMap::from([(name("good.example"), good)]));
-    let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
-    assert_eq!(faults.len(), 2, "{faults:?}");
-    assert!(faults[0].contains("bad.example") && faults[1].contains("half.example/privkey.pem"), "{faults:?}");
+    let found = place.folders.certificates().expect("they are read");
+    assert_eq!(found.held, BTreeMap::from([(name("good.example"), good)]));
+    let faults: Vec<_> = found.wrecks.values().map(ToString::to_string).collect();
+    assert_eq!((faults.len(), found.faults.len()), (3, 0), "{faults:?}");
+    for (fault, what) in faults.iter().zip(["bad.example", "dangling.example/full", "half.example/privkey.pem"]) {
+        assert!(fault.contains(what), "{faults:?}");
+    }
 }
 
 #[test]
@@ -125,12 +138,17 @@ fn attempts_and_orders_outlive_the_process() {
     let asked = Digest::of("asked");
     let attempt = Attempt { count: 2, last: NOW, asked, retry: Retry::NotBefore(NOW), problem: Some("no".into()) };
     place.folders.note_attempt(&shop, &attempt).expect("it is written");
-    assert_eq!(place.folders.attempts().expect("they are read"), BTreeMap::from([(shop.clone(), attempt)]));
+    let records = place.folders.attempts().expect("they are read");
+    assert_eq!(
+        records.into_iter().map(|(name, read)| (name, read.ok())).collect::<Vec<_>>(),
+        [(shop.clone(), Some(attempt))]
+    );
     place.folders.forget_attempts(&shop).expect("it is removed");
     place.folders.forget_attempts(&shop).expect("twice is fine");
     assert!(place.folders.attempts().expect("they are read").is_empty());
 
-    let record = OrderRecord { key: Secret::new("KEY"), asked, url: Some("https://ca.example/order/1".into()) };
+    let (key, _, _) = issued("shop.example");
+    let record = OrderRecord { key, asked, url: Some("https://ca.example/order/1".into()) };
     place.folders.keep_order(&shop, &record).expect("it is written");
     assert_eq!(place.folders.order(&shop).expect("it is read"), Some(record));
     assert_eq!(mode(place.state.join("orders/shop.example/key.pem")), 0o600);
@@ -183,7 +201,7 @@ fn one_process_works_on_a_state() {
 #[test]
 fn the_mark_is_made_once() {
     let place = place();
-    assert_eq!(place.folders.known_mark_host().expect("it is read"), None);
+    assert_eq!(place.folders.known_mark_host(), None);
     let mark = place.folders.mark_host().expect("it is made");
     assert_eq!(place.folders.mark_host().expect("it is read"), mark);
     fs::write(place.state.join("mark"), "evil; }").expect("it is written");
