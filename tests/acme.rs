@@ -23,7 +23,7 @@ use quaymaster::{
         http::{HttpClient, HttpError, Limits, RootsError},
         x509,
     },
-    observe::{Attempt, HeldCertificate, Installed, Source},
+    observe::{Attempt, HeldCertificate, Holder, Installed, Source},
     ports::{Authority, AuthorityError, Challenge, Clock, Disk, DiskError, NewCertificate, Order, OrderRecord},
     values::{CertificateName, ContainerName, Digest, FileName, Host, KeyType, Retry, Secret, Timestamp},
 };
@@ -64,6 +64,8 @@ impl Disk for AccountsOnly {
     fn order(&self, _: &CertificateName) -> Result<Option<OrderRecord>, DiskError> { unreachable!() }
     fn keep_order(&self, _: &CertificateName, _: &OrderRecord) -> Result<(), DiskError> { unreachable!() }
     fn drop_order(&self, _: &CertificateName) -> Result<(), DiskError> { unreachable!() }
+    fn holders(&self) -> Result<BTreeMap<Host, Holder>, DiskError> { unreachable!() }
+    fn keep_holders(&self, _: &BTreeMap<Host, Holder>) -> Result<(), DiskError> { unreachable!() }
     fn publish(&self, _: &Path, _: &Challenge) -> Result<(), DiskError> { unreachable!() }
     fn withdraw(&self, _: &Path, _: &Challenge) -> Result<(), DiskError> { unreachable!() }
     fn installed(&self, _: &ContainerName, _: &Path, _: Option<&Path>) -> Result<Installed, DiskError> { unreachable!() }

@@ -2,11 +2,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::grace::Grace;
 use crate::{
-    desire::{CertificateFolder, Desired},
-    observe::{Action, Container, Observed, Snapshot, Subject},
+    desire::{self, CertificateFolder, Desired},
+    observe::{Action, Container, Holder, Observed, Snapshot, Subject},
     ports::{DiskError, Ports},
     report::chain,
-    values::{ContainerId, ContainerName, Timestamp},
+    values::{ContainerId, ContainerName, Host, Timestamp},
 };
 
 /// What is known between two turns.
@@ -21,6 +21,8 @@ pub(super) struct Facts {
     pub seen: bool,
     /// When everything was last looked at.
     pub looked: Timestamp,
+    /// Which project has which host, as it lies on disk.
+    kept: BTreeMap<Host, Holder>,
     /// What is wrong on disk.
     pub faults: BTreeSet<String>,
     /// The container and its start for which a consumer's folder was looked at: another container has another folder.
@@ -32,13 +34,20 @@ impl Facts {
     pub fn read(ports: &Ports) -> Result<Self, DiskError> {
         let attempts = ports.disk.attempts()?;
         let attempts = attempts.into_iter().map(|(name, attempt)| (Subject::Certificate(name), attempt)).collect();
+        let mut faults = BTreeSet::new();
+        // Without it, the oldest container has a name, as when quaymaster was started for the first time.
+        let kept = ports.disk.holders().unwrap_or_else(|error| {
+            faults.insert(chain(&error));
+            BTreeMap::new()
+        });
         let mut facts = Self {
-            snapshot: Snapshot::default(),
+            snapshot: Snapshot { holders: kept.clone(), ..Snapshot::default() },
+            kept,
             grace: Grace::default(),
             observed: Observed { attempts, ..Observed::default() },
             seen: false,
             looked: ports.clock.now(),
-            faults: BTreeSet::new(),
+            faults,
             looked_at: BTreeMap::new(),
         };
         facts.look_at_certificates(ports)?;
@@ -66,6 +75,25 @@ impl Facts {
         }
         self.grace.take_one(&mut self.snapshot, id, container, action != Action::Network);
         true
+    }
+
+    /// Forgets who had hosts that are free again; says whether there were any.
+    pub fn free_hosts(&mut self, now: Timestamp) -> bool {
+        let before = self.snapshot.holders.len();
+        self.snapshot.holders.retain(|_, holder| !desire::is_over(holder, now));
+        self.snapshot.holders.len() < before
+    }
+
+    /// Remembers who has which host; writes it down when that has changed.
+    pub fn keep_hosts(&mut self, ports: &Ports, desired: &Desired, now: Timestamp) {
+        self.snapshot.holders = desire::holders(&self.snapshot.holders, &desired.hosts, now);
+        if self.kept == self.snapshot.holders {
+            return;
+        }
+        match ports.disk.keep_holders(&self.snapshot.holders) {
+            Ok(()) => self.kept = self.snapshot.holders.clone(),
+            Err(error) => drop(self.faults.insert(chain(&error))),
+        }
     }
 
     /// Looks at everything on disk again, except where work is under way.

@@ -8,6 +8,7 @@ mod certificates;
 mod claims;
 mod complaint;
 mod consumers;
+mod holders;
 mod kinds;
 mod labels;
 mod rights;
@@ -21,6 +22,7 @@ use std::{
 };
 
 pub use complaint::Complaint;
+pub use holders::{holders, is_over};
 pub use kinds::{KINDS, Kind};
 pub use labels::{LABELS, LabelRow};
 pub use spec::{Block, Path, Scheme, Tls};
@@ -67,6 +69,8 @@ pub struct Desired {
     pub certificates: BTreeMap<CertificateName, Wanted>,
     /// Servers that we configure.
     pub consumers: BTreeMap<ContainerName, Consumer>,
+    /// Which Compose project has which host now.
+    pub hosts: BTreeMap<Host, Option<String>>,
     /// Hosts for which nobody is asked, with what there is to say as long as no held certificate covers them.
     pub uncovered: BTreeMap<Host, BTreeSet<Complaint>>,
     /// What can't be followed.
@@ -223,7 +227,8 @@ pub fn desire(snapshot: &Snapshot, rules: &Rules) -> Desired {
     }
     consumers::tell_nameless(&consumers, &hosts, rules, &mut complaints);
     let wants = certificates::wants(&hosts, &assigned, &served_by, rules, &mut complaints);
-    Desired { certificates: wants.certificates, uncovered: wants.uncovered, consumers, complaints }
+    let hosts = hosts.iter().map(|(host, held)| (host.clone(), held.project.map(str::to_owned))).collect();
+    Desired { certificates: wants.certificates, uncovered: wants.uncovered, consumers, hosts, complaints }
 }
 
 #[cfg(test)]

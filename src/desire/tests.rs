@@ -82,7 +82,8 @@ pub(crate) fn proxy() -> Container {
 }
 
 pub(crate) fn snapshot(containers: impl IntoIterator<Item = Container>) -> Snapshot {
-    Snapshot { containers: containers.into_iter().map(|c| (c.name.clone(), c)).collect(), own: Some(own()) }
+    let containers = containers.into_iter().map(|c| (c.name.clone(), c)).collect();
+    Snapshot { containers, own: Some(own()), ..Snapshot::default() }
 }
 
 pub(super) fn desired(containers: impl IntoIterator<Item = Container>) -> Desired {

@@ -120,7 +120,8 @@ fn world(labels: &str) -> (Snapshot, Observed) {
             panic!("{line:?} says nothing that is known");
         }
     }
-    (Snapshot { containers, own: Some(with_edge(container("quaymaster", 2), "/edge")) }, observed)
+    let own = Some(with_edge(container("quaymaster", 2), "/edge"));
+    (Snapshot { containers, own, ..Snapshot::default() }, observed)
 }
 
 /// The host whose own certificate has this name.

@@ -8,6 +8,7 @@
 //! state/orders/NAME/{order.json,key.pem}          key before order, so that a crash resumes
 //! state/attempts/NAME.json                        failures and when the next try may be
 //! state/deployed/CONSUMER/manifest.json           what lies in its folder, how far it was taken up
+//! state/hosts.json                                which project has which host, longer than its containers live
 //! state/{mark,alive,status.json,lock}
 //! CONFIG/quaymaster-….conf                        rendered, readable by everybody
 //! CONFIG/certificates/NAME -> .versions/NAME/…    copies of just the consumer's own
@@ -16,6 +17,7 @@
 mod certificates;
 mod consumers;
 mod files;
+mod hosts;
 mod state;
 
 use std::{
@@ -26,9 +28,9 @@ use std::{
 pub use state::Lock;
 
 use crate::{
-    observe::{Attempt, HeldCertificate, Installed},
+    observe::{Attempt, HeldCertificate, Holder, Installed},
     ports::{Challenge, Disk, DiskError, NewCertificate, OrderRecord},
-    values::{CertificateName, ContainerName, Digest, FileName, Secret, Timestamp},
+    values::{CertificateName, ContainerName, Digest, FileName, Host, Secret, Timestamp},
 };
 
 /// The text of a file that the user named.
@@ -99,6 +101,14 @@ impl Disk for Folders {
 
     fn drop_order(&self, name: &CertificateName) -> Result<(), DiskError> {
         self.remove_order(name)
+    }
+
+    fn holders(&self) -> Result<BTreeMap<Host, Holder>, DiskError> {
+        self.read_holders()
+    }
+
+    fn keep_holders(&self, holders: &BTreeMap<Host, Holder>) -> Result<(), DiskError> {
+        self.write_holders(holders)
     }
 
     fn account(&self, directory: &str) -> Result<Option<Secret>, DiskError> {

@@ -184,7 +184,7 @@ impl Folders {
         self.state.join("deployed").join(consumer.as_str()).join("manifest.json")
     }
 
-    fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<(), DiskError> {
+    pub(super) fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<(), DiskError> {
         let text = serde_json::to_string_pretty(value)
             .map_err(|error| DiskError::Damaged { path: path.to_owned(), problem: error.to_string() })?;
         self.write(path, text.as_bytes(), Durability::Synced)
@@ -202,7 +202,7 @@ fn is_mark(word: &str) -> bool {
     digits.len() == 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, DiskError> {
+pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, DiskError> {
     let damaged = |error: serde_json::Error| DiskError::Damaged { path: path.to_owned(), problem: error.to_string() };
     files::read(path)?.map(|text| serde_json::from_str(&text).map_err(damaged)).transpose()
 }
