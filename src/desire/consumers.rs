@@ -76,6 +76,7 @@ fn consumer(
         config,
         certificates,
         webroot,
+        trusted_proxies: rules.trusted_proxies.clone(),
         address: address_for_us(container, own),
         sites: BTreeMap::new(),
     })

@@ -6,11 +6,11 @@ use std::{collections::BTreeSet, time::Duration};
 use super::{
     Complaint,
     kinds::{KINDS, kind},
-    spec::{Block, Path, Scheme, SiteSpec, Spec, Tls, Wish},
+    spec::{Path, Scheme, SiteSpec, Spec, Tls, Wish},
 };
 use crate::{
     observe::Container,
-    values::{CaError, CertificateName, ChallengeTypeError, Host, Issuer, KeyTypeError, NameError},
+    values::{Block, CaError, CertificateName, ChallengeTypeError, Host, Issuer, KeyTypeError, NameError},
 };
 
 /// One label: a row of the label table.
@@ -143,7 +143,8 @@ pub const LABELS: &[LabelRow] = &[
         default: "everybody",
         doc: "from where it may be asked; everybody else gets 403. Challenges are answered to all",
         example: "10.0.0.0/8",
-        read: Reader::Site(|site, value| set(&mut site.allow, blocks(value))),
+        // An empty list would let everybody in.
+        read: Reader::Site(|site, value| set(&mut site.allow, Block::parse_all(value))),
     },
     LabelRow {
         key: "redirect",
@@ -489,12 +490,6 @@ fn profile(value: &str) -> Result<String, String> {
         true => Ok(value.to_owned()),
         false => Err("it is no word of at most 64 letters, digits, `-`, `_` and `.`".to_owned()),
     }
-}
-
-fn blocks(value: &str) -> Result<Vec<Block>, String> {
-    let blocks: BTreeSet<Block> = words_of(value).map(Block::parse).collect::<Result<_, _>>()?;
-    // An empty list would let everybody in.
-    if blocks.is_empty() { Err("it names no address".to_owned()) } else { Ok(blocks.into_iter().collect()) }
 }
 
 /// `a, b, c`.

@@ -25,11 +25,13 @@ pub use complaint::Complaint;
 pub use holders::{holders, is_over};
 pub use kinds::{KINDS, Kind};
 pub use labels::{LABELS, LabelRow};
-pub use spec::{Block, Path, Scheme, Tls};
+pub use spec::{Path, Scheme, Tls};
 
 use crate::{
     observe::Snapshot,
-    values::{CertificateName, ChallengeType, ContainerId, ContainerName, Grants, Host, Issuer, KeyType, Timestamp},
+    values::{
+        Block, CertificateName, ChallengeType, ContainerId, ContainerName, Grants, Host, Issuer, KeyType, Timestamp,
+    },
 };
 
 /// What the settings say about reading labels and finding folders.
@@ -41,6 +43,8 @@ pub struct Rules {
     pub certificates: PathBuf,
     /// The shared folder for challenges, as we see it, where there is one.
     pub webroot: Option<PathBuf>,
+    /// Proxies before ours that are believed when they say on whose behalf they ask.
+    pub trusted_proxies: Vec<Block>,
     /// Who may ask for what, where the settings say.
     pub grants: Option<Grants>,
     /// How certificates are obtained whose labels say nothing else.
@@ -109,6 +113,8 @@ pub struct Consumer {
     pub certificates: CertificateFolder,
     /// Where it reads responses to challenges.
     pub webroot: Folder,
+    /// Proxies before it that are believed when they say on whose behalf they ask.
+    pub trusted_proxies: Vec<Block>,
     /// Its address on a network that we share; `None` when it can't be reached from here.
     pub address: Option<IpAddr>,
     /// What it serves.

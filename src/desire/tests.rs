@@ -10,6 +10,7 @@ pub(crate) fn rules() -> Rules {
         label_prefix: "quaymaster".into(),
         certificates: "/state/certificates".into(),
         webroot: None,
+        trusted_proxies: Vec::new(),
         grants: None,
         issuance: issuance(),
     }

@@ -23,6 +23,7 @@ pub(super) fn proxy(
         http_port: HTTP_PORT,
         https_port: HTTPS_PORT,
         webroot: consumer.webroot.theirs.display().to_string(),
+        trusted_proxies: consumer.trusted_proxies.iter().map(ToString::to_string).collect(),
         certificate: certificate.map(|name| self::certificate(consumer, name)),
         mark_host: mark_host.to_owned(),
         mark,
@@ -51,6 +52,7 @@ pub(super) fn site(
         http_port: HTTP_PORT,
         https_port: HTTPS_PORT,
         webroot: consumer.webroot.theirs.display().to_string(),
+        trusted_proxies: consumer.trusted_proxies.iter().map(ToString::to_string).collect(),
         plain: plain(site.tls, trusted),
         certificate: certificate.map(|(name, _)| self::certificate(consumer, name)),
         // What nobody trusts must not be insisted on: a browser remembers that for as long as it says.

@@ -24,6 +24,7 @@ pub use view::{AuthView, CertificateView, CommandPlanView, ProxyView, RouteView,
 pub const BUILT_IN: &[(&str, &str)] = &[
     ("nginx/proxy.conf", include_str!("../../templates/nginx/proxy.conf")),
     ("nginx/site.conf", include_str!("../../templates/nginx/site.conf")),
+    ("nginx/client.conf", include_str!("../../templates/nginx/client.conf")),
     ("nginx/challenge.conf", include_str!("../../templates/nginx/challenge.conf")),
     ("nginx/content.conf", include_str!("../../templates/nginx/content.conf")),
     ("nginx/route.conf", include_str!("../../templates/nginx/route.conf")),

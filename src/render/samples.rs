@@ -8,7 +8,7 @@ use super::view::{AuthView, CertificateView, CommandPlanView, ProxyView, RouteVi
 /// minijinja finds an unknown name or filter only where it comes by.
 pub(super) fn samples() -> Vec<(&'static str, Value)> {
     let certificate = Some(certificate());
-    let proxies = [proxy(), ProxyView { certificate, ..proxy() }];
+    let proxies = [proxy(), ProxyView { certificate, trusted_proxies: vec!["10.0.0.0/8".to_owned()], ..proxy() }];
     let mut samples: Vec<_> =
         proxies.into_iter().map(|proxy| ("nginx/proxy.conf", Value::from(Serde(proxy)))).collect();
     samples.extend(sites().into_iter().map(|site| ("nginx/site.conf", Value::from(Serde(site)))));
@@ -25,6 +25,7 @@ fn proxy() -> ProxyView {
         http_port: 80,
         https_port: 443,
         webroot: "/challenge".to_owned(),
+        trusted_proxies: Vec::new(),
         certificate: None,
         mark_host: "quaymaster-0123456789abcdef".to_owned(),
         mark: 1,
@@ -40,6 +41,7 @@ fn sites() -> Vec<SiteView> {
         http_port: 80,
         https_port: 443,
         webroot: "/challenge".to_owned(),
+        trusted_proxies: Vec::new(),
         certificate: None,
         plain: "wait",
         hsts: None,
@@ -62,10 +64,11 @@ fn sites() -> Vec<SiteView> {
     let routes = schemes.into_iter().chain([guarded, nobody]).collect();
     let by_path = SiteView { routes, serves_root: false, ..certified.clone() };
     let wildcard = SiteView { host: "*.shop.example".to_owned(), wildcard: true, ..by_path.clone() };
+    let behind = SiteView { trusted_proxies: vec!["10.0.0.0/8".to_owned()], ..by_path.clone() };
     let redirect = Some("www.shop.example".to_owned());
     let sent = SiteView { redirect, routes: Vec::new(), serves_root: false, ..certified.clone() };
     let sent_plainly = SiteView { plain: "serve", ..sent.clone() };
-    [plain.clone(), SiteView { plain: "serve", ..plain }, by_path, wildcard, sent, sent_plainly]
+    [plain.clone(), SiteView { plain: "serve", ..plain }, by_path, wildcard, behind, sent, sent_plainly]
         .into_iter()
         .chain(modes)
         .collect()

@@ -14,6 +14,8 @@ pub struct ProxyView {
     /// The certificate for clients that send no name, because they ask for an address; none where no address is served,
     /// and nobody else gets one then.
     pub certificate: Option<CertificateView>,
+    /// Blocks of addresses of proxies that are believed when they say on whose behalf they ask; empty for none.
+    pub trusted_proxies: Vec<String>,
     /// The host name under which it shows its mark.
     pub mark_host: String,
     /// The mark: the generation that is live.
@@ -33,6 +35,8 @@ pub struct SiteView {
     pub https_port: u16,
     /// The folder in which challenges appear, as the proxy sees it.
     pub webroot: String,
+    /// Blocks of addresses of proxies that are believed when they say on whose behalf they ask; empty for none.
+    pub trusted_proxies: Vec<String>,
     /// Its certificate; none while there is none, and where TLS is off.
     pub certificate: Option<CertificateView>,
     /// What plain requests get: `serve`, `redirect` to https, `refuse`, or `wait` for the certificate.
