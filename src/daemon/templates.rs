@@ -141,7 +141,7 @@ mod tests {
 
     /// What the proxy's own file would be.
     fn proxy_file(in_use: &InUse) -> Result<String, String> {
-        let view = json!({"http_port": 80, "https_port": 443, "webroot": "/w", "trusted_proxies": [], "certificate": null, "mark_host": "m", "mark": 1});
+        let view = json!({"http_port": 80, "https_port": 443, "webroot": "/w", "answers": [], "trusted_proxies": [], "certificate": null, "mark_host": "m", "mark": 1});
         in_use.current.render("nginx/proxy.conf", &view).map_err(|error| error.to_string())
     }
 

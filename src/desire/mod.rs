@@ -119,6 +119,8 @@ pub struct Consumer {
     pub address: Option<IpAddr>,
     /// What it serves.
     pub sites: BTreeMap<Host, Site>,
+    /// Hosts that it does not serve and that are on certificates of those that it serves: it answers their challenges.
+    pub answers: BTreeSet<Host>,
 }
 
 /// One folder, as each side sees it.
@@ -233,6 +235,9 @@ pub fn desire(snapshot: &Snapshot, rules: &Rules) -> Desired {
     }
     consumers::tell_nameless(&consumers, &hosts, rules, &mut complaints);
     let wants = certificates::wants(&hosts, &assigned, &served_by, rules, &mut complaints);
+    for wanted in wants.certificates.values() {
+        consumers::answer(&mut consumers, wanted);
+    }
     let hosts = hosts.iter().map(|(host, held)| (host.clone(), held.project.map(str::to_owned))).collect();
     Desired { certificates: wants.certificates, uncovered: wants.uncovered, consumers, hosts, complaints }
 }

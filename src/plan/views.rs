@@ -23,6 +23,7 @@ pub(super) fn proxy(
         http_port: HTTP_PORT,
         https_port: HTTPS_PORT,
         webroot: consumer.webroot.theirs.display().to_string(),
+        answers: consumer.answers.iter().map(Host::in_url).collect(),
         trusted_proxies: consumer.trusted_proxies.iter().map(ToString::to_string).collect(),
         certificate: certificate.map(|name| self::certificate(consumer, name)),
         mark_host: mark_host.to_owned(),

@@ -8,7 +8,15 @@ use super::view::{AuthView, CertificateView, CommandPlanView, ProxyView, RouteVi
 /// minijinja finds an unknown name or filter only where it comes by.
 pub(super) fn samples() -> Vec<(&'static str, Value)> {
     let certificate = Some(certificate());
-    let proxies = [proxy(), ProxyView { certificate, trusted_proxies: vec!["10.0.0.0/8".to_owned()], ..proxy() }];
+    let proxies = [
+        proxy(),
+        ProxyView {
+            certificate,
+            answers: vec!["mail.shop.example".to_owned()],
+            trusted_proxies: vec!["10.0.0.0/8".to_owned()],
+            ..proxy()
+        },
+    ];
     let mut samples: Vec<_> =
         proxies.into_iter().map(|proxy| ("nginx/proxy.conf", Value::from(Serde(proxy)))).collect();
     samples.extend(sites().into_iter().map(|site| ("nginx/site.conf", Value::from(Serde(site)))));
@@ -25,6 +33,7 @@ fn proxy() -> ProxyView {
         http_port: 80,
         https_port: 443,
         webroot: "/challenge".to_owned(),
+        answers: Vec::new(),
         trusted_proxies: Vec::new(),
         certificate: None,
         mark_host: "quaymaster-0123456789abcdef".to_owned(),

@@ -14,6 +14,8 @@ pub struct ProxyView {
     /// The certificate for clients that send no name, because they ask for an address; none where no address is served,
     /// and nobody else gets one then.
     pub certificate: Option<CertificateView>,
+    /// Hosts that no site here has and whose challenges are answered all the same, as nginx writes them.
+    pub answers: Vec<String>,
     /// Blocks of addresses of proxies that are believed when they say on whose behalf they ask; empty for none.
     pub trusted_proxies: Vec<String>,
     /// The host name under which it shows its mark.

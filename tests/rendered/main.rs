@@ -195,7 +195,7 @@ fn shown(case: &Case) -> String {
     let mut text: String = complaints.iter().map(|complaint| format!("!! {complaint}\n")).collect();
     for (name, content) in files {
         // The proxy's own file is the same in every case but those that are about it.
-        let is_about_it = ["00-proxy.txt", "12-kinds-of-hosts.txt", "13-trusted-proxies.txt"]
+        let is_about_it = ["00-proxy.txt", "12-kinds-of-hosts.txt", "13-trusted-proxies.txt", "15-further-names.txt"]
             .iter()
             .any(|file| case.path.ends_with(file));
         if name != "quaymaster--proxy.conf" || is_about_it {
