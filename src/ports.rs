@@ -14,7 +14,7 @@ use futures_util::stream::LocalBoxStream;
 use thiserror::Error;
 
 use crate::{
-    observe::{Attempt, Container, EngineEvent, HeldCertificate, Installed, Shelf, Source},
+    observe::{Attempt, Container, EngineEvent, HeldCertificate, Holder, Installed, Shelf, Source},
     values::{
         CertificateName, ContainerId, ContainerName, Digest, FileName, Host, KeyType, Retry, Secret, Signal, Timestamp,
     },
@@ -156,6 +156,11 @@ pub trait Disk {
     fn keep_order(&self, name: &CertificateName, record: &OrderRecord) -> Result<(), DiskError>;
     /// Forgets an order that is finished or can't be.
     fn drop_order(&self, name: &CertificateName) -> Result<(), DiskError>;
+
+    /// Which project has which host, as it was kept.
+    fn holders(&self) -> Result<BTreeMap<Host, Holder>, DiskError>;
+    /// Keeps which project has which host.
+    fn keep_holders(&self, holders: &BTreeMap<Host, Holder>) -> Result<(), DiskError>;
 
     /// The account at a CA: the text that was kept.
     fn account(&self, directory: &str) -> Result<Option<Secret>, DiskError>;

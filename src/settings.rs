@@ -7,7 +7,9 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use thiserror::Error;
 
-use crate::values::{ChallengeType, ChallengeTypeError, Grants, GrantsError, KeyType, KeyTypeError, directory_of};
+use crate::values::{
+    Block, ChallengeType, ChallengeTypeError, Grants, GrantsError, KeyType, KeyTypeError, directory_of,
+};
 
 /// One setting: a row of the settings table.
 pub struct SettingRow {
@@ -163,6 +165,15 @@ pub const SETTINGS: &[SettingRow] = &[
         read: |settings, value| set(&mut settings.resync, resync(value)),
     },
     SettingRow {
+        name: "trusted-proxies",
+        value: "BLOCKS",
+        default: DefaultValue::Words("none: clients are who connects"),
+        doc: "addresses or blocks of proxies before yours (a load balancer, a CDN): the client's address is taken from \
+              their X-Forwarded-For, and their X-Forwarded-Proto is passed on. From all others both are replaced",
+        example: "10.0.0.0/8",
+        read: |settings, value| set(&mut settings.trusted_proxies, Block::parse_all(value)),
+    },
+    SettingRow {
         name: "grants",
         value: TABLE,
         default: DefaultValue::Words("hosts: anybody; proxies: of our own Compose project"),
@@ -223,6 +234,8 @@ pub struct Settings {
     pub key_type: KeyType,
     /// The CA's word for the kind of certificate.
     pub profile: Option<String>,
+    /// Proxies that are believed.
+    pub trusted_proxies: Vec<Block>,
     /// Who may ask for what, if that was said.
     pub grants: Option<Grants>,
     /// The longest rest.
@@ -319,6 +332,7 @@ impl Settings {
             challenge: ChallengeType::default(),
             key_type: KeyType::Ec256,
             profile: None,
+            trusted_proxies: Vec::new(),
             grants: None,
             resync: Duration::ZERO,
             log: String::new(),

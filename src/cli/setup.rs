@@ -108,6 +108,7 @@ pub(super) fn daemon(
             label_prefix: settings.label_prefix.clone(),
             certificates: certificates(call, own),
             webroot,
+            trusted_proxies: settings.trusted_proxies.clone(),
             grants: settings.grants.clone(),
             issuance: Issuance {
                 issuer: Issuer::Ca(settings.ca.clone()),

@@ -2,12 +2,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::grace::Grace;
 use crate::{
-    desire::Desired,
+    desire::{self, Desired},
     execute::place,
-    observe::{Action, Attempt, Container, HeldCertificate, Observed, Shelf, Snapshot, Subject},
+    observe::{Action, Attempt, Container, HeldCertificate, Holder, Observed, Shelf, Snapshot, Subject},
     ports::{DiskError, Ports, Repair},
     report::{Event, chain, report},
-    values::{CertificateName, ContainerId, ContainerName, Timestamp},
+    values::{CertificateName, ContainerId, ContainerName, Host, Timestamp},
 };
 
 /// What is known between two turns.
@@ -35,6 +35,10 @@ pub(super) struct Facts {
     repairs: BTreeMap<CertificateName, Repair>,
     /// Why the last of those could not be.
     unmended: BTreeSet<String>,
+    /// Which project has which host, as it lies on disk.
+    kept: BTreeMap<Host, Holder>,
+    /// Why that could not be written.
+    unkept: Option<String>,
     /// The container and its start for which a consumer's folder was looked at: another container has another folder.
     looked_at: BTreeMap<ContainerName, (ContainerId, Option<Timestamp>)>,
 }
@@ -55,8 +59,15 @@ impl Facts {
         };
         let attempts = records.into_iter().map(|(name, read)| (Subject::Certificate(name), read.unwrap_or_else(lost)));
         let attempts = attempts.collect();
+        // Without it, the oldest container has a name, as when quaymaster was started for the first time.
+        let kept = ports.disk.holders().unwrap_or_else(|error| {
+            report(&Event::DiskFault { problem: chain(&error) });
+            BTreeMap::new()
+        });
         Self {
-            snapshot: Snapshot::default(),
+            snapshot: Snapshot { holders: kept.clone(), ..Snapshot::default() },
+            kept,
+            unkept: None,
             grace: Grace::default(),
             observed: Observed { attempts, ..Observed::default() },
             seen: false,
@@ -106,6 +117,25 @@ impl Facts {
         true
     }
 
+    /// Forgets who had hosts that are free again; says whether there were any.
+    pub fn free_hosts(&mut self, now: Timestamp) -> bool {
+        let before = self.snapshot.holders.len();
+        self.snapshot.holders.retain(|_, holder| !desire::is_over(holder, now));
+        self.snapshot.holders.len() < before
+    }
+
+    /// Remembers who has which host; writes it down when that has changed.
+    pub fn keep_hosts(&mut self, ports: &Ports, desired: &Desired, now: Timestamp) {
+        self.snapshot.holders = desire::holders(&self.snapshot.holders, &desired.hosts, now);
+        if self.kept == self.snapshot.holders {
+            return;
+        }
+        match ports.disk.keep_holders(&self.snapshot.holders) {
+            Ok(()) => (self.kept, self.unkept) = (self.snapshot.holders.clone(), None),
+            Err(error) => self.unkept = Some(chain(&error)),
+        }
+    }
+
     /// Looks at everything on disk again, except where work is under way.
     pub fn look_at_disk(&mut self, ports: &Ports) {
         self.look_at_certificates_again(ports);
@@ -148,7 +178,8 @@ impl Facts {
 
     /// What is wrong on disk, as far as it was looked at.
     pub fn faults(&self) -> BTreeSet<String> {
-        self.faults.iter().chain(&self.unseen).chain(&self.unmended).chain(self.wrecks.values()).cloned().collect()
+        let of_certificates = self.faults.iter().chain(&self.unmended).chain(self.wrecks.values());
+        of_certificates.chain(&self.unseen).chain(&self.unkept).cloned().collect()
     }
 
     /// Mends what the last look found. What can't be mended now is tried again each time.

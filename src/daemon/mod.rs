@@ -152,6 +152,7 @@ impl Daemon {
         let templates = InUse::read(self.template_files.clone()).current;
         let (containers, own) = watching::look(&self).await?;
         facts.replace(containers, own, false, self.ports.clock.now());
+        facts.free_hosts(self.ports.clock.now());
         let desired = desire(&facts.snapshot, &self.label_rules);
         facts.look_at_new_consumers(&self.ports, &desired);
         for problem in facts.faults() {
@@ -219,7 +220,7 @@ impl Loop {
             self.facts.looked = now;
             self.look_again.notify_one();
         }
-        if self.facts.grace.end(&mut self.facts.snapshot, now) {
+        if self.facts.grace.end(&mut self.facts.snapshot, now) | self.facts.free_hosts(now) {
             self.forget_plan();
         }
         let well = breath.is_none() && self.told.faults.is_empty();
@@ -240,6 +241,7 @@ impl Loop {
             Rc::new(desired)
         });
         self.desired = Some(Rc::clone(&desired));
+        self.facts.keep_hosts(&daemon.ports, &desired, now);
         self.facts.look_at_new_consumers(&daemon.ports, &desired);
         loop {
             let mut plan = plan(&desired, &self.facts.observed, &self.templates.current, &daemon.plan_rules, now);

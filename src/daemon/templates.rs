@@ -130,7 +130,8 @@ mod tests {
 
     /// What the proxy's own file would be.
     fn proxy_file(in_use: &InUse) -> Result<String, String> {
-        let view = json!({"http_port": 80, "https_port": 443, "webroot": "/w", "certificate": null});
+        let view = json!({"http_port": 80, "https_port": 443, "webroot": "/w", "answers": [], "trusted_proxies": [],
+            "certificate": null});
         in_use.current.render("nginx/base.conf", &view).map_err(|error| error.to_string())
     }
 

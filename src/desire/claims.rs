@@ -8,12 +8,13 @@ use std::{
 use super::{
     Complaint, Path, Rules, Tls,
     complaint::shortened,
+    holders,
     labels::words,
     rights,
     spec::{SiteSpec, Spec},
 };
 use crate::{
-    observe::{Container, Snapshot},
+    observe::{Container, Holder, Snapshot},
     values::{ContainerName, Host, Timestamp},
 };
 
@@ -110,8 +111,8 @@ impl<'a> Claim<'a> {
     }
 }
 
-/// Gives each host to the containers of one Compose project: that of the oldest container that claims it. The others are
-/// complained about, so that nobody takes a name over by starting later.
+/// Gives each host to the containers of one Compose project: that which had it before, else that of the oldest container
+/// that claims it. The others are complained about, so that nobody takes a name over by starting later.
 pub(super) fn resolve<'a>(
     snapshot: &'a Snapshot,
     specs: &'a BTreeMap<&ContainerName, Spec>,
@@ -134,7 +135,9 @@ pub(super) fn resolve<'a>(
     }
     by_host
         .into_iter()
-        .filter_map(|(host, claims)| Some((host.clone(), decide(host, claims, rules, complaints)?)))
+        .filter_map(|(host, claims)| {
+            Some((host.clone(), decide(host, snapshot.holders.get(host), claims, rules, complaints)?))
+        })
         .collect()
 }
 
@@ -163,11 +166,16 @@ fn claims<'a>(
 /// Decides about one host. Claims come oldest first; whatever contradicts an older one is refused.
 fn decide<'a>(
     host: &Host,
+    holder: Option<&Holder>,
     claims: Vec<Claim<'a>>,
     rules: &Rules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> Option<Held<'a>> {
-    let oldest = claims.first()?.clone();
+    let is_holders = |claim: &&Claim<'_>| holder.is_none_or(|had| had.project.as_deref() == claim.container.project());
+    let Some(oldest) = claims.iter().find(is_holders).cloned() else {
+        complaints.extend(claims.iter().map(|claim| kept(host, holder, claim, rules)));
+        return None;
+    };
     let project = oldest.container.project();
     let mut refuse = |claim: &Claim<'_>, key: &str, problem: String, remedy: &str| {
         complaints.insert(claim.complaint(rules, key, host.as_str(), problem, remedy));
@@ -175,7 +183,7 @@ fn decide<'a>(
     let (ours, others): (Vec<_>, Vec<_>) = claims.into_iter().partition(|claim| claim.container.project() == project);
     for claim in &others {
         let by = &oldest.container.name;
-        let problem = format!("{host} belongs to {by}, an older container of another project");
+        let problem = format!("{host} belongs to {by} of another project, which had it first");
         refuse(claim, claim.key(), problem, "use another name, or stop that container");
     }
     let (certified_by, ours): (Vec<_>, Vec<_>) = ours.into_iter().partition(|claim| claim.purpose == Purpose::Certify);
@@ -204,6 +212,15 @@ fn decide<'a>(
         Purpose::Serve(_) | Purpose::Certify => Content::Routes(routes(host, same, &mut refuse)),
     };
     Some(Held { tls: oldest.spec.tls, hsts: oldest.spec.hsts, content, certified_by, project })
+}
+
+/// That a host is kept for a project whose containers are gone.
+fn kept(host: &Host, holder: Option<&Holder>, claim: &Claim<'_>, rules: &Rules) -> Complaint {
+    let project = holder.and_then(|had| had.project.as_deref());
+    let by = project.map_or_else(|| "containers of no project".to_owned(), |project| format!("the project {project}"));
+    let days = holders::KEPT_FOR.as_secs() / (24 * 60 * 60);
+    let problem = format!("{host} belongs to {by} until {days} days after the last of its containers");
+    claim.complaint(rules, claim.key(), host.as_str(), problem, "use another name, or wait")
 }
 
 /// Containers by path. Those that share one must be asked in the same way: the load may go to any of them, and none

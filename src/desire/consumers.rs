@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Auth, CertificateFolder, Complaint, Consumer, Content, Folder, Path, Pin, Reload, Route, Rules, Site,
+    Auth, CertificateFolder, Complaint, Consumer, Content, Folder, Path, Pin, Reload, Route, Rules, Site, Wanted,
     claims::{self, Claim, Held, Purpose},
     kinds::Kind,
     labels::words,
@@ -84,7 +84,9 @@ fn consumer(
         http_port,
         https_port,
         reload: reload(container, kind, spec),
+        trusted_proxies: rules.trusted_proxies.clone(),
         sites: BTreeMap::new(),
+        answers: BTreeSet::new(),
     })
 }
 
@@ -239,6 +241,14 @@ pub(super) fn serve(
         complaints.extend(held.claims().into_iter().map(|claim| unserved(claim, host, consumers, rules)));
     }
     served_by
+}
+
+/// Has the proxies of a certificate answer for those of its names that they don't serve.
+pub(super) fn answer(consumers: &mut BTreeMap<ContainerName, Consumer>, wanted: &Wanted) {
+    for consumer in consumers.values_mut().filter(|consumer| wanted.served_by.contains(&consumer.name)) {
+        let further = wanted.names.iter().filter(|host| !consumer.sites.contains_key(*host) && !host.is_wildcard());
+        consumer.answers.extend(further.cloned());
+    }
 }
 
 /// Tells of addresses that are shown another's certificate: clients send no name when they ask for an address, and a

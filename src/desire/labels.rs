@@ -7,11 +7,11 @@ use super::{
     Complaint, Reload,
     complaint::shortened,
     kinds::{KINDS, kind},
-    spec::{Block, LONGEST_PATH, Path, Scheme, SiteSpec, Spec, Tls, Wish},
+    spec::{LONGEST_PATH, Path, Scheme, SiteSpec, Spec, Tls, Wish},
 };
 use crate::{
     observe::Container,
-    values::{CaError, CertificateName, ChallengeTypeError, Host, Issuer, KeyTypeError, NameError, SignalError},
+    values::{Block, CaError, CertificateName, ChallengeTypeError, Host, Issuer, KeyTypeError, NameError, SignalError},
 };
 
 /// One label: a row of the label table.
@@ -144,7 +144,8 @@ pub const LABELS: &[LabelRow] = &[
         default: "everybody",
         doc: "from where it may be asked; everybody else gets 403. Challenges are answered to all",
         example: "10.0.0.0/8",
-        read: Reader::Site(|site, value| set(&mut site.allow, blocks(value))),
+        // An empty list would let everybody in.
+        read: Reader::Site(|site, value| set(&mut site.allow, Block::parse_all(value))),
     },
     LabelRow {
         key: "redirect",
@@ -558,12 +559,6 @@ fn profile(value: &str) -> Result<String, String> {
         true => Ok(value.to_owned()),
         false => Err("it is no word of at most 64 letters, digits, `-`, `_` and `.`".to_owned()),
     }
-}
-
-fn blocks(value: &str) -> Result<Vec<Block>, String> {
-    let blocks: BTreeSet<Block> = words_of(value).map(Block::parse).collect::<Result<_, _>>()?;
-    // An empty list would let everybody in.
-    if blocks.is_empty() { Err("it names no address".to_owned()) } else { Ok(blocks.into_iter().collect()) }
 }
 
 /// `a, b, c`.

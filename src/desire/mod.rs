@@ -8,6 +8,7 @@ mod certificates;
 mod claims;
 mod complaint;
 mod consumers;
+mod holders;
 mod kinds;
 mod labels;
 mod pid1;
@@ -23,14 +24,16 @@ use std::{
 };
 
 pub use complaint::Complaint;
+pub use holders::{holders, is_over};
 pub use kinds::{Comes, KINDS, Kind, Needed, OwnFile};
 pub use labels::{LABELS, LabelRow};
-pub use spec::{Block, Path, Scheme, Tls};
+pub use spec::{Path, Scheme, Tls};
 
 use crate::{
     observe::Snapshot,
     values::{
-        CertificateName, ChallengeType, ContainerId, ContainerName, Grants, Host, Issuer, KeyType, Signal, Timestamp,
+        Block, CertificateName, ChallengeType, ContainerId, ContainerName, Grants, Host, Issuer, KeyType, Signal,
+        Timestamp,
     },
 };
 
@@ -43,6 +46,8 @@ pub struct Rules {
     pub certificates: PathBuf,
     /// The shared folder for challenges, as we see it, where there is one.
     pub webroot: Option<PathBuf>,
+    /// Proxies before ours that are believed when they say on whose behalf they ask.
+    pub trusted_proxies: Vec<Block>,
     /// Who may ask for what, where the settings say.
     pub grants: Option<Grants>,
     /// How certificates are obtained whose labels say nothing else.
@@ -71,6 +76,8 @@ pub struct Desired {
     pub certificates: BTreeMap<CertificateName, Wanted>,
     /// Servers that we configure.
     pub consumers: BTreeMap<ContainerName, Consumer>,
+    /// Which Compose project has which host now.
+    pub hosts: BTreeMap<Host, Option<String>>,
     /// Hosts for which nobody is asked, with what there is to say as long as no held certificate covers them.
     pub uncovered: BTreeMap<Host, BTreeSet<Complaint>>,
     /// What can't be followed.
@@ -117,8 +124,12 @@ pub struct Consumer {
     pub https_port: u16,
     /// How it is made to read its files again.
     pub reload: Reload,
+    /// Proxies before it that are believed when they say on whose behalf they ask.
+    pub trusted_proxies: Vec<Block>,
     /// What it serves.
     pub sites: BTreeMap<Host, Site>,
+    /// Hosts that it does not serve and that are on certificates of those that it serves: it answers their challenges.
+    pub answers: BTreeSet<Host>,
 }
 
 /// Where a proxy can be reached from here: on a network that both are on, or where its ports are published.
@@ -266,7 +277,11 @@ pub fn desire(snapshot: &Snapshot, rules: &Rules) -> Desired {
     }
     consumers::tell_nameless(&consumers, &hosts, rules, &mut complaints);
     let wants = certificates::wants(&hosts, &assigned, &served_by, rules, &mut complaints);
-    Desired { certificates: wants.certificates, uncovered: wants.uncovered, consumers, complaints }
+    for wanted in wants.certificates.values() {
+        consumers::answer(&mut consumers, wanted);
+    }
+    let hosts = hosts.iter().map(|(host, held)| (host.clone(), held.project.map(str::to_owned))).collect();
+    Desired { certificates: wants.certificates, uncovered: wants.uncovered, consumers, hosts, complaints }
 }
 
 #[cfg(test)]

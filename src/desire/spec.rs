@@ -3,13 +3,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    net::IpAddr,
     path::PathBuf,
     time::Duration,
 };
 
-use super::{Reload, complaint::shortened, kinds::Kind};
-use crate::values::{CertificateName, ChallengeType, Host, Issuer, KeyType};
+use super::{Reload, kinds::Kind};
+use crate::values::{Block, CertificateName, ChallengeType, Host, Issuer, KeyType};
 
 /// What a container's labels say.
 #[derive(Debug, Default)]
@@ -181,31 +180,6 @@ impl Tls {
     }
 }
 
-/// A block of addresses, such as `10.0.0.0/8`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Block {
-    address: IpAddr,
-    length: u8,
-}
-
-impl Block {
-    /// Reads an address, or one with the length of its network's prefix.
-    pub(super) fn parse(word: &str) -> Result<Self, String> {
-        let wrong = || format!("{:?} is no address or block of addresses, such as 10.0.0.0/8", shortened(word));
-        let (address, length) = word.split_once('/').map_or((word, None), |(address, length)| (address, Some(length)));
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
-        let longest = if address.is_ipv4() { 32 } else { 128 };
-        let length = length.map_or(Ok(longest), |length| length.parse::<u8>().map_err(|_| wrong()))?;
-        if length > longest { Err(wrong()) } else { Ok(Self { address, length }) }
-    }
-}
-
-impl fmt::Display for Block {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.length)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,15 +194,5 @@ mod tests {
         }
         assert!(Path::parse(&format!("/{}", "a".repeat(LONGEST_PATH - 1))).is_ok());
         assert!(Path::parse(&format!("/{}", "a".repeat(LONGEST_PATH))).is_err());
-    }
-
-    #[test]
-    fn blocks_are_addresses_with_a_length() {
-        for (text, block) in [("10.0.0.0/8", "10.0.0.0/8"), ("10.1.2.3", "10.1.2.3/32"), ("fd00::/8", "fd00::/8")] {
-            assert_eq!(Block::parse(text).map(|block| block.to_string()), Ok(block.to_owned()));
-        }
-        for text in ["10.0.0.0/33", "10.0.0/8", "all", "10.0.0.0/8;", "10.0.0.0/-1", "::1/129", "/8"] {
-            assert!(Block::parse(text).is_err(), "{text:?}");
-        }
     }
 }

@@ -10,6 +10,7 @@ pub(crate) fn rules() -> Rules {
         label_prefix: "quaymaster".into(),
         certificates: "/state/certificates".into(),
         webroot: None,
+        trusted_proxies: Vec::new(),
         grants: None,
         issuance: issuance(),
     }
@@ -85,7 +86,8 @@ pub(crate) fn proxy() -> Container {
 }
 
 pub(crate) fn snapshot(containers: impl IntoIterator<Item = Container>) -> Snapshot {
-    Snapshot { containers: containers.into_iter().map(|c| (c.name.clone(), c)).collect(), own: Some(own()) }
+    let containers = containers.into_iter().map(|c| (c.name.clone(), c)).collect();
+    Snapshot { containers, own: Some(own()), ..Snapshot::default() }
 }
 
 pub(super) fn desired(containers: impl IntoIterator<Item = Container>) -> Desired {

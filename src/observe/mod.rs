@@ -6,6 +6,7 @@
 mod certificate;
 mod container;
 mod event;
+mod holder;
 mod installed;
 mod mounts;
 
@@ -16,18 +17,21 @@ use serde::{Deserialize, Serialize};
 pub use certificate::{HeldCertificate, Shelf, Source};
 pub use container::{Container, ContainerState, Health, Network};
 pub use event::{Action, EngineEvent};
+pub use holder::Holder;
 pub use installed::{Installed, Process, Progress, Refused, Trial, Units};
 pub use mounts::{Mount, MountKind, Place, find, locate};
 
-use crate::values::{CertificateName, ContainerName, Digest, Retry, Timestamp};
+use crate::values::{CertificateName, ContainerName, Digest, Host, Retry, Timestamp};
 
-/// What the engine says, as far as it concerns us.
+/// What the engine says, as far as it concerns us, and what we remember of what it said before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// Containers that bear one of our labels, running or not.
     pub containers: BTreeMap<ContainerName, Container>,
     /// The container we run in; `None` on a host.
     pub own: Option<Container>,
+    /// Which project has which host, from before.
+    pub holders: BTreeMap<Host, Holder>,
 }
 
 /// What we have and tried.

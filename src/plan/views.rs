@@ -13,6 +13,8 @@ pub(super) fn proxy(consumer: &Consumer, certificate: Option<(&CertificateName, 
         http_port: consumer.http_port,
         https_port: consumer.https_port,
         webroot: consumer.webroot.theirs.display().to_string(),
+        answers: consumer.answers.iter().map(Host::in_url).collect(),
+        trusted_proxies: consumer.trusted_proxies.iter().map(ToString::to_string).collect(),
         certificate: certificate.map(|(name, shelf)| self::certificate(consumer, name, shelf)),
     }
 }
@@ -43,6 +45,7 @@ pub(super) fn site(
         http_port: consumer.http_port,
         https_port: consumer.https_port,
         webroot: consumer.webroot.theirs.display().to_string(),
+        trusted_proxies: consumer.trusted_proxies.iter().map(ToString::to_string).collect(),
         plain: plain(site.tls, trusted),
         certificate: certificate.map(|(name, held)| self::certificate(consumer, name, held.shelf)),
         // What nobody trusts must not be insisted on: a browser remembers that for as long as it says.

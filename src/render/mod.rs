@@ -28,6 +28,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("nginx/unknown-http.conf", include_str!("../../templates/nginx/unknown-http.conf")),
     ("nginx/unknown-https.conf", include_str!("../../templates/nginx/unknown-https.conf")),
     ("nginx/site.conf", include_str!("../../templates/nginx/site.conf")),
+    ("nginx/client.conf", include_str!("../../templates/nginx/client.conf")),
     ("nginx/challenge.conf", include_str!("../../templates/nginx/challenge.conf")),
     ("nginx/content.conf", include_str!("../../templates/nginx/content.conf")),
     ("nginx/route.conf", include_str!("../../templates/nginx/route.conf")),

@@ -8,7 +8,16 @@ use super::view::{AuthView, CertificateView, CommandPlanView, MarkView, ProxyVie
 /// minijinja finds an unknown name or filter only where it comes by.
 pub(super) fn samples() -> Vec<(&'static str, Value)> {
     let of_a_proxy = ["nginx/base.conf", "nginx/unknown-http.conf", "nginx/unknown-https.conf", "nginx/names.conf"];
-    let proxies = [proxy(), ProxyView { certificate: Some(certificate()), ..proxy() }];
+    let certificate = Some(certificate());
+    let proxies = [
+        proxy(),
+        ProxyView {
+            certificate,
+            answers: vec!["mail.shop.example".to_owned()],
+            trusted_proxies: vec!["10.0.0.0/8".to_owned()],
+            ..proxy()
+        },
+    ];
     let each =
         proxies.into_iter().flat_map(|proxy| of_a_proxy.map(|template| (template, Value::from(Serde(proxy.clone())))));
     let mut samples: Vec<_> = each.collect();
@@ -23,7 +32,14 @@ pub(super) fn samples() -> Vec<(&'static str, Value)> {
 }
 
 fn proxy() -> ProxyView {
-    ProxyView { http_port: 80, https_port: 443, webroot: "/challenge".to_owned(), certificate: None }
+    ProxyView {
+        http_port: 80,
+        https_port: 443,
+        webroot: "/challenge".to_owned(),
+        answers: Vec::new(),
+        trusted_proxies: Vec::new(),
+        certificate: None,
+    }
 }
 
 fn mark() -> MarkView {
@@ -39,6 +55,7 @@ fn sites() -> Vec<SiteView> {
         http_port: 80,
         https_port: 443,
         webroot: "/challenge".to_owned(),
+        trusted_proxies: Vec::new(),
         certificate: None,
         plain: "wait",
         hsts: None,
@@ -61,10 +78,11 @@ fn sites() -> Vec<SiteView> {
     let routes = schemes.into_iter().chain([guarded, nobody]).collect();
     let by_path = SiteView { routes, serves_root: false, ..certified.clone() };
     let wildcard = SiteView { host: "*.shop.example".to_owned(), wildcard: true, ..by_path.clone() };
+    let behind = SiteView { trusted_proxies: vec!["10.0.0.0/8".to_owned()], ..by_path.clone() };
     let redirect = Some("www.shop.example".to_owned());
     let sent = SiteView { redirect, routes: Vec::new(), serves_root: false, ..certified.clone() };
     let sent_plainly = SiteView { plain: "serve", ..sent.clone() };
-    [plain.clone(), SiteView { plain: "serve", ..plain }, by_path, wildcard, sent, sent_plainly]
+    [plain.clone(), SiteView { plain: "serve", ..plain }, by_path, wildcard, behind, sent, sent_plainly]
         .into_iter()
         .chain(modes)
         .collect()

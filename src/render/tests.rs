@@ -127,7 +127,8 @@ fn a_broken_template_is_not_replaced_by_the_built_in_one() {
     let templates = users(&[("nginx/site.conf", "ok\n{% if %}")]);
     let error = templates.render("nginx/site.conf", &json!({})).expect_err("it is broken");
     assert_eq!((error.template.as_str(), error.line), ("nginx/site.conf", 2));
-    let view = json!({"http_port": 80, "https_port": 443, "webroot": "/w", "certificate": null});
+    let view = json!({"http_port": 80, "https_port": 443, "webroot": "/w", "answers": [], "trusted_proxies": [],
+        "certificate": null});
     assert!(templates.render("nginx/base.conf", &view).is_ok(), "another template is not concerned");
 }
 

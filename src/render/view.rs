@@ -14,6 +14,10 @@ pub struct ProxyView {
     /// The certificate for clients that send no name, because they ask for an address; none where no address is served,
     /// and nobody else gets one then.
     pub certificate: Option<CertificateView>,
+    /// Hosts that no site here has and whose challenges are answered all the same, as nginx writes them.
+    pub answers: Vec<String>,
+    /// Blocks of addresses of proxies that are believed when they say on whose behalf they ask; empty for none.
+    pub trusted_proxies: Vec<String>,
 }
 
 /// What the template of a proxy's mark sees.
@@ -40,6 +44,8 @@ pub struct SiteView {
     pub https_port: u16,
     /// The folder in which challenges appear, as the proxy sees it.
     pub webroot: String,
+    /// Blocks of addresses of proxies that are believed when they say on whose behalf they ask; empty for none.
+    pub trusted_proxies: Vec<String>,
     /// Its certificate; none while there is none, and where TLS is off.
     pub certificate: Option<CertificateView>,
     /// What plain requests get: `serve`, `redirect` to https, `refuse`, or `wait` for the certificate.

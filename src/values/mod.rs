@@ -3,6 +3,7 @@
 //! A value that exists is valid: constructors check, and nothing past them checks again. No effects live here; times
 //! and digests are made from arguments.
 
+mod block;
 mod ca;
 mod challenge;
 mod digest;
@@ -16,6 +17,7 @@ mod secret;
 mod signal;
 mod timestamp;
 
+pub use block::Block;
 pub use ca::{CA_PRESETS, CaError, CaPreset, Issuer, directory_of, preset_at};
 pub use challenge::{ChallengeType, ChallengeTypeError};
 pub use digest::Digest;

@@ -16,7 +16,7 @@ use quaymaster::{
         acme::{AcmeAuthority, AcmeSettings, new_key},
         x509,
     },
-    observe::{Attempt, HeldCertificate, Installed, Source},
+    observe::{Attempt, HeldCertificate, Holder, Installed, Source},
     ports::{
         AttemptRecords, Authority, AuthorityError, Certificates, Challenge, Change, Clock, Disk, DiskError,
         NewCertificate, Order, OrderRecord, Place, Repair,
@@ -62,6 +62,8 @@ impl Disk for AccountsOnly {
     fn order(&self, _: &CertificateName) -> Result<Option<OrderRecord>, DiskError> { unreachable!() }
     fn keep_order(&self, _: &CertificateName, _: &OrderRecord) -> Result<(), DiskError> { unreachable!() }
     fn drop_order(&self, _: &CertificateName) -> Result<(), DiskError> { unreachable!() }
+    fn holders(&self) -> Result<BTreeMap<Host, Holder>, DiskError> { unreachable!() }
+    fn keep_holders(&self, _: &BTreeMap<Host, Holder>) -> Result<(), DiskError> { unreachable!() }
     fn publish(&self, _: &Path, _: &Challenge) -> Result<(), DiskError> { unreachable!() }
     fn withdraw(&self, _: &Path, _: &Challenge) -> Result<(), DiskError> { unreachable!() }
     fn installed(&self, _: &Place<'_>) -> Result<Installed, DiskError> { unreachable!() }

@@ -1,7 +1,10 @@
 //! Requests through what labels made of the proxy: what an app is asked, and what a visitor is refused.
 
+use std::collections::BTreeSet;
+
 use crate::{
     docker::{docker, is_so, try_docker, wait},
+    log,
     stack::{SOON, Setup, Stack},
 };
 
@@ -74,4 +77,30 @@ fn labels_of_a_site_do_what_they_say() {
     assert_eq!(status("/docs"), Ok(200));
     docker(&["unpause", &stack.named("api")]);
     becomes(200);
+}
+
+#[test]
+fn a_certificate_has_the_names_that_labels_put_on_it_and_a_wildcard_needs_no_ca() {
+    let stack = Stack::new(&Setup::default());
+    let [pair, other, further] = ["pair", "other", "further"].map(|word| stack.host(word));
+    let any = format!("*.{}", stack.host("any"));
+    stack.proxy();
+    stack.app("pair", &[("host", &pair), ("certificate", "pair"), ("names", &further)]);
+    stack.app("other", &[("host", &other), ("certificate", "pair")]);
+    stack.app("any", &[("host", &any), ("ca", "self-signed")]);
+    stack.quaymaster(&[]);
+    let served = stack.wait_for_site(&pair);
+    stack.wait_for_rest();
+    assert_eq!(served.names, BTreeSet::from([pair, other.clone(), further.clone()]));
+    let (of_other, visitor, at) = (stack.https(&other).unwrap(), stack.visitor(), stack.at(443).unwrap());
+    assert_eq!(of_other.serial, served.serial);
+    assert!(of_other.answer.body.starts_with("other in "), "{}", of_other.answer.body);
+    // It is on the certificate, and nobody serves it.
+    assert!(visitor.https(at, &further, "/").is_err());
+    let below = any.replacen('*', "below", 1);
+    let refused = visitor.https(at, &below, "/").unwrap_err();
+    assert!(refused.contains("invalid peer certificate"), "{refused}");
+    assert_eq!(stack.http(&below, "/").unwrap().status, 301);
+    let lines = stack.log();
+    assert_eq!((log::count(&lines, "failed"), log::count(&lines, "unproven"), stack.orders()), (0, 0, 1));
 }

@@ -71,6 +71,7 @@ fn meant(odd: Option<BTreeMap<String, String>>) -> Desired {
         certificates: "/state/certificates".into(),
         webroot: None,
         grants: None,
+        trusted_proxies: Vec::new(),
         issuance: Issuance {
             issuer: Issuer::Ca("https://ca.example".into()),
             challenge: ChallengeType::Http01,
@@ -78,7 +79,7 @@ fn meant(odd: Option<BTreeMap<String, String>>) -> Desired {
             profile: None,
         },
     };
-    desire(&Snapshot { containers, own }, &rules)
+    desire(&Snapshot { containers, own, ..Snapshot::default() }, &rules)
 }
 
 /// What is written for the proxy; with `held` every name has its certificate.

@@ -20,8 +20,12 @@ use quaymaster::{
     plan::{Action, foresee, plan},
     ports::Probe,
     render::Templates,
-    values::{CertificateName, ChallengeType, ContainerId, ContainerName, Digest, Host, Issuer, KeyType, Timestamp},
+    values::{
+        Block, CertificateName, ChallengeType, ContainerId, ContainerName, Digest, Host, Issuer, KeyType, Timestamp,
+    },
 };
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const LINE: &str = "\n----------\n";
 const IMAGE: &str = "quaymaster-example-nginx";
@@ -94,6 +98,9 @@ fn with_edge(mut container: Container, destination: &str) -> Container {
     container
 }
 
+/// What the line begins with that has the setting trusted-proxies.
+const TRUSTED: &str = "trusted: ";
+
 /// `shop: quaymaster.host=shop.example` gives a container a label, `shop is unhealthy` ails it, `held: a.example` says
 /// which certificates there are.
 fn world(labels: &str) -> (Snapshot, Observed) {
@@ -102,7 +109,9 @@ fn world(labels: &str) -> (Snapshot, Observed) {
     let mut containers = BTreeMap::from([(proxy.name.clone(), proxy)]);
     let mut observed = Observed::default();
     observed.installed.insert(ContainerName::parse("proxy").unwrap(), Installed::default());
-    for line in labels.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+    let is_setting = |line: &&str| line.starts_with(TRUSTED);
+    let lines = labels.lines().filter(|line| !line.starts_with('#') && !line.is_empty() && !is_setting(line));
+    for line in lines {
         if let Some(names) = line.strip_prefix("held: ") {
             observed.held.extend(names.split(' ').map(|word| {
                 let name = CertificateName::parse(word).unwrap();
@@ -123,7 +132,8 @@ fn world(labels: &str) -> (Snapshot, Observed) {
             panic!("{line:?} says nothing that is known");
         }
     }
-    (Snapshot { containers, own: Some(with_edge(container("quaymaster", 2), "/edge")) }, observed)
+    let own = Some(with_edge(container("quaymaster", 2), "/edge"));
+    (Snapshot { containers, own, ..Snapshot::default() }, observed)
 }
 
 /// The host whose own certificate has this name.
@@ -156,6 +166,11 @@ fn rendered(labels: &str) -> (BTreeMap<String, String>, BTreeSet<Complaint>) {
         label_prefix: "quaymaster".into(),
         certificates: "/state/certificates".into(),
         webroot: None,
+        trusted_proxies: labels
+            .lines()
+            .find_map(|line| line.strip_prefix(TRUSTED))
+            .map(|blocks| Block::parse_all(blocks).unwrap())
+            .unwrap_or_default(),
         grants: None,
         issuance: Issuance {
             issuer: Issuer::Ca("https://ca.example".into()),
@@ -190,7 +205,9 @@ fn shown(case: &Case) -> String {
     let mut text: String = complaints.iter().map(|complaint| format!("!! {complaint}\n")).collect();
     for (name, content) in files {
         // The proxy's own files are the same in every case but those that are about them.
-        let is_about_them = ["00-proxy.txt", "12-kinds-of-hosts.txt"].iter().any(|file| case.path.ends_with(file));
+        let is_about_them = ["00-proxy.txt", "12-kinds-of-hosts.txt", "13-trusted-proxies.txt", "15-further-names.txt"]
+            .iter()
+            .any(|file| case.path.ends_with(file));
         if !name.starts_with("quaymaster--") || name.contains("--names") || is_about_them {
             text.push_str(&format!("==== {name}\n{content}"));
         }
@@ -294,6 +311,11 @@ impl Nginx {
         let case = cases().into_iter().find(|other| other.name() == case).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let serials = case.write(&folder.path().join("case"));
+        // Shows what is passed on to apps.
+        let show = "server { listen 81; return 200 \"$remote_addr $quaymaster_scheme\"; }";
+        if case.labels.contains(TRUSTED) {
+            fs::write(folder.path().join("case/show.conf"), show).unwrap();
+        }
         let name = format!("quaymaster-test-rendered-{}-{}", std::process::id(), case.name());
         let volume = format!("{}:/case:ro", folder.path().display());
         let script =
@@ -359,4 +381,35 @@ async fn without_an_address_unknown_names_are_shown_nothing() {
     for host in ["unknown.example", "192.0.2.7"] {
         assert!(nginx.shows(host).await.is_err(), "{host}");
     }
+}
+
+/// The status and the body that a request with these headers gets in plain text.
+async fn asked(at: SocketAddr, headers: &str) -> (String, String) {
+    let mut stream = tokio::net::TcpStream::connect(at).await.unwrap();
+    let request = format!("GET / HTTP/1.0\r\nHost: shop.example\r\n{headers}\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().to_owned(), body.to_owned())
+}
+
+#[tokio::test]
+async fn only_proxies_that_are_trusted_speak_for_their_clients() {
+    const FORWARDED: &str = "X-Forwarded-For: 203.0.113.9, 192.0.2.7\r\nX-Forwarded-Proto: https\r\n";
+    let nginx = Nginx::serving("13-trusted-proxies").await;
+    let (http, show) = (SocketAddr::new(nginx.at.ip(), 80), SocketAddr::new(nginx.at.ip(), 81));
+    // The engine's own network is a block that is trusted in this case: 401 asks for the password, 403 is for strangers.
+    assert_eq!(asked(http, FORWARDED).await.0, "401");
+    assert_eq!(asked(http, "X-Forwarded-For: 192.0.2.7, 203.0.113.9\r\n").await.0, "403");
+    assert_eq!(asked(http, "").await.0, "403");
+    for (headers, scheme) in
+        [(FORWARDED, "https"), ("X-Forwarded-Proto: http\r\n", "http"), ("X-Forwarded-Proto: x; y\r\n", "http")]
+    {
+        assert!(asked(show, headers).await.1.ends_with(&format!(" {scheme}")), "{headers}");
+    }
+    let nginx = Nginx::serving("14-other-proxies").await;
+    let (http, show) = (SocketAddr::new(nginx.at.ip(), 80), SocketAddr::new(nginx.at.ip(), 81));
+    assert_eq!(asked(http, FORWARDED).await.0, "403");
+    assert!(asked(show, FORWARDED).await.1.ends_with(" http"));
 }

@@ -1,9 +1,6 @@
 //! Folders of consumers: what is put there, what comes back, what is never touched.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-};
+use std::fs;
 
 use super::{
     tests::{mode, name, place, store},

@@ -12,6 +12,7 @@
 //! state/copies/NAME/…                             a second copy of what is live, from which it is mended
 //! state/deployed/CONSUMER/record.json             how far it took up what it was given; what was there before
 //! state/deployed/CONSUMER/certificates.json       the certificates that it was told to read, where it reads live/
+//! state/hosts.json                                which project has which host, longer than its containers live
 //! state/{mark,alive,status.json,lock}
 //! CONFIG/quaymaster-….conf                        rendered, readable by everybody
 //! CONFIG/certificates/NAME -> .versions/NAME/…    copies of just the consumer's own
@@ -21,10 +22,11 @@ mod certificates;
 mod consumers;
 mod deployed;
 mod files;
+mod hosts;
 mod state;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -35,11 +37,11 @@ pub use state::Lock;
 
 use crate::{
     adapters::changes,
-    observe::{Attempt, HeldCertificate, Installed},
+    observe::{Attempt, HeldCertificate, Holder, Installed},
     ports::{
         AttemptRecords, Certificates, Challenge, Change, Disk, DiskError, NewCertificate, OrderRecord, Place, Repair,
     },
-    values::{CertificateName, Secret, Timestamp},
+    values::{CertificateName, Host, Secret, Timestamp},
 };
 
 /// How long nothing must change in `provided/` before it is looked at: a certificate and its key are copied there one
@@ -122,6 +124,14 @@ impl Disk for Folders {
 
     fn drop_order(&self, name: &CertificateName) -> Result<(), DiskError> {
         self.remove_order(name)
+    }
+
+    fn holders(&self) -> Result<BTreeMap<Host, Holder>, DiskError> {
+        self.read_holders()
+    }
+
+    fn keep_holders(&self, holders: &BTreeMap<Host, Holder>) -> Result<(), DiskError> {
+        self.write_holders(holders)
     }
 
     fn account(&self, directory: &str) -> Result<Option<Secret>, DiskError> {

@@ -2,7 +2,7 @@
 
 mod damage;
 
-use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt};
 
 use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
@@ -196,6 +196,21 @@ fn one_process_works_on_a_state() {
     assert!(Lock::take(&place.state).expect("it is asked for").is_none());
     drop(first);
     assert!(Lock::take(&place.state).expect("it is asked for").is_some());
+}
+
+#[test]
+fn who_has_which_host_is_kept_and_damage_is_told() {
+    let place = place();
+    assert_eq!(place.folders.holders().expect("it is read"), BTreeMap::new());
+    let host = |word: &str| Host::parse(word).expect("a host");
+    let there = Holder { project: Some("shop".into()), gone: None };
+    let gone = Holder { project: None, gone: Some(NOW) };
+    let kept = BTreeMap::from([(host("*.shop.example"), there), (host("::1"), gone)]);
+    place.folders.keep_holders(&kept).expect("it is written");
+    assert_eq!(place.folders.holders().expect("it is read"), kept);
+    assert_eq!(mode(place.state.join("hosts.json")), 0o600);
+    fs::write(place.state.join("hosts.json"), "{\"x;\": 1}").expect("it is written");
+    assert!(matches!(place.folders.holders(), Err(DiskError::Damaged { .. })));
 }
 
 #[test]

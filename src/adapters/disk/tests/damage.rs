@@ -1,6 +1,6 @@
 //! What may become of files: each case is told, mended or passed over, and nothing of the user's is lost.
 
-use std::{collections::BTreeMap, os::unix::fs::symlink};
+use std::os::unix::fs::symlink;
 
 use nix::{sys::stat::Mode, unistd::mkfifo};
 

@@ -1,0 +1,12 @@
+use serde::{Deserialize, Serialize};
+
+use crate::values::Timestamp;
+
+/// Who has a host, as far as we remember.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The Compose project; `None` for all containers that are of none.
+    pub project: Option<String>,
+    /// Since when none of its containers claims it; `None` while one does.
+    pub gone: Option<Timestamp>,
+}
