@@ -134,8 +134,10 @@ async fn two_hundred_hangups_lose_nothing_and_are_few_looks() {
                 world.app("late");
                 world.event("late", "start");
             }
-            tokio::task::yield_now().await;
+            // Not all at once: some come before a look, some while it is under way.
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
+        program.until("it looks", || world.asked("GET /containers/json") > 0).await;
         program.until("nothing is lost", || world.sites().len() == 51 && world.asked("POST") > 0).await;
         let looks = world.asked("GET /containers/json");
         assert!((1..100).contains(&looks), "{looks} looks");
