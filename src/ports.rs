@@ -220,6 +220,8 @@ pub struct OrderRecord {
 pub trait Probe {
     /// The certificate that is served for `host` on a new TLS connection.
     async fn certificate(&self, at: SocketAddr, host: &DnsName) -> Result<Served, ProbeError>;
+    /// Whether somebody takes connections there; nothing is asked.
+    async fn listens(&self, at: SocketAddr) -> Result<(), ProbeError>;
     /// What a plain HTTP request gets, at most 64 KiB of it.
     async fn page(&self, at: SocketAddr, host: &str, path: &str) -> Result<Page, ProbeError>;
 }

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, Command, value_parser};
 
-use super::{Call, Exit, Failure, health, once, plan, reference, status, watch};
+use super::{Call, Exit, Failure, explain, health, once, plan, reference, status, watch};
 use crate::settings::{DefaultValue, SETTINGS};
 
 /// A command: a row of the commands table.
@@ -61,6 +61,18 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         ],
         arguments: |command| command.arg(format(&["text", "json"])),
         run: status::run,
+    },
+    CommandRow {
+        name: "explain",
+        about: "one name told as a story: which container and label ask for it, which proxy serves it from which file, \
+                which certificate and why that one, what was tried, what is really served now, and what to do next. \
+                Exits with 0 when it is served well, else with 3",
+        examples: &[("docker exec NAME /quaymaster explain shop.example", "why shop.example is as it is")],
+        arguments: |command| {
+            let name = Arg::new("name").value_name("NAME").required(true).help("the host name");
+            command.arg(name).arg(format(&["text", "json"]))
+        },
+        run: explain::run,
     },
     CommandRow {
         name: "health",

@@ -2,6 +2,7 @@
 
 mod commands;
 mod exit;
+mod explain;
 mod health;
 mod log;
 mod once;
@@ -10,6 +11,7 @@ pub mod reference;
 mod setup;
 mod status;
 mod table;
+mod terminal;
 mod watch;
 
 use std::{
@@ -21,6 +23,7 @@ use std::{
 };
 
 use clap::{ArgMatches, parser::ValueSource};
+use serde::Serialize;
 
 pub use exit::{EXITS, Exit, ExitRow};
 
@@ -100,6 +103,13 @@ impl Call {
     fn wants_json(&self) -> bool {
         self.options.get_one::<String>("format").is_some_and(|format| format == "json")
     }
+}
+
+/// A result as JSON.
+fn json(value: &impl Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(value);
+    text.map(|text| text + "\n")
+        .map_err(|error| Failure::Bug { what: "the result can't be written as JSON", source: error.into() })
 }
 
 /// Writes a result to standard output.

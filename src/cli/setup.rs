@@ -117,6 +117,27 @@ pub(super) fn daemon(
     })
 }
 
+/// The engine, and the container that we run in.
+pub(super) async fn reached(call: &Call) -> Result<(Rc<DockerEngine>, Option<Container>), Failure> {
+    let engine = engine(call)?;
+    let own = own(call, &engine).await?;
+    Ok((engine, own))
+}
+
+/// What stands for the mark's name where none was made yet, for commands that make nothing.
+const NO_MARK_YET: &str = "quaymaster-0000000000000000";
+
+/// The daemon for a command that only looks, and its folders: nothing is made.
+pub(super) fn reader(
+    call: &Call,
+    engine: Rc<dyn Engine>,
+    own: Option<&Container>,
+) -> Result<(Daemon, Rc<Folders>), Failure> {
+    let folders = folders(call, own);
+    let mark_host = folders.known_mark_host()?.unwrap_or_else(|| NO_MARK_YET.to_owned());
+    Ok((daemon(call, engine, folders.clone(), own, mark_host)?, folders))
+}
+
 /// Ends here when the CA's terms were neither agreed to before nor now: every order would fail.
 pub(super) async fn agreed(daemon: &Daemon) -> Result<(), Failure> {
     match daemon.ports.authority.terms_to_agree().await {

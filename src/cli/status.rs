@@ -1,11 +1,11 @@
-use std::{collections::BTreeSet, fmt::Display, time::Duration};
+use std::{collections::BTreeSet, fmt::Display};
 
-use super::{Call, Exit, Failure, print, table::table};
+use super::{Call, Exit, Failure, print, table::table, terminal::width};
 use crate::{
     adapters::{clock::SystemClock, disk::Folders},
     observe::{Progress, Subject},
     ports::{Clock, DiskError},
-    report::Status,
+    report::{Status, explain::rough},
     values::{Retry, Timestamp},
 };
 
@@ -61,7 +61,7 @@ fn certificates(status: &Status, now: Timestamp) -> String {
             ]
         })
         .collect();
-    table(["CERTIFICATE", "STATE", "UNTIL", "ISSUER", "SERIAL"], &rows)
+    table(["CERTIFICATE", "STATE", "UNTIL", "ISSUER", "SERIAL"], &rows, width())
 }
 
 fn sites(status: &Status) -> String {
@@ -81,7 +81,7 @@ fn sites(status: &Status) -> String {
             [site.host.to_string(), site.proxy.to_string(), joined(&site.containers), upstreams]
         })
         .collect();
-    table(["SITE", "PROXY", "CONTAINERS", "UPSTREAMS"], &rows)
+    table(["SITE", "PROXY", "CONTAINERS", "UPSTREAMS"], &rows, width())
 }
 
 fn consumers(status: &Status) -> String {
@@ -99,7 +99,7 @@ fn consumers(status: &Status) -> String {
             [name.to_string(), consumer.kind.clone(), consumer.installed.generation.to_string(), progress]
         })
         .collect();
-    table(["CONSUMER", "KIND", "GENERATION", "STATE"], &rows)
+    table(["CONSUMER", "KIND", "GENERATION", "STATE"], &rows, width())
 }
 
 fn failure(failure: &crate::report::FailureStatus) -> String {
@@ -123,8 +123,4 @@ fn lines<T: Display>(heading: &str, items: impl IntoIterator<Item = T>) -> Strin
 
 fn joined<T: Display>(items: &BTreeSet<T>) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-fn rough(length: Duration) -> String {
-    humantime::format_duration(Duration::from_secs(length.as_secs())).to_string()
 }

@@ -16,7 +16,7 @@ use tokio::{
 use crate::{
     desire::{self, Complaint, Desired, desire},
     execute::{Learned, Outcome, execute},
-    observe::Subject,
+    observe::{Observed, Snapshot, Subject},
     plan::{self, Action, Plan, plan, steps},
     ports::{DiskError, EngineError, Ports, TemplateFiles},
     render::Templates,
@@ -147,28 +147,51 @@ impl Daemon {
         Ok(if clean { Settled::Clean } else { Settled::WithTrouble })
     }
 
-    /// What would be done, and what can't be followed; touches nothing.
+    /// Everything that is known now, and what would be done; touches nothing.
     ///
     /// # Errors
     /// When the engine can't be asked, or state can't be read.
-    pub async fn foresee(self) -> Result<(Vec<plan::CommandPlan>, BTreeSet<Complaint>, Templates), OnceError> {
+    pub async fn survey(&self) -> Result<Survey, OnceError> {
         let mut facts = Facts::read(&self.ports)?;
-        let templates = InUse::read(self.template_files.clone()).current;
-        let (containers, own) = watching::look(&self).await?;
-        facts.replace(containers, own, false, self.ports.clock.now());
+        let templates = InUse::read(self.template_files.clone());
+        let (containers, own) = watching::look(self).await?;
+        let now = self.ports.clock.now();
+        facts.replace(containers, own, false, now);
         let desired = desire(&facts.snapshot, &self.label_rules);
         facts.look_at_new_consumers(&self.ports, &desired);
-        for problem in facts.faults {
-            report(&Event::DiskFault { problem });
-        }
-        let now = self.ports.clock.now();
-        let first = plan(&desired, &facts.observed, &templates, &self.plan_rules, now);
-        let plans = plan::command_plans(&desired, &facts.observed, &templates, &self.plan_rules, now);
-        Ok((plans, desired.complaints.union(&first.complaints).cloned().collect(), templates))
+        let plan = plan(&desired, &facts.observed, &templates.current, &self.plan_rules, now);
+        let faults = facts.faults.union(templates.faults()).cloned().collect();
+        let (snapshot, observed) = (facts.snapshot, facts.observed);
+        Ok(Survey { now, snapshot, desired, observed, templates: templates.current, plan, faults })
     }
 }
 
-/// Why `once` and `plan` could not begin.
+/// Everything that is known at one moment.
+pub struct Survey {
+    /// That moment.
+    pub now: Timestamp,
+    /// What the engine says.
+    pub snapshot: Snapshot,
+    /// What labels ask for.
+    pub desired: Desired,
+    /// What we have and tried.
+    pub observed: Observed,
+    /// What would be rendered.
+    pub templates: Templates,
+    /// What would be done now.
+    pub plan: Plan,
+    /// What is wrong on disk and with the user's templates.
+    pub faults: Vec<String>,
+}
+
+impl Survey {
+    /// What can't be followed.
+    pub fn complaints(&self) -> BTreeSet<Complaint> {
+        self.desired.complaints.union(&self.plan.complaints).cloned().collect()
+    }
+}
+
+/// Why nothing could begin.
 #[derive(Debug, thiserror::Error)]
 pub enum OnceError {
     /// The engine.

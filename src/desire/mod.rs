@@ -18,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+pub use claims::{Claimant, claimants, nearest_names};
 pub use complaint::Complaint;
 pub use kinds::{KINDS, Kind};
 pub use labels::{LABELS, LabelRow};

@@ -18,7 +18,7 @@ struct Content {
 }
 
 /// The file of a site in a proxy's config folder.
-pub(super) fn site_file(host: &DnsName) -> FileName {
+pub fn site_file(host: &DnsName) -> FileName {
     FileName::parse(format!("quaymaster-{host}.conf")).expect("a host name has at most 46 plain characters here")
 }
 

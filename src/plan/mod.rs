@@ -25,7 +25,10 @@ use serde::Serialize;
 
 pub use backoff::next_try;
 pub use command_plan::{CommandPlan, command_plans, steps};
+pub use deploy::site_file;
 pub use foresee::foresee;
+pub use renewal::due;
+pub use selection::{Candidate, Skipped, candidates};
 pub use views::{HTTP_PORT, HTTPS_PORT};
 
 use crate::{

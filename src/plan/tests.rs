@@ -370,7 +370,7 @@ proptest! {
             }) {
                 for host in deploy.consumer.sites.keys() {
                     let held = world.observed.held.values().any(|certificate| certificate.covers(host.as_str()));
-                    let file = deploy.write.get(&deploy::site_file(host));
+                    let file = deploy.write.get(&site_file(host));
                     prop_assert!(file.is_none_or(|text| text.contains("ssl_certificate ") == held));
                 }
             }
