@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, Command, value_parser};
 
-use super::{Call, Exit, Failure, explain, health, once, plan, reference, status, watch};
+use super::{Call, Exit, Failure, check, explain, health, once, plan, reference, status, watch};
 use crate::settings::{DefaultValue, SETTINGS};
 
 /// A command: a row of the commands table.
@@ -80,6 +80,14 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         examples: &[("HEALTHCHECK CMD [\"/quaymaster\", \"health\"]", "in a Dockerfile; the image has it")],
         arguments: |command| command,
         run: health::run,
+    },
+    CommandRow {
+        name: "check",
+        about: "the set-up, finding by finding, each with its remedy: the engine and what it lets us do, our own \
+                container, folders and mounts, clocks, the CA, proxies, left-overs, complaints. Changes nothing",
+        examples: &[("docker exec NAME /quaymaster check", "is everything there that is needed?")],
+        arguments: |command| command.arg(format(&["text", "json"])),
+        run: check::run,
     },
     CommandRow {
         name: "reference",

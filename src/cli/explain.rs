@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     adapters::disk::Folders,
-    daemon::{BREATH, Daemon, Survey},
+    daemon::{Daemon, Survey},
     desire::{Consumer, Content, claimants},
     plan::{HTTP_PORT, HTTPS_PORT},
     ports::{Probe, ProbeError},
@@ -38,7 +38,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         let (engine, own) = setup::reached(call).await?;
         let (daemon, folders) = setup::reader(call, engine, own.as_ref())?;
         let survey = daemon.survey().await?;
-        let told = tell(&host, &daemon, &folders, &survey).await?;
+        let told = tell(call, &host, &daemon, &folders, &survey).await?;
         let next = told.next_steps(MOST_STEPS);
         print(&match call.wants_json() {
             true => json(&Document { name: &host, well: told.is_well(), findings: &told.0, next })?,
@@ -48,8 +48,13 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     })
 }
 
-async fn tell(host: &DnsName, daemon: &Daemon, folders: &Folders, survey: &Survey) -> Result<Findings, Failure> {
-    let breath = folders.last_breath()?;
+async fn tell(
+    call: &Call,
+    host: &DnsName,
+    daemon: &Daemon,
+    folders: &Folders,
+    survey: &Survey,
+) -> Result<Findings, Failure> {
     let status = folders.status()?.and_then(|text| serde_json::from_str::<Status>(&text).ok());
     let (mut seen, mut listening) = (BTreeMap::new(), BTreeMap::new());
     for consumer in survey.desired.consumers.values() {
@@ -75,7 +80,7 @@ async fn tell(host: &DnsName, daemon: &Daemon, folders: &Folders, survey: &Surve
         plan: &survey.plan,
         faults: &survey.faults,
         status: status.as_ref(),
-        daemon: breath.map(|last| (last, survey.now.since(last) <= BREATH * super::health::MISSED)),
+        daemon: (setup::works(call, folders, survey.now)?, folders.last_breath()?),
         seen: &seen,
         listening: &listening,
     }))

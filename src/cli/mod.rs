@@ -1,5 +1,6 @@
 //! From arguments to settings, from settings to ports, from ports to a command; one file a command, and exit codes.
 
+mod check;
 mod commands;
 mod exit;
 mod explain;

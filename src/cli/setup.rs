@@ -7,17 +7,18 @@ use crate::{
     adapters::{
         acme::{AcmeAuthority, AcmeSettings},
         clock::SystemClock,
-        disk::{self, Folders},
+        disk::{self, Folders, Lock},
         engine::{DockerEngine, OwnProcess, RecordedEngine, TlsFiles, own_container},
         probe::TcpProbe,
         templates::TemplateFolder,
     },
-    daemon::Daemon,
+    daemon::{BREATH, Daemon},
     desire,
     observe::Container,
     plan,
     ports::{AuthorityError, DiskError, Engine, EngineError, Ports, TemplateFiles},
-    values::CA_PRESETS,
+    report::explain::Works,
+    values::{CA_PRESETS, Timestamp},
 };
 
 /// The local socket of the engine.
@@ -136,6 +137,16 @@ pub(super) fn reader(
     let folders = folders(call, own);
     let mark_host = folders.known_mark_host()?.unwrap_or_else(|| NO_MARK_YET.to_owned());
     Ok((daemon(call, engine, folders.clone(), own, mark_host)?, folders))
+}
+
+/// How the daemon is that works on this state.
+pub(super) fn works(call: &Call, folders: &Folders, now: Timestamp) -> Result<Works, DiskError> {
+    let breathes = folders.last_breath()?.is_some_and(|last| now.since(last) <= BREATH * super::health::MISSED);
+    Ok(match (Lock::is_held(&call.settings.state)?, breathes) {
+        (false, _) => Works::No,
+        (true, true) => Works::Well,
+        (true, false) => Works::Stuck,
+    })
 }
 
 /// Ends here when the CA's terms were neither agreed to before nor now: every order would fail.

@@ -87,18 +87,18 @@ fn fill(lines: &mut [String], word: &[char]) {
 
 /// Findings, each under what it is about, with its remedy below it.
 pub(super) fn findings(findings: &Findings, paint: Paint, width: Option<usize>) -> String {
-    let (mut text, mut about) = (String::new(), "");
+    let mut parts: Vec<(&str, String)> = Vec::new();
     for finding in &findings.0 {
-        if finding.about != about {
-            about = finding.about;
-            text.push_str(&format!("\n{about}\n"));
-        }
-        text.push_str(&format!("  {}  {}\n", paint.state(finding.state), hanging(&finding.says, 11, width)));
+        let mut lines = format!("  {}  {}\n", paint.state(finding.state), hanging(&finding.says, 11, width));
         if let Some(remedy) = &finding.remedy {
-            text.push_str(&format!("{:11}-> {}\n", "", hanging(remedy, 14, width)));
+            lines.push_str(&format!("{:11}-> {}\n", "", hanging(remedy, 14, width)));
+        }
+        match parts.iter_mut().find(|(about, _)| *about == finding.about) {
+            Some((_, text)) => text.push_str(&lines),
+            None => parts.push((finding.about, lines)),
         }
     }
-    text
+    parts.into_iter().map(|(about, lines)| format!("\n{about}\n{lines}")).collect()
 }
 
 /// A text whose further lines begin below its first.

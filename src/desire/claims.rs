@@ -110,7 +110,7 @@ pub fn claimants(snapshot: &Snapshot, rules: &Rules) -> BTreeMap<DnsName, Vec<Cl
 /// The names that are spelled most like one, or are above or below it, the nearest first.
 pub fn nearest_names<'a>(names: impl Iterator<Item = &'a DnsName>, wanted: &DnsName) -> Vec<&'a DnsName> {
     /// So many slips of the finger are taken for one.
-    const SLIPS: usize = 3;
+    const SLIPS: usize = 2;
     let under = |one: &DnsName, other: &DnsName| {
         one.as_str().strip_suffix(other.as_str()).is_some_and(|rest| rest.ends_with('.'))
     };

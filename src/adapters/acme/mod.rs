@@ -8,6 +8,7 @@
 mod account;
 mod authorizations;
 mod caller;
+mod directory;
 mod error;
 mod order;
 mod record;
@@ -23,6 +24,8 @@ use crate::{
     ports::{Authority, AuthorityError, Clock, Disk, Order},
     values::{DnsName, KeyType, Secret},
 };
+
+pub use directory::Directory;
 
 use account::Registration;
 use caller::{Caller, Repeat};

@@ -16,6 +16,7 @@
 mod certificates;
 mod consumers;
 mod files;
+mod look;
 mod state;
 
 use std::{
@@ -23,6 +24,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use look::{FolderLook, look, responses};
 pub use state::Lock;
 
 use crate::{

@@ -46,6 +46,25 @@ impl Lock {
     }
 }
 
+impl Lock {
+    /// Whether a process works on the state folder now.
+    ///
+    /// # Errors
+    /// When that can't be found out.
+    pub fn is_held(state: &Path) -> Result<bool, DiskError> {
+        let path = state.join("lock");
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            opened => opened.map_err(told("open", &path))?,
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(told("lock", &path)(error)),
+        }
+    }
+}
+
 /// An order as it stands on disk; its key lies beside it.
 #[derive(Serialize, Deserialize)]
 struct OrderFile {

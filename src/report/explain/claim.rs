@@ -49,8 +49,14 @@ fn tell_one(facts: &Facts<'_>, claimant: &Claimant, is_followed: bool, told: &mu
 fn nobody(facts: &Facts<'_>, told: &mut Findings) {
     let near = nearest_names(facts.claimants.keys(), facts.host);
     let label = format!("{}.host={}", facts.prefix, facts.host);
-    let remedy =
-        format!("write the label {label} on the container that is to serve it, and create that container anew");
+    let mut remedy = format!("write the label {label} on the container that is to serve it, and create it anew");
+    if let Some(nearest) = near.first() {
+        remedy = format!("did you mean {nearest}? If not: {remedy}");
+    }
+    if about(facts).next().is_some() {
+        // What somebody wrote in vain says more.
+        remedy.clear();
+    }
     told.problem("asked for", "no container asks for this name", remedy);
     for name in near.into_iter().take(MOST_NEAR) {
         let by = facts.claimants.get(name).and_then(|claimants| claimants.first());
@@ -68,21 +74,25 @@ fn nobody(facts: &Facts<'_>, told: &mut Findings) {
 
 /// Complaints that have to do with the name; those about proxies first, where none serves it.
 pub(super) fn tell_complaints(facts: &Facts<'_>, told: &mut Findings) {
-    let claimants: BTreeSet<&ContainerName> =
-        facts.claimants.get(facts.host).into_iter().flatten().map(|claimant| &claimant.container).collect();
     let unserved = facts.site().is_none();
     let is_of_proxy = |complaint: &Complaint| complaint.label == format!("{}.kind", facts.prefix);
-    let mut about: Vec<_> = facts.complaints().filter(|complaint| concerns(facts, &claimants, complaint)).collect();
-    about.extend(facts.complaints().filter(|complaint| unserved && is_of_proxy(complaint)));
-    about.sort_by_key(|complaint| !is_of_proxy(complaint));
-    about.dedup();
-    for Complaint { container, label, problem, remedy, .. } in about {
-        let on = format!("in container {container}, {remedy}");
-        told.problem("complaint", format!("container {container}, label {label}: {problem}"), on);
+    let mut all: Vec<_> = about(facts).collect();
+    all.extend(facts.complaints().filter(|complaint| unserved && is_of_proxy(complaint)));
+    all.sort_by_key(|complaint| !is_of_proxy(complaint));
+    all.dedup();
+    for Complaint { container, label, problem, remedy, .. } in all {
+        let says = format!("container {container}, label {label}: {problem}");
+        told.problem("complaint", says, format!("container {container}: {remedy}"));
     }
     for fault in facts.faults.iter().filter(|fault| fault.contains(facts.host.as_str())) {
         told.problem("on disk", fault, "");
     }
+}
+
+/// The complaints that are about the name.
+fn about<'a>(facts: &'a Facts<'_>) -> impl Iterator<Item = &'a Complaint> {
+    let claimants = facts.claimants.get(facts.host).into_iter().flatten().map(|claimant| &claimant.container).collect();
+    facts.complaints().filter(move |complaint| concerns(facts, &claimants, complaint))
 }
 
 /// Whether a complaint is about this name: it says so, or is about a container that asks for it and names no other.

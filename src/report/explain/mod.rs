@@ -39,8 +39,8 @@ pub struct Facts<'a> {
     pub faults: &'a [String],
     /// What the daemon left after its last turn.
     pub status: Option<&'a Status>,
-    /// When the daemon last left a sign of life, if it ever did, and whether that is recent.
-    pub daemon: Option<(Timestamp, bool)>,
+    /// Whether a daemon works on this state, and when one last left a sign of life there.
+    pub daemon: (Works, Option<Timestamp>),
     /// What each proxy showed just now; none where it was not asked.
     pub seen: &'a BTreeMap<ContainerName, Seen>,
     /// Whether somebody listens where containers are to be asked.
@@ -110,23 +110,32 @@ impl<'a> Facts<'a> {
     }
 }
 
+/// How a daemon is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Works {
+    /// There is one, and it turns.
+    Well,
+    /// There is one, and it has left no sign of life for too long.
+    Stuck,
+    /// There is none.
+    No,
+}
+
 /// A daemon that does not work is the reason for everything that is still to be done.
 fn daemon(facts: &Facts<'_>, told: &mut Findings) {
     let work = facts.actions().next().is_some();
-    match facts.daemon {
-        Some((_, true)) if work => told.note("daemon", "it works, and has something to do for this name now"),
-        Some((_, true)) => told.ok("daemon", "it works"),
-        last => {
-            let last = last
-                .map_or_else(|| "never seen here".to_owned(), |(last, _)| format!("last seen at {}", facts.at(last)));
-            let says = format!("no daemon works on this state ({last})");
-            match work {
-                true => {
-                    told.problem("daemon", says, "start it: `docker start` its container, or run `quaymaster watch`")
-                }
-                false => told.note("daemon", format!("{says}; what changes is not followed, and nothing is renewed")),
-            }
+    let (works, last) = facts.daemon;
+    let last = last.map_or_else(|| "never seen here".to_owned(), |last| format!("last seen at {}", facts.at(last)));
+    let none = format!("no daemon works on this state ({last})");
+    let start = "start it: `docker start` its container, or run `quaymaster watch`";
+    match works {
+        Works::Well if work => told.note("daemon", "it works, and has something to do for this name now"),
+        Works::Well => told.ok("daemon", "it works"),
+        Works::Stuck => {
+            told.problem("daemon", format!("it does not turn ({last})"), "look at its log, then restart it")
         }
+        Works::No if work => told.problem("daemon", none, start),
+        Works::No => told.note("daemon", format!("{none}; what changes is not followed, and nothing is renewed")),
     }
 }
 

@@ -24,7 +24,7 @@ struct World {
     observed: Observed,
     seen: BTreeMap<ContainerName, Seen>,
     listening: BTreeMap<SocketAddr, Result<(), ErrorKind>>,
-    daemon: Option<(Timestamp, bool)>,
+    daemon: (Works, Option<Timestamp>),
     faults: Vec<String>,
     /// Whether what is planned is carried out before the story is told.
     settles: bool,
@@ -57,7 +57,7 @@ impl World {
             observed: Observed::default(),
             seen: [(ContainerName::parse("proxy").expect("a name"), seen)].into(),
             listening: [(SocketAddr::from(([10, 0, 0, 4], 8080)), Ok(()))].into(),
-            daemon: Some((NOW - Duration::from_secs(5), true)),
+            daemon: (Works::Well, Some(NOW - Duration::from_secs(5))),
             faults: Vec::new(),
             settles: true,
         }
@@ -161,7 +161,7 @@ fn each_breakage_is_told_with_the_one_thing_to_do_first() {
         ),
         (
             "no daemon",
-            |w| (w.settles, w.daemon) = (false, Some((NOW - Duration::from_secs(600), false))),
+            |w| (w.settles, w.daemon) = (false, (Works::No, Some(NOW - Duration::from_secs(600)))),
             "no daemon works on this state (last seen at 2027-01-15T07:50:00Z (10 min 0 s ago))",
             "start it",
         ),
@@ -196,7 +196,7 @@ fn each_breakage_is_told_with_the_one_thing_to_do_first() {
             "shows the certificate ff, not ",
             "nginx -T",
         ),
-        ("twice", |w| w.containers.push(strangers()), "late asks for it", "in container late, use another name"),
+        ("twice", |w| w.containers.push(strangers()), "late asks for it", "container late: use another name"),
         (
             "damaged",
             |w| w.faults.push("the certificate shop.example is refused: no key".into()),
