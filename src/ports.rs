@@ -14,7 +14,7 @@ use futures_util::stream::LocalBoxStream;
 use thiserror::Error;
 
 use crate::{
-    observe::{Attempt, Container, EngineEvent, HeldCertificate, Installed, Source},
+    observe::{Attempt, Container, EngineEvent, HeldCertificate, Installed, Source, Wish},
     values::{
         CertificateName, ContainerId, ContainerName, Digest, DnsName, FileName, Retry, Secret, Signal, Timestamp,
     },
@@ -29,6 +29,8 @@ pub struct Ports {
     pub authority: Rc<dyn Authority>,
     /// Our folders and those of consumers.
     pub disk: Rc<dyn Disk>,
+    /// What people ask of whoever works on our state.
+    pub wishes: Rc<dyn Wishes>,
     /// Connections that prove what is served.
     pub probe: Rc<dyn Probe>,
     /// Now, and waiting.
@@ -169,6 +171,19 @@ pub trait Disk {
     fn keep_status(&self, document: &str) -> Result<(), DiskError>;
     /// Leaves a sign of life for `health`.
     fn breathe(&self, now: Timestamp) -> Result<(), DiskError>;
+}
+
+/// Renewals that people wish for, as they lie in state.
+pub trait Wishes {
+    /// All that lie there, and what is wrong with the others.
+    ///
+    /// # Errors
+    /// When they can't be listed.
+    fn wishes(&self) -> Result<(BTreeMap<CertificateName, Wish>, Vec<DiskError>), DiskError>;
+    /// Leaves a wish, or writes down what became of it.
+    fn keep_wish(&self, name: &CertificateName, wish: &Wish) -> Result<(), DiskError>;
+    /// Takes a wish away; one that is not there is fine.
+    fn drop_wish(&self, name: &CertificateName) -> Result<(), DiskError>;
 }
 
 /// Templates by name (`nginx/site.conf`): the text of each, or why it can't be read.

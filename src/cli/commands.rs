@@ -1,8 +1,8 @@
 use std::path::PathBuf;
 
-use clap::{Arg, Command, value_parser};
+use clap::{Arg, ArgAction, Command, value_parser};
 
-use super::{Call, Exit, Failure, check, explain, health, once, plan, reference, status, watch};
+use super::{Call, Exit, Failure, check, explain, health, once, plan, reference, renew, status, watch};
 use crate::settings::{DefaultValue, SETTINGS};
 
 /// A command: a row of the commands table.
@@ -88,6 +88,21 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         examples: &[("docker exec NAME /quaymaster check", "is everything there that is needed?")],
         arguments: |command| command.arg(format(&["text", "json"])),
         run: check::run,
+    },
+    CommandRow {
+        name: "renew",
+        about: "obtains now what is due; with names, only those. `--force`: though it is not due, and though a failure \
+                is to be waited for; a time that the CA named is kept. A daemon that works on the same state does it",
+        examples: &[
+            ("docker exec NAME /quaymaster renew", "what is due, and when the others will be"),
+            ("docker exec NAME /quaymaster renew --force shop.example", "a new certificate for shop.example, now"),
+        ],
+        arguments: |command| {
+            let names = Arg::new("name").value_name("NAME").action(ArgAction::Append).help("host names; none: all");
+            let force = Arg::new("force").long("force").action(ArgAction::SetTrue);
+            command.arg(names).arg(force.help("also what is not due, or waits after a failure; needs a NAME"))
+        },
+        run: renew::run,
     },
     CommandRow {
         name: "reference",

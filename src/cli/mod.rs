@@ -9,6 +9,7 @@ mod log;
 mod once;
 mod plan;
 pub mod reference;
+mod renew;
 mod setup;
 mod status;
 mod table;

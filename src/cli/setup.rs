@@ -16,7 +16,7 @@ use crate::{
     desire,
     observe::Container,
     plan,
-    ports::{AuthorityError, DiskError, Engine, EngineError, Ports, TemplateFiles},
+    ports::{AuthorityError, Clock, DiskError, Engine, EngineError, Ports, TemplateFiles},
     report::explain::Works,
     values::{CA_PRESETS, Timestamp},
 };
@@ -105,7 +105,14 @@ pub(super) fn daemon(
         settings.templates.clone().map(|folder| Rc::new(TemplateFolder::new(folder)) as Rc<dyn TemplateFiles>);
     let webroot = settings.webroot.clone().or_else(|| is_mounted(own, WEBROOT).then(|| WEBROOT.into()));
     Ok(Daemon {
-        ports: Ports { engine, authority: Rc::new(authority), disk: folders, probe: Rc::new(probe), clock },
+        ports: Ports {
+            engine,
+            authority: Rc::new(authority),
+            disk: folders.clone(),
+            wishes: folders,
+            probe: Rc::new(probe),
+            clock,
+        },
         label_rules: desire::Rules {
             label_prefix: settings.label_prefix.clone(),
             certificates: certificates(call, own),
@@ -137,6 +144,11 @@ pub(super) fn reader(
     let folders = folders(call, own);
     let mark_host = folders.known_mark_host()?.unwrap_or_else(|| NO_MARK_YET.to_owned());
     Ok((daemon(call, engine, folders.clone(), own, mark_host)?, folders))
+}
+
+/// The machine's time.
+pub(super) fn now() -> Timestamp {
+    SystemClock.now()
 }
 
 /// How the daemon is that works on this state.

@@ -4,6 +4,7 @@ mod facts;
 mod grace;
 mod templates;
 mod watching;
+mod wishes;
 
 use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
@@ -65,6 +66,8 @@ struct Loop {
     work: JoinSet<Outcome>,
     look_again: Rc<Notify>,
     told: Told,
+    /// Whether only what somebody wishes for is done.
+    wishes_only: bool,
     /// What the containers ask for; nothing once they have changed.
     desired: Option<Rc<Desired>>,
     /// When the empty plan of the last turn is to be looked at again; nothing once a fact has changed. The same facts
@@ -130,21 +133,22 @@ impl Daemon {
     /// # Errors
     /// When the engine can't be asked, or state can't be read.
     pub async fn once(self) -> Result<Settled, OnceError> {
-        let mut turning = Loop::new(self)?;
-        let (containers, own) = watching::look(&turning.daemon).await?;
-        turning.take(Seen::All { containers, own, gap: false });
-        loop {
-            turning.turn();
-            match turning.work.join_next().await {
-                Some(done) => turning.conclude(done),
-                None => break,
-            }
-        }
+        let turning = Loop::new(self)?.settled().await?;
         let clean = turning.told.complaints.is_empty()
             && turning.told.faults.is_empty()
             && turning.templates.faults().is_empty()
             && turning.facts.observed.attempts.is_empty();
         Ok(if clean { Settled::Clean } else { Settled::WithTrouble })
+    }
+
+    /// Turns until nothing is left to do now for the wishes in state, and leaves everything else as it is.
+    ///
+    /// # Errors
+    /// When the engine can't be asked, or state can't be read.
+    pub async fn fulfil_wishes(self) -> Result<(), OnceError> {
+        let mut turning = Loop::new(self)?;
+        turning.wishes_only = true;
+        turning.settled().await.map(drop)
     }
 
     /// Everything that is known now, and what would be done; touches nothing.
@@ -213,9 +217,23 @@ impl Loop {
             work: JoinSet::new(),
             look_again: Rc::new(Notify::new()),
             told: Told::default(),
+            wishes_only: false,
             desired: None,
             rests_until: None,
         })
+    }
+
+    /// Looks at everything once, and turns until nothing is left to do now.
+    async fn settled(mut self) -> Result<Self, OnceError> {
+        let (containers, own) = watching::look(&self.daemon).await?;
+        self.take(Seen::All { containers, own, gap: false });
+        loop {
+            self.turn();
+            match self.work.join_next().await {
+                Some(done) => self.conclude(done),
+                None => return Ok(self),
+            }
+        }
     }
 
     /// One turn: decides, begins what was decided, and says when to look again. Rests only on an empty plan: what was
@@ -225,6 +243,7 @@ impl Loop {
         let now = daemon.ports.clock.now();
         // A state folder that can't be written is told, and everything that is live stays.
         let breath = daemon.ports.disk.breathe(now).err();
+        self.look_at_wishes(now);
         if !self.facts.seen {
             return now + BREATH;
         }
@@ -248,8 +267,12 @@ impl Loop {
         self.facts.look_at_new_consumers(&daemon.ports, &desired);
         loop {
             let mut plan = plan(&desired, &self.facts.observed, &self.templates.current, &daemon.plan_rules, now);
+            if self.wishes_only {
+                plan.actions.retain(|action| self.is_wished_for(action, &desired));
+            }
             if plan.actions.is_empty() {
                 plan.wake = plan.wake.into_iter().chain(self.facts.grace.next_end()).min();
+                self.answer_wishes(&desired, now);
                 self.tell(&desired, &plan, breath, now);
                 self.rests_until = plan.wake.map(|wake| wake.min(now + LONGEST_REST));
                 return plan.wake.unwrap_or(now + daemon.plan_rules.resync);
@@ -265,6 +288,7 @@ impl Loop {
             let why = why(&action);
             report(&Event::Step { subject: subject.clone(), why, step: shell_words::join(&words) });
         }
+        self.take_wish(&subject);
         self.facts.observed.under_way.insert(subject);
         let daemon = Rc::clone(&self.daemon);
         self.work.spawn_local(async move { execute(&daemon.ports, &action).await });
@@ -301,7 +325,7 @@ impl Loop {
 
     /// Takes over what came of an action.
     fn conclude(&mut self, done: Result<Outcome, tokio::task::JoinError>) {
-        let Outcome { subject, result } = match done {
+        let Outcome { subject, result, blame } = match done {
             Ok(outcome) => outcome,
             // A panic is ours: ending here lets the restart begin from what is on disk.
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
@@ -309,6 +333,7 @@ impl Loop {
         };
         self.facts.observed.under_way.remove(&subject);
         self.rests_until = None;
+        self.end_wish(&subject, &result, blame);
         match result {
             Ok(learned) => {
                 self.facts.observed.attempts.remove(&subject);

@@ -88,7 +88,14 @@ fn daemon(engine: Rc<Scripted>) -> Rc<Daemon> {
     let clock = Rc::new(SystemClock);
     let authority = Rc::new(AcmeAuthority::new(settings, folders.clone(), clock.clone()).unwrap());
     Rc::new(Daemon {
-        ports: Ports { engine, authority, disk: folders, probe: Rc::new(TcpProbe::new().unwrap()), clock },
+        ports: Ports {
+            engine,
+            authority,
+            disk: folders.clone(),
+            wishes: folders,
+            probe: Rc::new(TcpProbe::new().unwrap()),
+            clock,
+        },
         label_rules: rules(),
         plan_rules: plan::Rules { authority: String::new(), mark_host: String::new(), resync: BREATH },
         template_files: None,

@@ -5,7 +5,7 @@ mod deploy;
 mod obtain;
 
 use crate::{
-    observe::{Attempt, HeldCertificate, Installed, Subject},
+    observe::{Attempt, Blame, HeldCertificate, Installed, Subject},
     plan::Action,
     ports::{AuthorityError, DiskError, EngineError, Ports},
     report::chain,
@@ -19,6 +19,8 @@ pub struct Outcome {
     pub subject: Subject,
     /// What is known now, or the record of the failure.
     pub result: Result<Learned, Attempt>,
+    /// Whose fault a failure is.
+    pub blame: Option<Blame>,
 }
 
 /// What is known after an action that it changed.
@@ -44,6 +46,17 @@ enum Failure {
 }
 
 impl Failure {
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Disk(_) | Self::NotServed { .. } | Self::Authority(AuthorityError::Ours { .. }) => Blame::Here,
+            Self::Engine(_) => Blame::Engine,
+            Self::Authority(
+                AuthorityError::Refused { .. } | AuthorityError::Validation(_) | AuthorityError::Terms { .. },
+            ) => Blame::Refused,
+            Self::Authority(_) => Blame::Authority,
+        }
+    }
+
     fn retry(&self) -> Retry {
         match self {
             Self::Engine(error) => error.retry(),
@@ -55,17 +68,20 @@ impl Failure {
 
 /// Carries an action out.
 pub async fn execute(ports: &Ports, action: &Action) -> Outcome {
+    let mut blame = None;
     let result = match action {
         Action::Deploy(deploy) => deploy::deploy(ports, deploy)
             .await
             .map(|installed| Learned::Installed(deploy.consumer.name.clone(), installed))
+            .inspect_err(|failure| blame = Some(failure.blame()))
             .map_err(|failure| failed(&deploy.attempt, &failure)),
-        Action::Obtain(obtain) => match obtain::obtain(ports, obtain).await {
-            Ok(held) => Ok(Learned::Held(obtain.certificate.clone(), held)),
-            Err(failure) => Err(noted(ports, &obtain.certificate, failed(&obtain.attempt, &failure))),
-        },
+        Action::Obtain(obtain) => obtain::obtain(ports, obtain)
+            .await
+            .map(|held| Learned::Held(obtain.certificate.clone(), held))
+            .inspect_err(|failure| blame = Some(failure.blame()))
+            .map_err(|failure| noted(ports, &obtain.certificate, failed(&obtain.attempt, &failure))),
     };
-    Outcome { subject: action.subject(), result }
+    Outcome { subject: action.subject(), result, blame }
 }
 
 fn failed(attempt: &Attempt, failure: &Failure) -> Attempt {

@@ -8,6 +8,7 @@ mod container;
 mod event;
 mod installed;
 mod mounts;
+mod wish;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +19,7 @@ pub use container::{Container, ContainerState, Health, Network};
 pub use event::{Action, EngineEvent};
 pub use installed::{Installed, Progress};
 pub use mounts::{Mount, MountKind, Place, find, locate};
+pub use wish::{Answer, Blame, Stage, Wish};
 
 use crate::values::{CertificateName, ContainerName, Digest, Retry, Timestamp};
 
@@ -41,6 +43,8 @@ pub struct Observed {
     pub attempts: BTreeMap<Subject, Attempt>,
     /// What is being done right now.
     pub under_way: BTreeSet<Subject>,
+    /// Renewals that somebody wishes for.
+    pub wishes: BTreeMap<CertificateName, Wish>,
 }
 
 /// What an action is about. No two actions about one subject run at the same time.

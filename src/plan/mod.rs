@@ -27,6 +27,7 @@ pub use backoff::next_try;
 pub use command_plan::{CommandPlan, command_plans, steps};
 pub use deploy::site_file;
 pub use foresee::foresee;
+pub use obtain::answer;
 pub use renewal::due;
 pub use selection::{Candidate, Skipped, candidates};
 pub use views::{HTTP_PORT, HTTPS_PORT};
@@ -132,6 +133,8 @@ pub enum Why {
     NamesChanged,
     /// Most of its life is over.
     RenewalDue,
+    /// Somebody wishes it, though it is not due.
+    Asked,
     /// Files differ from what they should be.
     ContentChanged,
     /// A certificate that it serves is a new one.
@@ -148,6 +151,7 @@ impl fmt::Display for Why {
             Self::Missing => "missing",
             Self::NamesChanged => "names changed",
             Self::RenewalDue => "renewal due",
+            Self::Asked => "asked for",
             Self::ContentChanged => "configuration changed",
             Self::CertificateChanged => "certificate changed",
             Self::SignalOwed => "signal owed",

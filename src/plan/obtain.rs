@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, net::SocketAddr};
 use super::{Action, Draft, ORDERS_AT_ONCE, Obtain, Rules, Why, backoff, deploy::site_file, renewal, views::HTTP_PORT};
 use crate::{
     desire::{Desired, Wanted},
-    observe::{Attempt, Observed, Progress, Subject},
-    values::{CertificateName, ContainerName, Digest, Timestamp},
+    observe::{Answer, Attempt, Observed, Progress, Stage, Subject},
+    values::{CertificateName, ContainerName, Digest, Retry, Timestamp},
 };
 
 /// Plans the orders: of those that are due, what runs out first before what is missing, as many as may run at once.
@@ -33,7 +33,7 @@ pub(super) fn plan(
         };
         let asked = asked(wanted, rules);
         let before = observed.attempts.get(&subject);
-        if let Some(time) = backoff::held_back(before, &subject, asked).filter(|time| *time > now) {
+        if let Some(time) = held_back(name, asked, observed).filter(|time| *time > now) {
             draft.wakes.insert(time);
             continue;
         }
@@ -58,8 +58,47 @@ fn need(name: &CertificateName, wanted: &Wanted, observed: &Observed, now: Times
     match covered {
         false => Need::Now(Why::NamesChanged),
         true if due <= now => Need::Now(Why::RenewalDue),
+        true if is_forced(name, observed) => Need::Now(Why::Asked),
         true => Need::At(due),
     }
+}
+
+/// Whether somebody insists on it, and nobody has begun.
+fn is_forced(name: &CertificateName, observed: &Observed) -> bool {
+    observed.wishes.get(name).is_some_and(|wish| wish.force && wish.stage == Stage::Open)
+}
+
+fn held_back(name: &CertificateName, asked: Digest, observed: &Observed) -> Option<Timestamp> {
+    let subject = Subject::Certificate(name.clone());
+    let before = observed.attempts.get(&subject);
+    match is_forced(name, observed) {
+        true => backoff::held_back_though_forced(before),
+        false => backoff::held_back(before, &subject, asked),
+    }
+}
+
+/// How a wish ends with which nothing is to be begun; nothing while it is, or can be as soon as a proxy answers.
+pub fn answer(
+    name: &CertificateName,
+    desired: &Desired,
+    observed: &Observed,
+    rules: &Rules,
+    now: Timestamp,
+) -> Option<Answer> {
+    let Some(wanted) = desired.certificates.get(name) else { return Some(Answer::NotWanted) };
+    let subject = Subject::Certificate(name.clone());
+    if observed.under_way.contains(&subject) {
+        return None;
+    }
+    match need(name, wanted, observed, now) {
+        Need::At(due) => return Some(Answer::NotDue { due }),
+        Need::Now(_) => {}
+    }
+    held_back(name, asked(wanted, rules), observed).filter(|again| *again > now)?;
+    let attempt = observed.attempts.get(&subject)?;
+    let problem = attempt.problem.clone().unwrap_or_else(|| "the last try was cut off".to_owned());
+    let again = (attempt.retry != Retry::WhenInputChanges).then(|| backoff::next_try(&subject, attempt));
+    Some(Answer::Failed { problem, blame: None, again })
 }
 
 /// Whether a challenge for these names would be answered: a proxy that serves them runs, has their sites installed,

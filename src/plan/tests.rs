@@ -8,7 +8,7 @@ use crate::{
         desire,
         tests::{container, own, proxy, rules as label_rules, snapshot},
     },
-    observe::{Container, ContainerState, Progress, Snapshot},
+    observe::{Answer, Container, ContainerState, Progress, Snapshot, Stage, Wish},
     values::Retry,
 };
 
@@ -475,4 +475,56 @@ fn value() -> impl Strategy<Value = String> {
         "Staff",
     ];
     vec(proptest::sample::select(pieces.to_vec()), 0..4).prop_map(|pieces| pieces.concat())
+}
+
+fn wished(observed: &Observed, force: bool, stage: Stage) -> Observed {
+    let name = CertificateName::parse("shop.example").expect("a name");
+    let wishes = BTreeMap::from([(name, Wish { asked: START, force, stage })]);
+    Observed { wishes, ..observed.clone() }
+}
+
+#[test]
+fn a_forced_wish_is_an_order_once_and_a_plain_one_only_asks() {
+    let desired = desired([proxy(), shop()]);
+    let observed = settled(&desired, fresh(&desired), START);
+    let name = CertificateName::parse("shop.example").expect("a name");
+    let forced = wished(&observed, true, Stage::Open);
+    let plan = planned(&desired, &forced, START);
+    let [Action::Obtain(obtain)] = plan.actions.as_slice() else { panic!("{plan:?}") };
+    assert_eq!(obtain.why, Why::Asked);
+    assert_eq!(answer(&name, &desired, &forced, &rules(), START), None);
+    assert!(planned(&desired, &wished(&observed, true, Stage::Taken), START).actions.is_empty());
+    let plain = wished(&observed, false, Stage::Open);
+    assert!(planned(&desired, &plain, START).actions.is_empty());
+    let answered = answer(&name, &desired, &plain, &rules(), START);
+    assert!(matches!(answered, Some(Answer::NotDue { due }) if due > START), "{answered:?}");
+    assert_eq!(answer(&name, &self::desired([proxy()]), &forced, &rules(), START), Some(Answer::NotWanted));
+}
+
+#[test]
+fn force_ends_pauses_of_ours_and_never_one_that_the_ca_named() {
+    let desired = desired([proxy(), shop()]);
+    let mut observed = foresee(&fresh(&desired), &planned(&desired, &fresh(&desired), START), START);
+    let name = CertificateName::parse("shop.example").expect("a name");
+    let subject = Subject::Certificate(name.clone());
+    let plan = planned(&desired, &observed, START);
+    let [Action::Obtain(obtain)] = plan.actions.as_slice() else { panic!("{plan:?}") };
+    for (retry, is_tried) in [
+        (Retry::Backoff, true),
+        (Retry::WhenInputChanges, true),
+        (Retry::NotBefore(START + HOUR), false),
+        (Retry::NotBefore(START), true),
+    ] {
+        let attempt = Attempt { retry, problem: Some("no".to_owned()), ..obtain.attempt.clone() };
+        observed.attempts.insert(subject.clone(), attempt);
+        assert!(planned(&desired, &observed, START).actions.is_empty(), "{retry:?}");
+        let forced = wished(&observed, true, Stage::Open);
+        let plan = planned(&desired, &forced, START);
+        assert_eq!(plan.actions.len(), usize::from(is_tried), "{retry:?}");
+        let answered = answer(&name, &desired, &forced, &rules(), START);
+        assert_eq!(answered.is_none(), is_tried, "{retry:?}: {answered:?}");
+        if let Some(Action::Obtain(obtain)) = plan.actions.first() {
+            assert_eq!(obtain.attempt.count, 2, "it is on record like any other");
+        }
+    }
 }

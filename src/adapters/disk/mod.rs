@@ -7,6 +7,7 @@
 //! state/accounts/CA/account.json                  0600
 //! state/orders/NAME/{order.json,key.pem}          key before order, so that a crash resumes
 //! state/attempts/NAME.json                        failures and when the next try may be
+//! state/wishes/NAME.json                          a renewal that somebody asks the daemon for, and its answer
 //! state/deployed/CONSUMER/manifest.json           what lies in its folder, how far it was taken up
 //! state/{mark,alive,status.json,lock}
 //! CONFIG/quaymaster-….conf                        rendered, readable by everybody
@@ -16,6 +17,7 @@
 mod certificates;
 mod consumers;
 mod files;
+mod lock;
 mod look;
 mod state;
 
@@ -24,12 +26,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use lock::Lock;
 pub use look::{FolderLook, look, responses};
-pub use state::Lock;
 
 use crate::{
-    observe::{Attempt, HeldCertificate, Installed},
-    ports::{Challenge, Disk, DiskError, NewCertificate, OrderRecord},
+    observe::{Attempt, HeldCertificate, Installed, Wish},
+    ports::{Challenge, Disk, DiskError, NewCertificate, OrderRecord, Wishes},
     values::{CertificateName, ContainerName, Digest, FileName, Secret, Timestamp},
 };
 
@@ -153,6 +155,20 @@ impl Disk for Folders {
 
     fn breathe(&self, now: Timestamp) -> Result<(), DiskError> {
         self.write_breath(now)
+    }
+}
+
+impl Wishes for Folders {
+    fn wishes(&self) -> Result<(BTreeMap<CertificateName, Wish>, Vec<DiskError>), DiskError> {
+        self.read_wishes()
+    }
+
+    fn keep_wish(&self, name: &CertificateName, wish: &Wish) -> Result<(), DiskError> {
+        self.write_wish(name, wish)
+    }
+
+    fn drop_wish(&self, name: &CertificateName) -> Result<(), DiskError> {
+        self.remove_wish(name)
     }
 }
 
