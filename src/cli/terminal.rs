@@ -22,6 +22,11 @@ impl Paint {
         self.painted(code, &format!("{state:<7}"))
     }
 
+    /// Something that is wrong.
+    pub(super) fn wrong(self, text: &str) -> String {
+        if text.is_empty() { String::new() } else { self.painted("31", text) }
+    }
+
     fn painted(self, code: &str, text: &str) -> String {
         if self.is_on { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }

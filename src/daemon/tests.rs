@@ -77,7 +77,11 @@ impl Engine for Scripted {
 
 /// A daemon on this engine; nothing else of it is used.
 fn daemon(engine: Rc<Scripted>) -> Rc<Daemon> {
-    let folders = Rc::new(Folders::new("/nowhere".into(), "/nowhere".into()));
+    Rc::new(daemon_in(engine, Folders::new("/nowhere".into(), "/nowhere".into())))
+}
+
+fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
+    let folders = Rc::new(folders);
     let settings = AcmeSettings {
         directory: "https://127.0.0.1:1/".into(),
         ca_root_pem: None,
@@ -87,7 +91,7 @@ fn daemon(engine: Rc<Scripted>) -> Rc<Daemon> {
     };
     let clock = Rc::new(SystemClock);
     let authority = Rc::new(AcmeAuthority::new(settings, folders.clone(), clock.clone()).unwrap());
-    Rc::new(Daemon {
+    Daemon {
         ports: Ports {
             engine,
             authority,
@@ -100,7 +104,7 @@ fn daemon(engine: Rc<Scripted>) -> Rc<Daemon> {
         plan_rules: plan::Rules { authority: String::new(), mark_host: String::new(), resync: BREATH },
         template_files: None,
         own: None,
-    })
+    }
 }
 
 /// Watches for so long, and tells what was seen; `meanwhile` may do something.
@@ -197,4 +201,39 @@ async fn events_are_read_during_a_look_and_each_container_is_looked_at_once_afte
     assert!(matches!(seen.first(), Some(Seen::All { .. })), "what was listed comes before what happened since");
     assert!(matches!(seen.last(), Some(Seen::One { container: None, .. })));
     assert_eq!(seen.len(), 5);
+}
+
+#[test]
+fn a_wish_that_was_taken_by_one_that_ended_is_not_fulfilled_again() {
+    use crate::observe::{Answer, Stage, Wish};
+
+    let folder = tempfile::tempdir().unwrap();
+    let folders = Folders::new(folder.path().join("certificates"), folder.path().to_owned());
+    let name = |word: &str| crate::values::CertificateName::parse(word).unwrap();
+    let (now, hours) = (Timestamp::from_seconds(1_800_000_000), Duration::from_secs(7200));
+    let wish = |asked, stage| Wish { asked, force: true, stage };
+    let ports = daemon_in(Rc::default(), folders.clone()).ports;
+    let wishes = [
+        ("open.example", wish(now - hours, Stage::Open)),
+        ("taken.example", wish(now, Stage::Taken)),
+        ("old.example", wish(now - hours, Stage::Answered(Answer::NotWanted))),
+        ("new.example", wish(now, Stage::Answered(Answer::NotWanted))),
+    ];
+    wishes.iter().for_each(|(word, wish)| ports.wishes.keep_wish(&name(word), wish).unwrap());
+    std::fs::write(folder.path().join("wishes/damaged.example.json"), "{").unwrap();
+
+    let mut turning = Loop::new(daemon_in(Rc::default(), folders)).unwrap();
+    turning.look_at_wishes(now);
+    let (left, _) = ports.wishes.wishes().unwrap();
+    let stages: Vec<_> = left.iter().map(|(name, wish)| (name.as_str(), wish.stage.clone())).collect();
+    assert_eq!(
+        stages,
+        [
+            ("new.example", Stage::Answered(Answer::NotWanted)),
+            ("open.example", Stage::Open),
+            ("taken.example", Stage::Answered(Answer::CutOff)),
+        ]
+    );
+    let faults: Vec<_> = turning.facts.faults.iter().collect();
+    assert!(faults.len() == 1 && faults[0].contains("damaged.example.json"), "{faults:?}");
 }

@@ -30,8 +30,8 @@ impl fmt::Display for Complaint {
     }
 }
 
-/// The text with its control characters escaped.
-fn visible(text: &str) -> String {
+/// The text with its control characters escaped: nobody's words may write into a terminal or forge a line of the log.
+pub fn visible(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() }).collect()
 }
 

@@ -19,7 +19,7 @@ use std::{
 };
 
 pub use claims::{Claimant, claimants, nearest_names};
-pub use complaint::Complaint;
+pub use complaint::{Complaint, visible};
 pub use kinds::{KINDS, Kind};
 pub use labels::{LABELS, LabelRow};
 pub use spec::{Block, Path, Scheme, Tls};

@@ -2,6 +2,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::desire::visible;
+
 /// Something that was looked at, and what was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
@@ -43,19 +45,23 @@ pub struct Findings(pub Vec<Finding>);
 
 impl Findings {
     /// Something is as it should be.
-    pub fn ok(&mut self, about: &'static str, says: impl Into<String>) {
-        self.0.push(Finding { about, state: State::Ok, says: says.into(), remedy: None });
+    pub fn ok(&mut self, about: &'static str, says: impl AsRef<str>) {
+        self.add(about, State::Ok, says.as_ref(), "");
     }
 
     /// Something is worth knowing.
-    pub fn note(&mut self, about: &'static str, says: impl Into<String>) {
-        self.0.push(Finding { about, state: State::Note, says: says.into(), remedy: None });
+    pub fn note(&mut self, about: &'static str, says: impl AsRef<str>) {
+        self.add(about, State::Note, says.as_ref(), "");
     }
 
     /// Something is wrong; an empty remedy where another finding has it.
-    pub fn problem(&mut self, about: &'static str, says: impl Into<String>, remedy: impl Into<String>) {
-        let remedy = Some(remedy.into()).filter(|remedy| !remedy.is_empty());
-        self.0.push(Finding { about, state: State::Problem, says: says.into(), remedy });
+    pub fn problem(&mut self, about: &'static str, says: impl AsRef<str>, remedy: impl AsRef<str>) {
+        self.add(about, State::Problem, says.as_ref(), remedy.as_ref());
+    }
+
+    fn add(&mut self, about: &'static str, state: State, says: &str, remedy: &str) {
+        let remedy = (!remedy.is_empty()).then(|| visible(remedy));
+        self.0.push(Finding { about, state, says: visible(says), remedy });
     }
 
     /// Whether nothing is wrong.
@@ -84,6 +90,14 @@ impl Findings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_from_a_label_reaches_a_terminal_as_it_is() {
+        let mut findings = Findings::default();
+        findings.problem("labels", "it says \u{1b}[2J", "write\nanother");
+        assert_eq!(findings.0[0].says, r"it says \u{1b}[2J");
+        assert_eq!(findings.next_steps(1), [r"write\nanother"]);
+    }
 
     #[test]
     fn what_to_do_comes_from_the_first_problems_and_is_said_once() {
