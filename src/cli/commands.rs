@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, Command, value_parser};
 
-use super::{Call, Exit, Failure, check, explain, health, once, plan, reference, renew, status, watch};
+use super::{Call, Exit, Failure, check, explain, health, manual, once, plan, reference, renew, status, watch};
 use crate::settings::{DefaultValue, SETTINGS};
 
 /// A command: a row of the commands table.
@@ -118,6 +118,29 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         },
         run: reference::run,
     },
+    CommandRow {
+        name: "completions",
+        about: "what makes bash, zsh or fish complete this command line",
+        examples: &[(
+            "quaymaster completions bash > /etc/bash_completion.d/quaymaster",
+            "for everybody on this machine",
+        )],
+        arguments: |command| {
+            let shell = Arg::new("shell").value_name("SHELL").value_parser(manual::SHELLS.to_vec());
+            command.arg(shell.required(true).help("which shell"))
+        },
+        run: manual::completions,
+    },
+    CommandRow {
+        name: "man",
+        about: "the page of the manual, or that of one command",
+        examples: &[("quaymaster man explain | man -l -", "read the page about explain")],
+        arguments: |command| {
+            let name = Arg::new("command").value_name("COMMAND");
+            command.arg(name.help("the page of this command"))
+        },
+        run: manual::man,
+    },
 ];
 
 fn format(formats: &'static [&'static str]) -> Arg {
@@ -190,7 +213,7 @@ mod tests {
         for row in COMMANDS {
             for (words, _) in row.examples {
                 let Some(start) = words.find("quaymaster ") else { continue };
-                let ours = words[start..].split(" | ").next().unwrap_or_default();
+                let ours = words[start..].split(['|', '>']).next().unwrap_or_default();
                 let words = shell_words::split(ours).expect("it is written as for a shell");
                 let read = command().try_get_matches_from(words);
                 let name = read.expect(ours).subcommand_name().map(str::to_owned);

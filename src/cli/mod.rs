@@ -6,6 +6,7 @@ mod exit;
 mod explain;
 mod health;
 mod log;
+mod manual;
 mod once;
 mod plan;
 pub mod reference;
