@@ -198,6 +198,15 @@ mod tests {
     }
 
     #[test]
+    fn readme_names_each_key_of_the_document() {
+        let readme = include_str!("../../README.md");
+        let document = serde_json::to_value(status()).expect("it is plain data");
+        for key in document.as_object().expect("it is a map").keys() {
+            assert!(readme.contains(&format!("`{key}`")), "{key}");
+        }
+    }
+
+    #[test]
     fn what_is_next_is_told_in_its_order() {
         let next = next(&status(), NOW);
         assert_eq!(next[0], "late.example is ordered again at 2027-01-15T08:09:00Z (in 9 min 0 s)");

@@ -2,6 +2,7 @@
 
 mod facts;
 mod grace;
+mod survey;
 mod templates;
 mod watching;
 mod wishes;
@@ -17,13 +18,14 @@ use tokio::{
 use crate::{
     desire::{self, Complaint, Desired, desire},
     execute::{Learned, Outcome, execute},
-    observe::{Observed, Snapshot, Subject},
+    observe::Subject,
     plan::{self, Action, Plan, plan, steps},
     ports::{DiskError, EngineError, Ports, TemplateFiles},
-    render::Templates,
     report::{Event, Status, chain, report},
     values::{ContainerId, ContainerName, DnsName, Retry, Timestamp},
 };
+
+pub use survey::Survey;
 
 use facts::Facts;
 use templates::InUse;
@@ -149,49 +151,6 @@ impl Daemon {
         let mut turning = Loop::new(self)?;
         turning.wishes_only = true;
         turning.settled().await.map(drop)
-    }
-
-    /// Everything that is known now, and what would be done; touches nothing.
-    ///
-    /// # Errors
-    /// When the engine can't be asked, or state can't be read.
-    pub async fn survey(&self) -> Result<Survey, OnceError> {
-        let mut facts = Facts::read(&self.ports)?;
-        let templates = InUse::read(self.template_files.clone());
-        let (containers, own) = watching::look(self).await?;
-        let now = self.ports.clock.now();
-        facts.replace(containers, own, false, now);
-        let desired = desire(&facts.snapshot, &self.label_rules);
-        facts.look_at_new_consumers(&self.ports, &desired);
-        let plan = plan(&desired, &facts.observed, &templates.current, &self.plan_rules, now);
-        let faults = facts.faults.union(templates.faults()).cloned().collect();
-        let (snapshot, observed) = (facts.snapshot, facts.observed);
-        Ok(Survey { now, snapshot, desired, observed, templates: templates.current, plan, faults })
-    }
-}
-
-/// Everything that is known at one moment.
-pub struct Survey {
-    /// That moment.
-    pub now: Timestamp,
-    /// What the engine says.
-    pub snapshot: Snapshot,
-    /// What labels ask for.
-    pub desired: Desired,
-    /// What we have and tried.
-    pub observed: Observed,
-    /// What would be rendered.
-    pub templates: Templates,
-    /// What would be done now.
-    pub plan: Plan,
-    /// What is wrong on disk and with the user's templates.
-    pub faults: Vec<String>,
-}
-
-impl Survey {
-    /// What can't be followed.
-    pub fn complaints(&self) -> BTreeSet<Complaint> {
-        self.desired.complaints.union(&self.plan.complaints).cloned().collect()
     }
 }
 

@@ -32,6 +32,7 @@ pub fn foresee(observed: &Observed, plan: &Plan, now: Timestamp) -> Observed {
                     source: Source::Acme(String::new()),
                 };
                 after.held.insert(obtain.certificate.clone(), certificate);
+                after.wishes.remove(&obtain.certificate);
             }
         }
     }

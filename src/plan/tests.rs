@@ -493,6 +493,7 @@ fn a_forced_wish_is_an_order_once_and_a_plain_one_only_asks() {
     let [Action::Obtain(obtain)] = plan.actions.as_slice() else { panic!("{plan:?}") };
     assert_eq!(obtain.why, Why::Asked);
     assert_eq!(answer(&name, &desired, &forced, &rules(), START), None);
+    assert_eq!(settled(&desired, forced.clone(), START).wishes, BTreeMap::new(), "once");
     assert!(planned(&desired, &wished(&observed, true, Stage::Taken), START).actions.is_empty());
     let plain = wished(&observed, false, Stage::Open);
     assert!(planned(&desired, &plain, START).actions.is_empty());

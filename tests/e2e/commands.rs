@@ -97,13 +97,18 @@ fn a_renewal_is_done_by_the_daemon_or_without_one() {
     assert_eq!((stack.orders(), exec(&stack, &["explain", &shop]).0), (2, Some(0)));
     assert!(stack.files("state").keys().all(|path| !path.starts_with("wishes/")), "a wish that was answered is gone");
 
+    // From elsewhere the daemon can't be told by a signal: it finds the wish by itself.
+    let told = stack.command("state", &[], &["renew", "--force", &shop]);
+    assert_eq!((texts(&told).0, stack.orders()), (Some(0), 3), "{told:?}");
+    stack.wait_for_rest();
+
     // Nobody is there to ask: the command does it, and nothing else.
     docker(&["rm", "-f", &stack.named("quaymaster")]);
     let late = stack.host("late");
     stack.app("late", &[("host", &late)]);
     let told = stack.command("state", &[], &["renew", "--force", &shop]);
     assert_eq!(texts(&told).0, Some(0), "{told:?}");
-    assert_eq!(stack.orders(), 3, "nobody has asked for {late}");
+    assert_eq!(stack.orders(), 4, "nobody has asked for {late}");
     assert_eq!(texts(&stack.command("state", &[], &["explain", &shop])).0, Some(0));
 }
 
