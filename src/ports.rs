@@ -14,7 +14,7 @@ use futures_util::stream::LocalBoxStream;
 use thiserror::Error;
 
 use crate::{
-    observe::{Attempt, Container, EngineEvent, HeldCertificate, Holder, Installed, Shelf, Source},
+    observe::{Attempt, Container, EngineEvent, HeldCertificate, Holder, Installed, Shelf, Source, Wish},
     values::{
         CertificateName, ContainerId, ContainerName, Digest, FileName, Host, KeyType, Retry, Secret, Signal, Timestamp,
     },
@@ -29,6 +29,8 @@ pub struct Ports {
     pub authorities: Rc<dyn Authorities>,
     /// Our folders and those of consumers.
     pub disk: Rc<dyn Disk>,
+    /// What people ask of whoever works on our state.
+    pub wishes: Rc<dyn Wishes>,
     /// Connections that prove what is served.
     pub probe: Rc<dyn Probe>,
     /// Now, and waiting.
@@ -253,6 +255,19 @@ pub enum Repair {
     Copy,
 }
 
+/// Renewals that people wish for, as they lie in state.
+pub trait Wishes {
+    /// All that lie there, and what is wrong with the others.
+    ///
+    /// # Errors
+    /// When they can't be listed.
+    fn wishes(&self) -> Result<(BTreeMap<CertificateName, Wish>, Vec<DiskError>), DiskError>;
+    /// Leaves a wish, or writes down what became of it.
+    fn keep_wish(&self, name: &CertificateName, wish: &Wish) -> Result<(), DiskError>;
+    /// Takes a wish away; one that is not there is fine.
+    fn drop_wish(&self, name: &CertificateName) -> Result<(), DiskError>;
+}
+
 /// Templates by name (`nginx/site.conf`): the text of each, or why it can't be read.
 pub type TemplateTexts = BTreeMap<String, Result<String, String>>;
 
@@ -303,6 +318,8 @@ pub trait Probe {
     /// The certificate that is served for `host` on a new TLS connection: for some name under a wildcard, and for an
     /// address to a client that sends no name.
     async fn certificate(&self, at: SocketAddr, host: &Host) -> Result<Served, ProbeError>;
+    /// Whether somebody takes connections there; nothing is asked.
+    async fn listens(&self, at: SocketAddr) -> Result<(), ProbeError>;
     /// What a plain HTTP request gets, at most 64 KiB of it.
     async fn page(&self, at: SocketAddr, host: &str, path: &str) -> Result<Page, ProbeError>;
 }

@@ -2,42 +2,18 @@
 
 use std::{fs, path::Path};
 
-use quaymaster::{
-    desire::{KINDS, LABELS},
-    settings::{DefaultValue, SETTINGS},
-};
+use quaymaster::cli::reference;
 
-fn table(heading: &str, rows: impl IntoIterator<Item = Vec<String>>) -> String {
-    let columns = heading.split(" | ").count();
-    let mut text = format!("| {heading} |\n|{}\n", " --- |".repeat(columns));
-    for row in rows {
-        let cells: Vec<_> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
-        text.push_str(&format!("| {} |\n", cells.join(" | ")));
-    }
-    text
-}
-
-fn tables() -> [(&'static str, String); 3] {
-    let labels = LABELS.iter().map(|row| {
-        let meaning = format!("{}: {}. Default: {}", row.syntax, row.doc, row.default);
-        vec![format!("`quaymaster.{}`", row.key), format!("`{}`", row.example), meaning]
-    });
-    let settings = SETTINGS.iter().map(|row| {
-        let default = match row.default {
-            DefaultValue::Value(value) => format!("`{value}`"),
-            DefaultValue::Words(words) => words.to_owned(),
-        };
-        vec![format!("`{}`", row.name), default, row.doc.to_owned()]
-    });
-    let kinds = KINDS.iter().map(|row| {
-        vec![format!("`{}`", row.name), row.doc.to_owned(), format!("`{}`", row.config), format!("SIG{}", row.reload)]
-    });
-    [
-        ("### Labels", table("label | example | meaning", labels)),
-        ("### Settings", table("setting | default | meaning", settings)),
-        ("### Kinds", table("kind | what it is | config folder | reload", kinds)),
-    ]
-}
+/// Where which table stands. What templates see is long, and only looked up while writing one.
+const PLACES: &[(&str, &str)] = &[
+    ("### Commands", "commands"),
+    ("### Exit codes", "exits"),
+    ("### Labels", "labels"),
+    ("### Settings", "settings"),
+    ("### Kinds", "kinds"),
+    ("### CAs", "cas"),
+    ("### Filters", "filters"),
+];
 
 /// The table under a heading: its lines from the first `|` to the first line that is none.
 fn under(readme: &str, heading: &str) -> std::ops::Range<usize> {
@@ -52,8 +28,10 @@ fn readme_says_what_the_tables_say() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let mut readme = fs::read_to_string(&path).expect("there is a README");
     let update = std::env::vars().any(|(name, _)| name == "UPDATE_README");
-    for (heading, expected) in tables() {
-        let range = under(&readme, heading);
+    let tables = reference::tables();
+    for (heading, name) in PLACES {
+        let table = tables.iter().find(|table| table.name == *name).unwrap_or_else(|| panic!("there is no {name}"));
+        let (range, expected) = (under(&readme, heading), table.markdown());
         if update {
             readme.replace_range(range, &expected);
         } else {

@@ -67,6 +67,10 @@ impl Probe for TcpProbe {
         .await
     }
 
+    async fn listens(&self, at: SocketAddr) -> Result<(), ProbeError> {
+        within_limit(at, async { connect(at).await.map(drop) }).await
+    }
+
     async fn page(&self, at: SocketAddr, host: &str, path: &str) -> Result<Page, ProbeError> {
         within_limit(at, async {
             let stream = TokioIo::new(connect(at).await?);

@@ -1,12 +1,20 @@
 //! From arguments to settings, from settings to ports, from ports to a command; one file a command, and exit codes.
 
+mod check;
+mod commands;
+mod exit;
+mod explain;
 mod health;
 mod log;
+mod manual;
 mod once;
 mod plan;
+pub mod reference;
+mod renew;
 mod setup;
 mod status;
 mod table;
+mod terminal;
 mod watch;
 
 use std::{
@@ -17,76 +25,18 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Arg, ArgMatches, Command, parser::ValueSource};
+use clap::{ArgMatches, parser::ValueSource};
+use serde::Serialize;
+
+pub use exit::{EXITS, Exit, ExitRow};
 
 use crate::{
     adapters::disk,
-    ports::{AuthorityError, DiskError, EngineError},
-    render::TemplateError,
     report::chain,
-    settings::{DefaultValue, SETTINGS, Settings, SettingsError, Written},
+    settings::{SETTINGS, Settings, Written},
 };
-
-/// How the program ended, as scripts see it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Exit {
-    /// Done.
-    Done = 0,
-    /// A bug.
-    Bug = 1,
-    /// Wrong usage or settings.
-    Usage = 2,
-    /// Some subject failed, the rest was done.
-    Partly = 3,
-    /// The engine can't be reached.
-    Engine = 4,
-    /// The CA can't be reached.
-    Authority = 5,
-    /// Ended by Ctrl-C.
-    Interrupted = 130,
-}
-
-/// Why a command could not do its work.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    #[error(transparent)]
-    Authority(#[from] AuthorityError),
-    #[error(transparent)]
-    Disk(#[from] DiskError),
-    #[error(transparent)]
-    Template(#[from] TemplateError),
-    #[error("{0}")]
-    Usage(String),
-    #[error("{what}")]
-    Bug {
-        what: &'static str,
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    #[error("the output can't be written")]
-    Output(#[source] io::Error),
-}
-
-impl Failure {
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Settings(_) | Self::Usage(_) | Self::Disk(_) => Exit::Usage,
-            Self::Authority(AuthorityError::Terms { .. } | AuthorityError::Ours { .. }) => Exit::Usage,
-            Self::Engine(EngineError::Address(_)) => Exit::Usage,
-            Self::Template(_) => Exit::Partly,
-            Self::Engine(_) => Exit::Engine,
-            Self::Authority(_) => Exit::Authority,
-            // Whoever reads us has seen enough, as with `quaymaster status | head`.
-            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
-            Self::Output(_) | Self::Bug { .. } => Exit::Bug,
-        }
-    }
-}
+use commands::{COMMANDS, command};
+use exit::Failure;
 
 /// What a command is given.
 struct Call {
@@ -152,113 +102,17 @@ fn config(environment: &BTreeMap<String, String>) -> Option<PathBuf> {
     environment.get("QUAYMASTER_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-/// A command: a row of the commands table.
-struct CommandRow {
-    name: &'static str,
-    about: &'static str,
-    has_format: bool,
-    has_from: bool,
-    run: fn(&Call) -> Result<Exit, Failure>,
-}
-
-const COMMANDS: &[CommandRow] = &[
-    CommandRow {
-        name: "watch",
-        about: "Watch the engine and keep everything as the labels say, until SIGTERM. SIGHUP looks at everything again",
-        has_format: false,
-        has_from: false,
-        run: watch::run,
-    },
-    CommandRow {
-        name: "once",
-        about: "Do what has to be done now, then exit; 3 when something failed or can't be followed",
-        has_format: false,
-        has_from: false,
-        run: once::run,
-    },
-    CommandRow {
-        name: "plan",
-        about: "Show what would be done and why, as command plans; touches nothing",
-        has_format: true,
-        has_from: true,
-        run: plan::run,
-    },
-    CommandRow {
-        name: "status",
-        about: "Show certificates, sites, consumers, complaints, and what is next",
-        has_format: true,
-        has_from: false,
-        run: status::run,
-    },
-    CommandRow {
-        name: "health",
-        about: "Exit with 0 while the daemon turns, else with 3; for health checks",
-        has_format: false,
-        has_from: false,
-        run: health::run,
-    },
-];
-
-/// The command line, made from the tables.
-fn command() -> Command {
-    let mut command = Command::new("quaymaster")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about("Certificates for what your containers' labels name, in the proxy that you already run")
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .arg(
-            Arg::new("config")
-                .long("config")
-                .value_name("FILE")
-                .value_parser(clap::value_parser!(PathBuf))
-                .global(true)
-                .help("settings as TOML [env: QUAYMASTER_CONFIG]"),
-        );
-    for row in SETTINGS {
-        let default = match row.default {
-            DefaultValue::Value(text) | DefaultValue::Words(text) => text,
-        };
-        let mut arg = Arg::new(row.name).long(row.name).value_name(row.value).global(true).help(format!(
-            "{} [default: {default}] [env: {}]",
-            row.doc,
-            row.variable()
-        ));
-        if row.value == "BOOL" {
-            // `--agree-tos` alone means yes.
-            arg = arg.num_args(0..=1).require_equals(true).default_missing_value("true");
-        }
-        command = command.arg(arg);
-    }
-    for row in COMMANDS {
-        let mut sub = Command::new(row.name).about(row.about);
-        if row.has_format {
-            sub = sub.arg(
-                Arg::new("format")
-                    .long("format")
-                    .value_name("FORMAT")
-                    .value_parser(["text", "json"])
-                    .default_value("text")
-                    .help("how the result is written"),
-            );
-        }
-        if row.has_from {
-            sub = sub.arg(
-                Arg::new("from")
-                    .long("from")
-                    .value_name("FILE")
-                    .value_parser(clap::value_parser!(PathBuf))
-                    .help("ask no engine: read what `docker inspect` printed, from FILE or `-` for standard input"),
-            );
-        }
-        command = command.subcommand(sub);
-    }
-    command
-}
-
 impl Call {
     fn wants_json(&self) -> bool {
         self.options.get_one::<String>("format").is_some_and(|format| format == "json")
     }
+}
+
+/// A result as JSON.
+fn json(value: &impl Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(value);
+    text.map(|text| text + "\n")
+        .map_err(|error| Failure::Bug { what: "the result can't be written as JSON", source: error.into() })
 }
 
 /// Writes a result to standard output.
@@ -274,14 +128,4 @@ fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Fail
         .build()
         .map_err(|error| Failure::Bug { what: "the runtime can't be started", source: error.into() })?;
     tokio::task::LocalSet::new().block_on(&runtime, work)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_sound() {
-        command().debug_assert();
-    }
 }

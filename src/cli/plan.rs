@@ -2,14 +2,15 @@ use std::{collections::BTreeSet, path::PathBuf, rc::Rc};
 
 use serde::Serialize;
 
-use super::{Call, Exit, Failure, block_on, print, setup};
+use super::{Call, Exit, Failure, block_on, json, print, setup};
 use crate::{
-    daemon::ForeseeError, desire::Complaint, observe::Container, plan::CommandPlan, ports::Engine,
+    daemon::{ForeseeError, Survey},
+    desire::Complaint,
+    observe::Container,
+    plan::{self, CommandPlan},
+    ports::Engine,
     render::TemplateError,
 };
-
-/// What stands for the mark's name where none was made yet: this command makes nothing.
-const NO_MARK_YET: &str = "quaymaster-0000000000000000";
 
 /// What `--format json` prints.
 #[derive(Serialize)]
@@ -21,19 +22,20 @@ struct Document {
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     block_on(async {
         let (engine, own) = engine(call).await?;
-        let folders = setup::folders(call, own.as_ref());
-        let mark_host = folders.known_mark_host().unwrap_or_else(|| NO_MARK_YET.to_owned());
-        let daemon = setup::daemon(call, engine, folders, own.as_ref(), mark_host)?;
-        let (command_plans, complaints, templates) = daemon.foresee().await?;
+        let daemon = setup::reader(call, engine, own.as_ref())?.0;
+        let survey = daemon.survey().await?;
+        let Survey { now, desired, observed, templates, faults, .. } = &survey;
+        faults.iter().for_each(|fault| tracing::error!("{fault}"));
+        survey.plan.notices.iter().for_each(|notice| tracing::warn!("{notice}"));
+        let command_plans = plan::command_plans(desired, observed, templates, &daemon.plan_rules, *now);
+        let complaints = survey.complaints();
         let text = if call.wants_json() {
             let document = Document { command_plans, complaints };
-            let text = serde_json::to_string_pretty(&document)
-                .map_err(|error| Failure::Bug { what: "the plan can't be written as JSON", source: error.into() })?;
-            text + "\n"
+            json(&document)?
         } else {
             complaints.iter().for_each(|complaint| tracing::warn!("{complaint}"));
             let rendered: Result<Vec<_>, TemplateError> =
-                command_plans.iter().map(|plan| plan.render(&templates)).collect();
+                command_plans.iter().map(|plan| plan.render(templates)).collect();
             let rendered = rendered?;
             match rendered.is_empty() {
                 true => "# nothing to do\n".to_owned(),
@@ -51,8 +53,7 @@ async fn engine(call: &Call) -> Result<(Rc<dyn Engine>, Option<Container>), Fail
         let (engine, own) = setup::recorded(call, path).await?;
         return Ok((engine, own));
     }
-    let engine = setup::engine(call)?;
-    let own = setup::own(call, &engine).await?;
+    let (engine, own) = setup::reached(call).await?;
     Ok((engine, own))
 }
 

@@ -7,17 +7,18 @@ use crate::{
     adapters::{
         acme::{AcmeAuthorities, AcmeSettings},
         clock::SystemClock,
-        disk::{self, Folders},
+        disk::{self, Folders, Lock},
         engine::{DockerEngine, OwnProcess, RecordedEngine, TlsFiles, own_container},
         probe::TcpProbe,
         templates::TemplateFolder,
     },
-    daemon::Daemon,
+    daemon::{BREATH, Daemon},
     desire::{self, Issuance},
     observe::Container,
     plan,
-    ports::{AuthorityError, DiskError, Engine, EngineError, Ports, TemplateFiles},
-    values::Issuer,
+    ports::{AuthorityError, Clock, DiskError, Engine, EngineError, Ports, TemplateFiles},
+    report::explain::Works,
+    values::{Issuer, Timestamp},
 };
 
 /// The local socket of the engine.
@@ -103,7 +104,14 @@ pub(super) fn daemon(
         settings.templates.clone().map(|folder| Rc::new(TemplateFolder::new(folder)) as Rc<dyn TemplateFiles>);
     let webroot = settings.webroot.clone().or_else(|| is_mounted(own, WEBROOT).then(|| WEBROOT.into()));
     Ok(Daemon {
-        ports: Ports { engine, authorities: Rc::new(authorities), disk: folders, probe: Rc::new(probe), clock },
+        ports: Ports {
+            engine,
+            authorities: Rc::new(authorities),
+            disk: folders.clone(),
+            wishes: folders,
+            probe: Rc::new(probe),
+            clock,
+        },
         label_rules: desire::Rules {
             label_prefix: settings.label_prefix.clone(),
             certificates: certificates(call, own),
@@ -120,6 +128,42 @@ pub(super) fn daemon(
         plan_rules: plan::Rules { mark_host, resync: settings.resync, label_prefix: settings.label_prefix.clone() },
         template_files,
         own: own.map(|own| own.id.clone()),
+    })
+}
+
+/// The engine, and the container that we run in.
+pub(super) async fn reached(call: &Call) -> Result<(Rc<DockerEngine>, Option<Container>), Failure> {
+    let engine = engine(call)?;
+    let own = own(call, &engine).await?;
+    Ok((engine, own))
+}
+
+/// What stands for the mark's name where none was made yet, for commands that make nothing.
+const NO_MARK_YET: &str = "quaymaster-0000000000000000";
+
+/// The daemon for a command that only looks, and its folders: nothing is made.
+pub(super) fn reader(
+    call: &Call,
+    engine: Rc<dyn Engine>,
+    own: Option<&Container>,
+) -> Result<(Daemon, Rc<Folders>), Failure> {
+    let folders = folders(call, own);
+    let mark_host = folders.known_mark_host().unwrap_or_else(|| NO_MARK_YET.to_owned());
+    Ok((daemon(call, engine, folders.clone(), own, mark_host)?, folders))
+}
+
+/// The machine's time.
+pub(super) fn now() -> Timestamp {
+    SystemClock.now()
+}
+
+/// How the daemon is that works on this state.
+pub(super) fn works(call: &Call, folders: &Folders, now: Timestamp) -> Result<Works, DiskError> {
+    let breathes = folders.last_breath()?.is_some_and(|last| now.since(last) <= BREATH * super::health::MISSED);
+    Ok(match (Lock::is_held(&call.settings.state)?, breathes) {
+        (false, _) => Works::No,
+        (true, true) => Works::Well,
+        (true, false) => Works::Stuck,
     })
 }
 

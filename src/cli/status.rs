@@ -1,12 +1,17 @@
-use std::{collections::BTreeSet, fmt::Display, time::Duration};
+use std::{collections::BTreeSet, fmt::Display};
 
-use super::{Call, Exit, Failure, print, table::table};
+use super::{
+    Call, Exit, Failure, print,
+    table::{hanging, table},
+    terminal::{Paint, width},
+};
 use crate::{
     adapters::{clock::SystemClock, disk::Folders},
+    desire::{Complaint, visible},
     observe::{Progress, Subject},
     ports::{Clock, DiskError},
-    report::Status,
-    values::{Retry, Timestamp},
+    report::{FailureStatus, Status, explain::rough},
+    values::Timestamp,
 };
 
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
@@ -24,24 +29,45 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     }
     let damaged = |error| DiskError::Damaged { path, problem: format!("{error}; the next turn writes it anew") };
     let status: Status = serde_json::from_str(&document).map_err(damaged)?;
-    print(&shown(&status, SystemClock.now()))?;
+    print(&shown(&status, SystemClock.now(), call.paint(), width()))?;
     Ok(Exit::Done)
 }
 
-fn shown(status: &Status, now: Timestamp) -> String {
-    let mut parts = vec![certificates(status, now), sites(status), consumers(status)];
-    parts.push(lines("failed", status.failures.iter().map(failure)));
-    parts.push(lines("complaints", &status.complaints));
-    parts.push(lines("on disk", &status.faults));
-    parts.push(lines("certificates of your own", &status.notices));
-    parts.push(lines("templates", &status.templates));
-    parts.push(lines("under way", &status.under_way));
+fn shown(status: &Status, now: Timestamp, paint: Paint, width: Option<usize>) -> String {
+    let list = |heading: &str, items: Vec<String>| lines(heading, &items, width);
+    let strings = |items: &BTreeSet<Complaint>| items.iter().map(ToString::to_string).collect();
+    let notices = status.notices.iter().map(ToString::to_string).collect();
+    let mut parts = vec![
+        certificates(status, now, width),
+        sites(status, width),
+        consumers(status, width),
+        paint.wrong(&list("failed", status.failures.iter().map(|failure| self::failure(failure, now)).collect())),
+        paint.wrong(&list("complaints", strings(&status.complaints))),
+        paint.wrong(&list("on disk", status.faults.iter().cloned().collect())),
+        list("certificates of your own", notices),
+        paint.wrong(&list("templates", status.templates.iter().cloned().collect())),
+        list("under way", status.under_way.clone()),
+        list("next", next(status, now)),
+    ];
     parts.push(format!("as of {}, {} ago\n", status.written, rough(now.since(status.written))));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
 }
 
-fn certificates(status: &Status, now: Timestamp) -> String {
+/// What happens next; of thousands of renewals the first few.
+fn next(status: &Status, now: Timestamp) -> Vec<String> {
+    const MOST: usize = 5;
+    let next = status.next();
+    let more = next.len().saturating_sub(MOST);
+    let told = next.into_iter().take(MOST).map(|(time, words)| format!("{words} at {time} ({})", away(time, now)));
+    told.chain((more > 0).then(|| format!("and {more} more"))).collect()
+}
+
+fn away(time: Timestamp, now: Timestamp) -> String {
+    if time > now { format!("in {}", rough(time.since(now))) } else { "now".to_owned() }
+}
+
+fn certificates(status: &Status, now: Timestamp, width: Option<usize>) -> String {
     let rows: Vec<_> = status
         .certificates
         .iter()
@@ -63,10 +89,10 @@ fn certificates(status: &Status, now: Timestamp) -> String {
             ]
         })
         .collect();
-    table(["CERTIFICATE", "STATE", "UNTIL", "ISSUER", "SERIAL"], &rows)
+    table(["CERTIFICATE", "STATE", "UNTIL", "ISSUER", "SERIAL"], &rows, width)
 }
 
-fn sites(status: &Status) -> String {
+fn sites(status: &Status, width: Option<usize>) -> String {
     let rows: Vec<_> = status
         .sites
         .iter()
@@ -83,10 +109,10 @@ fn sites(status: &Status) -> String {
             [site.host.to_string(), site.proxy.to_string(), joined(&site.containers), upstreams]
         })
         .collect();
-    table(["SITE", "PROXY", "CONTAINERS", "UPSTREAMS"], &rows)
+    table(["SITE", "PROXY", "CONTAINERS", "UPSTREAMS"], &rows, width)
 }
 
-fn consumers(status: &Status) -> String {
+fn consumers(status: &Status, width: Option<usize>) -> String {
     let rows: Vec<_> = status
         .consumers
         .iter()
@@ -101,25 +127,24 @@ fn consumers(status: &Status) -> String {
             [name.to_string(), consumer.kind.clone(), consumer.installed.generation.to_string(), progress]
         })
         .collect();
-    table(["CONSUMER", "KIND", "GENERATION", "STATE"], &rows)
+    table(["CONSUMER", "KIND", "GENERATION", "STATE"], &rows, width)
 }
 
-fn failure(failure: &crate::report::FailureStatus) -> String {
+fn failure(failure: &FailureStatus, now: Timestamp) -> String {
     let subject = match &failure.subject {
         Subject::Certificate(name) => name.as_str(),
         Subject::Consumer(name) => name.as_str(),
     };
-    let again = match failure.retry {
-        Retry::WhenInputChanges => "tried again when what is asked for changes".to_owned(),
-        Retry::NotBefore(time) => format!("not before {time}"),
-        Retry::Backoff => "tried again after a pause that grows".to_owned(),
+    let again = match failure.again {
+        None => "tried again when what is asked for changes".to_owned(),
+        Some(again) => format!("tried again at {again}, {}", away(again, now)),
     };
     let problem = failure.problem.as_deref().unwrap_or("it was cut off");
     format!("{subject}: {problem} ({} in a row, last {}; {again})", failure.count, failure.last)
 }
 
-fn lines<T: Display>(heading: &str, items: impl IntoIterator<Item = T>) -> String {
-    let lines: String = items.into_iter().map(|item| format!("  {item}\n")).collect();
+fn lines(heading: &str, items: &[String], width: Option<usize>) -> String {
+    let lines: String = items.iter().map(|item| format!("  {}\n", hanging(&visible(item), 4, width))).collect();
     if lines.is_empty() { lines } else { format!("{heading}:\n{lines}") }
 }
 
@@ -127,6 +152,87 @@ fn joined<T: Display>(items: &BTreeSet<T>) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn rough(length: Duration) -> String {
-    humantime::format_duration(Duration::from_secs(length.as_secs())).to_string()
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, time::Duration};
+
+    use super::*;
+    use crate::{
+        observe::{HeldCertificate, Source},
+        report::CertificateStatus,
+        values::{CertificateName, Digest, Retry},
+    };
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    fn status() -> Status {
+        let name = |word| CertificateName::parse(word).expect("a name");
+        let held = HeldCertificate {
+            names: BTreeSet::from(["shop.example".to_owned()]),
+            not_before: NOW,
+            not_after: NOW + DAY * 90,
+            issuer: "Test CA".into(),
+            serial: "0123456789abcdef".into(),
+            digest: Digest::of(""),
+            key_type: None,
+            source: Source::Acme(String::new()),
+            shelf: crate::observe::Shelf::Live,
+        };
+        Status {
+            written: NOW,
+            next_look: Some(NOW + Duration::from_secs(3600)),
+            certificates: BTreeMap::from([
+                (name("late.example"), CertificateStatus { wanted: true, held: None }),
+                (name("shop.example"), CertificateStatus { wanted: true, held: Some(held) }),
+            ]),
+            sites: Vec::new(),
+            consumers: BTreeMap::new(),
+            under_way: Vec::new(),
+            failures: vec![FailureStatus {
+                subject: Subject::Certificate(name("late.example")),
+                count: 2,
+                last: NOW - Duration::from_secs(60),
+                retry: Retry::Backoff,
+                again: Some(NOW + Duration::from_secs(540)),
+                problem: Some("the CA could not validate late.example: no route".to_owned()),
+            }],
+            complaints: BTreeSet::new(),
+            faults: BTreeSet::new(),
+            notices: BTreeSet::new(),
+            templates: BTreeSet::new(),
+        }
+    }
+
+    #[test]
+    fn readme_names_each_key_of_the_document() {
+        let readme = include_str!("../../README.md");
+        let document = serde_json::to_value(status()).expect("it is plain data");
+        for key in document.as_object().expect("it is a map").keys() {
+            assert!(readme.contains(&format!("`{key}`")), "{key}");
+        }
+    }
+
+    #[test]
+    fn what_is_next_is_told_in_its_order() {
+        let next = next(&status(), NOW);
+        assert_eq!(next[0], "late.example is ordered again at 2027-01-15T08:09:00Z (in 9 min 0 s)");
+        assert_eq!(next[1], "everything is looked at again at 2027-01-15T09:00:00Z (in 1 h 0 min)");
+        assert!(next[2].starts_with("shop.example is renewed at 2027-03-"), "{}", next[2]);
+    }
+
+    #[test]
+    fn nothing_is_lost_on_a_narrow_terminal_or_in_a_pipe() {
+        let whole = shown(&status(), NOW, Paint::default(), None);
+        assert!(whole.contains("shop.example  valid    2027-04-15T08:00:00Z  Test CA  0123456789abcdef"), "{whole}");
+        let words: BTreeSet<_> = whole.split_whitespace().map(str::to_lowercase).collect();
+        for width in [80, 60, 40] {
+            let text = shown(&status(), NOW, Paint::default(), Some(width));
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{width}: {text}");
+            let narrow: BTreeSet<_> =
+                text.split_whitespace().map(|word| word.trim_end_matches(':').to_lowercase()).collect();
+            let lost: Vec<_> = words.iter().filter(|word| !narrow.contains(word.trim_end_matches(':'))).collect();
+            assert!(lost.is_empty(), "{width}: {lost:?} in {text}");
+        }
+    }
 }

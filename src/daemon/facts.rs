@@ -39,6 +39,8 @@ pub(super) struct Facts {
     kept: BTreeMap<Host, Holder>,
     /// Why that could not be written.
     unkept: Option<String>,
+    /// What is wrong with what people wish for.
+    unread_wishes: BTreeSet<String>,
     /// The container and its start for which a consumer's folder was looked at: another container has another folder.
     looked_at: BTreeMap<ContainerName, (ContainerId, Option<Timestamp>)>,
 }
@@ -68,6 +70,7 @@ impl Facts {
             snapshot: Snapshot { holders: kept.clone(), ..Snapshot::default() },
             kept,
             unkept: None,
+            unread_wishes: BTreeSet::new(),
             grace: Grace::default(),
             observed: Observed { attempts, ..Observed::default() },
             seen: false,
@@ -176,10 +179,15 @@ impl Facts {
         self.observed.held.insert(name, held);
     }
 
+    /// Takes over what is wrong with what people wish for.
+    pub fn take_wish_faults(&mut self, faults: BTreeSet<String>) {
+        self.unread_wishes = faults;
+    }
+
     /// What is wrong on disk, as far as it was looked at.
     pub fn faults(&self) -> BTreeSet<String> {
         let of_certificates = self.faults.iter().chain(&self.unmended).chain(self.wrecks.values());
-        of_certificates.chain(&self.unseen).chain(&self.unkept).cloned().collect()
+        of_certificates.chain(&self.unseen).chain(&self.unkept).chain(&self.unread_wishes).cloned().collect()
     }
 
     /// Mends what the last look found. What can't be mended now is tried again each time.

@@ -2,8 +2,10 @@
 
 mod facts;
 mod grace;
+mod survey;
 mod templates;
 mod watching;
+mod wishes;
 
 use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
@@ -19,10 +21,11 @@ use crate::{
     observe::Subject,
     plan::{self, Action, Notice, Plan, plan, steps},
     ports::{DiskError, EngineError, Ports, TemplateFiles},
-    render::Templates,
     report::{Event, Status, chain, report},
     values::{ContainerId, ContainerName, Host, Retry, Timestamp},
 };
+
+pub use survey::Survey;
 
 use facts::Facts;
 use templates::InUse;
@@ -65,6 +68,8 @@ struct Loop {
     work: JoinSet<Outcome>,
     look_again: Rc<Notify>,
     told: Told,
+    /// Whether only what somebody wishes for is done.
+    wishes_only: bool,
     /// What the containers ask for; nothing once they have changed.
     desired: Option<Rc<Desired>>,
     /// When the empty plan of the last turn is to be looked at again; nothing once a fact has changed. The same facts
@@ -125,16 +130,7 @@ impl Daemon {
     /// # Errors
     /// When the engine can't be asked.
     pub async fn once(self) -> Result<Settled, EngineError> {
-        let mut turning = Loop::new(self);
-        let (containers, own) = watching::look(&turning.daemon).await?;
-        turning.take(Seen::All { containers, own, gap: false });
-        loop {
-            turning.turn();
-            match turning.work.join_next().await {
-                Some(done) => turning.conclude(done),
-                None => break,
-            }
-        }
+        let turning = Loop::new(self).settled().await?;
         let clean = turning.told.complaints.is_empty()
             && turning.told.faults.is_empty()
             && turning.templates.faults().is_empty()
@@ -142,27 +138,14 @@ impl Daemon {
         Ok(if clean { Settled::Clean } else { Settled::WithTrouble })
     }
 
-    /// What would be done, and what can't be followed; touches nothing.
+    /// Turns until nothing is left to do now for the wishes in state, and leaves everything else as it is.
     ///
     /// # Errors
-    /// When the engine can't be asked, or the certificates can't be listed.
-    pub async fn foresee(self) -> Result<(Vec<plan::CommandPlan>, BTreeSet<Complaint>, Templates), ForeseeError> {
-        let mut facts = Facts::read(&self.ports);
-        facts.look_at_certificates(&self.ports)?;
-        let templates = InUse::read(self.template_files.clone()).current;
-        let (containers, own) = watching::look(&self).await?;
-        facts.replace(containers, own, false, self.ports.clock.now());
-        facts.free_hosts(self.ports.clock.now());
-        let desired = desire(&facts.snapshot, &self.label_rules);
-        facts.look_at_new_consumers(&self.ports, &desired);
-        for problem in facts.faults() {
-            report(&Event::DiskFault { problem });
-        }
-        let now = self.ports.clock.now();
-        let first = plan(&desired, &facts.observed, &templates, &self.plan_rules, now);
-        first.notices.iter().for_each(|notice| report(&Event::Noticed(notice.clone())));
-        let plans = plan::command_plans(&desired, &facts.observed, &templates, &self.plan_rules, now);
-        Ok((plans, desired.complaints.union(&first.complaints).cloned().collect(), templates))
+    /// When the engine can't be asked.
+    pub async fn fulfil_wishes(self) -> Result<(), EngineError> {
+        let mut turning = Loop::new(self);
+        turning.wishes_only = true;
+        turning.settled().await.map(drop)
     }
 }
 
@@ -201,8 +184,22 @@ impl Loop {
             work: JoinSet::new(),
             look_again: Rc::new(Notify::new()),
             told: Told::default(),
+            wishes_only: false,
             desired: None,
             rests_until: None,
+        }
+    }
+
+    /// Looks at everything once, and turns until nothing is left to do now.
+    async fn settled(mut self) -> Result<Self, EngineError> {
+        let (containers, own) = watching::look(&self.daemon).await?;
+        self.take(Seen::All { containers, own, gap: false });
+        loop {
+            self.turn();
+            match self.work.join_next().await {
+                Some(done) => self.conclude(done),
+                None => return Ok(self),
+            }
         }
     }
 
@@ -213,6 +210,7 @@ impl Loop {
         let now = daemon.ports.clock.now();
         // A state folder that can't be written is told, and everything that is live stays.
         let breath = daemon.ports.disk.breathe(now).err();
+        self.look_at_wishes(now);
         if !self.facts.seen {
             return now + BREATH;
         }
@@ -245,8 +243,12 @@ impl Loop {
         self.facts.look_at_new_consumers(&daemon.ports, &desired);
         loop {
             let mut plan = plan(&desired, &self.facts.observed, &self.templates.current, &daemon.plan_rules, now);
+            if self.wishes_only {
+                plan.actions.retain(|action| self.is_wished_for(action, &desired));
+            }
             if plan.actions.is_empty() {
                 plan.wake = plan.wake.into_iter().chain(self.facts.grace.next_end()).min();
+                self.answer_wishes(&desired, now);
                 self.tell(&desired, &plan, breath, now);
                 self.rests_until = plan.wake.map(|wake| wake.min(now + LONGEST_REST));
                 return plan.wake.unwrap_or(now + daemon.plan_rules.resync);
@@ -262,6 +264,7 @@ impl Loop {
             let why = why(&action);
             report(&Event::Step { subject: subject.clone(), why, step: shell_words::join(&words) });
         }
+        self.take_wish(&subject);
         self.facts.observed.under_way.insert(subject);
         let daemon = Rc::clone(&self.daemon);
         self.work.spawn_local(async move { execute(&daemon.ports, &action).await });
@@ -311,7 +314,7 @@ impl Loop {
 
     /// Takes over what came of an action.
     fn conclude(&mut self, done: Result<Outcome, tokio::task::JoinError>) {
-        let Outcome { subject, result } = match done {
+        let Outcome { subject, result, blame } = match done {
             Ok(outcome) => outcome,
             // A panic is ours: ending here lets the restart begin from what is on disk.
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
@@ -319,6 +322,7 @@ impl Loop {
         };
         self.facts.observed.under_way.remove(&subject);
         self.rests_until = None;
+        self.end_wish(&subject, &result, blame);
         match result {
             Ok(learned) => {
                 self.facts.observed.attempts.remove(&subject);

@@ -77,18 +77,29 @@ impl Engine for Scripted {
 
 /// A daemon on this engine; nothing else of it is used.
 fn daemon(engine: Rc<Scripted>) -> Rc<Daemon> {
-    let folders = Rc::new(Folders::new("/nowhere".into(), "/nowhere".into()));
+    Rc::new(daemon_in(engine, Folders::new("/nowhere".into(), "/nowhere".into())))
+}
+
+fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
+    let folders = Rc::new(folders);
     let settings =
         AcmeSettings { directory: "https://127.0.0.1:1/".into(), ca_root_pem: None, agree_tos: true, email: None };
     let clock = Rc::new(SystemClock);
     let authorities = Rc::new(AcmeAuthorities::new(settings, folders.clone(), clock.clone()).unwrap());
-    Rc::new(Daemon {
-        ports: Ports { engine, authorities, disk: folders, probe: Rc::new(TcpProbe::new().unwrap()), clock },
+    Daemon {
+        ports: Ports {
+            engine,
+            authorities,
+            disk: folders.clone(),
+            wishes: folders,
+            probe: Rc::new(TcpProbe::new().unwrap()),
+            clock,
+        },
         label_rules: rules(),
         plan_rules: plan::Rules { mark_host: String::new(), resync: BREATH, label_prefix: String::new() },
         template_files: None,
         own: None,
-    })
+    }
 }
 
 /// Watches for so long, and tells what was seen; `meanwhile` may do something.
@@ -194,4 +205,39 @@ async fn a_folder_that_can_not_be_watched_is_told_once_and_then_waited_for() {
     assert!(changes.next().await.is_some_and(|first| first.is_err()));
     let second = timeout(Duration::ZERO, changes.next()).await;
     assert!(second.is_err(), "it would turn for ever");
+}
+
+#[test]
+fn a_wish_that_was_taken_by_one_that_ended_is_not_fulfilled_again() {
+    use crate::observe::{Answer, Stage, Wish};
+
+    let folder = tempfile::tempdir().unwrap();
+    let folders = Folders::new(folder.path().join("certificates"), folder.path().to_owned());
+    let name = |word: &str| crate::values::CertificateName::parse(word).unwrap();
+    let (now, hours) = (Timestamp::from_seconds(1_800_000_000), Duration::from_secs(7200));
+    let wish = |asked, stage| Wish { asked, force: true, stage };
+    let ports = daemon_in(Rc::default(), folders.clone()).ports;
+    let wishes = [
+        ("open.example", wish(now - hours, Stage::Open)),
+        ("taken.example", wish(now, Stage::Taken)),
+        ("old.example", wish(now - hours, Stage::Answered(Answer::NotWanted))),
+        ("new.example", wish(now, Stage::Answered(Answer::NotWanted))),
+    ];
+    wishes.iter().for_each(|(word, wish)| ports.wishes.keep_wish(&name(word), wish).unwrap());
+    std::fs::write(folder.path().join("wishes/damaged.example.json"), "{").unwrap();
+
+    let mut turning = Loop::new(daemon_in(Rc::default(), folders));
+    turning.look_at_wishes(now);
+    let (left, _) = ports.wishes.wishes().unwrap();
+    let stages: Vec<_> = left.iter().map(|(name, wish)| (name.as_str(), wish.stage.clone())).collect();
+    assert_eq!(
+        stages,
+        [
+            ("new.example", Stage::Answered(Answer::NotWanted)),
+            ("open.example", Stage::Open),
+            ("taken.example", Stage::Answered(Answer::CutOff)),
+        ]
+    );
+    let faults: Vec<_> = turning.facts.faults().into_iter().collect();
+    assert!(faults.len() == 1 && faults[0].contains("damaged.example.json"), "{faults:?}");
 }

@@ -9,7 +9,7 @@ use super::{
     Complaint, Path, Rules, Tls,
     complaint::shortened,
     holders,
-    labels::words,
+    labels::{self, words},
     rights,
     spec::{SiteSpec, Spec},
 };
@@ -109,6 +109,57 @@ impl<'a> Claim<'a> {
     pub fn age(&self) -> (Option<Timestamp>, &'a ContainerName) {
         (self.container.created, &self.container.name)
     }
+}
+
+/// A container with a label that names a host, whether that is followed or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimant {
+    /// The container.
+    pub container: ContainerName,
+    /// The whole label.
+    pub label: String,
+    /// Whether it counts now: one that has ended asks for nothing.
+    pub is_there: bool,
+}
+
+/// All host names in labels, and whose labels these are, the oldest container first.
+pub fn claimants(snapshot: &Snapshot, rules: &Rules) -> BTreeMap<Host, Vec<Claimant>> {
+    let mut found: BTreeMap<Host, Vec<Claimant>> = BTreeMap::new();
+    let mut containers: Vec<_> = snapshot.containers.values().collect();
+    containers.sort_by_key(|container| (container.created, &container.name));
+    for container in containers {
+        let spec = labels::read(container, &rules.label_prefix, &mut BTreeSet::new());
+        for (word, site) in &spec.sites {
+            let names = site.hosts.iter().map(|host| (host, "host"));
+            for (host, key) in names.chain(site.redirects.iter().map(|host| (host, "redirect"))) {
+                let site = if word.is_empty() { String::new() } else { format!("site.{word}.") };
+                let label = format!("{}.{site}{key}", rules.label_prefix);
+                let is_there = container.is_there();
+                found.entry(host.clone()).or_default().push(Claimant {
+                    container: container.name.clone(),
+                    label,
+                    is_there,
+                });
+            }
+        }
+    }
+    found
+}
+
+/// The names that are spelled most like one, or are above or below it, the nearest first.
+pub fn nearest_names<'a>(names: impl Iterator<Item = &'a Host>, wanted: &Host) -> Vec<&'a Host> {
+    /// So many slips of the finger are taken for one.
+    const SLIPS: usize = 2;
+    let under =
+        |one: &Host, other: &Host| one.as_str().strip_suffix(other.as_str()).is_some_and(|rest| rest.ends_with('.'));
+    let distance = |name: &Host| match under(name, wanted) || under(wanted, name) {
+        true => SLIPS,
+        false => strsim::damerau_levenshtein(name.as_str(), wanted.as_str()),
+    };
+    let mut near: Vec<_> =
+        names.map(|name| (distance(name), name)).filter(|(distance, _)| *distance <= SLIPS).collect();
+    near.sort();
+    near.into_iter().map(|(_, name)| name).collect()
 }
 
 /// Gives each host to the containers of one Compose project: that which had it before, else that of the oldest container

@@ -31,7 +31,7 @@ impl fmt::Display for Complaint {
 }
 
 /// The text with everything escaped that is not seen, or that changes how the rest is seen.
-fn visible(text: &str) -> String {
+pub fn visible(text: &str) -> String {
     text.chars().map(|c| if matches!(c, ' '..='~') { c.to_string() } else { c.escape_debug().to_string() }).collect()
 }
 

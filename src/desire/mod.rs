@@ -23,7 +23,8 @@ use std::{
     time::Duration,
 };
 
-pub use complaint::Complaint;
+pub use claims::{Claimant, claimants, nearest_names};
+pub use complaint::{Complaint, visible};
 pub use holders::{holders, is_over};
 pub use kinds::{Comes, KINDS, Kind, Needed, OwnFile};
 pub use labels::{LABELS, LabelRow};

@@ -8,7 +8,7 @@ mod proof;
 pub use deploy::place;
 
 use crate::{
-    observe::{Attempt, HeldCertificate, Installed, Subject},
+    observe::{Attempt, Blame, HeldCertificate, Installed, Subject},
     plan::Action,
     ports::{AuthorityError, DiskError, EngineError, Ports},
     report::chain,
@@ -22,6 +22,8 @@ pub struct Outcome {
     pub subject: Subject,
     /// What is known now, or the record of the failure.
     pub result: Result<Learned, Attempt>,
+    /// Whose fault a failure is.
+    pub blame: Option<Blame>,
 }
 
 /// What is known after an action that it changed.
@@ -58,6 +60,18 @@ enum Failure {
 }
 
 impl Failure {
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Disk(_) | Self::NotServed { .. } | Self::Authority(AuthorityError::Ours { .. }) => Blame::Here,
+            Self::Unseen { .. } | Self::NotSeen { .. } | Self::Slow { .. } | Self::OutOfReach { .. } => Blame::Here,
+            Self::Engine(_) => Blame::Engine,
+            Self::Authority(
+                AuthorityError::Refused { .. } | AuthorityError::Validation(_) | AuthorityError::Terms { .. },
+            ) => Blame::Refused,
+            Self::Authority(_) => Blame::Authority,
+        }
+    }
+
     fn retry(&self) -> Retry {
         match self {
             Self::Engine(error) => error.retry(),
@@ -70,10 +84,12 @@ impl Failure {
 
 /// Carries an action out.
 pub async fn execute(ports: &Ports, action: &Action) -> Outcome {
+    let mut blame = None;
     let result = match action {
         Action::Deploy(deploy) => deploy::deploy(ports, deploy)
             .await
             .map(|installed| Learned::Installed(deploy.consumer.name.clone(), installed))
+            .inspect_err(|failure| blame = Some(failure.blame()))
             .map_err(|failure| failed(&deploy.attempt, &failure)),
         Action::TakeBack(back) => deploy::bring_back(ports, back)
             .map(|installed| Learned::Installed(back.consumer.name.clone(), installed))
@@ -81,6 +97,7 @@ pub async fn execute(ports: &Ports, action: &Action) -> Outcome {
         Action::Obtain(obtain) => match obtain::obtain(ports, obtain).await {
             Ok(held) => Ok(Learned::Held(obtain.certificate.clone(), held)),
             Err(failure) => {
+                blame = Some(failure.blame());
                 let mut attempt = failed(&obtain.attempt, &failure);
                 if let Failure::Disk(DiskError::Io { .. }) = failure {
                     // What the disk did not take costs no CA anything: once there is room again, it shall not take a
@@ -91,7 +108,7 @@ pub async fn execute(ports: &Ports, action: &Action) -> Outcome {
             }
         },
     };
-    Outcome { subject: action.subject(), result }
+    Outcome { subject: action.subject(), result, blame }
 }
 
 fn failed(attempt: &Attempt, failure: &Failure) -> Attempt {

@@ -9,6 +9,7 @@ mod event;
 mod holder;
 mod installed;
 mod mounts;
+mod wish;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +21,7 @@ pub use event::{Action, EngineEvent};
 pub use holder::Holder;
 pub use installed::{Installed, Process, Progress, Refused, Trial, Units};
 pub use mounts::{Mount, MountKind, Place, find, locate};
+pub use wish::{Answer, Blame, Stage, Wish};
 
 use crate::values::{CertificateName, ContainerName, Digest, Host, Retry, Timestamp};
 
@@ -47,6 +49,8 @@ pub struct Observed {
     pub attempts: BTreeMap<Subject, Attempt>,
     /// What is being done right now.
     pub under_way: BTreeSet<Subject>,
+    /// Renewals that somebody wishes for.
+    pub wishes: BTreeMap<CertificateName, Wish>,
 }
 
 /// What an action is about. No two actions about one subject run at the same time.

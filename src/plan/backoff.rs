@@ -46,6 +46,14 @@ pub(super) fn held_back(attempt: Option<&Attempt>, subject: &Subject, asked: Dig
     attempt.filter(|attempt| attempt.is_about(asked)).map(|attempt| next_try(subject, attempt))
 }
 
+/// When what somebody insists on may be tried: pauses of ours give way, a time that the other side named does not.
+pub(super) fn held_back_though_forced(attempt: Option<&Attempt>) -> Option<Timestamp> {
+    match attempt?.retry {
+        Retry::NotBefore(time) => Some(time),
+        Retry::Backoff | Retry::WhenInputChanges => None,
+    }
+}
+
 /// The record of a try that is about to be made.
 pub(super) fn attempt(before: Option<&Attempt>, asked: Digest, now: Timestamp) -> Attempt {
     let count = before.filter(|attempt| attempt.is_about(asked)).map_or(0, |attempt| attempt.count);

@@ -60,7 +60,7 @@ impl Part {
 }
 
 /// The file of a site in a proxy's config folder.
-pub(super) fn site_file(host: &Host) -> FileName {
+pub fn site_file(host: &Host) -> FileName {
     FileName::parse(format!("quaymaster-{}.conf", host.file_word())).expect("it is plain and short enough for a file")
 }
 

@@ -38,6 +38,7 @@ pub fn foresee(observed: &Observed, plan: &Plan, now: Timestamp) -> Observed {
                     shelf: Shelf::Live,
                 };
                 after.held.insert(obtain.certificate.clone(), certificate);
+                after.wishes.remove(&obtain.certificate);
             }
         }
     }

@@ -29,9 +29,12 @@ use serde::Serialize;
 
 pub use backoff::next_try;
 pub use command_plan::{CommandPlan, command_plans, steps};
+pub use content::site_file;
 pub use foresee::foresee;
 pub use notice::{About, Notice};
-pub use selection::in_force;
+pub use obtain::answer;
+pub use renewal::due;
+pub use selection::{Candidate, Skipped, candidates, in_force};
 
 use crate::{
     desire::{Complaint, Consumer, Desired, Issuance},
@@ -205,6 +208,8 @@ pub enum Why {
     KeyTypeChanged,
     /// Most of its life is over.
     RenewalDue,
+    /// Somebody wishes it, though it is not due.
+    Asked,
     /// Files differ from what they should be.
     ContentChanged,
     /// A certificate that it serves is a new one.
@@ -225,6 +230,7 @@ impl fmt::Display for Why {
             Self::SourceChanged => "source changed",
             Self::KeyTypeChanged => "key type changed",
             Self::RenewalDue => "renewal due",
+            Self::Asked => "asked for",
             Self::ContentChanged => "configuration changed",
             Self::CertificateChanged => "certificate changed",
             Self::SignalOwed => "signal owed",

@@ -2,11 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::{Action, Draft, ORDERS_AT_ONCE, Obtain, Why, backoff, content::site_file, renewal, selection::is_covered};
+use super::{
+    Action, Draft, ORDERS_AT_ONCE, Obtain, Why, backoff,
+    content::site_file,
+    renewal,
+    selection::{in_force, is_covered},
+};
 use crate::{
     desire::{Consumer, Desired, Issuance, Wanted},
-    observe::{Attempt, HeldCertificate, Observed, Progress, Shelf, Source, Subject},
-    values::{CertificateName, ContainerName, Digest, Host, Issuer, Timestamp},
+    observe::{Answer, Attempt, HeldCertificate, Observed, Progress, Shelf, Source, Stage, Subject},
+    values::{CertificateName, ContainerName, Digest, Host, Issuer, Retry, Timestamp},
 };
 
 /// Plans the orders: of those that are due, what runs out first before what is missing, as many as may run at once.
@@ -33,7 +38,7 @@ pub(super) fn plan(
         };
         let asked = asked(wanted);
         let before = observed.attempts.get(&subject);
-        if let Some(time) = backoff::held_back(before, &subject, asked).filter(|time| *time > now) {
+        if let Some(time) = held_back(name, asked, observed).filter(|time| *time > now) {
             draft.wakes.insert(time);
             continue;
         }
@@ -79,8 +84,43 @@ fn need(
         true if is_ours && held.source != Source::from(&wanted.issuance.issuer) => Need::Now(Why::SourceChanged),
         true if is_ours && held.key_type != Some(wanted.issuance.key_type) => Need::Now(Why::KeyTypeChanged),
         true if due <= now => Need::Now(Why::RenewalDue),
+        true if is_forced(name, observed) => Need::Now(Why::Asked),
         true => Need::At(due),
     }
+}
+
+/// Whether somebody insists on it, and nobody has begun.
+fn is_forced(name: &CertificateName, observed: &Observed) -> bool {
+    observed.wishes.get(name).is_some_and(|wish| wish.force && wish.stage == Stage::Open)
+}
+
+fn held_back(name: &CertificateName, asked: Digest, observed: &Observed) -> Option<Timestamp> {
+    let subject = Subject::Certificate(name.clone());
+    let before = observed.attempts.get(&subject);
+    match is_forced(name, observed) {
+        true => backoff::held_back_though_forced(before),
+        false => backoff::held_back(before, &subject, asked),
+    }
+}
+
+/// How a wish ends with which nothing is to be begun; nothing while it is, or can be as soon as a proxy answers.
+pub fn answer(name: &CertificateName, desired: &Desired, observed: &Observed, now: Timestamp) -> Option<Answer> {
+    let Some(wanted) = desired.certificates.get(name) else { return Some(Answer::NotWanted) };
+    let subject = Subject::Certificate(name.clone());
+    if observed.under_way.contains(&subject) {
+        return None;
+    }
+    let observed = &*in_force(desired, observed, now);
+    let provided: Vec<_> = observed.held.values().filter(|held| held.source == Source::Provided).collect();
+    match need(name, wanted, observed, &provided, now) {
+        Need::At(due) => return Some(Answer::NotDue { due }),
+        Need::Now(_) => {}
+    }
+    held_back(name, asked(wanted), observed).filter(|again| *again > now)?;
+    let attempt = observed.attempts.get(&subject)?;
+    let problem = attempt.problem.clone().unwrap_or_else(|| "the last try was cut off".to_owned());
+    let again = (attempt.retry != Retry::WhenInputChanges).then(|| backoff::next_try(&subject, attempt));
+    Some(Answer::Failed { problem, blame: None, again })
 }
 
 /// Whether a challenge for each of these names would be answered, if there are any: a proxy that serves it runs, has its

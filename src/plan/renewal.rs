@@ -15,7 +15,7 @@ const SPREAD: f64 = 0.03;
 
 /// When a certificate is to be renewed: when two thirds of its life are over, or half of a short one, a little earlier
 /// by a share that depends on the certificate alone.
-pub(super) fn due(certificate: &HeldCertificate) -> Timestamp {
+pub fn due(certificate: &HeldCertificate) -> Timestamp {
     let life = certificate.not_after.since(certificate.not_before);
     let share = if life <= SHORT_LIFE { 1.0 / 2.0 } else { 2.0 / 3.0 };
     let earlier = SPREAD * Digest::of(&certificate.serial).fraction();

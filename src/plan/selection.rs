@@ -40,6 +40,53 @@ pub(super) fn reader_in_need<'a>(certificate: &HeldCertificate, desired: &'a Des
     desired.consumers.values().filter(|_| in_parts).find(reads).map(|consumer| &consumer.name)
 }
 
+/// A held certificate that comes into question for a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate<'a> {
+    /// What it is called.
+    pub name: &'a CertificateName,
+    /// What it is.
+    pub certificate: &'a HeldCertificate,
+    /// Why it does not serve the host; none for the one that does.
+    pub skipped: Option<Skipped>,
+}
+
+/// Why a certificate does not serve a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skipped {
+    /// It bears the name, and is for other names.
+    DoesNotCover,
+    /// It has run out, or is not valid yet.
+    NotValid,
+    /// Another one fits better.
+    Other,
+}
+
+/// The certificate that serves a host, and those that could have been thought to: all that cover it, and the one that
+/// is called as the wanted one.
+pub fn candidates<'a>(
+    host: &Host,
+    wanted: &CertificateName,
+    pin: Option<&CertificateName>,
+    observed: &'a Observed,
+    now: Timestamp,
+) -> Vec<Candidate<'a>> {
+    let chosen = serving(host, wanted, pin, observed, now).map(|(name, _)| name);
+    let mut candidates = Vec::new();
+    for (name, certificate) in &observed.held {
+        let covers = certificate.covers(host);
+        let skipped = match covers {
+            _ if chosen == Some(name) => None,
+            false if name == wanted => Some(Skipped::DoesNotCover),
+            false => continue,
+            true if !certificate.is_valid_at(now) => Some(Skipped::NotValid),
+            true => Some(Skipped::Other),
+        };
+        candidates.push(Candidate { name, certificate, skipped });
+    }
+    candidates
+}
+
 /// The certificate that serves a host: the one that is pinned, if it is there; else, of those that really cover it a
 /// valid one, by its exact name before a wildcard,
 /// the one that is wanted for it before another, the longest valid last. One that has run out is better than none: the

@@ -8,7 +8,7 @@ use crate::{
         desire,
         tests::{container, own, proxy, rules as label_rules, snapshot},
     },
-    observe::{Container, ContainerState, Progress, Snapshot},
+    observe::{Answer, Container, ContainerState, Progress, Snapshot, Stage, Wish},
     values::Retry,
 };
 
@@ -540,7 +540,7 @@ proptest! {
             }) {
                 for host in deploy.consumer.sites.keys() {
                     let held = world.observed.held.values().any(|certificate| certificate.covers(host));
-                    let file = deploy.write.get(&content::site_file(host));
+                    let file = deploy.write.get(&site_file(host));
                     prop_assert!(file.is_none_or(|text| text.contains("ssl_certificate ") == held));
                 }
             }
@@ -554,7 +554,7 @@ proptest! {
             let installed = &rested.installed[&consumer.name];
             let served: BTreeSet<_> = installed.files.keys().collect();
             for host in consumer.sites.keys() {
-                let file = content::site_file(host);
+                let file = site_file(host);
                 prop_assert_eq!(served.contains(&file), host.as_str() != REFUSED, "{}: {:?}", host, installed);
             }
         }
@@ -655,4 +655,62 @@ fn value() -> impl Strategy<Value = String> {
         "Staff",
     ];
     vec(proptest::sample::select(pieces.to_vec()), 0..4).prop_map(|pieces| pieces.concat())
+}
+
+fn wished(observed: &Observed, force: bool, stage: Stage) -> Observed {
+    let name = CertificateName::parse("shop.example").expect("a name");
+    let wishes = BTreeMap::from([(name, Wish { asked: START, force, stage })]);
+    Observed { wishes, ..observed.clone() }
+}
+
+#[test]
+fn a_forced_wish_is_an_order_once_and_a_plain_one_only_asks() {
+    let desired = desired([proxy(), shop()]);
+    let observed = settled(&desired, fresh(&desired), START);
+    let name = CertificateName::parse("shop.example").expect("a name");
+    let forced = wished(&observed, true, Stage::Open);
+    let plan = planned(&desired, &forced, START);
+    let [Action::Obtain(obtain)] = plan.actions.as_slice() else { panic!("{plan:?}") };
+    assert_eq!(obtain.why, Why::Asked);
+    assert_eq!(answer(&name, &desired, &forced, START), None);
+    assert_eq!(settled(&desired, forced.clone(), START).wishes, BTreeMap::new(), "once");
+    assert!(planned(&desired, &wished(&observed, true, Stage::Taken), START).actions.is_empty());
+    let plain = wished(&observed, false, Stage::Open);
+    assert!(planned(&desired, &plain, START).actions.is_empty());
+    let answered = answer(&name, &desired, &plain, START);
+    assert!(matches!(answered, Some(Answer::NotDue { due }) if due > START), "{answered:?}");
+    assert_eq!(answer(&name, &self::desired([proxy()]), &forced, START), Some(Answer::NotWanted));
+}
+
+#[test]
+fn force_ends_pauses_of_ours_and_never_one_that_the_ca_named() {
+    let desired = desired([proxy(), shop()]);
+    let mut observed = foresee(&fresh(&desired), &planned(&desired, &fresh(&desired), START), START);
+    let name = CertificateName::parse("shop.example").expect("a name");
+    let subject = Subject::Certificate(name.clone());
+    let plan = planned(&desired, &observed, START);
+    let [Action::Obtain(obtain)] = plan.actions.as_slice() else { panic!("{plan:?}") };
+    for (retry, is_tried) in [
+        (Retry::Backoff, true),
+        (Retry::WhenInputChanges, true),
+        (Retry::NotBefore(START + HOUR), false),
+        (Retry::NotBefore(START), true),
+    ] {
+        let attempt = Attempt { retry, problem: Some("no".to_owned()), ..obtain.attempt.clone() };
+        observed.attempts.insert(subject.clone(), attempt);
+        let orders = |observed: &Observed| {
+            let mut actions = planned(&desired, observed, START).actions;
+            actions.retain(|action| matches!(action, Action::Obtain(_)));
+            actions
+        };
+        assert_eq!(orders(&observed), [], "{retry:?}");
+        let forced = wished(&observed, true, Stage::Open);
+        let tried = orders(&forced);
+        assert_eq!(tried.len(), usize::from(is_tried), "{retry:?}");
+        let answered = answer(&name, &desired, &forced, START);
+        assert_eq!(answered.is_none(), is_tried, "{retry:?}: {answered:?}");
+        if let Some(Action::Obtain(obtain)) = tried.first() {
+            assert_eq!(obtain.attempt.count, 2, "it is on record like any other");
+        }
+    }
 }

@@ -6,12 +6,43 @@ use minijinja::{
     value::{Value, ValueKind},
 };
 
+/// A filter of ours: a row of the table of filters. minijinja's own can be used besides.
+pub struct FilterRow {
+    /// Its name.
+    pub name: &'static str,
+    /// What it makes of what.
+    pub doc: &'static str,
+    /// How it is used.
+    pub example: &'static str,
+    add: fn(&mut Environment<'static>),
+}
+
+/// Every filter of ours.
+pub const FILTERS: &[FilterRow] = &[
+    FilterRow {
+        name: "quote",
+        doc: "a text as one quoted parameter of nginx; an error where it has a `$` or a line break, which nginx can't quote",
+        example: "{{ \"Staff only\" | quote }}",
+        add: |environment| environment.add_filter("quote", quote),
+    },
+    FilterRow {
+        name: "words",
+        doc: "a list of words on one line, quoted as a shell would read them back; for command plans",
+        example: "{{ [\"write\", \"a file\"] | words }}",
+        add: |environment| environment.add_filter("words", words),
+    },
+    FilterRow {
+        name: "comment",
+        doc: "a text for the rest of a line that is a comment; an error where it has a line break",
+        example: "# {{ \"renewal due\" | comment }}",
+        add: |environment| environment.add_filter("comment", comment),
+    },
+];
+
 pub(super) fn install(environment: &mut Environment<'static>) {
     environment.set_auto_escape_callback(|_| AutoEscape::Custom("strict".into()));
     environment.set_formatter(print);
-    environment.add_filter("quote", quote);
-    environment.add_filter("words", words);
-    environment.add_filter("comment", comment);
+    FILTERS.iter().for_each(|row| (row.add)(environment));
     // These declare any text to be safe, which here only quoting can do.
     for name in ["safe", "escape", "e"] {
         environment.remove_filter(name);

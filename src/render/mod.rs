@@ -18,7 +18,10 @@ use minijinja::{
 use serde::Serialize;
 use thiserror::Error;
 
-pub use view::{AuthView, CertificateView, CommandPlanView, MarkView, ProxyView, RouteView, SiteView};
+pub use filters::{FILTERS, FilterRow};
+pub use view::{
+    AuthView, CertificateView, CommandPlanView, FieldRow, MarkView, ProxyView, RouteView, SiteView, fields,
+};
 
 /// The templates that are built in, by name.
 pub const BUILT_IN: &[(&str, &str)] = &[

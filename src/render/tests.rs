@@ -138,3 +138,42 @@ fn a_template_that_could_not_be_read_is_told_without_a_line_and_without_control_
     let templates = Templates::with(&unread.into_iter().collect());
     assert_eq!(faults(&templates), ["template nginx/site.conf: it is \\u{1b}[2J too large"]);
 }
+
+#[test]
+fn the_table_of_views_lists_what_templates_really_see() {
+    /// Notes the names of a view and of those within it.
+    fn walk(of: &str, view: &serde_json::Value, seen: &mut std::collections::BTreeSet<(String, String)>) {
+        match view {
+            serde_json::Value::Array(each) => each.iter().for_each(|one| walk(of, one, seen)),
+            serde_json::Value::Object(members) => {
+                for (name, member) in members {
+                    seen.insert((of.to_owned(), name.clone()));
+                    let row = fields().into_iter().find(|row| row.of == of && row.name == name).expect(name);
+                    walk(row.kind.trim_start_matches("list of ").trim_end_matches(", or none"), member, seen);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    for (template, view) in samples::samples() {
+        let of = match template {
+            "nginx/base.conf" | "nginx/names.conf" | "nginx/unknown-http.conf" | "nginx/unknown-https.conf" => "proxy",
+            "nginx/mark.conf" => "mark",
+            "nginx/site.conf" => "site",
+            "command-plan.txt" => "command plan",
+            other => panic!("nobody has said what {other} sees"),
+        };
+        walk(of, &serde_json::to_value(view).expect("it is plain data"), &mut seen);
+    }
+    let told = fields().into_iter().map(|row| (row.of.to_owned(), row.name.to_owned())).collect();
+    assert_eq!(seen, told);
+}
+
+#[test]
+fn the_example_of_each_filter_renders() {
+    for row in FILTERS {
+        assert!(row.example.contains(&format!("| {}", row.name)), "{}", row.name);
+        assert_eq!(rendered(row.example, json!({})).err(), None, "{}", row.name);
+    }
+}

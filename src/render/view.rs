@@ -2,6 +2,105 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+/// A name that templates see: a row of the table of views, made from the field itself and its doc.
+pub struct FieldRow {
+    /// What it is a part of.
+    pub of: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// What kind of value it is.
+    pub kind: String,
+    /// What it means.
+    pub doc: &'static str,
+}
+
+/// What people call the type of a value in a template.
+trait Kind {
+    fn kind() -> String;
+}
+
+macro_rules! kinds {
+    ($($kind:literal: $($type:ty),+;)+) => {
+        $($(impl Kind for $type {
+            fn kind() -> String {
+                $kind.to_owned()
+            }
+        })+)+
+    };
+}
+
+kinds! {
+    "text": String, &str;
+    "number": u16, u64;
+    "true or false": bool;
+}
+
+impl<T: Kind> Kind for Option<T> {
+    fn kind() -> String {
+        format!("{}, or none", T::kind())
+    }
+}
+
+impl<T: Kind> Kind for Vec<T> {
+    fn kind() -> String {
+        format!("list of {}", T::kind())
+    }
+}
+
+impl<T: Kind> Kind for BTreeSet<T> {
+    fn kind() -> String {
+        format!("sorted list of {}", T::kind())
+    }
+}
+
+impl<T: Kind> Kind for &[T] {
+    fn kind() -> String {
+        format!("list of {}", T::kind())
+    }
+}
+
+/// Makes the structs, and with the word that people call each by, the rows of [`fields`].
+macro_rules! views {
+    ($(
+        $word:literal
+        $(#[$about:meta])*
+        pub struct $view:ident $(<$life:lifetime>)? {
+            $($(#[doc = $doc:literal])+ pub $field:ident: $type:ty,)+
+        }
+    )+) => {
+        $(
+            $(#[$about])*
+            pub struct $view $(<$life>)? {
+                $($(#[doc = $doc])+ pub $field: $type,)+
+            }
+
+            impl $(<$life>)? Kind for $view $(<$life>)? {
+                fn kind() -> String {
+                    $word.to_owned()
+                }
+            }
+
+            impl $(<$life>)? $view $(<$life>)? {
+                fn fields() -> Vec<FieldRow> {
+                    vec![$(FieldRow {
+                        of: $word,
+                        name: stringify!($field),
+                        kind: <$type as Kind>::kind(),
+                        doc: concat!($($doc),+).trim(),
+                    }),+]
+                }
+            }
+        )+
+
+        /// Every name that templates see.
+        pub fn fields() -> Vec<FieldRow> {
+            [$($view::fields()),+].into_iter().flatten().collect()
+        }
+    };
+}
+
+views! {
+"proxy"
 /// What the templates of a proxy's own files see.
 #[derive(Clone, Debug, Serialize)]
 pub struct ProxyView {
@@ -20,6 +119,7 @@ pub struct ProxyView {
     pub trusted_proxies: Vec<String>,
 }
 
+"mark"
 /// What the template of a proxy's mark sees.
 #[derive(Clone, Debug, Serialize)]
 pub struct MarkView {
@@ -31,6 +131,7 @@ pub struct MarkView {
     pub mark: u64,
 }
 
+"site"
 /// What the template of a site sees.
 #[derive(Clone, Debug, Serialize)]
 pub struct SiteView {
@@ -60,6 +161,7 @@ pub struct SiteView {
     pub serves_root: bool,
 }
 
+"route"
 /// What the template of a site sees of one path.
 #[derive(Clone, Debug, Serialize)]
 pub struct RouteView {
@@ -83,6 +185,7 @@ pub struct RouteView {
     pub allow: Vec<String>,
 }
 
+"auth"
 /// A password that is asked for.
 #[derive(Clone, Debug, Serialize)]
 pub struct AuthView {
@@ -92,6 +195,7 @@ pub struct AuthView {
     pub realm: String,
 }
 
+"certificate"
 /// Where a certificate lies, as the proxy sees it.
 #[derive(Clone, Debug, Serialize)]
 pub struct CertificateView {
@@ -101,6 +205,7 @@ pub struct CertificateView {
     pub privkey: String,
 }
 
+"command plan"
 /// What the template of a command plan sees.
 #[derive(Clone, Debug, Serialize)]
 pub struct CommandPlanView<'a> {
@@ -110,4 +215,5 @@ pub struct CommandPlanView<'a> {
     pub why: &'a str,
     /// What is done, each step as its words.
     pub steps: &'a [Vec<String>],
+}
 }

@@ -1,9 +1,12 @@
 //! Everything that is reported: events as they happen, and the status document. Nothing here decides anything.
 
 mod event;
+pub mod explain;
+mod finding;
 mod status;
 
 pub use event::Event;
+pub use finding::{Finding, Findings, State};
 pub use status::{CertificateStatus, ConsumerStatus, FailureStatus, SiteStatus, Status};
 
 /// Tells an event to whoever listens: the log.

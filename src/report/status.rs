@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     desire::{Complaint, Content, Desired, Route},
-    observe::{HeldCertificate, Installed, Observed, Subject},
-    plan::{Notice, Plan, in_force},
+    observe::{HeldCertificate, Installed, Observed, Source, Subject},
+    plan::{self, Notice, Plan, in_force},
     values::{CertificateName, ContainerName, Host, Retry, Timestamp},
 };
 
@@ -83,13 +83,37 @@ pub struct FailureStatus {
     pub count: u32,
     /// When last.
     pub last: Timestamp,
-    /// When it may be tried again.
+    /// What decides when it may be tried again.
     pub retry: Retry,
+    /// When that is; nothing when something else must change first.
+    #[serde(default)]
+    pub again: Option<Timestamp>,
     /// What went wrong.
     pub problem: Option<String>,
 }
 
 impl Status {
+    /// What happens next without anybody's doing, and when, the earliest first: orders that failed and are made again,
+    /// renewals, and the next look at everything.
+    pub fn next(&self) -> Vec<(Timestamp, String)> {
+        let tries = self.failures.iter().filter_map(|failure| {
+            let words = match &failure.subject {
+                Subject::Certificate(name) => format!("{name} is ordered again"),
+                Subject::Consumer(name) => format!("{name} is deployed to again"),
+            };
+            Some((failure.again?, words))
+        });
+        let renewals = self.certificates.iter().filter_map(|(name, certificate)| {
+            let held =
+                certificate.held.as_ref().filter(|held| certificate.wanted && held.source != Source::Provided)?;
+            Some((plan::due(held), format!("{name} is renewed")))
+        });
+        let look = self.next_look.map(|time| (time, "everything is looked at again".to_owned()));
+        let mut next: Vec<_> = tries.chain(renewals).chain(look).collect();
+        next.sort();
+        next
+    }
+
     /// How everything stands at `now`.
     pub fn of(desired: &Desired, observed: &Observed, plan: &Plan, now: Timestamp) -> Self {
         Self {
@@ -159,6 +183,7 @@ fn failures(observed: &Observed) -> Vec<FailureStatus> {
             count: attempt.count,
             last: attempt.last,
             retry: attempt.retry,
+            again: (attempt.retry != Retry::WhenInputChanges).then(|| plan::next_try(subject, attempt)),
             problem: attempt.problem.clone(),
         })
         .collect()

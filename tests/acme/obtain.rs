@@ -46,10 +46,12 @@ impl Authorities for TheOne {
 
 /// The real thing but for time; nobody is asked but the CA, since no proxy serves the name.
 fn ports(authority: AcmeAuthority, folder: &Path, clock: Rc<dyn Clock>) -> Ports {
+    let folders = Rc::new(Folders::new(folder.join("certificates"), folder.join("state")));
     Ports {
         engine: Rc::new(RecordedEngine::read("[]").unwrap()),
         authorities: Rc::new(TheOne(Rc::new(authority))),
-        disk: Rc::new(Folders::new(folder.join("certificates"), folder.join("state"))),
+        disk: folders.clone(),
+        wishes: folders,
         probe: Rc::new(TcpProbe::new().unwrap()),
         clock,
     }

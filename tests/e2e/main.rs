@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is wrong, in its helpers, too")]
 
 mod client;
+mod commands;
 mod crowd;
 mod docker;
 mod first;

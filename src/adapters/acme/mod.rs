@@ -9,6 +9,7 @@ mod account;
 mod authorities;
 mod authorizations;
 mod caller;
+mod directory;
 mod error;
 mod order;
 mod record;
@@ -24,6 +25,8 @@ use async_trait::async_trait;
 use instant_acme::{Account, Identifier, NewOrder, OrderStatus};
 
 pub use authorities::{AcmeAuthorities, new_key, self_signed};
+
+pub use directory::Directory;
 
 use account::Registration;
 use caller::{Caller, Repeat};

@@ -13,6 +13,7 @@
 //! state/deployed/CONSUMER/record.json             how far it took up what it was given; what was there before
 //! state/deployed/CONSUMER/certificates.json       the certificates that it was told to read, where it reads live/
 //! state/hosts.json                                which project has which host, longer than its containers live
+//! state/wishes/NAME.json                          a renewal that somebody asks the daemon for, and its answer
 //! state/{mark,alive,status.json,lock}
 //! CONFIG/quaymaster-….conf                        rendered, readable by everybody
 //! CONFIG/certificates/NAME -> .versions/NAME/…    copies of just the consumer's own
@@ -23,6 +24,8 @@ mod consumers;
 mod deployed;
 mod files;
 mod hosts;
+mod lock;
+mod look;
 mod state;
 
 use std::{
@@ -33,13 +36,15 @@ use std::{
 
 use futures_util::stream::LocalBoxStream;
 
-pub use state::Lock;
+pub use lock::Lock;
+pub use look::{FolderLook, look, responses};
 
 use crate::{
     adapters::changes,
-    observe::{Attempt, HeldCertificate, Holder, Installed},
+    observe::{Attempt, HeldCertificate, Holder, Installed, Wish},
     ports::{
         AttemptRecords, Certificates, Challenge, Change, Disk, DiskError, NewCertificate, OrderRecord, Place, Repair,
+        Wishes,
     },
     values::{CertificateName, Host, Secret, Timestamp},
 };
@@ -201,6 +206,20 @@ impl Disk for Folders {
 
     fn breathe(&self, now: Timestamp) -> Result<(), DiskError> {
         self.write_breath(now)
+    }
+}
+
+impl Wishes for Folders {
+    fn wishes(&self) -> Result<(BTreeMap<CertificateName, Wish>, Vec<DiskError>), DiskError> {
+        self.read_wishes()
+    }
+
+    fn keep_wish(&self, name: &CertificateName, wish: &Wish) -> Result<(), DiskError> {
+        self.write_wish(name, wish)
+    }
+
+    fn drop_wish(&self, name: &CertificateName) -> Result<(), DiskError> {
+        self.remove_wish(name)
     }
 }
 

@@ -2,8 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{File, OpenOptions, TryLockError},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -12,41 +10,17 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     Folders,
-    files::{self, Durability, PRIVATE, told},
+    files::{self, Durability, PRIVATE},
 };
 use crate::{
     adapters::x509,
-    observe::Attempt,
+    observe::{Attempt, Wish},
     ports::{AttemptRecords, DiskError, OrderRecord},
     values::{CertificateName, Digest, Secret, Timestamp},
 };
 
 /// Nobody else looks into `state`.
-const FOLDER_MODE: u32 = 0o700;
-
-/// Held by the one process that works on a state folder; the kernel lets go when it ends, however it ends.
-#[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "the lock lives as long as the file is open")] File);
-
-impl Lock {
-    /// Takes the lock; `None` while another process has it.
-    ///
-    /// # Errors
-    /// When the folder can't be made or written.
-    pub fn take(state: &Path) -> Result<Option<Self>, DiskError> {
-        files::folder(state, FOLDER_MODE)?;
-        let path = state.join("lock");
-        files::make_way(state, &path)?;
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(false).mode(PRIVATE).open(&path);
-        let file = file.map_err(told("open", &path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Self(file))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(told("lock", &path)(error)),
-        }
-    }
-}
+pub(super) const FOLDER_MODE: u32 = 0o700;
 
 /// An order as it stands on disk; its key lies beside it.
 #[derive(Serialize, Deserialize)]
@@ -112,6 +86,32 @@ impl Folders {
 
     pub(super) fn write_breath(&self, now: Timestamp) -> Result<(), DiskError> {
         self.write(&self.state.join("alive"), String::from(now).as_bytes(), Durability::Renamed)
+    }
+
+    pub(super) fn read_wishes(&self) -> Result<(BTreeMap<CertificateName, Wish>, Vec<DiskError>), DiskError> {
+        let folder = self.state.join("wishes");
+        let (mut wishes, mut faults) = (BTreeMap::new(), Vec::new());
+        for entry in files::entries(&folder)? {
+            let name = entry.strip_suffix(".json").and_then(|name| CertificateName::parse(name).ok());
+            let Some(name) = name else { continue };
+            match read_json(&folder.join(entry)) {
+                Ok(wish) => wishes.extend(wish.map(|wish| (name, wish))),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        Ok((wishes, faults))
+    }
+
+    pub(super) fn write_wish(&self, name: &CertificateName, wish: &Wish) -> Result<(), DiskError> {
+        self.write_json(&self.wish(name), wish)
+    }
+
+    pub(super) fn remove_wish(&self, name: &CertificateName) -> Result<(), DiskError> {
+        files::remove(&self.wish(name))
+    }
+
+    fn wish(&self, name: &CertificateName) -> PathBuf {
+        self.state.join("wishes").join(format!("{name}.json"))
     }
 
     pub(super) fn read_attempts(&self) -> Result<AttemptRecords, DiskError> {

@@ -23,13 +23,13 @@ use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 pub use address::TlsFiles;
-pub use own::{OwnProcess, own_container};
+pub use own::{Clue, OwnProcess, own_container, own_container_and_clue};
 pub use recorded::RecordedEngine;
 
 use crate::{
     observe::{Container, EngineEvent},
     ports::{Engine, EngineError},
-    values::{ContainerId, ContainerName, Signal},
+    values::{ContainerId, ContainerName, Signal, Timestamp},
 };
 use transport::{Failure, Transport};
 
@@ -47,6 +47,7 @@ const MESSAGE_LIMIT: usize = 200;
 
 // Calls as messages name them: what is written here is what must be allowed in a socket proxy.
 const PING: &str = "GET /_ping";
+const VERSION: &str = "GET /version";
 const EVENTS: &str = "GET /events";
 const LIST: &str = "GET /containers/json";
 const INSPECT: &str = "GET /containers/{id}/json";
@@ -89,6 +90,34 @@ impl DockerEngine {
         )
         .map_err(|error| EngineError::Unreachable { engine: address.to_owned(), source: error.into() })?;
         Ok(Self { address: address.to_owned(), transport, bollard })
+    }
+
+    /// Which engine it is, in its own words.
+    ///
+    /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/System/operation/SystemVersion>
+    ///
+    /// # Errors
+    /// When it can't be asked.
+    pub async fn version(&self) -> Result<String, EngineError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Version {
+            version: String,
+            #[serde(default)]
+            api_version: String,
+        }
+        let body = self.read(VERSION, "/version", PING_LIMIT).await?;
+        let read = serde_json::from_slice::<Version>(&body);
+        let Version { version, api_version } = read.map_err(|error| not_understood(VERSION, error.to_string()))?;
+        Ok(format!("{version}, API {api_version}"))
+    }
+
+    /// The engine's clock, to the second, as its answer to a ping says.
+    ///
+    /// # Errors
+    /// When it can't be asked.
+    pub async fn time(&self) -> Result<Option<Timestamp>, EngineError> {
+        Ok(self.engine_time().await?.map(Timestamp::from_seconds))
     }
 
     /// The headers of a successful answer; the body is still to come.

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     ffi::OsString,
-    fs,
+    fmt, fs,
     os::unix::ffi::OsStringExt,
     path::{Path, PathBuf},
 };
@@ -31,7 +31,7 @@ struct Candidate {
 
 /// Where a candidate comes from, and so how far it can be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Clue {
+pub enum Clue {
     /// The user says so.
     Setting,
     /// `cgroup` or `cpuset`: ours, or nothing.
@@ -40,6 +40,17 @@ enum Clue {
     Mountinfo,
     /// Whatever the user likes it to be.
     Hostname,
+}
+
+impl fmt::Display for Clue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Setting => "the setting self",
+            Self::Cgroup => "its control group",
+            Self::Mountinfo => "the files that the engine mounts into it",
+            Self::Hostname => "its hostname",
+        })
+    }
 }
 
 impl OwnProcess {
@@ -92,6 +103,18 @@ pub async fn own_container(
     process: &OwnProcess,
     setting: Option<&str>,
 ) -> Result<Option<Container>, EngineError> {
+    Ok(own_container_and_clue(engine, process, setting).await?.map(|(container, _)| container))
+}
+
+/// The container this process runs in, and how it was found.
+///
+/// # Errors
+/// When the engine can't be asked.
+pub async fn own_container_and_clue(
+    engine: &dyn Engine,
+    process: &OwnProcess,
+    setting: Option<&str>,
+) -> Result<Option<(Container, Clue)>, EngineError> {
     let points = process.mount_points();
     for Candidate { word, clue } in process.candidates(setting) {
         let container = match engine.inspect(&word).await {
@@ -100,7 +123,7 @@ pub async fn own_container(
             answer => answer?,
         };
         match container {
-            Some(container) if is_ours(&container, clue, &points) => return Ok(Some(container)),
+            Some(container) if is_ours(&container, clue, &points) => return Ok(Some((container, clue))),
             _ if clue == Clue::Setting => tracing::warn!(own = word, "`self` is not the container we run in"),
             _ => {}
         }

@@ -1,0 +1,57 @@
+//! A look at a CA's directory, with no account: for people who want to know whether it can be used at all.
+
+use std::time::Duration;
+
+use http::{Request, header};
+use serde_json::Value;
+use time::{OffsetDateTime, format_description::well_known::Rfc2822};
+
+use super::caller::Caller;
+use crate::{
+    adapters::http::{HttpClient, Limits},
+    ports::AuthorityError,
+    values::Timestamp,
+};
+
+/// People wait for this.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// What a CA's directory says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directory {
+    /// The CA's clock, to the second, where its answer has one.
+    pub date: Option<Timestamp>,
+    /// Where its terms are.
+    pub terms: Option<String>,
+}
+
+impl Directory {
+    /// Asks for it.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.1.1>
+    ///
+    /// # Errors
+    /// When nobody answers there, or something that is no directory.
+    pub async fn look(url: &str, ca_root_pem: Option<&str>) -> Result<Self, AuthorityError> {
+        let limits = Limits { connect: LIMIT, whole: LIMIT, ..Limits::default() };
+        let http = HttpClient::new(ca_root_pem, limits);
+        let http = http.map_err(|error| Caller::ours("connections to the CA can't be set up", error))?;
+        let request = Request::get(url).body(bytes::Bytes::new());
+        let request = request.map_err(|error| Caller::ours("the CA's URL can't be asked for", error))?;
+        let answer = http
+            .send(request)
+            .await
+            .map_err(|error| AuthorityError::Unreachable { directory: url.to_owned(), source: error.into() })?;
+        let read: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+        if !read["newOrder"].is_string() {
+            let problem = format!("status {} and no newOrder in it", answer.status().as_u16());
+            return Err(AuthorityError::NotAcme { directory: url.to_owned(), problem });
+        }
+        let date = answer.headers().get(header::DATE).and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| OffsetDateTime::parse(date, &Rfc2822).ok());
+        Ok(Self {
+            date: date.map(|date| Timestamp::from_seconds(date.unix_timestamp())),
+            terms: read["meta"]["termsOfService"].as_str().map(str::to_owned),
+        })
+    }
+}

@@ -1,0 +1,110 @@
+use std::path::Path;
+
+use crate::{
+    adapters::disk::{self, FolderLook, Folders},
+    cli::{Call, Failure},
+    daemon::{Daemon, Survey},
+    desire::CertificateFolder,
+    observe::Container,
+    report::{Findings, chain},
+};
+
+/// The folders of the settings.
+pub(super) fn ours(call: &Call, daemon: &Daemon, own: Option<&Container>, told: &mut Findings) {
+    let state = call.settings.state.as_path();
+    if let Some(found) = folder("state", state, told) {
+        let says = format!("{} has mode {:04o}", state.display(), found.mode);
+        match (found.mode & 0o022, found.mode & 0o077) {
+            (0, 0) => {}
+            // As volumes are made; what we write in it is readable by its owner alone.
+            (0, _) => told.note("folders", format!("{says}: others can list it; what lies in it they can't read")),
+            (..) => {
+                let remedy = format!("`chmod 0700 {}`: it holds keys", state.display());
+                told.problem("folders", format!("{says}, so that others can put things there"), remedy);
+            }
+        }
+    }
+    kept("state", state, own, told);
+    let certificates = daemon.label_rules.certificates.as_path();
+    if !certificates.starts_with(state) {
+        folder("certificates", certificates, told);
+        kept("certificates", certificates, own, told);
+    }
+    if let Some(webroot) = &daemon.label_rules.webroot {
+        folder("webroot", webroot, told);
+    }
+}
+
+/// In a container, what lies on no volume is gone with it.
+fn kept(what: &str, path: &Path, own: Option<&Container>, told: &mut Findings) {
+    let Some(own) = own else { return };
+    if !own.mounts.iter().any(|mount| path.starts_with(&mount.destination)) {
+        let says = format!("{what}: {} is on no volume, so it is lost with this container", path.display());
+        let remedy = format!("in Compose, add `volumes: [\"{what}:{}\"]` to service {}", path.display(), own.service());
+        told.problem("folders", says, remedy);
+    }
+}
+
+fn folder(what: &str, path: &Path, told: &mut Findings) -> Option<FolderLook> {
+    let shown = path.display();
+    match disk::look(path) {
+        Ok(None) => {
+            told.note("folders", format!("{what}: {shown} is not there yet; it is made when it is needed"));
+            None
+        }
+        Ok(Some(FolderLook { writable: Err(error), .. })) => {
+            let remedy = "let quaymaster's user write there; is it mounted read-only, or the disk full?";
+            told.problem("folders", format!("{what}: {}", chain(&error)), remedy);
+            None
+        }
+        Ok(Some(found)) => {
+            told.ok("folders", format!("{what}: {shown} can be written, mode {:04o}", found.mode));
+            Some(found)
+        }
+        Err(error) => {
+            told.problem("folders", format!("{what}: {}", chain(&error)), "make it a folder that quaymaster may use");
+            None
+        }
+    }
+}
+
+/// The folders of proxies, as each side sees them.
+pub(super) fn theirs(survey: &Survey, told: &mut Findings) {
+    for proxy in survey.desired.consumers.values() {
+        let name = &proxy.name;
+        let mut pair = |what: &str, theirs: &Path, ours: &Path| {
+            told.ok("mounts", format!("{name}: {what} {} is {} here", theirs.display(), ours.display()));
+        };
+        pair("config", &proxy.config.theirs, &proxy.config.ours);
+        pair("webroot", &proxy.webroot.theirs, &proxy.webroot.ours);
+        match &proxy.certificates {
+            CertificateFolder::Delivered(folder) => pair("certificates", &folder.theirs, &folder.ours),
+            CertificateFolder::Shared { theirs } => {
+                told.ok("mounts", format!("{name}: it reads our certificates, at {}", theirs.display()));
+            }
+        }
+        folder(name.as_str(), &proxy.config.ours, told);
+    }
+}
+
+/// What lies about and is of no use any more. Nothing of it does harm.
+pub(super) fn left_overs(folders: &Folders, survey: &Survey, told: &mut Findings) -> Result<(), Failure> {
+    const ABOUT: &str = "left-overs";
+    let orders = folders.orders()?;
+    for name in orders.iter().filter(|name| !survey.desired.certificates.contains_key(*name)) {
+        let path = folders.order_path(name);
+        told.note(ABOUT, format!("an order for {name}, which nobody asks for: {}", path.display()));
+    }
+    let webroots: std::collections::BTreeSet<_> =
+        survey.desired.consumers.values().map(|proxy| proxy.webroot.ours.as_path()).collect();
+    // While an order is under way its responses are where they belong.
+    for webroot in webroots.into_iter().filter(|_| orders.is_empty()) {
+        for path in disk::responses(webroot)? {
+            told.note(ABOUT, format!("a response to a challenge that is over: {}", path.display()));
+        }
+    }
+    for path in folders.unfinished()? {
+        told.note(ABOUT, format!("a certificate that was not written to its end: {}", path.display()));
+    }
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! The set-up, finding by finding. Rights are tried, not guessed; what is tried changes nothing.
+
+mod authority;
+mod engine;
+mod folders;
+
+use serde::Serialize;
+
+use super::{
+    Call, Exit, Failure, block_on, json, print, setup, table,
+    terminal::{Paint, width},
+};
+use crate::{
+    adapters::clock::SystemClock,
+    daemon::{Daemon, Survey},
+    ports::Clock,
+    report::{Finding, Findings, chain, explain::Works},
+    values::Timestamp,
+};
+
+/// What `--format json` prints.
+#[derive(Serialize)]
+struct Document<'a> {
+    well: bool,
+    findings: &'a [Finding],
+}
+
+/// What kept the look from going on, or was found wrong.
+#[derive(Default)]
+struct Outcome {
+    /// The engine can't be asked.
+    engine: bool,
+    /// The CA can't be asked.
+    authority: bool,
+}
+
+pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
+    block_on(async {
+        let (mut told, mut outcome) = (Findings::default(), Outcome::default());
+        look(call, &mut told, &mut outcome).await?;
+        print(&match call.wants_json() {
+            true => json(&Document { well: told.is_well(), findings: &told.0 })?,
+            false => shown(&told, call.paint()),
+        })?;
+        Ok(exit(&told, &outcome))
+    })
+}
+
+fn exit(told: &Findings, outcome: &Outcome) -> Exit {
+    let only_authority = outcome.authority && told.problems().all(|problem| problem.about == authority::ABOUT);
+    match (told.is_well(), outcome.engine, only_authority) {
+        (true, ..) => Exit::Done,
+        (false, true, _) => Exit::Engine,
+        (false, false, true) => Exit::Authority,
+        (false, false, false) => Exit::Partly,
+    }
+}
+
+async fn look(call: &Call, told: &mut Findings, outcome: &mut Outcome) -> Result<(), Failure> {
+    let docker = setup::engine(call)?;
+    let now = SystemClock.now();
+    outcome.engine = !engine::look(call, &docker, now, told).await;
+    let own = match outcome.engine {
+        false => engine::own(call, &docker, told).await,
+        true => None,
+    };
+    let (daemon, disk) = setup::reader(call, docker, own.as_ref())?;
+    folders::ours(call, &daemon, own.as_ref(), told);
+    running(setup::works(call, &disk, now)?, told);
+    outcome.authority = !authority::look(call, &daemon, now, told).await;
+    if !outcome.engine {
+        match daemon.survey().await {
+            Ok(survey) => {
+                folders::theirs(&survey, told);
+                proxies(&daemon, &survey, told).await;
+                folders::left_overs(&disk, &survey, told)?;
+                complaints(&survey, told);
+            }
+            Err(error) => told.problem("labels", chain(&error), ""),
+        }
+    }
+    Ok(())
+}
+
+fn running(works: Works, told: &mut Findings) {
+    match works {
+        Works::Well => told.ok("daemon", "it works on this state"),
+        Works::Stuck => {
+            told.problem("daemon", "it holds this state and does not turn", "look at its log, then restart it")
+        }
+        Works::No => told.note("daemon", "none works on this state"),
+    }
+}
+
+/// Whether proxies can be looked at, which is how deployments are proven.
+async fn proxies(daemon: &Daemon, survey: &Survey, told: &mut Findings) {
+    for proxy in survey.desired.consumers.values() {
+        let name = &proxy.name;
+        let (true, Some(reach)) = (proxy.running, proxy.reach) else {
+            let remedy = match proxy.running {
+                true => format!("put quaymaster and {name} on one network, or publish its ports, so that it can look"),
+                false => format!("start it: `docker start {name}`; `docker logs {name}` says why it ended"),
+            };
+            let says = if proxy.running { "can't be reached from here" } else { "does not run" };
+            told.problem("proxies", format!("{name} {says}"), remedy);
+            continue;
+        };
+        let at = reach.http;
+        match daemon.ports.probe.page(at, &daemon.plan_rules.mark_host, "/").await {
+            Ok(page) if page.status == 200 => {
+                told.ok("proxies", format!("{name} answers at {at}, generation {}", page.body.trim()))
+            }
+            Ok(page) => told.note(
+                "proxies",
+                format!("{name} answers at {at} with status {}: it serves nothing of ours yet", page.status),
+            ),
+            // Without any file of ours a bare nginx listens on nothing.
+            Err(error) => {
+                let remedy = format!("`docker logs {name}` says more; before its first deployment this may be so");
+                told.problem("proxies", format!("{name}: {}", chain(&error)), remedy);
+            }
+        }
+    }
+    if survey.desired.consumers.is_empty() {
+        told.note("proxies", "there is none");
+    }
+}
+
+fn complaints(survey: &Survey, told: &mut Findings) {
+    let complaints = survey.complaints();
+    for complaint in &complaints {
+        let says = format!("container {}, label {}: {}", complaint.container, complaint.label, complaint.problem);
+        told.problem("labels", says, complaint.remedy.as_str());
+    }
+    for fault in &survey.faults {
+        told.problem("on disk", fault, "");
+    }
+    if complaints.is_empty() {
+        let containers = survey.snapshot.containers.len();
+        told.ok("labels", format!("all of those on {containers} containers can be followed"));
+    }
+}
+
+/// How far two clocks are apart.
+fn apart(one: Timestamp, other: Timestamp) -> std::time::Duration {
+    one.since(other).max(other.since(one))
+}
+
+fn shown(told: &Findings, paint: Paint) -> String {
+    let problems = told.problems().count();
+    let verdict = match problems {
+        0 => "everything that is needed is there".to_owned(),
+        1 => "1 problem".to_owned(),
+        _ => format!("{problems} problems"),
+    };
+    format!("{}\n{verdict}\n", table::findings(told, paint, width()).trim_start())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_code_tells_what_is_wrong() {
+        let problem = |about| {
+            let mut told = Findings::default();
+            told.problem(about, "wrong", "");
+            told
+        };
+        for (told, outcome, expected) in [
+            (Findings::default(), Outcome::default(), Exit::Done),
+            (problem("engine"), Outcome { engine: true, authority: true }, Exit::Engine),
+            (problem(authority::ABOUT), Outcome { engine: false, authority: true }, Exit::Authority),
+            (problem("labels"), Outcome { engine: false, authority: true }, Exit::Partly),
+            (problem(authority::ABOUT), Outcome::default(), Exit::Partly),
+        ] {
+            assert_eq!(exit(&told, &outcome), expected, "{told:?}");
+        }
+    }
+}

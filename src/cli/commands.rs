@@ -1,0 +1,224 @@
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, Command, value_parser};
+
+use super::{Call, Exit, Failure, check, explain, health, manual, once, plan, reference, renew, status, watch};
+use crate::settings::{DefaultValue, SETTINGS};
+
+/// A command: a row of the commands table.
+pub(super) struct CommandRow {
+    pub name: &'static str,
+    /// What it does, in words for people.
+    pub about: &'static str,
+    /// How it is used, each with what comes of it.
+    pub examples: &'static [(&'static str, &'static str)],
+    arguments: fn(Command) -> Command,
+    pub run: fn(&Call) -> Result<Exit, Failure>,
+}
+
+/// Every command there is.
+pub(super) const COMMANDS: &[CommandRow] = &[
+    CommandRow {
+        name: "watch",
+        about: "the daemon; what the image runs. SIGHUP: look again at everything. SIGTERM: end. A second one on the \
+                same state stands by and takes over",
+        examples: &[
+            ("quaymaster watch --agree-tos", "work until SIGTERM"),
+            ("docker kill --signal HUP NAME", "make the daemon in that container look again"),
+        ],
+        arguments: |command| command,
+        run: watch::run,
+    },
+    CommandRow {
+        name: "once",
+        about: "the same turns until nothing is left to do now, then exit",
+        examples: &[("quaymaster once --agree-tos --state /var/lib/quaymaster", "for a timer instead of a daemon")],
+        arguments: |command| command,
+        run: once::run,
+    },
+    CommandRow {
+        name: "plan",
+        about: "what would be done and why; touches nothing. `--from FILE` (or `-`): from what `docker inspect` \
+                printed, with no engine at all. There, `self` names the container that quaymaster is to run in; \
+                without it, it is on that host itself. What lies in the folders of the settings counts here, too",
+        examples: &[
+            ("docker exec NAME /quaymaster plan", "what the daemon in that container would do"),
+            ("docker inspect $(docker ps -aq) | quaymaster plan --from -", "what labels would do, with no engine"),
+        ],
+        arguments: |command| command.arg(format(&["text", "json"])).arg(from()),
+        run: plan::run,
+    },
+    CommandRow {
+        name: "status",
+        about: "certificates, sites, consumers, failures, complaints, what is next and when, as the daemon left \
+                it after its last turn. `--format json`",
+        examples: &[
+            ("docker exec NAME /quaymaster status", "tables for people"),
+            (
+                "quaymaster status --format json | jq '.certificates | map_values(.held.not_after)'",
+                "when each certificate ends",
+            ),
+        ],
+        arguments: |command| command.arg(format(&["text", "json"])),
+        run: status::run,
+    },
+    CommandRow {
+        name: "explain",
+        about: "one name told as a story: which container and label ask for it, which proxy serves it from which file, \
+                which certificate and why that one, what was tried, what is really served now, and what to do next. \
+                Exits with 0 when it is served well, else with 3",
+        examples: &[("docker exec NAME /quaymaster explain shop.example", "why shop.example is as it is")],
+        arguments: |command| {
+            let name = Arg::new("name").value_name("NAME").required(true).help("the host name");
+            command.arg(name).arg(format(&["text", "json"]))
+        },
+        run: explain::run,
+    },
+    CommandRow {
+        name: "health",
+        about: "exit 0 while the daemon turns, else 3; for health checks",
+        examples: &[("HEALTHCHECK CMD [\"/quaymaster\", \"health\"]", "in a Dockerfile; the image has it")],
+        arguments: |command| command,
+        run: health::run,
+    },
+    CommandRow {
+        name: "check",
+        about: "the set-up, finding by finding, each with its remedy: the engine and what it lets us do, our own \
+                container, folders and mounts, clocks, the CA, proxies, left-overs, complaints. Changes nothing",
+        examples: &[("docker exec NAME /quaymaster check", "is everything there that is needed?")],
+        arguments: |command| command.arg(format(&["text", "json"])),
+        run: check::run,
+    },
+    CommandRow {
+        name: "renew",
+        about: "obtains now what is due; with names, only those. `--force`: though it is not due, and though a failure \
+                is to be waited for; a time that the CA named is kept. A daemon that works on the same state does it",
+        examples: &[
+            ("docker exec NAME /quaymaster renew", "what is due, and when the others will be"),
+            ("docker exec NAME /quaymaster renew --force shop.example", "a new certificate for shop.example, now"),
+        ],
+        arguments: |command| {
+            let names = Arg::new("name").value_name("NAME").action(ArgAction::Append).help("host names; none: all");
+            let force = Arg::new("force").long("force").action(ArgAction::SetTrue);
+            command.arg(names).arg(force.help("also what is not due, or waits after a failure; needs a NAME"))
+        },
+        run: renew::run,
+    },
+    CommandRow {
+        name: "reference",
+        about: "labels, settings, kinds, CAs, filters, what templates see, commands and exit \
+                codes, as tables. `--format markdown` or `json`",
+        examples: &[
+            ("quaymaster reference", "all tables"),
+            ("quaymaster reference labels --format json", "labels, for an editor or a linter"),
+        ],
+        arguments: |command| {
+            let table = Arg::new("table").value_name("TABLE").value_parser(reference::names());
+            command.arg(table.help("one table; without it, all")).arg(format(&["text", "markdown", "json"]))
+        },
+        run: reference::run,
+    },
+    CommandRow {
+        name: "completions",
+        about: "what makes bash, zsh or fish complete this command line",
+        examples: &[(
+            "quaymaster completions bash > /etc/bash_completion.d/quaymaster",
+            "for everybody on this machine",
+        )],
+        arguments: |command| {
+            let shell = Arg::new("shell").value_name("SHELL").value_parser(manual::SHELLS.to_vec());
+            command.arg(shell.required(true).help("which shell"))
+        },
+        run: manual::completions,
+    },
+    CommandRow {
+        name: "man",
+        about: "the page of the manual, or that of one command",
+        examples: &[("quaymaster man explain | man -l -", "read the page about explain")],
+        arguments: |command| {
+            let name = Arg::new("command").value_name("COMMAND");
+            command.arg(name.help("the page of this command"))
+        },
+        run: manual::man,
+    },
+];
+
+fn format(formats: &'static [&'static str]) -> Arg {
+    let arg = Arg::new("format").long("format").value_name("FORMAT").value_parser(formats.to_vec());
+    arg.default_value("text").help("how the result is written")
+}
+
+fn from() -> Arg {
+    let arg = Arg::new("from").long("from").value_name("FILE").value_parser(value_parser!(PathBuf));
+    arg.help("ask no engine: read what `docker inspect` printed, from FILE or `-` for standard input")
+}
+
+/// The command line, made from the tables.
+pub(super) fn command() -> Command {
+    let mut command = Command::new("quaymaster")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Certificates for what your containers' labels name, in the proxy that you already run")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .arg(
+            Arg::new("config")
+                .long("config")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .global(true)
+                .help_heading(SETTINGS_HEADING)
+                .help("settings as TOML [env: QUAYMASTER_CONFIG]"),
+        );
+    command = command.args(SETTINGS.iter().map(setting));
+    for row in COMMANDS {
+        let sub = Command::new(row.name).about(row.about).after_help(examples(row.examples));
+        command = command.subcommand((row.arguments)(sub));
+    }
+    command
+}
+
+/// Above the settings in `--help`, which every command takes, behind what it alone takes.
+const SETTINGS_HEADING: &str = "Settings";
+
+fn setting(row: &'static crate::settings::SettingRow) -> Arg {
+    let default = match row.default {
+        DefaultValue::Value(text) | DefaultValue::Words(text) => text,
+    };
+    let help = format!("{} [default: {default}] [env: {}]", row.doc, row.variable());
+    let arg = Arg::new(row.name).long(row.name).value_name(row.value).global(true).help(help);
+    let arg = arg.help_heading(SETTINGS_HEADING);
+    match row.value {
+        // `--agree-tos` alone means yes.
+        "BOOL" => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
+        _ => arg,
+    }
+}
+
+fn examples(examples: &[(&str, &str)]) -> String {
+    let each = examples.iter().map(|(words, meaning)| format!("  {words}\n      {meaning}\n"));
+    format!("Examples:\n{}", each.collect::<String>().trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_example_of_ours_is_a_command_line_that_is_taken() {
+        for row in COMMANDS {
+            for (words, _) in row.examples {
+                let Some(start) = words.find("quaymaster ") else { continue };
+                let ours = words[start..].split(['|', '>']).next().unwrap_or_default();
+                let words = shell_words::split(ours).expect("it is written as for a shell");
+                let read = command().try_get_matches_from(words);
+                let name = read.expect(ours).subcommand_name().map(str::to_owned);
+                assert_eq!(name.as_deref(), Some(row.name), "{ours}");
+            }
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The tables that people look things up in, made from the rows that the program goes by: for the command
+//! `reference`, and for the README.
+
+use std::fmt::Write;
+
+use serde_json::{Map, Value};
+
+use super::{Call, Exit, Failure, commands::COMMANDS, exit::EXITS, print};
+use crate::{
+    desire::{KINDS, LABELS},
+    render::{FILTERS, fields},
+    settings::{DefaultValue, SETTINGS},
+    values::CA_PRESETS,
+};
+
+/// A table to look things up in.
+pub struct Table {
+    /// The word by which the command knows it.
+    pub name: &'static str,
+    /// What it lists.
+    pub title: &'static str,
+    columns: &'static [&'static str],
+    rows: Vec<Vec<Cell>>,
+}
+
+/// What stands in a table.
+enum Cell {
+    /// To be written as it is.
+    Code(String),
+    /// Words; what stands between backticks in them is to be written as it is.
+    Words(String),
+}
+
+/// A table in the making.
+struct Source {
+    name: &'static str,
+    title: &'static str,
+    columns: &'static [&'static str],
+    rows: fn() -> Vec<Vec<Cell>>,
+}
+
+const SOURCES: &[Source] = &[
+    Source { name: "labels", title: "Labels", columns: &["label", "example", "meaning"], rows: labels },
+    Source { name: "settings", title: "Settings", columns: &["setting", "default", "meaning"], rows: settings },
+    Source {
+        name: "kinds",
+        title: "Kinds of servers",
+        columns: &["kind", "what it is", "config folder", "reload"],
+        rows: kinds,
+    },
+    Source { name: "cas", title: "CAs", columns: &["ca", "what it is", "directory"], rows: cas },
+    Source { name: "filters", title: "Filters of templates", columns: &["filter", "does", "example"], rows: filters },
+    Source { name: "view", title: "What templates see", columns: &["of", "name", "type", "meaning"], rows: view },
+    Source { name: "commands", title: "Commands", columns: &["command", "does"], rows: commands },
+    Source { name: "exits", title: "Exit codes", columns: &["exit", "meaning"], rows: exits },
+];
+
+/// The names of all tables.
+pub(super) fn names() -> Vec<&'static str> {
+    SOURCES.iter().map(|source| source.name).collect()
+}
+
+/// All tables, in the order in which people need them.
+pub fn tables() -> Vec<Table> {
+    let made = |source: &Source| Table {
+        name: source.name,
+        title: source.title,
+        columns: source.columns,
+        rows: (source.rows)(),
+    };
+    SOURCES.iter().map(made).collect()
+}
+
+pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
+    let wanted = call.options.get_one::<String>("table");
+    let tables: Vec<_> = tables().into_iter().filter(|table| wanted.is_none_or(|name| name == table.name)).collect();
+    let text = match call.options.get_one::<String>("format").map(String::as_str) {
+        Some("json") => {
+            let document: Map<_, _> = tables.iter().map(|table| (table.name.to_owned(), table.json())).collect();
+            format!("{:#}\n", Value::Object(document))
+        }
+        Some("markdown") => joined(&tables, |table| format!("## {}\n\n{}", table.title, table.markdown())),
+        _ => joined(&tables, Table::text),
+    };
+    print(&text)?;
+    Ok(Exit::Done)
+}
+
+fn joined(tables: &[Table], write: impl Fn(&Table) -> String) -> String {
+    tables.iter().map(write).collect::<Vec<_>>().join("\n")
+}
+
+impl Table {
+    /// As a table of Markdown.
+    pub fn markdown(&self) -> String {
+        let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+        let head = line(self.columns.iter().map(|column| (*column).to_owned()).collect());
+        let rows = self.rows.iter().map(|row| line(row.iter().map(Cell::markdown).collect()));
+        format!("{head}|{}\n{}", " --- |".repeat(self.columns.len()), rows.collect::<String>())
+    }
+
+    /// For a terminal or a pager: each row as its first cell and the others below it, since meanings are long.
+    fn text(&self) -> String {
+        let mut text = format!("{}\n", self.title.to_uppercase());
+        for row in &self.rows {
+            let mut cells = self.columns.iter().zip(row);
+            let first = cells.next().map(|(_, cell)| cell.bare()).unwrap_or_default();
+            let _ = writeln!(text, "\n  {first}");
+            for (column, cell) in cells.filter(|(_, cell)| !cell.bare().is_empty()) {
+                let _ = writeln!(text, "      {column}: {}", cell.bare());
+            }
+        }
+        text
+    }
+
+    fn json(&self) -> Value {
+        let row = |row: &Vec<Cell>| {
+            let cells = self.columns.iter().zip(row).map(|(column, cell)| ((*column).to_owned(), cell.bare().into()));
+            Value::Object(cells.collect())
+        };
+        self.rows.iter().map(row).collect()
+    }
+}
+
+impl Cell {
+    fn bare(&self) -> &str {
+        match self {
+            Self::Code(text) | Self::Words(text) => text,
+        }
+    }
+
+    fn markdown(&self) -> String {
+        let text = self.bare().replace('|', "\\|");
+        match self {
+            Self::Code(_) => format!("`{text}`"),
+            Self::Words(_) => text,
+        }
+    }
+}
+
+fn code(text: impl Into<String>) -> Cell {
+    Cell::Code(text.into())
+}
+
+fn words(text: impl Into<String>) -> Cell {
+    Cell::Words(text.into())
+}
+
+fn labels() -> Vec<Vec<Cell>> {
+    let row = |row: &crate::desire::LabelRow| {
+        let meaning = format!("{}: {}. Default: {}", row.syntax, row.doc, row.default);
+        vec![code(format!("quaymaster.{}", row.key)), code(row.example), words(meaning)]
+    };
+    LABELS.iter().map(row).collect()
+}
+
+fn settings() -> Vec<Vec<Cell>> {
+    let row = |row: &crate::settings::SettingRow| {
+        let default = match row.default {
+            DefaultValue::Value(value) => code(value),
+            DefaultValue::Words(text) => words(text),
+        };
+        vec![code(row.name), default, words(row.doc)]
+    };
+    SETTINGS.iter().map(row).collect()
+}
+
+fn kinds() -> Vec<Vec<Cell>> {
+    let row = |row: &crate::desire::Kind| {
+        vec![code(row.name), words(row.doc), code(row.config), words(format!("SIG{}", row.reload))]
+    };
+    KINDS.iter().map(row).collect()
+}
+
+fn cas() -> Vec<Vec<Cell>> {
+    CA_PRESETS.iter().map(|row| vec![code(row.name), words(row.what), code(row.directory)]).collect()
+}
+
+fn filters() -> Vec<Vec<Cell>> {
+    FILTERS.iter().map(|row| vec![code(row.name), words(row.doc), code(row.example)]).collect()
+}
+
+fn view() -> Vec<Vec<Cell>> {
+    let row = |row: crate::render::FieldRow| vec![words(row.of), code(row.name), words(row.kind), words(row.doc)];
+    fields().into_iter().map(row).collect()
+}
+
+fn commands() -> Vec<Vec<Cell>> {
+    COMMANDS.iter().map(|row| vec![code(format!("quaymaster {}", row.name)), words(row.about)]).collect()
+}
+
+fn exits() -> Vec<Vec<Cell>> {
+    EXITS.iter().map(|row| vec![words((row.exit as u8).to_string()), words(row.meaning)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_row_has_a_cell_for_each_column_and_tells_something_in_it() {
+        for table in tables() {
+            assert!(!table.rows.is_empty(), "{}", table.name);
+            for row in &table.rows {
+                assert_eq!(row.len(), table.columns.len(), "{}", table.name);
+                assert!(row.iter().all(|cell| !cell.bare().is_empty()), "{}: {}", table.name, row[0].bare());
+            }
+        }
+    }
+
+    #[test]
+    fn one_table_reads_the_same_in_all_three_ways() {
+        let rows = || vec![vec![code("a|b"), words("what `a|b` is")]];
+        let table = Table { name: "t", title: "Things", columns: &["thing", "meaning"], rows: rows() };
+        assert_eq!(table.markdown(), "| thing | meaning |\n| --- | --- |\n| `a\\|b` | what `a\\|b` is |\n");
+        assert_eq!(table.text(), "THINGS\n\n  a|b\n      meaning: what `a|b` is\n");
+        assert_eq!(table.json().to_string(), r#"[{"meaning":"what `a|b` is","thing":"a|b"}]"#);
+    }
+}

@@ -1,0 +1,48 @@
+use std::io::{self, IsTerminal};
+
+use terminal_size::{Width, terminal_size_of};
+
+use super::Call;
+use crate::report::State;
+
+/// Colours for a terminal; none elsewhere.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Paint {
+    is_on: bool,
+}
+
+impl Paint {
+    /// A state, as wide as the widest.
+    pub(super) fn state(self, state: State) -> String {
+        let code = match state {
+            State::Ok => "32",
+            State::Note => "2",
+            State::Problem => "1;31",
+        };
+        self.painted(code, &format!("{state:<7}"))
+    }
+
+    /// Something that is wrong.
+    pub(super) fn wrong(self, text: &str) -> String {
+        if text.is_empty() { String::new() } else { self.painted("31", text) }
+    }
+
+    fn painted(self, code: &str, text: &str) -> String {
+        if self.is_on { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+impl Call {
+    /// Colours on a terminal whose user has not said no.
+    ///
+    /// <https://no-color.org/>
+    pub(super) fn paint(&self) -> Paint {
+        let refused = self.environment.get("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Paint { is_on: io::stdout().is_terminal() && !refused }
+    }
+}
+
+/// The width of the terminal that results go to; nothing where they go elsewhere, and nothing is cut there.
+pub(super) fn width() -> Option<usize> {
+    terminal_size_of(io::stdout()).map(|(Width(columns), _)| usize::from(columns))
+}

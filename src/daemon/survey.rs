@@ -1,0 +1,57 @@
+use std::collections::BTreeSet;
+
+use super::{Daemon, ForeseeError, facts::Facts, templates::InUse, watching};
+use crate::{
+    desire::{Complaint, Desired, desire},
+    observe::{Observed, Snapshot},
+    plan::{Plan, plan},
+    render::Templates,
+    values::Timestamp,
+};
+
+/// Everything that is known at one moment.
+pub struct Survey {
+    /// That moment.
+    pub now: Timestamp,
+    /// What the engine says.
+    pub snapshot: Snapshot,
+    /// What labels ask for.
+    pub desired: Desired,
+    /// What we have and tried.
+    pub observed: Observed,
+    /// What would be rendered.
+    pub templates: Templates,
+    /// What would be done now.
+    pub plan: Plan,
+    /// What is wrong on disk and with the user's templates.
+    pub faults: Vec<String>,
+}
+
+impl Survey {
+    /// What can't be followed.
+    pub fn complaints(&self) -> BTreeSet<Complaint> {
+        self.desired.complaints.union(&self.plan.complaints).cloned().collect()
+    }
+}
+
+impl Daemon {
+    /// Everything that is known now, and what would be done; touches nothing.
+    ///
+    /// # Errors
+    /// When the engine can't be asked, or state can't be read.
+    pub async fn survey(&self) -> Result<Survey, ForeseeError> {
+        let mut facts = Facts::read(&self.ports);
+        facts.look_at_certificates(&self.ports)?;
+        let templates = InUse::read(self.template_files.clone());
+        let (containers, own) = watching::look(self).await?;
+        let now = self.ports.clock.now();
+        facts.replace(containers, own, false, now);
+        facts.free_hosts(now);
+        let desired = desire(&facts.snapshot, &self.label_rules);
+        facts.look_at_new_consumers(&self.ports, &desired);
+        let plan = plan(&desired, &facts.observed, &templates.current, &self.plan_rules, now);
+        let faults = facts.faults().union(templates.faults()).cloned().collect();
+        let (snapshot, observed) = (facts.snapshot, facts.observed);
+        Ok(Survey { now, snapshot, desired, observed, templates: templates.current, plan, faults })
+    }
+}

@@ -1,0 +1,107 @@
+use std::collections::BTreeSet;
+
+use super::Facts;
+use crate::{
+    desire::{Claimant, Complaint, nearest_names},
+    report::Findings,
+    values::{CertificateName, ContainerName},
+};
+
+/// How many names that are spelled alike are told.
+const MOST_NEAR: usize = 3;
+
+/// Who asks for the name, and whether anybody is to serve it.
+pub(super) fn tell(facts: &Facts<'_>, told: &mut Findings) {
+    let claimants = facts.claimants.get(facts.host).map(Vec::as_slice).unwrap_or_default();
+    let served: BTreeSet<_> =
+        facts.proxies().flat_map(|proxy| proxy.sites.get(facts.host)).flat_map(|s| &s.containers).collect();
+    for claimant in claimants {
+        tell_one(facts, claimant, served.contains(&claimant.container), told);
+    }
+    if claimants.is_empty() {
+        return nobody(facts, told);
+    }
+    let proxies: Vec<_> = facts.proxies().map(|proxy| proxy.name.as_str()).collect();
+    if !proxies.is_empty() {
+        told.ok("served by", proxies.join(", "));
+    } else if claimants.iter().any(|claimant| claimant.is_there) {
+        told.problem("served by", "no proxy", "");
+    }
+}
+
+fn tell_one(facts: &Facts<'_>, claimant: &Claimant, is_followed: bool, told: &mut Findings) {
+    let Claimant { container, label, is_there } = claimant;
+    let asks = format!("container {container} asks for it by its label {label}");
+    match (is_there, is_followed) {
+        (true, true) => told.ok("asked for", asks),
+        (true, false) => told.problem("asked for", format!("{asks}, which can't be followed"), ""),
+        (false, _) if facts.site().is_some() => told.note("asked for", format!("{asks}, but does not run")),
+        (false, _) => {
+            told.problem(
+                "asked for",
+                format!("{asks}, but does not run"),
+                format!("start it: `docker start {container}`"),
+            );
+        }
+    }
+}
+
+fn nobody(facts: &Facts<'_>, told: &mut Findings) {
+    let near = nearest_names(facts.claimants.keys(), facts.host);
+    let label = format!("{}.host={}", facts.prefix, facts.host);
+    let mut remedy = format!("write the label {label} on the container that is to serve it, and create it anew");
+    if let Some(nearest) = near.first() {
+        remedy = format!("did you mean {nearest}? If not: {remedy}");
+    }
+    if about(facts).next().is_some() {
+        // What somebody wrote in vain says more.
+        remedy.clear();
+    }
+    told.problem("asked for", "no container asks for this name", remedy);
+    for name in near.into_iter().take(MOST_NEAR) {
+        let by = facts.claimants.get(name).and_then(|claimants| claimants.first());
+        let by = by.map(|by| format!(", asked for by container {} (label {})", by.container, by.label));
+        told.note("asked for", format!("a similar name is {name}{}", by.unwrap_or_default()));
+    }
+    let name = CertificateName::from(facts.host);
+    if let Some(held) = facts.observed.held.get(&name) {
+        told.note(
+            "certificate",
+            format!("one is still held, valid until {}; nobody asks for it", facts.at(held.not_after)),
+        );
+    }
+}
+
+/// Complaints that have to do with the name; those about proxies first, where none serves it.
+pub(super) fn tell_complaints(facts: &Facts<'_>, told: &mut Findings) {
+    let unserved = facts.site().is_none();
+    let is_of_proxy = |complaint: &Complaint| complaint.label == format!("{}.kind", facts.prefix);
+    let mut all: Vec<_> = about(facts).collect();
+    all.extend(facts.complaints().filter(|complaint| unserved && is_of_proxy(complaint)));
+    all.sort_by_key(|complaint| !is_of_proxy(complaint));
+    all.dedup();
+    for Complaint { container, label, problem, remedy, .. } in all {
+        let says = format!("container {container}, label {label}: {problem}");
+        told.problem("complaint", says, format!("container {container}: {remedy}"));
+    }
+    for fault in facts.faults.iter().filter(|fault| fault.contains(facts.host.as_str())) {
+        told.problem("on disk", fault, "");
+    }
+}
+
+/// The complaints that are about the name.
+fn about<'a>(facts: &'a Facts<'_>) -> impl Iterator<Item = &'a Complaint> {
+    let claimants = facts.claimants.get(facts.host).into_iter().flatten().map(|claimant| &claimant.container).collect();
+    facts.complaints().filter(move |complaint| concerns(facts, &claimants, complaint))
+}
+
+/// Whether a complaint is about this name: it says so, or is about a container that asks for it and names no other.
+fn concerns(facts: &Facts<'_>, claimants: &BTreeSet<&ContainerName>, complaint: &Complaint) -> bool {
+    let names = |text: &str| {
+        let mut words = text.split(|c: char| c.is_whitespace() || c == ',');
+        words.any(|word| word.trim_end_matches([':', ';', '.']).eq_ignore_ascii_case(facts.host.as_str()))
+    };
+    let is_of_other = facts.claimants.keys().any(|name| name.as_str() == complaint.value);
+    let is_of_ours = claimants.contains(&complaint.container) || facts.proxies().any(|p| p.name == complaint.container);
+    names(&complaint.value) || names(&complaint.problem) || (is_of_ours && !is_of_other)
+}

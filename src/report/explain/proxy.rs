@@ -1,0 +1,201 @@
+use std::{io::ErrorKind, net::SocketAddr};
+
+use super::Facts;
+use crate::{
+    desire::{Consumer, Content, Site},
+    observe::{Container, ContainerState, Health, Installed, Progress, Subject},
+    plan::{self, Action},
+    report::Findings,
+    values::ContainerName,
+};
+
+/// From which file a proxy serves the name, and whether it took that up.
+pub(super) fn tell_files(facts: &Facts<'_>, proxy: &Consumer, told: &mut Findings) {
+    let name = &proxy.name;
+    if !proxy.running {
+        let remedy = format!("start it: `docker start {name}`; `docker logs {name}` says why it ended");
+        return told.problem("proxy", format!("{name} does not run"), remedy);
+    }
+    let file = plan::site_file(facts.host);
+    let installed = facts.observed.installed.get(name).cloned().unwrap_or_default();
+    let theirs = proxy.config.theirs.join(file.as_str());
+    match installed.files.contains_key(&file) {
+        true => told.ok("proxy", format!("{name} serves it from {}", theirs.display())),
+        false => told.problem("proxy", format!("{name} has no {} yet", theirs.display()), ""),
+    }
+    let failure =
+        facts.status.and_then(|status| status.failures.iter().find(|f| f.subject == Subject::Consumer(name.clone())));
+    if let Some(problem) = failure.and_then(|failure| failure.problem.as_deref()) {
+        told.problem(
+            "proxy",
+            format!("{name} could not be brought up to date: {problem}"),
+            "mend that; it is tried again by itself",
+        );
+    }
+    let changes = facts.actions().find_map(|action| match action {
+        Action::Deploy(deploy) if deploy.consumer.name == *name => Some(deploy),
+        _ => None,
+    });
+    if let Some(deploy) = changes {
+        let why = deploy.why.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        told.note("proxy", format!("{name} is about to be brought up to date: {why}"));
+    }
+    tell_progress(facts, name, &installed, told);
+}
+
+fn tell_progress(facts: &Facts<'_>, name: &ContainerName, installed: &Installed, told: &mut Findings) {
+    let generation = installed.generation;
+    match &installed.progress {
+        Progress::Proven { at } => {
+            told.ok("proxy", format!("{name} was seen serving generation {generation} at {}", facts.at(*at)))
+        }
+        Progress::Unproven { reason } => {
+            let remedy = format!("`docker logs {name}`, and `docker exec {name} nginx -t` where it is nginx, say why");
+            told.problem(
+                "proxy",
+                format!("{name} was told, and generation {generation} was not seen: {reason}"),
+                remedy,
+            );
+        }
+        Progress::SignalOwed => told.note("proxy", format!("{name} has not been told to read its files again yet")),
+        Progress::TakenBack => told.problem(
+            "proxy",
+            format!("{name} did not take up what it was given, and has back what it had before"),
+            format!("`docker logs {name}` says why; what is new comes again when it runs"),
+        ),
+    }
+}
+
+/// What a proxy shows right now.
+pub(super) fn tell_seen(facts: &Facts<'_>, proxy: &Consumer, told: &mut Findings) {
+    let name = &proxy.name;
+    let Some(seen) = facts.seen.get(name) else {
+        if proxy.running {
+            told.note(
+                "seen now",
+                format!("{name} can't be looked at from here: no network is shared with it, and it publishes no port"),
+            );
+        }
+        return;
+    };
+    let installed = facts.observed.installed.get(name).cloned().unwrap_or_default();
+    let logs = format!("`docker logs {name}` says more");
+    match &seen.mark {
+        Ok(mark) if *mark == installed.generation.to_string() => {
+            told.ok("seen now", format!("{name} answers on port {} with generation {mark}", proxy.http_port));
+        }
+        Ok(mark) if mark.parse::<u64>().is_ok() => {
+            let says = format!("{name} serves generation {mark}, not {}", installed.generation);
+            told.problem(
+                "seen now",
+                says,
+                format!("it refuses the new configuration or does not get the signal; {logs}"),
+            );
+        }
+        Ok(_) => told.problem(
+            "seen now",
+            format!("{name} does not serve what quaymaster writes"),
+            format!("does it include {}/*.conf? {logs}", proxy.config.theirs.display()),
+        ),
+        Err(problem) => told.problem(
+            "seen now",
+            format!("{name}: {problem}"),
+            format!("is it a server that listens on port {}? {logs}", proxy.http_port),
+        ),
+    }
+    if let Ok(status) = &seen.plain {
+        told.note("seen now", format!("http://{}/ gets status {status}", facts.host.in_url()));
+    }
+    tell_serial(facts, proxy, seen.serial.as_ref(), told);
+}
+
+fn tell_serial(facts: &Facts<'_>, proxy: &Consumer, seen: Option<&Result<String, String>>, told: &mut Findings) {
+    let site = proxy.sites.get(facts.host);
+    let (Some(seen), Some(wanted)) = (seen, site.and_then(|site| site.certificate.as_ref())) else { return };
+    let name = &proxy.name;
+    let observed = plan::in_force(facts.desired, facts.observed, facts.now);
+    let pin = site.and_then(|site| site.pin.as_ref()).map(|pin| &pin.certificate);
+    let candidates = plan::candidates(facts.host, wanted, pin, &observed, facts.now);
+    let expected =
+        candidates.iter().find(|candidate| candidate.skipped.is_none()).map(|found| &found.certificate.serial);
+    match (seen, expected) {
+        (Ok(serial), Some(expected)) if serial == expected => {
+            told.ok("seen now", format!("{name} shows the certificate {serial} on port {}", proxy.https_port));
+        }
+        (Ok(serial), expected) => {
+            let instead = expected.map_or_else(String::new, |expected| format!(", not {expected}"));
+            let remedy = format!(
+                "another server block of {name} may answer for this name: `docker exec {name} nginx -T` where it is nginx"
+            );
+            told.problem("seen now", format!("{name} shows the certificate {serial}{instead}"), remedy);
+        }
+        // Without a certificate a refusal is what was meant.
+        (Err(_), None) => {}
+        (Err(problem), Some(_)) => told.problem("seen now", format!("{name}: https fails: {problem}"), ""),
+    }
+}
+
+/// Whether those behind the proxy take requests.
+pub(super) fn tell_behind(facts: &Facts<'_>, proxy: &Consumer, told: &mut Findings) {
+    let Some(site) = proxy.sites.get(facts.host) else { return };
+    let routes = match &site.content {
+        Content::Redirect(to) => return told.ok("behind it", format!("nobody: it is sent to {to}")),
+        Content::Routes(routes) => routes,
+    };
+    for (path, route) in routes {
+        if route.upstreams.is_empty() {
+            idle(facts, site, &path.to_string(), told);
+        }
+        for at in &route.upstreams {
+            upstream(facts, site, *at, told);
+        }
+    }
+}
+
+fn idle(facts: &Facts<'_>, site: &Site, path: &str, told: &mut Findings) {
+    let containers = site.containers.iter().filter_map(|name| facts.snapshot.containers.get(name));
+    let states: Vec<_> = containers.map(|container| format!("{} {}", container.name, state(container))).collect();
+    let first = site.containers.first().map_or("NAME", ContainerName::as_str);
+    let says = format!("nobody takes requests for {path}, so that they get 503: {}", states.join(", "));
+    told.problem(
+        "behind it",
+        says,
+        format!("`docker logs {first}` and `docker inspect {first}` (State.Health) say why"),
+    );
+}
+
+fn state(container: &Container) -> &'static str {
+    match (&container.state, &container.health) {
+        (ContainerState::Paused, _) => "is paused",
+        (ContainerState::Other(_), _) => "does not run",
+        (ContainerState::Running, Some(Health::Starting)) => "has not passed its health check yet",
+        (ContainerState::Running, Some(Health::Unhealthy)) => "fails its health check",
+        (ContainerState::Running, _) => "has no address on a network of the proxy",
+    }
+}
+
+fn upstream(facts: &Facts<'_>, site: &Site, at: SocketAddr, told: &mut Findings) {
+    let is_at = |container: &&Container| container.networks.values().any(|network| network.address == Some(at.ip()));
+    let containers = site.containers.iter().filter_map(|name| facts.snapshot.containers.get(name));
+    let name =
+        containers.clone().find(is_at).map_or_else(|| at.ip().to_string(), |container| container.name.to_string());
+    match facts.listening.get(&at) {
+        Some(Ok(())) => told.ok("behind it", format!("{name} listens at {at}")),
+        Some(Err(ErrorKind::ConnectionRefused)) => {
+            let port = at.port();
+            let remedy = format!(
+                "make {name} listen on port {port} of all its addresses (0.0.0.0, not 127.0.0.1), or say by the label \
+                 {}.port which port it is",
+                facts.prefix
+            );
+            told.problem(
+                "behind it",
+                format!("{name}: nobody listens on port {port}, so that requests get 502"),
+                remedy,
+            );
+        }
+        Some(Err(_)) | None => {
+            told.note("behind it", format!("{name} is asked at {at}, which can't be tried from here"))
+        }
+    }
+}

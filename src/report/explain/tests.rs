@@ -1,0 +1,316 @@
+//! Stories of one name, with a world made of words and broken in one place each.
+
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    desire::{
+        claimants, desire,
+        tests::{container, proxy, rules, snapshot},
+    },
+    observe::{
+        Attempt, Container, ContainerState, Health, HeldCertificate, Installed, Progress, Shelf, Source, Subject,
+    },
+    plan::{self, foresee, plan},
+    render::Templates,
+    values::{Digest, Retry},
+};
+
+const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+/// What is true, until a test breaks it.
+struct World {
+    host: Host,
+    containers: Vec<Container>,
+    observed: Observed,
+    seen: BTreeMap<ContainerName, Seen>,
+    listening: BTreeMap<SocketAddr, Result<(), ErrorKind>>,
+    daemon: (Works, Option<Timestamp>),
+    faults: Vec<String>,
+    /// Whether what is planned is carried out before the story is told.
+    settles: bool,
+}
+
+/// Of another project, and younger.
+fn strangers() -> Container {
+    let mut late = container("late", 9).label("host", "shop.example");
+    late.labels.insert("com.docker.compose.project".to_owned(), "other".to_owned());
+    late
+}
+
+fn plan_rules() -> plan::Rules {
+    let mark_host = "quaymaster-0123456789abcdef".into();
+    plan::Rules { mark_host, resync: Duration::from_secs(3600), label_prefix: "quaymaster".into() }
+}
+
+fn shop() -> Container {
+    container("shop", 4).label("host", "shop.example")
+}
+
+impl World {
+    /// shop.example is served well.
+    fn well() -> Self {
+        // Port 80, the certificate, and two for names that nobody has.
+        let mark = Ok("4".to_owned());
+        let seen = Seen { mark, plain: Ok(301), serial: Some(Ok(serial())) };
+        Self {
+            host: Host::parse("shop.example").expect("a name"),
+            containers: vec![proxy(), shop()],
+            observed: Observed::default(),
+            seen: [(ContainerName::parse("proxy").expect("a name"), seen)].into(),
+            listening: [(SocketAddr::from(([10, 0, 0, 4], 8080)), Ok(()))].into(),
+            daemon: (Works::Well, Some(NOW - Duration::from_secs(5))),
+            faults: Vec::new(),
+            settles: true,
+        }
+    }
+
+    fn told(mut self) -> Findings {
+        let templates = Templates::built_in().expect("they are tested");
+        let plan_rules = plan_rules();
+        let snapshot = snapshot(self.containers);
+        let desired = desire(&snapshot, &rules());
+        for name in desired.consumers.keys() {
+            self.observed.installed.entry(name.clone()).or_default();
+        }
+        let planned = |observed: &Observed| plan(&desired, observed, &templates, &plan_rules, NOW);
+        while self.settles && !planned(&self.observed).actions.is_empty() {
+            self.observed = foresee(&self.observed, &planned(&self.observed), NOW);
+        }
+        let plan = planned(&self.observed);
+        let claimants = claimants(&snapshot, &rules());
+        let held = self.observed.held.values().next().map(|held| held.serial.clone());
+        for seen in self.seen.values_mut() {
+            if seen.serial == Some(Ok(serial())) {
+                seen.serial = held.clone().map(Ok);
+            }
+        }
+        explain(&Facts {
+            host: &self.host,
+            now: NOW,
+            prefix: "quaymaster",
+            snapshot: &snapshot,
+            desired: &desired,
+            claimants: &claimants,
+            observed: &self.observed,
+            plan: &plan,
+            faults: &self.faults,
+            status: None,
+            daemon: self.daemon,
+            seen: &self.seen,
+            listening: &self.listening,
+        })
+    }
+}
+
+/// Stands for the serial number that the world's own certificate turns out to have.
+fn serial() -> String {
+    "its own".to_owned()
+}
+
+/// The first problem and what to do first.
+fn first(told: &Findings) -> (String, String) {
+    let problem = told.problems().next().map(|finding| finding.says.clone()).unwrap_or_default();
+    (problem, told.next_steps(1).first().map(|step| (*step).to_owned()).unwrap_or_default())
+}
+
+#[test]
+fn a_name_that_is_served_well_is_told_from_its_label_to_its_app() {
+    let told = World::well().told();
+    let lines: Vec<_> =
+        told.0.iter().map(|finding| format!("{} {}: {}", finding.state, finding.about, finding.says)).collect();
+    let text = lines.join("\n");
+    assert!(told.is_well(), "{text}");
+    for piece in [
+        "ok asked for: container shop asks for it by its label quaymaster.host",
+        "ok served by: proxy",
+        "ok daemon: it works",
+        "ok proxy: proxy serves it from /etc/nginx/conf.d/quaymaster-shop.example.conf",
+        "ok certificate: shop.example, from the CA, serial ",
+        "ok certificate: it will be renewed ",
+        "ok seen now: proxy answers on port 80 with generation 4",
+        "ok seen now: proxy shows the certificate ",
+        "ok behind it: shop listens at 10.0.0.4:8080",
+    ] {
+        assert!(text.contains(piece), "{piece} is not in\n{text}");
+    }
+}
+
+#[test]
+fn each_breakage_is_told_with_the_one_thing_to_do_first() {
+    type Break = fn(&mut World);
+    let cases: &[(&str, Break, &str, &str)] = &[
+        (
+            "another name",
+            |w| w.host = Host::parse("shpo.example").expect("a name"),
+            "no container asks",
+            "quaymaster.host=shpo.example",
+        ),
+        (
+            "app stopped",
+            |w| w.containers[1].state = ContainerState::Other("exited".into()),
+            "does not run",
+            "docker start shop",
+        ),
+        ("no proxy", |w| drop(w.containers.remove(0)), "can't be followed", "quaymaster.kind=nginx"),
+        ("no mount", |w| w.containers[0].mounts.clear(), "can't be followed", "edge:/etc/nginx/conf.d:ro"),
+        (
+            "proxy stopped",
+            |w| w.containers[0].state = ContainerState::Other("exited".into()),
+            "proxy does not run",
+            "docker start proxy",
+        ),
+        (
+            "no daemon",
+            |w| (w.settles, w.daemon) = (false, (Works::No, Some(NOW - Duration::from_secs(600)))),
+            "no daemon works on this state (last seen at 2027-01-15T07:50:00Z (10 min 0 s ago))",
+            "start it",
+        ),
+        ("unproven", |w| unproven(w), "generation 7 was not seen: it is old", "docker logs proxy"),
+        (
+            "nobody listens",
+            |w| w.listening = [(SocketAddr::from(([10, 0, 0, 4], 8080)), Err(ErrorKind::ConnectionRefused))].into(),
+            "nobody listens on port 8080",
+            "quaymaster.port",
+        ),
+        (
+            "unhealthy",
+            |w| w.containers[1].health = Some(Health::Unhealthy),
+            "shop fails its health check",
+            "docker logs shop",
+        ),
+        (
+            "old generation",
+            |w| w.seen_mut().mark = Ok("1".into()),
+            "proxy serves generation 1, not 4",
+            "docker logs proxy",
+        ),
+        (
+            "another server",
+            |w| w.seen_mut().mark = Ok("<html>".into()),
+            "does not serve what quaymaster writes",
+            "/etc/nginx/conf.d/*.conf",
+        ),
+        (
+            "foreign certificate",
+            |w| w.seen_mut().serial = Some(Ok("ff".into())),
+            "shows the certificate ff, not ",
+            "nginx -T",
+        ),
+        ("twice", |w| w.containers.push(strangers()), "late asks for it", "container late: use another name"),
+        (
+            "damaged",
+            |w| w.faults.push("the certificate shop.example is refused: no key".into()),
+            "is refused: no key",
+            "",
+        ),
+    ];
+    for (case, break_it, problem, remedy) in cases {
+        let mut world = World::well();
+        break_it(&mut world);
+        let told = world.told();
+        let (says, step) = first(&told);
+        assert!(!told.is_well(), "{case}");
+        assert!(says.contains(problem), "{case}: {says}");
+        assert!(step.contains(remedy), "{case}: {step}; {told:#?}");
+    }
+}
+
+impl World {
+    fn seen_mut(&mut self) -> &mut Seen {
+        self.seen.values_mut().next().expect("there is one proxy")
+    }
+}
+
+fn unproven(world: &mut World) {
+    let told = |containers: &[Container]| desire(&snapshot(containers.to_vec()), &rules());
+    let templates = Templates::built_in().expect("they are tested");
+    let plan_rules = plan_rules();
+    let desired = told(&world.containers);
+    world
+        .observed
+        .installed
+        .insert(ContainerName::parse("proxy").expect("a name"), Installed { generation: 6, ..Installed::default() });
+    loop {
+        let plan = plan(&desired, &world.observed, &templates, &plan_rules, NOW);
+        if plan.actions.is_empty() {
+            break;
+        }
+        world.observed = foresee(&world.observed, &plan, NOW);
+    }
+    let installed = world.observed.installed.values_mut().next().expect("there is one proxy");
+    installed.progress = Progress::Unproven { reason: "it is old".into() };
+    installed.generation = 7;
+    world.settles = false;
+}
+
+#[test]
+fn failed_orders_are_told_with_the_next_try_and_the_way_round_it() {
+    for (retry, expected) in [
+        (Retry::Backoff, "renew --force shop.example"),
+        (
+            Retry::NotBefore(NOW + Duration::from_secs(3600)),
+            "wait: the CA lets it be tried again at 2027-01-15T09:00:00Z (in 1 h 0 min)",
+        ),
+        (Retry::WhenInputChanges, "tried again when what is asked for changes"),
+    ] {
+        let mut world = World::well();
+        world.settles = false;
+        let problem = Some("the CA could not validate shop.example: no route to host".to_owned());
+        let asked = Digest::of("");
+        let subject = Subject::Certificate(crate::values::CertificateName::from(&world.host));
+        world
+            .observed
+            .attempts
+            .insert(subject, Attempt { count: 2, last: NOW - Duration::from_secs(70), asked, retry, problem });
+        let told = world.told();
+        let tries = told.problems().find(|finding| finding.about == "tries").expect("it is told");
+        assert!(
+            tries.says.starts_with("2 tries in a row failed, the last 1 min 10 s ago: the CA could not"),
+            "{}",
+            tries.says
+        );
+        assert!(tries.remedy.as_deref().is_some_and(|remedy| remedy.contains(expected)), "{tries:?}");
+    }
+}
+
+#[test]
+fn what_was_skipped_is_told_with_its_reason() {
+    let held = |names: &[&str], from: i64, to: i64| HeldCertificate {
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+        not_before: Timestamp::from_seconds(from),
+        not_after: Timestamp::from_seconds(to),
+        issuer: "Test".into(),
+        serial: format!("{from}"),
+        digest: Digest::of(from.to_string()),
+        key_type: None,
+        source: Source::Provided,
+        shelf: Shelf::Live,
+    };
+    let mut world = World::well();
+    let now = NOW.millis() / 1000;
+    for (name, certificate) in [
+        ("shop.example", held(&["other.example"], now - 10, now + 9_000_000)),
+        ("wild", held(&["*.example"], now - 11, now + 9_000_000)),
+        ("old", held(&["shop.example"], now - 1000, now - 12)),
+        ("longer", held(&["shop.example"], now - 13, now + 9_900_000)),
+    ] {
+        let name = crate::values::CertificateName::parse(name).expect("a name");
+        world.observed.held.insert(name, certificate);
+    }
+    world.settles = false;
+    let told = world.told();
+    let notes: Vec<_> =
+        told.0.iter().filter(|finding| finding.about == "certificate").map(|f| f.says.as_str()).collect();
+    let text = notes.join("\n");
+    for piece in [
+        "longer, from Test",
+        "it is for this very name",
+        "not old: it is not valid",
+        "not shop.example: it is for other.example",
+        "not wild: the one above fits better",
+        "put there by hand",
+    ] {
+        assert!(text.contains(piece), "{piece} is not in\n{text}");
+    }
+}

@@ -1,0 +1,109 @@
+//! `check` on engines that do not let everything pass: what is forbidden is found by trying, and told with its call.
+#![expect(clippy::disallowed_methods, reason = "the program is started as users start it")]
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod support;
+
+use std::{
+    fs::{self, File},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use support::fake_engine::{Fake, Reply, local};
+
+/// For what is done at once, on a machine that is busy; the CA that can't be reached is refused at once, too.
+const SOON: Duration = Duration::from_secs(30);
+
+/// An engine without containers behind a filter that forbids what begins like this.
+fn filtered(denied: &'static [&'static str]) -> Fake {
+    Fake::start(move |line| match line.split(['?', ' ']).nth(1).unwrap() {
+        _ if denied.iter().any(|call| line.starts_with(call)) => Reply::new(403, "<html>Forbidden</html>"),
+        // Without a date: the fake's own is one of long ago, which would be told.
+        "/_ping" => Reply::raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"),
+        "/version" => Reply::new(200, r#"{"Version": "99.1", "ApiVersion": "1.99"}"#),
+        "/events" => Reply::stream(&[]).then_hangs(),
+        "/containers/json" => Reply::new(200, "[]"),
+        _ => Reply::new(404, r#"{"message": "No such container"}"#),
+    })
+}
+
+/// Runs `check --format json` on it.
+async fn check(fake: &Fake) -> (Option<i32>, Value) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("state")).unwrap();
+    let out = folder.path().join("out");
+    let mut program = Command::new(env!("CARGO_BIN_EXE_quaymaster"))
+        .env_clear()
+        .args(["check", "--format", "json", "--agree-tos", "--ca", "https://127.0.0.1:1/directory", "--engine"])
+        .arg(&fake.socket)
+        .arg("--state")
+        .arg(folder.path().join("state"))
+        .stdout(File::create(&out).unwrap())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    let status = loop {
+        if let Some(status) = program.try_wait().unwrap() {
+            break status;
+        }
+        if began.elapsed() > SOON {
+            program.kill().unwrap();
+            panic!("it does not end");
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    (status.code(), serde_json::from_str(&fs::read_to_string(out).unwrap()).unwrap())
+}
+
+/// What was found wrong with the engine.
+fn problems(told: &Value) -> Vec<&str> {
+    let findings = told["findings"].as_array().unwrap().iter();
+    findings
+        .filter(|finding| finding["about"] == "engine" && finding["state"] == "problem")
+        .map(|finding| finding["says"].as_str().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn an_engine_that_lets_everything_pass_is_no_problem_and_nobody_gets_a_signal() {
+    local(async {
+        let fake = filtered(&[]);
+        let (code, told) = check(&fake).await;
+        assert_eq!(problems(&told), [""; 0], "{told}");
+        // The CA is the one thing that is not there.
+        assert_eq!(code, Some(5), "{told}");
+        assert!(told.to_string().contains("99.1, API 1.99"), "{told}");
+        let seen = fake.seen.borrow();
+        let posts: Vec<_> = seen.iter().filter(|line| line.starts_with("POST")).collect();
+        assert_eq!(posts.len(), 1, "{posts:?}");
+        assert!(posts[0].contains(&format!("/containers/{}/kill", "0".repeat(64))), "{posts:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_call_that_a_socket_proxy_forbids_is_named() {
+    local(async {
+        for (denied, named, code) in [
+            (&["POST"][..], &["POST /containers/{id}/kill"][..], 3),
+            (&["GET /events"], &["GET /events"], 3),
+            (&["GET /containers/0"], &["GET /containers/{id}/json"], 3),
+            (&["POST", "GET /containers/json"], &["GET /containers/json", "POST /containers/{id}/kill"], 4),
+            (&["GET /_ping"], &["GET /_ping"], 4),
+            // Nothing but this command asks for it.
+            (&["GET /version"], &[], 5),
+        ] {
+            let (exit, told) = check(&filtered(denied)).await;
+            let problems = problems(&told);
+            assert_eq!((exit, problems.len()), (Some(code), named.len()), "{denied:?}: {told:#}");
+            for call in named {
+                let says = format!("`{call}` is forbidden");
+                assert!(problems.iter().any(|problem| problem.starts_with(&says)), "{call}: {problems:?}");
+            }
+        }
+    })
+    .await;
+}

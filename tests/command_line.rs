@@ -1,0 +1,62 @@
+//! What the command line says about itself: completions that shells take, pages of the manual, tables.
+#![expect(clippy::disallowed_methods, reason = "the program and the shells are started as users start them")]
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+use std::{
+    io::Write,
+    process::{Command, Output, Stdio},
+};
+
+fn quaymaster(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_quaymaster")).env_clear().args(words).output().unwrap()
+}
+
+fn printed(words: &[&str]) -> String {
+    let Output { status, stdout, stderr } = quaymaster(words);
+    assert!(status.success(), "{words:?}: {}", String::from_utf8_lossy(&stderr));
+    String::from_utf8(stdout).unwrap()
+}
+
+#[test]
+fn bash_takes_the_completions_and_completes() {
+    let script = printed(&["completions", "bash"])
+        + "COMP_WORDS=(quaymaster expl); COMP_CWORD=1; _quaymaster quaymaster expl quaymaster; echo \"${COMPREPLY[@]}\"";
+    let mut bash = Command::new("bash").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    bash.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    let out = bash.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&out.stdout).trim(), "explain");
+    for (shell, word) in [("zsh", "#compdef quaymaster"), ("fish", "complete -c quaymaster")] {
+        assert!(printed(&["completions", shell]).contains(word), "{shell}");
+    }
+    assert_eq!(quaymaster(&["completions", "csh"]).status.code(), Some(2));
+}
+
+#[test]
+fn the_manual_has_a_page_for_all_and_one_for_each_command() {
+    let page = printed(&["man"]);
+    assert!(page.contains(".TH quaymaster") && page.contains("explain"), "{page}");
+    let page = printed(&["man", "renew"]);
+    assert!(page.contains(".TH quaymaster\\-renew") || page.contains(".TH quaymaster-renew"), "{page}");
+    assert!(page.contains("Examples:"), "{page}");
+    assert_eq!(quaymaster(&["man", "nothing"]).status.code(), Some(2));
+}
+
+#[test]
+fn every_command_shows_its_examples() {
+    for name in
+        ["watch", "once", "plan", "status", "explain", "health", "check", "renew", "reference", "completions", "man"]
+    {
+        assert!(printed(&[name, "--help"]).contains("Examples:"), "{name}");
+    }
+}
+
+#[test]
+fn tables_are_printed_one_or_all_in_each_format() {
+    let json: serde_json::Value = serde_json::from_str(&printed(&["reference", "--format", "json"])).unwrap();
+    let names: Vec<_> = json.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(names, ["cas", "commands", "exits", "filters", "kinds", "labels", "settings", "view"]);
+    assert!(json["exits"].as_array().unwrap().iter().any(|row| row["exit"] == "6"));
+    assert!(printed(&["reference", "labels", "--format", "markdown"]).starts_with("## Labels\n\n| label |"));
+    assert!(printed(&["reference", "exits"]).starts_with("EXIT CODES\n"));
+    assert_eq!(quaymaster(&["reference", "nothing"]).status.code(), Some(2));
+}
