@@ -37,10 +37,18 @@ pub fn visible(text: &str) -> String {
 
 /// Long enough to be recognised, short enough for a line. What is shortened stays as it is when it is shortened again.
 pub(super) fn shortened(value: &str) -> String {
-    const LONGEST: usize = 120;
-    match value.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &value[..end]),
-        None => value.to_owned(),
+    cut(value, 120)
+}
+
+/// A problem that repeats a value of any length, with its beginning.
+pub(super) fn bounded(problem: &str) -> String {
+    cut(problem, 300)
+}
+
+fn cut(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

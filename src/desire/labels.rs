@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use super::{
     Complaint, Reload,
-    complaint::shortened,
+    complaint::{bounded, shortened},
     kinds::{KINDS, kind},
     spec::{LONGEST_PATH, Path, Scheme, SiteSpec, Spec, Tls, Wish},
 };
@@ -355,10 +355,10 @@ fn read_one(spec: &mut Spec, key: &str, value: &str, prefix: &str) -> Vec<Troubl
         Reader::Names(take) => read_names(spec.sites.entry(word.to_owned()).or_default(), value, *take),
         Reader::Site(read) => {
             let site = spec.sites.entry(word.to_owned()).or_default();
-            let wrong = |problem| {
+            let wrong = |problem: String| {
                 let remedy =
                     format!("write {}, such as {}; until then the site is not served", row.syntax, row.example);
-                (problem, remedy)
+                (bounded(&problem), remedy)
             };
             let problem = read(site, value).map_err(wrong).err();
             site.spoiled |= problem.is_some();
@@ -368,8 +368,9 @@ fn read_one(spec: &mut Spec, key: &str, value: &str, prefix: &str) -> Vec<Troubl
             vec![("it is about the container, not about one of its sites".to_owned(), format!("write {prefix}.{bare}"))]
         }
         Reader::Consumer(read) => {
-            let wrong = |problem| {
-                (problem, format!("write {}, such as {}; until then it is not configured", row.syntax, row.example))
+            let wrong = |problem: String| {
+                let remedy = format!("write {}, such as {}; until then it is not configured", row.syntax, row.example);
+                (bounded(&problem), remedy)
             };
             let problem = read(spec, value).map_err(wrong).err();
             spec.proxy.spoiled |= problem.is_some();

@@ -172,7 +172,7 @@ fn whatever_labels_say() {
         }
         let files = files(&desired, true, &templates);
         assert_eq!(files.get("quaymaster-good.example.conf"), Some(&good), "{shown:?}");
-        if is_find || files.len() > 2 && samples.len() < SAMPLES && chance.below(20) == 0 {
+        if is_find || files.len() > 5 && samples.len() < SAMPLES && chance.below(3) == 0 {
             samples.push((
                 shown.into_iter().map(|(key, value)| format!("{key}={value:?}")).collect(),
                 desired.clone(),
