@@ -27,6 +27,10 @@ pub(super) async fn deploy(ports: &Ports, deploy: &Deploy) -> Result<Installed, 
     let changes = !(deploy.write.is_empty() && deploy.remove.is_empty() && deploy.deliver.is_empty());
     if changes {
         ports.disk.stage(&place, &change)?;
+        if deploy.consumer.running {
+            // One that starts reads what lies there now, which was seen to be good.
+            settle(ports, deploy).await;
+        }
         ports.disk.switch(&place, &change, &deploy.after)?;
     }
     if !deploy.consumer.running {

@@ -74,8 +74,9 @@ fn take_back(consumer: &Consumer, installed: &Installed, observed: &Observed, no
 /// Whether it ended with files that it had not shown to be good: it may be these that it can't start with.
 fn has_died(consumer: &Consumer, installed: &Installed) -> bool {
     let before = installed.process;
-    let ran_since = before.running || before.started_at != consumer.started_at;
-    installed.open && !consumer.running && ran_since
+    // One that can't be told takes up what it was given when it is stopped and started: its stop says nothing.
+    let was_told = before.running && installed.progress == Progress::SignalOwed;
+    installed.open && !consumer.running && (was_told || before.started_at != consumer.started_at)
 }
 
 /// The deployment that it needs.
@@ -92,7 +93,9 @@ fn deploy(
     draft.plan.complaints.extend(complaints(consumer, installed, &parts, rules));
     let mark_is = |mark| content::mark(consumer, templates, rules, mark);
     let mark_file = mark_file(consumer);
-    let changes = trial::changes(&parts, &mark_file, installed, consumer.running);
+    let is_proven = matches!(installed.progress, Progress::Proven { .. });
+    let can_be_tried = is_proven && consumer.running && consumer.reach.is_some() && consumer.reload.signal().is_some();
+    let changes = trial::changes(&parts, &mark_file, installed, can_be_tried);
     let has_mark = installed.files.get(&mark_file) == Some(&Digest::of(mark_is(installed.generation)?));
     let why = reasons(consumer, installed, &parts, &changes.next, has_mark);
     if why.is_empty() {

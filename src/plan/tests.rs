@@ -578,7 +578,8 @@ proptest! {
             let file = FileName::parse("quaymaster-shop.example.conf").expect("a name");
             let plan = planned(desired, &fresh(desired), START);
             // What passes `desire` can be rendered: a template that fails would hold back every site of its proxy.
-            assert!(plan.complaints.is_empty(), "{:?}", plan.complaints);
+            let mut complaints = plan.complaints.iter();
+            assert!(complaints.all(|told| !told.problem.starts_with("template ")), "{:?}", plan.complaints);
             plan.actions.into_iter().find_map(|action| match action {
                 Action::Deploy(deploy) if deploy.consumer.name.as_str() == "proxy" => deploy.write.get(&file).cloned(),
                 _ => None,

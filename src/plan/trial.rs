@@ -25,7 +25,7 @@ pub(super) fn changes(
     parts: &BTreeMap<FileName, Part>,
     mark: &FileName,
     installed: &Installed,
-    is_running: bool,
+    can_be_tried: bool,
 ) -> Changes {
     let put = parts
         .iter()
@@ -37,8 +37,8 @@ pub(super) fn changes(
     let all = differing.len();
     let mut open = differing;
     open.retain(|file, (unit, _)| installed.trial.holds_back(file, *unit).is_none());
-    if !is_running {
-        // It could not start with what may be refused, and nobody would know before.
+    if !can_be_tried {
+        // It could not start with what it refuses, and nobody would know before.
         open.retain(|_, (_, comes)| *comes != Comes::Last);
     }
     if lacks_its_ground(parts, installed) {

@@ -13,6 +13,7 @@ mod first;
 mod hostile;
 mod late;
 mod log;
+mod never_worse;
 #[path = "../support/crowd.rs"]
 mod odd;
 mod planning;

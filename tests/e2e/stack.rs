@@ -157,6 +157,17 @@ impl Stack {
         assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
     }
 
+    /// Makes a further network.
+    pub fn make_network(&self, name: &str) {
+        docker(&["network", "create", "--label", &self.mark(), name]);
+    }
+
+    /// Starts a container with these options, and not in this stack's network.
+    pub fn run_alone(&self, what: &str, options: &[&str], image: &str) {
+        let (name, mark) = (self.named(what), self.mark());
+        docker(&[&["run", "-d", "--name", &name, "--label", &mark][..], options, &[image]].concat());
+    }
+
     /// nginx as Debian has it, with the shared volume.
     pub fn proxy(&self) {
         let edge = format!("{}:/etc/nginx/conf.d:ro", self.named("edge"));
@@ -189,6 +200,13 @@ impl Stack {
     /// The daemon, with the rights that README promises are enough.
     pub fn quaymaster(&self, environment: &[&str]) {
         self.quaymaster_as("quaymaster", environment);
+    }
+
+    /// The daemon, with more options of `docker run`.
+    pub fn quaymaster_with(&self, more: &[&str], environment: &[&str]) {
+        let options = self.quaymaster_options("state", environment);
+        let options: Vec<_> = options.iter().map(String::as_str).collect();
+        self.run("quaymaster", &[&options[..], more].concat(), &quaymaster_image(), &[]);
     }
 
     /// A second one beside it.
