@@ -30,12 +30,18 @@ fn tables() -> [(&'static str, String); 3] {
         vec![format!("`{}`", row.name), default, row.doc.to_owned()]
     });
     let kinds = KINDS.iter().map(|row| {
-        vec![format!("`{}`", row.name), row.doc.to_owned(), format!("`{}`", row.config), format!("SIG{}", row.reload)]
+        vec![
+            format!("`{}`", row.name),
+            row.doc.to_owned(),
+            format!("`{}`", row.config),
+            format!("SIG{}", row.reload),
+            format!("`{}`", row.check.join(" ")),
+        ]
     });
     [
         ("### Labels", table("label | example | meaning", labels)),
         ("### Settings", table("setting | default | meaning", settings)),
-        ("### Kinds", table("kind | what it is | config folder | reload", kinds)),
+        ("### Kinds", table("kind | what it is | config folder | reload | check, where granted", kinds)),
     ]
 }
 

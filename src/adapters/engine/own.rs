@@ -181,6 +181,7 @@ mod tests {
     use super::*;
     use crate::{
         observe::{ContainerState, EngineEvent, Mount, MountKind},
+        ports::Ran,
         values::{ContainerId, ContainerName, Signal},
     };
     use async_trait::async_trait;
