@@ -9,6 +9,7 @@ mod client;
 mod crowd;
 mod docker;
 mod first;
+mod granted;
 mod hostile;
 mod late;
 mod log;
