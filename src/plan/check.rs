@@ -50,9 +50,9 @@ impl Check {
         }
     }
 
-    /// Those lines that tell why; all of them where none does.
+    /// Those lines that tell why, without what stands before that, such as the time; all of them where none does.
     fn lines<'a>(&self, output: &'a str) -> Vec<&'a str> {
-        let telling: Vec<_> = output.lines().filter(|line| line.contains(self.refuses)).collect();
+        let telling: Vec<_> = output.lines().filter_map(|line| Some(&line[line.find(self.refuses)?..])).collect();
         if telling.is_empty() { output.lines().collect() } else { telling }
     }
 }
@@ -150,7 +150,7 @@ mod tests {
     fn the_reason_is_what_the_tool_says_on_one_line() {
         let check = check(&[]);
         let output = "nginx: [warn] old\r\nnginx: [emerg]  unknown\u{1b}[2J \"x\"\nnginx: test failed\n";
-        assert_eq!(check.reason(output), "nginx: [emerg] unknown\\u{1b}[2J \"x\"");
+        assert_eq!(check.reason(output), "[emerg] unknown\\u{1b}[2J \"x\"");
         assert_eq!(check.reason("one\n two\n"), "one two");
         assert_eq!(check.reason(" \n"), "`nginx -t` says nothing");
         assert_eq!(check.reason(&"ä".repeat(5000)).chars().count(), LONGEST + 1);
