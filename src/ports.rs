@@ -54,8 +54,26 @@ pub trait Engine {
     /// Sends a signal to the container's first process.
     async fn kill(&self, container: &ContainerId, signal: Signal) -> Result<(), EngineError>;
 
+    /// Runs words in the container, without a shell, and waits for their end.
+    ///
+    /// # Errors
+    /// When they could not be run; what they did shows in the code.
+    async fn exec(&self, container: &ContainerId, words: &[String]) -> Result<Ran, EngineError>;
+
+    /// Ends the container and starts it again.
+    async fn restart(&self, container: &ContainerId) -> Result<(), EngineError>;
+
     /// Whether the engine still answers, within a few seconds; an open event stream alone does not tell.
     async fn ping(&self) -> Result<(), EngineError>;
+}
+
+/// What came of words that were run in a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// The exit code.
+    pub code: i64,
+    /// What they wrote to both streams, at most 64 KiB, with what is no UTF-8 replaced.
+    pub output: String,
 }
 
 /// Those who issue certificates, and the keys that these are for.

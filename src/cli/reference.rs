@@ -45,7 +45,7 @@ const SOURCES: &[Source] = &[
     Source {
         name: "kinds",
         title: "Kinds of servers",
-        columns: &["kind", "what it is", "config folder", "reload"],
+        columns: &["kind", "what it is", "config folder", "reload", "check, where granted"],
         rows: kinds,
     },
     Source { name: "cas", title: "CAs", columns: &["ca", "what it is", "directory"], rows: cas },
@@ -167,7 +167,13 @@ fn settings() -> Vec<Vec<Cell>> {
 
 fn kinds() -> Vec<Vec<Cell>> {
     let row = |row: &crate::desire::Kind| {
-        vec![code(row.name), words(row.doc), code(row.config), words(format!("SIG{}", row.reload))]
+        vec![
+            code(row.name),
+            words(row.doc),
+            code(row.config),
+            words(format!("SIG{}", row.reload)),
+            code(row.check.join(" ")),
+        ]
     };
     KINDS.iter().map(row).collect()
 }

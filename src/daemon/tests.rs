@@ -19,7 +19,7 @@ use crate::{
     },
     desire::tests::{container, rules},
     observe::{Action as Happened, Container, EngineEvent},
-    ports::Engine,
+    ports::{Engine, Ran},
     values::Signal,
 };
 
@@ -64,6 +64,14 @@ impl Engine for Scripted {
 
     async fn kill(&self, _: &ContainerId, _: Signal) -> Result<(), EngineError> {
         unreachable!("nobody kills")
+    }
+
+    async fn exec(&self, _: &ContainerId, _: &[String]) -> Result<Ran, EngineError> {
+        unreachable!("nobody runs anything")
+    }
+
+    async fn restart(&self, _: &ContainerId) -> Result<(), EngineError> {
+        unreachable!("nobody restarts")
     }
 
     async fn ping(&self) -> Result<(), EngineError> {

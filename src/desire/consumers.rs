@@ -42,7 +42,8 @@ pub(super) fn resolve(
             complaints.insert(refusal);
             continue;
         }
-        match consumer(container, kind, &spec.proxy, own, rules) {
+        let proxy = granted(container, &spec.proxy, own, rules, complaints);
+        match consumer(container, kind, &proxy, own, rules) {
             Ok(consumer) => {
                 complaints.extend(unsignalled(&consumer, rules));
                 consumers.insert(container.name.clone(), consumer);
@@ -51,6 +52,29 @@ pub(super) fn resolve(
         }
     }
     consumers
+}
+
+/// Without what its labels ask for and it is not allowed.
+fn granted(
+    container: &Container,
+    spec: &ProxySpec,
+    own: Option<&Container>,
+    rules: &Rules,
+    complaints: &mut BTreeSet<Complaint>,
+) -> ProxySpec {
+    let mut refused = |right, key| {
+        let refusal = rights::refusal(container, right, key, own, rules).map(|refusal| Complaint {
+            remedy: format!("{}; until then it is configured as without this label", refusal.remedy),
+            ..refusal
+        });
+        let is_refused = refusal.is_some();
+        complaints.extend(refusal);
+        is_refused
+    };
+    let mut spec = spec.clone();
+    spec.reload = spec.reload.filter(|reload| !reload.right().is_some_and(|right| refused(right, "reload")));
+    spec.check = spec.check.filter(|_| !refused(Right::Exec, "check"));
+    spec
 }
 
 fn consumer(
@@ -84,6 +108,7 @@ fn consumer(
         http_port,
         https_port,
         reload: reload(container, kind, spec),
+        check: spec.check.as_ref().map(|words| check(kind, words)),
         trusted_proxies: rules.trusted_proxies.clone(),
         sites: BTreeMap::new(),
         answers: BTreeSet::new(),
@@ -125,6 +150,14 @@ fn reload(container: &Container, kind: &Kind, spec: &ProxySpec) -> Reload {
         (Some(reload), _) => reload.clone(),
         (None, Some(reason)) => Reload::Swallowed { reason },
         (None, None) => Reload::Signal(kind.reload),
+    }
+}
+
+/// The words of the label, else those of the kind.
+fn check(kind: &Kind, words: &[String]) -> Vec<String> {
+    match words {
+        [] => kind.check.iter().map(|word| (*word).to_owned()).collect(),
+        _ => words.to_vec(),
     }
 }
 

@@ -12,6 +12,10 @@ pub struct Kind {
     pub config: &'static str,
     /// What makes it read its configuration again.
     pub reload: Signal,
+    /// The words of its own tool that look at its files without using them.
+    pub check: &'static [&'static str],
+    /// What stands in those lines of that tool's that tell why it refuses.
+    pub check_refuses: &'static str,
     /// What begins a comment in its configuration.
     pub comment: &'static str,
     /// The template of each site.
@@ -77,6 +81,8 @@ pub const KINDS: &[Kind] = &[Kind {
     doc: "nginx with `include …/conf.d/*.conf` in its `http` block, as Debian's package and the official image have it",
     config: "/etc/nginx/conf.d",
     reload: Signal::HUP,
+    check: &["nginx", "-t"],
+    check_refuses: "[emerg]",
     comment: "#",
     site_template: "nginx/site.conf",
     mark_file: "quaymaster--mark.conf",

@@ -298,11 +298,26 @@ pub const LABELS: &[LabelRow] = &[
     },
     LabelRow {
         key: "reload",
-        syntax: "a signal, by name or number, or none",
+        syntax: "a signal, by name or number, exec WORDS…, restart or none",
         default: "as its kind has it, HUP for nginx",
-        doc: "what makes the server read its files again; none: it is not told, and reads them when it starts",
+        doc: "what makes the server read its files again: a signal to its first process, words that are run in it (split \
+              as a shell splits them, nothing expanded; needs the right exec), a restart of its container (needs the \
+              right restart); none: it is not told, and reads them when it starts",
         example: "HUP",
         read: Reader::Consumer(|spec, value| set(&mut spec.proxy.reload, reload(value).map(Some))),
+    },
+    LabelRow {
+        key: "check",
+        syntax: "exec, or exec WORDS…",
+        default: "none: what it takes up shows after its reload",
+        doc: "has the server's own tool look at new files before the server is told of them: what it refuses is told in \
+              its words, and what was there before is back at once. Words are split as a shell splits them, nothing \
+              expanded; exec alone is what its kind has, nginx -t for nginx. Needs the right exec",
+        example: "exec nginx -t",
+        read: Reader::Consumer(|spec, value| {
+            let words = exec_words(value).unwrap_or_else(|| Err("it does not begin with exec".to_owned()));
+            set(&mut spec.proxy.check, words.map(Some))
+        }),
     },
 ];
 
@@ -529,10 +544,28 @@ fn folder(value: &str) -> Result<Option<PathBuf>, String> {
 }
 
 fn reload(value: &str) -> Result<Reload, String> {
-    match value.to_ascii_lowercase().as_str() {
-        "none" => Ok(Reload::None),
+    match (value.to_ascii_lowercase().as_str(), exec_words(value)) {
+        ("none", _) => Ok(Reload::None),
+        ("restart", _) => Ok(Reload::Restart),
+        (_, Some(words)) => match words? {
+            words if words.is_empty() => Err("there are no words to run".to_owned()),
+            words => Ok(Reload::Exec(words)),
+        },
         _ => value.parse().map(Reload::Signal).map_err(|error: SignalError| error.to_string()),
     }
+}
+
+/// The words behind `exec`; none where it does not begin so.
+fn exec_words(value: &str) -> Option<Result<Vec<String>, String>> {
+    let (first, rest) = value.split_once(char::is_whitespace).unwrap_or((value, ""));
+    if !first.eq_ignore_ascii_case("exec") {
+        return None;
+    }
+    // Steps are told line by line.
+    Some(match rest.contains(char::is_control) {
+        true => Err("it has line breaks or other control characters".to_owned()),
+        false => shell_words::split(rest).map_err(|_| "it has a quote that is not closed".to_owned()),
+    })
 }
 
 fn text(value: &str) -> Result<String, String> {
@@ -607,6 +640,25 @@ mod tests {
             assert_eq!(troubles.len(), 1, "{key}={value:?}");
             assert_eq!((spec.sites["one"].spoiled, spec.sites["two"].spoiled), (true, false), "{key}={value:?}");
         }
+    }
+
+    #[test]
+    fn words_are_split_as_a_shell_splits_them_and_nothing_is_expanded() {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let expected = Reload::Exec(words(&["sh", "-c", "kill -HUP $(cat /x)", "*", "$HOME"]));
+        assert_eq!(reload("exec sh -c 'kill -HUP $(cat /x)' * \"$HOME\""), Ok(expected));
+        assert_eq!(reload("Restart"), Ok(Reload::Restart));
+        for value in ["exec", "exec  ", "exec a 'b", "exec a\nb", "executable", "exec\u{7} a"] {
+            assert!(reload(value).is_err(), "{value:?}");
+        }
+        let mut spec = Spec::default();
+        for (value, expected) in [("exec", &[][..]), ("exec nginx -t", &["nginx", "-t"])] {
+            assert!(read_one(&mut spec, "check", value, "quaymaster").is_empty(), "{value}");
+            assert_eq!(spec.proxy.check, Some(words(expected)));
+        }
+        let troubles = read_one(&mut spec, "check", "nginx -t", "quaymaster");
+        assert_eq!(troubles[0].0, "it does not begin with exec");
+        assert!(spec.proxy.spoiled);
     }
 
     #[test]

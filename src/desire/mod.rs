@@ -33,8 +33,8 @@ pub use spec::{Path, Scheme, Tls};
 use crate::{
     observe::Snapshot,
     values::{
-        Block, CertificateName, ChallengeType, ContainerId, ContainerName, Grants, Host, Issuer, KeyType, Signal,
-        Timestamp,
+        Block, CertificateName, ChallengeType, ContainerId, ContainerName, Grants, Host, Issuer, KeyType, Right,
+        Signal, Timestamp,
     },
 };
 
@@ -125,6 +125,8 @@ pub struct Consumer {
     pub https_port: u16,
     /// How it is made to read its files again.
     pub reload: Reload,
+    /// The words of its own tool that look at new files before it is told of them; none where nothing is run.
+    pub check: Option<Vec<String>>,
     /// Proxies before it that are believed when they say on whose behalf they ask.
     pub trusted_proxies: Vec<Block>,
     /// What it serves.
@@ -147,6 +149,10 @@ pub struct Reach {
 pub enum Reload {
     /// By a signal to its first process.
     Signal(Signal),
+    /// By words that are run in it.
+    Exec(Vec<String>),
+    /// By a restart of its container.
+    Restart,
     /// Not at all, as its label says: it reads its files when it starts.
     None,
     /// Not at all: its first process would not follow a signal, or end of it.
@@ -157,11 +163,12 @@ pub enum Reload {
 }
 
 impl Reload {
-    /// The signal that is sent, if one is.
-    pub fn signal(&self) -> Option<Signal> {
+    /// What a container must be allowed for this besides being a proxy.
+    fn right(&self) -> Option<Right> {
         match self {
-            Self::Signal(signal) => Some(*signal),
-            Self::None | Self::Swallowed { .. } => None,
+            Self::Exec(_) => Some(Right::Exec),
+            Self::Restart => Some(Right::Restart),
+            Self::Signal(_) | Self::None | Self::Swallowed { .. } => None,
         }
     }
 }

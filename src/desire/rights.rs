@@ -79,9 +79,9 @@ fn first_line(container: &Container, right: Right, rules: &Rules) -> String {
 mod tests {
     use super::{super::tests::*, *};
     use crate::{
-        desire::{Desired, desire},
+        desire::{Desired, Reload, desire},
         observe::Snapshot,
-        values::Grants,
+        values::{Grants, Signal},
     };
 
     fn granted(table: &str) -> Rules {
@@ -136,6 +136,33 @@ mod tests {
         assert!(complaints(&refused)[0].ends_with(told), "{:?}", complaints(&refused));
         let on_host = Snapshot { own: None, ..snapshot([proxy().project_is("edge"), shop("shop")]) };
         assert_eq!(complaints(&desire(&on_host, &rules())), [""; 0]);
+    }
+
+    #[test]
+    fn without_the_right_a_proxy_is_configured_as_without_the_label() {
+        let asking = |reload: &str| proxy().project_is("edge").label("check", "exec").label("reload", reload);
+        let seen = |reload: &str, table: &str| {
+            let desired = desire(&snapshot([asking(reload)]), &granted(table));
+            let consumer = desired.consumers.values().next().expect("it is configured");
+            (consumer.check.clone(), consumer.reload.clone(), complaints(&desired))
+        };
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let (check, reload, said) = seen("exec nginx -s reload", "edge = \"proxy\"");
+        assert_eq!((check, reload), (None, Reload::Signal(Signal::HUP)));
+        assert_eq!(
+            said,
+            ["check=\"exec\"", "reload=\"exec nginx -s reload\""].map(|label| format!(
+                "container proxy, label quaymaster.{label}: the setting grants does not give it the right exec; write there \
+                 `edge = \"proxy exec\"`; until then it is configured as without this label"
+            ))
+        );
+        let (check, reload, said) = seen("exec nginx -s reload", "edge = \"proxy exec\"");
+        assert_eq!((check, reload), (Some(words("nginx -t")), Reload::Exec(words("nginx -s reload"))));
+        assert_eq!(said, [""; 0]);
+        let (_, reload, said) = seen("restart", "edge = \"proxy exec\"");
+        assert_eq!((reload, said.len()), (Reload::Signal(Signal::HUP), 1));
+        assert_eq!(seen("restart", "edge = \"proxy exec restart\"").1, Reload::Restart);
+        assert_eq!(seen("USR1", "edge = \"proxy\"").2.len(), 1, "a signal needs no right");
     }
 
     #[test]

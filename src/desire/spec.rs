@@ -22,7 +22,7 @@ pub(super) struct Spec {
 }
 
 /// What a container's labels say about it as a server; what they leave out is as its kind has it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct ProxySpec {
     /// The folder in it where rendered files go.
     pub config: Option<PathBuf>,
@@ -34,6 +34,8 @@ pub(super) struct ProxySpec {
     pub https_port: Option<u16>,
     /// How it is made to read its files again.
     pub reload: Option<Reload>,
+    /// The words of its own tool that look at new files; empty for those of its kind.
+    pub check: Option<Vec<String>>,
     /// Whether a label of it can't be followed: its folders may be others than those that would be written then.
     pub spoiled: bool,
 }

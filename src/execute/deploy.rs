@@ -1,24 +1,23 @@
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
-use super::{Failure, proof};
+use super::{
+    Failure, proof,
+    tell::{tell, within},
+};
 use crate::{
     desire::{CertificateFolder, Consumer},
     observe::{Installed, Progress, Units},
     plan::{Deploy, TakeBack, Tell},
     ports::{Change, Place, Ports},
     report::{Event, report},
-    values::{CertificateName, Signal, Timestamp},
+    values::CertificateName,
 };
-
-/// A server that does not answer yet is left alone for this long after its start: a signal to one that is starting, or
-/// to its entrypoint, ends the container or is lost.
-const SETTLED_AFTER: Duration = Duration::from_secs(3);
 
 /// A take-back that took more than this share of the time that the deployment had may only have been slow: it blames
 /// nobody.
 const CONCLUSIVE_SHARE: u32 = 2;
 
-/// Stages what is new, puts it in place, tells the consumer, and looks whether it took it up; if not, brings back what
+/// Stages what is new, puts it in place, has it checked where that is asked for, tells the consumer, and looks whether it took it up; if not, brings back what
 /// was there before. The record and the journal are on the disk before anything changes, so that a crash at any step
 /// leaves the truth.
 pub(super) async fn deploy(ports: &Ports, deploy: &Deploy) -> Result<Installed, Failure> {
@@ -29,23 +28,31 @@ pub(super) async fn deploy(ports: &Ports, deploy: &Deploy) -> Result<Installed, 
         ports.disk.stage(&place, &change)?;
         if deploy.consumer.running {
             // One that starts reads what lies there now, which was seen to be good.
-            settle(ports, deploy).await;
+            super::tell::settle(ports, deploy).await;
         }
         ports.disk.switch(&place, &change, &deploy.after)?;
     }
     if !deploy.consumer.running {
         return Ok(deploy.after.clone());
     }
+    if let Some(check) = &deploy.check
+        && let Some(refused) = super::check::check(ports, deploy, check).await?
+    {
+        return Ok(refused);
+    }
     match &deploy.tell {
         Tell::Nothing { reason } => {
             let unproven = Progress::Unproven { reason: reason.clone() };
             return keep(ports, deploy, Installed { progress: unproven, ..deploy.after.clone() });
         }
-        Tell::Signal(signal) => tell(ports, deploy, *signal).await?,
-        Tell::Started => {}
+        how => match tell(ports, deploy, how).await {
+            Err(Failure::Run { problem }) if deploy.after.open => {
+                return take_back(ports, deploy, &change, problem, true).await;
+            }
+            told => told?,
+        },
     }
-    let started = if deploy.tell == Tell::Started { SETTLED_AFTER } else { Duration::ZERO };
-    match proof::prove(ports, &deploy.consumer, &deploy.proof, deploy.within + started).await {
+    match proof::prove(ports, &deploy.consumer, &deploy.proof, within(deploy, &deploy.tell)).await {
         Ok(seen) => accepted(ports, deploy, seen),
         Err(proof::Unseen::Ever { reason }) => {
             let unproven = Progress::Unproven { reason };
@@ -64,7 +71,7 @@ fn accepted(ports: &Ports, deploy: &Deploy, seen: proof::Seen) -> Result<Install
     let mut installed = deploy.after.clone();
     installed.prove(&deploy.forget, seen.at);
     // A start is no reload: it says nothing about how long one takes.
-    if matches!(deploy.tell, Tell::Signal(_)) {
+    if matches!(deploy.tell, Tell::Signal(_) | Tell::Exec(_)) {
         installed.reload = Some(seen.took);
     }
     let (consumer, generation) = (deploy.consumer.name.clone(), installed.generation);
@@ -92,14 +99,16 @@ async fn take_back(
     installed.generation = deploy.back.mark;
     ports.disk.keep_installed(&place, &installed, &tidied(deploy))?;
     report(&Event::TakenBack { consumer: deploy.consumer.name.clone(), reason: reason.clone() });
-    let Some(signal) = deploy.consumer.reload.signal() else { return Err(Failure::Unseen { reason }) };
-    tell(ports, deploy, signal).await?;
-    let proof = deploy.back.proof(&deploy.proof);
-    match proof::prove(ports, &deploy.consumer, &proof, deploy.within).await {
+    if let Tell::Nothing { .. } = deploy.back.tell {
+        return Err(Failure::Unseen { reason });
+    }
+    tell(ports, deploy, &deploy.back.tell).await?;
+    let (proof, within) = (deploy.back.proof(&deploy.proof), within(deploy, &deploy.back.tell));
+    match proof::prove(ports, &deploy.consumer, &proof, within).await {
         Ok(seen) => {
             installed.reload = Some(seen.took);
             installed.progress = Progress::Proven { at: seen.at };
-            if seen.took * CONCLUSIVE_SHARE > deploy.within {
+            if seen.took * CONCLUSIVE_SHARE > within {
                 keep(ports, deploy, installed)?;
                 return Err(Failure::Slow { took: seen.took, reason });
             }
@@ -144,7 +153,7 @@ fn keep(ports: &Ports, deploy: &Deploy, installed: Installed) -> Result<Installe
 }
 
 /// The certificates of which this deployment leaves copies behind that nothing names.
-fn tidied(deploy: &Deploy) -> BTreeSet<CertificateName> {
+pub(super) fn tidied(deploy: &Deploy) -> BTreeSet<CertificateName> {
     deploy.deliver.keys().chain(&deploy.forget).cloned().collect()
 }
 
@@ -161,32 +170,6 @@ pub(super) fn bring_back(ports: &Ports, back: &TakeBack) -> Result<Installed, Fa
     let reason = "it ended before it showed what it was given".to_owned();
     report(&Event::TakenBack { consumer: back.consumer.name.clone(), reason });
     Ok(installed)
-}
-
-/// Tells the consumer, once it can be told.
-async fn tell(ports: &Ports, deploy: &Deploy, signal: Signal) -> Result<(), Failure> {
-    settle(ports, deploy).await;
-    ports.engine.kill(&deploy.consumer.id, signal).await?;
-    report(&Event::Signalled { consumer: deploy.consumer.name.clone(), signal });
-    Ok(())
-}
-
-/// Waits until the consumer answers, or has run long enough to be past its start.
-async fn settle(ports: &Ports, deploy: &Deploy) {
-    let settled = deploy.consumer.started_at.map(|started| started + SETTLED_AFTER);
-    // A clock of the engine that is ahead of ours must not hold us up for longer than that.
-    let until = settled.map_or(ports.clock.now(), |settled| settled.min(ports.clock.now() + SETTLED_AFTER));
-    while ports.clock.now() < until {
-        let Some(reach) = deploy.consumer.reach else { return wait_until(ports, until).await };
-        if ports.probe.page(reach.http, &deploy.proof.mark_host, "/").await.is_ok() {
-            return;
-        }
-        ports.clock.sleep(proof::LOOK_EVERY).await;
-    }
-}
-
-async fn wait_until(ports: &Ports, until: Timestamp) {
-    ports.clock.sleep(until.since(ports.clock.now())).await;
 }
 
 /// The folders of a consumer.

@@ -1,16 +1,18 @@
 //! Effects: one function an action, in the order that keeps what works working. Nothing here chooses what to do; what
 //! is waited for and what counts as seen is given by the action.
 
+mod check;
 mod deploy;
 mod obtain;
 mod proof;
+mod tell;
 
 pub use deploy::place;
 
 use crate::{
     observe::{Attempt, Blame, HeldCertificate, Installed, Subject},
-    plan::Action,
-    ports::{AuthorityError, DiskError, EngineError, Ports},
+    plan::{Action, on_one_line},
+    ports::{AuthorityError, DiskError, EngineError, Ports, Ran},
     report::chain,
     values::{CertificateName, ContainerName, Host, Retry},
 };
@@ -44,6 +46,10 @@ enum Failure {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    #[error("{problem}")]
+    Run { problem: String },
+    #[error("its own configuration is broken, also without what is new, and what is live goes on: {0}")]
+    Broken(Box<Failure>),
     #[error("what it was given was not seen in time, and what it had before is back: {reason}")]
     Unseen { reason: String },
     #[error("what it was given is not seen: {reason}")]
@@ -64,6 +70,7 @@ impl Failure {
         match self {
             Self::Disk(_) | Self::NotServed { .. } | Self::Authority(AuthorityError::Ours { .. }) => Blame::Here,
             Self::Unseen { .. } | Self::NotSeen { .. } | Self::Slow { .. } | Self::OutOfReach { .. } => Blame::Here,
+            Self::Run { .. } | Self::Broken(_) => Blame::Here,
             Self::Engine(_) => Blame::Engine,
             Self::Authority(
                 AuthorityError::Refused { .. } | AuthorityError::Validation(_) | AuthorityError::Terms { .. },
@@ -72,11 +79,18 @@ impl Failure {
         }
     }
 
+    /// Words that were run in a consumer and failed.
+    fn of_run(words: &[String], ran: &Ran) -> Self {
+        let (words, said) = (shell_words::join(words), on_one_line(&ran.output));
+        Self::Run { problem: format!("`{words}` fails in it with exit code {}: {said}", ran.code) }
+    }
+
     fn retry(&self) -> Retry {
         match self {
             Self::Engine(error) => error.retry(),
             Self::Authority(error) => error.retry(),
             Self::Disk(_) | Self::NotServed { .. } => Retry::Backoff,
+            Self::Run { .. } | Self::Broken(_) => Retry::Backoff,
             Self::Unseen { .. } | Self::NotSeen { .. } | Self::Slow { .. } | Self::OutOfReach { .. } => Retry::Backoff,
         }
     }

@@ -167,10 +167,15 @@ fn reload_steps(deploy: &Deploy) -> Vec<Vec<String>> {
         return Vec::new();
     }
     let consumer = deploy.consumer.name.as_str();
+    let run = |step: &str, run: &[String]| [&words([step, consumer, "--"])[..], run].concat();
     let prove = words(["prove", consumer]);
-    match &deploy.tell {
+    let check = deploy.check.as_ref().map(|check| run("check", &check.words));
+    let told = match &deploy.tell {
         Tell::Signal(signal) => vec![words(["signal", consumer, &signal.to_string()]), prove],
+        Tell::Exec(words) => vec![run("exec", words), prove],
+        Tell::Restart => vec![words(["restart", consumer]), prove],
         Tell::Started => vec![prove],
         Tell::Nothing { .. } => Vec::new(),
-    }
+    };
+    check.into_iter().chain(told).collect()
 }

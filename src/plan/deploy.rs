@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Action, Back, Deploy, Draft, Proof, Rules, TakeBack, Tell, Why, backoff,
+    Action, Back, Check, Deploy, Draft, Proof, Rules, TakeBack, Tell, Why, backoff,
     content::{self, Part, mark_file},
     trial::{self, Changes},
 };
@@ -38,6 +38,10 @@ pub(super) fn plan(
     let subject = Subject::Consumer(consumer.name.clone());
     let Some(installed) = observed.installed.get(&consumer.name) else { return };
     if observed.under_way.contains(&subject) {
+        // What is held back stays so meanwhile, and a template that is broken is told when it is needed again.
+        if let Ok(parts) = content::parts(consumer, observed, templates, now) {
+            draft.plan.complaints.extend(complaints(consumer, installed, &parts, rules));
+        }
         return;
     }
     if has_died(consumer, installed) {
@@ -94,7 +98,9 @@ fn deploy(
     let mark_is = |mark| content::mark(consumer, templates, rules, mark);
     let mark_file = mark_file(consumer);
     let is_proven = matches!(installed.progress, Progress::Proven { .. });
-    let can_be_tried = is_proven && consumer.running && consumer.reach.is_some() && consumer.reload.signal().is_some();
+    // Nobody is restarted for what nobody asked for.
+    let can_be_told = matches!(consumer.reload, Reload::Signal(_) | Reload::Exec(_));
+    let can_be_tried = is_proven && consumer.running && consumer.reach.is_some() && can_be_told;
     let changes = trial::changes(&parts, &mark_file, installed, can_be_tried);
     let has_mark = installed.files.get(&mark_file) == Some(&Digest::of(mark_is(installed.generation)?));
     let why = reasons(consumer, installed, &parts, &changes.next, has_mark);
@@ -114,8 +120,14 @@ fn deploy(
         deliver: undelivered(consumer, &parts, &changes.next, installed),
         forget: forgotten(consumer, &parts, &changes, installed),
         proof: proof(&parts, &after.trying, installed, rules, generation),
-        back: Back { file: mark_file, text: mark_is(generation + 1)?, mark: generation + 1 },
+        back: Back {
+            file: mark_file,
+            text: mark_is(generation + 1)?,
+            mark: generation + 1,
+            tell: tell(consumer, &BTreeSet::new()),
+        },
         within: within(installed, parts.len()),
+        check: check(consumer, installed, &after, &why),
         tell: tell(consumer, &why),
         is_optional: changes.is_last && has_mark && !installed.open,
         attempt: attempt(consumer, &after.trying, observed, now),
@@ -167,10 +179,21 @@ fn after(
     after
 }
 
+/// What its own tool has to look at: what it was not seen to take up. One that was started since has read that already.
+fn check(consumer: &Consumer, installed: &Installed, after: &Installed, why: &BTreeSet<Why>) -> Option<Check> {
+    let words = consumer.check.clone().filter(|_| after.open && !why.contains(&Why::ProofOwed))?;
+    let seen_by_it = |file: &FileName| consumer.config.theirs.join(file.as_str()).display().to_string();
+    let put = after.trying.keys().filter(|file| after.files.contains_key(*file));
+    let names = put.map(|file| (seen_by_it(file), file.clone())).collect();
+    Some(Check { words, names, refuses: consumer.kind.check_refuses, before: installed.clone() })
+}
+
 fn tell(consumer: &Consumer, why: &BTreeSet<Why>) -> Tell {
     match &consumer.reload {
         _ if why.contains(&Why::ProofOwed) => Tell::Started,
         Reload::Signal(signal) => Tell::Signal(*signal),
+        Reload::Exec(words) => Tell::Exec(words.clone()),
+        Reload::Restart => Tell::Restart,
         Reload::None => {
             Tell::Nothing { reason: "its label reload=none says that it is not told; restart it".to_owned() }
         }
@@ -207,7 +230,9 @@ fn owed(consumer: &Consumer, installed: &Installed) -> Option<Why> {
         Progress::SignalOwed if installed.process.started_at == now.started_at => Some(Why::SignalOwed),
         Progress::SignalOwed | Progress::TakenBack => Some(Why::ProofOwed),
         Progress::Unproven { .. } if consumer.reach.is_none() => None,
-        Progress::Unproven { .. } if consumer.reload.signal().is_some() => Some(Why::ProofOwed),
+        Progress::Unproven { .. } if !matches!(tell(consumer, &BTreeSet::new()), Tell::Nothing { .. }) => {
+            Some(Why::ProofOwed)
+        }
         Progress::Unproven { .. } if installed.process != now => Some(Why::ProofOwed),
         Progress::Proven { .. } | Progress::Unproven { .. } => None,
     }

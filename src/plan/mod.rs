@@ -5,6 +5,7 @@
 //! sees a missing certificate and obtains it, the next deploys what can now have its TLS server.
 
 mod backoff;
+mod check;
 mod command_plan;
 mod complaints;
 mod content;
@@ -28,6 +29,7 @@ use std::{
 use serde::Serialize;
 
 pub use backoff::next_try;
+pub use check::{Check, on_one_line};
 pub use command_plan::{CommandPlan, command_plans, steps};
 pub use content::site_file;
 pub use foresee::foresee;
@@ -99,6 +101,8 @@ pub struct Deploy {
     pub forget: BTreeSet<CertificateName>,
     /// What will lie there afterwards.
     pub after: Installed,
+    /// What its own tool must say of it before it is told; none where nothing is run, or nothing is new to it.
+    pub check: Option<Check>,
     /// How the consumer hears of it.
     pub tell: Tell,
     /// What a client must see when it was taken up.
@@ -129,6 +133,10 @@ pub struct Proof {
 pub enum Tell {
     /// By this signal.
     Signal(Signal),
+    /// By these words, which are run in it.
+    Exec(Vec<String>),
+    /// By a restart of its container.
+    Restart,
     /// It was started since, and has read everything.
     Started,
     /// Not before it starts again.
@@ -148,6 +156,8 @@ pub struct Back {
     pub text: String,
     /// The mark.
     pub mark: u64,
+    /// How the consumer hears of it.
+    pub tell: Tell,
 }
 
 /// Bring back what was in a consumer's folder before a deployment that it did not live to show.

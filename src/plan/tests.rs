@@ -177,6 +177,29 @@ fn a_proxy_that_can_not_be_told_gets_its_files_and_a_complaint() {
     assert!(told(&by_label, &fresh(&by_label), START).contains(&"signal proxy USR1".to_owned()));
 }
 
+#[test]
+fn what_is_new_is_checked_before_it_is_told_of_and_only_then() {
+    let grants = crate::values::Grants::parse("edge = \"proxy exec restart\"\nshop = \"*\"").expect("a table");
+    let granted = crate::desire::Rules { grants: Some(grants), ..label_rules() };
+    let desired = |reload: &str| {
+        let proxy = proxy().project_is("edge").label("check", "exec").label("reload", reload);
+        desire(&snapshot([proxy, shop().project_is("shop")]), &granted)
+    };
+    let told_by = |reload: &str| told(&desired(reload), &fresh(&desired(reload)), START).split_off(2);
+    let check = "check proxy -- nginx -t";
+    assert_eq!(told_by("HUP"), [check, "signal proxy HUP", "prove proxy"]);
+    assert_eq!(told_by("exec nginx -s 'reload now'"), [check, "exec proxy -- nginx -s reload now", "prove proxy"]);
+    assert_eq!(told_by("restart"), [check, "restart proxy", "prove proxy"]);
+    assert_eq!(told_by("none"), [check]);
+
+    let desired = desired("restart");
+    let mut observed = settled(&desired, fresh(&desired), START);
+    installed(&mut observed).progress = Progress::SignalOwed;
+    assert_eq!(told(&desired, &observed, START), ["restart proxy", "prove proxy"], "it was checked then");
+    installed(&mut observed).open = true;
+    assert_eq!(told(&desired, &observed, START), [check, "restart proxy", "prove proxy"], "nobody knows");
+}
+
 fn installed(observed: &mut Observed) -> &mut Installed {
     observed.installed.values_mut().next().expect("the proxy")
 }

@@ -88,6 +88,18 @@ pub enum Event {
         /// How.
         signal: Signal,
     },
+    /// A consumer was told by words that were run in it.
+    Ran {
+        /// Which.
+        consumer: ContainerName,
+        /// The words, as a shell would read them.
+        words: String,
+    },
+    /// A consumer was told by a restart.
+    Restarted {
+        /// Which.
+        consumer: ContainerName,
+    },
     /// A new connection showed the new generation and its certificates.
     Proven {
         /// Which consumer.
@@ -181,6 +193,8 @@ impl Event {
             Self::Step { .. } => "step",
             Self::Obtained { .. } => "obtained",
             Self::Signalled { .. } => "signalled",
+            Self::Ran { .. } => "ran",
+            Self::Restarted { .. } => "restarted",
             Self::Proven { .. } => "proven",
             Self::Unproven { .. } => "unproven",
             Self::TakenBack { .. } => "taken-back",
@@ -251,6 +265,8 @@ impl fmt::Display for Event {
             Self::Signalled { consumer, signal } => {
                 write!(f, "{consumer}: told by SIG{signal} to read its files again")
             }
+            Self::Ran { consumer, words } => write!(f, "{consumer}: told by `{words}` to read its files again"),
+            Self::Restarted { consumer } => write!(f, "{consumer}: restarted, so that it reads its files again"),
             Self::Proven { consumer, generation } => {
                 write!(f, "{consumer}: generation {generation} and its certificates seen on a new connection")
             }

@@ -10,6 +10,7 @@ mod commands;
 mod crowd;
 mod docker;
 mod first;
+mod granted;
 mod hostile;
 mod late;
 mod log;

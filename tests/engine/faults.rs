@@ -23,7 +23,7 @@ fn told(error: &EngineError, fake: &Fake) -> String {
     error.to_string().replace(&format!("unix://{}", fake.socket.display()), "ENGINE")
 }
 
-/// The four calls' errors, one after the other.
+/// Each call's errors, one after the other.
 async fn every_error(fake: &Fake) -> Vec<String> {
     let engine = fake.engine();
     let id = ContainerId::parse("2e").unwrap();
@@ -33,6 +33,8 @@ async fn every_error(fake: &Fake) -> Vec<String> {
         engine.containers("q").await.expect_err("list"),
         engine.inspect("2e").await.expect_err("inspect"),
         engine.kill(&id, Signal::HUP).await.expect_err("kill"),
+        engine.exec(&id, &["true".to_owned()]).await.expect_err("exec"),
+        engine.restart(&id).await.expect_err("restart"),
     ];
     errors.iter().map(|error| told(error, fake)).collect()
 }
@@ -73,6 +75,8 @@ async fn a_socket_proxy_that_forbids_is_told_with_the_call() {
                 denied("GET /containers/json"),
                 denied("GET /containers/{id}/json"),
                 denied("POST /containers/{id}/kill"),
+                denied("POST /containers/{id}/exec"),
+                denied("POST /containers/{id}/restart"),
             ]
         );
         let fake = Fake::start(|line| Reply::new(if line.starts_with("GET /events") { 403 } else { 200 }, ""));
@@ -95,6 +99,8 @@ async fn refusals_carry_the_engines_words() {
                 refused("GET /containers/json"),
                 refused("GET /containers/{id}/json"),
                 refused("POST /containers/{id}/kill"),
+                refused("POST /containers/{id}/exec"),
+                refused("POST /containers/{id}/restart"),
             ]
         );
     })
@@ -133,6 +139,8 @@ async fn an_engine_that_says_nothing_is_left_in_time() {
                 silent("GET /containers/json", "30s"),
                 silent("GET /containers/{id}/json", "30s"),
                 silent("POST /containers/{id}/kill", "30s"),
+                silent("POST /containers/{id}/exec", "30s"),
+                silent("POST /containers/{id}/restart", "30s"),
             ]
         );
     })

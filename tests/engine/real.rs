@@ -234,3 +234,49 @@ async fn an_engine_that_is_there_answers() {
     engine().ping().await.unwrap();
     assert_eq!(engine().inspect(&unique("nobody")).await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn words_are_run_as_they_are_and_tell_how_they_ended() {
+    let (engine, made) = (engine(), Made::running(&[], &["sleep", "300"]));
+    let id = ContainerId::parse(made.id.clone()).unwrap();
+    let run = async |words: &[&str]| {
+        let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
+        engine.exec(&id, &words).await
+    };
+    for (script, argument, code, output) in
+        [("echo \"$0\"; echo wrong >&2; exit 3", "a  $HOME b", 3, &["a  $HOME b", "wrong"][..]), ("exit 0", "", 0, &[])]
+    {
+        let ran = run(&["sh", "-c", script, argument]).await.unwrap();
+        // Which of both streams comes first is the engine's choice.
+        let mut lines: Vec<_> = ran.output.lines().collect();
+        lines.sort_unstable();
+        assert_eq!((ran.code, lines.as_slice()), (code, output), "{script}");
+    }
+    // More than is kept, and more than a pipe holds: it must come to its end all the same.
+    let much = run(&["sh", "-c", "i=0; while [ $i -lt 20000 ]; do echo 0123456789; i=$((i+1)); done; exit 5"]).await;
+    let much = much.unwrap();
+    assert_eq!((much.code, much.output.len()), (5, 64 << 10));
+
+    // Which of both depends on the engine's age.
+    match run(&["/nowhere"]).await {
+        Ok(ran) => assert!(matches!(ran.code, 126 | 127), "{ran:?}"),
+        Err(EngineError::Refused { message, .. }) => assert!(message.contains("/nowhere"), "{message}"),
+        Err(error) => panic!("{error:?}"),
+    }
+    let nobody = ContainerId::parse("0".repeat(64)).unwrap();
+    for error in [
+        engine.exec(&nobody, &["true".to_owned()]).await.expect_err("it never was"),
+        engine.restart(&nobody).await.expect_err("it never was"),
+    ] {
+        assert!(matches!(error, EngineError::Refused { status: 404, .. }), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_restart_is_a_new_start() {
+    let (engine, made) = (engine(), Made::running(&["--init"], &["sleep", "300"]));
+    let before = inspect(&engine, &made.id).await;
+    engine.restart(&ContainerId::parse(made.id.clone()).unwrap()).await.unwrap();
+    let after = inspect(&engine, &made.id).await;
+    assert!(after.is_running() && after.started_at > before.started_at, "{before:?} {after:?}");
+}

@@ -1,4 +1,4 @@
-//! The Docker engine, as far as we ask it: events, list, inspect, kill, ping.
+//! The Docker engine, as far as we ask it: events, list, inspect, kill, ping; and, where it is granted, exec and restart.
 //!
 //! What is read often is read by structs of our own, which take what engines of any age and Podman send; the rest goes
 //! through bollard, over the same transport. What the answers mean for anybody is not decided here.
@@ -6,19 +6,20 @@
 mod address;
 mod decode;
 mod events;
+mod exec;
 mod own;
 mod recorded;
 mod schema;
 mod transport;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream, stream::LocalBoxStream};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
@@ -28,7 +29,7 @@ pub use recorded::RecordedEngine;
 
 use crate::{
     observe::{Container, EngineEvent},
-    ports::{Engine, EngineError},
+    ports::{Engine, EngineError, Ran},
     values::{ContainerId, ContainerName, Signal, Timestamp},
 };
 use transport::{Failure, Transport};
@@ -52,6 +53,7 @@ const EVENTS: &str = "GET /events";
 const LIST: &str = "GET /containers/json";
 const INSPECT: &str = "GET /containers/{id}/json";
 const KILL: &str = "POST /containers/{id}/kill";
+const RESTART: &str = "POST /containers/{id}/restart";
 
 /// `{"type":["container","network"]}`, URL-encoded. Without a label filter, because network events carry no labels and
 /// filters are joined by "and".
@@ -123,6 +125,13 @@ impl DockerEngine {
     /// The headers of a successful answer; the body is still to come.
     async fn open(&self, call: &'static str, path: &str) -> Result<Response<Incoming>, EngineError> {
         let request = Request::get(path).body(Empty::<Bytes>::new()).map_err(|error| self.unreachable(error))?;
+        self.send(call, request).await
+    }
+
+    async fn send<B>(&self, call: &'static str, request: Request<B>) -> Result<Response<Incoming>, EngineError>
+    where
+        B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+    {
         let response = self.transport.send(request).await.map_err(|failure| self.failed(call, failure))?;
         let status = response.status();
         if status.is_success() {
@@ -268,6 +277,17 @@ impl Engine for DockerEngine {
         let answer = self.bollard.kill_container(container.as_str(), Some(options));
         let answer = async { answer.await.map_err(|error| self.bollard_failed(KILL, error)) };
         self.within(KILL, ANSWER_LIMIT, answer).await
+    }
+
+    async fn exec(&self, container: &ContainerId, words: &[String]) -> Result<Ran, EngineError> {
+        self.run(container, words).await
+    }
+
+    /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerRestart>
+    async fn restart(&self, container: &ContainerId) -> Result<(), EngineError> {
+        let answer = self.bollard.restart_container(container.as_str(), None);
+        let answer = async { answer.await.map_err(|error| self.bollard_failed(RESTART, error)) };
+        self.within(RESTART, ANSWER_LIMIT, answer).await
     }
 
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/System/operation/SystemPing>

@@ -204,6 +204,7 @@ mod tests {
     use super::*;
     use crate::{
         observe::{ContainerState, EngineEvent, Mount, MountKind},
+        ports::Ran,
         values::{ContainerId, ContainerName, Signal},
     };
     use async_trait::async_trait;
@@ -257,6 +258,12 @@ mod tests {
         }
         async fn kill(&self, _: &ContainerId, _: Signal) -> Result<(), EngineError> {
             unreachable!("nobody kills")
+        }
+        async fn exec(&self, _: &ContainerId, _: &[String]) -> Result<Ran, EngineError> {
+            unreachable!("nobody runs anything")
+        }
+        async fn restart(&self, _: &ContainerId) -> Result<(), EngineError> {
+            unreachable!("nobody restarts")
         }
         async fn ping(&self) -> Result<(), EngineError> {
             unreachable!("nobody pings")

@@ -1,10 +1,10 @@
 use async_trait::async_trait;
 use futures_util::stream::LocalBoxStream;
 
-use super::{EVENTS, KILL, decode};
+use super::{EVENTS, KILL, RESTART, decode, exec};
 use crate::{
     observe::{Container, EngineEvent},
-    ports::{Engine, EngineError},
+    ports::{Engine, EngineError, Ran},
     values::{ContainerId, Signal},
 };
 
@@ -42,6 +42,14 @@ impl Engine for RecordedEngine {
 
     async fn kill(&self, _: &ContainerId, _: Signal) -> Result<(), EngineError> {
         Err(refused(KILL))
+    }
+
+    async fn exec(&self, _: &ContainerId, _: &[String]) -> Result<Ran, EngineError> {
+        Err(refused(exec::CREATE))
+    }
+
+    async fn restart(&self, _: &ContainerId) -> Result<(), EngineError> {
+        Err(refused(RESTART))
     }
 
     async fn ping(&self) -> Result<(), EngineError> {

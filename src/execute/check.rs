@@ -1,0 +1,59 @@
+//! The consumer's own tool looks at what was put there, before the consumer is told of it.
+
+use super::{
+    Failure,
+    deploy::{place, tidied},
+};
+use crate::{
+    observe::Installed,
+    plan::{Check, Deploy},
+    ports::{Ports, Ran},
+    report::{Event, report},
+};
+
+/// Looks; what is refused is taken back, and whom that blames is written down and returned. Nothing is returned when it
+/// passes. The consumer has not read anything yet, so it needs not be told.
+pub(super) async fn check(ports: &Ports, deploy: &Deploy, check: &Check) -> Result<Option<Installed>, Failure> {
+    let refused = match run(ports, deploy, check).await {
+        Ok(ran) if ran.code == 0 => return Ok(None),
+        ran => ran,
+    };
+    let mut installed = put_back(ports, deploy, check)?;
+    let ran = refused?;
+    let (consumer, reason) = (deploy.consumer.name.clone(), check.reason(&ran.output));
+    report(&Event::TakenBack { consumer: consumer.clone(), reason: reason.clone() });
+    let blamed = check.blamed(&ran.output);
+    if blamed.is_empty() {
+        // It may be the user's own files that it refuses: then it does so without ours, too.
+        let before = run(ports, deploy, check).await?;
+        if before.code != 0 {
+            return Err(Failure::Broken(Box::new(Failure::of_run(&check.words, &before))));
+        }
+    }
+    let suspects = check.suspects(&blamed, &deploy.after.trying);
+    if suspects.is_empty() {
+        return Err(Failure::of_run(&check.words, &ran));
+    }
+    for units in suspects {
+        installed.trial.refused(&units, &reason, ports.clock.now());
+        let (parts, reason) = (units.into_keys().collect(), reason.clone());
+        report(&Event::Refused { consumer: consumer.clone(), parts, reason, is_optional: deploy.is_optional });
+    }
+    ports.disk.keep_installed(&place(&deploy.consumer), &installed, &tidied(deploy))?;
+    Ok(Some(installed))
+}
+
+async fn run(ports: &Ports, deploy: &Deploy, check: &Check) -> Result<Ran, Failure> {
+    Ok(ports.engine.exec(&deploy.consumer.id, &check.words).await?)
+}
+
+/// Brings back what was there before, and what was known then.
+fn put_back(ports: &Ports, deploy: &Deploy, check: &Check) -> Result<Installed, Failure> {
+    let place = place(&deploy.consumer);
+    ports.disk.take_back(&place)?;
+    let Installed { files, foreign, certificates, .. } = ports.disk.installed(&place)?;
+    let before = check.before.clone();
+    let installed = Installed { files, foreign, certificates, open: false, trying: Default::default(), ..before };
+    ports.disk.keep_installed(&place, &installed, &tidied(deploy))?;
+    Ok(installed)
+}
