@@ -66,6 +66,10 @@ impl Engine for Scripted {
         unreachable!("nobody kills")
     }
 
+    async fn restart(&self, _: &ContainerId) -> Result<(), EngineError> {
+        unreachable!("nobody restarts")
+    }
+
     async fn ping(&self) -> Result<(), EngineError> {
         if !self.frozen.get() {
             return Ok(());

@@ -258,6 +258,9 @@ mod tests {
         async fn kill(&self, _: &ContainerId, _: Signal) -> Result<(), EngineError> {
             unreachable!("nobody kills")
         }
+        async fn restart(&self, _: &ContainerId) -> Result<(), EngineError> {
+            unreachable!("nobody restarts")
+        }
         async fn ping(&self) -> Result<(), EngineError> {
             unreachable!("nobody pings")
         }
