@@ -1,7 +1,9 @@
 //! The loop and nothing else: wake, observe, desire, plan, execute, rest.
 
+mod debounce;
 mod facts;
 mod grace;
+mod rendering;
 mod survey;
 mod templates;
 mod watching;
@@ -25,6 +27,7 @@ use crate::{
     values::{ContainerId, ContainerName, Host, Retry, Timestamp},
 };
 
+pub use rendering::{By, Made, Pair, Rendering, Telling};
 pub use survey::Survey;
 
 use facts::Facts;

@@ -60,7 +60,9 @@ pub(super) fn details(text: &str) -> Result<Vec<Detail>, String> {
     let list: Vec<serde_json::Value> = serde_json::from_str(text).map_err(|error| problem(&error))?;
     let read = |(index, entry): (usize, serde_json::Value)| {
         let name = entry.get("Name").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
-        detailed(entry).map_err(|problem| tracing::warn!(number = index + 1, name, problem, "a container is left out")).ok()
+        detailed(entry)
+            .map_err(|problem| tracing::warn!(number = index + 1, name, problem, "a container is left out"))
+            .ok()
     };
     Ok(list.into_iter().enumerate().filter_map(read).collect())
 }
