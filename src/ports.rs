@@ -14,7 +14,7 @@ use futures_util::stream::LocalBoxStream;
 use thiserror::Error;
 
 use crate::{
-    observe::{Attempt, Container, EngineEvent, HeldCertificate, Holder, Installed, Shelf, Source, Wish},
+    observe::{Attempt, Container, Detail, EngineEvent, HeldCertificate, Holder, Installed, Shelf, Source, Wish},
     values::{
         CertificateName, ContainerId, ContainerName, Digest, FileName, Host, KeyType, Retry, Secret, Signal, Timestamp,
     },
@@ -74,6 +74,16 @@ pub struct Ran {
     pub code: i64,
     /// What they wrote to both streams, at most 64 KiB, with what is no UTF-8 replaced.
     pub output: String,
+}
+
+/// An engine that also tells what only the command `render` shows, environments among it.
+#[async_trait(?Send)]
+pub trait DetailedEngine: Engine {
+    /// All containers, running or not.
+    async fn details(&self) -> Result<Vec<Detail>, EngineError>;
+
+    /// One container by id or name; `None` when there is none.
+    async fn detail(&self, container: &str) -> Result<Option<Detail>, EngineError>;
 }
 
 /// Those who issue certificates, and the keys that these are for.
@@ -300,6 +310,19 @@ pub trait TemplateFiles {
     /// Begins to watch, and tells when something there may have changed, until it can't watch any more. Misses nothing
     /// from here on: read after it.
     fn changes(&self) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError>;
+}
+
+/// Files that the user names one by one: a template, and what is rendered from it.
+pub trait NamedFiles {
+    /// The text that lies there; `None` when there is no such file.
+    fn text(&self, path: &Path) -> Result<Option<String>, DiskError>;
+
+    /// Puts a text there in one rename, with the mode of what it replaces, readable by everybody where there was none.
+    fn replace(&self, path: &Path, text: &str) -> Result<(), DiskError>;
+
+    /// Begins to watch the folder that a file lies in, and tells when something there may have changed, until it can't
+    /// watch any more. Misses nothing from here on: read after it.
+    fn changes(&self, path: &Path) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError>;
 }
 
 /// A certificate that was obtained and is not stored yet.

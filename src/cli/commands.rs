@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, Command, value_parser};
 
-use super::{Call, Exit, Failure, check, explain, health, manual, once, plan, reference, renew, status, watch};
+use super::{Call, Exit, Failure, check, explain, health, manual, once, plan, reference, render, renew, status, watch};
 use crate::settings::{DefaultValue, SETTINGS};
 
 /// A command: a row of the commands table.
@@ -47,6 +47,21 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         ],
         arguments: |command| command.arg(format(&["text", "json"])).arg(from()),
         run: plan::run,
+    },
+    CommandRow {
+        name: "render",
+        about: "template → file → signal, without certificates, from all containers and their environments: what \
+                docker-pygen and docker-gen do. Same bytes: nothing is written, nobody is told. `--watch`: go on, and \
+                render at every change; SIGHUP: render again. `--from FILE` (or `-`): from what `docker inspect` printed",
+        examples: &[
+            ("quaymaster render --template nginx.tmpl", "what would be written"),
+            (
+                "quaymaster render --template nginx.tmpl --target /edge/default.conf --signal nginx HUP --watch",
+                "keep a file up to date, and tell nginx when it changes",
+            ),
+        ],
+        arguments: render::arguments,
+        run: render::run,
     },
     CommandRow {
         name: "status",
@@ -148,7 +163,7 @@ fn format(formats: &'static [&'static str]) -> Arg {
     arg.default_value("text").help("how the result is written")
 }
 
-fn from() -> Arg {
+pub(super) fn from() -> Arg {
     let arg = Arg::new("from").long("from").value_name("FILE").value_parser(value_parser!(PathBuf));
     arg.help("ask no engine: read what `docker inspect` printed, from FILE or `-` for standard input")
 }

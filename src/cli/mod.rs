@@ -10,6 +10,7 @@ mod manual;
 mod once;
 mod plan;
 pub mod reference;
+mod render;
 mod renew;
 mod setup;
 mod status;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{Call, Exit, Failure, commands::COMMANDS, exit::EXITS, print};
 use crate::{
     desire::{KINDS, LABELS},
-    render::{FILTERS, fields},
+    render::{FILTERS, fields, lenient_fields},
     settings::{DefaultValue, SETTINGS},
     values::CA_PRESETS,
 };
@@ -188,7 +188,7 @@ fn filters() -> Vec<Vec<Cell>> {
 
 fn view() -> Vec<Vec<Cell>> {
     let row = |row: crate::render::FieldRow| vec![words(row.of), code(row.name), words(row.kind), words(row.doc)];
-    fields().into_iter().map(row).collect()
+    fields().into_iter().chain(lenient_fields()).map(row).collect()
 }
 
 fn commands() -> Vec<Vec<Cell>> {

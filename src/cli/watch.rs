@@ -23,10 +23,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     block_on(async {
         let mut stop = Stop::new()?;
-        let (sender, hangups) = mpsc::unbounded_channel();
-        // From the first moment on: a SIGHUP that comes early must not end us.
-        let mut hangup = listen(SignalKind::hangup())?;
-        tokio::task::spawn_local(async move { while hangup.recv().await.is_some() && sender.send(()).is_ok() {} });
+        let hangups = hangups()?;
         tokio::select! {
             exit = stop.wait() => Ok(exit),
             begun = begin(call) => {
@@ -69,8 +66,16 @@ async fn stand_by(state: &Path) -> Result<Lock, Failure> {
     }
 }
 
+/// Each SIGHUP from now on; one that comes early must not end us.
+pub(super) fn hangups() -> Result<mpsc::UnboundedReceiver<()>, Failure> {
+    let (sender, hangups) = mpsc::unbounded_channel();
+    let mut hangup = listen(SignalKind::hangup())?;
+    tokio::task::spawn_local(async move { while hangup.recv().await.is_some() && sender.send(()).is_ok() {} });
+    Ok(hangups)
+}
+
 /// Asks the engine who we are until it answers.
-async fn reach(call: &Call, engine: &Rc<DockerEngine>) -> Result<Option<Container>, Failure> {
+pub(super) async fn reach(call: &Call, engine: &Rc<DockerEngine>) -> Result<Option<Container>, Failure> {
     let mut pause = FIRST_PAUSE;
     loop {
         match setup::own(call, engine).await {
@@ -84,17 +89,17 @@ async fn reach(call: &Call, engine: &Rc<DockerEngine>) -> Result<Option<Containe
 }
 
 /// The signals that end us.
-struct Stop {
+pub(super) struct Stop {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Stop {
-    fn new() -> Result<Self, Failure> {
+    pub(super) fn new() -> Result<Self, Failure> {
         Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
-    async fn wait(&mut self) -> Exit {
+    pub(super) async fn wait(&mut self) -> Exit {
         tokio::select! {
             _ = self.terminate.recv() => Exit::Done,
             _ = self.interrupt.recv() => Exit::Interrupted,

@@ -1,7 +1,9 @@
 //! The loop and nothing else: wake, observe, desire, plan, execute, rest.
 
+mod debounce;
 mod facts;
 mod grace;
+mod rendering;
 mod survey;
 mod templates;
 mod watching;
@@ -25,11 +27,12 @@ use crate::{
     values::{ContainerId, ContainerName, Host, Retry, Timestamp},
 };
 
+pub use rendering::{By, Made, Pair, Rendering, Telling};
 pub use survey::Survey;
 
 use facts::Facts;
 use templates::InUse;
-use watching::Seen;
+use watching::{Seen, Watched};
 
 /// How often a sign of life is left, at rest too; `quaymaster health` calls three missed ones dead.
 pub const BREATH: Duration = Duration::from_secs(20);
@@ -192,7 +195,7 @@ impl Loop {
 
     /// Looks at everything once, and turns until nothing is left to do now.
     async fn settled(mut self) -> Result<Self, EngineError> {
-        let (containers, own) = watching::look(&self.daemon).await?;
+        let (containers, own) = self.daemon.look().await?;
         self.take(Seen::All { containers, own, gap: false });
         loop {
             self.turn();

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use super::{Daemon, ForeseeError, facts::Facts, templates::InUse, watching};
+use super::{Daemon, ForeseeError, facts::Facts, templates::InUse, watching::Watched};
 use crate::{
     desire::{Complaint, Desired, desire},
     observe::{Observed, Snapshot},
@@ -43,7 +43,7 @@ impl Daemon {
         let mut facts = Facts::read(&self.ports);
         facts.look_at_certificates(&self.ports)?;
         let templates = InUse::read(self.template_files.clone());
-        let (containers, own) = watching::look(self).await?;
+        let (containers, own) = self.look().await?;
         let now = self.ports.clock.now();
         facts.replace(containers, own, false, now);
         facts.free_hosts(now);

@@ -4,6 +4,7 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use futures_util::{StreamExt, stream::LocalBoxStream};
 use tokio::{
     sync::{Notify, mpsc::UnboundedSender},
@@ -13,7 +14,7 @@ use tokio::{
 use super::Daemon;
 use crate::{
     observe::{Action, Container, EngineEvent},
-    ports::EngineError,
+    ports::{Clock, Engine, EngineError},
     values::ContainerId,
 };
 
@@ -30,48 +31,93 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 
 /// What was seen of the engine.
 #[derive(Debug)]
-pub(super) enum Seen {
+pub(super) enum Seen<F = Container> {
     /// Everything that concerns us; after a gap in which anything may have happened, or not.
-    All { containers: Vec<Container>, own: Option<Container>, gap: bool },
+    All { containers: Vec<F>, own: Option<F>, gap: bool },
     /// What is true of one container after something happened to it; nothing when it is gone.
-    One { id: ContainerId, container: Option<Container>, action: Action },
+    One { id: ContainerId, container: Option<F>, action: Action },
     /// One container could not be looked at.
     Unreadable(EngineError),
     /// The engine can't be asked.
     Lost { error: EngineError, again_in: Duration },
 }
 
-/// Looks at everything once: all containers that concern us, and our own.
-pub(super) async fn look(daemon: &Daemon) -> Result<(Vec<Container>, Option<Container>), EngineError> {
-    let containers = daemon.ports.engine.containers(&daemon.label_rules.label_prefix).await?;
-    let own = match &daemon.own {
-        Some(id) => daemon.ports.engine.inspect(id.as_str()).await?,
-        None => None,
-    };
-    Ok((containers, own))
+/// What is watched, and how it is looked at.
+#[async_trait(?Send)]
+pub(super) trait Watched {
+    /// What is known of one container.
+    type Fact;
+
+    fn engine(&self) -> &dyn Engine;
+    fn clock(&self) -> &dyn Clock;
+    /// Which container a fact is about.
+    fn id(fact: &Self::Fact) -> &ContainerId;
+    /// Whether an event is about a container that matters, be it one of those that are known to.
+    fn concerns_us(&self, event: &EngineEvent, known: &BTreeSet<ContainerId>) -> bool;
+
+    /// Looks at everything once: all containers that concern us, and our own.
+    async fn look(&self) -> Result<(Vec<Self::Fact>, Option<Self::Fact>), EngineError>;
+    /// Looks at one container; `None` when there is none.
+    async fn inspect(&self, container: &ContainerId) -> Result<Option<Self::Fact>, EngineError>;
+}
+
+#[async_trait(?Send)]
+impl Watched for Daemon {
+    type Fact = Container;
+
+    fn engine(&self) -> &dyn Engine {
+        &*self.ports.engine
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        &*self.ports.clock
+    }
+
+    fn id(fact: &Container) -> &ContainerId {
+        &fact.id
+    }
+
+    fn concerns_us(&self, event: &EngineEvent, known: &BTreeSet<ContainerId>) -> bool {
+        let prefix = self.label_rules.label_prefix.as_str();
+        let is_ours = |label: &String| label.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'));
+        known.contains(&event.container) || event.labels.keys().any(is_ours)
+    }
+
+    async fn look(&self) -> Result<(Vec<Container>, Option<Container>), EngineError> {
+        let containers = self.ports.engine.containers(&self.label_rules.label_prefix).await?;
+        let own = match &self.own {
+            Some(id) => self.ports.engine.inspect(id.as_str()).await?,
+            None => None,
+        };
+        Ok((containers, own))
+    }
+
+    async fn inspect(&self, container: &ContainerId) -> Result<Option<Container>, EngineError> {
+        self.ports.engine.inspect(container.as_str()).await
+    }
 }
 
 /// Watches for ever: events while the stream lives, a full look after each gap, pauses that grow while it can't.
-pub(super) async fn watch(daemon: Rc<Daemon>, look_again: Rc<Notify>, seen: UnboundedSender<Seen>) {
+pub(super) async fn watch<W: Watched>(watched: Rc<W>, look_again: Rc<Notify>, seen: UnboundedSender<Seen<W::Fact>>) {
     let mut pause = FIRST_PAUSE;
     loop {
         let began = Instant::now();
-        let error = follow(&daemon, &look_again, &seen).await;
+        let error = follow(&*watched, &look_again, &seen).await;
         if began.elapsed() >= LIVED {
             pause = FIRST_PAUSE;
         }
         // Nobody listens any more only when the loop ends, and this future with it.
         let _ = seen.send(Seen::Lost { error, again_in: pause });
-        daemon.ports.clock.sleep(pause).await;
+        watched.clock().sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
 /// Subscribes, then lists, then follows the events until the stream ends; says why it did.
-async fn follow(daemon: &Daemon, look_again: &Notify, seen: &UnboundedSender<Seen>) -> EngineError {
-    match daemon.ports.engine.events().await {
+async fn follow<W: Watched>(watched: &W, look_again: &Notify, seen: &UnboundedSender<Seen<W::Fact>>) -> EngineError {
+    match watched.engine().events().await {
         Ok(events) => {
-            let mut following = Following { daemon, seen, events, known: BTreeSet::new() };
+            let mut following = Following { watched, seen, events, known: BTreeSet::new() };
             following.follow(look_again).await.err().unwrap_or_else(ended)
         }
         Err(error) => error,
@@ -83,17 +129,17 @@ fn ended() -> EngineError {
 }
 
 /// One stream of events, and the containers that are known to concern us.
-struct Following<'a> {
-    daemon: &'a Daemon,
-    seen: &'a UnboundedSender<Seen>,
+struct Following<'a, W: Watched> {
+    watched: &'a W,
+    seen: &'a UnboundedSender<Seen<W::Fact>>,
     events: LocalBoxStream<'static, Result<EngineEvent, EngineError>>,
     known: BTreeSet<ContainerId>,
 }
 
-impl Following<'_> {
+impl<W: Watched> Following<'_, W> {
     /// Ends well when the engine closes the stream.
     async fn follow(&mut self, look_again: &Notify) -> Result<(), EngineError> {
-        let engine = &self.daemon.ports.engine;
+        let engine = self.watched.engine();
         self.tell_all(true).await?;
         let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -118,7 +164,7 @@ impl Following<'_> {
     async fn tell_all(&mut self, gap: bool) -> Result<(), EngineError> {
         let mut meanwhile: BTreeMap<ContainerId, EngineEvent> = BTreeMap::new();
         let (containers, own) = {
-            let look = look(self.daemon);
+            let look = self.watched.look();
             tokio::pin!(look);
             loop {
                 tokio::select! {
@@ -127,7 +173,7 @@ impl Following<'_> {
                 }
             }
         };
-        self.known = containers.iter().chain(&own).map(|container| container.id.clone()).collect();
+        self.known = containers.iter().chain(&own).map(|fact| W::id(fact).clone()).collect();
         let _ = self.seen.send(Seen::All { containers, own, gap });
         for event in meanwhile.values() {
             self.tell_one(event).await?;
@@ -137,13 +183,13 @@ impl Following<'_> {
 
     /// An event wakes, it does not inform: the one container that it names is looked at, if it concerns us.
     async fn tell_one(&mut self, event: &EngineEvent) -> Result<(), EngineError> {
-        if !concerns_us(event, &self.known, &self.daemon.label_rules.label_prefix) {
+        if !self.watched.concerns_us(event, &self.known) {
             return Ok(());
         }
         let (id, action) = (event.container.clone(), event.action);
         let container = match action {
             Action::Gone => None,
-            Action::Changed | Action::Network => match self.daemon.ports.engine.inspect(id.as_str()).await {
+            Action::Changed | Action::Network => match self.watched.inspect(&id).await {
                 Ok(container) => container,
                 Err(error @ (EngineError::NotUnderstood { .. } | EngineError::Refused { .. })) => {
                     let _ = self.seen.send(Seen::Unreadable(error));
@@ -169,10 +215,4 @@ fn note(meanwhile: &mut BTreeMap<ContainerId, EngineEvent>, event: EngineEvent) 
         Some(before) => *before = event,
         None => drop(meanwhile.insert(event.container.clone(), event)),
     }
-}
-
-/// Whether an event is about a container that we know or whose labels name us.
-fn concerns_us(event: &EngineEvent, known: &BTreeSet<ContainerId>, prefix: &str) -> bool {
-    let is_ours = |label: &String| label.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'));
-    known.contains(&event.container) || event.labels.keys().any(is_ours)
 }

@@ -1,5 +1,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     net::{IpAddr, SocketAddr},
 };
 
@@ -35,6 +36,26 @@ pub struct Container {
     pub command: Vec<String>,
     /// Whether the engine puts an init before them.
     pub init: bool,
+}
+
+/// A container with what only templates of the command `render` see of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Detail {
+    /// What everybody sees.
+    pub container: Container,
+    /// The image's name, as the container was made with it.
+    pub image: String,
+    /// Its environment, which is where people keep secrets.
+    pub environment: BTreeMap<String, String>,
+    /// UDP ports that image or container expose.
+    pub exposed_udp: BTreeSet<u16>,
+}
+
+impl fmt::Debug for Detail {
+    /// Without its environment.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Detail").field("container", &self.container).finish_non_exhaustive()
+    }
 }
 
 /// What a container does; words of newer engines are kept, not refused.

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use certificate::{HeldCertificate, Shelf, Source};
-pub use container::{Container, ContainerState, Health, Network};
+pub use container::{Container, ContainerState, Detail, Health, Network};
 pub use event::{Action, EngineEvent};
 pub use holder::Holder;
 pub use installed::{Installed, Process, Progress, Refused, Trial, Units};

@@ -5,6 +5,7 @@
 
 mod check;
 mod filters;
+mod pygen;
 mod samples;
 mod view;
 
@@ -19,6 +20,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 pub use filters::{FILTERS, FilterRow};
+pub use pygen::{ContainerView, ContainersView, LenientTemplate, NetworkView, lenient_fields};
 pub use view::{
     AuthView, CertificateView, CommandPlanView, FieldRow, MarkView, ProxyView, RouteView, SiteView, fields,
 };

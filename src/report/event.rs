@@ -100,6 +100,23 @@ pub enum Event {
         /// Which.
         consumer: ContainerName,
     },
+    /// The command `render` wrote a file.
+    Rendered {
+        /// Where.
+        target: String,
+    },
+    /// The engine did not tell a container that its files have changed; it is asked again while watching.
+    NotTold {
+        /// Which.
+        consumer: ContainerName,
+        /// Why.
+        problem: String,
+    },
+    /// Somebody is to be told, and no container that runs is meant.
+    NobodyToTell {
+        /// Who, in the user's word.
+        target: String,
+    },
     /// A new connection showed the new generation and its certificates.
     Proven {
         /// Which consumer.
@@ -195,6 +212,9 @@ impl Event {
             Self::Signalled { .. } => "signalled",
             Self::Ran { .. } => "ran",
             Self::Restarted { .. } => "restarted",
+            Self::Rendered { .. } => "rendered",
+            Self::NotTold { .. } => "not-told",
+            Self::NobodyToTell { .. } => "nobody-to-tell",
             Self::Proven { .. } => "proven",
             Self::Unproven { .. } => "unproven",
             Self::TakenBack { .. } => "taken-back",
@@ -214,7 +234,9 @@ impl Event {
     /// How much it matters.
     pub fn level(&self) -> Level {
         match self {
-            Self::Failed { .. } | Self::EngineLost { .. } | Self::DiskFault { .. } => Level::ERROR,
+            Self::Failed { .. } | Self::EngineLost { .. } | Self::DiskFault { .. } | Self::NotTold { .. } => {
+                Level::ERROR
+            }
             Self::Complained(_)
             | Self::Mended { .. }
             | Self::Noticed(_)
@@ -222,6 +244,7 @@ impl Event {
             | Self::Refused { is_optional: false, .. }
             | Self::Missed { .. }
             | Self::ContainerUnreadable { .. }
+            | Self::NobodyToTell { .. }
             | Self::TemplateBroken { .. } => Level::WARN,
             _ => Level::INFO,
         }
@@ -267,6 +290,11 @@ impl fmt::Display for Event {
             }
             Self::Ran { consumer, words } => write!(f, "{consumer}: told by `{words}` to read its files again"),
             Self::Restarted { consumer } => write!(f, "{consumer}: restarted, so that it reads its files again"),
+            Self::Rendered { target } => write!(f, "{target} is written"),
+            Self::NotTold { consumer, problem } => write!(f, "{consumer}: not told that its files changed: {problem}"),
+            Self::NobodyToTell { target } => {
+                write!(f, "{target}: no container that runs has this name, id or service; nobody is told")
+            }
             Self::Proven { consumer, generation } => {
                 write!(f, "{consumer}: generation {generation} and its certificates seen on a new connection")
             }

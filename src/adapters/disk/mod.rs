@@ -26,6 +26,7 @@ mod files;
 mod hosts;
 mod lock;
 mod look;
+mod named;
 mod state;
 
 use std::{
@@ -38,6 +39,7 @@ use futures_util::stream::LocalBoxStream;
 
 pub use lock::Lock;
 pub use look::{FolderLook, look, responses};
+pub use named::AnyFiles;
 
 use crate::{
     adapters::changes,

@@ -8,13 +8,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::schema::{Endpoint, HostConfig, Inspected, Listed, MountPoint, Published, State};
+use serde::Deserialize;
+
+use super::schema::{Endpoint, HostConfig, Inspected, InspectedDetail, Listed, MountPoint, Published, State};
 use crate::{
-    observe::{Container, ContainerState, Health, Mount, MountKind, Network},
+    observe::{Container, ContainerState, Detail, Health, Mount, MountKind, Network},
     values::{ContainerId, ContainerName, Timestamp},
 };
 
-/// The ids of the listed containers with a label that begins with `prefix`. One that can't be read is left out and told.
+/// The ids of the listed containers with a label that begins with `prefix`, of all where it is empty. One that can't be read is left out and told.
 ///
 /// # Errors
 /// When the answer is no list.
@@ -22,7 +24,7 @@ pub(super) fn labelled(answer: &[u8], prefix: &str) -> Result<Vec<ContainerId>, 
     let list: Vec<serde_json::Value> = serde_json::from_slice(answer).map_err(|error| problem(&error))?;
     let read = |entry| {
         let listed: Listed = serde_json::from_value(entry).map_err(|error| problem(&error))?;
-        let ours = listed.labels.keys().any(|label| label.starts_with(prefix));
+        let ours = prefix.is_empty() || listed.labels.keys().any(|label| label.starts_with(prefix));
         ours.then(|| ContainerId::parse(listed.id).map_err(|error| error.to_string())).transpose()
     };
     let told = |entry: Result<_, String>| {
@@ -42,18 +44,39 @@ pub(super) fn container(answer: &[u8]) -> Result<Container, String> {
     meant(serde_json::from_slice(answer).map_err(|error| problem(&error))?)
 }
 
+/// A container as inspect tells it, with its environment.
+///
+/// # Errors
+/// As [`container`].
+pub(super) fn detail(answer: &[u8]) -> Result<Detail, String> {
+    detailed(serde_json::from_slice(answer).map_err(|error| problem(&error))?)
+}
+
 /// The containers in what the command `docker inspect` prints. One that can't be read is left out and told.
 ///
 /// # Errors
 /// When the text is no list.
-pub(super) fn containers(text: &str) -> Result<Vec<Container>, String> {
+pub(super) fn details(text: &str) -> Result<Vec<Detail>, String> {
     let list: Vec<serde_json::Value> = serde_json::from_str(text).map_err(|error| problem(&error))?;
     let read = |(index, entry): (usize, serde_json::Value)| {
         let name = entry.get("Name").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
-        let read = serde_json::from_value(entry).map_err(|error| problem(&error)).and_then(meant);
-        read.map_err(|problem| tracing::warn!(number = index + 1, name, problem, "a container is left out")).ok()
+        detailed(entry)
+            .map_err(|problem| tracing::warn!(number = index + 1, name, problem, "a container is left out"))
+            .ok()
     };
     Ok(list.into_iter().enumerate().filter_map(read).collect())
+}
+
+fn detailed(inspected: serde_json::Value) -> Result<Detail, String> {
+    let InspectedDetail { config } = InspectedDetail::deserialize(&inspected).map_err(|error| problem(&error))?;
+    let container = meant(serde_json::from_value(inspected).map_err(|error| problem(&error))?)?;
+    let variable = |entry: &String| entry.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Ok(Detail {
+        container,
+        image: config.image,
+        environment: config.env.iter().filter_map(variable).collect(),
+        exposed_udp: config.exposed_ports.keys().filter_map(|port| port.strip_suffix("/udp")?.parse().ok()).collect(),
+    })
 }
 
 fn meant(read: Inspected) -> Result<Container, String> {

@@ -28,8 +28,8 @@ pub use own::{Clue, OwnProcess, own_container, own_container_and_clue};
 pub use recorded::RecordedEngine;
 
 use crate::{
-    observe::{Container, EngineEvent},
-    ports::{Engine, EngineError, Ran},
+    observe::{Container, Detail, EngineEvent},
+    ports::{DetailedEngine, Engine, EngineError, Ran},
     values::{ContainerId, ContainerName, Signal, Timestamp},
 };
 use transport::{Failure, Transport};
@@ -166,9 +166,13 @@ impl DockerEngine {
     }
 
     /// Inspects each; what can't be read or is refused for one container alone is left out and told.
-    async fn inspect_all(&self, ids: Vec<ContainerId>) -> Result<Vec<Container>, EngineError> {
+    async fn inspect_all<T>(
+        &self,
+        ids: Vec<ContainerId>,
+        read: fn(&[u8]) -> Result<T, String>,
+    ) -> Result<Vec<T>, EngineError> {
         let mut answers = stream::iter(ids)
-            .map(|id| async move { (self.inspect(id.as_str()).await, id) })
+            .map(|id| async move { (self.inspected(id.as_str(), read).await, id) })
             .buffer_unordered(INSPECTS_AT_ONCE);
         let (mut found, mut left_out) = (Vec::new(), None);
         while let Some((answer, id)) = answers.next().await {
@@ -181,12 +185,39 @@ impl DockerEngine {
                 Err(error) => return Err(error),
             }
         }
-        found.sort_by(|a, b| a.name.cmp(&b.name));
         match left_out {
             // One bad container spoils only itself; when all are bad, the engine is, and an empty list would be a lie.
             Some(error) if found.is_empty() => Err(error),
             _ => Ok(found),
         }
+    }
+
+    /// What an inspect tells, read by `read`; `None` when there is no such container.
+    ///
+    /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerInspect>
+    async fn inspected<T>(
+        &self,
+        container: &str,
+        read: fn(&[u8]) -> Result<T, String>,
+    ) -> Result<Option<T>, EngineError> {
+        // No container can be called what could lead the request elsewhere.
+        if ContainerName::parse(container).is_err() {
+            return Ok(None);
+        }
+        let path = format!("/containers/{container}/json");
+        match self.read(INSPECT, &path, ANSWER_LIMIT).await {
+            Ok(body) => read(&body).map(Some).map_err(|problem| not_understood(INSPECT, problem)),
+            Err(EngineError::Refused { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The ids of all containers with a label that begins with `prefix`; of all where it is empty.
+    ///
+    /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerList>
+    async fn listed(&self, prefix: &str) -> Result<Vec<ContainerId>, EngineError> {
+        let list = self.read(LIST, "/containers/json?all=true", ANSWER_LIMIT).await?;
+        decode::labelled(&list, prefix).map_err(|problem| not_understood(LIST, problem))
     }
 
     fn failed(&self, call: &'static str, failure: Failure) -> EngineError {
@@ -250,25 +281,15 @@ impl Engine for DockerEngine {
         Ok(events::stream(answer.into_body(), self.address.clone()))
     }
 
-    /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerList>
     async fn containers(&self, prefix: &str) -> Result<Vec<Container>, EngineError> {
-        let list = self.read(LIST, "/containers/json?all=true", ANSWER_LIMIT).await?;
-        let ids = decode::labelled(&list, &format!("{prefix}.")).map_err(|problem| not_understood(LIST, problem))?;
-        self.inspect_all(ids).await
+        let ids = self.listed(&format!("{prefix}.")).await?;
+        let mut found = self.inspect_all(ids, decode::container).await?;
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
     }
 
-    /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerInspect>
     async fn inspect(&self, container: &str) -> Result<Option<Container>, EngineError> {
-        // No container can be called what could lead the request elsewhere.
-        if ContainerName::parse(container).is_err() {
-            return Ok(None);
-        }
-        let path = format!("/containers/{container}/json");
-        match self.read(INSPECT, &path, ANSWER_LIMIT).await {
-            Ok(body) => decode::container(&body).map(Some).map_err(|problem| not_understood(INSPECT, problem)),
-            Err(EngineError::Refused { status: 404, .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+        self.inspected(container, decode::container).await
     }
 
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerKill>
@@ -293,6 +314,18 @@ impl Engine for DockerEngine {
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/System/operation/SystemPing>
     async fn ping(&self) -> Result<(), EngineError> {
         self.read(PING, "/_ping", PING_LIMIT).await.map(drop)
+    }
+}
+
+#[async_trait(?Send)]
+impl DetailedEngine for DockerEngine {
+    async fn details(&self) -> Result<Vec<Detail>, EngineError> {
+        let ids = self.listed("").await?;
+        self.inspect_all(ids, decode::detail).await
+    }
+
+    async fn detail(&self, container: &str) -> Result<Option<Detail>, EngineError> {
+        self.inspected(container, decode::detail).await
     }
 }
 

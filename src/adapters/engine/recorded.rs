@@ -3,14 +3,14 @@ use futures_util::stream::LocalBoxStream;
 
 use super::{EVENTS, KILL, RESTART, decode, exec};
 use crate::{
-    observe::{Container, EngineEvent},
-    ports::{Engine, EngineError, Ran},
+    observe::{Container, Detail, EngineEvent},
+    ports::{DetailedEngine, Engine, EngineError, Ran},
     values::{ContainerId, Signal},
 };
 
 /// What the command `docker inspect` printed, in place of an engine: it can be looked at, and nothing happens there.
 #[derive(Debug)]
-pub struct RecordedEngine(Vec<Container>);
+pub struct RecordedEngine(Vec<Detail>);
 
 impl RecordedEngine {
     /// Reads what `docker inspect` printed. A container that can't be read is left out and told.
@@ -18,7 +18,7 @@ impl RecordedEngine {
     /// # Errors
     /// When the text is no list, in words.
     pub fn read(text: &str) -> Result<Self, String> {
-        decode::containers(text).map(Self)
+        decode::details(text).map(Self)
     }
 }
 
@@ -31,13 +31,11 @@ impl Engine for RecordedEngine {
     async fn containers(&self, prefix: &str) -> Result<Vec<Container>, EngineError> {
         let start = format!("{prefix}.");
         let is_ours = |container: &&Container| container.labels.keys().any(|label| label.starts_with(&start));
-        Ok(self.0.iter().filter(is_ours).cloned().collect())
+        Ok(self.0.iter().map(|detail| &detail.container).filter(is_ours).cloned().collect())
     }
 
-    /// By name, id, or the beginning of an id, as engines do.
     async fn inspect(&self, word: &str) -> Result<Option<Container>, EngineError> {
-        let is_it = |container: &&Container| container.name.as_str() == word || container.id.as_str().starts_with(word);
-        Ok(self.0.iter().filter(|_| !word.is_empty()).find(is_it).cloned())
+        Ok(self.detail(word).await?.map(|detail| detail.container))
     }
 
     async fn kill(&self, _: &ContainerId, _: Signal) -> Result<(), EngineError> {
@@ -54,6 +52,21 @@ impl Engine for RecordedEngine {
 
     async fn ping(&self) -> Result<(), EngineError> {
         Ok(())
+    }
+}
+
+#[async_trait(?Send)]
+impl DetailedEngine for RecordedEngine {
+    async fn details(&self) -> Result<Vec<Detail>, EngineError> {
+        Ok(self.0.clone())
+    }
+
+    /// By name, id, or the beginning of an id, as engines do.
+    async fn detail(&self, word: &str) -> Result<Option<Detail>, EngineError> {
+        let is_it = |Detail { container, .. }: &&Detail| {
+            container.name.as_str() == word || container.id.as_str().starts_with(word)
+        };
+        Ok(self.0.iter().filter(|_| !word.is_empty()).find(is_it).cloned())
     }
 }
 

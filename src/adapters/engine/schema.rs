@@ -23,6 +23,27 @@ pub(super) struct Listed {
     pub(super) labels: BTreeMap<String, String>,
 }
 
+/// What the command `render` reads besides; apart, so that environments are not read by anything else.
+///
+/// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerInspect>
+#[derive(Deserialize)]
+pub(super) struct InspectedDetail {
+    #[serde(rename = "Config", default, deserialize_with = "or_default")]
+    pub(super) config: ConfigDetail,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct ConfigDetail {
+    #[serde(deserialize_with = "or_default")]
+    pub(super) image: String,
+    /// Each as `NAME=value`.
+    #[serde(deserialize_with = "or_default")]
+    pub(super) env: Vec<String>,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) exposed_ports: BTreeMap<String, IgnoredAny>,
+}
+
 /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerInspect>
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
