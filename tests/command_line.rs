@@ -43,9 +43,20 @@ fn the_manual_has_a_page_for_all_and_one_for_each_command() {
 
 #[test]
 fn every_command_shows_its_examples() {
-    for name in
-        ["watch", "once", "plan", "status", "explain", "health", "check", "renew", "reference", "completions", "man"]
-    {
+    for name in [
+        "watch",
+        "once",
+        "plan",
+        "render",
+        "status",
+        "explain",
+        "health",
+        "check",
+        "renew",
+        "reference",
+        "completions",
+        "man",
+    ] {
         assert!(printed(&[name, "--help"]).contains("Examples:"), "{name}");
     }
 }

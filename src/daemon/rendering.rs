@@ -322,26 +322,27 @@ impl Turning {
             if container.started_at.is_some_and(|at| at <= now && now.since(at) < SETTLED_AFTER) {
                 continue;
             }
-            let consumer = container.name.clone();
-            let told = match by {
-                By::Signal(signal) => self.given.engine.kill(&id, signal).await,
-                By::Restart => self.given.engine.restart(&id).await,
-            };
-            match told {
-                Ok(()) => {
+            match tell(&*self.given.engine, container, by).await {
+                Ok(told) => {
+                    report(&told);
                     self.owed.remove(&(id, by));
-                    report(&match by {
-                        By::Signal(signal) => Event::Signalled { consumer, signal },
-                        By::Restart => Event::Restarted { consumer },
-                    });
                 }
                 Err(error) => {
                     is_well = false;
-                    report(&Event::NotTold { consumer, problem: chain(&error) });
+                    report(&Event::NotTold { consumer: container.name.clone(), problem: chain(&error) });
                 }
             }
         }
         is_well
+    }
+}
+
+/// Tells one container.
+async fn tell(engine: &dyn DetailedEngine, container: &Container, by: By) -> Result<Event, EngineError> {
+    let consumer = container.name.clone();
+    match by {
+        By::Signal(signal) => engine.kill(&container.id, signal).await.map(|()| Event::Signalled { consumer, signal }),
+        By::Restart => engine.restart(&container.id).await.map(|()| Event::Restarted { consumer }),
     }
 }
 
@@ -410,4 +411,68 @@ fn health(container: &Container) -> &str {
 fn place(name: &str, network: &Network) -> NetworkView {
     let ip_address = network.address.map(|address| address.to_string()).unwrap_or_default();
     NetworkView { id: network.id.clone(), name: name.to_owned(), ip_address }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, path::Path};
+
+    use futures_util::stream::LocalBoxStream;
+
+    use super::*;
+    use crate::{
+        adapters::{clock::SystemClock, engine::RecordedEngine},
+        ports::DiskError,
+    };
+
+    /// A template, and what was made of it.
+    #[derive(Default)]
+    struct Files(RefCell<Vec<String>>);
+
+    impl NamedFiles for Files {
+        fn text(&self, path: &Path) -> Result<Option<String>, DiskError> {
+            let template = || "{{ containers | length }}".to_owned();
+            Ok(if path == Path::new("t") { Some(template()) } else { self.0.borrow().last().cloned() })
+        }
+
+        fn replace(&self, _: &Path, text: &str) -> Result<(), DiskError> {
+            self.0.borrow_mut().push(text.to_owned());
+            Ok(())
+        }
+
+        fn changes(&self, _: &Path) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
+            unreachable!("nobody watches")
+        }
+    }
+
+    /// A record, which refuses every signal, and in which a paused container is there and can't be told.
+    fn rendering(files: &Rc<Files>, target: &str) -> Rendering {
+        let recorded = r#"[{"Id": "1", "Name": "/shop", "State": {"Status": "running"}},
+            {"Id": "2", "Name": "/still", "State": {"Status": "paused"}}]"#;
+        Rendering {
+            engine: Rc::new(RecordedEngine::read(recorded).expect("it is a list")),
+            clock: Rc::new(SystemClock),
+            files: Rc::clone(files) as Rc<dyn NamedFiles>,
+            pairs: vec![Pair { template: "t".into(), target: Some("out".into()) }],
+            tellings: vec![Telling { target: target.to_owned(), by: By::Signal(Signal::HUP) }],
+            interval: Interval::default(),
+            own: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_signal_that_the_engine_refuses_is_told_and_the_file_is_written_all_the_same() {
+        let files = Rc::default();
+        let made = rendering(&files, "shop").once().await.expect("it is seen");
+        assert_eq!((made.is_whole, made.printed.as_str(), files.0.take()), (false, "", vec!["2".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn nobody_is_told_when_nothing_changed_or_nobody_runs() {
+        let files = Rc::default();
+        for (target, written) in [("still", 1), ("shop", 1)] {
+            let made = rendering(&files, target).once().await.expect("it is seen");
+            assert_eq!((made.is_whole, files.0.borrow().len()), (true, written), "{target}");
+        }
+    }
 }
