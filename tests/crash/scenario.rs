@@ -1,6 +1,6 @@
 //! What the program is in the middle of when it is spoilt. Each scenario can begin again and again in one world.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use crate::{
     end::{End, end, json},
@@ -43,6 +43,13 @@ impl Scenario {
             Self::First => {
                 world.forget_everything();
                 world.remove_app("shop");
+                // What nginx served before is not to be taken for what comes; its old workers go on for a moment.
+                let mut quiet = 0;
+                while quiet < 15 {
+                    let is_served = world.page(SHOP).await.is_ok() || world.serial(SHOP).await.is_ok();
+                    quiet = if is_served { 0 } else { quiet + 1 };
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
                 return Ok(());
             }
             Self::Replacement => world.put_app("shop", "key-type", key_type(turn)),
