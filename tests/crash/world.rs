@@ -35,6 +35,10 @@ use crate::support::{
 /// The pause after which a try that was cut off may be made again is 5 s; this is how often is looked.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// As many looks in a row make sure that a site is served: nginx's old workers take connections for some 200 ms after the
+/// first new one has answered.
+const STEADY: u32 = 10;
+
 /// How often a site is looked at.
 const WATCHED_EVERY: Duration = Duration::from_millis(40);
 
@@ -219,10 +223,10 @@ impl World {
         served.map(|served| served.serial).map_err(|error| error.to_string())
     }
 
-    /// Does `work`, and looks all the time whether a site is served; returns what was wrong after it was first seen, with
+    /// Does `work`, and looks all the time whether a site is served; returns what was wrong once it was for sure, with
     /// and without TLS.
     pub async fn watched<T>(&self, host: &str, work: impl Future<Output = T>) -> (T, Vec<String>) {
-        let (mut gaps, mut had_page, mut had_tls) = (Vec::new(), false, false);
+        let (mut gaps, mut had_page, mut had_tls) = (Vec::new(), 0, 0);
         tokio::pin!(work);
         loop {
             let page = self.page(host).await.and_then(|page| match (page.status, page.body.as_str()) {
@@ -230,8 +234,11 @@ impl World {
                 (status, body) => Err(format!("{host} answers {status}: {body}")),
             });
             for (seen, had) in [(page, &mut had_page), (self.serial(host).await.map(drop), &mut had_tls)] {
-                *had |= seen.is_ok();
-                gaps.extend(seen.err().filter(|_| *had));
+                match seen {
+                    Ok(()) => *had += 1,
+                    Err(problem) if *had >= STEADY => gaps.push(problem),
+                    Err(_) => *had = 0,
+                }
             }
             tokio::select! {
                 done = &mut work => return (done, gaps),
