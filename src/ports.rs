@@ -201,8 +201,8 @@ pub trait Disk {
 
     /// Makes a challenge's response readable in a webroot.
     fn publish(&self, webroot: &Path, challenge: &Challenge) -> Result<(), DiskError>;
-    /// Takes a response away again; one that is not there is fine.
-    fn withdraw(&self, webroot: &Path, challenge: &Challenge) -> Result<(), DiskError>;
+    /// Takes the response to this token away again, also one half written; one that is not there is fine.
+    fn withdraw(&self, webroot: &Path, token: &str) -> Result<(), DiskError>;
 
     /// What lies in a consumer's folders: our record of it, corrected by a look at the files themselves.
     fn installed(&self, place: &Place<'_>) -> Result<Installed, DiskError>;
@@ -215,13 +215,16 @@ pub trait Disk {
     /// Brings back what the journal holds.
     fn take_back(&self, place: &Place<'_>) -> Result<(), DiskError>;
     /// Writes the record down, and closes the journal unless it says that it is open. Then takes away what is left of
-    /// earlier copies of the certificates in `tidy`, and all of those that the record does not name.
+    /// earlier copies of the certificates in `tidy` and in the journal that is closed, and all of those that the record
+    /// does not name.
     fn keep_installed(
         &self,
         place: &Place<'_>,
         record: &Installed,
         tidy: &BTreeSet<CertificateName>,
     ) -> Result<(), DiskError>;
+    /// Takes away what a crash in the midst of that left of them.
+    fn tidy(&self, place: &Place<'_>) -> Result<(), DiskError>;
 
     /// Writes the status document, whole.
     fn keep_status(&self, document: &str) -> Result<(), DiskError>;
@@ -351,6 +354,8 @@ pub struct OrderRecord {
     pub asked: Digest,
     /// Where the CA keeps it; `None` until it has answered.
     pub url: Option<String>,
+    /// Tokens of responses that were shown for it: whoever goes on after a crash takes them away.
+    pub tokens: Vec<String>,
 }
 
 /// Connections that prove what is served. Nothing here trusts what it sees: it looks.

@@ -48,17 +48,21 @@ const EFFECTS: &[&str] = &[
 const NO_ROOMS: &[&str] = &["utils", "util", "common", "helpers", "types", "models", "manager", "misc"];
 
 fn sources() -> Vec<(PathBuf, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    sources_in("src")
+}
+
+fn sources_in(folder: &str) -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut found = Vec::new();
     let mut folders = vec![root.clone()];
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("src can be listed") {
-            let path = entry.expect("src can be listed").path();
+        for entry in fs::read_dir(&folder).expect("a folder of sources can be listed") {
+            let path = entry.expect("a folder of sources can be listed").path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|ending| ending == "rs") {
                 let text = fs::read_to_string(&path).expect("a source can be read");
-                found.push((path.strip_prefix(&root).expect("it is in src").to_owned(), text));
+                found.push((path.strip_prefix(&root).expect("it is in there").to_owned(), text));
             }
         }
     }
@@ -173,6 +177,24 @@ fn every_module_says_what_lives_there() {
         let is_front_door = path.file_name().is_some_and(|name| name == "mod.rs") || path.components().count() == 1;
         assert!(!is_front_door || text.starts_with("//!"), "{} has no module doc", path.display());
     }
+}
+
+#[test]
+fn each_test_that_the_table_of_faults_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let table = fs::read_to_string(root.join("tests/README.md")).expect("the tests have a README");
+    let last = |line: &str| line.strip_suffix("` |").and_then(|line| Some(line.rsplit_once('`')?.1.to_owned()));
+    let named: Vec<String> = table.lines().filter_map(last).collect();
+    assert!(named.len() > 40, "only {named:?} are read as names of tests");
+    let tests = sources_in("src").into_iter().chain(sources_in("tests"));
+    let code: String = tests.map(|(_, text)| text).collect();
+    let bare: String = code.lines().map(|line| line.trim_start().to_owned() + "\n").collect();
+    let is_test = |name: &String| {
+        let (sync, concurrent) = (format!("test]\nfn {name}("), format!("test]\nasync fn {name}("));
+        bare.contains(&sync) || bare.contains(&concurrent)
+    };
+    let missing: Vec<_> = named.into_iter().filter(|name| !is_test(name)).collect();
+    assert!(missing.is_empty(), "no such tests: {missing:?}");
 }
 
 #[test]

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::grace::Grace;
 use crate::{
-    desire::{self, Desired},
+    desire::{self, Consumer, Desired},
     execute::place,
     observe::{Action, Attempt, Container, HeldCertificate, Holder, Observed, Shelf, Snapshot, Subject},
     ports::{DiskError, Ports, Repair},
@@ -35,6 +35,8 @@ pub(super) struct Facts {
     repairs: BTreeMap<CertificateName, Repair>,
     /// Why the last of those could not be.
     unmended: BTreeSet<String>,
+    /// Why what a crash left could not be taken away.
+    untidy: BTreeSet<String>,
     /// Which project has which host, as it lies on disk.
     kept: BTreeMap<Host, Holder>,
     /// Why that could not be written.
@@ -81,6 +83,7 @@ impl Facts {
             wrecks: BTreeMap::new(),
             repairs: BTreeMap::new(),
             unmended: BTreeSet::new(),
+            untidy: BTreeSet::new(),
             looked_at: BTreeMap::new(),
         }
     }
@@ -187,7 +190,8 @@ impl Facts {
     /// What is wrong on disk, as far as it was looked at.
     pub fn faults(&self) -> BTreeSet<String> {
         let of_certificates = self.faults.iter().chain(&self.unmended).chain(self.wrecks.values());
-        of_certificates.chain(&self.unseen).chain(&self.unkept).chain(&self.unread_wishes).cloned().collect()
+        let on_disk = of_certificates.chain(&self.untidy).chain(&self.unseen).chain(&self.unkept);
+        on_disk.chain(&self.unread_wishes).cloned().collect()
     }
 
     /// Mends what the last look found. What can't be mended now is tried again each time.
@@ -206,20 +210,42 @@ impl Facts {
         });
     }
 
+    /// Forgets tries that were cut off when the certificate was there already, and their orders. What can't be removed
+    /// now is tried again each time.
+    pub fn finish(&mut self, ports: &Ports, finished: &BTreeSet<CertificateName>) {
+        for name in finished {
+            match ports.disk.drop_order(name).and_then(|()| ports.disk.forget_attempts(name)) {
+                Ok(()) => drop(self.observed.attempts.remove(&Subject::Certificate(name.clone()))),
+                Err(error) => drop(self.unmended.insert(chain(&error))),
+            }
+        }
+    }
+
+    /// Takes away what a crash left in folders that are about to be looked at.
+    pub fn tidy_new_consumers(&mut self, ports: &Ports, desired: &Desired) {
+        let looked_at = desired.consumers.values().filter(|consumer| self.is_to_be_looked_at(consumer));
+        let tidied = looked_at.map(|consumer| ports.disk.tidy(&place(consumer)));
+        self.untidy = tidied.filter_map(Result::err).map(|error| chain(&error)).collect();
+    }
+
+    fn is_to_be_looked_at(&self, consumer: &Consumer) -> bool {
+        let this = (consumer.id.clone(), consumer.started_at);
+        let busy = self.observed.under_way.contains(&Subject::Consumer(consumer.name.clone()));
+        !busy && self.looked_at.get(&consumer.name) != Some(&this)
+    }
+
     /// Looks at the folders of consumers that are new, were started anew, or failed.
     pub fn look_at_new_consumers(&mut self, ports: &Ports, desired: &Desired) {
         // Who could not be looked at is looked at now.
         self.unseen.clear();
         for (name, consumer) in &desired.consumers {
-            let this = (consumer.id.clone(), consumer.started_at);
-            let busy = self.observed.under_way.contains(&Subject::Consumer(name.clone()));
-            if busy || self.looked_at.get(name) == Some(&this) {
+            if !self.is_to_be_looked_at(consumer) {
                 continue;
             }
             match ports.disk.installed(&place(consumer)) {
                 Ok(installed) => {
                     self.observed.installed.insert(name.clone(), installed);
-                    self.looked_at.insert(name.clone(), this);
+                    self.looked_at.insert(name.clone(), (consumer.id.clone(), consumer.started_at));
                 }
                 Err(error) => drop(self.unseen.insert(chain(&error))),
             }

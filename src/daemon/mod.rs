@@ -243,9 +243,11 @@ impl Loop {
         });
         self.desired = Some(Rc::clone(&desired));
         self.facts.keep_hosts(&daemon.ports, &desired, now);
+        self.facts.tidy_new_consumers(&daemon.ports, &desired);
         self.facts.look_at_new_consumers(&daemon.ports, &desired);
         loop {
             let mut plan = plan(&desired, &self.facts.observed, &self.templates.current, &daemon.plan_rules, now);
+            self.facts.finish(&daemon.ports, &plan.finished);
             if self.wishes_only {
                 plan.actions.retain(|action| self.is_wished_for(action, &desired));
             }

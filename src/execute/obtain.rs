@@ -41,7 +41,7 @@ async fn ask(ports: &Ports, obtain: &Obtain, directory: &str) -> Result<HeldCert
     let authority = ports.authorities.at(directory)?;
     let mut record = record(ports, obtain)?;
     let mut order = open(ports, authority.as_ref(), obtain, &mut record).await?;
-    authorize(ports, obtain, order.as_mut()).await?;
+    authorize(ports, obtain, order.as_mut(), &mut record).await?;
     let chain = order.finalize(&record.key, &obtain.names).await?;
     let stored = store(ports, obtain, &record.key, &chain);
     if matches!(stored, Err(DiskError::Certificate { .. })) {
@@ -69,14 +69,20 @@ fn store(ports: &Ports, obtain: &Obtain, key: &Secret, chain: &str) -> Result<He
 fn record(ports: &Ports, obtain: &Obtain) -> Result<OrderRecord, Failure> {
     let asked = obtain.attempt.asked;
     match ports.disk.order(&obtain.certificate) {
-        Ok(Some(record)) if record.asked == asked => return Ok(record),
-        Ok(_) => {}
+        Ok(Some(record)) => {
+            withdraw(ports, obtain, &record.tokens)?;
+            if record.asked == asked {
+                return Ok(record);
+            }
+        }
+        Ok(None) => {}
         Err(error) => {
             report(&Event::DiskFault { problem: format!("{}; a new order is begun", chain(&error)) });
             ports.disk.drop_order(&obtain.certificate)?;
         }
     }
-    let record = OrderRecord { key: ports.authorities.new_key(obtain.issuance.key_type)?, asked, url: None };
+    let record =
+        OrderRecord { key: ports.authorities.new_key(obtain.issuance.key_type)?, asked, url: None, tokens: Vec::new() };
     ports.disk.keep_order(&obtain.certificate, &record)?;
     Ok(record)
 }
@@ -100,14 +106,30 @@ async fn open(
 }
 
 /// Shows the responses, looks whether they can be seen, lets the CA look, and takes them away whatever came of it.
-async fn authorize(ports: &Ports, obtain: &Obtain, order: &mut dyn Order) -> Result<(), Failure> {
+async fn authorize(
+    ports: &Ports,
+    obtain: &Obtain,
+    order: &mut dyn Order,
+    record: &mut OrderRecord,
+) -> Result<(), Failure> {
     let challenges = order.challenges().await?;
+    if !challenges.is_empty() {
+        // A crash takes nothing away: what will be visible is written down before it is.
+        record.tokens = challenges.iter().map(|challenge| challenge.token.clone()).collect();
+        ports.disk.keep_order(&obtain.certificate, record)?;
+    }
     let published = Published { ports, obtain, challenges: &challenges };
     published.publish()?;
     for challenge in &challenges {
         look(ports, obtain, challenge).await?;
     }
     Ok(order.authorize().await?)
+}
+
+/// Takes away what was shown by a process that was cut off.
+fn withdraw(ports: &Ports, obtain: &Obtain, tokens: &[String]) -> Result<(), DiskError> {
+    let each = obtain.webroots.iter().flat_map(|webroot| tokens.iter().map(move |token| (webroot, token)));
+    each.into_iter().try_for_each(|(webroot, token)| ports.disk.withdraw(webroot, token))
 }
 
 /// Asks each proxy that can be reached for the response, as the CA will: a failed look here costs nothing.
@@ -156,7 +178,7 @@ impl Published<'_> {
 impl Drop for Published<'_> {
     fn drop(&mut self) {
         for (webroot, challenge) in self.each() {
-            if let Err(error) = self.ports.disk.withdraw(webroot, challenge) {
+            if let Err(error) = self.ports.disk.withdraw(webroot, &challenge.token) {
                 report(&Event::DiskFault { problem: chain(&error) });
             }
         }

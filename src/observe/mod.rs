@@ -90,6 +90,11 @@ impl Attempt {
         self.asked == unknown()
     }
 
+    /// Whether the process that made it ended before it knew what came of it.
+    pub fn was_cut_off(&self) -> bool {
+        self.problem.is_none()
+    }
+
     /// Whether it counts for what is asked for now.
     pub fn is_about(&self, asked: Digest) -> bool {
         self.asked == asked || self.is_lost()

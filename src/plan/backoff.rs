@@ -24,7 +24,7 @@ const CUT_OFF: Duration = Duration::from_secs(5);
 
 /// When the record lets the same be tried again.
 pub fn next_try(subject: &Subject, attempt: &Attempt) -> Timestamp {
-    if attempt.problem.is_none() && attempt.count == 1 {
+    if attempt.was_cut_off() && attempt.count == 1 {
         return attempt.last + CUT_OFF;
     }
     let pauses = match subject {

@@ -71,6 +71,8 @@ pub struct Plan {
     pub complaints: BTreeSet<Complaint>,
     /// What the user should know about certificates of their own.
     pub notices: BTreeSet<Notice>,
+    /// Certificates whose last try was cut off when all that it was for was done: what is written down of it can go.
+    pub finished: BTreeSet<CertificateName>,
 }
 
 /// Something to do.

@@ -26,18 +26,26 @@ pub(super) fn plan(
     let provided: Vec<_> = observed.held.values().filter(|held| held.source == Source::Provided).collect();
     for (name, wanted) in &desired.certificates {
         let subject = Subject::Certificate(name.clone());
-        if observed.under_way.contains(&subject) || !is_answered(wanted, desired, observed, deploying) {
+        if observed.under_way.contains(&subject) {
             continue;
         }
-        let why = match need(name, wanted, observed, &provided, now) {
+        let asked = asked(wanted);
+        let before = observed.attempts.get(&subject);
+        let need = need(name, wanted, observed, &provided, now);
+        if matches!(need, Need::At(_)) && before.is_some_and(|attempt| attempt.was_cut_off() && attempt.asked == asked)
+        {
+            draft.plan.finished.insert(name.clone());
+        }
+        if !is_answered(wanted, desired, observed, deploying) {
+            continue;
+        }
+        let why = match need {
             Need::Now(why) => why,
             Need::At(time) => {
                 draft.wakes.insert(time);
                 continue;
             }
         };
-        let asked = asked(wanted);
-        let before = observed.attempts.get(&subject);
         if let Some(time) = held_back(name, asked, observed).filter(|time| *time > now) {
             draft.wakes.insert(time);
             continue;

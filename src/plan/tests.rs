@@ -379,6 +379,24 @@ fn an_order_that_was_cut_off_goes_on_soon_but_not_for_ever() {
 }
 
 #[test]
+fn a_try_that_was_cut_off_when_its_certificate_was_there_is_over() {
+    let desired = desired([proxy(), shop()]);
+    let mut observed = foresee(&fresh(&desired), &planned(&desired, &fresh(&desired), START), START);
+    let plan = planned(&desired, &observed, START);
+    let Some(Action::Obtain(obtain)) = plan.actions.first() else { panic!("{plan:?}") };
+    observed = foresee(&observed, &plan, START);
+    let subject = Subject::Certificate(obtain.certificate.clone());
+    let finished = |attempt: Attempt| {
+        let attempts = [(subject.clone(), attempt)].into();
+        planned(&desired, &Observed { attempts, ..observed.clone() }, START).finished
+    };
+    assert_eq!(finished(obtain.attempt.clone()), [obtain.certificate.clone()].into());
+    // A refusal is remembered, and so is a try for something else: labels may change back.
+    assert!(finished(Attempt { problem: Some("refused".into()), ..obtain.attempt.clone() }).is_empty());
+    assert!(finished(Attempt { asked: Digest::of("other"), ..obtain.attempt.clone() }).is_empty());
+}
+
+#[test]
 fn a_template_that_is_broken_holds_back_what_needs_it_and_nothing_else() {
     let both = desired([proxy(), shop()]);
     let live = settled(&both, fresh(&both), START);

@@ -65,12 +65,13 @@ impl Disk for AccountsOnly {
     fn holders(&self) -> Result<BTreeMap<Host, Holder>, DiskError> { unreachable!() }
     fn keep_holders(&self, _: &BTreeMap<Host, Holder>) -> Result<(), DiskError> { unreachable!() }
     fn publish(&self, _: &Path, _: &Challenge) -> Result<(), DiskError> { unreachable!() }
-    fn withdraw(&self, _: &Path, _: &Challenge) -> Result<(), DiskError> { unreachable!() }
+    fn withdraw(&self, _: &Path, _: &str) -> Result<(), DiskError> { unreachable!() }
     fn installed(&self, _: &Place<'_>) -> Result<Installed, DiskError> { unreachable!() }
     fn stage(&self, _: &Place<'_>, _: &Change<'_>) -> Result<(), DiskError> { unreachable!() }
     fn switch(&self, _: &Place<'_>, _: &Change<'_>, _: &Installed) -> Result<(), DiskError> { unreachable!() }
     fn take_back(&self, _: &Place<'_>) -> Result<(), DiskError> { unreachable!() }
     fn keep_installed(&self, _: &Place<'_>, _: &Installed, _: &BTreeSet<CertificateName>) -> Result<(), DiskError> { unreachable!() }
+    fn tidy(&self, _: &Place<'_>) -> Result<(), DiskError> { unreachable!() }
     fn keep_status(&self, _: &str) -> Result<(), DiskError> { unreachable!() }
     fn breathe(&self, _: Timestamp) -> Result<(), DiskError> { unreachable!() }
 }

@@ -74,7 +74,7 @@ impl Program {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code();
             }
-            assert!(began.elapsed() < SOON, "it goes on and on");
+            assert!(began.elapsed() < SOON, "it goes on and on: {:#?}", self.told());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     certificates::{self, Version},
-    deployed::{Journal, Record},
+    deployed::{Journal, Record, Tidy},
     files::{self, Durability, PUBLIC, told},
 };
 use crate::{
@@ -139,8 +139,12 @@ pub(super) fn take_back(place: &Place<'_>, journal: &Journal) -> Result<(), Disk
     Ok(())
 }
 
-/// Takes away versions of a certificate that no link leads to, and all of it when it is not given any more.
-pub(super) fn tidy(folder: &Path, name: &CertificateName, given: Option<&Digest>) -> Result<(), DiskError> {
+/// Takes away versions of certificates that no link leads to, and all of those that are not given any more.
+pub(super) fn tidy(folder: &Path, tidy: &Tidy) -> Result<(), DiskError> {
+    tidy.iter().try_for_each(|(name, given)| tidy_one(folder, name, given.as_ref()))
+}
+
+fn tidy_one(folder: &Path, name: &CertificateName, given: Option<&Digest>) -> Result<(), DiskError> {
     let versions = versions(folder, name);
     let Some(digest) = given else {
         files::remove(&folder.join(name.as_str()))?;
@@ -164,22 +168,23 @@ fn version_folder(name: &CertificateName, digest: Digest) -> PathBuf {
 
 /// Makes a response readable.
 pub(super) fn publish(webroot: &Path, challenge: &Challenge) -> Result<(), DiskError> {
-    let path = response(webroot, challenge)?;
+    let path = response(webroot, &challenge.token)?;
     files::folder(path.parent().unwrap_or(webroot), FOLDER_MODE)?;
     files::replace(&path, challenge.response.as_bytes(), PUBLIC, Durability::Renamed)
 }
 
-/// Takes a response away.
-pub(super) fn withdraw(webroot: &Path, challenge: &Challenge) -> Result<(), DiskError> {
-    files::remove(&response(webroot, challenge)?)
+/// Takes a response away, and what a crash left of writing it.
+pub(super) fn withdraw(webroot: &Path, token: &str) -> Result<(), DiskError> {
+    let path = response(webroot, token)?;
+    files::remove(&files::beside(&path))?;
+    files::remove(&path)
 }
 
 /// The file of a response. A token is base64url, and nothing else that a CA may send becomes a path.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-8.3>
-fn response(webroot: &Path, challenge: &Challenge) -> Result<PathBuf, DiskError> {
+fn response(webroot: &Path, token: &str) -> Result<PathBuf, DiskError> {
     let folder = webroot.join(".well-known/acme-challenge");
-    let token = &challenge.token;
     match !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
         true => Ok(folder.join(token)),
         false => Err(DiskError::Damaged { path: folder, problem: format!("the CA's token {token:?} is no base64url") }),

@@ -2,7 +2,7 @@
 //! each write that has to be on the disk makes a reload late by some milliseconds.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -22,7 +22,14 @@ pub(super) struct Record {
     pub installed: Option<Installed>,
     /// What has to come back if that is not taken up.
     pub journal: Option<Journal>,
+    /// The certificates of which earlier copies go once this is written, and the copy that stays, if any: a crash in
+    /// between must not leave keys where nobody looks for them.
+    #[serde(default)]
+    pub tidy: Tidy,
 }
+
+/// Certificates with the copy that stays; none where all go.
+pub(super) type Tidy = BTreeMap<CertificateName, Option<Digest>>;
 
 /// What was there before.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,13 +95,27 @@ impl Folders {
     ) -> Result<(), DiskError> {
         let mut journal = self.record(place.consumer)?.journal.unwrap_or_default();
         journal.add(place, change)?;
-        self.write_record(place.consumer, &Record { installed: Some(bare(installed)), journal: Some(journal) })
+        self.write_record(
+            place.consumer,
+            &Record { installed: Some(bare(installed)), journal: Some(journal), tidy: Tidy::new() },
+        )
     }
 
-    /// Writes the record down; the journal stays only as long as the record says that it is open.
-    pub(super) fn close_journal(&self, consumer: &ContainerName, installed: &Installed) -> Result<(), DiskError> {
-        let journal = if installed.open { self.record(consumer)?.journal } else { None };
-        self.write_record(consumer, &Record { installed: Some(bare(installed)), journal })
+    /// Writes the record down; the journal stays only as long as the record says that it is open. Returns of which
+    /// certificates earlier copies can go now: these, and those that the closed journal could have brought back.
+    pub(super) fn close_journal(
+        &self,
+        consumer: &ContainerName,
+        installed: &Installed,
+        tidy: &BTreeSet<CertificateName>,
+    ) -> Result<Tidy, DiskError> {
+        let before = self.record(consumer)?.journal;
+        let closed = before.iter().filter(|_| !installed.open).flat_map(|journal| journal.links.keys());
+        let stays = |name: &CertificateName| (name.clone(), installed.certificates.get(name).copied());
+        let tidy: Tidy = tidy.iter().chain(closed).map(stays).collect();
+        let journal = before.filter(|_| installed.open);
+        self.write_record(consumer, &Record { installed: Some(bare(installed)), journal, tidy: tidy.clone() })?;
+        Ok(tidy)
     }
 
     /// Writes down which certificates it was given, if these are others than before.

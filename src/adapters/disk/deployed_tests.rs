@@ -202,6 +202,31 @@ fn a_delivered_certificate_is_switched_as_a_set_and_old_keys_go() {
 }
 
 #[test]
+fn keys_that_a_crash_left_go_with_the_journal_or_at_the_next_look() {
+    let proxy = consumer();
+    let versions = proxy.certificates.join(".versions/shop.example");
+    let listed = || files::entries(&versions).expect("a list");
+    for _ in 0..2 {
+        // The process that delivered it was cut off: who goes on closes the journal and knows of no delivery.
+        let digest = store(&proxy.place.folders, "shop.example").digest;
+        proxy.change((&[], &[], &[("shop.example", digest)]), &open()).expect("it is done");
+        proxy.place.folders.tidy(&proxy.folder()).expect("it is looked at");
+        let given = BTreeMap::from([(name("shop.example"), digest)]);
+        proxy.conclude(&Installed { certificates: given, ..Installed::default() }, &[]);
+        assert_eq!(listed(), [digest.to_string()]);
+    }
+    // One was cut off when all was written down and nothing was taken away yet.
+    let left = proxy.place.state.join("left");
+    fs::rename(&versions, &left).expect("it is moved");
+    let link = fs::read_link(proxy.certificates.join("shop.example")).expect("a link");
+    proxy.conclude(&Installed::default(), &["shop.example"]);
+    fs::rename(&left, &versions).expect("it is moved");
+    std::os::unix::fs::symlink(link, proxy.certificates.join("shop.example")).expect("a link");
+    proxy.place.folders.tidy(&proxy.folder()).expect("it is tidied");
+    assert!(!versions.exists() && proxy.look().certificates.is_empty());
+}
+
+#[test]
 fn a_link_in_place_of_a_folder_of_ours_is_not_followed() {
     let proxy = consumer();
     let elsewhere = proxy.place.state.join("elsewhere");

@@ -228,7 +228,7 @@ fn parent(path: &Path) -> &Path {
 }
 
 /// Where a file waits before it is renamed; hidden, so that no server includes it.
-fn beside(path: &Path) -> PathBuf {
+pub(super) fn beside(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.new"))
 }

@@ -157,8 +157,8 @@ impl Disk for Folders {
         consumers::publish(webroot, challenge)
     }
 
-    fn withdraw(&self, webroot: &Path, challenge: &Challenge) -> Result<(), DiskError> {
-        consumers::withdraw(webroot, challenge)
+    fn withdraw(&self, webroot: &Path, token: &str) -> Result<(), DiskError> {
+        consumers::withdraw(webroot, token)
     }
 
     fn installed(&self, place: &Place<'_>) -> Result<Installed, DiskError> {
@@ -191,14 +191,19 @@ impl Disk for Folders {
         record: &Installed,
         tidy: &BTreeSet<CertificateName>,
     ) -> Result<(), DiskError> {
-        self.close_journal(place.consumer, record)?;
-        if let Some(folder) = place.certificates {
-            tidy.iter().try_for_each(|name| consumers::tidy(folder, name, record.certificates.get(name)))?;
-        }
+        let tidy = self.close_journal(place.consumer, record, tidy)?;
         match place.certificates {
             // The links show it.
-            Some(_) => Ok(()),
+            Some(folder) => consumers::tidy(folder, &tidy),
             None => self.keep_given(place.consumer, &record.certificates),
+        }
+    }
+
+    fn tidy(&self, place: &Place<'_>) -> Result<(), DiskError> {
+        let record = self.record(place.consumer)?;
+        match place.certificates.filter(|_| record.journal.is_none()) {
+            Some(folder) => consumers::tidy(folder, &record.tidy),
+            None => Ok(()),
         }
     }
 

@@ -27,6 +27,8 @@ pub(super) const FOLDER_MODE: u32 = 0o700;
 struct OrderFile {
     asked: Digest,
     url: Option<String>,
+    #[serde(default)]
+    tokens: Vec<String>,
 }
 
 impl Folders {
@@ -139,18 +141,18 @@ impl Folders {
 
     pub(super) fn read_order(&self, name: &CertificateName) -> Result<Option<OrderRecord>, DiskError> {
         let folder = self.order_folder(name);
-        let Some(OrderFile { asked, url }) = read_json(&folder.join("order.json"))? else { return Ok(None) };
+        let Some(OrderFile { asked, url, tokens }) = read_json(&folder.join("order.json"))? else { return Ok(None) };
         let path = folder.join("key.pem");
         let Some(key) = files::read(&path)?.map(Secret::new) else { return Ok(None) };
         // Found out here, a bad key costs a new order; found out when the order is to be finished, it costs all tries.
         x509::check_private_key(&key).map_err(|error| DiskError::Damaged { path, problem: error.to_string() })?;
-        Ok(Some(OrderRecord { key, asked, url }))
+        Ok(Some(OrderRecord { key, asked, url, tokens }))
     }
 
     pub(super) fn write_order(&self, name: &CertificateName, record: &OrderRecord) -> Result<(), DiskError> {
         let folder = self.order_folder(name);
         self.write(&folder.join("key.pem"), record.key.expose().as_bytes(), Durability::Synced)?;
-        let order = OrderFile { asked: record.asked, url: record.url.clone() };
+        let order = OrderFile { asked: record.asked, url: record.url.clone(), tokens: record.tokens.clone() };
         self.write_json(&folder.join("order.json"), &order)
     }
 

@@ -148,7 +148,8 @@ fn attempts_and_orders_outlive_the_process() {
     assert!(place.folders.attempts().expect("they are read").is_empty());
 
     let (key, _, _) = issued("shop.example");
-    let record = OrderRecord { key, asked, url: Some("https://ca.example/order/1".into()) };
+    let record =
+        OrderRecord { key, asked, url: Some("https://ca.example/order/1".into()), tokens: vec!["tok-EN_1".into()] };
     place.folders.keep_order(&shop, &record).expect("it is written");
     assert_eq!(place.folders.order(&shop).expect("it is read"), Some(record));
     assert_eq!(mode(place.state.join("orders/shop.example/key.pem")), 0o600);
@@ -181,9 +182,13 @@ fn a_response_appears_where_it_belongs_and_nowhere_else() {
     assert_eq!(fs::read_to_string(&shown).expect("it is there"), "tok-EN_1.thumbprint");
     assert_eq!((mode(&shown), mode(shown.parent().expect("a folder"))), (0o644, 0o755));
     assert_eq!(mode(place.config.join(".well-known")), 0o755);
-    place.folders.withdraw(&place.config, &challenge("tok-EN_1")).expect("it is taken away");
-    place.folders.withdraw(&place.config, &challenge("tok-EN_1")).expect("twice is fine");
+    place.folders.withdraw(&place.config, "tok-EN_1").expect("it is taken away");
+    place.folders.withdraw(&place.config, "tok-EN_1").expect("twice is fine");
     assert!(!shown.exists());
+    let half = shown.with_file_name(".tok-EN_1.new");
+    fs::write(&half, "tok").expect("it is written");
+    place.folders.withdraw(&place.config, "tok-EN_1").expect("what a crash left goes, too");
+    assert!(!half.exists());
     for token in ["", "../../x", "a/b", "a.b", "a\0b"] {
         assert!(place.folders.publish(&place.config, &challenge(token)).is_err(), "{token:?}");
     }

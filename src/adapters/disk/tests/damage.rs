@@ -379,7 +379,12 @@ fn a_damaged_order_is_told_dropped_and_kept_anew() {
         for (what, damage) in DAMAGES {
             let place = place();
             let (key, _, _) = issued(SHOP);
-            let record = OrderRecord { key, asked: Digest::of("asked"), url: Some("https://ca.example/1".into()) };
+            let record = OrderRecord {
+                key,
+                asked: Digest::of("asked"),
+                url: Some("https://ca.example/1".into()),
+                tokens: Vec::new(),
+            };
             place.folders.keep_order(&name(SHOP), &record).expect("it is written");
             damage(&place.state.join("orders/shop.example").join(file));
             let error = place.folders.order(&name(SHOP)).expect_err("it is damaged");

@@ -1,0 +1,102 @@
+//! What there is when all is done, so that two ends can be compared: every path with what varies by chance made plain,
+//! and what is in the files that a server reads.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use quaymaster::{adapters::disk::Folders, ports::Disk, values::CertificateName};
+use serde_json::Value;
+
+use crate::world::World;
+
+/// Each path, or what else there is, with what is in it, and how often.
+pub type End = BTreeMap<String, usize>;
+
+/// How a world looks now; `hosts` are those that should be served with the certificate that is held.
+pub async fn end(world: &World, hosts: &[&str]) -> End {
+    let mut found = End::new();
+    for inner in ["conf.d", "state"] {
+        walk(world, &world.path(inner), &mut found);
+    }
+    let state = world.path("state");
+    let held = Folders::new(state.join("certificates"), state).certificates().unwrap();
+    for fault in held.faults {
+        add(&mut found, format!("fault: {fault}"));
+    }
+    for repair in held.repairs.keys() {
+        add(&mut found, format!("to be mended: {repair}"));
+    }
+    for host in hosts {
+        let name = CertificateName::parse(*host).unwrap();
+        let held = held.held.get(&name).map(|held| held.serial.clone());
+        let is_served = world.serial(host).await.ok() == held && held.is_some();
+        add(&mut found, format!("{host} is served with what is held: {is_served}"));
+        let page = world.page(host).await.map(|page| (page.status, page.body));
+        add(&mut found, format!("{host} shows {page:?}"));
+    }
+    let record = json(&world.path("state/deployed/proxy/record.json"));
+    add(&mut found, format!("journal: {}", record["journal"]));
+    add(&mut found, format!("proven: {}", record["installed"]["progress"]["proven"].is_object()));
+    let mark = fs::read_to_string(world.path("state/mark")).unwrap();
+    let shown = world.page(&mark).await.map(|page| page.body.trim().to_owned());
+    add(&mut found, format!("mark: {}", shown == Ok(record["installed"]["generation"].to_string())));
+    found
+}
+
+pub fn json(path: &Path) -> Value {
+    fs::read_to_string(path).map_or(Value::Null, |text| serde_json::from_str(&text).unwrap())
+}
+
+fn add(found: &mut End, what: String) {
+    *found.entry(what).or_default() += 1;
+}
+
+fn walk(world: &World, folder: &Path, found: &mut End) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let (path, kind) = (entry.path(), entry.file_type().unwrap());
+        let bare = path.strip_prefix(world.folder.path()).unwrap().display().to_string();
+        if kind.is_dir() {
+            walk(world, &path, found);
+        } else if kind.is_symlink() {
+            let target = fs::read_link(&path).unwrap().display().to_string();
+            add(found, format!("{} -> {}", plain(&bare), plain(&target)));
+        } else if !is_old_version(world, &bare) {
+            let is_read = bare.starts_with("conf.d/quaymaster-");
+            let text = if is_read { fs::read_to_string(&path).unwrap() } else { String::new() };
+            // The host of the mark is made by chance; its number counts deployments.
+            let mark = fs::read_to_string(world.path("state/mark")).unwrap();
+            let text = text.replace(&mark, "MARK");
+            let text =
+                if bare.ends_with("--mark.conf") { text.replace(|c: char| c.is_ascii_digit(), "") } else { text };
+            add(found, format!("{} {}", plain(&bare), text.trim()));
+        }
+    }
+}
+
+/// Versions in the archive stay for ever; a crash between writing one and its link costs a number.
+fn is_old_version(world: &World, bare: &str) -> bool {
+    let Some(rest) = bare.strip_prefix("state/certificates/archive/") else { return false };
+    let mut parts = rest.split('/');
+    let (name, number) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let live = fs::read_link(world.path("state/certificates/live").join(name));
+    number.parse::<u64>().is_ok() && live.is_ok_and(|live| live.file_name().is_some_and(|live| live != number))
+}
+
+/// Without digests and numbers of versions.
+fn plain(path: &str) -> String {
+    let plain = |part: &str| match part {
+        part if part.parse::<u64>().is_ok() => "N".to_owned(),
+        part if part.len() >= 32 && part.bytes().all(|byte| byte.is_ascii_hexdigit()) => "DIGEST".to_owned(),
+        part => part.to_owned(),
+    };
+    path.split('/').map(plain).collect::<Vec<_>>().join("/")
+}
+
+/// What differs, for people.
+pub fn difference(wanted: &End, found: &End) -> String {
+    let lines = |one: &End, other: &End, sign: &str| {
+        let differing = one.iter().filter(|(what, count)| other.get(*what) != Some(count));
+        differing.map(|(what, count)| format!("{sign} {count} × {what}\n")).collect::<String>()
+    };
+    lines(wanted, found, "-") + &lines(found, wanted, "+")
+}
