@@ -4,6 +4,7 @@ mod debounce;
 mod facts;
 mod grace;
 mod rendering;
+mod shown;
 mod survey;
 mod templates;
 mod watching;

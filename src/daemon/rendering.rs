@@ -17,12 +17,13 @@ use tokio::{
 use super::{
     changes,
     debounce::Debounce,
+    shown::shown,
     watching::{Seen, Watched, watch},
 };
 use crate::{
-    observe::{Container, ContainerState, Detail, EngineEvent, Health, Network},
+    observe::{Container, Detail, EngineEvent},
     ports::{Clock, DetailedEngine, Engine, EngineError, NamedFiles},
-    render::{ContainerView, ContainersView, LenientTemplate, NetworkView},
+    render::{ContainersView, LenientTemplate},
     report::{Event, chain, report},
     values::{ContainerId, Interval, Signal},
 };
@@ -370,47 +371,6 @@ fn make(files: &dyn NamedFiles, pair: &Pair, view: &ContainersView) -> Result<Ou
     files.replace(target, &rendered).map_err(|error| chain(&error))?;
     report(&Event::Rendered { target: target.display().to_string() });
     Ok(Output::Written)
-}
-
-/// A container as templates see it.
-fn shown(detail: &Detail) -> ContainerView {
-    let Detail { container, image, environment, exposed_udp } = detail;
-    ContainerView {
-        id: container.id.to_string(),
-        name: container.name.to_string(),
-        image: image.clone(),
-        status: status(container).to_owned(),
-        is_there: container.is_there(),
-        health: health(container).to_owned(),
-        labels: container.labels.clone(),
-        env: environment.clone(),
-        networks: container.networks.iter().map(|(name, network)| place(name, network)).collect(),
-        tcp: container.exposed.clone(),
-        udp: exposed_udp.clone(),
-    }
-}
-
-fn status(container: &Container) -> &str {
-    match &container.state {
-        ContainerState::Running => "running",
-        ContainerState::Paused => "paused",
-        ContainerState::Other(word) => word,
-    }
-}
-
-fn health(container: &Container) -> &str {
-    match &container.health {
-        None => "unknown",
-        Some(Health::Healthy) => "healthy",
-        Some(Health::Starting) => "starting",
-        Some(Health::Unhealthy) => "unhealthy",
-        Some(Health::Other(word)) => word,
-    }
-}
-
-fn place(name: &str, network: &Network) -> NetworkView {
-    let ip_address = network.address.map(|address| address.to_string()).unwrap_or_default();
-    NetworkView { id: network.id.clone(), name: name.to_owned(), ip_address }
 }
 
 #[cfg(test)]

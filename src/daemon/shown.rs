@@ -1,0 +1,45 @@
+use crate::{
+    observe::{Container, ContainerState, Detail, Health, Network},
+    render::{ContainerView, NetworkView},
+};
+
+/// A container as templates see it.
+pub(super) fn shown(detail: &Detail) -> ContainerView {
+    let Detail { container, image, environment, exposed_udp } = detail;
+    ContainerView {
+        id: container.id.to_string(),
+        name: container.name.to_string(),
+        image: image.clone(),
+        status: status(container).to_owned(),
+        is_there: container.is_there(),
+        health: health(container).to_owned(),
+        labels: container.labels.clone(),
+        env: environment.clone(),
+        networks: container.networks.iter().map(|(name, network)| place(name, network)).collect(),
+        tcp: container.exposed.clone(),
+        udp: exposed_udp.clone(),
+    }
+}
+
+fn status(container: &Container) -> &str {
+    match &container.state {
+        ContainerState::Running => "running",
+        ContainerState::Paused => "paused",
+        ContainerState::Other(word) => word,
+    }
+}
+
+fn health(container: &Container) -> &str {
+    match &container.health {
+        None => "unknown",
+        Some(Health::Healthy) => "healthy",
+        Some(Health::Starting) => "starting",
+        Some(Health::Unhealthy) => "unhealthy",
+        Some(Health::Other(word)) => word,
+    }
+}
+
+fn place(name: &str, network: &Network) -> NetworkView {
+    let ip_address = network.address.map(|address| address.to_string()).unwrap_or_default();
+    NetworkView { id: network.id.clone(), name: name.to_owned(), ip_address }
+}
