@@ -47,7 +47,7 @@ fn container(name: String, number: u32, label: (&str, String)) -> Container {
     let address = IpAddr::from((0x0a00_0000 + number).to_be_bytes());
     let network = Network { id: "net-1".into(), address: Some(address), gateway: None };
     Container {
-        id: ContainerId::parse(&format!("id{number}")).unwrap(),
+        id: ContainerId::parse(format!("id{number}")).unwrap(),
         name: ContainerName::parse(&name).unwrap(),
         labels: BTreeMap::from([(format!("quaymaster.{}", label.0), label.1)]),
         state: ContainerState::Running,
