@@ -174,7 +174,7 @@ impl Reload {
 }
 
 /// One folder, as each side sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Folder {
     /// Its path for us.
     pub ours: PathBuf,
@@ -183,7 +183,7 @@ pub struct Folder {
 }
 
 /// Where a consumer reads certificates, as `NAME/fullchain.pem` and `NAME/privkey.pem`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CertificateFolder {
     /// It mounts our `certificates` folder and reads `live/` there, at this path of its own.
     Shared {
@@ -204,7 +204,7 @@ impl CertificateFolder {
 }
 
 /// A host name that a proxy serves.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Site {
     /// The certificate that is wanted for it; none where TLS is off.
     pub certificate: Option<CertificateName>,
@@ -221,7 +221,7 @@ pub struct Site {
 }
 
 /// A held certificate that is served whatever is wrong with it, and who says so.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pin {
     /// The certificate.
     pub certificate: CertificateName,
@@ -232,7 +232,7 @@ pub struct Pin {
 }
 
 /// What a site leads to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Content {
     /// Another name.
     Redirect(Host),
@@ -241,7 +241,7 @@ pub enum Content {
 }
 
 /// A part of a site, and what is behind it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Route {
     /// Where the containers answer that take traffic now; empty means that nobody does.
     pub upstreams: BTreeSet<SocketAddr>,
@@ -258,7 +258,7 @@ pub struct Route {
 }
 
 /// A password that is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Auth {
     /// The htpasswd file, as the proxy sees it.
     pub file: String,

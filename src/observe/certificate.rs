@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::values::{Digest, Host, Issuer, KeyType, Timestamp, preset_at};
 
 /// A certificate on disk whose key and chain were checked when it was read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HeldCertificate {
     /// The names it really covers, from its subject alternative names, lower case, wildcards as written.
     pub names: BTreeSet<String>,
@@ -30,7 +30,7 @@ pub struct HeldCertificate {
 }
 
 /// A folder of `certificates` with a folder for each name in it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shelf {
     /// Where ours are, and what others put there in certbot's way.
@@ -53,7 +53,7 @@ impl Shelf {
 }
 
 /// Where a certificate came from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
     /// Obtained by us from the CA with this directory URL.

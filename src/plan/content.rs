@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Rules, selection, views};
+use super::{
+    Rules, selection,
+    views::{self, ServerFacts, SiteFacts},
+};
 use crate::{
     desire::{Comes, Consumer},
     observe::{Installed, Observed, Shelf},
@@ -14,29 +17,60 @@ use crate::{
 const WRITTEN_BY_US: &str = "Written by quaymaster. Changes here are overwritten.";
 
 /// A file of a consumer's folder, with the certificate that it names: what is given and held back as one.
-pub(super) struct Part {
-    pub text: String,
+pub(super) struct Part<'a> {
     pub file: Digest,
     pub comes: Comes,
     /// The host that it serves; none for what belongs to the consumer as a whole.
-    pub host: Option<Host>,
-    pub certificate: Option<Serving>,
+    pub host: Option<&'a Host>,
+    pub certificate: Option<Serving<'a>>,
+    content: Content<'a>,
+}
+
+/// How a part's text is come by.
+enum Content<'a> {
+    /// It was rendered.
+    Text(String),
+    /// It was rendered before, and is rendered again where it is needed: most files are as they were.
+    Known(SiteFacts<'a>),
 }
 
 /// A certificate that a file names.
 #[derive(Clone)]
-pub(super) struct Serving {
-    pub name: CertificateName,
+pub(super) struct Serving<'a> {
+    pub name: &'a CertificateName,
     pub digest: Digest,
     pub shelf: Shelf,
     /// The serial number that must be served for the host; none where clients send no name and are shown another's.
-    pub serial: Option<String>,
+    pub serial: Option<&'a str>,
 }
 
-impl Part {
-    fn new(consumer: &Consumer, text: &str, comes: Comes) -> Self {
-        let text = format!("{} {WRITTEN_BY_US}\n{text}", consumer.kind.comment);
-        Self { file: Digest::of(&text), text, comes, host: None, certificate: None }
+impl<'a> Part<'a> {
+    fn own(text: String, comes: Comes) -> Self {
+        Self { file: Digest::of(&text), comes, host: None, certificate: None, content: Content::Text(text) }
+    }
+
+    fn site(
+        consumer: &Consumer,
+        host: &'a Host,
+        facts: SiteFacts<'a>,
+        templates: &Templates,
+    ) -> Result<Self, TemplateError> {
+        let mut content = Content::Known(facts);
+        let file = templates.recall(&(consumer.kind.name, facts), || {
+            let text = site(consumer, &facts, templates)?;
+            let digest = Digest::of(&text);
+            content = Content::Text(text);
+            Ok(digest)
+        })?;
+        Ok(Self { file, comes: Comes::WithSites, host: Some(host), certificate: None, content })
+    }
+
+    /// What stands in it.
+    pub fn text(&self, consumer: &Consumer, templates: &Templates) -> Result<String, TemplateError> {
+        match &self.content {
+            Content::Text(text) => Ok(text.clone()),
+            Content::Known(facts) => site(consumer, facts, templates),
+        }
     }
 
     /// What is in it, certificate included.
@@ -54,7 +88,7 @@ impl Part {
 
     /// Whether its certificate lies there, if it has one.
     pub fn has_certificate(&self, installed: &Installed) -> bool {
-        let given = |serving: &Serving| installed.certificates.get(&serving.name) == Some(&serving.digest);
+        let given = |serving: &Serving<'_>| installed.certificates.get(serving.name) == Some(&serving.digest);
         self.certificate.as_ref().is_none_or(given)
     }
 }
@@ -81,39 +115,47 @@ pub(super) fn mark(
     mark: u64,
 ) -> Result<String, TemplateError> {
     let view = views::mark(consumer, &rules.mark_host, mark);
-    Ok(Part::new(consumer, &templates.render(consumer.kind.mark_template, &view)?, Comes::WithSites).text)
+    Ok(file(consumer, &templates.render(consumer.kind.mark_template, &view)?))
+}
+
+/// The text of a site's file.
+fn site(consumer: &Consumer, facts: &SiteFacts<'_>, templates: &Templates) -> Result<String, TemplateError> {
+    Ok(file(consumer, &templates.render(consumer.kind.site_template, &views::site(facts))?))
+}
+
+fn file(consumer: &Consumer, text: &str) -> String {
+    format!("{} {WRITTEN_BY_US}\n{text}", consumer.kind.comment)
 }
 
 /// Everything but the mark.
-pub(super) fn parts(
-    consumer: &Consumer,
-    observed: &Observed,
+pub(super) fn parts<'a>(
+    consumer: &'a Consumer,
+    observed: &'a Observed,
     templates: &Templates,
     now: Timestamp,
-) -> Result<BTreeMap<FileName, Part>, TemplateError> {
+) -> Result<BTreeMap<FileName, Part<'a>>, TemplateError> {
     let (mut parts, mut nameless) = (BTreeMap::new(), None);
+    let server = ServerFacts::of(consumer);
     for (host, site) in &consumer.sites {
         let pin = site.pin.as_ref().map(|pin| &pin.certificate);
         let held = site.certificate.as_ref().and_then(|wanted| selection::serving(host, wanted, pin, observed, now));
-        let view = views::site(consumer, host, site, held);
-        let mut part = Part::new(consumer, &templates.render(consumer.kind.site_template, &view)?, Comes::WithSites);
-        part.host = Some(host.clone());
+        let mut part = Part::site(consumer, host, server.site(host, site, held), templates)?;
         part.certificate = held.map(|(name, certificate)| Serving {
-            name: name.clone(),
+            name,
             digest: certificate.digest,
             shelf: certificate.shelf,
-            serial: Some(certificate.serial.clone()),
+            serial: Some(&certificate.serial),
         });
         if let Some(serving) = part.certificate.as_mut().filter(|_| host.address().is_some()) {
             // Of several addresses, only the first can be shown its own.
-            let shown: &mut Serving = nameless.get_or_insert_with(|| Serving { serial: None, ..serving.clone() });
+            let shown: &mut Serving<'_> = nameless.get_or_insert_with(|| Serving { serial: None, ..serving.clone() });
             serving.serial = serving.serial.take().filter(|_| shown.name == serving.name);
         }
         parts.insert(site_file(host), part);
     }
     for own in consumer.kind.own_files.iter().filter(|own| own.needed.by(consumer)) {
-        let view = views::proxy(consumer, nameless.as_ref().map(|serving| (&serving.name, serving.shelf)));
-        let mut part = Part::new(consumer, &templates.render(own.template, &view)?, own.comes);
+        let view = views::proxy(consumer, nameless.as_ref().map(|serving| (serving.name, serving.shelf)));
+        let mut part = Part::own(file(consumer, &templates.render(own.template, &view)?), own.comes);
         part.certificate = nameless.clone().filter(|_| own.names_certificate);
         parts.insert(own_file(own.file), part);
     }

@@ -109,7 +109,7 @@ fn deploy(
     }
     let changed = why.contains(&Why::ContentChanged) || why.contains(&Why::CertificateChanged);
     let generation = installed.generation + u64::from(changed);
-    let mut files: BTreeMap<FileName, String> = put(&parts, &changes.next, installed);
+    let mut files = put(consumer, &parts, &changes.next, installed, templates)?;
     let remove: BTreeSet<FileName> = changes.next.keys().filter(|file| !parts.contains_key(*file)).cloned().collect();
     if changed {
         files.insert(mark_file.clone(), mark_is(generation)?);
@@ -149,17 +149,23 @@ fn attempt(consumer: &Consumer, trying: &Units, observed: &Observed, now: Timest
 }
 
 /// Files to write: those of the chosen parts that differ.
-fn put(parts: &BTreeMap<FileName, Part>, next: &Units, installed: &Installed) -> BTreeMap<FileName, String> {
+fn put(
+    consumer: &Consumer,
+    parts: &BTreeMap<FileName, Part<'_>>,
+    next: &Units,
+    installed: &Installed,
+    templates: &Templates,
+) -> Result<BTreeMap<FileName, String>, TemplateError> {
     let chosen = next.keys().filter_map(|file| Some((file, parts.get(file)?)));
     let differing = chosen.filter(|(file, part)| installed.files.get(*file) != Some(&part.file));
-    differing.map(|(file, part)| (file.clone(), part.text.clone())).collect()
+    differing.map(|(file, part)| Ok((file.clone(), part.text(consumer, templates)?))).collect()
 }
 
 /// What will lie there.
 fn after(
     consumer: &Consumer,
     installed: &Installed,
-    parts: &BTreeMap<FileName, Part>,
+    parts: &BTreeMap<FileName, Part<'_>>,
     changes: &Changes,
     write: &BTreeMap<FileName, String>,
     generation: u64,
@@ -205,7 +211,7 @@ fn tell(consumer: &Consumer, why: &BTreeSet<Why>) -> Tell {
 fn reasons(
     consumer: &Consumer,
     installed: &Installed,
-    parts: &BTreeMap<FileName, Part>,
+    parts: &BTreeMap<FileName, Part<'_>>,
     next: &Units,
     has_mark: bool,
 ) -> BTreeSet<Why> {
@@ -241,7 +247,7 @@ fn owed(consumer: &Consumer, installed: &Installed) -> Option<Why> {
 /// The certificates that must be copied first; none where the consumer reads our own folder.
 fn undelivered(
     consumer: &Consumer,
-    parts: &BTreeMap<FileName, Part>,
+    parts: &BTreeMap<FileName, Part<'_>>,
     next: &Units,
     installed: &Installed,
 ) -> BTreeMap<CertificateName, Digest> {
@@ -256,21 +262,21 @@ fn undelivered(
 /// may name one that is not known here.
 fn forgotten(
     consumer: &Consumer,
-    parts: &BTreeMap<FileName, Part>,
+    parts: &BTreeMap<FileName, Part<'_>>,
     changes: &Changes,
     installed: &Installed,
 ) -> BTreeSet<CertificateName> {
     if !changes.is_all || matches!(consumer.certificates, CertificateFolder::Shared { .. }) {
         return BTreeSet::new();
     }
-    let named: BTreeSet<_> = parts.values().filter_map(|part| Some(&part.certificate.as_ref()?.name)).collect();
+    let named: BTreeSet<_> = parts.values().filter_map(|part| Some(part.certificate.as_ref()?.name)).collect();
     installed.certificates.keys().filter(|name| !named.contains(name)).cloned().collect()
 }
 
 /// What a client must see: the mark, and the certificates of what is on trial. What did not change was seen before, and
 /// looking at all of thousands of names would take minutes.
 fn proof(
-    parts: &BTreeMap<FileName, Part>,
+    parts: &BTreeMap<FileName, Part<'_>>,
     trying: &Units,
     installed: &Installed,
     rules: &Rules,
@@ -281,7 +287,8 @@ fn proof(
     let parts = parts
         .iter()
         .filter(|(file, part)| looked_at(file) && (trying.contains_key(*file) || part.is_in_place(file, installed)));
-    let serials = parts.filter_map(|(_, part)| Some((part.host.clone()?, part.certificate.as_ref()?.serial.clone()?)));
+    let serials =
+        parts.filter_map(|(_, part)| Some((part.host?.clone(), part.certificate.as_ref()?.serial?.to_owned())));
     Proof { mark_host: rules.mark_host.clone(), mark: generation, serials: serials.collect() }
 }
 
@@ -298,7 +305,7 @@ fn within(installed: &Installed, files: usize) -> Duration {
 fn complaints(
     consumer: &Consumer,
     installed: &Installed,
-    parts: &BTreeMap<FileName, Part>,
+    parts: &BTreeMap<FileName, Part<'_>>,
     rules: &Rules,
 ) -> Vec<Complaint> {
     let mut complaints = Vec::new();
@@ -310,7 +317,7 @@ fn complaints(
                 "move it away; it is not overwritten".to_owned(),
             )
         } else if let Some(refused) =
-            installed.trial.holds_back(file, part.unit()).filter(|_| part.comes != Comes::Last)
+            installed.trial.holds_back(file, || part.unit()).filter(|_| part.comes != Comes::Last)
         {
             (
                 format!("{} refuses {file}: {}", consumer.name, refused.reason),
@@ -333,9 +340,9 @@ fn complaints(
 }
 
 /// Whose a part is: the containers that claim its host, else the consumer.
-fn about(consumer: &Consumer, part: &Part, rules: &Rules) -> Vec<(ContainerName, String, String)> {
+fn about(consumer: &Consumer, part: &Part<'_>, rules: &Rules) -> Vec<(ContainerName, String, String)> {
     let prefix = &rules.label_prefix;
-    match part.host.as_ref().and_then(|host| Some((host, consumer.sites.get(host)?))) {
+    match part.host.and_then(|host| Some((host, consumer.sites.get(host)?))) {
         Some((host, site)) => {
             let of = |container: &ContainerName| (container.clone(), format!("{prefix}.host"), host.to_string());
             site.containers.iter().map(of).collect()

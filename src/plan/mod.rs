@@ -265,6 +265,7 @@ impl Action {
 
 /// What has to be done at `now`.
 pub fn plan(desired: &Desired, observed: &Observed, templates: &Templates, rules: &Rules, now: Timestamp) -> Plan {
+    templates.begin_round();
     let mut draft = Draft { plan: Plan::default(), wakes: BTreeSet::new(), last: Vec::new() };
     draft.plan.notices = notice::notices(desired, observed, now);
     let observed = &*in_force(desired, observed, now);

@@ -29,11 +29,10 @@ pub(super) fn plan(
         if observed.under_way.contains(&subject) {
             continue;
         }
-        let asked = asked(wanted);
         let before = observed.attempts.get(&subject);
         let need = need(name, wanted, observed, &provided, now);
-        if matches!(need, Need::At(_)) && before.is_some_and(|attempt| attempt.was_cut_off() && attempt.asked == asked)
-        {
+        let is_over = |attempt: &Attempt| attempt.was_cut_off() && attempt.asked == asked(wanted);
+        if matches!(need, Need::At(_)) && before.is_some_and(is_over) {
             draft.plan.finished.insert(name.clone());
         }
         if !is_answered(wanted, desired, observed, deploying) {
@@ -46,17 +45,23 @@ pub(super) fn plan(
                 continue;
             }
         };
-        if let Some(time) = held_back(name, asked, observed).filter(|time| *time > now) {
+        // Of thousands that are at rest, none has to be looked up by what it asks for.
+        let held_back = before.and_then(|_| held_back(name, asked(wanted), observed));
+        if let Some(time) = held_back.filter(|time| *time > now) {
             draft.wakes.insert(time);
             continue;
         }
         let runs_out = observed.held.get(name).map_or(Timestamp::from_millis(i64::MAX), |held| held.not_after);
-        due.push((runs_out, obtain(name, wanted, desired, why, backoff::attempt(before, asked, now))));
+        due.push((runs_out, name, wanted, why));
     }
-    due.sort_by(|(one, a), (other, b)| (one, &a.certificate).cmp(&(other, &b.certificate)));
+    due.sort_by_key(|(runs_out, name, ..)| (*runs_out, *name));
     let running = observed.under_way.iter().filter(|subject| matches!(subject, Subject::Certificate(_))).count();
     let free = ORDERS_AT_ONCE.saturating_sub(running);
-    draft.plan.actions.extend(due.into_iter().take(free).map(|(_, obtain)| Action::Obtain(Box::new(obtain))));
+    draft.plan.actions.extend(due.into_iter().take(free).map(|(_, name, wanted, why)| {
+        let before = observed.attempts.get(&Subject::Certificate(name.clone()));
+        let attempt = backoff::attempt(before, asked(wanted), now);
+        Action::Obtain(Box::new(obtain(name, wanted, desired, why, attempt)))
+    }));
 }
 
 enum Need {

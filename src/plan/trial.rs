@@ -22,7 +22,7 @@ pub(super) struct Changes {
 
 /// Chooses from what should be there and what is.
 pub(super) fn changes(
-    parts: &BTreeMap<FileName, Part>,
+    parts: &BTreeMap<FileName, Part<'_>>,
     mark: &FileName,
     installed: &Installed,
     can_be_tried: bool,
@@ -36,7 +36,7 @@ pub(super) fn changes(
     let differing: BTreeMap<FileName, (Digest, Comes)> = put.chain(gone).collect();
     let all = differing.len();
     let mut open = differing;
-    open.retain(|file, (unit, _)| installed.trial.holds_back(file, *unit).is_none());
+    open.retain(|file, (unit, _)| installed.trial.holds_back(file, || *unit).is_none());
     if !can_be_tried {
         // It could not start with what it refuses, and nobody would know before.
         open.retain(|_, (_, comes)| *comes != Comes::Last);
@@ -54,11 +54,11 @@ pub(super) fn changes(
 
 /// Whether a file that all sites stand on is refused and no older form of it is there: each of them would be refused
 /// for that alone.
-fn lacks_its_ground(parts: &BTreeMap<FileName, Part>, installed: &Installed) -> bool {
-    let is_ground = |part: &Part| part.host.is_none() && part.comes == Comes::WithSites;
+fn lacks_its_ground(parts: &BTreeMap<FileName, Part<'_>>, installed: &Installed) -> bool {
+    let is_ground = |part: &Part<'_>| part.host.is_none() && part.comes == Comes::WithSites;
     parts.iter().any(|(file, part)| {
-        let is_refused = installed.trial.holds_back(file, part.unit()).is_some();
-        is_ground(part) && !installed.files.contains_key(file) && is_refused
+        let is_refused = || installed.trial.holds_back(file, || part.unit()).is_some();
+        is_ground(part) && !installed.files.contains_key(file) && is_refused()
     })
 }
 

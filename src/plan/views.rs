@@ -1,10 +1,10 @@
 //! From what is desired to what templates see.
 
 use crate::{
-    desire::{CertificateFolder, Consumer, Content, Path, Route, Site, Tls},
+    desire::{CertificateFolder, Consumer, Content, Folder, Path, Route, Site, Tls},
     observe::{HeldCertificate, Shelf},
     render::{AuthView, CertificateView, MarkView, ProxyView, RouteView, SiteView},
-    values::{CertificateName, Host},
+    values::{Block, CertificateName, Host},
 };
 
 /// What the templates of the proxy's own files see. `certificate` is what clients get that send no name.
@@ -15,7 +15,7 @@ pub(super) fn proxy(consumer: &Consumer, certificate: Option<(&CertificateName, 
         webroot: consumer.webroot.theirs.display().to_string(),
         answers: consumer.answers.iter().map(Host::in_url).collect(),
         trusted_proxies: consumer.trusted_proxies.iter().map(ToString::to_string).collect(),
-        certificate: certificate.map(|(name, shelf)| self::certificate(consumer, name, shelf)),
+        certificate: certificate.map(|(name, shelf)| self::certificate(&consumer.certificates, name, shelf)),
     }
 }
 
@@ -24,13 +24,46 @@ pub(super) fn mark(consumer: &Consumer, mark_host: &str, mark: u64) -> MarkView 
     MarkView { http_port: consumer.http_port, mark_host: mark_host.to_owned(), mark }
 }
 
-/// What the template of a site sees, served with this certificate.
-pub(super) fn site(
-    consumer: &Consumer,
-    host: &Host,
-    site: &Site,
-    certificate: Option<(&CertificateName, &HeldCertificate)>,
-) -> SiteView {
+/// All that the view of a site is made from: where this is the same, so is the file. To tell that is much cheaper than
+/// to make the view.
+#[derive(Clone, Copy, Hash)]
+pub(super) struct SiteFacts<'a> {
+    server: ServerFacts<'a>,
+    host: &'a Host,
+    site: &'a Site,
+    certificate: Option<(&'a CertificateName, &'a HeldCertificate)>,
+}
+
+/// What the views of all sites of a server have in common.
+#[derive(Clone, Copy, Hash)]
+pub(super) struct ServerFacts<'a> {
+    http_port: u16,
+    https_port: u16,
+    webroot: &'a Folder,
+    certificates: &'a CertificateFolder,
+    trusted_proxies: &'a [Block],
+}
+
+impl<'a> ServerFacts<'a> {
+    pub fn of(consumer: &'a Consumer) -> Self {
+        let Consumer { http_port, https_port, webroot, certificates, trusted_proxies, .. } = consumer;
+        Self { http_port: *http_port, https_port: *https_port, webroot, certificates, trusted_proxies }
+    }
+
+    /// With a site, and the certificate that it is served with.
+    pub fn site(
+        self,
+        host: &'a Host,
+        site: &'a Site,
+        certificate: Option<(&'a CertificateName, &'a HeldCertificate)>,
+    ) -> SiteFacts<'a> {
+        SiteFacts { server: self, host, site, certificate }
+    }
+}
+
+/// What the template of a site sees.
+pub(super) fn site(facts: &SiteFacts<'_>) -> SiteView {
+    let SiteFacts { server, host, site, certificate } = *facts;
     let trusted = certificate.is_some_and(|(_, held)| held.is_trusted() && held.covers(host));
     let (redirect, routes) = match &site.content {
         Content::Redirect(to) => (Some(to.in_url()), Vec::new()),
@@ -42,12 +75,12 @@ pub(super) fn site(
     SiteView {
         host: host.in_url(),
         wildcard: host.is_wildcard(),
-        http_port: consumer.http_port,
-        https_port: consumer.https_port,
-        webroot: consumer.webroot.theirs.display().to_string(),
-        trusted_proxies: consumer.trusted_proxies.iter().map(ToString::to_string).collect(),
+        http_port: server.http_port,
+        https_port: server.https_port,
+        webroot: server.webroot.theirs.display().to_string(),
+        trusted_proxies: server.trusted_proxies.iter().map(ToString::to_string).collect(),
         plain: plain(site.tls, trusted),
-        certificate: certificate.map(|(name, held)| self::certificate(consumer, name, held.shelf)),
+        certificate: certificate.map(|(name, held)| self::certificate(server.certificates, name, held.shelf)),
         // What nobody trusts must not be insisted on: a browser remembers that for as long as it says.
         hsts: site.hsts.filter(|_| trusted).map(|length| length.as_secs()),
         redirect,
@@ -56,8 +89,8 @@ pub(super) fn site(
     }
 }
 
-fn certificate(consumer: &Consumer, name: &CertificateName, shelf: Shelf) -> CertificateView {
-    let folder = match &consumer.certificates {
+fn certificate(folder: &CertificateFolder, name: &CertificateName, shelf: Shelf) -> CertificateView {
+    let folder = match folder {
         CertificateFolder::Shared { theirs } => theirs.with_file_name(shelf.folder()),
         CertificateFolder::Delivered(folder) => folder.theirs.clone(),
     };

@@ -5,11 +5,12 @@
 
 mod check;
 mod filters;
+mod memory;
 mod pygen;
 mod samples;
 mod view;
 
-use std::collections::BTreeMap;
+use std::{cell::RefCell, collections::BTreeMap, hash::Hash};
 
 use minijinja::{
     Environment, ErrorKind, UndefinedBehavior,
@@ -19,7 +20,9 @@ use minijinja::{
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::values::Digest;
 pub use filters::{FILTERS, FilterRow};
+use memory::Memory;
 pub use pygen::{ContainerView, ContainersView, LenientTemplate, NetworkView, lenient_fields};
 pub use view::{
     AuthView, CertificateView, CommandPlanView, FieldRow, MarkView, ProxyView, RouteView, SiteView, fields,
@@ -52,6 +55,7 @@ pub struct Templates {
     environment: Environment<'static>,
     /// Those that can't be used, by name; rendering one of them gives its error.
     broken: BTreeMap<String, TemplateError>,
+    memory: RefCell<Memory>,
 }
 
 /// A template that can't be read or rendered. Says which and where; never what was in the view.
@@ -121,6 +125,30 @@ impl Templates {
         self.rendered(template, Value::from(Serde(view)))
     }
 
+    /// What these templates make of `facts`, as a digest: remembered from the last times, else found out by `make`. Facts
+    /// that are told apart by more than they need to be cost a rendering; all that decides must be in them.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn recall(
+        &self,
+        facts: &impl Hash,
+        make: impl FnOnce() -> Result<Digest, TemplateError>,
+    ) -> Result<Digest, TemplateError> {
+        let facts = Digest::of_value(facts);
+        if let Some(known) = self.memory.borrow_mut().recall(facts) {
+            return Ok(known);
+        }
+        let made = make()?;
+        self.memory.borrow_mut().keep(facts, made);
+        Ok(made)
+    }
+
+    /// Begins another round of questions: what was not asked for in the last ones is forgotten.
+    pub fn begin_round(&self) {
+        self.memory.borrow_mut().begin_round();
+    }
+
     fn none() -> Self {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -129,7 +157,7 @@ impl Templates {
         // Otherwise errors carry copies of everything that is in the view.
         environment.set_debug(false);
         filters::install(&mut environment);
-        Self { environment, broken: BTreeMap::new() }
+        Self { environment, broken: BTreeMap::new(), memory: RefCell::default() }
     }
 
     fn add(&mut self, name: &str, text: &str) -> Result<(), TemplateError> {

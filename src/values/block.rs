@@ -1,7 +1,7 @@
 use std::{collections::BTreeSet, fmt, net::IpAddr};
 
 /// A block of addresses, such as `10.0.0.0/8`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Block {
     address: IpAddr,
     length: u8,

@@ -1,4 +1,7 @@
-use std::fmt;
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
@@ -28,6 +31,13 @@ impl Digest {
         Self(bytes)
     }
 
+    /// The digest of a value, of all that its `Hash` tells apart. Not to be kept: the next program may tell it otherwise.
+    pub fn of_value(value: &impl Hash) -> Self {
+        let mut told = Told(Vec::with_capacity(1024));
+        value.hash(&mut told);
+        Self::of(told.0)
+    }
+
     /// The first twelve hexadecimal digits, for names of folders and for people.
     pub fn short(&self) -> String {
         self.to_string()[..12].to_owned()
@@ -37,6 +47,19 @@ impl Digest {
     pub fn fraction(&self) -> f64 {
         let high = u32::from_be_bytes([self.0[0], self.0[1], self.0[2], self.0[3]]);
         f64::from(high) / (f64::from(u32::MAX) + 1.0)
+    }
+}
+
+/// Everything that a value tells to a hasher. Gathered, because a digest of many small pieces takes longer.
+struct Told(Vec<u8>);
+
+impl Hasher for Told {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        unreachable!("the bytes are what is asked for")
     }
 }
 

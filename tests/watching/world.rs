@@ -1,6 +1,14 @@
 //! A fake engine with containers in it, and the program that watches it.
 
-use std::{cell::RefCell, collections::BTreeMap, fs, net::TcpListener, path::PathBuf, process::Command, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Command,
+    rc::Rc,
+};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -47,6 +55,11 @@ impl World {
                 "RW": true, "Mode": "tomorrow", "Propagation": {"new": "shape"}}]);
         });
         world
+    }
+
+    /// The socket of the engine.
+    pub fn socket(&self) -> &Path {
+        &self.fake.socket
     }
 
     pub fn config(&self) -> PathBuf {
@@ -147,7 +160,7 @@ impl World {
             .args([command, "--agree-tos", "--log-format", "json", "--ca"])
             .arg(format!("https://{}/directory", self.authority.local_addr().unwrap()))
             .arg("--engine")
-            .arg(&self.fake.socket)
+            .arg(self.socket())
             .arg("--state")
             .arg(self.state_folder());
         Program::start(words, self.folder.path().join(format!("{command}.log")))

@@ -1,0 +1,163 @@
+//! On the engine of this machine, with containers whose names begin with `quaymaster-bench-`. The engine's own times of
+//! its events say how long a signal took: it writes `kill` down when it has been sent.
+
+use std::{
+    fs::{self, File},
+    process::{Child, Command, Stdio, id},
+    thread,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use crate::{floor::Floor, median, resident, table::Table};
+
+const ROUNDS: usize = 11;
+const SOCKET: &str = "/var/run/docker.sock";
+const NGINX: &str = "quaymaster-example-nginx";
+/// An app that is never asked for anything.
+const SLEEP: &[&str] = &["--init", "--entrypoint", "sleep"];
+
+/// Measures at each number of containers.
+pub fn measure(table: &mut Table) {
+    for (number, allowance) in [(2, 6.0), (100, 10.0)] {
+        let stage = Stage::new(number);
+        let (ours, floor) = stage.rounds();
+        table.beside(format!("start to HUP, {number} containers, real engine"), "ms", ours, floor, allowance);
+        if number == 100 {
+            table.figure("resident memory, 100 real containers", "MiB", resident(stage.program.id()), 12.0);
+        }
+    }
+}
+
+/// Containers and the program, gone when this is dropped.
+struct Stage {
+    name: String,
+    program: Child,
+    _floor: Floor,
+    _containers: Containers,
+    _folder: TempDir,
+}
+
+impl Stage {
+    /// A proxy and `number - 1` containers that are served; and for the floor, one of each.
+    fn new(number: usize) -> Self {
+        let name = format!("quaymaster-bench-{}-{number}", id());
+        let containers = Containers(name.clone());
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("conf.d");
+        fs::create_dir(&config).unwrap();
+        let mount = format!("{}:/etc/nginx/conf.d:ro", config.display());
+        run(&name, "proxy", &["-v", &mount, "--label", &format!("{name}.kind=nginx")], NGINX, &[]);
+        run(&name, "floor-proxy", &[], NGINX, &[]);
+        run(&name, "floor-app", SLEEP, NGINX, &["infinity"]);
+        for app in 1..number {
+            let labels = [("host", format!("app{app}.example")), ("port", "80".into()), ("ca", "self-signed".into())];
+            let mut options: Vec<_> = SLEEP.iter().map(|word| (*word).to_owned()).collect();
+            for (key, value) in labels {
+                options.extend(["--label".to_owned(), format!("{name}.{key}={value}")]);
+            }
+            let options: Vec<_> = options.iter().map(String::as_str).collect();
+            run(&name, &format!("app{app}"), &options, NGINX, &["infinity"]);
+        }
+        let program = program(&name, &folder);
+        let mut floor = Floor::start(SOCKET.as_ref(), &format!("{name}-floor-app"), &format!("{name}-floor-proxy"));
+        floor.subscribed();
+        let stage = Self { name, program, _floor: floor, _containers: containers, _folder: folder };
+        stage.rest();
+        stage
+    }
+
+    /// The medians of ours and of the floor.
+    fn rounds(&self) -> (f64, f64) {
+        let since = now();
+        for _ in 0..ROUNDS {
+            for app in ["floor-app", "app1"] {
+                docker(&["kill", &format!("{}-{app}", self.name)]);
+                self.rest();
+                docker(&["start", &format!("{}-{app}", self.name)]);
+                self.rest();
+            }
+        }
+        let format = "{{.TimeNano}} {{.Action}} {{.Actor.Attributes.name}}";
+        let events = docker(&["events", "--since", &since, "--until", &now(), "--format", format]);
+        let took = |app: &str, proxy: &str| {
+            let (start, kill) = (format!("start {}-{app}", self.name), format!("kill {}-{proxy}", self.name));
+            let (mut started, mut took) = (None, Vec::new());
+            for (time, what) in events.lines().filter_map(|line| line.split_once(' ')) {
+                let time = time.parse::<i64>().unwrap();
+                if what == start {
+                    started = Some(time);
+                } else if what == kill
+                    && let Some(started) = started.take()
+                {
+                    took.push((time - started) as f64 / 1e6);
+                }
+            }
+            assert_eq!(took.len(), ROUNDS, "each start was followed by a signal");
+            median(took)
+        };
+        (took("app1", "proxy"), took("floor-app", "floor-proxy"))
+    }
+
+    /// Waits until some time has passed in which the program told nothing.
+    fn rest(&self) {
+        let log = self._folder.path().join("log");
+        let length = || fs::metadata(&log).unwrap().len();
+        let mut before = 0;
+        while length() != before {
+            before = length();
+            thread::sleep(Duration::from_millis(700));
+        }
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let _ = self.program.kill();
+        let _ = self.program.wait();
+    }
+}
+
+/// Removes the containers whose names begin like this.
+struct Containers(String);
+
+impl Drop for Containers {
+    fn drop(&mut self) {
+        let filter = format!("name={}-", self.0);
+        let listed = Command::new("docker").args(["ps", "-aq", "--filter", &filter]).output().unwrap();
+        let ids = String::from_utf8(listed.stdout).unwrap();
+        let removed = Command::new("docker").args(["rm", "-fv"]).args(ids.split_whitespace()).output();
+        if !removed.is_ok_and(|output| output.status.success()) {
+            println!("containers {}-… could not be removed", self.0);
+        }
+    }
+}
+
+/// The program, on the host itself, with its log in the folder.
+fn program(name: &str, folder: &TempDir) -> Child {
+    let log = File::create(folder.path().join("log")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quaymaster"));
+    command
+        .env_clear()
+        .args(["watch", "--agree-tos", "--label-prefix", name, "--state"])
+        .arg(folder.path().join("state"));
+    command.stdout(Stdio::null()).stderr(log).spawn().unwrap()
+}
+
+fn run(name: &str, what: &str, options: &[&str], image: &str, command: &[&str]) {
+    let whole = format!("{name}-{what}");
+    docker(&[&["run", "-d", "--name", &whole], options, &[image], command].concat());
+}
+
+fn docker(words: &[&str]) -> String {
+    let output = Command::new("docker").args(words).output().unwrap();
+    assert!(output.status.success(), "docker {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The time as `docker events` takes it.
+fn now() -> String {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    format!("{}.{:09}", since.as_secs(), since.subsec_nanos())
+}
