@@ -1,0 +1,256 @@
+//! The labels: what is written on one container ends up, as written, in its [`Spec`]. A row of the table is a label's
+//! name, syntax, default, doc, example and reader.
+
+mod table;
+mod values;
+
+use std::collections::BTreeSet;
+
+use super::{
+    Complaint,
+    complaint::{bounded, shortened},
+    spec::{Scheme, SiteSpec, Spec, Tls, Wish},
+};
+use crate::{observe::Container, values::Host};
+pub use table::LABELS;
+use values::{short, words_of};
+
+/// One label: a row of the label table.
+pub struct LabelRow {
+    /// Its name after the prefix and the dot.
+    pub key: &'static str,
+    /// What may be written.
+    pub syntax: &'static str,
+    /// What is meant when nothing is written.
+    pub default: &'static str,
+    /// What it means.
+    pub doc: &'static str,
+    /// A value that works.
+    pub example: &'static str,
+    read: Reader,
+}
+
+/// What a label is about, and how it is read.
+enum Reader {
+    /// A site: also as `site.WORD.KEY`, for further sites of one container.
+    Site(fn(&mut SiteSpec, &str) -> Result<(), String>),
+    /// Names of a site, of which each may be wrong for itself.
+    Names(fn(&mut SiteSpec, Host)),
+    /// The container as a server.
+    Consumer(fn(&mut Spec, &str) -> Result<(), String>),
+}
+
+/// What is wrong with the labels of one container is told up to here: thousands of complaints hide each other, and the
+/// others'.
+const MOST_COMPLAINTS: usize = 20;
+
+/// Reads all labels of one container that begin with our prefix.
+pub(super) fn read(container: &Container, prefix: &str, complaints: &mut BTreeSet<Complaint>) -> Spec {
+    let mut spec = Spec::default();
+    let start = format!("{prefix}.");
+    let complaint = |label: &str, value: &str, (problem, remedy)| {
+        let (label, value) = (shortened(label), shortened(value));
+        Complaint { container: container.name.clone(), label, value, problem, remedy }
+    };
+    let mut count = 0;
+    for (label, value) in &container.labels {
+        let Some(key) = label.strip_prefix(&start) else { continue };
+        let troubles = read_one(&mut spec, key, value, prefix);
+        let told = MOST_COMPLAINTS.saturating_sub(count);
+        count += troubles.len();
+        complaints.extend(troubles.into_iter().take(told).map(|trouble| complaint(label, value, trouble)));
+    }
+    if count > MOST_COMPLAINTS {
+        let problem = format!("{} more can't be followed on this container", count - MOST_COMPLAINTS);
+        complaints.insert(complaint(prefix, "", (problem, "mend those that are told first".to_owned())));
+    }
+    for site in spec.sites.values_mut() {
+        if let Err((key, problem, remedy)) = agree(site) {
+            site.spoiled = true;
+            complaints.insert(complaint(&format!("{start}{key}"), "", (problem, remedy)));
+        }
+    }
+    spec
+}
+
+type Trouble = (String, String);
+
+/// Reads one label; says what is wrong and what to write instead.
+fn read_one(spec: &mut Spec, key: &str, value: &str, prefix: &str) -> Vec<Trouble> {
+    let (word, bare) = match split_site(key) {
+        Ok(split) => split,
+        Err(problem) => {
+            return vec![(problem, format!("write {prefix}.site.WORD.host, such as {prefix}.site.admin.host"))];
+        }
+    };
+    let Some(row) = LABELS.iter().find(|row| row.key == bare) else { return vec![unknown(bare, prefix)] };
+    let value = value.trim();
+    match &row.read {
+        Reader::Names(take) => read_names(spec.sites.entry(word.to_owned()).or_default(), value, *take),
+        Reader::Site(read) => {
+            let site = spec.sites.entry(word.to_owned()).or_default();
+            let wrong = |problem: String| {
+                let remedy =
+                    format!("write {}, such as {}; until then the site is not served", row.syntax, row.example);
+                (bounded(&problem), remedy)
+            };
+            let problem = read(site, value).map_err(wrong).err();
+            site.spoiled |= problem.is_some();
+            problem.into_iter().collect()
+        }
+        Reader::Consumer(_) if !word.is_empty() => {
+            vec![("it is about the container, not about one of its sites".to_owned(), format!("write {prefix}.{bare}"))]
+        }
+        Reader::Consumer(read) => {
+            let wrong = |problem: String| {
+                let remedy = format!("write {}, such as {}; until then it is not configured", row.syntax, row.example);
+                (bounded(&problem), remedy)
+            };
+            let problem = read(spec, value).map_err(wrong).err();
+            spec.proxy.spoiled |= problem.is_some();
+            problem.into_iter().collect()
+        }
+    }
+}
+
+/// `site.WORD.KEY` as its word and its key; a plain key has no word.
+fn split_site(key: &str) -> Result<(&str, &str), String> {
+    let Some(rest) = key.strip_prefix("site.") else { return Ok(("", key)) };
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    match rest.split_once('.') {
+        Some((word, bare)) if !word.is_empty() && word.chars().all(plain) => Ok((word, bare)),
+        _ => Err("the word after `site.` must be of lower-case letters, digits and hyphens".to_owned()),
+    }
+}
+
+fn unknown(key: &str, prefix: &str) -> Trouble {
+    // To compare costs time and memory by the length of both, and nobody mistypes a name into a long text.
+    let key = &shortened(key);
+    let distance = |row: &&LabelRow| strsim::damerau_levenshtein(row.key, key);
+    let nearest = LABELS.iter().min_by_key(distance).filter(|row| distance(row) <= 1 + row.key.len() / 3);
+    let remedy = match nearest {
+        Some(row) => format!("did you mean {prefix}.{}?", row.key),
+        None => format!("known are {}", words(LABELS.iter().map(|row| format!("{prefix}.{}", row.key)))),
+    };
+    ("there is no such label".to_owned(), remedy)
+}
+
+/// Each name for itself: one that can't be followed does not take the others with it.
+fn read_names(site: &mut SiteSpec, value: &str, take: fn(&mut SiteSpec, Host)) -> Vec<Trouble> {
+    let others = "the container's other names are served".to_owned();
+    let mut troubles = Vec::new();
+    if words_of(value).next().is_none() {
+        let remedy = "write a host such as shop.example, or leave the label out".to_owned();
+        troubles.push(("it names no host".to_owned(), remedy));
+    }
+    for word in words_of(value) {
+        match Host::parse(word) {
+            Ok(host) => take(site, host),
+            Err(error) => troubles.push((format!("{:?} is no host: {error}", short(word)), others.clone())),
+        }
+    }
+    troubles
+}
+
+/// What no single label shows: labels of one site that contradict each other.
+fn agree(site: &SiteSpec) -> Result<(), (&'static str, String, String)> {
+    let wrong = |key, problem: &str, remedy: &str| Err((key, problem.to_owned(), remedy.to_owned()));
+    let rewrites = site.strip || site.upstream_path.is_some();
+    let is_grpc = matches!(site.scheme, Scheme::Grpc | Scheme::Grpcs);
+    if site.strip && site.upstream_path.is_some() {
+        return wrong("strip", "strip and upstream-path exclude each other", "keep one of them");
+    }
+    if rewrites && is_grpc {
+        return wrong("scheme", "nginx can't change the path of gRPC", "leave out strip and upstream-path");
+    }
+    if is_grpc && site.tls == Tls::Off {
+        return wrong("scheme", "gRPC is only passed on from https", "leave out tls=off");
+    }
+    if site.tls == Tls::Off && site.hsts.is_some() {
+        return wrong("hsts", "browsers can't insist on https that is off", "leave out hsts, or tls=off");
+    }
+    if site.auth_realm.is_some() && site.auth.is_none() {
+        return wrong("auth-realm", "there is no password file", "add auth with the path of an htpasswd file");
+    }
+    if site.tls == Tls::Off && (site.wish != Wish::default() || !site.names.is_empty()) {
+        return wrong("tls", "labels say something of a certificate that there is none of", "leave out tls=off");
+    }
+    if !site.names.is_empty() && site.wish.certificate.is_none() && site.hosts.len() + site.redirects.len() > 1 {
+        let problem = "the site has several hosts, each with a certificate of its own";
+        return wrong("names", problem, "add certificate, which puts them all on one");
+    }
+    if site.hosts.is_empty() && !site.names.is_empty() {
+        return wrong("names", "there is no host whose certificate they could be on", "add host");
+    }
+    if site.first.is_none() && !site.redirects.is_empty() {
+        return wrong("redirect", "there is no host to send them to", "add host with a name that is no wildcard");
+    }
+    Ok(())
+}
+
+/// `a, b, c`.
+pub(super) fn words(items: impl IntoIterator<Item = String>) -> String {
+    items.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::Reload, values::reload, *};
+
+    #[test]
+    fn each_row_reads_its_own_example_and_stands_once() {
+        for row in LABELS {
+            assert!(read_one(&mut Spec::default(), row.key, row.example, "quaymaster").is_empty(), "{}", row.key);
+            assert_eq!(LABELS.iter().filter(|other| other.key == row.key).count(), 1, "{}", row.key);
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_followed_spoils_its_own_site_alone() {
+        for (key, value) in [
+            ("port", "eighty"),
+            ("path", "api"),
+            ("strip", "maybe"),
+            ("scheme", "ftp"),
+            ("tls", "maybe"),
+            ("hsts", "1 year"),
+            ("hsts", "y"),
+            ("body-size", "10 MB"),
+            ("body-size", "-1"),
+            ("auth", "htpasswd"),
+            ("auth", "/etc/../x"),
+            ("auth", "/etc/x; }"),
+            ("auth-realm", "$host"),
+            ("auth-realm", "a\nb"),
+            ("auth-realm", "\"a\""),
+            ("allow", ""),
+            ("allow", "10.0.0.0/8; deny all"),
+            ("via", " "),
+        ] {
+            let mut spec = Spec::default();
+            let troubles = read_one(&mut spec, &format!("site.one.{key}"), value, "quaymaster");
+            read_one(&mut spec, "site.two.host", "two.example", "quaymaster");
+            assert_eq!(troubles.len(), 1, "{key}={value:?}");
+            assert_eq!((spec.sites["one"].spoiled, spec.sites["two"].spoiled), (true, false), "{key}={value:?}");
+        }
+    }
+
+    #[test]
+    fn words_are_split_as_a_shell_splits_them_and_nothing_is_expanded() {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let expected = Reload::Exec(words(&["sh", "-c", "kill -HUP $(cat /x)", "*", "$HOME"]));
+        assert_eq!(reload("exec sh -c 'kill -HUP $(cat /x)' * \"$HOME\""), Ok(expected));
+        assert_eq!(reload("Restart"), Ok(Reload::Restart));
+        for value in ["exec", "exec  ", "exec a 'b", "exec a\nb", "executable", "exec\u{7} a"] {
+            assert!(reload(value).is_err(), "{value:?}");
+        }
+        let mut spec = Spec::default();
+        for (value, expected) in [("exec", &[][..]), ("exec nginx -t", &["nginx", "-t"])] {
+            assert!(read_one(&mut spec, "check", value, "quaymaster").is_empty(), "{value}");
+            assert_eq!(spec.proxy.check, Some(words(expected)));
+        }
+        let troubles = read_one(&mut spec, "check", "nginx -t", "quaymaster");
+        assert_eq!(troubles[0].0, "it does not begin with exec");
+        assert!(spec.proxy.spoiled);
+    }
+}

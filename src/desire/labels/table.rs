@@ -1,0 +1,298 @@
+//! The rows of the label table.
+
+use std::collections::BTreeSet;
+
+use super::{
+    super::{
+        kinds::{KINDS, kind},
+        spec::{Path, Scheme, Tls},
+    },
+    LabelRow, Reader,
+    values::{
+        exec_words, file, folder, length, one_of, port, profile, realm, reload, set, size, text, truth, words_of,
+    },
+    words,
+};
+use crate::values::{Block, CaError, CertificateName, ChallengeTypeError, Issuer, KeyTypeError, NameError};
+
+/// Every label there is.
+pub const LABELS: &[LabelRow] = &[
+    LabelRow {
+        key: "host",
+        syntax: "hosts, separated by commas or blanks",
+        default: "none: the container is not served",
+        doc: "what this container answers for: host names (international ones too), wildcards such as *.shop.example, \
+              which get what no other site claims, and IP addresses. Each gets a site on the proxies that share a \
+              network with it, and a certificate of its own",
+        example: "shop.example, www.shop.example",
+        read: Reader::Names(|site, host| {
+            if !host.is_wildcard() {
+                site.first.get_or_insert_with(|| host.clone());
+            }
+            site.hosts.insert(host);
+        }),
+    },
+    LabelRow {
+        key: "port",
+        syntax: "1 to 65535",
+        default: "the only exposed TCP port, else 80 if it is exposed",
+        doc: "port in the container that the proxy talks to",
+        example: "8080",
+        read: Reader::Site(|site, value| set(&mut site.port, port(value))),
+    },
+    LabelRow {
+        key: "path",
+        syntax: "a path of plain segments",
+        default: "/",
+        doc: "serves only this part of the host, in whole segments: /api is /api and /api/…, not /apix; the longest \
+              wins. Passed on unchanged. Containers with the same host and path share the load",
+        example: "/api",
+        read: Reader::Site(|site, value| set(&mut site.path, Path::parse(value))),
+    },
+    LabelRow {
+        key: "strip",
+        syntax: "true or false",
+        default: "false",
+        doc: "passes requests on without the path",
+        example: "true",
+        read: Reader::Site(|site, value| set(&mut site.strip, truth(value))),
+    },
+    LabelRow {
+        key: "upstream-path",
+        syntax: "a path of plain segments",
+        default: "none",
+        doc: "passes requests on with this in place of the path",
+        example: "/v2",
+        read: Reader::Site(|site, value| set(&mut site.upstream_path, Path::parse(value).map(Some))),
+    },
+    LabelRow {
+        key: "scheme",
+        syntax: "http, https, grpc or grpcs",
+        default: "http",
+        doc: "how the proxy talks to the container; https and grpcs accept any certificate",
+        example: "https",
+        read: Reader::Site(|site, value| set(&mut site.scheme, one_of(Scheme::WORDS, value))),
+    },
+    LabelRow {
+        key: "tls",
+        syntax: "redirect, both, only or off",
+        default: "redirect",
+        doc: "what plain http gets: sent to https, served too, or refused with 404; off: no https and no certificate. \
+              Until the certificate is there, redirect and only answer 503",
+        example: "both",
+        read: Reader::Site(|site, value| set(&mut site.tls, one_of(Tls::WORDS, value))),
+    },
+    LabelRow {
+        key: "hsts",
+        syntax: "a length of time in s, m, h, d, w or y",
+        default: "none",
+        doc: "how long browsers shall insist on https (Strict-Transport-Security)",
+        example: "1y",
+        read: Reader::Site(|site, value| set(&mut site.hsts, length(value).map(Some))),
+    },
+    LabelRow {
+        key: "body-size",
+        syntax: "a number with k, m or g; 0 for no limit",
+        default: "what the proxy has, 1m in nginx",
+        doc: "the largest request that is passed on",
+        example: "10m",
+        read: Reader::Site(|site, value| set(&mut site.body_size, size(value).map(Some))),
+    },
+    LabelRow {
+        key: "auth",
+        syntax: "a whole path",
+        default: "none",
+        doc: "asks for a password of this htpasswd file, as the proxy sees it",
+        example: "/etc/nginx/htpasswd",
+        read: Reader::Site(|site, value| set(&mut site.auth, file(value).map(Some))),
+    },
+    LabelRow {
+        key: "auth-realm",
+        syntax: "a text without $, quotes and backslashes",
+        default: "the host name",
+        doc: "what the password is asked for",
+        example: "Staff",
+        read: Reader::Site(|site, value| set(&mut site.auth_realm, realm(value).map(Some))),
+    },
+    LabelRow {
+        key: "allow",
+        syntax: "addresses or blocks, separated by commas or blanks",
+        default: "everybody",
+        doc: "from where it may be asked; everybody else gets 403. Challenges are answered to all",
+        example: "10.0.0.0/8",
+        // An empty list would let everybody in.
+        read: Reader::Site(|site, value| set(&mut site.allow, Block::parse_all(value))),
+    },
+    LabelRow {
+        key: "redirect",
+        syntax: "hosts, separated by commas or blanks",
+        default: "none",
+        doc: "further names that are sent to the first host, each with a certificate of its own",
+        example: "www.shop.example",
+        read: Reader::Names(|site, host| {
+            site.redirects.insert(host);
+        }),
+    },
+    LabelRow {
+        key: "certificate",
+        syntax: "a name of letters, digits, `.`, `_` and `-`",
+        default: "none: each host has a certificate of its own, so that a dead name harms only itself",
+        doc: "puts the site's hosts, those of redirect too, on one certificate of this name; containers of one Compose \
+              project that name it add up, to at most 100 names",
+        example: "shop",
+        read: Reader::Site(|site, value| {
+            let name = CertificateName::parse(value).map_err(|NameError(_)| "it can't be a folder's name".to_owned());
+            set(&mut site.wish.certificate, name.map(Some))
+        }),
+    },
+    LabelRow {
+        key: "names",
+        syntax: "hosts, separated by commas or blanks",
+        default: "none",
+        doc: "further names on the site's certificate, which are not served here; the CA's challenges for them are \
+              answered. With several hosts, certificate has to say which one is meant",
+        example: "mail.shop.example",
+        read: Reader::Names(|site, host| {
+            site.names.insert(host);
+        }),
+    },
+    LabelRow {
+        key: "ca",
+        syntax: "a preset's name, self-signed or none",
+        default: "the setting ca",
+        doc: "who issues the certificate: letsencrypt, staging, self-signed (made here, on purpose: it counts as \
+              trusted), or none: one that is provided serves, and nobody is asked. Another one is obtained at once \
+              when this changes",
+        example: "staging",
+        read: Reader::Site(|site, value| {
+            set(&mut site.wish.issuer, Issuer::of_label(value).map(Some).map_err(|error: CaError| error.to_string()))
+        }),
+    },
+    LabelRow {
+        key: "challenge",
+        syntax: "http-01",
+        default: "the setting challenge",
+        doc: "how the CA is shown that the names are ours",
+        example: "http-01",
+        read: Reader::Site(|site, value| {
+            let read = value.parse().map(Some).map_err(|error: ChallengeTypeError| error.to_string());
+            set(&mut site.wish.challenge, read)
+        }),
+    },
+    LabelRow {
+        key: "key-type",
+        syntax: "ec-256, ec-384, rsa-2048, rsa-3072 or rsa-4096",
+        default: "the setting key-type",
+        doc: "of the certificate's key; a new certificate is obtained at once when this changes",
+        example: "rsa-2048",
+        read: Reader::Site(|site, value| {
+            let read = value.parse().map(Some).map_err(|error: KeyTypeError| error.to_string());
+            set(&mut site.wish.key_type, read)
+        }),
+    },
+    LabelRow {
+        key: "profile",
+        syntax: "a word of the CA's",
+        default: "the setting profile",
+        doc: "what kind of certificate the CA is asked for, from the next order on",
+        example: "shortlived",
+        read: Reader::Site(|site, value| set(&mut site.wish.profile, profile(value).map(Some))),
+    },
+    LabelRow {
+        key: "pin",
+        syntax: "the name of a certificate",
+        default: "none: the best one that covers the host",
+        doc: "serves this certificate of those that are there, even if it has run out or is for another name",
+        example: "own",
+        read: Reader::Site(|site, value| {
+            let name = CertificateName::parse(value).map_err(|NameError(_)| "it can't be a folder's name".to_owned());
+            set(&mut site.wish.pin, name.map(Some))
+        }),
+    },
+    LabelRow {
+        key: "network",
+        syntax: "the name of a network",
+        default: "the first that both are on",
+        doc: "network over which the proxy reaches the container; Compose's project may be left out",
+        example: "web",
+        read: Reader::Site(|site, value| set(&mut site.network, text(value).map(Some))),
+    },
+    LabelRow {
+        key: "via",
+        syntax: "names of proxies, separated by commas or blanks",
+        default: "those that share a network with it",
+        doc: "which proxies serve it: container names or Compose services",
+        example: "edge",
+        read: Reader::Site(|site, value| {
+            let names: BTreeSet<_> = words_of(value).map(str::to_owned).collect();
+            if names.is_empty() { Err("it names no proxy".to_owned()) } else { set(&mut site.via, Ok(names)) }
+        }),
+    },
+    LabelRow {
+        key: "kind",
+        syntax: "a row of the kinds table",
+        default: "none: the container is not configured",
+        doc: "makes the container a server that quaymaster configures and reloads",
+        example: "nginx",
+        read: Reader::Consumer(|spec, value| {
+            spec.kind = kind(value);
+            let kinds = words(KINDS.iter().map(|kind| kind.name.to_owned()));
+            spec.kind.map(|_| ()).ok_or_else(|| format!("there is no such kind of server, only {kinds}"))
+        }),
+    },
+    LabelRow {
+        key: "config",
+        syntax: "a whole path",
+        default: "as its kind has it, /etc/nginx/conf.d for nginx",
+        doc: "the folder in the server where rendered files go; it must be on a volume that quaymaster mounts too",
+        example: "/etc/nginx/conf.d",
+        read: Reader::Consumer(|spec, value| set(&mut spec.proxy.config, folder(value))),
+    },
+    LabelRow {
+        key: "webroot",
+        syntax: "a whole path",
+        default: "where it mounts the folder of the setting webroot, else challenge/ in its config folder",
+        doc: "the folder in the server from which it serves /.well-known/acme-challenge",
+        example: "/var/www/challenge",
+        read: Reader::Consumer(|spec, value| set(&mut spec.proxy.webroot, folder(value))),
+    },
+    LabelRow {
+        key: "http-port",
+        syntax: "1 to 65535",
+        default: "80",
+        doc: "where the server listens for plain http, inside",
+        example: "8080",
+        read: Reader::Consumer(|spec, value| set(&mut spec.proxy.http_port, port(value))),
+    },
+    LabelRow {
+        key: "https-port",
+        syntax: "1 to 65535",
+        default: "443",
+        doc: "where the server listens for https, inside",
+        example: "8443",
+        read: Reader::Consumer(|spec, value| set(&mut spec.proxy.https_port, port(value))),
+    },
+    LabelRow {
+        key: "reload",
+        syntax: "a signal, by name or number, exec WORDS…, restart or none",
+        default: "as its kind has it, HUP for nginx",
+        doc: "what makes the server read its files again: a signal to its first process, words that are run in it (split \
+              as a shell splits them, nothing expanded; needs the right exec), a restart of its container (needs the \
+              right restart); none: it is not told, and reads them when it starts",
+        example: "HUP",
+        read: Reader::Consumer(|spec, value| set(&mut spec.proxy.reload, reload(value).map(Some))),
+    },
+    LabelRow {
+        key: "check",
+        syntax: "exec, or exec WORDS…",
+        default: "none: what it takes up shows after its reload",
+        doc: "has the server's own tool look at new files before the server is told of them: what it refuses is told in \
+              its words, and what was there before is back at once. Words are split as a shell splits them, nothing \
+              expanded; exec alone is what its kind has, nginx -t for nginx. Needs the right exec",
+        example: "exec nginx -t",
+        read: Reader::Consumer(|spec, value| {
+            let words = exec_words(value).unwrap_or_else(|| Err("it does not begin with exec".to_owned()));
+            set(&mut spec.proxy.check, words.map(Some))
+        }),
+    },
+];

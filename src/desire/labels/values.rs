@@ -1,0 +1,146 @@
+//! How values of labels are written.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::super::{Reload, spec::LONGEST_PATH};
+use crate::values::SignalError;
+
+pub(super) fn set<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
+    *field = value?;
+    Ok(())
+}
+
+pub(super) fn words_of(value: &str) -> impl Iterator<Item = &str> {
+    value.split([',', ' ', '\t', '\n', '\r']).filter(|word| !word.is_empty())
+}
+
+pub(super) fn short(word: &str) -> String {
+    const LONGEST: usize = 80;
+    match word.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &word[..end]),
+        None => word.to_owned(),
+    }
+}
+
+pub(super) fn port(value: &str) -> Result<Option<u16>, String> {
+    // `parse` would also take `+80`.
+    let number = value.parse::<u16>().ok().filter(|port| *port > 0 && !value.starts_with('+'));
+    number.map(Some).ok_or_else(|| "it is no port".to_owned())
+}
+
+pub(super) fn truth(value: &str) -> Result<bool, String> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "on" | "yes" => Ok(true),
+        "false" | "off" | "no" => Ok(false),
+        _ => Err("it is neither true nor false".to_owned()),
+    }
+}
+
+pub(super) fn one_of<T: Copy>(words: &[(&str, T)], value: &str) -> Result<T, String> {
+    let found = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(value));
+    found.map(|(_, meant)| *meant).ok_or_else(|| "there is no such choice".to_owned())
+}
+
+/// A length of time with one unit. A month has none: `1m` is a minute.
+pub(super) fn length(value: &str) -> Result<Duration, String> {
+    let wrong = || "it is no length of time".to_owned();
+    let (number, unit) = value.split_at(value.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?);
+    let unit = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        "w" => 7 * 24 * 60 * 60,
+        "y" => 365 * 24 * 60 * 60,
+        _ => return Err(wrong()),
+    };
+    let seconds = number.parse::<u32>().map_err(|_| wrong())?;
+    Ok(Duration::from_secs(u64::from(seconds) * unit))
+}
+
+pub(super) fn size(value: &str) -> Result<String, String> {
+    let number = value.strip_suffix(['k', 'K', 'm', 'M', 'g', 'G']).unwrap_or(value);
+    let plain = !number.is_empty() && number.len() <= 9 && number.bytes().all(|byte| byte.is_ascii_digit());
+    if plain { Ok(value.to_ascii_lowercase()) } else { Err("it is no size".to_owned()) }
+}
+
+pub(super) fn file(value: &str) -> Result<String, String> {
+    let plain = value.chars().all(|c| c.is_ascii_alphanumeric() || "-._~/".contains(c));
+    if value.len() > LONGEST_PATH {
+        return Err(format!("it is longer than {LONGEST_PATH} bytes"));
+    }
+    match value.starts_with('/') && plain && !value.contains("..") {
+        true => Ok(value.to_owned()),
+        false => Err("it is no whole path of plain characters".to_owned()),
+    }
+}
+
+pub(super) fn folder(value: &str) -> Result<Option<PathBuf>, String> {
+    file(value).map(|path| Some(PathBuf::from(path)))
+}
+
+pub(super) fn reload(value: &str) -> Result<Reload, String> {
+    match (value.to_ascii_lowercase().as_str(), exec_words(value)) {
+        ("none", _) => Ok(Reload::None),
+        ("restart", _) => Ok(Reload::Restart),
+        (_, Some(words)) => match words? {
+            words if words.is_empty() => Err("there are no words to run".to_owned()),
+            words => Ok(Reload::Exec(words)),
+        },
+        _ => value.parse().map(Reload::Signal).map_err(|error: SignalError| error.to_string()),
+    }
+}
+
+/// The words behind `exec`; none where it does not begin so.
+pub(super) fn exec_words(value: &str) -> Option<Result<Vec<String>, String>> {
+    let (first, rest) = value.split_once(char::is_whitespace).unwrap_or((value, ""));
+    if !first.eq_ignore_ascii_case("exec") {
+        return None;
+    }
+    // Steps are told line by line.
+    Some(match rest.contains(char::is_control) {
+        true => Err("it has line breaks or other control characters".to_owned()),
+        false => shell_words::split(rest).map_err(|_| "it has a quote that is not closed".to_owned()),
+    })
+}
+
+pub(super) fn text(value: &str) -> Result<String, String> {
+    const LONGEST: usize = 200;
+    match value.chars().find(|c| c.is_control() || *c == '$') {
+        Some(c) => Err(format!("it can't have {c:?}")),
+        None if value.is_empty() => Err("it is empty".to_owned()),
+        None if value.len() > LONGEST => Err(format!("it is longer than {LONGEST} bytes")),
+        None => Ok(value.to_owned()),
+    }
+}
+
+/// nginx puts it between quotes in a header, as it is.
+pub(super) fn realm(value: &str) -> Result<String, String> {
+    match value.chars().find(|c| matches!(c, '"' | '\\')) {
+        Some(c) => Err(format!("it can't have {c:?}")),
+        None => text(value),
+    }
+}
+
+/// The CA's word goes into a request to it and nowhere else.
+pub(super) fn profile(value: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    match !value.is_empty() && value.len() <= 64 && value.chars().all(plain) {
+        true => Ok(value.to_owned()),
+        false => Err("it is no word of at most 64 letters, digits, `-`, `_` and `.`".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_have_one_unit() {
+        assert_eq!(length("1y"), Ok(Duration::from_secs(31_536_000)));
+        assert_eq!(length("30m"), Ok(Duration::from_secs(1800)));
+        for text in ["", "1", "y", "1M", "1.5h", "-1s", "99999999999s"] {
+            assert!(length(text).is_err(), "{text:?}");
+        }
+    }
+}

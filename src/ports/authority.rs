@@ -1,0 +1,172 @@
+//! Those who issue certificates.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use thiserror::Error;
+
+use crate::values::{Host, KeyType, Retry, Secret, Timestamp};
+
+/// Those who issue certificates, and the keys that these are for.
+pub trait Authorities {
+    /// The CA with this directory URL; nothing is asked yet.
+    fn at(&self, directory: &str) -> Result<Rc<dyn Authority>, AuthorityError>;
+
+    /// A new private key for a certificate.
+    fn new_key(&self, kind: KeyType) -> Result<Secret, AuthorityError>;
+
+    /// A certificate for these names that is signed by its own key, in PEM.
+    fn self_signed(&self, key: &Secret, names: &BTreeSet<Host>, now: Timestamp) -> Result<String, AuthorityError>;
+}
+
+/// A CA, and the account there.
+#[async_trait(?Send)]
+pub trait Authority {
+    /// The URL of its directory: what it is known by.
+    fn directory(&self) -> &str;
+
+    /// Whether terms still have to be agreed to: `None` when the settings agree or an account exists, else where the
+    /// CA says its terms are, or its directory where it can't be asked.
+    async fn terms_to_agree(&self) -> Option<String>;
+
+    /// Asks for a certificate with these names, of the kind that the CA calls `profile`.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.4>
+    async fn order(&self, names: &BTreeSet<Host>, profile: Option<&str>) -> Result<Box<dyn Order>, AuthorityError>;
+
+    /// Goes on with an order made earlier; `None` when it can't be used any more.
+    async fn resume(&self, url: &str) -> Result<Option<Box<dyn Order>>, AuthorityError>;
+}
+
+/// An order at the CA, from new to its certificate.
+///
+/// <https://www.rfc-editor.org/rfc/rfc8555#section-7.1.3>
+#[async_trait(?Send)]
+pub trait Order {
+    /// Where it can be found again.
+    fn url(&self) -> &str;
+
+    /// What must be visible before the CA is told to look; empty when every name is authorized already.
+    async fn challenges(&mut self) -> Result<Vec<Challenge>, AuthorityError>;
+
+    /// Tells the CA to look, and waits until each name is authorized. Errors tell each name's own problem.
+    async fn authorize(&mut self) -> Result<(), AuthorityError>;
+
+    /// Asks for the certificate of `key` and waits for it: the chain in PEM, leaf first. Used on an order that already
+    /// has its certificate it only fetches it.
+    async fn finalize(&mut self, key: &Secret, names: &BTreeSet<Host>) -> Result<String, AuthorityError>;
+}
+
+/// An http-01 challenge: at `/.well-known/acme-challenge/TOKEN` of the name, the response must be read.
+///
+/// <https://www.rfc-editor.org/rfc/rfc8555#section-8.3>
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    /// The name it is about.
+    pub name: Host,
+    /// The CA's token; base64url, so a plain file name.
+    pub token: String,
+    /// The key authorization: what must be read there.
+    pub response: String,
+}
+
+/// Why the CA did not do what was asked.
+#[derive(Debug, Error)]
+pub enum AuthorityError {
+    /// It can't be reached, or breaks off.
+    #[error("the CA at {directory} can't be reached")]
+    Unreachable {
+        /// The CA's directory URL.
+        directory: String,
+        /// What the attempt said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It is there and too busy, or limits how often we may ask.
+    #[error("the CA at {directory} asks us to wait ({status}): {detail}")]
+    Busy {
+        /// The CA's directory URL.
+        directory: String,
+        /// HTTP status.
+        status: u16,
+        /// Its words.
+        detail: String,
+        /// Its Retry-After, if it sent one.
+        not_before: Option<Timestamp>,
+    },
+    /// It answers with something that is no ACME.
+    #[error("what answers at {directory} does not speak ACME: {problem}; is `ca` the URL of a directory?")]
+    NotAcme {
+        /// The CA's directory URL.
+        directory: String,
+        /// What came instead.
+        problem: String,
+    },
+    /// It refuses, with a problem document.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-6.7>
+    #[error("the CA refuses ({kind}): {detail}")]
+    Refused {
+        /// The last part of the problem type, such as `rejectedIdentifier`.
+        kind: String,
+        /// Its words.
+        detail: String,
+    },
+    /// It looked at the names and did not find what it needs.
+    #[error("the CA could not validate {}", each(.0))]
+    Validation(BTreeMap<Host, String>),
+    /// It took too long.
+    #[error("the CA did not finish {what} within {limit:?}")]
+    TooSlow {
+        /// What was waited for.
+        what: &'static str,
+        /// How long.
+        limit: Duration,
+    },
+    /// Its terms have not been agreed to.
+    #[error("the terms of the CA have not been agreed to; read {terms}, then set agree-tos to true")]
+    Terms {
+        /// Where they are.
+        terms: String,
+    },
+    /// Something on our side of the exchange: a key, a request, an account on disk.
+    #[error("{what}")]
+    Ours {
+        /// What could not be done.
+        what: String,
+        /// Why.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+}
+
+fn each(problems: &BTreeMap<Host, String>) -> String {
+    problems.iter().map(|(name, problem)| format!("{name}: {problem}")).collect::<Vec<_>>().join("; ")
+}
+
+impl AuthorityError {
+    /// When the same may be asked again.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Busy { not_before: Some(time), .. } => Retry::NotBefore(*time),
+            Self::Refused { kind, .. } => refusal_retry(kind),
+            Self::Terms { .. } => Retry::WhenInputChanges,
+            _ => Retry::Backoff,
+        }
+    }
+}
+
+/// Which problems of RFC 8555 can't go away by asking again. Everything else, unknown kinds too, may.
+///
+/// <https://www.rfc-editor.org/rfc/rfc8555#section-6.7>
+fn refusal_retry(kind: &str) -> Retry {
+    match kind {
+        "rejectedIdentifier" | "unsupportedIdentifier" | "badCSR" | "externalAccountRequired" => {
+            Retry::WhenInputChanges
+        }
+        _ => Retry::Backoff,
+    }
+}

@@ -1,0 +1,123 @@
+//! The Docker engine, or what speaks its API.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::stream::LocalBoxStream;
+use thiserror::Error;
+
+use crate::{
+    observe::{Container, Detail, EngineEvent},
+    values::{ContainerId, Retry, Signal},
+};
+
+/// The Docker engine, or what speaks its API.
+#[async_trait(?Send)]
+pub trait Engine {
+    /// Opens the stream of events. It is open, and misses nothing from here on, when this returns: list only after it.
+    ///
+    /// The stream ends with an error or when the engine closes it; both mean a gap.
+    async fn events(&self) -> Result<LocalBoxStream<'static, Result<EngineEvent, EngineError>>, EngineError>;
+
+    /// All containers with a label that begins with `prefix` and a dot, running or not, each as inspect tells it.
+    async fn containers(&self, prefix: &str) -> Result<Vec<Container>, EngineError>;
+
+    /// One container by id or name; `None` when there is none.
+    async fn inspect(&self, container: &str) -> Result<Option<Container>, EngineError>;
+
+    /// Sends a signal to the container's first process.
+    async fn kill(&self, container: &ContainerId, signal: Signal) -> Result<(), EngineError>;
+
+    /// Runs words in the container, without a shell, and waits for their end.
+    ///
+    /// # Errors
+    /// When they could not be run; what they did shows in the code.
+    async fn exec(&self, container: &ContainerId, words: &[String]) -> Result<Ran, EngineError>;
+
+    /// Ends the container and starts it again.
+    async fn restart(&self, container: &ContainerId) -> Result<(), EngineError>;
+
+    /// Whether the engine still answers, within a few seconds; an open event stream alone does not tell.
+    async fn ping(&self) -> Result<(), EngineError>;
+}
+
+/// What came of words that were run in a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// The exit code.
+    pub code: i64,
+    /// What they wrote to both streams, at most 64 KiB, with what is no UTF-8 replaced.
+    pub output: String,
+}
+
+/// An engine that also tells what only the command `render` shows, environments among it.
+#[async_trait(?Send)]
+pub trait DetailedEngine: Engine {
+    /// All containers, running or not.
+    async fn details(&self) -> Result<Vec<Detail>, EngineError>;
+
+    /// One container by id or name; `None` when there is none.
+    async fn detail(&self, container: &str) -> Result<Option<Detail>, EngineError>;
+}
+
+/// Why the engine did not do what was asked.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// Nobody answers there.
+    #[error("the Docker engine at {engine} can't be reached; is it running, and is its socket mounted?")]
+    Unreachable {
+        /// Where it should be.
+        engine: String,
+        /// What the attempt said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It, or a proxy before it, forbids the call.
+    #[error("`{call}` is not allowed at {engine} (403); allow this call in the socket proxy, or use another socket")]
+    Denied {
+        /// Where it is.
+        engine: String,
+        /// Method and path.
+        call: String,
+    },
+    /// It refuses the call.
+    #[error("the Docker engine refuses `{call}` ({status}): {message}")]
+    Refused {
+        /// Method and path.
+        call: String,
+        /// HTTP status.
+        status: u16,
+        /// The engine's words.
+        message: String,
+    },
+    /// Its answer makes no sense here.
+    #[error("the Docker engine's answer to `{call}` can't be understood: {problem}")]
+    NotUnderstood {
+        /// Method and path.
+        call: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// It does not answer in time.
+    #[error("the Docker engine at {engine} does not answer `{call}` within {limit:?}")]
+    Silent {
+        /// Where it is.
+        engine: String,
+        /// Method and path.
+        call: String,
+        /// How long we waited.
+        limit: Duration,
+    },
+    /// The address of the engine is none.
+    #[error("{0:?} is no address of an engine; write unix:///var/run/docker.sock or tcp://host:port")]
+    Address(String),
+}
+
+impl EngineError {
+    /// When the same call may be made again.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Address(_) => Retry::WhenInputChanges,
+            _ => Retry::Backoff,
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Connections that prove what is served.
+
+use std::net::SocketAddr;
+
+use async_trait::async_trait;
+use thiserror::Error;
+
+use crate::values::Host;
+
+/// Connections that prove what is served. Nothing here trusts what it sees: it looks.
+#[async_trait(?Send)]
+pub trait Probe {
+    /// The certificate that is served for `host` on a new TLS connection: for some name under a wildcard, and for an
+    /// address to a client that sends no name.
+    async fn certificate(&self, at: SocketAddr, host: &Host) -> Result<Served, ProbeError>;
+    /// Whether somebody takes connections there; nothing is asked.
+    async fn listens(&self, at: SocketAddr) -> Result<(), ProbeError>;
+    /// What a plain HTTP request gets, at most 64 KiB of it.
+    async fn page(&self, at: SocketAddr, host: &str, path: &str) -> Result<Page, ProbeError>;
+}
+
+/// A certificate as a client saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// Its serial number in hexadecimal, lower case, no separators.
+    pub serial: String,
+}
+
+/// An HTTP response as a client saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The status code.
+    pub status: u16,
+    /// The body, with what is no UTF-8 replaced.
+    pub body: String,
+}
+
+/// Why a look at a server showed nothing.
+#[derive(Debug, Error)]
+pub enum ProbeError {
+    /// No connection.
+    #[error("{at} can't be reached")]
+    Unreachable {
+        /// Where.
+        at: SocketAddr,
+        /// What the attempt said.
+        source: std::io::Error,
+    },
+    /// A connection, but not what was looked for.
+    #[error("{at} answers, but {problem}")]
+    Strange {
+        /// Where.
+        at: SocketAddr,
+        /// What came instead.
+        problem: String,
+    },
+}

@@ -1,0 +1,36 @@
+//! Files of the user that are rendered.
+
+use std::{collections::BTreeMap, path::Path};
+
+use futures_util::stream::LocalBoxStream;
+
+use super::DiskError;
+
+/// Templates by name (`nginx/site.conf`): the text of each, or why it can't be read.
+pub type TemplateTexts = BTreeMap<String, Result<String, String>>;
+
+/// The user's folder of templates.
+pub trait TemplateFiles {
+    /// What lies there now; `None` when there is no such folder.
+    ///
+    /// # Errors
+    /// When the folder as a whole can't be used.
+    fn texts(&self) -> Result<Option<TemplateTexts>, DiskError>;
+
+    /// Begins to watch, and tells when something there may have changed, until it can't watch any more. Misses nothing
+    /// from here on: read after it.
+    fn changes(&self) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError>;
+}
+
+/// Files that the user names one by one: a template, and what is rendered from it.
+pub trait NamedFiles {
+    /// The text that lies there; `None` when there is no such file.
+    fn text(&self, path: &Path) -> Result<Option<String>, DiskError>;
+
+    /// Puts a text there in one rename, with the mode of what it replaces, readable by everybody where there was none.
+    fn replace(&self, path: &Path, text: &str) -> Result<(), DiskError>;
+
+    /// Begins to watch the folder that a file lies in, and tells when something there may have changed, until it can't
+    /// watch any more. Misses nothing from here on: read after it.
+    fn changes(&self, path: &Path) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError>;
+}

@@ -1,0 +1,199 @@
+//! The rows of the settings table.
+
+use super::{
+    Settings,
+    values::{email, filled, folder, is_json, label_prefix, resync, set, truth},
+};
+use crate::values::{Block, ChallengeTypeError, Grants, GrantsError, KeyTypeError, directory_of};
+
+/// One setting: a row of the settings table.
+pub struct SettingRow {
+    /// Its name, as in `--name`; the variable is `QUAYMASTER_NAME`, the key in the file is the name.
+    pub name: &'static str,
+    /// What may be written, as in `--name VALUE`.
+    pub value: &'static str,
+    /// What is meant when nothing is written; goes through the row's own reader.
+    pub default: DefaultValue,
+    /// What it means.
+    pub doc: &'static str,
+    /// A value that works.
+    pub example: &'static str,
+    pub(super) read: fn(&mut Settings, &str) -> Result<(), String>,
+}
+
+/// What is meant when nothing is written.
+#[derive(Clone, Copy, Debug)]
+pub enum DefaultValue {
+    /// This value.
+    Value(&'static str),
+    /// Nothing; in words what happens then.
+    Words(&'static str),
+}
+
+/// The syntax of a setting that is a table in the file.
+pub(super) const TABLE: &str = "TABLE";
+
+/// Every setting there is.
+pub const SETTINGS: &[SettingRow] = &[
+    SettingRow {
+        name: "engine",
+        value: "ADDRESS",
+        default: DefaultValue::Words("DOCKER_HOST, else the local socket"),
+        doc: "where the Docker API is; DOCKER_TLS_VERIFY and DOCKER_CERT_PATH are honoured for tcp",
+        example: "unix:///var/run/docker.sock",
+        read: |settings, value| set(&mut settings.engine, filled(value).map(Some)),
+    },
+    SettingRow {
+        name: "certificates",
+        value: "FOLDER",
+        default: DefaultValue::Words("/certificates if mounted, else certificates/ in state"),
+        doc: "folder with live/, archive/ and provided/",
+        example: "/certificates",
+        read: |settings, value| set(&mut settings.certificates, folder(value).map(Some)),
+    },
+    SettingRow {
+        name: "state",
+        value: "FOLDER",
+        default: DefaultValue::Value("/state"),
+        doc: "private folder: accounts, orders, attempts, what was deployed; mounted by nobody else",
+        example: "/state",
+        read: |settings, value| set(&mut settings.state, folder(value)),
+    },
+    SettingRow {
+        name: "webroot",
+        value: "FOLDER",
+        default: DefaultValue::Words("/challenge if mounted, else a folder inside each proxy's config folder"),
+        doc: "shared folder in which .well-known/acme-challenge/TOKEN appears",
+        example: "/challenge",
+        read: |settings, value| set(&mut settings.webroot, folder(value).map(Some)),
+    },
+    SettingRow {
+        name: "templates",
+        value: "FOLDER",
+        default: DefaultValue::Words("none"),
+        doc: "your templates: a file there replaces the built-in one of the same name, and is watched",
+        example: "/templates",
+        read: |settings, value| set(&mut settings.templates, folder(value).map(Some)),
+    },
+    SettingRow {
+        name: "label-prefix",
+        value: "WORD",
+        default: DefaultValue::Value("quaymaster"),
+        doc: "what our labels begin with, for a second instance side by side",
+        example: "quaymaster",
+        read: |settings, value| set(&mut settings.label_prefix, label_prefix(value)),
+    },
+    SettingRow {
+        name: "self",
+        value: "CONTAINER",
+        default: DefaultValue::Words("found out"),
+        doc: "our own container, by name or id, where it can't be found out",
+        example: "stack-quaymaster-1",
+        read: |settings, value| set(&mut settings.own, filled(value).map(Some)),
+    },
+    SettingRow {
+        name: "ca",
+        value: "NAME|URL",
+        default: DefaultValue::Value("letsencrypt"),
+        doc: "the CA: a preset's name, or the URL of its directory",
+        example: "staging",
+        read: |settings, value| set(&mut settings.ca, directory_of(value).map_err(|error| error.to_string())),
+    },
+    SettingRow {
+        name: "ca-root",
+        value: "FILE",
+        default: DefaultValue::Words("none"),
+        doc: "PEM file whose roots are trusted besides the usual ones when the CA is asked",
+        example: "/pebble/ca.pem",
+        read: |settings, value| set(&mut settings.ca_root, folder(value).map(Some)),
+    },
+    SettingRow {
+        name: "agree-tos",
+        value: "BOOL",
+        default: DefaultValue::Value("false"),
+        doc: "that you agree to the CA's terms of service; a must before the first order",
+        example: "true",
+        read: |settings, value| set(&mut settings.agree_tos, truth(value)),
+    },
+    SettingRow {
+        name: "email",
+        value: "ADDRESS",
+        default: DefaultValue::Words("none"),
+        doc: "where the CA may write to; optional",
+        example: "admin@shop.example",
+        read: |settings, value| set(&mut settings.email, email(value).map(Some)),
+    },
+    SettingRow {
+        name: "challenge",
+        value: "TYPE",
+        default: DefaultValue::Value("http-01"),
+        doc: "how the CA is shown that names are ours, where no label says: http-01",
+        example: "http-01",
+        read: |settings, value| {
+            set(&mut settings.challenge, value.parse().map_err(|error: ChallengeTypeError| error.to_string()))
+        },
+    },
+    SettingRow {
+        name: "key-type",
+        value: "TYPE",
+        default: DefaultValue::Value("ec-256"),
+        doc: "of certificates' keys, where no label says: ec-256, ec-384, rsa-2048, rsa-3072 or rsa-4096",
+        example: "rsa-2048",
+        read: |settings, value| {
+            set(&mut settings.key_type, value.parse().map_err(|error: KeyTypeError| error.to_string()))
+        },
+    },
+    SettingRow {
+        name: "profile",
+        value: "WORD",
+        default: DefaultValue::Words("none: what the CA issues by default"),
+        doc: "the CA's word for the kind of certificate that it is asked for, where no label says",
+        example: "shortlived",
+        read: |settings, value| set(&mut settings.profile, filled(value).map(Some)),
+    },
+    SettingRow {
+        name: "resync",
+        value: "TIME",
+        default: DefaultValue::Value("1h"),
+        doc: "the longest rest before everything is looked at again, from 1s to 1day",
+        example: "15m",
+        read: |settings, value| set(&mut settings.resync, resync(value)),
+    },
+    SettingRow {
+        name: "trusted-proxies",
+        value: "BLOCKS",
+        default: DefaultValue::Words("none: clients are who connects"),
+        doc: "addresses or blocks of proxies before yours (a load balancer, a CDN): the client's address is taken from \
+              their X-Forwarded-For, and their X-Forwarded-Proto is passed on. From all others both are replaced",
+        example: "10.0.0.0/8",
+        read: |settings, value| set(&mut settings.trusted_proxies, Block::parse_all(value)),
+    },
+    SettingRow {
+        name: "grants",
+        value: TABLE,
+        default: DefaultValue::Words("hosts: anybody; proxies: of our own Compose project"),
+        doc: "who may ask for what; only what stands there is allowed then. Keys are Compose projects, optionally /service; \
+              values are hosts (*.shop.example is every name below shop.example, * any host) and rights: proxy (being one), \
+              keys, exec, restart, copy. A table [grants] in the file, lines of TOML elsewhere",
+        example: "shop = \"shop.example *.shop.example\"",
+        read: |settings, value| {
+            set(&mut settings.grants, Grants::parse(value).map(Some).map_err(|error: GrantsError| error.to_string()))
+        },
+    },
+    SettingRow {
+        name: "log",
+        value: "FILTER",
+        default: DefaultValue::Value("info"),
+        doc: "what is logged: error, warn, info, debug, trace, or a tracing filter",
+        example: "quaymaster=debug",
+        read: |settings, value| set(&mut settings.log, filled(value)),
+    },
+    SettingRow {
+        name: "log-format",
+        value: "text|json",
+        default: DefaultValue::Value("text"),
+        doc: "how the log is written",
+        example: "json",
+        read: |settings, value| set(&mut settings.log_json, is_json(value)),
+    },
+];

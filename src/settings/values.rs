@@ -1,0 +1,71 @@
+//! How values of settings are written.
+
+use std::{path::PathBuf, time::Duration};
+
+pub(super) fn set<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
+    *field = value?;
+    Ok(())
+}
+
+pub(super) fn is_json(value: &str) -> Result<bool, String> {
+    match value {
+        "text" => Ok(false),
+        "json" => Ok(true),
+        _ => Err("there is no such format".to_owned()),
+    }
+}
+
+pub(super) fn filled(value: &str) -> Result<String, String> {
+    if value.is_empty() { Err("it is empty".to_owned()) } else { Ok(value.to_owned()) }
+}
+
+pub(super) fn folder(value: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(value);
+    if path.is_absolute() { Ok(path) } else { Err("it must be a whole path, beginning with /".to_owned()) }
+}
+
+pub(super) fn label_prefix(value: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.' | '_');
+    match value.starts_with(|c: char| c.is_ascii_lowercase()) && value.chars().all(plain) && !value.ends_with('.') {
+        true => Ok(value.to_owned()),
+        false => Err("it must be lower-case letters, digits, `-`, `_` and inner dots, beginning with a letter".into()),
+    }
+}
+
+pub(super) fn truth(value: &str) -> Result<bool, String> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "on" | "yes" | "1" => Ok(true),
+        "false" | "off" | "no" | "0" => Ok(false),
+        _ => Err("write true or false".to_owned()),
+    }
+}
+
+pub(super) fn email(value: &str) -> Result<String, String> {
+    let is_plain = value.chars().all(|c| c.is_ascii_graphic());
+    match value.split_once('@') {
+        Some((name, host)) if is_plain && !name.is_empty() && host.contains('.') && !host.contains('@') => {
+            Ok(value.to_owned())
+        }
+        _ => Err("it is no e-mail address".to_owned()),
+    }
+}
+
+pub(super) fn resync(value: &str) -> Result<Duration, String> {
+    const SHORTEST: Duration = Duration::from_secs(1);
+    const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+    let length = duration(value)?;
+    match (SHORTEST..=LONGEST).contains(&length) {
+        true => Ok(length),
+        false => Err("it must be from 1s to 1day".to_owned()),
+    }
+}
+
+/// A length of time with its unit. Months and years are refused: `1M` is easily meant as a minute.
+pub(super) fn duration(value: &str) -> Result<Duration, String> {
+    let long = ["M", "month", "months", "y", "year", "years"];
+    let has_long_unit = value.split(|c: char| c.is_ascii_digit() || c.is_whitespace()).any(|unit| long.contains(&unit));
+    if has_long_unit {
+        return Err("months and years have no fixed length; write days".to_owned());
+    }
+    humantime::parse_duration(value).map_err(|error| format!("it is no length of time: {error}"))
+}
