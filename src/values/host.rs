@@ -1,9 +1,10 @@
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
 };
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
 use super::{Digest, DnsName, DnsNameError, dns_name::is_reserved};
@@ -12,11 +13,11 @@ use super::{Digest, DnsName, DnsNameError, dns_name::is_reserved};
 /// or an IP address.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc9525#section-6.3>, <https://www.rfc-editor.org/rfc/rfc8738#section-3>
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Host {
-    /// As certificates write it; no two of them mean the same.
-    text: String,
+    /// As certificates write it; no two of them mean the same. Copies share it.
+    text: Arc<str>,
     kind: Kind,
 }
 
@@ -60,11 +61,11 @@ impl Host {
         if word.contains('*') {
             return Err(HostError::Star);
         }
-        Ok(Self { text: DnsName::parse(word)?.into(), kind: Kind::Name })
+        Ok(Self { text: String::from(DnsName::parse(word)?).into(), kind: Kind::Name })
     }
 
     fn wildcard(text: String) -> Self {
-        Self { text, kind: Kind::Wildcard }
+        Self { text: text.into(), kind: Kind::Wildcard }
     }
 
     /// As certificates write it: `shop.example`, `*.shop.example`, `10.0.0.1`, `fd00::1`.
@@ -91,7 +92,7 @@ impl Host {
     pub fn in_url(&self) -> String {
         match self.kind {
             Kind::Address(IpAddr::V6(_)) => format!("[{self}]"),
-            _ => self.text.clone(),
+            _ => self.text.to_string(),
         }
     }
 
@@ -101,7 +102,7 @@ impl Host {
         /// A file name has at most 255 bytes, and something stands before and behind this.
         const LONGEST: usize = 200;
         let word = match self.kind {
-            Kind::Name => self.text.clone(),
+            Kind::Name => self.text.to_string(),
             Kind::Wildcard => self.text.replacen('*', "_", 1),
             Kind::Address(_) if self.text.starts_with(':') => format!("0{}", self.text.replace(':', "-")),
             Kind::Address(_) => self.text.replace(':', "-"),
@@ -116,7 +117,7 @@ impl Host {
     pub fn one_of(&self) -> String {
         match self.kind {
             Kind::Wildcard => self.text.replacen('*', "quaymaster-probe", 1),
-            Kind::Name | Kind::Address(_) => self.text.clone(),
+            Kind::Name | Kind::Address(_) => self.text.to_string(),
         }
     }
 
@@ -156,7 +157,7 @@ impl From<IpAddr> for Host {
     /// An IPv4 address that is written as an IPv6 one is meant as the IPv4 one.
     fn from(address: IpAddr) -> Self {
         let address = address.to_canonical();
-        Self { text: address.to_string(), kind: Kind::Address(address) }
+        Self { text: address.to_string().into(), kind: Kind::Address(address) }
     }
 }
 
@@ -172,9 +173,15 @@ impl fmt::Debug for Host {
     }
 }
 
+impl Serialize for Host {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
 impl From<Host> for String {
     fn from(host: Host) -> Self {
-        host.text
+        host.text.to_string()
     }
 }
 

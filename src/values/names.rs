@@ -1,6 +1,6 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
 use super::Host;
@@ -23,9 +23,11 @@ fn component(word: String) -> Result<String, NameError> {
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        ///
+        /// Copies share one text: with thousands of containers, each name stands in a dozen places.
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+        #[serde(try_from = "String")]
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Takes a word that is one plain path component.
@@ -33,7 +35,7 @@ macro_rules! name {
             /// # Errors
             /// When it is empty, hidden, too long, or has characters that mean something to a path.
             pub fn parse(word: impl Into<String>) -> Result<Self, NameError> {
-                component(word.into()).map(Self)
+                component(word.into()).map(|word| Self(word.into()))
             }
 
             /// The name itself.
@@ -54,9 +56,15 @@ macro_rules! name {
             }
         }
 
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
         impl From<$name> for String {
             fn from(name: $name) -> Self {
-                name.0
+                name.as_str().to_owned()
             }
         }
 
@@ -90,7 +98,7 @@ name! {
 impl From<&Host> for CertificateName {
     /// What the certificate of one host is called, unless a label says otherwise.
     fn from(host: &Host) -> Self {
-        Self(host.file_word())
+        Self(host.file_word().into())
     }
 }
 
