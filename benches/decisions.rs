@@ -5,16 +5,17 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     hint::black_box,
     net::IpAddr,
+    rc::Rc,
     time::Duration,
 };
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use quaymaster::{
-    desire::{self, Desired, Issuance, desire},
+    desire::{self, Desired, Issuance, Reading, desire},
     observe::{
         Container, ContainerState, Health, HeldCertificate, Installed, Mount, MountKind, Network, Observed, Snapshot,
     },
-    plan::{self, Action, foresee, plan},
+    plan::{self, Action, Memory, foresee, plan},
     render::Templates,
     values::{ChallengeType, ContainerId, ContainerName, Issuer, KeyType, Timestamp},
 };
@@ -70,12 +71,12 @@ fn snapshot() -> Snapshot {
     proxy.mounts.push(Mount { kind, destination: "/etc/nginx/conf.d".into(), writable: true });
     let apps = (2..SITES + 2)
         .map(|number| container(format!("app{number}"), number, ("host", format!("app{number}.example"))));
-    let containers = apps.chain([proxy]).map(|container| (container.name.clone(), container)).collect();
+    let containers = apps.chain([proxy]).map(|container| (container.name.clone(), container.into())).collect();
     Snapshot { containers, ..Snapshot::default() }
 }
 
 fn fresh(desired: &Desired) -> Observed {
-    let installed = desired.consumers.keys().map(|name| (name.clone(), Installed::default())).collect();
+    let installed = desired.consumers.keys().map(|name| (name.clone(), Installed::default().into())).collect();
     Observed { installed, ..Observed::default() }
 }
 
@@ -85,10 +86,10 @@ fn settled(desired: &Desired, templates: &Templates) -> Observed {
     let next = |observed: &Observed| foresee(observed, &plan(desired, observed, templates, &plan_rules(), NOW), NOW);
     let mut observed = next(&fresh(desired));
     // Orders run some at a time: the others get a certificate like the first one.
-    let first = next(&observed).held.into_values().next().unwrap();
+    let first = next(&observed).held.values().next().unwrap().clone();
     for (name, wanted) in &desired.certificates {
         let names = wanted.names.iter().map(ToString::to_string).collect();
-        observed.held.insert(name.clone(), HeldCertificate { names, ..first.clone() });
+        observed.hold(name.clone(), HeldCertificate { names, ..HeldCertificate::clone(&first) });
     }
     for _ in 0..TURNS {
         observed = next(&observed);
@@ -98,8 +99,8 @@ fn settled(desired: &Desired, templates: &Templates) -> Observed {
 }
 
 /// The number of files that a plan writes.
-fn written(desired: &Desired, observed: &Observed, templates: &Templates) -> usize {
-    let plan = plan(desired, observed, templates, &plan_rules(), NOW);
+fn written(memory: &mut Memory, desired: &Desired, observed: &Observed, templates: &Templates) -> usize {
+    let plan = memory.plan(desired, observed, templates, &plan_rules(), NOW);
     let deploys = plan.actions.iter().filter_map(|action| match action {
         Action::Deploy(deploy) => Some(deploy.write.len()),
         Action::TakeBack(_) | Action::Obtain(_) => None,
@@ -112,29 +113,38 @@ fn decisions(criterion: &mut Criterion) {
     let desired = desire(&snapshot, &rules);
     let templates = Templates::built_in().unwrap();
     let observed = settled(&desired, &templates);
-    let mut changed = snapshot.clone();
-    let app = changed.containers.values_mut().find(|container| container.name.as_str() == "app77").unwrap();
-    app.health = Some(Health::Unhealthy);
-    let changed = desire(&changed, &rules);
 
     let mut group = criterion.benchmark_group("10,000 sites");
     group.sample_size(10);
-    group.bench_function("labels", |bench| bench.iter(|| desire(black_box(&snapshot), &rules)));
     group.bench_function("cold", |bench| {
         bench.iter_batched(
             || Templates::built_in().unwrap(),
             |templates| {
                 let desired = desire(&snapshot, &rules);
-                assert!(written(&desired, &fresh(&desired), &templates) >= SITES as usize);
+                let fresh = fresh(&desired);
+                assert!(written(&mut Memory::default(), &desired, &fresh, &templates) >= SITES as usize);
             },
             BatchSize::PerIteration,
         );
     });
+    // Each time the health of one container is another: its site is written, and the mark, or nothing is, because it is
+    // as what lies there.
     group.bench_function("one changed", |bench| {
-        bench.iter(|| assert_eq!(written(black_box(&changed), &observed, &templates), 2));
+        let (mut reading, mut memory, mut snapshot) = (Reading::default(), Memory::default(), snapshot.clone());
+        let mut expected = [0, 2].into_iter().cycle();
+        let mut healths = [Health::Healthy, Health::Unhealthy].into_iter().cycle();
+        let name = ContainerName::parse("app77").unwrap();
+        bench.iter(|| {
+            Rc::make_mut(snapshot.containers.get_mut(&name).unwrap()).health = healths.next();
+            let desired = reading.desire(black_box(&snapshot), &rules);
+            assert_eq!(Some(written(&mut memory, &desired, &observed, &templates)), expected.next());
+        });
     });
+    // The first look, with nothing remembered.
     group.bench_function("none due", |bench| {
-        bench.iter(|| assert_eq!(written(black_box(&desired), &observed, &templates), 0));
+        bench.iter(|| {
+            assert_eq!(written(&mut Memory::default(), black_box(&desired), &observed, &templates), 0);
+        });
     });
     group.finish();
 }

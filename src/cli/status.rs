@@ -1,7 +1,7 @@
 use std::{collections::BTreeSet, fmt::Display};
 
 use super::{
-    Call, Exit, Failure, print,
+    Call, Exit, Failure, json, print,
     table::{hanging, table},
     terminal::{Paint, width},
 };
@@ -23,12 +23,12 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
             path.display()
         )));
     };
-    if call.wants_json() {
-        print(&(document + "\n"))?;
-        return Ok(Exit::Done);
-    }
     let damaged = |error| DiskError::Damaged { path, problem: format!("{error}; the next turn writes it anew") };
     let status: Status = serde_json::from_str(&document).map_err(damaged)?;
+    if call.wants_json() {
+        print(&json(&status)?)?;
+        return Ok(Exit::Done);
+    }
     print(&shown(&status, SystemClock.now(), call.paint(), width()))?;
     Ok(Exit::Done)
 }
@@ -79,7 +79,8 @@ fn certificates(status: &Status, now: Timestamp, width: Option<usize>) -> String
                 (_, Some(held)) if !held.is_valid_at(now) => "expired",
                 _ => "kept, not wanted",
             };
-            let of = |word: fn(&crate::observe::HeldCertificate) -> String| held.map_or("-".to_owned(), word);
+            let of =
+                |word: fn(&crate::observe::HeldCertificate) -> String| held.map_or("-".to_owned(), |held| word(held));
             [
                 name.to_string(),
                 state.to_owned(),
@@ -184,7 +185,7 @@ mod tests {
             next_look: Some(NOW + Duration::from_secs(3600)),
             certificates: BTreeMap::from([
                 (name("late.example"), CertificateStatus { wanted: true, held: None }),
-                (name("shop.example"), CertificateStatus { wanted: true, held: Some(held) }),
+                (name("shop.example"), CertificateStatus { wanted: true, held: Some(held.into()) }),
             ]),
             sites: Vec::new(),
             consumers: BTreeMap::new(),

@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use super::grace::Grace;
 use crate::{
@@ -38,7 +41,7 @@ pub(super) struct Facts {
     /// Why what a crash left could not be taken away.
     untidy: BTreeSet<String>,
     /// Which project has which host, as it lies on disk.
-    kept: BTreeMap<Host, Holder>,
+    kept: Rc<BTreeMap<Host, Holder>>,
     /// Why that could not be written.
     unkept: Option<String>,
     /// What is wrong with what people wish for.
@@ -64,12 +67,12 @@ impl Facts {
         let attempts = records.into_iter().map(|(name, read)| (Subject::Certificate(name), read.unwrap_or_else(lost)));
         let attempts = attempts.collect();
         // Without it, the oldest container has a name, as when quaymaster was started for the first time.
-        let kept = ports.disk.holders().unwrap_or_else(|error| {
+        let kept = Rc::new(ports.disk.holders().unwrap_or_else(|error| {
             report(&Event::DiskFault { problem: chain(&error) });
             BTreeMap::new()
-        });
+        }));
         Self {
-            snapshot: Snapshot { holders: kept.clone(), ..Snapshot::default() },
+            snapshot: Snapshot { holders: Rc::clone(&kept), ..Snapshot::default() },
             kept,
             unkept: None,
             unread_wishes: BTreeSet::new(),
@@ -111,7 +114,7 @@ impl Facts {
     /// Takes over what is true of one container after something happened to it; says whether that is anything new. Most
     /// events change nothing that we read.
     pub fn refresh(&mut self, id: &ContainerId, container: Option<Container>, action: Action) -> bool {
-        let is_known = |new: &Container| self.snapshot.containers.get(&new.name) == Some(new);
+        let is_known = |new: &Container| self.snapshot.containers.get(&new.name).is_some_and(|known| **known == *new);
         let is_own = self.snapshot.own.as_ref().is_some_and(|own| own.id == *id);
         if !is_own && self.grace.next_end().is_none() && container.as_ref().is_some_and(is_known) {
             return false;
@@ -125,19 +128,23 @@ impl Facts {
 
     /// Forgets who had hosts that are free again; says whether there were any.
     pub fn free_hosts(&mut self, now: Timestamp) -> bool {
-        let before = self.snapshot.holders.len();
-        self.snapshot.holders.retain(|_, holder| !desire::is_over(holder, now));
-        self.snapshot.holders.len() < before
+        let is_any = self.snapshot.holders.values().any(|holder| desire::is_over(holder, now));
+        if is_any {
+            Rc::make_mut(&mut self.snapshot.holders).retain(|_, holder| !desire::is_over(holder, now));
+        }
+        is_any
     }
 
     /// Remembers who has which host; writes it down when that has changed.
     pub fn keep_hosts(&mut self, ports: &Ports, desired: &Desired, now: Timestamp) {
-        self.snapshot.holders = desire::holders(&self.snapshot.holders, &desired.hosts, now);
-        if self.kept == self.snapshot.holders {
+        if let Some(holders) = desire::holders(&self.snapshot.holders, &desired.hosts, now) {
+            self.snapshot.holders = Rc::new(holders);
+        }
+        if Rc::ptr_eq(&self.kept, &self.snapshot.holders) {
             return;
         }
         match ports.disk.keep_holders(&self.snapshot.holders) {
-            Ok(()) => (self.kept, self.unkept) = (self.snapshot.holders.clone(), None),
+            Ok(()) => (self.kept, self.unkept) = (Rc::clone(&self.snapshot.holders), None),
             Err(error) => self.unkept = Some(chain(&error)),
         }
     }
@@ -160,15 +167,16 @@ impl Facts {
     /// # Errors
     /// When they can't be listed: what was known stays.
     pub fn look_at_certificates(&mut self, ports: &Ports) -> Result<(), DiskError> {
-        let mut found = ports.disk.certificates()?;
+        let found = ports.disk.certificates()?;
+        let (mut held, mut provided) = (shared(found.held), shared(found.provided));
         for (shelf, name) in found.unread {
             let (known, now) = match shelf {
-                Shelf::Live => (&mut self.observed.held, &mut found.held),
-                Shelf::Provided | Shelf::ProvidedInParts => (&mut self.observed.provided, &mut found.provided),
+                Shelf::Live => (Rc::make_mut(&mut self.observed.held), &mut held),
+                Shelf::Provided | Shelf::ProvidedInParts => (&mut self.observed.provided, &mut provided),
             };
             now.extend(known.remove_entry(&name));
         }
-        (self.observed.held, self.observed.provided) = (found.held, found.provided);
+        (self.observed.held, self.observed.provided) = (Rc::new(held), provided);
         self.repairs = found.repairs;
         self.wrecks = found.wrecks.into_iter().map(|(name, fault)| (name, chain(&fault))).collect();
         self.faults = found.faults.iter().map(|fault| chain(fault)).collect();
@@ -179,7 +187,7 @@ impl Facts {
     /// Takes over a certificate that was stored.
     pub fn hold(&mut self, name: CertificateName, held: HeldCertificate) {
         self.wrecks.remove(&name);
-        self.observed.held.insert(name, held);
+        self.observed.hold(name, held);
     }
 
     /// Takes over what is wrong with what people wish for.
@@ -244,7 +252,7 @@ impl Facts {
             }
             match ports.disk.installed(&place(consumer)) {
                 Ok(installed) => {
-                    self.observed.installed.insert(name.clone(), installed);
+                    self.observed.installed.insert(name.clone(), Rc::new(installed));
                     self.looked_at.insert(name.clone(), (consumer.id.clone(), consumer.started_at));
                 }
                 Err(error) => drop(self.unseen.insert(chain(&error))),
@@ -257,4 +265,8 @@ impl Facts {
     pub fn forget_consumer(&mut self, name: &ContainerName) {
         self.looked_at.remove(name);
     }
+}
+
+fn shared(found: BTreeMap<CertificateName, HeldCertificate>) -> BTreeMap<CertificateName, Rc<HeldCertificate>> {
+    found.into_iter().map(|(name, held)| (name, Rc::new(held))).collect()
 }

@@ -2,12 +2,13 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     mem,
     net::IpAddr,
+    rc::Rc,
     time::Duration,
 };
 
 use crate::{
     desire::Desired,
-    observe::{Container, Snapshot},
+    observe::{Container, Network, Snapshot},
     values::{ContainerId, ContainerName, Timestamp},
 };
 
@@ -26,7 +27,7 @@ struct Missed {
     /// When it counts as it is.
     until: Timestamp,
     /// What the engine says of it now; nothing when it knows none.
-    now: Option<Container>,
+    now: Option<Rc<Container>>,
 }
 
 impl Grace {
@@ -36,14 +37,14 @@ impl Grace {
     pub fn take_list(&mut self, snapshot: &mut Snapshot, list: Vec<Container>, gap: bool, now: Timestamp) {
         let mut names: BTreeMap<ContainerId, ContainerName> =
             list.iter().map(|container| (container.id.clone(), container.name.clone())).collect();
-        let mut listed: BTreeMap<ContainerName, Container> =
-            list.into_iter().map(|container| (container.name.clone(), container)).collect();
+        let mut listed: BTreeMap<ContainerName, Rc<Container>> =
+            list.into_iter().map(|container| (container.name.clone(), Rc::new(container))).collect();
         let before = mem::take(&mut self.0);
         for (name, known) in mem::take(&mut snapshot.containers) {
             let running = before.get(&known.id).map(|missed| missed.until);
             let Some(until) = running.or(gap.then(|| now + GRACE)) else { continue };
             let seen = names.get(&known.id).and_then(|name| listed.get(name));
-            let has_returned = seen.is_some_and(Container::is_there);
+            let has_returned = seen.is_some_and(|container| container.is_there());
             let has_successor = listed.get(&name).is_some_and(|other| other.id != known.id);
             if !known.is_there() || has_returned || has_successor {
                 continue;
@@ -59,7 +60,8 @@ impl Grace {
     /// Takes over what is true of one container. With `decides` what happened to it was seen, and its grace is over;
     /// without, only its return ends it: a container joins its networks just before it starts.
     pub fn take_one(&mut self, snapshot: &mut Snapshot, id: &ContainerId, container: Option<Container>, decides: bool) {
-        let is_there = container.as_ref().is_some_and(Container::is_there);
+        let container = container.map(Rc::new);
+        let is_there = container.as_ref().is_some_and(|container| container.is_there());
         match self.0.get_mut(id) {
             Some(missed) if !decides && !is_there => missed.now = container,
             _ => {
@@ -93,9 +95,12 @@ impl Grace {
     }
 
     /// A consumer that is missed gets its files and no signal: that is owed until it is back.
-    pub fn hold_signals_back(&self, desired: &mut Desired) {
-        for consumer in desired.consumers.values_mut() {
-            consumer.running &= !self.0.contains_key(&consumer.id);
+    pub fn hold_signals_back(&self, desired: &mut Rc<Desired>) {
+        if desired.consumers.values().any(|consumer| self.0.contains_key(&consumer.id)) {
+            let consumers = Rc::make_mut(desired).consumers.values_mut();
+            consumers
+                .filter(|consumer| self.0.contains_key(&consumer.id))
+                .for_each(|consumer| Rc::make_mut(consumer).running = false);
         }
     }
 
@@ -106,21 +111,30 @@ impl Grace {
             return;
         }
         let (missed, others): (Vec<_>, Vec<_>) =
-            snapshot.containers.values_mut().partition(|container| self.0.contains_key(&container.id));
+            snapshot.containers.values().partition(|container| self.0.contains_key(&container.id));
         let taken: BTreeSet<(&str, IpAddr)> = others
             .iter()
             .filter(|other| other.is_there())
             .flat_map(|other| other.networks.values())
             .filter_map(|network| Some((network.id.as_str(), network.address?)))
             .collect();
-        for network in missed.into_iter().flat_map(|container| container.networks.values_mut()) {
-            network.address = network.address.filter(|address| !taken.contains(&(network.id.as_str(), *address)));
-        }
+        let loses =
+            |network: &Network| network.address.is_some_and(|address| taken.contains(&(network.id.as_str(), address)));
+        let losers: Vec<_> = missed
+            .into_iter()
+            .filter(|container| container.networks.values().any(&loses))
+            .map(|container| {
+                let mut loser = Container::clone(container);
+                loser.networks.values_mut().filter(|network| loses(network)).for_each(|network| network.address = None);
+                Rc::new(loser)
+            })
+            .collect();
+        snapshot.containers.extend(losers.into_iter().map(|loser| (loser.name.clone(), loser)));
     }
 }
 
 /// Takes one container over; a name is not its own for ever, its id is.
-fn replace(snapshot: &mut Snapshot, id: &ContainerId, container: Option<Container>) {
+fn replace(snapshot: &mut Snapshot, id: &ContainerId, container: Option<Rc<Container>>) {
     snapshot.containers.retain(|_, known| known.id != *id);
     if let Some(container) = container {
         snapshot.containers.insert(container.name.clone(), container);
@@ -170,7 +184,7 @@ mod tests {
     fn what_vanished_in_a_gap_counts_as_it_was_for_thirty_seconds() {
         let (mut grace, mut snapshot) = after_gap(vec![proxy(), exited(shop())]);
         assert_eq!(told(&snapshot), ["blog", "proxy", "shop"]);
-        assert_eq!(snapshot.containers.values().next(), Some(&container("blog", 5)), "as it was");
+        assert_eq!(snapshot.containers.values().next(), Some(&container("blog", 5).into()), "as it was");
         assert_eq!(grace.next_end(), Some(at(30)));
         grace.end(&mut snapshot, at(29));
         assert_eq!(told(&snapshot), ["blog", "proxy", "shop"]);
@@ -186,7 +200,7 @@ mod tests {
         grace.take_one(&mut snapshot, &back().id, Some(back()), true);
         grace.end(&mut snapshot, at(30));
         assert_eq!(told(&snapshot), ["proxy", "shop"]);
-        assert_eq!(snapshot.containers.values().nth(1), Some(&back()));
+        assert_eq!(snapshot.containers.values().nth(1), Some(&back().into()));
 
         let (mut grace, mut snapshot) = after_gap(vec![proxy(), exited(shop())]);
         grace.take_list(&mut snapshot, vec![proxy(), back(), container("blog", 5)], true, at(10));
@@ -226,7 +240,7 @@ mod tests {
     fn a_successor_of_the_same_name_takes_over_at_once() {
         let recreated = Container { id: ContainerId::parse("another").unwrap(), ..proxy() };
         let (grace, snapshot) = after_gap(vec![recreated.clone(), shop(), container("blog", 5)]);
-        assert_eq!((snapshot.containers.get(&recreated.name), grace.next_end()), (Some(&recreated), None));
+        assert_eq!((snapshot.containers.get(&recreated.name), grace.next_end()), (Some(&recreated.into()), None));
     }
 
     #[test]
@@ -251,7 +265,7 @@ mod tests {
         use crate::desire::{desire, tests::rules};
         let (grace, snapshot) = after_gap(vec![exited(proxy())]);
         let snapshot = Snapshot { own: Some(crate::desire::tests::own()), ..snapshot };
-        let mut desired = desire(&snapshot, &rules());
+        let mut desired = Rc::new(desire(&snapshot, &rules()));
         let running = |desired: &Desired| desired.consumers.values().map(|c| c.running).collect::<Vec<_>>();
         assert_eq!(running(&desired), [true]);
         grace.hold_signals_back(&mut desired);

@@ -6,11 +6,12 @@ mod grace;
 mod rendering;
 mod shown;
 mod survey;
+mod telling;
 mod templates;
 mod watching;
 mod wishes;
 
-use std::{collections::BTreeSet, rc::Rc, time::Duration};
+use std::{rc::Rc, time::Duration};
 
 use futures_util::{StreamExt, stream, stream::LocalBoxStream};
 use tokio::{
@@ -19,19 +20,20 @@ use tokio::{
 };
 
 use crate::{
-    desire::{self, Complaint, Desired, desire},
+    desire::{self, Desired, Reading},
     execute::{Learned, Outcome, execute},
     observe::Subject,
-    plan::{self, Action, Notice, Plan, plan, steps},
+    plan::{self, Action, Memory, steps},
     ports::{DiskError, EngineError, Ports, TemplateFiles},
-    report::{Event, Status, chain, report},
-    values::{ContainerId, ContainerName, Host, Retry, Timestamp},
+    report::{Event, chain, report},
+    values::{ContainerId, Retry, Timestamp},
 };
 
 pub use rendering::{By, Made, Pair, Rendering, Telling};
 pub use survey::Survey;
 
 use facts::Facts;
+use telling::Told;
 use templates::InUse;
 use watching::{Seen, Watched};
 
@@ -74,21 +76,14 @@ struct Loop {
     told: Told,
     /// Whether only what somebody wishes for is done.
     wishes_only: bool,
+    /// What was read from labels, and what plans came to: each is found out again only where something has changed.
+    reading: Reading,
+    memory: Memory,
     /// What the containers ask for; nothing once they have changed.
     desired: Option<Rc<Desired>>,
     /// When the empty plan of the last turn is to be looked at again; nothing once a fact has changed. The same facts
     /// give the same plan, and with thousands of containers a turn is not free.
     rests_until: Option<Timestamp>,
-}
-
-/// What was reported, so that it is reported once.
-#[derive(Default)]
-struct Told {
-    complaints: BTreeSet<Complaint>,
-    sites: BTreeSet<(Host, ContainerName)>,
-    missed: BTreeSet<ContainerId>,
-    notices: BTreeSet<Notice>,
-    faults: BTreeSet<String>,
 }
 
 impl Daemon {
@@ -102,6 +97,7 @@ impl Daemon {
         tokio::pin!(stop, watching);
         loop {
             let wake = turning.turn();
+            let wake = turning.told.document_due().map_or(wake, |due| wake.min(due));
             let rest = wake.since(turning.daemon.ports.clock.now()).min(BREATH);
             tokio::select! {
                 () = &mut stop => break,
@@ -127,6 +123,7 @@ impl Daemon {
             }
         }
         turning.work.shutdown().await;
+        turning.leave_document();
     }
 
     /// Turns until nothing is left to do now.
@@ -135,8 +132,7 @@ impl Daemon {
     /// When the engine can't be asked.
     pub async fn once(self) -> Result<Settled, EngineError> {
         let turning = Loop::new(self).settled().await?;
-        let clean = turning.told.complaints.is_empty()
-            && turning.told.faults.is_empty()
+        let clean = turning.told.is_clean()
             && turning.templates.faults().is_empty()
             && turning.facts.observed.attempts.is_empty();
         Ok(if clean { Settled::Clean } else { Settled::WithTrouble })
@@ -189,6 +185,8 @@ impl Loop {
             look_again: Rc::new(Notify::new()),
             told: Told::default(),
             wishes_only: false,
+            reading: Reading::default(),
+            memory: Memory::default(),
             desired: None,
             rests_until: None,
         }
@@ -200,6 +198,7 @@ impl Loop {
         self.take(Seen::All { containers, own, gap: false });
         loop {
             self.turn();
+            self.leave_document();
             match self.work.join_next().await {
                 Some(done) => self.conclude(done),
                 None => return Ok(self),
@@ -215,6 +214,9 @@ impl Loop {
         // A state folder that can't be written is told, and everything that is live stays.
         let breath = daemon.ports.disk.breathe(now).err();
         self.look_at_wishes(now);
+        if self.told.document_due().is_some_and(|due| due <= now) {
+            self.leave_document();
+        }
         if !self.facts.seen {
             return now + BREATH;
         }
@@ -225,7 +227,7 @@ impl Loop {
         if self.facts.grace.end(&mut self.facts.snapshot, now) | self.facts.free_hosts(now) {
             self.forget_plan();
         }
-        let well = breath.is_none() && self.told.faults.is_empty();
+        let well = breath.is_none() && self.told.is_whole();
         if let Some(wake) = self.rests_until.filter(|wake| well && now < *wake) {
             return wake;
         }
@@ -238,16 +240,17 @@ impl Loop {
         }
         self.facts.mend_certificates(&daemon.ports);
         let desired = self.desired.take().unwrap_or_else(|| {
-            let mut desired = desire(&self.facts.snapshot, &daemon.label_rules);
+            let mut desired = self.reading.desire(&self.facts.snapshot, &daemon.label_rules);
             self.facts.grace.hold_signals_back(&mut desired);
-            Rc::new(desired)
+            desired
         });
         self.desired = Some(Rc::clone(&desired));
         self.facts.keep_hosts(&daemon.ports, &desired, now);
         self.facts.tidy_new_consumers(&daemon.ports, &desired);
         self.facts.look_at_new_consumers(&daemon.ports, &desired);
         loop {
-            let mut plan = plan(&desired, &self.facts.observed, &self.templates.current, &daemon.plan_rules, now);
+            let (observed, templates) = (&self.facts.observed, &self.templates.current);
+            let mut plan = self.memory.plan(&desired, observed, templates, &daemon.plan_rules, now);
             self.facts.finish(&daemon.ports, &plan.finished);
             if self.wishes_only {
                 plan.actions.retain(|action| self.is_wished_for(action, &desired));
@@ -255,9 +258,10 @@ impl Loop {
             if plan.actions.is_empty() {
                 plan.wake = plan.wake.into_iter().chain(self.facts.grace.next_end()).min();
                 self.answer_wishes(&desired, now);
-                self.tell(&desired, &plan, breath, now);
-                self.rests_until = plan.wake.map(|wake| wake.min(now + LONGEST_REST));
-                return plan.wake.unwrap_or(now + daemon.plan_rules.resync);
+                let wake = plan.wake.unwrap_or(now + daemon.plan_rules.resync);
+                self.rests_until = Some(wake.min(now + LONGEST_REST));
+                self.tell(&desired, plan, breath, now);
+                return wake;
             }
             self.tell_sites(&desired);
             plan.actions.into_iter().for_each(|action| self.begin(action));
@@ -335,7 +339,7 @@ impl Loop {
                 match learned {
                     Learned::Held(name, held) => self.facts.hold(name, held),
                     Learned::Installed(name, installed) => {
-                        drop(self.facts.observed.installed.insert(name, installed));
+                        drop(self.facts.observed.installed.insert(name, Rc::new(installed)));
                     }
                 }
             }
@@ -353,69 +357,6 @@ impl Loop {
                 report(&Event::Failed { subject, problem, again });
             }
         }
-    }
-
-    /// Reports what is new, and leaves the status document.
-    fn tell(&mut self, desired: &Desired, plan: &Plan, fault: Option<DiskError>, now: Timestamp) {
-        self.tell_sites(desired);
-        self.tell_missed();
-        let mut status = Status::of(desired, &self.facts.observed, plan, now);
-        status.templates = self.templates.faults().clone();
-        status.faults = self.facts.faults();
-        for notice in plan.notices.difference(&self.told.notices) {
-            report(&Event::Noticed(notice.clone()));
-        }
-        for notice in self.told.notices.difference(&plan.notices) {
-            report(&Event::NoticeOver(notice.clone()));
-        }
-        self.told.notices = plan.notices.clone();
-        for complaint in status.complaints.difference(&self.told.complaints) {
-            report(&Event::Complained(complaint.clone()));
-        }
-        for complaint in self.told.complaints.difference(&status.complaints) {
-            report(&Event::ComplaintOver(complaint.clone()));
-        }
-        let written = serde_json::to_string_pretty(&status)
-            .map_err(|error| error.to_string())
-            .and_then(|text| self.daemon.ports.disk.keep_status(&text).map_err(|error| chain(&error)));
-        self.tell_faults(fault.map(|fault| chain(&fault)).into_iter().chain(written.err()));
-        self.told.complaints = status.complaints;
-    }
-
-    fn tell_faults(&mut self, writing: impl IntoIterator<Item = String>) {
-        let faults: BTreeSet<_> = self.facts.faults().into_iter().chain(writing).collect();
-        for problem in faults.difference(&self.told.faults) {
-            report(&Event::DiskFault { problem: problem.clone() });
-        }
-        self.told.faults = faults;
-    }
-
-    fn tell_missed(&mut self) {
-        let missed: BTreeSet<_> = self.facts.grace.missed().cloned().collect();
-        if let Some(until) = self.facts.grace.next_end().filter(|_| !missed.is_subset(&self.told.missed)) {
-            let containers = self.facts.snapshot.containers.values();
-            let names = containers.filter(|container| missed.contains(&container.id)).map(|c| c.name.clone()).collect();
-            report(&Event::Missed { containers: names, until });
-        }
-        self.told.missed = missed;
-    }
-
-    fn tell_sites(&mut self, desired: &Desired) {
-        let mut sites = BTreeSet::new();
-        for consumer in desired.consumers.values() {
-            for (host, site) in &consumer.sites {
-                let key = (host.clone(), consumer.name.clone());
-                if !self.told.sites.contains(&key) {
-                    let (containers, proxy) = (site.containers.clone(), consumer.name.clone());
-                    report(&Event::SiteSeen { host: host.clone(), containers, proxy });
-                }
-                sites.insert(key);
-            }
-        }
-        for (host, proxy) in self.told.sites.difference(&sites) {
-            report(&Event::SiteGone { host: host.clone(), proxy: proxy.clone() });
-        }
-        self.told.sites = sites;
     }
 }
 

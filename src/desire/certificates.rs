@@ -1,6 +1,9 @@
 //! Which certificate each host gets, what is on each, and who is asked for it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use super::{
     Complaint, Issuance, Rules, Tls, Wanted,
@@ -52,7 +55,7 @@ fn has_tls(held: &Held<'_>) -> bool {
 /// What is wanted, and what is to be said of hosts for which nobody is asked.
 #[derive(Default)]
 pub(super) struct Wants {
-    pub certificates: BTreeMap<CertificateName, Wanted>,
+    pub certificates: BTreeMap<CertificateName, Rc<Wanted>>,
     pub uncovered: BTreeMap<Host, BTreeSet<Complaint>>,
 }
 
@@ -83,7 +86,8 @@ pub(super) fn wants(
         let claimed_by = claims.iter().map(|(_, claim)| claim.container.name.clone()).collect();
         let served_by = claims.iter().filter_map(|(host, _)| served_by.get(host)).flatten().cloned().collect();
         if !names.is_empty() {
-            wants.certificates.insert(name, Wanted { names, issuance, claimed_by, served_by });
+            let wanted = Wanted { names, issuance, claimed_by, served_by };
+            wants.certificates.insert(name, Rc::new(wanted));
         }
     }
     wants

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
     path::{self, PathBuf},
+    rc::Rc,
 };
 
 use super::{
@@ -266,7 +267,7 @@ pub(super) fn serve(
     for consumer in consumers.values_mut() {
         let Some(proxy) = snapshot.containers.get(&consumer.name) else { continue };
         let Some(site) = site(host, held, certificate, proxy, rules) else { continue };
-        consumer.sites.insert(host.clone(), site);
+        consumer.sites.insert(host.clone(), Rc::new(site));
         served_by.insert(consumer.name.clone());
     }
     if served_by.is_empty() {

@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use itertools::{EitherOrBoth, Itertools};
+
 use crate::{
     observe::Holder,
     values::{Host, Timestamp},
@@ -16,20 +18,31 @@ pub fn is_over(holder: &Holder, now: Timestamp) -> bool {
     holder.gone.is_some_and(|gone| gone + KEPT_FOR <= now)
 }
 
-/// Who has which host at `now`, after who had them and who is served now. The same as before while nothing changes.
+/// Who has which host at `now`, after who had them and who is served now; nothing while that is the same as before.
 pub fn holders(
     before: &BTreeMap<Host, Holder>,
     served: &BTreeMap<Host, Option<String>>,
     now: Timestamp,
-) -> BTreeMap<Host, Holder> {
+) -> Option<BTreeMap<Host, Holder>> {
+    let pairs = before.iter().merge_join_by(served, |(before, _), (served, _)| before.cmp(served));
+    let is_new = |pair: EitherOrBoth<(&Host, &Holder), (&Host, &Option<String>)>| match pair {
+        EitherOrBoth::Both((_, holder), (_, project)) => *holder != Holder::of(project),
+        EitherOrBoth::Left((_, holder)) => holder.gone.is_none() || is_over(holder, now),
+        EitherOrBoth::Right(_) => true,
+    };
+    if !pairs.into_iter().any(is_new) {
+        return None;
+    }
     let gone = before.iter().filter(|(host, holder)| !served.contains_key(*host) && !is_over(holder, now));
     let gone = gone.map(|(host, holder)| (host, Holder { gone: holder.gone.or(Some(now)), ..holder.clone() }));
-    let there = served.iter().map(|(host, project)| (host, Holder { project: project.clone(), gone: None }));
-    gone.chain(there).map(|(host, holder)| (host.clone(), holder)).collect()
+    let there = served.iter().map(|(host, project)| (host, Holder::of(project)));
+    Some(gone.chain(there).map(|(host, holder)| (host.clone(), holder)).collect())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::mem;
+
     use super::{super::tests::*, *};
     use crate::{
         desire::{Desired, desire},
@@ -48,12 +61,11 @@ mod tests {
     impl World {
         fn sees(&mut self, containers: impl IntoIterator<Item = Container>, now: Timestamp) -> Desired {
             self.holders.retain(|_, holder| !is_over(holder, now));
-            let snapshot = Snapshot { holders: self.holders.clone(), ..snapshot(containers) };
+            let snapshot = Snapshot { holders: self.holders.clone().into(), ..snapshot(containers) };
             let desired = desire(&snapshot, &rules());
-            let next = holders(&self.holders, &desired.hosts, now);
+            self.holders = holders(&self.holders, &desired.hosts, now).unwrap_or(mem::take(&mut self.holders));
             let later = now + Duration::from_millis(500);
-            assert_eq!(holders(&next, &desired.hosts, later), next, "nothing is written while nothing changes");
-            self.holders = next;
+            assert_eq!(holders(&self.holders, &desired.hosts, later), None, "nothing is new while nothing changes");
             desired
         }
     }

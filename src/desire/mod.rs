@@ -13,6 +13,7 @@ mod kinds;
 mod labels;
 mod pid1;
 mod reach;
+mod reading;
 mod rights;
 mod spec;
 
@@ -20,6 +21,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     path::PathBuf,
+    rc::Rc,
     time::Duration,
 };
 
@@ -28,6 +30,7 @@ pub use complaint::{Complaint, visible};
 pub use holders::{holders, is_over};
 pub use kinds::{Comes, KINDS, Kind, Needed, OwnFile};
 pub use labels::{LABELS, LabelRow};
+pub use reading::Reading;
 pub use spec::{Path, Scheme, Tls};
 
 use crate::{
@@ -74,9 +77,9 @@ pub struct Issuance {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Desired {
     /// Certificates that somebody wants.
-    pub certificates: BTreeMap<CertificateName, Wanted>,
+    pub certificates: BTreeMap<CertificateName, Rc<Wanted>>,
     /// Servers that we configure.
-    pub consumers: BTreeMap<ContainerName, Consumer>,
+    pub consumers: BTreeMap<ContainerName, Rc<Consumer>>,
     /// Which Compose project has which host now.
     pub hosts: BTreeMap<Host, Option<String>>,
     /// Hosts for which nobody is asked, with what there is to say as long as no held certificate covers them.
@@ -130,7 +133,7 @@ pub struct Consumer {
     /// Proxies before it that are believed when they say on whose behalf they ask.
     pub trusted_proxies: Vec<Block>,
     /// What it serves.
-    pub sites: BTreeMap<Host, Site>,
+    pub sites: BTreeMap<Host, Rc<Site>>,
     /// Hosts that it does not serve and that are on certificates of those that it serves: it answers their challenges.
     pub answers: BTreeSet<Host>,
 }
@@ -289,6 +292,7 @@ pub fn desire(snapshot: &Snapshot, rules: &Rules) -> Desired {
         consumers::answer(&mut consumers, wanted);
     }
     let hosts = hosts.iter().map(|(host, held)| (host.clone(), held.project.map(str::to_owned))).collect();
+    let consumers = consumers.into_iter().map(|(name, consumer)| (name, Rc::new(consumer))).collect();
     Desired { certificates: wants.certificates, uncovered: wants.uncovered, consumers, hosts, complaints }
 }
 

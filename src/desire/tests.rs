@@ -86,7 +86,7 @@ pub(crate) fn proxy() -> Container {
 }
 
 pub(crate) fn snapshot(containers: impl IntoIterator<Item = Container>) -> Snapshot {
-    let containers = containers.into_iter().map(|c| (c.name.clone(), c)).collect();
+    let containers = containers.into_iter().map(|c| (c.name.clone(), c.into())).collect();
     Snapshot { containers, own: Some(own()), ..Snapshot::default() }
 }
 
@@ -161,7 +161,7 @@ fn the_port_is_found_or_asked_for() {
         let sites = &desired.consumers.values().next().expect("the proxy").sites;
         match expected {
             Ok(port) => {
-                let upstream = sites.values().flat_map(upstreams).next().expect("an upstream");
+                let upstream = sites.values().flat_map(|site| upstreams(site)).next().expect("an upstream");
                 assert_eq!(upstream.port(), port);
             }
             Err(problem) => {

@@ -64,6 +64,17 @@ pub enum Source {
     Provided,
 }
 
+impl Source {
+    /// Whether what comes from here was asked of this issuer.
+    pub fn is(&self, issuer: &Issuer) -> bool {
+        match (self, issuer) {
+            (Self::Acme(from), Issuer::Ca(directory)) => from == directory,
+            (Self::SelfSigned, Issuer::SelfSigned) => true,
+            _ => false,
+        }
+    }
+}
+
 impl From<&Issuer> for Source {
     /// Where a certificate comes from that was asked of this issuer.
     fn from(issuer: &Issuer) -> Self {

@@ -10,3 +10,10 @@ pub struct Holder {
     /// Since when none of its containers claims it; `None` while one does.
     pub gone: Option<Timestamp>,
 }
+
+impl Holder {
+    /// The project whose containers claim it now.
+    pub fn of(project: &Option<String>) -> Self {
+        Self { project: project.clone(), gone: None }
+    }
+}

@@ -11,7 +11,10 @@ mod installed;
 mod mounts;
 mod wish;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,29 +31,37 @@ use crate::values::{CertificateName, ContainerName, Digest, Host, Retry, Timesta
 /// What the engine says, as far as it concerns us, and what we remember of what it said before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Containers that bear one of our labels, running or not.
-    pub containers: BTreeMap<ContainerName, Container>,
+    /// Containers that bear one of our labels, running or not. One that is the same as before is the same `Rc`, so that
+    /// it is quick to tell which are not.
+    pub containers: BTreeMap<ContainerName, Rc<Container>>,
     /// The container we run in; `None` on a host.
     pub own: Option<Container>,
     /// Which project has which host, from before.
-    pub holders: BTreeMap<Host, Holder>,
+    pub holders: Rc<BTreeMap<Host, Holder>>,
 }
 
 /// What we have and tried.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
     /// Certificates in `live/`: ours, and what others put there.
-    pub held: BTreeMap<CertificateName, HeldCertificate>,
+    pub held: Rc<BTreeMap<CertificateName, Rc<HeldCertificate>>>,
     /// Certificates that the user put into `provided/`.
-    pub provided: BTreeMap<CertificateName, HeldCertificate>,
+    pub provided: BTreeMap<CertificateName, Rc<HeldCertificate>>,
     /// What lies in the folders of consumers.
-    pub installed: BTreeMap<ContainerName, Installed>,
+    pub installed: BTreeMap<ContainerName, Rc<Installed>>,
     /// Failures on record; a success removes its record.
     pub attempts: BTreeMap<Subject, Attempt>,
     /// What is being done right now.
     pub under_way: BTreeSet<Subject>,
     /// Renewals that somebody wishes for.
     pub wishes: BTreeMap<CertificateName, Wish>,
+}
+
+impl Observed {
+    /// Takes over a certificate in `live/`.
+    pub fn hold(&mut self, name: CertificateName, held: HeldCertificate) {
+        Rc::make_mut(&mut self.held).insert(name, Rc::new(held));
+    }
 }
 
 /// What an action is about. No two actions about one subject run at the same time.

@@ -67,7 +67,7 @@ mod tests {
         assert_eq!(planned(&desired, &observed, START).complaints.len(), 2);
         let (_, mut provided) = held("self-signed");
         provided.names = ["*.shop.example".to_owned()].into();
-        observed.held.insert(CertificateName::parse("own").expect("a name"), provided);
+        observed.hold(CertificateName::parse("own").expect("a name"), provided);
         assert_eq!(said(&desired, &observed, START), [""; 0]);
         assert_eq!(said(&desired, &observed, START + Duration::from_secs(400 * 24 * 3600)).len(), 2);
     }
@@ -77,7 +77,7 @@ mod tests {
         let desired = desired([proxy(), shop().label("ca", ca)]);
         let observed = settled(&desired, fresh(&desired), START);
         let held = observed.held.values().next().expect("it was obtained").clone();
-        (observed, held)
+        (observed, (*held).clone())
     }
 
     #[test]
@@ -93,7 +93,7 @@ mod tests {
         );
         own.names = ["other.example".to_owned()].into();
         let name = CertificateName::parse("own").expect("a name");
-        observed.held.insert(name.clone(), own.clone());
+        observed.hold(name.clone(), own.clone());
         let told = &said(&pinned, &observed, START)[0];
         assert!(told.contains("it is for other.example and not for shop.example; it is served all the same"), "{told}");
         let texts: Vec<_> = planned(&pinned, &observed, START)
@@ -108,7 +108,7 @@ mod tests {
         assert!(text.contains("return 503;") && !text.contains("Strict-Transport-Security"), "{text}");
         own.names = ["shop.example".to_owned()].into();
         let end = own.not_after;
-        observed.held.insert(name, own);
+        observed.hold(name, own);
         assert_eq!(said(&pinned, &observed, START), [""; 0]);
         assert!(said(&pinned, &observed, end)[0].contains("it is valid only from "));
     }

@@ -1,13 +1,14 @@
 //! Whether a consumer needs a deployment, and what is in it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
+    rc::Rc,
     time::Duration,
 };
 
 use super::{
-    Action, Back, Check, Deploy, Draft, Proof, Rules, TakeBack, Tell, Why, backoff,
-    content::{self, Part, mark_file},
+    Action, Back, Check, Deploy, Draft, Memory, Proof, Rules, TakeBack, Tell, Why, backoff,
+    content::{self, Part, Parts, mark_file},
     trial::{self, Changes},
 };
 use crate::{
@@ -28,19 +29,19 @@ const SLOWEST: u32 = 4;
 
 /// Plans the deployment to one consumer, if it needs one.
 pub(super) fn plan(
-    consumer: &Consumer,
+    consumer: &Rc<Consumer>,
     observed: &Observed,
     templates: &Templates,
     rules: &Rules,
     now: Timestamp,
-    draft: &mut Draft,
+    (memory, draft): (&mut Memory, &mut Draft),
 ) {
     let subject = Subject::Consumer(consumer.name.clone());
     let Some(installed) = observed.installed.get(&consumer.name) else { return };
     if observed.under_way.contains(&subject) {
         // What is held back stays so meanwhile, and a template that is broken is told when it is needed again.
-        if let Ok(parts) = content::parts(consumer, observed, templates, now) {
-            draft.plan.complaints.extend(complaints(consumer, installed, &parts, rules));
+        if let Ok(parts) = memory.parts(consumer, installed, observed, templates, now) {
+            draft.plan.complaints.extend(complaints(consumer, installed, parts, rules));
         }
         return;
     }
@@ -50,26 +51,26 @@ pub(super) fn plan(
     if !consumer.running && installed.progress == Progress::TakenBack {
         return;
     }
-    let action = match deploy(consumer, installed, observed, templates, rules, now, draft) {
+    let action = match deploy(consumer, installed, observed, templates, rules, now, (memory, draft)) {
         Ok(Some(found)) => found,
         Ok(None) => return,
         Err(error) => return draft.plan.complaints.extend([unrendered(consumer, &error, rules)]),
     };
     match backoff::held_back(observed.attempts.get(&subject), &subject, action.attempt.asked) {
-        Some(time) if time > now => drop(draft.wakes.insert(time)),
+        Some(time) if time > now => draft.wake_at(time),
         _ if action.is_optional => draft.last.push(action),
         _ => draft.plan.actions.push(Action::Deploy(Box::new(action))),
     }
 }
 
-fn take_back(consumer: &Consumer, installed: &Installed, observed: &Observed, now: Timestamp, draft: &mut Draft) {
+fn take_back(consumer: &Rc<Consumer>, installed: &Installed, observed: &Observed, now: Timestamp, draft: &mut Draft) {
     let subject = Subject::Consumer(consumer.name.clone());
     let before = observed.attempts.get(&subject);
     let attempt = backoff::attempt(before, Digest::of_parts(["take back", &installed.generation.to_string()]), now);
     match backoff::held_back(before, &subject, attempt.asked).filter(|time| *time > now) {
-        Some(time) => drop(draft.wakes.insert(time)),
+        Some(time) => draft.wake_at(time),
         None => {
-            let take_back = TakeBack { consumer: consumer.clone(), before: installed.clone(), attempt };
+            let take_back = TakeBack { consumer: Rc::clone(consumer), before: installed.clone(), attempt };
             draft.plan.actions.push(Action::TakeBack(Box::new(take_back)));
         }
     }
@@ -85,41 +86,41 @@ fn has_died(consumer: &Consumer, installed: &Installed) -> bool {
 
 /// The deployment that it needs.
 fn deploy(
-    consumer: &Consumer,
-    installed: &Installed,
+    consumer: &Rc<Consumer>,
+    installed: &Rc<Installed>,
     observed: &Observed,
     templates: &Templates,
     rules: &Rules,
     now: Timestamp,
-    draft: &mut Draft,
+    (memory, draft): (&mut Memory, &mut Draft),
 ) -> Result<Option<Deploy>, TemplateError> {
-    let parts = content::parts(consumer, observed, templates, now)?;
-    draft.plan.complaints.extend(complaints(consumer, installed, &parts, rules));
+    let parts = memory.parts(consumer, installed, observed, templates, now)?;
+    draft.plan.complaints.extend(complaints(consumer, installed, parts, rules));
     let mark_is = |mark| content::mark(consumer, templates, rules, mark);
     let mark_file = mark_file(consumer);
     let is_proven = matches!(installed.progress, Progress::Proven { .. });
     // Nobody is restarted for what nobody asked for.
     let can_be_told = matches!(consumer.reload, Reload::Signal(_) | Reload::Exec(_));
     let can_be_tried = is_proven && consumer.running && consumer.reach.is_some() && can_be_told;
-    let changes = trial::changes(&parts, &mark_file, installed, can_be_tried);
+    let changes = trial::changes(consumer, parts, installed, can_be_tried);
     let has_mark = installed.files.get(&mark_file) == Some(&Digest::of(mark_is(installed.generation)?));
-    let why = reasons(consumer, installed, &parts, &changes.next, has_mark);
+    let why = reasons(consumer, installed, parts, &changes.next, has_mark);
     if why.is_empty() {
         return Ok(None);
     }
     let changed = why.contains(&Why::ContentChanged) || why.contains(&Why::CertificateChanged);
     let generation = installed.generation + u64::from(changed);
-    let mut files = put(consumer, &parts, &changes.next, installed, templates)?;
-    let remove: BTreeSet<FileName> = changes.next.keys().filter(|file| !parts.contains_key(*file)).cloned().collect();
+    let mut files = put(consumer, parts, &changes.next, installed, templates)?;
+    let remove: BTreeSet<FileName> = changes.next.keys().filter(|file| parts.get(file).is_none()).cloned().collect();
     if changed {
         files.insert(mark_file.clone(), mark_is(generation)?);
     }
-    let mut after = after(consumer, installed, &parts, &changes, &files, generation);
+    let mut after = after(consumer, installed, parts, &changes, &files, generation);
     after.open |= changed;
     Ok(Some(Deploy {
-        deliver: undelivered(consumer, &parts, &changes.next, installed),
-        forget: forgotten(consumer, &parts, &changes, installed),
-        proof: proof(&parts, &after.trying, installed, rules, generation),
+        deliver: undelivered(consumer, parts, &changes.next, installed),
+        forget: forgotten(consumer, parts, &changes, installed),
+        proof: proof(parts, &after.trying, installed, rules, generation),
         back: Back {
             file: mark_file,
             text: mark_is(generation + 1)?,
@@ -134,7 +135,7 @@ fn deploy(
         write: files,
         remove,
         after,
-        consumer: consumer.clone(),
+        consumer: Rc::clone(consumer),
         why,
     }))
 }
@@ -151,21 +152,28 @@ fn attempt(consumer: &Consumer, trying: &Units, observed: &Observed, now: Timest
 /// Files to write: those of the chosen parts that differ.
 fn put(
     consumer: &Consumer,
-    parts: &BTreeMap<FileName, Part<'_>>,
+    parts: &mut Parts,
     next: &Units,
     installed: &Installed,
     templates: &Templates,
 ) -> Result<BTreeMap<FileName, String>, TemplateError> {
-    let chosen = next.keys().filter_map(|file| Some((file, parts.get(file)?)));
-    let differing = chosen.filter(|(file, part)| installed.files.get(*file) != Some(&part.file));
-    differing.map(|(file, part)| Ok((file.clone(), part.text(consumer, templates)?))).collect()
+    let mut put = BTreeMap::new();
+    for file in next.keys() {
+        let differs = |part: &Part| installed.files.get(file) != Some(&part.file);
+        if parts.get(file).is_some_and(differs)
+            && let Some(text) = parts.text(file, consumer, templates)?
+        {
+            put.insert(file.clone(), text);
+        }
+    }
+    Ok(put)
 }
 
 /// What will lie there.
 fn after(
     consumer: &Consumer,
     installed: &Installed,
-    parts: &BTreeMap<FileName, Part<'_>>,
+    parts: &Parts,
     changes: &Changes,
     write: &BTreeMap<FileName, String>,
     generation: u64,
@@ -175,9 +183,12 @@ fn after(
     after.progress = Progress::SignalOwed;
     after.process = Process { running: consumer.running, started_at: consumer.started_at };
     after.files.extend(write.iter().map(|(file, text)| (file.clone(), Digest::of(text))));
-    after.files.retain(|file, _| parts.contains_key(file) || !changes.next.contains_key(file));
+    let gone = changes.next.keys().filter(|file| parts.get(file).is_none());
+    gone.for_each(|file| {
+        after.files.remove(file);
+    });
     let serving = changes.next.keys().filter_map(|file| parts.get(file)?.certificate.as_ref());
-    after.certificates.extend(serving.map(|serving| (serving.name.clone(), serving.digest)));
+    after.certificates.extend(serving.map(|serving| (serving.name.clone(), serving.digest())));
     if !installed.open {
         after.trying.clear();
     }
@@ -208,13 +219,7 @@ fn tell(consumer: &Consumer, why: &BTreeSet<Why>) -> Tell {
 }
 
 /// Why this consumer needs a deployment; empty when it does not.
-fn reasons(
-    consumer: &Consumer,
-    installed: &Installed,
-    parts: &BTreeMap<FileName, Part<'_>>,
-    next: &Units,
-    has_mark: bool,
-) -> BTreeSet<Why> {
+fn reasons(consumer: &Consumer, installed: &Installed, parts: &Parts, next: &Units, has_mark: bool) -> BTreeSet<Why> {
     let files_differ = next.keys().any(|file| installed.files.get(file) != parts.get(file).map(|part| &part.file));
     let certificates_differ =
         next.keys().filter_map(|file| parts.get(file)).any(|part| !part.has_certificate(installed));
@@ -247,7 +252,7 @@ fn owed(consumer: &Consumer, installed: &Installed) -> Option<Why> {
 /// The certificates that must be copied first; none where the consumer reads our own folder.
 fn undelivered(
     consumer: &Consumer,
-    parts: &BTreeMap<FileName, Part<'_>>,
+    parts: &Parts,
     next: &Units,
     installed: &Installed,
 ) -> BTreeMap<CertificateName, Digest> {
@@ -255,41 +260,38 @@ fn undelivered(
         return BTreeMap::new();
     }
     let new = next.keys().filter_map(|file| parts.get(file)).filter(|part| !part.has_certificate(installed));
-    new.filter_map(|part| part.certificate.as_ref()).map(|serving| (serving.name.clone(), serving.digest)).collect()
+    new.filter_map(|part| part.certificate.as_ref()).map(|serving| (serving.name.clone(), serving.digest())).collect()
 }
 
 /// Copies of certificates that nothing names any more once this is proven. While anything is held back, its older form
 /// may name one that is not known here.
 fn forgotten(
     consumer: &Consumer,
-    parts: &BTreeMap<FileName, Part<'_>>,
+    parts: &Parts,
     changes: &Changes,
     installed: &Installed,
 ) -> BTreeSet<CertificateName> {
     if !changes.is_all || matches!(consumer.certificates, CertificateFolder::Shared { .. }) {
         return BTreeSet::new();
     }
-    let named: BTreeSet<_> = parts.values().filter_map(|part| Some(part.certificate.as_ref()?.name)).collect();
+    let named: HashSet<_> = parts.iter().filter_map(|(_, part)| Some(&part.certificate.as_ref()?.name)).collect();
     installed.certificates.keys().filter(|name| !named.contains(name)).cloned().collect()
 }
 
 /// What a client must see: the mark, and the certificates of what is on trial. What did not change was seen before, and
 /// looking at all of thousands of names would take minutes.
-fn proof(
-    parts: &BTreeMap<FileName, Part<'_>>,
-    trying: &Units,
-    installed: &Installed,
-    rules: &Rules,
-    generation: u64,
-) -> Proof {
-    // Where nothing is on trial a signal is owed for what lies there, whatever it is.
-    let looked_at = |file: &FileName| trying.is_empty() || trying.contains_key(file);
-    let parts = parts
-        .iter()
-        .filter(|(file, part)| looked_at(file) && (trying.contains_key(*file) || part.is_in_place(file, installed)));
-    let serials =
-        parts.filter_map(|(_, part)| Some((part.host?.clone(), part.certificate.as_ref()?.serial?.to_owned())));
-    Proof { mark_host: rules.mark_host.clone(), mark: generation, serials: serials.collect() }
+fn proof(parts: &Parts, trying: &Units, installed: &Installed, rules: &Rules, generation: u64) -> Proof {
+    let serial = |part: &Part| Some((part.host()?.clone(), part.certificate.as_ref()?.serial()?.to_owned()));
+    let serials = match trying.is_empty() {
+        false => trying.keys().filter_map(|file| serial(parts.get(file)?)).collect(),
+        // A signal is owed for what lies there, whatever it is.
+        true => parts
+            .iter()
+            .filter(|(file, part)| part.is_in_place(file, installed))
+            .filter_map(|(_, part)| serial(part))
+            .collect(),
+    };
+    Proof { mark_host: rules.mark_host.clone(), mark: generation, serials }
 }
 
 /// How long this reload may take before it counts as not followed.
@@ -302,14 +304,10 @@ fn within(installed: &Installed, files: usize) -> Duration {
 }
 
 /// What is held back or can't be written, told to whoever asked for it.
-fn complaints(
-    consumer: &Consumer,
-    installed: &Installed,
-    parts: &BTreeMap<FileName, Part<'_>>,
-    rules: &Rules,
-) -> Vec<Complaint> {
+fn complaints(consumer: &Consumer, installed: &Installed, parts: &Parts, rules: &Rules) -> Vec<Complaint> {
     let mut complaints = Vec::new();
-    for (file, part) in parts {
+    let in_question = installed.foreign.iter().chain(installed.trial.refused.keys());
+    for (file, part) in in_question.filter_map(|file| Some((file, parts.get(file)?))) {
         let (problem, remedy) = if installed.foreign.contains(file) {
             let path = consumer.config.ours.join(file.as_str());
             (
@@ -340,9 +338,9 @@ fn complaints(
 }
 
 /// Whose a part is: the containers that claim its host, else the consumer.
-fn about(consumer: &Consumer, part: &Part<'_>, rules: &Rules) -> Vec<(ContainerName, String, String)> {
+fn about(consumer: &Consumer, part: &Part, rules: &Rules) -> Vec<(ContainerName, String, String)> {
     let prefix = &rules.label_prefix;
-    match part.host.and_then(|host| Some((host, consumer.sites.get(host)?))) {
+    match part.host().and_then(|host| Some((host, consumer.sites.get(host)?))) {
         Some((host, site)) => {
             let of = |container: &ContainerName| (container.clone(), format!("{prefix}.host"), host.to_string());
             site.containers.iter().map(of).collect()

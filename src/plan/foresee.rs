@@ -1,3 +1,5 @@
+use std::rc::Rc;
+
 use super::{Action, Plan};
 use crate::{
     observe::{HeldCertificate, Installed, Observed, Progress, Shelf, Source},
@@ -18,11 +20,11 @@ pub fn foresee(observed: &Observed, plan: &Plan, now: Timestamp) -> Observed {
                 if deploy.consumer.running {
                     installed.prove(&deploy.forget, now);
                 }
-                after.installed.insert(deploy.consumer.name.clone(), installed);
+                after.installed.insert(deploy.consumer.name.clone(), Rc::new(installed));
             }
             Action::TakeBack(back) => {
                 let installed = Installed { open: false, progress: Progress::TakenBack, ..back.before.clone() };
-                after.installed.insert(back.consumer.name.clone(), installed);
+                after.installed.insert(back.consumer.name.clone(), Rc::new(installed));
             }
             Action::Obtain(obtain) => {
                 let serial = Digest::of_parts([obtain.certificate.as_str(), &now.millis().to_string()]);
@@ -37,7 +39,7 @@ pub fn foresee(observed: &Observed, plan: &Plan, now: Timestamp) -> Observed {
                     source: Source::from(&obtain.issuance.issuer),
                     shelf: Shelf::Live,
                 };
-                after.held.insert(obtain.certificate.clone(), certificate);
+                after.hold(obtain.certificate.clone(), certificate);
                 after.wishes.remove(&obtain.certificate);
             }
         }

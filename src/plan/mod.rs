@@ -23,6 +23,7 @@ use std::{
     fmt,
     net::SocketAddr,
     path::PathBuf,
+    rc::Rc,
     time::Duration,
 };
 
@@ -38,10 +39,12 @@ pub use obtain::answer;
 pub use renewal::due;
 pub use selection::{Candidate, Skipped, candidates, in_force};
 
+use content::Parts;
+
 use crate::{
     desire::{Complaint, Consumer, Desired, Issuance},
     observe::{Attempt, Installed, Observed, Subject},
-    render::Templates,
+    render::{TemplateError, Templates},
     values::{CertificateName, ContainerName, Digest, FileName, Host, Signal, Timestamp},
 };
 
@@ -90,7 +93,7 @@ pub enum Action {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deploy {
     /// The consumer.
-    pub consumer: Consumer,
+    pub consumer: Rc<Consumer>,
     /// Why; at least one.
     pub why: BTreeSet<Why>,
     /// Files to write, by name in its config folder.
@@ -166,7 +169,7 @@ pub struct Back {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TakeBack {
     /// The consumer.
-    pub consumer: Consumer,
+    pub consumer: Rc<Consumer>,
     /// What lies there now.
     pub before: Installed,
     /// The record of this try.
@@ -265,30 +268,75 @@ impl Action {
 
 /// What has to be done at `now`.
 pub fn plan(desired: &Desired, observed: &Observed, templates: &Templates, rules: &Rules, now: Timestamp) -> Plan {
-    templates.begin_round();
-    let mut draft = Draft { plan: Plan::default(), wakes: BTreeSet::new(), last: Vec::new() };
-    draft.plan.notices = notice::notices(desired, observed, now);
-    let observed = &*in_force(desired, observed, now);
-    for consumer in desired.consumers.values() {
-        deploy::plan(consumer, observed, templates, rules, now, &mut draft);
-    }
-    let deploying: BTreeSet<ContainerName> = draft.plan.actions.iter().filter_map(deployed_to).collect();
-    obtain::plan(desired, observed, &deploying, now, &mut draft);
-    if draft.plan.actions.is_empty() && observed.under_way.is_empty() {
-        draft.plan.actions.extend(draft.last.drain(..).map(|deploy| Action::Deploy(Box::new(deploy))));
-    }
-    draft.plan.complaints.extend(complaints::of(desired, observed, now));
-    let latest = now + rules.resync;
-    draft.plan.wake = Some(draft.wakes.into_iter().find(|wake| *wake > now).map_or(latest, |wake| wake.min(latest)));
-    draft.plan
+    Memory::default().plan(desired, observed, templates, rules, now)
 }
 
-/// A plan in the making, with every time at which something becomes due.
+/// What the last plans came to, so that the next looks only at what has changed. It decides nothing: without it the plan
+/// is the same, and takes longer where there are thousands of sites.
+#[derive(Debug, Default)]
+pub struct Memory {
+    parts: BTreeMap<ContainerName, Parts>,
+}
+
+impl Memory {
+    /// What has to be done at `now`: the same as [`plan`].
+    pub fn plan(
+        &mut self,
+        desired: &Desired,
+        observed: &Observed,
+        templates: &Templates,
+        rules: &Rules,
+        now: Timestamp,
+    ) -> Plan {
+        let mut draft = Draft { plan: Plan::default(), now, wake: now + rules.resync, last: Vec::new() };
+        draft.plan.notices = notice::notices(desired, observed, now);
+        let observed = &*in_force(desired, observed, now);
+        self.parts.retain(|name, _| desired.consumers.contains_key(name));
+        for consumer in desired.consumers.values() {
+            deploy::plan(consumer, observed, templates, rules, now, (self, &mut draft));
+        }
+        let deploying: BTreeSet<ContainerName> = draft.plan.actions.iter().filter_map(deployed_to).collect();
+        obtain::plan(desired, observed, &deploying, now, &mut draft);
+        if draft.plan.actions.is_empty() && observed.under_way.is_empty() {
+            draft.plan.actions.extend(draft.last.drain(..).map(|deploy| Action::Deploy(Box::new(deploy))));
+        }
+        draft.plan.complaints.extend(complaints::of(desired, observed, now));
+        draft.plan.wake = Some(draft.wake);
+        draft.plan
+    }
+
+    /// What the folder of a consumer should hold.
+    fn parts(
+        &mut self,
+        consumer: &Consumer,
+        installed: &Rc<Installed>,
+        observed: &Observed,
+        templates: &Templates,
+        now: Timestamp,
+    ) -> Result<&mut Parts, TemplateError> {
+        let parts = self.parts.entry(consumer.name.clone()).or_insert_with(Parts::none);
+        parts.follow(consumer, installed, observed, templates, now)?;
+        Ok(parts)
+    }
+}
+
+/// A plan in the making.
 struct Draft {
     plan: Plan,
-    wakes: BTreeSet<Timestamp>,
+    now: Timestamp,
+    /// The first time at which something becomes due, or everything is looked at again.
+    wake: Timestamp,
     /// Deployments that some servers are known to refuse, which costs seconds: they come when nothing else is to be done.
     last: Vec<Deploy>,
+}
+
+impl Draft {
+    /// Something becomes due at this time.
+    fn wake_at(&mut self, time: Timestamp) {
+        if time > self.now {
+            self.wake = self.wake.min(time);
+        }
+    }
 }
 
 fn deployed_to(action: &Action) -> Option<ContainerName> {

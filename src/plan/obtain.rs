@@ -1,6 +1,8 @@
 //! Which certificates are to be obtained now.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, rc::Rc};
+
+use itertools::{EitherOrBoth, Itertools};
 
 use super::{
     Action, Draft, ORDERS_AT_ONCE, Obtain, Why, backoff,
@@ -23,35 +25,46 @@ pub(super) fn plan(
     draft: &mut Draft,
 ) {
     let mut due = Vec::new();
-    let provided: Vec<_> = observed.held.values().filter(|held| held.source == Source::Provided).collect();
-    for (name, wanted) in &desired.certificates {
+    let provided = provided(observed);
+    let pairs = desired.certificates.iter().merge_join_by(&*observed.held, |(wanted, _), (held, _)| wanted.cmp(held));
+    for (name, wanted, held) in pairs.filter_map(|pair| match pair {
+        EitherOrBoth::Left((name, wanted)) => Some((name, wanted, None)),
+        EitherOrBoth::Both((name, wanted), (_, held)) => Some((name, wanted, Some(&**held))),
+        EitherOrBoth::Right(_) => None,
+    }) {
+        let need = need(name, wanted, held, observed, &provided, now);
+        if let Need::At(time) = need
+            && observed.attempts.is_empty()
+        {
+            // Of thousands that are at rest, none has to be looked up any further.
+            draft.wake_at(time);
+            continue;
+        }
         let subject = Subject::Certificate(name.clone());
         if observed.under_way.contains(&subject) {
             continue;
         }
         let before = observed.attempts.get(&subject);
-        let need = need(name, wanted, observed, &provided, now);
         let is_over = |attempt: &Attempt| attempt.was_cut_off() && attempt.asked == asked(wanted);
         if matches!(need, Need::At(_)) && before.is_some_and(is_over) {
             draft.plan.finished.insert(name.clone());
         }
-        if !is_answered(wanted, desired, observed, deploying) {
-            continue;
-        }
         let why = match need {
             Need::Now(why) => why,
             Need::At(time) => {
-                draft.wakes.insert(time);
+                draft.wake_at(time);
                 continue;
             }
         };
-        // Of thousands that are at rest, none has to be looked up by what it asks for.
-        let held_back = before.and_then(|_| held_back(name, asked(wanted), observed));
-        if let Some(time) = held_back.filter(|time| *time > now) {
-            draft.wakes.insert(time);
+        if !is_answered(wanted, desired, observed, deploying) {
             continue;
         }
-        let runs_out = observed.held.get(name).map_or(Timestamp::from_millis(i64::MAX), |held| held.not_after);
+        let held_back = before.and_then(|_| held_back(name, asked(wanted), observed));
+        if let Some(time) = held_back.filter(|time| *time > now) {
+            draft.wake_at(time);
+            continue;
+        }
+        let runs_out = held.map_or(Timestamp::from_millis(i64::MAX), |held| held.not_after);
         due.push((runs_out, name, wanted, why));
     }
     due.sort_by_key(|(runs_out, name, ..)| (*runs_out, *name));
@@ -64,6 +77,10 @@ pub(super) fn plan(
     }));
 }
 
+fn provided(observed: &Observed) -> Vec<&HeldCertificate> {
+    observed.held.values().map(|held| &**held).filter(|held| held.source == Source::Provided).collect()
+}
+
 enum Need {
     Now(Why),
     At(Timestamp),
@@ -74,11 +91,11 @@ enum Need {
 fn need(
     name: &CertificateName,
     wanted: &Wanted,
+    held: Option<&HeldCertificate>,
     observed: &Observed,
     provided: &[&HeldCertificate],
     now: Timestamp,
 ) -> Need {
-    let held = observed.held.get(name);
     let is_placed = |held: &&HeldCertificate| held.source == Source::Provided && held.shelf == Shelf::Live;
     let covering = provided.iter().copied().filter(|held| is_covered(&wanted.names, held));
     let in_our_way = held.filter(is_placed);
@@ -94,7 +111,7 @@ fn need(
     match is_covered(&wanted.names, held) {
         false => Need::Now(Why::NamesChanged),
         // The one that is there is served until then: one from the staging CA is replaced without a gap.
-        true if is_ours && held.source != Source::from(&wanted.issuance.issuer) => Need::Now(Why::SourceChanged),
+        true if is_ours && !held.source.is(&wanted.issuance.issuer) => Need::Now(Why::SourceChanged),
         true if is_ours && held.key_type != Some(wanted.issuance.key_type) => Need::Now(Why::KeyTypeChanged),
         true if due <= now => Need::Now(Why::RenewalDue),
         true if is_forced(name, observed) => Need::Now(Why::Asked),
@@ -124,8 +141,8 @@ pub fn answer(name: &CertificateName, desired: &Desired, observed: &Observed, no
         return None;
     }
     let observed = &*in_force(desired, observed, now);
-    let provided: Vec<_> = observed.held.values().filter(|held| held.source == Source::Provided).collect();
-    match need(name, wanted, observed, &provided, now) {
+    let held = observed.held.get(name).map(|held| &**held);
+    match need(name, wanted, held, observed, &provided(observed), now) {
         Need::At(due) => return Some(Answer::NotDue { due }),
         Need::Now(_) => {}
     }
@@ -144,7 +161,7 @@ fn is_answered(wanted: &Wanted, desired: &Desired, observed: &Observed, deployin
         return true;
     }
     let proxies: Vec<_> = wanted.served_by.iter().filter_map(|name| desired.consumers.get(name)).collect();
-    let answers = |proxy: &Consumer, host: &Host| {
+    let answers = |proxy: &Rc<Consumer>, host: &Host| {
         let subject = Subject::Consumer(proxy.name.clone());
         let idle = !deploying.contains(&proxy.name) && !observed.under_way.contains(&subject);
         let told = observed.installed.get(&proxy.name).is_some_and(|installed| {
@@ -270,8 +287,9 @@ mod tests {
         assert_eq!(second, ["shop.example https://ca.example/directory: key type changed"]);
         assert_eq!(orders(&[("key-type", "rsa-2048")], Some(observed.clone())).0, [""; 0]);
         // What the user provides is the user's choice.
-        for held in observed.held.values_mut() {
-            (held.source, held.key_type) = (Source::Provided, Some(KeyType::Ec384));
+        for (name, held) in &*Rc::clone(&observed.held) {
+            let (source, key_type) = (Source::Provided, Some(KeyType::Ec384));
+            observed.hold(name.clone(), HeldCertificate { source, key_type, ..(**held).clone() });
         }
         assert_eq!(orders(&[], Some(observed)).0, [""; 0]);
     }
@@ -290,7 +308,10 @@ mod tests {
         assert_eq!(told(&desired, &observed, START), [order]);
         let mut behind = observed.clone();
         let file = FileName::parse("quaymaster-b.example.conf").expect("a name");
-        behind.installed.values_mut().for_each(|installed| installed.files.retain(|name, _| *name != file));
+        behind
+            .installed
+            .values_mut()
+            .for_each(|installed| Rc::make_mut(installed).files.retain(|name, _| *name != file));
         assert!(!told(&desired, &behind, START).iter().any(|step| step.starts_with("obtain")));
     }
 }

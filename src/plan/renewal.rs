@@ -1,9 +1,6 @@
 use std::time::Duration;
 
-use crate::{
-    observe::HeldCertificate,
-    values::{Digest, Timestamp},
-};
+use crate::{observe::HeldCertificate, values::Timestamp};
 
 /// Lives up to this are short: half of one is kept in reserve instead of a third.
 ///
@@ -18,7 +15,7 @@ const SPREAD: f64 = 0.03;
 pub fn due(certificate: &HeldCertificate) -> Timestamp {
     let life = certificate.not_after.since(certificate.not_before);
     let share = if life <= SHORT_LIFE { 1.0 / 2.0 } else { 2.0 / 3.0 };
-    let earlier = SPREAD * Digest::of(&certificate.serial).fraction();
+    let earlier = SPREAD * certificate.digest.fraction();
     certificate.not_before + life.mul_f64(share - earlier)
 }
 
@@ -27,7 +24,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::observe::{Shelf, Source};
+    use crate::{
+        observe::{Shelf, Source},
+        values::Digest,
+    };
 
     fn due_after(life: u64) -> f64 {
         let certificate = HeldCertificate {

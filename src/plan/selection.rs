@@ -1,4 +1,4 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, rc::Rc};
 
 use crate::{
     desire::{CertificateFolder, Consumer, Desired},
@@ -14,6 +14,7 @@ pub fn in_force<'a>(desired: &Desired, observed: &'a Observed, now: Timestamp) -
         return Cow::Borrowed(observed);
     }
     let mut chosen = observed.clone();
+    let held = Rc::make_mut(&mut chosen.held);
     for (name, provided) in &observed.provided {
         let worth = |certificate: &HeldCertificate| {
             let wanted = desired.certificates.get(name);
@@ -21,7 +22,7 @@ pub fn in_force<'a>(desired: &Desired, observed: &'a Observed, now: Timestamp) -
             (reader_in_need(certificate, desired).is_none(), covers, certificate.is_valid_at(now))
         };
         if observed.held.get(name).is_none_or(|own| worth(provided) >= worth(own)) {
-            chosen.held.insert(name.clone(), provided.clone());
+            held.insert(name.clone(), Rc::clone(provided));
         }
     }
     Cow::Owned(chosen)
@@ -35,7 +36,7 @@ pub(super) fn is_covered<'a>(names: impl IntoIterator<Item = &'a Host>, certific
 /// A consumer that could not read a certificate as it lies there: one that reads the user's own folder finds no
 /// `fullchain.pem` where there are only its parts, and we write nothing there.
 pub(super) fn reader_in_need<'a>(certificate: &HeldCertificate, desired: &'a Desired) -> Option<&'a ContainerName> {
-    let reads = |consumer: &&Consumer| matches!(consumer.certificates, CertificateFolder::Shared { .. });
+    let reads = |consumer: &&Rc<Consumer>| matches!(consumer.certificates, CertificateFolder::Shared { .. });
     let in_parts = certificate.shelf == Shelf::ProvidedInParts;
     desired.consumers.values().filter(|_| in_parts).find(reads).map(|consumer| &consumer.name)
 }
@@ -73,7 +74,7 @@ pub fn candidates<'a>(
 ) -> Vec<Candidate<'a>> {
     let chosen = serving(host, wanted, pin, observed, now).map(|(name, _)| name);
     let mut candidates = Vec::new();
-    for (name, certificate) in &observed.held {
+    for (name, certificate) in observed.held.iter() {
         let covers = certificate.covers(host);
         let skipped = match covers {
             _ if chosen == Some(name) => None,
@@ -97,7 +98,7 @@ pub(super) fn serving<'a>(
     pin: Option<&CertificateName>,
     observed: &'a Observed,
     now: Timestamp,
-) -> Option<(&'a CertificateName, &'a HeldCertificate)> {
+) -> Option<(&'a CertificateName, &'a Rc<HeldCertificate>)> {
     if let Some(pinned) = pin.and_then(|pin| observed.held.get_key_value(pin)) {
         return Some(pinned);
     }

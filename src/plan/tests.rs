@@ -5,7 +5,7 @@ use proptest::{collection::vec, prelude::*};
 use super::*;
 use crate::{
     desire::{
-        desire,
+        Reading, desire,
         tests::{container, own, proxy, rules as label_rules, snapshot},
     },
     observe::{Answer, Container, ContainerState, Progress, Snapshot, Stage, Wish},
@@ -33,7 +33,7 @@ pub(super) fn desired(containers: impl IntoIterator<Item = Container>) -> Desire
 
 /// Nothing was ever deployed, and every folder was looked at.
 pub(super) fn fresh(desired: &Desired) -> Observed {
-    let installed = desired.consumers.keys().map(|name| (name.clone(), Installed::default())).collect();
+    let installed = desired.consumers.keys().map(|name| (name.clone(), Installed::default().into())).collect();
     Observed { installed, ..Observed::default() }
 }
 
@@ -201,7 +201,7 @@ fn what_is_new_is_checked_before_it_is_told_of_and_only_then() {
 }
 
 fn installed(observed: &mut Observed) -> &mut Installed {
-    observed.installed.values_mut().next().expect("the proxy")
+    Rc::make_mut(observed.installed.values_mut().next().expect("the proxy"))
 }
 
 #[test]
@@ -262,7 +262,7 @@ impl Refusing {
     fn open(&mut self, observed: &Observed, deploy: &Deploy) {
         let before = &observed.installed[&deploy.consumer.name];
         if !before.open {
-            self.journal.insert(deploy.consumer.name.clone(), before.clone());
+            self.journal.insert(deploy.consumer.name.clone(), Installed::clone(before));
         }
     }
 
@@ -292,7 +292,7 @@ impl Refusing {
                 let mut observed = observed;
                 let before = self.journal[&back.consumer.name].clone();
                 let progress = Progress::TakenBack;
-                observed.installed.insert(back.consumer.name.clone(), Installed { progress, ..before });
+                observed.installed.insert(back.consumer.name.clone(), Installed { progress, ..before }.into());
                 observed
             }
             _ => {
@@ -312,7 +312,7 @@ impl Refusing {
         installed.trial.refused(&deploy.after.trying, "no", now);
         installed.progress = Progress::Proven { at: now };
         installed.process = deploy.after.process;
-        observed.installed.insert(deploy.consumer.name.clone(), installed);
+        observed.installed.insert(deploy.consumer.name.clone(), installed.into());
         observed
     }
 }
@@ -478,13 +478,23 @@ struct World {
     now: Timestamp,
     proxy: Refusing,
     orders: BTreeMap<CertificateName, Vec<Timestamp>>,
+    reading: Reading,
+    memory: Memory,
 }
 
 impl World {
     fn new() -> Self {
         let snapshot = Snapshot { own: Some(own()), ..snapshot([proxy()]) };
         let observed = fresh(&desire(&snapshot, &label_rules()));
-        Self { snapshot, observed, now: START, proxy: Refusing::new(REFUSED), orders: BTreeMap::new() }
+        Self {
+            snapshot,
+            observed,
+            now: START,
+            proxy: Refusing::new(REFUSED),
+            orders: BTreeMap::new(),
+            reading: Reading::default(),
+            memory: Memory::default(),
+        }
     }
 
     fn desired(&self) -> Desired {
@@ -499,14 +509,14 @@ impl World {
                 let hosts = ["a.example", "b.example", "c.example", "a.example b.example", "d.example", "no such;"];
                 let mut app = container(&format!("app{number}"), *number).label("host", hosts[usize::from(*host)]);
                 app.state = state(*runs);
-                self.snapshot.containers.insert(app.name.clone(), app);
+                self.snapshot.containers.insert(app.name.clone(), app.into());
             }
             Happening::Gone { number } => {
                 self.snapshot.containers.retain(|name, _| name.as_str() != format!("app{number}"));
             }
             Happening::Proxy { runs } => {
                 let proxy = self.snapshot.containers.values_mut().find(|c| c.name.as_str() == "proxy");
-                proxy.expect("it is always there").state = state(*runs);
+                Rc::make_mut(proxy.expect("it is always there")).state = state(*runs);
             }
             Happening::Later { minutes } => self.now = self.now + Duration::from_secs(60 * u64::from(*minutes)),
             Happening::Turn { outcomes } => self.turn(outcomes),
@@ -538,7 +548,7 @@ impl World {
             // Everything is in place, and nobody was told.
             (Action::Deploy(deploy), Outcome::Crashed) => {
                 self.proxy.open(&self.observed, deploy);
-                drop(self.observed.installed.insert(deploy.consumer.name.clone(), deploy.after.clone()));
+                drop(self.observed.installed.insert(deploy.consumer.name.clone(), deploy.after.clone().into()));
             }
             // An attempt is written down before it is made: a crash leaves the record, without what went wrong.
             (Action::Obtain(obtain), Outcome::Crashed) => {
@@ -552,6 +562,28 @@ impl World {
     }
 }
 
+#[test]
+fn other_templates_and_another_server_have_everything_rendered_again() {
+    let desired = desired([proxy(), shop()]);
+    let observed = settled(&desired, fresh(&desired), START);
+    let mut memory = Memory::default();
+    let mut written = |desired: &Desired, templates: &Templates| {
+        let actions = memory.plan(desired, &observed, templates, &rules(), START).actions;
+        let deploys = actions.into_iter().filter_map(|action| match action {
+            Action::Deploy(deploy) => Some(deploy.write),
+            Action::TakeBack(_) | Action::Obtain(_) => None,
+        });
+        deploys.flat_map(BTreeMap::into_keys).map(String::from).collect::<Vec<_>>()
+    };
+    let site = "quaymaster-shop.example.conf".to_owned();
+    assert_eq!(written(&desired, &templates()), [""; 0]);
+    let other = BTreeMap::from([("nginx/site.conf".to_owned(), Ok("# mine".to_owned()))]);
+    assert!(written(&desired, &Templates::with(&other)).contains(&site));
+    assert_eq!(written(&desired, &templates()), [""; 0]);
+    let moved = snapshot([proxy().label("http-port", "8080"), shop()]);
+    assert!(written(&desire(&moved, &label_rules()), &templates()).contains(&site));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -563,6 +595,9 @@ proptest! {
             let desired = world.desired();
             let first = planned(&desired, &world.observed, world.now);
 
+            // What is remembered changes nothing.
+            let read = world.reading.desire(&world.snapshot, &label_rules());
+            prop_assert_eq!(&first, &world.memory.plan(&read, &world.observed, &templates(), &rules(), world.now));
             // Same in, same out.
             prop_assert_eq!(&first, &planned(&desired, &world.observed, world.now));
             // The rest ends, and not before it begins.
@@ -573,6 +608,7 @@ proptest! {
             prop_assert_eq!(subjects.len(), first.actions.len());
             let busy = Observed { under_way: subjects.clone(), ..world.observed.clone() };
             let while_busy = planned(&desired, &busy, world.now);
+            prop_assert_eq!(&while_busy, &world.memory.plan(&read, &busy, &templates(), &rules(), world.now));
             prop_assert!(while_busy.actions.iter().all(|action| !subjects.contains(&action.subject())));
             // Never worse: a site whose certificate is held keeps its TLS server.
             for deploy in first.actions.iter().filter_map(|action| match action {

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::content::Part;
+use super::content::{Part, Parts};
 use crate::{
-    desire::Comes,
+    desire::{Comes, Consumer},
     observe::{Installed, Units},
     values::{Digest, FileName},
 };
@@ -21,19 +21,14 @@ pub(super) struct Changes {
 }
 
 /// Chooses from what should be there and what is.
-pub(super) fn changes(
-    parts: &BTreeMap<FileName, Part<'_>>,
-    mark: &FileName,
-    installed: &Installed,
-    can_be_tried: bool,
-) -> Changes {
-    let put = parts
-        .iter()
-        .filter(|(file, part)| !part.is_in_place(file, installed) && !installed.foreign.contains(*file))
-        .map(|(file, part)| (file.clone(), (part.unit(), part.comes)));
-    let gone = installed.files.keys().filter(|file| !parts.contains_key(*file) && *file != mark);
-    let gone = gone.map(|file| (file.clone(), (removal(), Comes::WithSites)));
-    let differing: BTreeMap<FileName, (Digest, Comes)> = put.chain(gone).collect();
+pub(super) fn changes(consumer: &Consumer, parts: &Parts, installed: &Installed, can_be_tried: bool) -> Changes {
+    let unit = |part: Option<&Part>| match part {
+        Some(part) => (part.unit(), part.comes),
+        None => (removal(), Comes::WithSites),
+    };
+    let differing = parts.differing().filter(|(file, _)| !installed.foreign.contains(*file));
+    let differing: BTreeMap<FileName, (Digest, Comes)> =
+        differing.map(|(file, part)| (file.clone(), unit(part))).collect();
     let all = differing.len();
     let mut open = differing;
     open.retain(|file, (unit, _)| installed.trial.holds_back(file, || *unit).is_none());
@@ -41,7 +36,7 @@ pub(super) fn changes(
         // It could not start with what it refuses, and nobody would know before.
         open.retain(|_, (_, comes)| *comes != Comes::Last);
     }
-    if lacks_its_ground(parts, installed) {
+    if lacks_its_ground(consumer, parts, installed) {
         open.retain(|_, (_, comes)| *comes == Comes::First);
     }
     let Some(comes) = open.values().map(|(_, comes)| *comes).min() else {
@@ -54,11 +49,9 @@ pub(super) fn changes(
 
 /// Whether a file that all sites stand on is refused and no older form of it is there: each of them would be refused
 /// for that alone.
-fn lacks_its_ground(parts: &BTreeMap<FileName, Part<'_>>, installed: &Installed) -> bool {
-    let is_ground = |part: &Part<'_>| part.host.is_none() && part.comes == Comes::WithSites;
-    parts.iter().any(|(file, part)| {
-        let is_refused = || installed.trial.holds_back(file, || part.unit()).is_some();
-        is_ground(part) && !installed.files.contains_key(file) && is_refused()
+fn lacks_its_ground(consumer: &Consumer, parts: &Parts, installed: &Installed) -> bool {
+    parts.own(consumer).filter(|(_, part)| part.comes == Comes::WithSites).any(|(file, part)| {
+        !installed.files.contains_key(&file) && installed.trial.holds_back(&file, || part.unit()).is_some()
     })
 }
 

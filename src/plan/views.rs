@@ -24,17 +24,8 @@ pub(super) fn mark(consumer: &Consumer, mark_host: &str, mark: u64) -> MarkView 
     MarkView { http_port: consumer.http_port, mark_host: mark_host.to_owned(), mark }
 }
 
-/// All that the view of a site is made from: where this is the same, so is the file. To tell that is much cheaper than
-/// to make the view.
-#[derive(Clone, Copy, Hash)]
-pub(super) struct SiteFacts<'a> {
-    server: ServerFacts<'a>,
-    host: &'a Host,
-    site: &'a Site,
-    certificate: Option<(&'a CertificateName, &'a HeldCertificate)>,
-}
-
-/// What the views of all sites of a server have in common.
+/// What the views of all sites of a server have in common: where this is the same, their files differ only by the site
+/// and its certificate.
 #[derive(Clone, Copy, Hash)]
 pub(super) struct ServerFacts<'a> {
     http_port: u16,
@@ -49,21 +40,16 @@ impl<'a> ServerFacts<'a> {
         let Consumer { http_port, https_port, webroot, certificates, trusted_proxies, .. } = consumer;
         Self { http_port: *http_port, https_port: *https_port, webroot, certificates, trusted_proxies }
     }
-
-    /// With a site, and the certificate that it is served with.
-    pub fn site(
-        self,
-        host: &'a Host,
-        site: &'a Site,
-        certificate: Option<(&'a CertificateName, &'a HeldCertificate)>,
-    ) -> SiteFacts<'a> {
-        SiteFacts { server: self, host, site, certificate }
-    }
 }
 
-/// What the template of a site sees.
-pub(super) fn site(facts: &SiteFacts<'_>) -> SiteView {
-    let SiteFacts { server, host, site, certificate } = *facts;
+/// What the template of a site sees, of which `certificate` is served.
+pub(super) fn site(
+    consumer: &Consumer,
+    host: &Host,
+    site: &Site,
+    certificate: Option<(&CertificateName, &HeldCertificate)>,
+) -> SiteView {
+    let server = ServerFacts::of(consumer);
     let trusted = certificate.is_some_and(|(_, held)| held.is_trusted() && held.covers(host));
     let (redirect, routes) = match &site.content {
         Content::Redirect(to) => (Some(to.in_url()), Vec::new()),

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -91,8 +92,8 @@ pub trait Disk {
     /// Takes away what a crash in the midst of that left of them.
     fn tidy(&self, place: &Place<'_>) -> Result<(), DiskError>;
 
-    /// Writes the status document, whole.
-    fn keep_status(&self, document: &str) -> Result<(), DiskError>;
+    /// Writes the status document, whole, as `write` has it.
+    fn keep_status(&self, write: &dyn Fn(&mut dyn Write) -> io::Result<()>) -> Result<(), DiskError>;
     /// Leaves a sign of life for `health`.
     fn breathe(&self, now: Timestamp) -> Result<(), DiskError>;
 }
@@ -205,7 +206,7 @@ pub enum DiskError {
         /// To which file or folder.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// A file of ours is not as we wrote it.
     #[error("{} can't be understood: {problem}", path.display())]

@@ -5,12 +5,11 @@
 
 mod check;
 mod filters;
-mod memory;
 mod pygen;
 mod samples;
 mod view;
 
-use std::{cell::RefCell, collections::BTreeMap, hash::Hash};
+use std::collections::BTreeMap;
 
 use minijinja::{
     Environment, ErrorKind, UndefinedBehavior,
@@ -22,7 +21,6 @@ use thiserror::Error;
 
 use crate::values::Digest;
 pub use filters::{FILTERS, FilterRow};
-use memory::Memory;
 pub use pygen::{ContainerView, ContainersView, LenientTemplate, NetworkView, lenient_fields};
 pub use view::{
     AuthView, CertificateView, CommandPlanView, FieldRow, MarkView, ProxyView, RouteView, SiteView, fields,
@@ -55,7 +53,7 @@ pub struct Templates {
     environment: Environment<'static>,
     /// Those that can't be used, by name; rendering one of them gives its error.
     broken: BTreeMap<String, TemplateError>,
-    memory: RefCell<Memory>,
+    digest: Digest,
 }
 
 /// A template that can't be read or rendered. Says which and where; never what was in the view.
@@ -101,6 +99,7 @@ impl Templates {
             let unread =
                 |problem: &str| TemplateError { template: name.to_owned(), line: 0, problem: visible(problem) };
             if let Err(error) = text.map_err(|problem| unread(problem)).and_then(|text| read.add(name, text)) {
+                read.digest = Digest::of_parts([&read.digest.to_string(), &error.to_string()]);
                 read.broken.insert(name.to_owned(), error);
             }
         }
@@ -125,28 +124,9 @@ impl Templates {
         self.rendered(template, Value::from(Serde(view)))
     }
 
-    /// What these templates make of `facts`, as a digest: remembered from the last times, else found out by `make`. Facts
-    /// that are told apart by more than they need to be cost a rendering; all that decides must be in them.
-    ///
-    /// # Errors
-    /// Those of `make`.
-    pub fn recall(
-        &self,
-        facts: &impl Hash,
-        make: impl FnOnce() -> Result<Digest, TemplateError>,
-    ) -> Result<Digest, TemplateError> {
-        let facts = Digest::of_value(facts);
-        if let Some(known) = self.memory.borrow_mut().recall(facts) {
-            return Ok(known);
-        }
-        let made = make()?;
-        self.memory.borrow_mut().keep(facts, made);
-        Ok(made)
-    }
-
-    /// Begins another round of questions: what was not asked for in the last ones is forgotten.
-    pub fn begin_round(&self) {
-        self.memory.borrow_mut().begin_round();
+    /// What these templates are: others have another digest, and may render another text.
+    pub fn digest(&self) -> Digest {
+        self.digest
     }
 
     fn none() -> Self {
@@ -157,10 +137,11 @@ impl Templates {
         // Otherwise errors carry copies of everything that is in the view.
         environment.set_debug(false);
         filters::install(&mut environment);
-        Self { environment, broken: BTreeMap::new(), memory: RefCell::default() }
+        Self { environment, broken: BTreeMap::new(), digest: Digest::of("") }
     }
 
     fn add(&mut self, name: &str, text: &str) -> Result<(), TemplateError> {
+        self.digest = Digest::of_parts([&self.digest.to_string(), name, text]);
         self.environment
             .add_template_owned(name.to_owned(), text.to_owned())
             .map_err(|error| TemplateError::of(name, &error))

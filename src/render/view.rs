@@ -102,7 +102,7 @@ macro_rules! views {
 views! {
 "proxy"
 /// What the templates of a proxy's own files see.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Hash, Serialize)]
 pub struct ProxyView {
     /// Port on which it takes plain HTTP.
     pub http_port: u16,
@@ -197,7 +197,7 @@ pub struct AuthView {
 
 "certificate"
 /// Where a certificate lies, as the proxy sees it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Hash, Serialize)]
 pub struct CertificateView {
     /// Path of certificate and chain.
     pub fullchain: String,

@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +48,7 @@ pub struct CertificateStatus {
     /// Whether a label asks for it now.
     pub wanted: bool,
     /// What lies on disk.
-    pub held: Option<HeldCertificate>,
+    pub held: Option<Rc<HeldCertificate>>,
 }
 
 /// A name that a proxy serves.
@@ -71,7 +74,7 @@ pub struct ConsumerStatus {
     /// Whether it runs.
     pub running: bool,
     /// What lies in its folder, and how far it was taken up.
-    pub installed: Installed,
+    pub installed: Rc<Installed>,
 }
 
 /// Something that failed.

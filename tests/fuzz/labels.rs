@@ -65,7 +65,7 @@ fn meant(odd: Option<BTreeMap<String, String>>) -> Desired {
         vec![container("proxy", 3, label("kind", "nginx")), container("good", 4, label("host", "good.example"))];
     all.extend(odd.map(|labels| Container { mounts: Vec::new(), ..container("odd", 9, labels) }));
     let own = Some(container("quaymaster", 2, BTreeMap::new()));
-    let containers = all.into_iter().map(|container| (container.name.clone(), container)).collect();
+    let containers = all.into_iter().map(|container| (container.name.clone(), container.into())).collect();
     let rules = Rules {
         label_prefix: "quaymaster".into(),
         certificates: "/state/certificates".into(),
@@ -85,9 +85,9 @@ fn meant(odd: Option<BTreeMap<String, String>>) -> Desired {
 /// What is written for the proxy; with `held` every name has its certificate.
 fn files(desired: &Desired, held: bool, templates: &Templates) -> Files {
     let mut observed = Observed::default();
-    observed.installed.insert(ContainerName::parse("proxy").unwrap(), Installed::default());
+    observed.installed.insert(ContainerName::parse("proxy").unwrap(), Installed::default().into());
     let names = desired.certificates.keys().filter(|_| held);
-    observed.held.extend(names.map(|name| (name.clone(), certificate(name))));
+    names.for_each(|name| observed.hold(name.clone(), certificate(name)));
     let rules = quaymaster::plan::Rules {
         label_prefix: "quaymaster".into(),
         mark_host: "quaymaster-0123456789abcdef".into(),

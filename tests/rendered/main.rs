@@ -108,16 +108,16 @@ fn world(labels: &str) -> (Snapshot, Observed) {
     proxy.labels.insert("quaymaster.kind".into(), "nginx".into());
     let mut containers = BTreeMap::from([(proxy.name.clone(), proxy)]);
     let mut observed = Observed::default();
-    observed.installed.insert(ContainerName::parse("proxy").unwrap(), Installed::default());
+    observed.installed.insert(ContainerName::parse("proxy").unwrap(), Installed::default().into());
     let is_setting = |line: &&str| line.starts_with(TRUSTED);
     let lines = labels.lines().filter(|line| !line.starts_with('#') && !line.is_empty() && !is_setting(line));
     for line in lines {
         if let Some(names) = line.strip_prefix("held: ") {
-            observed.held.extend(names.split(' ').map(|word| {
+            for word in names.split(' ') {
                 let name = CertificateName::parse(word).unwrap();
                 let covered = covered_by(&name);
-                (name, held(&covered))
-            }));
+                observed.hold(name, held(&covered));
+            }
             continue;
         }
         let name = line.split([':', ' ']).next().unwrap();
@@ -133,6 +133,7 @@ fn world(labels: &str) -> (Snapshot, Observed) {
         }
     }
     let own = Some(with_edge(container("quaymaster", 2), "/edge"));
+    let containers = containers.into_iter().map(|(name, container)| (name, container.into())).collect();
     (Snapshot { containers, own, ..Snapshot::default() }, observed)
 }
 

@@ -30,8 +30,18 @@ pub(super) fn told<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::E
 
 /// Writes beside `path` first and renames: readers see the old bytes or the new ones.
 pub(super) fn replace(path: &Path, bytes: &[u8], mode: u32, durability: Durability) -> Result<(), DiskError> {
+    replace_with(path, mode, durability, |file| file.write_all(bytes))
+}
+
+/// The same, piece by piece: what is large need not be in memory as a whole.
+pub(super) fn replace_with(
+    path: &Path,
+    mode: u32,
+    durability: Durability,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), DiskError> {
     let beside = beside(path);
-    create(&beside, bytes, mode, durability)?;
+    create_with(&beside, mode, durability, write)?;
     fs::rename(&beside, path).map_err(told("put in place", path))?;
     match durability {
         Durability::Synced => sync_folder(parent(path)),
@@ -41,12 +51,21 @@ pub(super) fn replace(path: &Path, bytes: &[u8], mode: u32, durability: Durabili
 
 /// Makes a new file; one that a crash left behind is taken away first.
 pub(super) fn create(path: &Path, bytes: &[u8], mode: u32, durability: Durability) -> Result<(), DiskError> {
+    create_with(path, mode, durability, |file| file.write_all(bytes))
+}
+
+fn create_with(
+    path: &Path,
+    mode: u32,
+    durability: Durability,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), DiskError> {
     remove(path)?;
     let write = || -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path)?;
         // The mode is set by hand: a strict umask would shut the consumer out of what it is to read.
         file.set_permissions(Permissions::from_mode(mode))?;
-        file.write_all(bytes)?;
+        write(&mut file)?;
         if durability == Durability::Synced {
             file.sync_all()?;
         }

@@ -31,6 +31,7 @@ mod state;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::{self, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -60,9 +61,8 @@ const PROVIDED_SETTLES: Duration = Duration::from_secs(1);
 /// # Errors
 /// When it can't be read or is not there.
 pub fn text(path: &Path) -> Result<String, DiskError> {
-    files::read(path)?.ok_or_else(|| {
-        files::told("read", path)(std::io::Error::new(std::io::ErrorKind::NotFound, "there is no such file"))
-    })
+    files::read(path)?
+        .ok_or_else(|| files::told("read", path)(io::Error::new(io::ErrorKind::NotFound, "there is no such file")))
 }
 
 /// The text of a file that the user named, or of standard input where that is `-`.
@@ -74,7 +74,7 @@ pub fn text_or_input(path: &Path) -> Result<String, DiskError> {
         return text(path);
     }
     let mut text = String::new();
-    let read = std::io::Read::read_to_string(&mut std::io::stdin(), &mut text);
+    let read = io::Read::read_to_string(&mut io::stdin(), &mut text);
     read.map(|_| text).map_err(files::told("read", Path::new("standard input")))
 }
 
@@ -207,8 +207,8 @@ impl Disk for Folders {
         }
     }
 
-    fn keep_status(&self, document: &str) -> Result<(), DiskError> {
-        self.write_status(document)
+    fn keep_status(&self, write: &dyn Fn(&mut dyn Write) -> io::Result<()>) -> Result<(), DiskError> {
+        self.write_status(write)
     }
 
     fn breathe(&self, now: Timestamp) -> Result<(), DiskError> {

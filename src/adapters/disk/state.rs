@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
@@ -21,6 +22,9 @@ use crate::{
 
 /// Nobody else looks into `state`.
 pub(super) const FOLDER_MODE: u32 = 0o700;
+
+/// Bytes of the status document that are written at a time.
+const STATUS_BUFFER: usize = 64 * 1024;
 
 /// An order as it stands on disk; its key lies beside it.
 #[derive(Serialize, Deserialize)]
@@ -82,8 +86,14 @@ impl Folders {
             .transpose()
     }
 
-    pub(super) fn write_status(&self, document: &str) -> Result<(), DiskError> {
-        self.write(&self.state.join("status.json"), document.as_bytes(), Durability::Renamed)
+    pub(super) fn write_status(&self, write: &dyn Fn(&mut dyn Write) -> io::Result<()>) -> Result<(), DiskError> {
+        let path = self.state.join("status.json");
+        self.make_way(&path)?;
+        files::replace_with(&path, PRIVATE, Durability::Renamed, |file| {
+            let mut buffered = BufWriter::with_capacity(STATUS_BUFFER, file);
+            write(&mut buffered)?;
+            buffered.flush()
+        })
     }
 
     pub(super) fn write_breath(&self, now: Timestamp) -> Result<(), DiskError> {
@@ -192,10 +202,14 @@ impl Folders {
     }
 
     fn write(&self, path: &Path, bytes: &[u8], durability: Durability) -> Result<(), DiskError> {
+        self.make_way(path)?;
+        files::replace(path, bytes, PRIVATE, durability)
+    }
+
+    fn make_way(&self, path: &Path) -> Result<(), DiskError> {
         files::folder(&self.state, FOLDER_MODE)?;
         files::make_way(&self.state, path)?;
-        files::folder(path.parent().unwrap_or(&self.state), FOLDER_MODE)?;
-        files::replace(path, bytes, PRIVATE, durability)
+        files::folder(path.parent().unwrap_or(&self.state), FOLDER_MODE)
     }
 }
 

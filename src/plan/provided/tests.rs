@@ -43,9 +43,9 @@ fn theirs(names: &[&str], age: u32) -> HeldCertificate {
 fn world(is_shared: bool) -> (Desired, Observed) {
     let mut desired = desire(&snapshot([proxy(), container("shop", 4).label("host", HOST)]), &label_rules());
     for consumer in desired.consumers.values_mut().filter(|_| is_shared) {
-        consumer.certificates = CertificateFolder::Shared { theirs: "/certificates/live".into() };
+        Rc::make_mut(consumer).certificates = CertificateFolder::Shared { theirs: "/certificates/live".into() };
     }
-    let installed = desired.consumers.keys().map(|name| (name.clone(), Installed::default())).collect();
+    let installed = desired.consumers.keys().map(|name| (name.clone(), Installed::default().into())).collect();
     let mut observed = Observed { installed, ..Observed::default() };
     let rules = rules();
     observed = foresee(&observed, &plan(&desired, &observed, &templates(), &rules, NOW), NOW);
@@ -68,8 +68,8 @@ fn name(word: &str) -> CertificateName {
 /// What is planned with these: what would be served, why something is obtained, and what is noticed.
 fn planned(is_shared: bool, held: Option<HeldCertificate>, provided: (&str, HeldCertificate)) -> [String; 3] {
     let (desired, mut observed) = world(is_shared);
-    observed.held.extend(held.map(|held| (name(HOST), held)));
-    observed.provided.insert(name(provided.0), provided.1);
+    held.into_iter().for_each(|held| observed.hold(name(HOST), held));
+    observed.provided.insert(name(provided.0), provided.1.into());
     let first = plan(&desired, &observed, &templates(), &rules(), NOW);
     let served = first.actions.iter().find_map(|action| match action {
         Action::Deploy(deploy) => Some(deploy.proof.serials.values().cloned().collect::<String>()),
@@ -130,8 +130,8 @@ fn a_proxy_that_reads_our_folder_finds_the_users_beside_ours() {
     {
         let (desired, mut observed) = world(true);
         match provided {
-            true => observed.provided.insert(name(HOST), theirs(&[HOST], 1)),
-            false => observed.held.insert(name(HOST), ours(1)),
+            true => drop(observed.provided.insert(name(HOST), theirs(&[HOST], 1).into())),
+            false => observed.hold(name(HOST), ours(1)),
         };
         let plan = plan(&desired, &observed, &templates(), &rules(), NOW);
         let [Action::Deploy(deploy)] = plan.actions.as_slice() else { panic!("{plan:?}") };
@@ -149,7 +149,7 @@ fn one_of_the_users_in_live_is_never_replaced_while_it_is_valid() {
         ("ended", placed(&[HOST], 91), true),
     ] {
         let (desired, mut observed) = world(false);
-        observed.held.insert(name(HOST), held);
+        observed.hold(name(HOST), held);
         let plan = plan(&desired, &observed, &templates(), &rules(), NOW);
         assert_eq!((obtained(&desired, &observed).is_some(), plan.notices.len()), (is_obtained, 1), "{what}: {plan:?}");
     }
@@ -158,8 +158,8 @@ fn one_of_the_users_in_live_is_never_replaced_while_it_is_valid() {
 #[test]
 fn the_next_look_is_at_the_end_of_what_is_served() {
     let (desired, mut observed) = world(false);
-    observed.held.insert(name(HOST), ours(89));
-    observed.provided.insert(name("wild"), theirs(&["*.example"], 1));
+    observed.hold(name(HOST), ours(89));
+    observed.provided.insert(name("wild"), theirs(&["*.example"], 1).into());
     let rules = Rules { resync: DAY * 90, ..rules() };
     let mut settled = observed;
     // The last two are for names that nobody has.

@@ -77,12 +77,16 @@ impl<'a> Facts<'a> {
     /// The proxies that are to serve the name.
     fn proxies(&self) -> impl Iterator<Item = &'a crate::desire::Consumer> {
         let host = self.host;
-        self.desired.consumers.values().filter(move |consumer| consumer.sites.contains_key(host))
+        self.desired
+            .consumers
+            .values()
+            .map(|consumer| &**consumer)
+            .filter(move |consumer| consumer.sites.contains_key(host))
     }
 
     /// The name as the first proxy serves it.
     fn site(&self) -> Option<&'a Site> {
-        self.proxies().find_map(|consumer| consumer.sites.get(self.host))
+        self.proxies().find_map(|consumer| consumer.sites.get(self.host)).map(|site| &**site)
     }
 
     /// What would be done now that is about the name.

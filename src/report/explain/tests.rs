@@ -227,10 +227,10 @@ fn unproven(world: &mut World) {
     let templates = Templates::built_in().expect("they are tested");
     let plan_rules = plan_rules();
     let desired = told(&world.containers);
-    world
-        .observed
-        .installed
-        .insert(ContainerName::parse("proxy").expect("a name"), Installed { generation: 6, ..Installed::default() });
+    world.observed.installed.insert(
+        ContainerName::parse("proxy").expect("a name"),
+        Installed { generation: 6, ..Installed::default() }.into(),
+    );
     loop {
         let plan = plan(&desired, &world.observed, &templates, &plan_rules, NOW);
         if plan.actions.is_empty() {
@@ -239,6 +239,7 @@ fn unproven(world: &mut World) {
         world.observed = foresee(&world.observed, &plan, NOW);
     }
     let installed = world.observed.installed.values_mut().next().expect("there is one proxy");
+    let installed = std::rc::Rc::make_mut(installed);
     installed.progress = Progress::Unproven { reason: "it is old".into() };
     installed.generation = 7;
     world.settles = false;
@@ -296,7 +297,7 @@ fn what_was_skipped_is_told_with_its_reason() {
         ("longer", held(&["shop.example"], now - 13, now + 9_900_000)),
     ] {
         let name = crate::values::CertificateName::parse(name).expect("a name");
-        world.observed.held.insert(name, certificate);
+        world.observed.hold(name, certificate);
     }
     world.settles = false;
     let told = world.told();

@@ -403,7 +403,7 @@ fn a_mark_a_breath_and_a_status_are_written_over_whatever_became_of_them() {
         let place = place();
         let mark = place.folders.mark_host().expect("it is made");
         place.folders.breathe(NOW).expect("it is written");
-        place.folders.keep_status("{}").expect("it is written");
+        place.folders.keep_status(&|file| file.write_all(b"{}")).expect("it is written");
         drop(Lock::take(&place.state).expect("it is taken"));
         for file in ["mark", "alive", "status.json"] {
             damage(&place.state.join(file));
@@ -419,7 +419,7 @@ fn a_mark_a_breath_and_a_status_are_written_over_whatever_became_of_them() {
         assert!(place.folders.last_breath().is_err(), "{what}");
         place.folders.breathe(NOW).expect("it is written anew");
         assert_eq!(place.folders.last_breath().expect("it is read"), Some(NOW), "{what}");
-        place.folders.keep_status("{\"a\": 1}").expect("it is written anew");
+        place.folders.keep_status(&|file| file.write_all(b"{\"a\": 1}")).expect("it is written anew");
         assert_eq!(place.folders.status().expect("it is read").as_deref(), Some("{\"a\": 1}"), "{what}");
     }
 }

@@ -1,0 +1,159 @@
+//! What a turn came to, told: events once each, and the status document when there is time for it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    time::Duration,
+};
+
+use itertools::{EitherOrBoth, Itertools};
+
+use super::Loop;
+use crate::{
+    desire::{Complaint, Consumer, Desired},
+    plan::{Notice, Plan},
+    ports::DiskError,
+    report::{Event, Status, chain, report},
+    values::{ContainerId, ContainerName, Timestamp},
+};
+
+/// How long the status document waits: what was begun in a turn goes first, and a burst of turns is one document.
+const DOCUMENT_AFTER: Duration = Duration::from_millis(50);
+
+/// It waits for so many times as long as it takes to write: with thousands of sites that may be some 20 ms.
+const DOCUMENT_SHARE: u32 = 20;
+
+/// What was reported, so that it is reported once.
+#[derive(Default)]
+pub(super) struct Told {
+    complaints: BTreeSet<Complaint>,
+    consumers: BTreeMap<ContainerName, Rc<Consumer>>,
+    missed: BTreeSet<ContainerId>,
+    notices: BTreeSet<Notice>,
+    faults: BTreeSet<String>,
+    document: Document,
+}
+
+/// The status document that is to be written.
+#[derive(Default)]
+struct Document {
+    /// What it is about, once there is something new.
+    of: Option<(Rc<Desired>, Plan)>,
+    due: Option<Timestamp>,
+    /// How long the last one took.
+    took: Duration,
+    /// Why the last one could not be written.
+    unwritten: Option<String>,
+}
+
+impl Told {
+    /// Whether nothing is wrong on disk.
+    pub fn is_whole(&self) -> bool {
+        self.faults.is_empty()
+    }
+
+    /// Whether nothing is wrong at all.
+    pub fn is_clean(&self) -> bool {
+        self.complaints.is_empty() && self.is_whole()
+    }
+
+    /// When the status document is to be written; nothing while it is as it should be.
+    pub fn document_due(&self) -> Option<Timestamp> {
+        self.document.due
+    }
+}
+
+impl Loop {
+    /// Reports what is new.
+    pub(super) fn tell(&mut self, desired: &Rc<Desired>, plan: Plan, fault: Option<DiskError>, now: Timestamp) {
+        self.tell_sites(desired);
+        self.tell_missed();
+        for notice in plan.notices.difference(&self.told.notices) {
+            report(&Event::Noticed(notice.clone()));
+        }
+        for notice in self.told.notices.difference(&plan.notices) {
+            report(&Event::NoticeOver(notice.clone()));
+        }
+        self.told.notices = plan.notices.clone();
+        let complaints: BTreeSet<_> = desired.complaints.union(&plan.complaints).cloned().collect();
+        for complaint in complaints.difference(&self.told.complaints) {
+            report(&Event::Complained(complaint.clone()));
+        }
+        for complaint in self.told.complaints.difference(&complaints) {
+            report(&Event::ComplaintOver(complaint.clone()));
+        }
+        self.told.complaints = complaints;
+        self.tell_faults(fault.map(|fault| chain(&fault)));
+        let document = &mut self.told.document;
+        document.of = Some((Rc::clone(desired), plan));
+        document.due.get_or_insert(now + DOCUMENT_AFTER.max(document.took * DOCUMENT_SHARE));
+    }
+
+    /// Writes the status document, if it is not as it should be.
+    pub(super) fn leave_document(&mut self) {
+        self.told.document.due = None;
+        let Some((desired, plan)) = self.told.document.of.take() else { return };
+        let ports = &self.daemon.ports;
+        let began = ports.clock.now();
+        let mut status = Status::of(&desired, &self.facts.observed, &plan, began);
+        status.templates = self.templates.faults().clone();
+        status.faults = self.facts.faults();
+        let write = |file: &mut dyn std::io::Write| serde_json::to_writer(file, &status).map_err(Into::into);
+        let unwritten = ports.disk.keep_status(&write).err().map(|error| chain(&error));
+        self.told.document.took = ports.clock.now().since(began);
+        if unwritten != self.told.document.unwritten {
+            self.told.document.unwritten = unwritten;
+            self.tell_faults(None);
+        }
+    }
+
+    pub(super) fn tell_faults(&mut self, breath: Option<String>) {
+        let unwritten = self.told.document.unwritten.clone();
+        let faults: BTreeSet<_> = self.facts.faults().into_iter().chain(breath).chain(unwritten).collect();
+        for problem in faults.difference(&self.told.faults) {
+            report(&Event::DiskFault { problem: problem.clone() });
+        }
+        self.told.faults = faults;
+    }
+
+    fn tell_missed(&mut self) {
+        let missed: BTreeSet<_> = self.facts.grace.missed().cloned().collect();
+        if let Some(until) = self.facts.grace.next_end().filter(|_| !missed.is_subset(&self.told.missed)) {
+            let containers = self.facts.snapshot.containers.values();
+            let names = containers.filter(|container| missed.contains(&container.id)).map(|c| c.name.clone()).collect();
+            report(&Event::Missed { containers: names, until });
+        }
+        self.told.missed = missed;
+    }
+
+    /// Reports which sites have come and gone.
+    pub(super) fn tell_sites(&mut self, desired: &Desired) {
+        let before = std::mem::replace(&mut self.told.consumers, desired.consumers.clone());
+        for pair in before.iter().merge_join_by(&desired.consumers, |(before, _), (now, _)| before.cmp(now)) {
+            match pair {
+                EitherOrBoth::Both((_, before), (_, now)) if Rc::ptr_eq(before, now) => {}
+                EitherOrBoth::Both((_, before), (_, now)) => tell_sites(Some(before), Some(now)),
+                EitherOrBoth::Left((_, before)) => tell_sites(Some(before), None),
+                EitherOrBoth::Right((_, now)) => tell_sites(None, Some(now)),
+            }
+        }
+    }
+}
+
+/// Reports which sites of one consumer have come and gone.
+fn tell_sites(before: Option<&Rc<Consumer>>, now: Option<&Rc<Consumer>>) {
+    let Some(proxy) = before.or(now).map(|consumer| &consumer.name) else { return };
+    let none = BTreeMap::new();
+    let old = before.map_or(&none, |consumer| &consumer.sites);
+    let new = now.map_or(&none, |consumer| &consumer.sites);
+    for pair in old.iter().merge_join_by(new, |(before, _), (now, _)| before.cmp(now)) {
+        match pair {
+            EitherOrBoth::Both(..) => {}
+            EitherOrBoth::Left((host, _)) => report(&Event::SiteGone { host: host.clone(), proxy: proxy.clone() }),
+            EitherOrBoth::Right((host, site)) => {
+                let (containers, proxy) = (site.containers.clone(), proxy.clone());
+                report(&Event::SiteSeen { host: host.clone(), containers, proxy });
+            }
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! What labels ask for, kept from one look to the next: of thousands of containers only those are read again that
+//! changed, and those that have to do with them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    rc::Rc,
+};
+
+use itertools::{EitherOrBoth, Itertools};
+
+use super::{Consumer, Desired, Rules, desire, labels};
+use crate::{
+    observe::{Container, Holder, Snapshot},
+    values::{CertificateName, ContainerName, Host},
+};
+
+/// Remembers what was asked for. It decides nothing: what it says is what [`desire()`] says of the same snapshot.
+#[derive(Debug, Default)]
+pub struct Reading(Option<Known>);
+
+/// What was seen last, and what came of it.
+#[derive(Debug)]
+struct Known {
+    snapshot: Snapshot,
+    desired: Rc<Desired>,
+    /// The containers that say something about each subject.
+    mentions: BTreeMap<Subject, Vec<ContainerName>>,
+}
+
+/// What containers may have to agree on. Whoever shares none has nothing to do with each other.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    /// A certificate, be it named by a label or called after a host: it stands for that host, too.
+    Certificate(CertificateName),
+    /// The one certificate that a proxy shows to all who ask for an address.
+    Addresses,
+}
+
+impl Reading {
+    /// What the containers of `snapshot` ask for, under the same `rules` each time.
+    pub fn desire(&mut self, snapshot: &Snapshot, rules: &Rules) -> Rc<Desired> {
+        let known = match self.0.take() {
+            Some(known) => known.follow(snapshot, rules),
+            None => Known::first(snapshot, rules),
+        };
+        Rc::clone(&self.0.insert(known).desired)
+    }
+}
+
+impl Known {
+    fn first(snapshot: &Snapshot, rules: &Rules) -> Self {
+        let mut mentions = BTreeMap::new();
+        for container in snapshot.containers.values() {
+            mention(&mut mentions, container, rules);
+        }
+        Self { snapshot: snapshot.clone(), desired: Rc::new(desire(snapshot, rules)), mentions }
+    }
+
+    fn follow(mut self, snapshot: &Snapshot, rules: &Rules) -> Self {
+        let before = mem::replace(&mut self.snapshot, snapshot.clone());
+        let changed: Vec<_> = changes(&before, snapshot).collect();
+        let mut hosts = changed_holders(&before.holders, &snapshot.holders);
+        if before.own != snapshot.own || changed.iter().any(|pair| self.is_of_consequence(pair, rules)) {
+            return Self::first(snapshot, rules);
+        }
+        if changed.is_empty() && hosts.is_empty() {
+            return self;
+        }
+        let mut open: BTreeSet<_> = hosts.iter().map(Subject::of).collect();
+        for (old, new) in &changed {
+            open.extend(old.iter().chain(new).flat_map(|container| subjects(container, rules)));
+            if let Some(old) = old {
+                self.forget_mentions(old, rules);
+            }
+            if let Some(new) = new {
+                mention(&mut self.mentions, new, rules);
+            }
+        }
+        let touched = changed.iter().filter_map(|(old, new)| Some(old.or(*new)?.name.clone()));
+        let affected = self.affected(touched.collect(), open, rules);
+        // With nearly all of them it is quicker to begin anew.
+        if affected.len() > snapshot.containers.len() / 2 {
+            return Self::first(snapshot, rules);
+        }
+        let old = affected.iter().filter_map(|name| before.containers.get(name));
+        let mut certificates = BTreeSet::new();
+        for container in old.chain(affected.iter().filter_map(|name| snapshot.containers.get(name))) {
+            hosts.extend(hosts_of(container, rules));
+            certificates.extend(subjects(container, rules).into_iter().filter_map(Subject::certificate));
+        }
+        let part = affected.iter().filter_map(|name| snapshot.containers.get_key_value(name));
+        let part = Snapshot {
+            containers: part.map(|(name, container)| (name.clone(), Rc::clone(container))).collect(),
+            own: snapshot.own.clone(),
+            holders: Rc::clone(&snapshot.holders),
+        };
+        let part = desire(&part, rules);
+        replace(Rc::make_mut(&mut self.desired), part, &affected, &hosts, &certificates);
+        self
+    }
+
+    /// Whether a change concerns what everything is served by: another server, or one that is elsewhere.
+    fn is_of_consequence(&self, (old, new): &(Option<&Rc<Container>>, Option<&Rc<Container>>), rules: &Rules) -> bool {
+        let kind = format!("{}.kind", rules.label_prefix);
+        let is_server = |container: &Rc<Container>| container.labels.contains_key(&kind);
+        if !old.iter().chain(new).any(|container| is_server(container)) {
+            return false;
+        }
+        let place = |container: &Container| {
+            let networks = container.networks.iter().map(|(name, network)| (name.clone(), network.id.clone()));
+            (container.id.clone(), container.labels.clone(), container.mounts.clone(), networks.collect::<Vec<_>>())
+        };
+        match (old, new) {
+            (Some(old), Some(new)) => place(old) != place(new),
+            _ => true,
+        }
+    }
+
+    /// All that these have to do with, in as many steps as it takes; servers always, since they serve all.
+    fn affected(
+        &self,
+        touched: BTreeSet<ContainerName>,
+        mut open: BTreeSet<Subject>,
+        rules: &Rules,
+    ) -> BTreeSet<ContainerName> {
+        let mut affected = BTreeSet::new();
+        let mut seen = BTreeSet::new();
+        let mut next: Vec<_> = touched.into_iter().chain(self.desired.consumers.keys().cloned()).collect();
+        loop {
+            for name in next.drain(..) {
+                if let Some(container) = self.snapshot.containers.get(&name) {
+                    open.extend(subjects(container, rules));
+                }
+                affected.insert(name);
+            }
+            let Some(subject) = open.pop_first() else { return affected };
+            if seen.insert(subject.clone()) {
+                let mentioned_by = self.mentions.get(&subject).into_iter().flatten();
+                next.extend(mentioned_by.filter(|name| !affected.contains(*name)).cloned());
+            }
+        }
+    }
+
+    fn forget_mentions(&mut self, container: &Container, rules: &Rules) {
+        for subject in subjects(container, rules) {
+            if let Some(names) = self.mentions.get_mut(&subject) {
+                names.retain(|name| *name != container.name);
+                if names.is_empty() {
+                    self.mentions.remove(&subject);
+                }
+            }
+        }
+    }
+}
+
+/// Puts what part of the containers asks for in place of what they asked for before.
+fn replace(
+    desired: &mut Desired,
+    part: Desired,
+    affected: &BTreeSet<ContainerName>,
+    hosts: &BTreeSet<Host>,
+    certificates: &BTreeSet<CertificateName>,
+) {
+    for host in hosts {
+        desired.hosts.remove(host);
+        desired.uncovered.remove(host);
+    }
+    certificates.iter().for_each(|name| drop(desired.certificates.remove(name)));
+    desired.complaints.retain(|complaint| !affected.contains(&complaint.container));
+    desired.hosts.extend(part.hosts);
+    desired.uncovered.extend(part.uncovered);
+    desired.certificates.extend(part.certificates);
+    desired.complaints.extend(part.complaints);
+    for (name, consumer) in part.consumers {
+        let before = desired.consumers.remove(&name);
+        desired.consumers.insert(name, Rc::new(with_other_sites(consumer, before, hosts)));
+    }
+}
+
+/// The consumer with those sites that it had before and that are not among `hosts`.
+fn with_other_sites(consumer: Rc<Consumer>, before: Option<Rc<Consumer>>, hosts: &BTreeSet<Host>) -> Consumer {
+    let mut consumer = Rc::unwrap_or_clone(consumer);
+    let Some(before) = before.map(Rc::unwrap_or_clone) else { return consumer };
+    let mut sites = before.sites;
+    let mut answers = before.answers;
+    for host in hosts {
+        sites.remove(host);
+        answers.remove(host);
+    }
+    sites.append(&mut consumer.sites);
+    answers.append(&mut consumer.answers);
+    Consumer { sites, answers, ..consumer }
+}
+
+/// The containers that are not as they were: how each was, and how it is.
+fn changes<'a>(
+    before: &'a Snapshot,
+    now: &'a Snapshot,
+) -> impl Iterator<Item = (Option<&'a Rc<Container>>, Option<&'a Rc<Container>>)> {
+    let pairs = before.containers.iter().merge_join_by(&now.containers, |(before, _), (now, _)| before.cmp(now));
+    pairs.filter_map(|pair| match pair {
+        EitherOrBoth::Both((_, before), (_, now)) if before == now => None,
+        EitherOrBoth::Both((_, before), (_, now)) => Some((Some(before), Some(now))),
+        EitherOrBoth::Left((_, before)) => Some((Some(before), None)),
+        EitherOrBoth::Right((_, now)) => Some((None, Some(now))),
+    })
+}
+
+/// Hosts that are kept for somebody else than before.
+fn changed_holders(before: &Rc<BTreeMap<Host, Holder>>, now: &Rc<BTreeMap<Host, Holder>>) -> BTreeSet<Host> {
+    if Rc::ptr_eq(before, now) {
+        return BTreeSet::new();
+    }
+    let pairs = before.iter().merge_join_by(&**now, |(before, _), (now, _)| before.cmp(now));
+    let changed = pairs.filter_map(|pair| match pair {
+        EitherOrBoth::Both((_, before), (_, now)) if before.project == now.project => None,
+        EitherOrBoth::Both((host, _), _) | EitherOrBoth::Left((host, _)) | EitherOrBoth::Right((host, _)) => Some(host),
+    });
+    changed.cloned().collect()
+}
+
+fn mention(mentions: &mut BTreeMap<Subject, Vec<ContainerName>>, container: &Container, rules: &Rules) {
+    for subject in subjects(container, rules) {
+        mentions.entry(subject).or_insert_with(|| Vec::with_capacity(1)).push(container.name.clone());
+    }
+}
+
+/// What a container says something about.
+fn subjects(container: &Container, rules: &Rules) -> BTreeSet<Subject> {
+    let spec = labels::read(container, &rules.label_prefix, &mut BTreeSet::new());
+    let mut subjects = BTreeSet::new();
+    for site in spec.sites.values() {
+        for host in site.hosts.iter().chain(&site.redirects).chain(&site.names) {
+            subjects.insert(Subject::of(host));
+            subjects.extend(host.address().map(|_| Subject::Addresses));
+        }
+        subjects.extend(site.wish.certificate.clone().map(Subject::Certificate));
+    }
+    subjects
+}
+
+/// All hosts that a container names.
+fn hosts_of(container: &Container, rules: &Rules) -> Vec<Host> {
+    let spec = labels::read(container, &rules.label_prefix, &mut BTreeSet::new());
+    let of_each = spec.sites.into_values().flat_map(|site| {
+        let hosts = site.hosts.into_iter().chain(site.redirects);
+        hosts.chain(site.names).collect::<Vec<_>>()
+    });
+    of_each.collect()
+}
+
+impl Subject {
+    fn of(host: &Host) -> Self {
+        Self::Certificate(CertificateName::from(host))
+    }
+
+    fn certificate(self) -> Option<CertificateName> {
+        match self {
+            Self::Certificate(name) => Some(name),
+            Self::Addresses => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::{collection::vec, prelude::*, sample::select};
+
+    use super::{super::tests::*, *};
+    use crate::{
+        desire::{holders, is_over},
+        observe::ContainerState,
+        values::{Grants, Timestamp},
+    };
+
+    /// Something that happens.
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// A container comes, or another takes its place.
+        Set {
+            number: u8,
+            labels: Vec<(&'static str, &'static str)>,
+            project: &'static str,
+        },
+        Stop(u8),
+        Remove(u8),
+        ProxyRestarts,
+        ProxyMoves,
+        /// So many days pass.
+        Days(u64),
+    }
+
+    const LABELS: &[(&str, &[&str])] = &[
+        (
+            "host",
+            &["a.example", "a.example, b.example", "*.a.example", "c.a.example d.example", "10.0.0.7", "10.0.0.8 ::1"],
+        ),
+        ("redirect", &["www.a.example", "b.example"]),
+        ("names", &["n.example", "a.example"]),
+        ("certificate", &["one", "a.example", "b.example"]),
+        ("path", &["/api"]),
+        ("ca", &["none", "self-signed", "nonsense"]),
+        ("tls", &["off", "both"]),
+        ("site.x.host", &["x.example", "b.example"]),
+        ("site.x.certificate", &["one"]),
+        ("network", &["nowhere"]),
+        ("kind", &["nginx", "nonsense"]),
+    ];
+
+    fn step() -> impl Strategy<Value = Step> {
+        let label = select(LABELS).prop_flat_map(|(key, values)| select(values).prop_map(move |value| (key, value)));
+        let set = (0u8..6, vec(label, 1..5), select(vec!["", "p", "q"]));
+        prop_oneof![
+            6 => set.prop_map(|(number, labels, project)| Step::Set { number, labels, project }),
+            1 => (0u8..6).prop_map(Step::Stop),
+            2 => (0u8..6).prop_map(Step::Remove),
+            1 => Just(Step::ProxyRestarts),
+            1 => Just(Step::ProxyMoves),
+            1 => (1u64..9).prop_map(Step::Days),
+        ]
+    }
+
+    /// Many that have nothing to do with the others.
+    fn crowd() -> Snapshot {
+        let other = |n: u8| container(&format!("other{n}"), 100 + n).label("host", &format!("other{n}.example"));
+        snapshot((0..40).map(other).chain([proxy()]))
+    }
+
+    fn name(number: u8) -> ContainerName {
+        ContainerName::parse(format!("c{number}")).expect("a name")
+    }
+
+    fn happen(snapshot: &mut Snapshot, step: &Step, now: &mut Timestamp) {
+        let change = |snapshot: &mut Snapshot, name: &str, change: &dyn Fn(&mut Container)| {
+            let known = snapshot.containers.get_mut(&ContainerName::parse(name).expect("a name"));
+            known.into_iter().for_each(|container| change(Rc::make_mut(container)));
+        };
+        match step {
+            Step::Set { number, labels, project } => {
+                let made = labels
+                    .iter()
+                    .fold(container(&format!("c{number}"), *number), |made, (key, value)| made.label(key, value));
+                let made = if project.is_empty() { made } else { made.project_is(project) };
+                snapshot.containers.insert(name(*number), made.into());
+            }
+            Step::Stop(number) => {
+                change(snapshot, name(*number).as_str(), &|c| c.state = ContainerState::Other("exited".into()));
+            }
+            Step::Remove(number) => drop(snapshot.containers.remove(&name(*number))),
+            Step::ProxyRestarts => change(snapshot, "proxy", &|proxy| {
+                proxy.started_at = proxy.started_at.map(|time| time + Duration::from_secs(1));
+            }),
+            Step::ProxyMoves => change(snapshot, "proxy", &|proxy| {
+                let network = proxy.networks.values_mut().next().expect("it is on one");
+                network.id = if network.id == "net-1" { "net-2" } else { "net-1" }.into();
+            }),
+            Step::Days(days) => *now = *now + Duration::from_secs(days * 24 * 3600),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn what_is_remembered_changes_nothing(steps in vec(step(), 1..20), granted in any::<bool>()) {
+            let grants = granted.then(|| Grants::parse("p = \"*.example proxy\"\nq = \"a.example\"").expect("a table"));
+            let rules = Rules { grants, ..rules() };
+            let (mut reading, mut snapshot) = (Reading::default(), crowd());
+            let mut now = Timestamp::from_seconds(1_800_000_000);
+            for step in &steps {
+                happen(&mut snapshot, step, &mut now);
+                if snapshot.holders.values().any(|holder| is_over(holder, now)) {
+                    Rc::make_mut(&mut snapshot.holders).retain(|_, holder| !is_over(holder, now));
+                }
+                let remembered = reading.desire(&snapshot, &rules);
+                prop_assert_eq!(&*remembered, &desire(&snapshot, &rules), "after {:?}", step);
+                if let Some(holders) = holders(&snapshot.holders, &remembered.hosts, now) {
+                    snapshot.holders = holders.into();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_nothing_to_do_with_a_change_is_not_read_again() {
+        let (mut reading, mut snapshot) = (Reading::default(), crowd());
+        let sites = |desired: &Desired| desired.consumers.values().next().expect("the proxy").sites.clone();
+        let before = sites(&reading.desire(&snapshot, &rules()));
+        snapshot.containers.insert(name(1), container("c1", 1).label("host", "other7.example, a.example").into());
+        let after = sites(&reading.desire(&snapshot, &rules()));
+        let same = before.iter().filter(|(host, site)| after.get(*host).is_some_and(|after| Rc::ptr_eq(site, after)));
+        assert_eq!((before.len(), same.count(), after.len()), (40, 39, 41));
+    }
+}
