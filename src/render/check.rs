@@ -58,6 +58,23 @@ impl Lexer {
         self.variable = c == '$';
     }
 
+    /// Reads what stands in the template itself. Byte by byte: of other characters than ASCII's none means anything.
+    fn text(&mut self, mut text: &str) {
+        while !text.is_empty() {
+            let end = match self.place {
+                Place::Comment => text.find('\n').unwrap_or(text.len()),
+                _ => text.find('#').map_or(text.len(), |at| at + 1),
+            };
+            let (now, later) = text.split_at(end.max(1));
+            match self.place {
+                // Nothing in it means anything.
+                Place::Comment if end > 0 => (self.escaped, self.variable, self.is_name) = (false, false, false),
+                _ => now.bytes().for_each(|byte| self.step(char::from(byte))),
+            }
+            text = later;
+        }
+    }
+
     /// Reads a value; what it does that no value may, if anything.
     fn value(&mut self, text: &str) -> Option<&'static str> {
         let before = match self.place {
@@ -107,7 +124,7 @@ pub(super) fn stray<'s>(output: &str, spans: &'s [OutputSpan]) -> Option<(&'s Ou
         match span.kind() {
             OutputSpanKind::Expression => lexer.value(text).map(|problem| (span, problem)),
             _ => {
-                text.chars().for_each(|c| lexer.step(c));
+                lexer.text(text);
                 None
             }
         }
