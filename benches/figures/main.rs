@@ -31,6 +31,7 @@ fn measure() {
     let mut table = Table::default();
     println!("load of the machine: {}", fs::read_to_string("/proc/loadavg").unwrap().trim());
     fake::measure(&mut table);
+    table.print();
     real::measure(&mut table);
     println!("load of the machine: {}", fs::read_to_string("/proc/loadavg").unwrap().trim());
     table.print();

@@ -3,6 +3,7 @@
 
 use std::{
     fs::{self, File},
+    path::PathBuf,
     process::{Child, Command, Stdio, id},
     thread,
     time::Duration,
@@ -70,7 +71,7 @@ impl Stage {
 
     /// The medians of ours and of the floor.
     fn rounds(&self) -> (f64, f64) {
-        let since = now();
+        let events = Events::record(self._folder.path().join("events"));
         for _ in 0..ROUNDS {
             for app in ["floor-app", "app1"] {
                 docker(&["kill", &format!("{}-{app}", self.name)]);
@@ -79,8 +80,7 @@ impl Stage {
                 self.rest();
             }
         }
-        let format = "{{.TimeNano}} {{.Action}} {{.Actor.Attributes.name}}";
-        let events = docker(&["events", "--since", &since, "--until", &now(), "--format", format]);
+        let events = events.recorded();
         let took = |app: &str, proxy: &str| {
             let (start, kill) = (format!("start {}-{app}", self.name), format!("kill {}-{proxy}", self.name));
             let (mut started, mut took) = (None, Vec::new());
@@ -156,8 +156,29 @@ fn docker(words: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The time as `docker events` takes it.
-fn now() -> String {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    format!("{}.{:09}", since.as_secs(), since.subsec_nanos())
+/// Starts and signals as the engine tells them, from now on; it remembers no more than 256 events of the past.
+struct Events {
+    child: Child,
+    file: PathBuf,
+}
+
+impl Events {
+    fn record(file: PathBuf) -> Self {
+        let format = "{{.TimeNano}} {{.Action}} {{.Actor.Attributes.name}}";
+        let mut command = Command::new("docker");
+        command.args(["events", "--filter", "event=start", "--filter", "event=kill", "--format", format]);
+        Self { child: command.stdout(File::create(&file).unwrap()).spawn().unwrap(), file }
+    }
+
+    /// All of them until now.
+    fn recorded(self) -> String {
+        fs::read_to_string(&self.file).unwrap()
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
