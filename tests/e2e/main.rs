@@ -18,9 +18,11 @@ mod never_worse;
 #[path = "../support/crowd.rs"]
 mod odd;
 mod planning;
+mod quickstart;
 mod readme;
 mod renewal;
 mod restart;
 mod routes;
 mod stack;
 mod trouble;
+mod visits;
