@@ -28,7 +28,7 @@ use crate::{
     values::{ContainerId, ContainerName, Host, Retry, Timestamp},
 };
 
-pub use rendering::{By, Made, Pair, Rendering, Telling};
+pub use rendering::{By, Checking, Made, Pair, Rendering, Telling};
 pub use survey::Survey;
 
 use facts::Facts;

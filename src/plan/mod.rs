@@ -29,7 +29,7 @@ use std::{
 use serde::Serialize;
 
 pub use backoff::next_try;
-pub use check::{Check, on_one_line};
+pub use check::{Check, run_failed};
 pub use command_plan::{CommandPlan, command_plans, steps};
 pub use content::site_file;
 pub use foresee::foresee;

@@ -112,6 +112,18 @@ pub enum Event {
         /// Why.
         problem: String,
     },
+    /// The command `render` took back files that a check refuses, or that it could not look at.
+    CheckFailed {
+        /// Where the check was made.
+        consumer: ContainerName,
+        /// Its words, or why there are none.
+        problem: String,
+    },
+    /// A check is to be made, and no container that runs is meant.
+    NobodyToCheck {
+        /// Who, in the user's word.
+        target: String,
+    },
     /// Somebody is to be told, and no container that runs is meant.
     NobodyToTell {
         /// Who, in the user's word.
@@ -214,6 +226,8 @@ impl Event {
             Self::Restarted { .. } => "restarted",
             Self::Rendered { .. } => "rendered",
             Self::NotTold { .. } => "not-told",
+            Self::CheckFailed { .. } => "check-failed",
+            Self::NobodyToCheck { .. } => "nobody-to-check",
             Self::NobodyToTell { .. } => "nobody-to-tell",
             Self::Proven { .. } => "proven",
             Self::Unproven { .. } => "unproven",
@@ -244,6 +258,8 @@ impl Event {
             | Self::Refused { is_optional: false, .. }
             | Self::Missed { .. }
             | Self::ContainerUnreadable { .. }
+            | Self::CheckFailed { .. }
+            | Self::NobodyToCheck { .. }
             | Self::NobodyToTell { .. }
             | Self::TemplateBroken { .. } => Level::WARN,
             _ => Level::INFO,
@@ -292,6 +308,12 @@ impl fmt::Display for Event {
             Self::Restarted { consumer } => write!(f, "{consumer}: restarted, so that it reads its files again"),
             Self::Rendered { target } => write!(f, "{target} is written"),
             Self::NotTold { consumer, problem } => write!(f, "{consumer}: not told that its files changed: {problem}"),
+            Self::CheckFailed { consumer, problem } => {
+                write!(f, "{consumer}: {problem}; what was there before is back, and nobody is told")
+            }
+            Self::NobodyToCheck { target } => {
+                write!(f, "{target}: no container that runs has this name, id or service; what is new goes unchecked")
+            }
             Self::NobodyToTell { target } => {
                 write!(f, "{target}: no container that runs has this name, id or service; nobody is told")
             }
