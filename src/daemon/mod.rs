@@ -327,6 +327,7 @@ impl Loop {
             Err(_) => return,
         };
         self.facts.observed.under_way.remove(&subject);
+        report(&Event::StepsOver { subject: subject.clone() });
         self.rests_until = None;
         self.end_wish(&subject, &result, blame);
         match result {

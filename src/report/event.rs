@@ -74,6 +74,11 @@ pub enum Event {
         /// The step, as a command plan has it.
         step: String,
     },
+    /// What was begun by steps has ended, well or not.
+    StepsOver {
+        /// What it was about.
+        subject: Subject,
+    },
     /// A certificate was obtained and stored.
     Obtained {
         /// What it is called.
@@ -220,6 +225,7 @@ impl Event {
             Self::Complained(_) => "complaint",
             Self::ComplaintOver(_) => "complaint-over",
             Self::Step { .. } => "step",
+            Self::StepsOver { .. } => "steps-over",
             Self::Obtained { .. } => "obtained",
             Self::Signalled { .. } => "signalled",
             Self::Ran { .. } => "ran",
@@ -262,6 +268,7 @@ impl Event {
             | Self::NobodyToCheck { .. }
             | Self::NobodyToTell { .. }
             | Self::TemplateBroken { .. } => Level::WARN,
+            Self::StepsOver { .. } => Level::DEBUG,
             _ => Level::INFO,
         }
     }
@@ -294,6 +301,7 @@ impl fmt::Display for Event {
             Self::Complained(complaint) => complaint.fmt(f),
             Self::ComplaintOver(complaint) => write!(f, "no longer so: {complaint}"),
             Self::Step { subject, why, step } => write!(f, "{}: {why}: {step}", named(subject)),
+            Self::StepsOver { subject } => write!(f, "{}: these steps are over", named(subject)),
             Self::Obtained { certificate, held } => write!(
                 f,
                 "{certificate}: certificate obtained from {} for {}, valid until {}",
@@ -359,7 +367,7 @@ fn listed<T: fmt::Display>(items: &BTreeSet<T>) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn named(subject: &Subject) -> &str {
+pub(crate) fn named(subject: &Subject) -> &str {
     match subject {
         Subject::Certificate(name) => name.as_str(),
         Subject::Consumer(name) => name.as_str(),

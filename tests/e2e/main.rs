@@ -18,6 +18,7 @@ mod never_worse;
 #[path = "../support/crowd.rs"]
 mod odd;
 mod planning;
+mod progress;
 mod quickstart;
 mod readme;
 mod renewal;

@@ -234,11 +234,16 @@ impl Stack {
 
     /// Runs a command of it in a container that goes when it ends.
     pub fn command(&self, state: &str, environment: &[&str], words: &[&str]) -> Output {
+        self.command_with(&[], state, environment, words)
+    }
+
+    /// The same, with more options of `docker run`.
+    pub fn command_with(&self, more: &[&str], state: &str, environment: &[&str], words: &[&str]) -> Output {
         let mark = self.mark();
         let (options, image) = (self.quaymaster_options(state, environment), quaymaster_image());
         let ours = ["run", "--rm", "--label", &mark, "--network", &self.name];
         let options: Vec<_> = options.iter().map(String::as_str).collect();
-        run(&[&ours[..], &options, &[&image], words].concat())
+        run(&[&ours[..], &options, more, &[&image], words].concat())
     }
 
     /// What the daemon's `status --format json` says.
