@@ -15,8 +15,8 @@ use crate::{
     report::{Event, listen, named},
 };
 
-/// How often the times are written anew.
-const EVERY: Duration = Duration::from_secs(1);
+/// How often is looked whether a time has changed.
+const EVERY: Duration = Duration::from_millis(250);
 
 /// Columns and lines of a terminal that does not tell.
 const USUAL: (usize, usize) = (80, 24);
@@ -100,8 +100,8 @@ impl Write for Progress {
 #[derive(Debug, Default)]
 struct Foot {
     work: Work,
-    /// How many lines are there now.
-    drawn: usize,
+    /// The lines that are there now.
+    drawn: Vec<String>,
     colours: bool,
 }
 
@@ -110,11 +110,17 @@ impl Foot {
     fn write(&mut self, text: &[u8]) -> io::Result<()> {
         let size = terminal_size_of(io::stderr()).map(|(Width(width), Height(height))| (width.into(), height.into()));
         let lines = self.work.lines(Instant::now(), size.unwrap_or(USUAL));
-        let erase = if self.drawn > 0 { format!("\u{1b}[{}A\r\u{1b}[J", self.drawn) } else { String::new() };
+        if text.is_empty() && lines == self.drawn {
+            return Ok(());
+        }
+        let erase = match self.drawn.len() {
+            0 => String::new(),
+            count => format!("\u{1b}[{count}A\r\u{1b}[J"),
+        };
         let paint =
             |line: &String| if self.colours { format!("\u{1b}[2m{line}\u{1b}[0m\n") } else { format!("{line}\n") };
         let foot: String = lines.iter().map(paint).collect();
-        self.drawn = lines.len();
+        self.drawn = lines;
         io::stderr().lock().write_all(&[erase.as_bytes(), text, foot.as_bytes()].concat())
     }
 }
