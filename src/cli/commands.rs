@@ -31,7 +31,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "once",
-        about: "the same turns until nothing is left to do now, then exit",
+        about: "the same turns until nothing is left to do now, then exit; a terminal shows what runs meanwhile",
         examples: &[("quaymaster once --agree-tos --state /var/lib/quaymaster", "for a timer instead of a daemon")],
         arguments: |command| command,
         run: once::run,

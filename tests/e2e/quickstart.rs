@@ -22,6 +22,9 @@ use crate::{
 const HELLO: &str = "hello.example";
 const STATIC: &str = "static.example";
 
+/// Requests for one site; what is shown by less is little, even on a busy machine.
+const FEWEST: usize = 100;
+
 /// What a test needs besides what people copy: a place for templates, and a log for machines.
 const OVERRIDE: &str = "
 services:
@@ -202,7 +205,7 @@ impl Quickstart {
             let length = seen.last().unwrap().began.duration_since(seen[0].began).unwrap();
             // To be seen with --nocapture.
             println!("{}: {} requests for {site} in {length:.1?}", self.copy.0, seen.len());
-            assert!(seen.len() > 200, "only {} requests for {site}", seen.len());
+            assert!(seen.len() > FEWEST, "only {} requests for {site}", seen.len());
         }
         println!("{}: {} requests failed", self.copy.0, failed.len());
         assert_eq!(failed.is_empty(), outage.is_none(), "{}", self.story(failed));
@@ -314,6 +317,8 @@ fn the_quickstart_s_sites_are_served_from_the_first_answer_of_a_proxy_that_was_s
     [HELLO, STATIC].iter().for_each(|site| drop(quickstart.visitor.wait_for_site(quickstart.at, site)));
     quickstart.wait_for_guest("late");
     quickstart.wait_until_nothing_is_left_to_do();
+    // Nobody has anything to do now, and nothing fails any more.
+    thread::sleep(Duration::from_secs(3));
     quickstart.end(Some(&Outage { stopped, started }));
 }
 
