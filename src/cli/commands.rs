@@ -31,7 +31,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "once",
-        about: "the same turns until nothing is left to do now, then exit",
+        about: "the same turns until nothing is left to do now, then exit; a terminal shows what runs meanwhile",
         examples: &[("quaymaster once --agree-tos --state /var/lib/quaymaster", "for a timer instead of a daemon")],
         arguments: |command| command,
         run: once::run,
@@ -52,12 +52,17 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         name: "render",
         about: "template → file → signal, without certificates, from all containers and their environments: what \
                 docker-pygen and docker-gen do. Same bytes: nothing is written, nobody is told. `--watch`: go on, and \
-                render at every change; SIGHUP: render again. `--from FILE` (or `-`): from what `docker inspect` printed",
+                render at every change; SIGHUP: render again. `--check`: files that it refuses go again. `--from FILE` (or `-`): from what `docker inspect` printed",
         examples: &[
             ("quaymaster render --template nginx.tmpl", "what would be written"),
             (
                 "quaymaster render --template nginx.tmpl --target /edge/default.conf --signal nginx HUP --watch",
                 "keep a file up to date, and tell nginx when it changes",
+            ),
+            (
+                "quaymaster render --template nginx.tmpl --target /edge/default.conf --check nginx 'nginx -t' --signal \
+                 nginx HUP",
+                "the same once; what nginx refuses does not stay, and nobody is told",
             ),
         ],
         arguments: render::arguments,

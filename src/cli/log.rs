@@ -5,11 +5,15 @@ use std::{
 
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
-use super::Failure;
+use super::{Failure, progress::Progress, terminal::refuses_colour};
 use crate::settings::{Settings, SettingsError};
 
 /// Sends the log to standard error, as the settings say.
-pub(super) fn begin(settings: &Settings, environment: &BTreeMap<String, String>) -> Result<(), Failure> {
+pub(super) fn begin(
+    settings: &Settings,
+    environment: &BTreeMap<String, String>,
+    progress: &Progress,
+) -> Result<(), Failure> {
     let wrong = |problem: String| SettingsError::Value {
         origin: format!("log={:?}", settings.log),
         problem,
@@ -21,8 +25,8 @@ pub(super) fn begin(settings: &Settings, environment: &BTreeMap<String, String>)
     let filter = EnvFilter::builder().parse(&settings.log).map_err(|error| wrong(error.to_string()))?;
     let filter = filter.add_directive(quiet);
     let registry = tracing_subscriber::registry().with(filter);
-    let layer = fmt::layer().with_writer(io::stderr).with_target(false);
-    let colours = io::stderr().is_terminal() && environment.get("NO_COLOR").is_none_or(String::is_empty);
+    let layer = fmt::layer().with_writer(progress.clone()).with_target(false);
+    let colours = io::stderr().is_terminal() && !refuses_colour(environment);
     let begun = match settings.log_json {
         true => registry.with(layer.json().flatten_event(true)).try_init(),
         false => registry.with(layer.with_ansi(colours)).try_init(),

@@ -9,6 +9,7 @@ mod log;
 mod manual;
 mod once;
 mod plan;
+mod progress;
 pub mod reference;
 mod render;
 mod renew;
@@ -38,12 +39,14 @@ use crate::{
 };
 use commands::{COMMANDS, command};
 use exit::Failure;
+use progress::Progress;
 
 /// What a command is given.
 struct Call {
     settings: Settings,
     environment: BTreeMap<String, String>,
     options: ArgMatches,
+    progress: Progress,
 }
 
 /// Runs the program with these arguments and this environment.
@@ -90,11 +93,12 @@ fn dispatch(matches: &ArgMatches, environment: BTreeMap<String, String>) -> Resu
     let flags = SETTINGS.iter().filter(|row| options.value_source(row.name) == Some(ValueSource::CommandLine));
     let flags = flags.filter_map(|row| Some((row.name, options.get_one::<String>(row.name)?.clone()))).collect();
     let (settings, strangers) = Settings::read(&Written { flags, environment: environment.clone(), file })?;
-    log::begin(&settings, &environment)?;
+    let progress = Progress::new(&environment);
+    log::begin(&settings, &environment, &progress)?;
     for name in strangers {
         tracing::warn!("the variable {name} is no setting of quaymaster, though it looks like one");
     }
-    let call = Call { settings, environment, options: options.clone() };
+    let call = Call { settings, environment, options: options.clone(), progress };
     let found = COMMANDS.iter().find(|row| row.name == name);
     found.map_or(Err(Failure::Usage(format!("there is no command {name}"))), |row| (row.run)(&call))
 }

@@ -14,6 +14,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         let mark_host = folders.mark_host()?;
         let daemon = setup::daemon(call, engine, folders, own.as_ref(), mark_host)?;
         setup::agreed(call, &daemon).await?;
+        let _shown = call.progress.show();
         match daemon.once().await? {
             Settled::Clean => Ok(Exit::Done),
             Settled::WithTrouble => Ok(Exit::Partly),

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     adapters::{clock::SystemClock, disk::AnyFiles},
-    daemon::{By, Made, Pair, Rendering, Telling},
+    daemon::{By, Checking, Made, Pair, Rendering, Telling},
     observe::Container,
     ports::DetailedEngine,
     report::{Event, report},
@@ -21,6 +21,7 @@ pub(super) fn arguments(command: Command) -> Command {
         arg.value_parser(value_parser!(PathBuf))
     };
     let signal = Arg::new("signal").long("signal").action(ArgAction::Append).num_args(2);
+    let check = Arg::new("check").long("check").action(ArgAction::Append).num_args(2);
     let restart = Arg::new("restart").long("restart").action(ArgAction::Append).value_name("CONTAINER");
     let interval = Arg::new("interval").long("interval").num_args(1..=2).value_names(["MIN", "MAX"]);
     let watch = Arg::new("watch").long("watch").action(ArgAction::SetTrue).conflicts_with("from");
@@ -33,6 +34,11 @@ pub(super) fn arguments(command: Command) -> Command {
                 .conflicts_with("from")
                 .help("when a target has changed, sends a signal to each container of this name, id or service"),
         )
+        .arg(check.value_names(["CONTAINER", "WORDS"]).conflicts_with("from").help(
+            "before anybody is told that a target has changed, runs WORDS (one argument, split as a shell \
+                     splits) in each container of this name, id or service; where they fail, what was there before \
+                     comes back",
+        ))
         .arg(restart.conflicts_with("from").help("when a target has changed, restarts these containers"))
         .arg(interval.requires("watch").help(
             "while watching, how long changes are gathered, in seconds: until nothing has changed for MIN, at most for \
@@ -44,6 +50,7 @@ pub(super) fn arguments(command: Command) -> Command {
 
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     let pairs = pairs(&call.options)?;
+    let checks = checks(&call.options)?;
     let tellings = tellings(&call.options)?;
     let interval = interval(&call.options)?;
     let given = |engine: Rc<dyn DetailedEngine>, own: Option<Container>| Rendering {
@@ -51,6 +58,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         clock: Rc::new(SystemClock),
         files: Rc::new(AnyFiles),
         pairs,
+        checks,
         tellings,
         interval,
         own: own.map(|own| own.id),
@@ -119,6 +127,20 @@ fn pairs(options: &ArgMatches) -> Result<Vec<Pair>, Failure> {
         return Err(Failure::Usage("--watch needs a --target behind each --template".to_owned()));
     }
     Ok(pairs)
+}
+
+fn checks(options: &ArgMatches) -> Result<Vec<Checking>, Failure> {
+    let mut checks = Vec::new();
+    for mut values in options.get_occurrences::<String>("check").into_iter().flatten() {
+        let (Some(target), Some(words)) = (values.next(), values.next()) else { continue };
+        let wrong = |problem: &str| Failure::Usage(format!("--check {target} {words:?}: {problem}"));
+        let words = shell_words::split(words).map_err(|error| wrong(&error.to_string()))?;
+        if target.is_empty() || words.is_empty() {
+            return Err(wrong("it needs a container's name, id or service, and the words to run there"));
+        }
+        checks.push(Checking { target: target.clone(), words });
+    }
+    Ok(checks)
 }
 
 fn tellings(options: &ArgMatches) -> Result<Vec<Telling>, Failure> {

@@ -100,6 +100,7 @@ async fn fulfil(call: &Call, names: &BTreeSet<CertificateName>, folders: &Folder
         let own_folders = setup::folders(call, own.as_ref());
         let daemon = setup::daemon(call, engine, own_folders, own.as_ref(), mark_host)?;
         setup::agreed(call, &daemon).await?;
+        let _shown = call.progress.show();
         return Ok(daemon.fulfil_wishes().await?);
     }
     let was_told = Lock::nudge(state)?;

@@ -1,4 +1,7 @@
-use std::io::{self, IsTerminal};
+use std::{
+    collections::BTreeMap,
+    io::{self, IsTerminal},
+};
 
 use terminal_size::{Width, terminal_size_of};
 
@@ -34,12 +37,16 @@ impl Paint {
 
 impl Call {
     /// Colours on a terminal whose user has not said no.
-    ///
-    /// <https://no-color.org/>
     pub(super) fn paint(&self) -> Paint {
-        let refused = self.environment.get("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Paint { is_on: io::stdout().is_terminal() && !refused }
+        Paint { is_on: io::stdout().is_terminal() && !refuses_colour(&self.environment) }
     }
+}
+
+/// Whether the user has said no to colours.
+///
+/// <https://no-color.org/>
+pub(super) fn refuses_colour(environment: &BTreeMap<String, String>) -> bool {
+    environment.get("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
 /// The width of the terminal that results go to; nothing where they go elsewhere, and nothing is cut there.

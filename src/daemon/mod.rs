@@ -29,7 +29,7 @@ use crate::{
     values::{ContainerId, Retry, Timestamp},
 };
 
-pub use rendering::{By, Made, Pair, Rendering, Telling};
+pub use rendering::{By, Checking, Made, Pair, Rendering, Telling};
 pub use survey::Survey;
 
 use facts::Facts;
@@ -331,6 +331,7 @@ impl Loop {
             Err(_) => return,
         };
         self.facts.observed.under_way.remove(&subject);
+        report(&Event::StepsOver { subject: subject.clone() });
         self.rests_until = None;
         self.end_wish(&subject, &result, blame);
         match result {

@@ -112,6 +112,9 @@ async fn take_back(
                 keep(ports, deploy, installed)?;
                 return Err(Failure::Slow { took: seen.took, reason });
             }
+            if !deploy.is_conclusive {
+                return keep(ports, deploy, installed);
+            }
             installed.trial.refused(&units, &reason, seen.at);
             let (consumer, parts) = (deploy.consumer.name.clone(), units.into_keys().collect());
             report(&Event::Refused { consumer, parts, reason, is_optional: deploy.is_optional });

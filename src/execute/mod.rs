@@ -11,7 +11,7 @@ pub use deploy::place;
 
 use crate::{
     observe::{Attempt, Blame, HeldCertificate, Installed, Subject},
-    plan::{Action, on_one_line},
+    plan::{Action, run_failed},
     ports::{AuthorityError, DiskError, EngineError, Ports, Ran},
     report::chain,
     values::{CertificateName, ContainerName, Host, Retry},
@@ -81,8 +81,7 @@ impl Failure {
 
     /// Words that were run in a consumer and failed.
     fn of_run(words: &[String], ran: &Ran) -> Self {
-        let (words, said) = (shell_words::join(words), on_one_line(&ran.output));
-        Self::Run { problem: format!("`{words}` fails in it with exit code {}: {said}", ran.code) }
+        Self::Run { problem: run_failed(words, ran.code, &ran.output) }
     }
 
     fn retry(&self) -> Retry {

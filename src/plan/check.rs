@@ -57,8 +57,13 @@ impl Check {
     }
 }
 
+/// What is told of words that were run somewhere and failed.
+pub fn run_failed(words: &[String], code: i64, output: &str) -> String {
+    format!("`{}` fails in it with exit code {code}: {}", shell_words::join(words), on_one_line(output))
+}
+
 /// What a tool says, as people read it: no container can write into a terminal or forge a line of the log.
-pub fn on_one_line(output: &str) -> String {
+fn on_one_line(output: &str) -> String {
     let line = output.split_whitespace().collect::<Vec<_>>().join(" ");
     let shown = line.chars().take(LONGEST).map(|c| match c {
         ' '..='~' => c.to_string(),

@@ -131,6 +131,7 @@ fn deploy(
         check: check(consumer, installed, &after, &why),
         tell: tell(consumer, &why),
         is_optional: changes.is_last && has_mark && !installed.open,
+        is_conclusive: installed.progress != Progress::TakenBack,
         attempt: attempt(consumer, &after.trying, observed, now),
         write: files,
         remove,

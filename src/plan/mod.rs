@@ -30,7 +30,7 @@ use std::{
 use serde::Serialize;
 
 pub use backoff::next_try;
-pub use check::{Check, on_one_line};
+pub use check::{Check, run_failed};
 pub use command_plan::{CommandPlan, command_plans, steps};
 pub use content::site_file;
 pub use foresee::foresee;
@@ -118,6 +118,9 @@ pub struct Deploy {
     pub back: Back,
     /// Whether it brings only what some servers are known to refuse, and what nobody asked for.
     pub is_optional: bool,
+    /// Whether a refusal speaks against what is new. It does not right after the consumer refused what it had before, too:
+    /// whoever broke its own configuration may have mended it between one signal and the other.
+    pub is_conclusive: bool,
     /// The record of this try.
     pub attempt: Attempt,
 }

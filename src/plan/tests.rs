@@ -230,6 +230,22 @@ fn one_site_that_is_refused_is_found_by_halves_and_held_back_alone() {
 }
 
 #[test]
+fn a_refusal_blames_nobody_right_after_what_was_there_before_was_refused_too() {
+    let desired = desired([proxy(), container("shop", 4).label("host", "shop.example")]);
+    let mut observed = fresh(&desired);
+    let is_conclusive = |observed: &Observed| {
+        let plan = planned(&desired, observed, START);
+        let [Action::Deploy(deploy)] = &plan.actions[..] else { panic!("{plan:?}") };
+        deploy.is_conclusive
+    };
+    assert!(is_conclusive(&observed));
+    installed(&mut observed).progress = Progress::TakenBack;
+    assert!(!is_conclusive(&observed));
+    installed(&mut observed).progress = Progress::Proven { at: START };
+    assert!(is_conclusive(&observed));
+}
+
+#[test]
 fn a_knob_that_the_user_has_turned_already_is_held_back_in_silence() {
     let desired = desired([proxy(), shop()]);
     let mut refusing = Refusing::new("-unknown-http");
@@ -309,7 +325,9 @@ impl Refusing {
         let mut installed = self.journal[&deploy.consumer.name].clone();
         installed.generation = deploy.back.mark;
         installed.files.insert(deploy.back.file.clone(), Digest::of(&deploy.back.text));
-        installed.trial.refused(&deploy.after.trying, "no", now);
+        if deploy.is_conclusive {
+            installed.trial.refused(&deploy.after.trying, "no", now);
+        }
         installed.progress = Progress::Proven { at: now };
         installed.process = deploy.after.process;
         observed.installed.insert(deploy.consumer.name.clone(), installed.into());

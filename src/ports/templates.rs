@@ -30,6 +30,9 @@ pub trait NamedFiles {
     /// Puts a text there in one rename, with the mode of what it replaces, readable by everybody where there was none.
     fn replace(&self, path: &Path, text: &str) -> Result<(), DiskError>;
 
+    /// Takes a file away; nothing when there is none.
+    fn remove(&self, path: &Path) -> Result<(), DiskError>;
+
     /// Begins to watch the folder that a file lies in, and tells when something there may have changed, until it can't
     /// watch any more. Misses nothing from here on: read after it.
     fn changes(&self, path: &Path) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError>;

@@ -74,6 +74,11 @@ pub enum Event {
         /// The step, as a command plan has it.
         step: String,
     },
+    /// What was begun by steps has ended, well or not.
+    StepsOver {
+        /// What it was about.
+        subject: Subject,
+    },
     /// A certificate was obtained and stored.
     Obtained {
         /// What it is called.
@@ -111,6 +116,18 @@ pub enum Event {
         consumer: ContainerName,
         /// Why.
         problem: String,
+    },
+    /// The command `render` took back files that a check refuses, or that it could not look at.
+    CheckFailed {
+        /// Where the check was made.
+        consumer: ContainerName,
+        /// Its words, or why there are none.
+        problem: String,
+    },
+    /// A check is to be made, and no container that runs is meant.
+    NobodyToCheck {
+        /// Who, in the user's word.
+        target: String,
     },
     /// Somebody is to be told, and no container that runs is meant.
     NobodyToTell {
@@ -208,12 +225,15 @@ impl Event {
             Self::Complained(_) => "complaint",
             Self::ComplaintOver(_) => "complaint-over",
             Self::Step { .. } => "step",
+            Self::StepsOver { .. } => "steps-over",
             Self::Obtained { .. } => "obtained",
             Self::Signalled { .. } => "signalled",
             Self::Ran { .. } => "ran",
             Self::Restarted { .. } => "restarted",
             Self::Rendered { .. } => "rendered",
             Self::NotTold { .. } => "not-told",
+            Self::CheckFailed { .. } => "check-failed",
+            Self::NobodyToCheck { .. } => "nobody-to-check",
             Self::NobodyToTell { .. } => "nobody-to-tell",
             Self::Proven { .. } => "proven",
             Self::Unproven { .. } => "unproven",
@@ -244,8 +264,11 @@ impl Event {
             | Self::Refused { is_optional: false, .. }
             | Self::Missed { .. }
             | Self::ContainerUnreadable { .. }
+            | Self::CheckFailed { .. }
+            | Self::NobodyToCheck { .. }
             | Self::NobodyToTell { .. }
             | Self::TemplateBroken { .. } => Level::WARN,
+            Self::StepsOver { .. } => Level::DEBUG,
             _ => Level::INFO,
         }
     }
@@ -278,6 +301,7 @@ impl fmt::Display for Event {
             Self::Complained(complaint) => complaint.fmt(f),
             Self::ComplaintOver(complaint) => write!(f, "no longer so: {complaint}"),
             Self::Step { subject, why, step } => write!(f, "{}: {why}: {step}", named(subject)),
+            Self::StepsOver { subject } => write!(f, "{}: these steps are over", named(subject)),
             Self::Obtained { certificate, held } => write!(
                 f,
                 "{certificate}: certificate obtained from {} for {}, valid until {}",
@@ -292,6 +316,12 @@ impl fmt::Display for Event {
             Self::Restarted { consumer } => write!(f, "{consumer}: restarted, so that it reads its files again"),
             Self::Rendered { target } => write!(f, "{target} is written"),
             Self::NotTold { consumer, problem } => write!(f, "{consumer}: not told that its files changed: {problem}"),
+            Self::CheckFailed { consumer, problem } => {
+                write!(f, "{consumer}: {problem}; what was there before is back, and nobody is told")
+            }
+            Self::NobodyToCheck { target } => {
+                write!(f, "{target}: no container that runs has this name, id or service; what is new goes unchecked")
+            }
             Self::NobodyToTell { target } => {
                 write!(f, "{target}: no container that runs has this name, id or service; nobody is told")
             }
@@ -337,7 +367,7 @@ fn listed<T: fmt::Display>(items: &BTreeSet<T>) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn named(subject: &Subject) -> &str {
+pub(crate) fn named(subject: &Subject) -> &str {
     match subject {
         Subject::Certificate(name) => name.as_str(),
         Subject::Consumer(name) => name.as_str(),

@@ -5,12 +5,32 @@ pub mod explain;
 mod finding;
 mod status;
 
+use std::cell::RefCell;
+
 pub use event::Event;
+pub(crate) use event::named;
 pub use finding::{Finding, Findings, State};
 pub use status::{CertificateStatus, ConsumerStatus, FailureStatus, SiteStatus, Status};
 
-/// Tells an event to whoever listens: the log.
+thread_local! {
+    /// Who is told events besides the log; work is done and reported on one thread.
+    static LISTENER: RefCell<Option<Listener>> = const { RefCell::new(None) };
+}
+
+type Listener = Box<dyn Fn(&Event)>;
+
+/// Tells each event from now on to this one, too; `None` ends that.
+pub fn listen(listener: Option<Listener>) {
+    LISTENER.set(listener);
+}
+
+/// Tells an event to whoever listens: the log, and what shows progress.
 pub fn report(event: &Event) {
+    log(event);
+    LISTENER.with_borrow(|listener| listener.iter().for_each(|listener| listener(event)));
+}
+
+fn log(event: &Event) {
     use tracing::Level;
     let name = event.name();
     match event.level() {

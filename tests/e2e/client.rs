@@ -12,6 +12,11 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, client:
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use x509_parser::{extensions::GeneralName, parse_x509_certificate};
 
+use crate::{
+    docker::{is_so, wait},
+    stack::SOON,
+};
+
 /// A visitor who waits longer is gone.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -75,6 +80,15 @@ impl Visitor {
             issuer: leaf.issuer().to_string(),
             seconds_left: leaf.validity().time_to_expiration().map_or(0, |left| left.whole_seconds()),
             answer,
+        })
+    }
+
+    /// Waits until a name is served by its app with a certificate for it.
+    #[track_caller]
+    pub fn wait_for_site(&self, at: SocketAddr, host: &str) -> Served {
+        wait(SOON, &format!("{host} is served"), || {
+            let served = self.https(at, host, "/")?;
+            is_so(served.answer.status == 200, || format!("{:?}", served.answer)).map(|()| served)
         })
     }
 }

@@ -18,9 +18,12 @@ mod never_worse;
 #[path = "../support/crowd.rs"]
 mod odd;
 mod planning;
+mod progress;
+mod quickstart;
 mod readme;
 mod renewal;
 mod restart;
 mod routes;
 mod stack;
 mod trouble;
+mod visits;

@@ -3,31 +3,15 @@
 use std::{thread, time::Duration};
 
 use crate::{
-    docker::{docker, field, is_so, run, try_docker, wait},
+    docker::{docker, field, is_so, try_docker, wait},
     log,
-    renewal::{Visit, Visits},
-    stack::{ECHO, NGINX, SOON, Setup, Stack},
+    stack::{ECHO, NGINX, SITE, SOON, Setup, Stack, write_site_template},
+    visits::{Visits, all_were_served},
 };
-
-const SITE: &str = include_str!("../../templates/nginx/site.conf");
 
 /// A user's template that nginx refuses for every host that begins with `bad`.
 fn broken_for_bad() -> String {
     format!("{{% if host is startingwith \"bad\" %}}\nnosuch_directive on;\n{{% endif %}}\n{SITE}")
-}
-
-/// Writes the user's template of sites.
-fn write_template(stack: &Stack, text: &str) {
-    let volume = format!("{}:/templates", stack.named("templates"));
-    let write = "mkdir -p /templates/nginx && printf %s \"$1\" > /templates/.new && mv /templates/.new /templates/nginx/site.conf";
-    let done = run(&["run", "--rm", "--network", "none", "-v", &volume, NGINX, "sh", "-c", write, "sh", text]);
-    assert!(done.status.success(), "{done:?}");
-}
-
-#[track_caller]
-fn all_were_served(visits: &[Visit]) {
-    let problems: Vec<_> = visits.iter().filter_map(|visit| visit.as_ref().err()).collect();
-    assert!(problems.is_empty() && visits.len() > 20, "{} of {} visits: {problems:?}", problems.len(), visits.len());
 }
 
 #[test]
@@ -35,14 +19,14 @@ fn one_site_that_nginx_refuses_is_held_back_and_everything_else_goes_live() {
     let stack = Stack::new(&Setup::default());
     let [good, bad, late] = ["good", "bad", "late"].map(|word| stack.host(word));
     stack.volume("templates");
-    write_template(&stack, &broken_for_bad());
+    write_site_template(&stack.named("templates"), &broken_for_bad());
     stack.proxy();
     stack.app("good", &[("host", &good)]);
     let templates = format!("{}:/templates:ro", stack.named("templates"));
     stack.quaymaster_with(&["-v", &templates], &["QUAYMASTER_TEMPLATES=/templates"]);
     stack.wait_for_site(&good);
     stack.wait_for_rest();
-    let visits = Visits::begin(stack.visitor(), stack.at(443).unwrap(), &good);
+    let visits = Visits::begin(stack.visitor(), stack.at(443).unwrap(), &[&good]);
 
     // Both in one deployment: one of them is to blame, and it is not known which.
     docker(&["pause", &stack.named("quaymaster")]);
@@ -66,7 +50,7 @@ fn one_site_that_nginx_refuses_is_held_back_and_everything_else_goes_live() {
     assert_eq!(stack.hangups(), signals, "it is not tried again as it is");
 
     // The template is mended.
-    write_template(&stack, SITE);
+    write_site_template(&stack.named("templates"), SITE);
     stack.wait_for_site(&bad);
     stack.wait_for_event("complaint-over", &bad);
     all_were_served(&visits.end());
@@ -82,7 +66,7 @@ fn a_configuration_that_somebody_else_has_broken_blames_nobody_and_what_is_live_
     stack.wait_for_site(&good);
     stack.wait_for_rest();
     let before = stack.files("edge");
-    let visits = Visits::begin(stack.visitor(), stack.at(443).unwrap(), &good);
+    let visits = Visits::begin(stack.visitor(), stack.at(443).unwrap(), &[&good]);
 
     let proxy = stack.named("proxy");
     let broken = "/etc/nginx/sites-enabled/broken";
@@ -112,7 +96,7 @@ fn ten_kills_in_the_middle_of_its_work_cost_no_visitor_anything() {
     stack.app("good", &[("host", &good)]);
     stack.quaymaster(&[]);
     stack.wait_for_site(&good);
-    let visits = Visits::begin(stack.visitor(), stack.at(443).unwrap(), &good);
+    let visits = Visits::begin(stack.visitor(), stack.at(443).unwrap(), &[&good]);
     let name = stack.named("quaymaster");
     let hosts: Vec<_> = (0..3).map(|number| stack.host(&format!("late{number}"))).collect();
     for round in 0_u64..10 {

@@ -1,19 +1,11 @@
 //! A certificate near its end.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
-    time::Duration,
-};
+use std::time::Duration;
 
 use crate::{
-    client::Visitor,
     docker::{is_so, wait},
     stack::{KNOBS, SOON, Setup, Stack},
+    visits::{Visits, all_were_served},
 };
 
 /// Renewed after half of it, so that two renewals are seen within half a minute.
@@ -30,7 +22,7 @@ fn a_renewal_is_one_signal_and_a_new_serial() {
     stack.wait_for_rest();
     assert_eq!((stack.orders(), stack.hangups()), (1, 2 + KNOBS));
 
-    let visits = Visits::begin(stack.visitor(), stack.at(443).unwrap(), &shop);
+    let visits = Visits::begin(stack.visitor(), stack.at(443).unwrap(), &[&shop]);
     let mut serial = first.clone();
     for renewal in 1..=2 {
         serial = wait(SOON, "a new certificate is served", || {
@@ -41,9 +33,8 @@ fn a_renewal_is_one_signal_and_a_new_serial() {
         assert_eq!((stack.orders(), stack.hangups()), (1 + renewal, 2 + KNOBS + renewal));
     }
     let seen = visits.end();
-    let problems: Vec<_> = seen.iter().filter_map(|visit| visit.as_ref().err()).collect();
-    assert!(problems.is_empty(), "{} of {} visits: {problems:?}", problems.len(), seen.len());
-    let served: Vec<_> = seen.iter().filter_map(|visit| visit.as_ref().ok()).collect();
+    all_were_served(&seen);
+    let served: Vec<_> = seen.iter().filter_map(|visit| visit.outcome.as_ref().ok()).collect();
     let expired: Vec<_> = served.iter().filter(|(_, left)| *left <= 0).collect();
     assert!(expired.is_empty(), "{expired:?}");
     let mut order: Vec<_> = served.iter().map(|(serial, _)| serial).collect();
@@ -54,41 +45,4 @@ fn a_renewal_is_one_signal_and_a_new_serial() {
     assert_eq!(order.len(), 3, "{order:?}");
     let archived = |path: &&String| path.ends_with("/fullchain.pem") && path.starts_with("certificates/archive/");
     assert_eq!(stack.files("state").keys().filter(archived).count(), 3);
-}
-
-/// A visitor who comes again and again, with a new connection each time.
-pub struct Visits {
-    over: Arc<AtomicBool>,
-    visitor: JoinHandle<Vec<Visit>>,
-}
-
-/// The serial number and the seconds that were left, or what went wrong.
-pub type Visit = Result<(String, i64), String>;
-
-impl Visits {
-    /// Between two visits.
-    const PAUSE: Duration = Duration::from_millis(30);
-
-    pub fn begin(visitor: Visitor, at: SocketAddr, host: &str) -> Self {
-        let (over, host) = (Arc::new(AtomicBool::new(false)), host.to_owned());
-        let is_over = Arc::clone(&over);
-        let visitor = thread::spawn(move || {
-            let mut seen = Vec::new();
-            while !is_over.load(Ordering::Relaxed) {
-                seen.push(visitor.https(at, &host, "/").and_then(|served| {
-                    let status = served.answer.status;
-                    is_so(status == 200, || format!("status {status}")).map(|()| (served.serial, served.seconds_left))
-                }));
-                thread::sleep(Self::PAUSE);
-            }
-            seen
-        });
-        Self { over, visitor }
-    }
-
-    /// Everything that was seen.
-    pub fn end(self) -> Vec<Visit> {
-        self.over.store(true, Ordering::Relaxed);
-        self.visitor.join().unwrap()
-    }
 }

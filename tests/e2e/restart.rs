@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use crate::{
     docker::{docker, is_so, try_docker, wait},
     log,
-    renewal::Visits,
     stack::{SOON, Setup, Stack},
+    visits::Visits,
 };
 
 /// The promise for SIGTERM, and what the docker command takes besides.
@@ -23,7 +23,7 @@ fn a_restart_orders_nothing() {
     let serial = stack.wait_for_site(&shop).serial;
     stack.wait_for_rest();
     let before = (stack.orders(), stack.hangups());
-    let visits = Visits::begin(stack.visitor(), stack.at(443).unwrap(), &shop);
+    let visits = Visits::begin(stack.visitor(), stack.at(443).unwrap(), &[&shop]);
     let name = stack.named("quaymaster");
     let seen = || log::count(&stack.log(), "engine-seen");
 
@@ -52,7 +52,7 @@ fn a_restart_orders_nothing() {
 
     assert_eq!((stack.orders(), stack.hangups()), before);
     let seen = visits.end();
-    assert!(seen.iter().all(|visit| visit.as_ref().is_ok_and(|(seen, _)| *seen == serial)), "{seen:?}");
+    assert!(seen.iter().all(|visit| visit.outcome.as_ref().is_ok_and(|(seen, _)| *seen == serial)), "{seen:?}");
 }
 
 fn start_and_rest(stack: &Stack, name: &str) {

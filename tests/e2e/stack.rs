@@ -32,12 +32,27 @@ pub const KNOBS: usize = 3;
 const AT_ONCE: usize = 3;
 
 /// What everything of ours bears, so that it can be found again. Not under quaymaster's own prefix, which it reads.
-const MARK: &str = "quaymaster-test-e2e";
+pub const MARK: &str = "quaymaster-test-e2e";
 
 pub const NGINX: &str = "quaymaster-example-nginx";
 pub const PEBBLE: &str = "quaymaster-example-pebble";
 pub const ECHO: &str = "quaymaster-example-app-echo";
 pub const STATIC: &str = "quaymaster-example-app-static";
+
+/// The built-in template of sites.
+pub const SITE: &str = include_str!("../../templates/nginx/site.conf");
+
+/// Writes the user's template of sites into a volume, as an editor does.
+pub fn write_site_template(volume: &str, text: &str) {
+    let script = "mkdir -p /at/nginx && printf %s \"$1\" > /at/.new && mv /at/.new /at/nginx/site.conf";
+    in_volume(volume, script, text);
+}
+
+/// Runs a script where a volume is mounted at `/at`, with one word.
+pub fn in_volume(volume: &str, script: &str, word: &str) {
+    let at = format!("{volume}:/at");
+    docker(&["run", "--rm", "--network", "none", "-v", &at, NGINX, "sh", "-ec", script, "sh", word]);
+}
 
 /// The image under test.
 pub fn quaymaster_image() -> String {
@@ -219,11 +234,16 @@ impl Stack {
 
     /// Runs a command of it in a container that goes when it ends.
     pub fn command(&self, state: &str, environment: &[&str], words: &[&str]) -> Output {
+        self.command_with(&[], state, environment, words)
+    }
+
+    /// The same, with more options of `docker run`.
+    pub fn command_with(&self, more: &[&str], state: &str, environment: &[&str], words: &[&str]) -> Output {
         let mark = self.mark();
         let (options, image) = (self.quaymaster_options(state, environment), quaymaster_image());
         let ours = ["run", "--rm", "--label", &mark, "--network", &self.name];
         let options: Vec<_> = options.iter().map(String::as_str).collect();
-        run(&[&ours[..], &options, &[&image], words].concat())
+        run(&[&ours[..], &options, more, &[&image], words].concat())
     }
 
     /// What the daemon's `status --format json` says.
@@ -284,11 +304,7 @@ impl Stack {
     /// Waits until a name is served by its app with a certificate for it.
     #[track_caller]
     pub fn wait_for_site(&self, host: &str) -> Served {
-        let (visitor, at) = (self.visitor(), self.at(443).unwrap());
-        wait(SOON, &format!("{host} is served"), || {
-            let served = visitor.https(at, host, "/")?;
-            is_so(served.answer.status == 200, || format!("{:?}", served.answer)).map(|()| served)
-        })
+        self.visitor().wait_for_site(self.at(443).unwrap(), host)
     }
 
     /// Waits until names lead to where the proxy is now: one that was started again may be somewhere else.
@@ -310,11 +326,7 @@ impl Stack {
     /// Waits for an event whose words hold a piece of text.
     #[track_caller]
     pub fn wait_for_event(&self, event: &str, piece: &str) -> Line {
-        wait(SOON, &format!("the event {event} about {piece:?}"), || {
-            let lines = self.log();
-            let found = log::about(&lines, event, piece).first().map(|line| (*line).clone());
-            found.ok_or_else(|| format!("{:?}", lines.last()))
-        })
+        log::wait_for(|| self.log(), event, piece)
     }
 
     /// Waits until what was signalled is proven and nothing new was begun for a second.
@@ -397,7 +409,7 @@ fn socket() -> String {
 }
 
 /// One of the places for stacks; it is free again when the file is dropped, also when this process is killed.
-fn place() -> File {
+pub fn place() -> File {
     let folder = std::env::temp_dir();
     wait(Duration::from_secs(600), "a place for another stack is free", || {
         let free = (0..AT_ONCE).find_map(|number| {

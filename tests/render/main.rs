@@ -2,5 +2,6 @@
 #![expect(clippy::disallowed_methods, reason = "tests start the program and the docker command, in true time")]
 #![expect(clippy::unwrap_used, reason = "a test ends where something is wrong, in its helpers, too")]
 
+mod checked;
 mod real;
 mod recorded;

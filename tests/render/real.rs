@@ -16,7 +16,7 @@ use nix::{
 const IMAGE: &str = "quaymaster-test-engine:1";
 const SOON: Duration = Duration::from_secs(20);
 
-fn docker(words: &[&str]) -> String {
+pub fn docker(words: &[&str]) -> String {
     let Output { status, stdout, stderr } = Command::new("docker").args(words).output().unwrap();
     assert!(status.success(), "docker {words:?}: {}", String::from_utf8_lossy(&stderr));
     String::from_utf8(stdout).unwrap().trim().to_owned()
@@ -33,13 +33,18 @@ fn make_image() {
 }
 
 /// A container that goes when the test ends, however it ends.
-struct Made(String);
+pub struct Made(pub String);
 
 impl Made {
     fn new(what: &str, options: &[&str], script: &str) -> Self {
+        Self::of(what, options, &[IMAGE, "/bin/sh", "-c", script])
+    }
+
+    /// Of an image, with the words to run in it.
+    pub fn of(what: &str, options: &[&str], image: &[&str]) -> Self {
         let name = format!("quaymaster-test-render-{}-{what}", id());
         let words = ["run", "--detach", "--name", &name, "--stop-timeout", "0", "--network", "none"];
-        docker(&[&words, options, &[IMAGE, "/bin/sh", "-c", script]].concat());
+        docker(&[&words, options, image].concat());
         Self(name)
     }
 }
@@ -51,7 +56,7 @@ impl Drop for Made {
 }
 
 /// The program, which ends with the test.
-struct Program(Child);
+pub struct Program(pub Child);
 
 impl Drop for Program {
     fn drop(&mut self) {
@@ -61,7 +66,7 @@ impl Drop for Program {
 }
 
 #[track_caller]
-fn wait(what: &str, is_so: impl Fn() -> bool) {
+pub fn wait(what: &str, is_so: impl Fn() -> bool) {
     let begun = Instant::now();
     while !is_so() {
         assert!(begun.elapsed() < SOON, "{what}: not within {SOON:?}");

@@ -101,6 +101,11 @@ fn wrong_usage_is_told() {
         (&["--template", "t.tmpl", "--signal", "nginx", "HUPP"], r#""HUPP" is no signal"#),
         (&["--template", "t.tmpl", "--target", "a", "--watch", "--interval", "3", "2"], "MIN is longer than MAX"),
         (&["--template", "t.tmpl", "--signal", "nginx", "HUP", "--from", RECORDED], "cannot be used with"),
+        (&["--template", "t.tmpl", "--check", "nginx", "nginx -t", "--from", RECORDED], "cannot be used with"),
+        (&["--template", "t.tmpl", "--check", "nginx"], "2 values required"),
+        (&["--template", "t.tmpl", "--check", "nginx", "nginx '-t"], "missing closing quote"),
+        (&["--template", "t.tmpl", "--check", "nginx", " "], "the words to run there"),
+        (&["--template", "t.tmpl", "--check", "", "nginx -t"], "a container's name, id or service"),
     ] {
         let (code, _, told) = texts(&render(folder.path(), words));
         assert!(code == Some(2) && told.contains(problem), "{words:?}: {told}");

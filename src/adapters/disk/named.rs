@@ -27,6 +27,10 @@ impl NamedFiles for AnyFiles {
         files::replace(&path, text.as_bytes(), mode, Durability::Renamed)
     }
 
+    fn remove(&self, path: &Path) -> Result<(), DiskError> {
+        files::remove(path)
+    }
+
     fn changes(&self, path: &Path) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
         let folder = std::path::absolute(path).map_err(files::told("find", path))?;
         changes::of(folder.parent().unwrap_or(Path::new("/")).to_owned(), SETTLED)

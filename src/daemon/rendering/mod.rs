@@ -1,0 +1,190 @@
+//! `quaymaster render`: the same watching for users' own templates, without certificates: template → file → check →
+//! signal.
+
+mod files;
+mod turning;
+
+use std::{collections::BTreeSet, path::PathBuf, rc::Rc, time::Duration};
+
+use async_trait::async_trait;
+use futures_util::{StreamExt, stream};
+use tokio::sync::{Notify, mpsc};
+
+use super::{
+    changes,
+    watching::{Watched, watch},
+};
+use crate::{
+    observe::{Detail, EngineEvent},
+    ports::{Clock, DetailedEngine, Engine, EngineError, NamedFiles},
+    report::{Event, chain, report},
+    values::{ContainerId, Interval, Signal},
+};
+use turning::Turning;
+
+/// How long until a container that can't be told yet is told again.
+const TELL_AGAIN: Duration = Duration::from_secs(1);
+
+/// Everything that rendering is given.
+pub struct Rendering {
+    /// Who knows the containers.
+    pub engine: Rc<dyn DetailedEngine>,
+    /// Now, and waiting.
+    pub clock: Rc<dyn Clock>,
+    /// Templates, and what comes of them.
+    pub files: Rc<dyn NamedFiles>,
+    /// What is rendered, in this order.
+    pub pairs: Vec<Pair>,
+    /// What must find new targets good before anybody is told; else what was there before comes back.
+    pub checks: Vec<Checking>,
+    /// Who is told when a target has changed.
+    pub tellings: Vec<Telling>,
+    /// How long changes are gathered while watching.
+    pub interval: Interval,
+    /// The container we run in.
+    pub own: Option<ContainerId>,
+}
+
+/// A template, and where what comes of it goes.
+pub struct Pair {
+    /// The template's file.
+    pub template: PathBuf,
+    /// The file that it makes; none where it is printed.
+    pub target: Option<PathBuf>,
+}
+
+/// Words that look at new files where they are read.
+pub struct Checking {
+    /// A container's name or id, or a service that any number of containers run.
+    pub target: String,
+    /// What is run in it; any exit code but 0 refuses the files.
+    pub words: Vec<String>,
+}
+
+/// Who is told that files have changed, and how.
+pub struct Telling {
+    /// A container's name or id, or a service that any number of containers run.
+    pub target: String,
+    /// How they are told.
+    pub by: By,
+}
+
+/// How a container is told that its files have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum By {
+    /// A signal to its first process.
+    Signal(Signal),
+    /// It is started again.
+    Restart,
+}
+
+/// What rendering once came to.
+pub struct Made {
+    /// What has no target, in the order of the templates.
+    pub printed: String,
+    /// Whether everything was rendered and found good and everybody told; what was not is reported.
+    pub is_whole: bool,
+}
+
+#[async_trait(?Send)]
+impl Watched for Rendering {
+    type Fact = Detail;
+
+    fn engine(&self) -> &dyn Engine {
+        &*self.engine
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    fn id(fact: &Detail) -> &ContainerId {
+        &fact.container.id
+    }
+
+    fn concerns_us(&self, _: &EngineEvent, _: &BTreeSet<ContainerId>) -> bool {
+        true
+    }
+
+    async fn look(&self) -> Result<(Vec<Detail>, Option<Detail>), EngineError> {
+        Ok((self.engine.details().await?, None))
+    }
+
+    async fn inspect(&self, container: &ContainerId) -> Result<Option<Detail>, EngineError> {
+        self.engine.detail(container.as_str()).await
+    }
+}
+
+impl Rendering {
+    /// Renders everything, and tells whom it concerns.
+    ///
+    /// # Errors
+    /// When the engine can't be asked. What is wrong with one template spoils only that one, and is reported.
+    pub async fn once(self) -> Result<Made, EngineError> {
+        let details = self.look().await?.0;
+        let mut turning = Turning::new(Rc::new(self));
+        turning.replace(details);
+        let printed = turning.render().await;
+        let is_told = loop {
+            let is_told = turning.tell().await;
+            if !is_told || !turning.owes() {
+                break is_told;
+            }
+            turning.clock().sleep(TELL_AGAIN).await;
+        };
+        Ok(Made { printed, is_whole: is_told && turning.is_well() })
+    }
+
+    /// Renders at every change of containers or templates until `stop`. Each `hangup` looks at everything again.
+    pub async fn watch(self, stop: impl Future<Output = ()>, hangups: mpsc::UnboundedReceiver<()>) {
+        tokio::select! {
+            () = stop => {}
+            () = self.watch_for_ever(hangups) => {}
+        }
+    }
+
+    async fn watch_for_ever(self, mut hangups: mpsc::UnboundedReceiver<()>) {
+        let each = self.pairs.iter().map(|pair| changes(Some(self.files.changes(&pair.template))));
+        let mut template_changes = stream::select_all(each);
+        let given = Rc::new(self);
+        let mut turning = Turning::new(Rc::clone(&given));
+        let (sender, mut seen) = mpsc::unbounded_channel();
+        let look_again = Rc::new(Notify::new());
+        let watching = watch(given, Rc::clone(&look_again), sender);
+        tokio::pin!(watching);
+        loop {
+            let wake = turning.wake();
+            let rest = async move {
+                match wake {
+                    Some(wake) => tokio::time::sleep_until(wake).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = &mut watching => {}
+                Some(first) = seen.recv() => {
+                    turning.take(first);
+                    while let Ok(next) = seen.try_recv() {
+                        turning.take(next);
+                    }
+                }
+                Some(()) = hangups.recv() => {
+                    while hangups.try_recv().is_ok() {}
+                    look_again.notify_one();
+                    turning.forget_refusal();
+                    turning.note();
+                }
+                Some(change) = template_changes.next() => match change {
+                    Ok(()) => turning.note(),
+                    Err(error) => report(&Event::DiskFault {
+                        problem: format!("{}; templates are read again on SIGHUP", chain(&error)),
+                    }),
+                },
+                () = rest => turning.turn().await,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

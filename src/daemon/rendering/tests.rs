@@ -1,0 +1,263 @@
+//! Rendering over a record, on a disk and an engine that are told what to do.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use futures_util::{FutureExt, stream::LocalBoxStream};
+
+use super::*;
+use crate::{
+    adapters::{clock::SystemClock, engine::RecordedEngine},
+    observe::{Container, Detail},
+    ports::{DiskError, Ran},
+};
+
+/// Files by path: a template `t`, and what was made of it.
+struct Files(RefCell<BTreeMap<PathBuf, String>>);
+
+impl Files {
+    fn new(files: &[(&str, &str)]) -> Rc<Self> {
+        let files = files.iter().map(|(path, text)| (PathBuf::from(path), (*text).to_owned()));
+        Rc::new(Self(RefCell::new(files.collect())))
+    }
+
+    fn at(&self, path: &str) -> Option<String> {
+        self.0.borrow().get(Path::new(path)).cloned()
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        self.0.borrow_mut().insert(path.into(), text.to_owned());
+    }
+}
+
+impl NamedFiles for Files {
+    fn text(&self, path: &Path) -> Result<Option<String>, DiskError> {
+        Ok(self.0.borrow().get(path).cloned())
+    }
+
+    fn replace(&self, path: &Path, text: &str) -> Result<(), DiskError> {
+        self.0.borrow_mut().insert(path.to_owned(), text.to_owned());
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> Result<(), DiskError> {
+        self.0.borrow_mut().remove(path);
+        Ok(())
+    }
+
+    fn changes(&self, _: &Path) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
+        unreachable!("nobody watches")
+    }
+}
+
+/// What comes of words that are run.
+#[derive(Clone, Copy)]
+enum Answer {
+    /// This exit code where `out` holds `bad`, else 0.
+    Code(i64),
+    /// The engine does not do it.
+    Fails,
+    /// It takes for ever.
+    Never,
+}
+
+/// An engine with two containers, of which `still` is paused.
+struct Scripted {
+    recorded: RecordedEngine,
+    files: Rc<Files>,
+    answer: Cell<Answer>,
+    /// What it was asked to do.
+    asked: RefCell<Vec<String>>,
+}
+
+#[async_trait(?Send)]
+impl Engine for Scripted {
+    async fn events(&self) -> Result<LocalBoxStream<'static, Result<EngineEvent, EngineError>>, EngineError> {
+        self.recorded.events().await
+    }
+
+    async fn containers(&self, prefix: &str) -> Result<Vec<Container>, EngineError> {
+        self.recorded.containers(prefix).await
+    }
+
+    async fn inspect(&self, word: &str) -> Result<Option<Container>, EngineError> {
+        self.recorded.inspect(word).await
+    }
+
+    async fn kill(&self, container: &ContainerId, signal: Signal) -> Result<(), EngineError> {
+        self.asked.borrow_mut().push(format!("{container} {signal}"));
+        Ok(())
+    }
+
+    async fn exec(&self, container: &ContainerId, words: &[String]) -> Result<Ran, EngineError> {
+        self.asked.borrow_mut().push(format!("{container} {}", words.join("|")));
+        let is_bad = self.files.at("out").is_some_and(|text| text.contains("bad"));
+        match self.answer.get() {
+            Answer::Code(code) => Ok(Ran { code: if is_bad { code } else { 0 }, output: "no\n".to_owned() }),
+            Answer::Fails => self.recorded.exec(container, words).await,
+            Answer::Never => std::future::pending().await,
+        }
+    }
+
+    async fn restart(&self, container: &ContainerId) -> Result<(), EngineError> {
+        self.recorded.restart(container).await
+    }
+
+    async fn ping(&self) -> Result<(), EngineError> {
+        self.recorded.ping().await
+    }
+}
+
+#[async_trait(?Send)]
+impl DetailedEngine for Scripted {
+    async fn details(&self) -> Result<Vec<Detail>, EngineError> {
+        self.recorded.details().await
+    }
+
+    async fn detail(&self, word: &str) -> Result<Option<Detail>, EngineError> {
+        self.recorded.detail(word).await
+    }
+}
+
+fn recorded() -> RecordedEngine {
+    let recorded = r#"[{"Id": "1", "Name": "/shop", "State": {"Status": "running"}},
+        {"Id": "2", "Name": "/still", "State": {"Status": "paused"}}]"#;
+    RecordedEngine::read(recorded).expect("it is a list")
+}
+
+/// `t` to `out`, and a signal to this container.
+fn rendering(engine: Rc<dyn DetailedEngine>, files: &Rc<Files>, target: &str) -> Rendering {
+    Rendering {
+        engine,
+        clock: Rc::new(SystemClock),
+        files: Rc::clone(files) as Rc<dyn NamedFiles>,
+        pairs: vec![Pair { template: "t".into(), target: Some("out".into()) }],
+        checks: Vec::new(),
+        tellings: vec![Telling { target: target.to_owned(), by: By::Signal(Signal::HUP) }],
+        interval: Interval::default(),
+        own: None,
+    }
+}
+
+fn scripted(files: &Rc<Files>, answer: Answer) -> Rc<Scripted> {
+    let (files, answer) = (Rc::clone(files), Cell::new(answer));
+    Rc::new(Scripted { recorded: recorded(), files, answer, asked: RefCell::default() })
+}
+
+/// The same, with a check in `shop`, and a second template `u` to `more`.
+fn checked(engine: &Rc<Scripted>) -> Rendering {
+    let words = ["nginx", "-t"].map(str::to_owned).to_vec();
+    let mut rendering = rendering(Rc::clone(engine) as Rc<dyn DetailedEngine>, &engine.files, "shop");
+    rendering.pairs.push(Pair { template: "u".into(), target: Some("more".into()) });
+    rendering.checks.push(Checking { target: "shop".to_owned(), words });
+    rendering
+}
+
+const CHECK: &str = "1 nginx|-t";
+const TELL: &str = "1 HUP";
+
+#[tokio::test]
+async fn a_signal_that_the_engine_refuses_is_told_and_the_file_is_written_all_the_same() {
+    let files = Files::new(&[("t", "{{ containers | length }}")]);
+    let made = rendering(Rc::new(recorded()), &files, "shop").once().await.expect("it is seen");
+    assert_eq!((made.is_whole, made.printed.as_str(), files.at("out").as_deref()), (false, "", Some("2")));
+}
+
+#[tokio::test]
+async fn nobody_is_told_when_nothing_changed_or_nobody_runs() {
+    let files = Files::new(&[("t", "{{ containers | length }}")]);
+    for target in ["still", "shop"] {
+        let made = rendering(Rc::new(recorded()), &files, target).once().await.expect("it is seen");
+        assert_eq!((made.is_whole, files.at("out").as_deref()), (true, Some("2")), "{target}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_check_passes_is_told_and_what_it_refuses_is_taken_back_as_a_whole() {
+    for (text, before, code, expected) in [
+        ("good", Some("old"), 1, Some("good")),
+        ("good", None, 1, Some("good")),
+        ("bad", Some("old"), 1, Some("old")),
+        ("bad", None, 127, None),
+    ] {
+        let files = Files::new(&[("t", text), ("u", "u"), ("more", "before")]);
+        before.iter().for_each(|before| files.write("out", before));
+        let engine = scripted(&files, Answer::Code(code));
+        let made = checked(&engine).once().await.expect("it is seen");
+        let is_good = text == "good";
+        assert_eq!((made.is_whole, files.at("out").as_deref()), (is_good, expected), "{text} {before:?}");
+        assert_eq!(files.at("more").as_deref(), Some(if is_good { "u" } else { "before" }), "{text} {before:?}");
+        let asked = engine.asked.take();
+        assert_eq!(asked, if is_good { vec![CHECK, TELL] } else { vec![CHECK] }, "{text} {before:?}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_checked_where_nothing_is_new_or_nobody_runs() {
+    let files = Files::new(&[("t", "bad"), ("out", "bad"), ("u", "u"), ("more", "u")]);
+    let engine = scripted(&files, Answer::Code(1));
+    assert!(checked(&engine).once().await.expect("it is seen").is_whole);
+    files.write("u", "new");
+    let mut rendering = checked(&engine);
+    rendering.checks[0].target = "still".to_owned();
+    assert!(rendering.once().await.expect("it is seen").is_whole);
+    assert_eq!((engine.asked.take(), files.at("more").as_deref()), (vec![TELL.to_owned()], Some("new")));
+}
+
+/// What was seen at first, ready to be rendered again and again.
+async fn turning(engine: &Rc<Scripted>) -> Turning {
+    let rendering = checked(engine);
+    let details = engine.details().await.expect("it is a record");
+    let mut turning = Turning::new(Rc::new(rendering));
+    turning.replace(details);
+    turning
+}
+
+#[tokio::test]
+async fn what_is_refused_is_tried_again_when_it_has_changed_or_is_asked_for() {
+    let files = Files::new(&[("t", "bad"), ("u", "u")]);
+    let engine = scripted(&files, Answer::Code(1));
+    let mut turning = turning(&engine).await;
+    let checks = || engine.asked.take().len();
+    turning.render().await;
+    turning.render().await;
+    assert_eq!((checks(), turning.is_well(), turning.wake()), (1, false, None), "it stays as bad as it is");
+    files.write("t", "another bad one");
+    turning.render().await;
+    turning.render().await;
+    assert_eq!(checks(), 1);
+    turning.forget_refusal();
+    turning.render().await;
+    assert_eq!((checks(), files.at("out")), (1, None));
+    files.write("t", "good");
+    turning.render().await;
+    assert_eq!((checks(), turning.is_well(), files.at("out").as_deref()), (1, true, Some("good")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_the_engine_does_not_make_takes_back_what_is_new_and_is_tried_again_later() {
+    let files = Files::new(&[("t", "good"), ("u", "u")]);
+    let engine = scripted(&files, Answer::Fails);
+    let mut turning = turning(&engine).await;
+    turning.render().await;
+    turning.render().await;
+    assert_eq!((engine.asked.take(), turning.is_well(), files.at("out")), (vec![CHECK.to_owned()], false, None));
+    engine.answer.set(Answer::Code(0));
+    tokio::time::sleep_until(turning.wake().expect("it is tried again")).await;
+    turning.turn().await;
+    assert_eq!((turning.is_well(), files.at("out").as_deref()), (true, Some("good")));
+    assert_eq!(engine.asked.take(), [CHECK, TELL]);
+}
+
+#[tokio::test]
+async fn whoever_is_stopped_in_the_midst_of_a_check_leaves_what_was_there_before() {
+    let files = Files::new(&[("t", "new"), ("out", "old"), ("u", "u")]);
+    let engine = scripted(&files, Answer::Never);
+    let mut turning = turning(&engine).await;
+    assert!(turning.render().now_or_never().is_none());
+    assert_eq!((files.at("out").as_deref(), files.at("more")), (Some("old"), None));
+    assert_eq!(engine.asked.take(), [CHECK]);
+}

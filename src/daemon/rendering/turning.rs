@@ -1,0 +1,310 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    By, Rendering, TELL_AGAIN, Telling,
+    files::{Made, Placed, make},
+};
+use crate::{
+    daemon::{debounce::Debounce, shown::shown, watching::Seen},
+    observe::{Container, Detail},
+    plan::run_failed,
+    ports::{Clock, DetailedEngine, EngineError},
+    render::ContainersView,
+    report::{Event, chain, report},
+    values::{ContainerId, Digest},
+};
+
+/// How long a container must have run before it is told: a signal that comes before a server listens to it ends it.
+const SETTLED_AFTER: Duration = Duration::from_secs(3);
+
+/// How long until the engine is asked again for what it refused.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
+
+/// What is known between two renderings.
+pub(super) struct Turning {
+    given: Rc<Rendering>,
+    /// Nothing until everything was seen once.
+    details: Option<BTreeMap<ContainerId, Detail>>,
+    debounce: Debounce,
+    /// Who still has to be told.
+    owed: BTreeSet<(ContainerId, By)>,
+    /// When they are told again.
+    tell_at: Option<Instant>,
+    /// What was taken back last.
+    taken_back: Option<TakenBack>,
+    /// What is wrong with a template or its target, by the number of the pair.
+    faults: BTreeMap<usize, String>,
+}
+
+impl Turning {
+    pub fn new(given: Rc<Rendering>) -> Self {
+        let debounce = Debounce::new(given.interval);
+        Self {
+            given,
+            details: None,
+            debounce,
+            owed: BTreeSet::new(),
+            tell_at: None,
+            taken_back: None,
+            faults: BTreeMap::new(),
+        }
+    }
+
+    /// When something is to be done.
+    pub fn wake(&self) -> Option<Instant> {
+        let due = self.debounce.due().filter(|_| self.details.is_some());
+        due.into_iter().chain(self.tell_at).chain(self.check_at()).min()
+    }
+
+    pub fn note(&mut self) {
+        self.debounce.note(Instant::now());
+    }
+
+    /// What was refused may be tried again as it is.
+    pub fn forget_refusal(&mut self) {
+        self.taken_back = None;
+    }
+
+    /// When a check that could not be made is made again.
+    fn check_at(&self) -> Option<Instant> {
+        self.taken_back.as_ref().and_then(|taken_back| taken_back.again)
+    }
+
+    /// Whether everything was rendered and found good.
+    pub fn is_well(&self) -> bool {
+        self.faults.is_empty() && self.taken_back.is_none()
+    }
+
+    /// Whether somebody still has to be told.
+    pub fn owes(&self) -> bool {
+        !self.owed.is_empty()
+    }
+
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.given.clock
+    }
+
+    /// Takes over what the engine says.
+    pub fn take(&mut self, seen: Seen<Detail>) {
+        match seen {
+            Seen::All { containers, .. } => {
+                self.replace(containers);
+                self.note();
+            }
+            Seen::One { id, container, .. } => {
+                let Some(details) = &mut self.details else { return };
+                let before = match container.clone() {
+                    Some(detail) => details.insert(id, detail),
+                    None => details.remove(&id),
+                };
+                if before != container {
+                    self.note();
+                }
+            }
+            Seen::Unreadable(error) => report(&Event::ContainerUnreadable { problem: chain(&error) }),
+            Seen::Lost { error, again_in } => report(&Event::EngineLost { problem: chain(&error), again_in }),
+        }
+    }
+
+    pub fn replace(&mut self, details: Vec<Detail>) {
+        self.details = Some(details.into_iter().map(|detail| (detail.container.id.clone(), detail)).collect());
+    }
+
+    /// Does what is due: renders what may have changed, tells who is owed.
+    pub async fn turn(&mut self) {
+        let now = Instant::now();
+        if self.debounce.due().into_iter().chain(self.check_at()).any(|due| due <= now) {
+            self.debounce.act(now);
+            self.render().await;
+        }
+        let pause = if self.tell().await { TELL_AGAIN } else { ASK_AGAIN };
+        self.tell_at = (!self.owed.is_empty()).then(|| Instant::now() + pause);
+    }
+
+    /// Renders each template, and puts what is new in place where it is found good; returns what has no target.
+    pub async fn render(&mut self) -> String {
+        let given = Rc::clone(&self.given);
+        let view = self.view();
+        let made: Vec<_> = given.pairs.iter().map(|pair| make(&*given.files, pair, &view)).collect();
+        let checks = self.checks();
+        let asked = asked(made.iter().flatten(), &checks);
+        let is_held_back = self.taken_back.as_ref().is_some_and(|it| it.holds_back(&asked, Instant::now()));
+        let (mut printed, mut placed) = (String::new(), Placed::new(Rc::clone(&given.files)));
+        for (number, made) in made.into_iter().enumerate() {
+            let done = match made {
+                Ok(Made::New(new)) if !is_held_back => placed.put(new),
+                Ok(Made::Printed(text)) => {
+                    printed.push_str(&text);
+                    Ok(())
+                }
+                Ok(Made::New(_) | Made::Unchanged) => Ok(()),
+                Err(problem) => Err(problem),
+            };
+            self.note_fault(number, done.as_ref().err());
+        }
+        if !is_held_back {
+            self.taken_back = None;
+        }
+        if !placed.is_empty() {
+            self.accept(placed, &checks, asked).await;
+        }
+        printed
+    }
+
+    /// Keeps what was put in place when all checks pass, and lets it be known.
+    async fn accept(&mut self, placed: Placed, checks: &[(Container, Vec<String>)], asked: Digest) {
+        let nobody = self.given.checks.iter().filter(|checking| self.meant(&checking.target).is_empty());
+        nobody.for_each(|checking| report(&Event::NobodyToCheck { target: checking.target.clone() }));
+        match check(&*self.given.engine, checks).await {
+            Ok(()) => {
+                placed.keep();
+                self.owe();
+            }
+            Err(Failed { consumer, problem, is_refusal }) => {
+                drop(placed);
+                let again = (!is_refusal).then(|| Instant::now() + ASK_AGAIN);
+                self.taken_back = Some(TakenBack { asked, again });
+                report(&Event::CheckFailed { consumer: consumer.name.clone(), problem });
+            }
+        }
+    }
+
+    /// What is to be run where before anybody is told.
+    fn checks(&self) -> Vec<(Container, Vec<String>)> {
+        let each = self.given.checks.iter().flat_map(|checking| {
+            self.meant(&checking.target).into_iter().map(|container| (container.clone(), checking.words.clone()))
+        });
+        each.collect()
+    }
+
+    /// The containers that run and that the user means by a word.
+    fn meant(&self, target: &str) -> Vec<&Container> {
+        let running = self.details.iter().flat_map(BTreeMap::values).filter(|detail| detail.container.is_running());
+        running.filter(|detail| shown(detail).is_meant_by(target)).map(|detail| &detail.container).collect()
+    }
+
+    fn view(&self) -> ContainersView {
+        let details = self.details.iter().flat_map(BTreeMap::values);
+        let own_container_id = self.given.own.as_ref().map(ToString::to_string);
+        ContainersView { containers: details.map(shown).collect(), own_container_id }
+    }
+
+    /// Reports what is new about a pair.
+    fn note_fault(&mut self, number: usize, fault: Option<&String>) {
+        let before = match fault {
+            Some(fault) => self.faults.insert(number, fault.clone()),
+            None => self.faults.remove(&number),
+        };
+        match (before, fault) {
+            (Some(before), None) => report(&Event::TemplateMended { problem: before }),
+            (before, Some(fault)) if before.as_ref() != Some(fault) => {
+                report(&Event::TemplateBroken { problem: format!("{fault}; what is there stays") });
+            }
+            _ => {}
+        }
+    }
+
+    /// Everybody is to be told who runs now.
+    fn owe(&mut self) {
+        let given = Rc::clone(&self.given);
+        for Telling { target, by } in &given.tellings {
+            let meant: Vec<_> = self.meant(target).into_iter().map(|container| (container.id.clone(), *by)).collect();
+            if meant.is_empty() {
+                report(&Event::NobodyToTell { target: target.clone() });
+            }
+            self.owed.extend(meant);
+        }
+    }
+
+    /// Tells who is owed, as far as they can be told now; whether the engine did what it was asked.
+    pub async fn tell(&mut self) -> bool {
+        let mut is_well = true;
+        for (id, by) in self.owed.clone() {
+            let known = self.details.as_ref().and_then(|details| details.get(&id));
+            // What does not run reads its files when it starts.
+            let Some(container) = known.map(|detail| &detail.container).filter(|container| container.is_running())
+            else {
+                self.owed.remove(&(id, by));
+                continue;
+            };
+            let now = self.given.clock.now();
+            if container.started_at.is_some_and(|at| at <= now && now.since(at) < SETTLED_AFTER) {
+                continue;
+            }
+            match tell(&*self.given.engine, container, by).await {
+                Ok(told) => {
+                    report(&told);
+                    self.owed.remove(&(id, by));
+                }
+                Err(error) => {
+                    is_well = false;
+                    report(&Event::NotTold { consumer: container.name.clone(), problem: chain(&error) });
+                }
+            }
+        }
+        is_well
+    }
+}
+
+/// Tells one container.
+async fn tell(engine: &dyn DetailedEngine, container: &Container, by: By) -> Result<Event, EngineError> {
+    let consumer = container.name.clone();
+    match by {
+        By::Signal(signal) => engine.kill(&container.id, signal).await.map(|()| Event::Signalled { consumer, signal }),
+        By::Restart => engine.restart(&container.id).await.map(|()| Event::Restarted { consumer }),
+    }
+}
+
+/// New files that did not stay.
+struct TakenBack {
+    /// What was asked about them.
+    asked: Digest,
+    /// When it is asked again; nothing where the answer stays the same.
+    again: Option<Instant>,
+}
+
+impl TakenBack {
+    /// Whether the same need not be asked now.
+    fn holds_back(&self, asked: &Digest, now: Instant) -> bool {
+        self.asked == *asked && self.again.is_none_or(|again| again > now)
+    }
+}
+
+/// Why new files do not stay.
+struct Failed<'a> {
+    consumer: &'a Container,
+    problem: String,
+    /// Whether it was said of the files, so that they are no better the next time.
+    is_refusal: bool,
+}
+
+/// Runs all checks, until one does not pass.
+async fn check<'a>(engine: &dyn DetailedEngine, checks: &'a [(Container, Vec<String>)]) -> Result<(), Failed<'a>> {
+    for (consumer, words) in checks {
+        let (problem, is_refusal) = match engine.exec(&consumer.id, words).await {
+            Ok(ran) if ran.code == 0 => continue,
+            Ok(ran) => (run_failed(words, ran.code, &ran.output), true),
+            Err(error) => (chain(&error), false),
+        };
+        return Err(Failed { consumer, problem, is_refusal });
+    }
+    Ok(())
+}
+
+/// What checks are asked about: the new files, and who reads them. One that was started again may take what it did not
+/// take before.
+fn asked<'a>(made: impl Iterator<Item = &'a Made>, checks: &[(Container, Vec<String>)]) -> Digest {
+    let files = made.filter_map(|made| match made {
+        Made::New(new) => Some([new.target.display().to_string(), new.text.clone()]),
+        Made::Printed(_) | Made::Unchanged => None,
+    });
+    let started = |container: &Container| container.started_at.map(|time| time.millis().to_string());
+    let readers = checks.iter().map(|(reader, _)| [reader.id.to_string(), started(reader).unwrap_or_default()]);
+    Digest::of_parts(files.chain(readers).flatten())
+}

@@ -1,0 +1,78 @@
+//! On the real engine: nginx looks at what is rendered for it before it is told.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use crate::real::{Made, Program, docker, wait};
+
+/// Made by `compose/images/build`.
+const NGINX: &str = "quaymaster-example-nginx";
+
+/// Started so that it writes when it is told.
+const COMMAND: [&str; 4] = [NGINX, "nginx", "-g", "daemon off; error_log /dev/stderr notice;"];
+const TOLD: &str = "(SIGHUP) received";
+
+/// A server with one more line.
+fn server(line: &str) -> String {
+    format!("server {{\n    listen 127.0.0.1:8080;\n    {line}\n}}\n")
+}
+
+/// `site.tmpl` to `site.conf`, which nginx reads, and `other.tmpl` beside it.
+fn render(folder: &Path, nginx: &Made) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quaymaster"));
+    command
+        .current_dir(folder)
+        .args(["render", "--template", "site.tmpl", "--target", "conf.d/site.conf"])
+        .args(["--template", "other.tmpl", "--target", "conf.d/other.conf"])
+        .args(["--check", &nginx.0, "nginx -t", "--signal", &nginx.0, "HUP"]);
+    command
+}
+
+#[test]
+fn nginx_looks_at_what_is_rendered_before_it_is_told_and_what_it_refuses_does_not_stay() {
+    let made = tempfile::tempdir().unwrap();
+    let folder = made.path();
+    fs::create_dir(folder.join("conf.d")).unwrap();
+    let write = |file: &str, text: &str| fs::write(folder.join(file), text).unwrap();
+    let site = || fs::read_to_string(folder.join("conf.d/site.conf")).unwrap_or_default();
+    write("site.tmpl", &server("# one"));
+    write("other.tmpl", "# one\n");
+    let volume = format!("{}:/etc/nginx/conf.d:ro", folder.join("conf.d").display());
+    let nginx = Made::of("nginx", &["--volume", &volume], &COMMAND);
+    let reloads = || {
+        let Output { stdout, stderr, .. } = Command::new("docker").args(["logs", &nginx.0]).output().unwrap();
+        let text = String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned();
+        assert!(!text.contains("[emerg]"), "it was told of what it refuses: {text}");
+        text.lines().filter(|line| line.contains(TOLD)).count()
+    };
+
+    // What is good stays, and it is told.
+    let Output { status, stderr, .. } = render(folder, &nginx).output().unwrap();
+    assert_eq!((status.code(), site()), (Some(0), server("# one")), "{}", String::from_utf8_lossy(&stderr));
+    wait("it reads that", || reloads() > 0);
+    let before = reloads();
+
+    // What is not goes, with what came with it: the old file is back, and the new one is no more.
+    fs::remove_file(folder.join("conf.d/other.conf")).unwrap();
+    write("site.tmpl", &server("nosuch_directive on;"));
+    let Output { status, stderr, .. } = render(folder, &nginx).output().unwrap();
+    let told = String::from_utf8_lossy(&stderr);
+    assert_eq!((status.code(), site()), (Some(3), server("# one")), "{told}");
+    assert!(told.contains("unknown directive \"nosuch_directive\" in /etc/nginx/conf.d/site.conf:3"), "{told}");
+    assert!(!folder.join("conf.d/other.conf").exists(), "{told}");
+    docker(&["exec", &nginx.0, "nginx", "-q", "-t"]);
+
+    // Whoever watches goes on, asks once, and again when it is mended.
+    let log = fs::File::create(folder.join("log")).unwrap();
+    let mut watching = render(folder, &nginx);
+    let _program = Program(watching.arg("--watch").stderr(Stdio::from(log)).spawn().unwrap());
+    let refusals = || fs::read_to_string(folder.join("log")).unwrap().matches("what was there before is back").count();
+    wait("it is refused", || refusals() == 1);
+    assert_eq!((site(), reloads()), (server("# one"), before));
+    write("site.tmpl", &server("# two"));
+    wait("it is mended", || site() == server("# two") && reloads() > before);
+    assert_eq!(refusals(), 1);
+}
