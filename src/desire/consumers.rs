@@ -323,7 +323,8 @@ fn site(
             said_by.iter().any(|claim| is_for(claim, proxy)).then(|| Content::Redirect(to.clone()))?
         }
         claims::Content::Routes(routes) => {
-            let near = routes.iter().filter_map(|(path, claims)| Some((path.clone(), route(host, claims, proxy)?)));
+            let near =
+                routes.iter().filter_map(|(path, claims)| Some((path.clone(), Box::new(route(host, claims, proxy)?))));
             let near: BTreeMap<_, _> = near.collect();
             (!near.is_empty()).then_some(Content::Routes(near))?
         }

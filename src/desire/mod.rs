@@ -234,13 +234,13 @@ pub struct Pin {
     pub label: String,
 }
 
-/// What a site leads to.
+/// What a site leads to. Boxes, because a map makes room for eleven of what it holds, and most sites have one route.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Content {
     /// Another name.
     Redirect(Host),
     /// Containers, by path.
-    Routes(BTreeMap<Path, Route>),
+    Routes(BTreeMap<Path, Box<Route>>),
 }
 
 /// A part of a site, and what is behind it.

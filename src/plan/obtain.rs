@@ -56,9 +56,6 @@ pub(super) fn plan(
                 continue;
             }
         };
-        if !is_answered(wanted, desired, observed, deploying) {
-            continue;
-        }
         let held_back = before.and_then(|_| held_back(name, asked(wanted), observed));
         if let Some(time) = held_back.filter(|time| *time > now) {
             draft.wake_at(time);
@@ -70,7 +67,9 @@ pub(super) fn plan(
     due.sort_by_key(|(runs_out, name, ..)| (*runs_out, *name));
     let running = observed.under_way.iter().filter(|subject| matches!(subject, Subject::Certificate(_))).count();
     let free = ORDERS_AT_ONCE.saturating_sub(running);
-    draft.plan.actions.extend(due.into_iter().take(free).map(|(_, name, wanted, why)| {
+    // Of thousands that are due, only the first few are looked at further.
+    let answered = due.into_iter().filter(|(_, _, wanted, _)| is_answered(wanted, desired, observed, deploying));
+    draft.plan.actions.extend(answered.take(free).map(|(_, name, wanted, why)| {
         let before = observed.attempts.get(&Subject::Certificate(name.clone()));
         let attempt = backoff::attempt(before, asked(wanted), now);
         Action::Obtain(Box::new(obtain(name, wanted, desired, why, attempt)))
@@ -164,11 +163,13 @@ fn is_answered(wanted: &Wanted, desired: &Desired, observed: &Observed, deployin
     let answers = |proxy: &Rc<Consumer>, host: &Host| {
         let subject = Subject::Consumer(proxy.name.clone());
         let idle = !deploying.contains(&proxy.name) && !observed.under_way.contains(&subject);
-        let told = observed.installed.get(&proxy.name).is_some_and(|installed| {
-            let has_site = !proxy.sites.contains_key(host) || installed.files.contains_key(&site_file(host));
-            installed.progress != Progress::SignalOwed && has_site
-        });
-        idle && proxy.running && told
+        let told = || {
+            observed.installed.get(&proxy.name).is_some_and(|installed| {
+                let has_site = !proxy.sites.contains_key(host) || installed.files.contains_key(&site_file(host));
+                installed.progress != Progress::SignalOwed && has_site
+            })
+        };
+        idle && proxy.running && told()
     };
     wanted.names.iter().all(|host| {
         let is_site = proxies.iter().any(|proxy| proxy.sites.contains_key(host));
