@@ -206,8 +206,8 @@ impl Loop {
         }
     }
 
-    /// One turn: decides, begins what was decided, and says when to look again. Rests only on an empty plan: what was
-    /// begun is under way, and the plan that follows leaves it alone.
+    /// One turn: decides, begins what was decided, and says when to look again. Rests only on an empty plan: after what
+    /// was begun has got under way comes another turn, whose plan leaves it alone.
     fn turn(&mut self) -> Timestamp {
         let daemon = Rc::clone(&self.daemon);
         let now = daemon.ports.clock.now();
@@ -248,24 +248,24 @@ impl Loop {
         self.facts.keep_hosts(&daemon.ports, &desired, now);
         self.facts.tidy_new_consumers(&daemon.ports, &desired);
         self.facts.look_at_new_consumers(&daemon.ports, &desired);
-        loop {
-            let (observed, templates) = (&self.facts.observed, &self.templates.current);
-            let mut plan = self.memory.plan(&desired, observed, templates, &daemon.plan_rules, now);
-            self.facts.finish(&daemon.ports, &plan.finished);
-            if self.wishes_only {
-                plan.actions.retain(|action| self.is_wished_for(action, &desired));
-            }
-            if plan.actions.is_empty() {
-                plan.wake = plan.wake.into_iter().chain(self.facts.grace.next_end()).min();
-                self.answer_wishes(&desired, now);
-                let wake = plan.wake.unwrap_or(now + daemon.plan_rules.resync);
-                self.rests_until = Some(wake.min(now + LONGEST_REST));
-                self.tell(&desired, plan, breath, now);
-                return wake;
-            }
+        let (observed, templates) = (&self.facts.observed, &self.templates.current);
+        let mut plan = self.memory.plan(&desired, observed, templates, &daemon.plan_rules, now);
+        self.facts.finish(&daemon.ports, &plan.finished);
+        if self.wishes_only {
+            plan.actions.retain(|action| self.is_wished_for(action, &desired));
+        }
+        if !plan.actions.is_empty() {
             self.tell_sites(&desired);
             plan.actions.into_iter().for_each(|action| self.begin(action));
+            self.rests_until = None;
+            return now;
         }
+        plan.wake = plan.wake.into_iter().chain(self.facts.grace.next_end()).min();
+        self.answer_wishes(&desired, now);
+        let wake = plan.wake.unwrap_or(now + daemon.plan_rules.resync);
+        self.rests_until = Some(wake.min(now + LONGEST_REST));
+        self.tell(&desired, plan, breath, now);
+        wake
     }
 
     fn begin(&mut self, action: Action) {

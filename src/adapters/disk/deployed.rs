@@ -148,6 +148,15 @@ impl Folders {
 
 /// Without what is looked at or stands in a file of its own: with thousands of sites that would be written each time.
 fn bare(installed: &Installed) -> Installed {
-    let (files, certificates) = (BTreeMap::<FileName, Digest>::new(), BTreeMap::new());
-    Installed { files, certificates, foreign: Default::default(), ..installed.clone() }
+    let Installed { generation, progress, trial, reload, open, trying, process, .. } = installed;
+    Installed {
+        generation: *generation,
+        progress: progress.clone(),
+        trial: trial.clone(),
+        reload: *reload,
+        open: *open,
+        trying: trying.clone(),
+        process: *process,
+        ..Installed::default()
+    }
 }
