@@ -82,11 +82,14 @@ fn is_old_version(world: &World, bare: &str) -> bool {
     number.parse::<u64>().is_ok() && live.is_ok_and(|live| live.file_name().is_some_and(|live| live != number))
 }
 
-/// Without digests and numbers of versions.
-fn plain(path: &str) -> String {
+/// Without digests, tokens, ports and numbers of versions.
+pub fn plain(path: &str) -> String {
     let plain = |part: &str| match part {
         part if part.parse::<u64>().is_ok() => "N".to_owned(),
         part if part.len() >= 32 && part.bytes().all(|byte| byte.is_ascii_hexdigit()) => "DIGEST".to_owned(),
+        part if part.starts_with("127.0.0.1-") => "CA".to_owned(),
+        // Pebble's tokens have 256 bits.
+        part if part.trim_start_matches('.').trim_end_matches(".new").len() == 43 => "TOKEN".to_owned(),
         part => part.to_owned(),
     };
     path.split('/').map(plain).collect::<Vec<_>>().join("/")

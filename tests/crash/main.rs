@@ -4,8 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is wrong, in its helpers, too")]
 
 mod end;
+mod engine;
 mod faults;
+mod judge;
 mod kills;
+mod nginx;
+mod run;
 mod scenario;
 mod spoil;
 #[path = "../support/mod.rs"]
