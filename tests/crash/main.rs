@@ -14,4 +14,5 @@ mod scenario;
 mod spoil;
 #[path = "../support/mod.rs"]
 mod support;
+mod watching;
 mod world;

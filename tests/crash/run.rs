@@ -94,8 +94,7 @@ impl World {
     /// Runs the program undisturbed, and returns all calls of these names that it makes.
     pub async fn traced(&self, calls: &str) -> (Ended, Vec<String>) {
         let ended = self.ended(self.start_under("once", &[format!("-etrace={calls}"), ONLY_THESE.to_owned()])).await;
-        let trace = fs::read_to_string(self.path("trace")).unwrap();
-        (ended, trace.lines().map(str::to_owned).collect())
+        (ended, self.trace())
     }
 
     fn start_under(&self, command: &str, strace: &[String]) -> Program {
@@ -122,6 +121,12 @@ impl World {
         }
         let log = fs::read_to_string(self.path("log")).unwrap();
         Ended { code, log, spoilt: self.spoilt() }
+    }
+
+    /// The calls at which strace stopped the program that was started last.
+    pub fn trace(&self) -> Vec<String> {
+        let trace = fs::read_to_string(self.path("trace")).unwrap();
+        trace.lines().map(str::to_owned).collect()
     }
 
     /// The call that was spoilt.
