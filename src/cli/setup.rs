@@ -128,6 +128,7 @@ pub(super) fn daemon(
         plan_rules: plan::Rules { mark_host, resync: settings.resync, label_prefix: settings.label_prefix.clone() },
         template_files,
         own: own.map(|own| own.id.clone()),
+        doubt: None,
     })
 }
 

@@ -53,6 +53,8 @@ pub struct Daemon {
     pub template_files: Option<Rc<dyn TemplateFiles>>,
     /// The container we run in.
     pub own: Option<ContainerId>,
+    /// What is wrong with how that was found out.
+    pub doubt: Option<Complaint>,
 }
 
 /// How `once` ended.
@@ -362,6 +364,7 @@ impl Loop {
         let mut status = Status::of(desired, &self.facts.observed, plan, now);
         status.templates = self.templates.faults().clone();
         status.faults = self.facts.faults();
+        status.complaints.extend(self.daemon.doubt.clone());
         for notice in plan.notices.difference(&self.told.notices) {
             report(&Event::Noticed(notice.clone()));
         }
