@@ -6,6 +6,7 @@ mod support;
 
 use std::{
     fs::{self, File},
+    path::Path,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -32,14 +33,21 @@ fn filtered(denied: &'static [&'static str]) -> Fake {
 /// Runs `check --format json` on it.
 async fn check(fake: &Fake) -> (Option<i32>, Value) {
     let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("state")).unwrap();
-    let out = folder.path().join("out");
+    let (code, out) = run(fake, folder.path(), &["check", "--format", "json"]).await;
+    (code, serde_json::from_str(&out).unwrap())
+}
+
+/// Runs a command on it, with state in a folder; returns its exit code and what it printed.
+async fn run(fake: &Fake, folder: &Path, words: &[&str]) -> (Option<i32>, String) {
+    fs::create_dir_all(folder.join("state")).unwrap();
+    let out = folder.join("out");
     let mut program = Command::new(env!("CARGO_BIN_EXE_quaymaster"))
         .env_clear()
-        .args(["check", "--format", "json", "--agree-tos", "--ca", "https://127.0.0.1:1/directory", "--engine"])
+        .args(words)
+        .args(["--agree-tos", "--ca", "https://127.0.0.1:1/directory", "--engine"])
         .arg(&fake.socket)
         .arg("--state")
-        .arg(folder.path().join("state"))
+        .arg(folder.join("state"))
         .stdout(File::create(&out).unwrap())
         .stderr(Stdio::null())
         .spawn()
@@ -55,7 +63,7 @@ async fn check(fake: &Fake) -> (Option<i32>, Value) {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     };
-    (status.code(), serde_json::from_str(&fs::read_to_string(out).unwrap()).unwrap())
+    (status.code(), fs::read_to_string(out).unwrap())
 }
 
 /// What was found wrong with the engine.
@@ -104,6 +112,29 @@ async fn each_call_that_a_socket_proxy_forbids_is_named() {
                 assert!(problems.iter().any(|problem| problem.starts_with(&says)), "{call}: {problems:?}");
             }
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_setting_self_that_is_wrong_is_a_problem_and_a_complaint() {
+    local(async {
+        let (fake, folder) = (filtered(&[]), tempfile::tempdir().unwrap());
+        // This machine runs the program itself: no container can be ours.
+        let (_, out) = run(&fake, folder.path(), &["check", "--format", "json", "--self", "nobody"]).await;
+        let told: Value = serde_json::from_str(&out).unwrap();
+        let findings = told["findings"].as_array().unwrap();
+        let problem = findings.iter().find(|finding| finding["about"] == "ourselves").unwrap();
+        assert_eq!(problem["state"], "problem");
+        assert!(problem["says"].as_str().unwrap().contains("the setting self says \"nobody\""), "{problem}");
+        assert!(problem["remedy"].as_str().is_some_and(|remedy| !remedy.is_empty()), "{problem}");
+
+        assert_eq!(run(&fake, folder.path(), &["once", "--self", "nobody"]).await.0, Some(3));
+        let (_, status) = run(&fake, folder.path(), &["status"]).await;
+        assert!(status.contains("setting self") && status.contains("there is no such container"), "{status}");
+        assert_eq!(run(&fake, folder.path(), &["once"]).await.0, Some(0));
+        let (_, status) = run(&fake, folder.path(), &["status"]).await;
+        assert!(!status.contains("setting self"), "{status}");
     })
     .await;
 }

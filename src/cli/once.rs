@@ -10,9 +10,10 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         };
         let engine = setup::engine(call)?;
         let own = setup::own(call, &engine).await?;
-        let folders = setup::folders(call, own.as_ref());
+        let folders = setup::folders(call, own.container());
         let mark_host = folders.mark_host()?;
-        let daemon = setup::daemon(call, engine, folders, own.as_ref(), mark_host)?;
+        let mut daemon = setup::daemon(call, engine, folders, own.container(), mark_host)?;
+        daemon.doubt = setup::complaint(&own);
         setup::agreed(call, &daemon).await?;
         let _shown = call.progress.show();
         match daemon.once().await? {

@@ -95,7 +95,7 @@ async fn watch(
         own = reach(call, &engine) => own?,
     };
     let mut exit = Exit::Done;
-    given(engine, own).watch(async { exit = stop.wait().await }, hangups).await;
+    given(engine, own.container().cloned()).watch(async { exit = stop.wait().await }, hangups).await;
     report(&Event::Ended);
     Ok(exit)
 }

@@ -8,17 +8,17 @@ use crate::{
         acme::{AcmeAuthorities, AcmeSettings},
         clock::SystemClock,
         disk::{self, Folders, Lock},
-        engine::{DockerEngine, OwnProcess, RecordedEngine, TlsFiles, own_container},
+        engine::{DockerEngine, Doubt, Own, OwnProcess, RecordedEngine, TlsFiles, own_container},
         probe::TcpProbe,
         templates::TemplateFolder,
     },
     daemon::{BREATH, Daemon},
-    desire::{self, Issuance},
+    desire::{self, Complaint, Issuance},
     observe::Container,
     plan,
     ports::{AuthorityError, Clock, DiskError, Engine, EngineError, Ports, TemplateFiles},
     report::explain::Works,
-    values::{Issuer, Timestamp},
+    values::{ContainerName, Issuer, Timestamp},
 };
 
 /// The local socket of the engine.
@@ -43,9 +43,27 @@ pub(super) fn engine(call: &Call) -> Result<Rc<DockerEngine>, EngineError> {
     Ok(Rc::new(DockerEngine::new(address, tls.as_ref())?))
 }
 
-/// The container that we run in.
-pub(super) async fn own(call: &Call, engine: &DockerEngine) -> Result<Option<Container>, EngineError> {
+/// The container that we run in, and whether the setting `self` is right.
+pub(super) async fn own(call: &Call, engine: &DockerEngine) -> Result<Own, EngineError> {
     own_container(engine, &OwnProcess::read(), call.settings.own.as_deref()).await
+}
+
+/// What is to be written in place of the setting `self`, as anything else that can't be followed is told.
+pub(super) fn complaint(own: &Own) -> Option<Complaint> {
+    let doubt = own.doubt.as_ref()?;
+    let value = match doubt {
+        Doubt::Setting { word, .. } => word.clone(),
+        Doubt::Unknown | Doubt::Ambiguous(_) => String::new(),
+    };
+    let ours = own.container().map(|container| container.name.clone());
+    let container = ours.or_else(|| ContainerName::parse("quaymaster").ok())?;
+    Some(Complaint {
+        container,
+        label: "setting self".to_owned(),
+        value,
+        problem: doubt.to_string(),
+        remedy: doubt.remedy(),
+    })
 }
 
 /// What `docker inspect` printed in place of an engine, and the container in it that the settings call ours. Without
@@ -128,6 +146,7 @@ pub(super) fn daemon(
         plan_rules: plan::Rules { mark_host, resync: settings.resync, label_prefix: settings.label_prefix.clone() },
         template_files,
         own: own.map(|own| own.id.clone()),
+        doubt: None,
     })
 }
 
@@ -135,7 +154,10 @@ pub(super) fn daemon(
 pub(super) async fn reached(call: &Call) -> Result<(Rc<DockerEngine>, Option<Container>), Failure> {
     let engine = engine(call)?;
     let own = own(call, &engine).await?;
-    Ok((engine, own))
+    if let Some(doubt) = &own.doubt {
+        tracing::warn!("{doubt}; {}", doubt.remedy());
+    }
+    Ok((engine, own.container().cloned()))
 }
 
 /// What stands for the mark's name where none was made yet, for commands that make nothing.

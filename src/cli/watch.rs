@@ -7,8 +7,10 @@ use tokio::{
 
 use super::{Call, Exit, Failure, block_on, setup};
 use crate::{
-    adapters::{disk::Lock, engine::DockerEngine},
-    observe::Container,
+    adapters::{
+        disk::Lock,
+        engine::{DockerEngine, Own},
+    },
     ports::EngineError,
     report::{Event, chain, report},
 };
@@ -42,12 +44,13 @@ async fn begin(call: &Call) -> Result<(crate::daemon::Daemon, Lock), Failure> {
     let lock = stand_by(&call.settings.state).await?;
     let engine = setup::engine(call)?;
     let own = reach(call, &engine).await?;
-    let folders = setup::folders(call, own.as_ref());
+    let folders = setup::folders(call, own.container());
     let mark_host = folders.mark_host()?;
-    let daemon = setup::daemon(call, engine, folders, own.as_ref(), mark_host)?;
+    let mut daemon = setup::daemon(call, engine, folders, own.container(), mark_host)?;
+    daemon.doubt = setup::complaint(&own);
     setup::agreed(call, &daemon).await?;
     report(&Event::Started {
-        own: own.map(|own| own.name),
+        own: own.container().map(|own| own.name.clone()),
         certificates: daemon.label_rules.certificates.display().to_string(),
     });
     Ok((daemon, lock))
@@ -75,7 +78,7 @@ pub(super) fn hangups() -> Result<mpsc::UnboundedReceiver<()>, Failure> {
 }
 
 /// Asks the engine who we are until it answers.
-pub(super) async fn reach(call: &Call, engine: &Rc<DockerEngine>) -> Result<Option<Container>, Failure> {
+pub(super) async fn reach(call: &Call, engine: &Rc<DockerEngine>) -> Result<Own, Failure> {
     let mut pause = FIRST_PAUSE;
     loop {
         match setup::own(call, engine).await {

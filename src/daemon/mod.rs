@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use crate::{
-    desire::{self, Desired, Reading},
+    desire::{self, Complaint, Desired, Reading},
     execute::{Learned, Outcome, execute},
     observe::Subject,
     plan::{self, Action, Memory, steps},
@@ -55,6 +55,8 @@ pub struct Daemon {
     pub template_files: Option<Rc<dyn TemplateFiles>>,
     /// The container we run in.
     pub own: Option<ContainerId>,
+    /// What is wrong with how that was found out.
+    pub doubt: Option<Complaint>,
 }
 
 /// How `once` ended.

@@ -75,7 +75,8 @@ impl Loop {
             report(&Event::NoticeOver(notice.clone()));
         }
         self.told.notices = plan.notices.clone();
-        let complaints: BTreeSet<_> = desired.complaints.union(&plan.complaints).cloned().collect();
+        let doubt = self.daemon.doubt.iter();
+        let complaints: BTreeSet<_> = desired.complaints.iter().chain(&plan.complaints).chain(doubt).cloned().collect();
         for complaint in complaints.difference(&self.told.complaints) {
             report(&Event::Complained(complaint.clone()));
         }
@@ -98,6 +99,7 @@ impl Loop {
         let mut status = Status::of(&desired, &self.facts.observed, &plan, began);
         status.templates = self.templates.faults().clone();
         status.faults = self.facts.faults();
+        status.complaints.extend(self.daemon.doubt.clone());
         let write = |file: &mut dyn std::io::Write| serde_json::to_writer(file, &status).map_err(Into::into);
         let unwritten = ports.disk.keep_status(&write).err().map(|error| chain(&error));
         self.told.document.took = ports.clock.now().since(began);

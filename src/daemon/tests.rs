@@ -107,6 +107,7 @@ fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
         plan_rules: plan::Rules { mark_host: String::new(), resync: BREATH, label_prefix: String::new() },
         template_files: None,
         own: None,
+        doubt: None,
     }
 }
 

@@ -106,6 +106,11 @@ impl Attempt {
         self.problem.is_none()
     }
 
+    /// Whether the disk did not take what came of it: the pause is one of ours then, where a CA names a time to come.
+    pub fn was_not_kept(&self) -> bool {
+        matches!(self.retry, Retry::NotBefore(time) if time <= self.last)
+    }
+
     /// Whether it counts for what is asked for now.
     pub fn is_about(&self, asked: Digest) -> bool {
         self.asked == asked || self.is_lost()

@@ -45,7 +45,9 @@ pub(super) fn plan(
             continue;
         }
         let before = observed.attempts.get(&subject);
-        let is_over = |attempt: &Attempt| attempt.was_cut_off() && attempt.asked == asked(wanted);
+        // What the disk did not take at first was mended since, or was taken all the same.
+        let is_over =
+            |attempt: &Attempt| attempt.asked == asked(wanted) && (attempt.was_cut_off() || attempt.was_not_kept());
         if matches!(need, Need::At(_)) && before.is_some_and(is_over) {
             draft.plan.finished.insert(name.clone());
         }

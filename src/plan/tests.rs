@@ -409,8 +409,13 @@ fn a_try_that_was_cut_off_when_its_certificate_was_there_is_over() {
         planned(&desired, &Observed { attempts, ..observed.clone() }, START).finished
     };
     assert_eq!(finished(obtain.attempt.clone()), [obtain.certificate.clone()].into());
+    // What the disk did not take at first, and is there now.
+    let not_kept = Retry::NotBefore(obtain.attempt.last);
+    let failed = Attempt { problem: Some("the disk is full".into()), retry: not_kept, ..obtain.attempt.clone() };
+    assert_eq!(finished(failed.clone()), [obtain.certificate.clone()].into());
     // A refusal is remembered, and so is a try for something else: labels may change back.
-    assert!(finished(Attempt { problem: Some("refused".into()), ..obtain.attempt.clone() }).is_empty());
+    assert!(finished(Attempt { retry: Retry::NotBefore(START + HOUR), ..failed.clone() }).is_empty());
+    assert!(finished(Attempt { retry: Retry::Backoff, ..failed }).is_empty());
     assert!(finished(Attempt { asked: Digest::of("other"), ..obtain.attempt.clone() }).is_empty());
 }
 

@@ -27,6 +27,8 @@ pub async fn end(world: &World, hosts: &[&str]) -> End {
     }
     for host in hosts {
         let name = CertificateName::parse(*host).unwrap();
+        let key_type = held.held.get(&name).and_then(|held| held.key_type);
+        add(&mut found, format!("{host} has a key of type {key_type:?}"));
         let held = held.held.get(&name).map(|held| held.serial.clone());
         let is_served = world.serial(host).await.ok() == held && held.is_some();
         add(&mut found, format!("{host} is served with what is held: {is_served}"));
@@ -36,10 +38,15 @@ pub async fn end(world: &World, hosts: &[&str]) -> End {
     let record = json(&world.path("state/deployed/proxy/record.json"));
     add(&mut found, format!("journal: {}", record["journal"]));
     add(&mut found, format!("proven: {}", record["installed"]["progress"]["proven"].is_object()));
-    let mark = fs::read_to_string(world.path("state/mark")).unwrap();
+    let mark = mark(world);
     let shown = world.page(&mark).await.map(|page| page.body.trim().to_owned());
     add(&mut found, format!("mark: {}", shown == Ok(record["installed"]["generation"].to_string())));
     found
+}
+
+/// The name at which nginx shows the number of the last deployment.
+fn mark(world: &World) -> String {
+    fs::read_to_string(world.path("state/mark")).unwrap_or_else(|_| "not made yet".to_owned())
 }
 
 pub fn json(path: &Path) -> Value {
@@ -51,21 +58,21 @@ fn add(found: &mut End, what: String) {
 }
 
 fn walk(world: &World, folder: &Path, found: &mut End) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let entry = entry.unwrap();
-        let (path, kind) = (entry.path(), entry.file_type().unwrap());
+    // A daemon may be at work: what goes while it is looked at is not there.
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let Ok(kind) = entry.file_type() else { continue };
+        let path = entry.path();
         let bare = path.strip_prefix(world.folder.path()).unwrap().display().to_string();
         if kind.is_dir() {
             walk(world, &path, found);
         } else if kind.is_symlink() {
-            let target = fs::read_link(&path).unwrap().display().to_string();
-            add(found, format!("{} -> {}", plain(&bare), plain(&target)));
+            let target = fs::read_link(&path).map(|target| plain(&target.display().to_string())).ok();
+            add(found, format!("{} -> {target:?}", plain(&bare)));
         } else if !is_old_version(world, &bare) {
             let is_read = bare.starts_with("conf.d/quaymaster-");
-            let text = if is_read { fs::read_to_string(&path).unwrap() } else { String::new() };
+            let text = if is_read { fs::read_to_string(&path).unwrap_or_default() } else { String::new() };
             // The host of the mark is made by chance; its number counts deployments.
-            let mark = fs::read_to_string(world.path("state/mark")).unwrap();
-            let text = text.replace(&mark, "MARK");
+            let text = text.replace(&mark(world), "MARK");
             let text =
                 if bare.ends_with("--mark.conf") { text.replace(|c: char| c.is_ascii_digit(), "") } else { text };
             add(found, format!("{} {}", plain(&bare), text.trim()));
@@ -82,11 +89,14 @@ fn is_old_version(world: &World, bare: &str) -> bool {
     number.parse::<u64>().is_ok() && live.is_ok_and(|live| live.file_name().is_some_and(|live| live != number))
 }
 
-/// Without digests and numbers of versions.
-fn plain(path: &str) -> String {
+/// Without digests, tokens, ports and numbers of versions.
+pub fn plain(path: &str) -> String {
     let plain = |part: &str| match part {
         part if part.parse::<u64>().is_ok() => "N".to_owned(),
         part if part.len() >= 32 && part.bytes().all(|byte| byte.is_ascii_hexdigit()) => "DIGEST".to_owned(),
+        part if part.starts_with("127.0.0.1-") => "CA".to_owned(),
+        // Pebble's tokens have 256 bits.
+        part if part.trim_start_matches('.').trim_end_matches(".new").len() == 43 => "TOKEN".to_owned(),
         part => part.to_owned(),
     };
     path.split('/').map(plain).collect::<Vec<_>>().join("/")

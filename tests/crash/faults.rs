@@ -1,37 +1,33 @@
 //! Disks that are full or broken for one call: it is told, what is live stays, and the next start makes up for it.
 
-use crate::{
-    scenario::Scenario,
-    spoil::{Spoil, spoil_everywhere},
-    support::fake_engine::local,
-};
+use crate::{run::Fault, scenario::Scenario, spoil::fail_everywhere, support::fake_engine::local};
 
-const FULL: &str = "error=ENOSPC";
-const BROKEN: &str = "error=EIO";
-
-/// A sample: each third write to anything, each third time that something is made to last, each second rename.
-const FAULTS: [Spoil; 3] = [
-    Spoil { call: "write", how: FULL, step: 3 },
-    Spoil { call: "fsync", how: BROKEN, step: 3 },
-    Spoil { call: "rename", how: FULL, step: 2 },
-];
-
-async fn fail_everywhere(scenario: Scenario, at_least: usize) {
-    let cases = spoil_everywhere(scenario, &FAULTS).await;
+async fn fail(scenario: Scenario, faults: &[Fault], at_least: usize) {
+    let cases = fail_everywhere(scenario, faults).await;
     assert!(cases.spoilt.len() >= at_least, "only {:#?}", cases.spoilt);
 }
 
 #[tokio::test]
-async fn a_first_certificate_is_there_after_any_fault_of_the_disk() {
-    local(fail_everywhere(Scenario::First, 15)).await;
+async fn a_first_certificate_is_there_whatever_a_full_disk_did_not_take() {
+    local(fail(Scenario::First, &[Fault::Full], 150)).await;
+}
+
+#[tokio::test]
+async fn a_first_certificate_is_there_whatever_a_broken_disk_did_not_take() {
+    local(fail(Scenario::First, &[Fault::Broken], 150)).await;
 }
 
 #[tokio::test]
 async fn a_certificate_is_replaced_after_any_fault_of_the_disk() {
-    local(fail_everywhere(Scenario::Replacement, 15)).await;
+    local(fail(Scenario::Replacement, &[Fault::Full, Fault::Broken], 160)).await;
+}
+
+#[tokio::test]
+async fn a_site_that_is_refused_is_held_back_after_any_fault_of_the_disk() {
+    local(fail(Scenario::RollBack, &[Fault::Full, Fault::Broken], 60)).await;
 }
 
 #[tokio::test]
 async fn a_site_that_goes_is_gone_after_any_fault_of_the_disk() {
-    local(fail_everywhere(Scenario::Removal, 5)).await;
+    local(fail(Scenario::Removal, &[Fault::Full, Fault::Broken], 35)).await;
 }

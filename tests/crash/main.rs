@@ -4,10 +4,15 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is wrong, in its helpers, too")]
 
 mod end;
+mod engine;
 mod faults;
+mod judge;
 mod kills;
+mod nginx;
+mod run;
 mod scenario;
 mod spoil;
 #[path = "../support/mod.rs"]
 mod support;
+mod watching;
 mod world;

@@ -1,10 +1,10 @@
 //! What the program is in the middle of when it is spoilt. Each scenario can begin again and again in one world.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path};
 
 use crate::{
     end::{End, end, json},
-    world::{Ended, World},
+    world::World,
 };
 
 /// What is going on.
@@ -24,7 +24,7 @@ pub enum Scenario {
 pub const SHOP: &str = "shop.example";
 
 impl Scenario {
-    /// Makes a world for it.
+    /// Makes a world in which it can begin.
     pub async fn world(self) -> World {
         let world = World::new().await;
         if self == Self::RollBack {
@@ -34,45 +34,43 @@ impl Scenario {
             fs::write(world.path("templates/nginx/site.conf"), template).unwrap();
             world.set(format!("--templates={}", world.path("templates").display()));
         }
+        self.wish_before(&world);
+        if self != Self::First {
+            world.settle(0, |_| true).await.unwrap();
+        }
+        world.keep();
         world
     }
 
     /// Makes it as it was before, whatever came last.
-    pub async fn prepare(self, world: &World, turn: u32) -> Result<(), String> {
+    pub async fn prepare(self, world: &World) {
+        self.wish_before(world);
+        world.restore().await;
+    }
+
+    /// What is wanted before it begins.
+    fn wish_before(self, world: &World) {
         match self {
-            Self::First => {
-                world.forget_everything();
-                world.remove_app("shop");
-                // What nginx served before is not to be taken for what comes; its old workers go on for a moment.
-                let mut quiet = 0;
-                while quiet < 15 {
-                    let is_served = world.page(SHOP).await.is_ok() || world.serial(SHOP).await.is_ok();
-                    quiet = if is_served { 0 } else { quiet + 1 };
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-                return Ok(());
-            }
-            Self::Replacement => world.put_app("shop", "key-type", key_type(turn)),
+            Self::First => world.engine.remove("shop"),
+            Self::Replacement => world.put_app("shop", "key-type", "ec-256"),
             Self::RollBack => {
                 world.put_app("shop", "body-size", "1m");
-                world.remove_app("bad");
+                world.engine.remove("bad");
             }
             Self::Removal => {
                 world.put_app("shop", "body-size", "1m");
                 world.put_app("gone", "body-size", "1m");
             }
         }
-        world.settle(0, |_| true).await.map(drop)
     }
 
     /// Changes what is wanted.
-    pub fn begin(self, world: &World, turn: u32) {
+    pub fn begin(self, world: &World) {
         match self {
             Self::First => world.put_app("shop", "body-size", "1m"),
-            Self::Replacement => world.put_app("shop", "key-type", key_type(turn + 1)),
-            // Another text each time: what was refused once is not tried again.
-            Self::RollBack => world.put_app("bad", "body-size", &format!("{}m", turn + 1)),
-            Self::Removal => world.remove_app("gone"),
+            Self::Replacement => world.put_app("shop", "key-type", "ec-384"),
+            Self::RollBack => world.put_app("bad", "body-size", "1m"),
+            Self::Removal => world.engine.remove("gone"),
         }
     }
 
@@ -100,17 +98,13 @@ impl Scenario {
         usize::from(self == Self::First)
     }
 
-    /// What is there when an undisturbed run is over, and how that run went.
-    pub async fn undisturbed(self, world: &World, turn: u32) -> (End, Ended) {
-        self.prepare(world, turn).await.unwrap();
-        self.begin(world, turn);
+    /// What is there when an undisturbed run is over.
+    pub async fn undisturbed(self, world: &World) -> End {
+        self.prepare(world).await;
+        self.begin(world);
         let ended = world.run(None).await;
         assert_eq!(ended.code, Some(self.code()), "{self:?}: {}\n{}", ended.log, world.nginx_log());
         assert!(self.is_done(world), "{self:?}: {}", ended.log);
-        (end(world, &[SHOP]).await, ended)
+        end(world, &[SHOP]).await
     }
-}
-
-fn key_type(turn: u32) -> &'static str {
-    if turn.is_multiple_of(2) { "ec-256" } else { "ec-384" }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is wrong, in its helpers, too")]
 
 mod faults;
+mod own;
 mod real;
 #[path = "../support/mod.rs"]
 mod support;

@@ -20,7 +20,7 @@ const IMAGE: &str = "quaymaster-test-engine:1";
 /// For anything that the engine does within a second or two.
 const SOON: Duration = Duration::from_secs(20);
 
-fn docker(words: &[&str]) -> String {
+pub fn docker(words: &[&str]) -> String {
     let Output { status, stdout, stderr } = Command::new("docker").args(words).output().unwrap();
     assert!(status.success(), "docker {words:?}: {}", String::from_utf8_lossy(&stderr));
     String::from_utf8(stdout).unwrap().trim().to_owned()
@@ -42,14 +42,14 @@ fn image() -> &'static str {
     IMAGE
 }
 
-fn unique(what: &str) -> String {
+pub fn unique(what: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     format!("quaymaster-test-{what}-{}-{}", id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Something of the engine's that goes when the test ends, however it ends.
-struct Made {
-    name: String,
+pub struct Made {
+    pub name: String,
     id: String,
     remove: &'static [&'static str],
 }
@@ -62,7 +62,7 @@ impl Made {
         Self { id: docker(&words), name, remove: &["rm", "-f", "-v"] }
     }
 
-    fn running(options: &[&str], command: &[&str]) -> Self {
+    pub fn running(options: &[&str], command: &[&str]) -> Self {
         let made = Self::container(options, command);
         docker(&["start", &made.id]);
         made
@@ -73,7 +73,7 @@ impl Made {
         Self { id: docker(&["network", "create", &name]), name, remove: &["network", "rm"] }
     }
 
-    fn volume() -> Self {
+    pub fn volume() -> Self {
         let name = unique("engine");
         Self { id: docker(&["volume", "create", &name]), name, remove: &["volume", "rm"] }
     }

@@ -67,6 +67,11 @@ impl Program {
         began.elapsed()
     }
 
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits until it has ended, and tells how.
     pub async fn ended(&mut self) -> Option<i32> {
         let began = Instant::now();

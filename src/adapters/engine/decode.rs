@@ -10,7 +10,9 @@ use std::{
 
 use serde::Deserialize;
 
-use super::schema::{Endpoint, HostConfig, Inspected, InspectedDetail, Listed, MountPoint, Published, State};
+use super::schema::{
+    Endpoint, HostConfig, Inspected, InspectedDetail, Listed, ListedMounts, MountPoint, Published, State,
+};
 use crate::{
     observe::{Container, ContainerState, Detail, Health, Mount, MountKind, Network},
     values::{ContainerId, ContainerName, Timestamp},
@@ -34,6 +36,19 @@ pub(super) fn labelled(answer: &[u8], prefix: &str) -> Result<Vec<ContainerId>, 
         })
     };
     Ok(list.into_iter().map(read).filter_map(told).collect())
+}
+
+/// The ids of the listed containers, and where the engine says that something is mounted into each.
+///
+/// # Errors
+/// When the answer is no list.
+pub(super) fn mounted(answer: &[u8]) -> Result<Vec<(ContainerId, BTreeSet<PathBuf>)>, String> {
+    let list: Vec<ListedMounts> = serde_json::from_slice(answer).map_err(|error| problem(&error))?;
+    let read = |listed: ListedMounts| {
+        let destinations = listed.mounts.into_iter().map(|mount| mount.destination.into()).collect();
+        Some((ContainerId::parse(listed.id).ok()?, destinations))
+    };
+    Ok(list.into_iter().filter_map(read).collect())
 }
 
 /// A container as inspect tells it.

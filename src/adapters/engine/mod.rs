@@ -12,7 +12,7 @@ mod recorded;
 mod schema;
 mod transport;
 
-use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, convert::Infallible, future::Future, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -24,7 +24,7 @@ use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 pub use address::TlsFiles;
-pub use own::{Clue, OwnProcess, own_container, own_container_and_clue};
+pub use own::{Clue, Doubt, Mounted, Own, OwnProcess, own_container};
 pub use recorded::RecordedEngine;
 
 use crate::{
@@ -326,6 +326,14 @@ impl DetailedEngine for DockerEngine {
 
     async fn detail(&self, container: &str) -> Result<Option<Detail>, EngineError> {
         self.inspected(container, decode::detail).await
+    }
+}
+
+#[async_trait(?Send)]
+impl Mounted for DockerEngine {
+    async fn mounted(&self) -> Result<Vec<(ContainerId, BTreeSet<PathBuf>)>, EngineError> {
+        let list = self.read(LIST, "/containers/json", ANSWER_LIMIT).await?;
+        decode::mounted(&list).map_err(|problem| not_understood(LIST, problem))
     }
 }
 

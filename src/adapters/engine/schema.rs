@@ -23,6 +23,15 @@ pub(super) struct Listed {
     pub(super) labels: BTreeMap<String, String>,
 }
 
+/// What is read of the list to find our own container.
+#[derive(Deserialize)]
+pub(super) struct ListedMounts {
+    #[serde(rename = "Id")]
+    pub(super) id: String,
+    #[serde(rename = "Mounts", default, deserialize_with = "or_default")]
+    pub(super) mounts: Vec<MountPoint>,
+}
+
 /// What the command `render` reads besides; apart, so that environments are not read by anything else.
 ///
 /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerInspect>

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::apart;
 use crate::{
-    adapters::engine::{DockerEngine, OwnProcess, own_container_and_clue},
+    adapters::engine::{DockerEngine, OwnProcess, own_container},
     cli::Call,
     observe::Container,
     ports::{Engine, EngineError},
@@ -85,22 +85,28 @@ fn clock(time: Option<Timestamp>, now: Timestamp, told: &mut Findings) {
     }
 }
 
-/// Which container we run in, and how that was found out.
+/// Which container we run in, how that was found out, and whether the setting for it is right.
 pub(super) async fn own(call: &Call, engine: &DockerEngine, told: &mut Findings) -> Option<Container> {
-    match own_container_and_clue(engine, &OwnProcess::read(), call.settings.own.as_deref()).await {
-        Ok(Some((container, clue))) => {
-            told.ok("ourselves", format!("we run in container {}, found by {clue}", container.name));
+    const OURSELVES: &str = "ourselves";
+    let own = match own_container(engine, &OwnProcess::read(), call.settings.own.as_deref()).await {
+        Ok(own) => own,
+        Err(error) => {
+            told.problem(OURSELVES, chain(&error), "name our container by the setting self");
+            return None;
+        }
+    };
+    if let Some(doubt) = &own.doubt {
+        told.problem(OURSELVES, doubt.to_string(), doubt.remedy());
+    }
+    match own.found {
+        Some((container, clue)) => {
+            told.ok(OURSELVES, format!("we run in container {}, found by {clue}", container.name));
             Some(container)
         }
-        Ok(None) => {
-            told.note(
-                "ourselves",
-                "we run on the host itself; if that is not so, name our container by the setting self",
-            );
-            None
-        }
-        Err(error) => {
-            told.problem("ourselves", chain(&error), "name our container by the setting self");
+        None => {
+            if own.doubt.is_none() {
+                told.note(OURSELVES, "we run on the host itself");
+            }
             None
         }
     }
