@@ -207,7 +207,7 @@ impl CertificateFolder {
 }
 
 /// A host name that a proxy serves.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
     /// The certificate that is wanted for it; none where TLS is off.
     pub certificate: Option<CertificateName>,
@@ -224,7 +224,7 @@ pub struct Site {
 }
 
 /// A held certificate that is served whatever is wrong with it, and who says so.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pin {
     /// The certificate.
     pub certificate: CertificateName,
@@ -235,7 +235,7 @@ pub struct Pin {
 }
 
 /// What a site leads to. Boxes, because a map makes room for eleven of what it holds, and most sites have one route.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// Another name.
     Redirect(Host),
@@ -244,7 +244,7 @@ pub enum Content {
 }
 
 /// A part of a site, and what is behind it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     /// Where the containers answer that take traffic now; empty means that nobody does.
     pub upstreams: BTreeSet<SocketAddr>,
@@ -261,7 +261,7 @@ pub struct Route {
 }
 
 /// A password that is asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Auth {
     /// The htpasswd file, as the proxy sees it.
     pub file: String,

@@ -103,7 +103,7 @@ pub(super) struct Wish {
 pub(super) const LONGEST_PATH: usize = 1000;
 
 /// A path in whole segments, without a slash at its end; empty for everything.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Path(String);
 
 impl Path {
@@ -133,7 +133,7 @@ impl fmt::Display for Path {
 }
 
 /// How a proxy talks to what is behind it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scheme {
     /// Plain HTTP.
     #[default]
@@ -158,7 +158,7 @@ impl Scheme {
 }
 
 /// What is served in plain text and what over TLS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tls {
     /// Plain requests are sent to https.
     #[default]

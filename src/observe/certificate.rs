@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::values::{Digest, Host, Issuer, KeyType, Timestamp, preset_at};
 
 /// A certificate on disk whose key and chain were checked when it was read.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldCertificate {
     /// The names it really covers, from its subject alternative names, lower case, wildcards as written.
     pub names: BTreeSet<String>,
@@ -53,7 +53,7 @@ impl Shelf {
 }
 
 /// Where a certificate came from.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
     /// Obtained by us from the CA with this directory URL.
