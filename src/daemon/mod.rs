@@ -43,6 +43,10 @@ pub const BREATH: Duration = Duration::from_secs(20);
 /// How long the same facts are taken to give the same plan: which certificate is valid changes with time alone.
 const LONGEST_REST: Duration = Duration::from_secs(60);
 
+/// How long what was begun has the processor for itself: with thousands of sites the next turn takes some milliseconds,
+/// by which a signal would be late.
+const HEAD_START: Duration = Duration::from_millis(5);
+
 /// Everything the loop is given.
 pub struct Daemon {
     /// The outside.
@@ -260,7 +264,7 @@ impl Loop {
             self.tell_sites(&desired);
             plan.actions.into_iter().for_each(|action| self.begin(action));
             self.rests_until = None;
-            return now;
+            return now + HEAD_START;
         }
         plan.wake = plan.wake.into_iter().chain(self.facts.grace.next_end()).min();
         self.answer_wishes(&desired, now);
