@@ -262,6 +262,7 @@ impl Loop {
         }
         if !plan.actions.is_empty() {
             self.tell_sites(&desired);
+            self.tell_faults(breath.map(|fault| chain(&fault)));
             plan.actions.into_iter().for_each(|action| self.begin(action));
             self.rests_until = None;
             return now + HEAD_START;
