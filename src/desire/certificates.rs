@@ -189,8 +189,9 @@ fn refusal(host: &Host, claim: &Claim<'_>, issuance: &Issuance, rules: &Rules) -
         issuer if issuer.is_public() && host.is_reserved() => (
             format!("no public CA issues a certificate for {host}, which is for local use"),
             format!(
-                "use a public name, a CA of your own (setting ca), a certificate in provided/, or the label {}=off; the \
-                 CA is not asked",
+                "use a public name, a CA of your own (setting ca), a certificate in provided/, or one of the labels \
+                 {}=self-signed and {}=off; the CA is not asked",
+                label("ca"),
                 label("tls")
             ),
         ),
