@@ -312,7 +312,10 @@ mod tests {
 
     fn step() -> impl Strategy<Value = Step> {
         let label = select(LABELS).prop_flat_map(|(key, values)| select(values).prop_map(move |value| (key, value)));
-        let set = (0u8..6, vec(label, 1..5), select(vec!["", "p", "q"]));
+        // Most have a host, so that they meet.
+        let host = select(LABELS[0].1).prop_map(|value| ("host", value));
+        let labels = (host, vec(label, 0..4)).prop_map(|(host, others)| [vec![host], others].concat());
+        let set = (0u8..6, labels, select(vec!["", "p", "q"]));
         prop_oneof![
             6 => set.prop_map(|(number, labels, project)| Step::Set { number, labels, project }),
             1 => (0u8..6).prop_map(Step::Stop),
