@@ -50,7 +50,8 @@ fn a_terminal_shows_what_runs_until_it_is_over_and_keeps_whole_lines_of_the_log(
     let (left, taken) = screen(&once(&["-t"], &[]));
     assert!(left.len() > 10 && left.iter().all(|line| is_of_the_log(&line)), "{left:#?}");
     let shown = |piece: &str| taken.iter().any(|line| line.contains(piece));
-    assert!(shown(&format!(" s  {shop}: obtain {shop} --challenge http-01")), "{taken:#?}");
+    // Lines are cut to the terminal, and how much of one is left depends on the length of the name.
+    assert!(shown(&format!(" s  {shop}: obtain {shop} --challenge ")), "{taken:#?}");
     assert!(shown(&format!(" s  {}: prove ", stack.named("proxy"))), "{taken:#?}");
     assert!(!taken.iter().any(|line| is_of_the_log(&line)), "{taken:#?}");
 
