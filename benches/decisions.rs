@@ -10,6 +10,7 @@ use std::{
 };
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use litemap::LiteMap;
 use quaymaster::{
     desire::{self, Desired, Issuance, Reading, desire},
     observe::{
@@ -46,16 +47,16 @@ fn plan_rules() -> plan::Rules {
 
 fn container(name: String, number: u32, label: (&str, String)) -> Container {
     let address = IpAddr::from((0x0a00_0000 + number).to_be_bytes());
-    let network = Network { id: "net-1".into(), address: Some(address), gateway: None };
+    let network = Network { name: "web".into(), id: "net-1".into(), address: Some(address), gateway: None };
     Container {
         id: ContainerId::parse(format!("id{number}")).unwrap(),
         name: ContainerName::parse(&name).unwrap(),
-        labels: BTreeMap::from([(format!("quaymaster.{}", label.0), label.1)]),
+        labels: LiteMap::from_iter([(format!("quaymaster.{}", label.0), label.1)]),
         state: ContainerState::Running,
         health: None,
         created: Some(Timestamp::from_seconds(i64::from(number))),
         started_at: Some(Timestamp::from_seconds(i64::from(number))),
-        networks: BTreeMap::from([("web".to_owned(), network)]),
+        networks: [network].into(),
         exposed: BTreeSet::from([8080]),
         published: BTreeMap::new(),
         command: Vec::new(),

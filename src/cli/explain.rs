@@ -62,7 +62,7 @@ async fn tell(
             seen.insert(consumer.name.clone(), looked);
         }
         if let Content::Routes(routes) = &site.content {
-            for at in routes.values().flat_map(|route| &route.upstreams) {
+            for at in routes.iter().flat_map(|(_, route)| &route.upstreams) {
                 listening.insert(*at, listens(&*daemon.ports.probe, *at).await);
             }
         }

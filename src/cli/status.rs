@@ -1,5 +1,7 @@
 use std::{collections::BTreeSet, fmt::Display};
 
+use itertools::Itertools;
+
 use super::{
     Call, Exit, Failure, json, print,
     table::{hanging, table},
@@ -149,8 +151,8 @@ fn lines(heading: &str, items: &[String], width: Option<usize>) -> String {
     if lines.is_empty() { lines } else { format!("{heading}:\n{lines}") }
 }
 
-fn joined<T: Display>(items: &BTreeSet<T>) -> String {
-    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+fn joined(items: impl IntoIterator<Item: Display>) -> String {
+    items.into_iter().join(", ")
 }
 
 #[cfg(test)]

@@ -115,17 +115,17 @@ impl Grace {
         let taken: BTreeSet<(&str, IpAddr)> = others
             .iter()
             .filter(|other| other.is_there())
-            .flat_map(|other| other.networks.values())
+            .flat_map(|other| other.networks.iter())
             .filter_map(|network| Some((network.id.as_str(), network.address?)))
             .collect();
         let loses =
             |network: &Network| network.address.is_some_and(|address| taken.contains(&(network.id.as_str(), address)));
         let losers: Vec<_> = missed
             .into_iter()
-            .filter(|container| container.networks.values().any(&loses))
+            .filter(|container| container.networks.iter().any(&loses))
             .map(|container| {
                 let mut loser = Container::clone(container);
-                loser.networks.values_mut().filter(|network| loses(network)).for_each(|network| network.address = None);
+                loser.networks.iter_mut().filter(|network| loses(network)).for_each(|network| network.address = None);
                 Rc::new(loser)
             })
             .collect();
@@ -157,7 +157,7 @@ mod tests {
 
     fn exited(mut container: Container) -> Container {
         container.state = ContainerState::Other("exited".into());
-        container.networks.values_mut().for_each(|network| network.address = None);
+        container.networks.iter_mut().for_each(|network| network.address = None);
         container
     }
 
@@ -256,7 +256,7 @@ mod tests {
         let mut blog = container("blog", 5);
         blog.networks.clone_from(&shop().networks);
         let (_, snapshot) = after_gap(vec![proxy(), exited(shop()), blog]);
-        let address = |name: &str| snapshot.containers[&ContainerName::parse(name).unwrap()].networks["web"].address;
+        let address = |name: &str| snapshot.containers[&ContainerName::parse(name).unwrap()].networks[0].address;
         assert_eq!((address("shop"), address("blog")), (None, Some([10, 0, 0, 4].into())));
     }
 

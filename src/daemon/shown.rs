@@ -13,9 +13,9 @@ pub(super) fn shown(detail: &Detail) -> ContainerView {
         status: status(container).to_owned(),
         is_there: container.is_there(),
         health: health(container).to_owned(),
-        labels: container.labels.clone(),
+        labels: container.labels.clone().into_iter().collect(),
         env: environment.clone(),
-        networks: container.networks.iter().map(|(name, network)| place(name, network)).collect(),
+        networks: container.networks.iter().map(place).collect(),
         tcp: container.exposed.clone(),
         udp: exposed_udp.clone(),
     }
@@ -39,7 +39,7 @@ fn health(container: &Container) -> &str {
     }
 }
 
-fn place(name: &str, network: &Network) -> NetworkView {
+fn place(network: &Network) -> NetworkView {
     let ip_address = network.address.map(|address| address.to_string()).unwrap_or_default();
-    NetworkView { id: network.id.clone(), name: name.to_owned(), ip_address }
+    NetworkView { id: network.id.clone(), name: network.name.clone(), ip_address }
 }

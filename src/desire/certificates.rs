@@ -5,6 +5,8 @@ use std::{
     rc::Rc,
 };
 
+use itertools::Itertools;
+
 use super::{
     Complaint, Issuance, Rules, Tls, Wanted,
     claims::{Claim, Content, Held},
@@ -83,10 +85,15 @@ pub(super) fn wants(
                 complaints.insert(one_too_many(host, claim, &name, rules));
             }
         }
-        let claimed_by = claims.iter().map(|(_, claim)| claim.container.name.clone()).collect();
-        let served_by = claims.iter().filter_map(|(host, _)| served_by.get(host)).flatten().cloned().collect();
+        let claimed_by = claims.iter().map(|(_, claim)| claim.container.name.clone());
+        let served_by = claims.iter().filter_map(|(host, _)| served_by.get(host)).flatten().cloned();
         if !names.is_empty() {
-            let wanted = Wanted { names, issuance, claimed_by, served_by };
+            let wanted = Wanted {
+                names: names.into_iter().collect(),
+                issuance,
+                claimed_by: claimed_by.sorted().dedup().collect(),
+                served_by: served_by.sorted().dedup().collect(),
+            };
             wants.certificates.insert(name, Rc::new(wanted));
         }
     }

@@ -7,6 +7,8 @@ use std::{
     rc::Rc,
 };
 
+use itertools::Itertools;
+
 use super::{
     Auth, CertificateFolder, Complaint, Consumer, Content, Folder, Path, Pin, Reload, Route, Rules, Site, Wanted,
     claims::{self, Claim, Held, Purpose},
@@ -323,9 +325,8 @@ fn site(
             said_by.iter().any(|claim| is_for(claim, proxy)).then(|| Content::Redirect(to.clone()))?
         }
         claims::Content::Routes(routes) => {
-            let near =
-                routes.iter().filter_map(|(path, claims)| Some((path.clone(), Box::new(route(host, claims, proxy)?))));
-            let near: BTreeMap<_, _> = near.collect();
+            let near: Box<[_]> =
+                routes.iter().filter_map(|(path, claims)| Some((path.clone(), route(host, claims, proxy)?))).collect();
             (!near.is_empty()).then_some(Content::Routes(near))?
         }
     };
@@ -336,7 +337,7 @@ fn site(
         pin: claims.iter().find_map(|claim| pin(claim, rules)),
         tls: held.tls,
         hsts: held.hsts,
-        containers: near.map(|claim| claim.container.name.clone()).collect(),
+        containers: near.map(|claim| claim.container.name.clone()).sorted().dedup().collect(),
         content,
     })
 }
@@ -353,7 +354,7 @@ fn route(host: &Host, claims: &[Claim<'_>], proxy: &Container) -> Option<Route> 
     let traffic = near.iter().filter(|claim| claim.container.takes_traffic());
     let realm = || spec.auth_realm.clone().unwrap_or_else(|| host.to_string());
     Some(Route {
-        upstreams: traffic.filter_map(|claim| upstream(claim, proxy)).collect(),
+        upstreams: traffic.filter_map(|claim| upstream(claim, proxy)).sorted().dedup().collect(),
         scheme: spec.scheme,
         replaced_by: spec.upstream_path.clone().or_else(|| spec.strip.then(Path::default)),
         body_size: spec.body_size.clone(),
@@ -389,16 +390,16 @@ fn address(claim: &Claim<'_>, proxy: &Container) -> Option<IpAddr> {
 /// The network that a label names: by its whole name, or without the Compose project before it.
 fn network<'a>(container: &'a Container, name: &str) -> Option<&'a Network> {
     let within = container.project().map(|project| format!("{project}_{name}"));
-    container.networks.get(name).or_else(|| container.networks.get(&within?))
+    container.network(name).or_else(|| container.network(&within?))
 }
 
 fn share_a_network(one: &Container, other: &Container) -> bool {
-    one.networks.values().any(|network| is_on(other, &network.id))
+    one.networks.iter().any(|network| is_on(other, &network.id))
 }
 
 fn unserved(claim: &Claim<'_>, host: &Host, consumers: &BTreeMap<ContainerName, Consumer>, rules: &Rules) -> Complaint {
     let proxies = || words(consumers.keys().map(ContainerName::to_string));
-    let networks = || words(claim.container.networks.keys().cloned());
+    let networks = || words(claim.container.networks.iter().map(|network| network.name.clone()));
     let wrong = |key, value: &str, problem, remedy: String| claim.complaint(rules, key, value, problem, &remedy);
     if consumers.is_empty() {
         let remedy = format!("start a proxy with the label {}.kind=nginx on one of its networks", rules.label_prefix);

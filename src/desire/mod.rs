@@ -88,17 +88,18 @@ pub struct Desired {
     pub complaints: BTreeSet<Complaint>,
 }
 
-/// A certificate that somebody wants.
+/// A certificate that somebody wants. Its lists are in order, each entry once; there may be thousands of one entry each,
+/// and a tree would make room for eleven at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// The names it is to cover.
-    pub names: BTreeSet<Host>,
+    pub names: Box<[Host]>,
     /// How it is obtained.
     pub issuance: Issuance,
     /// The containers whose labels ask for it.
-    pub claimed_by: BTreeSet<ContainerName>,
+    pub claimed_by: Box<[ContainerName]>,
     /// The proxies that serve its names, and so answer its challenges.
-    pub served_by: BTreeSet<ContainerName>,
+    pub served_by: Box<[ContainerName]>,
 }
 
 /// A server that we configure.
@@ -206,7 +207,7 @@ impl CertificateFolder {
     }
 }
 
-/// A host name that a proxy serves.
+/// A host name that a proxy serves. Its lists are as those of [`Wanted`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
     /// The certificate that is wanted for it; none where TLS is off.
@@ -218,7 +219,7 @@ pub struct Site {
     /// How long browsers shall insist on TLS.
     pub hsts: Option<Duration>,
     /// The containers that ask for it.
-    pub containers: BTreeSet<ContainerName>,
+    pub containers: Box<[ContainerName]>,
     /// What it leads to.
     pub content: Content,
 }
@@ -234,20 +235,20 @@ pub struct Pin {
     pub label: String,
 }
 
-/// What a site leads to. Boxes, because a map makes room for eleven of what it holds, and most sites have one route.
+/// What a site leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// Another name.
     Redirect(Host),
-    /// Containers, by path.
-    Routes(BTreeMap<Path, Box<Route>>),
+    /// Containers, by path, each path once and in order.
+    Routes(Box<[(Path, Route)]>),
 }
 
 /// A part of a site, and what is behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     /// Where the containers answer that take traffic now; empty means that nobody does.
-    pub upstreams: BTreeSet<SocketAddr>,
+    pub upstreams: Box<[SocketAddr]>,
     /// How the proxy talks to them.
     pub scheme: Scheme,
     /// What its path is replaced by; none where it is passed on unchanged.

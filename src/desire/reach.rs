@@ -13,7 +13,7 @@ use crate::observe::Container;
 pub(super) fn reach(container: &Container, own: Option<&Container>, http: u16, https: u16) -> Option<Reach> {
     let inside = match own {
         Some(own) => shared_address(container, own),
-        None => container.networks.values().find_map(|network| network.address),
+        None => container.networks.iter().find_map(|network| network.address),
     };
     if let Some(address) = inside {
         return Some(Reach { http: SocketAddr::new(address, http), https: SocketAddr::new(address, https) });
@@ -29,7 +29,7 @@ fn from_here(published: SocketAddr, own: Option<&Container>) -> Option<SocketAdd
         let any = published.ip().is_unspecified();
         return Some(if any { SocketAddr::new(IpAddr::from([127, 0, 0, 1]), published.port()) } else { published });
     };
-    let gateways: BTreeSet<IpAddr> = own.networks.values().filter_map(|network| network.gateway).collect();
+    let gateways: BTreeSet<IpAddr> = own.networks.iter().filter_map(|network| network.gateway).collect();
     let reachable = |gateway: &&IpAddr| published.ip().is_unspecified() || published.ip() == **gateway;
     gateways.iter().find(reachable).map(|gateway| SocketAddr::new(*gateway, published.port()))
 }
@@ -37,12 +37,12 @@ fn from_here(published: SocketAddr, own: Option<&Container>) -> Option<SocketAdd
 /// Where `from` reaches `container`: its address on the first network that both are on.
 pub(super) fn shared_address(container: &Container, from: &Container) -> Option<IpAddr> {
     let both = |id: &str| is_on(from, id);
-    container.networks.values().find(|network| both(&network.id) && network.address.is_some())?.address
+    container.networks.iter().find(|network| both(&network.id) && network.address.is_some())?.address
 }
 
 /// Whether a container is on the network of this id.
 pub(super) fn is_on(container: &Container, id: &str) -> bool {
-    container.networks.values().any(|network| network.id == id)
+    container.networks.iter().any(|network| network.id == id)
 }
 
 #[cfg(test)]
@@ -54,7 +54,7 @@ mod tests {
 
     fn elsewhere() -> Container {
         let mut proxy = proxy();
-        proxy.networks.values_mut().for_each(|network| network.id = "another".to_owned());
+        proxy.networks.iter_mut().for_each(|network| network.id = "another".to_owned());
         proxy
     }
 
@@ -65,7 +65,7 @@ mod tests {
 
     fn behind_a_gateway() -> Container {
         let mut own = own();
-        own.networks.values_mut().for_each(|network| network.gateway = Some(IpAddr::from([10, 0, 0, 1])));
+        own.networks.iter_mut().for_each(|network| network.gateway = Some(IpAddr::from([10, 0, 0, 1])));
         own
     }
 
@@ -92,8 +92,8 @@ mod tests {
     #[test]
     fn on_the_host_published_ports_are_its_own() {
         let mut proxy = published("0.0.0.0:8080", "127.0.0.1:8443");
-        proxy.networks.clear();
+        proxy.networks = [].into();
         assert_eq!(reached(&proxy, None).as_deref(), Some("127.0.0.1:8080 127.0.0.1:8443"));
-        assert_eq!(reached(&Container { networks: BTreeMap::new(), ..container("x", 9) }, None), None);
+        assert_eq!(reached(&Container { networks: [].into(), ..container("x", 9) }, None), None);
     }
 }

@@ -108,7 +108,7 @@ impl Known {
             return false;
         }
         let place = |container: &Container| {
-            let networks = container.networks.iter().map(|(name, network)| (name.clone(), network.id.clone()));
+            let networks = container.networks.iter().map(|network| (network.name.clone(), network.id.clone()));
             (container.id.clone(), container.labels.clone(), container.mounts.clone(), networks.collect::<Vec<_>>())
         };
         match (old, new) {
@@ -357,7 +357,7 @@ mod tests {
                 proxy.started_at = proxy.started_at.map(|time| time + Duration::from_secs(1));
             }),
             Step::ProxyMoves => change(snapshot, "proxy", &|proxy| {
-                let network = proxy.networks.values_mut().next().expect("it is on one");
+                let network = proxy.networks.iter_mut().next().expect("it is on one");
                 network.id = if network.id == "net-1" { "net-2" } else { "net-1" }.into();
             }),
             Step::Days(days) => *now = *now + Duration::from_secs(days * 24 * 3600),

@@ -13,8 +13,9 @@ use crate::values::{Block, CertificateName, ChallengeType, Host, Issuer, KeyType
 /// What a container's labels say.
 #[derive(Debug, Default)]
 pub(super) struct Spec {
-    /// What it serves: one site without a word, more with words of their own.
-    pub sites: BTreeMap<String, SiteSpec>,
+    /// What it serves: one site without a word, more with words of their own. Boxes, because a tree makes room for eleven
+    /// of what it holds.
+    pub sites: BTreeMap<String, Box<SiteSpec>>,
     /// What kind of server it is.
     pub kind: Option<&'static Kind>,
     /// What is particular about it as a server.

@@ -2,6 +2,8 @@
 
 use std::{net::IpAddr, path::Path};
 
+use litemap::LiteMap;
+
 use super::*;
 use crate::observe::{Container, ContainerState, Health, Mount, MountKind, Network};
 
@@ -32,16 +34,17 @@ pub(super) fn public() -> Rules {
 }
 
 pub(crate) fn container(name: &str, number: u8) -> Container {
-    let network = Network { id: "net-1".into(), address: Some(IpAddr::from([10, 0, 0, number])), gateway: None };
+    let address = Some(IpAddr::from([10, 0, 0, number]));
+    let network = Network { name: "web".into(), id: "net-1".into(), address, gateway: None };
     Container {
         id: ContainerId::parse(format!("id{number}")).expect("an id"),
         name: ContainerName::parse(name).expect("a name"),
-        labels: BTreeMap::new(),
+        labels: LiteMap::new(),
         state: ContainerState::Running,
         health: None,
         created: Some(Timestamp::from_seconds(1000 + i64::from(number))),
         started_at: Some(Timestamp::from_seconds(2000)),
-        networks: BTreeMap::from([("web".to_owned(), network)]),
+        networks: [network].into(),
         exposed: BTreeSet::from([8080]),
         published: BTreeMap::new(),
         command: Vec::new(),
@@ -96,7 +99,7 @@ pub(super) fn desired(containers: impl IntoIterator<Item = Container>) -> Desire
 
 fn upstreams(site: &Site) -> BTreeSet<SocketAddr> {
     match &site.content {
-        Content::Routes(routes) => routes.values().flat_map(|route| route.upstreams.iter().copied()).collect(),
+        Content::Routes(routes) => routes.iter().flat_map(|(_, route)| route.upstreams.iter().copied()).collect(),
         Content::Redirect(_) => BTreeSet::new(),
     }
 }
@@ -266,7 +269,7 @@ fn containers_of_one_project_share_a_name_and_others_do_not_take_it() {
 #[test]
 fn a_site_that_no_proxy_can_reach_is_told() {
     let mut far = container("far", 4).label("host", "far.example");
-    far.networks.values_mut().for_each(|network| network.id = "net-2".into());
+    far.networks.iter_mut().for_each(|network| network.id = "net-2".into());
     let with_proxy = desired([proxy(), far.clone()]);
     assert!(complaints(&with_proxy)[0].contains("no proxy shares a network with it; there is proxy"));
     let without = desired([far]);
@@ -389,7 +392,7 @@ fn a_proxy_and_a_network_can_be_named() {
     let second = |name: &str, number| {
         let mut proxy = proxy();
         proxy.name = ContainerName::parse(name).expect("a name");
-        proxy.networks.values_mut().for_each(|network| network.address = Some(IpAddr::from([10, 0, 0, number])));
+        proxy.networks.iter_mut().for_each(|network| network.address = Some(IpAddr::from([10, 0, 0, number])));
         proxy
     };
     let via = container("shop", 4).label("host", "shop.example").label("via", "inner");
@@ -398,10 +401,13 @@ fn a_proxy_and_a_network_can_be_named() {
     assert_eq!(serving, ["inner"]);
 
     let mut two = container("two", 5).label("host", "two.example").project_is("stack");
-    let far = Network { id: "net-2".into(), address: Some(IpAddr::from([10, 9, 0, 5])), gateway: None };
-    two.networks.insert("stack_back".into(), far.clone());
+    let back = |number| {
+        let address = Some(IpAddr::from([10, 9, 0, number]));
+        Network { name: "stack_back".into(), id: "net-2".into(), address, gateway: None }
+    };
+    two.networks = [back(5), two.networks[0].clone()].into();
     let mut proxy = proxy();
-    proxy.networks.insert("stack_back".into(), Network { address: Some(IpAddr::from([10, 9, 0, 3])), ..far });
+    proxy.networks = [back(3), proxy.networks[0].clone()].into();
     let by_network = |name| self::desired([proxy.clone(), two.clone().label("network", name)]);
     assert_eq!(routes(&by_network("back"), "two.example"), ["/: 10.9.0.5:8080"]);
     assert_eq!(routes(&by_network("web"), "two.example"), ["/: 10.0.0.5:8080"]);

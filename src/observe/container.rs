@@ -4,10 +4,13 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use litemap::LiteMap;
+
 use super::Mount;
 use crate::values::{ContainerId, ContainerName, Timestamp};
 
-/// One container as the engine describes it.
+/// One container as the engine describes it. There may be thousands: what is mostly one or two of a kind lies in a slice,
+/// since a tree makes room for eleven at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
     /// The engine's unchanging word for it.
@@ -15,7 +18,7 @@ pub struct Container {
     /// Its name, without the leading slash.
     pub name: ContainerName,
     /// All its labels, ours and others'.
-    pub labels: BTreeMap<String, String>,
+    pub labels: LiteMap<String, String>,
     /// What it does now.
     pub state: ContainerState,
     /// What its health check says, where it has one.
@@ -24,8 +27,8 @@ pub struct Container {
     pub created: Option<Timestamp>,
     /// When its process last started.
     pub started_at: Option<Timestamp>,
-    /// The networks it is on, by name.
-    pub networks: BTreeMap<String, Network>,
+    /// The networks it is on, in the order of their names.
+    pub networks: Box<[Network]>,
     /// TCP ports that image or container expose.
     pub exposed: BTreeSet<u16>,
     /// Where the host publishes TCP ports of it, by port inside.
@@ -85,6 +88,8 @@ pub enum Health {
 /// A container's place on a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
+    /// What it is called.
+    pub name: String,
     /// The engine's unchanging word for the network.
     pub id: String,
     /// Its address there; `None` while it does not run.
@@ -102,6 +107,11 @@ impl Container {
     /// What people call it: the Compose service where there is one, else the container's name.
     pub fn service(&self) -> &str {
         self.labels.get("com.docker.compose.service").map_or(self.name.as_str(), String::as_str)
+    }
+
+    /// Its place on the network of this name.
+    pub fn network(&self, name: &str) -> Option<&Network> {
+        self.networks.iter().find(|network| network.name == name)
     }
 
     /// Whether it counts: one that has ended does not, one that is paused does.

@@ -190,7 +190,7 @@ fn obtain(name: &CertificateName, wanted: &Wanted, desired: &Desired, why: Why, 
     let proxies = || wanted.served_by.iter().filter_map(|proxy| desired.consumers.get(proxy));
     Obtain {
         certificate: name.clone(),
-        names: wanted.names.clone(),
+        names: wanted.names.iter().cloned().collect(),
         issuance: wanted.issuance.clone(),
         why,
         webroots: proxies().map(|proxy| proxy.webroot.ours.clone()).collect(),

@@ -1,5 +1,6 @@
 use std::{collections::BTreeSet, fmt, time::Duration};
 
+use itertools::Itertools;
 use tracing::Level;
 
 use crate::{
@@ -50,7 +51,7 @@ pub enum Event {
         /// The name.
         host: Host,
         /// The containers behind it.
-        containers: BTreeSet<ContainerName>,
+        containers: Box<[ContainerName]>,
         /// The proxy.
         proxy: ContainerName,
     },
@@ -363,8 +364,8 @@ impl fmt::Display for Event {
     }
 }
 
-fn listed<T: fmt::Display>(items: &BTreeSet<T>) -> String {
-    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+fn listed(items: impl IntoIterator<Item: fmt::Display>) -> String {
+    items.into_iter().join(", ")
 }
 
 pub(crate) fn named(subject: &Subject) -> &str {

@@ -59,7 +59,7 @@ pub struct SiteStatus {
     /// The proxy.
     pub proxy: ContainerName,
     /// The containers behind it.
-    pub containers: BTreeSet<ContainerName>,
+    pub containers: Vec<ContainerName>,
     /// The name that it is sent to, if it is not served.
     pub redirect: Option<Host>,
     /// `address:port` of the containers that take traffic, by path.
@@ -149,7 +149,7 @@ fn sites(desired: &Desired) -> Vec<SiteStatus> {
         consumer.sites.iter().map(|(host, site)| SiteStatus {
             host: host.clone(),
             proxy: consumer.name.clone(),
-            containers: site.containers.clone(),
+            containers: site.containers.to_vec(),
             redirect: match &site.content {
                 Content::Redirect(to) => Some(to.clone()),
                 Content::Routes(_) => None,

@@ -126,7 +126,10 @@ async fn a_containers_life_is_seen() {
     let started = events.expect(Action::Changed, id).await;
     assert_eq!(started.labels.get("q.host").map(String::as_str), Some("a.example"));
     let running = inspect(&engine, id).await;
-    assert_eq!((running.state.clone(), running.networks["bridge"].address.is_some()), (ContainerState::Running, true));
+    assert_eq!(
+        (running.state.clone(), running.network("bridge").unwrap().address.is_some()),
+        (ContainerState::Running, true)
+    );
 
     docker(&["pause", id]);
     events.expect(Action::Changed, id).await;
@@ -142,15 +145,18 @@ async fn a_containers_life_is_seen() {
 
     docker(&["network", "connect", &network.name, id]);
     events.expect(Action::Network, id).await;
-    assert_eq!(inspect(&engine, id).await.networks[&network.name].id, network.id);
+    assert_eq!(inspect(&engine, id).await.network(&network.name).unwrap().id, network.id);
     docker(&["network", "disconnect", &network.name, id]);
     events.expect(Action::Network, id).await;
-    assert!(!inspect(&engine, id).await.networks.contains_key(&network.name));
+    assert!(!inspect(&engine, id).await.network(&network.name).is_some());
 
     docker(&["stop", id]);
     events.expect(Action::Changed, id).await;
     let stopped = inspect(&engine, id).await;
-    assert_eq!((stopped.state, stopped.networks["bridge"].address), (ContainerState::Other("exited".into()), None));
+    assert_eq!(
+        (stopped.state.clone(), stopped.network("bridge").unwrap().address),
+        (ContainerState::Other("exited".into()), None)
+    );
     docker(&["rm", id]);
     events.expect(Action::Gone, id).await;
     assert_eq!(engine.inspect(id).await.unwrap(), None);

@@ -34,7 +34,8 @@ const SAMPLES: usize = 60;
 type Files = BTreeMap<String, String>;
 
 fn container(name: &str, number: u8, labels: BTreeMap<String, String>) -> Container {
-    let network = Network { id: "n".into(), address: Some([10, 0, 0, number].into()), gateway: None };
+    let address = Some([10, 0, 0, number].into());
+    let network = Network { name: "web".into(), id: "n".into(), address, gateway: None };
     let kind = MountKind::Volume {
         name: "edge".into(),
         driver: "local".into(),
@@ -44,12 +45,12 @@ fn container(name: &str, number: u8, labels: BTreeMap<String, String>) -> Contai
     Container {
         id: ContainerId::parse(format!("id{number}")).unwrap(),
         name: ContainerName::parse(name).unwrap(),
-        labels,
+        labels: labels.into_iter().collect(),
         state: ContainerState::Running,
         health: None,
         created: Some(Timestamp::from_seconds(i64::from(number))),
         started_at: None,
-        networks: BTreeMap::from([("web".to_owned(), network)]),
+        networks: [network].into(),
         exposed: BTreeSet::from([8080]),
         published: BTreeMap::new(),
         command: Vec::new(),

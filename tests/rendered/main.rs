@@ -10,6 +10,7 @@ use std::{
     process::Command,
 };
 
+use litemap::LiteMap;
 use quaymaster::{
     adapters::{probe::TcpProbe, x509},
     desire::{Complaint, Issuance, desire},
@@ -73,16 +74,17 @@ fn cases() -> Vec<Case> {
 }
 
 fn container(name: &str, number: u8) -> Container {
-    let network = Network { id: "n".into(), address: Some([10, 0, 0, number].into()), gateway: None };
+    let address = Some([10, 0, 0, number].into());
+    let network = Network { name: "web".into(), id: "n".into(), address, gateway: None };
     Container {
         id: ContainerId::parse(format!("id{number}")).unwrap(),
         name: ContainerName::parse(name).unwrap(),
-        labels: BTreeMap::new(),
+        labels: LiteMap::new(),
         state: ContainerState::Running,
         health: None,
         created: Some(Timestamp::from_seconds(i64::from(number))),
         started_at: None,
-        networks: BTreeMap::from([("web".to_owned(), network)]),
+        networks: [network].into(),
         exposed: BTreeSet::from([8080]),
         published: BTreeMap::new(),
         command: Vec::new(),

@@ -100,13 +100,13 @@ fn meant(read: Inspected) -> Result<Container, String> {
     Ok(Container {
         id: ContainerId::parse(id).map_err(|error| error.to_string())?,
         name: ContainerName::parse(name).map_err(|error| error.to_string())?,
-        labels: config.labels,
+        labels: config.labels.into_iter().collect(),
         health: health(&state.health.status),
         created: time(&created),
         started_at: time(&state.started_at),
         state: word(state),
         published: network_settings.ports.iter().filter_map(|(port, at)| published(port, at.as_deref()?)).collect(),
-        networks: network_settings.networks.into_iter().map(|(name, network)| (name, place(&network))).collect(),
+        networks: network_settings.networks.into_iter().map(|(name, network)| place(name, &network)).collect(),
         exposed: config.exposed_ports.keys().filter_map(|port| tcp_port(port)).collect(),
         mounts: all_mounts(mounts, &host_config),
         command: [path].into_iter().filter(|path| !path.is_empty()).chain(args).collect(),
@@ -151,9 +151,10 @@ fn time(text: &str) -> Option<Timestamp> {
     Timestamp::parse(text).ok().filter(|time| *time > Timestamp::from_seconds(0))
 }
 
-fn place(endpoint: &Endpoint) -> Network {
+fn place(name: String, endpoint: &Endpoint) -> Network {
     let address = |text: &str| text.parse::<IpAddr>().ok();
     Network {
+        name,
         id: endpoint.network.clone(),
         address: address(&endpoint.address).or_else(|| address(&endpoint.address_6)),
         gateway: address(&endpoint.gateway),
@@ -221,6 +222,8 @@ fn clean(path: &str) -> PathBuf {
 mod tests {
     use std::collections::BTreeSet;
 
+    use litemap::LiteMap;
+
     use super::*;
 
     const RECORDED: &[u8] = include_bytes!("../../../tests/recorded/engine/inspect-20.10.json");
@@ -245,6 +248,7 @@ mod tests {
             subpath: PathBuf::new(),
         };
         let network = Network {
+            name: "bridge".into(),
             id: "067d6832a7f2612962c6118cd08dcc16bb10d07edeee367fb86a1195389fe780".into(),
             address: Some([172, 17, 0, 3].into()),
             gateway: Some([172, 17, 0, 1].into()),
@@ -252,12 +256,12 @@ mod tests {
         let expected = Container {
             id: ContainerId::parse("2ec31d1c2b8b0a20c7f8395c36464537d760a4933e2037b26e8250624f5921b8").unwrap(),
             name: ContainerName::parse("quaymaster-test-rec-17103-m").unwrap(),
-            labels: BTreeMap::from([("quaymaster.host".into(), "a.example".into())]),
+            labels: LiteMap::from_iter([("quaymaster.host".into(), "a.example".into())]),
             state: ContainerState::Running,
             health: Some(Health::Starting),
             created: Some(Timestamp::parse("2026-11-22T18:46:08.447Z").unwrap()),
             started_at: Some(Timestamp::parse("2026-11-22T18:46:08.731Z").unwrap()),
-            networks: BTreeMap::from([("bridge".into(), network)]),
+            networks: [network].into(),
             exposed: BTreeSet::from([80, 443, 9000]),
             published: BTreeMap::from([(9000, BTreeSet::from([([127, 0, 0, 1], 32768).into()]))]),
             command: vec!["sleep".into(), "300".into()],
@@ -332,7 +336,7 @@ mod tests {
             (r#""IPAddress":null"#, None),
         ] {
             let read = with(&format!(r#""NetworkSettings":{{"Networks":{{"web":{{{members}}}}}}}"#));
-            assert_eq!(read.networks["web"].address, expected.map(|text| text.parse().unwrap()), "{members}");
+            assert_eq!(read.networks[0].address, expected.map(|text| text.parse().unwrap()), "{members}");
         }
     }
 

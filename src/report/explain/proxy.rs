@@ -175,9 +175,8 @@ fn state(container: &Container) -> &'static str {
 }
 
 fn upstream(facts: &Facts<'_>, site: &Site, at: SocketAddr, told: &mut Findings) {
-    let is_at = |container: &&std::rc::Rc<Container>| {
-        container.networks.values().any(|network| network.address == Some(at.ip()))
-    };
+    let is_at =
+        |container: &&std::rc::Rc<Container>| container.networks.iter().any(|network| network.address == Some(at.ip()));
     let containers = site.containers.iter().filter_map(|name| facts.snapshot.containers.get(name));
     let name =
         containers.clone().find(is_at).map_or_else(|| at.ip().to_string(), |container| container.name.to_string());

@@ -9,6 +9,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use futures_util::stream::LocalBoxStream;
+use litemap::LiteMap;
 use std::collections::BTreeMap;
 
 /// Made by running a shell in six ways with a volume, a bind at `/with space` and the socket; then the id's line.
@@ -77,12 +78,12 @@ fn container(id: &str, destinations: &[&str]) -> Container {
     Container {
         id: ContainerId::parse(id).unwrap(),
         name: ContainerName::parse(format!("name-{}", &id[..4])).unwrap(),
-        labels: BTreeMap::new(),
+        labels: LiteMap::new(),
         state: ContainerState::Running,
         health: None,
         created: None,
         started_at: None,
-        networks: BTreeMap::new(),
+        networks: [].into(),
         exposed: BTreeSet::new(),
         published: BTreeMap::new(),
         command: Vec::new(),
