@@ -148,7 +148,7 @@ async fn a_containers_life_is_seen() {
     assert_eq!(inspect(&engine, id).await.network(&network.name).unwrap().id, network.id);
     docker(&["network", "disconnect", &network.name, id]);
     events.expect(Action::Network, id).await;
-    assert!(!inspect(&engine, id).await.network(&network.name).is_some());
+    assert!(inspect(&engine, id).await.network(&network.name).is_none());
 
     docker(&["stop", id]);
     events.expect(Action::Changed, id).await;
