@@ -5,11 +5,12 @@
 
 mod check;
 mod filters;
+mod inclusion;
 mod pygen;
 mod samples;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::{
     Environment, ErrorKind, UndefinedBehavior,
@@ -53,6 +54,8 @@ pub struct Templates {
     environment: Environment<'static>,
     /// Those that can't be used, by name; rendering one of them gives its error.
     broken: BTreeMap<String, TemplateError>,
+    /// The user's templates that take part in what each built-in name renders.
+    users: BTreeMap<&'static str, BTreeSet<String>>,
     digest: Digest,
 }
 
@@ -91,7 +94,7 @@ impl Templates {
     /// Each is read and tried. One that is broken is not replaced by the built-in one, which may show what the user's
     /// hides: what needs it is not rendered until it is mended.
     pub fn with(users: &BTreeMap<String, Result<String, String>>) -> Self {
-        let mut read = Self::none();
+        let mut read = Self { users: taking_part(users), ..Self::none() };
         let built_in = BUILT_IN.iter().filter(|(name, _)| !users.contains_key(*name));
         let built_in = built_in.map(|(name, text)| (*name, Ok(*text)));
         let users = users.iter().map(|(name, text)| (name.as_str(), text.as_deref()));
@@ -116,6 +119,11 @@ impl Templates {
         self.broken.values()
     }
 
+    /// The user's templates that take part in what this one renders.
+    pub fn users_in(&self, template: &str) -> impl Iterator<Item = &str> {
+        self.users.get(template).into_iter().flatten().map(String::as_str)
+    }
+
     /// Renders a template over a view.
     ///
     /// # Errors
@@ -137,7 +145,7 @@ impl Templates {
         // Otherwise errors carry copies of everything that is in the view.
         environment.set_debug(false);
         filters::install(&mut environment);
-        Self { environment, broken: BTreeMap::new(), digest: Digest::of("") }
+        Self { environment, broken: BTreeMap::new(), users: BTreeMap::new(), digest: Digest::of("") }
     }
 
     fn add(&mut self, name: &str, text: &str) -> Result<(), TemplateError> {
@@ -178,6 +186,17 @@ impl Templates {
             }),
         }
     }
+}
+
+/// The user's templates that take part in what each built-in name renders.
+fn taking_part(users: &BTreeMap<String, Result<String, String>>) -> BTreeMap<&'static str, BTreeSet<String>> {
+    let mut texts: BTreeMap<&str, &str> = BUILT_IN.iter().copied().collect();
+    texts.extend(users.iter().map(|(name, text)| (name.as_str(), text.as_deref().unwrap_or_default())));
+    let of_user = |root| {
+        let all = inclusion::taking_part(root, &texts).into_iter();
+        all.filter(|name| users.contains_key(*name)).map(str::to_owned).collect()
+    };
+    BUILT_IN.iter().map(|(root, _)| (*root, of_user(root))).collect()
 }
 
 /// Tags on lines of their own leave no empty lines behind, as docker-pygen's users are used to.

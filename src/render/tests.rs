@@ -142,7 +142,7 @@ fn a_template_that_could_not_be_read_is_told_without_a_line_and_without_control_
 #[test]
 fn the_table_of_views_lists_what_templates_really_see() {
     /// Notes the names of a view and of those within it.
-    fn walk(of: &str, view: &serde_json::Value, seen: &mut std::collections::BTreeSet<(String, String)>) {
+    fn walk(of: &str, view: &serde_json::Value, seen: &mut BTreeSet<(String, String)>) {
         match view {
             serde_json::Value::Array(each) => each.iter().for_each(|one| walk(of, one, seen)),
             serde_json::Value::Object(members) => {
@@ -155,7 +155,7 @@ fn the_table_of_views_lists_what_templates_really_see() {
             _ => {}
         }
     }
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for (template, view) in samples::samples() {
         let of = match template {
             "nginx/base.conf" | "nginx/names.conf" | "nginx/unknown-http.conf" | "nginx/unknown-https.conf" => "proxy",

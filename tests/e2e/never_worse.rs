@@ -37,6 +37,10 @@ fn one_site_that_nginx_refuses_is_held_back_and_everything_else_goes_live() {
     let refused = stack.wait_for_event("complaint", &bad);
     let file = format!("quaymaster-{bad}.conf");
     assert!(refused.words.contains(&format!("refuses {file}")), "{}", refused.words);
+    // Whoever reads it finds nginx' own words and the template, and is not told of signals: this one was got.
+    let logs = format!("`docker logs {}`", stack.named("proxy"));
+    assert!([logs.as_str(), "nginx/site.conf"].iter().all(|piece| refused.words.contains(piece)), "{}", refused.words);
+    assert!(!refused.words.contains("signal"), "{}", refused.words);
     assert!(!stack.files("edge").contains_key(&file));
     let told = stack.status();
     let held_back = &told["consumers"][stack.named("proxy")]["installed"]["trial"]["refused"];
