@@ -62,18 +62,21 @@ impl InUse {
             }
         };
         let new = Templates::with(&texts);
-        let faults: BTreeSet<String> = match unreadable {
+        let unused: BTreeSet<String> = new.unused().iter().map(unused).collect();
+        let mut faults: BTreeSet<String> = match unreadable {
             Some(problem) => BTreeSet::from([problem]),
             None => new.faults().map(ToString::to_string).collect(),
         };
         let is_other = texts != self.texts;
         if is_other && faults.is_empty() {
-            report(&Event::TemplatesTaken { names: texts.keys().cloned().collect() });
+            let names = texts.keys().filter(|name| !new.unused().contains_key(*name)).cloned().collect();
+            report(&Event::TemplatesTaken { names });
         }
         if is_other && (faults.is_empty() || may_replace(&self.current)) {
             self.current = new;
             self.texts = texts;
         }
+        faults.extend(unused);
         self.tell(faults);
     }
 
@@ -86,6 +89,15 @@ impl InUse {
         }
         self.faults = faults;
     }
+}
+
+/// Said of a template that does nothing.
+fn unused((name, meant): (&String, &Option<&'static str>)) -> String {
+    let remedy = match meant {
+        Some(meant) => format!("did you mean {meant}?"),
+        None => "include it, or take it away".to_owned(),
+    };
+    format!("template {name} does nothing: no built-in one is called so, and none in use includes it; {remedy}")
 }
 
 /// Said while there is no folder of templates.
@@ -164,6 +176,23 @@ mod tests {
         folder.holds(&[]);
         in_use.look();
         assert!(proxy_file(&in_use).expect("it is built in").contains("map $http_upgrade"));
+    }
+
+    #[test]
+    fn one_that_does_nothing_is_told_with_what_was_probably_meant_and_keeps_nothing_back() {
+        let folder = Rc::new(Folder::default());
+        folder.holds(&[ONE, ("nginx/sites.conf", "# mine\n")]);
+        let mut in_use = InUse::read(Some(folder.clone()));
+        let told = "template nginx/sites.conf does nothing: no built-in one is called so, and none in use includes it; \
+                    did you mean nginx/site.conf?";
+        assert_eq!((proxy_file(&in_use).as_deref(), faults(&in_use)), (Ok("# one\n"), vec![told]));
+        folder.holds(&[TWO, ("nginx/headers.conf", "# mine\n")]);
+        in_use.look();
+        assert_eq!(proxy_file(&in_use).as_deref(), Ok("# two\n"));
+        assert!(faults(&in_use)[0].ends_with("; include it, or take it away"), "{:?}", faults(&in_use));
+        folder.holds(&[("nginx/base.conf", "{% include 'nginx/headers.conf' %}"), ("nginx/headers.conf", "# mine\n")]);
+        in_use.look();
+        assert_eq!((proxy_file(&in_use).as_deref(), faults(&in_use).len()), (Ok("# mine\n"), 0));
     }
 
     #[test]

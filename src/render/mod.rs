@@ -20,7 +20,7 @@ use minijinja::{
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::values::Digest;
+use crate::values::{Digest, nearest};
 pub use filters::{FILTERS, FilterRow};
 pub use pygen::{ContainerView, ContainersView, LenientTemplate, NetworkView, lenient_fields};
 pub use view::{
@@ -56,6 +56,8 @@ pub struct Templates {
     broken: BTreeMap<String, TemplateError>,
     /// The user's templates that take part in what each built-in name renders.
     users: BTreeMap<&'static str, BTreeSet<String>>,
+    /// The user's templates that take part in nothing, each with the built-in one that was probably meant.
+    unused: BTreeMap<String, Option<&'static str>>,
     digest: Digest,
 }
 
@@ -94,7 +96,11 @@ impl Templates {
     /// Each is read and tried. One that is broken is not replaced by the built-in one, which may show what the user's
     /// hides: what needs it is not rendered until it is mended.
     pub fn with(users: &BTreeMap<String, Result<String, String>>) -> Self {
-        let mut read = Self { users: taking_part(users), ..Self::none() };
+        let mut read = Self::none();
+        read.users = taking_part(users);
+        let is_used = |name: &&String| read.users.values().any(|used| used.contains(*name));
+        let unused = users.keys().filter(|name| !is_used(name));
+        read.unused = unused.map(|name| (name.clone(), probably_meant(name, users))).collect();
         let built_in = BUILT_IN.iter().filter(|(name, _)| !users.contains_key(*name));
         let built_in = built_in.map(|(name, text)| (*name, Ok(*text)));
         let users = users.iter().map(|(name, text)| (name.as_str(), text.as_deref()));
@@ -117,6 +123,11 @@ impl Templates {
     /// What is wrong with those that can't be used.
     pub fn faults(&self) -> impl Iterator<Item = &TemplateError> {
         self.broken.values()
+    }
+
+    /// The user's templates that do nothing, each with the built-in one that was probably meant.
+    pub fn unused(&self) -> &BTreeMap<String, Option<&'static str>> {
+        &self.unused
     }
 
     /// The user's templates that take part in what this one renders.
@@ -145,7 +156,13 @@ impl Templates {
         // Otherwise errors carry copies of everything that is in the view.
         environment.set_debug(false);
         filters::install(&mut environment);
-        Self { environment, broken: BTreeMap::new(), users: BTreeMap::new(), digest: Digest::of("") }
+        Self {
+            environment,
+            broken: BTreeMap::new(),
+            users: BTreeMap::new(),
+            unused: BTreeMap::new(),
+            digest: Digest::of(""),
+        }
     }
 
     fn add(&mut self, name: &str, text: &str) -> Result<(), TemplateError> {
@@ -197,6 +214,18 @@ fn taking_part(users: &BTreeMap<String, Result<String, String>>) -> BTreeMap<&'s
         all.filter(|name| users.contains_key(*name)).map(str::to_owned).collect()
     };
     BUILT_IN.iter().map(|(root, _)| (*root, of_user(root))).collect()
+}
+
+/// The built-in template whose place a user's template with another name was probably meant to take.
+fn probably_meant<T>(name: &str, users: &BTreeMap<String, T>) -> Option<&'static str> {
+    let mut free = BUILT_IN.iter().map(|(name, _)| *name).filter(|name| !users.contains_key(*name));
+    let near = nearest(bare(name), free.clone().map(bare))?;
+    free.find(|name| bare(name) == near)
+}
+
+/// A template's name without folder and endings, which are alike, and would make any two names so.
+fn bare(name: &str) -> &str {
+    name.rsplit('/').next().and_then(|file| file.split('.').next()).unwrap_or_default()
 }
 
 /// Tags on lines of their own leave no empty lines behind, as docker-pygen's users are used to.

@@ -103,6 +103,24 @@ fn a_users_template_takes_the_place_of_the_built_in_one() {
 }
 
 #[test]
+fn a_users_template_that_nothing_renders_is_known_with_what_was_probably_meant() {
+    for (names, unused, meant) in [
+        (&["nginx/sites.conf"][..], "nginx/sites.conf", Some("nginx/site.conf")),
+        (&["site.conf"], "site.conf", Some("nginx/site.conf")),
+        (&["ngnix/base.conf"], "ngnix/base.conf", Some("nginx/base.conf")),
+        (&["nginx/base.conf.j2"], "nginx/base.conf.j2", Some("nginx/base.conf")),
+        (&["nginx/headers.conf"], "nginx/headers.conf", None),
+        // What was meant has its place already.
+        (&["nginx/site.conf", "nginx/site.conf.bak"], "nginx/site.conf.bak", None),
+    ] {
+        let texts: Vec<_> = names.iter().map(|name| (*name, "# mine\n")).collect();
+        assert_eq!(users(&texts).unused(), &BTreeMap::from([(unused.to_owned(), meant)]));
+    }
+    let included = [("nginx/site.conf", "{% include 'nginx/one.conf' %}"), ("nginx/one.conf", "# mine\n")];
+    assert!(users(&included).unused().is_empty() && users(&[]).unused().is_empty());
+}
+
+#[test]
 fn what_is_wrong_in_any_branch_is_found_at_once() {
     for (branch, what) in [
         ("{% if certificate %}{{ certificate.path }}{% endif %}", "undefined value: certificate.path"),

@@ -196,12 +196,12 @@ pub enum Event {
         /// Their names; empty when only the built-in ones are left.
         names: BTreeSet<String>,
     },
-    /// Templates of the user can't be used.
+    /// Something is wrong with templates of the user.
     TemplateBroken {
         /// Which, where, and what is wrong.
         problem: String,
     },
-    /// They can, now.
+    /// It is so no longer.
     TemplateMended {
         /// What was wrong.
         problem: String,
