@@ -58,7 +58,7 @@ impl InUse {
             // Which of them it holds is not known.
             Err(error) => {
                 let problem = chain(&error);
-                (BUILT_IN.iter().map(|(name, _)| ((*name).to_owned(), Err(problem.clone()))).collect(), Some(problem))
+                (BUILT_IN.iter().map(|row| (row.name.to_owned(), Err(problem.clone()))).collect(), Some(problem))
             }
         };
         let new = Templates::with(&texts);

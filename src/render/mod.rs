@@ -3,6 +3,7 @@
 //!
 //! Nothing here reads files; templates are handed in.
 
+mod built_in;
 mod check;
 mod filters;
 mod inclusion;
@@ -20,27 +21,14 @@ use minijinja::{
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::values::{Digest, nearest};
+use crate::values::Digest;
+use built_in::probably_meant;
+pub use built_in::{BUILT_IN, BuiltIn};
 pub use filters::{FILTERS, FilterRow};
 pub use pygen::{ContainerView, ContainersView, LenientTemplate, NetworkView, lenient_fields};
 pub use view::{
     AuthView, CertificateView, CommandPlanView, FieldRow, MarkView, ProxyView, RouteView, SiteView, fields,
 };
-
-/// The templates that are built in, by name.
-pub const BUILT_IN: &[(&str, &str)] = &[
-    ("nginx/base.conf", include_str!("../../templates/nginx/base.conf")),
-    ("nginx/mark.conf", include_str!("../../templates/nginx/mark.conf")),
-    ("nginx/names.conf", include_str!("../../templates/nginx/names.conf")),
-    ("nginx/unknown-http.conf", include_str!("../../templates/nginx/unknown-http.conf")),
-    ("nginx/unknown-https.conf", include_str!("../../templates/nginx/unknown-https.conf")),
-    ("nginx/site.conf", include_str!("../../templates/nginx/site.conf")),
-    ("nginx/client.conf", include_str!("../../templates/nginx/client.conf")),
-    ("nginx/challenge.conf", include_str!("../../templates/nginx/challenge.conf")),
-    ("nginx/content.conf", include_str!("../../templates/nginx/content.conf")),
-    ("nginx/route.conf", include_str!("../../templates/nginx/route.conf")),
-    ("command-plan.txt", include_str!("../../templates/command-plan.txt")),
-];
 
 /// How much one rendering may compute: a template that loops for ever ends here (minijinja's unit, an instruction).
 const FUEL: u64 = 1_000_000;
@@ -89,7 +77,7 @@ impl Templates {
     /// # Errors
     /// None, as long as the tests pass.
     pub fn built_in() -> Result<Self, TemplateError> {
-        Self::new(BUILT_IN.iter().copied())
+        Self::new(BUILT_IN.iter().map(|row| (row.name, row.text)))
     }
 
     /// The user's templates, by name as text or why there is none, and the built-in ones whose names they don't take.
@@ -101,8 +89,8 @@ impl Templates {
         let is_used = |name: &&String| read.users.values().any(|used| used.contains(*name));
         let unused = users.keys().filter(|name| !is_used(name));
         read.unused = unused.map(|name| (name.clone(), probably_meant(name, users))).collect();
-        let built_in = BUILT_IN.iter().filter(|(name, _)| !users.contains_key(*name));
-        let built_in = built_in.map(|(name, text)| (*name, Ok(*text)));
+        let built_in = BUILT_IN.iter().filter(|row| !users.contains_key(row.name));
+        let built_in = built_in.map(|row| (row.name, Ok(row.text)));
         let users = users.iter().map(|(name, text)| (name.as_str(), text.as_deref()));
         for (name, text) in built_in.chain(users) {
             let unread =
@@ -207,25 +195,13 @@ impl Templates {
 
 /// The user's templates that take part in what each built-in name renders.
 fn taking_part(users: &BTreeMap<String, Result<String, String>>) -> BTreeMap<&'static str, BTreeSet<String>> {
-    let mut texts: BTreeMap<&str, &str> = BUILT_IN.iter().copied().collect();
+    let mut texts: BTreeMap<&str, &str> = BUILT_IN.iter().map(|row| (row.name, row.text)).collect();
     texts.extend(users.iter().map(|(name, text)| (name.as_str(), text.as_deref().unwrap_or_default())));
     let of_user = |root| {
         let all = inclusion::taking_part(root, &texts).into_iter();
         all.filter(|name| users.contains_key(*name)).map(str::to_owned).collect()
     };
-    BUILT_IN.iter().map(|(root, _)| (*root, of_user(root))).collect()
-}
-
-/// The built-in template whose place a user's template with another name was probably meant to take.
-fn probably_meant<T>(name: &str, users: &BTreeMap<String, T>) -> Option<&'static str> {
-    let mut free = BUILT_IN.iter().map(|(name, _)| *name).filter(|name| !users.contains_key(*name));
-    let near = nearest(bare(name), free.clone().map(bare))?;
-    free.find(|name| bare(name) == near)
-}
-
-/// A template's name without folder and endings, which are alike, and would make any two names so.
-fn bare(name: &str) -> &str {
-    name.rsplit('/').next().and_then(|file| file.split('.').next()).unwrap_or_default()
+    BUILT_IN.iter().map(|row| (row.name, of_user(row.name))).collect()
 }
 
 /// Tags on lines of their own leave no empty lines behind, as docker-pygen's users are used to.
