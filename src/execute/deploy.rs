@@ -100,7 +100,8 @@ async fn take_back(
     let units = std::mem::take(&mut installed.trying);
     installed.generation = deploy.back.mark;
     ports.disk.keep_installed(&place, &installed, &tidied(deploy))?;
-    report(&Event::TakenBack { consumer: deploy.consumer.name.clone(), reason: reason.clone() });
+    let is_optional = deploy.is_optional;
+    report(&Event::TakenBack { consumer: deploy.consumer.name.clone(), reason: reason.clone(), is_optional });
     let consumer = deploy.consumer.name.clone();
     if let Tell::Nothing { .. } = deploy.back.tell {
         return Err(Failure::Unseen { consumer, reason });
@@ -121,7 +122,7 @@ async fn take_back(
             let reason = format!("{reason}; `docker logs {consumer}` has its own words");
             installed.trial.refused(&units, &reason, seen.at);
             let parts = units.into_keys().collect();
-            report(&Event::Refused { consumer, parts, reason, is_optional: deploy.is_optional });
+            report(&Event::Refused { consumer, parts, reason, is_optional });
             keep(ports, deploy, installed)
         }
         Err(unseen) if !connected && !unseen.connected() => out_of_reach(ports, deploy, change, reason),
@@ -175,7 +176,7 @@ pub(super) fn bring_back(ports: &Ports, back: &TakeBack) -> Result<Installed, Fa
     installed.progress = Progress::TakenBack;
     ports.disk.keep_installed(&place, &installed, &BTreeSet::new())?;
     let reason = "it ended before it showed what it was given".to_owned();
-    report(&Event::TakenBack { consumer: back.consumer.name.clone(), reason });
+    report(&Event::TakenBack { consumer: back.consumer.name.clone(), reason, is_optional: false });
     Ok(installed)
 }
 
