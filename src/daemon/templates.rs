@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, rc::Rc};
 use crate::{
     ports::{DiskError, TemplateFiles, TemplateTexts},
     render::{BUILT_IN, Templates},
-    report::{Event, chain, report},
+    report::{Event, chain},
 };
 
 /// The templates that are rendered, and what is wrong with those that lie in the user's folder. They part where the
@@ -15,14 +15,16 @@ pub(super) struct InUse {
     /// The user's texts in `current`.
     texts: TemplateTexts,
     faults: BTreeSet<String>,
+    report: fn(&Event),
 }
 
 impl InUse {
     /// Reads the user's templates for the first time. Nothing is known then that could stay in use, so that broken ones
-    /// are: what needs them fails, and what is live stays, whatever it was rendered with.
-    pub fn read(files: Option<Rc<dyn TemplateFiles>>) -> Self {
+    /// are: what needs them fails, and what is live stays, whatever it was rendered with. What happens to them is
+    /// reported by `report`.
+    pub fn read(files: Option<Rc<dyn TemplateFiles>>, report: fn(&Event)) -> Self {
         let texts = TemplateTexts::new();
-        let mut in_use = Self { files, current: Templates::with(&texts), texts, faults: BTreeSet::new() };
+        let mut in_use = Self { files, current: Templates::with(&texts), texts, faults: BTreeSet::new(), report };
         in_use.take_over(|_| true);
         in_use
     }
@@ -36,7 +38,7 @@ impl InUse {
     pub fn take(&mut self, change: Result<(), DiskError>) {
         match change {
             Ok(()) => self.look(),
-            Err(error) => report(&Event::DiskFault {
+            Err(error) => (self.report)(&Event::DiskFault {
                 problem: format!("{}; templates are read again on SIGHUP and after each `resync`", chain(&error)),
             }),
         }
@@ -70,7 +72,7 @@ impl InUse {
         let is_other = texts != self.texts;
         if is_other && faults.is_empty() {
             let names = texts.keys().filter(|name| !new.unused().contains_key(*name)).cloned().collect();
-            report(&Event::TemplatesTaken { names });
+            (self.report)(&Event::TemplatesTaken { names });
         }
         if is_other && (faults.is_empty() || may_replace(&self.current)) {
             self.current = new;
@@ -82,10 +84,10 @@ impl InUse {
 
     fn tell(&mut self, faults: BTreeSet<String>) {
         for problem in faults.difference(&self.faults) {
-            report(&Event::TemplateBroken { problem: problem.clone() });
+            (self.report)(&Event::TemplateBroken { problem: problem.clone() });
         }
         for problem in self.faults.difference(&faults) {
-            report(&Event::TemplateMended { problem: problem.clone() });
+            (self.report)(&Event::TemplateMended { problem: problem.clone() });
         }
         self.faults = faults;
     }
@@ -112,6 +114,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::report::report;
 
     /// A folder whose contents a test sets.
     #[derive(Default)]
@@ -160,7 +163,7 @@ mod tests {
     fn what_was_good_stays_in_use_until_all_is_mended() {
         let folder = Rc::new(Folder::default());
         folder.holds(&[ONE]);
-        let mut in_use = InUse::read(Some(folder.clone()));
+        let mut in_use = InUse::read(Some(folder.clone()), report);
         for (texts, expected, broken) in [
             (&[TWO][..], "# two\n", 0),
             (&[BROKEN], "# two\n", 1),
@@ -182,7 +185,7 @@ mod tests {
     fn one_that_does_nothing_is_told_with_what_was_probably_meant_and_keeps_nothing_back() {
         let folder = Rc::new(Folder::default());
         folder.holds(&[ONE, ("nginx/sites.conf", "# mine\n")]);
-        let mut in_use = InUse::read(Some(folder.clone()));
+        let mut in_use = InUse::read(Some(folder.clone()), report);
         let told = "template nginx/sites.conf does nothing: no built-in one is called so, and none in use includes it; \
                     did you mean nginx/site.conf?";
         assert_eq!((proxy_file(&in_use).as_deref(), faults(&in_use)), (Ok("# one\n"), vec![told]));
@@ -199,7 +202,7 @@ mod tests {
     fn one_that_is_broken_from_the_start_holds_back_what_needs_it_until_it_is_mended() {
         let folder = Rc::new(Folder::default());
         folder.holds(&[BROKEN]);
-        let mut in_use = InUse::read(Some(folder.clone()));
+        let mut in_use = InUse::read(Some(folder.clone()), report);
         let problem = "template nginx/base.conf, line 2: undefined value";
         assert!(proxy_file(&in_use).expect_err("it is held back").starts_with(problem));
         assert!(faults(&in_use)[0].starts_with(problem));
@@ -216,7 +219,7 @@ mod tests {
         let folder = Rc::new(Folder::default());
         folder.holds(&[ONE]);
         folder.is_unreadable.set(true);
-        let mut in_use = InUse::read(Some(folder.clone()));
+        let mut in_use = InUse::read(Some(folder.clone()), report);
         let problem = "/templates can't be understood: it is not ours";
         let held_back = format!("template nginx/base.conf: {problem}");
         assert_eq!((proxy_file(&in_use), faults(&in_use)), (Err(held_back), vec![problem]));
@@ -230,7 +233,7 @@ mod tests {
     #[test]
     fn a_folder_that_is_gone_for_a_moment_takes_nothing_out_of_use() {
         let folder = Rc::new(Folder::default());
-        let mut in_use = InUse::read(Some(folder.clone()));
+        let mut in_use = InUse::read(Some(folder.clone()), report);
         assert!(proxy_file(&in_use).expect("it is built in").contains("map $http_upgrade"));
         assert_eq!(faults(&in_use), [MISSING]);
         folder.holds(&[ONE]);
