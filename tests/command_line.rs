@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::{
+    fs,
     io::Write,
     process::{Command, Output, Stdio},
 };
@@ -17,18 +18,43 @@ fn printed(words: &[&str]) -> String {
     String::from_utf8(stdout).unwrap()
 }
 
-#[test]
-fn bash_takes_the_completions_and_completes() {
+/// What bash makes of a command line whose last word was begun.
+fn completed(words: &[&str]) -> String {
+    let (line, last, count) = (words.join(" "), words.last().unwrap(), words.len());
     let script = printed(&["completions", "bash"])
-        + "COMP_WORDS=(quaymaster expl); COMP_CWORD=1; _quaymaster quaymaster expl quaymaster; echo \"${COMPREPLY[@]}\"";
+        + &format!(
+            "COMP_WORDS=(quaymaster {line}); COMP_CWORD={count}; _quaymaster quaymaster {last} x; \
+             echo \"${{COMPREPLY[@]}}\""
+        );
     let mut bash = Command::new("bash").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     bash.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
-    let out = bash.wait_with_output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&out.stdout).trim(), "explain");
+    String::from_utf8(bash.wait_with_output().unwrap().stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn bash_takes_the_completions_and_completes() {
+    assert_eq!(completed(&["expl"]), "explain");
     for (shell, word) in [("zsh", "#compdef quaymaster"), ("fish", "complete -c quaymaster")] {
         assert!(printed(&["completions", shell]).contains(word), "{shell}");
     }
     assert_eq!(quaymaster(&["completions", "csh"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_built_in_template_is_printed_byte_by_byte_and_completed() {
+    let table: serde_json::Value =
+        serde_json::from_str(&printed(&["reference", "templates", "--format", "json"])).unwrap();
+    let names: Vec<_> =
+        table["templates"].as_array().unwrap().iter().map(|row| row["template"].as_str().unwrap()).collect();
+    assert!(names.contains(&"nginx/site.conf") && names.contains(&"command-plan.txt"), "{names:?}");
+    for name in names {
+        let path = format!("{}/templates/{name}", env!("CARGO_MANIFEST_DIR"));
+        assert_eq!(printed(&["reference", name]), fs::read_to_string(path).unwrap(), "{name}");
+    }
+    assert_eq!(completed(&["reference", "nginx/si"]), "nginx/site.conf");
+    assert!(printed(&["man", "reference"]).contains("nginx/site.conf"));
+    let refused = quaymaster(&["reference", "nginx/site.conf", "--format", "json"]);
+    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(2), 0));
 }
 
 #[test]
@@ -65,7 +91,7 @@ fn every_command_shows_its_examples() {
 fn tables_are_printed_one_or_all_in_each_format() {
     let json: serde_json::Value = serde_json::from_str(&printed(&["reference", "--format", "json"])).unwrap();
     let names: Vec<_> = json.as_object().unwrap().keys().cloned().collect();
-    assert_eq!(names, ["cas", "commands", "exits", "filters", "kinds", "labels", "settings", "view"]);
+    assert_eq!(names, ["cas", "commands", "exits", "filters", "kinds", "labels", "settings", "templates", "view"]);
     assert!(json["exits"].as_array().unwrap().iter().any(|row| row["exit"] == "6"));
     assert!(printed(&["reference", "labels", "--format", "markdown"]).starts_with("## Labels\n\n| label |"));
     assert!(printed(&["reference", "exits"]).starts_with("EXIT CODES\n"));

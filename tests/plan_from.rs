@@ -69,6 +69,15 @@ fn a_file_tells_what_a_fresh_install_would_do() {
 }
 
 #[test]
+fn what_is_wrong_with_a_template_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("notes.txt"), "mine").unwrap();
+    let templates = folder.path().to_str().unwrap();
+    let (code, _, told) = texts(&plan(&["--from", RECORDED, "--self", "q", "--templates", templates], ""));
+    assert_eq!((code, told.matches("template notes.txt does nothing").count()), (Some(0), 1), "{told}");
+}
+
+#[test]
 fn a_public_ca_is_not_asked_for_a_name_that_it_refuses() {
     let (code, out, told) = texts(&plan(&["--from", RECORDED, "--self", "q", "--ca", "letsencrypt"], ""));
     assert!(code == Some(0) && !out.contains("obtain"), "{out}");

@@ -8,7 +8,7 @@ use std::{
 
 use quaymaster::cli::reference;
 
-/// Where which table stands. What templates see is long, and only looked up while writing one.
+/// Where which table stands. What templates there are and see is long, and only looked up while writing one.
 const PLACES: &[(&str, &str)] = &[
     ("### Commands", "commands"),
     ("### Exit codes", "exits"),

@@ -126,15 +126,20 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "reference",
-        about: "labels, settings, kinds, CAs, filters, what templates see, commands and exit \
-                codes, as tables. `--format markdown` or `json`",
+        about: "labels, settings, kinds, CAs, filters, built-in templates and what they see, commands and exit codes, as \
+                tables. `--format markdown` or `json`. With the name of a built-in template: its text, to copy and edit",
         examples: &[
             ("quaymaster reference", "all tables"),
             ("quaymaster reference labels --format json", "labels, for an editor or a linter"),
+            (
+                "docker run --rm quaymaster reference nginx/site.conf > my-templates/nginx/site.conf",
+                "the built-in template of sites, to edit it",
+            ),
         ],
         arguments: |command| {
-            let table = Arg::new("table").value_name("TABLE").value_parser(reference::names());
-            command.arg(table.help("one table; without it, all")).arg(format(&["text", "markdown", "json"]))
+            let name = Arg::new("name").value_name("NAME").value_parser(reference::names());
+            let name = name.help("one table, or a built-in template; without it, all tables");
+            command.arg(name).arg(format(&["text", "markdown", "json"]))
         },
         run: reference::run,
     },

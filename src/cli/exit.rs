@@ -38,7 +38,7 @@ pub struct ExitRow {
 
 /// Every exit code there is.
 pub const EXITS: &[ExitRow] = &[
-    ExitRow { exit: Exit::Done, meaning: "done" },
+    ExitRow { exit: Exit::Done, meaning: "done; `status`: also when it shows that something is wrong" },
     ExitRow { exit: Exit::Bug, meaning: "unexpected: a bug" },
     ExitRow { exit: Exit::Usage, meaning: "wrong usage or settings, terms not agreed to, state not writable" },
     ExitRow {

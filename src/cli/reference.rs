@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{Call, Exit, Failure, commands::COMMANDS, exit::EXITS, print};
 use crate::{
     desire::{KINDS, LABELS},
-    render::{FILTERS, fields, lenient_fields},
+    render::{BUILT_IN, FILTERS, fields, lenient_fields},
     settings::{DefaultValue, SETTINGS},
     values::CA_PRESETS,
 };
@@ -50,14 +50,15 @@ const SOURCES: &[Source] = &[
     },
     Source { name: "cas", title: "CAs", columns: &["ca", "what it is", "directory"], rows: cas },
     Source { name: "filters", title: "Filters of templates", columns: &["filter", "does", "example"], rows: filters },
+    Source { name: "templates", title: "Built-in templates", columns: &["template", "for"], rows: templates },
     Source { name: "view", title: "What templates see", columns: &["of", "name", "type", "meaning"], rows: view },
     Source { name: "commands", title: "Commands", columns: &["command", "does"], rows: commands },
     Source { name: "exits", title: "Exit codes", columns: &["exit", "meaning"], rows: exits },
 ];
 
-/// The names of all tables.
+/// The names of all tables and built-in templates.
 pub(super) fn names() -> Vec<&'static str> {
-    SOURCES.iter().map(|source| source.name).collect()
+    SOURCES.iter().map(|source| source.name).chain(BUILT_IN.iter().map(|row| row.name)).collect()
 }
 
 /// All tables, in the order in which people need them.
@@ -72,9 +73,17 @@ pub fn tables() -> Vec<Table> {
 }
 
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
-    let wanted = call.options.get_one::<String>("table");
+    let wanted = call.options.get_one::<String>("name");
+    let format = call.options.get_one::<String>("format").map(String::as_str);
+    if let Some(template) = BUILT_IN.iter().find(|row| wanted.is_some_and(|name| name == row.name)) {
+        let is_text = format.is_none_or(|format| format == "text");
+        let refusal = || Failure::Usage("a template is printed as it is; leave --format out".to_owned());
+        is_text.then_some(()).ok_or_else(refusal)?;
+        print(template.text)?;
+        return Ok(Exit::Done);
+    }
     let tables: Vec<_> = tables().into_iter().filter(|table| wanted.is_none_or(|name| name == table.name)).collect();
-    let text = match call.options.get_one::<String>("format").map(String::as_str) {
+    let text = match format {
         Some("json") => {
             let document: Map<_, _> = tables.iter().map(|table| (table.name.to_owned(), table.json())).collect();
             format!("{:#}\n", Value::Object(document))
@@ -184,6 +193,10 @@ fn cas() -> Vec<Vec<Cell>> {
 
 fn filters() -> Vec<Vec<Cell>> {
     FILTERS.iter().map(|row| vec![code(row.name), words(row.doc), code(row.example)]).collect()
+}
+
+fn templates() -> Vec<Vec<Cell>> {
+    BUILT_IN.iter().map(|row| vec![code(row.name), words(row.doc)]).collect()
 }
 
 fn view() -> Vec<Vec<Cell>> {

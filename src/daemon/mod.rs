@@ -182,7 +182,7 @@ impl Loop {
     fn new(daemon: Daemon) -> Self {
         let facts = Facts::read(&daemon.ports);
         facts.keep_lost_attempts(&daemon.ports);
-        let templates = InUse::read(daemon.template_files.clone());
+        let templates = InUse::read(daemon.template_files.clone(), report);
         Self {
             daemon: Rc::new(daemon),
             facts,

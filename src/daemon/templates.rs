@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, rc::Rc};
 use crate::{
     ports::{DiskError, TemplateFiles, TemplateTexts},
     render::{BUILT_IN, Templates},
-    report::{Event, chain, report},
+    report::{Event, chain},
 };
 
 /// The templates that are rendered, and what is wrong with those that lie in the user's folder. They part where the
@@ -15,14 +15,16 @@ pub(super) struct InUse {
     /// The user's texts in `current`.
     texts: TemplateTexts,
     faults: BTreeSet<String>,
+    report: fn(&Event),
 }
 
 impl InUse {
     /// Reads the user's templates for the first time. Nothing is known then that could stay in use, so that broken ones
-    /// are: what needs them fails, and what is live stays, whatever it was rendered with.
-    pub fn read(files: Option<Rc<dyn TemplateFiles>>) -> Self {
+    /// are: what needs them fails, and what is live stays, whatever it was rendered with. What happens to them is
+    /// reported by `report`.
+    pub fn read(files: Option<Rc<dyn TemplateFiles>>, report: fn(&Event)) -> Self {
         let texts = TemplateTexts::new();
-        let mut in_use = Self { files, current: Templates::with(&texts), texts, faults: BTreeSet::new() };
+        let mut in_use = Self { files, current: Templates::with(&texts), texts, faults: BTreeSet::new(), report };
         in_use.take_over(|_| true);
         in_use
     }
@@ -36,7 +38,7 @@ impl InUse {
     pub fn take(&mut self, change: Result<(), DiskError>) {
         match change {
             Ok(()) => self.look(),
-            Err(error) => report(&Event::DiskFault {
+            Err(error) => (self.report)(&Event::DiskFault {
                 problem: format!("{}; templates are read again on SIGHUP and after each `resync`", chain(&error)),
             }),
         }
@@ -58,34 +60,46 @@ impl InUse {
             // Which of them it holds is not known.
             Err(error) => {
                 let problem = chain(&error);
-                (BUILT_IN.iter().map(|(name, _)| ((*name).to_owned(), Err(problem.clone()))).collect(), Some(problem))
+                (BUILT_IN.iter().map(|row| (row.name.to_owned(), Err(problem.clone()))).collect(), Some(problem))
             }
         };
         let new = Templates::with(&texts);
-        let faults: BTreeSet<String> = match unreadable {
+        let unused: BTreeSet<String> = new.unused().iter().map(unused).collect();
+        let mut faults: BTreeSet<String> = match unreadable {
             Some(problem) => BTreeSet::from([problem]),
             None => new.faults().map(ToString::to_string).collect(),
         };
         let is_other = texts != self.texts;
         if is_other && faults.is_empty() {
-            report(&Event::TemplatesTaken { names: texts.keys().cloned().collect() });
+            let names = texts.keys().filter(|name| !new.unused().contains_key(*name)).cloned().collect();
+            (self.report)(&Event::TemplatesTaken { names });
         }
         if is_other && (faults.is_empty() || may_replace(&self.current)) {
             self.current = new;
             self.texts = texts;
         }
+        faults.extend(unused);
         self.tell(faults);
     }
 
     fn tell(&mut self, faults: BTreeSet<String>) {
         for problem in faults.difference(&self.faults) {
-            report(&Event::TemplateBroken { problem: problem.clone() });
+            (self.report)(&Event::TemplateBroken { problem: problem.clone() });
         }
         for problem in self.faults.difference(&faults) {
-            report(&Event::TemplateMended { problem: problem.clone() });
+            (self.report)(&Event::TemplateMended { problem: problem.clone() });
         }
         self.faults = faults;
     }
+}
+
+/// Said of a template that does nothing.
+fn unused((name, meant): (&String, &Option<&'static str>)) -> String {
+    let remedy = match meant {
+        Some(meant) => format!("did you mean {meant}?"),
+        None => "include it, or take it away".to_owned(),
+    };
+    format!("template {name} does nothing: no built-in one is called so, and none in use includes it; {remedy}")
 }
 
 /// Said while there is no folder of templates.
@@ -100,6 +114,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::report::report;
 
     /// A folder whose contents a test sets.
     #[derive(Default)]
@@ -148,7 +163,7 @@ mod tests {
     fn what_was_good_stays_in_use_until_all_is_mended() {
         let folder = Rc::new(Folder::default());
         folder.holds(&[ONE]);
-        let mut in_use = InUse::read(Some(folder.clone()));
+        let mut in_use = InUse::read(Some(folder.clone()), report);
         for (texts, expected, broken) in [
             (&[TWO][..], "# two\n", 0),
             (&[BROKEN], "# two\n", 1),
@@ -167,10 +182,27 @@ mod tests {
     }
 
     #[test]
+    fn one_that_does_nothing_is_told_with_what_was_probably_meant_and_keeps_nothing_back() {
+        let folder = Rc::new(Folder::default());
+        folder.holds(&[ONE, ("nginx/sites.conf", "# mine\n")]);
+        let mut in_use = InUse::read(Some(folder.clone()), report);
+        let told = "template nginx/sites.conf does nothing: no built-in one is called so, and none in use includes it; \
+                    did you mean nginx/site.conf?";
+        assert_eq!((proxy_file(&in_use).as_deref(), faults(&in_use)), (Ok("# one\n"), vec![told]));
+        folder.holds(&[TWO, ("nginx/headers.conf", "# mine\n")]);
+        in_use.look();
+        assert_eq!(proxy_file(&in_use).as_deref(), Ok("# two\n"));
+        assert!(faults(&in_use)[0].ends_with("; include it, or take it away"), "{:?}", faults(&in_use));
+        folder.holds(&[("nginx/base.conf", "{% include 'nginx/headers.conf' %}"), ("nginx/headers.conf", "# mine\n")]);
+        in_use.look();
+        assert_eq!((proxy_file(&in_use).as_deref(), faults(&in_use).len()), (Ok("# mine\n"), 0));
+    }
+
+    #[test]
     fn one_that_is_broken_from_the_start_holds_back_what_needs_it_until_it_is_mended() {
         let folder = Rc::new(Folder::default());
         folder.holds(&[BROKEN]);
-        let mut in_use = InUse::read(Some(folder.clone()));
+        let mut in_use = InUse::read(Some(folder.clone()), report);
         let problem = "template nginx/base.conf, line 2: undefined value";
         assert!(proxy_file(&in_use).expect_err("it is held back").starts_with(problem));
         assert!(faults(&in_use)[0].starts_with(problem));
@@ -187,7 +219,7 @@ mod tests {
         let folder = Rc::new(Folder::default());
         folder.holds(&[ONE]);
         folder.is_unreadable.set(true);
-        let mut in_use = InUse::read(Some(folder.clone()));
+        let mut in_use = InUse::read(Some(folder.clone()), report);
         let problem = "/templates can't be understood: it is not ours";
         let held_back = format!("template nginx/base.conf: {problem}");
         assert_eq!((proxy_file(&in_use), faults(&in_use)), (Err(held_back), vec![problem]));
@@ -201,7 +233,7 @@ mod tests {
     #[test]
     fn a_folder_that_is_gone_for_a_moment_takes_nothing_out_of_use() {
         let folder = Rc::new(Folder::default());
-        let mut in_use = InUse::read(Some(folder.clone()));
+        let mut in_use = InUse::read(Some(folder.clone()), report);
         assert!(proxy_file(&in_use).expect("it is built in").contains("map $http_upgrade"));
         assert_eq!(faults(&in_use), [MISSING]);
         folder.holds(&[ONE]);

@@ -21,7 +21,8 @@ pub(super) async fn check(ports: &Ports, deploy: &Deploy, check: &Check) -> Resu
     let mut installed = put_back(ports, deploy, check)?;
     let ran = refused?;
     let (consumer, reason) = (deploy.consumer.name.clone(), check.reason(&ran.output));
-    report(&Event::TakenBack { consumer: consumer.clone(), reason: reason.clone() });
+    let is_optional = deploy.is_optional;
+    report(&Event::TakenBack { consumer: consumer.clone(), reason: reason.clone(), is_optional });
     let blamed = check.blamed(&ran.output);
     if blamed.is_empty() {
         // It may be the user's own files that it refuses: then it does so without ours, too.
@@ -37,7 +38,7 @@ pub(super) async fn check(ports: &Ports, deploy: &Deploy, check: &Check) -> Resu
     for units in suspects {
         installed.trial.refused(&units, &reason, ports.clock.now());
         let (parts, reason) = (units.into_keys().collect(), reason.clone());
-        report(&Event::Refused { consumer: consumer.clone(), parts, reason, is_optional: deploy.is_optional });
+        report(&Event::Refused { consumer: consumer.clone(), parts, reason, is_optional });
     }
     ports.disk.keep_installed(&place(&deploy.consumer), &installed, &tidied(deploy))?;
     Ok(Some(installed))

@@ -62,7 +62,9 @@ pub(super) async fn deploy(ports: &Ports, deploy: &Deploy) -> Result<Installed, 
                 Installed { progress: unproven, trying: Units::new(), open: false, ..deploy.after.clone() },
             )
         }
-        Err(proof::Unseen::InTime { reason, .. }) if !deploy.after.open => Err(Failure::NotSeen { reason }),
+        Err(proof::Unseen::InTime { reason, .. }) if !deploy.after.open => {
+            Err(Failure::NotSeen { consumer: deploy.consumer.name.clone(), reason })
+        }
         Err(proof::Unseen::InTime { reason, connected }) => take_back(ports, deploy, &change, reason, connected).await,
     }
 }
@@ -98,9 +100,11 @@ async fn take_back(
     let units = std::mem::take(&mut installed.trying);
     installed.generation = deploy.back.mark;
     ports.disk.keep_installed(&place, &installed, &tidied(deploy))?;
-    report(&Event::TakenBack { consumer: deploy.consumer.name.clone(), reason: reason.clone() });
+    let is_optional = deploy.is_optional;
+    report(&Event::TakenBack { consumer: deploy.consumer.name.clone(), reason: reason.clone(), is_optional });
+    let consumer = deploy.consumer.name.clone();
     if let Tell::Nothing { .. } = deploy.back.tell {
-        return Err(Failure::Unseen { reason });
+        return Err(Failure::Unseen { consumer, reason });
     }
     tell(ports, deploy, &deploy.back.tell).await?;
     let (proof, within) = (deploy.back.proof(&deploy.proof), within(deploy, &deploy.back.tell));
@@ -115,13 +119,14 @@ async fn take_back(
             if !deploy.is_conclusive {
                 return keep(ports, deploy, installed);
             }
+            let reason = format!("{reason}; `docker logs {consumer}` has its own words");
             installed.trial.refused(&units, &reason, seen.at);
-            let (consumer, parts) = (deploy.consumer.name.clone(), units.into_keys().collect());
-            report(&Event::Refused { consumer, parts, reason, is_optional: deploy.is_optional });
+            let parts = units.into_keys().collect();
+            report(&Event::Refused { consumer, parts, reason, is_optional });
             keep(ports, deploy, installed)
         }
         Err(unseen) if !connected && !unseen.connected() => out_of_reach(ports, deploy, change, reason),
-        Err(_) => Err(Failure::Unseen { reason }),
+        Err(_) => Err(Failure::Unseen { consumer, reason }),
     }
 }
 
@@ -171,7 +176,7 @@ pub(super) fn bring_back(ports: &Ports, back: &TakeBack) -> Result<Installed, Fa
     installed.progress = Progress::TakenBack;
     ports.disk.keep_installed(&place, &installed, &BTreeSet::new())?;
     let reason = "it ended before it showed what it was given".to_owned();
-    report(&Event::TakenBack { consumer: back.consumer.name.clone(), reason });
+    report(&Event::TakenBack { consumer: back.consumer.name.clone(), reason, is_optional: false });
     Ok(installed)
 }
 

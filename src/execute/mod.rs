@@ -50,10 +50,16 @@ enum Failure {
     Run { problem: String },
     #[error("its own configuration is broken, also without what is new, and what is live goes on: {0}")]
     Broken(Box<Failure>),
-    #[error("what it was given was not seen in time, and what it had before is back: {reason}")]
-    Unseen { reason: String },
-    #[error("what it was given is not seen: {reason}")]
-    NotSeen { reason: String },
+    #[error(
+        "what it was given was not seen in time, and what it had before is back, which was not seen either: {reason}; it \
+         is broken by something else, or does not get the signal: `docker logs {consumer}` says which"
+    )]
+    Unseen { consumer: ContainerName, reason: String },
+    #[error(
+        "what it was given is not seen: {reason}; it refuses that or does not get the signal: `docker logs {consumer}` \
+         says which"
+    )]
+    NotSeen { consumer: ContainerName, reason: String },
     #[error("what it was given was not seen in time, and a reload took {took:.1?}; it gets more time: {reason}")]
     Slow { took: std::time::Duration, reason: String },
     #[error(

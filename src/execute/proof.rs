@@ -127,10 +127,7 @@ async fn mark(ports: &Ports, proof: &Proof, http: SocketAddr) -> Result<(), Look
     let page = ports.probe.page(http, &proof.mark_host, "/").await?;
     match page.status == 200 && page.body.trim() == proof.mark.to_string() {
         true => Ok(()),
-        false => Err(Look::new(format!(
-            "{http} still serves an older configuration; the server refuses the new one or does not get the signal. \
-             Its own log says which"
-        ))),
+        false => Err(Look::new(format!("{http} still serves an older configuration"))),
     }
 }
 

@@ -75,6 +75,14 @@ impl Part {
         }
     }
 
+    /// The template that it is rendered from.
+    pub fn template(&self, consumer: &Consumer) -> &'static str {
+        match &self.of {
+            Of::Site(_) => consumer.kind.site_template,
+            Of::All(own, _) => own.template,
+        }
+    }
+
     /// What is in it, certificate included.
     pub fn unit(&self) -> Digest {
         match &self.certificate {

@@ -41,7 +41,7 @@ pub(super) fn plan(
     if observed.under_way.contains(&subject) {
         // What is held back stays so meanwhile, and a template that is broken is told when it is needed again.
         if let Ok(parts) = memory.parts(consumer, installed, observed, templates, now) {
-            draft.plan.complaints.extend(complaints(consumer, installed, parts, rules));
+            draft.plan.complaints.extend(complaints(consumer, installed, parts, templates, rules));
         }
         return;
     }
@@ -95,7 +95,7 @@ fn deploy(
     (memory, draft): (&mut Memory, &mut Draft),
 ) -> Result<Option<Deploy>, TemplateError> {
     let parts = memory.parts(consumer, installed, observed, templates, now)?;
-    draft.plan.complaints.extend(complaints(consumer, installed, parts, rules));
+    draft.plan.complaints.extend(complaints(consumer, installed, parts, templates, rules));
     let mark_is = |mark| content::mark(consumer, templates, rules, mark);
     let mark_file = mark_file(consumer);
     let is_proven = matches!(installed.progress, Progress::Proven { .. });
@@ -305,7 +305,13 @@ fn within(installed: &Installed, files: usize) -> Duration {
 }
 
 /// What is held back or can't be written, told to whoever asked for it.
-fn complaints(consumer: &Consumer, installed: &Installed, parts: &Parts, rules: &Rules) -> Vec<Complaint> {
+fn complaints(
+    consumer: &Consumer,
+    installed: &Installed,
+    parts: &Parts,
+    templates: &Templates,
+    rules: &Rules,
+) -> Vec<Complaint> {
     let mut complaints = Vec::new();
     let in_question = installed.foreign.iter().chain(installed.trial.refused.keys());
     for (file, part) in in_question.filter_map(|file| Some((file, parts.get(file)?))) {
@@ -318,12 +324,8 @@ fn complaints(consumer: &Consumer, installed: &Installed, parts: &Parts, rules: 
         } else if let Some(refused) =
             installed.trial.holds_back(file, || part.unit()).filter(|_| part.comes != Comes::Last)
         {
-            (
-                format!("{} refuses {file}: {}", consumer.name, refused.reason),
-                "change what it is made from (labels, template, the proxy's own configuration); until then what was \
-                 there before stays, and everything else goes on"
-                    .to_owned(),
-            )
+            let problem = format!("{} refuses {file}: {}", consumer.name, refused.reason);
+            (problem, remedy(templates.users_in(part.template(consumer))))
         } else {
             continue;
         };
@@ -336,6 +338,19 @@ fn complaints(consumer: &Consumer, installed: &Installed, parts: &Parts, rules: 
         }));
     }
     complaints
+}
+
+/// What to do about a file that is refused, given the user's templates that took part in it.
+fn remedy<'t>(users: impl Iterator<Item = &'t str>) -> String {
+    let templates = users.collect::<Vec<_>>().join(", ");
+    let change = match templates.as_str() {
+        "" => "change labels or the proxy's own configuration".to_owned(),
+        _ => format!(
+            "it is made with templates of yours, which may be wrong: {templates}; change these, labels or the proxy's \
+             own configuration"
+        ),
+    };
+    format!("{change}; until then what was there before stays, and everything else goes on")
 }
 
 /// Whose a part is: the containers that claim its host, else the consumer.

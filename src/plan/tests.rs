@@ -230,6 +230,35 @@ fn one_site_that_is_refused_is_found_by_halves_and_held_back_alone() {
 }
 
 #[test]
+fn a_refusal_names_the_templates_of_the_user_that_took_part_in_the_file() {
+    let desired = desired([proxy(), shop()]);
+    let remedy = |texts: &[(&str, &str)]| {
+        let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), Ok((*text).to_owned())));
+        let templates = Templates::with(&texts.collect());
+        let planned = |observed: &Observed| plan(&desired, observed, &templates, &rules(), START);
+        let mut observed = foresee(&fresh(&desired), &planned(&fresh(&desired)), START);
+        let deploy = |plan: Plan| {
+            plan.actions.into_iter().find_map(|action| match action {
+                Action::Deploy(deploy) => Some(deploy),
+                _ => None,
+            })
+        };
+        observed = foresee(&observed, &planned(&observed), START);
+        let site = deploy(planned(&observed)).expect("the site has its certificate now").after.trying;
+        installed(&mut observed).trial.refused(&site, "no", START);
+        planned(&observed).complaints.into_iter().next().expect("it is refused").remedy
+    };
+    let (mine, part) = (("nginx/site.conf", "# {% include 'nginx/part.conf' %}"), ("nginx/part.conf", "mine"));
+    let other = ("nginx/base.conf", "# mine\n");
+    assert!(remedy(&[]).starts_with("change labels or the proxy's own configuration; until then "), "{}", remedy(&[]));
+    assert_eq!(remedy(&[other]), remedy(&[]), "it has no part in this file");
+    let named = "made with templates of yours, which may be wrong: nginx/part.conf, nginx/site.conf; change these";
+    assert!(remedy(&[mine, part, other]).contains(named), "{}", remedy(&[mine, part, other]));
+    let included = "which may be wrong: nginx/client.conf; change these";
+    assert!(remedy(&[("nginx/client.conf", "# mine\n")]).contains(included), "the built-in one includes it");
+}
+
+#[test]
 fn a_refusal_blames_nobody_right_after_what_was_there_before_was_refused_too() {
     let desired = desired([proxy(), container("shop", 4).label("host", "shop.example")]);
     let mut observed = fresh(&desired);

@@ -3,13 +3,15 @@
 //!
 //! Nothing here reads files; templates are handed in.
 
+mod built_in;
 mod check;
 mod filters;
+mod inclusion;
 mod pygen;
 mod samples;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::{
     Environment, ErrorKind, UndefinedBehavior,
@@ -20,26 +22,13 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::values::Digest;
+use built_in::probably_meant;
+pub use built_in::{BUILT_IN, BuiltIn};
 pub use filters::{FILTERS, FilterRow};
 pub use pygen::{ContainerView, ContainersView, LenientTemplate, NetworkView, lenient_fields};
 pub use view::{
     AuthView, CertificateView, CommandPlanView, FieldRow, MarkView, ProxyView, RouteView, SiteView, fields,
 };
-
-/// The templates that are built in, by name.
-pub const BUILT_IN: &[(&str, &str)] = &[
-    ("nginx/base.conf", include_str!("../../templates/nginx/base.conf")),
-    ("nginx/mark.conf", include_str!("../../templates/nginx/mark.conf")),
-    ("nginx/names.conf", include_str!("../../templates/nginx/names.conf")),
-    ("nginx/unknown-http.conf", include_str!("../../templates/nginx/unknown-http.conf")),
-    ("nginx/unknown-https.conf", include_str!("../../templates/nginx/unknown-https.conf")),
-    ("nginx/site.conf", include_str!("../../templates/nginx/site.conf")),
-    ("nginx/client.conf", include_str!("../../templates/nginx/client.conf")),
-    ("nginx/challenge.conf", include_str!("../../templates/nginx/challenge.conf")),
-    ("nginx/content.conf", include_str!("../../templates/nginx/content.conf")),
-    ("nginx/route.conf", include_str!("../../templates/nginx/route.conf")),
-    ("command-plan.txt", include_str!("../../templates/command-plan.txt")),
-];
 
 /// How much one rendering may compute: a template that loops for ever ends here (minijinja's unit, an instruction).
 const FUEL: u64 = 1_000_000;
@@ -53,6 +42,10 @@ pub struct Templates {
     environment: Environment<'static>,
     /// Those that can't be used, by name; rendering one of them gives its error.
     broken: BTreeMap<String, TemplateError>,
+    /// The user's templates that take part in what each built-in name renders.
+    users: BTreeMap<&'static str, BTreeSet<String>>,
+    /// The user's templates that take part in nothing, each with the built-in one that was probably meant.
+    unused: BTreeMap<String, Option<&'static str>>,
     digest: Digest,
 }
 
@@ -84,7 +77,7 @@ impl Templates {
     /// # Errors
     /// None, as long as the tests pass.
     pub fn built_in() -> Result<Self, TemplateError> {
-        Self::new(BUILT_IN.iter().copied())
+        Self::new(BUILT_IN.iter().map(|row| (row.name, row.text)))
     }
 
     /// The user's templates, by name as text or why there is none, and the built-in ones whose names they don't take.
@@ -92,8 +85,12 @@ impl Templates {
     /// hides: what needs it is not rendered until it is mended.
     pub fn with(users: &BTreeMap<String, Result<String, String>>) -> Self {
         let mut read = Self::none();
-        let built_in = BUILT_IN.iter().filter(|(name, _)| !users.contains_key(*name));
-        let built_in = built_in.map(|(name, text)| (*name, Ok(*text)));
+        read.users = taking_part(users);
+        let is_used = |name: &&String| read.users.values().any(|used| used.contains(*name));
+        let unused = users.keys().filter(|name| !is_used(name));
+        read.unused = unused.map(|name| (name.clone(), probably_meant(name, users))).collect();
+        let built_in = BUILT_IN.iter().filter(|row| !users.contains_key(row.name));
+        let built_in = built_in.map(|row| (row.name, Ok(row.text)));
         let users = users.iter().map(|(name, text)| (name.as_str(), text.as_deref()));
         for (name, text) in built_in.chain(users) {
             let unread =
@@ -114,6 +111,16 @@ impl Templates {
     /// What is wrong with those that can't be used.
     pub fn faults(&self) -> impl Iterator<Item = &TemplateError> {
         self.broken.values()
+    }
+
+    /// The user's templates that do nothing, each with the built-in one that was probably meant.
+    pub fn unused(&self) -> &BTreeMap<String, Option<&'static str>> {
+        &self.unused
+    }
+
+    /// The user's templates that take part in what this one renders.
+    pub fn users_in(&self, template: &str) -> impl Iterator<Item = &str> {
+        self.users.get(template).into_iter().flatten().map(String::as_str)
     }
 
     /// Renders a template over a view.
@@ -137,7 +144,13 @@ impl Templates {
         // Otherwise errors carry copies of everything that is in the view.
         environment.set_debug(false);
         filters::install(&mut environment);
-        Self { environment, broken: BTreeMap::new(), digest: Digest::of("") }
+        Self {
+            environment,
+            broken: BTreeMap::new(),
+            users: BTreeMap::new(),
+            unused: BTreeMap::new(),
+            digest: Digest::of(""),
+        }
     }
 
     fn add(&mut self, name: &str, text: &str) -> Result<(), TemplateError> {
@@ -178,6 +191,17 @@ impl Templates {
             }),
         }
     }
+}
+
+/// The user's templates that take part in what each built-in name renders.
+fn taking_part(users: &BTreeMap<String, Result<String, String>>) -> BTreeMap<&'static str, BTreeSet<String>> {
+    let mut texts: BTreeMap<&str, &str> = BUILT_IN.iter().map(|row| (row.name, row.text)).collect();
+    texts.extend(users.iter().map(|(name, text)| (name.as_str(), text.as_deref().unwrap_or_default())));
+    let of_user = |root| {
+        let all = inclusion::taking_part(root, &texts).into_iter();
+        all.filter(|name| users.contains_key(*name)).map(str::to_owned).collect()
+    };
+    BUILT_IN.iter().map(|row| (row.name, of_user(row.name))).collect()
 }
 
 /// Tags on lines of their own leave no empty lines behind, as docker-pygen's users are used to.

@@ -103,6 +103,24 @@ fn a_users_template_takes_the_place_of_the_built_in_one() {
 }
 
 #[test]
+fn a_users_template_that_nothing_renders_is_known_with_what_was_probably_meant() {
+    for (names, unused, meant) in [
+        (&["nginx/sites.conf"][..], "nginx/sites.conf", Some("nginx/site.conf")),
+        (&["site.conf"], "site.conf", Some("nginx/site.conf")),
+        (&["ngnix/base.conf"], "ngnix/base.conf", Some("nginx/base.conf")),
+        (&["nginx/base.conf.j2"], "nginx/base.conf.j2", Some("nginx/base.conf")),
+        (&["nginx/headers.conf"], "nginx/headers.conf", None),
+        // What was meant has its place already.
+        (&["nginx/site.conf", "nginx/site.conf.bak"], "nginx/site.conf.bak", None),
+    ] {
+        let texts: Vec<_> = names.iter().map(|name| (*name, "# mine\n")).collect();
+        assert_eq!(users(&texts).unused(), &BTreeMap::from([(unused.to_owned(), meant)]));
+    }
+    let included = [("nginx/site.conf", "{% include 'nginx/one.conf' %}"), ("nginx/one.conf", "# mine\n")];
+    assert!(users(&included).unused().is_empty() && users(&[]).unused().is_empty());
+}
+
+#[test]
 fn what_is_wrong_in_any_branch_is_found_at_once() {
     for (branch, what) in [
         ("{% if certificate %}{{ certificate.path }}{% endif %}", "undefined value: certificate.path"),
@@ -142,7 +160,7 @@ fn a_template_that_could_not_be_read_is_told_without_a_line_and_without_control_
 #[test]
 fn the_table_of_views_lists_what_templates_really_see() {
     /// Notes the names of a view and of those within it.
-    fn walk(of: &str, view: &serde_json::Value, seen: &mut std::collections::BTreeSet<(String, String)>) {
+    fn walk(of: &str, view: &serde_json::Value, seen: &mut BTreeSet<(String, String)>) {
         match view {
             serde_json::Value::Array(each) => each.iter().for_each(|one| walk(of, one, seen)),
             serde_json::Value::Object(members) => {
@@ -155,7 +173,7 @@ fn the_table_of_views_lists_what_templates_really_see() {
             _ => {}
         }
     }
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for (template, view) in samples::samples() {
         let of = match template {
             "nginx/base.conf" | "nginx/names.conf" | "nginx/unknown-http.conf" | "nginx/unknown-https.conf" => "proxy",

@@ -155,6 +155,8 @@ pub enum Event {
         consumer: ContainerName,
         /// What was seen instead.
         reason: String,
+        /// Whether nobody asked for it, and some servers are known to refuse it.
+        is_optional: bool,
     },
     /// A consumer reads its files, and refused these.
     Refused {
@@ -197,12 +199,12 @@ pub enum Event {
         /// Their names; empty when only the built-in ones are left.
         names: BTreeSet<String>,
     },
-    /// Templates of the user can't be used.
+    /// Something is wrong with templates of the user.
     TemplateBroken {
         /// Which, where, and what is wrong.
         problem: String,
     },
-    /// They can, now.
+    /// It is so no longer.
     TemplateMended {
         /// What was wrong.
         problem: String,
@@ -269,7 +271,7 @@ impl Event {
             | Self::NobodyToCheck { .. }
             | Self::NobodyToTell { .. }
             | Self::TemplateBroken { .. } => Level::WARN,
-            Self::StepsOver { .. } => Level::DEBUG,
+            Self::StepsOver { .. } | Self::TakenBack { is_optional: true, .. } => Level::DEBUG,
             _ => Level::INFO,
         }
     }
@@ -330,12 +332,14 @@ impl fmt::Display for Event {
                 write!(f, "{consumer}: generation {generation} and its certificates seen on a new connection")
             }
             Self::Unproven { consumer, reason } => write!(f, "{consumer}: not proven: {reason}"),
-            Self::TakenBack { consumer, reason } => {
+            Self::TakenBack { consumer, reason, .. } => {
                 write!(f, "{consumer}: what was there before is back: {reason}")
             }
-            Self::Refused { consumer, parts, is_optional: true, .. } => {
-                write!(f, "{consumer}: has a setting of its own in place of {}, which is left out", listed(parts))
-            }
+            Self::Refused { consumer, parts, is_optional: true, .. } => write!(
+                f,
+                "{consumer}: has a default server of its own, which stays; {} is left out, and nothing is to be done",
+                listed(parts)
+            ),
             Self::Refused { consumer, parts, reason, .. } if parts.len() == 1 => {
                 write!(f, "{consumer}: refuses {}, which is held back until it changes: {reason}", listed(parts))
             }
@@ -372,5 +376,26 @@ pub(crate) fn named(subject: &Subject) -> &str {
     match subject {
         Subject::Certificate(name) => name.as_str(),
         Subject::Consumer(name) => name.as_str(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_default_server_of_the_proxys_own_is_no_trouble() {
+        let consumer = ContainerName::parse("edge").expect("a name");
+        let parts = [FileName::parse("quaymaster--unknown-http.conf").expect("a name")].into();
+        let reason = "no".to_owned();
+        let taken_back = Event::TakenBack { consumer: consumer.clone(), reason: reason.clone(), is_optional: true };
+        assert_eq!(taken_back.level(), Level::DEBUG);
+        let refused = Event::Refused { consumer, parts, reason, is_optional: true };
+        assert_eq!(refused.level(), Level::INFO);
+        assert_eq!(
+            refused.to_string(),
+            "edge: has a default server of its own, which stays; quaymaster--unknown-http.conf is left out, and nothing is \
+             to be done"
+        );
     }
 }

@@ -26,6 +26,9 @@ fn one_site_that_nginx_refuses_is_held_back_and_everything_else_goes_live() {
     stack.quaymaster_with(&["-v", &templates], &["QUAYMASTER_TEMPLATES=/templates"]);
     stack.wait_for_site(&good);
     stack.wait_for_rest();
+    // Debian's own default server stays, and nobody is alarmed over that.
+    stack.wait_for_event("refused", "nothing is to be done");
+    assert_eq!(log::count(&stack.log(), "taken-back"), 0);
     let visits = Visits::begin(stack.visitor(), stack.at(443).unwrap(), &[&good]);
 
     // Both in one deployment: one of them is to blame, and it is not known which.
@@ -37,6 +40,10 @@ fn one_site_that_nginx_refuses_is_held_back_and_everything_else_goes_live() {
     let refused = stack.wait_for_event("complaint", &bad);
     let file = format!("quaymaster-{bad}.conf");
     assert!(refused.words.contains(&format!("refuses {file}")), "{}", refused.words);
+    // Whoever reads it finds nginx' own words and the template, and is not told of signals: this one was got.
+    let logs = format!("`docker logs {}`", stack.named("proxy"));
+    assert!([logs.as_str(), "nginx/site.conf"].iter().all(|piece| refused.words.contains(piece)), "{}", refused.words);
+    assert!(!refused.words.contains("signal"), "{}", refused.words);
     assert!(!stack.files("edge").contains_key(&file));
     let told = stack.status();
     let held_back = &told["consumers"][stack.named("proxy")]["installed"]["trial"]["refused"];

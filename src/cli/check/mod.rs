@@ -127,13 +127,16 @@ async fn proxies(daemon: &Daemon, survey: &Survey, told: &mut Findings) {
 }
 
 fn complaints(survey: &Survey, told: &mut Findings) {
-    let complaints = survey.complaints();
+    // A template that is broken is a fault on disk, however many proxies need it.
+    let (of_faults, complaints): (Vec<_>, Vec<_>) =
+        survey.complaints().into_iter().partition(|complaint| survey.faults.contains(&complaint.problem));
     for complaint in &complaints {
         let says = format!("container {}, label {}: {}", complaint.container, complaint.label, complaint.problem);
         told.problem("labels", says, complaint.remedy.as_str());
     }
     for fault in &survey.faults {
-        told.problem("on disk", fault, "");
+        let remedy = of_faults.iter().find(|complaint| complaint.problem == *fault);
+        told.problem("on disk", fault, remedy.map_or("", |complaint| &complaint.remedy));
     }
     if complaints.is_empty() {
         let containers = survey.snapshot.containers.len();
@@ -159,6 +162,37 @@ fn shown(told: &Findings, paint: Paint) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        desire::{
+            desire,
+            tests::{proxy, rules, snapshot},
+        },
+        observe::{Installed, Observed},
+        plan::{self, plan},
+        render::Templates,
+    };
+
+    #[test]
+    fn a_broken_template_is_told_once_with_what_to_do() {
+        let snapshot = snapshot([proxy()]);
+        let desired = desire(&snapshot, &rules());
+        let installed = desired.consumers.keys().map(|name| (name.clone(), Installed::default().into())).collect();
+        let observed = Observed { installed, ..Observed::default() };
+        let broken = [("nginx/base.conf".to_owned(), Ok("{% if %}".to_owned()))].into();
+        let (templates, now) = (Templates::with(&broken), Timestamp::from_seconds(0));
+        let rules = plan::Rules {
+            mark_host: "quaymaster-0123456789abcdef".into(),
+            resync: std::time::Duration::from_secs(3600),
+            label_prefix: "quaymaster".into(),
+        };
+        let plan = plan(&desired, &observed, &templates, &rules, now);
+        let faults = templates.faults().map(ToString::to_string).collect();
+        let mut told = Findings::default();
+        complaints(&Survey { now, snapshot, desired, observed, templates, plan, faults }, &mut told);
+        let [problem] = told.problems().collect::<Vec<_>>()[..] else { panic!("{told:?}") };
+        assert!(problem.says.starts_with("template nginx/base.conf, line 1: "), "{problem:?}");
+        assert_eq!(problem.remedy.as_deref(), Some("mend the template; what is live stays until then"));
+    }
 
     #[test]
     fn the_exit_code_tells_what_is_wrong() {
