@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use litemap::LiteMap;
+
 use super::{
     Complaint, Path, Rules, Tls,
     complaint::shortened,
@@ -57,7 +59,7 @@ pub(super) enum Content<'a> {
     /// Another host, said by these containers.
     Redirect { to: Host, said_by: Vec<Claim<'a>> },
     /// Containers by path; all of one path were told the same, at least one each.
-    Routes(BTreeMap<Path, Vec<Claim<'a>>>),
+    Routes(LiteMap<Path, Vec<Claim<'a>>>),
 }
 
 impl<'a> Held<'a> {
@@ -280,8 +282,8 @@ fn routes<'a>(
     host: &Host,
     claims: Vec<Claim<'a>>,
     refuse: &mut impl FnMut(&Claim<'_>, &str, String, &str),
-) -> BTreeMap<Path, Vec<Claim<'a>>> {
-    let mut routes: BTreeMap<Path, Vec<Claim<'a>>> = BTreeMap::new();
+) -> LiteMap<Path, Vec<Claim<'a>>> {
+    let mut routes: LiteMap<Path, Vec<Claim<'a>>> = LiteMap::new();
     for claim in claims {
         let behind = routes.entry(claim.spec.path.clone()).or_default();
         match behind.first() {

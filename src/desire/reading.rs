@@ -9,7 +9,7 @@ use std::{
 
 use itertools::{EitherOrBoth, Itertools};
 
-use super::{Consumer, Desired, Rules, desire, labels};
+use super::{Consumer, Desired, Rules, desire, labels, spec::SiteSpec};
 use crate::{
     observe::{Container, Holder, Snapshot},
     values::{CertificateName, ContainerName, Host},
@@ -60,7 +60,7 @@ impl Known {
     fn follow(mut self, snapshot: &Snapshot, rules: &Rules) -> Self {
         let before = mem::replace(&mut self.snapshot, snapshot.clone());
         let changed: Vec<_> = changes(&before, snapshot).collect();
-        let mut hosts = changed_holders(&before.holders, &snapshot.holders);
+        let mut hosts = changed_holders(&before.holders, &snapshot.holders, &self.desired);
         if before.own != snapshot.own || changed.iter().any(|pair| self.is_of_consequence(pair, rules)) {
             return Self::first(snapshot, rules);
         }
@@ -207,14 +207,20 @@ fn changes<'a>(
     })
 }
 
-/// Hosts that are kept for somebody else than before.
-fn changed_holders(before: &Rc<BTreeMap<Host, Holder>>, now: &Rc<BTreeMap<Host, Holder>>) -> BTreeSet<Host> {
+/// Hosts that are kept for somebody else than before. One that is now kept for whom it was given to, because nobody had
+/// it, is where it was: that is so with all of them after the first look.
+fn changed_holders(
+    before: &Rc<BTreeMap<Host, Holder>>,
+    now: &Rc<BTreeMap<Host, Holder>>,
+    given: &Desired,
+) -> BTreeSet<Host> {
     if Rc::ptr_eq(before, now) {
         return BTreeSet::new();
     }
     let pairs = before.iter().merge_join_by(&**now, |(before, _), (now, _)| before.cmp(now));
     let changed = pairs.filter_map(|pair| match pair {
         EitherOrBoth::Both((_, before), (_, now)) if before.project == now.project => None,
+        EitherOrBoth::Right((host, now)) if given.hosts.get(host) == Some(&now.project) => None,
         EitherOrBoth::Both((host, _), _) | EitherOrBoth::Left((host, _)) | EitherOrBoth::Right((host, _)) => Some(host),
     });
     changed.cloned().collect()
@@ -243,11 +249,9 @@ fn subjects(container: &Container, rules: &Rules) -> BTreeSet<Subject> {
 /// All hosts that a container names.
 fn hosts_of(container: &Container, rules: &Rules) -> Vec<Host> {
     let spec = labels::read(container, &rules.label_prefix, &mut BTreeSet::new());
-    let of_each = spec.sites.into_values().flat_map(|site| {
-        let hosts = site.hosts.into_iter().chain(site.redirects);
-        hosts.chain(site.names).collect::<Vec<_>>()
-    });
-    of_each.collect()
+    let of_each =
+        |site: &SiteSpec| site.hosts.iter().chain(&site.redirects).chain(&site.names).cloned().collect::<Vec<_>>();
+    spec.sites.values().flat_map(|site| of_each(site)).collect()
 }
 
 impl Subject {

@@ -1,11 +1,8 @@
 //! What labels say, as written and read; nothing here is resolved against other containers yet.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    path::PathBuf,
-    time::Duration,
-};
+use std::{collections::BTreeSet, fmt, path::PathBuf, time::Duration};
+
+use litemap::LiteMap;
 
 use super::{Reload, kinds::Kind};
 use crate::values::{Block, CertificateName, ChallengeType, Host, Issuer, KeyType};
@@ -13,9 +10,8 @@ use crate::values::{Block, CertificateName, ChallengeType, Host, Issuer, KeyType
 /// What a container's labels say.
 #[derive(Debug, Default)]
 pub(super) struct Spec {
-    /// What it serves: one site without a word, more with words of their own. Boxes, because a tree makes room for eleven
-    /// of what it holds.
-    pub sites: BTreeMap<String, Box<SiteSpec>>,
+    /// What it serves: one site without a word, more with words of their own.
+    pub sites: LiteMap<String, Box<SiteSpec>>,
     /// What kind of server it is.
     pub kind: Option<&'static Kind>,
     /// What is particular about it as a server.

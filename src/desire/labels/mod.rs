@@ -67,7 +67,7 @@ pub(super) fn read(container: &Container, prefix: &str, complaints: &mut BTreeSe
         let problem = format!("{} more can't be followed on this container", count - MOST_COMPLAINTS);
         complaints.insert(complaint(prefix, "", (problem, "mend those that are told first".to_owned())));
     }
-    for site in spec.sites.values_mut() {
+    for (_, site) in &mut spec.sites {
         if let Err((key, problem, remedy)) = agree(site) {
             site.spoiled = true;
             complaints.insert(complaint(&format!("{start}{key}"), "", (problem, remedy)));
@@ -232,7 +232,8 @@ mod tests {
             let troubles = read_one(&mut spec, &format!("site.one.{key}"), value, "quaymaster");
             read_one(&mut spec, "site.two.host", "two.example", "quaymaster");
             assert_eq!(troubles.len(), 1, "{key}={value:?}");
-            assert_eq!((spec.sites["one"].spoiled, spec.sites["two"].spoiled), (true, false), "{key}={value:?}");
+            let spoiled = |word| spec.sites.get(word).expect("a site").spoiled;
+            assert_eq!((spoiled("one"), spoiled("two")), (true, false), "{key}={value:?}");
         }
     }
 
