@@ -11,7 +11,7 @@ use std::{
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use quaymaster::{
-    desire::{self, Desired, Issuance, Reading, desire},
+    desire::{self, Desired, Reading, desire},
     observe::{
         Container, ContainerState, Health, HeldCertificate, Installed, Mount, MountKind, Network, Observed, Snapshot,
     },
@@ -30,12 +30,10 @@ fn label_rules() -> desire::Rules {
         webroot: None,
         trusted_proxies: Vec::new(),
         grants: None,
-        issuance: Issuance {
-            issuer: Issuer::SelfSigned,
-            challenge: ChallengeType::Http01,
-            key_type: KeyType::Ec256,
-            profile: None,
-        },
+        issuer: Some(Issuer::SelfSigned),
+        challenge: ChallengeType::Http01,
+        key_type: KeyType::Ec256,
+        profile: None,
     }
 }
 

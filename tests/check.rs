@@ -17,6 +17,9 @@ use support::fake_engine::{Fake, Reply, local};
 /// For what is done at once, on a machine that is busy; the CA that can't be reached is refused at once, too.
 const SOON: Duration = Duration::from_secs(30);
 
+/// A CA that is not there.
+const NOBODY: &str = "https://127.0.0.1:1/directory";
+
 /// An engine without containers behind a filter that forbids what begins like this.
 fn filtered(denied: &'static [&'static str]) -> Fake {
     Fake::start(move |line| match line.split(['?', ' ']).nth(1).unwrap() {
@@ -37,14 +40,20 @@ async fn check(fake: &Fake) -> (Option<i32>, Value) {
     (code, serde_json::from_str(&out).unwrap())
 }
 
-/// Runs a command on it, with state in a folder; returns its exit code and what it printed.
+/// Runs a command on it, with state in a folder and a CA that can't be reached; returns its exit code and what it
+/// printed.
 async fn run(fake: &Fake, folder: &Path, words: &[&str]) -> (Option<i32>, String) {
+    run_as(fake, folder, &[words, &["--agree-tos", "--ca", NOBODY]].concat()).await
+}
+
+/// The same without a word about the CA.
+async fn run_as(fake: &Fake, folder: &Path, words: &[&str]) -> (Option<i32>, String) {
     fs::create_dir_all(folder.join("state")).unwrap();
     let out = folder.join("out");
     let mut program = Command::new(env!("CARGO_BIN_EXE_quaymaster"))
         .env_clear()
         .args(words)
-        .args(["--agree-tos", "--ca", "https://127.0.0.1:1/directory", "--engine"])
+        .arg("--engine")
         .arg(&fake.socket)
         .arg("--state")
         .arg(folder.join("state"))
@@ -135,6 +144,17 @@ async fn a_setting_self_that_is_wrong_is_a_problem_and_a_complaint() {
         assert_eq!(run(&fake, folder.path(), &["once"]).await.0, Some(0));
         let (_, status) = run(&fake, folder.path(), &["status"]).await;
         assert!(!status.contains("setting self"), "{status}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_no_ca_is_asked_there_are_no_terms_to_agree_to() {
+    local(async {
+        let (fake, folder) = (filtered(&[]), tempfile::tempdir().unwrap());
+        for (ca, code) in [(NOBODY, 2), ("self-signed", 0), ("none", 0)] {
+            assert_eq!(run_as(&fake, folder.path(), &["once", "--ca", ca]).await.0, Some(code), "{ca}");
+        }
     })
     .await;
 }

@@ -5,7 +5,7 @@ use crate::{
     daemon::Daemon,
     ports::AuthorityError,
     report::{Findings, chain, explain::rough},
-    values::Timestamp,
+    values::{Issuer, Timestamp},
 };
 
 pub(super) const ABOUT: &str = "CA";
@@ -13,6 +13,10 @@ pub(super) const ABOUT: &str = "CA";
 /// Whether the CA can be used; says whether it can be asked at all.
 pub(super) async fn look(call: &Call, daemon: &Daemon, now: Timestamp, told: &mut Findings) -> bool {
     let settings = &call.settings;
+    let Some(url) = settings.ca.as_ref().and_then(Issuer::directory) else {
+        told.note(ABOUT, "the setting ca names none");
+        return true;
+    };
     let roots = match settings.ca_root.as_deref().map(disk::text).transpose() {
         Ok(roots) => roots,
         Err(error) => {
@@ -20,7 +24,7 @@ pub(super) async fn look(call: &Call, daemon: &Daemon, now: Timestamp, told: &mu
             return false;
         }
     };
-    let directory = match Directory::look(&settings.ca, roots.as_deref()).await {
+    let directory = match Directory::look(url, roots.as_deref()).await {
         Ok(directory) => directory,
         Err(error) => {
             let remedy = match &error {
@@ -31,8 +35,8 @@ pub(super) async fn look(call: &Call, daemon: &Daemon, now: Timestamp, told: &mu
             return false;
         }
     };
-    told.ok(ABOUT, format!("{} answers and speaks ACME", settings.ca));
-    let terms = match daemon.ports.authorities.at(&settings.ca) {
+    told.ok(ABOUT, format!("{url} answers and speaks ACME"));
+    let terms = match daemon.ports.authorities.at(url) {
         Ok(authority) => authority.terms_to_agree().await,
         Err(error) => {
             told.problem(ABOUT, chain(&error), "correct the setting ca");
