@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::fake_engine::{Fake, Reply, local};
 
 /// For what is done at once, on a machine that is busy; the CA that can't be reached is refused at once, too.
@@ -90,8 +90,7 @@ async fn an_engine_that_lets_everything_pass_is_no_problem_and_nobody_gets_a_sig
         let fake = filtered(&[]);
         let (code, told) = check(&fake).await;
         assert_eq!(problems(&told), [""; 0], "{told}");
-        // The CA is the one thing that is not there.
-        assert_eq!(code, Some(5), "{told}");
+        assert_eq!(code, Some(0), "{told}");
         assert!(told.to_string().contains("99.1, API 1.99"), "{told}");
         let seen = fake.seen.borrow();
         let posts: Vec<_> = seen.iter().filter(|line| line.starts_with("POST")).collect();
@@ -111,7 +110,7 @@ async fn each_call_that_a_socket_proxy_forbids_is_named() {
             (&["POST", "GET /containers/json"], &["GET /containers/json", "POST /containers/{id}/kill"], 4),
             (&["GET /_ping"], &["GET /_ping"], 4),
             // Nothing but this command asks for it.
-            (&["GET /version"], &[], 5),
+            (&["GET /version"], &[], 0),
         ] {
             let (exit, told) = check(&filtered(denied)).await;
             let problems = problems(&told);
@@ -154,6 +153,57 @@ async fn where_no_ca_is_asked_there_are_no_terms_to_agree_to() {
         let (fake, folder) = (filtered(&[]), tempfile::tempdir().unwrap());
         for (ca, code) in [(NOBODY, 2), ("self-signed", 0), ("none", 0)] {
             assert_eq!(run_as(&fake, folder.path(), &["once", "--ca", ca]).await.0, Some(code), "{ca}");
+        }
+    })
+    .await;
+}
+
+/// An engine with a proxy and an app that has these labels.
+fn serving(config: &Path, labels: &Value) -> Fake {
+    let container = |id: &str, labels: &Value, mounts: Value| {
+        json!({
+            "Id": id, "Name": format!("/{id}"), "Created": "2026-11-22T18:46:08Z",
+            "State": {"Status": "running", "Running": true, "StartedAt": "2026-11-22T18:46:08Z"},
+            "Config": {"Labels": labels, "ExposedPorts": {"8080/tcp": {}}},
+            "NetworkSettings": {"Networks": {"web": {"NetworkID": "n1", "IPAddress": ""}}},
+            "Mounts": mounts,
+        })
+    };
+    let mounts = json!([{"Type": "bind", "Source": config, "Destination": "/etc/nginx/conf.d", "RW": true}]);
+    let proxy = container("proxy", &json!({"quaymaster.kind": "nginx"}), mounts);
+    let both = [proxy, container("shop", labels, json!([]))];
+    Fake::start(move |line| match line.split(['?', ' ']).nth(1).unwrap() {
+        "/_ping" => Reply::raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"),
+        "/events" => Reply::stream(&[]).then_hangs(),
+        "/containers/json" => {
+            let listed =
+                both.each_ref().map(|it| json!({"Id": it["Id"], "Labels": it["Config"]["Labels"], "State": {}}));
+            Reply::new(200, json!(listed).to_string())
+        }
+        "/containers/proxy/json" => Reply::new(200, both[0].to_string()),
+        "/containers/shop/json" => Reply::new(200, both[1].to_string()),
+        _ => Reply::new(404, r#"{"message": "No such container"}"#),
+    })
+}
+
+#[tokio::test]
+async fn only_cas_that_somebody_asks_are_a_problem_when_they_can_not_be_reached() {
+    local(async {
+        let folder = tempfile::tempdir().unwrap();
+        for (setting, label, state, words) in [
+            (NOBODY, None, "problem", "can't be reached"),
+            (NOBODY, Some("self-signed"), "note", "; nobody asks it now"),
+            (NOBODY, Some("none"), "note", "; nobody asks it now"),
+            ("self-signed", None, "note", "nobody asks one, and the setting ca names none"),
+        ] {
+            let mut labels = json!({"quaymaster.host": "shop.example"});
+            label.into_iter().for_each(|ca| labels["quaymaster.ca"] = ca.into());
+            let fake = serving(&folder.path().join("edge"), &labels);
+            let (_, out) = run_as(&fake, folder.path(), &["check", "--format", "json", "--ca", setting]).await;
+            let told: Value = serde_json::from_str(&out).unwrap();
+            let mut findings = told["findings"].as_array().unwrap().iter().filter(|finding| finding["about"] == "CA");
+            let (Some(finding), None) = (findings.next(), findings.next()) else { panic!("not one: {told:#}") };
+            assert!(finding["state"] == state && finding["says"].as_str().unwrap().contains(words), "{finding}");
         }
     })
     .await;
