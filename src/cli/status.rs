@@ -77,6 +77,9 @@ fn certificates(status: &Status, now: Timestamp, width: Option<usize>) -> String
                 (true, None) => "missing",
                 (true, Some(held)) if held.is_valid_at(now) => "valid",
                 (_, Some(held)) if !held.is_valid_at(now) => "expired",
+                _ if !certificate.held_up_by.is_empty() => {
+                    &format!("kept while the complaint about {} stands", joined(&certificate.held_up_by))
+                }
                 _ => "kept, not wanted",
             };
             let of =
@@ -184,8 +187,11 @@ mod tests {
             written: NOW,
             next_look: Some(NOW + Duration::from_secs(3600)),
             certificates: BTreeMap::from([
-                (name("late.example"), CertificateStatus { wanted: true, held: None }),
-                (name("shop.example"), CertificateStatus { wanted: true, held: Some(held.into()) }),
+                (name("late.example"), CertificateStatus { wanted: true, held: None, held_up_by: BTreeSet::new() }),
+                (
+                    name("shop.example"),
+                    CertificateStatus { wanted: true, held: Some(held.into()), held_up_by: BTreeSet::new() },
+                ),
             ]),
             sites: Vec::new(),
             consumers: BTreeMap::new(),
@@ -212,6 +218,18 @@ mod tests {
         for key in document.as_object().expect("it is a map").keys() {
             assert!(readme.contains(&format!("`{key}`")), "{key}");
         }
+    }
+
+    #[test]
+    fn a_certificate_that_is_kept_says_whose_complaint_holds_it_up() {
+        let mut status = status();
+        let kept = status.certificates.values_mut().last().expect("there are two");
+        kept.wanted = false;
+        assert!(shown(&status, NOW, Paint::default(), None).contains("shop.example  kept, not wanted  "));
+        let kept = status.certificates.values_mut().last().expect("there are two");
+        kept.held_up_by.insert(crate::values::ContainerName::parse("shop").expect("a name"));
+        let text = shown(&status, NOW, Paint::default(), None);
+        assert!(text.contains("shop.example  kept while the complaint about shop stands  "), "{text}");
     }
 
     #[test]

@@ -25,7 +25,7 @@ use std::{
     time::Duration,
 };
 
-pub use claims::{Claimant, claimants, nearest_names};
+pub use claims::{Claimant, asked_in_vain, claimants, nearest_names};
 pub use complaint::{Complaint, visible};
 pub use holders::{holders, is_over};
 pub use kinds::{Comes, KINDS, Kind, Needed, OwnFile};

@@ -30,7 +30,8 @@ pub(super) async fn look(
         }
     };
     let default = call.settings.ca.as_ref().and_then(Issuer::directory);
-    let wanted = desired.iter().flat_map(|desired| desired.certificates.values());
+    // Nothing is asked for names that no proxy serves.
+    let wanted = desired.iter().flat_map(|desired| desired.certificates.values()).filter(|it| !it.served_by.is_empty());
     let asked: BTreeSet<_> = wanted.filter_map(|wanted| wanted.issuance.issuer.directory()).collect();
     // Where labels can't be read somebody may well ask it.
     let is_needed = desired.is_none() || !asked.is_empty();
