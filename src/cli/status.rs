@@ -125,7 +125,10 @@ fn consumers(status: &Status, width: Option<usize>) -> String {
                 _ if !consumer.running => "not running".to_owned(),
                 Progress::SignalOwed => "signal owed".to_owned(),
                 Progress::TakenBack => "what it had before is back".to_owned(),
-                Progress::Proven { at } => format!("proven at {at}"),
+                Progress::Proven { at } => match consumer.unseen_since() {
+                    None => format!("proven at {at}"),
+                    Some(start) => format!("proven at {at}; not looked at since it was started again at {start}"),
+                },
                 Progress::Unproven { reason } => format!("unproven: {reason}"),
             };
             [name.to_string(), consumer.kind.clone(), consumer.installed.generation.to_string(), progress]
@@ -158,13 +161,13 @@ fn joined<T: Display>(items: &BTreeSet<T>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, time::Duration};
+    use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
     use super::*;
     use crate::{
-        observe::{HeldCertificate, Source},
-        report::CertificateStatus,
-        values::{CertificateName, Digest, Retry},
+        observe::{HeldCertificate, Installed, Source},
+        report::{CertificateStatus, ConsumerStatus},
+        values::{CertificateName, ContainerName, Digest, Retry},
     };
 
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -227,9 +230,29 @@ mod tests {
         kept.wanted = false;
         assert!(shown(&status, NOW, Paint::default(), None).contains("shop.example  kept, not wanted  "));
         let kept = status.certificates.values_mut().last().expect("there are two");
-        kept.held_up_by.insert(crate::values::ContainerName::parse("shop").expect("a name"));
+        kept.held_up_by.insert(ContainerName::parse("shop").expect("a name"));
         let text = shown(&status, NOW, Paint::default(), None);
         assert!(text.contains("shop.example  kept while the complaint about shop stands  "), "{text}");
+    }
+
+    #[test]
+    fn a_proxy_that_was_started_again_is_not_told_as_proven_alone() {
+        let (at, later) = (NOW, NOW + DAY);
+        let told = |process, started_at| {
+            let mut installed = Installed { progress: Progress::Proven { at }, ..Installed::default() };
+            installed.process.started_at = process;
+            let consumer =
+                ConsumerStatus { kind: "nginx".into(), running: true, started_at, installed: Rc::new(installed) };
+            let name = ContainerName::parse("proxy").expect("a name");
+            consumers(&Status { consumers: BTreeMap::from([(name, consumer)]), ..status() }, None)
+        };
+        assert!(told(Some(NOW - DAY), Some(NOW - DAY)).ends_with("proven at 2027-01-15T08:00:00Z\n"));
+        assert!(told(Some(NOW - DAY), Some(later)).ends_with(
+            "proven at 2027-01-15T08:00:00Z; not looked at since it was started again at 2027-01-16T08:00:00Z\n"
+        ));
+        // We restarted it and looked, or the engine's clock is ahead.
+        assert!(told(Some(NOW - DAY), Some(NOW - DAY / 2)).ends_with("proven at 2027-01-15T08:00:00Z\n"));
+        assert!(told(Some(later), Some(later)).ends_with("proven at 2027-01-15T08:00:00Z\n"));
     }
 
     #[test]

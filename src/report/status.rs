@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     desire::{Complaint, Content, Desired, Route, Rules, asked_in_vain},
-    observe::{HeldCertificate, Installed, Observed, Snapshot, Source, Subject},
+    observe::{HeldCertificate, Installed, Observed, Progress, Snapshot, Source, Subject},
     plan::{self, Notice, Plan, in_force},
     values::{CertificateName, ContainerName, Host, Retry, Timestamp},
 };
@@ -76,6 +76,9 @@ pub struct ConsumerStatus {
     pub kind: String,
     /// Whether it runs.
     pub running: bool,
+    /// When it last started.
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
     /// What lies in its folder, and how far it was taken up.
     pub installed: Rc<Installed>,
 }
@@ -96,6 +99,15 @@ pub struct FailureStatus {
     pub again: Option<Timestamp>,
     /// What went wrong.
     pub problem: Option<String>,
+}
+
+impl ConsumerStatus {
+    /// When it started, if it was not looked at since: what was seen before was another process.
+    pub fn unseen_since(&self) -> Option<Timestamp> {
+        let Progress::Proven { at } = self.installed.progress else { return None };
+        // One that we started ourselves is known by its older process, and was looked at afterwards.
+        self.started_at.filter(|start| *start > at && self.installed.process.started_at != self.started_at)
+    }
 }
 
 impl Status {
@@ -188,6 +200,7 @@ fn consumers(desired: &Desired, observed: &Observed) -> BTreeMap<ContainerName, 
         Some(ConsumerStatus {
             kind: consumer.kind.name.to_owned(),
             running: consumer.running,
+            started_at: consumer.started_at,
             installed: observed.installed.get(name).cloned().unwrap_or_default(),
         })
     };
