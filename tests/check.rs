@@ -1,4 +1,5 @@
-//! `check` on engines that do not let everything pass: what is forbidden is found by trying, and told with its call.
+//! `check` on engines that do not let everything pass: what is forbidden is found by trying, and told with its call. And
+//! what it and `status` say of labels that ask for little, or can't be followed.
 #![expect(clippy::disallowed_methods, reason = "the program is started as users start it")]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
@@ -158,13 +159,15 @@ async fn where_no_ca_is_asked_there_are_no_terms_to_agree_to() {
     .await;
 }
 
-/// An engine with a proxy and an app that has these labels.
-fn serving(config: &Path, labels: &Value) -> Fake {
+/// An engine with a proxy and an app that has these labels and exposes these ports.
+fn serving(config: &Path, labels: &Value, ports: &[&str]) -> Fake {
+    let exposed: Value =
+        ports.iter().map(|port| ((*port).to_owned(), json!({}))).collect::<serde_json::Map<_, _>>().into();
     let container = |id: &str, labels: &Value, mounts: Value| {
         json!({
             "Id": id, "Name": format!("/{id}"), "Created": "2026-11-22T18:46:08Z",
             "State": {"Status": "running", "Running": true, "StartedAt": "2026-11-22T18:46:08Z"},
-            "Config": {"Labels": labels, "ExposedPorts": {"8080/tcp": {}}},
+            "Config": {"Labels": labels, "ExposedPorts": exposed},
             "NetworkSettings": {"Networks": {"web": {"NetworkID": "n1", "IPAddress": ""}}},
             "Mounts": mounts,
         })
@@ -182,6 +185,7 @@ fn serving(config: &Path, labels: &Value) -> Fake {
         }
         "/containers/proxy/json" => Reply::new(200, both[0].to_string()),
         "/containers/shop/json" => Reply::new(200, both[1].to_string()),
+        _ if line.starts_with("POST") => Reply::new(204, ""),
         _ => Reply::new(404, r#"{"message": "No such container"}"#),
     })
 }
@@ -198,12 +202,30 @@ async fn only_cas_that_somebody_asks_are_a_problem_when_they_can_not_be_reached(
         ] {
             let mut labels = json!({"quaymaster.host": "shop.example"});
             label.into_iter().for_each(|ca| labels["quaymaster.ca"] = ca.into());
-            let fake = serving(&folder.path().join("edge"), &labels);
+            let fake = serving(&folder.path().join("edge"), &labels, &["8080/tcp"]);
             let (_, out) = run_as(&fake, folder.path(), &["check", "--format", "json", "--ca", setting]).await;
             let told: Value = serde_json::from_str(&out).unwrap();
             let mut findings = told["findings"].as_array().unwrap().iter().filter(|finding| finding["about"] == "CA");
             let (Some(finding), None) = (findings.next(), findings.next()) else { panic!("not one: {told:#}") };
             assert!(finding["state"] == state && finding["says"].as_str().unwrap().contains(words), "{finding}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_kept_says_whose_complaint_holds_it_up() {
+    local(async {
+        let folder = tempfile::tempdir().unwrap();
+        let labels = json!({"quaymaster.host": "shop.example"});
+        for (ports, expected) in [
+            (&["8080/tcp"][..], "shop.example  valid "),
+            (&["8080/tcp", "9090/tcp"], "shop.example  kept while the complaint about shop stands "),
+        ] {
+            let fake = serving(&folder.path().join("edge"), &labels, ports);
+            run_as(&fake, folder.path(), &["once", "--ca", "self-signed"]).await;
+            let (_, status) = run_as(&fake, folder.path(), &["status"]).await;
+            assert!(status.contains(expected), "{status}");
         }
     })
     .await;
