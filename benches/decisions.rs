@@ -12,7 +12,7 @@ use std::{
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use litemap::LiteMap;
 use quaymaster::{
-    desire::{self, Desired, Issuance, Reading, desire},
+    desire::{self, Desired, Reading, desire},
     observe::{
         Container, ContainerState, Health, HeldCertificate, Installed, Mount, MountKind, Network, Observed, Snapshot,
     },
@@ -31,12 +31,10 @@ fn label_rules() -> desire::Rules {
         webroot: None,
         trusted_proxies: Vec::new(),
         grants: None,
-        issuance: Issuance {
-            issuer: Issuer::SelfSigned,
-            challenge: ChallengeType::Http01,
-            key_type: KeyType::Ec256,
-            profile: None,
-        },
+        issuer: Some(Issuer::SelfSigned),
+        challenge: ChallengeType::Http01,
+        key_type: KeyType::Ec256,
+        profile: None,
     }
 }
 

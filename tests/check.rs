@@ -1,4 +1,5 @@
-//! `check` on engines that do not let everything pass: what is forbidden is found by trying, and told with its call.
+//! `check` on engines that do not let everything pass: what is forbidden is found by trying, and told with its call. And
+//! what it and `status` say of labels that ask for little, or can't be followed.
 #![expect(clippy::disallowed_methods, reason = "the program is started as users start it")]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
@@ -11,11 +12,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::fake_engine::{Fake, Reply, local};
 
 /// For what is done at once, on a machine that is busy; the CA that can't be reached is refused at once, too.
 const SOON: Duration = Duration::from_secs(30);
+
+/// A CA that is not there.
+const NOBODY: &str = "https://127.0.0.1:1/directory";
 
 /// An engine without containers behind a filter that forbids what begins like this.
 fn filtered(denied: &'static [&'static str]) -> Fake {
@@ -37,14 +41,20 @@ async fn check(fake: &Fake) -> (Option<i32>, Value) {
     (code, serde_json::from_str(&out).unwrap())
 }
 
-/// Runs a command on it, with state in a folder; returns its exit code and what it printed.
+/// Runs a command on it, with state in a folder and a CA that can't be reached; returns its exit code and what it
+/// printed.
 async fn run(fake: &Fake, folder: &Path, words: &[&str]) -> (Option<i32>, String) {
+    run_as(fake, folder, &[words, &["--agree-tos", "--ca", NOBODY]].concat()).await
+}
+
+/// The same without a word about the CA.
+async fn run_as(fake: &Fake, folder: &Path, words: &[&str]) -> (Option<i32>, String) {
     fs::create_dir_all(folder.join("state")).unwrap();
     let out = folder.join("out");
     let mut program = Command::new(env!("CARGO_BIN_EXE_quaymaster"))
         .env_clear()
         .args(words)
-        .args(["--agree-tos", "--ca", "https://127.0.0.1:1/directory", "--engine"])
+        .arg("--engine")
         .arg(&fake.socket)
         .arg("--state")
         .arg(folder.join("state"))
@@ -81,8 +91,7 @@ async fn an_engine_that_lets_everything_pass_is_no_problem_and_nobody_gets_a_sig
         let fake = filtered(&[]);
         let (code, told) = check(&fake).await;
         assert_eq!(problems(&told), [""; 0], "{told}");
-        // The CA is the one thing that is not there.
-        assert_eq!(code, Some(5), "{told}");
+        assert_eq!(code, Some(0), "{told}");
         assert!(told.to_string().contains("99.1, API 1.99"), "{told}");
         let seen = fake.seen.borrow();
         let posts: Vec<_> = seen.iter().filter(|line| line.starts_with("POST")).collect();
@@ -102,7 +111,7 @@ async fn each_call_that_a_socket_proxy_forbids_is_named() {
             (&["POST", "GET /containers/json"], &["GET /containers/json", "POST /containers/{id}/kill"], 4),
             (&["GET /_ping"], &["GET /_ping"], 4),
             // Nothing but this command asks for it.
-            (&["GET /version"], &[], 5),
+            (&["GET /version"], &[], 0),
         ] {
             let (exit, told) = check(&filtered(denied)).await;
             let problems = problems(&told);
@@ -135,6 +144,89 @@ async fn a_setting_self_that_is_wrong_is_a_problem_and_a_complaint() {
         assert_eq!(run(&fake, folder.path(), &["once"]).await.0, Some(0));
         let (_, status) = run(&fake, folder.path(), &["status"]).await;
         assert!(!status.contains("setting self"), "{status}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_no_ca_is_asked_there_are_no_terms_to_agree_to() {
+    local(async {
+        let (fake, folder) = (filtered(&[]), tempfile::tempdir().unwrap());
+        for (ca, code) in [(NOBODY, 2), ("self-signed", 0), ("none", 0)] {
+            assert_eq!(run_as(&fake, folder.path(), &["once", "--ca", ca]).await.0, Some(code), "{ca}");
+        }
+    })
+    .await;
+}
+
+/// An engine with a proxy and an app that has these labels and exposes these ports.
+fn serving(config: &Path, labels: &Value, ports: &[&str]) -> Fake {
+    let exposed: Value =
+        ports.iter().map(|port| ((*port).to_owned(), json!({}))).collect::<serde_json::Map<_, _>>().into();
+    let container = |id: &str, labels: &Value, mounts: Value| {
+        json!({
+            "Id": id, "Name": format!("/{id}"), "Created": "2026-11-22T18:46:08Z",
+            "State": {"Status": "running", "Running": true, "StartedAt": "2026-11-22T18:46:08Z"},
+            "Config": {"Labels": labels, "ExposedPorts": exposed},
+            "NetworkSettings": {"Networks": {"web": {"NetworkID": "n1", "IPAddress": ""}}},
+            "Mounts": mounts,
+        })
+    };
+    let mounts = json!([{"Type": "bind", "Source": config, "Destination": "/etc/nginx/conf.d", "RW": true}]);
+    let proxy = container("proxy", &json!({"quaymaster.kind": "nginx"}), mounts);
+    let both = [proxy, container("shop", labels, json!([]))];
+    Fake::start(move |line| match line.split(['?', ' ']).nth(1).unwrap() {
+        "/_ping" => Reply::raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"),
+        "/events" => Reply::stream(&[]).then_hangs(),
+        "/containers/json" => {
+            let listed =
+                both.each_ref().map(|it| json!({"Id": it["Id"], "Labels": it["Config"]["Labels"], "State": {}}));
+            Reply::new(200, json!(listed).to_string())
+        }
+        "/containers/proxy/json" => Reply::new(200, both[0].to_string()),
+        "/containers/shop/json" => Reply::new(200, both[1].to_string()),
+        _ if line.starts_with("POST") => Reply::new(204, ""),
+        _ => Reply::new(404, r#"{"message": "No such container"}"#),
+    })
+}
+
+#[tokio::test]
+async fn only_cas_that_somebody_asks_are_a_problem_when_they_can_not_be_reached() {
+    local(async {
+        let folder = tempfile::tempdir().unwrap();
+        for (setting, label, state, words) in [
+            (NOBODY, None, "problem", "can't be reached"),
+            (NOBODY, Some("self-signed"), "note", "; nobody asks it now"),
+            (NOBODY, Some("none"), "note", "; nobody asks it now"),
+            ("self-signed", None, "note", "nobody asks one, and the setting ca names none"),
+        ] {
+            let mut labels = json!({"quaymaster.host": "shop.example"});
+            label.into_iter().for_each(|ca| labels["quaymaster.ca"] = ca.into());
+            let fake = serving(&folder.path().join("edge"), &labels, &["8080/tcp"]);
+            let (_, out) = run_as(&fake, folder.path(), &["check", "--format", "json", "--ca", setting]).await;
+            let told: Value = serde_json::from_str(&out).unwrap();
+            let mut findings = told["findings"].as_array().unwrap().iter().filter(|finding| finding["about"] == "CA");
+            let (Some(finding), None) = (findings.next(), findings.next()) else { panic!("not one: {told:#}") };
+            assert!(finding["state"] == state && finding["says"].as_str().unwrap().contains(words), "{finding}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_kept_says_whose_complaint_holds_it_up() {
+    local(async {
+        let folder = tempfile::tempdir().unwrap();
+        let labels = json!({"quaymaster.host": "shop.example"});
+        for (ports, expected) in [
+            (&["8080/tcp"][..], "shop.example  valid "),
+            (&["8080/tcp", "9090/tcp"], "shop.example  kept while the complaint about shop stands "),
+        ] {
+            let fake = serving(&folder.path().join("edge"), &labels, ports);
+            run_as(&fake, folder.path(), &["once", "--ca", "self-signed"]).await;
+            let (_, status) = run_as(&fake, folder.path(), &["status"]).await;
+            assert!(status.contains(expected), "{status}");
+        }
     })
     .await;
 }

@@ -148,6 +148,11 @@ impl Work {
                 running.steps.retain(|step| !Self::TAKE_NO_TIME.iter().any(|word| step.starts_with(word)));
                 running.steps.push_back(step.clone());
             }
+            Event::Ordering { certificate, stage } => {
+                if let Some(running) = self.0.get_mut(&Subject::Certificate(certificate.clone())) {
+                    running.steps = VecDeque::from([stage.to_string()]);
+                }
+            }
             Event::Signalled { consumer, .. } | Event::Ran { consumer, .. } | Event::Restarted { consumer } => {
                 if let Some(running) = self.0.get_mut(&Subject::Consumer(consumer.clone())) {
                     // What is left is to look whether it took that up.
@@ -193,7 +198,10 @@ fn cut(text: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::values::{CertificateName, ContainerName, Signal};
+    use crate::{
+        report::OrderStage,
+        values::{CertificateName, ContainerName, Signal},
+    };
 
     const SIZE: (usize, usize) = (80, 24);
 
@@ -229,6 +237,27 @@ mod tests {
         assert_eq!(shown(&work), ["   1 s  proxy: prove proxy"]);
         work.note(&Event::StepsOver { subject: consumer }, later);
         assert_eq!(shown(&work), [""; 0]);
+    }
+
+    #[test]
+    fn an_order_shows_how_far_it_is_and_since_when_it_runs() {
+        let begun = Instant::now();
+        let name = CertificateName::parse("shop.example").expect("a name");
+        let ordering = |stage| Event::Ordering { certificate: name.clone(), stage };
+        let mut work = noted(&[step(certificate("shop.example"), "obtain shop.example")], begun);
+        for (seconds, stage, expected) in [
+            (1, OrderStage::Order, "   1 s  shop.example: the CA is asked for an order"),
+            (2, OrderStage::Look, "   2 s  shop.example: the responses are published and looked at"),
+            (3, OrderStage::Validate, "   3 s  shop.example: the CA validates"),
+            (9, OrderStage::Finalize, "   9 s  shop.example: the CA issues the certificate"),
+        ] {
+            let now = begun + Duration::from_secs(seconds);
+            work.note(&ordering(stage), now);
+            assert_eq!(work.lines(now, SIZE), [expected]);
+        }
+        work.note(&Event::StepsOver { subject: certificate("shop.example") }, begun);
+        work.note(&ordering(OrderStage::Order), begun);
+        assert_eq!(work.lines(begun, SIZE), [""; 0], "what is over does not come back");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::{
         templates::TemplateFolder,
     },
     daemon::{BREATH, Daemon},
-    desire::{self, Complaint, Issuance},
+    desire::{self, Complaint},
     observe::Container,
     plan,
     ports::{AuthorityError, Clock, DiskError, Engine, EngineError, Ports, TemplateFiles},
@@ -107,12 +107,7 @@ pub(super) fn daemon(
     let clock = Rc::new(SystemClock);
     let ca_root_pem = settings.ca_root.as_deref().map(disk::text).transpose()?;
     let authorities = AcmeAuthorities::new(
-        AcmeSettings {
-            directory: settings.ca.clone(),
-            ca_root_pem,
-            agree_tos: settings.agree_tos,
-            email: settings.email.clone(),
-        },
+        AcmeSettings { ca_root_pem, agree_tos: settings.agree_tos, email: settings.email.clone() },
         folders.clone(),
         clock.clone(),
     )?;
@@ -136,12 +131,10 @@ pub(super) fn daemon(
             webroot,
             trusted_proxies: settings.trusted_proxies.clone(),
             grants: settings.grants.clone(),
-            issuance: Issuance {
-                issuer: Issuer::Ca(settings.ca.clone()),
-                challenge: settings.challenge,
-                key_type: settings.key_type,
-                profile: settings.profile.clone(),
-            },
+            issuer: settings.ca.clone(),
+            challenge: settings.challenge,
+            key_type: settings.key_type,
+            profile: settings.profile.clone(),
         },
         plan_rules: plan::Rules { mark_host, resync: settings.resync, label_prefix: settings.label_prefix.clone() },
         template_files,
@@ -189,9 +182,10 @@ pub(super) fn works(call: &Call, folders: &Folders, now: Timestamp) -> Result<Wo
     })
 }
 
-/// Ends here when the CA's terms were neither agreed to before nor now: every order would fail.
+/// Ends here when the terms of the CA of the settings were neither agreed to before nor now: every order would fail.
 pub(super) async fn agreed(call: &Call, daemon: &Daemon) -> Result<(), Failure> {
-    match daemon.ports.authorities.at(&call.settings.ca)?.terms_to_agree().await {
+    let Some(directory) = call.settings.ca.as_ref().and_then(Issuer::directory) else { return Ok(()) };
+    match daemon.ports.authorities.at(directory)?.terms_to_agree().await {
         Some(terms) => Err(AuthorityError::Terms { terms }.into()),
         None => Ok(()),
     }

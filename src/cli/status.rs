@@ -79,6 +79,9 @@ fn certificates(status: &Status, now: Timestamp, width: Option<usize>) -> String
                 (true, None) => "missing",
                 (true, Some(held)) if held.is_valid_at(now) => "valid",
                 (_, Some(held)) if !held.is_valid_at(now) => "expired",
+                _ if !certificate.held_up_by.is_empty() => {
+                    &format!("kept while the complaint about {} stands", joined(&certificate.held_up_by))
+                }
                 _ => "kept, not wanted",
             };
             let of =
@@ -124,7 +127,10 @@ fn consumers(status: &Status, width: Option<usize>) -> String {
                 _ if !consumer.running => "not running".to_owned(),
                 Progress::SignalOwed => "signal owed".to_owned(),
                 Progress::TakenBack => "what it had before is back".to_owned(),
-                Progress::Proven { at } => format!("proven at {at}"),
+                Progress::Proven { at } => match consumer.unseen_since() {
+                    None => format!("proven at {at}"),
+                    Some(start) => format!("proven at {at}; not looked at since it was started again at {start}"),
+                },
                 Progress::Unproven { reason } => format!("unproven: {reason}"),
             };
             [name.to_string(), consumer.kind.clone(), consumer.installed.generation.to_string(), progress]
@@ -157,13 +163,13 @@ fn joined(items: impl IntoIterator<Item: Display>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, time::Duration};
+    use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
     use super::*;
     use crate::{
-        observe::{HeldCertificate, Source},
-        report::CertificateStatus,
-        values::{CertificateName, Digest, Retry},
+        observe::{HeldCertificate, Installed, Source},
+        report::{CertificateStatus, ConsumerStatus},
+        values::{CertificateName, ContainerName, Digest, Retry},
     };
 
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -186,8 +192,11 @@ mod tests {
             written: NOW,
             next_look: Some(NOW + Duration::from_secs(3600)),
             certificates: BTreeMap::from([
-                (name("late.example"), CertificateStatus { wanted: true, held: None }),
-                (name("shop.example"), CertificateStatus { wanted: true, held: Some(held.into()) }),
+                (name("late.example"), CertificateStatus { wanted: true, held: None, held_up_by: BTreeSet::new() }),
+                (
+                    name("shop.example"),
+                    CertificateStatus { wanted: true, held: Some(held.into()), held_up_by: BTreeSet::new() },
+                ),
             ]),
             sites: Vec::new(),
             consumers: BTreeMap::new(),
@@ -214,6 +223,38 @@ mod tests {
         for key in document.as_object().expect("it is a map").keys() {
             assert!(readme.contains(&format!("`{key}`")), "{key}");
         }
+    }
+
+    #[test]
+    fn a_certificate_that_is_kept_says_whose_complaint_holds_it_up() {
+        let mut status = status();
+        let kept = status.certificates.values_mut().last().expect("there are two");
+        kept.wanted = false;
+        assert!(shown(&status, NOW, Paint::default(), None).contains("shop.example  kept, not wanted  "));
+        let kept = status.certificates.values_mut().last().expect("there are two");
+        kept.held_up_by.insert(ContainerName::parse("shop").expect("a name"));
+        let text = shown(&status, NOW, Paint::default(), None);
+        assert!(text.contains("shop.example  kept while the complaint about shop stands  "), "{text}");
+    }
+
+    #[test]
+    fn a_proxy_that_was_started_again_is_not_told_as_proven_alone() {
+        let (at, later) = (NOW, NOW + DAY);
+        let told = |process, started_at| {
+            let mut installed = Installed { progress: Progress::Proven { at }, ..Installed::default() };
+            installed.process.started_at = process;
+            let consumer =
+                ConsumerStatus { kind: "nginx".into(), running: true, started_at, installed: Rc::new(installed) };
+            let name = ContainerName::parse("proxy").expect("a name");
+            consumers(&Status { consumers: BTreeMap::from([(name, consumer)]), ..status() }, None)
+        };
+        assert!(told(Some(NOW - DAY), Some(NOW - DAY)).ends_with("proven at 2027-01-15T08:00:00Z\n"));
+        assert!(told(Some(NOW - DAY), Some(later)).ends_with(
+            "proven at 2027-01-15T08:00:00Z; not looked at since it was started again at 2027-01-16T08:00:00Z\n"
+        ));
+        // We restarted it and looked, or the engine's clock is ahead.
+        assert!(told(Some(NOW - DAY), Some(NOW - DAY / 2)).ends_with("proven at 2027-01-15T08:00:00Z\n"));
+        assert!(told(Some(later), Some(later)).ends_with("proven at 2027-01-15T08:00:00Z\n"));
     }
 
     #[test]

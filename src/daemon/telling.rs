@@ -99,6 +99,7 @@ impl Loop {
         let mut status = Status::of(&desired, &self.facts.observed, &plan, began);
         status.templates = self.templates.faults().clone();
         status.faults = self.facts.faults();
+        status.tell_held_up(&self.facts.snapshot, &self.daemon.label_rules);
         status.complaints.extend(self.daemon.doubt.clone());
         let write = |file: &mut dyn std::io::Write| serde_json::to_writer(file, &status).map_err(Into::into);
         let unwritten = ports.disk.keep_status(&write).err().map(|error| chain(&error));

@@ -90,8 +90,7 @@ fn daemon(engine: Rc<Scripted>) -> Rc<Daemon> {
 
 fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
     let folders = Rc::new(folders);
-    let settings =
-        AcmeSettings { directory: "https://127.0.0.1:1/".into(), ca_root_pem: None, agree_tos: true, email: None };
+    let settings = AcmeSettings { ca_root_pem: None, agree_tos: true, email: None };
     let clock = Rc::new(SystemClock);
     let authorities = Rc::new(AcmeAuthorities::new(settings, folders.clone(), clock.clone()).unwrap());
     Daemon {

@@ -149,7 +149,6 @@ fn issuance(
 ) -> Option<Issuance> {
     let claims: Vec<_> = claims.iter().map(|(_, claim)| *claim).collect();
     let subject = format!("the certificate {name}");
-    let Issuance { issuer, challenge, key_type, profile } = rules.issuance.clone();
     macro_rules! said {
         ($key:literal, $field:ident) => {
             opinion(&claims, $key, &subject, |wish| wish.$field.as_ref(), rules, complaints)
@@ -157,10 +156,10 @@ fn issuance(
         };
     }
     Some(Issuance {
-        issuer: said!("ca", issuer).unwrap_or(Some(issuer))?,
-        challenge: said!("challenge", challenge).unwrap_or(challenge),
-        key_type: said!("key-type", key_type).unwrap_or(key_type),
-        profile: said!("profile", profile).or(profile),
+        issuer: said!("ca", issuer).unwrap_or_else(|| rules.issuer.clone())?,
+        challenge: said!("challenge", challenge).unwrap_or(rules.challenge),
+        key_type: said!("key-type", key_type).unwrap_or(rules.key_type),
+        profile: said!("profile", profile).or_else(|| rules.profile.clone()),
     })
 }
 
@@ -209,8 +208,11 @@ fn refusal(host: &Host, claim: &Claim<'_>, issuance: &Issuance, rules: &Rules) -
 
 fn nobody_asked(host: &Host, claim: &Claim<'_>, rules: &Rules) -> Complaint {
     let problem = format!("no certificate that is there covers {host}, and nobody is asked for one");
-    let remedy = "put one into provided/, or take the label away";
-    claim.complaint(rules, "ca", Issuer::NONE, problem, remedy)
+    if claim.spec.wish.issuer.is_none() && rules.issuer.is_none() {
+        let remedy = format!("put one into provided/, or say who issues it by the label {}", claim.label(rules, "ca"));
+        return claim.complaint(rules, claim.key(), host.as_str(), problem, &remedy);
+    }
+    claim.complaint(rules, "ca", Issuer::NONE, problem, "put one into provided/, or take the label away")
 }
 
 fn one_too_many(host: &Host, claim: &Claim<'_>, name: &CertificateName, rules: &Rules) -> Complaint {
@@ -337,8 +339,27 @@ mod tests {
         let desired =
             desired([proxy(), shop("shop", 4, "shop.example").label("key-type", "ec-384").label("profile", "x")]);
         let expected =
-            Issuance { key_type: crate::values::KeyType::Ec384, profile: Some("x".into()), ..rules().issuance };
+            Issuance { key_type: crate::values::KeyType::Ec384, profile: Some("x".into()), ..usual_issuance() };
         assert_eq!(desired.certificates.values().map(|wanted| &wanted.issuance).collect::<Vec<_>>(), [&expected]);
+    }
+
+    #[test]
+    fn a_setting_that_asks_nobody_is_followed_where_no_label_says_otherwise() {
+        let containers = || {
+            snapshot([proxy(), shop("shop", 4, "a.example"), shop("own", 5, "b.example").label("ca", "self-signed")])
+        };
+        let nobody = desire(&containers(), &Rules { issuer: None, ..rules() });
+        assert_eq!(wanted(&nobody), ["b.example: b.example"]);
+        assert_eq!(
+            uncovered(&nobody),
+            [
+                "container shop, label quaymaster.host=\"a.example\": no certificate that is there covers a.example, and \
+                 nobody is asked for one; put one into provided/, or say who issues it by the label quaymaster.ca"
+            ]
+        );
+        let ourselves = desire(&containers(), &Rules { issuer: Some(Issuer::SelfSigned), ..rules() });
+        assert_eq!(wanted(&ourselves), ["a.example: a.example", "b.example: b.example"]);
+        assert!(ourselves.certificates.values().all(|wanted| wanted.issuance.issuer == Issuer::SelfSigned));
     }
 
     #[test]

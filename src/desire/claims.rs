@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     observe::{Container, Holder, Snapshot},
-    values::{ContainerName, Host, Timestamp},
+    values::{CertificateName, ContainerName, Host, Timestamp},
 };
 
 /// A container that says something about a host.
@@ -146,6 +146,28 @@ pub fn claimants(snapshot: &Snapshot, rules: &Rules) -> BTreeMap<Host, Vec<Claim
         }
     }
     found
+}
+
+/// The certificates that containers ask for which there are complaints about, and who these are: they may be wanted as
+/// soon as the labels can be followed.
+pub fn asked_in_vain(
+    complaints: &BTreeSet<Complaint>,
+    snapshot: &Snapshot,
+    rules: &Rules,
+) -> BTreeMap<CertificateName, BTreeSet<ContainerName>> {
+    let mut asked: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    let names: BTreeSet<_> = complaints.iter().map(|complaint| &complaint.container).collect();
+    let containers = names.into_iter().filter_map(|name| snapshot.containers.get(name));
+    for container in containers.filter(|container| container.is_there()) {
+        let spec = labels::read(container, &rules.label_prefix, &mut BTreeSet::new());
+        for site in spec.sites.values().filter(|site| site.tls != Tls::Off && site.wish.issuer != Some(None)) {
+            let of_hosts = site.hosts.iter().chain(&site.redirects).map(CertificateName::from);
+            for certificate in of_hosts.chain(site.wish.certificate.clone()) {
+                asked.entry(certificate).or_default().insert(container.name.clone());
+            }
+        }
+    }
+    asked
 }
 
 /// The names that are spelled most like one, or are above or below it, the nearest first.

@@ -25,7 +25,7 @@ use std::{
     time::Duration,
 };
 
-pub use claims::{Claimant, claimants, nearest_names};
+pub use claims::{Claimant, asked_in_vain, claimants, nearest_names};
 pub use complaint::{Complaint, visible};
 pub use holders::{holders, is_over};
 pub use kinds::{Comes, KINDS, Kind, Needed, OwnFile};
@@ -54,8 +54,14 @@ pub struct Rules {
     pub trusted_proxies: Vec<Block>,
     /// Who may ask for what, where the settings say.
     pub grants: Option<Grants>,
-    /// How certificates are obtained whose labels say nothing else.
-    pub issuance: Issuance,
+    /// Who issues certificates whose labels do not say; none where nobody is asked.
+    pub issuer: Option<Issuer>,
+    /// How CAs are shown that names are ours, where no label says.
+    pub challenge: ChallengeType,
+    /// What kind of key certificates have, where no label says.
+    pub key_type: KeyType,
+    /// The CA's word for what kind of certificate it is asked for, where no label says.
+    pub profile: Option<String>,
 }
 
 /// How a certificate is obtained.

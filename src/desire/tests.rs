@@ -14,12 +14,15 @@ pub(crate) fn rules() -> Rules {
         webroot: None,
         trusted_proxies: Vec::new(),
         grants: None,
-        issuance: issuance(),
+        issuer: Some(usual_issuance().issuer),
+        challenge: ChallengeType::Http01,
+        key_type: KeyType::Ec256,
+        profile: None,
     }
 }
 
 /// From a CA of the user's own.
-pub(crate) fn issuance() -> Issuance {
+pub(crate) fn usual_issuance() -> Issuance {
     Issuance {
         issuer: Issuer::Ca("https://ca.example/directory".into()),
         challenge: ChallengeType::Http01,
@@ -29,8 +32,7 @@ pub(crate) fn issuance() -> Issuance {
 }
 
 pub(super) fn public() -> Rules {
-    let issuer = Issuer::of_label("letsencrypt").expect("a preset").expect("a CA");
-    Rules { issuance: Issuance { issuer, ..issuance() }, ..rules() }
+    Rules { issuer: Issuer::of_label("letsencrypt").expect("a preset"), ..rules() }
 }
 
 pub(crate) fn container(name: &str, number: u8) -> Container {

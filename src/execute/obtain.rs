@@ -5,7 +5,7 @@ use crate::{
     observe::{HeldCertificate, Source},
     plan::Obtain,
     ports::{Authority, Challenge, DiskError, NewCertificate, Order, OrderRecord, Ports, ProbeError},
-    report::{Event, chain, report},
+    report::{Event, OrderStage, chain, report},
     values::{Issuer, Secret},
 };
 
@@ -39,9 +39,11 @@ fn sign(ports: &Ports, obtain: &Obtain) -> Result<HeldCertificate, Failure> {
 /// first request, the key before the order, the order before the challenge.
 async fn ask(ports: &Ports, obtain: &Obtain, directory: &str) -> Result<HeldCertificate, Failure> {
     let authority = ports.authorities.at(directory)?;
+    tell(obtain, OrderStage::Order);
     let mut record = record(ports, obtain)?;
     let mut order = open(ports, authority.as_ref(), obtain, &mut record).await?;
     authorize(ports, obtain, order.as_mut(), &mut record).await?;
+    tell(obtain, OrderStage::Finalize);
     let chain = order.finalize(&record.key, &obtain.names).await?;
     let stored = store(ports, obtain, &record.key, &chain);
     if matches!(stored, Err(DiskError::Certificate { .. })) {
@@ -52,6 +54,10 @@ async fn ask(ports: &Ports, obtain: &Obtain, directory: &str) -> Result<HeldCert
     let held = stored?;
     ports.disk.drop_order(&obtain.certificate)?;
     Ok(held)
+}
+
+fn tell(obtain: &Obtain, stage: OrderStage) {
+    report(&Event::Ordering { certificate: obtain.certificate.clone(), stage });
 }
 
 fn store(ports: &Ports, obtain: &Obtain, key: &Secret, chain: &str) -> Result<HeldCertificate, DiskError> {
@@ -117,12 +123,14 @@ async fn authorize(
         // A crash takes nothing away: what will be visible is written down before it is.
         record.tokens = challenges.iter().map(|challenge| challenge.token.clone()).collect();
         ports.disk.keep_order(&obtain.certificate, record)?;
+        tell(obtain, OrderStage::Look);
     }
     let published = Published { ports, obtain, challenges: &challenges };
     published.publish()?;
     for challenge in &challenges {
         look(ports, obtain, challenge).await?;
     }
+    tell(obtain, OrderStage::Validate);
     Ok(order.authorize().await?)
 }
 

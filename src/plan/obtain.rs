@@ -159,7 +159,8 @@ pub fn answer(name: &CertificateName, desired: &Desired, observed: &Observed, no
 /// that serves one of the others.
 fn is_answered(wanted: &Wanted, desired: &Desired, observed: &Observed, deploying: &BTreeSet<ContainerName>) -> bool {
     if wanted.issuance.issuer == Issuer::SelfSigned {
-        return true;
+        // Nobody looks before it is made. Where no proxy serves it, nobody would show it, either.
+        return !wanted.served_by.is_empty();
     }
     let proxies: Vec<_> = wanted.served_by.iter().filter_map(|name| desired.consumers.get(name)).collect();
     let answers = |proxy: &Rc<Consumer>, host: &Host| {
@@ -270,7 +271,25 @@ mod tests {
     }
 
     #[test]
-    fn a_self_signed_certificate_needs_no_proxy_and_counts_as_trusted_by_who_asked_for_it() {
+    fn nothing_is_made_or_asked_for_a_name_that_no_proxy_serves() {
+        for mut elsewhere in [shop(), shop().label("ca", "self-signed")] {
+            elsewhere.networks = [].into();
+            let desired = desired([proxy(), elsewhere]);
+            assert_eq!(desired.certificates.len(), 1, "it is wanted as soon as a proxy serves it");
+            let mut observed = fresh(&desired);
+            loop {
+                let plan = planned(&desired, &observed, START);
+                if plan.actions.is_empty() {
+                    break;
+                }
+                assert!(plan.actions.iter().all(|action| matches!(action, Action::Deploy(_))), "{plan:?}");
+                observed = super::super::foresee(&observed, &plan, START);
+            }
+        }
+    }
+
+    #[test]
+    fn a_self_signed_certificate_waits_for_no_proxy_and_counts_as_trusted_by_who_asked_for_it() {
         let (orders, observed, desired) = orders(&[("ca", "self-signed")], None);
         assert_eq!(orders, ["shop.example self-signed: missing"]);
         assert!(site(&desired, &observed).contains("return 301"));

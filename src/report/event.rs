@@ -80,6 +80,13 @@ pub enum Event {
         /// What it was about.
         subject: Subject,
     },
+    /// An order has come so far.
+    Ordering {
+        /// Of which certificate.
+        certificate: CertificateName,
+        /// What is done next.
+        stage: OrderStage,
+    },
     /// A certificate was obtained and stored.
     Obtained {
         /// What it is called.
@@ -213,6 +220,30 @@ pub enum Event {
     Ended,
 }
 
+/// What is done for an order at a CA, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderStage {
+    /// The order is made, or the one on record is fetched.
+    Order,
+    /// The responses are published, and it is looked whether they are served.
+    Look,
+    /// The CA looks at them.
+    Validate,
+    /// The order is finalized, and its certificate downloaded.
+    Finalize,
+}
+
+impl fmt::Display for OrderStage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Order => "the CA is asked for an order",
+            Self::Look => "the responses are published and looked at",
+            Self::Validate => "the CA validates",
+            Self::Finalize => "the CA issues the certificate",
+        })
+    }
+}
+
 impl Event {
     /// Its unchanging name.
     pub fn name(&self) -> &'static str {
@@ -229,6 +260,7 @@ impl Event {
             Self::ComplaintOver(_) => "complaint-over",
             Self::Step { .. } => "step",
             Self::StepsOver { .. } => "steps-over",
+            Self::Ordering { .. } => "ordering",
             Self::Obtained { .. } => "obtained",
             Self::Signalled { .. } => "signalled",
             Self::Ran { .. } => "ran",
@@ -271,7 +303,7 @@ impl Event {
             | Self::NobodyToCheck { .. }
             | Self::NobodyToTell { .. }
             | Self::TemplateBroken { .. } => Level::WARN,
-            Self::StepsOver { .. } | Self::TakenBack { is_optional: true, .. } => Level::DEBUG,
+            Self::StepsOver { .. } | Self::Ordering { .. } | Self::TakenBack { is_optional: true, .. } => Level::DEBUG,
             _ => Level::INFO,
         }
     }
@@ -286,6 +318,7 @@ impl fmt::Display for Event {
             Self::Started { own: None, certificates } => {
                 write!(f, "quaymaster works on the host; certificates are in {certificates}")
             }
+            Self::Ordering { certificate, stage } => write!(f, "{certificate}: {stage}"),
             Self::StandingBy => f.write_str("another quaymaster works on this state; standing by until it ends"),
             Self::EngineSeen { containers } => write!(f, "the engine is seen; {containers} containers bear our labels"),
             Self::EngineLost { problem, again_in } => {

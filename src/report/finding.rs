@@ -54,6 +54,11 @@ impl Findings {
         self.add(about, State::Note, says.as_ref(), "");
     }
 
+    /// Something is no fault, and can be better.
+    pub fn advice(&mut self, about: &'static str, says: impl AsRef<str>, remedy: impl AsRef<str>) {
+        self.add(about, State::Note, says.as_ref(), remedy.as_ref());
+    }
+
     /// Something is wrong; an empty remedy where another finding has it.
     pub fn problem(&mut self, about: &'static str, says: impl AsRef<str>, remedy: impl AsRef<str>) {
         self.add(about, State::Problem, says.as_ref(), remedy.as_ref());

@@ -7,8 +7,8 @@ mod status;
 
 use std::cell::RefCell;
 
-pub use event::Event;
 pub(crate) use event::named;
+pub use event::{Event, OrderStage};
 pub use finding::{Finding, Findings, State};
 pub use status::{CertificateStatus, ConsumerStatus, FailureStatus, SiteStatus, Status};
 

@@ -6,8 +6,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    desire::{Complaint, Content, Desired, Route},
-    observe::{HeldCertificate, Installed, Observed, Source, Subject},
+    desire::{Complaint, Content, Desired, Route, Rules, asked_in_vain},
+    observe::{HeldCertificate, Installed, Observed, Progress, Snapshot, Source, Subject},
     plan::{self, Notice, Plan, in_force},
     values::{CertificateName, ContainerName, Host, Retry, Timestamp},
 };
@@ -49,6 +49,9 @@ pub struct CertificateStatus {
     pub wanted: bool,
     /// What lies on disk.
     pub held: Option<Rc<HeldCertificate>>,
+    /// The containers that ask for it and have a complaint, which may be why it does not count as wanted.
+    #[serde(default)]
+    pub held_up_by: BTreeSet<ContainerName>,
 }
 
 /// A name that a proxy serves.
@@ -73,6 +76,9 @@ pub struct ConsumerStatus {
     pub kind: String,
     /// Whether it runs.
     pub running: bool,
+    /// When it last started.
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
     /// What lies in its folder, and how far it was taken up.
     pub installed: Rc<Installed>,
 }
@@ -95,6 +101,15 @@ pub struct FailureStatus {
     pub problem: Option<String>,
 }
 
+impl ConsumerStatus {
+    /// When it started, if it was not looked at since: what was seen before was another process.
+    pub fn unseen_since(&self) -> Option<Timestamp> {
+        let Progress::Proven { at } = self.installed.progress else { return None };
+        // One that we started ourselves is known by its older process, and was looked at afterwards.
+        self.started_at.filter(|start| *start > at && self.installed.process.started_at != self.started_at)
+    }
+}
+
 impl Status {
     /// What happens next without anybody's doing, and when, the earliest first: orders that failed and are made again,
     /// renewals, and the next look at everything.
@@ -115,6 +130,18 @@ impl Status {
         let mut next: Vec<_> = tries.chain(renewals).chain(look).collect();
         next.sort();
         next
+    }
+
+    /// Adds to certificates that are kept who asks for them in vain.
+    pub fn tell_held_up(&mut self, snapshot: &Snapshot, rules: &Rules) {
+        if self.certificates.values().all(|certificate| certificate.wanted) {
+            return;
+        }
+        for (name, containers) in asked_in_vain(&self.complaints, snapshot, rules) {
+            if let Some(kept) = self.certificates.get_mut(&name).filter(|certificate| !certificate.wanted) {
+                kept.held_up_by = containers;
+            }
+        }
     }
 
     /// How everything stands at `now`.
@@ -140,6 +167,7 @@ fn certificates(desired: &Desired, observed: &Observed) -> BTreeMap<CertificateN
     let status = |name: &CertificateName| CertificateStatus {
         wanted: desired.certificates.contains_key(name),
         held: observed.held.get(name).cloned(),
+        held_up_by: BTreeSet::new(),
     };
     names.map(|name| (name.clone(), status(name))).collect()
 }
@@ -172,6 +200,7 @@ fn consumers(desired: &Desired, observed: &Observed) -> BTreeMap<ContainerName, 
         Some(ConsumerStatus {
             kind: consumer.kind.name.to_owned(),
             running: consumer.running,
+            started_at: consumer.started_at,
             installed: observed.installed.get(name).cloned().unwrap_or_default(),
         })
     };
@@ -196,5 +225,59 @@ fn subject(subject: &Subject) -> String {
     match subject {
         Subject::Certificate(name) => format!("obtaining {name}"),
         Subject::Consumer(name) => format!("deploying to {name}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        desire::{
+            desire,
+            tests::{container, proxy, rules, snapshot},
+        },
+        observe::Shelf,
+        values::Digest,
+    };
+
+    #[test]
+    fn a_certificate_is_held_up_by_a_container_that_asks_for_it_and_can_not_be_followed() {
+        let now = Timestamp::from_seconds(1_800_000_000);
+        let mut observed = Observed::default();
+        for name in ["ambiguous.example", "plain.example", "nobody.example", "served.example"] {
+            let held = HeldCertificate {
+                names: BTreeSet::from([name.to_owned()]),
+                not_before: now,
+                not_after: now + std::time::Duration::from_secs(1000),
+                issuer: String::new(),
+                serial: String::new(),
+                digest: Digest::of(name),
+                key_type: None,
+                source: Source::Provided,
+                shelf: Shelf::Live,
+            };
+            observed.hold(CertificateName::parse(name).expect("a name"), held);
+        }
+        let mut ambiguous = container("shop", 4).label("host", "ambiguous.example");
+        ambiguous.exposed = BTreeSet::from([8080, 9090]);
+        // Asks for none, and has a complaint.
+        let plain = container("plain", 5).label("host", "plain.example").label("tls", "off").label("pth", "/");
+        let snapshot = snapshot([proxy(), ambiguous, plain, container("served", 6).label("host", "served.example")]);
+        let mut status = Status::of(&desire(&snapshot, &rules()), &observed, &Plan::default(), now);
+        status.tell_held_up(&snapshot, &rules());
+        let told: Vec<_> =
+            status.certificates.iter().map(|(name, it)| (name.as_str(), it.wanted, &it.held_up_by)).collect();
+        let shop = BTreeSet::from([ContainerName::parse("shop").expect("a name")]);
+        let nobody = BTreeSet::new();
+        assert_eq!(
+            told,
+            [
+                ("ambiguous.example", false, &shop),
+                ("nobody.example", false, &nobody),
+                ("plain.example", false, &nobody),
+                ("served.example", true, &nobody),
+            ]
+        );
+        assert_eq!(status.complaints.len(), 2, "{:?}", status.complaints);
     }
 }

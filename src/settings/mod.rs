@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use thiserror::Error;
 
-use crate::values::{Block, ChallengeType, Grants, KeyType, nearest};
+use crate::values::{Block, ChallengeType, Grants, Issuer, KeyType, nearest};
 use table::TABLE;
 pub use table::{DefaultValue, SETTINGS, SettingRow};
 
@@ -31,8 +31,8 @@ pub struct Settings {
     pub label_prefix: String,
     /// Our own container, if it was named.
     pub own: Option<String>,
-    /// The CA's directory URL.
-    pub ca: String,
+    /// Who issues certificates whose labels do not say; none where they are provided.
+    pub ca: Option<Issuer>,
     /// A file with further roots.
     pub ca_root: Option<PathBuf>,
     /// Whether the CA's terms are agreed to.
@@ -136,7 +136,7 @@ impl Settings {
             templates: None,
             label_prefix: String::new(),
             own: None,
-            ca: String::new(),
+            ca: None,
             ca_root: None,
             agree_tos: false,
             email: None,
@@ -220,7 +220,7 @@ mod tests {
     fn defaults_and_examples_go_through_their_own_readers() {
         let (settings, _) = Settings::read(&Written::default()).expect("the defaults are read");
         assert_eq!(settings.resync, Duration::from_secs(3600));
-        assert_eq!(settings.ca, "https://acme-v02.api.letsencrypt.org/directory");
+        assert_eq!(settings.ca, Issuer::of_label("letsencrypt").expect("a preset"));
         for row in SETTINGS {
             assert_eq!((row.read)(&mut Settings::unread(), row.example), Ok(()), "{}", row.name);
             assert_eq!(SETTINGS.iter().filter(|other| other.name == row.name).count(), 1, "{}", row.name);

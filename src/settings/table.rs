@@ -4,7 +4,7 @@ use super::{
     Settings,
     values::{email, filled, folder, is_json, label_prefix, resync, set, truth},
 };
-use crate::values::{Block, ChallengeTypeError, Grants, GrantsError, KeyTypeError, directory_of};
+use crate::values::{Block, ChallengeTypeError, Grants, GrantsError, Issuer, KeyTypeError};
 
 /// One setting: a row of the settings table.
 pub struct SettingRow {
@@ -95,9 +95,10 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "ca",
         value: "NAME|URL",
         default: DefaultValue::Value("letsencrypt"),
-        doc: "the CA: a preset's name, or the URL of its directory",
+        doc: "who issues certificates, where no label says: a preset's name or the URL of a CA's directory, self-signed \
+              (made here, with no terms to agree to), or none (those that are provided serve)",
         example: "staging",
-        read: |settings, value| set(&mut settings.ca, directory_of(value).map_err(|error| error.to_string())),
+        read: |settings, value| set(&mut settings.ca, Issuer::of_setting(value).map_err(|error| error.to_string())),
     },
     SettingRow {
         name: "ca-root",

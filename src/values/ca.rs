@@ -44,7 +44,7 @@ pub enum Issuer {
 }
 
 impl Issuer {
-    /// The words of the label `ca` beside those of the presets: made by us, and made by nobody here.
+    /// The words for it beside those of the presets: made by us, and made by nobody here.
     pub const SELF_SIGNED: &str = "self-signed";
     /// See [`Self::SELF_SIGNED`].
     pub const NONE: &str = "none";
@@ -55,21 +55,50 @@ impl Issuer {
     /// # Errors
     /// When it is none of these.
     pub fn of_label(word: &str) -> Result<Option<Self>, CaError> {
-        let preset = |word: &str| CA_PRESETS.iter().find(|preset| preset.name == word);
+        Self::of_word(word).ok_or_else(|| match word.contains("://") {
+            true => CaError::UrlInLabel,
+            false => CaError::UnknownInLabel { word: word.to_owned() },
+        })
+    }
+
+    /// What the setting `ca` means: a word of the label, or the URL of a CA's directory.
+    ///
+    /// # Errors
+    /// When it is neither, naming the nearest word.
+    pub fn of_setting(text: &str) -> Result<Option<Self>, CaError> {
+        if let Some(meant) = Self::of_word(text) {
+            return Ok(meant);
+        }
+        match Url::parse(text) {
+            Ok(url) if url.scheme() == "https" => Ok(Some(Self::Ca(text.to_owned()))),
+            Ok(url) if url.has_host() => Err(CaError::NotHttps(text.to_owned())),
+            _ => Err(CaError::Unknown { word: text.to_owned(), nearest: nearest(text) }),
+        }
+    }
+
+    /// What a word means, if it is one: `Some(None)` is nobody.
+    fn of_word(word: &str) -> Option<Option<Self>> {
         match word {
-            Self::SELF_SIGNED => Ok(Some(Self::SelfSigned)),
-            Self::NONE => Ok(None),
-            _ => match preset(word) {
-                Some(preset) => Ok(Some(Self::Ca(preset.directory.to_owned()))),
-                None if word.contains("://") => Err(CaError::UrlInLabel),
-                None => Err(CaError::UnknownInLabel { word: word.to_owned() }),
-            },
+            Self::SELF_SIGNED => Some(Some(Self::SelfSigned)),
+            Self::NONE => Some(None),
+            _ => {
+                let preset = CA_PRESETS.iter().find(|preset| preset.name == word)?;
+                Some(Some(Self::Ca(preset.directory.to_owned())))
+            }
+        }
+    }
+
+    /// The URL of the CA's directory; nothing where no CA is asked.
+    pub fn directory(&self) -> Option<&str> {
+        match self {
+            Self::Ca(directory) => Some(directory),
+            Self::SelfSigned => None,
         }
     }
 
     /// Whether it issues for names and addresses alone that are reached from everywhere.
     pub fn is_public(&self) -> bool {
-        matches!(self, Self::Ca(directory) if preset_at(directory).is_some())
+        self.directory().and_then(preset_at).is_some()
     }
 }
 
@@ -90,7 +119,7 @@ pub fn preset_at(directory: &str) -> Option<&'static CaPreset> {
 /// A setting or a label that names no CA.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum CaError {
-    /// Neither a preset nor a URL.
+    /// Neither a word nor a URL.
     #[error("{word:?} is no CA; {}", remedy(*.nearest))]
     Unknown {
         /// What was written.
@@ -113,32 +142,22 @@ pub enum CaError {
 }
 
 fn remedy(nearest: Option<&str>) -> String {
-    let presets = CA_PRESETS.iter().map(|preset| preset.name).collect::<Vec<_>>().join(", ");
+    let words = words().collect::<Vec<_>>().join(", ");
     match nearest {
         Some(nearest) => format!("did you mean {nearest}?"),
-        None => format!("write one of {presets}, or the https:// URL of its directory"),
+        None => format!("write one of {words}, or the https:// URL of its directory"),
     }
 }
 
-/// The directory URL that the setting `ca` means: a preset by name, or the URL itself.
-///
-/// # Errors
-/// When it is neither, naming the nearest preset.
-pub fn directory_of(setting: &str) -> Result<String, CaError> {
-    if let Some(preset) = CA_PRESETS.iter().find(|preset| preset.name == setting) {
-        return Ok(preset.directory.to_owned());
-    }
-    match Url::parse(setting) {
-        Ok(url) if url.scheme() == "https" => Ok(setting.to_owned()),
-        Ok(url) if url.has_host() => Err(CaError::NotHttps(setting.to_owned())),
-        _ => Err(CaError::Unknown { word: setting.to_owned(), nearest: nearest(setting) }),
-    }
+/// All words that say who issues.
+fn words() -> impl Iterator<Item = &'static str> {
+    CA_PRESETS.iter().map(|preset| preset.name).chain([Issuer::SELF_SIGNED, Issuer::NONE])
 }
 
 fn nearest(word: &str) -> Option<&'static str> {
     /// Below this, two words have little in common.
     const ALIKE: f64 = 0.8;
-    let scored = CA_PRESETS.iter().map(|preset| (strsim::jaro_winkler(word, preset.name), preset.name));
+    let scored = words().map(|known| (strsim::jaro_winkler(word, known), known));
     scored.filter(|(score, _)| *score >= ALIKE).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
 }
 
@@ -147,12 +166,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ca_is_named_by_a_word_or_a_url() {
+    fn the_setting_takes_the_words_of_the_label_and_urls() {
+        let ca = |directory: &str| Ok(Some(Issuer::Ca(directory.to_owned())));
         for preset in CA_PRESETS {
-            assert_eq!(directory_of(preset.name), Ok(preset.directory.to_owned()));
-            assert_eq!(directory_of(preset.directory), Ok(preset.directory.to_owned()));
+            assert_eq!(Issuer::of_setting(preset.name), ca(preset.directory));
+            assert_eq!(Issuer::of_setting(preset.directory), ca(preset.directory));
         }
-        assert_eq!(directory_of("https://10.0.0.1:14000/dir"), Ok("https://10.0.0.1:14000/dir".to_owned()));
+        assert_eq!(Issuer::of_setting("https://10.0.0.1:14000/dir"), ca("https://10.0.0.1:14000/dir"));
+        for word in words() {
+            assert_eq!(Issuer::of_setting(word), Issuer::of_label(word), "{word}");
+        }
     }
 
     #[test]
@@ -173,13 +196,14 @@ mod tests {
 
     #[test]
     fn what_names_none_is_answered_with_the_nearest() {
-        let problem = |setting| directory_of(setting).unwrap_err().to_string();
+        let problem = |setting| Issuer::of_setting(setting).unwrap_err().to_string();
         assert_eq!(problem("lets-encrypt"), r#""lets-encrypt" is no CA; did you mean letsencrypt?"#);
+        assert_eq!(problem("selfsigned"), r#""selfsigned" is no CA; did you mean self-signed?"#);
         assert_eq!(
             problem("ca.example"),
-            r#""ca.example" is no CA; write one of letsencrypt, staging, or the https:// URL of its directory"#
+            r#""ca.example" is no CA; write one of letsencrypt, staging, self-signed, none, or the https:// URL of its directory"#
         );
-        assert_eq!(directory_of("http://ca/dir"), Err(CaError::NotHttps("http://ca/dir".to_owned())));
+        assert_eq!(Issuer::of_setting("http://ca/dir"), Err(CaError::NotHttps("http://ca/dir".to_owned())));
         assert!(problem("localhost:14000").contains("is no CA"));
         assert!(problem("").contains("is no CA"));
     }

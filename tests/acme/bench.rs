@@ -156,17 +156,16 @@ impl Bench {
     }
 
     pub fn settings(&self) -> AcmeSettings {
-        AcmeSettings {
-            directory: self.pebble.directory(),
-            ca_root_pem: Some(self.pebble.root()),
-            agree_tos: true,
-            email: None,
-        }
+        AcmeSettings { ca_root_pem: Some(self.pebble.root()), agree_tos: true, email: None }
     }
 
     /// As a process that was just started sees the CA.
     pub fn authority(&self) -> AcmeAuthority {
-        AcmeAuthority::new(self.settings(), self.disk.clone(), Rc::new(RealClock)).unwrap()
+        self.authority_with(self.settings())
+    }
+
+    pub fn authority_with(&self, settings: AcmeSettings) -> AcmeAuthority {
+        AcmeAuthority::new(&self.pebble.directory(), settings, self.disk.clone(), Rc::new(RealClock)).unwrap()
     }
 
     pub async fn issue(&self, authority: &AcmeAuthority, names: &[&str]) -> Result<(String, Secret), AuthorityError> {

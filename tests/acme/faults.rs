@@ -27,15 +27,10 @@ use crate::{
 
 /// An authority at a server that behaves badly, and a clock that does not keep us waiting.
 pub fn authority_at(server: &Canned) -> (AcmeAuthority, Rc<MovedClock>) {
-    let settings = AcmeSettings {
-        directory: server.url("/dir"),
-        ca_root_pem: Some(server.root.clone()),
-        agree_tos: true,
-        email: None,
-    };
+    let settings = AcmeSettings { ca_root_pem: Some(server.root.clone()), agree_tos: true, email: None };
     let now = Timestamp::parse("2026-11-22T18:00:00Z").unwrap();
     let clock = Rc::new(MovedClock { now: Cell::new(now), slept: RefCell::default() });
-    let authority = AcmeAuthority::new(settings, Rc::new(AccountsOnly::default()), clock.clone());
+    let authority = AcmeAuthority::new(&server.url("/dir"), settings, Rc::new(AccountsOnly::default()), clock.clone());
     (authority.unwrap(), clock)
 }
 

@@ -1,16 +1,14 @@
 //! Against a real CA.
 
-use std::rc::Rc;
-
 use futures_util::future::{join_all, try_join_all};
 use quaymaster::{
-    adapters::acme::{AcmeAuthority, AcmeSettings, new_key},
+    adapters::acme::{AcmeSettings, new_key},
     ports::{Authority, AuthorityError},
     values::{Host, KeyType, Retry, Secret},
 };
 
 use crate::{
-    bench::{Bench, RealClock, asked, check},
+    bench::{Bench, asked, check},
     support::pebble::{BLOCKED, Behaviour},
 };
 
@@ -206,7 +204,7 @@ async fn a_crash_while_registering_leaves_no_second_account() {
 async fn a_contact_is_left_with_the_account() {
     let bench = Bench::start(Behaviour::default()).await;
     let settings = AcmeSettings { email: Some("harbour@shop.example".to_owned()), ..bench.settings() };
-    let authority = AcmeAuthority::new(settings, bench.disk.clone(), Rc::new(RealClock)).unwrap();
+    let authority = bench.authority_with(settings);
     bench.issue(&authority, &["shop.example"]).await.unwrap();
     assert_eq!(bench.count("/my-account/"), 1);
 }
@@ -214,10 +212,7 @@ async fn a_contact_is_left_with_the_account() {
 #[tokio::test]
 async fn terms_are_agreed_to_before_anything_is_kept_or_asked() {
     let bench = Bench::start(Behaviour::default()).await;
-    let without = || {
-        let settings = AcmeSettings { agree_tos: false, ..bench.settings() };
-        AcmeAuthority::new(settings, bench.disk.clone(), Rc::new(RealClock)).unwrap()
-    };
+    let without = || bench.authority_with(AcmeSettings { agree_tos: false, ..bench.settings() });
     let terms = without().terms_to_agree().await.unwrap();
     assert!(terms.starts_with("data:text/plain"), "{terms}");
     let failed = bench.issue(&without(), &["shop.example"]).await.unwrap_err();

@@ -52,6 +52,9 @@ fn a_terminal_shows_what_runs_until_it_is_over_and_keeps_whole_lines_of_the_log(
     let shown = |piece: &str| taken.iter().any(|line| line.contains(piece));
     // Lines are cut to the terminal, and how much of one is left depends on the length of the name.
     assert!(shown(&format!(" s  {shop}: obtain {shop} --challenge ")), "{taken:#?}");
+    for stage in ["the CA is asked", "the responses are published", "the CA validates", "the CA issues"] {
+        assert!(shown(&format!(" s  {shop}: {stage}")), "{stage}: {taken:#?}");
+    }
     assert!(shown(&format!(" s  {}: prove ", stack.named("proxy"))), "{taken:#?}");
     assert!(!taken.iter().any(|line| is_of_the_log(&line)), "{taken:#?}");
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use quaymaster::{
-    desire::{Desired, Issuance, LABELS, Rules, desire},
+    desire::{Desired, LABELS, Rules, desire},
     observe::{
         Container, ContainerState, HeldCertificate, Installed, Mount, MountKind, Network, Observed, Shelf, Snapshot,
         Source,
@@ -73,12 +73,10 @@ fn meant(odd: Option<BTreeMap<String, String>>) -> Desired {
         webroot: None,
         grants: None,
         trusted_proxies: Vec::new(),
-        issuance: Issuance {
-            issuer: Issuer::Ca("https://ca.example".into()),
-            challenge: ChallengeType::Http01,
-            key_type: KeyType::Ec256,
-            profile: None,
-        },
+        issuer: Some(Issuer::Ca("https://ca.example".into())),
+        challenge: ChallengeType::Http01,
+        key_type: KeyType::Ec256,
+        profile: None,
     };
     desire(&Snapshot { containers, own, ..Snapshot::default() }, &rules)
 }

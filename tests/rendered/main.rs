@@ -13,7 +13,7 @@ use std::{
 use litemap::LiteMap;
 use quaymaster::{
     adapters::{probe::TcpProbe, x509},
-    desire::{Complaint, Issuance, desire},
+    desire::{Complaint, desire},
     observe::{
         Container, ContainerState, Health, HeldCertificate, Installed, Mount, MountKind, Network, Observed, Shelf,
         Snapshot, Source,
@@ -175,12 +175,10 @@ fn rendered(labels: &str) -> (BTreeMap<String, String>, BTreeSet<Complaint>) {
             .map(|blocks| Block::parse_all(blocks).unwrap())
             .unwrap_or_default(),
         grants: None,
-        issuance: Issuance {
-            issuer: Issuer::Ca("https://ca.example".into()),
-            challenge: ChallengeType::Http01,
-            key_type: KeyType::Ec256,
-            profile: None,
-        },
+        issuer: Some(Issuer::Ca("https://ca.example".into())),
+        challenge: ChallengeType::Http01,
+        key_type: KeyType::Ec256,
+        profile: None,
     };
     let plan_rules = quaymaster::plan::Rules {
         label_prefix: "quaymaster".into(),

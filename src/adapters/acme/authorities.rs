@@ -14,7 +14,7 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
-use super::{AcmeAuthority, AcmeSettings, caller::Caller};
+use super::{AcmeAuthority, AcmeSettings, caller::Caller, client};
 use crate::{
     ports::{Authorities, Authority, AuthorityError, Clock, Disk},
     values::{Host, KeyType, Secret, Timestamp},
@@ -28,7 +28,7 @@ const SET_BACK: Duration = Duration::from_secs(60 * 60);
 
 /// CAs that speak ACME, and our accounts there.
 pub struct AcmeAuthorities {
-    /// What is the same for all of them; the directory is that of the settings.
+    /// What is the same for all of them.
     settings: AcmeSettings,
     disk: Rc<dyn Disk>,
     clock: Rc<dyn Clock>,
@@ -36,14 +36,13 @@ pub struct AcmeAuthorities {
 }
 
 impl AcmeAuthorities {
-    /// Sets up what is needed to ask the CA of the settings; nothing is asked yet.
+    /// Knows what is needed to ask a CA; none is set up yet.
     ///
     /// # Errors
-    /// When its directory is no https URL or the roots can't be read.
+    /// When the roots can't be read.
     pub fn new(settings: AcmeSettings, disk: Rc<dyn Disk>, clock: Rc<dyn Clock>) -> Result<Self, AuthorityError> {
-        let authorities = Self { disk, clock, known: RefCell::default(), settings };
-        authorities.at(&authorities.settings.directory)?;
-        Ok(authorities)
+        client(settings.ca_root_pem.as_deref())?;
+        Ok(Self { disk, clock, known: RefCell::default(), settings })
     }
 }
 
@@ -52,8 +51,8 @@ impl Authorities for AcmeAuthorities {
         if let Some(known) = self.known.borrow().get(directory) {
             return Ok(known.clone());
         }
-        let settings = AcmeSettings { directory: directory.to_owned(), ..self.settings.clone() };
-        let authority = Rc::new(AcmeAuthority::new(settings, self.disk.clone(), self.clock.clone())?);
+        let settings = self.settings.clone();
+        let authority = Rc::new(AcmeAuthority::new(directory, settings, self.disk.clone(), self.clock.clone())?);
         self.known.borrow_mut().insert(directory.to_owned(), authority.clone());
         Ok(authority)
     }

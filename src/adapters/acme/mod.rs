@@ -32,18 +32,14 @@ use account::Registration;
 use caller::{Caller, Repeat};
 use order::AcmeOrder;
 
-/// What is set about the CA.
+/// What is set about all CAs.
 #[derive(Clone, Debug)]
 pub struct AcmeSettings {
-    /// The URL of its directory.
-    ///
-    /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.1.1>
-    pub directory: String,
     /// Roots that are trusted besides the usual ones, in PEM.
     pub ca_root_pem: Option<String>,
-    /// Whether its terms are agreed to.
+    /// Whether their terms are agreed to.
     pub agree_tos: bool,
-    /// Where it may write to.
+    /// Where they may write to.
     pub email: Option<String>,
 }
 
@@ -54,18 +50,24 @@ pub struct AcmeAuthority {
 }
 
 impl AcmeAuthority {
-    /// Sets up what is needed to ask the CA; nothing is asked yet.
+    /// Sets up what is needed to ask the CA with this directory URL; nothing is asked yet.
     ///
     /// # Errors
     /// When the directory is no https URL or the roots can't be read.
-    pub fn new(settings: AcmeSettings, disk: Rc<dyn Disk>, clock: Rc<dyn Clock>) -> Result<Self, AuthorityError> {
-        if !settings.directory.starts_with("https://") {
-            let what = format!("the CA {:?} can't be asked: its URL must begin with https://", settings.directory);
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.1.1>
+    pub fn new(
+        directory: &str,
+        settings: AcmeSettings,
+        disk: Rc<dyn Disk>,
+        clock: Rc<dyn Clock>,
+    ) -> Result<Self, AuthorityError> {
+        if !directory.starts_with("https://") {
+            let what = format!("the CA {directory:?} can't be asked: its URL must begin with https://");
             return Err(AuthorityError::Ours { what, source: None });
         }
-        let http = HttpClient::new(settings.ca_root_pem.as_deref(), Limits::default());
-        let http = http.map_err(|error| Caller::ours("connections to the CA can't be set up", error))?;
-        let caller = Caller { directory: settings.directory, clock };
+        let http = client(settings.ca_root_pem.as_deref())?;
+        let caller = Caller { directory: directory.to_owned(), clock };
         let registration = Registration::new(caller.clone(), http, disk, settings.agree_tos, settings.email);
         Ok(Self { caller, registration })
     }
@@ -109,6 +111,11 @@ impl Authority for AcmeAuthority {
             Err(failure) => Err(failure.into()),
         }
     }
+}
+
+fn client(ca_root_pem: Option<&str>) -> Result<HttpClient, AuthorityError> {
+    let client = HttpClient::new(ca_root_pem, Limits::default());
+    client.map_err(|error| Caller::ours("connections to the CA can't be set up", error))
 }
 
 /// <https://www.rfc-editor.org/rfc/rfc8738#section-3>

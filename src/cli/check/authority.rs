@@ -1,43 +1,73 @@
+use std::collections::BTreeSet;
+
 use super::{apart, engine::APART};
 use crate::{
     adapters::{acme::Directory, disk},
     cli::Call,
     daemon::Daemon,
+    desire::Desired,
     ports::AuthorityError,
     report::{Findings, chain, explain::rough},
-    values::Timestamp,
+    values::{Issuer, Timestamp},
 };
 
 pub(super) const ABOUT: &str = "CA";
 
-/// Whether the CA can be used; says whether it can be asked at all.
-pub(super) async fn look(call: &Call, daemon: &Daemon, now: Timestamp, told: &mut Findings) -> bool {
-    let settings = &call.settings;
-    let roots = match settings.ca_root.as_deref().map(disk::text).transpose() {
+/// Whether the CAs can be used that somebody asks, or the one of the settings where nobody asks any: that it is not
+/// there does no harm yet. Says whether those that are needed can be asked at all.
+pub(super) async fn look(
+    call: &Call,
+    daemon: &Daemon,
+    desired: Option<&Desired>,
+    now: Timestamp,
+    told: &mut Findings,
+) -> bool {
+    let roots = match call.settings.ca_root.as_deref().map(disk::text).transpose() {
         Ok(roots) => roots,
         Err(error) => {
             told.problem(ABOUT, chain(&error), "correct the setting ca-root");
             return false;
         }
     };
-    let directory = match Directory::look(&settings.ca, roots.as_deref()).await {
-        Ok(directory) => directory,
-        Err(error) => {
-            let remedy = match &error {
-                AuthorityError::NotAcme { .. } => "correct the setting ca: a preset's name, or the URL of a directory",
-                _ => "is the way to it open (DNS, firewall), and its certificate trusted (setting ca-root)?",
-            };
-            told.problem(ABOUT, chain(&error), remedy);
-            return false;
+    let default = call.settings.ca.as_ref().and_then(Issuer::directory);
+    // Nothing is asked for names that no proxy serves.
+    let wanted = desired.iter().flat_map(|desired| desired.certificates.values()).filter(|it| !it.served_by.is_empty());
+    let asked: BTreeSet<_> = wanted.filter_map(|wanted| wanted.issuance.issuer.directory()).collect();
+    // Where labels can't be read somebody may well ask it.
+    let is_needed = desired.is_none() || !asked.is_empty();
+    let directories = if asked.is_empty() { default.into_iter().collect() } else { asked };
+    if directories.is_empty() {
+        told.note(ABOUT, "nobody asks one, and the setting ca names none");
+    }
+    let mut all_answer = true;
+    for url in directories {
+        match Directory::look(url, roots.as_deref()).await {
+            Ok(directory) => answers(daemon, url, &directory, now, told).await,
+            Err(error) if is_needed => {
+                told.problem(ABOUT, chain(&error), remedy(&error));
+                all_answer = false;
+            }
+            Err(error) => told.note(ABOUT, format!("{}; nobody asks it now", chain(&error))),
         }
-    };
-    told.ok(ABOUT, format!("{} answers and speaks ACME", settings.ca));
-    let terms = match daemon.ports.authorities.at(&settings.ca) {
+    }
+    all_answer
+}
+
+fn remedy(error: &AuthorityError) -> &'static str {
+    match error {
+        AuthorityError::NotAcme { .. } => "correct the setting ca: a preset's name, or the URL of a directory",
+        _ => {
+            "is the way to it open (DNS, firewall), and its certificate trusted (setting ca-root)? Where the world can't \
+             be reached, write the setting ca=self-signed"
+        }
+    }
+}
+
+async fn answers(daemon: &Daemon, url: &str, directory: &Directory, now: Timestamp, told: &mut Findings) {
+    told.ok(ABOUT, format!("{url} answers and speaks ACME"));
+    let terms = match daemon.ports.authorities.at(url) {
         Ok(authority) => authority.terms_to_agree().await,
-        Err(error) => {
-            told.problem(ABOUT, chain(&error), "correct the setting ca");
-            return false;
-        }
+        Err(error) => return told.problem(ABOUT, chain(&error), "correct the setting ca"),
     };
     match terms {
         Some(terms) => told.problem(
@@ -55,5 +85,4 @@ pub(super) async fn look(call: &Call, daemon: &Daemon, now: Timestamp, told: &mu
             told.problem("clocks", says, "set ours by NTP");
         }
     }
-    true
 }

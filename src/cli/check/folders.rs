@@ -5,7 +5,7 @@ use crate::{
     cli::{Call, Failure},
     daemon::{Daemon, Survey},
     desire::CertificateFolder,
-    observe::Container,
+    observe::{Container, Place, locate},
     report::{Findings, chain},
 };
 
@@ -13,16 +13,7 @@ use crate::{
 pub(super) fn ours(call: &Call, daemon: &Daemon, own: Option<&Container>, told: &mut Findings) {
     let state = call.settings.state.as_path();
     if let Some(found) = folder("state", state, told) {
-        let says = format!("{} has mode {:04o}", state.display(), found.mode);
-        match (found.mode & 0o022, found.mode & 0o077) {
-            (0, 0) => {}
-            // As volumes are made; what we write in it is readable by its owner alone.
-            (0, _) => told.note("folders", format!("{says}: others can list it; what lies in it they can't read")),
-            (..) => {
-                let remedy = format!("`chmod 0700 {}`: it holds keys", state.display());
-                told.problem("folders", format!("{says}, so that others can put things there"), remedy);
-            }
-        }
+        private(state, found.mode, own, told);
     }
     kept("state", state, own, told);
     let certificates = daemon.label_rules.certificates.as_path();
@@ -32,6 +23,26 @@ pub(super) fn ours(call: &Call, daemon: &Daemon, own: Option<&Container>, told: 
     }
     if let Some(webroot) = &daemon.label_rules.webroot {
         folder("webroot", webroot, told);
+    }
+}
+
+/// Whether others are kept out of a folder that holds keys. It is not for us to shut it: a folder of the user's own may
+/// be meant for others, too.
+fn private(path: &Path, mode: u32, own: Option<&Container>, told: &mut Findings) {
+    let says = format!("{} has mode {mode:04o}", path.display());
+    let remedy = match own.and_then(|own| locate(&own.mounts, path)) {
+        Some(Place::Host(there) | Place::Volume { on_host: Some(there), .. }) => {
+            format!("on the host, `chmod 0700 {}`", there.display())
+        }
+        _ => format!("`chmod 0700 {}`", path.display()),
+    };
+    match (mode & 0o022, mode & 0o077) {
+        (0, 0) => {}
+        // As volumes are made; what we write in it is readable by its owner alone.
+        (0, _) => {
+            told.advice("folders", format!("{says}: others can list it, and read nothing that lies in it"), remedy)
+        }
+        (..) => told.problem("folders", format!("{says}, so that others can put things there: it holds keys"), remedy),
     }
 }
 
@@ -107,4 +118,38 @@ pub(super) fn left_overs(folders: &Folders, survey: &Survey, told: &mut Findings
         told.note(ABOUT, format!("a certificate that was not written to its end: {}", path.display()));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        desire::tests::container,
+        observe::{Mount, MountKind},
+        report::State,
+    };
+
+    #[test]
+    fn a_folder_that_is_open_to_others_is_told_with_the_line_that_shuts_it_where_that_can_be_run() {
+        let mut own = container("quaymaster", 2);
+        let kind = MountKind::Volume {
+            name: "state".into(),
+            driver: "local".into(),
+            source: "/var/lib/docker/volumes/state/_data".into(),
+            subpath: "".into(),
+        };
+        own.mounts = vec![Mount { kind, destination: "/state".into(), writable: true }];
+        let there = "on the host, `chmod 0700 /var/lib/docker/volumes/state/_data`";
+        for (mode, own, expected) in [
+            (0o700, None, None),
+            (0o755, Some(&own), Some((State::Note, there))),
+            (0o755, None, Some((State::Note, "`chmod 0700 /state`"))),
+            (0o777, Some(&own), Some((State::Problem, there))),
+        ] {
+            let mut told = Findings::default();
+            private(Path::new("/state"), mode, own, &mut told);
+            let found = told.0.first().map(|finding| (finding.state, finding.remedy.as_deref().unwrap_or_default()));
+            assert_eq!(found, expected, "{mode:o}");
+        }
+    }
 }

@@ -30,7 +30,7 @@ struct Document<'a> {
 struct Outcome {
     /// The engine can't be asked.
     engine: bool,
-    /// The CA can't be asked.
+    /// A CA can't be asked that somebody asks.
     authority: bool,
 }
 
@@ -67,16 +67,20 @@ async fn look(call: &Call, told: &mut Findings, outcome: &mut Outcome) -> Result
     let (daemon, disk) = setup::reader(call, docker, own.as_ref())?;
     folders::ours(call, &daemon, own.as_ref(), told);
     running(setup::works(call, &disk, now)?, told);
-    outcome.authority = !authority::look(call, &daemon, now, told).await;
-    if !outcome.engine {
-        match daemon.survey().await {
-            Ok(survey) => {
-                folders::theirs(&survey, told);
-                proxies(&daemon, &survey, told).await;
-                folders::left_overs(&disk, &survey, told)?;
-                complaints(&survey, told);
-            }
-            Err(error) => told.problem("labels", chain(&error), ""),
+    let survey = match outcome.engine {
+        false => Some(daemon.survey().await),
+        true => None,
+    };
+    let desired = survey.iter().flatten().map(|survey| &survey.desired).next();
+    outcome.authority = !authority::look(call, &daemon, desired, now, told).await;
+    match survey {
+        None => {}
+        Some(Err(error)) => told.problem("labels", chain(&error), ""),
+        Some(Ok(survey)) => {
+            folders::theirs(&survey, told);
+            proxies(&daemon, &survey, told).await;
+            folders::left_overs(&disk, &survey, told)?;
+            complaints(&survey, told);
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use super::super::*;
 use crate::{
     desire::{
         CertificateFolder, desire,
-        tests::{container, proxy, rules as label_rules, snapshot},
+        tests::{container, proxy, rules as label_rules, snapshot, usual_issuance},
     },
     observe::{HeldCertificate, Progress, Shelf, Source},
     values::{CertificateName, KeyType},
@@ -32,7 +32,7 @@ fn certificate(serial: &str, names: &[&str], age: u32, source: Source, shelf: Sh
 }
 
 fn ours(age: u32) -> HeldCertificate {
-    certificate("ours", &[HOST], age, Source::from(&label_rules().issuance.issuer), Shelf::Live)
+    certificate("ours", &[HOST], age, Source::from(&usual_issuance().issuer), Shelf::Live)
 }
 
 fn theirs(names: &[&str], age: u32) -> HeldCertificate {

@@ -21,10 +21,14 @@ pub(super) fn tell(facts: &Facts<'_>, told: &mut Findings) {
     if claimants.is_empty() {
         return nobody(facts, told);
     }
-    let proxies: Vec<_> = facts.proxies().map(|proxy| proxy.name.as_str()).collect();
-    if !proxies.is_empty() {
-        told.ok("served by", proxies.join(", "));
-    } else if claimants.iter().any(|claimant| claimant.is_there) {
+    for proxy in facts.proxies() {
+        match proxy.running {
+            true => told.ok("served by", proxy.name.as_str()),
+            // What to do about it is told where the proxy is.
+            false => told.note("served by", format!("{}, which does not run", proxy.name)),
+        }
+    }
+    if facts.proxies().next().is_none() && claimants.iter().any(|claimant| claimant.is_there) {
         told.problem("served by", "no proxy", "");
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     },
     plan::{self, foresee, plan},
     render::Templates,
+    report::State,
     values::{Digest, Retry},
 };
 
@@ -243,6 +244,16 @@ fn unproven(world: &mut World) {
     installed.progress = Progress::Unproven { reason: "it is old".into() };
     installed.generation = 7;
     world.settles = false;
+}
+
+#[test]
+fn a_proxy_that_does_not_run_is_not_told_as_one_that_serves() {
+    let mut world = World::well();
+    world.containers[0].state = ContainerState::Other("exited".into());
+    let told = world.told();
+    let by: Vec<_> = told.0.iter().filter(|finding| finding.about == "served by").collect();
+    let [by] = by[..] else { panic!("{by:?}") };
+    assert_eq!((by.state, by.says.as_str()), (State::Note, "proxy, which does not run"));
 }
 
 #[test]
