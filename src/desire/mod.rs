@@ -31,6 +31,7 @@ pub use holders::{holders, is_over};
 pub use kinds::{Comes, KINDS, Kind, Needed, OwnFile};
 pub use labels::{LABELS, LabelRow};
 pub use reading::Reading;
+use spec::Spec;
 pub use spec::{Path, Scheme, Tls};
 
 use crate::{
@@ -278,12 +279,29 @@ pub struct Auth {
 
 /// What the containers of `snapshot` ask for.
 pub fn desire(snapshot: &Snapshot, rules: &Rules) -> Desired {
-    let mut complaints = BTreeSet::new();
-    let specs: BTreeMap<_, _> = snapshot
-        .containers
-        .values()
-        .map(|container| (&container.name, labels::read(container, &rules.label_prefix, &mut complaints)))
-        .collect();
+    meant(snapshot, Said::read(snapshot, rules), rules)
+}
+
+/// What labels say, and which of them can't be read.
+struct Said<'a> {
+    specs: BTreeMap<&'a ContainerName, Spec>,
+    complaints: BTreeSet<Complaint>,
+}
+
+impl<'a> Said<'a> {
+    fn read(snapshot: &'a Snapshot, rules: &Rules) -> Self {
+        let mut complaints = BTreeSet::new();
+        let containers = snapshot.containers.values();
+        let specs = containers
+            .map(|container| (&container.name, labels::read(container, &rules.label_prefix, &mut complaints)))
+            .collect();
+        Self { specs, complaints }
+    }
+}
+
+/// What they mean together.
+fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &Rules) -> Desired {
+    let Said { specs, mut complaints } = said;
     let mut consumers = consumers::resolve(snapshot, &specs, rules, &mut complaints);
     let hosts = claims::resolve(snapshot, &specs, rules, &mut complaints);
     let assigned = certificates::assign(&hosts, rules, &mut complaints);

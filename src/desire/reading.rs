@@ -9,7 +9,7 @@ use std::{
 
 use itertools::{EitherOrBoth, Itertools};
 
-use super::{Consumer, Desired, Rules, desire, labels, spec::SiteSpec};
+use super::{Consumer, Desired, Rules, Said, desire, labels, meant, spec::Spec};
 use crate::{
     observe::{Container, Holder, Snapshot},
     values::{CertificateName, ContainerName, Host},
@@ -50,11 +50,12 @@ impl Reading {
 
 impl Known {
     fn first(snapshot: &Snapshot, rules: &Rules) -> Self {
+        let said = Said::read(snapshot, rules);
         let mut mentions = BTreeMap::new();
-        for container in snapshot.containers.values() {
-            mention(&mut mentions, container, rules);
+        for (name, spec) in &said.specs {
+            mention(&mut mentions, name, spec);
         }
-        Self { snapshot: snapshot.clone(), desired: Rc::new(desire(snapshot, rules)), mentions }
+        Self { snapshot: snapshot.clone(), desired: Rc::new(meant(snapshot, said, rules)), mentions }
     }
 
     fn follow(mut self, snapshot: &Snapshot, rules: &Rules) -> Self {
@@ -69,12 +70,12 @@ impl Known {
         }
         let mut open: BTreeSet<_> = hosts.iter().map(Subject::of).collect();
         for (old, new) in &changed {
-            open.extend(old.iter().chain(new).flat_map(|container| subjects(container, rules)));
+            open.extend(old.iter().chain(new).flat_map(|container| subjects(&read(container, rules))));
             if let Some(old) = old {
                 self.forget_mentions(old, rules);
             }
             if let Some(new) = new {
-                mention(&mut self.mentions, new, rules);
+                mention(&mut self.mentions, &new.name, &read(new, rules));
             }
         }
         let touched = changed.iter().filter_map(|(old, new)| Some(old.or(*new)?.name.clone()));
@@ -86,8 +87,9 @@ impl Known {
         let old = affected.iter().filter_map(|name| before.containers.get(name));
         let mut certificates = BTreeSet::new();
         for container in old.chain(affected.iter().filter_map(|name| snapshot.containers.get(name))) {
-            hosts.extend(hosts_of(container, rules));
-            certificates.extend(subjects(container, rules).into_iter().filter_map(Subject::certificate));
+            let spec = read(container, rules);
+            hosts.extend(spec.sites.values().flat_map(|site| site.all_names()).cloned());
+            certificates.extend(subjects(&spec).into_iter().filter_map(Subject::certificate));
         }
         let part = affected.iter().filter_map(|name| snapshot.containers.get_key_value(name));
         let part = Snapshot {
@@ -130,7 +132,7 @@ impl Known {
         loop {
             for name in next.drain(..) {
                 if let Some(container) = self.snapshot.containers.get(&name) {
-                    open.extend(subjects(container, rules));
+                    open.extend(subjects(&read(container, rules)));
                 }
                 affected.insert(name);
             }
@@ -143,7 +145,7 @@ impl Known {
     }
 
     fn forget_mentions(&mut self, container: &Container, rules: &Rules) {
-        for subject in subjects(container, rules) {
+        for subject in subjects(&read(container, rules)) {
             if let Some(names) = self.mentions.get_mut(&subject) {
                 names.retain(|name| *name != container.name);
                 if names.is_empty() {
@@ -226,32 +228,28 @@ fn changed_holders(
     changed.cloned().collect()
 }
 
-fn mention(mentions: &mut BTreeMap<Subject, Vec<ContainerName>>, container: &Container, rules: &Rules) {
-    for subject in subjects(container, rules) {
-        mentions.entry(subject).or_insert_with(|| Vec::with_capacity(1)).push(container.name.clone());
+fn mention(mentions: &mut BTreeMap<Subject, Vec<ContainerName>>, name: &ContainerName, spec: &Spec) {
+    for subject in subjects(spec) {
+        mentions.entry(subject).or_insert_with(|| Vec::with_capacity(1)).push(name.clone());
     }
 }
 
+/// What the labels of one container say; what is wrong with them is told by [`desire()`].
+fn read(container: &Container, rules: &Rules) -> Spec {
+    labels::read(container, &rules.label_prefix, &mut BTreeSet::new())
+}
+
 /// What a container says something about.
-fn subjects(container: &Container, rules: &Rules) -> BTreeSet<Subject> {
-    let spec = labels::read(container, &rules.label_prefix, &mut BTreeSet::new());
+fn subjects(spec: &Spec) -> BTreeSet<Subject> {
     let mut subjects = BTreeSet::new();
     for site in spec.sites.values() {
-        for host in site.hosts.iter().chain(&site.redirects).chain(&site.names) {
+        for host in site.all_names() {
             subjects.insert(Subject::of(host));
             subjects.extend(host.address().map(|_| Subject::Addresses));
         }
         subjects.extend(site.wish.certificate.clone().map(Subject::Certificate));
     }
     subjects
-}
-
-/// All hosts that a container names.
-fn hosts_of(container: &Container, rules: &Rules) -> Vec<Host> {
-    let spec = labels::read(container, &rules.label_prefix, &mut BTreeSet::new());
-    let of_each =
-        |site: &SiteSpec| site.hosts.iter().chain(&site.redirects).chain(&site.names).cloned().collect::<Vec<_>>();
-    spec.sites.values().flat_map(|site| of_each(site)).collect()
 }
 
 impl Subject {

@@ -80,6 +80,13 @@ pub(super) struct SiteSpec {
     pub spoiled: bool,
 }
 
+impl SiteSpec {
+    /// All names that stand in its labels.
+    pub fn all_names(&self) -> impl Iterator<Item = &Host> {
+        self.hosts.iter().chain(&self.redirects).chain(&self.names)
+    }
+}
+
 /// What a container's labels say about a certificate; nothing for what it leaves to others and to the settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wish {

@@ -98,17 +98,17 @@ impl Host {
 
     /// What it is called in names of files and folders: `_` for `*`, `-` for `:`, with a zero before an address that
     /// begins with `::`, and cut where a file name would become too long. No two hosts are called alike.
-    pub fn file_word(&self) -> String {
+    pub fn file_word(&self) -> Arc<str> {
         /// A file name has at most 255 bytes, and something stands before and behind this.
         const LONGEST: usize = 200;
         let word = match self.kind {
-            Kind::Name => self.text.to_string(),
-            Kind::Wildcard => self.text.replacen('*', "_", 1),
-            Kind::Address(_) if self.text.starts_with(':') => format!("0{}", self.text.replace(':', "-")),
-            Kind::Address(_) => self.text.replace(':', "-"),
+            Kind::Name => Arc::clone(&self.text),
+            Kind::Wildcard => self.text.replacen('*', "_", 1).into(),
+            Kind::Address(_) if self.text.starts_with(':') => format!("0{}", self.text.replace(':', "-")).into(),
+            Kind::Address(_) => self.text.replace(':', "-").into(),
         };
         match word.len() > LONGEST {
-            true => format!("{}-{}", &word[..LONGEST], Digest::of(&word).short()),
+            true => format!("{}-{}", &word[..LONGEST], Digest::of(&*word).short()).into(),
             false => word,
         }
     }
@@ -215,7 +215,7 @@ mod tests {
         ] {
             let host = host(written);
             assert_eq!((host.as_str(), host.in_url().as_str()), (text, in_url), "{written}");
-            assert_eq!(host.file_word(), file_word);
+            assert_eq!(&*host.file_word(), file_word);
             assert_eq!(CertificateName::from(&host).as_str(), file_word);
             assert_eq!(CertificateName::parse(file_word).map(String::from), Ok(file_word.to_owned()));
             assert_eq!(Host::parse(text), Ok(host));

@@ -98,7 +98,7 @@ name! {
 impl From<&Host> for CertificateName {
     /// What the certificate of one host is called, unless a label says otherwise.
     fn from(host: &Host) -> Self {
-        Self(host.file_word().into())
+        Self(host.file_word())
     }
 }
 
