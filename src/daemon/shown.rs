@@ -15,7 +15,7 @@ pub(super) fn shown(detail: &Detail) -> ContainerView {
         health: health(container).to_owned(),
         labels: container.labels.clone(),
         env: environment.clone(),
-        networks: container.networks.iter().map(|(name, network)| place(name, network)).collect(),
+        networks: container.networks.iter().map(|(name, network)| place(container, name, network)).collect(),
         tcp: container.exposed.clone(),
         udp: exposed_udp.clone(),
     }
@@ -39,7 +39,9 @@ fn health(container: &Container) -> &str {
     }
 }
 
-fn place(name: &str, network: &Network) -> NetworkView {
+fn place(container: &Container, name: &str, network: &Network) -> NetworkView {
+    let in_project = |project: &str| name.strip_prefix(project)?.strip_prefix('_').filter(|name| !name.is_empty());
+    let compose_name = container.project().and_then(in_project).map(str::to_owned);
     let ip_address = network.address.map(|address| address.to_string()).unwrap_or_default();
-    NetworkView { id: network.id.clone(), name: name.to_owned(), ip_address }
+    NetworkView { id: network.id.clone(), name: name.to_owned(), compose_name, ip_address }
 }

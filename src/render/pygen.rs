@@ -70,6 +70,8 @@ pub struct NetworkView {
     pub id: String,
     /// Its name.
     pub name: String,
+    /// Its name in the Compose file that the container is from; nothing where it is from elsewhere.
+    pub compose_name: Option<String>,
     /// The container's address there; empty while it has none.
     pub ip_address: String,
 }
@@ -119,7 +121,8 @@ const ATTRIBUTES: &[Attribute] = &[
     Attribute {
         name: "networks",
         kind: "list of id, name, ip_address",
-        doc: "networks it is on, by name; networks.matching(OTHERS) are those of another container, list or network too",
+        doc: "networks it is on, by name; networks.matching(OTHERS) are those of another container, list or network, or of \
+              this name, whole or as in the container's Compose file",
         read: |container| List::of(container.networks.iter().cloned().map(Value::from_object)),
     },
     Attribute {
@@ -281,6 +284,12 @@ impl List {
         Value::from_object(Self(items.into_iter().collect()))
     }
 
+    /// Whether an item is meant. Networks' whole names win over names in Compose files.
+    fn meant<'a>(&self, target: &'a Value) -> impl Fn(&Value) -> bool + 'a {
+        let is_whole = self.0.iter().any(|item| is_meant(item, target));
+        move |item| if is_whole { is_meant(item, target) } else { is_meant_in_compose(item, target) }
+    }
+
     fn only(&self, keeps: impl Fn(&Value) -> bool) -> Value {
         Self::of(self.0.iter().filter(|item| keeps(item)).cloned())
     }
@@ -312,8 +321,11 @@ impl Object for List {
             return Err(Error::new(ErrorKind::InvalidOperation, format!("{method} takes one argument")));
         };
         match method {
-            "matching" => Ok(self.only(|item| is_meant(item, argument))),
-            "not_matching" => Ok(self.only(|item| !is_meant(item, argument))),
+            "matching" => Ok(self.only(self.meant(argument))),
+            "not_matching" => {
+                let meant = self.meant(argument);
+                Ok(self.only(|item| !meant(item)))
+            }
             "with_health" => Ok(self.only(|item| has_health(item, argument.as_str().unwrap_or_default()))),
             _ => Err(Error::from(ErrorKind::UnknownMethod)),
         }
@@ -343,6 +355,12 @@ fn is_meant(item: &Value, target: &Value) -> bool {
     }
 }
 
+/// Whether an item is a network that the container's Compose file calls so.
+fn is_meant_in_compose(item: &Value, target: &Value) -> bool {
+    let name = item.downcast_object_ref::<NetworkView>().and_then(|network| network.compose_name.as_deref());
+    name.is_some_and(|name| target.as_str() == Some(name))
+}
+
 fn text(text: &str) -> Value {
     Value::from(text)
 }
@@ -361,7 +379,8 @@ mod tests {
     use super::*;
 
     fn network(name: &str, address: &str) -> NetworkView {
-        NetworkView { id: format!("id-{name}"), name: name.to_owned(), ip_address: address.to_owned() }
+        let compose_name = name.strip_prefix("till_").map(str::to_owned);
+        NetworkView { id: format!("id-{name}"), name: name.to_owned(), compose_name, ip_address: address.to_owned() }
     }
 
     fn container(name: &str, labels: &[(&str, &str)]) -> ContainerView {
@@ -441,6 +460,27 @@ mod tests {
             assert_eq!(address(target), "10.1.0.2", "{target}");
         }
         assert_eq!(address("'nosuch'"), "");
+    }
+
+    #[test]
+    fn networks_match_by_their_names_in_the_compose_file_where_none_has_the_whole_name() {
+        let mut view = view();
+        let address = |view: &ContainersView, matching: &str| {
+            let template = format!("{{{{ containers.matching('shop').first.networks.{matching}.first.ip_address }}}}");
+            LenientTemplate::new("t", &template).and_then(|read| read.render(view)).expect("it is rendered")
+        };
+        view.containers[0].networks = vec![network("other_web", "10.2.0.2"), network("till_web", "10.3.0.2")];
+        for (matching, expected) in [
+            ("matching('web')", "10.3.0.2"),
+            ("matching('till_web')", "10.3.0.2"),
+            ("matching('other_web')", "10.2.0.2"),
+            ("not_matching('web')", "10.2.0.2"),
+            ("matching('')", ""),
+        ] {
+            assert_eq!(address(&view, matching), expected, "{matching}");
+        }
+        view.containers[0].networks.push(network("web", "10.1.0.2"));
+        assert_eq!(address(&view, "matching('web')"), "10.1.0.2");
     }
 
     #[test]

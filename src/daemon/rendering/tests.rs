@@ -167,6 +167,21 @@ async fn a_signal_that_the_engine_refuses_is_told_and_the_file_is_written_all_th
 }
 
 #[tokio::test]
+async fn a_network_goes_by_its_name_in_the_compose_file_of_the_container() {
+    for (project, expected) in [("till", "10.0.0.2"), ("til", ""), ("till_web", "")] {
+        let recorded = format!(
+            r#"[{{"Id": "1", "Name": "/shop", "State": {{"Status": "running"}},
+            "Config": {{"Labels": {{"com.docker.compose.project": "{project}"}}}}, "NetworkSettings":
+            {{"Networks": {{"till_web": {{"NetworkID": "2", "IPAddress": "10.0.0.2"}}}}}}}}]"#
+        );
+        let recorded = RecordedEngine::read(&recorded).expect("it is a list");
+        let files = Files::new(&[("t", "{{ containers.first.networks.matching('web').first.ip_address }}")]);
+        rendering(Rc::new(recorded), &files, "shop").once().await.expect("it is seen");
+        assert_eq!(files.at("out").as_deref(), Some(expected), "{project}");
+    }
+}
+
+#[tokio::test]
 async fn nobody_is_told_when_nothing_changed_or_nobody_runs() {
     let files = Files::new(&[("t", "{{ containers | length }}")]);
     for target in ["still", "shop"] {
