@@ -105,8 +105,20 @@ pub enum Event {
         /// Which.
         consumer: ContainerName,
     },
-    /// The command `render` wrote a file.
+    /// The command `render` put a file in place that a check may refuse.
+    OnTrial {
+        /// Where.
+        target: String,
+    },
+    /// The command `render` wrote a file, and it stays.
     Rendered {
+        /// Where.
+        target: String,
+        /// Whether a check found it good.
+        is_checked: bool,
+    },
+    /// The command `render` wrote a file, and it does not stay.
+    PutBack {
         /// Where.
         target: String,
     },
@@ -117,7 +129,7 @@ pub enum Event {
         /// Why.
         problem: String,
     },
-    /// The command `render` took back files that a check refuses, or that it could not look at.
+    /// The command `render` takes back files that a check refuses, or that it could not look at.
     CheckFailed {
         /// Where the check was made.
         consumer: ContainerName,
@@ -230,7 +242,9 @@ impl Event {
             Self::Signalled { .. } => "signalled",
             Self::Ran { .. } => "ran",
             Self::Restarted { .. } => "restarted",
+            Self::OnTrial { .. } => "on-trial",
             Self::Rendered { .. } => "rendered",
+            Self::PutBack { .. } => "put-back",
             Self::NotTold { .. } => "not-told",
             Self::CheckFailed { .. } => "check-failed",
             Self::NobodyToCheck { .. } => "nobody-to-check",
@@ -314,10 +328,13 @@ impl fmt::Display for Event {
             }
             Self::Ran { consumer, words } => write!(f, "{consumer}: told by `{words}` to read its files again"),
             Self::Restarted { consumer } => write!(f, "{consumer}: restarted, so that it reads its files again"),
-            Self::Rendered { target } => write!(f, "{target} is written"),
+            Self::OnTrial { target } => write!(f, "{target}: what is new is in place, and is checked now"),
+            Self::Rendered { target, is_checked: true } => write!(f, "{target}: what is new is found good, and stays"),
+            Self::Rendered { target, is_checked: false } => write!(f, "{target} is written"),
+            Self::PutBack { target } => write!(f, "{target}: what was there before is back"),
             Self::NotTold { consumer, problem } => write!(f, "{consumer}: not told that its files changed: {problem}"),
             Self::CheckFailed { consumer, problem } => {
-                write!(f, "{consumer}: {problem}; what was there before is back, and nobody is told")
+                write!(f, "{consumer}: {problem}; what is new is taken back, and nobody is told")
             }
             Self::NobodyToCheck { target } => {
                 write!(f, "{target}: no container that runs has this name, id or service; what is new goes unchecked")

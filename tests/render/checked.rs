@@ -31,6 +31,12 @@ fn render(folder: &Path, nginx: &Made) -> Command {
     command
 }
 
+/// What is told of a file, in the order in which it is told.
+fn told_of<'a>(file: &str, log: &'a str) -> Vec<&'a str> {
+    let of_it = log.lines().filter(|line| line.contains(&format!("{file}: ")));
+    of_it.filter_map(|line| line.rsplit_once("event=").map(|(_, event)| event.trim_matches('"'))).collect()
+}
+
 #[test]
 fn nginx_looks_at_what_is_rendered_before_it_is_told_and_what_it_refuses_does_not_stay() {
     let made = tempfile::tempdir().unwrap();
@@ -51,7 +57,9 @@ fn nginx_looks_at_what_is_rendered_before_it_is_told_and_what_it_refuses_does_no
 
     // What is good stays, and it is told.
     let Output { status, stderr, .. } = render(folder, &nginx).output().unwrap();
-    assert_eq!((status.code(), site()), (Some(0), server("# one")), "{}", String::from_utf8_lossy(&stderr));
+    let told = String::from_utf8_lossy(&stderr);
+    assert_eq!((status.code(), site()), (Some(0), server("# one")), "{told}");
+    assert_eq!(told_of("site.conf", &told), ["on-trial", "rendered"], "{told}");
     wait("it reads that", || reloads() > 0);
     let before = reloads();
 
@@ -63,13 +71,16 @@ fn nginx_looks_at_what_is_rendered_before_it_is_told_and_what_it_refuses_does_no
     assert_eq!((status.code(), site()), (Some(3), server("# one")), "{told}");
     assert!(told.contains("unknown directive \"nosuch_directive\" in /etc/nginx/conf.d/site.conf:3"), "{told}");
     assert!(!folder.join("conf.d/other.conf").exists(), "{told}");
+    for file in ["site.conf", "other.conf"] {
+        assert_eq!(told_of(file, &told), ["on-trial", "put-back"], "{told}");
+    }
     docker(&["exec", &nginx.0, "nginx", "-q", "-t"]);
 
     // Whoever watches goes on, asks once, and again when it is mended.
     let log = fs::File::create(folder.join("log")).unwrap();
     let mut watching = render(folder, &nginx);
     let _program = Program(watching.arg("--watch").stderr(Stdio::from(log)).spawn().unwrap());
-    let refusals = || fs::read_to_string(folder.join("log")).unwrap().matches("what was there before is back").count();
+    let refusals = || fs::read_to_string(folder.join("log")).unwrap().matches("check-failed").count();
     wait("it is refused", || refusals() == 1);
     assert_eq!((site(), reloads()), (server("# one"), before));
     write("site.tmpl", &server("# two"));

@@ -47,13 +47,15 @@ pub(super) fn make(files: &dyn NamedFiles, pair: &Pair, view: &ContainersView) -
 /// is stopped in the midst of it.
 pub(super) struct Placed {
     files: Rc<dyn NamedFiles>,
+    /// Whether something looks at them before they are kept.
+    are_checked: bool,
     /// In the order in which they were put there, with what was there before.
     before: Vec<(PathBuf, Option<String>)>,
 }
 
 impl Placed {
-    pub fn new(files: Rc<dyn NamedFiles>) -> Self {
-        Self { files, before: Vec::new() }
+    pub fn new(files: Rc<dyn NamedFiles>, are_checked: bool) -> Self {
+        Self { files, are_checked, before: Vec::new() }
     }
 
     /// Puts one in place.
@@ -62,7 +64,9 @@ impl Placed {
     /// What is wrong, in words; then what is there stays.
     pub fn put(&mut self, new: New) -> Result<(), String> {
         self.files.replace(&new.target, &new.text).map_err(|error| chain(&error))?;
-        report(&Event::Rendered { target: new.target.display().to_string() });
+        if self.are_checked {
+            report(&Event::OnTrial { target: new.target.display().to_string() });
+        }
         self.before.push((new.target, new.before));
         Ok(())
     }
@@ -73,7 +77,9 @@ impl Placed {
 
     /// They stay.
     pub fn keep(mut self) {
-        self.before.clear();
+        for (target, _) in mem::take(&mut self.before) {
+            report(&Event::Rendered { target: target.display().to_string(), is_checked: self.are_checked });
+        }
     }
 }
 
@@ -84,9 +90,12 @@ impl Drop for Placed {
                 Some(text) => self.files.replace(&target, &text),
                 None => self.files.remove(&target),
             };
-            if let Err(error) = done {
-                report(&Event::DiskFault { problem: format!("what was there before is not back: {}", chain(&error)) });
-            }
+            report(&match done {
+                Ok(()) => Event::PutBack { target: target.display().to_string() },
+                Err(error) => {
+                    Event::DiskFault { problem: format!("what was there before is not back: {}", chain(&error)) }
+                }
+            });
         }
     }
 }

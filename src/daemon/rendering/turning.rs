@@ -135,7 +135,7 @@ impl Turning {
         let checks = self.checks();
         let asked = asked(made.iter().flatten(), &checks);
         let is_held_back = self.taken_back.as_ref().is_some_and(|it| it.holds_back(&asked, Instant::now()));
-        let (mut printed, mut placed) = (String::new(), Placed::new(Rc::clone(&given.files)));
+        let (mut printed, mut placed) = (String::new(), Placed::new(Rc::clone(&given.files), !checks.is_empty()));
         for (number, made) in made.into_iter().enumerate() {
             let done = match made {
                 Ok(Made::New(new)) if !is_held_back => placed.put(new),
@@ -167,10 +167,10 @@ impl Turning {
                 self.owe();
             }
             Err(Failed { consumer, problem, is_refusal }) => {
+                report(&Event::CheckFailed { consumer: consumer.name.clone(), problem });
                 drop(placed);
                 let again = (!is_refusal).then(|| Instant::now() + ASK_AGAIN);
                 self.taken_back = Some(TakenBack { asked, again });
-                report(&Event::CheckFailed { consumer: consumer.name.clone(), problem });
             }
         }
     }
