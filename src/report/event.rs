@@ -122,6 +122,12 @@ pub enum Event {
         /// Where.
         target: String,
     },
+    /// The command `render` was ended before a file was found good and everybody knew of it: it begins again with what was
+    /// there before.
+    CutOff {
+        /// Where.
+        target: String,
+    },
     /// The engine did not tell a container that its files have changed; it is asked again while watching.
     NotTold {
         /// Which.
@@ -245,6 +251,7 @@ impl Event {
             Self::OnTrial { .. } => "on-trial",
             Self::Rendered { .. } => "rendered",
             Self::PutBack { .. } => "put-back",
+            Self::CutOff { .. } => "cut-off",
             Self::NotTold { .. } => "not-told",
             Self::CheckFailed { .. } => "check-failed",
             Self::NobodyToCheck { .. } => "nobody-to-check",
@@ -279,6 +286,7 @@ impl Event {
             | Self::Missed { .. }
             | Self::ContainerUnreadable { .. }
             | Self::CheckFailed { .. }
+            | Self::CutOff { .. }
             | Self::NobodyToCheck { .. }
             | Self::NobodyToTell { .. }
             | Self::TemplateBroken { .. } => Level::WARN,
@@ -332,6 +340,10 @@ impl fmt::Display for Event {
             Self::Rendered { target, is_checked: true } => write!(f, "{target}: what is new is found good, and stays"),
             Self::Rendered { target, is_checked: false } => write!(f, "{target} is written"),
             Self::PutBack { target } => write!(f, "{target}: what was there before is back"),
+            Self::CutOff { target } => write!(
+                f,
+                "{target}: what was there before is back, because quaymaster was ended before all was checked and told"
+            ),
             Self::NotTold { consumer, problem } => write!(f, "{consumer}: not told that its files changed: {problem}"),
             Self::CheckFailed { consumer, problem } => {
                 write!(f, "{consumer}: {problem}; what is new is taken back, and nobody is told")

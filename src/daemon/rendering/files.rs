@@ -1,4 +1,8 @@
-use std::{mem, path::PathBuf, rc::Rc};
+use std::{
+    mem,
+    path::{Path, PathBuf},
+    rc::Rc,
+};
 
 use super::Pair;
 use crate::{
@@ -44,58 +48,100 @@ pub(super) fn make(files: &dyn NamedFiles, pair: &Pair, view: &ContainersView) -
 }
 
 /// New files that are in place. Unless they are kept, what was there before comes back, also when whoever looks at them
-/// is stopped in the midst of it.
+/// is stopped in the midst of it; what a crash leaves is kept beside them.
 pub(super) struct Placed {
     files: Rc<dyn NamedFiles>,
     /// Whether something looks at them before they are kept.
     are_checked: bool,
-    /// In the order in which they were put there, with what was there before.
-    before: Vec<(PathBuf, Option<String>)>,
+    /// In the order in which they were put there.
+    each: Vec<Replaced>,
+}
+
+/// A file that was replaced.
+struct Replaced {
+    target: PathBuf,
+    /// What was there before; nothing where there was no file.
+    before: Option<String>,
+    /// Whether just that is kept beside it, and not something older of which everybody knew.
+    is_kept_aside: bool,
 }
 
 impl Placed {
     pub fn new(files: Rc<dyn NamedFiles>, are_checked: bool) -> Self {
-        Self { files, are_checked, before: Vec::new() }
+        Self { files, are_checked, each: Vec::new() }
     }
 
     /// Puts one in place.
     ///
     /// # Errors
     /// What is wrong, in words; then what is there stays.
-    pub fn put(&mut self, new: New) -> Result<(), String> {
-        self.files.replace(&new.target, &new.text).map_err(|error| chain(&error))?;
-        if self.are_checked {
-            report(&Event::OnTrial { target: new.target.display().to_string() });
+    pub fn put(&mut self, New { target, text, before }: New) -> Result<(), String> {
+        let is_kept_aside = self.files.keep_aside(&target).map_err(|error| chain(&error))?;
+        if let Err(error) = self.files.replace(&target, &text) {
+            if is_kept_aside {
+                forget(&*self.files, &target);
+            }
+            return Err(chain(&error));
         }
-        self.before.push((new.target, new.before));
+        if self.are_checked {
+            report(&Event::OnTrial { target: target.display().to_string() });
+        }
+        self.each.push(Replaced { target, before, is_kept_aside });
         Ok(())
     }
 
     pub fn is_empty(&self) -> bool {
-        self.before.is_empty()
+        self.each.is_empty()
     }
 
-    /// They stay.
-    pub fn keep(mut self) {
-        for (target, _) in mem::take(&mut self.before) {
+    /// They stay; returns which.
+    pub fn keep(mut self) -> Vec<PathBuf> {
+        let kept: Vec<_> = mem::take(&mut self.each).into_iter().map(|replaced| replaced.target).collect();
+        for target in &kept {
             report(&Event::Rendered { target: target.display().to_string(), is_checked: self.are_checked });
         }
+        kept
     }
 }
 
 impl Drop for Placed {
     fn drop(&mut self) {
-        for (target, before) in mem::take(&mut self.before) {
+        for Replaced { target, before, is_kept_aside } in mem::take(&mut self.each) {
             let done = match before {
                 Some(text) => self.files.replace(&target, &text),
                 None => self.files.remove(&target),
             };
-            report(&match done {
-                Ok(()) => Event::PutBack { target: target.display().to_string() },
-                Err(error) => {
-                    Event::DiskFault { problem: format!("what was there before is not back: {}", chain(&error)) }
-                }
-            });
+            if let Err(error) = done {
+                report(&Event::DiskFault { problem: format!("what was there before is not back: {}", chain(&error)) });
+                continue;
+            }
+            report(&Event::PutBack { target: target.display().to_string() });
+            if is_kept_aside {
+                forget(&*self.files, &target);
+            }
         }
+    }
+}
+
+/// Begins again with what was there before a crash; whether there was one.
+pub(super) fn put_back(files: &dyn NamedFiles, target: &Path) -> bool {
+    match files.put_back(target) {
+        Ok(is_back) => {
+            if is_back {
+                report(&Event::CutOff { target: target.display().to_string() });
+            }
+            is_back
+        }
+        Err(error) => {
+            report(&Event::DiskFault { problem: format!("what was there before is not back: {}", chain(&error)) });
+            false
+        }
+    }
+}
+
+/// What was there before is wanted no more.
+pub(super) fn forget(files: &dyn NamedFiles, target: &Path) {
+    if let Err(error) = files.forget_aside(target) {
+        report(&Event::DiskFault { problem: chain(&error) });
     }
 }

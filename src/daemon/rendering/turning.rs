@@ -1,5 +1,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
+    mem,
+    path::PathBuf,
     rc::Rc,
     time::Duration,
 };
@@ -8,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{
     By, Rendering, TELL_AGAIN, Telling,
-    files::{Made, Placed, make},
+    files::{Made, Placed, forget, make, put_back},
 };
 use crate::{
     daemon::{debounce::Debounce, shown::shown, watching::Seen},
@@ -34,6 +36,8 @@ pub(super) struct Turning {
     debounce: Debounce,
     /// Who still has to be told.
     owed: BTreeSet<(ContainerId, By)>,
+    /// What they still have to be told of.
+    untold: BTreeSet<PathBuf>,
     /// When they are told again.
     tell_at: Option<Instant>,
     /// What was taken back last.
@@ -50,6 +54,7 @@ impl Turning {
             details: None,
             debounce,
             owed: BTreeSet::new(),
+            untold: BTreeSet::new(),
             tell_at: None,
             taken_back: None,
             faults: BTreeMap::new(),
@@ -130,6 +135,7 @@ impl Turning {
     /// Renders each template, and puts what is new in place where it is found good; returns what has no target.
     pub async fn render(&mut self) -> String {
         let given = Rc::clone(&self.given);
+        let is_cut_off = self.begin_again();
         let view = self.view();
         let made: Vec<_> = given.pairs.iter().map(|pair| make(&*given.files, pair, &view)).collect();
         let checks = self.checks();
@@ -153,6 +159,9 @@ impl Turning {
         }
         if !placed.is_empty() {
             self.accept(placed, &checks, asked).await;
+        } else if is_cut_off {
+            // Some may have been told of more than this.
+            self.owe();
         }
         printed
     }
@@ -163,7 +172,7 @@ impl Turning {
         nobody.for_each(|checking| report(&Event::NobodyToCheck { target: checking.target.clone() }));
         match check(&*self.given.engine, checks).await {
             Ok(()) => {
-                placed.keep();
+                self.untold.extend(placed.keep());
                 self.owe();
             }
             Err(Failed { consumer, problem, is_refusal }) => {
@@ -173,6 +182,17 @@ impl Turning {
                 self.taken_back = Some(TakenBack { asked, again });
             }
         }
+    }
+
+    /// Puts back what was there before a crash; whether there was one.
+    fn begin_again(&mut self) -> bool {
+        let files = &*self.given.files;
+        let targets = self.given.pairs.iter().filter_map(|pair| pair.target.as_ref());
+        let left = targets.filter(|target| !self.untold.contains(*target) && put_back(files, target));
+        let left: Vec<_> = left.cloned().collect();
+        let is_cut_off = !left.is_empty();
+        self.untold.extend(left);
+        is_cut_off
     }
 
     /// What is to be run where before anybody is told.
@@ -247,6 +267,9 @@ impl Turning {
                     report(&Event::NotTold { consumer: container.name.clone(), problem: chain(&error) });
                 }
             }
+        }
+        if self.owed.is_empty() {
+            mem::take(&mut self.untold).iter().for_each(|target| forget(&*self.given.files, target));
         }
         is_well
     }
