@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use thiserror::Error;
 
-use crate::values::{Block, ChallengeType, Grants, KeyType};
+use crate::values::{Block, ChallengeType, Grants, KeyType, nearest};
 use table::TABLE;
 pub use table::{DefaultValue, SETTINGS, SettingRow};
 
@@ -168,7 +168,8 @@ fn read_file(path: &std::path::Path, text: &str) -> Result<BTreeMap<String, (Str
     for (key, value) in table {
         let origin = format!("{path}: {key}");
         let Some(row) = SETTINGS.iter().find(|row| row.name == key) else {
-            return Err(SettingsError::Unknown { origin, nearest: nearest(&key) });
+            let nearest = nearest(SETTINGS.iter().map(|row| row.name), &key);
+            return Err(SettingsError::Unknown { origin, nearest });
         };
         let value = match value {
             toml::Value::Table(table) if row.value == TABLE => lines(table, &origin)?,
@@ -191,13 +192,6 @@ fn lines(table: toml::Table, origin: &str) -> Result<String, SettingsError> {
         _ => Err(SettingsError::File(format!("{origin}.{key} must be a text in quotes"))),
     };
     table.into_iter().map(line).collect()
-}
-
-/// The setting whose name is most like a word, if any is.
-pub fn nearest(word: &str) -> Option<&'static str> {
-    let distance = |name: &str| strsim::damerau_levenshtein(name, word);
-    let nearest = SETTINGS.iter().map(|row| row.name).min_by_key(|name| distance(name))?;
-    (distance(nearest) <= 1 + nearest.len() / 3).then_some(nearest)
 }
 
 /// Variables with our prefix that are no settings.

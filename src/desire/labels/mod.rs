@@ -11,7 +11,10 @@ use super::{
     complaint::{bounded, shortened},
     spec::{Scheme, SiteSpec, Spec, Tls, Wish},
 };
-use crate::{observe::Container, values::Host};
+use crate::{
+    observe::Container,
+    values::{Host, nearest},
+};
 pub use table::LABELS;
 use values::{short, words_of};
 
@@ -125,11 +128,8 @@ fn split_site(key: &str) -> Result<(&str, &str), String> {
 
 fn unknown(key: &str, prefix: &str) -> Trouble {
     // To compare costs time and memory by the length of both, and nobody mistypes a name into a long text.
-    let key = &shortened(key);
-    let distance = |row: &&LabelRow| strsim::damerau_levenshtein(row.key, key);
-    let nearest = LABELS.iter().min_by_key(distance).filter(|row| distance(row) <= 1 + row.key.len() / 3);
-    let remedy = match nearest {
-        Some(row) => format!("did you mean {prefix}.{}?", row.key),
+    let remedy = match nearest(LABELS.iter().map(|row| row.key), &shortened(key)) {
+        Some(key) => format!("did you mean {prefix}.{key}?"),
         None => format!("known are {}", words(LABELS.iter().map(|row| format!("{prefix}.{}", row.key)))),
     };
     ("there is no such label".to_owned(), remedy)
