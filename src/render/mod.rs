@@ -21,7 +21,9 @@ use thiserror::Error;
 
 use crate::values::Digest;
 pub use filters::{FILTERS, FilterRow};
-pub use pygen::{ContainerView, ContainersView, LenientTemplate, NetworkView, lenient_fields};
+pub use pygen::{
+    ContainerView, ContainersView, LenientTemplate, LenientlyRendered, NetworkView, UnknownName, lenient_fields,
+};
 pub use view::{
     AuthView, CertificateView, CommandPlanView, FieldRow, MarkView, ProxyView, RouteView, SiteView, fields,
 };

@@ -224,6 +224,11 @@ pub enum Event {
         /// What was wrong.
         problem: String,
     },
+    /// A template of `render` asks for a name that is not there.
+    NameUnknown {
+        /// Which, and for what.
+        problem: String,
+    },
     /// The program ends.
     Ended,
 }
@@ -268,6 +273,7 @@ impl Event {
             Self::TemplatesTaken { .. } => "templates-taken",
             Self::TemplateBroken { .. } => "template-broken",
             Self::TemplateMended { .. } => "template-mended",
+            Self::NameUnknown { .. } => "name-unknown",
             Self::Ended => "ended",
         }
     }
@@ -289,7 +295,8 @@ impl Event {
             | Self::CutOff { .. }
             | Self::NobodyToCheck { .. }
             | Self::NobodyToTell { .. }
-            | Self::TemplateBroken { .. } => Level::WARN,
+            | Self::TemplateBroken { .. }
+            | Self::NameUnknown { .. } => Level::WARN,
             Self::StepsOver { .. } => Level::DEBUG,
             _ => Level::INFO,
         }
@@ -385,7 +392,7 @@ impl fmt::Display for Event {
             Self::TemplatesTaken { names } => {
                 write!(f, "templates in use besides the built-in ones: {}", listed(names))
             }
-            Self::TemplateBroken { problem } => f.write_str(problem),
+            Self::TemplateBroken { problem } | Self::NameUnknown { problem } => f.write_str(problem),
             Self::TemplateMended { problem } => write!(f, "no longer so: {problem}"),
             Self::Ended => f.write_str("quaymaster ends"),
         }

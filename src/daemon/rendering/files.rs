@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeSet,
     mem,
     path::{Path, PathBuf},
     rc::Rc,
@@ -7,7 +8,7 @@ use std::{
 use super::Pair;
 use crate::{
     ports::NamedFiles,
-    render::{ContainersView, LenientTemplate},
+    render::{ContainersView, LenientTemplate, LenientlyRendered},
     report::{Event, chain, report},
 };
 
@@ -29,22 +30,28 @@ pub(super) struct New {
     before: Option<String>,
 }
 
-/// Renders one template; nothing is written.
+/// Renders one template; nothing is written. Returns in words, too, what the template asked for in vain.
 ///
 /// # Errors
 /// What is wrong, in words.
-pub(super) fn make(files: &dyn NamedFiles, pair: &Pair, view: &ContainersView) -> Result<Made, String> {
+pub(super) fn make(
+    files: &dyn NamedFiles,
+    pair: &Pair,
+    view: &ContainersView,
+) -> Result<(Made, BTreeSet<String>), String> {
     let name = pair.template.display().to_string();
     let text = files.text(&pair.template).map_err(|error| chain(&error))?;
     let text = text.ok_or_else(|| format!("template {name}: there is no such file"))?;
     let rendered = LenientTemplate::new(&name, &text).and_then(|template| template.render(view));
-    let text = rendered.map_err(|error| error.to_string())?;
-    let Some(target) = &pair.target else { return Ok(Made::Printed(text)) };
+    let LenientlyRendered { text, unknown } = rendered.map_err(|error| error.to_string())?;
+    let unknown = unknown.iter().map(|unknown| format!("template {name}: {unknown}")).collect();
+    let Some(target) = &pair.target else { return Ok((Made::Printed(text), unknown)) };
     let before = files.text(target).map_err(|error| chain(&error))?;
-    Ok(match before.as_ref() == Some(&text) {
+    let made = match before.as_ref() == Some(&text) {
         true => Made::Unchanged,
         false => Made::New(New { target: target.clone(), text, before }),
-    })
+    };
+    Ok((made, unknown))
 }
 
 /// New files that are in place. Unless they are kept, what was there before comes back, also when whoever looks at them

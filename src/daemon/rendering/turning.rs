@@ -44,6 +44,8 @@ pub(super) struct Turning {
     taken_back: Option<TakenBack>,
     /// What is wrong with a template or its target, by the number of the pair.
     faults: BTreeMap<usize, String>,
+    /// What was told of names that templates ask for in vain.
+    unknown: BTreeSet<String>,
 }
 
 impl Turning {
@@ -58,6 +60,7 @@ impl Turning {
             tell_at: None,
             taken_back: None,
             faults: BTreeMap::new(),
+            unknown: BTreeSet::new(),
         }
     }
 
@@ -137,7 +140,13 @@ impl Turning {
         let given = Rc::clone(&self.given);
         let is_cut_off = self.begin_again();
         let view = self.view();
-        let made: Vec<_> = given.pairs.iter().map(|pair| make(&*given.files, pair, &view)).collect();
+        let mut made = Vec::new();
+        for pair in &given.pairs {
+            made.push(make(&*given.files, pair, &view).map(|(made, unknown)| {
+                self.note_unknown(unknown);
+                made
+            }));
+        }
         let checks = self.checks();
         let asked = asked(made.iter().flatten(), &checks);
         let is_held_back = self.taken_back.as_ref().is_some_and(|it| it.holds_back(&asked, Instant::now()));
@@ -213,6 +222,15 @@ impl Turning {
         let details = self.details.iter().flat_map(BTreeMap::values);
         let own_container_id = self.given.own.as_ref().map(ToString::to_string);
         ContainersView { containers: details.map(shown).collect(), own_container_id }
+    }
+
+    /// Reports each name once, though it may be asked for at every change.
+    fn note_unknown(&mut self, unknown: BTreeSet<String>) {
+        for problem in unknown {
+            if self.unknown.insert(problem.clone()) {
+                report(&Event::NameUnknown { problem });
+            }
+        }
     }
 
     /// Reports what is new about a pair.
