@@ -15,7 +15,7 @@ pub(super) fn shown(detail: &Detail) -> ContainerView {
         health: health(container).to_owned(),
         labels: container.labels.clone().into_iter().collect(),
         env: environment.clone(),
-        networks: container.networks.iter().map(place).collect(),
+        networks: container.networks.iter().map(|network| place(container, network)).collect(),
         tcp: container.exposed.clone(),
         udp: exposed_udp.clone(),
     }
@@ -39,7 +39,10 @@ fn health(container: &Container) -> &str {
     }
 }
 
-fn place(network: &Network) -> NetworkView {
+fn place(container: &Container, network: &Network) -> NetworkView {
+    let in_project =
+        |project: &str| network.name.strip_prefix(project)?.strip_prefix('_').filter(|name| !name.is_empty());
+    let compose_name = container.project().and_then(in_project).map(str::to_owned);
     let ip_address = network.address.map(|address| address.to_string()).unwrap_or_default();
-    NetworkView { id: network.id.clone(), name: network.name.clone(), ip_address }
+    NetworkView { id: network.id.clone(), name: network.name.clone(), compose_name, ip_address }
 }

@@ -33,6 +33,16 @@ pub trait NamedFiles {
     /// Takes a file away; nothing when there is none.
     fn remove(&self, path: &Path) -> Result<(), DiskError>;
 
+    /// Keeps beside it what lies there, or that nothing does, for a crash to find. What is kept already stays; returns
+    /// whether nothing was.
+    fn keep_aside(&self, path: &Path) -> Result<bool, DiskError>;
+
+    /// Puts back what is kept beside it, which stays kept; returns whether anything is.
+    fn put_back(&self, path: &Path) -> Result<bool, DiskError>;
+
+    /// Takes away what is kept beside it.
+    fn forget_aside(&self, path: &Path) -> Result<(), DiskError>;
+
     /// Begins to watch the folder that a file lies in, and tells when something there may have changed, until it can't
     /// watch any more. Misses nothing from here on: read after it.
     fn changes(&self, path: &Path) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError>;

@@ -25,7 +25,9 @@ use crate::values::Digest;
 use built_in::probably_meant;
 pub use built_in::{BUILT_IN, BuiltIn};
 pub use filters::{FILTERS, FilterRow};
-pub use pygen::{ContainerView, ContainersView, LenientTemplate, NetworkView, lenient_fields};
+pub use pygen::{
+    ContainerView, ContainersView, LenientTemplate, LenientlyRendered, NetworkView, UnknownName, lenient_fields,
+};
 pub use view::{
     AuthView, CertificateView, CommandPlanView, FieldRow, MarkView, ProxyView, RouteView, SiteView, fields,
 };

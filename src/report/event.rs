@@ -113,8 +113,26 @@ pub enum Event {
         /// Which.
         consumer: ContainerName,
     },
-    /// The command `render` wrote a file.
+    /// The command `render` put a file in place that a check may refuse.
+    OnTrial {
+        /// Where.
+        target: String,
+    },
+    /// The command `render` wrote a file, and it stays.
     Rendered {
+        /// Where.
+        target: String,
+        /// Whether a check found it good.
+        is_checked: bool,
+    },
+    /// The command `render` wrote a file, and it does not stay.
+    PutBack {
+        /// Where.
+        target: String,
+    },
+    /// The command `render` was ended before a file was found good and everybody knew of it: it begins again with what was
+    /// there before.
+    CutOff {
         /// Where.
         target: String,
     },
@@ -125,7 +143,7 @@ pub enum Event {
         /// Why.
         problem: String,
     },
-    /// The command `render` took back files that a check refuses, or that it could not look at.
+    /// The command `render` takes back files that a check refuses, or that it could not look at.
     CheckFailed {
         /// Where the check was made.
         consumer: ContainerName,
@@ -216,6 +234,11 @@ pub enum Event {
         /// What was wrong.
         problem: String,
     },
+    /// A template of `render` asks for a name that is not there.
+    NameUnknown {
+        /// Which, and for what.
+        problem: String,
+    },
     /// The program ends.
     Ended,
 }
@@ -265,7 +288,10 @@ impl Event {
             Self::Signalled { .. } => "signalled",
             Self::Ran { .. } => "ran",
             Self::Restarted { .. } => "restarted",
+            Self::OnTrial { .. } => "on-trial",
             Self::Rendered { .. } => "rendered",
+            Self::PutBack { .. } => "put-back",
+            Self::CutOff { .. } => "cut-off",
             Self::NotTold { .. } => "not-told",
             Self::CheckFailed { .. } => "check-failed",
             Self::NobodyToCheck { .. } => "nobody-to-check",
@@ -282,6 +308,7 @@ impl Event {
             Self::TemplatesTaken { .. } => "templates-taken",
             Self::TemplateBroken { .. } => "template-broken",
             Self::TemplateMended { .. } => "template-mended",
+            Self::NameUnknown { .. } => "name-unknown",
             Self::Ended => "ended",
         }
     }
@@ -300,9 +327,11 @@ impl Event {
             | Self::Missed { .. }
             | Self::ContainerUnreadable { .. }
             | Self::CheckFailed { .. }
+            | Self::CutOff { .. }
             | Self::NobodyToCheck { .. }
             | Self::NobodyToTell { .. }
-            | Self::TemplateBroken { .. } => Level::WARN,
+            | Self::TemplateBroken { .. }
+            | Self::NameUnknown { .. } => Level::WARN,
             Self::StepsOver { .. } | Self::Ordering { .. } | Self::TakenBack { is_optional: true, .. } => Level::DEBUG,
             _ => Level::INFO,
         }
@@ -350,10 +379,17 @@ impl fmt::Display for Event {
             }
             Self::Ran { consumer, words } => write!(f, "{consumer}: told by `{words}` to read its files again"),
             Self::Restarted { consumer } => write!(f, "{consumer}: restarted, so that it reads its files again"),
-            Self::Rendered { target } => write!(f, "{target} is written"),
+            Self::OnTrial { target } => write!(f, "{target}: what is new is in place, and is checked now"),
+            Self::Rendered { target, is_checked: true } => write!(f, "{target}: what is new is found good, and stays"),
+            Self::Rendered { target, is_checked: false } => write!(f, "{target} is written"),
+            Self::PutBack { target } => write!(f, "{target}: what was there before is back"),
+            Self::CutOff { target } => write!(
+                f,
+                "{target}: what was there before is back, because quaymaster was ended before all was checked and told"
+            ),
             Self::NotTold { consumer, problem } => write!(f, "{consumer}: not told that its files changed: {problem}"),
             Self::CheckFailed { consumer, problem } => {
-                write!(f, "{consumer}: {problem}; what was there before is back, and nobody is told")
+                write!(f, "{consumer}: {problem}; what is new is taken back, and nobody is told")
             }
             Self::NobodyToCheck { target } => {
                 write!(f, "{target}: no container that runs has this name, id or service; what is new goes unchecked")
@@ -394,7 +430,7 @@ impl fmt::Display for Event {
             Self::TemplatesTaken { names } => {
                 write!(f, "templates in use besides the built-in ones: {}", listed(names))
             }
-            Self::TemplateBroken { problem } => f.write_str(problem),
+            Self::TemplateBroken { problem } | Self::NameUnknown { problem } => f.write_str(problem),
             Self::TemplateMended { problem } => write!(f, "no longer so: {problem}"),
             Self::Ended => f.write_str("quaymaster ends"),
         }

@@ -3,6 +3,8 @@ use std::fmt;
 use thiserror::Error;
 use url::Url;
 
+use super::nearest;
+
 /// A CA that settings can name by a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CaPreset {
@@ -72,7 +74,7 @@ impl Issuer {
         match Url::parse(text) {
             Ok(url) if url.scheme() == "https" => Ok(Some(Self::Ca(text.to_owned()))),
             Ok(url) if url.has_host() => Err(CaError::NotHttps(text.to_owned())),
-            _ => Err(CaError::Unknown { word: text.to_owned(), nearest: nearest(text) }),
+            _ => Err(CaError::Unknown { word: text.to_owned(), nearest: nearest(text, words()) }),
         }
     }
 
@@ -128,7 +130,7 @@ pub enum CaError {
         nearest: Option<&'static str>,
     },
     /// No word of the label.
-    #[error("{word:?} is no CA that a label can name{}", nearest(.word).map(|near| format!("; did you mean {near}?")).unwrap_or_default())]
+    #[error("{word:?} is no CA that a label can name{}", nearest(.word, words()).map(|near| format!("; did you mean {near}?")).unwrap_or_default())]
     UnknownInLabel {
         /// What was written.
         word: String,
@@ -152,13 +154,6 @@ fn remedy(nearest: Option<&str>) -> String {
 /// All words that say who issues.
 fn words() -> impl Iterator<Item = &'static str> {
     CA_PRESETS.iter().map(|preset| preset.name).chain([Issuer::SELF_SIGNED, Issuer::NONE])
-}
-
-fn nearest(word: &str) -> Option<&'static str> {
-    /// Below this, two words have little in common.
-    const ALIKE: f64 = 0.8;
-    let scored = words().map(|known| (strsim::jaro_winkler(word, known), known));
-    scored.filter(|(score, _)| *score >= ALIKE).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
 }
 
 #[cfg(test)]

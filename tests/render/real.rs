@@ -82,7 +82,7 @@ fn started_at(container: &Made) -> String {
 fn template(head: &str) -> String {
     let label = format!("'render-test-{}'", id());
     format!(
-        "{head}\n{{% for c in containers %}}\n{{% if c.labels[{label}] %}}\n{{{{ c.labels[{label}] }}}} {{{{ c.env.PORT }}}}\n\
+        "{head}\n{{{{ c.nosuch }}}}{{% for c in containers %}}\n{{% if c.labels[{label}] %}}\n{{{{ c.labels[{label}] }}}} {{{{ c.env.PORT }}}}\n\
          {{% endif %}}\n{{% endfor %}}\n"
     )
 }
@@ -137,6 +137,7 @@ fn a_file_follows_the_containers_and_who_reads_it_is_told() {
     let pid = Pid::from_raw(i32::try_from(program.0.id()).unwrap());
     kill(pid, Signal::SIGHUP).unwrap();
     wait("SIGHUP renders again", || out() == "# two\nreader 80\n");
+    assert_eq!(log().matches("there is no c,").count(), 1, "a name that is not there is told once: {}", log());
     kill(pid, Signal::SIGTERM).unwrap();
     let begun = Instant::now();
     assert_eq!(program.0.wait().unwrap().code(), Some(0));

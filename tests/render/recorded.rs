@@ -87,6 +87,15 @@ fn a_broken_template_is_told_with_its_line_spoils_only_itself_and_keeps_what_is_
 }
 
 #[test]
+fn a_name_that_is_not_there_is_empty_and_told_once() {
+    let folder = folder("{% for c in containers %}[{{ c.network.first }}{{ c.labels.network }}]{% endfor %}\n");
+    let (code, out, told) = texts(&render(folder.path(), &["--template", "t.tmpl", "--from", RECORDED]));
+    assert_eq!((code, out.as_str()), (Some(0), "[][][]"));
+    let words = "WARN template t.tmpl: a container has no network, so it is empty; did you mean networks?";
+    assert!(told.contains(words) && told.lines().count() == 1, "{told}");
+}
+
+#[test]
 fn wrong_usage_is_told() {
     let folder = folder("");
     for (words, problem) in [

@@ -1,4 +1,9 @@
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use futures_util::stream::LocalBoxStream;
 
@@ -21,18 +26,125 @@ impl NamedFiles for AnyFiles {
     }
 
     fn replace(&self, path: &Path, text: &str) -> Result<(), DiskError> {
-        // What a link leads to is replaced, not the link.
-        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let mode = fs::metadata(&path).map_or(files::PUBLIC, |found| found.permissions().mode() & 0o777);
-        files::replace(&path, text.as_bytes(), mode, Durability::Renamed)
+        let path = real(path);
+        files::replace(&path, text.as_bytes(), mode(&path), Durability::Renamed)
     }
 
     fn remove(&self, path: &Path) -> Result<(), DiskError> {
         files::remove(path)
     }
 
+    fn keep_aside(&self, path: &Path) -> Result<bool, DiskError> {
+        let (path, aside) = (real(path), Aside::of(path));
+        if files::is_there(&aside.text) || files::is_there(&aside.nothing) {
+            return Ok(false);
+        }
+        match files::read_bytes(&path)? {
+            Some(bytes) => files::replace(&aside.text, &bytes, mode(&path), Durability::Synced)?,
+            None => files::replace(&aside.nothing, b"", files::PUBLIC, Durability::Synced)?,
+        }
+        Ok(true)
+    }
+
+    fn put_back(&self, path: &Path) -> Result<bool, DiskError> {
+        let (path, aside) = (real(path), Aside::of(path));
+        if let Some(bytes) = files::read_bytes(&aside.text)? {
+            files::replace(&path, &bytes, mode(&aside.text), Durability::Renamed)?;
+            return Ok(true);
+        }
+        let was_nothing = files::is_there(&aside.nothing);
+        if was_nothing {
+            files::remove(&path)?;
+        }
+        Ok(was_nothing)
+    }
+
+    fn forget_aside(&self, path: &Path) -> Result<(), DiskError> {
+        let aside = Aside::of(path);
+        files::remove(&aside.text).and_then(|()| files::remove(&aside.nothing))
+    }
+
     fn changes(&self, path: &Path) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
         let folder = std::path::absolute(path).map_err(files::told("find", path))?;
         changes::of(folder.parent().unwrap_or(Path::new("/")).to_owned(), SETTLED)
+    }
+}
+
+/// Where what was there before is kept; hidden, so that no server includes it.
+struct Aside {
+    /// The file as it was.
+    text: PathBuf,
+    /// Stands for none.
+    nothing: PathBuf,
+}
+
+impl Aside {
+    fn of(path: &Path) -> Self {
+        let path = real(path);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let named = |ending: &str| path.with_file_name(format!(".{name}.{ending}"));
+        Self { text: named("before"), nothing: named("none-before") }
+    }
+}
+
+/// What a link leads to is replaced, not the link. Where nothing is yet, there is a folder all the same.
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Of what is there; else of what everybody reads.
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).map_or(files::PUBLIC, |found| found.permissions().mode() & 0o777)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_there_before_is_kept_once_and_comes_back_with_its_mode_until_it_is_forgotten() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("out");
+        fs::write(&path, "old").expect("it is written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("it has a mode");
+        for (new, is_first) in [("one", true), ("two", false)] {
+            assert_eq!(AnyFiles.keep_aside(&path).expect("it is kept"), is_first, "{new}");
+            AnyFiles.replace(&path, new).expect("it is replaced");
+        }
+        assert_eq!(files::entries(folder.path()).expect("a list"), [".out.before", "out"]);
+        fs::remove_file(&path).expect("it is removed");
+        assert!(AnyFiles.put_back(&path).expect("it is put back"));
+        assert_eq!((files::read(&path).expect("it is read").as_deref(), mode(&path)), (Some("old"), 0o640));
+        AnyFiles.forget_aside(&path).expect("it is forgotten");
+        assert!(!AnyFiles.put_back(&path).expect("there is none"));
+        assert_eq!(files::entries(folder.path()).expect("a list"), ["out"]);
+    }
+
+    #[test]
+    fn where_nothing_was_there_before_nothing_is_there_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("out");
+        for is_first in [true, false] {
+            assert_eq!(AnyFiles.keep_aside(&path).expect("it is kept"), is_first);
+            AnyFiles.replace(&path, "new").expect("it is replaced");
+        }
+        assert!(AnyFiles.put_back(&path).expect("it is put back"));
+        assert_eq!(files::entries(folder.path()).expect("a list"), [".out.none-before"]);
+        AnyFiles.forget_aside(&path).expect("it is forgotten");
+        assert!(!AnyFiles.put_back(&path).expect("there is none"));
+    }
+
+    #[test]
+    fn what_a_link_leads_to_is_kept_beside_that() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, link) = (folder.path().join("there/out"), folder.path().join("link"));
+        fs::create_dir(folder.path().join("there")).expect("a folder");
+        fs::write(&path, "old").expect("it is written");
+        std::os::unix::fs::symlink(&path, &link).expect("a link");
+        AnyFiles.keep_aside(&link).expect("it is kept");
+        AnyFiles.replace(&link, "new").expect("it is replaced");
+        assert!(AnyFiles.put_back(&link).expect("it is put back"));
+        assert_eq!(files::read(&path).expect("it is read").as_deref(), Some("old"));
+        assert!(files::link_target(&link).is_some());
     }
 }

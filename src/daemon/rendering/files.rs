@@ -1,9 +1,14 @@
-use std::{mem, path::PathBuf, rc::Rc};
+use std::{
+    collections::BTreeSet,
+    mem,
+    path::{Path, PathBuf},
+    rc::Rc,
+};
 
 use super::Pair;
 use crate::{
     ports::NamedFiles,
-    render::{ContainersView, LenientTemplate},
+    render::{ContainersView, LenientTemplate, LenientlyRendered},
     report::{Event, chain, report},
 };
 
@@ -25,68 +30,125 @@ pub(super) struct New {
     before: Option<String>,
 }
 
-/// Renders one template; nothing is written.
+/// Renders one template; nothing is written. Returns in words, too, what the template asked for in vain.
 ///
 /// # Errors
 /// What is wrong, in words.
-pub(super) fn make(files: &dyn NamedFiles, pair: &Pair, view: &ContainersView) -> Result<Made, String> {
+pub(super) fn make(
+    files: &dyn NamedFiles,
+    pair: &Pair,
+    view: &ContainersView,
+) -> Result<(Made, BTreeSet<String>), String> {
     let name = pair.template.display().to_string();
     let text = files.text(&pair.template).map_err(|error| chain(&error))?;
     let text = text.ok_or_else(|| format!("template {name}: there is no such file"))?;
     let rendered = LenientTemplate::new(&name, &text).and_then(|template| template.render(view));
-    let text = rendered.map_err(|error| error.to_string())?;
-    let Some(target) = &pair.target else { return Ok(Made::Printed(text)) };
+    let LenientlyRendered { text, unknown } = rendered.map_err(|error| error.to_string())?;
+    let unknown = unknown.iter().map(|unknown| format!("template {name}: {unknown}")).collect();
+    let Some(target) = &pair.target else { return Ok((Made::Printed(text), unknown)) };
     let before = files.text(target).map_err(|error| chain(&error))?;
-    Ok(match before.as_ref() == Some(&text) {
+    let made = match before.as_ref() == Some(&text) {
         true => Made::Unchanged,
         false => Made::New(New { target: target.clone(), text, before }),
-    })
+    };
+    Ok((made, unknown))
 }
 
 /// New files that are in place. Unless they are kept, what was there before comes back, also when whoever looks at them
-/// is stopped in the midst of it.
+/// is stopped in the midst of it; what a crash leaves is kept beside them.
 pub(super) struct Placed {
     files: Rc<dyn NamedFiles>,
-    /// In the order in which they were put there, with what was there before.
-    before: Vec<(PathBuf, Option<String>)>,
+    /// Whether something looks at them before they are kept.
+    are_checked: bool,
+    /// In the order in which they were put there.
+    each: Vec<Replaced>,
+}
+
+/// A file that was replaced.
+struct Replaced {
+    target: PathBuf,
+    /// What was there before; nothing where there was no file.
+    before: Option<String>,
+    /// Whether just that is kept beside it, and not something older of which everybody knew.
+    is_kept_aside: bool,
 }
 
 impl Placed {
-    pub fn new(files: Rc<dyn NamedFiles>) -> Self {
-        Self { files, before: Vec::new() }
+    pub fn new(files: Rc<dyn NamedFiles>, are_checked: bool) -> Self {
+        Self { files, are_checked, each: Vec::new() }
     }
 
     /// Puts one in place.
     ///
     /// # Errors
     /// What is wrong, in words; then what is there stays.
-    pub fn put(&mut self, new: New) -> Result<(), String> {
-        self.files.replace(&new.target, &new.text).map_err(|error| chain(&error))?;
-        report(&Event::Rendered { target: new.target.display().to_string() });
-        self.before.push((new.target, new.before));
+    pub fn put(&mut self, New { target, text, before }: New) -> Result<(), String> {
+        let is_kept_aside = self.files.keep_aside(&target).map_err(|error| chain(&error))?;
+        if let Err(error) = self.files.replace(&target, &text) {
+            if is_kept_aside {
+                forget(&*self.files, &target);
+            }
+            return Err(chain(&error));
+        }
+        if self.are_checked {
+            report(&Event::OnTrial { target: target.display().to_string() });
+        }
+        self.each.push(Replaced { target, before, is_kept_aside });
         Ok(())
     }
 
     pub fn is_empty(&self) -> bool {
-        self.before.is_empty()
+        self.each.is_empty()
     }
 
-    /// They stay.
-    pub fn keep(mut self) {
-        self.before.clear();
+    /// They stay; returns which.
+    pub fn keep(mut self) -> Vec<PathBuf> {
+        let kept: Vec<_> = mem::take(&mut self.each).into_iter().map(|replaced| replaced.target).collect();
+        for target in &kept {
+            report(&Event::Rendered { target: target.display().to_string(), is_checked: self.are_checked });
+        }
+        kept
     }
 }
 
 impl Drop for Placed {
     fn drop(&mut self) {
-        for (target, before) in mem::take(&mut self.before) {
+        for Replaced { target, before, is_kept_aside } in mem::take(&mut self.each) {
             let done = match before {
                 Some(text) => self.files.replace(&target, &text),
                 None => self.files.remove(&target),
             };
             if let Err(error) = done {
                 report(&Event::DiskFault { problem: format!("what was there before is not back: {}", chain(&error)) });
+                continue;
+            }
+            report(&Event::PutBack { target: target.display().to_string() });
+            if is_kept_aside {
+                forget(&*self.files, &target);
             }
         }
+    }
+}
+
+/// Begins again with what was there before a crash; whether there was one.
+pub(super) fn put_back(files: &dyn NamedFiles, target: &Path) -> bool {
+    match files.put_back(target) {
+        Ok(is_back) => {
+            if is_back {
+                report(&Event::CutOff { target: target.display().to_string() });
+            }
+            is_back
+        }
+        Err(error) => {
+            report(&Event::DiskFault { problem: format!("what was there before is not back: {}", chain(&error)) });
+            false
+        }
+    }
+}
+
+/// What was there before is wanted no more.
+pub(super) fn forget(files: &dyn NamedFiles, target: &Path) {
+    if let Err(error) = files.forget_aside(target) {
+        report(&Event::DiskFault { problem: chain(&error) });
     }
 }

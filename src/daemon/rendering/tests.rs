@@ -16,35 +16,68 @@ use crate::{
 };
 
 /// Files by path: a template `t`, and what was made of it.
-struct Files(RefCell<BTreeMap<PathBuf, String>>);
+struct Files {
+    texts: RefCell<BTreeMap<PathBuf, String>>,
+    /// What is kept beside them.
+    aside: RefCell<BTreeMap<PathBuf, Option<String>>>,
+}
 
 impl Files {
     fn new(files: &[(&str, &str)]) -> Rc<Self> {
         let files = files.iter().map(|(path, text)| (PathBuf::from(path), (*text).to_owned()));
-        Rc::new(Self(RefCell::new(files.collect())))
+        Rc::new(Self { texts: RefCell::new(files.collect()), aside: RefCell::default() })
     }
 
     fn at(&self, path: &str) -> Option<String> {
-        self.0.borrow().get(Path::new(path)).cloned()
+        self.texts.borrow().get(Path::new(path)).cloned()
     }
 
     fn write(&self, path: &str, text: &str) {
-        self.0.borrow_mut().insert(path.into(), text.to_owned());
+        self.texts.borrow_mut().insert(path.into(), text.to_owned());
+    }
+
+    /// What is kept beside `out`.
+    fn kept(&self) -> Option<Option<String>> {
+        self.aside.borrow().get(Path::new("out")).cloned()
+    }
+
+    fn set(&self, path: &Path, text: Option<String>) {
+        match text {
+            Some(text) => drop(self.texts.borrow_mut().insert(path.to_owned(), text)),
+            None => drop(self.texts.borrow_mut().remove(path)),
+        }
     }
 }
 
 impl NamedFiles for Files {
     fn text(&self, path: &Path) -> Result<Option<String>, DiskError> {
-        Ok(self.0.borrow().get(path).cloned())
+        Ok(self.texts.borrow().get(path).cloned())
     }
 
     fn replace(&self, path: &Path, text: &str) -> Result<(), DiskError> {
-        self.0.borrow_mut().insert(path.to_owned(), text.to_owned());
+        self.set(path, Some(text.to_owned()));
         Ok(())
     }
 
     fn remove(&self, path: &Path) -> Result<(), DiskError> {
-        self.0.borrow_mut().remove(path);
+        self.set(path, None);
+        Ok(())
+    }
+
+    fn keep_aside(&self, path: &Path) -> Result<bool, DiskError> {
+        let (mut aside, before) = (self.aside.borrow_mut(), self.texts.borrow().get(path).cloned());
+        let is_first = !aside.contains_key(path);
+        aside.entry(path.to_owned()).or_insert(before);
+        Ok(is_first)
+    }
+
+    fn put_back(&self, path: &Path) -> Result<bool, DiskError> {
+        let kept = self.aside.borrow().get(path).cloned();
+        Ok(kept.map(|before| self.set(path, before)).is_some())
+    }
+
+    fn forget_aside(&self, path: &Path) -> Result<(), DiskError> {
+        self.aside.borrow_mut().remove(path);
         Ok(())
     }
 
@@ -167,6 +200,21 @@ async fn a_signal_that_the_engine_refuses_is_told_and_the_file_is_written_all_th
 }
 
 #[tokio::test]
+async fn a_network_goes_by_its_name_in_the_compose_file_of_the_container() {
+    for (project, expected) in [("till", "10.0.0.2"), ("til", ""), ("till_web", "")] {
+        let recorded = format!(
+            r#"[{{"Id": "1", "Name": "/shop", "State": {{"Status": "running"}},
+            "Config": {{"Labels": {{"com.docker.compose.project": "{project}"}}}}, "NetworkSettings":
+            {{"Networks": {{"till_web": {{"NetworkID": "2", "IPAddress": "10.0.0.2"}}}}}}}}]"#
+        );
+        let recorded = RecordedEngine::read(&recorded).expect("it is a list");
+        let files = Files::new(&[("t", "{{ containers.first.networks.matching('web').first.ip_address }}")]);
+        rendering(Rc::new(recorded), &files, "shop").once().await.expect("it is seen");
+        assert_eq!(files.at("out").as_deref(), Some(expected), "{project}");
+    }
+}
+
+#[tokio::test]
 async fn nobody_is_told_when_nothing_changed_or_nobody_runs() {
     let files = Files::new(&[("t", "{{ containers | length }}")]);
     for target in ["still", "shop"] {
@@ -260,4 +308,68 @@ async fn whoever_is_stopped_in_the_midst_of_a_check_leaves_what_was_there_before
     assert!(turning.render().now_or_never().is_none());
     assert_eq!((files.at("out").as_deref(), files.at("more")), (Some("old"), None));
     assert_eq!(engine.asked.take(), [CHECK]);
+}
+
+/// What a run leaves that is killed when `new` is in place of what was there before.
+fn killed(template: &str, before: Option<&str>) -> Rc<Files> {
+    let files = Files::new(&[("t", template), ("out", "new"), ("u", "u"), ("more", "u")]);
+    files.aside.borrow_mut().insert("out".into(), before.map(str::to_owned));
+    files
+}
+
+#[tokio::test]
+async fn what_a_kill_left_unchecked_or_untold_is_found_checked_and_told_by_the_next_run() {
+    for (template, before, expected, asked) in [
+        ("new", Some("old"), Some("new"), &[CHECK, TELL][..]),
+        ("new", None, Some("new"), &[CHECK, TELL]),
+        ("bad", Some("old"), Some("old"), &[CHECK]),
+        ("bad", None, None, &[CHECK]),
+        // Nothing is new, and some may have been told of what is not there now.
+        ("old", Some("old"), Some("old"), &[TELL]),
+        ("{{ broken", Some("old"), Some("old"), &[TELL]),
+    ] {
+        let files = killed(template, before);
+        let engine = scripted(&files, Answer::Code(1));
+        checked(&engine).once().await.expect("it is seen");
+        assert_eq!((files.at("out").as_deref(), files.kept()), (expected, None), "{template} {before:?}");
+        assert_eq!(engine.asked.take(), asked, "{template} {before:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_told_without_a_check_is_told_after_a_kill_too() {
+    let files = killed("new", Some("old"));
+    let engine = scripted(&files, Answer::Code(0));
+    let mut rendering = checked(&engine);
+    rendering.checks.clear();
+    assert!(rendering.once().await.expect("it is seen").is_whole);
+    assert_eq!((engine.asked.take(), files.at("out").as_deref()), (vec![TELL.to_owned()], Some("new")));
+}
+
+#[tokio::test]
+async fn what_was_there_before_is_kept_until_everybody_was_told() {
+    let files = Files::new(&[("t", "new"), ("out", "old"), ("u", "u")]);
+    let engine = scripted(&files, Answer::Never);
+    let mut turning = turning(&engine).await;
+    let mut checking = Box::pin(turning.render());
+    assert!(checking.as_mut().now_or_never().is_none());
+    assert_eq!((files.at("out").as_deref(), files.kept()), (Some("new"), Some(Some("old".to_owned()))));
+    drop(checking);
+    assert_eq!((files.at("out").as_deref(), files.kept()), (Some("old"), None), "it ended in peace");
+    engine.answer.set(Answer::Code(1));
+    turning.render().await;
+    assert_eq!(files.kept(), Some(Some("old".to_owned())), "nobody was told yet");
+    // What is refused meanwhile does not take along what is still to be told.
+    files.write("t", "bad");
+    turning.render().await;
+    assert_eq!((files.at("out").as_deref(), files.kept()), (Some("new"), Some(Some("old".to_owned()))));
+    assert!(turning.tell().await);
+    assert_eq!(files.kept(), None);
+}
+
+#[tokio::test]
+async fn what_was_there_before_is_kept_while_the_engine_tells_nobody() {
+    let files = Files::new(&[("t", "new"), ("out", "old")]);
+    let made = rendering(Rc::new(recorded()), &files, "shop").once().await.expect("it is seen");
+    assert_eq!((made.is_whole, files.kept()), (false, Some(Some("old".to_owned()))));
 }

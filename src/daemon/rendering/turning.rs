@@ -1,5 +1,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
+    mem,
+    path::PathBuf,
     rc::Rc,
     time::Duration,
 };
@@ -8,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{
     By, Rendering, TELL_AGAIN, Telling,
-    files::{Made, Placed, make},
+    files::{Made, Placed, forget, make, put_back},
 };
 use crate::{
     daemon::{debounce::Debounce, shown::shown, watching::Seen},
@@ -34,12 +36,16 @@ pub(super) struct Turning {
     debounce: Debounce,
     /// Who still has to be told.
     owed: BTreeSet<(ContainerId, By)>,
+    /// What they still have to be told of.
+    untold: BTreeSet<PathBuf>,
     /// When they are told again.
     tell_at: Option<Instant>,
     /// What was taken back last.
     taken_back: Option<TakenBack>,
     /// What is wrong with a template or its target, by the number of the pair.
     faults: BTreeMap<usize, String>,
+    /// What was told of names that templates ask for in vain.
+    unknown: BTreeSet<String>,
 }
 
 impl Turning {
@@ -50,9 +56,11 @@ impl Turning {
             details: None,
             debounce,
             owed: BTreeSet::new(),
+            untold: BTreeSet::new(),
             tell_at: None,
             taken_back: None,
             faults: BTreeMap::new(),
+            unknown: BTreeSet::new(),
         }
     }
 
@@ -130,12 +138,19 @@ impl Turning {
     /// Renders each template, and puts what is new in place where it is found good; returns what has no target.
     pub async fn render(&mut self) -> String {
         let given = Rc::clone(&self.given);
+        let is_cut_off = self.begin_again();
         let view = self.view();
-        let made: Vec<_> = given.pairs.iter().map(|pair| make(&*given.files, pair, &view)).collect();
+        let mut made = Vec::new();
+        for pair in &given.pairs {
+            made.push(make(&*given.files, pair, &view).map(|(made, unknown)| {
+                self.note_unknown(unknown);
+                made
+            }));
+        }
         let checks = self.checks();
         let asked = asked(made.iter().flatten(), &checks);
         let is_held_back = self.taken_back.as_ref().is_some_and(|it| it.holds_back(&asked, Instant::now()));
-        let (mut printed, mut placed) = (String::new(), Placed::new(Rc::clone(&given.files)));
+        let (mut printed, mut placed) = (String::new(), Placed::new(Rc::clone(&given.files), !checks.is_empty()));
         for (number, made) in made.into_iter().enumerate() {
             let done = match made {
                 Ok(Made::New(new)) if !is_held_back => placed.put(new),
@@ -153,6 +168,9 @@ impl Turning {
         }
         if !placed.is_empty() {
             self.accept(placed, &checks, asked).await;
+        } else if is_cut_off {
+            // Some may have been told of more than this.
+            self.owe();
         }
         printed
     }
@@ -163,16 +181,27 @@ impl Turning {
         nobody.for_each(|checking| report(&Event::NobodyToCheck { target: checking.target.clone() }));
         match check(&*self.given.engine, checks).await {
             Ok(()) => {
-                placed.keep();
+                self.untold.extend(placed.keep());
                 self.owe();
             }
             Err(Failed { consumer, problem, is_refusal }) => {
+                report(&Event::CheckFailed { consumer: consumer.name.clone(), problem });
                 drop(placed);
                 let again = (!is_refusal).then(|| Instant::now() + ASK_AGAIN);
                 self.taken_back = Some(TakenBack { asked, again });
-                report(&Event::CheckFailed { consumer: consumer.name.clone(), problem });
             }
         }
+    }
+
+    /// Puts back what was there before a crash; whether there was one.
+    fn begin_again(&mut self) -> bool {
+        let files = &*self.given.files;
+        let targets = self.given.pairs.iter().filter_map(|pair| pair.target.as_ref());
+        let left = targets.filter(|target| !self.untold.contains(*target) && put_back(files, target));
+        let left: Vec<_> = left.cloned().collect();
+        let is_cut_off = !left.is_empty();
+        self.untold.extend(left);
+        is_cut_off
     }
 
     /// What is to be run where before anybody is told.
@@ -193,6 +222,15 @@ impl Turning {
         let details = self.details.iter().flat_map(BTreeMap::values);
         let own_container_id = self.given.own.as_ref().map(ToString::to_string);
         ContainersView { containers: details.map(shown).collect(), own_container_id }
+    }
+
+    /// Reports each name once, though it may be asked for at every change.
+    fn note_unknown(&mut self, unknown: BTreeSet<String>) {
+        for problem in unknown {
+            if self.unknown.insert(problem.clone()) {
+                report(&Event::NameUnknown { problem });
+            }
+        }
     }
 
     /// Reports what is new about a pair.
@@ -247,6 +285,9 @@ impl Turning {
                     report(&Event::NotTold { consumer: container.name.clone(), problem: chain(&error) });
                 }
             }
+        }
+        if self.owed.is_empty() {
+            mem::take(&mut self.untold).iter().for_each(|target| forget(&*self.given.files, target));
         }
         is_well
     }
