@@ -3,7 +3,8 @@ use std::{
     io::{self, IsTerminal},
 };
 
-use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+use tracing::Level;
+use tracing_subscriber::{filter::Targets, fmt, prelude::*};
 
 use super::{Failure, progress::Progress, terminal::refuses_colour};
 use crate::settings::{Settings, SettingsError};
@@ -18,12 +19,11 @@ pub(super) fn begin(
         origin: format!("log={:?}", settings.log),
         problem,
         syntax: "FILTER",
-        example: "quaymaster=debug",
+        example: "info,quaymaster::adapters=debug",
     };
+    let filter: Targets = settings.log.parse().map_err(|error| wrong(format!("{error}")))?;
     // At debug this library writes whole answers of the engine, with the secrets in containers' environments.
-    let quiet = "bollard=info".parse().map_err(|error| wrong(format!("{error}")))?;
-    let filter = EnvFilter::builder().parse(&settings.log).map_err(|error| wrong(error.to_string()))?;
-    let filter = filter.add_directive(quiet);
+    let filter = filter.with_target("bollard", Level::INFO);
     let registry = tracing_subscriber::registry().with(filter);
     let layer = fmt::layer().with_writer(progress.clone()).with_target(false);
     let colours = io::stderr().is_terminal() && !refuses_colour(environment);

@@ -185,8 +185,8 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "log",
         value: "FILTER",
         default: DefaultValue::Value("info"),
-        doc: "what is logged: error, warn, info, debug, trace, or a tracing filter",
-        example: "quaymaster=debug",
+        doc: "what is logged: error, warn, info, debug, trace or off; also for a part of the program alone",
+        example: "info,quaymaster::adapters=debug",
         read: |settings, value| set(&mut settings.log, filled(value)),
     },
     SettingRow {
