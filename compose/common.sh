@@ -1,4 +1,4 @@
-# What `up`, `down` and `images/build` share. Sourced, never run.
+# What `up`, `down`, `images/build` and `tests/bench` share. Sourced, never run.
 # shellcheck shell=bash
 
 # fail WHAT [REMEDY]
@@ -27,6 +27,19 @@ usage() {
 # begin WHAT ... done_in: one line for something that takes a while, and how long it took.
 begin() { printf '%s ... ' "$1"; begun=$SECONDS; }
 done_in() { echo "$((SECONDS - begun)) s"; begun=; }
+
+# link_statically: has cargo link everything in when it builds for $triple, which it sets: a scratch image has no
+# libraries. A target that is named, though it is the host's, keeps this from build scripts and macros, and what is built
+# from the folders of everyday builds. Of cargo's sources of flags only one counts, so the user's go in here too.
+link_statically() {
+    triple=$(rustc -vV | sed -n 's/^host: //p')
+    case $triple in
+    *-linux-*) ;;
+    *) fail "the image needs a Linux binary, and this host makes ones for $triple." "Build on Linux." ;;
+    esac
+    export "CARGO_TARGET_$(tr 'a-z-' 'A-Z_' <<<"$triple")_RUSTFLAGS=${RUSTFLAGS-} -C target-feature=+crt-static"
+    unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
+}
 
 need_engine() {
     command -v docker >/dev/null || fail "there is no docker command." "Install Docker: https://docs.docker.com/engine/install/"

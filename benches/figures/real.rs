@@ -140,6 +140,8 @@ fn program(name: &str, folder: &TempDir) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_quaymaster"));
     command
         .env_clear()
+        // As in the image.
+        .env("MIMALLOC_PURGE_DELAY", "0")
         .args(["watch", "--agree-tos", "--label-prefix", name, "--state"])
         .arg(folder.path().join("state"));
     command.stdout(Stdio::null()).stderr(log).spawn().unwrap()

@@ -157,6 +157,8 @@ impl World {
         let mut words = Command::new(env!("CARGO_BIN_EXE_quaymaster"));
         words
             .env_clear()
+            // As in the image.
+            .env("MIMALLOC_PURGE_DELAY", "0")
             .args([command, "--agree-tos", "--log-format", "json", "--ca"])
             .arg(format!("https://{}/directory", self.authority.local_addr().unwrap()))
             .arg("--engine")

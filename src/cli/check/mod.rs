@@ -111,13 +111,15 @@ async fn proxies(daemon: &Daemon, survey: &Survey, told: &mut Findings) {
         };
         let at = reach.http;
         match daemon.ports.probe.page(at, &daemon.plan_rules.mark_host, "/").await {
-            Ok(page) if page.status == 200 => {
-                told.ok("proxies", format!("{name} answers at {at}, generation {}", page.body.trim()))
-            }
-            Ok(page) => told.note(
-                "proxies",
-                format!("{name} answers at {at} with status {}: it serves nothing of ours yet", page.status),
-            ),
+            Ok(page) => match page.body.trim().parse::<u64>() {
+                Ok(mark) if page.status == 200 => {
+                    told.ok("proxies", format!("{name} answers at {at}, generation {mark}"));
+                }
+                _ => {
+                    let says = format!("{name} answers at {at} with status {}", page.status);
+                    told.note("proxies", format!("{says} and without our mark: it serves nothing of ours yet"));
+                }
+            },
             // Without any file of ours a bare nginx listens on nothing.
             Err(error) => {
                 let remedy = format!("`docker logs {name}` says more; before its first deployment this may be so");
