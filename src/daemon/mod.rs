@@ -40,6 +40,9 @@ use watching::{Seen, Watched};
 /// How often a sign of life is left, at rest too; `quaymaster health` calls three missed ones dead.
 pub const BREATH: Duration = Duration::from_secs(20);
 
+/// Turns within this are one burst.
+const BURST: Duration = Duration::from_secs(1);
+
 /// How long the same facts are taken to give the same plan: which certificate is valid changes with time alone.
 const LONGEST_REST: Duration = Duration::from_secs(60);
 
@@ -90,6 +93,8 @@ struct Loop {
     /// When the empty plan of the last turn is to be looked at again; nothing once a fact has changed. The same facts
     /// give the same plan, and with thousands of containers a turn is not free.
     rests_until: Option<Timestamp>,
+    /// When it last showed that it turns.
+    breathed: Option<Timestamp>,
 }
 
 impl Daemon {
@@ -195,6 +200,7 @@ impl Loop {
             memory: Memory::default(),
             desired: None,
             rests_until: None,
+            breathed: None,
         }
     }
 
@@ -218,7 +224,7 @@ impl Loop {
         let daemon = Rc::clone(&self.daemon);
         let now = daemon.ports.clock.now();
         // A state folder that can't be written is told, and everything that is live stays.
-        let breath = daemon.ports.disk.breathe(now).err();
+        let breath = self.breathe(now).err();
         self.look_at_wishes(now);
         if self.told.document_due().is_some_and(|due| due <= now) {
             self.leave_document();
@@ -273,6 +279,17 @@ impl Loop {
         self.rests_until = Some(wake.min(now + LONGEST_REST));
         self.tell(&desired, plan, breath, now);
         wake
+    }
+
+    /// Shows that it turns, and that the state can be written. A burst of turns is one breath: each is a new file.
+    fn breathe(&mut self, now: Timestamp) -> Result<(), DiskError> {
+        let is_recent = |last: Timestamp| last <= now && now.since(last) < BURST;
+        if !self.breathed.is_some_and(is_recent) {
+            self.breathed = None;
+            self.daemon.ports.disk.breathe(now)?;
+            self.breathed = Some(now);
+        }
+        Ok(())
     }
 
     fn begin(&mut self, action: Action) {
