@@ -6,9 +6,13 @@
 
 mod fake;
 mod floor;
+mod issuance;
 mod real;
 mod table;
 
+#[path = "../../tests/acme/bench.rs"]
+#[expect(dead_code, reason = "tests use more of it")]
+mod bench;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 #[path = "../../tests/watching/world.rs"]
@@ -25,7 +29,8 @@ fn main() {
         ["floor", socket, concerns, target] => floor::run(socket, concerns, target),
         ["fake"] => measure(&[fake::measure]),
         ["real"] => measure(&[real::measure]),
-        _ => measure(&[fake::measure, real::measure]),
+        ["issuance"] => measure(&[issuance::measure]),
+        _ => measure(&[fake::measure, real::measure, issuance::measure]),
     }
 }
 

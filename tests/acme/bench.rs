@@ -197,6 +197,17 @@ impl Bench {
     }
 }
 
+/// How many requests an issuance took, where the CA was done at the second look at the order: each time that it was not
+/// done yet costs one look more.
+pub fn counted(requests: &[String]) -> usize {
+    requests.len() - looks(requests) + 2
+}
+
+/// How many of these requests are looks at an order.
+pub fn looks(requests: &[String]) -> usize {
+    requests.iter().filter(|request| request.contains("/my-order/")).count()
+}
+
 pub fn asked(names: &[&str]) -> BTreeSet<Host> {
     names.iter().map(|name| Host::parse(name).unwrap()).collect()
 }
