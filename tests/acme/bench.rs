@@ -52,7 +52,7 @@ impl Disk for AccountsOnly {
         self.accounts.borrow_mut().remove(directory);
         Ok(PathBuf::from("account.json.damaged"))
     }
-    fn certificates(&self) -> Result<Certificates, DiskError> { unreachable!() }
+    fn certificates(&self, _: Timestamp) -> Result<Certificates, DiskError> { unreachable!() }
     fn mend(&self, _: &CertificateName, _: &Repair) -> Result<(), DiskError> { unreachable!() }
     fn provided_changes(&self) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> { unreachable!() }
     fn store_certificate(&self, _: &NewCertificate<'_>) -> Result<HeldCertificate, DiskError> { unreachable!() }
