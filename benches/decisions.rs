@@ -1,114 +1,36 @@
 //! How long decisions take at 10,000 sites, from what the engine says to a plan. Nothing here touches a file or a socket.
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't go on ends")]
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    hint::black_box,
-    net::IpAddr,
-    rc::Rc,
-    time::Duration,
-};
+#[path = "figures/sites.rs"]
+mod sites;
+
+use std::{hint::black_box, rc::Rc};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use litemap::LiteMap;
 use quaymaster::{
-    desire::{self, Desired, Reading, desire},
-    observe::{
-        Container, ContainerState, Health, HeldCertificate, Installed, Mount, MountKind, Network, Observed, Snapshot,
-    },
-    plan::{self, Action, Memory, foresee, plan},
+    desire::{Desired, Reading, desire},
+    observe::{Health, HeldCertificate, Observed},
+    plan::Memory,
     render::Templates,
-    values::{ChallengeType, ContainerId, ContainerName, Issuer, KeyType, Timestamp},
+    values::{ContainerName, Issuer},
 };
 
-const SITES: u32 = 10_000;
-const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
-
-fn label_rules() -> desire::Rules {
-    desire::Rules {
-        label_prefix: "quaymaster".into(),
-        certificates: "/state/certificates".into(),
-        webroot: None,
-        trusted_proxies: Vec::new(),
-        grants: None,
-        issuer: Some(Issuer::SelfSigned),
-        challenge: ChallengeType::Http01,
-        key_type: KeyType::Ec256,
-        profile: None,
-    }
-}
-
-fn plan_rules() -> plan::Rules {
-    let resync = Duration::from_secs(3600);
-    plan::Rules { mark_host: "quaymaster-0123456789abcdef".into(), resync, label_prefix: "quaymaster".into() }
-}
-
-fn container(name: String, number: u32, label: (&str, String)) -> Container {
-    let address = IpAddr::from((0x0a00_0000 + number).to_be_bytes());
-    let network = Network { name: "web".into(), id: "net-1".into(), address: Some(address), gateway: None };
-    Container {
-        id: ContainerId::parse(format!("id{number}")).unwrap(),
-        name: ContainerName::parse(&name).unwrap(),
-        labels: LiteMap::from_iter([(format!("quaymaster.{}", label.0), label.1)]),
-        state: ContainerState::Running,
-        health: None,
-        created: Some(Timestamp::from_seconds(i64::from(number))),
-        started_at: Some(Timestamp::from_seconds(i64::from(number))),
-        networks: [network].into(),
-        exposed: BTreeSet::from([8080]),
-        published: BTreeMap::new(),
-        command: Vec::new(),
-        init: false,
-        mounts: Vec::new(),
-    }
-}
-
-/// A proxy and an app for each site.
-fn snapshot() -> Snapshot {
-    let mut proxy = container("proxy".to_owned(), 1, ("kind", "nginx".to_owned()));
-    let kind = MountKind::Bind { source: "/edge".into() };
-    proxy.mounts.push(Mount { kind, destination: "/etc/nginx/conf.d".into(), writable: true });
-    let apps = (2..SITES + 2)
-        .map(|number| container(format!("app{number}"), number, ("host", format!("app{number}.example"))));
-    let containers = apps.chain([proxy]).map(|container| (container.name.clone(), container.into())).collect();
-    Snapshot { containers, ..Snapshot::default() }
-}
-
-fn fresh(desired: &Desired) -> Observed {
-    let installed = desired.consumers.keys().map(|name| (name.clone(), Installed::default().into())).collect();
-    Observed { installed, ..Observed::default() }
-}
+use crate::sites::{SITES, fresh, label_rules, next, snapshot, written};
 
 /// Everything obtained, deployed and proven.
 fn settled(desired: &Desired, templates: &Templates) -> Observed {
-    const TURNS: usize = 10;
-    let next = |observed: &Observed| foresee(observed, &plan(desired, observed, templates, &plan_rules(), NOW), NOW);
-    let mut observed = next(&fresh(desired));
+    let mut observed = next(desired, &fresh(desired), templates);
     // Orders run some at a time: the others get a certificate like the first one.
-    let first = next(&observed).held.values().next().unwrap().clone();
+    let first = next(desired, &observed, templates).held.values().next().unwrap().clone();
     for (name, wanted) in &desired.certificates {
         let names = wanted.names.iter().map(ToString::to_string).collect();
         observed.hold(name.clone(), HeldCertificate { names, ..HeldCertificate::clone(&first) });
     }
-    for _ in 0..TURNS {
-        observed = next(&observed);
-    }
-    assert!(plan(desired, &observed, templates, &plan_rules(), NOW).actions.is_empty());
-    observed
-}
-
-/// The number of files that a plan writes.
-fn written(memory: &mut Memory, desired: &Desired, observed: &Observed, templates: &Templates) -> usize {
-    let plan = memory.plan(desired, observed, templates, &plan_rules(), NOW);
-    let deploys = plan.actions.iter().filter_map(|action| match action {
-        Action::Deploy(deploy) => Some(deploy.write.len()),
-        Action::TakeBack(_) | Action::Obtain(_) => None,
-    });
-    deploys.sum()
+    sites::settled(desired, observed, templates)
 }
 
 fn decisions(criterion: &mut Criterion) {
-    let (snapshot, rules) = (snapshot(), label_rules());
+    let (snapshot, rules) = (snapshot(), label_rules(Issuer::SelfSigned));
     let desired = desire(&snapshot, &rules);
     let templates = Templates::built_in().unwrap();
     let observed = settled(&desired, &templates);

@@ -1,14 +1,21 @@
 //! How fast the whole program is and what it takes, beside a floor in the same run: a program that only subscribes to
-//! events and sends the signal. Prints a table; asserts no times.
+//! events and sends the signal; and what an issuance and a look at thousands of certificates take. Prints a table; asserts
+//! no times.
 #![expect(clippy::disallowed_methods, reason = "a benchmark starts programs and asks the clock")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't go on ends")]
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 
 mod fake;
 mod floor;
+mod issuance;
+mod look;
 mod real;
+mod sites;
 mod table;
 
+#[path = "../../tests/acme/bench.rs"]
+#[expect(dead_code, reason = "tests use more of it")]
+mod bench;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 #[path = "../../tests/watching/world.rs"]
@@ -25,7 +32,9 @@ fn main() {
         ["floor", socket, concerns, target] => floor::run(socket, concerns, target),
         ["fake"] => measure(&[fake::measure]),
         ["real"] => measure(&[real::measure]),
-        _ => measure(&[fake::measure, real::measure]),
+        ["issuance"] => measure(&[issuance::measure]),
+        ["look"] => measure(&[look::measure]),
+        _ => measure(&[fake::measure, real::measure, issuance::measure, look::measure]),
     }
 }
 

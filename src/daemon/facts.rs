@@ -167,8 +167,8 @@ impl Facts {
     /// # Errors
     /// When they can't be listed: what was known stays.
     pub fn look_at_certificates(&mut self, ports: &Ports) -> Result<(), DiskError> {
-        let found = ports.disk.certificates()?;
-        let (mut held, mut provided) = (shared(found.held), shared(found.provided));
+        let found = ports.disk.certificates(ports.clock.now())?;
+        let (mut held, mut provided) = (found.held, found.provided);
         for (shelf, name) in found.unread {
             let (known, now) = match shelf {
                 Shelf::Live => (Rc::make_mut(&mut self.observed.held), &mut held),
@@ -265,8 +265,4 @@ impl Facts {
     pub fn forget_consumer(&mut self, name: &ContainerName) {
         self.looked_at.remove(name);
     }
-}
-
-fn shared(found: BTreeMap<CertificateName, HeldCertificate>) -> BTreeMap<CertificateName, Rc<HeldCertificate>> {
-    found.into_iter().map(|(name, held)| (name, Rc::new(held))).collect()
 }

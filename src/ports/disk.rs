@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, Write},
     path::{Path, PathBuf},
+    rc::Rc,
 };
 
 use futures_util::stream::LocalBoxStream;
@@ -17,11 +18,12 @@ use crate::{
 
 /// Our folders, and those of consumers as far as they are mounted here.
 pub trait Disk {
-    /// Looks at all certificates, ours and the user's; changes nothing.
+    /// Looks at all certificates, ours and the user's, beginning `now`; changes nothing. A further look is quicker where
+    /// nothing has changed, and finds the same.
     ///
     /// # Errors
     /// When a folder can't be listed: nothing is known then, also not that there are none.
-    fn certificates(&self) -> Result<Certificates, DiskError>;
+    fn certificates(&self, now: Timestamp) -> Result<Certificates, DiskError>;
 
     /// Mends what a look found. What is as it should be by now is left alone.
     ///
@@ -124,9 +126,9 @@ pub struct Change<'a> {
 #[derive(Debug, Default)]
 pub struct Certificates {
     /// Those in `live/` that pass their checks; in place of one that does not, its second copy where that does.
-    pub held: BTreeMap<CertificateName, HeldCertificate>,
+    pub held: BTreeMap<CertificateName, Rc<HeldCertificate>>,
     /// Those in `provided/` that pass their checks.
-    pub provided: BTreeMap<CertificateName, HeldCertificate>,
+    pub provided: BTreeMap<CertificateName, Rc<HeldCertificate>>,
     /// What is to be mended.
     pub repairs: BTreeMap<CertificateName, Repair>,
     /// Those that are there and that the system did not let us read: what was known of them before still counts.

@@ -104,7 +104,7 @@ async fn a_refused_certificate_drops_the_order_and_the_next_try_begins_a_new_one
             assert!(problem.contains("shop.example") && problem.contains(told), "{problem}");
             assert_eq!(ca.count("POST /order"), orders, "each try makes an order of its own");
             assert!(ports.disk.order(&name()).unwrap().is_none(), "the key goes with the order");
-            assert!(ports.disk.certificates().unwrap().held.is_empty());
+            assert!(ports.disk.certificates(RealClock.now()).unwrap().held.is_empty());
         }
     }
 }
@@ -145,6 +145,6 @@ async fn an_order_whose_certificate_has_run_out_is_followed_by_a_new_one() {
     let ports = ports(bench.authority(), folder.path(), Rc::new(RealClock));
     assert_eq!(attempt(&ports, folder.path()).await, None);
     assert_eq!(bench.count("POST /order-plz"), 3);
-    assert_eq!(ports.disk.certificates().unwrap().held.keys().collect::<Vec<_>>(), [&name()]);
+    assert_eq!(ports.disk.certificates(RealClock.now()).unwrap().held.keys().collect::<Vec<_>>(), [&name()]);
     assert!(ports.disk.order(&name()).unwrap().is_none());
 }

@@ -3,7 +3,11 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use quaymaster::{adapters::disk::Folders, ports::Disk, values::CertificateName};
+use quaymaster::{
+    adapters::{clock::SystemClock, disk::Folders},
+    ports::{Clock, Disk},
+    values::CertificateName,
+};
 use serde_json::Value;
 
 use crate::world::World;
@@ -18,7 +22,7 @@ pub async fn end(world: &World, hosts: &[&str]) -> End {
         walk(world, &world.path(inner), &mut found);
     }
     let state = world.path("state");
-    let held = Folders::new(state.join("certificates"), state).certificates().unwrap();
+    let held = Folders::new(state.join("certificates"), state).certificates(SystemClock.now()).unwrap();
     for fault in held.faults {
         add(&mut found, format!("fault: {fault}"));
     }

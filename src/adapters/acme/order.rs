@@ -21,9 +21,12 @@ use crate::{
 };
 
 /// The pause after the first look. A CA on the same network is done by then.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
-/// Pauses double up to this: a public CA takes seconds, and looks cost its limits.
+/// The pause after the second look, and the shortest one that a Retry-After can ask for.
+const SECOND_PAUSE: Duration = Duration::from_millis(100);
+
+/// From then on pauses double up to this: a public CA takes seconds, and looks cost its limits.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// A Retry-After in the middle of an order is believed up to this; the authorizations would not wait much longer.
@@ -125,9 +128,9 @@ impl AcmeOrder {
                 _ => {}
             }
             let asked = answer.and_then(|answer| pause(&answer, self.caller.clock.now()));
-            let asked = asked.map(|asked| asked.clamp(FIRST_PAUSE, LONGEST_RETRY_AFTER));
+            let asked = asked.map(|asked| asked.clamp(SECOND_PAUSE, LONGEST_RETRY_AFTER));
             self.caller.clock.sleep(asked.unwrap_or(next)).await;
-            next = (next * 2).min(LONGEST_PAUSE);
+            next = (next * 2).clamp(SECOND_PAUSE, LONGEST_PAUSE);
         }
     }
 

@@ -5,6 +5,7 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
+    rc::Rc,
 };
 
 use serde::{Deserialize, Serialize};
@@ -12,12 +13,13 @@ use serde::{Deserialize, Serialize};
 use super::{
     Folders,
     files::{self, Durability, PRIVATE, PUBLIC},
+    memory::{Memory, Seen},
 };
 use crate::{
     adapters::x509,
     observe::{HeldCertificate, Shelf, Source},
     ports::{Certificates, DiskError, NewCertificate, Repair},
-    values::{CertificateName, Digest, Secret},
+    values::{CertificateName, Digest, Secret, Timestamp},
 };
 
 /// Folders of certificates may be looked into; their keys may not be read.
@@ -58,18 +60,25 @@ enum Owner {
     User,
 }
 
+/// A look that is under way.
+struct Look {
+    began: Timestamp,
+    before: Memory,
+    after: Memory,
+    found: Certificates,
+}
+
 impl Folders {
-    /// Looks at everything and changes nothing.
-    pub(super) fn look_at_certificates(&self) -> Result<Certificates, DiskError> {
+    /// Looks at everything and changes nothing. It is `now` when that begins.
+    pub(super) fn look_at_certificates(&self, now: Timestamp) -> Result<Certificates, DiskError> {
         let mut found = Certificates::default();
-        let live = entries(&self.certificates.join("live"), &mut found)?;
-        let copies = self.state.join("copies");
-        let copied = entries(&copies, &mut found)?.into_iter().filter(|entry| copies.join(entry).is_dir());
-        // A switch that was cut off leaves a hidden link.
-        let names = live.into_iter().chain(copied).filter_map(|entry| CertificateName::parse(entry).ok());
-        for name in names.collect::<BTreeSet<_>>() {
-            self.look_at_live(name, &mut found);
+        let names = self.names(&mut found)?;
+        let mut look = Look { began: now, before: self.memory.take(), after: Memory::default(), found };
+        for name in names {
+            self.look_at_live(name, &mut look);
         }
+        self.memory.replace(look.after);
+        let mut found = look.found;
         let provided = self.certificates.join("provided");
         for entry in entries(&provided, &mut found)?.into_iter().filter(|entry| !entry.starts_with('.')) {
             let path = provided.join(&entry);
@@ -81,20 +90,42 @@ impl Folders {
         Ok(found)
     }
 
-    fn look_at_live(&self, name: CertificateName, found: &mut Certificates) {
+    /// What has a name in `live/`, or a second copy.
+    fn names(&self, found: &mut Certificates) -> Result<BTreeSet<CertificateName>, DiskError> {
+        let (live, copies) = (self.certificates.join("live"), self.state.join("copies"));
+        let (live, copied) = (entries(&live, found)?, entries(&copies, found)?);
+        // A switch that was cut off leaves a hidden link.
+        let named = |entry| CertificateName::parse(entry).ok();
+        let mut names: BTreeSet<_> = live.into_iter().filter_map(named).collect();
+        let alone = copied.into_iter().filter_map(named).filter(|name| !names.contains(name));
+        let alone: Vec<_> = alone.filter(|name| self.copy(name).is_dir()).collect();
+        names.extend(alone);
+        Ok(names)
+    }
+
+    fn look_at_live(&self, name: CertificateName, look: &mut Look) {
         let (folder, copy) = (self.live(&name), self.copy(&name));
-        let problem = match self.read_live(&name) {
-            Ok(certificate) => {
-                tell_exposed(&folder, found);
-                if matches!(certificate.source, Source::Acme(_)) && !is_copied(&copy, certificate.digest) {
-                    found.repairs.insert(name.clone(), Repair::Copy);
-                }
-                found.held.insert(name, certificate);
-                return;
-            }
-            Err(problem) => problem,
+        let seen = Seen::look(&folder, &copy, look.began);
+        let known = seen.as_ref().and_then(|seen| look.before.recall(&name, seen));
+        let is_known = known.is_some();
+        let certificate = match known.map_or_else(|| self.read_live(&name).map(Rc::new), Ok) {
+            Ok(certificate) => certificate,
+            Err(problem) => return self.look_at_copy(name, problem, &mut look.found),
         };
-        let copy = read_copy(&copy, &name).map(|(_, certificate)| certificate);
+        if !is_known {
+            tell_exposed(&folder, &mut look.found);
+        }
+        if !is_known && matches!(certificate.source, Source::Acme(_)) && !is_copied(&copy, certificate.digest) {
+            look.found.repairs.insert(name.clone(), Repair::Copy);
+        } else if let Some(seen) = seen {
+            look.after.keep(&name, &seen, &certificate);
+        }
+        look.found.held.insert(name, certificate);
+    }
+
+    /// Looks whether there is a second copy of what can't be used because of a `problem`.
+    fn look_at_copy(&self, name: CertificateName, problem: DiskError, found: &mut Certificates) {
+        let copy = read_copy(&self.copy(&name), &name).map(|(_, certificate)| certificate);
         // What the system does not let us read now it may let us read in a moment: nothing is lost yet.
         let is_unread = matches!(problem, DiskError::Io { .. });
         if is_unread {
@@ -102,11 +133,11 @@ impl Folders {
         }
         match copy {
             Ok(_) if !is_unread => drop(found.repairs.insert(name.clone(), Repair::Live { problem })),
-            Err(_) if name.as_str() == README && folder.is_file() => {}
+            Err(_) if name.as_str() == README && self.live(&name).is_file() => {}
             _ if is_unread => found.faults.push(problem),
             _ => drop(found.wrecks.insert(name.clone(), problem)),
         }
-        found.held.extend(copy.ok().map(|certificate| (name, certificate)));
+        found.held.extend(copy.ok().map(|certificate| (name, certificate.into())));
     }
 
     /// The live certificate of a name. One of ours whose `about.json` was lost is whole by its copy alone; without that
@@ -262,7 +293,7 @@ fn look_at_provided(folder: &Path, name: CertificateName, found: &mut Certificat
     match read {
         Ok(certificate) => {
             tell_exposed(folder, found);
-            found.provided.insert(name, HeldCertificate { shelf, ..certificate });
+            found.provided.insert(name, HeldCertificate { shelf, ..certificate }.into());
         }
         Err(fault) => {
             if matches!(fault, DiskError::Io { .. }) {

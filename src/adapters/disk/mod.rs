@@ -26,10 +26,12 @@ mod files;
 mod hosts;
 mod lock;
 mod look;
+mod memory;
 mod named;
 mod state;
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -37,6 +39,8 @@ use std::{
 };
 
 use futures_util::stream::LocalBoxStream;
+
+use memory::Memory;
 
 pub use lock::Lock;
 pub use look::{FolderLook, look, responses};
@@ -83,18 +87,20 @@ pub fn text_or_input(path: &Path) -> Result<String, DiskError> {
 pub struct Folders {
     certificates: PathBuf,
     state: PathBuf,
+    /// Of the last look at certificates.
+    memory: RefCell<Memory>,
 }
 
 impl Folders {
     /// Uses these folders; nothing is made or read yet.
     pub fn new(certificates: PathBuf, state: PathBuf) -> Self {
-        Self { certificates, state }
+        Self { certificates, state, memory: RefCell::default() }
     }
 }
 
 impl Disk for Folders {
-    fn certificates(&self) -> Result<Certificates, DiskError> {
-        self.look_at_certificates()
+    fn certificates(&self, now: Timestamp) -> Result<Certificates, DiskError> {
+        self.look_at_certificates(now)
     }
 
     fn mend(&self, name: &CertificateName, repair: &Repair) -> Result<(), DiskError> {

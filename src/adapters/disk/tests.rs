@@ -1,6 +1,7 @@
 //! Folders as they really lie on a disk: modes, links, versions, and what a crash or a stranger may leave there.
 
 mod damage;
+mod memory;
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
@@ -10,7 +11,9 @@ use time::OffsetDateTime;
 
 use super::*;
 use crate::{
+    adapters::clock::SystemClock,
     observe::Source,
+    ports::Clock,
     values::{Digest, Host, Retry},
 };
 
@@ -54,6 +57,11 @@ pub(super) fn store(folders: &Folders, host: &str) -> HeldCertificate {
     folders.store_certificate(&new).expect("it is stored")
 }
 
+/// A look when everything that lies there has long been so.
+fn look(folders: &Folders) -> Certificates {
+    folders.certificates(SystemClock.now() + Duration::from_secs(3)).expect("they are read")
+}
+
 pub(super) fn mode(path: impl AsRef<Path>) -> u32 {
     fs::metadata(path.as_ref()).expect("it is there").permissions().mode() & 0o777
 }
@@ -79,8 +87,8 @@ fn a_certificate_is_stored_as_a_new_version_behind_one_link() {
         assert_eq!(mode(live.join(file)), 0o644, "{file}");
     }
     assert_eq!(mode(live.join("privkey.pem")), 0o600);
-    let found = place.folders.certificates().expect("they are read");
-    assert_eq!(found.held, BTreeMap::from([(name("shop.example"), second)]));
+    let found = look(&place.folders);
+    assert_eq!(found.held, BTreeMap::from([(name("shop.example"), second.into())]));
     assert!(found.faults.is_empty() && found.repairs.is_empty(), "{found:?}");
     let copy = place.state.join("copies/shop.example");
     assert_eq!(mode(&copy), 0o700);
@@ -105,7 +113,7 @@ fn a_wrong_certificate_is_refused_and_the_live_one_stays() {
         assert!(error.to_string().starts_with("the certificate shop.example is refused"), "{error}");
         assert!(std::error::Error::source(&error).is_some(), "{error}");
     }
-    assert_eq!(place.folders.certificates().expect("they are read").held, BTreeMap::from([(name, live)]));
+    assert_eq!(look(&place.folders).held, BTreeMap::from([(name, live.into())]));
 }
 
 #[test]
@@ -122,8 +130,8 @@ fn what_is_broken_in_live_is_told_and_harms_no_other() {
     fs::remove_file(live.join("half.example/privkey.pem")).expect("it is removed");
     fs::write(live.join("README"), "certbot leaves one").expect("it is written");
     std::os::unix::fs::symlink("../archive/none/1", live.join("dangling.example")).expect("a link");
-    let found = place.folders.certificates().expect("they are read");
-    assert_eq!(found.held, BTreeMap::from([(name("good.example"), good)]));
+    let found = look(&place.folders);
+    assert_eq!(found.held, BTreeMap::from([(name("good.example"), good.into())]));
     let faults: Vec<_> = found.wrecks.values().map(ToString::to_string).collect();
     assert_eq!((faults.len(), found.faults.len()), (3, 0), "{faults:?}");
     for (fault, what) in faults.iter().zip(["bad.example", "dangling.example/full", "half.example/privkey.pem"]) {

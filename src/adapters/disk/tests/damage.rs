@@ -7,10 +7,14 @@ use nix::{sys::stat::Mode, unistd::mkfifo};
 use super::*;
 use crate::{observe::Shelf, values::ContainerName};
 
-const SHOP: &str = "shop.example";
+pub(super) const SHOP: &str = "shop.example";
 
-fn look(place: &Place) -> Certificates {
-    place.folders.certificates().expect("they are read")
+/// What a look finds: the same as one that remembers nothing.
+pub(super) fn look(place: &Place) -> Certificates {
+    let afresh = Folders::new(place.certificates.clone(), place.state.clone());
+    let [found, afresh] = [&place.folders, &afresh].map(super::look);
+    assert_eq!(format!("{found:?}"), format!("{afresh:?}"));
+    found
 }
 
 /// Mends everything that a look found, and tells what is wrong then.
@@ -28,12 +32,12 @@ fn truncate(path: &Path) {
     fs::write(path, &bytes[..bytes.len() / 2]).expect("it is written");
 }
 
-fn remove(path: &Path) {
+pub(super) fn remove(path: &Path) {
     files::remove_folder(path).expect("it is removed");
 }
 
 /// A folder with a certificate as a user lays it out.
-fn lay_out(folder: &Path, host: &str) -> (Secret, String) {
+pub(super) fn lay_out(folder: &Path, host: &str) -> (Secret, String) {
     let (key, chain, _) = issued(host);
     fs::create_dir_all(folder).expect("a folder");
     fs::write(folder.join("fullchain.pem"), &chain).expect("it is written");
@@ -43,9 +47,9 @@ fn lay_out(folder: &Path, host: &str) -> (Secret, String) {
 }
 
 /// One thing that may become of a live certificate of ours.
-type Wreck = (&'static str, fn(&Path));
+pub(super) type Wreck = (&'static str, fn(&Path));
 
-const WRECKS: &[Wreck] = &[
+pub(super) const WRECKS: &[Wreck] = &[
     ("a truncated chain", |live| truncate(&live.join("fullchain.pem"))),
     ("a truncated key", |live| truncate(&live.join("privkey.pem"))),
     ("an empty key", |live| fs::write(live.join("privkey.pem"), "").expect("it is written")),
@@ -102,11 +106,11 @@ fn any_wreck_of_ours_is_mended_from_its_copy_as_a_new_version() {
         let left = fs::read(&old).ok();
         let found = look(&place);
         assert!(matches!(found.repairs[&name(SHOP)], Repair::Live { .. }), "{what}: {found:?}");
-        assert_eq!(found.held, BTreeMap::from([(name(SHOP), before.clone())]), "{what}");
+        assert_eq!(found.held, BTreeMap::from([(name(SHOP), before.clone().into())]), "{what}");
         assert!(found.faults.is_empty() && found.wrecks.is_empty(), "{what}: {found:?}");
         assert_eq!(mended(&place), [""; 0], "{what}");
         let found = look(&place);
-        assert_eq!(found.held, BTreeMap::from([(name(SHOP), before)]), "{what}");
+        assert_eq!(found.held, BTreeMap::from([(name(SHOP), before.into())]), "{what}");
         assert!(fs::read_link(&live).is_ok_and(|to| to.starts_with("../archive/shop.example")), "{what}");
         let new = live.join("fullchain.pem").canonicalize().expect("it is there");
         // Where nothing was left, nothing tells which number was used.
@@ -138,28 +142,30 @@ fn any_wreck_without_a_good_copy_is_told_and_another_is_stored_over_it() {
         }
         let again = store(&place.folders, SHOP);
         assert_eq!(mended(&place), [""; 0], "{what}");
-        assert_eq!(look(&place).held, BTreeMap::from([(name(SHOP), again)]), "{what}");
+        assert_eq!(look(&place).held, BTreeMap::from([(name(SHOP), again.into())]), "{what}");
     }
 }
 
+/// What may become of its second copy.
+pub(super) const COPIES: &[Wreck] = &[
+    ("no copy", remove),
+    ("a truncated key", |copy| truncate(&copy.join("privkey.pem"))),
+    ("a truncated chain", |copy| truncate(&copy.join("fullchain.pem"))),
+    ("a lost about.json", |copy| remove(&copy.join("about.json"))),
+    ("a file for it", |copy| {
+        remove(copy);
+        fs::write(copy, "x").expect("it is written");
+    }),
+    ("a file for all of them", |copy| {
+        let copies = copy.parent().expect("it is in one");
+        remove(copies);
+        fs::write(copies, "x").expect("it is written");
+    }),
+];
+
 #[test]
 fn a_copy_is_made_again_from_what_is_live_and_never_wins_over_it() {
-    let copies: &[Wreck] = &[
-        ("no copy", remove),
-        ("a truncated key", |copy| truncate(&copy.join("privkey.pem"))),
-        ("a truncated chain", |copy| truncate(&copy.join("fullchain.pem"))),
-        ("a lost about.json", |copy| remove(&copy.join("about.json"))),
-        ("a file for it", |copy| {
-            remove(copy);
-            fs::write(copy, "x").expect("it is written");
-        }),
-        ("a file for all of them", |copy| {
-            let copies = copy.parent().expect("it is in one");
-            remove(copies);
-            fs::write(copies, "x").expect("it is written");
-        }),
-    ];
-    for (what, wreck) in copies {
+    for (what, wreck) in COPIES {
         let place = place();
         let held = store(&place.folders, SHOP);
         wreck(&place.state.join("copies").join(SHOP));
@@ -178,7 +184,7 @@ fn a_copy_is_made_again_from_what_is_live_and_never_wins_over_it() {
     fs::remove_file(&live).expect("it is removed");
     symlink("../archive/shop.example/1", &live).expect("a link");
     assert_eq!(mended(&place), [""; 0]);
-    assert_eq!(look(&place).held, BTreeMap::from([(name(SHOP), older)]));
+    assert_eq!(look(&place).held, BTreeMap::from([(name(SHOP), older.into())]));
 }
 
 #[test]
@@ -228,7 +234,7 @@ fn the_users_certificates_are_read_as_they_lie_and_delivered_from_there() {
     fs::write(provided.join("parts.example/chain.pem"), "").expect("it is written");
     let found = look(&place);
     assert!(found.faults.is_empty() && found.repairs.is_empty(), "{found:?}");
-    assert_eq!(found.held, BTreeMap::from([(name(SHOP), ours.clone())]));
+    assert_eq!(found.held, BTreeMap::from([(name(SHOP), ours.clone().into())]));
     let shelves: Vec<_> = found.provided.values().map(|held| (held.source.clone(), held.shelf)).collect();
     assert_eq!(shelves, [(Source::Provided, Shelf::ProvidedInParts), (Source::Provided, Shelf::Provided)]);
     let folder = place.config.join("certificates");
@@ -316,7 +322,7 @@ fn a_folder_that_is_a_file_has_none_in_it_and_is_told() {
         remove(&place.certificates.join(folder));
         fs::write(place.certificates.join(folder), "theirs").expect("it is written");
         let found = look(&place);
-        assert_eq!(found.held, BTreeMap::from([(name(SHOP), held)]), "{folder}");
+        assert_eq!(found.held, BTreeMap::from([(name(SHOP), held.into())]), "{folder}");
         let fault = found.faults[0].to_string();
         assert!(fault.contains(folder) && fault.contains("a file where a folder should be"), "{fault}");
         for (name, repair) in found.repairs {

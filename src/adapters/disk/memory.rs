@@ -1,0 +1,113 @@
+//! What a look at `live/` remembers of the one before: of each name that passed all checks and had nothing to mend, what
+//! it is and what its files were. Where they still are the same, they are not read and checked again, which takes long
+//! where there are thousands and keeps everything else waiting. It decides nothing: without it a look says the same.
+//!
+//! Why that is sound: whoever writes to a file, or gives it another mode or owner, changes its time of change (ctime),
+//! which nobody can set; and whoever puts another file or link in its place is seen by device and inode, or by where the
+//! link leads. What we write ourselves is always a new file. Files are looked at before they are read, so that what
+//! changes meanwhile is not as remembered. Two changes within one tick of a file system's clock look alike; so a file
+//! that was changed just before a look began is read at the next one, too.
+//!
+//! What it can't see: bytes that rot without being written, those that a program goes on writing through memory that it
+//! has mapped, and a second change within a tick on a server whose clock is seconds late. They are seen at the next
+//! start, which remembers nothing, and when the certificate is delivered, which reads it and compares its digest.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    rc::Rc,
+    time::Duration,
+};
+
+use crate::{
+    observe::HeldCertificate,
+    values::{CertificateName, Digest, Timestamp},
+};
+
+/// How long a file must not have changed to be remembered. The coarsest clock of a file system ticks every two seconds.
+const SETTLES: Duration = Duration::from_secs(2);
+
+/// The files that say what a certificate is, in its own folder and in that of its second copy. The first is its key.
+const FILES: [&str; 3] = ["privkey.pem", "fullchain.pem", "about.json"];
+
+/// Certificates that passed all checks.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Memory(BTreeMap<CertificateName, Known>);
+
+#[derive(Clone, Debug)]
+struct Known {
+    files: Digest,
+    certificate: Rc<HeldCertificate>,
+}
+
+impl Memory {
+    /// The certificate of this name, where its files are as they were.
+    pub(super) fn recall(&self, name: &CertificateName, seen: &Seen) -> Option<Rc<HeldCertificate>> {
+        let known = self.0.get(name).filter(|known| known.files == seen.files)?;
+        Some(Rc::clone(&known.certificate))
+    }
+
+    /// Remembers a certificate that was read after its files were seen so.
+    pub(super) fn keep(&mut self, name: &CertificateName, seen: &Seen, certificate: &Rc<HeldCertificate>) {
+        if seen.is_settled {
+            self.0.insert(name.clone(), Known { files: seen.files, certificate: Rc::clone(certificate) });
+        }
+    }
+}
+
+/// What the files of a certificate are, as far as that can be told without reading them.
+pub(super) struct Seen {
+    /// One digest, because there may be thousands.
+    files: Digest,
+    /// Whether nothing can change that does not show in it.
+    is_settled: bool,
+}
+
+/// What tells one file, in one state, from every other.
+#[derive(Hash)]
+struct File {
+    device: u64,
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+    mode: u32,
+    owner: (u32, u32),
+}
+
+impl Seen {
+    /// Looks at the files of a certificate and its second copy, and where the link to it leads. `None` where something is
+    /// in the way. To be asked before anything is read.
+    pub(super) fn look(live: &Path, copy: &Path, began: Timestamp) -> Option<Self> {
+        let link: Option<PathBuf> = fs::read_link(live).ok();
+        let paths = [live, copy].into_iter().flat_map(|folder| FILES.map(|file| folder.join(file)));
+        let files = paths.map(|path| File::look(&path)).collect::<io::Result<Vec<_>>>().ok()?;
+        // Whether others get to a key that they may read depends on folders, which are not looked at here.
+        let is_closed = files[0].as_ref().is_some_and(|key| key.mode & 0o004 == 0);
+        let is_settled = is_closed && files.iter().flatten().all(|file| file.changed_at() + SETTLES < began);
+        Some(Self { files: Digest::of_value(&(link, files)), is_settled })
+    }
+}
+
+impl File {
+    fn look(path: &Path) -> io::Result<Option<Self>> {
+        let found = match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            found => found?,
+        };
+        Ok(Some(Self {
+            device: found.dev(),
+            inode: found.ino(),
+            size: found.size(),
+            changed: (found.ctime(), found.ctime_nsec()),
+            mode: found.mode(),
+            owner: (found.uid(), found.gid()),
+        }))
+    }
+
+    fn changed_at(&self) -> Timestamp {
+        let (seconds, nanoseconds) = self.changed;
+        Timestamp::from_millis(seconds.saturating_mul(1000).saturating_add(nanoseconds / 1_000_000))
+    }
+}
