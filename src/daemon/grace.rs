@@ -58,12 +58,15 @@ impl Grace {
     }
 
     /// Takes over what is true of one container. With `decides` what happened to it was seen, and its grace is over;
-    /// without, only its return ends it: a container joins its networks just before it starts.
+    /// without, only its return ends it: a container joins its networks just before it starts. Nor does what was known
+    /// end it: an engine that was killed tells late of those that it found ended.
     pub fn take_one(&mut self, snapshot: &mut Snapshot, id: &ContainerId, container: Option<Container>, decides: bool) {
         let container = container.map(Rc::new);
         let is_there = container.as_ref().is_some_and(|container| container.is_there());
         match self.0.get_mut(id) {
-            Some(missed) if !decides && !is_there => missed.now = container,
+            Some(missed) if !is_there && (!decides || container.is_some() && missed.now == container) => {
+                missed.now = container;
+            }
             _ => {
                 self.0.remove(id);
                 replace(snapshot, id, container);
@@ -211,8 +214,18 @@ mod tests {
     fn an_event_that_says_it_is_gone_removes_at_once() {
         let (mut grace, mut snapshot) = after_gap(vec![proxy(), exited(shop())]);
         grace.take_one(&mut snapshot, &container("blog", 5).id, None, true);
-        grace.take_one(&mut snapshot, &shop().id, Some(exited(shop())), true);
+        let again = Container { started_at: Some(at(1)), ..exited(shop()) };
+        grace.take_one(&mut snapshot, &shop().id, Some(again), true);
         assert_eq!((told(&snapshot), grace.next_end()), (vec!["proxy".into(), "shop (ended)".into()], None));
+    }
+
+    #[test]
+    fn an_end_that_is_told_late_ends_nothing() {
+        let (mut grace, mut snapshot) = after_gap(vec![proxy(), exited(shop()), container("blog", 5)]);
+        grace.take_one(&mut snapshot, &shop().id, Some(exited(shop())), true);
+        assert_eq!((told(&snapshot).len(), grace.next_end()), (3, Some(at(30))));
+        grace.end(&mut snapshot, at(30));
+        assert_eq!(told(&snapshot), ["blog", "proxy", "shop (ended)"]);
     }
 
     #[test]

@@ -38,7 +38,7 @@ async fn a_killed_engine_comes_back_with_what_it_starts_again_and_the_rest_goes_
     program.until("the app that runs again is served", || stage.answer("app1") == "200 app1").await;
     assert_eq!(stage.sites(), ["app1", "app2"], "nothing is emptied at once");
     program.within(GRACE + SOON, "what stays away goes", || stage.serves(&["app1"])).await;
-    assert!(began.elapsed() > GRACE, "after {:?}", began.elapsed());
+    assert!(began.elapsed() > GRACE, "after {:?}; it told {:#?}", began.elapsed(), program.told());
     assert_eq!(program.count("missed"), 1);
 }
 
