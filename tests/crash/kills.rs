@@ -25,12 +25,12 @@ async fn kill(scenario: Scenario, at_least: [usize; 8]) {
 
 #[tokio::test]
 async fn a_first_certificate_is_there_whenever_it_was_killed() {
-    local(kill(Scenario::First, [40, 2, 50, 3, 50, 40, 4, 4])).await;
+    local(kill(Scenario::First, [30, 2, 40, 3, 50, 40, 4, 4])).await;
 }
 
 #[tokio::test]
 async fn a_certificate_is_replaced_whenever_it_was_killed() {
-    local(kill(Scenario::Replacement, [20, 2, 30, 10, 30, 20, 1, 1])).await;
+    local(kill(Scenario::Replacement, [15, 2, 25, 10, 30, 20, 1, 1])).await;
 }
 
 #[tokio::test]
