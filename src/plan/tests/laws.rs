@@ -1,0 +1,290 @@
+//! What holds in any world, simulated.
+
+use proptest::{collection::vec, prelude::*};
+
+use super::{refusals::Refusing, *};
+
+/// Something that happens in the simulated world.
+#[derive(Clone, Debug)]
+enum Happening {
+    App {
+        number: u8,
+        host: u8,
+        runs: bool,
+    },
+    Gone {
+        number: u8,
+    },
+    Proxy {
+        runs: bool,
+    },
+    Later {
+        minutes: u32,
+    },
+    /// A turn, in which each action succeeds, fails, or is cut off by a crash between its effects.
+    Turn {
+        outcomes: Vec<Outcome>,
+    },
+}
+
+/// The host whose site the proxy of the simulated world refuses.
+const REFUSED: &str = "d.example";
+
+#[derive(Clone, Copy, Debug)]
+enum Outcome {
+    Done,
+    Failed,
+    Crashed,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let outcome = prop_oneof![Just(Outcome::Done), Just(Outcome::Failed), Just(Outcome::Crashed)];
+    prop_oneof![
+        (4u8..8, 0u8..6, any::<bool>()).prop_map(|(number, host, runs)| Happening::App { number, host, runs }),
+        (4u8..8).prop_map(|number| Happening::Gone { number }),
+        any::<bool>().prop_map(|runs| Happening::Proxy { runs }),
+        (1u32..200_000).prop_map(|minutes| Happening::Later { minutes }),
+        vec(outcome, 8).prop_map(|outcomes| Happening::Turn { outcomes }),
+    ]
+}
+
+struct World {
+    snapshot: Snapshot,
+    observed: Observed,
+    now: Timestamp,
+    proxy: Refusing,
+    orders: BTreeMap<CertificateName, Vec<Timestamp>>,
+    reading: Reading,
+    memory: Memory,
+}
+
+impl World {
+    fn new() -> Self {
+        let snapshot = Snapshot { own: Some(own()), ..snapshot([proxy()]) };
+        let observed = fresh(&desire(&snapshot, &label_rules()));
+        Self {
+            snapshot,
+            observed,
+            now: START,
+            proxy: Refusing::new(REFUSED),
+            orders: BTreeMap::new(),
+            reading: Reading::default(),
+            memory: Memory::default(),
+        }
+    }
+
+    fn desired(&self) -> Desired {
+        desire(&self.snapshot, &label_rules())
+    }
+
+    fn happen(&mut self, happening: &Happening) {
+        let state = |runs| if runs { ContainerState::Running } else { ContainerState::Other("exited".into()) };
+        match happening {
+            Happening::App { number, host, runs } => {
+                // Host 5 is one that can't be followed.
+                let hosts = ["a.example", "b.example", "c.example", "a.example b.example", "d.example", "no such;"];
+                let mut app = container(&format!("app{number}"), *number).label("host", hosts[usize::from(*host)]);
+                app.state = state(*runs);
+                self.snapshot.containers.insert(app.name.clone(), app.into());
+            }
+            Happening::Gone { number } => {
+                self.snapshot.containers.retain(|name, _| name.as_str() != format!("app{number}"));
+            }
+            Happening::Proxy { runs } => {
+                let proxy = self.snapshot.containers.values_mut().find(|c| c.name.as_str() == "proxy");
+                Rc::make_mut(proxy.expect("it is always there")).state = state(*runs);
+            }
+            Happening::Later { minutes } => self.now = self.now + Duration::from_secs(60 * u64::from(*minutes)),
+            Happening::Turn { outcomes } => self.turn(outcomes),
+        }
+    }
+
+    fn turn(&mut self, outcomes: &[Outcome]) {
+        let plan = planned(&self.desired(), &self.observed, self.now);
+        for (action, outcome) in plan.actions.into_iter().zip(outcomes.iter().cycle()) {
+            if let Action::Obtain(obtain) = &action {
+                self.orders.entry(obtain.certificate.clone()).or_default().push(self.now);
+            }
+            self.carry_out(action, *outcome);
+        }
+    }
+
+    fn carry_out(&mut self, action: Action, outcome: Outcome) {
+        let subject = action.subject();
+        match (&action, outcome) {
+            (_, Outcome::Done) => {
+                self.observed = self.proxy.carry_out(std::mem::take(&mut self.observed), action, self.now);
+            }
+            (Action::Deploy(deploy), Outcome::Failed) => {
+                drop(self.observed.attempts.insert(subject, deploy.attempt.clone()));
+            }
+            (Action::TakeBack(back), Outcome::Failed | Outcome::Crashed) => {
+                drop(self.observed.attempts.insert(subject, back.attempt.clone()));
+            }
+            // Everything is in place, and nobody was told.
+            (Action::Deploy(deploy), Outcome::Crashed) => {
+                self.proxy.open(&self.observed, deploy);
+                drop(self.observed.installed.insert(deploy.consumer.name.clone(), deploy.after.clone().into()));
+            }
+            // An attempt is written down before it is made: a crash leaves the record, without what went wrong.
+            (Action::Obtain(obtain), Outcome::Crashed) => {
+                drop(self.observed.attempts.insert(subject, obtain.attempt.clone()));
+            }
+            (Action::Obtain(obtain), Outcome::Failed) => {
+                let attempt = Attempt { problem: Some("no".to_owned()), ..obtain.attempt.clone() };
+                drop(self.observed.attempts.insert(subject, attempt));
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_laws_hold_in_any_world(happenings in vec(happening(), 1..40)) {
+        let mut world = World::new();
+        for happening in &happenings {
+            world.happen(happening);
+            let desired = world.desired();
+            let first = planned(&desired, &world.observed, world.now);
+
+            // What is remembered changes nothing.
+            let read = world.reading.desire(&world.snapshot, &label_rules());
+            prop_assert_eq!(&first, &world.memory.plan(&read, &world.observed, &templates(), &rules(), world.now));
+            // Same in, same out.
+            prop_assert_eq!(&first, &planned(&desired, &world.observed, world.now));
+            // The rest ends, and not before it begins.
+            let wake = first.wake.expect("there is always one");
+            prop_assert!(world.now < wake && wake <= world.now + HOUR);
+            // One action a subject, none for what is under way.
+            let subjects: BTreeSet<_> = first.actions.iter().map(Action::subject).collect();
+            prop_assert_eq!(subjects.len(), first.actions.len());
+            let busy = Observed { under_way: subjects.clone(), ..world.observed.clone() };
+            let while_busy = planned(&desired, &busy, world.now);
+            prop_assert_eq!(&while_busy, &world.memory.plan(&read, &busy, &templates(), &rules(), world.now));
+            prop_assert!(while_busy.actions.iter().all(|action| !subjects.contains(&action.subject())));
+            // Never worse: a site whose certificate is held keeps its TLS server.
+            for deploy in first.actions.iter().filter_map(|action| match action {
+                Action::Deploy(deploy) => Some(deploy),
+                Action::TakeBack(_) | Action::Obtain(_) => None,
+            }) {
+                for host in deploy.consumer.sites.keys() {
+                    let held = world.observed.held.values().any(|certificate| certificate.covers(host));
+                    let file = deploy.write.get(&site_file(host));
+                    prop_assert!(file.is_none_or(|text| text.contains("ssl_certificate ") == held));
+                }
+            }
+        }
+        // Quiet: carried out, nothing is left, whatever happened before.
+        world.observed.attempts.clear();
+        let desired = world.desired();
+        let rested = world.proxy.settle(&desired, world.observed.clone(), world.now);
+        // What is refused is held back, and nothing else is.
+        for consumer in desired.consumers.values().filter(|consumer| consumer.running) {
+            let installed = &rested.installed[&consumer.name];
+            let served: BTreeSet<_> = installed.files.keys().collect();
+            for host in consumer.sites.keys() {
+                let file = site_file(host);
+                prop_assert_eq!(served.contains(&file), host.as_str() != REFUSED, "{}: {:?}", host, installed);
+            }
+        }
+        // No crash loop exceeds a CA's limits: five failures a name and hour, and far fewer a day.
+        for (name, times) in &world.orders {
+            for time in times {
+                let within_an_hour = times.iter().filter(|other| **other >= *time && other.since(*time) < HOUR).count();
+                prop_assert!(within_an_hour <= 4, "{name}: {times:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_a_container_says_nobody_else_is_harmed(labels in vec((label(), value()), 1..6)) {
+        let good = desired([proxy(), shop()]);
+        let mut bad = container("bad", 9);
+        bad.labels.extend(labels.into_iter().map(|(key, value)| (format!("quaymaster.{key}"), value)));
+        // It may well become a second proxy; what matters is what the first one serves.
+        let both = desired([proxy(), shop(), bad]);
+        let of_shop = |desired: &Desired| {
+            let file = FileName::parse("quaymaster-shop.example.conf").expect("a name");
+            let plan = planned(desired, &fresh(desired), START);
+            // What passes `desire` can be rendered: a template that fails would hold back every site of its proxy.
+            let mut complaints = plan.complaints.iter();
+            assert!(complaints.all(|told| !told.problem.starts_with("template ")), "{:?}", plan.complaints);
+            plan.actions.into_iter().find_map(|action| match action {
+                Action::Deploy(deploy) if deploy.consumer.name.as_str() == "proxy" => deploy.write.get(&file).cloned(),
+                _ => None,
+            })
+        };
+        prop_assert!(of_shop(&good).is_some());
+        prop_assert_eq!(of_shop(&good), of_shop(&both));
+        // And nothing that it says ends a directive or a block of its own files.
+        for deploy in planned(&both, &fresh(&both), START).actions {
+            let Action::Deploy(deploy) = deploy else { continue };
+            for text in deploy.write.values() {
+                // Between quotes a realm may say what it likes; no quote and no backslash gets in there.
+                let text: String = text.split('"').step_by(2).collect();
+                let known = ["server {", "upstream quaymaster_", "location ", "map $http_upgrade "];
+                for opening in text.lines().filter(|line| line.contains('{')) {
+                    prop_assert!(known.iter().any(|known| opening.trim_start().starts_with(known)), "{}", text);
+                    prop_assert_eq!(opening.matches(['{', '}', ';']).count(), 1, "{}", text);
+                }
+                prop_assert!(!text.contains("evil"), "{}", text);
+            }
+        }
+    }
+}
+
+/// Any label there is, of the container or of a further site, and some that there are not.
+fn label() -> impl Strategy<Value = String> {
+    let known: Vec<&str> = crate::desire::LABELS.iter().map(|row| row.key).collect();
+    let site = prop_oneof![Just(String::new()), Just("site.a.".to_owned()), "site\\.[a-z A-Z.]{0,4}"];
+    prop_oneof![
+        9 => (site, proptest::sample::select(known)).prop_map(|(site, key)| format!("{site}{key}")),
+        1 => "[a-z.-]{0,12}",
+    ]
+}
+
+/// Values that are right, nearly right, and hostile, by pieces that mean something somewhere.
+fn value() -> impl Strategy<Value = String> {
+    let pieces = [
+        "bad.example",
+        "other.example",
+        " ",
+        ",",
+        ";",
+        "{",
+        "}",
+        "\n",
+        "\"",
+        "'",
+        "\\",
+        "$",
+        "#",
+        "/",
+        "/api",
+        "..",
+        "80",
+        "true",
+        "https",
+        "grpc",
+        "both",
+        "off",
+        "1y",
+        "10m",
+        "10.0.0.0/8",
+        "::1",
+        "nginx",
+        "proxy",
+        "*.",
+        "server { listen 81; evil; }",
+        "\u{0}",
+        "\u{202e}",
+        "ä",
+        "x\ty",
+        "/etc/nginx/htpasswd",
+        "web",
+        "Staff",
+    ];
+    vec(proptest::sample::select(pieces.to_vec()), 0..4).prop_map(|pieces| pieces.concat())
+}

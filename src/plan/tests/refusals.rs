@@ -1,0 +1,163 @@
+//! What a proxy refuses is found and held back alone.
+
+use super::*;
+
+#[test]
+fn one_site_that_is_refused_is_found_by_halves_and_held_back_alone() {
+    let apps = || (10..74).map(|n| container(&format!("app{n}"), n).label("host", &format!("app{n}.example")));
+    let desired = desired(apps().chain([proxy()]));
+    let mut refusing = Refusing::new("app42.example");
+    let observed = refusing.settle(&desired, fresh(&desired), START);
+    let held_back: Vec<_> = observed.installed.values().flat_map(|it| it.trial.refused.keys()).collect();
+    assert_eq!(held_back.iter().map(|file| file.as_str()).collect::<Vec<_>>(), ["quaymaster-app42.example.conf"]);
+    let files = observed.installed.values().map(|installed| installed.files.len()).sum::<usize>();
+    assert_eq!(files, 63 + 4, "all other sites, and the proxy's own files");
+    assert!(refusing.refused <= 8, "{} of {} deployments were refused", refusing.refused, refusing.worked);
+    let complaints = planned(&desired, &observed, START).complaints;
+    let told: Vec<_> = complaints.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    let expected =
+        "container app42, label quaymaster.host=\"app42.example\": proxy refuses quaymaster-app42.example.conf: no;";
+    assert!(told[0].starts_with(expected), "{told:?}");
+
+    // It is tried again when what it is made from has changed, and not before.
+    let mended = apps().map(|app| if app.name.as_str() == "app42" { app.label("port", "9") } else { app });
+    let mended = desire(&snapshot(mended.chain([proxy()])), &label_rules());
+    let steps = told_by(&mended, &observed);
+    assert!(steps.contains(&"write quaymaster-app42.example.conf --into /edge".to_owned()), "{steps:?}");
+}
+
+#[test]
+fn a_refusal_names_the_templates_of_the_user_that_took_part_in_the_file() {
+    let desired = desired([proxy(), shop()]);
+    let remedy = |texts: &[(&str, &str)]| {
+        let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), Ok((*text).to_owned())));
+        let templates = Templates::with(&texts.collect());
+        let planned = |observed: &Observed| plan(&desired, observed, &templates, &rules(), START);
+        let mut observed = foresee(&fresh(&desired), &planned(&fresh(&desired)), START);
+        let deploy = |plan: Plan| {
+            plan.actions.into_iter().find_map(|action| match action {
+                Action::Deploy(deploy) => Some(deploy),
+                _ => None,
+            })
+        };
+        observed = foresee(&observed, &planned(&observed), START);
+        let site = deploy(planned(&observed)).expect("the site has its certificate now").after.trying;
+        installed(&mut observed).trial.refused(&site, "no", START);
+        planned(&observed).complaints.into_iter().next().expect("it is refused").remedy
+    };
+    let (mine, part) = (("nginx/site.conf", "# {% include 'nginx/part.conf' %}"), ("nginx/part.conf", "mine"));
+    let other = ("nginx/base.conf", "# mine\n");
+    assert!(remedy(&[]).starts_with("change labels or the proxy's own configuration; until then "), "{}", remedy(&[]));
+    assert_eq!(remedy(&[other]), remedy(&[]), "it has no part in this file");
+    let named = "made with templates of yours, which may be wrong: nginx/part.conf, nginx/site.conf; change these";
+    assert!(remedy(&[mine, part, other]).contains(named), "{}", remedy(&[mine, part, other]));
+    let included = "which may be wrong: nginx/client.conf; change these";
+    assert!(remedy(&[("nginx/client.conf", "# mine\n")]).contains(included), "the built-in one includes it");
+}
+
+#[test]
+fn a_refusal_blames_nobody_right_after_what_was_there_before_was_refused_too() {
+    let desired = desired([proxy(), container("shop", 4).label("host", "shop.example")]);
+    let mut observed = fresh(&desired);
+    let is_conclusive = |observed: &Observed| {
+        let plan = planned(&desired, observed, START);
+        let [Action::Deploy(deploy)] = &plan.actions[..] else { panic!("{plan:?}") };
+        deploy.is_conclusive
+    };
+    assert!(is_conclusive(&observed));
+    installed(&mut observed).progress = Progress::TakenBack;
+    assert!(!is_conclusive(&observed));
+    installed(&mut observed).progress = Progress::Proven { at: START };
+    assert!(is_conclusive(&observed));
+}
+
+#[test]
+fn a_knob_that_the_user_has_turned_already_is_held_back_in_silence() {
+    let desired = desired([proxy(), shop()]);
+    let mut refusing = Refusing::new("-unknown-http");
+    let observed = refusing.settle(&desired, fresh(&desired), START);
+    assert_eq!(refusing.refused, 1);
+    let files: Vec<_> = observed.installed.values().flat_map(|it| it.files.keys().map(FileName::as_str)).collect();
+    let expected = ["-base", "-mark", "-unknown-https", "shop.example"].map(|name| format!("quaymaster-{name}.conf"));
+    assert_eq!(files, expected);
+    assert!(planned(&desired, &observed, START).complaints.is_empty());
+}
+
+fn told_by(desired: &Desired, observed: &Observed) -> Vec<String> {
+    told(desired, observed, START)
+}
+
+/// A proxy that refuses its whole configuration as long as one of these is in it.
+pub(super) struct Refusing {
+    hosts: BTreeSet<&'static str>,
+    refused: usize,
+    worked: usize,
+    /// What was there when it was last seen to be good, as long as what is there now was not.
+    journal: BTreeMap<ContainerName, Installed>,
+}
+
+impl Refusing {
+    pub fn new(host: &'static str) -> Self {
+        Self { hosts: BTreeSet::from([host]), refused: 0, worked: 0, journal: BTreeMap::new() }
+    }
+
+    pub fn open(&mut self, observed: &Observed, deploy: &Deploy) {
+        let before = &observed.installed[&deploy.consumer.name];
+        if !before.open {
+            self.journal.insert(deploy.consumer.name.clone(), Installed::clone(before));
+        }
+    }
+
+    pub fn settle(&mut self, desired: &Desired, mut observed: Observed, now: Timestamp) -> Observed {
+        for _ in 0..200 {
+            let turn = planned(desired, &observed, now);
+            if turn.actions.is_empty() {
+                return observed;
+            }
+            for action in turn.actions {
+                observed = self.carry_out(observed, action, now);
+            }
+        }
+        panic!("two hundred turns did not settle it: {:?}", told(desired, &observed, now));
+    }
+
+    pub fn carry_out(&mut self, observed: Observed, action: Action, now: Timestamp) -> Observed {
+        let bad = |file: &FileName| self.hosts.iter().any(|host| file.as_str() == format!("quaymaster-{host}.conf"));
+        self.worked += 1;
+        match &action {
+            Action::Deploy(deploy) if deploy.consumer.running && deploy.after.files.keys().any(bad) => {
+                self.open(&observed, deploy);
+                self.refused += 1;
+                self.refuse(observed, deploy, now)
+            }
+            Action::TakeBack(back) => {
+                let mut observed = observed;
+                let before = self.journal[&back.consumer.name].clone();
+                let progress = Progress::TakenBack;
+                observed.installed.insert(back.consumer.name.clone(), Installed { progress, ..before }.into());
+                observed
+            }
+            _ => {
+                if let Action::Deploy(deploy) = &action {
+                    self.open(&observed, deploy);
+                }
+                foresee(&observed, &Plan { actions: vec![action], ..Plan::default() }, now)
+            }
+        }
+    }
+
+    /// What is observed after a deployment was refused and taken back.
+    fn refuse(&self, mut observed: Observed, deploy: &Deploy, now: Timestamp) -> Observed {
+        let mut installed = self.journal[&deploy.consumer.name].clone();
+        installed.generation = deploy.back.mark;
+        installed.files.insert(deploy.back.file.clone(), Digest::of(&deploy.back.text));
+        if deploy.is_conclusive {
+            installed.trial.refused(&deploy.after.trying, "no", now);
+        }
+        installed.progress = Progress::Proven { at: now };
+        installed.process = deploy.after.process;
+        observed.installed.insert(deploy.consumer.name.clone(), installed.into());
+        observed
+    }
+}
