@@ -31,12 +31,13 @@ pub(super) async fn check(ports: &Ports, deploy: &Deploy, check: &Check) -> Resu
             return Err(Failure::Broken(Box::new(Failure::of_run(&check.words, &before))));
         }
     }
-    let suspects = check.suspects(&blamed, &deploy.after.trying);
+    let are_stopgaps = deploy.after.trying.is_empty();
+    let suspects = check.suspects(&blamed, deploy.after.on_trial());
     if suspects.is_empty() {
         return Err(Failure::of_run(&check.words, &ran));
     }
     for units in suspects {
-        installed.trial.refused(&units, &reason, ports.clock.now());
+        installed.blame(&units, are_stopgaps, &reason, ports.clock.now());
         let (parts, reason) = (units.into_keys().collect(), reason.clone());
         report(&Event::Refused { consumer: consumer.clone(), parts, reason, is_optional });
     }
@@ -54,7 +55,8 @@ fn put_back(ports: &Ports, deploy: &Deploy, check: &Check) -> Result<Installed, 
     ports.disk.take_back(&place)?;
     let Installed { files, foreign, certificates, .. } = ports.disk.installed(&place)?;
     let before = check.before.clone();
-    let installed = Installed { files, foreign, certificates, open: false, trying: Default::default(), ..before };
+    let mut installed = Installed { files, foreign, certificates, ..before };
+    installed.close();
     ports.disk.keep_installed(&place, &installed, &tidied(deploy))?;
     Ok(installed)
 }

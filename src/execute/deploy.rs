@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     desire::{CertificateFolder, Consumer},
-    observe::{Installed, Progress, Units},
+    observe::{Installed, Progress},
     plan::{Deploy, TakeBack, Tell},
     ports::{Change, Place, Ports},
     report::{Event, report},
@@ -54,14 +54,7 @@ pub(super) async fn deploy(ports: &Ports, deploy: &Deploy) -> Result<Installed, 
     }
     match proof::prove(ports, &deploy.consumer, &deploy.proof, within(deploy, &deploy.tell)).await {
         Ok(seen) => accepted(ports, deploy, seen),
-        Err(proof::Unseen::Ever { reason }) => {
-            let unproven = Progress::Unproven { reason };
-            keep(
-                ports,
-                deploy,
-                Installed { progress: unproven, trying: Units::new(), open: false, ..deploy.after.clone() },
-            )
-        }
+        Err(proof::Unseen::Ever { reason }) => keep(ports, deploy, unproven(deploy, reason)),
         Err(proof::Unseen::InTime { reason, .. }) if !deploy.after.open => {
             Err(Failure::NotSeen { consumer: deploy.consumer.name.clone(), reason })
         }
@@ -96,8 +89,8 @@ async fn take_back(
     // Until it is known that it runs well with what it had, nothing new is put there while it does not run.
     let mut installed = ports.disk.installed(&place)?;
     installed.progress = Progress::TakenBack;
-    installed.open = false;
-    let units = std::mem::take(&mut installed.trying);
+    let (units, are_stopgaps) = (installed.on_trial().clone(), installed.trying.is_empty());
+    installed.close();
     installed.generation = deploy.back.mark;
     ports.disk.keep_installed(&place, &installed, &tidied(deploy))?;
     let is_optional = deploy.is_optional;
@@ -120,7 +113,7 @@ async fn take_back(
                 return keep(ports, deploy, installed);
             }
             let reason = format!("{reason}; `docker logs {consumer}` has its own words");
-            installed.trial.refused(&units, &reason, seen.at);
+            installed.blame(&units, are_stopgaps, &reason, seen.at);
             let parts = units.into_keys().collect();
             report(&Event::Refused { consumer, parts, reason, is_optional });
             keep(ports, deploy, installed)
@@ -135,10 +128,15 @@ fn out_of_reach(ports: &Ports, deploy: &Deploy, change: &Change<'_>, reason: Str
     let place = place(&deploy.consumer);
     ports.disk.stage(&place, change)?;
     ports.disk.switch(&place, change, &deploy.after)?;
-    let progress = Progress::Unproven { reason: reason.clone() };
-    let trying = Units::new();
-    keep(ports, deploy, Installed { progress, trying, open: false, ..deploy.after.clone() })?;
+    keep(ports, deploy, unproven(deploy, reason.clone()))?;
     Err(Failure::OutOfReach { reason })
+}
+
+/// What is known of what stays, though it was not seen.
+fn unproven(deploy: &Deploy, reason: String) -> Installed {
+    let mut installed = Installed { progress: Progress::Unproven { reason }, ..deploy.after.clone() };
+    installed.close();
+    installed
 }
 
 /// Puts the mark of what was there before into its place.
@@ -171,8 +169,7 @@ pub(super) fn bring_back(ports: &Ports, back: &TakeBack) -> Result<Installed, Fa
     let place = place(&back.consumer);
     ports.disk.take_back(&place)?;
     let mut installed = ports.disk.installed(&place)?;
-    installed.open = false;
-    installed.trying.clear();
+    installed.close();
     installed.progress = Progress::TakenBack;
     ports.disk.keep_installed(&place, &installed, &BTreeSet::new())?;
     let reason = "it ended before it showed what it was given".to_owned();

@@ -1,5 +1,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     time::Duration,
 };
 
@@ -14,7 +15,7 @@ pub struct Installed {
     /// can be told apart.
     pub generation: u64,
     /// Our files in its folder and what is in them.
-    pub files: BTreeMap<FileName, Digest>,
+    pub files: BTreeMap<FileName, InstalledFile>,
     /// Files there that are called like ours and were not written by us.
     #[serde(default)]
     pub foreign: BTreeSet<FileName>,
@@ -35,9 +36,21 @@ pub struct Installed {
     /// What this generation brought, as long as the journal is open.
     #[serde(default)]
     pub trying: Units,
+    /// What is brought to sites whose own files are held back.
+    #[serde(default)]
+    pub stopgaps: Stopgaps,
     /// The consumer's process when the files were put there.
     #[serde(default)]
     pub process: Process,
+}
+
+/// A file of ours in a consumer's folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstalledFile {
+    /// What is in it.
+    pub digest: Digest,
+    /// Where it leads, as it says itself; nothing where it does not pass requests on.
+    pub leads_to: Box<[SocketAddr]>,
 }
 
 /// The process of a consumer, as far as it matters to whom a file is news.
@@ -74,11 +87,24 @@ pub enum Progress {
 /// certificate included.
 pub type Units = BTreeMap<FileName, Digest>;
 
+/// What is brought to a site whose own file is held back, so that the older file that stays does no harm: it goes where
+/// it leads to others, and its certificate is renewed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopgaps {
+    /// What this generation brought, as long as the journal is open.
+    pub trying: Units,
+    /// What is known of those that were refused.
+    pub trial: Trial,
+}
+
 /// What is known of what a consumer refuses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
     /// Refused when they came together; at least one of them is to blame. Tried by halves.
     pub doubted: Units,
+    /// The other halves of those: tried when these are through.
+    #[serde(default)]
+    pub waiting: Units,
     /// Refused alone: held back until they change.
     pub refused: BTreeMap<FileName, Refused>,
 }
@@ -94,13 +120,63 @@ pub struct Refused {
     pub at: Timestamp,
 }
 
+/// What every file of ours says of itself, so that it is known again whatever happens to our records.
+const WRITTEN_BY_US: &str = "Written by quaymaster. Changes here are overwritten.";
+
+/// What of it tells that a file is ours.
+const OURS: &str = "Written by quaymaster";
+
+/// What begins a line that says where a file leads.
+const LEADS_TO: &str = "Leads to ";
+
+/// Addresses on one line: nginx takes no line of 4,096 bytes, and the longest address has 47.
+const ADDRESSES_A_LINE: usize = 50;
+
+impl InstalledFile {
+    /// The first lines of a file that leads to these addresses, where `comment` begins a comment.
+    pub fn heading(comment: &str, leads_to: &[SocketAddr]) -> String {
+        let addresses = leads_to.chunks(ADDRESSES_A_LINE).map(|some| {
+            let some: Vec<_> = some.iter().map(SocketAddr::to_string).collect();
+            format!("{comment} {LEADS_TO}{}\n", some.join(" "))
+        });
+        std::iter::once(format!("{comment} {WRITTEN_BY_US}\n")).chain(addresses).collect()
+    }
+
+    /// What is in a file, as it says itself; none where it was not written by us.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let mut lines = bytes.split(|byte| *byte == b'\n').map(String::from_utf8_lossy);
+        lines.next().filter(|line| line.contains(OURS))?;
+        let addresses = |line: &str| line.split_once(LEADS_TO)?.1.split(' ').map(|word| word.parse().ok()).collect();
+        let leads_to: Vec<Vec<SocketAddr>> = lines.map_while(|line| addresses(&line)).collect();
+        Some(Self { digest: Digest::of(bytes), leads_to: leads_to.concat().into() })
+    }
+}
+
 impl Installed {
+    /// What this generation brought, as long as the journal is open: parts, or else stopgaps.
+    pub fn on_trial(&self) -> &Units {
+        if self.trying.is_empty() { &self.stopgaps.trying } else { &self.trying }
+    }
+
+    /// What is known after these were refused, of what this generation brought.
+    pub fn blame(&mut self, tried: &Units, are_stopgaps: bool, reason: &str, at: Timestamp) {
+        let trial = if are_stopgaps { &mut self.stopgaps.trial } else { &mut self.trial };
+        trial.refused(tried, reason, at);
+    }
+
+    /// Forgets what this generation brought: it is not in question any more.
+    pub fn close(&mut self) {
+        self.open = false;
+        self.trying.clear();
+        self.stopgaps.trying.clear();
+    }
+
     /// What is known once this generation was seen; certificates that nothing names any more go with it.
     pub fn prove(&mut self, forget: &BTreeSet<CertificateName>, at: Timestamp) {
         self.trial.accepted(&self.trying);
-        self.trying.clear();
+        self.stopgaps.trial.accepted(&self.stopgaps.trying);
+        self.close();
         self.certificates.retain(|name, _| !forget.contains(name));
-        self.open = false;
         self.progress = Progress::Proven { at };
     }
 }
@@ -109,20 +185,32 @@ impl Trial {
     /// What is known after `tried` was taken up.
     pub fn accepted(&mut self, tried: &Units) {
         self.doubted.retain(|file, _| !tried.contains_key(file));
+        self.waiting.retain(|file, _| !tried.contains_key(file));
         self.refused.retain(|file, _| !tried.contains_key(file));
     }
 
     /// What is known after `tried` was refused: a part that came alone is to blame, of several one or more are.
     pub fn refused(&mut self, tried: &Units, reason: &str, at: Timestamp) {
         self.doubted.retain(|file, _| !tried.contains_key(file));
+        self.waiting.retain(|file, _| !tried.contains_key(file));
         let mut parts = tried.iter();
         match (parts.next(), parts.next()) {
             (Some((file, unit)), None) => {
                 let refused = Refused { unit: *unit, reason: reason.to_owned(), at };
                 self.refused.insert(file.clone(), refused);
             }
-            _ => self.doubted = tried.clone(),
+            _ => {
+                self.waiting.append(&mut self.doubted);
+                self.doubted = tried.clone();
+            }
         }
+    }
+
+    /// Forgets what is known of files that are of no more interest.
+    pub fn retain(&mut self, is_of_interest: impl Fn(&FileName) -> bool) {
+        self.doubted.retain(|file, _| is_of_interest(file));
+        self.waiting.retain(|file, _| is_of_interest(file));
+        self.refused.retain(|file, _| is_of_interest(file));
     }
 
     /// Why this part is held back, if it is.
@@ -148,6 +236,8 @@ mod tests {
         assert_eq!(trial.doubted, units(&["a", "b", "c", "d"]));
         trial.accepted(&units(&["a", "b"]));
         assert_eq!(trial.doubted, units(&["c", "d"]));
+        trial.refused(&units(&["c", "d"]), "no", at);
+        assert_eq!(trial.doubted, units(&["c", "d"]));
         trial.refused(&units(&["c"]), "no", at);
         assert_eq!(trial.doubted, units(&["d"]));
         let file = FileName::parse("c").expect("a name");
@@ -155,5 +245,26 @@ mod tests {
         assert!(trial.holds_back(&file, || Digest::of("mended")).is_none());
         trial.accepted(&units(&["c", "d"]));
         assert_eq!(trial, Trial::default());
+        trial.refused(&units(&["a", "b", "c", "d"]), "no", at);
+        trial.refused(&units(&["a", "b"]), "no", at);
+        assert_eq!((&trial.doubted, &trial.waiting), (&units(&["a", "b"]), &units(&["c", "d"])));
+    }
+
+    #[test]
+    fn a_file_says_where_it_leads() {
+        let addresses =
+            |count: u16| (1..=count).map(|port| SocketAddr::from(([10, 0, 0, 4], port))).collect::<Vec<_>>();
+        for count in [0, 1, 50, 51, 220] {
+            let text = format!("{}server {{}}\n", InstalledFile::heading("#", &addresses(count)));
+            let file = InstalledFile::read(text.as_bytes()).expect("it is ours");
+            assert_eq!((&*file.leads_to, file.digest), (&*addresses(count), Digest::of(&text)));
+            assert!(text.lines().all(|line| line.len() < 4096));
+        }
+        let longest = "[fe80:1111:2222:3333:4444:5555:6666:7777]:65535".parse::<SocketAddr>().expect("an address");
+        let longest = InstalledFile::heading("#", &[longest; 1000]);
+        assert!(longest.lines().all(|line| line.len() < 4096));
+        assert_eq!(InstalledFile::read(b"server {}\n# Written by quaymaster. Changes here are overwritten.\n"), None);
+        let quoted = b"# Written by quaymaster. Changes here are overwritten.\n# Leads to the shop\n";
+        assert_eq!(InstalledFile::read(quoted).expect("it is ours").leads_to.len(), 0, "a template may begin so");
     }
 }

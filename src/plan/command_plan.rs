@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Action, Deploy, Obtain, Rules, TakeBack, Tell, Why, content::site_file, foresee, plan};
+use super::{Action, Deploy, Obtain, Rules, TakeBack, Tell, Why, foresee, part::site_file, plan};
 use crate::{
     desire::{CertificateFolder, Desired},
     observe::Observed,

@@ -10,103 +10,22 @@ use std::{
 use itertools::{EitherOrBoth, Itertools};
 
 use super::{
-    Rules, selection,
-    views::{self, ServerFacts},
+    part::{Of, Part, Serving, mark_file, own_file, own_text, own_view, serving, site_file, site_text},
+    views::ServerFacts,
 };
 use crate::{
-    desire::{Comes, Consumer, OwnFile, Site},
+    desire::{Comes, Consumer, Site},
     observe::{HeldCertificate, Installed, Observed},
-    render::{ProxyView, TemplateError, Templates},
+    render::{TemplateError, Templates},
     values::{CertificateName, Digest, FileName, Host, Timestamp},
 };
-
-/// What every file of ours says of itself, so that it is known again whatever happens to our records.
-const WRITTEN_BY_US: &str = "Written by quaymaster. Changes here are overwritten.";
-
-/// A file of a consumer's folder, with the certificate that it names: what is given and held back as one.
-#[derive(Debug)]
-pub(super) struct Part {
-    /// The digest of its text.
-    pub file: Digest,
-    pub comes: Comes,
-    pub certificate: Option<Serving>,
-    of: Of,
-}
-
-/// What a part is there for.
-#[derive(Debug)]
-enum Of {
-    Site(Host),
-    /// The consumer as a whole; with the digest of what its template sees.
-    All(&'static OwnFile, Digest),
-}
-
-/// A certificate that a file names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Serving {
-    pub name: CertificateName,
-    held: Rc<HeldCertificate>,
-    /// Whether it must be seen; not where clients send no name and are shown another's.
-    is_shown: bool,
-}
-
-impl Serving {
-    pub fn digest(&self) -> Digest {
-        self.held.digest
-    }
-
-    /// Which certificate it is, whoever is shown it.
-    fn which(&self) -> (&CertificateName, &Rc<HeldCertificate>) {
-        (&self.name, &self.held)
-    }
-
-    /// The serial number that must be served for the host, if any must.
-    pub fn serial(&self) -> Option<&str> {
-        self.is_shown.then_some(self.held.serial.as_str())
-    }
-}
-
-impl Part {
-    /// The host that it serves; none for what belongs to the consumer as a whole.
-    pub fn host(&self) -> Option<&Host> {
-        match &self.of {
-            Of::Site(host) => Some(host),
-            Of::All(..) => None,
-        }
-    }
-
-    /// The template that it is rendered from.
-    pub fn template(&self, consumer: &Consumer) -> &'static str {
-        match &self.of {
-            Of::Site(_) => consumer.kind.site_template,
-            Of::All(own, _) => own.template,
-        }
-    }
-
-    /// What is in it, certificate included.
-    pub fn unit(&self) -> Digest {
-        match &self.certificate {
-            Some(serving) => Digest::of_parts([self.file.to_string(), serving.digest().to_string()]),
-            None => self.file,
-        }
-    }
-
-    /// Whether all of it lies there.
-    pub fn is_in_place(&self, file: &FileName, installed: &Installed) -> bool {
-        installed.files.get(file) == Some(&self.file) && self.has_certificate(installed)
-    }
-
-    /// Whether its certificate lies there, if it has one.
-    pub fn has_certificate(&self, installed: &Installed) -> bool {
-        let given = |serving: &Serving| installed.certificates.get(&serving.name) == Some(&serving.held.digest);
-        self.certificate.as_ref().is_none_or(given)
-    }
-}
 
 /// All parts of one consumer but the mark, as they were last found out, and what they were found out from.
 #[derive(Debug)]
 pub(super) struct Parts {
     parts: BTreeMap<FileName, Part>,
+    /// Those that a template fails for: what lies there is neither as it should be nor known to be too much.
+    unrendered: BTreeMap<FileName, Unrendered>,
     /// The certificate that clients are shown who send no name, where there is one.
     nameless: Option<Serving>,
     templates: Digest,
@@ -122,6 +41,17 @@ pub(super) struct Parts {
     fresh: BTreeMap<FileName, String>,
 }
 
+/// A part that a template fails for.
+#[derive(Debug)]
+pub(super) struct Unrendered {
+    /// The host that it would serve; none for what belongs to the consumer as a whole.
+    pub host: Option<Host>,
+    /// The certificate that it would name.
+    pub certificate: Option<Serving>,
+    /// What is wrong.
+    pub error: TemplateError,
+}
+
 #[derive(Debug)]
 struct KnownSite {
     site: Rc<Site>,
@@ -133,6 +63,7 @@ impl Parts {
     pub fn none() -> Self {
         Self {
             parts: BTreeMap::new(),
+            unrendered: BTreeMap::new(),
             nameless: None,
             templates: Digest::of(""),
             server: Digest::of(""),
@@ -145,10 +76,7 @@ impl Parts {
         }
     }
 
-    /// Brings them up to date. After an error nothing is known any more.
-    ///
-    /// # Errors
-    /// When a template fails.
+    /// Brings them up to date.
     pub fn follow(
         &mut self,
         consumer: &Consumer,
@@ -156,19 +84,16 @@ impl Parts {
         observed: &Observed,
         templates: &Templates,
         now: Timestamp,
-    ) -> Result<(), TemplateError> {
-        let mut known = mem::replace(self, Self::none());
+    ) {
         let server = Digest::of_value(&(consumer.kind.name, ServerFacts::of(consumer)));
-        if (server, templates.digest()) != (known.server, known.templates) {
-            known = Self { server, templates: templates.digest(), ..Self::none() };
+        if (server, templates.digest()) != (self.server, self.templates) {
+            *self = Self { server, templates: templates.digest(), ..Self::none() };
         }
-        known.fresh.clear();
-        let mut changed = known.follow_sites(consumer, observed, templates, now)?;
-        known.follow_nameless();
-        changed.extend(known.follow_own(consumer, templates)?);
-        known.follow_installed(consumer, installed, changed);
-        *self = known;
-        Ok(())
+        self.fresh.clear();
+        let mut changed = self.follow_sites(consumer, observed, templates, now);
+        self.follow_nameless();
+        changed.extend(self.follow_own(consumer, templates));
+        self.follow_installed(consumer, installed, changed);
     }
 
     /// Each part, by its file.
@@ -181,15 +106,40 @@ impl Parts {
         self.parts.iter()
     }
 
+    /// Those that a template fails for.
+    pub fn unrendered(&self) -> &BTreeMap<FileName, Unrendered> {
+        &self.unrendered
+    }
+
+    /// Whether this file should be there.
+    pub fn is_wanted(&self, file: &FileName) -> bool {
+        self.parts.contains_key(file) || self.unrendered.contains_key(file)
+    }
+
+    /// The host whose file this is or would be; none for what belongs to the consumer as a whole or to nobody.
+    pub fn host(&self, file: &FileName) -> Option<&Host> {
+        match self.parts.get(file) {
+            Some(part) => part.host(),
+            None => self.unrendered.get(file)?.host.as_ref(),
+        }
+    }
+
+    /// That host's site.
+    pub fn site(&self, file: &FileName) -> Option<&Site> {
+        self.sites.get(self.host(file)?).map(|known| &*known.site)
+    }
+
+    /// The certificate that this file names or would name.
+    pub fn certificate(&self, file: &FileName) -> Option<&Serving> {
+        match self.parts.get(file) {
+            Some(part) => part.certificate.as_ref(),
+            None => self.unrendered.get(file)?.certificate.as_ref(),
+        }
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.parts.len()
-    }
-
-    /// What belongs to the consumer as a whole.
-    pub fn own(&self, consumer: &Consumer) -> impl Iterator<Item = (FileName, &Part)> {
-        let files = consumer.kind.own_files.iter().map(|own| own_file(own.file));
-        files.filter_map(|file| Some((file.clone(), self.parts.get(&file)?)))
     }
 
     /// Files in which the folder differs from what it should hold, the mark apart: with the part that should be there,
@@ -229,7 +179,7 @@ impl Parts {
         observed: &Observed,
         templates: &Templates,
         now: Timestamp,
-    ) -> Result<BTreeSet<FileName>, TemplateError> {
+    ) -> BTreeSet<FileName> {
         let same_certificates = Rc::ptr_eq(&self.held, &observed.held) && now < self.until;
         let (mut gone, mut new) = (Vec::new(), Vec::new());
         let pairs = self.sites.iter_mut().merge_join_by(&consumer.sites, |(known, _), (host, _)| (*known).cmp(*host));
@@ -257,18 +207,45 @@ impl Parts {
             self.held = Rc::clone(&observed.held);
         }
         let mut changed: BTreeSet<_> = gone.iter().filter_map(|host| Some(self.sites.remove(host)?.file)).collect();
-        changed.iter().for_each(|file| drop(self.parts.remove(file)));
+        changed.iter().for_each(|file| self.forget(file));
         for (host, site, serving) in new {
             let file = site_file(host);
-            let text = site_text(consumer, host, site, serving.as_ref(), templates)?;
+            let text = site_text(consumer, host, site, serving.as_ref(), templates);
             let of = Of::Site(host.clone());
-            let part = Part { file: Digest::of(&text), comes: Comes::WithSites, certificate: serving, of };
             self.sites.insert(host.clone(), KnownSite { site: Rc::clone(site), file: file.clone() });
-            self.parts.insert(file.clone(), part);
-            self.fresh.insert(file.clone(), text);
+            self.take(file.clone(), text, Comes::WithSites, serving, of);
             changed.insert(file);
         }
-        Ok(changed)
+        changed
+    }
+
+    /// Takes over what was rendered, or that it could not be.
+    fn take(
+        &mut self,
+        file: FileName,
+        text: Result<String, TemplateError>,
+        comes: Comes,
+        certificate: Option<Serving>,
+        of: Of,
+    ) {
+        self.forget(&file);
+        let part = |text: &str| Part { file: Digest::of(text), comes, certificate, of };
+        match text {
+            Ok(text) => {
+                self.parts.insert(file.clone(), part(&text));
+                self.fresh.insert(file, text);
+            }
+            Err(error) => {
+                let Part { of, certificate, .. } = part("");
+                let host = if let Of::Site(host) = of { Some(host) } else { None };
+                self.unrendered.insert(file, Unrendered { host, certificate, error });
+            }
+        }
+    }
+
+    fn forget(&mut self, file: &FileName) {
+        self.parts.remove(file);
+        self.unrendered.remove(file);
     }
 
     /// Of several addresses, only the first can be shown its own certificate.
@@ -277,18 +254,19 @@ impl Parts {
         for (_, known) in self.sites.iter().filter(|(host, _)| host.address().is_some()) {
             let serving = self.parts.get_mut(&known.file).and_then(|part| part.certificate.as_mut());
             let Some(serving) = serving else { continue };
-            let shown = self.nameless.get_or_insert_with(|| Serving { is_shown: false, ..serving.clone() });
+            let shown = self.nameless.get_or_insert_with(|| serving.unshown());
             serving.is_shown = shown.name == serving.name;
         }
     }
 
     /// Brings the parts of the consumer as a whole up to date; returns the files of those that are not as they were.
-    fn follow_own(&mut self, consumer: &Consumer, templates: &Templates) -> Result<BTreeSet<FileName>, TemplateError> {
+    fn follow_own(&mut self, consumer: &Consumer, templates: &Templates) -> BTreeSet<FileName> {
         let mut changed = BTreeSet::new();
         for own in consumer.kind.own_files {
             let file = own_file(own.file);
             if !own.needed.by(consumer) {
-                changed.extend(self.parts.remove(&file).map(|_| file));
+                self.forget(&file);
+                changed.insert(file);
                 continue;
             }
             let view = Digest::of_value(&own_view(consumer, self.nameless.as_ref()));
@@ -297,13 +275,11 @@ impl Parts {
             if self.parts.get(&file).filter(is_known).is_some_and(|part| part.certificate == certificate) {
                 continue;
             }
-            let text = own_text(consumer, own, self.nameless.as_ref(), templates)?;
-            let part = Part { file: Digest::of(&text), comes: own.comes, certificate, of: Of::All(own, view) };
-            self.parts.insert(file.clone(), part);
-            self.fresh.insert(file.clone(), text);
+            let text = own_text(consumer, own, self.nameless.as_ref(), templates);
+            self.take(file.clone(), text, own.comes, certificate, Of::All(own, view));
             changed.insert(file);
         }
-        Ok(changed)
+        changed
     }
 
     /// Finds out what differs from what is installed, given which parts are not as they were.
@@ -323,7 +299,7 @@ impl Parts {
         for file in changed.into_iter().filter(|file| *file != mark) {
             let is_in_place = match self.parts.get(&file) {
                 Some(part) => part.is_in_place(&file, installed),
-                None => !installed.files.contains_key(&file),
+                None => self.unrendered.contains_key(&file) || !installed.files.contains_key(&file),
             };
             match is_in_place {
                 true => drop(self.differing.remove(&file)),
@@ -342,65 +318,4 @@ fn differing_keys<'a, K: Ord, V: PartialEq>(
         EitherOrBoth::Both((_, one), (_, other)) if one == other => None,
         EitherOrBoth::Both((key, _), _) | EitherOrBoth::Left((key, _)) | EitherOrBoth::Right((key, _)) => Some(key),
     })
-}
-
-/// The certificate that serves a site, if one does.
-fn serving(host: &Host, site: &Site, observed: &Observed, now: Timestamp) -> Option<Serving> {
-    let pin = site.pin.as_ref().map(|pin| &pin.certificate);
-    let (name, held) = selection::serving(host, site.certificate.as_ref()?, pin, observed, now)?;
-    Some(Serving { name: name.clone(), held: Rc::clone(held), is_shown: true })
-}
-
-/// The file of a site in a proxy's config folder.
-pub fn site_file(host: &Host) -> FileName {
-    FileName::parse(format!("quaymaster-{}.conf", host.file_word())).expect("it is plain and short enough for a file")
-}
-
-/// The file with the mark in a consumer's folder.
-pub(super) fn mark_file(consumer: &Consumer) -> FileName {
-    own_file(consumer.kind.mark_file)
-}
-
-fn own_file(name: &str) -> FileName {
-    FileName::parse(name).expect("the kinds table has plain file names")
-}
-
-/// The text of the file that shows this mark.
-pub(super) fn mark(
-    consumer: &Consumer,
-    templates: &Templates,
-    rules: &Rules,
-    mark: u64,
-) -> Result<String, TemplateError> {
-    let view = views::mark(consumer, &rules.mark_host, mark);
-    Ok(file(consumer, &templates.render(consumer.kind.mark_template, &view)?))
-}
-
-fn site_text(
-    consumer: &Consumer,
-    host: &Host,
-    site: &Site,
-    serving: Option<&Serving>,
-    templates: &Templates,
-) -> Result<String, TemplateError> {
-    let certificate = serving.map(|serving| (&serving.name, &*serving.held));
-    let view = views::site(consumer, host, site, certificate);
-    Ok(file(consumer, &templates.render(consumer.kind.site_template, &view)?))
-}
-
-fn own_text(
-    consumer: &Consumer,
-    own: &OwnFile,
-    nameless: Option<&Serving>,
-    templates: &Templates,
-) -> Result<String, TemplateError> {
-    Ok(file(consumer, &templates.render(own.template, &own_view(consumer, nameless))?))
-}
-
-fn own_view(consumer: &Consumer, nameless: Option<&Serving>) -> ProxyView {
-    views::proxy(consumer, nameless.map(|serving| (&serving.name, serving.held.shelf)))
-}
-
-fn file(consumer: &Consumer, text: &str) -> String {
-    format!("{} {WRITTEN_BY_US}\n{text}", consumer.kind.comment)
 }

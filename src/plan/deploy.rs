@@ -8,14 +8,16 @@ use std::{
 
 use super::{
     Action, Back, Check, Deploy, Draft, Memory, Proof, Rules, TakeBack, Tell, Why, backoff,
-    content::{self, Part, Parts, mark_file},
-    trial::{self, Changes},
+    content::Parts,
+    held_back::{complaints, unrendered},
+    part::{self, Part, Serving, mark_file},
+    trial::{self, Changes, Stopgap},
 };
 use crate::{
-    desire::{CertificateFolder, Comes, Complaint, Consumer, Reload},
-    observe::{Attempt, Installed, Observed, Process, Progress, Subject, Units},
+    desire::{CertificateFolder, Consumer, Reload},
+    observe::{Attempt, Installed, InstalledFile, Observed, Process, Progress, Subject, Units},
     render::{TemplateError, Templates},
-    values::{CertificateName, ContainerName, Digest, FileName, Timestamp},
+    values::{CertificateName, Digest, FileName, Timestamp},
 };
 
 /// The shortest time that a reload gets to show itself; it takes some 40 ms where there is little to load.
@@ -39,11 +41,9 @@ pub(super) fn plan(
     let subject = Subject::Consumer(consumer.name.clone());
     let Some(installed) = observed.installed.get(&consumer.name) else { return };
     if observed.under_way.contains(&subject) {
-        // What is held back stays so meanwhile, and a template that is broken is told when it is needed again.
-        if let Ok(parts) = memory.parts(consumer, installed, observed, templates, now) {
-            draft.plan.complaints.extend(complaints(consumer, installed, parts, templates, rules));
-        }
-        return;
+        // What is held back stays so meanwhile.
+        let parts = memory.parts(consumer, installed, observed, templates, now);
+        return draft.plan.complaints.extend(complaints(consumer, installed, parts, templates, rules));
     }
     if has_died(consumer, installed) {
         return take_back(consumer, installed, observed, now, draft);
@@ -94,33 +94,34 @@ fn deploy(
     now: Timestamp,
     (memory, draft): (&mut Memory, &mut Draft),
 ) -> Result<Option<Deploy>, TemplateError> {
-    let parts = memory.parts(consumer, installed, observed, templates, now)?;
+    let parts = memory.parts(consumer, installed, observed, templates, now);
     draft.plan.complaints.extend(complaints(consumer, installed, parts, templates, rules));
-    let mark_is = |mark| content::mark(consumer, templates, rules, mark);
+    let mark_is = |mark| part::mark(consumer, templates, rules, mark);
     let mark_file = mark_file(consumer);
     let is_proven = matches!(installed.progress, Progress::Proven { .. });
     // Nobody is restarted for what nobody asked for.
     let can_be_told = matches!(consumer.reload, Reload::Signal(_) | Reload::Exec(_));
     let can_be_tried = is_proven && consumer.running && consumer.reach.is_some() && can_be_told;
     let changes = trial::changes(consumer, parts, installed, can_be_tried);
-    let has_mark = installed.files.get(&mark_file) == Some(&Digest::of(mark_is(installed.generation)?));
-    let why = reasons(consumer, installed, parts, &changes.next, has_mark);
+    let mark = Digest::of(mark_is(installed.generation)?);
+    let has_mark = installed.files.get(&mark_file).is_some_and(|file| file.digest == mark);
+    let why = reasons(consumer, installed, parts, &changes, has_mark);
     if why.is_empty() {
         return Ok(None);
     }
-    let changed = why.contains(&Why::ContentChanged) || why.contains(&Why::CertificateChanged);
+    let changed = [Why::ContentChanged, Why::CertificateChanged, Why::LeadsElsewhere].iter().any(|it| why.contains(it));
     let generation = installed.generation + u64::from(changed);
     let mut files = put(consumer, parts, &changes.next, installed, templates)?;
-    let remove: BTreeSet<FileName> = changes.next.keys().filter(|file| parts.get(file).is_none()).cloned().collect();
+    let remove = removed(parts, &changes);
     if changed {
         files.insert(mark_file.clone(), mark_is(generation)?);
     }
     let mut after = after(consumer, installed, parts, &changes, &files, generation);
     after.open |= changed;
     Ok(Some(Deploy {
-        deliver: undelivered(consumer, parts, &changes.next, installed),
+        deliver: undelivered(consumer, parts, &changes, installed),
         forget: forgotten(consumer, parts, &changes, installed),
-        proof: proof(parts, &after.trying, installed, rules, generation),
+        proof: proof(parts, &after, installed, rules),
         back: Back {
             file: mark_file,
             text: mark_is(generation + 1)?,
@@ -132,7 +133,7 @@ fn deploy(
         tell: tell(consumer, &why),
         is_optional: changes.is_last && has_mark && !installed.open,
         is_conclusive: installed.progress != Progress::TakenBack,
-        attempt: attempt(consumer, &after.trying, observed, now),
+        attempt: attempt(consumer, &after, observed, now),
         write: files,
         remove,
         after,
@@ -142,11 +143,12 @@ fn deploy(
 }
 
 /// The record of this try. The mark has no part in it: the same files are the same try.
-fn attempt(consumer: &Consumer, trying: &Units, observed: &Observed, now: Timestamp) -> Attempt {
+fn attempt(consumer: &Consumer, after: &Installed, observed: &Observed, now: Timestamp) -> Attempt {
     let before = observed.attempts.get(&Subject::Consumer(consumer.name.clone()));
     // One that was started again may take what it did not take before.
     let start = consumer.started_at.map(|time| time.millis().to_string()).unwrap_or_default();
-    let units = trying.iter().flat_map(|(file, unit)| [file.to_string(), unit.to_string()]);
+    let units = after.trying.iter().chain(&after.stopgaps.trying);
+    let units = units.flat_map(|(file, unit)| [file.to_string(), unit.to_string()]);
     backoff::attempt(before, Digest::of_parts([start].into_iter().chain(units)), now)
 }
 
@@ -160,7 +162,7 @@ fn put(
 ) -> Result<BTreeMap<FileName, String>, TemplateError> {
     let mut put = BTreeMap::new();
     for file in next.keys() {
-        let differs = |part: &Part| installed.files.get(file) != Some(&part.file);
+        let differs = |part: &Part| !part.has_file(file, installed);
         if parts.get(file).is_some_and(differs)
             && let Some(text) = parts.text(file, consumer, templates)?
         {
@@ -168,6 +170,13 @@ fn put(
         }
     }
     Ok(put)
+}
+
+/// Files to take away.
+fn removed(parts: &Parts, changes: &Changes) -> BTreeSet<FileName> {
+    let gone = changes.next.keys().filter(|file| parts.get(file).is_none());
+    let goes = changes.stopgaps.iter().filter(|(_, stopgap)| matches!(stopgap, Stopgap::Goes { .. }));
+    gone.chain(goes.map(|(file, _)| file)).cloned().collect()
 }
 
 /// What will lie there.
@@ -183,18 +192,27 @@ fn after(
     after.generation = generation;
     after.progress = Progress::SignalOwed;
     after.process = Process { running: consumer.running, started_at: consumer.started_at };
-    after.files.extend(write.iter().map(|(file, text)| (file.clone(), Digest::of(text))));
-    let gone = changes.next.keys().filter(|file| parts.get(file).is_none());
-    gone.for_each(|file| {
-        after.files.remove(file);
-    });
-    let serving = changes.next.keys().filter_map(|file| parts.get(file)?.certificate.as_ref());
-    after.certificates.extend(serving.map(|serving| (serving.name.clone(), serving.digest())));
+    let written = write.iter().filter_map(|(file, text)| Some((file.clone(), InstalledFile::read(text.as_bytes())?)));
+    after.files.extend(written);
+    removed(parts, changes).iter().for_each(|file| drop(after.files.remove(file)));
+    let serving = brought(parts, changes).map(|serving| (serving.name.clone(), serving.digest()));
+    after.certificates.extend(serving);
     if !installed.open {
-        after.trying.clear();
+        after.close();
     }
     after.trying.extend(changes.next.iter().map(|(file, unit)| (file.clone(), *unit)));
+    let stopgaps = changes.stopgaps.iter().map(|(file, stopgap)| (file.clone(), stopgap.unit()));
+    after.stopgaps.trying.extend(stopgaps);
+    // Of hosts that nobody asks for any more nothing need be known.
+    after.trial.retain(|file| parts.is_wanted(file) || installed.files.contains_key(file));
+    after.stopgaps.trial.retain(|file| installed.files.contains_key(file));
     after
+}
+
+/// The certificates that come with these changes.
+fn brought<'a>(parts: &'a Parts, changes: &'a Changes) -> impl Iterator<Item = &'a Serving> {
+    let of_parts = changes.next.keys().filter_map(|file| parts.get(file)?.certificate.as_ref());
+    of_parts.chain(changes.stopgaps.values().filter_map(Stopgap::certificate))
 }
 
 /// What its own tool has to look at: what it was not seen to take up. One that was started since has read that already.
@@ -220,11 +238,19 @@ fn tell(consumer: &Consumer, why: &BTreeSet<Why>) -> Tell {
 }
 
 /// Why this consumer needs a deployment; empty when it does not.
-fn reasons(consumer: &Consumer, installed: &Installed, parts: &Parts, next: &Units, has_mark: bool) -> BTreeSet<Why> {
-    let files_differ = next.keys().any(|file| installed.files.get(file) != parts.get(file).map(|part| &part.file));
-    let certificates_differ =
-        next.keys().filter_map(|file| parts.get(file)).any(|part| !part.has_certificate(installed));
+fn reasons(
+    consumer: &Consumer,
+    installed: &Installed,
+    parts: &Parts,
+    changes: &Changes,
+    has_mark: bool,
+) -> BTreeSet<Why> {
+    let is_other = |file: &FileName| parts.get(file).is_none_or(|part| !part.has_file(file, installed));
+    let files_differ = changes.next.keys().any(is_other);
+    let certificates_differ = brought(parts, changes).any(|serving| !serving.is_given(installed));
     let mut why = BTreeSet::new();
+    let goes = |stopgap: &Stopgap| matches!(stopgap, Stopgap::Goes { .. });
+    why.extend(changes.stopgaps.values().any(goes).then_some(Why::LeadsElsewhere));
     why.extend((files_differ || !has_mark).then_some(Why::ContentChanged));
     why.extend(certificates_differ.then_some(Why::CertificateChanged));
     if why.is_empty() {
@@ -254,14 +280,14 @@ fn owed(consumer: &Consumer, installed: &Installed) -> Option<Why> {
 fn undelivered(
     consumer: &Consumer,
     parts: &Parts,
-    next: &Units,
+    changes: &Changes,
     installed: &Installed,
 ) -> BTreeMap<CertificateName, Digest> {
     if matches!(consumer.certificates, CertificateFolder::Shared { .. }) {
         return BTreeMap::new();
     }
-    let new = next.keys().filter_map(|file| parts.get(file)).filter(|part| !part.has_certificate(installed));
-    new.filter_map(|part| part.certificate.as_ref()).map(|serving| (serving.name.clone(), serving.digest())).collect()
+    let new = brought(parts, changes).filter(|serving| !serving.is_given(installed));
+    new.map(|serving| (serving.name.clone(), serving.digest())).collect()
 }
 
 /// Copies of certificates that nothing names any more once this is proven. While anything is held back, its older form
@@ -281,18 +307,23 @@ fn forgotten(
 
 /// What a client must see: the mark, and the certificates of what is on trial. What did not change was seen before, and
 /// looking at all of thousands of names would take minutes.
-fn proof(parts: &Parts, trying: &Units, installed: &Installed, rules: &Rules, generation: u64) -> Proof {
-    let serial = |part: &Part| Some((part.host()?.clone(), part.certificate.as_ref()?.serial()?.to_owned()));
-    let serials = match trying.is_empty() {
-        false => trying.keys().filter_map(|file| serial(parts.get(file)?)).collect(),
+fn proof(parts: &Parts, after: &Installed, installed: &Installed, rules: &Rules) -> Proof {
+    let serial = |file: &FileName| {
+        // What a stopgap took away is not served.
+        after.files.contains_key(file).then_some(())?;
+        Some((parts.host(file)?.clone(), parts.certificate(file)?.serial()?.to_owned()))
+    };
+    let on_trial: BTreeSet<_> = after.trying.keys().chain(after.stopgaps.trying.keys()).collect();
+    let serials = match on_trial.is_empty() {
+        false => on_trial.into_iter().filter_map(serial).collect(),
         // A signal is owed for what lies there, whatever it is.
         true => parts
             .iter()
             .filter(|(file, part)| part.is_in_place(file, installed))
-            .filter_map(|(_, part)| serial(part))
+            .filter_map(|(file, _)| serial(file))
             .collect(),
     };
-    Proof { mark_host: rules.mark_host.clone(), mark: generation, serials }
+    Proof { mark_host: rules.mark_host.clone(), mark: after.generation, serials }
 }
 
 /// How long this reload may take before it counts as not followed.
@@ -301,76 +332,5 @@ fn within(installed: &Installed, files: usize) -> Duration {
     match installed.reload {
         Some(last) => PROOF_WITHIN.max(last * SLOWEST).max(each),
         None => FIRST_PROOF_WITHIN.max(each),
-    }
-}
-
-/// What is held back or can't be written, told to whoever asked for it.
-fn complaints(
-    consumer: &Consumer,
-    installed: &Installed,
-    parts: &Parts,
-    templates: &Templates,
-    rules: &Rules,
-) -> Vec<Complaint> {
-    let mut complaints = Vec::new();
-    let in_question = installed.foreign.iter().chain(installed.trial.refused.keys());
-    for (file, part) in in_question.filter_map(|file| Some((file, parts.get(file)?))) {
-        let (problem, remedy) = if installed.foreign.contains(file) {
-            let path = consumer.config.ours.join(file.as_str());
-            (
-                format!("{} of {} was not written by quaymaster", path.display(), consumer.name),
-                "move it away; it is not overwritten".to_owned(),
-            )
-        } else if let Some(refused) =
-            installed.trial.holds_back(file, || part.unit()).filter(|_| part.comes != Comes::Last)
-        {
-            let problem = format!("{} refuses {file}: {}", consumer.name, refused.reason);
-            (problem, remedy(templates.users_in(part.template(consumer))))
-        } else {
-            continue;
-        };
-        complaints.extend(about(consumer, part, rules).into_iter().map(|(container, label, value)| Complaint {
-            container,
-            label,
-            value,
-            problem: problem.clone(),
-            remedy: remedy.clone(),
-        }));
-    }
-    complaints
-}
-
-/// What to do about a file that is refused, given the user's templates that took part in it.
-fn remedy<'t>(users: impl Iterator<Item = &'t str>) -> String {
-    let templates = users.collect::<Vec<_>>().join(", ");
-    let change = match templates.as_str() {
-        "" => "change labels or the proxy's own configuration".to_owned(),
-        _ => format!(
-            "it is made with templates of yours, which may be wrong: {templates}; change these, labels or the proxy's \
-             own configuration"
-        ),
-    };
-    format!("{change}; until then what was there before stays, and everything else goes on")
-}
-
-/// Whose a part is: the containers that claim its host, else the consumer.
-fn about(consumer: &Consumer, part: &Part, rules: &Rules) -> Vec<(ContainerName, String, String)> {
-    let prefix = &rules.label_prefix;
-    match part.host().and_then(|host| Some((host, consumer.sites.get(host)?))) {
-        Some((host, site)) => {
-            let of = |container: &ContainerName| (container.clone(), format!("{prefix}.host"), host.to_string());
-            site.containers.iter().map(of).collect()
-        }
-        None => vec![(consumer.name.clone(), format!("{prefix}.kind"), consumer.kind.name.to_owned())],
-    }
-}
-
-fn unrendered(consumer: &Consumer, error: &TemplateError, rules: &Rules) -> Complaint {
-    Complaint {
-        container: consumer.name.clone(),
-        label: format!("{}.kind", rules.label_prefix),
-        value: consumer.kind.name.to_owned(),
-        problem: error.to_string(),
-        remedy: "mend the template; what is live stays until then".to_owned(),
     }
 }

@@ -23,7 +23,8 @@ pub fn foresee(observed: &Observed, plan: &Plan, now: Timestamp) -> Observed {
                 after.installed.insert(deploy.consumer.name.clone(), Rc::new(installed));
             }
             Action::TakeBack(back) => {
-                let installed = Installed { open: false, progress: Progress::TakenBack, ..back.before.clone() };
+                let mut installed = Installed { progress: Progress::TakenBack, ..back.before.clone() };
+                installed.close();
                 after.installed.insert(back.consumer.name.clone(), Rc::new(installed));
             }
             Action::Obtain(obtain) => {

@@ -11,8 +11,10 @@ mod complaints;
 mod content;
 mod deploy;
 mod foresee;
+mod held_back;
 mod notice;
 mod obtain;
+mod part;
 mod renewal;
 mod selection;
 mod trial;
@@ -32,10 +34,10 @@ use serde::Serialize;
 pub use backoff::next_try;
 pub use check::{Check, run_failed};
 pub use command_plan::{CommandPlan, command_plans, steps};
-pub use content::site_file;
 pub use foresee::foresee;
 pub use notice::{About, Notice};
 pub use obtain::answer;
+pub use part::site_file;
 pub use renewal::due;
 pub use selection::{Candidate, Skipped, candidates, in_force};
 
@@ -44,7 +46,7 @@ use content::Parts;
 use crate::{
     desire::{Complaint, Consumer, Desired, Issuance},
     observe::{Attempt, Installed, Observed, Subject},
-    render::{TemplateError, Templates},
+    render::Templates,
     values::{CertificateName, ContainerName, Digest, FileName, Host, Signal, Timestamp},
 };
 
@@ -230,6 +232,8 @@ pub enum Why {
     Asked,
     /// Files differ from what they should be.
     ContentChanged,
+    /// A file that stays while its successor is held back leads to what is not the site's any more.
+    LeadsElsewhere,
     /// A certificate that it serves is a new one.
     CertificateChanged,
     /// A signal was not sent yet.
@@ -250,6 +254,7 @@ impl fmt::Display for Why {
             Self::RenewalDue => "renewal due",
             Self::Asked => "asked for",
             Self::ContentChanged => "configuration changed",
+            Self::LeadsElsewhere => "an older file leads elsewhere",
             Self::CertificateChanged => "certificate changed",
             Self::SignalOwed => "signal owed",
             Self::ProofOwed => "proof owed",
@@ -316,10 +321,10 @@ impl Memory {
         observed: &Observed,
         templates: &Templates,
         now: Timestamp,
-    ) -> Result<&mut Parts, TemplateError> {
+    ) -> &mut Parts {
         let parts = self.parts.entry(consumer.name.clone()).or_insert_with(Parts::none);
-        parts.follow(consumer, installed, observed, templates, now)?;
-        Ok(parts)
+        parts.follow(consumer, installed, observed, templates, now);
+        parts
     }
 }
 

@@ -6,7 +6,7 @@ use itertools::{EitherOrBoth, Itertools};
 
 use super::{
     Action, Draft, ORDERS_AT_ONCE, Obtain, Why, backoff,
-    content::site_file,
+    part::site_file,
     renewal,
     selection::{in_force, is_covered},
 };

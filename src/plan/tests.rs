@@ -3,6 +3,7 @@
 mod laws;
 mod orders;
 mod refusals;
+mod stopgaps;
 
 use super::*;
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
         Reading, desire,
         tests::{container, own, proxy, rules as label_rules, snapshot},
     },
-    observe::{Answer, Container, ContainerState, Progress, Snapshot, Stage, Wish},
+    observe::{Answer, Container, ContainerState, InstalledFile, Progress, Snapshot, Stage, Wish},
     values::Retry,
 };
 

@@ -1,12 +1,16 @@
 //! Which changes go to a consumer next. What it refuses is found by halves: a site that breaks the configuration is
-//! held back alone, and everything else goes live.
+//! held back alone, and everything else goes live. The older file of a site that is held back stays, as long as it leads
+//! to nobody else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::content::{Part, Parts};
+use super::{
+    content::Parts,
+    part::{Part, Serving, leads_to, own_file},
+};
 use crate::{
     desire::{Comes, Consumer},
-    observe::{Installed, Units},
+    observe::{Installed, Trial, Units},
     values::{Digest, FileName},
 };
 
@@ -14,10 +18,41 @@ use crate::{
 pub(super) struct Changes {
     /// What goes next; empty when nothing may.
     pub next: Units,
-    /// Whether it is all that differs.
+    /// What comes before that: nothing else goes then.
+    pub stopgaps: BTreeMap<FileName, Stopgap>,
+    /// Whether `next` is all that differs.
     pub is_all: bool,
     /// Whether it is only what comes last, once everything else is at rest.
     pub is_last: bool,
+}
+
+/// What is done about a site whose own file is held back.
+pub(super) enum Stopgap {
+    /// The older file goes: it leads to an address that is not the site's, and may be another's by now.
+    Goes {
+        /// The digest of that file.
+        file: Digest,
+    },
+    /// The older file gets the certificate that the site has now.
+    TakesCertificate(Serving),
+}
+
+impl Stopgap {
+    /// What is in it: the same one is not tried again when it was refused alone.
+    pub fn unit(&self) -> Digest {
+        match self {
+            Self::Goes { file } => Digest::of_parts(["goes", &file.to_string()]),
+            Self::TakesCertificate(serving) => Digest::of_parts(["takes", &serving.digest().to_string()]),
+        }
+    }
+
+    /// The certificate that it brings.
+    pub fn certificate(&self) -> Option<&Serving> {
+        match self {
+            Self::Goes { .. } => None,
+            Self::TakesCertificate(serving) => Some(serving),
+        }
+    }
 }
 
 /// Chooses from what should be there and what is.
@@ -29,6 +64,11 @@ pub(super) fn changes(consumer: &Consumer, parts: &Parts, installed: &Installed,
     let differing = parts.differing().filter(|(file, _)| !installed.foreign.contains(*file));
     let differing: BTreeMap<FileName, (Digest, Comes)> =
         differing.map(|(file, part)| (file.clone(), unit(part))).collect();
+    let lacks_its_ground = lacks_its_ground(consumer, parts, installed);
+    let stopgaps = stopgaps(parts, installed, differing.keys().filter(|_| lacks_its_ground));
+    if !stopgaps.is_empty() {
+        return Changes { next: Units::new(), stopgaps, is_all: false, is_last: false };
+    }
     let all = differing.len();
     let mut open = differing;
     open.retain(|file, (unit, _)| installed.trial.holds_back(file, || *unit).is_none());
@@ -36,23 +76,65 @@ pub(super) fn changes(consumer: &Consumer, parts: &Parts, installed: &Installed,
         // It could not start with what it refuses, and nobody would know before.
         open.retain(|_, (_, comes)| *comes != Comes::Last);
     }
-    if lacks_its_ground(consumer, parts, installed) {
-        open.retain(|_, (_, comes)| *comes == Comes::First);
+    if lacks_its_ground {
+        open.retain(|_, (unit, comes)| *comes == Comes::First || *unit == removal());
     }
-    let Some(comes) = open.values().map(|(_, comes)| *comes).min() else {
-        return Changes { next: Units::new(), is_all: all == 0, is_last: false };
-    };
-    let stage = open.iter().filter(|(_, (_, when))| *when == comes).map(|(file, (unit, _))| (file.clone(), *unit));
-    let next = narrowed(stage.collect(), comes, &installed.trial.doubted);
-    Changes { is_all: next.len() == all, is_last: comes == Comes::Last, next }
+    let comes = open.values().map(|(_, comes)| *comes).min();
+    let stage = open.into_iter().filter(|(_, (_, when))| Some(*when) == comes);
+    let mut next = first(stage.map(|(file, (unit, _))| (file, unit)).collect(), &installed.trial);
+    let is_last = comes == Some(Comes::Last);
+    if is_last {
+        // It is known to be refused by some: each comes alone.
+        next = next.into_iter().take(1).collect();
+    }
+    let is_all = next.len() == all && parts.unrendered().is_empty();
+    Changes { next, stopgaps, is_all, is_last }
 }
 
-/// Whether a file that all sites stand on is refused and no older form of it is there: each of them would be refused
-/// for that alone.
+/// Whether a file that all sites stand on can't be rendered, or is refused and no older form of it is there: each of them
+/// would be refused for that alone.
 fn lacks_its_ground(consumer: &Consumer, parts: &Parts, installed: &Installed) -> bool {
-    parts.own(consumer).filter(|(_, part)| part.comes == Comes::WithSites).any(|(file, part)| {
-        !installed.files.contains_key(&file) && installed.trial.holds_back(&file, || part.unit()).is_some()
+    let grounds = consumer.kind.own_files.iter().filter(|own| own.comes != Comes::Last);
+    let mut files = grounds.map(|own| (own_file(own.file), own.comes));
+    files.any(|(file, comes)| {
+        let is_refused = |part: &Part| installed.trial.holds_back(&file, || part.unit()).is_some();
+        let is_missing = comes == Comes::WithSites && !installed.files.contains_key(&file);
+        parts.unrendered().contains_key(&file) || (is_missing && parts.get(&file).is_some_and(is_refused))
     })
+}
+
+/// What has to be done about sites whose own files can't go next: those in doubt, those that no template can be rendered
+/// for, and `further` ones.
+fn stopgaps<'a>(
+    parts: &'a Parts,
+    installed: &'a Installed,
+    further: impl Iterator<Item = &'a FileName>,
+) -> BTreeMap<FileName, Stopgap> {
+    let Trial { doubted, waiting, refused } = &installed.trial;
+    let in_doubt = doubted.keys().chain(waiting.keys()).chain(refused.keys());
+    let held_back: BTreeSet<&FileName> = in_doubt.chain(parts.unrendered().keys()).chain(further).collect();
+    let of_each = held_back.into_iter().filter(|file| !installed.foreign.contains(*file));
+    let mut found: BTreeMap<FileName, Stopgap> =
+        of_each.filter_map(|file| Some((file.clone(), stopgap(file, parts, installed)?))).collect();
+    let trial = &installed.stopgaps.trial;
+    found.retain(|file, stopgap| trial.holds_back(file, || stopgap.unit()).is_none());
+    let next = first(found.iter().map(|(file, stopgap)| (file.clone(), stopgap.unit())).collect(), trial);
+    found.retain(|file, _| next.contains_key(file));
+    found
+}
+
+fn stopgap(file: &FileName, parts: &Parts, installed: &Installed) -> Option<Stopgap> {
+    let there = installed.files.get(file)?;
+    if parts.get(file).is_some_and(|part| part.has_file(file, installed)) {
+        return None;
+    }
+    let own = parts.site(file).map(leads_to).unwrap_or_default();
+    if !there.leads_to.iter().all(|address| own.contains(address)) {
+        return Some(Stopgap::Goes { file: there.digest });
+    }
+    let serving = parts.certificate(file)?;
+    let is_older = installed.certificates.get(&serving.name).is_some_and(|given| *given != serving.digest());
+    is_older.then(|| Stopgap::TakesCertificate(serving.clone()))
 }
 
 /// What stands for taking a file away.
@@ -60,18 +142,21 @@ fn removal() -> Digest {
     Digest::of("removed")
 }
 
-/// Of a stage, half of what is doubted; all of it when nothing is. Of what comes last each comes alone: it is known to
-/// be refused by some.
-fn narrowed(stage: Units, comes: Comes, doubted: &Units) -> Units {
-    let doubted: Units = stage.iter().filter(|(file, unit)| doubted.get(*file) == Some(*unit)).map(owned).collect();
-    let half = doubted.len().div_ceil(2);
-    match (comes, half) {
-        (Comes::Last, _) => stage.into_iter().take(1).collect(),
-        (_, 0) => stage,
-        _ => doubted.into_iter().take(half).collect(),
+/// Those of a stage that go first: what is in no doubt; then half of what is doubted; then what was released from doubt
+/// and waits; and what was refused in an earlier form after all others.
+fn first(stage: Units, trial: &Trial) -> Units {
+    let rank = |file: &FileName, unit: &Digest| match () {
+        () if trial.doubted.get(file) == Some(unit) => 1,
+        () if trial.refused.contains_key(file) => 3,
+        () if trial.waiting.get(file) == Some(unit) => 2,
+        () => 0,
+    };
+    let Some(lowest) = stage.iter().map(|(file, unit)| rank(file, unit)).min() else { return stage };
+    let mut first = stage;
+    first.retain(|file, unit| rank(file, unit) == lowest);
+    if lowest == 1 {
+        let half = first.len().div_ceil(2);
+        first = first.into_iter().take(half).collect();
     }
-}
-
-fn owned((file, unit): (&FileName, &Digest)) -> (FileName, Digest) {
-    (file.clone(), *unit)
+    first
 }

@@ -12,7 +12,7 @@ use super::{
     files::{self, Durability, PUBLIC, told},
 };
 use crate::{
-    observe::Installed,
+    observe::{Installed, InstalledFile},
     ports::{Challenge, Change, DiskError, Place},
     values::{CertificateName, Digest, FileName},
 };
@@ -20,9 +20,8 @@ use crate::{
 /// Workers of a server may run as anybody: they must get through to what they are to read.
 const FOLDER_MODE: u32 = 0o755;
 
-/// What files of ours begin with in a folder that is not ours, and what their first line says.
+/// What files of ours begin with in a folder that is not ours.
 const OURS: &str = "quaymaster-";
-const WRITTEN_BY_US: &str = "Written by quaymaster";
 
 /// Where new files wait, in the consumer's folder: a rename does not cross from one file system to another.
 const STAGE: &str = ".quaymaster";
@@ -40,10 +39,9 @@ pub(super) fn look(record: Record, place: &Place<'_>) -> Result<Installed, DiskE
         let Ok(name) = FileName::parse(entry) else { continue };
         let path = place.config.join(name.as_str());
         let Some(bytes) = files::read_bytes(&path)? else { continue };
-        let is_ours = bytes.split(|byte| *byte == b'\n').next().is_some_and(says_so);
-        if is_ours {
+        if let Some(ours) = InstalledFile::read(&bytes) {
             newest = newest.max(files::changed_at(&path)?);
-            installed.files.insert(name, Digest::of(bytes));
+            installed.files.insert(name, ours);
         } else {
             installed.foreign.insert(name);
         }
@@ -56,10 +54,6 @@ pub(super) fn look(record: Record, place: &Place<'_>) -> Result<Installed, DiskE
         installed.certificates = delivered(folder)?;
     }
     Ok(installed)
-}
-
-fn says_so(line: &[u8]) -> bool {
-    line.windows(WRITTEN_BY_US.len()).any(|words| words == WRITTEN_BY_US.as_bytes())
 }
 
 /// The certificates to which a link of ours leads, whole.

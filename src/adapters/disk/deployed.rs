@@ -148,7 +148,7 @@ impl Folders {
 
 /// Without what is looked at or stands in a file of its own: with thousands of sites that would be written each time.
 fn bare(installed: &Installed) -> Installed {
-    let Installed { generation, progress, trial, reload, open, trying, process, .. } = installed;
+    let Installed { generation, progress, trial, reload, open, trying, stopgaps, process, .. } = installed;
     Installed {
         generation: *generation,
         progress: progress.clone(),
@@ -156,6 +156,7 @@ fn bare(installed: &Installed) -> Installed {
         reload: *reload,
         open: *open,
         trying: trying.clone(),
+        stopgaps: stopgaps.clone(),
         process: *process,
         ..Installed::default()
     }

@@ -7,13 +7,18 @@ use super::{
     *,
 };
 use crate::{
-    observe::{Installed, Progress},
+    observe::{Installed, InstalledFile, Progress},
     ports::Place as Folder,
     values::{ContainerName, Digest, FileName},
 };
 
 /// What every file of ours begins with.
 const OURS: &str = "# Written by quaymaster.\n";
+
+/// What a look finds of a file with this text.
+fn ours(text: &str) -> InstalledFile {
+    InstalledFile::read(format!("{OURS}{text}").as_bytes()).expect("it is ours")
+}
 
 struct Consumer {
     place: tests::Place,
@@ -80,7 +85,7 @@ fn files_are_put_in_place_and_taken_away_and_foreign_ones_are_not_touched() {
     proxy.change((&[], &gone, &[]), &open()).expect("it is done");
     assert_eq!(mode(proxy.place.config.join("quaymaster-b.conf")), 0o644);
     let installed = proxy.look();
-    assert_eq!(installed.files, BTreeMap::from([(file("quaymaster-b.conf"), Digest::of(format!("{OURS}b")))]));
+    assert_eq!(installed.files, BTreeMap::from([(file("quaymaster-b.conf"), ours("b"))]));
     assert_eq!(installed.foreign, BTreeSet::from([file("quaymaster-mine.conf")]));
     assert_eq!(proxy.text("default.conf").as_deref(), Some("theirs"));
 }
@@ -142,7 +147,7 @@ fn the_record_is_corrected_by_what_really_lies_there() {
     proxy.change((&[], &[], &[("shop.example", held.digest)]), &open()).expect("it is done");
     let record = Installed {
         generation: 7,
-        files: BTreeMap::from([(file("quaymaster-lost.conf"), Digest::of("x"))]),
+        files: BTreeMap::from([(file("quaymaster-lost.conf"), ours("x"))]),
         certificates: BTreeMap::from([
             (name("shop.example"), held.digest),
             (name("lost.example"), Digest::of("never delivered")),

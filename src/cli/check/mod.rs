@@ -197,7 +197,10 @@ mod tests {
         complaints(&Survey { now, snapshot, desired, observed, templates, plan, faults }, &mut told);
         let [problem] = told.problems().collect::<Vec<_>>()[..] else { panic!("{told:?}") };
         assert!(problem.says.starts_with("template nginx/base.conf, line 1: "), "{problem:?}");
-        assert_eq!(problem.remedy.as_deref(), Some("mend the template; what is live stays until then"));
+        assert_eq!(
+            problem.remedy.as_deref(),
+            Some("mend the template; until then what is live stays where it leads to nobody else")
+        );
     }
 
     #[test]

@@ -91,15 +91,42 @@ fn told_by(desired: &Desired, observed: &Observed) -> Vec<String> {
 /// A proxy that refuses its whole configuration as long as one of these is in it.
 pub(super) struct Refusing {
     hosts: BTreeSet<&'static str>,
+    /// Files that it takes all the same.
+    tolerated: BTreeSet<Digest>,
+    refuses_all: bool,
     refused: usize,
-    worked: usize,
+    pub worked: usize,
     /// What was there when it was last seen to be good, as long as what is there now was not.
     journal: BTreeMap<ContainerName, Installed>,
 }
 
 impl Refusing {
     pub fn new(host: &'static str) -> Self {
-        Self { hosts: BTreeSet::from([host]), refused: 0, worked: 0, journal: BTreeMap::new() }
+        Self {
+            hosts: BTreeSet::from([host]),
+            tolerated: BTreeSet::new(),
+            refuses_all: false,
+            refused: 0,
+            worked: 0,
+            journal: BTreeMap::new(),
+        }
+    }
+
+    /// It takes the files that are there, though it refuses later ones of these names.
+    pub fn tolerates(&mut self, observed: &Observed) {
+        let files = observed.installed.values().flat_map(|installed| installed.files.values());
+        self.tolerated.extend(files.map(|file| file.digest));
+    }
+
+    /// Whether it refuses whatever comes.
+    pub fn refuse_all(&mut self, refuses: bool) {
+        self.refuses_all = refuses;
+    }
+
+    /// Carries out what one plan has.
+    pub fn turn(&mut self, desired: &Desired, observed: Observed, now: Timestamp) -> Observed {
+        let actions = planned(desired, &observed, now).actions;
+        actions.into_iter().fold(observed, |observed, action| self.carry_out(observed, action, now))
     }
 
     pub fn open(&mut self, observed: &Observed, deploy: &Deploy) {
@@ -123,10 +150,14 @@ impl Refusing {
     }
 
     pub fn carry_out(&mut self, observed: Observed, action: Action, now: Timestamp) -> Observed {
-        let bad = |file: &FileName| self.hosts.iter().any(|host| file.as_str() == format!("quaymaster-{host}.conf"));
+        let is_named =
+            |file: &FileName| self.hosts.iter().any(|host| file.as_str() == format!("quaymaster-{host}.conf"));
+        let bad = |(file, it): (&FileName, &InstalledFile)| {
+            self.refuses_all || (is_named(file) && !self.tolerated.contains(&it.digest))
+        };
         self.worked += 1;
         match &action {
-            Action::Deploy(deploy) if deploy.consumer.running && deploy.after.files.keys().any(bad) => {
+            Action::Deploy(deploy) if deploy.consumer.running && deploy.after.files.iter().any(bad) => {
                 self.open(&observed, deploy);
                 self.refused += 1;
                 self.refuse(observed, deploy, now)
@@ -151,9 +182,12 @@ impl Refusing {
     fn refuse(&self, mut observed: Observed, deploy: &Deploy, now: Timestamp) -> Observed {
         let mut installed = self.journal[&deploy.consumer.name].clone();
         installed.generation = deploy.back.mark;
-        installed.files.insert(deploy.back.file.clone(), Digest::of(&deploy.back.text));
+        installed
+            .files
+            .insert(deploy.back.file.clone(), InstalledFile::read(deploy.back.text.as_bytes()).expect("it is ours"));
         if deploy.is_conclusive {
-            installed.trial.refused(&deploy.after.trying, "no", now);
+            let after = &deploy.after;
+            installed.blame(after.on_trial(), after.trying.is_empty(), "no", now);
         }
         installed.progress = Progress::Proven { at: now };
         installed.process = deploy.after.process;

@@ -1,0 +1,122 @@
+//! What is held back, told to whoever asked for it.
+
+use super::{Rules, content::Parts};
+use crate::{
+    desire::{Comes, Complaint, Consumer},
+    observe::Installed,
+    render::{TemplateError, Templates},
+    values::{ContainerName, FileName, Host},
+};
+
+/// What is held back or can't be written.
+pub(super) fn complaints(
+    consumer: &Consumer,
+    installed: &Installed,
+    parts: &Parts,
+    templates: &Templates,
+    rules: &Rules,
+) -> Vec<Complaint> {
+    let mut complaints = Vec::new();
+    let in_question = installed.foreign.iter().chain(installed.trial.refused.keys());
+    for (file, part) in in_question.filter_map(|file| Some((file, parts.get(file)?))) {
+        let (problem, remedy) = if installed.foreign.contains(file) {
+            let path = consumer.config.ours.join(file.as_str());
+            (
+                format!("{} of {} was not written by quaymaster", path.display(), consumer.name),
+                "move it away; it is not overwritten".to_owned(),
+            )
+        } else if let Some(refused) =
+            installed.trial.holds_back(file, || part.unit()).filter(|_| part.comes != Comes::Last)
+        {
+            let problem = format!("{} refuses {file}: {}", consumer.name, refused.reason);
+            let meanwhile = meanwhile(file, part.host(), installed);
+            let change = change(templates.users_in(part.template(consumer)));
+            (problem, format!("{change}; until then {meanwhile}, and everything else goes on"))
+        } else {
+            continue;
+        };
+        let asking = about(consumer, part.host(), rules).into_iter();
+        complaints.extend(asking.map(|whose| whose.complains(problem.clone(), remedy.clone())));
+    }
+    complaints.extend(of_templates(consumer, installed, parts, rules));
+    complaints
+}
+
+/// What templates fail for. A template that fails for everything is told once.
+fn of_templates(consumer: &Consumer, installed: &Installed, parts: &Parts, rules: &Rules) -> Vec<Complaint> {
+    let failed = parts.unrendered();
+    let of_all = failed.values().find(|part| part.host.is_none());
+    let is_any_rendered = parts.iter().any(|(_, part)| part.host().is_some());
+    if let Some(one) = of_all.or_else(|| failed.values().next().filter(|_| !is_any_rendered)) {
+        return vec![unrendered(consumer, &one.error, rules)];
+    }
+    let of_each = failed.iter().flat_map(|(file, part)| {
+        let meanwhile = meanwhile(file, part.host.as_ref(), installed);
+        let remedy = format!("mend the template, or change the site's labels; until then {meanwhile}");
+        let asking = about(consumer, part.host.as_ref(), rules).into_iter();
+        asking.map(move |whose| whose.complains(part.error.to_string(), remedy.clone()))
+    });
+    of_each.collect()
+}
+
+/// What is told when nothing of a consumer's can be brought up to date, because a template fails.
+pub(super) fn unrendered(consumer: &Consumer, error: &TemplateError, rules: &Rules) -> Complaint {
+    let remedy = "mend the template; until then what is live stays where it leads to nobody else";
+    Whose::consumer(consumer, rules).complains(error.to_string(), remedy.to_owned())
+}
+
+/// What becomes of a site whose own file is held back.
+fn meanwhile(file: &FileName, host: Option<&Host>, installed: &Installed) -> &'static str {
+    match (installed.files.contains_key(file), host) {
+        (true, _) => "what was there before stays",
+        (false, Some(_)) => "the name is not served",
+        (false, None) => "it is left out",
+    }
+}
+
+/// What to do about a file that is refused, given the user's templates that took part in it.
+fn change<'t>(users: impl Iterator<Item = &'t str>) -> String {
+    let templates = users.collect::<Vec<_>>().join(", ");
+    match templates.as_str() {
+        "" => "change labels or the proxy's own configuration".to_owned(),
+        _ => format!(
+            "it is made with templates of yours, which may be wrong: {templates}; change these, labels or the proxy's \
+             own configuration"
+        ),
+    }
+}
+
+/// Who is told, and of which label.
+struct Whose {
+    container: ContainerName,
+    label: String,
+    value: String,
+}
+
+impl Whose {
+    fn consumer(consumer: &Consumer, rules: &Rules) -> Self {
+        let label = format!("{}.kind", rules.label_prefix);
+        Self { container: consumer.name.clone(), label, value: consumer.kind.name.to_owned() }
+    }
+
+    fn complains(self, problem: String, remedy: String) -> Complaint {
+        let Self { container, label, value } = self;
+        Complaint { container, label, value, problem, remedy }
+    }
+}
+
+/// Whose a part is: the containers that claim its host, else the consumer.
+fn about(consumer: &Consumer, host: Option<&Host>, rules: &Rules) -> Vec<Whose> {
+    match host.and_then(|host| Some((host, consumer.sites.get(host)?))) {
+        Some((host, site)) => {
+            let label = format!("{}.host", rules.label_prefix);
+            let of = |container: &ContainerName| Whose {
+                container: container.clone(),
+                label: label.clone(),
+                value: host.to_string(),
+            };
+            site.containers.iter().map(of).collect()
+        }
+        None => vec![Whose::consumer(consumer, rules)],
+    }
+}
