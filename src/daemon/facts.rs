@@ -3,7 +3,7 @@ use std::{
     rc::Rc,
 };
 
-use super::grace::Grace;
+use super::{grace::Grace, templates::InUse};
 use crate::{
     desire::{self, Consumer, Desired},
     execute::place,
@@ -44,6 +44,8 @@ pub(super) struct Facts {
     kept: Rc<BTreeMap<Host, Holder>>,
     /// Why that could not be written.
     unkept: Option<String>,
+    /// Why the templates in use could not be written.
+    unkept_templates: Option<String>,
     /// What is wrong with what people wish for.
     unread_wishes: BTreeSet<String>,
     /// The container and its start for which a consumer's folder was looked at: another container has another folder.
@@ -75,6 +77,7 @@ impl Facts {
             snapshot: Snapshot { holders: Rc::clone(&kept), ..Snapshot::default() },
             kept,
             unkept: None,
+            unkept_templates: None,
             unread_wishes: BTreeSet::new(),
             grace: Grace::default(),
             observed: Observed { attempts, ..Observed::default() },
@@ -149,6 +152,15 @@ impl Facts {
         }
     }
 
+    /// Keeps the templates that consumers use, also when other ones lie in their folder.
+    pub fn keep_templates(&mut self, ports: &Ports, templates: &mut InUse) {
+        let installed = self.observed.installed.values();
+        let used: BTreeSet<_> = installed.flat_map(|it| [it.templates.used, it.templates.trying]).flatten().collect();
+        // Whoever could not be looked at may use any of them.
+        let kept = templates.keep(&*ports.disk, |digest| !self.unseen.is_empty() || used.contains(&digest));
+        self.unkept_templates = kept.err().map(|error| chain(&error));
+    }
+
     /// Looks at everything on disk again, except where work is under way.
     pub fn look_at_disk(&mut self, ports: &Ports) {
         self.look_at_certificates_again(ports);
@@ -198,7 +210,8 @@ impl Facts {
     /// What is wrong on disk, as far as it was looked at.
     pub fn faults(&self) -> BTreeSet<String> {
         let of_certificates = self.faults.iter().chain(&self.unmended).chain(self.wrecks.values());
-        let on_disk = of_certificates.chain(&self.untidy).chain(&self.unseen).chain(&self.unkept);
+        let on_disk =
+            of_certificates.chain(&self.untidy).chain(&self.unseen).chain(&self.unkept).chain(&self.unkept_templates);
         on_disk.chain(&self.unread_wishes).cloned().collect()
     }
 

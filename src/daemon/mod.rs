@@ -187,7 +187,11 @@ impl Loop {
     fn new(daemon: Daemon) -> Self {
         let facts = Facts::read(&daemon.ports);
         facts.keep_lost_attempts(&daemon.ports);
-        let templates = InUse::read(daemon.template_files.clone(), report);
+        let kept = daemon.ports.disk.templates().unwrap_or_else(|error| {
+            report(&Event::DiskFault { problem: chain(&error) });
+            Vec::new()
+        });
+        let templates = InUse::read(daemon.template_files.clone(), kept, report);
         Self {
             daemon: Rc::new(daemon),
             facts,
@@ -260,6 +264,7 @@ impl Loop {
         self.facts.keep_hosts(&daemon.ports, &desired, now);
         self.facts.tidy_new_consumers(&daemon.ports, &desired);
         self.facts.look_at_new_consumers(&daemon.ports, &desired);
+        self.facts.keep_templates(&daemon.ports, &mut self.templates);
         let (observed, templates) = (&self.facts.observed, &self.templates.current);
         let mut plan = self.memory.plan(&desired, observed, templates, &daemon.plan_rules, now);
         self.facts.finish(&daemon.ports, &plan.finished);
@@ -364,7 +369,7 @@ impl Loop {
                 match learned {
                     Learned::Held(name, held) => self.facts.hold(name, held),
                     Learned::Installed(name, installed) => {
-                        drop(self.facts.observed.installed.insert(name, Rc::new(installed)));
+                        drop(self.facts.observed.installed.insert(name, Rc::from(installed)));
                     }
                 }
             }

@@ -6,6 +6,7 @@ use crate::{
     observe::{Observed, Snapshot},
     plan::{Plan, plan},
     render::Templates,
+    report::chain,
     values::Timestamp,
 };
 
@@ -43,7 +44,11 @@ impl Daemon {
         let mut facts = Facts::read(&self.ports);
         facts.look_at_certificates(&self.ports)?;
         // What is wrong with them is among the faults, for whoever asked to tell.
-        let templates = InUse::read(self.template_files.clone(), |_| {});
+        let (kept, unread) = match self.ports.disk.templates() {
+            Ok(kept) => (kept, None),
+            Err(error) => (Vec::new(), Some(chain(&error))),
+        };
+        let templates = InUse::read(self.template_files.clone(), kept, |_| {});
         let (containers, own) = self.look().await?;
         let now = self.ports.clock.now();
         facts.replace(containers, own, false, now);
@@ -51,7 +56,7 @@ impl Daemon {
         let desired = desire(&facts.snapshot, &self.label_rules);
         facts.look_at_new_consumers(&self.ports, &desired);
         let plan = plan(&desired, &facts.observed, &templates.current, &self.plan_rules, now);
-        let faults = facts.faults().union(templates.faults()).cloned().collect();
+        let faults = facts.faults().into_iter().chain(templates.faults().iter().cloned()).chain(unread).collect();
         let (snapshot, observed) = (facts.snapshot, facts.observed);
         Ok(Survey { now, snapshot, desired, observed, templates: templates.current, plan, faults })
     }

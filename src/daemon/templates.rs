@@ -1,32 +1,58 @@
 use std::{collections::BTreeSet, rc::Rc};
 
 use crate::{
-    ports::{DiskError, TemplateFiles, TemplateTexts},
+    ports::{Disk, DiskError, GoodTemplates, TemplateFiles, TemplateTexts},
     render::{BUILT_IN, Templates},
     report::{Event, chain},
+    values::Digest,
 };
 
 /// The templates that are rendered, and what is wrong with those that lie in the user's folder. They part where the
 /// user breaks one: what was good stays in use until all is mended.
 pub(super) struct InUse {
     files: Option<Rc<dyn TemplateFiles>>,
-    /// What is rendered.
+    /// What is rendered, beside what was rendered before: consumers may still use that.
     pub current: Templates,
     /// The user's texts in `current`.
     texts: TemplateTexts,
+    /// The user's texts of each time when none was broken, the newest last.
+    known: Vec<(Digest, GoodTemplates)>,
+    /// Those of them that lie on disk.
+    kept: BTreeSet<Digest>,
     faults: BTreeSet<String>,
     report: fn(&Event),
 }
 
 impl InUse {
-    /// Reads the user's templates for the first time. Nothing is known then that could stay in use, so that broken ones
-    /// are: what needs them fails, and what is live stays, whatever it was rendered with. What happens to them is
-    /// reported by `report`.
-    pub fn read(files: Option<Rc<dyn TemplateFiles>>, report: fn(&Event)) -> Self {
-        let texts = TemplateTexts::new();
-        let mut in_use = Self { files, current: Templates::with(&texts), texts, faults: BTreeSet::new(), report };
-        in_use.take_over(|_| true);
+    /// Reads the user's templates for the first time. Where some are broken, those that were `kept` last are used; where
+    /// none are known, the broken ones: what needs them fails, and what is live stays, whatever it was rendered with.
+    /// What happens to them is reported by `report`.
+    pub fn read(files: Option<Rc<dyn TemplateFiles>>, kept: Vec<GoodTemplates>, report: fn(&Event)) -> Self {
+        let known: Vec<_> = kept.into_iter().map(|good| (Templates::with(&texts(&good)).digest(), good)).collect();
+        let last = known.last().filter(|_| files.is_some());
+        let texts = last.map(|(_, good)| texts(good)).unwrap_or_default();
+        let may_replace = texts.is_empty();
+        let kept = known.iter().map(|(digest, _)| *digest).collect();
+        let current = made(&texts, &known);
+        let mut in_use = Self { files, current, texts, known, kept, faults: BTreeSet::new(), report };
+        in_use.take_over(|current| may_replace || current.faults().next().is_some());
         in_use
+    }
+
+    /// Keeps what is rendered and what consumers use, and forgets the rest.
+    ///
+    /// # Errors
+    /// When it can't be written; it is tried again with the next call.
+    pub fn keep(&mut self, disk: &dyn Disk, is_used: impl Fn(Digest) -> bool) -> Result<(), DiskError> {
+        let current = self.current.digest();
+        self.known.retain(|(digest, _)| *digest == current || is_used(*digest));
+        let wanted: BTreeSet<_> = self.known.iter().map(|(digest, _)| *digest).collect();
+        if wanted != self.kept {
+            let texts: Vec<_> = self.known.iter().map(|(_, good)| good.clone()).collect();
+            disk.keep_templates(&texts)?;
+            self.kept = wanted;
+        }
+        Ok(())
     }
 
     /// What is wrong with the user's templates as they lie there now.
@@ -75,7 +101,13 @@ impl InUse {
             (self.report)(&Event::TemplatesTaken { names });
         }
         if is_other && (faults.is_empty() || may_replace(&self.current)) {
-            self.current = new;
+            let good: Option<GoodTemplates> =
+                texts.iter().map(|(name, text)| Some((name.clone(), text.clone().ok()?))).collect();
+            if let Some(good) = good.filter(|good| faults.is_empty() && !good.is_empty()) {
+                self.known.retain(|(digest, _)| *digest != new.digest());
+                self.known.push((new.digest(), good));
+            }
+            self.current = beside(new, &texts, &self.known);
             self.texts = texts;
         }
         faults.extend(unused);
@@ -91,6 +123,25 @@ impl InUse {
         }
         self.faults = faults;
     }
+}
+
+fn texts(good: &GoodTemplates) -> TemplateTexts {
+    good.iter().map(|(name, text)| (name.clone(), Ok(text.clone()))).collect()
+}
+
+fn made(texts: &TemplateTexts, known: &[(Digest, GoodTemplates)]) -> Templates {
+    beside(Templates::with(texts), texts, known)
+}
+
+/// These, with those that were in use before, the built-in ones among them. Where all are built in there is nothing to
+/// try, and nothing to go back to.
+fn beside(current: Templates, users: &TemplateTexts, known: &[(Digest, GoodTemplates)]) -> Templates {
+    if users.is_empty() {
+        return current;
+    }
+    let digest = current.digest();
+    let others = known.iter().filter(|(other, _)| *other != digest).map(|(_, good)| texts(good));
+    current.after(others.chain([TemplateTexts::new()]).map(|texts| Templates::with(&texts)))
 }
 
 /// Said of a template that does nothing.
@@ -163,7 +214,7 @@ mod tests {
     fn what_was_good_stays_in_use_until_all_is_mended() {
         let folder = Rc::new(Folder::default());
         folder.holds(&[ONE]);
-        let mut in_use = InUse::read(Some(folder.clone()), report);
+        let mut in_use = InUse::read(Some(folder.clone()), Vec::new(), report);
         for (texts, expected, broken) in [
             (&[TWO][..], "# two\n", 0),
             (&[BROKEN], "# two\n", 1),
@@ -185,7 +236,7 @@ mod tests {
     fn one_that_does_nothing_is_told_with_what_was_probably_meant_and_keeps_nothing_back() {
         let folder = Rc::new(Folder::default());
         folder.holds(&[ONE, ("nginx/sites.conf", "# mine\n")]);
-        let mut in_use = InUse::read(Some(folder.clone()), report);
+        let mut in_use = InUse::read(Some(folder.clone()), Vec::new(), report);
         let told = "template nginx/sites.conf does nothing: no built-in one is called so, and none in use includes it; \
                     did you mean nginx/site.conf?";
         assert_eq!((proxy_file(&in_use).as_deref(), faults(&in_use)), (Ok("# one\n"), vec![told]));
@@ -202,7 +253,7 @@ mod tests {
     fn one_that_is_broken_from_the_start_holds_back_what_needs_it_until_it_is_mended() {
         let folder = Rc::new(Folder::default());
         folder.holds(&[BROKEN]);
-        let mut in_use = InUse::read(Some(folder.clone()), report);
+        let mut in_use = InUse::read(Some(folder.clone()), Vec::new(), report);
         let problem = "template nginx/base.conf, line 2: undefined value";
         assert!(proxy_file(&in_use).expect_err("it is held back").starts_with(problem));
         assert!(faults(&in_use)[0].starts_with(problem));
@@ -219,7 +270,7 @@ mod tests {
         let folder = Rc::new(Folder::default());
         folder.holds(&[ONE]);
         folder.is_unreadable.set(true);
-        let mut in_use = InUse::read(Some(folder.clone()), report);
+        let mut in_use = InUse::read(Some(folder.clone()), Vec::new(), report);
         let problem = "/templates can't be understood: it is not ours";
         let held_back = format!("template nginx/base.conf: {problem}");
         assert_eq!((proxy_file(&in_use), faults(&in_use)), (Err(held_back), vec![problem]));
@@ -233,7 +284,7 @@ mod tests {
     #[test]
     fn a_folder_that_is_gone_for_a_moment_takes_nothing_out_of_use() {
         let folder = Rc::new(Folder::default());
-        let mut in_use = InUse::read(Some(folder.clone()), report);
+        let mut in_use = InUse::read(Some(folder.clone()), Vec::new(), report);
         assert!(proxy_file(&in_use).expect("it is built in").contains("map $http_upgrade"));
         assert_eq!(faults(&in_use), [MISSING]);
         folder.holds(&[ONE]);

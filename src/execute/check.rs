@@ -2,7 +2,7 @@
 
 use super::{
     Failure,
-    deploy::{place, tidied},
+    deploy::{blame, place, tidied},
 };
 use crate::{
     observe::Installed,
@@ -36,10 +36,9 @@ pub(super) async fn check(ports: &Ports, deploy: &Deploy, check: &Check) -> Resu
     if suspects.is_empty() {
         return Err(Failure::of_run(&check.words, &ran));
     }
+    let suspects = if deploy.templates.is_some() { vec![deploy.after.trying.clone()] } else { suspects };
     for units in suspects {
-        installed.blame(&units, are_stopgaps, &reason, ports.clock.now());
-        let (parts, reason) = (units.into_keys().collect(), reason.clone());
-        report(&Event::Refused { consumer: consumer.clone(), parts, reason, is_optional });
+        blame(&mut installed, deploy, &units, are_stopgaps, reason.clone(), ports.clock.now());
     }
     ports.disk.keep_installed(&place(&deploy.consumer), &installed, &tidied(deploy))?;
     Ok(Some(installed))

@@ -6,11 +6,11 @@ use super::{
 };
 use crate::{
     desire::{CertificateFolder, Consumer},
-    observe::{Installed, Progress},
+    observe::{Installed, Progress, RefusedTemplates, Units},
     plan::{Deploy, TakeBack, Tell},
     ports::{Change, Place, Ports},
     report::{Event, report},
-    values::CertificateName,
+    values::{CertificateName, Timestamp},
 };
 
 /// A take-back that took more than this share of the time that the deployment had may only have been slow: it blames
@@ -113,14 +113,31 @@ async fn take_back(
                 return keep(ports, deploy, installed);
             }
             let reason = format!("{reason}; `docker logs {consumer}` has its own words");
-            installed.blame(&units, are_stopgaps, &reason, seen.at);
-            let parts = units.into_keys().collect();
-            report(&Event::Refused { consumer, parts, reason, is_optional });
+            blame(&mut installed, deploy, &units, are_stopgaps, reason, seen.at);
             keep(ports, deploy, installed)
         }
         Err(unseen) if !connected && !unseen.connected() => out_of_reach(ports, deploy, change, reason),
         Err(_) => Err(Failure::Unseen { consumer, reason }),
     }
+}
+
+/// Writes down and tells what is held to be refused: the new templates, where it was a try of these.
+pub(super) fn blame(
+    installed: &mut Installed,
+    deploy: &Deploy,
+    units: &Units,
+    are_stopgaps: bool,
+    reason: String,
+    at: Timestamp,
+) {
+    let consumer = deploy.consumer.name.clone();
+    if let Some(templates) = &deploy.templates {
+        installed.templates.refused = Some(RefusedTemplates { reason: reason.clone(), ..templates.clone() });
+        return report(&Event::TemplatesRefused { consumer, reason, are_condemned: templates.are_condemned });
+    }
+    installed.blame(units, are_stopgaps, &reason, at);
+    let parts = units.keys().cloned().collect();
+    report(&Event::Refused { consumer, parts, reason, is_optional: deploy.is_optional });
 }
 
 /// It was never reached at all, so nothing that was seen speaks against what is new: it stays, unproven.
@@ -134,8 +151,8 @@ fn out_of_reach(ports: &Ports, deploy: &Deploy, change: &Change<'_>, reason: Str
 
 /// What is known of what stays, though it was not seen.
 fn unproven(deploy: &Deploy, reason: String) -> Installed {
-    let mut installed = Installed { progress: Progress::Unproven { reason }, ..deploy.after.clone() };
-    installed.close();
+    let mut installed = deploy.after.clone();
+    installed.settle(reason);
     installed
 }
 

@@ -34,7 +34,7 @@ pub enum Learned {
     /// A certificate lies on disk.
     Held(CertificateName, HeldCertificate),
     /// A consumer's folder has changed.
-    Installed(ContainerName, Installed),
+    Installed(ContainerName, Box<Installed>),
 }
 
 /// Why an action failed.
@@ -107,11 +107,11 @@ pub async fn execute(ports: &Ports, action: &Action) -> Outcome {
     let result = match action {
         Action::Deploy(deploy) => deploy::deploy(ports, deploy)
             .await
-            .map(|installed| Learned::Installed(deploy.consumer.name.clone(), installed))
+            .map(|installed| Learned::Installed(deploy.consumer.name.clone(), Box::new(installed)))
             .inspect_err(|failure| blame = Some(failure.blame()))
             .map_err(|failure| failed(&deploy.attempt, &failure)),
         Action::TakeBack(back) => deploy::bring_back(ports, back)
-            .map(|installed| Learned::Installed(back.consumer.name.clone(), installed))
+            .map(|installed| Learned::Installed(back.consumer.name.clone(), Box::new(installed)))
             .map_err(|failure| failed(&back.attempt, &failure)),
         Action::Obtain(obtain) => match obtain::obtain(ports, obtain).await {
             Ok(held) => Ok(Learned::Held(obtain.certificate.clone(), held)),

@@ -39,9 +39,50 @@ pub struct Installed {
     /// What is brought to sites whose own files are held back.
     #[serde(default)]
     pub stopgaps: Stopgaps,
+    /// By which templates its sites are made.
+    #[serde(default)]
+    pub templates: InstalledTemplates,
     /// The consumer's process when the files were put there.
     #[serde(default)]
     pub process: Process,
+}
+
+/// By which templates the sites of a consumer are made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstalledTemplates {
+    /// The last that it was seen to take; nothing as long as it had no site.
+    pub used: Option<Digest>,
+    /// Those of what this generation brought, as long as the journal is open.
+    pub trying: Option<Digest>,
+    /// Those that it refused last.
+    pub refused: Option<RefusedTemplates>,
+}
+
+/// Templates that a consumer refused with all sites at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedTemplates {
+    /// Which.
+    pub digest: Digest,
+    /// The files of sites that were refused alone, too.
+    pub alone: BTreeSet<FileName>,
+    /// Whether that is enough to hold back the templates, until they change.
+    pub are_condemned: bool,
+    /// What was seen, or the consumer's own words.
+    pub reason: String,
+}
+
+impl InstalledTemplates {
+    /// What is known of a refusal of these.
+    pub fn refused(&self, templates: Digest) -> Option<&RefusedTemplates> {
+        self.refused.as_ref().filter(|refused| refused.digest == templates)
+    }
+
+    /// What is known once what is being tried is in use.
+    fn take(&mut self) {
+        if let Some(taken) = self.trying.take().filter(|taken| self.used != Some(*taken)) {
+            *self = Self { used: Some(taken), ..Self::default() };
+        }
+    }
 }
 
 /// A file of ours in a consumer's folder.
@@ -164,9 +205,17 @@ impl Installed {
         trial.refused(tried, reason, at);
     }
 
+    /// What is known of what stays, though it can't be seen.
+    pub fn settle(&mut self, reason: String) {
+        self.templates.take();
+        self.close();
+        self.progress = Progress::Unproven { reason };
+    }
+
     /// Forgets what this generation brought: it is not in question any more.
     pub fn close(&mut self) {
         self.open = false;
+        self.templates.trying = None;
         self.trying.clear();
         self.stopgaps.trying.clear();
     }
@@ -175,6 +224,7 @@ impl Installed {
     pub fn prove(&mut self, forget: &BTreeSet<CertificateName>, at: Timestamp) {
         self.trial.accepted(&self.trying);
         self.stopgaps.trial.accepted(&self.stopgaps.trying);
+        self.templates.take();
         self.close();
         self.certificates.retain(|name, _| !forget.contains(name));
         self.progress = Progress::Proven { at };

@@ -22,7 +22,9 @@ pub use certificate::{HeldCertificate, Shelf, Source};
 pub use container::{Container, ContainerState, Detail, Health, Network};
 pub use event::{Action, EngineEvent};
 pub use holder::Holder;
-pub use installed::{Installed, InstalledFile, Process, Progress, Refused, Stopgaps, Trial, Units};
+pub use installed::{
+    Installed, InstalledFile, InstalledTemplates, Process, Progress, Refused, RefusedTemplates, Stopgaps, Trial, Units,
+};
 pub use mounts::{Mount, MountKind, Place, find, locate};
 pub use wish::{Answer, Blame, Stage, Wish};
 

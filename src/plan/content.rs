@@ -20,6 +20,15 @@ use crate::{
     values::{CertificateName, Digest, FileName, Host, Timestamp},
 };
 
+/// What parts are found out from.
+pub(super) struct Wanted<'a> {
+    pub consumer: &'a Consumer,
+    pub installed: &'a Rc<Installed>,
+    pub observed: &'a Observed,
+    pub templates: &'a Templates,
+    pub now: Timestamp,
+}
+
 /// All parts of one consumer but the mark, as they were last found out, and what they were found out from.
 #[derive(Debug)]
 pub(super) struct Parts {
@@ -77,14 +86,8 @@ impl Parts {
     }
 
     /// Brings them up to date.
-    pub fn follow(
-        &mut self,
-        consumer: &Consumer,
-        installed: &Rc<Installed>,
-        observed: &Observed,
-        templates: &Templates,
-        now: Timestamp,
-    ) {
+    pub fn follow(&mut self, wanted: &Wanted<'_>) {
+        let Wanted { consumer, installed, observed, templates, now } = *wanted;
         let server = Digest::of_value(&(consumer.kind.name, ServerFacts::of(consumer)));
         if (server, templates.digest()) != (self.server, self.templates) {
             *self = Self { server, templates: templates.digest(), ..Self::none() };
@@ -140,6 +143,11 @@ impl Parts {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.parts.len()
+    }
+
+    /// The templates that they are made with.
+    pub fn templates(&self) -> Digest {
+        self.templates
     }
 
     /// Files in which the folder differs from what it should hold, the mark apart: with the part that should be there,

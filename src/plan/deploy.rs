@@ -7,11 +7,12 @@ use std::{
 };
 
 use super::{
-    Action, Back, Check, Deploy, Draft, Memory, Proof, Rules, TakeBack, Tell, Why, backoff,
+    Back, Check, Deploy, Proof, Rules, Tell, Why, backoff,
+    consumer::Case,
     content::Parts,
-    held_back::{complaints, unrendered},
+    ground,
     part::{self, Part, Serving, mark_file},
-    trial::{self, Changes, Stopgap},
+    trial::{self, Changes, Mode, Stopgap},
 };
 use crate::{
     desire::{CertificateFolder, Consumer, Reload},
@@ -26,86 +27,35 @@ const PROOF_WITHIN: Duration = Duration::from_secs(2);
 const FIRST_PROOF_WITHIN: Duration = Duration::from_secs(5);
 /// What each file adds: nginx takes some 2.5 s for 1,000 sites with TLS on two cores.
 const PROOF_EACH: Duration = Duration::from_millis(10);
+/// How many certificates are looked at to tell that what was seen before is still served.
+const MOST_SERIALS: usize = 20;
 /// A reload that takes this many times as long as the last one is not coming any more.
 const SLOWEST: u32 = 4;
 
-/// Plans the deployment to one consumer, if it needs one.
-pub(super) fn plan(
-    consumer: &Rc<Consumer>,
-    observed: &Observed,
+/// The deployment that these parts need, made by `templates`; the mark of what is there by `earlier` ones.
+pub(super) fn deploy(
+    case: &Case<'_>,
+    parts: &mut Parts,
     templates: &Templates,
-    rules: &Rules,
-    now: Timestamp,
-    (memory, draft): (&mut Memory, &mut Draft),
-) {
-    let subject = Subject::Consumer(consumer.name.clone());
-    let Some(installed) = observed.installed.get(&consumer.name) else { return };
-    if observed.under_way.contains(&subject) {
-        // What is held back stays so meanwhile.
-        let parts = memory.parts(consumer, installed, observed, templates, now);
-        return draft.plan.complaints.extend(complaints(consumer, installed, parts, templates, rules));
-    }
-    if has_died(consumer, installed) {
-        return take_back(consumer, installed, observed, now, draft);
-    }
-    if !consumer.running && installed.progress == Progress::TakenBack {
-        return;
-    }
-    let action = match deploy(consumer, installed, observed, templates, rules, now, (memory, draft)) {
-        Ok(Some(found)) => found,
-        Ok(None) => return,
-        Err(error) => return draft.plan.complaints.extend([unrendered(consumer, &error, rules)]),
-    };
-    match backoff::held_back(observed.attempts.get(&subject), &subject, action.attempt.asked) {
-        Some(time) if time > now => draft.wake_at(time),
-        _ if action.is_optional => draft.last.push(action),
-        _ => draft.plan.actions.push(Action::Deploy(Box::new(action))),
-    }
-}
-
-fn take_back(consumer: &Rc<Consumer>, installed: &Installed, observed: &Observed, now: Timestamp, draft: &mut Draft) {
-    let subject = Subject::Consumer(consumer.name.clone());
-    let before = observed.attempts.get(&subject);
-    let attempt = backoff::attempt(before, Digest::of_parts(["take back", &installed.generation.to_string()]), now);
-    match backoff::held_back(before, &subject, attempt.asked).filter(|time| *time > now) {
-        Some(time) => draft.wake_at(time),
-        None => {
-            let take_back = TakeBack { consumer: Rc::clone(consumer), before: installed.clone(), attempt };
-            draft.plan.actions.push(Action::TakeBack(Box::new(take_back)));
-        }
-    }
-}
-
-/// Whether it ended with files that it had not shown to be good: it may be these that it can't start with.
-fn has_died(consumer: &Consumer, installed: &Installed) -> bool {
-    let before = installed.process;
-    // One that can't be told takes up what it was given when it is stopped and started: its stop says nothing.
-    let was_told = before.running && installed.progress == Progress::SignalOwed;
-    installed.open && !consumer.running && (was_told || before.started_at != consumer.started_at)
-}
-
-/// The deployment that it needs.
-fn deploy(
-    consumer: &Rc<Consumer>,
-    installed: &Rc<Installed>,
-    observed: &Observed,
-    templates: &Templates,
-    rules: &Rules,
-    now: Timestamp,
-    (memory, draft): (&mut Memory, &mut Draft),
+    mode: &Mode,
+    earlier: &Templates,
 ) -> Result<Option<Deploy>, TemplateError> {
-    let parts = memory.parts(consumer, installed, observed, templates, now);
-    draft.plan.complaints.extend(complaints(consumer, installed, parts, templates, rules));
+    let Case { consumer, installed, observed, rules, now } = *case;
     let mark_is = |mark| part::mark(consumer, templates, rules, mark);
     let mark_file = mark_file(consumer);
     let is_proven = matches!(installed.progress, Progress::Proven { .. });
     // Nobody is restarted for what nobody asked for.
     let can_be_told = matches!(consumer.reload, Reload::Signal(_) | Reload::Exec(_));
     let can_be_tried = is_proven && consumer.running && consumer.reach.is_some() && can_be_told;
-    let changes = trial::changes(consumer, parts, installed, can_be_tried);
+    let changes = trial::changes(consumer, parts, installed, can_be_tried, mode);
     let mark = Digest::of(mark_is(installed.generation)?);
     let has_mark = installed.files.get(&mark_file).is_some_and(|file| file.digest == mark);
-    let why = reasons(consumer, installed, parts, &changes, has_mark);
+    let mut why = reasons(consumer, installed, parts, &changes, has_mark);
+    let is_trial = matches!(mode, Mode::Trial(_));
+    if why.is_empty() && is_trial {
+        // They come to what is there already: that it is so has to be written down.
+        why.insert(Why::ProofOwed);
+    }
     if why.is_empty() {
         return Ok(None);
     }
@@ -118,13 +68,17 @@ fn deploy(
     }
     let mut after = after(consumer, installed, parts, &changes, &files, generation);
     after.open |= changed;
+    let makes_site = |file: &FileName| parts.get(file).is_some_and(|part| part.host().is_some());
+    if is_trial || changes.next.keys().any(makes_site) {
+        after.templates.trying = Some(templates.digest());
+    }
     Ok(Some(Deploy {
         deliver: undelivered(consumer, parts, &changes, installed),
         forget: forgotten(consumer, parts, &changes, installed),
-        proof: proof(parts, &after, installed, rules),
+        proof: proof(parts, &after, installed, &why, rules),
         back: Back {
             file: mark_file,
-            text: mark_is(generation + 1)?,
+            text: part::mark(consumer, earlier, rules, generation + 1)?,
             mark: generation + 1,
             tell: tell(consumer, &BTreeSet::new()),
         },
@@ -132,6 +86,7 @@ fn deploy(
         check: check(consumer, installed, &after, &why),
         tell: tell(consumer, &why),
         is_optional: changes.is_last && has_mark && !installed.open,
+        templates: is_trial.then(|| ground::refusal(parts, installed, templates, &after)),
         is_conclusive: installed.progress != Progress::TakenBack,
         attempt: attempt(consumer, &after, observed, now),
         write: files,
@@ -272,6 +227,10 @@ fn owed(consumer: &Consumer, installed: &Installed) -> Option<Why> {
             Some(Why::ProofOwed)
         }
         Progress::Unproven { .. } if installed.process != now => Some(Why::ProofOwed),
+        // What was seen before was another process.
+        Progress::Proven { .. } if installed.process.started_at != now.started_at && consumer.reach.is_some() => {
+            Some(Why::ProofOwed)
+        }
         Progress::Proven { .. } | Progress::Unproven { .. } => None,
     }
 }
@@ -307,20 +266,22 @@ fn forgotten(
 
 /// What a client must see: the mark, and the certificates of what is on trial. What did not change was seen before, and
 /// looking at all of thousands of names would take minutes.
-fn proof(parts: &Parts, after: &Installed, installed: &Installed, rules: &Rules) -> Proof {
+fn proof(parts: &Parts, after: &Installed, installed: &Installed, why: &BTreeSet<Why>, rules: &Rules) -> Proof {
     let serial = |file: &FileName| {
         // What a stopgap took away is not served.
         after.files.contains_key(file).then_some(())?;
         Some((parts.host(file)?.clone(), parts.certificate(file)?.serial()?.to_owned()))
     };
+    let most = if why.contains(&Why::ProofOwed) { MOST_SERIALS } else { usize::MAX };
     let on_trial: BTreeSet<_> = after.trying.keys().chain(after.stopgaps.trying.keys()).collect();
     let serials = match on_trial.is_empty() {
         false => on_trial.into_iter().filter_map(serial).collect(),
-        // A signal is owed for what lies there, whatever it is.
+        // Something is owed for what lies there, whatever it is.
         true => parts
             .iter()
             .filter(|(file, part)| part.is_in_place(file, installed))
             .filter_map(|(file, _)| serial(file))
+            .take(most)
             .collect(),
     };
     Proof { mark_host: rules.mark_host.clone(), mark: after.generation, serials }

@@ -1,5 +1,7 @@
 //! What is held back, told to whoever asked for it.
 
+use std::collections::BTreeSet;
+
 use super::{Rules, content::Parts};
 use crate::{
     desire::{Comes, Complaint, Consumer},
@@ -57,6 +59,28 @@ fn of_templates(consumer: &Consumer, installed: &Installed, parts: &Parts, rules
         asking.map(move |whose| whose.complains(part.error.to_string(), remedy.clone()))
     });
     of_each.collect()
+}
+
+/// What is told of templates that are held back as one.
+pub(super) fn of_refused_templates(
+    consumer: &Consumer,
+    installed: &Installed,
+    templates: &Templates,
+    rules: &Rules,
+) -> Option<Complaint> {
+    let refused = installed.templates.refused(templates.digest()).filter(|refused| refused.are_condemned)?;
+    let own = consumer.kind.own_files.iter().map(|own| own.template);
+    let all = own.chain([consumer.kind.site_template, consumer.kind.mark_template]);
+    let users: BTreeSet<_> = all.flat_map(|template| templates.users_in(template)).collect();
+    let users = users.into_iter().collect::<Vec<_>>().join(", ");
+    let problem =
+        format!("{} refuses what is made with templates of yours ({users}): {}", consumer.name, refused.reason);
+    let meanwhile = match installed.templates.used.and_then(|used| templates.earlier(used)) {
+        Some(_) => "those before them stay in use",
+        None => "what was there before stays where it leads to nobody else, and no site is new",
+    };
+    let remedy = format!("mend them; they are tried again when they change, and until then {meanwhile}");
+    Some(Whose::consumer(consumer, rules).complains(problem, remedy))
 }
 
 /// What is told when nothing of a consumer's can be brought up to date, because a template fails.

@@ -8,9 +8,11 @@ mod backoff;
 mod check;
 mod command_plan;
 mod complaints;
+mod consumer;
 mod content;
 mod deploy;
 mod foresee;
+mod ground;
 mod held_back;
 mod notice;
 mod obtain;
@@ -41,11 +43,11 @@ pub use part::site_file;
 pub use renewal::due;
 pub use selection::{Candidate, Skipped, candidates, in_force};
 
-use content::Parts;
+use content::{Parts, Wanted};
 
 use crate::{
     desire::{Complaint, Consumer, Desired, Issuance},
-    observe::{Attempt, Installed, Observed, Subject},
+    observe::{Attempt, Installed, Observed, RefusedTemplates, Subject},
     render::Templates,
     values::{CertificateName, ContainerName, Digest, FileName, Host, Signal, Timestamp},
 };
@@ -120,6 +122,8 @@ pub struct Deploy {
     pub back: Back,
     /// Whether it brings only what some servers are known to refuse, and what nobody asked for.
     pub is_optional: bool,
+    /// What is known if it is refused, where it tries new templates of the user's.
+    pub templates: Option<RefusedTemplates>,
     /// Whether a refusal speaks against what is new. It does not right after the consumer refused what it had before, too:
     /// whoever broke its own configuration may have mended it between one signal and the other.
     pub is_conclusive: bool,
@@ -284,6 +288,8 @@ pub fn plan(desired: &Desired, observed: &Observed, templates: &Templates, rules
 #[derive(Debug, Default)]
 pub struct Memory {
     parts: BTreeMap<ContainerName, Parts>,
+    /// The same by templates that are on trial.
+    on_trial: BTreeMap<ContainerName, Parts>,
 }
 
 impl Memory {
@@ -300,8 +306,9 @@ impl Memory {
         draft.plan.notices = notice::notices(desired, observed, now);
         let observed = &*in_force(desired, observed, now);
         self.parts.retain(|name, _| desired.consumers.contains_key(name));
+        self.on_trial.retain(|name, _| desired.consumers.contains_key(name));
         for consumer in desired.consumers.values() {
-            deploy::plan(consumer, observed, templates, rules, now, (self, &mut draft));
+            consumer::plan(consumer, observed, templates, rules, now, (self, &mut draft));
         }
         let deploying: BTreeSet<ContainerName> = draft.plan.actions.iter().filter_map(deployed_to).collect();
         obtain::plan(desired, observed, &deploying, now, &mut draft);
@@ -313,18 +320,16 @@ impl Memory {
         draft.plan
     }
 
-    /// What the folder of a consumer should hold.
-    fn parts(
-        &mut self,
-        consumer: &Consumer,
-        installed: &Rc<Installed>,
-        observed: &Observed,
-        templates: &Templates,
-        now: Timestamp,
-    ) -> &mut Parts {
-        let parts = self.parts.entry(consumer.name.clone()).or_insert_with(Parts::none);
-        parts.follow(consumer, installed, observed, templates, now);
-        parts
+    /// What the folder of a consumer should hold; and the same by templates that are on trial, as long as a trial is due.
+    fn parts(&mut self, wanted: &Wanted<'_>, is_trial_due: bool) -> (&mut Parts, &mut BTreeMap<ContainerName, Parts>) {
+        let name = &wanted.consumer.name;
+        let is_wanted = |tried: &Parts| tried.templates() == wanted.templates.digest();
+        if !is_trial_due && let Some(tried) = self.on_trial.remove(name).filter(is_wanted) {
+            self.parts.insert(name.clone(), tried);
+        }
+        let parts = self.parts.entry(name.clone()).or_insert_with(Parts::none);
+        parts.follow(wanted);
+        (parts, &mut self.on_trial)
     }
 }
 

@@ -4,6 +4,7 @@ mod laws;
 mod orders;
 mod refusals;
 mod stopgaps;
+mod templates;
 
 use super::*;
 use crate::{
@@ -147,6 +148,22 @@ fn a_signal_that_was_not_sent_is_owed_until_a_start_makes_it_moot() {
     let mut started = proxy();
     started.started_at = started.started_at.map(|time| time + HOUR);
     assert_eq!(told(&desired([started, shop()]), &observed, START), ["prove proxy"]);
+}
+
+#[test]
+fn a_proxy_that_was_started_again_is_looked_at_once() {
+    let apps = || (10..40).map(|n| container(&format!("app{n}"), n).label("host", &format!("app{n}.example")));
+    let mut observed = fresh(&desired(apps().chain([proxy()])));
+    observed = settled(&desired(apps().chain([proxy()])), observed, START);
+    let mut started = proxy();
+    started.started_at = started.started_at.map(|time| time + HOUR);
+    let started = desired(apps().chain([started]));
+    assert_eq!(told(&started, &observed, START), ["prove proxy"]);
+    let plan = planned(&started, &observed, START);
+    let [Action::Deploy(deploy)] = plan.actions.as_slice() else { panic!("{plan:?}") };
+    assert_eq!(deploy.proof.serials.len(), 20, "of thirty");
+    let observed = foresee(&observed, &plan, START);
+    assert!(told(&started, &observed, START).is_empty());
 }
 
 #[test]

@@ -26,6 +26,19 @@ pub(super) struct Changes {
     pub is_last: bool,
 }
 
+/// What of that may go.
+pub(super) enum Mode {
+    /// All of it.
+    Usual,
+    /// What sites have no part in: there are no templates that they can be made with.
+    WithoutSites {
+        /// Whether that is so because the templates of now were refused: older files need stopgaps then.
+        are_held_back: bool,
+    },
+    /// What is made with new templates: all at once, or with the file of one site only.
+    Trial(Option<FileName>),
+}
+
 /// What is done about a site whose own file is held back.
 pub(super) enum Stopgap {
     /// The older file goes: it leads to an address that is not the site's, and may be another's by now.
@@ -56,7 +69,13 @@ impl Stopgap {
 }
 
 /// Chooses from what should be there and what is.
-pub(super) fn changes(consumer: &Consumer, parts: &Parts, installed: &Installed, can_be_tried: bool) -> Changes {
+pub(super) fn changes(
+    consumer: &Consumer,
+    parts: &Parts,
+    installed: &Installed,
+    can_be_tried: bool,
+    mode: &Mode,
+) -> Changes {
     let unit = |part: Option<&Part>| match part {
         Some(part) => (part.unit(), part.comes),
         None => (removal(), Comes::WithSites),
@@ -65,8 +84,9 @@ pub(super) fn changes(consumer: &Consumer, parts: &Parts, installed: &Installed,
     let differing: BTreeMap<FileName, (Digest, Comes)> =
         differing.map(|(file, part)| (file.clone(), unit(part))).collect();
     let lacks_its_ground = lacks_its_ground(consumer, parts, installed);
-    let stopgaps = stopgaps(parts, installed, differing.keys().filter(|_| lacks_its_ground));
-    if !stopgaps.is_empty() {
+    let are_held_back = lacks_its_ground || matches!(mode, Mode::WithoutSites { are_held_back: true });
+    let stopgaps = stopgaps(parts, installed, differing.keys().filter(|_| are_held_back));
+    if !stopgaps.is_empty() && !matches!(mode, Mode::Trial(_)) {
         return Changes { next: Units::new(), stopgaps, is_all: false, is_last: false };
     }
     let all = differing.len();
@@ -76,8 +96,11 @@ pub(super) fn changes(consumer: &Consumer, parts: &Parts, installed: &Installed,
         // It could not start with what it refuses, and nobody would know before.
         open.retain(|_, (_, comes)| *comes != Comes::Last);
     }
-    if lacks_its_ground {
+    if lacks_its_ground || matches!(mode, Mode::WithoutSites { .. }) {
         open.retain(|_, (unit, comes)| *comes == Comes::First || *unit == removal());
+    }
+    if let Mode::Trial(sample) = mode {
+        return trial(open, parts, installed, sample.as_ref());
     }
     let comes = open.values().map(|(_, comes)| *comes).min();
     let stage = open.into_iter().filter(|(_, (_, when))| Some(*when) == comes);
@@ -89,6 +112,24 @@ pub(super) fn changes(consumer: &Consumer, parts: &Parts, installed: &Installed,
     }
     let is_all = next.len() == all && parts.unrendered().is_empty();
     Changes { next, stopgaps, is_all, is_last }
+}
+
+/// Of what may go, what goes in a try of new templates. What some servers are known to refuse, or this one refused in an
+/// earlier form, would say nothing about them.
+fn trial(
+    mut open: BTreeMap<FileName, (Digest, Comes)>,
+    parts: &Parts,
+    installed: &Installed,
+    sample: Option<&FileName>,
+) -> Changes {
+    let is_told_apart = |file: &FileName| sample.is_none_or(|sample| sample == file) || parts.host(file).is_none();
+    open.retain(|file, (_, comes)| match comes {
+        Comes::First => installed.files.contains_key(file),
+        Comes::WithSites => is_told_apart(file) && !installed.trial.refused.contains_key(file),
+        Comes::Last => false,
+    });
+    let next = open.into_iter().map(|(file, (unit, _))| (file, unit)).collect();
+    Changes { next, stopgaps: BTreeMap::new(), is_all: false, is_last: false }
 }
 
 /// Whether a file that all sites stand on can't be rendered, or is refused and no older form of it is there: each of them

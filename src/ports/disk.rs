@@ -60,6 +60,11 @@ pub trait Disk {
     /// Keeps which project has which host.
     fn keep_holders(&self, holders: &BTreeMap<Host, Holder>) -> Result<(), DiskError>;
 
+    /// The user's templates that are in use or were tried last, the newest last, as they were kept.
+    fn templates(&self) -> Result<Vec<GoodTemplates>, DiskError>;
+    /// Keeps these.
+    fn keep_templates(&self, templates: &[GoodTemplates]) -> Result<(), DiskError>;
+
     /// The account at a CA: the text that was kept.
     fn account(&self, directory: &str) -> Result<Option<Secret>, DiskError>;
     /// Keeps the account at a CA.
@@ -138,6 +143,9 @@ pub struct Certificates {
     /// What else is wrong.
     pub faults: Vec<DiskError>,
 }
+
+/// The user's templates of one time, by name; none of them is broken.
+pub type GoodTemplates = BTreeMap<String, String>;
 
 /// The record of each certificate that was tried, or why it can't be read.
 pub type AttemptRecords = BTreeMap<CertificateName, Result<Attempt, DiskError>>;

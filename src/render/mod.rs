@@ -49,6 +49,8 @@ pub struct Templates {
     /// The user's templates that take part in nothing, each with the built-in one that was probably meant.
     unused: BTreeMap<String, Option<&'static str>>,
     digest: Digest,
+    /// Others, which were in use before.
+    earlier: BTreeMap<Digest, Templates>,
 }
 
 /// A template that can't be read or rendered. Says which and where; never what was in the view.
@@ -133,6 +135,17 @@ impl Templates {
         self.rendered(template, Value::from(Serde(view)))
     }
 
+    /// The same, beside others that were in use before.
+    pub fn after(mut self, earlier: impl IntoIterator<Item = Templates>) -> Self {
+        self.earlier = earlier.into_iter().map(|templates| (templates.digest, templates)).collect();
+        self
+    }
+
+    /// Templates that were in use before.
+    pub fn earlier(&self, templates: Digest) -> Option<&Templates> {
+        self.earlier.get(&templates)
+    }
+
     /// What these templates are: others have another digest, and may render another text.
     pub fn digest(&self) -> Digest {
         self.digest
@@ -152,6 +165,7 @@ impl Templates {
             users: BTreeMap::new(),
             unused: BTreeMap::new(),
             digest: Digest::of(""),
+            earlier: BTreeMap::new(),
         }
     }
 

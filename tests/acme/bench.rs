@@ -19,7 +19,7 @@ use quaymaster::{
     observe::{Attempt, HeldCertificate, Holder, Installed, Source},
     ports::{
         AttemptRecords, Authority, AuthorityError, Certificates, Challenge, Change, Clock, Disk, DiskError,
-        NewCertificate, Order, OrderRecord, Place, Repair,
+        GoodTemplates, NewCertificate, Order, OrderRecord, Place, Repair,
     },
     values::{CertificateName, Host, KeyType, Secret, Timestamp},
 };
@@ -64,6 +64,8 @@ impl Disk for AccountsOnly {
     fn drop_order(&self, _: &CertificateName) -> Result<(), DiskError> { unreachable!() }
     fn holders(&self) -> Result<BTreeMap<Host, Holder>, DiskError> { unreachable!() }
     fn keep_holders(&self, _: &BTreeMap<Host, Holder>) -> Result<(), DiskError> { unreachable!() }
+    fn templates(&self) -> Result<Vec<GoodTemplates>, DiskError> { unreachable!() }
+    fn keep_templates(&self, _: &[GoodTemplates]) -> Result<(), DiskError> { unreachable!() }
     fn publish(&self, _: &Path, _: &Challenge) -> Result<(), DiskError> { unreachable!() }
     fn withdraw(&self, _: &Path, _: &str) -> Result<(), DiskError> { unreachable!() }
     fn installed(&self, _: &Place<'_>) -> Result<Installed, DiskError> { unreachable!() }

@@ -148,7 +148,7 @@ impl Folders {
 
 /// Without what is looked at or stands in a file of its own: with thousands of sites that would be written each time.
 fn bare(installed: &Installed) -> Installed {
-    let Installed { generation, progress, trial, reload, open, trying, stopgaps, process, .. } = installed;
+    let Installed { generation, progress, trial, reload, open, trying, stopgaps, templates, process, .. } = installed;
     Installed {
         generation: *generation,
         progress: progress.clone(),
@@ -157,6 +157,7 @@ fn bare(installed: &Installed) -> Installed {
         open: *open,
         trying: trying.clone(),
         stopgaps: stopgaps.clone(),
+        templates: templates.clone(),
         process: *process,
         ..Installed::default()
     }

@@ -13,6 +13,7 @@
 //! state/deployed/CONSUMER/record.json             how far it took up what it was given; what was there before
 //! state/deployed/CONSUMER/certificates.json       the certificates that it was told to read, where it reads live/
 //! state/hosts.json                                which project has which host, longer than its containers live
+//! state/templates.json                            the user's templates that are in use, until new ones were seen to be good
 //! state/wishes/NAME.json                          a renewal that somebody asks the daemon for, and its answer
 //! state/{mark,alive,status.json,lock}
 //! CONFIG/quaymaster-….conf                        rendered, readable by everybody
@@ -29,6 +30,7 @@ mod look;
 mod memory;
 mod named;
 mod state;
+mod templates;
 
 use std::{
     cell::RefCell,
@@ -50,8 +52,8 @@ use crate::{
     adapters::changes,
     observe::{Attempt, HeldCertificate, Holder, Installed, Wish},
     ports::{
-        AttemptRecords, Certificates, Challenge, Change, Disk, DiskError, NewCertificate, OrderRecord, Place, Repair,
-        Wishes,
+        AttemptRecords, Certificates, Challenge, Change, Disk, DiskError, GoodTemplates, NewCertificate, OrderRecord,
+        Place, Repair, Wishes,
     },
     values::{CertificateName, Host, Secret, Timestamp},
 };
@@ -145,6 +147,14 @@ impl Disk for Folders {
 
     fn keep_holders(&self, holders: &BTreeMap<Host, Holder>) -> Result<(), DiskError> {
         self.write_holders(holders)
+    }
+
+    fn templates(&self) -> Result<Vec<GoodTemplates>, DiskError> {
+        self.read_templates()
+    }
+
+    fn keep_templates(&self, templates: &[GoodTemplates]) -> Result<(), DiskError> {
+        self.write_templates(templates)
     }
 
     fn account(&self, directory: &str) -> Result<Option<Secret>, DiskError> {

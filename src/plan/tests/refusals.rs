@@ -94,7 +94,11 @@ pub(super) struct Refusing {
     /// Files that it takes all the same.
     tolerated: BTreeSet<Digest>,
     refuses_all: bool,
-    refused: usize,
+    /// What stands in no file that it takes.
+    refused_text: Option<&'static str>,
+    /// Files as they were written.
+    texts: BTreeMap<Digest, String>,
+    pub refused: usize,
     pub worked: usize,
     /// What was there when it was last seen to be good, as long as what is there now was not.
     journal: BTreeMap<ContainerName, Installed>,
@@ -106,6 +110,8 @@ impl Refusing {
             hosts: BTreeSet::from([host]),
             tolerated: BTreeSet::new(),
             refuses_all: false,
+            refused_text: None,
+            texts: BTreeMap::new(),
             refused: 0,
             worked: 0,
             journal: BTreeMap::new(),
@@ -123,6 +129,17 @@ impl Refusing {
         self.refuses_all = refuses;
     }
 
+    /// It refuses whatever this stands in.
+    pub fn refuses_text(&mut self, text: &'static str) {
+        self.refused_text = Some(text);
+    }
+
+    /// The first word of the template that a file was made with.
+    pub fn word_of(&self, file: Digest) -> &str {
+        let line = self.texts[&file].lines().find(|line| line.starts_with("# ") && line.ends_with(".example"));
+        line.and_then(|line| line.split(' ').nth(1)).expect("it is made with a template of the test's")
+    }
+
     /// Carries out what one plan has.
     pub fn turn(&mut self, desired: &Desired, observed: Observed, now: Timestamp) -> Observed {
         let actions = planned(desired, &observed, now).actions;
@@ -136,9 +153,19 @@ impl Refusing {
         }
     }
 
-    pub fn settle(&mut self, desired: &Desired, mut observed: Observed, now: Timestamp) -> Observed {
+    pub fn settle(&mut self, desired: &Desired, observed: Observed, now: Timestamp) -> Observed {
+        self.settle_with(&templates(), desired, observed, now)
+    }
+
+    pub fn settle_with(
+        &mut self,
+        templates: &Templates,
+        desired: &Desired,
+        mut observed: Observed,
+        now: Timestamp,
+    ) -> Observed {
         for _ in 0..200 {
-            let turn = planned(desired, &observed, now);
+            let turn = plan(desired, &observed, templates, &rules(), now);
             if turn.actions.is_empty() {
                 return observed;
             }
@@ -150,14 +177,12 @@ impl Refusing {
     }
 
     pub fn carry_out(&mut self, observed: Observed, action: Action, now: Timestamp) -> Observed {
-        let is_named =
-            |file: &FileName| self.hosts.iter().any(|host| file.as_str() == format!("quaymaster-{host}.conf"));
-        let bad = |(file, it): (&FileName, &InstalledFile)| {
-            self.refuses_all || (is_named(file) && !self.tolerated.contains(&it.digest))
-        };
         self.worked += 1;
+        if let Action::Deploy(deploy) = &action {
+            self.texts.extend(deploy.write.values().map(|text| (Digest::of(text), text.clone())));
+        }
         match &action {
-            Action::Deploy(deploy) if deploy.consumer.running && deploy.after.files.iter().any(bad) => {
+            Action::Deploy(deploy) if deploy.consumer.running && self.takes_badly(&deploy.after) => {
                 self.open(&observed, deploy);
                 self.refused += 1;
                 self.refuse(observed, deploy, now)
@@ -178,6 +203,17 @@ impl Refusing {
         }
     }
 
+    fn takes_badly(&self, after: &Installed) -> bool {
+        let is_named =
+            |file: &FileName| self.hosts.iter().any(|host| file.as_str() == format!("quaymaster-{host}.conf"));
+        let says_so = |text: &String| self.refused_text.is_some_and(|refused| text.contains(refused));
+        self.refuses_all
+            || after.files.iter().any(|(file, it)| {
+                let is_bad = is_named(file) && !self.tolerated.contains(&it.digest);
+                is_bad || self.texts.get(&it.digest).is_some_and(says_so)
+            })
+    }
+
     /// What is observed after a deployment was refused and taken back.
     fn refuse(&self, mut observed: Observed, deploy: &Deploy, now: Timestamp) -> Observed {
         let mut installed = self.journal[&deploy.consumer.name].clone();
@@ -187,7 +223,12 @@ impl Refusing {
             .insert(deploy.back.file.clone(), InstalledFile::read(deploy.back.text.as_bytes()).expect("it is ours"));
         if deploy.is_conclusive {
             let after = &deploy.after;
-            installed.blame(after.on_trial(), after.trying.is_empty(), "no", now);
+            match &deploy.templates {
+                Some(refused) => {
+                    installed.templates.refused = Some(RefusedTemplates { reason: "no".to_owned(), ..refused.clone() });
+                }
+                None => installed.blame(after.on_trial(), after.trying.is_empty(), "no", now),
+            }
         }
         installed.progress = Progress::Proven { at: now };
         installed.process = deploy.after.process;

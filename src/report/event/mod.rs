@@ -197,6 +197,15 @@ pub enum Event {
         /// Whether nobody asked for them, and some servers are known to refuse them.
         is_optional: bool,
     },
+    /// A consumer refused what is made with new templates.
+    TemplatesRefused {
+        /// Which consumer.
+        consumer: ContainerName,
+        /// What was seen instead.
+        reason: String,
+        /// Whether they are held back now; else single sites tell whether it is the templates.
+        are_condemned: bool,
+    },
     /// An action failed.
     Failed {
         /// What it was about.

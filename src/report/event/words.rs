@@ -52,6 +52,7 @@ impl Event {
             Self::Unproven { .. } => "unproven",
             Self::TakenBack { .. } => "taken-back",
             Self::Refused { .. } => "refused",
+            Self::TemplatesRefused { .. } => "templates-refused",
             Self::Failed { .. } => "failed",
             Self::DiskFault { .. } => "disk-fault",
             Self::Mended { .. } => "mended",
@@ -76,6 +77,7 @@ impl Event {
             | Self::Noticed(_)
             | Self::Unproven { .. }
             | Self::Refused { is_optional: false, .. }
+            | Self::TemplatesRefused { .. }
             | Self::Missed { .. }
             | Self::ContainerUnreadable { .. }
             | Self::CheckFailed { .. }
@@ -167,6 +169,13 @@ impl fmt::Display for Event {
             Self::Refused { consumer, parts, .. } => {
                 write!(f, "{consumer}: refuses one or more of {} files, tried by halves now", parts.len())
             }
+            Self::TemplatesRefused { consumer, reason, are_condemned: true } => {
+                write!(f, "{consumer}: refuses the new templates, which are held back until they change: {reason}")
+            }
+            Self::TemplatesRefused { consumer, reason, are_condemned: false } => write!(
+                f,
+                "{consumer}: refuses what is made with the new templates; a site alone shows whether it is these: {reason}"
+            ),
             Self::Failed { subject, problem, again: Some(again) } => {
                 write!(f, "{}: {problem}; next try not before {again}", named(subject))
             }

@@ -1,0 +1,150 @@
+//! What a consumer needs next: a deployment, or what it had before back.
+
+use std::{collections::BTreeMap, rc::Rc};
+
+use super::{
+    Action, Deploy, Draft, Memory, Rules, TakeBack, backoff,
+    content::{Parts, Wanted},
+    deploy::deploy,
+    ground::{self, Ground},
+    held_back::{complaints, of_refused_templates, unrendered},
+    trial::{self, Mode},
+};
+use crate::{
+    desire::Consumer,
+    observe::{Installed, Observed, Progress, Subject},
+    render::{TemplateError, Templates},
+    values::{ContainerName, Digest, Timestamp},
+};
+
+/// What is planned for.
+pub(super) struct Case<'a> {
+    pub consumer: &'a Rc<Consumer>,
+    pub installed: &'a Rc<Installed>,
+    pub observed: &'a Observed,
+    pub rules: &'a Rules,
+    pub now: Timestamp,
+}
+
+/// The parts of each consumer, by the templates that are on trial.
+type OnTrial = BTreeMap<ContainerName, Parts>;
+
+/// Plans the deployment to one consumer, if it needs one.
+pub(super) fn plan(
+    consumer: &Rc<Consumer>,
+    observed: &Observed,
+    templates: &Templates,
+    rules: &Rules,
+    now: Timestamp,
+    (memory, draft): (&mut Memory, &mut Draft),
+) {
+    let subject = Subject::Consumer(consumer.name.clone());
+    let Some(installed) = observed.installed.get(&consumer.name) else { return };
+    let case = Case { consumer, installed, observed, rules, now };
+    let ground = Ground::of(consumer, installed, templates);
+    let (parts, on_trial) = memory.parts(&case.wanted(ground.templates), ground.is_trial_due);
+    draft.plan.complaints.extend(complaints(consumer, installed, parts, ground.templates, rules));
+    draft.plan.complaints.extend(of_refused_templates(consumer, installed, templates, rules));
+    if observed.under_way.contains(&subject) {
+        // What is held back stays so meanwhile.
+        return;
+    }
+    if has_died(consumer, installed) {
+        return take_back(consumer, installed, observed, now, draft);
+    }
+    if !consumer.running && installed.progress == Progress::TakenBack {
+        return;
+    }
+    let action = match case.next(&ground, templates, parts, on_trial) {
+        Ok(Some(found)) => found,
+        Ok(None) => return,
+        Err(error) => return draft.plan.complaints.extend([unrendered(consumer, &error, rules)]),
+    };
+    match backoff::held_back(observed.attempts.get(&subject), &subject, action.attempt.asked) {
+        Some(time) if time > now => draft.wake_at(time),
+        _ if action.is_optional => draft.last.push(action),
+        _ => draft.plan.actions.push(Action::Deploy(Box::new(action))),
+    }
+}
+
+impl Case<'_> {
+    /// What the folder should hold, by these templates.
+    fn wanted<'a>(&'a self, templates: &'a Templates) -> Wanted<'a> {
+        let Self { consumer, installed, observed, now, .. } = *self;
+        Wanted { consumer, installed, observed, templates, now }
+    }
+
+    /// The deployment that it needs. `parts` are by the templates that it stands on.
+    fn next(
+        &self,
+        ground: &Ground<'_>,
+        templates: &Templates,
+        parts: &mut Parts,
+        on_trial: &mut OnTrial,
+    ) -> Result<Option<Deploy>, TemplateError> {
+        if ground.is_trial_due && (ground.is_trial_cut_off || self.may_be_tried_at_once(ground, parts)) {
+            let begun = self.trial(ground, templates, parts, on_trial)?;
+            if begun.is_some() {
+                return Ok(begun);
+            }
+        }
+        let usual = deploy(self, parts, ground.templates, &ground.mode, ground.templates)?;
+        let is_at_rest = self.consumer.running && matches!(self.installed.progress, Progress::Proven { .. });
+        if ground.is_trial_due && is_at_rest && usual.as_ref().is_none_or(|deploy| deploy.is_optional) {
+            return Ok(self.trial(ground, templates, parts, on_trial)?.or(usual));
+        }
+        Ok(usual)
+    }
+
+    /// Whether no other templates are there that sites could be made with, and nothing is to be done before these are.
+    fn may_be_tried_at_once(&self, ground: &Ground<'_>, parts: &Parts) -> bool {
+        if matches!(ground.mode, Mode::Usual) || self.installed.progress == Progress::TakenBack {
+            return false;
+        }
+        let changes = trial::changes(self.consumer, parts, self.installed, false, &ground.mode);
+        changes.next.is_empty() && changes.stopgaps.is_empty()
+    }
+
+    /// The next try of the templates of now.
+    fn trial(
+        &self,
+        ground: &Ground<'_>,
+        templates: &Templates,
+        parts: &mut Parts,
+        on_trial: &mut OnTrial,
+    ) -> Result<Option<Deploy>, TemplateError> {
+        let parts = match ground.mode {
+            Mode::Usual => {
+                let tried = on_trial.entry(self.consumer.name.clone()).or_insert_with(Parts::none);
+                tried.follow(&self.wanted(templates));
+                tried
+            }
+            _ => parts,
+        };
+        match ground::trial(parts, self.installed, templates) {
+            Some(mode) => deploy(self, parts, templates, &mode, ground.templates),
+            None => Ok(None),
+        }
+    }
+}
+
+fn take_back(consumer: &Rc<Consumer>, installed: &Installed, observed: &Observed, now: Timestamp, draft: &mut Draft) {
+    let subject = Subject::Consumer(consumer.name.clone());
+    let before = observed.attempts.get(&subject);
+    let attempt = backoff::attempt(before, Digest::of_parts(["take back", &installed.generation.to_string()]), now);
+    match backoff::held_back(before, &subject, attempt.asked).filter(|time| *time > now) {
+        Some(time) => draft.wake_at(time),
+        None => {
+            let take_back = TakeBack { consumer: Rc::clone(consumer), before: installed.clone(), attempt };
+            draft.plan.actions.push(Action::TakeBack(Box::new(take_back)));
+        }
+    }
+}
+
+/// Whether it ended with files that it had not shown to be good: it may be these that it can't start with.
+fn has_died(consumer: &Consumer, installed: &Installed) -> bool {
+    let before = installed.process;
+    // One that can't be told takes up what it was given when it is stopped and started: its stop says nothing.
+    let was_told = before.running && installed.progress == Progress::SignalOwed;
+    installed.open && !consumer.running && (was_told || before.started_at != consumer.started_at)
+}
