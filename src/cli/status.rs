@@ -112,6 +112,10 @@ fn sites(status: &Status, width: Option<usize>) -> String {
                 Some(to) => format!("sent to {to}"),
                 None => site.upstreams.iter().map(of_path).collect::<Vec<_>>().join("; "),
             };
+            let upstreams = match &site.instead {
+                Some(instead) => format!("{upstreams} ({instead})"),
+                None => upstreams,
+            };
             [site.host.to_string(), site.proxy.to_string(), joined(&site.containers), upstreams]
         })
         .collect();

@@ -34,6 +34,8 @@ pub use reading::Reading;
 use spec::Spec;
 pub use spec::{Path, Scheme, Tls};
 
+use itertools::Itertools;
+
 use crate::{
     observe::Snapshot,
     values::{
@@ -229,6 +231,18 @@ pub struct Site {
     pub containers: Box<[ContainerName]>,
     /// What it leads to.
     pub content: Content,
+}
+
+impl Site {
+    /// Where requests for it are passed on to.
+    pub fn leads_to(&self) -> Vec<SocketAddr> {
+        match &self.content {
+            Content::Redirect(_) => Vec::new(),
+            Content::Routes(routes) => {
+                routes.iter().flat_map(|(_, route)| route.upstreams.iter().copied()).sorted().dedup().collect()
+            }
+        }
+    }
 }
 
 /// A held certificate that is served whatever is wrong with it, and who says so.

@@ -194,6 +194,13 @@ impl InstalledFile {
 }
 
 impl Installed {
+    /// When the consumer's process started, if what was seen to be taken up was seen of an earlier one.
+    pub fn unseen_since(&self, started_at: Option<Timestamp>) -> Option<Timestamp> {
+        let Progress::Proven { at } = self.progress else { return None };
+        // One that we started ourselves is known by its older process, and was looked at afterwards.
+        started_at.filter(|start| *start > at && self.process.started_at != started_at)
+    }
+
     /// What this generation brought, as long as the journal is open: parts, or else stopgaps.
     pub fn on_trial(&self) -> &Units {
         if self.trying.is_empty() { &self.stopgaps.trying } else { &self.trying }

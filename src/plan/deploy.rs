@@ -227,8 +227,7 @@ fn owed(consumer: &Consumer, installed: &Installed) -> Option<Why> {
             Some(Why::ProofOwed)
         }
         Progress::Unproven { .. } if installed.process != now => Some(Why::ProofOwed),
-        // What was seen before was another process.
-        Progress::Proven { .. } if installed.process.started_at != now.started_at && consumer.reach.is_some() => {
+        Progress::Proven { .. } if installed.unseen_since(now.started_at).is_some() && consumer.reach.is_some() => {
             Some(Why::ProofOwed)
         }
         Progress::Proven { .. } | Progress::Unproven { .. } => None,

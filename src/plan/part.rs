@@ -2,11 +2,9 @@
 
 use std::{net::SocketAddr, rc::Rc};
 
-use itertools::Itertools;
-
 use super::{Rules, selection, views};
 use crate::{
-    desire::{Comes, Consumer, Content, OwnFile, Site},
+    desire::{Comes, Consumer, OwnFile, Site},
     observe::{HeldCertificate, Installed, InstalledFile, Observed},
     render::{ProxyView, TemplateError, Templates},
     values::{CertificateName, Digest, FileName, Host, Timestamp},
@@ -147,7 +145,7 @@ pub(super) fn site_text(
 ) -> Result<String, TemplateError> {
     let certificate = serving.map(|serving| (&serving.name, &*serving.held));
     let view = views::site(consumer, host, site, certificate);
-    Ok(file(consumer, &leads_to(site), &templates.render(consumer.kind.site_template, &view)?))
+    Ok(file(consumer, &site.leads_to(), &templates.render(consumer.kind.site_template, &view)?))
 }
 
 pub(super) fn own_text(
@@ -161,16 +159,6 @@ pub(super) fn own_text(
 
 pub(super) fn own_view(consumer: &Consumer, nameless: Option<&Serving>) -> ProxyView {
     views::proxy(consumer, nameless.map(|serving| (&serving.name, serving.held.shelf)))
-}
-
-/// Where requests for a site are passed on to.
-pub(super) fn leads_to(site: &Site) -> Vec<SocketAddr> {
-    match &site.content {
-        Content::Redirect(_) => Vec::new(),
-        Content::Routes(routes) => {
-            routes.iter().flat_map(|(_, route)| route.upstreams.iter().copied()).sorted().dedup().collect()
-        }
-    }
 }
 
 fn file(consumer: &Consumer, leads_to: &[SocketAddr], text: &str) -> String {

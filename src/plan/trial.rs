@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     content::Parts,
-    part::{Part, Serving, leads_to, own_file},
+    part::{Part, Serving, own_file},
 };
 use crate::{
-    desire::{Comes, Consumer},
+    desire::{Comes, Consumer, Site},
     observe::{Installed, Trial, Units},
     values::{Digest, FileName},
 };
@@ -169,7 +169,7 @@ fn stopgap(file: &FileName, parts: &Parts, installed: &Installed) -> Option<Stop
     if parts.get(file).is_some_and(|part| part.has_file(file, installed)) {
         return None;
     }
-    let own = parts.site(file).map(leads_to).unwrap_or_default();
+    let own = parts.site(file).map(Site::leads_to).unwrap_or_default();
     if !there.leads_to.iter().all(|address| own.contains(address)) {
         return Some(Stopgap::Goes { file: there.digest });
     }

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 pub(crate) use event::named;
 pub use event::{Event, OrderStage};
 pub use finding::{Finding, Findings, State};
-pub use status::{CertificateStatus, ConsumerStatus, FailureStatus, SiteStatus, Status};
+pub use status::{CertificateStatus, ConsumerStatus, FailureStatus, Instead, SiteStatus, Status};
 
 thread_local! {
     /// Who is told events besides the log; work is done and reported on one thread.

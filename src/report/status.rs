@@ -1,13 +1,16 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     rc::Rc,
 };
+
+use itertools::Itertools;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    desire::{Complaint, Content, Desired, Route, Rules, asked_in_vain},
-    observe::{HeldCertificate, Installed, Observed, Progress, Snapshot, Source, Subject},
+    desire::{Complaint, Content, Desired, Route, Rules, Site, asked_in_vain},
+    observe::{HeldCertificate, Installed, Observed, Snapshot, Source, Subject},
     plan::{self, Notice, Plan, in_force},
     values::{CertificateName, ContainerName, Host, Retry, Timestamp},
 };
@@ -67,6 +70,45 @@ pub struct SiteStatus {
     pub redirect: Option<Host>,
     /// `address:port` of the containers that take traffic, by path.
     pub upstreams: BTreeMap<String, BTreeSet<String>>,
+    /// What is served instead, where that is something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead: Option<Instead>,
+}
+
+/// What is served in place of what is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Instead {
+    /// The proxy has no file for the name.
+    Nothing,
+    /// The file that it has leads to these.
+    Older {
+        /// `address:port`; empty where it passes nothing on.
+        leads_to: BTreeSet<String>,
+    },
+}
+
+impl Instead {
+    /// What a proxy with this folder serves for the host instead of the site.
+    pub fn of(host: &Host, site: &Site, installed: &Installed) -> Option<Self> {
+        match installed.files.get(&plan::site_file(host)) {
+            None => Some(Self::Nothing),
+            Some(file) if *file.leads_to == *site.leads_to() => None,
+            Some(file) => Some(Self::Older { leads_to: file.leads_to.iter().map(ToString::to_string).collect() }),
+        }
+    }
+}
+
+impl fmt::Display for Instead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("not served now"),
+            Self::Older { leads_to } if leads_to.is_empty() => {
+                f.write_str("an older file is served now, without traffic")
+            }
+            Self::Older { leads_to } => write!(f, "an older file leads to {} now", leads_to.iter().join(", ")),
+        }
+    }
 }
 
 /// A server that is configured.
@@ -104,9 +146,7 @@ pub struct FailureStatus {
 impl ConsumerStatus {
     /// When it started, if it was not looked at since: what was seen before was another process.
     pub fn unseen_since(&self) -> Option<Timestamp> {
-        let Progress::Proven { at } = self.installed.progress else { return None };
-        // One that we started ourselves is known by its older process, and was looked at afterwards.
-        self.started_at.filter(|start| *start > at && self.installed.process.started_at != self.started_at)
+        self.installed.unseen_since(self.started_at)
     }
 }
 
@@ -150,7 +190,7 @@ impl Status {
             written: now,
             next_look: plan.wake,
             certificates: certificates(desired, &in_force(desired, observed, now)),
-            sites: sites(desired),
+            sites: sites(desired, observed),
             consumers: consumers(desired, observed),
             under_way: observed.under_way.iter().map(subject).collect(),
             failures: failures(observed),
@@ -172,9 +212,10 @@ fn certificates(desired: &Desired, observed: &Observed) -> BTreeMap<CertificateN
     names.map(|name| (name.clone(), status(name))).collect()
 }
 
-fn sites(desired: &Desired) -> Vec<SiteStatus> {
+fn sites(desired: &Desired, observed: &Observed) -> Vec<SiteStatus> {
     let of_each = desired.consumers.values().flat_map(|consumer| {
-        consumer.sites.iter().map(|(host, site)| SiteStatus {
+        let installed = observed.installed.get(&consumer.name);
+        consumer.sites.iter().map(move |(host, site)| SiteStatus {
             host: host.clone(),
             proxy: consumer.name.clone(),
             containers: site.containers.to_vec(),
@@ -183,6 +224,7 @@ fn sites(desired: &Desired) -> Vec<SiteStatus> {
                 Content::Routes(_) => None,
             },
             upstreams: upstreams(&site.content),
+            instead: installed.and_then(|installed| Instead::of(host, site, installed)),
         })
     });
     of_each.collect()

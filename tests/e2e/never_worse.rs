@@ -184,3 +184,92 @@ fn a_proxy_on_another_network_is_looked_at_through_its_published_ports_or_told_u
         is_so(log::count(&lines, "failed") == 0, || format!("{:?}", lines.last()))
     });
 }
+
+#[test]
+fn a_site_that_is_held_back_is_never_served_by_another_s_container() {
+    let stack = Stack::new(&Setup::default());
+    let [good, bad] = ["good", "bad"].map(|word| stack.host(word));
+    stack.volume("templates");
+    write_site_template(&stack.named("templates"), SITE);
+    stack.proxy();
+    for (word, host) in [("bad", &bad), ("good", &good)] {
+        stack.app(word, &[("host", host), ("tls", "both")]);
+    }
+    let templates = format!("{}:/templates:ro", stack.named("templates"));
+    stack.quaymaster_with(&["-v", &templates], &["QUAYMASTER_TEMPLATES=/templates"]);
+    [&good, &bad].iter().for_each(|host| drop(stack.wait_for_site(host)));
+    write_site_template(&stack.named("templates"), &broken_for_bad());
+    stack.wait_for_event("complaint", &bad);
+    stack.wait_for_rest();
+    let answers = |host: &str| stack.http(host, "/").map(|answer| answer.body.lines().next().map(str::to_owned));
+    let is_by = |host: &str, app: &str| answers(host).is_ok_and(|line| line.is_some_and(|line| line.starts_with(app)));
+    assert!(is_by(&bad, "bad in "), "its older file serves it");
+
+    // Both start again, in the other order: the one gets the other's address.
+    let address = |word: &str| {
+        let networks = field(&stack.named(word), "{{json .NetworkSettings.Networks}}");
+        let networks: serde_json::Value = serde_json::from_str(&networks).unwrap();
+        networks[stack.network()]["IPAddress"].as_str().unwrap().to_owned()
+    };
+    let [of_good, of_bad] = ["good", "bad"].map(address);
+    let apps = ["good", "bad"].map(|word| stack.named(word));
+    docker(&["stop", "-t", "0", &apps[0], &apps[1]]);
+    apps.iter().for_each(|app| drop(docker(&["start", app])));
+    assert_eq!(address("good"), of_bad, "else this test shows nothing; {of_good} was the other's");
+    stack.wait_for_event("step", "leads elsewhere");
+    wait(SOON, "the older file is gone", || {
+        is_so(!is_by(&bad, "good in ") && !is_by(&bad, "bad in "), || format!("{:?}", answers(&bad)))
+    });
+    wait(SOON, "the other is served", || is_so(is_by(&good, "good in "), || format!("{:?}", answers(&good))));
+    let told = stack.wait_for_event("complaint", "until then the name is not served");
+    assert!(told.words.contains(&bad), "{}", told.words);
+    let shown = docker(&["exec", &stack.named("quaymaster"), "/quaymaster", "status"]);
+    assert!(shown.contains("not served now"), "{shown}");
+
+    write_site_template(&stack.named("templates"), SITE);
+    wait(SOON, "it is served by its own container", || {
+        is_so(is_by(&bad, "bad in "), || format!("{:?}", answers(&bad)))
+    });
+}
+
+#[test]
+fn templates_that_nginx_refuses_everywhere_are_held_back_within_seconds_also_over_a_restart() {
+    let stack = Stack::new(&Setup::default());
+    let hosts: Vec<_> = (0..6).map(|number| stack.host(&format!("app{number}"))).collect();
+    stack.volume("templates");
+    write_site_template(&stack.named("templates"), &format!("# mine\n{SITE}"));
+    stack.proxy();
+    for (number, host) in hosts.iter().enumerate() {
+        stack.app(&format!("app{number}"), &[("host", host), ("tls", "off")]);
+    }
+    let templates = format!("{}:/templates:ro", stack.named("templates"));
+    stack.quaymaster_with(&["-v", &templates], &["QUAYMASTER_TEMPLATES=/templates"]);
+    let is_served = |host: &String| stack.http(host, "/").is_ok_and(|answer| answer.status == 200);
+    let are_served = |hosts: &[String]| hosts.iter().all(is_served);
+    wait(SOON, "all are served", || is_so(are_served(&hosts), String::new));
+    stack.wait_for_rest();
+    let signals = stack.hangups();
+
+    write_site_template(&stack.named("templates"), &format!("nosuch_directive on;\n{SITE}"));
+    let told = stack.wait_for_event("complaint", "refuses what is made with templates of yours (nginx/site.conf)");
+    assert!(told.words.contains("those before them stay in use"), "{}", told.words);
+    assert_eq!(stack.hangups() - signals, 8, "all at once and three alone, each taken back");
+    assert!(are_served(&hosts));
+
+    // One that is broken, and quaymaster starts beside it.
+    write_site_template(&stack.named("templates"), "{% if %}");
+    stack.wait_for_event("template-broken", "nginx/site.conf");
+    docker(&["restart", "-t", "5", &stack.named("quaymaster")]);
+    let late = stack.host("late");
+    stack.app("late", &[("host", &late), ("tls", "off")]);
+    wait(SOON, "a new site is made with what was good", || is_so(is_served(&late), String::new));
+    assert!(stack.text(&format!("edge/quaymaster-{late}.conf")).unwrap().contains("# mine\n"));
+
+    write_site_template(&stack.named("templates"), &format!("# mended\n{SITE}"));
+    wait(SOON, "the mended one is in use", || {
+        let text = stack.text(&format!("edge/quaymaster-{late}.conf"))?;
+        is_so(text.contains("# mended\n"), || text.clone())
+    });
+    stack.wait_for_rest();
+    assert!(are_served(&hosts) && is_served(&late));
+}

@@ -199,7 +199,7 @@ proptest! {
             // What is served leads to nobody else.
             for (host, site) in &consumer.sites {
                 let leads_to = installed.files.get(&site_file(host)).map(|file| &*file.leads_to).unwrap_or_default();
-                let own = part::leads_to(site);
+                let own = site.leads_to();
                 prop_assert!(leads_to.iter().all(|address| own.contains(address)), "{}: {:?}", host, installed);
             }
         }

@@ -5,7 +5,7 @@ use crate::{
     desire::{Consumer, Content, Site},
     observe::{Container, ContainerState, Health, Installed, Progress, Subject},
     plan::{self, Action},
-    report::Findings,
+    report::{Findings, Instead},
     values::ContainerName,
 };
 
@@ -19,9 +19,10 @@ pub(super) fn tell_files(facts: &Facts<'_>, proxy: &Consumer, told: &mut Finding
     let file = plan::site_file(facts.host);
     let installed = facts.observed.installed.get(name).cloned().unwrap_or_default();
     let theirs = proxy.config.theirs.join(file.as_str());
-    match installed.files.contains_key(&file) {
-        true => told.ok("proxy", format!("{name} serves it from {}", theirs.display())),
-        false => told.problem("proxy", format!("{name} has no {} yet", theirs.display()), ""),
+    match proxy.sites.get(facts.host).and_then(|site| Instead::of(facts.host, site, &installed)) {
+        None => told.ok("proxy", format!("{name} serves it from {}", theirs.display())),
+        Some(Instead::Nothing) => told.problem("proxy", format!("{name} has no {} yet", theirs.display()), ""),
+        Some(older) => told.problem("proxy", format!("{name} serves it from {}: {older}", theirs.display()), ""),
     }
     let failure =
         facts.status.and_then(|status| status.failures.iter().find(|f| f.subject == Subject::Consumer(name.clone())));
