@@ -83,9 +83,9 @@ impl Case<'_> {
         on_trial: &mut OnTrial,
     ) -> Result<Option<Deploy>, TemplateError> {
         if ground.is_trial_due && (ground.is_trial_cut_off || self.may_be_tried_at_once(ground, parts)) {
-            let begun = self.trial(ground, templates, parts, on_trial)?;
-            if begun.is_some() {
-                return Ok(begun);
+            // What a template fails for is told below, or with the parts.
+            if let Ok(Some(begun)) = self.trial(ground, templates, parts, on_trial) {
+                return Ok(Some(begun));
             }
         }
         let usual = deploy(self, parts, ground.templates, &ground.mode, ground.templates)?;
@@ -106,6 +106,9 @@ impl Case<'_> {
     }
 
     /// The next try of the templates of now.
+    ///
+    /// # Errors
+    /// When they can't be tried, because one fails.
     fn trial(
         &self,
         ground: &Ground<'_>,
@@ -123,7 +126,10 @@ impl Case<'_> {
         };
         match ground::trial(parts, self.installed, templates) {
             Some(mode) => deploy(self, parts, templates, &mode, ground.templates),
-            None => Ok(None),
+            None => match parts.unrendered().values().next() {
+                Some(part) => Err(part.error.clone()),
+                None => Ok(None),
+            },
         }
     }
 }

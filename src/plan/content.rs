@@ -119,6 +119,11 @@ impl Parts {
         self.parts.contains_key(file) || self.unrendered.contains_key(file)
     }
 
+    /// Whether there is any site that a template could be rendered for.
+    pub fn has_site(&self) -> bool {
+        self.parts.values().any(|part| part.host().is_some())
+    }
+
     /// The host whose file this is or would be; none for what belongs to the consumer as a whole or to nobody.
     pub fn host(&self, file: &FileName) -> Option<&Host> {
         match self.parts.get(file) {

@@ -52,7 +52,7 @@ pub(super) fn deploy(
     let has_mark = installed.files.get(&mark_file).is_some_and(|file| file.digest == mark);
     let mut why = reasons(consumer, installed, parts, &changes, has_mark);
     let is_trial = matches!(mode, Mode::Trial(_));
-    if why.is_empty() && is_trial {
+    if why.is_empty() && is_trial && parts.has_site() && consumer.running {
         // They come to what is there already: that it is so has to be written down.
         why.insert(Why::ProofOwed);
     }
@@ -69,7 +69,8 @@ pub(super) fn deploy(
     let mut after = after(consumer, installed, parts, &changes, &files, generation);
     after.open |= changed;
     let makes_site = |file: &FileName| parts.get(file).is_some_and(|part| part.host().is_some());
-    if is_trial || changes.next.keys().any(makes_site) {
+    // Without any site, nothing shows yet what becomes of sites.
+    if changes.next.keys().any(makes_site) || (is_trial && !changed && parts.has_site()) {
         after.templates.trying = Some(templates.digest());
     }
     Ok(Some(Deploy {

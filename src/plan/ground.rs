@@ -65,7 +65,7 @@ fn can_be_proven(consumer: &Consumer) -> bool {
 /// What goes in the next try of the templates of now: all sites, or one alone where all were refused. None where nothing
 /// can be tried, because a template fails for everything.
 pub(super) fn trial(parts: &Parts, installed: &Installed, templates: &Templates) -> Option<Mode> {
-    let is_any_rendered = parts.unrendered().is_empty() || parts.iter().any(|(_, part)| part.host().is_some());
+    let is_any_rendered = parts.unrendered().is_empty() || parts.has_site();
     if !is_any_rendered || parts.unrendered().values().any(|part| part.host.is_none()) {
         return None;
     }

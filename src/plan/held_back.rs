@@ -48,8 +48,7 @@ pub(super) fn complaints(
 fn of_templates(consumer: &Consumer, installed: &Installed, parts: &Parts, rules: &Rules) -> Vec<Complaint> {
     let failed = parts.unrendered();
     let of_all = failed.values().find(|part| part.host.is_none());
-    let is_any_rendered = parts.iter().any(|(_, part)| part.host().is_some());
-    if let Some(one) = of_all.or_else(|| failed.values().next().filter(|_| !is_any_rendered)) {
+    if let Some(one) = of_all.or_else(|| failed.values().next().filter(|_| !parts.has_site())) {
         return vec![unrendered(consumer, &one.error, rules)];
     }
     let of_each = failed.iter().flat_map(|(file, part)| {

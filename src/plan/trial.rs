@@ -97,7 +97,7 @@ pub(super) fn changes(
         open.retain(|_, (_, comes)| *comes != Comes::Last);
     }
     if lacks_its_ground || matches!(mode, Mode::WithoutSites { .. }) {
-        open.retain(|_, (unit, comes)| *comes == Comes::First || *unit == removal());
+        open.retain(|_, (unit, comes)| *comes != Comes::WithSites || *unit == removal());
     }
     if let Mode::Trial(sample) = mode {
         return trial(open, parts, installed, sample.as_ref());

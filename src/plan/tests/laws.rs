@@ -21,6 +21,10 @@ enum Happening {
     Later {
         minutes: u32,
     },
+    /// The user's folder holds these templates from now on.
+    Templates {
+        number: usize,
+    },
     /// A turn, in which each action succeeds, fails, or is cut off by a crash between its effects.
     Turn {
         outcomes: Vec<Outcome>,
@@ -29,6 +33,29 @@ enum Happening {
 
 /// The host whose site the proxy of the simulated world refuses.
 const REFUSED: &str = "d.example";
+
+/// What the user's template of sites begins with: nothing where it is the built-in one; a text that the proxy refuses;
+/// one that fails for a host.
+const EDITIONS: [&str; 5] =
+    ["", "# one\n", "# two\n", "# bad\n", "{% if host == 'b.example' %}{{ nosuch }}{% endif %}"];
+const BAD: usize = 3;
+const FAILING: usize = 4;
+const FAILS_FOR: &str = "b.example";
+
+/// These, when all of them were in use before.
+fn edition(number: usize) -> Rc<Templates> {
+    thread_local! { static MADE: [Rc<Templates>; EDITIONS.len()] = std::array::from_fn(|number| Rc::new(made(number))); }
+    MADE.with(|made| Rc::clone(&made[number]))
+}
+
+fn made(number: usize) -> Templates {
+    let site = crate::render::BUILT_IN.iter().find(|row| row.name == "nginx/site.conf").expect("it is there").text;
+    let texts = |start: &str| match start {
+        "" => BTreeMap::new(),
+        _ => BTreeMap::from([("nginx/site.conf".to_owned(), Ok(format!("{start}{site}")))]),
+    };
+    Templates::with(&texts(EDITIONS[number])).after(EDITIONS.map(|start| Templates::with(&texts(start))))
+}
 
 #[derive(Clone, Copy, Debug)]
 enum Outcome {
@@ -44,6 +71,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         (4u8..8).prop_map(|number| Happening::Gone { number }),
         any::<bool>().prop_map(|runs| Happening::Proxy { runs }),
         (1u32..200_000).prop_map(|minutes| Happening::Later { minutes }),
+        (0..EDITIONS.len()).prop_map(|number| Happening::Templates { number }),
         vec(outcome, 8).prop_map(|outcomes| Happening::Turn { outcomes }),
     ]
 }
@@ -53,6 +81,8 @@ struct World {
     observed: Observed,
     now: Timestamp,
     proxy: Refusing,
+    templates: Rc<Templates>,
+    number: usize,
     orders: BTreeMap<CertificateName, Vec<Timestamp>>,
     reading: Reading,
     memory: Memory,
@@ -68,11 +98,14 @@ impl World {
         installed(&mut observed).files.insert(site_file(&Host::parse(REFUSED).expect("a name")), before);
         let mut proxy = Refusing::new(REFUSED);
         proxy.tolerates(&observed);
+        proxy.refuses_text("# bad\n");
         Self {
             snapshot,
             observed,
             now: START,
             proxy,
+            templates: edition(0),
+            number: 0,
             orders: BTreeMap::new(),
             reading: Reading::default(),
             memory: Memory::default(),
@@ -81,6 +114,10 @@ impl World {
 
     fn desired(&self) -> Desired {
         desire(&self.snapshot, &label_rules())
+    }
+
+    fn planned(&self, desired: &Desired, observed: &Observed) -> Plan {
+        plan(desired, observed, &self.templates, &rules(), self.now)
     }
 
     fn happen(&mut self, happening: &Happening) {
@@ -100,13 +137,16 @@ impl World {
                 let proxy = self.snapshot.containers.values_mut().find(|c| c.name.as_str() == "proxy");
                 Rc::make_mut(proxy.expect("it is always there")).state = state(*runs);
             }
+            Happening::Templates { number } => {
+                (self.templates, self.number) = (edition(*number), *number);
+            }
             Happening::Later { minutes } => self.now = self.now + Duration::from_secs(60 * u64::from(*minutes)),
             Happening::Turn { outcomes } => self.turn(outcomes),
         }
     }
 
     fn turn(&mut self, outcomes: &[Outcome]) {
-        let plan = planned(&self.desired(), &self.observed, self.now);
+        let plan = self.planned(&self.desired(), &self.observed);
         for (action, outcome) in plan.actions.into_iter().zip(outcomes.iter().cycle()) {
             if let Action::Obtain(obtain) = &action {
                 self.orders.entry(obtain.certificate.clone()).or_default().push(self.now);
@@ -153,13 +193,14 @@ proptest! {
         for happening in &happenings {
             world.happen(happening);
             let desired = world.desired();
-            let first = planned(&desired, &world.observed, world.now);
+            let first = world.planned(&desired, &world.observed);
+            let templates = Rc::clone(&world.templates);
 
             // What is remembered changes nothing.
             let read = world.reading.desire(&world.snapshot, &label_rules());
-            prop_assert_eq!(&first, &world.memory.plan(&read, &world.observed, &templates(), &rules(), world.now));
+            prop_assert_eq!(&first, &world.memory.plan(&read, &world.observed, &templates, &rules(), world.now));
             // Same in, same out.
-            prop_assert_eq!(&first, &planned(&desired, &world.observed, world.now));
+            prop_assert_eq!(&first, &world.planned(&desired, &world.observed));
             // The rest ends, and not before it begins.
             let wake = first.wake.expect("there is always one");
             prop_assert!(world.now < wake && wake <= world.now + HOUR);
@@ -167,8 +208,8 @@ proptest! {
             let subjects: BTreeSet<_> = first.actions.iter().map(Action::subject).collect();
             prop_assert_eq!(subjects.len(), first.actions.len());
             let busy = Observed { under_way: subjects.clone(), ..world.observed.clone() };
-            let while_busy = planned(&desired, &busy, world.now);
-            prop_assert_eq!(&while_busy, &world.memory.plan(&read, &busy, &templates(), &rules(), world.now));
+            let while_busy = world.planned(&desired, &busy);
+            prop_assert_eq!(&while_busy, &world.memory.plan(&read, &busy, &templates, &rules(), world.now));
             prop_assert!(while_busy.actions.iter().all(|action| !subjects.contains(&action.subject())));
             // Never worse: a site whose certificate is held keeps its TLS server.
             for deploy in first.actions.iter().filter_map(|action| match action {
@@ -185,17 +226,20 @@ proptest! {
         // Quiet: carried out, nothing is left, whatever happened before.
         world.observed.attempts.clear();
         let desired = world.desired();
-        let rested = world.proxy.settle(&desired, world.observed.clone(), world.now);
+        let rested = world.proxy.settle_with(&world.templates, &desired, world.observed.clone(), world.now);
         // What is refused is held back, and nothing else is.
         for consumer in desired.consumers.values().filter(|consumer| consumer.running) {
             let installed = &rested.installed[&consumer.name];
             let served: BTreeSet<_> = installed.files.keys().collect();
             for host in consumer.sites.keys() {
                 let file = site_file(host);
-                if host.as_str() != REFUSED {
+                let is_failing = world.number == FAILING && host.as_str() == FAILS_FOR;
+                // Bad templates leave what is there, or the good ones before them.
+                if host.as_str() != REFUSED && world.number != BAD && !is_failing {
                     prop_assert!(served.contains(&file), "{}: {:?}", host, installed);
                 }
             }
+            prop_assert!(!world.proxy.takes_badly(installed), "{:?}", installed);
             // What is served leads to nobody else.
             for (host, site) in &consumer.sites {
                 let leads_to = installed.files.get(&site_file(host)).map(|file| &*file.leads_to).unwrap_or_default();

@@ -173,7 +173,9 @@ impl Refusing {
                 observed = self.carry_out(observed, action, now);
             }
         }
-        panic!("two hundred turns did not settle it: {:?}", told(desired, &observed, now));
+        let turn = plan(desired, &observed, templates, &rules(), now);
+        let steps: Vec<_> = turn.actions.iter().flat_map(steps).map(|words| words.join(" ")).collect();
+        panic!("two hundred turns did not settle it: {steps:?}, {:?}", observed.installed);
     }
 
     pub fn carry_out(&mut self, observed: Observed, action: Action, now: Timestamp) -> Observed {
@@ -203,7 +205,8 @@ impl Refusing {
         }
     }
 
-    fn takes_badly(&self, after: &Installed) -> bool {
+    /// Whether it refuses what lies there.
+    pub fn takes_badly(&self, after: &Installed) -> bool {
         let is_named =
             |file: &FileName| self.hosts.iter().any(|host| file.as_str() == format!("quaymaster-{host}.conf"));
         let says_so = |text: &String| self.refused_text.is_some_and(|refused| text.contains(refused));
