@@ -94,11 +94,19 @@ fn watcher(folder: &Path, nudge: &mpsc::Sender<()>) -> Result<RecommendedWatcher
         for path in more {
             match watcher.watch(&path, RecursiveMode::NonRecursive) {
                 Ok(()) => drop(watched.insert(path)),
-                // It is gone again.
-                Err(_) if !path.is_dir() => {}
+                // It is gone again, and may be back by now: then it is looked for once more.
+                Err(error) if is_gone(&error) || !path.is_dir() => {}
                 Err(error) => return Err(failed(&path, error)),
             }
         }
+    }
+}
+
+fn is_gone(error: &notify::Error) -> bool {
+    match &error.kind {
+        notify::ErrorKind::PathNotFound => true,
+        notify::ErrorKind::Io(error) => error.kind() == io::ErrorKind::NotFound,
+        _ => false,
     }
 }
 

@@ -38,7 +38,8 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "plan",
-        about: "what would be done and why; touches nothing. `--from FILE` (or `-`): from what `docker inspect` \
+        about: "what would be done and why; touches nothing. Exits with 3 when something is wrong or can't be followed. \
+                `--from FILE` (or `-`): from what `docker inspect` \
                 printed, with no engine at all. There, `self` names the container that quaymaster is to run in; \
                 without it, it is on that host itself. What lies in the folders of the settings counts here, too",
         examples: &[

@@ -43,8 +43,8 @@ pub const EXITS: &[ExitRow] = &[
     ExitRow { exit: Exit::Usage, meaning: "wrong usage or settings, terms not agreed to, state not writable" },
     ExitRow {
         exit: Exit::Partly,
-        meaning: "something failed, is wrong or can't be followed, the rest was done; a template failed; `health`: the \
-                  daemon does not turn",
+        meaning: "something failed, is wrong or can't be followed, the rest was done (by `plan`: told); a template failed; \
+                  `health`: the daemon does not turn",
     },
     ExitRow { exit: Exit::Engine, meaning: "the engine can't be reached, or does not let us ask" },
     ExitRow { exit: Exit::Authority, meaning: "the CA can't be reached, is busy, or does not speak ACME" },

@@ -3,7 +3,7 @@ use std::{
     io::{self, IsTerminal},
 };
 
-use tracing::Level;
+use tracing::{Level, level_filters::LevelFilter};
 use tracing_subscriber::{filter::Targets, fmt, prelude::*};
 
 use super::{Failure, progress::Progress, terminal::refuses_colour};
@@ -24,6 +24,8 @@ pub(super) fn begin(
     let filter: Targets = settings.log.parse().map_err(|error| wrong(format!("{error}")))?;
     // At debug this library writes whole answers of the engine, with the secrets in containers' environments.
     let filter = filter.with_target("bollard", Level::INFO);
+    // What this one meets while it watches is told in our words, where it matters.
+    let filter = filter.with_target("notify", LevelFilter::OFF);
     let registry = tracing_subscriber::registry().with(filter);
     let layer = fmt::layer().with_writer(progress.clone()).with_target(false);
     let colours = io::stderr().is_terminal() && !refuses_colour(environment);

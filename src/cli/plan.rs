@@ -14,9 +14,10 @@ use crate::{
 
 /// What `--format json` prints.
 #[derive(Serialize)]
-struct Document {
+struct Document<'a> {
     command_plans: Vec<CommandPlan>,
-    complaints: BTreeSet<Complaint>,
+    complaints: &'a BTreeSet<Complaint>,
+    faults: &'a [String],
 }
 
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
@@ -29,21 +30,22 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         survey.plan.notices.iter().for_each(|notice| tracing::warn!("{notice}"));
         let command_plans = plan::command_plans(desired, observed, templates, &daemon.plan_rules, *now);
         let complaints = survey.complaints();
+        let is_clean = complaints.is_empty() && faults.is_empty();
         let text = if call.wants_json() {
-            let document = Document { command_plans, complaints };
-            json(&document)?
+            json(&Document { command_plans, complaints: &complaints, faults })?
         } else {
             complaints.iter().for_each(|complaint| tracing::warn!("{complaint}"));
             let rendered: Result<Vec<_>, TemplateError> =
                 command_plans.iter().map(|plan| plan.render(templates)).collect();
             let rendered = rendered?;
-            match rendered.is_empty() {
-                true => "# nothing to do\n".to_owned(),
-                false => rendered.join("\n"),
+            match (rendered.is_empty(), is_clean) {
+                (true, true) => "# nothing to do\n".to_owned(),
+                (true, false) => "# nothing to do until what is wrong is mended\n".to_owned(),
+                (false, _) => rendered.join("\n"),
             }
         };
         print(&text)?;
-        Ok(Exit::Done)
+        Ok(if is_clean { Exit::Done } else { Exit::Partly })
     })
 }
 

@@ -129,7 +129,7 @@ impl Loop {
         self.told.missed = missed;
     }
 
-    /// Reports which sites have come and gone.
+    /// Reports which sites have come and gone, and which consumers have begun or ceased to run.
     pub(super) fn tell_sites(&mut self, desired: &Desired) {
         let before = std::mem::replace(&mut self.told.consumers, desired.consumers.clone());
         for pair in before.iter().merge_join_by(&desired.consumers, |(before, _), (now, _)| before.cmp(now)) {
@@ -143,8 +143,16 @@ impl Loop {
     }
 }
 
-/// Reports which sites of one consumer have come and gone.
+/// Reports which sites of one consumer have come and gone, and whether it has begun or ceased to run.
 fn tell_sites(before: Option<&Rc<Consumer>>, now: Option<&Rc<Consumer>>) {
+    if let (Some(before), Some(now)) = (before, now) {
+        let consumer = now.name.clone();
+        match (before.running, now.running) {
+            (true, false) => report(&Event::ConsumerStopped { consumer }),
+            (false, true) => report(&Event::ConsumerRuns { consumer }),
+            _ => {}
+        }
+    }
     let Some(proxy) = before.or(now).map(|consumer| &consumer.name) else { return };
     let none = BTreeMap::new();
     let old = before.map_or(&none, |consumer| &consumer.sites);

@@ -119,6 +119,15 @@ impl Container {
         matches!(self.state, ContainerState::Running | ContainerState::Paused)
     }
 
+    /// Whether Compose is about to replace it, or to put it in another's place: while it does, one of both does not run and
+    /// is called by its name after twelve digits of an id and an underscore.
+    pub fn is_replaced(&self) -> bool {
+        let is_mark = |mark: &str| mark.len() == 12 && mark.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_called_so =
+            self.name.as_str().split_once('_').is_some_and(|(mark, name)| is_mark(mark) && !name.is_empty());
+        is_called_so && !self.is_there() && self.project().is_some()
+    }
+
     /// Whether its process runs and is not frozen.
     pub fn is_running(&self) -> bool {
         self.state == ContainerState::Running
@@ -127,5 +136,30 @@ impl Container {
     /// Whether requests may be sent to it: it runs and its health check, where it has one, passes.
     pub fn takes_traffic(&self) -> bool {
         self.is_running() && matches!(self.health, None | Some(Health::Healthy))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desire::tests::container;
+
+    #[test]
+    fn a_name_that_compose_gives_for_a_moment_is_known() {
+        let is_replaced = |name: &str, state: &str, project: bool| {
+            let mut container = container(name, 4);
+            container.state = ContainerState::Other(state.to_owned());
+            if project {
+                container.labels.insert("com.docker.compose.project".to_owned(), "shop".to_owned());
+            }
+            container.is_replaced()
+        };
+        assert!(is_replaced("0123456789ab_shop-web-1", "created", true));
+        for (name, project) in [("shop-web-1", true), ("0123456789ab_shop", false), ("0123456789_shop", true)] {
+            assert!(!is_replaced(name, "exited", project), "{name}");
+        }
+        let mut runs = container("0123456789ab_shop-web-1", 4);
+        runs.labels.insert("com.docker.compose.project".to_owned(), "shop".to_owned());
+        assert!(!runs.is_replaced(), "somebody has it so");
     }
 }

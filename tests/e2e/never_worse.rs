@@ -117,7 +117,7 @@ fn ten_kills_in_the_middle_of_its_work_cost_no_visitor_anything() {
     }
     hosts.iter().for_each(|host| drop(stack.wait_for_site(host)));
     wait(SOON, "nothing is left to do", || {
-        let plan = docker(&["exec", &name, "/quaymaster", "plan"]);
+        let plan = try_docker(&["exec", &name, "/quaymaster", "plan"])?;
         is_so(plan == "# nothing to do", || plan)
     });
     assert!(stack.orders() <= 1 + 2 * hosts.len(), "{} orders for {} names", stack.orders(), 1 + hosts.len());

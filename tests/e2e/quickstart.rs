@@ -186,7 +186,7 @@ impl Quickstart {
     fn wait_until_nothing_is_left_to_do(&self) {
         let quaymaster = self.container("quaymaster");
         wait(2 * SOON, "nothing is left to do", || {
-            let plan = docker(&["exec", &quaymaster, "/quaymaster", "plan"]);
+            let plan = try_docker(&["exec", &quaymaster, "/quaymaster", "plan"])?;
             is_so(plan == "# nothing to do", || plan)
         });
     }

@@ -65,6 +65,16 @@ pub enum Event {
         /// The proxy that served it.
         proxy: ContainerName,
     },
+    /// A consumer runs no more.
+    ConsumerStopped {
+        /// Which.
+        consumer: ContainerName,
+    },
+    /// A consumer that did not run does.
+    ConsumerRuns {
+        /// Which.
+        consumer: ContainerName,
+    },
     /// Something on a container can't be followed.
     Complained(Complaint),
     /// It can be, now.

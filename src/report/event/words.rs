@@ -31,6 +31,8 @@ impl Event {
             Self::ContainerUnreadable { .. } => "container-unreadable",
             Self::SiteSeen { .. } => "site-seen",
             Self::SiteGone { .. } => "site-gone",
+            Self::ConsumerStopped { .. } => "consumer-stopped",
+            Self::ConsumerRuns { .. } => "consumer-runs",
             Self::Complained(_) => "complaint",
             Self::ComplaintOver(_) => "complaint-over",
             Self::Step { .. } => "step",
@@ -72,7 +74,8 @@ impl Event {
             Self::Failed { .. } | Self::EngineLost { .. } | Self::DiskFault { .. } | Self::NotTold { .. } => {
                 Level::ERROR
             }
-            Self::Complained(_)
+            Self::ConsumerStopped { .. }
+            | Self::Complained(_)
             | Self::Mended { .. }
             | Self::Noticed(_)
             | Self::Unproven { .. }
@@ -117,6 +120,13 @@ impl fmt::Display for Event {
                 write!(f, "{host} is claimed by {} and served by {proxy}", listed(containers))
             }
             Self::SiteGone { host, proxy } => write!(f, "{host} is claimed no longer; {proxy} stops serving it"),
+            Self::ConsumerStopped { consumer } => {
+                write!(
+                    f,
+                    "{consumer} does not run any more, so that nothing of it is served; `docker logs {consumer}` says why"
+                )
+            }
+            Self::ConsumerRuns { consumer } => write!(f, "{consumer} runs"),
             Self::Complained(complaint) => complaint.fmt(f),
             Self::ComplaintOver(complaint) => write!(f, "no longer so: {complaint}"),
             Self::Step { subject, why, step } => write!(f, "{}: {why}: {step}", named(subject)),
