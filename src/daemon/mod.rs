@@ -268,6 +268,8 @@ impl Loop {
         let (observed, templates) = (&self.facts.observed, &self.templates.current);
         let mut plan = self.memory.plan(&desired, observed, templates, &daemon.plan_rules, now);
         self.facts.finish(&daemon.ports, &plan.finished);
+        // The record on disk follows with the next deployment.
+        self.facts.observed.clear(&plan.cleared);
         if self.wishes_only {
             plan.actions.retain(|action| self.is_wished_for(action, &desired));
         }

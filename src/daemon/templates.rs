@@ -28,7 +28,7 @@ impl InUse {
     /// none are known, the broken ones: what needs them fails, and what is live stays, whatever it was rendered with.
     /// What happens to them is reported by `report`.
     pub fn read(files: Option<Rc<dyn TemplateFiles>>, kept: Vec<GoodTemplates>, report: fn(&Event)) -> Self {
-        let known: Vec<_> = kept.into_iter().map(|good| (Templates::with(&texts(&good)).digest(), good)).collect();
+        let known: Vec<_> = kept.into_iter().map(|good| (Templates::with(&texts(&good)).version(), good)).collect();
         let last = known.last().filter(|_| files.is_some());
         let texts = last.map(|(_, good)| texts(good)).unwrap_or_default();
         let may_replace = texts.is_empty();
@@ -44,8 +44,13 @@ impl InUse {
     /// # Errors
     /// When it can't be written; it is tried again with the next call.
     pub fn keep(&mut self, disk: &dyn Disk, is_used: impl Fn(Digest) -> bool) -> Result<(), DiskError> {
-        let current = self.current.digest();
-        self.known.retain(|(digest, _)| *digest == current || is_used(*digest));
+        // A consumer that is away for now may have used any of the last few.
+        let old = self.known.len().saturating_sub(MOST_KNOWN);
+        let mut number = 0;
+        self.known.retain(|(version, _)| {
+            number += 1;
+            number > old || is_used(*version)
+        });
         let wanted: BTreeSet<_> = self.known.iter().map(|(digest, _)| *digest).collect();
         if wanted != self.kept {
             let texts: Vec<_> = self.known.iter().map(|(_, good)| good.clone()).collect();
@@ -104,8 +109,8 @@ impl InUse {
             let good: Option<GoodTemplates> =
                 texts.iter().map(|(name, text)| Some((name.clone(), text.clone().ok()?))).collect();
             if let Some(good) = good.filter(|good| faults.is_empty() && !good.is_empty()) {
-                self.known.retain(|(digest, _)| *digest != new.digest());
-                self.known.push((new.digest(), good));
+                self.known.retain(|(version, _)| *version != new.version());
+                self.known.push((new.version(), good));
             }
             self.current = beside(new, &texts, &self.known);
             self.texts = texts;
@@ -139,8 +144,8 @@ fn beside(current: Templates, users: &TemplateTexts, known: &[(Digest, GoodTempl
     if users.is_empty() {
         return current;
     }
-    let digest = current.digest();
-    let others = known.iter().filter(|(other, _)| *other != digest).map(|(_, good)| texts(good));
+    let version = current.version();
+    let others = known.iter().filter(|(other, _)| *other != version).map(|(_, good)| texts(good));
     current.after(others.chain([TemplateTexts::new()]).map(|texts| Templates::with(&texts)))
 }
 
@@ -152,6 +157,9 @@ fn unused((name, meant): (&String, &Option<&'static str>)) -> String {
     };
     format!("template {name} does nothing: no built-in one is called so, and none in use includes it; {remedy}")
 }
+
+/// So many editions of the user's templates are kept.
+const MOST_KNOWN: usize = 8;
 
 /// Said while there is no folder of templates.
 const MISSING: &str = "the folder of the setting templates does not exist; what was read before stays in use, and the \
@@ -263,6 +271,26 @@ mod tests {
         folder.holds(&[ONE]);
         in_use.look();
         assert_eq!((proxy_file(&in_use).as_deref(), faults(&in_use).len()), (Ok("# one\n"), 0));
+    }
+
+    #[test]
+    fn one_that_is_broken_from_the_start_leaves_in_use_what_was_kept_last() {
+        let good = |(name, text): (&str, &str)| GoodTemplates::from([(name.to_owned(), text.to_owned())]);
+        let folder = Rc::new(Folder::default());
+        folder.holds(&[BROKEN]);
+        let kept = || vec![good(ONE), good(TWO)];
+        let mut in_use = InUse::read(Some(folder.clone()), kept(), report);
+        assert_eq!((proxy_file(&in_use).as_deref(), faults(&in_use).len()), (Ok("# two\n"), 1));
+        let version = |(name, text): (&str, &str)| {
+            Templates::with(&TemplateTexts::from([(name.to_owned(), Ok(text.to_owned()))])).version()
+        };
+        assert!(in_use.current.earlier(version(ONE)).is_some(), "a proxy may still use it");
+        folder.holds(&[ONE]);
+        in_use.look();
+        assert_eq!(proxy_file(&in_use).as_deref(), Ok("# one\n"));
+        assert!(in_use.current.earlier(version(TWO)).is_some());
+        let none = InUse::read(None, kept(), report);
+        assert!(proxy_file(&none).expect("it is built in").contains("map $http_upgrade"), "none are wished for");
     }
 
     #[test]

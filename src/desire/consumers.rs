@@ -351,10 +351,15 @@ fn pin(claim: &Claim<'_>, rules: &Rules) -> Option<Pin> {
 fn route(host: &Host, claims: &[Claim<'_>], proxy: &Container) -> Option<Route> {
     let near: Vec<_> = claims.iter().filter(|claim| is_for(claim, proxy)).collect();
     let spec = near.first()?.spec;
-    let traffic = near.iter().filter(|claim| claim.container.takes_traffic());
+    let there = near.iter().filter(|claim| claim.container.is_there());
+    let (traffic, idle): (Vec<_>, Vec<_>) = there.partition(|claim| claim.container.takes_traffic());
+    let addresses = |claims: Vec<&&Claim<'_>>| {
+        claims.into_iter().filter_map(|claim| upstream(claim, proxy)).sorted().dedup().collect()
+    };
     let realm = || spec.auth_realm.clone().unwrap_or_else(|| host.to_string());
     Some(Route {
-        upstreams: traffic.filter_map(|claim| upstream(claim, proxy)).sorted().dedup().collect(),
+        upstreams: addresses(traffic),
+        idle: addresses(idle),
         scheme: spec.scheme,
         replaced_by: spec.upstream_path.clone().or_else(|| spec.strip.then(Path::default)),
         body_size: spec.body_size.clone(),

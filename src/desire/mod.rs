@@ -217,7 +217,7 @@ impl CertificateFolder {
 }
 
 /// A host name that a proxy serves. Its lists are as those of [`Wanted`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Site {
     /// The certificate that is wanted for it; none where TLS is off.
     pub certificate: Option<CertificateName>,
@@ -234,19 +234,27 @@ pub struct Site {
 }
 
 impl Site {
-    /// Where requests for it are passed on to.
+    /// Where requests for it are passed on to, in order.
     pub fn leads_to(&self) -> Vec<SocketAddr> {
-        match &self.content {
-            Content::Redirect(_) => Vec::new(),
-            Content::Routes(routes) => {
-                routes.iter().flat_map(|(_, route)| route.upstreams.iter().copied()).sorted().dedup().collect()
-            }
-        }
+        self.routes().flat_map(|route| &route.upstreams).copied().sorted().dedup().collect()
+    }
+
+    /// Whether it is a container of its own that answers there, whether that takes traffic now or not.
+    pub fn may_lead_to(&self, address: &SocketAddr) -> bool {
+        self.routes().any(|route| route.upstreams.contains(address) || route.idle.contains(address))
+    }
+
+    fn routes(&self) -> impl Iterator<Item = &Route> {
+        let routes = match &self.content {
+            Content::Redirect(_) => None,
+            Content::Routes(routes) => Some(routes),
+        };
+        routes.into_iter().flatten().map(|(_, route)| route)
     }
 }
 
 /// A held certificate that is served whatever is wrong with it, and who says so.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pin {
     /// The certificate.
     pub certificate: CertificateName,
@@ -257,7 +265,7 @@ pub struct Pin {
 }
 
 /// What a site leads to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Content {
     /// Another name.
     Redirect(Host),
@@ -266,10 +274,12 @@ pub enum Content {
 }
 
 /// A part of a site, and what is behind it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Route {
     /// Where the containers answer that take traffic now; empty means that nobody does.
     pub upstreams: Box<[SocketAddr]>,
+    /// Where those answer that are there and take no traffic now.
+    pub idle: Box<[SocketAddr]>,
     /// How the proxy talks to them.
     pub scheme: Scheme,
     /// What its path is replaced by; none where it is passed on unchanged.
@@ -283,7 +293,7 @@ pub struct Route {
 }
 
 /// A password that is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Auth {
     /// The htpasswd file, as the proxy sees it.
     pub file: String,

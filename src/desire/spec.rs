@@ -107,7 +107,7 @@ pub(super) struct Wish {
 pub(super) const LONGEST_PATH: usize = 1000;
 
 /// A path in whole segments, without a slash at its end; empty for everything.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Path(String);
 
 impl Path {
@@ -137,7 +137,7 @@ impl fmt::Display for Path {
 }
 
 /// How a proxy talks to what is behind it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scheme {
     /// Plain HTTP.
     #[default]
@@ -162,7 +162,7 @@ impl Scheme {
 }
 
 /// What is served in plain text and what over TLS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tls {
     /// Plain requests are sent to https.
     #[default]

@@ -23,8 +23,7 @@ const CONCLUSIVE_SHARE: u32 = 2;
 pub(super) async fn deploy(ports: &Ports, deploy: &Deploy) -> Result<Installed, Failure> {
     let place = place(&deploy.consumer);
     let change = Change { write: &deploy.write, remove: &deploy.remove, deliver: &deploy.deliver };
-    let changes = !(deploy.write.is_empty() && deploy.remove.is_empty() && deploy.deliver.is_empty());
-    if changes {
+    if deploy.changes() {
         ports.disk.stage(&place, &change)?;
         if deploy.consumer.running {
             // One that starts reads what lies there now, which was seen to be good.
@@ -133,7 +132,7 @@ pub(super) fn blame(
     let consumer = deploy.consumer.name.clone();
     if let Some(templates) = &deploy.templates {
         installed.templates.refused = Some(RefusedTemplates { reason: reason.clone(), ..templates.clone() });
-        return report(&Event::TemplatesRefused { consumer, reason, are_condemned: templates.are_condemned });
+        return report(&Event::TemplatesRefused { consumer, reason, is_all: templates.is_all });
     }
     installed.blame(units, are_stopgaps, &reason, at);
     let parts = units.keys().cloned().collect();

@@ -6,7 +6,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::values::{CertificateName, Digest, FileName, Timestamp};
+use crate::values::{CertificateName, Digest, FileName, Host, Timestamp};
 
 /// What lies in a consumer's folder, and how far the consumer has taken it up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,10 +63,10 @@ pub struct InstalledTemplates {
 pub struct RefusedTemplates {
     /// Which.
     pub digest: Digest,
-    /// The files of sites that were refused alone, too.
-    pub alone: BTreeSet<FileName>,
-    /// Whether that is enough to hold back the templates, until they change.
-    pub are_condemned: bool,
+    /// The sites that were refused alone, too, and what these were then.
+    pub alone: BTreeMap<Host, Digest>,
+    /// Whether nothing else was left to try.
+    pub is_all: bool,
     /// What was seen, or the consumer's own words.
     pub reason: String,
 }
@@ -261,6 +261,11 @@ impl Trial {
                 self.doubted = tried.clone();
             }
         }
+    }
+
+    /// The files of which anything is known.
+    pub fn files(&self) -> impl Iterator<Item = &FileName> {
+        self.doubted.keys().chain(self.waiting.keys()).chain(self.refused.keys())
     }
 
     /// Forgets what is known of files that are of no more interest.

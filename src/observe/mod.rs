@@ -28,7 +28,7 @@ pub use installed::{
 pub use mounts::{Mount, MountKind, Place, find, locate};
 pub use wish::{Answer, Blame, Stage, Wish};
 
-use crate::values::{CertificateName, ContainerName, Digest, Host, Retry, Timestamp};
+use crate::values::{CertificateName, ContainerName, Digest, FileName, Host, Retry, Timestamp};
 
 /// What the engine says, as far as it concerns us, and what we remember of what it said before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,6 +60,15 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// Forgets that a consumer refused or doubted these files.
+    pub fn clear<'a>(&mut self, cleared: impl IntoIterator<Item = &'a (ContainerName, FileName)>) {
+        for (consumer, file) in cleared {
+            if let Some(installed) = self.installed.get_mut(consumer) {
+                Rc::make_mut(installed).trial.retain(|known| known != file);
+            }
+        }
+    }
+
     /// Takes over a certificate in `live/`.
     pub fn hold(&mut self, name: CertificateName, held: HeldCertificate) {
         Rc::make_mut(&mut self.held).insert(name, Rc::new(held));

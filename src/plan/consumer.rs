@@ -14,7 +14,7 @@ use crate::{
     desire::Consumer,
     observe::{Installed, Observed, Progress, Subject},
     render::{TemplateError, Templates},
-    values::{ContainerName, Digest, Timestamp},
+    values::{ContainerName, Digest, FileName, Timestamp},
 };
 
 /// What is planned for.
@@ -48,6 +48,11 @@ pub(super) fn plan(
     if observed.under_way.contains(&subject) {
         // What is held back stays so meanwhile.
         return;
+    }
+    if !installed.open {
+        let is_in_place = |file: &&FileName| parts.get(file).is_some_and(|part| part.is_in_place(file, installed));
+        let cleared = installed.trial.files().filter(is_in_place);
+        draft.plan.cleared.extend(cleared.map(|file| (consumer.name.clone(), file.clone())));
     }
     if has_died(consumer, installed) {
         return take_back(consumer, installed, observed, now, draft);
@@ -89,8 +94,13 @@ impl Case<'_> {
             }
         }
         let usual = deploy(self, parts, ground.templates, &ground.mode, ground.templates)?;
-        let is_at_rest = self.consumer.running && matches!(self.installed.progress, Progress::Proven { .. });
-        if ground.is_trial_due && is_at_rest && usual.as_ref().is_none_or(|deploy| deploy.is_optional) {
+        let is_at_rest = match self.installed.progress {
+            Progress::Proven { .. } => usual.as_ref().is_none_or(|deploy| deploy.is_optional),
+            // It was never seen to take anything: that is waited for no longer.
+            Progress::Unproven { .. } => usual.as_ref().is_none_or(|deploy| !deploy.changes()),
+            Progress::SignalOwed | Progress::TakenBack => false,
+        };
+        if ground.is_trial_due && self.consumer.running && is_at_rest {
             return Ok(self.trial(ground, templates, parts, on_trial)?.or(usual));
         }
         Ok(usual)

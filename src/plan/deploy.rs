@@ -69,9 +69,12 @@ pub(super) fn deploy(
     let mut after = after(consumer, installed, parts, &changes, &files, generation);
     after.open |= changed;
     let makes_site = |file: &FileName| parts.get(file).is_some_and(|part| part.host().is_some());
-    // Without any site, nothing shows yet what becomes of sites.
+    let version = Some(templates.version());
     if changes.next.keys().any(makes_site) || (is_trial && !changed && parts.has_site()) {
-        after.templates.trying = Some(templates.digest());
+        after.templates.trying = version;
+    } else if after.templates.trying != version {
+        // Without any site, nothing shows what becomes of sites.
+        after.templates.trying = None;
     }
     Ok(Some(Deploy {
         deliver: undelivered(consumer, parts, &changes, installed),
@@ -267,17 +270,14 @@ fn forgotten(
 /// What a client must see: the mark, and the certificates of what is on trial. What did not change was seen before, and
 /// looking at all of thousands of names would take minutes.
 fn proof(parts: &Parts, after: &Installed, installed: &Installed, why: &BTreeSet<Why>, rules: &Rules) -> Proof {
-    let serial = |file: &FileName| {
-        // What a stopgap took away is not served.
-        after.files.contains_key(file).then_some(())?;
-        Some((parts.host(file)?.clone(), parts.certificate(file)?.serial()?.to_owned()))
-    };
     let most = if why.contains(&Why::ProofOwed) { MOST_SERIALS } else { usize::MAX };
-    let on_trial: BTreeSet<_> = after.trying.keys().chain(after.stopgaps.trying.keys()).collect();
-    let serials = match on_trial.is_empty() {
-        false => on_trial.into_iter().filter_map(serial).collect(),
+    let serial = |file: &FileName| Some((parts.host(file)?.clone(), parts.certificate(file)?.serial()?.to_owned()));
+    let is_any_new = !(after.trying.is_empty() && after.stopgaps.trying.is_empty());
+    let serials = match is_any_new {
+        // What an older file shows that stays, or that went as a stopgap, is not known.
+        true => after.trying.keys().filter_map(serial).collect(),
         // Something is owed for what lies there, whatever it is.
-        true => parts
+        false => parts
             .iter()
             .filter(|(file, part)| part.is_in_place(file, installed))
             .filter_map(|(file, _)| serial(file))

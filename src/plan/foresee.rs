@@ -12,6 +12,7 @@ pub fn foresee(observed: &Observed, plan: &Plan, now: Timestamp) -> Observed {
     /// A life of three months, as most public CAs give today.
     const LIFE: std::time::Duration = std::time::Duration::from_secs(90 * 24 * 60 * 60);
     let mut after = observed.clone();
+    after.clear(&plan.cleared);
     for action in &plan.actions {
         after.attempts.remove(&action.subject());
         match action {

@@ -2,12 +2,16 @@
 //! that everything is brought to rest with those that it was seen to take. If they are refused, a few sites tell whether
 //! it is the templates; if so, these are held back as one, and the earlier ones stay in use, also for sites that come.
 
-use super::{content::Parts, trial::Mode};
+use std::collections::{BTreeMap, BTreeSet};
+
+use itertools::Itertools;
+
+use super::{content::Parts, part::site_file, trial::Mode};
 use crate::{
-    desire::{Consumer, Reload},
-    observe::{Installed, RefusedTemplates},
+    desire::{Consumer, Reload, Site},
+    observe::{Installed, RefusedTemplates, Units},
     render::Templates,
-    values::FileName,
+    values::{Digest, FileName, Host},
 };
 
 /// Sites that are tried alone before templates are held to be what is refused.
@@ -28,16 +32,22 @@ pub(super) struct Ground<'t> {
 impl<'t> Ground<'t> {
     /// Given the templates of now.
     pub fn of(consumer: &Consumer, installed: &Installed, templates: &'t Templates) -> Self {
-        let new = templates.digest();
+        let new = templates.version();
         let known = &installed.templates;
         let usual = |templates| Ground { templates, mode: Mode::Usual, is_trial_due: false, is_trial_cut_off: false };
-        if known.used == Some(new) || !is_made_by_user(consumer, templates) || !can_be_proven(consumer) {
+        if known.used == Some(new) || !is_made_by_user(consumer, templates) {
             return usual(templates);
         }
+        let earlier = known.used.and_then(|version| templates.earlier(version));
         let refused = known.refused(new);
-        let is_trial_due = !refused.is_some_and(|refused| refused.are_condemned);
+        let is_trial_due =
+            !refused.is_some_and(|refused| are_condemned(refused, consumer, installed, earlier.is_some()));
+        if is_trial_due && !can_be_proven(consumer) {
+            // Who can't be seen to take them gets them as it gets everything.
+            return usual(templates);
+        }
         let is_trial_cut_off = is_trial_due && installed.open && known.trying == Some(new);
-        match known.used.and_then(|digest| templates.earlier(digest)) {
+        match earlier {
             Some(earlier) => Ground { is_trial_due, is_trial_cut_off, ..usual(earlier) },
             None => Ground {
                 mode: Mode::WithoutSites { are_held_back: refused.is_some() },
@@ -49,6 +59,30 @@ impl<'t> Ground<'t> {
     }
 }
 
+/// Whether templates that were refused are held back: sites that are as they were then tell that it is these. Where no
+/// earlier ones are known, a site that was not tried yet may tell otherwise.
+pub(super) fn are_condemned(
+    refused: &RefusedTemplates,
+    consumer: &Consumer,
+    installed: &Installed,
+    is_any_earlier: bool,
+) -> bool {
+    let is_as_it_was =
+        |(host, was): &(&Host, &Digest)| consumer.sites.get(*host).is_some_and(|site| digest(site) == **was);
+    let alone = refused.alone.iter().filter(is_as_it_was).count();
+    let is_nobody_left = || alone + installed.trial.refused.len() >= consumer.sites.len();
+    match (refused.alone.is_empty(), is_any_earlier) {
+        (true, _) => refused.is_all,
+        (false, true) => refused.is_all && alone == refused.alone.len(),
+        (false, false) => alone >= SITES_ALONE || is_nobody_left(),
+    }
+}
+
+/// What a site is. Another program may tell it otherwise: then it is tried once more.
+fn digest(site: &Site) -> Digest {
+    Digest::of_value(site)
+}
+
 /// Whether templates of the user's take part in any file of this consumer's.
 fn is_made_by_user(consumer: &Consumer, templates: &Templates) -> bool {
     let kind = consumer.kind;
@@ -57,9 +91,10 @@ fn is_made_by_user(consumer: &Consumer, templates: &Templates) -> bool {
     all.any(|template| templates.users_in(template).next().is_some())
 }
 
-/// Whether it can be seen what becomes of a trial.
+/// Whether it can be seen what becomes of a trial. Where one that does not run can be reached is known when it does.
 fn can_be_proven(consumer: &Consumer) -> bool {
-    consumer.reach.is_some() && matches!(consumer.reload, Reload::Signal(_) | Reload::Exec(_) | Reload::Restart)
+    (consumer.reach.is_some() || !consumer.running)
+        && matches!(consumer.reload, Reload::Signal(_) | Reload::Exec(_) | Reload::Restart)
 }
 
 /// What goes in the next try of the templates of now: all sites, or one alone where all were refused. None where nothing
@@ -69,8 +104,9 @@ pub(super) fn trial(parts: &Parts, installed: &Installed, templates: &Templates)
     if !is_any_rendered || parts.unrendered().values().any(|part| part.host.is_none()) {
         return None;
     }
-    let Some(refused) = installed.templates.refused(templates.digest()) else { return Some(Mode::Trial(None)) };
-    let next = samples(parts, installed).find(|file| !refused.alone.contains(*file))?;
+    let Some(refused) = installed.templates.refused(templates.version()) else { return Some(Mode::Trial(None)) };
+    let none = Units::new();
+    let next = samples(parts, installed, &none).into_iter().find(|file| !is_alone(parts, file, refused))?;
     Some(Mode::Trial(Some(next.clone())))
 }
 
@@ -81,22 +117,36 @@ pub(super) fn refusal(
     templates: &Templates,
     after: &Installed,
 ) -> RefusedTemplates {
-    let digest = templates.digest();
-    let mut alone = installed.templates.refused(digest).map(|refused| refused.alone.clone()).unwrap_or_default();
-    let sites: Vec<&FileName> = after.trying.keys().filter(|file| parts.host(file).is_some()).collect();
-    if let [site] = sites[..] {
-        alone.insert(site.clone());
+    let version = templates.version();
+    let mut refused =
+        RefusedTemplates { digest: version, alone: BTreeMap::new(), is_all: false, reason: String::new() };
+    if let Some(before) = installed.templates.refused(version) {
+        let is_as_it_was =
+            |host: &Host, was: Digest| parts.site(&site_file(host)).is_some_and(|site| digest(site) == was);
+        refused.alone = before.alone.clone();
+        refused.alone.retain(|host, was| is_as_it_was(host, *was));
     }
-    let is_over = samples(parts, installed).all(|file| alone.contains(file));
-    let are_condemned = is_over || alone.len() >= SITES_ALONE;
-    RefusedTemplates { digest, alone, are_condemned, reason: String::new() }
+    let sites: Vec<_> = after.trying.keys().filter_map(|file| Some((parts.host(file)?, parts.site(file)?))).collect();
+    if let [(host, site)] = sites[..] {
+        refused.alone.insert(host.clone(), digest(site));
+    }
+    let is_over = samples(parts, installed, &after.trying).into_iter().all(|file| is_alone(parts, file, &refused));
+    refused.is_all = sites.is_empty() || is_over || refused.alone.len() >= SITES_ALONE;
+    refused
 }
 
-/// The sites that may be tried alone: the first that is made anew, one in the middle, the last.
-fn samples<'a>(parts: &'a Parts, installed: &Installed) -> impl Iterator<Item = &'a FileName> {
-    let is_free = |file: &FileName| !installed.foreign.contains(file) && !installed.trial.refused.contains_key(file);
-    let sites = parts.differing().filter(|(_, part)| part.is_some_and(|part| part.host().is_some()));
-    let sites: Vec<_> = sites.map(|(file, _)| file).filter(|file| is_free(file)).collect();
+/// Whether the site of this file was refused alone, as it is now.
+fn is_alone(parts: &Parts, file: &FileName, refused: &RefusedTemplates) -> bool {
+    let site = parts.host(file).and_then(|host| refused.alone.get(host)).zip(parts.site(file));
+    site.is_some_and(|(was, site)| digest(site) == *was)
+}
+
+/// The sites that may be tried alone: the first of those that are made anew or being tried, one in the middle, the last.
+fn samples<'a>(parts: &'a Parts, installed: &Installed, tried: &'a Units) -> BTreeSet<&'a FileName> {
+    let is_free = |file: &&FileName| !installed.foreign.contains(*file) && !installed.trial.refused.contains_key(*file);
+    let is_site = |file: &&FileName| parts.get(file).is_some_and(|part| part.host().is_some());
+    let new = parts.differing().map(|(file, _)| file).chain(tried.keys());
+    let sites: Vec<_> = new.filter(is_site).filter(is_free).sorted().dedup().collect();
     let last = sites.len().saturating_sub(1);
-    [0, sites.len() / 2, last].map(|place| sites.get(place).copied()).into_iter().flatten()
+    [0, sites.len() / 2, last].into_iter().filter_map(|place| sites.get(place).copied()).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Rules, content::Parts};
+use super::{Rules, content::Parts, ground::are_condemned};
 use crate::{
     desire::{Comes, Complaint, Consumer},
     observe::Installed,
@@ -67,14 +67,18 @@ pub(super) fn of_refused_templates(
     templates: &Templates,
     rules: &Rules,
 ) -> Option<Complaint> {
-    let refused = installed.templates.refused(templates.digest()).filter(|refused| refused.are_condemned)?;
+    let earlier = installed.templates.used.and_then(|used| templates.earlier(used));
+    let refused = installed.templates.refused(templates.version())?;
+    if !are_condemned(refused, consumer, installed, earlier.is_some()) {
+        return None;
+    }
     let own = consumer.kind.own_files.iter().map(|own| own.template);
     let all = own.chain([consumer.kind.site_template, consumer.kind.mark_template]);
     let users: BTreeSet<_> = all.flat_map(|template| templates.users_in(template)).collect();
     let users = users.into_iter().collect::<Vec<_>>().join(", ");
     let problem =
         format!("{} refuses what is made with templates of yours ({users}): {}", consumer.name, refused.reason);
-    let meanwhile = match installed.templates.used.and_then(|used| templates.earlier(used)) {
+    let meanwhile = match earlier {
         Some(_) => "those before them stay in use",
         None => "what was there before stays where it leads to nobody else, and no site is new",
     };

@@ -80,6 +80,8 @@ pub struct Plan {
     pub notices: BTreeSet<Notice>,
     /// Certificates whose last try was cut off when all that it was for was done: what is written down of it can go.
     pub finished: BTreeSet<CertificateName>,
+    /// Files that were refused or in doubt in another form and are as they should be: what is known of that can go.
+    pub cleared: BTreeSet<(ContainerName, FileName)>,
 }
 
 /// Something to do.
@@ -183,6 +185,13 @@ pub struct TakeBack {
     pub before: Installed,
     /// The record of this try.
     pub attempt: Attempt,
+}
+
+impl Deploy {
+    /// Whether anything in the consumer's folders is another than before.
+    pub fn changes(&self) -> bool {
+        !(self.write.is_empty() && self.remove.is_empty() && self.deliver.is_empty())
+    }
 }
 
 impl Back {

@@ -6,13 +6,13 @@ use itertools::{EitherOrBoth, Itertools};
 
 use super::{
     Action, Draft, ORDERS_AT_ONCE, Obtain, Why, backoff,
-    part::site_file,
+    part::{own_file, site_file},
     renewal,
     selection::{in_force, is_covered},
 };
 use crate::{
-    desire::{Consumer, Desired, Issuance, Wanted},
-    observe::{Answer, Attempt, HeldCertificate, Observed, Progress, Shelf, Source, Stage, Subject},
+    desire::{Comes, Consumer, Desired, Issuance, Wanted},
+    observe::{Answer, Attempt, HeldCertificate, Installed, Observed, Progress, Shelf, Source, Stage, Subject},
     values::{CertificateName, ContainerName, Digest, Host, Issuer, Retry, Timestamp},
 };
 
@@ -70,7 +70,8 @@ pub(super) fn plan(
     let running = observed.under_way.iter().filter(|subject| matches!(subject, Subject::Certificate(_))).count();
     let free = ORDERS_AT_ONCE.saturating_sub(running);
     // Of thousands that are due, only the first few are looked at further.
-    let answered = due.into_iter().filter(|(_, _, wanted, _)| is_answered(wanted, desired, observed, deploying));
+    let answered =
+        due.into_iter().filter(|(_, name, wanted, _)| is_answered(name, wanted, desired, observed, deploying));
     draft.plan.actions.extend(answered.take(free).map(|(_, name, wanted, why)| {
         let before = observed.attempts.get(&Subject::Certificate(name.clone()));
         let attempt = backoff::attempt(before, asked(wanted), now);
@@ -157,7 +158,13 @@ pub fn answer(name: &CertificateName, desired: &Desired, observed: &Observed, no
 /// Whether a challenge for each of these names would be answered, if there are any: a proxy that serves it runs, has its
 /// site installed, was told, and is not being changed at this moment. Names that no site has are answered by every proxy
 /// that serves one of the others.
-fn is_answered(wanted: &Wanted, desired: &Desired, observed: &Observed, deploying: &BTreeSet<ContainerName>) -> bool {
+fn is_answered(
+    name: &CertificateName,
+    wanted: &Wanted,
+    desired: &Desired,
+    observed: &Observed,
+    deploying: &BTreeSet<ContainerName>,
+) -> bool {
     if wanted.issuance.issuer == Issuer::SelfSigned {
         // Nobody looks before it is made. Where no proxy serves it, nobody would show it, either.
         return !wanted.served_by.is_empty();
@@ -168,7 +175,10 @@ fn is_answered(wanted: &Wanted, desired: &Desired, observed: &Observed, deployin
         let idle = !deploying.contains(&proxy.name) && !observed.under_way.contains(&subject);
         let told = || {
             observed.installed.get(&proxy.name).is_some_and(|installed| {
-                let has_site = !proxy.sites.contains_key(host) || installed.files.contains_key(&site_file(host));
+                // Of a site that was served, and is held back, what serves names that no site has answers.
+                let is_left = observed.held.contains_key(name) && has_ground(proxy, installed);
+                let has_site =
+                    is_left || !proxy.sites.contains_key(host) || installed.files.contains_key(&site_file(host));
                 installed.progress != Progress::SignalOwed && has_site
             })
         };
@@ -178,6 +188,12 @@ fn is_answered(wanted: &Wanted, desired: &Desired, observed: &Observed, deployin
         let is_site = proxies.iter().any(|proxy| proxy.sites.contains_key(host));
         proxies.iter().any(|proxy| is_site == proxy.sites.contains_key(host) && answers(proxy, host))
     })
+}
+
+/// Whether what all sites of a proxy stand on lies there.
+fn has_ground(proxy: &Consumer, installed: &Installed) -> bool {
+    let mut grounds = proxy.kind.own_files.iter().filter(|own| own.comes == Comes::WithSites);
+    grounds.all(|own| installed.files.contains_key(&own_file(own.file)))
 }
 
 /// What is asked: another digest makes the record of failures void.

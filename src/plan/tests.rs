@@ -12,7 +12,7 @@ use crate::{
         Reading, desire,
         tests::{container, own, proxy, rules as label_rules, snapshot},
     },
-    observe::{Answer, Container, ContainerState, InstalledFile, Progress, Snapshot, Stage, Wish},
+    observe::{Answer, Container, ContainerState, Health, InstalledFile, Progress, Snapshot, Stage, Wish},
     values::Retry,
 };
 

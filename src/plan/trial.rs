@@ -9,7 +9,7 @@ use super::{
     part::{Part, Serving, own_file},
 };
 use crate::{
-    desire::{Comes, Consumer, Site},
+    desire::{Comes, Consumer},
     observe::{Installed, Trial, Units},
     values::{Digest, FileName},
 };
@@ -76,29 +76,33 @@ pub(super) fn changes(
     can_be_tried: bool,
     mode: &Mode,
 ) -> Changes {
+    let lacks_its_ground = lacks_its_ground(consumer, parts, installed);
+    let is_without_sites = lacks_its_ground || matches!(mode, Mode::WithoutSites { .. });
+    let are_held_back = lacks_its_ground || matches!(mode, Mode::WithoutSites { are_held_back: true });
+    let differing = || parts.differing().filter(|(file, _)| !installed.foreign.contains(*file));
+    if !matches!(mode, Mode::Trial(_)) {
+        let further = differing().map(|(file, _)| file).filter(|_| are_held_back);
+        let stopgaps = stopgaps(parts, installed, further);
+        if !stopgaps.is_empty() {
+            return Changes { next: Units::new(), stopgaps, is_all: false, is_last: false };
+        }
+    }
+    let may_go = |(file, part): &(&FileName, Option<&Part>)| match part {
+        Some(part) if is_without_sites && part.comes == Comes::WithSites => {
+            // A certificate is renewed all the same where the file that names it is as it should be.
+            part.host().is_some() && part.has_file(file, installed)
+        }
+        // It could not start with what it refuses, and nobody would know before.
+        Some(part) => can_be_tried || part.comes != Comes::Last,
+        None => true,
+    };
     let unit = |part: Option<&Part>| match part {
         Some(part) => (part.unit(), part.comes),
         None => (removal(), Comes::WithSites),
     };
-    let differing = parts.differing().filter(|(file, _)| !installed.foreign.contains(*file));
-    let differing: BTreeMap<FileName, (Digest, Comes)> =
-        differing.map(|(file, part)| (file.clone(), unit(part))).collect();
-    let lacks_its_ground = lacks_its_ground(consumer, parts, installed);
-    let are_held_back = lacks_its_ground || matches!(mode, Mode::WithoutSites { are_held_back: true });
-    let stopgaps = stopgaps(parts, installed, differing.keys().filter(|_| are_held_back));
-    if !stopgaps.is_empty() && !matches!(mode, Mode::Trial(_)) {
-        return Changes { next: Units::new(), stopgaps, is_all: false, is_last: false };
-    }
-    let all = differing.len();
-    let mut open = differing;
+    let mut open: BTreeMap<FileName, (Digest, Comes)> =
+        differing().filter(may_go).map(|(file, part)| (file.clone(), unit(part))).collect();
     open.retain(|file, (unit, _)| installed.trial.holds_back(file, || *unit).is_none());
-    if !can_be_tried {
-        // It could not start with what it refuses, and nobody would know before.
-        open.retain(|_, (_, comes)| *comes != Comes::Last);
-    }
-    if lacks_its_ground || matches!(mode, Mode::WithoutSites { .. }) {
-        open.retain(|_, (unit, comes)| *comes != Comes::WithSites || *unit == removal());
-    }
     if let Mode::Trial(sample) = mode {
         return trial(open, parts, installed, sample.as_ref());
     }
@@ -110,8 +114,8 @@ pub(super) fn changes(
         // It is known to be refused by some: each comes alone.
         next = next.into_iter().take(1).collect();
     }
-    let is_all = next.len() == all && parts.unrendered().is_empty();
-    Changes { next, stopgaps, is_all, is_last }
+    let is_all = next.len() == differing().count() && parts.unrendered().is_empty();
+    Changes { next, stopgaps: BTreeMap::new(), is_all, is_last }
 }
 
 /// Of what may go, what goes in a try of new templates. What some servers are known to refuse, or this one refused in an
@@ -151,9 +155,8 @@ fn stopgaps<'a>(
     installed: &'a Installed,
     further: impl Iterator<Item = &'a FileName>,
 ) -> BTreeMap<FileName, Stopgap> {
-    let Trial { doubted, waiting, refused } = &installed.trial;
-    let in_doubt = doubted.keys().chain(waiting.keys()).chain(refused.keys());
-    let held_back: BTreeSet<&FileName> = in_doubt.chain(parts.unrendered().keys()).chain(further).collect();
+    let held_back: BTreeSet<&FileName> =
+        installed.trial.files().chain(parts.unrendered().keys()).chain(further).collect();
     let of_each = held_back.into_iter().filter(|file| !installed.foreign.contains(*file));
     let mut found: BTreeMap<FileName, Stopgap> =
         of_each.filter_map(|file| Some((file.clone(), stopgap(file, parts, installed)?))).collect();
@@ -169,8 +172,8 @@ fn stopgap(file: &FileName, parts: &Parts, installed: &Installed) -> Option<Stop
     if parts.get(file).is_some_and(|part| part.has_file(file, installed)) {
         return None;
     }
-    let own = parts.site(file).map(Site::leads_to).unwrap_or_default();
-    if !there.leads_to.iter().all(|address| own.contains(address)) {
+    let is_own = |address| parts.site(file).is_some_and(|site| site.may_lead_to(address));
+    if !there.leads_to.iter().all(is_own) {
         return Some(Stopgap::Goes { file: there.digest });
     }
     let serving = parts.certificate(file)?;

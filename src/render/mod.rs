@@ -49,6 +49,7 @@ pub struct Templates {
     /// The user's templates that take part in nothing, each with the built-in one that was probably meant.
     unused: BTreeMap<String, Option<&'static str>>,
     digest: Digest,
+    version: Digest,
     /// Others, which were in use before.
     earlier: BTreeMap<Digest, Templates>,
 }
@@ -89,6 +90,8 @@ impl Templates {
     /// hides: what needs it is not rendered until it is mended.
     pub fn with(users: &BTreeMap<String, Result<String, String>>) -> Self {
         let mut read = Self::none();
+        let words = users.iter().flat_map(|(name, text)| [name, text.as_ref().unwrap_or_else(|problem| problem)]);
+        read.version = Digest::of_parts(words);
         read.users = taking_part(users);
         let is_used = |name: &&String| read.users.values().any(|used| used.contains(*name));
         let unused = users.keys().filter(|name| !is_used(name));
@@ -137,13 +140,18 @@ impl Templates {
 
     /// The same, beside others that were in use before.
     pub fn after(mut self, earlier: impl IntoIterator<Item = Templates>) -> Self {
-        self.earlier = earlier.into_iter().map(|templates| (templates.digest, templates)).collect();
+        self.earlier = earlier.into_iter().map(|templates| (templates.version, templates)).collect();
         self
     }
 
-    /// Templates that were in use before.
-    pub fn earlier(&self, templates: Digest) -> Option<&Templates> {
-        self.earlier.get(&templates)
+    /// Templates of this version that were in use before.
+    pub fn earlier(&self, version: Digest) -> Option<&Templates> {
+        self.earlier.get(&version)
+    }
+
+    /// Which of the user's templates these are, whatever the built-in ones are.
+    pub fn version(&self) -> Digest {
+        self.version
     }
 
     /// What these templates are: others have another digest, and may render another text.
@@ -165,6 +173,7 @@ impl Templates {
             users: BTreeMap::new(),
             unused: BTreeMap::new(),
             digest: Digest::of(""),
+            version: Digest::of(""),
             earlier: BTreeMap::new(),
         }
     }

@@ -198,7 +198,8 @@ fn a_site_that_is_held_back_is_never_served_by_another_s_container() {
     let templates = format!("{}:/templates:ro", stack.named("templates"));
     stack.quaymaster_with(&["-v", &templates], &["QUAYMASTER_TEMPLATES=/templates"]);
     [&good, &bad].iter().for_each(|host| drop(stack.wait_for_site(host)));
-    write_site_template(&stack.named("templates"), &broken_for_bad());
+    // The other one shows that it is not the template.
+    write_site_template(&stack.named("templates"), &format!("# two\n{}", broken_for_bad()));
     stack.wait_for_event("complaint", &bad);
     stack.wait_for_rest();
     let answers = |host: &str| stack.http(host, "/").map(|answer| answer.body.lines().next().map(str::to_owned));

@@ -147,6 +147,7 @@ impl World {
 
     fn turn(&mut self, outcomes: &[Outcome]) {
         let plan = self.planned(&self.desired(), &self.observed);
+        self.observed.clear(&plan.cleared);
         for (action, outcome) in plan.actions.into_iter().zip(outcomes.iter().cycle()) {
             if let Action::Obtain(obtain) = &action {
                 self.orders.entry(obtain.certificate.clone()).or_default().push(self.now);

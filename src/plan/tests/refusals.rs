@@ -142,8 +142,10 @@ impl Refusing {
 
     /// Carries out what one plan has.
     pub fn turn(&mut self, desired: &Desired, observed: Observed, now: Timestamp) -> Observed {
-        let actions = planned(desired, &observed, now).actions;
-        actions.into_iter().fold(observed, |observed, action| self.carry_out(observed, action, now))
+        let turn = planned(desired, &observed, now);
+        let mut observed = observed;
+        observed.clear(&turn.cleared);
+        turn.actions.into_iter().fold(observed, |observed, action| self.carry_out(observed, action, now))
     }
 
     pub fn open(&mut self, observed: &Observed, deploy: &Deploy) {
@@ -166,6 +168,7 @@ impl Refusing {
     ) -> Observed {
         for _ in 0..200 {
             let turn = plan(desired, &observed, templates, &rules(), now);
+            observed.clear(&turn.cleared);
             if turn.actions.is_empty() {
                 return observed;
             }

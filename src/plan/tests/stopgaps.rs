@@ -137,6 +137,75 @@ fn what_is_in_no_doubt_does_not_wait_for_what_is() {
     assert_eq!(refused_files(&observed), ["quaymaster-app30.example.conf"]);
 }
 
+#[test]
+fn a_refusal_that_is_over_takes_no_working_file_away() {
+    let two = |further: bool, label: bool| {
+        let with = |shop: Container| if label { shop.label("body-size", "1m") } else { shop };
+        let second = further.then(|| container("shop2", 6).label("host", "shop.example"));
+        desired([proxy(), with(shop())].into_iter().chain(second.map(with)))
+    };
+    let observed = settled(&two(true, false), fresh(&two(true, false)), START);
+    let mut proxy = Refusing::new("shop.example");
+    proxy.tolerates(&observed);
+    let observed = proxy.settle(&two(true, true), observed, START);
+    assert_eq!(refused_files(&observed), ["quaymaster-shop.example.conf"]);
+    // The label is taken back, and the file that is there is right again.
+    let observed = proxy.settle(&two(true, false), observed, START);
+    assert_eq!(refused_files(&observed), [""; 0]);
+    assert_eq!(told_by(&two(false, false), &observed)[0], "write quaymaster-shop.example.conf --into /edge");
+}
+
+#[test]
+fn a_container_that_is_there_and_takes_no_traffic_is_the_site_s_own() {
+    let HeldBack { mut proxy, observed } = held_back();
+    let with = |health| {
+        let mut shop = refused(4);
+        shop.health = Some(health);
+        desired([self::proxy(), shop, other()])
+    };
+    let observed = proxy.settle(&with(Health::Unhealthy), observed, START);
+    assert!(is_there(&observed));
+    let observed = proxy.settle(&with(Health::Healthy), observed, START);
+    assert!(is_there(&observed));
+}
+
+#[test]
+fn a_certificate_is_renewed_for_others_though_one_of_its_sites_went() {
+    let joint = |container: Container| container.label("certificate", "joint");
+    let world = |shop: Container| desired([proxy(), joint(shop), joint(other())]);
+    let observed = settled(&world(shop()), fresh(&world(shop())), START);
+    let mut proxy = Refusing::new("shop.example");
+    proxy.tolerates(&observed);
+    let moved = world(refused(6));
+    let observed = proxy.settle(&moved, observed, START);
+    assert!(!is_there(&observed));
+    let due = START + 61 * 24 * HOUR;
+    let ordered = told(&moved, &observed, due);
+    assert!(ordered.iter().any(|step| step.contains(" --certificate joint ")), "{ordered:?}");
+}
+
+#[test]
+fn what_an_older_file_shows_is_not_asked_for() {
+    let joint = |container: Container| container.label("certificate", "joint");
+    let plain = desired([proxy(), shop().label("tls", "off"), joint(other())]);
+    let observed = settled(&plain, fresh(&plain), START);
+    let mut proxy = Refusing::new("shop.example");
+    proxy.tolerates(&observed);
+    let wanted = desired([self::proxy(), joint(shop()), joint(other())]);
+    let due = START + 61 * 24 * HOUR;
+    let mut observed = proxy.settle(&wanted, observed, START);
+    for _ in 0..5 {
+        for action in planned(&wanted, &observed, due).actions {
+            if let Action::Deploy(deploy) = &action {
+                let host = Host::parse("shop.example").expect("a name");
+                let is_tried = deploy.after.trying.contains_key(&site_file(&host));
+                assert!(is_tried || !deploy.proof.serials.contains_key(&host), "{:?}", deploy.after.stopgaps);
+            }
+            observed = proxy.carry_out(observed, action, due);
+        }
+    }
+}
+
 fn told_by(desired: &Desired, observed: &Observed) -> Vec<String> {
     told(desired, observed, START)
 }

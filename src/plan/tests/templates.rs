@@ -156,3 +156,123 @@ fn where_nothing_can_be_seen_new_templates_are_used_at_once() {
     assert!(deploy.write.values().any(|text| text.contains("# two ")));
     assert_eq!(deploy.templates, None);
 }
+
+/// A proxy that does not run has no address.
+fn stopped(proxy: Container) -> Container {
+    let mut stopped = proxy;
+    stopped.state = ContainerState::Other("exited".into());
+    stopped.networks.iter_mut().for_each(|network| network.address = None);
+    stopped
+}
+
+#[test]
+fn a_proxy_that_does_not_run_gets_only_what_it_was_seen_to_take() {
+    let running = desired(apps(4).chain([proxy()]));
+    let at_rest = desired(apps(4).chain([stopped(proxy())]));
+    let mut proxy = Refusing::new("nobody");
+    let observed = settle(&mut proxy, &running, fresh(&running), &saying("one", None));
+    let untried = settle(&mut proxy, &at_rest, observed.clone(), &saying("two", Some("one")));
+    assert!(served(&proxy, &untried).values().all(|word| *word == "one"));
+    proxy.refuses_text("bad");
+    let bad = saying("bad", Some("one"));
+    let observed = settle(&mut proxy, &running, observed, &bad);
+    let observed = settle(&mut proxy, &at_rest, observed, &bad);
+    assert!(served(&proxy, &observed).values().all(|word| *word == "one"));
+}
+
+#[test]
+fn a_proxy_that_never_ran_gets_its_files_once() {
+    let mut paused = proxy();
+    paused.state = ContainerState::Paused;
+    for proxy in [stopped(proxy()), paused] {
+        let desired = desired(apps(2).chain([proxy]));
+        let mut proxy = Refusing::new("nobody");
+        let observed = settle(&mut proxy, &desired, fresh(&desired), &saying("one", None));
+        assert_eq!((served(&proxy, &observed).len(), proxy.worked), (2, 1));
+    }
+}
+
+#[test]
+fn one_site_that_is_refused_does_not_speak_against_templates_for_ever() {
+    let alone = |app: Container| desired([proxy(), app]);
+    let app = || apps(1).next().expect("one");
+    let mut proxy = Refusing::new("app10.example");
+    let observed = settle(&mut proxy, &alone(app()), fresh(&alone(app())), &saying("one", None));
+    assert_eq!((served(&proxy, &observed).len(), proxy.refused), (0, 1));
+    assert_eq!(complaints(&alone(app()), &observed, &saying("one", None)).len(), 1);
+    // Another comes.
+    let both = desired(apps(2).chain([self::proxy()]));
+    let observed = settle(&mut proxy, &both, observed, &saying("one", None));
+    assert_eq!(served(&proxy, &observed).keys().collect::<Vec<_>>(), ["quaymaster-app11.example.conf"]);
+
+    // Or the one changes.
+    let mut proxy = Refusing::new("nobody");
+    proxy.refuses_text("one app10.example");
+    let observed = settle(&mut proxy, &alone(app()), fresh(&alone(app())), &saying("one", None));
+    proxy.refuses_text("nothing any more");
+    let observed = settle(&mut proxy, &alone(app().label("port", "9")), observed, &saying("one", None));
+    assert_eq!(served(&proxy, &observed).len(), 1);
+}
+
+#[test]
+fn certificates_are_renewed_whatever_becomes_of_templates() {
+    let desired = desired([proxy(), shop()]);
+    let due = START + 61 * 24 * HOUR;
+    // Refused, with none before that are known; the site's own file is as it should be.
+    let base = Templates::with(&[("nginx/base.conf".to_owned(), Ok("# bad base\n".to_owned()))].into());
+    let mut proxy = Refusing::new("nobody");
+    proxy.refuses_text("bad base");
+    let mut observed = proxy.settle(&desired, fresh(&desired), START);
+    installed(&mut observed).templates.used = Some(Digest::of("not known any more"));
+    let observed = proxy.settle_with(&base, &desired, observed, START);
+    assert_eq!(complaints(&desired, &observed, &base).len(), 1);
+    let observed = proxy.settle_with(&base, &desired, observed, due);
+    let is_given = |observed: &Observed| {
+        let given = &observed.installed.values().next().expect("the proxy").certificates;
+        given.iter().all(|(name, digest)| observed.held[name].digest == *digest)
+    };
+    assert!(is_given(&observed));
+
+    // A template that all sites stand on fails, for something that came.
+    let text = "# mine\n{% for name in answers if name != 'mail.shop.example' %}{{ nosuch }}{% endfor %}\n".to_owned();
+    let failing = Templates::with(&[("nginx/base.conf".to_owned(), Ok(text))].into());
+    assert_eq!(failing.faults().count(), 0, "samples answer for another name");
+    let observed = proxy.settle_with(&failing, &desired, fresh(&desired), START);
+    let mut more = desired.clone();
+    let consumer = more.consumers.values_mut().next().expect("the proxy");
+    Rc::make_mut(consumer).answers.insert(Host::parse("other.example").expect("a name"));
+    let observed = proxy.settle_with(&failing, &more, observed, due);
+    assert_eq!(complaints(&more, &observed, &failing).len(), 1);
+    assert!(is_given(&observed));
+}
+
+#[test]
+fn where_nothing_answers_new_templates_are_put_there_all_the_same() {
+    let desired = desired(apps(2).chain([proxy()]));
+    let mut proxy = Refusing::new("nobody");
+    let mut observed = settle(&mut proxy, &desired, fresh(&desired), &saying("one", None));
+    installed(&mut observed).progress = Progress::Unproven { reason: "it does not answer".to_owned() };
+    let turn = plan(&desired, &observed, &saying("two", Some("one")), &rules(), START);
+    let [Action::Deploy(deploy)] = turn.actions.as_slice() else { panic!("{turn:?}") };
+    assert!(deploy.templates.is_some() && deploy.write.values().any(|text| text.contains("# two ")));
+}
+
+#[test]
+fn what_a_cut_off_try_brought_does_not_count_as_taken_when_it_is_replaced() {
+    let base = |words: &str| {
+        let text = format!("# base {words}\n");
+        Templates::with(&[("nginx/base.conf".to_owned(), Ok(text))].into())
+    };
+    let desired = desired(apps(2).chain([proxy()]));
+    let mut proxy = Refusing::new("nobody");
+    let mut observed = proxy.settle_with(&base("one"), &desired, fresh(&desired), START);
+    let two = base("two").after([base("one")]);
+    let turn = plan(&desired, &observed, &two, &rules(), START);
+    let [Action::Deploy(cut_off)] = turn.actions.as_slice() else { panic!("{turn:?}") };
+    proxy.open(&observed, cut_off);
+    observed.installed.insert(cut_off.consumer.name.clone(), Rc::new(cut_off.after.clone()));
+    // Meanwhile the user has put the first ones back.
+    let observed = proxy.settle_with(&base("one").after([base("two")]), &desired, observed, START);
+    let used = observed.installed.values().next().expect("the proxy").templates.used;
+    assert_eq!(used, Some(base("one").version()));
+}

@@ -213,8 +213,8 @@ pub enum Event {
         consumer: ContainerName,
         /// What was seen instead.
         reason: String,
-        /// Whether they are held back now; else single sites tell whether it is the templates.
-        are_condemned: bool,
+        /// Whether nothing is left to try; else single sites tell whether it is the templates.
+        is_all: bool,
     },
     /// An action failed.
     Failed {

@@ -179,10 +179,10 @@ impl fmt::Display for Event {
             Self::Refused { consumer, parts, .. } => {
                 write!(f, "{consumer}: refuses one or more of {} files, tried by halves now", parts.len())
             }
-            Self::TemplatesRefused { consumer, reason, are_condemned: true } => {
+            Self::TemplatesRefused { consumer, reason, is_all: true } => {
                 write!(f, "{consumer}: refuses the new templates, which are held back until they change: {reason}")
             }
-            Self::TemplatesRefused { consumer, reason, are_condemned: false } => write!(
+            Self::TemplatesRefused { consumer, reason, is_all: false } => write!(
                 f,
                 "{consumer}: refuses what is made with the new templates; a site alone shows whether it is these: {reason}"
             ),
