@@ -105,7 +105,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     CommandRow {
         name: "check",
         about: "the set-up, finding by finding, each with its remedy: the engine and what it lets us do, our own \
-                container, folders and mounts, clocks, the CA, proxies, left-overs, complaints. Changes nothing",
+                container, folders and mounts, clocks, the CA, proxies, apps, left-overs, complaints. Changes nothing",
         examples: &[("docker exec NAME /quaymaster check", "is everything there that is needed?")],
         arguments: |command| command.arg(format(&["text", "json"])),
         run: check::run,

@@ -131,11 +131,76 @@ pub(super) fn stray<'s>(output: &str, spans: &'s [OutputSpan]) -> Option<(&'s Ou
     })
 }
 
+/// The first thing that is wrong with how directives and blocks end, with the template and the line where it begins.
+/// Blocks of Lua are read by other rules: where there is one, nothing is said.
+pub(super) fn misfit<'s>(output: &str, spans: &'s [OutputSpan]) -> Option<(&'s OutputSpan, usize, &'static str)> {
+    if output.contains("_by_lua_block") {
+        return None;
+    }
+    let mut lexer = Lexer { place: Place::Between, escaped: false, variable: false, is_name: false };
+    // Where blocks were opened, and where the directive began that has not ended.
+    let (mut open, mut begun) = (Vec::new(), None);
+    for span in spans {
+        let mut line = span.line();
+        for c in output[span.output_range()].chars() {
+            let is_plain = !lexer.escaped && matches!(lexer.place, Place::Between | Place::Word | Place::AfterQuoted);
+            match c {
+                '{' if is_plain && !lexer.variable => {
+                    open.push((span, line));
+                    begun = None;
+                }
+                ';' if is_plain => begun = None,
+                '}' if is_plain && lexer.place == Place::Between => match (begun, open.pop()) {
+                    (Some((span, line)), _) => return Some((span, line, UNENDED)),
+                    (None, None) => return Some((span, line, "this } closes nothing")),
+                    (None, Some(_)) => {}
+                },
+                _ => {}
+            }
+            lexer.step(c);
+            if begun.is_none() && matches!(lexer.place, Place::Word | Place::Quoted(_)) {
+                begun = Some((span, line));
+            }
+            line += usize::from(c == '\n' && span.kind() != OutputSpanKind::Expression);
+        }
+    }
+    let unended = begun.map(|(span, line)| (span, line, UNENDED));
+    unended
+        .or_else(|| open.last().map(|(span, line)| (*span, *line, "the block that begins here is not closed by a }")))
+}
+
+const UNENDED: &str = "the directive that begins here does not end with a ;";
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use crate::render::Templates;
+
+    #[test]
+    fn directives_and_blocks_end() {
+        let told = |text: &str| {
+            let users = [("nginx/site.conf".to_owned(), Ok(text.to_owned()))].into();
+            Templates::with(&users).faults().next().map(ToString::to_string)
+        };
+        for (text, problem) in [
+            ("server {\n    listen 80;\n", "line 1: the block that begins here is not closed by a }"),
+            ("server {\n    listen 80\n}\n", "line 2: the directive that begins here does not end with a ;"),
+            ("server {\n}\n}\n", "line 3: this } closes nothing"),
+            ("# mine\nlisten {{ http_port }}", "line 2: the directive that begins here does not end with a ;"),
+        ] {
+            assert_eq!(told(text), Some(format!("template nginx/site.conf, {problem}")), "{text}");
+        }
+        for text in [
+            "",
+            "# server {\n",
+            "map $a ${b} {\n    '' '{';\n    ~^\\{ \"}\";\n}\n",
+            "server { location / { content_by_lua_block { if a then b() end } } }",
+            "{% for route in routes %}\nlocation {{ route.path | quote }}{}\n{% endfor %}\n",
+        ] {
+            assert_eq!(told(text), None, "{text}");
+        }
+    }
 
     fn rendered(template: &str, value: &str) -> Result<String, String> {
         Templates::new([("nginx/t", template)])

@@ -108,7 +108,7 @@ impl Templates {
             }
         }
         for (name, view) in samples::samples() {
-            if let Err(error) = read.rendered(name, view) {
+            if let Err(error) = read.tried(name, view) {
                 read.broken.insert(name.to_owned(), error);
             }
         }
@@ -195,6 +195,23 @@ impl Templates {
             told.problem = format!("{}: {}", told.problem, visible(words));
         }
         told
+    }
+
+    /// Renders a sample, and looks whether directives and blocks end in what comes of it.
+    fn tried(&self, name: &str, view: Value) -> Result<(), TemplateError> {
+        self.rendered(name, view.clone())?;
+        if !name.starts_with(NGINX) {
+            return Ok(());
+        }
+        let told = |error: minijinja::Error| self.told(name, &error);
+        let template = self.environment.get_template(name).map_err(told)?;
+        let (output, spans) = template.render_with_spans(view).map_err(told)?;
+        match check::misfit(&output, &spans) {
+            None => Ok(()),
+            Some((span, line, problem)) => {
+                Err(TemplateError { template: span.name().to_owned(), line, problem: problem.to_owned() })
+            }
+        }
     }
 
     fn rendered(&self, name: &str, view: Value) -> Result<String, TemplateError> {

@@ -69,9 +69,13 @@ fn the_set_up_is_checked_and_changes_nothing() {
     let (files, hangups, edge) = (stack.files("state"), stack.hangups(), stack.files("edge"));
     let (code, told) = exec(&stack, &["check"]);
     assert_eq!(code, Some(0), "{told}");
-    for piece in
-        ["POST /containers/{id}/kill`: allowed", "speaks ACME", "answers at", "everything that is needed is there"]
-    {
+    for piece in [
+        "POST /containers/{id}/kill`: allowed",
+        "speaks ACME",
+        "answers at",
+        "everything that is needed is there",
+        "those that listen: 1",
+    ] {
         assert!(told.contains(piece), "{piece} is not in {told}");
     }
     assert_eq!((stack.files("state"), stack.hangups(), stack.files("edge")), (files, hangups, edge));
@@ -80,6 +84,13 @@ fn the_set_up_is_checked_and_changes_nothing() {
     assert_eq!(texts(&told).0, Some(5), "{told:?}");
     let told = stack.command("state", &["DOCKER_HOST=tcp://127.0.0.1:1"], &["check"]);
     assert_eq!(texts(&told).0, Some(4), "{told:?}");
+
+    let deaf = stack.host("deaf");
+    stack.app("deaf", &[("host", &deaf), ("tls", "off"), ("port", "9999")]);
+    stack.wait_for_event("site-seen", &deaf);
+    let (code, told) = exec(&stack, &["check"]);
+    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(code == Some(3) && told.contains(":9999, so that"), "{told}");
 }
 
 #[test]
