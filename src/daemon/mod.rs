@@ -187,10 +187,8 @@ impl Loop {
     fn new(daemon: Daemon) -> Self {
         let facts = Facts::read(&daemon.ports);
         facts.keep_lost_attempts(&daemon.ports);
-        let kept = daemon.ports.disk.templates().unwrap_or_else(|error| {
-            report(&Event::DiskFault { problem: chain(&error) });
-            Vec::new()
-        });
+        let (kept, unread) = templates::kept(&*daemon.ports.disk);
+        unread.into_iter().for_each(|problem| report(&Event::DiskFault { problem }));
         let templates = InUse::read(daemon.template_files.clone(), kept, report);
         Self {
             daemon: Rc::new(daemon),

@@ -1,12 +1,16 @@
 use std::collections::BTreeSet;
 
-use super::{Daemon, ForeseeError, facts::Facts, templates::InUse, watching::Watched};
+use super::{
+    Daemon, ForeseeError,
+    facts::Facts,
+    templates::{self, InUse},
+    watching::Watched,
+};
 use crate::{
     desire::{Complaint, Desired, desire},
     observe::{Observed, Snapshot},
     plan::{Plan, plan},
     render::Templates,
-    report::chain,
     values::Timestamp,
 };
 
@@ -44,10 +48,7 @@ impl Daemon {
         let mut facts = Facts::read(&self.ports);
         facts.look_at_certificates(&self.ports)?;
         // What is wrong with them is among the faults, for whoever asked to tell.
-        let (kept, unread) = match self.ports.disk.templates() {
-            Ok(kept) => (kept, None),
-            Err(error) => (Vec::new(), Some(chain(&error))),
-        };
+        let (kept, unread) = templates::kept(&*self.ports.disk);
         let templates = InUse::read(self.template_files.clone(), kept, |_| {});
         let (containers, own) = self.look().await?;
         let now = self.ports.clock.now();

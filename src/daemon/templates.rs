@@ -130,6 +130,14 @@ impl InUse {
     }
 }
 
+/// What was kept; nothing, and why, where that can't be read.
+pub(super) fn kept(disk: &dyn Disk) -> (Vec<GoodTemplates>, Option<String>) {
+    match disk.templates() {
+        Ok(kept) => (kept, None),
+        Err(error) => (Vec::new(), Some(chain(&error))),
+    }
+}
+
 fn texts(good: &GoodTemplates) -> TemplateTexts {
     good.iter().map(|(name, text)| (name.clone(), Ok(text.clone()))).collect()
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, rc::Rc};
 use super::{
     Action, Deploy, Draft, Memory, Rules, TakeBack, backoff,
     content::{Parts, Wanted},
-    deploy::deploy,
+    deploy::{Case, deploy},
     ground::{self, Ground},
     held_back::{complaints, of_refused_templates, unrendered},
     trial::{self, Mode},
@@ -16,15 +16,6 @@ use crate::{
     render::{TemplateError, Templates},
     values::{ContainerName, Digest, FileName, Timestamp},
 };
-
-/// What is planned for.
-pub(super) struct Case<'a> {
-    pub consumer: &'a Rc<Consumer>,
-    pub installed: &'a Rc<Installed>,
-    pub observed: &'a Observed,
-    pub rules: &'a Rules,
-    pub now: Timestamp,
-}
 
 /// The parts of each consumer, by the templates that are on trial.
 type OnTrial = BTreeMap<ContainerName, Parts>;

@@ -8,7 +8,6 @@ use std::{
 
 use super::{
     Back, Check, Deploy, Proof, Rules, Tell, Why, backoff,
-    consumer::Case,
     content::Parts,
     ground,
     part::{self, Part, Serving, mark_file},
@@ -31,6 +30,15 @@ const PROOF_EACH: Duration = Duration::from_millis(10);
 const MOST_SERIALS: usize = 20;
 /// A reload that takes this many times as long as the last one is not coming any more.
 const SLOWEST: u32 = 4;
+
+/// What is planned for.
+pub(super) struct Case<'a> {
+    pub consumer: &'a Rc<Consumer>,
+    pub installed: &'a Rc<Installed>,
+    pub observed: &'a Observed,
+    pub rules: &'a Rules,
+    pub now: Timestamp,
+}
 
 /// The deployment that these parts need, made by `templates`; the mark of what is there by `earlier` ones.
 pub(super) fn deploy(

@@ -153,7 +153,7 @@ impl AuthorityError {
         match self {
             Self::Busy { not_before: Some(time), .. } => Retry::NotBefore(*time),
             Self::Refused { kind, .. } => refusal_retry(kind),
-            Self::Terms { .. } => Retry::WhenInputChanges,
+            // The agreement is a setting, and no part of what is asked for: an order that waited for it goes on by itself.
             _ => Retry::Backoff,
         }
     }

@@ -254,7 +254,9 @@ fn templates_that_nginx_refuses_everywhere_are_held_back_within_seconds_also_ove
     write_site_template(&stack.named("templates"), &format!("nosuch_directive on;\n{SITE}"));
     let told = stack.wait_for_event("complaint", "refuses what is made with templates of yours (nginx/site.conf)");
     assert!(told.words.contains("those before them stay in use"), "{}", told.words);
-    assert_eq!(stack.hangups() - signals, 8, "all at once and three alone, each taken back");
+    // All at once and three alone, each taken back; by halves it would be thrice that. A slow one is tried again.
+    let sent = stack.hangups() - signals;
+    assert!((8..=12).contains(&sent), "{sent} signals");
     assert!(are_served(&hosts));
 
     // One that is broken, and quaymaster starts beside it.
