@@ -209,7 +209,7 @@ async fn a_broken_template_is_told_and_then_mended() {
         Templates::with(&world.files.texts().unwrap().unwrap()).faults().map(ToString::to_string).collect()
     };
     let mut changes = world.watched();
-    let broken = "server {\n    {{ host | qoute }}\n}\n";
+    let broken = "server {\n    server_name {{ host | qoute }};\n}\n";
     world.replace(SITE, broken);
     changes.until(&world, SITE, Some(broken)).await;
     assert_eq!(faults(&world), ["template nginx/site.conf, line 2: unknown filter: filter qoute is unknown"]);
