@@ -257,6 +257,10 @@ fn templates_that_nginx_refuses_everywhere_are_held_back_within_seconds_also_ove
     // All at once and three alone, each taken back; by halves it would be thrice that. A slow one is tried again.
     let sent = stack.hangups() - signals;
     assert!((8..=12).contains(&sent), "{sent} signals");
+    // A site that is served well is well, and says what is not.
+    let explained = docker(&["exec", &stack.named("quaymaster"), "/quaymaster", "explain", &hosts[0]]);
+    let explained = explained.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(explained.contains("refuses what is made with templates of yours"), "{explained}");
     assert!(are_served(&hosts));
 
     // One that is broken, and quaymaster starts beside it.

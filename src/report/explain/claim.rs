@@ -2,8 +2,8 @@ use std::collections::BTreeSet;
 
 use super::Facts;
 use crate::{
-    desire::{Claimant, Complaint, nearest_names},
-    report::Findings,
+    desire::{Claimant, Complaint, Consumer, nearest_names},
+    report::{Findings, Instead},
     values::{CertificateName, ContainerName},
 };
 
@@ -84,13 +84,28 @@ pub(super) fn tell_complaints(facts: &Facts<'_>, told: &mut Findings) {
     all.extend(facts.complaints().filter(|complaint| unserved && is_of_proxy(complaint)));
     all.sort_by_key(|complaint| !is_of_proxy(complaint));
     all.dedup();
-    for Complaint { container, label, problem, remedy, .. } in all {
+    for complaint in all {
+        let Complaint { container, label, problem, remedy, .. } = complaint;
         let says = format!("container {container}, label {label}: {problem}");
-        told.problem("complaint", says, format!("container {container}: {remedy}"));
+        let remedy = format!("container {container}: {remedy}");
+        match is_of_proxy(complaint) && is_served(facts) {
+            // Templates that are held back, say: those before them serve it.
+            true => told.advice("complaint", says, remedy),
+            false => told.problem("complaint", says, remedy),
+        }
     }
     for fault in facts.faults.iter().filter(|fault| fault.contains(facts.host.as_str())) {
         told.problem("on disk", fault, "");
     }
+}
+
+/// Whether each proxy that is to serve the name does so, from a file that leads where it should.
+fn is_served(facts: &Facts<'_>) -> bool {
+    let serves = |proxy: &Consumer| {
+        let installed = facts.observed.installed.get(&proxy.name).zip(proxy.sites.get(facts.host));
+        proxy.running && installed.is_some_and(|(installed, site)| Instead::of(facts.host, site, installed).is_none())
+    };
+    facts.site().is_some() && facts.proxies().all(serves)
 }
 
 /// The complaints that are about the name.
