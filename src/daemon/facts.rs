@@ -108,7 +108,7 @@ impl Facts {
 
     /// Takes over a full list, the first after a `gap` or not.
     pub fn replace(&mut self, mut containers: Vec<Container>, own: Option<Container>, gap: bool, now: Timestamp) {
-        containers.retain(|container| !container.is_replaced());
+        containers.retain(|container| !container.is_replaced() || self.knows(container));
         self.grace.take_list(&mut self.snapshot, containers, gap, now);
         // We run in it: an engine that does not know it yet has not taken it up again.
         self.snapshot.own = own.or_else(|| self.snapshot.own.take());
@@ -118,7 +118,7 @@ impl Facts {
     /// Takes over what is true of one container after something happened to it; says whether that is anything new. Most
     /// events change nothing that we read.
     pub fn refresh(&mut self, id: &ContainerId, container: Option<Container>, action: Action) -> bool {
-        let container = container.filter(|container| !container.is_replaced());
+        let container = container.filter(|container| !container.is_replaced() || self.knows(container));
         let is_known = |new: &Container| self.snapshot.containers.get(&new.name).is_some_and(|known| **known == *new);
         let is_own = self.snapshot.own.as_ref().is_some_and(|own| own.id == *id);
         if !is_own && self.grace.next_end().is_none() && container.as_ref().is_some_and(is_known) {
@@ -129,6 +129,11 @@ impl Facts {
         }
         self.grace.take_one(&mut self.snapshot, id, container, action != Action::Network);
         true
+    }
+
+    /// Whether it was seen under this name before: who ran under one that Compose left behind is seen to end.
+    fn knows(&self, container: &Container) -> bool {
+        self.snapshot.containers.get(&container.name).is_some_and(|known| known.id == container.id)
     }
 
     /// Forgets who had hosts that are free again; says whether there were any.

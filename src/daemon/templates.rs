@@ -17,8 +17,8 @@ pub(super) struct InUse {
     texts: TemplateTexts,
     /// The user's texts of each time when none was broken, the newest last.
     known: Vec<(Digest, GoodTemplates)>,
-    /// Those of them that lie on disk.
-    kept: BTreeSet<Digest>,
+    /// Those of them that lie on disk, in this order.
+    kept: Vec<Digest>,
     faults: BTreeSet<String>,
     report: fn(&Event),
 }
@@ -51,7 +51,7 @@ impl InUse {
             number += 1;
             number > old || is_used(*version)
         });
-        let wanted: BTreeSet<_> = self.known.iter().map(|(digest, _)| *digest).collect();
+        let wanted: Vec<_> = self.known.iter().map(|(digest, _)| *digest).collect();
         if wanted != self.kept {
             let texts: Vec<_> = self.known.iter().map(|(_, good)| good.clone()).collect();
             disk.keep_templates(&texts)?;
@@ -299,6 +299,19 @@ mod tests {
         assert!(in_use.current.earlier(version(TWO)).is_some());
         let none = InUse::read(None, kept(), report);
         assert!(proxy_file(&none).expect("it is built in").contains("map $http_upgrade"), "none are wished for");
+    }
+
+    #[test]
+    fn those_that_are_in_use_are_the_last_that_are_known_also_when_they_are_put_back() {
+        let folder = Rc::new(Folder::default());
+        folder.holds(&[ONE]);
+        let mut in_use = InUse::read(Some(folder.clone()), Vec::new(), report);
+        for texts in [&[TWO], &[ONE]] {
+            folder.holds(texts);
+            in_use.look();
+        }
+        let known: Vec<_> = in_use.known.iter().map(|(_, good)| good["nginx/base.conf"].as_str()).collect();
+        assert_eq!(known, ["# two\n", "# one\n"]);
     }
 
     #[test]

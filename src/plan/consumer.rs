@@ -1,6 +1,9 @@
 //! What a consumer needs next: a deployment, or what it had before back.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use super::{
     Action, Deploy, Draft, Memory, Rules, TakeBack, backoff,
@@ -11,7 +14,7 @@ use super::{
     trial::{self, Mode},
 };
 use crate::{
-    desire::Consumer,
+    desire::{Complaint, Consumer},
     observe::{Installed, Observed, Progress, Subject},
     render::{TemplateError, Templates},
     values::{ContainerName, Digest, FileName, Timestamp},
@@ -51,7 +54,7 @@ pub(super) fn plan(
     if !consumer.running && installed.progress == Progress::TakenBack {
         return;
     }
-    let action = match case.next(&ground, templates, parts, on_trial) {
+    let action = match case.next(&ground, templates, parts, on_trial, &mut draft.plan.complaints) {
         Ok(Some(found)) => found,
         Ok(None) => return,
         Err(error) => return draft.plan.complaints.extend([unrendered(consumer, &error, rules)]),
@@ -77,6 +80,7 @@ impl Case<'_> {
         templates: &Templates,
         parts: &mut Parts,
         on_trial: &mut OnTrial,
+        complaints: &mut BTreeSet<Complaint>,
     ) -> Result<Option<Deploy>, TemplateError> {
         if ground.is_trial_due && (ground.is_trial_cut_off || self.may_be_tried_at_once(ground, parts)) {
             // What a template fails for is told below, or with the parts.
@@ -91,19 +95,26 @@ impl Case<'_> {
             Progress::Unproven { .. } => usual.as_ref().is_none_or(|deploy| !deploy.changes()),
             Progress::SignalOwed | Progress::TakenBack => false,
         };
-        if ground.is_trial_due && self.consumer.running && is_at_rest {
-            return Ok(self.trial(ground, templates, parts, on_trial)?.or(usual));
+        if !(ground.is_trial_due && self.consumer.running && is_at_rest) {
+            return Ok(usual);
         }
-        Ok(usual)
+        let trial = self.trial(ground, templates, parts, on_trial).unwrap_or_else(|error| {
+            complaints.insert(unrendered(self.consumer, &error, self.rules));
+            None
+        });
+        Ok(trial.or(usual))
     }
 
     /// Whether no other templates are there that sites could be made with, and nothing is to be done before these are.
     fn may_be_tried_at_once(&self, ground: &Ground<'_>, parts: &Parts) -> bool {
-        if matches!(ground.mode, Mode::Usual) || self.installed.progress == Progress::TakenBack {
-            return false;
+        match ground.mode {
+            Mode::Usual | Mode::Trial(_) => return false,
+            // It could not start with what it refuses.
+            Mode::WithoutSites { are_held_back: true } if !self.consumer.running => return false,
+            Mode::WithoutSites { .. } => {}
         }
         let changes = trial::changes(self.consumer, parts, self.installed, false, &ground.mode);
-        changes.next.is_empty() && changes.stopgaps.is_empty()
+        self.installed.progress != Progress::TakenBack && changes.next.is_empty() && changes.stopgaps.is_empty()
     }
 
     /// The next try of the templates of now.

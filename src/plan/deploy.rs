@@ -60,7 +60,9 @@ pub(super) fn deploy(
     let has_mark = installed.files.get(&mark_file).is_some_and(|file| file.digest == mark);
     let mut why = reasons(consumer, installed, parts, &changes, has_mark);
     let is_trial = matches!(mode, Mode::Trial(_));
-    if why.is_empty() && is_trial && parts.has_site() && consumer.running {
+    // Where no sites were ever made, it takes one to show what becomes of them.
+    let shows_something = parts.has_site() || installed.templates.used.is_some();
+    if why.is_empty() && is_trial && consumer.running && shows_something {
         // They come to what is there already: that it is so has to be written down.
         why.insert(Why::ProofOwed);
     }
@@ -78,10 +80,9 @@ pub(super) fn deploy(
     after.open |= changed;
     let makes_site = |file: &FileName| parts.get(file).is_some_and(|part| part.host().is_some());
     let version = Some(templates.version());
-    if changes.next.keys().any(makes_site) || (is_trial && !changed && parts.has_site()) {
+    if changes.next.keys().any(makes_site) || (is_trial && shows_something) {
         after.templates.trying = version;
     } else if after.templates.trying != version {
-        // Without any site, nothing shows what becomes of sites.
         after.templates.trying = None;
     }
     Ok(Some(Deploy {

@@ -2,13 +2,16 @@
 //! that everything is brought to rest with those that it was seen to take. If they are refused, a few sites tell whether
 //! it is the templates; if so, these are held back as one, and the earlier ones stay in use, also for sites that come.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use itertools::Itertools;
 
 use super::{content::Parts, part::site_file, trial::Mode};
 use crate::{
-    desire::{Consumer, Reload, Site},
+    desire::{Consumer, Content, Reload, Site},
     observe::{Installed, RefusedTemplates, Units},
     render::Templates,
     values::{Digest, FileName, Host},
@@ -59,28 +62,41 @@ impl<'t> Ground<'t> {
     }
 }
 
-/// Whether templates that were refused are held back: sites that are as they were then tell that it is these. Where no
-/// earlier ones are known, a site that was not tried yet may tell otherwise.
+/// Whether templates that were refused are held back: sites that were refused alone and are as they were tell that it is
+/// these. Where no earlier ones are known, a site that was not tried yet may tell otherwise.
 pub(super) fn are_condemned(
     refused: &RefusedTemplates,
     consumer: &Consumer,
     installed: &Installed,
     is_any_earlier: bool,
 ) -> bool {
-    let is_as_it_was =
-        |(host, was): &(&Host, &Digest)| consumer.sites.get(*host).is_some_and(|site| digest(site) == **was);
-    let alone = refused.alone.iter().filter(is_as_it_was).count();
-    let is_nobody_left = || alone + installed.trial.refused.len() >= consumer.sites.len();
+    let is_as_it_was = |host: &Host, was: &Digest| consumer.sites.get(host).map(|site| digest(site) == *was);
+    let mut alone = refused.alone.iter().map(|(host, was)| is_as_it_was(host, was));
+    let was_tried = |(host, site): (&Host, &Rc<Site>)| {
+        refused.alone.get(host).is_some_and(|was| *was == digest(site))
+            || installed.trial.refused.contains_key(&site_file(host))
+    };
     match (refused.alone.is_empty(), is_any_earlier) {
         (true, _) => refused.is_all,
-        (false, true) => refused.is_all && alone == refused.alone.len(),
-        (false, false) => alone >= SITES_ALONE || is_nobody_left(),
+        // One that is gone says nothing; one that is another now may be taken.
+        (false, true) => refused.is_all && alone.clone().flatten().count() > 0 && alone.all(|same| same != Some(false)),
+        (false, false) => {
+            alone.filter(|same| *same == Some(true)).count() >= SITES_ALONE || consumer.sites.iter().all(was_tried)
+        }
     }
 }
 
-/// What a site is. Another program may tell it otherwise: then it is tried once more.
+/// What a site is, whoever of its containers takes traffic just now. Another program may tell it otherwise: then it is
+/// tried once more.
 fn digest(site: &Site) -> Digest {
-    Digest::of_value(site)
+    let mut site = site.clone();
+    if let Content::Routes(routes) = &mut site.content {
+        for (_, route) in routes {
+            let all = route.upstreams.iter().chain(&route.idle).copied().sorted().dedup().collect();
+            (route.upstreams, route.idle) = (all, Box::default());
+        }
+    }
+    Digest::of_value(&site)
 }
 
 /// Whether templates of the user's take part in any file of this consumer's.
@@ -105,8 +121,7 @@ pub(super) fn trial(parts: &Parts, installed: &Installed, templates: &Templates)
         return None;
     }
     let Some(refused) = installed.templates.refused(templates.version()) else { return Some(Mode::Trial(None)) };
-    let none = Units::new();
-    let next = samples(parts, installed, &none).into_iter().find(|file| !is_alone(parts, file, refused))?;
+    let next = samples(parts, installed, &installed.trying).into_iter().find(|file| !is_alone(parts, file, refused))?;
     Some(Mode::Trial(Some(next.clone())))
 }
 

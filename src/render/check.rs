@@ -197,6 +197,8 @@ mod tests {
             "map $a ${b} {\n    '' '{';\n    ~^\\{ \"}\";\n}\n",
             "server { location / { content_by_lua_block { if a then b() end } } }",
             "{% for route in routes %}\nlocation {{ route.path | quote }}{}\n{% endfor %}\n",
+            // Good for sites that somebody serves, and the user may have no others.
+            "proxy_pass http://{% for route in routes if route.servers %}{{ route.upstream }};{% endfor %}",
         ] {
             assert_eq!(told(text), None, "{text}");
         }

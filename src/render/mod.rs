@@ -107,9 +107,19 @@ impl Templates {
                 read.broken.insert(name.to_owned(), error);
             }
         }
+        let mut misfits = BTreeMap::new();
         for (name, view) in samples::samples() {
-            if let Err(error) = read.tried(name, view) {
-                read.broken.insert(name.to_owned(), error);
+            match read.tried(name, view) {
+                Err(error) => drop(read.broken.insert(name.to_owned(), error)),
+                Ok(misfit) => misfits.entry(name).or_insert_with(Vec::new).push(misfit),
+            }
+        }
+        for (name, misfits) in misfits {
+            // What fits for some sites may be meant for these.
+            if let Some(all) = misfits.into_iter().collect::<Option<Vec<_>>>()
+                && let Some(first) = all.into_iter().next()
+            {
+                read.broken.entry(name.to_owned()).or_insert(first);
             }
         }
         read
@@ -173,7 +183,7 @@ impl Templates {
             users: BTreeMap::new(),
             unused: BTreeMap::new(),
             digest: Digest::of(""),
-            version: Digest::of(""),
+            version: Digest::of_parts([""; 0]),
             earlier: BTreeMap::new(),
         }
     }
@@ -197,21 +207,24 @@ impl Templates {
         told
     }
 
-    /// Renders a sample, and looks whether directives and blocks end in what comes of it.
-    fn tried(&self, name: &str, view: Value) -> Result<(), TemplateError> {
+    /// Renders a sample; where directives or blocks do not end in what comes of it, that is returned.
+    ///
+    /// # Errors
+    /// When it can't be rendered.
+    fn tried(&self, name: &str, view: Value) -> Result<Option<TemplateError>, TemplateError> {
         self.rendered(name, view.clone())?;
         if !name.starts_with(NGINX) {
-            return Ok(());
+            return Ok(None);
         }
         let told = |error: minijinja::Error| self.told(name, &error);
         let template = self.environment.get_template(name).map_err(told)?;
         let (output, spans) = template.render_with_spans(view).map_err(told)?;
-        match check::misfit(&output, &spans) {
-            None => Ok(()),
-            Some((span, line, problem)) => {
-                Err(TemplateError { template: span.name().to_owned(), line, problem: problem.to_owned() })
-            }
-        }
+        let misfit = check::misfit(&output, &spans).map(|(span, line, problem)| TemplateError {
+            template: span.name().to_owned(),
+            line,
+            problem: problem.to_owned(),
+        });
+        Ok(misfit)
     }
 
     fn rendered(&self, name: &str, view: Value) -> Result<String, TemplateError> {

@@ -276,3 +276,66 @@ fn what_a_cut_off_try_brought_does_not_count_as_taken_when_it_is_replaced() {
     let used = observed.installed.values().next().expect("the proxy").templates.used;
     assert_eq!(used, Some(base("one").version()));
 }
+
+#[test]
+fn a_template_that_changes_no_site_is_in_use_after_one_signal() {
+    for name in ["nginx/base.conf", "nginx/mark.conf"] {
+        let text = crate::render::BUILT_IN.iter().find(|row| row.name == name).expect("it is there").text;
+        let mine = Templates::with(&[(name.to_owned(), Ok(format!("# mine\n{text}")))].into());
+        let mine = mine.after([Templates::with(&BTreeMap::new())]);
+        for count in [0, 2] {
+            let desired = desired(apps(count).chain([proxy()]));
+            let mut proxy = Refusing::new("nobody");
+            let observed = settle(&mut proxy, &desired, fresh(&desired), &Templates::with(&BTreeMap::new()));
+            let worked = proxy.worked;
+            settle(&mut proxy, &desired, observed, &mine);
+            assert_eq!(proxy.worked - worked, 1, "{name}, {count} sites");
+        }
+    }
+}
+
+#[test]
+fn refused_templates_do_not_come_to_a_stopped_proxy_with_further_sites() {
+    let one = desired(apps(1).chain([proxy()]));
+    let more = desired(apps(12).chain([stopped(proxy())]));
+    let mut proxy = Refusing::new("nobody");
+    proxy.refuses_text("bad");
+    let bad = saying("bad", None);
+    let observed = settle(&mut proxy, &one, fresh(&one), &bad);
+    assert_eq!(proxy.refused, 1);
+    let observed = settle(&mut proxy, &more, observed, &bad);
+    assert!(served(&proxy, &observed).is_empty());
+}
+
+#[test]
+fn what_is_held_back_is_told_also_when_a_site_that_was_refused_is_gone_or_sick() {
+    let two = |health| {
+        let mut all: Vec<_> = apps(2).chain([proxy()]).collect();
+        all[0].health = Some(health);
+        desired(all)
+    };
+    let mut proxy = Refusing::new("nobody");
+    let well = two(Health::Healthy);
+    let observed = settle(&mut proxy, &well, fresh(&well), &saying("one", None));
+    proxy.refuses_text("bad");
+    let bad = saying("bad", Some("one"));
+    let observed = settle(&mut proxy, &well, observed, &bad);
+    let refused = proxy.refused;
+    let observed = settle(&mut proxy, &two(Health::Unhealthy), observed, &bad);
+    assert_eq!(complaints(&two(Health::Unhealthy), &observed, &bad).len(), 1);
+    let alone = desired(apps(1).chain([self::proxy()]));
+    let observed = settle(&mut proxy, &alone, observed, &bad);
+    assert_eq!(complaints(&alone, &observed, &bad).len(), 1);
+    assert_eq!(proxy.refused, refused, "nothing speaks for another try");
+}
+
+#[test]
+fn what_else_is_refused_says_nothing_about_templates() {
+    let none = desired([proxy()]);
+    let mut proxy = Refusing::new("-unknown-http");
+    let observed = settle(&mut proxy, &none, fresh(&none), &saying("one", None));
+    proxy.refuses_text("one app10.example");
+    let two = desired(apps(2).chain([self::proxy()]));
+    let observed = settle(&mut proxy, &two, observed, &saying("one", None));
+    assert_eq!(served(&proxy, &observed).keys().collect::<Vec<_>>(), ["quaymaster-app11.example.conf"]);
+}
