@@ -267,11 +267,24 @@ fn decide<'a>(
     };
     let by = oldest.container.name.to_string();
     for claim in &ours {
-        if (claim.spec.tls, claim.spec.hsts) != (oldest.spec.tls, oldest.spec.hsts) {
+        let remedy = "write the same tls and hsts on both";
+        if is_shown_in_plain_text(claim, &oldest) {
+            let problem = format!("{by} has {host} served in plain text, and it is older; so this one is left out");
+            complaints.insert(claim.complaint(rules, "tls", claim.spec.tls.as_str(), problem, remedy));
+        } else if claim.spec.tls != oldest.spec.tls {
             let problem = format!("{by} says something else for {host}, and it is older");
-            refuse(claim, "tls", problem, "write the same tls and hsts on both");
+            complaints.insert(claim.complaint(rules, "tls", claim.spec.tls.as_str(), problem, remedy));
+        } else if claim.spec.hsts != oldest.spec.hsts {
+            let problem = format!("{by} says something else for {host}, and it is older");
+            let value =
+                claim.spec.hsts.map(|length| humantime::format_duration(length).to_string()).unwrap_or_default();
+            complaints.insert(claim.complaint(rules, "hsts", &value, problem, remedy));
         }
     }
+    let ours: Vec<_> = ours.into_iter().filter(|claim| !is_shown_in_plain_text(claim, &oldest)).collect();
+    let mut refuse = |claim: &Claim<'_>, key: &str, problem: String, remedy: &str| {
+        complaints.insert(claim.complaint(rules, key, host.as_str(), problem, remedy));
+    };
     let leads_alike = |claim: &Claim<'_>| match (claim.purpose, oldest.purpose) {
         (Purpose::Redirect(to), Purpose::Redirect(other)) => to == other,
         (Purpose::Serve(_), Purpose::Serve(_)) => true,
@@ -287,6 +300,11 @@ fn decide<'a>(
         Purpose::Serve(_) | Purpose::Certify => Content::Routes(routes(host, same, &mut refuse)),
     };
     Some(Held { tls: oldest.spec.tls, hsts: oldest.spec.hsts, content, certified_by, project })
+}
+
+/// Whether a container that is to be kept off plain text would be served so, because an older one has it.
+fn is_shown_in_plain_text(claim: &Claim<'_>, oldest: &Claim<'_>) -> bool {
+    matches!(claim.spec.tls, Tls::Redirect | Tls::Only) && matches!(oldest.spec.tls, Tls::Both | Tls::Off)
 }
 
 /// That a host is kept for a project whose containers are gone.

@@ -360,6 +360,24 @@ fn without_tls_there_is_no_certificate() {
 }
 
 #[test]
+fn what_is_to_be_kept_off_plain_text_is_not_served_so_for_an_older_one() {
+    for (older, younger, is_served) in
+        [("off", "only", false), ("both", "redirect", false), ("redirect", "both", true), ("only", "redirect", true)]
+    {
+        let shop =
+            |name: &str, number, tls: &str| container(name, number).label("host", "shop.example").label("tls", tls);
+        let desired = desired([proxy(), shop("older", 4, older), shop("younger", 5, younger)]);
+        let site = desired.consumers.values().next().and_then(|proxy| proxy.sites.values().next()).expect("a site");
+        let addresses: BTreeSet<_> = upstreams(site).iter().map(|at| at.ip().to_string()).collect();
+        assert!(addresses.contains("10.0.0.4"), "{older} {younger}");
+        assert_eq!(addresses.contains("10.0.0.5"), is_served, "{older} {younger}");
+        let told: Vec<_> = desired.complaints.iter().map(ToString::to_string).collect();
+        let expected = format!("container younger, label quaymaster.tls=\"{younger}\": older ");
+        assert!(told.len() == 1 && told[0].starts_with(&expected), "{told:?}");
+    }
+}
+
+#[test]
 fn what_contradicts_an_older_container_is_told_and_the_older_one_goes_on() {
     let shop = |name, number| container(name, number).label("host", "shop.example");
     for (younger, problem) in [

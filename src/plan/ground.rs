@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::{Ipv4Addr, SocketAddr},
     rc::Rc,
 };
 
@@ -86,13 +87,15 @@ pub(super) fn are_condemned(
     }
 }
 
-/// What a site is, whoever of its containers takes traffic just now. Another program may tell it otherwise: then it is
+/// What a site is, whoever of its containers runs or takes traffic just now. Another program may tell it otherwise: then it is
 /// tried once more.
 fn digest(site: &Site) -> Digest {
     let mut site = site.clone();
     if let Content::Routes(routes) = &mut site.content {
         for (_, route) in routes {
-            let all = route.upstreams.iter().chain(&route.idle).copied().sorted().dedup().collect();
+            // An address changes with each start, and says nothing about what is refused.
+            let ports = route.upstreams.iter().chain(&route.idle).map(SocketAddr::port).sorted().dedup();
+            let all = ports.map(|port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).collect();
             (route.upstreams, route.idle) = (all, Box::default());
         }
     }

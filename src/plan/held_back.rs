@@ -82,7 +82,7 @@ pub(super) fn of_refused_templates(
         Some(_) => "those before them stay in use",
         None => "what was there before stays where it leads to nobody else, and no site is new",
     };
-    let remedy = format!("mend them; they are tried again when they change, and until then {meanwhile}");
+    let remedy = format!("mend the templates; they are tried again when they change, and until then {meanwhile}");
     Some(Whose::consumer(consumer, rules).complains(problem, remedy))
 }
 

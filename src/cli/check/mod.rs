@@ -143,8 +143,10 @@ fn complaints(survey: &Survey, told: &mut Findings) {
         told.problem("labels", says, complaint.remedy.as_str());
     }
     for fault in &survey.faults {
-        let remedy = of_faults.iter().find(|complaint| complaint.problem == *fault);
-        told.problem("on disk", fault, remedy.map_or("", |complaint| &complaint.remedy));
+        let remedy = of_faults.iter().find(|complaint| complaint.problem == *fault).map(|found| found.remedy.as_str());
+        let of_templates =
+            fault.starts_with("template ").then_some("mend it; until then the last good ones stay in use");
+        told.problem("on disk", fault, remedy.or(of_templates).unwrap_or_default());
     }
     if complaints.is_empty() {
         let containers = survey.snapshot.containers.len();

@@ -138,7 +138,10 @@ fn unknown(key: &str, prefix: &str) -> Trouble {
 
 /// Each name for itself: one that can't be followed does not take the others with it.
 fn read_names(site: &mut SiteSpec, value: &str, take: fn(&mut SiteSpec, Host)) -> Vec<Trouble> {
-    let others = "the container's other names are served".to_owned();
+    let remedy = match words_of(value).nth(1) {
+        Some(_) => "mend it; the container's other names are served",
+        None => "write a name of letters, digits and hyphens between dots, such as shop.example",
+    };
     let mut troubles = Vec::new();
     if words_of(value).next().is_none() {
         let remedy = "write a host such as shop.example, or leave the label out".to_owned();
@@ -147,7 +150,7 @@ fn read_names(site: &mut SiteSpec, value: &str, take: fn(&mut SiteSpec, Host)) -
     for word in words_of(value) {
         match Host::parse(word) {
             Ok(host) => take(site, host),
-            Err(error) => troubles.push((format!("{:?} is no host: {error}", short(word)), others.clone())),
+            Err(error) => troubles.push((format!("{:?} is no host: {error}", short(word)), remedy.to_owned())),
         }
     }
     troubles

@@ -54,7 +54,7 @@ fn new_templates_that_are_refused_are_held_back_as_one_and_those_before_serve_ne
     assert!(served(&proxy, &observed).values().all(|word| *word == "one"));
     let told = complaints(&before, &observed, &bad);
     let expected = "container proxy, label quaymaster.kind=\"nginx\": proxy refuses what is made with templates of yours \
-                    (nginx/site.conf): no; mend them; they are tried again when they change, and until then those before \
+                    (nginx/site.conf): no; mend the templates; they are tried again when they change, and until then those before \
                     them stay in use";
     assert_eq!(told, [expected]);
 

@@ -21,7 +21,7 @@ pub(super) fn tell_files(facts: &Facts<'_>, proxy: &Consumer, told: &mut Finding
     let theirs = proxy.config.theirs.join(file.as_str());
     match proxy.sites.get(facts.host).and_then(|site| Instead::of(facts.host, site, &installed)) {
         None => told.ok("proxy", format!("{name} serves it from {}", theirs.display())),
-        Some(Instead::Nothing) => told.problem("proxy", format!("{name} has no {} yet", theirs.display()), ""),
+        Some(Instead::Nothing) => told.problem("proxy", format!("{name} has no {} now", theirs.display()), ""),
         Some(older) => told.problem("proxy", format!("{name} serves it from {}: {older}", theirs.display()), ""),
     }
     let failure =
