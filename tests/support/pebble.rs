@@ -112,6 +112,9 @@ impl Pebble {
     fn run(&self) -> Option<Running> {
         let pebble = command("pebble", &self.log_path())
             .env("PEBBLE_VA_NOSLEEP", "1")
+            // It takes a lock for reading twice, and whoever wants it for writing in between locks all out for ever; one
+            // thread of Go's leaves hardly a chance for that. <https://github.com/letsencrypt/pebble/issues/554>
+            .env("GOMAXPROCS", "1")
             .env("PEBBLE_WFE_NONCEREJECT", self.behaviour.nonce_reject.to_string())
             .env("PEBBLE_AUTHZREUSE", self.behaviour.authorization_reuse.to_string())
             .arg("-config")
