@@ -49,7 +49,7 @@ pub struct OwnFile {
 pub enum Needed {
     /// Always.
     Always,
-    /// When a site's name is longer than this.
+    /// When a name that it serves, or answers challenges for, is longer than this.
     ForNamesLongerThan(usize),
 }
 
@@ -58,7 +58,9 @@ impl Needed {
     pub fn by(self, consumer: &Consumer) -> bool {
         match self {
             Self::Always => true,
-            Self::ForNamesLongerThan(length) => consumer.sites.keys().any(|host| host.as_str().len() > length),
+            Self::ForNamesLongerThan(length) => {
+                consumer.sites.keys().chain(&consumer.answers).any(|host| host.as_str().len() > length)
+            }
         }
     }
 }
