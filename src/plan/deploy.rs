@@ -14,7 +14,7 @@ use super::{
     trial::{self, Changes, Mode, Stopgap},
 };
 use crate::{
-    desire::{CertificateFolder, Consumer, Reload},
+    desire::{CertificateFolder, Consumer, Reload, Site},
     observe::{Attempt, Installed, InstalledFile, Observed, Process, Progress, Subject, Units},
     render::{TemplateError, Templates},
     values::{CertificateName, Digest, FileName, Timestamp},
@@ -160,8 +160,15 @@ fn after(
     after.generation = generation;
     after.progress = Progress::SignalOwed;
     after.process = Process { running: consumer.running, started_at: consumer.started_at };
-    let written = write.iter().filter_map(|(file, text)| Some((file.clone(), InstalledFile::read(text.as_bytes())?)));
-    after.files.extend(written);
+    let written = |file: &FileName, text: &String| match parts.get(file) {
+        // As a look at the text would have it, which takes longer.
+        Some(part) => {
+            let leads_to = parts.site(file).map(Site::leads_to).unwrap_or_default();
+            Some(InstalledFile { digest: part.file, leads_to: leads_to.into() })
+        }
+        None => InstalledFile::read(text.as_bytes()),
+    };
+    after.files.extend(write.iter().filter_map(|(file, text)| Some((file.clone(), written(file, text)?))));
     removed(parts, changes).iter().for_each(|file| drop(after.files.remove(file)));
     let serving = brought(parts, changes).map(|serving| (serving.name.clone(), serving.digest()));
     after.certificates.extend(serving);

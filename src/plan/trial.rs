@@ -81,7 +81,7 @@ pub(super) fn changes(
     let are_held_back = lacks_its_ground || matches!(mode, Mode::WithoutSites { are_held_back: true });
     let differing = || parts.differing().filter(|(file, _)| !installed.foreign.contains(*file));
     if !matches!(mode, Mode::Trial(_)) {
-        let further = differing().map(|(file, _)| file).filter(|_| are_held_back);
+        let further = are_held_back.then(|| differing().map(|(file, _)| file)).into_iter().flatten();
         let stopgaps = stopgaps(parts, installed, further);
         if !stopgaps.is_empty() {
             return Changes { next: Units::new(), stopgaps, is_all: false, is_last: false };
@@ -114,7 +114,7 @@ pub(super) fn changes(
         // It is known to be refused by some: each comes alone.
         next = next.into_iter().take(1).collect();
     }
-    let is_all = next.len() == differing().count() && parts.unrendered().is_empty();
+    let is_all = parts.unrendered().is_empty() && next.len() == differing().count();
     Changes { next, stopgaps: BTreeMap::new(), is_all, is_last }
 }
 
