@@ -39,7 +39,7 @@ impl InUse {
         in_use
     }
 
-    /// Keeps what is rendered and what consumers use, and forgets the rest.
+    /// Keeps the last few editions and what consumers use, and forgets the rest.
     ///
     /// # Errors
     /// When it can't be written; it is tried again with the next call.

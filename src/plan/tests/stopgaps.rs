@@ -122,6 +122,20 @@ fn one_that_is_refused_too_holds_up_nobody() {
 }
 
 #[test]
+fn what_was_refused_in_an_earlier_form_comes_after_the_rest() {
+    let HeldBack { mut proxy, observed } = held_back();
+    let changed = container("shop", 4).label("host", "shop.example").label("body-size", "2m");
+    let third = container("third", 7).label("host", "third.example");
+    let world = desired([self::proxy(), changed, other(), third]);
+    let steps = told_by(&world, &observed);
+    assert!(steps.contains(&"write quaymaster-third.example.conf --into /edge".to_owned()), "{steps:?}");
+    assert!(!steps.contains(&"write quaymaster-shop.example.conf --into /edge".to_owned()), "{steps:?}");
+    let refused = proxy.refused;
+    let observed = proxy.settle(&world, observed, START);
+    assert_eq!((proxy.refused - refused, is_there(&observed)), (1, true), "it is tried once, alone");
+}
+
+#[test]
 fn what_is_in_no_doubt_does_not_wait_for_what_is() {
     let apps = || (10..42).map(|n| container(&format!("app{n}"), n).label("host", &format!("app{n}.example")));
     let before = desired(apps().chain([proxy()]));
