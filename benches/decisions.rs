@@ -21,10 +21,21 @@ use crate::sites::{SITES, fresh, label_rules, next, snapshot, written};
 fn settled(desired: &Desired, templates: &Templates) -> Observed {
     let mut observed = next(desired, &fresh(desired), templates);
     // Orders run some at a time: the others get a certificate like the first one.
-    let first = next(desired, &observed, templates).held.values().next().unwrap().clone();
+    let first = next(desired, &observed, templates)
+        .held
+        .values()
+        .next()
+        .unwrap()
+        .clone();
     for (name, wanted) in &desired.certificates {
         let names = wanted.names.iter().map(ToString::to_string).collect();
-        observed.hold(name.clone(), HeldCertificate { names, ..HeldCertificate::clone(&first) });
+        observed.hold(
+            name.clone(),
+            HeldCertificate {
+                names,
+                ..HeldCertificate::clone(&first)
+            },
+        );
     }
     sites::settled(desired, observed, templates)
 }
@@ -43,34 +54,61 @@ fn decisions(criterion: &mut Criterion) {
             |templates| {
                 let desired = desire(&snapshot, &rules);
                 let fresh = fresh(&desired);
-                assert!(written(&mut Memory::default(), &desired, &fresh, &templates) >= SITES as usize);
+                assert!(
+                    written(&mut Memory::default(), &desired, &fresh, &templates) >= SITES as usize
+                );
             },
             BatchSize::PerIteration,
         );
     });
     // Each time the health of one container is another: its site is written, and the mark, or nothing is, because it is
     // as what lies there.
-    let (mut reading, mut memory, mut changing) = (Reading::default(), Memory::default(), snapshot.clone());
-    assert_eq!(written(&mut memory, &reading.desire(&snapshot, &rules), &observed, &templates), 0);
-    let mut healths = [(Health::Unhealthy, 2), (Health::Healthy, 0)].into_iter().cycle();
+    let (mut reading, mut memory, mut changing) =
+        (Reading::default(), Memory::default(), snapshot.clone());
+    assert_eq!(
+        written(
+            &mut memory,
+            &reading.desire(&snapshot, &rules),
+            &observed,
+            &templates
+        ),
+        0
+    );
+    let mut healths = [(Health::Unhealthy, 2), (Health::Healthy, 0)]
+        .into_iter()
+        .cycle();
     let name = ContainerName::parse("app77").unwrap();
     group.bench_function("one changed", |bench| {
         bench.iter(|| {
             let (health, expected) = healths.next().unwrap();
             Rc::make_mut(changing.containers.get_mut(&name).unwrap()).health = Some(health);
             let desired = reading.desire(black_box(&changing), &rules);
-            assert_eq!(written(&mut memory, &desired, &observed, &templates), expected);
+            assert_eq!(
+                written(&mut memory, &desired, &observed, &templates),
+                expected
+            );
         });
     });
     // After a look at all certificates, which are as they were.
     group.bench_function("none due", |bench| {
         let looked_at = |observed: &Observed| {
-            let again = observed.held.iter().map(|(name, held)| (name.clone(), Rc::new(HeldCertificate::clone(held))));
-            Observed { held: Rc::new(again.collect()), ..observed.clone() }
+            let again = observed
+                .held
+                .iter()
+                .map(|(name, held)| (name.clone(), Rc::new(HeldCertificate::clone(held))));
+            Observed {
+                held: Rc::new(again.collect()),
+                ..observed.clone()
+            }
         };
         bench.iter_batched(
             || looked_at(&observed),
-            |observed| assert_eq!(written(&mut memory, black_box(&desired), &observed, &templates), 0),
+            |observed| {
+                assert_eq!(
+                    written(&mut memory, black_box(&desired), &observed, &templates),
+                    0
+                )
+            },
             BatchSize::PerIteration,
         );
     });

@@ -1,6 +1,9 @@
 //! The program as it is on disks that fail, and what the system sees of its keys.
 #![expect(clippy::disallowed_methods, reason = "tests start the program")]
-#![expect(clippy::unwrap_used, reason = "a test ends where something is wrong, in its helpers, too")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends where something is wrong, in its helpers, too"
+)]
 
 mod support;
 
@@ -47,7 +50,11 @@ impl World {
         let root = folder.path().join("ca-root.pem");
         fs::write(root, pebble.root()).unwrap();
         let config = folder.path().join("conf.d");
-        Self { fake: Fake::start(move |line| answer(line, &config)), pebble, folder }
+        Self {
+            fake: Fake::start(move |line| answer(line, &config)),
+            pebble,
+            folder,
+        }
     }
 
     fn path(&self, inner: &str) -> PathBuf {
@@ -86,7 +93,8 @@ impl World {
     }
 
     fn is_served_by_config(&self) -> bool {
-        let site = fs::read_to_string(self.path("conf.d/quaymaster-shop.example.conf")).unwrap_or_default();
+        let site = fs::read_to_string(self.path("conf.d/quaymaster-shop.example.conf"))
+            .unwrap_or_default();
         site.contains("ssl_certificate")
     }
 }
@@ -97,10 +105,17 @@ async fn serve(listener: TcpListener, webroot: PathBuf) {
         let mut head = [0; 2048];
         let length = stream.read(&mut head).await.unwrap_or(0);
         let head = String::from_utf8_lossy(&head[..length]).into_owned();
-        let path = head.split_whitespace().nth(1).unwrap_or_default().trim_start_matches('/');
-        let (status, body) = fs::read_to_string(webroot.join(path)).map_or((404, String::new()), |body| (200, body));
+        let path = head
+            .split_whitespace()
+            .nth(1)
+            .unwrap_or_default()
+            .trim_start_matches('/');
+        let (status, body) =
+            fs::read_to_string(webroot.join(path)).map_or((404, String::new()), |body| (200, body));
         let length = body.len();
-        let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+        let answer = format!(
+            "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        );
         let _ = stream.write_all(answer.as_bytes()).await;
     }
 }
@@ -115,15 +130,16 @@ fn answer(line: &str, config: &Path) -> Reply {
             "Mounts": mounts,
         })
     };
-    let mount = json!([{"Type": "bind", "Source": config, "Destination": "/etc/nginx/conf.d", "RW": true}]);
+    let mount =
+        json!([{"Type": "bind", "Source": config, "Destination": "/etc/nginx/conf.d", "RW": true}]);
     let proxy = container("proxy", "quaymaster.kind", "nginx", mount);
     let shop = container("shop", "quaymaster.host", "shop.example", json!([]));
     match line.split(['?', ' ']).nth(1).unwrap() {
         "/_ping" => Reply::new(200, "OK"),
         "/events" => Reply::stream(&[]).then_hangs(),
         "/containers/json" => {
-            let listed =
-                [&proxy, &shop].map(|it| json!({"Id": it["Id"], "Labels": it["Config"]["Labels"], "State": {}}));
+            let listed = [&proxy, &shop]
+                .map(|it| json!({"Id": it["Id"], "Labels": it["Config"]["Labels"], "State": {}}));
             Reply::new(200, json!(listed).to_string())
         }
         "/containers/proxy/json" => Reply::new(200, proxy.to_string()),
@@ -142,20 +158,29 @@ impl Program {
     /// What it told, each as its event's name and its words.
     fn told(&self) -> Vec<(String, String)> {
         let text = fs::read_to_string(&self.log).unwrap();
-        let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let lines = text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let word = |line: &Value, key: &str| line[key].as_str().unwrap_or_default().to_owned();
-        lines.map(|line| (word(&line, "event"), word(&line, "message"))).collect()
+        lines
+            .map(|line| (word(&line, "event"), word(&line, "message")))
+            .collect()
     }
 
     fn has_told(&self, event: &str, words: &str) -> bool {
-        self.told().iter().any(|(name, message)| name == event && message.contains(words))
+        self.told()
+            .iter()
+            .any(|(name, message)| name == event && message.contains(words))
     }
 
     async fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
         let began = Instant::now();
         while !is_so() {
             let log = fs::read_to_string(&self.log).unwrap();
-            assert!(began.elapsed() < SOON, "{what}: not within {SOON:?}; it told {log}");
+            assert!(
+                began.elapsed() < SOON,
+                "{what}: not within {SOON:?}; it told {log}"
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -166,14 +191,24 @@ impl Program {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code();
             }
-            assert!(began.elapsed() < SOON, "it goes on and on: {:#?}", self.told());
+            assert!(
+                began.elapsed() < SOON,
+                "it goes on and on: {:#?}",
+                self.told()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
     fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args([signal, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 }
 
@@ -200,22 +235,41 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 
 /// A call as strace prints it: `name(arguments) = result`.
 fn calls(trace: &str) -> Vec<(&str, &str)> {
-    trace.lines().filter(|line| !line.contains(" = -1 ")).filter_map(|line| line.split_once('(')).collect()
+    trace
+        .lines()
+        .filter(|line| !line.contains(" = -1 "))
+        .filter_map(|line| line.split_once('('))
+        .collect()
 }
 
 /// What strace shows between `<` and `>` behind the first descriptor, or as the last quoted word.
 fn subject(arguments: &str) -> String {
     let quoted = || arguments.split('"').nth_back(1);
-    let descriptor = arguments.starts_with(|c: char| c.is_ascii_digit()).then(|| arguments.split(['<', '>']).nth(1));
-    descriptor.flatten().or_else(quoted).unwrap_or_default().to_owned()
+    let descriptor = arguments
+        .starts_with(|c: char| c.is_ascii_digit())
+        .then(|| arguments.split(['<', '>']).nth(1));
+    descriptor
+        .flatten()
+        .or_else(quoted)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// The mode in octal that a call sets or creates with: its last number that begins with a zero.
 fn mode(arguments: &str) -> u32 {
-    let call = arguments.rsplit_once(" = ").map_or(arguments, |(call, _)| call);
+    let call = arguments
+        .rsplit_once(" = ")
+        .map_or(arguments, |(call, _)| call);
     let words = call.trim_end_matches([')', ' ']).rsplit(", ");
-    let octal = |word: &str| word.starts_with('0').then(|| u32::from_str_radix(word, 8).ok()).flatten();
-    words.filter_map(octal).next().unwrap_or_else(|| panic!("no mode in {arguments}"))
+    let octal = |word: &str| {
+        word.starts_with('0')
+            .then(|| u32::from_str_radix(word, 8).ok())
+            .flatten()
+    };
+    words
+        .filter_map(octal)
+        .next()
+        .unwrap_or_else(|| panic!("no mode in {arguments}"))
 }
 
 #[tokio::test]
@@ -284,9 +338,16 @@ async fn no_key_is_readable_by_others_at_any_instant() {
 
 /// Starts watching with state and certificates on small disks of their own, mounted where nobody else sees them.
 fn watch_on_small_disks(world: &World) -> Program {
-    let mount = |inner| format!("mount -t tmpfs -o size=256k tmpfs {} && ", world.path(inner).display());
+    let mount = |inner| {
+        format!(
+            "mount -t tmpfs -o size=256k tmpfs {} && ",
+            world.path(inner).display()
+        )
+    };
     let script = mount("state") + &mount("certificates") + "exec \"$@\"";
-    let mut words = ["unshare", "--mount", "sh", "-c", &script, "sh"].map(str::to_owned).to_vec();
+    let mut words = ["unshare", "--mount", "sh", "-c", &script, "sh"]
+        .map(str::to_owned)
+        .to_vec();
     words.extend(world.words("watch"));
     world.start(&words)
 }
@@ -294,15 +355,31 @@ fn watch_on_small_disks(world: &World) -> Program {
 /// One of the small disks, as the program sees it.
 fn disk_of(program: &Program, world: &World, inner: &str) -> PathBuf {
     let seen = world.path(inner);
-    Path::new("/proc").join(program.child.id().to_string()).join("root").join(seen.strip_prefix("/").unwrap())
+    Path::new("/proc")
+        .join(program.child.id().to_string())
+        .join("root")
+        .join(seen.strip_prefix("/").unwrap())
 }
 
 /// Makes the disk of certificates read-only, or writable again. That of state has files open.
 fn remount(program: &Program, world: &World, how: &str) {
     let id = program.child.id().to_string();
     let mut command = Command::new("nsenter");
-    command.args(["--mount", "--target", &id, "mount", "-o", &format!("remount,{how}")]);
-    assert!(command.arg(world.path("certificates")).status().unwrap().success());
+    command.args([
+        "--mount",
+        "--target",
+        &id,
+        "mount",
+        "-o",
+        &format!("remount,{how}"),
+    ]);
+    assert!(
+        command
+            .arg(world.path("certificates"))
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 /// Leaves not a byte.
@@ -317,11 +394,17 @@ async fn a_full_or_read_only_disk_is_told_and_what_is_live_stays_until_there_is_
     local(async {
         let world = World::new().await;
         let program = watch_on_small_disks(&world);
-        program.until("it is served", || world.is_served_by_config()).await;
+        program
+            .until("it is served", || world.is_served_by_config())
+            .await;
         let disks = ["state", "certificates"].map(|inner| disk_of(&program, &world, inner));
         let live = disks[1].join("live/shop.example");
         let whole = fs::read(live.join("fullchain.pem")).unwrap();
-        program.until("it rests", || program.told().iter().any(|(event, _)| event == "unproven")).await;
+        program
+            .until("it rests", || {
+                program.told().iter().any(|(event, _)| event == "unproven")
+            })
+            .await;
 
         // What is damaged while nothing can be written stays held, is told, and is mended when there is room.
         for (what, words) in [("full", "No space left"), ("ro", "Read-only file system")] {
@@ -335,19 +418,40 @@ async fn a_full_or_read_only_disk_is_told_and_what_is_live_stays_until_there_is_
             program.signal("-HUP");
             let since = || program.told().split_off(from);
             program
-                .until(what, || since().iter().any(|(event, told)| event == "disk-fault" && told.contains(words)))
+                .until(what, || {
+                    since()
+                        .iter()
+                        .any(|(event, told)| event == "disk-fault" && told.contains(words))
+                })
                 .await;
             assert!(world.is_served_by_config(), "{what}");
-            assert!(!since().iter().any(|(event, _)| event == "step"), "{what}: {:#?}", since());
+            assert!(
+                !since().iter().any(|(event, _)| event == "step"),
+                "{what}: {:#?}",
+                since()
+            );
             if what == "ro" {
                 remount(&program, &world, "rw");
             } else {
-                disks.iter().for_each(|disk| fs::remove_file(disk.join("filler")).unwrap());
+                disks
+                    .iter()
+                    .for_each(|disk| fs::remove_file(disk.join("filler")).unwrap());
             }
             program.signal("-HUP");
-            program.until("it is mended", || since().iter().any(|(event, _)| event == "mended")).await;
-            assert_eq!(fs::read(live.join("fullchain.pem")).unwrap(), whole, "{what}");
-            assert!(!since().iter().any(|(event, _)| event == "obtained"), "{what}");
+            program
+                .until("it is mended", || {
+                    since().iter().any(|(event, _)| event == "mended")
+                })
+                .await;
+            assert_eq!(
+                fs::read(live.join("fullchain.pem")).unwrap(),
+                whole,
+                "{what}"
+            );
+            assert!(
+                !since().iter().any(|(event, _)| event == "obtained"),
+                "{what}"
+            );
         }
         assert!(program.has_told("mended", "shop.example: mended from its copy in state"));
     })
@@ -366,18 +470,37 @@ async fn damage_to_everything_in_state_is_told_and_ends_nothing() {
         fs::create_dir_all(state.join("attempts")).unwrap();
         fs::create_dir_all(state.join("orders/shop.example")).unwrap();
         for damage in ["", "{\"url\": nul", "\u{0}\u{1}"] {
-            for file in ["mark", "alive", "status.json", "attempts/shop.example.json", "orders/shop.example/order.json"]
-            {
+            for file in [
+                "mark",
+                "alive",
+                "status.json",
+                "attempts/shop.example.json",
+                "orders/shop.example/order.json",
+            ] {
                 fs::write(state.join(file), damage).unwrap();
             }
-            accounts.iter().for_each(|path| fs::write(path, damage).unwrap());
+            accounts
+                .iter()
+                .for_each(|path| fs::write(path, damage).unwrap());
             fs::write(live.join("privkey.pem"), damage).unwrap();
             let mut program = world.start(&world.words("once"));
             // The attempt that is on record instead of the damaged one is trouble until it is forgotten.
-            assert_eq!(program.ended().await, Some(3), "{damage:?}: {:#?}", program.told());
-            assert!(program.has_told("disk-fault", "attempts/shop.example.json"), "{:#?}", program.told());
+            assert_eq!(
+                program.ended().await,
+                Some(3),
+                "{damage:?}: {:#?}",
+                program.told()
+            );
+            assert!(
+                program.has_told("disk-fault", "attempts/shop.example.json"),
+                "{:#?}",
+                program.told()
+            );
             assert!(program.has_told("disk-fault", "the next is in a minute"));
-            assert!(program.has_told("mended", "live/shop.example") || program.has_told("mended", "is refused"));
+            assert!(
+                program.has_told("mended", "live/shop.example")
+                    || program.has_told("mended", "is refused")
+            );
             assert_eq!(fs::read(live.join("fullchain.pem")).unwrap(), served);
             let status = fs::read_to_string(state.join("status.json")).unwrap();
             assert!(serde_json::from_str::<Value>(&status).is_ok(), "{status}");
@@ -388,13 +511,34 @@ async fn damage_to_everything_in_state_is_told_and_ends_nothing() {
         fs::write(live.join("privkey.pem"), "").unwrap();
         let mut program = world.start(&world.words("once"));
         assert_eq!(program.ended().await, Some(0), "{:#?}", program.told());
-        assert!(program.has_told("disk-fault", "orders/shop.example/order.json"), "{:#?}", program.told());
-        assert!(program.has_told("", "registering anew") && program.has_told("obtained", "shop.example"));
-        assert!(files_below(&state.join("accounts")).iter().any(|path| path.ends_with("account.json.damaged")));
+        assert!(
+            program.has_told("disk-fault", "orders/shop.example/order.json"),
+            "{:#?}",
+            program.told()
+        );
+        assert!(
+            program.has_told("", "registering anew")
+                && program.has_told("obtained", "shop.example")
+        );
+        assert!(
+            files_below(&state.join("accounts"))
+                .iter()
+                .any(|path| path.ends_with("account.json.damaged"))
+        );
         assert_ne!(fs::read(live.join("fullchain.pem")).unwrap(), served);
         let mut program = world.start(&world.words("once"));
-        assert_eq!(program.ended().await, Some(0), "all is well again: {:#?}", program.told());
-        assert!(!program.told().iter().any(|(event, _)| event == "disk-fault" || event == "mended"));
+        assert_eq!(
+            program.ended().await,
+            Some(0),
+            "all is well again: {:#?}",
+            program.told()
+        );
+        assert!(
+            !program
+                .told()
+                .iter()
+                .any(|(event, _)| event == "disk-fault" || event == "mended")
+        );
     })
     .await;
 }
@@ -405,7 +549,9 @@ async fn a_certificate_that_is_dropped_in_is_served_within_seconds_and_ours_when
         let world = World::new().await;
         let program = world.start(&world.words("watch"));
         let delivered = world.path("conf.d/certificates/shop.example/fullchain.pem");
-        program.until("ours is delivered", || delivered.exists()).await;
+        program
+            .until("ours is delivered", || delivered.exists())
+            .await;
         let ours = fs::read_to_string(&delivered).unwrap();
         let provided = world.path("certificates/provided/shop.example");
         for _ in 0..2 {
@@ -414,17 +560,45 @@ async fn a_certificate_that_is_dropped_in_is_served_within_seconds_and_ours_when
             // Before the whole is there, it is nothing.
             fs::write(provided.join("fullchain.pem"), theirs.cert.pem()).unwrap();
             tokio::time::sleep(Duration::from_millis(300)).await;
-            fs::write(provided.join("privkey.pem"), theirs.signing_key.serialize_pem()).unwrap();
-            fs::set_permissions(provided.join("privkey.pem"), fs::Permissions::from_mode(0o600)).unwrap();
+            fs::write(
+                provided.join("privkey.pem"),
+                theirs.signing_key.serialize_pem(),
+            )
+            .unwrap();
+            fs::set_permissions(
+                provided.join("privkey.pem"),
+                fs::Permissions::from_mode(0o600),
+            )
+            .unwrap();
             let seen = || fs::read_to_string(&delivered).unwrap();
             let began = Instant::now();
-            program.until("theirs is delivered", || seen() == theirs.cert.pem()).await;
-            assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+            program
+                .until("theirs is delivered", || seen() == theirs.cert.pem())
+                .await;
+            assert!(
+                began.elapsed() < Duration::from_secs(10),
+                "{:?}",
+                began.elapsed()
+            );
             fs::remove_dir_all(&provided).unwrap();
             program.until("ours is back", || seen() == ours).await;
         }
-        assert_eq!(program.told().iter().filter(|(event, _)| event == "obtained").count(), 1);
-        assert!(!program.told().iter().any(|(event, _)| event == "disk-fault"), "{:#?}", program.told());
+        assert_eq!(
+            program
+                .told()
+                .iter()
+                .filter(|(event, _)| event == "obtained")
+                .count(),
+            1
+        );
+        assert!(
+            !program
+                .told()
+                .iter()
+                .any(|(event, _)| event == "disk-fault"),
+            "{:#?}",
+            program.told()
+        );
     })
     .await;
 }

@@ -16,15 +16,23 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("plan", &["values", "observe", "desire", "render"]),
     ("ports", &["values", "observe"]),
     ("report", &["values", "observe", "desire", "plan"]),
-    ("execute", &["values", "observe", "desire", "plan", "ports", "report"]),
-    ("daemon", &["values", "observe", "desire", "plan", "execute", "ports", "report", "render"]),
+    (
+        "execute",
+        &["values", "observe", "desire", "plan", "ports", "report"],
+    ),
+    (
+        "daemon",
+        &[
+            "values", "observe", "desire", "plan", "execute", "ports", "report", "render",
+        ],
+    ),
     ("adapters", &["values", "observe", "ports"]),
     ("settings", &["values"]),
     (
         "cli",
         &[
-            "values", "observe", "desire", "plan", "execute", "ports", "report", "render", "daemon", "adapters",
-            "settings",
+            "values", "observe", "desire", "plan", "execute", "ports", "report", "render",
+            "daemon", "adapters", "settings",
         ],
     ),
 ];
@@ -45,7 +53,9 @@ const EFFECTS: &[&str] = &[
 ];
 
 /// Names under which anything ends up.
-const NO_ROOMS: &[&str] = &["utils", "util", "common", "helpers", "types", "models", "manager", "misc"];
+const NO_ROOMS: &[&str] = &[
+    "utils", "util", "common", "helpers", "types", "models", "manager", "misc",
+];
 
 fn sources() -> Vec<(PathBuf, String)> {
     sources_in("src")
@@ -62,26 +72,44 @@ fn sources_in(folder: &str) -> Vec<(PathBuf, String)> {
                 folders.push(path);
             } else if path.extension().is_some_and(|ending| ending == "rs") {
                 let text = fs::read_to_string(&path).expect("a source can be read");
-                found.push((path.strip_prefix(&root).expect("it is in there").to_owned(), text));
+                found.push((
+                    path.strip_prefix(&root).expect("it is in there").to_owned(),
+                    text,
+                ));
             }
         }
     }
     found.sort();
-    assert!(found.len() > 30, "only {} sources were found: the guard looks in the wrong place", found.len());
+    assert!(
+        found.len() > 30,
+        "only {} sources were found: the guard looks in the wrong place",
+        found.len()
+    );
     found
 }
 
 /// The first component: `plan/mod.rs` and `plan.rs` are both the room `plan`.
 fn room(path: &Path) -> String {
-    let first = path.components().next().expect("a path has a component").as_os_str().to_string_lossy();
+    let first = path
+        .components()
+        .next()
+        .expect("a path has a component")
+        .as_os_str()
+        .to_string_lossy();
     first.trim_end_matches(".rs").to_owned()
 }
 
 /// The code without comments, and without the tests at its foot: a test may take its world from anywhere.
 fn code(text: &str) -> String {
-    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let code = text
+        .split("#[cfg(test)]\nmod tests {")
+        .next()
+        .unwrap_or_default();
     let is_comment = |line: &&str| line.trim_start().starts_with("//");
-    code.lines().filter(|line| !is_comment(line)).collect::<Vec<_>>().join("\n")
+    code.lines()
+        .filter(|line| !is_comment(line))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn is_test(path: &Path) -> bool {
@@ -121,7 +149,9 @@ fn first_words(block: &str) -> Vec<String> {
 }
 
 fn word(text: &str) -> String {
-    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    text.chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect()
 }
 
 #[test]
@@ -134,7 +164,10 @@ fn each_room_uses_only_what_it_may() {
             continue;
         }
         let Some(allowed) = may_use.get(room.as_str()) else {
-            wrong.push(format!("{}: the room {room} is not in the table", path.display()));
+            wrong.push(format!(
+                "{}: the room {room} is not in the table",
+                path.display()
+            ));
             continue;
         };
         for other in used(&code(&text)) {
@@ -155,7 +188,10 @@ fn effects_live_in_adapters() {
         }
         let code = code(&text);
         wrong.extend(
-            EFFECTS.iter().filter(|effect| code.contains(**effect)).map(|e| format!("{}: {e}", path.display())),
+            EFFECTS
+                .iter()
+                .filter(|effect| code.contains(**effect))
+                .map(|e| format!("{}: {e}", path.display())),
         );
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -166,7 +202,11 @@ fn no_room_is_for_anything() {
     for (path, _) in sources() {
         for part in path.components() {
             let name = part.as_os_str().to_string_lossy();
-            assert!(!NO_ROOMS.contains(&name.trim_end_matches(".rs")), "{}", path.display());
+            assert!(
+                !NO_ROOMS.contains(&name.trim_end_matches(".rs")),
+                "{}",
+                path.display()
+            );
         }
     }
 }
@@ -174,8 +214,13 @@ fn no_room_is_for_anything() {
 #[test]
 fn every_module_says_what_lives_there() {
     for (path, text) in sources() {
-        let is_front_door = path.file_name().is_some_and(|name| name == "mod.rs") || path.components().count() == 1;
-        assert!(!is_front_door || text.starts_with("//!"), "{} has no module doc", path.display());
+        let is_front_door =
+            path.file_name().is_some_and(|name| name == "mod.rs") || path.components().count() == 1;
+        assert!(
+            !is_front_door || text.starts_with("//!"),
+            "{} has no module doc",
+            path.display()
+        );
     }
 }
 
@@ -183,14 +228,26 @@ fn every_module_says_what_lives_there() {
 fn each_test_that_the_table_of_faults_names_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let table = fs::read_to_string(root.join("tests/README.md")).expect("the tests have a README");
-    let last = |line: &str| line.strip_suffix("` |").and_then(|line| Some(line.rsplit_once('`')?.1.to_owned()));
+    let last = |line: &str| {
+        line.strip_suffix("` |")
+            .and_then(|line| Some(line.rsplit_once('`')?.1.to_owned()))
+    };
     let named: Vec<String> = table.lines().filter_map(last).collect();
-    assert!(named.len() > 40, "only {named:?} are read as names of tests");
+    assert!(
+        named.len() > 40,
+        "only {named:?} are read as names of tests"
+    );
     let tests = sources_in("src").into_iter().chain(sources_in("tests"));
     let code: String = tests.map(|(_, text)| text).collect();
-    let bare: String = code.lines().map(|line| line.trim_start().to_owned() + "\n").collect();
+    let bare: String = code
+        .lines()
+        .map(|line| line.trim_start().to_owned() + "\n")
+        .collect();
     let is_test = |name: &String| {
-        let (sync, concurrent) = (format!("test]\nfn {name}("), format!("test]\nasync fn {name}("));
+        let (sync, concurrent) = (
+            format!("test]\nfn {name}("),
+            format!("test]\nasync fn {name}("),
+        );
         bare.contains(&sync) || bare.contains(&concurrent)
     };
     let missing: Vec<_> = named.into_iter().filter(|name| !is_test(name)).collect();
@@ -205,30 +262,78 @@ fn the_guard_sees_what_it_is_to_see() {
 
 #[test]
 fn there_is_one_tls_provider_and_one_http_stack() {
-    let lock = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).expect("there is a lock");
+    let lock = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock"))
+        .expect("there is a lock");
     let lock: toml::Table = lock.parse().expect("the lock is TOML");
     let packages = lock["package"].as_array().expect("it lists packages");
-    let named = |name: &str| packages.iter().filter(|package| package["name"].as_str() == Some(name)).count();
-    for name in ["openssl-sys", "native-tls", "boring", "mbedtls", "reqwest", "ureq", "isahc", "curl", "actix-http"] {
-        assert_eq!(named(name), 0, "{name} would be a second TLS provider or HTTP stack");
+    let named = |name: &str| {
+        packages
+            .iter()
+            .filter(|package| package["name"].as_str() == Some(name))
+            .count()
+    };
+    for name in [
+        "openssl-sys",
+        "native-tls",
+        "boring",
+        "mbedtls",
+        "reqwest",
+        "ureq",
+        "isahc",
+        "curl",
+        "actix-http",
+    ] {
+        assert_eq!(
+            named(name),
+            0,
+            "{name} would be a second TLS provider or HTTP stack"
+        );
     }
-    for name in ["rustls", "hyper", "hyper-util", "http", "aws-lc-rs", "tokio"] {
+    for name in [
+        "rustls",
+        "hyper",
+        "hyper-util",
+        "http",
+        "aws-lc-rs",
+        "tokio",
+    ] {
         assert_eq!(named(name), 1, "{name} must be there once");
     }
     // The lock lists these for features of rustls-webpki and hyper that nobody turns on: what is built is what counts.
     for name in ["ring", "h2"] {
-        assert_eq!(built_with(name), "", "{name} would be a second TLS provider or HTTP stack");
+        assert_eq!(
+            built_with(name),
+            "",
+            "{name} would be a second TLS provider or HTTP stack"
+        );
     }
 }
 
 /// Who brings a package into the build; nothing when nobody does.
 fn built_with(name: &str) -> String {
-    #[expect(clippy::disallowed_methods, reason = "cargo alone knows which features are on")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "cargo alone knows which features are on"
+    )]
     let tree = Command::new(env!("CARGO"))
-        .args(["tree", "--locked", "--offline", "--edges", "normal,build", "--target", "all", "--invert", name])
+        .args([
+            "tree",
+            "--locked",
+            "--offline",
+            "--edges",
+            "normal,build",
+            "--target",
+            "all",
+            "--invert",
+            name,
+        ])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("cargo runs");
-    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    assert!(
+        tree.status.success(),
+        "{}",
+        String::from_utf8_lossy(&tree.stderr)
+    );
     String::from_utf8_lossy(&tree.stdout).into_owned()
 }

@@ -1,6 +1,9 @@
 //! The user's folder of templates as it really is: replaced, written in place, removed and made anew under a real
 //! watch; links, pipes and other things that lie in folders.
-#![expect(clippy::unwrap_used, reason = "a test ends where something is wrong, in its helpers, too")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends where something is wrong, in its helpers, too"
+)]
 
 use std::{
     fs,
@@ -34,7 +37,11 @@ impl World {
     fn empty() -> Self {
         let above = tempfile::tempdir().unwrap();
         let folder = above.path().join("templates");
-        Self { files: TemplateFolder::new(folder.clone()), folder, _above: above }
+        Self {
+            files: TemplateFolder::new(folder.clone()),
+            folder,
+            _above: above,
+        }
     }
 
     fn new() -> Self {
@@ -82,7 +89,9 @@ impl Changes {
                 }
             }
         };
-        tokio::time::timeout(SOON, seen).await.unwrap_or_else(|_| panic!("nothing told of {name}: {expected:?}"));
+        tokio::time::timeout(SOON, seen)
+            .await
+            .unwrap_or_else(|_| panic!("nothing told of {name}: {expected:?}"));
     }
 
     /// Waits until what was done before has been told; how often it was.
@@ -115,7 +124,9 @@ async fn every_way_to_write_a_template_is_told() {
     world.replace(SITE, "replaced again");
     changes.until(&world, SITE, Some("replaced again")).await;
     world.write("command-plan.txt", "in the folder itself");
-    changes.until(&world, "command-plan.txt", Some("in the folder itself")).await;
+    changes
+        .until(&world, "command-plan.txt", Some("in the folder itself"))
+        .await;
     fs::remove_file(world.folder.join(SITE)).unwrap();
     changes.until(&world, SITE, None).await;
 }
@@ -154,10 +165,22 @@ async fn a_folder_whose_parents_are_made_late_is_watched_too() {
     let mut changes = files.changes().unwrap();
     for folder in [world.folder.clone(), world.folder.join("a"), deep.clone()] {
         fs::create_dir(folder).unwrap();
-        assert!(tokio::time::timeout(SOON, changes.next()).await.unwrap().unwrap().is_ok());
+        assert!(
+            tokio::time::timeout(SOON, changes.next())
+                .await
+                .unwrap()
+                .unwrap()
+                .is_ok()
+        );
     }
     fs::write(deep.join("x.conf"), "x").unwrap();
-    assert!(tokio::time::timeout(SOON, changes.next()).await.unwrap().unwrap().is_ok());
+    assert!(
+        tokio::time::timeout(SOON, changes.next())
+            .await
+            .unwrap()
+            .unwrap()
+            .is_ok()
+    );
     assert!(files.texts().unwrap().unwrap().contains_key("x.conf"));
 }
 
@@ -194,7 +217,11 @@ async fn a_volume_of_links_that_is_switched_as_a_whole_is_told() {
         world.write(&format!("{version}/command-plan.txt"), version);
     }
     symlink("..1", world.folder.join("..data")).unwrap();
-    symlink("..data/command-plan.txt", world.folder.join("command-plan.txt")).unwrap();
+    symlink(
+        "..data/command-plan.txt",
+        world.folder.join("command-plan.txt"),
+    )
+    .unwrap();
     assert_eq!(world.text("command-plan.txt").as_deref(), Some("..1"));
     let mut changes = world.watched();
     symlink("..2", world.folder.join("..new")).unwrap();
@@ -206,13 +233,19 @@ async fn a_volume_of_links_that_is_switched_as_a_whole_is_told() {
 async fn a_broken_template_is_told_and_then_mended() {
     let world = World::new();
     let faults = |world: &World| -> Vec<String> {
-        Templates::with(&world.files.texts().unwrap().unwrap()).faults().map(ToString::to_string).collect()
+        Templates::with(&world.files.texts().unwrap().unwrap())
+            .faults()
+            .map(ToString::to_string)
+            .collect()
     };
     let mut changes = world.watched();
     let broken = "server {\n    server_name {{ host | qoute }};\n}\n";
     world.replace(SITE, broken);
     changes.until(&world, SITE, Some(broken)).await;
-    assert_eq!(faults(&world), ["template nginx/site.conf, line 2: unknown filter: filter qoute is unknown"]);
+    assert_eq!(
+        faults(&world),
+        ["template nginx/site.conf, line 2: unknown filter: filter qoute is unknown"]
+    );
     let mended = broken.replace("qoute", "quote");
     world.replace(SITE, &mended);
     changes.until(&world, SITE, Some(&mended)).await;
@@ -222,26 +255,41 @@ async fn a_broken_template_is_told_and_then_mended() {
 #[test]
 fn what_is_no_template_is_not_read() {
     let world = World::new();
-    for name in [".hidden", "nginx/.site.conf.swp", "nginx/site.conf~", "#site.conf#", "a b.conf", "nginx/\u{e4}.conf"]
-    {
+    for name in [
+        ".hidden",
+        "nginx/.site.conf.swp",
+        "nginx/site.conf~",
+        "#site.conf#",
+        "a b.conf",
+        "nginx/\u{e4}.conf",
+    ] {
         world.write(name, "x");
     }
     fs::create_dir_all(world.folder.join("nginx/deeper")).unwrap();
     world.write("nginx/deeper/x.conf", "x");
     world.write("nginx/part.conf", "part");
     let texts = world.files.texts().unwrap().unwrap();
-    assert_eq!(texts.into_iter().collect::<Vec<_>>(), [("nginx/part.conf".to_owned(), Ok("part".to_owned()))]);
+    assert_eq!(
+        texts.into_iter().collect::<Vec<_>>(),
+        [("nginx/part.conf".to_owned(), Ok("part".to_owned()))]
+    );
 }
 
 #[test]
 fn links_that_lead_out_are_refused_with_the_whole_folder() {
     let outside = tempfile::tempdir().unwrap();
     fs::write(outside.path().join("site.conf"), "secret").unwrap();
-    let up = format!("../../{}/site.conf", outside.path().file_name().unwrap().to_string_lossy());
+    let up = format!(
+        "../../{}/site.conf",
+        outside.path().file_name().unwrap().to_string_lossy()
+    );
     for (link, target) in [
         ("command-plan.txt", outside.path().join("site.conf")),
         ("nginx/part.conf", PathBuf::from("../../../../etc/hostname")),
-        ("nginx/part.conf", PathBuf::from(&up).join("..").join("site.conf")),
+        (
+            "nginx/part.conf",
+            PathBuf::from(&up).join("..").join("site.conf"),
+        ),
         ("part.conf", PathBuf::from(up)),
         ("inner", outside.path().to_owned()),
         ("nowhere", PathBuf::from("/no/such/file")),
@@ -251,10 +299,15 @@ fn links_that_lead_out_are_refused_with_the_whole_folder() {
         world.write(SITE, "good");
         symlink(&target, world.folder.join(link)).unwrap();
         let refusal = world.refusal();
-        assert!(refusal.contains(&world.folder.join(link).display().to_string()), "{link}: {refusal}");
+        assert!(
+            refusal.contains(&world.folder.join(link).display().to_string()),
+            "{link}: {refusal}"
+        );
         if Path::new(&target).is_dir() {
             assert!(
-                refusal.ends_with("this link leads out of the folder of templates; put the file there"),
+                refusal.ends_with(
+                    "this link leads out of the folder of templates; put the file there"
+                ),
                 "{refusal}"
             );
         }
@@ -268,7 +321,11 @@ fn what_can_not_be_read_is_told_and_the_others_are_read() {
     world.write("large.conf", &"x".repeat(64 * 1024 + 1));
     world.write("largest.conf", &"x".repeat(64 * 1024));
     fs::write(world.folder.join("binary.conf"), [0xff, 0xfe]).unwrap();
-    nix::unistd::mkfifo(&world.folder.join("pipe.conf"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    nix::unistd::mkfifo(
+        &world.folder.join("pipe.conf"),
+        nix::sys::stat::Mode::S_IRWXU,
+    )
+    .unwrap();
     let texts = world.files.texts().unwrap().unwrap();
     let problem = |name: &str| texts[name].clone().unwrap_err();
     assert_eq!(problem("large.conf"), "it is larger than 65536 bytes");
@@ -284,7 +341,13 @@ fn a_folder_of_something_else_is_refused() {
     for n in 0..=200 {
         world.write(&format!("{n}.conf"), "x");
     }
-    assert!(world.refusal().contains("it holds 201 files; at most 200 are read"), "{}", world.refusal());
+    assert!(
+        world
+            .refusal()
+            .contains("it holds 201 files; at most 200 are read"),
+        "{}",
+        world.refusal()
+    );
     let file = TemplateFolder::new(world.folder.join("1.conf"));
     assert!(chain(&file.texts().unwrap_err()).contains("1.conf"));
 }

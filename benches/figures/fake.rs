@@ -20,7 +20,11 @@ const ROUNDS: usize = 21;
 /// Measures at each number of containers.
 pub fn measure(table: &mut Table) {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-    for (number, cpu, memory) in [(100, None, Some(12.0)), (1000, Some(5.0), None), (10_000, Some(40.0), Some(40.0))] {
+    for (number, cpu, memory) in [
+        (100, None, Some(12.0)),
+        (1000, Some(5.0), None),
+        (10_000, Some(40.0), Some(40.0)),
+    ] {
         runtime.block_on(local(at(number, cpu, memory, table)));
     }
 }
@@ -42,9 +46,15 @@ async fn at(number: usize, cpu: Option<f64>, memory: Option<f64>, table: &mut Ta
     let before = used(&program);
     let (mut ours, mut floors) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
-        let health = if round % 2 == 0 { "unhealthy" } else { "healthy" };
+        let health = if round % 2 == 0 {
+            "unhealthy"
+        } else {
+            "healthy"
+        };
         floors.push(signalled(&world, "floor", "floor", health).await);
-        world.change("app1", |app| app["State"]["Health"] = serde_json::json!({"Status": health}));
+        world.change("app1", |app| {
+            app["State"]["Health"] = serde_json::json!({"Status": health})
+        });
         ours.push(signalled(&world, "app1", "proxy", health).await);
         rest(&program).await;
     }
@@ -52,10 +62,20 @@ async fn at(number: usize, cpu: Option<f64>, memory: Option<f64>, table: &mut Ta
     let what = format!("event to signal, {number} containers, fake engine");
     table.beside(what, "ms", median(ours), median(floors), 10.0);
     if let Some(limit) = cpu {
-        table.figure(format!("processor time of an event, {number} containers"), "ms", each, limit);
+        table.figure(
+            format!("processor time of an event, {number} containers"),
+            "ms",
+            each,
+            limit,
+        );
     }
     if let Some(limit) = memory {
-        table.figure(format!("resident memory, {number} containers"), "MiB", resident(program.id()), limit);
+        table.figure(
+            format!("resident memory, {number} containers"),
+            "MiB",
+            resident(program.id()),
+            limit,
+        );
     }
 }
 
@@ -70,7 +90,10 @@ async fn signalled(world: &World, id: &str, proxy: &str, health: &str) -> f64 {
 
 async fn until(world: &World, call: &str, before: usize, began: Instant) -> f64 {
     while world.asked(call) == before {
-        assert!(began.elapsed() < Duration::from_secs(60), "{call}: nothing came");
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "{call}: nothing came"
+        );
         sleep(Duration::from_millis(1)).await;
     }
     began.elapsed().as_secs_f64() * 1000.0
@@ -79,8 +102,16 @@ async fn until(world: &World, call: &str, before: usize, began: Instant) -> f64 
 /// Processor time that the program has used, in milliseconds; the kernel counts in tens.
 fn used(program: &Program) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{}/stat", program.id())).unwrap();
-    let fields = stat.rsplit(") ").next().unwrap().split(' ').skip(11).take(2);
-    fields.map(|field| field.parse::<f64>().unwrap() * 10.0).sum()
+    let fields = stat
+        .rsplit(") ")
+        .next()
+        .unwrap()
+        .split(' ')
+        .skip(11)
+        .take(2);
+    fields
+        .map(|field| field.parse::<f64>().unwrap() * 10.0)
+        .sum()
 }
 
 async fn rest(program: &Program) {

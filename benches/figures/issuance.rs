@@ -24,7 +24,10 @@ async fn issuances(table: &mut Table) {
     let authority = bench.authority();
     // With the account, which is needed once.
     bench.issue(&authority, &["account.example"]).await.unwrap();
-    for names in [&["shop.example"][..], &["a.example", "b.example", "c.example"]] {
+    for names in [
+        &["shop.example"][..],
+        &["a.example", "b.example", "c.example"],
+    ] {
         let (mut took, mut most) = (Vec::new(), 0);
         for _ in 0..ROUNDS {
             let before = bench.pebble.requests().len();

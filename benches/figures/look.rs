@@ -35,33 +35,59 @@ const DIRECTORY: &str = "https://ca.example/directory";
 
 /// Measures the first look, and further ones.
 pub fn measure(table: &mut Table) {
-    let desired = desire(&sites::snapshot(), &sites::label_rules(Issuer::Ca(DIRECTORY.to_owned())));
+    let desired = desire(
+        &sites::snapshot(),
+        &sites::label_rules(Issuer::Ca(DIRECTORY.to_owned())),
+    );
     let templates = Templates::built_in().unwrap();
     let folder = tempfile::tempdir().unwrap();
     lay_out(folder.path(), &desired);
     // Younger files are read again each time.
     sleep(Duration::from_secs(3));
-    let folders = Folders::new(folder.path().join("certificates"), folder.path().join("state"));
+    let folders = Folders::new(
+        folder.path().join("certificates"),
+        folder.path().join("state"),
+    );
     let began = Instant::now();
     let first = look(&folders, &sites::fresh(&desired));
-    table.told(format!("first look at {SITES} certificates"), "ms", began.elapsed().as_secs_f64() * 1000.0);
+    table.told(
+        format!("first look at {SITES} certificates"),
+        "ms",
+        began.elapsed().as_secs_f64() * 1000.0,
+    );
     let mut observed = sites::settled(&desired, first, &templates);
     let mut memory = Memory::default();
-    assert_eq!(sites::written(&mut memory, &desired, &observed, &templates), 0);
+    assert_eq!(
+        sites::written(&mut memory, &desired, &observed, &templates),
+        0
+    );
     let mut took = Vec::new();
     for _ in 0..ROUNDS {
         let began = Instant::now();
         observed = look(&folders, &observed);
-        assert_eq!(sites::written(&mut memory, &desired, &observed, &templates), 0);
+        assert_eq!(
+            sites::written(&mut memory, &desired, &observed, &templates),
+            0
+        );
         took.push(began.elapsed().as_secs_f64() * 1000.0);
     }
-    table.figure(format!("look again at {SITES} certificates, none due"), "ms", median(took), 200.0);
+    table.figure(
+        format!("look again at {SITES} certificates, none due"),
+        "ms",
+        median(took),
+        200.0,
+    );
 }
 
 fn look(folders: &Folders, observed: &Observed) -> Observed {
     let found = folders.certificates(SystemClock.now()).unwrap();
-    assert!(found.faults.is_empty() && found.repairs.is_empty() && found.held.len() == SITES as usize);
-    Observed { held: Rc::new(found.held), ..observed.clone() }
+    assert!(
+        found.faults.is_empty() && found.repairs.is_empty() && found.held.len() == SITES as usize
+    );
+    Observed {
+        held: Rc::new(found.held),
+        ..observed.clone()
+    }
 }
 
 /// Puts a certificate of its own there for each name, as if each had been obtained once.
@@ -69,7 +95,10 @@ fn lay_out(root: &Path, desired: &Desired) {
     for (name, wanted) in &desired.certificates {
         let key = new_key(KeyType::Ec256).unwrap();
         let chain = self_signed(&key, &wanted.names.iter().cloned().collect(), NOW).unwrap();
-        let version = root.join("certificates/archive").join(name.as_str()).join("1");
+        let version = root
+            .join("certificates/archive")
+            .join(name.as_str())
+            .join("1");
         write(&version, &chain, &key);
         write(&root.join("state/copies").join(name.as_str()), &chain, &key);
         link(&root.join("certificates/live"), name);
@@ -79,13 +108,25 @@ fn lay_out(root: &Path, desired: &Desired) {
 fn write(folder: &Path, chain: &str, key: &Secret) {
     fs::create_dir_all(folder).unwrap();
     let about = format!(r#"{{"source": {{"acme": "{DIRECTORY}"}}}}"#);
-    for (file, text) in [("fullchain.pem", chain), ("privkey.pem", key.expose()), ("about.json", &about)] {
+    for (file, text) in [
+        ("fullchain.pem", chain),
+        ("privkey.pem", key.expose()),
+        ("about.json", &about),
+    ] {
         fs::write(folder.join(file), text).unwrap();
     }
-    fs::set_permissions(folder.join("privkey.pem"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::set_permissions(
+        folder.join("privkey.pem"),
+        fs::Permissions::from_mode(0o600),
+    )
+    .unwrap();
 }
 
 fn link(live: &Path, name: &CertificateName) {
     fs::create_dir_all(live).unwrap();
-    symlink(Path::new("../archive").join(name.as_str()).join("1"), live.join(name.as_str())).unwrap();
+    symlink(
+        Path::new("../archive").join(name.as_str()).join("1"),
+        live.join(name.as_str()),
+    )
+    .unwrap();
 }

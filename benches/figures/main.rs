@@ -1,7 +1,10 @@
 //! How fast the whole program is and what it takes, beside a floor in the same run: a program that only subscribes to
 //! events and sends the signal; and what an issuance and a look at thousands of certificates take. Prints a table; asserts
 //! no times.
-#![expect(clippy::disallowed_methods, reason = "a benchmark starts programs and asks the clock")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark starts programs and asks the clock"
+)]
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't go on ends")]
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 
@@ -27,30 +30,52 @@ use std::{env, fs};
 use crate::table::Table;
 
 fn main() {
-    let words: Vec<String> = env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let words: Vec<String> = env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with("--"))
+        .collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["floor", socket, concerns, target] => floor::run(socket, concerns, target),
         ["fake"] => measure(&[fake::measure]),
         ["real"] => measure(&[real::measure]),
         ["issuance"] => measure(&[issuance::measure]),
         ["look"] => measure(&[look::measure]),
-        _ => measure(&[fake::measure, real::measure, issuance::measure, look::measure]),
+        _ => measure(&[
+            fake::measure,
+            real::measure,
+            issuance::measure,
+            look::measure,
+        ]),
     }
 }
 
 fn measure(parts: &[fn(&mut Table)]) {
     let mut table = Table::default();
-    println!("load of the machine: {}", fs::read_to_string("/proc/loadavg").unwrap().trim());
+    println!(
+        "load of the machine: {}",
+        fs::read_to_string("/proc/loadavg").unwrap().trim()
+    );
     parts.iter().for_each(|part| part(&mut table));
-    println!("load of the machine: {}", fs::read_to_string("/proc/loadavg").unwrap().trim());
+    println!(
+        "load of the machine: {}",
+        fs::read_to_string("/proc/loadavg").unwrap().trim()
+    );
     table.print();
 }
 
 /// Memory that a process has in use, in MiB.
 fn resident(process: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS"))
+        .unwrap();
+    line.split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<f64>()
+        .unwrap()
+        / 1024.0
 }
 
 /// The one in the middle.

@@ -25,9 +25,20 @@ pub fn measure(table: &mut Table) {
     for (number, allowance) in [(2, 6.0), (100, 10.0)] {
         let stage = Stage::new(number);
         let (ours, floor) = stage.rounds();
-        table.beside(format!("start to HUP, {number} containers, real engine"), "ms", ours, floor, allowance);
+        table.beside(
+            format!("start to HUP, {number} containers, real engine"),
+            "ms",
+            ours,
+            floor,
+            allowance,
+        );
         if number == 100 {
-            table.figure("resident memory, 100 real containers", "MiB", resident(stage.program.id()), 12.0);
+            table.figure(
+                "resident memory, 100 real containers",
+                "MiB",
+                resident(stage.program.id()),
+                12.0,
+            );
         }
     }
 }
@@ -50,11 +61,21 @@ impl Stage {
         let config = folder.path().join("conf.d");
         fs::create_dir(&config).unwrap();
         let mount = format!("{}:/etc/nginx/conf.d:ro", config.display());
-        run(&name, "proxy", &["-v", &mount, "--label", &format!("{name}.kind=nginx")], NGINX, &[]);
+        run(
+            &name,
+            "proxy",
+            &["-v", &mount, "--label", &format!("{name}.kind=nginx")],
+            NGINX,
+            &[],
+        );
         run(&name, "floor-proxy", &[], NGINX, &[]);
         run(&name, "floor-app", SLEEP, NGINX, &["infinity"]);
         for app in 1..number {
-            let labels = [("host", format!("app{app}.example")), ("port", "80".into()), ("ca", "self-signed".into())];
+            let labels = [
+                ("host", format!("app{app}.example")),
+                ("port", "80".into()),
+                ("ca", "self-signed".into()),
+            ];
             let mut options: Vec<_> = SLEEP.iter().map(|word| (*word).to_owned()).collect();
             for (key, value) in labels {
                 options.extend(["--label".to_owned(), format!("{name}.{key}={value}")]);
@@ -63,9 +84,19 @@ impl Stage {
             run(&name, &format!("app{app}"), &options, NGINX, &["infinity"]);
         }
         let program = program(&name, &folder);
-        let mut floor = Floor::start(SOCKET.as_ref(), &format!("{name}-floor-app"), &format!("{name}-floor-proxy"));
+        let mut floor = Floor::start(
+            SOCKET.as_ref(),
+            &format!("{name}-floor-app"),
+            &format!("{name}-floor-proxy"),
+        );
         floor.subscribed();
-        let stage = Self { name, program, _floor: floor, _containers: containers, _folder: folder };
+        let stage = Self {
+            name,
+            program,
+            _floor: floor,
+            _containers: containers,
+            _folder: folder,
+        };
         stage.rest();
         stage
     }
@@ -83,7 +114,10 @@ impl Stage {
         }
         let events = events.recorded();
         let took = |app: &str, proxy: &str| {
-            let (start, kill) = (format!("start {}-{app}", self.name), format!("kill {}-{proxy}", self.name));
+            let (start, kill) = (
+                format!("start {}-{app}", self.name),
+                format!("kill {}-{proxy}", self.name),
+            );
             let (mut started, mut took) = (None, Vec::new());
             for (time, what) in events.lines().filter_map(|line| line.split_once(' ')) {
                 let time = time.parse::<i64>().unwrap();
@@ -126,9 +160,15 @@ struct Containers(String);
 impl Drop for Containers {
     fn drop(&mut self) {
         let filter = format!("name={}-", self.0);
-        let listed = Command::new("docker").args(["ps", "-aq", "--filter", &filter]).output().unwrap();
+        let listed = Command::new("docker")
+            .args(["ps", "-aq", "--filter", &filter])
+            .output()
+            .unwrap();
         let ids = String::from_utf8(listed.stdout).unwrap();
-        let removed = Command::new("docker").args(["rm", "-fv"]).args(ids.split_whitespace()).output();
+        let removed = Command::new("docker")
+            .args(["rm", "-fv"])
+            .args(ids.split_whitespace())
+            .output();
         if !removed.is_ok_and(|output| output.status.success()) {
             println!("containers {}-… could not be removed", self.0);
         }
@@ -155,7 +195,11 @@ fn run(name: &str, what: &str, options: &[&str], image: &str, command: &[&str]) 
 
 fn docker(words: &[&str]) -> String {
     let output = Command::new("docker").args(words).output().unwrap();
-    assert!(output.status.success(), "docker {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "docker {words:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -169,8 +213,22 @@ impl Events {
     fn record(file: PathBuf) -> Self {
         let format = "{{.TimeNano}} {{.Action}} {{.Actor.Attributes.name}}";
         let mut command = Command::new("docker");
-        command.args(["events", "--filter", "event=start", "--filter", "event=kill", "--format", format]);
-        Self { child: command.stdout(File::create(&file).unwrap()).spawn().unwrap(), file }
+        command.args([
+            "events",
+            "--filter",
+            "event=start",
+            "--filter",
+            "event=kill",
+            "--format",
+            format,
+        ]);
+        Self {
+            child: command
+                .stdout(File::create(&file).unwrap())
+                .spawn()
+                .unwrap(),
+            file,
+        }
     }
 
     /// All of them until now.

@@ -9,7 +9,9 @@ use std::{
 use litemap::LiteMap;
 use quaymaster::{
     desire::{self, Desired},
-    observe::{Container, ContainerState, Installed, Mount, MountKind, Network, Observed, Snapshot},
+    observe::{
+        Container, ContainerState, Installed, Mount, MountKind, Network, Observed, Snapshot,
+    },
     plan::{self, Action, Memory, foresee, plan},
     render::Templates,
     values::{ChallengeType, ContainerId, ContainerName, Issuer, KeyType, Timestamp},
@@ -34,12 +36,21 @@ pub fn label_rules(issuer: Issuer) -> desire::Rules {
 
 fn plan_rules() -> plan::Rules {
     let resync = Duration::from_secs(3600);
-    plan::Rules { mark_host: "quaymaster-0123456789abcdef".into(), resync, label_prefix: "quaymaster".into() }
+    plan::Rules {
+        mark_host: "quaymaster-0123456789abcdef".into(),
+        resync,
+        label_prefix: "quaymaster".into(),
+    }
 }
 
 fn container(name: String, number: u32, label: (&str, String)) -> Container {
     let address = IpAddr::from((0x0a00_0000 + number).to_be_bytes());
-    let network = Network { name: "web".into(), id: "net-1".into(), address: Some(address), gateway: None };
+    let network = Network {
+        name: "web".into(),
+        id: "net-1".into(),
+        address: Some(address),
+        gateway: None,
+    };
     Container {
         id: ContainerId::parse(format!("id{number}")).unwrap(),
         name: ContainerName::parse(&name).unwrap(),
@@ -60,23 +71,51 @@ fn container(name: String, number: u32, label: (&str, String)) -> Container {
 /// A proxy and an app for each site.
 pub fn snapshot() -> Snapshot {
     let mut proxy = container("proxy".to_owned(), 1, ("kind", "nginx".to_owned()));
-    let kind = MountKind::Bind { source: "/edge".into() };
-    proxy.mounts.push(Mount { kind, destination: "/etc/nginx/conf.d".into(), writable: true });
-    let apps = (2..SITES + 2)
-        .map(|number| container(format!("app{number}"), number, ("host", format!("app{number}.example"))));
-    let containers = apps.chain([proxy]).map(|container| (container.name.clone(), container.into())).collect();
-    Snapshot { containers, ..Snapshot::default() }
+    let kind = MountKind::Bind {
+        source: "/edge".into(),
+    };
+    proxy.mounts.push(Mount {
+        kind,
+        destination: "/etc/nginx/conf.d".into(),
+        writable: true,
+    });
+    let apps = (2..SITES + 2).map(|number| {
+        container(
+            format!("app{number}"),
+            number,
+            ("host", format!("app{number}.example")),
+        )
+    });
+    let containers = apps
+        .chain([proxy])
+        .map(|container| (container.name.clone(), container.into()))
+        .collect();
+    Snapshot {
+        containers,
+        ..Snapshot::default()
+    }
 }
 
 /// Nothing obtained or deployed yet.
 pub fn fresh(desired: &Desired) -> Observed {
-    let installed = desired.consumers.keys().map(|name| (name.clone(), Installed::default().into())).collect();
-    Observed { installed, ..Observed::default() }
+    let installed = desired
+        .consumers
+        .keys()
+        .map(|name| (name.clone(), Installed::default().into()))
+        .collect();
+    Observed {
+        installed,
+        ..Observed::default()
+    }
 }
 
 /// What is there when all that is planned now was done.
 pub fn next(desired: &Desired, observed: &Observed, templates: &Templates) -> Observed {
-    foresee(observed, &plan(desired, observed, templates, &plan_rules(), NOW), NOW)
+    foresee(
+        observed,
+        &plan(desired, observed, templates, &plan_rules(), NOW),
+        NOW,
+    )
 }
 
 /// Everything deployed and proven.
@@ -85,12 +124,21 @@ pub fn settled(desired: &Desired, mut observed: Observed, templates: &Templates)
     for _ in 0..TURNS {
         observed = next(desired, &observed, templates);
     }
-    assert!(plan(desired, &observed, templates, &plan_rules(), NOW).actions.is_empty());
+    assert!(
+        plan(desired, &observed, templates, &plan_rules(), NOW)
+            .actions
+            .is_empty()
+    );
     observed
 }
 
 /// The number of files that a plan writes.
-pub fn written(memory: &mut Memory, desired: &Desired, observed: &Observed, templates: &Templates) -> usize {
+pub fn written(
+    memory: &mut Memory,
+    desired: &Desired,
+    observed: &Observed,
+    templates: &Templates,
+) -> usize {
     let plan = memory.plan(desired, observed, templates, &plan_rules(), NOW);
     let deploys = plan.actions.iter().filter_map(|action| match action {
         Action::Deploy(deploy) => Some(deploy.write.len()),

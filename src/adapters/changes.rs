@@ -37,7 +37,11 @@ pub(super) fn of(
 }
 
 fn failed(path: &Path, error: notify::Error) -> DiskError {
-    DiskError::Io { doing: "watch", path: path.to_owned(), source: io::Error::other(error) }
+    DiskError::Io {
+        doing: "watch",
+        path: path.to_owned(),
+        source: io::Error::other(error),
+    }
 }
 
 /// What is watched: the folder, the folders in it, and the nearest folder above that exists, where one notices that the
@@ -55,7 +59,13 @@ impl Watch {
         // One nudge is as good as many.
         let (nudge, nudges) = mpsc::channel(1);
         let watcher = watcher(&folder, &nudge)?;
-        Ok(Self { folder, settled, nudge, nudges, watcher })
+        Ok(Self {
+            folder,
+            settled,
+            nudge,
+            nudges,
+            watcher,
+        })
     }
 
     /// Waits for a change. Everything is watched anew before it is told, so that whoever reads then misses nothing:
@@ -64,7 +74,10 @@ impl Watch {
         // Never closed: this holds a sender itself.
         let _ = self.nudges.recv().await;
         for _ in 0..LONGEST {
-            if tokio::time::timeout(self.settled, self.nudges.recv()).await.is_err() {
+            if tokio::time::timeout(self.settled, self.nudges.recv())
+                .await
+                .is_err()
+            {
                 break;
             }
             // One settled time is not over by many changes in it.
@@ -87,7 +100,10 @@ fn watcher(folder: &Path, nudge: &mpsc::Sender<()>) -> Result<RecommendedWatcher
     let mut watched = BTreeSet::new();
     // Until there is nothing more: what is made while it is looked for is found then, or noticed later.
     loop {
-        let more: Vec<_> = to_watch(folder).into_iter().filter(|path| !watched.contains(path)).collect();
+        let more: Vec<_> = to_watch(folder)
+            .into_iter()
+            .filter(|path| !watched.contains(path))
+            .collect();
         if more.is_empty() {
             return Ok(watcher);
         }
@@ -112,8 +128,16 @@ fn is_gone(error: &notify::Error) -> bool {
 
 fn to_watch(folder: &Path) -> Vec<PathBuf> {
     let above = folder.ancestors().skip(1).find(|path| path.is_dir());
-    let inner = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).take(MOST);
-    let own = [folder.to_owned()].into_iter().chain(inner).filter(|path| path.is_dir());
+    let inner = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .take(MOST);
+    let own = [folder.to_owned()]
+        .into_iter()
+        .chain(inner)
+        .filter(|path| path.is_dir());
     above.map(Path::to_owned).into_iter().chain(own).collect()
 }
 
@@ -122,5 +146,6 @@ fn to_watch(folder: &Path) -> Vec<PathBuf> {
 fn concerns_us(event: &notify::Result<Event>, folder: &Path) -> bool {
     let Ok(event) = event else { return true };
     let is_ours = |path: &PathBuf| path.starts_with(folder) || folder.starts_with(path);
-    event.need_rescan() || !event.kind.is_access() && (event.paths.is_empty() || event.paths.iter().any(is_ours))
+    event.need_rescan()
+        || !event.kind.is_access() && (event.paths.is_empty() || event.paths.iter().any(is_ours))
 }

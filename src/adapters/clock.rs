@@ -12,9 +12,14 @@ pub struct SystemClock;
 
 #[async_trait(?Send)]
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the port that everything else asks")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the port that everything else asks"
+    )]
     fn now(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 

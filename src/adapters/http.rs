@@ -21,7 +21,11 @@ use thiserror::Error;
 /// Who asks.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-6.1>
-const WHO: &str = concat!("quaymaster/", env!("CARGO_PKG_VERSION"), " instant-acme/0.8");
+const WHO: &str = concat!(
+    "quaymaster/",
+    env!("CARGO_PKG_VERSION"),
+    " instant-acme/0.8"
+);
 
 /// How long a request may take, and how long its answer may be.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +41,11 @@ pub struct Limits {
 impl Default for Limits {
     /// For a CA: a busy one takes seconds to answer a finalize; the longest answer is a chain of a few certificates.
     fn default() -> Self {
-        Self { connect: Duration::from_secs(10), whole: Duration::from_secs(30), body: 1 << 20 }
+        Self {
+            connect: Duration::from_secs(10),
+            whole: Duration::from_secs(30),
+            body: 1 << 20,
+        }
     }
 }
 
@@ -95,9 +103,15 @@ impl HttpClient {
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(limits.connect));
         connector.enforce_http(false);
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().wrap_connector(connector);
-        Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector), limits })
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_only()
+            .enable_http1()
+            .wrap_connector(connector);
+        Ok(Self {
+            client: Client::builder(TokioExecutor::new()).build(connector),
+            limits,
+        })
     }
 
     /// Sends a request and reads the whole answer, whatever its status.
@@ -105,23 +119,36 @@ impl HttpClient {
     /// # Errors
     /// When there is no whole answer within the limits.
     pub async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(WHO));
-        request.headers_mut().insert(ACCEPT_LANGUAGE, HeaderValue::from_static("en"));
+        request
+            .headers_mut()
+            .insert(USER_AGENT, HeaderValue::from_static(WHO));
+        request
+            .headers_mut()
+            .insert(ACCEPT_LANGUAGE, HeaderValue::from_static("en"));
         let (method, url) = (request.method().clone(), request.uri().clone());
-        let exchange = tokio::time::timeout(self.limits.whole, self.exchange(request.map(Full::new)));
-        let answer = exchange.await.unwrap_or(Err(HttpError::Silent(self.limits.whole)));
+        let exchange =
+            tokio::time::timeout(self.limits.whole, self.exchange(request.map(Full::new)));
+        let answer = exchange
+            .await
+            .unwrap_or(Err(HttpError::Silent(self.limits.whole)));
         match &answer {
-            Ok(answer) => tracing::debug!(%method, %url, status = answer.status().as_u16(), "request answered"),
+            Ok(answer) => {
+                tracing::debug!(%method, %url, status = answer.status().as_u16(), "request answered")
+            }
             Err(problem) => tracing::debug!(%method, %url, %problem, "request failed"),
         }
         answer
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, HttpError> {
-        let answer = self.client.request(request).await.map_err(|error| match error.is_connect() {
-            true => HttpError::Connect(error.into()),
-            false => HttpError::Cut(error.into()),
-        })?;
+        let answer =
+            self.client
+                .request(request)
+                .await
+                .map_err(|error| match error.is_connect() {
+                    true => HttpError::Connect(error.into()),
+                    false => HttpError::Cut(error.into()),
+                })?;
         let (head, body) = answer.into_parts();
         let whole = Limited::new(body, self.limits.body).collect().await;
         let whole = whole.map_err(|error| match error.is::<LengthLimitError>() {
@@ -142,7 +169,9 @@ fn roots(extra: Option<&str>) -> Result<RootCertStore, RootsError> {
     let before = roots.len();
     for root in CertificateDer::pem_slice_iter(extra.as_bytes()) {
         let root = root.map_err(|error| RootsError::Unreadable(error.into()))?;
-        roots.add(root).map_err(|error| RootsError::Unreadable(error.into()))?;
+        roots
+            .add(root)
+            .map_err(|error| RootsError::Unreadable(error.into()))?;
     }
     match roots.len() > before {
         true => Ok(roots),

@@ -48,7 +48,9 @@ impl TcpProbe {
             .with_no_client_auth();
         // A resumed session shows the certificate of the session before, not the one that is served now.
         config.resumption = rustls::client::Resumption::disabled();
-        Ok(Self { tls: TlsConnector::from(Arc::new(config)) })
+        Ok(Self {
+            tls: TlsConnector::from(Arc::new(config)),
+        })
     }
 }
 
@@ -59,10 +61,20 @@ impl Probe for TcpProbe {
             let stream = connect(at).await?;
             // For an address nothing is sent: that is how browsers ask, too.
             let name = ServerName::try_from(host.one_of()).map_err(|error| strange(at, error))?;
-            let session = self.tls.connect(name, stream).await.map_err(|error| strange(at, error))?;
-            let leaf = session.get_ref().1.peer_certificates().and_then(<[_]>::first);
+            let session = self
+                .tls
+                .connect(name, stream)
+                .await
+                .map_err(|error| strange(at, error))?;
+            let leaf = session
+                .get_ref()
+                .1
+                .peer_certificates()
+                .and_then(<[_]>::first);
             let serial = leaf.and_then(|leaf| x509::serial_of(leaf));
-            serial.map(|serial| Served { serial }).ok_or_else(|| strange(at, "it showed no certificate"))
+            serial
+                .map(|serial| Served { serial })
+                .ok_or_else(|| strange(at, "it showed no certificate"))
         })
         .await
     }
@@ -74,19 +86,32 @@ impl Probe for TcpProbe {
     async fn page(&self, at: SocketAddr, host: &str, path: &str) -> Result<Page, ProbeError> {
         within_limit(at, async {
             let stream = TokioIo::new(connect(at).await?);
-            let (mut sender, connection) = http1::handshake(stream).await.map_err(|error| strange(at, error))?;
+            let (mut sender, connection) = http1::handshake(stream)
+                .await
+                .map_err(|error| strange(at, error))?;
             let request = Request::get(path)
                 .header(header::HOST, host)
-                .header(header::USER_AGENT, concat!("quaymaster/", env!("CARGO_PKG_VERSION")))
+                .header(
+                    header::USER_AGENT,
+                    concat!("quaymaster/", env!("CARGO_PKG_VERSION")),
+                )
                 .header(header::CONNECTION, "close")
                 .body(Empty::<Bytes>::new())
                 .map_err(|error| strange(at, error))?;
             let page = async {
-                let response = sender.send_request(request).await.map_err(|error| strange(at, error))?;
+                let response = sender
+                    .send_request(request)
+                    .await
+                    .map_err(|error| strange(at, error))?;
                 let status = response.status().as_u16();
-                let body = Limited::new(response.into_body(), LARGEST_PAGE).collect().await;
+                let body = Limited::new(response.into_body(), LARGEST_PAGE)
+                    .collect()
+                    .await;
                 let bytes = body.map_err(|error| strange(at, error))?.to_bytes();
-                Ok(Page { status, body: String::from_utf8_lossy(&bytes).into_owned() })
+                Ok(Page {
+                    status,
+                    body: String::from_utf8_lossy(&bytes).into_owned(),
+                })
             };
             tokio::pin!(page);
             tokio::select! {
@@ -102,8 +127,13 @@ impl Probe for TcpProbe {
     }
 }
 
-async fn within_limit<T>(at: SocketAddr, look: impl Future<Output = Result<T, ProbeError>>) -> Result<T, ProbeError> {
-    timeout(LIMIT, look).await.unwrap_or_else(|_| Err(strange(at, format!("it says nothing within {LIMIT:?}"))))
+async fn within_limit<T>(
+    at: SocketAddr,
+    look: impl Future<Output = Result<T, ProbeError>>,
+) -> Result<T, ProbeError> {
+    timeout(LIMIT, look)
+        .await
+        .unwrap_or_else(|_| Err(strange(at, format!("it says nothing within {LIMIT:?}"))))
 }
 
 async fn connect(at: SocketAddr) -> Result<TcpStream, ProbeError> {
@@ -112,7 +142,10 @@ async fn connect(at: SocketAddr) -> Result<TcpStream, ProbeError> {
 }
 
 fn strange(at: SocketAddr, problem: impl ToString) -> ProbeError {
-    ProbeError::Strange { at, problem: problem.to_string() }
+    ProbeError::Strange {
+        at,
+        problem: problem.to_string(),
+    }
 }
 
 /// Accepts any certificate: a probe reports what is served, and what is served may well be wrong.
@@ -137,7 +170,12 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+        rustls::crypto::verify_tls12_signature(
+            message,
+            certificate,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -146,7 +184,12 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+        rustls::crypto::verify_tls13_signature(
+            message,
+            certificate,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

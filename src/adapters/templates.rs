@@ -48,11 +48,16 @@ impl TemplateFiles for TemplateFolder {
                 texts.insert(name, text(&path));
                 continue;
             }
-            let inner = entries(&root, &path)?.into_iter().filter(|(_, path)| !path.is_dir());
+            let inner = entries(&root, &path)?
+                .into_iter()
+                .filter(|(_, path)| !path.is_dir());
             texts.extend(inner.map(|(file, path)| (format!("{name}/{file}"), text(&path))));
         }
         if texts.len() > MOST {
-            let problem = io::Error::other(format!("it holds {} files; at most {MOST} are read", texts.len()));
+            let problem = io::Error::other(format!(
+                "it holds {} files; at most {MOST} are read",
+                texts.len()
+            ));
             return Err(told("read the templates in", &self.0)(problem));
         }
         Ok(Some(texts))
@@ -64,7 +69,11 @@ impl TemplateFiles for TemplateFolder {
 }
 
 fn told<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> DiskError + 'a {
-    move |source| DiskError::Io { doing, path: path.to_owned(), source }
+    move |source| DiskError::Io {
+        doing,
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// What lies in a folder under plain names, with where it really lies. Other names are what editors and mounts leave:
@@ -77,16 +86,26 @@ fn entries(root: &Path, folder: &Path) -> Result<Vec<(String, PathBuf)>, DiskErr
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(told("list", folder))? {
         let entry = entry.map_err(told("list", folder))?;
-        let Some(name) = entry.file_name().into_string().ok().filter(|name| is_plain(name)) else { continue };
+        let Some(name) = entry
+            .file_name()
+            .into_string()
+            .ok()
+            .filter(|name| is_plain(name))
+        else {
+            continue;
+        };
         let path = entry.path();
         match path.canonicalize() {
             Ok(real) if real.starts_with(root) => found.push((name, real)),
             Ok(_) => {
-                let problem = io::Error::other("this link leads out of the folder of templates; put the file there");
+                let problem = io::Error::other(
+                    "this link leads out of the folder of templates; put the file there",
+                );
                 return Err(told("read", &path)(problem));
             }
             // It is gone since the folder was listed, as files do that an editor makes for a moment.
-            Err(error) if error.kind() == ErrorKind::NotFound && path.symlink_metadata().is_err() => {}
+            Err(error)
+                if error.kind() == ErrorKind::NotFound && path.symlink_metadata().is_err() => {}
             Err(error) => return Err(told("read", &path)(error)),
         }
     }
@@ -106,7 +125,9 @@ fn text(path: &Path) -> Result<String, String> {
         return Err("it is neither a file nor a folder".to_owned());
     }
     let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)).map_err(unread)?;
+    File::open(path)
+        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
+        .map_err(unread)?;
     if bytes.len() as u64 > LARGEST {
         return Err(format!("it is larger than {LARGEST} bytes"));
     }

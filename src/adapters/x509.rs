@@ -11,8 +11,8 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject};
 use thiserror::Error;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 use x509_parser::{
-    certificate::X509Certificate, extensions::GeneralName, parse_x509_certificate, public_key::PublicKey,
-    time::ASN1Time, x509::X509Name,
+    certificate::X509Certificate, extensions::GeneralName, parse_x509_certificate,
+    public_key::PublicKey, time::ASN1Time, x509::X509Name,
 };
 
 use crate::{
@@ -82,7 +82,11 @@ pub enum CertificateError {
 }
 
 fn listed(names: &BTreeSet<String>) -> String {
-    names.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+    names
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Reads a chain (PEM, leaf first) and its key, and checks that they belong together.
@@ -94,9 +98,17 @@ fn listed(names: &BTreeSet<String>) -> String {
 ///
 /// # Errors
 /// Says which of them does not fit.
-pub fn check(chain: &str, key: &Secret, source: Source) -> Result<HeldCertificate, CertificateError> {
+pub fn check(
+    chain: &str,
+    key: &Secret,
+    source: Source,
+) -> Result<HeldCertificate, CertificateError> {
     let ders = certificates(chain)?;
-    let parsed = ders.iter().enumerate().map(|(index, der)| parse(index, der)).collect::<Result<Vec<_>, _>>()?;
+    let parsed = ders
+        .iter()
+        .enumerate()
+        .map(|(index, der)| parse(index, der))
+        .collect::<Result<Vec<_>, _>>()?;
     check_key(&ders, key)?;
     check_chain(&ders, &parsed)?;
     let leaf = &parsed[0];
@@ -120,11 +132,21 @@ pub fn check(chain: &str, key: &Secret, source: Source) -> Result<HeldCertificat
 /// # Errors
 /// Says what does not fit.
 pub fn check_new(new: &NewCertificate<'_>) -> Result<HeldCertificate, CertificateError> {
-    let NewCertificate { names, key, chain, source, now, .. } = new;
+    let NewCertificate {
+        names,
+        key,
+        chain,
+        source,
+        now,
+        ..
+    } = new;
     let (checked, now) = (check(chain, key, source.clone())?, *now);
     let asked = names.iter().map(Host::to_string).collect::<BTreeSet<_>>();
     if checked.names != asked {
-        return Err(CertificateError::OtherNames { found: checked.names, asked });
+        return Err(CertificateError::OtherNames {
+            found: checked.names,
+            asked,
+        });
     }
     if now + CLOCK_SKEW < checked.not_before {
         return Err(CertificateError::NotYet(checked.not_before));
@@ -145,7 +167,9 @@ pub fn digest(chain: &str, key: &Secret) -> Digest {
 ///
 /// <https://www.rfc-editor.org/rfc/rfc5280#section-4.1.2.2>
 pub fn serial_of(leaf: &[u8]) -> Option<String> {
-    parse_x509_certificate(leaf).ok().map(|(_, leaf)| serial(&leaf))
+    parse_x509_certificate(leaf)
+        .ok()
+        .map(|(_, leaf)| serial(&leaf))
 }
 
 fn serial(certificate: &X509Certificate<'_>) -> String {
@@ -167,7 +191,10 @@ fn certificates(chain: &str) -> Result<Vec<CertificateDer<'static>>, Certificate
 }
 
 fn parse(index: usize, der: &[u8]) -> Result<X509Certificate<'_>, CertificateError> {
-    let unreadable = |problem: String| CertificateError::Unreadable { position: index + 1, problem };
+    let unreadable = |problem: String| CertificateError::Unreadable {
+        position: index + 1,
+        problem,
+    };
     match parse_x509_certificate(der) {
         Ok(([], certificate)) => Ok(certificate),
         Ok(_) => Err(unreadable("something follows it".to_owned())),
@@ -186,30 +213,51 @@ pub fn check_private_key(key: &Secret) -> Result<(), CertificateError> {
 fn signing_key(key: &Secret) -> Result<Arc<dyn SigningKey>, CertificateError> {
     let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes());
     let key = key.map_err(|error| CertificateError::Key(error.into()))?;
-    let key = aws_lc_rs::default_provider().key_provider.load_private_key(key);
+    let key = aws_lc_rs::default_provider()
+        .key_provider
+        .load_private_key(key);
     key.map_err(|error| CertificateError::Key(error.into()))
 }
 
 fn check_key(ders: &[CertificateDer<'static>], key: &Secret) -> Result<(), CertificateError> {
     let key = signing_key(key)?;
-    CertifiedKey::new(ders.to_vec(), key).keys_match().map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => CertificateError::OtherKey,
-        error => CertificateError::Unreadable { position: 1, problem: error.to_string() },
-    })
+    CertifiedKey::new(ders.to_vec(), key)
+        .keys_match()
+        .map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => CertificateError::OtherKey,
+            error => CertificateError::Unreadable {
+                position: 1,
+                problem: error.to_string(),
+            },
+        })
 }
 
 /// That each certificate was issued by the next, with the last as the one believed.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc5280#section-6.1>
-fn check_chain(ders: &[CertificateDer<'static>], parsed: &[X509Certificate<'_>]) -> Result<(), CertificateError> {
-    let [leaf, between @ .., last] = ders else { return Ok(()) };
-    let gap = parsed.windows(2).position(|pair| pair[0].issuer().as_raw() != pair[1].subject().as_raw());
+fn check_chain(
+    ders: &[CertificateDer<'static>],
+    parsed: &[X509Certificate<'_>],
+) -> Result<(), CertificateError> {
+    let [leaf, between @ .., last] = ders else {
+        return Ok(());
+    };
+    let gap = parsed
+        .windows(2)
+        .position(|pair| pair[0].issuer().as_raw() != pair[1].subject().as_raw());
     if let Some(gap) = gap {
         return Err(CertificateError::Order(gap + 1));
     }
     // The first moment at which all of them are valid, so that a chain is not blamed for an end that the leaf has too.
-    let begins = parsed.iter().map(|certificate| certificate.validity().not_before.timestamp()).max();
-    let at = Duration::from_secs(begins.and_then(|begins| begins.try_into().ok()).unwrap_or_default());
+    let begins = parsed
+        .iter()
+        .map(|certificate| certificate.validity().not_before.timestamp())
+        .max();
+    let at = Duration::from_secs(
+        begins
+            .and_then(|begins| begins.try_into().ok())
+            .unwrap_or_default(),
+    );
     let anchor = anchor_from_trusted_cert(last).map_err(CertificateError::Chain)?;
     let leaf = EndEntityCert::try_from(leaf).map_err(CertificateError::Chain)?;
     leaf.verify_for_usage(
@@ -226,10 +274,20 @@ fn check_chain(ders: &[CertificateDer<'static>], parsed: &[X509Certificate<'_>])
 }
 
 fn names(leaf: &X509Certificate<'_>) -> Result<BTreeSet<String>, CertificateError> {
-    let unreadable =
-        |error: x509_parser::error::X509Error| CertificateError::Unreadable { position: 1, problem: error.to_string() };
-    let extension = leaf.subject_alternative_name().map_err(unreadable)?.ok_or(CertificateError::NoNames)?;
-    let names = extension.value.general_names.iter().filter_map(name).collect::<BTreeSet<_>>();
+    let unreadable = |error: x509_parser::error::X509Error| CertificateError::Unreadable {
+        position: 1,
+        problem: error.to_string(),
+    };
+    let extension = leaf
+        .subject_alternative_name()
+        .map_err(unreadable)?
+        .ok_or(CertificateError::NoNames)?;
+    let names = extension
+        .value
+        .general_names
+        .iter()
+        .filter_map(name)
+        .collect::<BTreeSet<_>>();
     match names.is_empty() {
         true => Err(CertificateError::NoNames),
         false => Ok(names),
@@ -268,14 +326,18 @@ fn key_type(leaf: &X509Certificate<'_>) -> Option<KeyType> {
 }
 
 fn issuer(name: &X509Name<'_>) -> String {
-    let common = name.iter_common_name().next().and_then(|common| common.as_str().ok());
+    let common = name
+        .iter_common_name()
+        .next()
+        .and_then(|common| common.as_str().ok());
     common.map_or_else(|| name.to_string(), str::to_owned)
 }
 
 #[cfg(test)]
 mod tests {
     use rcgen::{
-        BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SerialNumber, date_time_ymd,
+        BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SerialNumber,
+        date_time_ymd,
     };
 
     use super::*;
@@ -292,7 +354,14 @@ mod tests {
         now: Timestamp,
     ) -> Result<HeldCertificate, CertificateError> {
         let name = CertificateName::parse("new").unwrap();
-        super::check_new(&NewCertificate { name: &name, names, key, chain, source: Source::Provided, now })
+        super::check_new(&NewCertificate {
+            name: &name,
+            names,
+            key,
+            chain,
+            source: Source::Provided,
+            now,
+        })
     }
 
     fn day(year: i32, month: u8, day: u8) -> Timestamp {
@@ -300,14 +369,23 @@ mod tests {
     }
 
     fn params(names: &[&str]) -> CertificateParams {
-        let mut params = CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()).unwrap();
+        let mut params = CertificateParams::new(
+            names
+                .iter()
+                .map(|&name| name.to_owned())
+                .collect::<Vec<_>>(),
+        )
+        .unwrap();
         params.not_before = date_time_ymd(2026, 11, 1);
         params.not_after = date_time_ymd(2027, 1, 30);
         params.serial_number = Some(SerialNumber::from_slice(&[0x9a, 0x0b, 0x0c]));
         params
     }
 
-    fn authority(name: &str, above: Option<&CertifiedIssuer<'static, KeyPair>>) -> CertifiedIssuer<'static, KeyPair> {
+    fn authority(
+        name: &str,
+        above: Option<&CertifiedIssuer<'static, KeyPair>>,
+    ) -> CertifiedIssuer<'static, KeyPair> {
         let mut params = params(&[]);
         params.not_before = date_time_ymd(2026, 1, 1);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -319,26 +397,47 @@ mod tests {
         }
     }
 
-    fn leaf(params: CertificateParams, issuer: &CertifiedIssuer<'static, KeyPair>) -> (String, Secret) {
+    fn leaf(
+        params: CertificateParams,
+        issuer: &CertifiedIssuer<'static, KeyPair>,
+    ) -> (String, Secret) {
         let key = KeyPair::generate().unwrap();
-        (params.signed_by(&key, issuer).unwrap().pem(), Secret::new(key.serialize_pem()))
+        (
+            params.signed_by(&key, issuer).unwrap().pem(),
+            Secret::new(key.serialize_pem()),
+        )
     }
 
     fn asked(names: &[&str]) -> BTreeSet<Host> {
-        names.iter().map(|name| Host::parse(name).unwrap()).collect()
+        names
+            .iter()
+            .map(|name| Host::parse(name).unwrap())
+            .collect()
     }
 
     #[test]
     fn a_chain_is_read() {
         let root = authority("Root", None);
         let middle = authority("Middle", Some(&root));
-        let (pem, key) = leaf(params(&["Shop.example", "*.shop.example", "10.0.0.1", "fd00::1"]), &middle);
-        for chain in [format!("{pem}{}", middle.pem()), format!("{pem}{}{}", middle.pem(), root.pem())] {
+        let (pem, key) = leaf(
+            params(&["Shop.example", "*.shop.example", "10.0.0.1", "fd00::1"]),
+            &middle,
+        );
+        for chain in [
+            format!("{pem}{}", middle.pem()),
+            format!("{pem}{}{}", middle.pem(), root.pem()),
+        ] {
             let checked = check(&chain, &key).unwrap();
-            assert_eq!(listed(&checked.names), "*.shop.example, 10.0.0.1, fd00::1, shop.example");
+            assert_eq!(
+                listed(&checked.names),
+                "*.shop.example, 10.0.0.1, fd00::1, shop.example"
+            );
             assert_eq!(checked.not_before, day(2026, 11, 1));
             assert_eq!(checked.not_after, day(2027, 1, 30));
-            assert_eq!((checked.issuer.as_str(), checked.serial.as_str()), ("Middle", "9a0b0c"));
+            assert_eq!(
+                (checked.issuer.as_str(), checked.serial.as_str()),
+                ("Middle", "9a0b0c")
+            );
             let der = CertificateDer::from_pem_slice(chain.as_bytes()).unwrap();
             assert_eq!(serial_of(&der), Some(checked.serial));
         }
@@ -377,26 +476,45 @@ mod tests {
         let (pem, _) = leaf(params(&["shop.example"]), &root);
         let (_, key) = leaf(params(&["shop.example"]), &root);
         assert!(matches!(check(&pem, &key), Err(CertificateError::OtherKey)));
-        assert!(matches!(check(&pem, &Secret::new("")), Err(CertificateError::Key(_))));
-        assert!(matches!(check(&pem, &Secret::new(pem.clone())), Err(CertificateError::Key(_))));
+        assert!(matches!(
+            check(&pem, &Secret::new("")),
+            Err(CertificateError::Key(_))
+        ));
+        assert!(matches!(
+            check(&pem, &Secret::new(pem.clone())),
+            Err(CertificateError::Key(_))
+        ));
     }
 
     #[test]
     fn what_is_no_certificate_is_refused() {
         let (pem, key) = leaf(params(&["shop.example"]), &authority("Root", None));
         assert!(matches!(check("", &key), Err(CertificateError::None)));
-        assert!(matches!(check(&pem[..pem.len() / 2], &key), Err(CertificateError::None | CertificateError::Pem(_))));
-        assert!(matches!(check(&pem.repeat(11), &key), Err(CertificateError::TooLong(11))));
+        assert!(matches!(
+            check(&pem[..pem.len() / 2], &key),
+            Err(CertificateError::None | CertificateError::Pem(_))
+        ));
+        assert!(matches!(
+            check(&pem.repeat(11), &key),
+            Err(CertificateError::TooLong(11))
+        ));
         let (nameless, key) = leaf(params(&[]), &authority("Root", None));
-        assert!(matches!(check(&nameless, &key), Err(CertificateError::NoNames)));
+        assert!(matches!(
+            check(&nameless, &key),
+            Err(CertificateError::NoNames)
+        ));
         assert_eq!(serial_of(b"no certificate"), None);
     }
 
     #[test]
     fn a_new_certificate_is_for_what_was_asked_and_valid_now() {
-        let (pem, key) = leaf(params(&["shop.example", "www.shop.example"]), &authority("Root", None));
-        let check_at =
-            |names: &[&str], now| check_new(&pem, &key, &asked(names), now).map_err(|error| error.to_string());
+        let (pem, key) = leaf(
+            params(&["shop.example", "www.shop.example"]),
+            &authority("Root", None),
+        );
+        let check_at = |names: &[&str], now| {
+            check_new(&pem, &key, &asked(names), now).map_err(|error| error.to_string())
+        };
         let both = ["shop.example", "www.shop.example"];
         assert!(check_at(&both, day(2026, 11, 22)).is_ok());
         assert!(check_at(&both, day(2026, 11, 1) - CLOCK_SKEW).is_ok());
@@ -421,14 +539,22 @@ mod tests {
         old.not_before = date_time_ymd(2026, 2, 1);
         old.not_after = date_time_ymd(2026, 3, 1);
         let (pem, key) = leaf(old, &root);
-        assert_eq!(check(&format!("{pem}{}", root.pem()), &key).unwrap().not_after, day(2026, 3, 1));
+        assert_eq!(
+            check(&format!("{pem}{}", root.pem()), &key)
+                .unwrap()
+                .not_after,
+            day(2026, 3, 1)
+        );
     }
 
     #[test]
     fn another_chain_or_key_is_another_certificate() {
         let root = authority("Root", None);
         let (pem, key) = leaf(params(&["shop.example"]), &root);
-        let (alone, whole) = (check(&pem, &key).unwrap(), check(&format!("{pem}{}", root.pem()), &key).unwrap());
+        let (alone, whole) = (
+            check(&pem, &key).unwrap(),
+            check(&format!("{pem}{}", root.pem()), &key).unwrap(),
+        );
         assert_ne!(alone.digest, whole.digest);
         assert_eq!(alone.digest, check(&pem, &key).unwrap().digest);
     }

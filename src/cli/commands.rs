@@ -2,7 +2,10 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, Command, value_parser};
 
-use super::{Call, Exit, Failure, check, explain, health, manual, once, plan, reference, render, renew, status, watch};
+use super::{
+    Call, Exit, Failure, check, explain, health, manual, once, plan, reference, render, renew,
+    status, watch,
+};
 use crate::settings::{DefaultValue, SETTINGS};
 
 /// A command: a row of the commands table.
@@ -24,7 +27,10 @@ pub(super) const COMMANDS: &[CommandRow] = &[
                 same state stands by and takes over",
         examples: &[
             ("quaymaster watch --agree-tos", "work until SIGTERM"),
-            ("docker kill --signal HUP NAME", "make the daemon in that container look again"),
+            (
+                "docker kill --signal HUP NAME",
+                "make the daemon in that container look again",
+            ),
         ],
         arguments: |command| command,
         run: watch::run,
@@ -32,7 +38,10 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     CommandRow {
         name: "once",
         about: "the same turns until nothing is left to do now, then exit; a terminal shows what runs meanwhile",
-        examples: &[("quaymaster once --agree-tos --state /var/lib/quaymaster", "for a timer instead of a daemon")],
+        examples: &[(
+            "quaymaster once --agree-tos --state /var/lib/quaymaster",
+            "for a timer instead of a daemon",
+        )],
         arguments: |command| command,
         run: once::run,
     },
@@ -43,8 +52,14 @@ pub(super) const COMMANDS: &[CommandRow] = &[
                 printed, with no engine at all. There, `self` names the container that quaymaster is to run in; \
                 without it, it is on that host itself. What lies in the folders of the settings counts here, too",
         examples: &[
-            ("docker exec NAME /quaymaster plan", "what the daemon in that container would do"),
-            ("docker inspect $(docker ps -aq) | quaymaster plan --from -", "what labels would do, with no engine"),
+            (
+                "docker exec NAME /quaymaster plan",
+                "what the daemon in that container would do",
+            ),
+            (
+                "docker inspect $(docker ps -aq) | quaymaster plan --from -",
+                "what labels would do, with no engine",
+            ),
         ],
         arguments: |command| command.arg(format(&["text", "json"])).arg(from()),
         run: plan::run,
@@ -55,7 +70,10 @@ pub(super) const COMMANDS: &[CommandRow] = &[
                 docker-pygen and docker-gen do. Same bytes: nothing is written, nobody is told. `--watch`: go on, and \
                 render at every change; SIGHUP: render again. `--check`: files that it refuses go again. `--from FILE` (or `-`): from what `docker inspect` printed",
         examples: &[
-            ("quaymaster render --template nginx.tmpl", "what would be written"),
+            (
+                "quaymaster render --template nginx.tmpl",
+                "what would be written",
+            ),
             (
                 "quaymaster render --template nginx.tmpl --target /edge/default.conf --signal nginx HUP --watch",
                 "keep a file up to date, and tell nginx when it changes",
@@ -88,9 +106,15 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         about: "one name told as a story: which container and label ask for it, which proxy serves it from which file, \
                 which certificate and why that one, what was tried, what is really served now, and what to do next. \
                 Exits with 0 when it is served well, else with 3",
-        examples: &[("docker exec NAME /quaymaster explain shop.example", "why shop.example is as it is")],
+        examples: &[(
+            "docker exec NAME /quaymaster explain shop.example",
+            "why shop.example is as it is",
+        )],
         arguments: |command| {
-            let name = Arg::new("name").value_name("NAME").required(true).help("the host name");
+            let name = Arg::new("name")
+                .value_name("NAME")
+                .required(true)
+                .help("the host name");
             command.arg(name).arg(format(&["text", "json"]))
         },
         run: explain::run,
@@ -98,7 +122,10 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     CommandRow {
         name: "health",
         about: "exit 0 while the daemon turns, else 3; for health checks",
-        examples: &[("HEALTHCHECK CMD [\"/quaymaster\", \"health\"]", "in a Dockerfile; the image has it")],
+        examples: &[(
+            "HEALTHCHECK CMD [\"/quaymaster\", \"health\"]",
+            "in a Dockerfile; the image has it",
+        )],
         arguments: |command| command,
         run: health::run,
     },
@@ -106,7 +133,10 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         name: "check",
         about: "the set-up, finding by finding, each with its remedy: the engine and what it lets us do, our own \
                 container, folders and mounts, clocks, the CA, proxies, apps, left-overs, complaints. Changes nothing",
-        examples: &[("docker exec NAME /quaymaster check", "is everything there that is needed?")],
+        examples: &[(
+            "docker exec NAME /quaymaster check",
+            "is everything there that is needed?",
+        )],
         arguments: |command| command.arg(format(&["text", "json"])),
         run: check::run,
     },
@@ -115,13 +145,24 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         about: "obtains now what is due; with names, only those. `--force`: though it is not due, and though a failure \
                 is to be waited for; a time that the CA named is kept. A daemon that works on the same state does it",
         examples: &[
-            ("docker exec NAME /quaymaster renew", "what is due, and when the others will be"),
-            ("docker exec NAME /quaymaster renew --force shop.example", "a new certificate for shop.example, now"),
+            (
+                "docker exec NAME /quaymaster renew",
+                "what is due, and when the others will be",
+            ),
+            (
+                "docker exec NAME /quaymaster renew --force shop.example",
+                "a new certificate for shop.example, now",
+            ),
         ],
         arguments: |command| {
-            let names = Arg::new("name").value_name("NAME").action(ArgAction::Append).help("host names; none: all");
+            let names = Arg::new("name")
+                .value_name("NAME")
+                .action(ArgAction::Append)
+                .help("host names; none: all");
             let force = Arg::new("force").long("force").action(ArgAction::SetTrue);
-            command.arg(names).arg(force.help("also what is not due, or waits after a failure; needs a NAME"))
+            command
+                .arg(names)
+                .arg(force.help("also what is not due, or waits after a failure; needs a NAME"))
         },
         run: renew::run,
     },
@@ -131,14 +172,19 @@ pub(super) const COMMANDS: &[CommandRow] = &[
                 tables. `--format markdown` or `json`. With the name of a built-in template: its text, to copy and edit",
         examples: &[
             ("quaymaster reference", "all tables"),
-            ("quaymaster reference labels --format json", "labels, for an editor or a linter"),
+            (
+                "quaymaster reference labels --format json",
+                "labels, for an editor or a linter",
+            ),
             (
                 "docker run --rm quaymaster reference nginx/site.conf > my-templates/nginx/site.conf",
                 "the built-in template of sites, to edit it",
             ),
         ],
         arguments: |command| {
-            let name = Arg::new("name").value_name("NAME").value_parser(reference::names());
+            let name = Arg::new("name")
+                .value_name("NAME")
+                .value_parser(reference::names());
             let name = name.help("one table, or a built-in template; without it, all tables");
             command.arg(name).arg(format(&["text", "markdown", "json"]))
         },
@@ -152,7 +198,9 @@ pub(super) const COMMANDS: &[CommandRow] = &[
             "for everybody on this machine",
         )],
         arguments: |command| {
-            let shell = Arg::new("shell").value_name("SHELL").value_parser(manual::SHELLS.to_vec());
+            let shell = Arg::new("shell")
+                .value_name("SHELL")
+                .value_parser(manual::SHELLS.to_vec());
             command.arg(shell.required(true).help("which shell"))
         },
         run: manual::completions,
@@ -160,7 +208,10 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     CommandRow {
         name: "man",
         about: "the page of the manual, or that of one command",
-        examples: &[("quaymaster man explain | man -l -", "read the page about explain")],
+        examples: &[(
+            "quaymaster man explain | man -l -",
+            "read the page about explain",
+        )],
         arguments: |command| {
             let name = Arg::new("command").value_name("COMMAND");
             command.arg(name.help("the page of this command"))
@@ -170,20 +221,30 @@ pub(super) const COMMANDS: &[CommandRow] = &[
 ];
 
 fn format(formats: &'static [&'static str]) -> Arg {
-    let arg = Arg::new("format").long("format").value_name("FORMAT").value_parser(formats.to_vec());
+    let arg = Arg::new("format")
+        .long("format")
+        .value_name("FORMAT")
+        .value_parser(formats.to_vec());
     arg.default_value("text").help("how the result is written")
 }
 
 pub(super) fn from() -> Arg {
-    let arg = Arg::new("from").long("from").value_name("FILE").value_parser(value_parser!(PathBuf));
-    arg.help("ask no engine: read what `docker inspect` printed, from FILE or `-` for standard input")
+    let arg = Arg::new("from")
+        .long("from")
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf));
+    arg.help(
+        "ask no engine: read what `docker inspect` printed, from FILE or `-` for standard input",
+    )
 }
 
 /// The command line, made from the tables.
 pub(super) fn command() -> Command {
     let mut command = Command::new("quaymaster")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Certificates for what your containers' labels name, in the proxy that you already run")
+        .about(
+            "Certificates for what your containers' labels name, in the proxy that you already run",
+        )
         .subcommand_required(true)
         .arg_required_else_help(true)
         .arg(
@@ -197,7 +258,9 @@ pub(super) fn command() -> Command {
         );
     command = command.args(SETTINGS.iter().map(setting));
     for row in COMMANDS {
-        let sub = Command::new(row.name).about(row.about).after_help(examples(row.examples));
+        let sub = Command::new(row.name)
+            .about(row.about)
+            .after_help(examples(row.examples));
         command = command.subcommand((row.arguments)(sub));
     }
     command
@@ -211,17 +274,26 @@ fn setting(row: &'static crate::settings::SettingRow) -> Arg {
         DefaultValue::Value(text) | DefaultValue::Words(text) => text,
     };
     let help = format!("{} [default: {default}] [env: {}]", row.doc, row.variable());
-    let arg = Arg::new(row.name).long(row.name).value_name(row.value).global(true).help(help);
+    let arg = Arg::new(row.name)
+        .long(row.name)
+        .value_name(row.value)
+        .global(true)
+        .help(help);
     let arg = arg.help_heading(SETTINGS_HEADING);
     match row.value {
         // `--agree-tos` alone means yes.
-        "BOOL" => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
+        "BOOL" => arg
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true"),
         _ => arg,
     }
 }
 
 fn examples(examples: &[(&str, &str)]) -> String {
-    let each = examples.iter().map(|(words, meaning)| format!("  {words}\n      {meaning}\n"));
+    let each = examples
+        .iter()
+        .map(|(words, meaning)| format!("  {words}\n      {meaning}\n"));
     format!("Examples:\n{}", each.collect::<String>().trim_end())
 }
 
@@ -238,7 +310,9 @@ mod tests {
     fn every_example_of_ours_is_a_command_line_that_is_taken() {
         for row in COMMANDS {
             for (words, _) in row.examples {
-                let Some(start) = words.find("quaymaster ") else { continue };
+                let Some(start) = words.find("quaymaster ") else {
+                    continue;
+                };
                 let ours = words[start..].split(['|', '>']).next().unwrap_or_default();
                 let words = shell_words::split(ours).expect("it is written as for a shell");
                 let read = command().try_get_matches_from(words);

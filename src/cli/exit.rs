@@ -38,18 +38,39 @@ pub struct ExitRow {
 
 /// Every exit code there is.
 pub const EXITS: &[ExitRow] = &[
-    ExitRow { exit: Exit::Done, meaning: "done; `status`: also when it shows that something is wrong" },
-    ExitRow { exit: Exit::Bug, meaning: "unexpected: a bug" },
-    ExitRow { exit: Exit::Usage, meaning: "wrong usage or settings, terms not agreed to, state not writable" },
+    ExitRow {
+        exit: Exit::Done,
+        meaning: "done; `status`: also when it shows that something is wrong",
+    },
+    ExitRow {
+        exit: Exit::Bug,
+        meaning: "unexpected: a bug",
+    },
+    ExitRow {
+        exit: Exit::Usage,
+        meaning: "wrong usage or settings, terms not agreed to, state not writable",
+    },
     ExitRow {
         exit: Exit::Partly,
         meaning: "something failed, is wrong or can't be followed, the rest was done (by `plan`: told); a template failed; \
                   `health`: the daemon does not turn",
     },
-    ExitRow { exit: Exit::Engine, meaning: "the engine can't be reached, or does not let us ask" },
-    ExitRow { exit: Exit::Authority, meaning: "the CA can't be reached, is busy, or does not speak ACME" },
-    ExitRow { exit: Exit::Refused, meaning: "the CA refused: it could not validate a name, its policy, its limits" },
-    ExitRow { exit: Exit::Interrupted, meaning: "interrupted" },
+    ExitRow {
+        exit: Exit::Engine,
+        meaning: "the engine can't be reached, or does not let us ask",
+    },
+    ExitRow {
+        exit: Exit::Authority,
+        meaning: "the CA can't be reached, is busy, or does not speak ACME",
+    },
+    ExitRow {
+        exit: Exit::Refused,
+        meaning: "the CA refused: it could not validate a name, its policy, its limits",
+    },
+    ExitRow {
+        exit: Exit::Interrupted,
+        meaning: "interrupted",
+    },
 ];
 
 /// Why a command could not do its work.
@@ -81,8 +102,12 @@ impl Failure {
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Settings(_) | Self::Usage(_) | Self::Disk(_) => Exit::Usage,
-            Self::Authority(AuthorityError::Terms { .. } | AuthorityError::Ours { .. }) => Exit::Usage,
-            Self::Authority(AuthorityError::Refused { .. } | AuthorityError::Validation(_)) => Exit::Refused,
+            Self::Authority(AuthorityError::Terms { .. } | AuthorityError::Ours { .. }) => {
+                Exit::Usage
+            }
+            Self::Authority(AuthorityError::Refused { .. } | AuthorityError::Validation(_)) => {
+                Exit::Refused
+            }
             Self::Engine(EngineError::Address(_)) => Exit::Usage,
             Self::Template(_) => Exit::Partly,
             Self::Engine(_) => Exit::Engine,

@@ -31,8 +31,13 @@ struct Document<'a> {
 }
 
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
-    let word = call.options.get_one::<String>("name").map(String::as_str).unwrap_or_default();
-    let host = Host::parse(word).map_err(|error| Failure::Usage(format!("{word:?} is no host name: {error}")))?;
+    let word = call
+        .options
+        .get_one::<String>("name")
+        .map(String::as_str)
+        .unwrap_or_default();
+    let host = Host::parse(word)
+        .map_err(|error| Failure::Usage(format!("{word:?} is no host name: {error}")))?;
     block_on(async {
         let (engine, own) = setup::reached(call).await?;
         let (daemon, folders) = setup::reader(call, engine, own.as_ref())?;
@@ -40,10 +45,19 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         let told = tell(call, &host, &daemon, &folders, &survey).await?;
         let next = told.next_steps(MOST_STEPS);
         print(&match call.wants_json() {
-            true => json(&Document { name: &host, well: told.is_well(), findings: &told.0, next })?,
+            true => json(&Document {
+                name: &host,
+                well: told.is_well(),
+                findings: &told.0,
+                next,
+            })?,
             false => shown(&host, &told, call.paint()),
         })?;
-        Ok(if told.is_well() { Exit::Done } else { Exit::Partly })
+        Ok(if told.is_well() {
+            Exit::Done
+        } else {
+            Exit::Partly
+        })
     })
 }
 
@@ -54,10 +68,14 @@ async fn tell(
     folders: &Folders,
     survey: &Survey,
 ) -> Result<Findings, Failure> {
-    let status = folders.status()?.and_then(|text| serde_json::from_str::<Status>(&text).ok());
+    let status = folders
+        .status()?
+        .and_then(|text| serde_json::from_str::<Status>(&text).ok());
     let (mut seen, mut listening) = (BTreeMap::new(), BTreeMap::new());
     for consumer in survey.desired.consumers.values() {
-        let Some(site) = consumer.sites.get(host) else { continue };
+        let Some(site) = consumer.sites.get(host) else {
+            continue;
+        };
         if let Some(looked) = look(host, daemon, consumer, site.certificate.is_some()).await {
             seen.insert(consumer.name.clone(), looked);
         }
@@ -78,7 +96,10 @@ async fn tell(
         plan: &survey.plan,
         faults: &survey.faults,
         status: status.as_ref(),
-        daemon: (setup::works(call, folders, survey.now)?, folders.last_breath()?),
+        daemon: (
+            setup::works(call, folders, survey.now)?,
+            folders.last_breath()?,
+        ),
         seen: &seen,
         listening: &listening,
     }))
@@ -90,7 +111,13 @@ async fn look(host: &Host, daemon: &Daemon, proxy: &Consumer, has_tls: bool) -> 
     let probe = &daemon.ports.probe;
     let told = |error: ProbeError| chain(&error);
     let serial = match has_tls {
-        true => Some(probe.certificate(https, host).await.map(|served| served.serial).map_err(told)),
+        true => Some(
+            probe
+                .certificate(https, host)
+                .await
+                .map(|served| served.serial)
+                .map_err(told),
+        ),
         false => None,
     };
     let mark = probe.page(http, &daemon.plan_rules.mark_host, "/").await;
@@ -110,7 +137,11 @@ async fn listens(probe: &dyn Probe, at: SocketAddr) -> Result<(), ErrorKind> {
 }
 
 fn shown(host: &Host, told: &Findings, paint: Paint) -> String {
-    let verdict = if told.is_well() { "is served well" } else { "is not as it should be" };
+    let verdict = if told.is_well() {
+        "is served well"
+    } else {
+        "is not as it should be"
+    };
     let mut text = format!("{host} {verdict}\n");
     text.push_str(&table::findings(told, paint, width()));
     text.push_str("\nwhat to do next\n");
@@ -120,7 +151,9 @@ fn shown(host: &Host, told: &Findings, paint: Paint) -> String {
     }
     match (next.is_empty(), told.is_well()) {
         (true, true) => text.push_str("  nothing\n"),
-        (true, false) => text.push_str("  wait a moment and look again; `quaymaster check` looks at everything else\n"),
+        (true, false) => text.push_str(
+            "  wait a moment and look again; `quaymaster check` looks at everything else\n",
+        ),
         _ => {}
     }
     text

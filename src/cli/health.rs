@@ -17,7 +17,10 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     let (exit, problem) = match breath {
         Ok(Some(last)) if now.since(last) <= BREATH * MISSED => return Ok(Exit::Done),
         Ok(Some(last)) => (Exit::Partly, format!("the daemon was last seen at {last}")),
-        Ok(None) => (Exit::Partly, "no daemon has worked on this state yet".to_owned()),
+        Ok(None) => (
+            Exit::Partly,
+            "no daemon has worked on this state yet".to_owned(),
+        ),
         // One that turns puts it right within seconds.
         Err(error) => (Exit::Partly, chain(&error)),
     };

@@ -27,7 +27,8 @@ pub(super) fn man(call: &Call) -> Result<Exit, Failure> {
         None => root,
         Some(name) => {
             let found = root.find_subcommand(name).cloned();
-            let found = found.ok_or_else(|| Failure::Usage(format!("there is no command {name}")))?;
+            let found =
+                found.ok_or_else(|| Failure::Usage(format!("there is no command {name}")))?;
             let title = format!("quaymaster-{name}");
             found.display_name(title)
         }

@@ -64,7 +64,9 @@ pub fn run(
         }
     };
     // What is no Unicode is no setting of ours.
-    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    let text = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
     let environment = environment.into_iter().filter_map(text).collect();
     match dispatch(&matches, environment) {
         Ok(exit) => code(exit),
@@ -84,46 +86,77 @@ fn code(exit: Exit) -> ExitCode {
 
 fn dispatch(matches: &ArgMatches, environment: BTreeMap<String, String>) -> Result<Exit, Failure> {
     let Some((name, options)) = matches.subcommand() else {
-        return Err(Failure::Usage("name a command; `quaymaster --help` lists them".to_owned()));
+        return Err(Failure::Usage(
+            "name a command; `quaymaster --help` lists them".to_owned(),
+        ));
     };
-    let file = match options.get_one::<PathBuf>("config").cloned().or_else(|| config(&environment)) {
+    let file = match options
+        .get_one::<PathBuf>("config")
+        .cloned()
+        .or_else(|| config(&environment))
+    {
         Some(path) => Some((path.clone(), disk::text(&path)?)),
         None => None,
     };
-    let flags = SETTINGS.iter().filter(|row| options.value_source(row.name) == Some(ValueSource::CommandLine));
-    let flags = flags.filter_map(|row| Some((row.name, options.get_one::<String>(row.name)?.clone()))).collect();
-    let (settings, strangers) = Settings::read(&Written { flags, environment: environment.clone(), file })?;
+    let flags = SETTINGS
+        .iter()
+        .filter(|row| options.value_source(row.name) == Some(ValueSource::CommandLine));
+    let flags = flags
+        .filter_map(|row| Some((row.name, options.get_one::<String>(row.name)?.clone())))
+        .collect();
+    let (settings, strangers) = Settings::read(&Written {
+        flags,
+        environment: environment.clone(),
+        file,
+    })?;
     let progress = Progress::new(&environment);
     log::begin(&settings, &environment, &progress)?;
     for name in strangers {
         tracing::warn!("the variable {name} is no setting of quaymaster, though it looks like one");
     }
-    let call = Call { settings, environment, options: options.clone(), progress };
+    let call = Call {
+        settings,
+        environment,
+        options: options.clone(),
+        progress,
+    };
     let found = COMMANDS.iter().find(|row| row.name == name);
-    found.map_or(Err(Failure::Usage(format!("there is no command {name}"))), |row| (row.run)(&call))
+    found.map_or(
+        Err(Failure::Usage(format!("there is no command {name}"))),
+        |row| (row.run)(&call),
+    )
 }
 
 fn config(environment: &BTreeMap<String, String>) -> Option<PathBuf> {
-    environment.get("QUAYMASTER_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from)
+    environment
+        .get("QUAYMASTER_CONFIG")
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
 }
 
 impl Call {
     fn wants_json(&self) -> bool {
-        self.options.get_one::<String>("format").is_some_and(|format| format == "json")
+        self.options
+            .get_one::<String>("format")
+            .is_some_and(|format| format == "json")
     }
 }
 
 /// A result as JSON.
 fn json(value: &impl Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(value);
-    text.map(|text| text + "\n")
-        .map_err(|error| Failure::Bug { what: "the result can't be written as JSON", source: error.into() })
+    text.map(|text| text + "\n").map_err(|error| Failure::Bug {
+        what: "the result can't be written as JSON",
+        source: error.into(),
+    })
 }
 
 /// Writes a result to standard output.
 fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Failure::Output)
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(Failure::Output)
 }
 
 /// Runs a command's future on one thread: everything that waits, waits for others.
@@ -131,6 +164,9 @@ fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Fail
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::Bug { what: "the runtime can't be started", source: error.into() })?;
+        .map_err(|error| Failure::Bug {
+            what: "the runtime can't be started",
+            source: error.into(),
+        })?;
     tokio::task::LocalSet::new().block_on(&runtime, work)
 }

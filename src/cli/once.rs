@@ -5,7 +5,8 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     block_on(async {
         let state = &call.settings.state;
         let Some(_lock) = Lock::take(state)? else {
-            let problem = "another quaymaster works on this state; end it first, or let it do this".to_owned();
+            let problem = "another quaymaster works on this state; end it first, or let it do this"
+                .to_owned();
             return Err(Failure::Usage(problem));
         };
         let engine = setup::engine(call)?;

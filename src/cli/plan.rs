@@ -25,18 +25,38 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         let (engine, own) = engine(call).await?;
         let daemon = setup::reader(call, engine, own.as_ref())?.0;
         let survey = daemon.survey().await?;
-        let Survey { now, desired, observed, templates, faults, .. } = &survey;
+        let Survey {
+            now,
+            desired,
+            observed,
+            templates,
+            faults,
+            ..
+        } = &survey;
         faults.iter().for_each(|fault| tracing::error!("{fault}"));
-        survey.plan.notices.iter().for_each(|notice| tracing::warn!("{notice}"));
-        let command_plans = plan::command_plans(desired, observed, templates, &daemon.plan_rules, *now);
+        survey
+            .plan
+            .notices
+            .iter()
+            .for_each(|notice| tracing::warn!("{notice}"));
+        let command_plans =
+            plan::command_plans(desired, observed, templates, &daemon.plan_rules, *now);
         let complaints = survey.complaints();
         let is_clean = complaints.is_empty() && faults.is_empty();
         let text = if call.wants_json() {
-            json(&Document { command_plans, complaints: &complaints, faults })?
+            json(&Document {
+                command_plans,
+                complaints: &complaints,
+                faults,
+            })?
         } else {
-            complaints.iter().for_each(|complaint| tracing::warn!("{complaint}"));
-            let rendered: Result<Vec<_>, TemplateError> =
-                command_plans.iter().map(|plan| plan.render(templates)).collect();
+            complaints
+                .iter()
+                .for_each(|complaint| tracing::warn!("{complaint}"));
+            let rendered: Result<Vec<_>, TemplateError> = command_plans
+                .iter()
+                .map(|plan| plan.render(templates))
+                .collect();
             let rendered = rendered?;
             match (rendered.is_empty(), is_clean) {
                 (true, true) => "# nothing to do\n".to_owned(),

@@ -40,25 +40,75 @@ struct Source {
 }
 
 const SOURCES: &[Source] = &[
-    Source { name: "labels", title: "Labels", columns: &["label", "example", "meaning"], rows: labels },
-    Source { name: "settings", title: "Settings", columns: &["setting", "default", "meaning"], rows: settings },
+    Source {
+        name: "labels",
+        title: "Labels",
+        columns: &["label", "example", "meaning"],
+        rows: labels,
+    },
+    Source {
+        name: "settings",
+        title: "Settings",
+        columns: &["setting", "default", "meaning"],
+        rows: settings,
+    },
     Source {
         name: "kinds",
         title: "Kinds of servers",
-        columns: &["kind", "what it is", "config folder", "reload", "check, where granted"],
+        columns: &[
+            "kind",
+            "what it is",
+            "config folder",
+            "reload",
+            "check, where granted",
+        ],
         rows: kinds,
     },
-    Source { name: "cas", title: "CAs", columns: &["ca", "what it is", "directory"], rows: cas },
-    Source { name: "filters", title: "Filters of templates", columns: &["filter", "does", "example"], rows: filters },
-    Source { name: "templates", title: "Built-in templates", columns: &["template", "for"], rows: templates },
-    Source { name: "view", title: "What templates see", columns: &["of", "name", "type", "meaning"], rows: view },
-    Source { name: "commands", title: "Commands", columns: &["command", "does"], rows: commands },
-    Source { name: "exits", title: "Exit codes", columns: &["exit", "meaning"], rows: exits },
+    Source {
+        name: "cas",
+        title: "CAs",
+        columns: &["ca", "what it is", "directory"],
+        rows: cas,
+    },
+    Source {
+        name: "filters",
+        title: "Filters of templates",
+        columns: &["filter", "does", "example"],
+        rows: filters,
+    },
+    Source {
+        name: "templates",
+        title: "Built-in templates",
+        columns: &["template", "for"],
+        rows: templates,
+    },
+    Source {
+        name: "view",
+        title: "What templates see",
+        columns: &["of", "name", "type", "meaning"],
+        rows: view,
+    },
+    Source {
+        name: "commands",
+        title: "Commands",
+        columns: &["command", "does"],
+        rows: commands,
+    },
+    Source {
+        name: "exits",
+        title: "Exit codes",
+        columns: &["exit", "meaning"],
+        rows: exits,
+    },
 ];
 
 /// The names of all tables and built-in templates.
 pub(super) fn names() -> Vec<&'static str> {
-    SOURCES.iter().map(|source| source.name).chain(BUILT_IN.iter().map(|row| row.name)).collect()
+    SOURCES
+        .iter()
+        .map(|source| source.name)
+        .chain(BUILT_IN.iter().map(|row| row.name))
+        .collect()
 }
 
 /// All tables, in the order in which people need them.
@@ -75,20 +125,32 @@ pub fn tables() -> Vec<Table> {
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     let wanted = call.options.get_one::<String>("name");
     let format = call.options.get_one::<String>("format").map(String::as_str);
-    if let Some(template) = BUILT_IN.iter().find(|row| wanted.is_some_and(|name| name == row.name)) {
+    if let Some(template) = BUILT_IN
+        .iter()
+        .find(|row| wanted.is_some_and(|name| name == row.name))
+    {
         let is_text = format.is_none_or(|format| format == "text");
-        let refusal = || Failure::Usage("a template is printed as it is; leave --format out".to_owned());
+        let refusal =
+            || Failure::Usage("a template is printed as it is; leave --format out".to_owned());
         is_text.then_some(()).ok_or_else(refusal)?;
         print(template.text)?;
         return Ok(Exit::Done);
     }
-    let tables: Vec<_> = tables().into_iter().filter(|table| wanted.is_none_or(|name| name == table.name)).collect();
+    let tables: Vec<_> = tables()
+        .into_iter()
+        .filter(|table| wanted.is_none_or(|name| name == table.name))
+        .collect();
     let text = match format {
         Some("json") => {
-            let document: Map<_, _> = tables.iter().map(|table| (table.name.to_owned(), table.json())).collect();
+            let document: Map<_, _> = tables
+                .iter()
+                .map(|table| (table.name.to_owned(), table.json()))
+                .collect();
             format!("{:#}\n", Value::Object(document))
         }
-        Some("markdown") => joined(&tables, |table| format!("## {}\n\n{}", table.title, table.markdown())),
+        Some("markdown") => joined(&tables, |table| {
+            format!("## {}\n\n{}", table.title, table.markdown())
+        }),
         _ => joined(&tables, Table::text),
     };
     print(&text)?;
@@ -103,9 +165,21 @@ impl Table {
     /// As a table of Markdown.
     pub fn markdown(&self) -> String {
         let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-        let head = line(self.columns.iter().map(|column| (*column).to_owned()).collect());
-        let rows = self.rows.iter().map(|row| line(row.iter().map(Cell::markdown).collect()));
-        format!("{head}|{}\n{}", " --- |".repeat(self.columns.len()), rows.collect::<String>())
+        let head = line(
+            self.columns
+                .iter()
+                .map(|column| (*column).to_owned())
+                .collect(),
+        );
+        let rows = self
+            .rows
+            .iter()
+            .map(|row| line(row.iter().map(Cell::markdown).collect()));
+        format!(
+            "{head}|{}\n{}",
+            " --- |".repeat(self.columns.len()),
+            rows.collect::<String>()
+        )
     }
 
     /// For a terminal or a pager: each row as its first cell and the others below it, since meanings are long.
@@ -113,7 +187,10 @@ impl Table {
         let mut text = format!("{}\n", self.title.to_uppercase());
         for row in &self.rows {
             let mut cells = self.columns.iter().zip(row);
-            let first = cells.next().map(|(_, cell)| cell.bare()).unwrap_or_default();
+            let first = cells
+                .next()
+                .map(|(_, cell)| cell.bare())
+                .unwrap_or_default();
             let _ = writeln!(text, "\n  {first}");
             for (column, cell) in cells.filter(|(_, cell)| !cell.bare().is_empty()) {
                 let _ = writeln!(text, "      {column}: {}", cell.bare());
@@ -124,7 +201,11 @@ impl Table {
 
     fn json(&self) -> Value {
         let row = |row: &Vec<Cell>| {
-            let cells = self.columns.iter().zip(row).map(|(column, cell)| ((*column).to_owned(), cell.bare().into()));
+            let cells = self
+                .columns
+                .iter()
+                .zip(row)
+                .map(|(column, cell)| ((*column).to_owned(), cell.bare().into()));
             Value::Object(cells.collect())
         };
         self.rows.iter().map(row).collect()
@@ -158,7 +239,11 @@ fn words(text: impl Into<String>) -> Cell {
 fn labels() -> Vec<Vec<Cell>> {
     let row = |row: &crate::desire::LabelRow| {
         let meaning = format!("{}: {}. Default: {}", row.syntax, row.doc, row.default);
-        vec![code(format!("quaymaster.{}", row.key)), code(row.example), words(meaning)]
+        vec![
+            code(format!("quaymaster.{}", row.key)),
+            code(row.example),
+            words(meaning),
+        ]
     };
     LABELS.iter().map(row).collect()
 }
@@ -188,28 +273,54 @@ fn kinds() -> Vec<Vec<Cell>> {
 }
 
 fn cas() -> Vec<Vec<Cell>> {
-    CA_PRESETS.iter().map(|row| vec![code(row.name), words(row.what), code(row.directory)]).collect()
+    CA_PRESETS
+        .iter()
+        .map(|row| vec![code(row.name), words(row.what), code(row.directory)])
+        .collect()
 }
 
 fn filters() -> Vec<Vec<Cell>> {
-    FILTERS.iter().map(|row| vec![code(row.name), words(row.doc), code(row.example)]).collect()
+    FILTERS
+        .iter()
+        .map(|row| vec![code(row.name), words(row.doc), code(row.example)])
+        .collect()
 }
 
 fn templates() -> Vec<Vec<Cell>> {
-    BUILT_IN.iter().map(|row| vec![code(row.name), words(row.doc)]).collect()
+    BUILT_IN
+        .iter()
+        .map(|row| vec![code(row.name), words(row.doc)])
+        .collect()
 }
 
 fn view() -> Vec<Vec<Cell>> {
-    let row = |row: crate::render::FieldRow| vec![words(row.of), code(row.name), words(row.kind), words(row.doc)];
-    fields().into_iter().chain(lenient_fields()).map(row).collect()
+    let row = |row: crate::render::FieldRow| {
+        vec![
+            words(row.of),
+            code(row.name),
+            words(row.kind),
+            words(row.doc),
+        ]
+    };
+    fields()
+        .into_iter()
+        .chain(lenient_fields())
+        .map(row)
+        .collect()
 }
 
 fn commands() -> Vec<Vec<Cell>> {
-    COMMANDS.iter().map(|row| vec![code(format!("quaymaster {}", row.name)), words(row.about)]).collect()
+    COMMANDS
+        .iter()
+        .map(|row| vec![code(format!("quaymaster {}", row.name)), words(row.about)])
+        .collect()
 }
 
 fn exits() -> Vec<Vec<Cell>> {
-    EXITS.iter().map(|row| vec![words((row.exit as u8).to_string()), words(row.meaning)]).collect()
+    EXITS
+        .iter()
+        .map(|row| vec![words((row.exit as u8).to_string()), words(row.meaning)])
+        .collect()
 }
 
 #[cfg(test)]
@@ -222,7 +333,12 @@ mod tests {
             assert!(!table.rows.is_empty(), "{}", table.name);
             for row in &table.rows {
                 assert_eq!(row.len(), table.columns.len(), "{}", table.name);
-                assert!(row.iter().all(|cell| !cell.bare().is_empty()), "{}: {}", table.name, row[0].bare());
+                assert!(
+                    row.iter().all(|cell| !cell.bare().is_empty()),
+                    "{}: {}",
+                    table.name,
+                    row[0].bare()
+                );
             }
         }
     }
@@ -230,9 +346,23 @@ mod tests {
     #[test]
     fn one_table_reads_the_same_in_all_three_ways() {
         let rows = || vec![vec![code("a|b"), words("what `a|b` is")]];
-        let table = Table { name: "t", title: "Things", columns: &["thing", "meaning"], rows: rows() };
-        assert_eq!(table.markdown(), "| thing | meaning |\n| --- | --- |\n| `a\\|b` | what `a\\|b` is |\n");
-        assert_eq!(table.text(), "THINGS\n\n  a|b\n      meaning: what `a|b` is\n");
-        assert_eq!(table.json().to_string(), r#"[{"meaning":"what `a|b` is","thing":"a|b"}]"#);
+        let table = Table {
+            name: "t",
+            title: "Things",
+            columns: &["thing", "meaning"],
+            rows: rows(),
+        };
+        assert_eq!(
+            table.markdown(),
+            "| thing | meaning |\n| --- | --- |\n| `a\\|b` | what `a\\|b` is |\n"
+        );
+        assert_eq!(
+            table.text(),
+            "THINGS\n\n  a|b\n      meaning: what `a|b` is\n"
+        );
+        assert_eq!(
+            table.json().to_string(),
+            r#"[{"meaning":"what `a|b` is","thing":"a|b"}]"#
+        );
     }
 }

@@ -17,14 +17,32 @@ use crate::{
 
 pub(super) fn arguments(command: Command) -> Command {
     let path = |name: &'static str, value: &'static str| {
-        let arg = Arg::new(name).long(name).value_name(value).action(ArgAction::Append);
+        let arg = Arg::new(name)
+            .long(name)
+            .value_name(value)
+            .action(ArgAction::Append);
         arg.value_parser(value_parser!(PathBuf))
     };
-    let signal = Arg::new("signal").long("signal").action(ArgAction::Append).num_args(2);
-    let check = Arg::new("check").long("check").action(ArgAction::Append).num_args(2);
-    let restart = Arg::new("restart").long("restart").action(ArgAction::Append).value_name("CONTAINER");
-    let interval = Arg::new("interval").long("interval").num_args(1..=2).value_names(["MIN", "MAX"]);
-    let watch = Arg::new("watch").long("watch").action(ArgAction::SetTrue).conflicts_with("from");
+    let signal = Arg::new("signal")
+        .long("signal")
+        .action(ArgAction::Append)
+        .num_args(2);
+    let check = Arg::new("check")
+        .long("check")
+        .action(ArgAction::Append)
+        .num_args(2);
+    let restart = Arg::new("restart")
+        .long("restart")
+        .action(ArgAction::Append)
+        .value_name("CONTAINER");
+    let interval = Arg::new("interval")
+        .long("interval")
+        .num_args(1..=2)
+        .value_names(["MIN", "MAX"]);
+    let watch = Arg::new("watch")
+        .long("watch")
+        .action(ArgAction::SetTrue)
+        .conflicts_with("from");
     command
         .arg(path("template", "TEMPLATE").required(true).help("a template; may be given several times"))
         .arg(path("target", "FILE").help("where the template before it goes; without one, to standard output"))
@@ -95,7 +113,9 @@ async fn watch(
         own = reach(call, &engine) => own?,
     };
     let mut exit = Exit::Done;
-    given(engine, own.container().cloned()).watch(async { exit = stop.wait().await }, hangups).await;
+    given(engine, own.container().cloned())
+        .watch(async { exit = stop.wait().await }, hangups)
+        .await;
     report(&Event::Ended);
     Ok(exit)
 }
@@ -103,64 +123,116 @@ async fn watch(
 /// Each template, with the target that stands behind it.
 fn pairs(options: &ArgMatches) -> Result<Vec<Pair>, Failure> {
     let placed = |name: &'static str| {
-        let values = options.get_many::<PathBuf>(name).into_iter().flatten().cloned();
-        options.indices_of(name).into_iter().flatten().zip(values).map(move |(index, path)| (index, name, path))
+        let values = options
+            .get_many::<PathBuf>(name)
+            .into_iter()
+            .flatten()
+            .cloned();
+        options
+            .indices_of(name)
+            .into_iter()
+            .flatten()
+            .zip(values)
+            .map(move |(index, path)| (index, name, path))
     };
     let mut words: Vec<_> = placed("template").chain(placed("target")).collect();
     words.sort();
     let mut pairs: Vec<Pair> = Vec::new();
     for (_, name, path) in words {
         match pairs.last_mut() {
-            _ if name == "template" => pairs.push(Pair { template: path, target: None }),
+            _ if name == "template" => pairs.push(Pair {
+                template: path,
+                target: None,
+            }),
             Some(pair) if pair.target.is_none() => pair.target = Some(path),
             _ => {
-                let problem = format!("--target {} must stand behind a --template of its own", path.display());
+                let problem = format!(
+                    "--target {} must stand behind a --template of its own",
+                    path.display()
+                );
                 return Err(Failure::Usage(problem));
             }
         }
     }
     let mut seen = BTreeSet::new();
-    if let Some(target) = pairs.iter().filter_map(|pair| pair.target.as_ref()).find(|target| !seen.insert(*target)) {
-        return Err(Failure::Usage(format!("--target {} is there twice", target.display())));
+    if let Some(target) = pairs
+        .iter()
+        .filter_map(|pair| pair.target.as_ref())
+        .find(|target| !seen.insert(*target))
+    {
+        return Err(Failure::Usage(format!(
+            "--target {} is there twice",
+            target.display()
+        )));
     }
     if options.get_flag("watch") && pairs.iter().any(|pair| pair.target.is_none()) {
-        return Err(Failure::Usage("--watch needs a --target behind each --template".to_owned()));
+        return Err(Failure::Usage(
+            "--watch needs a --target behind each --template".to_owned(),
+        ));
     }
     Ok(pairs)
 }
 
 fn checks(options: &ArgMatches) -> Result<Vec<Checking>, Failure> {
     let mut checks = Vec::new();
-    for mut values in options.get_occurrences::<String>("check").into_iter().flatten() {
-        let (Some(target), Some(words)) = (values.next(), values.next()) else { continue };
-        let wrong = |problem: &str| Failure::Usage(format!("--check {target} {words:?}: {problem}"));
+    for mut values in options
+        .get_occurrences::<String>("check")
+        .into_iter()
+        .flatten()
+    {
+        let (Some(target), Some(words)) = (values.next(), values.next()) else {
+            continue;
+        };
+        let wrong =
+            |problem: &str| Failure::Usage(format!("--check {target} {words:?}: {problem}"));
         let words = shell_words::split(words).map_err(|error| wrong(&error.to_string()))?;
         if target.is_empty() || words.is_empty() {
-            return Err(wrong("it needs a container's name, id or service, and the words to run there"));
+            return Err(wrong(
+                "it needs a container's name, id or service, and the words to run there",
+            ));
         }
-        checks.push(Checking { target: target.clone(), words });
+        checks.push(Checking {
+            target: target.clone(),
+            words,
+        });
     }
     Ok(checks)
 }
 
 fn tellings(options: &ArgMatches) -> Result<Vec<Telling>, Failure> {
     let mut tellings = Vec::new();
-    for words in options.get_occurrences::<String>("signal").into_iter().flatten() {
+    for words in options
+        .get_occurrences::<String>("signal")
+        .into_iter()
+        .flatten()
+    {
         if let [target, signal] = &words.collect::<Vec<_>>()[..] {
-            let signal = signal.parse::<Signal>().map_err(|error| Failure::Usage(format!("--signal: {error}")))?;
-            tellings.push(Telling { target: (*target).clone(), by: By::Signal(signal) });
+            let signal = signal
+                .parse::<Signal>()
+                .map_err(|error| Failure::Usage(format!("--signal: {error}")))?;
+            tellings.push(Telling {
+                target: (*target).clone(),
+                by: By::Signal(signal),
+            });
         }
     }
     let restarts = options.get_many::<String>("restart").into_iter().flatten();
-    tellings.extend(restarts.map(|target| Telling { target: target.clone(), by: By::Restart }));
+    tellings.extend(restarts.map(|target| Telling {
+        target: target.clone(),
+        by: By::Restart,
+    }));
     match tellings.iter().find(|telling| telling.target.is_empty()) {
-        Some(_) => Err(Failure::Usage("--signal and --restart need a container's name, id or service".to_owned())),
+        Some(_) => Err(Failure::Usage(
+            "--signal and --restart need a container's name, id or service".to_owned(),
+        )),
         None => Ok(tellings),
     }
 }
 
 fn interval(options: &ArgMatches) -> Result<Interval, Failure> {
-    let Some(words) = options.get_many::<String>("interval") else { return Ok(Interval::default()) };
+    let Some(words) = options.get_many::<String>("interval") else {
+        return Ok(Interval::default());
+    };
     let words: Vec<_> = words.map(String::as_str).collect();
     Interval::read(&words).map_err(|error| Failure::Usage(format!("--interval: {error}")))
 }

@@ -22,10 +22,16 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 type Answers = BTreeMap<CertificateName, Option<Answer>>;
 
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
-    let names: Vec<_> = call.options.get_many::<String>("name").unwrap_or_default().cloned().collect();
+    let names: Vec<_> = call
+        .options
+        .get_many::<String>("name")
+        .unwrap_or_default()
+        .cloned()
+        .collect();
     let force = call.options.get_flag("force");
     if force && names.is_empty() {
-        let problem = "name what to renew: --force without names would order every certificate anew";
+        let problem =
+            "name what to renew: --force without names would order every certificate anew";
         return Err(Failure::Usage(problem.to_owned()));
     }
     block_on(async {
@@ -38,7 +44,11 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
             answers.insert(name, answer);
         }
         drop(daemon);
-        let open: BTreeSet<_> = answers.iter().filter(|(_, answer)| answer.is_none()).map(|(n, _)| n.clone()).collect();
+        let open: BTreeSet<_> = answers
+            .iter()
+            .filter(|(_, answer)| answer.is_none())
+            .map(|(n, _)| n.clone())
+            .collect();
         if !open.is_empty() {
             leave(&open, force, survey.now, &folders)?;
             let ended = tokio::select! {
@@ -50,7 +60,12 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
                 return Ok(exit);
             }
         }
-        print(&answers.iter().map(|(name, answer)| told(name, answer.as_ref(), survey.now)).collect::<String>())?;
+        print(
+            &answers
+                .iter()
+                .map(|(name, answer)| told(name, answer.as_ref(), survey.now))
+                .collect::<String>(),
+        )?;
         Ok(exit(&answers))
     })
 }
@@ -63,16 +78,32 @@ fn wanted(names: &[String], survey: &Survey) -> Result<BTreeSet<CertificateName>
     }
     let find = |word: &String| {
         let host = Host::parse(word).ok();
-        let covers = |name: &&CertificateName| host.as_ref().is_some_and(|host| all[*name].names.contains(host));
-        let named = all.keys().find(|name| name.as_str() == word).or_else(|| all.keys().find(covers));
-        named.cloned().ok_or_else(|| unknown(word, host.as_ref(), survey))
+        let covers = |name: &&CertificateName| {
+            host.as_ref()
+                .is_some_and(|host| all[*name].names.contains(host))
+        };
+        let named = all
+            .keys()
+            .find(|name| name.as_str() == word)
+            .or_else(|| all.keys().find(covers));
+        named
+            .cloned()
+            .ok_or_else(|| unknown(word, host.as_ref(), survey))
     };
     names.iter().map(find).collect()
 }
 
 fn unknown(word: &str, host: Option<&Host>, survey: &Survey) -> Failure {
-    let names = survey.desired.certificates.values().flat_map(|wanted| &wanted.names);
-    let nearest = host.and_then(|host| nearest_names(names, host).first().map(|name| format!("did you mean {name}?")));
+    let names = survey
+        .desired
+        .certificates
+        .values()
+        .flat_map(|wanted| &wanted.names);
+    let nearest = host.and_then(|host| {
+        nearest_names(names, host)
+            .first()
+            .map(|name| format!("did you mean {name}?"))
+    });
     let remedy = nearest.unwrap_or_else(|| format!("`quaymaster explain {word}` says why"));
     Failure::Usage(format!("nobody wants a certificate for {word}; {remedy}"))
 }
@@ -80,19 +111,42 @@ fn unknown(word: &str, host: Option<&Host>, survey: &Survey) -> Failure {
 /// What can be answered at once, because there is nothing to do.
 fn foreseen(name: &CertificateName, force: bool, survey: &Survey) -> Option<Answer> {
     let mut observed = survey.observed.clone();
-    observed.wishes.insert(name.clone(), Wish { asked: survey.now, force, stage: Stage::Open });
+    observed.wishes.insert(
+        name.clone(),
+        Wish {
+            asked: survey.now,
+            force,
+            stage: Stage::Open,
+        },
+    );
     plan::answer(name, &survey.desired, &observed, survey.now)
 }
 
-fn leave(names: &BTreeSet<CertificateName>, force: bool, now: Timestamp, folders: &Folders) -> Result<(), Failure> {
+fn leave(
+    names: &BTreeSet<CertificateName>,
+    force: bool,
+    now: Timestamp,
+    folders: &Folders,
+) -> Result<(), Failure> {
     for name in names {
-        folders.keep_wish(name, &Wish { asked: now, force, stage: Stage::Open })?;
+        folders.keep_wish(
+            name,
+            &Wish {
+                asked: now,
+                force,
+                stage: Stage::Open,
+            },
+        )?;
     }
     Ok(())
 }
 
 /// Sees to it that the wishes are answered: by the daemon that works on this state, else by ourselves.
-async fn fulfil(call: &Call, names: &BTreeSet<CertificateName>, folders: &Folders) -> Result<(), Failure> {
+async fn fulfil(
+    call: &Call,
+    names: &BTreeSet<CertificateName>,
+    folders: &Folders,
+) -> Result<(), Failure> {
     let state = &call.settings.state;
     if let Some(_lock) = Lock::take(state)? {
         let (engine, own) = setup::reached(call).await?;
@@ -107,17 +161,26 @@ async fn fulfil(call: &Call, names: &BTreeSet<CertificateName>, folders: &Folder
     if io::stderr().is_terminal() {
         match was_told {
             true => eprintln!("the daemon was told; waiting for it (Ctrl-C takes the wish back)"),
-            false => eprintln!("the daemon takes it up within {} (Ctrl-C takes the wish back)", rough(BREATH)),
+            false => eprintln!(
+                "the daemon takes it up within {} (Ctrl-C takes the wish back)",
+                rough(BREATH)
+            ),
         }
     }
     loop {
         let (wishes, _) = folders.wishes()?;
-        let is_over = |name| wishes.get(name).is_none_or(|wish| matches!(wish.stage, Stage::Answered(_)));
+        let is_over = |name| {
+            wishes
+                .get(name)
+                .is_none_or(|wish| matches!(wish.stage, Stage::Answered(_)))
+        };
         if names.iter().all(is_over) {
             return Ok(());
         }
         if setup::works(call, folders, setup::now())? != Works::Well {
-            tracing::error!("the daemon that was to do it does not work any more; `quaymaster check` says more");
+            tracing::error!(
+                "the daemon that was to do it does not work any more; `quaymaster check` says more"
+            );
             return Ok(());
         }
         tokio::time::sleep(LOOK_EVERY).await;
@@ -144,10 +207,21 @@ fn told(name: &CertificateName, answer: Option<&Answer>, now: Timestamp) -> Stri
     let words = match answer {
         Some(Answer::Renewed { until }) => format!("renewed, valid until {until}"),
         Some(Answer::NotDue { due }) => {
-            format!("not due before {due} (in {}); --force renews it all the same", rough(due.since(now)))
+            format!(
+                "not due before {due} (in {}); --force renews it all the same",
+                rough(due.since(now))
+            )
         }
-        Some(Answer::Failed { problem, again: Some(again), .. }) => format!("{problem}; next try not before {again}"),
-        Some(Answer::Failed { problem, again: None, .. }) => {
+        Some(Answer::Failed {
+            problem,
+            again: Some(again),
+            ..
+        }) => format!("{problem}; next try not before {again}"),
+        Some(Answer::Failed {
+            problem,
+            again: None,
+            ..
+        }) => {
             format!("{problem}; tried again when what is asked for changes")
         }
         Some(Answer::NotWanted) => "nobody wants it any more".to_owned(),
@@ -159,13 +233,20 @@ fn told(name: &CertificateName, answer: Option<&Answer>, now: Timestamp) -> Stri
 
 /// What a script sees: why it failed, where it is one alone.
 fn exit(answers: &Answers) -> Exit {
-    let is_well = |answer: &Option<Answer>| matches!(answer, Some(Answer::Renewed { .. } | Answer::NotDue { .. }));
+    let is_well = |answer: &Option<Answer>| {
+        matches!(answer, Some(Answer::Renewed { .. } | Answer::NotDue { .. }))
+    };
     if answers.values().all(is_well) {
         return Exit::Done;
     }
     let mut each = answers.values();
     match (each.next(), each.next()) {
-        (Some(Some(Answer::Failed { blame: Some(blame), .. })), None) => match blame {
+        (
+            Some(Some(Answer::Failed {
+                blame: Some(blame), ..
+            })),
+            None,
+        ) => match blame {
             Blame::Here => Exit::Partly,
             Blame::Engine => Exit::Engine,
             Blame::Authority => Exit::Authority,
@@ -182,7 +263,13 @@ mod tests {
     #[test]
     fn a_failure_alone_is_told_by_the_exit_code_and_one_of_several_is_not() {
         let until = Timestamp::from_seconds(1);
-        let failed = |blame| Some(Answer::Failed { problem: "no".into(), blame, again: None });
+        let failed = |blame| {
+            Some(Answer::Failed {
+                problem: "no".into(),
+                blame,
+                again: None,
+            })
+        };
         let name = |word| CertificateName::parse(word).expect("a name");
         for (blame, expected) in [
             (Some(Blame::Here), Exit::Partly),
@@ -197,8 +284,17 @@ mod tests {
             both.insert(name("b.example"), Some(Answer::Renewed { until }));
             assert_eq!(exit(&both), Exit::Partly);
         }
-        assert_eq!(exit(&Answers::from([(name("a.example"), Some(Answer::NotDue { due: until }))])), Exit::Done);
+        assert_eq!(
+            exit(&Answers::from([(
+                name("a.example"),
+                Some(Answer::NotDue { due: until })
+            )])),
+            Exit::Done
+        );
         assert_eq!(exit(&Answers::new()), Exit::Done);
-        assert_eq!(exit(&Answers::from([(name("a.example"), None)])), Exit::Partly);
+        assert_eq!(
+            exit(&Answers::from([(name("a.example"), None)])),
+            Exit::Partly
+        );
     }
 }

@@ -30,11 +30,18 @@ const WEBROOT: &str = "/challenge";
 
 /// The engine of the settings; nothing is asked yet.
 pub(super) fn engine(call: &Call) -> Result<Rc<DockerEngine>, EngineError> {
-    let from_environment = |name: &str| call.environment.get(name).filter(|value| !value.is_empty());
-    let address = call.settings.engine.as_ref().or_else(|| from_environment("DOCKER_HOST"));
+    let from_environment =
+        |name: &str| call.environment.get(name).filter(|value| !value.is_empty());
+    let address = call
+        .settings
+        .engine
+        .as_ref()
+        .or_else(|| from_environment("DOCKER_HOST"));
     let tls = from_environment("DOCKER_TLS_VERIFY").map(|_| {
         let home = || from_environment("HOME").map(|home| Path::new(home).join(".docker"));
-        let folder = from_environment("DOCKER_CERT_PATH").map(|path| Path::new(path).to_owned()).or_else(home);
+        let folder = from_environment("DOCKER_CERT_PATH")
+            .map(|path| Path::new(path).to_owned())
+            .or_else(home);
         TlsFiles::in_folder(&folder.unwrap_or_default())
     });
     let address = address.map_or(LOCAL_SOCKET, String::as_str);
@@ -68,31 +75,55 @@ pub(super) fn complaint(own: &Own) -> Option<Complaint> {
 
 /// What `docker inspect` printed in place of an engine, and the container in it that the settings call ours. Without
 /// that setting we are on the host that it was printed on: nothing else could be found out from here.
-pub(super) async fn recorded(call: &Call, path: &Path) -> Result<(Rc<RecordedEngine>, Option<Container>), Failure> {
+pub(super) async fn recorded(
+    call: &Call,
+    path: &Path,
+) -> Result<(Rc<RecordedEngine>, Option<Container>), Failure> {
     let text = disk::text_or_input(path)?;
-    let path = if path == Path::new("-") { Path::new("standard input") } else { path };
-    let damaged = |problem| DiskError::Damaged { path: path.to_owned(), problem };
+    let path = if path == Path::new("-") {
+        Path::new("standard input")
+    } else {
+        path
+    };
+    let damaged = |problem| DiskError::Damaged {
+        path: path.to_owned(),
+        problem,
+    };
     let engine = RecordedEngine::read(&text).map_err(damaged)?;
-    let Some(word) = &call.settings.own else { return Ok((Rc::new(engine), None)) };
+    let Some(word) = &call.settings.own else {
+        return Ok((Rc::new(engine), None));
+    };
     match engine.inspect(word).await? {
         Some(own) => Ok((Rc::new(engine), Some(own))),
-        None => Err(Failure::Usage(format!("{} has no container {word:?}, as `self` says", path.display()))),
+        None => Err(Failure::Usage(format!(
+            "{} has no container {word:?}, as `self` says",
+            path.display()
+        ))),
     }
 }
 
 /// Our folders, once it is known what is mounted into our container.
 pub(super) fn folders(call: &Call, own: Option<&Container>) -> Rc<Folders> {
-    Rc::new(Folders::new(certificates(call, own), call.settings.state.clone()))
+    Rc::new(Folders::new(
+        certificates(call, own),
+        call.settings.state.clone(),
+    ))
 }
 
 fn certificates(call: &Call, own: Option<&Container>) -> std::path::PathBuf {
     let named = call.settings.certificates.clone();
     let mounted = || is_mounted(own, CERTIFICATES).then(|| CERTIFICATES.into());
-    named.or_else(mounted).unwrap_or_else(|| call.settings.state.join("certificates"))
+    named
+        .or_else(mounted)
+        .unwrap_or_else(|| call.settings.state.join("certificates"))
 }
 
 fn is_mounted(own: Option<&Container>, path: &str) -> bool {
-    own.is_some_and(|own| own.mounts.iter().any(|mount| mount.destination == Path::new(path)))
+    own.is_some_and(|own| {
+        own.mounts
+            .iter()
+            .any(|mount| mount.destination == Path::new(path))
+    })
 }
 
 /// The loop, ready to turn.
@@ -107,15 +138,26 @@ pub(super) fn daemon(
     let clock = Rc::new(SystemClock);
     let ca_root_pem = settings.ca_root.as_deref().map(disk::text).transpose()?;
     let authorities = AcmeAuthorities::new(
-        AcmeSettings { ca_root_pem, agree_tos: settings.agree_tos, email: settings.email.clone() },
+        AcmeSettings {
+            ca_root_pem,
+            agree_tos: settings.agree_tos,
+            email: settings.email.clone(),
+        },
         folders.clone(),
         clock.clone(),
     )?;
-    let probe = TcpProbe::new()
-        .map_err(|error| Failure::Bug { what: "the TLS client can't be set up", source: error.into() })?;
-    let template_files =
-        settings.templates.clone().map(|folder| Rc::new(TemplateFolder::new(folder)) as Rc<dyn TemplateFiles>);
-    let webroot = settings.webroot.clone().or_else(|| is_mounted(own, WEBROOT).then(|| WEBROOT.into()));
+    let probe = TcpProbe::new().map_err(|error| Failure::Bug {
+        what: "the TLS client can't be set up",
+        source: error.into(),
+    })?;
+    let template_files = settings
+        .templates
+        .clone()
+        .map(|folder| Rc::new(TemplateFolder::new(folder)) as Rc<dyn TemplateFiles>);
+    let webroot = settings
+        .webroot
+        .clone()
+        .or_else(|| is_mounted(own, WEBROOT).then(|| WEBROOT.into()));
     Ok(Daemon {
         ports: Ports {
             engine,
@@ -136,7 +178,11 @@ pub(super) fn daemon(
             key_type: settings.key_type,
             profile: settings.profile.clone(),
         },
-        plan_rules: plan::Rules { mark_host, resync: settings.resync, label_prefix: settings.label_prefix.clone() },
+        plan_rules: plan::Rules {
+            mark_host,
+            resync: settings.resync,
+            label_prefix: settings.label_prefix.clone(),
+        },
         template_files,
         own: own.map(|own| own.id.clone()),
         doubt: None,
@@ -163,8 +209,13 @@ pub(super) fn reader(
     own: Option<&Container>,
 ) -> Result<(Daemon, Rc<Folders>), Failure> {
     let folders = folders(call, own);
-    let mark_host = folders.known_mark_host().unwrap_or_else(|| NO_MARK_YET.to_owned());
-    Ok((daemon(call, engine, folders.clone(), own, mark_host)?, folders))
+    let mark_host = folders
+        .known_mark_host()
+        .unwrap_or_else(|| NO_MARK_YET.to_owned());
+    Ok((
+        daemon(call, engine, folders.clone(), own, mark_host)?,
+        folders,
+    ))
 }
 
 /// The machine's time.
@@ -174,7 +225,9 @@ pub(super) fn now() -> Timestamp {
 
 /// How the daemon is that works on this state.
 pub(super) fn works(call: &Call, folders: &Folders, now: Timestamp) -> Result<Works, DiskError> {
-    let breathes = folders.last_breath()?.is_some_and(|last| now.since(last) <= BREATH * super::health::MISSED);
+    let breathes = folders
+        .last_breath()?
+        .is_some_and(|last| now.since(last) <= BREATH * super::health::MISSED);
     Ok(match (Lock::is_held(&call.settings.state)?, breathes) {
         (false, _) => Works::No,
         (true, true) => Works::Well,
@@ -184,8 +237,16 @@ pub(super) fn works(call: &Call, folders: &Folders, now: Timestamp) -> Result<Wo
 
 /// Ends here when the terms of the CA of the settings were neither agreed to before nor now: every order would fail.
 pub(super) async fn agreed(call: &Call, daemon: &Daemon) -> Result<(), Failure> {
-    let Some(directory) = call.settings.ca.as_ref().and_then(Issuer::directory) else { return Ok(()) };
-    match daemon.ports.authorities.at(directory)?.terms_to_agree().await {
+    let Some(directory) = call.settings.ca.as_ref().and_then(Issuer::directory) else {
+        return Ok(());
+    };
+    match daemon
+        .ports
+        .authorities
+        .at(directory)?
+        .terms_to_agree()
+        .await
+    {
         Some(terms) => Err(AuthorityError::Terms { terms }.into()),
         None => Ok(()),
     }

@@ -25,7 +25,10 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
             path.display()
         )));
     };
-    let damaged = |error| DiskError::Damaged { path, problem: format!("{error}; the next turn writes it anew") };
+    let damaged = |error| DiskError::Damaged {
+        path,
+        problem: format!("{error}; the next turn writes it anew"),
+    };
     let status: Status = serde_json::from_str(&document).map_err(damaged)?;
     if call.wants_json() {
         print(&json(&status)?)?;
@@ -43,15 +46,29 @@ fn shown(status: &Status, now: Timestamp, paint: Paint, width: Option<usize>) ->
         certificates(status, now, width),
         sites(status, width),
         consumers(status, width),
-        paint.wrong(&list("failed", status.failures.iter().map(|failure| self::failure(failure, now)).collect())),
+        paint.wrong(&list(
+            "failed",
+            status
+                .failures
+                .iter()
+                .map(|failure| self::failure(failure, now))
+                .collect(),
+        )),
         paint.wrong(&list("complaints", strings(&status.complaints))),
         paint.wrong(&list("on disk", status.faults.iter().cloned().collect())),
         list("certificates of your own", notices),
-        paint.wrong(&list("templates", status.templates.iter().cloned().collect())),
+        paint.wrong(&list(
+            "templates",
+            status.templates.iter().cloned().collect(),
+        )),
         list("under way", status.under_way.clone()),
         list("next", next(status, now)),
     ];
-    parts.push(format!("as of {}, {} ago\n", status.written, rough(now.since(status.written))));
+    parts.push(format!(
+        "as of {}, {} ago\n",
+        status.written,
+        rough(now.since(status.written))
+    ));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
 }
@@ -61,12 +78,20 @@ fn next(status: &Status, now: Timestamp) -> Vec<String> {
     const MOST: usize = 5;
     let next = status.next();
     let more = next.len().saturating_sub(MOST);
-    let told = next.into_iter().take(MOST).map(|(time, words)| format!("{words} at {time} ({})", away(time, now)));
-    told.chain((more > 0).then(|| format!("and {more} more"))).collect()
+    let told = next
+        .into_iter()
+        .take(MOST)
+        .map(|(time, words)| format!("{words} at {time} ({})", away(time, now)));
+    told.chain((more > 0).then(|| format!("and {more} more")))
+        .collect()
 }
 
 fn away(time: Timestamp, now: Timestamp) -> String {
-    if time > now { format!("in {}", rough(time.since(now))) } else { "now".to_owned() }
+    if time > now {
+        format!("in {}", rough(time.since(now)))
+    } else {
+        "now".to_owned()
+    }
 }
 
 fn certificates(status: &Status, now: Timestamp, width: Option<usize>) -> String {
@@ -79,13 +104,15 @@ fn certificates(status: &Status, now: Timestamp, width: Option<usize>) -> String
                 (true, None) => "missing",
                 (true, Some(held)) if held.is_valid_at(now) => "valid",
                 (_, Some(held)) if !held.is_valid_at(now) => "expired",
-                _ if !certificate.held_up_by.is_empty() => {
-                    &format!("kept while the complaint about {} stands", joined(&certificate.held_up_by))
-                }
+                _ if !certificate.held_up_by.is_empty() => &format!(
+                    "kept while the complaint about {} stands",
+                    joined(&certificate.held_up_by)
+                ),
                 _ => "kept, not wanted",
             };
-            let of =
-                |word: fn(&crate::observe::HeldCertificate) -> String| held.map_or("-".to_owned(), |held| word(held));
+            let of = |word: fn(&crate::observe::HeldCertificate) -> String| {
+                held.map_or("-".to_owned(), |held| word(held))
+            };
             [
                 name.to_string(),
                 state.to_owned(),
@@ -95,7 +122,11 @@ fn certificates(status: &Status, now: Timestamp, width: Option<usize>) -> String
             ]
         })
         .collect();
-    table(["CERTIFICATE", "STATE", "UNTIL", "ISSUER", "SERIAL"], &rows, width)
+    table(
+        ["CERTIFICATE", "STATE", "UNTIL", "ISSUER", "SERIAL"],
+        &rows,
+        width,
+    )
 }
 
 fn sites(status: &Status, width: Option<usize>) -> String {
@@ -104,19 +135,36 @@ fn sites(status: &Status, width: Option<usize>) -> String {
         .iter()
         .map(|site| {
             let of_path = |(path, addresses): (&String, &BTreeSet<String>)| {
-                let addresses =
-                    if addresses.is_empty() { "none takes traffic: 503".to_owned() } else { joined(addresses) };
-                if path == "/" { addresses } else { format!("{path}: {addresses}") }
+                let addresses = if addresses.is_empty() {
+                    "none takes traffic: 503".to_owned()
+                } else {
+                    joined(addresses)
+                };
+                if path == "/" {
+                    addresses
+                } else {
+                    format!("{path}: {addresses}")
+                }
             };
             let upstreams = match &site.redirect {
                 Some(to) => format!("sent to {to}"),
-                None => site.upstreams.iter().map(of_path).collect::<Vec<_>>().join("; "),
+                None => site
+                    .upstreams
+                    .iter()
+                    .map(of_path)
+                    .collect::<Vec<_>>()
+                    .join("; "),
             };
             let upstreams = match &site.instead {
                 Some(instead) => format!("{upstreams} ({instead})"),
                 None => upstreams,
             };
-            [site.host.to_string(), site.proxy.to_string(), joined(&site.containers), upstreams]
+            [
+                site.host.to_string(),
+                site.proxy.to_string(),
+                joined(&site.containers),
+                upstreams,
+            ]
         })
         .collect();
     table(["SITE", "PROXY", "CONTAINERS", "UPSTREAMS"], &rows, width)
@@ -133,11 +181,18 @@ fn consumers(status: &Status, width: Option<usize>) -> String {
                 Progress::TakenBack => "what it had before is back".to_owned(),
                 Progress::Proven { at } => match consumer.unseen_since() {
                     None => format!("proven at {at}"),
-                    Some(start) => format!("proven at {at}; not looked at since it was started again at {start}"),
+                    Some(start) => format!(
+                        "proven at {at}; not looked at since it was started again at {start}"
+                    ),
                 },
                 Progress::Unproven { reason } => format!("unproven: {reason}"),
             };
-            [name.to_string(), consumer.kind.clone(), consumer.installed.generation.to_string(), progress]
+            [
+                name.to_string(),
+                consumer.kind.clone(),
+                consumer.installed.generation.to_string(),
+                progress,
+            ]
         })
         .collect();
     table(["CONSUMER", "KIND", "GENERATION", "STATE"], &rows, width)
@@ -153,12 +208,22 @@ fn failure(failure: &FailureStatus, now: Timestamp) -> String {
         Some(again) => format!("tried again at {again}, {}", away(again, now)),
     };
     let problem = failure.problem.as_deref().unwrap_or("it was cut off");
-    format!("{subject}: {problem} ({} in a row, last {}; {again})", failure.count, failure.last)
+    format!(
+        "{subject}: {problem} ({} in a row, last {}; {again})",
+        failure.count, failure.last
+    )
 }
 
 fn lines(heading: &str, items: &[String], width: Option<usize>) -> String {
-    let lines: String = items.iter().map(|item| format!("  {}\n", hanging(&visible(item), 4, width))).collect();
-    if lines.is_empty() { lines } else { format!("{heading}:\n{lines}") }
+    let lines: String = items
+        .iter()
+        .map(|item| format!("  {}\n", hanging(&visible(item), 4, width)))
+        .collect();
+    if lines.is_empty() {
+        lines
+    } else {
+        format!("{heading}:\n{lines}")
+    }
 }
 
 fn joined(items: impl IntoIterator<Item: Display>) -> String {
@@ -196,10 +261,21 @@ mod tests {
             written: NOW,
             next_look: Some(NOW + Duration::from_secs(3600)),
             certificates: BTreeMap::from([
-                (name("late.example"), CertificateStatus { wanted: true, held: None, held_up_by: BTreeSet::new() }),
+                (
+                    name("late.example"),
+                    CertificateStatus {
+                        wanted: true,
+                        held: None,
+                        held_up_by: BTreeSet::new(),
+                    },
+                ),
                 (
                     name("shop.example"),
-                    CertificateStatus { wanted: true, held: Some(held.into()), held_up_by: BTreeSet::new() },
+                    CertificateStatus {
+                        wanted: true,
+                        held: Some(held.into()),
+                        held_up_by: BTreeSet::new(),
+                    },
                 ),
             ]),
             sites: Vec::new(),
@@ -232,54 +308,109 @@ mod tests {
     #[test]
     fn a_certificate_that_is_kept_says_whose_complaint_holds_it_up() {
         let mut status = status();
-        let kept = status.certificates.values_mut().last().expect("there are two");
+        let kept = status
+            .certificates
+            .values_mut()
+            .last()
+            .expect("there are two");
         kept.wanted = false;
-        assert!(shown(&status, NOW, Paint::default(), None).contains("shop.example  kept, not wanted  "));
-        let kept = status.certificates.values_mut().last().expect("there are two");
-        kept.held_up_by.insert(ContainerName::parse("shop").expect("a name"));
+        assert!(
+            shown(&status, NOW, Paint::default(), None)
+                .contains("shop.example  kept, not wanted  ")
+        );
+        let kept = status
+            .certificates
+            .values_mut()
+            .last()
+            .expect("there are two");
+        kept.held_up_by
+            .insert(ContainerName::parse("shop").expect("a name"));
         let text = shown(&status, NOW, Paint::default(), None);
-        assert!(text.contains("shop.example  kept while the complaint about shop stands  "), "{text}");
+        assert!(
+            text.contains("shop.example  kept while the complaint about shop stands  "),
+            "{text}"
+        );
     }
 
     #[test]
     fn a_proxy_that_was_started_again_is_not_told_as_proven_alone() {
         let (at, later) = (NOW, NOW + DAY);
         let told = |process, started_at| {
-            let mut installed = Installed { progress: Progress::Proven { at }, ..Installed::default() };
+            let mut installed = Installed {
+                progress: Progress::Proven { at },
+                ..Installed::default()
+            };
             installed.process.started_at = process;
-            let consumer =
-                ConsumerStatus { kind: "nginx".into(), running: true, started_at, installed: Rc::new(installed) };
+            let consumer = ConsumerStatus {
+                kind: "nginx".into(),
+                running: true,
+                started_at,
+                installed: Rc::new(installed),
+            };
             let name = ContainerName::parse("proxy").expect("a name");
-            consumers(&Status { consumers: BTreeMap::from([(name, consumer)]), ..status() }, None)
+            consumers(
+                &Status {
+                    consumers: BTreeMap::from([(name, consumer)]),
+                    ..status()
+                },
+                None,
+            )
         };
-        assert!(told(Some(NOW - DAY), Some(NOW - DAY)).ends_with("proven at 2027-01-15T08:00:00Z\n"));
+        assert!(
+            told(Some(NOW - DAY), Some(NOW - DAY)).ends_with("proven at 2027-01-15T08:00:00Z\n")
+        );
         assert!(told(Some(NOW - DAY), Some(later)).ends_with(
             "proven at 2027-01-15T08:00:00Z; not looked at since it was started again at 2027-01-16T08:00:00Z\n"
         ));
         // We restarted it and looked, or the engine's clock is ahead.
-        assert!(told(Some(NOW - DAY), Some(NOW - DAY / 2)).ends_with("proven at 2027-01-15T08:00:00Z\n"));
+        assert!(
+            told(Some(NOW - DAY), Some(NOW - DAY / 2))
+                .ends_with("proven at 2027-01-15T08:00:00Z\n")
+        );
         assert!(told(Some(later), Some(later)).ends_with("proven at 2027-01-15T08:00:00Z\n"));
     }
 
     #[test]
     fn what_is_next_is_told_in_its_order() {
         let next = next(&status(), NOW);
-        assert_eq!(next[0], "late.example is ordered again at 2027-01-15T08:09:00Z (in 9 min 0 s)");
-        assert_eq!(next[1], "everything is looked at again at 2027-01-15T09:00:00Z (in 1 h 0 min)");
-        assert!(next[2].starts_with("shop.example is renewed at 2027-03-"), "{}", next[2]);
+        assert_eq!(
+            next[0],
+            "late.example is ordered again at 2027-01-15T08:09:00Z (in 9 min 0 s)"
+        );
+        assert_eq!(
+            next[1],
+            "everything is looked at again at 2027-01-15T09:00:00Z (in 1 h 0 min)"
+        );
+        assert!(
+            next[2].starts_with("shop.example is renewed at 2027-03-"),
+            "{}",
+            next[2]
+        );
     }
 
     #[test]
     fn nothing_is_lost_on_a_narrow_terminal_or_in_a_pipe() {
         let whole = shown(&status(), NOW, Paint::default(), None);
-        assert!(whole.contains("shop.example  valid    2027-04-15T08:00:00Z  Test CA  0123456789abcdef"), "{whole}");
+        assert!(
+            whole
+                .contains("shop.example  valid    2027-04-15T08:00:00Z  Test CA  0123456789abcdef"),
+            "{whole}"
+        );
         let words: BTreeSet<_> = whole.split_whitespace().map(str::to_lowercase).collect();
         for width in [80, 60, 40] {
             let text = shown(&status(), NOW, Paint::default(), Some(width));
-            assert!(text.lines().all(|line| line.chars().count() <= width), "{width}: {text}");
-            let narrow: BTreeSet<_> =
-                text.split_whitespace().map(|word| word.trim_end_matches(':').to_lowercase()).collect();
-            let lost: Vec<_> = words.iter().filter(|word| !narrow.contains(word.trim_end_matches(':'))).collect();
+            assert!(
+                text.lines().all(|line| line.chars().count() <= width),
+                "{width}: {text}"
+            );
+            let narrow: BTreeSet<_> = text
+                .split_whitespace()
+                .map(|word| word.trim_end_matches(':').to_lowercase())
+                .collect();
+            let lost: Vec<_> = words
+                .iter()
+                .filter(|word| !narrow.contains(word.trim_end_matches(':')))
+                .collect();
             assert!(lost.is_empty(), "{width}: {lost:?} in {text}");
         }
     }

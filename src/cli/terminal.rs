@@ -27,18 +27,28 @@ impl Paint {
 
     /// Something that is wrong.
     pub(super) fn wrong(self, text: &str) -> String {
-        if text.is_empty() { String::new() } else { self.painted("31", text) }
+        if text.is_empty() {
+            String::new()
+        } else {
+            self.painted("31", text)
+        }
     }
 
     fn painted(self, code: &str, text: &str) -> String {
-        if self.is_on { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if self.is_on {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
 impl Call {
     /// Colours on a terminal whose user has not said no.
     pub(super) fn paint(&self) -> Paint {
-        Paint { is_on: io::stdout().is_terminal() && !refuses_colour(&self.environment) }
+        Paint {
+            is_on: io::stdout().is_terminal() && !refuses_colour(&self.environment),
+        }
     }
 }
 
@@ -46,7 +56,9 @@ impl Call {
 ///
 /// <https://no-color.org/>
 pub(super) fn refuses_colour(environment: &BTreeMap<String, String>) -> bool {
-    environment.get("NO_COLOR").is_some_and(|value| !value.is_empty())
+    environment
+        .get("NO_COLOR")
+        .is_some_and(|value| !value.is_empty())
 }
 
 /// The width of the terminal that results go to; nothing where they go elsewhere, and nothing is cut there.

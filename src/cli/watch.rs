@@ -73,7 +73,9 @@ async fn stand_by(state: &Path) -> Result<Lock, Failure> {
 pub(super) fn hangups() -> Result<mpsc::UnboundedReceiver<()>, Failure> {
     let (sender, hangups) = mpsc::unbounded_channel();
     let mut hangup = listen(SignalKind::hangup())?;
-    tokio::task::spawn_local(async move { while hangup.recv().await.is_some() && sender.send(()).is_ok() {} });
+    tokio::task::spawn_local(async move {
+        while hangup.recv().await.is_some() && sender.send(()).is_ok() {}
+    });
     Ok(hangups)
 }
 
@@ -84,7 +86,10 @@ pub(super) async fn reach(call: &Call, engine: &Rc<DockerEngine>) -> Result<Own,
         match setup::own(call, engine).await {
             Ok(own) => return Ok(own),
             Err(error @ EngineError::Address(_)) => return Err(error.into()),
-            Err(error) => report(&Event::EngineLost { problem: chain(&error), again_in: pause }),
+            Err(error) => report(&Event::EngineLost {
+                problem: chain(&error),
+                again_in: pause,
+            }),
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
@@ -99,7 +104,10 @@ pub(super) struct Stop {
 
 impl Stop {
     pub(super) fn new() -> Result<Self, Failure> {
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
     }
 
     pub(super) async fn wait(&mut self) -> Exit {
@@ -111,5 +119,8 @@ impl Stop {
 }
 
 fn listen(kind: SignalKind) -> Result<Signal, Failure> {
-    signal(kind).map_err(|error| Failure::Bug { what: "signals can't be listened to", source: error.into() })
+    signal(kind).map_err(|error| Failure::Bug {
+        what: "signals can't be listened to",
+        source: error.into(),
+    })
 }

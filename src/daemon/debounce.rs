@@ -16,7 +16,11 @@ pub(super) struct Debounce {
 
 impl Debounce {
     pub fn new(interval: Interval) -> Self {
-        Self { interval, waiting: None, acted: None }
+        Self {
+            interval,
+            waiting: None,
+            acted: None,
+        }
     }
 
     /// Something has changed.
@@ -51,7 +55,10 @@ mod tests {
     fn acts(min: u32, max: u32, changes: &[u32]) -> Vec<u32> {
         const TENTH: Duration = Duration::from_millis(100);
         let begin = Instant::now();
-        let mut debounce = Debounce::new(Interval { min: TENTH * min, max: TENTH * max });
+        let mut debounce = Debounce::new(Interval {
+            min: TENTH * min,
+            max: TENTH * max,
+        });
         let mut acts = Vec::new();
         for now in 0..200 {
             if changes.contains(&now) {

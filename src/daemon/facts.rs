@@ -7,7 +7,9 @@ use super::{grace::Grace, templates::InUse};
 use crate::{
     desire::{self, Consumer, Desired},
     execute::place,
-    observe::{Action, Attempt, Container, HeldCertificate, Holder, Observed, Shelf, Snapshot, Subject},
+    observe::{
+        Action, Attempt, Container, HeldCertificate, Holder, Observed, Shelf, Snapshot, Subject,
+    },
     ports::{DiskError, Ports, Repair},
     report::{Event, chain, report},
     values::{CertificateName, ContainerId, ContainerName, Host, Timestamp},
@@ -58,29 +60,46 @@ impl Facts {
         let now = ports.clock.now();
         let records = ports.disk.attempts().unwrap_or_else(|error| {
             // Nor can a new attempt be written down then, so that none is made.
-            report(&Event::DiskFault { problem: chain(&error) });
+            report(&Event::DiskFault {
+                problem: chain(&error),
+            });
             BTreeMap::new()
         });
         let lost = |error| {
-            let problem = format!("{}; as if a try had just failed, the next is in a minute", chain(&error));
-            report(&Event::DiskFault { problem: problem.clone() });
+            let problem = format!(
+                "{}; as if a try had just failed, the next is in a minute",
+                chain(&error)
+            );
+            report(&Event::DiskFault {
+                problem: problem.clone(),
+            });
             Attempt::lost(now, problem)
         };
-        let attempts = records.into_iter().map(|(name, read)| (Subject::Certificate(name), read.unwrap_or_else(lost)));
+        let attempts = records
+            .into_iter()
+            .map(|(name, read)| (Subject::Certificate(name), read.unwrap_or_else(lost)));
         let attempts = attempts.collect();
         // Without it, the oldest container has a name, as when quaymaster was started for the first time.
         let kept = Rc::new(ports.disk.holders().unwrap_or_else(|error| {
-            report(&Event::DiskFault { problem: chain(&error) });
+            report(&Event::DiskFault {
+                problem: chain(&error),
+            });
             BTreeMap::new()
         }));
         Self {
-            snapshot: Snapshot { holders: Rc::clone(&kept), ..Snapshot::default() },
+            snapshot: Snapshot {
+                holders: Rc::clone(&kept),
+                ..Snapshot::default()
+            },
             kept,
             unkept: None,
             unkept_templates: None,
             unread_wishes: BTreeSet::new(),
             grace: Grace::default(),
-            observed: Observed { attempts, ..Observed::default() },
+            observed: Observed {
+                attempts,
+                ..Observed::default()
+            },
             seen: false,
             certified: false,
             looked: now,
@@ -101,15 +120,24 @@ impl Facts {
                 && attempt.is_lost()
                 && let Err(error) = ports.disk.note_attempt(name, attempt)
             {
-                report(&Event::DiskFault { problem: chain(&error) });
+                report(&Event::DiskFault {
+                    problem: chain(&error),
+                });
             }
         }
     }
 
     /// Takes over a full list, the first after a `gap` or not.
-    pub fn replace(&mut self, mut containers: Vec<Container>, own: Option<Container>, gap: bool, now: Timestamp) {
+    pub fn replace(
+        &mut self,
+        mut containers: Vec<Container>,
+        own: Option<Container>,
+        gap: bool,
+        now: Timestamp,
+    ) {
         containers.retain(|container| !container.is_replaced() || self.knows(container));
-        self.grace.take_list(&mut self.snapshot, containers, gap, now);
+        self.grace
+            .take_list(&mut self.snapshot, containers, gap, now);
         // We run in it: an engine that does not know it yet has not taken it up again.
         self.snapshot.own = own.or_else(|| self.snapshot.own.take());
         self.seen = true;
@@ -117,9 +145,20 @@ impl Facts {
 
     /// Takes over what is true of one container after something happened to it; says whether that is anything new. Most
     /// events change nothing that we read.
-    pub fn refresh(&mut self, id: &ContainerId, container: Option<Container>, action: Action) -> bool {
-        let container = container.filter(|container| !container.is_replaced() || self.knows(container));
-        let is_known = |new: &Container| self.snapshot.containers.get(&new.name).is_some_and(|known| **known == *new);
+    pub fn refresh(
+        &mut self,
+        id: &ContainerId,
+        container: Option<Container>,
+        action: Action,
+    ) -> bool {
+        let container =
+            container.filter(|container| !container.is_replaced() || self.knows(container));
+        let is_known = |new: &Container| {
+            self.snapshot
+                .containers
+                .get(&new.name)
+                .is_some_and(|known| **known == *new)
+        };
         let is_own = self.snapshot.own.as_ref().is_some_and(|own| own.id == *id);
         if !is_own && self.grace.next_end().is_none() && container.as_ref().is_some_and(is_known) {
             return false;
@@ -127,20 +166,29 @@ impl Facts {
         if is_own {
             self.snapshot.own = container.clone().or_else(|| self.snapshot.own.take());
         }
-        self.grace.take_one(&mut self.snapshot, id, container, action != Action::Network);
+        self.grace
+            .take_one(&mut self.snapshot, id, container, action != Action::Network);
         true
     }
 
     /// Whether it was seen under this name before: who ran under one that Compose left behind is seen to end.
     fn knows(&self, container: &Container) -> bool {
-        self.snapshot.containers.get(&container.name).is_some_and(|known| known.id == container.id)
+        self.snapshot
+            .containers
+            .get(&container.name)
+            .is_some_and(|known| known.id == container.id)
     }
 
     /// Forgets who had hosts that are free again; says whether there were any.
     pub fn free_hosts(&mut self, now: Timestamp) -> bool {
-        let is_any = self.snapshot.holders.values().any(|holder| desire::is_over(holder, now));
+        let is_any = self
+            .snapshot
+            .holders
+            .values()
+            .any(|holder| desire::is_over(holder, now));
         if is_any {
-            Rc::make_mut(&mut self.snapshot.holders).retain(|_, holder| !desire::is_over(holder, now));
+            Rc::make_mut(&mut self.snapshot.holders)
+                .retain(|_, holder| !desire::is_over(holder, now));
         }
         is_any
     }
@@ -162,9 +210,14 @@ impl Facts {
     /// Keeps the templates that consumers use, also when other ones lie in their folder.
     pub fn keep_templates(&mut self, ports: &Ports, templates: &mut InUse) {
         let installed = self.observed.installed.values();
-        let used: BTreeSet<_> = installed.flat_map(|it| [it.templates.used, it.templates.trying]).flatten().collect();
+        let used: BTreeSet<_> = installed
+            .flat_map(|it| [it.templates.used, it.templates.trying])
+            .flatten()
+            .collect();
         // Whoever could not be looked at may use any of them.
-        let kept = templates.keep(&*ports.disk, |digest| !self.unseen.is_empty() || used.contains(&digest));
+        let kept = templates.keep(&*ports.disk, |digest| {
+            !self.unseen.is_empty() || used.contains(&digest)
+        });
         self.unkept_templates = kept.err().map(|error| chain(&error));
     }
 
@@ -191,13 +244,19 @@ impl Facts {
         for (shelf, name) in found.unread {
             let (known, now) = match shelf {
                 Shelf::Live => (Rc::make_mut(&mut self.observed.held), &mut held),
-                Shelf::Provided | Shelf::ProvidedInParts => (&mut self.observed.provided, &mut provided),
+                Shelf::Provided | Shelf::ProvidedInParts => {
+                    (&mut self.observed.provided, &mut provided)
+                }
             };
             now.extend(known.remove_entry(&name));
         }
         (self.observed.held, self.observed.provided) = (Rc::new(held), provided);
         self.repairs = found.repairs;
-        self.wrecks = found.wrecks.into_iter().map(|(name, fault)| (name, chain(&fault))).collect();
+        self.wrecks = found
+            .wrecks
+            .into_iter()
+            .map(|(name, fault)| (name, chain(&fault)))
+            .collect();
         self.faults = found.faults.iter().map(|fault| chain(fault)).collect();
         self.certified = true;
         Ok(())
@@ -216,34 +275,54 @@ impl Facts {
 
     /// What is wrong on disk, as far as it was looked at.
     pub fn faults(&self) -> BTreeSet<String> {
-        let of_certificates = self.faults.iter().chain(&self.unmended).chain(self.wrecks.values());
-        let on_disk =
-            of_certificates.chain(&self.untidy).chain(&self.unseen).chain(&self.unkept).chain(&self.unkept_templates);
+        let of_certificates = self
+            .faults
+            .iter()
+            .chain(&self.unmended)
+            .chain(self.wrecks.values());
+        let on_disk = of_certificates
+            .chain(&self.untidy)
+            .chain(&self.unseen)
+            .chain(&self.unkept)
+            .chain(&self.unkept_templates);
         on_disk.chain(&self.unread_wishes).cloned().collect()
     }
 
     /// Mends what the last look found. What can't be mended now is tried again each time.
     pub fn mend_certificates(&mut self, ports: &Ports) {
         self.unmended.clear();
-        self.repairs.retain(|name, repair| match (ports.disk.mend(name, repair), repair) {
-            (Ok(()), Repair::Live { problem }) => {
-                report(&Event::Mended { certificate: name.clone(), problem: chain(problem) });
-                false
-            }
-            (Ok(()), Repair::Copy) => false,
-            (Err(error), _) => {
-                self.unmended.insert(chain(&error));
-                true
-            }
-        });
+        self.repairs.retain(
+            |name, repair| match (ports.disk.mend(name, repair), repair) {
+                (Ok(()), Repair::Live { problem }) => {
+                    report(&Event::Mended {
+                        certificate: name.clone(),
+                        problem: chain(problem),
+                    });
+                    false
+                }
+                (Ok(()), Repair::Copy) => false,
+                (Err(error), _) => {
+                    self.unmended.insert(chain(&error));
+                    true
+                }
+            },
+        );
     }
 
     /// Forgets tries that were cut off when the certificate was there already, and their orders. What can't be removed
     /// now is tried again each time.
     pub fn finish(&mut self, ports: &Ports, finished: &BTreeSet<CertificateName>) {
         for name in finished {
-            match ports.disk.drop_order(name).and_then(|()| ports.disk.forget_attempts(name)) {
-                Ok(()) => drop(self.observed.attempts.remove(&Subject::Certificate(name.clone()))),
+            match ports
+                .disk
+                .drop_order(name)
+                .and_then(|()| ports.disk.forget_attempts(name))
+            {
+                Ok(()) => drop(
+                    self.observed
+                        .attempts
+                        .remove(&Subject::Certificate(name.clone())),
+                ),
                 Err(error) => drop(self.unmended.insert(chain(&error))),
             }
         }
@@ -251,14 +330,23 @@ impl Facts {
 
     /// Takes away what a crash left in folders that are about to be looked at.
     pub fn tidy_new_consumers(&mut self, ports: &Ports, desired: &Desired) {
-        let looked_at = desired.consumers.values().filter(|consumer| self.is_to_be_looked_at(consumer));
+        let looked_at = desired
+            .consumers
+            .values()
+            .filter(|consumer| self.is_to_be_looked_at(consumer));
         let tidied = looked_at.map(|consumer| ports.disk.tidy(&place(consumer)));
-        self.untidy = tidied.filter_map(Result::err).map(|error| chain(&error)).collect();
+        self.untidy = tidied
+            .filter_map(Result::err)
+            .map(|error| chain(&error))
+            .collect();
     }
 
     fn is_to_be_looked_at(&self, consumer: &Consumer) -> bool {
         let this = (consumer.id.clone(), consumer.started_at);
-        let busy = self.observed.under_way.contains(&Subject::Consumer(consumer.name.clone()));
+        let busy = self
+            .observed
+            .under_way
+            .contains(&Subject::Consumer(consumer.name.clone()));
         !busy && self.looked_at.get(&consumer.name) != Some(&this)
     }
 
@@ -272,13 +360,17 @@ impl Facts {
             }
             match ports.disk.installed(&place(consumer)) {
                 Ok(installed) => {
-                    self.observed.installed.insert(name.clone(), Rc::new(installed));
-                    self.looked_at.insert(name.clone(), (consumer.id.clone(), consumer.started_at));
+                    self.observed
+                        .installed
+                        .insert(name.clone(), Rc::new(installed));
+                    self.looked_at
+                        .insert(name.clone(), (consumer.id.clone(), consumer.started_at));
                 }
                 Err(error) => drop(self.unseen.insert(chain(&error))),
             }
         }
-        self.looked_at.retain(|name, _| desired.consumers.contains_key(name));
+        self.looked_at
+            .retain(|name, _| desired.consumers.contains_key(name));
     }
 
     /// Makes sure that a consumer's folder is looked at before it is planned for again.

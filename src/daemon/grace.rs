@@ -34,22 +34,36 @@ impl Grace {
     /// Takes over a full list. After a gap, those who are missed in it keep counting as they were from `now` on; without
     /// one their going was seen, and only those whose grace runs already go on. A name that somebody else bears has
     /// found its successor.
-    pub fn take_list(&mut self, snapshot: &mut Snapshot, list: Vec<Container>, gap: bool, now: Timestamp) {
-        let mut names: BTreeMap<ContainerId, ContainerName> =
-            list.iter().map(|container| (container.id.clone(), container.name.clone())).collect();
-        let mut listed: BTreeMap<ContainerName, Rc<Container>> =
-            list.into_iter().map(|container| (container.name.clone(), Rc::new(container))).collect();
+    pub fn take_list(
+        &mut self,
+        snapshot: &mut Snapshot,
+        list: Vec<Container>,
+        gap: bool,
+        now: Timestamp,
+    ) {
+        let mut names: BTreeMap<ContainerId, ContainerName> = list
+            .iter()
+            .map(|container| (container.id.clone(), container.name.clone()))
+            .collect();
+        let mut listed: BTreeMap<ContainerName, Rc<Container>> = list
+            .into_iter()
+            .map(|container| (container.name.clone(), Rc::new(container)))
+            .collect();
         let before = mem::take(&mut self.0);
         for (name, known) in mem::take(&mut snapshot.containers) {
             let running = before.get(&known.id).map(|missed| missed.until);
-            let Some(until) = running.or(gap.then(|| now + GRACE)) else { continue };
+            let Some(until) = running.or(gap.then(|| now + GRACE)) else {
+                continue;
+            };
             let seen = names.get(&known.id).and_then(|name| listed.get(name));
             let has_returned = seen.is_some_and(|container| container.is_there());
             let has_successor = listed.get(&name).is_some_and(|other| other.id != known.id);
             if !known.is_there() || has_returned || has_successor {
                 continue;
             }
-            let seen = names.remove(&known.id).and_then(|name| listed.remove(&name));
+            let seen = names
+                .remove(&known.id)
+                .and_then(|name| listed.remove(&name));
             self.0.insert(known.id.clone(), Missed { until, now: seen });
             listed.insert(name, known);
         }
@@ -60,11 +74,21 @@ impl Grace {
     /// Takes over what is true of one container. With `decides` what happened to it was seen, and its grace is over;
     /// without, only its return ends it: a container joins its networks just before it starts. Nor does what was known
     /// end it: an engine that was killed tells late of those that it found ended.
-    pub fn take_one(&mut self, snapshot: &mut Snapshot, id: &ContainerId, container: Option<Container>, decides: bool) {
+    pub fn take_one(
+        &mut self,
+        snapshot: &mut Snapshot,
+        id: &ContainerId,
+        container: Option<Container>,
+        decides: bool,
+    ) {
         let container = container.map(Rc::new);
-        let is_there = container.as_ref().is_some_and(|container| container.is_there());
+        let is_there = container
+            .as_ref()
+            .is_some_and(|container| container.is_there());
         match self.0.get_mut(id) {
-            Some(missed) if !is_there && (!decides || container.is_some() && missed.now == container) => {
+            Some(missed)
+                if !is_there && (!decides || container.is_some() && missed.now == container) =>
+            {
                 missed.now = container;
             }
             _ => {
@@ -77,7 +101,9 @@ impl Grace {
 
     /// Lets those count as they are whose grace is over; says whether there are any.
     pub fn end(&mut self, snapshot: &mut Snapshot, now: Timestamp) -> bool {
-        let (over, running) = mem::take(&mut self.0).into_iter().partition(|(_, missed)| missed.until <= now);
+        let (over, running) = mem::take(&mut self.0)
+            .into_iter()
+            .partition(|(_, missed)| missed.until <= now);
         self.0 = running;
         let over: BTreeMap<_, _> = over;
         let is_any = !over.is_empty();
@@ -99,7 +125,11 @@ impl Grace {
 
     /// A consumer that is missed gets its files and no signal: that is owed until it is back.
     pub fn hold_signals_back(&self, desired: &mut Rc<Desired>) {
-        if desired.consumers.values().any(|consumer| self.0.contains_key(&consumer.id)) {
+        if desired
+            .consumers
+            .values()
+            .any(|consumer| self.0.contains_key(&consumer.id))
+        {
             let consumers = Rc::make_mut(desired).consumers.values_mut();
             consumers
                 .filter(|consumer| self.0.contains_key(&consumer.id))
@@ -113,26 +143,37 @@ impl Grace {
         if self.0.is_empty() {
             return;
         }
-        let (missed, others): (Vec<_>, Vec<_>) =
-            snapshot.containers.values().partition(|container| self.0.contains_key(&container.id));
+        let (missed, others): (Vec<_>, Vec<_>) = snapshot
+            .containers
+            .values()
+            .partition(|container| self.0.contains_key(&container.id));
         let taken: BTreeSet<(&str, IpAddr)> = others
             .iter()
             .filter(|other| other.is_there())
             .flat_map(|other| other.networks.iter())
             .filter_map(|network| Some((network.id.as_str(), network.address?)))
             .collect();
-        let loses =
-            |network: &Network| network.address.is_some_and(|address| taken.contains(&(network.id.as_str(), address)));
+        let loses = |network: &Network| {
+            network
+                .address
+                .is_some_and(|address| taken.contains(&(network.id.as_str(), address)))
+        };
         let losers: Vec<_> = missed
             .into_iter()
             .filter(|container| container.networks.iter().any(&loses))
             .map(|container| {
                 let mut loser = Container::clone(container);
-                loser.networks.iter_mut().filter(|network| loses(network)).for_each(|network| network.address = None);
+                loser
+                    .networks
+                    .iter_mut()
+                    .filter(|network| loses(network))
+                    .for_each(|network| network.address = None);
                 Rc::new(loser)
             })
             .collect();
-        snapshot.containers.extend(losers.into_iter().map(|loser| (loser.name.clone(), loser)));
+        snapshot
+            .containers
+            .extend(losers.into_iter().map(|loser| (loser.name.clone(), loser)));
     }
 }
 
@@ -140,7 +181,9 @@ impl Grace {
 fn replace(snapshot: &mut Snapshot, id: &ContainerId, container: Option<Rc<Container>>) {
     snapshot.containers.retain(|_, known| known.id != *id);
     if let Some(container) = container {
-        snapshot.containers.insert(container.name.clone(), container);
+        snapshot
+            .containers
+            .insert(container.name.clone(), container);
     }
 }
 
@@ -160,7 +203,10 @@ mod tests {
 
     fn exited(mut container: Container) -> Container {
         container.state = ContainerState::Other("exited".into());
-        container.networks.iter_mut().for_each(|network| network.address = None);
+        container
+            .networks
+            .iter_mut()
+            .for_each(|network| network.address = None);
         container
     }
 
@@ -171,8 +217,17 @@ mod tests {
     /// What is known when proxy, shop and blog were seen before a gap, and `list` after it.
     fn after_gap(list: Vec<Container>) -> (Grace, Snapshot) {
         let (mut grace, mut snapshot) = (Grace::default(), Snapshot::default());
-        grace.take_list(&mut snapshot, vec![proxy(), shop(), container("blog", 5)], true, START);
-        assert_eq!(grace.next_end(), None, "nothing was known before the first list");
+        grace.take_list(
+            &mut snapshot,
+            vec![proxy(), shop(), container("blog", 5)],
+            true,
+            START,
+        );
+        assert_eq!(
+            grace.next_end(),
+            None,
+            "nothing was known before the first list"
+        );
         grace.take_list(&mut snapshot, list, true, START);
         (grace, snapshot)
     }
@@ -180,14 +235,22 @@ mod tests {
     /// Names, and whether each counts as running.
     fn told(snapshot: &Snapshot) -> Vec<String> {
         let word = |container: &Container| if container.is_there() { "" } else { " (ended)" };
-        snapshot.containers.values().map(|container| format!("{}{}", container.name, word(container))).collect()
+        snapshot
+            .containers
+            .values()
+            .map(|container| format!("{}{}", container.name, word(container)))
+            .collect()
     }
 
     #[test]
     fn what_vanished_in_a_gap_counts_as_it_was_for_thirty_seconds() {
         let (mut grace, mut snapshot) = after_gap(vec![proxy(), exited(shop())]);
         assert_eq!(told(&snapshot), ["blog", "proxy", "shop"]);
-        assert_eq!(snapshot.containers.values().next(), Some(&container("blog", 5).into()), "as it was");
+        assert_eq!(
+            snapshot.containers.values().next(),
+            Some(&container("blog", 5).into()),
+            "as it was"
+        );
         assert_eq!(grace.next_end(), Some(at(30)));
         grace.end(&mut snapshot, at(29));
         assert_eq!(told(&snapshot), ["blog", "proxy", "shop"]);
@@ -206,7 +269,12 @@ mod tests {
         assert_eq!(snapshot.containers.values().nth(1), Some(&back().into()));
 
         let (mut grace, mut snapshot) = after_gap(vec![proxy(), exited(shop())]);
-        grace.take_list(&mut snapshot, vec![proxy(), back(), container("blog", 5)], true, at(10));
+        grace.take_list(
+            &mut snapshot,
+            vec![proxy(), back(), container("blog", 5)],
+            true,
+            at(10),
+        );
         assert_eq!((told(&snapshot).len(), grace.next_end()), (3, None));
     }
 
@@ -214,14 +282,21 @@ mod tests {
     fn an_event_that_says_it_is_gone_removes_at_once() {
         let (mut grace, mut snapshot) = after_gap(vec![proxy(), exited(shop())]);
         grace.take_one(&mut snapshot, &container("blog", 5).id, None, true);
-        let again = Container { started_at: Some(at(1)), ..exited(shop()) };
+        let again = Container {
+            started_at: Some(at(1)),
+            ..exited(shop())
+        };
         grace.take_one(&mut snapshot, &shop().id, Some(again), true);
-        assert_eq!((told(&snapshot), grace.next_end()), (vec!["proxy".into(), "shop (ended)".into()], None));
+        assert_eq!(
+            (told(&snapshot), grace.next_end()),
+            (vec!["proxy".into(), "shop (ended)".into()], None)
+        );
     }
 
     #[test]
     fn an_end_that_is_told_late_ends_nothing() {
-        let (mut grace, mut snapshot) = after_gap(vec![proxy(), exited(shop()), container("blog", 5)]);
+        let (mut grace, mut snapshot) =
+            after_gap(vec![proxy(), exited(shop()), container("blog", 5)]);
         grace.take_one(&mut snapshot, &shop().id, Some(exited(shop())), true);
         assert_eq!((told(&snapshot).len(), grace.next_end()), (3, Some(at(30))));
         grace.end(&mut snapshot, at(30));
@@ -230,8 +305,12 @@ mod tests {
 
     #[test]
     fn joining_a_network_before_the_start_ends_nothing() {
-        let (mut grace, mut snapshot) = after_gap(vec![proxy(), shop(), exited(container("blog", 5))]);
-        let renamed = Container { name: ContainerName::parse("log").unwrap(), ..exited(container("blog", 5)) };
+        let (mut grace, mut snapshot) =
+            after_gap(vec![proxy(), shop(), exited(container("blog", 5))]);
+        let renamed = Container {
+            name: ContainerName::parse("log").unwrap(),
+            ..exited(container("blog", 5))
+        };
         grace.take_one(&mut snapshot, &renamed.id.clone(), Some(renamed), false);
         assert_eq!(told(&snapshot), ["blog", "proxy", "shop"]);
         grace.end(&mut snapshot, at(30));
@@ -242,18 +321,31 @@ mod tests {
     fn a_look_without_a_gap_begins_no_grace_and_ends_none() {
         let (mut grace, mut snapshot) = after_gap(vec![proxy(), shop()]);
         grace.take_list(&mut snapshot, vec![proxy()], false, at(10));
-        assert_eq!((told(&snapshot), grace.next_end()), (vec!["blog".into(), "proxy".into()], Some(at(30))));
+        assert_eq!(
+            (told(&snapshot), grace.next_end()),
+            (vec!["blog".into(), "proxy".into()], Some(at(30)))
+        );
         grace.take_list(&mut snapshot, vec![proxy()], true, at(20));
-        assert_eq!(grace.next_end(), Some(at(30)), "another gap makes it no longer");
+        assert_eq!(
+            grace.next_end(),
+            Some(at(30)),
+            "another gap makes it no longer"
+        );
         grace.end(&mut snapshot, at(30));
         assert_eq!(told(&snapshot), ["proxy"]);
     }
 
     #[test]
     fn a_successor_of_the_same_name_takes_over_at_once() {
-        let recreated = Container { id: ContainerId::parse("another").unwrap(), ..proxy() };
+        let recreated = Container {
+            id: ContainerId::parse("another").unwrap(),
+            ..proxy()
+        };
         let (grace, snapshot) = after_gap(vec![recreated.clone(), shop(), container("blog", 5)]);
-        assert_eq!((snapshot.containers.get(&recreated.name), grace.next_end()), (Some(&recreated.into()), None));
+        assert_eq!(
+            (snapshot.containers.get(&recreated.name), grace.next_end()),
+            (Some(&recreated.into()), None)
+        );
     }
 
     #[test]
@@ -269,17 +361,31 @@ mod tests {
         let mut blog = container("blog", 5);
         blog.networks.clone_from(&shop().networks);
         let (_, snapshot) = after_gap(vec![proxy(), exited(shop()), blog]);
-        let address = |name: &str| snapshot.containers[&ContainerName::parse(name).unwrap()].networks[0].address;
-        assert_eq!((address("shop"), address("blog")), (None, Some([10, 0, 0, 4].into())));
+        let address = |name: &str| {
+            snapshot.containers[&ContainerName::parse(name).unwrap()].networks[0].address
+        };
+        assert_eq!(
+            (address("shop"), address("blog")),
+            (None, Some([10, 0, 0, 4].into()))
+        );
     }
 
     #[test]
     fn a_consumer_that_is_missed_gets_no_signal() {
         use crate::desire::{desire, tests::rules};
         let (grace, snapshot) = after_gap(vec![exited(proxy())]);
-        let snapshot = Snapshot { own: Some(crate::desire::tests::own()), ..snapshot };
+        let snapshot = Snapshot {
+            own: Some(crate::desire::tests::own()),
+            ..snapshot
+        };
         let mut desired = Rc::new(desire(&snapshot, &rules()));
-        let running = |desired: &Desired| desired.consumers.values().map(|c| c.running).collect::<Vec<_>>();
+        let running = |desired: &Desired| {
+            desired
+                .consumers
+                .values()
+                .map(|c| c.running)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(running(&desired), [true]);
         grace.hold_signals_back(&mut desired);
         assert_eq!(running(&desired), [false]);

@@ -99,16 +99,28 @@ struct Loop {
 
 impl Daemon {
     /// Turns until `stop`. Each `hangup` looks at everything again.
-    pub async fn watch(self, stop: impl Future<Output = ()>, mut hangups: mpsc::UnboundedReceiver<()>) {
+    pub async fn watch(
+        self,
+        stop: impl Future<Output = ()>,
+        mut hangups: mpsc::UnboundedReceiver<()>,
+    ) {
         let (sender, mut seen) = mpsc::unbounded_channel();
-        let mut template_changes = changes(self.template_files.as_ref().map(|files| files.changes()));
+        let mut template_changes =
+            changes(self.template_files.as_ref().map(|files| files.changes()));
         let mut provided_changes = changes(Some(self.ports.disk.provided_changes()));
         let mut turning = Loop::new(self);
-        let watching = watching::watch(Rc::clone(&turning.daemon), Rc::clone(&turning.look_again), sender);
+        let watching = watching::watch(
+            Rc::clone(&turning.daemon),
+            Rc::clone(&turning.look_again),
+            sender,
+        );
         tokio::pin!(stop, watching);
         loop {
             let wake = turning.turn();
-            let wake = turning.told.document_due().map_or(wake, |due| wake.min(due));
+            let wake = turning
+                .told
+                .document_due()
+                .map_or(wake, |due| wake.min(due));
             let rest = wake.since(turning.daemon.ports.clock.now()).min(BREATH);
             tokio::select! {
                 () = &mut stop => break,
@@ -146,7 +158,11 @@ impl Daemon {
         let clean = turning.told.is_clean()
             && turning.templates.faults().is_empty()
             && turning.facts.observed.attempts.is_empty();
-        Ok(if clean { Settled::Clean } else { Settled::WithTrouble })
+        Ok(if clean {
+            Settled::Clean
+        } else {
+            Settled::WithTrouble
+        })
     }
 
     /// Turns until nothing is left to do now for the wishes in state, and leaves everything else as it is.
@@ -188,7 +204,9 @@ impl Loop {
         let facts = Facts::read(&daemon.ports);
         facts.keep_lost_attempts(&daemon.ports);
         let (kept, unread) = templates::kept(&*daemon.ports.disk);
-        unread.into_iter().for_each(|problem| report(&Event::DiskFault { problem }));
+        unread
+            .into_iter()
+            .for_each(|problem| report(&Event::DiskFault { problem }));
         let templates = InUse::read(daemon.template_files.clone(), kept, report);
         Self {
             daemon: Rc::new(daemon),
@@ -209,7 +227,11 @@ impl Loop {
     /// Looks at everything once, and turns until nothing is left to do now.
     async fn settled(mut self) -> Result<Self, EngineError> {
         let (containers, own) = self.daemon.look().await?;
-        self.take(Seen::All { containers, own, gap: false });
+        self.take(Seen::All {
+            containers,
+            own,
+            gap: false,
+        });
         loop {
             self.turn();
             self.leave_document();
@@ -254,7 +276,9 @@ impl Loop {
         }
         self.facts.mend_certificates(&daemon.ports);
         let desired = self.desired.take().unwrap_or_else(|| {
-            let mut desired = self.reading.desire(&self.facts.snapshot, &daemon.label_rules);
+            let mut desired = self
+                .reading
+                .desire(&self.facts.snapshot, &daemon.label_rules);
             self.facts.grace.hold_signals_back(&mut desired);
             desired
         });
@@ -262,23 +286,33 @@ impl Loop {
         self.facts.keep_hosts(&daemon.ports, &desired, now);
         self.facts.tidy_new_consumers(&daemon.ports, &desired);
         self.facts.look_at_new_consumers(&daemon.ports, &desired);
-        self.facts.keep_templates(&daemon.ports, &mut self.templates);
+        self.facts
+            .keep_templates(&daemon.ports, &mut self.templates);
         let (observed, templates) = (&self.facts.observed, &self.templates.current);
-        let mut plan = self.memory.plan(&desired, observed, templates, &daemon.plan_rules, now);
+        let mut plan = self
+            .memory
+            .plan(&desired, observed, templates, &daemon.plan_rules, now);
         self.facts.finish(&daemon.ports, &plan.finished);
         // The record on disk follows with the next deployment.
         self.facts.observed.clear(&plan.cleared);
         if self.wishes_only {
-            plan.actions.retain(|action| self.is_wished_for(action, &desired));
+            plan.actions
+                .retain(|action| self.is_wished_for(action, &desired));
         }
         if !plan.actions.is_empty() {
             self.tell_sites(&desired);
             self.tell_faults(breath.map(|fault| chain(&fault)));
-            plan.actions.into_iter().for_each(|action| self.begin(action));
+            plan.actions
+                .into_iter()
+                .for_each(|action| self.begin(action));
             self.rests_until = None;
             return now + HEAD_START;
         }
-        plan.wake = plan.wake.into_iter().chain(self.facts.grace.next_end()).min();
+        plan.wake = plan
+            .wake
+            .into_iter()
+            .chain(self.facts.grace.next_end())
+            .min();
         self.answer_wishes(&desired, now);
         let wake = plan.wake.unwrap_or(now + daemon.plan_rules.resync);
         self.rests_until = Some(wake.min(now + LONGEST_REST));
@@ -301,12 +335,17 @@ impl Loop {
         let subject = action.subject();
         for words in steps(&action) {
             let why = why(&action);
-            report(&Event::Step { subject: subject.clone(), why, step: shell_words::join(&words) });
+            report(&Event::Step {
+                subject: subject.clone(),
+                why,
+                step: shell_words::join(&words),
+            });
         }
         self.take_wish(&subject);
         self.facts.observed.under_way.insert(subject);
         let daemon = Rc::clone(&self.daemon);
-        self.work.spawn_local(async move { execute(&daemon.ports, &action).await });
+        self.work
+            .spawn_local(async move { execute(&daemon.ports, &action).await });
     }
 
     /// The containers have changed.
@@ -317,8 +356,14 @@ impl Loop {
     /// Takes over what the engine says.
     fn take(&mut self, seen: Seen) {
         match seen {
-            Seen::All { containers, own, gap } => {
-                report(&Event::EngineSeen { containers: containers.len() });
+            Seen::All {
+                containers,
+                own,
+                gap,
+            } => {
+                report(&Event::EngineSeen {
+                    containers: containers.len(),
+                });
                 let now = self.daemon.ports.clock.now();
                 self.facts.replace(containers, own, gap, now);
                 self.facts.look_at_disk(&self.daemon.ports);
@@ -326,14 +371,23 @@ impl Loop {
                 self.facts.looked = now;
                 self.forget_plan();
             }
-            Seen::One { id, container, action } => {
+            Seen::One {
+                id,
+                container,
+                action,
+            } => {
                 if self.facts.refresh(&id, container, action) {
                     self.forget_plan();
                 }
             }
-            Seen::Unreadable(error) => report(&Event::ContainerUnreadable { problem: chain(&error) }),
+            Seen::Unreadable(error) => report(&Event::ContainerUnreadable {
+                problem: chain(&error),
+            }),
             Seen::Lost { error, again_in } => {
-                report(&Event::EngineLost { problem: chain(&error), again_in });
+                report(&Event::EngineLost {
+                    problem: chain(&error),
+                    again_in,
+                });
             }
         }
     }
@@ -346,21 +400,30 @@ impl Loop {
                 self.rests_until = None;
             }
             Err(error) => report(&Event::DiskFault {
-                problem: format!("{}; what you provide is read again on SIGHUP and after each `resync`", chain(&error)),
+                problem: format!(
+                    "{}; what you provide is read again on SIGHUP and after each `resync`",
+                    chain(&error)
+                ),
             }),
         }
     }
 
     /// Takes over what came of an action.
     fn conclude(&mut self, done: Result<Outcome, tokio::task::JoinError>) {
-        let Outcome { subject, result, blame } = match done {
+        let Outcome {
+            subject,
+            result,
+            blame,
+        } = match done {
             Ok(outcome) => outcome,
             // A panic is ours: ending here lets the restart begin from what is on disk.
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => return,
         };
         self.facts.observed.under_way.remove(&subject);
-        report(&Event::StepsOver { subject: subject.clone() });
+        report(&Event::StepsOver {
+            subject: subject.clone(),
+        });
         self.rests_until = None;
         self.end_wish(&subject, &result, blame);
         match result {
@@ -369,7 +432,12 @@ impl Loop {
                 match learned {
                     Learned::Held(name, held) => self.facts.hold(name, held),
                     Learned::Installed(name, installed) => {
-                        drop(self.facts.observed.installed.insert(name, Rc::from(installed)));
+                        drop(
+                            self.facts
+                                .observed
+                                .installed
+                                .insert(name, Rc::from(installed)),
+                        );
                     }
                 }
             }
@@ -379,12 +447,21 @@ impl Loop {
                     self.facts.forget_consumer(name);
                 }
                 let problem = attempt.problem.clone().unwrap_or_default();
-                self.facts.observed.attempts.insert(subject.clone(), attempt.clone());
+                self.facts
+                    .observed
+                    .attempts
+                    .insert(subject.clone(), attempt.clone());
                 let again = match attempt.retry {
                     Retry::WhenInputChanges => None,
-                    Retry::Backoff | Retry::NotBefore(_) => Some(plan::next_try(&subject, &attempt)),
+                    Retry::Backoff | Retry::NotBefore(_) => {
+                        Some(plan::next_try(&subject, &attempt))
+                    }
                 };
-                report(&Event::Failed { subject, problem, again });
+                report(&Event::Failed {
+                    subject,
+                    problem,
+                    again,
+                });
             }
         }
     }
@@ -394,7 +471,12 @@ fn why(action: &Action) -> String {
     match action {
         Action::Obtain(obtain) => obtain.why.to_string(),
         Action::TakeBack(_) => plan::Why::ConsumerDied.to_string(),
-        Action::Deploy(deploy) => deploy.why.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        Action::Deploy(deploy) => deploy
+            .why
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
     }
 }
 

@@ -5,7 +5,12 @@ use crate::{
 
 /// A container as templates see it.
 pub(super) fn shown(detail: &Detail) -> ContainerView {
-    let Detail { container, image, environment, exposed_udp } = detail;
+    let Detail {
+        container,
+        image,
+        environment,
+        exposed_udp,
+    } = detail;
     ContainerView {
         id: container.id.to_string(),
         name: container.name.to_string(),
@@ -15,7 +20,11 @@ pub(super) fn shown(detail: &Detail) -> ContainerView {
         health: health(container).to_owned(),
         labels: container.labels.clone().into_iter().collect(),
         env: environment.clone(),
-        networks: container.networks.iter().map(|network| place(container, network)).collect(),
+        networks: container
+            .networks
+            .iter()
+            .map(|network| place(container, network))
+            .collect(),
         tcp: container.exposed.clone(),
         udp: exposed_udp.clone(),
     }
@@ -40,9 +49,22 @@ fn health(container: &Container) -> &str {
 }
 
 fn place(container: &Container, network: &Network) -> NetworkView {
-    let in_project =
-        |project: &str| network.name.strip_prefix(project)?.strip_prefix('_').filter(|name| !name.is_empty());
+    let in_project = |project: &str| {
+        network
+            .name
+            .strip_prefix(project)?
+            .strip_prefix('_')
+            .filter(|name| !name.is_empty())
+    };
     let compose_name = container.project().and_then(in_project).map(str::to_owned);
-    let ip_address = network.address.map(|address| address.to_string()).unwrap_or_default();
-    NetworkView { id: network.id.clone(), name: network.name.clone(), compose_name, ip_address }
+    let ip_address = network
+        .address
+        .map(|address| address.to_string())
+        .unwrap_or_default();
+    NetworkView {
+        id: network.id.clone(),
+        name: network.name.clone(),
+        compose_name,
+        ip_address,
+    }
 }

@@ -35,7 +35,11 @@ pub struct Survey {
 impl Survey {
     /// What can't be followed.
     pub fn complaints(&self) -> BTreeSet<Complaint> {
-        self.desired.complaints.union(&self.plan.complaints).cloned().collect()
+        self.desired
+            .complaints
+            .union(&self.plan.complaints)
+            .cloned()
+            .collect()
     }
 }
 
@@ -56,9 +60,28 @@ impl Daemon {
         facts.free_hosts(now);
         let desired = desire(&facts.snapshot, &self.label_rules);
         facts.look_at_new_consumers(&self.ports, &desired);
-        let plan = plan(&desired, &facts.observed, &templates.current, &self.plan_rules, now);
-        let faults = facts.faults().into_iter().chain(templates.faults().iter().cloned()).chain(unread).collect();
+        let plan = plan(
+            &desired,
+            &facts.observed,
+            &templates.current,
+            &self.plan_rules,
+            now,
+        );
+        let faults = facts
+            .faults()
+            .into_iter()
+            .chain(templates.faults().iter().cloned())
+            .chain(unread)
+            .collect();
         let (snapshot, observed) = (facts.snapshot, facts.observed);
-        Ok(Survey { now, snapshot, desired, observed, templates: templates.current, plan, faults })
+        Ok(Survey {
+            now,
+            snapshot,
+            desired,
+            observed,
+            templates: templates.current,
+            plan,
+            faults,
+        })
     }
 }

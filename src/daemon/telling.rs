@@ -65,7 +65,13 @@ impl Told {
 
 impl Loop {
     /// Reports what is new.
-    pub(super) fn tell(&mut self, desired: &Rc<Desired>, plan: Plan, fault: Option<DiskError>, now: Timestamp) {
+    pub(super) fn tell(
+        &mut self,
+        desired: &Rc<Desired>,
+        plan: Plan,
+        fault: Option<DiskError>,
+        now: Timestamp,
+    ) {
         self.tell_sites(desired);
         self.tell_missed();
         for notice in plan.notices.difference(&self.told.notices) {
@@ -76,7 +82,13 @@ impl Loop {
         }
         self.told.notices = plan.notices.clone();
         let doubt = self.daemon.doubt.iter();
-        let complaints: BTreeSet<_> = desired.complaints.iter().chain(&plan.complaints).chain(doubt).cloned().collect();
+        let complaints: BTreeSet<_> = desired
+            .complaints
+            .iter()
+            .chain(&plan.complaints)
+            .chain(doubt)
+            .cloned()
+            .collect();
         for complaint in complaints.difference(&self.told.complaints) {
             report(&Event::Complained(complaint.clone()));
         }
@@ -87,13 +99,17 @@ impl Loop {
         self.tell_faults(fault.map(|fault| chain(&fault)));
         let document = &mut self.told.document;
         document.of = Some((Rc::clone(desired), plan));
-        document.due.get_or_insert(now + DOCUMENT_AFTER.max(document.took * DOCUMENT_SHARE));
+        document
+            .due
+            .get_or_insert(now + DOCUMENT_AFTER.max(document.took * DOCUMENT_SHARE));
     }
 
     /// Writes the status document, if it is not as it should be.
     pub(super) fn leave_document(&mut self) {
         self.told.document.due = None;
-        let Some((desired, plan)) = self.told.document.of.take() else { return };
+        let Some((desired, plan)) = self.told.document.of.take() else {
+            return;
+        };
         let ports = &self.daemon.ports;
         let began = ports.clock.now();
         let mut status = Status::of(&desired, &self.facts.observed, &plan, began);
@@ -101,8 +117,14 @@ impl Loop {
         status.faults = self.facts.faults();
         status.tell_held_up(&self.facts.snapshot, &self.daemon.label_rules);
         status.complaints.extend(self.daemon.doubt.clone());
-        let write = |file: &mut dyn std::io::Write| serde_json::to_writer(file, &status).map_err(Into::into);
-        let unwritten = ports.disk.keep_status(&write).err().map(|error| chain(&error));
+        let write = |file: &mut dyn std::io::Write| {
+            serde_json::to_writer(file, &status).map_err(Into::into)
+        };
+        let unwritten = ports
+            .disk
+            .keep_status(&write)
+            .err()
+            .map(|error| chain(&error));
         self.told.document.took = ports.clock.now().since(began);
         if unwritten != self.told.document.unwritten {
             self.told.document.unwritten = unwritten;
@@ -112,19 +134,38 @@ impl Loop {
 
     pub(super) fn tell_faults(&mut self, breath: Option<String>) {
         let unwritten = self.told.document.unwritten.clone();
-        let faults: BTreeSet<_> = self.facts.faults().into_iter().chain(breath).chain(unwritten).collect();
+        let faults: BTreeSet<_> = self
+            .facts
+            .faults()
+            .into_iter()
+            .chain(breath)
+            .chain(unwritten)
+            .collect();
         for problem in faults.difference(&self.told.faults) {
-            report(&Event::DiskFault { problem: problem.clone() });
+            report(&Event::DiskFault {
+                problem: problem.clone(),
+            });
         }
         self.told.faults = faults;
     }
 
     fn tell_missed(&mut self) {
         let missed: BTreeSet<_> = self.facts.grace.missed().cloned().collect();
-        if let Some(until) = self.facts.grace.next_end().filter(|_| !missed.is_subset(&self.told.missed)) {
+        if let Some(until) = self
+            .facts
+            .grace
+            .next_end()
+            .filter(|_| !missed.is_subset(&self.told.missed))
+        {
             let containers = self.facts.snapshot.containers.values();
-            let names = containers.filter(|container| missed.contains(&container.id)).map(|c| c.name.clone()).collect();
-            report(&Event::Missed { containers: names, until });
+            let names = containers
+                .filter(|container| missed.contains(&container.id))
+                .map(|c| c.name.clone())
+                .collect();
+            report(&Event::Missed {
+                containers: names,
+                until,
+            });
         }
         self.told.missed = missed;
     }
@@ -132,7 +173,10 @@ impl Loop {
     /// Reports which sites have come and gone, and which consumers have begun or ceased to run.
     pub(super) fn tell_sites(&mut self, desired: &Desired) {
         let before = std::mem::replace(&mut self.told.consumers, desired.consumers.clone());
-        for pair in before.iter().merge_join_by(&desired.consumers, |(before, _), (now, _)| before.cmp(now)) {
+        for pair in before
+            .iter()
+            .merge_join_by(&desired.consumers, |(before, _), (now, _)| before.cmp(now))
+        {
             match pair {
                 EitherOrBoth::Both((_, before), (_, now)) if Rc::ptr_eq(before, now) => {}
                 EitherOrBoth::Both((_, before), (_, now)) => tell_sites(Some(before), Some(now)),
@@ -153,17 +197,29 @@ fn tell_sites(before: Option<&Rc<Consumer>>, now: Option<&Rc<Consumer>>) {
             _ => {}
         }
     }
-    let Some(proxy) = before.or(now).map(|consumer| &consumer.name) else { return };
+    let Some(proxy) = before.or(now).map(|consumer| &consumer.name) else {
+        return;
+    };
     let none = BTreeMap::new();
     let old = before.map_or(&none, |consumer| &consumer.sites);
     let new = now.map_or(&none, |consumer| &consumer.sites);
-    for pair in old.iter().merge_join_by(new, |(before, _), (now, _)| before.cmp(now)) {
+    for pair in old
+        .iter()
+        .merge_join_by(new, |(before, _), (now, _)| before.cmp(now))
+    {
         match pair {
             EitherOrBoth::Both(..) => {}
-            EitherOrBoth::Left((host, _)) => report(&Event::SiteGone { host: host.clone(), proxy: proxy.clone() }),
+            EitherOrBoth::Left((host, _)) => report(&Event::SiteGone {
+                host: host.clone(),
+                proxy: proxy.clone(),
+            }),
             EitherOrBoth::Right((host, site)) => {
                 let (containers, proxy) = (site.containers.clone(), proxy.clone());
-                report(&Event::SiteSeen { host: host.clone(), containers, proxy });
+                report(&Event::SiteSeen {
+                    host: host.clone(),
+                    containers,
+                    proxy,
+                });
             }
         }
     }

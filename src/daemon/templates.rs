@@ -27,14 +27,29 @@ impl InUse {
     /// Reads the user's templates for the first time. Where some are broken, those that were `kept` last are used; where
     /// none are known, the broken ones: what needs them fails, and what is live stays, whatever it was rendered with.
     /// What happens to them is reported by `report`.
-    pub fn read(files: Option<Rc<dyn TemplateFiles>>, kept: Vec<GoodTemplates>, report: fn(&Event)) -> Self {
-        let known: Vec<_> = kept.into_iter().map(|good| (Templates::with(&texts(&good)).version(), good)).collect();
+    pub fn read(
+        files: Option<Rc<dyn TemplateFiles>>,
+        kept: Vec<GoodTemplates>,
+        report: fn(&Event),
+    ) -> Self {
+        let known: Vec<_> = kept
+            .into_iter()
+            .map(|good| (Templates::with(&texts(&good)).version(), good))
+            .collect();
         let last = known.last().filter(|_| files.is_some());
         let texts = last.map(|(_, good)| texts(good)).unwrap_or_default();
         let may_replace = texts.is_empty();
         let kept = known.iter().map(|(digest, _)| *digest).collect();
         let current = made(&texts, &known);
-        let mut in_use = Self { files, current, texts, known, kept, faults: BTreeSet::new(), report };
+        let mut in_use = Self {
+            files,
+            current,
+            texts,
+            known,
+            kept,
+            faults: BTreeSet::new(),
+            report,
+        };
         in_use.take_over(|current| may_replace || current.faults().next().is_some());
         in_use
     }
@@ -43,7 +58,11 @@ impl InUse {
     ///
     /// # Errors
     /// When it can't be written; it is tried again with the next call.
-    pub fn keep(&mut self, disk: &dyn Disk, is_used: impl Fn(Digest) -> bool) -> Result<(), DiskError> {
+    pub fn keep(
+        &mut self,
+        disk: &dyn Disk,
+        is_used: impl Fn(Digest) -> bool,
+    ) -> Result<(), DiskError> {
         // A consumer that is away for now may have used any of the last few.
         let old = self.known.len().saturating_sub(MOST_KNOWN);
         let mut number = 0;
@@ -70,7 +89,10 @@ impl InUse {
         match change {
             Ok(()) => self.look(),
             Err(error) => (self.report)(&Event::DiskFault {
-                problem: format!("{}; templates are read again on SIGHUP and after each `resync`", chain(&error)),
+                problem: format!(
+                    "{}; templates are read again on SIGHUP and after each `resync`",
+                    chain(&error)
+                ),
             }),
         }
     }
@@ -91,7 +113,13 @@ impl InUse {
             // Which of them it holds is not known.
             Err(error) => {
                 let problem = chain(&error);
-                (BUILT_IN.iter().map(|row| (row.name.to_owned(), Err(problem.clone()))).collect(), Some(problem))
+                (
+                    BUILT_IN
+                        .iter()
+                        .map(|row| (row.name.to_owned(), Err(problem.clone())))
+                        .collect(),
+                    Some(problem),
+                )
             }
         };
         let new = Templates::with(&texts);
@@ -102,12 +130,18 @@ impl InUse {
         };
         let is_other = texts != self.texts;
         if is_other && faults.is_empty() {
-            let names = texts.keys().filter(|name| !new.unused().contains_key(*name)).cloned().collect();
+            let names = texts
+                .keys()
+                .filter(|name| !new.unused().contains_key(*name))
+                .cloned()
+                .collect();
             (self.report)(&Event::TemplatesTaken { names });
         }
         if is_other && (faults.is_empty() || may_replace(&self.current)) {
-            let good: Option<GoodTemplates> =
-                texts.iter().map(|(name, text)| Some((name.clone(), text.clone().ok()?))).collect();
+            let good: Option<GoodTemplates> = texts
+                .iter()
+                .map(|(name, text)| Some((name.clone(), text.clone().ok()?)))
+                .collect();
             if let Some(good) = good.filter(|good| faults.is_empty() && !good.is_empty()) {
                 self.known.retain(|(version, _)| *version != new.version());
                 self.known.push((new.version(), good));
@@ -121,10 +155,14 @@ impl InUse {
 
     fn tell(&mut self, faults: BTreeSet<String>) {
         for problem in faults.difference(&self.faults) {
-            (self.report)(&Event::TemplateBroken { problem: problem.clone() });
+            (self.report)(&Event::TemplateBroken {
+                problem: problem.clone(),
+            });
         }
         for problem in self.faults.difference(&faults) {
-            (self.report)(&Event::TemplateMended { problem: problem.clone() });
+            (self.report)(&Event::TemplateMended {
+                problem: problem.clone(),
+            });
         }
         self.faults = faults;
     }
@@ -139,7 +177,9 @@ pub(super) fn kept(disk: &dyn Disk) -> (Vec<GoodTemplates>, Option<String>) {
 }
 
 fn texts(good: &GoodTemplates) -> TemplateTexts {
-    good.iter().map(|(name, text)| (name.clone(), Ok(text.clone()))).collect()
+    good.iter()
+        .map(|(name, text)| (name.clone(), Ok(text.clone())))
+        .collect()
 }
 
 fn made(texts: &TemplateTexts, known: &[(Digest, GoodTemplates)]) -> Templates {
@@ -148,13 +188,24 @@ fn made(texts: &TemplateTexts, known: &[(Digest, GoodTemplates)]) -> Templates {
 
 /// These, with those that were in use before, the built-in ones among them. Where all are built in there is nothing to
 /// try, and nothing to go back to.
-fn beside(current: Templates, users: &TemplateTexts, known: &[(Digest, GoodTemplates)]) -> Templates {
+fn beside(
+    current: Templates,
+    users: &TemplateTexts,
+    known: &[(Digest, GoodTemplates)],
+) -> Templates {
     if users.is_empty() {
         return current;
     }
     let version = current.version();
-    let others = known.iter().filter(|(other, _)| *other != version).map(|(_, good)| texts(good));
-    current.after(others.chain([TemplateTexts::new()]).map(|texts| Templates::with(&texts)))
+    let others = known
+        .iter()
+        .filter(|(other, _)| *other != version)
+        .map(|(_, good)| texts(good));
+    current.after(
+        others
+            .chain([TemplateTexts::new()])
+            .map(|texts| Templates::with(&texts)),
+    )
 }
 
 /// Said of a template that does nothing.
@@ -163,7 +214,9 @@ fn unused((name, meant): (&String, &Option<&'static str>)) -> String {
         Some(meant) => format!("did you mean {meant}?"),
         None => "include it, or take it away".to_owned(),
     };
-    format!("template {name} does nothing: no built-in one is called so, and none in use includes it; {remedy}")
+    format!(
+        "template {name} does nothing: no built-in one is called so, and none in use includes it; {remedy}"
+    )
 }
 
 /// So many editions of the user's templates are kept.
@@ -193,7 +246,10 @@ mod tests {
     impl TemplateFiles for Folder {
         fn texts(&self) -> Result<Option<TemplateTexts>, DiskError> {
             match self.is_unreadable.get() {
-                true => Err(DiskError::Damaged { path: "/templates".into(), problem: "it is not ours".to_owned() }),
+                true => Err(DiskError::Damaged {
+                    path: "/templates".into(),
+                    problem: "it is not ours".to_owned(),
+                }),
                 false => Ok(self.texts.borrow().clone()),
             }
         }
@@ -205,7 +261,9 @@ mod tests {
 
     impl Folder {
         fn holds(&self, texts: &[(&str, &str)]) {
-            let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), Ok((*text).to_owned())));
+            let texts = texts
+                .iter()
+                .map(|(name, text)| ((*name).to_owned(), Ok((*text).to_owned())));
             *self.texts.borrow_mut() = Some(texts.collect());
         }
     }
@@ -214,7 +272,10 @@ mod tests {
     fn proxy_file(in_use: &InUse) -> Result<String, String> {
         let view = json!({"http_port": 80, "https_port": 443, "webroot": "/w", "answers": [], "trusted_proxies": [],
             "certificate": null});
-        in_use.current.render("nginx/base.conf", &view).map_err(|error| error.to_string())
+        in_use
+            .current
+            .render("nginx/base.conf", &view)
+            .map_err(|error| error.to_string())
     }
 
     fn faults(in_use: &InUse) -> Vec<&str> {
@@ -245,7 +306,11 @@ mod tests {
         }
         folder.holds(&[]);
         in_use.look();
-        assert!(proxy_file(&in_use).expect("it is built in").contains("map $http_upgrade"));
+        assert!(
+            proxy_file(&in_use)
+                .expect("it is built in")
+                .contains("map $http_upgrade")
+        );
     }
 
     #[test]
@@ -255,14 +320,27 @@ mod tests {
         let mut in_use = InUse::read(Some(folder.clone()), Vec::new(), report);
         let told = "template nginx/sites.conf does nothing: no built-in one is called so, and none in use includes it; \
                     did you mean nginx/site.conf?";
-        assert_eq!((proxy_file(&in_use).as_deref(), faults(&in_use)), (Ok("# one\n"), vec![told]));
+        assert_eq!(
+            (proxy_file(&in_use).as_deref(), faults(&in_use)),
+            (Ok("# one\n"), vec![told])
+        );
         folder.holds(&[TWO, ("nginx/headers.conf", "# mine\n")]);
         in_use.look();
         assert_eq!(proxy_file(&in_use).as_deref(), Ok("# two\n"));
-        assert!(faults(&in_use)[0].ends_with("; include it, or take it away"), "{:?}", faults(&in_use));
-        folder.holds(&[("nginx/base.conf", "{% include 'nginx/headers.conf' %}"), ("nginx/headers.conf", "# mine\n")]);
+        assert!(
+            faults(&in_use)[0].ends_with("; include it, or take it away"),
+            "{:?}",
+            faults(&in_use)
+        );
+        folder.holds(&[
+            ("nginx/base.conf", "{% include 'nginx/headers.conf' %}"),
+            ("nginx/headers.conf", "# mine\n"),
+        ]);
         in_use.look();
-        assert_eq!((proxy_file(&in_use).as_deref(), faults(&in_use).len()), (Ok("# mine\n"), 0));
+        assert_eq!(
+            (proxy_file(&in_use).as_deref(), faults(&in_use).len()),
+            (Ok("# mine\n"), 0)
+        );
     }
 
     #[test]
@@ -271,34 +349,62 @@ mod tests {
         folder.holds(&[BROKEN]);
         let mut in_use = InUse::read(Some(folder.clone()), Vec::new(), report);
         let problem = "template nginx/base.conf, line 2: undefined value";
-        assert!(proxy_file(&in_use).expect_err("it is held back").starts_with(problem));
+        assert!(
+            proxy_file(&in_use)
+                .expect_err("it is held back")
+                .starts_with(problem)
+        );
         assert!(faults(&in_use)[0].starts_with(problem));
         folder.holds(&[("nginx/base.conf", "{% if %}")]);
         in_use.look();
-        assert!(proxy_file(&in_use).expect_err("it is held back").contains("line 1"), "the newest fault is told");
+        assert!(
+            proxy_file(&in_use)
+                .expect_err("it is held back")
+                .contains("line 1"),
+            "the newest fault is told"
+        );
         folder.holds(&[ONE]);
         in_use.look();
-        assert_eq!((proxy_file(&in_use).as_deref(), faults(&in_use).len()), (Ok("# one\n"), 0));
+        assert_eq!(
+            (proxy_file(&in_use).as_deref(), faults(&in_use).len()),
+            (Ok("# one\n"), 0)
+        );
     }
 
     #[test]
     fn one_that_is_broken_from_the_start_leaves_in_use_what_was_kept_last() {
-        let good = |(name, text): (&str, &str)| GoodTemplates::from([(name.to_owned(), text.to_owned())]);
+        let good =
+            |(name, text): (&str, &str)| GoodTemplates::from([(name.to_owned(), text.to_owned())]);
         let folder = Rc::new(Folder::default());
         folder.holds(&[BROKEN]);
         let kept = || vec![good(ONE), good(TWO)];
         let mut in_use = InUse::read(Some(folder.clone()), kept(), report);
-        assert_eq!((proxy_file(&in_use).as_deref(), faults(&in_use).len()), (Ok("# two\n"), 1));
+        assert_eq!(
+            (proxy_file(&in_use).as_deref(), faults(&in_use).len()),
+            (Ok("# two\n"), 1)
+        );
         let version = |(name, text): (&str, &str)| {
-            Templates::with(&TemplateTexts::from([(name.to_owned(), Ok(text.to_owned()))])).version()
+            Templates::with(&TemplateTexts::from([(
+                name.to_owned(),
+                Ok(text.to_owned()),
+            )]))
+            .version()
         };
-        assert!(in_use.current.earlier(version(ONE)).is_some(), "a proxy may still use it");
+        assert!(
+            in_use.current.earlier(version(ONE)).is_some(),
+            "a proxy may still use it"
+        );
         folder.holds(&[ONE]);
         in_use.look();
         assert_eq!(proxy_file(&in_use).as_deref(), Ok("# one\n"));
         assert!(in_use.current.earlier(version(TWO)).is_some());
         let none = InUse::read(None, kept(), report);
-        assert!(proxy_file(&none).expect("it is built in").contains("map $http_upgrade"), "none are wished for");
+        assert!(
+            proxy_file(&none)
+                .expect("it is built in")
+                .contains("map $http_upgrade"),
+            "none are wished for"
+        );
     }
 
     #[test]
@@ -310,7 +416,11 @@ mod tests {
             folder.holds(texts);
             in_use.look();
         }
-        let known: Vec<_> = in_use.known.iter().map(|(_, good)| good["nginx/base.conf"].as_str()).collect();
+        let known: Vec<_> = in_use
+            .known
+            .iter()
+            .map(|(_, good)| good["nginx/base.conf"].as_str())
+            .collect();
         assert_eq!(known, ["# two\n", "# one\n"]);
     }
 
@@ -322,25 +432,38 @@ mod tests {
         let mut in_use = InUse::read(Some(folder.clone()), Vec::new(), report);
         let problem = "/templates can't be understood: it is not ours";
         let held_back = format!("template nginx/base.conf: {problem}");
-        assert_eq!((proxy_file(&in_use), faults(&in_use)), (Err(held_back), vec![problem]));
+        assert_eq!(
+            (proxy_file(&in_use), faults(&in_use)),
+            (Err(held_back), vec![problem])
+        );
         folder.is_unreadable.set(false);
         in_use.look();
         folder.is_unreadable.set(true);
         in_use.look();
-        assert_eq!((proxy_file(&in_use).as_deref(), faults(&in_use)), (Ok("# one\n"), vec![problem]));
+        assert_eq!(
+            (proxy_file(&in_use).as_deref(), faults(&in_use)),
+            (Ok("# one\n"), vec![problem])
+        );
     }
 
     #[test]
     fn a_folder_that_is_gone_for_a_moment_takes_nothing_out_of_use() {
         let folder = Rc::new(Folder::default());
         let mut in_use = InUse::read(Some(folder.clone()), Vec::new(), report);
-        assert!(proxy_file(&in_use).expect("it is built in").contains("map $http_upgrade"));
+        assert!(
+            proxy_file(&in_use)
+                .expect("it is built in")
+                .contains("map $http_upgrade")
+        );
         assert_eq!(faults(&in_use), [MISSING]);
         folder.holds(&[ONE]);
         in_use.look();
         *folder.texts.borrow_mut() = None;
         in_use.look();
-        assert_eq!((proxy_file(&in_use).as_deref(), faults(&in_use)), (Ok("# one\n"), vec![MISSING]));
+        assert_eq!(
+            (proxy_file(&in_use).as_deref(), faults(&in_use)),
+            (Ok("# one\n"), vec![MISSING])
+        );
         folder.holds(&[ONE]);
         in_use.look();
         assert_eq!(faults(&in_use), [""; 0]);

@@ -36,19 +36,27 @@ struct Scripted {
 }
 
 fn silent() -> EngineError {
-    EngineError::Silent { engine: "here".into(), call: "GET /_ping".into(), limit: Duration::from_secs(5) }
+    EngineError::Silent {
+        engine: "here".into(),
+        call: "GET /_ping".into(),
+        limit: Duration::from_secs(5),
+    }
 }
 
 #[async_trait(?Send)]
 impl Engine for Scripted {
-    async fn events(&self) -> Result<LocalBoxStream<'static, Result<EngineEvent, EngineError>>, EngineError> {
+    async fn events(
+        &self,
+    ) -> Result<LocalBoxStream<'static, Result<EngineEvent, EngineError>>, EngineError> {
         self.opened.borrow_mut().push(Instant::now());
         let lives = self.lives.get();
         let end = stream::once(async move {
             sleep(lives).await;
             Err(silent())
         });
-        Ok(stream::iter(self.events.take().into_iter().map(Ok)).chain(end).boxed_local())
+        Ok(stream::iter(self.events.take().into_iter().map(Ok))
+            .chain(end)
+            .boxed_local())
     }
 
     async fn containers(&self, _: &str) -> Result<Vec<Container>, EngineError> {
@@ -85,14 +93,22 @@ impl Engine for Scripted {
 
 /// A daemon on this engine; nothing else of it is used.
 fn daemon(engine: Rc<Scripted>) -> Rc<Daemon> {
-    Rc::new(daemon_in(engine, Folders::new("/nowhere".into(), "/nowhere".into())))
+    Rc::new(daemon_in(
+        engine,
+        Folders::new("/nowhere".into(), "/nowhere".into()),
+    ))
 }
 
 fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
     let folders = Rc::new(folders);
-    let settings = AcmeSettings { ca_root_pem: None, agree_tos: true, email: None };
+    let settings = AcmeSettings {
+        ca_root_pem: None,
+        agree_tos: true,
+        email: None,
+    };
     let clock = Rc::new(SystemClock);
-    let authorities = Rc::new(AcmeAuthorities::new(settings, folders.clone(), clock.clone()).unwrap());
+    let authorities =
+        Rc::new(AcmeAuthorities::new(settings, folders.clone(), clock.clone()).unwrap());
     Daemon {
         ports: Ports {
             engine,
@@ -103,7 +119,11 @@ fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
             clock,
         },
         label_rules: rules(),
-        plan_rules: plan::Rules { mark_host: String::new(), resync: BREATH, label_prefix: String::new() },
+        plan_rules: plan::Rules {
+            mark_host: String::new(),
+            resync: BREATH,
+            label_prefix: String::new(),
+        },
         template_files: None,
         own: None,
         doubt: None,
@@ -111,12 +131,18 @@ fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
 }
 
 /// Watches for so long, and tells what was seen; `meanwhile` may do something.
-async fn watched(engine: &Rc<Scripted>, length: Duration, meanwhile: impl AsyncFnOnce(&Notify)) -> Vec<Seen> {
+async fn watched(
+    engine: &Rc<Scripted>,
+    length: Duration,
+    meanwhile: impl AsyncFnOnce(&Notify),
+) -> Vec<Seen> {
     let look_again = Rc::new(Notify::new());
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let watching = watch(daemon(Rc::clone(engine)), Rc::clone(&look_again), sender);
     let both = async { tokio::join!(watching, meanwhile(&look_again)) };
-    timeout(length, both).await.expect_err("watching never ends");
+    timeout(length, both)
+        .await
+        .expect_err("watching never ends");
     let mut seen = Vec::new();
     while let Ok(next) = receiver.try_recv() {
         seen.push(next);
@@ -141,49 +167,85 @@ async fn pauses_grow_until_a_stream_has_lived_for_two_minutes() {
         engine.lives.set(Duration::from_secs(120));
     })
     .await;
-    assert_eq!(pauses(&seen), [0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30.0, 0.8, 0.8]);
+    assert_eq!(
+        pauses(&seen),
+        [0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 30.0, 0.8, 0.8]
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_engine_that_drops_every_stream_is_asked_twice_a_minute() {
     let engine = Rc::new(Scripted::default());
     watched(&engine, Duration::from_secs(3600), async |_: &Notify| {}).await;
-    assert!((120..=126).contains(&engine.opened.borrow().len()), "{}", engine.opened.borrow().len());
+    assert!(
+        (120..=126).contains(&engine.opened.borrow().len()),
+        "{}",
+        engine.opened.borrow().len()
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_frozen_engine_is_found_within_35_seconds_and_converges_when_it_thaws() {
-    let engine = Rc::new(Scripted { frozen: Cell::new(true), ..Scripted::default() });
+    let engine = Rc::new(Scripted {
+        frozen: Cell::new(true),
+        ..Scripted::default()
+    });
     engine.lives.set(Duration::from_secs(3600));
-    let seen = watched(&engine, Duration::from_millis(35_100), async |_: &Notify| {}).await;
+    let seen = watched(
+        &engine,
+        Duration::from_millis(35_100),
+        async |_: &Notify| {},
+    )
+    .await;
     assert_eq!(pauses(&seen), [0.8]);
 
-    let engine = Rc::new(Scripted { frozen: Cell::new(true), ..Scripted::default() });
+    let engine = Rc::new(Scripted {
+        frozen: Cell::new(true),
+        ..Scripted::default()
+    });
     engine.lives.set(Duration::from_secs(3600));
-    let seen = watched(&engine, Duration::from_millis(5_100), async |look_again: &Notify| {
-        look_again.notify_one();
-    })
+    let seen = watched(
+        &engine,
+        Duration::from_millis(5_100),
+        async |look_again: &Notify| {
+            look_again.notify_one();
+        },
+    )
     .await;
-    assert_eq!(pauses(&seen), [0.8], "who asks for a look hears of it after the ping");
+    assert_eq!(
+        pauses(&seen),
+        [0.8],
+        "who asks for a look hears of it after the ping"
+    );
 
     let seen = watched(&engine, Duration::from_secs(60), async |_: &Notify| {
         sleep(Duration::from_secs(30)).await;
         engine.frozen.set(false);
     })
     .await;
-    assert!(matches!(seen.last(), Some(Seen::All { gap: true, .. })), "{seen:?}");
+    assert!(
+        matches!(seen.last(), Some(Seen::All { gap: true, .. })),
+        "{seen:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn two_hundred_wishes_during_a_look_are_one_more_look() {
-    let engine = Rc::new(Scripted { list: Duration::from_secs(10), ..Scripted::default() });
+    let engine = Rc::new(Scripted {
+        list: Duration::from_secs(10),
+        ..Scripted::default()
+    });
     engine.lives.set(Duration::from_secs(3600));
-    watched(&engine, Duration::from_secs(60), async |look_again: &Notify| {
-        for _ in 0..200 {
-            look_again.notify_one();
-            sleep(Duration::from_millis(25)).await;
-        }
-    })
+    watched(
+        &engine,
+        Duration::from_secs(60),
+        async |look_again: &Notify| {
+            for _ in 0..200 {
+                look_again.notify_one();
+                sleep(Duration::from_millis(25)).await;
+            }
+        },
+    )
     .await;
     assert_eq!(engine.lists.get(), 2);
 }
@@ -195,20 +257,38 @@ async fn events_are_read_during_a_look_and_each_container_is_looked_at_once_afte
         container: ContainerId::parse(id).unwrap(),
         labels: [("quaymaster.host".to_owned(), "a.example".to_owned())].into(),
     };
-    let engine = Rc::new(Scripted { list: Duration::from_secs(10), ..Scripted::default() });
+    let engine = Rc::new(Scripted {
+        list: Duration::from_secs(10),
+        ..Scripted::default()
+    });
     engine.lives.set(Duration::from_secs(3600));
     let many = (0..3000).map(|n| event(&format!("a{}", n % 3), Happened::Changed));
-    engine.events.replace(many.chain([event("b", Happened::Changed), event("b", Happened::Gone)]).collect());
+    engine.events.replace(
+        many.chain([event("b", Happened::Changed), event("b", Happened::Gone)])
+            .collect(),
+    );
     let seen = watched(&engine, Duration::from_secs(60), async |_: &Notify| {}).await;
     assert_eq!(*engine.inspects.borrow(), ["a0", "a1", "a2"]);
-    assert!(matches!(seen.first(), Some(Seen::All { .. })), "what was listed comes before what happened since");
-    assert!(matches!(seen.last(), Some(Seen::One { container: None, .. })));
+    assert!(
+        matches!(seen.first(), Some(Seen::All { .. })),
+        "what was listed comes before what happened since"
+    );
+    assert!(matches!(
+        seen.last(),
+        Some(Seen::One {
+            container: None,
+            ..
+        })
+    ));
     assert_eq!(seen.len(), 5);
 }
 
 #[tokio::test]
 async fn a_folder_that_can_not_be_watched_is_told_once_and_then_waited_for() {
-    let problem = DiskError::Damaged { path: "/templates".into(), problem: "no watches are left".to_owned() };
+    let problem = DiskError::Damaged {
+        path: "/templates".into(),
+        problem: "no watches are left".to_owned(),
+    };
     let mut changes = changes(Some(Err(problem)));
     assert!(changes.next().await.is_some_and(|first| first.is_err()));
     let second = timeout(Duration::ZERO, changes.next()).await;
@@ -222,22 +302,37 @@ fn a_wish_that_was_taken_by_one_that_ended_is_not_fulfilled_again() {
     let folder = tempfile::tempdir().unwrap();
     let folders = Folders::new(folder.path().join("certificates"), folder.path().to_owned());
     let name = |word: &str| crate::values::CertificateName::parse(word).unwrap();
-    let (now, hours) = (Timestamp::from_seconds(1_800_000_000), Duration::from_secs(7200));
-    let wish = |asked, stage| Wish { asked, force: true, stage };
+    let (now, hours) = (
+        Timestamp::from_seconds(1_800_000_000),
+        Duration::from_secs(7200),
+    );
+    let wish = |asked, stage| Wish {
+        asked,
+        force: true,
+        stage,
+    };
     let ports = daemon_in(Rc::default(), folders.clone()).ports;
     let wishes = [
         ("open.example", wish(now - hours, Stage::Open)),
         ("taken.example", wish(now, Stage::Taken)),
-        ("old.example", wish(now - hours, Stage::Answered(Answer::NotWanted))),
+        (
+            "old.example",
+            wish(now - hours, Stage::Answered(Answer::NotWanted)),
+        ),
         ("new.example", wish(now, Stage::Answered(Answer::NotWanted))),
     ];
-    wishes.iter().for_each(|(word, wish)| ports.wishes.keep_wish(&name(word), wish).unwrap());
+    wishes
+        .iter()
+        .for_each(|(word, wish)| ports.wishes.keep_wish(&name(word), wish).unwrap());
     std::fs::write(folder.path().join("wishes/damaged.example.json"), "{").unwrap();
 
     let mut turning = Loop::new(daemon_in(Rc::default(), folders));
     turning.look_at_wishes(now);
     let (left, _) = ports.wishes.wishes().unwrap();
-    let stages: Vec<_> = left.iter().map(|(name, wish)| (name.as_str(), wish.stage.clone())).collect();
+    let stages: Vec<_> = left
+        .iter()
+        .map(|(name, wish)| (name.as_str(), wish.stage.clone()))
+        .collect();
     assert_eq!(
         stages,
         [
@@ -247,5 +342,8 @@ fn a_wish_that_was_taken_by_one_that_ended_is_not_fulfilled_again() {
         ]
     );
     let faults: Vec<_> = turning.facts.faults().into_iter().collect();
-    assert!(faults.len() == 1 && faults[0].contains("damaged.example.json"), "{faults:?}");
+    assert!(
+        faults.len() == 1 && faults[0].contains("damaged.example.json"),
+        "{faults:?}"
+    );
 }

@@ -33,13 +33,24 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) enum Seen<F = Container> {
     /// Everything that concerns us; after a gap in which anything may have happened, or not.
-    All { containers: Vec<F>, own: Option<F>, gap: bool },
+    All {
+        containers: Vec<F>,
+        own: Option<F>,
+        gap: bool,
+    },
     /// What is true of one container after something happened to it; nothing when it is gone.
-    One { id: ContainerId, container: Option<F>, action: Action },
+    One {
+        id: ContainerId,
+        container: Option<F>,
+        action: Action,
+    },
     /// One container could not be looked at.
     Unreadable(EngineError),
     /// The engine can't be asked.
-    Lost { error: EngineError, again_in: Duration },
+    Lost {
+        error: EngineError,
+        again_in: Duration,
+    },
 }
 
 /// What is watched, and how it is looked at.
@@ -79,12 +90,20 @@ impl Watched for Daemon {
 
     fn concerns_us(&self, event: &EngineEvent, known: &BTreeSet<ContainerId>) -> bool {
         let prefix = self.label_rules.label_prefix.as_str();
-        let is_ours = |label: &String| label.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'));
+        let is_ours = |label: &String| {
+            label
+                .strip_prefix(prefix)
+                .is_some_and(|rest| rest.starts_with('.'))
+        };
         known.contains(&event.container) || event.labels.keys().any(is_ours)
     }
 
     async fn look(&self) -> Result<(Vec<Container>, Option<Container>), EngineError> {
-        let containers = self.ports.engine.containers(&self.label_rules.label_prefix).await?;
+        let containers = self
+            .ports
+            .engine
+            .containers(&self.label_rules.label_prefix)
+            .await?;
         let own = match &self.own {
             Some(id) => self.ports.engine.inspect(id.as_str()).await?,
             None => None,
@@ -98,7 +117,11 @@ impl Watched for Daemon {
 }
 
 /// Watches for ever: events while the stream lives, a full look after each gap, pauses that grow while it can't.
-pub(super) async fn watch<W: Watched>(watched: Rc<W>, look_again: Rc<Notify>, seen: UnboundedSender<Seen<W::Fact>>) {
+pub(super) async fn watch<W: Watched>(
+    watched: Rc<W>,
+    look_again: Rc<Notify>,
+    seen: UnboundedSender<Seen<W::Fact>>,
+) {
     let mut pause = FIRST_PAUSE;
     loop {
         let began = Instant::now();
@@ -107,25 +130,44 @@ pub(super) async fn watch<W: Watched>(watched: Rc<W>, look_again: Rc<Notify>, se
             pause = FIRST_PAUSE;
         }
         // Nobody listens any more only when the loop ends, and this future with it.
-        let _ = seen.send(Seen::Lost { error, again_in: pause });
+        let _ = seen.send(Seen::Lost {
+            error,
+            again_in: pause,
+        });
         watched.clock().sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
 /// Subscribes, then lists, then follows the events until the stream ends; says why it did.
-async fn follow<W: Watched>(watched: &W, look_again: &Notify, seen: &UnboundedSender<Seen<W::Fact>>) -> EngineError {
+async fn follow<W: Watched>(
+    watched: &W,
+    look_again: &Notify,
+    seen: &UnboundedSender<Seen<W::Fact>>,
+) -> EngineError {
     match watched.engine().events().await {
         Ok(events) => {
-            let mut following = Following { watched, seen, events, known: BTreeSet::new() };
-            following.follow(look_again).await.err().unwrap_or_else(ended)
+            let mut following = Following {
+                watched,
+                seen,
+                events,
+                known: BTreeSet::new(),
+            };
+            following
+                .follow(look_again)
+                .await
+                .err()
+                .unwrap_or_else(ended)
         }
         Err(error) => error,
     }
 }
 
 fn ended() -> EngineError {
-    EngineError::NotUnderstood { call: "GET /events".to_owned(), problem: "the stream of events has ended".to_owned() }
+    EngineError::NotUnderstood {
+        call: "GET /events".to_owned(),
+        problem: "the stream of events has ended".to_owned(),
+    }
 }
 
 /// One stream of events, and the containers that are known to concern us.
@@ -173,8 +215,16 @@ impl<W: Watched> Following<'_, W> {
                 }
             }
         };
-        self.known = containers.iter().chain(&own).map(|fact| W::id(fact).clone()).collect();
-        let _ = self.seen.send(Seen::All { containers, own, gap });
+        self.known = containers
+            .iter()
+            .chain(&own)
+            .map(|fact| W::id(fact).clone())
+            .collect();
+        let _ = self.seen.send(Seen::All {
+            containers,
+            own,
+            gap,
+        });
         for event in meanwhile.values() {
             self.tell_one(event).await?;
         }
@@ -202,7 +252,11 @@ impl<W: Watched> Following<'_, W> {
             Some(_) => self.known.insert(id.clone()),
             None => self.known.remove(&id),
         };
-        let _ = self.seen.send(Seen::One { id, container, action });
+        let _ = self.seen.send(Seen::One {
+            id,
+            container,
+            action,
+        });
         Ok(())
     }
 }

@@ -16,29 +16,49 @@ const KEPT: Duration = Duration::from_secs(60 * 60);
 impl Loop {
     /// Takes up what people wish for now.
     pub(super) fn look_at_wishes(&mut self, now: Timestamp) {
-        let (mut found, faults) =
-            self.daemon.ports.wishes.wishes().unwrap_or_else(|error| (BTreeMap::new(), vec![error]));
-        self.facts.take_wish_faults(faults.iter().map(|fault| chain(fault)).collect());
+        let (mut found, faults) = self
+            .daemon
+            .ports
+            .wishes
+            .wishes()
+            .unwrap_or_else(|error| (BTreeMap::new(), vec![error]));
+        self.facts
+            .take_wish_faults(faults.iter().map(|fault| chain(fault)).collect());
         for (name, wish) in &mut found {
             // What could not be written down is known all the same: nothing is begun twice.
-            let known = self.facts.observed.wishes.get(name).filter(|known| known.asked == wish.asked);
+            let known = self
+                .facts
+                .observed
+                .wishes
+                .get(name)
+                .filter(|known| known.asked == wish.asked);
             if let Some(known) = known.filter(|known| known.stage != Stage::Open) {
                 *wish = known.clone();
             }
         }
-        let changed = found.iter().any(|(name, wish)| self.facts.observed.wishes.get(name) != Some(wish));
+        let changed = found
+            .iter()
+            .any(|(name, wish)| self.facts.observed.wishes.get(name) != Some(wish));
         if changed {
             self.rests_until = None;
         }
         self.facts.observed.wishes = found.clone();
         for (name, wish) in &found {
-            let is_busy = self.facts.observed.under_way.contains(&Subject::Certificate(name.clone()));
+            let is_busy = self
+                .facts
+                .observed
+                .under_way
+                .contains(&Subject::Certificate(name.clone()));
             match wish.stage {
                 // Taken by one that ended: to do it again could be done for ever.
-                Stage::Taken if !is_busy => self.keep_wish(name, wish, Stage::Answered(Answer::CutOff)),
+                Stage::Taken if !is_busy => {
+                    self.keep_wish(name, wish, Stage::Answered(Answer::CutOff))
+                }
                 Stage::Answered(_) if now.since(wish.asked) > KEPT => {
                     if let Err(error) = self.daemon.ports.wishes.drop_wish(name) {
-                        report(&Event::DiskFault { problem: chain(&error) });
+                        report(&Event::DiskFault {
+                            problem: chain(&error),
+                        });
                     }
                 }
                 Stage::Open | Stage::Taken | Stage::Answered(_) => {}
@@ -49,16 +69,24 @@ impl Loop {
     /// Whether an action is needed for what somebody wishes for: the order itself, or bringing its proxies up to date.
     pub(super) fn is_wished_for(&self, action: &Action, desired: &Desired) -> bool {
         match action {
-            Action::Obtain(obtain) => {
-                self.facts.observed.wishes.get(&obtain.certificate).is_some_and(|wish| wish.stage == Stage::Open)
-            }
+            Action::Obtain(obtain) => self
+                .facts
+                .observed
+                .wishes
+                .get(&obtain.certificate)
+                .is_some_and(|wish| wish.stage == Stage::Open),
             Action::Deploy(deploy) => self.is_for_a_wish(&deploy.consumer, desired),
             Action::TakeBack(back) => self.is_for_a_wish(&back.consumer, desired),
         }
     }
 
     fn is_for_a_wish(&self, consumer: &Consumer, desired: &Desired) -> bool {
-        let wanted = |name| desired.certificates.get(name).is_some_and(|it| it.served_by.contains(&consumer.name));
+        let wanted = |name| {
+            desired
+                .certificates
+                .get(name)
+                .is_some_and(|it| it.served_by.contains(&consumer.name))
+        };
         self.facts.observed.wishes.keys().any(wanted)
     }
 
@@ -70,15 +98,25 @@ impl Loop {
     }
 
     /// Answers the wish for what was done.
-    pub(super) fn end_wish(&mut self, subject: &Subject, result: &Result<Learned, Attempt>, blame: Option<Blame>) {
-        let Some((name, wish)) = self.wish(subject) else { return };
+    pub(super) fn end_wish(
+        &mut self,
+        subject: &Subject,
+        result: &Result<Learned, Attempt>,
+        blame: Option<Blame>,
+    ) {
+        let Some((name, wish)) = self.wish(subject) else {
+            return;
+        };
         let answer = match result {
-            Ok(Learned::Held(_, held)) => Answer::Renewed { until: held.not_after },
+            Ok(Learned::Held(_, held)) => Answer::Renewed {
+                until: held.not_after,
+            },
             Ok(Learned::Installed(..)) => return,
             Err(attempt) => Answer::Failed {
                 problem: attempt.problem.clone().unwrap_or_default(),
                 blame,
-                again: (attempt.retry != Retry::WhenInputChanges).then(|| plan::next_try(subject, attempt)),
+                again: (attempt.retry != Retry::WhenInputChanges)
+                    .then(|| plan::next_try(subject, attempt)),
             },
         };
         self.keep_wish(&name, &wish, Stage::Answered(answer));
@@ -86,7 +124,13 @@ impl Loop {
 
     /// Answers the wishes for which there is nothing to do.
     pub(super) fn answer_wishes(&mut self, desired: &Desired, now: Timestamp) {
-        let open = self.facts.observed.wishes.clone().into_iter().filter(|(_, wish)| wish.stage == Stage::Open);
+        let open = self
+            .facts
+            .observed
+            .wishes
+            .clone()
+            .into_iter()
+            .filter(|(_, wish)| wish.stage == Stage::Open);
         for (name, wish) in open {
             if let Some(answer) = plan::answer(&name, desired, &self.facts.observed, now) {
                 self.keep_wish(&name, &wish, Stage::Answered(answer));
@@ -95,15 +139,22 @@ impl Loop {
     }
 
     fn wish(&self, subject: &Subject) -> Option<(CertificateName, Wish)> {
-        let Subject::Certificate(name) = subject else { return None };
+        let Subject::Certificate(name) = subject else {
+            return None;
+        };
         Some((name.clone(), self.facts.observed.wishes.get(name)?.clone()))
     }
 
     /// What can't be written down is told, and goes on in memory: the order is on record for itself.
     fn keep_wish(&mut self, name: &CertificateName, wish: &Wish, stage: Stage) {
-        let wish = Wish { stage, ..wish.clone() };
+        let wish = Wish {
+            stage,
+            ..wish.clone()
+        };
         if let Err(error) = self.daemon.ports.wishes.keep_wish(name, &wish) {
-            report(&Event::DiskFault { problem: chain(&error) });
+            report(&Event::DiskFault {
+                problem: chain(&error),
+            });
         }
         self.facts.observed.wishes.insert(name.clone(), wish);
     }

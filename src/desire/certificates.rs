@@ -28,24 +28,45 @@ pub(super) fn assign(
     rules: &Rules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> BTreeMap<Host, CertificateName> {
-    let mut owners: BTreeMap<CertificateName, Option<&str>> =
-        hosts.iter().map(|(host, held)| (CertificateName::from(host), held.project)).collect();
+    let mut owners: BTreeMap<CertificateName, Option<&str>> = hosts
+        .iter()
+        .map(|(host, held)| (CertificateName::from(host), held.project))
+        .collect();
     let mut assigned = BTreeMap::new();
     let mut wishes = Vec::new();
     for (host, held) in hosts.iter().filter(|(_, held)| has_tls(held)) {
         assigned.insert(host.clone(), CertificateName::from(host));
         let claims = held.claims();
-        let named = opinion(&claims, "certificate", host.as_str(), |wish| wish.certificate.as_ref(), rules, complaints);
+        let named = opinion(
+            &claims,
+            "certificate",
+            host.as_str(),
+            |wish| wish.certificate.as_ref(),
+            rules,
+            complaints,
+        );
         wishes.extend(named.map(|(claim, name)| (claim.age(), host, claim, name)));
     }
     wishes.sort_by_key(|(age, host, ..)| (*age, *host));
     for (_, host, claim, name) in wishes {
-        if *owners.entry(name.clone()).or_insert(claim.container.project()) == claim.container.project() {
+        if *owners
+            .entry(name.clone())
+            .or_insert(claim.container.project())
+            == claim.container.project()
+        {
             assigned.insert(host.clone(), name.clone());
             continue;
         }
-        let problem = format!("the certificate {name} belongs to another project; {host} gets one of its own");
-        complaints.insert(claim.complaint(rules, "certificate", name.as_str(), problem, "write another name"));
+        let problem = format!(
+            "the certificate {name} belongs to another project; {host} gets one of its own"
+        );
+        complaints.insert(claim.complaint(
+            rules,
+            "certificate",
+            name.as_str(),
+            problem,
+            "write another name",
+        ));
     }
     assigned
 }
@@ -72,7 +93,9 @@ pub(super) fn wants(
     let mut wants = Wants::default();
     for (name, claims) in claims_by_certificate(hosts, assigned) {
         let Some(issuance) = issuance(&name, &claims, rules, complaints) else {
-            claims.iter().for_each(|(host, claim)| wants.say(host, nobody_asked(host, claim, rules)));
+            claims
+                .iter()
+                .for_each(|(host, claim)| wants.say(host, nobody_asked(host, claim, rules)));
             continue;
         };
         let mut names = BTreeSet::new();
@@ -86,7 +109,11 @@ pub(super) fn wants(
             }
         }
         let claimed_by = claims.iter().map(|(_, claim)| claim.container.name.clone());
-        let served_by = claims.iter().filter_map(|(host, _)| served_by.get(host)).flatten().cloned();
+        let served_by = claims
+            .iter()
+            .filter_map(|(host, _)| served_by.get(host))
+            .flatten()
+            .cloned();
         if !names.is_empty() {
             let wanted = Wanted {
                 names: names.into_iter().collect(),
@@ -102,7 +129,10 @@ pub(super) fn wants(
 
 impl Wants {
     fn say(&mut self, host: &Host, complaint: Complaint) {
-        self.uncovered.entry(host.clone()).or_default().insert(complaint);
+        self.uncovered
+            .entry(host.clone())
+            .or_default()
+            .insert(complaint);
     }
 }
 
@@ -116,7 +146,10 @@ fn claims_by_certificate<'c, 'a>(
     let mut claims: BTreeMap<CertificateName, Claims<'_, '_>> = BTreeMap::new();
     for (host, held) in hosts {
         if let Some(name) = assigned.get(host) {
-            claims.entry(name.clone()).or_default().extend(held.claims().into_iter().map(|claim| (host, claim)));
+            claims
+                .entry(name.clone())
+                .or_default()
+                .extend(held.claims().into_iter().map(|claim| (host, claim)));
         }
         for claim in &held.certified_by {
             if let Some(name) = certificate_of_site(claim, hosts, assigned) {
@@ -124,7 +157,9 @@ fn claims_by_certificate<'c, 'a>(
             }
         }
     }
-    claims.values_mut().for_each(|claims| claims.sort_by_key(|(host, claim)| (claim.age(), *host)));
+    claims
+        .values_mut()
+        .for_each(|claims| claims.sort_by_key(|(host, claim)| (claim.age(), *host)));
     claims
 }
 
@@ -134,9 +169,25 @@ fn certificate_of_site<'n>(
     hosts: &BTreeMap<Host, Held<'_>>,
     assigned: &'n BTreeMap<Host, CertificateName>,
 ) -> Option<&'n CertificateName> {
-    let is_ours = |host: &Host| hosts.get(host).is_some_and(|held| held.project == claim.container.project());
-    let is_meant = |name: &CertificateName| claim.spec.wish.certificate.as_ref().is_none_or(|wished| wished == name);
-    let of_site = claim.spec.hosts.iter().filter(|host| is_ours(host)).filter_map(|host| assigned.get(host));
+    let is_ours = |host: &Host| {
+        hosts
+            .get(host)
+            .is_some_and(|held| held.project == claim.container.project())
+    };
+    let is_meant = |name: &CertificateName| {
+        claim
+            .spec
+            .wish
+            .certificate
+            .as_ref()
+            .is_none_or(|wished| wished == name)
+    };
+    let of_site = claim
+        .spec
+        .hosts
+        .iter()
+        .filter(|host| is_ours(host))
+        .filter_map(|host| assigned.get(host));
     of_site.into_iter().find(|name| is_meant(name))
 }
 
@@ -151,8 +202,15 @@ fn issuance(
     let subject = format!("the certificate {name}");
     macro_rules! said {
         ($key:literal, $field:ident) => {
-            opinion(&claims, $key, &subject, |wish| wish.$field.as_ref(), rules, complaints)
-                .map(|(_, said)| said.clone())
+            opinion(
+                &claims,
+                $key,
+                &subject,
+                |wish| wish.$field.as_ref(),
+                rules,
+                complaints,
+            )
+            .map(|(_, said)| said.clone())
         };
     }
     Some(Issuance {
@@ -172,7 +230,9 @@ fn opinion<'c, 'a, T: PartialEq>(
     rules: &Rules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> Option<(&'c Claim<'a>, &'a T)> {
-    let mut said = claims.iter().filter_map(|claim| Some((*claim, of(&claim.spec.wish)?)));
+    let mut said = claims
+        .iter()
+        .filter_map(|claim| Some((*claim, of(&claim.spec.wish)?)));
     let (oldest, meant) = said.next()?;
     for (claim, _) in said.filter(|(_, other)| *other != meant) {
         let (by, written) = (&oldest.container.name, oldest.written(rules, key));
@@ -184,13 +244,24 @@ fn opinion<'c, 'a, T: PartialEq>(
 }
 
 /// Why the issuer would not put this host on a certificate, if it would not.
-fn refusal(host: &Host, claim: &Claim<'_>, issuance: &Issuance, rules: &Rules) -> Option<Complaint> {
+fn refusal(
+    host: &Host,
+    claim: &Claim<'_>,
+    issuance: &Issuance,
+    rules: &Rules,
+) -> Option<Complaint> {
     let label = |key: &str| format!("{}.{key}", rules.label_prefix);
     let (problem, remedy) = match &issuance.issuer {
         Issuer::SelfSigned => return None,
         Issuer::Ca(_) if host.is_wildcard() && !issuance.challenge.proves_wildcards() => (
-            format!("a CA issues for {host} only by a DNS challenge, and {} is none", issuance.challenge),
-            format!("put a certificate for it into provided/, or write {}=self-signed", label("ca")),
+            format!(
+                "a CA issues for {host} only by a DNS challenge, and {} is none",
+                issuance.challenge
+            ),
+            format!(
+                "put a certificate for it into provided/, or write {}=self-signed",
+                label("ca")
+            ),
         ),
         issuer if issuer.is_public() && host.is_reserved() => (
             format!("no public CA issues a certificate for {host}, which is for local use"),
@@ -207,17 +278,40 @@ fn refusal(host: &Host, claim: &Claim<'_>, issuance: &Issuance, rules: &Rules) -
 }
 
 fn nobody_asked(host: &Host, claim: &Claim<'_>, rules: &Rules) -> Complaint {
-    let problem = format!("no certificate that is there covers {host}, and nobody is asked for one");
+    let problem =
+        format!("no certificate that is there covers {host}, and nobody is asked for one");
     if claim.spec.wish.issuer.is_none() && rules.issuer.is_none() {
-        let remedy = format!("put one into provided/, or say who issues it by the label {}", claim.label(rules, "ca"));
+        let remedy = format!(
+            "put one into provided/, or say who issues it by the label {}",
+            claim.label(rules, "ca")
+        );
         return claim.complaint(rules, claim.key(), host.as_str(), problem, &remedy);
     }
-    claim.complaint(rules, "ca", Issuer::NONE, problem, "put one into provided/, or take the label away")
+    claim.complaint(
+        rules,
+        "ca",
+        Issuer::NONE,
+        problem,
+        "put one into provided/, or take the label away",
+    )
 }
 
-fn one_too_many(host: &Host, claim: &Claim<'_>, name: &CertificateName, rules: &Rules) -> Complaint {
-    let problem = format!("the certificate {name} has {MOST_NAMES} names without {host}, and can't have more");
-    claim.complaint(rules, claim.key(), host.as_str(), problem, "put it on another certificate")
+fn one_too_many(
+    host: &Host,
+    claim: &Claim<'_>,
+    name: &CertificateName,
+    rules: &Rules,
+) -> Complaint {
+    let problem = format!(
+        "the certificate {name} has {MOST_NAMES} names without {host}, and can't have more"
+    );
+    claim.complaint(
+        rules,
+        claim.key(),
+        host.as_str(),
+        problem,
+        "put it on another certificate",
+    )
 }
 
 #[cfg(test)]
@@ -229,44 +323,91 @@ mod tests {
     };
 
     fn shop(name: &str, number: u8, host: &str) -> Container {
-        container(name, number).project_is("shop").label("host", host)
+        container(name, number)
+            .project_is("shop")
+            .label("host", host)
     }
 
     /// Each certificate that is wanted, as `name: names`.
     fn wanted(desired: &Desired) -> Vec<String> {
-        let names = |wanted: &Wanted| wanted.names.iter().map(Host::as_str).collect::<Vec<_>>().join(" ");
-        desired.certificates.iter().map(|(name, wanted)| format!("{name}: {}", names(wanted))).collect()
+        let names = |wanted: &Wanted| {
+            wanted
+                .names
+                .iter()
+                .map(Host::as_str)
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        desired
+            .certificates
+            .iter()
+            .map(|(name, wanted)| format!("{name}: {}", names(wanted)))
+            .collect()
     }
 
     #[test]
     fn containers_of_one_project_add_up_on_a_named_certificate() {
-        let one = shop("one", 4, "shop.example").label("redirect", "www.shop.example").label("certificate", "all");
-        let two = shop("two", 5, "api.shop.example").label("names", "mail.shop.example").label("certificate", "all");
+        let one = shop("one", 4, "shop.example")
+            .label("redirect", "www.shop.example")
+            .label("certificate", "all");
+        let two = shop("two", 5, "api.shop.example")
+            .label("names", "mail.shop.example")
+            .label("certificate", "all");
         let desired = desired([proxy(), one, two, shop("three", 6, "own.example")]);
         assert_eq!(complaints(&desired), [""; 0]);
         assert_eq!(
             wanted(&desired),
-            ["all: api.shop.example mail.shop.example shop.example www.shop.example", "own.example: own.example"]
+            [
+                "all: api.shop.example mail.shop.example shop.example www.shop.example",
+                "own.example: own.example"
+            ]
         );
-        assert_eq!(hosts(&desired), ["api.shop.example", "own.example", "shop.example", "www.shop.example"]);
+        assert_eq!(
+            hosts(&desired),
+            [
+                "api.shop.example",
+                "own.example",
+                "shop.example",
+                "www.shop.example"
+            ]
+        );
         let all = &desired.certificates.values().next().expect("it is wanted");
-        assert_eq!(all.claimed_by.iter().map(ContainerName::as_str).collect::<Vec<_>>(), ["one", "two"]);
+        assert_eq!(
+            all.claimed_by
+                .iter()
+                .map(ContainerName::as_str)
+                .collect::<Vec<_>>(),
+            ["one", "two"]
+        );
         assert_eq!(all.served_by.len(), 1);
     }
 
     #[test]
     fn a_certificate_is_not_shared_with_another_project() {
         let older = shop("older", 4, "a.example").label("certificate", "all");
-        let younger = shop("younger", 5, "b.example").project_is("other").label("certificate", "all");
-        let named_after = shop("thief", 6, "c.example").project_is("other").label("certificate", "late.example");
+        let younger = shop("younger", 5, "b.example")
+            .project_is("other")
+            .label("certificate", "all");
+        let named_after = shop("thief", 6, "c.example")
+            .project_is("other")
+            .label("certificate", "late.example");
         let late = shop("late", 7, "late.example").label("certificate", "late.example");
         let desired = desired([proxy(), older, younger, named_after, late]);
         assert_eq!(
             wanted(&desired),
-            ["all: a.example", "b.example: b.example", "c.example: c.example", "late.example: late.example"]
+            [
+                "all: a.example",
+                "b.example: b.example",
+                "c.example: c.example",
+                "late.example: late.example"
+            ]
         );
         let told = "the certificate all belongs to another project; b.example gets one of its own; write another name";
-        assert!(complaints(&desired)[1].ends_with(told), "{:?}", complaints(&desired));
+        assert!(
+            complaints(&desired)[1].ends_with(told),
+            "{:?}",
+            complaints(&desired)
+        );
         assert_eq!(desired.complaints.len(), 2, "{:?}", complaints(&desired));
     }
 
@@ -277,47 +418,99 @@ mod tests {
         let first = desired([proxy(), one.clone(), other.clone()]);
         assert_eq!(wanted(&first), ["a.example: a.example b.example c.example"]);
         assert_eq!(hosts(&first), ["a.example"]);
-        assert!(complaints(&first)[0].contains("container other"), "{:?}", complaints(&first));
+        assert!(
+            complaints(&first)[0].contains("container other"),
+            "{:?}",
+            complaints(&first)
+        );
         // The older one has the name.
         let mut older = other;
         older.created = Some(crate::values::Timestamp::from_seconds(1));
         let second = desired([proxy(), one, older]);
-        assert_eq!(wanted(&second), ["a.example: a.example b.example", "c.example: c.example"]);
-        assert!(complaints(&second)[0].contains("label quaymaster.names=\"c.example\""), "{:?}", complaints(&second));
+        assert_eq!(
+            wanted(&second),
+            ["a.example: a.example b.example", "c.example: c.example"]
+        );
+        assert!(
+            complaints(&second)[0].contains("label quaymaster.names=\"c.example\""),
+            "{:?}",
+            complaints(&second)
+        );
     }
 
     #[test]
     fn labels_of_certificates_that_mean_nothing_are_told() {
         for (shop, problem) in [
-            (shop("shop", 4, "a.example, b.example").label("names", "c.example"), "the site has several hosts"),
-            (container("shop", 4).label("names", "c.example"), "there is no host whose certificate"),
-            (shop("shop", 4, "a.example").label("tls", "off").label("ca", "staging"), "there is none of"),
-            (shop("shop", 4, "*.a.example").label("redirect", "a.example"), "no host to send them to"),
-            (shop("shop", 4, "a.example").label("ca", "https://ca.example/dir"), "belongs into the setting ca"),
-            (shop("shop", 4, "a.example").label("challenge", "dns-01"), "no challenge that can be met; write http-01"),
-            (shop("shop", 4, "a.example").label("certificate", "../a"), "it can't be a folder's name"),
-            (shop("shop", 4, "a.example").label("profile", "a b"), "it is no word"),
+            (
+                shop("shop", 4, "a.example, b.example").label("names", "c.example"),
+                "the site has several hosts",
+            ),
+            (
+                container("shop", 4).label("names", "c.example"),
+                "there is no host whose certificate",
+            ),
+            (
+                shop("shop", 4, "a.example")
+                    .label("tls", "off")
+                    .label("ca", "staging"),
+                "there is none of",
+            ),
+            (
+                shop("shop", 4, "*.a.example").label("redirect", "a.example"),
+                "no host to send them to",
+            ),
+            (
+                shop("shop", 4, "a.example").label("ca", "https://ca.example/dir"),
+                "belongs into the setting ca",
+            ),
+            (
+                shop("shop", 4, "a.example").label("challenge", "dns-01"),
+                "no challenge that can be met; write http-01",
+            ),
+            (
+                shop("shop", 4, "a.example").label("certificate", "../a"),
+                "it can't be a folder's name",
+            ),
+            (
+                shop("shop", 4, "a.example").label("profile", "a b"),
+                "it is no word",
+            ),
         ] {
             let desired = desired([proxy(), shop]);
             assert_eq!(wanted(&desired), [""; 0], "{problem}");
             assert_eq!(desired.complaints.len(), 1, "{:?}", complaints(&desired));
-            assert!(complaints(&desired)[0].contains(problem), "{:?}", complaints(&desired));
+            assert!(
+                complaints(&desired)[0].contains(problem),
+                "{:?}",
+                complaints(&desired)
+            );
         }
     }
 
     #[test]
     fn what_can_not_be_had_is_left_out_and_the_rest_is_ordered() {
-        let all = shop("shop", 4, "shop.org, *.shop.org, 10.0.0.1, shop.internal, 1.1.1.1").label("certificate", "all");
+        let all = shop(
+            "shop",
+            4,
+            "shop.org, *.shop.org, 10.0.0.1, shop.internal, 1.1.1.1",
+        )
+        .label("certificate", "all");
         let desired = desire(&snapshot([proxy(), all]), &public());
         assert_eq!(complaints(&desired), [""; 0]);
         assert_eq!(wanted(&desired), ["all: 1.1.1.1 shop.org"]);
         let said = uncovered(&desired);
         assert_eq!(said.len(), 3, "{said:?}");
         assert!(
-            said[0].contains("a CA issues for *.shop.org only by a DNS challenge, and http-01 is none; put"),
+            said[0].contains(
+                "a CA issues for *.shop.org only by a DNS challenge, and http-01 is none; put"
+            ),
             "{said:?}"
         );
-        assert!(said[1].contains("no public CA issues a certificate for 10.0.0.1, which is for local use"), "{said:?}");
+        assert!(
+            said[1]
+                .contains("no public CA issues a certificate for 10.0.0.1, which is for local use"),
+            "{said:?}"
+        );
         assert!(said[2].contains("for shop.internal"), "{said:?}");
         assert_eq!(hosts(&desired).len(), 5);
     }
@@ -327,28 +520,69 @@ mod tests {
         let issuer = |word: &str| {
             let desired = desired([proxy(), shop("shop", 4, "*.shop.example").label("ca", word)]);
             assert_eq!(complaints(&desired), [""; 0]);
-            let issuer = desired.certificates.values().next().map(|wanted| wanted.issuance.issuer.to_string());
-            (issuer, uncovered(&desired).first().map(|said| said.split_once(": ").expect("it says why").1.to_owned()))
+            let issuer = desired
+                .certificates
+                .values()
+                .next()
+                .map(|wanted| wanted.issuance.issuer.to_string());
+            (
+                issuer,
+                uncovered(&desired)
+                    .first()
+                    .map(|said| said.split_once(": ").expect("it says why").1.to_owned()),
+            )
         };
-        assert_eq!(issuer("self-signed"), (Some("self-signed".to_owned()), None));
-        assert!(issuer("staging").1.expect("it is no DNS challenge").contains("a DNS challenge"));
+        assert_eq!(
+            issuer("self-signed"),
+            (Some("self-signed".to_owned()), None)
+        );
+        assert!(
+            issuer("staging")
+                .1
+                .expect("it is no DNS challenge")
+                .contains("a DNS challenge")
+        );
         assert_eq!(issuer("staging").0, None);
         let nobody = "no certificate that is there covers *.shop.example, and nobody is asked for one; put one into \
                       provided/, or take the label away";
         assert_eq!(issuer("none"), (None, Some(nobody.to_owned())));
-        let desired =
-            desired([proxy(), shop("shop", 4, "shop.example").label("key-type", "ec-384").label("profile", "x")]);
-        let expected =
-            Issuance { key_type: crate::values::KeyType::Ec384, profile: Some("x".into()), ..usual_issuance() };
-        assert_eq!(desired.certificates.values().map(|wanted| &wanted.issuance).collect::<Vec<_>>(), [&expected]);
+        let desired = desired([
+            proxy(),
+            shop("shop", 4, "shop.example")
+                .label("key-type", "ec-384")
+                .label("profile", "x"),
+        ]);
+        let expected = Issuance {
+            key_type: crate::values::KeyType::Ec384,
+            profile: Some("x".into()),
+            ..usual_issuance()
+        };
+        assert_eq!(
+            desired
+                .certificates
+                .values()
+                .map(|wanted| &wanted.issuance)
+                .collect::<Vec<_>>(),
+            [&expected]
+        );
     }
 
     #[test]
     fn a_setting_that_asks_nobody_is_followed_where_no_label_says_otherwise() {
         let containers = || {
-            snapshot([proxy(), shop("shop", 4, "a.example"), shop("own", 5, "b.example").label("ca", "self-signed")])
+            snapshot([
+                proxy(),
+                shop("shop", 4, "a.example"),
+                shop("own", 5, "b.example").label("ca", "self-signed"),
+            ])
         };
-        let nobody = desire(&containers(), &Rules { issuer: None, ..rules() });
+        let nobody = desire(
+            &containers(),
+            &Rules {
+                issuer: None,
+                ..rules()
+            },
+        );
         assert_eq!(wanted(&nobody), ["b.example: b.example"]);
         assert_eq!(
             uncovered(&nobody),
@@ -357,9 +591,23 @@ mod tests {
                  nobody is asked for one; put one into provided/, or say who issues it by the label quaymaster.ca"
             ]
         );
-        let ourselves = desire(&containers(), &Rules { issuer: Some(Issuer::SelfSigned), ..rules() });
-        assert_eq!(wanted(&ourselves), ["a.example: a.example", "b.example: b.example"]);
-        assert!(ourselves.certificates.values().all(|wanted| wanted.issuance.issuer == Issuer::SelfSigned));
+        let ourselves = desire(
+            &containers(),
+            &Rules {
+                issuer: Some(Issuer::SelfSigned),
+                ..rules()
+            },
+        );
+        assert_eq!(
+            wanted(&ourselves),
+            ["a.example: a.example", "b.example: b.example"]
+        );
+        assert!(
+            ourselves
+                .certificates
+                .values()
+                .all(|wanted| wanted.issuance.issuer == Issuer::SelfSigned)
+        );
     }
 
     #[test]
@@ -372,7 +620,10 @@ mod tests {
             on_all("younger", 6, "c.example").label("ca", "staging"),
         ]);
         let wanted = desired.certificates.values().next().expect("it is wanted");
-        assert_eq!((wanted.names.len(), &wanted.issuance.issuer), (3, &Issuer::SelfSigned));
+        assert_eq!(
+            (wanted.names.len(), &wanted.issuance.issuer),
+            (3, &Issuer::SelfSigned)
+        );
         assert_eq!(
             complaints(&desired),
             [
@@ -384,22 +635,45 @@ mod tests {
 
     #[test]
     fn a_certificate_has_at_most_a_hundred_names_and_the_oldest_stay() {
-        let many: Vec<_> = (0..100).map(|number| format!("n{number:03}.example")).collect();
+        let many: Vec<_> = (0..100)
+            .map(|number| format!("n{number:03}.example"))
+            .collect();
         let older = shop("older", 4, &many.join(" ")).label("certificate", "all");
         let younger = shop("younger", 5, "a.example").label("certificate", "all");
         let desired = desired([proxy(), older, younger]);
-        let names = &desired.certificates.values().next().expect("it is wanted").names;
-        assert_eq!((names.len(), names.contains(&Host::parse("a.example").expect("a host"))), (100, false));
+        let names = &desired
+            .certificates
+            .values()
+            .next()
+            .expect("it is wanted")
+            .names;
+        assert_eq!(
+            (
+                names.len(),
+                names.contains(&Host::parse("a.example").expect("a host"))
+            ),
+            (100, false)
+        );
         let told = "the certificate all has 100 names without a.example, and can't have more";
-        assert!(complaints(&desired)[0].contains(told), "{:?}", complaints(&desired));
+        assert!(
+            complaints(&desired)[0].contains(told),
+            "{:?}",
+            complaints(&desired)
+        );
     }
 
     #[test]
     fn of_several_addresses_that_a_proxy_shows_with_one_certificate_the_others_are_told() {
         let apart = desired([proxy(), shop("shop", 4, "192.0.2.1, 192.0.2.2")]);
-        assert!(complaints(&apart)[0].contains("proxy shows all who ask for an address the certificate of 192.0.2.1"));
+        assert!(
+            complaints(&apart)[0]
+                .contains("proxy shows all who ask for an address the certificate of 192.0.2.1")
+        );
         assert!(complaints(&apart)[0].contains("label quaymaster.host=\"192.0.2.2\""));
-        let together = desired([proxy(), shop("shop", 4, "192.0.2.1, 192.0.2.2").label("certificate", "both")]);
+        let together = desired([
+            proxy(),
+            shop("shop", 4, "192.0.2.1, 192.0.2.2").label("certificate", "both"),
+        ]);
         assert_eq!(complaints(&together), [""; 0]);
     }
 }

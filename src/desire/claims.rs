@@ -77,7 +77,14 @@ impl<'a> Held<'a> {
 
 impl<'a> Claim<'a> {
     /// A complaint about one of the labels of this site.
-    pub fn complaint(&self, rules: &Rules, key: &str, value: &str, problem: String, remedy: &str) -> Complaint {
+    pub fn complaint(
+        &self,
+        rules: &Rules,
+        key: &str,
+        value: &str,
+        problem: String,
+        remedy: &str,
+    ) -> Complaint {
         Complaint {
             container: self.container.name.clone(),
             label: self.label(rules, key),
@@ -89,13 +96,20 @@ impl<'a> Claim<'a> {
 
     /// The whole name of one of the labels of this site.
     pub fn label(&self, rules: &Rules, key: &str) -> String {
-        let site = if self.word.is_empty() { String::new() } else { format!("site.{}.", self.word) };
+        let site = if self.word.is_empty() {
+            String::new()
+        } else {
+            format!("site.{}.", self.word)
+        };
         format!("{}.{site}{key}", rules.label_prefix)
     }
 
     /// What one of the labels of this site says, as it is written.
     pub fn written(&self, rules: &Rules, key: &str) -> &'a str {
-        self.container.labels.get(&self.label(rules, key)).map_or("", String::as_str)
+        self.container
+            .labels
+            .get(&self.label(rules, key))
+            .map_or("", String::as_str)
     }
 
     /// The label that makes the claim.
@@ -134,7 +148,11 @@ pub fn claimants(snapshot: &Snapshot, rules: &Rules) -> BTreeMap<Host, Vec<Claim
         for (word, site) in &spec.sites {
             let names = site.hosts.iter().map(|host| (host, "host"));
             for (host, key) in names.chain(site.redirects.iter().map(|host| (host, "redirect"))) {
-                let site = if word.is_empty() { String::new() } else { format!("site.{word}.") };
+                let site = if word.is_empty() {
+                    String::new()
+                } else {
+                    format!("site.{word}.")
+                };
                 let label = format!("{}.{site}{key}", rules.label_prefix);
                 let is_there = container.is_there();
                 found.entry(host.clone()).or_default().push(Claimant {
@@ -156,14 +174,30 @@ pub fn asked_in_vain(
     rules: &Rules,
 ) -> BTreeMap<CertificateName, BTreeSet<ContainerName>> {
     let mut asked: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-    let names: BTreeSet<_> = complaints.iter().map(|complaint| &complaint.container).collect();
-    let containers = names.into_iter().filter_map(|name| snapshot.containers.get(name));
+    let names: BTreeSet<_> = complaints
+        .iter()
+        .map(|complaint| &complaint.container)
+        .collect();
+    let containers = names
+        .into_iter()
+        .filter_map(|name| snapshot.containers.get(name));
     for container in containers.filter(|container| container.is_there()) {
         let spec = labels::read(container, &rules.label_prefix, &mut BTreeSet::new());
-        for site in spec.sites.values().filter(|site| site.tls != Tls::Off && site.wish.issuer != Some(None)) {
-            let of_hosts = site.hosts.iter().chain(&site.redirects).map(CertificateName::from);
+        for site in spec
+            .sites
+            .values()
+            .filter(|site| site.tls != Tls::Off && site.wish.issuer != Some(None))
+        {
+            let of_hosts = site
+                .hosts
+                .iter()
+                .chain(&site.redirects)
+                .map(CertificateName::from);
             for certificate in of_hosts.chain(site.wish.certificate.clone()) {
-                asked.entry(certificate).or_default().insert(container.name.clone());
+                asked
+                    .entry(certificate)
+                    .or_default()
+                    .insert(container.name.clone());
             }
         }
     }
@@ -174,14 +208,19 @@ pub fn asked_in_vain(
 pub fn nearest_names<'a>(names: impl Iterator<Item = &'a Host>, wanted: &Host) -> Vec<&'a Host> {
     /// So many slips of the finger are taken for one.
     const SLIPS: usize = 2;
-    let under =
-        |one: &Host, other: &Host| one.as_str().strip_suffix(other.as_str()).is_some_and(|rest| rest.ends_with('.'));
+    let under = |one: &Host, other: &Host| {
+        one.as_str()
+            .strip_suffix(other.as_str())
+            .is_some_and(|rest| rest.ends_with('.'))
+    };
     let distance = |name: &Host| match under(name, wanted) || under(wanted, name) {
         true => SLIPS,
         false => strsim::damerau_levenshtein(name.as_str(), wanted.as_str()),
     };
-    let mut near: Vec<_> =
-        names.map(|name| (distance(name), name)).filter(|(distance, _)| *distance <= SLIPS).collect();
+    let mut near: Vec<_> = names
+        .map(|name| (distance(name), name))
+        .filter(|(distance, _)| *distance <= SLIPS)
+        .collect();
     near.sort();
     near.into_iter().map(|(_, name)| name).collect()
 }
@@ -195,11 +234,21 @@ pub(super) fn resolve<'a>(
     complaints: &mut BTreeSet<Complaint>,
 ) -> BTreeMap<Host, Held<'a>> {
     let mut by_host: BTreeMap<&Host, Vec<Claim<'_>>> = BTreeMap::new();
-    let mut containers: Vec<_> = snapshot.containers.values().filter(|container| container.is_there()).collect();
+    let mut containers: Vec<_> = snapshot
+        .containers
+        .values()
+        .filter(|container| container.is_there())
+        .collect();
     containers.sort_by_key(|container| (container.created, &container.name));
     for container in containers {
-        let Some(spec) = specs.get(&container.name) else { continue };
-        for (word, site) in spec.sites.iter().filter(|(_, site)| !site.spoiled && !site.hosts.is_empty()) {
+        let Some(spec) = specs.get(&container.name) else {
+            continue;
+        };
+        for (word, site) in spec
+            .sites
+            .iter()
+            .filter(|(_, site)| !site.spoiled && !site.hosts.is_empty())
+        {
             for (host, claim) in claims(container, word, site, rules, complaints) {
                 match rights::host_refusal(&claim, host, rules) {
                     Some(complaint) => drop(complaints.insert(complaint)),
@@ -211,7 +260,10 @@ pub(super) fn resolve<'a>(
     by_host
         .into_iter()
         .filter_map(|(host, claims)| {
-            Some((host.clone(), decide(host, snapshot.holders.get(host), claims, rules, complaints)?))
+            Some((
+                host.clone(),
+                decide(host, snapshot.holders.get(host), claims, rules, complaints)?,
+            ))
         })
         .collect()
 }
@@ -224,17 +276,39 @@ fn claims<'a>(
     rules: &Rules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> Vec<(&'a Host, Claim<'a>)> {
-    let claim = Claim { container, spec, word, purpose: Purpose::Certify };
-    let Some(port) = port(&claim, rules, complaints) else { return Vec::new() };
+    let claim = Claim {
+        container,
+        spec,
+        word,
+        purpose: Purpose::Certify,
+    };
+    let Some(port) = port(&claim, rules, complaints) else {
+        return Vec::new();
+    };
     let (served, first) = (&spec.hosts, spec.first.as_ref());
-    let redirects =
-        first.into_iter().flat_map(|to| spec.redirects.iter().map(move |host| (host, Purpose::Redirect(to))));
+    let redirects = first.into_iter().flat_map(|to| {
+        spec.redirects
+            .iter()
+            .map(move |host| (host, Purpose::Redirect(to)))
+    });
     let served_or_sent = |host: &Host| served.contains(host) || spec.redirects.contains(host);
-    let certified = spec.names.iter().filter(|host| !served_or_sent(host)).map(|host| (host, Purpose::Certify));
+    let certified = spec
+        .names
+        .iter()
+        .filter(|host| !served_or_sent(host))
+        .map(|host| (host, Purpose::Certify));
     let all = served.iter().map(|host| (host, Purpose::Serve(port)));
     all.chain(redirects.filter(|(host, _)| !served.contains(host)))
         .chain(certified)
-        .map(|(host, purpose)| (host, Claim { purpose, ..claim.clone() }))
+        .map(|(host, purpose)| {
+            (
+                host,
+                Claim {
+                    purpose,
+                    ..claim.clone()
+                },
+            )
+        })
         .collect()
 }
 
@@ -246,7 +320,9 @@ fn decide<'a>(
     rules: &Rules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> Option<Held<'a>> {
-    let is_holders = |claim: &&Claim<'_>| holder.is_none_or(|had| had.project.as_deref() == claim.container.project());
+    let is_holders = |claim: &&Claim<'_>| {
+        holder.is_none_or(|had| had.project.as_deref() == claim.container.project())
+    };
     let Some(oldest) = claims.iter().find(is_holders).cloned() else {
         complaints.extend(claims.iter().map(|claim| kept(host, holder, claim, rules)));
         return None;
@@ -255,33 +331,68 @@ fn decide<'a>(
     let mut refuse = |claim: &Claim<'_>, key: &str, problem: String, remedy: &str| {
         complaints.insert(claim.complaint(rules, key, host.as_str(), problem, remedy));
     };
-    let (ours, others): (Vec<_>, Vec<_>) = claims.into_iter().partition(|claim| claim.container.project() == project);
+    let (ours, others): (Vec<_>, Vec<_>) = claims
+        .into_iter()
+        .partition(|claim| claim.container.project() == project);
     for claim in &others {
         let by = &oldest.container.name;
         let problem = format!("{host} belongs to {by} of another project, which had it first");
-        refuse(claim, claim.key(), problem, "use another name, or stop that container");
+        refuse(
+            claim,
+            claim.key(),
+            problem,
+            "use another name, or stop that container",
+        );
     }
-    let (certified_by, ours): (Vec<_>, Vec<_>) = ours.into_iter().partition(|claim| claim.purpose == Purpose::Certify);
+    let (certified_by, ours): (Vec<_>, Vec<_>) = ours
+        .into_iter()
+        .partition(|claim| claim.purpose == Purpose::Certify);
     let Some(oldest) = ours.first().cloned() else {
-        return Some(Held { tls: Tls::default(), hsts: None, content: Content::Nothing, certified_by, project });
+        return Some(Held {
+            tls: Tls::default(),
+            hsts: None,
+            content: Content::Nothing,
+            certified_by,
+            project,
+        });
     };
     let by = oldest.container.name.to_string();
     for claim in &ours {
         let remedy = "write the same tls and hsts on both";
         if is_shown_in_plain_text(claim, &oldest) {
-            let problem = format!("{by} has {host} served in plain text, and it is older; so this one is left out");
-            complaints.insert(claim.complaint(rules, "tls", claim.spec.tls.as_str(), problem, remedy));
+            let problem = format!(
+                "{by} has {host} served in plain text, and it is older; so this one is left out"
+            );
+            complaints.insert(claim.complaint(
+                rules,
+                "tls",
+                claim.spec.tls.as_str(),
+                problem,
+                remedy,
+            ));
         } else if claim.spec.tls != oldest.spec.tls {
             let problem = format!("{by} says something else for {host}, and it is older");
-            complaints.insert(claim.complaint(rules, "tls", claim.spec.tls.as_str(), problem, remedy));
+            complaints.insert(claim.complaint(
+                rules,
+                "tls",
+                claim.spec.tls.as_str(),
+                problem,
+                remedy,
+            ));
         } else if claim.spec.hsts != oldest.spec.hsts {
             let problem = format!("{by} says something else for {host}, and it is older");
-            let value =
-                claim.spec.hsts.map(|length| humantime::format_duration(length).to_string()).unwrap_or_default();
+            let value = claim
+                .spec
+                .hsts
+                .map(|length| humantime::format_duration(length).to_string())
+                .unwrap_or_default();
             complaints.insert(claim.complaint(rules, "hsts", &value, problem, remedy));
         }
     }
-    let ours: Vec<_> = ours.into_iter().filter(|claim| !is_shown_in_plain_text(claim, &oldest)).collect();
+    let ours: Vec<_> = ours
+        .into_iter()
+        .filter(|claim| !is_shown_in_plain_text(claim, &oldest))
+        .collect();
     let mut refuse = |claim: &Claim<'_>, key: &str, problem: String, remedy: &str| {
         complaints.insert(claim.complaint(rules, key, host.as_str(), problem, remedy));
     };
@@ -292,28 +403,49 @@ fn decide<'a>(
     };
     let (same, different): (Vec<_>, Vec<_>) = ours.into_iter().partition(leads_alike);
     for claim in &different {
-        let problem = format!("{host} is served by one container and redirected by another; {by} is older");
+        let problem =
+            format!("{host} is served by one container and redirected by another; {by} is older");
         refuse(claim, "redirect", problem, "take the name from one of them");
     }
     let content = match oldest.purpose {
-        Purpose::Redirect(to) => Content::Redirect { to: to.clone(), said_by: same },
+        Purpose::Redirect(to) => Content::Redirect {
+            to: to.clone(),
+            said_by: same,
+        },
         Purpose::Serve(_) | Purpose::Certify => Content::Routes(routes(host, same, &mut refuse)),
     };
-    Some(Held { tls: oldest.spec.tls, hsts: oldest.spec.hsts, content, certified_by, project })
+    Some(Held {
+        tls: oldest.spec.tls,
+        hsts: oldest.spec.hsts,
+        content,
+        certified_by,
+        project,
+    })
 }
 
 /// Whether a container that is to be kept off plain text would be served so, because an older one has it.
 fn is_shown_in_plain_text(claim: &Claim<'_>, oldest: &Claim<'_>) -> bool {
-    matches!(claim.spec.tls, Tls::Redirect | Tls::Only) && matches!(oldest.spec.tls, Tls::Both | Tls::Off)
+    matches!(claim.spec.tls, Tls::Redirect | Tls::Only)
+        && matches!(oldest.spec.tls, Tls::Both | Tls::Off)
 }
 
 /// That a host is kept for a project whose containers are gone.
 fn kept(host: &Host, holder: Option<&Holder>, claim: &Claim<'_>, rules: &Rules) -> Complaint {
     let project = holder.and_then(|had| had.project.as_deref());
-    let by = project.map_or_else(|| "containers of no project".to_owned(), |project| format!("the project {project}"));
+    let by = project.map_or_else(
+        || "containers of no project".to_owned(),
+        |project| format!("the project {project}"),
+    );
     let days = holders::KEPT_FOR.as_secs() / (24 * 60 * 60);
-    let problem = format!("{host} belongs to {by} until {days} days after the last of its containers");
-    claim.complaint(rules, claim.key(), host.as_str(), problem, "use another name, or wait")
+    let problem =
+        format!("{host} belongs to {by} until {days} days after the last of its containers");
+    claim.complaint(
+        rules,
+        claim.key(),
+        host.as_str(),
+        problem,
+        "use another name, or wait",
+    )
 }
 
 /// Containers by path. Those that share one must be asked in the same way: the load may go to any of them, and none
@@ -329,9 +461,16 @@ fn routes<'a>(
         match behind.first() {
             Some(first) if !is_asked_alike(first.spec, claim.spec) => {
                 let path = &claim.spec.path;
-                let problem =
-                    format!("{} serves {host} at {path} with other labels, and it is older", first.container.name);
-                refuse(&claim, "path", problem, "write the same labels on both, or another path");
+                let problem = format!(
+                    "{} serves {host} at {path} with other labels, and it is older",
+                    first.container.name
+                );
+                refuse(
+                    &claim,
+                    "path",
+                    problem,
+                    "write the same labels on both, or another path",
+                );
             }
             _ => behind.push(claim),
         }
@@ -341,8 +480,25 @@ fn routes<'a>(
 
 fn is_asked_alike(one: &SiteSpec, other: &SiteSpec) -> bool {
     let of = |spec: &SiteSpec| {
-        let SiteSpec { scheme, strip, upstream_path, body_size, auth, auth_realm, allow, .. } = spec.clone();
-        (scheme, strip, upstream_path, body_size, auth, auth_realm, allow)
+        let SiteSpec {
+            scheme,
+            strip,
+            upstream_path,
+            body_size,
+            auth,
+            auth_realm,
+            allow,
+            ..
+        } = spec.clone();
+        (
+            scheme,
+            strip,
+            upstream_path,
+            body_size,
+            auth,
+            auth_realm,
+            allow,
+        )
     };
     of(one) == of(other)
 }
@@ -358,8 +514,17 @@ fn port(claim: &Claim<'_>, rules: &Rules, complaints: &mut BTreeSet<Complaint>) 
     }
     let problem = match exposed.is_empty() {
         true => "it exposes no TCP port, so it is not known where to ask it".to_owned(),
-        false => format!("it exposes the ports {}, none of them 80", words(exposed.iter().map(u16::to_string))),
+        false => format!(
+            "it exposes the ports {}, none of them 80",
+            words(exposed.iter().map(u16::to_string))
+        ),
     };
-    complaints.insert(claim.complaint(rules, "port", "", problem, "add this label with the number of the port"));
+    complaints.insert(claim.complaint(
+        rules,
+        "port",
+        "",
+        problem,
+        "add this label with the number of the port",
+    ));
     None
 }

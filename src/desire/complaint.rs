@@ -22,7 +22,12 @@ pub struct Complaint {
 impl fmt::Display for Complaint {
     /// One line; values are escaped, so that no container can write into a terminal or forge a line of the log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "container {}, label {}", self.container, visible(&self.label))?;
+        write!(
+            f,
+            "container {}, label {}",
+            self.container,
+            visible(&self.label)
+        )?;
         if !self.value.is_empty() {
             write!(f, "={:?}", shortened(&self.value))?;
         }
@@ -32,7 +37,15 @@ impl fmt::Display for Complaint {
 
 /// The text with everything escaped that is not seen, or that changes how the rest is seen.
 pub fn visible(text: &str) -> String {
-    text.chars().map(|c| if matches!(c, ' '..='~') { c.to_string() } else { c.escape_debug().to_string() }).collect()
+    text.chars()
+        .map(|c| {
+            if matches!(c, ' '..='~') {
+                c.to_string()
+            } else {
+                c.escape_debug().to_string()
+            }
+        })
+        .collect()
 }
 
 /// Long enough to be recognised, short enough for a line. What is shortened stays as it is when it is shortened again.
@@ -66,7 +79,10 @@ mod tests {
             remedy: "write another".to_owned(),
         };
         let shown = complaint.to_string();
-        assert!(shown.starts_with(r#"container shop, label quaymaster.host="\u{1b}[2J\nxxx"#), "{shown}");
+        assert!(
+            shown.starts_with(r#"container shop, label quaymaster.host="\u{1b}[2J\nxxx"#),
+            "{shown}"
+        );
         assert!(shown.contains(r"it is \u{7}\u{202e} wrong, ä; "), "{shown}");
         assert!(!shown.contains(char::is_control), "{shown}");
         assert!(shown.chars().count() < 250, "{shown}");

@@ -10,7 +10,8 @@ use std::{
 use itertools::Itertools;
 
 use super::{
-    Auth, CertificateFolder, Complaint, Consumer, Content, Folder, Path, Pin, Reload, Route, Rules, Site, Wanted,
+    Auth, CertificateFolder, Complaint, Consumer, Content, Folder, Path, Pin, Reload, Route, Rules,
+    Site, Wanted,
     claims::{self, Claim, Held, Purpose},
     kinds::Kind,
     labels::words,
@@ -37,9 +38,13 @@ pub(super) fn resolve(
 ) -> BTreeMap<ContainerName, Consumer> {
     let mut consumers = BTreeMap::new();
     for container in snapshot.containers.values() {
-        let Some(spec) = specs.get(&container.name) else { continue };
+        let Some(spec) = specs.get(&container.name) else {
+            continue;
+        };
         // One whose labels can't be followed keeps what it has.
-        let Some(kind) = spec.kind.filter(|_| !spec.proxy.spoiled) else { continue };
+        let Some(kind) = spec.kind.filter(|_| !spec.proxy.spoiled) else {
+            continue;
+        };
         let own = snapshot.own.as_ref();
         if let Some(refusal) = rights::refusal(container, Right::Proxy, "kind", own, rules) {
             complaints.insert(refusal);
@@ -67,7 +72,10 @@ fn granted(
 ) -> ProxySpec {
     let mut refused = |right, key| {
         let refusal = rights::refusal(container, right, key, own, rules).map(|refusal| Complaint {
-            remedy: format!("{}; until then it is configured as without this label", refusal.remedy),
+            remedy: format!(
+                "{}; until then it is configured as without this label",
+                refusal.remedy
+            ),
             ..refusal
         });
         let is_refused = refusal.is_some();
@@ -75,7 +83,9 @@ fn granted(
         is_refused
     };
     let mut spec = spec.clone();
-    spec.reload = spec.reload.filter(|reload| !reload.right().is_some_and(|right| refused(right, "reload")));
+    spec.reload = spec
+        .reload
+        .filter(|reload| !reload.right().is_some_and(|right| refused(right, "reload")));
     spec.check = spec.check.filter(|_| !refused(Right::Exec, "check"));
     spec
 }
@@ -87,17 +97,29 @@ fn consumer(
     own: Option<&Container>,
     rules: &Rules,
 ) -> Result<Consumer, Complaint> {
-    let theirs = spec.config.clone().unwrap_or_else(|| PathBuf::from(kind.config));
+    let theirs = spec
+        .config
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(kind.config));
     let config = ours(container, &theirs, own)
-        .map(|ours| Folder { ours, theirs: theirs.clone() })
+        .map(|ours| Folder {
+            ours,
+            theirs: theirs.clone(),
+        })
         .map_err(|gap| gap.complaint(container, &theirs, own, rules))?;
-    let shared = place_of(&rules.certificates, own).and_then(|place| find(&container.mounts, &place, false));
+    let shared =
+        place_of(&rules.certificates, own).and_then(|place| find(&container.mounts, &place, false));
     let certificates = match shared {
-        Some(theirs) => CertificateFolder::Shared { theirs: theirs.join("live") },
+        Some(theirs) => CertificateFolder::Shared {
+            theirs: theirs.join("live"),
+        },
         None => CertificateFolder::Delivered(config.within("certificates")),
     };
     let webroot = webroot(container, spec, &config, own, rules)?;
-    let (http_port, https_port) = (spec.http_port.unwrap_or(HTTP_PORT), spec.https_port.unwrap_or(HTTPS_PORT));
+    let (http_port, https_port) = (
+        spec.http_port.unwrap_or(HTTP_PORT),
+        spec.https_port.unwrap_or(HTTPS_PORT),
+    );
     Ok(Consumer {
         name: container.name.clone(),
         id: container.id.clone(),
@@ -129,12 +151,18 @@ fn webroot(
 ) -> Result<Folder, Complaint> {
     if let Some(theirs) = &spec.webroot {
         return ours(container, theirs, own)
-            .map(|ours| Folder { ours, theirs: theirs.clone() })
+            .map(|ours| Folder {
+                ours,
+                theirs: theirs.clone(),
+            })
             .map_err(|gap| gap.complaint(container, theirs, own, rules));
     }
     let shared = rules.webroot.as_ref().and_then(|ours| {
         let place = place_of(ours, own)?;
-        Some(Folder { ours: ours.clone(), theirs: find(&container.mounts, &place, false)? })
+        Some(Folder {
+            ours: ours.clone(),
+            theirs: find(&container.mounts, &place, false)?,
+        })
     });
     Ok(shared.unwrap_or_else(|| config.within("challenge")))
 }
@@ -165,7 +193,9 @@ fn check(kind: &Kind, words: &[String]) -> Vec<String> {
 }
 
 fn unsignalled(consumer: &Consumer, rules: &Rules) -> Option<Complaint> {
-    let Reload::Swallowed { reason } = &consumer.reload else { return None };
+    let Reload::Swallowed { reason } = &consumer.reload else {
+        return None;
+    };
     Some(Complaint {
         container: consumer.name.clone(),
         label: format!("{}.kind", rules.label_prefix),
@@ -181,7 +211,10 @@ fn unsignalled(consumer: &Consumer, rules: &Rules) -> Option<Complaint> {
 
 impl Folder {
     fn within(&self, name: &str) -> Self {
-        Self { ours: self.ours.join(name), theirs: self.theirs.join(name) }
+        Self {
+            ours: self.ours.join(name),
+            theirs: self.theirs.join(name),
+        }
     }
 }
 
@@ -196,15 +229,28 @@ enum Gap {
 }
 
 /// Where a folder of the container is for us.
-fn ours(container: &Container, theirs: &path::Path, own: Option<&Container>) -> Result<PathBuf, Gap> {
+fn ours(
+    container: &Container,
+    theirs: &path::Path,
+    own: Option<&Container>,
+) -> Result<PathBuf, Gap> {
     let place = locate(&container.mounts, theirs).ok_or(Gap::NotMounted)?;
     match (own, &place) {
-        (Some(own), _) => find(&own.mounts, &place, true).ok_or_else(|| match find(&own.mounts, &place, false) {
-            Some(path) => Gap::ReadOnly(path),
-            None => Gap::NotOurs(place),
-        }),
+        (Some(own), _) => {
+            find(&own.mounts, &place, true).ok_or_else(|| match find(&own.mounts, &place, false) {
+                Some(path) => Gap::ReadOnly(path),
+                None => Gap::NotOurs(place),
+            })
+        }
         // On the host itself, what it mounts is where the engine keeps it.
-        (None, Place::Host(path) | Place::Volume { on_host: Some(path), .. }) => Ok(path.clone()),
+        (
+            None,
+            Place::Host(path)
+            | Place::Volume {
+                on_host: Some(path),
+                ..
+            },
+        ) => Ok(path.clone()),
         (None, _) => Err(Gap::NotMounted),
     }
 }
@@ -217,7 +263,10 @@ impl Gap {
         own: Option<&Container>,
         rules: &Rules,
     ) -> Complaint {
-        let (folder, us) = (folder.display(), own.map_or("quaymaster", Container::service));
+        let (folder, us) = (
+            folder.display(),
+            own.map_or("quaymaster", Container::service),
+        );
         let them = container.service();
         let (problem, remedy) = match self {
             Self::NotMounted => (
@@ -229,16 +278,31 @@ impl Gap {
             ),
             Self::NotOurs(place) => (
                 format!("its folder {folder} is not mounted here"),
-                format!("in Compose, add `volumes: [\"{}\"]` to service {us}", mount_line(&place, container)),
+                format!(
+                    "in Compose, add `volumes: [\"{}\"]` to service {us}",
+                    mount_line(&place, container)
+                ),
             ),
             Self::ReadOnly(path) => (
-                format!("its folder {folder} is mounted here read-only, at {}", path.display()),
-                format!("in Compose, remove `:ro` from the volume at {} of service {us}", path.display()),
+                format!(
+                    "its folder {folder} is mounted here read-only, at {}",
+                    path.display()
+                ),
+                format!(
+                    "in Compose, remove `:ro` from the volume at {} of service {us}",
+                    path.display()
+                ),
             ),
         };
         let label = format!("{}.kind", rules.label_prefix);
         let value = container.labels.get(&label).cloned().unwrap_or_default();
-        Complaint { container: container.name.clone(), label, value, problem, remedy }
+        Complaint {
+            container: container.name.clone(),
+            label,
+            value,
+            problem,
+            remedy,
+        }
     }
 }
 
@@ -248,7 +312,9 @@ fn mount_line(place: &Place, container: &Container) -> String {
         // Compose puts the project before a volume's name; people write it without.
         Place::Volume { name, .. } => {
             let project = container.project().map(|project| format!("{project}_"));
-            let short = project.and_then(|project| name.strip_prefix(&project)).unwrap_or(name);
+            let short = project
+                .and_then(|project| name.strip_prefix(&project))
+                .unwrap_or(name);
             format!("{short}:/{short}")
         }
         Place::Host(path) => format!("{}:/edge", path.display()),
@@ -267,22 +333,36 @@ pub(super) fn serve(
 ) -> BTreeSet<ContainerName> {
     let mut served_by = BTreeSet::new();
     for consumer in consumers.values_mut() {
-        let Some(proxy) = snapshot.containers.get(&consumer.name) else { continue };
-        let Some(site) = site(host, held, certificate, proxy, rules) else { continue };
+        let Some(proxy) = snapshot.containers.get(&consumer.name) else {
+            continue;
+        };
+        let Some(site) = site(host, held, certificate, proxy, rules) else {
+            continue;
+        };
         consumer.sites.insert(host.clone(), Rc::new(site));
         served_by.insert(consumer.name.clone());
     }
     if served_by.is_empty() {
         // Where nothing is to be served there is no claim, either.
-        complaints.extend(held.claims().into_iter().map(|claim| unserved(claim, host, consumers, rules)));
+        complaints.extend(
+            held.claims()
+                .into_iter()
+                .map(|claim| unserved(claim, host, consumers, rules)),
+        );
     }
     served_by
 }
 
 /// Has the proxies of a certificate answer for those of its names that they don't serve.
 pub(super) fn answer(consumers: &mut BTreeMap<ContainerName, Consumer>, wanted: &Wanted) {
-    for consumer in consumers.values_mut().filter(|consumer| wanted.served_by.contains(&consumer.name)) {
-        let further = wanted.names.iter().filter(|host| !consumer.sites.contains_key(*host) && !host.is_wildcard());
+    for consumer in consumers
+        .values_mut()
+        .filter(|consumer| wanted.served_by.contains(&consumer.name))
+    {
+        let further = wanted
+            .names
+            .iter()
+            .filter(|host| !consumer.sites.contains_key(*host) && !host.is_wildcard());
         consumer.answers.extend(further.cloned());
     }
 }
@@ -296,17 +376,24 @@ pub(super) fn tell_nameless(
     complaints: &mut BTreeSet<Complaint>,
 ) {
     for consumer in consumers.values() {
-        let addresses =
-            consumer.sites.iter().filter(|(host, site)| host.address().is_some() && site.certificate.is_some());
+        let addresses = consumer
+            .sites
+            .iter()
+            .filter(|(host, site)| host.address().is_some() && site.certificate.is_some());
         let mut addresses = addresses.map(|(host, site)| (host, &site.certificate));
-        let Some((first, shown)) = addresses.next() else { continue };
+        let Some((first, shown)) = addresses.next() else {
+            continue;
+        };
         for (host, _) in addresses.filter(|(_, certificate)| *certificate != shown) {
-            let problem = format!("{} shows all who ask for an address the certificate of {first}", consumer.name);
+            let problem = format!(
+                "{} shows all who ask for an address the certificate of {first}",
+                consumer.name
+            );
             let remedy = "put the addresses on one certificate with the label certificate, or on different proxies";
             let claims = hosts.get(host).map(Held::claims).unwrap_or_default();
-            complaints.extend(
-                claims.iter().map(|claim| claim.complaint(rules, claim.key(), host.as_str(), problem.clone(), remedy)),
-            );
+            complaints.extend(claims.iter().map(|claim| {
+                claim.complaint(rules, claim.key(), host.as_str(), problem.clone(), remedy)
+            }));
         }
     }
 }
@@ -321,12 +408,15 @@ fn site(
 ) -> Option<Site> {
     let content = match &held.content {
         claims::Content::Nothing => return None,
-        claims::Content::Redirect { to, said_by } => {
-            said_by.iter().any(|claim| is_for(claim, proxy)).then(|| Content::Redirect(to.clone()))?
-        }
+        claims::Content::Redirect { to, said_by } => said_by
+            .iter()
+            .any(|claim| is_for(claim, proxy))
+            .then(|| Content::Redirect(to.clone()))?,
         claims::Content::Routes(routes) => {
-            let near: Box<[_]> =
-                routes.iter().filter_map(|(path, claims)| Some((path.clone(), route(host, claims, proxy)?))).collect();
+            let near: Box<[_]> = routes
+                .iter()
+                .filter_map(|(path, claims)| Some((path.clone(), route(host, claims, proxy)?)))
+                .collect();
             (!near.is_empty()).then_some(Content::Routes(near))?
         }
     };
@@ -337,14 +427,22 @@ fn site(
         pin: claims.iter().find_map(|claim| pin(claim, rules)),
         tls: held.tls,
         hsts: held.hsts,
-        containers: near.map(|claim| claim.container.name.clone()).sorted().dedup().collect(),
+        containers: near
+            .map(|claim| claim.container.name.clone())
+            .sorted()
+            .dedup()
+            .collect(),
         content,
     })
 }
 
 fn pin(claim: &Claim<'_>, rules: &Rules) -> Option<Pin> {
     let certificate = claim.spec.wish.pin.clone()?;
-    Some(Pin { certificate, container: claim.container.name.clone(), label: claim.label(rules, "pin") })
+    Some(Pin {
+        certificate,
+        container: claim.container.name.clone(),
+        label: claim.label(rules, "pin"),
+    })
 }
 
 /// One path of a site as this proxy sees it.
@@ -352,33 +450,50 @@ fn route(host: &Host, claims: &[Claim<'_>], proxy: &Container) -> Option<Route> 
     let near: Vec<_> = claims.iter().filter(|claim| is_for(claim, proxy)).collect();
     let spec = near.first()?.spec;
     let there = near.iter().filter(|claim| claim.container.is_there());
-    let (traffic, idle): (Vec<_>, Vec<_>) = there.partition(|claim| claim.container.takes_traffic());
+    let (traffic, idle): (Vec<_>, Vec<_>) =
+        there.partition(|claim| claim.container.takes_traffic());
     let addresses = |claims: Vec<&&Claim<'_>>| {
-        claims.into_iter().filter_map(|claim| upstream(claim, proxy)).sorted().dedup().collect()
+        claims
+            .into_iter()
+            .filter_map(|claim| upstream(claim, proxy))
+            .sorted()
+            .dedup()
+            .collect()
     };
     let realm = || spec.auth_realm.clone().unwrap_or_else(|| host.to_string());
     Some(Route {
         upstreams: addresses(traffic),
         idle: addresses(idle),
         scheme: spec.scheme,
-        replaced_by: spec.upstream_path.clone().or_else(|| spec.strip.then(Path::default)),
+        replaced_by: spec
+            .upstream_path
+            .clone()
+            .or_else(|| spec.strip.then(Path::default)),
         body_size: spec.body_size.clone(),
-        auth: spec.auth.clone().map(|file| Auth { file, realm: realm() }),
+        auth: spec.auth.clone().map(|file| Auth {
+            file,
+            realm: realm(),
+        }),
         allow: spec.allow.clone(),
     })
 }
 
 fn upstream(claim: &Claim<'_>, proxy: &Container) -> Option<SocketAddr> {
-    let Purpose::Serve(port) = claim.purpose else { return None };
+    let Purpose::Serve(port) = claim.purpose else {
+        return None;
+    };
     Some(SocketAddr::new(address(claim, proxy)?, port))
 }
 
 /// Whether this proxy is to serve the claim: it is named, or none is, and they share the network that is meant.
 fn is_for(claim: &Claim<'_>, proxy: &Container) -> bool {
     let via = &claim.spec.via;
-    let is_named = via.is_empty() || via.contains(proxy.name.as_str()) || via.contains(proxy.service());
+    let is_named =
+        via.is_empty() || via.contains(proxy.name.as_str()) || via.contains(proxy.service());
     let is_near = match &claim.spec.network {
-        Some(name) => network(claim.container, name).is_some_and(|network| is_on(proxy, &network.id)),
+        Some(name) => {
+            network(claim.container, name).is_some_and(|network| is_on(proxy, &network.id))
+        }
         None => share_a_network(claim.container, proxy),
     };
     is_named && is_near
@@ -394,30 +509,77 @@ fn address(claim: &Claim<'_>, proxy: &Container) -> Option<IpAddr> {
 
 /// The network that a label names: by its whole name, or without the Compose project before it.
 fn network<'a>(container: &'a Container, name: &str) -> Option<&'a Network> {
-    let within = container.project().map(|project| format!("{project}_{name}"));
-    container.network(name).or_else(|| container.network(&within?))
+    let within = container
+        .project()
+        .map(|project| format!("{project}_{name}"));
+    container
+        .network(name)
+        .or_else(|| container.network(&within?))
 }
 
 fn share_a_network(one: &Container, other: &Container) -> bool {
     one.networks.iter().any(|network| is_on(other, &network.id))
 }
 
-fn unserved(claim: &Claim<'_>, host: &Host, consumers: &BTreeMap<ContainerName, Consumer>, rules: &Rules) -> Complaint {
+fn unserved(
+    claim: &Claim<'_>,
+    host: &Host,
+    consumers: &BTreeMap<ContainerName, Consumer>,
+    rules: &Rules,
+) -> Complaint {
     let proxies = || words(consumers.keys().map(ContainerName::to_string));
-    let networks = || words(claim.container.networks.iter().map(|network| network.name.clone()));
-    let wrong = |key, value: &str, problem, remedy: String| claim.complaint(rules, key, value, problem, &remedy);
+    let networks = || {
+        words(
+            claim
+                .container
+                .networks
+                .iter()
+                .map(|network| network.name.clone()),
+        )
+    };
+    let wrong = |key, value: &str, problem, remedy: String| {
+        claim.complaint(rules, key, value, problem, &remedy)
+    };
     if consumers.is_empty() {
-        let remedy = format!("start a proxy with the label {}.kind=nginx on one of its networks", rules.label_prefix);
-        return wrong("host", host.as_str(), "no proxy is there to serve it".to_owned(), remedy);
+        let remedy = format!(
+            "start a proxy with the label {}.kind=nginx on one of its networks",
+            rules.label_prefix
+        );
+        return wrong(
+            "host",
+            host.as_str(),
+            "no proxy is there to serve it".to_owned(),
+            remedy,
+        );
     }
-    if let Some(name) = claim.spec.network.as_ref().filter(|name| network(claim.container, name).is_none()) {
-        return wrong("network", name, "it is on no such network".to_owned(), format!("it is on {}", networks()));
+    if let Some(name) = claim
+        .spec
+        .network
+        .as_ref()
+        .filter(|name| network(claim.container, name).is_none())
+    {
+        return wrong(
+            "network",
+            name,
+            "it is on no such network".to_owned(),
+            format!("it is on {}", networks()),
+        );
     }
     if !claim.spec.via.is_empty() {
         let via = words(claim.spec.via.iter().cloned());
         let remedy = format!("name one of {}, on a network of its own", proxies());
-        return wrong("via", &via, "no such proxy shares a network with it".to_owned(), remedy);
+        return wrong(
+            "via",
+            &via,
+            "no such proxy shares a network with it".to_owned(),
+            remedy,
+        );
     }
     let problem = format!("no proxy shares a network with it; there is {}", proxies());
-    wrong("host", host.as_str(), problem, format!("put both on one network; it is on {}", networks()))
+    wrong(
+        "host",
+        host.as_str(),
+        problem,
+        format!("put both on one network; it is on {}", networks()),
+    )
 }

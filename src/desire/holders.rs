@@ -24,7 +24,9 @@ pub fn holders(
     served: &BTreeMap<Host, Option<String>>,
     now: Timestamp,
 ) -> Option<BTreeMap<Host, Holder>> {
-    let pairs = before.iter().merge_join_by(served, |(before, _), (served, _)| before.cmp(served));
+    let pairs = before
+        .iter()
+        .merge_join_by(served, |(before, _), (served, _)| before.cmp(served));
     let is_new = |pair: EitherOrBoth<(&Host, &Holder), (&Host, &Option<String>)>| match pair {
         EitherOrBoth::Both((_, holder), (_, project)) => *holder != Holder::of(project),
         EitherOrBoth::Left((_, holder)) => holder.gone.is_none() || is_over(holder, now),
@@ -33,10 +35,26 @@ pub fn holders(
     if !pairs.into_iter().any(is_new) {
         return None;
     }
-    let gone = before.iter().filter(|(host, holder)| !served.contains_key(*host) && !is_over(holder, now));
-    let gone = gone.map(|(host, holder)| (host, Holder { gone: holder.gone.or(Some(now)), ..holder.clone() }));
-    let there = served.iter().map(|(host, project)| (host, Holder::of(project)));
-    Some(gone.chain(there).map(|(host, holder)| (host.clone(), holder)).collect())
+    let gone = before
+        .iter()
+        .filter(|(host, holder)| !served.contains_key(*host) && !is_over(holder, now));
+    let gone = gone.map(|(host, holder)| {
+        (
+            host,
+            Holder {
+                gone: holder.gone.or(Some(now)),
+                ..holder.clone()
+            },
+        )
+    });
+    let there = served
+        .iter()
+        .map(|(host, project)| (host, Holder::of(project)));
+    Some(
+        gone.chain(there)
+            .map(|(host, holder)| (host.clone(), holder))
+            .collect(),
+    )
 }
 
 #[cfg(test)]
@@ -59,19 +77,33 @@ mod tests {
     }
 
     impl World {
-        fn sees(&mut self, containers: impl IntoIterator<Item = Container>, now: Timestamp) -> Desired {
+        fn sees(
+            &mut self,
+            containers: impl IntoIterator<Item = Container>,
+            now: Timestamp,
+        ) -> Desired {
             self.holders.retain(|_, holder| !is_over(holder, now));
-            let snapshot = Snapshot { holders: self.holders.clone().into(), ..snapshot(containers) };
+            let snapshot = Snapshot {
+                holders: self.holders.clone().into(),
+                ..snapshot(containers)
+            };
             let desired = desire(&snapshot, &rules());
-            self.holders = holders(&self.holders, &desired.hosts, now).unwrap_or(mem::take(&mut self.holders));
+            self.holders =
+                holders(&self.holders, &desired.hosts, now).unwrap_or(mem::take(&mut self.holders));
             let later = now + Duration::from_millis(500);
-            assert_eq!(holders(&self.holders, &desired.hosts, later), None, "nothing is new while nothing changes");
+            assert_eq!(
+                holders(&self.holders, &desired.hosts, later),
+                None,
+                "nothing is new while nothing changes"
+            );
             desired
         }
     }
 
     fn shop(name: &str, number: u8, project: &str) -> Container {
-        container(name, number).label("host", "shop.example").project_is(project)
+        container(name, number)
+            .label("host", "shop.example")
+            .project_is(project)
     }
 
     #[test]
@@ -82,18 +114,32 @@ mod tests {
         assert!(hosts(&refused).is_empty());
         assert_eq!(
             complaints(&refused),
-            ["container thief, label quaymaster.host=\"shop.example\": shop.example belongs to the project a until 7 \
-              days after the last of its containers; use another name, or wait"]
+            [
+                "container thief, label quaymaster.host=\"shop.example\": shop.example belongs to the project a until 7 \
+              days after the last of its containers; use another name, or wait"
+            ]
         );
         // Back within the week, by a container that is younger than the thief.
-        let back = world.sees([proxy(), shop("thief", 6, "b"), shop("new", 7, "a")], NOW + 7 * DAY);
+        let back = world.sees(
+            [proxy(), shop("thief", 6, "b"), shop("new", 7, "a")],
+            NOW + 7 * DAY,
+        );
         assert_eq!(hosts(&back), ["shop.example"]);
-        assert!(complaints(&back)[0].contains("belongs to new of another project, which had it first"));
+        assert!(
+            complaints(&back)[0].contains("belongs to new of another project, which had it first")
+        );
         world.sees([proxy()], NOW + 8 * DAY);
         assert!(
-            hosts(&world.sees([proxy(), shop("thief", 6, "b")], NOW + 15 * DAY - Duration::from_secs(1))).is_empty()
+            hosts(&world.sees(
+                [proxy(), shop("thief", 6, "b")],
+                NOW + 15 * DAY - Duration::from_secs(1)
+            ))
+            .is_empty()
         );
-        assert_eq!(hosts(&world.sees([proxy(), shop("thief", 6, "b")], NOW + 15 * DAY)), ["shop.example"]);
+        assert_eq!(
+            hosts(&world.sees([proxy(), shop("thief", 6, "b")], NOW + 15 * DAY)),
+            ["shop.example"]
+        );
     }
 
     #[test]
@@ -101,8 +147,15 @@ mod tests {
         let mut world = World::default();
         let run = |name, number| container(name, number).label("host", "shop.example");
         world.sees([proxy(), run("one", 4)], NOW);
-        assert_eq!(hosts(&world.sees([proxy(), run("two", 5)], NOW + DAY)), ["shop.example"]);
+        assert_eq!(
+            hosts(&world.sees([proxy(), run("two", 5)], NOW + DAY)),
+            ["shop.example"]
+        );
         let refused = world.sees([proxy(), shop("thief", 6, "b")], NOW + DAY);
-        assert!(complaints(&refused)[0].contains("belongs to containers of no project"), "{:?}", complaints(&refused));
+        assert!(
+            complaints(&refused)[0].contains("belongs to containers of no project"),
+            "{:?}",
+            complaints(&refused)
+        );
     }
 }

@@ -58,9 +58,11 @@ impl Needed {
     pub fn by(self, consumer: &Consumer) -> bool {
         match self {
             Self::Always => true,
-            Self::ForNamesLongerThan(length) => {
-                consumer.sites.keys().chain(&consumer.answers).any(|host| host.as_str().len() > length)
-            }
+            Self::ForNamesLongerThan(length) => consumer
+                .sites
+                .keys()
+                .chain(&consumer.answers)
+                .any(|host| host.as_str().len() > length),
         }
     }
 }

@@ -39,8 +39,8 @@ use itertools::Itertools;
 use crate::{
     observe::Snapshot,
     values::{
-        Block, CertificateName, ChallengeType, ContainerId, ContainerName, Grants, Host, Issuer, KeyType, Right,
-        Signal, Timestamp,
+        Block, CertificateName, ChallengeType, ContainerId, ContainerName, Grants, Host, Issuer,
+        KeyType, Right, Signal, Timestamp,
     },
 };
 
@@ -236,12 +236,18 @@ pub struct Site {
 impl Site {
     /// Where requests for it are passed on to, in order.
     pub fn leads_to(&self) -> Vec<SocketAddr> {
-        self.routes().flat_map(|route| &route.upstreams).copied().sorted().dedup().collect()
+        self.routes()
+            .flat_map(|route| &route.upstreams)
+            .copied()
+            .sorted()
+            .dedup()
+            .collect()
     }
 
     /// Whether it is a container of its own that answers there, whether that takes traffic now or not.
     pub fn may_lead_to(&self, address: &SocketAddr) -> bool {
-        self.routes().any(|route| route.upstreams.contains(address) || route.idle.contains(address))
+        self.routes()
+            .any(|route| route.upstreams.contains(address) || route.idle.contains(address))
     }
 
     fn routes(&self) -> impl Iterator<Item = &Route> {
@@ -317,7 +323,12 @@ impl<'a> Said<'a> {
         let mut complaints = BTreeSet::new();
         let containers = snapshot.containers.values();
         let specs = containers
-            .map(|container| (&container.name, labels::read(container, &rules.label_prefix, &mut complaints)))
+            .map(|container| {
+                (
+                    &container.name,
+                    labels::read(container, &rules.label_prefix, &mut complaints),
+                )
+            })
             .collect();
         Self { specs, complaints }
     }
@@ -325,14 +336,25 @@ impl<'a> Said<'a> {
 
 /// What they mean together.
 fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &Rules) -> Desired {
-    let Said { specs, mut complaints } = said;
+    let Said {
+        specs,
+        mut complaints,
+    } = said;
     let mut consumers = consumers::resolve(snapshot, &specs, rules, &mut complaints);
     let hosts = claims::resolve(snapshot, &specs, rules, &mut complaints);
     let assigned = certificates::assign(&hosts, rules, &mut complaints);
     let mut served_by = BTreeMap::new();
     for (host, held) in &hosts {
         let certificate = assigned.get(host);
-        let proxies = consumers::serve(&mut consumers, host, held, certificate, snapshot, rules, &mut complaints);
+        let proxies = consumers::serve(
+            &mut consumers,
+            host,
+            held,
+            certificate,
+            snapshot,
+            rules,
+            &mut complaints,
+        );
         served_by.insert(host.clone(), proxies);
     }
     consumers::tell_nameless(&consumers, &hosts, rules, &mut complaints);
@@ -340,9 +362,21 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &Rules) -> Desired {
     for wanted in wants.certificates.values() {
         consumers::answer(&mut consumers, wanted);
     }
-    let hosts = hosts.iter().map(|(host, held)| (host.clone(), held.project.map(str::to_owned))).collect();
-    let consumers = consumers.into_iter().map(|(name, consumer)| (name, Rc::new(consumer))).collect();
-    Desired { certificates: wants.certificates, uncovered: wants.uncovered, consumers, hosts, complaints }
+    let hosts = hosts
+        .iter()
+        .map(|(host, held)| (host.clone(), held.project.map(str::to_owned)))
+        .collect();
+    let consumers = consumers
+        .into_iter()
+        .map(|(name, consumer)| (name, Rc::new(consumer)))
+        .collect();
+    Desired {
+        certificates: wants.certificates,
+        uncovered: wants.uncovered,
+        consumers,
+        hosts,
+        complaints,
+    }
 }
 
 #[cfg(test)]

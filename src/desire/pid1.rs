@@ -15,14 +15,18 @@ pub(super) fn swallows_signals(container: &Container) -> Option<String> {
     if last.split_whitespace().next() == Some("exec") {
         return None;
     }
-    let shell = Path::new(&container.command[0]).file_name()?.to_string_lossy();
+    let shell = Path::new(&container.command[0])
+        .file_name()?
+        .to_string_lossy();
     // Bash gives way to a command that stands alone; other shells don't.
     if shell == "bash" && script.trim() == last && !script.contains(['$', '`', '(']) {
         return None;
     }
     Some(match container.init {
         true => {
-            format!("its first process is an init with `{shell} -c` behind it, and a signal would end the container")
+            format!(
+                "its first process is an init with `{shell} -c` behind it, and a signal would end the container"
+            )
         }
         false => format!("its first process is `{shell} -c`, which keeps signals for itself"),
     })
@@ -42,7 +46,11 @@ fn last_command(script: &str) -> Option<&str> {
         }
         is_plain && matches!(c, '\n' | ';' | '&' | '|')
     };
-    script.split(separates).map(str::trim).filter(|command| !command.is_empty()).last()
+    script
+        .split(separates)
+        .map(str::trim)
+        .filter(|command| !command.is_empty())
+        .last()
 }
 
 /// The script of `sh -c SCRIPT`.
@@ -51,8 +59,9 @@ fn shell_script(command: &[String]) -> Option<&str> {
     if !SHELLS.contains(&program) {
         return None;
     }
-    let flag =
-        command.iter().position(|word| word.starts_with('-') && !word.starts_with("--") && word.contains('c'))?;
+    let flag = command
+        .iter()
+        .position(|word| word.starts_with('-') && !word.starts_with("--") && word.contains('c'))?;
     command.get(flag + 1).map(String::as_str)
 }
 
@@ -63,7 +72,11 @@ mod tests {
 
     fn told(init: bool, command: &[&str]) -> Option<String> {
         let command = command.iter().map(|word| (*word).to_owned()).collect();
-        swallows_signals(&Container { command, init, ..container("proxy", 3) })
+        swallows_signals(&Container {
+            command,
+            init,
+            ..container("proxy", 3)
+        })
     }
 
     #[test]
@@ -75,8 +88,14 @@ mod tests {
             &["sh", "-c", "nginx; sleep infinity"],
             &["busybox", "sh", "-c", "nginx"],
         ] {
-            assert!(told(false, command).is_some_and(|told| told.contains("keeps signals")), "{command:?}");
-            assert!(told(true, command).is_some_and(|told| told.contains("end the container")), "{command:?}");
+            assert!(
+                told(false, command).is_some_and(|told| told.contains("keeps signals")),
+                "{command:?}"
+            );
+            assert!(
+                told(true, command).is_some_and(|told| told.contains("end the container")),
+                "{command:?}"
+            );
         }
     }
 
@@ -86,7 +105,11 @@ mod tests {
             &["nginx", "-g", "daemon off;"][..],
             &["/docker-entrypoint.sh", "nginx", "-c", "x"],
             &["sh", "-c", "prepare && exec nginx -g 'daemon off;'"],
-            &["sh", "-c", "rm x; exec nginx -g \"daemon off; pid \\\"x\\\";\";\n"],
+            &[
+                "sh",
+                "-c",
+                "rm x; exec nginx -g \"daemon off; pid \\\"x\\\";\";\n",
+            ],
             &["bash", "-c", "nginx -g daemon-off"],
             &["sh", "/start.sh"],
             &["sh", "-c"],

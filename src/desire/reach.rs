@@ -10,16 +10,35 @@ use crate::observe::Container;
 
 /// Where we reach the ports of a proxy: at its own address on a network that we share, else where the host publishes
 /// them, as far as that can be reached from our container; on the host itself its own address always can.
-pub(super) fn reach(container: &Container, own: Option<&Container>, http: u16, https: u16) -> Option<Reach> {
+pub(super) fn reach(
+    container: &Container,
+    own: Option<&Container>,
+    http: u16,
+    https: u16,
+) -> Option<Reach> {
     let inside = match own {
         Some(own) => shared_address(container, own),
-        None => container.networks.iter().find_map(|network| network.address),
+        None => container
+            .networks
+            .iter()
+            .find_map(|network| network.address),
     };
     if let Some(address) = inside {
-        return Some(Reach { http: SocketAddr::new(address, http), https: SocketAddr::new(address, https) });
+        return Some(Reach {
+            http: SocketAddr::new(address, http),
+            https: SocketAddr::new(address, https),
+        });
     }
-    let published = |port| container.published.get(&port).and_then(|at| at.iter().find_map(|at| from_here(*at, own)));
-    Some(Reach { http: published(http)?, https: published(https)? })
+    let published = |port| {
+        container
+            .published
+            .get(&port)
+            .and_then(|at| at.iter().find_map(|at| from_here(*at, own)))
+    };
+    Some(Reach {
+        http: published(http)?,
+        https: published(https)?,
+    })
 }
 
 /// A published port as it is seen from our container: through the gateway of one of its networks. What is published on
@@ -27,17 +46,33 @@ pub(super) fn reach(container: &Container, own: Option<&Container>, http: u16, h
 fn from_here(published: SocketAddr, own: Option<&Container>) -> Option<SocketAddr> {
     let Some(own) = own else {
         let any = published.ip().is_unspecified();
-        return Some(if any { SocketAddr::new(IpAddr::from([127, 0, 0, 1]), published.port()) } else { published });
+        return Some(if any {
+            SocketAddr::new(IpAddr::from([127, 0, 0, 1]), published.port())
+        } else {
+            published
+        });
     };
-    let gateways: BTreeSet<IpAddr> = own.networks.iter().filter_map(|network| network.gateway).collect();
-    let reachable = |gateway: &&IpAddr| published.ip().is_unspecified() || published.ip() == **gateway;
-    gateways.iter().find(reachable).map(|gateway| SocketAddr::new(*gateway, published.port()))
+    let gateways: BTreeSet<IpAddr> = own
+        .networks
+        .iter()
+        .filter_map(|network| network.gateway)
+        .collect();
+    let reachable =
+        |gateway: &&IpAddr| published.ip().is_unspecified() || published.ip() == **gateway;
+    gateways
+        .iter()
+        .find(reachable)
+        .map(|gateway| SocketAddr::new(*gateway, published.port()))
 }
 
 /// Where `from` reaches `container`: its address on the first network that both are on.
 pub(super) fn shared_address(container: &Container, from: &Container) -> Option<IpAddr> {
     let both = |id: &str| is_on(from, id);
-    container.networks.iter().find(|network| both(&network.id) && network.address.is_some())?.address
+    container
+        .networks
+        .iter()
+        .find(|network| both(&network.id) && network.address.is_some())?
+        .address
 }
 
 /// Whether a container is on the network of this id.
@@ -54,18 +89,26 @@ mod tests {
 
     fn elsewhere() -> Container {
         let mut proxy = proxy();
-        proxy.networks.iter_mut().for_each(|network| network.id = "another".to_owned());
+        proxy
+            .networks
+            .iter_mut()
+            .for_each(|network| network.id = "another".to_owned());
         proxy
     }
 
     fn published(http: &str, https: &str) -> Container {
         let at = |text: &str| BTreeSet::from([text.parse().expect("an address")]);
-        Container { published: BTreeMap::from([(80, at(http)), (443, at(https))]), ..elsewhere() }
+        Container {
+            published: BTreeMap::from([(80, at(http)), (443, at(https))]),
+            ..elsewhere()
+        }
     }
 
     fn behind_a_gateway() -> Container {
         let mut own = own();
-        own.networks.iter_mut().for_each(|network| network.gateway = Some(IpAddr::from([10, 0, 0, 1])));
+        own.networks
+            .iter_mut()
+            .for_each(|network| network.gateway = Some(IpAddr::from([10, 0, 0, 1])));
         own
     }
 
@@ -80,9 +123,21 @@ mod tests {
             (proxy(), Some(own()), Some("10.0.0.3:80 10.0.0.3:443")),
             (elsewhere(), Some(own()), None),
             (published("0.0.0.0:8080", "0.0.0.0:8443"), Some(own()), None),
-            (published("0.0.0.0:8080", "0.0.0.0:8443"), Some(gateway.clone()), Some("10.0.0.1:8080 10.0.0.1:8443")),
-            (published("10.0.0.1:8080", "0.0.0.0:8443"), Some(gateway.clone()), Some("10.0.0.1:8080 10.0.0.1:8443")),
-            (published("127.0.0.1:8080", "127.0.0.1:8443"), Some(gateway), None),
+            (
+                published("0.0.0.0:8080", "0.0.0.0:8443"),
+                Some(gateway.clone()),
+                Some("10.0.0.1:8080 10.0.0.1:8443"),
+            ),
+            (
+                published("10.0.0.1:8080", "0.0.0.0:8443"),
+                Some(gateway.clone()),
+                Some("10.0.0.1:8080 10.0.0.1:8443"),
+            ),
+            (
+                published("127.0.0.1:8080", "127.0.0.1:8443"),
+                Some(gateway),
+                None,
+            ),
             (elsewhere(), None, Some("10.0.0.3:80 10.0.0.3:443")),
         ] {
             assert_eq!(reached(&proxy, own.as_ref()).as_deref(), expected);
@@ -93,7 +148,19 @@ mod tests {
     fn on_the_host_published_ports_are_its_own() {
         let mut proxy = published("0.0.0.0:8080", "127.0.0.1:8443");
         proxy.networks = [].into();
-        assert_eq!(reached(&proxy, None).as_deref(), Some("127.0.0.1:8080 127.0.0.1:8443"));
-        assert_eq!(reached(&Container { networks: [].into(), ..container("x", 9) }, None), None);
+        assert_eq!(
+            reached(&proxy, None).as_deref(),
+            Some("127.0.0.1:8080 127.0.0.1:8443")
+        );
+        assert_eq!(
+            reached(
+                &Container {
+                    networks: [].into(),
+                    ..container("x", 9)
+                },
+                None
+            ),
+            None
+        );
     }
 }

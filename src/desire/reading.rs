@@ -55,14 +55,22 @@ impl Known {
         for (name, spec) in &said.specs {
             mention(&mut mentions, name, spec);
         }
-        Self { snapshot: snapshot.clone(), desired: Rc::new(meant(snapshot, said, rules)), mentions }
+        Self {
+            snapshot: snapshot.clone(),
+            desired: Rc::new(meant(snapshot, said, rules)),
+            mentions,
+        }
     }
 
     fn follow(mut self, snapshot: &Snapshot, rules: &Rules) -> Self {
         let before = mem::replace(&mut self.snapshot, snapshot.clone());
         let changed: Vec<_> = changes(&before, snapshot).collect();
         let mut hosts = changed_holders(&before.holders, &snapshot.holders, &self.desired);
-        if before.own != snapshot.own || changed.iter().any(|pair| self.is_of_consequence(pair, rules)) {
+        if before.own != snapshot.own
+            || changed
+                .iter()
+                .any(|pair| self.is_of_consequence(pair, rules))
+        {
             return Self::first(snapshot, rules);
         }
         if changed.is_empty() && hosts.is_empty() {
@@ -70,7 +78,11 @@ impl Known {
         }
         let mut open: BTreeSet<_> = hosts.iter().map(Subject::of).collect();
         for (old, new) in &changed {
-            open.extend(old.iter().chain(new).flat_map(|container| subjects(&read(container, rules))));
+            open.extend(
+                old.iter()
+                    .chain(new)
+                    .flat_map(|container| subjects(&read(container, rules))),
+            );
             if let Some(old) = old {
                 self.forget_mentions(old, rules);
             }
@@ -78,40 +90,75 @@ impl Known {
                 mention(&mut self.mentions, &new.name, &read(new, rules));
             }
         }
-        let touched = changed.iter().filter_map(|(old, new)| Some(old.or(*new)?.name.clone()));
+        let touched = changed
+            .iter()
+            .filter_map(|(old, new)| Some(old.or(*new)?.name.clone()));
         let affected = self.affected(touched.collect(), open, rules);
         // With nearly all of them it is quicker to begin anew.
         if affected.len() > snapshot.containers.len() / 2 {
             return Self::first(snapshot, rules);
         }
-        let old = affected.iter().filter_map(|name| before.containers.get(name));
+        let old = affected
+            .iter()
+            .filter_map(|name| before.containers.get(name));
         let mut certificates = BTreeSet::new();
-        for container in old.chain(affected.iter().filter_map(|name| snapshot.containers.get(name))) {
+        for container in old.chain(
+            affected
+                .iter()
+                .filter_map(|name| snapshot.containers.get(name)),
+        ) {
             let spec = read(container, rules);
-            hosts.extend(spec.sites.values().flat_map(|site| site.all_names()).cloned());
+            hosts.extend(
+                spec.sites
+                    .values()
+                    .flat_map(|site| site.all_names())
+                    .cloned(),
+            );
             certificates.extend(subjects(&spec).into_iter().filter_map(Subject::certificate));
         }
-        let part = affected.iter().filter_map(|name| snapshot.containers.get_key_value(name));
+        let part = affected
+            .iter()
+            .filter_map(|name| snapshot.containers.get_key_value(name));
         let part = Snapshot {
-            containers: part.map(|(name, container)| (name.clone(), Rc::clone(container))).collect(),
+            containers: part
+                .map(|(name, container)| (name.clone(), Rc::clone(container)))
+                .collect(),
             own: snapshot.own.clone(),
             holders: Rc::clone(&snapshot.holders),
         };
         let part = desire(&part, rules);
-        replace(Rc::make_mut(&mut self.desired), part, &affected, &hosts, &certificates);
+        replace(
+            Rc::make_mut(&mut self.desired),
+            part,
+            &affected,
+            &hosts,
+            &certificates,
+        );
         self
     }
 
     /// Whether a change concerns what everything is served by: another server, or one that is elsewhere.
-    fn is_of_consequence(&self, (old, new): &(Option<&Rc<Container>>, Option<&Rc<Container>>), rules: &Rules) -> bool {
+    fn is_of_consequence(
+        &self,
+        (old, new): &(Option<&Rc<Container>>, Option<&Rc<Container>>),
+        rules: &Rules,
+    ) -> bool {
         let kind = format!("{}.kind", rules.label_prefix);
         let is_server = |container: &Rc<Container>| container.labels.contains_key(&kind);
         if !old.iter().chain(new).any(|container| is_server(container)) {
             return false;
         }
         let place = |container: &Container| {
-            let networks = container.networks.iter().map(|network| (network.name.clone(), network.id.clone()));
-            (container.id.clone(), container.labels.clone(), container.mounts.clone(), networks.collect::<Vec<_>>())
+            let networks = container
+                .networks
+                .iter()
+                .map(|network| (network.name.clone(), network.id.clone()));
+            (
+                container.id.clone(),
+                container.labels.clone(),
+                container.mounts.clone(),
+                networks.collect::<Vec<_>>(),
+            )
         };
         match (old, new) {
             (Some(old), Some(new)) => place(old) != place(new),
@@ -128,7 +175,10 @@ impl Known {
     ) -> BTreeSet<ContainerName> {
         let mut affected = BTreeSet::new();
         let mut seen = BTreeSet::new();
-        let mut next: Vec<_> = touched.into_iter().chain(self.desired.consumers.keys().cloned()).collect();
+        let mut next: Vec<_> = touched
+            .into_iter()
+            .chain(self.desired.consumers.keys().cloned())
+            .collect();
         loop {
             for name in next.drain(..) {
                 if let Some(container) = self.snapshot.containers.get(&name) {
@@ -136,10 +186,16 @@ impl Known {
                 }
                 affected.insert(name);
             }
-            let Some(subject) = open.pop_first() else { return affected };
+            let Some(subject) = open.pop_first() else {
+                return affected;
+            };
             if seen.insert(subject.clone()) {
                 let mentioned_by = self.mentions.get(&subject).into_iter().flatten();
-                next.extend(mentioned_by.filter(|name| !affected.contains(*name)).cloned());
+                next.extend(
+                    mentioned_by
+                        .filter(|name| !affected.contains(*name))
+                        .cloned(),
+                );
             }
         }
     }
@@ -168,22 +224,34 @@ fn replace(
         desired.hosts.remove(host);
         desired.uncovered.remove(host);
     }
-    certificates.iter().for_each(|name| drop(desired.certificates.remove(name)));
-    desired.complaints.retain(|complaint| !affected.contains(&complaint.container));
+    certificates
+        .iter()
+        .for_each(|name| drop(desired.certificates.remove(name)));
+    desired
+        .complaints
+        .retain(|complaint| !affected.contains(&complaint.container));
     desired.hosts.extend(part.hosts);
     desired.uncovered.extend(part.uncovered);
     desired.certificates.extend(part.certificates);
     desired.complaints.extend(part.complaints);
     for (name, consumer) in part.consumers {
         let before = desired.consumers.remove(&name);
-        desired.consumers.insert(name, Rc::new(with_other_sites(consumer, before, hosts)));
+        desired
+            .consumers
+            .insert(name, Rc::new(with_other_sites(consumer, before, hosts)));
     }
 }
 
 /// The consumer with those sites that it had before and that are not among `hosts`.
-fn with_other_sites(consumer: Rc<Consumer>, before: Option<Rc<Consumer>>, hosts: &BTreeSet<Host>) -> Consumer {
+fn with_other_sites(
+    consumer: Rc<Consumer>,
+    before: Option<Rc<Consumer>>,
+    hosts: &BTreeSet<Host>,
+) -> Consumer {
     let mut consumer = Rc::unwrap_or_clone(consumer);
-    let Some(before) = before.map(Rc::unwrap_or_clone) else { return consumer };
+    let Some(before) = before.map(Rc::unwrap_or_clone) else {
+        return consumer;
+    };
     let mut sites = before.sites;
     let mut answers = before.answers;
     for host in hosts {
@@ -192,7 +260,11 @@ fn with_other_sites(consumer: Rc<Consumer>, before: Option<Rc<Consumer>>, hosts:
     }
     sites.append(&mut consumer.sites);
     answers.append(&mut consumer.answers);
-    Consumer { sites, answers, ..consumer }
+    Consumer {
+        sites,
+        answers,
+        ..consumer
+    }
 }
 
 /// The containers that are not as they were: how each was, and how it is.
@@ -200,7 +272,10 @@ fn changes<'a>(
     before: &'a Snapshot,
     now: &'a Snapshot,
 ) -> impl Iterator<Item = (Option<&'a Rc<Container>>, Option<&'a Rc<Container>>)> {
-    let pairs = before.containers.iter().merge_join_by(&now.containers, |(before, _), (now, _)| before.cmp(now));
+    let pairs = before
+        .containers
+        .iter()
+        .merge_join_by(&now.containers, |(before, _), (now, _)| before.cmp(now));
     pairs.filter_map(|pair| match pair {
         EitherOrBoth::Both((_, before), (_, now)) if before == now => None,
         EitherOrBoth::Both((_, before), (_, now)) => Some((Some(before), Some(now))),
@@ -219,18 +294,29 @@ fn changed_holders(
     if Rc::ptr_eq(before, now) {
         return BTreeSet::new();
     }
-    let pairs = before.iter().merge_join_by(&**now, |(before, _), (now, _)| before.cmp(now));
+    let pairs = before
+        .iter()
+        .merge_join_by(&**now, |(before, _), (now, _)| before.cmp(now));
     let changed = pairs.filter_map(|pair| match pair {
         EitherOrBoth::Both((_, before), (_, now)) if before.project == now.project => None,
         EitherOrBoth::Right((host, now)) if given.hosts.get(host) == Some(&now.project) => None,
-        EitherOrBoth::Both((host, _), _) | EitherOrBoth::Left((host, _)) | EitherOrBoth::Right((host, _)) => Some(host),
+        EitherOrBoth::Both((host, _), _)
+        | EitherOrBoth::Left((host, _))
+        | EitherOrBoth::Right((host, _)) => Some(host),
     });
     changed.cloned().collect()
 }
 
-fn mention(mentions: &mut BTreeMap<Subject, Vec<ContainerName>>, name: &ContainerName, spec: &Spec) {
+fn mention(
+    mentions: &mut BTreeMap<Subject, Vec<ContainerName>>,
+    name: &ContainerName,
+    spec: &Spec,
+) {
     for subject in subjects(spec) {
-        mentions.entry(subject).or_insert_with(|| Vec::with_capacity(1)).push(name.clone());
+        mentions
+            .entry(subject)
+            .or_insert_with(|| Vec::with_capacity(1))
+            .push(name.clone());
     }
 }
 
@@ -298,7 +384,14 @@ mod tests {
     const LABELS: &[(&str, &[&str])] = &[
         (
             "host",
-            &["a.example", "a.example, b.example", "*.a.example", "c.a.example d.example", "10.0.0.7", "10.0.0.8 ::1"],
+            &[
+                "a.example",
+                "a.example, b.example",
+                "*.a.example",
+                "c.a.example d.example",
+                "10.0.0.7",
+                "10.0.0.8 ::1",
+            ],
         ),
         ("redirect", &["www.a.example", "b.example"]),
         ("names", &["n.example", "a.example"]),
@@ -313,10 +406,12 @@ mod tests {
     ];
 
     fn step() -> impl Strategy<Value = Step> {
-        let label = select(LABELS).prop_flat_map(|(key, values)| select(values).prop_map(move |value| (key, value)));
+        let label = select(LABELS)
+            .prop_flat_map(|(key, values)| select(values).prop_map(move |value| (key, value)));
         // Most have a host, so that they meet.
         let host = select(LABELS[0].1).prop_map(|value| ("host", value));
-        let labels = (host, vec(label, 0..4)).prop_map(|(host, others)| [vec![host], others].concat());
+        let labels =
+            (host, vec(label, 0..4)).prop_map(|(host, others)| [vec![host], others].concat());
         let set = (0u8..6, labels, select(vec!["", "p", "q"]));
         prop_oneof![
             6 => set.prop_map(|(number, labels, project)| Step::Set { number, labels, project }),
@@ -330,7 +425,9 @@ mod tests {
 
     /// Many that have nothing to do with the others.
     fn crowd() -> Snapshot {
-        let other = |n: u8| container(&format!("other{n}"), 100 + n).label("host", &format!("other{n}.example"));
+        let other = |n: u8| {
+            container(&format!("other{n}"), 100 + n).label("host", &format!("other{n}.example"))
+        };
         snapshot((0..40).map(other).chain([proxy()]))
     }
 
@@ -340,19 +437,34 @@ mod tests {
 
     fn happen(snapshot: &mut Snapshot, step: &Step, now: &mut Timestamp) {
         let change = |snapshot: &mut Snapshot, name: &str, change: &dyn Fn(&mut Container)| {
-            let known = snapshot.containers.get_mut(&ContainerName::parse(name).expect("a name"));
-            known.into_iter().for_each(|container| change(Rc::make_mut(container)));
+            let known = snapshot
+                .containers
+                .get_mut(&ContainerName::parse(name).expect("a name"));
+            known
+                .into_iter()
+                .for_each(|container| change(Rc::make_mut(container)));
         };
         match step {
-            Step::Set { number, labels, project } => {
-                let made = labels
-                    .iter()
-                    .fold(container(&format!("c{number}"), *number), |made, (key, value)| made.label(key, value));
-                let made = if project.is_empty() { made } else { made.project_is(project) };
+            Step::Set {
+                number,
+                labels,
+                project,
+            } => {
+                let made = labels.iter().fold(
+                    container(&format!("c{number}"), *number),
+                    |made, (key, value)| made.label(key, value),
+                );
+                let made = if project.is_empty() {
+                    made
+                } else {
+                    made.project_is(project)
+                };
                 snapshot.containers.insert(name(*number), made.into());
             }
             Step::Stop(number) => {
-                change(snapshot, name(*number).as_str(), &|c| c.state = ContainerState::Other("exited".into()));
+                change(snapshot, name(*number).as_str(), &|c| {
+                    c.state = ContainerState::Other("exited".into())
+                });
             }
             Step::Remove(number) => drop(snapshot.containers.remove(&name(*number))),
             Step::ProxyRestarts => change(snapshot, "proxy", &|proxy| {
@@ -360,7 +472,12 @@ mod tests {
             }),
             Step::ProxyMoves => change(snapshot, "proxy", &|proxy| {
                 let network = proxy.networks.iter_mut().next().expect("it is on one");
-                network.id = if network.id == "net-1" { "net-2" } else { "net-1" }.into();
+                network.id = if network.id == "net-1" {
+                    "net-2"
+                } else {
+                    "net-1"
+                }
+                .into();
             }),
             Step::Days(days) => *now = *now + Duration::from_secs(days * 24 * 3600),
         }
@@ -391,11 +508,28 @@ mod tests {
     #[test]
     fn what_has_nothing_to_do_with_a_change_is_not_read_again() {
         let (mut reading, mut snapshot) = (Reading::default(), crowd());
-        let sites = |desired: &Desired| desired.consumers.values().next().expect("the proxy").sites.clone();
+        let sites = |desired: &Desired| {
+            desired
+                .consumers
+                .values()
+                .next()
+                .expect("the proxy")
+                .sites
+                .clone()
+        };
         let before = sites(&reading.desire(&snapshot, &rules()));
-        snapshot.containers.insert(name(1), container("c1", 1).label("host", "other7.example, a.example").into());
+        snapshot.containers.insert(
+            name(1),
+            container("c1", 1)
+                .label("host", "other7.example, a.example")
+                .into(),
+        );
         let after = sites(&reading.desire(&snapshot, &rules()));
-        let same = before.iter().filter(|(host, site)| after.get(*host).is_some_and(|after| Rc::ptr_eq(site, after)));
+        let same = before.iter().filter(|(host, site)| {
+            after
+                .get(*host)
+                .is_some_and(|after| Rc::ptr_eq(site, after))
+        });
         assert_eq!((before.len(), same.count(), after.len()), (40, 39, 41));
     }
 }

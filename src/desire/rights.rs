@@ -20,10 +20,17 @@ pub(super) fn refusal(
 ) -> Option<Complaint> {
     let label = format!("{}.{key}", rules.label_prefix);
     let value = container.labels.get(&label).cloned().unwrap_or_default();
-    let told = |problem, remedy| Complaint { container: container.name.clone(), label, value, problem, remedy };
+    let told = |problem, remedy| Complaint {
+        container: container.name.clone(),
+        label,
+        value,
+        problem,
+        remedy,
+    };
     let project = container.project();
     if let Some(grants) = &rules.grants {
-        let allowed = project.is_some_and(|project| grants.allows(project, container.service(), right));
+        let allowed =
+            project.is_some_and(|project| grants.allows(project, container.service(), right));
         let problem = format!("the setting grants does not give it the right {right}");
         return (!allowed).then(|| told(problem, line(container, &right.to_string(), rules)));
     }
@@ -33,7 +40,9 @@ pub(super) fn refusal(
         Right::Proxy | Right::Keys if is_near => None,
         Right::Proxy | Right::Keys => {
             let ours = ours.unwrap_or_default();
-            let problem = format!("it is not of the Compose project {ours}, as quaymaster is, and would get keys");
+            let problem = format!(
+                "it is not of the Compose project {ours}, as quaymaster is, and would get keys"
+            );
             Some(told(problem, first_line(container, right, rules)))
         }
         Right::Exec | Right::Restart | Right::Copy => {
@@ -47,11 +56,20 @@ pub(super) fn refusal(
 pub(super) fn host_refusal(claim: &Claim<'_>, host: &Host, rules: &Rules) -> Option<Complaint> {
     let grants = rules.grants.as_ref()?;
     let container = claim.container;
-    if container.project().is_some_and(|project| grants.allows_host(project, container.service(), host)) {
+    if container
+        .project()
+        .is_some_and(|project| grants.allows_host(project, container.service(), host))
+    {
         return None;
     }
     let problem = format!("the setting grants does not give it {host}");
-    Some(claim.complaint(rules, claim.key(), host.as_str(), problem, &line(container, host.as_str(), rules)))
+    Some(claim.complaint(
+        rules,
+        claim.key(),
+        host.as_str(),
+        problem,
+        &line(container, host.as_str(), rules),
+    ))
 }
 
 /// The line of the table that would allow it.
@@ -69,7 +87,9 @@ fn first_line(container: &Container, right: Right, rules: &Rules) -> String {
     let line = line(container, &right.to_string(), rules);
     match container.project() {
         Some(_) => {
-            format!("write a table [grants] with the line {line}, and all else that is allowed: it counts alone then")
+            format!(
+                "write a table [grants] with the line {line}, and all else that is allowed: it counts alone then"
+            )
         }
         None => line,
     }
@@ -85,20 +105,35 @@ mod tests {
     };
 
     fn granted(table: &str) -> Rules {
-        Rules { grants: Some(Grants::parse(table).expect("a table")), ..rules() }
+        Rules {
+            grants: Some(Grants::parse(table).expect("a table")),
+            ..rules()
+        }
     }
 
     fn shop(project: &str) -> Container {
-        container("shop", 4).label("host", "shop.example, a.example").project_is(project)
+        container("shop", 4)
+            .label("host", "shop.example, a.example")
+            .project_is(project)
     }
 
     #[test]
     fn with_a_table_only_what_stands_there_is_heard() {
         let seen = |table: &str| {
-            let desired = desire(&snapshot([proxy().project_is("edge"), shop("shop")]), &granted(table));
-            (desired.consumers.len(), hosts(&desired).len(), complaints(&desired))
+            let desired = desire(
+                &snapshot([proxy().project_is("edge"), shop("shop")]),
+                &granted(table),
+            );
+            (
+                desired.consumers.len(),
+                hosts(&desired).len(),
+                complaints(&desired),
+            )
         };
-        assert_eq!(seen("edge = \"proxy\"\nshop = \"*.example\""), (1, 2, vec![]));
+        assert_eq!(
+            seen("edge = \"proxy\"\nshop = \"*.example\""),
+            (1, 2, vec![])
+        );
         let (proxies, served, said) = seen("edge = \"proxy\"\nshop = \"a.example\"");
         assert_eq!((proxies, served), (1, 1));
         assert_eq!(
@@ -116,14 +151,21 @@ mod tests {
              there `edge = \"keys proxy\"`"
         );
         let nobodys = desire(&snapshot([proxy()]), &granted("edge = \"proxy\""));
-        assert!(complaints(&nobodys)[0].contains("the table is about projects"), "{:?}", complaints(&nobodys));
+        assert!(
+            complaints(&nobodys)[0].contains("the table is about projects"),
+            "{:?}",
+            complaints(&nobodys)
+        );
     }
 
     #[test]
     fn without_a_table_proxies_are_of_our_own_project_and_hosts_anybodys() {
         let seen = |ours: Option<&str>, theirs: &str| -> Desired {
             let own = ours.map_or_else(own, |ours| own().project_is(ours));
-            let snapshot = Snapshot { own: Some(own), ..snapshot([proxy().project_is(theirs), shop("shop")]) };
+            let snapshot = Snapshot {
+                own: Some(own),
+                ..snapshot([proxy().project_is(theirs), shop("shop")])
+            };
             desire(&snapshot, &rules())
         };
         for (ours, theirs) in [(None, "edge"), (Some("edge"), "edge")] {
@@ -133,18 +175,34 @@ mod tests {
         assert!(refused.consumers.is_empty());
         let told = "it is not of the Compose project edge, as quaymaster is, and would get keys; write a table [grants] with \
                     the line `other = \"proxy\"`, and all else that is allowed: it counts alone then";
-        assert!(complaints(&refused)[0].ends_with(told), "{:?}", complaints(&refused));
-        let on_host = Snapshot { own: None, ..snapshot([proxy().project_is("edge"), shop("shop")]) };
+        assert!(
+            complaints(&refused)[0].ends_with(told),
+            "{:?}",
+            complaints(&refused)
+        );
+        let on_host = Snapshot {
+            own: None,
+            ..snapshot([proxy().project_is("edge"), shop("shop")])
+        };
         assert_eq!(complaints(&desire(&on_host, &rules())), [""; 0]);
     }
 
     #[test]
     fn without_the_right_a_proxy_is_configured_as_without_the_label() {
-        let asking = |reload: &str| proxy().project_is("edge").label("check", "exec").label("reload", reload);
+        let asking = |reload: &str| {
+            proxy()
+                .project_is("edge")
+                .label("check", "exec")
+                .label("reload", reload)
+        };
         let seen = |reload: &str, table: &str| {
             let desired = desire(&snapshot([asking(reload)]), &granted(table));
             let consumer = desired.consumers.values().next().expect("it is configured");
-            (consumer.check.clone(), consumer.reload.clone(), complaints(&desired))
+            (
+                consumer.check.clone(),
+                consumer.reload.clone(),
+                complaints(&desired),
+            )
         };
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         let (check, reload, said) = seen("exec nginx -s reload", "edge = \"proxy\"");
@@ -157,26 +215,56 @@ mod tests {
             ))
         );
         let (check, reload, said) = seen("exec nginx -s reload", "edge = \"proxy exec\"");
-        assert_eq!((check, reload), (Some(words("nginx -t")), Reload::Exec(words("nginx -s reload"))));
+        assert_eq!(
+            (check, reload),
+            (
+                Some(words("nginx -t")),
+                Reload::Exec(words("nginx -s reload"))
+            )
+        );
         assert_eq!(said, [""; 0]);
         let (_, reload, said) = seen("restart", "edge = \"proxy exec\"");
         assert_eq!((reload, said.len()), (Reload::Signal(Signal::HUP), 1));
-        assert_eq!(seen("restart", "edge = \"proxy exec restart\"").1, Reload::Restart);
-        assert_eq!(seen("USR1", "edge = \"proxy\"").2.len(), 1, "a signal needs no right");
+        assert_eq!(
+            seen("restart", "edge = \"proxy exec restart\"").1,
+            Reload::Restart
+        );
+        assert_eq!(
+            seen("USR1", "edge = \"proxy\"").2.len(),
+            1,
+            "a signal needs no right"
+        );
     }
 
     #[test]
     fn what_reaches_into_a_container_needs_a_grant() {
-        let helper = container("helper", 5).project_is("edge").label("check", "exec true");
+        let helper = container("helper", 5)
+            .project_is("edge")
+            .label("check", "exec true");
         let own = own().project_is("edge");
         for right in [Right::Exec, Right::Restart, Right::Copy] {
-            let refused = refusal(&helper, right, "check", Some(&own), &rules()).expect("it is refused");
-            assert_eq!((refused.label.as_str(), refused.value.as_str()), ("quaymaster.check", "exec true"));
+            let refused =
+                refusal(&helper, right, "check", Some(&own), &rules()).expect("it is refused");
+            assert_eq!(
+                (refused.label.as_str(), refused.value.as_str()),
+                ("quaymaster.check", "exec true")
+            );
             assert!(
-                refused.to_string().contains(&format!("the right {right} needs a grant; write a table")),
+                refused
+                    .to_string()
+                    .contains(&format!("the right {right} needs a grant; write a table")),
                 "{refused}"
             );
-            assert_eq!(refusal(&helper, right, "check", Some(&own), &granted(&format!("edge = \"{right}\""))), None);
+            assert_eq!(
+                refusal(
+                    &helper,
+                    right,
+                    "check",
+                    Some(&own),
+                    &granted(&format!("edge = \"{right}\""))
+                ),
+                None
+            );
         }
     }
 }

@@ -115,12 +115,18 @@ impl Path {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let path = text.strip_suffix('/').unwrap_or(text);
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
-        let is_segment = |segment: &str| !matches!(segment, "" | "." | "..") && segment.chars().all(plain);
+        let is_segment =
+            |segment: &str| !matches!(segment, "" | "." | "..") && segment.chars().all(plain);
         match path.strip_prefix('/') {
             None if path.is_empty() && text == "/" => Ok(Self(String::new())),
-            _ if path.len() > LONGEST_PATH => Err(format!("it is longer than {LONGEST_PATH} bytes")),
+            _ if path.len() > LONGEST_PATH => {
+                Err(format!("it is longer than {LONGEST_PATH} bytes"))
+            }
             Some(rest) if rest.split('/').all(is_segment) => Ok(Self(path.to_owned())),
-            _ => Err("it is no path of plain segments (letters, digits and `-._~`), such as /api".to_owned()),
+            _ => Err(
+                "it is no path of plain segments (letters, digits and `-._~`), such as /api"
+                    .to_owned(),
+            ),
         }
     }
 
@@ -152,12 +158,19 @@ pub enum Scheme {
 
 impl Scheme {
     /// Each with its word.
-    pub const WORDS: &[(&str, Self)] =
-        &[("http", Self::Http), ("https", Self::Https), ("grpc", Self::Grpc), ("grpcs", Self::Grpcs)];
+    pub const WORDS: &[(&str, Self)] = &[
+        ("http", Self::Http),
+        ("https", Self::Https),
+        ("grpc", Self::Grpc),
+        ("grpcs", Self::Grpcs),
+    ];
 
     /// Its word.
     pub fn as_str(self) -> &'static str {
-        Self::WORDS.iter().find(|(_, scheme)| *scheme == self).map_or("http", |(word, _)| word)
+        Self::WORDS
+            .iter()
+            .find(|(_, scheme)| *scheme == self)
+            .map_or("http", |(word, _)| word)
     }
 }
 
@@ -177,12 +190,19 @@ pub enum Tls {
 
 impl Tls {
     /// Each with its word.
-    pub const WORDS: &[(&str, Self)] =
-        &[("redirect", Self::Redirect), ("both", Self::Both), ("only", Self::Only), ("off", Self::Off)];
+    pub const WORDS: &[(&str, Self)] = &[
+        ("redirect", Self::Redirect),
+        ("both", Self::Both),
+        ("only", Self::Only),
+        ("off", Self::Off),
+    ];
 
     /// Its word.
     pub fn as_str(self) -> &'static str {
-        Self::WORDS.iter().find(|(_, tls)| *tls == self).map_or("redirect", |(word, _)| word)
+        Self::WORDS
+            .iter()
+            .find(|(_, tls)| *tls == self)
+            .map_or("redirect", |(word, _)| word)
     }
 }
 
@@ -192,10 +212,22 @@ mod tests {
 
     #[test]
     fn paths_are_plain_segments() {
-        for (text, path) in [("/", ""), ("/api", "/api"), ("/api/", "/api"), ("/a/b-c.d~e_f", "/a/b-c.d~e_f")] {
-            assert_eq!(Path::parse(text).map(|path| path.0), Ok(path.to_owned()), "{text}");
+        for (text, path) in [
+            ("/", ""),
+            ("/api", "/api"),
+            ("/api/", "/api"),
+            ("/a/b-c.d~e_f", "/a/b-c.d~e_f"),
+        ] {
+            assert_eq!(
+                Path::parse(text).map(|path| path.0),
+                Ok(path.to_owned()),
+                "{text}"
+            );
         }
-        for text in ["", "api", "//", "/a//b", "/a/../b", "/.", "/a b", "/a;b", "/{x}", "/$x", "/a%2f", "/ä", "/a\n"] {
+        for text in [
+            "", "api", "//", "/a//b", "/a/../b", "/.", "/a b", "/a;b", "/{x}", "/$x", "/a%2f",
+            "/ä", "/a\n",
+        ] {
             assert!(Path::parse(text).is_err(), "{text:?}");
         }
         assert!(Path::parse(&format!("/{}", "a".repeat(LONGEST_PATH - 1))).is_ok());

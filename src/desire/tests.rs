@@ -32,12 +32,20 @@ pub(crate) fn usual_issuance() -> Issuance {
 }
 
 pub(super) fn public() -> Rules {
-    Rules { issuer: Issuer::of_label("letsencrypt").expect("a preset"), ..rules() }
+    Rules {
+        issuer: Issuer::of_label("letsencrypt").expect("a preset"),
+        ..rules()
+    }
 }
 
 pub(crate) fn container(name: &str, number: u8) -> Container {
     let address = Some(IpAddr::from([10, 0, 0, number]));
-    let network = Network { name: "web".into(), id: "net-1".into(), address, gateway: None };
+    let network = Network {
+        name: "web".into(),
+        id: "net-1".into(),
+        address,
+        gateway: None,
+    };
     Container {
         id: ContainerId::parse(format!("id{number}")).expect("an id"),
         name: ContainerName::parse(name).expect("a name"),
@@ -59,20 +67,28 @@ fn volume(name: &str, destination: &str, writable: bool) -> Mount {
     let kind = MountKind::Volume {
         name: name.into(),
         driver: "local".into(),
-        source: Path::new("/var/lib/docker/volumes").join(name).join("_data"),
+        source: Path::new("/var/lib/docker/volumes")
+            .join(name)
+            .join("_data"),
         subpath: PathBuf::new(),
     };
-    Mount { kind, destination: destination.into(), writable }
+    Mount {
+        kind,
+        destination: destination.into(),
+        writable,
+    }
 }
 
 impl Container {
     pub(crate) fn label(mut self, key: &str, value: &str) -> Self {
-        self.labels.insert(format!("quaymaster.{key}"), value.to_owned());
+        self.labels
+            .insert(format!("quaymaster.{key}"), value.to_owned());
         self
     }
 
     pub(crate) fn project_is(mut self, project: &str) -> Self {
-        self.labels.insert("com.docker.compose.project".into(), project.to_owned());
+        self.labels
+            .insert("com.docker.compose.project".into(), project.to_owned());
         self
     }
 
@@ -83,16 +99,27 @@ impl Container {
 }
 
 pub(crate) fn own() -> Container {
-    container("quaymaster", 2).mount(volume("edge", "/edge", true)).mount(volume("state", "/state", true))
+    container("quaymaster", 2)
+        .mount(volume("edge", "/edge", true))
+        .mount(volume("state", "/state", true))
 }
 
 pub(crate) fn proxy() -> Container {
-    container("proxy", 3).label("kind", "nginx").mount(volume("edge", "/etc/nginx/conf.d", false))
+    container("proxy", 3)
+        .label("kind", "nginx")
+        .mount(volume("edge", "/etc/nginx/conf.d", false))
 }
 
 pub(crate) fn snapshot(containers: impl IntoIterator<Item = Container>) -> Snapshot {
-    let containers = containers.into_iter().map(|c| (c.name.clone(), c.into())).collect();
-    Snapshot { containers, own: Some(own()), ..Snapshot::default() }
+    let containers = containers
+        .into_iter()
+        .map(|c| (c.name.clone(), c.into()))
+        .collect();
+    Snapshot {
+        containers,
+        own: Some(own()),
+        ..Snapshot::default()
+    }
 }
 
 pub(super) fn desired(containers: impl IntoIterator<Item = Container>) -> Desired {
@@ -101,46 +128,98 @@ pub(super) fn desired(containers: impl IntoIterator<Item = Container>) -> Desire
 
 fn upstreams(site: &Site) -> BTreeSet<SocketAddr> {
     match &site.content {
-        Content::Routes(routes) => routes.iter().flat_map(|(_, route)| route.upstreams.iter().copied()).collect(),
+        Content::Routes(routes) => routes
+            .iter()
+            .flat_map(|(_, route)| route.upstreams.iter().copied())
+            .collect(),
         Content::Redirect(_) => BTreeSet::new(),
     }
 }
 
 pub(super) fn complaints(desired: &Desired) -> Vec<String> {
-    desired.complaints.iter().map(Complaint::to_string).collect()
+    desired
+        .complaints
+        .iter()
+        .map(Complaint::to_string)
+        .collect()
 }
 
 pub(super) fn hosts(desired: &Desired) -> Vec<&str> {
-    desired.consumers.values().flat_map(|consumer| consumer.sites.keys().map(Host::as_str)).collect()
+    desired
+        .consumers
+        .values()
+        .flat_map(|consumer| consumer.sites.keys().map(Host::as_str))
+        .collect()
 }
 
 #[test]
 fn one_label_makes_a_site_and_a_certificate() {
-    let desired = desired([proxy(), container("shop", 4).label("host", "Shop.example, www.shop.example")]);
+    let desired = desired([
+        proxy(),
+        container("shop", 4).label("host", "Shop.example, www.shop.example"),
+    ]);
     assert_eq!(complaints(&desired), Vec::<String>::new());
     assert_eq!(hosts(&desired), ["shop.example", "www.shop.example"]);
     let consumer = desired.consumers.values().next().expect("the proxy");
     assert_eq!(consumer.config.ours, Path::new("/edge"));
-    assert_eq!(consumer.certificates.theirs(), Path::new("/etc/nginx/conf.d/certificates"));
+    assert_eq!(
+        consumer.certificates.theirs(),
+        Path::new("/etc/nginx/conf.d/certificates")
+    );
     assert_eq!(consumer.webroot.ours, Path::new("/edge/challenge"));
-    assert_eq!(consumer.webroot.theirs, Path::new("/etc/nginx/conf.d/challenge"));
-    assert_eq!(consumer.reach.map(|reach| reach.http.ip()), Some(IpAddr::from([10, 0, 0, 3])));
+    assert_eq!(
+        consumer.webroot.theirs,
+        Path::new("/etc/nginx/conf.d/challenge")
+    );
+    assert_eq!(
+        consumer.reach.map(|reach| reach.http.ip()),
+        Some(IpAddr::from([10, 0, 0, 3]))
+    );
     let site = consumer.sites.values().next().expect("the site");
-    assert_eq!(upstreams(site), BTreeSet::from(["10.0.0.4:8080".parse().expect("an address")]));
-    let names: Vec<_> = desired.certificates.keys().map(CertificateName::as_str).collect();
+    assert_eq!(
+        upstreams(site),
+        BTreeSet::from(["10.0.0.4:8080".parse().expect("an address")])
+    );
+    let names: Vec<_> = desired
+        .certificates
+        .keys()
+        .map(CertificateName::as_str)
+        .collect();
     assert_eq!(names, ["shop.example", "www.shop.example"]);
 }
 
 #[test]
 fn what_the_proxy_mounts_is_used_where_it_mounts_it() {
-    let own = own().mount(volume("certs", "/certificates", true)).mount(volume("acme", "/challenge", true));
-    let proxy = proxy().mount(volume("certs", "/certs", false)).mount(volume("acme", "/var/www/acme", false));
-    let snapshot = Snapshot { own: Some(own), ..snapshot([proxy]) };
-    let rules = Rules { certificates: "/certificates".into(), webroot: Some("/challenge".into()), ..rules() };
+    let own = own()
+        .mount(volume("certs", "/certificates", true))
+        .mount(volume("acme", "/challenge", true));
+    let proxy = proxy()
+        .mount(volume("certs", "/certs", false))
+        .mount(volume("acme", "/var/www/acme", false));
+    let snapshot = Snapshot {
+        own: Some(own),
+        ..snapshot([proxy])
+    };
+    let rules = Rules {
+        certificates: "/certificates".into(),
+        webroot: Some("/challenge".into()),
+        ..rules()
+    };
     let desired = desire(&snapshot, &rules);
     let consumer = desired.consumers.values().next().expect("the proxy");
-    assert_eq!(consumer.certificates, CertificateFolder::Shared { theirs: "/certs/live".into() });
-    assert_eq!(consumer.webroot, Folder { ours: "/challenge".into(), theirs: "/var/www/acme".into() });
+    assert_eq!(
+        consumer.certificates,
+        CertificateFolder::Shared {
+            theirs: "/certs/live".into()
+        }
+    );
+    assert_eq!(
+        consumer.webroot,
+        Folder {
+            ours: "/challenge".into(),
+            theirs: "/var/www/acme".into()
+        }
+    );
 }
 
 #[test]
@@ -154,24 +233,44 @@ fn the_port_is_found_or_asked_for() {
         (exposing(&[3000]), Ok(3000)),
         (exposing(&[443, 80]), Ok(80)),
         (exposing(&[3000]).label("port", "9000"), Ok(9000)),
-        (exposing(&[3000, 4000]), Err("it exposes the ports 3000, 4000, none of them 80")),
+        (
+            exposing(&[3000, 4000]),
+            Err("it exposes the ports 3000, 4000, none of them 80"),
+        ),
         (exposing(&[]), Err("it exposes no TCP port")),
-        (exposing(&[3000]).label("port", "eighty"), Err("it is no port")),
+        (
+            exposing(&[3000]).label("port", "eighty"),
+            Err("it is no port"),
+        ),
         (exposing(&[3000]).label("port", "0"), Err("it is no port")),
         (exposing(&[3000]).label("port", "+80"), Err("it is no port")),
-        (exposing(&[3000]).label("port", "80;443"), Err("it is no port")),
-        (exposing(&[3000]).label("port", "70000"), Err("it is no port")),
+        (
+            exposing(&[3000]).label("port", "80;443"),
+            Err("it is no port"),
+        ),
+        (
+            exposing(&[3000]).label("port", "70000"),
+            Err("it is no port"),
+        ),
     ] {
         let desired = desired([proxy(), shop]);
         let sites = &desired.consumers.values().next().expect("the proxy").sites;
         match expected {
             Ok(port) => {
-                let upstream = sites.values().flat_map(|site| upstreams(site)).next().expect("an upstream");
+                let upstream = sites
+                    .values()
+                    .flat_map(|site| upstreams(site))
+                    .next()
+                    .expect("an upstream");
                 assert_eq!(upstream.port(), port);
             }
             Err(problem) => {
                 assert!(sites.is_empty(), "{problem}");
-                assert!(complaints(&desired)[0].contains(problem), "{:?}", complaints(&desired));
+                assert!(
+                    complaints(&desired)[0].contains(problem),
+                    "{:?}",
+                    complaints(&desired)
+                );
             }
         }
     }
@@ -179,7 +278,10 @@ fn the_port_is_found_or_asked_for() {
 
 #[test]
 fn a_hostile_name_is_named_and_harms_nobody() {
-    let shop = container("shop", 4).label("host", "shop.example, x;}server{, $(reboot).example, ../../etc, 'a.b'");
+    let shop = container("shop", 4).label(
+        "host",
+        "shop.example, x;}server{, $(reboot).example, ../../etc, 'a.b'",
+    );
     let desired = desired([proxy(), shop]);
     assert_eq!(hosts(&desired), ["shop.example"]);
     assert_eq!(desired.complaints.len(), 4, "{:?}", complaints(&desired));
@@ -188,13 +290,21 @@ fn a_hostile_name_is_named_and_harms_nobody() {
 
 #[test]
 fn a_label_that_does_not_exist_is_answered_with_the_nearest() {
-    let desired = desired([proxy(), container("shop", 4).label("hots", "shop.example").label("zzzzzz", "1")]);
+    let desired = desired([
+        proxy(),
+        container("shop", 4)
+            .label("hots", "shop.example")
+            .label("zzzzzz", "1"),
+    ]);
     let complaints = complaints(&desired);
     assert_eq!(
         complaints[0],
         "container shop, label quaymaster.hots=\"shop.example\": there is no such label; did you mean quaymaster.host?"
     );
-    assert!(complaints[1].contains("known are quaymaster.host, quaymaster.port, "), "{complaints:?}");
+    assert!(
+        complaints[1].contains("known are quaymaster.host, quaymaster.port, "),
+        "{complaints:?}"
+    );
 }
 
 #[test]
@@ -202,16 +312,25 @@ fn an_unknown_kind_is_told() {
     let desired = desired([container("proxy", 3).label("kind", "apache")]);
     assert_eq!(
         complaints(&desired),
-        ["container proxy, label quaymaster.kind=\"apache\": there is no such kind of server, only nginx; write a \
-          row of the kinds table, such as nginx; until then it is not configured"]
+        [
+            "container proxy, label quaymaster.kind=\"apache\": there is no such kind of server, only nginx; write a \
+          row of the kinds table, such as nginx; until then it is not configured"
+        ]
     );
 }
 
 #[test]
 fn a_missing_mount_is_told_with_its_compose_line() {
-    let bare = || container("proxy", 3).label("kind", "nginx").project_is("stack");
+    let bare = || {
+        container("proxy", 3)
+            .label("kind", "nginx")
+            .project_is("stack")
+    };
     for (proxy, expected) in [
-        (bare(), r#"add `volumes: ["edge:/etc/nginx/conf.d:ro"]` to service proxy"#),
+        (
+            bare(),
+            r#"add `volumes: ["edge:/etc/nginx/conf.d:ro"]` to service proxy"#,
+        ),
         (
             bare().mount(volume("stack_conf", "/etc/nginx/conf.d", true)),
             r#"add `volumes: ["conf:/conf"]` to service quaymaster"#,
@@ -219,21 +338,41 @@ fn a_missing_mount_is_told_with_its_compose_line() {
     ] {
         let desired = desired([proxy]);
         assert!(desired.consumers.is_empty());
-        assert!(complaints(&desired)[0].contains(expected), "{:?}", complaints(&desired));
+        assert!(
+            complaints(&desired)[0].contains(expected),
+            "{:?}",
+            complaints(&desired)
+        );
     }
     let read_only = container("quaymaster", 2).mount(volume("edge", "/edge", false));
-    let snapshot = Snapshot { own: Some(read_only), ..snapshot([proxy()]) };
+    let snapshot = Snapshot {
+        own: Some(read_only),
+        ..snapshot([proxy()])
+    };
     let desired = desire(&snapshot, &rules());
-    assert!(complaints(&desired)[0].contains("remove `:ro` from the volume at /edge"), "{:?}", complaints(&desired));
+    assert!(
+        complaints(&desired)[0].contains("remove `:ro` from the volume at /edge"),
+        "{:?}",
+        complaints(&desired)
+    );
 }
 
 #[test]
 fn on_a_host_the_engine_s_own_folders_are_used() {
-    let snapshot = Snapshot { own: None, ..snapshot([proxy()]) };
+    let snapshot = Snapshot {
+        own: None,
+        ..snapshot([proxy()])
+    };
     let desired = desire(&snapshot, &rules());
     let consumer = desired.consumers.values().next().expect("the proxy");
-    assert_eq!(consumer.config.ours, Path::new("/var/lib/docker/volumes/edge/_data"));
-    assert_eq!(consumer.reach.map(|reach| reach.http.ip()), Some(IpAddr::from([10, 0, 0, 3])));
+    assert_eq!(
+        consumer.config.ours,
+        Path::new("/var/lib/docker/volumes/edge/_data")
+    );
+    assert_eq!(
+        consumer.reach.map(|reach| reach.http.ip()),
+        Some(IpAddr::from([10, 0, 0, 3]))
+    );
 }
 
 #[test]
@@ -253,45 +392,98 @@ fn what_ended_has_no_site_and_what_ails_has_no_traffic() {
         let desired = shop(change);
         assert_eq!(hosts(&desired), ["shop.example"]);
         assert_eq!(desired.certificates.len(), 1);
-        assert!(desired.consumers.values().all(|c| c.sites.values().all(|site| upstreams(site).is_empty())));
+        assert!(
+            desired
+                .consumers
+                .values()
+                .all(|c| c.sites.values().all(|site| upstreams(site).is_empty()))
+        );
     }
 }
 
 #[test]
 fn containers_of_one_project_share_a_name_and_others_do_not_take_it() {
-    let shop = |name, number, project| container(name, number).label("host", "shop.example").project_is(project);
-    let desired = desired([proxy(), shop("one", 4, "a"), shop("thief", 6, "b"), shop("two", 5, "a")]);
-    let site = desired.consumers.values().flat_map(|c| c.sites.values()).next().expect("the site");
+    let shop = |name, number, project| {
+        container(name, number)
+            .label("host", "shop.example")
+            .project_is(project)
+    };
+    let desired = desired([
+        proxy(),
+        shop("one", 4, "a"),
+        shop("thief", 6, "b"),
+        shop("two", 5, "a"),
+    ]);
+    let site = desired
+        .consumers
+        .values()
+        .flat_map(|c| c.sites.values())
+        .next()
+        .expect("the site");
     let names: Vec<_> = site.containers.iter().map(ContainerName::as_str).collect();
     assert_eq!(names, ["one", "two"]);
-    assert!(complaints(&desired)[0].contains("container thief"), "{:?}", complaints(&desired));
-    assert!(complaints(&desired)[0].contains("belongs to one"), "{:?}", complaints(&desired));
+    assert!(
+        complaints(&desired)[0].contains("container thief"),
+        "{:?}",
+        complaints(&desired)
+    );
+    assert!(
+        complaints(&desired)[0].contains("belongs to one"),
+        "{:?}",
+        complaints(&desired)
+    );
 }
 
 #[test]
 fn a_site_that_no_proxy_can_reach_is_told() {
     let mut far = container("far", 4).label("host", "far.example");
-    far.networks.iter_mut().for_each(|network| network.id = "net-2".into());
+    far.networks
+        .iter_mut()
+        .for_each(|network| network.id = "net-2".into());
     let with_proxy = desired([proxy(), far.clone()]);
-    assert!(complaints(&with_proxy)[0].contains("no proxy shares a network with it; there is proxy"));
+    assert!(
+        complaints(&with_proxy)[0].contains("no proxy shares a network with it; there is proxy")
+    );
     let without = desired([far]);
     assert!(complaints(&without)[0].contains("start a proxy with the label quaymaster.kind=nginx"));
 }
 
 /// What is said of hosts for which nobody is asked.
 pub(super) fn uncovered(desired: &Desired) -> Vec<String> {
-    desired.uncovered.values().flatten().map(Complaint::to_string).collect()
+    desired
+        .uncovered
+        .values()
+        .flatten()
+        .map(Complaint::to_string)
+        .collect()
 }
 
 /// The routes of the one site of a host, as `path: upstreams`.
 fn routes(desired: &Desired, host: &str) -> Vec<String> {
-    let sites = desired.consumers.values().flat_map(|consumer| &consumer.sites);
-    let site = sites.filter(|(name, _)| name.as_str() == host).map(|(_, site)| site).next().expect("it is served");
+    let sites = desired
+        .consumers
+        .values()
+        .flat_map(|consumer| &consumer.sites);
+    let site = sites
+        .filter(|(name, _)| name.as_str() == host)
+        .map(|(_, site)| site)
+        .next()
+        .expect("it is served");
     match &site.content {
         Content::Redirect(to) => vec![format!("-> {to}")],
         Content::Routes(routes) => {
-            let ports = |route: &Route| route.upstreams.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(" ");
-            routes.iter().map(|(path, route)| format!("{path}: {}", ports(route))).collect()
+            let ports = |route: &Route| {
+                route
+                    .upstreams
+                    .iter()
+                    .map(SocketAddr::to_string)
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            };
+            routes
+                .iter()
+                .map(|(path, route)| format!("{path}: {}", ports(route)))
+                .collect()
         }
     }
 }
@@ -299,45 +491,78 @@ fn routes(desired: &Desired, host: &str) -> Vec<String> {
 #[test]
 fn containers_share_a_host_by_path() {
     let shop = |name, number| container(name, number).label("host", "shop.example");
-    let api = |name, number| shop(name, number).label("path", "/api").label("port", "9000");
+    let api = |name, number| {
+        shop(name, number)
+            .label("path", "/api")
+            .label("port", "9000")
+    };
     let desired = desired([proxy(), shop("front", 4), api("api1", 5), api("api2", 6)]);
     assert_eq!(complaints(&desired), Vec::<String>::new());
-    assert_eq!(routes(&desired, "shop.example"), ["/: 10.0.0.4:8080", "/api: 10.0.0.5:9000 10.0.0.6:9000"]);
+    assert_eq!(
+        routes(&desired, "shop.example"),
+        ["/: 10.0.0.4:8080", "/api: 10.0.0.5:9000 10.0.0.6:9000"]
+    );
 }
 
 #[test]
 fn none_may_be_a_way_round_the_password_of_another() {
-    let guarded = container("guarded", 4).label("host", "shop.example").label("auth", "/etc/nginx/htpasswd");
+    let guarded = container("guarded", 4)
+        .label("host", "shop.example")
+        .label("auth", "/etc/nginx/htpasswd");
     let open = container("open", 5).label("host", "shop.example");
     let desired = desired([proxy(), guarded, open]);
     assert_eq!(routes(&desired, "shop.example"), ["/: 10.0.0.4:8080"]);
-    assert!(complaints(&desired)[0].contains("container open, label quaymaster.path"), "{:?}", complaints(&desired));
+    assert!(
+        complaints(&desired)[0].contains("container open, label quaymaster.path"),
+        "{:?}",
+        complaints(&desired)
+    );
     assert!(complaints(&desired)[0].contains("guarded serves shop.example at / with other labels"));
 }
 
 #[test]
 fn a_site_without_its_password_is_not_served_at_all() {
-    let shop = container("shop", 4).label("host", "shop.example").label("auth", "htpasswd");
+    let shop = container("shop", 4)
+        .label("host", "shop.example")
+        .label("auth", "htpasswd");
     let desired = desired([proxy(), shop.label("site.admin.host", "admin.example")]);
     assert_eq!(hosts(&desired), ["admin.example"]);
-    assert!(complaints(&desired)[0].contains("until then the site is not served"), "{:?}", complaints(&desired));
+    assert!(
+        complaints(&desired)[0].contains("until then the site is not served"),
+        "{:?}",
+        complaints(&desired)
+    );
 }
 
 #[test]
 fn one_container_may_have_several_sites_that_inherit_nothing() {
-    let shop = container("shop", 4).label("host", "shop.example").label("tls", "both");
-    let shop = shop.label("site.admin.host", "admin.example").label("site.admin.port", "9000");
-    let desired = desired([proxy(), shop.label("site.Bad.host", "x.example").label("site.a.kind", "nginx")]);
+    let shop = container("shop", 4)
+        .label("host", "shop.example")
+        .label("tls", "both");
+    let shop = shop
+        .label("site.admin.host", "admin.example")
+        .label("site.admin.port", "9000");
+    let desired = desired([
+        proxy(),
+        shop.label("site.Bad.host", "x.example")
+            .label("site.a.kind", "nginx"),
+    ]);
     assert_eq!(hosts(&desired), ["admin.example", "shop.example"]);
     assert_eq!(routes(&desired, "admin.example"), ["/: 10.0.0.4:9000"]);
-    let tls: Vec<_> = desired.consumers.values().flat_map(|c| c.sites.values().map(|site| site.tls)).collect();
+    let tls: Vec<_> = desired
+        .consumers
+        .values()
+        .flat_map(|c| c.sites.values().map(|site| site.tls))
+        .collect();
     assert_eq!(tls, [Tls::Redirect, Tls::Both]);
     assert_eq!(desired.complaints.len(), 2, "{:?}", complaints(&desired));
 }
 
 #[test]
 fn further_names_are_sent_to_the_first_as_written() {
-    let shop = container("shop", 4).label("host", "www.shop.example, a.example").label("redirect", "shop.example");
+    let shop = container("shop", 4)
+        .label("host", "www.shop.example, a.example")
+        .label("redirect", "shop.example");
     let desired = desired([proxy(), shop]);
     assert_eq!(routes(&desired, "shop.example"), ["-> www.shop.example"]);
     assert_eq!(desired.certificates.len(), 3);
@@ -348,32 +573,69 @@ fn a_public_ca_is_not_asked_for_what_it_can_not_issue() {
     let shop = container("shop", 4).label("host", "shop.internal, shop.org");
     let desired = desire(&snapshot([proxy(), shop]), &public());
     assert_eq!(hosts(&desired), ["shop.internal", "shop.org"]);
-    assert_eq!(desired.certificates.keys().map(CertificateName::as_str).collect::<Vec<_>>(), ["shop.org"]);
+    assert_eq!(
+        desired
+            .certificates
+            .keys()
+            .map(CertificateName::as_str)
+            .collect::<Vec<_>>(),
+        ["shop.org"]
+    );
     assert!(uncovered(&desired)[0].contains("no public CA issues a certificate for shop.internal"));
 }
 
 #[test]
 fn without_tls_there_is_no_certificate() {
-    let desired = desired([proxy(), container("shop", 4).label("host", "shop.example").label("tls", "off")]);
+    let desired = desired([
+        proxy(),
+        container("shop", 4)
+            .label("host", "shop.example")
+            .label("tls", "off"),
+    ]);
     assert_eq!(hosts(&desired), ["shop.example"]);
     assert!(desired.certificates.is_empty());
 }
 
 #[test]
 fn what_is_to_be_kept_off_plain_text_is_not_served_so_for_an_older_one() {
-    for (older, younger, is_served) in
-        [("off", "only", false), ("both", "redirect", false), ("redirect", "both", true), ("only", "redirect", true)]
-    {
-        let shop =
-            |name: &str, number, tls: &str| container(name, number).label("host", "shop.example").label("tls", tls);
-        let desired = desired([proxy(), shop("older", 4, older), shop("younger", 5, younger)]);
-        let site = desired.consumers.values().next().and_then(|proxy| proxy.sites.values().next()).expect("a site");
-        let addresses: BTreeSet<_> = upstreams(site).iter().map(|at| at.ip().to_string()).collect();
+    for (older, younger, is_served) in [
+        ("off", "only", false),
+        ("both", "redirect", false),
+        ("redirect", "both", true),
+        ("only", "redirect", true),
+    ] {
+        let shop = |name: &str, number, tls: &str| {
+            container(name, number)
+                .label("host", "shop.example")
+                .label("tls", tls)
+        };
+        let desired = desired([
+            proxy(),
+            shop("older", 4, older),
+            shop("younger", 5, younger),
+        ]);
+        let site = desired
+            .consumers
+            .values()
+            .next()
+            .and_then(|proxy| proxy.sites.values().next())
+            .expect("a site");
+        let addresses: BTreeSet<_> = upstreams(site)
+            .iter()
+            .map(|at| at.ip().to_string())
+            .collect();
         assert!(addresses.contains("10.0.0.4"), "{older} {younger}");
-        assert_eq!(addresses.contains("10.0.0.5"), is_served, "{older} {younger}");
+        assert_eq!(
+            addresses.contains("10.0.0.5"),
+            is_served,
+            "{older} {younger}"
+        );
         let told: Vec<_> = desired.complaints.iter().map(ToString::to_string).collect();
         let expected = format!("container younger, label quaymaster.tls=\"{younger}\": older ");
-        assert!(told.len() == 1 && told[0].starts_with(&expected), "{told:?}");
+        assert!(
+            told.len() == 1 && told[0].starts_with(&expected),
+            "{told:?}"
+        );
     }
 }
 
@@ -381,12 +643,24 @@ fn what_is_to_be_kept_off_plain_text_is_not_served_so_for_an_older_one() {
 fn what_contradicts_an_older_container_is_told_and_the_older_one_goes_on() {
     let shop = |name, number| container(name, number).label("host", "shop.example");
     for (younger, problem) in [
-        (shop("younger", 5).label("tls", "both").label("path", "/x"), "older says something else for shop.example"),
-        (container("younger", 5).label("host", "b.example").label("redirect", "shop.example"), "redirected by another"),
+        (
+            shop("younger", 5).label("tls", "both").label("path", "/x"),
+            "older says something else for shop.example",
+        ),
+        (
+            container("younger", 5)
+                .label("host", "b.example")
+                .label("redirect", "shop.example"),
+            "redirected by another",
+        ),
     ] {
         let desired = desired([proxy(), shop("older", 4), younger]);
         assert!(routes(&desired, "shop.example").contains(&"/: 10.0.0.4:8080".to_owned()));
-        assert!(complaints(&desired)[0].contains(problem), "{:?}", complaints(&desired));
+        assert!(
+            complaints(&desired)[0].contains(problem),
+            "{:?}",
+            complaints(&desired)
+        );
     }
 }
 
@@ -394,7 +668,10 @@ fn what_contradicts_an_older_container_is_told_and_the_older_one_goes_on() {
 fn labels_that_contradict_each_other_are_told() {
     let shop = || container("shop", 4).label("host", "shop.example");
     for shop in [
-        shop().label("strip", "true").label("upstream-path", "/v2").label("path", "/api"),
+        shop()
+            .label("strip", "true")
+            .label("upstream-path", "/v2")
+            .label("path", "/api"),
         shop().label("scheme", "grpc").label("strip", "true"),
         shop().label("scheme", "grpc").label("tls", "off"),
         shop().label("hsts", "1y").label("tls", "off"),
@@ -412,26 +689,55 @@ fn a_proxy_and_a_network_can_be_named() {
     let second = |name: &str, number| {
         let mut proxy = proxy();
         proxy.name = ContainerName::parse(name).expect("a name");
-        proxy.networks.iter_mut().for_each(|network| network.address = Some(IpAddr::from([10, 0, 0, number])));
+        proxy
+            .networks
+            .iter_mut()
+            .for_each(|network| network.address = Some(IpAddr::from([10, 0, 0, number])));
         proxy
     };
-    let via = container("shop", 4).label("host", "shop.example").label("via", "inner");
+    let via = container("shop", 4)
+        .label("host", "shop.example")
+        .label("via", "inner");
     let desired = desired([second("edge", 10), second("inner", 11), via.clone()]);
-    let serving: Vec<_> = desired.consumers.values().filter(|c| !c.sites.is_empty()).map(|c| c.name.as_str()).collect();
+    let serving: Vec<_> = desired
+        .consumers
+        .values()
+        .filter(|c| !c.sites.is_empty())
+        .map(|c| c.name.as_str())
+        .collect();
     assert_eq!(serving, ["inner"]);
 
-    let mut two = container("two", 5).label("host", "two.example").project_is("stack");
+    let mut two = container("two", 5)
+        .label("host", "two.example")
+        .project_is("stack");
     let back = |number| {
         let address = Some(IpAddr::from([10, 9, 0, number]));
-        Network { name: "stack_back".into(), id: "net-2".into(), address, gateway: None }
+        Network {
+            name: "stack_back".into(),
+            id: "net-2".into(),
+            address,
+            gateway: None,
+        }
     };
     two.networks = [back(5), two.networks[0].clone()].into();
     let mut proxy = proxy();
     proxy.networks = [back(3), proxy.networks[0].clone()].into();
     let by_network = |name| self::desired([proxy.clone(), two.clone().label("network", name)]);
-    assert_eq!(routes(&by_network("back"), "two.example"), ["/: 10.9.0.5:8080"]);
-    assert_eq!(routes(&by_network("web"), "two.example"), ["/: 10.0.0.5:8080"]);
-    assert!(complaints(&by_network("nosuch"))[0].contains("it is on no such network; it is on stack_back, web"));
+    assert_eq!(
+        routes(&by_network("back"), "two.example"),
+        ["/: 10.9.0.5:8080"]
+    );
+    assert_eq!(
+        routes(&by_network("web"), "two.example"),
+        ["/: 10.0.0.5:8080"]
+    );
+    assert!(
+        complaints(&by_network("nosuch"))[0]
+            .contains("it is on no such network; it is on stack_back, web")
+    );
     let nobody = self::desired([proxy.clone(), via]);
-    assert!(complaints(&nobody)[0].contains("no such proxy shares a network with it; name one of proxy"));
+    assert!(
+        complaints(&nobody)[0]
+            .contains("no such proxy shares a network with it; name one of proxy")
+    );
 }

@@ -13,7 +13,11 @@ use crate::{
 
 /// Looks; what is refused is taken back, and whom that blames is written down and returned. Nothing is returned when it
 /// passes. The consumer has not read anything yet, so it needs not be told.
-pub(super) async fn check(ports: &Ports, deploy: &Deploy, check: &Check) -> Result<Option<Installed>, Failure> {
+pub(super) async fn check(
+    ports: &Ports,
+    deploy: &Deploy,
+    check: &Check,
+) -> Result<Option<Installed>, Failure> {
     let refused = match run(ports, deploy, check).await {
         Ok(ran) if ran.code == 0 => return Ok(None),
         ran => ran,
@@ -22,13 +26,20 @@ pub(super) async fn check(ports: &Ports, deploy: &Deploy, check: &Check) -> Resu
     let ran = refused?;
     let (consumer, reason) = (deploy.consumer.name.clone(), check.reason(&ran.output));
     let is_optional = deploy.is_optional;
-    report(&Event::TakenBack { consumer: consumer.clone(), reason: reason.clone(), is_optional });
+    report(&Event::TakenBack {
+        consumer: consumer.clone(),
+        reason: reason.clone(),
+        is_optional,
+    });
     let blamed = check.blamed(&ran.output);
     if blamed.is_empty() {
         // It may be the user's own files that it refuses: then it does so without ours, too.
         let before = run(ports, deploy, check).await?;
         if before.code != 0 {
-            return Err(Failure::Broken(Box::new(Failure::of_run(&check.words, &before))));
+            return Err(Failure::Broken(Box::new(Failure::of_run(
+                &check.words,
+                &before,
+            ))));
         }
     }
     let are_stopgaps = deploy.after.trying.is_empty();
@@ -36,11 +47,24 @@ pub(super) async fn check(ports: &Ports, deploy: &Deploy, check: &Check) -> Resu
     if suspects.is_empty() {
         return Err(Failure::of_run(&check.words, &ran));
     }
-    let suspects = if deploy.templates.is_some() { vec![deploy.after.trying.clone()] } else { suspects };
+    let suspects = if deploy.templates.is_some() {
+        vec![deploy.after.trying.clone()]
+    } else {
+        suspects
+    };
     for units in suspects {
-        blame(&mut installed, deploy, &units, are_stopgaps, reason.clone(), ports.clock.now());
+        blame(
+            &mut installed,
+            deploy,
+            &units,
+            are_stopgaps,
+            reason.clone(),
+            ports.clock.now(),
+        );
     }
-    ports.disk.keep_installed(&place(&deploy.consumer), &installed, &tidied(deploy))?;
+    ports
+        .disk
+        .keep_installed(&place(&deploy.consumer), &installed, &tidied(deploy))?;
     Ok(Some(installed))
 }
 
@@ -52,10 +76,22 @@ async fn run(ports: &Ports, deploy: &Deploy, check: &Check) -> Result<Ran, Failu
 fn put_back(ports: &Ports, deploy: &Deploy, check: &Check) -> Result<Installed, Failure> {
     let place = place(&deploy.consumer);
     ports.disk.take_back(&place)?;
-    let Installed { files, foreign, certificates, .. } = ports.disk.installed(&place)?;
+    let Installed {
+        files,
+        foreign,
+        certificates,
+        ..
+    } = ports.disk.installed(&place)?;
     let before = check.before.clone();
-    let mut installed = Installed { files, foreign, certificates, ..before };
+    let mut installed = Installed {
+        files,
+        foreign,
+        certificates,
+        ..before
+    };
     installed.close();
-    ports.disk.keep_installed(&place, &installed, &tidied(deploy))?;
+    ports
+        .disk
+        .keep_installed(&place, &installed, &tidied(deploy))?;
     Ok(installed)
 }

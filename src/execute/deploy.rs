@@ -22,7 +22,11 @@ const CONCLUSIVE_SHARE: u32 = 2;
 /// leaves the truth.
 pub(super) async fn deploy(ports: &Ports, deploy: &Deploy) -> Result<Installed, Failure> {
     let place = place(&deploy.consumer);
-    let change = Change { write: &deploy.write, remove: &deploy.remove, deliver: &deploy.deliver };
+    let change = Change {
+        write: &deploy.write,
+        remove: &deploy.remove,
+        deliver: &deploy.deliver,
+    };
     if deploy.changes() {
         ports.disk.stage(&place, &change)?;
         if deploy.consumer.running {
@@ -41,8 +45,17 @@ pub(super) async fn deploy(ports: &Ports, deploy: &Deploy) -> Result<Installed, 
     }
     match &deploy.tell {
         Tell::Nothing { reason } => {
-            let unproven = Progress::Unproven { reason: reason.clone() };
-            return keep(ports, deploy, Installed { progress: unproven, ..deploy.after.clone() });
+            let unproven = Progress::Unproven {
+                reason: reason.clone(),
+            };
+            return keep(
+                ports,
+                deploy,
+                Installed {
+                    progress: unproven,
+                    ..deploy.after.clone()
+                },
+            );
         }
         how => match tell(ports, deploy, how).await {
             Err(Failure::Run { problem }) if deploy.after.open => {
@@ -51,13 +64,23 @@ pub(super) async fn deploy(ports: &Ports, deploy: &Deploy) -> Result<Installed, 
             told => told?,
         },
     }
-    match proof::prove(ports, &deploy.consumer, &deploy.proof, within(deploy, &deploy.tell)).await {
+    match proof::prove(
+        ports,
+        &deploy.consumer,
+        &deploy.proof,
+        within(deploy, &deploy.tell),
+    )
+    .await
+    {
         Ok(seen) => accepted(ports, deploy, seen),
         Err(proof::Unseen::Ever { reason }) => keep(ports, deploy, unproven(deploy, reason)),
-        Err(proof::Unseen::InTime { reason, .. }) if !deploy.after.open => {
-            Err(Failure::NotSeen { consumer: deploy.consumer.name.clone(), reason })
+        Err(proof::Unseen::InTime { reason, .. }) if !deploy.after.open => Err(Failure::NotSeen {
+            consumer: deploy.consumer.name.clone(),
+            reason,
+        }),
+        Err(proof::Unseen::InTime { reason, connected }) => {
+            take_back(ports, deploy, &change, reason, connected).await
         }
-        Err(proof::Unseen::InTime { reason, connected }) => take_back(ports, deploy, &change, reason, connected).await,
     }
 }
 
@@ -69,7 +92,10 @@ fn accepted(ports: &Ports, deploy: &Deploy, seen: proof::Seen) -> Result<Install
         installed.reload = Some(seen.took);
     }
     let (consumer, generation) = (deploy.consumer.name.clone(), installed.generation);
-    report(&Event::Proven { consumer, generation });
+    report(&Event::Proven {
+        consumer,
+        generation,
+    });
     keep(ports, deploy, installed)
 }
 
@@ -91,31 +117,52 @@ async fn take_back(
     let (units, are_stopgaps) = (installed.on_trial().clone(), installed.trying.is_empty());
     installed.close();
     installed.generation = deploy.back.mark;
-    ports.disk.keep_installed(&place, &installed, &tidied(deploy))?;
+    ports
+        .disk
+        .keep_installed(&place, &installed, &tidied(deploy))?;
     let is_optional = deploy.is_optional;
-    report(&Event::TakenBack { consumer: deploy.consumer.name.clone(), reason: reason.clone(), is_optional });
+    report(&Event::TakenBack {
+        consumer: deploy.consumer.name.clone(),
+        reason: reason.clone(),
+        is_optional,
+    });
     let consumer = deploy.consumer.name.clone();
     if let Tell::Nothing { .. } = deploy.back.tell {
         return Err(Failure::Unseen { consumer, reason });
     }
     tell(ports, deploy, &deploy.back.tell).await?;
-    let (proof, within) = (deploy.back.proof(&deploy.proof), within(deploy, &deploy.back.tell));
+    let (proof, within) = (
+        deploy.back.proof(&deploy.proof),
+        within(deploy, &deploy.back.tell),
+    );
     match proof::prove(ports, &deploy.consumer, &proof, within).await {
         Ok(seen) => {
             installed.reload = Some(seen.took);
             installed.progress = Progress::Proven { at: seen.at };
             if seen.took * CONCLUSIVE_SHARE > within {
                 keep(ports, deploy, installed)?;
-                return Err(Failure::Slow { took: seen.took, reason });
+                return Err(Failure::Slow {
+                    took: seen.took,
+                    reason,
+                });
             }
             if !deploy.is_conclusive {
                 return keep(ports, deploy, installed);
             }
             let reason = format!("{reason}; `docker logs {consumer}` has its own words");
-            blame(&mut installed, deploy, &units, are_stopgaps, reason, seen.at);
+            blame(
+                &mut installed,
+                deploy,
+                &units,
+                are_stopgaps,
+                reason,
+                seen.at,
+            );
             keep(ports, deploy, installed)
         }
-        Err(unseen) if !connected && !unseen.connected() => out_of_reach(ports, deploy, change, reason),
+        Err(unseen) if !connected && !unseen.connected() => {
+            out_of_reach(ports, deploy, change, reason)
+        }
         Err(_) => Err(Failure::Unseen { consumer, reason }),
     }
 }
@@ -131,16 +178,33 @@ pub(super) fn blame(
 ) {
     let consumer = deploy.consumer.name.clone();
     if let Some(templates) = &deploy.templates {
-        installed.templates.refused = Some(RefusedTemplates { reason: reason.clone(), ..templates.clone() });
-        return report(&Event::TemplatesRefused { consumer, reason, is_all: templates.is_all });
+        installed.templates.refused = Some(RefusedTemplates {
+            reason: reason.clone(),
+            ..templates.clone()
+        });
+        return report(&Event::TemplatesRefused {
+            consumer,
+            reason,
+            is_all: templates.is_all,
+        });
     }
     installed.blame(units, are_stopgaps, &reason, at);
     let parts = units.keys().cloned().collect();
-    report(&Event::Refused { consumer, parts, reason, is_optional: deploy.is_optional });
+    report(&Event::Refused {
+        consumer,
+        parts,
+        reason,
+        is_optional: deploy.is_optional,
+    });
 }
 
 /// It was never reached at all, so nothing that was seen speaks against what is new: it stays, unproven.
-fn out_of_reach(ports: &Ports, deploy: &Deploy, change: &Change<'_>, reason: String) -> Result<Installed, Failure> {
+fn out_of_reach(
+    ports: &Ports,
+    deploy: &Deploy,
+    change: &Change<'_>,
+    reason: String,
+) -> Result<Installed, Failure> {
     let place = place(&deploy.consumer);
     ports.disk.stage(&place, change)?;
     ports.disk.switch(&place, change, &deploy.after)?;
@@ -159,24 +223,42 @@ fn unproven(deploy: &Deploy, reason: String) -> Installed {
 fn show_mark(ports: &Ports, deploy: &Deploy, place: &Place<'_>) -> Result<(), Failure> {
     let write = [(deploy.back.file.clone(), deploy.back.text.clone())].into();
     let (remove, deliver) = Default::default();
-    let mark = Change { write: &write, remove: &remove, deliver: &deliver };
+    let mark = Change {
+        write: &write,
+        remove: &remove,
+        deliver: &deliver,
+    };
     ports.disk.stage(place, &mark)?;
     Ok(ports.disk.switch(place, &mark, &deploy.after)?)
 }
 
 fn keep(ports: &Ports, deploy: &Deploy, installed: Installed) -> Result<Installed, Failure> {
     // While the journal is open, what is there now may have to make room for what was there before.
-    let tidy = if installed.open { BTreeSet::new() } else { tidied(deploy) };
-    ports.disk.keep_installed(&place(&deploy.consumer), &installed, &tidy)?;
+    let tidy = if installed.open {
+        BTreeSet::new()
+    } else {
+        tidied(deploy)
+    };
+    ports
+        .disk
+        .keep_installed(&place(&deploy.consumer), &installed, &tidy)?;
     if let Progress::Unproven { reason } = &installed.progress {
-        report(&Event::Unproven { consumer: deploy.consumer.name.clone(), reason: reason.clone() });
+        report(&Event::Unproven {
+            consumer: deploy.consumer.name.clone(),
+            reason: reason.clone(),
+        });
     }
     Ok(installed)
 }
 
 /// The certificates of which this deployment leaves copies behind that nothing names.
 pub(super) fn tidied(deploy: &Deploy) -> BTreeSet<CertificateName> {
-    deploy.deliver.keys().chain(&deploy.forget).cloned().collect()
+    deploy
+        .deliver
+        .keys()
+        .chain(&deploy.forget)
+        .cloned()
+        .collect()
 }
 
 /// Brings back what was there before a deployment that the consumer did not live to show. Nobody is told: it does not
@@ -187,9 +269,15 @@ pub(super) fn bring_back(ports: &Ports, back: &TakeBack) -> Result<Installed, Fa
     let mut installed = ports.disk.installed(&place)?;
     installed.close();
     installed.progress = Progress::TakenBack;
-    ports.disk.keep_installed(&place, &installed, &BTreeSet::new())?;
+    ports
+        .disk
+        .keep_installed(&place, &installed, &BTreeSet::new())?;
     let reason = "it ended before it showed what it was given".to_owned();
-    report(&Event::TakenBack { consumer: back.consumer.name.clone(), reason, is_optional: false });
+    report(&Event::TakenBack {
+        consumer: back.consumer.name.clone(),
+        reason,
+        is_optional: false,
+    });
     Ok(installed)
 }
 
@@ -199,5 +287,9 @@ pub fn place(consumer: &Consumer) -> Place<'_> {
         CertificateFolder::Delivered(folder) => Some(folder.ours.as_path()),
         CertificateFolder::Shared { .. } => None,
     };
-    Place { consumer: &consumer.name, config: &consumer.config.ours, certificates }
+    Place {
+        consumer: &consumer.name,
+        config: &consumer.config.ours,
+        certificates,
+    }
 }

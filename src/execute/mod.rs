@@ -48,38 +48,60 @@ enum Failure {
     Authority(#[from] AuthorityError),
     #[error("{problem}")]
     Run { problem: String },
-    #[error("its own configuration is broken, also without what is new, and what is live goes on: {0}")]
+    #[error(
+        "its own configuration is broken, also without what is new, and what is live goes on: {0}"
+    )]
     Broken(Box<Failure>),
     #[error(
         "what it was given was not seen in time, and what it had before is back, which was not seen either: {reason}; it \
          is broken by something else, or does not get the signal: `docker logs {consumer}` says which"
     )]
-    Unseen { consumer: ContainerName, reason: String },
+    Unseen {
+        consumer: ContainerName,
+        reason: String,
+    },
     #[error(
         "what it was given is not seen: {reason}; it refuses that or does not get the signal: `docker logs {consumer}` \
          says which"
     )]
-    NotSeen { consumer: ContainerName, reason: String },
-    #[error("what it was given was not seen in time, and a reload took {took:.1?}; it gets more time: {reason}")]
-    Slow { took: std::time::Duration, reason: String },
+    NotSeen {
+        consumer: ContainerName,
+        reason: String,
+    },
+    #[error(
+        "what it was given was not seen in time, and a reload took {took:.1?}; it gets more time: {reason}"
+    )]
+    Slow {
+        took: std::time::Duration,
+        reason: String,
+    },
     #[error(
         "it does not answer at all, so what it was given stays unproven: {reason}; if it listens on other ports, say so \
          with the labels http-port and https-port"
     )]
     OutOfReach { reason: String },
-    #[error("the response to the challenge is not served for {name}: {saw}; the CA was not asked to look")]
+    #[error(
+        "the response to the challenge is not served for {name}: {saw}; the CA was not asked to look"
+    )]
     NotServed { name: Host, saw: String },
 }
 
 impl Failure {
     fn blame(&self) -> Blame {
         match self {
-            Self::Disk(_) | Self::NotServed { .. } | Self::Authority(AuthorityError::Ours { .. }) => Blame::Here,
-            Self::Unseen { .. } | Self::NotSeen { .. } | Self::Slow { .. } | Self::OutOfReach { .. } => Blame::Here,
+            Self::Disk(_)
+            | Self::NotServed { .. }
+            | Self::Authority(AuthorityError::Ours { .. }) => Blame::Here,
+            Self::Unseen { .. }
+            | Self::NotSeen { .. }
+            | Self::Slow { .. }
+            | Self::OutOfReach { .. } => Blame::Here,
             Self::Run { .. } | Self::Broken(_) => Blame::Here,
             Self::Engine(_) => Blame::Engine,
             Self::Authority(
-                AuthorityError::Refused { .. } | AuthorityError::Validation(_) | AuthorityError::Terms { .. },
+                AuthorityError::Refused { .. }
+                | AuthorityError::Validation(_)
+                | AuthorityError::Terms { .. },
             ) => Blame::Refused,
             Self::Authority(_) => Blame::Authority,
         }
@@ -87,7 +109,9 @@ impl Failure {
 
     /// Words that were run in a consumer and failed.
     fn of_run(words: &[String], ran: &Ran) -> Self {
-        Self::Run { problem: run_failed(words, ran.code, &ran.output) }
+        Self::Run {
+            problem: run_failed(words, ran.code, &ran.output),
+        }
     }
 
     fn retry(&self) -> Retry {
@@ -96,7 +120,10 @@ impl Failure {
             Self::Authority(error) => error.retry(),
             Self::Disk(_) | Self::NotServed { .. } => Retry::Backoff,
             Self::Run { .. } | Self::Broken(_) => Retry::Backoff,
-            Self::Unseen { .. } | Self::NotSeen { .. } | Self::Slow { .. } | Self::OutOfReach { .. } => Retry::Backoff,
+            Self::Unseen { .. }
+            | Self::NotSeen { .. }
+            | Self::Slow { .. }
+            | Self::OutOfReach { .. } => Retry::Backoff,
         }
     }
 }
@@ -127,11 +154,19 @@ pub async fn execute(ports: &Ports, action: &Action) -> Outcome {
             }
         },
     };
-    Outcome { subject: action.subject(), result, blame }
+    Outcome {
+        subject: action.subject(),
+        result,
+        blame,
+    }
 }
 
 fn failed(attempt: &Attempt, failure: &Failure) -> Attempt {
-    Attempt { retry: failure.retry(), problem: Some(chain(failure)), ..attempt.clone() }
+    Attempt {
+        retry: failure.retry(),
+        problem: Some(chain(failure)),
+        ..attempt.clone()
+    }
 }
 
 /// Adds what went wrong to the record on disk. The record itself is there already, so that a disk that fails now costs
@@ -141,7 +176,10 @@ fn noted(ports: &Ports, name: &CertificateName, attempt: Attempt) -> Attempt {
         Ok(()) => attempt,
         Err(error) => {
             let problem = attempt.problem.as_deref().unwrap_or_default();
-            Attempt { problem: Some(format!("{problem}; and {}", chain(&error))), ..attempt }
+            Attempt {
+                problem: Some(format!("{problem}; and {}", chain(&error))),
+                ..attempt
+            }
         }
     }
 }

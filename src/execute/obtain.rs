@@ -4,7 +4,9 @@ use super::Failure;
 use crate::{
     observe::{HeldCertificate, Source},
     plan::Obtain,
-    ports::{Authority, Challenge, DiskError, NewCertificate, Order, OrderRecord, Ports, ProbeError},
+    ports::{
+        Authority, Challenge, DiskError, NewCertificate, Order, OrderRecord, Ports, ProbeError,
+    },
     report::{Event, OrderStage, chain, report},
     values::{Issuer, Secret},
 };
@@ -18,20 +20,27 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Gets a certificate from its issuer and stores it.
 pub(super) async fn obtain(ports: &Ports, obtain: &Obtain) -> Result<HeldCertificate, Failure> {
-    ports.disk.note_attempt(&obtain.certificate, &obtain.attempt)?;
+    ports
+        .disk
+        .note_attempt(&obtain.certificate, &obtain.attempt)?;
     let held = match &obtain.issuance.issuer {
         Issuer::Ca(directory) => ask(ports, obtain, directory).await?,
         Issuer::SelfSigned => sign(ports, obtain)?,
     };
     ports.disk.forget_attempts(&obtain.certificate)?;
-    report(&Event::Obtained { certificate: obtain.certificate.clone(), held: held.clone() });
+    report(&Event::Obtained {
+        certificate: obtain.certificate.clone(),
+        held: held.clone(),
+    });
     Ok(held)
 }
 
 /// One that its own key signs: nobody is asked.
 fn sign(ports: &Ports, obtain: &Obtain) -> Result<HeldCertificate, Failure> {
     let key = ports.authorities.new_key(obtain.issuance.key_type)?;
-    let chain = ports.authorities.self_signed(&key, &obtain.names, ports.clock.now())?;
+    let chain = ports
+        .authorities
+        .self_signed(&key, &obtain.names, ports.clock.now())?;
     Ok(store(ports, obtain, &key, &chain)?)
 }
 
@@ -57,10 +66,18 @@ async fn ask(ports: &Ports, obtain: &Obtain, directory: &str) -> Result<HeldCert
 }
 
 fn tell(obtain: &Obtain, stage: OrderStage) {
-    report(&Event::Ordering { certificate: obtain.certificate.clone(), stage });
+    report(&Event::Ordering {
+        certificate: obtain.certificate.clone(),
+        stage,
+    });
 }
 
-fn store(ports: &Ports, obtain: &Obtain, key: &Secret, chain: &str) -> Result<HeldCertificate, DiskError> {
+fn store(
+    ports: &Ports,
+    obtain: &Obtain,
+    key: &Secret,
+    chain: &str,
+) -> Result<HeldCertificate, DiskError> {
     ports.disk.store_certificate(&NewCertificate {
         name: &obtain.certificate,
         names: &obtain.names,
@@ -83,12 +100,18 @@ fn record(ports: &Ports, obtain: &Obtain) -> Result<OrderRecord, Failure> {
         }
         Ok(None) => {}
         Err(error) => {
-            report(&Event::DiskFault { problem: format!("{}; a new order is begun", chain(&error)) });
+            report(&Event::DiskFault {
+                problem: format!("{}; a new order is begun", chain(&error)),
+            });
             ports.disk.drop_order(&obtain.certificate)?;
         }
     }
-    let record =
-        OrderRecord { key: ports.authorities.new_key(obtain.issuance.key_type)?, asked, url: None, tokens: Vec::new() };
+    let record = OrderRecord {
+        key: ports.authorities.new_key(obtain.issuance.key_type)?,
+        asked,
+        url: None,
+        tokens: Vec::new(),
+    };
     ports.disk.keep_order(&obtain.certificate, &record)?;
     Ok(record)
 }
@@ -105,7 +128,9 @@ async fn open(
     {
         return Ok(order);
     }
-    let order = authority.order(&obtain.names, obtain.issuance.profile.as_deref()).await?;
+    let order = authority
+        .order(&obtain.names, obtain.issuance.profile.as_deref())
+        .await?;
     record.url = Some(order.url().to_owned());
     ports.disk.keep_order(&obtain.certificate, record)?;
     Ok(order)
@@ -121,11 +146,18 @@ async fn authorize(
     let challenges = order.challenges().await?;
     if !challenges.is_empty() {
         // A crash takes nothing away: what will be visible is written down before it is.
-        record.tokens = challenges.iter().map(|challenge| challenge.token.clone()).collect();
+        record.tokens = challenges
+            .iter()
+            .map(|challenge| challenge.token.clone())
+            .collect();
         ports.disk.keep_order(&obtain.certificate, record)?;
         tell(obtain, OrderStage::Look);
     }
-    let published = Published { ports, obtain, challenges: &challenges };
+    let published = Published {
+        ports,
+        obtain,
+        challenges: &challenges,
+    };
     published.publish()?;
     for challenge in &challenges {
         look(ports, obtain, challenge).await?;
@@ -136,8 +168,12 @@ async fn authorize(
 
 /// Takes away what was shown by a process that was cut off.
 fn withdraw(ports: &Ports, obtain: &Obtain, tokens: &[String]) -> Result<(), DiskError> {
-    let each = obtain.webroots.iter().flat_map(|webroot| tokens.iter().map(move |token| (webroot, token)));
-    each.into_iter().try_for_each(|(webroot, token)| ports.disk.withdraw(webroot, token))
+    let each = obtain
+        .webroots
+        .iter()
+        .flat_map(|webroot| tokens.iter().map(move |token| (webroot, token)));
+    each.into_iter()
+        .try_for_each(|(webroot, token)| ports.disk.withdraw(webroot, token))
 }
 
 /// Asks each proxy that can be reached for the response, as the CA will: a failed look here costs nothing.
@@ -146,15 +182,27 @@ async fn look(ports: &Ports, obtain: &Obtain, challenge: &Challenge) -> Result<(
     let until = ports.clock.now() + SERVED_WITHIN;
     for proxy in &obtain.proxies {
         loop {
-            let saw = match ports.probe.page(*proxy, &challenge.name.in_url(), &path).await {
-                Ok(page) if page.status == 200 && page.body.trim_end() == challenge.response => break,
+            let saw = match ports
+                .probe
+                .page(*proxy, &challenge.name.in_url(), &path)
+                .await
+            {
+                Ok(page) if page.status == 200 && page.body.trim_end() == challenge.response => {
+                    break;
+                }
                 // Not ours to reach: the CA takes another way.
                 Err(ProbeError::Unreachable { .. }) => break,
-                Ok(page) => format!("{proxy} answers with status {} and something else", page.status),
+                Ok(page) => format!(
+                    "{proxy} answers with status {} and something else",
+                    page.status
+                ),
                 Err(error) => chain(&error),
             };
             if ports.clock.now() >= until {
-                return Err(Failure::NotServed { name: challenge.name.clone(), saw });
+                return Err(Failure::NotServed {
+                    name: challenge.name.clone(),
+                    saw,
+                });
             }
             ports.clock.sleep(LOOK_EVERY).await;
         }
@@ -179,7 +227,11 @@ impl Published<'_> {
 
     fn each(&self) -> impl Iterator<Item = (&std::path::Path, &Challenge)> {
         let webroots = self.obtain.webroots.iter();
-        webroots.flat_map(|webroot| self.challenges.iter().map(move |challenge| (webroot.as_path(), challenge)))
+        webroots.flat_map(|webroot| {
+            self.challenges
+                .iter()
+                .map(move |challenge| (webroot.as_path(), challenge))
+        })
     }
 }
 
@@ -187,7 +239,9 @@ impl Drop for Published<'_> {
     fn drop(&mut self) {
         for (webroot, challenge) in self.each() {
             if let Err(error) = self.ports.disk.withdraw(webroot, &challenge.token) {
-                report(&Event::DiskFault { problem: chain(&error) });
+                report(&Event::DiskFault {
+                    problem: chain(&error),
+                });
             }
         }
     }

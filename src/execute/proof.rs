@@ -44,12 +44,23 @@ pub(super) enum Unseen {
 impl Unseen {
     /// Whether anything answered at all.
     pub fn connected(&self) -> bool {
-        matches!(self, Self::InTime { connected: true, .. })
+        matches!(
+            self,
+            Self::InTime {
+                connected: true,
+                ..
+            }
+        )
     }
 }
 
 /// Looks until everything that the proof asks for is seen or the time is over.
-pub(super) async fn prove(ports: &Ports, consumer: &Consumer, proof: &Proof, within: Duration) -> Result<Seen, Unseen> {
+pub(super) async fn prove(
+    ports: &Ports,
+    consumer: &Consumer,
+    proof: &Proof,
+    within: Duration,
+) -> Result<Seen, Unseen> {
     let Some(reach) = consumer.reach else {
         let reason = format!(
             "it can't be looked at from here; put quaymaster and {} on one network, or publish its ports on the host",
@@ -61,7 +72,9 @@ pub(super) async fn prove(ports: &Ports, consumer: &Consumer, proof: &Proof, wit
     let (mut connected, mut steady) = (false, Steady::default());
     loop {
         let seen = match mark(ports, proof, reach.http).await {
-            Ok(()) => steady.see(ports.clock.now(), began).ok_or_else(|| Look::new(STEADY)),
+            Ok(()) => steady
+                .see(ports.clock.now(), began)
+                .ok_or_else(|| Look::new(STEADY)),
             Err(look) => {
                 steady = Steady::default();
                 Err(look)
@@ -78,7 +91,10 @@ pub(super) async fn prove(ports: &Ports, consumer: &Consumer, proof: &Proof, wit
                 connected |= look.connected;
                 // One more look may be all that steadiness needs.
                 if at >= began + within + steady.missing(at) {
-                    return Err(Unseen::InTime { reason: look.reason, connected });
+                    return Err(Unseen::InTime {
+                        reason: look.reason,
+                        connected,
+                    });
                 }
             }
         }
@@ -101,7 +117,9 @@ impl Steady {
     }
 
     fn missing(&self, now: Timestamp) -> Duration {
-        self.0.map_or(Duration::ZERO, |since| STEADY_FOR.saturating_sub(now.since(since)))
+        self.0.map_or(Duration::ZERO, |since| {
+            STEADY_FOR.saturating_sub(now.since(since))
+        })
     }
 }
 
@@ -113,13 +131,19 @@ struct Look {
 
 impl Look {
     fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), connected: true }
+        Self {
+            reason: reason.into(),
+            connected: true,
+        }
     }
 }
 
 impl From<ProbeError> for Look {
     fn from(error: ProbeError) -> Self {
-        Self { connected: matches!(error, ProbeError::Strange { .. }), reason: chain(&error) }
+        Self {
+            connected: matches!(error, ProbeError::Strange { .. }),
+            reason: chain(&error),
+        }
     }
 }
 
@@ -127,7 +151,9 @@ async fn mark(ports: &Ports, proof: &Proof, http: SocketAddr) -> Result<(), Look
     let page = ports.probe.page(http, &proof.mark_host, "/").await?;
     match page.status == 200 && page.body.trim() == proof.mark.to_string() {
         true => Ok(()),
-        false => Err(Look::new(format!("{http} still serves an older configuration"))),
+        false => Err(Look::new(format!(
+            "{http} still serves an older configuration"
+        ))),
     }
 }
 
@@ -136,7 +162,9 @@ async fn serials(ports: &Ports, proof: &Proof, https: SocketAddr) -> Result<(), 
         let served = ports.probe.certificate(https, host).await?;
         if served.serial != *serial {
             let other = served.serial;
-            return Err(Look::new(format!("{https} serves the certificate {other} for {host}, not {serial}")));
+            return Err(Look::new(format!(
+                "{https} serves the certificate {other} for {host}, not {serial}"
+            )));
         }
     }
     Ok(())

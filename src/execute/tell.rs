@@ -21,7 +21,10 @@ pub(super) async fn tell(ports: &Ports, deploy: &Deploy, how: &Tell) -> Result<(
         Tell::Signal(signal) => {
             settle(ports, deploy).await;
             ports.engine.kill(id, *signal).await?;
-            report(&Event::Signalled { consumer, signal: *signal });
+            report(&Event::Signalled {
+                consumer,
+                signal: *signal,
+            });
         }
         Tell::Exec(words) => {
             settle(ports, deploy).await;
@@ -29,7 +32,10 @@ pub(super) async fn tell(ports: &Ports, deploy: &Deploy, how: &Tell) -> Result<(
             if ran.code != 0 {
                 return Err(Failure::of_run(words, &ran));
             }
-            report(&Event::Ran { consumer, words: shell_words::join(words) });
+            report(&Event::Ran {
+                consumer,
+                words: shell_words::join(words),
+            });
         }
         Tell::Restart => {
             ports.engine.restart(id).await?;
@@ -50,12 +56,24 @@ pub(super) fn within(deploy: &Deploy, how: &Tell) -> Duration {
 
 /// Waits until the consumer answers, or has run long enough to be past its start.
 pub(super) async fn settle(ports: &Ports, deploy: &Deploy) {
-    let settled = deploy.consumer.started_at.map(|started| started + SETTLED_AFTER);
+    let settled = deploy
+        .consumer
+        .started_at
+        .map(|started| started + SETTLED_AFTER);
     // A clock of the engine that is ahead of ours must not hold us up for longer than that.
-    let until = settled.map_or(ports.clock.now(), |settled| settled.min(ports.clock.now() + SETTLED_AFTER));
+    let until = settled.map_or(ports.clock.now(), |settled| {
+        settled.min(ports.clock.now() + SETTLED_AFTER)
+    });
     while ports.clock.now() < until {
-        let Some(reach) = deploy.consumer.reach else { return wait_until(ports, until).await };
-        if ports.probe.page(reach.http, &deploy.proof.mark_host, "/").await.is_ok() {
+        let Some(reach) = deploy.consumer.reach else {
+            return wait_until(ports, until).await;
+        };
+        if ports
+            .probe
+            .page(reach.http, &deploy.proof.mark_host, "/")
+            .await
+            .is_ok()
+        {
             return;
         }
         ports.clock.sleep(proof::LOOK_EVERY).await;

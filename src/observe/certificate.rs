@@ -30,7 +30,9 @@ pub struct HeldCertificate {
 }
 
 /// A folder of `certificates` with a folder for each name in it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shelf {
     /// Where ours are, and what others put there in certbot's way.
@@ -104,7 +106,10 @@ impl HeldCertificate {
     ///
     /// <https://www.rfc-editor.org/rfc/rfc9525#section-6.3>
     pub fn covers(&self, host: &Host) -> bool {
-        let by_wildcard = || host.covering_wildcard().is_some_and(|wildcard| self.names.contains(&wildcard));
+        let by_wildcard = || {
+            host.covering_wildcard()
+                .is_some_and(|wildcard| self.names.contains(&wildcard))
+        };
         self.names.contains(host.as_str()) || by_wildcard()
     }
 }
@@ -116,7 +121,9 @@ mod tests {
     #[test]
     fn a_wildcard_covers_one_label() {
         let certificate = HeldCertificate {
-            names: ["*.shop.example", "shop.example", "10.0.0.1", "*.0.0.2"].map(str::to_owned).into(),
+            names: ["*.shop.example", "shop.example", "10.0.0.1", "*.0.0.2"]
+                .map(str::to_owned)
+                .into(),
             not_before: Timestamp::from_seconds(0),
             not_after: Timestamp::from_seconds(10),
             issuer: "Test".to_owned(),
@@ -136,7 +143,11 @@ mod tests {
             ("10.0.0.1", true),
             ("10.0.0.2", false),
         ] {
-            assert_eq!(certificate.covers(&Host::parse(host).unwrap()), covered, "{host}");
+            assert_eq!(
+                certificate.covers(&Host::parse(host).unwrap()),
+                covered,
+                "{host}"
+            );
         }
         assert!(certificate.is_valid_at(Timestamp::from_seconds(9)));
         assert!(!certificate.is_valid_at(Timestamp::from_seconds(10)));

@@ -57,7 +57,9 @@ pub struct Detail {
 impl fmt::Debug for Detail {
     /// Without its environment.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Detail").field("container", &self.container).finish_non_exhaustive()
+        f.debug_struct("Detail")
+            .field("container", &self.container)
+            .finish_non_exhaustive()
     }
 }
 
@@ -101,12 +103,16 @@ pub struct Network {
 impl Container {
     /// The Compose project it belongs to.
     pub fn project(&self) -> Option<&str> {
-        self.labels.get("com.docker.compose.project").map(String::as_str)
+        self.labels
+            .get("com.docker.compose.project")
+            .map(String::as_str)
     }
 
     /// What people call it: the Compose service where there is one, else the container's name.
     pub fn service(&self) -> &str {
-        self.labels.get("com.docker.compose.service").map_or(self.name.as_str(), String::as_str)
+        self.labels
+            .get("com.docker.compose.service")
+            .map_or(self.name.as_str(), String::as_str)
     }
 
     /// Its place on the network of this name.
@@ -122,9 +128,13 @@ impl Container {
     /// Whether Compose is about to replace it, or to put it in another's place: while it does, one of both does not run and
     /// is called by its name after twelve digits of an id and an underscore.
     pub fn is_replaced(&self) -> bool {
-        let is_mark = |mark: &str| mark.len() == 12 && mark.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let is_called_so =
-            self.name.as_str().split_once('_').is_some_and(|(mark, name)| is_mark(mark) && !name.is_empty());
+        let is_mark =
+            |mark: &str| mark.len() == 12 && mark.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_called_so = self
+            .name
+            .as_str()
+            .split_once('_')
+            .is_some_and(|(mark, name)| is_mark(mark) && !name.is_empty());
         is_called_so && !self.is_there() && self.project().is_some()
     }
 
@@ -150,16 +160,23 @@ mod tests {
             let mut container = container(name, 4);
             container.state = ContainerState::Other(state.to_owned());
             if project {
-                container.labels.insert("com.docker.compose.project".to_owned(), "shop".to_owned());
+                container
+                    .labels
+                    .insert("com.docker.compose.project".to_owned(), "shop".to_owned());
             }
             container.is_replaced()
         };
         assert!(is_replaced("0123456789ab_shop-web-1", "created", true));
-        for (name, project) in [("shop-web-1", true), ("0123456789ab_shop", false), ("0123456789_shop", true)] {
+        for (name, project) in [
+            ("shop-web-1", true),
+            ("0123456789ab_shop", false),
+            ("0123456789_shop", true),
+        ] {
             assert!(!is_replaced(name, "exited", project), "{name}");
         }
         let mut runs = container("0123456789ab_shop-web-1", 4);
-        runs.labels.insert("com.docker.compose.project".to_owned(), "shop".to_owned());
+        runs.labels
+            .insert("com.docker.compose.project".to_owned(), "shop".to_owned());
         assert!(!runs.is_replaced(), "somebody has it so");
     }
 }

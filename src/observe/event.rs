@@ -31,9 +31,11 @@ impl Action {
         // Health events read `health_status: healthy`, those of Podman a bare `health_status`.
         let word = action.split(':').next().unwrap_or(action).trim();
         match (kind, word) {
-            ("container", "start" | "die" | "died" | "rename" | "pause" | "unpause" | "update" | "health_status") => {
-                Some(Self::Changed)
-            }
+            (
+                "container",
+                "start" | "die" | "died" | "rename" | "pause" | "unpause" | "update"
+                | "health_status",
+            ) => Some(Self::Changed),
             ("container", "destroy" | "remove") => Some(Self::Gone),
             ("network", "connect" | "disconnect") => Some(Self::Network),
             _ => None,
@@ -50,7 +52,11 @@ mod tests {
         for (kind, action, expected) in [
             ("container", "start", Some(Action::Changed)),
             ("container", "died", Some(Action::Changed)),
-            ("container", "health_status: unhealthy", Some(Action::Changed)),
+            (
+                "container",
+                "health_status: unhealthy",
+                Some(Action::Changed),
+            ),
             ("container", "health_status", Some(Action::Changed)),
             ("container", "destroy", Some(Action::Gone)),
             ("container", "remove", Some(Action::Gone)),

@@ -14,6 +14,9 @@ pub struct Holder {
 impl Holder {
     /// The project whose containers claim it now.
     pub fn of(project: &Option<String>) -> Self {
-        Self { project: project.clone(), gone: None }
+        Self {
+            project: project.clone(),
+            gone: None,
+        }
     }
 }

@@ -74,13 +74,18 @@ pub struct RefusedTemplates {
 impl InstalledTemplates {
     /// What is known of a refusal of these.
     pub fn refused(&self, templates: Digest) -> Option<&RefusedTemplates> {
-        self.refused.as_ref().filter(|refused| refused.digest == templates)
+        self.refused
+            .as_ref()
+            .filter(|refused| refused.digest == templates)
     }
 
     /// What is known once what is being tried is in use.
     fn take(&mut self) {
         if let Some(taken) = self.trying.take().filter(|taken| self.used != Some(*taken)) {
-            *self = Self { used: Some(taken), ..Self::default() };
+            *self = Self {
+                used: Some(taken),
+                ..Self::default()
+            };
         }
     }
 }
@@ -180,35 +185,58 @@ impl InstalledFile {
             let some: Vec<_> = some.iter().map(SocketAddr::to_string).collect();
             format!("{comment} {LEADS_TO}{}\n", some.join(" "))
         });
-        std::iter::once(format!("{comment} {WRITTEN_BY_US}\n")).chain(addresses).collect()
+        std::iter::once(format!("{comment} {WRITTEN_BY_US}\n"))
+            .chain(addresses)
+            .collect()
     }
 
     /// What is in a file, as it says itself; none where it was not written by us.
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        let mut lines = bytes.split(|byte| *byte == b'\n').map(String::from_utf8_lossy);
+        let mut lines = bytes
+            .split(|byte| *byte == b'\n')
+            .map(String::from_utf8_lossy);
         lines.next().filter(|line| line.contains(OURS))?;
-        let addresses = |line: &str| line.split_once(LEADS_TO)?.1.split(' ').map(|word| word.parse().ok()).collect();
+        let addresses = |line: &str| {
+            line.split_once(LEADS_TO)?
+                .1
+                .split(' ')
+                .map(|word| word.parse().ok())
+                .collect()
+        };
         let leads_to: Vec<Vec<SocketAddr>> = lines.map_while(|line| addresses(&line)).collect();
-        Some(Self { digest: Digest::of(bytes), leads_to: leads_to.concat().into() })
+        Some(Self {
+            digest: Digest::of(bytes),
+            leads_to: leads_to.concat().into(),
+        })
     }
 }
 
 impl Installed {
     /// When the consumer's process started, if what was seen to be taken up was seen of an earlier one.
     pub fn unseen_since(&self, started_at: Option<Timestamp>) -> Option<Timestamp> {
-        let Progress::Proven { at } = self.progress else { return None };
+        let Progress::Proven { at } = self.progress else {
+            return None;
+        };
         // One that we started ourselves is known by its older process, and was looked at afterwards.
         started_at.filter(|start| *start > at && self.process.started_at != started_at)
     }
 
     /// What this generation brought, as long as the journal is open: parts, or else stopgaps.
     pub fn on_trial(&self) -> &Units {
-        if self.trying.is_empty() { &self.stopgaps.trying } else { &self.trying }
+        if self.trying.is_empty() {
+            &self.stopgaps.trying
+        } else {
+            &self.trying
+        }
     }
 
     /// What is known after these were refused, of what this generation brought.
     pub fn blame(&mut self, tried: &Units, are_stopgaps: bool, reason: &str, at: Timestamp) {
-        let trial = if are_stopgaps { &mut self.stopgaps.trial } else { &mut self.trial };
+        let trial = if are_stopgaps {
+            &mut self.stopgaps.trial
+        } else {
+            &mut self.trial
+        };
         trial.refused(tried, reason, at);
     }
 
@@ -253,7 +281,11 @@ impl Trial {
         let mut parts = tried.iter();
         match (parts.next(), parts.next()) {
             (Some((file, unit)), None) => {
-                let refused = Refused { unit: *unit, reason: reason.to_owned(), at };
+                let refused = Refused {
+                    unit: *unit,
+                    reason: reason.to_owned(),
+                    at,
+                };
                 self.refused.insert(file.clone(), refused);
             }
             _ => {
@@ -265,7 +297,10 @@ impl Trial {
 
     /// The files of which anything is known.
     pub fn files(&self) -> impl Iterator<Item = &FileName> {
-        self.doubted.keys().chain(self.waiting.keys()).chain(self.refused.keys())
+        self.doubted
+            .keys()
+            .chain(self.waiting.keys())
+            .chain(self.refused.keys())
     }
 
     /// Forgets what is known of files that are of no more interest.
@@ -287,7 +322,10 @@ mod tests {
     use super::*;
 
     fn units(names: &[&str]) -> Units {
-        names.iter().map(|name| (FileName::parse(*name).expect("a name"), Digest::of(name))).collect()
+        names
+            .iter()
+            .map(|name| (FileName::parse(*name).expect("a name"), Digest::of(name)))
+            .collect()
     }
 
     #[test]
@@ -309,24 +347,51 @@ mod tests {
         assert_eq!(trial, Trial::default());
         trial.refused(&units(&["a", "b", "c", "d"]), "no", at);
         trial.refused(&units(&["a", "b"]), "no", at);
-        assert_eq!((&trial.doubted, &trial.waiting), (&units(&["a", "b"]), &units(&["c", "d"])));
+        assert_eq!(
+            (&trial.doubted, &trial.waiting),
+            (&units(&["a", "b"]), &units(&["c", "d"]))
+        );
     }
 
     #[test]
     fn a_file_says_where_it_leads() {
-        let addresses =
-            |count: u16| (1..=count).map(|port| SocketAddr::from(([10, 0, 0, 4], port))).collect::<Vec<_>>();
+        let addresses = |count: u16| {
+            (1..=count)
+                .map(|port| SocketAddr::from(([10, 0, 0, 4], port)))
+                .collect::<Vec<_>>()
+        };
         for count in [0, 1, 50, 51, 220] {
-            let text = format!("{}server {{}}\n", InstalledFile::heading("#", &addresses(count)));
+            let text = format!(
+                "{}server {{}}\n",
+                InstalledFile::heading("#", &addresses(count))
+            );
             let file = InstalledFile::read(text.as_bytes()).expect("it is ours");
-            assert_eq!((&*file.leads_to, file.digest), (&*addresses(count), Digest::of(&text)));
+            assert_eq!(
+                (&*file.leads_to, file.digest),
+                (&*addresses(count), Digest::of(&text))
+            );
             assert!(text.lines().all(|line| line.len() < 4096));
         }
-        let longest = "[fe80:1111:2222:3333:4444:5555:6666:7777]:65535".parse::<SocketAddr>().expect("an address");
+        let longest = "[fe80:1111:2222:3333:4444:5555:6666:7777]:65535"
+            .parse::<SocketAddr>()
+            .expect("an address");
         let longest = InstalledFile::heading("#", &[longest; 1000]);
         assert!(longest.lines().all(|line| line.len() < 4096));
-        assert_eq!(InstalledFile::read(b"server {}\n# Written by quaymaster. Changes here are overwritten.\n"), None);
-        let quoted = b"# Written by quaymaster. Changes here are overwritten.\n# Leads to the shop\n";
-        assert_eq!(InstalledFile::read(quoted).expect("it is ours").leads_to.len(), 0, "a template may begin so");
+        assert_eq!(
+            InstalledFile::read(
+                b"server {}\n# Written by quaymaster. Changes here are overwritten.\n"
+            ),
+            None
+        );
+        let quoted =
+            b"# Written by quaymaster. Changes here are overwritten.\n# Leads to the shop\n";
+        assert_eq!(
+            InstalledFile::read(quoted)
+                .expect("it is ours")
+                .leads_to
+                .len(),
+            0,
+            "a template may begin so"
+        );
     }
 }

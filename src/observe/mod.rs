@@ -23,7 +23,8 @@ pub use container::{Container, ContainerState, Detail, Health, Network};
 pub use event::{Action, EngineEvent};
 pub use holder::Holder;
 pub use installed::{
-    Installed, InstalledFile, InstalledTemplates, Process, Progress, Refused, RefusedTemplates, Stopgaps, Trial, Units,
+    Installed, InstalledFile, InstalledTemplates, Process, Progress, Refused, RefusedTemplates,
+    Stopgaps, Trial, Units,
 };
 pub use mounts::{Mount, MountKind, Place, find, locate};
 pub use wish::{Answer, Blame, Stage, Wish};
@@ -104,7 +105,13 @@ impl Attempt {
     /// Stands for a record that can't be read any more: as if there had been one failure just now, whatever was asked
     /// for, so that damage can't be used up against a CA's limits.
     pub fn lost(now: Timestamp, problem: String) -> Self {
-        Self { count: 1, last: now, asked: unknown(), retry: Retry::Backoff, problem: Some(problem) }
+        Self {
+            count: 1,
+            last: now,
+            asked: unknown(),
+            retry: Retry::Backoff,
+            problem: Some(problem),
+        }
     }
 
     /// Whether it stands for a record that was lost.

@@ -58,11 +58,18 @@ pub fn locate(mounts: &[Mount], path: &Path) -> Option<Place> {
     let mount = owner(mounts, path)?;
     let rest = path.strip_prefix(&mount.destination).ok()?;
     match &mount.kind {
-        MountKind::Volume { name, driver, source, subpath } => Some(Place::Volume {
+        MountKind::Volume {
+            name,
+            driver,
+            source,
+            subpath,
+        } => Some(Place::Volume {
             name: name.clone(),
             driver: driver.clone(),
             rest: join(subpath, rest),
-            on_host: source.is_absolute().then(|| join(&join(source, subpath), rest)),
+            on_host: source
+                .is_absolute()
+                .then(|| join(&join(source, subpath), rest)),
         }),
         MountKind::Bind { source } => Some(Place::Host(join(source, rest))),
         MountKind::Private => None,
@@ -77,19 +84,39 @@ pub fn find(mounts: &[Mount], place: &Place, writable: bool) -> Option<PathBuf> 
         .filter(|mount| mount.writable || !writable)
         .filter_map(|mount| Some((seen_through(mount, place)?, mount)))
         // What another mount shadows is not seen, although the arithmetic of paths says so.
-        .filter(|(path, mount)| owner(mounts, path).is_some_and(|owner| owner.destination == mount.destination))
+        .filter(|(path, mount)| {
+            owner(mounts, path).is_some_and(|owner| owner.destination == mount.destination)
+        })
         .map(|(path, _)| path)
         .min_by_key(|path| (path.components().count(), path.clone()))
 }
 
 fn seen_through(mount: &Mount, place: &Place) -> Option<PathBuf> {
     let rest = match (&mount.kind, place) {
-        (MountKind::Volume { name, driver, subpath, .. }, Place::Volume { name: n, driver: d, rest, .. }) => {
-            (name == n && driver == d).then(|| rest.strip_prefix(subpath).ok()).flatten()?
-        }
-        (MountKind::Bind { source }, Place::Host(path) | Place::Volume { on_host: Some(path), .. }) => {
-            path.strip_prefix(source).ok()?
-        }
+        (
+            MountKind::Volume {
+                name,
+                driver,
+                subpath,
+                ..
+            },
+            Place::Volume {
+                name: n,
+                driver: d,
+                rest,
+                ..
+            },
+        ) => (name == n && driver == d)
+            .then(|| rest.strip_prefix(subpath).ok())
+            .flatten()?,
+        (
+            MountKind::Bind { source },
+            Place::Host(path)
+            | Place::Volume {
+                on_host: Some(path),
+                ..
+            },
+        ) => path.strip_prefix(source).ok()?,
         _ => return None,
     };
     Some(join(&mount.destination, rest))
@@ -104,7 +131,11 @@ fn owner<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
 
 /// Like `Path::join`, but leaves no trailing slash behind when there is nothing to add.
 fn join(base: &Path, rest: &Path) -> PathBuf {
-    if rest.as_os_str().is_empty() { base.to_owned() } else { base.join(rest) }
+    if rest.as_os_str().is_empty() {
+        base.to_owned()
+    } else {
+        base.join(rest)
+    }
 }
 
 #[cfg(test)]
@@ -113,8 +144,17 @@ mod tests {
 
     fn volume(name: &str, destination: &str) -> Mount {
         let source = PathBuf::from(format!("/var/lib/docker/volumes/{name}/_data"));
-        let kind = MountKind::Volume { name: name.into(), driver: "local".into(), source, subpath: PathBuf::new() };
-        Mount { kind, destination: destination.into(), writable: true }
+        let kind = MountKind::Volume {
+            name: name.into(),
+            driver: "local".into(),
+            source,
+            subpath: PathBuf::new(),
+        };
+        Mount {
+            kind,
+            destination: destination.into(),
+            writable: true,
+        }
     }
 
     fn subpath(name: &str, inner: &str, destination: &str) -> Mount {
@@ -126,12 +166,22 @@ mod tests {
     }
 
     fn bind(source: &str, destination: &str) -> Mount {
-        let kind = MountKind::Bind { source: source.into() };
-        Mount { kind, destination: destination.into(), writable: true }
+        let kind = MountKind::Bind {
+            source: source.into(),
+        };
+        Mount {
+            kind,
+            destination: destination.into(),
+            writable: true,
+        }
     }
 
     fn private(destination: &str) -> Mount {
-        Mount { kind: MountKind::Private, destination: destination.into(), writable: true }
+        Mount {
+            kind: MountKind::Private,
+            destination: destination.into(),
+            writable: true,
+        }
     }
 
     fn read_only(mut mount: Mount) -> Mount {
@@ -149,16 +199,76 @@ mod tests {
     fn a_path_is_translated_through_what_both_mount() {
         let edge = || vec![volume("edge", "/edge")];
         for (case, theirs, path, mounts, expected) in [
-            ("one volume", vec![volume("edge", "/etc/nginx/conf.d")], "/etc/nginx/conf.d", edge(), Some("/edge")),
-            ("theirs read-only", vec![read_only(volume("edge", "/c"))], "/c/x", edge(), Some("/edge/x")),
-            ("ours read-only", vec![volume("edge", "/c")], "/c", vec![read_only(volume("edge", "/e"))], None),
-            ("not mounted", vec![volume("edge", "/c")], "/etc/nginx", edge(), None),
-            ("whole components", vec![volume("edge", "/c")], "/cc", edge(), None),
-            ("another volume", vec![volume("other", "/c")], "/c", edge(), None),
-            ("same bind", vec![bind("/srv/c", "/c")], "/c/x", vec![bind("/srv/c", "/o")], Some("/o/x")),
-            ("our bind is a parent", vec![bind("/srv/c", "/c")], "/c", vec![bind("/srv", "/s")], Some("/s/c")),
-            ("our bind is a child", vec![bind("/srv", "/s")], "/s/c/x", vec![bind("/srv/c", "/o")], Some("/o/x")),
-            ("our bind is beside", vec![bind("/srv/c", "/c")], "/c", vec![bind("/srv/d", "/o")], None),
+            (
+                "one volume",
+                vec![volume("edge", "/etc/nginx/conf.d")],
+                "/etc/nginx/conf.d",
+                edge(),
+                Some("/edge"),
+            ),
+            (
+                "theirs read-only",
+                vec![read_only(volume("edge", "/c"))],
+                "/c/x",
+                edge(),
+                Some("/edge/x"),
+            ),
+            (
+                "ours read-only",
+                vec![volume("edge", "/c")],
+                "/c",
+                vec![read_only(volume("edge", "/e"))],
+                None,
+            ),
+            (
+                "not mounted",
+                vec![volume("edge", "/c")],
+                "/etc/nginx",
+                edge(),
+                None,
+            ),
+            (
+                "whole components",
+                vec![volume("edge", "/c")],
+                "/cc",
+                edge(),
+                None,
+            ),
+            (
+                "another volume",
+                vec![volume("other", "/c")],
+                "/c",
+                edge(),
+                None,
+            ),
+            (
+                "same bind",
+                vec![bind("/srv/c", "/c")],
+                "/c/x",
+                vec![bind("/srv/c", "/o")],
+                Some("/o/x"),
+            ),
+            (
+                "our bind is a parent",
+                vec![bind("/srv/c", "/c")],
+                "/c",
+                vec![bind("/srv", "/s")],
+                Some("/s/c"),
+            ),
+            (
+                "our bind is a child",
+                vec![bind("/srv", "/s")],
+                "/s/c/x",
+                vec![bind("/srv/c", "/o")],
+                Some("/o/x"),
+            ),
+            (
+                "our bind is beside",
+                vec![bind("/srv/c", "/c")],
+                "/c",
+                vec![bind("/srv/d", "/o")],
+                None,
+            ),
             (
                 "their nested mount shadows",
                 vec![volume("edge", "/c"), volume("inner", "/c/in")],
@@ -166,7 +276,13 @@ mod tests {
                 edge(),
                 None,
             ),
-            ("their tmpfs is a hole", vec![volume("edge", "/c"), private("/c/run")], "/c/run/x", edge(), None),
+            (
+                "their tmpfs is a hole",
+                vec![volume("edge", "/c"), private("/c/run")],
+                "/c/run/x",
+                edge(),
+                None,
+            ),
             (
                 "our nested mount shadows",
                 vec![volume("edge", "/c")],
@@ -181,9 +297,27 @@ mod tests {
                 vec![bind("/var/lib/docker/volumes", "/v")],
                 Some("/v/edge/_data/x"),
             ),
-            ("their subpath", vec![subpath("edge", "sub", "/c")], "/c/x", edge(), Some("/edge/sub/x")),
-            ("our subpath", vec![volume("edge", "/c")], "/c/sub/x", vec![subpath("edge", "sub", "/o")], Some("/o/x")),
-            ("outside our subpath", vec![volume("edge", "/c")], "/c/x", vec![subpath("edge", "sub", "/o")], None),
+            (
+                "their subpath",
+                vec![subpath("edge", "sub", "/c")],
+                "/c/x",
+                edge(),
+                Some("/edge/sub/x"),
+            ),
+            (
+                "our subpath",
+                vec![volume("edge", "/c")],
+                "/c/sub/x",
+                vec![subpath("edge", "sub", "/o")],
+                Some("/o/x"),
+            ),
+            (
+                "outside our subpath",
+                vec![volume("edge", "/c")],
+                "/c/x",
+                vec![subpath("edge", "sub", "/o")],
+                None,
+            ),
             ("a tmpfs", vec![private("/c")], "/c", edge(), None),
         ] {
             assert_eq!(ours(&theirs, path, &mounts).as_deref(), expected, "{case}");

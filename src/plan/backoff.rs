@@ -11,12 +11,21 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// here yet seldom does a second later. The last one goes on.
 ///
 /// <https://letsencrypt.org/docs/integration-guide/#retrying-failures>
-const ORDERS: &[Duration] = &[MINUTE, Duration::from_secs(10 * 60), Duration::from_secs(100 * 60), DAY];
+const ORDERS: &[Duration] = &[
+    MINUTE,
+    Duration::from_secs(10 * 60),
+    Duration::from_secs(100 * 60),
+    DAY,
+];
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Pauses between deployments: they cost nobody else anything, and a full disk is cleared by hand at any moment.
-const DEPLOYMENTS: &[Duration] =
-    &[Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(300)];
+const DEPLOYMENTS: &[Duration] = &[
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(30),
+    Duration::from_secs(300),
+];
 
 /// The pause after a first try that was cut off rather than refused, as by a restart: its order is on record and goes on
 /// where it stopped. One that is cut off again pauses like any other, so that a loop of crashes costs no more than that.
@@ -42,8 +51,14 @@ pub fn next_try(subject: &Subject, attempt: &Attempt) -> Timestamp {
 }
 
 /// When `asked` may be tried, if the record holds it back; `None` when it may be at any time.
-pub(super) fn held_back(attempt: Option<&Attempt>, subject: &Subject, asked: Digest) -> Option<Timestamp> {
-    attempt.filter(|attempt| attempt.is_about(asked)).map(|attempt| next_try(subject, attempt))
+pub(super) fn held_back(
+    attempt: Option<&Attempt>,
+    subject: &Subject,
+    asked: Digest,
+) -> Option<Timestamp> {
+    attempt
+        .filter(|attempt| attempt.is_about(asked))
+        .map(|attempt| next_try(subject, attempt))
 }
 
 /// When what somebody insists on may be tried: pauses of ours give way, a time that the other side named does not.
@@ -56,6 +71,14 @@ pub(super) fn held_back_though_forced(attempt: Option<&Attempt>) -> Option<Times
 
 /// The record of a try that is about to be made.
 pub(super) fn attempt(before: Option<&Attempt>, asked: Digest, now: Timestamp) -> Attempt {
-    let count = before.filter(|attempt| attempt.is_about(asked)).map_or(0, |attempt| attempt.count);
-    Attempt { count: count.saturating_add(1), last: now, asked, retry: Retry::Backoff, problem: None }
+    let count = before
+        .filter(|attempt| attempt.is_about(asked))
+        .map_or(0, |attempt| attempt.count);
+    Attempt {
+        count: count.saturating_add(1),
+        last: now,
+        asked,
+        retry: Retry::Backoff,
+        problem: None,
+    }
 }

@@ -26,8 +26,13 @@ impl Check {
     /// that a file quotes.
     pub fn blamed(&self, output: &str) -> BTreeSet<FileName> {
         let last = |line: &&str| {
-            let places = self.names.iter().filter_map(|(path, file)| Some((place(line, path)?, file)));
-            places.max_by_key(|(place, _)| *place).map(|(_, file)| file.clone())
+            let places = self
+                .names
+                .iter()
+                .filter_map(|(path, file)| Some((place(line, path)?, file)));
+            places
+                .max_by_key(|(place, _)| *place)
+                .map(|(_, file)| file.clone())
         };
         self.lines(output).iter().filter_map(last).collect()
     }
@@ -36,7 +41,10 @@ impl Check {
     pub fn suspects(&self, blamed: &BTreeSet<FileName>, trying: &Units) -> Vec<Units> {
         let alone = |file: &FileName| Some(Units::from([(file.clone(), *trying.get(file)?)]));
         match blamed.is_empty() {
-            true => Some(trying.clone()).into_iter().filter(|all| !all.is_empty()).collect(),
+            true => Some(trying.clone())
+                .into_iter()
+                .filter(|all| !all.is_empty())
+                .collect(),
             false => blamed.iter().filter_map(alone).collect(),
         }
     }
@@ -52,14 +60,25 @@ impl Check {
 
     /// Those lines that tell why, without what stands before that, such as the time; all of them where none does.
     fn lines<'a>(&self, output: &'a str) -> Vec<&'a str> {
-        let telling: Vec<_> = output.lines().filter_map(|line| Some(&line[line.find(self.refuses)?..])).collect();
-        if telling.is_empty() { output.lines().collect() } else { telling }
+        let telling: Vec<_> = output
+            .lines()
+            .filter_map(|line| Some(&line[line.find(self.refuses)?..]))
+            .collect();
+        if telling.is_empty() {
+            output.lines().collect()
+        } else {
+            telling
+        }
     }
 }
 
 /// What is told of words that were run somewhere and failed.
 pub fn run_failed(words: &[String], code: i64, output: &str) -> String {
-    format!("`{}` fails in it with exit code {code}: {}", shell_words::join(words), on_one_line(output))
+    format!(
+        "`{}` fails in it with exit code {code}: {}",
+        shell_words::join(words),
+        on_one_line(output)
+    )
 }
 
 /// What a tool says, as people read it: no container can write into a terminal or forge a line of the log.
@@ -69,7 +88,11 @@ fn on_one_line(output: &str) -> String {
         ' '..='~' => c.to_string(),
         _ => c.escape_debug().to_string(),
     });
-    let more = if line.chars().nth(LONGEST).is_some() { "…" } else { "" };
+    let more = if line.chars().nth(LONGEST).is_some() {
+        "…"
+    } else {
+        ""
+    };
     shown.collect::<String>() + more
 }
 
@@ -80,7 +103,10 @@ fn place(line: &str, path: &str) -> Option<usize> {
         let (before, after) = (&line[..*at], &line[*at + path.len()..]);
         !before.ends_with(goes_on) && !after.starts_with(goes_on)
     };
-    line.match_indices(path).map(|(at, _)| at).filter(whole).last()
+    line.match_indices(path)
+        .map(|(at, _)| at)
+        .filter(whole)
+        .last()
 }
 
 #[cfg(test)]
@@ -92,11 +118,20 @@ mod tests {
 
     #[test]
     fn only_who_is_blamed_is_suspected_and_nobody_blamed_means_all() {
-        let (check, names) =
-            (check(&[]), |names: &[&str]| names.iter().map(|name| file(name)).collect::<BTreeSet<_>>());
-        let units = |of: &[&str]| names(of).into_iter().map(|name| (name, Digest::of("x"))).collect::<Units>();
+        let (check, names) = (check(&[]), |names: &[&str]| {
+            names.iter().map(|name| file(name)).collect::<BTreeSet<_>>()
+        });
+        let units = |of: &[&str]| {
+            names(of)
+                .into_iter()
+                .map(|name| (name, Digest::of("x")))
+                .collect::<Units>()
+        };
         let trying = units(&["a", "b", "c"]);
-        assert_eq!(check.suspects(&names(&["a", "c"]), &trying), [units(&["a"]), units(&["c"])]);
+        assert_eq!(
+            check.suspects(&names(&["a", "c"]), &trying),
+            [units(&["a"]), units(&["c"])]
+        );
         assert_eq!(check.suspects(&names(&[]), &trying), [trying]);
         assert_eq!(check.suspects(&names(&[]), &Units::new()), []);
     }
@@ -108,12 +143,25 @@ mod tests {
     fn check(files: &[&str]) -> Check {
         let named = |name: &&str| (format!("{FOLDER}/{name}"), file(name));
         let words = ["nginx", "-t"].map(str::to_owned).into();
-        Check { words, names: files.iter().map(named).collect(), refuses: "[emerg]", before: Installed::default() }
+        Check {
+            words,
+            names: files.iter().map(named).collect(),
+            refuses: "[emerg]",
+            before: Installed::default(),
+        }
     }
 
     fn blamed(output: &str) -> Vec<String> {
-        let files = ["quaymaster-a.example.conf", "quaymaster-a.example.conf.x", "quaymaster-b.example.conf"];
-        check(&files).blamed(output).iter().map(ToString::to_string).collect()
+        let files = [
+            "quaymaster-a.example.conf",
+            "quaymaster-a.example.conf.x",
+            "quaymaster-b.example.conf",
+        ];
+        check(&files)
+            .blamed(output)
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     #[test]
@@ -124,7 +172,10 @@ mod tests {
               /etc/nginx/nginx.conf test failed\n",
                 &["quaymaster-a.example.conf"][..],
             ),
-            ("[emerg] x in {}/quaymaster-a.example.conf.x:1", &["quaymaster-a.example.conf.x"]),
+            (
+                "[emerg] x in {}/quaymaster-a.example.conf.x:1",
+                &["quaymaster-a.example.conf.x"],
+            ),
             // Warnings about one, refused for the other.
             (
                 "nginx: [warn] y in {}/quaymaster-a.example.conf:1\nnginx: [emerg] x in {}/quaymaster-b.example.conf:2",
@@ -136,10 +187,16 @@ mod tests {
                 &["quaymaster-a.example.conf"],
             ),
             // The user's own, or none at all.
-            ("[emerg] a duplicate default server in /etc/nginx/sites-enabled/default:22", &[]),
+            (
+                "[emerg] a duplicate default server in /etc/nginx/sites-enabled/default:22",
+                &[],
+            ),
             ("[emerg] x in {}/quaymaster-c.example.conf:1", &[]),
             ("[emerg] x in /other{}/quaymaster-a.example.conf:1", &[]),
-            ("[emerg] cannot load certificate \"/certificates/live/a/fullchain.pem\"", &[]),
+            (
+                "[emerg] cannot load certificate \"/certificates/live/a/fullchain.pem\"",
+                &[],
+            ),
             ("", &[]),
             // Another tool may name several, and mark no line.
             (
@@ -154,7 +211,8 @@ mod tests {
     #[test]
     fn the_reason_is_what_the_tool_says_on_one_line() {
         let check = check(&[]);
-        let output = "nginx: [warn] old\r\nnginx: [emerg]  unknown\u{1b}[2J \"x\"\nnginx: test failed\n";
+        let output =
+            "nginx: [warn] old\r\nnginx: [emerg]  unknown\u{1b}[2J \"x\"\nnginx: test failed\n";
         assert_eq!(check.reason(output), "[emerg] unknown\\u{1b}[2J \"x\"");
         assert_eq!(check.reason("one\n two\n"), "one two");
         assert_eq!(check.reason(" \n"), "`nginx -t` says nothing");

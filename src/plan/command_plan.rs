@@ -32,8 +32,20 @@ impl CommandPlan {
     /// # Errors
     /// What that template got wrong.
     pub fn render(&self, templates: &Templates) -> Result<String, TemplateError> {
-        let why = self.why.iter().map(ToString::to_string).collect::<Vec<_>>().join(", then ");
-        templates.render("command-plan.txt", &CommandPlanView { subject: &self.subject, why: &why, steps: &self.steps })
+        let why = self
+            .why
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", then ");
+        templates.render(
+            "command-plan.txt",
+            &CommandPlanView {
+                subject: &self.subject,
+                why: &why,
+                steps: &self.steps,
+            },
+        )
     }
 }
 
@@ -53,7 +65,9 @@ pub fn command_plans(
         if turn.actions.is_empty() {
             break;
         }
-        turn.actions.iter().for_each(|action| tell(action, &mut plans));
+        turn.actions
+            .iter()
+            .for_each(|action| tell(action, &mut plans));
         observed = foresee(&observed, &turn, now);
     }
     plans.into_values().collect()
@@ -77,9 +91,19 @@ type Plans = BTreeMap<String, CommandPlan>;
 
 fn tell(action: &Action, plans: &mut Plans) {
     match action {
-        Action::Obtain(obtain) => add(plans, obtain.certificate.as_str(), [obtain.why], vec![obtain_step(obtain)]),
+        Action::Obtain(obtain) => add(
+            plans,
+            obtain.certificate.as_str(),
+            [obtain.why],
+            vec![obtain_step(obtain)],
+        ),
         Action::TakeBack(back) => {
-            add(plans, back.consumer.name.as_str(), [Why::ConsumerDied], vec![take_back_step(back)]);
+            add(
+                plans,
+                back.consumer.name.as_str(),
+                [Why::ConsumerDied],
+                vec![take_back_step(back)],
+            );
         }
         Action::Deploy(deploy) => tell_deploy(deploy, plans),
     }
@@ -105,16 +129,28 @@ fn tell_deploy(deploy: &Deploy, plans: &mut Plans) {
     let rest = file_steps(deploy, &is_nobodys);
     if !rest.is_empty() || told.is_empty() {
         let steps = rest.into_iter().chain(reload_steps(deploy)).collect();
-        add(plans, deploy.consumer.name.as_str(), deploy.why.iter().copied(), steps);
+        add(
+            plans,
+            deploy.consumer.name.as_str(),
+            deploy.why.iter().copied(),
+            steps,
+        );
     }
 }
 
-fn add(plans: &mut Plans, subject: &str, why: impl IntoIterator<Item = Why>, steps: Vec<Vec<String>>) {
-    let plan = plans.entry(subject.to_owned()).or_insert_with(|| CommandPlan {
-        subject: subject.to_owned(),
-        why: Vec::new(),
-        steps: Vec::new(),
-    });
+fn add(
+    plans: &mut Plans,
+    subject: &str,
+    why: impl IntoIterator<Item = Why>,
+    steps: Vec<Vec<String>>,
+) {
+    let plan = plans
+        .entry(subject.to_owned())
+        .or_insert_with(|| CommandPlan {
+            subject: subject.to_owned(),
+            why: Vec::new(),
+            steps: Vec::new(),
+        });
     for reason in why {
         if !plan.why.contains(&reason) {
             plan.why.push(reason);
@@ -129,13 +165,22 @@ fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Vec<String> {
 
 fn obtain_step(obtain: &Obtain) -> Vec<String> {
     let names = obtain.names.iter().map(|name| name.as_str());
-    let own = (!obtain.is_named_by_default()).then_some(["--certificate", obtain.certificate.as_str()]);
-    let mut step = words(["obtain"].into_iter().chain(names).chain(own.into_iter().flatten()));
+    let own =
+        (!obtain.is_named_by_default()).then_some(["--certificate", obtain.certificate.as_str()]);
+    let mut step = words(
+        ["obtain"]
+            .into_iter()
+            .chain(names)
+            .chain(own.into_iter().flatten()),
+    );
     if obtain.issuance.issuer == Issuer::SelfSigned {
         step.extend(words(["--ca", Issuer::SELF_SIGNED]));
         return step;
     }
-    step.extend(["--challenge".to_owned(), obtain.issuance.challenge.to_string()]);
+    step.extend([
+        "--challenge".to_owned(),
+        obtain.issuance.challenge.to_string(),
+    ]);
     for webroot in &obtain.webroots {
         step.extend(["--webroot".to_owned(), webroot.display().to_string()]);
     }
@@ -151,13 +196,26 @@ fn file_steps(deploy: &Deploy, passes: &dyn Fn(&str) -> bool) -> Vec<Vec<String>
     let mut steps = Vec::new();
     if let CertificateFolder::Delivered(folder) = &deploy.consumer.certificates {
         let into = folder.ours.display().to_string();
-        steps.extend(deploy.deliver.keys().map(|name| words(["deliver", name.as_str(), "--into", &into])));
+        steps.extend(
+            deploy
+                .deliver
+                .keys()
+                .map(|name| words(["deliver", name.as_str(), "--into", &into])),
+        );
     }
     let config = deploy.consumer.config.ours.display().to_string();
     // The mark changes with every deployment: nothing to read about.
-    let files = deploy.write.keys().filter(|file| file.as_str() != deploy.consumer.kind.mark_file);
+    let files = deploy
+        .write
+        .keys()
+        .filter(|file| file.as_str() != deploy.consumer.kind.mark_file);
     steps.extend(files.map(|file| words(["write", file.as_str(), "--into", &config])));
-    steps.extend(deploy.remove.iter().map(|file| words(["remove", file.as_str(), "--from", &config])));
+    steps.extend(
+        deploy
+            .remove
+            .iter()
+            .map(|file| words(["remove", file.as_str(), "--from", &config])),
+    );
     steps.retain(|step| step.get(1).is_some_and(|word| passes(word)));
     steps
 }
@@ -169,7 +227,10 @@ fn reload_steps(deploy: &Deploy) -> Vec<Vec<String>> {
     let consumer = deploy.consumer.name.as_str();
     let run = |step: &str, run: &[String]| [&words([step, consumer, "--"])[..], run].concat();
     let prove = words(["prove", consumer]);
-    let check = deploy.check.as_ref().map(|check| run("check", &check.words));
+    let check = deploy
+        .check
+        .as_ref()
+        .map(|check| run("check", &check.words));
     let told = match &deploy.tell {
         Tell::Signal(signal) => vec![words(["signal", consumer, &signal.to_string()]), prove],
         Tell::Exec(words) => vec![run("exec", words), prove],

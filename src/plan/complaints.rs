@@ -10,10 +10,21 @@ use crate::{
 
 /// What there is to say at `now`.
 pub(super) fn of(desired: &Desired, observed: &Observed, now: Timestamp) -> BTreeSet<Complaint> {
-    let is_covered = |host: &Host| observed.held.values().any(|held| held.covers(host) && held.is_valid_at(now));
-    let uncovered = desired.uncovered.iter().filter(|(host, _)| !is_covered(host));
+    let is_covered = |host: &Host| {
+        observed
+            .held
+            .values()
+            .any(|held| held.covers(host) && held.is_valid_at(now))
+    };
+    let uncovered = desired
+        .uncovered
+        .iter()
+        .filter(|(host, _)| !is_covered(host));
     let uncovered = uncovered.flat_map(|(_, complaints)| complaints.iter().cloned());
-    let sites = desired.consumers.values().flat_map(|consumer| &consumer.sites);
+    let sites = desired
+        .consumers
+        .values()
+        .flat_map(|consumer| &consumer.sites);
     let pinned = sites.filter_map(|(host, site)| pinned(host, site.pin.as_ref()?, observed, now));
     uncovered.chain(pinned).collect()
 }
@@ -27,12 +38,21 @@ fn pinned(host: &Host, pin: &Pin, observed: &Observed, now: Timestamp) -> Option
             "put it into provided/, or write another name; the site is served as without this label",
         ),
         Some(held) if !held.covers(host) => {
-            let names = held.names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let names = held
+                .names
+                .iter()
+                .map(String::as_str)
+                .collect::<Vec<_>>()
+                .join(", ");
             (format!("it is for {names} and not for {host}"), SERVED)
         }
-        Some(held) if !held.is_valid_at(now) => {
-            (format!("it is valid only from {} to {}", held.not_before, held.not_after), SERVED)
-        }
+        Some(held) if !held.is_valid_at(now) => (
+            format!(
+                "it is valid only from {} to {}",
+                held.not_before, held.not_after
+            ),
+            SERVED,
+        ),
         Some(_) => return None,
     };
     Some(Complaint {
@@ -55,13 +75,22 @@ mod tests {
     };
 
     fn said(desired: &Desired, observed: &Observed, now: Timestamp) -> Vec<String> {
-        of(desired, observed, now).iter().map(Complaint::to_string).collect()
+        of(desired, observed, now)
+            .iter()
+            .map(Complaint::to_string)
+            .collect()
     }
 
     #[test]
     fn what_nobody_is_asked_for_is_told_until_something_covers_it() {
         let any = container("any", 4).label("host", "*.shop.example");
-        let desired = desired([proxy(), any, container("one", 5).label("host", "a.shop.example").label("ca", "none")]);
+        let desired = desired([
+            proxy(),
+            any,
+            container("one", 5)
+                .label("host", "a.shop.example")
+                .label("ca", "none"),
+        ]);
         let mut observed = fresh(&desired);
         assert_eq!(said(&desired, &observed, START).len(), 2);
         assert_eq!(planned(&desired, &observed, START).complaints.len(), 2);
@@ -69,14 +98,27 @@ mod tests {
         provided.names = ["*.shop.example".to_owned()].into();
         observed.hold(CertificateName::parse("own").expect("a name"), provided);
         assert_eq!(said(&desired, &observed, START), [""; 0]);
-        assert_eq!(said(&desired, &observed, START + Duration::from_secs(400 * 24 * 3600)).len(), 2);
+        assert_eq!(
+            said(
+                &desired,
+                &observed,
+                START + Duration::from_secs(400 * 24 * 3600)
+            )
+            .len(),
+            2
+        );
     }
 
     /// A certificate for shop.example, and everything else that was seen.
     fn held(ca: &str) -> (Observed, crate::observe::HeldCertificate) {
         let desired = desired([proxy(), shop().label("ca", ca)]);
         let observed = settled(&desired, fresh(&desired), START);
-        let held = observed.held.values().next().expect("it was obtained").clone();
+        let held = observed
+            .held
+            .values()
+            .next()
+            .expect("it was obtained")
+            .clone();
         (observed, (*held).clone())
     }
 
@@ -95,17 +137,32 @@ mod tests {
         let name = CertificateName::parse("own").expect("a name");
         observed.hold(name.clone(), own.clone());
         let told = &said(&pinned, &observed, START)[0];
-        assert!(told.contains("it is for other.example and not for shop.example; it is served all the same"), "{told}");
+        assert!(
+            told.contains(
+                "it is for other.example and not for shop.example; it is served all the same"
+            ),
+            "{told}"
+        );
         let texts: Vec<_> = planned(&pinned, &observed, START)
             .actions
             .into_iter()
-            .filter_map(
-                |action| if let super::super::Action::Deploy(deploy) = action { Some(deploy.write) } else { None },
-            )
+            .filter_map(|action| {
+                if let super::super::Action::Deploy(deploy) = action {
+                    Some(deploy.write)
+                } else {
+                    None
+                }
+            })
             .flat_map(|write| write.into_values())
             .collect();
-        let text = texts.iter().find(|text| text.contains("certificates/own/fullchain.pem")).expect("it is pinned");
-        assert!(text.contains("return 503;") && !text.contains("Strict-Transport-Security"), "{text}");
+        let text = texts
+            .iter()
+            .find(|text| text.contains("certificates/own/fullchain.pem"))
+            .expect("it is pinned");
+        assert!(
+            text.contains("return 503;") && !text.contains("Strict-Transport-Security"),
+            "{text}"
+        );
         own.names = ["shop.example".to_owned()].into();
         let end = own.not_after;
         observed.hold(name, own);

@@ -33,20 +33,44 @@ pub(super) fn plan(
     (memory, draft): (&mut Memory, &mut Draft),
 ) {
     let subject = Subject::Consumer(consumer.name.clone());
-    let Some(installed) = observed.installed.get(&consumer.name) else { return };
-    let case = Case { consumer, installed, observed, rules, now };
+    let Some(installed) = observed.installed.get(&consumer.name) else {
+        return;
+    };
+    let case = Case {
+        consumer,
+        installed,
+        observed,
+        rules,
+        now,
+    };
     let ground = Ground::of(consumer, installed, templates);
     let (parts, on_trial) = memory.parts(&case.wanted(ground.templates), ground.is_trial_due);
-    draft.plan.complaints.extend(complaints(consumer, installed, parts, ground.templates, rules));
-    draft.plan.complaints.extend(of_refused_templates(consumer, installed, templates, rules));
+    draft.plan.complaints.extend(complaints(
+        consumer,
+        installed,
+        parts,
+        ground.templates,
+        rules,
+    ));
+    draft
+        .plan
+        .complaints
+        .extend(of_refused_templates(consumer, installed, templates, rules));
     if observed.under_way.contains(&subject) {
         // What is held back stays so meanwhile.
         return;
     }
     if !installed.open {
-        let is_in_place = |file: &&FileName| parts.get(file).is_some_and(|part| part.is_in_place(file, installed));
+        let is_in_place = |file: &&FileName| {
+            parts
+                .get(file)
+                .is_some_and(|part| part.is_in_place(file, installed))
+        };
         let cleared = installed.trial.files().filter(is_in_place);
-        draft.plan.cleared.extend(cleared.map(|file| (consumer.name.clone(), file.clone())));
+        draft
+            .plan
+            .cleared
+            .extend(cleared.map(|file| (consumer.name.clone(), file.clone())));
     }
     if has_died(consumer, installed) {
         return take_back(consumer, installed, observed, now, draft);
@@ -54,12 +78,27 @@ pub(super) fn plan(
     if !consumer.running && installed.progress == Progress::TakenBack {
         return;
     }
-    let action = match case.next(&ground, templates, parts, on_trial, &mut draft.plan.complaints) {
+    let action = match case.next(
+        &ground,
+        templates,
+        parts,
+        on_trial,
+        &mut draft.plan.complaints,
+    ) {
         Ok(Some(found)) => found,
         Ok(None) => return,
-        Err(error) => return draft.plan.complaints.extend([unrendered(consumer, &error, rules)]),
+        Err(error) => {
+            return draft
+                .plan
+                .complaints
+                .extend([unrendered(consumer, &error, rules)]);
+        }
     };
-    match backoff::held_back(observed.attempts.get(&subject), &subject, action.attempt.asked) {
+    match backoff::held_back(
+        observed.attempts.get(&subject),
+        &subject,
+        action.attempt.asked,
+    ) {
         Some(time) if time > now => draft.wake_at(time),
         _ if action.is_optional => draft.last.push(action),
         _ => draft.plan.actions.push(Action::Deploy(Box::new(action))),
@@ -69,8 +108,20 @@ pub(super) fn plan(
 impl Case<'_> {
     /// What the folder should hold, by these templates.
     fn wanted<'a>(&'a self, templates: &'a Templates) -> Wanted<'a> {
-        let Self { consumer, installed, observed, now, .. } = *self;
-        Wanted { consumer, installed, observed, templates, now }
+        let Self {
+            consumer,
+            installed,
+            observed,
+            now,
+            ..
+        } = *self;
+        Wanted {
+            consumer,
+            installed,
+            observed,
+            templates,
+            now,
+        }
     }
 
     /// The deployment that it needs. `parts` are by the templates that it stands on.
@@ -82,13 +133,21 @@ impl Case<'_> {
         on_trial: &mut OnTrial,
         complaints: &mut BTreeSet<Complaint>,
     ) -> Result<Option<Deploy>, TemplateError> {
-        if ground.is_trial_due && (ground.is_trial_cut_off || self.may_be_tried_at_once(ground, parts)) {
+        if ground.is_trial_due
+            && (ground.is_trial_cut_off || self.may_be_tried_at_once(ground, parts))
+        {
             // What a template fails for is told below, or with the parts.
             if let Ok(Some(begun)) = self.trial(ground, templates, parts, on_trial) {
                 return Ok(Some(begun));
             }
         }
-        let usual = deploy(self, parts, ground.templates, &ground.mode, ground.templates)?;
+        let usual = deploy(
+            self,
+            parts,
+            ground.templates,
+            &ground.mode,
+            ground.templates,
+        )?;
         let is_at_rest = match self.installed.progress {
             Progress::Proven { .. } => usual.as_ref().is_none_or(|deploy| deploy.is_optional),
             // It was never seen to take anything: that is waited for no longer.
@@ -98,10 +157,12 @@ impl Case<'_> {
         if !(ground.is_trial_due && self.consumer.running && is_at_rest) {
             return Ok(usual);
         }
-        let trial = self.trial(ground, templates, parts, on_trial).unwrap_or_else(|error| {
-            complaints.insert(unrendered(self.consumer, &error, self.rules));
-            None
-        });
+        let trial = self
+            .trial(ground, templates, parts, on_trial)
+            .unwrap_or_else(|error| {
+                complaints.insert(unrendered(self.consumer, &error, self.rules));
+                None
+            });
         Ok(trial.or(usual))
     }
 
@@ -110,11 +171,15 @@ impl Case<'_> {
         match ground.mode {
             Mode::Usual | Mode::Trial(_) => return false,
             // It could not start with what it refuses.
-            Mode::WithoutSites { are_held_back: true } if !self.consumer.running => return false,
+            Mode::WithoutSites {
+                are_held_back: true,
+            } if !self.consumer.running => return false,
             Mode::WithoutSites { .. } => {}
         }
         let changes = trial::changes(self.consumer, parts, self.installed, false, &ground.mode);
-        self.installed.progress != Progress::TakenBack && changes.next.is_empty() && changes.stopgaps.is_empty()
+        self.installed.progress != Progress::TakenBack
+            && changes.next.is_empty()
+            && changes.stopgaps.is_empty()
     }
 
     /// The next try of the templates of now.
@@ -130,7 +195,9 @@ impl Case<'_> {
     ) -> Result<Option<Deploy>, TemplateError> {
         let parts = match ground.mode {
             Mode::Usual => {
-                let tried = on_trial.entry(self.consumer.name.clone()).or_insert_with(Parts::none);
+                let tried = on_trial
+                    .entry(self.consumer.name.clone())
+                    .or_insert_with(Parts::none);
                 tried.follow(&self.wanted(templates));
                 tried
             }
@@ -146,15 +213,32 @@ impl Case<'_> {
     }
 }
 
-fn take_back(consumer: &Rc<Consumer>, installed: &Installed, observed: &Observed, now: Timestamp, draft: &mut Draft) {
+fn take_back(
+    consumer: &Rc<Consumer>,
+    installed: &Installed,
+    observed: &Observed,
+    now: Timestamp,
+    draft: &mut Draft,
+) {
     let subject = Subject::Consumer(consumer.name.clone());
     let before = observed.attempts.get(&subject);
-    let attempt = backoff::attempt(before, Digest::of_parts(["take back", &installed.generation.to_string()]), now);
+    let attempt = backoff::attempt(
+        before,
+        Digest::of_parts(["take back", &installed.generation.to_string()]),
+        now,
+    );
     match backoff::held_back(before, &subject, attempt.asked).filter(|time| *time > now) {
         Some(time) => draft.wake_at(time),
         None => {
-            let take_back = TakeBack { consumer: Rc::clone(consumer), before: installed.clone(), attempt };
-            draft.plan.actions.push(Action::TakeBack(Box::new(take_back)));
+            let take_back = TakeBack {
+                consumer: Rc::clone(consumer),
+                before: installed.clone(),
+                attempt,
+            };
+            draft
+                .plan
+                .actions
+                .push(Action::TakeBack(Box::new(take_back)));
         }
     }
 }

@@ -10,7 +10,9 @@ use std::{
 use itertools::{EitherOrBoth, Itertools};
 
 use super::{
-    part::{Of, Part, Serving, mark_file, own_file, own_text, own_view, serving, site_file, site_text},
+    part::{
+        Of, Part, Serving, mark_file, own_file, own_text, own_view, serving, site_file, site_text,
+    },
     views::ServerFacts,
 };
 use crate::{
@@ -87,10 +89,20 @@ impl Parts {
 
     /// Brings them up to date.
     pub fn follow(&mut self, wanted: &Wanted<'_>) {
-        let Wanted { consumer, installed, observed, templates, now } = *wanted;
+        let Wanted {
+            consumer,
+            installed,
+            observed,
+            templates,
+            now,
+        } = *wanted;
         let server = Digest::of_value(&(consumer.kind.name, ServerFacts::of(consumer)));
         if (server, templates.digest()) != (self.server, self.templates) {
-            *self = Self { server, templates: templates.digest(), ..Self::none() };
+            *self = Self {
+                server,
+                templates: templates.digest(),
+                ..Self::none()
+            };
         }
         self.fresh.clear();
         let mut changed = self.follow_sites(consumer, observed, templates, now);
@@ -158,7 +170,9 @@ impl Parts {
     /// Files in which the folder differs from what it should hold, the mark apart: with the part that should be there,
     /// or without where the file is one too many.
     pub fn differing(&self) -> impl Iterator<Item = (&FileName, Option<&Part>)> {
-        self.differing.iter().map(|file| (file, self.parts.get(file)))
+        self.differing
+            .iter()
+            .map(|file| (file, self.parts.get(file)))
     }
 
     /// What stands in the part of this file; nothing where there is none.
@@ -174,13 +188,16 @@ impl Parts {
         if let Some(text) = self.fresh.remove(file) {
             return Ok(Some(text));
         }
-        let Some(part) = self.parts.get(file) else { return Ok(None) };
+        let Some(part) = self.parts.get(file) else {
+            return Ok(None);
+        };
         match &part.of {
             Of::All(own, _) => own_text(consumer, own, self.nameless.as_ref(), templates).map(Some),
             Of::Site(host) => {
                 let site = self.sites.get(host).map(|known| &known.site);
                 let serving = part.certificate.as_ref();
-                site.map(|site| site_text(consumer, host, site, serving, templates)).transpose()
+                site.map(|site| site_text(consumer, host, site, serving, templates))
+                    .transpose()
             }
         }
     }
@@ -195,18 +212,29 @@ impl Parts {
     ) -> BTreeSet<FileName> {
         let same_certificates = Rc::ptr_eq(&self.held, &observed.held) && now < self.until;
         let (mut gone, mut new) = (Vec::new(), Vec::new());
-        let pairs = self.sites.iter_mut().merge_join_by(&consumer.sites, |(known, _), (host, _)| (*known).cmp(*host));
+        let pairs = self
+            .sites
+            .iter_mut()
+            .merge_join_by(&consumer.sites, |(known, _), (host, _)| (*known).cmp(*host));
         for pair in pairs {
             match pair {
                 EitherOrBoth::Left((host, _)) => gone.push(host.clone()),
-                EitherOrBoth::Right((host, site)) => new.push((host, site, serving(host, site, observed, now))),
-                EitherOrBoth::Both((_, known), (_, site)) if known.site == *site && same_certificates => {
+                EitherOrBoth::Right((host, site)) => {
+                    new.push((host, site, serving(host, site, observed, now)))
+                }
+                EitherOrBoth::Both((_, known), (_, site))
+                    if known.site == *site && same_certificates =>
+                {
                     known.site = Rc::clone(site);
                 }
                 EitherOrBoth::Both((_, known), (host, site)) => {
                     let serving = serving(host, site, observed, now);
-                    let before = self.parts.get(&known.file).and_then(|part| part.certificate.as_ref());
-                    let is_served_as_before = before.map(Serving::which) == serving.as_ref().map(Serving::which);
+                    let before = self
+                        .parts
+                        .get(&known.file)
+                        .and_then(|part| part.certificate.as_ref());
+                    let is_served_as_before =
+                        before.map(Serving::which) == serving.as_ref().map(Serving::which);
                     match known.site == *site && is_served_as_before {
                         true => known.site = Rc::clone(site),
                         false => new.push((host, site, serving)),
@@ -215,17 +243,32 @@ impl Parts {
             }
         }
         if !same_certificates {
-            let changes = observed.held.values().flat_map(|held| [held.not_before, held.not_after]);
-            self.until = changes.filter(|time| *time > now).min().unwrap_or(Timestamp::from_millis(i64::MAX));
+            let changes = observed
+                .held
+                .values()
+                .flat_map(|held| [held.not_before, held.not_after]);
+            self.until = changes
+                .filter(|time| *time > now)
+                .min()
+                .unwrap_or(Timestamp::from_millis(i64::MAX));
             self.held = Rc::clone(&observed.held);
         }
-        let mut changed: BTreeSet<_> = gone.iter().filter_map(|host| Some(self.sites.remove(host)?.file)).collect();
+        let mut changed: BTreeSet<_> = gone
+            .iter()
+            .filter_map(|host| Some(self.sites.remove(host)?.file))
+            .collect();
         changed.iter().for_each(|file| self.forget(file));
         for (host, site, serving) in new {
             let file = site_file(host);
             let text = site_text(consumer, host, site, serving.as_ref(), templates);
             let of = Of::Site(host.clone());
-            self.sites.insert(host.clone(), KnownSite { site: Rc::clone(site), file: file.clone() });
+            self.sites.insert(
+                host.clone(),
+                KnownSite {
+                    site: Rc::clone(site),
+                    file: file.clone(),
+                },
+            );
             self.take(file.clone(), text, Comes::WithSites, serving, of);
             changed.insert(file);
         }
@@ -242,16 +285,34 @@ impl Parts {
         of: Of,
     ) {
         self.forget(&file);
-        let part = |text: &str| Part { file: Digest::of(text), comes, certificate, of };
+        let part = |text: &str| Part {
+            file: Digest::of(text),
+            comes,
+            certificate,
+            of,
+        };
         match text {
             Ok(text) => {
                 self.parts.insert(file.clone(), part(&text));
                 self.fresh.insert(file, text);
             }
             Err(error) => {
-                let Part { of, certificate, .. } = part("");
-                let host = if let Of::Site(host) = of { Some(host) } else { None };
-                self.unrendered.insert(file, Unrendered { host, certificate, error });
+                let Part {
+                    of, certificate, ..
+                } = part("");
+                let host = if let Of::Site(host) = of {
+                    Some(host)
+                } else {
+                    None
+                };
+                self.unrendered.insert(
+                    file,
+                    Unrendered {
+                        host,
+                        certificate,
+                        error,
+                    },
+                );
             }
         }
     }
@@ -264,8 +325,15 @@ impl Parts {
     /// Of several addresses, only the first can be shown its own certificate.
     fn follow_nameless(&mut self) {
         self.nameless = None;
-        for (_, known) in self.sites.iter().filter(|(host, _)| host.address().is_some()) {
-            let serving = self.parts.get_mut(&known.file).and_then(|part| part.certificate.as_mut());
+        for (_, known) in self
+            .sites
+            .iter()
+            .filter(|(host, _)| host.address().is_some())
+        {
+            let serving = self
+                .parts
+                .get_mut(&known.file)
+                .and_then(|part| part.certificate.as_mut());
             let Some(serving) = serving else { continue };
             let shown = self.nameless.get_or_insert_with(|| serving.unshown());
             serving.is_shown = shown.name == serving.name;
@@ -285,25 +353,45 @@ impl Parts {
             let view = Digest::of_value(&own_view(consumer, self.nameless.as_ref()));
             let certificate = self.nameless.clone().filter(|_| own.names_certificate);
             let is_known = |part: &&Part| matches!(part.of, Of::All(_, seen) if seen == view);
-            if self.parts.get(&file).filter(is_known).is_some_and(|part| part.certificate == certificate) {
+            if self
+                .parts
+                .get(&file)
+                .filter(is_known)
+                .is_some_and(|part| part.certificate == certificate)
+            {
                 continue;
             }
             let text = own_text(consumer, own, self.nameless.as_ref(), templates);
-            self.take(file.clone(), text, own.comes, certificate, Of::All(own, view));
+            self.take(
+                file.clone(),
+                text,
+                own.comes,
+                certificate,
+                Of::All(own, view),
+            );
             changed.insert(file);
         }
         changed
     }
 
     /// Finds out what differs from what is installed, given which parts are not as they were.
-    fn follow_installed(&mut self, consumer: &Consumer, installed: &Rc<Installed>, mut changed: BTreeSet<FileName>) {
+    fn follow_installed(
+        &mut self,
+        consumer: &Consumer,
+        installed: &Rc<Installed>,
+        mut changed: BTreeSet<FileName>,
+    ) {
         if !Rc::ptr_eq(&self.installed, installed) {
             let before = mem::replace(&mut self.installed, Rc::clone(installed));
             changed.extend(differing_keys(&before.files, &installed.files).cloned());
-            let given: BTreeSet<_> = differing_keys(&before.certificates, &installed.certificates).collect();
+            let given: BTreeSet<_> =
+                differing_keys(&before.certificates, &installed.certificates).collect();
             if !given.is_empty() {
-                let names =
-                    |part: &Part| part.certificate.as_ref().is_some_and(|serving| given.contains(&serving.name));
+                let names = |part: &Part| {
+                    part.certificate
+                        .as_ref()
+                        .is_some_and(|serving| given.contains(&serving.name))
+                };
                 let named = self.parts.iter().filter(|(_, part)| names(part));
                 changed.extend(named.map(|(file, _)| file.clone()));
             }
@@ -327,8 +415,12 @@ fn differing_keys<'a, K: Ord, V: PartialEq>(
     one: &'a BTreeMap<K, V>,
     other: &'a BTreeMap<K, V>,
 ) -> impl Iterator<Item = &'a K> {
-    one.iter().merge_join_by(other, |(one, _), (other, _)| one.cmp(other)).filter_map(|pair| match pair {
-        EitherOrBoth::Both((_, one), (_, other)) if one == other => None,
-        EitherOrBoth::Both((key, _), _) | EitherOrBoth::Left((key, _)) | EitherOrBoth::Right((key, _)) => Some(key),
-    })
+    one.iter()
+        .merge_join_by(other, |(one, _), (other, _)| one.cmp(other))
+        .filter_map(|pair| match pair {
+            EitherOrBoth::Both((_, one), (_, other)) if one == other => None,
+            EitherOrBoth::Both((key, _), _)
+            | EitherOrBoth::Left((key, _))
+            | EitherOrBoth::Right((key, _)) => Some(key),
+        })
 }

@@ -48,7 +48,13 @@ pub(super) fn deploy(
     mode: &Mode,
     earlier: &Templates,
 ) -> Result<Option<Deploy>, TemplateError> {
-    let Case { consumer, installed, observed, rules, now } = *case;
+    let Case {
+        consumer,
+        installed,
+        observed,
+        rules,
+        now,
+    } = *case;
     let mark_is = |mark| part::mark(consumer, templates, rules, mark);
     let mark_file = mark_file(consumer);
     let is_proven = matches!(installed.progress, Progress::Proven { .. });
@@ -57,7 +63,10 @@ pub(super) fn deploy(
     let can_be_tried = is_proven && consumer.running && consumer.reach.is_some() && can_be_told;
     let changes = trial::changes(consumer, parts, installed, can_be_tried, mode);
     let mark = Digest::of(mark_is(installed.generation)?);
-    let has_mark = installed.files.get(&mark_file).is_some_and(|file| file.digest == mark);
+    let has_mark = installed
+        .files
+        .get(&mark_file)
+        .is_some_and(|file| file.digest == mark);
     let mut why = reasons(consumer, installed, parts, &changes, has_mark);
     let is_trial = matches!(mode, Mode::Trial(_));
     // Where no sites were ever made, it takes one to show what becomes of them.
@@ -69,7 +78,13 @@ pub(super) fn deploy(
     if why.is_empty() {
         return Ok(None);
     }
-    let changed = [Why::ContentChanged, Why::CertificateChanged, Why::LeadsElsewhere].iter().any(|it| why.contains(it));
+    let changed = [
+        Why::ContentChanged,
+        Why::CertificateChanged,
+        Why::LeadsElsewhere,
+    ]
+    .iter()
+    .any(|it| why.contains(it));
     let generation = installed.generation + u64::from(changed);
     let mut files = put(consumer, parts, &changes.next, installed, templates)?;
     let remove = removed(parts, &changes);
@@ -112,12 +127,21 @@ pub(super) fn deploy(
 
 /// The record of this try. The mark has no part in it: the same files are the same try.
 fn attempt(consumer: &Consumer, after: &Installed, observed: &Observed, now: Timestamp) -> Attempt {
-    let before = observed.attempts.get(&Subject::Consumer(consumer.name.clone()));
+    let before = observed
+        .attempts
+        .get(&Subject::Consumer(consumer.name.clone()));
     // One that was started again may take what it did not take before.
-    let start = consumer.started_at.map(|time| time.millis().to_string()).unwrap_or_default();
+    let start = consumer
+        .started_at
+        .map(|time| time.millis().to_string())
+        .unwrap_or_default();
     let units = after.trying.iter().chain(&after.stopgaps.trying);
     let units = units.flat_map(|(file, unit)| [file.to_string(), unit.to_string()]);
-    backoff::attempt(before, Digest::of_parts([start].into_iter().chain(units)), now)
+    backoff::attempt(
+        before,
+        Digest::of_parts([start].into_iter().chain(units)),
+        now,
+    )
 }
 
 /// Files to write: those of the chosen parts that differ.
@@ -143,7 +167,10 @@ fn put(
 /// Files to take away.
 fn removed(parts: &Parts, changes: &Changes) -> BTreeSet<FileName> {
     let gone = changes.next.keys().filter(|file| parts.get(file).is_none());
-    let goes = changes.stopgaps.iter().filter(|(_, stopgap)| matches!(stopgap, Stopgap::Goes { .. }));
+    let goes = changes
+        .stopgaps
+        .iter()
+        .filter(|(_, stopgap)| matches!(stopgap, Stopgap::Goes { .. }));
     gone.chain(goes.map(|(file, _)| file)).cloned().collect()
 }
 
@@ -159,44 +186,95 @@ fn after(
     let mut after = installed.clone();
     after.generation = generation;
     after.progress = Progress::SignalOwed;
-    after.process = Process { running: consumer.running, started_at: consumer.started_at };
+    after.process = Process {
+        running: consumer.running,
+        started_at: consumer.started_at,
+    };
     let written = |file: &FileName, text: &String| match parts.get(file) {
         // As a look at the text would have it, which takes longer.
         Some(part) => {
             let leads_to = parts.site(file).map(Site::leads_to).unwrap_or_default();
-            Some(InstalledFile { digest: part.file, leads_to: leads_to.into() })
+            Some(InstalledFile {
+                digest: part.file,
+                leads_to: leads_to.into(),
+            })
         }
         None => InstalledFile::read(text.as_bytes()),
     };
-    after.files.extend(write.iter().filter_map(|(file, text)| Some((file.clone(), written(file, text)?))));
-    removed(parts, changes).iter().for_each(|file| drop(after.files.remove(file)));
+    after.files.extend(
+        write
+            .iter()
+            .filter_map(|(file, text)| Some((file.clone(), written(file, text)?))),
+    );
+    removed(parts, changes)
+        .iter()
+        .for_each(|file| drop(after.files.remove(file)));
     let serving = brought(parts, changes).map(|serving| (serving.name.clone(), serving.digest()));
     after.certificates.extend(serving);
     if !installed.open {
         after.close();
     }
-    after.trying.extend(changes.next.iter().map(|(file, unit)| (file.clone(), *unit)));
-    let stopgaps = changes.stopgaps.iter().map(|(file, stopgap)| (file.clone(), stopgap.unit()));
+    after.trying.extend(
+        changes
+            .next
+            .iter()
+            .map(|(file, unit)| (file.clone(), *unit)),
+    );
+    let stopgaps = changes
+        .stopgaps
+        .iter()
+        .map(|(file, stopgap)| (file.clone(), stopgap.unit()));
     after.stopgaps.trying.extend(stopgaps);
     // Of hosts that nobody asks for any more nothing need be known.
-    after.trial.retain(|file| parts.is_wanted(file) || installed.files.contains_key(file));
-    after.stopgaps.trial.retain(|file| installed.files.contains_key(file));
+    after
+        .trial
+        .retain(|file| parts.is_wanted(file) || installed.files.contains_key(file));
+    after
+        .stopgaps
+        .trial
+        .retain(|file| installed.files.contains_key(file));
     after
 }
 
 /// The certificates that come with these changes.
 fn brought<'a>(parts: &'a Parts, changes: &'a Changes) -> impl Iterator<Item = &'a Serving> {
-    let of_parts = changes.next.keys().filter_map(|file| parts.get(file)?.certificate.as_ref());
+    let of_parts = changes
+        .next
+        .keys()
+        .filter_map(|file| parts.get(file)?.certificate.as_ref());
     of_parts.chain(changes.stopgaps.values().filter_map(Stopgap::certificate))
 }
 
 /// What its own tool has to look at: what it was not seen to take up. One that was started since has read that already.
-fn check(consumer: &Consumer, installed: &Installed, after: &Installed, why: &BTreeSet<Why>) -> Option<Check> {
-    let words = consumer.check.clone().filter(|_| after.open && !why.contains(&Why::ProofOwed))?;
-    let seen_by_it = |file: &FileName| consumer.config.theirs.join(file.as_str()).display().to_string();
-    let put = after.trying.keys().filter(|file| after.files.contains_key(*file));
+fn check(
+    consumer: &Consumer,
+    installed: &Installed,
+    after: &Installed,
+    why: &BTreeSet<Why>,
+) -> Option<Check> {
+    let words = consumer
+        .check
+        .clone()
+        .filter(|_| after.open && !why.contains(&Why::ProofOwed))?;
+    let seen_by_it = |file: &FileName| {
+        consumer
+            .config
+            .theirs
+            .join(file.as_str())
+            .display()
+            .to_string()
+    };
+    let put = after
+        .trying
+        .keys()
+        .filter(|file| after.files.contains_key(*file));
     let names = put.map(|file| (seen_by_it(file), file.clone())).collect();
-    Some(Check { words, names, refuses: consumer.kind.check_refuses, before: installed.clone() })
+    Some(Check {
+        words,
+        names,
+        refuses: consumer.kind.check_refuses,
+        before: installed.clone(),
+    })
 }
 
 fn tell(consumer: &Consumer, why: &BTreeSet<Why>) -> Tell {
@@ -205,10 +283,12 @@ fn tell(consumer: &Consumer, why: &BTreeSet<Why>) -> Tell {
         Reload::Signal(signal) => Tell::Signal(*signal),
         Reload::Exec(words) => Tell::Exec(words.clone()),
         Reload::Restart => Tell::Restart,
-        Reload::None => {
-            Tell::Nothing { reason: "its label reload=none says that it is not told; restart it".to_owned() }
-        }
-        Reload::Swallowed { reason } => Tell::Nothing { reason: format!("it can't be told: {reason}; restart it") },
+        Reload::None => Tell::Nothing {
+            reason: "its label reload=none says that it is not told; restart it".to_owned(),
+        },
+        Reload::Swallowed { reason } => Tell::Nothing {
+            reason: format!("it can't be told: {reason}; restart it"),
+        },
     }
 }
 
@@ -220,12 +300,22 @@ fn reasons(
     changes: &Changes,
     has_mark: bool,
 ) -> BTreeSet<Why> {
-    let is_other = |file: &FileName| parts.get(file).is_none_or(|part| !part.has_file(file, installed));
+    let is_other = |file: &FileName| {
+        parts
+            .get(file)
+            .is_none_or(|part| !part.has_file(file, installed))
+    };
     let files_differ = changes.next.keys().any(is_other);
     let certificates_differ = brought(parts, changes).any(|serving| !serving.is_given(installed));
     let mut why = BTreeSet::new();
     let goes = |stopgap: &Stopgap| matches!(stopgap, Stopgap::Goes { .. });
-    why.extend(changes.stopgaps.values().any(goes).then_some(Why::LeadsElsewhere));
+    why.extend(
+        changes
+            .stopgaps
+            .values()
+            .any(goes)
+            .then_some(Why::LeadsElsewhere),
+    );
     why.extend((files_differ || !has_mark).then_some(Why::ContentChanged));
     why.extend(certificates_differ.then_some(Why::CertificateChanged));
     if why.is_empty() {
@@ -237,17 +327,26 @@ fn reasons(
 /// What is still to be done about what lies there.
 fn owed(consumer: &Consumer, installed: &Installed) -> Option<Why> {
     // One that does not run reads everything when it starts; whether it did is looked at then.
-    let now = Process { running: consumer.running, started_at: consumer.started_at };
+    let now = Process {
+        running: consumer.running,
+        started_at: consumer.started_at,
+    };
     match &installed.progress {
         _ if !consumer.running => None,
-        Progress::SignalOwed if installed.process.started_at == now.started_at => Some(Why::SignalOwed),
+        Progress::SignalOwed if installed.process.started_at == now.started_at => {
+            Some(Why::SignalOwed)
+        }
         Progress::SignalOwed | Progress::TakenBack => Some(Why::ProofOwed),
         Progress::Unproven { .. } if consumer.reach.is_none() => None,
-        Progress::Unproven { .. } if !matches!(tell(consumer, &BTreeSet::new()), Tell::Nothing { .. }) => {
+        Progress::Unproven { .. }
+            if !matches!(tell(consumer, &BTreeSet::new()), Tell::Nothing { .. }) =>
+        {
             Some(Why::ProofOwed)
         }
         Progress::Unproven { .. } if installed.process != now => Some(Why::ProofOwed),
-        Progress::Proven { .. } if installed.unseen_since(now.started_at).is_some() && consumer.reach.is_some() => {
+        Progress::Proven { .. }
+            if installed.unseen_since(now.started_at).is_some() && consumer.reach.is_some() =>
+        {
             Some(Why::ProofOwed)
         }
         Progress::Proven { .. } | Progress::Unproven { .. } => None,
@@ -265,7 +364,8 @@ fn undelivered(
         return BTreeMap::new();
     }
     let new = brought(parts, changes).filter(|serving| !serving.is_given(installed));
-    new.map(|serving| (serving.name.clone(), serving.digest())).collect()
+    new.map(|serving| (serving.name.clone(), serving.digest()))
+        .collect()
 }
 
 /// Copies of certificates that nothing names any more once this is proven. While anything is held back, its older form
@@ -279,15 +379,38 @@ fn forgotten(
     if !changes.is_all || matches!(consumer.certificates, CertificateFolder::Shared { .. }) {
         return BTreeSet::new();
     }
-    let named: HashSet<_> = parts.iter().filter_map(|(_, part)| Some(&part.certificate.as_ref()?.name)).collect();
-    installed.certificates.keys().filter(|name| !named.contains(name)).cloned().collect()
+    let named: HashSet<_> = parts
+        .iter()
+        .filter_map(|(_, part)| Some(&part.certificate.as_ref()?.name))
+        .collect();
+    installed
+        .certificates
+        .keys()
+        .filter(|name| !named.contains(name))
+        .cloned()
+        .collect()
 }
 
 /// What a client must see: the mark, and the certificates of what is on trial. What did not change was seen before, and
 /// looking at all of thousands of names would take minutes.
-fn proof(parts: &Parts, after: &Installed, installed: &Installed, why: &BTreeSet<Why>, rules: &Rules) -> Proof {
-    let most = if why.contains(&Why::ProofOwed) { MOST_SERIALS } else { usize::MAX };
-    let serial = |file: &FileName| Some((parts.host(file)?.clone(), parts.certificate(file)?.serial()?.to_owned()));
+fn proof(
+    parts: &Parts,
+    after: &Installed,
+    installed: &Installed,
+    why: &BTreeSet<Why>,
+    rules: &Rules,
+) -> Proof {
+    let most = if why.contains(&Why::ProofOwed) {
+        MOST_SERIALS
+    } else {
+        usize::MAX
+    };
+    let serial = |file: &FileName| {
+        Some((
+            parts.host(file)?.clone(),
+            parts.certificate(file)?.serial()?.to_owned(),
+        ))
+    };
     let is_any_new = !(after.trying.is_empty() && after.stopgaps.trying.is_empty());
     let serials = match is_any_new {
         // What an older file shows that stays, or that went as a stopgap, is not known.
@@ -300,7 +423,11 @@ fn proof(parts: &Parts, after: &Installed, installed: &Installed, why: &BTreeSet
             .take(most)
             .collect(),
     };
-    Proof { mark_host: rules.mark_host.clone(), mark: after.generation, serials }
+    Proof {
+        mark_host: rules.mark_host.clone(),
+        mark: after.generation,
+        serials,
+    }
 }
 
 /// How long this reload may take before it counts as not followed.

@@ -21,15 +21,23 @@ pub fn foresee(observed: &Observed, plan: &Plan, now: Timestamp) -> Observed {
                 if deploy.consumer.running {
                     installed.prove(&deploy.forget, now);
                 }
-                after.installed.insert(deploy.consumer.name.clone(), Rc::new(installed));
+                after
+                    .installed
+                    .insert(deploy.consumer.name.clone(), Rc::new(installed));
             }
             Action::TakeBack(back) => {
-                let mut installed = Installed { progress: Progress::TakenBack, ..back.before.clone() };
+                let mut installed = Installed {
+                    progress: Progress::TakenBack,
+                    ..back.before.clone()
+                };
                 installed.close();
-                after.installed.insert(back.consumer.name.clone(), Rc::new(installed));
+                after
+                    .installed
+                    .insert(back.consumer.name.clone(), Rc::new(installed));
             }
             Action::Obtain(obtain) => {
-                let serial = Digest::of_parts([obtain.certificate.as_str(), &now.millis().to_string()]);
+                let serial =
+                    Digest::of_parts([obtain.certificate.as_str(), &now.millis().to_string()]);
                 let certificate = HeldCertificate {
                     names: obtain.names.iter().map(ToString::to_string).collect(),
                     not_before: now,

@@ -19,21 +19,33 @@ pub(super) fn complaints(
     rules: &Rules,
 ) -> Vec<Complaint> {
     let mut complaints = Vec::new();
-    let in_question = installed.foreign.iter().chain(installed.trial.refused.keys());
+    let in_question = installed
+        .foreign
+        .iter()
+        .chain(installed.trial.refused.keys());
     for (file, part) in in_question.filter_map(|file| Some((file, parts.get(file)?))) {
         let (problem, remedy) = if installed.foreign.contains(file) {
             let path = consumer.config.ours.join(file.as_str());
             (
-                format!("{} of {} was not written by quaymaster", path.display(), consumer.name),
+                format!(
+                    "{} of {} was not written by quaymaster",
+                    path.display(),
+                    consumer.name
+                ),
                 "move it away; it is not overwritten".to_owned(),
             )
-        } else if let Some(refused) =
-            installed.trial.holds_back(file, || part.unit()).filter(|_| part.comes != Comes::Last)
+        } else if let Some(refused) = installed
+            .trial
+            .holds_back(file, || part.unit())
+            .filter(|_| part.comes != Comes::Last)
         {
             let problem = format!("{} refuses {file}: {}", consumer.name, refused.reason);
             let meanwhile = meanwhile(file, part.host(), installed);
             let change = change(templates.users_in(part.template(consumer)));
-            (problem, format!("{change}; until then {meanwhile}, and everything else goes on"))
+            (
+                problem,
+                format!("{change}; until then {meanwhile}, and everything else goes on"),
+            )
         } else {
             continue;
         };
@@ -45,7 +57,12 @@ pub(super) fn complaints(
 }
 
 /// What templates fail for. A template that fails for everything is told once.
-fn of_templates(consumer: &Consumer, installed: &Installed, parts: &Parts, rules: &Rules) -> Vec<Complaint> {
+fn of_templates(
+    consumer: &Consumer,
+    installed: &Installed,
+    parts: &Parts,
+    rules: &Rules,
+) -> Vec<Complaint> {
     let failed = parts.unrendered();
     let of_all = failed.values().find(|part| part.host.is_none());
     if let Some(one) = of_all.or_else(|| failed.values().next().filter(|_| !parts.has_site())) {
@@ -53,7 +70,8 @@ fn of_templates(consumer: &Consumer, installed: &Installed, parts: &Parts, rules
     }
     let of_each = failed.iter().flat_map(|(file, part)| {
         let meanwhile = meanwhile(file, part.host.as_ref(), installed);
-        let remedy = format!("mend the template, or change the site's labels; until then {meanwhile}");
+        let remedy =
+            format!("mend the template, or change the site's labels; until then {meanwhile}");
         let asking = about(consumer, part.host.as_ref(), rules).into_iter();
         asking.map(move |whose| whose.complains(part.error.to_string(), remedy.clone()))
     });
@@ -67,22 +85,31 @@ pub(super) fn of_refused_templates(
     templates: &Templates,
     rules: &Rules,
 ) -> Option<Complaint> {
-    let earlier = installed.templates.used.and_then(|used| templates.earlier(used));
+    let earlier = installed
+        .templates
+        .used
+        .and_then(|used| templates.earlier(used));
     let refused = installed.templates.refused(templates.version())?;
     if !are_condemned(refused, consumer, installed, earlier.is_some()) {
         return None;
     }
     let own = consumer.kind.own_files.iter().map(|own| own.template);
     let all = own.chain([consumer.kind.site_template, consumer.kind.mark_template]);
-    let users: BTreeSet<_> = all.flat_map(|template| templates.users_in(template)).collect();
+    let users: BTreeSet<_> = all
+        .flat_map(|template| templates.users_in(template))
+        .collect();
     let users = users.into_iter().collect::<Vec<_>>().join(", ");
-    let problem =
-        format!("{} refuses what is made with templates of yours ({users}): {}", consumer.name, refused.reason);
+    let problem = format!(
+        "{} refuses what is made with templates of yours ({users}): {}",
+        consumer.name, refused.reason
+    );
     let meanwhile = match earlier {
         Some(_) => "those before them stay in use",
         None => "what was there before stays where it leads to nobody else, and no site is new",
     };
-    let remedy = format!("mend the templates; they are tried again when they change, and until then {meanwhile}");
+    let remedy = format!(
+        "mend the templates; they are tried again when they change, and until then {meanwhile}"
+    );
     Some(Whose::consumer(consumer, rules).complains(problem, remedy))
 }
 
@@ -123,12 +150,26 @@ struct Whose {
 impl Whose {
     fn consumer(consumer: &Consumer, rules: &Rules) -> Self {
         let label = format!("{}.kind", rules.label_prefix);
-        Self { container: consumer.name.clone(), label, value: consumer.kind.name.to_owned() }
+        Self {
+            container: consumer.name.clone(),
+            label,
+            value: consumer.kind.name.to_owned(),
+        }
     }
 
     fn complains(self, problem: String, remedy: String) -> Complaint {
-        let Self { container, label, value } = self;
-        Complaint { container, label, value, problem, remedy }
+        let Self {
+            container,
+            label,
+            value,
+        } = self;
+        Complaint {
+            container,
+            label,
+            value,
+            problem,
+            remedy,
+        }
     }
 }
 

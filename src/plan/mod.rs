@@ -197,7 +197,11 @@ impl Deploy {
 impl Back {
     /// What a client must see, given what it should have seen of the new.
     pub fn proof(&self, new: &Proof) -> Proof {
-        Proof { mark_host: new.mark_host.clone(), mark: self.mark, serials: BTreeMap::new() }
+        Proof {
+            mark_host: new.mark_host.clone(),
+            mark: self.mark,
+            serials: BTreeMap::new(),
+        }
     }
 }
 
@@ -223,7 +227,11 @@ pub struct Obtain {
 impl Obtain {
     /// Whether it is one host's, and called after it.
     fn is_named_by_default(&self) -> bool {
-        self.names.len() == 1 && self.names.first().is_some_and(|host| CertificateName::from(host) == self.certificate)
+        self.names.len() == 1
+            && self
+                .names
+                .first()
+                .is_some_and(|host| CertificateName::from(host) == self.certificate)
     }
 }
 
@@ -288,7 +296,13 @@ impl Action {
 }
 
 /// What has to be done at `now`.
-pub fn plan(desired: &Desired, observed: &Observed, templates: &Templates, rules: &Rules, now: Timestamp) -> Plan {
+pub fn plan(
+    desired: &Desired,
+    observed: &Observed,
+    templates: &Templates,
+    rules: &Rules,
+    now: Timestamp,
+) -> Plan {
     Memory::default().plan(desired, observed, templates, rules, now)
 }
 
@@ -311,26 +325,53 @@ impl Memory {
         rules: &Rules,
         now: Timestamp,
     ) -> Plan {
-        let mut draft = Draft { plan: Plan::default(), now, wake: now + rules.resync, last: Vec::new() };
+        let mut draft = Draft {
+            plan: Plan::default(),
+            now,
+            wake: now + rules.resync,
+            last: Vec::new(),
+        };
         draft.plan.notices = notice::notices(desired, observed, now);
         let observed = &*in_force(desired, observed, now);
-        self.parts.retain(|name, _| desired.consumers.contains_key(name));
-        self.on_trial.retain(|name, _| desired.consumers.contains_key(name));
+        self.parts
+            .retain(|name, _| desired.consumers.contains_key(name));
+        self.on_trial
+            .retain(|name, _| desired.consumers.contains_key(name));
         for consumer in desired.consumers.values() {
-            consumer::plan(consumer, observed, templates, rules, now, (self, &mut draft));
+            consumer::plan(
+                consumer,
+                observed,
+                templates,
+                rules,
+                now,
+                (self, &mut draft),
+            );
         }
-        let deploying: BTreeSet<ContainerName> = draft.plan.actions.iter().filter_map(deployed_to).collect();
+        let deploying: BTreeSet<ContainerName> =
+            draft.plan.actions.iter().filter_map(deployed_to).collect();
         obtain::plan(desired, observed, &deploying, now, &mut draft);
         if draft.plan.actions.is_empty() && observed.under_way.is_empty() {
-            draft.plan.actions.extend(draft.last.drain(..).map(|deploy| Action::Deploy(Box::new(deploy))));
+            draft.plan.actions.extend(
+                draft
+                    .last
+                    .drain(..)
+                    .map(|deploy| Action::Deploy(Box::new(deploy))),
+            );
         }
-        draft.plan.complaints.extend(complaints::of(desired, observed, now));
+        draft
+            .plan
+            .complaints
+            .extend(complaints::of(desired, observed, now));
         draft.plan.wake = Some(draft.wake);
         draft.plan
     }
 
     /// What the folder of a consumer should hold; and the same by templates that are on trial, as long as a trial is due.
-    fn parts(&mut self, wanted: &Wanted<'_>, is_trial_due: bool) -> (&mut Parts, &mut BTreeMap<ContainerName, Parts>) {
+    fn parts(
+        &mut self,
+        wanted: &Wanted<'_>,
+        is_trial_due: bool,
+    ) -> (&mut Parts, &mut BTreeMap<ContainerName, Parts>) {
         let name = &wanted.consumer.name;
         let is_wanted = |tried: &Parts| tried.templates() == wanted.templates.digest();
         if !is_trial_due && let Some(tried) = self.on_trial.remove(name).filter(is_wanted) {

@@ -42,11 +42,23 @@ pub enum About {
 
 /// What is to be told at `now`: nothing about a certificate that no label has a use for.
 pub(super) fn notices(desired: &Desired, observed: &Observed, now: Timestamp) -> BTreeSet<Notice> {
-    let placed = observed.held.iter().filter(|(_, held)| held.source == Source::Provided);
+    let placed = observed
+        .held
+        .iter()
+        .filter(|(_, held)| held.source == Source::Provided);
     let mut notices = BTreeSet::new();
     for (name, held) in observed.provided.iter().chain(placed) {
-        let notice = |about| Notice { certificate: name.clone(), folder: held.shelf.folder().to_owned(), about };
-        let is_of_use = || desired.certificates.values().any(|wanted| is_covered(&wanted.names, held));
+        let notice = |about| Notice {
+            certificate: name.clone(),
+            folder: held.shelf.folder().to_owned(),
+            about,
+        };
+        let is_of_use = || {
+            desired
+                .certificates
+                .values()
+                .any(|wanted| is_covered(&wanted.names, held))
+        };
         if desired.certificates.contains_key(name) || is_of_use() {
             notices.extend(about(name, held, desired, now).into_iter().map(notice));
         }
@@ -54,7 +66,12 @@ pub(super) fn notices(desired: &Desired, observed: &Observed, now: Timestamp) ->
     notices
 }
 
-fn about(name: &CertificateName, held: &HeldCertificate, desired: &Desired, now: Timestamp) -> Vec<About> {
+fn about(
+    name: &CertificateName,
+    held: &HeldCertificate,
+    desired: &Desired,
+    now: Timestamp,
+) -> Vec<About> {
     let life = held.not_after.since(held.not_before);
     let notice = (life / LAST_SHARE).min(LONGEST_NOTICE);
     let time = match (held.is_valid_at(now), held.not_after.since(now)) {
@@ -62,8 +79,15 @@ fn about(name: &CertificateName, held: &HeldCertificate, desired: &Desired, now:
         (false, _) => Some(About::BeginsLater(held.not_before)),
         (true, left) => (left <= notice).then_some(About::EndsSoon(held.not_after)),
     };
-    let wanted = desired.certificates.get(name).into_iter().flat_map(|wanted| &wanted.names);
-    let lacking: BTreeSet<_> = wanted.filter(|name| !held.covers(name)).map(ToString::to_string).collect();
+    let wanted = desired
+        .certificates
+        .get(name)
+        .into_iter()
+        .flat_map(|wanted| &wanted.names);
+    let lacking: BTreeSet<_> = wanted
+        .filter(|name| !held.covers(name))
+        .map(ToString::to_string)
+        .collect();
     let lacks = (!lacking.is_empty()).then_some(About::LacksNames(lacking));
     let in_parts = reader_in_need(held, desired).cloned().map(About::InParts);
     time.into_iter().chain(lacks).chain(in_parts).collect()
@@ -71,21 +95,37 @@ fn about(name: &CertificateName, held: &HeldCertificate, desired: &Desired, now:
 
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { certificate, folder, about } = self;
+        let Self {
+            certificate,
+            folder,
+            about,
+        } = self;
         write!(f, "your certificate {folder}/{certificate} ")?;
         match about {
             About::EndsSoon(end) => {
-                write!(f, "runs out at {end} and is renewed by nobody but you; put a newer one there")
+                write!(
+                    f,
+                    "runs out at {end} and is renewed by nobody but you; put a newer one there"
+                )
             }
             About::Ended(end) => write!(
                 f,
                 "ran out at {end}; a valid one is served in its place, and obtained where there is none. Put a newer one \
                  there or take it away"
             ),
-            About::BeginsLater(begin) => write!(f, "is not valid before {begin}; is the clock right?"),
+            About::BeginsLater(begin) => {
+                write!(f, "is not valid before {begin}; is the clock right?")
+            }
             About::LacksNames(names) => {
-                let names = names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-                write!(f, "is not for {names}; put one there that is, or take it away")
+                let names = names
+                    .iter()
+                    .map(String::as_str)
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                write!(
+                    f,
+                    "is not for {names}; put one there that is, or take it away"
+                )
             }
             About::InParts(consumer) => write!(
                 f,

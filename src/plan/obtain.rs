@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     desire::{Comes, Consumer, Desired, Issuance, Wanted},
-    observe::{Answer, Attempt, HeldCertificate, Installed, Observed, Progress, Shelf, Source, Stage, Subject},
+    observe::{
+        Answer, Attempt, HeldCertificate, Installed, Observed, Progress, Shelf, Source, Stage,
+        Subject,
+    },
     values::{CertificateName, ContainerName, Digest, Host, Issuer, Retry, Timestamp},
 };
 
@@ -26,7 +29,10 @@ pub(super) fn plan(
 ) {
     let mut due = Vec::new();
     let provided = provided(observed);
-    let pairs = desired.certificates.iter().merge_join_by(&*observed.held, |(wanted, _), (held, _)| wanted.cmp(held));
+    let pairs = desired
+        .certificates
+        .iter()
+        .merge_join_by(&*observed.held, |(wanted, _), (held, _)| wanted.cmp(held));
     for (name, wanted, held) in pairs.filter_map(|pair| match pair {
         EitherOrBoth::Left((name, wanted)) => Some((name, wanted, None)),
         EitherOrBoth::Both((name, wanted), (_, held)) => Some((name, wanted, Some(&**held))),
@@ -46,8 +52,9 @@ pub(super) fn plan(
         }
         let before = observed.attempts.get(&subject);
         // What the disk did not take at first was mended since, or was taken all the same.
-        let is_over =
-            |attempt: &Attempt| attempt.asked == asked(wanted) && (attempt.was_cut_off() || attempt.was_not_kept());
+        let is_over = |attempt: &Attempt| {
+            attempt.asked == asked(wanted) && (attempt.was_cut_off() || attempt.was_not_kept())
+        };
         if matches!(need, Need::At(_)) && before.is_some_and(is_over) {
             draft.plan.finished.insert(name.clone());
         }
@@ -67,20 +74,33 @@ pub(super) fn plan(
         due.push((runs_out, name, wanted, why));
     }
     due.sort_by_key(|(runs_out, name, ..)| (*runs_out, *name));
-    let running = observed.under_way.iter().filter(|subject| matches!(subject, Subject::Certificate(_))).count();
+    let running = observed
+        .under_way
+        .iter()
+        .filter(|subject| matches!(subject, Subject::Certificate(_)))
+        .count();
     let free = ORDERS_AT_ONCE.saturating_sub(running);
     // Of thousands that are due, only the first few are looked at further.
-    let answered =
-        due.into_iter().filter(|(_, name, wanted, _)| is_answered(name, wanted, desired, observed, deploying));
-    draft.plan.actions.extend(answered.take(free).map(|(_, name, wanted, why)| {
-        let before = observed.attempts.get(&Subject::Certificate(name.clone()));
-        let attempt = backoff::attempt(before, asked(wanted), now);
-        Action::Obtain(Box::new(obtain(name, wanted, desired, why, attempt)))
-    }));
+    let answered = due
+        .into_iter()
+        .filter(|(_, name, wanted, _)| is_answered(name, wanted, desired, observed, deploying));
+    draft
+        .plan
+        .actions
+        .extend(answered.take(free).map(|(_, name, wanted, why)| {
+            let before = observed.attempts.get(&Subject::Certificate(name.clone()));
+            let attempt = backoff::attempt(before, asked(wanted), now);
+            Action::Obtain(Box::new(obtain(name, wanted, desired, why, attempt)))
+        }));
 }
 
 fn provided(observed: &Observed) -> Vec<&HeldCertificate> {
-    observed.held.values().map(|held| &**held).filter(|held| held.source == Source::Provided).collect()
+    observed
+        .held
+        .values()
+        .map(|held| &**held)
+        .filter(|held| held.source == Source::Provided)
+        .collect()
 }
 
 enum Need {
@@ -98,23 +118,41 @@ fn need(
     provided: &[&HeldCertificate],
     now: Timestamp,
 ) -> Need {
-    let is_placed = |held: &&HeldCertificate| held.source == Source::Provided && held.shelf == Shelf::Live;
-    let covering = provided.iter().copied().filter(|held| is_covered(&wanted.names, held));
+    let is_placed =
+        |held: &&HeldCertificate| held.source == Source::Provided && held.shelf == Shelf::Live;
+    let covering = provided
+        .iter()
+        .copied()
+        .filter(|held| is_covered(&wanted.names, held));
     let in_our_way = held.filter(is_placed);
-    if let Some(provided) = covering.chain(in_our_way).find(|held| held.is_valid_at(now)) {
+    if let Some(provided) = covering
+        .chain(in_our_way)
+        .find(|held| held.is_valid_at(now))
+    {
         // One of ours may be served before it, until it runs out.
         let ends = held.map(|held| held.not_after).filter(|end| *end > now);
-        return Need::At(ends.into_iter().chain([provided.not_after]).min().unwrap_or(provided.not_after));
+        return Need::At(
+            ends.into_iter()
+                .chain([provided.not_after])
+                .min()
+                .unwrap_or(provided.not_after),
+        );
     }
-    let Some(held) = held else { return Need::Now(Why::Missing) };
+    let Some(held) = held else {
+        return Need::Now(Why::Missing);
+    };
     // What the user provides has the key and the issuer that the user chose.
     let is_ours = held.source != Source::Provided;
     let due = renewal::due(held);
     match is_covered(&wanted.names, held) {
         false => Need::Now(Why::NamesChanged),
         // The one that is there is served until then: one from the staging CA is replaced without a gap.
-        true if is_ours && !held.source.is(&wanted.issuance.issuer) => Need::Now(Why::SourceChanged),
-        true if is_ours && held.key_type != Some(wanted.issuance.key_type) => Need::Now(Why::KeyTypeChanged),
+        true if is_ours && !held.source.is(&wanted.issuance.issuer) => {
+            Need::Now(Why::SourceChanged)
+        }
+        true if is_ours && held.key_type != Some(wanted.issuance.key_type) => {
+            Need::Now(Why::KeyTypeChanged)
+        }
         true if due <= now => Need::Now(Why::RenewalDue),
         true if is_forced(name, observed) => Need::Now(Why::Asked),
         true => Need::At(due),
@@ -123,7 +161,10 @@ fn need(
 
 /// Whether somebody insists on it, and nobody has begun.
 fn is_forced(name: &CertificateName, observed: &Observed) -> bool {
-    observed.wishes.get(name).is_some_and(|wish| wish.force && wish.stage == Stage::Open)
+    observed
+        .wishes
+        .get(name)
+        .is_some_and(|wish| wish.force && wish.stage == Stage::Open)
 }
 
 fn held_back(name: &CertificateName, asked: Digest, observed: &Observed) -> Option<Timestamp> {
@@ -136,8 +177,15 @@ fn held_back(name: &CertificateName, asked: Digest, observed: &Observed) -> Opti
 }
 
 /// How a wish ends with which nothing is to be begun; nothing while it is, or can be as soon as a proxy answers.
-pub fn answer(name: &CertificateName, desired: &Desired, observed: &Observed, now: Timestamp) -> Option<Answer> {
-    let Some(wanted) = desired.certificates.get(name) else { return Some(Answer::NotWanted) };
+pub fn answer(
+    name: &CertificateName,
+    desired: &Desired,
+    observed: &Observed,
+    now: Timestamp,
+) -> Option<Answer> {
+    let Some(wanted) = desired.certificates.get(name) else {
+        return Some(Answer::NotWanted);
+    };
     let subject = Subject::Certificate(name.clone());
     if observed.under_way.contains(&subject) {
         return None;
@@ -150,9 +198,17 @@ pub fn answer(name: &CertificateName, desired: &Desired, observed: &Observed, no
     }
     held_back(name, asked(wanted), observed).filter(|again| *again > now)?;
     let attempt = observed.attempts.get(&subject)?;
-    let problem = attempt.problem.clone().unwrap_or_else(|| "the last try was cut off".to_owned());
-    let again = (attempt.retry != Retry::WhenInputChanges).then(|| backoff::next_try(&subject, attempt));
-    Some(Answer::Failed { problem, blame: None, again })
+    let problem = attempt
+        .problem
+        .clone()
+        .unwrap_or_else(|| "the last try was cut off".to_owned());
+    let again =
+        (attempt.retry != Retry::WhenInputChanges).then(|| backoff::next_try(&subject, attempt));
+    Some(Answer::Failed {
+        problem,
+        blame: None,
+        again,
+    })
 }
 
 /// Whether a challenge for each of these names would be answered, if there are any: a proxy that serves it runs, has its
@@ -169,49 +225,86 @@ fn is_answered(
         // Nobody looks before it is made. Where no proxy serves it, nobody would show it, either.
         return !wanted.served_by.is_empty();
     }
-    let proxies: Vec<_> = wanted.served_by.iter().filter_map(|name| desired.consumers.get(name)).collect();
+    let proxies: Vec<_> = wanted
+        .served_by
+        .iter()
+        .filter_map(|name| desired.consumers.get(name))
+        .collect();
     let answers = |proxy: &Rc<Consumer>, host: &Host| {
         let subject = Subject::Consumer(proxy.name.clone());
         let idle = !deploying.contains(&proxy.name) && !observed.under_way.contains(&subject);
         let told = || {
-            observed.installed.get(&proxy.name).is_some_and(|installed| {
-                // Of a site that was served, and is held back, what serves names that no site has answers.
-                let is_left = observed.held.contains_key(name) && has_ground(proxy, installed);
-                let has_site =
-                    is_left || !proxy.sites.contains_key(host) || installed.files.contains_key(&site_file(host));
-                installed.progress != Progress::SignalOwed && has_site
-            })
+            observed
+                .installed
+                .get(&proxy.name)
+                .is_some_and(|installed| {
+                    // Of a site that was served, and is held back, what serves names that no site has answers.
+                    let is_left = observed.held.contains_key(name) && has_ground(proxy, installed);
+                    let has_site = is_left
+                        || !proxy.sites.contains_key(host)
+                        || installed.files.contains_key(&site_file(host));
+                    installed.progress != Progress::SignalOwed && has_site
+                })
         };
         idle && proxy.running && told()
     };
     wanted.names.iter().all(|host| {
         let is_site = proxies.iter().any(|proxy| proxy.sites.contains_key(host));
-        proxies.iter().any(|proxy| is_site == proxy.sites.contains_key(host) && answers(proxy, host))
+        proxies
+            .iter()
+            .any(|proxy| is_site == proxy.sites.contains_key(host) && answers(proxy, host))
     })
 }
 
 /// Whether what all sites of a proxy stand on lies there.
 fn has_ground(proxy: &Consumer, installed: &Installed) -> bool {
-    let mut grounds = proxy.kind.own_files.iter().filter(|own| own.comes == Comes::WithSites);
+    let mut grounds = proxy
+        .kind
+        .own_files
+        .iter()
+        .filter(|own| own.comes == Comes::WithSites);
     grounds.all(|own| installed.files.contains_key(&own_file(own.file)))
 }
 
 /// What is asked: another digest makes the record of failures void.
 fn asked(wanted: &Wanted) -> Digest {
-    let Issuance { issuer, challenge, key_type, profile } = &wanted.issuance;
-    let kind = [issuer.to_string(), challenge.to_string(), key_type.to_string(), profile.clone().unwrap_or_default()];
+    let Issuance {
+        issuer,
+        challenge,
+        key_type,
+        profile,
+    } = &wanted.issuance;
+    let kind = [
+        issuer.to_string(),
+        challenge.to_string(),
+        key_type.to_string(),
+        profile.clone().unwrap_or_default(),
+    ];
     Digest::of_parts(wanted.names.iter().map(ToString::to_string).chain(kind))
 }
 
-fn obtain(name: &CertificateName, wanted: &Wanted, desired: &Desired, why: Why, attempt: Attempt) -> Obtain {
-    let proxies = || wanted.served_by.iter().filter_map(|proxy| desired.consumers.get(proxy));
+fn obtain(
+    name: &CertificateName,
+    wanted: &Wanted,
+    desired: &Desired,
+    why: Why,
+    attempt: Attempt,
+) -> Obtain {
+    let proxies = || {
+        wanted
+            .served_by
+            .iter()
+            .filter_map(|proxy| desired.consumers.get(proxy))
+    };
     Obtain {
         certificate: name.clone(),
         names: wanted.names.iter().cloned().collect(),
         issuance: wanted.issuance.clone(),
         why,
         webroots: proxies().map(|proxy| proxy.webroot.ours.clone()).collect(),
-        proxies: proxies().filter_map(|proxy| Some(proxy.reach?.http)).collect(),
+        proxies: proxies()
+            .filter_map(|proxy| Some(proxy.reach?.http))
+            .collect(),
         attempt,
     }
 }
@@ -225,17 +318,23 @@ mod tests {
     };
 
     /// What is to be done, and what lies in the file of the site afterwards.
-    fn orders(labels: &[(&str, &str)], observed: Option<Observed>) -> (Vec<String>, Observed, Desired) {
-        let shop = labels.iter().fold(shop(), |shop, (key, value)| shop.label(key, value));
+    fn orders(
+        labels: &[(&str, &str)],
+        observed: Option<Observed>,
+    ) -> (Vec<String>, Observed, Desired) {
+        let shop = labels
+            .iter()
+            .fold(shop(), |shop, (key, value)| shop.label(key, value));
         let desired = desired([proxy(), shop]);
         let mut observed = observed.unwrap_or_else(|| fresh(&desired));
         let mut orders = Vec::new();
         for _ in 0..10 {
             let plan = planned(&desired, &observed, START);
             let obtains = plan.actions.iter().filter_map(|action| match action {
-                Action::Obtain(obtain) => {
-                    Some(format!("{} {}: {}", obtain.certificate, obtain.issuance.issuer, obtain.why))
-                }
+                Action::Obtain(obtain) => Some(format!(
+                    "{} {}: {}",
+                    obtain.certificate, obtain.issuance.issuer, obtain.why
+                )),
                 Action::Deploy(_) | Action::TakeBack(_) => None,
             });
             orders.extend(obtains);
@@ -245,11 +344,20 @@ mod tests {
     }
 
     fn site(desired: &Desired, observed: &Observed) -> String {
-        let empty = Observed { installed: fresh(desired).installed, ..observed.clone() };
+        let empty = Observed {
+            installed: fresh(desired).installed,
+            ..observed.clone()
+        };
         let file = FileName::parse("quaymaster-shop.example.conf").expect("a name");
         let mut actions = planned(desired, &empty, START).actions.into_iter();
         actions
-            .find_map(|action| if let Action::Deploy(mut deploy) = action { deploy.write.remove(&file) } else { None })
+            .find_map(|action| {
+                if let Action::Deploy(mut deploy) = action {
+                    deploy.write.remove(&file)
+                } else {
+                    None
+                }
+            })
             .expect("it is written")
     }
 
@@ -257,7 +365,10 @@ mod tests {
     fn from_staging_to_earnest_is_one_label_and_one_order() {
         // One that a public CA issues for.
         let public = |ca: &str, observed: Option<Observed>| {
-            let shop = container("shop", 4).label("host", "shop.org").label("hsts", "1y").label("ca", ca);
+            let shop = container("shop", 4)
+                .label("host", "shop.org")
+                .label("hsts", "1y")
+                .label("ca", ca);
             let desired = desired([proxy(), shop]);
             let mut observed = observed.unwrap_or_else(|| fresh(&desired));
             let (mut whys, mut text) = (Vec::new(), String::new());
@@ -267,7 +378,9 @@ mod tests {
                 for action in &plan.actions {
                     match action {
                         Action::Obtain(obtain) => whys.push(obtain.why),
-                        Action::Deploy(deploy) => text = deploy.write.get(&file).cloned().unwrap_or(text),
+                        Action::Deploy(deploy) => {
+                            text = deploy.write.get(&file).cloned().unwrap_or(text)
+                        }
                         Action::TakeBack(_) => {}
                     }
                 }
@@ -277,11 +390,20 @@ mod tests {
         };
         let (whys, text, observed) = public("staging", None);
         assert_eq!(whys, [Why::Missing]);
-        assert!(text.contains("ssl_certificate ") && text.contains("return 503;"), "{text}");
-        assert!(!text.contains("return 301") && !text.contains("Strict-Transport-Security"), "{text}");
+        assert!(
+            text.contains("ssl_certificate ") && text.contains("return 503;"),
+            "{text}"
+        );
+        assert!(
+            !text.contains("return 301") && !text.contains("Strict-Transport-Security"),
+            "{text}"
+        );
         let (whys, text, observed) = public("letsencrypt", Some(observed));
         assert_eq!(whys, [Why::SourceChanged]);
-        assert!(text.contains("return 301") && text.contains("Strict-Transport-Security"), "{text}");
+        assert!(
+            text.contains("return 301") && text.contains("Strict-Transport-Security"),
+            "{text}"
+        );
         assert!(!text.contains("return 503;"), "{text}");
         assert_eq!(public("letsencrypt", Some(observed)).0, []);
     }
@@ -291,14 +413,23 @@ mod tests {
         for mut elsewhere in [shop(), shop().label("ca", "self-signed")] {
             elsewhere.networks = [].into();
             let desired = desired([proxy(), elsewhere]);
-            assert_eq!(desired.certificates.len(), 1, "it is wanted as soon as a proxy serves it");
+            assert_eq!(
+                desired.certificates.len(),
+                1,
+                "it is wanted as soon as a proxy serves it"
+            );
             let mut observed = fresh(&desired);
             loop {
                 let plan = planned(&desired, &observed, START);
                 if plan.actions.is_empty() {
                     break;
                 }
-                assert!(plan.actions.iter().all(|action| matches!(action, Action::Deploy(_))), "{plan:?}");
+                assert!(
+                    plan.actions
+                        .iter()
+                        .all(|action| matches!(action, Action::Deploy(_))),
+                    "{plan:?}"
+                );
                 observed = super::super::foresee(&observed, &plan, START);
             }
         }
@@ -309,10 +440,17 @@ mod tests {
         let (orders, observed, desired) = orders(&[("ca", "self-signed")], None);
         assert_eq!(orders, ["shop.example self-signed: missing"]);
         assert!(site(&desired, &observed).contains("return 301"));
-        let steps =
-            planned(&desired, &fresh(&desired), START).actions.iter().flat_map(super::super::steps).collect::<Vec<_>>();
+        let steps = planned(&desired, &fresh(&desired), START)
+            .actions
+            .iter()
+            .flat_map(super::super::steps)
+            .collect::<Vec<_>>();
         assert!(
-            steps.contains(&["obtain", "shop.example", "--ca", "self-signed"].map(str::to_owned).to_vec()),
+            steps.contains(
+                &["obtain", "shop.example", "--ca", "self-signed"]
+                    .map(str::to_owned)
+                    .to_vec()
+            ),
             "{steps:?}"
         );
     }
@@ -320,36 +458,64 @@ mod tests {
     #[test]
     fn another_key_type_is_obtained_at_once_and_once() {
         let (first, observed, _) = orders(&[], None);
-        assert_eq!(first, ["shop.example https://ca.example/directory: missing"]);
+        assert_eq!(
+            first,
+            ["shop.example https://ca.example/directory: missing"]
+        );
         let (second, mut observed, _) = orders(&[("key-type", "rsa-2048")], Some(observed));
-        assert_eq!(second, ["shop.example https://ca.example/directory: key type changed"]);
-        assert_eq!(orders(&[("key-type", "rsa-2048")], Some(observed.clone())).0, [""; 0]);
+        assert_eq!(
+            second,
+            ["shop.example https://ca.example/directory: key type changed"]
+        );
+        assert_eq!(
+            orders(&[("key-type", "rsa-2048")], Some(observed.clone())).0,
+            [""; 0]
+        );
         // What the user provides is the user's choice.
         for (name, held) in &*Rc::clone(&observed.held) {
             let (source, key_type) = (Source::Provided, Some(KeyType::Ec384));
-            observed.hold(name.clone(), HeldCertificate { source, key_type, ..(**held).clone() });
+            observed.hold(
+                name.clone(),
+                HeldCertificate {
+                    source,
+                    key_type,
+                    ..(**held).clone()
+                },
+            );
         }
         assert_eq!(orders(&[], Some(observed)).0, [""; 0]);
     }
 
     #[test]
     fn an_order_waits_until_each_of_its_names_is_answered() {
-        let on_all = |name, number, host| container(name, number).label("host", host).label("certificate", "all");
+        let on_all = |name, number, host| {
+            container(name, number)
+                .label("host", host)
+                .label("certificate", "all")
+        };
         let desired = desired([
             proxy(),
             on_all("one", 4, "a.example").label("names", "mail.example"),
             on_all("two", 5, "b.example"),
         ]);
-        let observed = super::super::foresee(&fresh(&desired), &planned(&desired, &fresh(&desired), START), START);
-        let order =
-            "obtain a.example b.example mail.example --certificate all --challenge http-01 --webroot /edge/challenge";
+        let observed = super::super::foresee(
+            &fresh(&desired),
+            &planned(&desired, &fresh(&desired), START),
+            START,
+        );
+        let order = "obtain a.example b.example mail.example --certificate all --challenge http-01 --webroot /edge/challenge";
         assert_eq!(told(&desired, &observed, START), [order]);
         let mut behind = observed.clone();
         let file = FileName::parse("quaymaster-b.example.conf").expect("a name");
-        behind
-            .installed
-            .values_mut()
-            .for_each(|installed| Rc::make_mut(installed).files.retain(|name, _| *name != file));
-        assert!(!told(&desired, &behind, START).iter().any(|step| step.starts_with("obtain")));
+        behind.installed.values_mut().for_each(|installed| {
+            Rc::make_mut(installed)
+                .files
+                .retain(|name, _| *name != file)
+        });
+        assert!(
+            !told(&desired, &behind, START)
+                .iter()
+                .any(|step| step.starts_with("obtain"))
+        );
     }
 }

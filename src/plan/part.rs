@@ -49,7 +49,10 @@ impl Serving {
 
     /// The same one where it need not be seen.
     pub fn unshown(&self) -> Self {
-        Self { is_shown: false, ..self.clone() }
+        Self {
+            is_shown: false,
+            ..self.clone()
+        }
     }
 
     /// Which certificate it is, whoever is shown it.
@@ -83,7 +86,9 @@ impl Part {
     /// What is in it, certificate included.
     pub fn unit(&self) -> Digest {
         match &self.certificate {
-            Some(serving) => Digest::of_parts([self.file.to_string(), serving.digest().to_string()]),
+            Some(serving) => {
+                Digest::of_parts([self.file.to_string(), serving.digest().to_string()])
+            }
             None => self.file,
         }
     }
@@ -95,25 +100,40 @@ impl Part {
 
     /// Whether its text lies there.
     pub fn has_file(&self, file: &FileName, installed: &Installed) -> bool {
-        installed.files.get(file).is_some_and(|there| there.digest == self.file)
+        installed
+            .files
+            .get(file)
+            .is_some_and(|there| there.digest == self.file)
     }
 
     /// Whether its certificate lies there, if it has one.
     pub fn has_certificate(&self, installed: &Installed) -> bool {
-        self.certificate.as_ref().is_none_or(|serving| serving.is_given(installed))
+        self.certificate
+            .as_ref()
+            .is_none_or(|serving| serving.is_given(installed))
     }
 }
 
 /// The certificate that serves a site, if one does.
-pub(super) fn serving(host: &Host, site: &Site, observed: &Observed, now: Timestamp) -> Option<Serving> {
+pub(super) fn serving(
+    host: &Host,
+    site: &Site,
+    observed: &Observed,
+    now: Timestamp,
+) -> Option<Serving> {
     let pin = site.pin.as_ref().map(|pin| &pin.certificate);
     let (name, held) = selection::serving(host, site.certificate.as_ref()?, pin, observed, now)?;
-    Some(Serving { name: name.clone(), held: Rc::clone(held), is_shown: true })
+    Some(Serving {
+        name: name.clone(),
+        held: Rc::clone(held),
+        is_shown: true,
+    })
 }
 
 /// The file of a site in a proxy's config folder.
 pub fn site_file(host: &Host) -> FileName {
-    FileName::parse(format!("quaymaster-{}.conf", host.file_word())).expect("it is plain and short enough for a file")
+    FileName::parse(format!("quaymaster-{}.conf", host.file_word()))
+        .expect("it is plain and short enough for a file")
 }
 
 /// The file with the mark in a consumer's folder.
@@ -133,7 +153,11 @@ pub(super) fn mark(
     mark: u64,
 ) -> Result<String, TemplateError> {
     let view = views::mark(consumer, &rules.mark_host, mark);
-    Ok(file(consumer, &[], &templates.render(consumer.kind.mark_template, &view)?))
+    Ok(file(
+        consumer,
+        &[],
+        &templates.render(consumer.kind.mark_template, &view)?,
+    ))
 }
 
 pub(super) fn site_text(
@@ -145,7 +169,11 @@ pub(super) fn site_text(
 ) -> Result<String, TemplateError> {
     let certificate = serving.map(|serving| (&serving.name, &*serving.held));
     let view = views::site(consumer, host, site, certificate);
-    Ok(file(consumer, &site.leads_to(), &templates.render(consumer.kind.site_template, &view)?))
+    Ok(file(
+        consumer,
+        &site.leads_to(),
+        &templates.render(consumer.kind.site_template, &view)?,
+    ))
 }
 
 pub(super) fn own_text(
@@ -154,13 +182,23 @@ pub(super) fn own_text(
     nameless: Option<&Serving>,
     templates: &Templates,
 ) -> Result<String, TemplateError> {
-    Ok(file(consumer, &[], &templates.render(own.template, &own_view(consumer, nameless))?))
+    Ok(file(
+        consumer,
+        &[],
+        &templates.render(own.template, &own_view(consumer, nameless))?,
+    ))
 }
 
 pub(super) fn own_view(consumer: &Consumer, nameless: Option<&Serving>) -> ProxyView {
-    views::proxy(consumer, nameless.map(|serving| (&serving.name, serving.held.shelf)))
+    views::proxy(
+        consumer,
+        nameless.map(|serving| (&serving.name, serving.held.shelf)),
+    )
 }
 
 fn file(consumer: &Consumer, leads_to: &[SocketAddr], text: &str) -> String {
-    format!("{}{text}", InstalledFile::heading(consumer.kind.comment, leads_to))
+    format!(
+        "{}{text}",
+        InstalledFile::heading(consumer.kind.comment, leads_to)
+    )
 }

@@ -14,7 +14,11 @@ const SPREAD: f64 = 0.03;
 /// by a share that depends on the certificate alone.
 pub fn due(certificate: &HeldCertificate) -> Timestamp {
     let life = certificate.not_after.since(certificate.not_before);
-    let share = if life <= SHORT_LIFE { 1.0 / 2.0 } else { 2.0 / 3.0 };
+    let share = if life <= SHORT_LIFE {
+        1.0 / 2.0
+    } else {
+        2.0 / 3.0
+    };
     let earlier = SPREAD * certificate.digest.fraction();
     certificate.not_before + life.mul_f64(share - earlier)
 }
@@ -41,17 +45,28 @@ mod tests {
             source: Source::Provided,
             shelf: Shelf::Live,
         };
-        due(&certificate).since(certificate.not_before).as_secs_f64() / life as f64
+        due(&certificate)
+            .since(certificate.not_before)
+            .as_secs_f64()
+            / life as f64
     }
 
     #[test]
     fn any_life_is_renewed_in_good_time() {
         let day = 24 * 60 * 60;
         for life in [60, 120, 6 * day, 10 * day] {
-            assert!((0.47..=0.5).contains(&due_after(life)), "{life} s: {}", due_after(life));
+            assert!(
+                (0.47..=0.5).contains(&due_after(life)),
+                "{life} s: {}",
+                due_after(life)
+            );
         }
         for life in [45 * day, 64 * day, 90 * day, 365 * day, 5 * 365 * day] {
-            assert!((0.63..=0.667).contains(&due_after(life)), "{life} s: {}", due_after(life));
+            assert!(
+                (0.63..=0.667).contains(&due_after(life)),
+                "{life} s: {}",
+                due_after(life)
+            );
         }
     }
 }

@@ -9,7 +9,11 @@ use crate::{
 /// What is observed, with one certificate for each name: where the user has put one of the same name into `provided/`,
 /// that one, unless ours is the better: one that can be served before one that can't, one that covers what is wanted
 /// before one that does not, a valid one before one that has run out.
-pub fn in_force<'a>(desired: &Desired, observed: &'a Observed, now: Timestamp) -> Cow<'a, Observed> {
+pub fn in_force<'a>(
+    desired: &Desired,
+    observed: &'a Observed,
+    now: Timestamp,
+) -> Cow<'a, Observed> {
     if observed.provided.is_empty() {
         return Cow::Borrowed(observed);
     }
@@ -19,9 +23,17 @@ pub fn in_force<'a>(desired: &Desired, observed: &'a Observed, now: Timestamp) -
         let worth = |certificate: &HeldCertificate| {
             let wanted = desired.certificates.get(name);
             let covers = wanted.is_none_or(|wanted| is_covered(&wanted.names, certificate));
-            (reader_in_need(certificate, desired).is_none(), covers, certificate.is_valid_at(now))
+            (
+                reader_in_need(certificate, desired).is_none(),
+                covers,
+                certificate.is_valid_at(now),
+            )
         };
-        if observed.held.get(name).is_none_or(|own| worth(provided) >= worth(own)) {
+        if observed
+            .held
+            .get(name)
+            .is_none_or(|own| worth(provided) >= worth(own))
+        {
             held.insert(name.clone(), Rc::clone(provided));
         }
     }
@@ -29,16 +41,29 @@ pub fn in_force<'a>(desired: &Desired, observed: &'a Observed, now: Timestamp) -
 }
 
 /// Whether a certificate is for all of these names.
-pub(super) fn is_covered<'a>(names: impl IntoIterator<Item = &'a Host>, certificate: &HeldCertificate) -> bool {
+pub(super) fn is_covered<'a>(
+    names: impl IntoIterator<Item = &'a Host>,
+    certificate: &HeldCertificate,
+) -> bool {
     names.into_iter().all(|name| certificate.covers(name))
 }
 
 /// A consumer that could not read a certificate as it lies there: one that reads the user's own folder finds no
 /// `fullchain.pem` where there are only its parts, and we write nothing there.
-pub(super) fn reader_in_need<'a>(certificate: &HeldCertificate, desired: &'a Desired) -> Option<&'a ContainerName> {
-    let reads = |consumer: &&Rc<Consumer>| matches!(consumer.certificates, CertificateFolder::Shared { .. });
+pub(super) fn reader_in_need<'a>(
+    certificate: &HeldCertificate,
+    desired: &'a Desired,
+) -> Option<&'a ContainerName> {
+    let reads = |consumer: &&Rc<Consumer>| {
+        matches!(consumer.certificates, CertificateFolder::Shared { .. })
+    };
     let in_parts = certificate.shelf == Shelf::ProvidedInParts;
-    desired.consumers.values().filter(|_| in_parts).find(reads).map(|consumer| &consumer.name)
+    desired
+        .consumers
+        .values()
+        .filter(|_| in_parts)
+        .find(reads)
+        .map(|consumer| &consumer.name)
 }
 
 /// A held certificate that comes into question for a host.
@@ -83,7 +108,11 @@ pub fn candidates<'a>(
             true if !certificate.is_valid_at(now) => Some(Skipped::NotValid),
             true => Some(Skipped::Other),
         };
-        candidates.push(Candidate { name, certificate, skipped });
+        candidates.push(Candidate {
+            name,
+            certificate,
+            skipped,
+        });
     }
     candidates
 }
@@ -110,8 +139,17 @@ pub(super) fn serving<'a>(
     {
         return Some((name, certificate));
     }
-    observed.held.iter().filter(|(_, certificate)| certificate.covers(host)).max_by_key(|(name, certificate)| {
-        let exact = certificate.names.contains(host.as_str());
-        (certificate.is_valid_at(now), exact, *name == wanted, certificate.not_after)
-    })
+    observed
+        .held
+        .iter()
+        .filter(|(_, certificate)| certificate.covers(host))
+        .max_by_key(|(name, certificate)| {
+            let exact = certificate.names.contains(host.as_str());
+            (
+                certificate.is_valid_at(now),
+                exact,
+                *name == wanted,
+                certificate.not_after,
+            )
+        })
 }

@@ -55,7 +55,9 @@ impl Stopgap {
     pub fn unit(&self) -> Digest {
         match self {
             Self::Goes { file } => Digest::of_parts(["goes", &file.to_string()]),
-            Self::TakesCertificate(serving) => Digest::of_parts(["takes", &serving.digest().to_string()]),
+            Self::TakesCertificate(serving) => {
+                Digest::of_parts(["takes", &serving.digest().to_string()])
+            }
         }
     }
 
@@ -78,13 +80,31 @@ pub(super) fn changes(
 ) -> Changes {
     let lacks_its_ground = lacks_its_ground(consumer, parts, installed);
     let is_without_sites = lacks_its_ground || matches!(mode, Mode::WithoutSites { .. });
-    let are_held_back = lacks_its_ground || matches!(mode, Mode::WithoutSites { are_held_back: true });
-    let differing = || parts.differing().filter(|(file, _)| !installed.foreign.contains(*file));
+    let are_held_back = lacks_its_ground
+        || matches!(
+            mode,
+            Mode::WithoutSites {
+                are_held_back: true
+            }
+        );
+    let differing = || {
+        parts
+            .differing()
+            .filter(|(file, _)| !installed.foreign.contains(*file))
+    };
     if !matches!(mode, Mode::Trial(_)) {
-        let further = are_held_back.then(|| differing().map(|(file, _)| file)).into_iter().flatten();
+        let further = are_held_back
+            .then(|| differing().map(|(file, _)| file))
+            .into_iter()
+            .flatten();
         let stopgaps = stopgaps(parts, installed, further);
         if !stopgaps.is_empty() {
-            return Changes { next: Units::new(), stopgaps, is_all: false, is_last: false };
+            return Changes {
+                next: Units::new(),
+                stopgaps,
+                is_all: false,
+                is_last: false,
+            };
         }
     }
     let may_go = |(file, part): &(&FileName, Option<&Part>)| match part {
@@ -100,22 +120,34 @@ pub(super) fn changes(
         Some(part) => (part.unit(), part.comes),
         None => (removal(), Comes::WithSites),
     };
-    let mut open: BTreeMap<FileName, (Digest, Comes)> =
-        differing().filter(may_go).map(|(file, part)| (file.clone(), unit(part))).collect();
+    let mut open: BTreeMap<FileName, (Digest, Comes)> = differing()
+        .filter(may_go)
+        .map(|(file, part)| (file.clone(), unit(part)))
+        .collect();
     open.retain(|file, (unit, _)| installed.trial.holds_back(file, || *unit).is_none());
     if let Mode::Trial(sample) = mode {
         return trial(open, parts, installed, sample.as_ref());
     }
     let comes = open.values().map(|(_, comes)| *comes).min();
-    let stage = open.into_iter().filter(|(_, (_, when))| Some(*when) == comes);
-    let mut next = first(stage.map(|(file, (unit, _))| (file, unit)).collect(), &installed.trial);
+    let stage = open
+        .into_iter()
+        .filter(|(_, (_, when))| Some(*when) == comes);
+    let mut next = first(
+        stage.map(|(file, (unit, _))| (file, unit)).collect(),
+        &installed.trial,
+    );
     let is_last = comes == Some(Comes::Last);
     if is_last {
         // It is known to be refused by some: each comes alone.
         next = next.into_iter().take(1).collect();
     }
     let is_all = parts.unrendered().is_empty() && next.len() == differing().count();
-    Changes { next, stopgaps: BTreeMap::new(), is_all, is_last }
+    Changes {
+        next,
+        stopgaps: BTreeMap::new(),
+        is_all,
+        is_last,
+    }
 }
 
 /// Of what may go, what goes in a try of new templates. What some servers are known to refuse, or this one refused in an
@@ -126,25 +158,39 @@ fn trial(
     installed: &Installed,
     sample: Option<&FileName>,
 ) -> Changes {
-    let is_told_apart = |file: &FileName| sample.is_none_or(|sample| sample == file) || parts.host(file).is_none();
+    let is_told_apart =
+        |file: &FileName| sample.is_none_or(|sample| sample == file) || parts.host(file).is_none();
     open.retain(|file, (_, comes)| match comes {
         Comes::First => installed.files.contains_key(file),
         Comes::WithSites => is_told_apart(file) && !installed.trial.refused.contains_key(file),
         Comes::Last => false,
     });
-    let next = open.into_iter().map(|(file, (unit, _))| (file, unit)).collect();
-    Changes { next, stopgaps: BTreeMap::new(), is_all: false, is_last: false }
+    let next = open
+        .into_iter()
+        .map(|(file, (unit, _))| (file, unit))
+        .collect();
+    Changes {
+        next,
+        stopgaps: BTreeMap::new(),
+        is_all: false,
+        is_last: false,
+    }
 }
 
 /// Whether a file that all sites stand on can't be rendered, or is refused and no older form of it is there: each of them
 /// would be refused for that alone.
 fn lacks_its_ground(consumer: &Consumer, parts: &Parts, installed: &Installed) -> bool {
-    let grounds = consumer.kind.own_files.iter().filter(|own| own.comes != Comes::Last);
+    let grounds = consumer
+        .kind
+        .own_files
+        .iter()
+        .filter(|own| own.comes != Comes::Last);
     let mut files = grounds.map(|own| (own_file(own.file), own.comes));
     files.any(|(file, comes)| {
         let is_refused = |part: &Part| installed.trial.holds_back(&file, || part.unit()).is_some();
         let is_missing = comes == Comes::WithSites && !installed.files.contains_key(&file);
-        parts.unrendered().contains_key(&file) || (is_missing && parts.get(&file).is_some_and(is_refused))
+        parts.unrendered().contains_key(&file)
+            || (is_missing && parts.get(&file).is_some_and(is_refused))
     })
 }
 
@@ -155,29 +201,52 @@ fn stopgaps<'a>(
     installed: &'a Installed,
     further: impl Iterator<Item = &'a FileName>,
 ) -> BTreeMap<FileName, Stopgap> {
-    let held_back: BTreeSet<&FileName> =
-        installed.trial.files().chain(parts.unrendered().keys()).chain(further).collect();
-    let of_each = held_back.into_iter().filter(|file| !installed.foreign.contains(*file));
-    let mut found: BTreeMap<FileName, Stopgap> =
-        of_each.filter_map(|file| Some((file.clone(), stopgap(file, parts, installed)?))).collect();
+    let held_back: BTreeSet<&FileName> = installed
+        .trial
+        .files()
+        .chain(parts.unrendered().keys())
+        .chain(further)
+        .collect();
+    let of_each = held_back
+        .into_iter()
+        .filter(|file| !installed.foreign.contains(*file));
+    let mut found: BTreeMap<FileName, Stopgap> = of_each
+        .filter_map(|file| Some((file.clone(), stopgap(file, parts, installed)?)))
+        .collect();
     let trial = &installed.stopgaps.trial;
     found.retain(|file, stopgap| trial.holds_back(file, || stopgap.unit()).is_none());
-    let next = first(found.iter().map(|(file, stopgap)| (file.clone(), stopgap.unit())).collect(), trial);
+    let next = first(
+        found
+            .iter()
+            .map(|(file, stopgap)| (file.clone(), stopgap.unit()))
+            .collect(),
+        trial,
+    );
     found.retain(|file, _| next.contains_key(file));
     found
 }
 
 fn stopgap(file: &FileName, parts: &Parts, installed: &Installed) -> Option<Stopgap> {
     let there = installed.files.get(file)?;
-    if parts.get(file).is_some_and(|part| part.has_file(file, installed)) {
+    if parts
+        .get(file)
+        .is_some_and(|part| part.has_file(file, installed))
+    {
         return None;
     }
-    let is_own = |address| parts.site(file).is_some_and(|site| site.may_lead_to(address));
+    let is_own = |address| {
+        parts
+            .site(file)
+            .is_some_and(|site| site.may_lead_to(address))
+    };
     if !there.leads_to.iter().all(is_own) {
         return Some(Stopgap::Goes { file: there.digest });
     }
     let serving = parts.certificate(file)?;
-    let is_older = installed.certificates.get(&serving.name).is_some_and(|given| *given != serving.digest());
+    let is_older = installed
+        .certificates
+        .get(&serving.name)
+        .is_some_and(|given| *given != serving.digest());
     is_older.then(|| Stopgap::TakesCertificate(serving.clone()))
 }
 
@@ -195,7 +264,9 @@ fn first(stage: Units, trial: &Trial) -> Units {
         () if trial.waiting.get(file) == Some(unit) => 2,
         () => 0,
     };
-    let Some(lowest) = stage.iter().map(|(file, unit)| rank(file, unit)).min() else { return stage };
+    let Some(lowest) = stage.iter().map(|(file, unit)| rank(file, unit)).min() else {
+        return stage;
+    };
     let mut first = stage;
     first.retain(|file, unit| rank(file, unit) == lowest);
     if lowest == 1 {

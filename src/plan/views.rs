@@ -8,20 +8,32 @@ use crate::{
 };
 
 /// What the templates of the proxy's own files see. `certificate` is what clients get that send no name.
-pub(super) fn proxy(consumer: &Consumer, certificate: Option<(&CertificateName, Shelf)>) -> ProxyView {
+pub(super) fn proxy(
+    consumer: &Consumer,
+    certificate: Option<(&CertificateName, Shelf)>,
+) -> ProxyView {
     ProxyView {
         http_port: consumer.http_port,
         https_port: consumer.https_port,
         webroot: consumer.webroot.theirs.display().to_string(),
         answers: consumer.answers.iter().map(Host::in_url).collect(),
-        trusted_proxies: consumer.trusted_proxies.iter().map(ToString::to_string).collect(),
-        certificate: certificate.map(|(name, shelf)| self::certificate(&consumer.certificates, name, shelf)),
+        trusted_proxies: consumer
+            .trusted_proxies
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        certificate: certificate
+            .map(|(name, shelf)| self::certificate(&consumer.certificates, name, shelf)),
     }
 }
 
 /// What the template of the mark sees.
 pub(super) fn mark(consumer: &Consumer, mark_host: &str, mark: u64) -> MarkView {
-    MarkView { http_port: consumer.http_port, mark_host: mark_host.to_owned(), mark }
+    MarkView {
+        http_port: consumer.http_port,
+        mark_host: mark_host.to_owned(),
+        mark,
+    }
 }
 
 /// What the views of all sites of a server have in common: where this is the same, their files differ only by the site
@@ -37,8 +49,21 @@ pub(super) struct ServerFacts<'a> {
 
 impl<'a> ServerFacts<'a> {
     pub fn of(consumer: &'a Consumer) -> Self {
-        let Consumer { http_port, https_port, webroot, certificates, trusted_proxies, .. } = consumer;
-        Self { http_port: *http_port, https_port: *https_port, webroot, certificates, trusted_proxies }
+        let Consumer {
+            http_port,
+            https_port,
+            webroot,
+            certificates,
+            trusted_proxies,
+            ..
+        } = consumer;
+        Self {
+            http_port: *http_port,
+            https_port: *https_port,
+            webroot,
+            certificates,
+            trusted_proxies,
+        }
     }
 }
 
@@ -55,7 +80,11 @@ pub(super) fn site(
         Content::Redirect(to) => (Some(to.in_url()), Vec::new()),
         Content::Routes(routes) => {
             let each = routes.iter().enumerate();
-            (None, each.map(|(number, (path, route))| self::route(host, number, path, route)).collect())
+            (
+                None,
+                each.map(|(number, (path, route))| self::route(host, number, path, route))
+                    .collect(),
+            )
         }
     };
     SiteView {
@@ -64,9 +93,14 @@ pub(super) fn site(
         http_port: server.http_port,
         https_port: server.https_port,
         webroot: server.webroot.theirs.display().to_string(),
-        trusted_proxies: server.trusted_proxies.iter().map(ToString::to_string).collect(),
+        trusted_proxies: server
+            .trusted_proxies
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         plain: plain(site.tls, trusted),
-        certificate: certificate.map(|(name, held)| self::certificate(server.certificates, name, held.shelf)),
+        certificate: certificate
+            .map(|(name, held)| self::certificate(server.certificates, name, held.shelf)),
         // What nobody trusts must not be insisted on: a browser remembers that for as long as it says.
         hsts: site.hsts.filter(|_| trusted).map(|length| length.as_secs()),
         redirect,
@@ -75,14 +109,21 @@ pub(super) fn site(
     }
 }
 
-fn certificate(folder: &CertificateFolder, name: &CertificateName, shelf: Shelf) -> CertificateView {
+fn certificate(
+    folder: &CertificateFolder,
+    name: &CertificateName,
+    shelf: Shelf,
+) -> CertificateView {
     let folder = match folder {
         CertificateFolder::Shared { theirs } => theirs.with_file_name(shelf.folder()),
         CertificateFolder::Delivered(folder) => folder.theirs.clone(),
     };
     let folder = folder.join(name.as_str());
     let path = |file: &str| folder.join(file).display().to_string();
-    CertificateView { fullchain: path("fullchain.pem"), privkey: path("privkey.pem") }
+    CertificateView {
+        fullchain: path("fullchain.pem"),
+        privkey: path("privkey.pem"),
+    }
 }
 
 /// What plain requests get. Where they are to be kept off, they are never served only because the certificate is late,
@@ -98,17 +139,34 @@ fn plain(tls: Tls, trusted: bool) -> &'static str {
 
 fn route(host: &Host, number: usize, path: &Path, route: &Route) -> RouteView {
     // Taking nothing off changes nothing.
-    let replaced_by = route.replaced_by.as_ref().filter(|by| *by != path).map(Path::as_str);
+    let replaced_by = route
+        .replaced_by
+        .as_ref()
+        .filter(|by| *by != path)
+        .map(Path::as_str);
     let upstream = format!("quaymaster_{}", host.file_word());
     RouteView {
         path: path.as_str().to_owned(),
-        upstream: if path.as_str().is_empty() { upstream } else { format!("{upstream}_{number}") },
+        upstream: if path.as_str().is_empty() {
+            upstream
+        } else {
+            format!("{upstream}_{number}")
+        },
         servers: route.upstreams.iter().map(ToString::to_string).collect(),
         scheme: route.scheme.as_str(),
-        exact_uri: replaced_by.map(|by| if by.is_empty() { "/".to_owned() } else { by.to_owned() }),
+        exact_uri: replaced_by.map(|by| {
+            if by.is_empty() {
+                "/".to_owned()
+            } else {
+                by.to_owned()
+            }
+        }),
         prefix_uri: replaced_by.map(|by| format!("{by}/")),
         body_size: route.body_size.clone(),
-        auth: route.auth.as_ref().map(|auth| AuthView { file: auth.file.clone(), realm: auth.realm.clone() }),
+        auth: route.auth.as_ref().map(|auth| AuthView {
+            file: auth.file.clone(),
+            realm: auth.realm.clone(),
+        }),
         allow: route.allow.iter().map(ToString::to_string).collect(),
     }
 }

@@ -20,7 +20,12 @@ pub trait Authorities {
     fn new_key(&self, kind: KeyType) -> Result<Secret, AuthorityError>;
 
     /// A certificate for these names that is signed by its own key, in PEM.
-    fn self_signed(&self, key: &Secret, names: &BTreeSet<Host>, now: Timestamp) -> Result<String, AuthorityError>;
+    fn self_signed(
+        &self,
+        key: &Secret,
+        names: &BTreeSet<Host>,
+        now: Timestamp,
+    ) -> Result<String, AuthorityError>;
 }
 
 /// A CA, and the account there.
@@ -36,7 +41,11 @@ pub trait Authority {
     /// Asks for a certificate with these names, of the kind that the CA calls `profile`.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.4>
-    async fn order(&self, names: &BTreeSet<Host>, profile: Option<&str>) -> Result<Box<dyn Order>, AuthorityError>;
+    async fn order(
+        &self,
+        names: &BTreeSet<Host>,
+        profile: Option<&str>,
+    ) -> Result<Box<dyn Order>, AuthorityError>;
 
     /// Goes on with an order made earlier; `None` when it can't be used any more.
     async fn resume(&self, url: &str) -> Result<Option<Box<dyn Order>>, AuthorityError>;
@@ -58,7 +67,11 @@ pub trait Order {
 
     /// Asks for the certificate of `key` and waits for it: the chain in PEM, leaf first. Used on an order that already
     /// has its certificate it only fetches it.
-    async fn finalize(&mut self, key: &Secret, names: &BTreeSet<Host>) -> Result<String, AuthorityError>;
+    async fn finalize(
+        &mut self,
+        key: &Secret,
+        names: &BTreeSet<Host>,
+    ) -> Result<String, AuthorityError>;
 }
 
 /// An http-01 challenge: at `/.well-known/acme-challenge/TOKEN` of the name, the response must be read.
@@ -98,7 +111,9 @@ pub enum AuthorityError {
         not_before: Option<Timestamp>,
     },
     /// It answers with something that is no ACME.
-    #[error("what answers at {directory} does not speak ACME: {problem}; is `ca` the URL of a directory?")]
+    #[error(
+        "what answers at {directory} does not speak ACME: {problem}; is `ca` the URL of a directory?"
+    )]
     NotAcme {
         /// The CA's directory URL.
         directory: String,
@@ -127,7 +142,9 @@ pub enum AuthorityError {
         limit: Duration,
     },
     /// Its terms have not been agreed to.
-    #[error("the terms of the CA have not been agreed to; read {terms}, then set agree-tos to true")]
+    #[error(
+        "the terms of the CA have not been agreed to; read {terms}, then set agree-tos to true"
+    )]
     Terms {
         /// Where they are.
         terms: String,
@@ -144,14 +161,21 @@ pub enum AuthorityError {
 }
 
 fn each(problems: &BTreeMap<Host, String>) -> String {
-    problems.iter().map(|(name, problem)| format!("{name}: {problem}")).collect::<Vec<_>>().join("; ")
+    problems
+        .iter()
+        .map(|(name, problem)| format!("{name}: {problem}"))
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 impl AuthorityError {
     /// When the same may be asked again.
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Busy { not_before: Some(time), .. } => Retry::NotBefore(*time),
+            Self::Busy {
+                not_before: Some(time),
+                ..
+            } => Retry::NotBefore(*time),
             Self::Refused { kind, .. } => refusal_retry(kind),
             // The agreement is a setting, and no part of what is asked for: an order that waited for it goes on by itself.
             _ => Retry::Backoff,

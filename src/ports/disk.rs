@@ -33,7 +33,8 @@ pub trait Disk {
 
     /// Begins to watch `provided/`, and tells when something there may have changed, until it can't watch any more.
     /// Misses nothing from here on: look after it.
-    fn provided_changes(&self) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError>;
+    fn provided_changes(&self)
+    -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError>;
 
     /// Checks key, names and chain, stores them as a new version with a second copy, and links it in one rename.
     ///
@@ -84,7 +85,12 @@ pub trait Disk {
     fn stage(&self, place: &Place<'_>, change: &Change<'_>) -> Result<(), DiskError>;
     /// Writes the record down, and with it what is there now, so that it can come back; then puts what was staged into
     /// its place, each in one rename. What an open journal holds from before stays in it.
-    fn switch(&self, place: &Place<'_>, change: &Change<'_>, record: &Installed) -> Result<(), DiskError>;
+    fn switch(
+        &self,
+        place: &Place<'_>,
+        change: &Change<'_>,
+        record: &Installed,
+    ) -> Result<(), DiskError>;
     /// Brings back what the journal holds.
     fn take_back(&self, place: &Place<'_>) -> Result<(), DiskError>;
     /// Writes the record down, and closes the journal unless it says that it is open. Then takes away what is left of
@@ -100,7 +106,10 @@ pub trait Disk {
     fn tidy(&self, place: &Place<'_>) -> Result<(), DiskError>;
 
     /// Writes the status document, whole, as `write` has it.
-    fn keep_status(&self, write: &dyn Fn(&mut dyn Write) -> io::Result<()>) -> Result<(), DiskError>;
+    fn keep_status(
+        &self,
+        write: &dyn Fn(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), DiskError>;
     /// Leaves a sign of life for `health`.
     fn breathe(&self, now: Timestamp) -> Result<(), DiskError>;
 }

@@ -17,7 +17,9 @@ pub trait Engine {
     /// Opens the stream of events. It is open, and misses nothing from here on, when this returns: list only after it.
     ///
     /// The stream ends with an error or when the engine closes it; both mean a gap.
-    async fn events(&self) -> Result<LocalBoxStream<'static, Result<EngineEvent, EngineError>>, EngineError>;
+    async fn events(
+        &self,
+    ) -> Result<LocalBoxStream<'static, Result<EngineEvent, EngineError>>, EngineError>;
 
     /// All containers with a label that begins with `prefix` and a dot, running or not, each as inspect tells it.
     async fn containers(&self, prefix: &str) -> Result<Vec<Container>, EngineError>;
@@ -64,7 +66,9 @@ pub trait DetailedEngine: Engine {
 #[derive(Debug, Error)]
 pub enum EngineError {
     /// Nobody answers there.
-    #[error("the Docker engine at {engine} can't be reached; is it running, and is its socket mounted?")]
+    #[error(
+        "the Docker engine at {engine} can't be reached; is it running, and is its socket mounted?"
+    )]
     Unreachable {
         /// Where it should be.
         engine: String,
@@ -72,7 +76,9 @@ pub enum EngineError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// It, or a proxy before it, forbids the call.
-    #[error("`{call}` is not allowed at {engine} (403); allow this call in the socket proxy, or use another socket")]
+    #[error(
+        "`{call}` is not allowed at {engine} (403); allow this call in the socket proxy, or use another socket"
+    )]
     Denied {
         /// Where it is.
         engine: String,
@@ -108,7 +114,9 @@ pub enum EngineError {
         limit: Duration,
     },
     /// The address of the engine is none.
-    #[error("{0:?} is no address of an engine; write unix:///var/run/docker.sock or tcp://host:port")]
+    #[error(
+        "{0:?} is no address of an engine; write unix:///var/run/docker.sock or tcp://host:port"
+    )]
     Address(String),
 }
 

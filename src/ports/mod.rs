@@ -14,8 +14,8 @@ use async_trait::async_trait;
 use crate::values::Timestamp;
 pub use authority::{Authorities, Authority, AuthorityError, Challenge, Order};
 pub use disk::{
-    AttemptRecords, Certificates, Change, Disk, DiskError, GoodTemplates, NewCertificate, OrderRecord, Place, Repair,
-    Wishes,
+    AttemptRecords, Certificates, Change, Disk, DiskError, GoodTemplates, NewCertificate,
+    OrderRecord, Place, Repair, Wishes,
 };
 pub use engine::{DetailedEngine, Engine, EngineError, Ran};
 pub use probe::{Page, Probe, ProbeError, Served};

@@ -45,5 +45,8 @@ pub trait NamedFiles {
 
     /// Begins to watch the folder that a file lies in, and tells when something there may have changed, until it can't
     /// watch any more. Misses nothing from here on: read after it.
-    fn changes(&self, path: &Path) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError>;
+    fn changes(
+        &self,
+        path: &Path,
+    ) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError>;
 }

@@ -75,12 +75,18 @@ pub const BUILT_IN: &[BuiltIn] = &[
 
 /// The built-in template whose place a user's template with another name was probably meant to take.
 pub(super) fn probably_meant<T>(name: &str, users: &BTreeMap<String, T>) -> Option<&'static str> {
-    let mut free = BUILT_IN.iter().map(|row| row.name).filter(|name| !users.contains_key(*name));
+    let mut free = BUILT_IN
+        .iter()
+        .map(|row| row.name)
+        .filter(|name| !users.contains_key(*name));
     let near = nearest(bare(name), free.clone().map(bare))?;
     free.find(|name| bare(name) == near)
 }
 
 /// A template's name without folder and endings, which are alike, and would make any two names so.
 fn bare(name: &str) -> &str {
-    name.rsplit('/').next().and_then(|file| file.split('.').next()).unwrap_or_default()
+    name.rsplit('/')
+        .next()
+        .and_then(|file| file.split('.').next())
+        .unwrap_or_default()
 }

@@ -68,7 +68,9 @@ impl Lexer {
             let (now, later) = text.split_at(end.max(1));
             match self.place {
                 // Nothing in it means anything.
-                Place::Comment if end > 0 => (self.escaped, self.variable, self.is_name) = (false, false, false),
+                Place::Comment if end > 0 => {
+                    (self.escaped, self.variable, self.is_name) = (false, false, false)
+                }
                 _ => now.bytes().for_each(|byte| self.step(char::from(byte))),
             }
             text = later;
@@ -80,7 +82,9 @@ impl Lexer {
         let before = match self.place {
             _ if self.escaped => Some("stands behind a backslash"),
             _ if self.is_name => Some("would name a variable, standing behind a $"),
-            Place::AfterQuoted => Some("stands right behind a quoted text; put a blank between them"),
+            Place::AfterQuoted => {
+                Some("stands right behind a quoted text; put a blank between them")
+            }
             _ => None,
         };
         let begin = self.place;
@@ -88,7 +92,9 @@ impl Lexer {
         let mut problem = before;
         for c in text.chars() {
             problem = problem.or(match is_quoted {
-                true if self.place == Place::AfterQuoted => Some("goes on behind the quotes that it brings along"),
+                true if self.place == Place::AfterQuoted => {
+                    Some("goes on behind the quotes that it brings along")
+                }
                 _ => meaning(begin, is_quoted, c),
             });
             self.step(c);
@@ -105,20 +111,34 @@ fn meaning(begin: Place, is_quoted: bool, c: char) -> Option<&'static str> {
         (Place::Comment, _) => None,
         (_, '$') => Some("holds a $, with which a variable begins"),
         _ if is_quoted => None,
-        (Place::Quoted(_), '"' | '\'' | '\\') => {
-            Some("holds a quote or a backslash inside quotes; write `| quote` and no quotes around it")
-        }
+        (Place::Quoted(_), '"' | '\'' | '\\') => Some(
+            "holds a quote or a backslash inside quotes; write `| quote` and no quotes around it",
+        ),
         (Place::Quoted(_), _) => None,
-        (_, '"' | '\'') => Some("brings quotes along inside a word; a quoted text must be a parameter of its own"),
-        (_, ';' | '{' | '}' | '#' | '\\') => Some("holds characters that mean something to nginx; write `| quote`"),
-        _ if c.is_whitespace() => Some("holds characters that mean something to nginx; write `| quote`"),
+        (_, '"' | '\'') => {
+            Some("brings quotes along inside a word; a quoted text must be a parameter of its own")
+        }
+        (_, ';' | '{' | '}' | '#' | '\\') => {
+            Some("holds characters that mean something to nginx; write `| quote`")
+        }
+        _ if c.is_whitespace() => {
+            Some("holds characters that mean something to nginx; write `| quote`")
+        }
         _ => None,
     }
 }
 
 /// The first value that did not stay within one word or one quoted text, and how it left it.
-pub(super) fn stray<'s>(output: &str, spans: &'s [OutputSpan]) -> Option<(&'s OutputSpan, &'static str)> {
-    let mut lexer = Lexer { place: Place::Between, escaped: false, variable: false, is_name: false };
+pub(super) fn stray<'s>(
+    output: &str,
+    spans: &'s [OutputSpan],
+) -> Option<(&'s OutputSpan, &'static str)> {
+    let mut lexer = Lexer {
+        place: Place::Between,
+        escaped: false,
+        variable: false,
+        is_name: false,
+    };
     spans.iter().find_map(|span| {
         let text = &output[span.output_range()];
         match span.kind() {
@@ -133,17 +153,29 @@ pub(super) fn stray<'s>(output: &str, spans: &'s [OutputSpan]) -> Option<(&'s Ou
 
 /// The first thing that is wrong with how directives and blocks end, with the template and the line where it begins.
 /// Blocks of Lua are read by other rules: where there is one, nothing is said.
-pub(super) fn misfit<'s>(output: &str, spans: &'s [OutputSpan]) -> Option<(&'s OutputSpan, usize, &'static str)> {
+pub(super) fn misfit<'s>(
+    output: &str,
+    spans: &'s [OutputSpan],
+) -> Option<(&'s OutputSpan, usize, &'static str)> {
     if output.contains("_by_lua_block") {
         return None;
     }
-    let mut lexer = Lexer { place: Place::Between, escaped: false, variable: false, is_name: false };
+    let mut lexer = Lexer {
+        place: Place::Between,
+        escaped: false,
+        variable: false,
+        is_name: false,
+    };
     // Where blocks were opened, and where the directive began that has not ended.
     let (mut open, mut begun) = (Vec::new(), None);
     for span in spans {
         let mut line = span.line();
         for c in output[span.output_range()].chars() {
-            let is_plain = !lexer.escaped && matches!(lexer.place, Place::Between | Place::Word | Place::AfterQuoted);
+            let is_plain = !lexer.escaped
+                && matches!(
+                    lexer.place,
+                    Place::Between | Place::Word | Place::AfterQuoted
+                );
             match c {
                 '{' if is_plain && !lexer.variable => {
                     open.push((span, line));
@@ -165,8 +197,15 @@ pub(super) fn misfit<'s>(output: &str, spans: &'s [OutputSpan]) -> Option<(&'s O
         }
     }
     let unended = begun.map(|(span, line)| (span, line, UNENDED));
-    unended
-        .or_else(|| open.last().map(|(span, line)| (*span, *line, "the block that begins here is not closed by a }")))
+    unended.or_else(|| {
+        open.last().map(|(span, line)| {
+            (
+                *span,
+                *line,
+                "the block that begins here is not closed by a }",
+            )
+        })
+    })
 }
 
 const UNENDED: &str = "the directive that begins here does not end with a ;";
@@ -181,15 +220,31 @@ mod tests {
     fn directives_and_blocks_end() {
         let told = |text: &str| {
             let users = [("nginx/site.conf".to_owned(), Ok(text.to_owned()))].into();
-            Templates::with(&users).faults().next().map(ToString::to_string)
+            Templates::with(&users)
+                .faults()
+                .next()
+                .map(ToString::to_string)
         };
         for (text, problem) in [
-            ("server {\n    listen 80;\n", "line 1: the block that begins here is not closed by a }"),
-            ("server {\n    listen 80\n}\n", "line 2: the directive that begins here does not end with a ;"),
+            (
+                "server {\n    listen 80;\n",
+                "line 1: the block that begins here is not closed by a }",
+            ),
+            (
+                "server {\n    listen 80\n}\n",
+                "line 2: the directive that begins here does not end with a ;",
+            ),
             ("server {\n}\n}\n", "line 3: this } closes nothing"),
-            ("# mine\nlisten {{ http_port }}", "line 2: the directive that begins here does not end with a ;"),
+            (
+                "# mine\nlisten {{ http_port }}",
+                "line 2: the directive that begins here does not end with a ;",
+            ),
         ] {
-            assert_eq!(told(text), Some(format!("template nginx/site.conf, {problem}")), "{text}");
+            assert_eq!(
+                told(text),
+                Some(format!("template nginx/site.conf, {problem}")),
+                "{text}"
+            );
         }
         for text in [
             "",
@@ -213,19 +268,47 @@ mod tests {
     #[test]
     fn a_value_may_be_a_word_a_part_of_one_or_a_quoted_text() {
         for (template, value, expected) in [
-            ("server_name {{ x }};", "shop.example", "server_name shop.example;"),
+            (
+                "server_name {{ x }};",
+                "shop.example",
+                "server_name shop.example;",
+            ),
             ("listen [::]:{{ port }};", "", "listen [::]:80;"),
-            ("upstream app_{{ x }} {}", "shop.example", "upstream app_shop.example {}"),
-            ("return 200 {{ x | quote }};", r#"a "b" \ ; }"#, r#"return 200 "a \"b\" \\ ; }";"#),
+            (
+                "upstream app_{{ x }} {}",
+                "shop.example",
+                "upstream app_shop.example {}",
+            ),
+            (
+                "return 200 {{ x | quote }};",
+                r#"a "b" \ ; }"#,
+                r#"return 200 "a \"b\" \\ ; }";"#,
+            ),
             ("return 200 {{ x | quote }};", "", r#"return 200 "";"#),
             ("if (-f {{ x | quote }}) {}", "/a b", r#"if (-f "/a b") {}"#),
-            ("root \"/srv/{{ x }}/www\";", "shop", "root \"/srv/shop/www\";"),
+            (
+                "root \"/srv/{{ x }}/www\";",
+                "shop",
+                "root \"/srv/shop/www\";",
+            ),
             ("root '/srv/{{ x }}';", "shop", "root '/srv/shop';"),
-            ("# for {{ x | comment }}\nlisten 80;", "it's; { $x", "# for it's; { $x\nlisten 80;"),
-            ("return 301 https://$host/{{ x }};", "a", "return 301 https://$host/a;"),
+            (
+                "# for {{ x | comment }}\nlisten 80;",
+                "it's; { $x",
+                "# for it's; { $x\nlisten 80;",
+            ),
+            (
+                "return 301 https://$host/{{ x }};",
+                "a",
+                "return 301 https://$host/a;",
+            ),
             ("a ${b}{{ x }};", "c", "a ${b}c;"),
             ("# ${{ x }}\na b;", "c", "# $c\na b;"),
-            ("# \"\na {{ x }}; # '\nb {{ x }};", "c", "# \"\na c; # '\nb c;"),
+            (
+                "# \"\na {{ x }}; # '\nb {{ x }};",
+                "c",
+                "# \"\na c; # '\nb c;",
+            ),
             ("a \"don't\" b{{ x }};", "c", "a \"don't\" bc;"),
             ("a b#{{ x }};", "c", "a b#c;"),
             ("a \\\"{{ x }};", "c", "a \\\"c;"),
@@ -240,7 +323,11 @@ mod tests {
                 "listen 127.0.0.1:80;",
             ),
         ] {
-            assert_eq!(rendered(template, value), Ok(expected.to_owned()), "{template}");
+            assert_eq!(
+                rendered(template, value),
+                Ok(expected.to_owned()),
+                "{template}"
+            );
         }
     }
 
@@ -272,19 +359,46 @@ mod tests {
             ("root \"{{ x | quote }}\";", "a; include /etc/passwd; #"),
             ("root '{{ x | quote }}';", "a'; include /etc/passwd; #"),
             // Quotes inside a word mean nothing to nginx.
-            ("add_header X y{{ x | quote }};", "a; include /etc/passwd; #"),
-            ("add_header X y={{ x | quote }};", "a; include /etc/passwd; #"),
-            ("add_header X \\{{ x | quote }};", "a; include /etc/passwd; #"),
-            ("add_header X ${{ x | quote }};", "a; include /etc/passwd; #"),
-            ("add_header X \"a\"{{ x | quote }};", "a; include /etc/passwd; #"),
-            ("return 200 {{ x | quote }}{{ x | quote }};", "a; include /etc/passwd; #"),
+            (
+                "add_header X y{{ x | quote }};",
+                "a; include /etc/passwd; #",
+            ),
+            (
+                "add_header X y={{ x | quote }};",
+                "a; include /etc/passwd; #",
+            ),
+            (
+                "add_header X \\{{ x | quote }};",
+                "a; include /etc/passwd; #",
+            ),
+            (
+                "add_header X ${{ x | quote }};",
+                "a; include /etc/passwd; #",
+            ),
+            (
+                "add_header X \"a\"{{ x | quote }};",
+                "a; include /etc/passwd; #",
+            ),
+            (
+                "return 200 {{ x | quote }}{{ x | quote }};",
+                "a; include /etc/passwd; #",
+            ),
             // A filter meant for comments, elsewhere.
             ("server_name {{ x | comment }};", "a; include /etc/passwd"),
-            ("server_name {{ x | comment }};", "\"a\" b; include /etc/passwd"),
+            (
+                "server_name {{ x | comment }};",
+                "\"a\" b; include /etc/passwd",
+            ),
             ("server_name {{ x | comment }};", "\"a"),
             ("server_name {{ x | comment }};", "\"a$b\""),
-            ("server_name {{ ['b', x] | words }};", "a; include /etc/passwd"),
-            ("server_name {{ [x] | words }};", "it's; include /etc/passwd"),
+            (
+                "server_name {{ ['b', x] | words }};",
+                "a; include /etc/passwd",
+            ),
+            (
+                "server_name {{ [x] | words }};",
+                "it's; include /etc/passwd",
+            ),
             ("server_name {{ [x] | words }};", "$host"),
             // Comments end with the line, and not by a backslash.
             ("# for {{ x | comment }}\n", "a\nlisten 81;"),
@@ -299,12 +413,19 @@ mod tests {
             ("return 200 {{ x | comment }};", "\"\\$ssl_client_cert\""),
             // By way of captured text, which minijinja calls safe.
             ("{% set y %}\"{{ x }}\" b;{% endset %}a {{ y }}", "c"),
-            ("{% macro m(x) %}\"{{ x | quote }}\"{% endmacro %}a {{ m(x) }};", "; include /etc/passwd; #"),
-            ("{% filter comment %}{{ x | comment }}{% endfilter %}", "a; b"),
+            (
+                "{% macro m(x) %}\"{{ x | quote }}\"{% endmacro %}a {{ m(x) }};",
+                "; include /etc/passwd; #",
+            ),
+            (
+                "{% filter comment %}{{ x | comment }}{% endfilter %}",
+                "a; b",
+            ),
             ("{% set y %}{{ x | comment }}{% endset %}a {{ y }};", "a; b"),
         ];
         for (template, value) in attempts {
-            let told = rendered(template, value).expect_err(&format!("{template} lets {value:?} out"));
+            let told =
+                rendered(template, value).expect_err(&format!("{template} lets {value:?} out"));
             assert!(told.starts_with("template nginx/t, line "), "{told}");
             assert!(!told.contains("passwd"), "{told}");
         }
@@ -312,7 +433,8 @@ mod tests {
 
     #[test]
     fn a_value_that_strays_is_told_with_the_line_that_printed_it() {
-        let told = rendered("listen 80;\n# note\nroot \"{{ x | quote }}\";\n", "a b").expect_err("it is quoted twice");
+        let told = rendered("listen 80;\n# note\nroot \"{{ x | quote }}\";\n", "a b")
+            .expect_err("it is quoted twice");
         assert_eq!(
             told,
             "template nginx/t, line 3: this value holds a quote or a backslash inside quotes; write `| quote` and no \
@@ -322,7 +444,8 @@ mod tests {
 
     #[test]
     fn command_plans_are_no_nginx() {
-        let templates = Templates::new([("command-plan.txt", "{{ x | words }}")]).expect("it is sound");
+        let templates =
+            Templates::new([("command-plan.txt", "{{ x | words }}")]).expect("it is sound");
         let line = templates.render("command-plan.txt", &json!({"x": ["a", "b;c"]}));
         assert_eq!(line, Ok("a 'b;c'".to_owned()));
     }

@@ -65,7 +65,9 @@ fn print(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(
         ValueKind::String => match value.as_str().unwrap_or_default() {
             "" => Some("an empty text"),
             text if text.chars().all(is_plain) => None,
-            _ => Some("a text with characters that may mean something to the target; use `| quote`"),
+            _ => {
+                Some("a text with characters that may mean something to the target; use `| quote`")
+            }
         },
         ValueKind::Undefined => Some("a name that does not exist"),
         ValueKind::None => Some("nothing (none)"),
@@ -74,7 +76,9 @@ fn print(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(
     };
     match refused {
         Some(what) => Err(refusal(format!("this would print {what}"))),
-        None => out.write_str(&value.to_string()).map_err(|_| refusal("the output can't be written")),
+        None => out
+            .write_str(&value.to_string())
+            .map_err(|_| refusal("the output can't be written")),
     }
 }
 
@@ -83,10 +87,15 @@ fn quote(text: &str) -> Result<Value, Error> {
     // nginx refuses a parameter longer than its buffer of 4096 bytes.
     const LONGEST: usize = 4000;
     if let Some(c) = text.chars().find(|c| *c == '$' || c.is_control()) {
-        return Err(refusal(format!("a text with {c:?} can't be written in an nginx configuration")));
+        return Err(refusal(format!(
+            "a text with {c:?} can't be written in an nginx configuration"
+        )));
     }
     if text.len() > LONGEST {
-        return Err(refusal(format!("a text of {} bytes is too long for nginx, which takes {LONGEST}", text.len())));
+        return Err(refusal(format!(
+            "a text of {} bytes is too long for nginx, which takes {LONGEST}",
+            text.len()
+        )));
     }
     let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
     Ok(Value::from_safe_string(format!("\"{escaped}\"")))
@@ -96,7 +105,9 @@ fn quote(text: &str) -> Result<Value, Error> {
 fn words(list: Vec<String>) -> Result<Value, Error> {
     let line = shell_words::join(&list);
     match line.chars().find(|c| c.is_control()) {
-        Some(c) => Err(refusal(format!("a word with {c:?} can't stand on a line of a command plan"))),
+        Some(c) => Err(refusal(format!(
+            "a word with {c:?} can't stand on a line of a command plan"
+        ))),
         None => Ok(Value::from_safe_string(line)),
     }
 }
@@ -104,7 +115,9 @@ fn words(list: Vec<String>) -> Result<Value, Error> {
 /// A text for the rest of a line that is a comment already.
 fn comment(text: &str) -> Result<Value, Error> {
     match text.chars().find(|c| c.is_control()) {
-        Some(c) => Err(refusal(format!("a text with {c:?} can't stand in a comment of one line"))),
+        Some(c) => Err(refusal(format!(
+            "a text with {c:?} can't stand in a comment of one line"
+        ))),
         None => Ok(Value::from_safe_string(text.to_owned())),
     }
 }

@@ -10,12 +10,20 @@ const AFTER_A_NAME: [&str; 6] = ["ignore", "with", "without", "as", "import", "i
 
 /// The templates that take part in what `root` renders, itself among them. Where a name is put together while it is
 /// rendered, it may be that of any.
-pub(super) fn taking_part<'t>(root: &'t str, texts: &BTreeMap<&'t str, &'t str>) -> BTreeSet<&'t str> {
+pub(super) fn taking_part<'t>(
+    root: &'t str,
+    texts: &BTreeMap<&'t str, &'t str>,
+) -> BTreeSet<&'t str> {
     let mut found = BTreeSet::from([root]);
     let mut open = vec![root];
-    while let Some(text) = open.pop().map(|name| texts.get(name).copied().unwrap_or_default()) {
+    while let Some(text) = open
+        .pop()
+        .map(|name| texts.get(name).copied().unwrap_or_default())
+    {
         for named in naming(text) {
-            let others = texts.keys().filter(|name| is_computed(named) || names(named, name));
+            let others = texts
+                .keys()
+                .filter(|name| is_computed(named) || names(named, name));
             open.extend(others.filter(|name| found.insert(name)));
         }
     }
@@ -25,20 +33,31 @@ pub(super) fn taking_part<'t>(root: &'t str, texts: &BTreeMap<&'t str, &'t str>)
 /// What follows the first word of each tag that names other templates.
 fn naming(text: &str) -> impl Iterator<Item = &str> {
     text.split("{%").skip(1).filter_map(|rest| {
-        let tag = rest.split("%}").next()?.trim_start_matches(['-', '+']).trim_start();
+        let tag = rest
+            .split("%}")
+            .next()?
+            .trim_start_matches(['-', '+'])
+            .trim_start();
         NAMING.iter().find_map(|word| tag.strip_prefix(word))
     })
 }
 
 fn names(named: &str, name: &str) -> bool {
-    ['"', '\''].iter().any(|quote| named.contains(&format!("{quote}{name}{quote}")))
+    ['"', '\'']
+        .iter()
+        .any(|quote| named.contains(&format!("{quote}{name}{quote}")))
 }
 
 /// Whether a tag's text does not show which template it names.
 fn is_computed(named: &str) -> bool {
     let bare: String = named.split(['"', '\'']).step_by(2).collect();
-    let mut words = bare.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty());
-    bare.contains(['~', '|', '+']) || words.next().is_some_and(|word| !AFTER_A_NAME.contains(&word))
+    let mut words = bare
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .filter(|word| !word.is_empty());
+    bare.contains(['~', '|', '+'])
+        || words
+            .next()
+            .is_some_and(|word| !AFTER_A_NAME.contains(&word))
 }
 
 #[cfg(test)]
@@ -51,18 +70,34 @@ mod tests {
             ("x", &["root"][..]),
             ("{% include \"a\" %}", &["a", "b", "root"]),
             ("{%- include 'a' ignore missing -%}", &["a", "b", "root"]),
-            ("{% from \"c\" import one as two %}{% import 'd' as three %}", &["c", "d", "root"]),
+            (
+                "{% from \"c\" import one as two %}{% import 'd' as three %}",
+                &["c", "d", "root"],
+            ),
             ("{% extends \"c\" %}", &["c", "root"]),
-            ("{% include [\"c\", \"d\"] ignore missing %}", &["c", "d", "root"]),
-            ("{% include \"c\" if host else \"d\" %}", &["c", "d", "root"]),
+            (
+                "{% include [\"c\", \"d\"] ignore missing %}",
+                &["c", "d", "root"],
+            ),
+            (
+                "{% include \"c\" if host else \"d\" %}",
+                &["c", "d", "root"],
+            ),
             ("{% if \"c\" %}{% endif %} include \"c\"", &["root"]),
             ("{% include host %}", &["a", "b", "c", "d", "root"]),
             ("{% include \"c\" ~ host %}", &["a", "b", "c", "d", "root"]),
             ("{% include [\"c\", host] %}", &["a", "b", "c", "d", "root"]),
         ] {
             let each_other = [("a", "{% include \"b\" %}"), ("b", "{% include \"a\" %}")];
-            let texts = [("root", text), ("c", ""), ("d", "")].into_iter().chain(each_other).collect();
-            assert_eq!(taking_part("root", &texts).into_iter().collect::<Vec<_>>(), expected, "{text}");
+            let texts = [("root", text), ("c", ""), ("d", "")]
+                .into_iter()
+                .chain(each_other)
+                .collect();
+            assert_eq!(
+                taking_part("root", &texts).into_iter().collect::<Vec<_>>(),
+                expected,
+                "{text}"
+            );
         }
     }
 }

@@ -26,10 +26,12 @@ use built_in::probably_meant;
 pub use built_in::{BUILT_IN, BuiltIn};
 pub use filters::{FILTERS, FilterRow};
 pub use pygen::{
-    ContainerView, ContainersView, LenientTemplate, LenientlyRendered, NetworkView, UnknownName, lenient_fields,
+    ContainerView, ContainersView, LenientTemplate, LenientlyRendered, NetworkView, UnknownName,
+    lenient_fields,
 };
 pub use view::{
-    AuthView, CertificateView, CommandPlanView, FieldRow, MarkView, ProxyView, RouteView, SiteView, fields,
+    AuthView, CertificateView, CommandPlanView, FieldRow, MarkView, ProxyView, RouteView, SiteView,
+    fields,
 };
 
 /// How much one rendering may compute: a template that loops for ever ends here (minijinja's unit, an instruction).
@@ -71,9 +73,13 @@ impl Templates {
     ///
     /// # Errors
     /// The first template that can't be read, with its line.
-    pub fn new<'t>(templates: impl IntoIterator<Item = (&'t str, &'t str)>) -> Result<Self, TemplateError> {
+    pub fn new<'t>(
+        templates: impl IntoIterator<Item = (&'t str, &'t str)>,
+    ) -> Result<Self, TemplateError> {
         let mut read = Self::none();
-        templates.into_iter().try_for_each(|(name, text)| read.add(name, text))?;
+        templates
+            .into_iter()
+            .try_for_each(|(name, text)| read.add(name, text))?;
         Ok(read)
     }
 
@@ -90,19 +96,31 @@ impl Templates {
     /// hides: what needs it is not rendered until it is mended.
     pub fn with(users: &BTreeMap<String, Result<String, String>>) -> Self {
         let mut read = Self::none();
-        let words = users.iter().flat_map(|(name, text)| [name, text.as_ref().unwrap_or_else(|problem| problem)]);
+        let words = users
+            .iter()
+            .flat_map(|(name, text)| [name, text.as_ref().unwrap_or_else(|problem| problem)]);
         read.version = Digest::of_parts(words);
         read.users = taking_part(users);
         let is_used = |name: &&String| read.users.values().any(|used| used.contains(*name));
         let unused = users.keys().filter(|name| !is_used(name));
-        read.unused = unused.map(|name| (name.clone(), probably_meant(name, users))).collect();
+        read.unused = unused
+            .map(|name| (name.clone(), probably_meant(name, users)))
+            .collect();
         let built_in = BUILT_IN.iter().filter(|row| !users.contains_key(row.name));
         let built_in = built_in.map(|row| (row.name, Ok(row.text)));
-        let users = users.iter().map(|(name, text)| (name.as_str(), text.as_deref()));
+        let users = users
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_deref()));
         for (name, text) in built_in.chain(users) {
-            let unread =
-                |problem: &str| TemplateError { template: name.to_owned(), line: 0, problem: visible(problem) };
-            if let Err(error) = text.map_err(|problem| unread(problem)).and_then(|text| read.add(name, text)) {
+            let unread = |problem: &str| TemplateError {
+                template: name.to_owned(),
+                line: 0,
+                problem: visible(problem),
+            };
+            if let Err(error) = text
+                .map_err(|problem| unread(problem))
+                .and_then(|text| read.add(name, text))
+            {
                 read.digest = Digest::of_parts([&read.digest.to_string(), &error.to_string()]);
                 read.broken.insert(name.to_owned(), error);
             }
@@ -137,7 +155,11 @@ impl Templates {
 
     /// The user's templates that take part in what this one renders.
     pub fn users_in(&self, template: &str) -> impl Iterator<Item = &str> {
-        self.users.get(template).into_iter().flatten().map(String::as_str)
+        self.users
+            .get(template)
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
     }
 
     /// Renders a template over a view.
@@ -150,7 +172,10 @@ impl Templates {
 
     /// The same, beside others that were in use before.
     pub fn after(mut self, earlier: impl IntoIterator<Item = Templates>) -> Self {
-        self.earlier = earlier.into_iter().map(|templates| (templates.version, templates)).collect();
+        self.earlier = earlier
+            .into_iter()
+            .map(|templates| (templates.version, templates))
+            .collect();
         self
     }
 
@@ -249,14 +274,25 @@ impl Templates {
 }
 
 /// The user's templates that take part in what each built-in name renders.
-fn taking_part(users: &BTreeMap<String, Result<String, String>>) -> BTreeMap<&'static str, BTreeSet<String>> {
+fn taking_part(
+    users: &BTreeMap<String, Result<String, String>>,
+) -> BTreeMap<&'static str, BTreeSet<String>> {
     let mut texts: BTreeMap<&str, &str> = BUILT_IN.iter().map(|row| (row.name, row.text)).collect();
-    texts.extend(users.iter().map(|(name, text)| (name.as_str(), text.as_deref().unwrap_or_default())));
+    texts.extend(
+        users
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_deref().unwrap_or_default())),
+    );
     let of_user = |root| {
         let all = inclusion::taking_part(root, &texts).into_iter();
-        all.filter(|name| users.contains_key(*name)).map(str::to_owned).collect()
+        all.filter(|name| users.contains_key(*name))
+            .map(str::to_owned)
+            .collect()
     };
-    BUILT_IN.iter().map(|row| (row.name, of_user(row.name))).collect()
+    BUILT_IN
+        .iter()
+        .map(|row| (row.name, of_user(row.name)))
+        .collect()
 }
 
 /// Tags on lines of their own leave no empty lines behind, as docker-pygen's users are used to.
@@ -277,13 +313,25 @@ impl TemplateError {
             None => error.kind().to_string(),
         };
         let template = error.name().unwrap_or(template).to_owned();
-        Self { template, line: error.line().unwrap_or(0), problem }
+        Self {
+            template,
+            line: error.line().unwrap_or(0),
+            problem,
+        }
     }
 }
 
 /// The text with its control characters escaped: what a template's file holds must not write into a terminal.
 fn visible(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() }).collect()
+    text.chars()
+        .map(|c| {
+            if c.is_control() {
+                c.escape_debug().to_string()
+            } else {
+                c.to_string()
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -2,12 +2,19 @@ use std::collections::BTreeSet;
 
 use minijinja::value::{Serde, Value};
 
-use super::view::{AuthView, CertificateView, CommandPlanView, MarkView, ProxyView, RouteView, SiteView};
+use super::view::{
+    AuthView, CertificateView, CommandPlanView, MarkView, ProxyView, RouteView, SiteView,
+};
 
 /// Views that together reach every branch that depends on what templates see, each with the template that it is for:
 /// minijinja finds an unknown name or filter only where it comes by.
 pub(super) fn samples() -> Vec<(&'static str, Value)> {
-    let of_a_proxy = ["nginx/base.conf", "nginx/unknown-http.conf", "nginx/unknown-https.conf", "nginx/names.conf"];
+    let of_a_proxy = [
+        "nginx/base.conf",
+        "nginx/unknown-http.conf",
+        "nginx/unknown-https.conf",
+        "nginx/names.conf",
+    ];
     let certificate = Some(certificate());
     let proxies = [
         proxy(),
@@ -18,14 +25,26 @@ pub(super) fn samples() -> Vec<(&'static str, Value)> {
             ..proxy()
         },
     ];
-    let each =
-        proxies.into_iter().flat_map(|proxy| of_a_proxy.map(|template| (template, Value::from(Serde(proxy.clone())))));
+    let each = proxies
+        .into_iter()
+        .flat_map(|proxy| of_a_proxy.map(|template| (template, Value::from(Serde(proxy.clone())))));
     let mut samples: Vec<_> = each.collect();
     samples.push(("nginx/mark.conf", Value::from(Serde(mark()))));
-    samples.extend(sites().into_iter().map(|site| ("nginx/site.conf", Value::from(Serde(site)))));
-    let steps = [vec!["write".to_owned(), "a file.conf".to_owned()], vec!["signal".to_owned(), "proxy".to_owned()]];
+    samples.extend(
+        sites()
+            .into_iter()
+            .map(|site| ("nginx/site.conf", Value::from(Serde(site)))),
+    );
+    let steps = [
+        vec!["write".to_owned(), "a file.conf".to_owned()],
+        vec!["signal".to_owned(), "proxy".to_owned()],
+    ];
     for steps in [&steps[..], &[]] {
-        let view = CommandPlanView { subject: "shop.example", why: "renewal due, then missing", steps };
+        let view = CommandPlanView {
+            subject: "shop.example",
+            why: "renewal due, then missing",
+            steps,
+        };
         samples.push(("command-plan.txt", Value::from(Serde(view))));
     }
     samples
@@ -43,7 +62,11 @@ fn proxy() -> ProxyView {
 }
 
 fn mark() -> MarkView {
-    MarkView { http_port: 80, mark_host: "quaymaster-0123456789abcdef".to_owned(), mark: 1 }
+    MarkView {
+        http_port: 80,
+        mark_host: "quaymaster-0123456789abcdef".to_owned(),
+        mark: 1,
+    }
 }
 
 /// A site for each branch: with and without certificate and traffic, in each mode of TLS, redirected, guarded, by path,
@@ -63,29 +86,72 @@ fn sites() -> Vec<SiteView> {
         routes: vec![route("", "http")],
         serves_root: true,
     };
-    let certified = SiteView { certificate: Some(certificate()), hsts: Some(31_536_000), ..plain.clone() };
-    let modes = ["wait", "redirect", "refuse", "serve"].map(|plain| SiteView { plain, ..certified.clone() });
+    let certified = SiteView {
+        certificate: Some(certificate()),
+        hsts: Some(31_536_000),
+        ..plain.clone()
+    };
+    let modes = ["wait", "redirect", "refuse", "serve"].map(|plain| SiteView {
+        plain,
+        ..certified.clone()
+    });
     let schemes = ["http", "https", "grpc", "grpcs"].map(|scheme| route("/api", scheme));
     let guarded = RouteView {
         exact_uri: Some("/".to_owned()),
         prefix_uri: Some("/".to_owned()),
         body_size: Some("10m".to_owned()),
-        auth: Some(AuthView { file: "/etc/nginx/htpasswd".to_owned(), realm: "Staff; only".to_owned() }),
+        auth: Some(AuthView {
+            file: "/etc/nginx/htpasswd".to_owned(),
+            realm: "Staff; only".to_owned(),
+        }),
         allow: vec!["10.0.0.0/8".to_owned(), "fd00::/8".to_owned()],
         ..route("/staff", "http")
     };
-    let nobody = RouteView { servers: BTreeSet::new(), ..route("/nobody", "http") };
+    let nobody = RouteView {
+        servers: BTreeSet::new(),
+        ..route("/nobody", "http")
+    };
     let routes = schemes.into_iter().chain([guarded, nobody]).collect();
-    let by_path = SiteView { routes, serves_root: false, ..certified.clone() };
-    let wildcard = SiteView { host: "*.shop.example".to_owned(), wildcard: true, ..by_path.clone() };
-    let behind = SiteView { trusted_proxies: vec!["10.0.0.0/8".to_owned()], ..by_path.clone() };
+    let by_path = SiteView {
+        routes,
+        serves_root: false,
+        ..certified.clone()
+    };
+    let wildcard = SiteView {
+        host: "*.shop.example".to_owned(),
+        wildcard: true,
+        ..by_path.clone()
+    };
+    let behind = SiteView {
+        trusted_proxies: vec!["10.0.0.0/8".to_owned()],
+        ..by_path.clone()
+    };
     let redirect = Some("www.shop.example".to_owned());
-    let sent = SiteView { redirect, routes: Vec::new(), serves_root: false, ..certified.clone() };
-    let sent_plainly = SiteView { plain: "serve", ..sent.clone() };
-    [plain.clone(), SiteView { plain: "serve", ..plain }, by_path, wildcard, behind, sent, sent_plainly]
-        .into_iter()
-        .chain(modes)
-        .collect()
+    let sent = SiteView {
+        redirect,
+        routes: Vec::new(),
+        serves_root: false,
+        ..certified.clone()
+    };
+    let sent_plainly = SiteView {
+        plain: "serve",
+        ..sent.clone()
+    };
+    [
+        plain.clone(),
+        SiteView {
+            plain: "serve",
+            ..plain
+        },
+        by_path,
+        wildcard,
+        behind,
+        sent,
+        sent_plainly,
+    ]
+    .into_iter()
+    .chain(modes)
+    .collect()
 }
 
 fn certificate() -> CertificateView {
@@ -99,7 +165,9 @@ fn route(path: &str, scheme: &'static str) -> RouteView {
     RouteView {
         path: path.to_owned(),
         upstream: "quaymaster_shop.example".to_owned(),
-        servers: ["172.18.0.2:80", "[fd00::2]:8080"].map(str::to_owned).into(),
+        servers: ["172.18.0.2:80", "[fd00::2]:8080"]
+            .map(str::to_owned)
+            .into(),
         scheme,
         exact_uri: None,
         prefix_uri: None,

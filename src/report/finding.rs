@@ -66,7 +66,12 @@ impl Findings {
 
     fn add(&mut self, about: &'static str, state: State, says: &str, remedy: &str) {
         let remedy = (!remedy.is_empty()).then(|| visible(remedy));
-        self.0.push(Finding { about, state, says: visible(says), remedy });
+        self.0.push(Finding {
+            about,
+            state,
+            says: visible(says),
+            remedy,
+        });
     }
 
     /// Whether nothing is wrong.
@@ -76,13 +81,18 @@ impl Findings {
 
     /// What is wrong.
     pub fn problems(&self) -> impl Iterator<Item = &Finding> {
-        self.0.iter().filter(|finding| finding.state == State::Problem)
+        self.0
+            .iter()
+            .filter(|finding| finding.state == State::Problem)
     }
 
     /// What to do first: the remedies of the first problems, each once, at most so many.
     pub fn next_steps(&self, most: usize) -> Vec<&str> {
         let mut steps: Vec<&str> = Vec::new();
-        for remedy in self.problems().filter_map(|problem| problem.remedy.as_deref()) {
+        for remedy in self
+            .problems()
+            .filter_map(|problem| problem.remedy.as_deref())
+        {
             if !steps.contains(&remedy) {
                 steps.push(remedy);
             }

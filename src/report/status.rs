@@ -94,7 +94,9 @@ impl Instead {
         match installed.files.get(&plan::site_file(host)) {
             None => Some(Self::Nothing),
             Some(file) if *file.leads_to == *site.leads_to() => None,
-            Some(file) => Some(Self::Older { leads_to: file.leads_to.iter().map(ToString::to_string).collect() }),
+            Some(file) => Some(Self::Older {
+                leads_to: file.leads_to.iter().map(ToString::to_string).collect(),
+            }),
         }
     }
 }
@@ -106,7 +108,11 @@ impl fmt::Display for Instead {
             Self::Older { leads_to } if leads_to.is_empty() => {
                 f.write_str("an older file is served now, without traffic")
             }
-            Self::Older { leads_to } => write!(f, "an older file leads to {} now", leads_to.iter().join(", ")),
+            Self::Older { leads_to } => write!(
+                f,
+                "an older file leads to {} now",
+                leads_to.iter().join(", ")
+            ),
         }
     }
 }
@@ -162,11 +168,15 @@ impl Status {
             Some((failure.again?, words))
         });
         let renewals = self.certificates.iter().filter_map(|(name, certificate)| {
-            let held =
-                certificate.held.as_ref().filter(|held| certificate.wanted && held.source != Source::Provided)?;
+            let held = certificate
+                .held
+                .as_ref()
+                .filter(|held| certificate.wanted && held.source != Source::Provided)?;
             Some((plan::due(held), format!("{name} is renewed")))
         });
-        let look = self.next_look.map(|time| (time, "everything is looked at again".to_owned()));
+        let look = self
+            .next_look
+            .map(|time| (time, "everything is looked at again".to_owned()));
         let mut next: Vec<_> = tries.chain(renewals).chain(look).collect();
         next.sort();
         next
@@ -174,11 +184,19 @@ impl Status {
 
     /// Adds to certificates that are kept who asks for them in vain.
     pub fn tell_held_up(&mut self, snapshot: &Snapshot, rules: &Rules) {
-        if self.certificates.values().all(|certificate| certificate.wanted) {
+        if self
+            .certificates
+            .values()
+            .all(|certificate| certificate.wanted)
+        {
             return;
         }
         for (name, containers) in asked_in_vain(&self.complaints, snapshot, rules) {
-            if let Some(kept) = self.certificates.get_mut(&name).filter(|certificate| !certificate.wanted) {
+            if let Some(kept) = self
+                .certificates
+                .get_mut(&name)
+                .filter(|certificate| !certificate.wanted)
+            {
                 kept.held_up_by = containers;
             }
         }
@@ -194,7 +212,11 @@ impl Status {
             consumers: consumers(desired, observed),
             under_way: observed.under_way.iter().map(subject).collect(),
             failures: failures(observed),
-            complaints: desired.complaints.union(&plan.complaints).cloned().collect(),
+            complaints: desired
+                .complaints
+                .union(&plan.complaints)
+                .cloned()
+                .collect(),
             templates: BTreeSet::new(),
             faults: BTreeSet::new(),
             notices: plan.notices.clone(),
@@ -202,7 +224,10 @@ impl Status {
     }
 }
 
-fn certificates(desired: &Desired, observed: &Observed) -> BTreeMap<CertificateName, CertificateStatus> {
+fn certificates(
+    desired: &Desired,
+    observed: &Observed,
+) -> BTreeMap<CertificateName, CertificateStatus> {
     let names = desired.certificates.keys().chain(observed.held.keys());
     let status = |name: &CertificateName| CertificateStatus {
         wanted: desired.certificates.contains_key(name),
@@ -231,9 +256,14 @@ fn sites(desired: &Desired, observed: &Observed) -> Vec<SiteStatus> {
 }
 
 fn upstreams(content: &Content) -> BTreeMap<String, BTreeSet<String>> {
-    let Content::Routes(routes) = content else { return BTreeMap::new() };
+    let Content::Routes(routes) = content else {
+        return BTreeMap::new();
+    };
     let addresses = |route: &Route| route.upstreams.iter().map(ToString::to_string).collect();
-    routes.iter().map(|(path, route)| (path.to_string(), addresses(route))).collect()
+    routes
+        .iter()
+        .map(|(path, route)| (path.to_string(), addresses(route)))
+        .collect()
 }
 
 fn consumers(desired: &Desired, observed: &Observed) -> BTreeMap<ContainerName, ConsumerStatus> {
@@ -246,18 +276,26 @@ fn consumers(desired: &Desired, observed: &Observed) -> BTreeMap<ContainerName, 
             installed: observed.installed.get(name).cloned().unwrap_or_default(),
         })
     };
-    desired.consumers.keys().filter_map(|name| Some((name.clone(), status(name)?))).collect()
+    desired
+        .consumers
+        .keys()
+        .filter_map(|name| Some((name.clone(), status(name)?)))
+        .collect()
 }
 
 fn failures(observed: &Observed) -> Vec<FailureStatus> {
-    let failed = observed.attempts.iter().filter(|(subject, _)| !observed.under_way.contains(*subject));
+    let failed = observed
+        .attempts
+        .iter()
+        .filter(|(subject, _)| !observed.under_way.contains(*subject));
     failed
         .map(|(subject, attempt)| FailureStatus {
             subject: subject.clone(),
             count: attempt.count,
             last: attempt.last,
             retry: attempt.retry,
-            again: (attempt.retry != Retry::WhenInputChanges).then(|| plan::next_try(subject, attempt)),
+            again: (attempt.retry != Retry::WhenInputChanges)
+                .then(|| plan::next_try(subject, attempt)),
             problem: attempt.problem.clone(),
         })
         .collect()
@@ -286,7 +324,12 @@ mod tests {
     fn a_certificate_is_held_up_by_a_container_that_asks_for_it_and_can_not_be_followed() {
         let now = Timestamp::from_seconds(1_800_000_000);
         let mut observed = Observed::default();
-        for name in ["ambiguous.example", "plain.example", "nobody.example", "served.example"] {
+        for name in [
+            "ambiguous.example",
+            "plain.example",
+            "nobody.example",
+            "served.example",
+        ] {
             let held = HeldCertificate {
                 names: BTreeSet::from([name.to_owned()]),
                 not_before: now,
@@ -303,12 +346,28 @@ mod tests {
         let mut ambiguous = container("shop", 4).label("host", "ambiguous.example");
         ambiguous.exposed = BTreeSet::from([8080, 9090]);
         // Asks for none, and has a complaint.
-        let plain = container("plain", 5).label("host", "plain.example").label("tls", "off").label("pth", "/");
-        let snapshot = snapshot([proxy(), ambiguous, plain, container("served", 6).label("host", "served.example")]);
-        let mut status = Status::of(&desire(&snapshot, &rules()), &observed, &Plan::default(), now);
+        let plain = container("plain", 5)
+            .label("host", "plain.example")
+            .label("tls", "off")
+            .label("pth", "/");
+        let snapshot = snapshot([
+            proxy(),
+            ambiguous,
+            plain,
+            container("served", 6).label("host", "served.example"),
+        ]);
+        let mut status = Status::of(
+            &desire(&snapshot, &rules()),
+            &observed,
+            &Plan::default(),
+            now,
+        );
         status.tell_held_up(&snapshot, &rules());
-        let told: Vec<_> =
-            status.certificates.iter().map(|(name, it)| (name.as_str(), it.wanted, &it.held_up_by)).collect();
+        let told: Vec<_> = status
+            .certificates
+            .iter()
+            .map(|(name, it)| (name.as_str(), it.wanted, &it.held_up_by))
+            .collect();
         let shop = BTreeSet::from([ContainerName::parse("shop").expect("a name")]);
         let nobody = BTreeSet::new();
         assert_eq!(

@@ -103,13 +103,29 @@ impl Settings {
     /// # Errors
     /// The first value that can't be used, with its place and what to write.
     pub fn read(written: &Written) -> Result<(Self, Vec<String>), SettingsError> {
-        let file = written.file.as_ref().map(|(path, text)| read_file(path, text)).transpose()?.unwrap_or_default();
+        let file = written
+            .file
+            .as_ref()
+            .map(|(path, text)| read_file(path, text))
+            .transpose()?
+            .unwrap_or_default();
         let mut settings = Self::unread();
         for row in SETTINGS {
             let variable = row.variable();
-            let from_flag = written.flags.get(row.name).map(|value| (format!("--{}", row.name), value));
-            let from_environment = || written.environment.get(&variable).map(|value| (variable.clone(), value));
-            let from_file = || file.get(row.name).map(|(place, value)| (place.clone(), value));
+            let from_flag = written
+                .flags
+                .get(row.name)
+                .map(|value| (format!("--{}", row.name), value));
+            let from_environment = || {
+                written
+                    .environment
+                    .get(&variable)
+                    .map(|value| (variable.clone(), value))
+            };
+            let from_file = || {
+                file.get(row.name)
+                    .map(|(place, value)| (place.clone(), value))
+            };
             let found = from_flag.or_else(from_environment).or_else(from_file);
             let (origin, value) = match (&found, row.default) {
                 (Some((origin, value)), _) => (origin.as_str(), value.as_str()),
@@ -155,20 +171,30 @@ impl Settings {
 impl SettingRow {
     /// Its environment variable.
     pub fn variable(&self) -> String {
-        format!("QUAYMASTER_{}", self.name.replace('-', "_").to_ascii_uppercase())
+        format!(
+            "QUAYMASTER_{}",
+            self.name.replace('-', "_").to_ascii_uppercase()
+        )
     }
 }
 
 /// The file's keys with their places and values.
-fn read_file(path: &std::path::Path, text: &str) -> Result<BTreeMap<String, (String, String)>, SettingsError> {
+fn read_file(
+    path: &std::path::Path,
+    text: &str,
+) -> Result<BTreeMap<String, (String, String)>, SettingsError> {
     let path = path.display();
-    let table: toml::Table =
-        text.parse().map_err(|error: toml::de::Error| SettingsError::File(format!("{path}: {error}")))?;
+    let table: toml::Table = text
+        .parse()
+        .map_err(|error: toml::de::Error| SettingsError::File(format!("{path}: {error}")))?;
     let mut values = BTreeMap::new();
     for (key, value) in table {
         let origin = format!("{path}: {key}");
         let Some(row) = SETTINGS.iter().find(|row| row.name == key) else {
-            return Err(SettingsError::Unknown { origin, nearest: nearest(&key, SETTINGS.iter().map(|row| row.name)) });
+            return Err(SettingsError::Unknown {
+                origin,
+                nearest: nearest(&key, SETTINGS.iter().map(|row| row.name)),
+            });
         };
         let value = match value {
             toml::Value::Table(table) if row.value == TABLE => lines(table, &origin)?,
@@ -176,7 +202,9 @@ fn read_file(path: &std::path::Path, text: &str) -> Result<BTreeMap<String, (Str
             toml::Value::Boolean(truth) => truth.to_string(),
             toml::Value::Integer(number) => number.to_string(),
             _ => {
-                return Err(SettingsError::File(format!("{origin} must be a text in quotes, a number, true or false")));
+                return Err(SettingsError::File(format!(
+                    "{origin} must be a text in quotes, a number, true or false"
+                )));
             }
         };
         values.insert(key, (origin, value));
@@ -188,7 +216,9 @@ fn read_file(path: &std::path::Path, text: &str) -> Result<BTreeMap<String, (Str
 fn lines(table: toml::Table, origin: &str) -> Result<String, SettingsError> {
     let line = |(key, value)| match value {
         toml::Value::String(text) => Ok(format!("{key:?} = {text:?}\n")),
-        _ => Err(SettingsError::File(format!("{origin}.{key} must be a text in quotes"))),
+        _ => Err(SettingsError::File(format!(
+            "{origin}.{key} must be a text in quotes"
+        ))),
     };
     table.into_iter().map(line).collect()
 }
@@ -208,46 +238,88 @@ mod tests {
     use super::*;
 
     fn written(pairs: &[(&str, &str)]) -> Written {
-        let environment = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Written { environment, ..Written::default() }
+        let environment = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Written {
+            environment,
+            ..Written::default()
+        }
     }
 
     fn problem(written: &Written) -> String {
-        Settings::read(written).expect_err("it must be refused").to_string()
+        Settings::read(written)
+            .expect_err("it must be refused")
+            .to_string()
     }
 
     #[test]
     fn defaults_and_examples_go_through_their_own_readers() {
         let (settings, _) = Settings::read(&Written::default()).expect("the defaults are read");
         assert_eq!(settings.resync, Duration::from_secs(3600));
-        assert_eq!(settings.ca, Issuer::of_label("letsencrypt").expect("a preset"));
+        assert_eq!(
+            settings.ca,
+            Issuer::of_label("letsencrypt").expect("a preset")
+        );
         for row in SETTINGS {
-            assert_eq!((row.read)(&mut Settings::unread(), row.example), Ok(()), "{}", row.name);
-            assert_eq!(SETTINGS.iter().filter(|other| other.name == row.name).count(), 1, "{}", row.name);
+            assert_eq!(
+                (row.read)(&mut Settings::unread(), row.example),
+                Ok(()),
+                "{}",
+                row.name
+            );
+            assert_eq!(
+                SETTINGS
+                    .iter()
+                    .filter(|other| other.name == row.name)
+                    .count(),
+                1,
+                "{}",
+                row.name
+            );
         }
     }
 
     #[test]
     fn a_flag_beats_the_environment_and_that_the_file() {
         let mut all = written(&[("QUAYMASTER_LOG", "warn"), ("QUAYMASTER_STATE", "/env")]);
-        all.file = Some(("q.toml".into(), "log = \"trace\"\nstate = \"/file\"\nresync = \"5m\"".to_owned()));
+        all.file = Some((
+            "q.toml".into(),
+            "log = \"trace\"\nstate = \"/file\"\nresync = \"5m\"".to_owned(),
+        ));
         all.flags.insert("log", "debug".to_owned());
         let (settings, _) = Settings::read(&all).expect("all are good");
-        assert_eq!((settings.log.as_str(), settings.state.as_path()), ("debug", std::path::Path::new("/env")));
+        assert_eq!(
+            (settings.log.as_str(), settings.state.as_path()),
+            ("debug", std::path::Path::new("/env"))
+        );
         assert_eq!(settings.resync, Duration::from_secs(300));
     }
 
     #[test]
     fn a_bad_value_is_told_with_its_place_and_what_to_write() {
         for (name, value, expected) in [
-            ("QUAYMASTER_RESYNC", "1M", "QUAYMASTER_RESYNC=\"1M\": months and years have no fixed length"),
+            (
+                "QUAYMASTER_RESYNC",
+                "1M",
+                "QUAYMASTER_RESYNC=\"1M\": months and years have no fixed length",
+            ),
             ("QUAYMASTER_RESYNC", "soon", "it is no length of time"),
             ("QUAYMASTER_STATE", "state", "it must be a whole path"),
             ("QUAYMASTER_AGREE_TOS", "maybe", "write true or false"),
             ("QUAYMASTER_EMAIL", "me", "it is no e-mail address"),
             ("QUAYMASTER_CA", "letsencrpyt", "did you mean letsencrypt?"),
-            ("QUAYMASTER_KEY_TYPE", "dsa", "it takes TYPE, such as rsa-2048"),
-            ("QUAYMASTER_LABEL_PREFIX", "a;b", "it must be lower-case letters"),
+            (
+                "QUAYMASTER_KEY_TYPE",
+                "dsa",
+                "it takes TYPE, such as rsa-2048",
+            ),
+            (
+                "QUAYMASTER_LABEL_PREFIX",
+                "a;b",
+                "it must be lower-case letters",
+            ),
         ] {
             let problem = problem(&written(&[(name, value)]));
             assert!(problem.contains(expected), "{problem}");
@@ -256,24 +328,44 @@ mod tests {
 
     #[test]
     fn a_table_in_the_file_is_lines_elsewhere() {
-        let file = |text: &str| Written { file: Some(("q.toml".into(), text.to_owned())), ..Written::default() };
+        let file = |text: &str| Written {
+            file: Some(("q.toml".into(), text.to_owned())),
+            ..Written::default()
+        };
         let lines = "edge = \"proxy\"\n\"shop/web\" = \"*.shop.example\"";
         let (in_file, _) = Settings::read(&file(&format!("[grants]\n{lines}"))).expect("a table");
-        let (elsewhere, _) = Settings::read(&written(&[("QUAYMASTER_GRANTS", lines)])).expect("lines");
+        let (elsewhere, _) =
+            Settings::read(&written(&[("QUAYMASTER_GRANTS", lines)])).expect("lines");
         assert_eq!(in_file.grants, Grants::parse(lines).ok());
         assert_eq!(in_file, elsewhere);
-        assert!(problem(&file("[grants]\nedge = \"prox\"")).contains("\"prox\" is no right; write proxy, keys"));
-        assert!(problem(&file("[grants]\nedge = 1")).contains("q.toml: grants.edge must be a text in quotes"));
-        assert!(problem(&file("[log]\nedge = \"1\"")).contains("must be a text in quotes, a number, true or false"));
+        assert!(
+            problem(&file("[grants]\nedge = \"prox\""))
+                .contains("\"prox\" is no right; write proxy, keys")
+        );
+        assert!(
+            problem(&file("[grants]\nedge = 1"))
+                .contains("q.toml: grants.edge must be a text in quotes")
+        );
+        assert!(
+            problem(&file("[log]\nedge = \"1\""))
+                .contains("must be a text in quotes, a number, true or false")
+        );
     }
 
     #[test]
     fn a_key_that_is_none_is_an_error_and_a_variable_a_warning() {
-        let file = |text: &str| Written { file: Some(("q.toml".into(), text.to_owned())), ..Written::default() };
-        assert_eq!(problem(&file("emial = \"a@b.c\"")), "q.toml: emial: there is no such setting; did you mean email?");
+        let file = |text: &str| Written {
+            file: Some(("q.toml".into(), text.to_owned())),
+            ..Written::default()
+        };
+        assert_eq!(
+            problem(&file("emial = \"a@b.c\"")),
+            "q.toml: emial: there is no such setting; did you mean email?"
+        );
         assert!(problem(&file("log = [1]")).contains("must be a text in quotes"));
         assert!(problem(&file("log = ")).starts_with("q.toml: TOML parse error at line 1"));
-        let (_, strangers) = Settings::read(&written(&[("QUAYMASTER_PORT_80_TCP", "x")])).expect("a warning only");
+        let (_, strangers) =
+            Settings::read(&written(&[("QUAYMASTER_PORT_80_TCP", "x")])).expect("a warning only");
         assert_eq!(strangers, ["QUAYMASTER_PORT_80_TCP"]);
     }
 }

@@ -62,7 +62,9 @@ pub const SETTINGS: &[SettingRow] = &[
     SettingRow {
         name: "webroot",
         value: "FOLDER",
-        default: DefaultValue::Words("/challenge if mounted, else a folder inside each proxy's config folder"),
+        default: DefaultValue::Words(
+            "/challenge if mounted, else a folder inside each proxy's config folder",
+        ),
         doc: "shared folder in which .well-known/acme-challenge/TOKEN appears",
         example: "/challenge",
         read: |settings, value| set(&mut settings.webroot, folder(value).map(Some)),
@@ -98,7 +100,12 @@ pub const SETTINGS: &[SettingRow] = &[
         doc: "who issues certificates, where no label says: a preset's name or the URL of a CA's directory, self-signed \
               (made here, with no terms to agree to), or none (those that are provided serve)",
         example: "staging",
-        read: |settings, value| set(&mut settings.ca, Issuer::of_setting(value).map_err(|error| error.to_string())),
+        read: |settings, value| {
+            set(
+                &mut settings.ca,
+                Issuer::of_setting(value).map_err(|error| error.to_string()),
+            )
+        },
     },
     SettingRow {
         name: "ca-root",
@@ -131,7 +138,12 @@ pub const SETTINGS: &[SettingRow] = &[
         doc: "how the CA is shown that names are ours, where no label says: http-01",
         example: "http-01",
         read: |settings, value| {
-            set(&mut settings.challenge, value.parse().map_err(|error: ChallengeTypeError| error.to_string()))
+            set(
+                &mut settings.challenge,
+                value
+                    .parse()
+                    .map_err(|error: ChallengeTypeError| error.to_string()),
+            )
         },
     },
     SettingRow {
@@ -141,7 +153,12 @@ pub const SETTINGS: &[SettingRow] = &[
         doc: "of certificates' keys, where no label says: ec-256, ec-384, rsa-2048, rsa-3072 or rsa-4096",
         example: "rsa-2048",
         read: |settings, value| {
-            set(&mut settings.key_type, value.parse().map_err(|error: KeyTypeError| error.to_string()))
+            set(
+                &mut settings.key_type,
+                value
+                    .parse()
+                    .map_err(|error: KeyTypeError| error.to_string()),
+            )
         },
     },
     SettingRow {
@@ -178,7 +195,12 @@ pub const SETTINGS: &[SettingRow] = &[
               keys, exec, restart, copy. A table [grants] in the file, lines of TOML elsewhere",
         example: "shop = \"shop.example *.shop.example\"",
         read: |settings, value| {
-            set(&mut settings.grants, Grants::parse(value).map(Some).map_err(|error: GrantsError| error.to_string()))
+            set(
+                &mut settings.grants,
+                Grants::parse(value)
+                    .map(Some)
+                    .map_err(|error: GrantsError| error.to_string()),
+            )
         },
     },
     SettingRow {

@@ -16,16 +16,25 @@ pub(super) fn is_json(value: &str) -> Result<bool, String> {
 }
 
 pub(super) fn filled(value: &str) -> Result<String, String> {
-    if value.is_empty() { Err("it is empty".to_owned()) } else { Ok(value.to_owned()) }
+    if value.is_empty() {
+        Err("it is empty".to_owned())
+    } else {
+        Ok(value.to_owned())
+    }
 }
 
 pub(super) fn folder(value: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(value);
-    if path.is_absolute() { Ok(path) } else { Err("it must be a whole path, beginning with /".to_owned()) }
+    if path.is_absolute() {
+        Ok(path)
+    } else {
+        Err("it must be a whole path, beginning with /".to_owned())
+    }
 }
 
 pub(super) fn label_prefix(value: &str) -> Result<String, String> {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.' | '_');
+    let plain =
+        |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.' | '_');
     match value.starts_with(|c: char| c.is_ascii_lowercase()) && value.chars().all(plain) && !value.ends_with('.') {
         true => Ok(value.to_owned()),
         false => Err("it must be lower-case letters, digits, `-`, `_` and inner dots, beginning with a letter".into()),
@@ -43,7 +52,9 @@ pub(super) fn truth(value: &str) -> Result<bool, String> {
 pub(super) fn email(value: &str) -> Result<String, String> {
     let is_plain = value.chars().all(|c| c.is_ascii_graphic());
     match value.split_once('@') {
-        Some((name, host)) if is_plain && !name.is_empty() && host.contains('.') && !host.contains('@') => {
+        Some((name, host))
+            if is_plain && !name.is_empty() && host.contains('.') && !host.contains('@') =>
+        {
             Ok(value.to_owned())
         }
         _ => Err("it is no e-mail address".to_owned()),
@@ -63,7 +74,9 @@ pub(super) fn resync(value: &str) -> Result<Duration, String> {
 /// A length of time with its unit. Months and years are refused: `1M` is easily meant as a minute.
 pub(super) fn duration(value: &str) -> Result<Duration, String> {
     let long = ["M", "month", "months", "y", "year", "years"];
-    let has_long_unit = value.split(|c: char| c.is_ascii_digit() || c.is_whitespace()).any(|unit| long.contains(&unit));
+    let has_long_unit = value
+        .split(|c: char| c.is_ascii_digit() || c.is_whitespace())
+        .any(|unit| long.contains(&unit));
     if has_long_unit {
         return Err("months and years have no fixed length; write days".to_owned());
     }

@@ -59,7 +59,9 @@ impl Issuer {
     pub fn of_label(word: &str) -> Result<Option<Self>, CaError> {
         Self::of_word(word).ok_or_else(|| match word.contains("://") {
             true => CaError::UrlInLabel,
-            false => CaError::UnknownInLabel { word: word.to_owned() },
+            false => CaError::UnknownInLabel {
+                word: word.to_owned(),
+            },
         })
     }
 
@@ -74,7 +76,10 @@ impl Issuer {
         match Url::parse(text) {
             Ok(url) if url.scheme() == "https" => Ok(Some(Self::Ca(text.to_owned()))),
             Ok(url) if url.has_host() => Err(CaError::NotHttps(text.to_owned())),
-            _ => Err(CaError::Unknown { word: text.to_owned(), nearest: nearest(text, words()) }),
+            _ => Err(CaError::Unknown {
+                word: text.to_owned(),
+                nearest: nearest(text, words()),
+            }),
         }
     }
 
@@ -107,7 +112,9 @@ impl Issuer {
 impl fmt::Display for Issuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ca(directory) => f.write_str(preset_at(directory).map_or(directory.as_str(), |preset| preset.name)),
+            Self::Ca(directory) => {
+                f.write_str(preset_at(directory).map_or(directory.as_str(), |preset| preset.name))
+            }
             Self::SelfSigned => f.write_str(Self::SELF_SIGNED),
         }
     }
@@ -115,7 +122,9 @@ impl fmt::Display for Issuer {
 
 /// The preset with this directory URL.
 pub fn preset_at(directory: &str) -> Option<&'static CaPreset> {
-    CA_PRESETS.iter().find(|preset| preset.directory == directory)
+    CA_PRESETS
+        .iter()
+        .find(|preset| preset.directory == directory)
 }
 
 /// A setting or a label that names no CA.
@@ -153,7 +162,10 @@ fn remedy(nearest: Option<&str>) -> String {
 
 /// All words that say who issues.
 fn words() -> impl Iterator<Item = &'static str> {
-    CA_PRESETS.iter().map(|preset| preset.name).chain([Issuer::SELF_SIGNED, Issuer::NONE])
+    CA_PRESETS
+        .iter()
+        .map(|preset| preset.name)
+        .chain([Issuer::SELF_SIGNED, Issuer::NONE])
 }
 
 #[cfg(test)]
@@ -167,7 +179,10 @@ mod tests {
             assert_eq!(Issuer::of_setting(preset.name), ca(preset.directory));
             assert_eq!(Issuer::of_setting(preset.directory), ca(preset.directory));
         }
-        assert_eq!(Issuer::of_setting("https://10.0.0.1:14000/dir"), ca("https://10.0.0.1:14000/dir"));
+        assert_eq!(
+            Issuer::of_setting("https://10.0.0.1:14000/dir"),
+            ca("https://10.0.0.1:14000/dir")
+        );
         for word in words() {
             assert_eq!(Issuer::of_setting(word), Issuer::of_label(word), "{word}");
         }
@@ -181,24 +196,42 @@ mod tests {
             assert!(issuer.is_public());
             assert_eq!(Issuer::of_label(preset.name), Ok(Some(issuer)));
         }
-        assert_eq!(Issuer::of_label("self-signed"), Ok(Some(Issuer::SelfSigned)));
+        assert_eq!(
+            Issuer::of_label("self-signed"),
+            Ok(Some(Issuer::SelfSigned))
+        );
         assert_eq!(Issuer::of_label("none"), Ok(None));
         let problem = |word| Issuer::of_label(word).unwrap_err().to_string();
-        assert_eq!(problem("stagin"), r#""stagin" is no CA that a label can name; did you mean staging?"#);
-        assert_eq!(problem("Buypass"), r#""Buypass" is no CA that a label can name"#);
+        assert_eq!(
+            problem("stagin"),
+            r#""stagin" is no CA that a label can name; did you mean staging?"#
+        );
+        assert_eq!(
+            problem("Buypass"),
+            r#""Buypass" is no CA that a label can name"#
+        );
         assert!(problem("https://ca.example/dir").contains("belongs into the setting ca"));
     }
 
     #[test]
     fn what_names_none_is_answered_with_the_nearest() {
         let problem = |setting| Issuer::of_setting(setting).unwrap_err().to_string();
-        assert_eq!(problem("lets-encrypt"), r#""lets-encrypt" is no CA; did you mean letsencrypt?"#);
-        assert_eq!(problem("selfsigned"), r#""selfsigned" is no CA; did you mean self-signed?"#);
+        assert_eq!(
+            problem("lets-encrypt"),
+            r#""lets-encrypt" is no CA; did you mean letsencrypt?"#
+        );
+        assert_eq!(
+            problem("selfsigned"),
+            r#""selfsigned" is no CA; did you mean self-signed?"#
+        );
         assert_eq!(
             problem("ca.example"),
             r#""ca.example" is no CA; write one of letsencrypt, staging, self-signed, none, or the https:// URL of its directory"#
         );
-        assert_eq!(Issuer::of_setting("http://ca/dir"), Err(CaError::NotHttps("http://ca/dir".to_owned())));
+        assert_eq!(
+            Issuer::of_setting("http://ca/dir"),
+            Err(CaError::NotHttps("http://ca/dir".to_owned()))
+        );
         assert!(problem("localhost:14000").contains("is no CA"));
         assert!(problem("").contains("is no CA"));
     }

@@ -36,13 +36,18 @@ impl FromStr for ChallengeType {
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
         let found = Self::WORDS.iter().find(|(known, _)| *known == word);
-        found.map(|(_, kind)| *kind).ok_or_else(|| ChallengeTypeError(word.to_owned()))
+        found
+            .map(|(_, kind)| *kind)
+            .ok_or_else(|| ChallengeTypeError(word.to_owned()))
     }
 }
 
 impl fmt::Display for ChallengeType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Self::WORDS.iter().filter(|(_, kind)| kind == self).try_for_each(|(word, _)| f.write_str(word))
+        Self::WORDS
+            .iter()
+            .filter(|(_, kind)| kind == self)
+            .try_for_each(|(word, _)| f.write_str(word))
     }
 }
 
@@ -57,6 +62,9 @@ mod tests {
             assert_eq!(kind.to_string(), word);
         }
         let problem = "dns-01".parse::<ChallengeType>().unwrap_err().to_string();
-        assert_eq!(problem, r#""dns-01" is no challenge that can be met; write http-01"#);
+        assert_eq!(
+            problem,
+            r#""dns-01" is no challenge that can be met; write http-01"#
+        );
     }
 }

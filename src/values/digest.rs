@@ -68,7 +68,9 @@ impl fmt::Display for Digest {
         // Thousands are written at a time: a formatted write for each byte would take longer than the digest itself.
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        let text: String = digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect();
+        let text: String = digits
+            .map(|digit| char::from(DIGITS[usize::from(digit)]))
+            .collect();
         f.write_str(&text)
     }
 }

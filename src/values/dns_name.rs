@@ -61,10 +61,16 @@ impl DnsName {
             return Err(DnsNameError::TooLong(name.len()));
         }
         name.split('.').try_for_each(check_label)?;
-        if name.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit())) {
+        if name
+            .rsplit('.')
+            .next()
+            .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()))
+        {
             return Err(DnsNameError::Number);
         }
-        if name.split('.').any(|label| label.starts_with("xn--")) && idna::domain_to_unicode(&name).1.is_err() {
+        if name.split('.').any(|label| label.starts_with("xn--"))
+            && idna::domain_to_unicode(&name).1.is_err()
+        {
             return Err(DnsNameError::Idna);
         }
         Ok(Self(name))
@@ -81,10 +87,26 @@ impl DnsName {
 ///
 /// <https://www.rfc-editor.org/rfc/rfc6761#section-6>, <https://www.rfc-editor.org/rfc/rfc8375>
 pub(super) fn is_reserved(name: &str) -> bool {
-    const RESERVED: &[&str] =
-        &["alt", "example", "home.arpa", "internal", "invalid", "lan", "local", "localhost", "onion", "test"];
-    let under = |reserved: &str| name.strip_suffix(reserved).is_some_and(|rest| rest.ends_with('.'));
-    !name.contains('.') || RESERVED.iter().any(|reserved| name == *reserved || under(reserved))
+    const RESERVED: &[&str] = &[
+        "alt",
+        "example",
+        "home.arpa",
+        "internal",
+        "invalid",
+        "lan",
+        "local",
+        "localhost",
+        "onion",
+        "test",
+    ];
+    let under = |reserved: &str| {
+        name.strip_suffix(reserved)
+            .is_some_and(|rest| rest.ends_with('.'))
+    };
+    !name.contains('.')
+        || RESERVED
+            .iter()
+            .any(|reserved| name == *reserved || under(reserved))
 }
 
 /// What people write in place of a host name, each with a message of its own.
@@ -104,7 +126,9 @@ fn refuse_lookalikes(word: &str) -> Result<(), DnsNameError> {
 
 fn check_label(label: &str) -> Result<(), DnsNameError> {
     let inner = !label.starts_with('-') && !label.ends_with('-');
-    let known = label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let known = label
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     match (1..=63).contains(&label.len()) && inner && known {
         true => Ok(()),
         // Its beginning will do: whoever wrote it may have written megabytes.
@@ -153,7 +177,11 @@ mod tests {
             ("1a.example", "1a.example"),
             ("localhost", "localhost"),
         ] {
-            assert_eq!(DnsName::parse(written).map(String::from), Ok(meant.to_owned()), "{written}");
+            assert_eq!(
+                DnsName::parse(written).map(String::from),
+                Ok(meant.to_owned()),
+                "{written}"
+            );
         }
     }
 
@@ -194,7 +222,13 @@ mod tests {
         ] {
             assert_eq!(DnsName::parse(written), Err(reason), "{written:?}");
         }
-        assert_eq!(DnsName::parse(&"a".repeat(64)), Err(DnsNameError::Label("a".repeat(64))));
-        assert_eq!(DnsName::parse(&["a"; 130].join(".")), Err(DnsNameError::TooLong(259)));
+        assert_eq!(
+            DnsName::parse(&"a".repeat(64)),
+            Err(DnsNameError::Label("a".repeat(64)))
+        );
+        assert_eq!(
+            DnsName::parse(&["a"; 130].join(".")),
+            Err(DnsNameError::TooLong(259))
+        );
     }
 }

@@ -39,13 +39,18 @@ impl FromStr for Right {
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
         let found = Self::WORDS.iter().find(|(known, _)| *known == word);
-        found.map(|(_, right)| *right).ok_or_else(|| GrantsError::Unknown(word.to_owned()))
+        found
+            .map(|(_, right)| *right)
+            .ok_or_else(|| GrantsError::Unknown(word.to_owned()))
     }
 }
 
 impl fmt::Display for Right {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Self::WORDS.iter().filter(|(_, right)| right == self).try_for_each(|(word, _)| f.write_str(word))
+        Self::WORDS
+            .iter()
+            .filter(|(_, right)| right == self)
+            .try_for_each(|(word, _)| f.write_str(word))
     }
 }
 
@@ -103,8 +108,9 @@ impl Grants {
     /// # Errors
     /// The first line that can't be used.
     pub fn parse(text: &str) -> Result<Self, GrantsError> {
-        let table: toml::Table =
-            text.parse().map_err(|error: toml::de::Error| GrantsError::Toml(error.message().to_owned()))?;
+        let table: toml::Table = text
+            .parse()
+            .map_err(|error: toml::de::Error| GrantsError::Toml(error.message().to_owned()))?;
         let lines = table.into_iter().map(|(key, value)| match value {
             toml::Value::String(words) => Ok((checked(key)?, granted(&words)?)),
             _ => Err(GrantsError::NoText(key)),
@@ -114,22 +120,32 @@ impl Grants {
 
     /// Whether a service of a project has this right.
     pub fn allows(&self, project: &str, service: &str, right: Right) -> bool {
-        self.of(project, service).any(|granted| granted.rights.contains(&right))
+        self.of(project, service)
+            .any(|granted| granted.rights.contains(&right))
     }
 
     /// Whether a service of a project may claim this host.
     pub fn allows_host(&self, project: &str, service: &str, host: &Host) -> bool {
-        self.of(project, service).any(|granted| granted.hosts.iter().any(|pattern| pattern.allows(host)))
+        self.of(project, service)
+            .any(|granted| granted.hosts.iter().any(|pattern| pattern.allows(host)))
     }
 
     /// The line of a project with this word added.
     pub fn line_with(&self, project: &str, word: &str) -> String {
-        let written = self.0.get(project).map_or("", |granted| granted.written.as_str());
+        let written = self
+            .0
+            .get(project)
+            .map_or("", |granted| granted.written.as_str());
         format!("{project} = {:?}", format!("{written} {word}").trim_start())
     }
 
     fn of(&self, project: &str, service: &str) -> impl Iterator<Item = &Granted> {
-        [self.0.get(project), self.0.get(&format!("{project}/{service}"))].into_iter().flatten()
+        [
+            self.0.get(project),
+            self.0.get(&format!("{project}/{service}")),
+        ]
+        .into_iter()
+        .flatten()
     }
 }
 
@@ -147,8 +163,15 @@ impl Pattern {
 }
 
 fn checked(key: String) -> Result<String, GrantsError> {
-    let plain = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-    let (project, service) = key.split_once('/').map_or((key.as_str(), None), |(one, other)| (one, Some(other)));
+    let plain = |part: &str| {
+        !part.is_empty()
+            && part
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
+    let (project, service) = key
+        .split_once('/')
+        .map_or((key.as_str(), None), |(one, other)| (one, Some(other)));
     match plain(project) && service.is_none_or(plain) {
         true => Ok(key),
         false => Err(GrantsError::Key(key)),
@@ -156,12 +179,21 @@ fn checked(key: String) -> Result<String, GrantsError> {
 }
 
 fn granted(words: &str) -> Result<Granted, GrantsError> {
-    let mut granted = Granted { written: words.trim().to_owned(), ..Granted::default() };
-    for word in words.split([' ', ',', '\t', '\n']).filter(|word| !word.is_empty()) {
+    let mut granted = Granted {
+        written: words.trim().to_owned(),
+        ..Granted::default()
+    };
+    for word in words
+        .split([' ', ',', '\t', '\n'])
+        .filter(|word| !word.is_empty())
+    {
         if word == "*" {
             granted.hosts.insert(Pattern::Any);
         } else if word.contains(['.', '*', ':']) {
-            let host = Host::parse(word).map_err(|reason| GrantsError::Host { word: word.to_owned(), reason })?;
+            let host = Host::parse(word).map_err(|reason| GrantsError::Host {
+                word: word.to_owned(),
+                reason,
+            })?;
             granted.hosts.insert(Pattern::Host(host));
         } else {
             granted.rights.insert(word.parse()?);
@@ -176,8 +208,7 @@ mod tests {
 
     #[test]
     fn only_what_stands_in_the_table_is_allowed() {
-        let text =
-            "edge = \"mqtt.example proxy keys\"\n\"edge/helper\" = \"exec\"\nshop = \"shop.example, *.shop.example\"";
+        let text = "edge = \"mqtt.example proxy keys\"\n\"edge/helper\" = \"exec\"\nshop = \"shop.example, *.shop.example\"";
         let grants = Grants::parse(text).unwrap();
         for (project, service, right, allowed) in [
             ("edge", "proxy", Right::Proxy, true),
@@ -187,7 +218,11 @@ mod tests {
             ("shop", "shop", Right::Proxy, false),
             ("other", "helper", Right::Keys, false),
         ] {
-            assert_eq!(grants.allows(project, service, right), allowed, "{project}/{service} {right}");
+            assert_eq!(
+                grants.allows(project, service, right),
+                allowed,
+                "{project}/{service} {right}"
+            );
         }
         for (project, host, allowed) in [
             ("edge", "mqtt.example", true),
@@ -201,10 +236,20 @@ mod tests {
             ("shop", "*.example", false),
             ("other", "shop.example", false),
         ] {
-            assert_eq!(grants.allows_host(project, "any", &Host::parse(host).unwrap()), allowed, "{project} {host}");
+            assert_eq!(
+                grants.allows_host(project, "any", &Host::parse(host).unwrap()),
+                allowed,
+                "{project} {host}"
+            );
         }
-        assert_eq!(grants.line_with("edge", "exec"), r#"edge = "mqtt.example proxy keys exec""#);
-        assert_eq!(grants.line_with("new", "new.example"), r#"new = "new.example""#);
+        assert_eq!(
+            grants.line_with("edge", "exec"),
+            r#"edge = "mqtt.example proxy keys exec""#
+        );
+        assert_eq!(
+            grants.line_with("new", "new.example"),
+            r#"new = "new.example""#
+        );
     }
 
     #[test]
@@ -213,7 +258,11 @@ mod tests {
         for host in ["shop.example", "*.shop.example", "10.0.0.1", "::1"] {
             let host = Host::parse(host).unwrap();
             assert!(grants.allows_host("all", "any", &host), "{host}");
-            assert_eq!(grants.allows_host("one", "any", &host), host.address().is_some(), "{host}");
+            assert_eq!(
+                grants.allows_host("one", "any", &host),
+                host.address().is_some(),
+                "{host}"
+            );
         }
     }
 
@@ -229,12 +278,21 @@ mod tests {
                 r#""a*.example" is no host: `*` can only be the whole first part, as in *.shop.example"#,
             ),
             ("edge = 1", "edge must be a text in quotes"),
-            ("\"a b\" = \"keys\"", r#""a b" is no Compose project or project/service"#),
-            ("\"a/\" = \"keys\"", r#""a/" is no Compose project or project/service"#),
+            (
+                "\"a b\" = \"keys\"",
+                r#""a b" is no Compose project or project/service"#,
+            ),
+            (
+                "\"a/\" = \"keys\"",
+                r#""a/" is no Compose project or project/service"#,
+            ),
         ] {
             let told = Grants::parse(text).unwrap_err().to_string();
             assert!(told.starts_with(expected), "{told}");
         }
-        assert!(matches!(Grants::parse("edge proxy"), Err(GrantsError::Toml(_))));
+        assert!(matches!(
+            Grants::parse("edge proxy"),
+            Err(GrantsError::Toml(_))
+        ));
     }
 }

@@ -49,23 +49,41 @@ impl Host {
     /// # Errors
     /// Says which rule the word breaks.
     pub fn parse(word: &str) -> Result<Self, HostError> {
-        let bare = word.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        let address = bare.map_or_else(|| word.parse().ok(), |bare| bare.parse::<Ipv6Addr>().ok().map(IpAddr::from));
+        let bare = word
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
+        let address = bare.map_or_else(
+            || word.parse().ok(),
+            |bare| bare.parse::<Ipv6Addr>().ok().map(IpAddr::from),
+        );
         if let Some(address) = address {
             return Ok(Self::from(address));
         }
-        if let Some(parent) = word.strip_prefix("*.").filter(|parent| !parent.contains('*')) {
+        if let Some(parent) = word
+            .strip_prefix("*.")
+            .filter(|parent| !parent.contains('*'))
+        {
             let text = format!("*.{}", DnsName::parse(parent)?);
-            return if text.len() > 253 { Err(HostError::TooLong(text.len())) } else { Ok(Self::wildcard(text)) };
+            return if text.len() > 253 {
+                Err(HostError::TooLong(text.len()))
+            } else {
+                Ok(Self::wildcard(text))
+            };
         }
         if word.contains('*') {
             return Err(HostError::Star);
         }
-        Ok(Self { text: String::from(DnsName::parse(word)?).into(), kind: Kind::Name })
+        Ok(Self {
+            text: String::from(DnsName::parse(word)?).into(),
+            kind: Kind::Name,
+        })
     }
 
     fn wildcard(text: String) -> Self {
-        Self { text: text.into(), kind: Kind::Wildcard }
+        Self {
+            text: text.into(),
+            kind: Kind::Wildcard,
+        }
     }
 
     /// As certificates write it: `shop.example`, `*.shop.example`, `10.0.0.1`, `fd00::1`.
@@ -104,7 +122,9 @@ impl Host {
         let word = match self.kind {
             Kind::Name => Arc::clone(&self.text),
             Kind::Wildcard => self.text.replacen('*', "_", 1).into(),
-            Kind::Address(_) if self.text.starts_with(':') => format!("0{}", self.text.replace(':', "-")).into(),
+            Kind::Address(_) if self.text.starts_with(':') => {
+                format!("0{}", self.text.replace(':', "-")).into()
+            }
             Kind::Address(_) => self.text.replace(':', "-").into(),
         };
         match word.len() > LONGEST {
@@ -123,7 +143,10 @@ impl Host {
 
     /// The wildcard that covers it, where one can.
     pub fn covering_wildcard(&self) -> Option<String> {
-        let (_, parent) = self.text.split_once('.').filter(|_| self.kind == Kind::Name)?;
+        let (_, parent) = self
+            .text
+            .split_once('.')
+            .filter(|_| self.kind == Kind::Name)?;
         Some(format!("*.{parent}"))
     }
 
@@ -144,20 +167,30 @@ fn is_local_v4(address: Ipv4Addr) -> bool {
     let [first, second, ..] = address.octets();
     let is_shared = first == 100 && (64..128).contains(&second);
     let is_nobodys = first == 0 || address.is_documentation() || first >= 224;
-    address.is_private() || address.is_loopback() || address.is_link_local() || is_shared || is_nobodys
+    address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || is_shared
+        || is_nobodys
 }
 
 fn is_local_v6(address: Ipv6Addr) -> bool {
     let is_documentation = address.segments()[..2] == [0x2001, 0xdb8];
     let is_nobodys = address.is_unspecified() || address.is_multicast() || is_documentation;
-    address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local() || is_nobodys
+    address.is_loopback()
+        || address.is_unique_local()
+        || address.is_unicast_link_local()
+        || is_nobodys
 }
 
 impl From<IpAddr> for Host {
     /// An IPv4 address that is written as an IPv6 one is meant as the IPv4 one.
     fn from(address: IpAddr) -> Self {
         let address = address.to_canonical();
-        Self { text: address.to_string().into(), kind: Kind::Address(address) }
+        Self {
+            text: address.to_string().into(),
+            kind: Kind::Address(address),
+        }
     }
 }
 
@@ -205,19 +238,41 @@ mod tests {
     #[test]
     fn hosts_of_all_kinds_are_read_as_people_write_them() {
         for (written, text, in_url, file_word) in [
-            ("Shop.Example.", "shop.example", "shop.example", "shop.example"),
-            ("bücher.example", "xn--bcher-kva.example", "xn--bcher-kva.example", "xn--bcher-kva.example"),
-            ("*.Shop.Example", "*.shop.example", "*.shop.example", "_.shop.example"),
+            (
+                "Shop.Example.",
+                "shop.example",
+                "shop.example",
+                "shop.example",
+            ),
+            (
+                "bücher.example",
+                "xn--bcher-kva.example",
+                "xn--bcher-kva.example",
+                "xn--bcher-kva.example",
+            ),
+            (
+                "*.Shop.Example",
+                "*.shop.example",
+                "*.shop.example",
+                "_.shop.example",
+            ),
             ("10.0.0.1", "10.0.0.1", "10.0.0.1", "10.0.0.1"),
             ("[FD00:0::1]", "fd00::1", "[fd00::1]", "fd00--1"),
             ("::1", "::1", "[::1]", "0--1"),
             ("::ffff:192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.1"),
         ] {
             let host = host(written);
-            assert_eq!((host.as_str(), host.in_url().as_str()), (text, in_url), "{written}");
+            assert_eq!(
+                (host.as_str(), host.in_url().as_str()),
+                (text, in_url),
+                "{written}"
+            );
             assert_eq!(&*host.file_word(), file_word);
             assert_eq!(CertificateName::from(&host).as_str(), file_word);
-            assert_eq!(CertificateName::parse(file_word).map(String::from), Ok(file_word.to_owned()));
+            assert_eq!(
+                CertificateName::parse(file_word).map(String::from),
+                Ok(file_word.to_owned())
+            );
             assert_eq!(Host::parse(text), Ok(host));
         }
     }
@@ -240,7 +295,10 @@ mod tests {
             assert_eq!(Host::parse(written), Err(reason), "{written:?}");
         }
         let long = vec!["a".repeat(50); 5].join(".");
-        assert_eq!(Host::parse(&format!("*.{}", &long[..252])), Err(HostError::TooLong(254)));
+        assert_eq!(
+            Host::parse(&format!("*.{}", &long[..252])),
+            Err(HostError::TooLong(254))
+        );
     }
 
     #[test]
@@ -253,7 +311,14 @@ mod tests {
 
     #[test]
     fn names_and_addresses_that_are_reached_from_everywhere_can_be_certified() {
-        for word in ["shop.org", "*.shop.org", "1.1.1.1", "2606:4700::1111", "100.128.0.1", "172.32.0.1"] {
+        for word in [
+            "shop.org",
+            "*.shop.org",
+            "1.1.1.1",
+            "2606:4700::1111",
+            "100.128.0.1",
+            "172.32.0.1",
+        ] {
             assert!(!host(word).is_reserved(), "{word}");
         }
         for word in [
@@ -282,9 +347,15 @@ mod tests {
 
     #[test]
     fn a_wildcard_is_looked_at_by_a_name_under_it() {
-        assert_eq!(host("*.shop.example").one_of(), "quaymaster-probe.shop.example");
+        assert_eq!(
+            host("*.shop.example").one_of(),
+            "quaymaster-probe.shop.example"
+        );
         assert_eq!(host("shop.example").one_of(), "shop.example");
-        assert_eq!(host("a.shop.example").covering_wildcard(), Some("*.shop.example".to_owned()));
+        assert_eq!(
+            host("a.shop.example").covering_wildcard(),
+            Some("*.shop.example".to_owned())
+        );
         assert_eq!(host("10.0.0.1").covering_wildcard(), None);
         assert_eq!(host("*.shop.example").covering_wildcard(), None);
     }

@@ -19,7 +19,10 @@ pub struct IntervalError(String, String);
 impl Default for Interval {
     /// What one person does is seen at once, and a stack that starts is one change or two.
     fn default() -> Self {
-        Self { min: Duration::ZERO, max: Duration::from_secs(2) }
+        Self {
+            min: Duration::ZERO,
+            max: Duration::from_secs(2),
+        }
     }
 }
 
@@ -56,7 +59,10 @@ mod tests {
 
     #[test]
     fn intervals_are_read_in_seconds_or_with_a_unit() {
-        let millis = |min, max| Interval { min: Duration::from_millis(min), max: Duration::from_millis(max) };
+        let millis = |min, max| Interval {
+            min: Duration::from_millis(min),
+            max: Duration::from_millis(max),
+        };
         for (words, expected) in [
             (&["0", "2"][..], Interval::default()),
             (&["0.5", "2"], millis(500, 2000)),

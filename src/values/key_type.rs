@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// What kind of key a certificate gets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(try_from = "String", into = "String")]
 pub enum KeyType {
     /// ECDSA on P-256: small, fast, read by everything of this decade.
@@ -41,7 +43,9 @@ impl FromStr for KeyType {
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
         let found = Self::WORDS.iter().find(|(known, _)| *known == word);
-        found.map(|(_, kind)| *kind).ok_or_else(|| KeyTypeError(word.to_owned()))
+        found
+            .map(|(_, kind)| *kind)
+            .ok_or_else(|| KeyTypeError(word.to_owned()))
     }
 }
 
@@ -61,7 +65,10 @@ impl TryFrom<String> for KeyType {
 
 impl fmt::Display for KeyType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Self::WORDS.iter().filter(|(_, kind)| kind == self).try_for_each(|(word, _)| f.write_str(word))
+        Self::WORDS
+            .iter()
+            .filter(|(_, kind)| kind == self)
+            .try_for_each(|(word, _)| f.write_str(word))
     }
 }
 
@@ -80,6 +87,9 @@ mod tests {
     #[test]
     fn other_words_are_answered_with_the_right_ones() {
         let problem = "rsa".parse::<KeyType>().unwrap_err().to_string();
-        assert_eq!(problem, r#""rsa" is no key type; write one of ec-256, ec-384, rsa-2048, rsa-3072, rsa-4096"#);
+        assert_eq!(
+            problem,
+            r#""rsa" is no key type; write one of ec-256, ec-384, rsa-2048, rsa-3072, rsa-4096"#
+        );
     }
 }

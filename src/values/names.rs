@@ -7,13 +7,17 @@ use super::Host;
 
 /// A word that can't be used as a name of ours, because it could lead out of a folder or hide in it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0:?} can't be a name: use letters, digits, `.`, `_` and `-`, beginning with a letter, a digit or `_`")]
+#[error(
+    "{0:?} can't be a name: use letters, digits, `.`, `_` and `-`, beginning with a letter, a digit or `_`"
+)]
 pub struct NameError(pub String);
 
 /// One path component that leads nowhere else: not empty, not hidden, no separators, at most 255 bytes.
 fn component(word: String) -> Result<String, NameError> {
     let first = word.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
-    let rest = word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
+    let rest = word
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
     match first && rest && word.len() <= 255 {
         true => Ok(word),
         false => Err(NameError(word)),
@@ -108,11 +112,22 @@ mod tests {
 
     #[test]
     fn names_lead_out_of_no_folder() {
-        for word in ["", ".", "..", ".hidden", "a/b", "/a", "a\0b", "a b", "-r", "ä"] {
-            assert_eq!(ContainerName::parse(word), Err(NameError(word.to_owned())), "{word:?}");
+        for word in [
+            "", ".", "..", ".hidden", "a/b", "/a", "a\0b", "a b", "-r", "ä",
+        ] {
+            assert_eq!(
+                ContainerName::parse(word),
+                Err(NameError(word.to_owned())),
+                "{word:?}"
+            );
         }
         assert!(FileName::parse("a".repeat(256)).is_err());
-        for word in ["a", "stack_proxy_1", "_.shop.example", "quaymaster-shop.example.conf"] {
+        for word in [
+            "a",
+            "stack_proxy_1",
+            "_.shop.example",
+            "quaymaster-shop.example.conf",
+        ] {
             assert_eq!(FileName::parse(word).map(String::from), Ok(word.to_owned()));
         }
     }

@@ -25,7 +25,11 @@ impl FromStr for Signal {
     fn from_str(word: &str) -> Result<Self, Self::Err> {
         let upper = word.to_ascii_uppercase();
         let name = format!("SIG{}", upper.strip_prefix("SIG").unwrap_or(&upper));
-        let by_number = || word.parse::<i32>().ok().and_then(|number| number.try_into().ok());
+        let by_number = || {
+            word.parse::<i32>()
+                .ok()
+                .and_then(|number| number.try_into().ok())
+        };
         nix::sys::signal::Signal::from_str(&name)
             .ok()
             .or_else(by_number)
@@ -66,7 +70,11 @@ mod tests {
             assert_eq!(word.parse(), Ok(Signal::HUP), "{word}");
         }
         for word in ["", "HUPP", "0", "999", "-1"] {
-            assert_eq!(word.parse::<Signal>(), Err(SignalError(word.into())), "{word}");
+            assert_eq!(
+                word.parse::<Signal>(),
+                Err(SignalError(word.into())),
+                "{word}"
+            );
         }
         assert_eq!(Signal::HUP.to_string(), "HUP");
     }

@@ -41,7 +41,8 @@ impl Timestamp {
     /// # Errors
     /// When the text is no such date and time.
     pub fn parse(text: &str) -> Result<Self, TimestampError> {
-        let read = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| TimestampError(text.to_owned()))?;
+        let read =
+            OffsetDateTime::parse(text, &Rfc3339).map_err(|_| TimestampError(text.to_owned()))?;
         let millis = read.unix_timestamp() * 1000 + i64::from(read.millisecond());
         Ok(Self(millis))
     }
@@ -56,7 +57,10 @@ impl Add<Duration> for Timestamp {
     type Output = Self;
 
     fn add(self, length: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(length.as_millis()).unwrap_or(i64::MAX)))
+        Self(
+            self.0
+                .saturating_add(i64::try_from(length.as_millis()).unwrap_or(i64::MAX)),
+        )
     }
 }
 
@@ -64,14 +68,18 @@ impl Sub<Duration> for Timestamp {
     type Output = Self;
 
     fn sub(self, length: Duration) -> Self {
-        Self(self.0.saturating_sub(i64::try_from(length.as_millis()).unwrap_or(i64::MAX)))
+        Self(
+            self.0
+                .saturating_sub(i64::try_from(length.as_millis()).unwrap_or(i64::MAX)),
+        )
     }
 }
 
 impl fmt::Display for Timestamp {
     /// In UTC, to the second.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = OffsetDateTime::from_unix_timestamp(self.0.div_euclid(1000)).map_err(|_| fmt::Error)?;
+        let whole =
+            OffsetDateTime::from_unix_timestamp(self.0.div_euclid(1000)).map_err(|_| fmt::Error)?;
         f.write_str(&whole.format(&Rfc3339).map_err(|_| fmt::Error)?)
     }
 }
@@ -106,10 +114,16 @@ mod tests {
     #[test]
     fn engines_write_times_in_several_ways() {
         let expected = Timestamp::from_millis(1_795_371_420_123);
-        for text in ["2026-11-22T18:17:00.123456789Z", "2026-11-22T19:17:00.123+01:00"] {
+        for text in [
+            "2026-11-22T18:17:00.123456789Z",
+            "2026-11-22T19:17:00.123+01:00",
+        ] {
             assert_eq!(Timestamp::parse(text), Ok(expected), "{text}");
         }
-        assert!(Timestamp::parse("0001-01-01T00:00:00Z").is_ok_and(|never| never < Timestamp::from_seconds(0)));
+        assert!(
+            Timestamp::parse("0001-01-01T00:00:00Z")
+                .is_ok_and(|never| never < Timestamp::from_seconds(0))
+        );
         assert!(Timestamp::parse("yesterday").is_err());
     }
 

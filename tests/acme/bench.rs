@@ -18,8 +18,8 @@ use quaymaster::{
     },
     observe::{Attempt, HeldCertificate, Holder, Installed, Source},
     ports::{
-        AttemptRecords, Authority, AuthorityError, Certificates, Challenge, Change, Clock, Disk, DiskError,
-        GoodTemplates, NewCertificate, Order, OrderRecord, Place, Repair,
+        AttemptRecords, Authority, AuthorityError, Certificates, Challenge, Change, Clock, Disk,
+        DiskError, GoodTemplates, NewCertificate, Order, OrderRecord, Place, Repair,
     },
     values::{CertificateName, Host, KeyType, Secret, Timestamp},
 };
@@ -83,9 +83,14 @@ pub struct RealClock;
 
 #[async_trait(?Send)]
 impl Clock for RealClock {
-    #[expect(clippy::disallowed_methods, reason = "certificates of a real CA are valid at the true time only")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "certificates of a real CA are valid at the true time only"
+    )]
     fn now(&self) -> Timestamp {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let since = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap();
         Timestamp::from_millis(since.as_millis().try_into().unwrap())
     }
     async fn sleep(&self, length: Duration) {
@@ -120,18 +125,27 @@ pub struct Webroot {
 impl Webroot {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let webroot = Self { port: listener.local_addr().unwrap().port(), responses: Arc::default() };
+        let webroot = Self {
+            port: listener.local_addr().unwrap().port(),
+            responses: Arc::default(),
+        };
         let responses = webroot.responses.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let mut stream = BufReader::new(stream);
                 let mut line = String::new();
                 let _ = stream.read_line(&mut line).await;
-                let token = line.split_whitespace().nth(1).and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+                let token = line
+                    .split_whitespace()
+                    .nth(1)
+                    .and_then(|path| path.rsplit('/').next())
+                    .unwrap_or_default();
                 let found = responses.lock().unwrap().get(token).cloned();
                 let (status, body) = found.map_or((404, String::new()), |body| (200, body));
-                let answer =
-                    format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+                let answer = format!(
+                    "HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                    body.len()
+                );
                 let _ = stream.write_all(answer.as_bytes()).await;
             }
         });
@@ -140,7 +154,11 @@ impl Webroot {
 
     pub fn publish(&self, challenges: &[Challenge]) {
         let mut responses = self.responses.lock().unwrap();
-        responses.extend(challenges.iter().map(|challenge| (challenge.token.clone(), challenge.response.clone())));
+        responses.extend(
+            challenges
+                .iter()
+                .map(|challenge| (challenge.token.clone(), challenge.response.clone())),
+        );
     }
 }
 
@@ -154,11 +172,19 @@ pub struct Bench {
 impl Bench {
     pub async fn start(behaviour: Behaviour) -> Self {
         let webroot = Webroot::start().await;
-        Self { pebble: Pebble::start(webroot.port, behaviour), webroot, disk: Rc::default() }
+        Self {
+            pebble: Pebble::start(webroot.port, behaviour),
+            webroot,
+            disk: Rc::default(),
+        }
     }
 
     pub fn settings(&self) -> AcmeSettings {
-        AcmeSettings { ca_root_pem: Some(self.pebble.root()), agree_tos: true, email: None }
+        AcmeSettings {
+            ca_root_pem: Some(self.pebble.root()),
+            agree_tos: true,
+            email: None,
+        }
     }
 
     /// As a process that was just started sees the CA.
@@ -167,10 +193,20 @@ impl Bench {
     }
 
     pub fn authority_with(&self, settings: AcmeSettings) -> AcmeAuthority {
-        AcmeAuthority::new(&self.pebble.directory(), settings, self.disk.clone(), Rc::new(RealClock)).unwrap()
+        AcmeAuthority::new(
+            &self.pebble.directory(),
+            settings,
+            self.disk.clone(),
+            Rc::new(RealClock),
+        )
+        .unwrap()
     }
 
-    pub async fn issue(&self, authority: &AcmeAuthority, names: &[&str]) -> Result<(String, Secret), AuthorityError> {
+    pub async fn issue(
+        &self,
+        authority: &AcmeAuthority,
+        names: &[&str],
+    ) -> Result<(String, Secret), AuthorityError> {
         let names = asked(names);
         let key = new_key(KeyType::Ec256)?;
         let mut order = authority.order(&names, None).await?;
@@ -189,13 +225,24 @@ impl Bench {
     }
 
     pub fn account_url(&self) -> Option<String> {
-        let text = self.disk.accounts.borrow().values().next()?.expose().to_owned();
+        let text = self
+            .disk
+            .accounts
+            .borrow()
+            .values()
+            .next()?
+            .expose()
+            .to_owned();
         let record: serde_json::Value = serde_json::from_str(&text).unwrap();
         record["url"].as_str().map(str::to_owned)
     }
 
     pub fn count(&self, request: &str) -> usize {
-        self.pebble.requests().iter().filter(|seen| seen.contains(request)).count()
+        self.pebble
+            .requests()
+            .iter()
+            .filter(|seen| seen.contains(request))
+            .count()
     }
 }
 
@@ -207,16 +254,37 @@ pub fn counted(requests: &[String]) -> usize {
 
 /// How many of these requests are looks at an order.
 pub fn looks(requests: &[String]) -> usize {
-    requests.iter().filter(|request| request.contains("/my-order/")).count()
+    requests
+        .iter()
+        .filter(|request| request.contains("/my-order/"))
+        .count()
 }
 
 pub fn asked(names: &[&str]) -> BTreeSet<Host> {
-    names.iter().map(|name| Host::parse(name).unwrap()).collect()
+    names
+        .iter()
+        .map(|name| Host::parse(name).unwrap())
+        .collect()
 }
 
 pub fn check(chain: &str, key: &Secret, names: &[&str]) {
-    let (name, names, now) = (CertificateName::parse("new").unwrap(), asked(names), RealClock.now());
-    let new = NewCertificate { name: &name, names: &names, key, chain, source: Source::Provided, now };
+    let (name, names, now) = (
+        CertificateName::parse("new").unwrap(),
+        asked(names),
+        RealClock.now(),
+    );
+    let new = NewCertificate {
+        name: &name,
+        names: &names,
+        key,
+        chain,
+        source: Source::Provided,
+        now,
+    };
     let checked = x509::check_new(&new).unwrap();
-    assert!(checked.issuer.starts_with("Pebble Intermediate CA"), "{}", checked.issuer);
+    assert!(
+        checked.issuer.starts_with("Pebble Intermediate CA"),
+        "{}",
+        checked.issuer
+    );
 }

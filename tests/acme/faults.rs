@@ -27,17 +27,34 @@ use crate::{
 
 /// An authority at a server that behaves badly, and a clock that does not keep us waiting.
 pub fn authority_at(server: &Canned) -> (AcmeAuthority, Rc<MovedClock>) {
-    let settings = AcmeSettings { ca_root_pem: Some(server.root.clone()), agree_tos: true, email: None };
+    let settings = AcmeSettings {
+        ca_root_pem: Some(server.root.clone()),
+        agree_tos: true,
+        email: None,
+    };
     let now = Timestamp::parse("2026-11-22T18:00:00Z").unwrap();
-    let clock = Rc::new(MovedClock { now: Cell::new(now), slept: RefCell::default() });
-    let authority = AcmeAuthority::new(&server.url("/dir"), settings, Rc::new(AccountsOnly::default()), clock.clone());
+    let clock = Rc::new(MovedClock {
+        now: Cell::new(now),
+        slept: RefCell::default(),
+    });
+    let authority = AcmeAuthority::new(
+        &server.url("/dir"),
+        settings,
+        Rc::new(AccountsOnly::default()),
+        clock.clone(),
+    );
     (authority.unwrap(), clock)
 }
 
 /// How an order at a server that answers everything with `reply` fails.
 async fn failure(reply: Reply) -> (String, AuthorityError) {
     let server = Canned::start(move |_, _, _| reply.clone()).await;
-    let failed = authority_at(&server).0.order(&asked(&["shop.example"]), None).await.map(drop).unwrap_err();
+    let failed = authority_at(&server)
+        .0
+        .order(&asked(&["shop.example"]), None)
+        .await
+        .map(drop)
+        .unwrap_err();
     (server.url("/dir"), failed)
 }
 
@@ -68,13 +85,23 @@ async fn a_lost_answer_leads_to_the_same_end_wherever_it_is_lost() {
     for lost in 0..whole.total() {
         for twist in [Twist::After(Reply::Cut), Twist::Instead(Reply::Cut)] {
             let told = format!("request {lost}, {twist:?}");
-            let ca = FakeCa::start(move |_, _, total| if total == lost { twist.clone() } else { Twist::Nothing }).await;
+            let ca = FakeCa::start(move |_, _, total| {
+                if total == lost {
+                    twist.clone()
+                } else {
+                    Twist::Nothing
+                }
+            })
+            .await;
             let (result, _) = issue_at(&ca).await;
             assert_eq!(ca.count("POST /order"), 1, "{told}");
             match ca.asked(lost).as_str() {
                 // Whether the CA has made an order can't be found out, so none is made over it at once.
                 "POST /order" => {
-                    assert!(matches!(result, Err(AuthorityError::Unreachable { .. })), "{told}: {result:?}");
+                    assert!(
+                        matches!(result, Err(AuthorityError::Unreachable { .. })),
+                        "{told}: {result:?}"
+                    );
                     assert_eq!(ca.total(), lost + 1, "{told}");
                 }
                 _ => assert_eq!(result.unwrap(), "the chain", "{told}"),
@@ -90,7 +117,10 @@ async fn a_connection_that_always_breaks_is_given_up() {
         _ => Twist::Nothing,
     })
     .await;
-    assert!(matches!(issue_at(&ca).await.0, Err(AuthorityError::Unreachable { .. })));
+    assert!(matches!(
+        issue_at(&ca).await.0,
+        Err(AuthorityError::Unreachable { .. })
+    ));
     assert_eq!(ca.count("POST /authorization/1"), 3);
 }
 
@@ -106,10 +136,18 @@ async fn a_ca_that_never_ends_is_asked_less_and_less_and_then_given_up() {
     })
     .await;
     let (result, slept) = issue_at(&ca).await;
-    assert!(matches!(result, Err(AuthorityError::TooSlow { limit, .. }) if limit == Duration::from_secs(300)));
+    assert!(
+        matches!(result, Err(AuthorityError::TooSlow { limit, .. }) if limit == Duration::from_secs(300))
+    );
     let millis = slept.iter().map(Duration::as_millis).collect::<Vec<_>>();
-    assert_eq!(millis[..9], [20, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);
-    assert!((300_000..=305_000).contains(&millis.iter().sum::<u128>()), "{millis:?}");
+    assert_eq!(
+        millis[..9],
+        [20, 100, 200, 400, 800, 1600, 3200, 5000, 5000]
+    );
+    assert!(
+        (300_000..=305_000).contains(&millis.iter().sum::<u128>()),
+        "{millis:?}"
+    );
 }
 
 #[tokio::test]
@@ -123,7 +161,9 @@ async fn a_ca_is_asked_again_when_it_says_but_not_much_later() {
             _ => return Twist::Nothing,
         };
         match asked {
-            "POST /order/1" => Twist::Instead(Reply::new(200, &["Replay-Nonce: bm9uY2U", wait], pending)),
+            "POST /order/1" => {
+                Twist::Instead(Reply::new(200, &["Replay-Nonce: bm9uY2U", wait], pending))
+            }
             _ => Twist::Nothing,
         }
     })
@@ -137,14 +177,18 @@ async fn a_ca_is_asked_again_when_it_says_but_not_much_later() {
 async fn an_order_that_is_finalized_too_early_is_finalized_again_once() {
     for refusals in [1, 2] {
         let ca = FakeCa::start(move |asked, before, _| match asked {
-            "POST /finalize/1" if before < refusals => Twist::Instead(problem(403, "orderNotReady")),
+            "POST /finalize/1" if before < refusals => {
+                Twist::Instead(problem(403, "orderNotReady"))
+            }
             _ => Twist::Nothing,
         })
         .await;
         let (result, _) = issue_at(&ca).await;
         match refusals {
             1 => assert_eq!(result.unwrap(), "the chain"),
-            _ => assert!(matches!(result, Err(AuthorityError::Refused { kind, .. }) if kind == "orderNotReady")),
+            _ => assert!(
+                matches!(result, Err(AuthorityError::Refused { kind, .. }) if kind == "orderNotReady")
+            ),
         }
         assert_eq!(ca.count("POST /finalize/1"), 2);
     }
@@ -167,7 +211,10 @@ async fn a_ca_that_becomes_busy_in_the_middle_is_not_asked_on() {
         })
         .await;
         let failed = issue_at(&ca).await.0.unwrap_err();
-        assert!(matches!(failed.retry(), Retry::NotBefore(_)), "{step}: {failed:?}");
+        assert!(
+            matches!(failed.retry(), Retry::NotBefore(_)),
+            "{step}: {failed:?}"
+        );
         assert_eq!(ca.count(step), 1, "{step}");
     }
 }
@@ -185,7 +232,11 @@ async fn challenges_that_can_not_be_met_are_refused() {
         )
     };
     for (kind, token, expected) in [
-        ("dns-01", "dG9rZW4", "for shop.example it offers only dns-01, which quaymaster can't answer"),
+        (
+            "dns-01",
+            "dG9rZW4",
+            "for shop.example it offers only dns-01, which quaymaster can't answer",
+        ),
         ("http-01", "../../etc/passwd", "a token is not base64url"),
         ("http-01", "", "a token is not base64url"),
     ] {
@@ -202,33 +253,62 @@ async fn challenges_that_can_not_be_met_are_refused() {
 
 #[tokio::test]
 async fn a_ca_that_is_busy_says_until_when() {
-    for (wait, seconds) in [("Retry-After: 120", 120), ("Retry-After: Sun, 22 Nov 2026 19:00:00 GMT", 3600)] {
-        let until = Timestamp::parse("2026-11-22T18:00:00Z").unwrap() + Duration::from_secs(seconds);
-        let limited = r#"{"type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many orders"}"#;
-        let (_, failed) = failure(Reply::new(429, &[wait, "Content-Type: application/problem+json"], limited)).await;
+    for (wait, seconds) in [
+        ("Retry-After: 120", 120),
+        ("Retry-After: Sun, 22 Nov 2026 19:00:00 GMT", 3600),
+    ] {
+        let until =
+            Timestamp::parse("2026-11-22T18:00:00Z").unwrap() + Duration::from_secs(seconds);
+        let limited =
+            r#"{"type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many orders"}"#;
+        let (_, failed) = failure(Reply::new(
+            429,
+            &[wait, "Content-Type: application/problem+json"],
+            limited,
+        ))
+        .await;
         assert_eq!(failed.retry(), Retry::NotBefore(until), "{failed:?}");
         let (_, failed) = failure(Reply::new(503, &[wait], "<html><h1>Slow down</h1>")).await;
-        assert!(matches!(&failed, AuthorityError::Busy { status: 503, detail, .. } if detail.contains("Slow down")));
+        assert!(
+            matches!(&failed, AuthorityError::Busy { status: 503, detail, .. } if detail.contains("Slow down"))
+        );
         assert_eq!(failed.retry(), Retry::NotBefore(until), "{failed:?}");
     }
 }
 
 #[tokio::test]
 async fn what_is_no_ca_is_told_apart_from_one_that_is_out_of_reach() {
-    for reply in
-        [Reply::new(400, &[], "<html>what?"), Reply::new(200, &[], "<html>what?"), Reply::new(404, &[], "<html>what?")]
-    {
+    for reply in [
+        Reply::new(400, &[], "<html>what?"),
+        Reply::new(200, &[], "<html>what?"),
+        Reply::new(404, &[], "<html>what?"),
+    ] {
         let (url, failed) = failure(reply).await;
-        assert!(matches!(failed, AuthorityError::NotAcme { .. }), "{failed:?}");
+        assert!(
+            matches!(failed, AuthorityError::NotAcme { .. }),
+            "{failed:?}"
+        );
         let told = failed.to_string();
-        assert!(told.contains(&url) && told.contains("<html>what?"), "{told}");
+        assert!(
+            told.contains(&url) && told.contains("<html>what?"),
+            "{told}"
+        );
     }
     let (_, failed) = failure(Reply::new(200, &[], r#"{"hello": "world"}"#)).await;
-    assert!(matches!(&failed, AuthorityError::NotAcme { problem, .. } if problem.contains("newNonce")), "{failed:?}");
+    assert!(
+        matches!(&failed, AuthorityError::NotAcme { problem, .. } if problem.contains("newNonce")),
+        "{failed:?}"
+    );
     let (_, failed) = failure(Reply::new(301, &["Location: https://127.0.0.1/"], "")).await;
-    assert!(matches!(&failed, AuthorityError::NotAcme { problem, .. } if problem.contains("301")), "{failed:?}");
+    assert!(
+        matches!(&failed, AuthorityError::NotAcme { problem, .. } if problem.contains("301")),
+        "{failed:?}"
+    );
     let (_, failed) = failure(Reply::Cut).await;
-    assert!(matches!(failed, AuthorityError::Unreachable { .. }), "{failed:?}");
+    assert!(
+        matches!(failed, AuthorityError::Unreachable { .. }),
+        "{failed:?}"
+    );
 }
 
 fn request(url: &str) -> Request<Bytes> {
@@ -237,12 +317,18 @@ fn request(url: &str) -> Request<Bytes> {
 
 #[tokio::test]
 async fn requests_are_bounded_in_time_and_size_and_say_who_asks() {
-    let limits = Limits { whole: Duration::from_millis(200), body: 1000, ..Limits::default() };
+    let limits = Limits {
+        whole: Duration::from_millis(200),
+        body: 1000,
+        ..Limits::default()
+    };
     let server = Canned::start(|_, path, head| match path {
         "/hang" => Reply::Hang,
         "/slow-body" => Reply::Bytes("HTTP/1.1 200 X\r\nContent-Length: 10\r\n\r\nabc".to_owned()),
         "/cut" => Reply::Cut,
-        path if path.starts_with("/long") => Reply::new(200, &[], &"x".repeat(path.len() - 6 + 1000)),
+        path if path.starts_with("/long") => {
+            Reply::new(200, &[], &"x".repeat(path.len() - 6 + 1000))
+        }
         _ => Reply::new(200, &[], head),
     })
     .await;
@@ -253,10 +339,17 @@ async fn requests_are_bounded_in_time_and_size_and_say_who_asks() {
     assert!(matches!(send("/slow-body").await, Err(HttpError::Cut(_))));
     assert!(matches!(send("/cut").await, Err(HttpError::Cut(_))));
     assert_eq!(send("/long/").await.unwrap().body().len(), 1000);
-    assert!(matches!(send("/long/x").await, Err(HttpError::TooLong(1000))));
+    assert!(matches!(
+        send("/long/x").await,
+        Err(HttpError::TooLong(1000))
+    ));
     let seen = String::from_utf8(send("/").await.unwrap().body().to_vec()).unwrap();
     assert!(
-        seen.contains(concat!("user-agent: quaymaster/", env!("CARGO_PKG_VERSION"), " instant-acme/0.8\r\n")),
+        seen.contains(concat!(
+            "user-agent: quaymaster/",
+            env!("CARGO_PKG_VERSION"),
+            " instant-acme/0.8\r\n"
+        )),
         "{seen}"
     );
     assert!(seen.contains("accept-language: en\r\n"), "{seen}");
@@ -268,15 +361,33 @@ async fn only_known_servers_are_trusted_and_only_over_tls() {
     let other = canned::server_certificate().root;
     let refusal = async |roots: Option<&str>, url: &str| {
         let client = HttpClient::new(roots, Limits::default()).unwrap();
-        client.send(request(url)).await.map(|answer| answer.status())
+        client
+            .send(request(url))
+            .await
+            .map(|answer| answer.status())
     };
     for roots in [None, Some(other.as_str())] {
-        assert!(matches!(refusal(roots, &server.url("/")).await, Err(HttpError::Connect(_))));
+        assert!(matches!(
+            refusal(roots, &server.url("/")).await,
+            Err(HttpError::Connect(_))
+        ));
     }
-    assert!(matches!(refusal(None, &format!("http://{}/", server.at)).await, Err(HttpError::Connect(_))));
+    assert!(matches!(
+        refusal(None, &format!("http://{}/", server.at)).await,
+        Err(HttpError::Connect(_))
+    ));
     let both = format!("{other}{}", server.root);
-    assert!(refusal(Some(&both), &server.url("/")).await.is_ok(), "every certificate of the file is a root");
-    assert!(matches!(HttpClient::new(Some(""), Limits::default()), Err(RootsError::None)));
+    assert!(
+        refusal(Some(&both), &server.url("/")).await.is_ok(),
+        "every certificate of the file is a root"
+    );
+    assert!(matches!(
+        HttpClient::new(Some(""), Limits::default()),
+        Err(RootsError::None)
+    ));
     let broken = both.replace("MII", "!!!");
-    assert!(matches!(HttpClient::new(Some(&broken), Limits::default()), Err(RootsError::Unreadable(_))));
+    assert!(matches!(
+        HttpClient::new(Some(&broken), Limits::default()),
+        Err(RootsError::Unreadable(_))
+    ));
 }

@@ -53,7 +53,10 @@ impl Engine {
             cut: Cell::default(),
         });
         let asked = Rc::clone(&machine);
-        Self { fake: Fake::start(move |line| asked.answer(line)), machine }
+        Self {
+            fake: Fake::start(move |line| asked.answer(line)),
+            machine,
+        }
     }
 
     pub fn socket(&self) -> &Path {
@@ -69,7 +72,10 @@ impl Engine {
             "NetworkSettings": {"Networks": {"web": {"NetworkID": "n1", "IPAddress": "127.0.0.1"}}},
             "Mounts": mounts,
         });
-        self.machine.containers.borrow_mut().insert(name.to_owned(), container);
+        self.machine
+            .containers
+            .borrow_mut()
+            .insert(name.to_owned(), container);
         self.tell(name, "start");
     }
 
@@ -80,9 +86,14 @@ impl Engine {
 
     fn tell(&self, name: &str, action: &str) {
         let containers = self.machine.containers.borrow();
-        let labels = containers.get(name).map(|container| container["Config"]["Labels"].clone());
+        let labels = containers
+            .get(name)
+            .map(|container| container["Config"]["Labels"].clone());
         let event = json!({"Type": "container", "Action": action, "Actor": {"ID": name, "Attributes": labels}});
-        self.machine.streams.borrow_mut().retain(|stream| stream.send(format!("{event}\n")).is_ok());
+        self.machine
+            .streams
+            .borrow_mut()
+            .retain(|stream| stream.send(format!("{event}\n")).is_ok());
     }
 
     /// Kills the program at one of the signals that it asks for from now on, or at none.
@@ -98,8 +109,16 @@ impl Engine {
 
     /// The signal at which the program was killed.
     pub fn has_cut(&self) -> Option<String> {
-        let cut = self.machine.cut.get().filter(|cut| cut.number <= self.signals())?;
-        Some(format!("signal {}, which {}", cut.number, if cut.arrives { "arrives" } else { "is lost" }))
+        let cut = self
+            .machine
+            .cut
+            .get()
+            .filter(|cut| cut.number <= self.signals())?;
+        Some(format!(
+            "signal {}, which {}",
+            cut.number,
+            if cut.arrives { "arrives" } else { "is lost" }
+        ))
     }
 }
 
@@ -109,7 +128,11 @@ impl Machine {
         if line.starts_with("POST /containers/proxy/kill") {
             return self.kill();
         }
-        match (path, path.strip_prefix("/containers/").and_then(|rest| rest.strip_suffix("/json"))) {
+        match (
+            path,
+            path.strip_prefix("/containers/")
+                .and_then(|rest| rest.strip_suffix("/json")),
+        ) {
             ("/_ping", _) => Reply::new(200, "OK"),
             ("/events", _) => {
                 let (sender, receiver) = unbounded_channel();
@@ -119,7 +142,9 @@ impl Machine {
             ("/containers/json", _) => {
                 let containers = self.containers.borrow();
                 let listed = containers.values();
-                let listed = listed.map(|it| json!({"Id": it["Id"], "Labels": it["Config"]["Labels"], "State": {}}));
+                let listed = listed.map(
+                    |it| json!({"Id": it["Id"], "Labels": it["Config"]["Labels"], "State": {}}),
+                );
                 Reply::new(200, Value::from_iter(listed).to_string())
             }
             (_, Some(id)) => match self.containers.borrow().get(id) {
@@ -132,7 +157,10 @@ impl Machine {
 
     fn kill(&self) -> Reply {
         self.signals.set(self.signals.get() + 1);
-        let cut = self.cut.get().filter(|cut| cut.number == self.signals.get());
+        let cut = self
+            .cut
+            .get()
+            .filter(|cut| cut.number == self.signals.get());
         if let Some(cut) = cut {
             signal(cut.process, Signal::SIGKILL);
         }

@@ -19,7 +19,12 @@ async fn a_first_certificate_is_there_whatever_a_broken_disk_did_not_take() {
 
 #[tokio::test]
 async fn a_certificate_is_replaced_after_any_fault_of_the_disk() {
-    local(fail(Scenario::Replacement, &[Fault::Full, Fault::Broken], 160)).await;
+    local(fail(
+        Scenario::Replacement,
+        &[Fault::Full, Fault::Broken],
+        160,
+    ))
+    .await;
 }
 
 #[tokio::test]

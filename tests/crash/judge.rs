@@ -20,12 +20,18 @@ pub struct Before {
 impl Before {
     pub fn look(scenario: Scenario, world: &World) -> Self {
         let (orders, accounts) = (world.asked("/order-plz"), world.asked("/sign-me-up"));
-        Self { scenario, live: live(world), orders, accounts }
+        Self {
+            scenario,
+            live: live(world),
+            orders,
+            accounts,
+        }
     }
 
     /// Whether the order is on record, or what came of it is.
     pub fn is_ordered(&self, world: &World) -> bool {
-        json(&world.path("state/orders/shop.example/order.json"))["url"].is_string() || live(world) != self.live
+        json(&world.path("state/orders/shop.example/order.json"))["url"].is_string()
+            || live(world) != self.live
     }
 
     /// What is not as it has to be when all is done. `ordered`: whether the order was on record when the program ended.
@@ -38,7 +44,9 @@ impl Before {
         let spare = usize::from(self.scenario.orders() > 0 && !ordered);
         let orders = world.asked("/order-plz") - self.orders;
         if orders < self.scenario.orders() || orders > self.scenario.orders() + spare {
-            wrong.push(format!("{orders} orders, where the one on record was {ordered}"));
+            wrong.push(format!(
+                "{orders} orders, where the one on record was {ordered}"
+            ));
         }
         // The request for one whose answer was lost is sent again, and finds the same account.
         let accounts = world.asked("/sign-me-up") - self.accounts;

@@ -19,8 +19,15 @@ const KILLS: [Spoil; 8] = [
 async fn kill(scenario: Scenario, at_least: [usize; 8]) {
     let cases = kill_everywhere(scenario, &KILLS).await;
     let counts = KILLS.map(|spoil| cases.count(spoil));
-    let is_enough = counts.iter().zip(at_least).all(|(count, least)| *count >= least);
-    assert!(is_enough, "only {counts:?} of {at_least:?}: {:#?}", cases.spoilt);
+    let is_enough = counts
+        .iter()
+        .zip(at_least)
+        .all(|(count, least)| *count >= least);
+    assert!(
+        is_enough,
+        "only {counts:?} of {at_least:?}: {:#?}",
+        cases.spoilt
+    );
 }
 
 #[tokio::test]

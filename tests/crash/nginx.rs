@@ -30,7 +30,16 @@ impl Nginx {
         fs::write(folder.join("nginx.conf"), config).unwrap();
         let log = File::create(folder.join("nginx.log")).unwrap();
         let nginx = Command::new("nginx")
-            .args(["-p", &at(""), "-c", &at("nginx.conf"), "-e", &at("nginx.log"), "-g", "daemon off;"])
+            .args([
+                "-p",
+                &at(""),
+                "-c",
+                &at("nginx.conf"),
+                "-e",
+                &at("nginx.log"),
+                "-g",
+                "daemon off;",
+            ])
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -64,8 +73,12 @@ impl Nginx {
     }
 
     fn workers(&self) -> Vec<u32> {
-        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.id())).unwrap();
-        children.split_whitespace().map(|id| id.parse().unwrap()).collect()
+        let children =
+            fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.id())).unwrap();
+        children
+            .split_whitespace()
+            .map(|id| id.parse().unwrap())
+            .collect()
     }
 }
 

@@ -72,11 +72,16 @@ impl World {
     pub fn start(&self, command: &str, spoil: Option<(Spoil, u32)>) -> Program {
         let _ = fs::remove_file(self.path("trace"));
         let inject = |call: &str, how: &str, number: u32| {
-            [format!("-etrace={call}"), format!("-einject={call}:{how}:when={number}")]
+            [
+                format!("-etrace={call}"),
+                format!("-einject={call}:{how}:when={number}"),
+            ]
         };
         let program = match spoil {
             None | Some((Spoil::Signal { .. }, _)) => self.start_under(command, &[]),
-            Some((Spoil::Kill(call), number)) => self.start_under(command, &inject(call, "signal=KILL", number)),
+            Some((Spoil::Kill(call), number)) => {
+                self.start_under(command, &inject(call, "signal=KILL", number))
+            }
             Some((Spoil::Fail(call, fault), number)) => {
                 let [_, inject] = inject(call, &format!("error={}", fault.word()), number);
                 // As slow as the run in which the calls were counted: what else is written depends on it.
@@ -85,7 +90,11 @@ impl World {
             }
         };
         self.engine.cut(match spoil {
-            Some((Spoil::Signal { arrives }, number)) => Some(Cut { number, arrives, process: program.id() }),
+            Some((Spoil::Signal { arrives }, number)) => Some(Cut {
+                number,
+                arrives,
+                process: program.id(),
+            }),
             _ => None,
         });
         program
@@ -93,7 +102,9 @@ impl World {
 
     /// Runs the program undisturbed, and returns all calls of these names that it makes.
     pub async fn traced(&self, calls: &str) -> (Ended, Vec<String>) {
-        let ended = self.ended(self.start_under("once", &[format!("-etrace={calls}"), ONLY_THESE.to_owned()])).await;
+        let ended = self
+            .ended(self.start_under("once", &[format!("-etrace={calls}"), ONLY_THESE.to_owned()]))
+            .await;
         (ended, self.trace())
     }
 
@@ -103,10 +114,16 @@ impl World {
         if !strace.is_empty() {
             words = Command::new("strace");
             // The tracer is a process aside, so that the program itself is our child.
-            words.args(["-D", "-f", "-qq", "-y", "-o"]).arg(self.path("trace"));
+            words
+                .args(["-D", "-f", "-qq", "-y", "-o"])
+                .arg(self.path("trace"));
             words.args(strace).arg(env!("CARGO_BIN_EXE_quaymaster"));
         }
-        words.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").arg(command).args(self.words());
+        words
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .arg(command)
+            .args(self.words());
         Program::start(words, self.path("log"))
     }
 
@@ -120,7 +137,11 @@ impl World {
             program.until("strace tells of the kill", is_written).await;
         }
         let log = fs::read_to_string(self.path("log")).unwrap();
-        Ended { code, log, spoilt: self.spoilt() }
+        Ended {
+            code,
+            log,
+            spoilt: self.spoilt(),
+        }
     }
 
     /// The calls at which strace stopped the program that was started last.
@@ -136,9 +157,14 @@ impl World {
         }
         let trace = fs::read_to_string(self.path("trace")).unwrap_or_default();
         let (before, killed) = match trace.split_once(KILLED) {
-            Some((before, _)) => (before, before.trim_end().lines().rfind(|line| line.contains('('))),
+            Some((before, _)) => (
+                before,
+                before.trim_end().lines().rfind(|line| line.contains('(')),
+            ),
             None => (&*trace, None),
         };
-        killed.or_else(|| before.lines().find(|line| line.contains("(INJECTED)"))).map(str::to_owned)
+        killed
+            .or_else(|| before.lines().find(|line| line.contains("(INJECTED)")))
+            .map(str::to_owned)
     }
 }

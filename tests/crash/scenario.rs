@@ -82,7 +82,8 @@ impl Scenario {
     /// Whether that end is reached.
     pub fn is_done(self, world: &World) -> bool {
         let record = json(&world.path("state/deployed/proxy/record.json"));
-        self != Self::RollBack || record["installed"]["trial"]["refused"]["quaymaster-bad.example.conf"].is_object()
+        self != Self::RollBack
+            || record["installed"]["trial"]["refused"]["quaymaster-bad.example.conf"].is_object()
     }
 
     /// How many certificates are ordered.
@@ -103,7 +104,13 @@ impl Scenario {
         self.prepare(world).await;
         self.begin(world);
         let ended = world.run(None).await;
-        assert_eq!(ended.code, Some(self.code()), "{self:?}: {}\n{}", ended.log, world.nginx_log());
+        assert_eq!(
+            ended.code,
+            Some(self.code()),
+            "{self:?}: {}\n{}",
+            ended.log,
+            world.nginx_log()
+        );
         assert!(self.is_done(world), "{self:?}: {}", ended.log);
         end(world, &[SHOP]).await
     }

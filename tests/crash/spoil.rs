@@ -35,7 +35,10 @@ pub struct Ready {
 impl Ready {
     pub async fn new(scenario: Scenario) -> Self {
         let world = scenario.world().await;
-        Self { wanted: scenario.undisturbed(&world).await, world }
+        Self {
+            wanted: scenario.undisturbed(&world).await,
+            world,
+        }
     }
 }
 
@@ -57,7 +60,8 @@ pub struct Cases {
 
 impl Cases {
     fn take(&mut self) -> Option<(Spoil, u32)> {
-        self.open.retain(|(_, numbers)| !matches!(numbers, Numbers::These(these) if these.is_empty()));
+        self.open
+            .retain(|(_, numbers)| !matches!(numbers, Numbers::These(these) if these.is_empty()));
         let (spoil, numbers) = self.open.first_mut()?;
         let number = match numbers {
             Numbers::From(next) => {
@@ -71,7 +75,8 @@ impl Cases {
 
     /// A run ended without that many calls.
     fn is_over(&mut self, spoil: Spoil) {
-        self.open.retain(|(open, numbers)| *open != spoil || matches!(numbers, Numbers::These(_)));
+        self.open
+            .retain(|(open, numbers)| *open != spoil || matches!(numbers, Numbers::These(_)));
     }
 
     /// How many calls were spoilt like this.
@@ -81,8 +86,16 @@ impl Cases {
 
     fn end(self, scenario: Scenario, spoils: &[Spoil]) -> Self {
         println!("{scenario:?}: {} calls spoilt", self.spoilt.len());
-        spoils.iter().for_each(|spoil| println!("  {spoil:?}: {}", self.count(*spoil)));
-        assert!(self.wrong.is_empty(), "{} of {}:\n{}", self.wrong.len(), self.spoilt.len(), self.wrong.join("\n"));
+        spoils
+            .iter()
+            .for_each(|spoil| println!("  {spoil:?}: {}", self.count(*spoil)));
+        assert!(
+            self.wrong.is_empty(),
+            "{} of {}:\n{}",
+            self.wrong.len(),
+            self.spoilt.len(),
+            self.wrong.join("\n")
+        );
         self
     }
 }
@@ -90,9 +103,20 @@ impl Cases {
 /// Kills the program at each call of these kinds; nothing may come out otherwise than undisturbed.
 pub async fn kill_everywhere(scenario: Scenario, spoils: &[Spoil]) -> Cases {
     let mut worlds = join_all((0..WORLDS).map(|_| Ready::new(scenario))).await;
-    let open = spoils.iter().map(|spoil| (*spoil, Numbers::From(1))).collect();
-    let cases = RefCell::new(Cases { open, ..Cases::default() });
-    join_all(worlds.iter_mut().map(|ready| spoil_one_world(scenario, ready, &cases))).await;
+    let open = spoils
+        .iter()
+        .map(|spoil| (*spoil, Numbers::From(1)))
+        .collect();
+    let cases = RefCell::new(Cases {
+        open,
+        ..Cases::default()
+    });
+    join_all(
+        worlds
+            .iter_mut()
+            .map(|ready| spoil_one_world(scenario, ready, &cases)),
+    )
+    .await;
     cases.into_inner().end(scenario, spoils)
 }
 
@@ -100,26 +124,49 @@ pub async fn kill_everywhere(scenario: Scenario, spoils: &[Spoil]) -> Cases {
 pub async fn fail_everywhere(scenario: Scenario, faults: &[Fault]) -> Cases {
     let mut worlds = join_all((0..WORLDS).map(|_| Ready::new(scenario))).await;
     let cases = RefCell::new(Cases::default());
-    let spoils: Vec<_> = faults.iter().flat_map(|fault| MAKING.map(|call| Spoil::Fail(call, *fault))).collect();
-    let wanted = count(calls(scenario, &worlds[0].world).await.into_iter().map(|call| call.what));
+    let spoils: Vec<_> = faults
+        .iter()
+        .flat_map(|fault| MAKING.map(|call| Spoil::Fail(call, *fault)))
+        .collect();
+    let wanted = count(
+        calls(scenario, &worlds[0].world)
+            .await
+            .into_iter()
+            .map(|call| call.what),
+    );
     for round in 0.. {
         let calls = calls(scenario, &worlds[round % WORLDS].world).await;
-        let open = spoils.iter().map(|spoil| (*spoil, missing(&wanted, &calls, *spoil, &cases.borrow())));
+        let open = spoils
+            .iter()
+            .map(|spoil| (*spoil, missing(&wanted, &calls, *spoil, &cases.borrow())));
         let open: Vec<_> = open.filter(|(_, numbers)| !numbers.is_empty()).collect();
         if open.is_empty() || !cases.borrow().wrong.is_empty() {
             break;
         }
         assert!(round < ROUNDS, "{}", never_hit(&open, &calls));
-        cases.borrow_mut().open = open.into_iter().map(|(spoil, these)| (spoil, Numbers::These(these))).collect();
-        join_all(worlds.iter_mut().map(|ready| spoil_one_world(scenario, ready, &cases))).await;
+        cases.borrow_mut().open = open
+            .into_iter()
+            .map(|(spoil, these)| (spoil, Numbers::These(these)))
+            .collect();
+        join_all(
+            worlds
+                .iter_mut()
+                .map(|ready| spoil_one_world(scenario, ready, &cases)),
+        )
+        .await;
     }
     cases.into_inner().end(scenario, &spoils)
 }
 
 fn never_hit(open: &[(Spoil, VecDeque<u32>)], calls: &[Call]) -> String {
     let name = |(spoil, numbers): &(Spoil, VecDeque<u32>)| {
-        let those = calls.iter().filter(|call| spoil.is_about(&call.what) && numbers.contains(&call.number));
-        format!("{spoil:?} was never done to {:?}", those.map(|call| &call.what).collect::<Vec<_>>())
+        let those = calls
+            .iter()
+            .filter(|call| spoil.is_about(&call.what) && numbers.contains(&call.number));
+        format!(
+            "{spoil:?} was never done to {:?}",
+            those.map(|call| &call.what).collect::<Vec<_>>()
+        )
     };
     open.iter().map(name).collect::<Vec<_>>().join("\n")
 }
@@ -140,10 +187,18 @@ async fn calls(scenario: Scenario, world: &World) -> Vec<Call> {
     assert_eq!(ended.code, Some(scenario.code()), "{}", ended.log);
     let (mut numbers, mut calls) = (BTreeMap::new(), Vec::new());
     for line in trace {
-        let Some(name) = MAKING.into_iter().find(|name| line.contains(&format!(" {name}("))) else { continue };
+        let Some(name) = MAKING
+            .into_iter()
+            .find(|name| line.contains(&format!(" {name}(")))
+        else {
+            continue;
+        };
         let number = numbers.entry(name).or_insert(0);
         *number += 1;
-        calls.extend(what(world, &line).map(|what| Call { number: *number, what }));
+        calls.extend(what(world, &line).map(|what| Call {
+            number: *number,
+            what,
+        }));
     }
     calls
 }
@@ -151,10 +206,20 @@ async fn calls(scenario: Scenario, world: &World) -> Vec<Call> {
 /// What a call in strace's words does to the program's folders; nothing when it is about anything else.
 pub fn what(world: &World, line: &str) -> Option<String> {
     let (_, call) = line.split_once(' ')?;
-    let path = call.split(['<', '"', '>']).find(|part| part.starts_with('/') || part.starts_with("../"))?;
-    let bare = path.strip_prefix(&format!("{}/", world.folder.path().display())).unwrap_or(path);
+    let path = call
+        .split(['<', '"', '>'])
+        .find(|part| part.starts_with('/') || part.starts_with("../"))?;
+    let bare = path
+        .strip_prefix(&format!("{}/", world.folder.path().display()))
+        .unwrap_or(path);
     let is_ours = ["state", "conf.d", ".."].contains(&bare.split('/').next()?);
-    is_ours.then(|| format!("{} {}", call.trim_start().split('(').next().unwrap_or_default(), plain(bare)))
+    is_ours.then(|| {
+        format!(
+            "{} {}",
+            call.trim_start().split('(').next().unwrap_or_default(),
+            plain(bare)
+        )
+    })
 }
 
 fn count(whats: impl Iterator<Item = String>) -> BTreeMap<String, usize> {
@@ -164,11 +229,23 @@ fn count(whats: impl Iterator<Item = String>) -> BTreeMap<String, usize> {
 }
 
 /// The numbers of calls that were not yet spoilt like this as often as they are made.
-fn missing(wanted: &BTreeMap<String, usize>, calls: &[Call], spoil: Spoil, cases: &Cases) -> VecDeque<u32> {
+fn missing(
+    wanted: &BTreeMap<String, usize>,
+    calls: &[Call],
+    spoil: Spoil,
+    cases: &Cases,
+) -> VecDeque<u32> {
     let of_this = calls.iter().filter(|call| spoil.is_about(&call.what));
-    let hit = count(cases.spoilt.iter().filter(|(how, _)| *how == spoil).map(|(_, what)| what.clone()));
-    let is_missing =
-        |call: &&Call| hit.get(&call.what).copied().unwrap_or(0) < wanted.get(&call.what).copied().unwrap_or(0);
+    let hit = count(
+        cases
+            .spoilt
+            .iter()
+            .filter(|(how, _)| *how == spoil)
+            .map(|(_, what)| what.clone()),
+    );
+    let is_missing = |call: &&Call| {
+        hit.get(&call.what).copied().unwrap_or(0) < wanted.get(&call.what).copied().unwrap_or(0)
+    };
     of_this.filter(is_missing).map(|call| call.number).collect()
 }
 
@@ -190,7 +267,12 @@ async fn spoil_one_world(scenario: Scenario, ready: &mut Ready, cases: &RefCell<
 }
 
 /// Spoils one run, goes on until nothing is left to do, and compares; `None` when nothing of ours was spoilt.
-async fn spoil_once(scenario: Scenario, ready: &Ready, spoil: Spoil, number: u32) -> Result<Option<String>, String> {
+async fn spoil_once(
+    scenario: Scenario,
+    ready: &Ready,
+    spoil: Spoil,
+    number: u32,
+) -> Result<Option<String>, String> {
     let Ready { world, wanted } = ready;
     scenario.prepare(world).await;
     scenario.begin(world);
@@ -198,25 +280,36 @@ async fn spoil_once(scenario: Scenario, ready: &Ready, spoil: Spoil, number: u32
     let (done, gaps) = world
         .watched(SHOP, async {
             let ended = world.run(Some((spoil, number))).await;
-            let Some(call) = &ended.spoilt else { return Ok(None) };
+            let Some(call) = &ended.spoilt else {
+                return Ok(None);
+            };
             let call = match spoil {
                 Spoil::Fail(..) => what(world, call),
                 Spoil::Kill(_) | Spoil::Signal { .. } => Some(call.clone()),
             };
             let Some(call) = call else { return Ok(None) };
             let ordered = before.is_ordered(world);
-            let told = world.settle(scenario.code(), |world| scenario.is_done(world)).await;
-            let told = told.map_err(|told| format!("{call}\nspoilt run: {}\nafterwards: {told}", ended.log))?;
+            let told = world
+                .settle(scenario.code(), |world| scenario.is_done(world))
+                .await;
+            let told = told
+                .map_err(|told| format!("{call}\nspoilt run: {}\nafterwards: {told}", ended.log))?;
             Ok::<_, String>(Some((call, ended, ordered, told)))
         })
         .await;
-    let Some((call, ended, ordered, told)) = done? else { return Ok(None) };
+    let Some((call, ended, ordered, told)) = done? else {
+        return Ok(None);
+    };
     let mut wrong = gaps;
     wrong.extend(is_badly_ended(spoil, ended.code, &ended.log));
     wrong.extend(before.wrong(world, wanted, ordered).await);
     match wrong.is_empty() {
         true => Ok(Some(call)),
-        false => Err(format!("{call}\n{}\nspoilt run: {}\nafterwards: {told}", wrong.join("\n"), ended.log)),
+        false => Err(format!(
+            "{call}\n{}\nspoilt run: {}\nafterwards: {told}",
+            wrong.join("\n"),
+            ended.log
+        )),
     }
 }
 
@@ -228,5 +321,6 @@ fn is_badly_ended(spoil: Spoil, code: Option<i32>, log: &str) -> Option<String> 
     // Exit 1 is a bug, 101 a panic.
     let has_ended_well = matches!(code, Some(0 | 2..=7));
     let is_told = log.contains(fault.words());
-    (!is_told || !has_ended_well).then(|| format!("it ended with {code:?} and did not tell: {}", fault.words()))
+    (!is_told || !has_ended_well)
+        .then(|| format!("it ended with {code:?} and did not tell: {}", fault.words()))
 }

@@ -55,7 +55,12 @@ async fn begin(scenario: Scenario, world: &World, spoil: Option<(Spoil, u32)>) -
 }
 
 /// Waits until everything is as it has to be.
-async fn end_up(scenario: Scenario, world: &World, wanted: &End, program: &Program) -> Result<(), String> {
+async fn end_up(
+    scenario: Scenario,
+    world: &World,
+    wanted: &End,
+    program: &Program,
+) -> Result<(), String> {
     let began = Instant::now();
     loop {
         let found = end(world, &[SHOP]).await;
@@ -63,7 +68,11 @@ async fn end_up(scenario: Scenario, world: &World, wanted: &End, program: &Progr
             return Ok(());
         }
         if began.elapsed() > ENDS_UP_WITHIN {
-            return Err(format!("{}\nit told {:#?}", difference(wanted, &found), program.told()));
+            return Err(format!(
+                "{}\nit told {:#?}",
+                difference(wanted, &found),
+                program.told()
+            ));
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
@@ -74,7 +83,10 @@ async fn stop(program: &mut Program) -> Result<(), String> {
     program.signal(Signal::SIGTERM);
     match program.ended().await {
         Some(0) => Ok(()),
-        code => Err(format!("SIGTERM ended it with {code:?}: {:#?}", program.told())),
+        code => Err(format!(
+            "SIGTERM ended it with {code:?}: {:#?}",
+            program.told()
+        )),
     }
 }
 
@@ -84,14 +96,24 @@ async fn calls(scenario: Scenario, ready: &Ready) -> (Vec<String>, u32) {
     scenario.prepare(world).await;
     // More than strace counts to is an error.
     let never = 60_000;
-    let mut program = begin(scenario, world, Some((Spoil::Kill("rename,fsync,connect"), never))).await;
+    let mut program = begin(
+        scenario,
+        world,
+        Some((Spoil::Kill("rename,fsync,connect"), never)),
+    )
+    .await;
     end_up(scenario, world, wanted, &program).await.unwrap();
     stop(&mut program).await.unwrap();
     (world.trace(), world.engine.signals())
 }
 
 /// Kills the daemon once, starts it again, and compares.
-async fn kill_once(scenario: Scenario, ready: &Ready, spoil: Spoil, number: u32) -> Result<(), String> {
+async fn kill_once(
+    scenario: Scenario,
+    ready: &Ready,
+    spoil: Spoil,
+    number: u32,
+) -> Result<(), String> {
     let Ready { world, wanted } = ready;
     scenario.prepare(world).await;
     let before = Before::look(scenario, world);
@@ -100,7 +122,10 @@ async fn kill_once(scenario: Scenario, ready: &Ready, spoil: Spoil, number: u32)
             let program = begin(scenario, world, Some((spoil, number))).await;
             let ended = world.ended(program).await;
             if ended.code.is_some() {
-                return Err(format!("it was not killed, and ended with {:?}", ended.code));
+                return Err(format!(
+                    "it was not killed, and ended with {:?}",
+                    ended.code
+                ));
             }
             let ordered = before.is_ordered(world);
             let mut program = world.start("watch", None);
@@ -112,28 +137,51 @@ async fn kill_once(scenario: Scenario, ready: &Ready, spoil: Spoil, number: u32)
         .await;
     let mut wrong = gaps;
     wrong.extend(before.wrong(world, wanted, done?).await);
-    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(wrong.join("\n"))
+    }
 }
 
 async fn kill_the_daemon(scenario: Scenario) {
     let worlds = join_all((0..WORLDS).map(|_| Ready::new(scenario))).await;
     let (trace, signals) = calls(scenario, &worlds[0]).await;
-    let count = |call: &str| trace.iter().filter(|line| line.contains(&format!(" {call}("))).count();
+    let count = |call: &str| {
+        trace
+            .iter()
+            .filter(|line| line.contains(&format!(" {call}(")))
+            .count()
+    };
     let place = |(call, part, of): (&'static str, u32, u32)| {
-        (Spoil::Kill(call), (u32::try_from(count(call)).unwrap() * part / of).max(1))
+        (
+            Spoil::Kill(call),
+            (u32::try_from(count(call)).unwrap() * part / of).max(1),
+        )
     };
     let mut open: Vec<_> = KILLS.into_iter().map(place).collect();
-    open.extend([(Spoil::Signal { arrives: true }, signals), (Spoil::Signal { arrives: false }, 1)]);
+    open.extend([
+        (Spoil::Signal { arrives: true }, signals),
+        (Spoil::Signal { arrives: false }, 1),
+    ]);
     println!("{scenario:?}: {open:?}");
     let (open, wrong) = (RefCell::new(open), RefCell::new(Vec::new()));
     let one_world = async |ready: &Ready| {
         while let Some((spoil, number)) = { open.borrow_mut().pop() } {
             let outcome = kill_once(scenario, ready, spoil, number).await;
-            wrong.borrow_mut().extend(outcome.err().map(|wrong| format!("== {spoil:?}, number {number}: {wrong}")));
+            wrong.borrow_mut().extend(
+                outcome
+                    .err()
+                    .map(|wrong| format!("== {spoil:?}, number {number}: {wrong}")),
+            );
         }
     };
     join_all(worlds.iter().map(one_world)).await;
-    assert!(wrong.borrow().is_empty(), "{scenario:?}:\n{}", wrong.borrow().join("\n"));
+    assert!(
+        wrong.borrow().is_empty(),
+        "{scenario:?}:\n{}",
+        wrong.borrow().join("\n")
+    );
 }
 
 #[tokio::test]

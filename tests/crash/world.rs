@@ -129,7 +129,9 @@ impl World {
     /// Keeps what the program has written, to begin from it again.
     pub fn keep(&self) {
         fs::create_dir(self.path(KEPT)).unwrap();
-        WRITTEN.iter().for_each(|inner| copy(self.path(inner), self.path(KEPT)));
+        WRITTEN
+            .iter()
+            .for_each(|inner| copy(self.path(inner), self.path(KEPT)));
     }
 
     /// Makes everything as it was kept, and nginx serve that alone; the CA remembers.
@@ -142,22 +144,33 @@ impl World {
     }
 
     /// Starts the program again, as its service would, until it ends with this code; returns what every run logged.
-    pub async fn settle(&self, code: i32, is_done: impl Fn(&Self) -> bool) -> Result<String, String> {
+    pub async fn settle(
+        &self,
+        code: i32,
+        is_done: impl Fn(&Self) -> bool,
+    ) -> Result<String, String> {
         let mut told = String::new();
         for _ in 0..STARTS {
-            let Ended { code: ended, log, .. } = self.run(None).await;
+            let Ended {
+                code: ended, log, ..
+            } = self.run(None).await;
             told += &format!("-- ended with {ended:?}:\n{log}");
             if ended == Some(code) && is_done(self) {
                 return Ok(told);
             }
             self.let_time_pass()?;
         }
-        Err(format!("it does not end with {code} after {STARTS} starts: {told}"))
+        Err(format!(
+            "it does not end with {code} after {STARTS} starts: {told}"
+        ))
     }
 
     /// Makes the tries on record as old as they have to be for the next. Time is moved, not slept through.
     fn let_time_pass(&self) -> Result<(), String> {
-        let (disk, now) = (Folders::new(self.path("state/certificates"), self.path("state")), SystemClock.now());
+        let (disk, now) = (
+            Folders::new(self.path("state/certificates"), self.path("state")),
+            SystemClock.now(),
+        );
         for (name, attempt) in disk.attempts().unwrap() {
             let Ok(mut attempt) = attempt else { continue };
             let next = next_try(&Subject::Certificate(name.clone()), &attempt);
@@ -177,19 +190,28 @@ impl World {
     /// How many requests the CA got at this path.
     pub fn asked(&self, path: &str) -> usize {
         let wanted = format!("POST {path}");
-        self.pebble.requests().iter().filter(|line| **line == wanted).count()
+        self.pebble
+            .requests()
+            .iter()
+            .filter(|line| **line == wanted)
+            .count()
     }
 
     /// What nginx shows of a host at port 80.
     pub async fn page(&self, host: &str) -> Result<Page, String> {
-        self.probe.page(self.http, host, "/").await.map_err(|error| error.to_string())
+        self.probe
+            .page(self.http, host, "/")
+            .await
+            .map_err(|error| error.to_string())
     }
 
     /// The serial number of the certificate that nginx shows for a host.
     pub async fn serial(&self, host: &str) -> Result<String, String> {
         let host = Host::parse(host).unwrap();
         let served = self.probe.certificate(self.https, &host).await;
-        served.map(|served| served.serial).map_err(|error| error.to_string())
+        served
+            .map(|served| served.serial)
+            .map_err(|error| error.to_string())
     }
 
     /// Does `work`, and looks all the time whether a site is served; returns what was wrong once it was for sure, with
@@ -198,11 +220,17 @@ impl World {
         let (mut gaps, mut had_page, mut had_tls) = (Vec::new(), 0, 0);
         tokio::pin!(work);
         loop {
-            let page = self.page(host).await.and_then(|page| match (page.status, page.body.as_str()) {
-                (200, "an app") => Ok(()),
-                (status, body) => Err(format!("{host} answers {status}: {body}")),
-            });
-            for (seen, had) in [(page, &mut had_page), (self.serial(host).await.map(drop), &mut had_tls)] {
+            let page =
+                self.page(host)
+                    .await
+                    .and_then(|page| match (page.status, page.body.as_str()) {
+                        (200, "an app") => Ok(()),
+                        (status, body) => Err(format!("{host} answers {status}: {body}")),
+                    });
+            for (seen, had) in [
+                (page, &mut had_page),
+                (self.serial(host).await.map(drop), &mut had_tls),
+            ] {
                 match seen {
                     Ok(()) => *had += 1,
                     Err(problem) if *had >= STEADY => gaps.push(problem),
@@ -223,12 +251,21 @@ impl World {
 
 /// With links, modes and times.
 fn copy(from: PathBuf, into: PathBuf) {
-    assert!(Command::new("cp").arg("-a").arg(from).arg(into).status().unwrap().success());
+    assert!(
+        Command::new("cp")
+            .arg("-a")
+            .arg(from)
+            .arg(into)
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 fn free_port() -> SocketAddr {
     loop {
-        let offset = u16::try_from(std::process::id() % 400).unwrap() * 40 + NEXT_PORT.fetch_add(1, Ordering::Relaxed);
+        let offset = u16::try_from(std::process::id() % 400).unwrap() * 40
+            + NEXT_PORT.fetch_add(1, Ordering::Relaxed);
         let at = SocketAddr::from(([127, 0, 0, 1], 12_000 + offset));
         if TcpListener::bind(("0.0.0.0", at.port())).is_ok() {
             return at;
@@ -244,8 +281,11 @@ async fn start_app() -> u16 {
         while let Ok((mut stream, _)) = listener.accept().await {
             tokio::task::spawn_local(async move {
                 let _ = stream.read(&mut [0; 2048]).await;
-                let _ =
-                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nan app").await;
+                let _ = stream
+                    .write_all(
+                        b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nan app",
+                    )
+                    .await;
             });
         }
     });

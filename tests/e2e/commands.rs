@@ -32,7 +32,10 @@ fn texts(Output { status, stdout, .. }: &Output) -> (Option<i32>, String) {
 }
 
 fn serial(stack: &Stack, host: &str) -> String {
-    stack.status()["certificates"][host]["held"]["serial"].as_str().unwrap_or_default().to_owned()
+    stack.status()["certificates"][host]["held"]["serial"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 #[test]
@@ -49,17 +52,29 @@ fn a_name_is_explained_well_served_broken_and_unknown() {
         "{told}"
     );
     let says = |told: &Value, piece: &str| told["findings"].to_string().contains(piece);
-    assert!(says(&told, &serial(&stack, &shop)) && says(&told, "listens at"), "{told}");
+    assert!(
+        says(&told, &serial(&stack, &shop)) && says(&told, "listens at"),
+        "{told}"
+    );
 
     docker(&["stop", "-t", "1", &stack.named("proxy")]);
     let (code, told) = explain(&shop);
     assert_eq!(code, Some(3), "{told}");
     let first = told["next"][0].as_str().unwrap();
-    assert!(first.contains(&format!("docker start {}", stack.named("proxy"))), "{told}");
+    assert!(
+        first.contains(&format!("docker start {}", stack.named("proxy"))),
+        "{told}"
+    );
 
     let (code, told) = explain(&format!("x{shop}"));
     assert_eq!(code, Some(3), "{told}");
-    assert!(told["next"][0].as_str().unwrap().starts_with(&format!("did you mean {shop}?")), "{told}");
+    assert!(
+        told["next"][0]
+            .as_str()
+            .unwrap()
+            .starts_with(&format!("did you mean {shop}?")),
+        "{told}"
+    );
     assert_eq!(exec(&stack, &["explain", "no name!"]).0, Some(2));
 }
 
@@ -78,7 +93,10 @@ fn the_set_up_is_checked_and_changes_nothing() {
     ] {
         assert!(told.contains(piece), "{piece} is not in {told}");
     }
-    assert_eq!((stack.files("state"), stack.hangups(), stack.files("edge")), (files, hangups, edge));
+    assert_eq!(
+        (stack.files("state"), stack.hangups(), stack.files("edge")),
+        (files, hangups, edge)
+    );
 
     let told = stack.command("state", &["QUAYMASTER_CA=https://pebble:1/dir"], &["check"]);
     assert_eq!(texts(&told).0, Some(5), "{told:?}");
@@ -98,15 +116,34 @@ fn a_renewal_is_done_by_the_daemon_or_without_one() {
     let (stack, shop) = served();
     let first = serial(&stack, &shop);
     let (code, told) = exec(&stack, &["renew"]);
-    assert_eq!((code, told.contains("not due before")), (Some(0), true), "{told}");
+    assert_eq!(
+        (code, told.contains("not due before")),
+        (Some(0), true),
+        "{told}"
+    );
     assert_eq!(stack.orders(), 1);
 
     let (code, told) = exec(&stack, &["renew", "--force", &shop]);
-    assert_eq!((code, told.contains("renewed, valid until")), (Some(0), true), "{told}");
-    wait(SOON, "the daemon tells of the new one", || is_so(serial(&stack, &shop) != first, || first.clone()));
+    assert_eq!(
+        (code, told.contains("renewed, valid until")),
+        (Some(0), true),
+        "{told}"
+    );
+    wait(SOON, "the daemon tells of the new one", || {
+        is_so(serial(&stack, &shop) != first, || first.clone())
+    });
     stack.wait_for_rest();
-    assert_eq!((stack.orders(), exec(&stack, &["explain", &shop]).0), (2, Some(0)));
-    assert!(stack.files("state").keys().all(|path| !path.starts_with("wishes/")), "a wish that was answered is gone");
+    assert_eq!(
+        (stack.orders(), exec(&stack, &["explain", &shop]).0),
+        (2, Some(0))
+    );
+    assert!(
+        stack
+            .files("state")
+            .keys()
+            .all(|path| !path.starts_with("wishes/")),
+        "a wish that was answered is gone"
+    );
 
     // From elsewhere the daemon can't be told by a signal: it finds the wish by itself.
     let told = stack.command("state", &[], &["renew", "--force", &shop]);
@@ -120,26 +157,47 @@ fn a_renewal_is_done_by_the_daemon_or_without_one() {
     let told = stack.command("state", &[], &["renew", "--force", &shop]);
     assert_eq!(texts(&told).0, Some(0), "{told:?}");
     assert_eq!(stack.orders(), 4, "nobody has asked for {late}");
-    assert_eq!(texts(&stack.command("state", &[], &["explain", &shop])).0, Some(0));
+    assert_eq!(
+        texts(&stack.command("state", &[], &["explain", &shop])).0,
+        Some(0)
+    );
 }
 
 #[test]
 fn a_renewal_that_fails_tells_who_is_to_blame() {
     let (stack, shop) = served();
-    let renew = |environment: &[&str], words: &[&str]| texts(&stack.command("state", environment, words));
+    let renew =
+        |environment: &[&str], words: &[&str]| texts(&stack.command("state", environment, words));
     let (code, told) = exec(&stack, &["renew", "nobody.example"]);
     assert_eq!((code, told.as_str()), (Some(2), ""));
     assert_eq!(exec(&stack, &["renew", "--force"]).0, Some(2));
     docker(&["rm", "-f", &stack.named("quaymaster")]);
-    assert_eq!(renew(&["QUAYMASTER_CA=https://pebble:1/dir"], &["renew", "--force", &shop]).0, Some(5));
+    assert_eq!(
+        renew(
+            &["QUAYMASTER_CA=https://pebble:1/dir"],
+            &["renew", "--force", &shop]
+        )
+        .0,
+        Some(5)
+    );
 
     // Names lead to a place where nobody answers.
     let pebble = stack.named("pebble");
-    let elsewhere = ["curl", "-s", "-d", r#"{"ip":"127.0.0.1"}"#, "http://127.0.0.1:8055/set-default-ipv4"];
+    let elsewhere = [
+        "curl",
+        "-s",
+        "-d",
+        r#"{"ip":"127.0.0.1"}"#,
+        "http://127.0.0.1:8055/set-default-ipv4",
+    ];
     docker(&[&["exec", &pebble], &elsewhere[..]].concat());
     let late = stack.host("late");
     stack.app("late", &[("host", &late)]);
     let (code, told) = renew(&[], &["renew", &late]);
-    assert_eq!((code, told.contains("could not validate")), (Some(6), true), "{told}");
+    assert_eq!(
+        (code, told.contains("could not validate")),
+        (Some(6), true),
+        "{told}"
+    );
     assert_eq!(field(&stack.named("proxy"), "{{.State.Status}}"), "running");
 }

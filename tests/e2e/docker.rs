@@ -11,15 +11,26 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Runs it whatever comes of it.
 pub fn run(words: &[&str]) -> Output {
-    Command::new("docker").args(words).output().expect("the docker command is there")
+    Command::new("docker")
+        .args(words)
+        .output()
+        .expect("the docker command is there")
 }
 
 /// What it prints, or what it complains about.
 pub fn try_docker(words: &[&str]) -> Result<String, String> {
-    let Output { status, stdout, stderr } = run(words);
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = run(words);
     match status.success() {
         true => Ok(String::from_utf8_lossy(&stdout).trim().to_owned()),
-        false => Err(format!("docker {}: {}", words.join(" "), String::from_utf8_lossy(&stderr).trim())),
+        false => Err(format!(
+            "docker {}: {}",
+            words.join(" "),
+            String::from_utf8_lossy(&stderr).trim()
+        )),
     }
 }
 
@@ -46,7 +57,9 @@ pub fn wait<T>(within: Duration, what: &str, mut look: impl FnMut() -> Result<T,
     loop {
         match look() {
             Ok(found) => return found,
-            Err(seen) if begun.elapsed() > within => panic!("{what}: not within {within:?}; last seen: {seen}"),
+            Err(seen) if begun.elapsed() > within => {
+                panic!("{what}: not within {within:?}; last seen: {seen}")
+            }
             Err(_) => thread::sleep(LOOK_EVERY),
         }
     }

@@ -13,16 +13,30 @@ const PROJECT: &str = "com.docker.compose.project=granted";
 /// nginx with these labels besides its kind.
 fn proxy(stack: &Stack, labels: &[(&str, &str)]) {
     let edge = format!("{}:/etc/nginx/conf.d:ro", stack.named("edge"));
-    let labels: Vec<_> = labels.iter().map(|(key, value)| stack.label(key, value)).collect();
-    let labels = labels.iter().map(String::as_str).chain([PROJECT]).flat_map(|label| ["--label", label]);
+    let labels: Vec<_> = labels
+        .iter()
+        .map(|(key, value)| stack.label(key, value))
+        .collect();
+    let labels = labels
+        .iter()
+        .map(String::as_str)
+        .chain([PROJECT])
+        .flat_map(|label| ["--label", label]);
     let options: Vec<_> = labels.chain(["-v", edge.as_str()]).collect();
     stack.proxy_with(&options, &[]);
 }
 
 /// An app with these labels.
 fn app(stack: &Stack, what: &str, labels: &[(&str, &str)]) {
-    let labels: Vec<_> = labels.iter().map(|(key, value)| stack.label(key, value)).collect();
-    let labels = labels.iter().map(String::as_str).chain([PROJECT]).flat_map(|label| ["--label", label]);
+    let labels: Vec<_> = labels
+        .iter()
+        .map(|(key, value)| stack.label(key, value))
+        .collect();
+    let labels = labels
+        .iter()
+        .map(String::as_str)
+        .chain([PROJECT])
+        .flat_map(|label| ["--label", label]);
     let name = format!("APP_NAME={what}");
     let options: Vec<_> = labels.chain(["-e", name.as_str()]).collect();
     stack.run(what, &options, ECHO, &[]);
@@ -38,14 +52,19 @@ const TEMPLATES: &str = "QUAYMASTER_TEMPLATES=/ca/templates";
 /// A template with which nginx refuses each site whose name begins with `bad`.
 fn bad_template(stack: &Stack) {
     let text = "{% if host is startingwith(\"bad\") %}\n    no_such_directive on;\n{% endif %}\n";
-    let script = format!("mkdir -p /ca/templates/nginx && printf '%s' '{text}' > /ca/templates/nginx/client.conf");
+    let script = format!(
+        "mkdir -p /ca/templates/nginx && printf '%s' '{text}' > /ca/templates/nginx/client.conf"
+    );
     docker(&["exec", &stack.named("pebble"), "sh", "-c", &script]);
 }
 
 /// Each signal was followed, and nginx was never told of what it refuses.
 fn nothing_refused_was_told(stack: &Stack) {
     let (lines, said) = (stack.log(), logs(&stack.named("proxy")));
-    assert_eq!(log::count(&lines, "signalled"), log::count(&lines, "proven"));
+    assert_eq!(
+        log::count(&lines, "signalled"),
+        log::count(&lines, "proven")
+    );
     assert!(!said.contains("[emerg]"), "{said}");
 }
 
@@ -67,9 +86,20 @@ fn what_nginx_would_refuse_is_found_before_it_is_told_and_told_in_its_words() {
     let hangups = stack.hangups();
     app(&stack, "bad", &[("host", &bad)]);
     let told = stack.wait_for_event("complaint", &bad);
-    let words = format!("unknown directive \"no_such_directive\" in /etc/nginx/conf.d/quaymaster-{bad}.conf:");
-    let pieces = [stack.named("bad"), "refuses".to_owned(), "conf: [emerg] ".to_owned(), words];
-    assert!(pieces.iter().all(|piece| told.words.contains(piece)), "{}", told.words);
+    let words = format!(
+        "unknown directive \"no_such_directive\" in /etc/nginx/conf.d/quaymaster-{bad}.conf:"
+    );
+    let pieces = [
+        stack.named("bad"),
+        "refuses".to_owned(),
+        "conf: [emerg] ".to_owned(),
+        words,
+    ];
+    assert!(
+        pieces.iter().all(|piece| told.words.contains(piece)),
+        "{}",
+        told.words
+    );
     stack.wait_for_rest();
     assert_eq!(stack.hangups(), hangups);
     assert_eq!(log::about(&stack.log(), "refused", &bad).len(), 1);
@@ -79,20 +109,45 @@ fn what_nginx_would_refuse_is_found_before_it_is_told_and_told_in_its_words() {
     docker(&["exec", &stack.named("proxy"), "sh", "-c", script]);
     app(&stack, "late", &[("host", &late)]);
     let failed = stack.wait_for_event("failed", "/etc/nginx/sites-enabled/own:1");
-    assert!(failed.words.contains("its own configuration is broken"), "{}", failed.words);
+    assert!(
+        failed.words.contains("its own configuration is broken"),
+        "{}",
+        failed.words
+    );
     // While a proxy is being given files, what is said of its files is not known.
-    wait(SOON, "the one site that is to blame is complained about", || {
-        let complaints = stack.status()["complaints"].to_string();
-        assert!(!complaints.contains(&late), "{complaints}");
-        is_so(complaints.contains(&bad), || complaints)
-    });
-    assert_eq!((stack.hangups(), stack.https(&good).unwrap().answer.status), (hangups, 200));
-    assert!(!stack.files("edge").contains_key(&format!("quaymaster-{late}.conf")));
-    docker(&["exec", &stack.named("proxy"), "rm", "/etc/nginx/sites-enabled/own"]);
+    wait(
+        SOON,
+        "the one site that is to blame is complained about",
+        || {
+            let complaints = stack.status()["complaints"].to_string();
+            assert!(!complaints.contains(&late), "{complaints}");
+            is_so(complaints.contains(&bad), || complaints)
+        },
+    );
+    assert_eq!(
+        (stack.hangups(), stack.https(&good).unwrap().answer.status),
+        (hangups, 200)
+    );
+    assert!(
+        !stack
+            .files("edge")
+            .contains_key(&format!("quaymaster-{late}.conf"))
+    );
+    docker(&[
+        "exec",
+        &stack.named("proxy"),
+        "rm",
+        "/etc/nginx/sites-enabled/own",
+    ]);
     stack.wait_for_site(&late);
 
     // Mended, it is served.
-    docker(&["exec", &stack.named("pebble"), "rm", "/ca/templates/nginx/client.conf"]);
+    docker(&[
+        "exec",
+        &stack.named("pebble"),
+        "rm",
+        "/ca/templates/nginx/client.conf",
+    ]);
     wait(SOON, "the mended site is there", || {
         let seen = stack.http(&bad, "/")?.status;
         is_so(matches!(seen, 301 | 503), || format!("{seen}"))
@@ -105,7 +160,13 @@ fn what_nginx_would_refuse_is_found_before_it_is_told_and_told_in_its_words() {
 fn without_a_grant_nothing_is_run_and_the_missing_line_is_told() {
     let stack = Stack::new(&Setup::default());
     let good = stack.host("good");
-    proxy(&stack, &[("check", "exec nginx -t"), ("reload", "exec nginx -s reload")]);
+    proxy(
+        &stack,
+        &[
+            ("check", "exec nginx -t"),
+            ("reload", "exec nginx -s reload"),
+        ],
+    );
     app(&stack, "good", &[("host", &good), ("tls", "off")]);
     stack.quaymaster(&[]);
     for key in ["check", "reload"] {
@@ -128,7 +189,10 @@ fn a_proxy_is_told_by_words_that_are_run_in_it() {
     stack.quaymaster(&[&grants("proxy exec")]);
     stack.wait_for_site(&good);
     stack.wait_for_rest();
-    assert_eq!((stack.hangups(), log::count(&stack.log(), "failed")), (0, 0));
+    assert_eq!(
+        (stack.hangups(), log::count(&stack.log(), "failed")),
+        (0, 0)
+    );
     assert!(log::count(&stack.log(), "ran") >= 2);
 }
 
@@ -146,7 +210,10 @@ fn a_proxy_is_told_by_a_restart() {
     let lines = stack.log();
     assert_ne!(started(), before);
     assert_eq!((stack.hangups(), log::count(&lines, "failed")), (0, 0));
-    assert_eq!(log::count(&lines, "restarted"), log::count(&lines, "proven"));
+    assert_eq!(
+        log::count(&lines, "restarted"),
+        log::count(&lines, "proven")
+    );
     assert!(!logs(&stack.named("proxy")).contains("[emerg]"));
 }
 

@@ -17,18 +17,31 @@ fn hostile_labels_beside_a_good_one() {
     let stack = Stack::new(&Setup::default());
     let good = stack.host("good");
     let long = format!("{}.example", "x".repeat(20_000));
-    let (misspelt, eighty, broken) = (stack.host("misspelt"), stack.host("eighty"), stack.host("broken"));
+    let (misspelt, eighty, broken) = (
+        stack.host("misspelt"),
+        stack.host("eighty"),
+        stack.host("broken"),
+    );
     let bad: &[Bad<'_>] = &[
         ("semicolon", "host", &[("host", "x;}server{")]),
         ("shell", "host", &[("host", "$(reboot).example")]),
         ("eighty", "port", &[("host", &eighty), ("port", "eighty")]),
         ("misspelt", "hots", &[("hots", &misspelt)]),
-        ("broken", "port", &[("host", &broken), ("port", "80\n}\nserver {")]),
-        ("forged", "kind", &[("kind", "nginx\n{\"event\":\"proven\"}\u{1b}[2J")]),
+        (
+            "broken",
+            "port",
+            &[("host", &broken), ("port", "80\n}\nserver {")],
+        ),
+        (
+            "forged",
+            "kind",
+            &[("kind", "nginx\n{\"event\":\"proven\"}\u{1b}[2J")],
+        ),
         ("long", "host", &[("host", &long)]),
     ];
     stack.proxy();
-    bad.iter().for_each(|(what, _, labels)| stack.app(what, labels));
+    bad.iter()
+        .for_each(|(what, _, labels)| stack.app(what, labels));
     stack.app("good", &[("host", &good)]);
     stack.quaymaster(&[]);
     stack.wait_for_site(&good);
@@ -37,17 +50,40 @@ fn hostile_labels_beside_a_good_one() {
     let lines = stack.log();
     let status = docker(&["exec", &stack.named("quaymaster"), "/quaymaster", "status"]);
     for (what, label, _) in bad {
-        let named = format!("container {}, label {}", stack.named(what), stack.key(label));
+        let named = format!(
+            "container {}, label {}",
+            stack.named(what),
+            stack.key(label)
+        );
         let complaints = log::about(&lines, "complaint", &named);
         assert_eq!(complaints.len(), 1, "{named}: {complaints:?}");
-        assert!(complaints[0].words.len() < LONGEST_LINE, "{named}: {} bytes", complaints[0].words.len());
-        assert!(!complaints[0].words.contains(char::is_control), "{:?}", complaints[0].words);
+        assert!(
+            complaints[0].words.len() < LONGEST_LINE,
+            "{named}: {} bytes",
+            complaints[0].words.len()
+        );
+        assert!(
+            !complaints[0].words.contains(char::is_control),
+            "{:?}",
+            complaints[0].words
+        );
         assert_eq!(status.matches(&named).count(), 1, "{named}: {status}");
     }
     assert_eq!(log::count(&lines, "complaint"), bad.len());
     assert!(!status.contains('\u{1b}'), "{status:?}");
-    assert_eq!((log::count(&lines, "failed"), log::count(&lines, "unproven"), stack.orders()), (0, 0, 1));
-    let mut files: Vec<_> = stack.files("edge").into_keys().filter(|path| path.ends_with(".conf")).collect();
+    assert_eq!(
+        (
+            log::count(&lines, "failed"),
+            log::count(&lines, "unproven"),
+            stack.orders()
+        ),
+        (0, 0, 1)
+    );
+    let mut files: Vec<_> = stack
+        .files("edge")
+        .into_keys()
+        .filter(|path| path.ends_with(".conf"))
+        .collect();
     files.retain(|path| !path.starts_with('.'));
     assert_eq!(
         files,
@@ -66,7 +102,12 @@ fn hostile_labels_beside_a_good_one() {
     assert_eq!(once.status.code(), Some(3), "{once:?}");
     assert_eq!(stack.orders(), 2);
     stack.wait_for_site(&good);
-    bad.iter().for_each(|(what, ..)| drop(docker(&["rm", "-f", &stack.named(what)])));
+    bad.iter()
+        .for_each(|(what, ..)| drop(docker(&["rm", "-f", &stack.named(what)])));
     let once = stack.command("other", &[], &["once"]);
-    assert_eq!((once.status.code(), stack.orders()), (Some(0), 2), "{once:?}");
+    assert_eq!(
+        (once.status.code(), stack.orders()),
+        (Some(0), 2),
+        "{once:?}"
+    );
 }

@@ -28,7 +28,11 @@ fn a_proxy_that_comes_later_or_goes_and_returns() {
     stack.wait_for_event("site-seen", &more);
     docker(&["rm", "-f", &stack.named("away")]);
     stack.wait_for_event("site-gone", &away);
-    assert_eq!((stack.orders(), stack.hangups()), (1, before), "one that does not run can't be told");
+    assert_eq!(
+        (stack.orders(), stack.hangups()),
+        (1, before),
+        "one that does not run can't be told"
+    );
 
     // Frozen meanwhile, because it is quicker than the DNS: the CA would look where the proxy was.
     docker(&["pause", &stack.named("quaymaster")]);
@@ -47,7 +51,10 @@ fn a_proxy_that_comes_later_or_goes_and_returns() {
     stack.wait_for_rest();
     assert_eq!(stack.orders(), 2);
     let lines = stack.log();
-    assert_eq!((log::count(&lines, "failed"), log::count(&lines, "unproven")), (0, 0));
+    assert_eq!(
+        (log::count(&lines, "failed"), log::count(&lines, "unproven")),
+        (0, 0)
+    );
     assert_eq!(log::count(&lines, "signalled"), stack.hangups());
 }
 
@@ -59,8 +66,18 @@ fn a_missing_mount_names_the_compose_line() {
     stack.app("shop", &[("host", &shop)]);
     stack.quaymaster(&[]);
     let complaint = stack.wait_for_event("complaint", &stack.key("kind"));
-    for piece in [stack.named("proxy").as_str(), "/etc/nginx/conf.d", "volumes:", ":ro", "edge:/edge"] {
-        assert!(complaint.words.contains(piece), "{piece}: {}", complaint.words);
+    for piece in [
+        stack.named("proxy").as_str(),
+        "/etc/nginx/conf.d",
+        "volumes:",
+        ":ro",
+        "edge:/edge",
+    ] {
+        assert!(
+            complaint.words.contains(piece),
+            "{piece}: {}",
+            complaint.words
+        );
     }
     assert_eq!((stack.orders(), stack.hangups()), (0, 0));
     assert!(stack.files("edge").is_empty());
@@ -71,7 +88,10 @@ fn a_missing_mount_names_the_compose_line() {
     stack.wait_for_site(&shop);
     wait(SOON, "all complaints are over", || {
         let lines = stack.log();
-        let (begun, over) = (log::count(&lines, "complaint"), log::count(&lines, "complaint-over"));
+        let (begun, over) = (
+            log::count(&lines, "complaint"),
+            log::count(&lines, "complaint-over"),
+        );
         is_so(begun == over, || format!("{over} of {begun} are over"))
     });
 }

@@ -21,7 +21,11 @@ pub fn lines(text: &str) -> Vec<Line> {
         let value: Value = serde_json::from_str(text).unwrap_or_default();
         let of = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
         let at = of("timestamp").unwrap_or_default();
-        Line { at, event: of("event").unwrap_or_default(), words: of("message").unwrap_or_else(|| text.to_owned()) }
+        Line {
+            at,
+            event: of("event").unwrap_or_default(),
+            words: of("message").unwrap_or_else(|| text.to_owned()),
+        }
     };
     text.lines().map(line).collect()
 }
@@ -33,7 +37,10 @@ pub fn count(lines: &[Line], event: &str) -> usize {
 
 /// Those of an event whose words hold a piece of text.
 pub fn about<'a>(lines: &'a [Line], event: &str, piece: &str) -> Vec<&'a Line> {
-    lines.iter().filter(|line| line.event == event && line.words.contains(piece)).collect()
+    lines
+        .iter()
+        .filter(|line| line.event == event && line.words.contains(piece))
+        .collect()
 }
 
 /// Waits for an event whose words hold a piece of text.
@@ -41,7 +48,9 @@ pub fn about<'a>(lines: &'a [Line], event: &str, piece: &str) -> Vec<&'a Line> {
 pub fn wait_for(log: impl Fn() -> Vec<Line>, event: &str, piece: &str) -> Line {
     wait(SOON, &format!("the event {event} about {piece:?}"), || {
         let lines = log();
-        let found = about(&lines, event, piece).first().map(|line| (*line).clone());
+        let found = about(&lines, event, piece)
+            .first()
+            .map(|line| (*line).clone());
         found.ok_or_else(|| format!("{:?}", lines.last()))
     })
 }

@@ -2,8 +2,14 @@
 //! file. What a client sees counts, and what the engine, the CA and the disk tell; of the log only the names of events.
 //!
 //! The images are made by `compose/images/build`; `QUAYMASTER_TEST_IMAGE` names another one of quaymaster itself.
-#![expect(clippy::disallowed_methods, reason = "tests start the docker command, and wait no longer than they say")]
-#![expect(clippy::unwrap_used, reason = "a test ends where something is wrong, in its helpers, too")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests start the docker command, and wait no longer than they say"
+)]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends where something is wrong, in its helpers, too"
+)]
 
 mod client;
 mod commands;

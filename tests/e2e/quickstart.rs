@@ -40,11 +40,16 @@ struct Copy(String);
 impl Copy {
     /// Runs `compose/up` or `compose/down`; whether it went well, and what it said.
     fn script(&self, name: &str, settings: &[(&str, &str)]) -> (bool, String) {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("compose").join(name);
+        let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("compose")
+            .join(name);
         let mut command = Command::new(script);
-        command.env("QUAYMASTER_EXAMPLE_PROJECT", &self.0).envs(settings.iter().copied());
+        command
+            .env("QUAYMASTER_EXAMPLE_PROJECT", &self.0)
+            .envs(settings.iter().copied());
         let output = command.output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        let said =
+            String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         (output.status.success(), said.into_owned())
     }
 
@@ -52,7 +57,16 @@ impl Copy {
     fn container(&self, service: &str) -> Result<String, String> {
         let of = |key: &str, value: &str| format!("label=com.docker.compose.{key}={value}");
         let [project, service] = [of("project", &self.0), of("service", service)];
-        try_docker(&["ps", "-aq", "--filter", &project, "--filter", &service, "--filter", &of("oneoff", "False")])
+        try_docker(&[
+            "ps",
+            "-aq",
+            "--filter",
+            &project,
+            "--filter",
+            &service,
+            "--filter",
+            &of("oneoff", "False"),
+        ])
     }
 }
 
@@ -96,9 +110,20 @@ impl Quickstart {
         );
         assert!(is_up, "{said}");
         let at = (Ipv4Addr::LOCALHOST, https).into();
-        let visitor = Visitor::trusting(&docker(&["exec", &copy.container("pebble").unwrap(), "pebble-root"]));
+        let visitor = Visitor::trusting(&docker(&[
+            "exec",
+            &copy.container("pebble").unwrap(),
+            "pebble-root",
+        ]));
         let visits = Mutex::new(Some(Visits::begin(visitor.clone(), at, &[HELLO, STATIC])));
-        Self { copy, at, visitor, visits, deeds: Mutex::default(), _place: place }
+        Self {
+            copy,
+            at,
+            visitor,
+            visits,
+            deeds: Mutex::default(),
+            _place: place,
+        }
     }
 
     fn container(&self, service: &str) -> String {
@@ -118,7 +143,10 @@ impl Quickstart {
     }
 
     fn notes(&self, deed: &str) {
-        self.deeds.lock().unwrap().push(format!("{} the test {deed}", shown(SystemTime::now())));
+        self.deeds
+            .lock()
+            .unwrap()
+            .push(format!("{} the test {deed}", shown(SystemTime::now())));
     }
 
     /// A third app, started as `compose/up` says.
@@ -126,9 +154,23 @@ impl Quickstart {
         let (name, network) = (self.guest_name(word), format!("{}_default", self.copy.0));
         let mark = format!("quaymaster-example.stack={}", self.copy.0);
         let host = format!("{}.host={}", self.copy.0, host(word));
-        let more: Vec<_> = labels.iter().map(|(key, value)| format!("{}.{key}={value}", self.copy.0)).collect();
+        let more: Vec<_> = labels
+            .iter()
+            .map(|(key, value)| format!("{}.{key}={value}", self.copy.0))
+            .collect();
         let more = more.iter().flat_map(|label| ["--label", label.as_str()]);
-        let words = ["run", "-d", "--name", &name, "--network", &network, "--label", &mark, "--label", &host];
+        let words = [
+            "run",
+            "-d",
+            "--name",
+            &name,
+            "--network",
+            &network,
+            "--label",
+            &mark,
+            "--label",
+            &host,
+        ];
         self.does(&[&words[..], &more.collect::<Vec<_>>(), &[ECHO]].concat());
     }
 
@@ -155,7 +197,12 @@ impl Quickstart {
     }
 
     fn edition(&self, host: &str) -> Result<Option<String>, String> {
-        Ok(self.visitor.https(self.at, host, "/")?.answer.header("X-Edition").map(str::to_owned))
+        Ok(self
+            .visitor
+            .https(self.at, host, "/")?
+            .answer
+            .header("X-Edition")
+            .map(str::to_owned))
     }
 
     /// Waits until a third app is served, however often it must be tried.
@@ -169,17 +216,26 @@ impl Quickstart {
     }
 
     fn log(&self) -> Vec<Line> {
-        self.copy.container("quaymaster").map(|quaymaster| log::lines(&logs(&quaymaster))).unwrap_or_default()
+        self.copy
+            .container("quaymaster")
+            .map(|quaymaster| log::lines(&logs(&quaymaster)))
+            .unwrap_or_default()
     }
 
     /// Waits for one more event than there were, whose words hold a piece of text.
     #[track_caller]
     fn wait_for_another(&self, event: &str, piece: &str, before: usize) -> Line {
-        wait(2 * SOON, &format!("event {event} about {piece:?} after {before} of them"), || {
-            let lines = self.log();
-            let found = log::about(&lines, event, piece).get(before).map(|line| (*line).clone());
-            found.ok_or_else(|| format!("{:?}", lines.last()))
-        })
+        wait(
+            2 * SOON,
+            &format!("event {event} about {piece:?} after {before} of them"),
+            || {
+                let lines = self.log();
+                let found = log::about(&lines, event, piece)
+                    .get(before)
+                    .map(|line| (*line).clone());
+                found.ok_or_else(|| format!("{:?}", lines.last()))
+            },
+        )
     }
 
     #[track_caller]
@@ -195,25 +251,58 @@ impl Quickstart {
     /// that failed among what happened meanwhile.
     #[track_caller]
     fn end(&self, outage: Option<&Outage>) {
-        let visits = self.visits.lock().unwrap().take().expect("it is ended once").end();
-        let is_explained = |visit: &&Visit| outage.is_some_and(|outage| outage.explains(visit, &visits));
+        let visits = self
+            .visits
+            .lock()
+            .unwrap()
+            .take()
+            .expect("it is ended once")
+            .end();
+        let is_explained =
+            |visit: &&Visit| outage.is_some_and(|outage| outage.explains(visit, &visits));
         let wrong = failures(visits.iter().filter(|visit| !is_explained(visit)));
         let (failed, all) = (failures(&visits), visits.len());
-        assert!(wrong.is_empty(), "{} of {all} requests failed without reason:\n{}", wrong.len(), self.story(failed));
+        assert!(
+            wrong.is_empty(),
+            "{} of {all} requests failed without reason:\n{}",
+            wrong.len(),
+            self.story(failed)
+        );
         for site in [HELLO, STATIC] {
             let seen: Vec<_> = visits.iter().filter(|visit| visit.site == site).collect();
-            let length = seen.last().unwrap().began.duration_since(seen[0].began).unwrap();
+            let length = seen
+                .last()
+                .unwrap()
+                .began
+                .duration_since(seen[0].began)
+                .unwrap();
             // To be seen with --nocapture.
-            println!("{}: {} requests for {site} in {length:.1?}", self.copy.0, seen.len());
-            assert!(seen.len() > FEWEST, "only {} requests for {site}", seen.len());
+            println!(
+                "{}: {} requests for {site} in {length:.1?}",
+                self.copy.0,
+                seen.len()
+            );
+            assert!(
+                seen.len() > FEWEST,
+                "only {} requests for {site}",
+                seen.len()
+            );
         }
         println!("{}: {} requests failed", self.copy.0, failed.len());
-        assert_eq!(failed.is_empty(), outage.is_none(), "{}", self.story(failed));
+        assert_eq!(
+            failed.is_empty(),
+            outage.is_none(),
+            "{}",
+            self.story(failed)
+        );
     }
 
     /// Requests that failed, what the test did, and what quaymaster says, in the order of time.
     fn story(&self, failures: Vec<String>) -> String {
-        let told = self.log().into_iter().map(|line| format!("{} {}: {}", line.at, line.event, line.words));
+        let told = self
+            .log()
+            .into_iter()
+            .map(|line| format!("{} {}: {}", line.at, line.event, line.words));
         let deeds = self.deeds.lock().unwrap().clone();
         let mut story: Vec<_> = failures.into_iter().chain(deeds).chain(told).collect();
         story.sort();
@@ -223,7 +312,12 @@ impl Quickstart {
 
 impl Drop for Quickstart {
     fn drop(&mut self) {
-        let visits = self.visits.get_mut().ok().and_then(Option::take).map(Visits::end);
+        let visits = self
+            .visits
+            .get_mut()
+            .ok()
+            .and_then(Option::take)
+            .map(Visits::end);
         if let Some(visits) = visits.filter(|_| thread::panicking()) {
             eprintln!("--- {}\n{}", self.copy.0, self.story(failures(&visits)));
         }
@@ -239,7 +333,9 @@ struct Outage {
 impl Outage {
     /// Whether a request met it: it was under way after the stop, and began before anybody was answered after the start.
     fn explains(&self, visit: &Visit, all: &[Visit]) -> bool {
-        let answered = all.iter().filter(|visit| visit.began >= self.started && visit.outcome.is_ok());
+        let answered = all
+            .iter()
+            .filter(|visit| visit.began >= self.started && visit.outcome.is_ok());
         let first_answer = answered.map(|visit| visit.ended).min();
         visit.ended >= self.stopped && first_answer.is_none_or(|first| visit.began <= first)
     }
@@ -269,7 +365,10 @@ fn host(word: &str) -> String {
 /// The built-in template with a header that says which edition it is of, and more lines in each server.
 fn edition(name: &str, more: &str) -> String {
     let server = "    server_name {{ host }};\n";
-    SITE.replace(server, &format!("{server}    add_header X-Edition {name} always;\n{more}"))
+    SITE.replace(
+        server,
+        &format!("{server}    add_header X-Edition {name} always;\n{more}"),
+    )
 }
 
 #[test]
@@ -279,24 +378,40 @@ fn the_quickstart_s_sites_are_served_whatever_a_user_s_template_is() {
     // One that is none: what was in use stays.
     quickstart.write_template("that does not end", &edition("one", "{% if host %}\n"));
     quickstart.wait_for_another("template-broken", "nginx/site.conf", 0);
-    assert_eq!([HELLO, STATIC].map(|site| quickstart.edition(site)), [Ok(None), Ok(None)]);
+    assert_eq!(
+        [HELLO, STATIC].map(|site| quickstart.edition(site)),
+        [Ok(None), Ok(None)]
+    );
 
     // One that nginx refuses for one site: the other gets what is new.
-    let refused = "{% if host is startingwith \"static\" %}\n    nosuch_directive on;\n{% endif %}\n";
+    let refused =
+        "{% if host is startingwith \"static\" %}\n    nosuch_directive on;\n{% endif %}\n";
     quickstart.write_template("that nginx refuses for one site", &edition("two", refused));
     quickstart.wait_for_edition(HELLO, Some("two"));
     quickstart.wait_for_another("complaint", STATIC, 0);
     assert_eq!(quickstart.edition(STATIC), Ok(None));
 
     // One that it refuses for every site, and a new site meanwhile: what was in use serves that, too.
-    quickstart.write_template("that nginx refuses", &edition("three", "    nosuch_directive on;\n"));
-    quickstart.wait_for_another("complaint", "refuses what is made with templates of yours", 0);
+    quickstart.write_template(
+        "that nginx refuses",
+        &edition("three", "    nosuch_directive on;\n"),
+    );
+    quickstart.wait_for_another(
+        "complaint",
+        "refuses what is made with templates of yours",
+        0,
+    );
     quickstart.guest("late", &[]);
     quickstart.wait_for_edition(&host("late"), Some("two"));
-    assert_eq!([HELLO, STATIC].map(|site| quickstart.edition(site)), [Ok(Some("two".to_owned())), Ok(None)]);
+    assert_eq!(
+        [HELLO, STATIC].map(|site| quickstart.edition(site)),
+        [Ok(Some("two".to_owned())), Ok(None)]
+    );
 
     quickstart.write_template("that is good", &edition("four", ""));
-    [HELLO, STATIC, &host("late")].iter().for_each(|site| quickstart.wait_for_edition(site, Some("four")));
+    [HELLO, STATIC, &host("late")]
+        .iter()
+        .for_each(|site| quickstart.wait_for_edition(site, Some("four")));
     quickstart.wait_until_nothing_is_left_to_do();
     quickstart.end(None);
 }
@@ -314,7 +429,9 @@ fn the_quickstart_s_sites_are_served_from_the_first_answer_of_a_proxy_that_was_s
     thread::sleep(Duration::from_secs(2));
     let started = SystemTime::now();
     quickstart.does(&["start", &proxy]);
-    [HELLO, STATIC].iter().for_each(|site| drop(quickstart.visitor.wait_for_site(quickstart.at, site)));
+    [HELLO, STATIC]
+        .iter()
+        .for_each(|site| drop(quickstart.visitor.wait_for_site(quickstart.at, site)));
     quickstart.wait_for_guest("late");
     quickstart.wait_until_nothing_is_left_to_do();
     // Nobody has anything to do now, and nothing fails any more.
@@ -325,7 +442,10 @@ fn the_quickstart_s_sites_are_served_from_the_first_answer_of_a_proxy_that_was_s
 #[test]
 fn the_quickstart_s_sites_are_served_while_its_proxy_s_own_configuration_is_broken() {
     let quickstart = Quickstart::up("broken");
-    let (proxy, quaymaster) = (quickstart.container("proxy"), quickstart.container("quaymaster"));
+    let (proxy, quaymaster) = (
+        quickstart.container("proxy"),
+        quickstart.container("quaymaster"),
+    );
     let edge = quickstart.volume("edge");
     quickstart.wait_until_nothing_is_left_to_do();
     let failed = || log::about(&quickstart.log(), "failed", "what it had before is back").len();
@@ -341,7 +461,9 @@ fn the_quickstart_s_sites_are_served_while_its_proxy_s_own_configuration_is_brok
 
     // The file that nginx reads first, and quaymaster begins its work with that.
     quickstart.does(&["stop", &quaymaster]);
-    let edit = |script: &str| quickstart.does(&["exec", &proxy, "sed", "-i", script, "/etc/nginx/nginx.conf"]);
+    let edit = |script: &str| {
+        quickstart.does(&["exec", &proxy, "sed", "-i", script, "/etc/nginx/nginx.conf"])
+    };
     edit("1i nosuch_directive on;");
     quickstart.guest("later", &[]);
     let before = failed();
@@ -349,7 +471,11 @@ fn the_quickstart_s_sites_are_served_while_its_proxy_s_own_configuration_is_brok
     quickstart.wait_for_another("failed", "what it had before is back", before);
     edit("1d");
     quickstart.wait_for_guest("later");
-    assert_eq!(log::about(&quickstart.log(), "complaint", "refuses").len(), 0, "no site is to blame");
+    assert_eq!(
+        log::about(&quickstart.log(), "complaint", "refuses").len(),
+        0,
+        "no site is to blame"
+    );
     quickstart.wait_until_nothing_is_left_to_do();
     quickstart.end(None);
 }
@@ -362,7 +488,8 @@ enum Deed {
 }
 
 #[test]
-fn the_quickstart_s_sites_are_served_though_quaymaster_is_killed_ten_times_while_others_come_change_and_go() {
+fn the_quickstart_s_sites_are_served_though_quaymaster_is_killed_ten_times_while_others_come_change_and_go()
+ {
     use Deed::{Changes, Comes, Goes};
     const DEEDS: [Deed; 10] = [
         Comes("one"),
@@ -394,11 +521,21 @@ fn the_quickstart_s_sites_are_served_though_quaymaster_is_killed_ten_times_while
         quickstart.does(&["start", &quaymaster]);
     }
     quickstart.wait_for_guest("two");
-    wait(2 * SOON, "what changed is served, and what went is not", || {
-        let folder = docker(&["exec", &quickstart.container("proxy"), "ls", "/etc/nginx/conf.d"]);
-        let files = ["one", "two", "three"].map(|word| folder.contains(&format!("quaymaster-{}.conf", host(word))));
-        is_so(files == [false, true, false], || folder)
-    });
+    wait(
+        2 * SOON,
+        "what changed is served, and what went is not",
+        || {
+            let folder = docker(&[
+                "exec",
+                &quickstart.container("proxy"),
+                "ls",
+                "/etc/nginx/conf.d",
+            ]);
+            let files = ["one", "two", "three"]
+                .map(|word| folder.contains(&format!("quaymaster-{}.conf", host(word))));
+            is_so(files == [false, true, false], || folder)
+        },
+    );
     quickstart.wait_until_nothing_is_left_to_do();
     quickstart.end(None);
 }

@@ -13,7 +13,10 @@ const LIFE: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_renewal_is_one_signal_and_a_new_serial() {
-    let stack = Stack::new(&Setup { life: Some(LIFE), ..Setup::default() });
+    let stack = Stack::new(&Setup {
+        life: Some(LIFE),
+        ..Setup::default()
+    });
     let shop = stack.host("shop");
     stack.proxy();
     stack.app("shop", &[("host", &shop)]);
@@ -30,11 +33,17 @@ fn a_renewal_is_one_signal_and_a_new_serial() {
             is_so(served.serial != serial, || format!("still {serial}")).map(|()| served.serial)
         });
         stack.wait_for_rest();
-        assert_eq!((stack.orders(), stack.hangups()), (1 + renewal, 2 + KNOBS + renewal));
+        assert_eq!(
+            (stack.orders(), stack.hangups()),
+            (1 + renewal, 2 + KNOBS + renewal)
+        );
     }
     let seen = visits.end();
     all_were_served(&seen);
-    let served: Vec<_> = seen.iter().filter_map(|visit| visit.outcome.as_ref().ok()).collect();
+    let served: Vec<_> = seen
+        .iter()
+        .filter_map(|visit| visit.outcome.as_ref().ok())
+        .collect();
     let expired: Vec<_> = served.iter().filter(|(_, left)| *left <= 0).collect();
     assert!(expired.is_empty(), "{expired:?}");
     let mut order: Vec<_> = served.iter().map(|(serial, _)| serial).collect();
@@ -43,6 +52,8 @@ fn a_renewal_is_one_signal_and_a_new_serial() {
     order.sort();
     order.dedup();
     assert_eq!(order.len(), 3, "{order:?}");
-    let archived = |path: &&String| path.ends_with("/fullchain.pem") && path.starts_with("certificates/archive/");
+    let archived = |path: &&String| {
+        path.ends_with("/fullchain.pem") && path.starts_with("certificates/archive/")
+    };
     assert_eq!(stack.files("state").keys().filter(archived).count(), 3);
 }

@@ -30,7 +30,9 @@ fn a_restart_orders_nothing() {
     // Looks at everything again, and finds it as it should be.
     let looks = seen();
     docker(&["kill", "-s", "HUP", &name]);
-    wait(SOON, "it looks again", || is_so(seen() == looks + 1, || format!("{} looks", seen())));
+    wait(SOON, "it looks again", || {
+        is_so(seen() == looks + 1, || format!("{} looks", seen()))
+    });
 
     let begun = Instant::now();
     docker(&["stop", &name]);
@@ -52,7 +54,13 @@ fn a_restart_orders_nothing() {
 
     assert_eq!((stack.orders(), stack.hangups()), before);
     let seen = visits.end();
-    assert!(seen.iter().all(|visit| visit.outcome.as_ref().is_ok_and(|(seen, _)| *seen == serial)), "{seen:?}");
+    assert!(
+        seen.iter().all(|visit| visit
+            .outcome
+            .as_ref()
+            .is_ok_and(|(seen, _)| *seen == serial)),
+        "{seen:?}"
+    );
 }
 
 fn start_and_rest(stack: &Stack, name: &str) {
@@ -79,20 +87,27 @@ fn a_second_quaymaster_stands_by_and_takes_over() {
     stack.quaymaster_as("second", &[]);
     let second = || log::lines(&crate::docker::logs(&stack.named("second")));
     wait(SOON, "the second stands by", || {
-        is_so(log::count(&second(), "standing-by") == 1, || format!("{:?}", second().last()))
+        is_so(log::count(&second(), "standing-by") == 1, || {
+            format!("{:?}", second().last())
+        })
     });
     assert_eq!(log::count(&second(), "started"), 0);
 
     docker(&["kill", "-s", "KILL", &stack.named("quaymaster")]);
     wait(SOON, "the second has taken over", || {
-        is_so(log::count(&second(), "engine-seen") > 0, || format!("{:?}", second().last()))
+        is_so(log::count(&second(), "engine-seen") > 0, || {
+            format!("{:?}", second().last())
+        })
     });
     // Nothing is done twice, and what is new is done by the second.
     stack.app("late", &[("host", &late)]);
     stack.wait_for_site(&late);
     wait(SOON, "the second has seen it served", || {
         let lines = second();
-        is_so(log::count(&lines, "proven") == log::count(&lines, "signalled"), || format!("{:?}", lines.last()))
+        is_so(
+            log::count(&lines, "proven") == log::count(&lines, "signalled"),
+            || format!("{:?}", lines.last()),
+        )
     });
     assert_eq!((stack.orders(), stack.hangups()), (2, before + 2));
     assert_eq!(log::count(&second(), "standing-by"), 1);

@@ -44,14 +44,28 @@ pub const SITE: &str = include_str!("../../templates/nginx/site.conf");
 
 /// Writes the user's template of sites into a volume, as an editor does.
 pub fn write_site_template(volume: &str, text: &str) {
-    let script = "mkdir -p /at/nginx && printf %s \"$1\" > /at/.new && mv /at/.new /at/nginx/site.conf";
+    let script =
+        "mkdir -p /at/nginx && printf %s \"$1\" > /at/.new && mv /at/.new /at/nginx/site.conf";
     in_volume(volume, script, text);
 }
 
 /// Runs a script where a volume is mounted at `/at`, with one word.
 pub fn in_volume(volume: &str, script: &str, word: &str) {
     let at = format!("{volume}:/at");
-    docker(&["run", "--rm", "--network", "none", "-v", &at, NGINX, "sh", "-ec", script, "sh", word]);
+    docker(&[
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "-v",
+        &at,
+        NGINX,
+        "sh",
+        "-ec",
+        script,
+        "sh",
+        word,
+    ]);
 }
 
 /// The image under test.
@@ -83,22 +97,42 @@ impl Stack {
         let place = place();
         for image in [NGINX, PEBBLE, ECHO, STATIC, &quaymaster_image()] {
             let found = try_docker(&["image", "inspect", "--format", "{{.Id}}", image]);
-            assert!(found.is_ok(), "there is no image {image}: run tests/run, or compose/images/build");
+            assert!(
+                found.is_ok(),
+                "there is no image {image}: run tests/run, or compose/images/build"
+            );
         }
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{MARK}-{}-{number}", id());
-        let prefix = if setup.default_prefix { "quaymaster".to_owned() } else { format!("qm-{}-{number}", id()) };
-        let stack = Self { signals: Signals::of(&name), name, prefix, _place: place };
+        let prefix = if setup.default_prefix {
+            "quaymaster".to_owned()
+        } else {
+            format!("qm-{}-{number}", id())
+        };
+        let stack = Self {
+            signals: Signals::of(&name),
+            name,
+            prefix,
+            _place: place,
+        };
         let mark = stack.mark();
         docker(&["network", "create", "--label", &mark, &stack.name]);
-        ["state", "edge", "ca"].iter().for_each(|volume| stack.volume(volume));
+        ["state", "edge", "ca"]
+            .iter()
+            .for_each(|volume| stack.volume(volume));
         stack.authority(setup.life);
         stack
     }
 
     /// Makes a volume.
     pub fn volume(&self, what: &str) {
-        docker(&["volume", "create", "--label", &self.mark(), &self.named(what)]);
+        docker(&[
+            "volume",
+            "create",
+            "--label",
+            &self.mark(),
+            &self.named(what),
+        ]);
     }
 
     fn mark(&self) -> String {
@@ -117,7 +151,10 @@ impl Stack {
 
     /// A host name that no other test has.
     pub fn host(&self, word: &str) -> String {
-        format!("{word}-{}.example", self.name.trim_start_matches(MARK).trim_start_matches('-'))
+        format!(
+            "{word}-{}.example",
+            self.name.trim_start_matches(MARK).trim_start_matches('-')
+        )
     }
 
     /// A whole label.
@@ -132,13 +169,32 @@ impl Stack {
 
     /// Pebble and the DNS in which every name is the proxy's. It sees state and edge, for tests that look into them.
     fn authority(&self, life: Option<Duration>) {
-        let life = format!("PEBBLE_CERTIFICATE_SECONDS={}", life.map_or(7_776_000, |life| life.as_secs()));
-        let [ca, state, edge] = [("ca", "/ca"), ("state", "/seen/state:ro"), ("edge", "/seen/edge:ro")]
-            .map(|(volume, at)| format!("{}:{at}", self.named(volume)));
+        let life = format!(
+            "PEBBLE_CERTIFICATE_SECONDS={}",
+            life.map_or(7_776_000, |life| life.as_secs())
+        );
+        let [ca, state, edge] = [
+            ("ca", "/ca"),
+            ("state", "/seen/state:ro"),
+            ("edge", "/seen/edge:ro"),
+        ]
+        .map(|(volume, at)| format!("{}:{at}", self.named(volume)));
         let script = "entry challtestsrv & exec entry pebble";
-        let options = ["-e", &life, "-e", "PEBBLE_DNS=127.0.0.1:8053", "-e", "PEBBLE_WFE_NONCEREJECT=0"];
+        let options = [
+            "-e",
+            &life,
+            "-e",
+            "PEBBLE_DNS=127.0.0.1:8053",
+            "-e",
+            "PEBBLE_WFE_NONCEREJECT=0",
+        ];
         let volumes = ["-v", &ca, "-v", &state, "-v", &edge, "--entrypoint", "sh"];
-        self.run("pebble", &[&options[..], &volumes[..]].concat(), PEBBLE, &["-c", script]);
+        self.run(
+            "pebble",
+            &[&options[..], &volumes[..]].concat(),
+            PEBBLE,
+            &["-c", script],
+        );
         wait(SOON, "Pebble answers", || self.try_root());
     }
 
@@ -155,7 +211,13 @@ impl Stack {
     }
 
     /// Makes a container in this stack's network that does not run yet, by the engine's API.
-    pub fn create(&self, what: &str, image: &str, command: &[&str], mut labels: BTreeMap<String, String>) {
+    pub fn create(
+        &self,
+        what: &str,
+        image: &str,
+        command: &[&str],
+        mut labels: BTreeMap<String, String>,
+    ) {
         labels.insert(MARK.to_owned(), self.name.clone());
         let host = serde_json::json!({"NetworkMode": self.name});
         let body =
@@ -167,7 +229,9 @@ impl Stack {
             body.len()
         );
         let (mut stream, mut answer) = (UnixStream::connect(socket()).unwrap(), String::new());
-        stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).unwrap();
+        stream
+            .write_all(&[head.as_bytes(), body.as_bytes()].concat())
+            .unwrap();
         stream.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
     }
@@ -180,7 +244,14 @@ impl Stack {
     /// Starts a container with these options, and not in this stack's network.
     pub fn run_alone(&self, what: &str, options: &[&str], image: &str) {
         let (name, mark) = (self.named(what), self.mark());
-        docker(&[&["run", "-d", "--name", &name, "--label", &mark][..], options, &[image]].concat());
+        docker(
+            &[
+                &["run", "-d", "--name", &name, "--label", &mark][..],
+                options,
+                &[image],
+            ]
+            .concat(),
+        );
     }
 
     /// nginx as Debian has it, with the shared volume.
@@ -199,13 +270,23 @@ impl Stack {
     /// nginx with these volumes.
     pub fn proxy_with(&self, options: &[&str], command: &[&str]) {
         let label = self.label("kind", "nginx");
-        let ours = ["--label", &label, "-p", "127.0.0.1::80", "-p", "127.0.0.1::443"];
+        let ours = [
+            "--label",
+            &label,
+            "-p",
+            "127.0.0.1::80",
+            "-p",
+            "127.0.0.1::443",
+        ];
         self.run("proxy", &[&ours[..], options].concat(), NGINX, command);
     }
 
     /// An app that tells what it was asked, with these labels.
     pub fn app(&self, what: &str, labels: &[(&str, &str)]) {
-        let labels: Vec<_> = labels.iter().map(|(key, value)| self.label(key, value)).collect();
+        let labels: Vec<_> = labels
+            .iter()
+            .map(|(key, value)| self.label(key, value))
+            .collect();
         let name = format!("APP_NAME={what}");
         let labels = labels.iter().flat_map(|label| ["--label", label.as_str()]);
         let options: Vec<_> = labels.chain(["-e", name.as_str()]).collect();
@@ -221,7 +302,12 @@ impl Stack {
     pub fn quaymaster_with(&self, more: &[&str], environment: &[&str]) {
         let options = self.quaymaster_options("state", environment);
         let options: Vec<_> = options.iter().map(String::as_str).collect();
-        self.run("quaymaster", &[&options[..], more].concat(), &quaymaster_image(), &[]);
+        self.run(
+            "quaymaster",
+            &[&options[..], more].concat(),
+            &quaymaster_image(),
+            &[],
+        );
     }
 
     /// A second one beside it.
@@ -229,7 +315,12 @@ impl Stack {
         let options = self.quaymaster_options("state", environment);
         let options: Vec<_> = options.iter().map(String::as_str).collect();
         let health = ["--health-interval", "1s", "--health-start-period", "5s"];
-        self.run(what, &[&options[..], &health].concat(), &quaymaster_image(), &[]);
+        self.run(
+            what,
+            &[&options[..], &health].concat(),
+            &quaymaster_image(),
+            &[],
+        );
     }
 
     /// Runs a command of it in a container that goes when it ends.
@@ -238,9 +329,18 @@ impl Stack {
     }
 
     /// The same, with more options of `docker run`.
-    pub fn command_with(&self, more: &[&str], state: &str, environment: &[&str], words: &[&str]) -> Output {
+    pub fn command_with(
+        &self,
+        more: &[&str],
+        state: &str,
+        environment: &[&str],
+        words: &[&str],
+    ) -> Output {
         let mark = self.mark();
-        let (options, image) = (self.quaymaster_options(state, environment), quaymaster_image());
+        let (options, image) = (
+            self.quaymaster_options(state, environment),
+            quaymaster_image(),
+        );
         let ours = ["run", "--rm", "--label", &mark, "--network", &self.name];
         let options: Vec<_> = options.iter().map(String::as_str).collect();
         run(&[&ours[..], &options, more, &[&image], words].concat())
@@ -272,18 +372,36 @@ impl Stack {
             format!("{}:/edge", self.named("edge")),
             format!("{}:/ca:ro", self.named("ca")),
         ];
-        let rights = ["--read-only", "--cap-drop=ALL", "--cap-add=CHOWN", "--cap-add=DAC_OVERRIDE", "--cap-add=FOWNER"];
+        let rights = [
+            "--read-only",
+            "--cap-drop=ALL",
+            "--cap-add=CHOWN",
+            "--cap-add=DAC_OVERRIDE",
+            "--cap-add=FOWNER",
+        ];
         let mut options: Vec<String> = rights.iter().map(|right| (*right).to_owned()).collect();
         options.extend(["--security-opt".to_owned(), "no-new-privileges".to_owned()]);
-        options.extend(settings.into_iter().flat_map(|setting| ["-e".to_owned(), setting]));
-        options.extend(volumes.into_iter().flat_map(|volume| ["-v".to_owned(), volume]));
+        options.extend(
+            settings
+                .into_iter()
+                .flat_map(|setting| ["-e".to_owned(), setting]),
+        );
+        options.extend(
+            volumes
+                .into_iter()
+                .flat_map(|volume| ["-v".to_owned(), volume]),
+        );
         options
     }
 
     /// Where a port of the proxy is published; another one each time that it starts.
     pub fn at(&self, port: u16) -> Result<SocketAddr, String> {
         let found = try_docker(&["port", &self.named("proxy"), &format!("{port}/tcp")])?;
-        found.lines().next().and_then(|line| line.parse().ok()).ok_or_else(|| format!("{port} is at {found:?}"))
+        found
+            .lines()
+            .next()
+            .and_then(|line| line.parse().ok())
+            .ok_or_else(|| format!("{port} is at {found:?}"))
     }
 
     /// A visitor who trusts this stack's CA alone.
@@ -310,11 +428,19 @@ impl Stack {
     /// Waits until names lead to where the proxy is now: one that was started again may be somewhere else.
     #[track_caller]
     pub fn wait_for_dns(&self) {
-        let address = field(&self.named("proxy"), "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}");
+        let address = field(
+            &self.named("proxy"),
+            "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}",
+        );
         wait(SOON, "the DNS follows the proxy", || {
             let told = logs(&self.named("pebble"));
-            let last = told.lines().rfind(|line| line.starts_with("every name is at ")).unwrap_or_default();
-            is_so(last.split(' ').nth(4) == Some(address.trim()), || format!("{last:?}, the proxy is at {address}"))
+            let last = told
+                .lines()
+                .rfind(|line| line.starts_with("every name is at "))
+                .unwrap_or_default();
+            is_so(last.split(' ').nth(4) == Some(address.trim()), || {
+                format!("{last:?}, the proxy is at {address}")
+            })
         });
     }
 
@@ -337,10 +463,15 @@ impl Stack {
             let before = self.log();
             thread::sleep(QUIET);
             let after = self.log();
-            let over = ["proven", "unproven", "taken-back", "refused", "failed"].map(|event| log::count(&after, event));
+            let over = ["proven", "unproven", "taken-back", "refused", "failed"]
+                .map(|event| log::count(&after, event));
             // Some ways of telling take longer than that: a restart does.
-            let open = log::about(&after, "step", ": prove ").len().saturating_sub(over.iter().sum());
-            is_so(before.len() == after.len() && open == 0, || format!("{:?}", after.last()))
+            let open = log::about(&after, "step", ": prove ")
+                .len()
+                .saturating_sub(over.iter().sum());
+            is_so(before.len() == after.len() && open == 0, || {
+                format!("{:?}", after.last())
+            })
         });
     }
 
@@ -352,25 +483,48 @@ impl Stack {
     /// How often the CA was asked for an order.
     pub fn orders(&self) -> usize {
         let asked = "POST /order-plz -> calling handler()";
-        logs(&self.named("pebble")).lines().filter(|line| line.contains(asked)).count()
+        logs(&self.named("pebble"))
+            .lines()
+            .filter(|line| line.contains(asked))
+            .count()
     }
 
     /// Everything in `state` or `edge`: path to mode, `d`, `f` or `l` first.
     pub fn files(&self, volume: &str) -> BTreeMap<String, String> {
         let folder = format!("/seen/{volume}");
-        let found = docker(&["exec", &self.named("pebble"), "find", &folder, "-mindepth", "1", "-printf", "%y%m %P\n"]);
-        found.lines().filter_map(|line| line.split_once(' ')).map(|(mode, path)| (path.into(), mode.into())).collect()
+        let found = docker(&[
+            "exec",
+            &self.named("pebble"),
+            "find",
+            &folder,
+            "-mindepth",
+            "1",
+            "-printf",
+            "%y%m %P\n",
+        ]);
+        found
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .map(|(mode, path)| (path.into(), mode.into()))
+            .collect()
     }
 
     /// The text of a file in `state` or `edge`.
     pub fn text(&self, path: &str) -> Result<String, String> {
-        try_docker(&["exec", &self.named("pebble"), "cat", &format!("/seen/{path}")])
+        try_docker(&[
+            "exec",
+            &self.named("pebble"),
+            "cat",
+            &format!("/seen/{path}"),
+        ])
     }
 
     /// The exit code of a container that has ended.
     pub fn exit_code(&self, what: &str) -> Result<i32, String> {
         let state = field(&self.named(what), "{{.State.Status}} {{.State.ExitCode}}");
-        let ended = state.strip_prefix("exited ").and_then(|code| code.parse().ok());
+        let ended = state
+            .strip_prefix("exited ")
+            .and_then(|code| code.parse().ok());
         ended.ok_or(state)
     }
 
@@ -391,7 +545,8 @@ impl Drop for Stack {
         }
         let filter = format!("label={}", self.mark());
         let remove = |list: &[&str], remove: &[&str]| {
-            let found = try_docker(&[list, &["-q", "--filter", &filter]].concat()).unwrap_or_default();
+            let found =
+                try_docker(&[list, &["-q", "--filter", &filter]].concat()).unwrap_or_default();
             let found: Vec<_> = found.split_whitespace().collect();
             if !found.is_empty() {
                 let _ = run(&[remove, &found].concat());
@@ -405,20 +560,29 @@ impl Drop for Stack {
 
 /// The socket of this machine's engine.
 fn socket() -> String {
-    let told = std::env::var("DOCKER_HOST").ok().and_then(|at| at.strip_prefix("unix://").map(str::to_owned));
+    let told = std::env::var("DOCKER_HOST")
+        .ok()
+        .and_then(|at| at.strip_prefix("unix://").map(str::to_owned));
     told.unwrap_or_else(|| "/var/run/docker.sock".to_owned())
 }
 
 /// One of the places for stacks; it is free again when the file is dropped, also when this process is killed.
 pub fn place() -> File {
     let folder = std::env::temp_dir();
-    wait(Duration::from_secs(600), "a place for another stack is free", || {
-        let free = (0..AT_ONCE).find_map(|number| {
-            let file = File::options().create(true).append(true).open(folder.join(format!("{MARK}-{number}.lock")));
-            file.ok().filter(|file| file.try_lock().is_ok())
-        });
-        free.ok_or_else(|| format!("{AT_ONCE} stacks are there"))
-    })
+    wait(
+        Duration::from_secs(600),
+        "a place for another stack is free",
+        || {
+            let free = (0..AT_ONCE).find_map(|number| {
+                let file = File::options()
+                    .create(true)
+                    .append(true)
+                    .open(folder.join(format!("{MARK}-{number}.lock")));
+                file.ok().filter(|file| file.try_lock().is_ok())
+            });
+            free.ok_or_else(|| format!("{AT_ONCE} stacks are there"))
+        },
+    )
 }
 
 /// Signals that containers got, as the engine tells them while they happen: it remembers only its last 256 events.
@@ -432,16 +596,27 @@ impl Signals {
         let label = format!("label={MARK}={stack}");
         let mut listener = Command::new("docker")
             .args(["events", "--filter", "event=kill", "--filter", &label])
-            .args(["--format", "{{.Actor.Attributes.name}} {{.Actor.Attributes.signal}}"])
+            .args([
+                "--format",
+                "{{.Actor.Attributes.name}} {{.Actor.Attributes.signal}}",
+            ])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let seen = Arc::<Mutex<Vec<_>>>::default();
-        let (lines, shared) = (BufReader::new(listener.stdout.take().unwrap()).lines(), Arc::clone(&seen));
+        let (lines, shared) = (
+            BufReader::new(listener.stdout.take().unwrap()).lines(),
+            Arc::clone(&seen),
+        );
         thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
-                let Some((name, signal)) = line.split_once(' ') else { continue };
-                shared.lock().unwrap().push((name.to_owned(), signal.to_owned()));
+                let Some((name, signal)) = line.split_once(' ') else {
+                    continue;
+                };
+                shared
+                    .lock()
+                    .unwrap()
+                    .push((name.to_owned(), signal.to_owned()));
             }
         });
         Self { listener, seen }
@@ -449,7 +624,9 @@ impl Signals {
 
     fn sent(&self, container: &str, signal: &str) -> usize {
         let seen = self.seen.lock().unwrap();
-        seen.iter().filter(|(name, number)| name == container && number == signal).count()
+        seen.iter()
+            .filter(|(name, number)| name == container && number == signal)
+            .count()
     }
 }
 

@@ -21,12 +21,19 @@ use crate::{
 fn without_agreement_it_ends_with_exit_2_naming_the_terms() {
     let stack = Stack::new(&Setup::default());
     for command in ["watch", "once"] {
-        let Output { status, stderr, .. } = stack.command("state", &["QUAYMASTER_AGREE_TOS=false"], &[command]);
+        let Output { status, stderr, .. } =
+            stack.command("state", &["QUAYMASTER_AGREE_TOS=false"], &[command]);
         let told = String::from_utf8_lossy(&stderr);
         assert_eq!(status.code(), Some(2), "{told}");
         // Pebble's terms.
-        assert!(told.contains("data:text/plain,Do%20what%20thou%20wilt"), "{told}");
-        assert!(told.contains("agree-tos") && told.trim().lines().count() == 1, "{told}");
+        assert!(
+            told.contains("data:text/plain,Do%20what%20thou%20wilt"),
+            "{told}"
+        );
+        assert!(
+            told.contains("agree-tos") && told.trim().lines().count() == 1,
+            "{told}"
+        );
     }
     assert_eq!(stack.orders(), 0);
 }
@@ -34,12 +41,21 @@ fn without_agreement_it_ends_with_exit_2_naming_the_terms() {
 /// The binary on this host, with an engine that is not there.
 fn without_engine(state: &std::path::Path, command: &str) -> Command {
     let mut words = Command::new(env!("CARGO_BIN_EXE_quaymaster"));
-    words.args([command, "--engine", "unix:///nonexistent/docker.sock", "--agree-tos", "--log-format", "json"]);
+    words.args([
+        command,
+        "--engine",
+        "unix:///nonexistent/docker.sock",
+        "--agree-tos",
+        "--log-format",
+        "json",
+    ]);
     words.arg("--state").arg(state);
     // What the caller of the tests sets is none of its business.
-    std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("QUAYMASTER_")).for_each(|(name, _)| {
-        words.env_remove(name);
-    });
+    std::env::vars_os()
+        .filter(|(name, _)| name.to_string_lossy().starts_with("QUAYMASTER_"))
+        .for_each(|(name, _)| {
+            words.env_remove(name);
+        });
     words
 }
 
@@ -47,10 +63,17 @@ fn without_engine(state: &std::path::Path, command: &str) -> Command {
 fn an_engine_that_is_gone_ends_what_asks_once() {
     let state = tempfile::tempdir().unwrap();
     for command in ["plan", "once"] {
-        let Output { status, stdout, stderr } = without_engine(state.path(), command).output().unwrap();
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = without_engine(state.path(), command).output().unwrap();
         let told = String::from_utf8_lossy(&stderr);
         assert_eq!(status.code(), Some(4), "{told}");
-        assert!(told.contains("/nonexistent/docker.sock") && told.trim().lines().count() == 1, "{told}");
+        assert!(
+            told.contains("/nonexistent/docker.sock") && told.trim().lines().count() == 1,
+            "{told}"
+        );
         assert!(stdout.is_empty());
     }
 }
@@ -58,14 +81,25 @@ fn an_engine_that_is_gone_ends_what_asks_once() {
 #[test]
 fn an_engine_that_is_gone_is_waited_for_until_sigterm() {
     let state = tempfile::tempdir().unwrap();
-    let mut daemon = without_engine(state.path(), "watch").stderr(Stdio::piped()).spawn().unwrap();
+    let mut daemon = without_engine(state.path(), "watch")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     // Long enough for the second try.
     thread::sleep(Duration::from_millis(1500));
     assert_eq!(daemon.try_wait().unwrap(), None);
     let begun = Instant::now();
-    kill(Pid::from_raw(i32::try_from(daemon.id()).unwrap()), Signal::SIGTERM).unwrap();
+    kill(
+        Pid::from_raw(i32::try_from(daemon.id()).unwrap()),
+        Signal::SIGTERM,
+    )
+    .unwrap();
     let ended = daemon.wait_with_output().unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
     let told = String::from_utf8_lossy(&ended.stderr);
     assert_eq!(ended.status.code(), Some(0), "{told}");
     assert!(log::count(&log::lines(&told), "engine-lost") >= 2, "{told}");
@@ -104,8 +138,17 @@ fn outlive_a_broken_ca(stack: &Stack, ca: &str, named: &str) {
     let status = stack.status();
     let failures = status["failures"].as_array().unwrap();
     assert_eq!(failures.len(), 2, "{status}");
-    assert!(failures.iter().all(|failure| failure["problem"].as_str().unwrap().contains(named)), "{status}");
-    assert_eq!(status["complaints"].as_array().map(Vec::len), Some(0), "{status}");
+    assert!(
+        failures
+            .iter()
+            .all(|failure| failure["problem"].as_str().unwrap().contains(named)),
+        "{status}"
+    );
+    assert_eq!(
+        status["complaints"].as_array().map(Vec::len),
+        Some(0),
+        "{status}"
+    );
 
     let attempt = || -> serde_json::Value {
         serde_json::from_str(&stack.text(&format!("state/attempts/{shop}.json")).unwrap()).unwrap()
@@ -119,7 +162,10 @@ fn outlive_a_broken_ca(stack: &Stack, ca: &str, named: &str) {
     });
     stack.wait_for_rest();
     assert_eq!(attempt(), before, "a restart is no reason to ask again");
-    assert_eq!((log::count(&stack.log(), "failed"), stack.hangups()), (2, 2 + KNOBS));
+    assert_eq!(
+        (log::count(&stack.log(), "failed"), stack.hangups()),
+        (2, 2 + KNOBS)
+    );
 
     // Another CA is another question.
     docker(&["rm", "-f", &stack.named("quaymaster")]);

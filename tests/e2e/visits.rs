@@ -37,9 +37,15 @@ impl Visit {
         let began = SystemTime::now();
         let outcome = visitor.https(at, site, "/").and_then(|served| {
             let status = served.answer.status;
-            is_so(status == 200, || format!("status {status}")).map(|()| (served.serial, served.seconds_left))
+            is_so(status == 200, || format!("status {status}"))
+                .map(|()| (served.serial, served.seconds_left))
         });
-        Self { site: site.to_owned(), began, ended: SystemTime::now(), outcome }
+        Self {
+            site: site.to_owned(),
+            began,
+            ended: SystemTime::now(),
+            outcome,
+        }
     }
 }
 
@@ -60,7 +66,12 @@ impl Visits {
         let begin = |site: &&str| {
             let next = Arc::new(Mutex::new(Instant::now()));
             let one = || {
-                let (visitor, site, over, next) = (visitor.clone(), (*site).to_owned(), over.clone(), next.clone());
+                let (visitor, site, over, next) = (
+                    visitor.clone(),
+                    (*site).to_owned(),
+                    over.clone(),
+                    next.clone(),
+                );
                 thread::spawn(move || visit(&visitor, at, &site, &next, &over))
             };
             iter::repeat_with(one).take(AT_ONCE).collect::<Vec<_>>()
@@ -72,14 +83,24 @@ impl Visits {
     /// Every request, in the order in which they began.
     pub fn end(self) -> Vec<Visit> {
         self.over.store(true, Ordering::Relaxed);
-        let mut seen: Vec<_> = self.visitors.into_iter().flat_map(|visitor| visitor.join().unwrap()).collect();
+        let mut seen: Vec<_> = self
+            .visitors
+            .into_iter()
+            .flat_map(|visitor| visitor.join().unwrap())
+            .collect();
         seen.sort_by_key(|visit| visit.began);
         seen
     }
 }
 
 /// Visits at the next time that no other visitor of this site has taken, until it is over.
-fn visit(visitor: &Visitor, at: SocketAddr, site: &str, next: &Mutex<Instant>, over: &AtomicBool) -> Vec<Visit> {
+fn visit(
+    visitor: &Visitor,
+    at: SocketAddr,
+    site: &str,
+    next: &Mutex<Instant>,
+    over: &AtomicBool,
+) -> Vec<Visit> {
     let mut seen = Vec::new();
     while !over.load(Ordering::Relaxed) {
         let mine = {
@@ -100,7 +121,11 @@ pub fn failures<'a>(visits: impl IntoIterator<Item = &'a Visit>) -> Vec<String> 
     let failure = |visit: &Visit| {
         let problem = visit.outcome.as_ref().err()?;
         let took = visit.ended.duration_since(visit.began).unwrap_or_default();
-        Some(format!("{} {} failed after {took:.1?}: {problem}", shown(visit.began), visit.site))
+        Some(format!(
+            "{} {} failed after {took:.1?}: {problem}",
+            shown(visit.began),
+            visit.site
+        ))
     };
     visits.into_iter().filter_map(failure).collect()
 }
@@ -108,6 +133,12 @@ pub fn failures<'a>(visits: impl IntoIterator<Item = &'a Visit>) -> Vec<String> 
 #[track_caller]
 pub fn all_were_served(visits: &[Visit]) {
     let failures = failures(visits);
-    assert!(failures.is_empty(), "{} of {} requests:\n{}", failures.len(), visits.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {} requests:\n{}",
+        failures.len(),
+        visits.len(),
+        failures.join("\n")
+    );
     assert!(visits.len() > FEWEST, "only {} requests", visits.len());
 }

@@ -15,12 +15,16 @@ fn container(id: &str) -> String {
 }
 
 fn start(id: &str) -> String {
-    format!(r#"{{"Type":"container","Action":"start","Actor":{{"ID":"{id}","Attributes":{{"q.host":"a"}}}}}}"#)
+    format!(
+        r#"{{"Type":"container","Action":"start","Actor":{{"ID":"{id}","Attributes":{{"q.host":"a"}}}}}}"#
+    )
 }
 
 /// What an error says, without the socket's path, which is another one each time.
 fn told(error: &EngineError, fake: &Fake) -> String {
-    error.to_string().replace(&format!("unix://{}", fake.socket.display()), "ENGINE")
+    error
+        .to_string()
+        .replace(&format!("unix://{}", fake.socket.display()), "ENGINE")
 }
 
 /// Each call's errors, one after the other.
@@ -33,7 +37,10 @@ async fn every_error(fake: &Fake) -> Vec<String> {
         engine.containers("q").await.expect_err("list"),
         engine.inspect("2e").await.expect_err("inspect"),
         engine.kill(&id, Signal::HUP).await.expect_err("kill"),
-        engine.exec(&id, &["true".to_owned()]).await.expect_err("exec"),
+        engine
+            .exec(&id, &["true".to_owned()])
+            .await
+            .expect_err("exec"),
         engine.restart(&id).await.expect_err("restart"),
     ];
     errors.iter().map(|error| told(error, fake)).collect()
@@ -46,7 +53,10 @@ async fn drain(engine: &DockerEngine) -> (Vec<EngineEvent>, Option<EngineError>)
         match next {
             Ok(event) => events.push(event),
             Err(error) => {
-                assert!(stream.next().await.is_none(), "nothing comes after an error");
+                assert!(
+                    stream.next().await.is_none(),
+                    "nothing comes after an error"
+                );
                 return (events, Some(error));
             }
         }
@@ -55,7 +65,10 @@ async fn drain(engine: &DockerEngine) -> (Vec<EngineEvent>, Option<EngineError>)
 }
 
 fn ids(events: &[EngineEvent]) -> Vec<&str> {
-    events.iter().map(|event| event.container.as_str()).collect()
+    events
+        .iter()
+        .map(|event| event.container.as_str())
+        .collect()
 }
 
 #[tokio::test]
@@ -90,7 +103,8 @@ async fn a_socket_proxy_that_forbids_is_told_with_the_call() {
 async fn refusals_carry_the_engines_words() {
     local(async {
         let fake = Fake::start(|_| Reply::new(500, "{\"message\":\"server is\\nbroken\"}\n"));
-        let refused = |call: &str| format!("the Docker engine refuses `{call}` (500): server is broken");
+        let refused =
+            |call: &str| format!("the Docker engine refuses `{call}` (500): server is broken");
         assert_eq!(
             every_error(&fake).await,
             [
@@ -112,13 +126,25 @@ async fn what_is_no_engine_is_not_understood() {
     local(async {
         let page = Fake::start(|_| Reply::new(200, "<html>secret</html>"));
         let engine = page.engine();
-        for error in [engine.containers("q").await.expect_err("page"), engine.inspect("2e").await.expect_err("page")] {
-            assert!(matches!(error, EngineError::NotUnderstood { .. }), "{error:?}");
-            assert!(!error.to_string().contains("secret"), "bodies are not repeated: {error}");
+        for error in [
+            engine.containers("q").await.expect_err("page"),
+            engine.inspect("2e").await.expect_err("page"),
+        ] {
+            assert!(
+                matches!(error, EngineError::NotUnderstood { .. }),
+                "{error:?}"
+            );
+            assert!(
+                !error.to_string().contains("secret"),
+                "bodies are not repeated: {error}"
+            );
         }
         let no_http = Fake::start(|_| Reply::raw(b"SSH-2.0-OpenSSH_9.2\r\n"));
         for error in every_error(&no_http).await {
-            assert!(error.contains("can't be understood: it is no HTTP"), "{error}");
+            assert!(
+                error.contains("can't be understood: it is no HTTP"),
+                "{error}"
+            );
         }
     })
     .await;
@@ -128,9 +154,12 @@ async fn what_is_no_engine_is_not_understood() {
 async fn an_engine_that_says_nothing_is_left_in_time() {
     local(async {
         let fake = Fake::start(|_| Reply::raw(b"").then_hangs());
-        let silent =
-            |call: &str, limit: &str| format!("the Docker engine at ENGINE does not answer `{call}` within {limit}");
-        let errors = tokio::time::timeout(Duration::from_secs(3600), every_error(&fake)).await.expect("a limit each");
+        let silent = |call: &str, limit: &str| {
+            format!("the Docker engine at ENGINE does not answer `{call}` within {limit}")
+        };
+        let errors = tokio::time::timeout(Duration::from_secs(3600), every_error(&fake))
+            .await
+            .expect("a limit each");
         assert_eq!(
             errors,
             [
@@ -152,9 +181,21 @@ async fn a_body_that_stalls_is_left_in_time() {
     local(async {
         let fake = Fake::start(|_| Reply::stream(&[b"[{\"Id\":"]).then_hangs());
         let engine = fake.engine();
-        let calls = async { (engine.ping().await, engine.containers("q").await, engine.inspect("2e").await) };
-        let (ping, list, inspect) = tokio::time::timeout(Duration::from_secs(3600), calls).await.expect("a limit each");
-        for error in [ping.expect_err("ping"), list.expect_err("list"), inspect.expect_err("inspect")] {
+        let calls = async {
+            (
+                engine.ping().await,
+                engine.containers("q").await,
+                engine.inspect("2e").await,
+            )
+        };
+        let (ping, list, inspect) = tokio::time::timeout(Duration::from_secs(3600), calls)
+            .await
+            .expect("a limit each");
+        for error in [
+            ping.expect_err("ping"),
+            list.expect_err("list"),
+            inspect.expect_err("inspect"),
+        ] {
             assert!(matches!(error, EngineError::Silent { .. }), "{error:?}");
         }
     })
@@ -212,17 +253,30 @@ async fn events_are_asked_for_from_the_engines_own_time_on() {
 #[tokio::test]
 async fn events_come_whole_over_any_chunk_borders() {
     local(async {
-        let text = format!("{}\n{{\"Type\":\"image\",\"Action\":\"pull\"}}\n\n{}\n", start("1"), start("2"));
+        let text = format!(
+            "{}\n{{\"Type\":\"image\",\"Action\":\"pull\"}}\n\n{}\n",
+            start("1"),
+            start("2")
+        );
         for size in [1, 2, 7, 50, text.len()] {
             let bytes = text.clone();
             let fake = Fake::start(move |line| match line.starts_with("GET /events") {
-                true => Reply::stream(&bytes.as_bytes().chunks(size).collect::<Vec<_>>()).then_ends(),
+                true => {
+                    Reply::stream(&bytes.as_bytes().chunks(size).collect::<Vec<_>>()).then_ends()
+                }
                 false => Reply::new(200, "OK"),
             });
             let (events, error) = drain(&fake.engine()).await;
-            assert_eq!((ids(&events), error.is_none()), (vec!["1", "2"], true), "chunks of {size}: {error:?}");
+            assert_eq!(
+                (ids(&events), error.is_none()),
+                (vec!["1", "2"], true),
+                "chunks of {size}: {error:?}"
+            );
             assert_eq!(events[0].action, Action::Changed);
-            assert_eq!(events[0].labels.get("q.host").map(String::as_str), Some("a"));
+            assert_eq!(
+                events[0].labels.get("q.host").map(String::as_str),
+                Some("a")
+            );
         }
     })
     .await;
@@ -231,7 +285,9 @@ async fn events_come_whole_over_any_chunk_borders() {
 #[tokio::test]
 async fn a_stream_that_breaks_ends_with_why() {
     local(async {
-        for (case, tail, understood) in [("junk", "<html>\n", false), ("cut off", "{\"Type\":", true)] {
+        for (case, tail, understood) in
+            [("junk", "<html>\n", false), ("cut off", "{\"Type\":", true)]
+        {
             let parts = [format!("{}\n", start("1")), tail.to_owned()];
             let fake = Fake::start(move |line| match line.starts_with("GET /events") {
                 true => Reply::stream(&parts.each_ref().map(|part| part.as_bytes())),
@@ -240,8 +296,12 @@ async fn a_stream_that_breaks_ends_with_why() {
             let (events, error) = drain(&fake.engine()).await;
             assert_eq!(ids(&events), ["1"], "{case}: what came before counts");
             match error {
-                Some(EngineError::NotUnderstood { call, .. }) if !understood => assert_eq!(call, "GET /events"),
-                Some(EngineError::Unreachable { source, .. }) if understood => assert!(!source.to_string().is_empty()),
+                Some(EngineError::NotUnderstood { call, .. }) if !understood => {
+                    assert_eq!(call, "GET /events")
+                }
+                Some(EngineError::Unreachable { source, .. }) if understood => {
+                    assert!(!source.to_string().is_empty())
+                }
                 other => panic!("{case}: {other:?}"),
             }
         }
@@ -259,7 +319,11 @@ async fn an_event_with_labels_of_megabytes_takes_no_other_away() {
             false => Reply::new(200, "OK"),
         });
         let (events, error) = drain(&fake.engine()).await;
-        assert_eq!((ids(&events), error.is_none()), (vec!["1", "3"], true), "{error:?}");
+        assert_eq!(
+            (ids(&events), error.is_none()),
+            (vec!["1", "3"], true),
+            "{error:?}"
+        );
     })
     .await;
 }
@@ -269,7 +333,8 @@ async fn one_broken_container_of_two_thousand_is_left_out() {
     local(async {
         let fake = Fake::start(|line| match line {
             "GET /containers/json?all=true" => {
-                let listed = |n: u32| format!(r#"{{"Id":"{n}","Labels":{{"q.host":"a.example"}}}}"#);
+                let listed =
+                    |n: u32| format!(r#"{{"Id":"{n}","Labels":{{"q.host":"a.example"}}}}"#);
                 let mut all: Vec<_> = (0..2000).map(listed).collect();
                 all[7] = r#"{"Id":7,"Labels":["q.host"]}"#.to_owned();
                 all.push(r#"{"Id":"other","Labels":{"quay.host":"a","qq":"b"}}"#.to_owned());
@@ -277,14 +342,20 @@ async fn one_broken_container_of_two_thousand_is_left_out() {
             }
             "GET /containers/8/json" => Reply::new(404, r#"{"message":"No such container: 8"}"#),
             "GET /containers/9/json" => Reply::new(200, r#"{"Id":"9","Name":7}"#),
-            "GET /containers/10/json" => Reply::new(500, r#"{"message":"RWLayer is unexpectedly nil"}"#),
+            "GET /containers/10/json" => {
+                Reply::new(500, r#"{"message":"RWLayer is unexpectedly nil"}"#)
+            }
             "GET /containers/other/json" => panic!("it has no label of ours"),
             line => Reply::new(200, container(line.split('/').nth(2).unwrap())),
         });
         let found = fake.engine().containers("q").await.unwrap();
         assert_eq!(found.len(), 1996);
         assert!(found.is_sorted_by(|a, b| a.name < b.name));
-        assert!((2..=17).contains(&fake.peak.get()), "{} at once", fake.peak.get());
+        assert!(
+            (2..=17).contains(&fake.peak.get()),
+            "{} at once",
+            fake.peak.get()
+        );
     })
     .await;
 }
@@ -293,11 +364,20 @@ async fn one_broken_container_of_two_thousand_is_left_out() {
 async fn a_list_of_which_nothing_can_be_inspected_is_not_empty_but_an_error() {
     local(async {
         let fake = Fake::start(|line| match line {
-            "GET /containers/json?all=true" => Reply::new(200, r#"[{"Id":"1","Labels":{"q.host":"a"}}]"#),
+            "GET /containers/json?all=true" => {
+                Reply::new(200, r#"[{"Id":"1","Labels":{"q.host":"a"}}]"#)
+            }
             _ => Reply::new(500, r#"{"message":"out of memory"}"#),
         });
-        let error = fake.engine().containers("q").await.expect_err("nothing is known");
-        assert!(matches!(error, EngineError::Refused { status: 500, .. }), "{error:?}");
+        let error = fake
+            .engine()
+            .containers("q")
+            .await
+            .expect_err("nothing is known");
+        assert!(
+            matches!(error, EngineError::Refused { status: 500, .. }),
+            "{error:?}"
+        );
     })
     .await;
 }
@@ -336,8 +416,12 @@ mod tls {
 
     fn signed(ca: &Ca) -> (String, String) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
-        (params.signed_by(&key, ca).unwrap().pem(), key.serialize_pem())
+        let params =
+            CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        (
+            params.signed_by(&key, ca).unwrap().pem(),
+            key.serialize_pem(),
+        )
     }
 
     fn files(folder: &Path, trusted: &Ca, ours: &Ca) -> TlsFiles {
@@ -352,7 +436,8 @@ mod tls {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut roots = RootCertStore::empty();
         roots.add(ca.der().clone()).unwrap();
-        let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+        let clients =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
         let (certificate, key) = signed(ca);
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -389,11 +474,20 @@ mod tls {
             ] {
                 let folder = tempfile::tempdir().unwrap();
                 let files = files(folder.path(), trusted, ours);
-                for address in [format!("tcp://localhost:{port}"), format!("https://127.0.0.1:{port}/")] {
-                    let answer = DockerEngine::new(&address, Some(&files)).unwrap().ping().await;
+                for address in [
+                    format!("tcp://localhost:{port}"),
+                    format!("https://127.0.0.1:{port}/"),
+                ] {
+                    let answer = DockerEngine::new(&address, Some(&files))
+                        .unwrap()
+                        .ping()
+                        .await;
                     assert_eq!(answer.is_ok(), works, "{case}: {answer:?}");
                     if let Err(error) = answer {
-                        assert!(matches!(&error, EngineError::Unreachable { .. }) && error.source().is_some());
+                        assert!(
+                            matches!(&error, EngineError::Unreachable { .. })
+                                && error.source().is_some()
+                        );
                     }
                 }
             }

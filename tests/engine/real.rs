@@ -21,8 +21,16 @@ const IMAGE: &str = "quaymaster-test-engine:1";
 const SOON: Duration = Duration::from_secs(20);
 
 pub fn docker(words: &[&str]) -> String {
-    let Output { status, stdout, stderr } = Command::new("docker").args(words).output().unwrap();
-    assert!(status.success(), "docker {words:?}: {}", String::from_utf8_lossy(&stderr));
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = Command::new("docker").args(words).output().unwrap();
+    assert!(
+        status.success(),
+        "docker {words:?}: {}",
+        String::from_utf8_lossy(&stderr)
+    );
     String::from_utf8(stdout).unwrap().trim().to_owned()
 }
 
@@ -36,7 +44,11 @@ fn image() -> &'static str {
                  tar -chf - \"$@\" $libs | docker import - {IMAGE}"
             );
             let made = Command::new("sh").args(["-c", &script]).output().unwrap();
-            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+            assert!(
+                made.status.success(),
+                "{}",
+                String::from_utf8_lossy(&made.stderr)
+            );
         }
     });
     IMAGE
@@ -44,7 +56,11 @@ fn image() -> &'static str {
 
 pub fn unique(what: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    format!("quaymaster-test-{what}-{}-{}", id(), COUNT.fetch_add(1, Ordering::Relaxed))
+    format!(
+        "quaymaster-test-{what}-{}-{}",
+        id(),
+        COUNT.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 /// Something of the engine's that goes when the test ends, however it ends.
@@ -57,9 +73,19 @@ pub struct Made {
 impl Made {
     fn container(options: &[&str], command: &[&str]) -> Self {
         let name = unique("engine");
-        let words = [&["create", "--name", &name, "--stop-timeout", "0"], options, &[image()], command].concat();
+        let words = [
+            &["create", "--name", &name, "--stop-timeout", "0"],
+            options,
+            &[image()],
+            command,
+        ]
+        .concat();
         // Removed by id: one test changes the name.
-        Self { id: docker(&words), name, remove: &["rm", "-f", "-v"] }
+        Self {
+            id: docker(&words),
+            name,
+            remove: &["rm", "-f", "-v"],
+        }
     }
 
     pub fn running(options: &[&str], command: &[&str]) -> Self {
@@ -70,23 +96,35 @@ impl Made {
 
     fn network() -> Self {
         let name = unique("engine");
-        Self { id: docker(&["network", "create", &name]), name, remove: &["network", "rm"] }
+        Self {
+            id: docker(&["network", "create", &name]),
+            name,
+            remove: &["network", "rm"],
+        }
     }
 
     pub fn volume() -> Self {
         let name = unique("engine");
-        Self { id: docker(&["volume", "create", &name]), name, remove: &["volume", "rm"] }
+        Self {
+            id: docker(&["volume", "create", &name]),
+            name,
+            remove: &["volume", "rm"],
+        }
     }
 }
 
 impl Drop for Made {
     fn drop(&mut self) {
-        let _ = Command::new("docker").args(self.remove).arg(&self.id).output();
+        let _ = Command::new("docker")
+            .args(self.remove)
+            .arg(&self.id)
+            .output();
     }
 }
 
 fn engine() -> DockerEngine {
-    let address = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+    let address =
+        std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
     DockerEngine::new(&address, None).unwrap()
 }
 
@@ -97,13 +135,20 @@ impl Events {
     async fn expect(&mut self, action: Action, container: &str) -> EngineEvent {
         let wait = async {
             loop {
-                let event = self.0.next().await.expect("the stream goes on").expect("the stream is sound");
+                let event = self
+                    .0
+                    .next()
+                    .await
+                    .expect("the stream goes on")
+                    .expect("the stream is sound");
                 if event.container.as_str() == container && event.action == action {
                     return event;
                 }
             }
         };
-        tokio::time::timeout(SOON, wait).await.unwrap_or_else(|_| panic!("no {action:?}"))
+        tokio::time::timeout(SOON, wait)
+            .await
+            .unwrap_or_else(|_| panic!("no {action:?}"))
     }
 }
 
@@ -117,17 +162,26 @@ async fn a_containers_life_is_seen() {
     let mut events = Events(engine.events().await.unwrap());
     let made = Made::container(&["--label", "q.host=a.example"], &["sleep", "300"]);
     let id = made.id.as_str();
-    assert_eq!(inspect(&engine, id).await.state, ContainerState::Other("created".into()));
+    assert_eq!(
+        inspect(&engine, id).await.state,
+        ContainerState::Other("created".into())
+    );
     assert_eq!(inspect(&engine, id).await.started_at, None);
 
     docker(&["start", id]);
     let joined = events.expect(Action::Network, id).await;
     assert!(joined.labels.is_empty());
     let started = events.expect(Action::Changed, id).await;
-    assert_eq!(started.labels.get("q.host").map(String::as_str), Some("a.example"));
+    assert_eq!(
+        started.labels.get("q.host").map(String::as_str),
+        Some("a.example")
+    );
     let running = inspect(&engine, id).await;
     assert_eq!(
-        (running.state.clone(), running.network("bridge").unwrap().address.is_some()),
+        (
+            running.state.clone(),
+            running.network("bridge").unwrap().address.is_some()
+        ),
         (ContainerState::Running, true)
     );
 
@@ -145,7 +199,14 @@ async fn a_containers_life_is_seen() {
 
     docker(&["network", "connect", &network.name, id]);
     events.expect(Action::Network, id).await;
-    assert_eq!(inspect(&engine, id).await.network(&network.name).unwrap().id, network.id);
+    assert_eq!(
+        inspect(&engine, id)
+            .await
+            .network(&network.name)
+            .unwrap()
+            .id,
+        network.id
+    );
     docker(&["network", "disconnect", &network.name, id]);
     events.expect(Action::Network, id).await;
     assert!(inspect(&engine, id).await.network(&network.name).is_none());
@@ -154,7 +215,10 @@ async fn a_containers_life_is_seen() {
     events.expect(Action::Changed, id).await;
     let stopped = inspect(&engine, id).await;
     assert_eq!(
-        (stopped.state.clone(), stopped.network("bridge").unwrap().address),
+        (
+            stopped.state.clone(),
+            stopped.network("bridge").unwrap().address
+        ),
         (ContainerState::Other("exited".into()), None)
     );
     docker(&["rm", id]);
@@ -165,35 +229,66 @@ async fn a_containers_life_is_seen() {
 #[tokio::test]
 async fn only_containers_with_our_labels_are_listed_running_or_not() {
     let prefix = unique("prefix");
-    let (ours, other) = (format!("{prefix}.host=a.example"), format!("{prefix}x.host=a.example"));
+    let (ours, other) = (
+        format!("{prefix}.host=a.example"),
+        format!("{prefix}x.host=a.example"),
+    );
     let running = Made::running(&["--label", &ours], &["sleep", "300"]);
     let created = Made::container(&["--label", &ours], &["sleep", "300"]);
     let _other = Made::container(&["--label", &other], &["sleep", "300"]);
 
     let found = engine().containers(&prefix).await.unwrap();
-    let names: Vec<_> = found.iter().map(|container| container.name.as_str()).collect();
+    let names: Vec<_> = found
+        .iter()
+        .map(|container| container.name.as_str())
+        .collect();
     let mut expected = [running.name.as_str(), created.name.as_str()];
     expected.sort_unstable();
     assert_eq!(names, expected);
-    assert_eq!(found.iter().filter(|container| container.is_running()).count(), 1);
-    assert!(engine().containers(&unique("nobody")).await.unwrap().is_empty());
+    assert_eq!(
+        found
+            .iter()
+            .filter(|container| container.is_running())
+            .count(),
+        1
+    );
+    assert!(
+        engine()
+            .containers(&unique("nobody"))
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[tokio::test]
 async fn mounts_ports_and_health_are_read() {
     let (volume, folder) = (Made::volume(), tempfile::tempdir().unwrap());
-    let (of_volume, of_folder) = (format!("{}:/v:ro", volume.name), format!("{}:/b", folder.path().display()));
-    let options = ["-v", &of_volume, "-v", &of_folder, "--tmpfs", "/t", "--expose", "8080", "--expose", "53/udp"];
+    let (of_volume, of_folder) = (
+        format!("{}:/v:ro", volume.name),
+        format!("{}:/b", folder.path().display()),
+    );
+    let options = [
+        "-v", &of_volume, "-v", &of_folder, "--tmpfs", "/t", "--expose", "8080", "--expose",
+        "53/udp",
+    ];
     let healthy = ["--health-cmd", "exit 0", "--health-interval", "1s"];
     let made = Made::running(&[&options[..], &healthy[..]].concat(), &["sleep", "300"]);
     let engine = engine();
     let mut container = inspect(&engine, &made.name).await;
-    let kinds: Vec<_> =
-        container.mounts.iter().map(|mount| (mount.destination.to_str().unwrap(), mount.writable)).collect();
+    let kinds: Vec<_> = container
+        .mounts
+        .iter()
+        .map(|mount| (mount.destination.to_str().unwrap(), mount.writable))
+        .collect();
     assert_eq!(kinds, [("/b", true), ("/t", true), ("/v", false)]);
-    assert!(matches!(&container.mounts[0].kind, MountKind::Bind { source } if source == folder.path()));
+    assert!(
+        matches!(&container.mounts[0].kind, MountKind::Bind { source } if source == folder.path())
+    );
     assert_eq!(container.mounts[1].kind, MountKind::Private);
-    assert!(matches!(&container.mounts[2].kind, MountKind::Volume { name, .. } if *name == volume.name));
+    assert!(
+        matches!(&container.mounts[2].kind, MountKind::Volume { name, .. } if *name == volume.name)
+    );
     assert_eq!(container.exposed, [8080].into());
 
     let mut events = Events(engine.events().await.unwrap());
@@ -225,14 +320,33 @@ async fn a_hup_arrives() {
     while inspect(&engine, &made.id).await.is_running() {
         events.expect(Action::Changed, &made.id).await;
     }
-    assert_eq!(docker(&["inspect", "-f", "{{.State.ExitCode}}", &made.id]), "7");
+    assert_eq!(
+        docker(&["inspect", "-f", "{{.State.ExitCode}}", &made.id]),
+        "7"
+    );
 
-    let error = engine.kill(&id, Signal::HUP).await.expect_err("it does not run any more");
-    let EngineError::Refused { status: 409, message, .. } = error else { panic!("{error:?}") };
+    let error = engine
+        .kill(&id, Signal::HUP)
+        .await
+        .expect_err("it does not run any more");
+    let EngineError::Refused {
+        status: 409,
+        message,
+        ..
+    } = error
+    else {
+        panic!("{error:?}")
+    };
     assert!(message.contains("is not running"), "{message}");
     let nobody = ContainerId::parse("0".repeat(64)).unwrap();
-    let error = engine.kill(&nobody, Signal::HUP).await.expect_err("it never was");
-    assert!(matches!(error, EngineError::Refused { status: 404, .. }), "{error:?}");
+    let error = engine
+        .kill(&nobody, Signal::HUP)
+        .await
+        .expect_err("it never was");
+    assert!(
+        matches!(error, EngineError::Refused { status: 404, .. }),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -249,9 +363,15 @@ async fn words_are_run_as_they_are_and_tell_how_they_ended() {
         let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
         engine.exec(&id, &words).await
     };
-    for (script, argument, code, output) in
-        [("echo \"$0\"; echo wrong >&2; exit 3", "a  $HOME b", 3, &["a  $HOME b", "wrong"][..]), ("exit 0", "", 0, &[])]
-    {
+    for (script, argument, code, output) in [
+        (
+            "echo \"$0\"; echo wrong >&2; exit 3",
+            "a  $HOME b",
+            3,
+            &["a  $HOME b", "wrong"][..],
+        ),
+        ("exit 0", "", 0, &[]),
+    ] {
         let ran = run(&["sh", "-c", script, argument]).await.unwrap();
         // Which of both streams comes first is the engine's choice.
         let mut lines: Vec<_> = ran.output.lines().collect();
@@ -259,22 +379,35 @@ async fn words_are_run_as_they_are_and_tell_how_they_ended() {
         assert_eq!((ran.code, lines.as_slice()), (code, output), "{script}");
     }
     // More than is kept, and more than a pipe holds: it must come to its end all the same.
-    let much = run(&["sh", "-c", "i=0; while [ $i -lt 20000 ]; do echo 0123456789; i=$((i+1)); done; exit 5"]).await;
+    let much = run(&[
+        "sh",
+        "-c",
+        "i=0; while [ $i -lt 20000 ]; do echo 0123456789; i=$((i+1)); done; exit 5",
+    ])
+    .await;
     let much = much.unwrap();
     assert_eq!((much.code, much.output.len()), (5, 64 << 10));
 
     // Which of both depends on the engine's age.
     match run(&["/nowhere"]).await {
         Ok(ran) => assert!(matches!(ran.code, 126 | 127), "{ran:?}"),
-        Err(EngineError::Refused { message, .. }) => assert!(message.contains("/nowhere"), "{message}"),
+        Err(EngineError::Refused { message, .. }) => {
+            assert!(message.contains("/nowhere"), "{message}")
+        }
         Err(error) => panic!("{error:?}"),
     }
     let nobody = ContainerId::parse("0".repeat(64)).unwrap();
     for error in [
-        engine.exec(&nobody, &["true".to_owned()]).await.expect_err("it never was"),
+        engine
+            .exec(&nobody, &["true".to_owned()])
+            .await
+            .expect_err("it never was"),
         engine.restart(&nobody).await.expect_err("it never was"),
     ] {
-        assert!(matches!(error, EngineError::Refused { status: 404, .. }), "{error:?}");
+        assert!(
+            matches!(error, EngineError::Refused { status: 404, .. }),
+            "{error:?}"
+        );
     }
 }
 
@@ -282,7 +415,13 @@ async fn words_are_run_as_they_are_and_tell_how_they_ended() {
 async fn a_restart_is_a_new_start() {
     let (engine, made) = (engine(), Made::running(&["--init"], &["sleep", "300"]));
     let before = inspect(&engine, &made.id).await;
-    engine.restart(&ContainerId::parse(made.id.clone()).unwrap()).await.unwrap();
+    engine
+        .restart(&ContainerId::parse(made.id.clone()).unwrap())
+        .await
+        .unwrap();
     let after = inspect(&engine, &made.id).await;
-    assert!(after.is_running() && after.started_at > before.started_at, "{before:?} {after:?}");
+    assert!(
+        after.is_running() && after.started_at > before.started_at,
+        "{before:?} {after:?}"
+    );
 }

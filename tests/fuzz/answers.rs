@@ -24,7 +24,10 @@ const MOST_MEMORY: u64 = 1_000_000;
 
 fn memory() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
@@ -43,9 +46,15 @@ fn whatever_inspect_says() {
         // By itself, and beside one that is good.
         let text = String::from_utf8_lossy(&bytes);
         let _ = RecordedEngine::read(&text);
-        let Ok(value) = serde_json::from_str::<serde_json::Value>(&text) else { continue };
+        let Ok(value) = serde_json::from_str::<serde_json::Value>(&text) else {
+            continue;
+        };
         let read = RecordedEngine::read(&format!("[{value},{good}]")).unwrap();
-        let found = Builder::new_current_thread().build().unwrap().block_on(read.inspect("good")).unwrap();
+        let found = Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(read.inspect("good"))
+            .unwrap();
         assert!(found.is_some(), "{text}");
     }
     assert!(memory() < MOST_MEMORY, "{} kB", memory());
@@ -57,7 +66,9 @@ fn said() -> (Fake, Rc<RefCell<[Vec<u8>; 3]>>) {
     let shared = Rc::clone(&said);
     let fake = Fake::start(move |line| match line.split(['?', ' ']).nth(1).unwrap() {
         "/_ping" => Reply::new(200, "OK"),
-        "/events" => Reply::stream(&shared.borrow()[0].chunks(4000).collect::<Vec<_>>()).then_ends(),
+        "/events" => {
+            Reply::stream(&shared.borrow()[0].chunks(4000).collect::<Vec<_>>()).then_ends()
+        }
         "/containers/json" => Reply::new(200, &shared.borrow()[1]),
         _ => Reply::new(200, &shared.borrow()[2]),
     });
@@ -83,10 +94,24 @@ fn whatever_comes_over_the_socket() {
                 mutated(&mut chance, INSPECTED),
             ];
             let events: Vec<_> = engine.events().await.unwrap().collect().await;
-            let ids: Vec<_> = events.iter().flatten().map(|event| event.container.as_str()).collect();
-            let shown = || String::from_utf8_lossy(&odd).chars().take(2000).collect::<String>();
+            let ids: Vec<_> = events
+                .iter()
+                .flatten()
+                .map(|event| event.container.as_str())
+                .collect();
+            let shown = || {
+                String::from_utf8_lossy(&odd)
+                    .chars()
+                    .take(2000)
+                    .collect::<String>()
+            };
             assert_eq!(ids.first(), Some(&"first"), "{}", shown());
-            assert_eq!(is_sound, ids.last() == Some(&"last"), "{ids:?} of {}", shown());
+            assert_eq!(
+                is_sound,
+                ids.last() == Some(&"last"),
+                "{ids:?} of {}",
+                shown()
+            );
             // Both may fail; neither may do more.
             let _ = engine.containers("q").await;
             let _ = engine.inspect("shop").await;
@@ -96,5 +121,7 @@ fn whatever_comes_over_the_socket() {
 }
 
 fn is_line(line: &[u8]) -> bool {
-    line.trim_ascii().is_empty() || line.len() > 1 << 20 || serde_json::from_slice::<serde_json::Value>(line).is_ok()
+    line.trim_ascii().is_empty()
+        || line.len() > 1 << 20
+        || serde_json::from_slice::<serde_json::Value>(line).is_ok()
 }

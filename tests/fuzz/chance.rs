@@ -88,10 +88,17 @@ impl Chance {
     /// Begins a target, and tells the seed.
     pub fn begin(name: &'static str) -> Self {
         let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-        let state = number("QUAYMASTER_TEST_SEED").unwrap_or_else(|| RandomState::new().build_hasher().finish());
+        let state = number("QUAYMASTER_TEST_SEED")
+            .unwrap_or_else(|| RandomState::new().build_hasher().finish());
         println!("{name}: QUAYMASTER_TEST_SEED={state}");
         let length = number("QUAYMASTER_FUZZ_SECONDS").map_or(LENGTH, Duration::from_secs);
-        Self { state, name, began: Instant::now(), length, turns: 0 }
+        Self {
+            state,
+            name,
+            began: Instant::now(),
+            length,
+            turns: 0,
+        }
     }
 
     /// Whether there is time for another turn.
@@ -124,7 +131,9 @@ impl Chance {
 
     /// Some pieces, one after the other.
     pub fn text(&mut self, most: usize) -> String {
-        (0..self.below(most + 1)).map(|_| *self.pick(PIECES)).collect()
+        (0..self.below(most + 1))
+            .map(|_| *self.pick(PIECES))
+            .collect()
     }
 
     /// Changes a text here and there; now and then a part of it becomes very long.
@@ -135,12 +144,22 @@ impl Chance {
             match self.below(7) {
                 0 => bytes.truncate(at),
                 1 => drop(bytes.drain(at..end)),
-                2 => bytes.splice(at..end, self.text(3).into_bytes()).for_each(drop),
-                3 => bytes.splice(at..at, self.text(5).into_bytes()).for_each(drop),
-                4 => bytes.splice(at..at, [u8::try_from(self.below(256)).unwrap()]).for_each(drop),
+                2 => bytes
+                    .splice(at..end, self.text(3).into_bytes())
+                    .for_each(drop),
+                3 => bytes
+                    .splice(at..at, self.text(5).into_bytes())
+                    .for_each(drop),
+                4 => bytes
+                    .splice(at..at, [u8::try_from(self.below(256)).unwrap()])
+                    .for_each(drop),
                 5 => bytes.extend_from_within(at..end),
                 _ => {
-                    let times = if self.below(50) == 0 { 100_000 } else { self.below(20) };
+                    let times = if self.below(50) == 0 {
+                        100_000
+                    } else {
+                        self.below(20)
+                    };
                     let long = self.pick(PIECES).repeat(times);
                     bytes.splice(at..at, long.into_bytes()).for_each(drop);
                 }

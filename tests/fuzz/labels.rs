@@ -11,12 +11,15 @@ use std::{
 use quaymaster::{
     desire::{Desired, LABELS, Rules, desire},
     observe::{
-        Container, ContainerState, HeldCertificate, Installed, Mount, MountKind, Network, Observed, Shelf, Snapshot,
-        Source,
+        Container, ContainerState, HeldCertificate, Installed, Mount, MountKind, Network, Observed,
+        Shelf, Snapshot, Source,
     },
     plan::{Action, foresee, plan},
     render::Templates,
-    values::{CertificateName, ChallengeType, ContainerId, ContainerName, Digest, Issuer, KeyType, Timestamp},
+    values::{
+        CertificateName, ChallengeType, ContainerId, ContainerName, Digest, Issuer, KeyType,
+        Timestamp,
+    },
 };
 
 use crate::chance::Chance;
@@ -35,7 +38,12 @@ type Files = BTreeMap<String, String>;
 
 fn container(name: &str, number: u8, labels: BTreeMap<String, String>) -> Container {
     let address = Some([10, 0, 0, number].into());
-    let network = Network { name: "web".into(), id: "n".into(), address, gateway: None };
+    let network = Network {
+        name: "web".into(),
+        id: "n".into(),
+        address,
+        gateway: None,
+    };
     let kind = MountKind::Volume {
         name: "edge".into(),
         driver: "local".into(),
@@ -55,18 +63,31 @@ fn container(name: &str, number: u8, labels: BTreeMap<String, String>) -> Contai
         published: BTreeMap::new(),
         command: Vec::new(),
         init: false,
-        mounts: vec![Mount { kind, destination: "/etc/nginx/conf.d".into(), writable: true }],
+        mounts: vec![Mount {
+            kind,
+            destination: "/etc/nginx/conf.d".into(),
+            writable: true,
+        }],
     }
 }
 
 /// What is meant when there is a proxy, a good container, and one with these labels.
 fn meant(odd: Option<BTreeMap<String, String>>) -> Desired {
-    let label = |key: &str, value: &str| BTreeMap::from([(format!("quaymaster.{key}"), value.to_owned())]);
-    let mut all =
-        vec![container("proxy", 3, label("kind", "nginx")), container("good", 4, label("host", "good.example"))];
-    all.extend(odd.map(|labels| Container { mounts: Vec::new(), ..container("odd", 9, labels) }));
+    let label =
+        |key: &str, value: &str| BTreeMap::from([(format!("quaymaster.{key}"), value.to_owned())]);
+    let mut all = vec![
+        container("proxy", 3, label("kind", "nginx")),
+        container("good", 4, label("host", "good.example")),
+    ];
+    all.extend(odd.map(|labels| Container {
+        mounts: Vec::new(),
+        ..container("odd", 9, labels)
+    }));
     let own = Some(container("quaymaster", 2, BTreeMap::new()));
-    let containers = all.into_iter().map(|container| (container.name.clone(), container.into())).collect();
+    let containers = all
+        .into_iter()
+        .map(|container| (container.name.clone(), container.into()))
+        .collect();
     let rules = Rules {
         label_prefix: "quaymaster".into(),
         certificates: "/state/certificates".into(),
@@ -78,13 +99,23 @@ fn meant(odd: Option<BTreeMap<String, String>>) -> Desired {
         key_type: KeyType::Ec256,
         profile: None,
     };
-    desire(&Snapshot { containers, own, ..Snapshot::default() }, &rules)
+    desire(
+        &Snapshot {
+            containers,
+            own,
+            ..Snapshot::default()
+        },
+        &rules,
+    )
 }
 
 /// What is written for the proxy; with `held` every name has its certificate.
 fn files(desired: &Desired, held: bool, templates: &Templates) -> Files {
     let mut observed = Observed::default();
-    observed.installed.insert(ContainerName::parse("proxy").unwrap(), Installed::default().into());
+    observed.installed.insert(
+        ContainerName::parse("proxy").unwrap(),
+        Installed::default().into(),
+    );
     let names = desired.certificates.keys().filter(|_| held);
     names.for_each(|name| observed.hold(name.clone(), certificate(name)));
     let rules = quaymaster::plan::Rules {
@@ -95,13 +126,26 @@ fn files(desired: &Desired, held: bool, templates: &Templates) -> Files {
     let mut written = Files::new();
     for _ in 0..3 {
         let mut plan = plan(desired, &observed, templates, &rules, NOW);
-        let unrendered: Vec<_> = plan.complaints.iter().filter(|it| it.problem.starts_with("template ")).collect();
-        assert!(unrendered.is_empty(), "what was understood can be rendered: {unrendered:?}");
+        let unrendered: Vec<_> = plan
+            .complaints
+            .iter()
+            .filter(|it| it.problem.starts_with("template "))
+            .collect();
+        assert!(
+            unrendered.is_empty(),
+            "what was understood can be rendered: {unrendered:?}"
+        );
         // What is held is what was said.
-        plan.actions.retain(|action| matches!(action, Action::Deploy(_)));
+        plan.actions
+            .retain(|action| matches!(action, Action::Deploy(_)));
         for action in &plan.actions {
-            let Action::Deploy(deploy) = action else { continue };
-            let files = deploy.write.iter().filter(|_| deploy.consumer.name.as_str() == "proxy");
+            let Action::Deploy(deploy) = action else {
+                continue;
+            };
+            let files = deploy
+                .write
+                .iter()
+                .filter(|_| deploy.consumer.name.as_str() == "proxy");
             written.extend(files.map(|(name, text)| (name.to_string(), text.clone())));
         }
         observed = foresee(&observed, &plan, NOW);
@@ -146,7 +190,9 @@ fn labels(chance: &mut Chance) -> BTreeMap<String, String> {
 /// Past finds, each a JSON object of labels on a line.
 fn finds() -> Vec<BTreeMap<String, String>> {
     let lines = FINDS.lines().filter(|line| line.starts_with('{'));
-    lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 #[test]
@@ -160,26 +206,43 @@ fn whatever_labels_say() {
         let find = finds.pop();
         let is_find = find.is_some();
         let labels = find.unwrap_or_else(|| labels(&mut chance));
-        let shown: BTreeMap<_, _> =
-            labels.iter().map(|(key, value)| (key, value.chars().take(300).collect::<String>())).collect();
+        let shown: BTreeMap<_, _> = labels
+            .iter()
+            .map(|(key, value)| (key, value.chars().take(300).collect::<String>()))
+            .collect();
         let desired = meant(Some(labels.clone()));
         for complaint in &desired.complaints {
             let line = complaint.to_string();
-            let is_seen = |c: char| c.is_ascii_graphic() || c == ' ' || c.escape_debug().count() == 1;
-            assert!(line.len() < LONGEST_LINE && line.chars().all(is_seen), "{line:?} of {shown:?}");
+            let is_seen =
+                |c: char| c.is_ascii_graphic() || c == ' ' || c.escape_debug().count() == 1;
+            assert!(
+                line.len() < LONGEST_LINE && line.chars().all(is_seen),
+                "{line:?} of {shown:?}"
+            );
             assert_eq!(complaint.container.as_str(), "odd", "{shown:?}");
         }
         let files = files(&desired, true, &templates);
-        assert_eq!(files.get("quaymaster-good.example.conf"), Some(&good), "{shown:?}");
+        assert_eq!(
+            files.get("quaymaster-good.example.conf"),
+            Some(&good),
+            "{shown:?}"
+        );
         if is_find || files.len() > 5 && samples.len() < SAMPLES && chance.below(3) == 0 {
             samples.push((
-                shown.into_iter().map(|(key, value)| format!("{key}={value:?}")).collect(),
+                shown
+                    .into_iter()
+                    .map(|(key, value)| format!("{key}={value:?}"))
+                    .collect(),
                 desired.clone(),
                 files,
             ));
         }
     }
-    assert!(samples.len() > SAMPLES / 2, "only {} samples", samples.len());
+    assert!(
+        samples.len() > SAMPLES / 2,
+        "only {} samples",
+        samples.len()
+    );
     assert_eq!(refused_by_nginx(&samples), Vec::<String>::new());
 }
 
@@ -191,8 +254,13 @@ fn refused_by_nginx(samples: &[(Vec<String>, Desired, Files)]) -> Vec<String> {
     for (number, (_, desired, files)) in samples.iter().enumerate() {
         let config = folder.path().join(number.to_string());
         fs::create_dir(&config).unwrap();
-        files.iter().for_each(|(name, text)| fs::write(config.join(name), text).unwrap());
-        desired.certificates.keys().for_each(|name| write_certificate(&config, name));
+        files
+            .iter()
+            .for_each(|(name, text)| fs::write(config.join(name), text).unwrap());
+        desired
+            .certificates
+            .keys()
+            .for_each(|name| write_certificate(&config, name));
         script.push_str(&format!(
             "cp -r /cases/{number}/. /etc/nginx/conf.d/; nginx -q -t 2>&1 | sed 's/^/{number} /'; rm -rf /etc/nginx/conf.d/*\n"
         ));
@@ -210,16 +278,25 @@ fn refused_by_nginx(samples: &[(Vec<String>, Desired, Files)]) -> Vec<String> {
     );
     let said = |line: &str| {
         let (number, said) = line.split_once(' ').unwrap();
-        format!("{said}, of {:?}", samples[number.parse::<usize>().unwrap()].0)
+        format!(
+            "{said}, of {:?}",
+            samples[number.parse::<usize>().unwrap()].0
+        )
     };
-    String::from_utf8_lossy(&output.stdout).lines().map(said).collect()
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(said)
+        .collect()
 }
 
 fn write_certificate(config: &Path, name: &CertificateName) {
     let folder = config.join("certificates").join(name.as_str());
     fs::create_dir_all(&folder).unwrap();
     let key = rcgen::KeyPair::generate().unwrap();
-    let certificate = rcgen::CertificateParams::new([name.to_string()]).unwrap().self_signed(&key).unwrap();
+    let certificate = rcgen::CertificateParams::new([name.to_string()])
+        .unwrap()
+        .self_signed(&key)
+        .unwrap();
     fs::write(folder.join("fullchain.pem"), certificate.pem()).unwrap();
     fs::write(folder.join("privkey.pem"), key.serialize_pem()).unwrap();
 }

@@ -7,7 +7,10 @@
     clippy::disallowed_methods,
     reason = "they run for a while by the true clock, and read their length and seed"
 )]
-#![expect(clippy::unwrap_used, reason = "a test ends where something is wrong, in its helpers, too")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends where something is wrong, in its helpers, too"
+)]
 
 mod answers;
 mod chance;

@@ -12,7 +12,12 @@ use crate::real::{Made, Program, docker, wait};
 const NGINX: &str = "quaymaster-example-nginx";
 
 /// Started so that it writes when it is told.
-const COMMAND: [&str; 4] = [NGINX, "nginx", "-g", "daemon off; error_log /dev/stderr notice;"];
+const COMMAND: [&str; 4] = [
+    NGINX,
+    "nginx",
+    "-g",
+    "daemon off; error_log /dev/stderr notice;",
+];
 const TOLD: &str = "(SIGHUP) received";
 
 /// A server with one more line.
@@ -29,9 +34,15 @@ fn nginx(what: &str, folder: &Path) -> Made {
 
 /// How often it was told.
 fn reloads(nginx: &Made) -> usize {
-    let Output { stdout, stderr, .. } = Command::new("docker").args(["logs", &nginx.0]).output().unwrap();
+    let Output { stdout, stderr, .. } = Command::new("docker")
+        .args(["logs", &nginx.0])
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned();
-    assert!(!text.contains("[emerg]"), "it was told of what it refuses: {text}");
+    assert!(
+        !text.contains("[emerg]"),
+        "it was told of what it refuses: {text}"
+    );
     text.lines().filter(|line| line.contains(TOLD)).count()
 }
 
@@ -40,7 +51,13 @@ fn render(folder: &Path, nginx: &Made, check: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_quaymaster"));
     command
         .current_dir(folder)
-        .args(["render", "--template", "site.tmpl", "--target", "conf.d/site.conf"])
+        .args([
+            "render",
+            "--template",
+            "site.tmpl",
+            "--target",
+            "conf.d/site.conf",
+        ])
         .args(["--template", "other.tmpl", "--target", "conf.d/other.conf"])
         .args(["--check", &nginx.0, check, "--signal", &nginx.0, "HUP"]);
     command
@@ -48,8 +65,15 @@ fn render(folder: &Path, nginx: &Made, check: &str) -> Command {
 
 /// What is told of a file, in the order in which it is told.
 fn told_of<'a>(file: &str, log: &'a str) -> Vec<&'a str> {
-    let of_it = log.lines().filter(|line| line.contains(&format!("{file}: ")));
-    of_it.filter_map(|line| line.rsplit_once("event=").map(|(_, event)| event.trim_matches('"'))).collect()
+    let of_it = log
+        .lines()
+        .filter(|line| line.contains(&format!("{file}: ")));
+    of_it
+        .filter_map(|line| {
+            line.rsplit_once("event=")
+                .map(|(_, event)| event.trim_matches('"'))
+        })
+        .collect()
 }
 
 #[test]
@@ -66,8 +90,16 @@ fn nginx_looks_at_what_is_rendered_before_it_is_told_and_what_it_refuses_does_no
     // What is good stays, and it is told.
     let Output { status, stderr, .. } = render(folder, &nginx, "nginx -t").output().unwrap();
     let told = String::from_utf8_lossy(&stderr);
-    assert_eq!((status.code(), site()), (Some(0), server("# one")), "{told}");
-    assert_eq!(told_of("site.conf", &told), ["on-trial", "rendered"], "{told}");
+    assert_eq!(
+        (status.code(), site()),
+        (Some(0), server("# one")),
+        "{told}"
+    );
+    assert_eq!(
+        told_of("site.conf", &told),
+        ["on-trial", "rendered"],
+        "{told}"
+    );
     wait("it reads that", || reloads() > 0);
     let before = reloads();
 
@@ -76,8 +108,15 @@ fn nginx_looks_at_what_is_rendered_before_it_is_told_and_what_it_refuses_does_no
     write("site.tmpl", &server("nosuch_directive on;"));
     let Output { status, stderr, .. } = render(folder, &nginx, "nginx -t").output().unwrap();
     let told = String::from_utf8_lossy(&stderr);
-    assert_eq!((status.code(), site()), (Some(3), server("# one")), "{told}");
-    assert!(told.contains("unknown directive \"nosuch_directive\" in /etc/nginx/conf.d/site.conf:3"), "{told}");
+    assert_eq!(
+        (status.code(), site()),
+        (Some(3), server("# one")),
+        "{told}"
+    );
+    assert!(
+        told.contains("unknown directive \"nosuch_directive\" in /etc/nginx/conf.d/site.conf:3"),
+        "{told}"
+    );
     assert!(!folder.join("conf.d/other.conf").exists(), "{told}");
     for file in ["site.conf", "other.conf"] {
         assert_eq!(told_of(file, &told), ["on-trial", "put-back"], "{told}");
@@ -87,12 +126,25 @@ fn nginx_looks_at_what_is_rendered_before_it_is_told_and_what_it_refuses_does_no
     // Whoever watches goes on, asks once, and again when it is mended.
     let log = fs::File::create(folder.join("log")).unwrap();
     let mut watching = render(folder, &nginx, "nginx -t");
-    let _program = Program(watching.arg("--watch").stderr(Stdio::from(log)).spawn().unwrap());
-    let refusals = || fs::read_to_string(folder.join("log")).unwrap().matches("check-failed").count();
+    let _program = Program(
+        watching
+            .arg("--watch")
+            .stderr(Stdio::from(log))
+            .spawn()
+            .unwrap(),
+    );
+    let refusals = || {
+        fs::read_to_string(folder.join("log"))
+            .unwrap()
+            .matches("check-failed")
+            .count()
+    };
     wait("it is refused", || refusals() == 1);
     assert_eq!((site(), reloads()), (server("# one"), before));
     write("site.tmpl", &server("# two"));
-    wait("it is mended", || site() == server("# two") && reloads() > before);
+    wait("it is mended", || {
+        site() == server("# two") && reloads() > before
+    });
     assert_eq!(refusals(), 1);
 }
 
@@ -109,18 +161,41 @@ fn what_a_kill_leaves_unchecked_is_checked_by_the_next_run() {
         write("site.tmpl", &server(line));
         let before = reloads(&nginx);
         let mut cut_off = Program(render(folder, &nginx, "sleep 600").spawn().unwrap());
-        wait("it is being checked", || folder.join("conf.d/other.conf").exists());
+        wait("it is being checked", || {
+            folder.join("conf.d/other.conf").exists()
+        });
         cut_off.0.kill().unwrap();
         cut_off.0.wait().unwrap();
         assert_eq!(site(), server(line), "nobody looked at it");
 
         let Output { status, stderr, .. } = render(folder, &nginx, "nginx -t").output().unwrap();
         let told = String::from_utf8_lossy(&stderr);
-        assert_eq!((status.code(), site()), (Some(code), server(stays)), "{told}");
-        assert_eq!(told_of("site.conf", &told)[..2], ["cut-off", "on-trial"], "{told}");
-        assert_eq!(folder.join("conf.d/other.conf").exists(), code == 0, "{told}");
-        wait("it is told of what is good", || reloads(&nginx) > before || code != 0);
-        let names = fs::read_dir(folder.join("conf.d")).unwrap().map(|entry| entry.unwrap().file_name());
-        assert!(names.into_iter().all(|name| !name.to_string_lossy().starts_with('.')), "nothing is left beside them");
+        assert_eq!(
+            (status.code(), site()),
+            (Some(code), server(stays)),
+            "{told}"
+        );
+        assert_eq!(
+            told_of("site.conf", &told)[..2],
+            ["cut-off", "on-trial"],
+            "{told}"
+        );
+        assert_eq!(
+            folder.join("conf.d/other.conf").exists(),
+            code == 0,
+            "{told}"
+        );
+        wait("it is told of what is good", || {
+            reloads(&nginx) > before || code != 0
+        });
+        let names = fs::read_dir(folder.join("conf.d"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name());
+        assert!(
+            names
+                .into_iter()
+                .all(|name| !name.to_string_lossy().starts_with('.')),
+            "nothing is left beside them"
+        );
     }
 }

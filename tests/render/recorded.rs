@@ -8,7 +8,10 @@ use std::{
 };
 
 /// Printed by Docker Engine 20.10: an nginx, an app `shop`, one that exposes nothing, and `q` with two volumes.
-const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recorded/plan/inspect-20.10.json");
+const RECORDED: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/recorded/plan/inspect-20.10.json"
+);
 
 /// As docker-pygen's users write it.
 const TEMPLATE: &str = "\
@@ -27,12 +30,22 @@ host {{ container.labels['quaymaster.host'] }}{{ container.labels.nosuch }}
 
 fn render(folder: &Path, words: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_quaymaster"));
-    command.current_dir(folder).env_clear().arg("render").args(words).output().unwrap()
+    command
+        .current_dir(folder)
+        .env_clear()
+        .arg("render")
+        .args(words)
+        .output()
+        .unwrap()
 }
 
 fn texts(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    (output.status.code(), text(&output.stdout), text(&output.stderr))
+    (
+        output.status.code(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
 }
 
 fn folder(template: &str) -> tempfile::TempDir {
@@ -44,9 +57,14 @@ fn folder(template: &str) -> tempfile::TempDir {
 #[test]
 fn a_file_is_rendered_to_standard_output() {
     let folder = folder(TEMPLATE);
-    let recorded = fs::read_to_string(RECORDED).unwrap().replace(r#""Env": null"#, r#""Env": ["TOKEN=a=b"]"#);
+    let recorded = fs::read_to_string(RECORDED)
+        .unwrap()
+        .replace(r#""Env": null"#, r#""Env": ["TOKEN=a=b"]"#);
     fs::write(folder.path().join("inspect.json"), recorded).unwrap();
-    let (code, out, told) = texts(&render(folder.path(), &["--template", "t.tmpl", "--from", "inspect.json"]));
+    let (code, out, told) = texts(&render(
+        folder.path(),
+        &["--template", "t.tmpl", "--from", "inspect.json"],
+    ));
     assert_eq!((code, told.as_str()), (Some(0), ""));
     assert_eq!(
         out,
@@ -59,11 +77,21 @@ fn a_file_is_rendered_to_standard_output() {
 fn the_same_bytes_are_not_written_again_and_others_keep_the_mode() {
     let folder = folder("{{ containers | length }}\n");
     let target = folder.path().join("out");
-    let words = ["--template", "t.tmpl", "--target", "out", "--from", RECORDED];
+    let words = [
+        "--template",
+        "t.tmpl",
+        "--target",
+        "out",
+        "--from",
+        RECORDED,
+    ];
     let written = || fs::metadata(&target).unwrap();
     let mode = || written().permissions().mode() & 0o777;
     assert_eq!(render(folder.path(), &words).status.code(), Some(0));
-    assert_eq!((fs::read_to_string(&target).unwrap().as_str(), mode()), ("3\n", 0o644));
+    assert_eq!(
+        (fs::read_to_string(&target).unwrap().as_str(), mode()),
+        ("3\n", 0o644)
+    );
     let inode = |found: fs::Metadata| std::os::unix::fs::MetadataExt::ino(&found);
     let before = inode(written());
     assert_eq!(render(folder.path(), &words).status.code(), Some(0));
@@ -71,7 +99,10 @@ fn the_same_bytes_are_not_written_again_and_others_keep_the_mode() {
     fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).unwrap();
     fs::write(folder.path().join("t.tmpl"), "other\n").unwrap();
     assert_eq!(render(folder.path(), &words).status.code(), Some(0));
-    assert_eq!((fs::read_to_string(&target).unwrap().as_str(), mode()), ("other\n", 0o640));
+    assert_eq!(
+        (fs::read_to_string(&target).unwrap().as_str(), mode()),
+        ("other\n", 0o640)
+    );
 }
 
 #[test]
@@ -79,19 +110,40 @@ fn a_broken_template_is_told_with_its_line_spoils_only_itself_and_keeps_what_is_
     let folder = folder("one\n{{ nosuch() }}\n");
     fs::write(folder.path().join("good.tmpl"), "good\n").unwrap();
     fs::write(folder.path().join("out"), "before\n").unwrap();
-    let words = ["--template", "t.tmpl", "--target", "out", "--template", "good.tmpl", "--from", RECORDED];
+    let words = [
+        "--template",
+        "t.tmpl",
+        "--target",
+        "out",
+        "--template",
+        "good.tmpl",
+        "--from",
+        RECORDED,
+    ];
     let (code, out, told) = texts(&render(folder.path(), &words));
     assert_eq!((code, out.as_str()), (Some(3), "good\n"));
-    assert!(told.contains("template t.tmpl, line 2: unknown function"), "{told}");
-    assert_eq!(fs::read_to_string(folder.path().join("out")).unwrap(), "before\n");
+    assert!(
+        told.contains("template t.tmpl, line 2: unknown function"),
+        "{told}"
+    );
+    assert_eq!(
+        fs::read_to_string(folder.path().join("out")).unwrap(),
+        "before\n"
+    );
 }
 
 #[test]
 fn a_name_that_is_not_there_is_empty_and_told_once() {
-    let folder = folder("{% for c in containers %}[{{ c.network.first }}{{ c.labels.network }}]{% endfor %}\n");
-    let (code, out, told) = texts(&render(folder.path(), &["--template", "t.tmpl", "--from", RECORDED]));
+    let folder = folder(
+        "{% for c in containers %}[{{ c.network.first }}{{ c.labels.network }}]{% endfor %}\n",
+    );
+    let (code, out, told) = texts(&render(
+        folder.path(),
+        &["--template", "t.tmpl", "--from", RECORDED],
+    ));
     assert_eq!((code, out.as_str()), (Some(0), "[][][]"));
-    let words = "WARN template t.tmpl: a container has no network, so it is empty; did you mean networks?";
+    let words =
+        "WARN template t.tmpl: a container has no network, so it is empty; did you mean networks?";
     assert!(told.contains(words) && told.lines().count() == 1, "{told}");
 }
 
@@ -100,23 +152,93 @@ fn wrong_usage_is_told() {
     let folder = folder("");
     for (words, problem) in [
         (&["--from", RECORDED][..], "--template"),
-        (&["--target", "a", "--template", "t.tmpl"], "--target a must stand behind a --template"),
-        (&["--template", "t.tmpl", "--target", "a", "--target", "b"], "--target b must stand behind a --template"),
         (
-            &["--template", "t.tmpl", "--target", "a", "--template", "t.tmpl", "--target", "a"],
+            &["--target", "a", "--template", "t.tmpl"],
+            "--target a must stand behind a --template",
+        ),
+        (
+            &["--template", "t.tmpl", "--target", "a", "--target", "b"],
+            "--target b must stand behind a --template",
+        ),
+        (
+            &[
+                "--template",
+                "t.tmpl",
+                "--target",
+                "a",
+                "--template",
+                "t.tmpl",
+                "--target",
+                "a",
+            ],
             "--target a is there twice",
         ),
-        (&["--template", "t.tmpl", "--watch"], "--watch needs a --target"),
-        (&["--template", "t.tmpl", "--signal", "nginx", "HUPP"], r#""HUPP" is no signal"#),
-        (&["--template", "t.tmpl", "--target", "a", "--watch", "--interval", "3", "2"], "MIN is longer than MAX"),
-        (&["--template", "t.tmpl", "--signal", "nginx", "HUP", "--from", RECORDED], "cannot be used with"),
-        (&["--template", "t.tmpl", "--check", "nginx", "nginx -t", "--from", RECORDED], "cannot be used with"),
-        (&["--template", "t.tmpl", "--check", "nginx"], "2 values required"),
-        (&["--template", "t.tmpl", "--check", "nginx", "nginx '-t"], "missing closing quote"),
-        (&["--template", "t.tmpl", "--check", "nginx", " "], "the words to run there"),
-        (&["--template", "t.tmpl", "--check", "", "nginx -t"], "a container's name, id or service"),
+        (
+            &["--template", "t.tmpl", "--watch"],
+            "--watch needs a --target",
+        ),
+        (
+            &["--template", "t.tmpl", "--signal", "nginx", "HUPP"],
+            r#""HUPP" is no signal"#,
+        ),
+        (
+            &[
+                "--template",
+                "t.tmpl",
+                "--target",
+                "a",
+                "--watch",
+                "--interval",
+                "3",
+                "2",
+            ],
+            "MIN is longer than MAX",
+        ),
+        (
+            &[
+                "--template",
+                "t.tmpl",
+                "--signal",
+                "nginx",
+                "HUP",
+                "--from",
+                RECORDED,
+            ],
+            "cannot be used with",
+        ),
+        (
+            &[
+                "--template",
+                "t.tmpl",
+                "--check",
+                "nginx",
+                "nginx -t",
+                "--from",
+                RECORDED,
+            ],
+            "cannot be used with",
+        ),
+        (
+            &["--template", "t.tmpl", "--check", "nginx"],
+            "2 values required",
+        ),
+        (
+            &["--template", "t.tmpl", "--check", "nginx", "nginx '-t"],
+            "missing closing quote",
+        ),
+        (
+            &["--template", "t.tmpl", "--check", "nginx", " "],
+            "the words to run there",
+        ),
+        (
+            &["--template", "t.tmpl", "--check", "", "nginx -t"],
+            "a container's name, id or service",
+        ),
     ] {
         let (code, _, told) = texts(&render(folder.path(), words));
-        assert!(code == Some(2) && told.contains(problem), "{words:?}: {told}");
+        assert!(
+            code == Some(2) && told.contains(problem),
+            "{words:?}: {told}"
+        );
     }
 }

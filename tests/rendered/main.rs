@@ -1,6 +1,9 @@
 //! What labels become: each case is a file that a reviewer reads, labels above, configuration below, and each goes
 //! through the real nginx. `UPDATE_RENDERED=1 cargo test --test rendered` writes the lower halves anew.
-#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,14 +18,15 @@ use quaymaster::{
     adapters::{probe::TcpProbe, x509},
     desire::{Complaint, desire},
     observe::{
-        Container, ContainerState, Health, HeldCertificate, Installed, Mount, MountKind, Network, Observed, Shelf,
-        Snapshot, Source,
+        Container, ContainerState, Health, HeldCertificate, Installed, Mount, MountKind, Network,
+        Observed, Shelf, Snapshot, Source,
     },
     plan::{Action, foresee, plan},
     ports::Probe,
     render::Templates,
     values::{
-        Block, CertificateName, ChallengeType, ContainerId, ContainerName, Digest, Host, Issuer, KeyType, Timestamp,
+        Block, CertificateName, ChallengeType, ContainerId, ContainerName, Digest, Host, Issuer,
+        KeyType, Timestamp,
     },
 };
 
@@ -41,7 +45,11 @@ struct Case {
 
 impl Case {
     fn name(&self) -> String {
-        self.path.file_stem().unwrap().to_string_lossy().into_owned()
+        self.path
+            .file_stem()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned()
     }
 
     /// Writes what nginx reads, with a certificate for each that is held; tells their serial numbers.
@@ -53,7 +61,10 @@ impl Case {
         let held = world(&self.labels).1.held;
         let write = |name: &CertificateName| {
             let folder = config.join("certificates").join(name.as_str());
-            (name.to_string(), write_certificate(&folder, &covered_by(name)))
+            (
+                name.to_string(),
+                write_certificate(&folder, &covered_by(name)),
+            )
         };
         held.keys().map(write).collect()
     }
@@ -61,21 +72,33 @@ impl Case {
 
 fn cases() -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rendered");
-    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     paths.retain(|path| path.extension().is_some_and(|ending| ending == "txt"));
     paths.sort();
     assert!(paths.len() >= 10, "the cases are not found");
     let read = |path: PathBuf| {
         let text = fs::read_to_string(&path).unwrap();
         let (labels, expected) = text.split_once(LINE).unwrap_or((text.trim_end(), ""));
-        Case { labels: labels.to_owned(), expected: expected.to_owned(), path }
+        Case {
+            labels: labels.to_owned(),
+            expected: expected.to_owned(),
+            path,
+        }
     };
     paths.into_iter().map(read).collect()
 }
 
 fn container(name: &str, number: u8) -> Container {
     let address = Some([10, 0, 0, number].into());
-    let network = Network { name: "web".into(), id: "n".into(), address, gateway: None };
+    let network = Network {
+        name: "web".into(),
+        id: "n".into(),
+        address,
+        gateway: None,
+    };
     Container {
         id: ContainerId::parse(format!("id{number}")).unwrap(),
         name: ContainerName::parse(name).unwrap(),
@@ -95,8 +118,17 @@ fn container(name: &str, number: u8) -> Container {
 
 fn with_edge(mut container: Container, destination: &str) -> Container {
     let (name, driver) = ("edge".to_owned(), "local".to_owned());
-    let kind = MountKind::Volume { name, driver, source: PathBuf::new(), subpath: PathBuf::new() };
-    container.mounts.push(Mount { kind, destination: destination.into(), writable: true });
+    let kind = MountKind::Volume {
+        name,
+        driver,
+        source: PathBuf::new(),
+        subpath: PathBuf::new(),
+    };
+    container.mounts.push(Mount {
+        kind,
+        destination: destination.into(),
+        writable: true,
+    });
     container
 }
 
@@ -107,12 +139,19 @@ const TRUSTED: &str = "trusted: ";
 /// which certificates there are.
 fn world(labels: &str) -> (Snapshot, Observed) {
     let mut proxy = with_edge(container("proxy", 3), "/etc/nginx/conf.d");
-    proxy.labels.insert("quaymaster.kind".into(), "nginx".into());
+    proxy
+        .labels
+        .insert("quaymaster.kind".into(), "nginx".into());
     let mut containers = BTreeMap::from([(proxy.name.clone(), proxy)]);
     let mut observed = Observed::default();
-    observed.installed.insert(ContainerName::parse("proxy").unwrap(), Installed::default().into());
+    observed.installed.insert(
+        ContainerName::parse("proxy").unwrap(),
+        Installed::default().into(),
+    );
     let is_setting = |line: &&str| line.starts_with(TRUSTED);
-    let lines = labels.lines().filter(|line| !line.starts_with('#') && !line.is_empty() && !is_setting(line));
+    let lines = labels
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty() && !is_setting(line));
     for line in lines {
         if let Some(names) = line.strip_prefix("held: ") {
             for word in names.split(' ') {
@@ -124,7 +163,9 @@ fn world(labels: &str) -> (Snapshot, Observed) {
         }
         let name = line.split([':', ' ']).next().unwrap();
         let number = u8::try_from(containers.len()).unwrap() + 3;
-        let entry = containers.entry(ContainerName::parse(name).unwrap()).or_insert_with(|| container(name, number));
+        let entry = containers
+            .entry(ContainerName::parse(name).unwrap())
+            .or_insert_with(|| container(name, number));
         if let Some((_, label)) = line.split_once(": ") {
             let (key, value) = label.split_once('=').unwrap();
             entry.labels.insert(key.to_owned(), value.to_owned());
@@ -135,16 +176,32 @@ fn world(labels: &str) -> (Snapshot, Observed) {
         }
     }
     let own = Some(with_edge(container("quaymaster", 2), "/edge"));
-    let containers = containers.into_iter().map(|(name, container)| (name, container.into())).collect();
-    (Snapshot { containers, own, ..Snapshot::default() }, observed)
+    let containers = containers
+        .into_iter()
+        .map(|(name, container)| (name, container.into()))
+        .collect();
+    (
+        Snapshot {
+            containers,
+            own,
+            ..Snapshot::default()
+        },
+        observed,
+    )
 }
 
 /// The host whose own certificate has this name.
 fn covered_by(certificate: &CertificateName) -> String {
     let word = certificate.as_str();
-    let hosts = [word.replace('-', ":"), word.replacen("_.", "*.", 1), word.to_owned()];
-    let host =
-        hosts.iter().filter_map(|host| Host::parse(host).ok()).find(|host| CertificateName::from(host) == *certificate);
+    let hosts = [
+        word.replace('-', ":"),
+        word.replacen("_.", "*.", 1),
+        word.to_owned(),
+    ];
+    let host = hosts
+        .iter()
+        .filter_map(|host| Host::parse(host).ok())
+        .find(|host| CertificateName::from(host) == *certificate);
     host.unwrap().to_string()
 }
 
@@ -188,13 +245,27 @@ fn rendered(labels: &str) -> (BTreeMap<String, String>, BTreeSet<Complaint>) {
     let desired = desire(&snapshot, &label_rules);
     let (mut observed, mut files) = (observed, BTreeMap::new());
     for _ in 0..5 {
-        let mut plan = plan(&desired, &observed, &Templates::built_in().unwrap(), &plan_rules, NOW);
+        let mut plan = plan(
+            &desired,
+            &observed,
+            &Templates::built_in().unwrap(),
+            &plan_rules,
+            NOW,
+        );
         assert!(plan.complaints.is_empty(), "{:?}", plan.complaints);
         // No order: what is held is what the case says.
-        plan.actions.retain(|action| matches!(action, Action::Deploy(_)));
+        plan.actions
+            .retain(|action| matches!(action, Action::Deploy(_)));
         for action in &plan.actions {
-            let Action::Deploy(deploy) = action else { continue };
-            files.extend(deploy.write.iter().map(|(name, text)| (name.to_string(), text.clone())));
+            let Action::Deploy(deploy) = action else {
+                continue;
+            };
+            files.extend(
+                deploy
+                    .write
+                    .iter()
+                    .map(|(name, text)| (name.to_string(), text.clone())),
+            );
         }
         observed = foresee(&observed, &plan, NOW);
     }
@@ -203,12 +274,20 @@ fn rendered(labels: &str) -> (BTreeMap<String, String>, BTreeSet<Complaint>) {
 
 fn shown(case: &Case) -> String {
     let (files, complaints) = rendered(&case.labels);
-    let mut text: String = complaints.iter().map(|complaint| format!("!! {complaint}\n")).collect();
+    let mut text: String = complaints
+        .iter()
+        .map(|complaint| format!("!! {complaint}\n"))
+        .collect();
     for (name, content) in files {
         // The proxy's own files are the same in every case but those that are about them.
-        let is_about_them = ["00-proxy.txt", "12-kinds-of-hosts.txt", "13-trusted-proxies.txt", "15-further-names.txt"]
-            .iter()
-            .any(|file| case.path.ends_with(file));
+        let is_about_them = [
+            "00-proxy.txt",
+            "12-kinds-of-hosts.txt",
+            "13-trusted-proxies.txt",
+            "15-further-names.txt",
+        ]
+        .iter()
+        .any(|file| case.path.ends_with(file));
         if !name.starts_with("quaymaster--") || name.contains("--names") || is_about_them {
             text.push_str(&format!("==== {name}\n{content}"));
         }
@@ -244,8 +323,11 @@ const LIVED_WITH: &[(&str, &str)] = &[(
 #[test]
 fn nginx_of_the_next_debian_takes_each_case() {
     let said = said_by("quaymaster-example-nginx-trixie");
-    let lived_with =
-        |line: &&String| LIVED_WITH.iter().any(|(warning, _)| line.contains(" [warn] ") && line.contains(warning));
+    let lived_with = |line: &&String| {
+        LIVED_WITH
+            .iter()
+            .any(|(warning, _)| line.contains(" [warn] ") && line.contains(warning))
+    };
     let (known, new): (Vec<_>, Vec<_>) = said.iter().partition(lived_with);
     assert_eq!(new, Vec::<&String>::new());
     for (warning, reason) in LIVED_WITH {
@@ -280,7 +362,8 @@ fn said_by(image: &str) -> Vec<String> {
         .args([image, "sh", "-c", &script])
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success(),
         "{said}\nis the image {image} there? tests/run, or compose/images/build, makes it"
@@ -292,7 +375,10 @@ fn said_by(image: &str) -> Vec<String> {
 fn write_certificate(folder: &Path, name: &str) -> String {
     fs::create_dir_all(folder).unwrap();
     let key = rcgen::KeyPair::generate().unwrap();
-    let certificate = rcgen::CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap();
+    let certificate = rcgen::CertificateParams::new([name.to_owned()])
+        .unwrap()
+        .self_signed(&key)
+        .unwrap();
     fs::write(folder.join("fullchain.pem"), certificate.pem()).unwrap();
     fs::write(folder.join("privkey.pem"), key.serialize_pem()).unwrap();
     x509::serial_of(certificate.der()).unwrap()
@@ -309,7 +395,10 @@ struct Nginx {
 
 impl Nginx {
     async fn serving(case: &str) -> Self {
-        let case = cases().into_iter().find(|other| other.name() == case).unwrap();
+        let case = cases()
+            .into_iter()
+            .find(|other| other.name() == case)
+            .unwrap();
         let folder = tempfile::tempdir().unwrap();
         let serials = case.write(&folder.path().join("case"));
         // Shows what is passed on to apps.
@@ -317,14 +406,31 @@ impl Nginx {
         if case.labels.contains(TRUSTED) {
             fs::write(folder.path().join("case/show.conf"), show).unwrap();
         }
-        let name = format!("quaymaster-test-rendered-{}-{}", std::process::id(), case.name());
+        let name = format!(
+            "quaymaster-test-rendered-{}-{}",
+            std::process::id(),
+            case.name()
+        );
         let volume = format!("{}:/case:ro", folder.path().display());
-        let script =
-            "rm /etc/nginx/sites-enabled/default; cp -r /case/case/. /etc/nginx/conf.d/ && exec nginx -g 'daemon off;'";
-        docker(&["run", "--detach", "--rm", "--name", &name, "--volume", &volume, IMAGE, "sh", "-c", script]);
-        let address = docker(&["inspect", "--format", "{{.NetworkSettings.IPAddress}}", &name]);
+        let script = "rm /etc/nginx/sites-enabled/default; cp -r /case/case/. /etc/nginx/conf.d/ && exec nginx -g 'daemon off;'";
+        docker(&[
+            "run", "--detach", "--rm", "--name", &name, "--volume", &volume, IMAGE, "sh", "-c",
+            script,
+        ]);
+        let address = docker(&[
+            "inspect",
+            "--format",
+            "{{.NetworkSettings.IPAddress}}",
+            &name,
+        ]);
         let at = SocketAddr::new(address.trim().parse().unwrap(), 443);
-        let nginx = Self { name, at, serials, probe: TcpProbe::new().unwrap(), _folder: folder };
+        let nginx = Self {
+            name,
+            at,
+            serials,
+            probe: TcpProbe::new().unwrap(),
+            _folder: folder,
+        };
         for _ in 0..500 {
             if tokio::net::TcpStream::connect(nginx.at).await.is_ok() {
                 return nginx;
@@ -336,9 +442,17 @@ impl Nginx {
 
     /// The name of the certificate that a client of this host is shown.
     async fn shows(&self, host: &str) -> Result<&str, String> {
-        let served = self.probe.certificate(self.at, &Host::parse(host).unwrap()).await;
+        let served = self
+            .probe
+            .certificate(self.at, &Host::parse(host).unwrap())
+            .await;
         let serial = served.map_err(|error| error.to_string())?.serial;
-        Ok(self.serials.iter().find(|(_, own)| **own == serial).map(|(name, _)| name.as_str()).unwrap())
+        Ok(self
+            .serials
+            .iter()
+            .find(|(_, own)| **own == serial)
+            .map(|(name, _)| name.as_str())
+            .unwrap())
     }
 }
 
@@ -348,10 +462,17 @@ impl Drop for Nginx {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the engine is asked as a user asks it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the engine is asked as a user asks it"
+)]
 fn docker(words: &[&str]) -> String {
     let output = Command::new("docker").args(words).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -371,7 +492,11 @@ async fn hosts_of_all_kinds_are_served_with_their_own_certificates() {
     }
     let http = SocketAddr::new(nginx.at.ip(), 80);
     for host in ["b.shop.example", "192.0.2.7", "[2001:db8::1]"] {
-        assert_eq!(nginx.probe.page(http, host, "/").await.unwrap().status, 301, "{host}");
+        assert_eq!(
+            nginx.probe.page(http, host, "/").await.unwrap().status,
+            301,
+            "{host}"
+        );
     }
 }
 
@@ -397,20 +522,40 @@ async fn asked(at: SocketAddr, headers: &str) -> (String, String) {
 
 #[tokio::test]
 async fn only_proxies_that_are_trusted_speak_for_their_clients() {
-    const FORWARDED: &str = "X-Forwarded-For: 203.0.113.9, 192.0.2.7\r\nX-Forwarded-Proto: https\r\n";
+    const FORWARDED: &str =
+        "X-Forwarded-For: 203.0.113.9, 192.0.2.7\r\nX-Forwarded-Proto: https\r\n";
     let nginx = Nginx::serving("13-trusted-proxies").await;
-    let (http, show) = (SocketAddr::new(nginx.at.ip(), 80), SocketAddr::new(nginx.at.ip(), 81));
+    let (http, show) = (
+        SocketAddr::new(nginx.at.ip(), 80),
+        SocketAddr::new(nginx.at.ip(), 81),
+    );
     // The engine's own network is a block that is trusted in this case: 401 asks for the password, 403 is for strangers.
     assert_eq!(asked(http, FORWARDED).await.0, "401");
-    assert_eq!(asked(http, "X-Forwarded-For: 192.0.2.7, 203.0.113.9\r\n").await.0, "403");
+    assert_eq!(
+        asked(http, "X-Forwarded-For: 192.0.2.7, 203.0.113.9\r\n")
+            .await
+            .0,
+        "403"
+    );
     assert_eq!(asked(http, "").await.0, "403");
-    for (headers, scheme) in
-        [(FORWARDED, "https"), ("X-Forwarded-Proto: http\r\n", "http"), ("X-Forwarded-Proto: x; y\r\n", "http")]
-    {
-        assert!(asked(show, headers).await.1.ends_with(&format!(" {scheme}")), "{headers}");
+    for (headers, scheme) in [
+        (FORWARDED, "https"),
+        ("X-Forwarded-Proto: http\r\n", "http"),
+        ("X-Forwarded-Proto: x; y\r\n", "http"),
+    ] {
+        assert!(
+            asked(show, headers)
+                .await
+                .1
+                .ends_with(&format!(" {scheme}")),
+            "{headers}"
+        );
     }
     let nginx = Nginx::serving("14-other-proxies").await;
-    let (http, show) = (SocketAddr::new(nginx.at.ip(), 80), SocketAddr::new(nginx.at.ip(), 81));
+    let (http, show) = (
+        SocketAddr::new(nginx.at.ip(), 80),
+        SocketAddr::new(nginx.at.ip(), 81),
+    );
     assert_eq!(asked(http, FORWARDED).await.0, "403");
     assert!(asked(show, FORWARDED).await.1.ends_with(" http"));
 }

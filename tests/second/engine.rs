@@ -42,7 +42,10 @@ pub struct Engine {
 impl Engine {
     /// Starts one with the image of nginx in it, and nothing else.
     pub fn start() -> Self {
-        assert!(Uid::effective().is_root(), "a second dockerd needs root: run tests/run as root");
+        assert!(
+            Uid::effective().is_root(),
+            "a second dockerd needs root: run tests/run as root"
+        );
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name).display().to_string();
         // What this machine's engine is configured with is not for this one.
@@ -60,10 +63,27 @@ impl Engine {
                 KEEPER,
                 "keeper",
             ])
-            .args(["--config-file", &at("daemon.json"), "--data-root", &at("data"), "--exec-root", &at("exec")])
-            .args(["--pidfile", &at("pid"), "--host", &format!("unix://{}", at("docker.sock"))])
+            .args([
+                "--config-file",
+                &at("daemon.json"),
+                "--data-root",
+                &at("data"),
+                "--exec-root",
+                &at("exec"),
+            ])
+            .args([
+                "--pidfile",
+                &at("pid"),
+                "--host",
+                &format!("unix://{}", at("docker.sock")),
+            ])
             // Not the addresses of this machine's engine, whose containers could be taken for these.
-            .args(["--iptables=false", "--ip6tables=false", "--bip", "10.213.7.1/24"])
+            .args([
+                "--iptables=false",
+                "--ip6tables=false",
+                "--bip",
+                "10.213.7.1/24",
+            ])
             .env("LOG", at("dockerd.log"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -72,7 +92,12 @@ impl Engine {
             .unwrap();
         let input = keeper.stdin.take();
         let output = BufReader::new(keeper.stdout.take().unwrap());
-        let mut engine = Self { folder, keeper, input, output };
+        let mut engine = Self {
+            folder,
+            keeper,
+            input,
+            output,
+        };
         engine.begin();
         engine.load();
         engine
@@ -83,7 +108,11 @@ impl Engine {
         self.tell("start");
         let began = Instant::now();
         while !self.run(&["version"]).status.success() {
-            assert!(began.elapsed() < STARTS_WITHIN, "no second dockerd: {}", self.log());
+            assert!(
+                began.elapsed() < STARTS_WITHIN,
+                "no second dockerd: {}",
+                self.log()
+            );
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -114,13 +143,26 @@ impl Engine {
     }
 
     fn load(&self) {
-        let mut save = Command::new("docker").args(["save", NGINX]).stdout(Stdio::piped()).spawn().unwrap();
-        let loaded = self.command().arg("load").stdin(save.stdout.take().unwrap()).output().unwrap();
+        let mut save = Command::new("docker")
+            .args(["save", NGINX])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let loaded = self
+            .command()
+            .arg("load")
+            .stdin(save.stdout.take().unwrap())
+            .output()
+            .unwrap();
         assert!(
             save.wait().unwrap().success(),
             "is the image {NGINX} there? tests/run, or compose/images/build, makes it"
         );
-        assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
+        assert!(
+            loaded.status.success(),
+            "{}",
+            String::from_utf8_lossy(&loaded.stderr)
+        );
     }
 
     /// Its socket.
@@ -136,7 +178,9 @@ impl Engine {
     /// The docker command for this engine.
     pub fn command(&self) -> Command {
         let mut command = Command::new("docker");
-        command.env("DOCKER_HOST", format!("unix://{}", self.socket().display())).stdin(Stdio::null());
+        command
+            .env("DOCKER_HOST", format!("unix://{}", self.socket().display()))
+            .stdin(Stdio::null());
         command
     }
 
@@ -146,15 +190,30 @@ impl Engine {
 
     /// What the docker command prints; it must succeed.
     pub fn docker(&self, words: &[&str]) -> String {
-        let Output { status, stdout, stderr } = self.run(words);
-        assert!(status.success(), "docker {words:?}: {}{}", String::from_utf8_lossy(&stderr), self.log());
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = self.run(words);
+        assert!(
+            status.success(),
+            "docker {words:?}: {}{}",
+            String::from_utf8_lossy(&stderr),
+            self.log()
+        );
         String::from_utf8(stdout).unwrap().trim().to_owned()
     }
 
     /// A command on this engine's network, where its containers can be reached.
     pub fn beside(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
-        command.args(["--target", &self.keeper.id().to_string(), "--net", "--", program]);
+        command.args([
+            "--target",
+            &self.keeper.id().to_string(),
+            "--net",
+            "--",
+            program,
+        ]);
         command
     }
 

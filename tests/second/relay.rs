@@ -23,7 +23,11 @@ impl Relay {
     /// Listens at `socket` for what is meant for the engine at `behind`.
     pub fn start(socket: PathBuf, behind: PathBuf) -> Self {
         let listener = UnixListener::bind(&socket).unwrap();
-        let relay = Self { socket, open: Arc::default(), away: Arc::default() };
+        let relay = Self {
+            socket,
+            open: Arc::default(),
+            away: Arc::default(),
+        };
         let (open, away) = (Arc::clone(&relay.open), Arc::clone(&relay.away));
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
@@ -52,7 +56,9 @@ impl Relay {
 
 fn pass_on(client: UnixStream, behind: &Path, open: &Mutex<Vec<UnixStream>>) {
     // An engine that is not there is as good as a cut.
-    let Ok(engine) = UnixStream::connect(behind) else { return };
+    let Ok(engine) = UnixStream::connect(behind) else {
+        return;
+    };
     let both = |stream: &UnixStream| stream.try_clone().unwrap();
     open.lock().unwrap().extend([both(&client), both(&engine)]);
     for (mut from, mut to) in [(both(&client), both(&engine)), (engine, client)] {

@@ -22,12 +22,18 @@ pub struct ServerCertificate {
 pub fn server_certificate() -> ServerCertificate {
     let mut authority = CertificateParams::new([]).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    authority.distinguished_name.push(DnType::CommonName, "Root of this test");
+    authority
+        .distinguished_name
+        .push(DnType::CommonName, "Root of this test");
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
     let server = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
     let certificate = server.signed_by(&key, &authority).unwrap();
-    ServerCertificate { certificate: certificate.pem(), key: key.serialize_pem(), root: authority.pem() }
+    ServerCertificate {
+        certificate: certificate.pem(),
+        key: key.serialize_pem(),
+        root: authority.pem(),
+    }
 }
 
 /// What the server does with a request.
@@ -44,7 +50,10 @@ pub enum Reply {
 impl Reply {
     /// An answer with a status, further header lines, and a body.
     pub fn new(status: u16, headers: &[&str], body: &str) -> Self {
-        let headers = headers.iter().map(|line| format!("{line}\r\n")).collect::<String>();
+        let headers = headers
+            .iter()
+            .map(|line| format!("{line}\r\n"))
+            .collect::<String>();
         let length = body.len();
         Self::Bytes(format!(
             "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{body}"
@@ -63,7 +72,11 @@ pub struct Canned {
 impl Canned {
     /// Starts a server that answers each request, given as method, path and headers.
     pub async fn start(reply: impl Fn(&str, &str, &str) -> Reply + Send + Sync + 'static) -> Self {
-        let ServerCertificate { certificate, key, root } = server_certificate();
+        let ServerCertificate {
+            certificate,
+            key,
+            root,
+        } = server_certificate();
         let tls = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -81,10 +94,15 @@ impl Canned {
             while let Ok((stream, _)) = listener.accept().await {
                 let (acceptor, reply) = (acceptor.clone(), reply.clone());
                 tokio::spawn(async move {
-                    let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                    let Ok(mut stream) = acceptor.accept(stream).await else {
+                        return;
+                    };
                     let head = read_request(&mut stream).await;
                     let mut words = head.split_whitespace();
-                    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+                    let (method, path) = (
+                        words.next().unwrap_or_default(),
+                        words.next().unwrap_or_default(),
+                    );
                     match reply(method, path, &head) {
                         Reply::Bytes(bytes) => {
                             let _ = stream.write_all(bytes.as_bytes()).await;
@@ -118,8 +136,13 @@ async fn read_request(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
         }
     };
     let head = String::from_utf8_lossy(&read[..end]).into_owned();
-    let length =
-        head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+    let length = head.lines().find_map(|line| {
+        line.to_ascii_lowercase()
+            .strip_prefix("content-length:")?
+            .trim()
+            .parse()
+            .ok()
+    });
     while read.len() < end + length.unwrap_or(0usize) {
         match stream.read_buf(&mut read).await {
             Ok(0) | Err(_) => break,
@@ -133,8 +156,9 @@ async fn read_request(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
 pub async fn post(at: SocketAddr, path: &str, body: &str) {
     let mut stream = TcpStream::connect(at).await.unwrap();
     let length = body.len();
-    let request =
-        format!("POST {path} HTTP/1.1\r\nHost: {at}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: {at}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();

@@ -32,8 +32,18 @@ const NONSENSE: &[&str] = &[
 ];
 
 /// Values that are right somewhere, for labels beside the one that is wrong.
-const SENSE: &[&str] =
-    &["80", "/api", "true", "grpc", "off", "1y", "10m", "10.0.0.0/8", "Staff", "/etc/nginx/htpasswd"];
+const SENSE: &[&str] = &[
+    "80",
+    "/api",
+    "true",
+    "grpc",
+    "off",
+    "1y",
+    "10m",
+    "10.0.0.0/8",
+    "Staff",
+    "/etc/nginx/htpasswd",
+];
 
 /// One of them.
 pub struct Odd {
@@ -51,8 +61,11 @@ pub fn crowd(prefix: &str, others: &str, host: impl Fn(&str) -> String) -> Vec<O
         .map(|number| {
             let name = format!("odd{number}");
             let mut odd = odd(number, &mut pick, others, &host(&name));
-            odd.labels =
-                odd.labels.into_iter().map(|(key, value)| (key.replace("Q.", &format!("{prefix}.")), value)).collect();
+            odd.labels = odd
+                .labels
+                .into_iter()
+                .map(|(key, value)| (key.replace("Q.", &format!("{prefix}.")), value))
+                .collect();
             Odd { name, ..odd }
         })
         .collect()
@@ -60,7 +73,10 @@ pub fn crowd(prefix: &str, others: &str, host: impl Fn(&str) -> String) -> Vec<O
 
 /// Chooses one of so many.
 fn picker() -> impl FnMut(usize) -> usize {
-    #[expect(clippy::disallowed_methods, reason = "who looks for more may choose the seed")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "who looks for more may choose the seed"
+    )]
     let seed: u64 = std::env::var("QUAYMASTER_TEST_SEED").map_or(22, |seed| seed.parse().unwrap());
     println!("the crowd is made with QUAYMASTER_TEST_SEED={seed}");
     let mut bytes = [0; 32];
@@ -80,8 +96,17 @@ fn odd(number: usize, pick: &mut impl FnMut(usize) -> usize, others: &str, host:
     let mut put = |key: String, value: &str| drop(labels.insert(key, value.to_owned()));
     let mut must_run = false;
     match number % 10 {
-        0 => put(format!("Q.{}", ["hots", "ports", "", "..", "\u{1b}[31m", "site", "kind "][pick(7)]), "1"),
-        1 => put(format!("Q.site.{}.host", ["A", "a b", "", "..", "ä", "a;"][pick(6)]), "x.example"),
+        0 => put(
+            format!(
+                "Q.{}",
+                ["hots", "ports", "", "..", "\u{1b}[31m", "site", "kind "][pick(7)]
+            ),
+            "1",
+        ),
+        1 => put(
+            format!("Q.site.{}.host", ["A", "a b", "", "..", "ä", "a;"][pick(6)]),
+            "x.example",
+        ),
         2 => {
             must_run = true;
             put("com.docker.compose.project".to_owned(), "odd");
@@ -91,11 +116,22 @@ fn odd(number: usize, pick: &mut impl FnMut(usize) -> usize, others: &str, host:
             must_run = true;
             put("Q.kind".to_owned(), "nginx");
         }
-        4 => put(of(["path", "auth", "upstream-path"][pick(3)]), &format!("/{}", "a".repeat(1_000_000))),
-        5 => put(of("host"), &(0..3000).map(|n| format!("{n}_.example ")).collect::<String>()),
+        4 => put(
+            of(["path", "auth", "upstream-path"][pick(3)]),
+            &format!("/{}", "a".repeat(1_000_000)),
+        ),
+        5 => put(
+            of("host"),
+            &(0..3000)
+                .map(|n| format!("{n}_.example "))
+                .collect::<String>(),
+        ),
         6 => {
             must_run = true;
-            put(of(["via", "network"][pick(2)]), ["nobody", "..", "a;b", "\u{202e}web"][pick(4)]);
+            put(
+                of(["via", "network"][pick(2)]),
+                ["nobody", "..", "a;b", "\u{202e}web"][pick(4)],
+            );
         }
         // `kind` is no site's, and of the others each takes some of this.
         _ => {
@@ -109,7 +145,13 @@ fn odd(number: usize, pick: &mut impl FnMut(usize) -> usize, others: &str, host:
     }
     for _ in 0..pick(3) {
         let (key, value) = (LABELS[pick(LABELS.len())].key, SENSE[pick(SENSE.len())]);
-        labels.entry(format!("{site}{key}")).or_insert_with(|| value.to_owned());
+        labels
+            .entry(format!("{site}{key}"))
+            .or_insert_with(|| value.to_owned());
     }
-    Odd { name: String::new(), labels, must_run }
+    Odd {
+        name: String::new(),
+        labels,
+        must_run,
+    }
 }

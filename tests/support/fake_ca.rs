@@ -33,7 +33,9 @@ pub struct FakeCa {
 impl FakeCa {
     /// Starts one. `twist` is given method and path of each request, how often that was asked before, and how many
     /// requests there were in all.
-    pub async fn start(twist: impl Fn(&str, usize, usize) -> Twist + Send + Sync + 'static) -> Self {
+    pub async fn start(
+        twist: impl Fn(&str, usize, usize) -> Twist + Send + Sync + 'static,
+    ) -> Self {
         let progress = Arc::<Mutex<Progress>>::default();
         let shared = progress.clone();
         let server = Canned::start(move |method, path, head| {
@@ -57,7 +59,13 @@ impl FakeCa {
 
     /// How often something was asked.
     pub fn count(&self, asked: &str) -> usize {
-        self.progress.lock().unwrap().seen.iter().filter(|seen| *seen == asked).count()
+        self.progress
+            .lock()
+            .unwrap()
+            .seen
+            .iter()
+            .filter(|seen| *seen == asked)
+            .count()
     }
 
     /// What the request number `index` asked.
@@ -72,17 +80,27 @@ impl FakeCa {
 }
 
 fn act(progress: &mut Progress, asked: &str, head: &str) -> Reply {
-    let host = head.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
+    let host = head
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .unwrap_or_default();
     let base = format!("https://{host}");
-    let reply = |status, extra: &str, body: &str| Reply::new(status, &["Replay-Nonce: bm9uY2U", extra], body);
+    let reply = |status, extra: &str, body: &str| {
+        Reply::new(status, &["Replay-Nonce: bm9uY2U", extra], body)
+    };
     match asked {
         "GET /dir" => {
-            let body = r#"{"newNonce": "B/nonce", "newAccount": "B/account", "newOrder": "B/order"}"#;
+            let body =
+                r#"{"newNonce": "B/nonce", "newAccount": "B/account", "newOrder": "B/order"}"#;
             reply(200, "A: b", &body.replace("B/", &format!("{base}/")))
         }
         "HEAD /nonce" => reply(200, "A: b", ""),
         "POST /account" => reply(201, &format!("Location: {base}/account/1"), "{}"),
-        "POST /order" => reply(201, &format!("Location: {base}/order/1"), &order(progress, &base)),
+        "POST /order" => reply(
+            201,
+            &format!("Location: {base}/order/1"),
+            &order(progress, &base),
+        ),
         "POST /order/1" => reply(200, "A: b", &order(progress, &base)),
         "POST /authorization/1" => reply(200, "A: b", &authorization(progress, &base)),
         "POST /challenge/1" if progress.looked => {
@@ -124,5 +142,7 @@ fn authorization(progress: &Progress, base: &str) -> String {
 
 fn challenge(progress: &Progress, base: &str) -> String {
     let status = if progress.looked { "valid" } else { "pending" };
-    format!(r#"{{"type": "http-01", "url": "{base}/challenge/1", "status": "{status}", "token": "dG9rZW4"}}"#)
+    format!(
+        r#"{{"type": "http-01", "url": "{base}/challenge/1", "status": "{status}", "token": "dG9rZW4"}}"#
+    )
 }

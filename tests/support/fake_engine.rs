@@ -33,7 +33,10 @@ enum Then {
 impl Reply {
     /// Just these bytes.
     pub fn raw(bytes: &[u8]) -> Self {
-        Self { bytes: bytes.to_vec(), then: Then::Ends }
+        Self {
+            bytes: bytes.to_vec(),
+            then: Then::Ends,
+        }
     }
 
     /// A whole answer.
@@ -93,7 +96,11 @@ impl Fake {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("docker.sock");
         let listener = UnixListener::bind(&socket).unwrap();
-        let (seen, peak, open) = (Rc::default(), Rc::<Cell<usize>>::default(), Rc::<Cell<usize>>::default());
+        let (seen, peak, open) = (
+            Rc::default(),
+            Rc::<Cell<usize>>::default(),
+            Rc::<Cell<usize>>::default(),
+        );
         let (script, seen_too, peak_too) = (Rc::new(script), Rc::clone(&seen), Rc::clone(&peak));
         let listens = tokio::task::spawn_local(async move {
             loop {
@@ -107,7 +114,13 @@ impl Fake {
                 });
             }
         });
-        Self { socket, seen: seen_too, peak: peak_too, _folder: folder, _listens: listens }
+        Self {
+            socket,
+            seen: seen_too,
+            peak: peak_too,
+            _folder: folder,
+            _listens: listens,
+        }
     }
 
     /// Our adapter on this engine.
@@ -129,8 +142,16 @@ pub async fn answer(
         }
     }
     let request = String::from_utf8(request).unwrap();
-    assert!(request.to_lowercase().contains("\r\nhost: "), "engines refuse requests without a host: {request}");
-    let line = request.lines().next().unwrap().trim_end_matches(" HTTP/1.1").to_owned();
+    assert!(
+        request.to_lowercase().contains("\r\nhost: "),
+        "engines refuse requests without a host: {request}"
+    );
+    let line = request
+        .lines()
+        .next()
+        .unwrap()
+        .trim_end_matches(" HTTP/1.1")
+        .to_owned();
     seen.borrow_mut().push(line.clone());
     let reply = script(&line);
     // Others get their turn, so that calls which may overlap do.

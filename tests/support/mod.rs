@@ -1,5 +1,8 @@
 //! What tests of the edges share. Each test file uses its part.
-#![allow(dead_code, reason = "every test file compiles all of this and uses a part of it")]
+#![allow(
+    dead_code,
+    reason = "every test file compiles all of this and uses a part of it"
+)]
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 pub mod canned;

@@ -25,7 +25,10 @@ pub struct Behaviour {
 impl Default for Behaviour {
     /// Neither: for tests that count requests.
     fn default() -> Self {
-        Self { nonce_reject: 0, authorization_reuse: 0 }
+        Self {
+            nonce_reject: 0,
+            authorization_reuse: 0,
+        }
     }
 }
 
@@ -75,7 +78,9 @@ impl Pebble {
     /// Starts both and waits until they answer. Names are looked for at 127.0.0.1, tokens at port `http` there.
     pub fn start(http: u16, behaviour: Behaviour) -> Self {
         // A port that was free when asked may be another's by the time it is used.
-        (0..5).find_map(|_| Self::try_start(http, behaviour)).expect("Pebble starts within five tries")
+        (0..5)
+            .find_map(|_| Self::try_start(http, behaviour))
+            .expect("Pebble starts within five tries")
     }
 
     fn try_start(http: u16, behaviour: Behaviour) -> Option<Self> {
@@ -91,13 +96,38 @@ impl Pebble {
         );
         fs::write(folder.path().join("pebble.json"), config).unwrap();
         let server = command("pebble-challtestsrv", &folder.path().join("dns.log"))
-            .args(["-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv6", "", "-defaultIPv4", "127.0.0.1"])
-            .args(["-dns01", &dns.to_string(), "-management", &dns_management.to_string()])
+            .args([
+                "-http01",
+                "",
+                "-https01",
+                "",
+                "-tlsalpn01",
+                "",
+                "-defaultIPv6",
+                "",
+                "-defaultIPv4",
+                "127.0.0.1",
+            ])
+            .args([
+                "-dns01",
+                &dns.to_string(),
+                "-management",
+                &dns_management.to_string(),
+            ])
             .spawn()
             .expect("Debian's package pebble has pebble-challtestsrv");
         let dns_server = Running(server).listening_at(dns_management)?;
-        let mut started =
-            Self { folder, behaviour, root, acme, dns, dns_management, http, pebble: None, _dns: dns_server };
+        let mut started = Self {
+            folder,
+            behaviour,
+            root,
+            acme,
+            dns,
+            dns_management,
+            http,
+            pebble: None,
+            _dns: dns_server,
+        };
         started.pebble = started.run();
         started.pebble.is_some().then_some(started)
     }
@@ -115,8 +145,14 @@ impl Pebble {
             // It takes a lock for reading twice, and whoever wants it for writing in between locks all out for ever; one
             // thread of Go's leaves hardly a chance for that. <https://github.com/letsencrypt/pebble/issues/554>
             .env("GOMAXPROCS", "1")
-            .env("PEBBLE_WFE_NONCEREJECT", self.behaviour.nonce_reject.to_string())
-            .env("PEBBLE_AUTHZREUSE", self.behaviour.authorization_reuse.to_string())
+            .env(
+                "PEBBLE_WFE_NONCEREJECT",
+                self.behaviour.nonce_reject.to_string(),
+            )
+            .env(
+                "PEBBLE_AUTHZREUSE",
+                self.behaviour.authorization_reuse.to_string(),
+            )
             .arg("-config")
             .arg(self.folder.path().join("pebble.json"))
             .args(["-dnsserver", &self.dns.to_string()])
@@ -142,7 +178,12 @@ impl Pebble {
 
     /// Makes its DNS server fail for a name.
     pub async fn break_dns(&self, name: &str) {
-        super::canned::post(self.dns_management, "/set-servfail", &format!(r#"{{"host": "{name}"}}"#)).await;
+        super::canned::post(
+            self.dns_management,
+            "/set-servfail",
+            &format!(r#"{{"host": "{name}"}}"#),
+        )
+        .await;
     }
 
     /// Everything it has said since it was first started.
@@ -153,7 +194,9 @@ impl Pebble {
     /// The requests it has seen, each as method and path.
     pub fn requests(&self) -> Vec<String> {
         let log = self.log();
-        let lines = log.lines().filter(|line| line.contains("-> calling handler()"));
+        let lines = log
+            .lines()
+            .filter(|line| line.contains("-> calling handler()"));
         lines
             .map(|line| {
                 let words = line.split_whitespace().collect::<Vec<_>>();
@@ -168,11 +211,17 @@ impl Pebble {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the CA of the tests is a process of its own")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the CA of the tests is a process of its own"
+)]
 fn command(program: &str, log: &Path) -> Command {
     let log = File::options().create(true).append(true).open(log).unwrap();
     let mut command = Command::new(program);
-    command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+    command
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log);
     command
 }
 

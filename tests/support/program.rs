@@ -1,5 +1,8 @@
 //! The program under test as a process: its log is read as a machine reads it, and it ends when dropped.
-#![expect(clippy::disallowed_methods, reason = "tests wait no longer than they say, in true time")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests wait no longer than they say, in true time"
+)]
 
 use std::{
     fs::{self, File},
@@ -26,7 +29,11 @@ pub struct Program {
 impl Program {
     /// Starts it with its log, which must be JSON, in a file.
     pub fn start(mut command: Command, log: PathBuf) -> Self {
-        let child = command.stderr(File::create(&log).unwrap()).stdout(Stdio::null()).spawn().unwrap();
+        let child = command
+            .stderr(File::create(&log).unwrap())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
         Self { child, log }
     }
 
@@ -35,7 +42,11 @@ impl Program {
     }
 
     pub fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+        kill(
+            Pid::from_raw(i32::try_from(self.child.id()).unwrap()),
+            signal,
+        )
+        .unwrap();
     }
 
     /// The log, each line as its event's name and its words.
@@ -58,10 +69,19 @@ impl Program {
         self.within(SOON, what, is_so).await;
     }
 
-    pub async fn within(&self, limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
+    pub async fn within(
+        &self,
+        limit: Duration,
+        what: &str,
+        mut is_so: impl FnMut() -> bool,
+    ) -> Duration {
         let began = Instant::now();
         while !is_so() {
-            assert!(began.elapsed() < limit, "{what}: not within {limit:?}; it told {:#?}", self.told());
+            assert!(
+                began.elapsed() < limit,
+                "{what}: not within {limit:?}; it told {:#?}",
+                self.told()
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         began.elapsed()
@@ -79,7 +99,11 @@ impl Program {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code();
             }
-            assert!(began.elapsed() < SOON, "it goes on and on: {:#?}", self.told());
+            assert!(
+                began.elapsed() < SOON,
+                "it goes on and on: {:#?}",
+                self.told()
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

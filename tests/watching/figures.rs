@@ -14,7 +14,12 @@ const EVENTS: u32 = 10;
 fn ticks(program: &Program) -> u32 {
     let stat = fs::read_to_string(format!("/proc/{}/stat", program.id())).unwrap();
     let after_name = stat.rsplit(") ").next().unwrap();
-    after_name.split(' ').skip(11).take(2).map(|field| field.parse::<u32>().unwrap()).sum()
+    after_name
+        .split(' ')
+        .skip(11)
+        .take(2)
+        .map(|field| field.parse::<u32>().unwrap())
+        .sum()
 }
 
 /// Waits until it rests, and tells how much it has used.
@@ -34,32 +39,58 @@ async fn costs(number: usize) {
     (0..number).for_each(|n| world.app(&format!("app{n}")));
     let program = world.start("watch");
     let told = || world.sites().len() == number && world.asked("POST") > 0;
-    program.within(Duration::from_secs(60), "all are there", told).await;
+    program
+        .within(Duration::from_secs(60), "all are there", told)
+        .await;
     let start = at_rest(&program).await;
     world.forget();
 
-    for action in ["exec_create: sh -c true", "exec_start: sh -c true", "exec_die", "kill", "top"] {
+    for action in [
+        "exec_create: sh -c true",
+        "exec_start: sh -c true",
+        "exec_die",
+        "kill",
+        "top",
+    ] {
         world.event("app1", action);
     }
     let quiet = at_rest(&program).await;
-    assert_eq!(world.requests(), Vec::<String>::new(), "what changes nothing is not asked about");
+    assert_eq!(
+        world.requests(),
+        Vec::<String>::new(),
+        "what changes nothing is not asked about"
+    );
 
     for n in 1..=EVENTS as usize {
         world.event("app1", "update");
-        program.until("it is asked", || world.requests().len() >= n).await;
+        program
+            .until("it is asked", || world.requests().len() >= n)
+            .await;
     }
     let unchanged = at_rest(&program).await;
-    assert_eq!(world.requests(), vec!["GET /containers/app1/json"; EVENTS as usize], "one inspect an event, no list");
+    assert_eq!(
+        world.requests(),
+        vec!["GET /containers/app1/json"; EVENTS as usize],
+        "one inspect an event, no list"
+    );
 
     world.forget();
     for n in 1..=EVENTS {
         let health = if n % 2 == 0 { "healthy" } else { "unhealthy" };
-        world.change("app1", |app| app["State"]["Health"] = serde_json::json!({"Status": health}));
+        world.change("app1", |app| {
+            app["State"]["Health"] = serde_json::json!({"Status": health})
+        });
         world.event("app1", &format!("health_status: {health}"));
-        program.until("the proxy is told", || world.asked("POST") >= n as usize).await;
+        program
+            .until("the proxy is told", || world.asked("POST") >= n as usize)
+            .await;
     }
     let changed = at_rest(&program).await;
-    assert_eq!(world.requests(), vec!["GET /containers/app1/json"; EVENTS as usize], "one inspect an event, no list");
+    assert_eq!(
+        world.requests(),
+        vec!["GET /containers/app1/json"; EVENTS as usize],
+        "one inspect an event, no list"
+    );
     let each = |from: u32, to: u32| f64::from((to - from) * 10) / f64::from(EVENTS);
     println!(
         "{number} containers: start {} ms; {} ms for five events that concern nobody; {} ms an event that changes \

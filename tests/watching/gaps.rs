@@ -20,19 +20,24 @@ async fn what_happened_while_streams_were_cut_is_found() {
             let id = format!("app{n}");
             world.app(&id);
             world.cut();
-            program.until("the new app is found", || world.sites().contains(&id)).await;
+            program
+                .until("the new app is found", || world.sites().contains(&id))
+                .await;
         }
         assert_eq!(program.count("engine-lost"), 2);
         // The next event comes over the new stream.
         world.remove("app1");
         world.event("app1", "destroy");
-        program.until("it goes at once", || world.sites() == ["app2", "shop"]).await;
+        program
+            .until("it goes at once", || world.sites() == ["app2", "shop"])
+            .await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn after_a_restart_of_the_engine_nothing_is_emptied_and_what_stays_away_goes_after_30_seconds() {
+async fn after_a_restart_of_the_engine_nothing_is_emptied_and_what_stays_away_goes_after_30_seconds()
+ {
     local(async {
         let world = World::new();
         ["app1", "app2", "app3"].into_iter().for_each(|id| world.app(id));
@@ -76,13 +81,29 @@ async fn a_frozen_engine_is_found_and_everything_converges_when_it_thaws() {
         world.freeze(true);
         // Asking for a look finds it out at once; without one the ping every 30 s does, which is tested in moved time.
         program.signal(Signal::SIGHUP);
-        let told = || program.told().into_iter().find(|(event, _)| event == "engine-lost");
-        program.within(SOON, "it is told", || told().is_some()).await;
-        assert!(told().unwrap().1.contains("does not answer `GET /_ping` within 5s"), "{:?}", told());
+        let told = || {
+            program
+                .told()
+                .into_iter()
+                .find(|(event, _)| event == "engine-lost")
+        };
+        program
+            .within(SOON, "it is told", || told().is_some())
+            .await;
+        assert!(
+            told()
+                .unwrap()
+                .1
+                .contains("does not answer `GET /_ping` within 5s"),
+            "{:?}",
+            told()
+        );
         world.app("app1");
         assert_eq!(world.sites(), ["shop"]);
         world.freeze(false);
-        program.until("it converges", || world.sites() == ["app1", "shop"]).await;
+        program
+            .until("it converges", || world.sites() == ["app1", "shop"])
+            .await;
     })
     .await;
 }
@@ -96,12 +117,23 @@ async fn a_proxy_that_forbids_a_call_is_told_with_the_call_and_what_is_live_stay
         for (call, named) in [
             ("GET /_ping", "`GET /_ping` is not allowed"),
             ("GET /events", "`GET /events` is not allowed"),
-            ("GET /containers/json", "`GET /containers/json` is not allowed"),
-            ("GET /containers/shop", "`GET /containers/{id}/json` is not allowed"),
+            (
+                "GET /containers/json",
+                "`GET /containers/json` is not allowed",
+            ),
+            (
+                "GET /containers/shop",
+                "`GET /containers/{id}/json` is not allowed",
+            ),
         ] {
             world.deny(Some(call));
             world.cut();
-            let told = || program.told().iter().any(|(event, words)| event == "engine-lost" && words.contains(named));
+            let told = || {
+                program
+                    .told()
+                    .iter()
+                    .any(|(event, words)| event == "engine-lost" && words.contains(named))
+            };
             program.until(named, told).await;
             assert_eq!(world.sites(), ["shop"]);
         }
@@ -110,12 +142,19 @@ async fn a_proxy_that_forbids_a_call_is_told_with_the_call_and_what_is_live_stay
         program
             .within(Duration::from_secs(40), "signals are told", || {
                 let named = "`POST /containers/{id}/kill` is not allowed";
-                program.told().iter().any(|(event, words)| event == "failed" && words.contains(named))
+                program
+                    .told()
+                    .iter()
+                    .any(|(event, words)| event == "failed" && words.contains(named))
             })
             .await;
         world.deny(None);
         let signals = world.asked("POST");
-        program.within(Duration::from_secs(40), "what was owed is sent", || world.asked("POST") > signals).await;
+        program
+            .within(Duration::from_secs(40), "what was owed is sent", || {
+                world.asked("POST") > signals
+            })
+            .await;
     })
     .await;
 }
@@ -126,7 +165,9 @@ async fn two_hundred_hangups_lose_nothing_and_are_few_looks() {
         let world = World::new();
         (0..50).for_each(|n| world.app(&format!("app{n}")));
         let program = world.start("watch");
-        program.until("it turns", || program.count("engine-seen") > 0).await;
+        program
+            .until("it turns", || program.count("engine-seen") > 0)
+            .await;
         world.forget();
         for n in 0..200 {
             program.signal(Signal::SIGHUP);
@@ -137,13 +178,21 @@ async fn two_hundred_hangups_lose_nothing_and_are_few_looks() {
             // Not all at once: some come before a look, some while it is under way.
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        program.until("it looks", || world.asked("GET /containers/json") > 0).await;
-        program.until("nothing is lost", || world.sites().len() == 51 && world.asked("POST") > 0).await;
+        program
+            .until("it looks", || world.asked("GET /containers/json") > 0)
+            .await;
+        program
+            .until("nothing is lost", || {
+                world.sites().len() == 51 && world.asked("POST") > 0
+            })
+            .await;
         let looks = world.asked("GET /containers/json");
         assert!((1..100).contains(&looks), "{looks} looks");
         world.remove("app7");
         world.event("app7", "destroy");
-        program.until("it goes on", || world.sites().len() == 50).await;
+        program
+            .until("it goes on", || world.sites().len() == 50)
+            .await;
     })
     .await;
 }
@@ -169,7 +218,11 @@ async fn what_only_newer_engines_know_spoils_nothing() {
         world.send(json!({"Type": "container", "Action": "teleport", "Actor": {"ID": "shop"}}));
         world.app("app4");
         world.event("app4", "start");
-        program.until("events are still read", || world.sites() == ["app2", "app4", "shop"]).await;
+        program
+            .until("events are still read", || {
+                world.sites() == ["app2", "app4", "shop"]
+            })
+            .await;
         assert_eq!(program.count("engine-lost"), 0);
     })
     .await;
@@ -184,7 +237,10 @@ async fn once_does_what_is_to_be_done_and_names_what_it_could_not() {
         world.away(false);
         world.deny(Some("GET /containers/json"));
         assert_eq!(world.start("once").ended().await, Some(4));
-        assert!(!world.state_folder().join("status.json").exists(), "nothing is decided from what was not seen");
+        assert!(
+            !world.state_folder().join("status.json").exists(),
+            "nothing is decided from what was not seen"
+        );
     })
     .await;
 }

@@ -49,7 +49,12 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("conf.d")).unwrap();
         let authority = TcpListener::bind("127.0.0.1:0").unwrap();
-        let world = Self { fake, state, folder, authority };
+        let world = Self {
+            fake,
+            state,
+            folder,
+            authority,
+        };
         world.set("proxy", "quaymaster.kind", "nginx", |proxy| {
             proxy["Mounts"] = json!([{"Type": "bind", "Source": world.config(), "Destination": "/etc/nginx/conf.d",
                 "RW": true, "Mode": "tomorrow", "Propagation": {"new": "shape"}}]);
@@ -80,7 +85,10 @@ impl World {
             "Mounts": [],
         });
         change(&mut container);
-        self.state.borrow_mut().containers.insert(id.to_owned(), container);
+        self.state
+            .borrow_mut()
+            .containers
+            .insert(id.to_owned(), container);
     }
 
     /// An app `ID` that answers for `ID.example`.
@@ -99,12 +107,20 @@ impl World {
 
     /// Sends an event about a container to whoever listens.
     pub fn event(&self, id: &str, action: &str) {
-        let labels = self.state.borrow().containers.get(id).map(|container| container["Config"]["Labels"].clone());
+        let labels = self
+            .state
+            .borrow()
+            .containers
+            .get(id)
+            .map(|container| container["Config"]["Labels"].clone());
         self.send(json!({"Type": "container", "Action": action, "Actor": {"ID": id, "Attributes": labels}}));
     }
 
     pub fn send(&self, event: Value) {
-        self.state.borrow_mut().streams.retain(|stream| stream.send(format!("{event}\n")).is_ok());
+        self.state
+            .borrow_mut()
+            .streams
+            .retain(|stream| stream.send(format!("{event}\n")).is_ok());
     }
 
     /// Ends every stream of events.
@@ -128,7 +144,12 @@ impl World {
 
     /// How many requests began like this.
     pub fn asked(&self, call: &str) -> usize {
-        self.fake.seen.borrow().iter().filter(|line| line.starts_with(call)).count()
+        self.fake
+            .seen
+            .borrow()
+            .iter()
+            .filter(|line| line.starts_with(call))
+            .count()
     }
 
     /// Forgets which requests came.
@@ -139,14 +160,26 @@ impl World {
     /// Requests since then, without signs of life and signals.
     pub fn requests(&self) -> Vec<String> {
         let plain = |line: &&String| !line.starts_with("GET /_ping") && !line.starts_with("POST");
-        self.fake.seen.borrow().iter().filter(plain).cloned().collect()
+        self.fake
+            .seen
+            .borrow()
+            .iter()
+            .filter(plain)
+            .cloned()
+            .collect()
     }
 
     /// Sites whose files lie in the proxy's folder.
     pub fn sites(&self) -> Vec<String> {
         let entries = fs::read_dir(self.config()).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let site = |name: String| Some(name.strip_prefix("quaymaster-")?.strip_suffix(".example.conf")?.to_owned());
+        let site = |name: String| {
+            Some(
+                name.strip_prefix("quaymaster-")?
+                    .strip_suffix(".example.conf")?
+                    .to_owned(),
+            )
+        };
         let mut sites: Vec<_> = names.filter_map(site).collect();
         sites.sort();
         sites
@@ -160,7 +193,10 @@ impl World {
             // As in the image.
             .env("MIMALLOC_PURGE_DELAY", "0")
             .args([command, "--agree-tos", "--log-format", "json", "--ca"])
-            .arg(format!("https://{}/directory", self.authority.local_addr().unwrap()))
+            .arg(format!(
+                "https://{}/directory",
+                self.authority.local_addr().unwrap()
+            ))
             .arg("--engine")
             .arg(self.socket())
             .arg("--state")
@@ -171,7 +207,11 @@ impl World {
     /// Starts watching and waits until these sites are there and the proxy was told.
     pub async fn watch(&self, sites: &[&str]) -> Program {
         let program = self.start("watch");
-        program.until("the sites are there", || self.sites() == sites && self.asked("POST") > 0).await;
+        program
+            .until("the sites are there", || {
+                self.sites() == sites && self.asked("POST") > 0
+            })
+            .await;
         program
     }
 }
@@ -188,7 +228,11 @@ impl State {
         if self.denied.is_some_and(|call| line.starts_with(call)) {
             return Reply::new(403, "<html>Forbidden</html>");
         }
-        match (path, path.strip_prefix("/containers/").and_then(|rest| rest.strip_suffix("/json"))) {
+        match (
+            path,
+            path.strip_prefix("/containers/")
+                .and_then(|rest| rest.strip_suffix("/json")),
+        ) {
             ("/_ping", _) => Reply::new(200, "OK"),
             ("/events", _) => {
                 let (sender, receiver) = unbounded_channel();
@@ -213,6 +257,13 @@ impl State {
 
 /// An address of its own for each app. None for the proxy: what can't be looked at is not waited for.
 fn address(id: &str) -> String {
-    let number = id.trim_start_matches(|c: char| c.is_ascii_alphabetic()).parse().unwrap_or(1u32);
-    if id.starts_with("proxy") { String::new() } else { format!("10.9.{}.{}", number / 250, number % 250 + 1) }
+    let number = id
+        .trim_start_matches(|c: char| c.is_ascii_alphabetic())
+        .parse()
+        .unwrap_or(1u32);
+    if id.starts_with("proxy") {
+        String::new()
+    } else {
+        format!("10.9.{}.{}", number / 250, number % 250 + 1)
+    }
 }

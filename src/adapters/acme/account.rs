@@ -70,7 +70,14 @@ impl Registration {
         agree_tos: bool,
         email: Option<String>,
     ) -> Self {
-        Self { caller, http, disk, agree_tos, email, current: Mutex::default() }
+        Self {
+            caller,
+            http,
+            disk,
+            agree_tos,
+            email,
+            current: Mutex::default(),
+        }
     }
 
     /// The account; from disk or new when it is needed for the first time.
@@ -80,7 +87,10 @@ impl Registration {
             return Ok(account.clone());
         }
         let account = match self.usable_record()? {
-            Some(AccountRecord { url: Some(url), key }) => self.open(&url, &key).await?,
+            Some(AccountRecord {
+                url: Some(url),
+                key,
+            }) => self.open(&url, &key).await?,
             Some(AccountRecord { url: None, key }) => self.register(key).await?,
             None => self.register(self.new_key().await?).await?,
         };
@@ -89,9 +99,15 @@ impl Registration {
 
     /// Another account in place of one that the CA does not know any more, with the same key. Orders that find out
     /// together register once.
-    pub(super) async fn replacement(&self, lost: &Rc<Account>) -> Result<Rc<Account>, AuthorityError> {
+    pub(super) async fn replacement(
+        &self,
+        lost: &Rc<Account>,
+    ) -> Result<Rc<Account>, AuthorityError> {
         let mut current = self.current.lock().await;
-        if let Some(account) = current.as_ref().filter(|account| !Rc::ptr_eq(account, lost)) {
+        if let Some(account) = current
+            .as_ref()
+            .filter(|account| !Rc::ptr_eq(account, lost))
+        {
             return Ok(account.clone());
         }
         let key = match self.usable_record()? {
@@ -111,7 +127,12 @@ impl Registration {
     /// Where the terms are that must be agreed to before an account can be had; `None` when nothing is in the way.
     pub(super) async fn terms_to_agree(&self) -> Option<String> {
         // What can't be read is told by the order that needs it, not taken for missing consent.
-        let registered = || !matches!(self.record(), Ok(None | Some(AccountRecord { url: None, .. })));
+        let registered = || {
+            !matches!(
+                self.record(),
+                Ok(None | Some(AccountRecord { url: None, .. }))
+            )
+        };
         match self.agree_tos || registered() {
             true => None,
             false => Some(self.terms().await),
@@ -121,10 +142,16 @@ impl Registration {
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.1.1>
     async fn terms(&self) -> String {
         let directory = || self.caller.directory.clone();
-        let Ok(request) = Request::get(&self.caller.directory).body(bytes::Bytes::new()) else { return directory() };
-        let Ok(answer) = self.http.send(request).await else { return directory() };
+        let Ok(request) = Request::get(&self.caller.directory).body(bytes::Bytes::new()) else {
+            return directory();
+        };
+        let Ok(answer) = self.http.send(request).await else {
+            return directory();
+        };
         let read = serde_json::from_slice::<Value>(answer.body()).unwrap_or_default();
-        read["meta"]["termsOfService"].as_str().map_or_else(directory, str::to_owned)
+        read["meta"]["termsOfService"]
+            .as_str()
+            .map_or_else(directory, str::to_owned)
     }
 
     fn builder(&self) -> AccountBuilder {
@@ -135,7 +162,9 @@ impl Registration {
         let opened = self.caller.call(Repeat::Safe, async || {
             let key = PrivatePkcs8KeyDer::from_pem_slice(key.expose().as_bytes());
             let key = key.map_err(|_| instant_acme::Error::KeyRejected)?;
-            self.builder().from_parts(url.to_owned(), key, self.caller.directory.clone()).await
+            self.builder()
+                .from_parts(url.to_owned(), key, self.caller.directory.clone())
+                .await
         });
         Ok(opened.await?.0)
     }
@@ -149,23 +178,40 @@ impl Registration {
             let der = PrivatePkcs8KeyDer::from_pem_slice(key.expose().as_bytes());
             let der = der.map_err(|_| instant_acme::Error::KeyRejected)?;
             let pair = (Key::from_pkcs8_der(der.clone_key())?, der.into());
-            Ok(self.builder().create_from_key(pair, self.caller.directory.clone()).await?.0)
+            Ok(self
+                .builder()
+                .create_from_key(pair, self.caller.directory.clone())
+                .await?
+                .0)
         });
         let account = registered.await?.0;
         if let Some(email) = &self.email {
             // Before the URL is kept: until then, all of this is done again.
             let contact = format!("mailto:{email}");
-            self.caller.call(Repeat::Safe, async || account.update_contacts(&[&contact]).await).await?;
+            self.caller
+                .call(Repeat::Safe, async || {
+                    account.update_contacts(&[&contact]).await
+                })
+                .await?;
         }
-        self.keep(&AccountRecord { url: Some(account.id().to_owned()), key })?;
-        tracing::info!(directory = self.caller.directory, account = account.id(), "registered at the CA");
+        self.keep(&AccountRecord {
+            url: Some(account.id().to_owned()),
+            key,
+        })?;
+        tracing::info!(
+            directory = self.caller.directory,
+            account = account.id(),
+            "registered at the CA"
+        );
         Ok(account)
     }
 
     async fn check_terms(&self) -> Result<(), AuthorityError> {
         match self.agree_tos {
             true => Ok(()),
-            false => Err(AuthorityError::Terms { terms: self.terms().await }),
+            false => Err(AuthorityError::Terms {
+                terms: self.terms().await,
+            }),
         }
     }
 
@@ -175,7 +221,10 @@ impl Registration {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256);
         let key = key.map_err(|error| Caller::ours("no key for an account can be made", error))?;
         let key = Secret::new(key.serialize_pem());
-        self.keep(&AccountRecord { url: None, key: key.clone() })?;
+        self.keep(&AccountRecord {
+            url: None,
+            key: key.clone(),
+        })?;
         Ok(key)
     }
 
@@ -184,11 +233,14 @@ impl Registration {
     fn usable_record(&self) -> Result<Option<AccountRecord>, AuthorityError> {
         let problem = match self.record() {
             Err(Unrecorded::Damaged(problem)) => problem,
-            Err(Unrecorded::Unread(error)) => return Err(Caller::ours("the account can't be read from disk", error)),
+            Err(Unrecorded::Unread(error)) => {
+                return Err(Caller::ours("the account can't be read from disk", error));
+            }
             Ok(record) => return Ok(record),
         };
         let aside = self.disk.set_account_aside(&self.caller.directory);
-        let aside = aside.map_err(|error| Caller::ours("the damaged account can't be put away", error))?;
+        let aside =
+            aside.map_err(|error| Caller::ours("the damaged account can't be put away", error))?;
         tracing::warn!(
             directory = self.caller.directory,
             "the account at the CA is damaged ({problem}) and kept as {}; registering anew. Records that name the \
@@ -207,16 +259,19 @@ impl Registration {
         let Some(text) = text else { return Ok(None) };
         // Where, not what: the words of the parser may be those of the key.
         let no_account = |error: serde_json::Error| format!("line {} is none of it", error.line());
-        let record: AccountRecord =
-            serde_json::from_str(text.expose()).map_err(|error| Unrecorded::Damaged(no_account(error)))?;
-        x509::check_private_key(&record.key).map_err(|error| Unrecorded::Damaged(error.to_string()))?;
+        let record: AccountRecord = serde_json::from_str(text.expose())
+            .map_err(|error| Unrecorded::Damaged(no_account(error)))?;
+        x509::check_private_key(&record.key)
+            .map_err(|error| Unrecorded::Damaged(error.to_string()))?;
         Ok(Some(record))
     }
 
     fn keep(&self, record: &AccountRecord) -> Result<(), AuthorityError> {
         let unkept = "the account at the CA can't be kept on disk";
         let text = serde_json::to_string(record).map_err(|error| Caller::ours(unkept, error))?;
-        let kept = self.disk.keep_account(&self.caller.directory, &Secret::new(text));
+        let kept = self
+            .disk
+            .keep_account(&self.caller.directory, &Secret::new(text));
         kept.map_err(|error| Caller::ours(unkept, error))
     }
 }

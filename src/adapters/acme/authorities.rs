@@ -9,8 +9,8 @@ use std::{
 };
 
 use rcgen::{
-    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, RsaKeySize,
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair,
+    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, RsaKeySize,
 };
 use time::OffsetDateTime;
 
@@ -40,9 +40,18 @@ impl AcmeAuthorities {
     ///
     /// # Errors
     /// When the roots can't be read.
-    pub fn new(settings: AcmeSettings, disk: Rc<dyn Disk>, clock: Rc<dyn Clock>) -> Result<Self, AuthorityError> {
+    pub fn new(
+        settings: AcmeSettings,
+        disk: Rc<dyn Disk>,
+        clock: Rc<dyn Clock>,
+    ) -> Result<Self, AuthorityError> {
         client(settings.ca_root_pem.as_deref())?;
-        Ok(Self { disk, clock, known: RefCell::default(), settings })
+        Ok(Self {
+            disk,
+            clock,
+            known: RefCell::default(),
+            settings,
+        })
     }
 }
 
@@ -52,8 +61,15 @@ impl Authorities for AcmeAuthorities {
             return Ok(known.clone());
         }
         let settings = self.settings.clone();
-        let authority = Rc::new(AcmeAuthority::new(directory, settings, self.disk.clone(), self.clock.clone())?);
-        self.known.borrow_mut().insert(directory.to_owned(), authority.clone());
+        let authority = Rc::new(AcmeAuthority::new(
+            directory,
+            settings,
+            self.disk.clone(),
+            self.clock.clone(),
+        )?);
+        self.known
+            .borrow_mut()
+            .insert(directory.to_owned(), authority.clone());
         Ok(authority)
     }
 
@@ -61,7 +77,12 @@ impl Authorities for AcmeAuthorities {
         new_key(kind)
     }
 
-    fn self_signed(&self, key: &Secret, names: &BTreeSet<Host>, now: Timestamp) -> Result<String, AuthorityError> {
+    fn self_signed(
+        &self,
+        key: &Secret,
+        names: &BTreeSet<Host>,
+        now: Timestamp,
+    ) -> Result<String, AuthorityError> {
         self_signed(key, names, now)
     }
 }
@@ -87,13 +108,19 @@ pub fn new_key(kind: KeyType) -> Result<Secret, AuthorityError> {
 ///
 /// # Errors
 /// When the key can't be read.
-pub fn self_signed(key: &Secret, names: &BTreeSet<Host>, now: Timestamp) -> Result<String, AuthorityError> {
+pub fn self_signed(
+    key: &Secret,
+    names: &BTreeSet<Host>,
+    now: Timestamp,
+) -> Result<String, AuthorityError> {
     let unusable = |error| Caller::ours("no self-signed certificate can be made", error);
     let key = KeyPair::from_pem(key.expose()).map_err(unusable)?;
     let names: Vec<_> = names.iter().map(Host::to_string).collect();
     let mut params = CertificateParams::new(names).map_err(unusable)?;
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, "self-signed by quaymaster");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "self-signed by quaymaster");
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.not_before = date(now - SET_BACK);
@@ -102,7 +129,8 @@ pub fn self_signed(key: &Secret, names: &BTreeSet<Host>, now: Timestamp) -> Resu
 }
 
 fn date(time: Timestamp) -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp(time.millis().div_euclid(1000)).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    OffsetDateTime::from_unix_timestamp(time.millis().div_euclid(1000))
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 #[cfg(test)]
@@ -113,7 +141,8 @@ mod tests {
     #[test]
     fn a_self_signed_certificate_of_every_key_type_passes_all_checks() {
         let now = Timestamp::from_seconds(1_795_371_420);
-        let names = ["*.shop.example", "shop.internal", "10.0.0.1", "fd00::1"].map(|host| Host::parse(host).unwrap());
+        let names = ["*.shop.example", "shop.internal", "10.0.0.1", "fd00::1"]
+            .map(|host| Host::parse(host).unwrap());
         let (names, name) = (names.into(), CertificateName::parse("own").unwrap());
         for (_, kind) in KeyType::WORDS {
             let key = new_key(kind).unwrap();

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use instant_acme::{
-    AuthorizationHandle, AuthorizationStatus, ChallengeStatus, ChallengeType, Error, Identifier, Order, OrderState,
+    AuthorizationHandle, AuthorizationStatus, ChallengeStatus, ChallengeType, Error, Identifier,
+    Order, OrderState,
 };
 
 use super::error::{detail, kind, told, words};
@@ -47,13 +48,22 @@ pub(super) async fn look(order: &mut Order, index: usize) -> Result<Authorizatio
     for _ in 0..index {
         walk.next().await.transpose()?;
     }
-    let mut handle = walk.next().await.ok_or(Error::Str("an authorization is missing"))??;
+    let mut handle = walk
+        .next()
+        .await
+        .ok_or(Error::Str("an authorization is missing"))??;
     let name = Host::parse(&handle.identifier().to_string());
     let name = name.map_err(|_| Error::Str("an authorization is for no host"))?;
     let status = handle.status;
     let (offered, problem) = (offered(&handle), problem(&handle));
     let http = http_challenge(&mut handle, &name)?;
-    Ok(Authorization { name, status, http, offered, problem })
+    Ok(Authorization {
+        name,
+        status,
+        http,
+        offered,
+        problem,
+    })
 }
 
 /// Tells the CA to look at the http-01 challenge of the authorization number `index`.
@@ -64,13 +74,23 @@ pub(super) async fn answer(order: &mut Order, index: usize) -> Result<(), Error>
     for _ in 0..index {
         walk.next().await.transpose()?;
     }
-    let mut handle = walk.next().await.ok_or(Error::Str("an authorization is missing"))??;
-    let mut challenge = handle.challenge(ChallengeType::Http01).ok_or(Error::Str("a challenge is missing"))?;
+    let mut handle = walk
+        .next()
+        .await
+        .ok_or(Error::Str("an authorization is missing"))??;
+    let mut challenge = handle
+        .challenge(ChallengeType::Http01)
+        .ok_or(Error::Str("a challenge is missing"))?;
     challenge.set_ready().await
 }
 
-fn http_challenge<'a>(handle: &'a mut AuthorizationHandle<'a>, name: &Host) -> Result<Option<HttpChallenge>, Error> {
-    let Some(challenge) = handle.challenge(ChallengeType::Http01) else { return Ok(None) };
+fn http_challenge<'a>(
+    handle: &'a mut AuthorizationHandle<'a>,
+    name: &Host,
+) -> Result<Option<HttpChallenge>, Error> {
+    let Some(challenge) = handle.challenge(ChallengeType::Http01) else {
+        return Ok(None);
+    };
     let token = challenge.token.clone();
     // It becomes the name of a file.
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
@@ -80,23 +100,33 @@ fn http_challenge<'a>(handle: &'a mut AuthorizationHandle<'a>, name: &Host) -> R
     Ok(Some(HttpChallenge {
         url: challenge.url.clone(),
         pending: challenge.status == ChallengeStatus::Pending,
-        content: Challenge { name: name.clone(), token, response: challenge.key_authorization().as_str().to_owned() },
+        content: Challenge {
+            name: name.clone(),
+            token,
+            response: challenge.key_authorization().as_str().to_owned(),
+        },
     }))
 }
 
 fn offered(handle: &AuthorizationHandle<'_>) -> String {
-    let types = handle.challenges.iter().map(|challenge| match &challenge.r#type {
-        ChallengeType::Http01 => "http-01",
-        ChallengeType::Dns01 => "dns-01",
-        ChallengeType::TlsAlpn01 => "tls-alpn-01",
-        ChallengeType::Unknown(other) => other.as_str(),
-        _ => "another",
-    });
+    let types = handle
+        .challenges
+        .iter()
+        .map(|challenge| match &challenge.r#type {
+            ChallengeType::Http01 => "http-01",
+            ChallengeType::Dns01 => "dns-01",
+            ChallengeType::TlsAlpn01 => "tls-alpn-01",
+            ChallengeType::Unknown(other) => other.as_str(),
+            _ => "another",
+        });
     types.collect::<Vec<_>>().join(", ")
 }
 
 fn problem(handle: &AuthorizationHandle<'_>) -> Option<String> {
-    let tried = handle.challenges.iter().find_map(|challenge| challenge.error.as_ref());
+    let tried = handle
+        .challenges
+        .iter()
+        .find_map(|challenge| challenge.error.as_ref());
     match handle.status {
         AuthorizationStatus::Pending | AuthorizationStatus::Valid => None,
         _ if tried.is_some() => tried.map(|problem| told(kind(problem), problem.detail.as_deref())),
@@ -111,11 +141,16 @@ fn problem(handle: &AuthorizationHandle<'_>) -> Option<String> {
 pub(super) fn verdict(state: &OrderState, mut names: BTreeMap<Host, String>) -> AuthorityError {
     if names.is_empty() {
         let about = state.error.iter().flat_map(|problem| &problem.subproblems);
-        names = about.filter_map(|about| Some((host(about.identifier.as_ref()?)?, words(about)))).collect();
+        names = about
+            .filter_map(|about| Some((host(about.identifier.as_ref()?)?, words(about))))
+            .collect();
     }
     match &state.error {
         _ if !names.is_empty() => AuthorityError::Validation(names),
-        Some(problem) => AuthorityError::Refused { kind: kind(problem).to_owned(), detail: detail(problem) },
+        Some(problem) => AuthorityError::Refused {
+            kind: kind(problem).to_owned(),
+            detail: detail(problem),
+        },
         None => AuthorityError::Refused {
             kind: "invalid order".to_owned(),
             detail: "the CA has given the order up without a reason".to_owned(),
@@ -136,7 +171,9 @@ mod tests {
     use super::*;
 
     fn invalid(error: &str) -> OrderState {
-        let text = format!(r#"{{"status": "invalid", "authorizations": [], "finalize": "x", "error": {error}}}"#);
+        let text = format!(
+            r#"{{"status": "invalid", "authorizations": [], "finalize": "x", "error": {error}}}"#
+        );
         serde_json::from_str(&text).unwrap()
     }
 
@@ -149,15 +186,27 @@ mod tests {
         let name = |word| Host::parse(word).unwrap();
         let seen = BTreeMap::from([(name("b.example"), "refused (connection)".to_owned())]);
         let told = verdict(&order, seen).to_string();
-        assert_eq!(told, "the CA could not validate b.example: refused (connection)");
+        assert_eq!(
+            told,
+            "the CA could not validate b.example: refused (connection)"
+        );
         let told = verdict(&order, BTreeMap::new()).to_string();
-        assert_eq!(told, "the CA could not validate a.example: no address (dns)");
+        assert_eq!(
+            told,
+            "the CA could not validate a.example: no address (dns)"
+        );
     }
 
     #[test]
     fn an_order_that_fails_as_a_whole_is_a_refusal() {
         let told = |error| verdict(&invalid(error), BTreeMap::new()).to_string();
-        assert_eq!(told(r#"{"type": "x:caa", "detail": "forbidden"}"#), "the CA refuses (caa): forbidden");
-        assert_eq!(told("null"), "the CA refuses (invalid order): the CA has given the order up without a reason");
+        assert_eq!(
+            told(r#"{"type": "x:caa", "detail": "forbidden"}"#),
+            "the CA refuses (caa): forbidden"
+        );
+        assert_eq!(
+            told("null"),
+            "the CA refuses (invalid order): the CA has given the order up without a reason"
+        );
     }
 }

@@ -62,8 +62,14 @@ impl Caller {
     }
 
     /// An error for what only this side can have broken.
-    pub(super) fn ours(what: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> AuthorityError {
-        AuthorityError::Ours { what: what.to_owned(), source: Some(source.into()) }
+    pub(super) fn ours(
+        what: &str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> AuthorityError {
+        AuthorityError::Ours {
+            what: what.to_owned(),
+            source: Some(source.into()),
+        }
     }
 }
 

@@ -33,21 +33,36 @@ impl Directory {
     /// # Errors
     /// When nobody answers there, or something that is no directory.
     pub async fn look(url: &str, ca_root_pem: Option<&str>) -> Result<Self, AuthorityError> {
-        let limits = Limits { connect: LIMIT, whole: LIMIT, ..Limits::default() };
+        let limits = Limits {
+            connect: LIMIT,
+            whole: LIMIT,
+            ..Limits::default()
+        };
         let http = HttpClient::new(ca_root_pem, limits);
-        let http = http.map_err(|error| Caller::ours("connections to the CA can't be set up", error))?;
+        let http =
+            http.map_err(|error| Caller::ours("connections to the CA can't be set up", error))?;
         let request = Request::get(url).body(bytes::Bytes::new());
-        let request = request.map_err(|error| Caller::ours("the CA's URL can't be asked for", error))?;
+        let request =
+            request.map_err(|error| Caller::ours("the CA's URL can't be asked for", error))?;
         let answer = http
             .send(request)
             .await
-            .map_err(|error| AuthorityError::Unreachable { directory: url.to_owned(), source: error.into() })?;
+            .map_err(|error| AuthorityError::Unreachable {
+                directory: url.to_owned(),
+                source: error.into(),
+            })?;
         let read: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
         if !read["newOrder"].is_string() {
             let problem = format!("status {} and no newOrder in it", answer.status().as_u16());
-            return Err(AuthorityError::NotAcme { directory: url.to_owned(), problem });
+            return Err(AuthorityError::NotAcme {
+                directory: url.to_owned(),
+                problem,
+            });
         }
-        let date = answer.headers().get(header::DATE).and_then(|date| date.to_str().ok());
+        let date = answer
+            .headers()
+            .get(header::DATE)
+            .and_then(|date| date.to_str().ok());
         let date = date.and_then(|date| OffsetDateTime::parse(date, &Rfc2822).ok());
         Ok(Self {
             date: date.map(|date| Timestamp::from_seconds(date.unix_timestamp())),

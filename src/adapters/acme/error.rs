@@ -9,7 +9,8 @@ use super::record::{Answer, Record};
 use crate::{adapters::http::HttpError, ports::AuthorityError, values::Timestamp};
 
 /// What a Retry-After is clamped to: a CA that says "now" means "soon", and one that says "next year" is broken.
-const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(7 * 24 * 3600));
+const RETRY_AFTER: (Duration, Duration) =
+    (Duration::from_secs(1), Duration::from_secs(7 * 24 * 3600));
 
 /// A call that failed, with what decides whether it may be repeated at once.
 #[derive(Debug)]
@@ -26,7 +27,10 @@ impl Failure {
     /// Whether the CA answered that it won't: not that it is busy, broken, or out of reach.
     pub(super) fn is_final(&self) -> bool {
         let busy = matches!(self.error, AuthorityError::Busy { .. });
-        !busy && self.status.is_some_and(|status| (400..500).contains(&status))
+        !busy
+            && self
+                .status
+                .is_some_and(|status| (400..500).contains(&status))
     }
 
     /// Whether the CA refused with this kind of problem.
@@ -54,19 +58,27 @@ pub(super) fn failure(error: Error, record: &Record, directory: &str, now: Times
 
 fn unanswered(error: Error, directory: &str) -> AuthorityError {
     match error {
-        Error::Other(source) => AuthorityError::Unreachable { directory: directory.to_owned(), source },
+        Error::Other(source) => AuthorityError::Unreachable {
+            directory: directory.to_owned(),
+            source,
+        },
         error => ours(error),
     }
 }
 
 fn ours(error: Error) -> AuthorityError {
-    AuthorityError::Ours { what: "a request to the CA can't be made".to_owned(), source: Some(error.into()) }
+    AuthorityError::Ours {
+        what: "a request to the CA can't be made".to_owned(),
+        source: Some(error.into()),
+    }
 }
 
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-6.7>
 fn answered(error: Error, answer: &Answer, directory: &str, now: Timestamp) -> AuthorityError {
     let problem = match &error {
-        Error::Api(problem) if problem.r#type.is_some() || problem.detail.is_some() => Some(problem),
+        Error::Api(problem) if problem.r#type.is_some() || problem.detail.is_some() => {
+            Some(problem)
+        }
         _ => None,
     };
     let limited = problem.is_some_and(|problem| kind(problem) == "rateLimited");
@@ -81,7 +93,10 @@ fn answered(error: Error, answer: &Answer, directory: &str, now: Timestamp) -> A
         };
     }
     if let Some(problem) = problem {
-        return AuthorityError::Refused { kind: kind(problem).to_owned(), detail: detail(problem) };
+        return AuthorityError::Refused {
+            kind: kind(problem).to_owned(),
+            detail: detail(problem),
+        };
     }
     let problem = match &error {
         Error::Json(error) if answer.json => format!("{error} in {}", status_and(answer)),
@@ -89,11 +104,18 @@ fn answered(error: Error, answer: &Answer, directory: &str, now: Timestamp) -> A
         Error::Json(_) | Error::Api(_) => status_and(answer),
         _ => return ours(error),
     };
-    AuthorityError::NotAcme { directory: directory.to_owned(), problem }
+    AuthorityError::NotAcme {
+        directory: directory.to_owned(),
+        problem,
+    }
 }
 
 fn status_and(answer: &Answer) -> String {
-    format!("an answer with status {} and {}", answer.status, came(answer))
+    format!(
+        "an answer with status {} and {}",
+        answer.status,
+        came(answer)
+    )
 }
 
 fn came(answer: &Answer) -> String {
@@ -109,18 +131,28 @@ pub(super) fn kind(problem: &Problem) -> &str {
 }
 
 fn last_part(kind: Option<&str>) -> &str {
-    kind.and_then(|kind| kind.rsplit(':').next()).filter(|kind| !kind.is_empty()).unwrap_or("unknown")
+    kind.and_then(|kind| kind.rsplit(':').next())
+        .filter(|kind| !kind.is_empty())
+        .unwrap_or("unknown")
 }
 
 /// The CA's words, with those about single names.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-6.7.1>
 pub(super) fn detail(problem: &Problem) -> String {
-    let own = problem.detail.clone().unwrap_or_else(|| "it gives no reason".to_owned());
-    problem.subproblems.iter().fold(own, |told, about| match &about.identifier {
-        Some(identifier) => format!("{told}; {}: {}", identifier.authorized(false), words(about)),
-        None => format!("{told}; {}", words(about)),
-    })
+    let own = problem
+        .detail
+        .clone()
+        .unwrap_or_else(|| "it gives no reason".to_owned());
+    problem
+        .subproblems
+        .iter()
+        .fold(own, |told, about| match &about.identifier {
+            Some(identifier) => {
+                format!("{told}; {}: {}", identifier.authorized(false), words(about))
+            }
+            None => format!("{told}; {}", words(about)),
+        })
 }
 
 /// The CA's words about one name.
@@ -144,8 +176,9 @@ fn retry_after(answer: &Answer, now: Timestamp) -> Option<Timestamp> {
 /// <https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>
 pub(super) fn pause(answer: &Answer, now: Timestamp) -> Option<Duration> {
     let text = answer.retry_after.as_deref()?.trim();
-    let date =
-        format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+    let date = format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    );
     match text.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
         Err(_) => {
@@ -166,7 +199,12 @@ mod tests {
 
     fn answer(status: u16, body: &str) -> Answer {
         let json = serde_json::from_str::<serde::de::IgnoredAny>(body).is_ok();
-        Answer { status, retry_after: None, json, excerpt: body.to_owned() }
+        Answer {
+            status,
+            retry_after: None,
+            json,
+            excerpt: body.to_owned(),
+        }
     }
 
     /// What instant-acme makes of an answer that is no success.
@@ -175,8 +213,13 @@ mod tests {
     }
 
     fn told_of(status: u16, body: &str) -> String {
-        let record = Record { signed: true, answer: Some(answer(status, body)) };
-        failure(library(body), &record, DIRECTORY, NOW).error.to_string()
+        let record = Record {
+            signed: true,
+            answer: Some(answer(status, body)),
+        };
+        failure(library(body), &record, DIRECTORY, NOW)
+            .error
+            .to_string()
     }
 
     #[test]
@@ -184,22 +227,41 @@ mod tests {
         let body = r#"{"type": "urn:ietf:params:acme:error:rejectedIdentifier", "detail": "no", "subproblems": [
             {"type": "urn:ietf:params:acme:error:malformed", "detail": "bad", "identifier": {"type": "dns", "value": "a.example"}}
         ]}"#;
-        assert_eq!(told_of(400, body), "the CA refuses (rejectedIdentifier): no; a.example: bad (malformed)");
+        assert_eq!(
+            told_of(400, body),
+            "the CA refuses (rejectedIdentifier): no; a.example: bad (malformed)"
+        );
         assert_eq!(
             told_of(500, r#"{"type": "x:serverInternal"}"#),
             "the CA refuses (serverInternal): it gives no reason"
         );
-        assert_eq!(told_of(400, r#"{"detail": "no"}"#), "the CA refuses (unknown): no");
+        assert_eq!(
+            told_of(400, r#"{"detail": "no"}"#),
+            "the CA refuses (unknown): no"
+        );
     }
 
     #[test]
     fn what_is_no_acme_is_shown() {
-        let prefix = "what answers at https://ca.example/dir does not speak ACME: an answer with status";
+        let prefix =
+            "what answers at https://ca.example/dir does not speak ACME: an answer with status";
         let suffix = "; is `ca` the URL of a directory?";
-        assert_eq!(told_of(400, "<html>no"), format!("{prefix} 400 and \"<html>no\"{suffix}"));
-        assert_eq!(told_of(404, ""), format!("{prefix} 404 and an empty body{suffix}"));
-        assert_eq!(told_of(404, "{}"), format!("{prefix} 404 and \"{{}}\"{suffix}"));
-        assert_eq!(told_of(200, "<html>"), format!("{prefix} 200 and \"<html>\"{suffix}"));
+        assert_eq!(
+            told_of(400, "<html>no"),
+            format!("{prefix} 400 and \"<html>no\"{suffix}")
+        );
+        assert_eq!(
+            told_of(404, ""),
+            format!("{prefix} 404 and an empty body{suffix}")
+        );
+        assert_eq!(
+            told_of(404, "{}"),
+            format!("{prefix} 404 and \"{{}}\"{suffix}")
+        );
+        assert_eq!(
+            told_of(200, "<html>"),
+            format!("{prefix} 200 and \"<html>\"{suffix}")
+        );
         assert!(told_of(404, "[]").contains("404"));
     }
 
@@ -207,9 +269,18 @@ mod tests {
     fn a_busy_ca_is_waited_for_whatever_its_body_is() {
         let busy = "the CA at https://ca.example/dir asks us to wait";
         assert_eq!(told_of(503, "<html>"), format!("{busy} (503): \"<html>\""));
-        assert_eq!(told_of(429, r#"{"type": "x:rateLimited", "detail": "slow"}"#), format!("{busy} (429): slow"));
-        assert_eq!(told_of(400, r#"{"type": "x:rateLimited", "detail": "slow"}"#), format!("{busy} (400): slow"));
-        assert_eq!(told_of(503, r#"{"type": "x:serverInternal", "detail": "later"}"#), format!("{busy} (503): later"));
+        assert_eq!(
+            told_of(429, r#"{"type": "x:rateLimited", "detail": "slow"}"#),
+            format!("{busy} (429): slow")
+        );
+        assert_eq!(
+            told_of(400, r#"{"type": "x:rateLimited", "detail": "slow"}"#),
+            format!("{busy} (400): slow")
+        );
+        assert_eq!(
+            told_of(503, r#"{"type": "x:serverInternal", "detail": "later"}"#),
+            format!("{busy} (503): later")
+        );
         assert_eq!(told_of(502, ""), format!("{busy} (502): an empty body"));
     }
 
@@ -226,16 +297,33 @@ mod tests {
         ] {
             let mut answer = answer(503, "");
             answer.retry_after = Some(text.to_owned());
-            let record = Record { signed: true, answer: Some(answer) };
-            let expected = seconds.map_or(Retry::Backoff, |s| Retry::NotBefore(NOW + Duration::from_secs(s)));
-            assert_eq!(failure(library(""), &record, DIRECTORY, NOW).error.retry(), expected, "{text}");
+            let record = Record {
+                signed: true,
+                answer: Some(answer),
+            };
+            let expected = seconds.map_or(Retry::Backoff, |s| {
+                Retry::NotBefore(NOW + Duration::from_secs(s))
+            });
+            assert_eq!(
+                failure(library(""), &record, DIRECTORY, NOW).error.retry(),
+                expected,
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn no_answer_is_unreachable() {
-        for (error, cut) in [(HttpError::Silent(Duration::from_secs(30)), false), (HttpError::Cut("".into()), true)] {
-            let failure = failure(Error::Other(error.into()), &Record::default(), DIRECTORY, NOW);
+        for (error, cut) in [
+            (HttpError::Silent(Duration::from_secs(30)), false),
+            (HttpError::Cut("".into()), true),
+        ] {
+            let failure = failure(
+                Error::Other(error.into()),
+                &Record::default(),
+                DIRECTORY,
+                NOW,
+            );
             assert!(matches!(failure.error, AuthorityError::Unreachable { .. }));
             assert_eq!((failure.cut, failure.status), (cut, None));
         }

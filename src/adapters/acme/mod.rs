@@ -63,13 +63,26 @@ impl AcmeAuthority {
         clock: Rc<dyn Clock>,
     ) -> Result<Self, AuthorityError> {
         if !directory.starts_with("https://") {
-            let what = format!("the CA {directory:?} can't be asked: its URL must begin with https://");
+            let what =
+                format!("the CA {directory:?} can't be asked: its URL must begin with https://");
             return Err(AuthorityError::Ours { what, source: None });
         }
         let http = client(settings.ca_root_pem.as_deref())?;
-        let caller = Caller { directory: directory.to_owned(), clock };
-        let registration = Registration::new(caller.clone(), http, disk, settings.agree_tos, settings.email);
-        Ok(Self { caller, registration })
+        let caller = Caller {
+            directory: directory.to_owned(),
+            clock,
+        };
+        let registration = Registration::new(
+            caller.clone(),
+            http,
+            disk,
+            settings.agree_tos,
+            settings.email,
+        );
+        Ok(Self {
+            caller,
+            registration,
+        })
     }
 }
 
@@ -83,24 +96,40 @@ impl Authority for AcmeAuthority {
         self.registration.terms_to_agree().await
     }
 
-    async fn order(&self, names: &BTreeSet<Host>, profile: Option<&str>) -> Result<Box<dyn Order>, AuthorityError> {
+    async fn order(
+        &self,
+        names: &BTreeSet<Host>,
+        profile: Option<&str>,
+    ) -> Result<Box<dyn Order>, AuthorityError> {
         let identifiers = names.iter().map(identifier).collect::<Vec<_>>();
         let mut account = self.registration.account().await?;
         let new = match profile {
             Some(profile) => NewOrder::new(&identifiers).profile(offered(&account, profile)?),
             None => NewOrder::new(&identifiers),
         };
-        let mut placed = self.caller.call(Repeat::Unsafe, async || account.new_order(&new).await).await;
-        if placed.as_ref().is_err_and(|failure| failure.is_refusal("accountDoesNotExist")) {
+        let mut placed = self
+            .caller
+            .call(Repeat::Unsafe, async || account.new_order(&new).await)
+            .await;
+        if placed
+            .as_ref()
+            .is_err_and(|failure| failure.is_refusal("accountDoesNotExist"))
+        {
             account = self.registration.replacement(&account).await?;
-            placed = self.caller.call(Repeat::Unsafe, async || account.new_order(&new).await).await;
+            placed = self
+                .caller
+                .call(Repeat::Unsafe, async || account.new_order(&new).await)
+                .await;
         }
         Ok(Box::new(AcmeOrder::new(placed?.0, self.caller.clone())))
     }
 
     async fn resume(&self, url: &str) -> Result<Option<Box<dyn Order>>, AuthorityError> {
         let account = self.registration.account().await?;
-        let found = self.caller.call(Repeat::Safe, async || account.order(url.to_owned()).await).await;
+        let found = self
+            .caller
+            .call(Repeat::Safe, async || account.order(url.to_owned()).await)
+            .await;
         match found {
             Ok((mut order, _)) => match order.state().status {
                 OrderStatus::Invalid => Ok(None),
@@ -120,7 +149,8 @@ fn client(ca_root_pem: Option<&str>) -> Result<HttpClient, AuthorityError> {
 
 /// <https://www.rfc-editor.org/rfc/rfc8738#section-3>
 fn identifier(host: &Host) -> Identifier {
-    host.address().map_or_else(|| Identifier::Dns(host.to_string()), Identifier::Ip)
+    host.address()
+        .map_or_else(|| Identifier::Dns(host.to_string()), Identifier::Ip)
 }
 
 /// The profile, if the CA has it: one that has none might say nothing and issue something else.
@@ -134,7 +164,13 @@ fn offered<'p>(account: &Account, profile: &'p str) -> Result<&'p str, Authority
     }
     let detail = match offered.as_slice() {
         [] => format!("{profile:?} was asked for, and the CA has no profiles; leave profile out"),
-        some => format!("the CA has no profile {profile:?}; it has {}", some.join(", ")),
+        some => format!(
+            "the CA has no profile {profile:?}; it has {}",
+            some.join(", ")
+        ),
     };
-    Err(AuthorityError::Refused { kind: "invalidProfile".to_owned(), detail })
+    Err(AuthorityError::Refused {
+        kind: "invalidProfile".to_owned(),
+        detail,
+    })
 }

@@ -50,7 +50,12 @@ pub(super) struct AcmeOrder {
 impl AcmeOrder {
     /// Goes on with an order in any status.
     pub(super) fn new(order: instant_acme::Order, caller: Caller) -> Self {
-        Self { url: order.url().to_owned(), order, caller, answered: BTreeSet::new() }
+        Self {
+            url: order.url().to_owned(),
+            order,
+            caller,
+            answered: BTreeSet::new(),
+        }
     }
 
     fn status(&mut self) -> OrderStatus {
@@ -66,7 +71,13 @@ impl AcmeOrder {
 
     async fn authorization(&mut self, index: usize) -> Result<Authorization, AuthorityError> {
         let order = &mut self.order;
-        Ok(self.caller.call(Repeat::Safe, async || authorizations::look(order, index).await).await?.0)
+        Ok(self
+            .caller
+            .call(Repeat::Safe, async || {
+                authorizations::look(order, index).await
+            })
+            .await?
+            .0)
     }
 
     async fn all(&mut self) -> Result<Vec<Authorization>, AuthorityError> {
@@ -105,7 +116,8 @@ impl AcmeOrder {
             return Ok(None);
         }
         let challenge = challenge(authorization)?;
-        Ok(Some(challenge).filter(|challenge| challenge.pending && !self.answered.contains(&challenge.url)))
+        Ok(Some(challenge)
+            .filter(|challenge| challenge.pending && !self.answered.contains(&challenge.url)))
     }
 
     /// Looks at once, then after growing pauses, until the order is past `status`.
@@ -135,7 +147,12 @@ impl AcmeOrder {
     }
 
     async fn wait_for_validation(&mut self) -> Result<OrderStatus, AuthorityError> {
-        self.wait(&[OrderStatus::Pending], "validating the names", VALIDATION_LIMIT).await
+        self.wait(
+            &[OrderStatus::Pending],
+            "validating the names",
+            VALIDATION_LIMIT,
+        )
+        .await
     }
 
     /// What is wrong with an invalid order.
@@ -145,7 +162,10 @@ impl AcmeOrder {
             Err(error) if self.order.state().error.is_none() => return error,
             Err(_) => Vec::new(),
         };
-        let names = all.into_iter().filter_map(|seen| Some((seen.name, seen.problem?))).collect::<BTreeMap<_, _>>();
+        let names = all
+            .into_iter()
+            .filter_map(|seen| Some((seen.name, seen.problem?)))
+            .collect::<BTreeMap<_, _>>();
         verdict(self.order.state(), names)
     }
 
@@ -154,7 +174,9 @@ impl AcmeOrder {
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.4>
     async fn submit(&mut self, request: &[u8]) -> Result<(), AuthorityError> {
-        let Err(failure) = self.submit_once(request).await else { return Ok(()) };
+        let Err(failure) = self.submit_once(request).await else {
+            return Ok(());
+        };
         if !failure.cut && !failure.is_refusal("orderNotReady") {
             return Err(failure.into());
         }
@@ -166,11 +188,17 @@ impl AcmeOrder {
 
     async fn submit_once(&mut self, request: &[u8]) -> Result<(), Failure> {
         let order = &mut self.order;
-        let ((), answer) = self.caller.call(Repeat::Unsafe, async || order.finalize_csr(request).await).await?;
+        let ((), answer) = self
+            .caller
+            .call(Repeat::Unsafe, async || order.finalize_csr(request).await)
+            .await?;
         if self.status() == OrderStatus::Processing
             && let Some(asked) = answer.and_then(|answer| pause(&answer, self.caller.clock.now()))
         {
-            self.caller.clock.sleep(asked.min(LONGEST_RETRY_AFTER)).await;
+            self.caller
+                .clock
+                .sleep(asked.min(LONGEST_RETRY_AFTER))
+                .await;
         }
         Ok(())
     }
@@ -186,14 +214,20 @@ impl Order for AcmeOrder {
         match self.status() {
             OrderStatus::Pending => {}
             OrderStatus::Invalid => return Err(self.problems().await),
-            OrderStatus::Ready | OrderStatus::Processing | OrderStatus::Valid => return Ok(Vec::new()),
+            OrderStatus::Ready | OrderStatus::Processing | OrderStatus::Valid => {
+                return Ok(Vec::new());
+            }
         }
         let all = self.all().await?;
         if all.iter().any(|seen| seen.problem.is_some()) {
             return Err(self.problems().await);
         }
-        let pending = all.into_iter().filter(|seen| seen.status == AuthorizationStatus::Pending);
-        pending.map(|seen| challenge(seen).map(|challenge| challenge.content)).collect()
+        let pending = all
+            .into_iter()
+            .filter(|seen| seen.status == AuthorizationStatus::Pending);
+        pending
+            .map(|seen| challenge(seen).map(|challenge| challenge.content))
+            .collect()
     }
 
     async fn authorize(&mut self) -> Result<(), AuthorityError> {
@@ -206,7 +240,11 @@ impl Order for AcmeOrder {
         Ok(())
     }
 
-    async fn finalize(&mut self, key: &Secret, names: &BTreeSet<Host>) -> Result<String, AuthorityError> {
+    async fn finalize(
+        &mut self,
+        key: &Secret,
+        names: &BTreeSet<Host>,
+    ) -> Result<String, AuthorityError> {
         if self.status() == OrderStatus::Pending {
             self.wait_for_validation().await?;
         }
@@ -218,12 +256,21 @@ impl Order for AcmeOrder {
             OrderStatus::Valid => {}
             // Some CAs go on saying "ready" for a moment after they were asked.
             _ => {
-                let before = [OrderStatus::Pending, OrderStatus::Ready, OrderStatus::Processing];
-                self.wait(&before, "issuing the certificate", ISSUANCE_LIMIT).await?;
+                let before = [
+                    OrderStatus::Pending,
+                    OrderStatus::Ready,
+                    OrderStatus::Processing,
+                ];
+                self.wait(&before, "issuing the certificate", ISSUANCE_LIMIT)
+                    .await?;
             }
         }
         let order = &mut self.order;
-        let fetched = self.caller.call(Repeat::Safe, async || order.certificate().await).await?.0;
+        let fetched = self
+            .caller
+            .call(Repeat::Safe, async || order.certificate().await)
+            .await?
+            .0;
         fetched.ok_or_else(|| AuthorityError::NotAcme {
             directory: self.caller.directory.clone(),
             problem: "an order that is valid has no certificate".to_owned(),
@@ -232,7 +279,12 @@ impl Order for AcmeOrder {
 }
 
 fn challenge(authorization: Authorization) -> Result<HttpChallenge, AuthorityError> {
-    let Authorization { name, http, offered, .. } = authorization;
+    let Authorization {
+        name,
+        http,
+        offered,
+        ..
+    } = authorization;
     http.ok_or_else(|| AuthorityError::Refused {
         kind: "http-01 not offered".to_owned(),
         detail: format!("for {name} it offers only {offered}, which quaymaster can't answer"),
@@ -245,10 +297,15 @@ fn challenge(authorization: Authorization) -> Result<HttpChallenge, AuthorityErr
 fn signing_request(key: &Secret, names: &BTreeSet<Host>) -> Result<Vec<u8>, AuthorityError> {
     let unusable = |error| Caller::ours("the certificate's key can't be used", error);
     let key = KeyPair::from_pem(key.expose()).map_err(unusable)?;
-    let mut params = CertificateParams::new(names.iter().map(Host::to_string).collect::<Vec<_>>()).map_err(unusable)?;
+    let mut params = CertificateParams::new(names.iter().map(Host::to_string).collect::<Vec<_>>())
+        .map_err(unusable)?;
     // rcgen would put a common name of its own there, which CAs read as one more host name.
     params.distinguished_name = DistinguishedName::new();
-    Ok(params.serialize_request(&key).map_err(unusable)?.der().to_vec())
+    Ok(params
+        .serialize_request(&key)
+        .map_err(unusable)?
+        .der()
+        .to_vec())
 }
 
 #[cfg(test)]
@@ -260,7 +317,9 @@ mod tests {
     #[test]
     fn a_signing_request_has_the_names_and_nothing_else() {
         let key = Secret::new(KeyPair::generate().unwrap().serialize_pem());
-        let names = ["b.example", "a.example"].map(|name| Host::parse(name).unwrap()).into();
+        let names = ["b.example", "a.example"]
+            .map(|name| Host::parse(name).unwrap())
+            .into();
         let der = signing_request(&key, &names).unwrap();
         let (_, request) = X509CertificationRequest::from_der(&der).unwrap();
         assert_eq!(request.certification_request_info.subject.iter().count(), 0);
@@ -268,7 +327,11 @@ mod tests {
         let [ParsedExtension::SubjectAlternativeName(found)] = extensions.as_slice() else {
             panic!("{extensions:?}");
         };
-        let found = found.general_names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let found = found
+            .general_names
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>();
         assert_eq!(found, ["DNSName(a.example)", "DNSName(b.example)"]);
     }
 }

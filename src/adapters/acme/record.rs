@@ -39,7 +39,10 @@ pub(super) struct Answer {
 impl Answer {
     /// What is remembered of an answer.
     pub(super) fn of(answer: &Response<Bytes>) -> Self {
-        let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = answer
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok());
         Self {
             status: answer.status().as_u16(),
             retry_after: retry_after.map(str::to_owned),
@@ -51,8 +54,15 @@ impl Answer {
 
 fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(EXCERPT * 4)]).into_owned();
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
-    words.collect::<Vec<_>>().join(" ").chars().take(EXCERPT).collect()
+    let words = text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty());
+    words
+        .collect::<Vec<_>>()
+        .join(" ")
+        .chars()
+        .take(EXCERPT)
+        .collect()
 }
 
 tokio::task_local! {
@@ -81,13 +91,22 @@ impl instant_acme::HttpClient for Recorder {
         Box::pin(async move {
             let signed = request.method() == Method::POST;
             let (head, body) = request.into_parts();
-            let body = body.collect().await.unwrap_or_else(|never| match never {}).to_bytes();
+            let body = body
+                .collect()
+                .await
+                .unwrap_or_else(|never| match never {})
+                .to_bytes();
             let result = client.send(Request::from_parts(head, body)).await;
             let answer = result.as_ref().ok().map(Answer::of);
             // Every call goes through `recorded`; one that did not would only lose its details.
             let _ = RECORD.try_with(|record| record.replace(Record { signed, answer }));
-            let (head, body) = result.map_err(|error| Error::Other(Box::new(error)))?.into_parts();
-            Ok(BytesResponse { parts: head, body: Box::new(body) })
+            let (head, body) = result
+                .map_err(|error| Error::Other(Box::new(error)))?
+                .into_parts();
+            Ok(BytesResponse {
+                parts: head,
+                body: Box::new(body),
+            })
         })
     }
 }
@@ -98,15 +117,27 @@ mod tests {
 
     #[test]
     fn an_excerpt_is_short_and_printable() {
-        assert_eq!(excerpt(b"<html>\r\n\t<h1>No \x1b[31mway</h1>"), "<html> <h1>No [31mway</h1>");
+        assert_eq!(
+            excerpt(b"<html>\r\n\t<h1>No \x1b[31mway</h1>"),
+            "<html> <h1>No [31mway</h1>"
+        );
         assert_eq!(excerpt("é".repeat(500).as_bytes()).chars().count(), EXCERPT);
         assert_eq!(excerpt(b""), "");
     }
 
     #[test]
     fn an_answer_is_remembered() {
-        let answer = Response::builder().status(503).header("Retry-After", "120").body(Bytes::from("<p>busy")).unwrap();
-        let expected = Answer { status: 503, retry_after: Some("120".into()), json: false, excerpt: "<p>busy".into() };
+        let answer = Response::builder()
+            .status(503)
+            .header("Retry-After", "120")
+            .body(Bytes::from("<p>busy"))
+            .unwrap();
+        let expected = Answer {
+            status: 503,
+            retry_after: Some("120".into()),
+            json: false,
+            excerpt: "<p>busy".into(),
+        };
         assert_eq!(Answer::of(&answer), expected);
     }
 }

@@ -73,18 +73,29 @@ impl Folders {
     pub(super) fn look_at_certificates(&self, now: Timestamp) -> Result<Certificates, DiskError> {
         let mut found = Certificates::default();
         let names = self.names(&mut found)?;
-        let mut look = Look { began: now, before: self.memory.take(), after: Memory::default(), found };
+        let mut look = Look {
+            began: now,
+            before: self.memory.take(),
+            after: Memory::default(),
+            found,
+        };
         for name in names {
             self.look_at_live(name, &mut look);
         }
         self.memory.replace(look.after);
         let mut found = look.found;
         let provided = self.certificates.join("provided");
-        for entry in entries(&provided, &mut found)?.into_iter().filter(|entry| !entry.starts_with('.')) {
+        for entry in entries(&provided, &mut found)?
+            .into_iter()
+            .filter(|entry| !entry.starts_with('.'))
+        {
             let path = provided.join(&entry);
             match CertificateName::parse(entry) {
                 Ok(name) => look_at_provided(&path, name, &mut found),
-                Err(error) => found.faults.push(DiskError::Damaged { path, problem: error.to_string() }),
+                Err(error) => found.faults.push(DiskError::Damaged {
+                    path,
+                    problem: error.to_string(),
+                }),
             }
         }
         Ok(found)
@@ -97,7 +108,10 @@ impl Folders {
         // A switch that was cut off leaves a hidden link.
         let named = |entry| CertificateName::parse(entry).ok();
         let mut names: BTreeSet<_> = live.into_iter().filter_map(named).collect();
-        let alone = copied.into_iter().filter_map(named).filter(|name| !names.contains(name));
+        let alone = copied
+            .into_iter()
+            .filter_map(named)
+            .filter(|name| !names.contains(name));
         let alone: Vec<_> = alone.filter(|name| self.copy(name).is_dir()).collect();
         names.extend(alone);
         Ok(names)
@@ -106,7 +120,9 @@ impl Folders {
     fn look_at_live(&self, name: CertificateName, look: &mut Look) {
         let (folder, copy) = (self.live(&name), self.copy(&name));
         let seen = Seen::look(&folder, &copy, look.began);
-        let known = seen.as_ref().and_then(|seen| look.before.recall(&name, seen));
+        let known = seen
+            .as_ref()
+            .and_then(|seen| look.before.recall(&name, seen));
         let is_known = known.is_some();
         let certificate = match known.map_or_else(|| self.read_live(&name).map(Rc::new), Ok) {
             Ok(certificate) => certificate,
@@ -115,7 +131,10 @@ impl Folders {
         if !is_known {
             tell_exposed(&folder, &mut look.found);
         }
-        if !is_known && matches!(certificate.source, Source::Acme(_)) && !is_copied(&copy, certificate.digest) {
+        if !is_known
+            && matches!(certificate.source, Source::Acme(_))
+            && !is_copied(&copy, certificate.digest)
+        {
             look.found.repairs.insert(name.clone(), Repair::Copy);
         } else if let Some(seen) = seen {
             look.after.keep(&name, &seen, &certificate);
@@ -132,12 +151,16 @@ impl Folders {
             found.unread.insert((Shelf::Live, name.clone()));
         }
         match copy {
-            Ok(_) if !is_unread => drop(found.repairs.insert(name.clone(), Repair::Live { problem })),
+            Ok(_) if !is_unread => {
+                drop(found.repairs.insert(name.clone(), Repair::Live { problem }))
+            }
             Err(_) if name.as_str() == README && self.live(&name).is_file() => {}
             _ if is_unread => found.faults.push(problem),
             _ => drop(found.wrecks.insert(name.clone(), problem)),
         }
-        found.held.extend(copy.ok().map(|certificate| (name, certificate.into())));
+        found
+            .held
+            .extend(copy.ok().map(|certificate| (name, certificate.into())));
     }
 
     /// The live certificate of a name. One of ours whose `about.json` was lost is whole by its copy alone; without that
@@ -147,8 +170,10 @@ impl Folders {
         let folder = self.live(name);
         let version = read_version(&folder, Shelf::Live)?;
         let (digest, about) = (version.digest(), folder.join("about.json"));
-        let checked =
-            |source| x509::check(&version.fullchain, &version.privkey, source).map_err(|error| refused(name, error));
+        let checked = |source| {
+            x509::check(&version.fullchain, &version.privkey, source)
+                .map_err(|error| refused(name, error))
+        };
         if self.owner(name) != Owner::Us {
             return checked(Source::Provided);
         }
@@ -163,11 +188,17 @@ impl Folders {
     }
 
     /// Mends what a look found, unless it is as it should be by now.
-    pub(super) fn mend_certificate(&self, name: &CertificateName, repair: &Repair) -> Result<(), DiskError> {
+    pub(super) fn mend_certificate(
+        &self,
+        name: &CertificateName,
+        repair: &Repair,
+    ) -> Result<(), DiskError> {
         match (repair, self.read_live(name)) {
-            (Repair::Copy, Ok(certificate)) => {
-                self.write_copy(name, &read_version(&self.live(name), Shelf::Live)?, certificate.source)
-            }
+            (Repair::Copy, Ok(certificate)) => self.write_copy(
+                name,
+                &read_version(&self.live(name), Shelf::Live)?,
+                certificate.source,
+            ),
             (Repair::Copy, Err(fault)) => Err(fault),
             (Repair::Live { .. }, Ok(_)) => Ok(()),
             (Repair::Live { .. }, Err(_)) => {
@@ -179,14 +210,21 @@ impl Folders {
     }
 
     /// The version of a certificate with this digest, of those that may be served.
-    pub(super) fn version(&self, name: &CertificateName, digest: Digest) -> Result<Version, DiskError> {
+    pub(super) fn version(
+        &self,
+        name: &CertificateName,
+        digest: Digest,
+    ) -> Result<Version, DiskError> {
         let live = read_version(&self.live(name), Shelf::Live);
         let provided = self.certificates.join("provided").join(name.as_str());
         let provided = read_version(&provided, shelf(&provided));
         if provided.is_err() && live.is_err() {
             return live;
         }
-        let found = [live, provided].into_iter().flatten().find(|version| version.digest() == digest);
+        let found = [live, provided]
+            .into_iter()
+            .flatten()
+            .find(|version| version.digest() == digest);
         found.ok_or_else(|| refused(name, "it was replaced while it was being delivered"))
     }
 
@@ -194,11 +232,21 @@ impl Folders {
     pub(super) fn store(&self, new: &NewCertificate<'_>) -> Result<HeldCertificate, DiskError> {
         let checked = x509::check_new(new).map_err(|error| refused(new.name, error))?;
         let is_the_users = self.owner(new.name) == Owner::User;
-        if is_the_users && self.read_live(new.name).is_ok_and(|theirs| theirs.is_valid_at(new.now)) {
+        if is_the_users
+            && self
+                .read_live(new.name)
+                .is_ok_and(|theirs| theirs.is_valid_at(new.now))
+        {
             let live = self.live(new.name);
-            return Err(refused(new.name, format!("{} is valid, not ours, and not replaced", live.display())));
+            return Err(refused(
+                new.name,
+                format!("{} is valid, not ours, and not replaced", live.display()),
+            ));
         }
-        let version = Version { fullchain: new.chain.to_owned(), privkey: new.key.clone() };
+        let version = Version {
+            fullchain: new.chain.to_owned(),
+            privkey: new.key.clone(),
+        };
         let number = self.write_version(new.name, &version, new.source.clone())?;
         self.write_copy(new.name, &version, new.source.clone())?;
         self.link(new.name, number)?;
@@ -207,10 +255,17 @@ impl Folders {
 
     /// Writes a version with the number after the highest one, never one that was used before: also not that of one that
     /// the live link leads to and that is gone.
-    fn write_version(&self, name: &CertificateName, version: &Version, source: Source) -> Result<u64, DiskError> {
+    fn write_version(
+        &self,
+        name: &CertificateName,
+        version: &Version,
+        source: Source,
+    ) -> Result<u64, DiskError> {
         let archive = self.certificates.join("archive").join(name.as_str());
         files::folder(&archive, FOLDER_MODE)?;
-        let used = files::entries(&archive)?.into_iter().filter_map(|name| name.parse::<u64>().ok());
+        let used = files::entries(&archive)?
+            .into_iter()
+            .filter_map(|name| name.parse::<u64>().ok());
         let number = used.chain(self.linked(name)).max().unwrap_or(0) + 1;
         let making = archive.join(format!(".{number}.new"));
         files::remove_folder(&making)?;
@@ -222,15 +277,28 @@ impl Folders {
     }
 
     /// Writes the second copy, whole before it takes the place of the one before.
-    fn write_copy(&self, name: &CertificateName, version: &Version, source: Source) -> Result<(), DiskError> {
+    fn write_copy(
+        &self,
+        name: &CertificateName,
+        version: &Version,
+        source: Source,
+    ) -> Result<(), DiskError> {
         let copy = self.copy(name);
         files::make_way(&self.state, &copy.join("privkey.pem"))?;
         let making = copy.with_file_name(format!(".{name}.new"));
         files::remove_folder(&making)?;
         files::folder(&self.state, PRIVATE_FOLDER_MODE)?;
         files::folder(&making, PRIVATE_FOLDER_MODE)?;
-        for (file, text) in [("privkey.pem", version.privkey.expose()), ("fullchain.pem", &version.fullchain)] {
-            files::create(&making.join(file), text.as_bytes(), PRIVATE, Durability::Synced)?;
+        for (file, text) in [
+            ("privkey.pem", version.privkey.expose()),
+            ("fullchain.pem", &version.fullchain),
+        ] {
+            files::create(
+                &making.join(file),
+                text.as_bytes(),
+                PRIVATE,
+                Durability::Synced,
+            )?;
         }
         write_about(&making, source, PRIVATE)?;
         files::replace_folder(&making, &copy)
@@ -246,9 +314,18 @@ impl Folders {
             let aside = self.certificates.join("set-aside");
             files::folder(&aside, PRIVATE_FOLDER_MODE)?;
             let kept = files::set_aside(&live, &aside.join(name.as_str()))?;
-            tracing::warn!("{} was not ours and could not be served; it is kept as {}", live.display(), kept.display());
+            tracing::warn!(
+                "{} was not ours and could not be served; it is kept as {}",
+                live.display(),
+                kept.display()
+            );
         }
-        files::switch_link(&live, &Path::new("../archive").join(name.as_str()).join(number.to_string()))
+        files::switch_link(
+            &live,
+            &Path::new("../archive")
+                .join(name.as_str())
+                .join(number.to_string()),
+        )
     }
 
     fn owner(&self, name: &CertificateName) -> Owner {
@@ -261,7 +338,12 @@ impl Folders {
     /// The number of the version that the live link leads to, if it is a link of ours.
     fn linked(&self, name: &CertificateName) -> Option<u64> {
         let target = fs::read_link(self.live(name)).ok()?;
-        target.strip_prefix(Path::new("../archive").join(name.as_str())).ok()?.to_str()?.parse().ok()
+        target
+            .strip_prefix(Path::new("../archive").join(name.as_str()))
+            .ok()?
+            .to_str()?
+            .parse()
+            .ok()
     }
 
     fn live(&self, name: &CertificateName) -> PathBuf {
@@ -293,7 +375,14 @@ fn look_at_provided(folder: &Path, name: CertificateName, found: &mut Certificat
     match read {
         Ok(certificate) => {
             tell_exposed(folder, found);
-            found.provided.insert(name, HeldCertificate { shelf, ..certificate }.into());
+            found.provided.insert(
+                name,
+                HeldCertificate {
+                    shelf,
+                    ..certificate
+                }
+                .into(),
+            );
         }
         Err(fault) => {
             if matches!(fault, DiskError::Io { .. }) {
@@ -306,7 +395,9 @@ fn look_at_provided(folder: &Path, name: CertificateName, found: &mut Certificat
 
 /// How the user laid a provided certificate out.
 fn shelf(folder: &Path) -> Shelf {
-    match !files::is_there(&folder.join("fullchain.pem")) && files::is_there(&folder.join("cert.pem")) {
+    match !files::is_there(&folder.join("fullchain.pem"))
+        && files::is_there(&folder.join("cert.pem"))
+    {
         true => Shelf::ProvidedInParts,
         false => Shelf::Provided,
     }
@@ -326,17 +417,26 @@ fn read_version(folder: &Path, shelf: Shelf) -> Result<Version, DiskError> {
     };
     let fullchain = match shelf {
         Shelf::Live | Shelf::Provided => text("fullchain.pem")?,
-        Shelf::ProvidedInParts => text("cert.pem")?.trim_end().to_owned() + "\n" + &text("chain.pem")?,
+        Shelf::ProvidedInParts => {
+            text("cert.pem")?.trim_end().to_owned() + "\n" + &text("chain.pem")?
+        }
     };
-    Ok(Version { fullchain, privkey: Secret::new(text("privkey.pem")?) })
+    Ok(Version {
+        fullchain,
+        privkey: Secret::new(text("privkey.pem")?),
+    })
 }
 
 /// A second copy and what it is, if it passes all checks.
-fn read_copy(folder: &Path, name: &CertificateName) -> Result<(Version, HeldCertificate), DiskError> {
+fn read_copy(
+    folder: &Path,
+    name: &CertificateName,
+) -> Result<(Version, HeldCertificate), DiskError> {
     let about = folder.join("about.json");
     let source = read_about(&about)?.ok_or_else(|| missing(about))?.source;
     let version = read_version(folder, Shelf::Live)?;
-    let checked = x509::check(&version.fullchain, &version.privkey, source).map_err(|error| refused(name, error))?;
+    let checked = x509::check(&version.fullchain, &version.privkey, source)
+        .map_err(|error| refused(name, error))?;
     Ok((version, checked))
 }
 
@@ -347,13 +447,21 @@ fn is_copied(copy: &Path, digest: Digest) -> bool {
 }
 
 fn read_about(path: &Path) -> Result<Option<About>, DiskError> {
-    let damaged = |error: serde_json::Error| DiskError::Damaged { path: path.to_owned(), problem: error.to_string() };
-    files::read(path)?.map(|text| serde_json::from_str(&text).map_err(damaged)).transpose()
+    let damaged = |error: serde_json::Error| DiskError::Damaged {
+        path: path.to_owned(),
+        problem: error.to_string(),
+    };
+    files::read(path)?
+        .map(|text| serde_json::from_str(&text).map_err(damaged))
+        .transpose()
 }
 
 fn write_about(folder: &Path, source: Source, mode: u32) -> Result<(), DiskError> {
     let path = folder.join("about.json");
-    let damaged = |error: serde_json::Error| DiskError::Damaged { path: path.clone(), problem: error.to_string() };
+    let damaged = |error: serde_json::Error| DiskError::Damaged {
+        path: path.clone(),
+        problem: error.to_string(),
+    };
     let text = serde_json::to_string_pretty(&About { source }).map_err(damaged)?;
     files::create(&path, text.as_bytes(), mode, Durability::Synced)
 }
@@ -361,7 +469,9 @@ fn write_about(folder: &Path, source: Source, mode: u32) -> Result<(), DiskError
 /// Writes the four files that certbot's users know; only the key is private.
 pub(super) fn write_files(folder: &Path, fullchain: &str, key: &Secret) -> Result<(), DiskError> {
     const END: &str = "-----END CERTIFICATE-----";
-    let leaf_ends = fullchain.find(END).map_or(fullchain.len(), |start| start + END.len());
+    let leaf_ends = fullchain
+        .find(END)
+        .map_or(fullchain.len(), |start| start + END.len());
     let (cert, chain) = fullchain.split_at(leaf_ends);
     for (file, text, mode) in [
         ("privkey.pem", key.expose(), PRIVATE),
@@ -369,15 +479,29 @@ pub(super) fn write_files(folder: &Path, fullchain: &str, key: &Secret) -> Resul
         ("chain.pem", chain.trim_start(), PUBLIC),
         ("fullchain.pem", fullchain, PUBLIC),
     ] {
-        files::create(&folder.join(file), text.as_bytes(), mode, Durability::Synced)?;
+        files::create(
+            &folder.join(file),
+            text.as_bytes(),
+            mode,
+            Durability::Synced,
+        )?;
     }
     Ok(())
 }
 
 fn missing(path: PathBuf) -> DiskError {
-    DiskError::Damaged { path, problem: "it is not there".to_owned() }
+    DiskError::Damaged {
+        path,
+        problem: "it is not there".to_owned(),
+    }
 }
 
-fn refused(name: impl ToString, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DiskError {
-    DiskError::Certificate { name: name.to_string(), source: source.into() }
+fn refused(
+    name: impl ToString,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> DiskError {
+    DiskError::Certificate {
+        name: name.to_string(),
+        source: source.into(),
+    }
 }

@@ -35,10 +35,17 @@ pub(super) fn look(record: Record, place: &Place<'_>) -> Result<Installed, DiskE
     let mut installed = record.installed.unwrap_or_default();
     installed.open &= record.journal.is_some();
     let mut newest = 0;
-    for entry in files::entries(place.config)?.into_iter().filter(|entry| entry.starts_with(OURS)) {
-        let Ok(name) = FileName::parse(entry) else { continue };
+    for entry in files::entries(place.config)?
+        .into_iter()
+        .filter(|entry| entry.starts_with(OURS))
+    {
+        let Ok(name) = FileName::parse(entry) else {
+            continue;
+        };
         let path = place.config.join(name.as_str());
-        let Some(bytes) = files::read_bytes(&path)? else { continue };
+        let Some(bytes) = files::read_bytes(&path)? else {
+            continue;
+        };
         if let Some(ours) = InstalledFile::read(&bytes) {
             newest = newest.max(files::changed_at(&path)?);
             installed.files.insert(name, ours);
@@ -58,12 +65,16 @@ pub(super) fn look(record: Record, place: &Place<'_>) -> Result<Installed, DiskE
 
 /// The certificates to which a link of ours leads, whole.
 fn delivered(folder: &Path) -> Result<BTreeMap<CertificateName, Digest>, DiskError> {
-    let entries = files::entries(folder)?.into_iter().filter_map(|entry| CertificateName::parse(entry).ok());
+    let entries = files::entries(folder)?
+        .into_iter()
+        .filter_map(|entry| CertificateName::parse(entry).ok());
     let given = entries.filter_map(|name| {
         let link = folder.join(name.as_str());
         let target = files::link_target(&link)?;
         let digest = Digest::try_from(target.file_name()?.to_str()?.to_owned()).ok()?;
-        let complete = ["fullchain.pem", "privkey.pem"].iter().all(|file| link.join(file).is_file());
+        let complete = ["fullchain.pem", "privkey.pem"]
+            .iter()
+            .all(|file| link.join(file).is_file());
         (complete && target == version_folder(&name, digest)).then_some((name, digest))
     });
     Ok(given.collect())
@@ -74,7 +85,12 @@ pub(super) fn stage(folder: &Path, files: &BTreeMap<FileName, String>) -> Result
     let stage = folder.join(STAGE);
     files::own_folder(&stage, FOLDER_MODE)?;
     for (name, text) in files {
-        files::create(&stage.join(name.as_str()), text.as_bytes(), PUBLIC, Durability::Renamed)?;
+        files::create(
+            &stage.join(name.as_str()),
+            text.as_bytes(),
+            PUBLIC,
+            Durability::Renamed,
+        )?;
     }
     Ok(())
 }
@@ -109,20 +125,44 @@ pub(super) fn switch(place: &Place<'_>, change: &Change<'_>) -> Result<(), DiskE
         }
     }
     for name in change.write.keys() {
-        let (staged, file) = (place.config.join(STAGE).join(name.as_str()), place.config.join(name.as_str()));
+        let (staged, file) = (
+            place.config.join(STAGE).join(name.as_str()),
+            place.config.join(name.as_str()),
+        );
         fs::rename(staged, &file).map_err(told("put in place", &file))?;
     }
-    change.remove.iter().try_for_each(|name| files::remove(&place.config.join(name.as_str())))
+    change
+        .remove
+        .iter()
+        .try_for_each(|name| files::remove(&place.config.join(name.as_str())))
 }
 
 /// Brings back what was there before: what names a certificate before that certificate's link.
 pub(super) fn take_back(place: &Place<'_>, journal: &Journal) -> Result<(), DiskError> {
-    let texts = journal.files.iter().filter_map(|(name, text)| Some((name.clone(), text.clone()?))).collect();
+    let texts = journal
+        .files
+        .iter()
+        .filter_map(|(name, text)| Some((name.clone(), text.clone()?)))
+        .collect();
     stage(place.config, &texts)?;
-    let gone: BTreeSet<FileName> = journal.files.keys().filter(|name| !texts.contains_key(*name)).cloned().collect();
+    let gone: BTreeSet<FileName> = journal
+        .files
+        .keys()
+        .filter(|name| !texts.contains_key(*name))
+        .cloned()
+        .collect();
     let no_certificates = BTreeMap::new();
-    switch(place, &Change { write: &texts, remove: &gone, deliver: &no_certificates })?;
-    let Some(folder) = place.certificates else { return Ok(()) };
+    switch(
+        place,
+        &Change {
+            write: &texts,
+            remove: &gone,
+            deliver: &no_certificates,
+        },
+    )?;
+    let Some(folder) = place.certificates else {
+        return Ok(());
+    };
     for (name, target) in &journal.links {
         let link = folder.join(name.as_str());
         match target {
@@ -135,10 +175,15 @@ pub(super) fn take_back(place: &Place<'_>, journal: &Journal) -> Result<(), Disk
 
 /// Takes away versions of certificates that no link leads to, and all of those that are not given any more.
 pub(super) fn tidy(folder: &Path, tidy: &Tidy) -> Result<(), DiskError> {
-    tidy.iter().try_for_each(|(name, given)| tidy_one(folder, name, given.as_ref()))
+    tidy.iter()
+        .try_for_each(|(name, given)| tidy_one(folder, name, given.as_ref()))
 }
 
-fn tidy_one(folder: &Path, name: &CertificateName, given: Option<&Digest>) -> Result<(), DiskError> {
+fn tidy_one(
+    folder: &Path,
+    name: &CertificateName,
+    given: Option<&Digest>,
+) -> Result<(), DiskError> {
     let versions = versions(folder, name);
     let Some(digest) = given else {
         files::remove(&folder.join(name.as_str()))?;
@@ -146,7 +191,9 @@ fn tidy_one(folder: &Path, name: &CertificateName, given: Option<&Digest>) -> Re
     };
     let current = version_folder(name, *digest);
     let old = files::entries(&versions)?;
-    let mut old = old.iter().filter(|entry| current.file_name() != Some(entry.as_ref()));
+    let mut old = old
+        .iter()
+        .filter(|entry| current.file_name() != Some(entry.as_ref()));
     old.try_for_each(|entry| files::remove_folder(&versions.join(entry)))
 }
 
@@ -157,14 +204,21 @@ fn versions(folder: &Path, name: &CertificateName) -> PathBuf {
 
 /// Where a version lies, seen from the folder with the links.
 fn version_folder(name: &CertificateName, digest: Digest) -> PathBuf {
-    Path::new(VERSIONS).join(name.as_str()).join(digest.to_string())
+    Path::new(VERSIONS)
+        .join(name.as_str())
+        .join(digest.to_string())
 }
 
 /// Makes a response readable.
 pub(super) fn publish(webroot: &Path, challenge: &Challenge) -> Result<(), DiskError> {
     let path = response(webroot, &challenge.token)?;
     files::folder(path.parent().unwrap_or(webroot), FOLDER_MODE)?;
-    files::replace(&path, challenge.response.as_bytes(), PUBLIC, Durability::Renamed)
+    files::replace(
+        &path,
+        challenge.response.as_bytes(),
+        PUBLIC,
+        Durability::Renamed,
+    )
 }
 
 /// Takes a response away, and what a crash left of writing it.
@@ -179,8 +233,15 @@ pub(super) fn withdraw(webroot: &Path, token: &str) -> Result<(), DiskError> {
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-8.3>
 fn response(webroot: &Path, token: &str) -> Result<PathBuf, DiskError> {
     let folder = webroot.join(".well-known/acme-challenge");
-    match !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
+    match !token.is_empty()
+        && token
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    {
         true => Ok(folder.join(token)),
-        false => Err(DiskError::Damaged { path: folder, problem: format!("the CA's token {token:?} is no base64url") }),
+        false => Err(DiskError::Damaged {
+            path: folder,
+            problem: format!("the CA's token {token:?} is no base64url"),
+        }),
     }
 }

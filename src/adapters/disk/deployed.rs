@@ -45,10 +45,15 @@ impl Journal {
     fn add(&mut self, place: &Place<'_>, change: &Change<'_>) -> Result<(), DiskError> {
         for name in change.write.keys().chain(change.remove) {
             if !self.files.contains_key(name) {
-                self.files.insert(name.clone(), files::read(&place.config.join(name.as_str()))?);
+                self.files.insert(
+                    name.clone(),
+                    files::read(&place.config.join(name.as_str()))?,
+                );
             }
         }
-        let Some(folder) = place.certificates else { return Ok(()) };
+        let Some(folder) = place.certificates else {
+            return Ok(());
+        };
         for name in change.deliver.keys() {
             let link = || files::link_target(&folder.join(name.as_str()));
             self.links.entry(name.clone()).or_insert_with(link);
@@ -97,7 +102,11 @@ impl Folders {
         journal.add(place, change)?;
         self.write_record(
             place.consumer,
-            &Record { installed: Some(bare(installed)), journal: Some(journal), tidy: Tidy::new() },
+            &Record {
+                installed: Some(bare(installed)),
+                journal: Some(journal),
+                tidy: Tidy::new(),
+            },
         )
     }
 
@@ -110,11 +119,22 @@ impl Folders {
         tidy: &BTreeSet<CertificateName>,
     ) -> Result<Tidy, DiskError> {
         let before = self.record(consumer)?.journal;
-        let closed = before.iter().filter(|_| !installed.open).flat_map(|journal| journal.links.keys());
-        let stays = |name: &CertificateName| (name.clone(), installed.certificates.get(name).copied());
+        let closed = before
+            .iter()
+            .filter(|_| !installed.open)
+            .flat_map(|journal| journal.links.keys());
+        let stays =
+            |name: &CertificateName| (name.clone(), installed.certificates.get(name).copied());
         let tidy: Tidy = tidy.iter().chain(closed).map(stays).collect();
         let journal = before.filter(|_| installed.open);
-        self.write_record(consumer, &Record { installed: Some(bare(installed)), journal, tidy: tidy.clone() })?;
+        self.write_record(
+            consumer,
+            &Record {
+                installed: Some(bare(installed)),
+                journal,
+                tidy: tidy.clone(),
+            },
+        )?;
         Ok(tidy)
     }
 
@@ -126,7 +146,11 @@ impl Folders {
     ) -> Result<(), DiskError> {
         let path = self.given_file(consumer);
         let known: Option<BTreeMap<CertificateName, Digest>> = read_json(&path).unwrap_or_default();
-        if known.as_ref() == Some(certificates) { Ok(()) } else { self.write_json(&path, certificates) }
+        if known.as_ref() == Some(certificates) {
+            Ok(())
+        } else {
+            self.write_json(&path, certificates)
+        }
     }
 
     fn write_record(&self, consumer: &ContainerName, record: &Record) -> Result<(), DiskError> {
@@ -142,13 +166,26 @@ impl Folders {
     }
 
     fn deployed_folder(&self, consumer: &ContainerName) -> PathBuf {
-        self.state.join(Path::new("deployed")).join(consumer.as_str())
+        self.state
+            .join(Path::new("deployed"))
+            .join(consumer.as_str())
     }
 }
 
 /// Without what is looked at or stands in a file of its own: with thousands of sites that would be written each time.
 fn bare(installed: &Installed) -> Installed {
-    let Installed { generation, progress, trial, reload, open, trying, stopgaps, templates, process, .. } = installed;
+    let Installed {
+        generation,
+        progress,
+        trial,
+        reload,
+        open,
+        trying,
+        stopgaps,
+        templates,
+        process,
+        ..
+    } = installed;
     Installed {
         generation: *generation,
         progress: progress.clone(),

@@ -29,33 +29,63 @@ struct Consumer {
 fn consumer() -> Consumer {
     let place = place();
     let certificates = place.config.join("certificates");
-    Consumer { place, name: ContainerName::parse("proxy").expect("a name"), certificates }
+    Consumer {
+        place,
+        name: ContainerName::parse("proxy").expect("a name"),
+        certificates,
+    }
 }
 
 /// Files by name and text, names to take away, certificates to deliver.
-type Changes<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], &'a [(&'a str, Digest)]);
+type Changes<'a> = (
+    &'a [(&'a str, &'a str)],
+    &'a [&'a str],
+    &'a [(&'a str, Digest)],
+);
 
 impl Consumer {
     fn folder(&self) -> Folder<'_> {
-        Folder { consumer: &self.name, config: &self.place.config, certificates: Some(&self.certificates) }
+        Folder {
+            consumer: &self.name,
+            config: &self.place.config,
+            certificates: Some(&self.certificates),
+        }
     }
 
     fn change(&self, changes: Changes<'_>, record: &Installed) -> Result<(), DiskError> {
-        let write = changes.0.iter().map(|(name, text)| (file(name), format!("{OURS}{text}"))).collect();
+        let write = changes
+            .0
+            .iter()
+            .map(|(name, text)| (file(name), format!("{OURS}{text}")))
+            .collect();
         let remove = changes.1.iter().map(|name| file(name)).collect();
-        let deliver = changes.2.iter().map(|(word, digest)| (name(word), *digest)).collect();
-        let change = Change { write: &write, remove: &remove, deliver: &deliver };
+        let deliver = changes
+            .2
+            .iter()
+            .map(|(word, digest)| (name(word), *digest))
+            .collect();
+        let change = Change {
+            write: &write,
+            remove: &remove,
+            deliver: &deliver,
+        };
         self.place.folders.stage(&self.folder(), &change)?;
         self.place.folders.switch(&self.folder(), &change, record)
     }
 
     fn conclude(&self, record: &Installed, tidy: &[&str]) {
         let tidy = tidy.iter().map(|word| name(word)).collect();
-        self.place.folders.keep_installed(&self.folder(), record, &tidy).expect("it is written");
+        self.place
+            .folders
+            .keep_installed(&self.folder(), record, &tidy)
+            .expect("it is written");
     }
 
     fn look(&self) -> Installed {
-        self.place.folders.installed(&self.folder()).expect("it is looked at")
+        self.place
+            .folders
+            .installed(&self.folder())
+            .expect("it is looked at")
     }
 
     fn text(&self, name: &str) -> Option<String> {
@@ -72,21 +102,45 @@ fn file(word: &str) -> FileName {
 }
 
 fn open() -> Installed {
-    Installed { open: true, ..Installed::default() }
+    Installed {
+        open: true,
+        ..Installed::default()
+    }
 }
 
 #[test]
 fn files_are_put_in_place_and_taken_away_and_foreign_ones_are_not_touched() {
     let proxy = consumer();
     fs::write(proxy.place.config.join("default.conf"), "theirs").expect("it is written");
-    fs::write(proxy.place.config.join("quaymaster-mine.conf"), "the user's own").expect("it is written");
-    proxy.change((&[("quaymaster-a.conf", "a"), ("quaymaster-b.conf", "b")], &[], &[]), &open()).expect("it is done");
+    fs::write(
+        proxy.place.config.join("quaymaster-mine.conf"),
+        "the user's own",
+    )
+    .expect("it is written");
+    proxy
+        .change(
+            (
+                &[("quaymaster-a.conf", "a"), ("quaymaster-b.conf", "b")],
+                &[],
+                &[],
+            ),
+            &open(),
+        )
+        .expect("it is done");
     let gone = ["quaymaster-a.conf", "quaymaster-never.conf"];
-    proxy.change((&[], &gone, &[]), &open()).expect("it is done");
+    proxy
+        .change((&[], &gone, &[]), &open())
+        .expect("it is done");
     assert_eq!(mode(proxy.place.config.join("quaymaster-b.conf")), 0o644);
     let installed = proxy.look();
-    assert_eq!(installed.files, BTreeMap::from([(file("quaymaster-b.conf"), ours("b"))]));
-    assert_eq!(installed.foreign, BTreeSet::from([file("quaymaster-mine.conf")]));
+    assert_eq!(
+        installed.files,
+        BTreeMap::from([(file("quaymaster-b.conf"), ours("b"))])
+    );
+    assert_eq!(
+        installed.foreign,
+        BTreeSet::from([file("quaymaster-mine.conf")])
+    );
     assert_eq!(proxy.text("default.conf").as_deref(), Some("theirs"));
 }
 
@@ -94,10 +148,16 @@ fn files_are_put_in_place_and_taken_away_and_foreign_ones_are_not_touched() {
 fn what_was_there_before_comes_back_however_often_it_was_changed_since() {
     let proxy = consumer();
     let first = store(&proxy.place.folders, "shop.example").digest;
-    let before: Changes<'_> =
-        (&[("quaymaster-a.conf", "old"), ("quaymaster-b.conf", "old")], &[], &[("shop.example", first)]);
+    let before: Changes<'_> = (
+        &[("quaymaster-a.conf", "old"), ("quaymaster-b.conf", "old")],
+        &[],
+        &[("shop.example", first)],
+    );
     proxy.change(before, &open()).expect("it is done");
-    let proven = Installed { certificates: [(name("shop.example"), first)].into(), ..Installed::default() };
+    let proven = Installed {
+        certificates: [(name("shop.example"), first)].into(),
+        ..Installed::default()
+    };
     proxy.conclude(&proven, &["shop.example"]);
 
     let second = store(&proxy.place.folders, "shop.example").digest;
@@ -108,33 +168,59 @@ fn what_was_there_before_comes_back_however_often_it_was_changed_since() {
         &[("shop.example", second), ("new.example", new)],
     );
     proxy.change(changes, &open()).expect("it is done");
-    proxy.change((&[("quaymaster-a.conf", "newer")], &[], &[]), &open()).expect("it is done");
+    proxy
+        .change((&[("quaymaster-a.conf", "newer")], &[], &[]), &open())
+        .expect("it is done");
     assert!(proxy.look().open);
     for _ in 0..2 {
-        proxy.place.folders.take_back(&proxy.folder()).expect("twice is fine");
+        proxy
+            .place
+            .folders
+            .take_back(&proxy.folder())
+            .expect("twice is fine");
         assert_eq!(proxy.text("quaymaster-a.conf"), Some(format!("{OURS}old")));
         assert_eq!(proxy.text("quaymaster-b.conf"), Some(format!("{OURS}old")));
         assert_eq!(proxy.text("quaymaster-c.conf"), None);
-        let key = fs::read_to_string(proxy.certificates.join("shop.example/fullchain.pem")).expect("it is there");
+        let key = fs::read_to_string(proxy.certificates.join("shop.example/fullchain.pem"))
+            .expect("it is there");
         assert!(key.contains("BEGIN CERTIFICATE"));
         assert!(!proxy.certificates.join("new.example").exists());
         assert_eq!(proxy.look().certificates, proven.certificates);
     }
     proxy.conclude(&proxy.look(), &[]);
-    assert!(proxy.look().open, "a journal is closed only when the record says so");
-    proxy.conclude(&Installed { open: false, ..proxy.look() }, &[]);
+    assert!(
+        proxy.look().open,
+        "a journal is closed only when the record says so"
+    );
+    proxy.conclude(
+        &Installed {
+            open: false,
+            ..proxy.look()
+        },
+        &[],
+    );
     assert!(!proxy.look().open);
 }
 
 #[test]
 fn a_disk_that_can_not_be_written_is_found_out_before_anything_has_changed() {
     let proxy = consumer();
-    proxy.change((&[("quaymaster-a.conf", "old")], &[], &[]), &open()).expect("it is done");
+    proxy
+        .change((&[("quaymaster-a.conf", "old")], &[], &[]), &open())
+        .expect("it is done");
     proxy.conclude(&Installed::default(), &[]);
     // A folder where the second file is to be staged: no write there can succeed, whoever tries.
     fs::create_dir(proxy.place.config.join(".quaymaster/quaymaster-z.conf")).expect("a folder");
-    fs::write(proxy.place.config.join(".quaymaster/quaymaster-z.conf/x"), "").expect("a file");
-    let both: Changes<'_> = (&[("quaymaster-a.conf", "new"), ("quaymaster-z.conf", "new")], &[], &[]);
+    fs::write(
+        proxy.place.config.join(".quaymaster/quaymaster-z.conf/x"),
+        "",
+    )
+    .expect("a file");
+    let both: Changes<'_> = (
+        &[("quaymaster-a.conf", "new"), ("quaymaster-z.conf", "new")],
+        &[],
+        &[],
+    );
     proxy.change(both, &open()).expect_err("it can't be staged");
     assert_eq!(proxy.text("quaymaster-a.conf"), Some(format!("{OURS}old")));
     assert!(!proxy.look().open, "nothing has to come back");
@@ -144,7 +230,9 @@ fn a_disk_that_can_not_be_written_is_found_out_before_anything_has_changed() {
 fn the_record_is_corrected_by_what_really_lies_there() {
     let proxy = consumer();
     let held = store(&proxy.place.folders, "shop.example");
-    proxy.change((&[], &[], &[("shop.example", held.digest)]), &open()).expect("it is done");
+    proxy
+        .change((&[], &[], &[("shop.example", held.digest)]), &open())
+        .expect("it is done");
     let record = Installed {
         generation: 7,
         files: BTreeMap::from([(file("quaymaster-lost.conf"), ours("x"))]),
@@ -157,26 +245,50 @@ fn the_record_is_corrected_by_what_really_lies_there() {
     };
     proxy.conclude(&record, &[]);
     let installed = proxy.look();
-    assert_eq!((installed.generation, &installed.progress), (7, &Progress::TakenBack));
+    assert_eq!(
+        (installed.generation, &installed.progress),
+        (7, &Progress::TakenBack)
+    );
     assert!(installed.files.is_empty());
-    assert_eq!(installed.certificates, BTreeMap::from([(name("shop.example"), held.digest)]));
+    assert_eq!(
+        installed.certificates,
+        BTreeMap::from([(name("shop.example"), held.digest)])
+    );
 }
 
 #[test]
 fn a_record_that_is_damaged_or_lost_is_made_anew_from_the_folder() {
-    for damage in [Some("{ \"installed\": {"), Some(""), Some("\u{0}\u{1}"), None] {
+    for damage in [
+        Some("{ \"installed\": {"),
+        Some(""),
+        Some("\u{0}\u{1}"),
+        None,
+    ] {
         let proxy = consumer();
-        proxy.change((&[("quaymaster-a.conf", "a")], &[], &[]), &open()).expect("it is done");
+        proxy
+            .change((&[("quaymaster-a.conf", "a")], &[], &[]), &open())
+            .expect("it is done");
         match damage {
             Some(text) => fs::write(proxy.record(), text).expect("it is written"),
             None => fs::remove_file(proxy.record()).expect("it is removed"),
         }
         let installed = proxy.look();
         assert_eq!(installed.files.len(), 1, "{damage:?}");
-        assert_eq!((installed.open, &installed.progress), (false, &Progress::SignalOwed), "{damage:?}");
+        assert_eq!(
+            (installed.open, &installed.progress),
+            (false, &Progress::SignalOwed),
+            "{damage:?}"
+        );
         // No mark from before may be taken for a new one.
-        assert!(installed.generation > 1_000_000_000, "{damage:?}: {}", installed.generation);
-        assert_eq!(proxy.record().with_extension("json.damaged").exists(), damage.is_some());
+        assert!(
+            installed.generation > 1_000_000_000,
+            "{damage:?}: {}",
+            installed.generation
+        );
+        assert_eq!(
+            proxy.record().with_extension("json.damaged").exists(),
+            damage.is_some()
+        );
     }
 }
 
@@ -186,20 +298,38 @@ fn a_delivered_certificate_is_switched_as_a_set_and_old_keys_go() {
     let link = proxy.certificates.join("shop.example");
     for _ in 0..3 {
         let digest = store(&proxy.place.folders, "shop.example").digest;
-        proxy.change((&[], &[], &[("shop.example", digest)]), &open()).expect("it is done");
-        proxy.change((&[], &[], &[("shop.example", digest)]), &open()).expect("twice is fine");
+        proxy
+            .change((&[], &[], &[("shop.example", digest)]), &open())
+            .expect("it is done");
+        proxy
+            .change((&[], &[], &[("shop.example", digest)]), &open())
+            .expect("twice is fine");
         assert!(fs::read_link(&link).expect("a link").is_relative());
         assert_eq!(mode(link.join("privkey.pem")), 0o600);
         let given = BTreeMap::from([(name("shop.example"), digest)]);
-        proxy.conclude(&Installed { certificates: given.clone(), ..Installed::default() }, &["shop.example"]);
-        let versions = fs::read_dir(proxy.certificates.join(".versions/shop.example")).expect("a list").count();
+        proxy.conclude(
+            &Installed {
+                certificates: given.clone(),
+                ..Installed::default()
+            },
+            &["shop.example"],
+        );
+        let versions = fs::read_dir(proxy.certificates.join(".versions/shop.example"))
+            .expect("a list")
+            .count();
         assert_eq!(versions, 1, "only the live one is left");
         assert_eq!(proxy.look().certificates, given);
     }
-    let wrong = proxy.change((&[], &[], &[("shop.example", Digest::of("another"))]), &open());
+    let wrong = proxy.change(
+        (&[], &[], &[("shop.example", Digest::of("another"))]),
+        &open(),
+    );
     let wrong = wrong.expect_err("it must be refused");
     let reason = std::error::Error::source(&wrong).map(ToString::to_string);
-    assert_eq!(reason.as_deref(), Some("it was replaced while it was being delivered"));
+    assert_eq!(
+        reason.as_deref(),
+        Some("it was replaced while it was being delivered")
+    );
     // Nothing wants it any more: no key of it stays behind.
     proxy.conclude(&Installed::default(), &["shop.example"]);
     assert!(!link.exists() && fs::read_link(&link).is_err());
@@ -214,10 +344,22 @@ fn keys_that_a_crash_left_go_with_the_journal_or_at_the_next_look() {
     for _ in 0..2 {
         // The process that delivered it was cut off: who goes on closes the journal and knows of no delivery.
         let digest = store(&proxy.place.folders, "shop.example").digest;
-        proxy.change((&[], &[], &[("shop.example", digest)]), &open()).expect("it is done");
-        proxy.place.folders.tidy(&proxy.folder()).expect("it is looked at");
+        proxy
+            .change((&[], &[], &[("shop.example", digest)]), &open())
+            .expect("it is done");
+        proxy
+            .place
+            .folders
+            .tidy(&proxy.folder())
+            .expect("it is looked at");
         let given = BTreeMap::from([(name("shop.example"), digest)]);
-        proxy.conclude(&Installed { certificates: given, ..Installed::default() }, &[]);
+        proxy.conclude(
+            &Installed {
+                certificates: given,
+                ..Installed::default()
+            },
+            &[],
+        );
         assert_eq!(listed(), [digest.to_string()]);
     }
     // One was cut off when all was written down and nothing was taken away yet.
@@ -227,7 +369,11 @@ fn keys_that_a_crash_left_go_with_the_journal_or_at_the_next_look() {
     proxy.conclude(&Installed::default(), &["shop.example"]);
     fs::rename(&left, &versions).expect("it is moved");
     std::os::unix::fs::symlink(link, proxy.certificates.join("shop.example")).expect("a link");
-    proxy.place.folders.tidy(&proxy.folder()).expect("it is tidied");
+    proxy
+        .place
+        .folders
+        .tidy(&proxy.folder())
+        .expect("it is tidied");
     assert!(!versions.exists() && proxy.look().certificates.is_empty());
 }
 
@@ -237,13 +383,27 @@ fn a_link_in_place_of_a_folder_of_ours_is_not_followed() {
     let elsewhere = proxy.place.state.join("elsewhere");
     fs::create_dir_all(&elsewhere).expect("a folder");
     std::os::unix::fs::symlink(&elsewhere, proxy.place.config.join(".quaymaster")).expect("a link");
-    let refused = proxy.change((&[("quaymaster-a.conf", "a")], &[], &[]), &open()).expect_err("it is refused");
-    assert!(refused.to_string().contains("it is a link where a folder is expected"), "{refused}");
+    let refused = proxy
+        .change((&[("quaymaster-a.conf", "a")], &[], &[]), &open())
+        .expect_err("it is refused");
+    assert!(
+        refused
+            .to_string()
+            .contains("it is a link where a folder is expected"),
+        "{refused}"
+    );
     fs::remove_file(proxy.place.config.join(".quaymaster")).expect("it is removed");
 
     let digest = store(&proxy.place.folders, "shop.example").digest;
     std::os::unix::fs::symlink(&elsewhere, &proxy.certificates).expect("a link");
-    let refused = proxy.change((&[], &[], &[("shop.example", digest)]), &open()).expect_err("it is refused");
-    assert!(refused.to_string().contains("it is a link where a folder is expected"), "{refused}");
+    let refused = proxy
+        .change((&[], &[], &[("shop.example", digest)]), &open())
+        .expect_err("it is refused");
+    assert!(
+        refused
+            .to_string()
+            .contains("it is a link where a folder is expected"),
+        "{refused}"
+    );
     assert_eq!(fs::read_dir(&elsewhere).expect("a list").count(), 0);
 }

@@ -24,12 +24,24 @@ pub(super) enum Durability {
 }
 
 /// Says what was being done, and to what.
-pub(super) fn told<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> DiskError + 'a {
-    move |source| DiskError::Io { doing, path: path.to_owned(), source }
+pub(super) fn told<'a>(
+    doing: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(io::Error) -> DiskError + 'a {
+    move |source| DiskError::Io {
+        doing,
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// Writes beside `path` first and renames: readers see the old bytes or the new ones.
-pub(super) fn replace(path: &Path, bytes: &[u8], mode: u32, durability: Durability) -> Result<(), DiskError> {
+pub(super) fn replace(
+    path: &Path,
+    bytes: &[u8],
+    mode: u32,
+    durability: Durability,
+) -> Result<(), DiskError> {
     replace_with(path, mode, durability, |file| file.write_all(bytes))
 }
 
@@ -50,7 +62,12 @@ pub(super) fn replace_with(
 }
 
 /// Makes a new file; one that a crash left behind is taken away first.
-pub(super) fn create(path: &Path, bytes: &[u8], mode: u32, durability: Durability) -> Result<(), DiskError> {
+pub(super) fn create(
+    path: &Path,
+    bytes: &[u8],
+    mode: u32,
+    durability: Durability,
+) -> Result<(), DiskError> {
     create_with(path, mode, durability, |file| file.write_all(bytes))
 }
 
@@ -62,7 +79,11 @@ fn create_with(
 ) -> Result<(), DiskError> {
     remove(path)?;
     let write = || -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(PRIVATE)
+            .open(path)?;
         // The mode is set by hand: a strict umask would shut the consumer out of what it is to read.
         file.set_permissions(Permissions::from_mode(mode))?;
         write(&mut file)?;
@@ -94,14 +115,22 @@ pub(super) fn remove_folder(path: &Path) -> Result<(), DiskError> {
 /// The text of a file; `None` when there is none. What is no text is damaged, and so is what is no file: a named pipe
 /// would keep us waiting for whoever writes into it.
 pub(super) fn read(path: &Path) -> Result<Option<String>, DiskError> {
-    let Some(bytes) = read_bytes(path)? else { return Ok(None) };
-    let no_text = |_| DiskError::Damaged { path: path.to_owned(), problem: "it is no text".to_owned() };
+    let Some(bytes) = read_bytes(path)? else {
+        return Ok(None);
+    };
+    let no_text = |_| DiskError::Damaged {
+        path: path.to_owned(),
+        problem: "it is no text".to_owned(),
+    };
     String::from_utf8(bytes).map(Some).map_err(no_text)
 }
 
 /// The bytes of a file; `None` when there is none.
 pub(super) fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
-    let damaged = |problem: &str| DiskError::Damaged { path: path.to_owned(), problem: problem.to_owned() };
+    let damaged = |problem: &str| DiskError::Damaged {
+        path: path.to_owned(),
+        problem: problem.to_owned(),
+    };
     match fs::metadata(path).and_then(|found| found.is_file().then(|| fs::read(path)).transpose()) {
         Ok(Some(bytes)) => Ok(Some(bytes)),
         Ok(None) => Err(damaged("it is no file")),
@@ -129,8 +158,13 @@ pub(super) fn changed_at(path: &Path) -> Result<u64, DiskError> {
 pub(super) fn own_folder(path: &Path, mode: u32) -> Result<(), DiskError> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_symlink() => {
-            let problem = "it is a link where a folder is expected, and could lead anywhere; remove it".to_owned();
-            Err(DiskError::Damaged { path: path.to_owned(), problem })
+            let problem =
+                "it is a link where a folder is expected, and could lead anywhere; remove it"
+                    .to_owned();
+            Err(DiskError::Damaged {
+                path: path.to_owned(),
+                problem,
+            })
         }
         _ => folder(path, mode),
     }
@@ -143,7 +177,9 @@ pub(super) fn is_there(path: &Path) -> bool {
 
 /// Whether the mode of a file lets everybody read it, and the mode of its folder lets everybody get there.
 pub(super) fn is_open_to_others(path: &Path) -> bool {
-    let allows = |path: &Path, bit| fs::metadata(path).is_ok_and(|found| found.permissions().mode() & bit != 0);
+    let allows = |path: &Path, bit| {
+        fs::metadata(path).is_ok_and(|found| found.permissions().mode() & bit != 0)
+    };
     allows(path, 0o004) && allows(parent(path), 0o001)
 }
 
@@ -151,7 +187,9 @@ pub(super) fn is_open_to_others(path: &Path) -> bool {
 pub(super) fn set_aside(path: &Path, to: &Path) -> Result<PathBuf, DiskError> {
     let numbered = (2..).map(|number| PathBuf::from(format!("{}.{number}", to.display())));
     let mut names = std::iter::once(to.to_owned()).chain(numbered);
-    let free = names.find(|name| !is_there(name)).expect("numbers do not run out before the disk does");
+    let free = names
+        .find(|name| !is_there(name))
+        .expect("numbers do not run out before the disk does");
     fs::rename(path, &free).map_err(told("set aside", path))?;
     sync_folder(parent(&free))?;
     Ok(free)
@@ -165,12 +203,21 @@ pub(super) fn set_damaged_aside(path: &Path) -> Result<PathBuf, DiskError> {
 /// Makes way for a file of ours in a folder of ours: what is no folder and stands where one should be, and what is no
 /// file and stands in its own place, are set aside.
 pub(super) fn make_way(root: &Path, path: &Path) -> Result<(), DiskError> {
-    let above = path.ancestors().skip(1).take_while(|above| *above != root && above.starts_with(root));
-    let no_folder = above.filter(|above| is_there(above) && !above.is_dir()).map(Path::to_owned);
+    let above = path
+        .ancestors()
+        .skip(1)
+        .take_while(|above| *above != root && above.starts_with(root));
+    let no_folder = above
+        .filter(|above| is_there(above) && !above.is_dir())
+        .map(Path::to_owned);
     let no_file = (is_there(path) && !path.is_file()).then(|| path.to_owned());
     for found in no_folder.chain(no_file).collect::<Vec<_>>() {
         let kept = set_damaged_aside(&found)?;
-        tracing::warn!("{} was not as quaymaster makes it; it is kept as {}", found.display(), kept.display());
+        tracing::warn!(
+            "{} was not as quaymaster makes it; it is kept as {}",
+            found.display(),
+            kept.display()
+        );
     }
     Ok(())
 }
@@ -182,7 +229,10 @@ pub(super) fn entries(path: &Path) -> Result<Vec<String>, DiskError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) if error.kind() == ErrorKind::NotADirectory => {
             let problem = "there is a file where a folder should be".to_owned();
-            return Err(DiskError::Damaged { path: path.to_owned(), problem });
+            return Err(DiskError::Damaged {
+                path: path.to_owned(),
+                problem,
+            });
         }
         listed => listed.map_err(told("list", path))?,
     };
@@ -221,7 +271,9 @@ pub(super) fn switch_link(link: &Path, target: &Path) -> Result<(), DiskError> {
 
 /// Writes a folder's entries to the disk.
 pub(super) fn sync_folder(path: &Path) -> Result<(), DiskError> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(told("write to the disk", path))
+    File::open(path)
+        .and_then(|folder| folder.sync_all())
+        .map_err(told("write to the disk", path))
 }
 
 /// Renames a finished folder into its place, for good.
@@ -233,7 +285,10 @@ pub(super) fn put_folder(from: &Path, to: &Path) -> Result<(), DiskError> {
 
 /// Renames a finished folder into the place of another, which goes. A crash in between leaves none there.
 pub(super) fn replace_folder(from: &Path, to: &Path) -> Result<(), DiskError> {
-    let old = to.with_file_name(format!(".{}.old", to.file_name().unwrap_or_default().to_string_lossy()));
+    let old = to.with_file_name(format!(
+        ".{}.old",
+        to.file_name().unwrap_or_default().to_string_lossy()
+    ));
     remove_folder(&old)?;
     if is_there(to) {
         fs::rename(to, &old).map_err(told("replace", to))?;
@@ -257,7 +312,11 @@ mod tests {
     use super::*;
 
     fn mode(path: &Path) -> u32 {
-        fs::metadata(path).expect("it is there").permissions().mode() & 0o777
+        fs::metadata(path)
+            .expect("it is there")
+            .permissions()
+            .mode()
+            & 0o777
     }
 
     #[test]
@@ -266,7 +325,8 @@ mod tests {
         let path = folder.path().join("key.pem");
         fs::write(folder.path().join(".key.pem.new"), "left by a crash").expect("it is written");
         for (text, mode_wanted) in [("one", PRIVATE), ("two", PUBLIC)] {
-            replace(&path, text.as_bytes(), mode_wanted, Durability::Synced).expect("it is replaced");
+            replace(&path, text.as_bytes(), mode_wanted, Durability::Synced)
+                .expect("it is replaced");
             assert_eq!(read(&path).expect("it is read").as_deref(), Some(text));
             assert_eq!(mode(&path), mode_wanted);
         }
@@ -275,7 +335,8 @@ mod tests {
 
     #[test]
     fn what_can_not_be_written_is_told_with_its_path() {
-        let error = replace(Path::new("/proc/no/such"), b"", PUBLIC, Durability::Renamed).expect_err("it can't");
+        let error = replace(Path::new("/proc/no/such"), b"", PUBLIC, Durability::Renamed)
+            .expect_err("it can't");
         assert_eq!(error.to_string(), "can't write /proc/no/.such.new");
     }
 

@@ -32,15 +32,26 @@ impl Lock {
         let path = state.join("lock");
         files::make_way(state, &path)?;
         let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(false).mode(PRIVATE).open(&path);
+        let file = options
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(PRIVATE)
+            .open(&path);
         let mut file = file.map_err(told("open", &path))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(told("lock", &path)(error)),
         }
-        let who = format!("{} {}\n", std::process::id(), namespace().unwrap_or_default());
-        let written = file.set_len(0).and_then(|()| file.write_all(who.as_bytes()));
+        let who = format!(
+            "{} {}\n",
+            std::process::id(),
+            namespace().unwrap_or_default()
+        );
+        let written = file
+            .set_len(0)
+            .and_then(|()| file.write_all(who.as_bytes()));
         written.map_err(told("write", &path))?;
         Ok(Some(Self(file)))
     }
@@ -74,16 +85,25 @@ impl Lock {
             return Ok(false);
         }
         let who = files::read(&state.join("lock"))?.unwrap_or_default();
-        let told = who.trim().split_once(' ').and_then(|(pid, namespace)| Some((pid.parse().ok()?, namespace)));
+        let told = who
+            .trim()
+            .split_once(' ')
+            .and_then(|(pid, namespace)| Some((pid.parse().ok()?, namespace)));
         Ok(told.is_some_and(|(pid, theirs): (i32, _)| {
-            pid > 0 && namespace().as_deref() == Some(theirs) && kill(Pid::from_raw(pid), Signal::SIGHUP).is_ok()
+            pid > 0
+                && namespace().as_deref() == Some(theirs)
+                && kill(Pid::from_raw(pid), Signal::SIGHUP).is_ok()
         }))
     }
 }
 
 /// The namespace in which our process ids count.
 fn namespace() -> Option<String> {
-    fs::read_link("/proc/self/ns/pid").ok()?.into_os_string().into_string().ok()
+    fs::read_link("/proc/self/ns/pid")
+        .ok()?
+        .into_os_string()
+        .into_string()
+        .ok()
 }
 
 #[cfg(test)]
@@ -99,17 +119,27 @@ mod tests {
         assert!(lock.is_some() && Lock::is_held(state).expect("it can be found out"));
         assert!(Lock::take(state).expect("it can be tried").is_none());
         let who = fs::read_to_string(state.join("lock")).expect("it says who");
-        assert_eq!(who.split(' ').next(), Some(std::process::id().to_string().as_str()));
+        assert_eq!(
+            who.split(' ').next(),
+            Some(std::process::id().to_string().as_str())
+        );
         drop(lock);
         assert!(!Lock::is_held(state).expect("it can be found out"));
-        assert!(!Lock::nudge(state).expect("it can be found out"), "what is written there is of the past");
+        assert!(
+            !Lock::nudge(state).expect("it can be found out"),
+            "what is written there is of the past"
+        );
     }
 
     #[test]
     fn nobody_in_another_namespace_gets_a_signal() {
         let folder = tempfile::tempdir().expect("a folder");
         let _lock = Lock::take(folder.path()).expect("it can be taken");
-        fs::write(folder.path().join("lock"), format!("{} pid:[1]\n", std::process::id())).expect("it is written");
+        fs::write(
+            folder.path().join("lock"),
+            format!("{} pid:[1]\n", std::process::id()),
+        )
+        .expect("it is written");
         // A SIGHUP would end this test.
         assert!(!Lock::nudge(folder.path()).expect("it can be found out"));
     }

@@ -32,11 +32,17 @@ pub fn look(path: &Path) -> Result<Option<FolderLook>, DiskError> {
         found => found.map_err(told("look at", path))?,
     };
     if !found.is_dir() {
-        return Err(told("use", path)(io::Error::from(io::ErrorKind::NotADirectory)));
+        return Err(told("use", path)(io::Error::from(
+            io::ErrorKind::NotADirectory,
+        )));
     }
     let trial = path.join(".quaymaster-check");
-    let writable = files::create(&trial, b"", PRIVATE, Durability::Renamed).and_then(|()| files::remove(&trial));
-    Ok(Some(FolderLook { mode: found.permissions().mode() & 0o7777, writable }))
+    let writable = files::create(&trial, b"", PRIVATE, Durability::Renamed)
+        .and_then(|()| files::remove(&trial));
+    Ok(Some(FolderLook {
+        mode: found.permissions().mode() & 0o7777,
+        writable,
+    }))
 }
 
 /// The responses to challenges that lie in a webroot.
@@ -45,7 +51,10 @@ pub fn look(path: &Path) -> Result<Option<FolderLook>, DiskError> {
 /// When it can't be listed.
 pub fn responses(webroot: &Path) -> Result<Vec<PathBuf>, DiskError> {
     let folder = webroot.join(".well-known/acme-challenge");
-    Ok(files::entries(&folder)?.into_iter().map(|name| folder.join(name)).collect())
+    Ok(files::entries(&folder)?
+        .into_iter()
+        .map(|name| folder.join(name))
+        .collect())
 }
 
 impl Folders {
@@ -55,7 +64,10 @@ impl Folders {
     /// When they can't be listed.
     pub fn orders(&self) -> Result<BTreeSet<CertificateName>, DiskError> {
         let entries = files::entries(&self.state.join("orders"))?;
-        Ok(entries.into_iter().filter_map(|name| CertificateName::parse(name).ok()).collect())
+        Ok(entries
+            .into_iter()
+            .filter_map(|name| CertificateName::parse(name).ok())
+            .collect())
     }
 
     /// Where the order of a certificate is kept.
@@ -72,7 +84,9 @@ impl Folders {
         let mut unfinished = Vec::new();
         for name in files::entries(&archive)? {
             let folder = archive.join(name);
-            let begun = files::entries(&folder)?.into_iter().filter(|entry| entry.starts_with('.'));
+            let begun = files::entries(&folder)?
+                .into_iter()
+                .filter(|entry| entry.starts_with('.'));
             unfinished.extend(begun.map(|entry| folder.join(entry)));
         }
         Ok(unfinished)
@@ -87,15 +101,28 @@ mod tests {
     fn a_look_leaves_nothing_behind_and_tells_what_can_not_be_written() {
         let folder = tempfile::tempdir().expect("a folder");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o750)).expect("it is ours");
-        let found = look(folder.path()).expect("it can be looked at").expect("it is there");
+        let found = look(folder.path())
+            .expect("it can be looked at")
+            .expect("it is there");
         assert!(found.writable.is_ok());
         assert_eq!(found.mode, 0o750);
         assert_eq!(files::entries(folder.path()).expect("a list"), [""; 0]);
-        assert!(look(Path::new("/proc")).expect("it can be").is_some_and(|found| found.writable.is_err()));
-        assert!(look(&folder.path().join("none")).expect("it can be").is_none());
+        assert!(
+            look(Path::new("/proc"))
+                .expect("it can be")
+                .is_some_and(|found| found.writable.is_err())
+        );
+        assert!(
+            look(&folder.path().join("none"))
+                .expect("it can be")
+                .is_none()
+        );
         let file = folder.path().join("file");
         fs::write(&file, "").expect("it is written");
-        assert_eq!(look(&file).expect_err("it is no folder").to_string(), format!("can't use {}", file.display()));
+        assert_eq!(
+            look(&file).expect_err("it is no folder").to_string(),
+            format!("can't use {}", file.display())
+        );
     }
 
     #[test]
@@ -112,9 +139,20 @@ mod tests {
         }
         fs::write(at("w/.well-known/acme-challenge/token"), "").expect("it is written");
         let folders = Folders::new(at("c"), at("state"));
-        let orders: Vec<_> = folders.orders().expect("a list").into_iter().map(String::from).collect();
+        let orders: Vec<_> = folders
+            .orders()
+            .expect("a list")
+            .into_iter()
+            .map(String::from)
+            .collect();
         assert_eq!(orders, ["gone.example"]);
-        assert_eq!(folders.unfinished().expect("a list"), [at("c/archive/shop.example/.2.new")]);
-        assert_eq!(responses(&at("w")).expect("a list"), [at("w/.well-known/acme-challenge/token")]);
+        assert_eq!(
+            folders.unfinished().expect("a list"),
+            [at("c/archive/shop.example/.2.new")]
+        );
+        assert_eq!(
+            responses(&at("w")).expect("a list"),
+            [at("w/.well-known/acme-challenge/token")]
+        );
     }
 }

@@ -44,15 +44,30 @@ struct Known {
 
 impl Memory {
     /// The certificate of this name, where its files are as they were.
-    pub(super) fn recall(&self, name: &CertificateName, seen: &Seen) -> Option<Rc<HeldCertificate>> {
+    pub(super) fn recall(
+        &self,
+        name: &CertificateName,
+        seen: &Seen,
+    ) -> Option<Rc<HeldCertificate>> {
         let known = self.0.get(name).filter(|known| known.files == seen.files)?;
         Some(Rc::clone(&known.certificate))
     }
 
     /// Remembers a certificate that was read after its files were seen so.
-    pub(super) fn keep(&mut self, name: &CertificateName, seen: &Seen, certificate: &Rc<HeldCertificate>) {
+    pub(super) fn keep(
+        &mut self,
+        name: &CertificateName,
+        seen: &Seen,
+        certificate: &Rc<HeldCertificate>,
+    ) {
         if seen.is_settled {
-            self.0.insert(name.clone(), Known { files: seen.files, certificate: Rc::clone(certificate) });
+            self.0.insert(
+                name.clone(),
+                Known {
+                    files: seen.files,
+                    certificate: Rc::clone(certificate),
+                },
+            );
         }
     }
 }
@@ -81,12 +96,24 @@ impl Seen {
     /// in the way. To be asked before anything is read.
     pub(super) fn look(live: &Path, copy: &Path, began: Timestamp) -> Option<Self> {
         let link: Option<PathBuf> = fs::read_link(live).ok();
-        let paths = [live, copy].into_iter().flat_map(|folder| FILES.map(|file| folder.join(file)));
-        let files = paths.map(|path| File::look(&path)).collect::<io::Result<Vec<_>>>().ok()?;
+        let paths = [live, copy]
+            .into_iter()
+            .flat_map(|folder| FILES.map(|file| folder.join(file)));
+        let files = paths
+            .map(|path| File::look(&path))
+            .collect::<io::Result<Vec<_>>>()
+            .ok()?;
         // Whether others get to a key that they may read depends on folders, which are not looked at here.
         let is_closed = files[0].as_ref().is_some_and(|key| key.mode & 0o004 == 0);
-        let is_settled = is_closed && files.iter().flatten().all(|file| file.changed_at() + SETTLES < began);
-        Some(Self { files: Digest::of_value(&(link, files)), is_settled })
+        let is_settled = is_closed
+            && files
+                .iter()
+                .flatten()
+                .all(|file| file.changed_at() + SETTLES < began);
+        Some(Self {
+            files: Digest::of_value(&(link, files)),
+            is_settled,
+        })
     }
 }
 
@@ -108,6 +135,10 @@ impl File {
 
     fn changed_at(&self) -> Timestamp {
         let (seconds, nanoseconds) = self.changed;
-        Timestamp::from_millis(seconds.saturating_mul(1000).saturating_add(nanoseconds / 1_000_000))
+        Timestamp::from_millis(
+            seconds
+                .saturating_mul(1000)
+                .saturating_add(nanoseconds / 1_000_000),
+        )
     }
 }

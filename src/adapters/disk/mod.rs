@@ -52,8 +52,8 @@ use crate::{
     adapters::changes,
     observe::{Attempt, HeldCertificate, Holder, Installed, Wish},
     ports::{
-        AttemptRecords, Certificates, Challenge, Change, Disk, DiskError, GoodTemplates, NewCertificate, OrderRecord,
-        Place, Repair, Wishes,
+        AttemptRecords, Certificates, Challenge, Change, Disk, DiskError, GoodTemplates,
+        NewCertificate, OrderRecord, Place, Repair, Wishes,
     },
     values::{CertificateName, Host, Secret, Timestamp},
 };
@@ -67,8 +67,12 @@ const PROVIDED_SETTLES: Duration = Duration::from_secs(1);
 /// # Errors
 /// When it can't be read or is not there.
 pub fn text(path: &Path) -> Result<String, DiskError> {
-    files::read(path)?
-        .ok_or_else(|| files::told("read", path)(io::Error::new(io::ErrorKind::NotFound, "there is no such file")))
+    files::read(path)?.ok_or_else(|| {
+        files::told("read", path)(io::Error::new(
+            io::ErrorKind::NotFound,
+            "there is no such file",
+        ))
+    })
 }
 
 /// The text of a file that the user named, or of standard input where that is `-`.
@@ -81,7 +85,8 @@ pub fn text_or_input(path: &Path) -> Result<String, DiskError> {
     }
     let mut text = String::new();
     let read = io::Read::read_to_string(&mut io::stdin(), &mut text);
-    read.map(|_| text).map_err(files::told("read", Path::new("standard input")))
+    read.map(|_| text)
+        .map_err(files::told("read", Path::new("standard input")))
 }
 
 /// The folders of the settings.
@@ -96,7 +101,11 @@ pub struct Folders {
 impl Folders {
     /// Uses these folders; nothing is made or read yet.
     pub fn new(certificates: PathBuf, state: PathBuf) -> Self {
-        Self { certificates, state, memory: RefCell::default() }
+        Self {
+            certificates,
+            state,
+            memory: RefCell::default(),
+        }
     }
 }
 
@@ -109,7 +118,9 @@ impl Disk for Folders {
         self.mend_certificate(name, repair)
     }
 
-    fn provided_changes(&self) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
+    fn provided_changes(
+        &self,
+    ) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
         changes::of(self.certificates.join("provided"), PROVIDED_SETTLES)
     }
 
@@ -191,7 +202,12 @@ impl Disk for Folders {
         consumers::stage(place.config, change.write)
     }
 
-    fn switch(&self, place: &Place<'_>, change: &Change<'_>, record: &Installed) -> Result<(), DiskError> {
+    fn switch(
+        &self,
+        place: &Place<'_>,
+        change: &Change<'_>,
+        record: &Installed,
+    ) -> Result<(), DiskError> {
         self.open_journal(place, change, record)?;
         consumers::switch(place, change)
     }
@@ -223,7 +239,10 @@ impl Disk for Folders {
         }
     }
 
-    fn keep_status(&self, write: &dyn Fn(&mut dyn Write) -> io::Result<()>) -> Result<(), DiskError> {
+    fn keep_status(
+        &self,
+        write: &dyn Fn(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), DiskError> {
         self.write_status(write)
     }
 

@@ -64,9 +64,15 @@ impl NamedFiles for AnyFiles {
         files::remove(&aside.text).and_then(|()| files::remove(&aside.nothing))
     }
 
-    fn changes(&self, path: &Path) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
+    fn changes(
+        &self,
+        path: &Path,
+    ) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
         let folder = std::path::absolute(path).map_err(files::told("find", path))?;
-        changes::of(folder.parent().unwrap_or(Path::new("/")).to_owned(), SETTLED)
+        changes::of(
+            folder.parent().unwrap_or(Path::new("/")).to_owned(),
+            SETTLED,
+        )
     }
 }
 
@@ -83,13 +89,18 @@ impl Aside {
         let path = real(path);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let named = |ending: &str| path.with_file_name(format!(".{name}.{ending}"));
-        Self { text: named("before"), nothing: named("none-before") }
+        Self {
+            text: named("before"),
+            nothing: named("none-before"),
+        }
     }
 }
 
 /// What a link leads to is replaced, not the link. Where nothing is yet, there is a folder all the same.
 fn real(path: &Path) -> PathBuf {
-    path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
+    path.canonicalize()
+        .or_else(|_| std::path::absolute(path))
+        .unwrap_or_else(|_| path.to_owned())
 }
 
 /// Of what is there; else of what everybody reads.
@@ -108,13 +119,26 @@ mod tests {
         fs::write(&path, "old").expect("it is written");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("it has a mode");
         for (new, is_first) in [("one", true), ("two", false)] {
-            assert_eq!(AnyFiles.keep_aside(&path).expect("it is kept"), is_first, "{new}");
+            assert_eq!(
+                AnyFiles.keep_aside(&path).expect("it is kept"),
+                is_first,
+                "{new}"
+            );
             AnyFiles.replace(&path, new).expect("it is replaced");
         }
-        assert_eq!(files::entries(folder.path()).expect("a list"), [".out.before", "out"]);
+        assert_eq!(
+            files::entries(folder.path()).expect("a list"),
+            [".out.before", "out"]
+        );
         fs::remove_file(&path).expect("it is removed");
         assert!(AnyFiles.put_back(&path).expect("it is put back"));
-        assert_eq!((files::read(&path).expect("it is read").as_deref(), mode(&path)), (Some("old"), 0o640));
+        assert_eq!(
+            (
+                files::read(&path).expect("it is read").as_deref(),
+                mode(&path)
+            ),
+            (Some("old"), 0o640)
+        );
         AnyFiles.forget_aside(&path).expect("it is forgotten");
         assert!(!AnyFiles.put_back(&path).expect("there is none"));
         assert_eq!(files::entries(folder.path()).expect("a list"), ["out"]);
@@ -129,7 +153,10 @@ mod tests {
             AnyFiles.replace(&path, "new").expect("it is replaced");
         }
         assert!(AnyFiles.put_back(&path).expect("it is put back"));
-        assert_eq!(files::entries(folder.path()).expect("a list"), [".out.none-before"]);
+        assert_eq!(
+            files::entries(folder.path()).expect("a list"),
+            [".out.none-before"]
+        );
         AnyFiles.forget_aside(&path).expect("it is forgotten");
         assert!(!AnyFiles.put_back(&path).expect("there is none"));
     }
@@ -144,7 +171,10 @@ mod tests {
         AnyFiles.keep_aside(&link).expect("it is kept");
         AnyFiles.replace(&link, "new").expect("it is replaced");
         assert!(AnyFiles.put_back(&link).expect("it is put back"));
-        assert_eq!(files::read(&path).expect("it is read").as_deref(), Some("old"));
+        assert_eq!(
+            files::read(&path).expect("it is read").as_deref(),
+            Some("old")
+        );
         assert!(files::link_target(&link).is_some());
     }
 }

@@ -41,7 +41,10 @@ impl Folders {
         let path = self.state.join("mark");
         let word = files::read(&path).map(|word| word.filter(|word| is_mark(word)));
         if !matches!(word, Ok(Some(_))) && files::is_there(&path) {
-            tracing::warn!("{} is damaged; another mark takes its place", path.display());
+            tracing::warn!(
+                "{} is damaged; another mark takes its place",
+                path.display()
+            );
         }
         word.ok().flatten()
     }
@@ -80,13 +83,19 @@ impl Folders {
     /// When it can't be read, or is no time.
     pub fn last_breath(&self) -> Result<Option<Timestamp>, DiskError> {
         let path = self.state.join("alive");
-        let damaged = |problem| DiskError::Damaged { path: path.clone(), problem };
+        let damaged = |problem| DiskError::Damaged {
+            path: path.clone(),
+            problem,
+        };
         files::read(&path)?
             .map(|text| Timestamp::parse(text.trim()).map_err(|error| damaged(error.to_string())))
             .transpose()
     }
 
-    pub(super) fn write_status(&self, write: &dyn Fn(&mut dyn Write) -> io::Result<()>) -> Result<(), DiskError> {
+    pub(super) fn write_status(
+        &self,
+        write: &dyn Fn(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), DiskError> {
         let path = self.state.join("status.json");
         self.make_way(&path)?;
         files::replace_with(&path, PRIVATE, Durability::Renamed, |file| {
@@ -97,14 +106,22 @@ impl Folders {
     }
 
     pub(super) fn write_breath(&self, now: Timestamp) -> Result<(), DiskError> {
-        self.write(&self.state.join("alive"), String::from(now).as_bytes(), Durability::Renamed)
+        self.write(
+            &self.state.join("alive"),
+            String::from(now).as_bytes(),
+            Durability::Renamed,
+        )
     }
 
-    pub(super) fn read_wishes(&self) -> Result<(BTreeMap<CertificateName, Wish>, Vec<DiskError>), DiskError> {
+    pub(super) fn read_wishes(
+        &self,
+    ) -> Result<(BTreeMap<CertificateName, Wish>, Vec<DiskError>), DiskError> {
         let folder = self.state.join("wishes");
         let (mut wishes, mut faults) = (BTreeMap::new(), Vec::new());
         for entry in files::entries(&folder)? {
-            let name = entry.strip_suffix(".json").and_then(|name| CertificateName::parse(name).ok());
+            let name = entry
+                .strip_suffix(".json")
+                .and_then(|name| CertificateName::parse(name).ok());
             let Some(name) = name else { continue };
             match read_json(&folder.join(entry)) {
                 Ok(wish) => wishes.extend(wish.map(|wish| (name, wish))),
@@ -130,14 +147,24 @@ impl Folders {
         let folder = self.state.join("attempts");
         let mut attempts = BTreeMap::new();
         for entry in files::entries(&folder)? {
-            let name = entry.strip_suffix(".json").and_then(|name| CertificateName::parse(name).ok());
+            let name = entry
+                .strip_suffix(".json")
+                .and_then(|name| CertificateName::parse(name).ok());
             let Some(name) = name else { continue };
-            attempts.extend(read_json(&folder.join(entry)).transpose().map(|read| (name, read)));
+            attempts.extend(
+                read_json(&folder.join(entry))
+                    .transpose()
+                    .map(|read| (name, read)),
+            );
         }
         Ok(attempts)
     }
 
-    pub(super) fn write_attempt(&self, name: &CertificateName, attempt: &Attempt) -> Result<(), DiskError> {
+    pub(super) fn write_attempt(
+        &self,
+        name: &CertificateName,
+        attempt: &Attempt,
+    ) -> Result<(), DiskError> {
         self.write_json(&self.attempt(name), attempt)
     }
 
@@ -149,20 +176,47 @@ impl Folders {
         self.state.join("attempts").join(format!("{name}.json"))
     }
 
-    pub(super) fn read_order(&self, name: &CertificateName) -> Result<Option<OrderRecord>, DiskError> {
+    pub(super) fn read_order(
+        &self,
+        name: &CertificateName,
+    ) -> Result<Option<OrderRecord>, DiskError> {
         let folder = self.order_folder(name);
-        let Some(OrderFile { asked, url, tokens }) = read_json(&folder.join("order.json"))? else { return Ok(None) };
+        let Some(OrderFile { asked, url, tokens }) = read_json(&folder.join("order.json"))? else {
+            return Ok(None);
+        };
         let path = folder.join("key.pem");
-        let Some(key) = files::read(&path)?.map(Secret::new) else { return Ok(None) };
+        let Some(key) = files::read(&path)?.map(Secret::new) else {
+            return Ok(None);
+        };
         // Found out here, a bad key costs a new order; found out when the order is to be finished, it costs all tries.
-        x509::check_private_key(&key).map_err(|error| DiskError::Damaged { path, problem: error.to_string() })?;
-        Ok(Some(OrderRecord { key, asked, url, tokens }))
+        x509::check_private_key(&key).map_err(|error| DiskError::Damaged {
+            path,
+            problem: error.to_string(),
+        })?;
+        Ok(Some(OrderRecord {
+            key,
+            asked,
+            url,
+            tokens,
+        }))
     }
 
-    pub(super) fn write_order(&self, name: &CertificateName, record: &OrderRecord) -> Result<(), DiskError> {
+    pub(super) fn write_order(
+        &self,
+        name: &CertificateName,
+        record: &OrderRecord,
+    ) -> Result<(), DiskError> {
         let folder = self.order_folder(name);
-        self.write(&folder.join("key.pem"), record.key.expose().as_bytes(), Durability::Synced)?;
-        let order = OrderFile { asked: record.asked, url: record.url.clone(), tokens: record.tokens.clone() };
+        self.write(
+            &folder.join("key.pem"),
+            record.key.expose().as_bytes(),
+            Durability::Synced,
+        )?;
+        let order = OrderFile {
+            asked: record.asked,
+            url: record.url.clone(),
+            tokens: record.tokens.clone(),
+        };
         self.write_json(&folder.join("order.json"), &order)
     }
 
@@ -179,7 +233,11 @@ impl Folders {
     }
 
     pub(super) fn write_account(&self, directory: &str, account: &Secret) -> Result<(), DiskError> {
-        self.write(&self.account_file(directory), account.expose().as_bytes(), Durability::Synced)
+        self.write(
+            &self.account_file(directory),
+            account.expose().as_bytes(),
+            Durability::Synced,
+        )
     }
 
     pub(super) fn move_account_aside(&self, directory: &str) -> Result<PathBuf, DiskError> {
@@ -190,14 +248,32 @@ impl Folders {
     /// One folder a CA, called after its URL; the digest tells URLs apart that look alike when they are made plain.
     fn account_file(&self, directory: &str) -> PathBuf {
         let bare = directory.strip_prefix("https://").unwrap_or(directory);
-        let plain: String = bare.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
-        let folder = format!("{:.100}-{}", plain.trim_start_matches('.'), Digest::of(directory).short());
-        self.state.join("accounts").join(folder).join("account.json")
+        let plain: String = bare
+            .chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || c == '.' {
+                    c
+                } else {
+                    '-'
+                }
+            })
+            .collect();
+        let folder = format!(
+            "{:.100}-{}",
+            plain.trim_start_matches('.'),
+            Digest::of(directory).short()
+        );
+        self.state
+            .join("accounts")
+            .join(folder)
+            .join("account.json")
     }
 
     pub(super) fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<(), DiskError> {
-        let text = serde_json::to_string_pretty(value)
-            .map_err(|error| DiskError::Damaged { path: path.to_owned(), problem: error.to_string() })?;
+        let text = serde_json::to_string_pretty(value).map_err(|error| DiskError::Damaged {
+            path: path.to_owned(),
+            problem: error.to_string(),
+        })?;
         self.write(path, text.as_bytes(), Durability::Synced)
     }
 
@@ -219,6 +295,11 @@ fn is_mark(word: &str) -> bool {
 }
 
 pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, DiskError> {
-    let damaged = |error: serde_json::Error| DiskError::Damaged { path: path.to_owned(), problem: error.to_string() };
-    files::read(path)?.map(|text| serde_json::from_str(&text).map_err(damaged)).transpose()
+    let damaged = |error: serde_json::Error| DiskError::Damaged {
+        path: path.to_owned(),
+        problem: error.to_string(),
+    };
+    files::read(path)?
+        .map(|text| serde_json::from_str(&text).map_err(damaged))
+        .transpose()
 }

@@ -29,9 +29,16 @@ pub(super) struct Place {
 
 pub(super) fn place() -> Place {
     let root = tempfile::tempdir().expect("a folder");
-    let [state, certificates, config] = ["state", "certificates", "config"].map(|name| root.path().join(name));
+    let [state, certificates, config] =
+        ["state", "certificates", "config"].map(|name| root.path().join(name));
     fs::create_dir(&config).expect("a folder");
-    Place { folders: Folders::new(certificates.clone(), state.clone()), _root: root, state, certificates, config }
+    Place {
+        folders: Folders::new(certificates.clone(), state.clone()),
+        _root: root,
+        state,
+        certificates,
+        config,
+    }
 }
 
 pub(super) fn name(word: &str) -> CertificateName {
@@ -46,24 +53,41 @@ fn issued(host: &str) -> (Secret, String, BTreeSet<Host>) {
     params.not_before = OffsetDateTime::from_unix_timestamp(seconds - 60).expect("a time");
     params.not_after = OffsetDateTime::from_unix_timestamp(seconds + 6000).expect("a time");
     let chain = params.self_signed(&key).expect("a certificate").pem();
-    (Secret::new(key.serialize_pem()), chain, BTreeSet::from([Host::parse(host).expect("a name")]))
+    (
+        Secret::new(key.serialize_pem()),
+        chain,
+        BTreeSet::from([Host::parse(host).expect("a name")]),
+    )
 }
 
 pub(super) fn store(folders: &Folders, host: &str) -> HeldCertificate {
     let (key, chain, names) = issued(host);
     let name = name(host);
     let source = Source::Acme("https://ca.example".to_owned());
-    let new = NewCertificate { name: &name, names: &names, key: &key, chain: &chain, source, now: NOW };
+    let new = NewCertificate {
+        name: &name,
+        names: &names,
+        key: &key,
+        chain: &chain,
+        source,
+        now: NOW,
+    };
     folders.store_certificate(&new).expect("it is stored")
 }
 
 /// A look when everything that lies there has long been so.
 fn look(folders: &Folders) -> Certificates {
-    folders.certificates(SystemClock.now() + Duration::from_secs(3)).expect("they are read")
+    folders
+        .certificates(SystemClock.now() + Duration::from_secs(3))
+        .expect("they are read")
 }
 
 pub(super) fn mode(path: impl AsRef<Path>) -> u32 {
-    fs::metadata(path.as_ref()).expect("it is there").permissions().mode() & 0o777
+    fs::metadata(path.as_ref())
+        .expect("it is there")
+        .permissions()
+        .mode()
+        & 0o777
 }
 
 fn challenge(token: &str) -> Challenge {
@@ -81,20 +105,37 @@ fn a_certificate_is_stored_as_a_new_version_behind_one_link() {
     let second = store(&place.folders, "shop.example");
     assert_ne!(first.serial, second.serial);
     let live = place.certificates.join("live/shop.example");
-    assert_eq!(fs::read_link(&live).expect("a link"), Path::new("../archive/shop.example/2"));
-    assert!(place.certificates.join("archive/shop.example/1/privkey.pem").is_file());
+    assert_eq!(
+        fs::read_link(&live).expect("a link"),
+        Path::new("../archive/shop.example/2")
+    );
+    assert!(
+        place
+            .certificates
+            .join("archive/shop.example/1/privkey.pem")
+            .is_file()
+    );
     for file in ["cert.pem", "chain.pem", "fullchain.pem"] {
         assert_eq!(mode(live.join(file)), 0o644, "{file}");
     }
     assert_eq!(mode(live.join("privkey.pem")), 0o600);
     let found = look(&place.folders);
-    assert_eq!(found.held, BTreeMap::from([(name("shop.example"), second.into())]));
-    assert!(found.faults.is_empty() && found.repairs.is_empty(), "{found:?}");
+    assert_eq!(
+        found.held,
+        BTreeMap::from([(name("shop.example"), second.into())])
+    );
+    assert!(
+        found.faults.is_empty() && found.repairs.is_empty(),
+        "{found:?}"
+    );
     let copy = place.state.join("copies/shop.example");
     assert_eq!(mode(&copy), 0o700);
     for file in ["fullchain.pem", "privkey.pem", "about.json"] {
         assert_eq!(mode(copy.join(file)), 0o600, "{file}");
-        assert_eq!(fs::read(copy.join(file)).expect("it is there"), fs::read(live.join(file)).expect("it is there"));
+        assert_eq!(
+            fs::read(copy.join(file)).expect("it is there"),
+            fs::read(live.join(file)).expect("it is there")
+        );
     }
 }
 
@@ -106,14 +147,36 @@ fn a_wrong_certificate_is_refused_and_the_live_one_stays() {
     let (_, _, asked) = issued("shop.example");
     let name = name("shop.example");
     let (other_key, _, _) = issued("other.example");
-    for (key, chain, names) in [(&key, &chain, &asked), (&other_key, &chain, &names), (&key, &String::new(), &names)] {
+    for (key, chain, names) in [
+        (&key, &chain, &asked),
+        (&other_key, &chain, &names),
+        (&key, &String::new(), &names),
+    ] {
         let source = Source::Acme(String::new());
-        let new = NewCertificate { name: &name, names, key, chain, source, now: NOW };
-        let error = place.folders.store_certificate(&new).expect_err("it must be refused");
-        assert!(error.to_string().starts_with("the certificate shop.example is refused"), "{error}");
+        let new = NewCertificate {
+            name: &name,
+            names,
+            key,
+            chain,
+            source,
+            now: NOW,
+        };
+        let error = place
+            .folders
+            .store_certificate(&new)
+            .expect_err("it must be refused");
+        assert!(
+            error
+                .to_string()
+                .starts_with("the certificate shop.example is refused"),
+            "{error}"
+        );
         assert!(std::error::Error::source(&error).is_some(), "{error}");
     }
-    assert_eq!(look(&place.folders).held, BTreeMap::from([(name, live.into())]));
+    assert_eq!(
+        look(&place.folders).held,
+        BTreeMap::from([(name, live.into())])
+    );
 }
 
 #[test]
@@ -131,10 +194,17 @@ fn what_is_broken_in_live_is_told_and_harms_no_other() {
     fs::write(live.join("README"), "certbot leaves one").expect("it is written");
     std::os::unix::fs::symlink("../archive/none/1", live.join("dangling.example")).expect("a link");
     let found = look(&place.folders);
-    assert_eq!(found.held, BTreeMap::from([(name("good.example"), good.into())]));
+    assert_eq!(
+        found.held,
+        BTreeMap::from([(name("good.example"), good.into())])
+    );
     let faults: Vec<_> = found.wrecks.values().map(ToString::to_string).collect();
     assert_eq!((faults.len(), found.faults.len()), (3, 0), "{faults:?}");
-    for (fault, what) in faults.iter().zip(["bad.example", "dangling.example/full", "half.example/privkey.pem"]) {
+    for (fault, what) in faults.iter().zip([
+        "bad.example",
+        "dangling.example/full",
+        "half.example/privkey.pem",
+    ]) {
         assert!(fault.contains(what), "{faults:?}");
     }
 }
@@ -144,11 +214,23 @@ fn attempts_and_orders_outlive_the_process() {
     let place = place();
     let shop = name("shop.example");
     let asked = Digest::of("asked");
-    let attempt = Attempt { count: 2, last: NOW, asked, retry: Retry::NotBefore(NOW), problem: Some("no".into()) };
-    place.folders.note_attempt(&shop, &attempt).expect("it is written");
+    let attempt = Attempt {
+        count: 2,
+        last: NOW,
+        asked,
+        retry: Retry::NotBefore(NOW),
+        problem: Some("no".into()),
+    };
+    place
+        .folders
+        .note_attempt(&shop, &attempt)
+        .expect("it is written");
     let records = place.folders.attempts().expect("they are read");
     assert_eq!(
-        records.into_iter().map(|(name, read)| (name, read.ok())).collect::<Vec<_>>(),
+        records
+            .into_iter()
+            .map(|(name, read)| (name, read.ok()))
+            .collect::<Vec<_>>(),
         [(shop.clone(), Some(attempt))]
     );
     place.folders.forget_attempts(&shop).expect("it is removed");
@@ -156,10 +238,20 @@ fn attempts_and_orders_outlive_the_process() {
     assert!(place.folders.attempts().expect("they are read").is_empty());
 
     let (key, _, _) = issued("shop.example");
-    let record =
-        OrderRecord { key, asked, url: Some("https://ca.example/order/1".into()), tokens: vec!["tok-EN_1".into()] };
-    place.folders.keep_order(&shop, &record).expect("it is written");
-    assert_eq!(place.folders.order(&shop).expect("it is read"), Some(record));
+    let record = OrderRecord {
+        key,
+        asked,
+        url: Some("https://ca.example/order/1".into()),
+        tokens: vec!["tok-EN_1".into()],
+    };
+    place
+        .folders
+        .keep_order(&shop, &record)
+        .expect("it is written");
+    assert_eq!(
+        place.folders.order(&shop).expect("it is read"),
+        Some(record)
+    );
     assert_eq!(mode(place.state.join("orders/shop.example/key.pem")), 0o600);
     assert_eq!(mode(&place.state), 0o700);
     place.folders.drop_order(&shop).expect("it is removed");
@@ -170,7 +262,10 @@ fn attempts_and_orders_outlive_the_process() {
 fn accounts_of_two_cas_are_two_and_private() {
     let place = place();
     for directory in ["https://ca.example/dir", "https://ca.example-dir"] {
-        place.folders.keep_account(directory, &Secret::new(directory)).expect("it is written");
+        place
+            .folders
+            .keep_account(directory, &Secret::new(directory))
+            .expect("it is written");
     }
     for directory in ["https://ca.example/dir", "https://ca.example-dir"] {
         let account = place.folders.account(directory).expect("it is read");
@@ -178,7 +273,10 @@ fn accounts_of_two_cas_are_two_and_private() {
     }
     for folder in fs::read_dir(place.state.join("accounts")).expect("a list") {
         let folder = folder.expect("a folder").path();
-        assert_eq!((mode(&folder), mode(folder.join("account.json"))), (0o700, 0o600));
+        assert_eq!(
+            (mode(&folder), mode(folder.join("account.json"))),
+            (0o700, 0o600)
+        );
     }
 }
 
@@ -186,26 +284,52 @@ fn accounts_of_two_cas_are_two_and_private() {
 fn a_response_appears_where_it_belongs_and_nowhere_else() {
     let place = place();
     let shown = place.config.join(".well-known/acme-challenge/tok-EN_1");
-    place.folders.publish(&place.config, &challenge("tok-EN_1")).expect("it is published");
-    assert_eq!(fs::read_to_string(&shown).expect("it is there"), "tok-EN_1.thumbprint");
-    assert_eq!((mode(&shown), mode(shown.parent().expect("a folder"))), (0o644, 0o755));
+    place
+        .folders
+        .publish(&place.config, &challenge("tok-EN_1"))
+        .expect("it is published");
+    assert_eq!(
+        fs::read_to_string(&shown).expect("it is there"),
+        "tok-EN_1.thumbprint"
+    );
+    assert_eq!(
+        (mode(&shown), mode(shown.parent().expect("a folder"))),
+        (0o644, 0o755)
+    );
     assert_eq!(mode(place.config.join(".well-known")), 0o755);
-    place.folders.withdraw(&place.config, "tok-EN_1").expect("it is taken away");
-    place.folders.withdraw(&place.config, "tok-EN_1").expect("twice is fine");
+    place
+        .folders
+        .withdraw(&place.config, "tok-EN_1")
+        .expect("it is taken away");
+    place
+        .folders
+        .withdraw(&place.config, "tok-EN_1")
+        .expect("twice is fine");
     assert!(!shown.exists());
     let half = shown.with_file_name(".tok-EN_1.new");
     fs::write(&half, "tok").expect("it is written");
-    place.folders.withdraw(&place.config, "tok-EN_1").expect("what a crash left goes, too");
+    place
+        .folders
+        .withdraw(&place.config, "tok-EN_1")
+        .expect("what a crash left goes, too");
     assert!(!half.exists());
     for token in ["", "../../x", "a/b", "a.b", "a\0b"] {
-        assert!(place.folders.publish(&place.config, &challenge(token)).is_err(), "{token:?}");
+        assert!(
+            place
+                .folders
+                .publish(&place.config, &challenge(token))
+                .is_err(),
+            "{token:?}"
+        );
     }
 }
 
 #[test]
 fn one_process_works_on_a_state() {
     let place = place();
-    let first = Lock::take(&place.state).expect("it is taken").expect("nobody has it");
+    let first = Lock::take(&place.state)
+        .expect("it is taken")
+        .expect("nobody has it");
     assert!(Lock::take(&place.state).expect("it is asked for").is_none());
     drop(first);
     assert!(Lock::take(&place.state).expect("it is asked for").is_some());
@@ -214,16 +338,28 @@ fn one_process_works_on_a_state() {
 #[test]
 fn who_has_which_host_is_kept_and_damage_is_told() {
     let place = place();
-    assert_eq!(place.folders.holders().expect("it is read"), BTreeMap::new());
+    assert_eq!(
+        place.folders.holders().expect("it is read"),
+        BTreeMap::new()
+    );
     let host = |word: &str| Host::parse(word).expect("a host");
-    let there = Holder { project: Some("shop".into()), gone: None };
-    let gone = Holder { project: None, gone: Some(NOW) };
+    let there = Holder {
+        project: Some("shop".into()),
+        gone: None,
+    };
+    let gone = Holder {
+        project: None,
+        gone: Some(NOW),
+    };
     let kept = BTreeMap::from([(host("*.shop.example"), there), (host("::1"), gone)]);
     place.folders.keep_holders(&kept).expect("it is written");
     assert_eq!(place.folders.holders().expect("it is read"), kept);
     assert_eq!(mode(place.state.join("hosts.json")), 0o600);
     fs::write(place.state.join("hosts.json"), "{\"x;\": 1}").expect("it is written");
-    assert!(matches!(place.folders.holders(), Err(DiskError::Damaged { .. })));
+    assert!(matches!(
+        place.folders.holders(),
+        Err(DiskError::Damaged { .. })
+    ));
 }
 
 #[test]

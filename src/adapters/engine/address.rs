@@ -34,7 +34,11 @@ pub struct TlsFiles {
 impl TlsFiles {
     /// The files as Docker names them in `DOCKER_CERT_PATH`: `ca.pem`, `cert.pem`, `key.pem`.
     pub fn in_folder(folder: &Path) -> Self {
-        Self { ca: folder.join("ca.pem"), certificate: folder.join("cert.pem"), key: folder.join("key.pem") }
+        Self {
+            ca: folder.join("ca.pem"),
+            certificate: folder.join("cert.pem"),
+            key: folder.join("key.pem"),
+        }
     }
 }
 
@@ -58,18 +62,29 @@ impl Target {
             false => address.split_once("://").ok_or_else(wrong)?,
         };
         if scheme == "unix" {
-            return rest.starts_with('/').then(|| Self::Unix(rest.into())).ok_or_else(wrong);
+            return rest
+                .starts_with('/')
+                .then(|| Self::Unix(rest.into()))
+                .ok_or_else(wrong);
         }
         let authority = authority(rest).ok_or_else(wrong)?;
         let port = |default| authority.port_u16().unwrap_or(default);
         match (scheme, tls) {
             ("http", _) | ("tcp", None) => Ok(Self::Tcp(authority.clone(), port(PLAIN_PORT))),
             ("https" | "tcp", files) => {
-                let name = ServerName::try_from(bare_host(&authority).to_owned()).map_err(|_| wrong())?;
+                let name =
+                    ServerName::try_from(bare_host(&authority).to_owned()).map_err(|_| wrong())?;
                 let config = files.ok_or(TlsError::NoFiles).and_then(client_config);
-                let unusable =
-                    |error: TlsError| EngineError::Unreachable { engine: address.into(), source: error.into() };
-                Ok(Self::Tls(authority.clone(), port(TLS_PORT), name, Arc::new(config.map_err(unusable)?)))
+                let unusable = |error: TlsError| EngineError::Unreachable {
+                    engine: address.into(),
+                    source: error.into(),
+                };
+                Ok(Self::Tls(
+                    authority.clone(),
+                    port(TLS_PORT),
+                    name,
+                    Arc::new(config.map_err(unusable)?),
+                ))
             }
             _ => Err(wrong()),
         }
@@ -86,14 +101,18 @@ impl Target {
 
 /// The host of an address, an IPv6 one without its brackets.
 pub(super) fn bare_host(authority: &Authority) -> &str {
-    authority.host().trim_start_matches('[').trim_end_matches(']')
+    authority
+        .host()
+        .trim_start_matches('[')
+        .trim_end_matches(']')
 }
 
 /// `host` or `host:port`, and nothing else.
 fn authority(rest: &str) -> Option<Authority> {
     let authority: Authority = rest.strip_suffix('/').unwrap_or(rest).parse().ok()?;
     let port = authority.as_str().strip_prefix(authority.host())?;
-    let usable = !authority.host().is_empty() && (port.is_empty() || authority.port_u16().is_some());
+    let usable =
+        !authority.host().is_empty() && (port.is_empty() || authority.port_u16().is_some());
     usable.then_some(authority)
 }
 
@@ -113,14 +132,23 @@ enum TlsError {
 fn client_config(files: &TlsFiles) -> Result<ClientConfig, TlsError> {
     let mut roots = RootCertStore::empty();
     for root in certificates(&files.ca)? {
-        roots.add(root).map_err(|error| TlsError::Unusable(files.ca.clone(), error))?;
+        roots
+            .add(root)
+            .map_err(|error| TlsError::Unusable(files.ca.clone(), error))?;
     }
     let chain = certificates(&files.certificate)?;
-    let key = PrivateKeyDer::from_pem_slice(&file(&files.key)?)
-        .map_err(|_| TlsError::NothingIn { file: files.key.clone(), what: "private key" })?;
+    let key =
+        PrivateKeyDer::from_pem_slice(&file(&files.key)?).map_err(|_| TlsError::NothingIn {
+            file: files.key.clone(),
+            what: "private key",
+        })?;
     ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_root_certificates(roots).with_client_auth_cert(chain, key))
+        .and_then(|builder| {
+            builder
+                .with_root_certificates(roots)
+                .with_client_auth_cert(chain, key)
+        })
         .map_err(|error| TlsError::Unusable(files.key.clone(), error))
 }
 
@@ -129,7 +157,10 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     found
         .ok()
         .filter(|all| !all.is_empty())
-        .ok_or_else(|| TlsError::NothingIn { file: path.to_owned(), what: "certificate" })
+        .ok_or_else(|| TlsError::NothingIn {
+            file: path.to_owned(),
+            what: "certificate",
+        })
 }
 
 fn file(path: &Path) -> Result<Vec<u8>, TlsError> {
@@ -158,7 +189,13 @@ mod tests {
             ("tcp://[::1]:80/", "tcp ::1 80"),
             ("http://127.0.0.1:2375", "tcp 127.0.0.1 2375"),
         ] {
-            assert_eq!(Target::read(address, None).map(|target| shown(&target)).ok().as_deref(), Some(expected));
+            assert_eq!(
+                Target::read(address, None)
+                    .map(|target| shown(&target))
+                    .ok()
+                    .as_deref(),
+                Some(expected)
+            );
         }
     }
 
@@ -179,18 +216,27 @@ mod tests {
             "tcp://user@host:1",
         ] {
             let error = Target::read(address, None).expect_err(address);
-            assert!(matches!(&error, EngineError::Address(told) if told == address), "{address}: {error:?}");
+            assert!(
+                matches!(&error, EngineError::Address(told) if told == address),
+                "{address}: {error:?}"
+            );
         }
     }
 
     #[test]
     fn tls_is_never_given_up_silently() {
         let error = Target::read("https://host", None).expect_err("nothing to trust");
-        assert!(std::error::Error::source(&error).is_some_and(|cause| cause.to_string().contains("ca.pem")));
+        assert!(
+            std::error::Error::source(&error)
+                .is_some_and(|cause| cause.to_string().contains("ca.pem"))
+        );
 
         let folder = tempfile::tempdir().unwrap();
         let files = TlsFiles::in_folder(folder.path());
         let error = Target::read("tcp://host", Some(&files)).expect_err("no files");
-        assert!(std::error::Error::source(&error).is_some_and(|cause| cause.to_string().contains("ca.pem")));
+        assert!(
+            std::error::Error::source(&error)
+                .is_some_and(|cause| cause.to_string().contains("ca.pem"))
+        );
     }
 }

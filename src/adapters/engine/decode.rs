@@ -11,7 +11,8 @@ use std::{
 use serde::Deserialize;
 
 use super::schema::{
-    Endpoint, HostConfig, Inspected, InspectedDetail, Listed, ListedMounts, MountPoint, Published, State,
+    Endpoint, HostConfig, Inspected, InspectedDetail, Listed, ListedMounts, MountPoint, Published,
+    State,
 };
 use crate::{
     observe::{Container, ContainerState, Detail, Health, Mount, MountKind, Network},
@@ -23,11 +24,13 @@ use crate::{
 /// # Errors
 /// When the answer is no list.
 pub(super) fn labelled(answer: &[u8], prefix: &str) -> Result<Vec<ContainerId>, String> {
-    let list: Vec<serde_json::Value> = serde_json::from_slice(answer).map_err(|error| problem(&error))?;
+    let list: Vec<serde_json::Value> =
+        serde_json::from_slice(answer).map_err(|error| problem(&error))?;
     let read = |entry| {
         let listed: Listed = serde_json::from_value(entry).map_err(|error| problem(&error))?;
         let ours = prefix.is_empty() || listed.labels.keys().any(|label| label.starts_with(prefix));
-        ours.then(|| ContainerId::parse(listed.id).map_err(|error| error.to_string())).transpose()
+        ours.then(|| ContainerId::parse(listed.id).map_err(|error| error.to_string()))
+            .transpose()
     };
     let told = |entry: Result<_, String>| {
         entry.unwrap_or_else(|problem| {
@@ -43,9 +46,14 @@ pub(super) fn labelled(answer: &[u8], prefix: &str) -> Result<Vec<ContainerId>, 
 /// # Errors
 /// When the answer is no list.
 pub(super) fn mounted(answer: &[u8]) -> Result<Vec<(ContainerId, BTreeSet<PathBuf>)>, String> {
-    let list: Vec<ListedMounts> = serde_json::from_slice(answer).map_err(|error| problem(&error))?;
+    let list: Vec<ListedMounts> =
+        serde_json::from_slice(answer).map_err(|error| problem(&error))?;
     let read = |listed: ListedMounts| {
-        let destinations = listed.mounts.into_iter().map(|mount| mount.destination.into()).collect();
+        let destinations = listed
+            .mounts
+            .into_iter()
+            .map(|mount| mount.destination.into())
+            .collect();
         Some((ContainerId::parse(listed.id).ok()?, destinations))
     };
     Ok(list.into_iter().filter_map(read).collect())
@@ -72,30 +80,57 @@ pub(super) fn detail(answer: &[u8]) -> Result<Detail, String> {
 /// # Errors
 /// When the text is no list.
 pub(super) fn details(text: &str) -> Result<Vec<Detail>, String> {
-    let list: Vec<serde_json::Value> = serde_json::from_str(text).map_err(|error| problem(&error))?;
+    let list: Vec<serde_json::Value> =
+        serde_json::from_str(text).map_err(|error| problem(&error))?;
     let read = |(index, entry): (usize, serde_json::Value)| {
-        let name = entry.get("Name").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+        let name = entry
+            .get("Name")
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
         detailed(entry)
-            .map_err(|problem| tracing::warn!(number = index + 1, name, problem, "a container is left out"))
+            .map_err(|problem| {
+                tracing::warn!(number = index + 1, name, problem, "a container is left out")
+            })
             .ok()
     };
     Ok(list.into_iter().enumerate().filter_map(read).collect())
 }
 
 fn detailed(inspected: serde_json::Value) -> Result<Detail, String> {
-    let InspectedDetail { config } = InspectedDetail::deserialize(&inspected).map_err(|error| problem(&error))?;
+    let InspectedDetail { config } =
+        InspectedDetail::deserialize(&inspected).map_err(|error| problem(&error))?;
     let container = meant(serde_json::from_value(inspected).map_err(|error| problem(&error))?)?;
-    let variable = |entry: &String| entry.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let variable = |entry: &String| {
+        entry
+            .split_once('=')
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    };
     Ok(Detail {
         container,
         image: config.image,
         environment: config.env.iter().filter_map(variable).collect(),
-        exposed_udp: config.exposed_ports.keys().filter_map(|port| port.strip_suffix("/udp")?.parse().ok()).collect(),
+        exposed_udp: config
+            .exposed_ports
+            .keys()
+            .filter_map(|port| port.strip_suffix("/udp")?.parse().ok())
+            .collect(),
     })
 }
 
 fn meant(read: Inspected) -> Result<Container, String> {
-    let Inspected { id, name, created, state, config, network_settings, mounts, host_config, path, args } = read;
+    let Inspected {
+        id,
+        name,
+        created,
+        state,
+        config,
+        network_settings,
+        mounts,
+        host_config,
+        path,
+        args,
+    } = read;
     let name = name.strip_prefix('/').unwrap_or(&name);
     Ok(Container {
         id: ContainerId::parse(id).map_err(|error| error.to_string())?,
@@ -105,11 +140,27 @@ fn meant(read: Inspected) -> Result<Container, String> {
         created: time(&created),
         started_at: time(&state.started_at),
         state: word(state),
-        published: network_settings.ports.iter().filter_map(|(port, at)| published(port, at.as_deref()?)).collect(),
-        networks: network_settings.networks.into_iter().map(|(name, network)| place(name, &network)).collect(),
-        exposed: config.exposed_ports.keys().filter_map(|port| tcp_port(port)).collect(),
+        published: network_settings
+            .ports
+            .iter()
+            .filter_map(|(port, at)| published(port, at.as_deref()?))
+            .collect(),
+        networks: network_settings
+            .networks
+            .into_iter()
+            .map(|(name, network)| place(name, &network))
+            .collect(),
+        exposed: config
+            .exposed_ports
+            .keys()
+            .filter_map(|port| tcp_port(port))
+            .collect(),
         mounts: all_mounts(mounts, &host_config),
-        command: [path].into_iter().filter(|path| !path.is_empty()).chain(args).collect(),
+        command: [path]
+            .into_iter()
+            .filter(|path| !path.is_empty())
+            .chain(args)
+            .collect(),
         init: host_config.init,
     })
 }
@@ -119,7 +170,11 @@ fn problem(error: &serde_json::Error) -> String {
     match error.is_data() {
         // In a list there are no lines any more.
         true if error.line() == 0 => "a field is missing or of another type".to_owned(),
-        true => format!("a field is of another type (line {}, column {})", error.line(), error.column()),
+        true => format!(
+            "a field is of another type (line {}, column {})",
+            error.line(),
+            error.column()
+        ),
         false => format!("it is not the JSON that was expected ({error})"),
     }
 }
@@ -148,7 +203,9 @@ fn health(word: &str) -> Option<Health> {
 
 /// Engines write the year 1 for never.
 fn time(text: &str) -> Option<Timestamp> {
-    Timestamp::parse(text).ok().filter(|time| *time > Timestamp::from_seconds(0))
+    Timestamp::parse(text)
+        .ok()
+        .filter(|time| *time > Timestamp::from_seconds(0))
 }
 
 fn place(name: String, endpoint: &Endpoint) -> Network {
@@ -165,8 +222,15 @@ fn place(name: String, endpoint: &Endpoint) -> Network {
 fn published(port: &str, at: &[Published]) -> Option<(u16, BTreeSet<SocketAddr>)> {
     let address = |published: &Published| {
         // Engines leave the address out where it is any.
-        let ip = if published.host_ip.is_empty() { "0.0.0.0" } else { &published.host_ip };
-        Some(SocketAddr::new(ip.parse().ok()?, published.host_port.parse().ok()?))
+        let ip = if published.host_ip.is_empty() {
+            "0.0.0.0"
+        } else {
+            &published.host_ip
+        };
+        Some(SocketAddr::new(
+            ip.parse().ok()?,
+            published.host_port.parse().ok()?,
+        ))
     };
     Some((tcp_port(port)?, at.iter().filter_map(address).collect()))
 }
@@ -183,19 +247,38 @@ fn tcp_port(key: &str) -> Option<u16> {
 /// `Mounts`, and what does not show there: tmpfs of the `--tmpfs` kind, and the subpaths of volumes. In the order of
 /// destinations, because the engine's is random.
 fn all_mounts(mounts: Vec<MountPoint>, host: &HostConfig) -> Vec<Mount> {
-    let subpaths: BTreeMap<PathBuf, &str> =
-        host.mounts.iter().map(|mount| (clean(&mount.target), mount.volume_options.subpath.as_str())).collect();
+    let subpaths: BTreeMap<PathBuf, &str> = host
+        .mounts
+        .iter()
+        .map(|mount| (clean(&mount.target), mount.volume_options.subpath.as_str()))
+        .collect();
     let mut all: BTreeMap<PathBuf, Mount> = BTreeMap::new();
     for (destination, options) in &host.tmpfs {
-        let writable = !options.as_deref().is_some_and(|options| options.split(',').any(|option| option == "ro"));
+        let writable = !options
+            .as_deref()
+            .is_some_and(|options| options.split(',').any(|option| option == "ro"));
         let destination = clean(destination);
-        all.insert(destination.clone(), Mount { kind: MountKind::Private, destination, writable });
+        all.insert(
+            destination.clone(),
+            Mount {
+                kind: MountKind::Private,
+                destination,
+                writable,
+            },
+        );
     }
     for mount in mounts {
         let destination = clean(&mount.destination);
         let subpath = subpaths.get(&destination).copied().unwrap_or_default();
         let writable = mount.writable;
-        all.insert(destination.clone(), Mount { kind: kind(mount, subpath), destination, writable });
+        all.insert(
+            destination.clone(),
+            Mount {
+                kind: kind(mount, subpath),
+                destination,
+                writable,
+            },
+        );
     }
     all.into_values().collect()
 }
@@ -208,7 +291,9 @@ fn kind(mount: MountPoint, subpath: &str) -> MountKind {
             source: clean(&mount.source),
             subpath: clean(subpath),
         },
-        "bind" if !mount.source.is_empty() => MountKind::Bind { source: clean(&mount.source) },
+        "bind" if !mount.source.is_empty() => MountKind::Bind {
+            source: clean(&mount.source),
+        },
         _ => MountKind::Private,
     }
 }
@@ -230,7 +315,11 @@ mod tests {
     const RECORDED_LIST: &[u8] = include_bytes!("../../../tests/recorded/engine/list-20.10.json");
 
     fn mount(kind: MountKind, destination: &str, writable: bool) -> Mount {
-        Mount { kind, destination: destination.into(), writable }
+        Mount {
+            kind,
+            destination: destination.into(),
+            writable,
+        }
     }
 
     /// An answer with these members beside id and name.
@@ -254,7 +343,10 @@ mod tests {
             gateway: Some([172, 17, 0, 1].into()),
         };
         let expected = Container {
-            id: ContainerId::parse("2ec31d1c2b8b0a20c7f8395c36464537d760a4933e2037b26e8250624f5921b8").unwrap(),
+            id: ContainerId::parse(
+                "2ec31d1c2b8b0a20c7f8395c36464537d760a4933e2037b26e8250624f5921b8",
+            )
+            .unwrap(),
             name: ContainerName::parse("quaymaster-test-rec-17103-m").unwrap(),
             labels: LiteMap::from_iter([("quaymaster.host".into(), "a.example".into())]),
             state: ContainerState::Running,
@@ -267,7 +359,13 @@ mod tests {
             command: vec!["sleep".into(), "300".into()],
             init: false,
             mounts: vec![
-                mount(MountKind::Bind { source: "/tmp/qe".into() }, "/b", true),
+                mount(
+                    MountKind::Bind {
+                        source: "/tmp/qe".into(),
+                    },
+                    "/b",
+                    true,
+                ),
                 mount(MountKind::Private, "/run", true),
                 mount(MountKind::Private, "/t2", true),
                 mount(MountKind::Private, "/t3", true),
@@ -286,9 +384,21 @@ mod tests {
                "HostConfig":{"Tmpfs":null,"Mounts":null}"#,
         ] {
             let read = with(members);
-            assert_eq!((read.labels.len(), read.mounts.len(), read.networks.len()), (0, 0, 0), "{members}");
-            assert_eq!((read.health, read.created, read.started_at), (None, None, None), "{members}");
-            assert_eq!(read.state, ContainerState::Other("not running".into()), "{members}");
+            assert_eq!(
+                (read.labels.len(), read.mounts.len(), read.networks.len()),
+                (0, 0, 0),
+                "{members}"
+            );
+            assert_eq!(
+                (read.health, read.created, read.started_at),
+                (None, None, None),
+                "{members}"
+            );
+            assert_eq!(
+                read.state,
+                ContainerState::Other("not running".into()),
+                "{members}"
+            );
         }
     }
 
@@ -296,15 +406,31 @@ mod tests {
     fn states_are_read_as_every_engine_writes_them() {
         let other = |word: &str| ContainerState::Other(word.to_owned());
         for (state, expected) in [
-            (r#"{"Status":"running","Running":true}"#, ContainerState::Running),
-            (r#"{"Status":"paused","Running":true,"Paused":true}"#, ContainerState::Paused),
-            (r#"{"Status":"restarting","Running":true,"Restarting":true}"#, other("restarting")),
+            (
+                r#"{"Status":"running","Running":true}"#,
+                ContainerState::Running,
+            ),
+            (
+                r#"{"Status":"paused","Running":true,"Paused":true}"#,
+                ContainerState::Paused,
+            ),
+            (
+                r#"{"Status":"restarting","Running":true,"Restarting":true}"#,
+                other("restarting"),
+            ),
             (r#"{"Status":"hibernating"}"#, other("hibernating")),
             (r#"{"Running":true}"#, ContainerState::Running),
             (r#"{"Running":true,"Paused":true}"#, ContainerState::Paused),
-            (r#"{"Running":true,"Restarting":true}"#, other("not running")),
+            (
+                r#"{"Running":true,"Restarting":true}"#,
+                other("not running"),
+            ),
         ] {
-            assert_eq!(with(&format!(r#""State":{state}"#)).state, expected, "{state}");
+            assert_eq!(
+                with(&format!(r#""State":{state}"#)).state,
+                expected,
+                "{state}"
+            );
         }
     }
 
@@ -317,32 +443,53 @@ mod tests {
             ("unhealthy", Some(Health::Unhealthy)),
             ("stopped", Some(Health::Other("stopped".into()))),
         ] {
-            assert_eq!(with(&format!(r#""State":{{"Health":{{"Status":"{word}"}}}}"#)).health, expected, "{word}");
+            assert_eq!(
+                with(&format!(r#""State":{{"Health":{{"Status":"{word}"}}}}"#)).health,
+                expected,
+                "{word}"
+            );
         }
     }
 
     #[test]
     fn a_container_that_never_started_has_no_start() {
-        assert_eq!(with(r#""State":{"StartedAt":"0001-01-01T00:00:00Z"}"#).started_at, None);
+        assert_eq!(
+            with(r#""State":{"StartedAt":"0001-01-01T00:00:00Z"}"#).started_at,
+            None
+        );
         assert_eq!(with(r#""State":{"StartedAt":"soon"}"#).started_at, None);
     }
 
     #[test]
     fn addresses_are_of_either_family_or_none() {
         for (members, expected) in [
-            (r#""IPAddress":"10.0.0.2","GlobalIPv6Address":"fd00::2""#, Some("10.0.0.2")),
-            (r#""IPAddress":"","GlobalIPv6Address":"fd00::2""#, Some("fd00::2")),
+            (
+                r#""IPAddress":"10.0.0.2","GlobalIPv6Address":"fd00::2""#,
+                Some("10.0.0.2"),
+            ),
+            (
+                r#""IPAddress":"","GlobalIPv6Address":"fd00::2""#,
+                Some("fd00::2"),
+            ),
             (r#""IPAddress":"","GlobalIPv6Address":"""#, None),
             (r#""IPAddress":null"#, None),
         ] {
-            let read = with(&format!(r#""NetworkSettings":{{"Networks":{{"web":{{{members}}}}}}}"#));
-            assert_eq!(read.networks[0].address, expected.map(|text| text.parse().unwrap()), "{members}");
+            let read = with(&format!(
+                r#""NetworkSettings":{{"Networks":{{"web":{{{members}}}}}}}"#
+            ));
+            assert_eq!(
+                read.networks[0].address,
+                expected.map(|text| text.parse().unwrap()),
+                "{members}"
+            );
         }
     }
 
     #[test]
     fn only_tcp_ports_are_exposed_for_us() {
-        let read = with(r#""Config":{"ExposedPorts":{"80/tcp":{},"8080":null,"53/udp":{},"x/tcp":{},"7/sctp":{}}}"#);
+        let read = with(
+            r#""Config":{"ExposedPorts":{"80/tcp":{},"8080":null,"53/udp":{},"x/tcp":{},"7/sctp":{}}}"#,
+        );
         assert_eq!(read.exposed, BTreeSet::from([80, 8080]));
     }
 
@@ -362,7 +509,13 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let subpaths: Vec<_> = read.mounts.iter().map(subpath).collect();
-        assert_eq!(subpaths, [("/c".into(), "sub/inner".into()), ("/d".into(), PathBuf::new())]);
+        assert_eq!(
+            subpaths,
+            [
+                ("/c".into(), "sub/inner".into()),
+                ("/d".into(), PathBuf::new())
+            ]
+        );
     }
 
     #[test]
@@ -373,9 +526,20 @@ mod tests {
                 {"Type":"cluster","Name":"x","Destination":"/k"},{"Type":"tomorrow","Destination":"/t"},
                 {"Destination":"/u"},{"Type":"volume","Destination":"/w"}]"#,
         );
-        assert!(read.mounts.iter().all(|mount| mount.kind == MountKind::Private));
-        let destinations: Vec<_> = read.mounts.iter().map(|mount| mount.destination.to_str().unwrap()).collect();
-        assert_eq!(destinations, ["/i", "/k", "/n", "/null", "/ro", "/run", "/t", "/u", "/w"]);
+        assert!(
+            read.mounts
+                .iter()
+                .all(|mount| mount.kind == MountKind::Private)
+        );
+        let destinations: Vec<_> = read
+            .mounts
+            .iter()
+            .map(|mount| mount.destination.to_str().unwrap())
+            .collect();
+        assert_eq!(
+            destinations,
+            ["/i", "/k", "/n", "/null", "/ro", "/run", "/t", "/u", "/w"]
+        );
         assert_eq!(read.mounts.iter().filter(|mount| mount.writable).count(), 2);
     }
 
@@ -407,7 +571,11 @@ mod tests {
         let list = br#"[{"Id":"1","Labels":{"q.host":"a"}}, {"Id":2,"Labels":{"q.host":"a"}}, 7,
             {"Id":"../x","Labels":{"q.host":"a"}}, {"Id":"3","Labels":[1]}, {"Id":"4","Labels":null},
             {"Id":"5","Labels":{"q.host":"b"},"State":{"new":"shape"}}]"#;
-        let ids: Vec<_> = labelled(list, "q.").unwrap().into_iter().map(String::from).collect();
+        let ids: Vec<_> = labelled(list, "q.")
+            .unwrap()
+            .into_iter()
+            .map(String::from)
+            .collect();
         assert_eq!(ids, ["1", "5"]);
     }
 }

@@ -24,10 +24,19 @@ const LINE_LIMIT: usize = 1 << 20;
 const NO_LINE: usize = super::BODY_LIMIT;
 
 /// The events of a body; ends with an error, or when the engine closes it.
-pub(super) fn stream(body: Incoming, engine: String) -> LocalBoxStream<'static, Result<EngineEvent, EngineError>> {
-    let reader = Reader { body, lines: Lines::default(), engine };
-    stream::try_unfold(reader, |mut reader| async move { Ok(reader.next().await?.map(|event| (event, reader))) })
-        .boxed_local()
+pub(super) fn stream(
+    body: Incoming,
+    engine: String,
+) -> LocalBoxStream<'static, Result<EngineEvent, EngineError>> {
+    let reader = Reader {
+        body,
+        lines: Lines::default(),
+        engine,
+    };
+    stream::try_unfold(reader, |mut reader| async move {
+        Ok(reader.next().await?.map(|event| (event, reader)))
+    })
+    .boxed_local()
 }
 
 struct Reader {
@@ -45,9 +54,13 @@ impl Reader {
                     return Ok(Some(event));
                 }
             }
-            let Some(frame) = self.body.frame().await else { return Ok(None) };
-            let frame = frame
-                .map_err(|error| EngineError::Unreachable { engine: self.engine.clone(), source: error.into() })?;
+            let Some(frame) = self.body.frame().await else {
+                return Ok(None);
+            };
+            let frame = frame.map_err(|error| EngineError::Unreachable {
+                engine: self.engine.clone(),
+                source: error.into(),
+            })?;
             if let Ok(bytes) = frame.into_data() {
                 self.lines.bytes.extend_from_slice(&bytes);
             }
@@ -69,7 +82,9 @@ impl Lines {
     /// The next whole line that is not too long, without its break; `None` until more bytes come.
     fn take(&mut self) -> Result<Option<BytesMut>, String> {
         loop {
-            let found = self.bytes[self.searched..].iter().position(|byte| *byte == b'\n');
+            let found = self.bytes[self.searched..]
+                .iter()
+                .position(|byte| *byte == b'\n');
             let length = found.map_or(self.bytes.len(), |at| self.searched + at);
             let is_too_long = self.left_out + length > LINE_LIMIT;
             match found {
@@ -141,8 +156,8 @@ fn event(line: &[u8]) -> Result<Option<EngineEvent>, String> {
     if line.trim_ascii().is_empty() {
         return Ok(None);
     }
-    let document: serde_json::Value =
-        serde_json::from_slice(line).map_err(|error| format!("a line that is not JSON ({error})"))?;
+    let document: serde_json::Value = serde_json::from_slice(line)
+        .map_err(|error| format!("a line that is not JSON ({error})"))?;
     Ok(serde_json::from_value(document).ok().and_then(known))
 }
 
@@ -155,7 +170,11 @@ fn known(line: Line) -> Option<EngineEvent> {
         Action::Network => (attributes.remove("container")?, BTreeMap::new()),
         Action::Changed | Action::Gone => (first(&id, &line.id).to_owned(), attributes),
     };
-    Some(EngineEvent { action, container: ContainerId::parse(container).ok()?, labels })
+    Some(EngineEvent {
+        action,
+        container: ContainerId::parse(container).ok()?,
+        labels,
+    })
 }
 
 fn first<'a>(word: &'a str, otherwise: &'a str) -> &'a str {
@@ -168,17 +187,30 @@ mod tests {
 
     fn read(line: &str) -> Option<(Action, String, Vec<String>)> {
         let event = event(line.as_bytes()).expect("it is JSON")?;
-        Some((event.action, event.container.to_string(), event.labels.into_keys().collect()))
+        Some((
+            event.action,
+            event.container.to_string(),
+            event.labels.into_keys().collect(),
+        ))
     }
 
     #[test]
     fn events_are_read_as_every_engine_writes_them() {
-        let labels = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let labels = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>()
+        };
         for (case, line, expected) in [
             (
                 "20.10, recorded",
                 r#"{"status":"start","id":"2ec31d1c","from":"img:1","Type":"container","Action":"start","Actor":{"ID":"2ec31d1c","Attributes":{"image":"img:1","name":"shop","quaymaster.host":"a.example"}},"scope":"local","time":1795373168,"timeNano":1795373168731191206}"#,
-                Some((Action::Changed, "2ec31d1c".to_owned(), labels(&["image", "name", "quaymaster.host"]))),
+                Some((
+                    Action::Changed,
+                    "2ec31d1c".to_owned(),
+                    labels(&["image", "name", "quaymaster.host"]),
+                )),
             ),
             (
                 "20.10, recorded network event",
@@ -198,19 +230,47 @@ mod tests {
             (
                 "Podman",
                 r#"{"status":"died","id":"2e","from":"img","Type":"container","Action":"died","Actor":{"ID":"2e","Attributes":{"containerExitCode":"0","name":"shop"}},"scope":"local","time":1,"timeNano":1}"#,
-                Some((Action::Changed, "2e".to_owned(), labels(&["containerExitCode", "name"]))),
+                Some((
+                    Action::Changed,
+                    "2e".to_owned(),
+                    labels(&["containerExitCode", "name"]),
+                )),
             ),
             (
                 "Podman, removed",
                 r#"{"Type":"container","Action":"remove","Actor":{"ID":"2e","Attributes":null}}"#,
                 Some((Action::Gone, "2e".to_owned(), labels(&[]))),
             ),
-            ("a pod", r#"{"Type":"pod","Action":"start","Actor":{"ID":"2e"}}"#, None),
-            ("an exec", r#"{"Type":"container","Action":"exec_create: sh","Actor":{"ID":"2e"}}"#, None),
-            ("a network as such", r#"{"Type":"network","Action":"create","Actor":{"ID":"2e"}}"#, None),
-            ("no container named", r#"{"Type":"network","Action":"connect","Actor":{"ID":"2e"}}"#, None),
-            ("an id that is none", r#"{"Type":"container","Action":"start","Actor":{"ID":"../x"}}"#, None),
-            ("another shape", r#"{"Type":["container"],"Action":{"start":1}}"#, None),
+            (
+                "a pod",
+                r#"{"Type":"pod","Action":"start","Actor":{"ID":"2e"}}"#,
+                None,
+            ),
+            (
+                "an exec",
+                r#"{"Type":"container","Action":"exec_create: sh","Actor":{"ID":"2e"}}"#,
+                None,
+            ),
+            (
+                "a network as such",
+                r#"{"Type":"network","Action":"create","Actor":{"ID":"2e"}}"#,
+                None,
+            ),
+            (
+                "no container named",
+                r#"{"Type":"network","Action":"connect","Actor":{"ID":"2e"}}"#,
+                None,
+            ),
+            (
+                "an id that is none",
+                r#"{"Type":"container","Action":"start","Actor":{"ID":"../x"}}"#,
+                None,
+            ),
+            (
+                "another shape",
+                r#"{"Type":["container"],"Action":{"start":1}}"#,
+                None,
+            ),
             ("no object", "[1, 2]", None),
             ("a blank line", " \r", None),
         ] {
@@ -236,15 +296,25 @@ mod tests {
                     found.push(String::from_utf8(line.to_vec()).unwrap());
                 }
             }
-            assert_eq!(found, ["first", "", "second line", "third"], "in chunks of {size}");
+            assert_eq!(
+                found,
+                ["first", "", "second line", "third"],
+                "in chunks of {size}"
+            );
         }
     }
 
     #[test]
     fn a_line_that_is_too_long_is_left_out_and_the_next_is_read() {
         for size in [1000, LINE_LIMIT / 2 + 1, 3 * LINE_LIMIT] {
-            let text =
-                [b"first\n", &vec![b'x'; LINE_LIMIT + 1][..], b"\nsecond\n", &vec![b'y'; LINE_LIMIT], b"\n"].concat();
+            let text = [
+                b"first\n",
+                &vec![b'x'; LINE_LIMIT + 1][..],
+                b"\nsecond\n",
+                &vec![b'y'; LINE_LIMIT],
+                b"\n",
+            ]
+            .concat();
             let (mut lines, mut found, mut most) = (Lines::default(), Vec::new(), 0);
             for chunk in text.chunks(size) {
                 lines.bytes.extend_from_slice(chunk);
@@ -253,7 +323,11 @@ mod tests {
                 }
                 most = most.max(lines.bytes.len());
             }
-            assert_eq!(found, [(Some(b'f'), 5), (Some(b's'), 6), (Some(b'y'), LINE_LIMIT)], "in chunks of {size}");
+            assert_eq!(
+                found,
+                [(Some(b'f'), 5), (Some(b's'), 6), (Some(b'y'), LINE_LIMIT)],
+                "in chunks of {size}"
+            );
             assert!(most <= LINE_LIMIT, "{most} bytes are kept");
         }
     }
@@ -265,7 +339,10 @@ mod tests {
             lines.bytes.extend_from_slice(&part);
             lines.take().is_err()
         };
-        assert_eq!((0..).take_while(|_| !fails(&mut lines)).count(), NO_LINE / LINE_LIMIT);
+        assert_eq!(
+            (0..).take_while(|_| !fails(&mut lines)).count(),
+            NO_LINE / LINE_LIMIT
+        );
         lines.bytes.extend_from_slice(b"\n");
         assert!(lines.take().is_err(), "a break does not mend it");
     }

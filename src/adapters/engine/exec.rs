@@ -26,17 +26,28 @@ const INSPECT: &str = "GET /exec/{id}/json";
 
 impl DockerEngine {
     /// Runs words in a container, as the engine does without a shell.
-    pub(super) async fn run(&self, container: &ContainerId, words: &[String]) -> Result<Ran, EngineError> {
+    pub(super) async fn run(
+        &self,
+        container: &ContainerId,
+        words: &[String],
+    ) -> Result<Ran, EngineError> {
         let ran = async {
             let id = self.create(container, words).await?;
             let output = self.start(&id).await?;
-            Ok(Ran { code: self.exit_code(&id).await?, output })
+            Ok(Ran {
+                code: self.exit_code(&id).await?,
+                output,
+            })
         };
         self.within(START, EXEC_LIMIT, ran).await
     }
 
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Exec/operation/ContainerExec>
-    async fn create(&self, container: &ContainerId, words: &[String]) -> Result<String, EngineError> {
+    async fn create(
+        &self,
+        container: &ContainerId,
+        words: &[String],
+    ) -> Result<String, EngineError> {
         let options = CreateExecOptions {
             attach_stdout: Some(true),
             attach_stderr: Some(true),
@@ -58,23 +69,33 @@ impl DockerEngine {
     async fn start(&self, id: &str) -> Result<String, EngineError> {
         let request = Request::post(format!("/exec/{id}/start"))
             .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from_static(br#"{"Detach":false,"Tty":false}"#)))
+            .body(Full::new(Bytes::from_static(
+                br#"{"Detach":false,"Tty":false}"#,
+            )))
             .map_err(|error| self.unreachable(error))?;
         let mut body = self.send(START, request).await?.into_body();
         let mut output = Output::default();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| self.failed(START, Failure::Exchange(error)))?;
             if let Some(bytes) = frame.data_ref() {
-                output.take(bytes).map_err(|problem| not_understood(START, problem))?;
+                output
+                    .take(bytes)
+                    .map_err(|problem| not_understood(START, problem))?;
             }
         }
-        output.text().map_err(|problem| not_understood(START, problem))
+        output
+            .text()
+            .map_err(|problem| not_understood(START, problem))
     }
 
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Exec/operation/ExecInspect>
     async fn exit_code(&self, id: &str) -> Result<i64, EngineError> {
         loop {
-            let seen = self.bollard.inspect_exec(id).await.map_err(|error| self.bollard_failed(INSPECT, error))?;
+            let seen = self
+                .bollard
+                .inspect_exec(id)
+                .await
+                .map_err(|error| self.bollard_failed(INSPECT, error))?;
             match seen.exit_code {
                 Some(code) if seen.running != Some(true) => return Ok(code),
                 _ => tokio::time::sleep(LOOK_EVERY).await,
@@ -102,7 +123,11 @@ impl Output {
     /// Takes what has come, wherever it is cut.
     fn take(&mut self, mut bytes: &[u8]) -> Result<(), String> {
         while !bytes.is_empty() {
-            let wanted = if self.left == 0 { Self::HEADER - self.header.len() } else { self.left };
+            let wanted = if self.left == 0 {
+                Self::HEADER - self.header.len()
+            } else {
+                self.left
+            };
             let (part, rest) = bytes.split_at(bytes.len().min(wanted));
             bytes = rest;
             if self.left > 0 {
@@ -131,9 +156,9 @@ impl Output {
 /// How long the piece behind a header is.
 fn length(header: &[u8]) -> Result<usize, String> {
     match header {
-        [0..=2, 0, 0, 0, length @ ..] if length.len() == 4 => {
-            Ok(length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)))
-        }
+        [0..=2, 0, 0, 0, length @ ..] if length.len() == 4 => Ok(length
+            .iter()
+            .fold(0, |sum, byte| sum << 8 | usize::from(*byte))),
         _ => Err(format!("{header:?} does not begin a piece of output")),
     }
 }
@@ -143,7 +168,9 @@ mod tests {
     use super::*;
 
     fn piece(stream: u8, text: &[u8]) -> Vec<u8> {
-        let length = u32::try_from(text.len()).expect("it is short").to_be_bytes();
+        let length = u32::try_from(text.len())
+            .expect("it is short")
+            .to_be_bytes();
         [&[stream, 0, 0, 0], &length[..], text].concat()
     }
 
@@ -155,7 +182,13 @@ mod tests {
 
     #[test]
     fn both_streams_are_read_in_their_order_wherever_they_are_cut() {
-        let bytes = [piece(1, b"one "), piece(2, "zwölf ".as_bytes()), piece(1, b""), piece(2, b"three")].concat();
+        let bytes = [
+            piece(1, b"one "),
+            piece(2, "zwölf ".as_bytes()),
+            piece(1, b""),
+            piece(2, b"three"),
+        ]
+        .concat();
         for size in 1..=bytes.len() {
             let parts: Vec<_> = bytes.chunks(size).collect();
             assert_eq!(read(&parts).as_deref(), Ok("one zwölf three"), "{size}");
@@ -172,9 +205,17 @@ mod tests {
 
     #[test]
     fn what_is_no_output_is_told() {
-        assert!(read(&[b"<html>12"]).unwrap_err().contains("does not begin a piece"));
+        assert!(
+            read(&[b"<html>12"])
+                .unwrap_err()
+                .contains("does not begin a piece")
+        );
         for cut in 1..piece(1, b"text").len() {
-            assert_eq!(read(&[&piece(1, b"text")[..cut]]), Err("it breaks off".to_owned()), "{cut}");
+            assert_eq!(
+                read(&[&piece(1, b"text")[..cut]]),
+                Err("it breaks off".to_owned()),
+                "{cut}"
+            );
         }
     }
 }

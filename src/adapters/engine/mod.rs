@@ -12,7 +12,10 @@ mod recorded;
 mod schema;
 mod transport;
 
-use std::{collections::BTreeSet, convert::Infallible, future::Future, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet, convert::Infallible, future::Future, path::PathBuf, sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -81,7 +84,12 @@ impl DockerEngine {
         let shared = Arc::clone(&transport);
         let send = move |request| {
             let transport = Arc::clone(&shared);
-            async move { transport.send(request).await.map_err(bollard::errors::Error::from) }
+            async move {
+                transport
+                    .send(request)
+                    .await
+                    .map_err(bollard::errors::Error::from)
+            }
         };
         // The transport knows where the engine is; bollard only needs something that parses as a URL.
         let bollard = bollard::Docker::connect_with_custom_transport(
@@ -90,8 +98,15 @@ impl DockerEngine {
             ANSWER_LIMIT.as_secs(),
             bollard::API_DEFAULT_VERSION,
         )
-        .map_err(|error| EngineError::Unreachable { engine: address.to_owned(), source: error.into() })?;
-        Ok(Self { address: address.to_owned(), transport, bollard })
+        .map_err(|error| EngineError::Unreachable {
+            engine: address.to_owned(),
+            source: error.into(),
+        })?;
+        Ok(Self {
+            address: address.to_owned(),
+            transport,
+            bollard,
+        })
     }
 
     /// Which engine it is, in its own words.
@@ -110,7 +125,10 @@ impl DockerEngine {
         }
         let body = self.read(VERSION, "/version", PING_LIMIT).await?;
         let read = serde_json::from_slice::<Version>(&body);
-        let Version { version, api_version } = read.map_err(|error| not_understood(VERSION, error.to_string()))?;
+        let Version {
+            version,
+            api_version,
+        } = read.map_err(|error| not_understood(VERSION, error.to_string()))?;
         Ok(format!("{version}, API {api_version}"))
     }
 
@@ -123,16 +141,30 @@ impl DockerEngine {
     }
 
     /// The headers of a successful answer; the body is still to come.
-    async fn open(&self, call: &'static str, path: &str) -> Result<Response<Incoming>, EngineError> {
-        let request = Request::get(path).body(Empty::<Bytes>::new()).map_err(|error| self.unreachable(error))?;
+    async fn open(
+        &self,
+        call: &'static str,
+        path: &str,
+    ) -> Result<Response<Incoming>, EngineError> {
+        let request = Request::get(path)
+            .body(Empty::<Bytes>::new())
+            .map_err(|error| self.unreachable(error))?;
         self.send(call, request).await
     }
 
-    async fn send<B>(&self, call: &'static str, request: Request<B>) -> Result<Response<Incoming>, EngineError>
+    async fn send<B>(
+        &self,
+        call: &'static str,
+        request: Request<B>,
+    ) -> Result<Response<Incoming>, EngineError>
     where
         B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
     {
-        let response = self.transport.send(request).await.map_err(|failure| self.failed(call, failure))?;
+        let response = self
+            .transport
+            .send(request)
+            .await
+            .map_err(|failure| self.failed(call, failure))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -142,18 +174,38 @@ impl DockerEngine {
         Err(self.refused(call, status.as_u16(), &words))
     }
 
-    async fn body(&self, call: &'static str, response: Response<Incoming>) -> Result<Bytes, EngineError> {
-        let body = Limited::new(response.into_body(), BODY_LIMIT).collect().await;
-        match body.map(|body| body.to_bytes()).map_err(|error| error.downcast::<hyper::Error>()) {
+    async fn body(
+        &self,
+        call: &'static str,
+        response: Response<Incoming>,
+    ) -> Result<Bytes, EngineError> {
+        let body = Limited::new(response.into_body(), BODY_LIMIT)
+            .collect()
+            .await;
+        match body
+            .map(|body| body.to_bytes())
+            .map_err(|error| error.downcast::<hyper::Error>())
+        {
             Ok(bytes) => Ok(bytes),
             Err(Ok(error)) => Err(self.failed(call, Failure::Exchange(*error))),
-            Err(Err(_)) => Err(not_understood(call, format!("it is longer than {BODY_LIMIT} bytes"))),
+            Err(Err(_)) => Err(not_understood(
+                call,
+                format!("it is longer than {BODY_LIMIT} bytes"),
+            )),
         }
     }
 
     /// A whole answer, in time.
-    async fn read(&self, call: &'static str, path: &str, limit: Duration) -> Result<Bytes, EngineError> {
-        self.within(call, limit, async { self.body(call, self.open(call, path).await?).await }).await
+    async fn read(
+        &self,
+        call: &'static str,
+        path: &str,
+        limit: Duration,
+    ) -> Result<Bytes, EngineError> {
+        self.within(call, limit, async {
+            self.body(call, self.open(call, path).await?).await
+        })
+        .await
     }
 
     async fn within<T>(
@@ -162,7 +214,9 @@ impl DockerEngine {
         limit: Duration,
         answer: impl Future<Output = Result<T, EngineError>>,
     ) -> Result<T, EngineError> {
-        tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| Err(self.silent(call, limit)))
+        tokio::time::timeout(limit, answer)
+            .await
+            .unwrap_or_else(|_| Err(self.silent(call, limit)))
     }
 
     /// Inspects each; what can't be read or is refused for one container alone is left out and told.
@@ -206,7 +260,9 @@ impl DockerEngine {
         }
         let path = format!("/containers/{container}/json");
         match self.read(INSPECT, &path, ANSWER_LIMIT).await {
-            Ok(body) => read(&body).map(Some).map_err(|problem| not_understood(INSPECT, problem)),
+            Ok(body) => read(&body)
+                .map(Some)
+                .map_err(|problem| not_understood(INSPECT, problem)),
             Err(EngineError::Refused { status: 404, .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -216,13 +272,17 @@ impl DockerEngine {
     ///
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerList>
     async fn listed(&self, prefix: &str) -> Result<Vec<ContainerId>, EngineError> {
-        let list = self.read(LIST, "/containers/json?all=true", ANSWER_LIMIT).await?;
+        let list = self
+            .read(LIST, "/containers/json?all=true", ANSWER_LIMIT)
+            .await?;
         decode::labelled(&list, prefix).map_err(|problem| not_understood(LIST, problem))
     }
 
     fn failed(&self, call: &'static str, failure: Failure) -> EngineError {
         match failure {
-            Failure::Exchange(error) if error.is_parse() => not_understood(call, format!("it is no HTTP: {error}")),
+            Failure::Exchange(error) if error.is_parse() => {
+                not_understood(call, format!("it is no HTTP: {error}"))
+            }
             failure => self.unreachable(failure),
         }
     }
@@ -230,9 +290,10 @@ impl DockerEngine {
     fn bollard_failed(&self, call: &'static str, error: bollard::errors::Error) -> EngineError {
         use bollard::errors::Error;
         match error {
-            Error::DockerResponseServerError { status_code, message } => {
-                self.refused(call, status_code, message.as_bytes())
-            }
+            Error::DockerResponseServerError {
+                status_code,
+                message,
+            } => self.refused(call, status_code, message.as_bytes()),
             Error::RequestTimeoutError => self.silent(call, ANSWER_LIMIT),
             Error::IOError { err } => self.failed(call, Failure::Connect(err)),
             Error::HyperResponseError { err } => self.failed(call, Failure::Exchange(err)),
@@ -245,39 +306,67 @@ impl DockerEngine {
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#section/Errors>
     fn refused(&self, call: &'static str, status: u16, body: &[u8]) -> EngineError {
         if status == StatusCode::FORBIDDEN {
-            return EngineError::Denied { engine: self.address.clone(), call: call.to_owned() };
+            return EngineError::Denied {
+                engine: self.address.clone(),
+                call: call.to_owned(),
+            };
         }
-        EngineError::Refused { call: call.to_owned(), status, message: message(body) }
+        EngineError::Refused {
+            call: call.to_owned(),
+            status,
+            message: message(body),
+        }
     }
 
     fn unreachable(&self, source: impl std::error::Error + Send + Sync + 'static) -> EngineError {
-        EngineError::Unreachable { engine: self.address.clone(), source: Box::new(source) }
+        EngineError::Unreachable {
+            engine: self.address.clone(),
+            source: Box::new(source),
+        }
     }
 
     fn silent(&self, call: &'static str, limit: Duration) -> EngineError {
-        EngineError::Silent { engine: self.address.clone(), call: call.to_owned(), limit }
+        EngineError::Silent {
+            engine: self.address.clone(),
+            call: call.to_owned(),
+            limit,
+        }
     }
 
     /// The engine's own clock, in whole seconds since 1970 UTC, as its answer to a ping says.
     async fn engine_time(&self) -> Result<Option<i64>, EngineError> {
-        let answer = self.within(PING, PING_LIMIT, self.open(PING, "/_ping")).await?;
-        let date = answer.headers().get(header::DATE).and_then(|date| date.to_str().ok());
-        Ok(date.and_then(|date| OffsetDateTime::parse(date, &Rfc2822).ok()).map(OffsetDateTime::unix_timestamp))
+        let answer = self
+            .within(PING, PING_LIMIT, self.open(PING, "/_ping"))
+            .await?;
+        let date = answer
+            .headers()
+            .get(header::DATE)
+            .and_then(|date| date.to_str().ok());
+        Ok(date
+            .and_then(|date| OffsetDateTime::parse(date, &Rfc2822).ok())
+            .map(OffsetDateTime::unix_timestamp))
     }
 }
 
 #[async_trait(?Send)]
 impl Engine for DockerEngine {
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/System/operation/SystemEvents>
-    async fn events(&self) -> Result<LocalBoxStream<'static, Result<EngineEvent, EngineError>>, EngineError> {
+    async fn events(
+        &self,
+    ) -> Result<LocalBoxStream<'static, Result<EngineEvent, EngineError>>, EngineError> {
         // The engine sends the headers before it subscribes. What happens in between is replayed because of `since`,
         // with up to a second before it, which does no harm: an event only makes us look.
         let mut path = format!("/events?filters={EVENT_FILTERS}");
         match self.engine_time().await? {
             Some(seconds) => path.push_str(&format!("&since={seconds}")),
-            None => tracing::warn!(engine = self.address, "no Date in its answers: the first events may be missed"),
+            None => tracing::warn!(
+                engine = self.address,
+                "no Date in its answers: the first events may be missed"
+            ),
         }
-        let answer = self.within(EVENTS, ANSWER_LIMIT, self.open(EVENTS, &path)).await?;
+        let answer = self
+            .within(EVENTS, ANSWER_LIMIT, self.open(EVENTS, &path))
+            .await?;
         Ok(events::stream(answer.into_body(), self.address.clone()))
     }
 
@@ -294,9 +383,17 @@ impl Engine for DockerEngine {
 
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerKill>
     async fn kill(&self, container: &ContainerId, signal: Signal) -> Result<(), EngineError> {
-        let options = bollard::query_parameters::KillContainerOptionsBuilder::new().signal(&signal.to_string()).build();
-        let answer = self.bollard.kill_container(container.as_str(), Some(options));
-        let answer = async { answer.await.map_err(|error| self.bollard_failed(KILL, error)) };
+        let options = bollard::query_parameters::KillContainerOptionsBuilder::new()
+            .signal(&signal.to_string())
+            .build();
+        let answer = self
+            .bollard
+            .kill_container(container.as_str(), Some(options));
+        let answer = async {
+            answer
+                .await
+                .map_err(|error| self.bollard_failed(KILL, error))
+        };
         self.within(KILL, ANSWER_LIMIT, answer).await
     }
 
@@ -307,7 +404,11 @@ impl Engine for DockerEngine {
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerRestart>
     async fn restart(&self, container: &ContainerId) -> Result<(), EngineError> {
         let answer = self.bollard.restart_container(container.as_str(), None);
-        let answer = async { answer.await.map_err(|error| self.bollard_failed(RESTART, error)) };
+        let answer = async {
+            answer
+                .await
+                .map_err(|error| self.bollard_failed(RESTART, error))
+        };
         self.within(RESTART, ANSWER_LIMIT, answer).await
     }
 
@@ -338,7 +439,10 @@ impl Mounted for DockerEngine {
 }
 
 fn not_understood(call: &str, problem: String) -> EngineError {
-    EngineError::NotUnderstood { call: call.to_owned(), problem }
+    EngineError::NotUnderstood {
+        call: call.to_owned(),
+        problem,
+    }
 }
 
 /// The engine's words, or the beginning of what a proxy says in its place, on one line.
@@ -349,7 +453,10 @@ fn message(body: &[u8]) -> String {
     }
     let text = match serde_json::from_slice::<Refusal>(body) {
         Ok(refusal) => refusal.message,
-        Err(_) => String::from_utf8_lossy(body).chars().take(MESSAGE_LIMIT).collect(),
+        Err(_) => String::from_utf8_lossy(body)
+            .chars()
+            .take(MESSAGE_LIMIT)
+            .collect(),
     };
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -361,18 +468,31 @@ mod tests {
     #[test]
     fn the_engines_own_words_are_told() {
         for (body, told) in [
-            ("{\"message\":\"No such container: x\"}\n", "No such container: x"),
-            ("<html>\n  <h1>Gone</h1></html>", "<html> <h1>Gone</h1></html>"),
+            (
+                "{\"message\":\"No such container: x\"}\n",
+                "No such container: x",
+            ),
+            (
+                "<html>\n  <h1>Gone</h1></html>",
+                "<html> <h1>Gone</h1></html>",
+            ),
             ("", ""),
         ] {
             assert_eq!(message(body.as_bytes()), told);
         }
-        assert_eq!(message("ä".repeat(500).as_bytes()).chars().count(), MESSAGE_LIMIT);
+        assert_eq!(
+            message("ä".repeat(500).as_bytes()).chars().count(),
+            MESSAGE_LIMIT
+        );
     }
 
     #[test]
     fn the_engines_clock_is_read_from_its_date() {
-        let read = |date| OffsetDateTime::parse(date, &Rfc2822).map(OffsetDateTime::unix_timestamp).ok();
+        let read = |date| {
+            OffsetDateTime::parse(date, &Rfc2822)
+                .map(OffsetDateTime::unix_timestamp)
+                .ok()
+        };
         assert_eq!(read("Sun, 22 Nov 2026 18:46:08 GMT"), Some(1_795_373_168));
         assert_eq!(read("yesterday"), None);
     }

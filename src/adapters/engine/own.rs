@@ -68,12 +68,19 @@ impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Setting { word, problem, .. } => {
-                write!(f, "the setting self says {word:?}, which is not the container that we run in: {problem}")
+                write!(
+                    f,
+                    "the setting self says {word:?}, which is not the container that we run in: {problem}"
+                )
             }
             Self::Unknown => f.write_str("we run in a container, and can't find out in which"),
             Self::Ambiguous(names) => {
                 let names: Vec<_> = names.iter().map(ContainerName::as_str).collect();
-                write!(f, "we run in a container, and any of {} may be it", names.join(", "))
+                write!(
+                    f,
+                    "we run in a container, and any of {} may be it",
+                    names.join(", ")
+                )
             }
         }
     }
@@ -114,7 +121,11 @@ pub async fn own_container(
     for Candidate { word, clue } in process.candidates(setting) {
         let container = match engine.inspect(&word).await {
             // A host may be called anything, even like the beginning of two ids.
-            Err(EngineError::Refused { message, .. }) if matches!(clue, Clue::Hostname | Clue::Setting) => Err(message),
+            Err(EngineError::Refused { message, .. })
+                if matches!(clue, Clue::Hostname | Clue::Setting) =>
+            {
+                Err(message)
+            }
             answer => answer?.ok_or_else(|| "there is no such container".to_owned()),
         };
         match container.and_then(|container| checked(container, clue, &points)) {
@@ -134,13 +145,22 @@ pub async fn own_container(
     }
     if let Some((word, problem)) = wrong {
         let truth = own.container().map(|container| container.name.clone());
-        own.doubt = Some(Doubt::Setting { word, problem, truth, contained: process.is_contained() });
+        own.doubt = Some(Doubt::Setting {
+            word,
+            problem,
+            truth,
+            contained: process.is_contained(),
+        });
     }
     Ok(own)
 }
 
 /// The container, if it can be ours; else why it can't.
-fn checked(container: Container, clue: Clue, points: &BTreeMap<PathBuf, PathBuf>) -> Result<Container, String> {
+fn checked(
+    container: Container,
+    clue: Clue,
+    points: &BTreeMap<PathBuf, PathBuf>,
+) -> Result<Container, String> {
     let is_sure = match clue {
         Clue::Cgroup => true,
         Clue::Setting | Clue::Mountinfo => points.keys().all(|point| is_the_engines(point)),
@@ -149,8 +169,15 @@ fn checked(container: Container, clue: Clue, points: &BTreeMap<PathBuf, PathBuf>
     if container.mounts.is_empty() && !is_sure {
         return Err("nothing is mounted into it".to_owned());
     }
-    match container.mounts.iter().find(|mount| mounted_here(&mount.destination, points).is_none()) {
-        Some(mount) => Err(format!("it has something mounted at {}, and we have not", mount.destination.display())),
+    match container
+        .mounts
+        .iter()
+        .find(|mount| mounted_here(&mount.destination, points).is_none())
+    {
+        Some(mount) => Err(format!(
+            "it has something mounted at {}, and we have not",
+            mount.destination.display()
+        )),
         None => Ok(container),
     }
 }
@@ -164,27 +191,50 @@ async fn equal(
     let mut equal = Vec::new();
     for (id, destinations) in engine.mounted().await? {
         // The list does not tell everything that is mounted; most are out of the question without an inspect.
-        if destinations.iter().any(|destination| mounted_here(destination, points).is_none()) {
+        if destinations
+            .iter()
+            .any(|destination| mounted_here(destination, points).is_none())
+        {
             continue;
         }
-        let container = engine.inspect(id.as_str()).await?.and_then(|own| checked(own, Clue::Mounts, points).ok());
+        let container = engine
+            .inspect(id.as_str())
+            .await?
+            .and_then(|own| checked(own, Clue::Mounts, points).ok());
         equal.extend(container.filter(|container| has_all(container, points)));
     }
-    if equal.iter().any(|container| is_of_one_origin(container, points)) {
+    if equal
+        .iter()
+        .any(|container| is_of_one_origin(container, points))
+    {
         equal.retain(|container| is_of_one_origin(container, points));
     }
     equal.sort_by(|a, b| a.name.cmp(&b.name));
-    let names = equal.iter().map(|container| container.name.clone()).collect();
-    let Some(first) = equal.first() else { return Ok(Err(Doubt::Unknown)) };
+    let names = equal
+        .iter()
+        .map(|container| container.name.clone())
+        .collect();
+    let Some(first) = equal.first() else {
+        return Ok(Err(Doubt::Unknown));
+    };
     let is_one = equal.iter().all(|other| other.mounts == first.mounts);
-    Ok(if is_one { Ok(first.clone()) } else { Err(Doubt::Ambiguous(names)) })
+    Ok(if is_one {
+        Ok(first.clone())
+    } else {
+        Err(Doubt::Ambiguous(names))
+    })
 }
 
 /// Whether everything that is mounted here, the engine's own aside, is at or in a mount of the container.
 fn has_all(container: &Container, points: &BTreeMap<PathBuf, PathBuf>) -> bool {
-    let at = container.mounts.iter().filter_map(|mount| mounted_here(&mount.destination, points));
+    let at = container
+        .mounts
+        .iter()
+        .filter_map(|mount| mounted_here(&mount.destination, points));
     let at: Vec<_> = at.map(|(point, _)| point).collect();
-    points.keys().all(|point| is_the_engines(point) || at.iter().any(|at| point.starts_with(at)))
+    points
+        .keys()
+        .all(|point| is_the_engines(point) || at.iter().any(|at| point.starts_with(at)))
 }
 
 /// Whether what is mounted here can come from where the container has it from: the kernel tells a path in a file system,
@@ -192,19 +242,29 @@ fn has_all(container: &Container, points: &BTreeMap<PathBuf, PathBuf>) -> bool {
 fn is_of_one_origin(container: &Container, points: &BTreeMap<PathBuf, PathBuf>) -> bool {
     container.mounts.iter().all(|mount| {
         let source = match &mount.kind {
-            MountKind::Volume { source, subpath, .. } => source.join(subpath),
+            MountKind::Volume {
+                source, subpath, ..
+            } => source.join(subpath),
             MountKind::Bind { source } => source.clone(),
             MountKind::Private => return true,
         };
-        let root = mounted_here(&mount.destination, points).map(|(_, root)| root.strip_prefix("/").unwrap_or(root));
+        let root = mounted_here(&mount.destination, points)
+            .map(|(_, root)| root.strip_prefix("/").unwrap_or(root));
         root.is_none_or(|root| source.ends_with(root))
     })
 }
 
 /// Where a path of a container is mounted here, and what. The engine tells `/var/run/…` as it was asked for, the kernel
 /// where the image's link leads.
-fn mounted_here<'a>(path: &Path, points: &'a BTreeMap<PathBuf, PathBuf>) -> Option<(&'a Path, &'a Path)> {
-    let real = || fs::canonicalize(path).ok().and_then(|real| points.get_key_value(&real));
+fn mounted_here<'a>(
+    path: &Path,
+    points: &'a BTreeMap<PathBuf, PathBuf>,
+) -> Option<(&'a Path, &'a Path)> {
+    let real = || {
+        fs::canonicalize(path)
+            .ok()
+            .and_then(|real| points.get_key_value(&real))
+    };
     let found = points.get_key_value(path).or_else(real)?;
     Some((found.0, found.1))
 }
@@ -212,6 +272,14 @@ fn mounted_here<'a>(path: &Path, points: &'a BTreeMap<PathBuf, PathBuf>) -> Opti
 /// Whether an engine mounts this into every container.
 fn is_the_engines(point: &Path) -> bool {
     let folders = ["/proc", "/sys", "/dev", "/run/secrets"];
-    let files = ["/", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/run/.containerenv", "/sbin/docker-init"];
-    folders.iter().any(|folder| point.starts_with(folder)) || files.iter().any(|file| point == Path::new(file))
+    let files = [
+        "/",
+        "/etc/hosts",
+        "/etc/hostname",
+        "/etc/resolv.conf",
+        "/run/.containerenv",
+        "/sbin/docker-init",
+    ];
+    folders.iter().any(|folder| point.starts_with(folder))
+        || files.iter().any(|file| point == Path::new(file))
 }

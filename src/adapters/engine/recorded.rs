@@ -24,14 +24,27 @@ impl RecordedEngine {
 
 #[async_trait(?Send)]
 impl Engine for RecordedEngine {
-    async fn events(&self) -> Result<LocalBoxStream<'static, Result<EngineEvent, EngineError>>, EngineError> {
+    async fn events(
+        &self,
+    ) -> Result<LocalBoxStream<'static, Result<EngineEvent, EngineError>>, EngineError> {
         Err(refused(EVENTS))
     }
 
     async fn containers(&self, prefix: &str) -> Result<Vec<Container>, EngineError> {
         let start = format!("{prefix}.");
-        let is_ours = |container: &&Container| container.labels.keys().any(|label| label.starts_with(&start));
-        Ok(self.0.iter().map(|detail| &detail.container).filter(is_ours).cloned().collect())
+        let is_ours = |container: &&Container| {
+            container
+                .labels
+                .keys()
+                .any(|label| label.starts_with(&start))
+        };
+        Ok(self
+            .0
+            .iter()
+            .map(|detail| &detail.container)
+            .filter(is_ours)
+            .cloned()
+            .collect())
     }
 
     async fn inspect(&self, word: &str) -> Result<Option<Container>, EngineError> {
@@ -66,12 +79,21 @@ impl DetailedEngine for RecordedEngine {
         let is_it = |Detail { container, .. }: &&Detail| {
             container.name.as_str() == word || container.id.as_str().starts_with(word)
         };
-        Ok(self.0.iter().filter(|_| !word.is_empty()).find(is_it).cloned())
+        Ok(self
+            .0
+            .iter()
+            .filter(|_| !word.is_empty())
+            .find(is_it)
+            .cloned())
     }
 }
 
 fn refused(call: &str) -> EngineError {
-    EngineError::Refused { call: call.to_owned(), status: 501, message: "this is a record, not an engine".to_owned() }
+    EngineError::Refused {
+        call: call.to_owned(),
+        status: 501,
+        message: "this is a record, not an engine".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -86,10 +108,29 @@ mod tests {
                 {{"Name":"bridge","Id":"4","Labels":{{"quaymaster.host":"a network"}}}}]"#
         );
         let engine = RecordedEngine::read(&text).unwrap();
-        let ours: Vec<_> = engine.containers("quaymaster").await.unwrap().into_iter().map(|c| c.name).collect();
-        assert_eq!(ours.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["quaymaster-test-rec-17103-m"]);
-        for (word, found) in [("other", true), ("1", true), ("2ec31d1c2b8b", true), ("7", false), ("", false)] {
-            assert_eq!(engine.inspect(word).await.unwrap().is_some(), found, "{word}");
+        let ours: Vec<_> = engine
+            .containers("quaymaster")
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|c| c.name)
+            .collect();
+        assert_eq!(
+            ours.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
+            ["quaymaster-test-rec-17103-m"]
+        );
+        for (word, found) in [
+            ("other", true),
+            ("1", true),
+            ("2ec31d1c2b8b", true),
+            ("7", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                engine.inspect(word).await.unwrap().is_some(),
+                found,
+                "{word}"
+            );
         }
         assert!(engine.events().await.is_err());
     }

@@ -59,17 +59,24 @@ impl Transport {
 
     /// Sends a request and waits for the headers of its answer; without a limit of its own. The connection ends with
     /// the answer's body, read or dropped.
-    pub(super) async fn send<B>(&self, mut request: Request<B>) -> Result<Response<Incoming>, Failure>
+    pub(super) async fn send<B>(
+        &self,
+        mut request: Request<B>,
+    ) -> Result<Response<Incoming>, Failure>
     where
         B: Body + Send + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        request.headers_mut().insert(HOST, HeaderValue::from_str(self.target.host())?);
+        request
+            .headers_mut()
+            .insert(HOST, HeaderValue::from_str(self.target.host())?);
         *request.uri_mut() = origin_form(request.uri());
         match &self.target {
             Target::Unix(path) => exchange(UnixStream::connect(path).await?, request).await,
-            Target::Tcp(authority, port) => exchange(tcp(bare_host(authority), *port).await?, request).await,
+            Target::Tcp(authority, port) => {
+                exchange(tcp(bare_host(authority), *port).await?, request).await
+            }
             Target::Tls(authority, port, name, config) => {
                 let plain = tcp(bare_host(authority), *port).await?;
                 let connector = TlsConnector::from(config.clone());
@@ -83,7 +90,8 @@ impl Transport {
 ///
 /// <https://www.rfc-editor.org/rfc/rfc9112#section-3.2.1>
 fn origin_form(uri: &Uri) -> Uri {
-    uri.path_and_query().map_or_else(|| Uri::from_static("/"), |path| Uri::from(path.clone()))
+    uri.path_and_query()
+        .map_or_else(|| Uri::from_static("/"), |path| Uri::from(path.clone()))
 }
 
 async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {

@@ -31,11 +31,20 @@ pub(super) async fn look(
     };
     let default = call.settings.ca.as_ref().and_then(Issuer::directory);
     // Nothing is asked for names that no proxy serves.
-    let wanted = desired.iter().flat_map(|desired| desired.certificates.values()).filter(|it| !it.served_by.is_empty());
-    let asked: BTreeSet<_> = wanted.filter_map(|wanted| wanted.issuance.issuer.directory()).collect();
+    let wanted = desired
+        .iter()
+        .flat_map(|desired| desired.certificates.values())
+        .filter(|it| !it.served_by.is_empty());
+    let asked: BTreeSet<_> = wanted
+        .filter_map(|wanted| wanted.issuance.issuer.directory())
+        .collect();
     // Where labels can't be read somebody may well ask it.
     let is_needed = desired.is_none() || !asked.is_empty();
-    let directories = if asked.is_empty() { default.into_iter().collect() } else { asked };
+    let directories = if asked.is_empty() {
+        default.into_iter().collect()
+    } else {
+        asked
+    };
     if directories.is_empty() {
         told.note(ABOUT, "nobody asks one, and the setting ca names none");
     }
@@ -55,7 +64,9 @@ pub(super) async fn look(
 
 fn remedy(error: &AuthorityError) -> &'static str {
     match error {
-        AuthorityError::NotAcme { .. } => "correct the setting ca: a preset's name, or the URL of a directory",
+        AuthorityError::NotAcme { .. } => {
+            "correct the setting ca: a preset's name, or the URL of a directory"
+        }
         _ => {
             "is the way to it open (DNS, firewall), and its certificate trusted (setting ca-root)? Where the world can't \
              be reached, write the setting ca=self-signed"
@@ -63,7 +74,13 @@ fn remedy(error: &AuthorityError) -> &'static str {
     }
 }
 
-async fn answers(daemon: &Daemon, url: &str, directory: &Directory, now: Timestamp, told: &mut Findings) {
+async fn answers(
+    daemon: &Daemon,
+    url: &str,
+    directory: &Directory,
+    now: Timestamp,
+    told: &mut Findings,
+) {
     told.ok(ABOUT, format!("{url} answers and speaks ACME"));
     let terms = match daemon.ports.authorities.at(url) {
         Ok(authority) => authority.terms_to_agree().await,
@@ -81,7 +98,10 @@ async fn answers(daemon: &Daemon, url: &str, directory: &Directory, now: Timesta
         None => told.note("clocks", "the CA does not tell its time"),
         Some(date) if apart(date, now) <= APART => told.ok("clocks", "ours and the CA's agree"),
         Some(date) => {
-            let says = format!("ours says {now}, the CA's {date}: {} apart", rough(apart(date, now)));
+            let says = format!(
+                "ours says {now}, the CA's {date}: {} apart",
+                rough(apart(date, now))
+            );
             told.problem("clocks", says, "set ours by NTP");
         }
     }

@@ -19,7 +19,12 @@ const NOBODY: &str = "0000000000000000000000000000000000000000000000000000000000
 pub(super) const APART: Duration = Duration::from_secs(30);
 
 /// Tries each call that quaymaster makes; says whether the engine can be asked at all.
-pub(super) async fn look(call: &Call, engine: &DockerEngine, now: Timestamp, told: &mut Findings) -> bool {
+pub(super) async fn look(
+    call: &Call,
+    engine: &DockerEngine,
+    now: Timestamp,
+    told: &mut Findings,
+) -> bool {
     let time = match engine.time().await {
         Err(error) => {
             tell(told, "GET /_ping", Err(&error));
@@ -32,15 +37,28 @@ pub(super) async fn look(call: &Call, engine: &DockerEngine, now: Timestamp, tol
     match engine.version().await {
         Ok(version) => tell(told, "GET /version", Ok(&version)),
         // Nothing but this command asks for it.
-        Err(error) => told.note(ABOUT, format!("`GET /version`: {}; it is not needed", chain(&error))),
+        Err(error) => told.note(
+            ABOUT,
+            format!("`GET /version`: {}; it is not needed", chain(&error)),
+        ),
     }
     let events = engine.events().await.map(drop);
     tell(told, "GET /events", events.as_ref().map(|()| "allowed"));
     let inspect = engine.inspect(NOBODY).await;
-    tell(told, "GET /containers/{id}/json", inspect.as_ref().map(|_| "allowed"));
+    tell(
+        told,
+        "GET /containers/{id}/json",
+        inspect.as_ref().map(|_| "allowed"),
+    );
     let list = engine.containers(&call.settings.label_prefix).await;
-    let listed = list.as_ref().map(|list| format!("{} containers bear our labels", list.len()));
-    tell(told, "GET /containers/json", listed.as_deref().map_err(|error| &**error));
+    let listed = list
+        .as_ref()
+        .map(|list| format!("{} containers bear our labels", list.len()));
+    tell(
+        told,
+        "GET /containers/json",
+        listed.as_deref().map_err(|error| &**error),
+    );
     kill(engine, told).await;
     list.is_ok()
 }
@@ -54,44 +72,70 @@ async fn kill(engine: &DockerEngine, told: &mut Findings) {
         }
         Err(error) => Err(error),
     };
-    tell(told, "POST /containers/{id}/kill", answer.as_ref().map(|words| *words));
+    tell(
+        told,
+        "POST /containers/{id}/kill",
+        answer.as_ref().map(|words| *words),
+    );
 }
 
 fn tell(told: &mut Findings, call: &str, answer: Result<&str, &EngineError>) {
     match answer {
         Ok(words) => told.ok(ABOUT, format!("`{call}`: {words}")),
         Err(EngineError::Denied { call, engine }) => {
-            let remedy = "allow this call in the socket proxy, or use another socket (setting engine)";
-            told.problem(ABOUT, format!("`{call}` is forbidden at {engine} (403)"), remedy);
+            let remedy =
+                "allow this call in the socket proxy, or use another socket (setting engine)";
+            told.problem(
+                ABOUT,
+                format!("`{call}` is forbidden at {engine} (403)"),
+                remedy,
+            );
         }
         Err(error @ EngineError::Unreachable { .. }) => {
             let remedy = "start the engine; in a container, mount its socket: \
                           `volumes: [\"/var/run/docker.sock:/var/run/docker.sock\"]`; elsewhere, name it by the setting engine";
             told.problem(ABOUT, chain(error), remedy);
         }
-        Err(error) => told.problem(ABOUT, format!("`{call}`: {}", chain(error)), "the engine's own log says more"),
+        Err(error) => told.problem(
+            ABOUT,
+            format!("`{call}`: {}", chain(error)),
+            "the engine's own log says more",
+        ),
     }
 }
 
 fn clock(time: Option<Timestamp>, now: Timestamp, told: &mut Findings) {
-    let Some(time) = time else { return told.note("clocks", "the engine does not tell its time") };
+    let Some(time) = time else {
+        return told.note("clocks", "the engine does not tell its time");
+    };
     match apart(time, now) {
         length if length <= APART => told.ok("clocks", "ours and the engine's agree"),
         length => told.problem(
             "clocks",
-            format!("ours says {now}, the engine's {time}: {} apart", rough(length)),
+            format!(
+                "ours says {now}, the engine's {time}: {} apart",
+                rough(length)
+            ),
             "set both by NTP",
         ),
     }
 }
 
 /// Which container we run in, how that was found out, and whether the setting for it is right.
-pub(super) async fn own(call: &Call, engine: &DockerEngine, told: &mut Findings) -> Option<Container> {
+pub(super) async fn own(
+    call: &Call,
+    engine: &DockerEngine,
+    told: &mut Findings,
+) -> Option<Container> {
     const OURSELVES: &str = "ourselves";
     let own = match own_container(engine, &OwnProcess::read(), call.settings.own.as_deref()).await {
         Ok(own) => own,
         Err(error) => {
-            told.problem(OURSELVES, chain(&error), "name our container by the setting self");
+            told.problem(
+                OURSELVES,
+                chain(&error),
+                "name our container by the setting self",
+            );
             return None;
         }
     };
@@ -100,7 +144,10 @@ pub(super) async fn own(call: &Call, engine: &DockerEngine, told: &mut Findings)
     }
     match own.found {
         Some((container, clue)) => {
-            told.ok(OURSELVES, format!("we run in container {}, found by {clue}", container.name));
+            told.ok(
+                OURSELVES,
+                format!("we run in container {}, found by {clue}", container.name),
+            );
             Some(container)
         }
         None => {

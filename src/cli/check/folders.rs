@@ -31,7 +31,13 @@ pub(super) fn ours(call: &Call, daemon: &Daemon, own: Option<&Container>, told: 
 fn private(path: &Path, mode: u32, own: Option<&Container>, told: &mut Findings) {
     let says = format!("{} has mode {mode:04o}", path.display());
     let remedy = match own.and_then(|own| locate(&own.mounts, path)) {
-        Some(Place::Host(there) | Place::Volume { on_host: Some(there), .. }) => {
+        Some(
+            Place::Host(there)
+            | Place::Volume {
+                on_host: Some(there),
+                ..
+            },
+        ) => {
             format!("on the host, `chmod 0700 {}`", there.display())
         }
         _ => format!("`chmod 0700 {}`", path.display()),
@@ -39,19 +45,36 @@ fn private(path: &Path, mode: u32, own: Option<&Container>, told: &mut Findings)
     match (mode & 0o022, mode & 0o077) {
         (0, 0) => {}
         // As volumes are made; what we write in it is readable by its owner alone.
-        (0, _) => {
-            told.advice("folders", format!("{says}: others can list it, and read nothing that lies in it"), remedy)
-        }
-        (..) => told.problem("folders", format!("{says}, so that others can put things there: it holds keys"), remedy),
+        (0, _) => told.advice(
+            "folders",
+            format!("{says}: others can list it, and read nothing that lies in it"),
+            remedy,
+        ),
+        (..) => told.problem(
+            "folders",
+            format!("{says}, so that others can put things there: it holds keys"),
+            remedy,
+        ),
     }
 }
 
 /// In a container, what lies on no volume is gone with it.
 fn kept(what: &str, path: &Path, own: Option<&Container>, told: &mut Findings) {
     let Some(own) = own else { return };
-    if !own.mounts.iter().any(|mount| path.starts_with(&mount.destination)) {
-        let says = format!("{what}: {} is on no volume, so it is lost with this container", path.display());
-        let remedy = format!("in Compose, add `volumes: [\"{what}:{}\"]` to service {}", path.display(), own.service());
+    if !own
+        .mounts
+        .iter()
+        .any(|mount| path.starts_with(&mount.destination))
+    {
+        let says = format!(
+            "{what}: {} is on no volume, so it is lost with this container",
+            path.display()
+        );
+        let remedy = format!(
+            "in Compose, add `volumes: [\"{what}:{}\"]` to service {}",
+            path.display(),
+            own.service()
+        );
         told.problem("folders", says, remedy);
     }
 }
@@ -60,20 +83,34 @@ fn folder(what: &str, path: &Path, told: &mut Findings) -> Option<FolderLook> {
     let shown = path.display();
     match disk::look(path) {
         Ok(None) => {
-            told.note("folders", format!("{what}: {shown} is not there yet; it is made when it is needed"));
+            told.note(
+                "folders",
+                format!("{what}: {shown} is not there yet; it is made when it is needed"),
+            );
             None
         }
-        Ok(Some(FolderLook { writable: Err(error), .. })) => {
-            let remedy = "let quaymaster's user write there; is it mounted read-only, or the disk full?";
+        Ok(Some(FolderLook {
+            writable: Err(error),
+            ..
+        })) => {
+            let remedy =
+                "let quaymaster's user write there; is it mounted read-only, or the disk full?";
             told.problem("folders", format!("{what}: {}", chain(&error)), remedy);
             None
         }
         Ok(Some(found)) => {
-            told.ok("folders", format!("{what}: {shown} can be written, mode {:04o}", found.mode));
+            told.ok(
+                "folders",
+                format!("{what}: {shown} can be written, mode {:04o}", found.mode),
+            );
             Some(found)
         }
         Err(error) => {
-            told.problem("folders", format!("{what}: {}", chain(&error)), "make it a folder that quaymaster may use");
+            told.problem(
+                "folders",
+                format!("{what}: {}", chain(&error)),
+                "make it a folder that quaymaster may use",
+            );
             None
         }
     }
@@ -84,14 +121,26 @@ pub(super) fn theirs(survey: &Survey, told: &mut Findings) {
     for proxy in survey.desired.consumers.values() {
         let name = &proxy.name;
         let mut pair = |what: &str, theirs: &Path, ours: &Path| {
-            told.ok("mounts", format!("{name}: {what} {} is {} here", theirs.display(), ours.display()));
+            told.ok(
+                "mounts",
+                format!(
+                    "{name}: {what} {} is {} here",
+                    theirs.display(),
+                    ours.display()
+                ),
+            );
         };
         pair("config", &proxy.config.theirs, &proxy.config.ours);
         pair("webroot", &proxy.webroot.theirs, &proxy.webroot.ours);
         match &proxy.certificates {
-            CertificateFolder::Delivered(folder) => pair("certificates", &folder.theirs, &folder.ours),
+            CertificateFolder::Delivered(folder) => {
+                pair("certificates", &folder.theirs, &folder.ours)
+            }
             CertificateFolder::Shared { theirs } => {
-                told.ok("mounts", format!("{name}: it reads our certificates, at {}", theirs.display()));
+                told.ok(
+                    "mounts",
+                    format!("{name}: it reads our certificates, at {}", theirs.display()),
+                );
             }
         }
         folder(name.as_str(), &proxy.config.ours, told);
@@ -99,23 +148,49 @@ pub(super) fn theirs(survey: &Survey, told: &mut Findings) {
 }
 
 /// What lies about and is of no use any more. Nothing of it does harm.
-pub(super) fn left_overs(folders: &Folders, survey: &Survey, told: &mut Findings) -> Result<(), Failure> {
+pub(super) fn left_overs(
+    folders: &Folders,
+    survey: &Survey,
+    told: &mut Findings,
+) -> Result<(), Failure> {
     const ABOUT: &str = "left-overs";
     let orders = folders.orders()?;
-    for name in orders.iter().filter(|name| !survey.desired.certificates.contains_key(*name)) {
+    for name in orders
+        .iter()
+        .filter(|name| !survey.desired.certificates.contains_key(*name))
+    {
         let path = folders.order_path(name);
-        told.note(ABOUT, format!("an order for {name}, which nobody asks for: {}", path.display()));
+        told.note(
+            ABOUT,
+            format!(
+                "an order for {name}, which nobody asks for: {}",
+                path.display()
+            ),
+        );
     }
-    let webroots: std::collections::BTreeSet<_> =
-        survey.desired.consumers.values().map(|proxy| proxy.webroot.ours.as_path()).collect();
+    let webroots: std::collections::BTreeSet<_> = survey
+        .desired
+        .consumers
+        .values()
+        .map(|proxy| proxy.webroot.ours.as_path())
+        .collect();
     // While an order is under way its responses are where they belong.
     for webroot in webroots.into_iter().filter(|_| orders.is_empty()) {
         for path in disk::responses(webroot)? {
-            told.note(ABOUT, format!("a response to a challenge that is over: {}", path.display()));
+            told.note(
+                ABOUT,
+                format!("a response to a challenge that is over: {}", path.display()),
+            );
         }
     }
     for path in folders.unfinished()? {
-        told.note(ABOUT, format!("a certificate that was not written to its end: {}", path.display()));
+        told.note(
+            ABOUT,
+            format!(
+                "a certificate that was not written to its end: {}",
+                path.display()
+            ),
+        );
     }
     Ok(())
 }
@@ -138,7 +213,11 @@ mod tests {
             source: "/var/lib/docker/volumes/state/_data".into(),
             subpath: "".into(),
         };
-        own.mounts = vec![Mount { kind, destination: "/state".into(), writable: true }];
+        own.mounts = vec![Mount {
+            kind,
+            destination: "/state".into(),
+            writable: true,
+        }];
         let there = "on the host, `chmod 0700 /var/lib/docker/volumes/state/_data`";
         for (mode, own, expected) in [
             (0o700, None, None),
@@ -148,7 +227,10 @@ mod tests {
         ] {
             let mut told = Findings::default();
             private(Path::new("/state"), mode, own, &mut told);
-            let found = told.0.first().map(|finding| (finding.state, finding.remedy.as_deref().unwrap_or_default()));
+            let found = told
+                .0
+                .first()
+                .map(|finding| (finding.state, finding.remedy.as_deref().unwrap_or_default()));
             assert_eq!(found, expected, "{mode:o}");
         }
     }

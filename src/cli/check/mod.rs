@@ -40,7 +40,10 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         let (mut told, mut outcome) = (Findings::default(), Outcome::default());
         look(call, &mut told, &mut outcome).await?;
         print(&match call.wants_json() {
-            true => json(&Document { well: told.is_well(), findings: &told.0 })?,
+            true => json(&Document {
+                well: told.is_well(),
+                findings: &told.0,
+            })?,
             false => shown(&told, call.paint()),
         })?;
         Ok(exit(&told, &outcome))
@@ -48,7 +51,10 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
 }
 
 fn exit(told: &Findings, outcome: &Outcome) -> Exit {
-    let only_authority = outcome.authority && told.problems().all(|problem| problem.about == authority::ABOUT);
+    let only_authority = outcome.authority
+        && told
+            .problems()
+            .all(|problem| problem.about == authority::ABOUT);
     match (told.is_well(), outcome.engine, only_authority) {
         (true, ..) => Exit::Done,
         (false, true, _) => Exit::Engine,
@@ -91,9 +97,11 @@ async fn look(call: &Call, told: &mut Findings, outcome: &mut Outcome) -> Result
 fn running(works: Works, told: &mut Findings) {
     match works {
         Works::Well => told.ok("daemon", "it works on this state"),
-        Works::Stuck => {
-            told.problem("daemon", "it holds this state and does not turn", "look at its log, then restart it")
-        }
+        Works::Stuck => told.problem(
+            "daemon",
+            "it holds this state and does not turn",
+            "look at its log, then restart it",
+        ),
         Works::No => told.note("daemon", "none works on this state"),
     }
 }
@@ -104,27 +112,48 @@ async fn proxies(daemon: &Daemon, survey: &Survey, told: &mut Findings) {
         let name = &proxy.name;
         let (true, Some(reach)) = (proxy.running, proxy.reach) else {
             let remedy = match proxy.running {
-                true => format!("put quaymaster and {name} on one network, or publish its ports, so that it can look"),
-                false => format!("start it: `docker start {name}`; `docker logs {name}` says why it ended"),
+                true => format!(
+                    "put quaymaster and {name} on one network, or publish its ports, so that it can look"
+                ),
+                false => format!(
+                    "start it: `docker start {name}`; `docker logs {name}` says why it ended"
+                ),
             };
-            let says = if proxy.running { "can't be reached from here" } else { "does not run" };
+            let says = if proxy.running {
+                "can't be reached from here"
+            } else {
+                "does not run"
+            };
             told.problem("proxies", format!("{name} {says}"), remedy);
             continue;
         };
         let at = reach.http;
-        match daemon.ports.probe.page(at, &daemon.plan_rules.mark_host, "/").await {
+        match daemon
+            .ports
+            .probe
+            .page(at, &daemon.plan_rules.mark_host, "/")
+            .await
+        {
             Ok(page) => match page.body.trim().parse::<u64>() {
                 Ok(mark) if page.status == 200 => {
-                    told.ok("proxies", format!("{name} answers at {at}, generation {mark}"));
+                    told.ok(
+                        "proxies",
+                        format!("{name} answers at {at}, generation {mark}"),
+                    );
                 }
                 _ => {
                     let says = format!("{name} answers at {at} with status {}", page.status);
-                    told.note("proxies", format!("{says} and without our mark: it serves nothing of ours yet"));
+                    told.note(
+                        "proxies",
+                        format!("{says} and without our mark: it serves nothing of ours yet"),
+                    );
                 }
             },
             // Without any file of ours a bare nginx listens on nothing.
             Err(error) => {
-                let remedy = format!("`docker logs {name}` says more; before its first deployment this may be so");
+                let remedy = format!(
+                    "`docker logs {name}` says more; before its first deployment this may be so"
+                );
                 told.problem("proxies", format!("{name}: {}", chain(&error)), remedy);
             }
         }
@@ -136,21 +165,37 @@ async fn proxies(daemon: &Daemon, survey: &Survey, told: &mut Findings) {
 
 fn complaints(survey: &Survey, told: &mut Findings) {
     // A template that is broken is a fault on disk, however many proxies need it.
-    let (of_faults, complaints): (Vec<_>, Vec<_>) =
-        survey.complaints().into_iter().partition(|complaint| survey.faults.contains(&complaint.problem));
+    let (of_faults, complaints): (Vec<_>, Vec<_>) = survey
+        .complaints()
+        .into_iter()
+        .partition(|complaint| survey.faults.contains(&complaint.problem));
     for complaint in &complaints {
-        let says = format!("container {}, label {}: {}", complaint.container, complaint.label, complaint.problem);
+        let says = format!(
+            "container {}, label {}: {}",
+            complaint.container, complaint.label, complaint.problem
+        );
         told.problem("labels", says, complaint.remedy.as_str());
     }
     for fault in &survey.faults {
-        let remedy = of_faults.iter().find(|complaint| complaint.problem == *fault).map(|found| found.remedy.as_str());
-        let of_templates =
-            fault.starts_with("template ").then_some("mend it; until then the last good ones stay in use");
-        told.problem("on disk", fault, remedy.or(of_templates).unwrap_or_default());
+        let remedy = of_faults
+            .iter()
+            .find(|complaint| complaint.problem == *fault)
+            .map(|found| found.remedy.as_str());
+        let of_templates = fault
+            .starts_with("template ")
+            .then_some("mend it; until then the last good ones stay in use");
+        told.problem(
+            "on disk",
+            fault,
+            remedy.or(of_templates).unwrap_or_default(),
+        );
     }
     if complaints.is_empty() {
         let containers = survey.snapshot.containers.len();
-        told.ok("labels", format!("all of those on {containers} containers can be followed"));
+        told.ok(
+            "labels",
+            format!("all of those on {containers} containers can be followed"),
+        );
     }
 }
 
@@ -166,7 +211,10 @@ fn shown(told: &Findings, paint: Paint) -> String {
         1 => "1 problem".to_owned(),
         _ => format!("{problems} problems"),
     };
-    format!("{}\n{verdict}\n", table::findings(told, paint, width()).trim_start())
+    format!(
+        "{}\n{verdict}\n",
+        table::findings(told, paint, width()).trim_start()
+    )
 }
 
 #[cfg(test)]
@@ -186,8 +234,15 @@ mod tests {
     fn a_broken_template_is_told_once_with_what_to_do() {
         let snapshot = snapshot([proxy()]);
         let desired = desire(&snapshot, &rules());
-        let installed = desired.consumers.keys().map(|name| (name.clone(), Installed::default().into())).collect();
-        let observed = Observed { installed, ..Observed::default() };
+        let installed = desired
+            .consumers
+            .keys()
+            .map(|name| (name.clone(), Installed::default().into()))
+            .collect();
+        let observed = Observed {
+            installed,
+            ..Observed::default()
+        };
         let broken = [("nginx/base.conf".to_owned(), Ok("{% if %}".to_owned()))].into();
         let (templates, now) = (Templates::with(&broken), Timestamp::from_seconds(0));
         let rules = plan::Rules {
@@ -198,9 +253,27 @@ mod tests {
         let plan = plan(&desired, &observed, &templates, &rules, now);
         let faults = templates.faults().map(ToString::to_string).collect();
         let mut told = Findings::default();
-        complaints(&Survey { now, snapshot, desired, observed, templates, plan, faults }, &mut told);
-        let [problem] = told.problems().collect::<Vec<_>>()[..] else { panic!("{told:?}") };
-        assert!(problem.says.starts_with("template nginx/base.conf, line 1: "), "{problem:?}");
+        complaints(
+            &Survey {
+                now,
+                snapshot,
+                desired,
+                observed,
+                templates,
+                plan,
+                faults,
+            },
+            &mut told,
+        );
+        let [problem] = told.problems().collect::<Vec<_>>()[..] else {
+            panic!("{told:?}")
+        };
+        assert!(
+            problem
+                .says
+                .starts_with("template nginx/base.conf, line 1: "),
+            "{problem:?}"
+        );
         assert_eq!(
             problem.remedy.as_deref(),
             Some("mend the template; until then what is live stays where it leads to nobody else")
@@ -216,9 +289,30 @@ mod tests {
         };
         for (told, outcome, expected) in [
             (Findings::default(), Outcome::default(), Exit::Done),
-            (problem("engine"), Outcome { engine: true, authority: true }, Exit::Engine),
-            (problem(authority::ABOUT), Outcome { engine: false, authority: true }, Exit::Authority),
-            (problem("labels"), Outcome { engine: false, authority: true }, Exit::Partly),
+            (
+                problem("engine"),
+                Outcome {
+                    engine: true,
+                    authority: true,
+                },
+                Exit::Engine,
+            ),
+            (
+                problem(authority::ABOUT),
+                Outcome {
+                    engine: false,
+                    authority: true,
+                },
+                Exit::Authority,
+            ),
+            (
+                problem("labels"),
+                Outcome {
+                    engine: false,
+                    authority: true,
+                },
+                Exit::Partly,
+            ),
             (problem(authority::ABOUT), Outcome::default(), Exit::Partly),
         ] {
             assert_eq!(exit(&told, &outcome), expected, "{told:?}");

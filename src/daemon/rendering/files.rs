@@ -44,12 +44,21 @@ pub(super) fn make(
     let text = text.ok_or_else(|| format!("template {name}: there is no such file"))?;
     let rendered = LenientTemplate::new(&name, &text).and_then(|template| template.render(view));
     let LenientlyRendered { text, unknown } = rendered.map_err(|error| error.to_string())?;
-    let unknown = unknown.iter().map(|unknown| format!("template {name}: {unknown}")).collect();
-    let Some(target) = &pair.target else { return Ok((Made::Printed(text), unknown)) };
+    let unknown = unknown
+        .iter()
+        .map(|unknown| format!("template {name}: {unknown}"))
+        .collect();
+    let Some(target) = &pair.target else {
+        return Ok((Made::Printed(text), unknown));
+    };
     let before = files.text(target).map_err(|error| chain(&error))?;
     let made = match before.as_ref() == Some(&text) {
         true => Made::Unchanged,
-        false => Made::New(New { target: target.clone(), text, before }),
+        false => Made::New(New {
+            target: target.clone(),
+            text,
+            before,
+        }),
     };
     Ok((made, unknown))
 }
@@ -75,15 +84,29 @@ struct Replaced {
 
 impl Placed {
     pub fn new(files: Rc<dyn NamedFiles>, are_checked: bool) -> Self {
-        Self { files, are_checked, each: Vec::new() }
+        Self {
+            files,
+            are_checked,
+            each: Vec::new(),
+        }
     }
 
     /// Puts one in place.
     ///
     /// # Errors
     /// What is wrong, in words; then what is there stays.
-    pub fn put(&mut self, New { target, text, before }: New) -> Result<(), String> {
-        let is_kept_aside = self.files.keep_aside(&target).map_err(|error| chain(&error))?;
+    pub fn put(
+        &mut self,
+        New {
+            target,
+            text,
+            before,
+        }: New,
+    ) -> Result<(), String> {
+        let is_kept_aside = self
+            .files
+            .keep_aside(&target)
+            .map_err(|error| chain(&error))?;
         if let Err(error) = self.files.replace(&target, &text) {
             if is_kept_aside {
                 forget(&*self.files, &target);
@@ -91,9 +114,15 @@ impl Placed {
             return Err(chain(&error));
         }
         if self.are_checked {
-            report(&Event::OnTrial { target: target.display().to_string() });
+            report(&Event::OnTrial {
+                target: target.display().to_string(),
+            });
         }
-        self.each.push(Replaced { target, before, is_kept_aside });
+        self.each.push(Replaced {
+            target,
+            before,
+            is_kept_aside,
+        });
         Ok(())
     }
 
@@ -103,9 +132,15 @@ impl Placed {
 
     /// They stay; returns which.
     pub fn keep(mut self) -> Vec<PathBuf> {
-        let kept: Vec<_> = mem::take(&mut self.each).into_iter().map(|replaced| replaced.target).collect();
+        let kept: Vec<_> = mem::take(&mut self.each)
+            .into_iter()
+            .map(|replaced| replaced.target)
+            .collect();
         for target in &kept {
-            report(&Event::Rendered { target: target.display().to_string(), is_checked: self.are_checked });
+            report(&Event::Rendered {
+                target: target.display().to_string(),
+                is_checked: self.are_checked,
+            });
         }
         kept
     }
@@ -113,16 +148,25 @@ impl Placed {
 
 impl Drop for Placed {
     fn drop(&mut self) {
-        for Replaced { target, before, is_kept_aside } in mem::take(&mut self.each) {
+        for Replaced {
+            target,
+            before,
+            is_kept_aside,
+        } in mem::take(&mut self.each)
+        {
             let done = match before {
                 Some(text) => self.files.replace(&target, &text),
                 None => self.files.remove(&target),
             };
             if let Err(error) = done {
-                report(&Event::DiskFault { problem: format!("what was there before is not back: {}", chain(&error)) });
+                report(&Event::DiskFault {
+                    problem: format!("what was there before is not back: {}", chain(&error)),
+                });
                 continue;
             }
-            report(&Event::PutBack { target: target.display().to_string() });
+            report(&Event::PutBack {
+                target: target.display().to_string(),
+            });
             if is_kept_aside {
                 forget(&*self.files, &target);
             }
@@ -135,12 +179,16 @@ pub(super) fn put_back(files: &dyn NamedFiles, target: &Path) -> bool {
     match files.put_back(target) {
         Ok(is_back) => {
             if is_back {
-                report(&Event::CutOff { target: target.display().to_string() });
+                report(&Event::CutOff {
+                    target: target.display().to_string(),
+                });
             }
             is_back
         }
         Err(error) => {
-            report(&Event::DiskFault { problem: format!("what was there before is not back: {}", chain(&error)) });
+            report(&Event::DiskFault {
+                problem: format!("what was there before is not back: {}", chain(&error)),
+            });
             false
         }
     }
@@ -149,6 +197,8 @@ pub(super) fn put_back(files: &dyn NamedFiles, target: &Path) -> bool {
 /// What was there before is wanted no more.
 pub(super) fn forget(files: &dyn NamedFiles, target: &Path) {
     if let Err(error) = files.forget_aside(target) {
-        report(&Event::DiskFault { problem: chain(&error) });
+        report(&Event::DiskFault {
+            problem: chain(&error),
+        });
     }
 }

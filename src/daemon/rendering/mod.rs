@@ -132,7 +132,10 @@ impl Rendering {
             }
             turning.clock().sleep(TELL_AGAIN).await;
         };
-        Ok(Made { printed, is_whole: is_told && turning.is_well() })
+        Ok(Made {
+            printed,
+            is_whole: is_told && turning.is_well(),
+        })
     }
 
     /// Renders at every change of containers or templates until `stop`. Each `hangup` looks at everything again.
@@ -144,7 +147,10 @@ impl Rendering {
     }
 
     async fn watch_for_ever(self, mut hangups: mpsc::UnboundedReceiver<()>) {
-        let each = self.pairs.iter().map(|pair| changes(Some(self.files.changes(&pair.template))));
+        let each = self
+            .pairs
+            .iter()
+            .map(|pair| changes(Some(self.files.changes(&pair.template))));
         let mut template_changes = stream::select_all(each);
         let given = Rc::new(self);
         let mut turning = Turning::new(Rc::clone(&given));

@@ -24,8 +24,13 @@ struct Files {
 
 impl Files {
     fn new(files: &[(&str, &str)]) -> Rc<Self> {
-        let files = files.iter().map(|(path, text)| (PathBuf::from(path), (*text).to_owned()));
-        Rc::new(Self { texts: RefCell::new(files.collect()), aside: RefCell::default() })
+        let files = files
+            .iter()
+            .map(|(path, text)| (PathBuf::from(path), (*text).to_owned()));
+        Rc::new(Self {
+            texts: RefCell::new(files.collect()),
+            aside: RefCell::default(),
+        })
     }
 
     fn at(&self, path: &str) -> Option<String> {
@@ -65,7 +70,10 @@ impl NamedFiles for Files {
     }
 
     fn keep_aside(&self, path: &Path) -> Result<bool, DiskError> {
-        let (mut aside, before) = (self.aside.borrow_mut(), self.texts.borrow().get(path).cloned());
+        let (mut aside, before) = (
+            self.aside.borrow_mut(),
+            self.texts.borrow().get(path).cloned(),
+        );
         let is_first = !aside.contains_key(path);
         aside.entry(path.to_owned()).or_insert(before);
         Ok(is_first)
@@ -81,7 +89,10 @@ impl NamedFiles for Files {
         Ok(())
     }
 
-    fn changes(&self, _: &Path) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
+    fn changes(
+        &self,
+        _: &Path,
+    ) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
         unreachable!("nobody watches")
     }
 }
@@ -108,7 +119,9 @@ struct Scripted {
 
 #[async_trait(?Send)]
 impl Engine for Scripted {
-    async fn events(&self) -> Result<LocalBoxStream<'static, Result<EngineEvent, EngineError>>, EngineError> {
+    async fn events(
+        &self,
+    ) -> Result<LocalBoxStream<'static, Result<EngineEvent, EngineError>>, EngineError> {
         self.recorded.events().await
     }
 
@@ -121,15 +134,25 @@ impl Engine for Scripted {
     }
 
     async fn kill(&self, container: &ContainerId, signal: Signal) -> Result<(), EngineError> {
-        self.asked.borrow_mut().push(format!("{container} {signal}"));
+        self.asked
+            .borrow_mut()
+            .push(format!("{container} {signal}"));
         Ok(())
     }
 
     async fn exec(&self, container: &ContainerId, words: &[String]) -> Result<Ran, EngineError> {
-        self.asked.borrow_mut().push(format!("{container} {}", words.join("|")));
-        let is_bad = self.files.at("out").is_some_and(|text| text.contains("bad"));
+        self.asked
+            .borrow_mut()
+            .push(format!("{container} {}", words.join("|")));
+        let is_bad = self
+            .files
+            .at("out")
+            .is_some_and(|text| text.contains("bad"));
         match self.answer.get() {
-            Answer::Code(code) => Ok(Ran { code: if is_bad { code } else { 0 }, output: "no\n".to_owned() }),
+            Answer::Code(code) => Ok(Ran {
+                code: if is_bad { code } else { 0 },
+                output: "no\n".to_owned(),
+            }),
             Answer::Fails => self.recorded.exec(container, words).await,
             Answer::Never => std::future::pending().await,
         }
@@ -167,9 +190,15 @@ fn rendering(engine: Rc<dyn DetailedEngine>, files: &Rc<Files>, target: &str) ->
         engine,
         clock: Rc::new(SystemClock),
         files: Rc::clone(files) as Rc<dyn NamedFiles>,
-        pairs: vec![Pair { template: "t".into(), target: Some("out".into()) }],
+        pairs: vec![Pair {
+            template: "t".into(),
+            target: Some("out".into()),
+        }],
         checks: Vec::new(),
-        tellings: vec![Telling { target: target.to_owned(), by: By::Signal(Signal::HUP) }],
+        tellings: vec![Telling {
+            target: target.to_owned(),
+            by: By::Signal(Signal::HUP),
+        }],
         interval: Interval::default(),
         own: None,
     }
@@ -177,15 +206,30 @@ fn rendering(engine: Rc<dyn DetailedEngine>, files: &Rc<Files>, target: &str) ->
 
 fn scripted(files: &Rc<Files>, answer: Answer) -> Rc<Scripted> {
     let (files, answer) = (Rc::clone(files), Cell::new(answer));
-    Rc::new(Scripted { recorded: recorded(), files, answer, asked: RefCell::default() })
+    Rc::new(Scripted {
+        recorded: recorded(),
+        files,
+        answer,
+        asked: RefCell::default(),
+    })
 }
 
 /// The same, with a check in `shop`, and a second template `u` to `more`.
 fn checked(engine: &Rc<Scripted>) -> Rendering {
     let words = ["nginx", "-t"].map(str::to_owned).to_vec();
-    let mut rendering = rendering(Rc::clone(engine) as Rc<dyn DetailedEngine>, &engine.files, "shop");
-    rendering.pairs.push(Pair { template: "u".into(), target: Some("more".into()) });
-    rendering.checks.push(Checking { target: "shop".to_owned(), words });
+    let mut rendering = rendering(
+        Rc::clone(engine) as Rc<dyn DetailedEngine>,
+        &engine.files,
+        "shop",
+    );
+    rendering.pairs.push(Pair {
+        template: "u".into(),
+        target: Some("more".into()),
+    });
+    rendering.checks.push(Checking {
+        target: "shop".to_owned(),
+        words,
+    });
     rendering
 }
 
@@ -195,8 +239,18 @@ const TELL: &str = "1 HUP";
 #[tokio::test]
 async fn a_signal_that_the_engine_refuses_is_told_and_the_file_is_written_all_the_same() {
     let files = Files::new(&[("t", "{{ containers | length }}")]);
-    let made = rendering(Rc::new(recorded()), &files, "shop").once().await.expect("it is seen");
-    assert_eq!((made.is_whole, made.printed.as_str(), files.at("out").as_deref()), (false, "", Some("2")));
+    let made = rendering(Rc::new(recorded()), &files, "shop")
+        .once()
+        .await
+        .expect("it is seen");
+    assert_eq!(
+        (
+            made.is_whole,
+            made.printed.as_str(),
+            files.at("out").as_deref()
+        ),
+        (false, "", Some("2"))
+    );
 }
 
 #[tokio::test]
@@ -208,8 +262,14 @@ async fn a_network_goes_by_its_name_in_the_compose_file_of_the_container() {
             {{"Networks": {{"till_web": {{"NetworkID": "2", "IPAddress": "10.0.0.2"}}}}}}}}]"#
         );
         let recorded = RecordedEngine::read(&recorded).expect("it is a list");
-        let files = Files::new(&[("t", "{{ containers.first.networks.matching('web').first.ip_address }}")]);
-        rendering(Rc::new(recorded), &files, "shop").once().await.expect("it is seen");
+        let files = Files::new(&[(
+            "t",
+            "{{ containers.first.networks.matching('web').first.ip_address }}",
+        )]);
+        rendering(Rc::new(recorded), &files, "shop")
+            .once()
+            .await
+            .expect("it is seen");
         assert_eq!(files.at("out").as_deref(), Some(expected), "{project}");
     }
 }
@@ -218,8 +278,15 @@ async fn a_network_goes_by_its_name_in_the_compose_file_of_the_container() {
 async fn nobody_is_told_when_nothing_changed_or_nobody_runs() {
     let files = Files::new(&[("t", "{{ containers | length }}")]);
     for target in ["still", "shop"] {
-        let made = rendering(Rc::new(recorded()), &files, target).once().await.expect("it is seen");
-        assert_eq!((made.is_whole, files.at("out").as_deref()), (true, Some("2")), "{target}");
+        let made = rendering(Rc::new(recorded()), &files, target)
+            .once()
+            .await
+            .expect("it is seen");
+        assert_eq!(
+            (made.is_whole, files.at("out").as_deref()),
+            (true, Some("2")),
+            "{target}"
+        );
     }
 }
 
@@ -236,10 +303,26 @@ async fn what_a_check_passes_is_told_and_what_it_refuses_is_taken_back_as_a_whol
         let engine = scripted(&files, Answer::Code(code));
         let made = checked(&engine).once().await.expect("it is seen");
         let is_good = text == "good";
-        assert_eq!((made.is_whole, files.at("out").as_deref()), (is_good, expected), "{text} {before:?}");
-        assert_eq!(files.at("more").as_deref(), Some(if is_good { "u" } else { "before" }), "{text} {before:?}");
+        assert_eq!(
+            (made.is_whole, files.at("out").as_deref()),
+            (is_good, expected),
+            "{text} {before:?}"
+        );
+        assert_eq!(
+            files.at("more").as_deref(),
+            Some(if is_good { "u" } else { "before" }),
+            "{text} {before:?}"
+        );
         let asked = engine.asked.take();
-        assert_eq!(asked, if is_good { vec![CHECK, TELL] } else { vec![CHECK] }, "{text} {before:?}");
+        assert_eq!(
+            asked,
+            if is_good {
+                vec![CHECK, TELL]
+            } else {
+                vec![CHECK]
+            },
+            "{text} {before:?}"
+        );
     }
 }
 
@@ -252,7 +335,10 @@ async fn nothing_is_checked_where_nothing_is_new_or_nobody_runs() {
     let mut rendering = checked(&engine);
     rendering.checks[0].target = "still".to_owned();
     assert!(rendering.once().await.expect("it is seen").is_whole);
-    assert_eq!((engine.asked.take(), files.at("more").as_deref()), (vec![TELL.to_owned()], Some("new")));
+    assert_eq!(
+        (engine.asked.take(), files.at("more").as_deref()),
+        (vec![TELL.to_owned()], Some("new"))
+    );
 }
 
 /// What was seen at first, ready to be rendered again and again.
@@ -272,7 +358,11 @@ async fn what_is_refused_is_tried_again_when_it_has_changed_or_is_asked_for() {
     let checks = || engine.asked.take().len();
     turning.render().await;
     turning.render().await;
-    assert_eq!((checks(), turning.is_well(), turning.wake()), (1, false, None), "it stays as bad as it is");
+    assert_eq!(
+        (checks(), turning.is_well(), turning.wake()),
+        (1, false, None),
+        "it stays as bad as it is"
+    );
     files.write("t", "another bad one");
     turning.render().await;
     turning.render().await;
@@ -282,7 +372,10 @@ async fn what_is_refused_is_tried_again_when_it_has_changed_or_is_asked_for() {
     assert_eq!((checks(), files.at("out")), (1, None));
     files.write("t", "good");
     turning.render().await;
-    assert_eq!((checks(), turning.is_well(), files.at("out").as_deref()), (1, true, Some("good")));
+    assert_eq!(
+        (checks(), turning.is_well(), files.at("out").as_deref()),
+        (1, true, Some("good"))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -292,11 +385,17 @@ async fn a_check_that_the_engine_does_not_make_takes_back_what_is_new_and_is_tri
     let mut turning = turning(&engine).await;
     turning.render().await;
     turning.render().await;
-    assert_eq!((engine.asked.take(), turning.is_well(), files.at("out")), (vec![CHECK.to_owned()], false, None));
+    assert_eq!(
+        (engine.asked.take(), turning.is_well(), files.at("out")),
+        (vec![CHECK.to_owned()], false, None)
+    );
     engine.answer.set(Answer::Code(0));
     tokio::time::sleep_until(turning.wake().expect("it is tried again")).await;
     turning.turn().await;
-    assert_eq!((turning.is_well(), files.at("out").as_deref()), (true, Some("good")));
+    assert_eq!(
+        (turning.is_well(), files.at("out").as_deref()),
+        (true, Some("good"))
+    );
     assert_eq!(engine.asked.take(), [CHECK, TELL]);
 }
 
@@ -306,14 +405,20 @@ async fn whoever_is_stopped_in_the_midst_of_a_check_leaves_what_was_there_before
     let engine = scripted(&files, Answer::Never);
     let mut turning = turning(&engine).await;
     assert!(turning.render().now_or_never().is_none());
-    assert_eq!((files.at("out").as_deref(), files.at("more")), (Some("old"), None));
+    assert_eq!(
+        (files.at("out").as_deref(), files.at("more")),
+        (Some("old"), None)
+    );
     assert_eq!(engine.asked.take(), [CHECK]);
 }
 
 /// What a run leaves that is killed when `new` is in place of what was there before.
 fn killed(template: &str, before: Option<&str>) -> Rc<Files> {
     let files = Files::new(&[("t", template), ("out", "new"), ("u", "u"), ("more", "u")]);
-    files.aside.borrow_mut().insert("out".into(), before.map(str::to_owned));
+    files
+        .aside
+        .borrow_mut()
+        .insert("out".into(), before.map(str::to_owned));
     files
 }
 
@@ -331,7 +436,11 @@ async fn what_a_kill_left_unchecked_or_untold_is_found_checked_and_told_by_the_n
         let files = killed(template, before);
         let engine = scripted(&files, Answer::Code(1));
         checked(&engine).once().await.expect("it is seen");
-        assert_eq!((files.at("out").as_deref(), files.kept()), (expected, None), "{template} {before:?}");
+        assert_eq!(
+            (files.at("out").as_deref(), files.kept()),
+            (expected, None),
+            "{template} {before:?}"
+        );
         assert_eq!(engine.asked.take(), asked, "{template} {before:?}");
     }
 }
@@ -343,7 +452,10 @@ async fn who_is_told_without_a_check_is_told_after_a_kill_too() {
     let mut rendering = checked(&engine);
     rendering.checks.clear();
     assert!(rendering.once().await.expect("it is seen").is_whole);
-    assert_eq!((engine.asked.take(), files.at("out").as_deref()), (vec![TELL.to_owned()], Some("new")));
+    assert_eq!(
+        (engine.asked.take(), files.at("out").as_deref()),
+        (vec![TELL.to_owned()], Some("new"))
+    );
 }
 
 #[tokio::test]
@@ -353,16 +465,30 @@ async fn what_was_there_before_is_kept_until_everybody_was_told() {
     let mut turning = turning(&engine).await;
     let mut checking = Box::pin(turning.render());
     assert!(checking.as_mut().now_or_never().is_none());
-    assert_eq!((files.at("out").as_deref(), files.kept()), (Some("new"), Some(Some("old".to_owned()))));
+    assert_eq!(
+        (files.at("out").as_deref(), files.kept()),
+        (Some("new"), Some(Some("old".to_owned())))
+    );
     drop(checking);
-    assert_eq!((files.at("out").as_deref(), files.kept()), (Some("old"), None), "it ended in peace");
+    assert_eq!(
+        (files.at("out").as_deref(), files.kept()),
+        (Some("old"), None),
+        "it ended in peace"
+    );
     engine.answer.set(Answer::Code(1));
     turning.render().await;
-    assert_eq!(files.kept(), Some(Some("old".to_owned())), "nobody was told yet");
+    assert_eq!(
+        files.kept(),
+        Some(Some("old".to_owned())),
+        "nobody was told yet"
+    );
     // What is refused meanwhile does not take along what is still to be told.
     files.write("t", "bad");
     turning.render().await;
-    assert_eq!((files.at("out").as_deref(), files.kept()), (Some("new"), Some(Some("old".to_owned()))));
+    assert_eq!(
+        (files.at("out").as_deref(), files.kept()),
+        (Some("new"), Some(Some("old".to_owned())))
+    );
     assert!(turning.tell().await);
     assert_eq!(files.kept(), None);
 }
@@ -370,6 +496,12 @@ async fn what_was_there_before_is_kept_until_everybody_was_told() {
 #[tokio::test]
 async fn what_was_there_before_is_kept_while_the_engine_tells_nobody() {
     let files = Files::new(&[("t", "new"), ("out", "old")]);
-    let made = rendering(Rc::new(recorded()), &files, "shop").once().await.expect("it is seen");
-    assert_eq!((made.is_whole, files.kept()), (false, Some(Some("old".to_owned()))));
+    let made = rendering(Rc::new(recorded()), &files, "shop")
+        .once()
+        .await
+        .expect("it is seen");
+    assert_eq!(
+        (made.is_whole, files.kept()),
+        (false, Some(Some("old".to_owned())))
+    );
 }

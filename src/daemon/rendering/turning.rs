@@ -67,7 +67,10 @@ impl Turning {
     /// When something is to be done.
     pub fn wake(&self) -> Option<Instant> {
         let due = self.debounce.due().filter(|_| self.details.is_some());
-        due.into_iter().chain(self.tell_at).chain(self.check_at()).min()
+        due.into_iter()
+            .chain(self.tell_at)
+            .chain(self.check_at())
+            .min()
     }
 
     pub fn note(&mut self) {
@@ -81,7 +84,9 @@ impl Turning {
 
     /// When a check that could not be made is made again.
     fn check_at(&self) -> Option<Instant> {
-        self.taken_back.as_ref().and_then(|taken_back| taken_back.again)
+        self.taken_back
+            .as_ref()
+            .and_then(|taken_back| taken_back.again)
     }
 
     /// Whether everything was rendered and found good.
@@ -106,7 +111,9 @@ impl Turning {
                 self.note();
             }
             Seen::One { id, container, .. } => {
-                let Some(details) = &mut self.details else { return };
+                let Some(details) = &mut self.details else {
+                    return;
+                };
                 let before = match container.clone() {
                     Some(detail) => details.insert(id, detail),
                     None => details.remove(&id),
@@ -115,23 +122,43 @@ impl Turning {
                     self.note();
                 }
             }
-            Seen::Unreadable(error) => report(&Event::ContainerUnreadable { problem: chain(&error) }),
-            Seen::Lost { error, again_in } => report(&Event::EngineLost { problem: chain(&error), again_in }),
+            Seen::Unreadable(error) => report(&Event::ContainerUnreadable {
+                problem: chain(&error),
+            }),
+            Seen::Lost { error, again_in } => report(&Event::EngineLost {
+                problem: chain(&error),
+                again_in,
+            }),
         }
     }
 
     pub fn replace(&mut self, details: Vec<Detail>) {
-        self.details = Some(details.into_iter().map(|detail| (detail.container.id.clone(), detail)).collect());
+        self.details = Some(
+            details
+                .into_iter()
+                .map(|detail| (detail.container.id.clone(), detail))
+                .collect(),
+        );
     }
 
     /// Does what is due: renders what may have changed, tells who is owed.
     pub async fn turn(&mut self) {
         let now = Instant::now();
-        if self.debounce.due().into_iter().chain(self.check_at()).any(|due| due <= now) {
+        if self
+            .debounce
+            .due()
+            .into_iter()
+            .chain(self.check_at())
+            .any(|due| due <= now)
+        {
             self.debounce.act(now);
             self.render().await;
         }
-        let pause = if self.tell().await { TELL_AGAIN } else { ASK_AGAIN };
+        let pause = if self.tell().await {
+            TELL_AGAIN
+        } else {
+            ASK_AGAIN
+        };
         self.tell_at = (!self.owed.is_empty()).then(|| Instant::now() + pause);
     }
 
@@ -149,8 +176,14 @@ impl Turning {
         }
         let checks = self.checks();
         let asked = asked(made.iter().flatten(), &checks);
-        let is_held_back = self.taken_back.as_ref().is_some_and(|it| it.holds_back(&asked, Instant::now()));
-        let (mut printed, mut placed) = (String::new(), Placed::new(Rc::clone(&given.files), !checks.is_empty()));
+        let is_held_back = self
+            .taken_back
+            .as_ref()
+            .is_some_and(|it| it.holds_back(&asked, Instant::now()));
+        let (mut printed, mut placed) = (
+            String::new(),
+            Placed::new(Rc::clone(&given.files), !checks.is_empty()),
+        );
         for (number, made) in made.into_iter().enumerate() {
             let done = match made {
                 Ok(Made::New(new)) if !is_held_back => placed.put(new),
@@ -177,15 +210,30 @@ impl Turning {
 
     /// Keeps what was put in place when all checks pass, and lets it be known.
     async fn accept(&mut self, placed: Placed, checks: &[(Container, Vec<String>)], asked: Digest) {
-        let nobody = self.given.checks.iter().filter(|checking| self.meant(&checking.target).is_empty());
-        nobody.for_each(|checking| report(&Event::NobodyToCheck { target: checking.target.clone() }));
+        let nobody = self
+            .given
+            .checks
+            .iter()
+            .filter(|checking| self.meant(&checking.target).is_empty());
+        nobody.for_each(|checking| {
+            report(&Event::NobodyToCheck {
+                target: checking.target.clone(),
+            })
+        });
         match check(&*self.given.engine, checks).await {
             Ok(()) => {
                 self.untold.extend(placed.keep());
                 self.owe();
             }
-            Err(Failed { consumer, problem, is_refusal }) => {
-                report(&Event::CheckFailed { consumer: consumer.name.clone(), problem });
+            Err(Failed {
+                consumer,
+                problem,
+                is_refusal,
+            }) => {
+                report(&Event::CheckFailed {
+                    consumer: consumer.name.clone(),
+                    problem,
+                });
                 drop(placed);
                 let again = (!is_refusal).then(|| Instant::now() + ASK_AGAIN);
                 self.taken_back = Some(TakenBack { asked, again });
@@ -196,8 +244,13 @@ impl Turning {
     /// Puts back what was there before a crash; whether there was one.
     fn begin_again(&mut self) -> bool {
         let files = &*self.given.files;
-        let targets = self.given.pairs.iter().filter_map(|pair| pair.target.as_ref());
-        let left = targets.filter(|target| !self.untold.contains(*target) && put_back(files, target));
+        let targets = self
+            .given
+            .pairs
+            .iter()
+            .filter_map(|pair| pair.target.as_ref());
+        let left =
+            targets.filter(|target| !self.untold.contains(*target) && put_back(files, target));
         let left: Vec<_> = left.cloned().collect();
         let is_cut_off = !left.is_empty();
         self.untold.extend(left);
@@ -207,21 +260,33 @@ impl Turning {
     /// What is to be run where before anybody is told.
     fn checks(&self) -> Vec<(Container, Vec<String>)> {
         let each = self.given.checks.iter().flat_map(|checking| {
-            self.meant(&checking.target).into_iter().map(|container| (container.clone(), checking.words.clone()))
+            self.meant(&checking.target)
+                .into_iter()
+                .map(|container| (container.clone(), checking.words.clone()))
         });
         each.collect()
     }
 
     /// The containers that run and that the user means by a word.
     fn meant(&self, target: &str) -> Vec<&Container> {
-        let running = self.details.iter().flat_map(BTreeMap::values).filter(|detail| detail.container.is_running());
-        running.filter(|detail| shown(detail).is_meant_by(target)).map(|detail| &detail.container).collect()
+        let running = self
+            .details
+            .iter()
+            .flat_map(BTreeMap::values)
+            .filter(|detail| detail.container.is_running());
+        running
+            .filter(|detail| shown(detail).is_meant_by(target))
+            .map(|detail| &detail.container)
+            .collect()
     }
 
     fn view(&self) -> ContainersView {
         let details = self.details.iter().flat_map(BTreeMap::values);
         let own_container_id = self.given.own.as_ref().map(ToString::to_string);
-        ContainersView { containers: details.map(shown).collect(), own_container_id }
+        ContainersView {
+            containers: details.map(shown).collect(),
+            own_container_id,
+        }
     }
 
     /// Reports each name once, though it may be asked for at every change.
@@ -242,7 +307,9 @@ impl Turning {
         match (before, fault) {
             (Some(before), None) => report(&Event::TemplateMended { problem: before }),
             (before, Some(fault)) if before.as_ref() != Some(fault) => {
-                report(&Event::TemplateBroken { problem: format!("{fault}; what is there stays") });
+                report(&Event::TemplateBroken {
+                    problem: format!("{fault}; what is there stays"),
+                });
             }
             _ => {}
         }
@@ -252,9 +319,15 @@ impl Turning {
     fn owe(&mut self) {
         let given = Rc::clone(&self.given);
         for Telling { target, by } in &given.tellings {
-            let meant: Vec<_> = self.meant(target).into_iter().map(|container| (container.id.clone(), *by)).collect();
+            let meant: Vec<_> = self
+                .meant(target)
+                .into_iter()
+                .map(|container| (container.id.clone(), *by))
+                .collect();
             if meant.is_empty() {
-                report(&Event::NobodyToTell { target: target.clone() });
+                report(&Event::NobodyToTell {
+                    target: target.clone(),
+                });
             }
             self.owed.extend(meant);
         }
@@ -266,13 +339,18 @@ impl Turning {
         for (id, by) in self.owed.clone() {
             let known = self.details.as_ref().and_then(|details| details.get(&id));
             // What does not run reads its files when it starts.
-            let Some(container) = known.map(|detail| &detail.container).filter(|container| container.is_running())
+            let Some(container) = known
+                .map(|detail| &detail.container)
+                .filter(|container| container.is_running())
             else {
                 self.owed.remove(&(id, by));
                 continue;
             };
             let now = self.given.clock.now();
-            if container.started_at.is_some_and(|at| at <= now && now.since(at) < SETTLED_AFTER) {
+            if container
+                .started_at
+                .is_some_and(|at| at <= now && now.since(at) < SETTLED_AFTER)
+            {
                 continue;
             }
             match tell(&*self.given.engine, container, by).await {
@@ -282,23 +360,38 @@ impl Turning {
                 }
                 Err(error) => {
                     is_well = false;
-                    report(&Event::NotTold { consumer: container.name.clone(), problem: chain(&error) });
+                    report(&Event::NotTold {
+                        consumer: container.name.clone(),
+                        problem: chain(&error),
+                    });
                 }
             }
         }
         if self.owed.is_empty() {
-            mem::take(&mut self.untold).iter().for_each(|target| forget(&*self.given.files, target));
+            mem::take(&mut self.untold)
+                .iter()
+                .for_each(|target| forget(&*self.given.files, target));
         }
         is_well
     }
 }
 
 /// Tells one container.
-async fn tell(engine: &dyn DetailedEngine, container: &Container, by: By) -> Result<Event, EngineError> {
+async fn tell(
+    engine: &dyn DetailedEngine,
+    container: &Container,
+    by: By,
+) -> Result<Event, EngineError> {
     let consumer = container.name.clone();
     match by {
-        By::Signal(signal) => engine.kill(&container.id, signal).await.map(|()| Event::Signalled { consumer, signal }),
-        By::Restart => engine.restart(&container.id).await.map(|()| Event::Restarted { consumer }),
+        By::Signal(signal) => engine
+            .kill(&container.id, signal)
+            .await
+            .map(|()| Event::Signalled { consumer, signal }),
+        By::Restart => engine
+            .restart(&container.id)
+            .await
+            .map(|()| Event::Restarted { consumer }),
     }
 }
 
@@ -326,14 +419,21 @@ struct Failed<'a> {
 }
 
 /// Runs all checks, until one does not pass.
-async fn check<'a>(engine: &dyn DetailedEngine, checks: &'a [(Container, Vec<String>)]) -> Result<(), Failed<'a>> {
+async fn check<'a>(
+    engine: &dyn DetailedEngine,
+    checks: &'a [(Container, Vec<String>)],
+) -> Result<(), Failed<'a>> {
     for (consumer, words) in checks {
         let (problem, is_refusal) = match engine.exec(&consumer.id, words).await {
             Ok(ran) if ran.code == 0 => continue,
             Ok(ran) => (run_failed(words, ran.code, &ran.output), true),
             Err(error) => (chain(&error), false),
         };
-        return Err(Failed { consumer, problem, is_refusal });
+        return Err(Failed {
+            consumer,
+            problem,
+            is_refusal,
+        });
     }
     Ok(())
 }
@@ -345,7 +445,10 @@ fn asked<'a>(made: impl Iterator<Item = &'a Made>, checks: &[(Container, Vec<Str
         Made::New(new) => Some([new.target.display().to_string(), new.text.clone()]),
         Made::Printed(_) | Made::Unchanged => None,
     });
-    let started = |container: &Container| container.started_at.map(|time| time.millis().to_string());
-    let readers = checks.iter().map(|(reader, _)| [reader.id.to_string(), started(reader).unwrap_or_default()]);
+    let started =
+        |container: &Container| container.started_at.map(|time| time.millis().to_string());
+    let readers = checks
+        .iter()
+        .map(|(reader, _)| [reader.id.to_string(), started(reader).unwrap_or_default()]);
     Digest::of_parts(files.chain(readers).flatten())
 }

@@ -48,24 +48,48 @@ enum Reader {
 const MOST_COMPLAINTS: usize = 20;
 
 /// Reads all labels of one container that begin with our prefix.
-pub(super) fn read(container: &Container, prefix: &str, complaints: &mut BTreeSet<Complaint>) -> Spec {
+pub(super) fn read(
+    container: &Container,
+    prefix: &str,
+    complaints: &mut BTreeSet<Complaint>,
+) -> Spec {
     let mut spec = Spec::default();
     let start = format!("{prefix}.");
     let complaint = |label: &str, value: &str, (problem, remedy)| {
         let (label, value) = (shortened(label), shortened(value));
-        Complaint { container: container.name.clone(), label, value, problem, remedy }
+        Complaint {
+            container: container.name.clone(),
+            label,
+            value,
+            problem,
+            remedy,
+        }
     };
     let mut count = 0;
     for (label, value) in &container.labels {
-        let Some(key) = label.strip_prefix(&start) else { continue };
+        let Some(key) = label.strip_prefix(&start) else {
+            continue;
+        };
         let troubles = read_one(&mut spec, key, value, prefix);
         let told = MOST_COMPLAINTS.saturating_sub(count);
         count += troubles.len();
-        complaints.extend(troubles.into_iter().take(told).map(|trouble| complaint(label, value, trouble)));
+        complaints.extend(
+            troubles
+                .into_iter()
+                .take(told)
+                .map(|trouble| complaint(label, value, trouble)),
+        );
     }
     if count > MOST_COMPLAINTS {
-        let problem = format!("{} more can't be followed on this container", count - MOST_COMPLAINTS);
-        complaints.insert(complaint(prefix, "", (problem, "mend those that are told first".to_owned())));
+        let problem = format!(
+            "{} more can't be followed on this container",
+            count - MOST_COMPLAINTS
+        );
+        complaints.insert(complaint(
+            prefix,
+            "",
+            (problem, "mend those that are told first".to_owned()),
+        ));
     }
     for (_, site) in &mut spec.sites {
         if let Err((key, problem, remedy)) = agree(site) {
@@ -83,18 +107,27 @@ fn read_one(spec: &mut Spec, key: &str, value: &str, prefix: &str) -> Vec<Troubl
     let (word, bare) = match split_site(key) {
         Ok(split) => split,
         Err(problem) => {
-            return vec![(problem, format!("write {prefix}.site.WORD.host, such as {prefix}.site.admin.host"))];
+            return vec![(
+                problem,
+                format!("write {prefix}.site.WORD.host, such as {prefix}.site.admin.host"),
+            )];
         }
     };
-    let Some(row) = LABELS.iter().find(|row| row.key == bare) else { return vec![unknown(bare, prefix)] };
+    let Some(row) = LABELS.iter().find(|row| row.key == bare) else {
+        return vec![unknown(bare, prefix)];
+    };
     let value = value.trim();
     match &row.read {
-        Reader::Names(take) => read_names(spec.sites.entry(word.to_owned()).or_default(), value, *take),
+        Reader::Names(take) => {
+            read_names(spec.sites.entry(word.to_owned()).or_default(), value, *take)
+        }
         Reader::Site(read) => {
             let site = spec.sites.entry(word.to_owned()).or_default();
             let wrong = |problem: String| {
-                let remedy =
-                    format!("write {}, such as {}; until then the site is not served", row.syntax, row.example);
+                let remedy = format!(
+                    "write {}, such as {}; until then the site is not served",
+                    row.syntax, row.example
+                );
                 (bounded(&problem), remedy)
             };
             let problem = read(site, value).map_err(wrong).err();
@@ -102,11 +135,17 @@ fn read_one(spec: &mut Spec, key: &str, value: &str, prefix: &str) -> Vec<Troubl
             problem.into_iter().collect()
         }
         Reader::Consumer(_) if !word.is_empty() => {
-            vec![("it is about the container, not about one of its sites".to_owned(), format!("write {prefix}.{bare}"))]
+            vec![(
+                "it is about the container, not about one of its sites".to_owned(),
+                format!("write {prefix}.{bare}"),
+            )]
         }
         Reader::Consumer(read) => {
             let wrong = |problem: String| {
-                let remedy = format!("write {}, such as {}; until then it is not configured", row.syntax, row.example);
+                let remedy = format!(
+                    "write {}, such as {}; until then it is not configured",
+                    row.syntax, row.example
+                );
                 (bounded(&problem), remedy)
             };
             let problem = read(spec, value).map_err(wrong).err();
@@ -118,11 +157,15 @@ fn read_one(spec: &mut Spec, key: &str, value: &str, prefix: &str) -> Vec<Troubl
 
 /// `site.WORD.KEY` as its word and its key; a plain key has no word.
 fn split_site(key: &str) -> Result<(&str, &str), String> {
-    let Some(rest) = key.strip_prefix("site.") else { return Ok(("", key)) };
+    let Some(rest) = key.strip_prefix("site.") else {
+        return Ok(("", key));
+    };
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     match rest.split_once('.') {
         Some((word, bare)) if !word.is_empty() && word.chars().all(plain) => Ok((word, bare)),
-        _ => Err("the word after `site.` must be of lower-case letters, digits and hyphens".to_owned()),
+        _ => Err(
+            "the word after `site.` must be of lower-case letters, digits and hyphens".to_owned(),
+        ),
     }
 }
 
@@ -131,7 +174,10 @@ fn unknown(key: &str, prefix: &str) -> Trouble {
     let key = &shortened(key);
     let remedy = match nearest(key, LABELS.iter().map(|row| row.key)) {
         Some(known) => format!("did you mean {prefix}.{known}?"),
-        None => format!("known are {}", words(LABELS.iter().map(|row| format!("{prefix}.{}", row.key)))),
+        None => format!(
+            "known are {}",
+            words(LABELS.iter().map(|row| format!("{prefix}.{}", row.key)))
+        ),
     };
     ("there is no such label".to_owned(), remedy)
 }
@@ -150,7 +196,10 @@ fn read_names(site: &mut SiteSpec, value: &str, take: fn(&mut SiteSpec, Host)) -
     for word in words_of(value) {
         match Host::parse(word) {
             Ok(host) => take(site, host),
-            Err(error) => troubles.push((format!("{:?} is no host: {error}", short(word)), remedy.to_owned())),
+            Err(error) => troubles.push((
+                format!("{:?} is no host: {error}", short(word)),
+                remedy.to_owned(),
+            )),
         }
     }
     troubles
@@ -158,36 +207,76 @@ fn read_names(site: &mut SiteSpec, value: &str, take: fn(&mut SiteSpec, Host)) -
 
 /// What no single label shows: labels of one site that contradict each other.
 fn agree(site: &SiteSpec) -> Result<(), (&'static str, String, String)> {
-    let wrong = |key, problem: &str, remedy: &str| Err((key, problem.to_owned(), remedy.to_owned()));
+    let wrong =
+        |key, problem: &str, remedy: &str| Err((key, problem.to_owned(), remedy.to_owned()));
     let rewrites = site.strip || site.upstream_path.is_some();
     let is_grpc = matches!(site.scheme, Scheme::Grpc | Scheme::Grpcs);
     if site.strip && site.upstream_path.is_some() {
-        return wrong("strip", "strip and upstream-path exclude each other", "keep one of them");
+        return wrong(
+            "strip",
+            "strip and upstream-path exclude each other",
+            "keep one of them",
+        );
     }
     if rewrites && is_grpc {
-        return wrong("scheme", "nginx can't change the path of gRPC", "leave out strip and upstream-path");
+        return wrong(
+            "scheme",
+            "nginx can't change the path of gRPC",
+            "leave out strip and upstream-path",
+        );
     }
     if is_grpc && site.tls == Tls::Off {
-        return wrong("scheme", "gRPC is only passed on from https", "leave out tls=off");
+        return wrong(
+            "scheme",
+            "gRPC is only passed on from https",
+            "leave out tls=off",
+        );
     }
     if site.tls == Tls::Off && site.hsts.is_some() {
-        return wrong("hsts", "browsers can't insist on https that is off", "leave out hsts, or tls=off");
+        return wrong(
+            "hsts",
+            "browsers can't insist on https that is off",
+            "leave out hsts, or tls=off",
+        );
     }
     if site.auth_realm.is_some() && site.auth.is_none() {
-        return wrong("auth-realm", "there is no password file", "add auth with the path of an htpasswd file");
+        return wrong(
+            "auth-realm",
+            "there is no password file",
+            "add auth with the path of an htpasswd file",
+        );
     }
     if site.tls == Tls::Off && (site.wish != Wish::default() || !site.names.is_empty()) {
-        return wrong("tls", "labels say something of a certificate that there is none of", "leave out tls=off");
+        return wrong(
+            "tls",
+            "labels say something of a certificate that there is none of",
+            "leave out tls=off",
+        );
     }
-    if !site.names.is_empty() && site.wish.certificate.is_none() && site.hosts.len() + site.redirects.len() > 1 {
+    if !site.names.is_empty()
+        && site.wish.certificate.is_none()
+        && site.hosts.len() + site.redirects.len() > 1
+    {
         let problem = "the site has several hosts, each with a certificate of its own";
-        return wrong("names", problem, "add certificate, which puts them all on one");
+        return wrong(
+            "names",
+            problem,
+            "add certificate, which puts them all on one",
+        );
     }
     if site.hosts.is_empty() && !site.names.is_empty() {
-        return wrong("names", "there is no host whose certificate they could be on", "add host");
+        return wrong(
+            "names",
+            "there is no host whose certificate they could be on",
+            "add host",
+        );
     }
     if site.first.is_none() && !site.redirects.is_empty() {
-        return wrong("redirect", "there is no host to send them to", "add host with a name that is no wildcard");
+        return wrong(
+            "redirect",
+            "there is no host to send them to",
+            "add host with a name that is no wildcard",
+        );
     }
     Ok(())
 }
@@ -204,8 +293,17 @@ mod tests {
     #[test]
     fn each_row_reads_its_own_example_and_stands_once() {
         for row in LABELS {
-            assert!(read_one(&mut Spec::default(), row.key, row.example, "quaymaster").is_empty(), "{}", row.key);
-            assert_eq!(LABELS.iter().filter(|other| other.key == row.key).count(), 1, "{}", row.key);
+            assert!(
+                read_one(&mut Spec::default(), row.key, row.example, "quaymaster").is_empty(),
+                "{}",
+                row.key
+            );
+            assert_eq!(
+                LABELS.iter().filter(|other| other.key == row.key).count(),
+                1,
+                "{}",
+                row.key
+            );
         }
     }
 
@@ -236,22 +334,44 @@ mod tests {
             read_one(&mut spec, "site.two.host", "two.example", "quaymaster");
             assert_eq!(troubles.len(), 1, "{key}={value:?}");
             let spoiled = |word| spec.sites.get(word).expect("a site").spoiled;
-            assert_eq!((spoiled("one"), spoiled("two")), (true, false), "{key}={value:?}");
+            assert_eq!(
+                (spoiled("one"), spoiled("two")),
+                (true, false),
+                "{key}={value:?}"
+            );
         }
     }
 
     #[test]
     fn words_are_split_as_a_shell_splits_them_and_nothing_is_expanded() {
-        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let words = |words: &[&str]| {
+            words
+                .iter()
+                .map(|word| (*word).to_owned())
+                .collect::<Vec<_>>()
+        };
         let expected = Reload::Exec(words(&["sh", "-c", "kill -HUP $(cat /x)", "*", "$HOME"]));
-        assert_eq!(reload("exec sh -c 'kill -HUP $(cat /x)' * \"$HOME\""), Ok(expected));
+        assert_eq!(
+            reload("exec sh -c 'kill -HUP $(cat /x)' * \"$HOME\""),
+            Ok(expected)
+        );
         assert_eq!(reload("Restart"), Ok(Reload::Restart));
-        for value in ["exec", "exec  ", "exec a 'b", "exec a\nb", "executable", "exec\u{7} a"] {
+        for value in [
+            "exec",
+            "exec  ",
+            "exec a 'b",
+            "exec a\nb",
+            "executable",
+            "exec\u{7} a",
+        ] {
             assert!(reload(value).is_err(), "{value:?}");
         }
         let mut spec = Spec::default();
         for (value, expected) in [("exec", &[][..]), ("exec nginx -t", &["nginx", "-t"])] {
-            assert!(read_one(&mut spec, "check", value, "quaymaster").is_empty(), "{value}");
+            assert!(
+                read_one(&mut spec, "check", value, "quaymaster").is_empty(),
+                "{value}"
+            );
             assert_eq!(spec.proxy.check, Some(words(expected)));
         }
         let troubles = read_one(&mut spec, "check", "nginx -t", "quaymaster");

@@ -9,11 +9,14 @@ use super::{
     },
     LabelRow, Reader,
     values::{
-        exec_words, file, folder, length, one_of, port, profile, realm, reload, set, size, text, truth, words_of,
+        exec_words, file, folder, length, one_of, port, profile, realm, reload, set, size, text,
+        truth, words_of,
     },
     words,
 };
-use crate::values::{Block, CaError, CertificateName, ChallengeTypeError, Issuer, KeyTypeError, NameError};
+use crate::values::{
+    Block, CaError, CertificateName, ChallengeTypeError, Issuer, KeyTypeError, NameError,
+};
 
 /// Every label there is.
 pub const LABELS: &[LabelRow] = &[
@@ -63,7 +66,9 @@ pub const LABELS: &[LabelRow] = &[
         default: "none",
         doc: "passes requests on with this in place of the path",
         example: "/v2",
-        read: Reader::Site(|site, value| set(&mut site.upstream_path, Path::parse(value).map(Some))),
+        read: Reader::Site(|site, value| {
+            set(&mut site.upstream_path, Path::parse(value).map(Some))
+        }),
     },
     LabelRow {
         key: "scheme",
@@ -141,7 +146,8 @@ pub const LABELS: &[LabelRow] = &[
               project that name it add up, to at most 100 names",
         example: "shop",
         read: Reader::Site(|site, value| {
-            let name = CertificateName::parse(value).map_err(|NameError(_)| "it can't be a folder's name".to_owned());
+            let name = CertificateName::parse(value)
+                .map_err(|NameError(_)| "it can't be a folder's name".to_owned());
             set(&mut site.wish.certificate, name.map(Some))
         }),
     },
@@ -165,7 +171,12 @@ pub const LABELS: &[LabelRow] = &[
               when this changes",
         example: "staging",
         read: Reader::Site(|site, value| {
-            set(&mut site.wish.issuer, Issuer::of_label(value).map(Some).map_err(|error: CaError| error.to_string()))
+            set(
+                &mut site.wish.issuer,
+                Issuer::of_label(value)
+                    .map(Some)
+                    .map_err(|error: CaError| error.to_string()),
+            )
         }),
     },
     LabelRow {
@@ -175,7 +186,10 @@ pub const LABELS: &[LabelRow] = &[
         doc: "how the CA is shown that the names are ours",
         example: "http-01",
         read: Reader::Site(|site, value| {
-            let read = value.parse().map(Some).map_err(|error: ChallengeTypeError| error.to_string());
+            let read = value
+                .parse()
+                .map(Some)
+                .map_err(|error: ChallengeTypeError| error.to_string());
             set(&mut site.wish.challenge, read)
         }),
     },
@@ -186,7 +200,10 @@ pub const LABELS: &[LabelRow] = &[
         doc: "of the certificate's key; a new certificate is obtained at once when this changes",
         example: "rsa-2048",
         read: Reader::Site(|site, value| {
-            let read = value.parse().map(Some).map_err(|error: KeyTypeError| error.to_string());
+            let read = value
+                .parse()
+                .map(Some)
+                .map_err(|error: KeyTypeError| error.to_string());
             set(&mut site.wish.key_type, read)
         }),
     },
@@ -205,7 +222,8 @@ pub const LABELS: &[LabelRow] = &[
         doc: "serves this certificate of those that are there, even if it has run out or is for another name",
         example: "own",
         read: Reader::Site(|site, value| {
-            let name = CertificateName::parse(value).map_err(|NameError(_)| "it can't be a folder's name".to_owned());
+            let name = CertificateName::parse(value)
+                .map_err(|NameError(_)| "it can't be a folder's name".to_owned());
             set(&mut site.wish.pin, name.map(Some))
         }),
     },
@@ -225,7 +243,11 @@ pub const LABELS: &[LabelRow] = &[
         example: "edge",
         read: Reader::Site(|site, value| {
             let names: BTreeSet<_> = words_of(value).map(str::to_owned).collect();
-            if names.is_empty() { Err("it names no proxy".to_owned()) } else { set(&mut site.via, Ok(names)) }
+            if names.is_empty() {
+                Err("it names no proxy".to_owned())
+            } else {
+                set(&mut site.via, Ok(names))
+            }
         }),
     },
     LabelRow {
@@ -237,7 +259,9 @@ pub const LABELS: &[LabelRow] = &[
         read: Reader::Consumer(|spec, value| {
             spec.kind = kind(value);
             let kinds = words(KINDS.iter().map(|kind| kind.name.to_owned()));
-            spec.kind.map(|_| ()).ok_or_else(|| format!("there is no such kind of server, only {kinds}"))
+            spec.kind
+                .map(|_| ())
+                .ok_or_else(|| format!("there is no such kind of server, only {kinds}"))
         }),
     },
     LabelRow {
@@ -291,7 +315,8 @@ pub const LABELS: &[LabelRow] = &[
               expanded; exec alone is what its kind has, nginx -t for nginx. Needs the right exec",
         example: "exec nginx -t",
         read: Reader::Consumer(|spec, value| {
-            let words = exec_words(value).unwrap_or_else(|| Err("it does not begin with exec".to_owned()));
+            let words =
+                exec_words(value).unwrap_or_else(|| Err("it does not begin with exec".to_owned()));
             set(&mut spec.proxy.check, words.map(Some))
         }),
     },

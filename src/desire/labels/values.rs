@@ -11,7 +11,9 @@ pub(super) fn set<T>(field: &mut T, value: Result<T, String>) -> Result<(), Stri
 }
 
 pub(super) fn words_of(value: &str) -> impl Iterator<Item = &str> {
-    value.split([',', ' ', '\t', '\n', '\r']).filter(|word| !word.is_empty())
+    value
+        .split([',', ' ', '\t', '\n', '\r'])
+        .filter(|word| !word.is_empty())
 }
 
 pub(super) fn short(word: &str) -> String {
@@ -24,7 +26,10 @@ pub(super) fn short(word: &str) -> String {
 
 pub(super) fn port(value: &str) -> Result<Option<u16>, String> {
     // `parse` would also take `+80`.
-    let number = value.parse::<u16>().ok().filter(|port| *port > 0 && !value.starts_with('+'));
+    let number = value
+        .parse::<u16>()
+        .ok()
+        .filter(|port| *port > 0 && !value.starts_with('+'));
     number.map(Some).ok_or_else(|| "it is no port".to_owned())
 }
 
@@ -37,14 +42,22 @@ pub(super) fn truth(value: &str) -> Result<bool, String> {
 }
 
 pub(super) fn one_of<T: Copy>(words: &[(&str, T)], value: &str) -> Result<T, String> {
-    let found = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(value));
-    found.map(|(_, meant)| *meant).ok_or_else(|| "there is no such choice".to_owned())
+    let found = words
+        .iter()
+        .find(|(word, _)| word.eq_ignore_ascii_case(value));
+    found
+        .map(|(_, meant)| *meant)
+        .ok_or_else(|| "there is no such choice".to_owned())
 }
 
 /// A length of time with one unit. A month has none: `1m` is a minute.
 pub(super) fn length(value: &str) -> Result<Duration, String> {
     let wrong = || "it is no length of time".to_owned();
-    let (number, unit) = value.split_at(value.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?);
+    let (number, unit) = value.split_at(
+        value
+            .find(|c: char| !c.is_ascii_digit())
+            .ok_or_else(wrong)?,
+    );
     let unit = match unit {
         "s" => 1,
         "m" => 60,
@@ -59,13 +72,22 @@ pub(super) fn length(value: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn size(value: &str) -> Result<String, String> {
-    let number = value.strip_suffix(['k', 'K', 'm', 'M', 'g', 'G']).unwrap_or(value);
-    let plain = !number.is_empty() && number.len() <= 9 && number.bytes().all(|byte| byte.is_ascii_digit());
-    if plain { Ok(value.to_ascii_lowercase()) } else { Err("it is no size".to_owned()) }
+    let number = value
+        .strip_suffix(['k', 'K', 'm', 'M', 'g', 'G'])
+        .unwrap_or(value);
+    let plain =
+        !number.is_empty() && number.len() <= 9 && number.bytes().all(|byte| byte.is_ascii_digit());
+    if plain {
+        Ok(value.to_ascii_lowercase())
+    } else {
+        Err("it is no size".to_owned())
+    }
 }
 
 pub(super) fn file(value: &str) -> Result<String, String> {
-    let plain = value.chars().all(|c| c.is_ascii_alphanumeric() || "-._~/".contains(c));
+    let plain = value
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "-._~/".contains(c));
     if value.len() > LONGEST_PATH {
         return Err(format!("it is longer than {LONGEST_PATH} bytes"));
     }
@@ -87,7 +109,10 @@ pub(super) fn reload(value: &str) -> Result<Reload, String> {
             words if words.is_empty() => Err("there are no words to run".to_owned()),
             words => Ok(Reload::Exec(words)),
         },
-        _ => value.parse().map(Reload::Signal).map_err(|error: SignalError| error.to_string()),
+        _ => value
+            .parse()
+            .map(Reload::Signal)
+            .map_err(|error: SignalError| error.to_string()),
     }
 }
 
@@ -100,7 +125,9 @@ pub(super) fn exec_words(value: &str) -> Option<Result<Vec<String>, String>> {
     // Steps are told line by line.
     Some(match rest.contains(char::is_control) {
         true => Err("it has line breaks or other control characters".to_owned()),
-        false => shell_words::split(rest).map_err(|_| "it has a quote that is not closed".to_owned()),
+        false => {
+            shell_words::split(rest).map_err(|_| "it has a quote that is not closed".to_owned())
+        }
     })
 }
 

@@ -17,7 +17,13 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const HOST: &str = "shop.example";
 
 /// A certificate of 90 days that has run for `age` of them.
-fn certificate(serial: &str, names: &[&str], age: u32, source: Source, shelf: Shelf) -> HeldCertificate {
+fn certificate(
+    serial: &str,
+    names: &[&str],
+    age: u32,
+    source: Source,
+    shelf: Shelf,
+) -> HeldCertificate {
     HeldCertificate {
         names: names.iter().map(|name| (*name).to_owned()).collect(),
         not_before: NOW - DAY * age,
@@ -32,7 +38,13 @@ fn certificate(serial: &str, names: &[&str], age: u32, source: Source, shelf: Sh
 }
 
 fn ours(age: u32) -> HeldCertificate {
-    certificate("ours", &[HOST], age, Source::from(&usual_issuance().issuer), Shelf::Live)
+    certificate(
+        "ours",
+        &[HOST],
+        age,
+        Source::from(&usual_issuance().issuer),
+        Shelf::Live,
+    )
 }
 
 fn theirs(names: &[&str], age: u32) -> HeldCertificate {
@@ -41,20 +53,45 @@ fn theirs(names: &[&str], age: u32) -> HeldCertificate {
 
 /// A proxy that has its files and serves one site; with or without our folder of certificates.
 fn world(is_shared: bool) -> (Desired, Observed) {
-    let mut desired = desire(&snapshot([proxy(), container("shop", 4).label("host", HOST)]), &label_rules());
+    let mut desired = desire(
+        &snapshot([proxy(), container("shop", 4).label("host", HOST)]),
+        &label_rules(),
+    );
     for consumer in desired.consumers.values_mut().filter(|_| is_shared) {
-        Rc::make_mut(consumer).certificates = CertificateFolder::Shared { theirs: "/certificates/live".into() };
+        Rc::make_mut(consumer).certificates = CertificateFolder::Shared {
+            theirs: "/certificates/live".into(),
+        };
     }
-    let installed = desired.consumers.keys().map(|name| (name.clone(), Installed::default().into())).collect();
-    let mut observed = Observed { installed, ..Observed::default() };
+    let installed = desired
+        .consumers
+        .keys()
+        .map(|name| (name.clone(), Installed::default().into()))
+        .collect();
+    let mut observed = Observed {
+        installed,
+        ..Observed::default()
+    };
     let rules = rules();
-    observed = foresee(&observed, &plan(&desired, &observed, &templates(), &rules, NOW), NOW);
-    assert!(observed.installed.values().all(|installed| matches!(installed.progress, Progress::Proven { .. })));
+    observed = foresee(
+        &observed,
+        &plan(&desired, &observed, &templates(), &rules, NOW),
+        NOW,
+    );
+    assert!(
+        observed
+            .installed
+            .values()
+            .all(|installed| matches!(installed.progress, Progress::Proven { .. }))
+    );
     (desired, observed)
 }
 
 fn rules() -> Rules {
-    Rules { mark_host: "mark".into(), resync: DAY, label_prefix: "quaymaster".into() }
+    Rules {
+        mark_host: "mark".into(),
+        resync: DAY,
+        label_prefix: "quaymaster".into(),
+    }
 }
 
 fn templates() -> Templates {
@@ -66,53 +103,165 @@ fn name(word: &str) -> CertificateName {
 }
 
 /// What is planned with these: what would be served, why something is obtained, and what is noticed.
-fn planned(is_shared: bool, held: Option<HeldCertificate>, provided: (&str, HeldCertificate)) -> [String; 3] {
+fn planned(
+    is_shared: bool,
+    held: Option<HeldCertificate>,
+    provided: (&str, HeldCertificate),
+) -> [String; 3] {
     let (desired, mut observed) = world(is_shared);
-    held.into_iter().for_each(|held| observed.hold(name(HOST), held));
-    observed.provided.insert(name(provided.0), provided.1.into());
+    held.into_iter()
+        .for_each(|held| observed.hold(name(HOST), held));
+    observed
+        .provided
+        .insert(name(provided.0), provided.1.into());
     let first = plan(&desired, &observed, &templates(), &rules(), NOW);
     let served = first.actions.iter().find_map(|action| match action {
         Action::Deploy(deploy) => Some(deploy.proof.serials.values().cloned().collect::<String>()),
         Action::TakeBack(_) | Action::Obtain(_) => None,
     });
-    let obtained = obtained(&desired, &observed).map(|why| why.to_string()).unwrap_or_default();
-    let noticed = first.notices.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let obtained = obtained(&desired, &observed)
+        .map(|why| why.to_string())
+        .unwrap_or_default();
+    let noticed = first
+        .notices
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ");
     [served.unwrap_or_default(), obtained, noticed]
 }
 
 /// Why something is obtained, now or once what is deployed first is in place.
 fn obtained(desired: &Desired, observed: &Observed) -> Option<Why> {
     let first = plan(desired, observed, &templates(), &rules(), NOW);
-    let then = plan(desired, &foresee(observed, &first, NOW), &templates(), &rules(), NOW);
-    first.actions.iter().chain(&then.actions).find_map(|action| match action {
-        Action::Obtain(obtain) => Some(obtain.why),
-        Action::Deploy(_) | Action::TakeBack(_) => None,
-    })
+    let then = plan(
+        desired,
+        &foresee(observed, &first, NOW),
+        &templates(),
+        &rules(),
+        NOW,
+    );
+    first
+        .actions
+        .iter()
+        .chain(&then.actions)
+        .find_map(|action| match action {
+            Action::Obtain(obtain) => Some(obtain.why),
+            Action::Deploy(_) | Action::TakeBack(_) => None,
+        })
 }
 
 #[test]
 fn a_certificate_of_the_users_wins_over_ours_while_it_can_be_served() {
-    let parts = HeldCertificate { shelf: Shelf::ProvidedInParts, ..theirs(&[HOST], 1) };
+    let parts = HeldCertificate {
+        shelf: Shelf::ProvidedInParts,
+        ..theirs(&[HOST], 1)
+    };
     let wildcard = || theirs(&["*.example"], 1);
     let soon = "your certificate provided/shop.example runs out at 2027-01-";
     let ended = "your certificate provided/shop.example ran out at";
     let lacks = "your certificate provided/shop.example is not for shop.example";
-    let in_parts = "your certificate provided/shop.example has no fullchain.pem, which proxy reads there";
+    let in_parts =
+        "your certificate provided/shop.example has no fullchain.pem, which proxy reads there";
     for (what, is_shared, held, provided, expected) in [
-        ("valid", false, None, (HOST, theirs(&[HOST], 1)), ["theirs", "", ""]),
-        ("beside ours", false, Some(ours(1)), (HOST, theirs(&[HOST], 1)), ["theirs", "", ""]),
-        ("beside ours that is due", false, Some(ours(80)), (HOST, theirs(&[HOST], 1)), ["theirs", "", ""]),
-        ("past two thirds", false, None, (HOST, theirs(&[HOST], 70)), ["theirs", "", ""]),
-        ("near its end", false, None, (HOST, theirs(&[HOST], 80)), ["theirs", "", soon]),
-        ("ended", false, None, (HOST, theirs(&[HOST], 91)), ["theirs", "renewal due", ended]),
-        ("ended beside ours", false, Some(ours(1)), (HOST, theirs(&[HOST], 91)), ["ours", "", ended]),
-        ("for another name", false, Some(ours(1)), (HOST, theirs(&["other.example"], 1)), ["ours", "", lacks]),
-        ("alone for another name", false, None, (HOST, theirs(&["other.example"], 1)), ["", "names changed", lacks]),
-        ("under another name", false, None, ("wild", wildcard()), ["theirs", "", ""]),
-        ("under another name beside ours", false, Some(ours(80)), ("wild", wildcard()), ["ours", "", ""]),
-        ("of no use to anybody", false, Some(ours(1)), ("x", theirs(&["x.example"], 91)), ["ours", "", ""]),
-        ("in parts, copied", false, Some(ours(1)), (HOST, parts.clone()), ["theirs", "", ""]),
-        ("in parts, read there", true, Some(ours(1)), (HOST, parts), ["ours", "", in_parts]),
+        (
+            "valid",
+            false,
+            None,
+            (HOST, theirs(&[HOST], 1)),
+            ["theirs", "", ""],
+        ),
+        (
+            "beside ours",
+            false,
+            Some(ours(1)),
+            (HOST, theirs(&[HOST], 1)),
+            ["theirs", "", ""],
+        ),
+        (
+            "beside ours that is due",
+            false,
+            Some(ours(80)),
+            (HOST, theirs(&[HOST], 1)),
+            ["theirs", "", ""],
+        ),
+        (
+            "past two thirds",
+            false,
+            None,
+            (HOST, theirs(&[HOST], 70)),
+            ["theirs", "", ""],
+        ),
+        (
+            "near its end",
+            false,
+            None,
+            (HOST, theirs(&[HOST], 80)),
+            ["theirs", "", soon],
+        ),
+        (
+            "ended",
+            false,
+            None,
+            (HOST, theirs(&[HOST], 91)),
+            ["theirs", "renewal due", ended],
+        ),
+        (
+            "ended beside ours",
+            false,
+            Some(ours(1)),
+            (HOST, theirs(&[HOST], 91)),
+            ["ours", "", ended],
+        ),
+        (
+            "for another name",
+            false,
+            Some(ours(1)),
+            (HOST, theirs(&["other.example"], 1)),
+            ["ours", "", lacks],
+        ),
+        (
+            "alone for another name",
+            false,
+            None,
+            (HOST, theirs(&["other.example"], 1)),
+            ["", "names changed", lacks],
+        ),
+        (
+            "under another name",
+            false,
+            None,
+            ("wild", wildcard()),
+            ["theirs", "", ""],
+        ),
+        (
+            "under another name beside ours",
+            false,
+            Some(ours(80)),
+            ("wild", wildcard()),
+            ["ours", "", ""],
+        ),
+        (
+            "of no use to anybody",
+            false,
+            Some(ours(1)),
+            ("x", theirs(&["x.example"], 91)),
+            ["ours", "", ""],
+        ),
+        (
+            "in parts, copied",
+            false,
+            Some(ours(1)),
+            (HOST, parts.clone()),
+            ["theirs", "", ""],
+        ),
+        (
+            "in parts, read there",
+            true,
+            Some(ours(1)),
+            (HOST, parts),
+            ["ours", "", in_parts],
+        ),
     ] {
         let found = planned(is_shared, held, provided);
         assert_eq!(found[..2], expected[..2], "{what}");
@@ -125,24 +274,42 @@ fn a_certificate_of_the_users_wins_over_ours_while_it_can_be_served() {
 
 #[test]
 fn a_proxy_that_reads_our_folder_finds_the_users_beside_ours() {
-    for (provided, folder) in
-        [(true, "/certificates/provided/shop.example"), (false, "/certificates/live/shop.example")]
-    {
+    for (provided, folder) in [
+        (true, "/certificates/provided/shop.example"),
+        (false, "/certificates/live/shop.example"),
+    ] {
         let (desired, mut observed) = world(true);
         match provided {
-            true => drop(observed.provided.insert(name(HOST), theirs(&[HOST], 1).into())),
+            true => drop(
+                observed
+                    .provided
+                    .insert(name(HOST), theirs(&[HOST], 1).into()),
+            ),
             false => observed.hold(name(HOST), ours(1)),
         };
         let plan = plan(&desired, &observed, &templates(), &rules(), NOW);
-        let [Action::Deploy(deploy)] = plan.actions.as_slice() else { panic!("{plan:?}") };
-        let file = deploy.write.iter().find(|(name, _)| name.as_str().contains(HOST)).expect("its site").1;
-        assert!(file.contains(&format!("{folder}/fullchain.pem")) && file.contains(folder), "{file}");
+        let [Action::Deploy(deploy)] = plan.actions.as_slice() else {
+            panic!("{plan:?}")
+        };
+        let file = deploy
+            .write
+            .iter()
+            .find(|(name, _)| name.as_str().contains(HOST))
+            .expect("its site")
+            .1;
+        assert!(
+            file.contains(&format!("{folder}/fullchain.pem")) && file.contains(folder),
+            "{file}"
+        );
     }
 }
 
 #[test]
 fn one_of_the_users_in_live_is_never_replaced_while_it_is_valid() {
-    let placed = |names: &[&str], age| HeldCertificate { shelf: Shelf::Live, ..theirs(names, age) };
+    let placed = |names: &[&str], age| HeldCertificate {
+        shelf: Shelf::Live,
+        ..theirs(names, age)
+    };
     for (what, held, is_obtained) in [
         ("due", placed(&[HOST], 80), false),
         ("for another name", placed(&["other.example"], 1), false),
@@ -151,7 +318,11 @@ fn one_of_the_users_in_live_is_never_replaced_while_it_is_valid() {
         let (desired, mut observed) = world(false);
         observed.hold(name(HOST), held);
         let plan = plan(&desired, &observed, &templates(), &rules(), NOW);
-        assert_eq!((obtained(&desired, &observed).is_some(), plan.notices.len()), (is_obtained, 1), "{what}: {plan:?}");
+        assert_eq!(
+            (obtained(&desired, &observed).is_some(), plan.notices.len()),
+            (is_obtained, 1),
+            "{what}: {plan:?}"
+        );
     }
 }
 
@@ -159,32 +330,55 @@ fn one_of_the_users_in_live_is_never_replaced_while_it_is_valid() {
 fn the_next_look_is_at_the_end_of_what_is_served() {
     let (desired, mut observed) = world(false);
     observed.hold(name(HOST), ours(89));
-    observed.provided.insert(name("wild"), theirs(&["*.example"], 1).into());
-    let rules = Rules { resync: DAY * 90, ..rules() };
+    observed
+        .provided
+        .insert(name("wild"), theirs(&["*.example"], 1).into());
+    let rules = Rules {
+        resync: DAY * 90,
+        ..rules()
+    };
     let mut settled = observed;
     // The last two are for names that nobody has.
     for _ in 0..3 {
-        settled = foresee(&settled, &plan(&desired, &settled, &templates(), &rules, NOW), NOW);
+        settled = foresee(
+            &settled,
+            &plan(&desired, &settled, &templates(), &rules, NOW),
+            NOW,
+        );
     }
     let rest = plan(&desired, &settled, &templates(), &rules, NOW);
     assert_eq!((rest.actions.len(), rest.wake), (0, Some(NOW + DAY)));
     let then = plan(&desired, &settled, &templates(), &rules, NOW + DAY);
-    let [Action::Deploy(deploy)] = then.actions.as_slice() else { panic!("{then:?}") };
-    assert_eq!(deploy.proof.serials.values().collect::<BTreeSet<_>>(), BTreeSet::from([&"theirs".to_owned()]));
+    let [Action::Deploy(deploy)] = then.actions.as_slice() else {
+        panic!("{then:?}")
+    };
+    assert_eq!(
+        deploy.proof.serials.values().collect::<BTreeSet<_>>(),
+        BTreeSet::from([&"theirs".to_owned()])
+    );
 }
 
 #[test]
 fn a_lost_record_holds_back_whatever_is_asked_for_a_minute() {
     let (desired, mut observed) = world(false);
-    observed.attempts.insert(Subject::Certificate(name(HOST)), Attempt::lost(NOW, "damaged".to_owned()));
+    observed.attempts.insert(
+        Subject::Certificate(name(HOST)),
+        Attempt::lost(NOW, "damaged".to_owned()),
+    );
     let minute = Duration::from_secs(60);
     // What nobody asked for comes while nothing else is to be done.
     for _ in 0..2 {
-        observed = foresee(&observed, &plan(&desired, &observed, &templates(), &rules(), NOW), NOW);
+        observed = foresee(
+            &observed,
+            &plan(&desired, &observed, &templates(), &rules(), NOW),
+            NOW,
+        );
     }
     let rest = plan(&desired, &observed, &templates(), &rules(), NOW);
     assert_eq!((rest.actions.len(), rest.wake), (0, Some(NOW + minute)));
     let then = plan(&desired, &observed, &templates(), &rules(), NOW + minute);
-    let [Action::Obtain(obtain)] = then.actions.as_slice() else { panic!("{then:?}") };
+    let [Action::Obtain(obtain)] = then.actions.as_slice() else {
+        panic!("{then:?}")
+    };
     assert_eq!(obtain.attempt.count, 2);
 }

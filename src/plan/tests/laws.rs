@@ -36,8 +36,13 @@ const REFUSED: &str = "d.example";
 
 /// What the user's template of sites begins with, or that of the proxy's own file or of its mark, where it says so:
 /// nothing where all are built in; a text that the proxy refuses; one that fails for a host.
-const EDITIONS: [&str; 5] =
-    ["", "# one\n", "# two\n", "# bad\n", "{% if host == 'b.example' %}{{ nosuch }}{% endif %}"];
+const EDITIONS: [&str; 5] = [
+    "",
+    "# one\n",
+    "# two\n",
+    "# bad\n",
+    "{% if host == 'b.example' %}{{ nosuch }}{% endif %}",
+];
 const BAD: [usize; 2] = [3, 7];
 const FAILING: usize = 4;
 const FAILS_FOR: &str = "b.example";
@@ -56,10 +61,15 @@ fn made(number: usize) -> Templates {
             _ if start.contains("mark") => "nginx/mark.conf",
             _ => "nginx/site.conf",
         };
-        let text = crate::render::BUILT_IN.iter().find(|row| row.name == name).expect("it is there").text;
+        let text = crate::render::BUILT_IN
+            .iter()
+            .find(|row| row.name == name)
+            .expect("it is there")
+            .text;
         BTreeMap::from([(name.to_owned(), Ok(format!("{start}{text}")))])
     };
-    Templates::with(&texts(EDITIONS[number])).after(EDITIONS.map(|start| Templates::with(&texts(start))))
+    Templates::with(&texts(EDITIONS[number]))
+        .after(EDITIONS.map(|start| Templates::with(&texts(start))))
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,9 +80,17 @@ enum Outcome {
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
-    let outcome = prop_oneof![Just(Outcome::Done), Just(Outcome::Failed), Just(Outcome::Crashed)];
+    let outcome = prop_oneof![
+        Just(Outcome::Done),
+        Just(Outcome::Failed),
+        Just(Outcome::Crashed)
+    ];
     prop_oneof![
-        (4u8..8, 0u8..6, any::<bool>()).prop_map(|(number, host, runs)| Happening::App { number, host, runs }),
+        (4u8..8, 0u8..6, any::<bool>()).prop_map(|(number, host, runs)| Happening::App {
+            number,
+            host,
+            runs
+        }),
         (4u8..8).prop_map(|number| Happening::Gone { number }),
         any::<bool>().prop_map(|runs| Happening::Proxy { runs }),
         (1u32..200_000).prop_map(|minutes| Happening::Later { minutes }),
@@ -95,12 +113,17 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let snapshot = Snapshot { own: Some(own()), ..snapshot([proxy()]) };
+        let snapshot = Snapshot {
+            own: Some(own()),
+            ..snapshot([proxy()])
+        };
         let mut observed = fresh(&desire(&snapshot, &label_rules()));
         // From a time when it took that site.
         let text = InstalledFile::heading("#", &["10.0.0.4:8080".parse().expect("an address")]);
         let before = InstalledFile::read(text.as_bytes()).expect("it is ours");
-        installed(&mut observed).files.insert(site_file(&Host::parse(REFUSED).expect("a name")), before);
+        installed(&mut observed)
+            .files
+            .insert(site_file(&Host::parse(REFUSED).expect("a name")), before);
         let mut proxy = Refusing::new(REFUSED);
         proxy.tolerates(&observed);
         proxy.refuses_text("# bad\n");
@@ -126,26 +149,50 @@ impl World {
     }
 
     fn happen(&mut self, happening: &Happening) {
-        let state = |runs| if runs { ContainerState::Running } else { ContainerState::Other("exited".into()) };
+        let state = |runs| {
+            if runs {
+                ContainerState::Running
+            } else {
+                ContainerState::Other("exited".into())
+            }
+        };
         match happening {
             Happening::App { number, host, runs } => {
                 // Host 5 is one that can't be followed.
-                let hosts = ["a.example", "b.example", "c.example", "a.example b.example", "d.example", "no such;"];
-                let mut app = container(&format!("app{number}"), *number).label("host", hosts[usize::from(*host)]);
+                let hosts = [
+                    "a.example",
+                    "b.example",
+                    "c.example",
+                    "a.example b.example",
+                    "d.example",
+                    "no such;",
+                ];
+                let mut app = container(&format!("app{number}"), *number)
+                    .label("host", hosts[usize::from(*host)]);
                 app.state = state(*runs);
-                self.snapshot.containers.insert(app.name.clone(), app.into());
+                self.snapshot
+                    .containers
+                    .insert(app.name.clone(), app.into());
             }
             Happening::Gone { number } => {
-                self.snapshot.containers.retain(|name, _| name.as_str() != format!("app{number}"));
+                self.snapshot
+                    .containers
+                    .retain(|name, _| name.as_str() != format!("app{number}"));
             }
             Happening::Proxy { runs } => {
-                let proxy = self.snapshot.containers.values_mut().find(|c| c.name.as_str() == "proxy");
+                let proxy = self
+                    .snapshot
+                    .containers
+                    .values_mut()
+                    .find(|c| c.name.as_str() == "proxy");
                 Rc::make_mut(proxy.expect("it is always there")).state = state(*runs);
             }
             Happening::Templates { number } => {
                 (self.templates, self.number) = (edition(*number), *number);
             }
-            Happening::Later { minutes } => self.now = self.now + Duration::from_secs(60 * u64::from(*minutes)),
+            Happening::Later { minutes } => {
+                self.now = self.now + Duration::from_secs(60 * u64::from(*minutes))
+            }
             Happening::Turn { outcomes } => self.turn(outcomes),
         }
     }
@@ -155,7 +202,10 @@ impl World {
         self.observed.clear(&plan.cleared);
         for (action, outcome) in plan.actions.into_iter().zip(outcomes.iter().cycle()) {
             if let Action::Obtain(obtain) = &action {
-                self.orders.entry(obtain.certificate.clone()).or_default().push(self.now);
+                self.orders
+                    .entry(obtain.certificate.clone())
+                    .or_default()
+                    .push(self.now);
             }
             self.carry_out(action, *outcome);
         }
@@ -165,10 +215,16 @@ impl World {
         let subject = action.subject();
         match (&action, outcome) {
             (_, Outcome::Done) => {
-                self.observed = self.proxy.carry_out(std::mem::take(&mut self.observed), action, self.now);
+                self.observed =
+                    self.proxy
+                        .carry_out(std::mem::take(&mut self.observed), action, self.now);
             }
             (Action::Deploy(deploy), Outcome::Failed) => {
-                drop(self.observed.attempts.insert(subject, deploy.attempt.clone()));
+                drop(
+                    self.observed
+                        .attempts
+                        .insert(subject, deploy.attempt.clone()),
+                );
             }
             (Action::TakeBack(back), Outcome::Failed | Outcome::Crashed) => {
                 drop(self.observed.attempts.insert(subject, back.attempt.clone()));
@@ -176,14 +232,25 @@ impl World {
             // Everything is in place, and nobody was told.
             (Action::Deploy(deploy), Outcome::Crashed) => {
                 self.proxy.open(&self.observed, deploy);
-                drop(self.observed.installed.insert(deploy.consumer.name.clone(), deploy.after.clone().into()));
+                drop(
+                    self.observed
+                        .installed
+                        .insert(deploy.consumer.name.clone(), deploy.after.clone().into()),
+                );
             }
             // An attempt is written down before it is made: a crash leaves the record, without what went wrong.
             (Action::Obtain(obtain), Outcome::Crashed) => {
-                drop(self.observed.attempts.insert(subject, obtain.attempt.clone()));
+                drop(
+                    self.observed
+                        .attempts
+                        .insert(subject, obtain.attempt.clone()),
+                );
             }
             (Action::Obtain(obtain), Outcome::Failed) => {
-                let attempt = Attempt { problem: Some("no".to_owned()), ..obtain.attempt.clone() };
+                let attempt = Attempt {
+                    problem: Some("no".to_owned()),
+                    ..obtain.attempt.clone()
+                };
                 drop(self.observed.attempts.insert(subject, attempt));
             }
         }
@@ -302,7 +369,11 @@ proptest! {
 /// Any label there is, of the container or of a further site, and some that there are not.
 fn label() -> impl Strategy<Value = String> {
     let known: Vec<&str> = crate::desire::LABELS.iter().map(|row| row.key).collect();
-    let site = prop_oneof![Just(String::new()), Just("site.a.".to_owned()), "site\\.[a-z A-Z.]{0,4}"];
+    let site = prop_oneof![
+        Just(String::new()),
+        Just("site.a.".to_owned()),
+        "site\\.[a-z A-Z.]{0,4}"
+    ];
     prop_oneof![
         9 => (site, proptest::sample::select(known)).prop_map(|(site, key)| format!("{site}{key}")),
         1 => "[a-z.-]{0,12}",

@@ -4,13 +4,24 @@ use super::*;
 
 #[test]
 fn four_orders_run_at_once_and_what_runs_out_goes_first() {
-    let apps = (10..20).map(|n| container(&format!("app{n}"), n).label("host", &format!("app{n}.example")));
+    let apps = (10..20)
+        .map(|n| container(&format!("app{n}"), n).label("host", &format!("app{n}.example")));
     let desired = desired(apps.chain([proxy()]));
-    let mut observed = foresee(&fresh(&desired), &planned(&desired, &fresh(&desired), START), START);
-    assert_eq!(planned(&desired, &observed, START).actions.len(), ORDERS_AT_ONCE);
+    let mut observed = foresee(
+        &fresh(&desired),
+        &planned(&desired, &fresh(&desired), START),
+        START,
+    );
+    assert_eq!(
+        planned(&desired, &observed, START).actions.len(),
+        ORDERS_AT_ONCE
+    );
     let under_way = CertificateName::parse("app19.example").expect("a name");
     observed.under_way.insert(Subject::Certificate(under_way));
-    assert_eq!(planned(&desired, &observed, START).actions.len(), ORDERS_AT_ONCE - 1);
+    assert_eq!(
+        planned(&desired, &observed, START).actions.len(),
+        ORDERS_AT_ONCE - 1
+    );
 }
 
 #[test]
@@ -25,7 +36,13 @@ fn a_failed_order_is_tried_again_with_growing_pauses() {
             tries.push(now.since(START).as_secs() / 60);
             let subject = Subject::Certificate(obtain.certificate.clone());
             let problem = Some("the CA says no".to_owned());
-            observed.attempts.insert(subject, Attempt { problem, ..obtain.attempt.clone() });
+            observed.attempts.insert(
+                subject,
+                Attempt {
+                    problem,
+                    ..obtain.attempt.clone()
+                },
+            );
         } else {
             now = plan.wake.expect("there is always one");
         }
@@ -37,7 +54,10 @@ fn a_failed_order_is_tried_again_with_growing_pauses() {
     attempt.retry = Retry::WhenInputChanges;
     let orders = |observed: &Observed, now| {
         let actions = planned(&desired, observed, now).actions;
-        actions.iter().filter(|action| matches!(action, Action::Obtain(_))).count()
+        actions
+            .iter()
+            .filter(|action| matches!(action, Action::Obtain(_)))
+            .count()
     };
     assert_eq!(orders(&observed, now + 1000 * HOUR), 0);
     attempt_of(&mut observed, &subject).asked = Digest::of("another");
@@ -55,7 +75,10 @@ fn an_order_that_was_cut_off_goes_on_soon_but_not_for_ever() {
         match plan.actions.first() {
             Some(Action::Obtain(obtain)) => {
                 tries.push(now.since(START).as_secs());
-                observed.attempts.insert(Subject::Certificate(obtain.certificate.clone()), obtain.attempt.clone());
+                observed.attempts.insert(
+                    Subject::Certificate(obtain.certificate.clone()),
+                    obtain.attempt.clone(),
+                );
             }
             _ => now = plan.wake.expect("there is always one"),
         }
@@ -66,24 +89,66 @@ fn an_order_that_was_cut_off_goes_on_soon_but_not_for_ever() {
 #[test]
 fn a_try_that_was_cut_off_when_its_certificate_was_there_is_over() {
     let desired = desired([proxy(), shop()]);
-    let mut observed = foresee(&fresh(&desired), &planned(&desired, &fresh(&desired), START), START);
+    let mut observed = foresee(
+        &fresh(&desired),
+        &planned(&desired, &fresh(&desired), START),
+        START,
+    );
     let plan = planned(&desired, &observed, START);
-    let Some(Action::Obtain(obtain)) = plan.actions.first() else { panic!("{plan:?}") };
+    let Some(Action::Obtain(obtain)) = plan.actions.first() else {
+        panic!("{plan:?}")
+    };
     observed = foresee(&observed, &plan, START);
     let subject = Subject::Certificate(obtain.certificate.clone());
     let finished = |attempt: Attempt| {
         let attempts = [(subject.clone(), attempt)].into();
-        planned(&desired, &Observed { attempts, ..observed.clone() }, START).finished
+        planned(
+            &desired,
+            &Observed {
+                attempts,
+                ..observed.clone()
+            },
+            START,
+        )
+        .finished
     };
-    assert_eq!(finished(obtain.attempt.clone()), [obtain.certificate.clone()].into());
+    assert_eq!(
+        finished(obtain.attempt.clone()),
+        [obtain.certificate.clone()].into()
+    );
     // What the disk did not take at first, and is there now.
     let not_kept = Retry::NotBefore(obtain.attempt.last);
-    let failed = Attempt { problem: Some("the disk is full".into()), retry: not_kept, ..obtain.attempt.clone() };
-    assert_eq!(finished(failed.clone()), [obtain.certificate.clone()].into());
+    let failed = Attempt {
+        problem: Some("the disk is full".into()),
+        retry: not_kept,
+        ..obtain.attempt.clone()
+    };
+    assert_eq!(
+        finished(failed.clone()),
+        [obtain.certificate.clone()].into()
+    );
     // A refusal is remembered, and so is a try for something else: labels may change back.
-    assert!(finished(Attempt { retry: Retry::NotBefore(START + HOUR), ..failed.clone() }).is_empty());
-    assert!(finished(Attempt { retry: Retry::Backoff, ..failed }).is_empty());
-    assert!(finished(Attempt { asked: Digest::of("other"), ..obtain.attempt.clone() }).is_empty());
+    assert!(
+        finished(Attempt {
+            retry: Retry::NotBefore(START + HOUR),
+            ..failed.clone()
+        })
+        .is_empty()
+    );
+    assert!(
+        finished(Attempt {
+            retry: Retry::Backoff,
+            ..failed
+        })
+        .is_empty()
+    );
+    assert!(
+        finished(Attempt {
+            asked: Digest::of("other"),
+            ..obtain.attempt.clone()
+        })
+        .is_empty()
+    );
 }
 
 fn attempt_of<'a>(observed: &'a mut Observed, subject: &Subject) -> &'a mut Attempt {
@@ -92,8 +157,18 @@ fn attempt_of<'a>(observed: &'a mut Observed, subject: &Subject) -> &'a mut Atte
 
 fn wished(observed: &Observed, force: bool, stage: Stage) -> Observed {
     let name = CertificateName::parse("shop.example").expect("a name");
-    let wishes = BTreeMap::from([(name, Wish { asked: START, force, stage })]);
-    Observed { wishes, ..observed.clone() }
+    let wishes = BTreeMap::from([(
+        name,
+        Wish {
+            asked: START,
+            force,
+            stage,
+        },
+    )]);
+    Observed {
+        wishes,
+        ..observed.clone()
+    }
 }
 
 #[test]
@@ -103,33 +178,59 @@ fn a_forced_wish_is_an_order_once_and_a_plain_one_only_asks() {
     let name = CertificateName::parse("shop.example").expect("a name");
     let forced = wished(&observed, true, Stage::Open);
     let plan = planned(&desired, &forced, START);
-    let [Action::Obtain(obtain)] = plan.actions.as_slice() else { panic!("{plan:?}") };
+    let [Action::Obtain(obtain)] = plan.actions.as_slice() else {
+        panic!("{plan:?}")
+    };
     assert_eq!(obtain.why, Why::Asked);
     assert_eq!(answer(&name, &desired, &forced, START), None);
-    assert_eq!(settled(&desired, forced.clone(), START).wishes, BTreeMap::new(), "once");
-    assert!(planned(&desired, &wished(&observed, true, Stage::Taken), START).actions.is_empty());
+    assert_eq!(
+        settled(&desired, forced.clone(), START).wishes,
+        BTreeMap::new(),
+        "once"
+    );
+    assert!(
+        planned(&desired, &wished(&observed, true, Stage::Taken), START)
+            .actions
+            .is_empty()
+    );
     let plain = wished(&observed, false, Stage::Open);
     assert!(planned(&desired, &plain, START).actions.is_empty());
     let answered = answer(&name, &desired, &plain, START);
-    assert!(matches!(answered, Some(Answer::NotDue { due }) if due > START), "{answered:?}");
-    assert_eq!(answer(&name, &self::desired([proxy()]), &forced, START), Some(Answer::NotWanted));
+    assert!(
+        matches!(answered, Some(Answer::NotDue { due }) if due > START),
+        "{answered:?}"
+    );
+    assert_eq!(
+        answer(&name, &self::desired([proxy()]), &forced, START),
+        Some(Answer::NotWanted)
+    );
 }
 
 #[test]
 fn force_ends_pauses_of_ours_and_never_one_that_the_ca_named() {
     let desired = desired([proxy(), shop()]);
-    let mut observed = foresee(&fresh(&desired), &planned(&desired, &fresh(&desired), START), START);
+    let mut observed = foresee(
+        &fresh(&desired),
+        &planned(&desired, &fresh(&desired), START),
+        START,
+    );
     let name = CertificateName::parse("shop.example").expect("a name");
     let subject = Subject::Certificate(name.clone());
     let plan = planned(&desired, &observed, START);
-    let [Action::Obtain(obtain)] = plan.actions.as_slice() else { panic!("{plan:?}") };
+    let [Action::Obtain(obtain)] = plan.actions.as_slice() else {
+        panic!("{plan:?}")
+    };
     for (retry, is_tried) in [
         (Retry::Backoff, true),
         (Retry::WhenInputChanges, true),
         (Retry::NotBefore(START + HOUR), false),
         (Retry::NotBefore(START), true),
     ] {
-        let attempt = Attempt { retry, problem: Some("no".to_owned()), ..obtain.attempt.clone() };
+        let attempt = Attempt {
+            retry,
+            problem: Some("no".to_owned()),
+            ..obtain.attempt.clone()
+        };
         observed.attempts.insert(subject.clone(), attempt);
         let orders = |observed: &Observed| {
             let mut actions = planned(&desired, observed, START).actions;

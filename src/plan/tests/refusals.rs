@@ -4,34 +4,65 @@ use super::*;
 
 #[test]
 fn one_site_that_is_refused_is_found_by_halves_and_held_back_alone() {
-    let apps = || (10..74).map(|n| container(&format!("app{n}"), n).label("host", &format!("app{n}.example")));
+    let apps = || {
+        (10..74).map(|n| container(&format!("app{n}"), n).label("host", &format!("app{n}.example")))
+    };
     let desired = desired(apps().chain([proxy()]));
     let mut refusing = Refusing::new("app42.example");
     let observed = refusing.settle(&desired, fresh(&desired), START);
-    let held_back: Vec<_> = observed.installed.values().flat_map(|it| it.trial.refused.keys()).collect();
-    assert_eq!(held_back.iter().map(|file| file.as_str()).collect::<Vec<_>>(), ["quaymaster-app42.example.conf"]);
-    let files = observed.installed.values().map(|installed| installed.files.len()).sum::<usize>();
+    let held_back: Vec<_> = observed
+        .installed
+        .values()
+        .flat_map(|it| it.trial.refused.keys())
+        .collect();
+    assert_eq!(
+        held_back
+            .iter()
+            .map(|file| file.as_str())
+            .collect::<Vec<_>>(),
+        ["quaymaster-app42.example.conf"]
+    );
+    let files = observed
+        .installed
+        .values()
+        .map(|installed| installed.files.len())
+        .sum::<usize>();
     assert_eq!(files, 63 + 4, "all other sites, and the proxy's own files");
-    assert!(refusing.refused <= 8, "{} of {} deployments were refused", refusing.refused, refusing.worked);
+    assert!(
+        refusing.refused <= 8,
+        "{} of {} deployments were refused",
+        refusing.refused,
+        refusing.worked
+    );
     let complaints = planned(&desired, &observed, START).complaints;
     let told: Vec<_> = complaints.iter().map(ToString::to_string).collect();
     assert_eq!(told.len(), 1, "{told:?}");
-    let expected =
-        "container app42, label quaymaster.host=\"app42.example\": proxy refuses quaymaster-app42.example.conf: no;";
+    let expected = "container app42, label quaymaster.host=\"app42.example\": proxy refuses quaymaster-app42.example.conf: no;";
     assert!(told[0].starts_with(expected), "{told:?}");
 
     // It is tried again when what it is made from has changed, and not before.
-    let mended = apps().map(|app| if app.name.as_str() == "app42" { app.label("port", "9") } else { app });
+    let mended = apps().map(|app| {
+        if app.name.as_str() == "app42" {
+            app.label("port", "9")
+        } else {
+            app
+        }
+    });
     let mended = desire(&snapshot(mended.chain([proxy()])), &label_rules());
     let steps = told_by(&mended, &observed);
-    assert!(steps.contains(&"write quaymaster-app42.example.conf --into /edge".to_owned()), "{steps:?}");
+    assert!(
+        steps.contains(&"write quaymaster-app42.example.conf --into /edge".to_owned()),
+        "{steps:?}"
+    );
 }
 
 #[test]
 fn a_refusal_names_the_templates_of_the_user_that_took_part_in_the_file() {
     let desired = desired([proxy(), shop()]);
     let remedy = |texts: &[(&str, &str)]| {
-        let texts = texts.iter().map(|(name, text)| ((*name).to_owned(), Ok((*text).to_owned())));
+        let texts = texts
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), Ok((*text).to_owned())));
         let templates = Templates::with(&texts.collect());
         let planned = |observed: &Observed| plan(&desired, observed, &templates, &rules(), START);
         let mut observed = foresee(&fresh(&desired), &planned(&fresh(&desired)), START);
@@ -42,18 +73,40 @@ fn a_refusal_names_the_templates_of_the_user_that_took_part_in_the_file() {
             })
         };
         observed = foresee(&observed, &planned(&observed), START);
-        let site = deploy(planned(&observed)).expect("the site has its certificate now").after.trying;
+        let site = deploy(planned(&observed))
+            .expect("the site has its certificate now")
+            .after
+            .trying;
         installed(&mut observed).trial.refused(&site, "no", START);
-        planned(&observed).complaints.into_iter().next().expect("it is refused").remedy
+        planned(&observed)
+            .complaints
+            .into_iter()
+            .next()
+            .expect("it is refused")
+            .remedy
     };
-    let (mine, part) = (("nginx/site.conf", "# {% include 'nginx/part.conf' %}"), ("nginx/part.conf", "mine"));
+    let (mine, part) = (
+        ("nginx/site.conf", "# {% include 'nginx/part.conf' %}"),
+        ("nginx/part.conf", "mine"),
+    );
     let other = ("nginx/base.conf", "# mine\n");
-    assert!(remedy(&[]).starts_with("change labels or the proxy's own configuration; until then "), "{}", remedy(&[]));
+    assert!(
+        remedy(&[]).starts_with("change labels or the proxy's own configuration; until then "),
+        "{}",
+        remedy(&[])
+    );
     assert_eq!(remedy(&[other]), remedy(&[]), "it has no part in this file");
     let named = "made with templates of yours, which may be wrong: nginx/part.conf, nginx/site.conf; change these";
-    assert!(remedy(&[mine, part, other]).contains(named), "{}", remedy(&[mine, part, other]));
+    assert!(
+        remedy(&[mine, part, other]).contains(named),
+        "{}",
+        remedy(&[mine, part, other])
+    );
     let included = "which may be wrong: nginx/client.conf; change these";
-    assert!(remedy(&[("nginx/client.conf", "# mine\n")]).contains(included), "the built-in one includes it");
+    assert!(
+        remedy(&[("nginx/client.conf", "# mine\n")]).contains(included),
+        "the built-in one includes it"
+    );
 }
 
 #[test]
@@ -62,7 +115,9 @@ fn a_refusal_blames_nobody_right_after_what_was_there_before_was_refused_too() {
     let mut observed = fresh(&desired);
     let is_conclusive = |observed: &Observed| {
         let plan = planned(&desired, observed, START);
-        let [Action::Deploy(deploy)] = &plan.actions[..] else { panic!("{plan:?}") };
+        let [Action::Deploy(deploy)] = &plan.actions[..] else {
+            panic!("{plan:?}")
+        };
         deploy.is_conclusive
     };
     assert!(is_conclusive(&observed));
@@ -78,8 +133,13 @@ fn a_knob_that_the_user_has_turned_already_is_held_back_in_silence() {
     let mut refusing = Refusing::new("-unknown-http");
     let observed = refusing.settle(&desired, fresh(&desired), START);
     assert_eq!(refusing.refused, 1);
-    let files: Vec<_> = observed.installed.values().flat_map(|it| it.files.keys().map(FileName::as_str)).collect();
-    let expected = ["-base", "-mark", "-unknown-https", "shop.example"].map(|name| format!("quaymaster-{name}.conf"));
+    let files: Vec<_> = observed
+        .installed
+        .values()
+        .flat_map(|it| it.files.keys().map(FileName::as_str))
+        .collect();
+    let expected = ["-base", "-mark", "-unknown-https", "shop.example"]
+        .map(|name| format!("quaymaster-{name}.conf"));
     assert_eq!(files, expected);
     assert!(planned(&desired, &observed, START).complaints.is_empty());
 }
@@ -120,7 +180,10 @@ impl Refusing {
 
     /// It takes the files that are there, though it refuses later ones of these names.
     pub fn tolerates(&mut self, observed: &Observed) {
-        let files = observed.installed.values().flat_map(|installed| installed.files.values());
+        let files = observed
+            .installed
+            .values()
+            .flat_map(|installed| installed.files.values());
         self.tolerated.extend(files.map(|file| file.digest));
     }
 
@@ -136,8 +199,11 @@ impl Refusing {
 
     /// The first word of the template that a file was made with.
     pub fn word_of(&self, file: Digest) -> &str {
-        let line = self.texts[&file].lines().find(|line| line.starts_with("# ") && line.ends_with(".example"));
-        line.and_then(|line| line.split(' ').nth(1)).expect("it is made with a template of the test's")
+        let line = self.texts[&file]
+            .lines()
+            .find(|line| line.starts_with("# ") && line.ends_with(".example"));
+        line.and_then(|line| line.split(' ').nth(1))
+            .expect("it is made with a template of the test's")
     }
 
     /// Carries out what one plan has.
@@ -145,13 +211,16 @@ impl Refusing {
         let turn = planned(desired, &observed, now);
         let mut observed = observed;
         observed.clear(&turn.cleared);
-        turn.actions.into_iter().fold(observed, |observed, action| self.carry_out(observed, action, now))
+        turn.actions.into_iter().fold(observed, |observed, action| {
+            self.carry_out(observed, action, now)
+        })
     }
 
     pub fn open(&mut self, observed: &Observed, deploy: &Deploy) {
         let before = &observed.installed[&deploy.consumer.name];
         if !before.open {
-            self.journal.insert(deploy.consumer.name.clone(), Installed::clone(before));
+            self.journal
+                .insert(deploy.consumer.name.clone(), Installed::clone(before));
         }
     }
 
@@ -177,17 +246,32 @@ impl Refusing {
             }
         }
         let turn = plan(desired, &observed, templates, &rules(), now);
-        let steps: Vec<_> = turn.actions.iter().flat_map(steps).map(|words| words.join(" ")).collect();
-        panic!("two hundred turns did not settle it: {steps:?}, {:?}", observed.installed);
+        let steps: Vec<_> = turn
+            .actions
+            .iter()
+            .flat_map(steps)
+            .map(|words| words.join(" "))
+            .collect();
+        panic!(
+            "two hundred turns did not settle it: {steps:?}, {:?}",
+            observed.installed
+        );
     }
 
     pub fn carry_out(&mut self, observed: Observed, action: Action, now: Timestamp) -> Observed {
         self.worked += 1;
         if let Action::Deploy(deploy) = &action {
-            self.texts.extend(deploy.write.values().map(|text| (Digest::of(text), text.clone())));
+            self.texts.extend(
+                deploy
+                    .write
+                    .values()
+                    .map(|text| (Digest::of(text), text.clone())),
+            );
         }
         match &action {
-            Action::Deploy(deploy) if deploy.consumer.running && self.takes_badly(&deploy.after) => {
+            Action::Deploy(deploy)
+                if deploy.consumer.running && self.takes_badly(&deploy.after) =>
+            {
                 self.open(&observed, deploy);
                 self.refused += 1;
                 self.refuse(observed, deploy, now)
@@ -196,23 +280,39 @@ impl Refusing {
                 let mut observed = observed;
                 let before = self.journal[&back.consumer.name].clone();
                 let progress = Progress::TakenBack;
-                observed.installed.insert(back.consumer.name.clone(), Installed { progress, ..before }.into());
+                observed.installed.insert(
+                    back.consumer.name.clone(),
+                    Installed { progress, ..before }.into(),
+                );
                 observed
             }
             _ => {
                 if let Action::Deploy(deploy) = &action {
                     self.open(&observed, deploy);
                 }
-                foresee(&observed, &Plan { actions: vec![action], ..Plan::default() }, now)
+                foresee(
+                    &observed,
+                    &Plan {
+                        actions: vec![action],
+                        ..Plan::default()
+                    },
+                    now,
+                )
             }
         }
     }
 
     /// Whether it refuses what lies there.
     pub fn takes_badly(&self, after: &Installed) -> bool {
-        let is_named =
-            |file: &FileName| self.hosts.iter().any(|host| file.as_str() == format!("quaymaster-{host}.conf"));
-        let says_so = |text: &String| self.refused_text.is_some_and(|refused| text.contains(refused));
+        let is_named = |file: &FileName| {
+            self.hosts
+                .iter()
+                .any(|host| file.as_str() == format!("quaymaster-{host}.conf"))
+        };
+        let says_so = |text: &String| {
+            self.refused_text
+                .is_some_and(|refused| text.contains(refused))
+        };
         self.refuses_all
             || after.files.iter().any(|(file, it)| {
                 let is_bad = is_named(file) && !self.tolerated.contains(&it.digest);
@@ -224,21 +324,27 @@ impl Refusing {
     fn refuse(&self, mut observed: Observed, deploy: &Deploy, now: Timestamp) -> Observed {
         let mut installed = self.journal[&deploy.consumer.name].clone();
         installed.generation = deploy.back.mark;
-        installed
-            .files
-            .insert(deploy.back.file.clone(), InstalledFile::read(deploy.back.text.as_bytes()).expect("it is ours"));
+        installed.files.insert(
+            deploy.back.file.clone(),
+            InstalledFile::read(deploy.back.text.as_bytes()).expect("it is ours"),
+        );
         if deploy.is_conclusive {
             let after = &deploy.after;
             match &deploy.templates {
                 Some(refused) => {
-                    installed.templates.refused = Some(RefusedTemplates { reason: "no".to_owned(), ..refused.clone() });
+                    installed.templates.refused = Some(RefusedTemplates {
+                        reason: "no".to_owned(),
+                        ..refused.clone()
+                    });
                 }
                 None => installed.blame(after.on_trial(), after.trying.is_empty(), "no", now),
             }
         }
         installed.progress = Progress::Proven { at: now };
         installed.process = deploy.after.process;
-        observed.installed.insert(deploy.consumer.name.clone(), installed.into());
+        observed
+            .installed
+            .insert(deploy.consumer.name.clone(), installed.into());
         observed
     }
 }

@@ -26,8 +26,18 @@ impl fmt::Debug for Texts {
 impl Object for Texts {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let name = key.as_str()?;
-        let in_any_case = || self.0.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, text)| text);
-        Some(text(self.0.get(name).or_else(in_any_case).map_or("", String::as_str)))
+        let in_any_case = || {
+            self.0
+                .iter()
+                .find(|(other, _)| other.eq_ignore_ascii_case(name))
+                .map(|(_, text)| text)
+        };
+        Some(text(
+            self.0
+                .get(name)
+                .or_else(in_any_case)
+                .map_or("", String::as_str),
+        ))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
@@ -52,13 +62,24 @@ const OF_LISTS: &[(&str, &str, &str)] = &[
         "those that TARGET names: id or its first 12 characters, name, Compose or Swarm service, label pygen.target",
     ),
     ("not_matching(TARGET)", "list", "the others"),
-    ("healthy", "list of container", "those whose health is healthy"),
-    ("with_health(HEALTH)", "list of container", "those with this health"),
+    (
+        "healthy",
+        "list of container",
+        "those whose health is healthy",
+    ),
+    (
+        "with_health(HEALTH)",
+        "list of container",
+        "those with this health",
+    ),
 ];
 
 impl List {
     pub fn of(items: impl IntoIterator<Item = Value>, misses: &Misses) -> Value {
-        Value::from_object(Self { items: items.into_iter().collect(), misses: misses.clone() })
+        Value::from_object(Self {
+            items: items.into_iter().collect(),
+            misses: misses.clone(),
+        })
     }
 
     /// Rows of what templates see.
@@ -75,11 +96,20 @@ impl List {
     /// Whether an item is meant. Networks' whole names win over names in Compose files.
     fn meant<'a>(&self, target: &'a Value) -> impl Fn(&Value) -> bool + 'a {
         let is_whole = self.items.iter().any(|item| is_meant(item, target));
-        move |item| if is_whole { is_meant(item, target) } else { is_meant_in_compose(item, target) }
+        move |item| {
+            if is_whole {
+                is_meant(item, target)
+            } else {
+                is_meant_in_compose(item, target)
+            }
+        }
     }
 
     fn only(&self, keeps: impl Fn(&Value) -> bool) -> Value {
-        Self::of(self.items.iter().filter(|item| keeps(item)).cloned(), &self.misses)
+        Self::of(
+            self.items.iter().filter(|item| keeps(item)).cloned(),
+            &self.misses,
+        )
     }
 }
 
@@ -97,7 +127,9 @@ impl Object for List {
             "last" => self.items.last().cloned(),
             "healthy" => Some(self.only(|item| has_health(item, "healthy"))),
             name => {
-                let known = OF_LISTS.iter().map(|(name, ..)| name.split('(').next().unwrap_or(name));
+                let known = OF_LISTS
+                    .iter()
+                    .map(|(name, ..)| name.split('(').next().unwrap_or(name));
                 self.misses.note("a list has no", name, known);
                 None
             }
@@ -108,9 +140,17 @@ impl Object for List {
         Enumerator::Seq(self.items.len())
     }
 
-    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, arguments: &[Value]) -> Result<Value, Error> {
+    fn call_method(
+        self: &Arc<Self>,
+        _: &mut State<'_, '_>,
+        method: &str,
+        arguments: &[Value],
+    ) -> Result<Value, Error> {
         let [argument] = arguments else {
-            return Err(Error::new(ErrorKind::InvalidOperation, format!("{method} takes one argument")));
+            return Err(Error::new(
+                ErrorKind::InvalidOperation,
+                format!("{method} takes one argument"),
+            ));
         };
         match method {
             "matching" => Ok(self.only(self.meant(argument))),
@@ -118,30 +158,46 @@ impl Object for List {
                 let meant = self.meant(argument);
                 Ok(self.only(|item| !meant(item)))
             }
-            "with_health" => Ok(self.only(|item| has_health(item, argument.as_str().unwrap_or_default()))),
+            "with_health" => {
+                Ok(self.only(|item| has_health(item, argument.as_str().unwrap_or_default())))
+            }
             _ => Err(Error::from(ErrorKind::UnknownMethod)),
         }
     }
 }
 
 fn has_health(item: &Value, health: &str) -> bool {
-    item.downcast_object_ref::<Noted<ContainerView>>().is_some_and(|container| container.part.health == health)
+    item.downcast_object_ref::<Noted<ContainerView>>()
+        .is_some_and(|container| container.part.health == health)
 }
 
 /// Whether an item of a list is meant: a container by a word, a network by a word or by what else is on networks.
 fn is_meant(item: &Value, target: &Value) -> bool {
     if let Some(container) = item.downcast_object_ref::<Noted<ContainerView>>() {
-        return target.as_str().is_some_and(|target| container.part.is_meant_by(target));
+        return target
+            .as_str()
+            .is_some_and(|target| container.part.is_meant_by(target));
     }
-    let Some(network) = item.downcast_object_ref::<Noted<NetworkView>>() else { return false };
+    let Some(network) = item.downcast_object_ref::<Noted<NetworkView>>() else {
+        return false;
+    };
     if let Some(word) = target.as_str() {
-        return !word.is_empty() && [&network.part.id, &network.part.name].into_iter().any(|own| own == word);
+        return !word.is_empty()
+            && [&network.part.id, &network.part.name]
+                .into_iter()
+                .any(|own| own == word);
     }
     if let Some(container) = target.downcast_object_ref::<Noted<ContainerView>>() {
-        return container.part.networks.iter().any(|other| other.id == network.part.id);
+        return container
+            .part
+            .networks
+            .iter()
+            .any(|other| other.id == network.part.id);
     }
     let is_same = |value: &Value| {
-        value.downcast_object_ref::<Noted<NetworkView>>().is_some_and(|one| one.part.id == network.part.id)
+        value
+            .downcast_object_ref::<Noted<NetworkView>>()
+            .is_some_and(|one| one.part.id == network.part.id)
     };
     match target.downcast_object_ref::<List>() {
         Some(list) => list.items.iter().any(is_same),
@@ -151,8 +207,9 @@ fn is_meant(item: &Value, target: &Value) -> bool {
 
 /// Whether an item is a network that the container's Compose file calls so.
 fn is_meant_in_compose(item: &Value, target: &Value) -> bool {
-    let name =
-        item.downcast_object_ref::<Noted<NetworkView>>().and_then(|network| network.part.compose_name.as_deref());
+    let name = item
+        .downcast_object_ref::<Noted<NetworkView>>()
+        .and_then(|network| network.part.compose_name.as_deref());
     name.is_some_and(|name| target.as_str() == Some(name))
 }
 

@@ -101,7 +101,10 @@ impl LenientTemplate {
         environment.set_debug(false);
         let added = environment.add_template_owned(name.to_owned(), text.to_owned());
         added.map_err(|error| TemplateError::of(name, &error))?;
-        Ok(Self { environment, name: name.to_owned() })
+        Ok(Self {
+            environment,
+            name: name.to_owned(),
+        })
     }
 
     /// Renders it.
@@ -110,14 +113,20 @@ impl LenientTemplate {
     /// What it got wrong, with its line.
     pub fn render(&self, view: &ContainersView) -> Result<LenientlyRendered, TemplateError> {
         let told = |error: Error| TemplateError::of(&self.name, &error);
-        let (template, misses) = (self.environment.get_template(&self.name).map_err(told)?, Misses::default());
+        let (template, misses) = (
+            self.environment.get_template(&self.name).map_err(told)?,
+            Misses::default(),
+        );
         let text = template.render(root(view, &misses)).map_err(told)?;
         // What the template names itself is looked for in the view, too, and so are minijinja's own functions.
         let mut strange = template.undeclared_variables(false);
         for (function, _) in self.environment.globals() {
             strange.remove(function);
         }
-        Ok(LenientlyRendered { text, unknown: misses.among(&strange) })
+        Ok(LenientlyRendered {
+            text,
+            unknown: misses.among(&strange),
+        })
     }
 }
 
@@ -144,7 +153,10 @@ impl ContainerView {
 impl fmt::Debug for ContainerView {
     /// Without its environment.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ContainerView").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("ContainerView")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 

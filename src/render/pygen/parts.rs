@@ -25,7 +25,11 @@ pub struct UnknownName {
 
 impl fmt::Display for UnknownName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { has_no, name, nearest } = self;
+        let Self {
+            has_no,
+            name,
+            nearest,
+        } = self;
         write!(f, "{has_no} {}, so it is empty", visible(name))?;
         nearest.map_or(Ok(()), |nearest| write!(f, "; did you mean {nearest}?"))
     }
@@ -36,14 +40,30 @@ impl fmt::Display for UnknownName {
 pub(super) struct Misses(Arc<Mutex<BTreeSet<UnknownName>>>);
 
 impl Misses {
-    pub fn note(&self, has_no: &'static str, name: &str, known: impl IntoIterator<Item = &'static str>) {
-        let unknown = UnknownName { has_no, name: name.to_owned(), nearest: nearest(name, known) };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(unknown);
+    pub fn note(
+        &self,
+        has_no: &'static str,
+        name: &str,
+        known: impl IntoIterator<Item = &'static str>,
+    ) {
+        let unknown = UnknownName {
+            has_no,
+            name: name.to_owned(),
+            nearest: nearest(name, known),
+        };
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(unknown);
     }
 
     /// Those at the top level only as far as they are strange to the template.
     pub fn among(&self, strange: &HashSet<String>) -> BTreeSet<UnknownName> {
-        let mut unknown = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut unknown = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         unknown.retain(|unknown| unknown.has_no != Root::HAS_NO || strange.contains(&unknown.name));
         unknown
     }
@@ -67,8 +87,15 @@ pub(super) trait Part: Send + Sync + Sized + 'static {
 
     fn rows() -> impl Iterator<Item = FieldRow> {
         let row = |attribute: &Attribute<Self>| {
-            let Attribute { name, kind, doc, .. } = *attribute;
-            FieldRow { of: Self::OF, name, kind: kind.to_owned(), doc }
+            let Attribute {
+                name, kind, doc, ..
+            } = *attribute;
+            FieldRow {
+                of: Self::OF,
+                name,
+                kind: kind.to_owned(),
+                doc,
+            }
         };
         Self::ATTRIBUTES.iter().map(row)
     }
@@ -86,7 +113,10 @@ pub(super) struct Noted<T> {
 
 impl<T: Part> Noted<T> {
     fn of(part: T, misses: &Misses) -> Value {
-        Value::from_object(Self { part, misses: misses.clone() })
+        Value::from_object(Self {
+            part,
+            misses: misses.clone(),
+        })
     }
 }
 
@@ -100,7 +130,9 @@ impl<T: Part> fmt::Debug for Noted<T> {
 impl<T: Part> Object for Noted<T> {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let name = key.as_str()?;
-        let found = T::ATTRIBUTES.iter().find(|attribute| attribute.name == name);
+        let found = T::ATTRIBUTES
+            .iter()
+            .find(|attribute| attribute.name == name);
         if found.is_none() {
             self.misses.note(T::HAS_NO, name, T::names());
         }
@@ -126,7 +158,12 @@ pub(super) fn root(view: &ContainersView, misses: &Misses) -> Value {
     sorted.sort_by(|one, other| one.name.cmp(&other.name));
     let there = sorted.iter().filter(|container| container.is_there);
     let list = |containers: Vec<&ContainerView>| {
-        List::of(containers.into_iter().map(|container| Noted::of(container.clone(), misses)), misses)
+        List::of(
+            containers
+                .into_iter()
+                .map(|container| Noted::of(container.clone(), misses)),
+            misses,
+        )
     };
     let root = Root {
         containers: list(there.copied().collect()),
@@ -184,15 +221,30 @@ impl Part for ContainerView {
     const OF: &'static str = "render: container";
     const HAS_NO: &'static str = "a container has no";
     const ATTRIBUTES: &'static [Attribute<Self>] = &[
-        Attribute { name: "id", kind: "text", doc: "its id", read: |container, _| text(&container.id) },
+        Attribute {
+            name: "id",
+            kind: "text",
+            doc: "its id",
+            read: |container, _| text(&container.id),
+        },
         Attribute {
             name: "short_id",
             kind: "text",
             doc: "the beginning of its id",
             read: |container, _| text(container.id.get(..SHORT_ID).unwrap_or(&container.id)),
         },
-        Attribute { name: "name", kind: "text", doc: "its name", read: |container, _| text(&container.name) },
-        Attribute { name: "image", kind: "text", doc: "its image", read: |container, _| text(&container.image) },
+        Attribute {
+            name: "name",
+            kind: "text",
+            doc: "its name",
+            read: |container, _| text(&container.name),
+        },
+        Attribute {
+            name: "image",
+            kind: "text",
+            doc: "its image",
+            read: |container, _| text(&container.image),
+        },
         Attribute {
             name: "status",
             kind: "text",
@@ -232,7 +284,10 @@ impl Part for ContainerView {
             kind: "ports",
             doc: "ports that it exposes",
             read: |container, misses| {
-                let ports = Ports { tcp: container.tcp.clone(), udp: container.udp.clone() };
+                let ports = Ports {
+                    tcp: container.tcp.clone(),
+                    udp: container.udp.clone(),
+                };
                 Noted::of(ports, misses)
             },
         },
@@ -243,8 +298,18 @@ impl Part for NetworkView {
     const OF: &'static str = "render: network";
     const HAS_NO: &'static str = "a network has no";
     const ATTRIBUTES: &'static [Attribute<Self>] = &[
-        Attribute { name: "id", kind: "text", doc: "its id", read: |network, _| text(&network.id) },
-        Attribute { name: "name", kind: "text", doc: "its whole name", read: |network, _| text(&network.name) },
+        Attribute {
+            name: "id",
+            kind: "text",
+            doc: "its id",
+            read: |network, _| text(&network.id),
+        },
+        Attribute {
+            name: "name",
+            kind: "text",
+            doc: "its whole name",
+            read: |network, _| text(&network.name),
+        },
         Attribute {
             name: "ip_address",
             kind: "text",
@@ -286,5 +351,9 @@ fn numbers(ports: &BTreeSet<u16>, misses: &Misses) -> Value {
 /// The names that lenient templates see.
 pub fn lenient_fields() -> Vec<FieldRow> {
     let lists = Root::rows().chain(List::rows());
-    lists.chain(ContainerView::rows()).chain(NetworkView::rows()).chain(Ports::rows()).collect()
+    lists
+        .chain(ContainerView::rows())
+        .chain(NetworkView::rows())
+        .chain(Ports::rows())
+        .collect()
 }

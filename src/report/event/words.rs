@@ -71,15 +71,18 @@ impl Event {
     /// How much it matters.
     pub fn level(&self) -> Level {
         match self {
-            Self::Failed { .. } | Self::EngineLost { .. } | Self::DiskFault { .. } | Self::NotTold { .. } => {
-                Level::ERROR
-            }
+            Self::Failed { .. }
+            | Self::EngineLost { .. }
+            | Self::DiskFault { .. }
+            | Self::NotTold { .. } => Level::ERROR,
             Self::ConsumerStopped { .. }
             | Self::Complained(_)
             | Self::Mended { .. }
             | Self::Noticed(_)
             | Self::Unproven { .. }
-            | Self::Refused { is_optional: false, .. }
+            | Self::Refused {
+                is_optional: false, ..
+            }
             | Self::TemplatesRefused { .. }
             | Self::Missed { .. }
             | Self::ContainerUnreadable { .. }
@@ -89,7 +92,11 @@ impl Event {
             | Self::NobodyToTell { .. }
             | Self::TemplateBroken { .. }
             | Self::NameUnknown { .. } => Level::WARN,
-            Self::StepsOver { .. } | Self::Ordering { .. } | Self::TakenBack { is_optional: true, .. } => Level::DEBUG,
+            Self::StepsOver { .. }
+            | Self::Ordering { .. }
+            | Self::TakenBack {
+                is_optional: true, ..
+            } => Level::DEBUG,
             _ => Level::INFO,
         }
     }
@@ -98,28 +105,60 @@ impl Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Started { own: Some(own), certificates } => {
-                write!(f, "quaymaster works in container {own}; certificates are in {certificates}")
+            Self::Started {
+                own: Some(own),
+                certificates,
+            } => {
+                write!(
+                    f,
+                    "quaymaster works in container {own}; certificates are in {certificates}"
+                )
             }
-            Self::Started { own: None, certificates } => {
-                write!(f, "quaymaster works on the host; certificates are in {certificates}")
+            Self::Started {
+                own: None,
+                certificates,
+            } => {
+                write!(
+                    f,
+                    "quaymaster works on the host; certificates are in {certificates}"
+                )
             }
             Self::Ordering { certificate, stage } => write!(f, "{certificate}: {stage}"),
-            Self::StandingBy => f.write_str("another quaymaster works on this state; standing by until it ends"),
-            Self::EngineSeen { containers } => write!(f, "the engine is seen; {containers} containers bear our labels"),
+            Self::StandingBy => {
+                f.write_str("another quaymaster works on this state; standing by until it ends")
+            }
+            Self::EngineSeen { containers } => write!(
+                f,
+                "the engine is seen; {containers} containers bear our labels"
+            ),
             Self::EngineLost { problem, again_in } => {
-                write!(f, "{problem}; everything stays as it is, trying again in {again_in:.1?}")
+                write!(
+                    f,
+                    "{problem}; everything stays as it is, trying again in {again_in:.1?}"
+                )
             }
             Self::Missed { containers, until } => write!(
                 f,
                 "not there since the engine was last seen: {}; what they asked for stays until {until}",
                 listed(containers)
             ),
-            Self::ContainerUnreadable { problem } | Self::DiskFault { problem } => f.write_str(problem),
-            Self::SiteSeen { host, containers, proxy } => {
-                write!(f, "{host} is claimed by {} and served by {proxy}", listed(containers))
+            Self::ContainerUnreadable { problem } | Self::DiskFault { problem } => {
+                f.write_str(problem)
             }
-            Self::SiteGone { host, proxy } => write!(f, "{host} is claimed no longer; {proxy} stops serving it"),
+            Self::SiteSeen {
+                host,
+                containers,
+                proxy,
+            } => {
+                write!(
+                    f,
+                    "{host} is claimed by {} and served by {proxy}",
+                    listed(containers)
+                )
+            }
+            Self::SiteGone { host, proxy } => {
+                write!(f, "{host} is claimed no longer; {proxy} stops serving it")
+            }
             Self::ConsumerStopped { consumer } => {
                 write!(
                     f,
@@ -141,67 +180,159 @@ impl fmt::Display for Event {
             Self::Signalled { consumer, signal } => {
                 write!(f, "{consumer}: told by SIG{signal} to read its files again")
             }
-            Self::Ran { consumer, words } => write!(f, "{consumer}: told by `{words}` to read its files again"),
-            Self::Restarted { consumer } => write!(f, "{consumer}: restarted, so that it reads its files again"),
-            Self::OnTrial { target } => write!(f, "{target}: what is new is in place, and is checked now"),
-            Self::Rendered { target, is_checked: true } => write!(f, "{target}: what is new is found good, and stays"),
-            Self::Rendered { target, is_checked: false } => write!(f, "{target} is written"),
+            Self::Ran { consumer, words } => {
+                write!(f, "{consumer}: told by `{words}` to read its files again")
+            }
+            Self::Restarted { consumer } => {
+                write!(f, "{consumer}: restarted, so that it reads its files again")
+            }
+            Self::OnTrial { target } => {
+                write!(f, "{target}: what is new is in place, and is checked now")
+            }
+            Self::Rendered {
+                target,
+                is_checked: true,
+            } => write!(f, "{target}: what is new is found good, and stays"),
+            Self::Rendered {
+                target,
+                is_checked: false,
+            } => write!(f, "{target} is written"),
             Self::PutBack { target } => write!(f, "{target}: what was there before is back"),
             Self::CutOff { target } => write!(
                 f,
                 "{target}: what was there before is back, because quaymaster was ended before all was checked and told"
             ),
-            Self::NotTold { consumer, problem } => write!(f, "{consumer}: not told that its files changed: {problem}"),
+            Self::NotTold { consumer, problem } => {
+                write!(f, "{consumer}: not told that its files changed: {problem}")
+            }
             Self::CheckFailed { consumer, problem } => {
-                write!(f, "{consumer}: {problem}; what is new is taken back, and nobody is told")
+                write!(
+                    f,
+                    "{consumer}: {problem}; what is new is taken back, and nobody is told"
+                )
             }
             Self::NobodyToCheck { target } => {
-                write!(f, "{target}: no container that runs has this name, id or service; what is new goes unchecked")
+                write!(
+                    f,
+                    "{target}: no container that runs has this name, id or service; what is new goes unchecked"
+                )
             }
             Self::NobodyToTell { target } => {
-                write!(f, "{target}: no container that runs has this name, id or service; nobody is told")
+                write!(
+                    f,
+                    "{target}: no container that runs has this name, id or service; nobody is told"
+                )
             }
-            Self::Proven { consumer, generation } => {
-                write!(f, "{consumer}: generation {generation} and its certificates seen on a new connection")
+            Self::Proven {
+                consumer,
+                generation,
+            } => {
+                write!(
+                    f,
+                    "{consumer}: generation {generation} and its certificates seen on a new connection"
+                )
             }
             Self::Unproven { consumer, reason } => write!(f, "{consumer}: not proven: {reason}"),
-            Self::TakenBack { consumer, reason, .. } => {
+            Self::TakenBack {
+                consumer, reason, ..
+            } => {
                 write!(f, "{consumer}: what was there before is back: {reason}")
             }
-            Self::Refused { consumer, parts, is_optional: true, .. } => write!(
+            Self::Refused {
+                consumer,
+                parts,
+                is_optional: true,
+                ..
+            } => write!(
                 f,
                 "{consumer}: has a default server of its own, which stays; {} is left out, and nothing is to be done",
                 listed(parts)
             ),
-            Self::Refused { consumer, parts, reason, .. } if parts.len() == 1 => {
-                write!(f, "{consumer}: refuses {}, which is held back until it changes: {reason}", listed(parts))
+            Self::Refused {
+                consumer,
+                parts,
+                reason,
+                ..
+            } if parts.len() == 1 => {
+                write!(
+                    f,
+                    "{consumer}: refuses {}, which is held back until it changes: {reason}",
+                    listed(parts)
+                )
             }
-            Self::Refused { consumer, parts, .. } => {
-                write!(f, "{consumer}: refuses one or more of {} files, tried by halves now", parts.len())
+            Self::Refused {
+                consumer, parts, ..
+            } => {
+                write!(
+                    f,
+                    "{consumer}: refuses one or more of {} files, tried by halves now",
+                    parts.len()
+                )
             }
-            Self::TemplatesRefused { consumer, reason, is_all: true } => {
-                write!(f, "{consumer}: refuses the new templates, which are held back until they change: {reason}")
+            Self::TemplatesRefused {
+                consumer,
+                reason,
+                is_all: true,
+            } => {
+                write!(
+                    f,
+                    "{consumer}: refuses the new templates, which are held back until they change: {reason}"
+                )
             }
-            Self::TemplatesRefused { consumer, reason, is_all: false } => write!(
+            Self::TemplatesRefused {
+                consumer,
+                reason,
+                is_all: false,
+            } => write!(
                 f,
                 "{consumer}: refuses what is made with the new templates; a site alone shows whether it is these: {reason}"
             ),
-            Self::Failed { subject, problem, again: Some(again) } => {
-                write!(f, "{}: {problem}; next try not before {again}", named(subject))
+            Self::Failed {
+                subject,
+                problem,
+                again: Some(again),
+            } => {
+                write!(
+                    f,
+                    "{}: {problem}; next try not before {again}",
+                    named(subject)
+                )
             }
-            Self::Failed { subject, problem, again: None } => {
-                write!(f, "{}: {problem}; tried again when what is asked for changes", named(subject))
+            Self::Failed {
+                subject,
+                problem,
+                again: None,
+            } => {
+                write!(
+                    f,
+                    "{}: {problem}; tried again when what is asked for changes",
+                    named(subject)
+                )
             }
-            Self::Mended { certificate, problem } => {
-                write!(f, "{certificate}: mended from its copy in state, with a new version in the archive: {problem}")
+            Self::Mended {
+                certificate,
+                problem,
+            } => {
+                write!(
+                    f,
+                    "{certificate}: mended from its copy in state, with a new version in the archive: {problem}"
+                )
             }
             Self::Noticed(notice) => notice.fmt(f),
             Self::NoticeOver(notice) => write!(f, "no longer so: {notice}"),
-            Self::TemplatesTaken { names } if names.is_empty() => f.write_str("the built-in templates are in use"),
-            Self::TemplatesTaken { names } => {
-                write!(f, "templates in use besides the built-in ones: {}", listed(names))
+            Self::TemplatesTaken { names } if names.is_empty() => {
+                f.write_str("the built-in templates are in use")
             }
-            Self::TemplateBroken { problem } | Self::NameUnknown { problem } => f.write_str(problem),
+            Self::TemplatesTaken { names } => {
+                write!(
+                    f,
+                    "templates in use besides the built-in ones: {}",
+                    listed(names)
+                )
+            }
+            Self::TemplateBroken { problem } | Self::NameUnknown { problem } => {
+                f.write_str(problem)
+            }
             Self::TemplateMended { problem } => write!(f, "no longer so: {problem}"),
             Self::Ended => f.write_str("quaymaster ends"),
         }
@@ -229,9 +360,18 @@ mod tests {
         let consumer = ContainerName::parse("edge").expect("a name");
         let parts = [FileName::parse("quaymaster--unknown-http.conf").expect("a name")].into();
         let reason = "no".to_owned();
-        let taken_back = Event::TakenBack { consumer: consumer.clone(), reason: reason.clone(), is_optional: true };
+        let taken_back = Event::TakenBack {
+            consumer: consumer.clone(),
+            reason: reason.clone(),
+            is_optional: true,
+        };
         assert_eq!(taken_back.level(), Level::DEBUG);
-        let refused = Event::Refused { consumer, parts, reason, is_optional: true };
+        let refused = Event::Refused {
+            consumer,
+            parts,
+            reason,
+            is_optional: true,
+        };
         assert_eq!(refused.level(), Level::INFO);
         assert_eq!(
             refused.to_string(),

@@ -15,16 +15,33 @@ pub(super) fn tell(facts: &Facts<'_>, told: &mut Findings) {
     let observed = plan::in_force(facts.desired, facts.observed, facts.now);
     let pin = site.pin.as_ref().map(|pin| &pin.certificate);
     let candidates = plan::candidates(facts.host, wanted, pin, &observed, facts.now);
-    match candidates.iter().find(|candidate| candidate.skipped.is_none()) {
-        Some(Candidate { name, certificate, .. }) => tell_held(facts, name, certificate, wanted, told),
-        None => told.problem("certificate", "there is none yet; https is refused until it is there", ""),
+    match candidates
+        .iter()
+        .find(|candidate| candidate.skipped.is_none())
+    {
+        Some(Candidate {
+            name, certificate, ..
+        }) => tell_held(facts, name, certificate, wanted, told),
+        None => told.problem(
+            "certificate",
+            "there is none yet; https is refused until it is there",
+            "",
+        ),
     }
-    for Candidate { name, certificate, skipped } in &candidates {
+    for Candidate {
+        name,
+        certificate,
+        skipped,
+    } in &candidates
+    {
         let Some(skipped) = skipped else { continue };
         let why = match skipped {
             Skipped::DoesNotCover => format!("it is for {}", listed(certificate)),
             Skipped::NotValid => {
-                format!("it is not valid: from {} to {}", certificate.not_before, certificate.not_after)
+                format!(
+                    "it is not valid: from {} to {}",
+                    certificate.not_before, certificate.not_after
+                )
             }
             Skipped::Other => "the one above fits better".to_owned(),
         };
@@ -45,22 +62,50 @@ fn tell_held(
         (true, false) => "it is for this very name",
         (false, _) => "it covers the name by a wildcard",
     };
-    let HeldCertificate { issuer, serial, not_after, .. } = held;
-    let says = format!("{name}, from {issuer}, serial {serial}: {how}; valid until {}", facts.at(*not_after));
+    let HeldCertificate {
+        issuer,
+        serial,
+        not_after,
+        ..
+    } = held;
+    let says = format!(
+        "{name}, from {issuer}, serial {serial}: {how}; valid until {}",
+        facts.at(*not_after)
+    );
     if held.is_valid_at(facts.now) {
         told.ok("certificate", says);
         let due = plan::due(held);
         match (&held.source, due > facts.now) {
-            (Source::Provided, _) => told.note("certificate", "it was put there by hand; quaymaster does not renew it"),
-            (_, true) => told.ok("certificate", format!("it will be renewed at {}", facts.at(due))),
-            (_, false) => told.note("certificate", format!("its renewal is due since {}", facts.at(due))),
+            (Source::Provided, _) => told.note(
+                "certificate",
+                "it was put there by hand; quaymaster does not renew it",
+            ),
+            (_, true) => told.ok(
+                "certificate",
+                format!("it will be renewed at {}", facts.at(due)),
+            ),
+            (_, false) => told.note(
+                "certificate",
+                format!("its renewal is due since {}", facts.at(due)),
+            ),
         }
     } else {
-        told.problem("certificate", format!("{says}: it is not valid now, and served for want of a better one"), "");
+        told.problem(
+            "certificate",
+            format!("{says}: it is not valid now, and served for want of a better one"),
+            "",
+        );
     }
-    let asked = facts.desired.certificates.get(wanted).map(|wanted| Source::from(&wanted.issuance.issuer));
+    let asked = facts
+        .desired
+        .certificates
+        .get(wanted)
+        .map(|wanted| Source::from(&wanted.issuance.issuer));
     if held.source != Source::Provided && asked.is_some_and(|asked| held.source != asked) {
-        told.note("certificate", "it is from another CA than is asked now; one of that takes its place");
+        told.note(
+            "certificate",
+            "it is from another CA than is asked now; one of that takes its place",
+        );
     }
 }
 
@@ -80,18 +125,37 @@ fn tries(facts: &Facts<'_>, wanted: &CertificateName, told: &mut Findings) {
         Retry::NotBefore(_) => format!("the CA lets it be tried again at {}", facts.at(again)),
         Retry::Backoff => format!("it is tried again at {}", facts.at(again)),
     };
-    let tries = if attempt.count == 1 { "1 try".to_owned() } else { format!("{} tries in a row", attempt.count) };
+    let tries = if attempt.count == 1 {
+        "1 try".to_owned()
+    } else {
+        format!("{} tries in a row", attempt.count)
+    };
     let ago = rough(facts.now.since(attempt.last));
     let Some(problem) = &attempt.problem else {
-        return told.note("tries", format!("one is under way since {ago}, or was cut off; {when}"));
+        return told.note(
+            "tries",
+            format!("one is under way since {ago}, or was cut off; {when}"),
+        );
     };
     let remedy = match attempt.retry {
         Retry::NotBefore(_) => format!("mend that if you can, and wait: {when}"),
-        _ => format!("mend that; {when}, or at once by `quaymaster renew --force {}`", facts.host),
+        _ => format!(
+            "mend that; {when}, or at once by `quaymaster renew --force {}`",
+            facts.host
+        ),
     };
-    told.problem("tries", format!("{tries} failed, the last {ago} ago: {problem}"), remedy);
+    told.problem(
+        "tries",
+        format!("{tries} failed, the last {ago} ago: {problem}"),
+        remedy,
+    );
 }
 
 fn listed(certificate: &HeldCertificate) -> String {
-    certificate.names.iter().cloned().collect::<Vec<_>>().join(", ")
+    certificate
+        .names
+        .iter()
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -12,9 +12,16 @@ const MOST_NEAR: usize = 3;
 
 /// Who asks for the name, and whether anybody is to serve it.
 pub(super) fn tell(facts: &Facts<'_>, told: &mut Findings) {
-    let claimants = facts.claimants.get(facts.host).map(Vec::as_slice).unwrap_or_default();
-    let served: BTreeSet<_> =
-        facts.proxies().flat_map(|proxy| proxy.sites.get(facts.host)).flat_map(|s| &s.containers).collect();
+    let claimants = facts
+        .claimants
+        .get(facts.host)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let served: BTreeSet<_> = facts
+        .proxies()
+        .flat_map(|proxy| proxy.sites.get(facts.host))
+        .flat_map(|s| &s.containers)
+        .collect();
     for claimant in claimants {
         tell_one(facts, claimant, served.contains(&claimant.container), told);
     }
@@ -34,12 +41,18 @@ pub(super) fn tell(facts: &Facts<'_>, told: &mut Findings) {
 }
 
 fn tell_one(facts: &Facts<'_>, claimant: &Claimant, is_followed: bool, told: &mut Findings) {
-    let Claimant { container, label, is_there } = claimant;
+    let Claimant {
+        container,
+        label,
+        is_there,
+    } = claimant;
     let asks = format!("container {container} asks for it by its label {label}");
     match (is_there, is_followed) {
         (true, true) => told.ok("asked for", asks),
         (true, false) => told.problem("asked for", format!("{asks}, which can't be followed"), ""),
-        (false, _) if facts.site().is_some() => told.note("asked for", format!("{asks}, but does not run")),
+        (false, _) if facts.site().is_some() => {
+            told.note("asked for", format!("{asks}, but does not run"))
+        }
         (false, _) => {
             told.problem(
                 "asked for",
@@ -53,7 +66,8 @@ fn tell_one(facts: &Facts<'_>, claimant: &Claimant, is_followed: bool, told: &mu
 fn nobody(facts: &Facts<'_>, told: &mut Findings) {
     let near = nearest_names(facts.claimants.keys(), facts.host);
     let label = format!("{}.host={}", facts.prefix, facts.host);
-    let mut remedy = format!("write the label {label} on the container that is to serve it, and create it anew");
+    let mut remedy =
+        format!("write the label {label} on the container that is to serve it, and create it anew");
     if let Some(nearest) = near.first() {
         remedy = format!("did you mean {nearest}? If not: {remedy}");
     }
@@ -63,15 +77,29 @@ fn nobody(facts: &Facts<'_>, told: &mut Findings) {
     }
     told.problem("asked for", "no container asks for this name", remedy);
     for name in near.into_iter().take(MOST_NEAR) {
-        let by = facts.claimants.get(name).and_then(|claimants| claimants.first());
-        let by = by.map(|by| format!(", asked for by container {} (label {})", by.container, by.label));
-        told.note("asked for", format!("a similar name is {name}{}", by.unwrap_or_default()));
+        let by = facts
+            .claimants
+            .get(name)
+            .and_then(|claimants| claimants.first());
+        let by = by.map(|by| {
+            format!(
+                ", asked for by container {} (label {})",
+                by.container, by.label
+            )
+        });
+        told.note(
+            "asked for",
+            format!("a similar name is {name}{}", by.unwrap_or_default()),
+        );
     }
     let name = CertificateName::from(facts.host);
     if let Some(held) = facts.observed.held.get(&name) {
         told.note(
             "certificate",
-            format!("one is still held, valid until {}; nobody asks for it", facts.at(held.not_after)),
+            format!(
+                "one is still held, valid until {}; nobody asks for it",
+                facts.at(held.not_after)
+            ),
         );
     }
 }
@@ -81,11 +109,21 @@ pub(super) fn tell_complaints(facts: &Facts<'_>, told: &mut Findings) {
     let unserved = facts.site().is_none();
     let is_of_proxy = |complaint: &Complaint| complaint.label == format!("{}.kind", facts.prefix);
     let mut all: Vec<_> = about(facts).collect();
-    all.extend(facts.complaints().filter(|complaint| unserved && is_of_proxy(complaint)));
+    all.extend(
+        facts
+            .complaints()
+            .filter(|complaint| unserved && is_of_proxy(complaint)),
+    );
     all.sort_by_key(|complaint| !is_of_proxy(complaint));
     all.dedup();
     for complaint in all {
-        let Complaint { container, label, problem, remedy, .. } = complaint;
+        let Complaint {
+            container,
+            label,
+            problem,
+            remedy,
+            ..
+        } = complaint;
         let says = format!("container {container}, label {label}: {problem}");
         let remedy = format!("container {container}: {remedy}");
         match is_of_proxy(complaint) && is_served(facts) {
@@ -94,7 +132,11 @@ pub(super) fn tell_complaints(facts: &Facts<'_>, told: &mut Findings) {
             false => told.problem("complaint", says, remedy),
         }
     }
-    for fault in facts.faults.iter().filter(|fault| fault.contains(facts.host.as_str())) {
+    for fault in facts
+        .faults
+        .iter()
+        .filter(|fault| fault.contains(facts.host.as_str()))
+    {
         told.problem("on disk", fault, "");
     }
 }
@@ -102,25 +144,50 @@ pub(super) fn tell_complaints(facts: &Facts<'_>, told: &mut Findings) {
 /// Whether each proxy that is to serve the name does so, from a file that leads where it should.
 fn is_served(facts: &Facts<'_>) -> bool {
     let serves = |proxy: &Consumer| {
-        let installed = facts.observed.installed.get(&proxy.name).zip(proxy.sites.get(facts.host));
-        proxy.running && installed.is_some_and(|(installed, site)| Instead::of(facts.host, site, installed).is_none())
+        let installed = facts
+            .observed
+            .installed
+            .get(&proxy.name)
+            .zip(proxy.sites.get(facts.host));
+        proxy.running
+            && installed
+                .is_some_and(|(installed, site)| Instead::of(facts.host, site, installed).is_none())
     };
     facts.site().is_some() && facts.proxies().all(serves)
 }
 
 /// The complaints that are about the name.
 fn about<'a>(facts: &'a Facts<'_>) -> impl Iterator<Item = &'a Complaint> {
-    let claimants = facts.claimants.get(facts.host).into_iter().flatten().map(|claimant| &claimant.container).collect();
-    facts.complaints().filter(move |complaint| concerns(facts, &claimants, complaint))
+    let claimants = facts
+        .claimants
+        .get(facts.host)
+        .into_iter()
+        .flatten()
+        .map(|claimant| &claimant.container)
+        .collect();
+    facts
+        .complaints()
+        .filter(move |complaint| concerns(facts, &claimants, complaint))
 }
 
 /// Whether a complaint is about this name: it says so, or is about a container that asks for it and names no other.
-fn concerns(facts: &Facts<'_>, claimants: &BTreeSet<&ContainerName>, complaint: &Complaint) -> bool {
+fn concerns(
+    facts: &Facts<'_>,
+    claimants: &BTreeSet<&ContainerName>,
+    complaint: &Complaint,
+) -> bool {
     let names = |text: &str| {
         let mut words = text.split(|c: char| c.is_whitespace() || c == ',');
-        words.any(|word| word.trim_end_matches([':', ';', '.']).eq_ignore_ascii_case(facts.host.as_str()))
+        words.any(|word| {
+            word.trim_end_matches([':', ';', '.'])
+                .eq_ignore_ascii_case(facts.host.as_str())
+        })
     };
-    let is_of_other = facts.claimants.keys().any(|name| name.as_str() == complaint.value);
-    let is_of_ours = claimants.contains(&complaint.container) || facts.proxies().any(|p| p.name == complaint.container);
+    let is_of_other = facts
+        .claimants
+        .keys()
+        .any(|name| name.as_str() == complaint.value);
+    let is_of_ours = claimants.contains(&complaint.container)
+        || facts.proxies().any(|p| p.name == complaint.container);
     names(&complaint.value) || names(&complaint.problem) || (is_of_ours && !is_of_other)
 }

@@ -86,7 +86,9 @@ impl<'a> Facts<'a> {
 
     /// The name as the first proxy serves it.
     fn site(&self) -> Option<&'a Site> {
-        self.proxies().find_map(|consumer| consumer.sites.get(self.host)).map(|site| &**site)
+        self.proxies()
+            .find_map(|consumer| consumer.sites.get(self.host))
+            .map(|site| &**site)
     }
 
     /// What would be done now that is about the name.
@@ -128,17 +130,28 @@ pub enum Works {
 fn daemon(facts: &Facts<'_>, told: &mut Findings) {
     let work = facts.actions().next().is_some();
     let (works, last) = facts.daemon;
-    let last = last.map_or_else(|| "never seen here".to_owned(), |last| format!("last seen at {}", facts.at(last)));
+    let last = last.map_or_else(
+        || "never seen here".to_owned(),
+        |last| format!("last seen at {}", facts.at(last)),
+    );
     let none = format!("no daemon works on this state ({last})");
     let start = "start it: `docker start` its container, or run `quaymaster watch`";
     match works {
-        Works::Well if work => told.note("daemon", "it works, and has something to do for this name now"),
+        Works::Well if work => told.note(
+            "daemon",
+            "it works, and has something to do for this name now",
+        ),
         Works::Well => told.ok("daemon", "it works"),
-        Works::Stuck => {
-            told.problem("daemon", format!("it does not turn ({last})"), "look at its log, then restart it")
-        }
+        Works::Stuck => told.problem(
+            "daemon",
+            format!("it does not turn ({last})"),
+            "look at its log, then restart it",
+        ),
         Works::No if work => told.problem("daemon", none, start),
-        Works::No => told.note("daemon", format!("{none}; what changes is not followed, and nothing is renewed")),
+        Works::No => told.note(
+            "daemon",
+            format!("{none}; what changes is not followed, and nothing is renewed"),
+        ),
     }
 }
 

@@ -13,19 +13,44 @@ use crate::{
 pub(super) fn tell_files(facts: &Facts<'_>, proxy: &Consumer, told: &mut Findings) {
     let name = &proxy.name;
     if !proxy.running {
-        let remedy = format!("start it: `docker start {name}`; `docker logs {name}` says why it ended");
+        let remedy =
+            format!("start it: `docker start {name}`; `docker logs {name}` says why it ended");
         return told.problem("proxy", format!("{name} does not run"), remedy);
     }
     let file = plan::site_file(facts.host);
-    let installed = facts.observed.installed.get(name).cloned().unwrap_or_default();
+    let installed = facts
+        .observed
+        .installed
+        .get(name)
+        .cloned()
+        .unwrap_or_default();
     let theirs = proxy.config.theirs.join(file.as_str());
-    match proxy.sites.get(facts.host).and_then(|site| Instead::of(facts.host, site, &installed)) {
-        None => told.ok("proxy", format!("{name} serves it from {}", theirs.display())),
-        Some(Instead::Nothing) => told.problem("proxy", format!("{name} has no {} now", theirs.display()), ""),
-        Some(older) => told.problem("proxy", format!("{name} serves it from {}: {older}", theirs.display()), ""),
+    match proxy
+        .sites
+        .get(facts.host)
+        .and_then(|site| Instead::of(facts.host, site, &installed))
+    {
+        None => told.ok(
+            "proxy",
+            format!("{name} serves it from {}", theirs.display()),
+        ),
+        Some(Instead::Nothing) => told.problem(
+            "proxy",
+            format!("{name} has no {} now", theirs.display()),
+            "",
+        ),
+        Some(older) => told.problem(
+            "proxy",
+            format!("{name} serves it from {}: {older}", theirs.display()),
+            "",
+        ),
     }
-    let failure =
-        facts.status.and_then(|status| status.failures.iter().find(|f| f.subject == Subject::Consumer(name.clone())));
+    let failure = facts.status.and_then(|status| {
+        status
+            .failures
+            .iter()
+            .find(|f| f.subject == Subject::Consumer(name.clone()))
+    });
     if let Some(problem) = failure.and_then(|failure| failure.problem.as_deref()) {
         told.problem(
             "proxy",
@@ -38,27 +63,49 @@ pub(super) fn tell_files(facts: &Facts<'_>, proxy: &Consumer, told: &mut Finding
         _ => None,
     });
     if let Some(deploy) = changes {
-        let why = deploy.why.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        told.note("proxy", format!("{name} is about to be brought up to date: {why}"));
+        let why = deploy
+            .why
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ");
+        told.note(
+            "proxy",
+            format!("{name} is about to be brought up to date: {why}"),
+        );
     }
     tell_progress(facts, name, &installed, told);
 }
 
-fn tell_progress(facts: &Facts<'_>, name: &ContainerName, installed: &Installed, told: &mut Findings) {
+fn tell_progress(
+    facts: &Facts<'_>,
+    name: &ContainerName,
+    installed: &Installed,
+    told: &mut Findings,
+) {
     let generation = installed.generation;
     match &installed.progress {
-        Progress::Proven { at } => {
-            told.ok("proxy", format!("{name} was seen serving generation {generation} at {}", facts.at(*at)))
-        }
+        Progress::Proven { at } => told.ok(
+            "proxy",
+            format!(
+                "{name} was seen serving generation {generation} at {}",
+                facts.at(*at)
+            ),
+        ),
         Progress::Unproven { reason } => {
-            let remedy = format!("`docker logs {name}`, and `docker exec {name} nginx -t` where it is nginx, say why");
+            let remedy = format!(
+                "`docker logs {name}`, and `docker exec {name} nginx -t` where it is nginx, say why"
+            );
             told.problem(
                 "proxy",
                 format!("{name} was told, and generation {generation} was not seen: {reason}"),
                 remedy,
             );
         }
-        Progress::SignalOwed => told.note("proxy", format!("{name} has not been told to read its files again yet")),
+        Progress::SignalOwed => told.note(
+            "proxy",
+            format!("{name} has not been told to read its files again yet"),
+        ),
         Progress::TakenBack => told.problem(
             "proxy",
             format!("{name} did not take up what it was given, and has back what it had before"),
@@ -79,14 +126,28 @@ pub(super) fn tell_seen(facts: &Facts<'_>, proxy: &Consumer, told: &mut Findings
         }
         return;
     };
-    let installed = facts.observed.installed.get(name).cloned().unwrap_or_default();
+    let installed = facts
+        .observed
+        .installed
+        .get(name)
+        .cloned()
+        .unwrap_or_default();
     let logs = format!("`docker logs {name}` says more");
     match &seen.mark {
         Ok(mark) if *mark == installed.generation.to_string() => {
-            told.ok("seen now", format!("{name} answers on port {} with generation {mark}", proxy.http_port));
+            told.ok(
+                "seen now",
+                format!(
+                    "{name} answers on port {} with generation {mark}",
+                    proxy.http_port
+                ),
+            );
         }
         Ok(mark) if mark.parse::<u64>().is_ok() => {
-            let says = format!("{name} serves generation {mark}, not {}", installed.generation);
+            let says = format!(
+                "{name} serves generation {mark}, not {}",
+                installed.generation
+            );
             told.problem(
                 "seen now",
                 says,
@@ -96,51 +157,87 @@ pub(super) fn tell_seen(facts: &Facts<'_>, proxy: &Consumer, told: &mut Findings
         Ok(_) => told.problem(
             "seen now",
             format!("{name} does not serve what quaymaster writes"),
-            format!("does it include {}/*.conf? {logs}", proxy.config.theirs.display()),
+            format!(
+                "does it include {}/*.conf? {logs}",
+                proxy.config.theirs.display()
+            ),
         ),
         Err(problem) => told.problem(
             "seen now",
             format!("{name}: {problem}"),
-            format!("is it a server that listens on port {}? {logs}", proxy.http_port),
+            format!(
+                "is it a server that listens on port {}? {logs}",
+                proxy.http_port
+            ),
         ),
     }
     if let Ok(status) = &seen.plain {
-        told.note("seen now", format!("http://{}/ gets status {status}", facts.host.in_url()));
+        told.note(
+            "seen now",
+            format!("http://{}/ gets status {status}", facts.host.in_url()),
+        );
     }
     tell_serial(facts, proxy, seen.serial.as_ref(), told);
 }
 
-fn tell_serial(facts: &Facts<'_>, proxy: &Consumer, seen: Option<&Result<String, String>>, told: &mut Findings) {
+fn tell_serial(
+    facts: &Facts<'_>,
+    proxy: &Consumer,
+    seen: Option<&Result<String, String>>,
+    told: &mut Findings,
+) {
     let site = proxy.sites.get(facts.host);
-    let (Some(seen), Some(wanted)) = (seen, site.and_then(|site| site.certificate.as_ref())) else { return };
+    let (Some(seen), Some(wanted)) = (seen, site.and_then(|site| site.certificate.as_ref())) else {
+        return;
+    };
     let name = &proxy.name;
     let observed = plan::in_force(facts.desired, facts.observed, facts.now);
-    let pin = site.and_then(|site| site.pin.as_ref()).map(|pin| &pin.certificate);
+    let pin = site
+        .and_then(|site| site.pin.as_ref())
+        .map(|pin| &pin.certificate);
     let candidates = plan::candidates(facts.host, wanted, pin, &observed, facts.now);
-    let expected =
-        candidates.iter().find(|candidate| candidate.skipped.is_none()).map(|found| &found.certificate.serial);
+    let expected = candidates
+        .iter()
+        .find(|candidate| candidate.skipped.is_none())
+        .map(|found| &found.certificate.serial);
     match (seen, expected) {
         (Ok(serial), Some(expected)) if serial == expected => {
-            told.ok("seen now", format!("{name} shows the certificate {serial} on port {}", proxy.https_port));
+            told.ok(
+                "seen now",
+                format!(
+                    "{name} shows the certificate {serial} on port {}",
+                    proxy.https_port
+                ),
+            );
         }
         (Ok(serial), expected) => {
             let instead = expected.map_or_else(String::new, |expected| format!(", not {expected}"));
             let remedy = format!(
                 "another server block of {name} may answer for this name: `docker exec {name} nginx -T` where it is nginx"
             );
-            told.problem("seen now", format!("{name} shows the certificate {serial}{instead}"), remedy);
+            told.problem(
+                "seen now",
+                format!("{name} shows the certificate {serial}{instead}"),
+                remedy,
+            );
         }
         // Without a certificate a refusal is what was meant.
         (Err(_), None) => {}
-        (Err(problem), Some(_)) => told.problem("seen now", format!("{name}: https fails: {problem}"), ""),
+        (Err(problem), Some(_)) => {
+            told.problem("seen now", format!("{name}: https fails: {problem}"), "")
+        }
     }
 }
 
 /// Whether those behind the proxy take requests.
 pub(super) fn tell_behind(facts: &Facts<'_>, proxy: &Consumer, told: &mut Findings) {
-    let Some(site) = proxy.sites.get(facts.host) else { return };
+    let Some(site) = proxy.sites.get(facts.host) else {
+        return;
+    };
     let routes = match &site.content {
-        Content::Redirect(to) => return told.ok("behind it", format!("nobody: it is sent to {to}")),
+        Content::Redirect(to) => {
+            return told.ok("behind it", format!("nobody: it is sent to {to}"));
+        }
         Content::Routes(routes) => routes,
     };
     for (path, route) in routes {
@@ -154,10 +251,21 @@ pub(super) fn tell_behind(facts: &Facts<'_>, proxy: &Consumer, told: &mut Findin
 }
 
 fn idle(facts: &Facts<'_>, site: &Site, path: &str, told: &mut Findings) {
-    let containers = site.containers.iter().filter_map(|name| facts.snapshot.containers.get(name));
-    let states: Vec<_> = containers.map(|container| format!("{} {}", container.name, state(container))).collect();
-    let first = site.containers.first().map_or("NAME", ContainerName::as_str);
-    let says = format!("nobody takes requests for {path}, so that they get 503: {}", states.join(", "));
+    let containers = site
+        .containers
+        .iter()
+        .filter_map(|name| facts.snapshot.containers.get(name));
+    let states: Vec<_> = containers
+        .map(|container| format!("{} {}", container.name, state(container)))
+        .collect();
+    let first = site
+        .containers
+        .first()
+        .map_or("NAME", ContainerName::as_str);
+    let says = format!(
+        "nobody takes requests for {path}, so that they get 503: {}",
+        states.join(", ")
+    );
     told.problem(
         "behind it",
         says,
@@ -176,11 +284,20 @@ fn state(container: &Container) -> &'static str {
 }
 
 fn upstream(facts: &Facts<'_>, site: &Site, at: SocketAddr, told: &mut Findings) {
-    let is_at =
-        |container: &&std::rc::Rc<Container>| container.networks.iter().any(|network| network.address == Some(at.ip()));
-    let containers = site.containers.iter().filter_map(|name| facts.snapshot.containers.get(name));
-    let name =
-        containers.clone().find(is_at).map_or_else(|| at.ip().to_string(), |container| container.name.to_string());
+    let is_at = |container: &&std::rc::Rc<Container>| {
+        container
+            .networks
+            .iter()
+            .any(|network| network.address == Some(at.ip()))
+    };
+    let containers = site
+        .containers
+        .iter()
+        .filter_map(|name| facts.snapshot.containers.get(name));
+    let name = containers.clone().find(is_at).map_or_else(
+        || at.ip().to_string(),
+        |container| container.name.to_string(),
+    );
     match facts.listening.get(&at) {
         Some(Ok(())) => told.ok("behind it", format!("{name} listens at {at}")),
         Some(Err(ErrorKind::ConnectionRefused)) => {
@@ -196,8 +313,9 @@ fn upstream(facts: &Facts<'_>, site: &Site, at: SocketAddr, told: &mut Findings)
                 remedy,
             );
         }
-        Some(Err(_)) | None => {
-            told.note("behind it", format!("{name} is asked at {at}, which can't be tried from here"))
-        }
+        Some(Err(_)) | None => told.note(
+            "behind it",
+            format!("{name} is asked at {at}, which can't be tried from here"),
+        ),
     }
 }

@@ -9,7 +9,8 @@ use crate::{
         tests::{container, proxy, rules, snapshot},
     },
     observe::{
-        Attempt, Container, ContainerState, Health, HeldCertificate, Installed, Progress, Shelf, Source, Subject,
+        Attempt, Container, ContainerState, Health, HeldCertificate, Installed, Progress, Shelf,
+        Source, Subject,
     },
     plan::{self, foresee, plan},
     render::Templates,
@@ -35,13 +36,18 @@ struct World {
 /// Of another project, and younger.
 fn strangers() -> Container {
     let mut late = container("late", 9).label("host", "shop.example");
-    late.labels.insert("com.docker.compose.project".to_owned(), "other".to_owned());
+    late.labels
+        .insert("com.docker.compose.project".to_owned(), "other".to_owned());
     late
 }
 
 fn plan_rules() -> plan::Rules {
     let mark_host = "quaymaster-0123456789abcdef".into();
-    plan::Rules { mark_host, resync: Duration::from_secs(3600), label_prefix: "quaymaster".into() }
+    plan::Rules {
+        mark_host,
+        resync: Duration::from_secs(3600),
+        label_prefix: "quaymaster".into(),
+    }
 }
 
 fn shop() -> Container {
@@ -53,7 +59,11 @@ impl World {
     fn well() -> Self {
         // Port 80, the certificate, and two for names that nobody has.
         let mark = Ok("4".to_owned());
-        let seen = Seen { mark, plain: Ok(301), serial: Some(Ok(serial())) };
+        let seen = Seen {
+            mark,
+            plain: Ok(301),
+            serial: Some(Ok(serial())),
+        };
         Self {
             host: Host::parse("shop.example").expect("a name"),
             containers: vec![proxy(), shop()],
@@ -80,7 +90,12 @@ impl World {
         }
         let plan = planned(&self.observed);
         let claimants = claimants(&snapshot, &rules());
-        let held = self.observed.held.values().next().map(|held| held.serial.clone());
+        let held = self
+            .observed
+            .held
+            .values()
+            .next()
+            .map(|held| held.serial.clone());
         for seen in self.seen.values_mut() {
             if seen.serial == Some(Ok(serial())) {
                 seen.serial = held.clone().map(Ok);
@@ -111,15 +126,28 @@ fn serial() -> String {
 
 /// The first problem and what to do first.
 fn first(told: &Findings) -> (String, String) {
-    let problem = told.problems().next().map(|finding| finding.says.clone()).unwrap_or_default();
-    (problem, told.next_steps(1).first().map(|step| (*step).to_owned()).unwrap_or_default())
+    let problem = told
+        .problems()
+        .next()
+        .map(|finding| finding.says.clone())
+        .unwrap_or_default();
+    (
+        problem,
+        told.next_steps(1)
+            .first()
+            .map(|step| (*step).to_owned())
+            .unwrap_or_default(),
+    )
 }
 
 #[test]
 fn a_name_that_is_served_well_is_told_from_its_label_to_its_app() {
     let told = World::well().told();
-    let lines: Vec<_> =
-        told.0.iter().map(|finding| format!("{} {}: {}", finding.state, finding.about, finding.says)).collect();
+    let lines: Vec<_> = told
+        .0
+        .iter()
+        .map(|finding| format!("{} {}: {}", finding.state, finding.about, finding.says))
+        .collect();
     let text = lines.join("\n");
     assert!(told.is_well(), "{text}");
     for piece in [
@@ -153,8 +181,18 @@ fn each_breakage_is_told_with_the_one_thing_to_do_first() {
             "does not run",
             "docker start shop",
         ),
-        ("no proxy", |w| drop(w.containers.remove(0)), "can't be followed", "quaymaster.kind=nginx"),
-        ("no mount", |w| w.containers[0].mounts.clear(), "can't be followed", "edge:/etc/nginx/conf.d:ro"),
+        (
+            "no proxy",
+            |w| drop(w.containers.remove(0)),
+            "can't be followed",
+            "quaymaster.kind=nginx",
+        ),
+        (
+            "no mount",
+            |w| w.containers[0].mounts.clear(),
+            "can't be followed",
+            "edge:/etc/nginx/conf.d:ro",
+        ),
         (
             "proxy stopped",
             |w| w.containers[0].state = ContainerState::Other("exited".into()),
@@ -167,10 +205,21 @@ fn each_breakage_is_told_with_the_one_thing_to_do_first() {
             "no daemon works on this state (last seen at 2027-01-15T07:50:00Z (10 min 0 s ago))",
             "start it",
         ),
-        ("unproven", |w| unproven(w), "generation 7 was not seen: it is old", "docker logs proxy"),
+        (
+            "unproven",
+            |w| unproven(w),
+            "generation 7 was not seen: it is old",
+            "docker logs proxy",
+        ),
         (
             "nobody listens",
-            |w| w.listening = [(SocketAddr::from(([10, 0, 0, 4], 8080)), Err(ErrorKind::ConnectionRefused))].into(),
+            |w| {
+                w.listening = [(
+                    SocketAddr::from(([10, 0, 0, 4], 8080)),
+                    Err(ErrorKind::ConnectionRefused),
+                )]
+                .into()
+            },
             "nobody listens on port 8080",
             "quaymaster.port",
         ),
@@ -198,10 +247,18 @@ fn each_breakage_is_told_with_the_one_thing_to_do_first() {
             "shows the certificate ff, not ",
             "nginx -T",
         ),
-        ("twice", |w| w.containers.push(strangers()), "late asks for it", "container late: use another name"),
+        (
+            "twice",
+            |w| w.containers.push(strangers()),
+            "late asks for it",
+            "container late: use another name",
+        ),
         (
             "damaged",
-            |w| w.faults.push("the certificate shop.example is refused: no key".into()),
+            |w| {
+                w.faults
+                    .push("the certificate shop.example is refused: no key".into())
+            },
             "is refused: no key",
             "",
         ),
@@ -230,7 +287,11 @@ fn unproven(world: &mut World) {
     let desired = told(&world.containers);
     world.observed.installed.insert(
         ContainerName::parse("proxy").expect("a name"),
-        Installed { generation: 6, ..Installed::default() }.into(),
+        Installed {
+            generation: 6,
+            ..Installed::default()
+        }
+        .into(),
     );
     loop {
         let plan = plan(&desired, &world.observed, &templates, &plan_rules, NOW);
@@ -239,9 +300,16 @@ fn unproven(world: &mut World) {
         }
         world.observed = foresee(&world.observed, &plan, NOW);
     }
-    let installed = world.observed.installed.values_mut().next().expect("there is one proxy");
+    let installed = world
+        .observed
+        .installed
+        .values_mut()
+        .next()
+        .expect("there is one proxy");
     let installed = std::rc::Rc::make_mut(installed);
-    installed.progress = Progress::Unproven { reason: "it is old".into() };
+    installed.progress = Progress::Unproven {
+        reason: "it is old".into(),
+    };
     installed.generation = 7;
     world.settles = false;
 }
@@ -251,9 +319,16 @@ fn a_proxy_that_does_not_run_is_not_told_as_one_that_serves() {
     let mut world = World::well();
     world.containers[0].state = ContainerState::Other("exited".into());
     let told = world.told();
-    let by: Vec<_> = told.0.iter().filter(|finding| finding.about == "served by").collect();
+    let by: Vec<_> = told
+        .0
+        .iter()
+        .filter(|finding| finding.about == "served by")
+        .collect();
     let [by] = by[..] else { panic!("{by:?}") };
-    assert_eq!((by.state, by.says.as_str()), (State::Note, "proxy, which does not run"));
+    assert_eq!(
+        (by.state, by.says.as_str()),
+        (State::Note, "proxy, which does not run")
+    );
 }
 
 #[test]
@@ -264,25 +339,45 @@ fn failed_orders_are_told_with_the_next_try_and_the_way_round_it() {
             Retry::NotBefore(NOW + Duration::from_secs(3600)),
             "wait: the CA lets it be tried again at 2027-01-15T09:00:00Z (in 1 h 0 min)",
         ),
-        (Retry::WhenInputChanges, "tried again when what is asked for changes"),
+        (
+            Retry::WhenInputChanges,
+            "tried again when what is asked for changes",
+        ),
     ] {
         let mut world = World::well();
         world.settles = false;
         let problem = Some("the CA could not validate shop.example: no route to host".to_owned());
         let asked = Digest::of("");
         let subject = Subject::Certificate(crate::values::CertificateName::from(&world.host));
-        world
-            .observed
-            .attempts
-            .insert(subject, Attempt { count: 2, last: NOW - Duration::from_secs(70), asked, retry, problem });
+        world.observed.attempts.insert(
+            subject,
+            Attempt {
+                count: 2,
+                last: NOW - Duration::from_secs(70),
+                asked,
+                retry,
+                problem,
+            },
+        );
         let told = world.told();
-        let tries = told.problems().find(|finding| finding.about == "tries").expect("it is told");
+        let tries = told
+            .problems()
+            .find(|finding| finding.about == "tries")
+            .expect("it is told");
         assert!(
-            tries.says.starts_with("2 tries in a row failed, the last 1 min 10 s ago: the CA could not"),
+            tries
+                .says
+                .starts_with("2 tries in a row failed, the last 1 min 10 s ago: the CA could not"),
             "{}",
             tries.says
         );
-        assert!(tries.remedy.as_deref().is_some_and(|remedy| remedy.contains(expected)), "{tries:?}");
+        assert!(
+            tries
+                .remedy
+                .as_deref()
+                .is_some_and(|remedy| remedy.contains(expected)),
+            "{tries:?}"
+        );
     }
 }
 
@@ -302,7 +397,10 @@ fn what_was_skipped_is_told_with_its_reason() {
     let mut world = World::well();
     let now = NOW.millis() / 1000;
     for (name, certificate) in [
-        ("shop.example", held(&["other.example"], now - 10, now + 9_000_000)),
+        (
+            "shop.example",
+            held(&["other.example"], now - 10, now + 9_000_000),
+        ),
         ("wild", held(&["*.example"], now - 11, now + 9_000_000)),
         ("old", held(&["shop.example"], now - 1000, now - 12)),
         ("longer", held(&["shop.example"], now - 13, now + 9_900_000)),
@@ -312,8 +410,12 @@ fn what_was_skipped_is_told_with_its_reason() {
     }
     world.settles = false;
     let told = world.told();
-    let notes: Vec<_> =
-        told.0.iter().filter(|finding| finding.about == "certificate").map(|f| f.says.as_str()).collect();
+    let notes: Vec<_> = told
+        .0
+        .iter()
+        .filter(|finding| finding.about == "certificate")
+        .map(|f| f.says.as_str())
+        .collect();
     let text = notes.join("\n");
     for piece in [
         "longer, from Test",

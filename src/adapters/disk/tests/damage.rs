@@ -24,7 +24,12 @@ fn mended(place: &Place) -> Vec<String> {
     }
     let found = look(place);
     assert!(found.repairs.is_empty(), "{found:?}");
-    found.faults.iter().chain(found.wrecks.values()).map(ToString::to_string).collect()
+    found
+        .faults
+        .iter()
+        .chain(found.wrecks.values())
+        .map(ToString::to_string)
+        .collect()
 }
 
 fn truncate(path: &Path) {
@@ -41,8 +46,13 @@ pub(super) fn lay_out(folder: &Path, host: &str) -> (Secret, String) {
     let (key, chain, _) = issued(host);
     fs::create_dir_all(folder).expect("a folder");
     fs::write(folder.join("fullchain.pem"), &chain).expect("it is written");
-    files::create(&folder.join("privkey.pem"), key.expose().as_bytes(), 0o600, files::Durability::Renamed)
-        .expect("it is written");
+    files::create(
+        &folder.join("privkey.pem"),
+        key.expose().as_bytes(),
+        0o600,
+        files::Durability::Renamed,
+    )
+    .expect("it is written");
     (key, chain)
 }
 
@@ -50,14 +60,24 @@ pub(super) fn lay_out(folder: &Path, host: &str) -> (Secret, String) {
 pub(super) type Wreck = (&'static str, fn(&Path));
 
 pub(super) const WRECKS: &[Wreck] = &[
-    ("a truncated chain", |live| truncate(&live.join("fullchain.pem"))),
-    ("a truncated key", |live| truncate(&live.join("privkey.pem"))),
-    ("an empty key", |live| fs::write(live.join("privkey.pem"), "").expect("it is written")),
-    ("a binary chain", |live| fs::write(live.join("fullchain.pem"), [0xff; 99]).expect("it is written")),
+    ("a truncated chain", |live| {
+        truncate(&live.join("fullchain.pem"))
+    }),
+    ("a truncated key", |live| {
+        truncate(&live.join("privkey.pem"))
+    }),
+    ("an empty key", |live| {
+        fs::write(live.join("privkey.pem"), "").expect("it is written")
+    }),
+    ("a binary chain", |live| {
+        fs::write(live.join("fullchain.pem"), [0xff; 99]).expect("it is written")
+    }),
     ("no key", |live| remove(&live.join("privkey.pem"))),
     ("no chain", |live| remove(&live.join("fullchain.pem"))),
     ("a lost about.json", |live| remove(&live.join("about.json"))),
-    ("a damaged about.json", |live| truncate(&live.join("about.json"))),
+    ("a damaged about.json", |live| {
+        truncate(&live.join("about.json"))
+    }),
     ("a folder for a key", |live| {
         remove(&live.join("privkey.pem"));
         fs::create_dir(live.join("privkey.pem")).expect("a folder");
@@ -69,13 +89,17 @@ pub(super) const WRECKS: &[Wreck] = &[
     ("another's key", |live| {
         fs::write(live.join("privkey.pem"), issued(SHOP).0.expose()).expect("it is written");
     }),
-    ("no version", |live| remove(&live.canonicalize().expect("it is there"))),
+    ("no version", |live| {
+        remove(&live.canonicalize().expect("it is there"))
+    }),
     ("a file for a version", |live| {
         let version = live.canonicalize().expect("it is there");
         remove(&version);
         fs::write(version, "x").expect("it is written");
     }),
-    ("no link", |live| fs::remove_file(live).expect("it is removed")),
+    ("no link", |live| {
+        fs::remove_file(live).expect("it is removed")
+    }),
     ("a file for a link", |live| {
         fs::remove_file(live).expect("it is removed");
         fs::write(live, "x").expect("it is written");
@@ -101,18 +125,41 @@ fn any_wreck_of_ours_is_mended_from_its_copy_as_a_new_version() {
         store(&place.folders, SHOP);
         let before = store(&place.folders, SHOP);
         let live = place.certificates.join("live").join(SHOP);
-        let old = live.join("fullchain.pem").canonicalize().expect("it is there");
+        let old = live
+            .join("fullchain.pem")
+            .canonicalize()
+            .expect("it is there");
         wreck(&live);
         let left = fs::read(&old).ok();
         let found = look(&place);
-        assert!(matches!(found.repairs[&name(SHOP)], Repair::Live { .. }), "{what}: {found:?}");
-        assert_eq!(found.held, BTreeMap::from([(name(SHOP), before.clone().into())]), "{what}");
-        assert!(found.faults.is_empty() && found.wrecks.is_empty(), "{what}: {found:?}");
+        assert!(
+            matches!(found.repairs[&name(SHOP)], Repair::Live { .. }),
+            "{what}: {found:?}"
+        );
+        assert_eq!(
+            found.held,
+            BTreeMap::from([(name(SHOP), before.clone().into())]),
+            "{what}"
+        );
+        assert!(
+            found.faults.is_empty() && found.wrecks.is_empty(),
+            "{what}: {found:?}"
+        );
         assert_eq!(mended(&place), [""; 0], "{what}");
         let found = look(&place);
-        assert_eq!(found.held, BTreeMap::from([(name(SHOP), before.into())]), "{what}");
-        assert!(fs::read_link(&live).is_ok_and(|to| to.starts_with("../archive/shop.example")), "{what}");
-        let new = live.join("fullchain.pem").canonicalize().expect("it is there");
+        assert_eq!(
+            found.held,
+            BTreeMap::from([(name(SHOP), before.into())]),
+            "{what}"
+        );
+        assert!(
+            fs::read_link(&live).is_ok_and(|to| to.starts_with("../archive/shop.example")),
+            "{what}"
+        );
+        let new = live
+            .join("fullchain.pem")
+            .canonicalize()
+            .expect("it is there");
         // Where nothing was left, nothing tells which number was used.
         assert!(new != old || *what == "no folders at all", "{what}");
         // A version is never written again, not even a damaged one.
@@ -132,25 +179,46 @@ fn any_wreck_without_a_good_copy_is_told_and_another_is_stored_over_it() {
         wreck(&live);
         truncate(&place.state.join("copies").join(SHOP).join("privkey.pem"));
         let found = look(&place);
-        assert!(!found.repairs.contains_key(&name(SHOP)) || is_served, "{what}: {found:?}");
+        assert!(
+            !found.repairs.contains_key(&name(SHOP)) || is_served,
+            "{what}: {found:?}"
+        );
         let counts = if is_served { (1, 0) } else { (0, 1) };
-        assert_eq!((found.held.len(), found.wrecks.len()), counts, "{what}: {found:?}");
-        assert!(found.wrecks.values().all(|fault| fault.to_string().contains(SHOP)), "{what}: {found:?}");
+        assert_eq!(
+            (found.held.len(), found.wrecks.len()),
+            counts,
+            "{what}: {found:?}"
+        );
+        assert!(
+            found
+                .wrecks
+                .values()
+                .all(|fault| fault.to_string().contains(SHOP)),
+            "{what}: {found:?}"
+        );
         if what.starts_with("a lost about.json") {
             // It counts as the user's.
             continue;
         }
         let again = store(&place.folders, SHOP);
         assert_eq!(mended(&place), [""; 0], "{what}");
-        assert_eq!(look(&place).held, BTreeMap::from([(name(SHOP), again.into())]), "{what}");
+        assert_eq!(
+            look(&place).held,
+            BTreeMap::from([(name(SHOP), again.into())]),
+            "{what}"
+        );
     }
 }
 
 /// What may become of its second copy.
 pub(super) const COPIES: &[Wreck] = &[
     ("no copy", remove),
-    ("a truncated key", |copy| truncate(&copy.join("privkey.pem"))),
-    ("a truncated chain", |copy| truncate(&copy.join("fullchain.pem"))),
+    ("a truncated key", |copy| {
+        truncate(&copy.join("privkey.pem"))
+    }),
+    ("a truncated chain", |copy| {
+        truncate(&copy.join("fullchain.pem"))
+    }),
     ("a lost about.json", |copy| remove(&copy.join("about.json"))),
     ("a file for it", |copy| {
         remove(copy);
@@ -170,7 +238,10 @@ fn a_copy_is_made_again_from_what_is_live_and_never_wins_over_it() {
         let held = store(&place.folders, SHOP);
         wreck(&place.state.join("copies").join(SHOP));
         let found = look(&place);
-        assert!(matches!(found.repairs[&name(SHOP)], Repair::Copy), "{what}: {found:?}");
+        assert!(
+            matches!(found.repairs[&name(SHOP)], Repair::Copy),
+            "{what}: {found:?}"
+        );
         assert_eq!(mended(&place), [""; 0], "{what}");
         truncate(&place.certificates.join("live/shop.example/privkey.pem"));
         assert_eq!(mended(&place), [""; 0], "{what}");
@@ -184,7 +255,10 @@ fn a_copy_is_made_again_from_what_is_live_and_never_wins_over_it() {
     fs::remove_file(&live).expect("it is removed");
     symlink("../archive/shop.example/1", &live).expect("a link");
     assert_eq!(mended(&place), [""; 0]);
-    assert_eq!(look(&place).held, BTreeMap::from([(name(SHOP), older.into())]));
+    assert_eq!(
+        look(&place).held,
+        BTreeMap::from([(name(SHOP), older.into())])
+    );
 }
 
 #[test]
@@ -194,7 +268,10 @@ fn what_others_put_into_live_is_theirs_until_it_can_not_be_served() {
     let (_, chain) = lay_out(&live, SHOP);
     let found = look(&place);
     assert_eq!(found.held[&name(SHOP)].source, Source::Provided);
-    assert!(found.repairs.is_empty() && found.faults.is_empty(), "{found:?}");
+    assert!(
+        found.repairs.is_empty() && found.faults.is_empty(),
+        "{found:?}"
+    );
     let (key, ours, names) = issued(SHOP);
     let shop = name(SHOP);
     let new = |now| NewCertificate {
@@ -205,21 +282,44 @@ fn what_others_put_into_live_is_theirs_until_it_can_not_be_served() {
         source: Source::Acme(String::new()),
         now,
     };
-    let error = place.folders.store_certificate(&new(NOW)).expect_err("theirs is valid");
-    let reason = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-    assert!(reason.contains("live/shop.example is valid, not ours, and not replaced"), "{reason}");
-    assert_eq!(fs::read_to_string(live.join("fullchain.pem")).expect("it is there"), chain);
+    let error = place
+        .folders
+        .store_certificate(&new(NOW))
+        .expect_err("theirs is valid");
+    let reason = std::error::Error::source(&error)
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    assert!(
+        reason.contains("live/shop.example is valid, not ours, and not replaced"),
+        "{reason}"
+    );
+    assert_eq!(
+        fs::read_to_string(live.join("fullchain.pem")).expect("it is there"),
+        chain
+    );
     // Half of a file is nothing that can be served: it is kept, and out of the way.
     truncate(&live.join("privkey.pem"));
     let left = fs::read(live.join("privkey.pem")).expect("it is there");
     assert_eq!(look(&place).wrecks.len(), 1);
-    place.folders.store_certificate(&new(NOW)).expect("it is stored");
+    place
+        .folders
+        .store_certificate(&new(NOW))
+        .expect("it is stored");
     let aside = place.certificates.join("set-aside");
-    assert_eq!((mode(&aside), fs::read(aside.join(SHOP).join("privkey.pem")).expect("it is kept")), (0o700, left));
+    assert_eq!(
+        (
+            mode(&aside),
+            fs::read(aside.join(SHOP).join("privkey.pem")).expect("it is kept")
+        ),
+        (0o700, left)
+    );
     fs::remove_file(&live).expect("it is removed");
     fs::write(&live, "a second one").expect("it is written");
     assert_eq!(mended(&place), [""; 0]);
-    assert_eq!(fs::read_to_string(aside.join("shop.example.2")).expect("it is kept"), "a second one");
+    assert_eq!(
+        fs::read_to_string(aside.join("shop.example.2")).expect("it is kept"),
+        "a second one"
+    );
 }
 
 #[test]
@@ -233,23 +333,63 @@ fn the_users_certificates_are_read_as_they_lie_and_delivered_from_there() {
     fs::rename(parts.join("fullchain.pem"), parts.join("cert.pem")).expect("it is renamed");
     fs::write(provided.join("parts.example/chain.pem"), "").expect("it is written");
     let found = look(&place);
-    assert!(found.faults.is_empty() && found.repairs.is_empty(), "{found:?}");
-    assert_eq!(found.held, BTreeMap::from([(name(SHOP), ours.clone().into())]));
-    let shelves: Vec<_> = found.provided.values().map(|held| (held.source.clone(), held.shelf)).collect();
-    assert_eq!(shelves, [(Source::Provided, Shelf::ProvidedInParts), (Source::Provided, Shelf::Provided)]);
+    assert!(
+        found.faults.is_empty() && found.repairs.is_empty(),
+        "{found:?}"
+    );
+    assert_eq!(
+        found.held,
+        BTreeMap::from([(name(SHOP), ours.clone().into())])
+    );
+    let shelves: Vec<_> = found
+        .provided
+        .values()
+        .map(|held| (held.source.clone(), held.shelf))
+        .collect();
+    assert_eq!(
+        shelves,
+        [
+            (Source::Provided, Shelf::ProvidedInParts),
+            (Source::Provided, Shelf::Provided)
+        ]
+    );
     let folder = place.config.join("certificates");
     let consumer = ContainerName::parse("proxy").expect("a name");
-    let at = crate::ports::Place { consumer: &consumer, config: &place.config, certificates: Some(&folder) };
+    let at = crate::ports::Place {
+        consumer: &consumer,
+        config: &place.config,
+        certificates: Some(&folder),
+    };
     for (host, digest, expected) in [
-        (SHOP, found.provided[&name(SHOP)].digest, Some(chain.as_str())),
-        ("parts.example", found.provided[&name("parts.example")].digest, None),
+        (
+            SHOP,
+            found.provided[&name(SHOP)].digest,
+            Some(chain.as_str()),
+        ),
+        (
+            "parts.example",
+            found.provided[&name("parts.example")].digest,
+            None,
+        ),
         (SHOP, ours.digest, None),
     ] {
-        let (write, remove, deliver) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::from([(name(host), digest)]));
-        let change = Change { write: &write, remove: &remove, deliver: &deliver };
+        let (write, remove, deliver) = (
+            BTreeMap::new(),
+            BTreeSet::new(),
+            BTreeMap::from([(name(host), digest)]),
+        );
+        let change = Change {
+            write: &write,
+            remove: &remove,
+            deliver: &deliver,
+        };
         place.folders.stage(&at, &change).expect("it is copied");
-        place.folders.switch(&at, &change, &Default::default()).expect("it is delivered");
-        let delivered = fs::read_to_string(folder.join(host).join("fullchain.pem")).expect("it is there");
+        place
+            .folders
+            .switch(&at, &change, &Default::default())
+            .expect("it is delivered");
+        let delivered =
+            fs::read_to_string(folder.join(host).join("fullchain.pem")).expect("it is there");
         assert!(expected.is_none_or(|chain| chain == delivered), "{host}");
         assert_eq!(mode(folder.join(host).join("privkey.pem")), 0o600, "{host}");
     }
@@ -296,7 +436,11 @@ fn what_is_wrong_in_provided_is_told_with_its_path_and_harms_no_other() {
         (
             "a key for everybody",
             |folder| {
-                fs::set_permissions(folder.join("privkey.pem"), fs::Permissions::from_mode(0o644)).expect("it is set");
+                fs::set_permissions(
+                    folder.join("privkey.pem"),
+                    fs::Permissions::from_mode(0o644),
+                )
+                .expect("it is set");
             },
             "provided/bad.example/privkey.pem may be read by others",
         ),
@@ -308,9 +452,16 @@ fn what_is_wrong_in_provided_is_told_with_its_path_and_harms_no_other() {
         wreck(&provided.join("bad.example"));
         let found = look(&place);
         let faults: Vec<_> = found.faults.iter().map(ToString::to_string).collect();
-        assert!(faults.len() == 1 && faults[0].contains(told), "{what}: {faults:?}");
+        assert!(
+            faults.len() == 1 && faults[0].contains(told),
+            "{what}: {faults:?}"
+        );
         assert!(found.provided.contains_key(&name("good.example")), "{what}");
-        assert_eq!(found.provided.contains_key(&name("bad.example")), what == "a key for everybody", "{what}");
+        assert_eq!(
+            found.provided.contains_key(&name("bad.example")),
+            what == "a key for everybody",
+            "{what}"
+        );
     }
 }
 
@@ -322,13 +473,26 @@ fn a_folder_that_is_a_file_has_none_in_it_and_is_told() {
         remove(&place.certificates.join(folder));
         fs::write(place.certificates.join(folder), "theirs").expect("it is written");
         let found = look(&place);
-        assert_eq!(found.held, BTreeMap::from([(name(SHOP), held.into())]), "{folder}");
+        assert_eq!(
+            found.held,
+            BTreeMap::from([(name(SHOP), held.into())]),
+            "{folder}"
+        );
         let fault = found.faults[0].to_string();
-        assert!(fault.contains(folder) && fault.contains("a file where a folder should be"), "{fault}");
+        assert!(
+            fault.contains(folder) && fault.contains("a file where a folder should be"),
+            "{fault}"
+        );
         for (name, repair) in found.repairs {
-            assert!(place.folders.mend(&name, &repair).is_err(), "it is not ours to move");
+            assert!(
+                place.folders.mend(&name, &repair).is_err(),
+                "it is not ours to move"
+            );
         }
-        assert_eq!(fs::read_to_string(place.certificates.join(folder)).expect("it is there"), "theirs");
+        assert_eq!(
+            fs::read_to_string(place.certificates.join(folder)).expect("it is there"),
+            "theirs"
+        );
     }
 }
 
@@ -336,7 +500,9 @@ fn a_folder_that_is_a_file_has_none_in_it_and_is_told() {
 const DAMAGES: &[Wreck] = &[
     ("empty", |path| fs::write(path, "").expect("it is written")),
     ("truncated", truncate),
-    ("binary", |path| fs::write(path, [0xfe; 50]).expect("it is written")),
+    ("binary", |path| {
+        fs::write(path, [0xfe; 50]).expect("it is written")
+    }),
     ("a folder", |path| {
         remove(path);
         fs::create_dir_all(path.join("inner")).expect("a folder");
@@ -362,18 +528,37 @@ fn a_damaged_attempt_is_told_and_written_over() {
         let place = place();
         let attempt = Attempt::lost(NOW, "once".to_owned());
         for host in [SHOP, "other.example"] {
-            place.folders.note_attempt(&name(host), &attempt).expect("it is written");
+            place
+                .folders
+                .note_attempt(&name(host), &attempt)
+                .expect("it is written");
         }
         damage(&place.state.join("attempts/shop.example.json"));
         match place.folders.attempts() {
             Ok(records) => {
-                assert_eq!(records[&name("other.example")].as_ref().ok(), Some(&attempt), "{what}");
-                let error = records[&name(SHOP)].as_ref().expect_err("it is damaged").to_string();
-                assert!(error.contains("attempts/shop.example.json"), "{what}: {error}");
+                assert_eq!(
+                    records[&name("other.example")].as_ref().ok(),
+                    Some(&attempt),
+                    "{what}"
+                );
+                let error = records[&name(SHOP)]
+                    .as_ref()
+                    .expect_err("it is damaged")
+                    .to_string();
+                assert!(
+                    error.contains("attempts/shop.example.json"),
+                    "{what}: {error}"
+                );
             }
-            Err(error) => assert!(what.contains("that is a file") && error.to_string().contains("attempts"), "{what}"),
+            Err(error) => assert!(
+                what.contains("that is a file") && error.to_string().contains("attempts"),
+                "{what}"
+            ),
         }
-        place.folders.note_attempt(&name(SHOP), &attempt).expect("it is written anew");
+        place
+            .folders
+            .note_attempt(&name(SHOP), &attempt)
+            .expect("it is written anew");
         let records = place.folders.attempts().expect("they are read");
         assert_eq!(records[&name(SHOP)].as_ref().ok(), Some(&attempt), "{what}");
     }
@@ -391,14 +576,34 @@ fn a_damaged_order_is_told_dropped_and_kept_anew() {
                 url: Some("https://ca.example/1".into()),
                 tokens: Vec::new(),
             };
-            place.folders.keep_order(&name(SHOP), &record).expect("it is written");
+            place
+                .folders
+                .keep_order(&name(SHOP), &record)
+                .expect("it is written");
             damage(&place.state.join("orders/shop.example").join(file));
             let error = place.folders.order(&name(SHOP)).expect_err("it is damaged");
-            assert!(error.to_string().contains("orders/shop.example"), "{what} {file}: {error}");
-            place.folders.drop_order(&name(SHOP)).expect("it is dropped");
-            assert_eq!(place.folders.order(&name(SHOP)).expect("it is read"), None, "{what} {file}");
-            place.folders.keep_order(&name(SHOP), &record).expect("it is written anew");
-            assert_eq!(place.folders.order(&name(SHOP)).expect("it is read"), Some(record), "{what} {file}");
+            assert!(
+                error.to_string().contains("orders/shop.example"),
+                "{what} {file}: {error}"
+            );
+            place
+                .folders
+                .drop_order(&name(SHOP))
+                .expect("it is dropped");
+            assert_eq!(
+                place.folders.order(&name(SHOP)).expect("it is read"),
+                None,
+                "{what} {file}"
+            );
+            place
+                .folders
+                .keep_order(&name(SHOP), &record)
+                .expect("it is written anew");
+            assert_eq!(
+                place.folders.order(&name(SHOP)).expect("it is read"),
+                Some(record),
+                "{what} {file}"
+            );
         }
     }
 }
@@ -409,7 +614,10 @@ fn a_mark_a_breath_and_a_status_are_written_over_whatever_became_of_them() {
         let place = place();
         let mark = place.folders.mark_host().expect("it is made");
         place.folders.breathe(NOW).expect("it is written");
-        place.folders.keep_status(&|file| file.write_all(b"{}")).expect("it is written");
+        place
+            .folders
+            .keep_status(&|file| file.write_all(b"{}"))
+            .expect("it is written");
         drop(Lock::take(&place.state).expect("it is taken"));
         for file in ["mark", "alive", "status.json"] {
             damage(&place.state.join(file));
@@ -418,15 +626,32 @@ fn a_mark_a_breath_and_a_status_are_written_over_whatever_became_of_them() {
             damage(&place.state.join("lock"));
         }
         assert_eq!(place.folders.known_mark_host(), None, "{what}");
-        let _lock = Lock::take(&place.state).expect("it is asked for").expect("nobody has it");
+        let _lock = Lock::take(&place.state)
+            .expect("it is asked for")
+            .expect("nobody has it");
         let other = place.folders.mark_host().expect("it is made anew");
         assert_ne!(other, mark, "{what}");
-        assert_eq!(place.folders.mark_host().expect("it is read"), other, "{what}");
+        assert_eq!(
+            place.folders.mark_host().expect("it is read"),
+            other,
+            "{what}"
+        );
         assert!(place.folders.last_breath().is_err(), "{what}");
         place.folders.breathe(NOW).expect("it is written anew");
-        assert_eq!(place.folders.last_breath().expect("it is read"), Some(NOW), "{what}");
-        place.folders.keep_status(&|file| file.write_all(b"{\"a\": 1}")).expect("it is written anew");
-        assert_eq!(place.folders.status().expect("it is read").as_deref(), Some("{\"a\": 1}"), "{what}");
+        assert_eq!(
+            place.folders.last_breath().expect("it is read"),
+            Some(NOW),
+            "{what}"
+        );
+        place
+            .folders
+            .keep_status(&|file| file.write_all(b"{\"a\": 1}"))
+            .expect("it is written anew");
+        assert_eq!(
+            place.folders.status().expect("it is read").as_deref(),
+            Some("{\"a\": 1}"),
+            "{what}"
+        );
     }
 }
 
@@ -434,12 +659,33 @@ fn a_mark_a_breath_and_a_status_are_written_over_whatever_became_of_them() {
 fn a_damaged_account_is_kept_under_another_name() {
     let place = place();
     let directory = "https://ca.example/dir";
-    place.folders.keep_account(directory, &Secret::new("one")).expect("it is written");
-    let first = place.folders.set_account_aside(directory).expect("it is put away");
+    place
+        .folders
+        .keep_account(directory, &Secret::new("one"))
+        .expect("it is written");
+    let first = place
+        .folders
+        .set_account_aside(directory)
+        .expect("it is put away");
     assert_eq!(place.folders.account(directory).expect("it is read"), None);
-    place.folders.keep_account(directory, &Secret::new("two")).expect("it is written");
-    let second = place.folders.set_account_aside(directory).expect("it is put away");
-    assert!(first.ends_with("account.json.damaged") && second.ends_with("account.json.damaged.2"), "{second:?}");
+    place
+        .folders
+        .keep_account(directory, &Secret::new("two"))
+        .expect("it is written");
+    let second = place
+        .folders
+        .set_account_aside(directory)
+        .expect("it is put away");
+    assert!(
+        first.ends_with("account.json.damaged") && second.ends_with("account.json.damaged.2"),
+        "{second:?}"
+    );
     assert_eq!(fs::read_to_string(&first).expect("it is kept"), "one");
-    assert_eq!((fs::read_to_string(&second).expect("it is kept").as_str(), mode(&second)), ("two", 0o600));
+    assert_eq!(
+        (
+            fs::read_to_string(&second).expect("it is kept").as_str(),
+            mode(&second)
+        ),
+        ("two", 0o600)
+    );
 }

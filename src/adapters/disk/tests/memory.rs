@@ -9,10 +9,18 @@ use super::{
 
 /// What changes the length of no file.
 const SAME_LENGTH: &[Wreck] = &[
-    ("other bytes in a key", |folder| overwrite(&folder.join("privkey.pem"))),
-    ("other bytes in a chain", |folder| overwrite(&folder.join("fullchain.pem"))),
-    ("other bytes in about.json", |folder| overwrite(&folder.join("about.json"))),
-    ("another key for everybody", |folder| open(&folder.join("privkey.pem"))),
+    ("other bytes in a key", |folder| {
+        overwrite(&folder.join("privkey.pem"))
+    }),
+    ("other bytes in a chain", |folder| {
+        overwrite(&folder.join("fullchain.pem"))
+    }),
+    ("other bytes in about.json", |folder| {
+        overwrite(&folder.join("about.json"))
+    }),
+    ("another key for everybody", |folder| {
+        open(&folder.join("privkey.pem"))
+    }),
     ("another version", |folder| {
         if folder.is_symlink() {
             let older = fs::read_link(folder).expect("a link").with_file_name("1");
@@ -68,9 +76,13 @@ fn is_read_again(place: &Place) -> bool {
 fn a_look_after_another_finds_what_a_first_one_finds_whatever_has_happened() {
     let live: fn(&Place) -> PathBuf = |place| place.certificates.join("live").join(SHOP);
     let copy: fn(&Place) -> PathBuf = |place| place.state.join("copies").join(SHOP);
-    let wrecks = |of: &'static [Wreck], folder| of.iter().map(move |(what, wreck)| (what, wreck, folder));
+    let wrecks =
+        |of: &'static [Wreck], folder| of.iter().map(move |(what, wreck)| (what, wreck, folder));
     let of_live = wrecks(WRECKS, live).chain(wrecks(SAME_LENGTH, live));
-    for (what, wreck, folder) in of_live.chain(wrecks(COPIES, copy)).chain(wrecks(SAME_LENGTH, copy)) {
+    for (what, wreck, folder) in of_live
+        .chain(wrecks(COPIES, copy))
+        .chain(wrecks(SAME_LENGTH, copy))
+    {
         let place = place();
         store(&place.folders, SHOP);
         store(&place.folders, SHOP);
@@ -80,7 +92,10 @@ fn a_look_after_another_finds_what_a_first_one_finds_whatever_has_happened() {
         // It is compared with a first one there.
         let found = damage::look(&place);
         let is_of_copy = folder(&place).starts_with(&place.state);
-        assert!(is_of_copy || format!("{found:?}") != before, "{what}: {found:?}");
+        assert!(
+            is_of_copy || format!("{found:?}") != before,
+            "{what}: {found:?}"
+        );
         for (name, repair) in found.repairs {
             place.folders.mend(&name, &repair).expect("it is mended");
         }
@@ -93,8 +108,15 @@ fn what_is_as_it_was_is_not_read_again_whosever_it_is() {
     let place = place();
     store(&place.folders, SHOP);
     assert!(!is_read_again(&place), "ours");
-    fs::write(place.certificates.join("live").join(SHOP).join("about.json"), r#"{"source": "self-signed"}"#)
-        .expect("it is written");
+    fs::write(
+        place
+            .certificates
+            .join("live")
+            .join(SHOP)
+            .join("about.json"),
+        r#"{"source": "self-signed"}"#,
+    )
+    .expect("it is written");
     files::remove_folder(&place.state.join("copies")).expect("it is removed");
     assert!(!is_read_again(&place), "self-signed, which needs no copy");
     assert_eq!(found(&place).source, Source::SelfSigned);
@@ -108,8 +130,9 @@ fn what_was_written_just_before_a_look_is_read_at_the_next_one_too() {
     let place = place();
     store(&place.folders, SHOP);
     let live = place.certificates.join("live").join(SHOP);
-    let files = [&live, &place.state.join("copies").join(SHOP)]
-        .map(|folder| ["privkey.pem", "fullchain.pem", "about.json"].map(|file| changed(&folder.join(file))));
+    let files = [&live, &place.state.join("copies").join(SHOP)].map(|folder| {
+        ["privkey.pem", "fullchain.pem", "about.json"].map(|file| changed(&folder.join(file)))
+    });
     let (seconds, nanoseconds) = files.into_iter().flatten().max().expect("there are some");
     let last = Timestamp::from_millis(seconds * 1000 + nanoseconds / 1_000_000);
     let at = |milliseconds| {
@@ -130,8 +153,14 @@ fn what_has_to_be_mended_or_told_is_read_again_until_it_is_well() {
     let copy = place.state.join("copies").join(SHOP);
     fs::remove_file(copy.join("about.json")).expect("it is removed");
     assert!(is_read_again(&place));
-    assert!(matches!(look(&place.folders).repairs[&name(SHOP)], Repair::Copy));
-    place.folders.mend(&name(SHOP), &Repair::Copy).expect("it is mended");
+    assert!(matches!(
+        look(&place.folders).repairs[&name(SHOP)],
+        Repair::Copy
+    ));
+    place
+        .folders
+        .mend(&name(SHOP), &Repair::Copy)
+        .expect("it is mended");
     assert!(!is_read_again(&place));
     // Its folder decides whether others get to it.
     let live = place.certificates.join("live").join(SHOP);
@@ -140,7 +169,12 @@ fn what_has_to_be_mended_or_told_is_read_again_until_it_is_well() {
     for (mode, is_exposed) in [(0o700, false), (0o755, true), (0o700, false)] {
         fs::set_permissions(&version, fs::Permissions::from_mode(mode)).expect("it is set");
         let told = look(&place.folders).faults;
-        assert_eq!(told.iter().any(|fault| matches!(fault, DiskError::Exposed { .. })), is_exposed, "{mode:o}");
+        assert_eq!(
+            told.iter()
+                .any(|fault| matches!(fault, DiskError::Exposed { .. })),
+            is_exposed,
+            "{mode:o}"
+        );
     }
 }
 
@@ -149,7 +183,10 @@ fn names_that_are_gone_are_forgotten() {
     let place = place();
     store(&place.folders, SHOP);
     let before = found(&place);
-    let (live, aside) = (place.certificates.join("live").join(SHOP), place.certificates.join("aside"));
+    let (live, aside) = (
+        place.certificates.join("live").join(SHOP),
+        place.certificates.join("aside"),
+    );
     fs::rename(&live, &aside).expect("it is moved");
     files::remove_folder(&place.state.join("copies")).expect("it is removed");
     assert!(look(&place.folders).held.is_empty());

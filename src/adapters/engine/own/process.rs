@@ -62,10 +62,21 @@ impl OwnProcess {
             let bytes = fs::read(Path::new("/proc/self").join(name)).unwrap_or_default();
             String::from_utf8_lossy(&bytes).into_owned()
         };
-        let hostname = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
+        let hostname = nix::unistd::gethostname()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         // Docker's mark, and Podman's.
-        let marked = ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| Path::new(mark).exists());
-        Self { cgroup: file("cgroup"), cpuset: file("cpuset"), mountinfo: file("mountinfo"), hostname, marked }
+        let marked = ["/.dockerenv", "/run/.containerenv"]
+            .iter()
+            .any(|mark| Path::new(mark).exists());
+        Self {
+            cgroup: file("cgroup"),
+            cpuset: file("cpuset"),
+            mountinfo: file("mountinfo"),
+            hostname,
+            marked,
+        }
     }
 
     /// All candidates, the surest first.
@@ -73,13 +84,26 @@ impl OwnProcess {
         let by_setting = setting.map(|word| (word.to_owned(), Clue::Setting));
         // Inside of nested engines the last id is the innermost container.
         let lines = self.cgroup.lines().chain(self.cpuset.lines());
-        let by_cgroup = lines.filter_map(|line| ids(line).last()).map(|id| (id.to_owned(), Clue::Cgroup));
-        let roots = self.mountinfo.lines().filter_map(|line| fields(line)).map(|(root, _)| root);
-        let by_mountinfo = roots.filter_map(engines_file).map(|id| (id.to_owned(), Clue::Mountinfo));
+        let by_cgroup = lines
+            .filter_map(|line| ids(line).last())
+            .map(|id| (id.to_owned(), Clue::Cgroup));
+        let roots = self
+            .mountinfo
+            .lines()
+            .filter_map(|line| fields(line))
+            .map(|(root, _)| root);
+        let by_mountinfo = roots
+            .filter_map(engines_file)
+            .map(|id| (id.to_owned(), Clue::Mountinfo));
         let by_hostname = Some((self.hostname.trim().to_owned(), Clue::Hostname));
 
         let mut candidates: Vec<Candidate> = Vec::new();
-        for (word, clue) in by_setting.into_iter().chain(by_cgroup).chain(by_mountinfo).chain(by_hostname) {
+        for (word, clue) in by_setting
+            .into_iter()
+            .chain(by_cgroup)
+            .chain(by_mountinfo)
+            .chain(by_hostname)
+        {
             if !word.is_empty() && candidates.iter().all(|known| known.word != word) {
                 candidates.push(Candidate { word, clue });
             }
@@ -97,13 +121,18 @@ impl OwnProcess {
 
     /// Where something is mounted, as we see it, and which folder of its file system that is.
     pub(super) fn mount_points(&self) -> BTreeMap<PathBuf, PathBuf> {
-        self.mountinfo.lines().filter_map(fields).map(|(root, point)| (unescape(point), unescape(root))).collect()
+        self.mountinfo
+            .lines()
+            .filter_map(fields)
+            .map(|(root, point)| (unescape(point), unescape(root)))
+            .collect()
     }
 }
 
 /// The ids of containers in a path: 64 hexadecimal digits each, whatever is written around them.
 fn ids(path: &str) -> impl Iterator<Item = &str> {
-    path.split(|c: char| !c.is_ascii_hexdigit()).filter(|word| is_id(word))
+    path.split(|c: char| !c.is_ascii_hexdigit())
+        .filter(|word| is_id(word))
 }
 
 fn is_id(word: &str) -> bool {
@@ -114,9 +143,8 @@ fn is_id(word: &str) -> bool {
 pub(super) fn engines_file(root: &str) -> Option<&str> {
     let parts: Vec<&str> = root.split('/').collect();
     parts.windows(3).find_map(|window| match window {
-        ["containers", id, "hostname" | "hosts" | "resolv.conf"] | ["overlay-containers", id, "userdata"] => {
-            is_id(id).then_some(*id)
-        }
+        ["containers", id, "hostname" | "hosts" | "resolv.conf"]
+        | ["overlay-containers", id, "userdata"] => is_id(id).then_some(*id),
         _ => None,
     })
 }
@@ -146,6 +174,8 @@ pub(super) fn unescape(text: &str) -> PathBuf {
 }
 
 fn octal(bytes: &[u8]) -> Option<u8> {
-    let [b'\\', digits @ ..] = bytes.get(..4)? else { return None };
+    let [b'\\', digits @ ..] = bytes.get(..4)? else {
+        return None;
+    };
     u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok()
 }

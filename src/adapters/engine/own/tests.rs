@@ -18,15 +18,22 @@ const HOSTNAME: &str = include_str!("../../../../tests/recorded/engine/own-hostn
 const HOST_NETWORK: &str = include_str!("../../../../tests/recorded/engine/own-host.txt");
 const PRIVATE: &str = include_str!("../../../../tests/recorded/engine/own-private.txt");
 const JOINED: &str = include_str!("../../../../tests/recorded/engine/own-joined.txt");
-const JOINED_PRIVATE: &str = include_str!("../../../../tests/recorded/engine/own-joined-private.txt");
+const JOINED_PRIVATE: &str =
+    include_str!("../../../../tests/recorded/engine/own-joined-private.txt");
 /// The container that the last two joined; it has no mounts.
 const X: &str = "66b83d8c575bb0df0a5dbb310b317daba0528798ee6f79d555d75e91a123b127";
 
 /// A recording's process and its container's real id.
 fn recorded(text: &str) -> (OwnProcess, String) {
     let part = |name: &str| {
-        let start = text.find(&format!("== {name}\n")).expect("the part is there") + name.len() + 4;
-        let end = text[start..].find("\n==").map_or(text.len(), |end| start + end);
+        let start = text
+            .find(&format!("== {name}\n"))
+            .expect("the part is there")
+            + name.len()
+            + 4;
+        let end = text[start..]
+            .find("\n==")
+            .map_or(text.len(), |end| start + end);
         text[start..end].trim().to_owned()
     };
     let process = OwnProcess {
@@ -44,7 +51,9 @@ struct Known(Vec<Container>);
 
 #[async_trait(?Send)]
 impl Engine for Known {
-    async fn events(&self) -> Result<LocalBoxStream<'static, Result<EngineEvent, EngineError>>, EngineError> {
+    async fn events(
+        &self,
+    ) -> Result<LocalBoxStream<'static, Result<EngineEvent, EngineError>>, EngineError> {
         unreachable!("nobody listens")
     }
     async fn containers(&self, _: &str) -> Result<Vec<Container>, EngineError> {
@@ -53,9 +62,14 @@ impl Engine for Known {
     async fn inspect(&self, word: &str) -> Result<Option<Container>, EngineError> {
         if word == "ambiguous" {
             let message = "multiple IDs found".to_owned();
-            return Err(EngineError::Refused { call: String::new(), status: 400, message });
+            return Err(EngineError::Refused {
+                call: String::new(),
+                status: 400,
+                message,
+            });
         }
-        let known = |known: &&Container| known.id.as_str().starts_with(word) || known.name.as_str() == word;
+        let known =
+            |known: &&Container| known.id.as_str().starts_with(word) || known.name.as_str() == word;
         Ok(self.0.iter().find(known).cloned())
     }
     async fn kill(&self, _: &ContainerId, _: Signal) -> Result<(), EngineError> {
@@ -73,8 +87,11 @@ impl Engine for Known {
 }
 
 fn container(id: &str, destinations: &[&str]) -> Container {
-    let mount =
-        |destination: &&str| Mount { kind: MountKind::Private, destination: destination.into(), writable: true };
+    let mount = |destination: &&str| Mount {
+        kind: MountKind::Private,
+        destination: destination.into(),
+        writable: true,
+    };
     Container {
         id: ContainerId::parse(id).unwrap(),
         name: ContainerName::parse(format!("name-{}", &id[..4])).unwrap(),
@@ -94,8 +111,16 @@ fn container(id: &str, destinations: &[&str]) -> Container {
 
 const MOUNTS: [&str; 3] = ["/data", "/with space", "/var/run/docker.sock"];
 
-async fn found(process: &OwnProcess, setting: Option<&str>, known: Vec<Container>) -> Option<String> {
-    own_container(&Known(known), process, setting).await.unwrap().container().map(|own| own.id.to_string())
+async fn found(
+    process: &OwnProcess,
+    setting: Option<&str>,
+    known: Vec<Container>,
+) -> Option<String> {
+    own_container(&Known(known), process, setting)
+        .await
+        .unwrap()
+        .container()
+        .map(|own| own.id.to_string())
 }
 
 #[tokio::test]
@@ -109,7 +134,11 @@ async fn we_find_ourselves_however_we_were_started() {
     ] {
         let (process, id) = recorded(text);
         let known = || vec![container(X, &[]), container(&id, &MOUNTS)];
-        assert_eq!(found(&process, None, known()).await, Some(id.clone()), "{case}");
+        assert_eq!(
+            found(&process, None, known()).await,
+            Some(id.clone()),
+            "{case}"
+        );
     }
 }
 
@@ -119,33 +148,66 @@ async fn the_container_whose_network_we_joined_is_not_taken_for_ours() {
     assert_eq!(
         process.candidates(None),
         [
-            Candidate { word: X.to_owned(), clue: Clue::Mountinfo },
-            Candidate { word: X[..12].to_owned(), clue: Clue::Hostname }
+            Candidate {
+                word: X.to_owned(),
+                clue: Clue::Mountinfo
+            },
+            Candidate {
+                word: X[..12].to_owned(),
+                clue: Clue::Hostname
+            }
         ]
     );
     for theirs in [vec![], vec!["/data", "/elsewhere"]] {
         let known = || vec![container(X, &theirs), container(&id, &MOUNTS)];
         assert_eq!(found(&process, None, known()).await, None, "{theirs:?}");
-        assert_eq!(found(&process, Some(&id), known()).await, Some(id.clone()), "the setting helps");
+        assert_eq!(
+            found(&process, Some(&id), known()).await,
+            Some(id.clone()),
+            "the setting helps"
+        );
     }
 }
 
 #[tokio::test]
 async fn without_mounts_only_sure_clues_count() {
     let (process, id) = recorded(DEFAULT);
-    assert_eq!(found(&process, None, vec![container(&id, &[])]).await, Some(id.clone()));
+    assert_eq!(
+        found(&process, None, vec![container(&id, &[])]).await,
+        Some(id.clone())
+    );
 
-    let by_name = OwnProcess { hostname: id[..12].to_owned(), ..OwnProcess::default() };
+    let by_name = OwnProcess {
+        hostname: id[..12].to_owned(),
+        ..OwnProcess::default()
+    };
     assert_eq!(found(&by_name, None, vec![container(&id, &[])]).await, None);
-    assert_eq!(found(&by_name, Some(&id), vec![container(&id, &[])]).await, Some(id.clone()));
+    assert_eq!(
+        found(&by_name, Some(&id), vec![container(&id, &[])]).await,
+        Some(id.clone())
+    );
 
-    let bare: Vec<_> = recorded(PRIVATE).0.mountinfo.lines().map(str::to_owned).collect();
-    let bare = bare
-        .into_iter()
-        .filter(|line| !MOUNTS.map(|point| point.replace(' ', "\\040")).iter().any(|point| line.contains(point)));
-    let process = OwnProcess { mountinfo: bare.collect::<Vec<_>>().join("\n"), ..OwnProcess::default() };
+    let bare: Vec<_> = recorded(PRIVATE)
+        .0
+        .mountinfo
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    let bare = bare.into_iter().filter(|line| {
+        !MOUNTS
+            .map(|point| point.replace(' ', "\\040"))
+            .iter()
+            .any(|point| line.contains(point))
+    });
+    let process = OwnProcess {
+        mountinfo: bare.collect::<Vec<_>>().join("\n"),
+        ..OwnProcess::default()
+    };
     let id = recorded(PRIVATE).1;
-    assert_eq!(found(&process, None, vec![container(&id, &[])]).await, Some(id));
+    assert_eq!(
+        found(&process, None, vec![container(&id, &[])]).await,
+        Some(id)
+    );
 }
 
 #[tokio::test]
@@ -160,7 +222,11 @@ async fn on_a_host_there_is_no_own_container() {
             hostname: hostname.into(),
             marked: false,
         };
-        assert_eq!(found(&process, None, vec![container(X, &["/data"])]).await, None, "{hostname}");
+        assert_eq!(
+            found(&process, None, vec![container(X, &["/data"])]).await,
+            None,
+            "{hostname}"
+        );
     }
 }
 
@@ -172,12 +238,33 @@ fn ids_are_found_in_the_paths_of_every_engine() {
         format!("0::/machine.slice/libpod-{X}.scope/container"),
         format!("0::/kubepods/besteffort/pod2/{X}"),
     ] {
-        let process = OwnProcess { cgroup: path.clone(), ..OwnProcess::default() };
-        assert_eq!(process.candidates(None), [Candidate { word: X.to_owned(), clue: Clue::Cgroup }], "{path}");
+        let process = OwnProcess {
+            cgroup: path.clone(),
+            ..OwnProcess::default()
+        };
+        assert_eq!(
+            process.candidates(None),
+            [Candidate {
+                word: X.to_owned(),
+                clue: Clue::Cgroup
+            }],
+            "{path}"
+        );
     }
-    assert_eq!(engines_file(&format!("/var/lib/docker/containers/{X}/resolv.conf")), Some(X));
-    assert_eq!(engines_file(&format!("/containers/storage/overlay-containers/{X}/userdata/hosts")), Some(X));
-    assert_eq!(engines_file(&format!("/var/lib/docker/containers/{X}/mounts")), None);
+    assert_eq!(
+        engines_file(&format!("/var/lib/docker/containers/{X}/resolv.conf")),
+        Some(X)
+    );
+    assert_eq!(
+        engines_file(&format!(
+            "/containers/storage/overlay-containers/{X}/userdata/hosts"
+        )),
+        Some(X)
+    );
+    assert_eq!(
+        engines_file(&format!("/var/lib/docker/containers/{X}/mounts")),
+        None
+    );
     assert_eq!(engines_file("/srv/containers/shop/hosts"), None);
 }
 
@@ -192,7 +279,12 @@ fn mount_points_are_unescaped() {
     ] {
         assert_eq!(unescape(written), PathBuf::from(meant));
     }
-    assert!(recorded(DEFAULT).0.mount_points().contains_key(Path::new("/with space")));
+    assert!(
+        recorded(DEFAULT)
+            .0
+            .mount_points()
+            .contains_key(Path::new("/with space"))
+    );
 }
 
 #[test]
@@ -203,21 +295,43 @@ fn a_mount_at_a_link_is_where_the_link_leads() {
     let link = folder.path().join("link");
     std::os::unix::fs::symlink(&real, &link).unwrap();
     let own = container(X, &[link.to_str().unwrap()]);
-    assert!(checked(own, Clue::Hostname, &BTreeMap::from([(real, PathBuf::from("/"))])).is_ok());
+    assert!(
+        checked(
+            own,
+            Clue::Hostname,
+            &BTreeMap::from([(real, PathBuf::from("/"))])
+        )
+        .is_ok()
+    );
 }
 
 #[async_trait(?Send)]
 impl Mounted for Known {
     async fn mounted(&self) -> Result<Vec<(ContainerId, BTreeSet<PathBuf>)>, EngineError> {
-        let destinations = |own: &Container| own.mounts.iter().map(|mount| mount.destination.clone()).collect();
-        Ok(self.0.iter().map(|own| (own.id.clone(), destinations(own))).collect())
+        let destinations = |own: &Container| {
+            own.mounts
+                .iter()
+                .map(|mount| mount.destination.clone())
+                .collect()
+        };
+        Ok(self
+            .0
+            .iter()
+            .map(|own| (own.id.clone(), destinations(own)))
+            .collect())
     }
 }
 
 /// What no clue tells of, as with a private control group namespace and X's network.
 fn without_clues() -> (OwnProcess, String) {
     let (process, id) = recorded(JOINED_PRIVATE);
-    (OwnProcess { marked: true, ..process }, id)
+    (
+        OwnProcess {
+            marked: true,
+            ..process
+        },
+        id,
+    )
 }
 
 #[tokio::test]
@@ -225,23 +339,44 @@ async fn the_container_with_our_mounts_is_ours_where_nothing_else_tells() {
     let (process, id) = without_clues();
     let less = container(&"1".repeat(64), &MOUNTS[..2]);
     let more = container(&"2".repeat(64), &[&MOUNTS[..], &["/more"]].concat());
-    let known = vec![container(X, &[]), less.clone(), more.clone(), container(&id, &MOUNTS)];
+    let known = vec![
+        container(X, &[]),
+        less.clone(),
+        more.clone(),
+        container(&id, &MOUNTS),
+    ];
     let own = own_container(&Known(known), &process, None).await.unwrap();
     let (found, clue) = own.found.expect("it is found");
-    assert_eq!((found.id.as_str(), clue, own.doubt), (id.as_str(), Clue::Mounts, None));
+    assert_eq!(
+        (found.id.as_str(), clue, own.doubt),
+        (id.as_str(), Clue::Mounts, None)
+    );
 
-    let nobody = own_container(&Known(vec![container(X, &[]), less, more]), &process, None).await.unwrap();
+    let nobody = own_container(&Known(vec![container(X, &[]), less, more]), &process, None)
+        .await
+        .unwrap();
     assert!(nobody.found.is_none());
     let doubt = nobody.doubt.expect("it is told");
     assert_eq!(doubt, Doubt::Unknown);
-    assert!(doubt.remedy().contains("setting self"), "{}", doubt.remedy());
+    assert!(
+        doubt.remedy().contains("setting self"),
+        "{}",
+        doubt.remedy()
+    );
 }
 
 #[tokio::test]
 async fn a_machine_that_was_made_of_an_image_is_no_container() {
-    let mountinfo = "22 1 254:0 / / rw - ext4 /dev/vda rw\n23 22 254:1 /data /data rw - ext4 /dev/vdb rw";
-    let process = OwnProcess { mountinfo: mountinfo.into(), marked: true, ..OwnProcess::default() };
-    let own = own_container(&Known(vec![container(X, &["/data"])]), &process, None).await.unwrap();
+    let mountinfo =
+        "22 1 254:0 / / rw - ext4 /dev/vda rw\n23 22 254:1 /data /data rw - ext4 /dev/vdb rw";
+    let process = OwnProcess {
+        mountinfo: mountinfo.into(),
+        marked: true,
+        ..OwnProcess::default()
+    };
+    let own = own_container(&Known(vec![container(X, &["/data"])]), &process, None)
+        .await
+        .unwrap();
     assert!(own.found.is_none() && own.doubt.is_none(), "{own:?}");
 }
 
@@ -254,36 +389,87 @@ async fn of_two_containers_with_our_mounts_either_will_do_unless_they_come_from_
     assert!(own.found.is_some() && own.doubt.is_none(), "{own:?}");
 
     let from = |mut own: Container, source: &str| {
-        let data = own.mounts.iter_mut().find(|mount| mount.destination == Path::new("/data")).unwrap();
-        data.kind = MountKind::Bind { source: source.into() };
+        let data = own
+            .mounts
+            .iter_mut()
+            .find(|mount| mount.destination == Path::new("/data"))
+            .unwrap();
+        data.kind = MountKind::Bind {
+            source: source.into(),
+        };
         own
     };
-    let strangers = vec![from(container(&id, &MOUNTS), "/srv/one"), from(twin.clone(), "/srv/two")];
-    let own = own_container(&Known(strangers), &process, None).await.unwrap();
-    let Some(Doubt::Ambiguous(names)) = &own.doubt else { panic!("{own:?}") };
+    let strangers = vec![
+        from(container(&id, &MOUNTS), "/srv/one"),
+        from(twin.clone(), "/srv/two"),
+    ];
+    let own = own_container(&Known(strangers), &process, None)
+        .await
+        .unwrap();
+    let Some(Doubt::Ambiguous(names)) = &own.doubt else {
+        panic!("{own:?}")
+    };
     assert_eq!((own.found.is_none(), names.len()), (true, 2));
 
     // The kernel tells where ours comes from.
     let root = process.mount_points()[Path::new("/data")].clone();
     let ours = from(container(&id, &MOUNTS), &format!("/mnt{}", root.display()));
-    let own = own_container(&Known(vec![from(twin, "/srv/two"), ours]), &process, None).await.unwrap();
-    assert_eq!(own.container().map(|own| own.id.as_str()), Some(id.as_str()));
+    let own = own_container(&Known(vec![from(twin, "/srv/two"), ours]), &process, None)
+        .await
+        .unwrap();
+    assert_eq!(
+        own.container().map(|own| own.id.as_str()),
+        Some(id.as_str())
+    );
 }
 
 #[tokio::test]
 async fn a_wrong_setting_is_told_with_what_to_write_instead() {
     let (process, id) = recorded(DEFAULT);
     for (marked, word, known, remedy) in [
-        (true, "nosuch", vec![container(&id, &MOUNTS)], format!("write name-{} there", &id[..4])),
-        (true, X, vec![container(X, &["/else"]), container(&id, &MOUNTS)], format!("write name-{} there", &id[..4])),
-        (true, "ambiguous", vec![container(X, &["/else"])], "QUAYMASTER_SELF=NAME".to_owned()),
+        (
+            true,
+            "nosuch",
+            vec![container(&id, &MOUNTS)],
+            format!("write name-{} there", &id[..4]),
+        ),
+        (
+            true,
+            X,
+            vec![container(X, &["/else"]), container(&id, &MOUNTS)],
+            format!("write name-{} there", &id[..4]),
+        ),
+        (
+            true,
+            "ambiguous",
+            vec![container(X, &["/else"])],
+            "QUAYMASTER_SELF=NAME".to_owned(),
+        ),
         (false, "nosuch", vec![], "leave the setting out".to_owned()),
     ] {
-        let process = OwnProcess { marked, ..process.clone() };
-        let doubt = own_container(&Known(known), &process, Some(word)).await.unwrap().doubt.expect("it is told");
-        assert!(doubt.remedy().contains(&remedy), "{word}: {}", doubt.remedy());
-        assert!(doubt.to_string().contains(&format!("the setting self says {word:?}")), "{doubt}");
+        let process = OwnProcess {
+            marked,
+            ..process.clone()
+        };
+        let doubt = own_container(&Known(known), &process, Some(word))
+            .await
+            .unwrap()
+            .doubt
+            .expect("it is told");
+        assert!(
+            doubt.remedy().contains(&remedy),
+            "{word}: {}",
+            doubt.remedy()
+        );
+        assert!(
+            doubt
+                .to_string()
+                .contains(&format!("the setting self says {word:?}")),
+            "{doubt}"
+        );
     }
-    let own = own_container(&Known(vec![container(&id, &MOUNTS)]), &process, Some(&id)).await.unwrap();
+    let own = own_container(&Known(vec![container(&id, &MOUNTS)]), &process, Some(&id))
+        .await
+        .unwrap();
     assert!(own.doubt.is_none() && own.found.is_some_and(|(_, clue)| clue == Clue::Setting));
 }
