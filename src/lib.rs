@@ -26,7 +26,7 @@
 //! | [`daemon`] | the loop and nothing else |
 //! | [`settings`], [`cli`] | arguments to settings, to ports, to a command |
 //!
-//! To read it in the data's way: `daemon`, `plan`, `desire`, `execute`, `adapters`. `tests/guard.rs` holds who may use
+//! To read it in the data's way: `daemon`, `plan`, `desire`, `execute`, `adapters`. `tests/it/guard.rs` holds who may use
 //! whom.
 //!
 //! A first certificate takes three turns that nobody wrote down as a sequence: configuration that differs is deployed

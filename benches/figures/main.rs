@@ -16,12 +16,13 @@ mod real;
 mod sites;
 mod table;
 
-#[path = "../../tests/acme/bench.rs"]
+#[path = "../../tests/it/acme/bench.rs"]
 #[expect(dead_code, reason = "tests use more of it")]
 mod bench;
-#[path = "../../tests/support/mod.rs"]
+#[path = "../../tests/it/support/mod.rs"]
+#[expect(dead_code, reason = "tests use more of it")]
 mod support;
-#[path = "../../tests/watching/world.rs"]
+#[path = "../../tests/it/watching/world.rs"]
 #[expect(dead_code, reason = "tests use more of it")]
 mod world;
 

@@ -260,6 +260,8 @@ mod tests {
         Status {
             written: NOW,
             next_look: Some(NOW + Duration::from_secs(3600)),
+            looks: 1,
+            at_rest: true,
             certificates: BTreeMap::from([
                 (
                     name("late.example"),

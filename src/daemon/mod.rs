@@ -95,6 +95,8 @@ struct Loop {
     rests_until: Option<Timestamp>,
     /// When it last showed that it turns.
     breathed: Option<Timestamp>,
+    /// How often everything was looked at.
+    looks: u64,
 }
 
 impl Daemon {
@@ -221,6 +223,7 @@ impl Loop {
             desired: None,
             rests_until: None,
             breathed: None,
+            looks: 0,
         }
     }
 
@@ -369,6 +372,7 @@ impl Loop {
                 self.facts.look_at_disk(&self.daemon.ports);
                 self.templates.look();
                 self.facts.looked = now;
+                self.looks += 1;
                 self.forget_plan();
             }
             Seen::One {

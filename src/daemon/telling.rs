@@ -113,6 +113,7 @@ impl Loop {
         let ports = &self.daemon.ports;
         let began = ports.clock.now();
         let mut status = Status::of(&desired, &self.facts.observed, &plan, began);
+        status.looks = self.looks;
         status.templates = self.templates.faults().clone();
         status.faults = self.facts.faults();
         status.tell_held_up(&self.facts.snapshot, &self.daemon.label_rules);

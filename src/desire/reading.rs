@@ -484,7 +484,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(200))]
+        #![proptest_config(crate::values::chance::fixed(200))]
         #[test]
         fn what_is_remembered_changes_nothing(steps in vec(step(), 1..20), granted in any::<bool>()) {
             let grants = granted.then(|| Grants::parse("p = \"*.example proxy\"\nq = \"a.example\"").expect("a table"));

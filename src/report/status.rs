@@ -22,6 +22,13 @@ pub struct Status {
     pub written: Timestamp,
     /// When the next look is due though nothing happens.
     pub next_look: Option<Timestamp>,
+    /// How often everything was looked at since the daemon started: at its start, after a gap in what the engine tells, at
+    /// SIGHUP and after each `resync`.
+    #[serde(default)]
+    pub looks: u64,
+    /// Whether nothing is under way and nothing is left to begin now.
+    #[serde(default)]
+    pub at_rest: bool,
     /// Certificates that are wanted or held.
     pub certificates: BTreeMap<CertificateName, CertificateStatus>,
     /// Names that are served.
@@ -207,6 +214,8 @@ impl Status {
         Self {
             written: now,
             next_look: plan.wake,
+            looks: 0,
+            at_rest: plan.actions.is_empty() && observed.under_way.is_empty(),
             certificates: certificates(desired, &in_force(desired, observed, now)),
             sites: sites(desired, observed),
             consumers: consumers(desired, observed),

@@ -6,6 +6,8 @@
 mod block;
 mod ca;
 mod challenge;
+#[cfg(test)]
+pub mod chance;
 mod digest;
 mod dns_name;
 mod grants;

@@ -258,7 +258,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::values::chance::fixed(128))]
 
     #[test]
     fn the_laws_hold_in_any_world(happenings in vec(happening(), 1..40)) {

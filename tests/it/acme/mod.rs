@@ -1,0 +1,8 @@
+//! The CA's adapter against a real CA, and against one that behaves badly.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod bench;
+mod faults;
+mod obtain;
+mod real;

@@ -1,0 +1,220 @@
+//! Obtaining as a whole: what becomes of an order when what came of it is refused.
+
+use std::{cell::Cell, collections::BTreeSet, path::Path, rc::Rc, time::Duration};
+
+use quaymaster::{
+    adapters::{
+        acme::{AcmeAuthority, new_key},
+        disk::Folders,
+        engine::RecordedEngine,
+        probe::TcpProbe,
+    },
+    desire::Issuance,
+    execute::{Learned, execute},
+    observe::Attempt,
+    plan::{Action, Obtain, Why},
+    ports::{Authorities, Authority, AuthorityError, Clock, Ports},
+    values::{
+        CertificateName, ChallengeType, Digest, Host, Issuer, KeyType, Retry, Secret, Timestamp,
+    },
+};
+
+use super::{
+    bench::{Bench, MovedClock, RealClock, asked},
+    faults::authority_at,
+};
+use crate::support::{
+    canned::{self, Reply},
+    fake_ca::{FakeCa, Twist},
+    pebble::Behaviour,
+};
+
+/// The one CA that there is, whatever the URL.
+struct TheOne(Rc<AcmeAuthority>);
+
+impl Authorities for TheOne {
+    fn at(&self, _: &str) -> Result<Rc<dyn Authority>, AuthorityError> {
+        Ok(self.0.clone())
+    }
+
+    fn new_key(&self, kind: KeyType) -> Result<Secret, AuthorityError> {
+        new_key(kind)
+    }
+
+    fn self_signed(
+        &self,
+        _: &Secret,
+        _: &BTreeSet<Host>,
+        _: Timestamp,
+    ) -> Result<String, AuthorityError> {
+        unreachable!("a CA is asked")
+    }
+}
+
+/// The real thing but for time; nobody is asked but the CA, since no proxy serves the name.
+fn ports(authority: AcmeAuthority, folder: &Path, clock: Rc<dyn Clock>) -> Ports {
+    let folders = Rc::new(Folders::new(
+        folder.join("certificates"),
+        folder.join("state"),
+    ));
+    Ports {
+        engine: Rc::new(RecordedEngine::read("[]").unwrap()),
+        authorities: Rc::new(TheOne(Rc::new(authority))),
+        disk: folders.clone(),
+        wishes: folders,
+        probe: Rc::new(TcpProbe::new().unwrap()),
+        clock,
+    }
+}
+
+fn name() -> CertificateName {
+    CertificateName::parse("shop.example").unwrap()
+}
+
+/// Tries once, and tells what went wrong, if anything did.
+async fn attempt(ports: &Ports, folder: &Path) -> Option<String> {
+    let (last, asked_for) = (ports.clock.now(), Digest::of("shop.example"));
+    let attempt = Attempt {
+        count: 1,
+        last,
+        asked: asked_for,
+        retry: Retry::Backoff,
+        problem: None,
+    };
+    let obtain = Obtain {
+        certificate: name(),
+        names: asked(&["shop.example"]),
+        issuance: Issuance {
+            issuer: Issuer::Ca("https://ca.example".to_owned()),
+            challenge: ChallengeType::Http01,
+            key_type: KeyType::Ec256,
+            profile: None,
+        },
+        why: Why::Missing,
+        webroots: [folder.join("challenge")].into(),
+        proxies: [].into(),
+        attempt,
+    };
+    match execute(ports, &Action::Obtain(Box::new(obtain)))
+        .await
+        .result
+    {
+        Ok(Learned::Held(..)) => None,
+        Ok(learned) => panic!("{learned:?}"),
+        Err(attempt) => Some(attempt.problem.unwrap()),
+    }
+}
+
+#[tokio::test]
+async fn a_refused_certificate_drops_the_order_and_the_next_try_begins_a_new_one() {
+    let others = canned::server_certificate().certificate;
+    for (chain, told) in [
+        ("the chain", "there is no certificate in it"),
+        (&others, "key"),
+    ] {
+        let reply = Reply::new(200, &["Replay-Nonce: bm9uY2U"], chain);
+        let ca = FakeCa::start(move |asked, _, _| match asked {
+            "POST /certificate/1" => Twist::Instead(reply.clone()),
+            _ => Twist::Nothing,
+        })
+        .await;
+        let folder = tempfile::tempdir().unwrap();
+        let (authority, clock) = authority_at(&ca.server);
+        let ports = ports(authority, folder.path(), clock);
+        for orders in 1..=3 {
+            let problem = attempt(&ports, folder.path()).await.unwrap();
+            assert!(
+                problem.contains("shop.example") && problem.contains(told),
+                "{problem}"
+            );
+            assert_eq!(
+                ca.count("POST /order"),
+                orders,
+                "each try makes an order of its own"
+            );
+            assert!(
+                ports.disk.order(&name()).unwrap().is_none(),
+                "the key goes with the order"
+            );
+            assert!(
+                ports
+                    .disk
+                    .certificates(RealClock.now())
+                    .unwrap()
+                    .held
+                    .is_empty()
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_was_only_held_up_is_gone_on_with() {
+    let ca = FakeCa::start(|asked, before, _| match asked {
+        "POST /certificate/1" if before == 0 => Twist::Instead(Reply::new(
+            503,
+            &["Replay-Nonce: bm9uY2U", "Retry-After: 60"],
+            "busy",
+        )),
+        _ => Twist::Nothing,
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let (authority, clock) = authority_at(&ca.server);
+    let ports = ports(authority, folder.path(), clock);
+    assert!(
+        attempt(&ports, folder.path())
+            .await
+            .unwrap()
+            .contains("503")
+    );
+    let kept = ports.disk.order(&name()).unwrap().unwrap();
+    assert!(kept.url.unwrap().ends_with("/order/1"));
+    attempt(&ports, folder.path()).await.unwrap();
+    assert_eq!(
+        (ca.count("POST /order"), ca.count("POST /certificate/1")),
+        (1, 2)
+    );
+}
+
+#[tokio::test]
+async fn an_order_whose_certificate_has_run_out_is_followed_by_a_new_one() {
+    let bench = Bench::start(Behaviour {
+        authorization_reuse: 100,
+        ..Behaviour::default()
+    })
+    .await;
+    // The name is proven once, so that no response has to be served after.
+    bench
+        .issue(&bench.authority(), &["shop.example"])
+        .await
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let late = MovedClock {
+        now: Cell::new(RealClock.now() + Duration::from_secs(50 * 365 * 24 * 60 * 60)),
+        slept: Default::default(),
+    };
+    let problem = attempt(
+        &ports(bench.authority(), folder.path(), Rc::new(late)),
+        folder.path(),
+    )
+    .await
+    .unwrap();
+    assert!(problem.contains("it was valid until"), "{problem}");
+    assert_eq!(bench.count("POST /order-plz"), 2);
+
+    let ports = ports(bench.authority(), folder.path(), Rc::new(RealClock));
+    assert_eq!(attempt(&ports, folder.path()).await, None);
+    assert_eq!(bench.count("POST /order-plz"), 3);
+    assert_eq!(
+        ports
+            .disk
+            .certificates(RealClock.now())
+            .unwrap()
+            .held
+            .keys()
+            .collect::<Vec<_>>(),
+        [&name()]
+    );
+    assert!(ports.disk.order(&name()).unwrap().is_none());
+}

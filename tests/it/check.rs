@@ -1,0 +1,319 @@
+//! `check` on engines that do not let everything pass: what is forbidden is found by trying, and told with its call. And
+//! what it and `status` say of labels that ask for little, or can't be followed.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the program is started as users start it"
+)]
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+use std::{
+    fs::{self, File},
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::support::fake_engine::{Fake, Reply, local};
+use serde_json::{Value, json};
+
+use crate::support::program::binary;
+
+/// For what is done at once, on a machine that is busy; the CA that can't be reached is refused at once, too.
+const SOON: Duration = Duration::from_secs(30);
+
+/// A CA that is not there.
+const NOBODY: &str = "https://127.0.0.1:1/directory";
+
+/// An engine without containers behind a filter that forbids what begins like this.
+fn filtered(denied: &'static [&'static str]) -> Fake {
+    Fake::start(move |line| match line.split(['?', ' ']).nth(1).unwrap() {
+        _ if denied.iter().any(|call| line.starts_with(call)) => {
+            Reply::new(403, "<html>Forbidden</html>")
+        }
+        // Without a date: the fake's own is one of long ago, which would be told.
+        "/_ping" => Reply::raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"),
+        "/version" => Reply::new(200, r#"{"Version": "99.1", "ApiVersion": "1.99"}"#),
+        "/events" => Reply::stream(&[]).then_hangs(),
+        "/containers/json" => Reply::new(200, "[]"),
+        _ => Reply::new(404, r#"{"message": "No such container"}"#),
+    })
+}
+
+/// Runs `check --format json` on it.
+async fn check(fake: &Fake) -> (Option<i32>, Value) {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, out) = run(fake, folder.path(), &["check", "--format", "json"]).await;
+    (code, serde_json::from_str(&out).unwrap())
+}
+
+/// Runs a command on it, with state in a folder and a CA that can't be reached; returns its exit code and what it
+/// printed.
+async fn run(fake: &Fake, folder: &Path, words: &[&str]) -> (Option<i32>, String) {
+    run_as(
+        fake,
+        folder,
+        &[words, &["--agree-tos", "--ca", NOBODY]].concat(),
+    )
+    .await
+}
+
+/// The same without a word about the CA.
+async fn run_as(fake: &Fake, folder: &Path, words: &[&str]) -> (Option<i32>, String) {
+    fs::create_dir_all(folder.join("state")).unwrap();
+    let out = folder.join("out");
+    let mut program = Command::new(binary())
+        .env_clear()
+        .args(words)
+        .arg("--engine")
+        .arg(&fake.socket)
+        .arg("--state")
+        .arg(folder.join("state"))
+        .stdout(File::create(&out).unwrap())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    let status = loop {
+        if let Some(status) = program.try_wait().unwrap() {
+            break status;
+        }
+        if began.elapsed() > SOON {
+            program.kill().unwrap();
+            panic!("it does not end");
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    (status.code(), fs::read_to_string(out).unwrap())
+}
+
+/// What was found wrong with the engine.
+fn problems(told: &Value) -> Vec<&str> {
+    let findings = told["findings"].as_array().unwrap().iter();
+    findings
+        .filter(|finding| finding["about"] == "engine" && finding["state"] == "problem")
+        .map(|finding| finding["says"].as_str().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn an_engine_that_lets_everything_pass_is_no_problem_and_nobody_gets_a_signal() {
+    local(async {
+        let fake = filtered(&[]);
+        let (code, told) = check(&fake).await;
+        assert_eq!(problems(&told), [""; 0], "{told}");
+        assert_eq!(code, Some(0), "{told}");
+        assert!(told.to_string().contains("99.1, API 1.99"), "{told}");
+        let seen = fake.seen.borrow();
+        let posts: Vec<_> = seen
+            .iter()
+            .filter(|line| line.starts_with("POST"))
+            .collect();
+        assert_eq!(posts.len(), 1, "{posts:?}");
+        assert!(
+            posts[0].contains(&format!("/containers/{}/kill", "0".repeat(64))),
+            "{posts:?}"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_call_that_a_socket_proxy_forbids_is_named() {
+    local(async {
+        for (denied, named, code) in [
+            (&["POST"][..], &["POST /containers/{id}/kill"][..], 3),
+            (&["GET /events"], &["GET /events"], 3),
+            (&["GET /containers/0"], &["GET /containers/{id}/json"], 3),
+            (
+                &["POST", "GET /containers/json"],
+                &["GET /containers/json", "POST /containers/{id}/kill"],
+                4,
+            ),
+            (&["GET /_ping"], &["GET /_ping"], 4),
+            // Nothing but this command asks for it.
+            (&["GET /version"], &[], 0),
+        ] {
+            let (exit, told) = check(&filtered(denied)).await;
+            let problems = problems(&told);
+            assert_eq!(
+                (exit, problems.len()),
+                (Some(code), named.len()),
+                "{denied:?}: {told:#}"
+            );
+            for call in named {
+                let says = format!("`{call}` is forbidden");
+                assert!(
+                    problems.iter().any(|problem| problem.starts_with(&says)),
+                    "{call}: {problems:?}"
+                );
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_setting_self_that_is_wrong_is_a_problem_and_a_complaint() {
+    local(async {
+        let (fake, folder) = (filtered(&[]), tempfile::tempdir().unwrap());
+        // This machine runs the program itself: no container can be ours.
+        let (_, out) = run(
+            &fake,
+            folder.path(),
+            &["check", "--format", "json", "--self", "nobody"],
+        )
+        .await;
+        let told: Value = serde_json::from_str(&out).unwrap();
+        let findings = told["findings"].as_array().unwrap();
+        let problem = findings
+            .iter()
+            .find(|finding| finding["about"] == "ourselves")
+            .unwrap();
+        assert_eq!(problem["state"], "problem");
+        assert!(
+            problem["says"]
+                .as_str()
+                .unwrap()
+                .contains("the setting self says \"nobody\""),
+            "{problem}"
+        );
+        assert!(
+            problem["remedy"]
+                .as_str()
+                .is_some_and(|remedy| !remedy.is_empty()),
+            "{problem}"
+        );
+
+        assert_eq!(
+            run(&fake, folder.path(), &["once", "--self", "nobody"])
+                .await
+                .0,
+            Some(3)
+        );
+        let (_, status) = run(&fake, folder.path(), &["status"]).await;
+        assert!(
+            status.contains("setting self") && status.contains("there is no such container"),
+            "{status}"
+        );
+        assert_eq!(run(&fake, folder.path(), &["once"]).await.0, Some(0));
+        let (_, status) = run(&fake, folder.path(), &["status"]).await;
+        assert!(!status.contains("setting self"), "{status}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_no_ca_is_asked_there_are_no_terms_to_agree_to() {
+    local(async {
+        let (fake, folder) = (filtered(&[]), tempfile::tempdir().unwrap());
+        for (ca, code) in [(NOBODY, 2), ("self-signed", 0), ("none", 0)] {
+            assert_eq!(
+                run_as(&fake, folder.path(), &["once", "--ca", ca]).await.0,
+                Some(code),
+                "{ca}"
+            );
+        }
+    })
+    .await;
+}
+
+/// An engine with a proxy and an app that has these labels and exposes these ports.
+fn serving(config: &Path, labels: &Value, ports: &[&str]) -> Fake {
+    let exposed: Value = ports
+        .iter()
+        .map(|port| ((*port).to_owned(), json!({})))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    let container = |id: &str, labels: &Value, mounts: Value| {
+        json!({
+            "Id": id, "Name": format!("/{id}"), "Created": "2026-11-22T18:46:08Z",
+            "State": {"Status": "running", "Running": true, "StartedAt": "2026-11-22T18:46:08Z"},
+            "Config": {"Labels": labels, "ExposedPorts": exposed},
+            "NetworkSettings": {"Networks": {"web": {"NetworkID": "n1", "IPAddress": ""}}},
+            "Mounts": mounts,
+        })
+    };
+    let mounts =
+        json!([{"Type": "bind", "Source": config, "Destination": "/etc/nginx/conf.d", "RW": true}]);
+    let proxy = container("proxy", &json!({"quaymaster.kind": "nginx"}), mounts);
+    let both = [proxy, container("shop", labels, json!([]))];
+    Fake::start(move |line| match line.split(['?', ' ']).nth(1).unwrap() {
+        "/_ping" => Reply::raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"),
+        "/events" => Reply::stream(&[]).then_hangs(),
+        "/containers/json" => {
+            let listed = both
+                .each_ref()
+                .map(|it| json!({"Id": it["Id"], "Labels": it["Config"]["Labels"], "State": {}}));
+            Reply::new(200, json!(listed).to_string())
+        }
+        "/containers/proxy/json" => Reply::new(200, both[0].to_string()),
+        "/containers/shop/json" => Reply::new(200, both[1].to_string()),
+        _ if line.starts_with("POST") => Reply::new(204, ""),
+        _ => Reply::new(404, r#"{"message": "No such container"}"#),
+    })
+}
+
+#[tokio::test]
+async fn only_cas_that_somebody_asks_are_a_problem_when_they_can_not_be_reached() {
+    local(async {
+        let folder = tempfile::tempdir().unwrap();
+        for (setting, label, state, words) in [
+            (NOBODY, None, "problem", "can't be reached"),
+            (NOBODY, Some("self-signed"), "note", "; nobody asks it now"),
+            (NOBODY, Some("none"), "note", "; nobody asks it now"),
+            (
+                "self-signed",
+                None,
+                "note",
+                "nobody asks one, and the setting ca names none",
+            ),
+        ] {
+            let mut labels = json!({"quaymaster.host": "shop.example"});
+            label
+                .into_iter()
+                .for_each(|ca| labels["quaymaster.ca"] = ca.into());
+            let fake = serving(&folder.path().join("edge"), &labels, &["8080/tcp"]);
+            let (_, out) = run_as(
+                &fake,
+                folder.path(),
+                &["check", "--format", "json", "--ca", setting],
+            )
+            .await;
+            let told: Value = serde_json::from_str(&out).unwrap();
+            let mut findings = told["findings"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|finding| finding["about"] == "CA");
+            let (Some(finding), None) = (findings.next(), findings.next()) else {
+                panic!("not one: {told:#}")
+            };
+            assert!(
+                finding["state"] == state && finding["says"].as_str().unwrap().contains(words),
+                "{finding}"
+            );
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_kept_says_whose_complaint_holds_it_up() {
+    local(async {
+        let folder = tempfile::tempdir().unwrap();
+        let labels = json!({"quaymaster.host": "shop.example"});
+        for (ports, expected) in [
+            (&["8080/tcp"][..], "shop.example  valid "),
+            (
+                &["8080/tcp", "9090/tcp"],
+                "shop.example  kept while the complaint about shop stands ",
+            ),
+        ] {
+            let fake = serving(&folder.path().join("edge"), &labels, ports);
+            run_as(&fake, folder.path(), &["once", "--ca", "self-signed"]).await;
+            let (_, status) = run_as(&fake, folder.path(), &["status"]).await;
+            assert!(status.contains(expected), "{status}");
+        }
+    })
+    .await;
+}

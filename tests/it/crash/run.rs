@@ -1,0 +1,171 @@
+//! The program, run in a world, and spoilt.
+
+use std::{fs, process::Command};
+
+use super::{engine::Cut, spoil::MAKING, world::World};
+use crate::support::program::{Program, binary};
+
+/// What is done to the program, and at which of its calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spoil {
+    /// It is killed before a call to the system, named as strace names it on x86-64.
+    Kill(&'static str),
+    /// It is killed when the engine has its word to signal the proxy. Either the signal arrives, or the engine ended, too.
+    Signal { arrives: bool },
+    /// A call to the system fails.
+    Fail(&'static str, Fault),
+}
+
+impl Spoil {
+    /// Whether it is done to such a call; its first word is its name.
+    pub fn is_about(self, what: &str) -> bool {
+        matches!(self, Self::Fail(call, _) if what.split(' ').next() == Some(call))
+    }
+}
+
+/// Strace's words for a process that was killed.
+const KILLED: &str = "+++ killed by SIGKILL";
+
+/// Strace stops the program at no other calls, which is cheaper. Its 6.1 kills nobody so.
+const ONLY_THESE: &str = "--seccomp-bpf";
+
+/// What is wrong with a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    Full,
+    Broken,
+}
+
+impl Fault {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Full => "ENOSPC",
+            Self::Broken => "EIO",
+        }
+    }
+
+    /// What the system calls it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Full => "No space left on device",
+            Self::Broken => "Input/output error",
+        }
+    }
+}
+
+/// How a run ended.
+pub struct Ended {
+    /// The exit code; none when it was killed.
+    pub code: Option<i32>,
+    /// What it logged.
+    pub log: String,
+    /// The call that was spoilt, as strace prints it; none when there were not so many.
+    pub spoilt: Option<String>,
+}
+
+impl World {
+    /// Runs the program to its end, spoilt at one of its calls, from 1 on.
+    pub async fn run(&self, spoil: Option<(Spoil, u32)>) -> Ended {
+        self.ended(self.start("once", spoil)).await
+    }
+
+    /// Starts a command of the program.
+    pub fn start(&self, command: &str, spoil: Option<(Spoil, u32)>) -> Program {
+        let _ = fs::remove_file(self.path("trace"));
+        let inject = |call: &str, how: &str, number: u32| {
+            [
+                format!("-etrace={call}"),
+                format!("-einject={call}:{how}:when={number}"),
+            ]
+        };
+        let program = match spoil {
+            None | Some((Spoil::Signal { .. }, _)) => self.start_under(command, &[]),
+            Some((Spoil::Kill(call), number)) => {
+                self.start_under(command, &inject(call, "signal=KILL", number))
+            }
+            Some((Spoil::Fail(call, fault), number)) => {
+                let [_, inject] = inject(call, &format!("error={}", fault.word()), number);
+                // As slow as the run in which the calls were counted: what else is written depends on it.
+                let trace = format!("-etrace={}", MAKING.join(","));
+                self.start_under(command, &[trace, inject, ONLY_THESE.to_owned()])
+            }
+        };
+        self.engine.cut(match spoil {
+            Some((Spoil::Signal { arrives }, number)) => Some(Cut {
+                number,
+                arrives,
+                process: program.id(),
+            }),
+            _ => None,
+        });
+        program
+    }
+
+    /// Runs the program undisturbed, and returns all calls of these names that it makes.
+    pub async fn traced(&self, calls: &str) -> (Ended, Vec<String>) {
+        let ended = self
+            .ended(self.start_under("once", &[format!("-etrace={calls}"), ONLY_THESE.to_owned()]))
+            .await;
+        (ended, self.trace())
+    }
+
+    fn start_under(&self, command: &str, strace: &[String]) -> Program {
+        self.engine.cut(None);
+        let mut words = Command::new(binary());
+        if !strace.is_empty() {
+            words = Command::new("strace");
+            // The tracer is a process aside, so that the program itself is our child.
+            words
+                .args(["-D", "-f", "-qq", "-y", "-o"])
+                .arg(self.path("trace"));
+            words.args(strace).arg(binary());
+        }
+        words
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .arg(command)
+            .args(self.words());
+        Program::start(words, self.path("log"))
+    }
+
+    /// Waits until the program has ended.
+    pub async fn ended(&self, mut program: Program) -> Ended {
+        let code = program.ended().await;
+        let trace = self.path("trace");
+        if code.is_none() && self.engine.has_cut().is_none() {
+            // The tracer ends after the program.
+            let is_written = || fs::read_to_string(&trace).unwrap().contains(KILLED);
+            program.until("strace tells of the kill", is_written).await;
+        }
+        let log = fs::read_to_string(self.path("log")).unwrap();
+        Ended {
+            code,
+            log,
+            spoilt: self.spoilt(),
+        }
+    }
+
+    /// The calls at which strace stopped the program that was started last.
+    pub fn trace(&self) -> Vec<String> {
+        let trace = fs::read_to_string(self.path("trace")).unwrap();
+        trace.lines().map(str::to_owned).collect()
+    }
+
+    /// The call that was spoilt.
+    fn spoilt(&self) -> Option<String> {
+        if let Some(cut) = self.engine.has_cut() {
+            return Some(cut);
+        }
+        let trace = fs::read_to_string(self.path("trace")).unwrap_or_default();
+        let (before, killed) = match trace.split_once(KILLED) {
+            Some((before, _)) => (
+                before,
+                before.trim_end().lines().rfind(|line| line.contains('(')),
+            ),
+            None => (&*trace, None),
+        };
+        killed
+            .or_else(|| before.lines().find(|line| line.contains("(INJECTED)")))
+            .map(str::to_owned)
+    }
+}

@@ -1,0 +1,326 @@
+//! Spoils a scenario at one call after the other, starts the program again each time until nothing is left to do, and
+//! compares with an undisturbed run.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, VecDeque},
+};
+
+use futures_util::future::join_all;
+
+use super::{
+    end::{End, plain},
+    judge::Before,
+    run::{Fault, Spoil},
+    scenario::{SHOP, Scenario},
+    world::World,
+};
+
+/// How many worlds are spoilt at the same time: most of the time of each is waited for what nginx shows.
+const WORLDS: usize = 8;
+
+/// How often it is tried to hit each call: which number it has depends on what else is written meanwhile.
+const ROUNDS: usize = 20;
+
+/// The calls by which a file or folder is made, and made to last.
+pub const MAKING: [&str; 5] = ["write", "fsync", "rename", "mkdir", "symlink"];
+
+/// A world that can be spoilt again and again.
+pub struct Ready {
+    pub world: World,
+    /// What is there when an undisturbed run is over.
+    pub wanted: End,
+}
+
+impl Ready {
+    pub async fn new(scenario: Scenario) -> Self {
+        let world = scenario.world().await;
+        Self {
+            wanted: scenario.undisturbed(&world).await,
+            world,
+        }
+    }
+}
+
+/// Which calls are still to be spoilt.
+enum Numbers {
+    /// Each from here on, until a run ends without that many.
+    From(u32),
+    These(VecDeque<u32>),
+}
+
+/// What comes next, and what was found.
+#[derive(Default)]
+pub struct Cases {
+    open: Vec<(Spoil, Numbers)>,
+    /// The calls that were spoilt, as strace prints them, and how.
+    pub spoilt: Vec<(Spoil, String)>,
+    wrong: Vec<String>,
+}
+
+impl Cases {
+    fn take(&mut self) -> Option<(Spoil, u32)> {
+        self.open
+            .retain(|(_, numbers)| !matches!(numbers, Numbers::These(these) if these.is_empty()));
+        let (spoil, numbers) = self.open.first_mut()?;
+        let number = match numbers {
+            Numbers::From(next) => {
+                *next += 1;
+                *next - 1
+            }
+            Numbers::These(these) => these.pop_front()?,
+        };
+        Some((*spoil, number))
+    }
+
+    /// A run ended without that many calls.
+    fn is_over(&mut self, spoil: Spoil) {
+        self.open
+            .retain(|(open, numbers)| *open != spoil || matches!(numbers, Numbers::These(_)));
+    }
+
+    /// How many calls were spoilt like this.
+    pub fn count(&self, spoil: Spoil) -> usize {
+        self.spoilt.iter().filter(|(how, _)| *how == spoil).count()
+    }
+
+    fn end(self, scenario: Scenario, spoils: &[Spoil]) -> Self {
+        println!("{scenario:?}: {} calls spoilt", self.spoilt.len());
+        spoils
+            .iter()
+            .for_each(|spoil| println!("  {spoil:?}: {}", self.count(*spoil)));
+        assert!(
+            self.wrong.is_empty(),
+            "{} of {}:\n{}",
+            self.wrong.len(),
+            self.spoilt.len(),
+            self.wrong.join("\n")
+        );
+        self
+    }
+}
+
+/// Kills the program at each call of these kinds; nothing may come out otherwise than undisturbed.
+pub async fn kill_everywhere(scenario: Scenario, spoils: &[Spoil]) -> Cases {
+    let mut worlds = join_all((0..WORLDS).map(|_| Ready::new(scenario))).await;
+    let open = spoils
+        .iter()
+        .map(|spoil| (*spoil, Numbers::From(1)))
+        .collect();
+    let cases = RefCell::new(Cases {
+        open,
+        ..Cases::default()
+    });
+    join_all(
+        worlds
+            .iter_mut()
+            .map(|ready| spoil_one_world(scenario, ready, &cases)),
+    )
+    .await;
+    cases.into_inner().end(scenario, spoils)
+}
+
+/// Fails each call that makes something in the program's folders; nothing may come out otherwise than undisturbed.
+pub async fn fail_everywhere(scenario: Scenario, faults: &[Fault]) -> Cases {
+    let mut worlds = join_all((0..WORLDS).map(|_| Ready::new(scenario))).await;
+    let cases = RefCell::new(Cases::default());
+    let spoils: Vec<_> = faults
+        .iter()
+        .flat_map(|fault| MAKING.map(|call| Spoil::Fail(call, *fault)))
+        .collect();
+    let wanted = count(
+        calls(scenario, &worlds[0].world)
+            .await
+            .into_iter()
+            .map(|call| call.what),
+    );
+    for round in 0.. {
+        let calls = calls(scenario, &worlds[round % WORLDS].world).await;
+        let open = spoils
+            .iter()
+            .map(|spoil| (*spoil, missing(&wanted, &calls, *spoil, &cases.borrow())));
+        let open: Vec<_> = open.filter(|(_, numbers)| !numbers.is_empty()).collect();
+        if open.is_empty() || !cases.borrow().wrong.is_empty() {
+            break;
+        }
+        assert!(round < ROUNDS, "{}", never_hit(&open, &calls));
+        cases.borrow_mut().open = open
+            .into_iter()
+            .map(|(spoil, these)| (spoil, Numbers::These(these)))
+            .collect();
+        join_all(
+            worlds
+                .iter_mut()
+                .map(|ready| spoil_one_world(scenario, ready, &cases)),
+        )
+        .await;
+    }
+    cases.into_inner().end(scenario, &spoils)
+}
+
+fn never_hit(open: &[(Spoil, VecDeque<u32>)], calls: &[Call]) -> String {
+    let name = |(spoil, numbers): &(Spoil, VecDeque<u32>)| {
+        let those = calls
+            .iter()
+            .filter(|call| spoil.is_about(&call.what) && numbers.contains(&call.number));
+        format!(
+            "{spoil:?} was never done to {:?}",
+            those.map(|call| &call.what).collect::<Vec<_>>()
+        )
+    };
+    open.iter().map(name).collect::<Vec<_>>().join("\n")
+}
+
+/// A call that makes something in the program's folders.
+struct Call {
+    /// Which one of its name.
+    number: u32,
+    /// Its name, and what it makes, without what varies by chance.
+    what: String,
+}
+
+/// All such calls of an undisturbed run.
+async fn calls(scenario: Scenario, world: &World) -> Vec<Call> {
+    scenario.prepare(world).await;
+    scenario.begin(world);
+    let (ended, trace) = world.traced(&MAKING.join(",")).await;
+    assert_eq!(ended.code, Some(scenario.code()), "{}", ended.log);
+    let (mut numbers, mut calls) = (BTreeMap::new(), Vec::new());
+    for line in trace {
+        let Some(name) = MAKING
+            .into_iter()
+            .find(|name| line.contains(&format!(" {name}(")))
+        else {
+            continue;
+        };
+        let number = numbers.entry(name).or_insert(0);
+        *number += 1;
+        calls.extend(what(world, &line).map(|what| Call {
+            number: *number,
+            what,
+        }));
+    }
+    calls
+}
+
+/// What a call in strace's words does to the program's folders; nothing when it is about anything else.
+pub fn what(world: &World, line: &str) -> Option<String> {
+    let (_, call) = line.split_once(' ')?;
+    let path = call
+        .split(['<', '"', '>'])
+        .find(|part| part.starts_with('/') || part.starts_with("../"))?;
+    let bare = path
+        .strip_prefix(&format!("{}/", world.folder.path().display()))
+        .unwrap_or(path);
+    let is_ours = ["state", "conf.d", ".."].contains(&bare.split('/').next()?);
+    is_ours.then(|| {
+        format!(
+            "{} {}",
+            call.trim_start().split('(').next().unwrap_or_default(),
+            plain(bare)
+        )
+    })
+}
+
+fn count(whats: impl Iterator<Item = String>) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    whats.for_each(|what| *counts.entry(what).or_default() += 1);
+    counts
+}
+
+/// The numbers of calls that were not yet spoilt like this as often as they are made.
+fn missing(
+    wanted: &BTreeMap<String, usize>,
+    calls: &[Call],
+    spoil: Spoil,
+    cases: &Cases,
+) -> VecDeque<u32> {
+    let of_this = calls.iter().filter(|call| spoil.is_about(&call.what));
+    let hit = count(
+        cases
+            .spoilt
+            .iter()
+            .filter(|(how, _)| *how == spoil)
+            .map(|(_, what)| what.clone()),
+    );
+    let is_missing = |call: &&Call| {
+        hit.get(&call.what).copied().unwrap_or(0) < wanted.get(&call.what).copied().unwrap_or(0)
+    };
+    of_this.filter(is_missing).map(|call| call.number).collect()
+}
+
+async fn spoil_one_world(scenario: Scenario, ready: &mut Ready, cases: &RefCell<Cases>) {
+    while let Some((spoil, number)) = { cases.borrow_mut().take() } {
+        match spoil_once(scenario, ready, spoil, number).await {
+            Ok(Some(call)) => cases.borrow_mut().spoilt.push((spoil, call)),
+            Ok(None) => cases.borrow_mut().is_over(spoil),
+            Err(problem) => {
+                let what = format!("== {scenario:?}, {spoil:?}, number {number}: {problem}");
+                // Told at once: the rest takes minutes.
+                eprintln!("{what}");
+                cases.borrow_mut().wrong.push(what);
+                // What went wrong here must not be blamed on the next.
+                *ready = Ready::new(scenario).await;
+            }
+        }
+    }
+}
+
+/// Spoils one run, goes on until nothing is left to do, and compares; `None` when nothing of ours was spoilt.
+async fn spoil_once(
+    scenario: Scenario,
+    ready: &Ready,
+    spoil: Spoil,
+    number: u32,
+) -> Result<Option<String>, String> {
+    let Ready { world, wanted } = ready;
+    scenario.prepare(world).await;
+    scenario.begin(world);
+    let before = Before::look(scenario, world);
+    let (done, gaps) = world
+        .watched(SHOP, async {
+            let ended = world.run(Some((spoil, number))).await;
+            let Some(call) = &ended.spoilt else {
+                return Ok(None);
+            };
+            let call = match spoil {
+                Spoil::Fail(..) => what(world, call),
+                Spoil::Kill(_) | Spoil::Signal { .. } => Some(call.clone()),
+            };
+            let Some(call) = call else { return Ok(None) };
+            let ordered = before.is_ordered(world);
+            let told = world
+                .settle(scenario.code(), |world| scenario.is_done(world))
+                .await;
+            let told = told
+                .map_err(|told| format!("{call}\nspoilt run: {}\nafterwards: {told}", ended.log))?;
+            Ok::<_, String>(Some((call, ended, ordered, told)))
+        })
+        .await;
+    let Some((call, ended, ordered, told)) = done? else {
+        return Ok(None);
+    };
+    let mut wrong = gaps;
+    wrong.extend(is_badly_ended(spoil, ended.code, &ended.log));
+    wrong.extend(before.wrong(world, wanted, ordered).await);
+    match wrong.is_empty() {
+        true => Ok(Some(call)),
+        false => Err(format!(
+            "{call}\n{}\nspoilt run: {}\nafterwards: {told}",
+            wrong.join("\n"),
+            ended.log
+        )),
+    }
+}
+
+/// What is wrong with how a spoilt run ended: killed it has to be, or to go on and to tell what the disk did not take.
+fn is_badly_ended(spoil: Spoil, code: Option<i32>, log: &str) -> Option<String> {
+    let Spoil::Fail(_, fault) = spoil else {
+        return code.map(|code| format!("it was not killed, and ended with {code}"));
+    };
+    // Exit 1 is a bug, 101 a panic.
+    let has_ended_well = matches!(code, Some(0 | 2..=7));
+    let is_told = log.contains(fault.words());
+    (!is_told || !has_ended_well)
+        .then(|| format!("it ended with {code:?} and did not tell: {}", fault.words()))
+}

@@ -1,0 +1,598 @@
+//! The program as it is on disks that fail, and what the system sees of its keys.
+#![expect(clippy::disallowed_methods, reason = "tests start the program")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends where something is wrong, in its helpers, too"
+)]
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use crate::support::{
+    fake_engine::{Fake, Reply, local},
+    pebble::{Behaviour, Pebble},
+};
+
+use crate::support::program::binary;
+
+/// For anything that is done at once, on a machine that is busy.
+const SOON: Duration = Duration::from_secs(60);
+
+/// An engine with a proxy and a shop, a CA, and what the CA is shown of the proxy's folder.
+struct World {
+    fake: Fake,
+    pebble: Pebble,
+    folder: TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for inner in ["conf.d", "state", "certificates"] {
+            fs::create_dir(folder.path().join(inner)).unwrap();
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let pebble = Pebble::start(listener.local_addr().unwrap().port(), Behaviour::default());
+        tokio::task::spawn_local(serve(listener, folder.path().join("conf.d/challenge")));
+        let root = folder.path().join("ca-root.pem");
+        fs::write(root, pebble.root()).unwrap();
+        let config = folder.path().join("conf.d");
+        Self {
+            fake: Fake::start(move |line| answer(line, &config)),
+            pebble,
+            folder,
+        }
+    }
+
+    fn path(&self, inner: &str) -> PathBuf {
+        self.folder.path().join(inner)
+    }
+
+    /// The words that start the program.
+    fn words(&self, command: &str) -> Vec<String> {
+        let words = [
+            binary(),
+            command,
+            "--agree-tos",
+            "--log-format=json",
+            &format!("--ca={}", self.pebble.directory()),
+            &format!("--ca-root={}", self.path("ca-root.pem").display()),
+            &format!("--engine={}", self.fake.socket.display()),
+            &format!("--state={}", self.path("state").display()),
+            &format!("--certificates={}", self.path("certificates").display()),
+        ];
+        words.map(str::to_owned).to_vec()
+    }
+
+    /// Starts this with all rights open to everybody, so that a mode is what the program asked for.
+    fn start(&self, words: &[String]) -> Program {
+        let log = self.path("log");
+        let child = Command::new("sh")
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .args(["-c", "umask 000; exec \"$@\"", "sh"])
+            .args(words)
+            .stderr(File::create(&log).unwrap())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        Program { child, log }
+    }
+
+    fn is_served_by_config(&self) -> bool {
+        let site = fs::read_to_string(self.path("conf.d/quaymaster-shop.example.conf"))
+            .unwrap_or_default();
+        site.contains("ssl_certificate")
+    }
+}
+
+/// What the CA sees at port 80 of every name.
+async fn serve(listener: TcpListener, webroot: PathBuf) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let mut head = [0; 2048];
+        let length = stream.read(&mut head).await.unwrap_or(0);
+        let head = String::from_utf8_lossy(&head[..length]).into_owned();
+        let path = head
+            .split_whitespace()
+            .nth(1)
+            .unwrap_or_default()
+            .trim_start_matches('/');
+        let (status, body) =
+            fs::read_to_string(webroot.join(path)).map_or((404, String::new()), |body| (200, body));
+        let length = body.len();
+        let answer = format!(
+            "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        );
+        let _ = stream.write_all(answer.as_bytes()).await;
+    }
+}
+
+fn answer(line: &str, config: &Path) -> Reply {
+    let container = |id: &str, label: &str, value: &str, mounts: Value| {
+        json!({
+            "Id": id, "Name": format!("/{id}"), "Created": "2026-11-22T18:46:08Z",
+            "State": {"Status": "running", "Running": true, "StartedAt": "2026-11-22T18:46:08Z"},
+            "Config": {"Labels": {label: value}, "ExposedPorts": {"8080/tcp": {}}},
+            "NetworkSettings": {"Networks": {"web": {"NetworkID": "n1", "IPAddress": ""}}},
+            "Mounts": mounts,
+        })
+    };
+    let mount =
+        json!([{"Type": "bind", "Source": config, "Destination": "/etc/nginx/conf.d", "RW": true}]);
+    let proxy = container("proxy", "quaymaster.kind", "nginx", mount);
+    let shop = container("shop", "quaymaster.host", "shop.example", json!([]));
+    match line.split(['?', ' ']).nth(1).unwrap() {
+        "/_ping" => Reply::new(200, "OK"),
+        "/events" => Reply::stream(&[]).then_hangs(),
+        "/containers/json" => {
+            let listed = [&proxy, &shop]
+                .map(|it| json!({"Id": it["Id"], "Labels": it["Config"]["Labels"], "State": {}}));
+            Reply::new(200, json!(listed).to_string())
+        }
+        "/containers/proxy/json" => Reply::new(200, proxy.to_string()),
+        "/containers/shop/json" => Reply::new(200, shop.to_string()),
+        _ if line.starts_with("POST") => Reply::new(204, ""),
+        _ => Reply::new(404, r#"{"message": "No such container"}"#),
+    }
+}
+
+struct Program {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Program {
+    /// What it told, each as its event's name and its words.
+    fn told(&self) -> Vec<(String, String)> {
+        let text = fs::read_to_string(&self.log).unwrap();
+        let lines = text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let word = |line: &Value, key: &str| line[key].as_str().unwrap_or_default().to_owned();
+        lines
+            .map(|line| (word(&line, "event"), word(&line, "message")))
+            .collect()
+    }
+
+    fn has_told(&self, event: &str, words: &str) -> bool {
+        self.told()
+            .iter()
+            .any(|(name, message)| name == event && message.contains(words))
+    }
+
+    async fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
+        let began = Instant::now();
+        while !is_so() {
+            let log = fs::read_to_string(&self.log).unwrap();
+            assert!(
+                began.elapsed() < SOON,
+                "{what}: not within {SOON:?}; it told {log}"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn ended(&mut self) -> Option<i32> {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(
+                began.elapsed() < SOON,
+                "it goes on and on: {:#?}",
+                self.told()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// All files below a folder, links not followed.
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        match entry.file_type().unwrap() {
+            kind if kind.is_dir() => found.extend(files_below(&entry.path())),
+            kind if kind.is_file() => found.push(entry.path()),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// A call as strace prints it: `name(arguments) = result`.
+fn calls(trace: &str) -> Vec<(&str, &str)> {
+    trace
+        .lines()
+        .filter(|line| !line.contains(" = -1 "))
+        .filter_map(|line| line.split_once('('))
+        .collect()
+}
+
+/// What strace shows between `<` and `>` behind the first descriptor, or as the last quoted word.
+fn subject(arguments: &str) -> String {
+    let quoted = || arguments.split('"').nth_back(1);
+    let descriptor = arguments
+        .starts_with(|c: char| c.is_ascii_digit())
+        .then(|| arguments.split(['<', '>']).nth(1));
+    descriptor
+        .flatten()
+        .or_else(quoted)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// The mode in octal that a call sets or creates with: its last number that begins with a zero.
+fn mode(arguments: &str) -> u32 {
+    let call = arguments
+        .rsplit_once(" = ")
+        .map_or(arguments, |(call, _)| call);
+    let words = call.trim_end_matches([')', ' ']).rsplit(", ");
+    let octal = |word: &str| {
+        word.starts_with('0')
+            .then(|| u32::from_str_radix(word, 8).ok())
+            .flatten()
+    };
+    words
+        .filter_map(octal)
+        .next()
+        .unwrap_or_else(|| panic!("no mode in {arguments}"))
+}
+
+#[tokio::test]
+async fn no_key_is_readable_by_others_at_any_instant() {
+    local(async {
+        let world = World::new().await;
+        let trace = world.path("trace");
+        let calls_seen = "openat,open,creat,mkdir,mkdirat,chmod,fchmod,fchmodat,rename,renameat,renameat2,link,linkat,\
+                          symlink,symlinkat,write,pwrite64,writev,copy_file_range,sendfile";
+        let mut words = ["strace", "-ff", "-y", "-s", "8192", "-o"].map(str::to_owned).to_vec();
+        words.extend([trace.display().to_string(), format!("-etrace={calls_seen}")]);
+        words.extend(world.words("once"));
+        let mut program = world.start(&words);
+        assert_eq!(program.ended().await, Some(0), "{:#?}", program.told());
+        assert!(world.is_served_by_config());
+
+        // One file a thread, so that no call is cut in two by another.
+        let traces: Vec<_> = fs::read_dir(world.folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let traces = traces.iter().filter(|path| path.to_string_lossy().contains("/trace."));
+        let text: String = traces.map(|path| fs::read_to_string(path).unwrap()).collect();
+        let calls = calls(&text);
+        let is_write = |name: &str| name.contains("write");
+        let mut keys: BTreeSet<String> = calls
+            .iter()
+            .filter(|(name, arguments)| is_write(name) && arguments.contains("PRIVATE KEY-----"))
+            .map(|(_, arguments)| subject(arguments))
+            .filter(|path| path.starts_with('/'))
+            .collect();
+        let written = keys.clone();
+        for what in ["account.json", "key.pem", "copies", "archive", "conf.d/certificates"] {
+            assert!(written.iter().any(|path| path.contains(what)), "{what}: the trace shows only {written:?}");
+        }
+        // What a key's file is called later is a key's file, too.
+        for (_, arguments) in calls.iter().filter(|(name, _)| name.starts_with("rename")) {
+            let names: Vec<_> = arguments.split('"').skip(1).step_by(2).collect();
+            let moved = keys.iter().filter_map(|key| Some(names[1].to_owned() + key.strip_prefix(names[0])?));
+            keys.extend(moved.collect::<Vec<_>>());
+        }
+        let mut created = BTreeSet::new();
+        for (name, arguments) in &calls {
+            let path = subject(arguments);
+            if !keys.contains(&path) {
+                continue;
+            }
+            if *name == "openat" && arguments.contains("O_CREAT") {
+                assert!(arguments.contains("O_EXCL") && mode(arguments) == 0o600, "{name}({arguments}");
+                created.insert(path);
+            } else if name.contains("chmod") {
+                assert_eq!(mode(arguments) & 0o077, 0, "{name}({arguments}");
+            } else {
+                assert!(!["open", "creat", "link", "linkat"].contains(name), "{name}({arguments}");
+            }
+        }
+        assert_eq!(created, written, "each was made by a call that was looked at");
+        let left: Vec<_> =
+            ["state", "certificates", "conf.d"].iter().flat_map(|inner| files_below(&world.path(inner))).collect();
+        let left: Vec<_> =
+            left.iter().filter(|path| fs::read_to_string(path).unwrap().contains("PRIVATE KEY-----")).collect();
+        assert!(left.len() >= 4, "{left:?}");
+        for path in left {
+            assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600, "{}", path.display());
+        }
+    })
+    .await;
+}
+
+/// Starts watching with state and certificates on small disks of their own, mounted where nobody else sees them.
+fn watch_on_small_disks(world: &World) -> Program {
+    let mount = |inner| {
+        format!(
+            "mount -t tmpfs -o size=256k tmpfs {} && ",
+            world.path(inner).display()
+        )
+    };
+    let script = mount("state") + &mount("certificates") + "exec \"$@\"";
+    let mut words = ["unshare", "--mount", "sh", "-c", &script, "sh"]
+        .map(str::to_owned)
+        .to_vec();
+    words.extend(world.words("watch"));
+    world.start(&words)
+}
+
+/// One of the small disks, as the program sees it.
+fn disk_of(program: &Program, world: &World, inner: &str) -> PathBuf {
+    let seen = world.path(inner);
+    Path::new("/proc")
+        .join(program.child.id().to_string())
+        .join("root")
+        .join(seen.strip_prefix("/").unwrap())
+}
+
+/// Makes the disk of certificates read-only, or writable again. That of state has files open.
+fn remount(program: &Program, world: &World, how: &str) {
+    let id = program.child.id().to_string();
+    let mut command = Command::new("nsenter");
+    command.args([
+        "--mount",
+        "--target",
+        &id,
+        "mount",
+        "-o",
+        &format!("remount,{how}"),
+    ]);
+    assert!(
+        command
+            .arg(world.path("certificates"))
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+/// Leaves not a byte.
+fn fill(disk: &Path) {
+    let mut filler = File::create(disk.join("filler")).unwrap();
+    let error = std::io::copy(&mut std::io::repeat(b'x'), &mut filler).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+}
+
+#[tokio::test]
+async fn a_full_or_read_only_disk_is_told_and_what_is_live_stays_until_there_is_room_again() {
+    local(async {
+        let world = World::new().await;
+        let program = watch_on_small_disks(&world);
+        program
+            .until("it is served", || world.is_served_by_config())
+            .await;
+        let disks = ["state", "certificates"].map(|inner| disk_of(&program, &world, inner));
+        let live = disks[1].join("live/shop.example");
+        let whole = fs::read(live.join("fullchain.pem")).unwrap();
+        program
+            .until("it rests", || {
+                program.told().iter().any(|(event, _)| event == "unproven")
+            })
+            .await;
+
+        // What is damaged while nothing can be written stays held, is told, and is mended when there is room.
+        for (what, words) in [("full", "No space left"), ("ro", "Read-only file system")] {
+            let from = program.told().len();
+            fs::write(live.join("privkey.pem"), "-----BEGIN").unwrap();
+            if what == "ro" {
+                remount(&program, &world, "ro");
+            } else {
+                disks.iter().for_each(|disk| fill(disk));
+            }
+            program.signal("-HUP");
+            let since = || program.told().split_off(from);
+            program
+                .until(what, || {
+                    since()
+                        .iter()
+                        .any(|(event, told)| event == "disk-fault" && told.contains(words))
+                })
+                .await;
+            assert!(world.is_served_by_config(), "{what}");
+            assert!(
+                !since().iter().any(|(event, _)| event == "step"),
+                "{what}: {:#?}",
+                since()
+            );
+            if what == "ro" {
+                remount(&program, &world, "rw");
+            } else {
+                disks
+                    .iter()
+                    .for_each(|disk| fs::remove_file(disk.join("filler")).unwrap());
+            }
+            program.signal("-HUP");
+            program
+                .until("it is mended", || {
+                    since().iter().any(|(event, _)| event == "mended")
+                })
+                .await;
+            assert_eq!(
+                fs::read(live.join("fullchain.pem")).unwrap(),
+                whole,
+                "{what}"
+            );
+            assert!(
+                !since().iter().any(|(event, _)| event == "obtained"),
+                "{what}"
+            );
+        }
+        assert!(program.has_told("mended", "shop.example: mended from its copy in state"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn damage_to_everything_in_state_is_told_and_ends_nothing() {
+    local(async {
+        let world = World::new().await;
+        let state = world.path("state");
+        assert_eq!(world.start(&world.words("once")).ended().await, Some(0));
+        let live = world.path("certificates/live/shop.example");
+        let served = fs::read(live.join("fullchain.pem")).unwrap();
+        let accounts = files_below(&state.join("accounts"));
+        fs::create_dir_all(state.join("attempts")).unwrap();
+        fs::create_dir_all(state.join("orders/shop.example")).unwrap();
+        for damage in ["", "{\"url\": nul", "\u{0}\u{1}"] {
+            for file in [
+                "mark",
+                "alive",
+                "status.json",
+                "attempts/shop.example.json",
+                "orders/shop.example/order.json",
+            ] {
+                fs::write(state.join(file), damage).unwrap();
+            }
+            accounts
+                .iter()
+                .for_each(|path| fs::write(path, damage).unwrap());
+            fs::write(live.join("privkey.pem"), damage).unwrap();
+            let mut program = world.start(&world.words("once"));
+            // The attempt that is on record instead of the damaged one is trouble until it is forgotten.
+            assert_eq!(
+                program.ended().await,
+                Some(3),
+                "{damage:?}: {:#?}",
+                program.told()
+            );
+            assert!(
+                program.has_told("disk-fault", "attempts/shop.example.json"),
+                "{:#?}",
+                program.told()
+            );
+            assert!(program.has_told("disk-fault", "the next is in a minute"));
+            assert!(
+                program.has_told("mended", "live/shop.example")
+                    || program.has_told("mended", "is refused")
+            );
+            assert_eq!(fs::read(live.join("fullchain.pem")).unwrap(), served);
+            let status = fs::read_to_string(state.join("status.json")).unwrap();
+            assert!(serde_json::from_str::<Value>(&status).is_ok(), "{status}");
+        }
+        // A certificate that is lost with its copy is obtained anew: with another account, the damaged one is kept.
+        fs::remove_dir_all(state.join("copies")).unwrap();
+        fs::remove_dir_all(state.join("attempts")).unwrap();
+        fs::write(live.join("privkey.pem"), "").unwrap();
+        let mut program = world.start(&world.words("once"));
+        assert_eq!(program.ended().await, Some(0), "{:#?}", program.told());
+        assert!(
+            program.has_told("disk-fault", "orders/shop.example/order.json"),
+            "{:#?}",
+            program.told()
+        );
+        assert!(
+            program.has_told("", "registering anew")
+                && program.has_told("obtained", "shop.example")
+        );
+        assert!(
+            files_below(&state.join("accounts"))
+                .iter()
+                .any(|path| path.ends_with("account.json.damaged"))
+        );
+        assert_ne!(fs::read(live.join("fullchain.pem")).unwrap(), served);
+        let mut program = world.start(&world.words("once"));
+        assert_eq!(
+            program.ended().await,
+            Some(0),
+            "all is well again: {:#?}",
+            program.told()
+        );
+        assert!(
+            !program
+                .told()
+                .iter()
+                .any(|(event, _)| event == "disk-fault" || event == "mended")
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_dropped_in_is_served_within_seconds_and_ours_when_it_goes() {
+    local(async {
+        let world = World::new().await;
+        let program = world.start(&world.words("watch"));
+        let delivered = world.path("conf.d/certificates/shop.example/fullchain.pem");
+        program
+            .until("ours is delivered", || delivered.exists())
+            .await;
+        let ours = fs::read_to_string(&delivered).unwrap();
+        let provided = world.path("certificates/provided/shop.example");
+        for _ in 0..2 {
+            let theirs = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).unwrap();
+            fs::create_dir_all(&provided).unwrap();
+            // Before the whole is there, it is nothing.
+            fs::write(provided.join("fullchain.pem"), theirs.cert.pem()).unwrap();
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            fs::write(
+                provided.join("privkey.pem"),
+                theirs.signing_key.serialize_pem(),
+            )
+            .unwrap();
+            fs::set_permissions(
+                provided.join("privkey.pem"),
+                fs::Permissions::from_mode(0o600),
+            )
+            .unwrap();
+            let seen = || fs::read_to_string(&delivered).unwrap();
+            program
+                .until("theirs is delivered", || seen() == theirs.cert.pem())
+                .await;
+            fs::remove_dir_all(&provided).unwrap();
+            program.until("ours is back", || seen() == ours).await;
+        }
+        assert_eq!(
+            program
+                .told()
+                .iter()
+                .filter(|(event, _)| event == "obtained")
+                .count(),
+            1
+        );
+        assert!(
+            !program
+                .told()
+                .iter()
+                .any(|(event, _)| event == "disk-fault"),
+            "{:#?}",
+            program.told()
+        );
+    })
+    .await;
+}

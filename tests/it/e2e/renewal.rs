@@ -1,0 +1,59 @@
+//! A certificate near its end.
+
+use std::time::Duration;
+
+use super::{
+    docker::{is_so, wait},
+    stack::{KNOBS, SOON, Setup, Stack},
+    visits::{Visits, all_were_served},
+};
+
+/// Renewed after half of it, so that two renewals are seen within half a minute.
+const LIFE: Duration = Duration::from_secs(30);
+
+#[test]
+fn a_renewal_is_one_signal_and_a_new_serial() {
+    let stack = Stack::new(&Setup {
+        life: Some(LIFE),
+        ..Setup::default()
+    });
+    let shop = stack.host("shop");
+    stack.proxy();
+    stack.app("shop", &[("host", &shop)]);
+    stack.quaymaster(&[]);
+    let first = stack.wait_for_site(&shop).serial;
+    stack.wait_for_rest();
+    assert_eq!((stack.orders(), stack.hangups()), (1, 2 + KNOBS));
+
+    let visits = Visits::begin(stack.visitor(), stack.at(443).unwrap(), &[&shop]);
+    let mut serial = first.clone();
+    for renewal in 1..=2 {
+        serial = wait(SOON, "a new certificate is served", || {
+            let served = stack.https(&shop)?;
+            is_so(served.serial != serial, || format!("still {serial}")).map(|()| served.serial)
+        });
+        stack.wait_for_rest();
+        assert_eq!(
+            (stack.orders(), stack.hangups()),
+            (1 + renewal, 2 + KNOBS + renewal)
+        );
+    }
+    let seen = visits.end();
+    all_were_served(&seen);
+    let served: Vec<_> = seen
+        .iter()
+        .filter_map(|visit| visit.outcome.as_ref().ok())
+        .collect();
+    let expired: Vec<_> = served.iter().filter(|(_, left)| *left <= 0).collect();
+    assert!(expired.is_empty(), "{expired:?}");
+    let mut order: Vec<_> = served.iter().map(|(serial, _)| serial).collect();
+    assert!(order.len() > 200, "{} visits", order.len());
+    // Old workers go on accepting for some 100 ms after a reload, so both may be seen for a moment; no others.
+    order.sort();
+    order.dedup();
+    assert_eq!(order.len(), 3, "{order:?}");
+    let archived = |path: &&String| {
+        path.ends_with("/fullchain.pem") && path.starts_with("certificates/archive/")
+    };
+    assert_eq!(stack.files("state").keys().filter(archived).count(), 3);
+}

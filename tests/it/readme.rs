@@ -1,0 +1,169 @@
+//! The README says what the tables say. `UPDATE_README=1 cargo test --test it readme::` writes them anew. What it quotes of
+//! the program's words is in the program, and what the Debian package brings fits it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use quaymaster::cli::reference;
+
+/// Where which table stands. What templates there are and see is long, and only looked up while writing one.
+const PLACES: &[(&str, &str)] = &[
+    ("### Commands", "commands"),
+    ("### Exit codes", "exits"),
+    ("### Labels", "labels"),
+    ("### Settings", "settings"),
+    ("### Kinds", "kinds"),
+    ("### CAs", "cas"),
+    ("### Filters", "filters"),
+];
+
+/// The table under a heading: its lines from the first `|` to the first line that is none.
+fn under(readme: &str, heading: &str) -> std::ops::Range<usize> {
+    let section = readme
+        .find(&format!("\n{heading}\n"))
+        .unwrap_or_else(|| panic!("README has no {heading}"));
+    let start = section
+        + readme[section..]
+            .find("\n|")
+            .unwrap_or_else(|| panic!("{heading} has no table"))
+        + 1;
+    let end = readme[start..]
+        .find("\n\n")
+        .map_or(readme.len(), |end| start + end + 1);
+    start..end
+}
+
+fn at(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(at(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+#[test]
+fn readme_says_what_the_tables_say() {
+    let path = at("README.md");
+    let mut readme = fs::read_to_string(&path).expect("there is a README");
+    let update = std::env::vars().any(|(name, _)| name == "UPDATE_README");
+    let tables = reference::tables();
+    for (heading, name) in PLACES {
+        let table = tables
+            .iter()
+            .find(|table| table.name == *name)
+            .unwrap_or_else(|| panic!("there is no {name}"));
+        let (range, expected) = (under(&readme, heading), table.markdown());
+        if update {
+            readme.replace_range(range, &expected);
+        } else {
+            assert_eq!(
+                readme[range], expected,
+                "{heading} differs; UPDATE_README=1 cargo test --test it readme:: writes it anew"
+            );
+        }
+    }
+    if update {
+        fs::write(path, readme).expect("the README is written");
+    }
+}
+
+/// All our code, with texts that go on over lines put together.
+fn code(folder: &Path) -> String {
+    let mut all = String::new();
+    for entry in fs::read_dir(folder).expect("src can be listed") {
+        let path = entry.expect("src can be listed").path();
+        if path.is_dir() {
+            all += &code(&path);
+        } else {
+            let text = fs::read_to_string(&path).expect("code is text");
+            all.extend(
+                text.split("\\\n")
+                    .enumerate()
+                    .map(|(n, part)| if n == 0 { part } else { part.trim_start() }),
+            );
+        }
+    }
+    all
+}
+
+#[test]
+fn what_people_look_up_when_something_is_wrong_is_what_they_are_told() {
+    let (readme, code) = (read("README.md"), code(&at("src")));
+    let table = &readme[readme
+        .find("| you see |")
+        .expect("there is a table of symptoms")..];
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let seen = rows.map(|row| row.split('|').nth(1).expect("a row has cells"));
+    let quoted = seen.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    // What stands for something else differs each time.
+    let phrases: Vec<_> = quoted
+        .flat_map(|text| text.split(['…', ':']))
+        .flat_map(|text| text.split("quaymaster-NAME.conf"))
+        .flat_map(|text| text.split("NAME"))
+        .map(str::trim)
+        .filter(|text| text.len() > 3)
+        .collect();
+    assert!(phrases.len() > 8, "{phrases:?}");
+    for phrase in phrases {
+        assert!(code.contains(phrase), "nothing in src says {phrase:?}");
+    }
+}
+
+/// The keys of a unit's section, with their values.
+fn unit<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
+    text.lines()
+        .filter_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+        .collect()
+}
+
+#[test]
+fn the_unit_starts_what_the_package_brings() {
+    let text = read(".deb/quaymaster.service");
+    let manifest: toml::Table = read("Cargo.toml").parse().expect("it is TOML");
+    let assets = manifest["package"]["metadata"]["deb"]["assets"]
+        .as_array()
+        .expect("a list");
+    let targets: Vec<_> = assets
+        .iter()
+        .map(|asset| format!("/{}", asset[1].as_str().expect("a path")))
+        .collect();
+    let start: Vec<_> = unit(&text, "ExecStart")[0].split_whitespace().collect();
+    let ["/usr/bin/quaymaster", command, "--config", config] = start[..] else {
+        panic!("{start:?}")
+    };
+    assert!(
+        targets.contains(&"/usr/bin/".to_owned()) && targets.contains(&config.to_owned()),
+        "{targets:?}"
+    );
+    let table = |name: &str| {
+        reference::tables()
+            .into_iter()
+            .find(|table| table.name == name)
+            .expect("it is there")
+    };
+    assert!(
+        table("commands")
+            .markdown()
+            .contains(&format!("`quaymaster {command}`")),
+        "{command}"
+    );
+
+    let settings: toml::Table = read(".deb/config.toml").parse().expect("it is TOML");
+    let known = table("settings").markdown();
+    for name in settings.keys() {
+        assert!(
+            known.contains(&format!("| `{name}` |")),
+            "there is no setting {name}"
+        );
+    }
+    assert_eq!(
+        settings["state"].as_str(),
+        Some(format!("/var/lib/{}", unit(&text, "StateDirectory")[0]).as_str()),
+        "the service can write to its state"
+    );
+}

@@ -1,0 +1,561 @@
+//! What labels become: each case is a file that a reviewer reads, labels above, configuration below, and each goes
+//! through the real nginx. `UPDATE_RENDERED=1 cargo test --test it rendered::` writes the lower halves anew.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use litemap::LiteMap;
+use quaymaster::{
+    adapters::{probe::TcpProbe, x509},
+    desire::{Complaint, desire},
+    observe::{
+        Container, ContainerState, Health, HeldCertificate, Installed, Mount, MountKind, Network,
+        Observed, Shelf, Snapshot, Source,
+    },
+    plan::{Action, foresee, plan},
+    ports::Probe,
+    render::Templates,
+    values::{
+        Block, CertificateName, ChallengeType, ContainerId, ContainerName, Digest, Host, Issuer,
+        KeyType, Timestamp,
+    },
+};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const LINE: &str = "\n----------\n";
+const IMAGE: &str = "quaymaster-example-nginx";
+const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+/// A case: what its file says above the line.
+struct Case {
+    path: PathBuf,
+    labels: String,
+    expected: String,
+}
+
+impl Case {
+    fn name(&self) -> String {
+        self.path
+            .file_stem()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned()
+    }
+
+    /// Writes what nginx reads, with a certificate for each that is held; tells their serial numbers.
+    fn write(&self, config: &Path) -> BTreeMap<String, String> {
+        fs::create_dir(config).unwrap();
+        for (file, text) in rendered(&self.labels).0 {
+            fs::write(config.join(file), text).unwrap();
+        }
+        let held = world(&self.labels).1.held;
+        let write = |name: &CertificateName| {
+            let folder = config.join("certificates").join(name.as_str());
+            (
+                name.to_string(),
+                write_certificate(&folder, &covered_by(name)),
+            )
+        };
+        held.keys().map(write).collect()
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rendered");
+    let mut paths: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.retain(|path| path.extension().is_some_and(|ending| ending == "txt"));
+    paths.sort();
+    assert!(paths.len() >= 10, "the cases are not found");
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).unwrap();
+        let (labels, expected) = text.split_once(LINE).unwrap_or((text.trim_end(), ""));
+        Case {
+            labels: labels.to_owned(),
+            expected: expected.to_owned(),
+            path,
+        }
+    };
+    paths.into_iter().map(read).collect()
+}
+
+fn container(name: &str, number: u8) -> Container {
+    let address = Some([10, 0, 0, number].into());
+    let network = Network {
+        name: "web".into(),
+        id: "n".into(),
+        address,
+        gateway: None,
+    };
+    Container {
+        id: ContainerId::parse(format!("id{number}")).unwrap(),
+        name: ContainerName::parse(name).unwrap(),
+        labels: LiteMap::new(),
+        state: ContainerState::Running,
+        health: None,
+        created: Some(Timestamp::from_seconds(i64::from(number))),
+        started_at: None,
+        networks: [network].into(),
+        exposed: BTreeSet::from([8080]),
+        published: BTreeMap::new(),
+        command: Vec::new(),
+        init: false,
+        mounts: Vec::new(),
+    }
+}
+
+fn with_edge(mut container: Container, destination: &str) -> Container {
+    let (name, driver) = ("edge".to_owned(), "local".to_owned());
+    let kind = MountKind::Volume {
+        name,
+        driver,
+        source: PathBuf::new(),
+        subpath: PathBuf::new(),
+    };
+    container.mounts.push(Mount {
+        kind,
+        destination: destination.into(),
+        writable: true,
+    });
+    container
+}
+
+/// What the line begins with that has the setting trusted-proxies.
+const TRUSTED: &str = "trusted: ";
+
+/// `shop: quaymaster.host=shop.example` gives a container a label, `shop is unhealthy` ails it, `held: a.example` says
+/// which certificates there are.
+fn world(labels: &str) -> (Snapshot, Observed) {
+    let mut proxy = with_edge(container("proxy", 3), "/etc/nginx/conf.d");
+    proxy
+        .labels
+        .insert("quaymaster.kind".into(), "nginx".into());
+    let mut containers = BTreeMap::from([(proxy.name.clone(), proxy)]);
+    let mut observed = Observed::default();
+    observed.installed.insert(
+        ContainerName::parse("proxy").unwrap(),
+        Installed::default().into(),
+    );
+    let is_setting = |line: &&str| line.starts_with(TRUSTED);
+    let lines = labels
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty() && !is_setting(line));
+    for line in lines {
+        if let Some(names) = line.strip_prefix("held: ") {
+            for word in names.split(' ') {
+                let name = CertificateName::parse(word).unwrap();
+                let covered = covered_by(&name);
+                observed.hold(name, held(&covered));
+            }
+            continue;
+        }
+        let name = line.split([':', ' ']).next().unwrap();
+        let number = u8::try_from(containers.len()).unwrap() + 3;
+        let entry = containers
+            .entry(ContainerName::parse(name).unwrap())
+            .or_insert_with(|| container(name, number));
+        if let Some((_, label)) = line.split_once(": ") {
+            let (key, value) = label.split_once('=').unwrap();
+            entry.labels.insert(key.to_owned(), value.to_owned());
+        } else if line.ends_with(" is unhealthy") {
+            entry.health = Some(Health::Unhealthy);
+        } else {
+            panic!("{line:?} says nothing that is known");
+        }
+    }
+    let own = Some(with_edge(container("quaymaster", 2), "/edge"));
+    let containers = containers
+        .into_iter()
+        .map(|(name, container)| (name, container.into()))
+        .collect();
+    (
+        Snapshot {
+            containers,
+            own,
+            ..Snapshot::default()
+        },
+        observed,
+    )
+}
+
+/// The host whose own certificate has this name.
+fn covered_by(certificate: &CertificateName) -> String {
+    let word = certificate.as_str();
+    let hosts = [
+        word.replace('-', ":"),
+        word.replacen("_.", "*.", 1),
+        word.to_owned(),
+    ];
+    let host = hosts
+        .iter()
+        .filter_map(|host| Host::parse(host).ok())
+        .find(|host| CertificateName::from(host) == *certificate);
+    host.unwrap().to_string()
+}
+
+fn held(name: &str) -> HeldCertificate {
+    HeldCertificate {
+        names: BTreeSet::from([name.to_owned()]),
+        not_before: Timestamp::from_seconds(1_700_000_000),
+        not_after: Timestamp::from_seconds(1_900_000_000),
+        issuer: "Test".to_owned(),
+        serial: "01".to_owned(),
+        key_type: Some(KeyType::Ec256),
+        digest: Digest::of(name),
+        source: Source::Provided,
+        shelf: Shelf::Live,
+    }
+}
+
+/// The files that would be written, by name, and what is complained about.
+fn rendered(labels: &str) -> (BTreeMap<String, String>, BTreeSet<Complaint>) {
+    let (snapshot, observed) = world(labels);
+    let label_rules = quaymaster::desire::Rules {
+        label_prefix: "quaymaster".into(),
+        certificates: "/state/certificates".into(),
+        webroot: None,
+        trusted_proxies: labels
+            .lines()
+            .find_map(|line| line.strip_prefix(TRUSTED))
+            .map(|blocks| Block::parse_all(blocks).unwrap())
+            .unwrap_or_default(),
+        grants: None,
+        issuer: Some(Issuer::Ca("https://ca.example".into())),
+        challenge: ChallengeType::Http01,
+        key_type: KeyType::Ec256,
+        profile: None,
+    };
+    let plan_rules = quaymaster::plan::Rules {
+        label_prefix: "quaymaster".into(),
+        mark_host: "quaymaster-0123456789abcdef".into(),
+        resync: std::time::Duration::from_secs(3600),
+    };
+    let desired = desire(&snapshot, &label_rules);
+    let (mut observed, mut files) = (observed, BTreeMap::new());
+    for _ in 0..5 {
+        let mut plan = plan(
+            &desired,
+            &observed,
+            &Templates::built_in().unwrap(),
+            &plan_rules,
+            NOW,
+        );
+        assert!(plan.complaints.is_empty(), "{:?}", plan.complaints);
+        // No order: what is held is what the case says.
+        plan.actions
+            .retain(|action| matches!(action, Action::Deploy(_)));
+        for action in &plan.actions {
+            let Action::Deploy(deploy) = action else {
+                continue;
+            };
+            files.extend(
+                deploy
+                    .write
+                    .iter()
+                    .map(|(name, text)| (name.to_string(), text.clone())),
+            );
+        }
+        observed = foresee(&observed, &plan, NOW);
+    }
+    (files, desired.complaints)
+}
+
+fn shown(case: &Case) -> String {
+    let (files, complaints) = rendered(&case.labels);
+    let mut text: String = complaints
+        .iter()
+        .map(|complaint| format!("!! {complaint}\n"))
+        .collect();
+    for (name, content) in files {
+        // The proxy's own files are the same in every case but those that are about them.
+        let is_about_them = [
+            "00-proxy.txt",
+            "12-kinds-of-hosts.txt",
+            "13-trusted-proxies.txt",
+            "15-further-names.txt",
+        ]
+        .iter()
+        .any(|file| case.path.ends_with(file));
+        if !name.starts_with("quaymaster--") || name.contains("--names") || is_about_them {
+            text.push_str(&format!("==== {name}\n{content}"));
+        }
+    }
+    text
+}
+
+#[test]
+fn each_case_is_rendered_as_its_file_says() {
+    let update = std::env::vars().any(|(name, _)| name == "UPDATE_RENDERED");
+    for case in cases() {
+        let shown = shown(&case);
+        if update {
+            fs::write(&case.path, format!("{}{LINE}{shown}", case.labels)).unwrap();
+        } else {
+            assert_eq!(shown, case.expected, "{} differs", case.path.display());
+        }
+    }
+}
+
+#[test]
+fn nginx_takes_each_case() {
+    assert_eq!(said_by(IMAGE), Vec::<String>::new());
+}
+
+/// Warnings of newer versions that are lived with, and why. A warning is a line that an operator reads at every reload,
+/// so anything else is a failure.
+const LIVED_WITH: &[(&str, &str)] = &[(
+    "the \"listen ... http2\" directive is deprecated",
+    "what takes its place from 1.25.1 on, `http2 on`, is refused with the whole configuration by all before",
+)];
+
+#[test]
+fn nginx_of_the_next_debian_takes_each_case() {
+    let said = said_by("quaymaster-example-nginx-trixie");
+    let lived_with = |line: &&String| {
+        LIVED_WITH
+            .iter()
+            .any(|(warning, _)| line.contains(" [warn] ") && line.contains(warning))
+    };
+    let (known, new): (Vec<_>, Vec<_>) = said.iter().partition(lived_with);
+    assert_eq!(new, Vec::<&String>::new());
+    for (warning, reason) in LIVED_WITH {
+        assert!(
+            known.iter().any(|line| line.contains(warning)),
+            "{warning} is not said any more: no need for {reason:?}"
+        );
+    }
+}
+
+/// What the nginx of an image says when it tries each case, line by line.
+fn said_by(image: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut script, mut beside_debians) = (String::new(), String::new());
+    for case in cases() {
+        let name = case.name();
+        case.write(&folder.path().join(&name));
+        script.push_str(&format!(
+            "cp -r /cases/{name}/. /etc/nginx/conf.d/ && nginx -q -t || echo FAILED {name}; rm -rf /etc/nginx/conf.d/*\n"
+        ));
+        beside_debians.push_str(&format!(
+            "cp -r /cases/{name}/. /etc/nginx/conf.d/ && rm -f /etc/nginx/conf.d/quaymaster--unknown-http.conf && nginx -q -t \
+             || echo FAILED {name} beside the default site of Debian; rm -rf /etc/nginx/conf.d/*\n"
+        ));
+    }
+    // Debian's own site is the default one of port 80, and no server takes two.
+    let script = format!("{beside_debians}rm /etc/nginx/sites-enabled/default\n{script}");
+    #[expect(clippy::disallowed_methods, reason = "nginx is a program")]
+    let output = Command::new("docker")
+        .args(["run", "--rm", "--network", "none", "--volume"])
+        .arg(format!("{}:/cases:ro", folder.path().display()))
+        .args([image, "sh", "-c", &script])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{said}\nis the image {image} there? tests/run, or compose/images/build, makes it"
+    );
+    said.lines().map(str::to_owned).collect()
+}
+
+/// Writes a certificate for one name; tells its serial number.
+fn write_certificate(folder: &Path, name: &str) -> String {
+    fs::create_dir_all(folder).unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new([name.to_owned()])
+        .unwrap()
+        .self_signed(&key)
+        .unwrap();
+    fs::write(folder.join("fullchain.pem"), certificate.pem()).unwrap();
+    fs::write(folder.join("privkey.pem"), key.serialize_pem()).unwrap();
+    x509::serial_of(certificate.der()).unwrap()
+}
+
+/// nginx with the configuration of one case, gone when the test ends.
+struct Nginx {
+    name: String,
+    at: SocketAddr,
+    serials: BTreeMap<String, String>,
+    probe: TcpProbe,
+    _folder: tempfile::TempDir,
+}
+
+impl Nginx {
+    async fn serving(case: &str) -> Self {
+        let case = cases()
+            .into_iter()
+            .find(|other| other.name() == case)
+            .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let serials = case.write(&folder.path().join("case"));
+        // Shows what is passed on to apps.
+        let show = "server { listen 81; return 200 \"$remote_addr $quaymaster_scheme\"; }";
+        if case.labels.contains(TRUSTED) {
+            fs::write(folder.path().join("case/show.conf"), show).unwrap();
+        }
+        let name = format!(
+            "quaymaster-test-rendered-{}-{}",
+            std::process::id(),
+            case.name()
+        );
+        let volume = format!("{}:/case:ro", folder.path().display());
+        let script = "rm /etc/nginx/sites-enabled/default; cp -r /case/case/. /etc/nginx/conf.d/ && exec nginx -g 'daemon off;'";
+        docker(&[
+            "run", "--detach", "--rm", "--name", &name, "--volume", &volume, IMAGE, "sh", "-c",
+            script,
+        ]);
+        let address = docker(&[
+            "inspect",
+            "--format",
+            "{{.NetworkSettings.IPAddress}}",
+            &name,
+        ]);
+        let at = SocketAddr::new(address.trim().parse().unwrap(), 443);
+        let nginx = Self {
+            name,
+            at,
+            serials,
+            probe: TcpProbe::new().unwrap(),
+            _folder: folder,
+        };
+        for _ in 0..500 {
+            if tokio::net::TcpStream::connect(nginx.at).await.is_ok() {
+                return nginx;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("nginx does not listen at {}", nginx.at);
+    }
+
+    /// The name of the certificate that a client of this host is shown.
+    async fn shows(&self, host: &str) -> Result<&str, String> {
+        let served = self
+            .probe
+            .certificate(self.at, &Host::parse(host).unwrap())
+            .await;
+        let serial = served.map_err(|error| error.to_string())?.serial;
+        Ok(self
+            .serials
+            .iter()
+            .find(|(_, own)| **own == serial)
+            .map(|(name, _)| name.as_str())
+            .unwrap())
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        docker(&["rm", "--force", &self.name]);
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the engine is asked as a user asks it"
+)]
+fn docker(words: &[&str]) -> String {
+    let output = Command::new("docker").args(words).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn hosts_of_all_kinds_are_served_with_their_own_certificates() {
+    let nginx = Nginx::serving("12-kinds-of-hosts").await;
+    for (host, certificate) in [
+        ("*.shop.example", "_.shop.example"),
+        ("b.shop.example", "_.shop.example"),
+        ("a.shop.example", "a.shop.example"),
+        ("192.0.2.7", "192.0.2.7"),
+        // nginx shows one certificate to all that send no name it knows.
+        ("::1", "192.0.2.7"),
+        ("unknown.example", "192.0.2.7"),
+    ] {
+        assert_eq!(nginx.shows(host).await, Ok(certificate), "{host}");
+    }
+    let http = SocketAddr::new(nginx.at.ip(), 80);
+    for host in ["b.shop.example", "192.0.2.7", "[2001:db8::1]"] {
+        assert_eq!(
+            nginx.probe.page(http, host, "/").await.unwrap().status,
+            301,
+            "{host}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn without_an_address_unknown_names_are_shown_nothing() {
+    let nginx = Nginx::serving("01-site").await;
+    assert_eq!(nginx.shows("shop.example").await, Ok("shop.example"));
+    for host in ["unknown.example", "192.0.2.7"] {
+        assert!(nginx.shows(host).await.is_err(), "{host}");
+    }
+}
+
+/// The status and the body that a request with these headers gets in plain text.
+async fn asked(at: SocketAddr, headers: &str) -> (String, String) {
+    let mut stream = tokio::net::TcpStream::connect(at).await.unwrap();
+    let request = format!("GET / HTTP/1.0\r\nHost: shop.example\r\n{headers}\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().to_owned(), body.to_owned())
+}
+
+#[tokio::test]
+async fn only_proxies_that_are_trusted_speak_for_their_clients() {
+    const FORWARDED: &str =
+        "X-Forwarded-For: 203.0.113.9, 192.0.2.7\r\nX-Forwarded-Proto: https\r\n";
+    let nginx = Nginx::serving("13-trusted-proxies").await;
+    let (http, show) = (
+        SocketAddr::new(nginx.at.ip(), 80),
+        SocketAddr::new(nginx.at.ip(), 81),
+    );
+    // The engine's own network is a block that is trusted in this case: 401 asks for the password, 403 is for strangers.
+    assert_eq!(asked(http, FORWARDED).await.0, "401");
+    assert_eq!(
+        asked(http, "X-Forwarded-For: 192.0.2.7, 203.0.113.9\r\n")
+            .await
+            .0,
+        "403"
+    );
+    assert_eq!(asked(http, "").await.0, "403");
+    for (headers, scheme) in [
+        (FORWARDED, "https"),
+        ("X-Forwarded-Proto: http\r\n", "http"),
+        ("X-Forwarded-Proto: x; y\r\n", "http"),
+    ] {
+        assert!(
+            asked(show, headers)
+                .await
+                .1
+                .ends_with(&format!(" {scheme}")),
+            "{headers}"
+        );
+    }
+    let nginx = Nginx::serving("14-other-proxies").await;
+    let (http, show) = (
+        SocketAddr::new(nginx.at.ip(), 80),
+        SocketAddr::new(nginx.at.ip(), 81),
+    );
+    assert_eq!(asked(http, FORWARDED).await.0, "403");
+    assert!(asked(show, FORWARDED).await.1.ends_with(" http"));
+}

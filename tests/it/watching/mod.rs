@@ -1,0 +1,11 @@
+//! The program as it is, watching an engine that does what a test tells it to.
+#![expect(clippy::disallowed_methods, reason = "tests start the program")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test ends where something is wrong, in its helpers, too"
+)]
+
+mod crowd;
+mod figures;
+mod gaps;
+mod world;
