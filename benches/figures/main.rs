@@ -1,6 +1,6 @@
 //! How fast the whole program is and what it takes, beside a floor in the same run: a program that only subscribes to
-//! events and sends the signal; and what an issuance and a look at thousands of certificates take. Prints a table; asserts
-//! no times.
+//! events and sends the signal; and what an issuance and a look at thousands of certificates take. Prints a table, row by
+//! row; asserts no times.
 #![expect(
     clippy::disallowed_methods,
     reason = "a benchmark starts programs and asks the clock"
@@ -51,17 +51,16 @@ fn main() {
 }
 
 fn measure(parts: &[fn(&mut Table)]) {
-    let mut table = Table::default();
-    println!(
-        "load of the machine: {}",
-        fs::read_to_string("/proc/loadavg").unwrap().trim()
-    );
+    tell_load();
+    let mut table = Table::begin();
     parts.iter().for_each(|part| part(&mut table));
-    println!(
-        "load of the machine: {}",
-        fs::read_to_string("/proc/loadavg").unwrap().trim()
-    );
-    table.print();
+    println!();
+    tell_load();
+}
+
+fn tell_load() {
+    let load = fs::read_to_string("/proc/loadavg").unwrap();
+    println!("load of the machine: {}\n", load.trim());
 }
 
 /// Memory that a process has in use, in MiB.
