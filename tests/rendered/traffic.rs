@@ -1,0 +1,153 @@
+//! What reaches an app, and what comes back from it: the real nginx between a client that writes what it likes, and an
+//! app that shows what it was asked.
+
+use std::net::SocketAddr;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use super::Nginx;
+
+/// An app as Apache with mod_http2 is: it offers an upgrade in each answer, and follows each. It answers with what it was
+/// asked. Tells its port.
+pub(super) async fn app() -> u16 {
+    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(answer(stream));
+        }
+    });
+    port
+}
+
+async fn answer(mut stream: TcpStream) {
+    let Some(head) = head(&mut stream).await else {
+        return;
+    };
+    let asked_for = head.lines().find_map(|line| {
+        line.to_ascii_lowercase()
+            .strip_prefix("upgrade: ")
+            .map(str::to_owned)
+    });
+    let answer = match asked_for {
+        Some(protocol) => format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: {protocol}\r\nConnection: Upgrade\r\n\r\n{head}"
+        ),
+        None => format!(
+            "HTTP/1.1 200 OK\r\nUpgrade: h2,h2c\r\nProxy-Connection: close\r\nConnection: Upgrade, close\r\n\
+             Content-Length: {}\r\n\r\n{head}",
+            head.len()
+        ),
+    };
+    // A client that is gone needs no answer.
+    let _ = stream.write_all(answer.as_bytes()).await;
+}
+
+/// What comes up to the empty line; none where the other end closes before.
+async fn head(stream: &mut TcpStream) -> Option<String> {
+    let mut data = Vec::new();
+    while !data.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => data.push(byte),
+            Err(_) => return None,
+        }
+    }
+    Some(String::from_utf8(data).unwrap())
+}
+
+/// An answer: its head, and its body; behind a 101, what comes first through the tunnel.
+pub(super) struct Answer {
+    pub head: String,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn status(&self) -> &str {
+        self.head.split(' ').nth(1).unwrap()
+    }
+
+    /// A header of the answer.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        value(&self.head, name)
+    }
+
+    /// A header that the app was asked with.
+    pub fn asked_with(&self, name: &str) -> Option<&str> {
+        value(&self.body, name)
+    }
+}
+
+fn value<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    let mut pairs = head.lines().filter_map(|line| line.split_once(": "));
+    pairs.find_map(|(key, value)| key.eq_ignore_ascii_case(name).then_some(value))
+}
+
+/// What a request in plain text gets: for this path of a host, with these headers.
+pub(super) async fn ask(nginx: &Nginx, host: &str, path: &str, headers: &str) -> Answer {
+    let at = SocketAddr::new(nginx.at.ip(), 80);
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{headers}\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let head = head(&mut stream).await.unwrap();
+    let mut body = Vec::new();
+    match value(&head, "Content-Length") {
+        Some(length) => {
+            body.resize(length.parse().unwrap(), 0);
+            stream.read_exact(&mut body).await.unwrap();
+        }
+        // The tunnel ends when the app closes it.
+        None => drop(stream.read_to_end(&mut body).await.unwrap()),
+    }
+    let body = String::from_utf8(body).unwrap();
+    Answer { head, body }
+}
+
+const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: ";
+
+#[tokio::test]
+async fn only_websockets_are_upgraded_whatever_client_and_app_say() {
+    let nginx = Nginx::before("17-passed-on", app().await).await;
+    let plain = ask(&nginx, "shop.example", "/", "").await;
+    assert_eq!(plain.status(), "200");
+    for forbidden in ["Upgrade", "Proxy-Connection"] {
+        assert_eq!(
+            plain.header(forbidden),
+            None,
+            "HTTP/2 forbids it in answers"
+        );
+    }
+    for word in ["websocket", "WebSocket"] {
+        let tunnel = ask(
+            &nginx,
+            "shop.example",
+            "/mq/x",
+            &format!("{UPGRADE}{word}\r\n"),
+        )
+        .await;
+        assert_eq!(
+            (tunnel.status(), tunnel.header("Upgrade")),
+            ("101", Some("websocket"))
+        );
+        assert_eq!(tunnel.asked_with("Connection"), Some("upgrade"));
+    }
+    for other in [
+        "h2c",
+        "websocket, h2c",
+        "TLS/1.0",
+        "h2c\r\nUpgrade: websocket",
+    ] {
+        let answer = ask(
+            &nginx,
+            "shop.example",
+            "/",
+            &format!("{UPGRADE}{other}\r\n"),
+        )
+        .await;
+        assert_eq!(answer.status(), "200", "{other}");
+        assert_eq!(answer.asked_with("Upgrade"), None, "{other}");
+        assert_eq!(answer.header("Upgrade"), None, "{other}");
+    }
+}
