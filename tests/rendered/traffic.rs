@@ -78,6 +78,14 @@ impl Answer {
     pub fn asked_with(&self, name: &str) -> Option<&str> {
         value(&self.body, name)
     }
+
+    /// The path that the app was asked for; none where it was not asked.
+    pub fn reached(&self) -> Option<&str> {
+        match self.status() {
+            "400" => None,
+            _ => self.body.split(' ').nth(1),
+        }
+    }
 }
 
 fn value<'a>(head: &'a str, name: &str) -> Option<&'a str> {
@@ -149,5 +157,51 @@ async fn only_websockets_are_upgraded_whatever_client_and_app_say() {
         assert_eq!(answer.status(), "200", "{other}");
         assert_eq!(answer.asked_with("Upgrade"), None, "{other}");
         assert_eq!(answer.header("Upgrade"), None, "{other}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_is_replaced_byte_for_byte_or_not_at_all() {
+    let nginx = Nginx::before("17-passed-on", app().await).await;
+    for (host, asked, reached) in [
+        (
+            "shop.example",
+            "/mq/api/queues/%2F/name",
+            Some("/api/queues/%2F/name"),
+        ),
+        ("shop.example", "/mq/a%2Bb?x=%2F", Some("/a%2Bb?x=%2F")),
+        ("shop.example", "/mq//double", Some("//double")),
+        ("shop.example", "/mq/a/../b", Some("/a/../b")),
+        ("shop.example", "/mq/", Some("/")),
+        ("shop.example", "/mq/?x=/mq/", Some("/?x=/mq/")),
+        ("shop.example", "/mq", Some("/")),
+        ("shop.example", "/mq?x=%20", Some("/?x=%20")),
+        (
+            "shop.example",
+            "/mq/%0d%0aX-Own:%201",
+            Some("/%0d%0aX-Own:%201"),
+        ),
+        ("shop.example", "/mq/$host/%24", Some("/$host/%24")),
+        ("shop.example", "/a.b/v1/%2F/./x", Some("/legacy/%2F/./x")),
+        ("shop.example", "/a.b/v1", Some("/legacy")),
+        ("shop.example", "/a.b/v1?x", Some("/legacy?x")),
+        ("whole.example", "/%2F//x?y", Some("/v2/%2F//x?y")),
+        ("whole.example", "/", Some("/v2/")),
+        // Nothing of these paths is taken off.
+        ("shop.example", "/mqx/%2F", Some("/mqx/%2F")),
+        ("shop.example", "/aab/v1/%2F//", Some("/aab/v1/%2F//")),
+        // nginx takes these for the path, but they are written in another way.
+        ("shop.example", "/%6dq/x", None),
+        ("shop.example", "//mq/x", None),
+        ("shop.example", "/./mq/x", None),
+        ("shop.example", "/x/../mq/x", None),
+        ("shop.example", "/mq%2Fx", None),
+        ("shop.example", "/%6dq", None),
+    ] {
+        assert_eq!(
+            ask(&nginx, host, asked, "").await.reached(),
+            reached,
+            "{host}{asked}"
+        );
     }
 }
