@@ -288,6 +288,7 @@ fn shown(case: &Case) -> String {
             "12-kinds-of-hosts.txt",
             "13-trusted-proxies.txt",
             "15-further-names.txt",
+            "18-behind-a-balancer.txt",
         ]
         .iter()
         .any(|file| case.path.ends_with(file));

@@ -205,3 +205,81 @@ async fn a_path_is_replaced_byte_for_byte_or_not_at_all() {
         );
     }
 }
+
+#[tokio::test]
+async fn what_a_trusted_proxy_says_of_scheme_and_port_is_believed_everywhere() {
+    const HTTPS: &str = "X-Forwarded-Proto: https\r\nX-Forwarded-Port: 443\r\n";
+    const HTTPS_ELSEWHERE: &str = "X-Forwarded-Proto: https\r\nX-Forwarded-Port: 8443\r\n";
+    const HTTP: &str = "X-Forwarded-Proto: http\r\n";
+    const HTTPS_ALONE: &str = "X-Forwarded-Proto: https\r\n";
+    let nginx = Nginx::before("18-behind-a-balancer", app().await).await;
+    let sent = async |host: &str, headers: &str| {
+        let answer = ask(&nginx, host, "/x", headers).await;
+        let status = answer.status().to_owned();
+        (status, answer.header("Location").map(str::to_owned))
+    };
+    let to = |url: &str| ("301".to_owned(), Some(url.to_owned()));
+    let plainly = |status: &str| (status.to_owned(), None);
+    for (host, headers, expected) in [
+        ("red.example", HTTPS, plainly("200")),
+        ("red.example", HTTP, to("https://red.example/x")),
+        ("red.example", "", to("https://red.example/x")),
+        ("both.example", HTTPS, plainly("200")),
+        ("both.example", HTTP, plainly("200")),
+        ("only.example", HTTPS, plainly("200")),
+        ("only.example", HTTP, plainly("404")),
+        ("late.example", HTTPS, plainly("200")),
+        ("late.example", HTTP, plainly("503")),
+        ("www.both.example", HTTPS, to("https://both.example/x")),
+        (
+            "www.both.example",
+            HTTPS_ALONE,
+            to("https://both.example/x"),
+        ),
+        (
+            "www.both.example",
+            HTTPS_ELSEWHERE,
+            to("https://both.example:8443/x"),
+        ),
+        ("www.both.example", HTTP, to("http://both.example/x")),
+        ("www.named.example", HTTPS, to("https://named.example/x")),
+        ("www.named.example", HTTP, to("https://named.example/x")),
+    ] {
+        assert_eq!(sent(host, headers).await, expected, "{host} {headers}");
+    }
+    for (headers, scheme, port) in [
+        (HTTPS, "https", "443"),
+        (HTTPS_ALONE, "https", "443"),
+        (HTTPS_ELSEWHERE, "https", "8443"),
+        (HTTP, "http", "80"),
+        ("", "http", "80"),
+        ("X-Forwarded-Port: 443; x\r\n", "http", "80"),
+    ] {
+        let answer = ask(&nginx, "both.example", "/", headers).await;
+        let seen = ["X-Forwarded-Proto", "X-Forwarded-Port"].map(|name| answer.asked_with(name));
+        assert_eq!(seen, [Some(scheme), Some(port)], "{headers}");
+    }
+    for (headers, told) in [(HTTPS, Some("max-age=31536000")), (HTTP, None)] {
+        let answer = ask(&nginx, "red.example", "/", headers).await;
+        assert_eq!(
+            answer.header("Strict-Transport-Security"),
+            told,
+            "{headers}"
+        );
+    }
+    let websocket = format!("{HTTPS}{UPGRADE}websocket\r\n");
+    let tunnel = ask(&nginx, "red.example", "/", &websocket).await;
+    assert_eq!(
+        tunnel.header("Strict-Transport-Security"),
+        Some("max-age=31536000")
+    );
+    // A challenge is answered however it is asked for: 404 for one that is not there, and never a redirect.
+    let challenge = ask(&nginx, "red.example", "/.well-known/acme-challenge/x", HTTP).await;
+    assert_eq!(challenge.status(), "404");
+
+    let nginx = Nginx::before("19-behind-no-balancer", app().await).await;
+    assert_eq!(ask(&nginx, "red.example", "/", HTTPS).await.status(), "301");
+    let answer = ask(&nginx, "both.example", "/", HTTPS_ELSEWHERE).await;
+    let seen = ["X-Forwarded-Proto", "X-Forwarded-Port"].map(|name| answer.asked_with(name));
+    assert_eq!(seen, [Some("http"), Some("80")]);
+}
