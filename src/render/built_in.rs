@@ -18,13 +18,23 @@ pub struct BuiltIn {
 pub const BUILT_IN: &[BuiltIn] = &[
     BuiltIn {
         name: "nginx/site.conf",
-        doc: "once a site; includes client, challenge and content",
+        doc: "once a site; includes client, asked, challenge, content and plain",
         text: include_str!("../../templates/nginx/site.conf"),
     },
     BuiltIn {
         name: "nginx/client.conf",
         doc: "in each server of a site: whose word on the client's address is believed",
         text: include_str!("../../templates/nginx/client.conf"),
+    },
+    BuiltIn {
+        name: "nginx/asked.conf",
+        doc: "in each server of a site: what depends on how the client asked, by http or by https; includes plain",
+        text: include_str!("../../templates/nginx/asked.conf"),
+    },
+    BuiltIn {
+        name: "nginx/plain.conf",
+        doc: "in the servers of a site that is not served in plain text: what plain requests get",
+        text: include_str!("../../templates/nginx/plain.conf"),
     },
     BuiltIn {
         name: "nginx/challenge.conf",

@@ -137,6 +137,10 @@ fn sites() -> Vec<SiteView> {
         plain: "serve",
         ..sent.clone()
     };
+    let sent_behind = SiteView {
+        trusted_proxies: behind.trusted_proxies.clone(),
+        ..sent.clone()
+    };
     [
         plain.clone(),
         SiteView {
@@ -148,6 +152,7 @@ fn sites() -> Vec<SiteView> {
         behind,
         sent,
         sent_plainly,
+        sent_behind,
     ]
     .into_iter()
     .chain(modes)

@@ -182,7 +182,8 @@ pub const SETTINGS: &[SettingRow] = &[
         value: "BLOCKS",
         default: DefaultValue::Words("none: clients are who connects"),
         doc: "addresses or blocks of proxies before yours (a load balancer, a CDN): the client's address is taken from \
-              their X-Forwarded-For, and their X-Forwarded-Proto is passed on. From all others both are replaced",
+              their X-Forwarded-For, and their X-Forwarded-Proto and -Port count as how the client asked: for tls, \
+              redirects and hsts, and for what apps are passed. What all others say is replaced",
         example: "10.0.0.0/8",
         read: |settings, value| set(&mut settings.trusted_proxies, Block::parse_all(value)),
     },

@@ -5,12 +5,15 @@
     reason = "a test ends at the first thing that is not as it should be"
 )]
 
+mod traffic;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use litemap::LiteMap;
@@ -285,6 +288,7 @@ fn shown(case: &Case) -> String {
             "12-kinds-of-hosts.txt",
             "13-trusted-proxies.txt",
             "15-further-names.txt",
+            "18-behind-a-balancer.txt",
         ]
         .iter()
         .any(|file| case.path.ends_with(file));
@@ -393,14 +397,29 @@ struct Nginx {
     _folder: tempfile::TempDir,
 }
 
+/// How many were started: several tests may serve the same case.
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
 impl Nginx {
     async fn serving(case: &str) -> Self {
+        Self::with(case, None).await
+    }
+
+    /// With what listens here, at this port, in place of all containers.
+    async fn before(case: &str, app: u16) -> Self {
+        Self::with(case, Some(app)).await
+    }
+
+    async fn with(case: &str, app: Option<u16>) -> Self {
         let case = cases()
             .into_iter()
             .find(|other| other.name() == case)
             .unwrap();
         let folder = tempfile::tempdir().unwrap();
         let serials = case.write(&folder.path().join("case"));
+        if let Some(app) = app {
+            lead_to(app, &folder.path().join("case"));
+        }
         // Shows what is passed on to apps.
         let show = "server { listen 81; return 200 \"$remote_addr $quaymaster_scheme\"; }";
         if case.labels.contains(TRUSTED) {
@@ -409,12 +428,23 @@ impl Nginx {
         let name = format!(
             "quaymaster-test-rendered-{}-{}",
             std::process::id(),
-            case.name()
+            NUMBER.fetch_add(1, Ordering::Relaxed)
         );
         let volume = format!("{}:/case:ro", folder.path().display());
         let script = "rm /etc/nginx/sites-enabled/default; cp -r /case/case/. /etc/nginx/conf.d/ && exec nginx -g 'daemon off;'";
         docker(&[
-            "run", "--detach", "--rm", "--name", &name, "--volume", &volume, IMAGE, "sh", "-c",
+            "run",
+            "--detach",
+            "--rm",
+            "--name",
+            &name,
+            "--volume",
+            &volume,
+            "--add-host",
+            "app:host-gateway",
+            IMAGE,
+            "sh",
+            "-c",
             script,
         ]);
         let address = docker(&[
@@ -453,6 +483,23 @@ impl Nginx {
             .find(|(_, own)| **own == serial)
             .map(|(name, _)| name.as_str())
             .unwrap())
+    }
+}
+
+/// Writes a port of this machine in place of all containers' addresses.
+fn lead_to(app: u16, config: &Path) {
+    for entry in fs::read_dir(config).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            let text = fs::read_to_string(&path).unwrap();
+            let lines = text.lines().map(|line| match line.trim_start() {
+                server if server.starts_with("server 10.0.0.") => {
+                    format!("    server app:{app};\n")
+                }
+                _ => format!("{line}\n"),
+            });
+            fs::write(&path, lines.collect::<String>()).unwrap();
+        }
     }
 }
 

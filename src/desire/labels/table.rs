@@ -9,8 +9,8 @@ use super::{
     },
     LabelRow, Reader,
     values::{
-        exec_words, file, folder, length, one_of, port, profile, realm, reload, set, size, text,
-        truth, words_of,
+        exec_words, file, folder, length, one_of, port, profile, realm, reload, served_path, set,
+        size, text, truth, words_of,
     },
     words,
 };
@@ -48,9 +48,10 @@ pub const LABELS: &[LabelRow] = &[
         syntax: "a path of plain segments",
         default: "/",
         doc: "serves only this part of the host, in whole segments: /api is /api and /api/…, not /apix; the longest \
-              wins. Passed on unchanged. Containers with the same host and path share the load",
+              wins. Passed on unchanged. Containers with the same host and path share the load. Challenges are answered \
+              on each host, so /.well-known/acme-challenge can't be served",
         example: "/api",
-        read: Reader::Site(|site, value| set(&mut site.path, Path::parse(value))),
+        read: Reader::Site(|site, value| set(&mut site.path, served_path(value))),
     },
     LabelRow {
         key: "strip",

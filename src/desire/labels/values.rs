@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::super::{Reload, spec::LONGEST_PATH};
+use super::super::{
+    Reload,
+    spec::{LONGEST_PATH, Path},
+};
 use crate::values::SignalError;
 
 pub(super) fn set<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
@@ -31,6 +34,22 @@ pub(super) fn port(value: &str) -> Result<Option<u16>, String> {
         .ok()
         .filter(|port| *port > 0 && !value.starts_with('+'));
     number.map(Some).ok_or_else(|| "it is no port".to_owned())
+}
+
+/// Where the CA asks for responses to http-01 challenges, on every host.
+///
+/// <https://www.rfc-editor.org/rfc/rfc8555#section-8.3>
+const CHALLENGES: &str = "/.well-known/acme-challenge";
+
+/// A path that containers may serve: what is around the challenges is theirs, what is within is not.
+pub(super) fn served_path(value: &str) -> Result<Path, String> {
+    let path = Path::parse(value)?;
+    match path.as_str().strip_prefix(CHALLENGES) {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => Err(format!(
+            "quaymaster answers the CA's challenges at {CHALLENGES} of every host, so no container can be asked there"
+        )),
+        _ => Ok(path),
+    }
 }
 
 pub(super) fn truth(value: &str) -> Result<bool, String> {
@@ -168,6 +187,26 @@ mod tests {
         assert_eq!(length("30m"), Ok(Duration::from_secs(1800)));
         for text in ["", "1", "y", "1M", "1.5h", "-1s", "99999999999s"] {
             assert!(length(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn challenges_are_never_a_container_s() {
+        for path in [
+            "/.well-known/acme-challenge",
+            "/.well-known/acme-challenge/",
+            "/.well-known/acme-challenge/mine",
+        ] {
+            let problem = served_path(path).expect_err(path);
+            assert!(problem.contains("challenges"), "{problem}");
+        }
+        for path in [
+            "/",
+            "/.well-known",
+            "/.well-known/acme-challenges",
+            "/.well-known/x",
+        ] {
+            assert_eq!(served_path(path), Path::parse(path), "{path}");
         }
     }
 }
