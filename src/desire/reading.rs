@@ -144,7 +144,9 @@ impl Known {
         rules: &Rules,
     ) -> bool {
         let kind = format!("{}.kind", rules.label_prefix);
-        let is_server = |container: &Rc<Container>| container.labels.contains_key(&kind);
+        let is_server = |container: &Rc<Container>| {
+            container.labels.contains_key(&kind) && !container.is_one_off()
+        };
         if !old.iter().chain(new).any(|container| is_server(container)) {
             return false;
         }
