@@ -500,7 +500,7 @@ mod tests {
                 }
                 let remembered = reading.desire(&snapshot, &rules);
                 prop_assert_eq!(&*remembered, &desire(&snapshot, &rules), "after {:?}", step);
-                if let Some(holders) = holders(&snapshot.holders, &remembered.hosts, now) {
+                if let Some(holders) = holders(&snapshot.holders, &remembered.hosts, |_| true, now) {
                     snapshot.holders = holders.into();
                 }
             }

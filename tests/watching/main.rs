@@ -8,6 +8,7 @@
 mod crowd;
 mod figures;
 mod gaps;
+mod names;
 #[path = "../support/mod.rs"]
 mod support;
 mod world;
