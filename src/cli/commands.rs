@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, Command, value_parser};
 
 use super::{
-    Call, Exit, Failure, check, explain, health, manual, once, plan, reference, render, renew,
-    status, watch,
+    Call, Exit, Failure, check, explain, health, manual, once, plan, reference, release, render,
+    renew, status, watch,
 };
 use crate::settings::{DefaultValue, SETTINGS};
 
@@ -165,6 +165,21 @@ pub(super) const COMMANDS: &[CommandRow] = &[
                 .arg(force.help("also what is not due, or waits after a failure; needs a NAME"))
         },
         run: renew::run,
+    },
+    CommandRow {
+        name: "release",
+        about: "hands over a host that a Compose project holds: to the oldest container of another project that asks for \
+                it, else to the next that does. A daemon that works on the same state does it. Exits with 2 when no project \
+                holds the host, with 3 when only the project that has it asks for it",
+        examples: &[(
+            "docker exec NAME /quaymaster release shop.example",
+            "after a project was renamed: shop.example is served for its new name at once",
+        )],
+        arguments: |command| {
+            let name = Arg::new("name").value_name("NAME").required(true);
+            command.arg(name.help("the host name"))
+        },
+        run: release::run,
     },
     CommandRow {
         name: "reference",

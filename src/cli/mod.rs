@@ -1,5 +1,6 @@
 //! From arguments to settings, from settings to ports, from ports to a command; one file a command, and exit codes.
 
+mod asking;
 mod check;
 mod commands;
 mod exit;
@@ -11,6 +12,7 @@ mod once;
 mod plan;
 mod progress;
 pub mod reference;
+mod release;
 mod render;
 mod renew;
 mod setup;

@@ -1,23 +1,20 @@
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io::{self, IsTerminal},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Call, Exit, Failure, block_on, print, setup};
+use super::{
+    Call, Exit, Failure,
+    asking::{self, Needs},
+    block_on, print, setup,
+};
 use crate::{
-    adapters::disk::{Folders, Lock},
-    daemon::{BREATH, Survey},
+    adapters::disk::Folders,
+    daemon::Survey,
     desire::nearest_names,
     observe::{Answer, Blame, Stage, Wish},
     plan,
     ports::Wishes,
-    report::explain::{Works, rough},
+    report::explain::rough,
     values::{CertificateName, Host, Timestamp},
 };
-
-/// How often is looked whether a wish was answered.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 type Answers = BTreeMap<CertificateName, Option<Answer>>;
 
@@ -51,8 +48,9 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
             .collect();
         if !open.is_empty() {
             leave(&open, force, survey.now, &folders)?;
+            let is_answered = || are_answered(&open, &folders);
             let ended = tokio::select! {
-                fulfilled = fulfil(call, &open, &folders) => fulfilled.map(|()| None),
+                fulfilled = asking::fulfil(call, &folders, Needs::Authority, &is_answered) => fulfilled.map(|()| None),
                 _ = tokio::signal::ctrl_c() => Ok(Some(Exit::Interrupted)),
             };
             answers.extend(collect(&open, &folders)?);
@@ -141,50 +139,15 @@ fn leave(
     Ok(())
 }
 
-/// Sees to it that the wishes are answered: by the daemon that works on this state, else by ourselves.
-async fn fulfil(
-    call: &Call,
-    names: &BTreeSet<CertificateName>,
-    folders: &Folders,
-) -> Result<(), Failure> {
-    let state = &call.settings.state;
-    if let Some(_lock) = Lock::take(state)? {
-        let (engine, own) = setup::reached(call).await?;
-        let mark_host = folders.mark_host()?;
-        let own_folders = setup::folders(call, own.as_ref());
-        let daemon = setup::daemon(call, engine, own_folders, own.as_ref(), mark_host)?;
-        setup::agreed(call, &daemon).await?;
-        let _shown = call.progress.show();
-        return Ok(daemon.fulfil_wishes().await?);
-    }
-    let was_told = Lock::nudge(state)?;
-    if io::stderr().is_terminal() {
-        match was_told {
-            true => eprintln!("the daemon was told; waiting for it (Ctrl-C takes the wish back)"),
-            false => eprintln!(
-                "the daemon takes it up within {} (Ctrl-C takes the wish back)",
-                rough(BREATH)
-            ),
-        }
-    }
-    loop {
-        let (wishes, _) = folders.wishes()?;
-        let is_over = |name| {
-            wishes
-                .get(name)
-                .is_none_or(|wish| matches!(wish.stage, Stage::Answered(_)))
-        };
-        if names.iter().all(is_over) {
-            return Ok(());
-        }
-        if setup::works(call, folders, setup::now())? != Works::Well {
-            tracing::error!(
-                "the daemon that was to do it does not work any more; `quaymaster check` says more"
-            );
-            return Ok(());
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
+/// Whether all of these were answered, or were taken away.
+fn are_answered(names: &BTreeSet<CertificateName>, folders: &Folders) -> Result<bool, Failure> {
+    let (wishes, _) = folders.wishes()?;
+    let is_over = |name| {
+        wishes
+            .get(name)
+            .is_none_or(|wish| matches!(wish.stage, Stage::Answered(_)))
+    };
+    Ok(names.iter().all(is_over))
 }
 
 /// Fetches the answers, and takes back what was not answered.

@@ -8,10 +8,11 @@ use crate::{
     desire::{self, Consumer, Desired},
     execute::place,
     observe::{
-        Action, Attempt, Container, HeldCertificate, Holder, Observed, Shelf, Snapshot, Subject,
+        Action, Attempt, Container, HeldCertificate, Holder, Observed, Progress, Shelf, Snapshot,
+        Subject,
     },
     ports::{DiskError, Ports, Repair},
-    report::{Event, chain, report},
+    report::{Event, Instead, chain, report},
     values::{CertificateName, ContainerId, ContainerName, Host, Timestamp},
 };
 
@@ -50,6 +51,8 @@ pub(super) struct Facts {
     unkept_templates: Option<String>,
     /// What is wrong with what people wish for.
     unread_wishes: BTreeSet<String>,
+    /// What is wrong with requests to hand hosts over.
+    unread_releases: BTreeSet<String>,
     /// The container and its start for which a consumer's folder was looked at: another container has another folder.
     looked_at: BTreeMap<ContainerName, (ContainerId, Option<Timestamp>)>,
 }
@@ -95,6 +98,7 @@ impl Facts {
             unkept: None,
             unkept_templates: None,
             unread_wishes: BTreeSet::new(),
+            unread_releases: BTreeSet::new(),
             grace: Grace::default(),
             observed: Observed {
                 attempts,
@@ -193,18 +197,26 @@ impl Facts {
         is_any
     }
 
-    /// Remembers who has which host; writes it down when that has changed.
-    pub fn keep_hosts(&mut self, ports: &Ports, desired: &Desired, now: Timestamp) {
-        if let Some(holders) = desire::holders(&self.snapshot.holders, &desired.hosts, now) {
+    /// Remembers who has which host that is served; writes it down when that has changed.
+    pub fn remember_hosts(&mut self, ports: &Ports, desired: &Desired, now: Timestamp) {
+        let is_served = |host: &Host| is_served(host, desired, &self.observed);
+        let before = &self.snapshot.holders;
+        if let Some(holders) = desire::holders(before, &desired.hosts, is_served, now) {
             self.snapshot.holders = Rc::new(holders);
         }
+        self.keep_hosts(ports);
+    }
+
+    /// Writes down who has which host, when that has changed; says whether it is on disk.
+    pub fn keep_hosts(&mut self, ports: &Ports) -> bool {
         if Rc::ptr_eq(&self.kept, &self.snapshot.holders) {
-            return;
+            return true;
         }
         match ports.disk.keep_holders(&self.snapshot.holders) {
             Ok(()) => (self.kept, self.unkept) = (Rc::clone(&self.snapshot.holders), None),
             Err(error) => self.unkept = Some(chain(&error)),
         }
+        self.unkept.is_none()
     }
 
     /// Keeps the templates that consumers use, also when other ones lie in their folder.
@@ -273,6 +285,11 @@ impl Facts {
         self.unread_wishes = faults;
     }
 
+    /// Takes over what is wrong with requests to hand hosts over.
+    pub fn take_release_faults(&mut self, faults: BTreeSet<String>) {
+        self.unread_releases = faults;
+    }
+
     /// What is wrong on disk, as far as it was looked at.
     pub fn faults(&self) -> BTreeSet<String> {
         let of_certificates = self
@@ -285,7 +302,8 @@ impl Facts {
             .chain(&self.unseen)
             .chain(&self.unkept)
             .chain(&self.unkept_templates);
-        on_disk.chain(&self.unread_wishes).cloned().collect()
+        let of_requests = self.unread_wishes.iter().chain(&self.unread_releases);
+        on_disk.chain(of_requests).cloned().collect()
     }
 
     /// Mends what the last look found. What can't be mended now is tried again each time.
@@ -377,4 +395,20 @@ impl Facts {
     pub fn forget_consumer(&mut self, name: &ContainerName) {
         self.looked_at.remove(name);
     }
+}
+
+/// Whether a proxy was seen to serve a host as it is meant, or was told to where it can't be looked at.
+fn is_served(host: &Host, desired: &Desired, observed: &Observed) -> bool {
+    desired.consumers.values().any(|consumer| {
+        let site = consumer.sites.get(host);
+        let installed = observed.installed.get(&consumer.name);
+        site.zip(installed).is_some_and(|(site, installed)| {
+            let was_told = match installed.progress {
+                Progress::Proven { .. } => true,
+                Progress::Unproven { .. } => consumer.reach.is_none(),
+                Progress::SignalOwed | Progress::TakenBack => false,
+            };
+            was_told && Instead::of(host, site, installed).is_none()
+        })
+    })
 }

@@ -3,6 +3,7 @@
 mod debounce;
 mod facts;
 mod grace;
+mod releases;
 mod rendering;
 mod shown;
 mod survey;
@@ -263,6 +264,7 @@ impl Loop {
             self.facts.looked = now;
             self.look_again.notify_one();
         }
+        self.look_at_releases(now);
         if self.facts.grace.end(&mut self.facts.snapshot, now) | self.facts.free_hosts(now) {
             self.forget_plan();
         }
@@ -286,9 +288,9 @@ impl Loop {
             desired
         });
         self.desired = Some(Rc::clone(&desired));
-        self.facts.keep_hosts(&daemon.ports, &desired, now);
         self.facts.tidy_new_consumers(&daemon.ports, &desired);
         self.facts.look_at_new_consumers(&daemon.ports, &desired);
+        self.facts.remember_hosts(&daemon.ports, &desired, now);
         self.facts
             .keep_templates(&daemon.ports, &mut self.templates);
         let (observed, templates) = (&self.facts.observed, &self.templates.current);

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// An answer that nobody has fetched for so long is thrown away.
-const KEPT: Duration = Duration::from_secs(60 * 60);
+pub(super) const KEPT: Duration = Duration::from_secs(60 * 60);
 
 impl Loop {
     /// Takes up what people wish for now.

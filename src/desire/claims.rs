@@ -262,7 +262,7 @@ pub(super) fn resolve<'a>(
         .filter_map(|(host, claims)| {
             Some((
                 host.clone(),
-                decide(host, snapshot.holders.get(host), claims, rules, complaints)?,
+                decide(host, snapshot, claims, rules, complaints)?,
             ))
         })
         .collect()
@@ -312,19 +312,24 @@ fn claims<'a>(
         .collect()
 }
 
-/// Decides about one host. Claims come oldest first; whatever contradicts an older one is refused.
+/// Decides about one host. Claims come oldest first; whatever contradicts an older one is refused. Where there are
+/// grants, all claims that come here were granted, so that nobody waits for who had the host before.
 fn decide<'a>(
     host: &Host,
-    holder: Option<&Holder>,
+    snapshot: &Snapshot,
     claims: Vec<Claim<'a>>,
     rules: &Rules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> Option<Held<'a>> {
+    let holder = snapshot.holders.get(host);
+    let own = snapshot.own.as_ref();
     let is_holders = |claim: &&Claim<'_>| {
         holder.is_none_or(|had| had.project.as_deref() == claim.container.project())
     };
-    let Some(oldest) = claims.iter().find(is_holders).cloned() else {
-        complaints.extend(claims.iter().map(|claim| kept(host, holder, claim, rules)));
+    let granted = claims.first().filter(|_| rules.grants.is_some());
+    let Some(oldest) = claims.iter().find(is_holders).or(granted).cloned() else {
+        let refused = claims.iter();
+        complaints.extend(refused.map(|claim| kept(host, holder, claim, own, rules)));
         return None;
     };
     let project = oldest.container.project();
@@ -337,12 +342,11 @@ fn decide<'a>(
     for claim in &others {
         let by = &oldest.container.name;
         let problem = format!("{host} belongs to {by} of another project, which had it first");
-        refuse(
-            claim,
-            claim.key(),
-            problem,
-            "use another name, or stop that container",
+        let remedy = format!(
+            "use another name, or stop that container; {} hands the name over",
+            release_line(host, own)
         );
+        refuse(claim, claim.key(), problem, &remedy);
     }
     let (certified_by, ours): (Vec<_>, Vec<_>) = ours
         .into_iter()
@@ -430,7 +434,13 @@ fn is_shown_in_plain_text(claim: &Claim<'_>, oldest: &Claim<'_>) -> bool {
 }
 
 /// That a host is kept for a project whose containers are gone.
-fn kept(host: &Host, holder: Option<&Holder>, claim: &Claim<'_>, rules: &Rules) -> Complaint {
+fn kept(
+    host: &Host,
+    holder: Option<&Holder>,
+    claim: &Claim<'_>,
+    own: Option<&Container>,
+    rules: &Rules,
+) -> Complaint {
     let project = holder.and_then(|had| had.project.as_deref());
     let by = project.map_or_else(
         || "containers of no project".to_owned(),
@@ -439,13 +449,23 @@ fn kept(host: &Host, holder: Option<&Holder>, claim: &Claim<'_>, rules: &Rules) 
     let days = holders::KEPT_FOR.as_secs() / (24 * 60 * 60);
     let problem =
         format!("{host} belongs to {by} until {days} days after the last of its containers");
-    claim.complaint(
-        rules,
-        claim.key(),
-        host.as_str(),
-        problem,
-        "use another name, or wait",
-    )
+    let mut remedy = format!(
+        "use another name, or hand this one over now: {}",
+        release_line(host, own)
+    );
+    if claim.container.project().is_some() {
+        let table = rights::first_line(claim.container, host.as_str(), rules);
+        remedy.push_str(&format!("; or {table}"));
+    }
+    claim.complaint(rules, claim.key(), host.as_str(), problem, &remedy)
+}
+
+/// The command line that hands a host over.
+fn release_line(host: &Host, own: Option<&Container>) -> String {
+    match own {
+        Some(own) => format!("`docker exec {} /quaymaster release {host}`", own.name),
+        None => format!("`quaymaster release {host}`"),
+    }
 }
 
 /// Containers by path. Those that share one must be asked in the same way: the load may go to any of them, and none

@@ -1,13 +1,18 @@
-//! Which project has which host, remembered longer than its containers live: whoever restarts a stack finds its names
-//! as they were, and nobody takes one over in the minute between.
+//! Which project has which host that was served, remembered longer than its containers live: whoever restarts a stack
+//! finds its names as they were, and nobody takes one over in the minute between, unless somebody says so.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    time::Duration,
+};
 
 use itertools::{EitherOrBoth, Itertools};
 
+use super::{Rules, Said, claims};
 use crate::{
-    observe::Holder,
-    values::{Host, Timestamp},
+    observe::{Holder, Released, Snapshot},
+    values::{ContainerName, Host, Timestamp},
 };
 
 /// For how long a host stays with a project whose last container for it is gone.
@@ -18,53 +23,117 @@ pub fn is_over(holder: &Holder, now: Timestamp) -> bool {
     holder.gone.is_some_and(|gone| gone + KEPT_FOR <= now)
 }
 
-/// Who has which host at `now`, after who had them and who is served now; nothing while that is the same as before.
+/// Who has which host at `now`, after who had them and who claims them now; nothing while that is the same as before. Who
+/// gets a host has it from when it `is_served`: what ran with a name once and was never seen, such as a container that
+/// builds an image, holds nothing.
 pub fn holders(
     before: &BTreeMap<Host, Holder>,
-    served: &BTreeMap<Host, Option<String>>,
+    claimed: &BTreeMap<Host, Option<String>>,
+    is_served: impl Fn(&Host) -> bool,
     now: Timestamp,
 ) -> Option<BTreeMap<Host, Holder>> {
     let pairs = before
         .iter()
-        .merge_join_by(served, |(before, _), (served, _)| before.cmp(served));
-    let is_new = |pair: EitherOrBoth<(&Host, &Holder), (&Host, &Option<String>)>| match pair {
-        EitherOrBoth::Both((_, holder), (_, project)) => *holder != Holder::of(project),
-        EitherOrBoth::Left((_, holder)) => holder.gone.is_none() || is_over(holder, now),
-        EitherOrBoth::Right(_) => true,
-    };
-    if !pairs.into_iter().any(is_new) {
+        .merge_join_by(claimed, |(before, _), (claimed, _)| before.cmp(claimed));
+    let mut changes = Vec::new();
+    for pair in pairs {
+        let (host, had, has) = match pair {
+            EitherOrBoth::Both((host, had), (_, project)) => (
+                host,
+                Some(had),
+                next(Some(had), Some(project), host, &is_served, now),
+            ),
+            EitherOrBoth::Left((host, had)) => (
+                host,
+                Some(had),
+                next(Some(had), None, host, &is_served, now),
+            ),
+            EitherOrBoth::Right((host, project)) => {
+                (host, None, next(None, Some(project), host, &is_served, now))
+            }
+        };
+        if had != has.as_ref() {
+            changes.push((host.clone(), has));
+        }
+    }
+    if changes.is_empty() {
         return None;
     }
-    let gone = before
-        .iter()
-        .filter(|(host, holder)| !served.contains_key(*host) && !is_over(holder, now));
-    let gone = gone.map(|(host, holder)| {
-        (
-            host,
-            Holder {
-                gone: holder.gone.or(Some(now)),
-                ..holder.clone()
-            },
-        )
-    });
-    let there = served
-        .iter()
-        .map(|(host, project)| (host, Holder::of(project)));
-    Some(
-        gone.chain(there)
-            .map(|(host, holder)| (host.clone(), holder))
-            .collect(),
-    )
+    let mut holders = before.clone();
+    for (host, has) in changes {
+        match has {
+            Some(holder) => drop(holders.insert(host, holder)),
+            None => drop(holders.remove(&host)),
+        }
+    }
+    Some(holders)
+}
+
+/// Who has one host next.
+fn next(
+    had: Option<&Holder>,
+    claimed_by: Option<&Option<String>>,
+    host: &Host,
+    is_served: impl Fn(&Host) -> bool,
+    now: Timestamp,
+) -> Option<Holder> {
+    if let Some(project) = claimed_by {
+        let is_theirs = had.is_some_and(|had| had.project == *project);
+        if is_theirs || is_served(host) {
+            return Some(Holder::of(project));
+        }
+    }
+    had.filter(|had| !is_over(had, now)).map(|had| Holder {
+        gone: had.gone.or(Some(now)),
+        ..had.clone()
+    })
+}
+
+/// What becomes of a host that is handed over: the oldest container of another project that asks for it gets it.
+pub fn released(host: &Host, snapshot: &Snapshot, rules: &Rules) -> Released {
+    let now = claimed(host, snapshot, rules);
+    let holder = snapshot.holders.get(host);
+    let Some(from) = holder
+        .map(|holder| holder.project.clone())
+        .or_else(|| now.as_ref().map(|(project, _)| project.clone()))
+    else {
+        return Released::NotHeld;
+    };
+    let mut without = snapshot.clone();
+    Rc::make_mut(&mut without.holders).remove(host);
+    without
+        .containers
+        .retain(|_, container| container.project() != from.as_deref());
+    match (claimed(host, &without, rules), now) {
+        (Some((to, container)), _) => Released::HandedOver {
+            from,
+            to,
+            container,
+        },
+        (None, Some((by, container))) => Released::StillAsked { by, container },
+        (None, None) => Released::Freed { from },
+    }
+}
+
+/// The project that gets a host, and its oldest container that asks for it.
+fn claimed(
+    host: &Host,
+    snapshot: &Snapshot,
+    rules: &Rules,
+) -> Option<(Option<String>, ContainerName)> {
+    let said = Said::read(snapshot, rules);
+    let held = claims::resolve(snapshot, &said.specs, rules, &mut BTreeSet::new()).remove(host)?;
+    let container = held.claims().first()?.container.name.clone();
+    Some((held.project.map(str::to_owned), container))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::mem;
-
     use super::{super::tests::*, *};
     use crate::{
         desire::{Desired, desire},
-        observe::{Container, Snapshot},
+        observe::Container,
+        values::Grants,
     };
 
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -74,25 +143,41 @@ mod tests {
     #[derive(Default)]
     struct World {
         holders: BTreeMap<Host, Holder>,
+        /// Nothing is ever seen to be served.
+        is_blind: bool,
     }
 
     impl World {
+        fn snapshot(&self, containers: impl IntoIterator<Item = Container>) -> Snapshot {
+            Snapshot {
+                holders: self.holders.clone().into(),
+                ..snapshot(containers)
+            }
+        }
+
         fn sees(
             &mut self,
             containers: impl IntoIterator<Item = Container>,
             now: Timestamp,
         ) -> Desired {
+            self.sees_by(containers, &rules(), now)
+        }
+
+        fn sees_by(
+            &mut self,
+            containers: impl IntoIterator<Item = Container>,
+            rules: &Rules,
+            now: Timestamp,
+        ) -> Desired {
             self.holders.retain(|_, holder| !is_over(holder, now));
-            let snapshot = Snapshot {
-                holders: self.holders.clone().into(),
-                ..snapshot(containers)
+            let desired = desire(&self.snapshot(containers), rules);
+            let next = |before: &BTreeMap<_, _>, now| {
+                holders(before, &desired.hosts, |_| !self.is_blind, now)
             };
-            let desired = desire(&snapshot, &rules());
-            self.holders =
-                holders(&self.holders, &desired.hosts, now).unwrap_or(mem::take(&mut self.holders));
+            self.holders = next(&self.holders, now).unwrap_or_else(|| self.holders.clone());
             let later = now + Duration::from_millis(500);
             assert_eq!(
-                holders(&self.holders, &desired.hosts, later),
+                next(&self.holders, later),
                 None,
                 "nothing is new while nothing changes"
             );
@@ -116,7 +201,9 @@ mod tests {
             complaints(&refused),
             [
                 "container thief, label quaymaster.host=\"shop.example\": shop.example belongs to the project a until 7 \
-              days after the last of its containers; use another name, or wait"
+              days after the last of its containers; use another name, or hand this one over now: `docker exec quaymaster \
+              /quaymaster release shop.example`; or write a table [grants] with the line `b = \"shop.example\"`, and all \
+              else that is allowed: it counts alone then"
             ]
         );
         // Back within the week, by a container that is younger than the thief.
@@ -157,5 +244,117 @@ mod tests {
             "{:?}",
             complaints(&refused)
         );
+    }
+
+    #[test]
+    fn what_ran_with_a_name_and_was_never_served_holds_nothing() {
+        let mut world = World {
+            is_blind: true,
+            ..World::default()
+        };
+        let built = container("build", 4).label("host", "shop.example");
+        assert_eq!(
+            hosts(&world.sees([proxy(), built], NOW)),
+            ["shop.example"],
+            "it may be served all the same"
+        );
+        world.is_blind = false;
+        let served = world.sees([proxy(), shop("one", 6, "b")], NOW);
+        assert_eq!((hosts(&served).len(), complaints(&served).len()), (1, 0));
+        assert_eq!(
+            world.holders.values().collect::<Vec<_>>(),
+            [&Holder::of(&Some("b".to_owned()))]
+        );
+        // Who gets it from another has it when it is served, and not before.
+        world.is_blind = true;
+        let granted = Rules {
+            grants: Some(Grants::parse("a = \"shop.example proxy\"").expect("a table")),
+            ..rules()
+        };
+        let taken = world.sees_by(
+            [proxy().project_is("a"), shop("two", 7, "a")],
+            &granted,
+            NOW,
+        );
+        assert_eq!(hosts(&taken), ["shop.example"]);
+        let holder = world.holders.values().next().expect("b has it");
+        assert_eq!(
+            (holder.project.as_deref(), holder.gone),
+            (Some("b"), Some(NOW))
+        );
+    }
+
+    #[test]
+    fn a_grant_decides_at_once_also_against_who_had_it() {
+        let table = |table: &str| Rules {
+            grants: Some(Grants::parse(table).expect("a table")),
+            ..rules()
+        };
+        let edge = || proxy().project_is("edge");
+        let mut world = World::default();
+        world.sees([proxy(), shop("one", 4, "a")], NOW);
+        let granted = table("edge = \"proxy\"\nb = \"shop.example\"");
+        // Though the other still runs.
+        let desired = world.sees_by(
+            [edge(), shop("one", 4, "a"), shop("two", 6, "b")],
+            &granted,
+            NOW,
+        );
+        assert_eq!(desired.hosts.values().flatten().collect::<Vec<_>>(), ["b"]);
+        assert!(
+            complaints(&desired)[0].contains("the setting grants does not give it shop.example"),
+            "{:?}",
+            complaints(&desired)
+        );
+        // Of two that may have it, who has it keeps it while it is there.
+        let both = table("edge = \"proxy\"\na = \"*.example\"\nb = \"shop.example\"");
+        let desired = world.sees_by(
+            [edge(), shop("one", 4, "a"), shop("two", 6, "b")],
+            &both,
+            NOW,
+        );
+        assert_eq!(desired.hosts.values().flatten().collect::<Vec<_>>(), ["b"]);
+        let desired = world.sees_by([edge(), shop("one", 4, "a")], &both, NOW);
+        assert_eq!(desired.hosts.values().flatten().collect::<Vec<_>>(), ["a"]);
+    }
+
+    #[test]
+    fn a_host_is_released_to_the_oldest_of_another_project_that_asks_for_it_else_to_the_next() {
+        let host = Host::parse("shop.example").expect("a host");
+        let some = |project: &str| Some(project.to_owned());
+        let name = |word: &str| ContainerName::parse(word).expect("a name");
+        let mut world = World::default();
+        let nobody = released(&host, &world.snapshot([proxy()]), &rules());
+        assert_eq!(nobody, Released::NotHeld);
+        world.sees([proxy(), shop("one", 4, "a")], NOW);
+        let (one, two, three) = (
+            || shop("one", 4, "a"),
+            || shop("two", 6, "b"),
+            || shop("three", 5, "c"),
+        );
+        let handed_over = |to: &str, container: &str| Released::HandedOver {
+            from: some("a"),
+            to: some(to),
+            container: name(container),
+        };
+        for (containers, expected) in [
+            (vec![], Released::Freed { from: some("a") }),
+            (
+                vec![one()],
+                Released::StillAsked {
+                    by: some("a"),
+                    container: name("one"),
+                },
+            ),
+            (vec![two()], handed_over("b", "two")),
+            (vec![one(), two()], handed_over("b", "two")),
+            (vec![one(), two(), three()], handed_over("c", "three")),
+        ] {
+            let snapshot = world.snapshot(containers.into_iter().chain([proxy()]));
+            assert_eq!(released(&host, &snapshot, &rules()), expected);
+        }
+        // Who was not seen to be served, and is older than another, stands in its way all the same.
+        let unseen = snapshot([proxy(), one(), two()]);
+        assert_eq!(released(&host, &unseen, &rules()), handed_over("b", "two"));
     }
 }

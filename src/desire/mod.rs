@@ -27,7 +27,7 @@ use std::{
 
 pub use claims::{Claimant, asked_in_vain, claimants, nearest_names};
 pub use complaint::{Complaint, visible};
-pub use holders::{holders, is_over};
+pub use holders::{holders, is_over, released};
 pub use kinds::{Comes, KINDS, Kind, Needed, OwnFile};
 pub use labels::{LABELS, LabelRow};
 pub use reading::Reading;

@@ -144,7 +144,9 @@ impl Known {
         rules: &Rules,
     ) -> bool {
         let kind = format!("{}.kind", rules.label_prefix);
-        let is_server = |container: &Rc<Container>| container.labels.contains_key(&kind);
+        let is_server = |container: &Rc<Container>| {
+            container.labels.contains_key(&kind) && !container.is_one_off()
+        };
         if !old.iter().chain(new).any(|container| is_server(container)) {
             return false;
         }
@@ -498,7 +500,7 @@ mod tests {
                 }
                 let remembered = reading.desire(&snapshot, &rules);
                 prop_assert_eq!(&*remembered, &desire(&snapshot, &rules), "after {:?}", step);
-                if let Some(holders) = holders(&snapshot.holders, &remembered.hosts, now) {
+                if let Some(holders) = holders(&snapshot.holders, &remembered.hosts, |_| true, now) {
                     snapshot.holders = holders.into();
                 }
             }

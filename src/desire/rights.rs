@@ -43,11 +43,17 @@ pub(super) fn refusal(
             let problem = format!(
                 "it is not of the Compose project {ours}, as quaymaster is, and would get keys"
             );
-            Some(told(problem, first_line(container, right, rules)))
+            Some(told(
+                problem,
+                first_line(container, &right.to_string(), rules),
+            ))
         }
         Right::Exec | Right::Restart | Right::Copy => {
             let problem = format!("the right {right} needs a grant");
-            Some(told(problem, first_line(container, right, rules)))
+            Some(told(
+                problem,
+                first_line(container, &right.to_string(), rules),
+            ))
         }
     }
 }
@@ -83,8 +89,8 @@ fn line(container: &Container, word: &str, rules: &Rules) -> String {
 }
 
 /// What to do where there is no table yet.
-fn first_line(container: &Container, right: Right, rules: &Rules) -> String {
-    let line = line(container, &right.to_string(), rules);
+pub(super) fn first_line(container: &Container, word: &str, rules: &Rules) -> String {
+    let line = line(container, word, rules);
     match container.project() {
         Some(_) => {
             format!(

@@ -189,6 +189,34 @@ fn one_label_makes_a_site_and_a_certificate() {
 }
 
 #[test]
+fn a_one_off_container_of_compose_asks_for_nothing() {
+    let shop = || container("shop", 4).label("host", "shop.example");
+    let run = |mut container: Container, word: &str| {
+        let label = "com.docker.compose.oneoff".to_owned();
+        container.labels.insert(label, word.to_owned());
+        container
+    };
+    let beside = |word: &str| {
+        let mut nginx_t = run(proxy(), word);
+        nginx_t.name = ContainerName::parse("proxy_run_1").expect("a name");
+        let shell = run(container("shop_run_1", 5), word).label("host", "shop.example");
+        // What its service writes wrong is told of the service alone.
+        [proxy(), shop(), nginx_t, shell.label("pth", "/")]
+    };
+    let alone = desired([proxy(), shop()]);
+    for word in ["True", "true", "TRUE"] {
+        assert_eq!(desired(beside(word)), alone, "{word}");
+    }
+    assert_ne!(
+        desired(beside("False")),
+        alone,
+        "as Compose writes it on what `up` starts"
+    );
+    let without_shop = desired([proxy(), run(shop(), "True")]);
+    assert!(hosts(&without_shop).is_empty() && without_shop.certificates.is_empty());
+}
+
+#[test]
 fn what_the_proxy_mounts_is_used_where_it_mounts_it() {
     let own = own()
         .mount(volume("certs", "/certificates", true))

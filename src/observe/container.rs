@@ -115,6 +115,13 @@ impl Container {
             .map_or(self.name.as_str(), String::as_str)
     }
 
+    /// Whether `docker-compose run` made it, for one command beside the service whose labels it bears.
+    pub fn is_one_off(&self) -> bool {
+        self.labels
+            .get("com.docker.compose.oneoff")
+            .is_some_and(|word| word.eq_ignore_ascii_case("true"))
+    }
+
     /// Its place on the network of this name.
     pub fn network(&self, name: &str) -> Option<&Network> {
         self.networks.iter().find(|network| network.name == name)

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::values::Timestamp;
 
-/// Who has a host, as far as we remember.
+/// Who has a host that was served, as far as we remember.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// The Compose project; `None` for all containers that are of none.

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use super::Challenge;
 use crate::{
-    observe::{Attempt, HeldCertificate, Holder, Installed, Shelf, Source, Wish},
+    observe::{Attempt, HeldCertificate, Holder, Installed, Release, Shelf, Source, Wish},
     values::{CertificateName, ContainerName, Digest, FileName, Host, Secret, Timestamp},
 };
 
@@ -171,7 +171,7 @@ pub enum Repair {
     Copy,
 }
 
-/// Renewals that people wish for, as they lie in state.
+/// What people ask of the daemon by commands, as it lies in state: renewals, and hosts to hand over.
 pub trait Wishes {
     /// All that lie there, and what is wrong with the others.
     ///
@@ -182,6 +182,16 @@ pub trait Wishes {
     fn keep_wish(&self, name: &CertificateName, wish: &Wish) -> Result<(), DiskError>;
     /// Takes a wish away; one that is not there is fine.
     fn drop_wish(&self, name: &CertificateName) -> Result<(), DiskError>;
+
+    /// All requests to hand a host over that lie there, and what is wrong with the others.
+    ///
+    /// # Errors
+    /// When they can't be listed.
+    fn releases(&self) -> Result<(Vec<Release>, Vec<DiskError>), DiskError>;
+    /// Leaves such a request, or writes down what became of it.
+    fn keep_release(&self, release: &Release) -> Result<(), DiskError>;
+    /// Takes such a request away; one that is not there is fine.
+    fn drop_release(&self, host: &Host) -> Result<(), DiskError>;
 }
 
 /// A certificate that was obtained and is not stored yet.

@@ -127,6 +127,7 @@ fn every_command_shows_its_examples() {
         "health",
         "check",
         "renew",
+        "release",
         "reference",
         "completions",
         "man",

@@ -13,6 +13,7 @@
 //! state/deployed/CONSUMER/record.json             how far it took up what it was given; what was there before
 //! state/deployed/CONSUMER/certificates.json       the certificates that it was told to read, where it reads live/
 //! state/hosts.json                                which project has which host, longer than its containers live
+//! state/releases/NAME.json                        a request to hand a host over, and what became of it
 //! state/templates.json                            the user's templates that are in use, until new ones were seen to be good
 //! state/wishes/NAME.json                          a renewal that somebody asks the daemon for, and its answer
 //! state/{mark,alive,status.json,lock}
@@ -50,7 +51,7 @@ pub use named::AnyFiles;
 
 use crate::{
     adapters::changes,
-    observe::{Attempt, HeldCertificate, Holder, Installed, Wish},
+    observe::{Attempt, HeldCertificate, Holder, Installed, Release, Wish},
     ports::{
         AttemptRecords, Certificates, Challenge, Change, Disk, DiskError, GoodTemplates,
         NewCertificate, OrderRecord, Place, Repair, Wishes,
@@ -262,6 +263,18 @@ impl Wishes for Folders {
 
     fn drop_wish(&self, name: &CertificateName) -> Result<(), DiskError> {
         self.remove_wish(name)
+    }
+
+    fn releases(&self) -> Result<(Vec<Release>, Vec<DiskError>), DiskError> {
+        self.read_releases()
+    }
+
+    fn keep_release(&self, release: &Release) -> Result<(), DiskError> {
+        self.write_release(release)
+    }
+
+    fn drop_release(&self, host: &Host) -> Result<(), DiskError> {
+        self.remove_release(host)
     }
 }
 

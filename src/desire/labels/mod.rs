@@ -47,13 +47,17 @@ enum Reader {
 /// others'.
 const MOST_COMPLAINTS: usize = 20;
 
-/// Reads all labels of one container that begin with our prefix.
+/// Reads all labels of one container that begin with our prefix. Those of a one-off container of Compose are its
+/// service's: it asks for nothing itself, be it a shell beside an app or `nginx -t` beside a proxy.
 pub(super) fn read(
     container: &Container,
     prefix: &str,
     complaints: &mut BTreeSet<Complaint>,
 ) -> Spec {
     let mut spec = Spec::default();
+    if container.is_one_off() {
+        return spec;
+    }
     let start = format!("{prefix}.");
     let complaint = |label: &str, value: &str, (problem, remedy)| {
         let (label, value) = (shortened(label), shortened(value));

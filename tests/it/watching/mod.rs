@@ -8,4 +8,5 @@
 mod crowd;
 mod figures;
 mod gaps;
+mod names;
 mod world;

@@ -190,12 +190,18 @@ impl World {
 
     /// Starts the program.
     pub fn start(&self, command: &str) -> Program {
+        self.start_with(&[command])
+    }
+
+    /// Starts the program with a command and what that takes.
+    pub fn start_with(&self, command: &[&str]) -> Program {
         let mut words = Command::new(binary());
         words
             .env_clear()
             // As in the image.
             .env("MIMALLOC_PURGE_DELAY", "0")
-            .args([command, "--agree-tos", "--log-format", "json", "--ca"])
+            .args(command)
+            .args(["--agree-tos", "--log-format", "json", "--ca"])
             .arg(format!(
                 "https://{}/directory",
                 self.authority.local_addr().unwrap()
@@ -204,7 +210,8 @@ impl World {
             .arg(self.socket())
             .arg("--state")
             .arg(self.state_folder());
-        Program::start(words, self.folder.path().join(format!("{command}.log")))
+        let log = format!("{}.log", command[0]);
+        Program::start(words, self.folder.path().join(log))
     }
 
     /// Has the program look at everything again, and waits until it has done all that came of it.

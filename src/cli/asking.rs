@@ -1,0 +1,67 @@
+//! What a command asks of the daemon: it is left in state, and answered by the daemon that works there, else by the
+//! command itself.
+
+use std::{
+    io::{self, IsTerminal},
+    time::Duration,
+};
+
+use super::{Call, Failure, setup};
+use crate::{
+    adapters::disk::{Folders, Lock},
+    daemon::BREATH,
+    report::explain::{Works, rough},
+};
+
+/// How often the command looks for an answer.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// What it takes to do what was asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// A CA whose terms were agreed to.
+    Authority,
+    /// Our records alone.
+    State,
+}
+
+/// Sees to it that everything that was left in state is answered; `are_answered` says when.
+pub(super) async fn fulfil(
+    call: &Call,
+    folders: &Folders,
+    needs: Needs,
+    are_answered: &dyn Fn() -> Result<bool, Failure>,
+) -> Result<(), Failure> {
+    let state = &call.settings.state;
+    if let Some(_lock) = Lock::take(state)? {
+        let (engine, own) = setup::reached(call).await?;
+        let mark_host = folders.mark_host()?;
+        let own_folders = setup::folders(call, own.as_ref());
+        let daemon = setup::daemon(call, engine, own_folders, own.as_ref(), mark_host)?;
+        if needs == Needs::Authority {
+            setup::agreed(call, &daemon).await?;
+        }
+        let _shown = call.progress.show();
+        return Ok(daemon.fulfil_wishes().await?);
+    }
+    let was_told = Lock::nudge(state)?;
+    if io::stderr().is_terminal() {
+        match was_told {
+            true => eprintln!("the daemon was told; waiting for it (Ctrl-C takes the wish back)"),
+            false => eprintln!(
+                "the daemon takes it up within {} (Ctrl-C takes the wish back)",
+                rough(BREATH)
+            ),
+        }
+    }
+    while !are_answered()? {
+        if setup::works(call, folders, setup::now())? != Works::Well {
+            tracing::error!(
+                "the daemon that was to do it does not work any more; `quaymaster check` says more"
+            );
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(())
+}
