@@ -10,7 +10,8 @@ use litemap::LiteMap;
 use quaymaster::{
     desire::{self, Desired},
     observe::{
-        Container, ContainerState, Installed, Mount, MountKind, Network, Observed, Snapshot,
+        Container, ContainerState, Installed, Mount, MountKind, Network, Observed, RestartPolicy,
+        Snapshot,
     },
     plan::{self, Action, Memory, foresee, plan},
     render::Templates,
@@ -64,6 +65,11 @@ fn container(name: String, number: u32, label: (&str, String)) -> Container {
         published: BTreeMap::new(),
         command: Vec::new(),
         init: false,
+        restart_policy: RestartPolicy::No,
+        stop_signal: None,
+        pid: None,
+        has_host_pids: false,
+        way: None,
         mounts: Vec::new(),
     }
 }

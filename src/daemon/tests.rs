@@ -18,7 +18,7 @@ use crate::{
         probe::TcpProbe,
     },
     desire::tests::{container, rules},
-    observe::{Action as Happened, Container, EngineEvent},
+    observe::{Action as Happened, Container, EngineEvent, Way},
     ports::{Engine, Ran},
     values::Signal,
 };
@@ -70,7 +70,7 @@ impl Engine for Scripted {
         Ok(Some(container("shop", 4)))
     }
 
-    async fn kill(&self, _: &ContainerId, _: Signal) -> Result<(), EngineError> {
+    async fn kill(&self, _: &ContainerId, _: Signal, _: Way) -> Result<Way, EngineError> {
         unreachable!("nobody kills")
     }
 

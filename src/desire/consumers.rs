@@ -17,7 +17,7 @@ use super::{
     labels::words,
     pid1,
     reach::{self, is_on, shared_address},
-    rights,
+    rights, signals,
     spec::{ProxySpec, Spec},
 };
 use crate::{
@@ -54,6 +54,7 @@ pub(super) fn resolve(
         match consumer(container, kind, &proxy, own, rules) {
             Ok(consumer) => {
                 complaints.extend(unsignalled(&consumer, rules));
+                complaints.extend(signals::complaint(&consumer, container, own, rules));
                 consumers.insert(container.name.clone(), consumer);
             }
             Err(complaint) => drop(complaints.insert(complaint)),
@@ -133,6 +134,7 @@ fn consumer(
         http_port,
         https_port,
         reload: reload(container, kind, spec),
+        way: signals::signal_way(container, own),
         check: spec.check.as_ref().map(|words| check(kind, words)),
         trusted_proxies: rules.trusted_proxies.clone(),
         sites: BTreeMap::new(),

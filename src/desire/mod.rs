@@ -15,6 +15,7 @@ mod pid1;
 mod reach;
 mod reading;
 mod rights;
+mod signals;
 mod spec;
 
 use std::{
@@ -31,13 +32,14 @@ pub use holders::{holders, is_over, released};
 pub use kinds::{Comes, KINDS, Kind, Needed, OwnFile};
 pub use labels::{LABELS, LabelRow};
 pub use reading::Reading;
+pub use signals::{lost_policy, signal_way};
 use spec::Spec;
 pub use spec::{Path, Scheme, Tls};
 
 use itertools::Itertools;
 
 use crate::{
-    observe::Snapshot,
+    observe::{Snapshot, Way},
     values::{
         Block, CertificateName, ChallengeType, ContainerId, ContainerName, Grants, Host, Issuer,
         KeyType, Right, Signal, Timestamp,
@@ -138,6 +140,8 @@ pub struct Consumer {
     pub https_port: u16,
     /// How it is made to read its files again.
     pub reload: Reload,
+    /// The way that a signal takes to it.
+    pub way: Way,
     /// The words of its own tool that look at new files before it is told of them; none where nothing is run.
     pub check: Option<Vec<String>>,
     /// Proxies before it that are believed when they say on whose behalf they ask.

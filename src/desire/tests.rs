@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::Path};
 use litemap::LiteMap;
 
 use super::*;
-use crate::observe::{Container, ContainerState, Health, Mount, MountKind, Network};
+use crate::observe::{Container, ContainerState, Health, Mount, MountKind, Network, RestartPolicy};
 
 pub(crate) fn rules() -> Rules {
     Rules {
@@ -59,6 +59,11 @@ pub(crate) fn container(name: &str, number: u8) -> Container {
         published: BTreeMap::new(),
         command: Vec::new(),
         init: false,
+        restart_policy: RestartPolicy::No,
+        stop_signal: None,
+        pid: None,
+        has_host_pids: false,
+        way: None,
         mounts: Vec::new(),
     }
 }

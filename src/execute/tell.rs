@@ -20,7 +20,7 @@ pub(super) async fn tell(ports: &Ports, deploy: &Deploy, how: &Tell) -> Result<(
     match how {
         Tell::Signal(signal) => {
             settle(ports, deploy).await;
-            ports.engine.kill(id, *signal).await?;
+            ports.engine.kill(id, *signal, deploy.consumer.way).await?;
             report(&Event::Signalled {
                 consumer,
                 signal: *signal,

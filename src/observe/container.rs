@@ -7,7 +7,7 @@ use std::{
 use litemap::LiteMap;
 
 use super::Mount;
-use crate::values::{ContainerId, ContainerName, Timestamp};
+use crate::values::{ContainerId, ContainerName, Signal, Timestamp};
 
 /// One container as the engine describes it. There may be thousands: what is mostly one or two of a kind lies in a slice,
 /// since a tree makes room for eleven at once.
@@ -39,6 +39,62 @@ pub struct Container {
     pub command: Vec<String>,
     /// Whether the engine puts an init before them.
     pub init: bool,
+    /// When the engine starts it again by itself.
+    pub restart_policy: RestartPolicy,
+    /// The signal that asks it to end, as image or container name it; none where neither does.
+    pub stop_signal: Option<Box<str>>,
+    /// The number of its first process on the engine's machine; none while none runs.
+    pub pid: Option<i32>,
+    /// Whether it shares the PID namespace of the engine's machine.
+    pub has_host_pids: bool,
+    /// The way that a signal takes to its first process; none where nobody could look: it does not run, or is a record.
+    pub way: Option<Way>,
+}
+
+/// When the engine starts a container again by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RestartPolicy {
+    /// Never; also where the engine says nothing about it.
+    #[default]
+    No,
+    /// Whenever it has ended, unless somebody stopped it.
+    Always,
+    /// The same, and not after somebody stopped or signalled it.
+    UnlessStopped,
+    /// When it has failed.
+    OnFailure,
+}
+
+impl RestartPolicy {
+    /// The policies that a container can be given, as Docker writes them.
+    pub const WORDS: &[(&str, Self)] = &[
+        ("no", Self::No),
+        ("always", Self::Always),
+        ("unless-stopped", Self::UnlessStopped),
+        ("on-failure", Self::OnFailure),
+    ];
+
+    /// The policy that the engine calls so; a word that is not known here restarts nothing that we know of.
+    pub fn of_word(word: &str) -> Self {
+        let row = Self::WORDS.iter().find(|(known, _)| *known == word);
+        row.map(|(_, policy)| *policy).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for RestartPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let row = Self::WORDS.iter().find(|(_, policy)| policy == self);
+        f.write_str(row.map_or("no", |(word, _)| word))
+    }
+}
+
+/// The way that a signal takes to the first process of a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// From us to the process, which the engine does not notice.
+    Direct,
+    /// By the engine, which then takes the container for one that somebody wants to end.
+    Engine,
 }
 
 /// A container with what only templates of the command `render` see of it.
@@ -143,6 +199,18 @@ impl Container {
             .split_once('_')
             .is_some_and(|(mark, name)| is_mark(mark) && !name.is_empty());
         is_called_so && !self.is_there() && self.project().is_some()
+    }
+
+    /// Whether this signal is the one that asks it to end. One without a stop signal takes each for that.
+    pub fn is_stopped_by(&self, signal: Signal) -> bool {
+        self.stop_signal
+            .as_ref()
+            .is_none_or(|word| word.parse() == Ok(signal))
+    }
+
+    /// Whether it has ended and its restart policy is about to start it again.
+    pub fn is_restarting(&self) -> bool {
+        matches!(&self.state, ContainerState::Other(word) if word == "restarting")
     }
 
     /// Whether its process runs and is not frozen.

@@ -7,7 +7,7 @@ use futures_util::stream::LocalBoxStream;
 use thiserror::Error;
 
 use crate::{
-    observe::{Container, Detail, EngineEvent},
+    observe::{Container, Detail, EngineEvent, Way},
     values::{ContainerId, Retry, Signal},
 };
 
@@ -27,8 +27,14 @@ pub trait Engine {
     /// One container by id or name; `None` when there is none.
     async fn inspect(&self, container: &str) -> Result<Option<Container>, EngineError>;
 
-    /// Sends a signal to the container's first process.
-    async fn kill(&self, container: &ContainerId, signal: Signal) -> Result<(), EngineError>;
+    /// Sends a signal to the container's first process, and says which way it went: where the direct one is closed, it
+    /// goes by the engine.
+    async fn kill(
+        &self,
+        container: &ContainerId,
+        signal: Signal,
+        way: Way,
+    ) -> Result<Way, EngineError>;
 
     /// Runs words in the container, without a shell, and waits for their end.
     ///

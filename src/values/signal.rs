@@ -16,6 +16,15 @@ pub struct SignalError(String);
 impl Signal {
     /// What nginx, haproxy, mosquitto and most servers read as "load your configuration again".
     pub const HUP: Self = Self(nix::sys::signal::Signal::SIGHUP);
+    /// What asks a process to end; by which Docker stops a container that has no stop signal.
+    pub const TERM: Self = Self(nix::sys::signal::Signal::SIGTERM);
+    /// What most servers read as "end, and let visitors finish".
+    pub const QUIT: Self = Self(nix::sys::signal::Signal::SIGQUIT);
+
+    /// The system's number for it.
+    pub fn number(self) -> i32 {
+        self.0 as i32
+    }
 }
 
 impl FromStr for Signal {

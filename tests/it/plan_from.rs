@@ -139,6 +139,24 @@ fn without_self_it_is_the_host_that_was_recorded() {
 }
 
 #[test]
+fn a_recorded_proxy_tells_what_a_signal_would_cost_it_where_quaymaster_is_to_run() {
+    let recorded = fs::read_to_string(Path::new(RECORDED)).unwrap();
+    let policy = "\"RestartPolicy\": {\n    \"Name\": \"no\"";
+    let input = recorded.replace(policy, &policy.replace("no\"", "unless-stopped\""));
+    assert_ne!(input, recorded);
+    let lost = "container proxy, label quaymaster.kind=\"nginx\": after the signal HUP Docker does not start this container again";
+    let (_, out, told) = texts(&plan(&["--from", "-", "--self", "q"], &input));
+    assert!(
+        told.contains(lost) && told.contains("`restart: always`"),
+        "{told}"
+    );
+    assert_eq!(out, expected("/edge", false));
+    // On the host itself the signal goes straight to the process.
+    let (_, _, told) = texts(&plan(&["--from", "-"], &input));
+    assert!(!told.contains("restart: always"), "{told}");
+}
+
+#[test]
 fn standard_input_is_a_file_too_and_one_bad_container_is_left_out() {
     let recorded = fs::read_to_string(Path::new(RECORDED)).unwrap();
     let input = recorded.replacen(

@@ -114,6 +114,31 @@ fn what_people_look_up_when_something_is_wrong_is_what_they_are_told() {
     }
 }
 
+#[test]
+fn what_people_copy_survives_a_signal_by_docker() {
+    for path in [
+        "README.md",
+        "compose/quickstart/docker-compose.yml",
+        "compose/hardened/docker-compose.yml",
+    ] {
+        let text = read(path);
+        let policies = text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("restart: "));
+        let policies: Vec<_> = policies.collect();
+        assert!(
+            policies.len() >= 2 && policies.iter().all(|policy| *policy == "always"),
+            "{path}: {policies:?}"
+        );
+    }
+    // `always` needs a stop signal that is not the one that reloads.
+    for (image, signal) in [("quaymaster", "SIGTERM"), ("nginx", "SIGQUIT")] {
+        let recipe = read(&format!("compose/images/{image}/Dockerfile"));
+        let line = format!("STOPSIGNAL {signal}");
+        assert!(recipe.lines().any(|written| written == line), "{image}");
+    }
+}
+
 /// The keys of a unit's section, with their values.
 fn unit<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
     text.lines()

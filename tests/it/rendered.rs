@@ -22,7 +22,7 @@ use quaymaster::{
     desire::{Complaint, desire},
     observe::{
         Container, ContainerState, Health, HeldCertificate, Installed, Mount, MountKind, Network,
-        Observed, Shelf, Snapshot, Source,
+        Observed, RestartPolicy, Shelf, Snapshot, Source,
     },
     plan::{Action, foresee, plan},
     ports::Probe,
@@ -115,6 +115,11 @@ fn container(name: &str, number: u8) -> Container {
         published: BTreeMap::new(),
         command: Vec::new(),
         init: false,
+        restart_policy: RestartPolicy::No,
+        stop_signal: None,
+        pid: None,
+        has_host_pids: false,
+        way: None,
         mounts: Vec::new(),
     }
 }

@@ -15,7 +15,9 @@ use super::schema::{
     State,
 };
 use crate::{
-    observe::{Container, ContainerState, Detail, Health, Mount, MountKind, Network},
+    observe::{
+        Container, ContainerState, Detail, Health, Mount, MountKind, Network, RestartPolicy,
+    },
     values::{ContainerId, ContainerName, Timestamp},
 };
 
@@ -137,6 +139,7 @@ fn meant(read: Inspected) -> Result<Container, String> {
         name: ContainerName::parse(name).map_err(|error| error.to_string())?,
         labels: config.labels.into_iter().collect(),
         health: health(&state.health.status),
+        pid: Some(state.pid).filter(|pid| *pid > 0),
         created: time(&created),
         started_at: time(&state.started_at),
         state: word(state),
@@ -162,6 +165,12 @@ fn meant(read: Inspected) -> Result<Container, String> {
             .chain(args)
             .collect(),
         init: host_config.init,
+        restart_policy: RestartPolicy::of_word(&host_config.restart_policy.name),
+        stop_signal: Some(config.stop_signal)
+            .filter(|word| !word.is_empty())
+            .map(String::into_boxed_str),
+        has_host_pids: host_config.pid_mode == "host",
+        way: None,
     })
 }
 
@@ -358,6 +367,11 @@ mod tests {
             published: BTreeMap::from([(9000, BTreeSet::from([([127, 0, 0, 1], 32768).into()]))]),
             command: vec!["sleep".into(), "300".into()],
             init: false,
+            restart_policy: RestartPolicy::No,
+            stop_signal: None,
+            pid: Some(9928),
+            has_host_pids: false,
+            way: None,
             mounts: vec![
                 mount(
                     MountKind::Bind {

@@ -7,6 +7,7 @@ mod address;
 mod decode;
 mod events;
 mod exec;
+mod first_process;
 mod own;
 mod recorded;
 mod schema;
@@ -31,10 +32,11 @@ pub use own::{Clue, Doubt, Mounted, Own, OwnProcess, own_container};
 pub use recorded::RecordedEngine;
 
 use crate::{
-    observe::{Container, Detail, EngineEvent},
+    observe::{Container, Detail, EngineEvent, Way},
     ports::{DetailedEngine, Engine, EngineError, Ran},
     values::{ContainerId, ContainerName, Signal, Timestamp},
 };
+use first_process::FirstProcess;
 use transport::{Failure, Transport};
 
 /// A ping costs an engine nothing, so five seconds of silence mean that it hangs.
@@ -278,6 +280,29 @@ impl DockerEngine {
         decode::labelled(&list, prefix).map_err(|problem| not_understood(LIST, problem))
     }
 
+    /// Fills in the way that a signal takes to a container that was inspected just now.
+    fn find_way(&self, container: &mut Container) {
+        container.way = match self.transport.is_local() {
+            true => first_process::way(container),
+            false => Some(Way::Engine),
+        };
+    }
+
+    /// Sends a signal straight to the container's first process; whether that could be done. Whatever is in the way, the
+    /// engine can still be asked.
+    async fn signal_directly(&self, container: &ContainerId, signal: Signal) -> bool {
+        if !self.transport.is_local() {
+            return false;
+        }
+        let found = self.inspected(container.as_str(), decode::container).await;
+        let running = match &found {
+            // A signal to one that is paused would wait for it, of which nobody would know.
+            Ok(Some(found)) if found.is_running() => FirstProcess::find(found),
+            _ => None,
+        };
+        running.is_some_and(|process| process.signal(signal).is_ok())
+    }
+
     fn failed(&self, call: &'static str, failure: Failure) -> EngineError {
         match failure {
             Failure::Exchange(error) if error.is_parse() => {
@@ -373,16 +398,27 @@ impl Engine for DockerEngine {
     async fn containers(&self, prefix: &str) -> Result<Vec<Container>, EngineError> {
         let ids = self.listed(&format!("{prefix}.")).await?;
         let mut found = self.inspect_all(ids, decode::container).await?;
+        found.iter_mut().for_each(|found| self.find_way(found));
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
     }
 
     async fn inspect(&self, container: &str) -> Result<Option<Container>, EngineError> {
-        self.inspected(container, decode::container).await
+        let mut found = self.inspected(container, decode::container).await?;
+        found.iter_mut().for_each(|found| self.find_way(found));
+        Ok(found)
     }
 
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerKill>
-    async fn kill(&self, container: &ContainerId, signal: Signal) -> Result<(), EngineError> {
+    async fn kill(
+        &self,
+        container: &ContainerId,
+        signal: Signal,
+        way: Way,
+    ) -> Result<Way, EngineError> {
+        if way == Way::Direct && self.signal_directly(container, signal).await {
+            return Ok(Way::Direct);
+        }
         let options = bollard::query_parameters::KillContainerOptionsBuilder::new()
             .signal(&signal.to_string())
             .build();
@@ -394,7 +430,8 @@ impl Engine for DockerEngine {
                 .await
                 .map_err(|error| self.bollard_failed(KILL, error))
         };
-        self.within(KILL, ANSWER_LIMIT, answer).await
+        self.within(KILL, ANSWER_LIMIT, answer).await?;
+        Ok(Way::Engine)
     }
 
     async fn exec(&self, container: &ContainerId, words: &[String]) -> Result<Ran, EngineError> {
@@ -422,11 +459,18 @@ impl Engine for DockerEngine {
 impl DetailedEngine for DockerEngine {
     async fn details(&self) -> Result<Vec<Detail>, EngineError> {
         let ids = self.listed("").await?;
-        self.inspect_all(ids, decode::detail).await
+        let mut found = self.inspect_all(ids, decode::detail).await?;
+        let containers = found.iter_mut().map(|detail| &mut detail.container);
+        containers.for_each(|container| self.find_way(container));
+        Ok(found)
     }
 
     async fn detail(&self, container: &str) -> Result<Option<Detail>, EngineError> {
-        self.inspected(container, decode::detail).await
+        let mut found = self.inspected(container, decode::detail).await?;
+        found
+            .iter_mut()
+            .for_each(|found| self.find_way(&mut found.container));
+        Ok(found)
     }
 }
 

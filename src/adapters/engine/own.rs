@@ -19,6 +19,7 @@ use crate::{
 };
 
 use process::Candidate;
+pub(super) use process::ids;
 pub use process::{Clue, OwnProcess};
 
 /// An engine that lists what is mounted where.

@@ -3,7 +3,7 @@ use futures_util::stream::LocalBoxStream;
 
 use super::{EVENTS, KILL, RESTART, decode, exec};
 use crate::{
-    observe::{Container, Detail, EngineEvent},
+    observe::{Container, Detail, EngineEvent, Way},
     ports::{DetailedEngine, Engine, EngineError, Ran},
     values::{ContainerId, Signal},
 };
@@ -51,7 +51,7 @@ impl Engine for RecordedEngine {
         Ok(self.detail(word).await?.map(|detail| detail.container))
     }
 
-    async fn kill(&self, _: &ContainerId, _: Signal) -> Result<(), EngineError> {
+    async fn kill(&self, _: &ContainerId, _: Signal, _: Way) -> Result<Way, EngineError> {
         Err(refused(KILL))
     }
 

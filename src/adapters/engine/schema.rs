@@ -14,6 +14,22 @@ where
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
+/// A signal's name or number: Docker writes text, Podman before version 5 a number.
+fn stop_signal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Word {
+        Text(String),
+        Number(i64),
+    }
+    Ok(match Option::deserialize(deserializer)? {
+        Some(Word::Text(word)) => word,
+        // Podman's way to say that there is none.
+        None | Some(Word::Number(0)) => String::new(),
+        Some(Word::Number(number)) => number.to_string(),
+    })
+}
+
 /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerList>
 #[derive(Deserialize)]
 pub(super) struct Listed {
@@ -92,6 +108,9 @@ pub(super) struct State {
     pub(super) restarting: bool,
     #[serde(deserialize_with = "or_default")]
     pub(super) started_at: String,
+    /// Of its first process; 0 while none runs.
+    #[serde(deserialize_with = "or_default")]
+    pub(super) pid: i32,
     #[serde(deserialize_with = "or_default")]
     pub(super) health: HealthCheck,
 }
@@ -110,6 +129,9 @@ pub(super) struct Config {
     pub(super) labels: BTreeMap<String, String>,
     #[serde(deserialize_with = "or_default")]
     pub(super) exposed_ports: BTreeMap<String, IgnoredAny>,
+    /// A name or a number, from the image or the container.
+    #[serde(deserialize_with = "stop_signal")]
+    pub(super) stop_signal: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -171,6 +193,17 @@ pub(super) struct HostConfig {
     pub(super) mounts: Vec<MountOrder>,
     #[serde(deserialize_with = "or_default")]
     pub(super) init: bool,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) restart_policy: RestartPolicy,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) pid_mode: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct RestartPolicy {
+    #[serde(deserialize_with = "or_default")]
+    pub(super) name: String,
 }
 
 /// What was asked for with `--mount`; only here is the subpath of a volume told.

@@ -57,6 +57,11 @@ impl Transport {
         Self { target }
     }
 
+    /// Whether the engine is on this machine, as far as its address tells: its socket lies in our file system.
+    pub(super) fn is_local(&self) -> bool {
+        matches!(self.target, Target::Unix(_))
+    }
+
     /// Sends a request and waits for the headers of its answer; without a limit of its own. The connection ends with
     /// the answer's body, read or dropped.
     pub(super) async fn send<B>(

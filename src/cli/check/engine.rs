@@ -4,7 +4,7 @@ use super::apart;
 use crate::{
     adapters::engine::{DockerEngine, OwnProcess, own_container},
     cli::Call,
-    observe::Container,
+    observe::{Container, Way},
     ports::{Engine, EngineError},
     report::{Findings, chain, explain::rough},
     values::{ContainerId, Signal, Timestamp},
@@ -66,8 +66,8 @@ pub(super) async fn look(
 /// An engine that lets the call pass answers that there is no such container.
 async fn kill(engine: &DockerEngine, told: &mut Findings) {
     let nobody = ContainerId::parse(NOBODY).expect("it is made of digits");
-    let answer = match engine.kill(&nobody, Signal::HUP).await {
-        Ok(()) | Err(EngineError::Refused { status: 404, .. }) => {
+    let answer = match engine.kill(&nobody, Signal::HUP, Way::Engine).await {
+        Ok(_) | Err(EngineError::Refused { status: 404, .. }) => {
             Ok("allowed (tried on a container that does not exist)")
         }
         Err(error) => Err(error),

@@ -11,7 +11,7 @@ use futures_util::{FutureExt, stream::LocalBoxStream};
 use super::*;
 use crate::{
     adapters::{clock::SystemClock, engine::RecordedEngine},
-    observe::{Container, Detail},
+    observe::{Container, Detail, Way},
     ports::{DiskError, Ran},
 };
 
@@ -133,11 +133,16 @@ impl Engine for Scripted {
         self.recorded.inspect(word).await
     }
 
-    async fn kill(&self, container: &ContainerId, signal: Signal) -> Result<(), EngineError> {
+    async fn kill(
+        &self,
+        container: &ContainerId,
+        signal: Signal,
+        way: Way,
+    ) -> Result<Way, EngineError> {
         self.asked
             .borrow_mut()
             .push(format!("{container} {signal}"));
-        Ok(())
+        Ok(way)
     }
 
     async fn exec(&self, container: &ContainerId, words: &[String]) -> Result<Ran, EngineError> {
@@ -251,6 +256,32 @@ async fn a_signal_that_the_engine_refuses_is_told_and_the_file_is_written_all_th
         ),
         (false, "", Some("2"))
     );
+}
+
+#[tokio::test]
+async fn a_signal_that_costs_its_target_the_restart_policy_is_told_once_as_with_a_label() {
+    let proxy = r#"{"Id": "1", "Name": "/proxy", "State": {"Status": "running"}, "Config": {"StopSignal": "SIGQUIT"},
+        "HostConfig": {"RestartPolicy": {"Name": "unless-stopped"}}}"#;
+    let own = r#"{"Id": "2", "Name": "/quaymaster", "State": {"Status": "running"}}"#;
+    // Without a container of our own we are on the host, from where the signal goes straight to the process.
+    for (own_id, said) in [(Some("2"), 1), (None, 0)] {
+        let recorded = RecordedEngine::read(&format!("[{proxy}, {own}]")).expect("it is a list");
+        let files = Files::new(&[("t", "{{ containers | length }}")]);
+        let mut given = rendering(Rc::new(recorded), &files, "proxy");
+        given.own = own_id.map(|id| ContainerId::parse(id).expect("an id"));
+        let given = Rc::new(given);
+        let mut turning = Turning::new(Rc::clone(&given));
+        turning.replace(given.engine.details().await.expect("they are recorded"));
+        turning.render().await;
+        files.write("t", "another");
+        turning.render().await;
+        let told: Vec<_> = turning.complaints.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), said, "{told:?}");
+        let begins = "container proxy, label option --signal=\"proxy HUP\": after the signal HUP Docker does not start";
+        let is_told =
+            |told: &String| told.starts_with(begins) && told.contains("`restart: always`");
+        assert!(told.iter().all(is_told), "{told:?}");
+    }
 }
 
 #[tokio::test]

@@ -14,7 +14,8 @@ use super::{
 };
 use crate::{
     daemon::{debounce::Debounce, shown::shown, watching::Seen},
-    observe::{Container, Detail},
+    desire::{Complaint, lost_policy, signal_way},
+    observe::{Container, Detail, Way},
     plan::run_failed,
     ports::{Clock, DetailedEngine, EngineError},
     render::ContainersView,
@@ -46,6 +47,8 @@ pub(super) struct Turning {
     faults: BTreeMap<usize, String>,
     /// What was told of names that templates ask for in vain.
     unknown: BTreeSet<String>,
+    /// What was told of signals that harm those who get them.
+    pub(super) complaints: BTreeSet<Complaint>,
 }
 
 impl Turning {
@@ -61,6 +64,7 @@ impl Turning {
             taken_back: None,
             faults: BTreeMap::new(),
             unknown: BTreeSet::new(),
+            complaints: BTreeSet::new(),
         }
     }
 
@@ -329,8 +333,38 @@ impl Turning {
                     target: target.clone(),
                 });
             }
+            self.complain(target, *by);
             self.owed.extend(meant);
         }
+    }
+
+    /// Reports once what a signal costs those who get it.
+    fn complain(&mut self, target: &str, by: By) {
+        let By::Signal(signal) = by else {
+            return;
+        };
+        let mut complaints = Vec::new();
+        for container in self.meant(target) {
+            let lost = lost_policy(container, self.own(), signal);
+            complaints.extend(lost.map(|(problem, remedy)| Complaint {
+                container: container.name.clone(),
+                label: "option --signal".to_owned(),
+                value: format!("{target} {signal}"),
+                problem,
+                remedy,
+            }));
+        }
+        for complaint in complaints {
+            if self.complaints.insert(complaint.clone()) {
+                report(&Event::Complained(complaint));
+            }
+        }
+    }
+
+    /// The container that we run in.
+    fn own(&self) -> Option<&Container> {
+        let own = self.details.as_ref()?.get(self.given.own.as_ref()?)?;
+        Some(&own.container)
     }
 
     /// Tells who is owed, as far as they can be told now; whether the engine did what it was asked.
@@ -353,7 +387,8 @@ impl Turning {
             {
                 continue;
             }
-            match tell(&*self.given.engine, container, by).await {
+            let way = signal_way(container, self.own());
+            match tell(&*self.given.engine, container, by, way).await {
                 Ok(told) => {
                     report(&told);
                     self.owed.remove(&(id, by));
@@ -381,13 +416,14 @@ async fn tell(
     engine: &dyn DetailedEngine,
     container: &Container,
     by: By,
+    way: Way,
 ) -> Result<Event, EngineError> {
     let consumer = container.name.clone();
     match by {
         By::Signal(signal) => engine
-            .kill(&container.id, signal)
+            .kill(&container.id, signal, way)
             .await
-            .map(|()| Event::Signalled { consumer, signal }),
+            .map(|_| Event::Signalled { consumer, signal }),
         By::Restart => engine
             .restart(&container.id)
             .await

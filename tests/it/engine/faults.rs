@@ -3,7 +3,7 @@ use std::{error::Error, rc::Rc, time::Duration};
 use futures_util::StreamExt;
 use quaymaster::{
     adapters::engine::{DockerEngine, TlsFiles},
-    observe::{Action, EngineEvent},
+    observe::{Action, EngineEvent, Way},
     ports::{Engine, EngineError},
     values::{ContainerId, Signal},
 };
@@ -36,7 +36,10 @@ async fn every_error(fake: &Fake) -> Vec<String> {
         engine.events().await.map(drop).expect_err("events"),
         engine.containers("q").await.expect_err("list"),
         engine.inspect("2e").await.expect_err("inspect"),
-        engine.kill(&id, Signal::HUP).await.expect_err("kill"),
+        engine
+            .kill(&id, Signal::HUP, Way::Engine)
+            .await
+            .expect_err("kill"),
         engine
             .exec(&id, &["true".to_owned()])
             .await

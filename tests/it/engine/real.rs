@@ -10,7 +10,9 @@ use std::{
 use futures_util::{StreamExt, stream::LocalBoxStream};
 use quaymaster::{
     adapters::engine::DockerEngine,
-    observe::{Action, Container, ContainerState, EngineEvent, Health, MountKind},
+    observe::{
+        Action, Container, ContainerState, EngineEvent, Health, MountKind, RestartPolicy, Way,
+    },
     ports::{Engine, EngineError},
     values::{ContainerId, Signal},
 };
@@ -316,7 +318,7 @@ async fn a_hup_arrives() {
     .expect("the shell runs");
 
     let mut events = Events(engine.events().await.unwrap());
-    engine.kill(&id, Signal::HUP).await.unwrap();
+    engine.kill(&id, Signal::HUP, Way::Engine).await.unwrap();
     while inspect(&engine, &made.id).await.is_running() {
         events.expect(Action::Changed, &made.id).await;
     }
@@ -326,7 +328,7 @@ async fn a_hup_arrives() {
     );
 
     let error = engine
-        .kill(&id, Signal::HUP)
+        .kill(&id, Signal::HUP, Way::Engine)
         .await
         .expect_err("it does not run any more");
     let EngineError::Refused {
@@ -340,13 +342,112 @@ async fn a_hup_arrives() {
     assert!(message.contains("is not running"), "{message}");
     let nobody = ContainerId::parse("0".repeat(64)).unwrap();
     let error = engine
-        .kill(&nobody, Signal::HUP)
+        .kill(&nobody, Signal::HUP, Way::Engine)
         .await
         .expect_err("it never was");
     assert!(
         matches!(error, EngineError::Refused { status: 404, .. }),
         "{error:?}"
     );
+}
+
+/// Its process writes a line for each HUP that it gets, after one that says that it listens.
+const LISTENS: &str = "trap 'echo HUP' HUP; echo set; while :; do sleep 0.05; done";
+
+/// Waits until that is what a container has written.
+async fn written(id: &str, lines: &str) {
+    let wait = async {
+        while docker(&["logs", id]) != lines {
+            tokio::task::yield_now().await;
+        }
+    };
+    let waited = tokio::time::timeout(SOON, wait).await;
+    assert!(waited.is_ok(), "{:?}, not {lines:?}", docker(&["logs", id]));
+}
+
+/// Ends a container's first process as the system does when memory is short.
+fn kill_first_process(pid: i32) {
+    let pid = nix::unistd::Pid::from_raw(pid);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+}
+
+#[tokio::test]
+async fn a_signal_straight_to_the_process_leaves_the_restart_policy_alone() {
+    let engine = engine();
+    let options = ["--restart", "unless-stopped"];
+    let made = Made::running(&options, &["sh", "-c", LISTENS]);
+    let id = ContainerId::parse(made.id.clone()).unwrap();
+    written(&made.id, "set").await;
+    let seen = inspect(&engine, &made.id).await;
+    assert_eq!(
+        (seen.restart_policy, &seen.stop_signal, seen.way),
+        (RestartPolicy::UnlessStopped, &None, Some(Way::Direct))
+    );
+    let way = engine.kill(&id, Signal::HUP, Way::Direct).await.unwrap();
+    assert_eq!(way, Way::Direct);
+    written(&made.id, "set\nHUP").await;
+
+    let mut events = Events(engine.events().await.unwrap());
+    kill_first_process(seen.pid.expect("it runs"));
+    let mut again = inspect(&engine, &made.id).await;
+    while !(again.is_running() && again.started_at != seen.started_at) {
+        events.expect(Action::Changed, &made.id).await;
+        again = inspect(&engine, &made.id).await;
+    }
+    assert_eq!(again.way, Some(Way::Direct), "the new process is another");
+    assert_ne!(again.pid, seen.pid);
+}
+
+#[tokio::test]
+async fn a_process_that_is_not_proven_to_be_the_containers_is_signalled_by_the_engine() {
+    let engine = engine();
+    // It has no PID namespace of its own: its number could be anybody's.
+    let options = [
+        "--pid",
+        "host",
+        "--restart",
+        "always",
+        "--stop-signal",
+        "QUIT",
+    ];
+    let made = Made::running(&options, &["sh", "-c", LISTENS]);
+    let id = ContainerId::parse(made.id.clone()).unwrap();
+    written(&made.id, "set").await;
+    let seen = inspect(&engine, &made.id).await;
+    assert_eq!(
+        (seen.restart_policy, seen.stop_signal.as_deref(), seen.way),
+        (RestartPolicy::Always, Some("QUIT"), Some(Way::Engine))
+    );
+    assert!(seen.has_host_pids);
+    let way = engine.kill(&id, Signal::HUP, Way::Direct).await.unwrap();
+    assert_eq!(way, Way::Engine);
+    written(&made.id, "set\nHUP").await;
+
+    // With this policy and this stop signal the engine's way costs nothing.
+    let mut events = Events(engine.events().await.unwrap());
+    kill_first_process(seen.pid.expect("it runs"));
+    let mut again = inspect(&engine, &made.id).await;
+    while !(again.is_running() && again.started_at != seen.started_at) {
+        events.expect(Action::Changed, &made.id).await;
+        again = inspect(&engine, &made.id).await;
+    }
+}
+
+/// What makes a complaint necessary: an engine that behaves in another way one day needs none.
+#[tokio::test]
+async fn the_engines_way_ends_a_restart_policy_without_a_stop_signal() {
+    let engine = engine();
+    let made = Made::running(&["--restart", "always"], &["sh", "-c", LISTENS]);
+    let id = ContainerId::parse(made.id.clone()).unwrap();
+    written(&made.id, "set").await;
+    engine.kill(&id, Signal::HUP, Way::Engine).await.unwrap();
+    written(&made.id, "set\nHUP").await;
+    let mut events = Events(engine.events().await.unwrap());
+    let pid = inspect(&engine, &made.id).await.pid;
+    kill_first_process(pid.expect("it runs"));
+    while inspect(&engine, &made.id).await.state != ContainerState::Other("exited".into()) {
+        events.expect(Action::Changed, &made.id).await;
+    }
 }
 
 #[tokio::test]

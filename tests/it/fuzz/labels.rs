@@ -12,7 +12,7 @@ use quaymaster::{
     desire::{Desired, LABELS, Rules, desire},
     observe::{
         Container, ContainerState, HeldCertificate, Installed, Mount, MountKind, Network, Observed,
-        Shelf, Snapshot, Source,
+        RestartPolicy, Shelf, Snapshot, Source,
     },
     plan::{Action, foresee, plan},
     render::Templates,
@@ -66,6 +66,11 @@ fn container(name: &str, number: u8, labels: BTreeMap<String, String>) -> Contai
         published: BTreeMap::new(),
         command: Vec::new(),
         init: false,
+        restart_policy: RestartPolicy::No,
+        stop_signal: None,
+        pid: None,
+        has_host_pids: false,
+        way: None,
         mounts: vec![Mount {
             kind,
             destination: "/etc/nginx/conf.d".into(),

@@ -130,7 +130,7 @@ impl OwnProcess {
 }
 
 /// The ids of containers in a path: 64 hexadecimal digits each, whatever is written around them.
-fn ids(path: &str) -> impl Iterator<Item = &str> {
+pub(in crate::adapters::engine) fn ids(path: &str) -> impl Iterator<Item = &str> {
     path.split(|c: char| !c.is_ascii_hexdigit())
         .filter(|word| is_id(word))
 }

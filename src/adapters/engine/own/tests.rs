@@ -3,7 +3,7 @@ use super::{
     *,
 };
 use crate::{
-    observe::{ContainerState, EngineEvent, Mount, MountKind},
+    observe::{ContainerState, EngineEvent, Mount, MountKind, RestartPolicy, Way},
     ports::Ran,
     values::{ContainerId, ContainerName, Signal},
 };
@@ -72,7 +72,7 @@ impl Engine for Known {
             |known: &&Container| known.id.as_str().starts_with(word) || known.name.as_str() == word;
         Ok(self.0.iter().find(known).cloned())
     }
-    async fn kill(&self, _: &ContainerId, _: Signal) -> Result<(), EngineError> {
+    async fn kill(&self, _: &ContainerId, _: Signal, _: Way) -> Result<Way, EngineError> {
         unreachable!("nobody kills")
     }
     async fn exec(&self, _: &ContainerId, _: &[String]) -> Result<Ran, EngineError> {
@@ -105,6 +105,11 @@ fn container(id: &str, destinations: &[&str]) -> Container {
         published: BTreeMap::new(),
         command: Vec::new(),
         init: false,
+        restart_policy: RestartPolicy::No,
+        stop_signal: None,
+        pid: None,
+        has_host_pids: false,
+        way: None,
         mounts: destinations.iter().map(mount).collect(),
     }
 }

@@ -1,0 +1,203 @@
+//! What a signal does to a container besides reaching its first process: by the engine, it may be the end of its restart
+//! policy.
+
+use super::{Complaint, Consumer, Reload, Rules};
+use crate::{
+    observe::{Container, RestartPolicy, Way},
+    values::Signal,
+};
+
+/// The way that a signal takes to this container. Of one that could not be looked at, what is to be expected: whoever
+/// sees the processes of the engine's machine signals them directly.
+pub fn signal_way(container: &Container, own: Option<&Container>) -> Way {
+    let sees_processes = own.is_none_or(|own| own.has_host_pids);
+    container
+        .way
+        .unwrap_or(match sees_processes && !container.has_host_pids {
+            true => Way::Direct,
+            false => Way::Engine,
+        })
+}
+
+/// What a container that is signalled loses by it, and what to write so that it does not. An engine that passes on a
+/// signal notes that somebody stopped the container, which is what `unless-stopped` asks for; and a signal that may be
+/// meant to end it, as each may where it has no stop signal, is the end of every policy.
+pub fn lost_policy(
+    container: &Container,
+    own: Option<&Container>,
+    signal: Signal,
+) -> Option<(String, String)> {
+    let policy = container.restart_policy;
+    let is_final = container.is_stopped_by(signal);
+    let is_lost = policy == RestartPolicy::UnlessStopped || is_final;
+    if policy == RestartPolicy::No || signal_way(container, own) == Way::Direct || !is_lost {
+        return None;
+    }
+    let because = match &container.stop_signal {
+        _ if !is_final => String::new(),
+        None => " and the missing stop signal".to_owned(),
+        Some(word) => format!(" and the stop signal {word}"),
+    };
+    let problem = format!(
+        "after the signal {signal} Docker does not start this container again when it ends, because of its restart \
+         policy {policy}{because}"
+    );
+    let always = (policy == RestartPolicy::UnlessStopped).then(|| "`restart: always`".to_owned());
+    // What Docker sends to one without a stop signal, so that it is stopped as before.
+    let other = match signal {
+        Signal::TERM => Signal::QUIT,
+        _ => Signal::TERM,
+    };
+    let stop_signal = is_final.then(|| format!("`stop_signal: SIG{other}`"));
+    let lines: Vec<_> = always.into_iter().chain(stop_signal).collect();
+    let service = container.service();
+    let remedy = format!(
+        "in Compose, write {} in service {service}",
+        lines.join(" and ")
+    );
+    Some((problem, remedy))
+}
+
+/// What is wrong with a consumer that is told by a signal.
+pub(super) fn complaint(
+    consumer: &Consumer,
+    container: &Container,
+    own: Option<&Container>,
+    rules: &Rules,
+) -> Option<Complaint> {
+    let Reload::Signal(signal) = consumer.reload else {
+        return None;
+    };
+    let (problem, remedy) = lost_policy(container, own, signal)?;
+    let written = |key: &str| {
+        let label = format!("{}.{key}", rules.label_prefix);
+        let value = container.labels.get(&label).cloned();
+        (label, value.unwrap_or_default())
+    };
+    // A label that is not followed is not to blame.
+    let (label, value) = Some(written("reload"))
+        .filter(|(_, value)| value.parse() == Ok(signal))
+        .unwrap_or_else(|| written("kind"));
+    Some(Complaint {
+        container: consumer.name.clone(),
+        label,
+        value,
+        problem,
+        remedy,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::tests::{complaints, container, desired, own, proxy, rules, snapshot},
+        *,
+    };
+    use crate::{desire::desire, observe::ContainerState, values::Grants};
+
+    /// A proxy by this policy, with this stop signal.
+    fn restarted(policy: &str, stop_signal: &str) -> Container {
+        Container {
+            restart_policy: RestartPolicy::of_word(policy),
+            stop_signal: Some(stop_signal)
+                .filter(|word| !word.is_empty())
+                .map(Into::into),
+            ..proxy()
+        }
+    }
+
+    #[test]
+    fn a_signal_by_the_engine_that_ends_a_restart_policy_is_told_with_the_lines_of_compose() {
+        let signal_and_policy = |policy: &str, stop_signal: &str| {
+            complaints(&desired([restarted(policy, stop_signal)]))
+        };
+        let both = "`restart: always` and `stop_signal: SIGTERM`";
+        for (policy, stop_signal, lines) in [
+            ("unless-stopped", "SIGQUIT", "`restart: always`"),
+            ("unless-stopped", "", both),
+            ("unless-stopped", "SIGHUP", both),
+            ("always", "", "`stop_signal: SIGTERM`"),
+            ("always", "hup", "`stop_signal: SIGTERM`"),
+            ("on-failure", "1", "`stop_signal: SIGTERM`"),
+        ] {
+            let said = signal_and_policy(policy, stop_signal);
+            let [said] = &said[..] else {
+                panic!("{policy} {stop_signal}: {said:?}")
+            };
+            let begins = "container proxy, label quaymaster.kind=\"nginx\": after the signal HUP Docker does not start this \
+                          container again when it ends";
+            let ends = format!("; in Compose, write {lines} in service proxy");
+            assert!(said.starts_with(begins) && said.ends_with(&ends), "{said}");
+        }
+        for (policy, stop_signal) in [
+            ("always", "SIGQUIT"),
+            ("on-failure", "15"),
+            ("always", "SIGRTMIN+3"),
+            // Nothing is lost.
+            ("no", ""),
+            ("", ""),
+        ] {
+            let said = signal_and_policy(policy, stop_signal);
+            assert_eq!(said, [""; 0], "{policy} {stop_signal}");
+        }
+    }
+
+    #[test]
+    fn what_is_told_in_another_way_keeps_its_restart_policy() {
+        let said = |proxy: Container| complaints(&desired([proxy]));
+        let granted = Rules {
+            grants: Some(Grants::parse("edge = \"proxy exec restart\"").expect("a table")),
+            ..rules()
+        };
+        for reload in ["none", "exec nginx -s reload", "restart"] {
+            let proxy = restarted("unless-stopped", "").project_is("edge");
+            let told = desire(&snapshot([proxy.label("reload", reload)]), &granted);
+            assert_eq!(complaints(&told), [""; 0], "{reload}");
+        }
+        // What is not granted is not followed, and it is signalled all the same.
+        let refused = said(restarted("unless-stopped", "").label("reload", "restart"));
+        assert!(refused[0].contains("label quaymaster.kind"), "{refused:?}");
+        let term = said(restarted("always", "SIGTERM").label("reload", "TERM"));
+        assert!(
+            term[0].contains("label quaymaster.reload=\"TERM\"")
+                && term[0].contains("`stop_signal: SIGQUIT`"),
+            "{term:?}"
+        );
+        let direct = Container {
+            way: Some(Way::Direct),
+            ..restarted("unless-stopped", "")
+        };
+        assert_eq!(said(direct), [""; 0]);
+    }
+
+    #[test]
+    fn one_that_can_not_be_looked_at_is_expected_to_be_signalled_as_it_is_when_it_runs() {
+        let stopped = |has_host_pids| Container {
+            state: ContainerState::Other("exited".to_owned()),
+            has_host_pids,
+            ..restarted("unless-stopped", "")
+        };
+        let beside = Container {
+            has_host_pids: true,
+            ..own()
+        };
+        for (own, has_host_pids, expected) in [
+            (None, false, Way::Direct),
+            (Some(beside.clone()), false, Way::Direct),
+            (Some(own()), false, Way::Engine),
+            (None, true, Way::Engine),
+            (Some(beside), true, Way::Engine),
+        ] {
+            assert_eq!(signal_way(&stopped(has_host_pids), own.as_ref()), expected);
+        }
+        // What was found counts, whatever was to be expected.
+        let refused = Container {
+            way: Some(Way::Engine),
+            ..container("proxy", 3)
+        };
+        assert_eq!(signal_way(&refused, None), Way::Engine);
+        // A proxy that stays down of it is told what it is that keeps it down.
+        let told = complaints(&desire(&snapshot([stopped(false)]), &rules()));
+        assert!(told[0].contains("`restart: always`"), "{told:?}");
+    }
+}
