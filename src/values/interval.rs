@@ -11,6 +11,9 @@ pub struct Interval {
     pub max: Duration,
 }
 
+/// Nobody waits longer; and a time that far ahead can still be told.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Words that are no interval.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("an interval of {0:?}: {1}; write MIN and MAX in seconds or as 500ms, such as `0 2`")]
@@ -41,6 +44,9 @@ impl Interval {
         };
         if min > max {
             return Err(wrong("MIN is longer than MAX"));
+        }
+        if max > LONGEST {
+            return Err(wrong("it is longer than a year"));
         }
         Ok(Self { min, max })
     }
@@ -80,6 +86,8 @@ mod tests {
             (&["3", "2"][..], "MIN is longer"),
             (&["soon"], "no length"),
             (&["-1"], "no length"),
+            (&["0", "1e18"], "longer than a year"),
+            (&["99999999999y"], "longer than a year"),
             (&["NaN"], "no length"),
             (&["1", "2", "3"], "one value or two"),
             (&[], "one value or two"),

@@ -13,6 +13,11 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 #[serde(try_from = "String", into = "String")]
 pub struct Timestamp(i64);
 
+/// 0000-01-01T00:00:00Z and 9999-12-31T23:59:59.999Z: the first and the last that RFC 3339 can write.
+const EARLIEST: i64 = -62_167_219_200_000;
+/// See [`EARLIEST`].
+const LATEST: i64 = 253_402_300_799_999;
+
 /// A text that is no RFC 3339 date and time.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0:?} is no date and time like 2026-11-22T18:17:00Z")]
@@ -47,6 +52,14 @@ impl Timestamp {
         Ok(Self(millis))
     }
 
+    /// The same as a date. What lies before the year 0 or after 9999, which no date can say, becomes the nearest that
+    /// can: times come from outside, and writing one must not end the program.
+    fn date(self) -> OffsetDateTime {
+        let millis = self.0.clamp(EARLIEST, LATEST);
+        let date = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000);
+        date.expect("years of four digits are dates")
+    }
+
     /// How long `self` is after `earlier`; nothing when it is not.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0).max(0).unsigned_abs())
@@ -78,8 +91,7 @@ impl Sub<Duration> for Timestamp {
 impl fmt::Display for Timestamp {
     /// In UTC, to the second.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole =
-            OffsetDateTime::from_unix_timestamp(self.0.div_euclid(1000)).map_err(|_| fmt::Error)?;
+        let whole = self.date().truncate_to_second();
         f.write_str(&whole.format(&Rfc3339).map_err(|_| fmt::Error)?)
     }
 }
@@ -92,10 +104,8 @@ impl fmt::Debug for Timestamp {
 
 impl From<Timestamp> for String {
     fn from(timestamp: Timestamp) -> Self {
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(timestamp.0) * 1_000_000)
-            .ok()
-            .and_then(|whole| whole.format(&Rfc3339).ok())
-            .unwrap_or_else(|| "9999-12-31T23:59:59Z".to_owned())
+        let date = timestamp.date().format(&Rfc3339);
+        date.expect("years of four digits can be written")
     }
 }
 
@@ -132,6 +142,21 @@ mod tests {
         let stored = Timestamp::from_millis(1_795_371_420_120);
         assert_eq!(Timestamp::try_from(String::from(stored)), Ok(stored));
         assert_eq!(stored.to_string(), "2026-11-22T18:17:00Z");
+    }
+
+    #[test]
+    fn a_time_that_no_date_can_say_is_written_as_the_nearest_that_can() {
+        for (millis, written) in [
+            (i64::MAX, "9999-12-31T23:59:59Z"),
+            (LATEST + 1, "9999-12-31T23:59:59Z"),
+            (EARLIEST - 1, "0000-01-01T00:00:00Z"),
+            (i64::MIN, "0000-01-01T00:00:00Z"),
+        ] {
+            let time = Timestamp::from_millis(millis);
+            assert_eq!(time.to_string(), written);
+            let stored = Timestamp::try_from(String::from(time)).expect("it can be read again");
+            assert_eq!(stored.to_string(), written);
+        }
     }
 
     #[test]

@@ -8,11 +8,20 @@ use instant_acme::{
     Order, OrderState,
 };
 
-use super::error::{detail, kind, told, words};
+use super::{
+    error::{detail, kind, told, words},
+    record::printable,
+};
 use crate::{
     ports::{AuthorityError, Challenge},
     values::Host,
 };
+
+/// Names of files have up to 255 bytes, and something is added to this one while it is written. Tokens have some 43.
+const LONGEST_TOKEN: usize = 200;
+
+/// How many types of challenges are told of, and how much of each.
+const TYPES: (usize, usize) = (20, 40);
 
 /// What an authorization says.
 ///
@@ -97,6 +106,9 @@ fn http_challenge<'a>(
     if token.is_empty() || !token.chars().all(plain) {
         return Err(Error::Str("a token is not base64url"));
     }
+    if token.len() > LONGEST_TOKEN {
+        return Err(Error::Str("a token is too long for the name of a file"));
+    }
     Ok(Some(HttpChallenge {
         url: challenge.url.clone(),
         pending: challenge.status == ChallengeStatus::Pending,
@@ -119,6 +131,7 @@ fn offered(handle: &AuthorizationHandle<'_>) -> String {
             ChallengeType::Unknown(other) => other.as_str(),
             _ => "another",
         });
+    let types = types.take(TYPES.0).map(|word| printable(word, TYPES.1));
     types.collect::<Vec<_>>().join(", ")
 }
 
@@ -129,7 +142,9 @@ fn problem(handle: &AuthorizationHandle<'_>) -> Option<String> {
         .find_map(|challenge| challenge.error.as_ref());
     match handle.status {
         AuthorizationStatus::Pending | AuthorizationStatus::Valid => None,
-        _ if tried.is_some() => tried.map(|problem| told(kind(problem), problem.detail.as_deref())),
+        _ if tried.is_some() => {
+            tried.map(|problem| told(&kind(problem), problem.detail.as_deref()))
+        }
         AuthorizationStatus::Invalid => Some("the CA gives no reason".to_owned()),
         AuthorizationStatus::Revoked => Some("its authorization was revoked".to_owned()),
         AuthorizationStatus::Expired => Some("its authorization has expired".to_owned()),
@@ -148,7 +163,7 @@ pub(super) fn verdict(state: &OrderState, mut names: BTreeMap<Host, String>) -> 
     match &state.error {
         _ if !names.is_empty() => AuthorityError::Validation(names),
         Some(problem) => AuthorityError::Refused {
-            kind: kind(problem).to_owned(),
+            kind: kind(problem),
             detail: detail(problem),
         },
         None => AuthorityError::Refused {

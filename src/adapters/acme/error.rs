@@ -3,14 +3,20 @@
 use std::time::Duration;
 
 use instant_acme::{Error, Problem, Subproblem};
-use time::{PrimitiveDateTime, macros::format_description};
 
-use super::record::{Answer, Record};
+use super::record::{Answer, Record, printable};
 use crate::{adapters::http::HttpError, ports::AuthorityError, values::Timestamp};
 
 /// What a Retry-After is clamped to: a CA that says "now" means "soon", and one that says "next year" is broken.
 const RETRY_AFTER: (Duration, Duration) =
     (Duration::from_secs(1), Duration::from_secs(7 * 24 * 3600));
+
+/// How much of the CA's words is told: some public CAs write a few lines, with a link.
+const WORDS: usize = 1000;
+/// How much of the kind of a problem is told.
+const KIND: usize = 80;
+/// Of how many single names the CA's words are told.
+const SUBPROBLEMS: usize = 100;
 
 /// A call that failed, with what decides whether it may be repeated at once.
 #[derive(Debug)]
@@ -94,12 +100,18 @@ fn answered(error: Error, answer: &Answer, directory: &str, now: Timestamp) -> A
     }
     if let Some(problem) = problem {
         return AuthorityError::Refused {
-            kind: kind(problem).to_owned(),
+            kind: kind(problem),
             detail: detail(problem),
         };
     }
     let problem = match &error {
-        Error::Json(error) if answer.json => format!("{error} in {}", status_and(answer)),
+        Error::Json(error) if answer.json => {
+            let problem = printable(&error.to_string(), WORDS);
+            format!("{problem} in {}", status_and(answer))
+        }
+        // One that the CA named, in this answer or before.
+        Error::Http(error) => format!("it names a URL that can't be asked: {error}"),
+        Error::InvalidUri(error) => format!("it names a URL that can't be asked: {error}"),
         Error::Str(what) => format!("{what} in {}", status_and(answer)),
         Error::Json(_) | Error::Api(_) => status_and(answer),
         _ => return ours(error),
@@ -126,43 +138,47 @@ fn came(answer: &Answer) -> String {
 }
 
 /// The last part of a problem's type.
-pub(super) fn kind(problem: &Problem) -> &str {
+pub(super) fn kind(problem: &Problem) -> String {
     last_part(problem.r#type.as_deref())
 }
 
-fn last_part(kind: Option<&str>) -> &str {
-    kind.and_then(|kind| kind.rsplit(':').next())
-        .filter(|kind| !kind.is_empty())
-        .unwrap_or("unknown")
+fn last_part(kind: Option<&str>) -> String {
+    let part = kind.and_then(|kind| kind.rsplit(':').next());
+    match printable(part.unwrap_or_default(), KIND) {
+        none if none.is_empty() => "unknown".to_owned(),
+        part => part,
+    }
 }
 
 /// The CA's words, with those about single names.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-6.7.1>
 pub(super) fn detail(problem: &Problem) -> String {
-    let own = problem
-        .detail
-        .clone()
-        .unwrap_or_else(|| "it gives no reason".to_owned());
-    problem
-        .subproblems
-        .iter()
-        .fold(own, |told, about| match &about.identifier {
-            Some(identifier) => {
-                format!("{told}; {}: {}", identifier.authorized(false), words(about))
-            }
-            None => format!("{told}; {}", words(about)),
-        })
+    let mut told = match &problem.detail {
+        Some(own) => printable(own, WORDS),
+        None => "it gives no reason".to_owned(),
+    };
+    for about in problem.subproblems.iter().take(SUBPROBLEMS) {
+        let name = about.identifier.as_ref();
+        let name = name.map(|name| printable(&name.authorized(false).to_string(), WORDS));
+        told += "; ";
+        told += &name.map(|name| format!("{name}: ")).unwrap_or_default();
+        told += &words(about);
+    }
+    told
 }
 
 /// The CA's words about one name.
 pub(super) fn words(about: &Subproblem) -> String {
-    told(last_part(about.r#type.as_deref()), about.detail.as_deref())
+    told(&last_part(about.r#type.as_deref()), about.detail.as_deref())
 }
 
 /// A problem in one line: its kind and the CA's words.
 pub(super) fn told(kind: &str, detail: Option<&str>) -> String {
-    detail.map_or_else(|| kind.to_owned(), |detail| format!("{detail} ({kind})"))
+    match detail {
+        Some(detail) => format!("{} ({kind})", printable(detail, WORDS)),
+        None => kind.to_owned(),
+    }
 }
 
 /// When the CA wants to be asked again.
@@ -171,28 +187,15 @@ fn retry_after(answer: &Answer, now: Timestamp) -> Option<Timestamp> {
     Some(now + wait.clamp(RETRY_AFTER.0, RETRY_AFTER.1))
 }
 
-/// How long the CA asks to wait, in seconds or until a date; nothing for a date in the past.
-///
-/// <https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>
+/// How long the CA asks to wait.
 pub(super) fn pause(answer: &Answer, now: Timestamp) -> Option<Duration> {
-    let text = answer.retry_after.as_deref()?.trim();
-    let date = format_description!(
-        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-    );
-    match text.parse() {
-        Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => {
-            let date = PrimitiveDateTime::parse(text, date).ok()?.assume_utc();
-            Some(Timestamp::from_seconds(date.unix_timestamp()).since(now))
-        }
-    }
+    answer.retry_after.map(|asked| asked.since(now))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::{super::record::RetryAfter, *};
     use crate::values::Retry;
-
-    use super::*;
 
     const DIRECTORY: &str = "https://ca.example/dir";
     const NOW: Timestamp = Timestamp::from_seconds(1_795_371_420);
@@ -238,6 +241,21 @@ mod tests {
         assert_eq!(
             told_of(400, r#"{"detail": "no"}"#),
             "the CA refuses (unknown): no"
+        );
+    }
+
+    #[test]
+    fn the_words_of_the_ca_are_short_and_do_nothing_to_a_terminal() {
+        let about = r#"{"type": "x:\u001b[2Jdns", "detail": "no\r\n\u0007 way", "identifier": {"type": "dns", "value": "\u001b[1m"}}"#;
+        let (many, long) = (vec![about; 5000].join(","), "long ".repeat(100_000));
+        let body =
+            format!(r#"{{"type": "x:{long}", "detail": "{long}", "subproblems": [{many}]}}"#);
+        let told = told_of(400, &body);
+        assert!(told.contains("; [1m: no way ([2Jdns)"), "{told}");
+        assert!(
+            told.len() < 10_000 && !told.contains(char::is_control),
+            "{}",
+            told.len()
         );
     }
 
@@ -290,13 +308,16 @@ mod tests {
             ("120", Some(120)),
             (" 0 ", Some(1)),
             ("99999999", Some(7 * 24 * 3600)),
+            ("18446744073709551615", Some(7 * 24 * 3600)),
+            ("99999999999999999999999999", Some(7 * 24 * 3600)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(7 * 24 * 3600)),
             ("Sun, 22 Nov 2026 18:18:00 GMT", Some(60)),
             ("Sun, 22 Nov 2020 18:18:00 GMT", Some(1)),
             ("soon", None),
             ("-5", None),
         ] {
             let mut answer = answer(503, "");
-            answer.retry_after = Some(text.to_owned());
+            answer.retry_after = RetryAfter::read(text);
             let record = Record {
                 signed: true,
                 answer: Some(answer),

@@ -22,6 +22,7 @@ use crate::{
     values::Host,
 };
 use async_trait::async_trait;
+use http::Uri;
 use instant_acme::{Account, Identifier, NewOrder, OrderStatus};
 
 pub use authorities::{AcmeAuthorities, new_key, self_signed};
@@ -53,7 +54,7 @@ impl AcmeAuthority {
     /// Sets up what is needed to ask the CA with this directory URL; nothing is asked yet.
     ///
     /// # Errors
-    /// When the directory is no https URL or the roots can't be read.
+    /// When the directory is no https URL that can be asked, or the roots can't be read.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.1.1>
     pub fn new(
@@ -67,6 +68,10 @@ impl AcmeAuthority {
                 format!("the CA {directory:?} can't be asked: its URL must begin with https://");
             return Err(AuthorityError::Ours { what, source: None });
         }
+        // The library takes for granted that a request to it can be made.
+        directory.parse::<Uri>().map_err(|error| {
+            Caller::ours(&format!("the CA {directory:?} can't be asked"), error)
+        })?;
         let http = client(settings.ca_root_pem.as_deref())?;
         let caller = Caller {
             directory: directory.to_owned(),

@@ -23,7 +23,8 @@ use crate::{
 /// The pause after the first look. A CA on the same network is done by then.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
-/// The pause after the second look, and the shortest one that a Retry-After can ask for.
+/// The pause after the second look. A Retry-After that is shorter, as one of nothing or in the past, says nothing: a CA
+/// that sends it each time would be asked without end.
 const SECOND_PAUSE: Duration = Duration::from_millis(100);
 
 /// From then on pauses double up to this: a public CA takes seconds, and looks cost its limits.
@@ -37,6 +38,9 @@ const VALIDATION_LIMIT: Duration = Duration::from_secs(300);
 
 /// How long the CA may take to issue; the order stays on disk, so that a later turn fetches what took longer.
 const ISSUANCE_LIMIT: Duration = Duration::from_secs(300);
+
+/// How many authorizations an order may have: each costs a request, and a certificate of ours has no more names.
+const MOST_AUTHORIZATIONS: usize = 100;
 
 /// An order at the CA.
 pub(super) struct AcmeOrder {
@@ -81,8 +85,15 @@ impl AcmeOrder {
     }
 
     async fn all(&mut self) -> Result<Vec<Authorization>, AuthorityError> {
+        let count = self.order.state().authorizations.len();
+        if count > MOST_AUTHORIZATIONS {
+            return Err(AuthorityError::NotAcme {
+                directory: self.caller.directory.clone(),
+                problem: format!("an order with {count} authorizations"),
+            });
+        }
         let mut all = Vec::new();
-        for index in 0..self.order.state().authorizations.len() {
+        for index in 0..count {
             all.push(self.authorization(index).await?);
         }
         Ok(all)
@@ -140,8 +151,9 @@ impl AcmeOrder {
                 _ => {}
             }
             let asked = answer.and_then(|answer| pause(&answer, self.caller.clock.now()));
-            let asked = asked.map(|asked| asked.clamp(SECOND_PAUSE, LONGEST_RETRY_AFTER));
-            self.caller.clock.sleep(asked.unwrap_or(next)).await;
+            let asked = asked.filter(|asked| *asked >= SECOND_PAUSE);
+            let pause = asked.map_or(next, |asked| asked.min(LONGEST_RETRY_AFTER));
+            self.caller.clock.sleep(pause).await;
             next = (next * 2).clamp(SECOND_PAUSE, LONGEST_PAUSE);
         }
     }

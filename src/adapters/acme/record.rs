@@ -1,15 +1,16 @@
 //! What instant-acme's errors leave out: status, Retry-After and kind of the answer that just came. Its requests pass
 //! through here and leave that behind for the call they belong to.
 
-use std::{cell::RefCell, future::Future, pin::Pin};
+use std::{cell::RefCell, future::Future, pin::Pin, time::Duration};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, header::RETRY_AFTER};
+use http::{HeaderMap, Method, Request, Response, Uri, header::RETRY_AFTER};
 use http_body_util::BodyExt;
 use instant_acme::{BodyWrapper, BytesResponse, Error};
 use serde::de::IgnoredAny;
+use time::{PrimitiveDateTime, macros::format_description};
 
-use crate::adapters::http::HttpClient;
+use crate::{adapters::http::HttpClient, values::Timestamp};
 
 /// How much of an answer that is not understood is shown.
 const EXCERPT: usize = 80;
@@ -28,8 +29,8 @@ pub(super) struct Record {
 pub(super) struct Answer {
     /// The status code.
     pub(super) status: u16,
-    /// Its Retry-After, as sent.
-    pub(super) retry_after: Option<String>,
+    /// Its Retry-After.
+    pub(super) retry_after: Option<RetryAfter>,
     /// Whether its body is JSON.
     pub(super) json: bool,
     /// How its body begins, without what can't be printed.
@@ -39,13 +40,9 @@ pub(super) struct Answer {
 impl Answer {
     /// What is remembered of an answer.
     pub(super) fn of(answer: &Response<Bytes>) -> Self {
-        let retry_after = answer
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok());
         Self {
             status: answer.status().as_u16(),
-            retry_after: retry_after.map(str::to_owned),
+            retry_after: RetryAfter::of(answer.headers()),
             json: serde_json::from_slice::<IgnoredAny>(answer.body()).is_ok(),
             excerpt: excerpt(answer.body()),
         }
@@ -53,16 +50,81 @@ impl Answer {
 }
 
 fn excerpt(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&body[..body.len().min(EXCERPT * 4)]).into_owned();
+    let begin = &body[..body.len().min(EXCERPT * 4)];
+    printable(&String::from_utf8_lossy(begin), EXCERPT)
+}
+
+/// A text from outside for people: in one line, at most so many characters, without what a terminal acts upon.
+pub(super) fn printable(text: &str, most: usize) -> String {
     let words = text
         .split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| !word.is_empty());
-    words
-        .collect::<Vec<_>>()
-        .join(" ")
-        .chars()
-        .take(EXCERPT)
-        .collect()
+    let words: Vec<_> = words.take(most).collect();
+    words.join(" ").chars().take(most).collect()
+}
+
+/// How long the CA asks to wait.
+///
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3>
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RetryAfter {
+    /// As long as this.
+    For(Duration),
+    /// Until then.
+    Until(Timestamp),
+}
+
+impl RetryAfter {
+    /// The first Retry-After that says anything.
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let texts = headers.get_all(RETRY_AFTER).into_iter();
+        texts
+            .filter_map(|value| value.to_str().ok())
+            .find_map(Self::read)
+    }
+
+    /// Reads either form. More seconds than can be counted are as many as can.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            let seconds = text.parse().unwrap_or(u64::MAX);
+            return Some(Self::For(Duration::from_secs(seconds)));
+        }
+        let date = format_description!(
+            "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+        );
+        let date = PrimitiveDateTime::parse(text, date).ok()?.assume_utc();
+        Some(Self::Until(Timestamp::from_seconds(date.unix_timestamp())))
+    }
+
+    /// What is left of it; nothing of a date in the past.
+    pub(super) fn since(self, now: Timestamp) -> Duration {
+        match self {
+            Self::For(length) => length,
+            Self::Until(time) => time.since(now),
+        }
+    }
+}
+
+/// What the library must not be given, since it would end the program: a Retry-After, which it adds to the time without
+/// a look (ours is in the record), and a directory in which the URL for nonces is none.
+fn made_safe(method: &Method, mut answer: Response<Bytes>) -> Result<Response<Bytes>, Error> {
+    answer.headers_mut().remove(RETRY_AFTER);
+    if *method == Method::GET && !has_usable_nonce_url(answer.body()) {
+        return Err(Error::Str("newNonce is no URL that can be asked"));
+    }
+    Ok(answer)
+}
+
+/// What is no directory at all says so itself when it is read.
+fn has_usable_nonce_url(directory: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Nonces {
+        new_nonce: String,
+    }
+    let read = serde_json::from_slice::<Nonces>(directory);
+    read.map_or(true, |read| read.new_nonce.parse::<Uri>().is_ok())
 }
 
 tokio::task_local! {
@@ -89,7 +151,8 @@ impl instant_acme::HttpClient for Recorder {
     ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
         let client = self.0.clone();
         Box::pin(async move {
-            let signed = request.method() == Method::POST;
+            let method = request.method().clone();
+            let signed = method == Method::POST;
             let (head, body) = request.into_parts();
             let body = body
                 .collect()
@@ -100,9 +163,8 @@ impl instant_acme::HttpClient for Recorder {
             let answer = result.as_ref().ok().map(Answer::of);
             // Every call goes through `recorded`; one that did not would only lose its details.
             let _ = RECORD.try_with(|record| record.replace(Record { signed, answer }));
-            let (head, body) = result
-                .map_err(|error| Error::Other(Box::new(error)))?
-                .into_parts();
+            let answer = result.map_err(|error| Error::Other(Box::new(error)))?;
+            let (head, body) = made_safe(&method, answer)?.into_parts();
             Ok(BytesResponse {
                 parts: head,
                 body: Box::new(body),
@@ -126,6 +188,22 @@ mod tests {
     }
 
     #[test]
+    fn of_several_times_to_wait_the_first_that_says_anything_counts() {
+        let of = |texts: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for text in texts {
+                headers.append(RETRY_AFTER, text.parse().unwrap());
+            }
+            RetryAfter::of(&headers)
+        };
+        let seconds = |seconds| Some(RetryAfter::For(Duration::from_secs(seconds)));
+        assert_eq!(of(&["soon", "7", "9"]), seconds(7));
+        assert_eq!(of(&["-1", "", "1.5", "Mon, 32 Foo 2026"]), None);
+        assert_eq!(of(&["18446744073709551616000"]), seconds(u64::MAX));
+        assert_eq!(of(&[]), None);
+    }
+
+    #[test]
     fn an_answer_is_remembered() {
         let answer = Response::builder()
             .status(503)
@@ -134,7 +212,7 @@ mod tests {
             .unwrap();
         let expected = Answer {
             status: 503,
-            retry_after: Some("120".into()),
+            retry_after: Some(RetryAfter::For(Duration::from_secs(120))),
             json: false,
             excerpt: "<p>busy".into(),
         };

@@ -172,6 +172,26 @@ async fn a_ca_is_asked_again_when_it_says_but_not_much_later() {
 }
 
 #[tokio::test]
+async fn a_ca_that_says_to_wait_for_nothing_is_asked_no_faster_for_it() {
+    for wait in [
+        "Retry-After: 0",
+        "Retry-After: Sun, 22 Nov 2020 18:00:00 GMT",
+    ] {
+        let pending = r#"{"status": "pending", "authorizations": [], "finalize": "x"}"#;
+        let ca = FakeCa::start(move |asked, _, _| match asked {
+            "POST /order/1" => {
+                Twist::Instead(Reply::new(200, &["Replay-Nonce: bm9uY2U", wait], pending))
+            }
+            _ => Twist::Nothing,
+        })
+        .await;
+        let (result, slept) = issue_at(&ca).await;
+        assert!(matches!(result, Err(AuthorityError::TooSlow { .. })));
+        assert!(slept.len() < 80, "{wait}: {} looks", slept.len());
+    }
+}
+
+#[tokio::test]
 async fn an_order_that_is_finalized_too_early_is_finalized_again_once() {
     for refusals in [1, 2] {
         let ca = FakeCa::start(move |asked, before, _| match asked {

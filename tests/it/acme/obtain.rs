@@ -52,7 +52,7 @@ impl Authorities for TheOne {
 }
 
 /// The real thing but for time; nobody is asked but the CA, since no proxy serves the name.
-fn ports(authority: AcmeAuthority, folder: &Path, clock: Rc<dyn Clock>) -> Ports {
+pub fn ports(authority: AcmeAuthority, folder: &Path, clock: Rc<dyn Clock>) -> Ports {
     let folders = Rc::new(Folders::new(
         folder.join("certificates"),
         folder.join("state"),
@@ -72,7 +72,7 @@ fn name() -> CertificateName {
 }
 
 /// Tries once, and tells what went wrong, if anything did.
-async fn attempt(ports: &Ports, folder: &Path) -> Option<String> {
+pub async fn attempt(ports: &Ports, folder: &Path) -> Option<String> {
     let (last, asked_for) = (ports.clock.now(), Digest::of("shop.example"));
     let attempt = Attempt {
         count: 1,

@@ -36,19 +36,27 @@ impl FakeCa {
     pub async fn start(
         twist: impl Fn(&str, usize, usize) -> Twist + Send + Sync + 'static,
     ) -> Self {
+        Self::start_at(move |asked, before, total, _| twist(asked, before, total)).await
+    }
+
+    /// The same; `twist` is given what its URLs begin with besides.
+    pub async fn start_at(
+        twist: impl Fn(&str, usize, usize, &str) -> Twist + Send + Sync + 'static,
+    ) -> Self {
         let progress = Arc::<Mutex<Progress>>::default();
         let shared = progress.clone();
         let server = Canned::start(move |method, path, head| {
             let mut progress = shared.lock().unwrap();
             let asked = format!("{method} {path}");
             let before = progress.seen.iter().filter(|seen| **seen == asked).count();
-            let twist = twist(&asked, before, progress.seen.len());
+            let base = base(head);
+            let twist = twist(&asked, before, progress.seen.len(), &base);
             progress.seen.push(asked.clone());
             match twist {
                 Twist::Instead(reply) => reply,
-                Twist::Nothing => act(&mut progress, &asked, head),
+                Twist::Nothing => act(&mut progress, &asked, &base),
                 Twist::After(reply) => {
-                    act(&mut progress, &asked, head);
+                    act(&mut progress, &asked, &base);
                     reply
                 }
             }
@@ -79,12 +87,13 @@ impl FakeCa {
     }
 }
 
-fn act(progress: &mut Progress, asked: &str, head: &str) -> Reply {
-    let host = head
-        .lines()
-        .find_map(|line| line.strip_prefix("host: "))
-        .unwrap_or_default();
-    let base = format!("https://{host}");
+/// What its URLs begin with, as it is asked.
+fn base(head: &str) -> String {
+    let host = head.lines().find_map(|line| line.strip_prefix("host: "));
+    format!("https://{}", host.unwrap_or_default())
+}
+
+fn act(progress: &mut Progress, asked: &str, base: &str) -> Reply {
     let reply = |status, extra: &str, body: &str| {
         Reply::new(status, &["Replay-Nonce: bm9uY2U", extra], body)
     };
@@ -99,21 +108,21 @@ fn act(progress: &mut Progress, asked: &str, head: &str) -> Reply {
         "POST /order" => reply(
             201,
             &format!("Location: {base}/order/1"),
-            &order(progress, &base),
+            &order(progress, base),
         ),
-        "POST /order/1" => reply(200, "A: b", &order(progress, &base)),
-        "POST /authorization/1" => reply(200, "A: b", &authorization(progress, &base)),
+        "POST /order/1" => reply(200, "A: b", &order(progress, base)),
+        "POST /authorization/1" => reply(200, "A: b", &authorization(progress, base)),
         "POST /challenge/1" if progress.looked => {
             let problem = r#"{"type": "urn:ietf:params:acme:error:malformed", "detail": "it is not pending"}"#;
             reply(400, "A: b", problem)
         }
         "POST /challenge/1" => {
             progress.looked = true;
-            reply(200, "A: b", &challenge(progress, &base))
+            reply(200, "A: b", &challenge(progress, base))
         }
         "POST /finalize/1" => {
             progress.finalized = true;
-            reply(200, "A: b", &order(progress, &base))
+            reply(200, "A: b", &order(progress, base))
         }
         "POST /certificate/1" => reply(200, "A: b", "the chain"),
         _ => reply(404, "A: b", ""),
