@@ -6,6 +6,7 @@ pub mod clock;
 pub mod disk;
 pub mod engine;
 pub mod http;
+pub mod pem;
 pub mod probe;
 pub mod templates;
 pub mod x509;

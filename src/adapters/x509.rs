@@ -15,6 +15,7 @@ use x509_parser::{
     public_key::PublicKey, time::ASN1Time, x509::X509Name,
 };
 
+use super::pem::{self, PemError};
 use crate::{
     observe::{HeldCertificate, Shelf, Source},
     ports::NewCertificate,
@@ -24,6 +25,9 @@ use crate::{
 /// Longer chains are a mistake: today's longest has five, and clients refuse much more.
 const LONGEST_CHAIN: usize = 10;
 
+/// Servers and clients refuse RSA keys of fewer bits.
+const SHORTEST_RSA: usize = 2048;
+
 /// How far ahead the beginning of a new certificate may lie. Public CAs set it back by up to an hour, so a beginning in
 /// the future means a wrong clock; private CAs may not, and two clocks kept by NTP differ by seconds.
 const CLOCK_SKEW: Duration = Duration::from_secs(60);
@@ -31,15 +35,15 @@ const CLOCK_SKEW: Duration = Duration::from_secs(60);
 /// Why a certificate must not be served.
 #[derive(Debug, Error)]
 pub enum CertificateError {
-    /// No certificate where one should be.
-    #[error("there is no certificate in it")]
-    None,
     /// More than a chain has.
     #[error("it has {0} certificates; a chain has at most {LONGEST_CHAIN}")]
     TooLong(usize),
-    /// The text is no PEM.
-    #[error("it can't be read as PEM")]
-    Pem(#[source] rustls_pki_types::pem::Error),
+    /// The text of the chain is none.
+    #[error("its chain can't be read")]
+    Text(#[source] PemError),
+    /// The text of the key is none.
+    #[error("its key can't be read")]
+    KeyText(#[source] PemError),
     /// A certificate in it is none.
     #[error("its certificate number {position} can't be read: {problem}")]
     Unreadable {
@@ -49,11 +53,24 @@ pub enum CertificateError {
         problem: String,
     },
     /// The key is none.
-    #[error("its key can't be read; it must be a PEM private key without a password")]
+    #[error("its key can't be used")]
     Key(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Nobody takes such a key any more.
+    #[error(
+        "its RSA key of {0} bits is too short; nobody takes less than {SHORTEST_RSA}: make a new key and certificate"
+    )]
+    TooShort(usize),
     /// The key is another's.
     #[error("its key belongs to another certificate")]
     OtherKey,
+    /// The order of the chain is another.
+    #[error(
+        "the certificate for its key comes as number {0}; put it first, then its issuer, and so on"
+    )]
+    LeafNotFirst(usize),
+    /// The leaf is missing.
+    #[error("only certificates of its issuers are in it; put the one for its key before them")]
+    NoLeaf,
     /// It has no subject alternative names.
     #[error("it is for no host: it has no subject alternative names")]
     NoNames,
@@ -89,7 +106,8 @@ fn listed(names: &BTreeSet<String>) -> String {
         .join(", ")
 }
 
-/// Reads a chain (PEM, leaf first) and its key, and checks that they belong together.
+/// Reads a chain (PEM, leaf first) and its key, and checks that they belong together. Its digest is that of what we write
+/// of it.
 ///
 /// Dates are told, not judged: an expired certificate may still be the best there is. A leaf alone is taken as it is:
 /// a CA may issue from its root, which chains leave out, and a self-signed one proves itself by its key.
@@ -103,13 +121,16 @@ pub fn check(
     key: &Secret,
     source: Source,
 ) -> Result<HeldCertificate, CertificateError> {
-    let ders = certificates(chain)?;
+    let chain = pem::certificates(chain.as_bytes()).map_err(CertificateError::Text)?;
+    let written = pem::key(key.expose().as_bytes()).map_err(CertificateError::KeyText)?;
+    let (chain, key) = (chain.text, written.text);
+    let ders = certificates(&chain)?;
     let parsed = ders
         .iter()
         .enumerate()
         .map(|(index, der)| parse(index, der))
         .collect::<Result<Vec<_>, _>>()?;
-    check_key(&ders, key)?;
+    check_key(&ders, &parsed, &key)?;
     check_chain(&ders, &parsed)?;
     let leaf = &parsed[0];
     let names = names(leaf)?;
@@ -121,9 +142,10 @@ pub fn check(
         issuer: issuer(leaf.issuer()),
         serial: serial(leaf),
         key_type: key_type(leaf),
-        digest: digest(chain, key),
+        digest: digest(&chain, &key),
         source,
         shelf: Shelf::Live,
+        irregular: None,
     })
 }
 
@@ -182,10 +204,9 @@ fn serial(certificate: &X509Certificate<'_>) -> String {
 
 fn certificates(chain: &str) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     let ders = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<Vec<_>, _>>();
-    let ders = ders.map_err(CertificateError::Pem)?;
+    let ders = ders.expect("it was just written");
     match ders.len() {
-        0 => Err(CertificateError::None),
-        1..=LONGEST_CHAIN => Ok(ders),
+        ..=LONGEST_CHAIN => Ok(ders),
         more => Err(CertificateError::TooLong(more)),
     }
 }
@@ -207,7 +228,8 @@ fn parse(index: usize, der: &[u8]) -> Result<X509Certificate<'_>, CertificateErr
 /// # Errors
 /// When it can't be used.
 pub fn check_private_key(key: &Secret) -> Result<(), CertificateError> {
-    signing_key(key).map(drop)
+    let written = pem::key(key.expose().as_bytes()).map_err(CertificateError::KeyText)?;
+    signing_key(&written.text).map(drop)
 }
 
 fn signing_key(key: &Secret) -> Result<Arc<dyn SigningKey>, CertificateError> {
@@ -219,17 +241,38 @@ fn signing_key(key: &Secret) -> Result<Arc<dyn SigningKey>, CertificateError> {
     key.map_err(|error| CertificateError::Key(error.into()))
 }
 
-fn check_key(ders: &[CertificateDer<'static>], key: &Secret) -> Result<(), CertificateError> {
+/// That the first certificate is the one for the key, and that the key is of a kind that is taken.
+fn check_key(
+    ders: &[CertificateDer<'static>],
+    parsed: &[X509Certificate<'_>],
+    key: &Secret,
+) -> Result<(), CertificateError> {
+    if let Ok(PublicKey::RSA(public)) = parsed[0].public_key().parsed()
+        && public.key_size() < SHORTEST_RSA
+    {
+        return Err(CertificateError::TooShort(public.key_size()));
+    }
     let key = signing_key(key)?;
-    CertifiedKey::new(ders.to_vec(), key)
-        .keys_match()
-        .map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => CertificateError::OtherKey,
-            error => CertificateError::Unreadable {
-                position: 1,
-                problem: error.to_string(),
-            },
-        })
+    for (index, der) in ders.iter().enumerate() {
+        let pair = CertifiedKey::new(vec![der.clone()], Arc::clone(&key));
+        match (pair.keys_match(), index) {
+            (Ok(()), 0) => return Ok(()),
+            (Ok(()), _) => return Err(CertificateError::LeafNotFirst(index + 1)),
+            (Err(rustls::Error::InconsistentKeys(_)), _) => {}
+            (Err(error), _) => {
+                return Err(CertificateError::Unreadable {
+                    position: index + 1,
+                    problem: error.to_string(),
+                });
+            }
+        }
+    }
+    // One that is self-signed may be called a CA's, and has names all the same.
+    let is_issuer = |one: &X509Certificate<'_>| one.is_ca() && names(one).is_err();
+    match parsed.iter().all(is_issuer) {
+        true => Err(CertificateError::NoLeaf),
+        false => Err(CertificateError::OtherKey),
+    }
 }
 
 /// That each certificate was issued by the next, with the last as the one believed.
@@ -476,23 +519,24 @@ mod tests {
         let (pem, _) = leaf(params(&["shop.example"]), &root);
         let (_, key) = leaf(params(&["shop.example"]), &root);
         assert!(matches!(check(&pem, &key), Err(CertificateError::OtherKey)));
-        assert!(matches!(
-            check(&pem, &Secret::new("")),
-            Err(CertificateError::Key(_))
-        ));
-        assert!(matches!(
-            check(&pem, &Secret::new(pem.clone())),
-            Err(CertificateError::Key(_))
-        ));
+        for no_key in [String::new(), pem.clone()] {
+            assert!(matches!(
+                check(&pem, &Secret::new(no_key)),
+                Err(CertificateError::KeyText(_))
+            ));
+        }
     }
 
     #[test]
     fn what_is_no_certificate_is_refused() {
         let (pem, key) = leaf(params(&["shop.example"]), &authority("Root", None));
-        assert!(matches!(check("", &key), Err(CertificateError::None)));
+        assert!(matches!(
+            check("", &key),
+            Err(CertificateError::Text(PemError::Empty))
+        ));
         assert!(matches!(
             check(&pem[..pem.len() / 2], &key),
-            Err(CertificateError::None | CertificateError::Pem(_))
+            Err(CertificateError::Text(PemError::Endless { .. }))
         ));
         assert!(matches!(
             check(&pem.repeat(11), &key),

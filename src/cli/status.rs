@@ -100,7 +100,9 @@ fn certificates(status: &Status, now: Timestamp, width: Option<usize>) -> String
         .iter()
         .map(|(name, certificate)| {
             let held = certificate.held.as_ref();
-            let state = match (certificate.wanted, held) {
+            let instead = certificate.instead.as_ref();
+            let state = match (certificate.wanted || certificate.serves, held) {
+                _ if instead.is_some() => &format!("{} is served", joined(instead)),
                 (true, None) => "missing",
                 (true, Some(held)) if held.is_valid_at(now) => "valid",
                 (_, Some(held)) if !held.is_valid_at(now) => "expired",
@@ -256,6 +258,7 @@ mod tests {
             key_type: None,
             source: Source::Acme(String::new()),
             shelf: crate::observe::Shelf::Live,
+            irregular: None,
         };
         Status {
             written: NOW,
@@ -268,6 +271,8 @@ mod tests {
                     CertificateStatus {
                         wanted: true,
                         held: None,
+                        serves: false,
+                        instead: None,
                         held_up_by: BTreeSet::new(),
                     },
                 ),
@@ -276,6 +281,8 @@ mod tests {
                     CertificateStatus {
                         wanted: true,
                         held: Some(held.into()),
+                        serves: false,
+                        instead: None,
                         held_up_by: BTreeSet::new(),
                     },
                 ),

@@ -27,6 +27,9 @@ pub struct HeldCertificate {
     /// In which folder of `certificates` it lies.
     #[serde(default)]
     pub shelf: Shelf,
+    /// Why no server takes its files as they lie there; none where servers do. What is delivered is written anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub irregular: Option<String>,
 }
 
 /// A folder of `certificates` with a folder for each name in it.
@@ -93,6 +96,11 @@ impl HeldCertificate {
         self.not_before <= now && now < self.not_after
     }
 
+    /// Whether a server that reads the folder itself can use what lies there.
+    pub fn can_be_read_there(&self) -> bool {
+        self.shelf != Shelf::ProvidedInParts && self.irregular.is_none()
+    }
+
     /// Whether those trust it whom it is meant for: not one for trying things out, as Let's Encrypt's staging CA issues.
     /// Whoever asks for a self-signed one, or names a CA of his own, trusts these himself.
     pub fn is_trusted(&self) -> bool {
@@ -132,6 +140,7 @@ mod tests {
             digest: Digest::of("x"),
             source: Source::Provided,
             shelf: Shelf::Live,
+            irregular: None,
         };
         for (host, covered) in [
             ("shop.example", true),

@@ -2,6 +2,7 @@
 //! is remembered by what it was made from, so that of thousands of sites only those are looked at again that changed.
 
 use std::{
+    cell::OnceCell,
     collections::{BTreeMap, BTreeSet},
     mem,
     rc::Rc,
@@ -13,6 +14,7 @@ use super::{
     part::{
         Of, Part, Serving, mark_file, own_file, own_text, own_view, serving, site_file, site_text,
     },
+    selection::Own,
     views::ServerFacts,
 };
 use crate::{
@@ -212,6 +214,11 @@ impl Parts {
     ) -> BTreeSet<FileName> {
         let same_certificates = Rc::ptr_eq(&self.held, &observed.held) && now < self.until;
         let (mut gone, mut new) = (Vec::new(), Vec::new());
+        let own = OnceCell::new();
+        let serving = |host: &Host, site: &Site| {
+            let own = own.get_or_init(|| Own::of(observed));
+            serving(consumer, (host, site), (observed, own), now)
+        };
         let pairs = self
             .sites
             .iter_mut()
@@ -219,16 +226,14 @@ impl Parts {
         for pair in pairs {
             match pair {
                 EitherOrBoth::Left((host, _)) => gone.push(host.clone()),
-                EitherOrBoth::Right((host, site)) => {
-                    new.push((host, site, serving(host, site, observed, now)))
-                }
+                EitherOrBoth::Right((host, site)) => new.push((host, site, serving(host, site))),
                 EitherOrBoth::Both((_, known), (_, site))
                     if known.site == *site && same_certificates =>
                 {
                     known.site = Rc::clone(site);
                 }
                 EitherOrBoth::Both((_, known), (host, site)) => {
-                    let serving = serving(host, site, observed, now);
+                    let serving = serving(host, site);
                     let before = self
                         .parts
                         .get(&known.file)

@@ -48,6 +48,7 @@ pub fn foresee(observed: &Observed, plan: &Plan, now: Timestamp) -> Observed {
                     digest: serial,
                     source: Source::from(&obtain.issuance.issuer),
                     shelf: Shelf::Live,
+                    irregular: None,
                 };
                 after.hold(obtain.certificate.clone(), certificate);
                 after.wishes.remove(&obtain.certificate);

@@ -41,7 +41,7 @@ pub use notice::{About, Notice};
 pub use obtain::answer;
 pub use part::site_file;
 pub use renewal::due;
-pub use selection::{Candidate, Skipped, candidates, in_force};
+pub use selection::{Candidate, Skipped, candidates, in_force, served};
 
 use content::{Parts, Wanted};
 
@@ -332,7 +332,7 @@ impl Memory {
             last: Vec::new(),
         };
         draft.plan.notices = notice::notices(desired, observed, now);
-        let observed = &*in_force(desired, observed, now);
+        let (ours, observed) = (&observed.held, &*in_force(desired, observed, now));
         self.parts
             .retain(|name, _| desired.consumers.contains_key(name));
         self.on_trial
@@ -349,7 +349,7 @@ impl Memory {
         }
         let deploying: BTreeSet<ContainerName> =
             draft.plan.actions.iter().filter_map(deployed_to).collect();
-        obtain::plan(desired, observed, &deploying, now, &mut draft);
+        obtain::plan(desired, (observed, ours), &deploying, now, &mut draft);
         if draft.plan.actions.is_empty() && observed.under_way.is_empty() {
             draft.plan.actions.extend(
                 draft

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::selection::{is_covered, reader_in_need};
 use crate::{
     desire::Desired,
-    observe::{HeldCertificate, Observed, Source},
+    observe::{HeldCertificate, Observed, Shelf, Source},
     values::{CertificateName, ContainerName, Timestamp},
 };
 
@@ -38,6 +38,13 @@ pub enum About {
     LacksNames(BTreeSet<String>),
     /// This consumer needs a `fullchain.pem`.
     InParts(ContainerName),
+    /// A consumer can't read it as it is written.
+    Irregular {
+        /// Which.
+        consumer: ContainerName,
+        /// What stands there.
+        problem: String,
+    },
 }
 
 /// What is to be told at `now`: nothing about a certificate that no label has a use for.
@@ -89,8 +96,18 @@ fn about(
         .map(ToString::to_string)
         .collect();
     let lacks = (!lacking.is_empty()).then_some(About::LacksNames(lacking));
-    let in_parts = reader_in_need(held, desired).cloned().map(About::InParts);
-    time.into_iter().chain(lacks).chain(in_parts).collect()
+    let unread = reader_in_need(held, desired).map(|consumer| unread(held, consumer.clone()));
+    time.into_iter().chain(lacks).chain(unread).collect()
+}
+
+fn unread(held: &HeldCertificate, consumer: ContainerName) -> About {
+    match &held.irregular {
+        Some(problem) if held.shelf != Shelf::ProvidedInParts => About::Irregular {
+            consumer,
+            problem: problem.clone(),
+        },
+        _ => About::InParts(consumer),
+    }
 }
 
 impl fmt::Display for Notice {
@@ -131,6 +148,11 @@ impl fmt::Display for Notice {
                 f,
                 "has no fullchain.pem, which {consumer} reads there; write one with \
                  `cat cert.pem chain.pem > fullchain.pem`"
+            ),
+            About::Irregular { consumer, problem } => write!(
+                f,
+                "can't be read by {consumer}, which reads it as it lies there: {problem}. Put each marker on a line of its \
+                 own, without blank lines between; until then one of ours is served"
             ),
         }
     }

@@ -1,6 +1,9 @@
 //! Which certificates are to be obtained now.
 
-use std::{collections::BTreeSet, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use itertools::{EitherOrBoth, Itertools};
 
@@ -8,7 +11,7 @@ use super::{
     Action, Draft, ORDERS_AT_ONCE, Obtain, Why, backoff,
     part::{own_file, site_file},
     renewal,
-    selection::{in_force, is_covered},
+    selection::{can_use, in_force, is_covered},
 };
 use crate::{
     desire::{Comes, Consumer, Desired, Issuance, Wanted},
@@ -22,13 +25,24 @@ use crate::{
 /// Plans the orders: of those that are due, what runs out first before what is missing, as many as may run at once.
 pub(super) fn plan(
     desired: &Desired,
-    observed: &Observed,
+    (observed, ours): (&Observed, &Held),
     deploying: &BTreeSet<ContainerName>,
     now: Timestamp,
     draft: &mut Draft,
 ) {
     let mut due = Vec::new();
     let provided = provided(observed);
+    for own in &provided {
+        draft.wake_at(own.not_before);
+        draft.wake_at(own.not_after);
+    }
+    let world = World {
+        desired,
+        observed,
+        ours,
+        provided: &provided,
+        now,
+    };
     let pairs = desired
         .certificates
         .iter()
@@ -38,7 +52,7 @@ pub(super) fn plan(
         EitherOrBoth::Both((name, wanted), (_, held)) => Some((name, wanted, Some(&**held))),
         EitherOrBoth::Right(_) => None,
     }) {
-        let need = need(name, wanted, held, observed, &provided, now);
+        let need = need(name, wanted, held, &world);
         if let Need::At(time) = need
             && observed.attempts.is_empty()
         {
@@ -108,35 +122,64 @@ enum Need {
     At(Timestamp),
 }
 
-/// What the user provides is neither renewed nor replaced as long as it is valid: before its end it is told, at its end
-/// one of ours takes its place.
+/// Those in `live/`, by name.
+type Held = BTreeMap<CertificateName, Rc<HeldCertificate>>;
+
+/// What a need is found out from.
+struct World<'a> {
+    desired: &'a Desired,
+    /// With the user's own in place of ours of the same names.
+    observed: &'a Observed,
+    /// With ours under these names.
+    ours: &'a Held,
+    provided: &'a [&'a HeldCertificate],
+    now: Timestamp,
+}
+
+impl World<'_> {
+    /// The servers of a certificate.
+    fn servers(&self, wanted: &Wanted) -> impl Iterator<Item = &Rc<Consumer>> {
+        let names = wanted.served_by.iter();
+        names.filter_map(|name| self.desired.consumers.get(name))
+    }
+
+    /// Whether a server holds a site of this certificate back: what the user provides may be why.
+    fn is_held_back(&self, wanted: &Wanted) -> bool {
+        let files: Vec<_> = wanted.names.iter().map(site_file).collect();
+        self.servers(wanted).any(|server| {
+            let installed = self.observed.installed.get(&server.name);
+            let refused = installed.map(|installed| &installed.trial.refused);
+            refused.is_some_and(|refused| files.iter().any(|file| refused.contains_key(file)))
+        })
+    }
+}
+
+/// What the user provides is neither renewed nor replaced as long as it is valid, whatever it is called: before its end it
+/// is told, at its end one of ours takes its place. One of ours that is there goes on where a server refuses a site: it
+/// is what the older file serves.
 fn need(
     name: &CertificateName,
     wanted: &Wanted,
     held: Option<&HeldCertificate>,
-    observed: &Observed,
-    provided: &[&HeldCertificate],
-    now: Timestamp,
+    world: &World<'_>,
 ) -> Need {
+    let World { observed, now, .. } = *world;
     let is_placed =
         |held: &&HeldCertificate| held.source == Source::Provided && held.shelf == Shelf::Live;
-    let covering = provided
-        .iter()
-        .copied()
-        .filter(|held| is_covered(&wanted.names, held));
+    let covering = world.provided.iter().copied().filter(|held| {
+        is_covered(&wanted.names, held) && world.servers(wanted).all(|server| can_use(server, held))
+    });
     let in_our_way = held.filter(is_placed);
+    let mut held = held;
     if let Some(provided) = covering
         .chain(in_our_way)
         .find(|held| held.is_valid_at(now))
     {
-        // One of ours may be served before it, until it runs out.
-        let ends = held.map(|held| held.not_after).filter(|end| *end > now);
-        return Need::At(
-            ends.into_iter()
-                .chain([provided.not_after])
-                .min()
-                .unwrap_or(provided.not_after),
-        );
+        let ours = world.ours.get(name).map(|ours| &**ours);
+        match ours.filter(|ours| ours.source != Source::Provided) {
+            Some(ours) if world.is_held_back(wanted) => held = Some(ours),
+            _ => return Need::At(provided.not_after),
+        }
     }
     let Some(held) = held else {
         return Need::Now(Why::Missing);
@@ -190,9 +233,16 @@ pub fn answer(
     if observed.under_way.contains(&subject) {
         return None;
     }
-    let observed = &*in_force(desired, observed, now);
+    let (ours, observed) = (&observed.held, &*in_force(desired, observed, now));
     let held = observed.held.get(name).map(|held| &**held);
-    match need(name, wanted, held, observed, &provided(observed), now) {
+    let world = World {
+        desired,
+        observed,
+        ours,
+        provided: &provided(observed),
+        now,
+    };
+    match need(name, wanted, held, &world) {
         Need::At(due) => return Some(Answer::NotDue { due }),
         Need::Now(_) => {}
     }

@@ -115,14 +115,13 @@ impl Part {
 }
 
 /// The certificate that serves a site, if one does.
-pub(super) fn serving(
-    host: &Host,
-    site: &Site,
-    observed: &Observed,
+pub(super) fn serving<'a>(
+    consumer: &Consumer,
+    (host, site): (&Host, &Site),
+    held: (&'a Observed, &selection::Own<'a>),
     now: Timestamp,
 ) -> Option<Serving> {
-    let pin = site.pin.as_ref().map(|pin| &pin.certificate);
-    let (name, held) = selection::serving(host, site.certificate.as_ref()?, pin, observed, now)?;
+    let (name, held) = selection::serving(consumer, host, site, held, now)?;
     Some(Serving {
         name: name.clone(),
         held: Rc::clone(held),

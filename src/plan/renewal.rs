@@ -44,6 +44,7 @@ mod tests {
             digest: Digest::of(""),
             source: Source::Provided,
             shelf: Shelf::Live,
+            irregular: None,
         };
         due(&certificate)
             .since(certificate.not_before)

@@ -59,6 +59,12 @@ pub struct CertificateStatus {
     pub wanted: bool,
     /// What lies on disk.
     pub held: Option<Rc<HeldCertificate>>,
+    /// Whether it is served now, for whichever name.
+    #[serde(default)]
+    pub serves: bool,
+    /// The one that is served in its place to all that it is wanted for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead: Option<CertificateName>,
     /// The containers that ask for it and have a complaint, which may be why it does not count as wanted.
     #[serde(default)]
     pub held_up_by: BTreeSet<ContainerName>,
@@ -178,7 +184,8 @@ impl Status {
             let held = certificate
                 .held
                 .as_ref()
-                .filter(|held| certificate.wanted && held.source != Source::Provided)?;
+                .filter(|held| certificate.wanted && held.source != Source::Provided)
+                .filter(|_| certificate.instead.is_none())?;
             Some((plan::due(held), format!("{name} is renewed")))
         });
         let look = self
@@ -216,7 +223,7 @@ impl Status {
             next_look: plan.wake,
             looks: 0,
             at_rest: plan.actions.is_empty() && observed.under_way.is_empty(),
-            certificates: certificates(desired, &in_force(desired, observed, now)),
+            certificates: certificates(desired, &in_force(desired, observed, now), now),
             sites: sites(desired, observed),
             consumers: consumers(desired, observed),
             under_way: observed.under_way.iter().map(subject).collect(),
@@ -236,14 +243,28 @@ impl Status {
 fn certificates(
     desired: &Desired,
     observed: &Observed,
+    now: Timestamp,
 ) -> BTreeMap<CertificateName, CertificateStatus> {
     let names = desired.certificates.keys().chain(observed.held.keys());
     let status = |name: &CertificateName| CertificateStatus {
         wanted: desired.certificates.contains_key(name),
         held: observed.held.get(name).cloned(),
+        serves: false,
+        instead: None,
         held_up_by: BTreeSet::new(),
     };
-    names.map(|name| (name.clone(), status(name))).collect()
+    let mut certificates: BTreeMap<_, _> = names.map(|name| (name.clone(), status(name))).collect();
+    let served = plan::served(desired, observed, now);
+    let in_use: BTreeSet<_> = served.iter().map(|(_, served)| *served).collect();
+    for (name, certificate) in &mut certificates {
+        certificate.serves = in_use.contains(name);
+    }
+    for (wanted, served) in served.iter().filter(|(wanted, _)| !in_use.contains(wanted)) {
+        if let Some(certificate) = certificates.get_mut(*wanted) {
+            certificate.instead = Some((*served).clone());
+        }
+    }
+    certificates
 }
 
 fn sites(desired: &Desired, observed: &Observed) -> Vec<SiteStatus> {
@@ -330,6 +351,49 @@ mod tests {
     };
 
     #[test]
+    fn what_is_served_is_told_whatever_it_is_called() {
+        let now = Timestamp::from_seconds(1_800_000_000);
+        let name = |word| CertificateName::parse(word).expect("a name");
+        let desired = desire(
+            &snapshot([proxy(), container("shop", 4).label("host", "shop.example")]),
+            &rules(),
+        );
+        let theirs = HeldCertificate {
+            names: ["*.example".to_owned()].into(),
+            not_before: now,
+            not_after: now + std::time::Duration::from_secs(1000),
+            issuer: "Corp CA".to_owned(),
+            serial: "1".to_owned(),
+            key_type: None,
+            digest: Digest::of("corp"),
+            source: Source::Provided,
+            shelf: Shelf::Provided,
+            irregular: None,
+        };
+        let ours = HeldCertificate {
+            names: ["shop.example".to_owned()].into(),
+            source: Source::from(&crate::desire::tests::usual_issuance().issuer),
+            shelf: Shelf::Live,
+            digest: Digest::of("ours"),
+            ..theirs.clone()
+        };
+        for held in [None, Some(ours)] {
+            let mut observed = Observed::default();
+            observed
+                .provided
+                .insert(name("corp"), theirs.clone().into());
+            held.into_iter()
+                .for_each(|held| observed.hold(name("shop.example"), held));
+            let status = Status::of(&desired, &observed, &Plan::default(), now);
+            let [corp, shop] =
+                ["corp", "shop.example"].map(|word| &status.certificates[&name(word)]);
+            assert_eq!((corp.serves, shop.serves), (true, false));
+            assert_eq!(shop.instead, Some(name("corp")));
+            assert_eq!(status.next(), [], "ours is not renewed");
+        }
+    }
+
+    #[test]
     fn a_certificate_is_held_up_by_a_container_that_asks_for_it_and_can_not_be_followed() {
         let now = Timestamp::from_seconds(1_800_000_000);
         let mut observed = Observed::default();
@@ -349,6 +413,7 @@ mod tests {
                 key_type: None,
                 source: Source::Provided,
                 shelf: Shelf::Live,
+                irregular: None,
             };
             observed.hold(CertificateName::parse(name).expect("a name"), held);
         }

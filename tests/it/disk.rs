@@ -14,6 +14,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use quaymaster::{
+    adapters::{clock::SystemClock, disk::Folders},
+    ports::{Change, Clock, Disk, Place},
+    values::{CertificateName, ContainerName},
+};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -595,4 +601,143 @@ async fn a_certificate_that_is_dropped_in_is_served_within_seconds_and_ours_when
         );
     })
     .await;
+}
+
+/// What people drop in, made of a leaf, its issuer and its key: `fullchain.pem` and `privkey.pem`.
+fn dropped_in(leaf: &str, issuer: &str, key: &str) -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
+    let chain = format!("{leaf}{issuer}");
+    let der = [0x30, 0x82, 0x01, 0x0a, 0x02, 0xff].to_vec();
+    let utf_16 = chain.encode_utf16().flat_map(u16::to_le_bytes);
+    let other = KeyPair::generate().unwrap().serialize_pem();
+    let of_chain = [
+        ("plain", chain.clone()),
+        ("bom", format!("\u{feff}{chain}")),
+        ("crlf", chain.replace('\n', "\r\n")),
+        ("cr", chain.replace('\n', "\r")),
+        ("nonewline", format!("{}{issuer}", leaf.trim_end())),
+        ("noend", chain.trim_end().to_owned()),
+        ("text", format!("Bag Attributes\n  localKeyID: 01\n{chain}")),
+        ("blank", format!("\n\n{leaf}\n\n{issuer}\n")),
+        ("blank-first", chain.replace("E-----\nMII", "E-----\n\nMII")),
+        ("blank-last", chain.replace("\n-----END", "\n\n-----END")),
+        ("indented", chain.replace('\n', "\n  ")),
+        ("behind", chain.replace("-----\n", "----- x\n")),
+        ("spaces", chain.replace('\n', " \t\n")),
+        ("one-line", leaf.replace('\n', "")),
+        (
+            "long-line",
+            leaf.replacen("-----\n", "@", 1)
+                .replacen("\n-----", "#", 1)
+                .replace('\n', "")
+                .replace('@', "-----\n")
+                .replace('#', "\n-----")
+                + "\n",
+        ),
+        (
+            "old-label",
+            chain.replace(" CERTIFICATE-", " X509 CERTIFICATE-"),
+        ),
+        (
+            "trusted",
+            chain.replace(" CERTIFICATE-", " TRUSTED CERTIFICATE-"),
+        ),
+        ("with-key", format!("{key}{chain}")),
+        ("reversed", format!("{issuer}{leaf}")),
+        ("issuer", issuer.to_owned()),
+        ("empty", String::new()),
+        ("cut-off", leaf[..leaf.len() / 2].to_owned()),
+        (
+            "end-lost",
+            chain.replacen("-----END CERTIFICATE-----\n", "", 1),
+        ),
+        ("no-pem", "hello".to_owned()),
+    ];
+    let of_chain = of_chain.map(|(what, text)| (what, text.into_bytes(), key.as_bytes().to_vec()));
+    let small = include_bytes!("recorded/certificates/rsa-1024.pem").to_vec();
+    let of_bytes = [
+        ("der", der.clone(), key.as_bytes().to_vec()),
+        ("utf-16", utf_16.collect(), key.as_bytes().to_vec()),
+        ("small", small.clone(), small),
+        ("other-key", chain.clone().into_bytes(), other.into_bytes()),
+        ("key-der", chain.clone().into_bytes(), der),
+        ("key-crlf", chain.clone().into_bytes(), key.replace('\n', "\r\n").into_bytes()),
+        ("key-blank", chain.clone().into_bytes(), key.replace("\n-----END", "\n\n-----END").into_bytes()),
+        ("key-parameters", chain.into_bytes(), format!("-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n{key}").into_bytes()),
+    ];
+    of_chain.into_iter().chain(of_bytes).collect()
+}
+
+/// Whether nginx loads these files.
+fn nginx_loads(folder: &Path, scratch: &Path) -> bool {
+    let config = scratch.join("nginx.conf");
+    let files = folder.display();
+    let text = format!(
+        "pid {}/pid; error_log stderr; events {{}} http {{ access_log off; server {{ listen 127.0.0.1:9 ssl; \
+         ssl_certificate {files}/fullchain.pem; ssl_certificate_key {files}/privkey.pem; }} }}",
+        scratch.display()
+    );
+    fs::write(&config, text).unwrap();
+    let said = Command::new("nginx")
+        .arg("-t")
+        .arg("-c")
+        .arg(config)
+        .output()
+        .unwrap();
+    said.status.success()
+}
+
+#[test]
+fn of_what_people_drop_in_nginx_takes_what_we_take_as_we_deliver_it_and_refuses_what_we_refuse() {
+    let mut params = CertificateParams::new([]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(["own.example".to_owned()]).unwrap();
+    let leaf = leaf.signed_by(&key, &issuer).unwrap().pem();
+    let root = tempfile::tempdir().unwrap();
+    let [certificates, config] = ["certificates", "config"].map(|inner| root.path().join(inner));
+    let cases = dropped_in(&leaf, &issuer.pem(), &key.serialize_pem());
+    for (what, chain, key) in &cases {
+        let folder = certificates.join("provided").join(what);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("fullchain.pem"), chain).unwrap();
+        fs::write(folder.join("privkey.pem"), key).unwrap();
+    }
+    let folders = Folders::new(certificates.clone(), root.path().join("state"));
+    let found = folders.certificates(SystemClock.now()).unwrap();
+    let deliver = found
+        .provided
+        .iter()
+        .map(|(name, held)| (name.clone(), held.digest));
+    let (deliver, delivered) = (deliver.collect(), config.join("certificates"));
+    let (write, remove) = Default::default();
+    let change = Change {
+        write: &write,
+        remove: &remove,
+        deliver: &deliver,
+    };
+    let consumer = ContainerName::parse("proxy").unwrap();
+    let place = Place {
+        consumer: &consumer,
+        config: &config,
+        certificates: Some(&delivered),
+    };
+    folders.stage(&place, &change).unwrap();
+    folders
+        .switch(&place, &change, &Default::default())
+        .unwrap();
+    for (what, ..) in &cases {
+        let name = CertificateName::parse(*what).unwrap();
+        let as_it_lies = nginx_loads(&certificates.join("provided").join(what), root.path());
+        match found.provided.get(&name) {
+            Some(held) => {
+                assert_eq!(held.can_be_read_there(), as_it_lies, "{what}: {held:?}");
+                assert!(nginx_loads(&delivered.join(what), root.path()), "{what}");
+            }
+            // It takes this one without its issuer, and says nothing; clients would.
+            None if *what == "end-lost" => assert!(as_it_lies),
+            None => assert!(!as_it_lies, "{what}: {:?}", found.faults),
+        }
+    }
+    assert!(found.provided.len() > 15, "{found:?}");
 }

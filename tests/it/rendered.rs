@@ -224,6 +224,7 @@ fn held(name: &str) -> HeldCertificate {
         digest: Digest::of(name),
         source: Source::Provided,
         shelf: Shelf::Live,
+        irregular: None,
     }
 }
 

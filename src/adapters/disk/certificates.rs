@@ -9,6 +9,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::{
     Folders,
@@ -16,7 +17,10 @@ use super::{
     memory::{Memory, Seen},
 };
 use crate::{
-    adapters::x509,
+    adapters::{
+        pem::{self, PemError},
+        x509::{self, CertificateError},
+    },
     observe::{HeldCertificate, Shelf, Source},
     ports::{Certificates, DiskError, NewCertificate, Repair},
     values::{CertificateName, Digest, Secret, Timestamp},
@@ -37,15 +41,34 @@ struct About {
     source: Source,
 }
 
-/// The chain and the key of a version.
+/// The chain and the key of a version, as we write them.
 pub(super) struct Version {
     pub fullchain: String,
     pub privkey: Secret,
+    /// Why a server would not take them as they lie there, if it would not.
+    irregular: Option<String>,
 }
 
 impl Version {
     fn digest(&self) -> Digest {
         x509::digest(&self.fullchain, &self.privkey)
+    }
+
+    /// Of what was obtained. A CA may write PEM in a way that servers don't read.
+    fn of(new: &NewCertificate<'_>) -> Result<Self, PemError> {
+        Ok(Self {
+            fullchain: pem::certificates(new.chain.as_bytes())?.text,
+            privkey: pem::key(new.key.expose().as_bytes())?.text,
+            irregular: None,
+        })
+    }
+
+    fn check(&self, source: Source) -> Result<HeldCertificate, CertificateError> {
+        let checked = x509::check(&self.fullchain, &self.privkey, source)?;
+        Ok(HeldCertificate {
+            irregular: self.irregular.clone(),
+            ..checked
+        })
     }
 }
 
@@ -170,10 +193,7 @@ impl Folders {
         let folder = self.live(name);
         let version = read_version(&folder, Shelf::Live)?;
         let (digest, about) = (version.digest(), folder.join("about.json"));
-        let checked = |source| {
-            x509::check(&version.fullchain, &version.privkey, source)
-                .map_err(|error| refused(name, error))
-        };
+        let checked = |source| version.check(source).map_err(|error| refused(name, error));
         if self.owner(name) != Owner::Us {
             return checked(Source::Provided);
         }
@@ -243,10 +263,7 @@ impl Folders {
                 format!("{} is valid, not ours, and not replaced", live.display()),
             ));
         }
-        let version = Version {
-            fullchain: new.chain.to_owned(),
-            privkey: new.key.clone(),
-        };
+        let version = Version::of(new).map_err(|error| refused(new.name, error))?;
         let number = self.write_version(new.name, &version, new.source.clone())?;
         self.write_copy(new.name, &version, new.source.clone())?;
         self.link(new.name, number)?;
@@ -369,7 +386,7 @@ fn entries(folder: &Path, found: &mut Certificates) -> Result<Vec<String>, DiskE
 fn look_at_provided(folder: &Path, name: CertificateName, found: &mut Certificates) {
     let shelf = shelf(folder);
     let read = read_version(folder, shelf).and_then(|version| {
-        let checked = x509::check(&version.fullchain, &version.privkey, Source::Provided);
+        let checked = version.check(Source::Provided);
         checked.map_err(|error| refused(folder.display(), error))
     });
     match read {
@@ -411,19 +428,42 @@ fn tell_exposed(folder: &Path, found: &mut Certificates) {
 }
 
 fn read_version(folder: &Path, shelf: Shelf) -> Result<Version, DiskError> {
-    let text = |file: &str| {
-        let path = folder.join(file);
-        files::read(&path)?.ok_or_else(|| missing(path))
-    };
+    let chain = |file: &str| read_pem(&folder.join(file), pem::certificates);
     let fullchain = match shelf {
-        Shelf::Live | Shelf::Provided => text("fullchain.pem")?,
+        Shelf::Live | Shelf::Provided => chain("fullchain.pem")?,
         Shelf::ProvidedInParts => {
-            text("cert.pem")?.trim_end().to_owned() + "\n" + &text("chain.pem")?
+            let mut leaf = chain("cert.pem")?;
+            // Of a leaf alone it is empty.
+            if files::read_bytes(&folder.join("chain.pem"))?.is_none_or(|bytes| !bytes.is_empty()) {
+                leaf.text.push_str(&chain("chain.pem")?.text);
+            }
+            leaf
         }
     };
+    let privkey = read_pem(&folder.join("privkey.pem"), pem::key)?;
     Ok(Version {
-        fullchain,
-        privkey: Secret::new(text("privkey.pem")?),
+        fullchain: fullchain.text,
+        privkey: privkey.text,
+        irregular: fullchain.irregular.or(privkey.irregular),
+    })
+}
+
+/// What stands in a file of certificates or of a key.
+fn read_pem<T>(
+    path: &Path,
+    read: impl FnOnce(&[u8]) -> Result<pem::Read<T>, PemError>,
+) -> Result<pem::Read<T>, DiskError> {
+    let bytes = files::read_bytes(path)?.ok_or_else(|| missing(path.to_owned()))?;
+    let read = read(&Zeroizing::new(bytes)).map_err(|error| DiskError::Damaged {
+        path: path.to_owned(),
+        problem: error.to_string(),
+    })?;
+    let file = path.file_name().unwrap_or_default().to_string_lossy();
+    Ok(pem::Read {
+        irregular: read
+            .irregular
+            .map(|problem| format!("in {file}, {problem}")),
+        ..read
     })
 }
 
@@ -435,7 +475,8 @@ fn read_copy(
     let about = folder.join("about.json");
     let source = read_about(&about)?.ok_or_else(|| missing(about))?.source;
     let version = read_version(folder, Shelf::Live)?;
-    let checked = x509::check(&version.fullchain, &version.privkey, source)
+    let checked = version
+        .check(source)
         .map_err(|error| refused(name, error))?;
     Ok((version, checked))
 }

@@ -2,6 +2,7 @@
 
 mod damage;
 mod memory;
+mod provided;
 
 use std::{fs, os::unix::fs::PermissionsExt};
 

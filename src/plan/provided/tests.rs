@@ -8,8 +8,8 @@ use crate::{
         CertificateFolder, desire,
         tests::{container, proxy, rules as label_rules, snapshot, usual_issuance},
     },
-    observe::{HeldCertificate, Progress, Shelf, Source},
-    values::{CertificateName, KeyType},
+    observe::{HeldCertificate, Progress, Refused, Shelf, Source},
+    values::{CertificateName, Host, KeyType},
 };
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -34,6 +34,7 @@ fn certificate(
         digest: Digest::of(serial),
         source,
         shelf,
+        irregular: None,
     }
 }
 
@@ -158,6 +159,10 @@ fn a_certificate_of_the_users_wins_over_ours_while_it_can_be_served() {
         ..theirs(&[HOST], 1)
     };
     let wildcard = || theirs(&["*.example"], 1);
+    let irregular = || HeldCertificate {
+        irregular: Some("its CERTIFICATE has a blank line in it".to_owned()),
+        ..theirs(&[HOST], 1)
+    };
     let soon = "your certificate provided/shop.example runs out at 2027-01-";
     let ended = "your certificate provided/shop.example ran out at";
     let lacks = "your certificate provided/shop.example is not for shop.example";
@@ -237,9 +242,23 @@ fn a_certificate_of_the_users_wins_over_ours_while_it_can_be_served() {
         (
             "under another name beside ours",
             false,
+            Some(ours(1)),
+            ("wild", wildcard()),
+            ["theirs", "", ""],
+        ),
+        (
+            "under another name beside ours that is due",
+            false,
             Some(ours(80)),
             ("wild", wildcard()),
-            ["ours", "", ""],
+            ["theirs", "", ""],
+        ),
+        (
+            "ended under another name",
+            false,
+            Some(ours(1)),
+            ("wild", theirs(&["*.example"], 91)),
+            ["ours", "", "your certificate provided/wild ran out at"],
         ),
         (
             "of no use to anybody",
@@ -261,6 +280,41 @@ fn a_certificate_of_the_users_wins_over_ours_while_it_can_be_served() {
             Some(ours(1)),
             (HOST, parts),
             ["ours", "", in_parts],
+        ),
+        (
+            "in parts under another name, read there",
+            true,
+            None,
+            (
+                "wild",
+                HeldCertificate {
+                    shelf: Shelf::ProvidedInParts,
+                    ..wildcard()
+                },
+            ),
+            [
+                "",
+                "missing",
+                "your certificate provided/wild has no fullchain.pem, which proxy reads there",
+            ],
+        ),
+        (
+            "irregular, copied",
+            false,
+            Some(ours(80)),
+            (HOST, irregular()),
+            ["theirs", "", ""],
+        ),
+        (
+            "irregular, read there",
+            true,
+            Some(ours(80)),
+            (HOST, irregular()),
+            [
+                "ours",
+                "renewal due",
+                "your certificate provided/shop.example can't be read by proxy, which reads it as it lies",
+            ],
         ),
     ] {
         let found = planned(is_shared, held, provided);
@@ -329,10 +383,10 @@ fn one_of_the_users_in_live_is_never_replaced_while_it_is_valid() {
 #[test]
 fn the_next_look_is_at_the_end_of_what_is_served() {
     let (desired, mut observed) = world(false);
-    observed.hold(name(HOST), ours(89));
+    observed.hold(name(HOST), ours(1));
     observed
         .provided
-        .insert(name("wild"), theirs(&["*.example"], 1).into());
+        .insert(name("wild"), theirs(&["*.example"], 89).into());
     let rules = Rules {
         resync: DAY * 90,
         ..rules()
@@ -354,8 +408,60 @@ fn the_next_look_is_at_the_end_of_what_is_served() {
     };
     assert_eq!(
         deploy.proof.serials.values().collect::<BTreeSet<_>>(),
-        BTreeSet::from([&"theirs".to_owned()])
+        BTreeSet::from([&"ours".to_owned()])
     );
+}
+
+#[test]
+fn one_that_is_not_valid_yet_is_looked_at_when_it_is() {
+    let (desired, mut observed) = world(false);
+    observed.hold(name(HOST), ours(1));
+    let later = HeldCertificate {
+        not_before: NOW + DAY,
+        ..theirs(&[HOST], 1)
+    };
+    observed.provided.insert(name("later"), later.into());
+    let rules = Rules {
+        resync: DAY * 90,
+        ..rules()
+    };
+    for _ in 0..3 {
+        let next = plan(&desired, &observed, &templates(), &rules, NOW);
+        observed = foresee(&observed, &next, NOW);
+    }
+    let rest = plan(&desired, &observed, &templates(), &rules, NOW);
+    assert_eq!((rest.actions.len(), rest.wake), (0, Some(NOW + DAY)));
+}
+
+#[test]
+fn ours_is_renewed_while_a_server_refuses_the_users_under_any_name() {
+    for called in [HOST, "corp"] {
+        let (desired, mut observed) = world(false);
+        observed.hold(name(HOST), ours(80));
+        observed
+            .provided
+            .insert(name(called), theirs(&[HOST], 1).into());
+        assert_eq!(obtained(&desired, &observed), None, "{called}");
+        let file = site_file(&Host::parse(HOST).expect("a name"));
+        let next = plan(&desired, &observed, &templates(), &rules(), NOW);
+        let [Action::Deploy(deploy)] = next.actions.as_slice() else {
+            panic!("{next:?}")
+        };
+        let refused = Refused {
+            unit: deploy.after.trying[&file],
+            reason: "cannot load certificate".to_owned(),
+            at: NOW,
+        };
+        for installed in observed.installed.values_mut() {
+            let refused = (file.clone(), refused.clone());
+            Rc::make_mut(installed).trial.refused.extend([refused]);
+        }
+        assert_eq!(
+            obtained(&desired, &observed),
+            Some(Why::RenewalDue),
+            "{called}"
+        );
+    }
 }
 
 #[test]

@@ -13,12 +13,15 @@ pub(super) fn tell(facts: &Facts<'_>, told: &mut Findings) {
         return told.note("certificate", "none is wanted: its label says tls=off");
     };
     let observed = plan::in_force(facts.desired, facts.observed, facts.now);
-    let pin = site.pin.as_ref().map(|pin| &pin.certificate);
-    let candidates = plan::candidates(facts.host, wanted, pin, &observed, facts.now);
-    match candidates
+    let Some(proxy) = facts.proxies().next() else {
+        return;
+    };
+    let candidates = plan::candidates(proxy, facts.host, site, &observed, facts.now);
+    let chosen = candidates
         .iter()
-        .find(|candidate| candidate.skipped.is_none())
-    {
+        .find(|candidate| candidate.skipped.is_none());
+    let is_own = chosen.is_some_and(|chosen| chosen.certificate.source == Source::Provided);
+    match chosen {
         Some(Candidate {
             name, certificate, ..
         }) => tell_held(facts, name, certificate, wanted, told),
@@ -42,6 +45,10 @@ pub(super) fn tell(facts: &Facts<'_>, told: &mut Findings) {
                     "it is not valid: from {} to {}",
                     certificate.not_before, certificate.not_after
                 )
+            }
+            Skipped::NotReadThere => "a proxy reads it as it lies there, and can't".to_owned(),
+            Skipped::Other if is_own && certificate.source != Source::Provided => {
+                "one of your own goes before it".to_owned()
             }
             Skipped::Other => "the one above fits better".to_owned(),
         };

@@ -187,15 +187,12 @@ fn tell_serial(
     told: &mut Findings,
 ) {
     let site = proxy.sites.get(facts.host);
-    let (Some(seen), Some(wanted)) = (seen, site.and_then(|site| site.certificate.as_ref())) else {
+    let (Some(seen), Some(site)) = (seen, site.filter(|site| site.certificate.is_some())) else {
         return;
     };
     let name = &proxy.name;
     let observed = plan::in_force(facts.desired, facts.observed, facts.now);
-    let pin = site
-        .and_then(|site| site.pin.as_ref())
-        .map(|pin| &pin.certificate);
-    let candidates = plan::candidates(facts.host, wanted, pin, &observed, facts.now);
+    let candidates = plan::candidates(proxy, facts.host, site, &observed, facts.now);
     let expected = candidates
         .iter()
         .find(|candidate| candidate.skipped.is_none())

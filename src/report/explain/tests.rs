@@ -393,6 +393,7 @@ fn what_was_skipped_is_told_with_its_reason() {
         key_type: None,
         source: Source::Provided,
         shelf: Shelf::Live,
+        irregular: None,
     };
     let mut world = World::well();
     let now = NOW.millis() / 1000;

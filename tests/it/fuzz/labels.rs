@@ -172,6 +172,7 @@ fn certificate(name: &CertificateName) -> HeldCertificate {
         key_type: Some(KeyType::Ec256),
         source: Source::Provided,
         shelf: Shelf::Live,
+        irregular: None,
     }
 }
 

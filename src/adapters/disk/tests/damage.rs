@@ -402,7 +402,7 @@ fn what_is_wrong_in_provided_is_told_with_its_path_and_harms_no_other() {
         (
             "a truncated key",
             (|folder| truncate(&folder.join("privkey.pem"))) as fn(&Path),
-            "provided/bad.example is refused",
+            "provided/bad.example/privkey.pem can't be understood: its PRIVATE KEY that begins in line 1 has no end",
         ),
         (
             "an empty folder",
