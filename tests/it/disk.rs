@@ -653,7 +653,7 @@ fn dropped_in(leaf: &str, issuer: &str, key: &str) -> Vec<(&'static str, Vec<u8>
         ("no-pem", "hello".to_owned()),
     ];
     let of_chain = of_chain.map(|(what, text)| (what, text.into_bytes(), key.as_bytes().to_vec()));
-    let small = include_bytes!("recorded/certificates/rsa-1024.pem").to_vec();
+    let small = include_bytes!("../recorded/certificates/rsa-1024.pem").to_vec();
     let of_bytes = [
         ("der", der.clone(), key.as_bytes().to_vec()),
         ("utf-16", utf_16.collect(), key.as_bytes().to_vec()),
