@@ -40,7 +40,7 @@ pub use foresee::foresee;
 pub use notice::{About, Notice};
 pub use obtain::answer;
 pub use part::site_file;
-pub use renewal::due;
+pub use renewal::{due, kept_until};
 pub use selection::{Candidate, Skipped, candidates, in_force};
 
 use content::{Parts, Wanted};

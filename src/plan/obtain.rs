@@ -141,6 +141,9 @@ fn need(
     let Some(held) = held else {
         return Need::Now(Why::Missing);
     };
+    if let Some(until) = renewal::kept_until(held, &wanted.issuance.issuer, now) {
+        return Need::At(until);
+    }
     // What the user provides has the key and the issuer that the user chose.
     let is_ours = held.source != Source::Provided;
     let due = renewal::due(held);
@@ -406,6 +409,57 @@ mod tests {
         );
         assert!(!text.contains("return 503;"), "{text}");
         assert_eq!(public("letsencrypt", Some(observed)).0, []);
+    }
+
+    #[test]
+    fn a_trusted_certificate_is_not_given_up_for_one_of_the_staging_ca_before_its_last_days() {
+        let wanted = |ca: &str, key: &str, names: &str| {
+            let shop = container("shop", 4).label("host", "shop.org");
+            let shop = shop
+                .label("names", names)
+                .label("ca", ca)
+                .label("key-type", key);
+            desired([proxy(), shop])
+        };
+        let first = wanted("letsencrypt", "ec-256", "mail.shop.org");
+        let trusted = settled(&first, fresh(&first), START);
+        let source = |observed: &Observed| {
+            let (_, held) = observed.held.iter().next().expect("there is one");
+            held.source.clone()
+        };
+        let before = source(&trusted);
+        let day = std::time::Duration::from_secs(24 * 60 * 60);
+        // Neither another CA, nor another key, other names, or its renewal is a reason.
+        for (key, names) in [("ec-256", "mail.shop.org"), ("rsa-2048", "www.shop.org")] {
+            let staging = wanted("staging", key, names);
+            for days in [0, 1, 62, 85] {
+                let now = START + day * days;
+                let after = settled(&staging, trusted.clone(), now);
+                assert_eq!(source(&after), before, "{key}, day {days}");
+                let told = planned(&staging, &after, now).complaints;
+                let told: Vec<_> = told.iter().map(ToString::to_string).collect();
+                let [told] = told.as_slice() else {
+                    panic!("{told:?}")
+                };
+                assert!(
+                    told.starts_with(r#"container shop, label quaymaster.ca="staging": "#)
+                        && told.contains("the certificate shop.org that is there is trusted"),
+                    "{told}"
+                );
+            }
+            // In the last twentieth of 90 days any is better than none.
+            for days in [86, 91] {
+                let now = START + day * days;
+                let after = settled(&staging, trusted.clone(), now);
+                assert_ne!(source(&after), before, "{key}, day {days}");
+                let told = planned(&staging, &after, now).complaints;
+                assert!(told.is_empty(), "{told:?}");
+            }
+        }
+        // It is renewed from its own CA as ever.
+        let renewed = settled(&first, trusted.clone(), START + day * 62);
+        assert_eq!(source(&renewed), before);
+        assert_ne!(renewed.held, trusted.held);
     }
 
     #[test]

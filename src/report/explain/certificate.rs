@@ -96,12 +96,17 @@ fn tell_held(
             "",
         );
     }
-    let asked = facts
-        .desired
-        .certificates
-        .get(wanted)
-        .map(|wanted| Source::from(&wanted.issuance.issuer));
-    if held.source != Source::Provided && asked.is_some_and(|asked| held.source != asked) {
+    let Some(wanted) = facts.desired.certificates.get(wanted) else {
+        return;
+    };
+    let issuer = &wanted.issuance.issuer;
+    if let Some(until) = plan::kept_until(held, issuer, facts.now) {
+        let stays = format!(
+            "it is trusted, and none from {issuer} is, which is asked now; it stays until {}",
+            facts.at(until)
+        );
+        told.note("certificate", stays);
+    } else if held.source != Source::Provided && !held.source.is(issuer) {
         told.note(
             "certificate",
             "it is from another CA than is asked now; one of that takes its place",
