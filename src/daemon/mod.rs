@@ -26,7 +26,7 @@ use crate::{
     plan::{self, Action, Memory, steps},
     ports::{DiskError, EngineError, Ports, TemplateFiles},
     report::{Event, chain, report},
-    values::{ContainerId, Retry, Timestamp},
+    values::{ContainerId, Timestamp},
 };
 
 pub use rendering::{By, Checking, Made, Pair, Rendering, Telling};
@@ -145,7 +145,7 @@ impl Daemon {
                 () = tokio::time::sleep(rest) => {}
             }
         }
-        turning.work.shutdown().await;
+        turning.break_off().await;
         turning.leave_document();
     }
 
@@ -157,7 +157,7 @@ impl Daemon {
         let turning = Loop::new(self).settled().await?;
         let clean = turning.told.is_clean()
             && turning.templates.faults().is_empty()
-            && turning.facts.observed.attempts.is_empty();
+            && !turning.has_failed();
         Ok(if clean {
             Settled::Clean
         } else {
@@ -331,6 +331,27 @@ impl Loop {
         Ok(())
     }
 
+    /// Whether something that is wanted was tried in vain.
+    fn has_failed(&self) -> bool {
+        let attempts = &self.facts.observed.attempts;
+        let is_failure = |desired: &Desired| {
+            attempts
+                .iter()
+                .any(|(subject, attempt)| plan::is_failure(subject, attempt, desired))
+        };
+        self.desired.as_deref().is_some_and(is_failure)
+    }
+
+    /// Ends what is under way, in good order: what is done by now counts, and a try that is broken off is none that
+    /// failed.
+    async fn break_off(&mut self) {
+        self.work.abort_all();
+        while let Some(done) = self.work.join_next().await {
+            self.conclude(done);
+        }
+        self.facts.write_attempts_back(&self.daemon.ports);
+    }
+
     fn begin(&mut self, action: Action) {
         let subject = action.subject();
         for words in steps(&action) {
@@ -451,12 +472,7 @@ impl Loop {
                     .observed
                     .attempts
                     .insert(subject.clone(), attempt.clone());
-                let again = match attempt.retry {
-                    Retry::WhenInputChanges => None,
-                    Retry::Backoff | Retry::NotBefore(_) => {
-                        Some(plan::next_try(&subject, &attempt))
-                    }
-                };
+                let again = Some(plan::next_try(&subject, &attempt));
                 report(&Event::Failed {
                     subject,
                     problem,

@@ -116,7 +116,8 @@ fn tell_held(
 
 fn tries(facts: &Facts<'_>, wanted: &CertificateName, told: &mut Findings) {
     let subject = Subject::Certificate(wanted.clone());
-    let Some(attempt) = facts.observed.attempts.get(&subject) else {
+    let attempt = facts.observed.attempts.get(&subject);
+    let Some(attempt) = attempt.filter(|attempt| attempt.is_failure()) else {
         let missing = !facts.observed.held.contains_key(wanted);
         if missing && facts.desired.certificates.contains_key(wanted) {
             told.note("tries", "the CA has not been asked yet");
@@ -125,8 +126,11 @@ fn tries(facts: &Facts<'_>, wanted: &CertificateName, told: &mut Findings) {
     };
     let again = plan::next_try(&subject, attempt);
     let when = match attempt.retry {
-        Retry::WhenInputChanges => "it is tried again when what is asked for changes".to_owned(),
         _ if again <= facts.now => "it may be tried again now".to_owned(),
+        Retry::Daily => format!(
+            "it is tried again at {}, and at once when what is asked for or the settings change",
+            facts.at(again)
+        ),
         Retry::NotBefore(_) => format!("the CA lets it be tried again at {}", facts.at(again)),
         Retry::Backoff => format!("it is tried again at {}", facts.at(again)),
     };
