@@ -41,6 +41,7 @@ fn plan_rules() -> plan::Rules {
         mark_host: "quaymaster-0123456789abcdef".into(),
         resync,
         label_prefix: "quaymaster".into(),
+        circumstances: quaymaster::values::Digest::of(""),
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         let survey = daemon.survey().await?;
         let mut answers = Answers::new();
         for name in wanted(&names, &survey)? {
-            let answer = foreseen(&name, force, &survey);
+            let answer = foreseen(&name, force, &survey, &daemon.plan_rules);
             answers.insert(name, answer);
         }
         drop(daemon);
@@ -107,7 +107,12 @@ fn unknown(word: &str, host: Option<&Host>, survey: &Survey) -> Failure {
 }
 
 /// What can be answered at once, because there is nothing to do.
-fn foreseen(name: &CertificateName, force: bool, survey: &Survey) -> Option<Answer> {
+fn foreseen(
+    name: &CertificateName,
+    force: bool,
+    survey: &Survey,
+    rules: &plan::Rules,
+) -> Option<Answer> {
     let mut observed = survey.observed.clone();
     observed.wishes.insert(
         name.clone(),
@@ -117,7 +122,7 @@ fn foreseen(name: &CertificateName, force: bool, survey: &Survey) -> Option<Answ
             stage: Stage::Open,
         },
     );
-    plan::answer(name, &survey.desired, &observed, survey.now)
+    plan::answer(name, &survey.desired, &observed, rules, survey.now)
 }
 
 fn leave(

@@ -18,7 +18,8 @@ use crate::{
     plan,
     ports::{AuthorityError, Clock, DiskError, Engine, EngineError, Ports, TemplateFiles},
     report::explain::Works,
-    values::{ContainerName, Issuer, Timestamp},
+    settings::Settings,
+    values::{ContainerName, Digest, Issuer, Timestamp},
 };
 
 /// The local socket of the engine.
@@ -137,6 +138,7 @@ pub(super) fn daemon(
     let settings = &call.settings;
     let clock = Rc::new(SystemClock);
     let ca_root_pem = settings.ca_root.as_deref().map(disk::text).transpose()?;
+    let circumstances = circumstances(settings, ca_root_pem.as_deref());
     let authorities = AcmeAuthorities::new(
         AcmeSettings {
             ca_root_pem,
@@ -182,11 +184,22 @@ pub(super) fn daemon(
             mark_host,
             resync: settings.resync,
             label_prefix: settings.label_prefix.clone(),
+            circumstances,
         },
         template_files,
         own: own.map(|own| own.id.clone()),
         doubt: None,
     })
+}
+
+/// What CAs are asked with besides labels: whatever of it changes may change their answers.
+fn circumstances(settings: &Settings, ca_root_pem: Option<&str>) -> Digest {
+    Digest::of_parts([
+        env!("CARGO_PKG_VERSION"),
+        if settings.agree_tos { "agreed" } else { "" },
+        settings.email.as_deref().unwrap_or_default(),
+        ca_root_pem.unwrap_or_default(),
+    ])
 }
 
 /// The engine, and the container that we run in.

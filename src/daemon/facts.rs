@@ -346,6 +346,24 @@ impl Facts {
         }
     }
 
+    /// Writes the records of tries that were broken off as they were before. Of a first one there was none: what is
+    /// written then says that nothing failed, and keeps what is on record of its order from being forgotten.
+    pub fn write_attempts_back(&mut self, ports: &Ports) {
+        let now = ports.clock.now();
+        for subject in std::mem::take(&mut self.observed.under_way) {
+            let Subject::Certificate(name) = &subject else {
+                continue;
+            };
+            let before = self.observed.attempts.get(&subject).cloned();
+            let attempt = before.unwrap_or_else(|| Attempt::broken_off(now));
+            if let Err(error) = ports.disk.note_attempt(name, &attempt) {
+                report(&Event::DiskFault {
+                    problem: chain(&error),
+                });
+            }
+        }
+    }
+
     /// Takes away what a crash left in folders that are about to be looked at.
     pub fn tidy_new_consumers(&mut self, ports: &Ports, desired: &Desired) {
         let looked_at = desired

@@ -27,7 +27,7 @@ use crate::{
     plan::{self, Action, Memory, steps},
     ports::{DiskError, EngineError, Ports, TemplateFiles},
     report::{Event, chain, report},
-    values::{ContainerId, Retry, Timestamp},
+    values::{ContainerId, Timestamp},
 };
 
 pub use rendering::{By, Checking, Made, Pair, Rendering, Telling};
@@ -148,7 +148,7 @@ impl Daemon {
                 () = tokio::time::sleep(rest) => {}
             }
         }
-        turning.work.shutdown().await;
+        turning.break_off().await;
         turning.leave_document();
     }
 
@@ -160,7 +160,7 @@ impl Daemon {
         let turning = Loop::new(self).settled().await?;
         let clean = turning.told.is_clean()
             && turning.templates.faults().is_empty()
-            && turning.facts.observed.attempts.is_empty();
+            && !turning.has_failed();
         Ok(if clean {
             Settled::Clean
         } else {
@@ -336,6 +336,27 @@ impl Loop {
         Ok(())
     }
 
+    /// Whether something that is wanted was tried in vain.
+    fn has_failed(&self) -> bool {
+        let attempts = &self.facts.observed.attempts;
+        let is_failure = |desired: &Desired| {
+            attempts
+                .iter()
+                .any(|(subject, attempt)| plan::is_failure(subject, attempt, desired))
+        };
+        self.desired.as_deref().is_some_and(is_failure)
+    }
+
+    /// Ends what is under way, in good order: what is done by now counts, and a try that is broken off is none that
+    /// failed.
+    async fn break_off(&mut self) {
+        self.work.abort_all();
+        while let Some(done) = self.work.join_next().await {
+            self.conclude(done);
+        }
+        self.facts.write_attempts_back(&self.daemon.ports);
+    }
+
     fn begin(&mut self, action: Action) {
         let subject = action.subject();
         for words in steps(&action) {
@@ -457,12 +478,7 @@ impl Loop {
                     .observed
                     .attempts
                     .insert(subject.clone(), attempt.clone());
-                let again = match attempt.retry {
-                    Retry::WhenInputChanges => None,
-                    Retry::Backoff | Retry::NotBefore(_) => {
-                        Some(plan::next_try(&subject, &attempt))
-                    }
-                };
+                let again = Some(plan::next_try(&subject, &attempt));
                 report(&Event::Failed {
                     subject,
                     problem,

@@ -12,15 +12,15 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{watching::watch, *};
 use crate::{
     adapters::{
-        acme::{AcmeAuthorities, AcmeSettings},
+        acme::{AcmeAuthorities, AcmeSettings, new_key},
         clock::SystemClock,
         disk::Folders,
         probe::TcpProbe,
     },
     desire::tests::{container, rules},
-    observe::{Action as Happened, Container, EngineEvent, Way},
-    ports::{Engine, Ran},
-    values::Signal,
+    observe::{Action as Happened, Attempt, Container, EngineEvent, Way},
+    ports::{Clock, Engine, OrderRecord, Ran},
+    values::{CertificateName, Digest, KeyType, Signal},
 };
 
 /// An engine whose streams live for `lives` and bring `events` first, whose list takes `list` and whose pings may fail.
@@ -123,6 +123,7 @@ fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
             mark_host: String::new(),
             resync: BREATH,
             label_prefix: String::new(),
+            circumstances: Digest::of(""),
         },
         template_files: None,
         own: None,
@@ -301,7 +302,7 @@ fn a_wish_that_was_taken_by_one_that_ended_is_not_fulfilled_again() {
 
     let folder = tempfile::tempdir().unwrap();
     let folders = Folders::new(folder.path().join("certificates"), folder.path().to_owned());
-    let name = |word: &str| crate::values::CertificateName::parse(word).unwrap();
+    let name = |word: &str| CertificateName::parse(word).unwrap();
     let (now, hours) = (
         Timestamp::from_seconds(1_800_000_000),
         Duration::from_secs(7200),
@@ -346,4 +347,83 @@ fn a_wish_that_was_taken_by_one_that_ended_is_not_fulfilled_again() {
         faults.len() == 1 && faults[0].contains("damaged.example.json"),
         "{faults:?}"
     );
+}
+
+fn attempt(count: u32, last: Timestamp) -> Attempt {
+    Attempt {
+        count,
+        asked: Digest::of("x"),
+        problem: Some("no".into()),
+        ..Attempt::broken_off(last)
+    }
+}
+
+#[tokio::test]
+async fn a_failure_of_a_name_that_nobody_wants_any_more_is_no_trouble_and_goes() {
+    let local = tokio::task::LocalSet::new();
+    local
+        .run_until(async {
+            let now = SystemClock.now();
+            let long_ago = Timestamp::from_seconds(1_700_000_000);
+            for (last, is_kept) in [(long_ago, false), (now, true)] {
+                let folder = tempfile::tempdir().unwrap();
+                let state = folder.path().join("state");
+                let folders = Folders::new(folder.path().join("certificates"), state.clone());
+                let daemon = daemon_in(Rc::new(Scripted::default()), folders);
+                let name = CertificateName::parse("gone.example").unwrap();
+                let order = OrderRecord {
+                    key: new_key(KeyType::Ec256).unwrap(),
+                    asked: Digest::of("x"),
+                    url: None,
+                    tokens: Vec::new(),
+                };
+                let disk = Rc::clone(&daemon.ports.disk);
+                disk.note_attempt(&name, &attempt(4, last)).unwrap();
+                disk.keep_order(&name, &order).unwrap();
+                assert_eq!(daemon.once().await.unwrap(), Settled::Clean);
+                assert_eq!(disk.attempts().unwrap().len(), usize::from(is_kept));
+                assert_eq!(state.join("orders/gone.example").exists(), is_kept);
+            }
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn an_orderly_end_in_the_midst_of_an_order_is_no_failure() {
+    let local = tokio::task::LocalSet::new();
+    local
+        .run_until(async {
+            let folder = tempfile::tempdir().unwrap();
+            let folders = Folders::new(
+                folder.path().join("certificates"),
+                folder.path().join("state"),
+            );
+            let mut turning = Loop::new(daemon_in(Rc::new(Scripted::default()), folders));
+            let disk = Rc::clone(&turning.daemon.ports.disk);
+            let now = Timestamp::from_seconds(1_800_000_000);
+            let before = attempt(2, now);
+            for (word, before) in [("first", None), ("third", Some(before.clone()))] {
+                let name = CertificateName::parse(word).unwrap();
+                let subject = Subject::Certificate(name.clone());
+                // As an order begins: written down before it is made.
+                let count = before.as_ref().map_or(1, |before| before.count + 1);
+                disk.note_attempt(&name, &attempt(count, now)).unwrap();
+                turning
+                    .facts
+                    .observed
+                    .attempts
+                    .extend(before.map(|before| (subject.clone(), before)));
+                turning.facts.observed.under_way.insert(subject);
+                turning.work.spawn_local(std::future::pending());
+            }
+            turning.break_off().await;
+            let records = disk.attempts().unwrap();
+            let of = |word: &str| {
+                let name = CertificateName::parse(word).unwrap();
+                records[&name].as_ref().unwrap().clone()
+            };
+            assert!(!of("first").is_failure());
+            assert_eq!(of("third"), before);
+        })
+        .await;
 }

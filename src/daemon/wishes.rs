@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
 use super::Loop;
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     observe::{Answer, Attempt, Blame, Stage, Subject, Wish},
     plan::{self, Action},
     report::{Event, chain, report},
-    values::{CertificateName, Retry, Timestamp},
+    values::{CertificateName, Timestamp},
 };
 
 /// An answer that nobody has fetched for so long is thrown away.
@@ -115,8 +115,7 @@ impl Loop {
             Err(attempt) => Answer::Failed {
                 problem: attempt.problem.clone().unwrap_or_default(),
                 blame,
-                again: (attempt.retry != Retry::WhenInputChanges)
-                    .then(|| plan::next_try(subject, attempt)),
+                again: Some(plan::next_try(subject, attempt)),
             },
         };
         self.keep_wish(&name, &wish, Stage::Answered(answer));
@@ -131,8 +130,10 @@ impl Loop {
             .clone()
             .into_iter()
             .filter(|(_, wish)| wish.stage == Stage::Open);
+        let daemon = Rc::clone(&self.daemon);
+        let rules = &daemon.plan_rules;
         for (name, wish) in open {
-            if let Some(answer) = plan::answer(&name, desired, &self.facts.observed, now) {
+            if let Some(answer) = plan::answer(&name, desired, &self.facts.observed, rules, now) {
                 self.keep_wish(&name, &wish, Stage::Answered(answer));
             }
         }

@@ -8,7 +8,7 @@ use std::{
 use itertools::Itertools;
 
 use super::{
-    Complaint, Issuance, Rules, Tls, Wanted,
+    Complaint, Issuance, Rules, Tls, Wanted, Written,
     claims::{Claim, Content, Held},
     spec::Wish,
 };
@@ -117,6 +117,7 @@ pub(super) fn wants(
         if !names.is_empty() {
             let wanted = Wanted {
                 names: names.into_iter().collect(),
+                issuer_said: issuer_said(&claims, rules),
                 issuance,
                 claimed_by: claimed_by.sorted().dedup().collect(),
                 served_by: served_by.sorted().dedup().collect(),
@@ -219,6 +220,21 @@ fn issuance(
         key_type: said!("key-type", key_type).unwrap_or(rules.key_type),
         profile: said!("profile", profile).or_else(|| rules.profile.clone()),
     })
+}
+
+/// Who says who issues a certificate: the oldest claim with that label, else the setting.
+fn issuer_said(claims: &Claims<'_, '_>, rules: &Rules) -> Written {
+    let said = claims
+        .iter()
+        .map(|(_, claim)| *claim)
+        .find(|claim| claim.spec.wish.issuer.is_some());
+    let label = said.map_or_else(|| "setting ca".to_owned(), |claim| claim.label(rules, "ca"));
+    // A certificate that is wanted is wanted by somebody.
+    let by = said.unwrap_or(claims[0].1);
+    Written {
+        container: by.container.name.clone(),
+        label,
+    }
 }
 
 /// What the oldest claim says that says anything; younger ones that say something else are complained about.

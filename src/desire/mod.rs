@@ -99,6 +99,15 @@ pub struct Desired {
     pub complaints: BTreeSet<Complaint>,
 }
 
+/// Where something is written, for complaints about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The container with the label; where it is a setting, the oldest that makes use of it.
+    pub container: ContainerName,
+    /// The whole label, or the setting.
+    pub label: String,
+}
+
 /// A certificate that somebody wants. Its lists are in order, each entry once; there may be thousands of one entry each,
 /// and a tree would make room for eleven at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +116,8 @@ pub struct Wanted {
     pub names: Box<[Host]>,
     /// How it is obtained.
     pub issuance: Issuance,
+    /// Who says who issues it.
+    pub issuer_said: Written,
     /// The containers whose labels ask for it.
     pub claimed_by: Box<[ContainerName]>,
     /// The proxies that serve its names, and so answer its challenges.

@@ -136,15 +136,15 @@ pub async fn execute(ports: &Ports, action: &Action) -> Outcome {
             .await
             .map(|installed| Learned::Installed(deploy.consumer.name.clone(), Box::new(installed)))
             .inspect_err(|failure| blame = Some(failure.blame()))
-            .map_err(|failure| failed(&deploy.attempt, &failure)),
+            .map_err(|failure| failed(ports, &deploy.attempt, &failure)),
         Action::TakeBack(back) => deploy::bring_back(ports, back)
             .map(|installed| Learned::Installed(back.consumer.name.clone(), Box::new(installed)))
-            .map_err(|failure| failed(&back.attempt, &failure)),
+            .map_err(|failure| failed(ports, &back.attempt, &failure)),
         Action::Obtain(obtain) => match obtain::obtain(ports, obtain).await {
             Ok(held) => Ok(Learned::Held(obtain.certificate.clone(), held)),
             Err(failure) => {
                 blame = Some(failure.blame());
-                let mut attempt = failed(&obtain.attempt, &failure);
+                let mut attempt = failed(ports, &obtain.attempt, &failure);
                 if let Failure::Disk(DiskError::Io { .. }) = failure {
                     // What the disk did not take costs no CA anything: once there is room again, it shall not take a
                     // day until that is found out. The next is after the pause that there is between any two.
@@ -161,8 +161,10 @@ pub async fn execute(ports: &Ports, action: &Action) -> Outcome {
     }
 }
 
-fn failed(attempt: &Attempt, failure: &Failure) -> Attempt {
+/// The record of a try that failed now: a pause is one between the end of a try and the next, however long it took.
+fn failed(ports: &Ports, attempt: &Attempt, failure: &Failure) -> Attempt {
     Attempt {
+        last: ports.clock.now(),
         retry: failure.retry(),
         problem: Some(chain(failure)),
         ..attempt.clone()

@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::values::{Digest, Host, Issuer, KeyType, Timestamp, preset_at};
+use crate::values::{Digest, Host, Issuer, KeyType, Timestamp, in_one_spelling};
 
 /// A certificate on disk whose key and chain were checked when it was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,11 +62,16 @@ impl Shelf {
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
     /// Obtained by us from the CA with this directory URL.
-    Acme(String),
+    Acme(#[serde(deserialize_with = "directory")] String),
     /// Made by us without a CA, because a label asks for that.
     SelfSigned,
     /// Put there by the user.
     Provided,
+}
+
+/// Reads a CA's URL, which may have been written down as it was spelled in the settings.
+fn directory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    String::deserialize(deserializer).map(|url| in_one_spelling(&url))
 }
 
 impl Source {
@@ -102,10 +107,9 @@ impl HeldCertificate {
     }
 
     /// Whether those trust it whom it is meant for: not one for trying things out, as Let's Encrypt's staging CA issues.
-    /// Whoever asks for a self-signed one, or names a CA of his own, trusts these himself.
     pub fn is_trusted(&self) -> bool {
         match &self.source {
-            Source::Acme(directory) => preset_at(directory).is_none_or(|preset| preset.trusted),
+            Source::Acme(directory) => Issuer::is_ca_trusted(directory),
             Source::SelfSigned | Source::Provided => true,
         }
     }

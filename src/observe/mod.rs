@@ -93,7 +93,7 @@ pub enum Subject {
 pub struct Attempt {
     /// How many in a row, this one included.
     pub count: u32,
-    /// When the latest began.
+    /// When the latest ended; when it began, while that is not known yet.
     pub last: Timestamp,
     /// What was asked for; another digest makes the record void.
     pub asked: Digest,
@@ -101,9 +101,29 @@ pub struct Attempt {
     pub retry: Retry,
     /// What went wrong, for people; `None` while it is not known yet.
     pub problem: Option<String>,
+    /// What it was made with besides, of settings and program; nothing in records of earlier versions.
+    #[serde(default)]
+    pub circumstances: Option<Digest>,
 }
 
 impl Attempt {
+    /// Stands for a first try that we ended ourselves, in good order: nothing failed, and its order goes on.
+    pub fn broken_off(now: Timestamp) -> Self {
+        Self {
+            count: 0,
+            last: now,
+            asked: unknown(),
+            retry: Retry::Backoff,
+            problem: None,
+            circumstances: None,
+        }
+    }
+
+    /// Whether a try is known to have failed, or to have been cut off.
+    pub fn is_failure(&self) -> bool {
+        self.count > 0
+    }
+
     /// Stands for a record that can't be read any more: as if there had been one failure just now, whatever was asked
     /// for, so that damage can't be used up against a CA's limits.
     pub fn lost(now: Timestamp, problem: String) -> Self {
@@ -113,12 +133,13 @@ impl Attempt {
             asked: unknown(),
             retry: Retry::Backoff,
             problem: Some(problem),
+            circumstances: None,
         }
     }
 
     /// Whether it stands for a record that was lost.
     pub fn is_lost(&self) -> bool {
-        self.asked == unknown()
+        self.asked == unknown() && self.is_failure()
     }
 
     /// Whether the process that made it ended before it knew what came of it.

@@ -33,6 +33,9 @@ const CUT_OFF: Duration = Duration::from_secs(5);
 
 /// When the record lets the same be tried again.
 pub fn next_try(subject: &Subject, attempt: &Attempt) -> Timestamp {
+    if !attempt.is_failure() {
+        return attempt.last;
+    }
     if attempt.was_cut_off() && attempt.count == 1 {
         return attempt.last + CUT_OFF;
     }
@@ -45,8 +48,7 @@ pub fn next_try(subject: &Subject, attempt: &Attempt) -> Timestamp {
     match attempt.retry {
         Retry::Backoff => attempt.last + pause,
         Retry::NotBefore(time) => time.max(attempt.last + MINUTE),
-        // Further away than anything waits for; the record is void as soon as something else is asked.
-        Retry::WhenInputChanges => Timestamp::from_millis(i64::MAX),
+        Retry::Daily => attempt.last + DAY,
     }
 }
 
@@ -65,7 +67,7 @@ pub(super) fn held_back(
 pub(super) fn held_back_though_forced(attempt: Option<&Attempt>) -> Option<Timestamp> {
     match attempt?.retry {
         Retry::NotBefore(time) => Some(time),
-        Retry::Backoff | Retry::WhenInputChanges => None,
+        Retry::Backoff | Retry::Daily => None,
     }
 }
 
@@ -80,5 +82,6 @@ pub(super) fn attempt(before: Option<&Attempt>, asked: Digest, now: Timestamp) -
         asked,
         retry: Retry::Backoff,
         problem: None,
+        circumstances: None,
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use super::kept_until;
 use crate::{
-    desire::{Complaint, Desired, Pin},
+    desire::{Complaint, Desired, Pin, Wanted},
     observe::Observed,
-    values::{Host, Timestamp},
+    values::{CertificateName, Host, Timestamp},
 };
 
 /// What there is to say at `now`.
@@ -26,7 +27,29 @@ pub(super) fn of(desired: &Desired, observed: &Observed, now: Timestamp) -> BTre
         .values()
         .flat_map(|consumer| &consumer.sites);
     let pinned = sites.filter_map(|(host, site)| pinned(host, site.pin.as_ref()?, observed, now));
-    uncovered.chain(pinned).collect()
+    let wanted = desired.certificates.iter();
+    let kept = wanted.filter_map(|(name, wanted)| kept(name, wanted, observed, now));
+    uncovered.chain(pinned).chain(kept).collect()
+}
+
+/// That a certificate is kept which the CA that is asked for now would replace by one that nobody trusts.
+fn kept(
+    name: &CertificateName,
+    wanted: &Wanted,
+    observed: &Observed,
+    now: Timestamp,
+) -> Option<Complaint> {
+    let (held, issuer) = (observed.held.get(name)?, &wanted.issuance.issuer);
+    let until = kept_until(held, issuer, now)?;
+    Some(Complaint {
+        container: wanted.issuer_said.container.clone(),
+        label: wanted.issuer_said.label.clone(),
+        value: issuer.to_string(),
+        problem: format!(
+            "the certificate {name} that is there is trusted, and none from {issuer} is; it stays until {until}"
+        ),
+        remedy: format!("name the CA again that issued it; to try {issuer} out, use another host"),
+    })
 }
 
 /// What is wrong with a pinned certificate, if anything is.

@@ -38,9 +38,9 @@ pub use check::{Check, run_failed};
 pub use command_plan::{CommandPlan, command_plans, steps};
 pub use foresee::foresee;
 pub use notice::{About, Notice};
-pub use obtain::answer;
+pub use obtain::{answer, is_failure};
 pub use part::site_file;
-pub use renewal::due;
+pub use renewal::{due, kept_until};
 pub use selection::{Candidate, Skipped, candidates, in_force, served};
 
 use content::{Parts, Wanted};
@@ -65,6 +65,8 @@ pub struct Rules {
     pub resync: Duration,
     /// What our labels begin with, for complaints.
     pub label_prefix: String,
+    /// What CAs are asked with, besides what labels say: settings about all of them, and this version.
+    pub circumstances: Digest,
 }
 
 /// What to do now, and when to look again.
@@ -78,7 +80,8 @@ pub struct Plan {
     pub complaints: BTreeSet<Complaint>,
     /// What the user should know about certificates of their own.
     pub notices: BTreeSet<Notice>,
-    /// Certificates whose last try was cut off when all that it was for was done: what is written down of it can go.
+    /// Certificates whose last try was cut off when all that it was for was done, or that nobody wants any more: what is
+    /// written down of tries and orders can go.
     pub finished: BTreeSet<CertificateName>,
     /// Files that were refused or in doubt in another form and are as they should be: what is known of that can go.
     pub cleared: BTreeSet<(ContainerName, FileName)>,
@@ -349,7 +352,7 @@ impl Memory {
         }
         let deploying: BTreeSet<ContainerName> =
             draft.plan.actions.iter().filter_map(deployed_to).collect();
-        obtain::plan(desired, (observed, ours), &deploying, now, &mut draft);
+        obtain::plan(desired, (observed, ours), &deploying, rules, &mut draft);
         if draft.plan.actions.is_empty() && observed.under_way.is_empty() {
             draft.plan.actions.extend(
                 draft

@@ -3,12 +3,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
+    time::Duration,
 };
 
 use itertools::{EitherOrBoth, Itertools};
 
 use super::{
-    Action, Draft, ORDERS_AT_ONCE, Obtain, Why, backoff,
+    Action, Draft, ORDERS_AT_ONCE, Obtain, Rules, Why, backoff,
     part::{own_file, site_file},
     renewal,
     selection::{can_use, in_force, is_covered},
@@ -27,9 +28,11 @@ pub(super) fn plan(
     desired: &Desired,
     (observed, ours): (&Observed, &Held),
     deploying: &BTreeSet<ContainerName>,
-    now: Timestamp,
+    rules: &Rules,
     draft: &mut Draft,
 ) {
+    let now = draft.now;
+    drop_unwanted(desired, observed, draft);
     let mut due = Vec::new();
     let provided = provided(observed);
     for own in &provided {
@@ -67,7 +70,9 @@ pub(super) fn plan(
         let before = observed.attempts.get(&subject);
         // What the disk did not take at first was mended since, or was taken all the same.
         let is_over = |attempt: &Attempt| {
-            attempt.asked == asked(wanted) && (attempt.was_cut_off() || attempt.was_not_kept())
+            !attempt.is_failure()
+                || attempt.asked == asked(wanted)
+                    && (attempt.was_cut_off() || attempt.was_not_kept())
         };
         if matches!(need, Need::At(_)) && before.is_some_and(is_over) {
             draft.plan.finished.insert(name.clone());
@@ -79,7 +84,7 @@ pub(super) fn plan(
                 continue;
             }
         };
-        let held_back = before.and_then(|_| held_back(name, asked(wanted), observed));
+        let held_back = before.and_then(|_| held_back(name, asked(wanted), observed, rules));
         if let Some(time) = held_back.filter(|time| *time > now) {
             draft.wake_at(time);
             continue;
@@ -103,9 +108,43 @@ pub(super) fn plan(
         .actions
         .extend(answered.take(free).map(|(_, name, wanted, why)| {
             let before = observed.attempts.get(&Subject::Certificate(name.clone()));
-            let attempt = backoff::attempt(before, asked(wanted), now);
+            let attempt = Attempt {
+                circumstances: Some(rules.circumstances),
+                ..backoff::attempt(before, asked(wanted), now)
+            };
             Action::Obtain(Box::new(obtain(name, wanted, desired, why, attempt)))
         }));
+}
+
+/// How long after the next try could have been the record of a name is kept that nobody wants any more: containers that
+/// are made anew are gone for a while, and a name that comes and goes must not be tried more often for it.
+const UNWANTED_KEPT: Duration = Duration::from_secs(60 * 60);
+
+/// Finds the records that are left of names that nobody wants any more.
+fn drop_unwanted(desired: &Desired, observed: &Observed, draft: &mut Draft) {
+    for (subject, attempt) in &observed.attempts {
+        let Subject::Certificate(name) = subject else {
+            continue;
+        };
+        if desired.certificates.contains_key(name) || observed.under_way.contains(subject) {
+            continue;
+        }
+        let over = backoff::next_try(subject, attempt) + UNWANTED_KEPT;
+        if over <= draft.now {
+            draft.plan.finished.insert(name.clone());
+        } else {
+            draft.wake_at(over);
+        }
+    }
+}
+
+/// Whether something that is still wanted has failed.
+pub fn is_failure(subject: &Subject, attempt: &Attempt, desired: &Desired) -> bool {
+    let is_wanted = match subject {
+        Subject::Certificate(name) => desired.certificates.contains_key(name),
+        Subject::Consumer(name) => desired.consumers.contains_key(name),
+    };
+    is_wanted && attempt.is_failure()
 }
 
 fn provided(observed: &Observed) -> Vec<&HeldCertificate> {
@@ -184,6 +223,9 @@ fn need(
     let Some(held) = held else {
         return Need::Now(Why::Missing);
     };
+    if let Some(until) = renewal::kept_until(held, &wanted.issuance.issuer, now) {
+        return Need::At(until);
+    }
     // What the user provides has the key and the issuer that the user chose.
     let is_ours = held.source != Source::Provided;
     let due = renewal::due(held);
@@ -210,9 +252,19 @@ fn is_forced(name: &CertificateName, observed: &Observed) -> bool {
         .is_some_and(|wish| wish.force && wish.stage == Stage::Open)
 }
 
-fn held_back(name: &CertificateName, asked: Digest, observed: &Observed) -> Option<Timestamp> {
+fn held_back(
+    name: &CertificateName,
+    asked: Digest,
+    observed: &Observed,
+    rules: &Rules,
+) -> Option<Timestamp> {
     let subject = Subject::Certificate(name.clone());
+    // What was refused for what it was may be granted with other settings, or by another version.
+    let is_void = |attempt: &Attempt| {
+        attempt.retry == Retry::Daily && attempt.circumstances != Some(rules.circumstances)
+    };
     let before = observed.attempts.get(&subject);
+    let before = before.filter(|attempt| !is_void(attempt));
     match is_forced(name, observed) {
         true => backoff::held_back_though_forced(before),
         false => backoff::held_back(before, &subject, asked),
@@ -224,6 +276,7 @@ pub fn answer(
     name: &CertificateName,
     desired: &Desired,
     observed: &Observed,
+    rules: &Rules,
     now: Timestamp,
 ) -> Option<Answer> {
     let Some(wanted) = desired.certificates.get(name) else {
@@ -246,18 +299,16 @@ pub fn answer(
         Need::At(due) => return Some(Answer::NotDue { due }),
         Need::Now(_) => {}
     }
-    held_back(name, asked(wanted), observed).filter(|again| *again > now)?;
+    held_back(name, asked(wanted), observed, rules).filter(|again| *again > now)?;
     let attempt = observed.attempts.get(&subject)?;
     let problem = attempt
         .problem
         .clone()
         .unwrap_or_else(|| "the last try was cut off".to_owned());
-    let again =
-        (attempt.retry != Retry::WhenInputChanges).then(|| backoff::next_try(&subject, attempt));
     Some(Answer::Failed {
         problem,
         blame: None,
-        again,
+        again: Some(backoff::next_try(&subject, attempt)),
     })
 }
 
@@ -456,6 +507,57 @@ mod tests {
         );
         assert!(!text.contains("return 503;"), "{text}");
         assert_eq!(public("letsencrypt", Some(observed)).0, []);
+    }
+
+    #[test]
+    fn a_trusted_certificate_is_not_given_up_for_one_of_the_staging_ca_before_its_last_days() {
+        let wanted = |ca: &str, key: &str, names: &str| {
+            let shop = container("shop", 4).label("host", "shop.org");
+            let shop = shop
+                .label("names", names)
+                .label("ca", ca)
+                .label("key-type", key);
+            desired([proxy(), shop])
+        };
+        let first = wanted("letsencrypt", "ec-256", "mail.shop.org");
+        let trusted = settled(&first, fresh(&first), START);
+        let source = |observed: &Observed| {
+            let (_, held) = observed.held.iter().next().expect("there is one");
+            held.source.clone()
+        };
+        let before = source(&trusted);
+        let day = Duration::from_secs(24 * 60 * 60);
+        // Neither another CA, nor another key, other names, or its renewal is a reason.
+        for (key, names) in [("ec-256", "mail.shop.org"), ("rsa-2048", "www.shop.org")] {
+            let staging = wanted("staging", key, names);
+            for days in [0, 1, 62, 85] {
+                let now = START + day * days;
+                let after = settled(&staging, trusted.clone(), now);
+                assert_eq!(source(&after), before, "{key}, day {days}");
+                let told = planned(&staging, &after, now).complaints;
+                let told: Vec<_> = told.iter().map(ToString::to_string).collect();
+                let [told] = told.as_slice() else {
+                    panic!("{told:?}")
+                };
+                assert!(
+                    told.starts_with(r#"container shop, label quaymaster.ca="staging": "#)
+                        && told.contains("the certificate shop.org that is there is trusted"),
+                    "{told}"
+                );
+            }
+            // In the last twentieth of 90 days any is better than none.
+            for days in [86, 91] {
+                let now = START + day * days;
+                let after = settled(&staging, trusted.clone(), now);
+                assert_ne!(source(&after), before, "{key}, day {days}");
+                let told = planned(&staging, &after, now).complaints;
+                assert!(told.is_empty(), "{told:?}");
+            }
+        }
+        // It is renewed from its own CA as ever.
+        let renewed = settled(&first, trusted.clone(), START + day * 62);
+        assert_eq!(source(&renewed), before);
+        assert_ne!(renewed.held, trusted.held);
     }
 
     #[test]

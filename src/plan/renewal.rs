@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use crate::{observe::HeldCertificate, values::Timestamp};
+use crate::{
+    observe::{HeldCertificate, Source},
+    values::{Issuer, Timestamp},
+};
 
 /// Lives up to this are short: half of one is kept in reserve instead of a third.
 ///
@@ -9,6 +12,19 @@ const SHORT_LIFE: Duration = Duration::from_secs(10 * 24 * 60 * 60);
 
 /// The share of a life over which renewals are spread, so that what was obtained together is not renewed together.
 const SPREAD: f64 = 0.03;
+
+/// The last share of a life, in which any certificate is better than the end of this one.
+const LAST_SHARE: u32 = 20;
+
+/// Until when a certificate is kept although another CA is asked for now: one that is trusted is not given up for one that
+/// is not before it is about to end. `None` where that is no question.
+pub fn kept_until(held: &HeldCertificate, issuer: &Issuer, now: Timestamp) -> Option<Timestamp> {
+    let life = held.not_after.since(held.not_before);
+    let until = held.not_after - life / LAST_SHARE;
+    let is_of_ca = matches!(held.source, Source::Acme(_)) && held.is_trusted();
+    let is_kept = is_of_ca && !issuer.is_trusted() && held.is_valid_at(now) && now < until;
+    is_kept.then_some(until)
+}
 
 /// When a certificate is to be renewed: when two thirds of its life are over, or half of a short one, a little earlier
 /// by a share that depends on the certificate alone.
@@ -28,10 +44,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::{
-        observe::{Shelf, Source},
-        values::Digest,
-    };
+    use crate::{observe::Shelf, values::Digest};
 
     fn due_after(life: u64) -> f64 {
         let certificate = HeldCertificate {

@@ -26,6 +26,7 @@ pub(super) fn rules() -> Rules {
         mark_host: "quaymaster-0123456789abcdef".into(),
         resync: HOUR,
         label_prefix: "quaymaster".into(),
+        circumstances: Digest::of(""),
     }
 }
 

@@ -183,13 +183,13 @@ impl AuthorityError {
     }
 }
 
-/// Which problems of RFC 8555 can't go away by asking again. Everything else, unknown kinds too, may.
+/// Which problems of RFC 8555 seldom go away by asking again. Everything else, unknown kinds too, may soon.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-6.7>
 fn refusal_retry(kind: &str) -> Retry {
     match kind {
         "rejectedIdentifier" | "unsupportedIdentifier" | "badCSR" | "externalAccountRequired" => {
-            Retry::WhenInputChanges
+            Retry::Daily
         }
         _ => Retry::Backoff,
     }

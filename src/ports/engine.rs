@@ -130,7 +130,7 @@ impl EngineError {
     /// When the same call may be made again.
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Address(_) => Retry::WhenInputChanges,
+            Self::Address(_) => Retry::Daily,
             _ => Retry::Backoff,
         }
     }

@@ -227,7 +227,7 @@ impl Status {
             sites: sites(desired, observed),
             consumers: consumers(desired, observed),
             under_way: observed.under_way.iter().map(subject).collect(),
-            failures: failures(observed),
+            failures: failures(desired, observed),
             complaints: desired
                 .complaints
                 .union(&plan.complaints)
@@ -313,10 +313,11 @@ fn consumers(desired: &Desired, observed: &Observed) -> BTreeMap<ContainerName, 
         .collect()
 }
 
-fn failures(observed: &Observed) -> Vec<FailureStatus> {
+fn failures(desired: &Desired, observed: &Observed) -> Vec<FailureStatus> {
     let failed = observed
         .attempts
         .iter()
+        .filter(|(subject, attempt)| plan::is_failure(subject, attempt, desired))
         .filter(|(subject, _)| !observed.under_way.contains(*subject));
     failed
         .map(|(subject, attempt)| FailureStatus {
@@ -324,8 +325,7 @@ fn failures(observed: &Observed) -> Vec<FailureStatus> {
             count: attempt.count,
             last: attempt.last,
             retry: attempt.retry,
-            again: (attempt.retry != Retry::WhenInputChanges)
-                .then(|| plan::next_try(subject, attempt)),
+            again: Some(plan::next_try(subject, attempt)),
             problem: attempt.problem.clone(),
         })
         .collect()

@@ -74,7 +74,7 @@ impl Issuer {
             return Ok(meant);
         }
         match Url::parse(text) {
-            Ok(url) if url.scheme() == "https" => Ok(Some(Self::Ca(text.to_owned()))),
+            Ok(url) if url.scheme() == "https" => Ok(Some(Self::Ca(in_one_spelling(text)))),
             Ok(url) if url.has_host() => Err(CaError::NotHttps(text.to_owned())),
             _ => Err(CaError::Unknown {
                 word: text.to_owned(),
@@ -103,6 +103,17 @@ impl Issuer {
         }
     }
 
+    /// Whether those trust what it issues whom that is meant for: not the CA for trying things out. Whoever asks for a
+    /// self-signed certificate, or names a CA of their own, trusts these themselves.
+    pub fn is_trusted(&self) -> bool {
+        self.directory().is_none_or(Self::is_ca_trusted)
+    }
+
+    /// The same of the CA with this directory URL.
+    pub fn is_ca_trusted(directory: &str) -> bool {
+        preset_at(directory).is_none_or(|preset| preset.trusted)
+    }
+
     /// Whether it issues for names and addresses alone that are reached from everywhere.
     pub fn is_public(&self) -> bool {
         self.directory().and_then(preset_at).is_some()
@@ -118,6 +129,18 @@ impl fmt::Display for Issuer {
             Self::SelfSigned => f.write_str(Self::SELF_SIGNED),
         }
     }
+}
+
+/// The directory URL of a CA in the one spelling that stands for all: scheme and host in lower case, the port left out
+/// where it is the usual one. CAs are told apart by this text. What is no URL stays as it is.
+///
+/// <https://url.spec.whatwg.org/#url-serializing>
+pub fn in_one_spelling(directory: &str) -> String {
+    let Ok(mut url) = Url::parse(directory) else {
+        return directory.to_owned();
+    };
+    url.set_fragment(None);
+    url.into()
 }
 
 /// The preset with this directory URL.
@@ -186,6 +209,27 @@ mod tests {
         for word in words() {
             assert_eq!(Issuer::of_setting(word), Issuer::of_label(word), "{word}");
         }
+    }
+
+    #[test]
+    fn a_ca_is_the_same_however_its_url_is_spelled() {
+        for preset in CA_PRESETS {
+            let bare = preset.directory.strip_prefix("https://").expect("https");
+            let (host, path) = bare.split_once('/').expect("a path");
+            for spelled in [
+                format!("https://{host}:443/{path}"),
+                format!("HTTPS://{}/{path}", host.to_uppercase()),
+                format!("https://{host}/{path}#begin"),
+                format!("  https://{host}/./{path}"),
+            ] {
+                let issuer = Issuer::of_setting(&spelled).expect("a CA").expect("a CA");
+                assert_eq!(issuer.to_string(), preset.name, "{spelled}");
+                assert_eq!(issuer.is_trusted(), preset.trusted, "{spelled}");
+            }
+        }
+        let own = Issuer::of_setting("HTTPS://CA.example:443/Dir").expect("a CA");
+        assert_eq!(own, Some(Issuer::Ca("https://ca.example/Dir".to_owned())));
+        assert_eq!(in_one_spelling(""), "");
     }
 
     #[test]

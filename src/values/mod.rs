@@ -22,7 +22,7 @@ mod signal;
 mod timestamp;
 
 pub use block::Block;
-pub use ca::{CA_PRESETS, CaError, CaPreset, Issuer, preset_at};
+pub use ca::{CA_PRESETS, CaError, CaPreset, Issuer, in_one_spelling, preset_at};
 pub use challenge::{ChallengeType, ChallengeTypeError};
 pub use digest::Digest;
 pub use dns_name::{DnsName, DnsNameError};

@@ -10,6 +10,8 @@ pub enum Retry {
     Backoff,
     /// Not before the time that the other side named.
     NotBefore(Timestamp),
-    /// Only when what was asked for changes: the same request would fail the same way.
-    WhenInputChanges,
+    /// Once a day, and at once when what is asked for or what it is asked with changes: the same request would most
+    /// likely fail the same way, but nothing is given up for ever.
+    #[serde(alias = "when-input-changes")]
+    Daily,
 }

@@ -64,7 +64,7 @@ fn issued(host: &str) -> (Secret, String, BTreeSet<Host>) {
 pub(super) fn store(folders: &Folders, host: &str) -> HeldCertificate {
     let (key, chain, names) = issued(host);
     let name = name(host);
-    let source = Source::Acme("https://ca.example".to_owned());
+    let source = Source::Acme("https://ca.example/dir".to_owned());
     let new = NewCertificate {
         name: &name,
         names: &names,
@@ -221,6 +221,7 @@ fn attempts_and_orders_outlive_the_process() {
         asked,
         retry: Retry::NotBefore(NOW),
         problem: Some("no".into()),
+        circumstances: Some(Digest::of("settings")),
     };
     place
         .folders

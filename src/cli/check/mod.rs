@@ -249,6 +249,7 @@ mod tests {
             mark_host: "quaymaster-0123456789abcdef".into(),
             resync: std::time::Duration::from_secs(3600),
             label_prefix: "quaymaster".into(),
+            circumstances: crate::values::Digest::of(""),
         };
         let plan = plan(&desired, &observed, &templates, &rules, now);
         let faults = templates.faults().map(ToString::to_string).collect();

@@ -169,7 +169,7 @@ pub const LABELS: &[LabelRow] = &[
         default: "the setting ca",
         doc: "who issues the certificate: letsencrypt, staging, self-signed (made here, on purpose: it counts as \
               trusted), or none: one that is provided serves, and nobody is asked. Another one is obtained at once \
-              when this changes",
+              when this changes; one from staging in place of a trusted one, only when that is about to end",
         example: "staging",
         read: Reader::Site(|site, value| {
             set(

@@ -92,6 +92,7 @@ fn rules() -> Rules {
         mark_host: "mark".into(),
         resync: DAY,
         label_prefix: "quaymaster".into(),
+        circumstances: Digest::of(""),
     }
 }
 

@@ -48,20 +48,98 @@ fn a_failed_order_is_tried_again_with_growing_pauses() {
         }
     }
     assert_eq!(tries, [0, 1, 11, 111, 111 + 24 * 60]);
-    // What the CA refuses for good is asked again only when something else is asked.
-    let subject = Subject::Certificate(CertificateName::parse("shop.example").expect("a name"));
-    let attempt = observed.attempts.get_mut(&subject).expect("it failed");
-    attempt.retry = Retry::WhenInputChanges;
-    let orders = |observed: &Observed, now| {
-        let actions = planned(&desired, observed, now).actions;
+}
+
+#[test]
+fn what_a_ca_refuses_is_asked_daily_and_at_once_with_other_settings() {
+    let desired = desired([proxy(), shop()]);
+    let mut observed = fresh(&desired);
+    observed = foresee(&observed, &planned(&desired, &observed, START), START);
+    let plan = planned(&desired, &observed, START);
+    let [Action::Obtain(obtain)] = plan.actions.as_slice() else {
+        panic!("{plan:?}")
+    };
+    let subject = Subject::Certificate(obtain.certificate.clone());
+    let refused = Attempt {
+        count: 9,
+        retry: Retry::Daily,
+        problem: Some("the CA refuses (rejectedIdentifier): no".to_owned()),
+        ..obtain.attempt.clone()
+    };
+    observed.attempts.insert(subject.clone(), refused);
+    let orders = |observed: &Observed, rules: &Rules, now| {
+        let actions = super::plan(&desired, observed, &templates(), rules, now).actions;
         actions
             .iter()
             .filter(|action| matches!(action, Action::Obtain(_)))
             .count()
     };
-    assert_eq!(orders(&observed, now + 1000 * HOUR), 0);
+    assert_eq!(orders(&observed, &rules(), START + 23 * HOUR), 0);
+    assert_eq!(orders(&observed, &rules(), START + 24 * HOUR), 1);
+    // Terms that are agreed to, another e-mail, another version of the program.
+    let others = Rules {
+        circumstances: Digest::of("other settings"),
+        ..rules()
+    };
+    assert_eq!(orders(&observed, &others, START), 1);
+    // A record of an earlier version says nothing of them.
+    attempt_of(&mut observed, &subject).circumstances = None;
+    assert_eq!(orders(&observed, &rules(), START), 1);
+    // What has failed for another reason is not asked sooner for them.
+    attempt_of(&mut observed, &subject).retry = Retry::Backoff;
+    assert_eq!(orders(&observed, &others, START), 0);
+    // Other labels.
+    attempt_of(&mut observed, &subject).retry = Retry::Daily;
+    attempt_of(&mut observed, &subject).circumstances = Some(rules().circumstances);
+    assert_eq!(orders(&observed, &rules(), START), 0);
     attempt_of(&mut observed, &subject).asked = Digest::of("another");
-    assert_eq!(orders(&observed, now), 1);
+    assert_eq!(orders(&observed, &rules(), START), 1);
+}
+
+#[test]
+fn a_try_that_was_broken_off_in_good_order_goes_on_at_once() {
+    let desired = desired([proxy(), shop()]);
+    let mut observed = fresh(&desired);
+    observed = foresee(&observed, &planned(&desired, &observed, START), START);
+    let subject = Subject::Certificate(CertificateName::parse("shop.example").expect("a name"));
+    observed
+        .attempts
+        .insert(subject, Attempt::broken_off(START));
+    let plan = planned(&desired, &observed, START);
+    let [Action::Obtain(obtain)] = plan.actions.as_slice() else {
+        panic!("{plan:?}")
+    };
+    assert_eq!(obtain.attempt.count, 1, "it is the first");
+    // What nobody needs any more is over with it.
+    let held = foresee(&observed, &plan, START).held;
+    let observed = Observed { held, ..observed };
+    assert_eq!(planned(&desired, &observed, START).finished.len(), 1);
+}
+
+#[test]
+fn what_is_left_of_a_name_that_nobody_wants_goes_an_hour_after_its_pause() {
+    let nobody = desired([proxy()]);
+    let name = CertificateName::parse("gone.example").expect("a name");
+    let subject = Subject::Certificate(name.clone());
+    let failed = Attempt {
+        count: 2,
+        problem: Some("no".to_owned()),
+        ..Attempt::broken_off(START)
+    };
+    let mut observed = settled(&nobody, fresh(&nobody), START);
+    observed.attempts.insert(subject.clone(), failed);
+    let end = START + Duration::from_secs(600) + HOUR;
+    let kept = planned(&nobody, &observed, end - Duration::from_secs(1));
+    assert_eq!((kept.finished, kept.wake), ([].into(), Some(end)));
+    assert_eq!(planned(&nobody, &observed, end).finished, [name].into());
+    // What is under way is left alone, and so is what somebody wants again.
+    observed.under_way.insert(subject.clone());
+    assert_eq!(planned(&nobody, &observed, end).finished, [].into());
+    observed.under_way.clear();
+    let again = desired([proxy(), shop().label("host", "gone.example")]);
+    assert_eq!(planned(&again, &observed, end).finished, [].into());
+    assert!(is_failure(&subject, &observed.attempts[&subject], &again));
+    assert!(!is_failure(&subject, &observed.attempts[&subject], &nobody));
 }
 
 #[test]
@@ -182,7 +260,7 @@ fn a_forced_wish_is_an_order_once_and_a_plain_one_only_asks() {
         panic!("{plan:?}")
     };
     assert_eq!(obtain.why, Why::Asked);
-    assert_eq!(answer(&name, &desired, &forced, START), None);
+    assert_eq!(answer(&name, &desired, &forced, &rules(), START), None);
     assert_eq!(
         settled(&desired, forced.clone(), START).wishes,
         BTreeMap::new(),
@@ -195,13 +273,13 @@ fn a_forced_wish_is_an_order_once_and_a_plain_one_only_asks() {
     );
     let plain = wished(&observed, false, Stage::Open);
     assert!(planned(&desired, &plain, START).actions.is_empty());
-    let answered = answer(&name, &desired, &plain, START);
+    let answered = answer(&name, &desired, &plain, &rules(), START);
     assert!(
         matches!(answered, Some(Answer::NotDue { due }) if due > START),
         "{answered:?}"
     );
     assert_eq!(
-        answer(&name, &self::desired([proxy()]), &forced, START),
+        answer(&name, &self::desired([proxy()]), &forced, &rules(), START),
         Some(Answer::NotWanted)
     );
 }
@@ -222,7 +300,7 @@ fn force_ends_pauses_of_ours_and_never_one_that_the_ca_named() {
     };
     for (retry, is_tried) in [
         (Retry::Backoff, true),
-        (Retry::WhenInputChanges, true),
+        (Retry::Daily, true),
         (Retry::NotBefore(START + HOUR), false),
         (Retry::NotBefore(START), true),
     ] {
@@ -241,7 +319,7 @@ fn force_ends_pauses_of_ours_and_never_one_that_the_ca_named() {
         let forced = wished(&observed, true, Stage::Open);
         let tried = orders(&forced);
         assert_eq!(tried.len(), usize::from(is_tried), "{retry:?}");
-        let answered = answer(&name, &desired, &forced, START);
+        let answered = answer(&name, &desired, &forced, &rules(), START);
         assert_eq!(answered.is_none(), is_tried, "{retry:?}: {answered:?}");
         if let Some(Action::Obtain(obtain)) = tried.first() {
             assert_eq!(obtain.attempt.count, 2, "it is on record like any other");

@@ -103,12 +103,17 @@ fn tell_held(
             "",
         );
     }
-    let asked = facts
-        .desired
-        .certificates
-        .get(wanted)
-        .map(|wanted| Source::from(&wanted.issuance.issuer));
-    if held.source != Source::Provided && asked.is_some_and(|asked| held.source != asked) {
+    let Some(wanted) = facts.desired.certificates.get(wanted) else {
+        return;
+    };
+    let issuer = &wanted.issuance.issuer;
+    if let Some(until) = plan::kept_until(held, issuer, facts.now) {
+        let stays = format!(
+            "it is trusted, and none from {issuer} is, which is asked now; it stays until {}",
+            facts.at(until)
+        );
+        told.note("certificate", stays);
+    } else if held.source != Source::Provided && !held.source.is(issuer) {
         told.note(
             "certificate",
             "it is from another CA than is asked now; one of that takes its place",
@@ -118,7 +123,8 @@ fn tell_held(
 
 fn tries(facts: &Facts<'_>, wanted: &CertificateName, told: &mut Findings) {
     let subject = Subject::Certificate(wanted.clone());
-    let Some(attempt) = facts.observed.attempts.get(&subject) else {
+    let attempt = facts.observed.attempts.get(&subject);
+    let Some(attempt) = attempt.filter(|attempt| attempt.is_failure()) else {
         let missing = !facts.observed.held.contains_key(wanted);
         if missing && facts.desired.certificates.contains_key(wanted) {
             told.note("tries", "the CA has not been asked yet");
@@ -127,8 +133,11 @@ fn tries(facts: &Facts<'_>, wanted: &CertificateName, told: &mut Findings) {
     };
     let again = plan::next_try(&subject, attempt);
     let when = match attempt.retry {
-        Retry::WhenInputChanges => "it is tried again when what is asked for changes".to_owned(),
         _ if again <= facts.now => "it may be tried again now".to_owned(),
+        Retry::Daily => format!(
+            "it is tried again at {}, and at once when what is asked for or the settings change",
+            facts.at(again)
+        ),
         Retry::NotBefore(_) => format!("the CA lets it be tried again at {}", facts.at(again)),
         Retry::Backoff => format!("it is tried again at {}", facts.at(again)),
     };

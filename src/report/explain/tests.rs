@@ -47,6 +47,7 @@ fn plan_rules() -> plan::Rules {
         mark_host,
         resync: Duration::from_secs(3600),
         label_prefix: "quaymaster".into(),
+        circumstances: Digest::of(""),
     }
 }
 
@@ -340,8 +341,8 @@ fn failed_orders_are_told_with_the_next_try_and_the_way_round_it() {
             "wait: the CA lets it be tried again at 2027-01-15T09:00:00Z (in 1 h 0 min)",
         ),
         (
-            Retry::WhenInputChanges,
-            "tried again when what is asked for changes",
+            Retry::Daily,
+            "and at once when what is asked for or the settings change",
         ),
     ] {
         let mut world = World::well();
@@ -357,6 +358,7 @@ fn failed_orders_are_told_with_the_next_try_and_the_way_round_it() {
                 asked,
                 retry,
                 problem,
+                circumstances: None,
             },
         );
         let told = world.told();

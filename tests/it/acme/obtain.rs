@@ -80,6 +80,7 @@ pub async fn attempt(ports: &Ports, folder: &Path) -> Option<String> {
         asked: asked_for,
         retry: Retry::Backoff,
         problem: None,
+        circumstances: None,
     };
     let obtain = Obtain {
         certificate: name(),
@@ -146,6 +147,25 @@ async fn a_refused_certificate_drops_the_order_and_the_next_try_begins_a_new_one
             );
         }
     }
+}
+
+#[tokio::test]
+async fn a_pause_begins_when_a_try_has_ended_however_long_it_took() {
+    let pending = r#"{"status": "pending", "authorizations": [], "finalize": "x"}"#;
+    let ca = FakeCa::start(move |asked, _, _| match asked {
+        "POST /order/1" => Twist::Instead(Reply::new(200, &["Replay-Nonce: bm9uY2U"], pending)),
+        _ => Twist::Nothing,
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let (authority, clock) = authority_at(&ca.server);
+    let ports = ports(authority, folder.path(), clock.clone());
+    let begun = clock.now();
+    attempt(&ports, folder.path()).await.unwrap();
+    assert!(clock.now().since(begun) >= Duration::from_secs(300));
+    let records = ports.disk.attempts().unwrap();
+    let record = records[&name()].as_ref().unwrap();
+    assert_eq!(record.last, clock.now());
 }
 
 #[tokio::test]

@@ -124,7 +124,7 @@ async fn a_response_that_is_not_there_is_told_in_the_words_of_the_ca() {
 }
 
 #[tokio::test]
-async fn a_name_that_the_ca_rejects_waits_for_another_input() {
+async fn a_name_that_the_ca_rejects_is_asked_for_once_a_day() {
     let bench = Bench::start(Behaviour::default()).await;
     let failed = bench
         .issue(&bench.authority(), &[BLOCKED])
@@ -135,7 +135,7 @@ async fn a_name_that_the_ca_rejects_waits_for_another_input() {
     };
     assert_eq!(kind, "rejectedIdentifier");
     assert!(detail.contains(BLOCKED), "{detail}");
-    assert_eq!(failed.retry(), Retry::WhenInputChanges);
+    assert_eq!(failed.retry(), Retry::Daily);
 }
 
 #[tokio::test]
