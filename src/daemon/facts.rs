@@ -8,7 +8,8 @@ use crate::{
     desire::{self, Consumer, Desired},
     execute::place,
     observe::{
-        Action, Attempt, Container, HeldCertificate, Holder, Observed, Shelf, Snapshot, Subject,
+        Action, Attempt, Container, HeldCertificate, Holder, Observed, Shelf, Signals, Snapshot,
+        Subject,
     },
     ports::{DiskError, Ports, Repair},
     report::{Event, chain, report},
@@ -324,6 +325,31 @@ impl Facts {
                         .remove(&Subject::Certificate(name.clone())),
                 ),
                 Err(error) => drop(self.unmended.insert(chain(&error))),
+            }
+        }
+    }
+
+    /// Writes down what came of signals: whoever starts next must not send them again.
+    pub fn keep_signals(
+        &mut self,
+        ports: &Ports,
+        desired: &Desired,
+        seen: &BTreeMap<ContainerName, Signals>,
+    ) {
+        for (name, signals) in seen {
+            let installed = self.observed.installed.get_mut(name);
+            let Some((consumer, installed)) = desired.consumers.get(name).zip(installed) else {
+                continue;
+            };
+            Rc::make_mut(installed).signals = signals.clone();
+            let kept = ports
+                .disk
+                .keep_installed(&place(consumer), installed, &BTreeSet::new());
+            if let Err(error) = kept {
+                // It follows with the next deployment.
+                report(&Event::DiskFault {
+                    problem: chain(&error),
+                });
             }
         }
     }

@@ -9,6 +9,7 @@ mod event;
 mod holder;
 mod installed;
 mod mounts;
+mod signals;
 mod wish;
 
 use std::{
@@ -27,6 +28,7 @@ pub use installed::{
     Stopgaps, Trial, Units,
 };
 pub use mounts::{Mount, MountKind, Place, find, locate};
+pub use signals::{Sent, Signals};
 pub use wish::{Answer, Blame, Stage, Wish};
 
 use crate::values::{CertificateName, ContainerName, Digest, FileName, Host, Retry, Timestamp};

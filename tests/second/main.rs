@@ -12,6 +12,7 @@
 mod engine;
 mod gaps;
 mod relay;
+mod signals;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;
