@@ -8,8 +8,8 @@ use crate::{
     desire::{self, Consumer, Desired},
     execute::place,
     observe::{
-        Action, Attempt, Container, HeldCertificate, Holder, Observed, Progress, Shelf, Snapshot,
-        Subject,
+        Action, Attempt, Container, HeldCertificate, Holder, Observed, Progress, Shelf, Signals,
+        Snapshot, Subject,
     },
     ports::{DiskError, Ports, Repair},
     report::{Event, Instead, chain, report},
@@ -357,6 +357,31 @@ impl Facts {
             let before = self.observed.attempts.get(&subject).cloned();
             let attempt = before.unwrap_or_else(|| Attempt::broken_off(now));
             if let Err(error) = ports.disk.note_attempt(name, &attempt) {
+                report(&Event::DiskFault {
+                    problem: chain(&error),
+                });
+            }
+        }
+    }
+
+    /// Writes down what came of signals: whoever starts next must not send them again.
+    pub fn keep_signals(
+        &mut self,
+        ports: &Ports,
+        desired: &Desired,
+        seen: &BTreeMap<ContainerName, Signals>,
+    ) {
+        for (name, signals) in seen {
+            let installed = self.observed.installed.get_mut(name);
+            let Some((consumer, installed)) = desired.consumers.get(name).zip(installed) else {
+                continue;
+            };
+            Rc::make_mut(installed).signals = signals.clone();
+            let kept = ports
+                .disk
+                .keep_installed(&place(consumer), installed, &BTreeSet::new());
+            if let Err(error) = kept {
+                // It follows with the next deployment.
                 report(&Event::DiskFault {
                     problem: chain(&error),
                 });

@@ -300,6 +300,8 @@ impl Loop {
         self.facts.finish(&daemon.ports, &plan.finished);
         // The record on disk follows with the next deployment.
         self.facts.observed.clear(&plan.cleared);
+        self.facts
+            .keep_signals(&daemon.ports, &desired, &plan.signals);
         if self.wishes_only {
             plan.actions
                 .retain(|action| self.is_wished_for(action, &desired));
@@ -357,7 +359,7 @@ impl Loop {
         self.facts.write_attempts_back(&self.daemon.ports);
     }
 
-    fn begin(&mut self, action: Action) {
+    fn begin(&mut self, mut action: Action) {
         let subject = action.subject();
         for words in steps(&action) {
             let why = why(&action);
@@ -371,7 +373,7 @@ impl Loop {
         self.facts.observed.under_way.insert(subject);
         let daemon = Rc::clone(&self.daemon);
         self.work
-            .spawn_local(async move { execute(&daemon.ports, &action).await });
+            .spawn_local(async move { execute(&daemon.ports, &mut action).await });
     }
 
     /// The containers have changed.

@@ -127,6 +127,8 @@ fn consumer(
         kind,
         running: container.is_running(),
         started_at: container.started_at,
+        ended_at: container.ended_at,
+        made_of: container.made_of(),
         config,
         certificates,
         webroot,

@@ -12,6 +12,8 @@ pub struct Kind {
     pub config: &'static str,
     /// What makes it read its configuration again.
     pub reload: Signal,
+    /// The words of its own tool that do the same, where words may be run in it.
+    pub reload_words: &'static [&'static str],
     /// The words of its own tool that look at its files without using them.
     pub check: &'static [&'static str],
     /// What stands in those lines of that tool's that tell why it refuses.
@@ -85,6 +87,7 @@ pub const KINDS: &[Kind] = &[Kind {
     doc: "nginx with `include …/conf.d/*.conf` in its `http` block, as Debian's package and the official image have it",
     config: "/etc/nginx/conf.d",
     reload: Signal::HUP,
+    reload_words: &["nginx", "-s", "reload"],
     check: &["nginx", "-t"],
     check_refuses: "[emerg]",
     comment: "#",

@@ -41,8 +41,8 @@ use itertools::Itertools;
 use crate::{
     observe::{Snapshot, Way},
     values::{
-        Block, CertificateName, ChallengeType, ContainerId, ContainerName, Grants, Host, Issuer,
-        KeyType, Right, Signal, Timestamp,
+        Block, CertificateName, ChallengeType, ContainerId, ContainerName, Digest, Grants, Host,
+        Issuer, KeyType, Right, Signal, Timestamp,
     },
 };
 
@@ -137,6 +137,10 @@ pub struct Consumer {
     pub running: bool,
     /// When it last started.
     pub started_at: Option<Timestamp>,
+    /// When it last ended.
+    pub ended_at: Option<Timestamp>,
+    /// What it is made of: image, command and labels.
+    pub made_of: Digest,
     /// Where its rendered files go.
     pub config: Folder,
     /// Where it reads certificates.

@@ -59,6 +59,8 @@ pub(crate) fn container(name: &str, number: u8) -> Container {
         published: BTreeMap::new(),
         command: Vec::new(),
         init: false,
+        ended_at: None,
+        image: None,
         restart_policy: RestartPolicy::No,
         stop_signal: None,
         pid: None,

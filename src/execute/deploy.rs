@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, rc::Rc};
 
 use super::{
     Failure, proof,
@@ -6,10 +6,10 @@ use super::{
 };
 use crate::{
     desire::{CertificateFolder, Consumer},
-    observe::{Installed, Progress, RefusedTemplates, Units},
+    observe::{Installed, Progress, RefusedTemplates, Sent, Units},
     plan::{Deploy, TakeBack, Tell},
     ports::{Change, Place, Ports},
-    report::{Event, report},
+    report::{Event, chain, report},
     values::{CertificateName, Timestamp},
 };
 
@@ -20,21 +20,9 @@ const CONCLUSIVE_SHARE: u32 = 2;
 /// Stages what is new, puts it in place, has it checked where that is asked for, tells the consumer, and looks whether it took it up; if not, brings back what
 /// was there before. The record and the journal are on the disk before anything changes, so that a crash at any step
 /// leaves the truth.
-pub(super) async fn deploy(ports: &Ports, deploy: &Deploy) -> Result<Installed, Failure> {
-    let place = place(&deploy.consumer);
-    let change = Change {
-        write: &deploy.write,
-        remove: &deploy.remove,
-        deliver: &deploy.deliver,
-    };
-    if deploy.changes() {
-        ports.disk.stage(&place, &change)?;
-        if deploy.consumer.running {
-            // One that starts reads what lies there now, which was seen to be good.
-            super::tell::settle(ports, deploy).await;
-        }
-        ports.disk.switch(&place, &change, &deploy.after)?;
-    }
+pub(super) async fn deploy(ports: &Ports, deploy: &mut Deploy) -> Result<Installed, Failure> {
+    put(ports, deploy).await?;
+    let deploy = &*deploy;
     if !deploy.consumer.running {
         return Ok(deploy.after.clone());
     }
@@ -59,7 +47,7 @@ pub(super) async fn deploy(ports: &Ports, deploy: &Deploy) -> Result<Installed, 
         }
         how => match tell(ports, deploy, how).await {
             Err(Failure::Run { problem }) if deploy.after.open => {
-                return take_back(ports, deploy, &change, problem, true).await;
+                return take_back(ports, deploy, problem, true).await;
             }
             told => told?,
         },
@@ -79,8 +67,63 @@ pub(super) async fn deploy(ports: &Ports, deploy: &Deploy) -> Result<Installed, 
             reason,
         }),
         Err(proof::Unseen::InTime { reason, connected }) => {
-            take_back(ports, deploy, &change, reason, connected).await
+            take_back(ports, deploy, reason, connected).await
         }
+    }
+}
+
+/// Puts what is new in place, and writes down that a signal is about to be sent.
+async fn put(ports: &Ports, deploy: &mut Deploy) -> Result<(), Failure> {
+    let consumer = Rc::clone(&deploy.consumer);
+    let place = place(&consumer);
+    let is_signalled = consumer.running && matches!(deploy.tell, Tell::Signal(_));
+    if deploy.changes() {
+        ports.disk.stage(&place, &change(deploy))?;
+    }
+    if consumer.running && (deploy.changes() || is_signalled) {
+        // One that starts reads what lies there now, which was seen to be good.
+        super::tell::settle(ports, deploy).await;
+    }
+    if is_signalled {
+        deploy.after.signals.last = Some(sent(ports, consumer.started_at));
+    }
+    if deploy.changes() {
+        ports.disk.switch(&place, &change(deploy), &deploy.after)?;
+    } else if is_signalled
+        && let Err(error) = ports
+            .disk
+            .keep_installed(&place, &deploy.after, &BTreeSet::new())
+    {
+        // What is owed is not kept back by a disk that is full.
+        report(&Event::DiskFault {
+            problem: chain(&error),
+        });
+    }
+    Ok(())
+}
+
+fn change(deploy: &Deploy) -> Change<'_> {
+    Change {
+        write: &deploy.write,
+        remove: &deploy.remove,
+        deliver: &deploy.deliver,
+    }
+}
+
+/// A signal to the process that started then, sent now.
+fn sent(ports: &Ports, started_at: Option<Timestamp>) -> Sent {
+    Sent {
+        at: ports.clock.now(),
+        started_at,
+    }
+}
+
+/// Whether the process that was told has ended since, as far as the engine can be asked.
+async fn has_ended(ports: &Ports, consumer: &Consumer) -> bool {
+    match ports.engine.inspect(consumer.id.as_str()).await {
+        Ok(Some(now)) => !now.is_there() || now.started_at != consumer.started_at,
+        Ok(None) => true,
+        Err(_) => false,
     }
 }
 
@@ -104,7 +147,6 @@ fn accepted(ports: &Ports, deploy: &Deploy, seen: proof::Seen) -> Result<Install
 async fn take_back(
     ports: &Ports,
     deploy: &Deploy,
-    change: &Change<'_>,
     reason: String,
     connected: bool,
 ) -> Result<Installed, Failure> {
@@ -114,6 +156,12 @@ async fn take_back(
     // Until it is known that it runs well with what it had, nothing new is put there while it does not run.
     let mut installed = ports.disk.installed(&place)?;
     installed.progress = Progress::TakenBack;
+    let is_signalled = matches!(deploy.back.tell, Tell::Signal(_));
+    // It may have ended of the signal: another one would only end it again.
+    let has_ended = is_signalled && has_ended(ports, &deploy.consumer).await;
+    if is_signalled && !has_ended {
+        installed.signals.last = Some(sent(ports, deploy.consumer.started_at));
+    }
     let (units, are_stopgaps) = (installed.on_trial().clone(), installed.trying.is_empty());
     installed.close();
     installed.generation = deploy.back.mark;
@@ -127,6 +175,9 @@ async fn take_back(
         is_optional,
     });
     let consumer = deploy.consumer.name.clone();
+    if has_ended {
+        return Err(Failure::Ended { consumer, reason });
+    }
     if let Tell::Nothing { .. } = deploy.back.tell {
         return Err(Failure::Unseen { consumer, reason });
     }
@@ -160,9 +211,7 @@ async fn take_back(
             );
             keep(ports, deploy, installed)
         }
-        Err(unseen) if !connected && !unseen.connected() => {
-            out_of_reach(ports, deploy, change, reason)
-        }
+        Err(unseen) if !connected && !unseen.connected() => out_of_reach(ports, deploy, reason),
         Err(_) => Err(Failure::Unseen { consumer, reason }),
     }
 }
@@ -199,15 +248,10 @@ pub(super) fn blame(
 }
 
 /// It was never reached at all, so nothing that was seen speaks against what is new: it stays, unproven.
-fn out_of_reach(
-    ports: &Ports,
-    deploy: &Deploy,
-    change: &Change<'_>,
-    reason: String,
-) -> Result<Installed, Failure> {
-    let place = place(&deploy.consumer);
-    ports.disk.stage(&place, change)?;
-    ports.disk.switch(&place, change, &deploy.after)?;
+fn out_of_reach(ports: &Ports, deploy: &Deploy, reason: String) -> Result<Installed, Failure> {
+    let (place, change) = (place(&deploy.consumer), change(deploy));
+    ports.disk.stage(&place, &change)?;
+    ports.disk.switch(&place, &change, &deploy.after)?;
     keep(ports, deploy, unproven(deploy, reason.clone()))?;
     Err(Failure::OutOfReach { reason })
 }

@@ -69,6 +69,14 @@ enum Failure {
         reason: String,
     },
     #[error(
+        "{consumer} ended when it was told, and what it had before is back: {reason}; `docker logs {consumer}` says why \
+         it ended"
+    )]
+    Ended {
+        consumer: ContainerName,
+        reason: String,
+    },
+    #[error(
         "what it was given was not seen in time, and a reload took {took:.1?}; it gets more time: {reason}"
     )]
     Slow {
@@ -94,6 +102,7 @@ impl Failure {
             | Self::Authority(AuthorityError::Ours { .. }) => Blame::Here,
             Self::Unseen { .. }
             | Self::NotSeen { .. }
+            | Self::Ended { .. }
             | Self::Slow { .. }
             | Self::OutOfReach { .. } => Blame::Here,
             Self::Run { .. } | Self::Broken(_) => Blame::Here,
@@ -122,6 +131,7 @@ impl Failure {
             Self::Run { .. } | Self::Broken(_) => Retry::Backoff,
             Self::Unseen { .. }
             | Self::NotSeen { .. }
+            | Self::Ended { .. }
             | Self::Slow { .. }
             | Self::OutOfReach { .. } => Retry::Backoff,
         }
@@ -129,7 +139,8 @@ impl Failure {
 }
 
 /// Carries an action out.
-pub async fn execute(ports: &Ports, action: &Action) -> Outcome {
+/// The time of a signal is written into what is known afterwards.
+pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
     let mut blame = None;
     let result = match action {
         Action::Deploy(deploy) => deploy::deploy(ports, deploy)

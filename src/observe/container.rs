@@ -7,7 +7,7 @@ use std::{
 use litemap::LiteMap;
 
 use super::Mount;
-use crate::values::{ContainerId, ContainerName, Signal, Timestamp};
+use crate::values::{ContainerId, ContainerName, Digest, Signal, Timestamp};
 
 /// One container as the engine describes it. There may be thousands: what is mostly one or two of a kind lies in a slice,
 /// since a tree makes room for eleven at once.
@@ -27,6 +27,10 @@ pub struct Container {
     pub created: Option<Timestamp>,
     /// When its process last started.
     pub started_at: Option<Timestamp>,
+    /// When its process last ended.
+    pub ended_at: Option<Timestamp>,
+    /// The engine's word for its image: what is in it, not what it is called.
+    pub image: Option<Digest>,
     /// The networks it is on, in the order of their names.
     pub networks: Box<[Network]>,
     /// TCP ports that image or container expose.
@@ -206,6 +210,14 @@ impl Container {
         self.stop_signal
             .as_ref()
             .is_none_or(|word| word.parse() == Ok(signal))
+    }
+
+    /// What it is made of: image, command and labels. One that is made anew of the same has the same.
+    pub fn made_of(&self) -> Digest {
+        let image = self.image.map(|image| image.to_string());
+        let labels = self.labels.iter().flat_map(|(key, value)| [key, value]);
+        let parts = image.iter().chain(&self.command).chain(labels);
+        Digest::of_parts(parts.map(String::as_str))
     }
 
     /// Whether it has ended and its restart policy is about to start it again.

@@ -6,6 +6,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::Signals;
 use crate::values::{CertificateName, Digest, FileName, Host, Timestamp};
 
 /// What lies in a consumer's folder, and how far the consumer has taken it up.
@@ -45,6 +46,9 @@ pub struct Installed {
     /// The consumer's process when the files were put there.
     #[serde(default)]
     pub process: Process,
+    /// What came of the signals by which it was told.
+    #[serde(default)]
+    pub signals: Signals,
 }
 
 /// By which templates the sites of a consumer are made.

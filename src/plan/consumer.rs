@@ -11,6 +11,7 @@ use super::{
     deploy::{Case, deploy},
     ground::{self, Ground},
     held_back::{complaints, of_refused_templates, unrendered},
+    signals,
     trial::{self, Mode},
 };
 use crate::{
@@ -36,9 +37,14 @@ pub(super) fn plan(
     let Some(installed) = observed.installed.get(&consumer.name) else {
         return;
     };
+    let signals = signals::seen(consumer, installed, now);
+    let told = signals::complaint(consumer, &signals, rules);
+    draft.plan.complaints.extend(told);
+    let consumer = &signals::in_force(consumer, &signals);
     let case = Case {
         consumer,
         installed,
+        signals: &signals,
         observed,
         rules,
         now,
@@ -59,6 +65,10 @@ pub(super) fn plan(
     if observed.under_way.contains(&subject) {
         // What is held back stays so meanwhile.
         return;
+    }
+    if signals.ended != installed.signals.ended {
+        let seen = (consumer.name.clone(), signals.clone());
+        draft.plan.signals.extend([seen]);
     }
     if !installed.open {
         let is_in_place = |file: &&FileName| {

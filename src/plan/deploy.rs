@@ -15,7 +15,9 @@ use super::{
 };
 use crate::{
     desire::{CertificateFolder, Consumer, Reload, Site},
-    observe::{Attempt, Installed, InstalledFile, Observed, Process, Progress, Subject, Units},
+    observe::{
+        Attempt, Installed, InstalledFile, Observed, Process, Progress, Signals, Subject, Units,
+    },
     render::{TemplateError, Templates},
     values::{CertificateName, Digest, FileName, Timestamp},
 };
@@ -35,6 +37,7 @@ const SLOWEST: u32 = 4;
 pub(super) struct Case<'a> {
     pub consumer: &'a Rc<Consumer>,
     pub installed: &'a Rc<Installed>,
+    pub signals: &'a Signals,
     pub observed: &'a Observed,
     pub rules: &'a Rules,
     pub now: Timestamp,
@@ -51,6 +54,7 @@ pub(super) fn deploy(
     let Case {
         consumer,
         installed,
+        signals,
         observed,
         rules,
         now,
@@ -93,6 +97,7 @@ pub(super) fn deploy(
     }
     let mut after = after(consumer, installed, parts, &changes, &files, generation);
     after.open |= changed;
+    after.signals = signals.clone();
     let makes_site = |file: &FileName| parts.get(file).is_some_and(|part| part.host().is_some());
     let version = Some(templates.version());
     if changes.next.keys().any(makes_site) || (is_trial && shows_something) {

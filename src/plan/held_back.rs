@@ -141,14 +141,14 @@ fn change<'t>(users: impl Iterator<Item = &'t str>) -> String {
 }
 
 /// Who is told, and of which label.
-struct Whose {
+pub(super) struct Whose {
     container: ContainerName,
     label: String,
     value: String,
 }
 
 impl Whose {
-    fn consumer(consumer: &Consumer, rules: &Rules) -> Self {
+    pub(super) fn consumer(consumer: &Consumer, rules: &Rules) -> Self {
         let label = format!("{}.kind", rules.label_prefix);
         Self {
             container: consumer.name.clone(),
@@ -157,7 +157,7 @@ impl Whose {
         }
     }
 
-    fn complains(self, problem: String, remedy: String) -> Complaint {
+    pub(super) fn complains(self, problem: String, remedy: String) -> Complaint {
         let Self {
             container,
             label,

@@ -19,6 +19,7 @@ mod obtain;
 mod part;
 mod renewal;
 mod selection;
+mod signals;
 mod trial;
 mod views;
 
@@ -47,7 +48,7 @@ use content::{Parts, Wanted};
 
 use crate::{
     desire::{Complaint, Consumer, Desired, Issuance},
-    observe::{Attempt, Installed, Observed, RefusedTemplates, Subject},
+    observe::{Attempt, Installed, Observed, RefusedTemplates, Signals, Subject},
     render::Templates,
     values::{CertificateName, ContainerName, Digest, FileName, Host, Signal, Timestamp},
 };
@@ -85,6 +86,8 @@ pub struct Plan {
     pub finished: BTreeSet<CertificateName>,
     /// Files that were refused or in doubt in another form and are as they should be: what is known of that can go.
     pub cleared: BTreeSet<(ContainerName, FileName)>,
+    /// What came of signals, where that is another than is written down.
+    pub signals: BTreeMap<ContainerName, Signals>,
 }
 
 /// Something to do.

@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::desire::visible;
+use crate::{desire::visible, observe::Snapshot, values::ContainerName};
 
 /// Something that was looked at, and what was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -37,6 +37,18 @@ impl fmt::Display for State {
             Self::Problem => "PROBLEM",
         })
     }
+}
+
+/// What to do about a container that does not run. One that its restart policy is about to start again needs nobody to
+/// start it.
+pub fn start_it(name: &ContainerName, snapshot: &Snapshot) -> String {
+    let container = snapshot.containers.get(name);
+    if container.is_some_and(|container| container.is_restarting()) {
+        return format!(
+            "its restart policy starts it again by itself; `docker logs {name}` says why it ends"
+        );
+    }
+    format!("start it: `docker start {name}`; `docker logs {name}` says why it ended")
 }
 
 /// Findings in the order in which they were made.

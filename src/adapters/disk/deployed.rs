@@ -184,6 +184,7 @@ fn bare(installed: &Installed) -> Installed {
         stopgaps,
         templates,
         process,
+        signals,
         ..
     } = installed;
     Installed {
@@ -196,6 +197,7 @@ fn bare(installed: &Installed) -> Installed {
         stopgaps: stopgaps.clone(),
         templates: templates.clone(),
         process: *process,
+        signals: signals.clone(),
         ..Installed::default()
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     observe::{
         Container, ContainerState, Detail, Health, Mount, MountKind, Network, RestartPolicy,
     },
-    values::{ContainerId, ContainerName, Timestamp},
+    values::{ContainerId, ContainerName, Digest, Timestamp},
 };
 
 /// The ids of the listed containers with a label that begins with `prefix`, of all where it is empty. One that can't be read is left out and told.
@@ -131,6 +131,7 @@ fn meant(read: Inspected) -> Result<Container, String> {
         mounts,
         host_config,
         path,
+        image,
         args,
     } = read;
     let name = name.strip_prefix('/').unwrap_or(&name);
@@ -142,6 +143,8 @@ fn meant(read: Inspected) -> Result<Container, String> {
         pid: Some(state.pid).filter(|pid| *pid > 0),
         created: time(&created),
         started_at: time(&state.started_at),
+        ended_at: time(&state.finished_at),
+        image: image_digest(&image),
         state: word(state),
         published: network_settings
             .ports
@@ -208,6 +211,12 @@ fn health(word: &str) -> Option<Health> {
         "unhealthy" => Some(Health::Unhealthy),
         other => Some(Health::Other(other.to_owned())),
     }
+}
+
+/// An image's id, which Podman writes without the name of its hash.
+fn image_digest(id: &str) -> Option<Digest> {
+    let digits = id.strip_prefix("sha256:").unwrap_or(id);
+    Digest::try_from(digits.to_owned()).ok()
 }
 
 /// Engines write the year 1 for never.
@@ -362,6 +371,8 @@ mod tests {
             health: Some(Health::Starting),
             created: Some(Timestamp::parse("2026-11-22T18:46:08.447Z").unwrap()),
             started_at: Some(Timestamp::parse("2026-11-22T18:46:08.731Z").unwrap()),
+            ended_at: None,
+            image: image_digest("dfb316affda6354793c3417e56870f5b915712dfc9ac2ffa12ba2cc243e37772"),
             networks: [network].into(),
             exposed: BTreeSet::from([80, 443, 9000]),
             published: BTreeMap::from([(9000, BTreeSet::from([([127, 0, 0, 1], 32768).into()]))]),

@@ -91,6 +91,8 @@ pub(super) struct Inspected {
     #[serde(default, deserialize_with = "or_default")]
     pub(super) path: String,
     #[serde(default, deserialize_with = "or_default")]
+    pub(super) image: String,
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) args: Vec<String>,
 }
 
@@ -108,6 +110,8 @@ pub(super) struct State {
     pub(super) restarting: bool,
     #[serde(deserialize_with = "or_default")]
     pub(super) started_at: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) finished_at: String,
     /// Of its first process; 0 while none runs.
     #[serde(deserialize_with = "or_default")]
     pub(super) pid: i32,

@@ -15,7 +15,7 @@ use crate::{
     adapters::clock::SystemClock,
     daemon::{Daemon, Survey},
     ports::Clock,
-    report::{Finding, Findings, chain, explain::Works},
+    report::{Finding, Findings, chain, explain::Works, start_it},
     values::Timestamp,
 };
 
@@ -115,9 +115,7 @@ async fn proxies(daemon: &Daemon, survey: &Survey, told: &mut Findings) {
                 true => format!(
                     "put quaymaster and {name} on one network, or publish its ports, so that it can look"
                 ),
-                false => format!(
-                    "start it: `docker start {name}`; `docker logs {name}` says why it ended"
-                ),
+                false => start_it(name, &survey.snapshot),
             };
             let says = if proxy.running {
                 "can't be reached from here"

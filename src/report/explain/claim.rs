@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::Facts;
 use crate::{
     desire::{Claimant, Complaint, Consumer, nearest_names},
-    report::{Findings, Instead},
+    report::{Findings, Instead, start_it},
     values::{CertificateName, ContainerName},
 };
 
@@ -57,7 +57,7 @@ fn tell_one(facts: &Facts<'_>, claimant: &Claimant, is_followed: bool, told: &mu
             told.problem(
                 "asked for",
                 format!("{asks}, but does not run"),
-                format!("start it: `docker start {container}`"),
+                start_it(container, facts.snapshot),
             );
         }
     }

@@ -5,7 +5,7 @@ use crate::{
     desire::{Consumer, Content, Site},
     observe::{Container, ContainerState, Health, Installed, Progress, Subject},
     plan::{self, Action},
-    report::{Findings, Instead},
+    report::{Findings, Instead, start_it},
     values::ContainerName,
 };
 
@@ -13,8 +13,7 @@ use crate::{
 pub(super) fn tell_files(facts: &Facts<'_>, proxy: &Consumer, told: &mut Findings) {
     let name = &proxy.name;
     if !proxy.running {
-        let remedy =
-            format!("start it: `docker start {name}`; `docker logs {name}` says why it ended");
+        let remedy = start_it(name, facts.snapshot);
         return told.problem("proxy", format!("{name} does not run"), remedy);
     }
     let file = plan::site_file(facts.host);

@@ -201,6 +201,18 @@ fn each_breakage_is_told_with_the_one_thing_to_do_first() {
             "docker start proxy",
         ),
         (
+            "proxy ends and is started again",
+            |w| w.containers[0].state = ContainerState::Other("restarting".into()),
+            "proxy does not run",
+            "its restart policy starts it again by itself; `docker logs proxy`",
+        ),
+        (
+            "app ends and is started again",
+            |w| w.containers[1].state = ContainerState::Other("restarting".into()),
+            "does not run",
+            "its restart policy starts it again by itself; `docker logs shop`",
+        ),
+        (
             "no daemon",
             |w| (w.settles, w.daemon) = (false, (Works::No, Some(NOW - Duration::from_secs(600)))),
             "no daemon works on this state (last seen at 2027-01-15T07:50:00Z (10 min 0 s ago))",

@@ -96,7 +96,7 @@ pub async fn attempt(ports: &Ports, folder: &Path) -> Option<String> {
         proxies: [].into(),
         attempt,
     };
-    match execute(ports, &Action::Obtain(Box::new(obtain)))
+    match execute(ports, &mut Action::Obtain(Box::new(obtain)))
         .await
         .result
     {

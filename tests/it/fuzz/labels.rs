@@ -66,6 +66,8 @@ fn container(name: &str, number: u8, labels: BTreeMap<String, String>) -> Contai
         published: BTreeMap::new(),
         command: Vec::new(),
         init: false,
+        ended_at: None,
+        image: None,
         restart_policy: RestartPolicy::No,
         stop_signal: None,
         pid: None,

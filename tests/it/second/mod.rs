@@ -12,4 +12,5 @@
 mod engine;
 mod gaps;
 mod relay;
+mod signals;
 mod stage;

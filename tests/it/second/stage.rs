@@ -36,16 +36,33 @@ impl Stage {
             "10.213.8.128/25",
             NETWORK,
         ]);
-        let folder = format!("{}:/etc/nginx/conf.d:ro", stage.config().display());
-        let always = ["--ip", PROXY, "--restart", "always"];
-        let options = [
-            &always[..],
-            &["--label", "quaymaster.kind=nginx", "--volume", &folder],
-        ]
-        .concat();
         // Without Debian's own site, which would answer for every name that is not served.
-        stage.run("proxy", &options, "rm -f /etc/nginx/sites-enabled/default");
+        let script = "rm -f /etc/nginx/sites-enabled/default; exec nginx -g 'daemon off;'";
+        stage.proxy(&[], &["sh", "-c", script]);
         stage
+    }
+
+    /// Runs the proxy, which the engine starts again when it ends.
+    pub fn proxy(&self, options: &[&str], command: &[&str]) {
+        let folder = format!("{}:/etc/nginx/conf.d:ro", self.config().display());
+        let ours = [
+            "run",
+            "--detach",
+            "--network",
+            NETWORK,
+            "--name",
+            "proxy",
+            "--ip",
+            PROXY,
+            "--restart",
+            "always",
+            "--label",
+            "quaymaster.kind=nginx",
+            "--volume",
+            &folder,
+        ];
+        let words = [&ours[..], options, &[NGINX], command].concat();
+        self.engine.docker(&words);
     }
 
     fn config(&self) -> PathBuf {

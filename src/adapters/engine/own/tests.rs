@@ -105,6 +105,8 @@ fn container(id: &str, destinations: &[&str]) -> Container {
         published: BTreeMap::new(),
         command: Vec::new(),
         init: false,
+        ended_at: None,
+        image: None,
         restart_policy: RestartPolicy::No,
         stop_signal: None,
         pid: None,
