@@ -18,7 +18,7 @@ use super::{
     pid1,
     reach::{self, is_on, shared_address},
     rights,
-    spec::{ProxySpec, Spec},
+    spec::{HealthUse, ProxySpec, Spec},
 };
 use crate::{
     observe::{Container, Network, Place, Snapshot, find, locate},
@@ -450,8 +450,7 @@ fn route(host: &Host, claims: &[Claim<'_>], proxy: &Container) -> Option<Route> 
     let near: Vec<_> = claims.iter().filter(|claim| is_for(claim, proxy)).collect();
     let spec = near.first()?.spec;
     let there = near.iter().filter(|claim| claim.container.is_there());
-    let (traffic, idle): (Vec<_>, Vec<_>) =
-        there.partition(|claim| claim.container.takes_traffic());
+    let (traffic, idle): (Vec<_>, Vec<_>) = there.partition(|claim| takes_traffic(claim));
     let addresses = |claims: Vec<&&Claim<'_>>| {
         claims
             .into_iter()
@@ -470,12 +469,22 @@ fn route(host: &Host, claims: &[Claim<'_>], proxy: &Container) -> Option<Route> 
             .clone()
             .or_else(|| spec.strip.then(Path::default)),
         body_size: spec.body_size.clone(),
+        timeout: spec.timeout,
+        buffers: spec.buffers,
         auth: spec.auth.clone().map(|file| Auth {
             file,
             realm: realm(),
         }),
         allow: spec.allow.clone(),
     })
+}
+
+/// Whether requests may be sent to it now, as far as its label has its health checked.
+fn takes_traffic(claim: &Claim<'_>) -> bool {
+    match claim.spec.health {
+        HealthUse::Check => claim.container.takes_traffic(),
+        HealthUse::Ignore => claim.container.is_running(),
+    }
 }
 
 fn upstream(claim: &Claim<'_>, proxy: &Container) -> Option<SocketAddr> {

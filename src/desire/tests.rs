@@ -402,6 +402,32 @@ fn what_ended_has_no_site_and_what_ails_has_no_traffic() {
 }
 
 #[test]
+fn one_whose_health_is_ignored_takes_traffic_as_long_as_it_runs() {
+    for (state, health, takes) in [
+        (ContainerState::Running, Some(Health::Starting), true),
+        (ContainerState::Running, Some(Health::Unhealthy), true),
+        (ContainerState::Running, None, true),
+        (ContainerState::Paused, Some(Health::Healthy), false),
+    ] {
+        let mut ignored = container("setup", 4)
+            .label("host", "shop.example")
+            .label("health", "ignore");
+        // Each container speaks for itself.
+        let mut checked = container("second", 5).label("host", "shop.example");
+        (ignored.state, ignored.health) = (state.clone(), health.clone());
+        checked.health = Some(Health::Unhealthy);
+        let desired = desired([proxy(), ignored, checked]);
+        assert!(desired.complaints.is_empty(), "{:?}", desired.complaints);
+        let expected = if takes { "/: 10.0.0.4:8080" } else { "/: " };
+        assert_eq!(
+            routes(&desired, "shop.example"),
+            [expected],
+            "{state:?} {health:?}"
+        );
+    }
+}
+
+#[test]
 fn containers_of_one_project_share_a_name_and_others_do_not_take_it() {
     let shop = |name, number, project| {
         container(name, number)
