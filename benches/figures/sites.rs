@@ -64,6 +64,7 @@ fn container(name: String, number: u32, label: (&str, String)) -> Container {
         published: BTreeMap::new(),
         command: Vec::new(),
         init: false,
+        joins: None,
         mounts: Vec::new(),
     }
 }

@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::Path};
 use litemap::LiteMap;
 
 use super::*;
-use crate::observe::{Container, ContainerState, Health, Mount, MountKind, Network};
+use crate::observe::{Container, ContainerState, Health, Joined, Mount, MountKind, Network};
 
 pub(crate) fn rules() -> Rules {
     Rules {
@@ -59,6 +59,7 @@ pub(crate) fn container(name: &str, number: u8) -> Container {
         published: BTreeMap::new(),
         command: Vec::new(),
         init: false,
+        joins: None,
         mounts: Vec::new(),
     }
 }
@@ -399,6 +400,69 @@ fn what_ended_has_no_site_and_what_ails_has_no_traffic() {
                 .all(|c| c.sites.values().all(|site| upstreams(site).is_empty()))
         );
     }
+}
+
+fn on_host(mut container: Container) -> Container {
+    let host = Network {
+        name: "host".into(),
+        id: "net-host".into(),
+        address: None,
+        gateway: None,
+    };
+    container.networks = [host].into();
+    container
+}
+
+#[test]
+fn the_host_s_network_is_served_where_that_can_work() {
+    let shop = || container("shop", 4).label("host", "shop.example");
+    for (proxy, shop, leads_to) in [
+        (on_host(proxy()), on_host(shop()), "/: 127.0.0.1:8080"),
+        (on_host(proxy()), shop(), "/: 10.0.0.4:8080"),
+        (
+            on_host(proxy()),
+            shop().label("network", "web"),
+            "/: 10.0.0.4:8080",
+        ),
+        (proxy(), shop(), "/: 10.0.0.4:8080"),
+    ] {
+        let desired = desired([proxy, shop]);
+        assert!(desired.complaints.is_empty(), "{:?}", desired.complaints);
+        assert_eq!(routes(&desired, "shop.example"), [leads_to]);
+    }
+    let told = complaints(&desired([proxy(), on_host(shop())]));
+    assert!(
+        told[0].contains("take `network_mode: host` from it"),
+        "{told:?}"
+    );
+    // A network without any is the host's as little as anybody's.
+    let mut alone = shop();
+    alone.networks = [].into();
+    let told = complaints(&desired([on_host(proxy()), alone]));
+    assert!(told[0].contains("it is on none"), "{told:?}");
+}
+
+#[test]
+fn one_that_uses_another_s_network_is_asked_there_or_told_whose_that_is() {
+    let shop = |name: Option<&str>, change: fn(&mut Container)| {
+        let mut shop = container("shop", 4).label("host", "shop.example");
+        shop.joins = Some(Joined {
+            id: ContainerId::parse("5").expect("an id"),
+            name: name.map(|name| ContainerName::parse(name).expect("a name")),
+        });
+        change(&mut shop);
+        desired([proxy(), shop])
+    };
+    let near = shop(Some("vpn"), |_| {});
+    assert!(near.complaints.is_empty(), "{:?}", near.complaints);
+    assert_eq!(routes(&near, "shop.example"), ["/: 10.0.0.4:8080"]);
+    let far = shop(Some("vpn"), |shop| {
+        shop.networks[0].id = "another".to_owned()
+    });
+    let remedy = "put vpn on a network of a proxy; it is on web";
+    assert!(complaints(&far)[0].contains(remedy), "{:?}", far.complaints);
+    let gone = shop(None, |shop| shop.networks = [].into());
+    assert!(complaints(&gone)[0].contains("the container 5, which is not there any more"));
 }
 
 #[test]

@@ -19,7 +19,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use certificate::{HeldCertificate, Shelf, Source};
-pub use container::{Container, ContainerState, Detail, Health, Network};
+pub use container::{Container, ContainerState, Detail, Health, Joined, Network};
 pub use event::{Action, EngineEvent};
 pub use holder::Holder;
 pub use installed::{

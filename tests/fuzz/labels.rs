@@ -63,6 +63,7 @@ fn container(name: &str, number: u8, labels: BTreeMap<String, String>) -> Contai
         published: BTreeMap::new(),
         command: Vec::new(),
         init: false,
+        joins: None,
         mounts: vec![Mount {
             kind,
             destination: "/etc/nginx/conf.d".into(),

@@ -115,6 +115,7 @@ fn container(name: &str, number: u8) -> Container {
         published: BTreeMap::new(),
         command: Vec::new(),
         init: false,
+        joins: None,
         mounts: Vec::new(),
     }
 }

@@ -15,7 +15,7 @@ use super::schema::{
     State,
 };
 use crate::{
-    observe::{Container, ContainerState, Detail, Health, Mount, MountKind, Network},
+    observe::{Container, ContainerState, Detail, Health, Joined, Mount, MountKind, Network},
     values::{ContainerId, ContainerName, Timestamp},
 };
 
@@ -155,6 +155,7 @@ fn meant(read: Inspected) -> Result<Container, String> {
             .keys()
             .filter_map(|port| tcp_port(port))
             .collect(),
+        joins: joined(&host_config.network_mode),
         mounts: all_mounts(mounts, &host_config),
         command: [path]
             .into_iter()
@@ -163,6 +164,12 @@ fn meant(read: Inspected) -> Result<Container, String> {
             .collect(),
         init: host_config.init,
     })
+}
+
+/// The container whose network is used; of its name nothing is known yet.
+fn joined(network_mode: &str) -> Option<Joined> {
+    let id = ContainerId::parse(network_mode.strip_prefix("container:")?).ok()?;
+    Some(Joined { id, name: None })
 }
 
 /// What is wrong, without the values that stood there: they may be anybody's.
@@ -358,6 +365,7 @@ mod tests {
             published: BTreeMap::from([(9000, BTreeSet::from([([127, 0, 0, 1], 32768).into()]))]),
             command: vec!["sleep".into(), "300".into()],
             init: false,
+            joins: None,
             mounts: vec![
                 mount(
                     MountKind::Bind {

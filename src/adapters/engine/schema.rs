@@ -171,6 +171,9 @@ pub(super) struct HostConfig {
     pub(super) mounts: Vec<MountOrder>,
     #[serde(deserialize_with = "or_default")]
     pub(super) init: bool,
+    /// `container:ID` for one that uses another's network.
+    #[serde(deserialize_with = "or_default")]
+    pub(super) network_mode: String,
 }
 
 /// What was asked for with `--mount`; only here is the subpath of a volume told.

@@ -105,6 +105,7 @@ fn container(id: &str, destinations: &[&str]) -> Container {
         published: BTreeMap::new(),
         command: Vec::new(),
         init: false,
+        joins: None,
         mounts: destinations.iter().map(mount).collect(),
     }
 }
