@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeMap,
     rc::Rc,
 };
 
@@ -18,7 +19,7 @@ use crate::{
         probe::TcpProbe,
     },
     desire::tests::{container, rules},
-    observe::{Action as Happened, Attempt, Container, EngineEvent, Way},
+    observe::{Action as Happened, Attempt, Container, EngineEvent, Joined, Way},
     ports::{Clock, Engine, OrderRecord, Ran},
     values::{CertificateName, Digest, KeyType, Signal},
 };
@@ -33,6 +34,7 @@ struct Scripted {
     opened: RefCell<Vec<Instant>>,
     lists: Cell<usize>,
     inspects: RefCell<Vec<String>>,
+    joins: Option<Joined>,
 }
 
 fn silent() -> EngineError {
@@ -40,6 +42,15 @@ fn silent() -> EngineError {
         engine: "here".into(),
         call: "GET /_ping".into(),
         limit: Duration::from_secs(5),
+    }
+}
+
+impl Scripted {
+    fn shop(&self) -> Container {
+        Container {
+            joins: self.joins.clone(),
+            ..container("shop", 4)
+        }
     }
 }
 
@@ -62,12 +73,12 @@ impl Engine for Scripted {
     async fn containers(&self, _: &str) -> Result<Vec<Container>, EngineError> {
         sleep(self.list).await;
         self.lists.set(self.lists.get() + 1);
-        Ok(vec![container("shop", 4)])
+        Ok(vec![self.shop()])
     }
 
     async fn inspect(&self, id: &str) -> Result<Option<Container>, EngineError> {
         self.inspects.borrow_mut().push(id.to_owned());
-        Ok(Some(container("shop", 4)))
+        Ok(Some(self.shop()))
     }
 
     async fn kill(&self, _: &ContainerId, _: Signal, _: Way) -> Result<Way, EngineError> {
@@ -249,6 +260,29 @@ async fn two_hundred_wishes_during_a_look_are_one_more_look() {
     )
     .await;
     assert_eq!(engine.lists.get(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happens_to_a_container_is_seen_on_those_that_use_its_network() {
+    let id = |text: &str| ContainerId::parse(text).unwrap();
+    let event = |container: &str| EngineEvent {
+        action: Happened::Changed,
+        container: id(container),
+        labels: BTreeMap::new(),
+    };
+    let joins = Some(Joined {
+        id: id("vpn"),
+        name: None,
+    });
+    let engine = Rc::new(Scripted {
+        joins,
+        ..Scripted::default()
+    });
+    engine.lives.set(Duration::from_secs(3600));
+    // Neither has a label of ours.
+    engine.events.replace(vec![event("other"), event("vpn")]);
+    watched(&engine, Duration::from_secs(60), async |_: &Notify| {}).await;
+    assert_eq!(*engine.inspects.borrow(), ["id4"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -63,6 +63,10 @@ pub(super) trait Watched {
     fn clock(&self) -> &dyn Clock;
     /// Which container a fact is about.
     fn id(fact: &Self::Fact) -> &ContainerId;
+    /// Whose network it uses, so that what happens to that one changes it, too.
+    fn joins(_: &Self::Fact) -> Option<&ContainerId> {
+        None
+    }
     /// Whether an event is about a container that matters, be it one of those that are known to.
     fn concerns_us(&self, event: &EngineEvent, known: &BTreeSet<ContainerId>) -> bool;
 
@@ -86,6 +90,10 @@ impl Watched for Daemon {
 
     fn id(fact: &Container) -> &ContainerId {
         &fact.id
+    }
+
+    fn joins(fact: &Container) -> Option<&ContainerId> {
+        fact.joins.as_ref().map(|joins| &joins.id)
     }
 
     fn concerns_us(&self, event: &EngineEvent, known: &BTreeSet<ContainerId>) -> bool {
@@ -152,6 +160,7 @@ async fn follow<W: Watched>(
                 seen,
                 events,
                 known: BTreeSet::new(),
+                joined: BTreeMap::new(),
             };
             following
                 .follow(look_again)
@@ -176,6 +185,8 @@ struct Following<'a, W: Watched> {
     seen: &'a UnboundedSender<Seen<W::Fact>>,
     events: LocalBoxStream<'static, Result<EngineEvent, EngineError>>,
     known: BTreeSet<ContainerId>,
+    /// Those of them that use another's network, and whose.
+    joined: BTreeMap<ContainerId, ContainerId>,
 }
 
 impl<W: Watched> Following<'_, W> {
@@ -220,6 +231,10 @@ impl<W: Watched> Following<'_, W> {
             .chain(&own)
             .map(|fact| W::id(fact).clone())
             .collect();
+        self.joined.clear();
+        for fact in containers.iter().chain(&own) {
+            self.remember_joined(fact);
+        }
         let _ = self.seen.send(Seen::All {
             containers,
             own,
@@ -233,10 +248,28 @@ impl<W: Watched> Following<'_, W> {
 
     /// An event wakes, it does not inform: the one container that it names is looked at, if it concerns us.
     async fn tell_one(&mut self, event: &EngineEvent) -> Result<(), EngineError> {
-        if !self.watched.concerns_us(event, &self.known) {
-            return Ok(());
+        for id in self.users_of(&event.container) {
+            self.look_at(id, Action::Changed).await?;
         }
-        let (id, action) = (event.container.clone(), event.action);
+        match self.watched.concerns_us(event, &self.known) {
+            true => self.look_at(event.container.clone(), event.action).await,
+            false => Ok(()),
+        }
+    }
+
+    /// Those that use the network of this one.
+    fn users_of(&self, owner: &ContainerId) -> Vec<ContainerId> {
+        let users = self.joined.iter().filter(|(_, joined)| *joined == owner);
+        users.map(|(user, _)| user.clone()).collect()
+    }
+
+    fn remember_joined(&mut self, fact: &W::Fact) {
+        if let Some(owner) = W::joins(fact) {
+            self.joined.insert(W::id(fact).clone(), owner.clone());
+        }
+    }
+
+    async fn look_at(&mut self, id: ContainerId, action: Action) -> Result<(), EngineError> {
         let container = match action {
             Action::Gone => None,
             Action::Changed | Action::Network => match self.watched.inspect(&id).await {
@@ -248,10 +281,16 @@ impl<W: Watched> Following<'_, W> {
                 Err(error) => return Err(error),
             },
         };
-        match container {
-            Some(_) => self.known.insert(id.clone()),
-            None => self.known.remove(&id),
-        };
+        match &container {
+            Some(fact) => {
+                self.known.insert(id.clone());
+                self.remember_joined(fact);
+            }
+            None => {
+                self.known.remove(&id);
+                self.joined.remove(&id);
+            }
+        }
         let _ = self.seen.send(Seen::One {
             id,
             container,

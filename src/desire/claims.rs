@@ -1,9 +1,6 @@
 //! Who claims which host, and who gets it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use litemap::LiteMap;
 
@@ -13,7 +10,7 @@ use super::{
     holders,
     labels::{self, words},
     rights,
-    spec::{SiteSpec, Spec},
+    spec::{Hsts, SiteSpec, Spec},
 };
 use crate::{
     observe::{Container, Holder, Snapshot},
@@ -44,7 +41,7 @@ pub(super) enum Purpose<'a> {
 /// What was decided about one host.
 pub(super) struct Held<'a> {
     pub tls: Tls,
-    pub hsts: Option<Duration>,
+    pub hsts: Option<Hsts>,
     pub content: Content<'a>,
     /// Claims that only want it on a certificate.
     pub certified_by: Vec<Claim<'a>>,
@@ -385,12 +382,8 @@ fn decide<'a>(
             ));
         } else if claim.spec.hsts != oldest.spec.hsts {
             let problem = format!("{by} says something else for {host}, and it is older");
-            let value = claim
-                .spec
-                .hsts
-                .map(|length| humantime::format_duration(length).to_string())
-                .unwrap_or_default();
-            complaints.insert(claim.complaint(rules, "hsts", &value, problem, remedy));
+            let value = claim.written(rules, "hsts");
+            complaints.insert(claim.complaint(rules, "hsts", value, problem, remedy));
         }
     }
     let ours: Vec<_> = ours
@@ -505,6 +498,8 @@ fn is_asked_alike(one: &SiteSpec, other: &SiteSpec) -> bool {
             strip,
             upstream_path,
             body_size,
+            timeout,
+            buffers,
             auth,
             auth_realm,
             allow,
@@ -515,6 +510,8 @@ fn is_asked_alike(one: &SiteSpec, other: &SiteSpec) -> bool {
             strip,
             upstream_path,
             body_size,
+            timeout,
+            buffers,
             auth,
             auth_realm,
             allow,

@@ -16,12 +16,12 @@ use super::{
     kinds::Kind,
     labels::words,
     pid1,
-    reach::{self, is_on, shared_address},
+    reach::{self, is_on},
     rights, signals,
-    spec::{ProxySpec, Spec},
+    spec::{HealthUse, ProxySpec, Spec},
 };
 use crate::{
-    observe::{Container, Network, Place, Snapshot, find, locate},
+    observe::{Container, Joined, Network, Place, Snapshot, find, locate},
     values::{CertificateName, ContainerName, Host, Right},
 };
 
@@ -454,8 +454,7 @@ fn route(host: &Host, claims: &[Claim<'_>], proxy: &Container) -> Option<Route> 
     let near: Vec<_> = claims.iter().filter(|claim| is_for(claim, proxy)).collect();
     let spec = near.first()?.spec;
     let there = near.iter().filter(|claim| claim.container.is_there());
-    let (traffic, idle): (Vec<_>, Vec<_>) =
-        there.partition(|claim| claim.container.takes_traffic());
+    let (traffic, idle): (Vec<_>, Vec<_>) = there.partition(|claim| takes_traffic(claim));
     let addresses = |claims: Vec<&&Claim<'_>>| {
         claims
             .into_iter()
@@ -474,12 +473,22 @@ fn route(host: &Host, claims: &[Claim<'_>], proxy: &Container) -> Option<Route> 
             .clone()
             .or_else(|| spec.strip.then(Path::default)),
         body_size: spec.body_size.clone(),
+        timeout: spec.timeout,
+        buffers: spec.buffers,
         auth: spec.auth.clone().map(|file| Auth {
             file,
             realm: realm(),
         }),
         allow: spec.allow.clone(),
     })
+}
+
+/// Whether requests may be sent to it now, as far as its label has its health checked.
+fn takes_traffic(claim: &Claim<'_>) -> bool {
+    match claim.spec.health {
+        HealthUse::Check => claim.container.takes_traffic(),
+        HealthUse::Ignore => claim.container.is_running(),
+    }
 }
 
 fn upstream(claim: &Claim<'_>, proxy: &Container) -> Option<SocketAddr> {
@@ -496,9 +505,10 @@ fn is_for(claim: &Claim<'_>, proxy: &Container) -> bool {
         via.is_empty() || via.contains(proxy.name.as_str()) || via.contains(proxy.service());
     let is_near = match &claim.spec.network {
         Some(name) => {
-            network(claim.container, name).is_some_and(|network| is_on(proxy, &network.id))
+            let network = network(claim.container, name);
+            network.is_some_and(|network| proxy.is_on_host() || is_on(proxy, &network.id))
         }
-        None => share_a_network(claim.container, proxy),
+        None => reach::is_near(claim.container, proxy),
     };
     is_named && is_near
 }
@@ -506,8 +516,8 @@ fn is_for(claim: &Claim<'_>, proxy: &Container) -> bool {
 /// Where the proxy reaches the container behind a claim.
 fn address(claim: &Claim<'_>, proxy: &Container) -> Option<IpAddr> {
     match &claim.spec.network {
-        Some(name) => network(claim.container, name)?.address,
-        None => shared_address(claim.container, proxy),
+        Some(name) if !claim.container.is_on_host() => network(claim.container, name)?.address,
+        _ => reach::address(claim.container, proxy),
     }
 }
 
@@ -519,10 +529,6 @@ fn network<'a>(container: &'a Container, name: &str) -> Option<&'a Network> {
     container
         .network(name)
         .or_else(|| container.network(&within?))
-}
-
-fn share_a_network(one: &Container, other: &Container) -> bool {
-    one.networks.iter().any(|network| is_on(other, &network.id))
 }
 
 fn unserved(
@@ -566,7 +572,7 @@ fn unserved(
             "network",
             name,
             "it is on no such network".to_owned(),
-            format!("it is on {}", networks()),
+            is_on_networks(&networks()),
         );
     }
     if !claim.spec.via.is_empty() {
@@ -579,11 +585,31 @@ fn unserved(
             remedy,
         );
     }
-    let problem = format!("no proxy shares a network with it; there is {}", proxies());
-    wrong(
-        "host",
-        host.as_str(),
-        problem,
-        format!("put both on one network; it is on {}", networks()),
-    )
+    let (problem, remedy) = match (&claim.container.joins, claim.container.is_on_host()) {
+        (Some(Joined { name: None, id }), _) => (
+            format!("it uses the network of the container {id}, which is not there any more"),
+            "make it anew: `docker-compose up -d --force-recreate`".to_owned(),
+        ),
+        (Some(Joined { name: Some(owner), .. }), false) => (
+            format!("it uses the network of {owner}, which no proxy shares; there is {}", proxies()),
+            format!("put {owner} on a network of a proxy; {}", is_on_networks(&networks())),
+        ),
+        (_, true) => (
+            format!("it has the host's network, where only a proxy that has it, too, can ask it; there is {}", proxies()),
+            "in Compose, take `network_mode: host` from it and put it on a network of a proxy, or write it to the proxy, \
+             too".to_owned(),
+        ),
+        (None, false) => (
+            format!("no proxy shares a network with it; there is {}", proxies()),
+            format!("put both on one network; {}", is_on_networks(&networks())),
+        ),
+    };
+    wrong("host", host.as_str(), problem, remedy)
+}
+
+fn is_on_networks(networks: &str) -> String {
+    match networks {
+        "" => "it is on none".to_owned(),
+        _ => format!("it is on {networks}"),
+    }
 }

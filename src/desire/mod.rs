@@ -34,7 +34,7 @@ pub use labels::{LABELS, LabelRow};
 pub use reading::Reading;
 pub use signals::{lost_policy, signal_way};
 use spec::Spec;
-pub use spec::{Path, Scheme, Tls};
+pub use spec::{Hsts, Path, Scheme, Tls};
 
 use itertools::Itertools;
 
@@ -245,7 +245,7 @@ pub struct Site {
     /// What is served in plain text and what over TLS.
     pub tls: Tls,
     /// How long browsers shall insist on TLS.
-    pub hsts: Option<Duration>,
+    pub hsts: Option<Hsts>,
     /// The containers that ask for it.
     pub containers: Box<[ContainerName]>,
     /// What it leads to.
@@ -311,6 +311,10 @@ pub struct Route {
     pub replaced_by: Option<Path>,
     /// The largest request, as nginx writes sizes.
     pub body_size: Option<String>,
+    /// How long the proxy waits for a container.
+    pub timeout: Option<Duration>,
+    /// How many kilobytes of headers an answer may have.
+    pub buffers: Option<u32>,
     /// A file of passwords, and what they are asked for.
     pub auth: Option<Auth>,
     /// From where it may be asked; empty for everywhere.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
 use super::Reach;
@@ -17,11 +17,8 @@ pub(super) fn reach(
     https: u16,
 ) -> Option<Reach> {
     let inside = match own {
-        Some(own) => shared_address(container, own),
-        None => container
-            .networks
-            .iter()
-            .find_map(|network| network.address),
+        Some(own) => address(container, own).or_else(|| host_of(container, own)),
+        None => address_for_host(container),
     };
     if let Some(address) = inside {
         return Some(Reach {
@@ -65,8 +62,43 @@ fn from_here(published: SocketAddr, own: Option<&Container>) -> Option<SocketAdd
         .map(|gateway| SocketAddr::new(*gateway, published.port()))
 }
 
+/// Where `from` reaches `container`: on the host's network, each container at its own address; else on one that both are on.
+pub(super) fn address(container: &Container, from: &Container) -> Option<IpAddr> {
+    match from.is_on_host() {
+        true => address_for_host(container),
+        false => shared_address(container, from),
+    }
+}
+
+/// Whether `from` is where it could reach `container`, be that running or not.
+pub(super) fn is_near(container: &Container, from: &Container) -> bool {
+    let mut networks = container.networks.iter();
+    match from.is_on_host() {
+        // So engines call it where there is no network.
+        true => networks.any(|network| network.name != "none"),
+        false => networks.any(|network| is_on(from, &network.id)),
+    }
+}
+
+/// Where the host reaches a container.
+fn address_for_host(container: &Container) -> Option<IpAddr> {
+    match container.is_on_host() {
+        true => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        false => container
+            .networks
+            .iter()
+            .find_map(|network| network.address),
+    }
+}
+
+/// Where we reach one that has the host's network: at the host's address on a network of ours.
+fn host_of(container: &Container, own: &Container) -> Option<IpAddr> {
+    let mut gateways = own.networks.iter().filter_map(|network| network.gateway);
+    gateways.next().filter(|_| container.is_on_host())
+}
+
 /// Where `from` reaches `container`: its address on the first network that both are on.
-pub(super) fn shared_address(container: &Container, from: &Container) -> Option<IpAddr> {
+fn shared_address(container: &Container, from: &Container) -> Option<IpAddr> {
     let both = |id: &str| is_on(from, id);
     container
         .networks
@@ -141,6 +173,36 @@ mod tests {
             (elsewhere(), None, Some("10.0.0.3:80 10.0.0.3:443")),
         ] {
             assert_eq!(reached(&proxy, own.as_ref()).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn a_proxy_on_the_host_s_network_is_reached_at_the_host() {
+        let on_host = |name: &str, number| {
+            let mut it = container(name, number);
+            it.networks
+                .iter_mut()
+                .for_each(|network| (network.name, network.address) = ("host".to_owned(), None));
+            it
+        };
+        let host = on_host("proxy", 3);
+        let loopback = Some("127.0.0.1:80 127.0.0.1:443");
+        for (proxy, own, expected) in [
+            (&host, None, loopback),
+            (&host, Some(on_host("quaymaster", 2)), loopback),
+            (
+                &host,
+                Some(behind_a_gateway()),
+                Some("10.0.0.1:80 10.0.0.1:443"),
+            ),
+            (&host, Some(own()), None),
+            (
+                &proxy(),
+                Some(on_host("quaymaster", 2)),
+                Some("10.0.0.3:80 10.0.0.3:443"),
+            ),
+        ] {
+            assert_eq!(reached(proxy, own.as_ref()).as_deref(), expected);
         }
     }
 

@@ -59,9 +59,15 @@ pub(super) struct SiteSpec {
     /// What is served in plain text and what over TLS.
     pub tls: Tls,
     /// How long browsers shall insist on TLS.
-    pub hsts: Option<Duration>,
+    pub hsts: Option<Hsts>,
     /// The largest request, as nginx writes sizes.
     pub body_size: Option<String>,
+    /// How long the proxy waits for it.
+    pub timeout: Option<Duration>,
+    /// How many kilobytes of headers an answer may have.
+    pub buffers: Option<u32>,
+    /// What its health check is for.
+    pub health: HealthUse,
     /// A file of passwords in the proxy.
     pub auth: Option<String>,
     /// What the password is asked for.
@@ -140,6 +146,34 @@ impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_empty() { "/" } else { &self.0 })
     }
+}
+
+/// How long browsers shall insist on TLS, and for what (HTTP Strict Transport Security).
+///
+/// <https://www.rfc-editor.org/rfc/rfc6797#section-6.1>
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Hsts {
+    /// How long.
+    pub length: Duration,
+    /// For all names below it, too.
+    pub include_subdomains: bool,
+    /// Browsers may know it beforehand.
+    pub preload: bool,
+}
+
+/// What a container's health check is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum HealthUse {
+    /// The container takes requests while it passes.
+    #[default]
+    Check,
+    /// Nothing: the container takes requests whatever it says.
+    Ignore,
+}
+
+impl HealthUse {
+    /// Each with its word.
+    pub const WORDS: &[(&str, Self)] = &[("check", Self::Check), ("ignore", Self::Ignore)];
 }
 
 /// How a proxy talks to what is behind it.

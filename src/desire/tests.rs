@@ -5,7 +5,9 @@ use std::{net::IpAddr, path::Path};
 use litemap::LiteMap;
 
 use super::*;
-use crate::observe::{Container, ContainerState, Health, Mount, MountKind, Network, RestartPolicy};
+use crate::observe::{
+    Container, ContainerState, Health, Joined, Mount, MountKind, Network, RestartPolicy,
+};
 
 pub(crate) fn rules() -> Rules {
     Rules {
@@ -66,6 +68,7 @@ pub(crate) fn container(name: &str, number: u8) -> Container {
         pid: None,
         has_host_pids: false,
         way: None,
+        joins: None,
         mounts: Vec::new(),
     }
 }
@@ -432,6 +435,95 @@ fn what_ended_has_no_site_and_what_ails_has_no_traffic() {
                 .consumers
                 .values()
                 .all(|c| c.sites.values().all(|site| upstreams(site).is_empty()))
+        );
+    }
+}
+
+fn on_host(mut container: Container) -> Container {
+    let host = Network {
+        name: "host".into(),
+        id: "net-host".into(),
+        address: None,
+        gateway: None,
+    };
+    container.networks = [host].into();
+    container
+}
+
+#[test]
+fn the_host_s_network_is_served_where_that_can_work() {
+    let shop = || container("shop", 4).label("host", "shop.example");
+    for (proxy, shop, leads_to) in [
+        (on_host(proxy()), on_host(shop()), "/: 127.0.0.1:8080"),
+        (on_host(proxy()), shop(), "/: 10.0.0.4:8080"),
+        (
+            on_host(proxy()),
+            shop().label("network", "web"),
+            "/: 10.0.0.4:8080",
+        ),
+        (proxy(), shop(), "/: 10.0.0.4:8080"),
+    ] {
+        let desired = desired([proxy, shop]);
+        assert!(desired.complaints.is_empty(), "{:?}", desired.complaints);
+        assert_eq!(routes(&desired, "shop.example"), [leads_to]);
+    }
+    let told = complaints(&desired([proxy(), on_host(shop())]));
+    assert!(
+        told[0].contains("take `network_mode: host` from it"),
+        "{told:?}"
+    );
+    // A network without any is the host's as little as anybody's.
+    let mut alone = shop();
+    alone.networks = [].into();
+    let told = complaints(&desired([on_host(proxy()), alone]));
+    assert!(told[0].contains("it is on none"), "{told:?}");
+}
+
+#[test]
+fn one_that_uses_another_s_network_is_asked_there_or_told_whose_that_is() {
+    let shop = |name: Option<&str>, change: fn(&mut Container)| {
+        let mut shop = container("shop", 4).label("host", "shop.example");
+        shop.joins = Some(Joined {
+            id: ContainerId::parse("5").expect("an id"),
+            name: name.map(|name| ContainerName::parse(name).expect("a name")),
+        });
+        change(&mut shop);
+        desired([proxy(), shop])
+    };
+    let near = shop(Some("vpn"), |_| {});
+    assert!(near.complaints.is_empty(), "{:?}", near.complaints);
+    assert_eq!(routes(&near, "shop.example"), ["/: 10.0.0.4:8080"]);
+    let far = shop(Some("vpn"), |shop| {
+        shop.networks[0].id = "another".to_owned()
+    });
+    let remedy = "put vpn on a network of a proxy; it is on web";
+    assert!(complaints(&far)[0].contains(remedy), "{:?}", far.complaints);
+    let gone = shop(None, |shop| shop.networks = [].into());
+    assert!(complaints(&gone)[0].contains("the container 5, which is not there any more"));
+}
+
+#[test]
+fn one_whose_health_is_ignored_takes_traffic_as_long_as_it_runs() {
+    for (state, health, takes) in [
+        (ContainerState::Running, Some(Health::Starting), true),
+        (ContainerState::Running, Some(Health::Unhealthy), true),
+        (ContainerState::Running, None, true),
+        (ContainerState::Paused, Some(Health::Healthy), false),
+    ] {
+        let mut ignored = container("setup", 4)
+            .label("host", "shop.example")
+            .label("health", "ignore");
+        // Each container speaks for itself.
+        let mut checked = container("second", 5).label("host", "shop.example");
+        (ignored.state, ignored.health) = (state.clone(), health.clone());
+        checked.health = Some(Health::Unhealthy);
+        let desired = desired([proxy(), ignored, checked]);
+        assert!(desired.complaints.is_empty(), "{:?}", desired.complaints);
+        let expected = if takes { "/: 10.0.0.4:8080" } else { "/: " };
+        assert_eq!(
+            routes(&desired, "shop.example"),
+            [expected],
+            "{state:?} {health:?}"
         );
     }
 }

@@ -31,8 +31,11 @@ pub struct Container {
     pub ended_at: Option<Timestamp>,
     /// The engine's word for its image: what is in it, not what it is called.
     pub image: Option<Digest>,
-    /// The networks it is on, in the order of their names.
+    /// The networks it is on, in the order of their names: those of the container whose network it uses, where it has
+    /// none of its own.
     pub networks: Box<[Network]>,
+    /// The container whose network it uses.
+    pub joins: Option<Joined>,
     /// TCP ports that image or container expose.
     pub exposed: BTreeSet<u16>,
     /// Where the host publishes TCP ports of it, by port inside.
@@ -147,6 +150,15 @@ pub enum Health {
     Other(String),
 }
 
+/// A container whose network another one uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joined {
+    /// The engine's word for it.
+    pub id: ContainerId,
+    /// Its name; none where there is no such container any more.
+    pub name: Option<ContainerName>,
+}
+
 /// A container's place on a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
@@ -185,6 +197,37 @@ impl Container {
     /// Its place on the network of this name.
     pub fn network(&self, name: &str) -> Option<&Network> {
         self.networks.iter().find(|network| network.name == name)
+    }
+
+    /// Whether it has the host's own network, where it has no address of its own: engines give no other this name.
+    pub fn is_on_host(&self) -> bool {
+        self.network("host").is_some()
+    }
+
+    /// The same container with the network of the one that it joins, as that is now.
+    #[must_use]
+    pub fn joined_to(self, owner: Option<Self>) -> Self {
+        let Some(joins) = self.joins else {
+            return self;
+        };
+        match owner {
+            Some(owner) => Self {
+                joins: Some(Joined {
+                    id: owner.id,
+                    name: Some(owner.name),
+                }),
+                networks: owner.networks,
+                published: owner.published,
+                ..self
+            },
+            None => Self {
+                joins: Some(Joined {
+                    name: None,
+                    ..joins
+                }),
+                ..self
+            },
+        }
     }
 
     /// Whether it counts: one that has ended does not, one that is paused does.

@@ -21,7 +21,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use certificate::{HeldCertificate, Shelf, Source};
-pub use container::{Container, ContainerState, Detail, Health, Network, RestartPolicy, Way};
+pub use container::{
+    Container, ContainerState, Detail, Health, Joined, Network, RestartPolicy, Way,
+};
 pub use event::{Action, EngineEvent};
 pub use holder::Holder;
 pub use installed::{

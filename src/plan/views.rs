@@ -76,6 +76,8 @@ pub(super) fn site(
 ) -> SiteView {
     let server = ServerFacts::of(consumer);
     let trusted = certificate.is_some_and(|(_, held)| held.is_trusted() && held.covers(host));
+    // What nobody trusts must not be insisted on: a browser remembers that for as long as it says.
+    let hsts = site.hsts.filter(|_| trusted);
     let (redirect, routes) = match &site.content {
         Content::Redirect(to) => (Some(to.in_url()), Vec::new()),
         Content::Routes(routes) => {
@@ -101,8 +103,9 @@ pub(super) fn site(
         plain: plain(site.tls, trusted),
         certificate: certificate
             .map(|(name, held)| self::certificate(server.certificates, name, held.shelf)),
-        // What nobody trusts must not be insisted on: a browser remembers that for as long as it says.
-        hsts: site.hsts.filter(|_| trusted).map(|length| length.as_secs()),
+        hsts: hsts.map(|hsts| hsts.length.as_secs()),
+        hsts_include_subdomains: hsts.is_some_and(|hsts| hsts.include_subdomains),
+        hsts_preload: hsts.is_some_and(|hsts| hsts.preload),
         redirect,
         serves_root: routes.iter().any(|route| route.path.is_empty()),
         routes,
@@ -163,6 +166,8 @@ fn route(host: &Host, number: usize, path: &Path, route: &Route) -> RouteView {
         }),
         prefix_uri: replaced_by.map(|by| format!("{by}/")),
         body_size: route.body_size.clone(),
+        timeout: route.timeout.map(|length| length.as_secs()),
+        buffers: route.buffers,
         auth: route.auth.as_ref().map(|auth| AuthView {
             file: auth.file.clone(),
             realm: auth.realm.clone(),

@@ -82,6 +82,8 @@ fn sites() -> Vec<SiteView> {
         certificate: None,
         plain: "wait",
         hsts: None,
+        hsts_include_subdomains: false,
+        hsts_preload: false,
         redirect: None,
         routes: vec![route("", "http")],
         serves_root: true,
@@ -100,6 +102,8 @@ fn sites() -> Vec<SiteView> {
         exact_uri: Some("/".to_owned()),
         prefix_uri: Some("/".to_owned()),
         body_size: Some("10m".to_owned()),
+        timeout: Some(300),
+        buffers: Some(32),
         auth: Some(AuthView {
             file: "/etc/nginx/htpasswd".to_owned(),
             realm: "Staff; only".to_owned(),
@@ -107,11 +111,16 @@ fn sites() -> Vec<SiteView> {
         allow: vec!["10.0.0.0/8".to_owned(), "fd00::/8".to_owned()],
         ..route("/staff", "http")
     };
+    let slow = RouteView {
+        timeout: Some(300),
+        buffers: Some(32),
+        ..route("/slow", "grpc")
+    };
     let nobody = RouteView {
         servers: BTreeSet::new(),
         ..route("/nobody", "http")
     };
-    let routes = schemes.into_iter().chain([guarded, nobody]).collect();
+    let routes = schemes.into_iter().chain([guarded, slow, nobody]).collect();
     let by_path = SiteView {
         routes,
         serves_root: false,
@@ -120,6 +129,11 @@ fn sites() -> Vec<SiteView> {
     let wildcard = SiteView {
         host: "*.shop.example".to_owned(),
         wildcard: true,
+        ..by_path.clone()
+    };
+    let preloaded = SiteView {
+        hsts_include_subdomains: true,
+        hsts_preload: true,
         ..by_path.clone()
     };
     let behind = SiteView {
@@ -149,6 +163,7 @@ fn sites() -> Vec<SiteView> {
         },
         by_path,
         wildcard,
+        preloaded,
         behind,
         sent,
         sent_plainly,
@@ -177,6 +192,8 @@ fn route(path: &str, scheme: &'static str) -> RouteView {
         exact_uri: None,
         prefix_uri: None,
         body_size: None,
+        timeout: None,
+        buffers: None,
         auth: None,
         allow: Vec::new(),
     }

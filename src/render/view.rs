@@ -31,7 +31,7 @@ macro_rules! kinds {
 
 kinds! {
     "text": String, &str;
-    "number": u16, u64;
+    "number": u16, u32, u64;
     "true or false": bool;
 }
 
@@ -153,6 +153,10 @@ pub struct SiteView {
     pub plain: &'static str,
     /// For how many seconds browsers shall insist on TLS.
     pub hsts: Option<u64>,
+    /// Whether they shall for all names below it, too.
+    pub hsts_include_subdomains: bool,
+    /// Whether they may know it beforehand.
+    pub hsts_preload: bool,
     /// The host that everything is sent to; none where it is served.
     pub redirect: Option<String>,
     /// What is served, by path.
@@ -179,6 +183,10 @@ pub struct RouteView {
     pub prefix_uri: Option<String>,
     /// The largest request, as nginx writes sizes.
     pub body_size: Option<String>,
+    /// For how many seconds the proxy waits for a container.
+    pub timeout: Option<u64>,
+    /// How many kilobytes of headers an answer may have.
+    pub buffers: Option<u32>,
     /// A password that is asked for.
     pub auth: Option<AuthView>,
     /// Blocks of addresses from which it may be asked; empty for everywhere.

@@ -16,7 +16,7 @@ use super::schema::{
 };
 use crate::{
     observe::{
-        Container, ContainerState, Detail, Health, Mount, MountKind, Network, RestartPolicy,
+        Container, ContainerState, Detail, Health, Joined, Mount, MountKind, Network, RestartPolicy,
     },
     values::{ContainerId, ContainerName, Digest, Timestamp},
 };
@@ -161,6 +161,7 @@ fn meant(read: Inspected) -> Result<Container, String> {
             .keys()
             .filter_map(|port| tcp_port(port))
             .collect(),
+        joins: joined(&host_config.network_mode),
         mounts: all_mounts(mounts, &host_config),
         command: [path]
             .into_iter()
@@ -175,6 +176,12 @@ fn meant(read: Inspected) -> Result<Container, String> {
         has_host_pids: host_config.pid_mode == "host",
         way: None,
     })
+}
+
+/// The container whose network is used; of its name nothing is known yet.
+fn joined(network_mode: &str) -> Option<Joined> {
+    let id = ContainerId::parse(network_mode.strip_prefix("container:")?).ok()?;
+    Some(Joined { id, name: None })
 }
 
 /// What is wrong, without the values that stood there: they may be anybody's.
@@ -383,6 +390,7 @@ mod tests {
             pid: Some(9928),
             has_host_pids: false,
             way: None,
+            joins: None,
             mounts: vec![
                 mount(
                     MountKind::Bind {

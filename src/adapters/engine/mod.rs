@@ -270,6 +270,23 @@ impl DockerEngine {
         }
     }
 
+    /// The container with the network that it uses, be it another's.
+    async fn networked(&self, container: Container) -> Result<Container, EngineError> {
+        let Some(joins) = &container.joins else {
+            return Ok(container);
+        };
+        let owner = match self.inspected(joins.id.as_str(), decode::container).await {
+            Ok(owner) => owner,
+            // One bad container spoils only those that use its network.
+            Err(error @ (EngineError::NotUnderstood { .. } | EngineError::Refused { .. })) => {
+                tracing::warn!(container = %joins.id, %error, "its network can't be seen");
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(container.joined_to(owner))
+    }
+
     /// The ids of all containers with a label that begins with `prefix`; of all where it is empty.
     ///
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerList>
@@ -398,15 +415,23 @@ impl Engine for DockerEngine {
     async fn containers(&self, prefix: &str) -> Result<Vec<Container>, EngineError> {
         let ids = self.listed(&format!("{prefix}.")).await?;
         let mut found = self.inspect_all(ids, decode::container).await?;
+        for container in &mut found {
+            if container.joins.is_some() {
+                *container = self.networked(container.clone()).await?;
+            }
+        }
         found.iter_mut().for_each(|found| self.find_way(found));
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
     }
 
     async fn inspect(&self, container: &str) -> Result<Option<Container>, EngineError> {
-        let mut found = self.inspected(container, decode::container).await?;
-        found.iter_mut().for_each(|found| self.find_way(found));
-        Ok(found)
+        let Some(found) = self.inspected(container, decode::container).await? else {
+            return Ok(None);
+        };
+        let mut found = self.networked(found).await?;
+        self.find_way(&mut found);
+        Ok(Some(found))
     }
 
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerKill>

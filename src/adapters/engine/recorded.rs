@@ -20,6 +20,25 @@ impl RecordedEngine {
     pub fn read(text: &str) -> Result<Self, String> {
         decode::details(text).map(Self)
     }
+
+    /// By name, id, or the beginning of an id, as engines do.
+    fn find(&self, word: &str) -> Option<&Detail> {
+        let is_it = |Detail { container, .. }: &&Detail| {
+            container.name.as_str() == word || container.id.as_str().starts_with(word)
+        };
+        self.0.iter().filter(|_| !word.is_empty()).find(is_it)
+    }
+
+    /// The container with the network that it uses, be it another's.
+    fn networked(&self, container: &Container) -> Container {
+        let owner = container
+            .joins
+            .as_ref()
+            .and_then(|joins| self.find(joins.id.as_str()));
+        container
+            .clone()
+            .joined_to(owner.map(|owner| owner.container.clone()))
+    }
 }
 
 #[async_trait(?Send)]
@@ -43,12 +62,14 @@ impl Engine for RecordedEngine {
             .iter()
             .map(|detail| &detail.container)
             .filter(is_ours)
-            .cloned()
+            .map(|container| self.networked(container))
             .collect())
     }
 
     async fn inspect(&self, word: &str) -> Result<Option<Container>, EngineError> {
-        Ok(self.detail(word).await?.map(|detail| detail.container))
+        Ok(self
+            .find(word)
+            .map(|found| self.networked(&found.container)))
     }
 
     async fn kill(&self, _: &ContainerId, _: Signal, _: Way) -> Result<Way, EngineError> {
@@ -74,17 +95,8 @@ impl DetailedEngine for RecordedEngine {
         Ok(self.0.clone())
     }
 
-    /// By name, id, or the beginning of an id, as engines do.
     async fn detail(&self, word: &str) -> Result<Option<Detail>, EngineError> {
-        let is_it = |Detail { container, .. }: &&Detail| {
-            container.name.as_str() == word || container.id.as_str().starts_with(word)
-        };
-        Ok(self
-            .0
-            .iter()
-            .filter(|_| !word.is_empty())
-            .find(is_it)
-            .cloned())
+        Ok(self.find(word).cloned())
     }
 }
 
@@ -133,6 +145,30 @@ mod tests {
             );
         }
         assert!(engine.events().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn one_that_uses_another_s_network_has_its_address() {
+        let text = r#"[
+            {"Id": "11", "Name": "/vpn", "NetworkSettings": {"Networks": {"web": {"NetworkID": "n", "IPAddress": "10.0.0.6"}}}},
+            {"Id": "12", "Name": "/app", "Config": {"Labels": {"q.host": "a.example"}}, "HostConfig": {"NetworkMode": "container:11"}},
+            {"Id": "13", "Name": "/left", "Config": {"Labels": {"q.host": "b.example"}}, "HostConfig": {"NetworkMode": "container:99"}}
+        ]"#;
+        let found = RecordedEngine::read(text)
+            .unwrap()
+            .containers("q")
+            .await
+            .unwrap();
+        let seen: Vec<_> = found
+            .iter()
+            .map(|it| {
+                let owner = it.joins.as_ref().and_then(|joins| joins.name.as_ref());
+                let address = it.networks.first().and_then(|network| network.address);
+                (it.name.as_str(), owner.map(|name| name.as_str()), address)
+            })
+            .collect();
+        let address = "10.0.0.6".parse().ok();
+        assert_eq!(seen, [("app", Some("vpn"), address), ("left", None, None)]);
     }
 
     #[test]

@@ -201,6 +201,9 @@ pub(super) struct HostConfig {
     pub(super) restart_policy: RestartPolicy,
     #[serde(deserialize_with = "or_default")]
     pub(super) pid_mode: String,
+    /// `container:ID` for one that uses another's network.
+    #[serde(deserialize_with = "or_default")]
+    pub(super) network_mode: String,
 }
 
 #[derive(Deserialize, Default)]

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use super::{
     super::{
         kinds::{KINDS, kind},
-        spec::{Path, Scheme, Tls},
+        spec::{HealthUse, Path, Scheme, Tls},
     },
     LabelRow, Reader,
     values::{
-        exec_words, file, folder, length, one_of, port, profile, realm, reload, served_path, set,
-        size, text, truth, words_of,
+        buffers, exec_words, file, folder, hsts, one_of, port, profile, realm, reload, served_path,
+        set, size, text, timeout, truth, words_of,
     },
     words,
 };
@@ -90,11 +90,12 @@ pub const LABELS: &[LabelRow] = &[
     },
     LabelRow {
         key: "hsts",
-        syntax: "a length of time in s, m, h, d, w or y",
+        syntax: "a length of time in s, m, h, d, w or y, then perhaps include-subdomains and preload",
         default: "none",
-        doc: "how long browsers shall insist on https (Strict-Transport-Security)",
-        example: "1y",
-        read: Reader::Site(|site, value| set(&mut site.hsts, length(value).map(Some))),
+        doc: "how long browsers shall insist on https (Strict-Transport-Security); include-subdomains: for all names below \
+              it, too; preload: browsers may know it beforehand, which needs include-subdomains and 1y or more",
+        example: "1y include-subdomains",
+        read: Reader::Site(|site, value| set(&mut site.hsts, hsts(value).map(Some))),
     },
     LabelRow {
         key: "body-size",
@@ -103,6 +104,30 @@ pub const LABELS: &[LabelRow] = &[
         doc: "the largest request that is passed on",
         example: "10m",
         read: Reader::Site(|site, value| set(&mut site.body_size, size(value).map(Some))),
+    },
+    LabelRow {
+        key: "timeout",
+        syntax: "a length of time in s, m, h or d, from 1s to 7d",
+        default: "what the proxy has, 60s in nginx",
+        doc: "how long the proxy waits for the container to go on with an answer, or to take more of a request",
+        example: "300s",
+        read: Reader::Site(|site, value| set(&mut site.timeout, timeout(value).map(Some))),
+    },
+    LabelRow {
+        key: "buffers",
+        syntax: "a number with k or m, from 4k to 1m",
+        default: "what the proxy has, 4k or 8k in nginx",
+        doc: "how large the headers of an answer may be; the proxy takes some eight times as much memory a request",
+        example: "32k",
+        read: Reader::Site(|site, value| set(&mut site.buffers, buffers(value).map(Some))),
+    },
+    LabelRow {
+        key: "health",
+        syntax: "check or ignore",
+        default: "check: while its health check, where it has one, does not pass, it takes no requests",
+        doc: "ignore: it takes requests whatever its health check says",
+        example: "ignore",
+        read: Reader::Site(|site, value| set(&mut site.health, one_of(HealthUse::WORDS, value))),
     },
     LabelRow {
         key: "auth",

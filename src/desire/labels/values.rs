@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::super::{
     Reload,
-    spec::{LONGEST_PATH, Path},
+    spec::{Hsts, LONGEST_PATH, Path},
 };
 use crate::values::SignalError;
 
@@ -88,6 +88,55 @@ pub(super) fn length(value: &str) -> Result<Duration, String> {
     };
     let seconds = number.parse::<u32>().map_err(|_| wrong())?;
     Ok(Duration::from_secs(u64::from(seconds) * unit))
+}
+
+/// How long browsers shall insist on https, and for what.
+pub(super) fn hsts(value: &str) -> Result<Hsts, String> {
+    /// What the lists ask for that browsers come with. <https://hstspreload.org/>
+    const FOR_PRELOAD: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+    let mut words = words_of(value);
+    let mut hsts = Hsts {
+        length: length(words.next().unwrap_or_default())?,
+        ..Hsts::default()
+    };
+    for word in words {
+        match word.to_ascii_lowercase().as_str() {
+            "include-subdomains" => hsts.include_subdomains = true,
+            "preload" => hsts.preload = true,
+            _ => {
+                return Err(format!(
+                    "{:?} is neither include-subdomains nor preload",
+                    short(word)
+                ));
+            }
+        }
+    }
+    match hsts.preload && !(hsts.include_subdomains && hsts.length >= FOR_PRELOAD) {
+        true => Err("preload needs include-subdomains and 1y or more".to_owned()),
+        false => Ok(hsts),
+    }
+}
+
+pub(super) fn timeout(value: &str) -> Result<Duration, String> {
+    const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+    let length = length(value)?;
+    match !length.is_zero() && length <= LONGEST {
+        true => Ok(length),
+        false => Err("it is not from 1s to 7d".to_owned()),
+    }
+}
+
+/// Kilobytes. Less than nginx' smallest default would only break answers; more would be memory for each request.
+pub(super) fn buffers(value: &str) -> Result<u32, String> {
+    let size = size(value)?;
+    let kilobytes = match (size.strip_suffix('k'), size.strip_suffix('m')) {
+        (Some(number), _) => number.parse::<u32>().ok(),
+        (_, Some(number)) => number.parse::<u32>().ok().and_then(|m| m.checked_mul(1024)),
+        (None, None) => None,
+    };
+    kilobytes
+        .filter(|size| (4..=1024).contains(size))
+        .ok_or_else(|| "it is not from 4k to 1m".to_owned())
 }
 
 pub(super) fn size(value: &str) -> Result<String, String> {
@@ -207,6 +256,51 @@ mod tests {
             "/.well-known/x",
         ] {
             assert_eq!(served_path(path), Path::parse(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn preload_is_for_those_who_mean_it() {
+        let year = Duration::from_secs(31_536_000);
+        let read = |include_subdomains, preload| {
+            Ok(Hsts {
+                length: year,
+                include_subdomains,
+                preload,
+            })
+        };
+        assert_eq!(hsts("1y"), read(false, false));
+        assert_eq!(hsts("365d Include-Subdomains"), read(true, false));
+        assert_eq!(hsts("1y preload, include-subdomains"), read(true, true));
+        let preload = "preload needs include-subdomains and 1y or more";
+        for (text, problem) in [
+            ("1y preload", preload),
+            ("364d include-subdomains preload", preload),
+            ("0s preload", preload),
+            (
+                "1y includeSubDomains",
+                "\"includeSubDomains\" is neither include-subdomains nor preload",
+            ),
+            ("preload", "it is no length of time"),
+            ("", "it is no length of time"),
+        ] {
+            assert_eq!(hsts(text), Err(problem.to_owned()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn timeouts_and_buffers_have_bounds() {
+        for (text, read) in [("1s", 1), ("300s", 300), ("5m", 300), ("7d", 604_800)] {
+            assert_eq!(timeout(text), Ok(Duration::from_secs(read)), "{text}");
+        }
+        for text in ["0s", "8d", "60", "1y", ""] {
+            assert!(timeout(text).is_err(), "{text:?}");
+        }
+        for (text, read) in [("4k", 4), ("32K", 32), ("1m", 1024), ("1024k", 1024)] {
+            assert_eq!(buffers(text), Ok(read), "{text}");
+        }
+        for text in ["3k", "1025k", "2m", "1g", "32", "0", "4095999m", ""] {
+            assert!(buffers(text).is_err(), "{text:?}");
         }
     }
 }

@@ -252,6 +252,7 @@ fn idle(facts: &Facts<'_>, site: &Site, path: &str, told: &mut Findings) {
         .iter()
         .filter_map(|name| facts.snapshot.containers.get(name));
     let states: Vec<_> = containers
+        .clone()
         .map(|container| format!("{} {}", container.name, state(container)))
         .collect();
     let first = site
@@ -262,11 +263,25 @@ fn idle(facts: &Facts<'_>, site: &Site, path: &str, told: &mut Findings) {
         "nobody takes requests for {path}, so that they get 503: {}",
         states.join(", ")
     );
+    let instead = match containers.clone().any(|container| is_held_off(container)) {
+        true => format!(
+            "; with the label {}.health=ignore it takes requests all the same",
+            facts.prefix
+        ),
+        false => String::new(),
+    };
     told.problem(
         "behind it",
         says,
-        format!("`docker logs {first}` and `docker inspect {first}` (State.Health) say why"),
+        format!(
+            "`docker logs {first}` and `docker inspect {first}` (State.Health) say why{instead}"
+        ),
     );
+}
+
+/// Whether nothing but its health check keeps requests from it.
+fn is_held_off(container: &Container) -> bool {
+    container.is_running() && !container.takes_traffic()
 }
 
 fn state(container: &Container) -> &'static str {

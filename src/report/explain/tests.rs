@@ -240,7 +240,7 @@ fn each_breakage_is_told_with_the_one_thing_to_do_first() {
             "unhealthy",
             |w| w.containers[1].health = Some(Health::Unhealthy),
             "shop fails its health check",
-            "docker logs shop",
+            "quaymaster.health=ignore",
         ),
         (
             "old generation",

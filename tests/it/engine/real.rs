@@ -229,6 +229,30 @@ async fn a_containers_life_is_seen() {
 }
 
 #[tokio::test]
+async fn one_that_uses_another_s_network_has_its_address() {
+    let prefix = unique("prefix");
+    let owner = Made::running(&[], &["sleep", "300"]);
+    let (network, label) = (
+        format!("container:{}", owner.name),
+        format!("{prefix}.host=a.example"),
+    );
+    let user = Made::running(
+        &["--network", &network, "--label", &label],
+        &["sleep", "300"],
+    );
+    let engine = engine();
+    let networks = inspect(&engine, &owner.name).await.networks;
+    assert!(networks[0].address.is_some());
+    let listed = engine.containers(&prefix).await.unwrap().remove(0);
+    for found in [listed, inspect(&engine, &user.name).await] {
+        assert_eq!(found.networks, networks);
+        let joins = found.joins.unwrap();
+        assert_eq!(joins.name.unwrap().as_str(), owner.name);
+        assert_eq!(joins.id.as_str(), owner.id);
+    }
+}
+
+#[tokio::test]
 async fn only_containers_with_our_labels_are_listed_running_or_not() {
     let prefix = unique("prefix");
     let (ours, other) = (

@@ -11,7 +11,7 @@ use tokio::{
 use super::Nginx;
 
 /// An app as Apache with mod_http2 is: it offers an upgrade in each answer, and follows each. It answers with what it was
-/// asked. Tells its port.
+/// asked; below /big with a header of 12 kilobytes, too, and below /never not at all. Tells its port.
 pub(super) async fn app() -> u16 {
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -36,9 +36,11 @@ async fn answer(mut stream: TcpStream) {
         Some(protocol) => format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: {protocol}\r\nConnection: Upgrade\r\n\r\n{head}"
         ),
+        None if head.contains("/never") => return std::future::pending().await,
         None => format!(
             "HTTP/1.1 200 OK\r\nUpgrade: h2,h2c\r\nProxy-Connection: close\r\nConnection: Upgrade, close\r\n\
-             Content-Length: {}\r\n\r\n{head}",
+             X-Big: {}\r\nContent-Length: {}\r\n\r\n{head}",
+            "x".repeat(if head.contains("/big") { 12_000 } else { 1 }),
             head.len()
         ),
     };
@@ -282,4 +284,22 @@ async fn what_a_trusted_proxy_says_of_scheme_and_port_is_believed_everywhere() {
     let answer = ask(&nginx, "both.example", "/", HTTPS_ELSEWHERE).await;
     let seen = ["X-Forwarded-Proto", "X-Forwarded-Port"].map(|name| answer.asked_with(name));
     assert_eq!(seen, [Some("http"), Some("80")]);
+}
+
+#[tokio::test]
+async fn a_site_has_the_buffers_and_the_patience_that_its_labels_ask_for() {
+    let nginx = Nginx::before("20-wishes", app().await).await;
+    for (host, path, status) in [
+        ("small.example", "/", "200"),
+        ("small.example", "/big", "502"),
+        ("small.example", "/large/big", "200"),
+        ("hasty.example", "/", "200"),
+        ("hasty.example", "/never", "504"),
+        // Its health check fails, and is ignored; the other's is not.
+        ("setup.example", "/", "200"),
+        ("setup.example", "/ill", "503"),
+    ] {
+        let answer = ask(&nginx, host, path, "").await;
+        assert_eq!(answer.status(), status, "{host}{path}");
+    }
 }
