@@ -29,6 +29,7 @@ mod lock;
 mod look;
 mod memory;
 mod named;
+mod shared;
 mod state;
 mod templates;
 
