@@ -166,3 +166,22 @@ impl Attempt {
 fn unknown() -> Digest {
     Digest::of("a record that was lost")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_of_an_earlier_version_is_read() {
+        let asked = Digest::of("x");
+        let text = format!(
+            r#"{{"count": 3, "last": "2026-11-22T18:17:00Z", "asked": "{asked}", "retry": "when-input-changes", "problem": "no"}}"#
+        );
+        let read: Attempt = serde_json::from_str(&text).expect("it is read");
+        assert_eq!((read.retry, read.circumstances), (Retry::Daily, None));
+        assert!(read.is_failure() && !read.is_lost());
+        let text = r#"{"acme": "HTTPS://CA.example:443/dir"}"#;
+        let read: Source = serde_json::from_str(text).expect("it is read");
+        assert_eq!(read, Source::Acme("https://ca.example/dir".to_owned()));
+    }
+}

@@ -253,7 +253,7 @@ fn rendered(labels: &str) -> (BTreeMap<String, String>, BTreeSet<Complaint>) {
         label_prefix: "quaymaster".into(),
         mark_host: "quaymaster-0123456789abcdef".into(),
         resync: std::time::Duration::from_secs(3600),
-        circumstances: quaymaster::values::Digest::of(""),
+        circumstances: Digest::of(""),
     };
     let desired = desire(&snapshot, &label_rules);
     let (mut observed, mut files) = (observed, BTreeMap::new());

@@ -32,6 +32,9 @@ struct AccountRecord {
     /// Its key, PKCS#8 in PEM.
     #[serde(serialize_with = "exposed", deserialize_with = "secret")]
     key: Secret,
+    /// The e-mail address that the CA has taken; none where it has none, and in records of earlier versions.
+    #[serde(default)]
+    email: Option<String>,
 }
 
 /// Why there is no account on disk to be had.
@@ -90,8 +93,13 @@ impl Registration {
             Some(AccountRecord {
                 url: Some(url),
                 key,
-            }) => self.open(&url, &key).await?,
-            Some(AccountRecord { url: None, key }) => self.register(key).await?,
+                email,
+            }) => {
+                let account = self.open(&url, &key).await?;
+                self.tell_email(&account, key, email).await?;
+                account
+            }
+            Some(AccountRecord { url: None, key, .. }) => self.register(key).await?,
             None => self.register(self.new_key().await?).await?,
         };
         Ok(current.insert(Rc::new(account)).clone())
@@ -185,25 +193,51 @@ impl Registration {
                 .0)
         });
         let account = registered.await?.0;
-        if let Some(email) = &self.email {
-            // Before the URL is kept: until then, all of this is done again.
-            let contact = format!("mailto:{email}");
-            self.caller
-                .call(Repeat::Safe, async || {
-                    account.update_contacts(&[&contact]).await
-                })
-                .await?;
-        }
         self.keep(&AccountRecord {
             url: Some(account.id().to_owned()),
-            key,
+            key: key.clone(),
+            email: None,
         })?;
         tracing::info!(
             directory = self.caller.directory,
             account = account.id(),
             "registered at the CA"
         );
+        self.tell_email(&account, key, None).await?;
         Ok(account)
+    }
+
+    /// Tells the CA the e-mail address of the settings where it has another, or none. One that it does not take costs
+    /// nothing but that it can't write: no certificate waits for it, and it is told again by the next process alone.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3.2>
+    async fn tell_email(
+        &self,
+        account: &Account,
+        key: Secret,
+        known: Option<String>,
+    ) -> Result<(), AuthorityError> {
+        if known == self.email {
+            return Ok(());
+        }
+        let contact = self.email.as_ref().map(|email| format!("mailto:{email}"));
+        let contacts: Vec<_> = contact.iter().map(String::as_str).collect();
+        let updated = async || account.update_contacts(&contacts).await;
+        if let Err(failure) = self.caller.call(Repeat::Safe, updated).await {
+            let problem = AuthorityError::from(failure);
+            tracing::warn!(
+                directory = self.caller.directory,
+                email = self.email,
+                "the CA was not told the e-mail address of the setting email, and the account is used all the same: \
+                 {problem}; write another address, or leave it out"
+            );
+            return Ok(());
+        }
+        self.keep(&AccountRecord {
+            url: Some(account.id().to_owned()),
+            key,
+            email: self.email.clone(),
+        })
     }
 
     async fn check_terms(&self) -> Result<(), AuthorityError> {
@@ -224,6 +258,7 @@ impl Registration {
         self.keep(&AccountRecord {
             url: None,
             key: key.clone(),
+            email: None,
         })?;
         Ok(key)
     }

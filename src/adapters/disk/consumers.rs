@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -10,6 +10,7 @@ use super::{
     certificates::{self, Version},
     deployed::{Journal, Record, Tidy},
     files::{self, Durability, PUBLIC, told},
+    shared::SharedFolder,
 };
 use crate::{
     observe::{Installed, InstalledFile},
@@ -209,38 +210,45 @@ fn version_folder(name: &CertificateName, digest: Digest) -> PathBuf {
         .join(digest.to_string())
 }
 
+/// Where responses lie in a webroot, folder by folder.
+///
+/// <https://www.rfc-editor.org/rfc/rfc8555#section-8.3>
+const RESPONSES: [&str; 2] = [".well-known", "acme-challenge"];
+
 /// Makes a response readable.
 pub(super) fn publish(webroot: &Path, challenge: &Challenge) -> Result<(), DiskError> {
-    let path = response(webroot, &challenge.token)?;
-    files::folder(path.parent().unwrap_or(webroot), FOLDER_MODE)?;
-    files::replace(
-        &path,
-        challenge.response.as_bytes(),
-        PUBLIC,
-        Durability::Renamed,
-    )
+    let token = plain(webroot, &challenge.token)?;
+    files::folder(webroot, FOLDER_MODE)?;
+    let gone = || told("open the folder", webroot)(io::ErrorKind::NotFound.into());
+    let mut folder = SharedFolder::open(webroot)?.ok_or_else(gone)?;
+    for name in RESPONSES {
+        folder = folder.made_folder(name, FOLDER_MODE)?;
+    }
+    folder.replace(token, challenge.response.as_bytes(), PUBLIC)
 }
 
 /// Takes a response away, and what a crash left of writing it.
 pub(super) fn withdraw(webroot: &Path, token: &str) -> Result<(), DiskError> {
-    let path = response(webroot, token)?;
-    files::remove(&files::beside(&path))?;
-    files::remove(&path)
+    let token = plain(webroot, token)?;
+    let mut folder = SharedFolder::open(webroot)?;
+    for name in RESPONSES {
+        folder = match folder {
+            Some(folder) => folder.folder(name)?,
+            None => return Ok(()),
+        };
+    }
+    let Some(folder) = folder else { return Ok(()) };
+    folder.remove_unfinished(token)?;
+    folder.remove(token)
 }
 
-/// The file of a response. A token is base64url, and nothing else that a CA may send becomes a path.
-///
-/// <https://www.rfc-editor.org/rfc/rfc8555#section-8.3>
-fn response(webroot: &Path, token: &str) -> Result<PathBuf, DiskError> {
-    let folder = webroot.join(".well-known/acme-challenge");
-    match !token.is_empty()
-        && token
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-    {
-        true => Ok(folder.join(token)),
+/// The name of a response's file. A token is base64url, and nothing else that a CA may send becomes one.
+fn plain<'t>(webroot: &Path, token: &'t str) -> Result<&'t str, DiskError> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    match !token.is_empty() && token.bytes().all(is_plain) {
+        true => Ok(token),
         false => Err(DiskError::Damaged {
-            path: folder,
+            path: webroot.to_owned(),
             problem: format!("the CA's token {token:?} is no base64url"),
         }),
     }

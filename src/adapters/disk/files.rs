@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nix::fcntl::OFlag;
+
 use crate::ports::DiskError;
 
 /// Readable by its owner alone.
@@ -257,7 +259,13 @@ pub(super) fn folder(path: &Path, mode: u32) -> Result<(), DiskError> {
         }
         _ => {}
     }
-    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(told("set the mode of", path))
+    // By its handle, through no link: it may have been swapped for one since, which leads to a folder of another mode.
+    let made = OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW).bits())
+        .open(path);
+    made.and_then(|folder| folder.set_permissions(Permissions::from_mode(mode)))
+        .map_err(told("set the mode of", path))
 }
 
 /// Points a link elsewhere in one rename.

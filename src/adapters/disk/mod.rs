@@ -30,6 +30,7 @@ mod lock;
 mod look;
 mod memory;
 mod named;
+mod shared;
 mod state;
 mod templates;
 

@@ -327,6 +327,35 @@ fn a_response_appears_where_it_belongs_and_nowhere_else() {
 }
 
 #[test]
+fn a_link_in_a_webroot_is_refused_and_nothing_is_written_behind_it() {
+    for link in [".well-known", ".well-known/acme-challenge"] {
+        let place = place();
+        let elsewhere = place.config.with_file_name("elsewhere");
+        fs::create_dir_all(elsewhere.join("acme-challenge")).expect("a folder");
+        fs::write(elsewhere.join("tok-EN_1"), "theirs").expect("a file");
+        let link = place.config.join(link);
+        fs::create_dir_all(link.parent().expect("a folder")).expect("a folder");
+        std::os::unix::fs::symlink(&elsewhere, &link).expect("a link");
+        let (folders, webroot) = (&place.folders, &place.config);
+        for refused in [
+            folders.publish(webroot, &challenge("tok-EN_1")),
+            folders.withdraw(webroot, "tok-EN_1"),
+        ] {
+            let told = refused.expect_err("it is refused").to_string();
+            assert!(
+                told.contains(&*link.to_string_lossy()) && told.contains("remove it"),
+                "{told}"
+            );
+        }
+        assert_eq!(
+            fs::read_to_string(elsewhere.join("tok-EN_1")).expect("a file"),
+            "theirs"
+        );
+        assert!(!elsewhere.join("acme-challenge/tok-EN_1").exists());
+    }
+}
+
+#[test]
 fn one_process_works_on_a_state() {
     let place = place();
     let first = Lock::take(&place.state)

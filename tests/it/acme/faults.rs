@@ -191,6 +191,64 @@ async fn a_ca_that_says_to_wait_for_nothing_is_asked_no_faster_for_it() {
     }
 }
 
+/// As a process that was just started with this e-mail address orders a certificate.
+async fn order_with(ca: &FakeCa, disk: &Rc<AccountsOnly>, email: Option<&str>) {
+    let settings = AcmeSettings {
+        ca_root_pem: Some(ca.server.root.clone()),
+        agree_tos: true,
+        email: email.map(str::to_owned),
+    };
+    let clock = Rc::new(MovedClock {
+        now: Cell::new(Timestamp::from_seconds(1_795_371_420)),
+        slept: RefCell::default(),
+    });
+    let authority =
+        AcmeAuthority::new(&ca.server.url("/dir"), settings, disk.clone(), clock).unwrap();
+    for _ in 0..2 {
+        let order = authority.order(&asked(&["shop.example"]), None).await;
+        assert!(order.is_ok(), "{:?}", order.map(drop));
+    }
+}
+
+#[tokio::test]
+async fn an_e_mail_address_that_the_ca_refuses_holds_up_no_certificate() {
+    for refusal in [
+        problem(400, "invalidContact"),
+        problem(500, "serverInternal"),
+        Reply::Cut,
+    ] {
+        let ca = FakeCa::start(move |asked, _, _| match asked {
+            "POST /account/1" => Twist::Instead(refusal.clone()),
+            _ => Twist::Nothing,
+        })
+        .await;
+        let disk = Rc::new(AccountsOnly::default());
+        order_with(&ca, &disk, Some("a@b.example")).await;
+        order_with(&ca, &disk, None).await;
+        assert_eq!((ca.count("POST /account"), ca.count("POST /order")), (1, 4));
+    }
+}
+
+#[tokio::test]
+async fn another_e_mail_address_is_told_to_the_ca_once() {
+    let ca = FakeCa::start(|_, _, _| Twist::Nothing).await;
+    let disk = Rc::new(AccountsOnly::default());
+    let (first, second) = (Some("a@b.example"), Some("c@d.example"));
+    for (email, told) in [
+        (None, 0),
+        (first, 1),
+        (first, 1),
+        (second, 2),
+        (second, 2),
+        (None, 3),
+        (None, 3),
+    ] {
+        order_with(&ca, &disk, email).await;
+        assert_eq!(ca.count("POST /account/1"), told, "{email:?}");
+    }
+    assert_eq!(ca.count("POST /account"), 1);
+}
+
 #[tokio::test]
 async fn an_order_that_is_finalized_too_early_is_finalized_again_once() {
     for refusals in [1, 2] {

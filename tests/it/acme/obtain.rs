@@ -86,7 +86,7 @@ pub async fn attempt(ports: &Ports, folder: &Path) -> Option<String> {
         certificate: name(),
         names: asked(&["shop.example"]),
         issuance: Issuance {
-            issuer: Issuer::Ca("https://ca.example".to_owned()),
+            issuer: Issuer::Ca("https://ca.example/dir".to_owned()),
             challenge: ChallengeType::Http01,
             key_type: KeyType::Ec256,
             profile: None,

@@ -318,6 +318,16 @@ async fn a_contact_is_left_with_the_account() {
     let authority = bench.authority_with(settings);
     bench.issue(&authority, &["shop.example"]).await.unwrap();
     assert_eq!(bench.count("/my-account/"), 1);
+    // It changes later, and is told once.
+    for _ in 0..2 {
+        let settings = AcmeSettings {
+            email: Some("quay@shop.example".to_owned()),
+            ..bench.settings()
+        };
+        let authority = bench.authority_with(settings);
+        bench.issue(&authority, &["shop.example"]).await.unwrap();
+        assert_eq!(bench.count("/my-account/"), 2);
+    }
 }
 
 #[tokio::test]

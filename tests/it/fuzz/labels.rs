@@ -133,7 +133,7 @@ fn files(desired: &Desired, held: bool, templates: &Templates) -> Files {
         label_prefix: "quaymaster".into(),
         mark_host: "quaymaster-0123456789abcdef".into(),
         resync: Duration::from_secs(3600),
-        circumstances: quaymaster::values::Digest::of(""),
+        circumstances: Digest::of(""),
     };
     let mut written = Files::new();
     for _ in 0..3 {

@@ -105,6 +105,7 @@ fn act(progress: &mut Progress, asked: &str, base: &str) -> Reply {
         }
         "HEAD /nonce" => reply(200, "A: b", ""),
         "POST /account" => reply(201, &format!("Location: {base}/account/1"), "{}"),
+        "POST /account/1" => reply(200, "A: b", r#"{"status": "valid"}"#),
         "POST /order" => reply(
             201,
             &format!("Location: {base}/order/1"),
