@@ -156,12 +156,6 @@ async fn take_back(
     // Until it is known that it runs well with what it had, nothing new is put there while it does not run.
     let mut installed = ports.disk.installed(&place)?;
     installed.progress = Progress::TakenBack;
-    let is_signalled = matches!(deploy.back.tell, Tell::Signal(_));
-    // It may have ended of the signal: another one would only end it again.
-    let has_ended = is_signalled && has_ended(ports, &deploy.consumer).await;
-    if is_signalled && !has_ended {
-        installed.signals.last = Some(sent(ports, deploy.consumer.started_at));
-    }
     let (units, are_stopgaps) = (installed.on_trial().clone(), installed.trying.is_empty());
     installed.close();
     installed.generation = deploy.back.mark;
@@ -175,11 +169,18 @@ async fn take_back(
         is_optional,
     });
     let consumer = deploy.consumer.name.clone();
-    if has_ended {
-        return Err(Failure::Ended { consumer, reason });
-    }
     if let Tell::Nothing { .. } = deploy.back.tell {
         return Err(Failure::Unseen { consumer, reason });
+    }
+    if let Tell::Signal(_) = deploy.back.tell {
+        // It may have ended of the signal: another one would only end it again.
+        if has_ended(ports, &deploy.consumer).await {
+            return Err(Failure::Ended { consumer, reason });
+        }
+        installed.signals.last = Some(sent(ports, deploy.consumer.started_at));
+        ports
+            .disk
+            .keep_installed(&place, &installed, &BTreeSet::new())?;
     }
     tell(ports, deploy, &deploy.back.tell).await?;
     let (proof, within) = (

@@ -222,13 +222,12 @@ impl DockerEngine {
     }
 
     /// Inspects each; what can't be read or is refused for one container alone is left out and told.
-    async fn inspect_all<T>(
+    async fn inspect_all<T: Inspected>(
         &self,
         ids: Vec<ContainerId>,
-        read: fn(&[u8]) -> Result<T, String>,
     ) -> Result<Vec<T>, EngineError> {
         let mut answers = stream::iter(ids)
-            .map(|id| async move { (self.inspected(id.as_str(), read).await, id) })
+            .map(|id| async move { (self.inspected(id.as_str()).await, id) })
             .buffer_unordered(INSPECTS_AT_ONCE);
         let (mut found, mut left_out) = (Vec::new(), None);
         while let Some((answer, id)) = answers.next().await {
@@ -248,23 +247,23 @@ impl DockerEngine {
         }
     }
 
-    /// What an inspect tells, read by `read`; `None` when there is no such container.
+    /// What an inspect tells, and the way that a signal takes; `None` when there is no such container.
     ///
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerInspect>
-    async fn inspected<T>(
-        &self,
-        container: &str,
-        read: fn(&[u8]) -> Result<T, String>,
-    ) -> Result<Option<T>, EngineError> {
+    async fn inspected<T: Inspected>(&self, container: &str) -> Result<Option<T>, EngineError> {
         // No container can be called what could lead the request elsewhere.
         if ContainerName::parse(container).is_err() {
             return Ok(None);
         }
         let path = format!("/containers/{container}/json");
         match self.read(INSPECT, &path, ANSWER_LIMIT).await {
-            Ok(body) => read(&body)
-                .map(Some)
-                .map_err(|problem| not_understood(INSPECT, problem)),
+            Ok(body) => {
+                let read = T::read(&body).map_err(|problem| not_understood(INSPECT, problem));
+                let mut found = read?;
+                // At once for each: a look at the processes of thousands in one piece would hold everything up.
+                self.find_way(found.container());
+                Ok(Some(found))
+            }
             Err(EngineError::Refused { status: 404, .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -275,7 +274,7 @@ impl DockerEngine {
         let Some(joins) = &container.joins else {
             return Ok(container);
         };
-        let owner = match self.inspected(joins.id.as_str(), decode::container).await {
+        let owner = match self.inspected::<Container>(joins.id.as_str()).await {
             Ok(owner) => owner,
             // One bad container spoils only those that use its network.
             Err(error @ (EngineError::NotUnderstood { .. } | EngineError::Refused { .. })) => {
@@ -311,7 +310,7 @@ impl DockerEngine {
         if !self.transport.is_local() {
             return false;
         }
-        let found = self.inspected(container.as_str(), decode::container).await;
+        let found = self.inspected::<Container>(container.as_str()).await;
         let running = match &found {
             // A signal to one that is paused would wait for it, of which nobody would know.
             Ok(Some(found)) if found.is_running() => FirstProcess::find(found),
@@ -414,24 +413,21 @@ impl Engine for DockerEngine {
 
     async fn containers(&self, prefix: &str) -> Result<Vec<Container>, EngineError> {
         let ids = self.listed(&format!("{prefix}.")).await?;
-        let mut found = self.inspect_all(ids, decode::container).await?;
+        let mut found: Vec<Container> = self.inspect_all(ids).await?;
         for container in &mut found {
             if container.joins.is_some() {
                 *container = self.networked(container.clone()).await?;
             }
         }
-        found.iter_mut().for_each(|found| self.find_way(found));
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
     }
 
     async fn inspect(&self, container: &str) -> Result<Option<Container>, EngineError> {
-        let Some(found) = self.inspected(container, decode::container).await? else {
-            return Ok(None);
-        };
-        let mut found = self.networked(found).await?;
-        self.find_way(&mut found);
-        Ok(Some(found))
+        match self.inspected(container).await? {
+            Some(found) => self.networked(found).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerKill>
@@ -484,18 +480,11 @@ impl Engine for DockerEngine {
 impl DetailedEngine for DockerEngine {
     async fn details(&self) -> Result<Vec<Detail>, EngineError> {
         let ids = self.listed("").await?;
-        let mut found = self.inspect_all(ids, decode::detail).await?;
-        let containers = found.iter_mut().map(|detail| &mut detail.container);
-        containers.for_each(|container| self.find_way(container));
-        Ok(found)
+        self.inspect_all(ids).await
     }
 
     async fn detail(&self, container: &str) -> Result<Option<Detail>, EngineError> {
-        let mut found = self.inspected(container, decode::detail).await?;
-        found
-            .iter_mut()
-            .for_each(|found| self.find_way(&mut found.container));
-        Ok(found)
+        self.inspected(container).await
     }
 }
 
@@ -504,6 +493,34 @@ impl Mounted for DockerEngine {
     async fn mounted(&self) -> Result<Vec<(ContainerId, BTreeSet<PathBuf>)>, EngineError> {
         let list = self.read(LIST, "/containers/json", ANSWER_LIMIT).await?;
         decode::mounted(&list).map_err(|problem| not_understood(LIST, problem))
+    }
+}
+
+/// What the answer to an inspect is read into.
+trait Inspected: Sized {
+    /// Reads an answer.
+    fn read(answer: &[u8]) -> Result<Self, String>;
+    /// The container that it is about.
+    fn container(&mut self) -> &mut Container;
+}
+
+impl Inspected for Container {
+    fn read(answer: &[u8]) -> Result<Self, String> {
+        decode::container(answer)
+    }
+
+    fn container(&mut self) -> &mut Container {
+        self
+    }
+}
+
+impl Inspected for Detail {
+    fn read(answer: &[u8]) -> Result<Self, String> {
+        decode::detail(answer)
+    }
+
+    fn container(&mut self) -> &mut Container {
+        &mut self.container
     }
 }
 
