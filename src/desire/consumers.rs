@@ -348,9 +348,10 @@ pub(super) fn serve(
     }
     if served_by.is_empty() {
         // Where nothing is to be served there is no claim, either.
+        let claims = held.claims().into_iter();
         complaints.extend(
-            held.claims()
-                .into_iter()
+            claims
+                .filter(|claim| !waits_for_a_proxy(claim, consumers, snapshot, rules))
                 .map(|claim| unserved(claim, host, consumers, rules)),
         );
     }
@@ -529,6 +530,20 @@ fn network<'a>(container: &'a Container, name: &str) -> Option<&'a Network> {
     container
         .network(name)
         .or_else(|| container.network(&within?))
+}
+
+/// Whether a proxy would serve the claim that can't be configured: that is told once, of the proxy, however many wait.
+fn waits_for_a_proxy(
+    claim: &Claim<'_>,
+    consumers: &BTreeMap<ContainerName, Consumer>,
+    snapshot: &Snapshot,
+    rules: &Rules,
+) -> bool {
+    let label = format!("{}.kind", rules.label_prefix);
+    let mut would_be = snapshot.containers.values().filter(|container| {
+        container.labels.contains_key(&label) && !consumers.contains_key(&container.name)
+    });
+    would_be.any(|proxy| is_for(claim, proxy))
 }
 
 fn unserved(

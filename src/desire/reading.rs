@@ -177,10 +177,7 @@ impl Known {
     ) -> BTreeSet<ContainerName> {
         let mut affected = BTreeSet::new();
         let mut seen = BTreeSet::new();
-        let mut next: Vec<_> = touched
-            .into_iter()
-            .chain(self.desired.consumers.keys().cloned())
-            .collect();
+        let mut next: Vec<_> = touched.into_iter().chain(self.servers(rules)).collect();
         loop {
             for name in next.drain(..) {
                 if let Some(container) = self.snapshot.containers.get(&name) {
@@ -200,6 +197,15 @@ impl Known {
                 );
             }
         }
+    }
+
+    /// All that are to be servers, also those that can't be configured: others wait for them.
+    fn servers(&self, rules: &Rules) -> impl Iterator<Item = ContainerName> {
+        let kind = format!("{}.kind", rules.label_prefix);
+        let containers = self.snapshot.containers.values();
+        containers
+            .filter(move |container| container.labels.contains_key(&kind))
+            .map(|container| container.name.clone())
     }
 
     fn forget_mentions(&mut self, container: &Container, rules: &Rules) {

@@ -503,6 +503,33 @@ fn one_that_uses_another_s_network_is_asked_there_or_told_whose_that_is() {
 }
 
 #[test]
+fn those_who_wait_for_a_broken_proxy_are_one_complaint_about_it() {
+    let shop =
+        |name: &str, number| container(name, number).label("host", &format!("{name}.example"));
+    let mut elsewhere = shop("elsewhere", 6);
+    elsewhere.networks[0].id = "another".to_owned();
+    let unmounted = Container {
+        mounts: Vec::new(),
+        ..proxy()
+    };
+    let mistyped = proxy().label("kind", "ngnix");
+    for (proxy, problem) in [
+        (unmounted, "is on no volume"),
+        (mistyped, "there is no such kind"),
+    ] {
+        let desired = desired([proxy, shop("a", 4), shop("b", 5), elsewhere.clone()]);
+        let told = complaints(&desired);
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(
+            told[0].contains("container elsewhere") && told[1].contains(problem),
+            "{told:?}"
+        );
+        // Nothing is forgotten that they ask for.
+        assert_eq!(desired.certificates.len(), 3);
+    }
+}
+
+#[test]
 fn one_whose_health_is_ignored_takes_traffic_as_long_as_it_runs() {
     for (state, health, takes) in [
         (ContainerState::Running, Some(Health::Starting), true),

@@ -133,7 +133,8 @@ pub const LABELS: &[LabelRow] = &[
         key: "auth",
         syntax: "a whole path",
         default: "none",
-        doc: "asks for a password of this htpasswd file, as the proxy sees it",
+        doc: "asks for a password of this htpasswd file, as the proxy sees it; as long as it is not there, nginx lets nobody in \
+              (403), and its log says so",
         example: "/etc/nginx/htpasswd",
         read: Reader::Site(|site, value| set(&mut site.auth, file(value).map(Some))),
     },

@@ -303,3 +303,14 @@ async fn a_site_has_the_buffers_and_the_patience_that_its_labels_ask_for() {
         assert_eq!(answer.status(), status, "{host}{path}");
     }
 }
+
+#[tokio::test]
+async fn without_its_file_of_passwords_a_site_lets_nobody_in() {
+    let nginx = Nginx::before("13-trusted-proxies", app().await).await;
+    let from = "X-Forwarded-For: 192.0.2.7\r\n";
+    let known = format!("{from}Authorization: Basic YTpi\r\n");
+    for (headers, status) in [(from, "401"), (known.as_str(), "403")] {
+        let answer = ask(&nginx, "shop.example", "/", headers).await;
+        assert_eq!(answer.status(), status, "{headers}");
+    }
+}
