@@ -10,6 +10,7 @@ mod holder;
 mod installed;
 mod mounts;
 mod release;
+mod removed;
 mod wish;
 
 use std::{
@@ -29,6 +30,7 @@ pub use installed::{
 };
 pub use mounts::{Mount, MountKind, Place, find, locate};
 pub use release::{Release, Released};
+pub use removed::Removed;
 pub use wish::{Answer, Blame, Stage, Wish};
 
 use crate::values::{CertificateName, ContainerName, Digest, FileName, Host, Retry, Timestamp};

@@ -266,17 +266,21 @@ fn idle(facts: &Facts<'_>, site: &Site, path: &str, told: &mut Findings) {
         "nobody takes requests for {path}, so that they get 503: {}",
         states.join(", ")
     );
-    told.problem(
-        "behind it",
-        says,
-        format!("`docker logs {first}` and `docker inspect {first}` (State.Health) say why"),
-    );
+    let remedy = match site.kept {
+        // What to do about that is told where it is asked for.
+        Some(_) => String::new(),
+        None => {
+            format!("`docker logs {first}` and `docker inspect {first}` (State.Health) say why")
+        }
+    };
+    told.problem("behind it", says, remedy);
 }
 
 fn state(container: &Container) -> &'static str {
     match (&container.state, &container.health) {
         (ContainerState::Paused, _) => "is paused",
         (ContainerState::Other(_), _) => "does not run",
+        (ContainerState::Removed { .. }, _) => "was removed",
         (ContainerState::Running, Some(Health::Starting)) => "has not passed its health check yet",
         (ContainerState::Running, Some(Health::Unhealthy)) => "fails its health check",
         (ContainerState::Running, _) => "has no address on a network of the proxy",
