@@ -157,6 +157,10 @@ fn sites(status: &Status, width: Option<usize>) -> String {
                     .collect::<Vec<_>>()
                     .join("; "),
             };
+            let upstreams = match &site.kept {
+                Some(kept) => format!("{upstreams} (it {kept})"),
+                None => upstreams,
+            };
             let upstreams = match &site.instead {
                 Some(instead) => format!("{upstreams} ({instead})"),
                 None => upstreams,

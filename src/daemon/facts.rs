@@ -3,7 +3,7 @@ use std::{
     rc::Rc,
 };
 
-use super::{grace::Grace, templates::InUse};
+use super::{grace::Grace, removed::RemovedContainers, templates::InUse};
 use crate::{
     desire::{self, Consumer, Desired},
     execute::place,
@@ -22,6 +22,10 @@ pub(super) struct Facts {
     pub snapshot: Snapshot,
     /// Who vanished while nobody could see, and still counts.
     pub grace: Grace,
+    /// Who was removed, and still counts for the sites that it leaves behind.
+    removed: RemovedContainers,
+    /// Why that could not be written down.
+    unkept_removed: Option<String>,
     /// What we have and tried.
     pub observed: Observed,
     /// Whether the engine was ever listed: before that, nothing is decided.
@@ -100,6 +104,13 @@ impl Facts {
             unread_wishes: BTreeSet::new(),
             unread_releases: BTreeSet::new(),
             grace: Grace::default(),
+            removed: RemovedContainers::of(ports.disk.removed().unwrap_or_else(|error| {
+                report(&Event::DiskFault {
+                    problem: chain(&error),
+                });
+                Vec::new()
+            })),
+            unkept_removed: None,
             observed: Observed {
                 attempts,
                 ..Observed::default()
@@ -140,8 +151,12 @@ impl Facts {
         now: Timestamp,
     ) {
         containers.retain(|container| !container.is_replaced() || self.knows(container));
+        for container in &containers {
+            self.removed.is_back(&container.id);
+        }
         self.grace
             .take_list(&mut self.snapshot, containers, gap, now);
+        self.settle_removed(now);
         // We run in it: an engine that does not know it yet has not taken it up again.
         self.snapshot.own = own.or_else(|| self.snapshot.own.take());
         self.seen = true;
@@ -154,6 +169,7 @@ impl Facts {
         id: &ContainerId,
         container: Option<Container>,
         action: Action,
+        now: Timestamp,
     ) -> bool {
         let container =
             container.filter(|container| !container.is_replaced() || self.knows(container));
@@ -170,9 +186,44 @@ impl Facts {
         if is_own {
             self.snapshot.own = container.clone().or_else(|| self.snapshot.own.take());
         }
+        if container.is_some() {
+            self.removed.is_back(id);
+        }
         self.grace
             .take_one(&mut self.snapshot, id, container, action != Action::Network);
+        self.settle_removed(now);
         true
+    }
+
+    /// Lets those count as they are whose time is over; says whether there are any.
+    pub fn end(&mut self, now: Timestamp) -> bool {
+        let are_missed = self.grace.end(&mut self.snapshot, now);
+        self.settle_removed(now);
+        are_missed | self.removed.end(&mut self.snapshot, now)
+    }
+
+    /// When the next time is over.
+    pub fn next_end(&self) -> Option<Timestamp> {
+        let ends = self.grace.next_end().into_iter();
+        ends.chain(self.removed.next_end()).min()
+    }
+
+    /// Remembers who was removed just now.
+    fn settle_removed(&mut self, now: Timestamp) {
+        for gone in self.grace.take_gone() {
+            self.removed.take(&gone, now);
+        }
+        self.removed.settle(&mut self.snapshot);
+    }
+
+    /// Writes down who was removed, when that has changed.
+    pub fn keep_removed(&mut self, ports: &Ports) {
+        if !self.removed.is_new {
+            return;
+        }
+        let kept = ports.disk.keep_removed(&self.removed.records());
+        self.removed.is_new = kept.is_err();
+        self.unkept_removed = kept.err().map(|error| chain(&error));
     }
 
     /// Whether it was seen under this name before: who ran under one that Compose left behind is seen to end.
@@ -183,16 +234,15 @@ impl Facts {
             .is_some_and(|known| known.id == container.id)
     }
 
-    /// Forgets who had hosts that are free again; says whether there were any.
+    /// Lets others have the hosts that were kept for so long; says whether there are any.
     pub fn free_hosts(&mut self, now: Timestamp) -> bool {
-        let is_any = self
-            .snapshot
-            .holders
-            .values()
-            .any(|holder| desire::is_over(holder, now));
+        let is_over = |holder: &Holder| !holder.free && desire::is_over(holder, now);
+        let is_any = self.snapshot.holders.values().any(is_over);
         if is_any {
-            Rc::make_mut(&mut self.snapshot.holders)
-                .retain(|_, holder| !desire::is_over(holder, now));
+            let holders = Rc::make_mut(&mut self.snapshot.holders).values_mut();
+            holders
+                .filter(|holder| is_over(holder))
+                .for_each(|holder| holder.free = true);
         }
         is_any
     }
@@ -200,8 +250,9 @@ impl Facts {
     /// Remembers who has which host that is served; writes it down when that has changed.
     pub fn remember_hosts(&mut self, ports: &Ports, desired: &Desired, now: Timestamp) {
         let is_served = |host: &Host| is_served(host, desired, &self.observed);
+        let is_kept = |host: &Host| desired.keeps(host);
         let before = &self.snapshot.holders;
-        if let Some(holders) = desire::holders(before, &desired.hosts, is_served, now) {
+        if let Some(holders) = desire::holders(before, &desired.hosts, is_served, is_kept, now) {
             self.snapshot.holders = Rc::new(holders);
         }
         self.keep_hosts(ports);
@@ -301,6 +352,7 @@ impl Facts {
             .chain(&self.untidy)
             .chain(&self.unseen)
             .chain(&self.unkept)
+            .chain(&self.unkept_removed)
             .chain(&self.unkept_templates);
         let of_requests = self.unread_wishes.iter().chain(&self.unread_releases);
         on_disk.chain(of_requests).cloned().collect()

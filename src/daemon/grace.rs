@@ -19,7 +19,11 @@ const GRACE: Duration = Duration::from_secs(30);
 
 /// The containers that were there before a gap and are not there after it.
 #[derive(Debug, Default)]
-pub(super) struct Grace(BTreeMap<ContainerId, Missed>);
+pub(super) struct Grace {
+    missed: BTreeMap<ContainerId, Missed>,
+    /// Those that are not there any more since this was last asked for.
+    gone: Vec<Rc<Container>>,
+}
 
 /// One of them; how it was is in the snapshot.
 #[derive(Debug)]
@@ -49,22 +53,24 @@ impl Grace {
             .into_iter()
             .map(|container| (container.name.clone(), Rc::new(container)))
             .collect();
-        let before = mem::take(&mut self.0);
+        let before = mem::take(&mut self.missed);
         for (name, known) in mem::take(&mut snapshot.containers) {
             let running = before.get(&known.id).map(|missed| missed.until);
-            let Some(until) = running.or(gap.then(|| now + GRACE)) else {
-                continue;
-            };
             let seen = names.get(&known.id).and_then(|name| listed.get(name));
             let has_returned = seen.is_some_and(|container| container.is_there());
             let has_successor = listed.get(&name).is_some_and(|other| other.id != known.id);
-            if !known.is_there() || has_returned || has_successor {
+            let is_missed = known.is_there() && !has_returned && !has_successor;
+            let until = running.or(gap.then(|| now + GRACE));
+            let Some(until) = until.filter(|_| is_missed) else {
+                let is_gone = !names.contains_key(&known.id) && known.removed().is_none();
+                self.gone.extend(is_gone.then_some(known));
                 continue;
-            }
+            };
             let seen = names
                 .remove(&known.id)
                 .and_then(|name| listed.remove(&name));
-            self.0.insert(known.id.clone(), Missed { until, now: seen });
+            self.missed
+                .insert(known.id.clone(), Missed { until, now: seen });
             listed.insert(name, known);
         }
         snapshot.containers = listed;
@@ -85,15 +91,15 @@ impl Grace {
         let is_there = container
             .as_ref()
             .is_some_and(|container| container.is_there());
-        match self.0.get_mut(id) {
+        match self.missed.get_mut(id) {
             Some(missed)
                 if !is_there && (!decides || container.is_some() && missed.now == container) =>
             {
                 missed.now = container;
             }
             _ => {
-                self.0.remove(id);
-                replace(snapshot, id, container);
+                self.missed.remove(id);
+                self.replace(snapshot, id, container);
             }
         }
         self.give_way(snapshot);
@@ -101,26 +107,54 @@ impl Grace {
 
     /// Lets those count as they are whose grace is over; says whether there are any.
     pub fn end(&mut self, snapshot: &mut Snapshot, now: Timestamp) -> bool {
-        let (over, running) = mem::take(&mut self.0)
+        let (over, running) = mem::take(&mut self.missed)
             .into_iter()
             .partition(|(_, missed)| missed.until <= now);
-        self.0 = running;
+        self.missed = running;
         let over: BTreeMap<_, _> = over;
         let is_any = !over.is_empty();
         for (id, missed) in over {
-            replace(snapshot, &id, missed.now);
+            self.replace(snapshot, &id, missed.now);
         }
         is_any
     }
 
     /// When the next one is over.
     pub fn next_end(&self) -> Option<Timestamp> {
-        self.0.values().map(|missed| missed.until).min()
+        self.missed.values().map(|missed| missed.until).min()
     }
 
     /// Those it is given to.
     pub fn missed(&self) -> impl Iterator<Item = &ContainerId> {
-        self.0.keys()
+        self.missed.keys()
+    }
+
+    /// Those that are not there any more since this was last asked for.
+    pub fn take_gone(&mut self) -> Vec<Rc<Container>> {
+        mem::take(&mut self.gone)
+    }
+
+    /// Takes one container over; a name is not its own for ever, its id is. Who is only remembered stays so until its time
+    /// is over, or it is there again.
+    fn replace(
+        &mut self,
+        snapshot: &mut Snapshot,
+        id: &ContainerId,
+        container: Option<Rc<Container>>,
+    ) {
+        let is_back = container.is_some();
+        let is_over =
+            |known: &Rc<Container>| known.id == *id && (is_back || known.removed().is_none());
+        if !is_back {
+            let gone = snapshot.containers.values().filter(|known| is_over(known));
+            self.gone.extend(gone.cloned());
+        }
+        snapshot.containers.retain(|_, known| !is_over(known));
+        if let Some(container) = container {
+            snapshot
+                .containers
+                .insert(container.name.clone(), container);
+        }
     }
 
     /// A consumer that is missed gets its files and no signal: that is owed until it is back.
@@ -128,11 +162,11 @@ impl Grace {
         if desired
             .consumers
             .values()
-            .any(|consumer| self.0.contains_key(&consumer.id))
+            .any(|consumer| self.missed.contains_key(&consumer.id))
         {
             let consumers = Rc::make_mut(desired).consumers.values_mut();
             consumers
-                .filter(|consumer| self.0.contains_key(&consumer.id))
+                .filter(|consumer| self.missed.contains_key(&consumer.id))
                 .for_each(|consumer| Rc::make_mut(consumer).running = false);
         }
     }
@@ -140,13 +174,13 @@ impl Grace {
     /// An address that another container has now is nobody else's any more: an engine that restarts gives them out
     /// anew, and no request may reach another app than the one it was meant for.
     fn give_way(&self, snapshot: &mut Snapshot) {
-        if self.0.is_empty() {
+        if self.missed.is_empty() {
             return;
         }
         let (missed, others): (Vec<_>, Vec<_>) = snapshot
             .containers
             .values()
-            .partition(|container| self.0.contains_key(&container.id));
+            .partition(|container| self.missed.contains_key(&container.id));
         let taken: BTreeSet<(&str, IpAddr)> = others
             .iter()
             .filter(|other| other.is_there())
@@ -174,16 +208,6 @@ impl Grace {
         snapshot
             .containers
             .extend(losers.into_iter().map(|loser| (loser.name.clone(), loser)));
-    }
-}
-
-/// Takes one container over; a name is not its own for ever, its id is.
-fn replace(snapshot: &mut Snapshot, id: &ContainerId, container: Option<Rc<Container>>) {
-    snapshot.containers.retain(|_, known| known.id != *id);
-    if let Some(container) = container {
-        snapshot
-            .containers
-            .insert(container.name.clone(), container);
     }
 }
 

@@ -4,6 +4,7 @@ mod debounce;
 mod facts;
 mod grace;
 mod releases;
+mod removed;
 mod rendering;
 mod shown;
 mod survey;
@@ -265,7 +266,7 @@ impl Loop {
             self.look_again.notify_one();
         }
         self.look_at_releases(now);
-        if self.facts.grace.end(&mut self.facts.snapshot, now) | self.facts.free_hosts(now) {
+        if self.facts.end(now) | self.facts.free_hosts(now) {
             self.forget_plan();
         }
         let well = breath.is_none() && self.told.is_whole();
@@ -291,6 +292,7 @@ impl Loop {
         self.facts.tidy_new_consumers(&daemon.ports, &desired);
         self.facts.look_at_new_consumers(&daemon.ports, &desired);
         self.facts.remember_hosts(&daemon.ports, &desired, now);
+        self.facts.keep_removed(&daemon.ports);
         self.facts
             .keep_templates(&daemon.ports, &mut self.templates);
         let (observed, templates) = (&self.facts.observed, &self.templates.current);
@@ -315,11 +317,7 @@ impl Loop {
             self.rests_until = None;
             return now + HEAD_START;
         }
-        plan.wake = plan
-            .wake
-            .into_iter()
-            .chain(self.facts.grace.next_end())
-            .min();
+        plan.wake = plan.wake.into_iter().chain(self.facts.next_end()).min();
         self.answer_wishes(&desired, now);
         let wake = plan.wake.unwrap_or(now + daemon.plan_rules.resync);
         self.rests_until = Some(wake.min(now + LONGEST_REST));
@@ -405,7 +403,8 @@ impl Loop {
                 container,
                 action,
             } => {
-                if self.facts.refresh(&id, container, action) {
+                let now = self.daemon.ports.clock.now();
+                if self.facts.refresh(&id, container, action, now) {
                     self.forget_plan();
                 }
             }

@@ -35,6 +35,7 @@ fn status(container: &Container) -> &str {
         ContainerState::Running => "running",
         ContainerState::Paused => "paused",
         ContainerState::Other(word) => word,
+        ContainerState::Removed { .. } => "removed",
     }
 }
 

@@ -57,6 +57,7 @@ impl Daemon {
         let (containers, own) = self.look().await?;
         let now = self.ports.clock.now();
         facts.replace(containers, own, false, now);
+        facts.end(now);
         facts.free_hosts(now);
         let desired = desire(&facts.snapshot, &self.label_rules);
         facts.look_at_new_consumers(&self.ports, &desired);

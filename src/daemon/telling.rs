@@ -209,17 +209,26 @@ fn tell_sites(before: Option<&Rc<Consumer>>, now: Option<&Rc<Consumer>>) {
         .merge_join_by(new, |(before, _), (now, _)| before.cmp(now))
     {
         match pair {
-            EitherOrBoth::Both(..) => {}
+            EitherOrBoth::Both((_, before), (_, now)) if before.kept == now.kept => {}
             EitherOrBoth::Left((host, _)) => report(&Event::SiteGone {
                 host: host.clone(),
                 proxy: proxy.clone(),
             }),
-            EitherOrBoth::Right((host, site)) => {
-                let (containers, proxy) = (site.containers.clone(), proxy.clone());
-                report(&Event::SiteSeen {
-                    host: host.clone(),
-                    containers,
-                    proxy,
+            EitherOrBoth::Both(_, (host, site)) | EitherOrBoth::Right((host, site)) => {
+                let (host, containers) = (host.clone(), site.containers.clone());
+                let proxy = proxy.clone();
+                report(&match site.kept {
+                    Some(kept) => Event::SiteKept {
+                        host,
+                        containers,
+                        proxy,
+                        kept,
+                    },
+                    None => Event::SiteSeen {
+                        host,
+                        containers,
+                        proxy,
+                    },
                 });
             }
         }

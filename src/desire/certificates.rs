@@ -139,13 +139,13 @@ impl Wants {
 
 type Claims<'c, 'a> = Vec<(&'c Host, &'c Claim<'a>)>;
 
-/// All claims to be on a certificate, the oldest first.
+/// All claims to be on a certificate, the oldest first. Nothing is obtained for a site whose containers are away.
 fn claims_by_certificate<'c, 'a>(
     hosts: &'c BTreeMap<Host, Held<'a>>,
     assigned: &BTreeMap<Host, CertificateName>,
 ) -> BTreeMap<CertificateName, Claims<'c, 'a>> {
     let mut claims: BTreeMap<CertificateName, Claims<'_, '_>> = BTreeMap::new();
-    for (host, held) in hosts {
+    for (host, held) in hosts.iter().filter(|(_, held)| !held.is_kept) {
         if let Some(name) = assigned.get(host) {
             claims
                 .entry(name.clone())

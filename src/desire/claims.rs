@@ -47,6 +47,8 @@ pub(super) struct Held<'a> {
     pub certified_by: Vec<Claim<'a>>,
     /// The Compose project that has it.
     pub project: Option<&'a str>,
+    /// Whether no container of it runs, and it is kept for those that did.
+    pub is_kept: bool,
 }
 
 /// What a host leads to.
@@ -60,15 +62,30 @@ pub(super) enum Content<'a> {
 }
 
 impl<'a> Held<'a> {
-    /// All claims to its content that are followed, the oldest first.
+    /// All claims to its content that are followed, the oldest first; without those of containers that are away, beside
+    /// others.
     pub fn claims(&self) -> Vec<&Claim<'a>> {
         let mut claims: Vec<_> = match &self.content {
             Content::Nothing => Vec::new(),
             Content::Redirect { said_by, .. } => said_by.iter().collect(),
             Content::Routes(routes) => routes.values().flatten().collect(),
         };
+        claims.retain(|claim| self.is_kept || claim.container.is_there());
         claims.sort_by_key(|claim| claim.age());
         claims
+    }
+
+    /// Keeps the paths whose containers are away: nobody else is asked for what is below them.
+    fn keep_paths(&mut self, away: Vec<Claim<'a>>) {
+        let Content::Routes(routes) = &mut self.content else {
+            return;
+        };
+        for claim in away {
+            let is_meant = matches!(claim.purpose, Purpose::Serve(_)) && claim.spec.tls == self.tls;
+            if is_meant && !routes.contains_key(&claim.spec.path) {
+                routes.insert(claim.spec.path.clone(), vec![claim]);
+            }
+        }
     }
 }
 
@@ -234,7 +251,7 @@ pub(super) fn resolve<'a>(
     let mut containers: Vec<_> = snapshot
         .containers
         .values()
-        .filter(|container| container.is_there())
+        .filter(|container| container.is_there() || container.is_away())
         .collect();
     containers.sort_by_key(|container| (container.created, &container.name));
     for container in containers {
@@ -259,10 +276,37 @@ pub(super) fn resolve<'a>(
         .filter_map(|(host, claims)| {
             Some((
                 host.clone(),
-                decide(host, snapshot, claims, rules, complaints)?,
+                decide_or_keep(host, snapshot, claims, rules, complaints)?,
             ))
         })
         .collect()
+}
+
+/// Decides about one host by the containers that are there. What those that are away had of it is kept for them, as far
+/// as nobody else has it now: a path beside others of their project, and a site of its own where it was seen to be served.
+fn decide_or_keep<'a>(
+    host: &Host,
+    snapshot: &Snapshot,
+    claims: Vec<Claim<'a>>,
+    rules: &Rules,
+    complaints: &mut BTreeSet<Complaint>,
+) -> Option<Held<'a>> {
+    let (there, mut away): (Vec<_>, Vec<_>) = claims
+        .into_iter()
+        .partition(|claim| claim.container.is_there());
+    away.retain(|claim| claim.purpose != Purpose::Certify);
+    if let Some(mut held) = decide(host, snapshot, there, rules, complaints) {
+        away.retain(|claim| claim.container.project() == held.project);
+        held.keep_paths(away);
+        return Some(held);
+    }
+    let holder = snapshot.holders.get(host)?;
+    away.retain(|claim| claim.container.project() == holder.project.as_deref());
+    let held = decide(host, snapshot, away, rules, complaints)?;
+    Some(Held {
+        is_kept: true,
+        ..held
+    })
 }
 
 /// What one site claims; nothing, with a complaint, when it is not known where it is to be asked.
@@ -321,7 +365,7 @@ fn decide<'a>(
     let holder = snapshot.holders.get(host);
     let own = snapshot.own.as_ref();
     let is_holders = |claim: &&Claim<'_>| {
-        holder.is_none_or(|had| had.project.as_deref() == claim.container.project())
+        holder.is_none_or(|had| had.free || had.project.as_deref() == claim.container.project())
     };
     let granted = claims.first().filter(|_| rules.grants.is_some());
     let Some(oldest) = claims.iter().find(is_holders).or(granted).cloned() else {
@@ -355,6 +399,7 @@ fn decide<'a>(
             content: Content::Nothing,
             certified_by,
             project,
+            is_kept: false,
         });
     };
     let by = oldest.container.name.to_string();
@@ -417,6 +462,7 @@ fn decide<'a>(
         content,
         certified_by,
         project,
+        is_kept: false,
     })
 }
 

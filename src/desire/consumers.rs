@@ -10,8 +10,8 @@ use std::{
 use itertools::Itertools;
 
 use super::{
-    Auth, CertificateFolder, Complaint, Consumer, Content, Folder, Path, Pin, Reload, Route, Rules,
-    Site, Wanted,
+    Auth, CertificateFolder, Complaint, Consumer, Content, Folder, Kept, Path, Pin, Reload, Route,
+    Rules, Site, Wanted, away,
     claims::{self, Claim, Held, Purpose},
     kinds::Kind,
     labels::words,
@@ -37,7 +37,8 @@ pub(super) fn resolve(
     complaints: &mut BTreeSet<Complaint>,
 ) -> BTreeMap<ContainerName, Consumer> {
     let mut consumers = BTreeMap::new();
-    for container in snapshot.containers.values() {
+    let containers = snapshot.containers.values();
+    for container in containers.filter(|container| container.removed().is_none()) {
         let Some(spec) = specs.get(&container.name) else {
             continue;
         };
@@ -428,6 +429,7 @@ fn site(
     let claims = held.claims();
     let near = claims.iter().filter(|claim| is_for(claim, proxy));
     Some(Site {
+        kept: held.is_kept.then(|| Kept::of(&claims)),
         certificate: certificate.cloned(),
         pin: claims.iter().find_map(|claim| pin(claim, rules)),
         tls: held.tls,
@@ -439,6 +441,19 @@ fn site(
             .collect(),
         content,
     })
+}
+
+impl Kept {
+    fn of(claims: &[&Claim<'_>]) -> Self {
+        let removed: Option<Vec<_>> = claims
+            .iter()
+            .map(|claim| claim.container.removed())
+            .collect();
+        let last = removed.and_then(|times| times.into_iter().max());
+        Self {
+            until: last.map(away::forgotten_at),
+        }
+    }
 }
 
 fn pin(claim: &Claim<'_>, rules: &Rules) -> Option<Pin> {

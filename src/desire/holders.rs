@@ -25,11 +25,12 @@ pub fn is_over(holder: &Holder, now: Timestamp) -> bool {
 
 /// Who has which host at `now`, after who had them and who claims them now; nothing while that is the same as before. Who
 /// gets a host has it from when it `is_served`: what ran with a name once and was never seen, such as a container that
-/// builds an image, holds nothing.
+/// builds an image, holds nothing. Who had a host that `is_kept` for containers that are away is remembered as long.
 pub fn holders(
     before: &BTreeMap<Host, Holder>,
     claimed: &BTreeMap<Host, Option<String>>,
     is_served: impl Fn(&Host) -> bool,
+    is_kept: impl Fn(&Host) -> bool,
     now: Timestamp,
 ) -> Option<BTreeMap<Host, Holder>> {
     let pairs = before
@@ -41,16 +42,18 @@ pub fn holders(
             EitherOrBoth::Both((host, had), (_, project)) => (
                 host,
                 Some(had),
-                next(Some(had), Some(project), host, &is_served, now),
+                next(Some(had), Some(project), host, (&is_served, &is_kept), now),
             ),
             EitherOrBoth::Left((host, had)) => (
                 host,
                 Some(had),
-                next(Some(had), None, host, &is_served, now),
+                next(Some(had), None, host, (&is_served, &is_kept), now),
             ),
-            EitherOrBoth::Right((host, project)) => {
-                (host, None, next(None, Some(project), host, &is_served, now))
-            }
+            EitherOrBoth::Right((host, project)) => (
+                host,
+                None,
+                next(None, Some(project), host, (&is_served, &is_kept), now),
+            ),
         };
         if had != has.as_ref() {
             changes.push((host.clone(), has));
@@ -74,7 +77,7 @@ fn next(
     had: Option<&Holder>,
     claimed_by: Option<&Option<String>>,
     host: &Host,
-    is_served: impl Fn(&Host) -> bool,
+    (is_served, is_kept): (impl Fn(&Host) -> bool, impl Fn(&Host) -> bool),
     now: Timestamp,
 ) -> Option<Holder> {
     if let Some(project) = claimed_by {
@@ -83,10 +86,11 @@ fn next(
             return Some(Holder::of(project));
         }
     }
-    had.filter(|had| !is_over(had, now)).map(|had| Holder {
-        gone: had.gone.or(Some(now)),
-        ..had.clone()
-    })
+    had.filter(|had| !is_over(had, now) || is_kept(host))
+        .map(|had| Holder {
+            gone: had.gone.or(Some(now)),
+            ..had.clone()
+        })
 }
 
 /// What becomes of a host that is handed over: the oldest container of another project that asks for it gets it.
@@ -123,6 +127,9 @@ fn claimed(
 ) -> Option<(Option<String>, ContainerName)> {
     let said = Said::read(snapshot, rules);
     let held = claims::resolve(snapshot, &said.specs, rules, &mut BTreeSet::new()).remove(host)?;
+    if held.is_kept {
+        return None;
+    }
     let container = held.claims().first()?.container.name.clone();
     Some((held.project.map(str::to_owned), container))
 }
@@ -172,7 +179,7 @@ mod tests {
             self.holders.retain(|_, holder| !is_over(holder, now));
             let desired = desire(&self.snapshot(containers), rules);
             let next = |before: &BTreeMap<_, _>, now| {
-                holders(before, &desired.hosts, |_| !self.is_blind, now)
+                holders(before, &desired.hosts, |_| !self.is_blind, |_| false, now)
             };
             self.holders = next(&self.holders, now).unwrap_or_else(|| self.holders.clone());
             let later = now + Duration::from_millis(500);

@@ -4,6 +4,7 @@
 //! One container that can't be followed spoils only itself: it leaves a [`Complaint`] and the rest goes on. Past this
 //! room nothing checks a label again.
 
+mod away;
 mod certificates;
 mod claims;
 mod complaint;
@@ -26,6 +27,7 @@ use std::{
     time::Duration,
 };
 
+pub use away::{forgotten_at, is_forgotten};
 pub use claims::{Claimant, asked_in_vain, claimants, nearest_names};
 pub use complaint::{Complaint, visible};
 pub use holders::{holders, is_over, released};
@@ -37,6 +39,7 @@ use spec::Spec;
 pub use spec::{Hsts, Path, Scheme, Tls};
 
 use itertools::Itertools;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     observe::{Snapshot, Way},
@@ -97,6 +100,16 @@ pub struct Desired {
     pub uncovered: BTreeMap<Host, BTreeSet<Complaint>>,
     /// What can't be followed.
     pub complaints: BTreeSet<Complaint>,
+}
+
+impl Desired {
+    /// Whether a proxy keeps this site for containers that are away.
+    pub fn keeps(&self, host: &Host) -> bool {
+        self.consumers
+            .values()
+            .filter_map(|consumer| consumer.sites.get(host))
+            .any(|site| site.kept.is_some())
+    }
 }
 
 /// Where something is written, for complaints about it.
@@ -238,6 +251,8 @@ impl CertificateFolder {
 /// A host name that a proxy serves. Its lists are as those of [`Wanted`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Site {
+    /// That no container of it runs, and it is kept for those that did; none where one does.
+    pub kept: Option<Kept>,
     /// The certificate that is wanted for it; none where TLS is off.
     pub certificate: Option<CertificateName>,
     /// The held certificate that is served whatever is wrong with it.
@@ -276,6 +291,13 @@ impl Site {
         };
         routes.into_iter().flatten().map(|(_, route)| route)
     }
+}
+
+/// A site whose containers are away: requests get 503 meanwhile, with the certificate that is held, and none is obtained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Kept {
+    /// Until when, where all of them were removed; none as long as one that was stopped is there.
+    pub until: Option<Timestamp>,
 }
 
 /// A held certificate that is served whatever is wrong with it, and who says so.
@@ -364,8 +386,9 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &Rules) -> Desired {
         mut complaints,
     } = said;
     let mut consumers = consumers::resolve(snapshot, &specs, rules, &mut complaints);
-    let hosts = claims::resolve(snapshot, &specs, rules, &mut complaints);
-    let assigned = certificates::assign(&hosts, rules, &mut complaints);
+    let mut of_sites = BTreeSet::new();
+    let hosts = claims::resolve(snapshot, &specs, rules, &mut of_sites);
+    let assigned = certificates::assign(&hosts, rules, &mut of_sites);
     let mut served_by = BTreeMap::new();
     for (host, held) in &hosts {
         let certificate = assigned.get(host);
@@ -376,17 +399,25 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &Rules) -> Desired {
             certificate,
             snapshot,
             rules,
-            &mut complaints,
+            &mut of_sites,
         );
         served_by.insert(host.clone(), proxies);
     }
-    consumers::tell_nameless(&consumers, &hosts, rules, &mut complaints);
-    let wants = certificates::wants(&hosts, &assigned, &served_by, rules, &mut complaints);
+    consumers::tell_nameless(&consumers, &hosts, rules, &mut of_sites);
+    let wants = certificates::wants(&hosts, &assigned, &served_by, rules, &mut of_sites);
+    // What can't be followed now of those that are away is looked at when they are back.
+    let is_there = |name: &ContainerName| {
+        let container = snapshot.containers.get(name);
+        container.is_some_and(|container| container.is_there())
+    };
+    of_sites.retain(|complaint| is_there(&complaint.container));
+    complaints.append(&mut of_sites);
     for wanted in wants.certificates.values() {
         consumers::answer(&mut consumers, wanted);
     }
     let hosts = hosts
         .iter()
+        .filter(|(_, held)| !held.is_kept)
         .map(|(host, held)| (host.clone(), held.project.map(str::to_owned)))
         .collect();
     let consumers = consumers

@@ -306,7 +306,11 @@ fn changed_holders(
         .iter()
         .merge_join_by(&**now, |(before, _), (now, _)| before.cmp(now));
     let changed = pairs.filter_map(|pair| match pair {
-        EitherOrBoth::Both((_, before), (_, now)) if before.project == now.project => None,
+        EitherOrBoth::Both((_, before), (_, now))
+            if (&before.project, before.free) == (&now.project, now.free) =>
+        {
+            None
+        }
         EitherOrBoth::Right((host, now)) if given.hosts.get(host) == Some(&now.project) => None,
         EitherOrBoth::Both((host, _), _)
         | EitherOrBoth::Left((host, _))
@@ -368,7 +372,7 @@ mod tests {
     use super::{super::tests::*, *};
     use crate::{
         desire::{holders, is_over},
-        observe::ContainerState,
+        observe::{ContainerState, Removed},
         values::{Grants, Timestamp},
     };
 
@@ -383,6 +387,8 @@ mod tests {
         },
         Stop(u8),
         Remove(u8),
+        /// It was removed, and is remembered.
+        Forget(u8),
         ProxyRestarts,
         ProxyMoves,
         /// So many days pass.
@@ -425,6 +431,7 @@ mod tests {
             6 => set.prop_map(|(number, labels, project)| Step::Set { number, labels, project }),
             1 => (0u8..6).prop_map(Step::Stop),
             2 => (0u8..6).prop_map(Step::Remove),
+            1 => (0u8..6).prop_map(Step::Forget),
             1 => Just(Step::ProxyRestarts),
             1 => Just(Step::ProxyMoves),
             1 => (1u64..9).prop_map(Step::Days),
@@ -475,6 +482,12 @@ mod tests {
                 });
             }
             Step::Remove(number) => drop(snapshot.containers.remove(&name(*number))),
+            Step::Forget(number) => {
+                let (name, at) = (name(*number), *now);
+                change(snapshot, name.as_str(), &|c| {
+                    *c = Removed::of(c, at).container();
+                });
+            }
             Step::ProxyRestarts => change(snapshot, "proxy", &|proxy| {
                 proxy.started_at = proxy.started_at.map(|time| time + Duration::from_secs(1));
             }),
@@ -501,12 +514,15 @@ mod tests {
             let mut now = Timestamp::from_seconds(1_800_000_000);
             for step in &steps {
                 happen(&mut snapshot, step, &mut now);
-                if snapshot.holders.values().any(|holder| is_over(holder, now)) {
-                    Rc::make_mut(&mut snapshot.holders).retain(|_, holder| !is_over(holder, now));
+                let is_over = |holder: &Holder| is_over(holder, now) && !holder.free;
+                if snapshot.holders.values().any(is_over) {
+                    let holders = Rc::make_mut(&mut snapshot.holders).values_mut();
+                    holders.filter(|holder| is_over(holder)).for_each(|holder| holder.free = true);
                 }
                 let remembered = reading.desire(&snapshot, &rules);
                 prop_assert_eq!(&*remembered, &desire(&snapshot, &rules), "after {:?}", step);
-                if let Some(holders) = holders(&snapshot.holders, &remembered.hosts, |_| true, now) {
+                let is_kept = |host: &Host| remembered.keeps(host);
+                if let Some(holders) = holders(&snapshot.holders, &remembered.hosts, |_| true, is_kept, now) {
                     snapshot.holders = holders.into();
                 }
             }

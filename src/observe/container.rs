@@ -135,6 +135,11 @@ pub enum ContainerState {
     Paused,
     /// Anything in which it answers nothing: created, restarting, exited, dead, and what is not known yet.
     Other(String),
+    /// It was removed, and is remembered.
+    Removed {
+        /// When.
+        at: Timestamp,
+    },
 }
 
 /// What a health check says; words of newer engines are kept, not refused.
@@ -233,6 +238,19 @@ impl Container {
     /// Whether it counts: one that has ended does not, one that is paused does.
     pub fn is_there(&self) -> bool {
         matches!(self.state, ContainerState::Running | ContainerState::Paused)
+    }
+
+    /// Whether it has run and does not now: it may come back. One that was only made is not away.
+    pub fn is_away(&self) -> bool {
+        !self.is_there() && self.started_at.is_some()
+    }
+
+    /// When it was removed, where it is only remembered.
+    pub fn removed(&self) -> Option<Timestamp> {
+        match self.state {
+            ContainerState::Removed { at } => Some(at),
+            _ => None,
+        }
     }
 
     /// Whether Compose is about to replace it, or to put it in another's place: while it does, one of both does not run and

@@ -9,6 +9,9 @@ pub struct Holder {
     pub project: Option<String>,
     /// Since when none of its containers claims it; `None` while one does.
     pub gone: Option<Timestamp>,
+    /// Whether that is so long ago that anybody else may have it.
+    #[serde(default)]
+    pub free: bool,
 }
 
 impl Holder {
@@ -17,6 +20,7 @@ impl Holder {
         Self {
             project: project.clone(),
             gone: None,
+            free: false,
         }
     }
 }

@@ -10,6 +10,7 @@ mod holder;
 mod installed;
 mod mounts;
 mod release;
+mod removed;
 mod signals;
 mod wish;
 
@@ -32,6 +33,7 @@ pub use installed::{
 };
 pub use mounts::{Mount, MountKind, Place, find, locate};
 pub use release::{Release, Released};
+pub use removed::Removed;
 pub use signals::{Sent, Signals};
 pub use wish::{Answer, Blame, Stage, Wish};
 

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use super::Challenge;
 use crate::{
-    observe::{Attempt, HeldCertificate, Holder, Installed, Release, Shelf, Source, Wish},
+    observe::{Attempt, HeldCertificate, Holder, Installed, Release, Removed, Shelf, Source, Wish},
     values::{CertificateName, ContainerName, Digest, FileName, Host, Secret, Timestamp},
 };
 
@@ -60,6 +60,11 @@ pub trait Disk {
     fn holders(&self) -> Result<BTreeMap<Host, Holder>, DiskError>;
     /// Keeps which project has which host.
     fn keep_holders(&self, holders: &BTreeMap<Host, Holder>) -> Result<(), DiskError>;
+
+    /// The containers that were removed and are remembered, as they were kept.
+    fn removed(&self) -> Result<Vec<Removed>, DiskError>;
+    /// Keeps these.
+    fn keep_removed(&self, removed: &[Removed]) -> Result<(), DiskError>;
 
     /// The user's templates that are in use or were tried last, the newest last, as they were kept.
     fn templates(&self) -> Result<Vec<GoodTemplates>, DiskError>;

@@ -9,7 +9,7 @@ use itertools::Itertools;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    desire::{Complaint, Content, Desired, Route, Rules, Site, asked_in_vain},
+    desire::{Complaint, Content, Desired, Kept, Route, Rules, Site, asked_in_vain},
     observe::{HeldCertificate, Installed, Observed, Snapshot, Source, Subject},
     plan::{self, Notice, Plan, in_force},
     values::{CertificateName, ContainerName, Host, Retry, Timestamp},
@@ -83,6 +83,9 @@ pub struct SiteStatus {
     pub redirect: Option<Host>,
     /// `address:port` of the containers that take traffic, by path.
     pub upstreams: BTreeMap<String, BTreeSet<String>>,
+    /// That no container of it runs, and until when it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
     /// What is served instead, where that is something else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instead: Option<Instead>,
@@ -279,6 +282,7 @@ fn sites(desired: &Desired, observed: &Observed) -> Vec<SiteStatus> {
                 Content::Routes(_) => None,
             },
             upstreams: upstreams(&site.content),
+            kept: site.kept,
             instead: installed.and_then(|installed| Instead::of(host, site, installed)),
         })
     });

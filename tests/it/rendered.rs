@@ -21,8 +21,8 @@ use quaymaster::{
     adapters::{probe::TcpProbe, x509},
     desire::{Complaint, desire},
     observe::{
-        Container, ContainerState, Health, HeldCertificate, Installed, Mount, MountKind, Network,
-        Observed, RestartPolicy, Shelf, Snapshot, Source,
+        Container, ContainerState, Health, HeldCertificate, Holder, Installed, Mount, MountKind,
+        Network, Observed, Removed, RestartPolicy, Shelf, Snapshot, Source,
     },
     plan::{Action, foresee, plan},
     ports::Probe,
@@ -109,7 +109,7 @@ fn container(name: &str, number: u8) -> Container {
         state: ContainerState::Running,
         health: None,
         created: Some(Timestamp::from_seconds(i64::from(number))),
-        started_at: None,
+        started_at: Some(Timestamp::from_seconds(100)),
         networks: [network].into(),
         exposed: BTreeSet::from([8080]),
         published: BTreeMap::new(),
@@ -146,15 +146,15 @@ fn with_edge(mut container: Container, destination: &str) -> Container {
 /// What the line begins with that has the setting trusted-proxies.
 const TRUSTED: &str = "trusted: ";
 
-/// `shop: quaymaster.host=shop.example` gives a container a label, `shop is unhealthy` ails it, `held: a.example` says
-/// which certificates there are.
+/// `shop: quaymaster.host=shop.example` gives a container a label, `shop is unhealthy` ails it, as do `is stopped` and `was
+/// removed`; `held: a.example` says which certificates there are, `served: a.example` which names were served before.
 fn world(labels: &str) -> (Snapshot, Observed) {
     let mut proxy = with_edge(container("proxy", 3), "/etc/nginx/conf.d");
     proxy
         .labels
         .insert("quaymaster.kind".into(), "nginx".into());
     let mut containers = BTreeMap::from([(proxy.name.clone(), proxy)]);
-    let mut observed = Observed::default();
+    let (mut observed, mut holders) = (Observed::default(), BTreeMap::new());
     observed.installed.insert(
         ContainerName::parse("proxy").unwrap(),
         Installed::default().into(),
@@ -172,6 +172,11 @@ fn world(labels: &str) -> (Snapshot, Observed) {
             }
             continue;
         }
+        if let Some(hosts) = line.strip_prefix("served: ") {
+            let hosts = hosts.split(' ').map(|word| Host::parse(word).unwrap());
+            holders.extend(hosts.map(|host| (host, Holder::of(&None))));
+            continue;
+        }
         let name = line.split([':', ' ']).next().unwrap();
         let number = u8::try_from(containers.len()).unwrap() + 3;
         let entry = containers
@@ -182,6 +187,11 @@ fn world(labels: &str) -> (Snapshot, Observed) {
             entry.labels.insert(key.to_owned(), value.to_owned());
         } else if line.ends_with(" is unhealthy") {
             entry.health = Some(Health::Unhealthy);
+        } else if line.ends_with(" is stopped") {
+            entry.state = ContainerState::Other("exited".to_owned());
+            entry.networks[0].address = None;
+        } else if line.ends_with(" was removed") {
+            *entry = Removed::of(entry, NOW).container();
         } else {
             panic!("{line:?} says nothing that is known");
         }
@@ -195,7 +205,7 @@ fn world(labels: &str) -> (Snapshot, Observed) {
         Snapshot {
             containers,
             own,
-            ..Snapshot::default()
+            holders: holders.into(),
         },
         observed,
     )

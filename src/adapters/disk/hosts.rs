@@ -1,15 +1,18 @@
-//! `state/hosts.json`: which project has which host; `state/releases/`: requests to hand one over.
+//! `state/hosts.json`: which project has which host; `state/removed.json`: containers that were removed some minutes
+//! ago; `state/releases/`: requests to hand one over.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
 use super::{Folders, files, state::read_json};
 use crate::{
-    observe::{Holder, Release},
+    observe::{Holder, Release, Removed},
     ports::DiskError,
     values::{CertificateName, Host},
 };
 
 const FILE: &str = "hosts.json";
+
+const REMOVED: &str = "removed.json";
 
 const RELEASES: &str = "releases";
 
@@ -20,6 +23,14 @@ impl Folders {
 
     pub(super) fn write_holders(&self, holders: &BTreeMap<Host, Holder>) -> Result<(), DiskError> {
         self.write_json(&self.state.join(FILE), holders)
+    }
+
+    pub(super) fn read_removed(&self) -> Result<Vec<Removed>, DiskError> {
+        Ok(read_json(&self.state.join(REMOVED))?.unwrap_or_default())
+    }
+
+    pub(super) fn write_removed(&self, removed: &[Removed]) -> Result<(), DiskError> {
+        self.write_json(&self.state.join(REMOVED), &removed)
     }
 
     pub(super) fn read_releases(&self) -> Result<(Vec<Release>, Vec<DiskError>), DiskError> {

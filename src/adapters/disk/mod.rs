@@ -13,6 +13,7 @@
 //! state/deployed/CONSUMER/record.json             how far it took up what it was given; what was there before
 //! state/deployed/CONSUMER/certificates.json       the certificates that it was told to read, where it reads live/
 //! state/hosts.json                                which project has which host, longer than its containers live
+//! state/removed.json                              containers that were removed some minutes ago, for their sites
 //! state/releases/NAME.json                        a request to hand a host over, and what became of it
 //! state/templates.json                            the user's templates that are in use, until new ones were seen to be good
 //! state/wishes/NAME.json                          a renewal that somebody asks the daemon for, and its answer
@@ -52,7 +53,7 @@ pub use named::AnyFiles;
 
 use crate::{
     adapters::changes,
-    observe::{Attempt, HeldCertificate, Holder, Installed, Release, Wish},
+    observe::{Attempt, HeldCertificate, Holder, Installed, Release, Removed, Wish},
     ports::{
         AttemptRecords, Certificates, Challenge, Change, Disk, DiskError, GoodTemplates,
         NewCertificate, OrderRecord, Place, Repair, Wishes,
@@ -160,6 +161,14 @@ impl Disk for Folders {
 
     fn keep_holders(&self, holders: &BTreeMap<Host, Holder>) -> Result<(), DiskError> {
         self.write_holders(holders)
+    }
+
+    fn removed(&self) -> Result<Vec<Removed>, DiskError> {
+        self.read_removed()
+    }
+
+    fn keep_removed(&self, removed: &[Removed]) -> Result<(), DiskError> {
+        self.write_removed(removed)
     }
 
     fn templates(&self) -> Result<Vec<GoodTemplates>, DiskError> {

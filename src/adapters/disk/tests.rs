@@ -377,15 +377,27 @@ fn who_has_which_host_is_kept_and_damage_is_told() {
     let there = Holder {
         project: Some("shop".into()),
         gone: None,
+        free: false,
     };
     let gone = Holder {
         project: None,
         gone: Some(NOW),
+        free: true,
     };
     let kept = BTreeMap::from([(host("*.shop.example"), there), (host("::1"), gone)]);
     place.folders.keep_holders(&kept).expect("it is written");
     assert_eq!(place.folders.holders().expect("it is read"), kept);
     assert_eq!(mode(place.state.join("hosts.json")), 0o600);
+    let earlier = r#"{"shop.example": {"project": "shop", "gone": null}}"#;
+    fs::write(place.state.join("hosts.json"), earlier).expect("it is written");
+    let read = place
+        .folders
+        .holders()
+        .expect("what an earlier build wrote");
+    assert_eq!(
+        read.values().collect::<Vec<_>>(),
+        [&Holder::of(&Some("shop".to_owned()))]
+    );
     fs::write(place.state.join("hosts.json"), "{\"x;\": 1}").expect("it is written");
     assert!(matches!(
         place.folders.holders(),
@@ -402,4 +414,29 @@ fn the_mark_is_made_once() {
     fs::write(place.state.join("mark"), "evil; }").expect("it is written");
     let again = place.folders.mark_host().expect("it is made anew");
     assert!(again.starts_with("quaymaster-") && again != "evil; }");
+}
+
+#[test]
+fn who_was_removed_is_kept_and_is_the_same_container_as_far_as_its_labels_ask() {
+    use crate::{
+        desire::tests::container,
+        observe::{ContainerState, Removed},
+    };
+
+    let place = place();
+    assert_eq!(place.folders.removed().expect("it is read"), []);
+    let shop = container("shop", 4).label("host", "shop.example");
+    let kept = [Removed::of(&shop, NOW)];
+    place.folders.keep_removed(&kept).expect("it is written");
+    let read = place.folders.removed().expect("it is read");
+    assert_eq!(read, kept);
+    let mut expected = shop;
+    expected.state = ContainerState::Removed { at: NOW };
+    expected.networks[0].address = None;
+    assert_eq!(read[0].container(), expected);
+    fs::write(place.state.join("removed.json"), "[{}]").expect("it is written");
+    assert!(matches!(
+        place.folders.removed(),
+        Err(DiskError::Damaged { .. })
+    ));
 }

@@ -5,7 +5,7 @@ mod words;
 use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
-    desire::Complaint,
+    desire::{Complaint, Kept},
     observe::{HeldCertificate, Subject},
     plan::Notice,
     values::{CertificateName, ContainerName, FileName, Host, Signal, Timestamp},
@@ -57,6 +57,17 @@ pub enum Event {
         containers: Box<[ContainerName]>,
         /// The proxy.
         proxy: ContainerName,
+    },
+    /// The containers of a site are away, and it is kept for them.
+    SiteKept {
+        /// The name.
+        host: Host,
+        /// The containers.
+        containers: Box<[ContainerName]>,
+        /// The proxy that answers 503 meanwhile.
+        proxy: ContainerName,
+        /// Until when and for whom.
+        kept: Kept,
     },
     /// A name is claimed no longer.
     SiteGone {

@@ -30,6 +30,7 @@ impl Event {
             Self::Missed { .. } => "missed",
             Self::ContainerUnreadable { .. } => "container-unreadable",
             Self::SiteSeen { .. } => "site-seen",
+            Self::SiteKept { .. } => "site-kept",
             Self::SiteGone { .. } => "site-gone",
             Self::ConsumerStopped { .. } => "consumer-stopped",
             Self::ConsumerRuns { .. } => "consumer-runs",
@@ -153,6 +154,18 @@ impl fmt::Display for Event {
                 write!(
                     f,
                     "{host} is claimed by {} and served by {proxy}",
+                    listed(containers)
+                )
+            }
+            Self::SiteKept {
+                host,
+                containers,
+                proxy,
+                kept,
+            } => {
+                write!(
+                    f,
+                    "{proxy} answers 503 for {host}, since {} {kept}",
                     listed(containers)
                 )
             }

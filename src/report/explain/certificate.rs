@@ -82,10 +82,15 @@ fn tell_held(
     if held.is_valid_at(facts.now) {
         told.ok("certificate", says);
         let due = plan::due(held);
+        let is_kept = facts.site().is_some_and(|site| site.kept.is_some());
         match (&held.source, due > facts.now) {
             (Source::Provided, _) => told.note(
                 "certificate",
                 "it was put there by hand; quaymaster does not renew it",
+            ),
+            _ if is_kept => told.note(
+                "certificate",
+                "it is not renewed as long as no container of the site runs",
             ),
             (_, true) => told.ok(
                 "certificate",

@@ -47,6 +47,18 @@ fn tell_one(facts: &Facts<'_>, claimant: &Claimant, is_followed: bool, told: &mu
         is_there,
     } = claimant;
     let asks = format!("container {container} asks for it by its label {label}");
+    if let Some(kept) = facts
+        .site()
+        .and_then(|site| site.kept)
+        .filter(|_| is_followed)
+    {
+        let says = format!("{asks}, and {kept}, the site is kept and answers 503");
+        let remedy = match kept.until {
+            None => format!("start it: `docker start {container}`"),
+            Some(_) => "start the container that is to take its place".to_owned(),
+        };
+        return told.problem("asked for", says, remedy);
+    }
     match (is_there, is_followed) {
         (true, true) => told.ok("asked for", asks),
         (true, false) => told.problem("asked for", format!("{asks}, which can't be followed"), ""),

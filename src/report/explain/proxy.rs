@@ -263,20 +263,23 @@ fn idle(facts: &Facts<'_>, site: &Site, path: &str, told: &mut Findings) {
         "nobody takes requests for {path}, so that they get 503: {}",
         states.join(", ")
     );
-    let instead = match containers.clone().any(|container| is_held_off(container)) {
-        true => format!(
-            "; with the label {}.health=ignore it takes requests all the same",
-            facts.prefix
-        ),
-        false => String::new(),
+    let remedy = match site.kept {
+        // What to do about that is told where it is asked for.
+        Some(_) => String::new(),
+        None => {
+            let instead = match containers.clone().any(|container| is_held_off(container)) {
+                true => format!(
+                    "; with the label {}.health=ignore it takes requests all the same",
+                    facts.prefix
+                ),
+                false => String::new(),
+            };
+            format!(
+                "`docker logs {first}` and `docker inspect {first}` (State.Health) say why{instead}"
+            )
+        }
     };
-    told.problem(
-        "behind it",
-        says,
-        format!(
-            "`docker logs {first}` and `docker inspect {first}` (State.Health) say why{instead}"
-        ),
-    );
+    told.problem("behind it", says, remedy);
 }
 
 /// Whether nothing but its health check keeps requests from it.
@@ -288,6 +291,7 @@ fn state(container: &Container) -> &'static str {
     match (&container.state, &container.health) {
         (ContainerState::Paused, _) => "is paused",
         (ContainerState::Other(_), _) => "does not run",
+        (ContainerState::Removed { .. }, _) => "was removed",
         (ContainerState::Running, Some(Health::Starting)) => "has not passed its health check yet",
         (ContainerState::Running, Some(Health::Unhealthy)) => "fails its health check",
         (ContainerState::Running, _) => "has no address on a network of the proxy",

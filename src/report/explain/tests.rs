@@ -9,8 +9,8 @@ use crate::{
         tests::{container, proxy, rules, snapshot},
     },
     observe::{
-        Attempt, Container, ContainerState, Health, HeldCertificate, Installed, Progress, Shelf,
-        Source, Subject,
+        Attempt, Container, ContainerState, Health, HeldCertificate, Holder, Installed, Progress,
+        Removed, Shelf, Source, Subject,
     },
     plan::{self, foresee, plan},
     render::Templates,
@@ -31,6 +31,8 @@ struct World {
     faults: Vec<String>,
     /// Whether what is planned is carried out before the story is told.
     settles: bool,
+    /// Whether the name was seen to be served before.
+    served: bool,
 }
 
 /// Of another project, and younger.
@@ -74,13 +76,17 @@ impl World {
             daemon: (Works::Well, Some(NOW - Duration::from_secs(5))),
             faults: Vec::new(),
             settles: true,
+            served: false,
         }
     }
 
     fn told(mut self) -> Findings {
         let templates = Templates::built_in().expect("they are tested");
         let plan_rules = plan_rules();
-        let snapshot = snapshot(self.containers);
+        let mut snapshot = snapshot(self.containers);
+        if self.served {
+            snapshot.holders = BTreeMap::from([(self.host.clone(), Holder::of(&None))]).into();
+        }
         let desired = desire(&snapshot, &rules());
         for name in desired.consumers.keys() {
             self.observed.installed.entry(name.clone()).or_default();
@@ -181,6 +187,24 @@ fn each_breakage_is_told_with_the_one_thing_to_do_first() {
             |w| w.containers[1].state = ContainerState::Other("exited".into()),
             "does not run",
             "docker start shop",
+        ),
+        (
+            "app stopped that was served",
+            |w| {
+                w.containers[1].state = ContainerState::Other("exited".into());
+                w.served = true;
+            },
+            "and does not run; until it is started or removed, the site is kept and answers 503",
+            "docker start shop",
+        ),
+        (
+            "app removed that was served",
+            |w| {
+                w.containers[1] = Removed::of(&w.containers[1], NOW).container();
+                w.served = true;
+            },
+            "and was removed; until 2027-01-15T08:10:00Z, the site is kept and answers 503",
+            "start the container that is to take its place",
         ),
         (
             "no proxy",

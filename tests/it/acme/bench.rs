@@ -16,7 +16,7 @@ use quaymaster::{
         acme::{AcmeAuthority, AcmeSettings, new_key},
         x509,
     },
-    observe::{Attempt, HeldCertificate, Holder, Installed, Source},
+    observe::{Attempt, HeldCertificate, Holder, Installed, Removed, Source},
     ports::{
         AttemptRecords, Authority, AuthorityError, Certificates, Challenge, Change, Clock, Disk,
         DiskError, GoodTemplates, NewCertificate, Order, OrderRecord, Place, Repair,
@@ -64,6 +64,8 @@ impl Disk for AccountsOnly {
     fn drop_order(&self, _: &CertificateName) -> Result<(), DiskError> { unreachable!() }
     fn holders(&self) -> Result<BTreeMap<Host, Holder>, DiskError> { unreachable!() }
     fn keep_holders(&self, _: &BTreeMap<Host, Holder>) -> Result<(), DiskError> { unreachable!() }
+    fn removed(&self) -> Result<Vec<Removed>, DiskError> { unreachable!() }
+    fn keep_removed(&self, _: &[Removed]) -> Result<(), DiskError> { unreachable!() }
     fn templates(&self) -> Result<Vec<GoodTemplates>, DiskError> { unreachable!() }
     fn keep_templates(&self, _: &[GoodTemplates]) -> Result<(), DiskError> { unreachable!() }
     fn publish(&self, _: &Path, _: &Challenge) -> Result<(), DiskError> { unreachable!() }

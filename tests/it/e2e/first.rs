@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, thread, time::Duration};
 
 use super::{
     client,
-    docker::{docker, field, is_so, try_docker, wait},
+    docker::{docker, field, is_so, run, try_docker, wait},
     log,
     stack::{SOON, STATIC, Setup, Stack},
 };
@@ -69,7 +69,7 @@ fn one_label_becomes_a_served_certificate() {
     assert!((4..=5).contains(&stack.hangups()), "{}", stack.hangups());
 
     a_third_by_hand(&stack);
-    a_stopped_one_goes(&stack, &shop);
+    the_site_of_a_stopped_one_is_kept(&stack, &shop);
     nothing_private_shows(&stack);
     wait(SOON, "quaymaster is healthy", || {
         let health = field(&stack.named("quaymaster"), "{{.State.Health.Status}}");
@@ -175,15 +175,52 @@ fn a_third_by_hand(stack: &Stack) {
     each_signal_was_proven(stack);
 }
 
-fn a_stopped_one_goes(stack: &Stack, host: &str) {
-    let before = stack.hangups();
+/// Stopped or removed, its site is kept for a successor; when its name is released, it is gone.
+fn the_site_of_a_stopped_one_is_kept(stack: &Stack, host: &str) {
+    let (before, orders) = (stack.hangups(), stack.orders());
+    let serial = stack.https(host).unwrap().serial;
+    let is_kept = || {
+        let served = stack.https(host)?;
+        is_so(
+            (served.answer.status, &served.serial) == (503, &serial),
+            || format!("{served:?}"),
+        )
+    };
+    let quaymaster = stack.named("quaymaster");
+    let status = || docker(&["exec", &quaymaster, "/quaymaster", "status"]);
     docker(&["stop", &stack.named("shop")]);
+    wait(SOON, "it answers 503 with its certificate", is_kept);
+    stack.wait_for_event("site-kept", host);
+    stack.wait_for_rest();
+    assert!(status().contains("does not run; until"), "{}", status());
+    assert_eq!(stack.http(host, "/").unwrap().status, 301);
+
+    docker(&["rm", &stack.named("shop")]);
+    stack.wait_for_event("site-kept", "was removed; until");
+    stack.wait_for_rest();
+    is_kept().unwrap();
+    assert_eq!(stack.http(host, "/").unwrap().status, 301);
+    assert!(status().contains("was removed; until"), "{}", status());
+    let explained = run(&["exec", &quaymaster, "/quaymaster", "explain", host]);
+    let told = String::from_utf8_lossy(&explained.stdout).into_owned();
+    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("was removed; until"), "{told}");
+    // Also for who was started since.
+    docker(&["restart", &quaymaster]);
+    stack.wait_for_rest();
+    is_kept().unwrap();
+    assert_eq!(
+        (stack.hangups() - before, stack.orders()),
+        (1, orders),
+        "nothing is obtained meanwhile, and nginx is told once"
+    );
+
+    docker(&["exec", &quaymaster, "/quaymaster", "release", host]);
     let file = format!("quaymaster-{host}.conf");
     wait(SOON, "its file goes", || {
         is_so(!stack.files("edge").contains_key(&file), || file.clone())
     });
     stack.wait_for_rest();
-    assert_eq!(stack.hangups() - before, 1);
     if let Ok(served) = stack.https(host) {
         panic!("still served: {served:?}");
     }

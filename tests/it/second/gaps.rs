@@ -18,7 +18,8 @@ fn seen(program: &Program) -> usize {
 }
 
 #[tokio::test]
-async fn a_killed_engine_comes_back_with_what_it_starts_again_and_the_rest_goes_after_the_grace() {
+async fn a_killed_engine_comes_back_with_what_it_starts_again_and_the_rest_answers_503_after_the_grace()
+ {
     let mut stage = Stage::new();
     stage.app("app1", "app1", &["--restart", "always"]);
     stage.app("app2", "app2", &[]);
@@ -51,8 +52,8 @@ async fn a_killed_engine_comes_back_with_what_it_starts_again_and_the_rest_goes_
         "nothing is emptied at once"
     );
     program
-        .within(GRACE + SOON, "what stays away goes", || {
-            stage.serves(&["app1"])
+        .within(GRACE + SOON, "what stays away is asked no longer", || {
+            stage.answer("app1") == "200 app1" && stage.answer("app2") == "503"
         })
         .await;
     assert!(
@@ -131,7 +132,9 @@ async fn a_frozen_engine_is_found_out_and_what_was_asked_of_it_is_seen_when_it_t
         .await;
     stage.engine.docker(&["rm", "--force", "other"]);
     program
-        .until("events come again", || stage.serves(&["app2"]))
+        .until("events come again", || {
+            stage.answer("app1") == "503" && stage.answer("app2") == "200 app2"
+        })
         .await;
 }
 

@@ -30,7 +30,7 @@ async fn what_happened_while_streams_were_cut_is_found() {
         world.remove("app1");
         world.event("app1", "destroy");
         program
-            .until("it goes at once", || world.sites() == ["app2", "shop"])
+            .until("it is asked no longer", || world.led() == ["app2", "shop"])
             .await;
     })
     .await;
@@ -69,7 +69,7 @@ async fn after_a_restart_of_the_engine_nothing_is_emptied_and_what_stays_away_go
         if began.elapsed() < GRACE {
             assert_eq!((world.sites().len(), world.asked("POST")), (3, signals), "nothing changed, nobody was told");
         }
-        program.within(GRACE + SOON, "they go", || world.sites() == ["app1"]).await;
+        program.within(GRACE + SOON, "they go", || world.led() == ["app1"]).await;
         assert!(began.elapsed() > GRACE, "after {:?}", began.elapsed());
         program.until("the new proxy is told", || world.asked("POST /containers/proxy2/kill") > 0).await;
     })
@@ -195,7 +195,7 @@ async fn two_hundred_hangups_lose_nothing_and_are_few_looks() {
         world.remove("app7");
         world.event("app7", "destroy");
         program
-            .until("it goes on", || world.sites().len() == 50)
+            .until("it goes on", || world.led().len() == 50)
             .await;
     })
     .await;

@@ -172,6 +172,18 @@ impl World {
             .collect()
     }
 
+    /// Sites whose files lie in the proxy's folder and lead somewhere: that of a container that is away does not.
+    pub fn led(&self) -> Vec<String> {
+        let mut sites = self.sites();
+        sites.retain(|site| {
+            let file = self
+                .config()
+                .join(format!("quaymaster-{site}.example.conf"));
+            fs::read_to_string(file).is_ok_and(|text| text.contains("# Leads to "))
+        });
+        sites
+    }
+
     /// Sites whose files lie in the proxy's folder.
     pub fn sites(&self) -> Vec<String> {
         let entries = fs::read_dir(self.config()).unwrap();

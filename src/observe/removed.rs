@@ -1,0 +1,79 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Container, ContainerState, Network, RestartPolicy};
+use crate::values::{ContainerId, ContainerName, Timestamp};
+
+/// A container that was removed: as much of it as says what its labels asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removed {
+    /// The engine's word for it.
+    pub id: ContainerId,
+    /// Its name.
+    pub name: ContainerName,
+    /// When it was removed.
+    pub at: Timestamp,
+    labels: BTreeMap<String, String>,
+    created: Option<Timestamp>,
+    started_at: Option<Timestamp>,
+    /// The networks it was on, by name and id.
+    networks: Vec<(String, String)>,
+    exposed: BTreeSet<u16>,
+}
+
+impl Removed {
+    /// Takes down a container that was removed at this time.
+    pub fn of(container: &Container, at: Timestamp) -> Self {
+        Self {
+            id: container.id.clone(),
+            name: container.name.clone(),
+            at,
+            labels: container.labels.clone().into_iter().collect(),
+            created: container.created,
+            started_at: container.started_at,
+            networks: container
+                .networks
+                .iter()
+                .map(|network| (network.name.clone(), network.id.clone()))
+                .collect(),
+            exposed: container.exposed.clone(),
+        }
+    }
+
+    /// The container as it counts now: without addresses, and without what only a server has.
+    pub fn container(&self) -> Container {
+        Container {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            labels: self.labels.clone().into_iter().collect(),
+            state: ContainerState::Removed { at: self.at },
+            health: None,
+            created: self.created,
+            started_at: self.started_at,
+            networks: self
+                .networks
+                .iter()
+                .map(|(name, id)| Network {
+                    name: name.clone(),
+                    id: id.clone(),
+                    address: None,
+                    gateway: None,
+                })
+                .collect(),
+            exposed: self.exposed.clone(),
+            published: BTreeMap::new(),
+            mounts: Vec::new(),
+            command: Vec::new(),
+            init: false,
+            ended_at: Some(self.at),
+            image: None,
+            restart_policy: RestartPolicy::No,
+            stop_signal: None,
+            pid: None,
+            has_host_pids: false,
+            way: None,
+            joins: None,
+        }
+    }
+}
