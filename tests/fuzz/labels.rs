@@ -61,6 +61,8 @@ fn container(name: &str, number: u8, labels: BTreeMap<String, String>) -> Contai
         networks: [network].into(),
         exposed: BTreeSet::from([8080]),
         published: BTreeMap::new(),
+        bound: BTreeMap::new(),
+        user: String::new(),
         command: Vec::new(),
         init: false,
         mounts: vec![Mount {

@@ -193,10 +193,13 @@ impl Disk for Folders {
     }
 
     fn stage(&self, place: &Place<'_>, change: &Change<'_>) -> Result<(), DiskError> {
+        if let Some(owner) = place.owner {
+            consumers::try_owner(place.config, owner)?;
+        }
         if let Some(folder) = place.certificates {
             for (name, digest) in change.deliver {
                 let version = self.version(name, *digest)?;
-                consumers::stage_certificate(folder, name, *digest, &version)?;
+                consumers::stage_certificate(folder, name, *digest, &version, place.owner)?;
             }
         }
         consumers::stage(place.config, change.write)

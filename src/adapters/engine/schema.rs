@@ -108,6 +108,9 @@ pub(super) struct HealthCheck {
 pub(super) struct Config {
     #[serde(deserialize_with = "or_default")]
     pub(super) labels: BTreeMap<String, String>,
+    /// Whom its first process runs as, as it was written; empty for root.
+    #[serde(deserialize_with = "or_default")]
+    pub(super) user: String,
     #[serde(deserialize_with = "or_default")]
     pub(super) exposed_ports: BTreeMap<String, IgnoredAny>,
 }
@@ -171,6 +174,9 @@ pub(super) struct HostConfig {
     pub(super) mounts: Vec<MountOrder>,
     #[serde(deserialize_with = "or_default")]
     pub(super) init: bool,
+    /// Where it is to be published, by port inside; also while it does not run.
+    #[serde(deserialize_with = "or_default")]
+    pub(super) port_bindings: BTreeMap<String, Option<Vec<Published>>>,
 }
 
 /// What was asked for with `--mount`; only here is the subpath of a volume told.
