@@ -804,3 +804,28 @@ async fn where_keys_can_not_be_given_to_their_server_no_ca_is_asked() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_user_of_its_own_is_enough_where_nothing_is_given_to_another() {
+    const OWN: u32 = 65534;
+    local(async {
+        for user in ["", "65534"] {
+            let world = World::with_user(user).await;
+            for inner in ["", "conf.d", "state", "certificates"] {
+                std::os::unix::fs::chown(world.path(inner), Some(OWN), Some(OWN)).unwrap();
+            }
+            let socket = &world.fake.socket;
+            std::os::unix::fs::chown(socket.parent().unwrap(), Some(OWN), Some(OWN)).unwrap();
+            std::os::unix::fs::chown(socket, Some(OWN), Some(OWN)).unwrap();
+            let mut words = vec!["setpriv".to_owned(), "--clear-groups".to_owned()];
+            words.extend(["--reuid", "--regid"].map(|option| format!("{option}={OWN}")));
+            words.extend(world.words("watch"));
+            let program = world.start(&words);
+            let key = world.path("conf.d/certificates/shop.example/privkey.pem");
+            program.until("it is delivered", || key.exists()).await;
+            let found = fs::metadata(&key).unwrap();
+            assert_eq!((found.uid(), found.mode() & 0o777), (OWN, 0o600), "{user}");
+        }
+    })
+    .await;
+}

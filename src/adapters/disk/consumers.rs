@@ -87,9 +87,8 @@ fn delivered(
 /// Finds out before anything has changed whether keys can be given to whom they are to belong to: a certificate that its
 /// server could not read is not worth an order.
 pub(super) fn try_owner(folder: &Path, owner: Owner) -> Result<(), DiskError> {
-    let stage = folder.join(STAGE);
-    files::own_folder(&stage, FOLDER_MODE)?;
-    let tried = stage.join(".owner");
+    // Hidden, so that no server includes it.
+    let tried = folder.join(".quaymaster-owner");
     files::create(&tried, b"", PRIVATE, Durability::Renamed)?;
     let given = files::give(&tried, owner);
     files::remove(&tried).and(given)

@@ -55,7 +55,7 @@ use crate::{
         AttemptRecords, Certificates, Challenge, Change, Disk, DiskError, GoodTemplates,
         NewCertificate, OrderRecord, Place, Repair, Wishes,
     },
-    values::{CertificateName, Host, Secret, Timestamp},
+    values::{CertificateName, Host, Owner, Secret, Timestamp},
 };
 
 /// How long nothing must change in `provided/` before it is looked at: a certificate and its key are copied there one
@@ -87,6 +87,14 @@ pub fn text_or_input(path: &Path) -> Result<String, DiskError> {
     let read = io::Read::read_to_string(&mut io::stdin(), &mut text);
     read.map(|_| text)
         .map_err(files::told("read", Path::new("standard input")))
+}
+
+/// Tries whether files in a folder of a server's can be given to its user.
+///
+/// # Errors
+/// When they can't, or nothing can be written there.
+pub fn try_owner(folder: &Path, owner: Owner) -> Result<(), DiskError> {
+    consumers::try_owner(folder, owner)
 }
 
 /// The folders of the settings.
