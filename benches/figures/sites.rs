@@ -64,6 +64,8 @@ fn container(name: String, number: u32, label: (&str, String)) -> Container {
         networks: [network].into(),
         exposed: BTreeSet::from([8080]),
         published: BTreeMap::new(),
+        bound: BTreeMap::new(),
+        user: String::new(),
         command: Vec::new(),
         init: false,
         ended_at: None,

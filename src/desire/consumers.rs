@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     observe::{Container, Joined, Network, Place, Snapshot, find, locate},
-    values::{CertificateName, ContainerName, Host, Right},
+    values::{CertificateName, ContainerName, Host, Owner, Right},
 };
 
 /// Where proxies listen inside their containers, unless a label says otherwise.
@@ -109,8 +109,11 @@ fn consumer(
             theirs: theirs.clone(),
         })
         .map_err(|gap| gap.complaint(container, &theirs, own, rules))?;
-    let shared =
-        place_of(&rules.certificates, own).and_then(|place| find(&container.mounts, &place, false));
+    let owner = owner(container, spec, rules)?;
+    // Keys there are for our user alone: another one reads copies.
+    let shared = place_of(&rules.certificates, own)
+        .filter(|_| owner.is_none())
+        .and_then(|place| find(&container.mounts, &place, false));
     let certificates = match shared {
         Some(theirs) => CertificateFolder::Shared {
             theirs: theirs.join("live"),
@@ -122,6 +125,7 @@ fn consumer(
         spec.http_port.unwrap_or(HTTP_PORT),
         spec.https_port.unwrap_or(HTTPS_PORT),
     );
+    let outside = |port, usual| reach::outside(container, port, usual);
     Ok(Consumer {
         name: container.name.clone(),
         id: container.id.clone(),
@@ -136,12 +140,44 @@ fn consumer(
         reach: reach::reach(container, own, http_port, https_port),
         http_port,
         https_port,
+        public_http_port: (spec.public_http_port).unwrap_or_else(|| outside(http_port, HTTP_PORT)),
+        public_https_port: (spec.public_https_port)
+            .unwrap_or_else(|| outside(https_port, HTTPS_PORT)),
+        owner,
         reload: reload(container, kind, spec),
         way: signals::signal_way(container, own),
         check: spec.check.as_ref().map(|words| check(kind, words)),
         trusted_proxies: rules.trusted_proxies.clone(),
         sites: BTreeMap::new(),
         answers: BTreeSet::new(),
+    })
+}
+
+/// Who is to own the keys that a server is given: as its label says, else the user that it runs as; none for root.
+fn owner(
+    container: &Container,
+    spec: &ProxySpec,
+    rules: &Rules,
+) -> Result<Option<Owner>, Complaint> {
+    let user = container.user.as_str();
+    let owner = spec.owner.or_else(|| Owner::of_container(user));
+    let is_known = owner.is_some() || matches!(user.split(':').next(), Some("" | "root"));
+    if is_known {
+        return Ok(owner.filter(|owner| owner.user != 0));
+    }
+    let (prefix, name) = (&rules.label_prefix, &container.name);
+    let label = format!("{prefix}.kind");
+    let value = container.labels.get(&label).cloned().unwrap_or_default();
+    Err(Complaint {
+        container: name.clone(),
+        label,
+        value,
+        problem: format!(
+            "it runs as user {user}, who could not read the keys of its certificates: nobody here knows that user's number"
+        ),
+        remedy: format!(
+            "write the number that `docker exec {name} id -u` prints into its label {prefix}.owner, such as {prefix}.owner=33"
+        ),
     })
 }
 

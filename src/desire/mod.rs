@@ -45,7 +45,7 @@ use crate::{
     observe::{Snapshot, Way},
     values::{
         Block, CertificateName, ChallengeType, ContainerId, ContainerName, Digest, Grants, Host,
-        Issuer, KeyType, Right, Signal, Timestamp,
+        Issuer, KeyType, Owner, Right, Signal, Timestamp,
     },
 };
 
@@ -166,6 +166,12 @@ pub struct Consumer {
     pub http_port: u16,
     /// Port on which it takes TLS, inside.
     pub https_port: u16,
+    /// Port at which browsers find its plain HTTP.
+    pub public_http_port: u16,
+    /// Port at which browsers find its TLS.
+    pub public_https_port: u16,
+    /// Who is to own the keys that it is given; none where it begins as root.
+    pub owner: Option<Owner>,
     /// How it is made to read its files again.
     pub reload: Reload,
     /// The way that a signal takes to it.

@@ -38,6 +38,25 @@ pub(super) fn reach(
     })
 }
 
+/// At which port others than this host find a port of the container: the usual one if it is published there, else the
+/// lowest. One that nobody finds from outside has a balancer before it, or a tunnel, which is taken to be at the usual one.
+pub(super) fn outside(container: &Container, port: u16, usual: u16) -> u16 {
+    if container.network("host").is_some() {
+        return port;
+    }
+    let [published, bound] = [&container.published, &container.bound].map(|at| at.get(&port));
+    let at = published.filter(|at| !at.is_empty()).or(bound);
+    let public = at
+        .into_iter()
+        .flatten()
+        .filter(|at| !at.ip().is_loopback() && at.port() != 0);
+    let ports: BTreeSet<_> = public.map(SocketAddr::port).collect();
+    match ports.contains(&usual) {
+        true => usual,
+        false => ports.first().copied().unwrap_or(usual),
+    }
+}
+
 /// A published port as it is seen from our container: through the gateway of one of its networks. What is published on
 /// loopback, or on another address of the host, is not behind it.
 fn from_here(published: SocketAddr, own: Option<&Container>) -> Option<SocketAddr> {
@@ -146,6 +165,78 @@ mod tests {
 
     fn reached(container: &Container, own: Option<&Container>) -> Option<String> {
         reach(container, own, 80, 443).map(|reach| format!("{} {}", reach.http, reach.https))
+    }
+
+    #[test]
+    fn a_port_is_outside_where_others_than_this_host_find_it() {
+        let at = |texts: &[&str]| -> BTreeSet<SocketAddr> {
+            texts
+                .iter()
+                .map(|text| text.parse().expect("an address"))
+                .collect()
+        };
+        for (what, published, bound, expected) in [
+            (
+                "not published: a balancer is before it",
+                at(&[]),
+                at(&[]),
+                443,
+            ),
+            (
+                "elsewhere",
+                at(&["0.0.0.0:9443", "[::]:9443"]),
+                at(&[]),
+                9443,
+            ),
+            (
+                "at the usual port, too",
+                at(&["0.0.0.0:444", "0.0.0.0:443"]),
+                at(&[]),
+                443,
+            ),
+            (
+                "on loopback alone",
+                at(&["127.0.0.1:9443", "[::1]:9443"]),
+                at(&[]),
+                443,
+            ),
+            (
+                "on loopback, too",
+                at(&["127.0.0.1:444", "10.0.0.1:9443"]),
+                at(&[]),
+                9443,
+            ),
+            (
+                "while it does not run",
+                at(&[]),
+                at(&["0.0.0.0:9443"]),
+                9443,
+            ),
+            (
+                "chosen by the engine",
+                at(&["0.0.0.0:32768"]),
+                at(&[]),
+                32768,
+            ),
+        ] {
+            let [published, bound] = [published, bound].map(|at| BTreeMap::from([(8443, at)]));
+            let container = Container {
+                published,
+                bound,
+                ..proxy()
+            };
+            assert_eq!(outside(&container, 8443, 443), expected, "{what}");
+        }
+        let mut on_the_host = proxy();
+        on_the_host
+            .networks
+            .iter_mut()
+            .for_each(|network| network.name = "host".to_owned());
+        assert_eq!(
+            outside(&on_the_host, 8443, 443),
+            8443,
+            "it listens on the host itself"
+        );
     }
 
     #[test]

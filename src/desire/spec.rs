@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt, path::PathBuf, time::Duration};
 use litemap::LiteMap;
 
 use super::{Reload, kinds::Kind};
-use crate::values::{Block, CertificateName, ChallengeType, Host, Issuer, KeyType};
+use crate::values::{Block, CertificateName, ChallengeType, Host, Issuer, KeyType, Owner};
 
 /// What a container's labels say.
 #[derive(Debug, Default)]
@@ -29,6 +29,12 @@ pub(super) struct ProxySpec {
     pub http_port: Option<u16>,
     /// Where it takes TLS, inside.
     pub https_port: Option<u16>,
+    /// Where browsers find its plain HTTP.
+    pub public_http_port: Option<u16>,
+    /// Where browsers find its TLS.
+    pub public_https_port: Option<u16>,
+    /// Who is to own what it is given of certificates.
+    pub owner: Option<Owner>,
     /// How it is made to read its files again.
     pub reload: Option<Reload>,
     /// The words of its own tool that look at new files; empty for those of its kind.

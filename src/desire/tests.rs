@@ -59,6 +59,8 @@ pub(crate) fn container(name: &str, number: u8) -> Container {
         networks: [network].into(),
         exposed: BTreeSet::from([8080]),
         published: BTreeMap::new(),
+        bound: BTreeMap::new(),
+        user: String::new(),
         command: Vec::new(),
         init: false,
         ended_at: None,
@@ -894,4 +896,65 @@ fn a_proxy_and_a_network_can_be_named() {
         complaints(&nobody)[0]
             .contains("no such proxy shares a network with it; name one of proxy")
     );
+}
+
+#[test]
+fn keys_are_for_the_user_that_a_proxy_runs_as_and_one_without_a_number_is_asked_for_it() {
+    let owner = |user, group| Some(Owner { user, group });
+    for (user, label, expected) in [
+        ("", None, Ok(None)),
+        ("root", None, Ok(None)),
+        ("0:0", None, Ok(None)),
+        ("33", None, Ok(owner(33, None))),
+        ("33:34", None, Ok(owner(33, Some(34)))),
+        ("33:www-data", None, Ok(owner(33, None))),
+        ("nginx", Some("101"), Ok(owner(101, None))),
+        ("", Some("33:33"), Ok(owner(33, Some(33)))),
+        ("nginx", Some("0"), Ok(None)),
+        (
+            "www-data",
+            None,
+            Err("container proxy, label quaymaster.kind=\"nginx\": it runs as user www-data"),
+        ),
+        (
+            "",
+            Some("nginx"),
+            Err("container proxy, label quaymaster.owner=\"nginx\": it is no user's number"),
+        ),
+    ] {
+        let mut proxy = proxy();
+        proxy.user = user.to_owned();
+        if let Some(label) = label {
+            proxy = proxy.label("owner", label);
+        }
+        let name = proxy.name.clone();
+        let desired = desire(&snapshot([proxy]), &rules());
+        match expected {
+            Ok(expected) => {
+                assert_eq!(desired.consumers[&name].owner, expected, "{user} {label:?}");
+                assert_eq!(complaints(&desired), [""; 0], "{user} {label:?}");
+            }
+            Err(told) => {
+                assert!(desired.consumers.is_empty(), "{user}");
+                assert!(
+                    complaints(&desired)[0].starts_with(told),
+                    "{:?}",
+                    complaints(&desired)
+                );
+            }
+        }
+    }
+    // Keys in our own folder are for our user: another one gets copies.
+    for (user, is_shared) in [("", true), ("33", false)] {
+        let mut proxy = proxy().mount(volume("state", "/state", false));
+        proxy.user = user.to_owned();
+        let name = proxy.name.clone();
+        let desired = desire(&snapshot([proxy]), &rules());
+        let folder = &desired.consumers[&name].certificates;
+        assert_eq!(
+            matches!(folder, CertificateFolder::Shared { .. }),
+            is_shared,
+            "{user}"
+        );
+    }
 }

@@ -336,5 +336,6 @@ pub fn place(consumer: &Consumer) -> Place<'_> {
         consumer: &consumer.name,
         config: &consumer.config.ours,
         certificates,
+        owner: consumer.owner,
     }
 }

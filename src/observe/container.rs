@@ -40,6 +40,10 @@ pub struct Container {
     pub exposed: BTreeSet<u16>,
     /// Where the host publishes TCP ports of it, by port inside.
     pub published: BTreeMap<u16, BTreeSet<SocketAddr>>,
+    /// Where the host is to publish them, also while it does not run; none of those that the engine chooses.
+    pub bound: BTreeMap<u16, BTreeSet<SocketAddr>>,
+    /// Whom its first process runs as, as it was written, such as `33:33` or `nginx`; empty for root.
+    pub user: String,
     /// What is mounted into it.
     pub mounts: Vec<Mount>,
     /// The words that its first process was started with, entrypoint and command.

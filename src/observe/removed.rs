@@ -63,6 +63,8 @@ impl Removed {
                 .collect(),
             exposed: self.exposed.clone(),
             published: BTreeMap::new(),
+            bound: BTreeMap::new(),
+            user: String::new(),
             mounts: Vec::new(),
             command: Vec::new(),
             init: false,

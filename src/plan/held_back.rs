@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Rules, content::Parts, ground::are_condemned};
+use super::{Rules, content::Parts, ground::are_condemned, part::Part};
 use crate::{
     desire::{Comes, Complaint, Consumer},
-    observe::Installed,
+    observe::{Installed, Refused},
     render::{TemplateError, Templates},
     values::{ContainerName, FileName, Host},
 };
@@ -19,6 +19,8 @@ pub(super) fn complaints(
     rules: &Rules,
 ) -> Vec<Complaint> {
     let mut complaints = Vec::new();
+    let of_all = of_all_with_certificates(consumer, installed, parts, rules);
+    let is_told = |part: &Part| of_all.is_some() && part.certificate.is_some();
     let in_question = installed
         .foreign
         .iter()
@@ -37,7 +39,7 @@ pub(super) fn complaints(
         } else if let Some(refused) = installed
             .trial
             .holds_back(file, || part.unit())
-            .filter(|_| part.comes != Comes::Last)
+            .filter(|_| part.comes != Comes::Last && !is_told(part))
         {
             let problem = format!("{} refuses {file}: {}", consumer.name, refused.reason);
             let meanwhile = meanwhile(file, part.host(), installed);
@@ -52,8 +54,50 @@ pub(super) fn complaints(
         let asking = about(consumer, part.host(), rules).into_iter();
         complaints.extend(asking.map(|whose| whose.complains(problem.clone(), remedy.clone())));
     }
+    complaints.extend(of_all);
     complaints.extend(of_templates(consumer, installed, parts, rules));
     complaints
+}
+
+/// What is told when a server refuses each site that has a certificate, or says that it may not read a key: that is not
+/// the sites' doing, and is told once, of the server.
+fn of_all_with_certificates(
+    consumer: &Consumer,
+    installed: &Installed,
+    parts: &Parts,
+    rules: &Rules,
+) -> Option<Complaint> {
+    let with_certificates = parts
+        .iter()
+        .filter(|(_, part)| part.host().is_some() && part.certificate.is_some());
+    let (mut refusals, mut count) = (Vec::new(), 0);
+    for (file, part) in with_certificates {
+        count += 1;
+        refusals.extend(installed.trial.holds_back(file, || part.unit()));
+    }
+    let is_unread = |refused: &&&Refused| {
+        refused.reason.contains("certificate") && refused.reason.contains("Permission denied")
+    };
+    let unread = refusals.iter().find(is_unread);
+    let told = unread.or(refusals
+        .first()
+        .filter(|_| count > 1 && refusals.len() == count))?;
+    let (name, prefix) = (&consumer.name, &rules.label_prefix);
+    let problem = match unread {
+        Some(_) => format!(
+            "{name} can't read the keys of its certificates: {}",
+            told.reason
+        ),
+        None => format!(
+            "{name} refuses each site that has a certificate: {}",
+            told.reason
+        ),
+    };
+    let remedy = format!(
+        "look into its log; where it may not read keys, write the number of the user that it runs as into its label \
+         {prefix}.owner. Until then sites without a certificate go on, and no other is new"
+    );
+    Some(Whose::consumer(consumer, rules).complains(problem, remedy))
 }
 
 /// What templates fail for. A template that fails for everything is told once.

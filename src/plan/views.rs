@@ -15,6 +15,8 @@ pub(super) fn proxy(
     ProxyView {
         http_port: consumer.http_port,
         https_port: consumer.https_port,
+        public_http_port: consumer.public_http_port,
+        public_https_port: consumer.public_https_port,
         webroot: consumer.webroot.theirs.display().to_string(),
         answers: consumer.answers.iter().map(Host::in_url).collect(),
         trusted_proxies: consumer
@@ -42,6 +44,7 @@ pub(super) fn mark(consumer: &Consumer, mark_host: &str, mark: u64) -> MarkView 
 pub(super) struct ServerFacts<'a> {
     http_port: u16,
     https_port: u16,
+    public_ports: [u16; 2],
     webroot: &'a Folder,
     certificates: &'a CertificateFolder,
     trusted_proxies: &'a [Block],
@@ -60,6 +63,7 @@ impl<'a> ServerFacts<'a> {
         Self {
             http_port: *http_port,
             https_port: *https_port,
+            public_ports: [consumer.public_http_port, consumer.public_https_port],
             webroot,
             certificates,
             trusted_proxies,
@@ -94,6 +98,8 @@ pub(super) fn site(
         wildcard: host.is_wildcard(),
         http_port: server.http_port,
         https_port: server.https_port,
+        public_http_port: consumer.public_http_port,
+        public_https_port: consumer.public_https_port,
         webroot: server.webroot.theirs.display().to_string(),
         trusted_proxies: server
             .trusted_proxies

@@ -13,7 +13,7 @@ use thiserror::Error;
 use super::Challenge;
 use crate::{
     observe::{Attempt, HeldCertificate, Holder, Installed, Release, Removed, Shelf, Source, Wish},
-    values::{CertificateName, ContainerName, Digest, FileName, Host, Secret, Timestamp},
+    values::{CertificateName, ContainerName, Digest, FileName, Host, Owner, Secret, Timestamp},
 };
 
 /// Our folders, and those of consumers as far as they are mounted here.
@@ -128,6 +128,8 @@ pub struct Place<'a> {
     pub config: &'a Path,
     /// Where copies of just its own certificates go; none where it reads our folder.
     pub certificates: Option<&'a Path>,
+    /// Who is to own the keys of these; none for our own user.
+    pub owner: Option<Owner>,
 }
 
 /// What is changed in a consumer's folders.
@@ -255,6 +257,20 @@ pub enum DiskError {
     Exposed {
         /// Its file.
         path: PathBuf,
+    },
+    /// A file that we may not give to its reader.
+    #[error(
+        "can't give {} to user {}, whom its server runs as; quaymaster needs `cap_add: [CHOWN]` for that, or the same user",
+        path.display(),
+        owner.user
+    )]
+    Owner {
+        /// Which file.
+        path: PathBuf,
+        /// To whom.
+        owner: Owner,
+        /// What the system said.
+        source: io::Error,
     },
     /// A certificate that does not pass its checks.
     #[error("the certificate {name} is refused")]

@@ -24,6 +24,10 @@ pub(super) fn samples() -> Vec<(&'static str, Value)> {
             trusted_proxies: vec!["10.0.0.0/8".to_owned()],
             ..proxy()
         },
+        ProxyView {
+            public_https_port: 8443,
+            ..proxy()
+        },
     ];
     let each = proxies
         .into_iter()
@@ -54,6 +58,8 @@ fn proxy() -> ProxyView {
     ProxyView {
         http_port: 80,
         https_port: 443,
+        public_http_port: 80,
+        public_https_port: 443,
         webroot: "/challenge".to_owned(),
         answers: Vec::new(),
         trusted_proxies: Vec::new(),
@@ -77,6 +83,8 @@ fn sites() -> Vec<SiteView> {
         wildcard: false,
         http_port: 80,
         https_port: 443,
+        public_http_port: 80,
+        public_https_port: 443,
         webroot: "/challenge".to_owned(),
         trusted_proxies: Vec::new(),
         certificate: None,
@@ -141,6 +149,15 @@ fn sites() -> Vec<SiteView> {
         ..by_path.clone()
     };
     let redirect = Some("www.shop.example".to_owned());
+    let moved = SiteView {
+        public_http_port: 8080,
+        public_https_port: 8443,
+        ..certified.clone()
+    };
+    let moved_and_sent = SiteView {
+        redirect: Some("shop.example".to_owned()),
+        ..moved.clone()
+    };
     let sent = SiteView {
         redirect,
         routes: Vec::new(),
@@ -168,6 +185,8 @@ fn sites() -> Vec<SiteView> {
         sent,
         sent_plainly,
         sent_behind,
+        moved,
+        moved_and_sent,
     ]
     .into_iter()
     .chain(modes)

@@ -253,7 +253,7 @@ fn a_broken_template_is_not_replaced_by_the_built_in_one() {
         (error.template.as_str(), error.line),
         ("nginx/site.conf", 2)
     );
-    let view = json!({"http_port": 80, "https_port": 443, "webroot": "/w", "answers": [], "trusted_proxies": [],
+    let view = json!({"http_port": 80, "https_port": 443, "public_http_port": 80, "public_https_port": 443, "webroot": "/w", "answers": [], "trusted_proxies": [],
         "certificate": null});
     assert!(
         templates.render("nginx/base.conf", &view).is_ok(),

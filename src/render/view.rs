@@ -108,6 +108,10 @@ pub struct ProxyView {
     pub http_port: u16,
     /// Port on which it takes TLS.
     pub https_port: u16,
+    /// Port at which browsers find its plain HTTP.
+    pub public_http_port: u16,
+    /// Port at which browsers find its TLS.
+    pub public_https_port: u16,
     /// The folder in which challenges appear, as the proxy sees it.
     pub webroot: String,
     /// The certificate for clients that send no name, because they ask for an address; none where no address is served,
@@ -143,6 +147,10 @@ pub struct SiteView {
     pub http_port: u16,
     /// Port on which the proxy takes TLS.
     pub https_port: u16,
+    /// Port at which browsers find its plain HTTP.
+    pub public_http_port: u16,
+    /// Port at which browsers find its TLS.
+    pub public_https_port: u16,
     /// The folder in which challenges appear, as the proxy sees it.
     pub webroot: String,
     /// Blocks of addresses of proxies that are believed when they say on whose behalf they ask; empty for none.

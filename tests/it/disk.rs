@@ -8,7 +8,7 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -46,6 +46,11 @@ struct World {
 
 impl World {
     async fn new() -> Self {
+        Self::with_user("").await
+    }
+
+    /// With a proxy that runs as this user.
+    async fn with_user(user: &'static str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for inner in ["conf.d", "state", "certificates"] {
             fs::create_dir(folder.path().join(inner)).unwrap();
@@ -57,7 +62,7 @@ impl World {
         fs::write(root, pebble.root()).unwrap();
         let config = folder.path().join("conf.d");
         Self {
-            fake: Fake::start(move |line| answer(line, &config)),
+            fake: Fake::start(move |line| answer(line, &config, user)),
             pebble,
             folder,
         }
@@ -126,7 +131,7 @@ async fn serve(listener: TcpListener, webroot: PathBuf) {
     }
 }
 
-fn answer(line: &str, config: &Path) -> Reply {
+fn answer(line: &str, config: &Path, user: &str) -> Reply {
     let container = |id: &str, label: &str, value: &str, mounts: Value| {
         json!({
             "Id": id, "Name": format!("/{id}"), "Created": "2026-11-22T18:46:08Z",
@@ -138,7 +143,8 @@ fn answer(line: &str, config: &Path) -> Reply {
     };
     let mount =
         json!([{"Type": "bind", "Source": config, "Destination": "/etc/nginx/conf.d", "RW": true}]);
-    let proxy = container("proxy", "quaymaster.kind", "nginx", mount);
+    let mut proxy = container("proxy", "quaymaster.kind", "nginx", mount);
+    proxy["Config"]["User"] = json!(user);
     let shop = container("shop", "quaymaster.host", "shop.example", json!([]));
     match line.split(['?', ' ']).nth(1).unwrap() {
         "/_ping" => Reply::new(200, "OK"),
@@ -721,6 +727,7 @@ fn of_what_people_drop_in_nginx_takes_what_we_take_as_we_deliver_it_and_refuses_
         consumer: &consumer,
         config: &config,
         certificates: Some(&delivered),
+        owner: None,
     };
     folders.stage(&place, &change).unwrap();
     folders
@@ -740,4 +747,79 @@ fn of_what_people_drop_in_nginx_takes_what_we_take_as_we_deliver_it_and_refuses_
         }
     }
     assert!(found.provided.len() > 15, "{found:?}");
+}
+
+#[tokio::test]
+async fn keys_belong_to_the_user_that_their_server_runs_as() {
+    local(async {
+        let world = World::with_user("33:34").await;
+        let program = world.start(&world.words("watch"));
+        let folder = world.path("conf.d/certificates/shop.example");
+        let key = folder.join("privkey.pem");
+        program.until("it is delivered", || key.exists()).await;
+        let owned = || {
+            fs::metadata(&key)
+                .map(|it| (it.uid(), it.gid(), it.mode() & 0o777))
+                .ok()
+        };
+        assert_eq!(owned(), Some((33, 34, 0o600)));
+        drop(program);
+        // Whoever finds another's there gives it back, and changes nothing else.
+        std::os::unix::fs::chown(&key, Some(0), Some(0)).unwrap();
+        let program = world.start(&world.words("watch"));
+        program
+            .until("it is given", || owned() == Some((33, 34, 0o600)))
+            .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_keys_can_not_be_given_to_their_server_no_ca_is_asked() {
+    local(async {
+        let world = World::with_user("33").await;
+        // Root without the one right that it takes.
+        let mut words = ["setpriv", "--bounding-set=-chown", "--inh-caps=-chown"]
+            .map(str::to_owned)
+            .to_vec();
+        words.extend(world.words("watch"));
+        let program = world.start(&words);
+        let is_told =
+            |(_, words): &(String, String)| words.contains("to user 33, whom its server runs as");
+        program
+            .until("it is told", || program.told().iter().any(is_told))
+            .await;
+        assert!(
+            !world.path("state/accounts").exists(),
+            "{:#?}",
+            program.told()
+        );
+        assert!(!world.path("conf.d/quaymaster-shop.example.conf").exists());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_user_of_its_own_is_enough_where_nothing_is_given_to_another() {
+    const OWN: u32 = 65534;
+    local(async {
+        for user in ["", "65534"] {
+            let world = World::with_user(user).await;
+            for inner in ["", "conf.d", "state", "certificates"] {
+                std::os::unix::fs::chown(world.path(inner), Some(OWN), Some(OWN)).unwrap();
+            }
+            let socket = &world.fake.socket;
+            std::os::unix::fs::chown(socket.parent().unwrap(), Some(OWN), Some(OWN)).unwrap();
+            std::os::unix::fs::chown(socket, Some(OWN), Some(OWN)).unwrap();
+            let mut words = vec!["setpriv".to_owned(), "--clear-groups".to_owned()];
+            words.extend(["--reuid", "--regid"].map(|option| format!("{option}={OWN}")));
+            words.extend(world.words("watch"));
+            let program = world.start(&words);
+            let key = world.path("conf.d/certificates/shop.example/privkey.pem");
+            program.until("it is delivered", || key.exists()).await;
+            let found = fs::metadata(&key).unwrap();
+            assert_eq!((found.uid(), found.mode() & 0o777), (OWN, 0o600), "{user}");
+        }
+    })
+    .await;
 }

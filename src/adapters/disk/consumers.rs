@@ -9,13 +9,13 @@ use std::{
 use super::{
     certificates::{self, Version},
     deployed::{Journal, Record, Tidy},
-    files::{self, Durability, PUBLIC, told},
+    files::{self, Durability, PRIVATE, PUBLIC, told},
     shared::SharedFolder,
 };
 use crate::{
     observe::{Installed, InstalledFile},
     ports::{Challenge, Change, DiskError, Place},
-    values::{CertificateName, Digest, FileName},
+    values::{CertificateName, Digest, FileName, Owner},
 };
 
 /// Workers of a server may run as anybody: they must get through to what they are to read.
@@ -59,13 +59,16 @@ pub(super) fn look(record: Record, place: &Place<'_>) -> Result<Installed, DiskE
         installed.generation = newest;
     }
     if let Some(folder) = place.certificates {
-        installed.certificates = delivered(folder)?;
+        installed.certificates = delivered(folder, place.owner)?;
     }
     Ok(installed)
 }
 
-/// The certificates to which a link of ours leads, whole.
-fn delivered(folder: &Path) -> Result<BTreeMap<CertificateName, Digest>, DiskError> {
+/// The certificates to which a link of ours leads, whole, with keys that their reader owns.
+fn delivered(
+    folder: &Path,
+    owner: Option<Owner>,
+) -> Result<BTreeMap<CertificateName, Digest>, DiskError> {
     let entries = files::entries(folder)?
         .into_iter()
         .filter_map(|entry| CertificateName::parse(entry).ok());
@@ -75,10 +78,21 @@ fn delivered(folder: &Path) -> Result<BTreeMap<CertificateName, Digest>, DiskErr
         let digest = Digest::try_from(target.file_name()?.to_str()?.to_owned()).ok()?;
         let complete = ["fullchain.pem", "privkey.pem"]
             .iter()
-            .all(|file| link.join(file).is_file());
+            .all(|file| link.join(file).is_file())
+            && owner.is_none_or(|owner| files::is_owned_by(&link.join("privkey.pem"), owner));
         (complete && target == version_folder(&name, digest)).then_some((name, digest))
     });
     Ok(given.collect())
+}
+
+/// Finds out before anything has changed whether keys can be given to whom they are to belong to: a certificate that its
+/// server could not read is not worth an order.
+pub(super) fn try_owner(folder: &Path, owner: Owner) -> Result<(), DiskError> {
+    // Hidden, so that no server includes it.
+    let tried = folder.join(".quaymaster-owner");
+    files::create(&tried, b"", PRIVATE, Durability::Renamed)?;
+    let given = files::give(&tried, owner);
+    files::remove(&tried).and(given)
 }
 
 /// Puts files where the consumer does not read them.
@@ -102,10 +116,16 @@ pub(super) fn stage_certificate(
     name: &CertificateName,
     digest: Digest,
     version: &Version,
+    owner: Option<Owner>,
 ) -> Result<(), DiskError> {
     let place = folder.join(version_folder(name, digest));
+    let give = |version: &Path| {
+        owner.map_or(Ok(()), |owner| {
+            files::give(&version.join("privkey.pem"), owner)
+        })
+    };
     if place.is_dir() {
-        return Ok(());
+        return give(&place);
     }
     let versions = versions(folder, name);
     for own in [folder, &folder.join(VERSIONS), &versions] {
@@ -115,6 +135,7 @@ pub(super) fn stage_certificate(
     files::remove_folder(&making)?;
     files::folder(&making, FOLDER_MODE)?;
     certificates::write_files(&making, &version.fullchain, &version.privkey)?;
+    give(&making)?;
     files::put_folder(&making, &place)
 }
 

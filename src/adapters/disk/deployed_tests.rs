@@ -49,6 +49,7 @@ impl Consumer {
             consumer: &self.name,
             config: &self.place.config,
             certificates: Some(&self.certificates),
+            owner: None,
         }
     }
 

@@ -3,13 +3,13 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, ErrorKind, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, symlink},
     path::{Path, PathBuf},
 };
 
 use nix::fcntl::OFlag;
 
-use crate::ports::DiskError;
+use crate::{ports::DiskError, values::Owner};
 
 /// Readable by its owner alone.
 pub(super) const PRIVATE: u32 = 0o600;
@@ -183,6 +183,26 @@ pub(super) fn is_open_to_others(path: &Path) -> bool {
         fs::metadata(path).is_ok_and(|found| found.permissions().mode() & bit != 0)
     };
     allows(path, 0o004) && allows(parent(path), 0o001)
+}
+
+/// Whether a file belongs to this owner.
+pub(super) fn is_owned_by(path: &Path, owner: Owner) -> bool {
+    fs::metadata(path).is_ok_and(|found| {
+        found.uid() == owner.user && owner.group.is_none_or(|group| group == found.gid())
+    })
+}
+
+/// Gives a file to this owner, unless it has it.
+pub(super) fn give(path: &Path, owner: Owner) -> Result<(), DiskError> {
+    if is_owned_by(path, owner) {
+        return Ok(());
+    }
+    let told = |source| DiskError::Owner {
+        path: path.to_owned(),
+        owner,
+        source,
+    };
+    chown(path, Some(owner.user), owner.group).map_err(told)
 }
 
 /// Gives what is at `path` the name `to`, or the first of `to.2`, `to.3` and so on that is free; returns which.

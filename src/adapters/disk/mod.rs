@@ -58,7 +58,7 @@ use crate::{
         AttemptRecords, Certificates, Challenge, Change, Disk, DiskError, GoodTemplates,
         NewCertificate, OrderRecord, Place, Repair, Wishes,
     },
-    values::{CertificateName, Host, Secret, Timestamp},
+    values::{CertificateName, Host, Owner, Secret, Timestamp},
 };
 
 /// How long nothing must change in `provided/` before it is looked at: a certificate and its key are copied there one
@@ -90,6 +90,14 @@ pub fn text_or_input(path: &Path) -> Result<String, DiskError> {
     let read = io::Read::read_to_string(&mut io::stdin(), &mut text);
     read.map(|_| text)
         .map_err(files::told("read", Path::new("standard input")))
+}
+
+/// Tries whether files in a folder of a server's can be given to its user.
+///
+/// # Errors
+/// When they can't, or nothing can be written there.
+pub fn try_owner(folder: &Path, owner: Owner) -> Result<(), DiskError> {
+    consumers::try_owner(folder, owner)
 }
 
 /// The folders of the settings.
@@ -204,10 +212,13 @@ impl Disk for Folders {
     }
 
     fn stage(&self, place: &Place<'_>, change: &Change<'_>) -> Result<(), DiskError> {
+        if let Some(owner) = place.owner {
+            consumers::try_owner(place.config, owner)?;
+        }
         if let Some(folder) = place.certificates {
             for (name, digest) in change.deliver {
                 let version = self.version(name, *digest)?;
-                consumers::stage_certificate(folder, name, *digest, &version)?;
+                consumers::stage_certificate(folder, name, *digest, &version, place.owner)?;
             }
         }
         consumers::stage(place.config, change.write)

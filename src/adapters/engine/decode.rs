@@ -146,11 +146,9 @@ fn meant(read: Inspected) -> Result<Container, String> {
         ended_at: time(&state.finished_at),
         image: image_digest(&image),
         state: word(state),
-        published: network_settings
-            .ports
-            .iter()
-            .filter_map(|(port, at)| published(port, at.as_deref()?))
-            .collect(),
+        published: all_published(&network_settings.ports),
+        bound: all_published(&host_config.port_bindings),
+        user: config.user,
         networks: network_settings
             .networks
             .into_iter()
@@ -241,6 +239,16 @@ fn place(name: String, endpoint: &Endpoint) -> Network {
         address: address(&endpoint.address).or_else(|| address(&endpoint.address_6)),
         gateway: address(&endpoint.gateway),
     }
+}
+
+fn all_published(
+    ports: &BTreeMap<String, Option<Vec<Published>>>,
+) -> BTreeMap<u16, BTreeSet<SocketAddr>> {
+    ports
+        .iter()
+        .filter_map(|(port, at)| published(port, at.as_deref()?))
+        .filter(|(_, at)| !at.is_empty())
+        .collect()
 }
 
 /// A port inside, and where the host publishes it.
@@ -383,6 +391,8 @@ mod tests {
             networks: [network].into(),
             exposed: BTreeSet::from([80, 443, 9000]),
             published: BTreeMap::from([(9000, BTreeSet::from([([127, 0, 0, 1], 32768).into()]))]),
+            bound: BTreeMap::new(),
+            user: String::new(),
             command: vec!["sleep".into(), "300".into()],
             init: false,
             restart_policy: RestartPolicy::No,
@@ -406,6 +416,16 @@ mod tests {
             ],
         };
         assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn the_user_and_the_ports_to_publish_are_read_also_of_one_that_does_not_run() {
+        let read = with(
+            r#""Config":{"User":"33:33"},"HostConfig":{"PortBindings":{"8443/tcp":[{"HostIp":"","HostPort":"443"}],
+               "80/tcp":[{"HostIp":"","HostPort":""}],"81/tcp":null}},"NetworkSettings":{"Ports":{}}"#,
+        );
+        let bound = BTreeMap::from([(8443, BTreeSet::from([([0, 0, 0, 0], 443).into()]))]);
+        assert_eq!((read.user.as_str(), read.bound), ("33:33", bound));
     }
 
     #[test]

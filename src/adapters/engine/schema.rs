@@ -131,6 +131,9 @@ pub(super) struct HealthCheck {
 pub(super) struct Config {
     #[serde(deserialize_with = "or_default")]
     pub(super) labels: BTreeMap<String, String>,
+    /// Whom its first process runs as, as it was written; empty for root.
+    #[serde(deserialize_with = "or_default")]
+    pub(super) user: String,
     #[serde(deserialize_with = "or_default")]
     pub(super) exposed_ports: BTreeMap<String, IgnoredAny>,
     /// A name or a number, from the image or the container.
@@ -204,6 +207,9 @@ pub(super) struct HostConfig {
     /// `container:ID` for one that uses another's network.
     #[serde(deserialize_with = "or_default")]
     pub(super) network_mode: String,
+    /// Where it is to be published, by port inside; also while it does not run.
+    #[serde(deserialize_with = "or_default")]
+    pub(super) port_bindings: BTreeMap<String, Option<Vec<Published>>>,
 }
 
 #[derive(Deserialize, Default)]

@@ -4,7 +4,7 @@ use crate::{
     adapters::disk::{self, FolderLook, Folders},
     cli::{Call, Failure},
     daemon::{Daemon, Survey},
-    desire::CertificateFolder,
+    desire::{CertificateFolder, Consumer},
     observe::{Container, Place, locate},
     report::{Findings, chain},
 };
@@ -143,7 +143,26 @@ pub(super) fn theirs(survey: &Survey, told: &mut Findings) {
                 );
             }
         }
-        folder(name.as_str(), &proxy.config.ours, told);
+        if folder(name.as_str(), &proxy.config.ours, told).is_some() {
+            given(proxy, told);
+        }
+    }
+}
+
+/// Whether a proxy that does not run as root can be given its keys.
+fn given(proxy: &Consumer, told: &mut Findings) {
+    let Some(owner) = proxy.owner else { return };
+    let (name, user) = (&proxy.name, owner.user);
+    match disk::try_owner(&proxy.config.ours, owner) {
+        Ok(()) => told.ok(
+            "folders",
+            format!("{name}: its keys can be given to user {user}"),
+        ),
+        Err(error) => told.problem(
+            "folders",
+            format!("{name}: {}", chain(&error)),
+            format!("in Compose, add `cap_add: [CHOWN]` to quaymaster, or run both as user {user}"),
+        ),
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
     words,
 };
 use crate::values::{
-    Block, CaError, CertificateName, ChallengeTypeError, Issuer, KeyTypeError, NameError,
+    Block, CaError, CertificateName, ChallengeTypeError, Issuer, KeyTypeError, NameError, Owner,
 };
 
 /// Every label there is.
@@ -322,6 +322,36 @@ pub const LABELS: &[LabelRow] = &[
         doc: "where the server listens for https, inside",
         example: "8443",
         read: Reader::Consumer(|spec, value| set(&mut spec.proxy.https_port, port(value))),
+    },
+    LabelRow {
+        key: "public-http-port",
+        syntax: "1 to 65535",
+        default: "where the engine publishes its http-port for others than this host, else 80",
+        doc: "where browsers find the server's plain http: apps are told so",
+        example: "8080",
+        read: Reader::Consumer(|spec, value| set(&mut spec.proxy.public_http_port, port(value))),
+    },
+    LabelRow {
+        key: "public-https-port",
+        syntax: "1 to 65535",
+        default: "where the engine publishes its https-port for others than this host, else 443",
+        doc: "where browsers find the server's https: redirects go there, and apps are told so",
+        example: "8443",
+        read: Reader::Consumer(|spec, value| set(&mut spec.proxy.public_https_port, port(value))),
+    },
+    LabelRow {
+        key: "owner",
+        syntax: "a user's number, or USER:GROUP in numbers",
+        default: "the user that the container runs as, where that is a number",
+        doc: "who owns the keys that the server is given. A server that begins as root reads them anyway",
+        example: "33:33",
+        read: Reader::Consumer(|spec, value| {
+            let owner = Owner::parse(value).ok_or("it is no user's number, such as 33 or 33:33");
+            set(
+                &mut spec.proxy.owner,
+                owner.map(Some).map_err(str::to_owned),
+            )
+        }),
     },
     LabelRow {
         key: "reload",

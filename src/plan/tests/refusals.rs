@@ -348,3 +348,65 @@ impl Refusing {
         observed
     }
 }
+
+#[test]
+fn what_all_sites_with_certificates_share_is_blamed_on_the_proxy() {
+    let apps = || {
+        (10..13).map(|n| container(&format!("app{n}"), n).label("host", &format!("app{n}.example")))
+    };
+    let desired = desired(apps().chain([proxy()]));
+    let mut observed = fresh(&desired);
+    // The challenges' servers first, then the certificates; then what names them is to be written.
+    let parts = loop {
+        let next = planned(&desired, &observed, START);
+        let tries = next.actions.iter().find_map(|action| match action {
+            Action::Deploy(deploy) if !deploy.deliver.is_empty() => {
+                Some(deploy.after.trying.clone())
+            }
+            _ => None,
+        });
+        if let Some(tries) = tries {
+            break tries;
+        }
+        observed = foresee(&observed, &next, START);
+    };
+    assert_eq!(parts.len(), 3, "{parts:?}");
+    let denied =
+        "cannot load certificate key \"/k\": BIO_new_file() failed (13: Permission denied)";
+    for (refused, reason, told) in [
+        (
+            1,
+            "no",
+            "container app10, label quaymaster.host=\"app10.example\": proxy refuses quaymaster-app10.example.conf: no;",
+        ),
+        (
+            1,
+            denied,
+            "container proxy, label quaymaster.kind=\"nginx\": proxy can't read the keys of its certificates: ",
+        ),
+        (
+            3,
+            "no",
+            "container proxy, label quaymaster.kind=\"nginx\": proxy refuses each site that has a certificate: no;",
+        ),
+        (
+            3,
+            denied,
+            "container proxy, label quaymaster.kind=\"nginx\": proxy can't read the keys of its certificates: ",
+        ),
+    ] {
+        let mut observed = observed.clone();
+        for (file, unit) in parts.iter().take(refused) {
+            let alone = [(file.clone(), *unit)].into();
+            installed(&mut observed)
+                .trial
+                .refused(&alone, reason, START);
+        }
+        let complaints = planned(&desired, &observed, START).complaints;
+        let complaints: Vec<_> = complaints.iter().map(ToString::to_string).collect();
+        assert!(
+            complaints.len() == 1 && complaints[0].starts_with(told),
+            "{complaints:?}"
+        );
+    }
+}

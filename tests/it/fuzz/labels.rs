@@ -64,6 +64,8 @@ fn container(name: &str, number: u8, labels: BTreeMap<String, String>) -> Contai
         networks: [network].into(),
         exposed: BTreeSet::from([8080]),
         published: BTreeMap::new(),
+        bound: BTreeMap::new(),
+        user: String::new(),
         command: Vec::new(),
         init: false,
         ended_at: None,

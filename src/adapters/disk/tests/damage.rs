@@ -359,6 +359,7 @@ fn the_users_certificates_are_read_as_they_lie_and_delivered_from_there() {
         consumer: &consumer,
         config: &place.config,
         certificates: Some(&folder),
+        owner: None,
     };
     for (host, digest, expected) in [
         (

@@ -103,6 +103,8 @@ fn container(id: &str, destinations: &[&str]) -> Container {
         networks: [].into(),
         exposed: BTreeSet::new(),
         published: BTreeMap::new(),
+        bound: BTreeMap::new(),
+        user: String::new(),
         command: Vec::new(),
         init: false,
         ended_at: None,
