@@ -68,7 +68,7 @@ impl Removed {
             mounts: Vec::new(),
             command: Vec::new(),
             init: false,
-            ended_at: Some(self.at),
+            ended_at: None,
             image: None,
             restart_policy: RestartPolicy::No,
             stop_signal: None,
