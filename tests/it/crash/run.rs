@@ -23,8 +23,9 @@ impl Spoil {
     }
 }
 
-/// Strace's words for a process that was killed.
-const KILLED: &str = "+++ killed by SIGKILL";
+/// Strace's words for a process that was killed: by strace, or by itself, where a library takes a fault of the disk for
+/// the end.
+const KILLED: &str = "+++ killed by SIG";
 
 /// Strace stops the program at no other calls, which is cheaper. Its 6.1 kills nobody so.
 const ONLY_THESE: &str = "--seccomp-bpf";
@@ -164,8 +165,7 @@ impl World {
             ),
             None => (&*trace, None),
         };
-        killed
-            .or_else(|| before.lines().find(|line| line.contains("(INJECTED)")))
-            .map(str::to_owned)
+        let injected = before.lines().find(|line| line.contains("(INJECTED)"));
+        injected.or(killed).map(str::to_owned)
     }
 }

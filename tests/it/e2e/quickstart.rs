@@ -520,6 +520,16 @@ fn the_quickstart_s_sites_are_served_though_quaymaster_is_killed_ten_times_while
         quickstart.does(&["kill", "-s", "KILL", &quaymaster]);
         quickstart.does(&["start", &quaymaster]);
     }
+    // An order that was cut off twice pauses for minutes, unless somebody insists.
+    let insists = [
+        "exec",
+        &quaymaster,
+        "/quaymaster",
+        "renew",
+        "--force",
+        &host("two"),
+    ];
+    quickstart.does(&insists);
     quickstart.wait_for_guest("two");
     wait(
         2 * SOON,

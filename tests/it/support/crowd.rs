@@ -137,7 +137,10 @@ fn odd(number: usize, pick: &mut impl FnMut(usize) -> usize, others: &str, host:
         _ => {
             let row = &LABELS[pick(LABELS.len())];
             must_run = matches!(row.key, "via" | "network");
-            put(of(row.key), NONSENSE[pick(NONSENSE.len())]);
+            let nonsense = NONSENSE[pick(NONSENSE.len())];
+            // A number may be a name.
+            let is_name = matches!(row.key, "certificate" | "pin" | "profile");
+            put(of(row.key), if is_name { "a;b" } else { nonsense });
             if row.key == "auth-realm" {
                 put(of("auth"), "none");
             }

@@ -60,13 +60,15 @@ impl Program {
         .unwrap();
     }
 
-    /// The log, each line as its event's name and its words.
+    /// The log, each line as its event's name and its words. What is no JSON, such as a panic, is words without a name.
     pub fn told(&self) -> Vec<(String, String)> {
         let text = fs::read_to_string(&self.log).unwrap();
         let word = |line: &Value, key: &str| line[key].as_str().unwrap_or_default().to_owned();
         text.lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .map(|line| (word(&line, "event"), word(&line, "message")))
+            .map(|line| match serde_json::from_str::<Value>(line) {
+                Ok(line) => (word(&line, "event"), word(&line, "message")),
+                Err(_) => (String::new(), line.to_owned()),
+            })
             .collect()
     }
 
