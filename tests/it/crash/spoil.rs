@@ -20,7 +20,10 @@ use super::{
 const WORLDS: usize = 8;
 
 /// How often it is tried to hit each call: which number it has depends on what else is written meanwhile.
-const ROUNDS: usize = 20;
+const ROUNDS: usize = 200;
+
+/// How far from the number that a call had last it is looked for, round after round.
+const NEAR: [i32; 7] = [0, 1, -1, 2, -2, 3, -3];
 
 /// The calls by which a file or folder is made, and made to last.
 pub const MAKING: [&str; 5] = ["write", "fsync", "rename", "mkdir", "symlink"];
@@ -144,9 +147,11 @@ pub async fn fail_everywhere(scenario: Scenario, faults: &[Fault]) -> Cases {
             break;
         }
         assert!(round < ROUNDS, "{}", never_hit(&open, &calls));
+        let off = NEAR[round % NEAR.len()];
+        let near = |number: u32| number.saturating_add_signed(off).max(1);
         cases.borrow_mut().open = open
             .into_iter()
-            .map(|(spoil, these)| (spoil, Numbers::These(these)))
+            .map(|(spoil, these)| (spoil, Numbers::These(these.into_iter().map(near).collect())))
             .collect();
         join_all(
             worlds

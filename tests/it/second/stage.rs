@@ -117,11 +117,14 @@ impl Stage {
         Program::start(words, self.engine.folder().join("watch.log"))
     }
 
-    /// Starts the program and waits until these sites are served.
+    /// Starts the program and waits until these sites are served, and until it has seen that they are: what was not
+    /// proven yet is not kept when its containers go.
     pub async fn watched(&self, socket: &Path, sites: &[&str]) -> Program {
         let program = self.watch(socket);
         program
-            .until("the sites are served", || self.serves(sites))
+            .until("the sites are served", || {
+                self.serves(sites) && self.status()["at_rest"] == true
+            })
             .await;
         program
     }
@@ -151,11 +154,16 @@ impl Stage {
                 .all(|site| self.answer(site) == format!("200 {site}"))
     }
 
-    /// Sites in `status.json`.
-    fn told(&self) -> Vec<String> {
+    /// What `status.json` says; an empty object before there is one.
+    fn status(&self) -> Value {
         let text = fs::read_to_string(self.state().join("status.json"))
             .unwrap_or_else(|_| "{}".to_owned());
-        let status: Value = serde_json::from_str(&text).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Sites in `status.json`.
+    fn told(&self) -> Vec<String> {
+        let status = self.status();
         let hosts = status["sites"]
             .as_array()
             .into_iter()
