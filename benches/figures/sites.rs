@@ -74,6 +74,7 @@ fn container(name: String, number: u32, label: (&str, String)) -> Container {
         stop_signal: None,
         pid: None,
         has_host_pids: false,
+        has_own_shm: true,
         way: None,
         joins: None,
         mounts: Vec::new(),

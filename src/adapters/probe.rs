@@ -4,8 +4,8 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Request, header};
-use http_body_util::{BodyExt, Empty, Limited};
+use http::{Method, Request, header};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::{
@@ -83,20 +83,30 @@ impl Probe for TcpProbe {
         within_limit(at, async { connect(at).await.map(drop) }).await
     }
 
-    async fn page(&self, at: SocketAddr, host: &str, path: &str) -> Result<Page, ProbeError> {
+    async fn ask(
+        &self,
+        method: Method,
+        at: SocketAddr,
+        host: &str,
+        path: &str,
+    ) -> Result<Page, ProbeError> {
         within_limit(at, async {
             let stream = TokioIo::new(connect(at).await?);
             let (mut sender, connection) = http1::handshake(stream)
                 .await
                 .map_err(|error| strange(at, error))?;
-            let request = Request::get(path)
+            // A server may take an empty text for none.
+            let text = if method == Method::PUT { "1" } else { "" };
+            let request = Request::builder()
+                .method(method)
+                .uri(path)
                 .header(header::HOST, host)
                 .header(
                     header::USER_AGENT,
                     concat!("quaymaster/", env!("CARGO_PKG_VERSION")),
                 )
                 .header(header::CONNECTION, "close")
-                .body(Empty::<Bytes>::new())
+                .body(Full::new(Bytes::from_static(text.as_bytes())))
                 .map_err(|error| strange(at, error))?;
             let page = async {
                 let response = sender

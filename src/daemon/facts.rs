@@ -13,7 +13,7 @@ use crate::{
     },
     ports::{DiskError, Ports, Repair},
     report::{Event, Instead, chain, report},
-    values::{CertificateName, ContainerId, ContainerName, Host, Timestamp},
+    values::{CertificateName, ContainerId, ContainerName, FileName, Host, Timestamp},
 };
 
 /// What is known between two turns.
@@ -45,6 +45,8 @@ pub(super) struct Facts {
     repairs: BTreeMap<CertificateName, Repair>,
     /// Why the last of those could not be.
     unmended: BTreeSet<String>,
+    /// Why sites could not be shut or opened.
+    unshut: BTreeSet<String>,
     /// Why what a crash left could not be taken away.
     untidy: BTreeSet<String>,
     /// Which project has which host, as it lies on disk.
@@ -123,6 +125,7 @@ impl Facts {
             wrecks: BTreeMap::new(),
             repairs: BTreeMap::new(),
             unmended: BTreeSet::new(),
+            unshut: BTreeSet::new(),
             untidy: BTreeSet::new(),
             looked_at: BTreeMap::new(),
         }
@@ -351,6 +354,7 @@ impl Facts {
         let on_disk = of_certificates
             .chain(&self.untidy)
             .chain(&self.unseen)
+            .chain(&self.unshut)
             .chain(&self.unkept)
             .chain(&self.unkept_removed)
             .chain(&self.unkept_templates);
@@ -437,6 +441,27 @@ impl Facts {
                 report(&Event::DiskFault {
                     problem: chain(&error),
                 });
+            }
+        }
+    }
+
+    /// Shuts the sites of consumers that are to be shut, and opens the others. What can't be done now is tried again each
+    /// time.
+    pub fn shut(
+        &mut self,
+        ports: &Ports,
+        desired: &Desired,
+        shut: &BTreeMap<ContainerName, BTreeSet<FileName>>,
+    ) {
+        self.unshut.clear();
+        for (name, sites) in shut {
+            let installed = self.observed.installed.get_mut(name);
+            let Some((consumer, installed)) = desired.consumers.get(name).zip(installed) else {
+                continue;
+            };
+            match ports.disk.shut(&place(consumer), sites) {
+                Ok(()) => Rc::make_mut(installed).shut.clone_from(sites),
+                Err(error) => drop(self.unshut.insert(chain(&error))),
             }
         }
     }

@@ -295,6 +295,7 @@ impl Loop {
         self.facts.keep_removed(&daemon.ports);
         self.facts
             .keep_templates(&daemon.ports, &mut self.templates);
+        self.facts.observed.are_any_missed = self.facts.grace.next_end().is_some();
         let (observed, templates) = (&self.facts.observed, &self.templates.current);
         let mut plan = self
             .memory
@@ -304,6 +305,7 @@ impl Loop {
         self.facts.observed.clear(&plan.cleared);
         self.facts
             .keep_signals(&daemon.ports, &desired, &plan.signals);
+        self.facts.shut(&daemon.ports, &desired, &plan.shut);
         if self.wishes_only {
             plan.actions
                 .retain(|action| self.is_wished_for(action, &desired));

@@ -10,8 +10,8 @@ use std::{
 use itertools::Itertools;
 
 use super::{
-    Auth, CertificateFolder, Complaint, Consumer, Content, Folder, Kept, Path, Pin, Reload, Route,
-    Rules, Site, Wanted, away,
+    Auth, CertificateFolder, Complaint, Consumer, Content, Folder, Guard, Kept, Path, Pin, Reload,
+    Route, Rules, Site, Wanted, away,
     claims::{self, Claim, Held, Purpose},
     kinds::Kind,
     labels::words,
@@ -148,9 +148,20 @@ fn consumer(
         way: signals::signal_way(container, own),
         check: spec.check.as_ref().map(|words| check(kind, words)),
         trusted_proxies: rules.trusted_proxies.clone(),
+        guard: guard(container, own, [http_port, https_port]),
+        has_dns: reach::has_dns(container),
         sites: BTreeMap::new(),
         answers: BTreeSet::new(),
     })
+}
+
+/// The gate is opened from here, so that it needs a proxy that can be reached when it runs.
+fn guard(container: &Container, own: Option<&Container>, ports: [u16; 2]) -> Guard {
+    match container.has_own_shm && reach::could_be_reached(container, own, ports) {
+        true => Guard::Gate,
+        false if reach::has_dns(container) => Guard::Names,
+        false => Guard::Nothing,
+    }
 }
 
 /// Who is to own the keys that a server is given: as its label says, else the user that it runs as; none for root.
@@ -506,7 +517,7 @@ fn route(host: &Host, claims: &[Claim<'_>], proxy: &Container) -> Option<Route> 
     let near: Vec<_> = claims.iter().filter(|claim| is_for(claim, proxy)).collect();
     let spec = near.first()?.spec;
     let there = near.iter().filter(|claim| claim.container.is_there());
-    let (traffic, idle): (Vec<_>, Vec<_>) = there.partition(|claim| takes_traffic(claim));
+    let (traffic, idle): (Vec<&&Claim<'_>>, Vec<_>) = there.partition(|claim| takes_traffic(claim));
     let addresses = |claims: Vec<&&Claim<'_>>| {
         claims
             .into_iter()
@@ -517,6 +528,7 @@ fn route(host: &Host, claims: &[Claim<'_>], proxy: &Container) -> Option<Route> 
     };
     let realm = || spec.auth_realm.clone().unwrap_or_else(|| host.to_string());
     Some(Route {
+        by_id: traffic.iter().find_map(|claim| by_id(claim, proxy)),
         upstreams: addresses(traffic),
         idle: addresses(idle),
         scheme: spec.scheme,
@@ -548,6 +560,20 @@ fn upstream(claim: &Claim<'_>, proxy: &Container) -> Option<SocketAddr> {
         return None;
     };
     Some(SocketAddr::new(address(claim, proxy)?, port))
+}
+
+/// How the engine's DNS calls the container behind a claim when this proxy asks it: by the first digits of the id of the
+/// one whose network it has.
+fn by_id(claim: &Claim<'_>, proxy: &Container) -> Option<Box<str>> {
+    let Purpose::Serve(port) = claim.purpose else {
+        return None;
+    };
+    let container = claim.container;
+    let id = container
+        .joins
+        .as_ref()
+        .map_or(&container.id, |joins| &joins.id);
+    reach::knows_by_id(proxy, container).then(|| format!("{}:{port}", id.short()).into())
 }
 
 /// Whether this proxy is to serve the claim: it is named, or none is, and they share the network that is meant.

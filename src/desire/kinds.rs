@@ -1,4 +1,4 @@
-use super::Consumer;
+use super::{Consumer, Guard};
 use crate::values::Signal;
 
 /// A kind of server that uses certificates or configuration: a row of the kinds table.
@@ -27,6 +27,9 @@ pub struct Kind {
     pub mark_file: &'static str,
     /// The template of the mark.
     pub mark_template: &'static str,
+    /// The file of the gate that keeps requests from others' containers after a start; none where the server has no such
+    /// thing.
+    pub gate_file: Option<&'static str>,
     /// What is there once, whatever the sites are.
     pub own_files: &'static [OwnFile],
 }
@@ -44,6 +47,8 @@ pub struct OwnFile {
     pub comes: Comes,
     /// Whether it names the certificate for clients that send no name.
     pub names_certificate: bool,
+    /// What is said of a server that refuses it, where some are known to and it does no harm.
+    pub excuse: Option<&'static str>,
 }
 
 /// When a file is needed.
@@ -53,6 +58,8 @@ pub enum Needed {
     Always,
     /// When a name that it serves, or answers challenges for, is longer than this.
     ForNamesLongerThan(usize),
+    /// Where a gate can be had.
+    ForGates,
 }
 
 impl Needed {
@@ -60,6 +67,7 @@ impl Needed {
     pub fn by(self, consumer: &Consumer) -> bool {
         match self {
             Self::Always => true,
+            Self::ForGates => consumer.guard == Guard::Gate,
             Self::ForNamesLongerThan(length) => consumer
                 .sites
                 .keys()
@@ -81,6 +89,11 @@ pub enum Comes {
     Last,
 }
 
+const OWN_DEFAULT: &str = "has a default server of its own, which stays";
+const WITHOUT_WEBDAV: &str = "was built without its WebDAV module, so that after a start requests go by addresses of before until quaymaster has looked";
+
+const GATE_FILE: &str = "quaymaster--gate.conf";
+
 /// Every kind there is.
 pub const KINDS: &[Kind] = &[Kind {
     name: "nginx",
@@ -94,6 +107,7 @@ pub const KINDS: &[Kind] = &[Kind {
     site_template: "nginx/site.conf",
     mark_file: "quaymaster--mark.conf",
     mark_template: "nginx/mark.conf",
+    gate_file: Some(GATE_FILE),
     own_files: &[
         OwnFile {
             file: "quaymaster--names.conf",
@@ -102,6 +116,7 @@ pub const KINDS: &[Kind] = &[Kind {
             needed: Needed::ForNamesLongerThan(46),
             comes: Comes::First,
             names_certificate: false,
+            excuse: None,
         },
         // It sorts before all sites: nginx takes the first server of a port for names that none has.
         OwnFile {
@@ -110,6 +125,16 @@ pub const KINDS: &[Kind] = &[Kind {
             needed: Needed::Always,
             comes: Comes::WithSites,
             names_certificate: true,
+            excuse: None,
+        },
+        // An nginx that was built without its WebDAV module refuses this, and it alone.
+        OwnFile {
+            file: GATE_FILE,
+            template: "nginx/open-gate.conf",
+            needed: Needed::ForGates,
+            comes: Comes::Last,
+            names_certificate: false,
+            excuse: Some(WITHOUT_WEBDAV),
         },
         OwnFile {
             file: "quaymaster--unknown-http.conf",
@@ -117,6 +142,7 @@ pub const KINDS: &[Kind] = &[Kind {
             needed: Needed::Always,
             comes: Comes::Last,
             names_certificate: false,
+            excuse: Some(OWN_DEFAULT),
         },
         OwnFile {
             file: "quaymaster--unknown-https.conf",
@@ -124,6 +150,7 @@ pub const KINDS: &[Kind] = &[Kind {
             needed: Needed::Always,
             comes: Comes::Last,
             names_certificate: true,
+            excuse: Some(OWN_DEFAULT),
         },
     ],
 }];

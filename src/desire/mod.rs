@@ -180,10 +180,26 @@ pub struct Consumer {
     pub check: Option<Vec<String>>,
     /// Proxies before it that are believed when they say on whose behalf they ask.
     pub trusted_proxies: Vec<Block>,
+    /// How its requests are kept from containers that have others' addresses after a start.
+    pub guard: Guard,
+    /// Whether the engine tells it, by its DNS, where the containers of its networks are.
+    pub has_dns: bool,
     /// What it serves.
     pub sites: BTreeMap<Host, Rc<Site>>,
     /// Hosts that it does not serve and that are on certificates of those that it serves: it answers their challenges.
     pub answers: BTreeSet<Host>,
+}
+
+/// How a proxy's requests are kept from containers that have others' addresses after a start: engines give addresses anew
+/// then, and files name those from before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Guard {
+    /// By a file in its /dev/shm, which is gone after each start: as long as it is missing, no request goes by address.
+    Gate,
+    /// By the engine's DNS alone, where a path has one container: no such file can be made.
+    Names,
+    /// Not at all: neither can be had.
+    Nothing,
 }
 
 /// Where a proxy can be reached from here: on a network that both are on, or where its ports are published.
@@ -333,6 +349,9 @@ pub struct Route {
     pub upstreams: Box<[SocketAddr]>,
     /// Where those answer that are there and take no traffic now.
     pub idle: Box<[SocketAddr]>,
+    /// The first of those that take traffic, as `ID:port` by the id that the engine's DNS has for it and for no other;
+    /// none where the proxy can't ask that.
+    pub by_id: Option<Box<str>>,
     /// How the proxy talks to them.
     pub scheme: Scheme,
     /// What its path is replaced by; none where it is passed on unchanged.

@@ -99,6 +99,34 @@ pub(super) fn is_near(container: &Container, from: &Container) -> bool {
     }
 }
 
+/// Whether we reach a proxy's ports whenever it runs, as [`reach`] then does.
+pub(super) fn could_be_reached(
+    container: &Container,
+    own: Option<&Container>,
+    ports: [u16; 2],
+) -> bool {
+    let is_published = |port| container.bound.get(&port).is_some_and(|at| !at.is_empty());
+    own.is_none_or(|own| is_near(container, own))
+        || container.is_on_host()
+        || ports.into_iter().all(is_published)
+}
+
+/// Networks on which the engine tells nobody where others are.
+const WITHOUT_DNS: [&str; 3] = ["bridge", "host", "none"];
+
+/// Whether the engine tells a container where those are that share a network with it.
+pub(super) fn has_dns(container: &Container) -> bool {
+    let mut networks = container.networks.iter();
+    networks.any(|network| !WITHOUT_DNS.contains(&network.name.as_str()))
+}
+
+/// Whether the engine tells `asking` where `container` is, when asked by its id.
+pub(super) fn knows_by_id(asking: &Container, container: &Container) -> bool {
+    let mut networks = container.networks.iter();
+    networks
+        .any(|network| !WITHOUT_DNS.contains(&network.name.as_str()) && is_on(asking, &network.id))
+}
+
 /// Where the host reaches a container.
 fn address_for_host(container: &Container) -> Option<IpAddr> {
     match container.is_on_host() {

@@ -69,6 +69,7 @@ pub(crate) fn container(name: &str, number: u8) -> Container {
         stop_signal: None,
         pid: None,
         has_host_pids: false,
+        has_own_shm: true,
         way: None,
         joins: None,
         mounts: Vec::new(),

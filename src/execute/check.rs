@@ -24,6 +24,7 @@ pub(super) async fn check(
     };
     let mut installed = put_back(ports, deploy, check)?;
     let ran = refused?;
+    installed.is_own_broken = false;
     let (consumer, reason) = (deploy.consumer.name.clone(), check.reason(&ran.output));
     let is_optional = deploy.is_optional;
     report(&Event::TakenBack {
@@ -35,11 +36,18 @@ pub(super) async fn check(
     if blamed.is_empty() {
         // It may be the user's own files that it refuses: then it does so without ours, too.
         let before = run(ports, deploy, check).await?;
-        if before.code != 0 {
+        installed.is_own_broken = before.code != 0;
+        if installed.is_own_broken {
+            keep(ports, deploy, &installed)?;
             return Err(Failure::Broken(Box::new(Failure::of_run(
                 &check.words,
                 &before,
             ))));
+        }
+        // They were broken when it was last asked, and may have been mended between the two looks.
+        if !deploy.is_conclusive {
+            keep(ports, deploy, &installed)?;
+            return Ok(Some(installed));
         }
     }
     let are_stopgaps = deploy.after.trying.is_empty();
@@ -62,9 +70,7 @@ pub(super) async fn check(
             ports.clock.now(),
         );
     }
-    ports
-        .disk
-        .keep_installed(&place(&deploy.consumer), &installed, &tidied(deploy))?;
+    keep(ports, deploy, &installed)?;
     Ok(Some(installed))
 }
 
@@ -90,8 +96,13 @@ fn put_back(ports: &Ports, deploy: &Deploy, check: &Check) -> Result<Installed, 
         ..before
     };
     installed.close();
-    ports
-        .disk
-        .keep_installed(&place, &installed, &tidied(deploy))?;
+    keep(ports, deploy, &installed)?;
     Ok(installed)
+}
+
+fn keep(ports: &Ports, deploy: &Deploy, installed: &Installed) -> Result<(), Failure> {
+    let place = place(&deploy.consumer);
+    Ok(ports
+        .disk
+        .keep_installed(&place, installed, &tidied(deploy))?)
 }

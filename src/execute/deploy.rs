@@ -1,7 +1,7 @@
-use std::{collections::BTreeSet, rc::Rc};
+use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
 use super::{
-    Failure, proof,
+    Failure, gate, proof,
     tell::{tell, within},
 };
 use crate::{
@@ -16,6 +16,9 @@ use crate::{
 /// A take-back that took more than this share of the time that the deployment had may only have been slow: it blames
 /// nobody.
 const CONCLUSIVE_SHARE: u32 = 2;
+
+/// A reload that takes longer than this may not come at all.
+const LATE: Duration = Duration::from_millis(500);
 
 /// Stages what is new, puts it in place, has it checked where that is asked for, tells the consumer, and looks whether it took it up; if not, brings back what
 /// was there before. The record and the journal are on the disk before anything changes, so that a crash at any step
@@ -52,15 +55,15 @@ pub(super) async fn deploy(ports: &Ports, deploy: &mut Deploy) -> Result<Install
             told => told?,
         },
     }
-    match proof::prove(
+    let proven = proof::prove(
         ports,
         &deploy.consumer,
         &deploy.proof,
         within(deploy, &deploy.tell),
-    )
-    .await
-    {
-        Ok(seen) => accepted(ports, deploy, seen),
+    );
+    let (proven, are_shut) = shut_if_late(ports, deploy, proven).await;
+    match proven {
+        Ok(seen) => accepted(ports, deploy, seen, are_shut).await,
         Err(proof::Unseen::Ever { reason }) => keep(ports, deploy, unproven(deploy, reason)),
         Err(proof::Unseen::InTime { reason, .. }) if !deploy.after.open => Err(Failure::NotSeen {
             consumer: deploy.consumer.name.clone(),
@@ -127,9 +130,41 @@ async fn has_ended(ports: &Ports, consumer: &Consumer) -> bool {
     }
 }
 
-fn accepted(ports: &Ports, deploy: &Deploy, seen: proof::Seen) -> Result<Installed, Failure> {
+/// Waits for proof. Unless that comes soon, sites are shut of which what is live leads to none of their containers; says
+/// whether they are.
+async fn shut_if_late<T>(
+    ports: &Ports,
+    deploy: &Deploy,
+    proven: impl Future<Output = T>,
+) -> (T, bool) {
+    tokio::pin!(proven);
+    tokio::select! {
+        seen = &mut proven => return (seen, false),
+        () = ports.clock.sleep(LATE), if !deploy.shut_if_late.is_empty() => {}
+    }
+    let sites = deploy.after.shut.union(&deploy.shut_if_late);
+    let shut = ports
+        .disk
+        .shut(&place(&deploy.consumer), &sites.cloned().collect());
+    if let Err(error) = &shut {
+        report(&Event::DiskFault {
+            problem: chain(error),
+        });
+    }
+    (proven.await, shut.is_ok())
+}
+
+async fn accepted(
+    ports: &Ports,
+    deploy: &Deploy,
+    seen: proof::Seen,
+    are_shut: bool,
+) -> Result<Installed, Failure> {
     let mut installed = deploy.after.clone();
     installed.prove(&deploy.forget, seen.at);
+    if are_shut {
+        installed.shut.extend(deploy.shut_if_late.iter().cloned());
+    }
     // A start is no reload: it says nothing about how long one takes.
     if matches!(deploy.tell, Tell::Signal(_) | Tell::Exec(_)) {
         installed.reload = Some(seen.took);
@@ -139,6 +174,12 @@ fn accepted(ports: &Ports, deploy: &Deploy, seen: proof::Seen) -> Result<Install
         consumer,
         generation,
     });
+    let mut installed = keep(ports, deploy, installed)?;
+    let Some(opening) = &deploy.opening else {
+        return Ok(installed);
+    };
+    gate::open(ports, &deploy.consumer, opening).await?;
+    installed.opened_for = Some(opening.started_at);
     keep(ports, deploy, installed)
 }
 
@@ -239,12 +280,17 @@ pub(super) fn blame(
         });
     }
     installed.blame(units, are_stopgaps, &reason, at);
+    let own = deploy.consumer.kind.own_files.iter();
+    let excuse = own
+        .filter(|own| units.keys().any(|file| file.as_str() == own.file))
+        .find_map(|own| own.excuse)
+        .filter(|_| deploy.is_optional);
     let parts = units.keys().cloned().collect();
     report(&Event::Refused {
         consumer,
         parts,
         reason,
-        is_optional: deploy.is_optional,
+        excuse,
     });
 }
 

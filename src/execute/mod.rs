@@ -3,6 +3,7 @@
 
 mod check;
 mod deploy;
+mod gate;
 mod obtain;
 mod proof;
 mod tell;
@@ -89,6 +90,11 @@ enum Failure {
     )]
     OutOfReach { reason: String },
     #[error(
+        "its gate can't be opened, so that after its start requests go by the ids of containers, to one for each path: \
+         {problem}"
+    )]
+    Gate { problem: String },
+    #[error(
         "the response to the challenge is not served for {name}: {saw}; the CA was not asked to look"
     )]
     NotServed { name: Host, saw: String },
@@ -104,6 +110,7 @@ impl Failure {
             | Self::NotSeen { .. }
             | Self::Ended { .. }
             | Self::Slow { .. }
+            | Self::Gate { .. }
             | Self::OutOfReach { .. } => Blame::Here,
             Self::Run { .. } | Self::Broken(_) => Blame::Here,
             Self::Engine(_) => Blame::Engine,
@@ -133,6 +140,7 @@ impl Failure {
             | Self::NotSeen { .. }
             | Self::Ended { .. }
             | Self::Slow { .. }
+            | Self::Gate { .. }
             | Self::OutOfReach { .. } => Retry::Backoff,
         }
     }

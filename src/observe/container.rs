@@ -58,6 +58,8 @@ pub struct Container {
     pub pid: Option<i32>,
     /// Whether it shares the PID namespace of the engine's machine.
     pub has_host_pids: bool,
+    /// Whether its /dev/shm is one of its own, which is new and empty at each start.
+    pub has_own_shm: bool,
     /// The way that a signal takes to its first process; none where nobody could look: it does not run, or is a record.
     pub way: Option<Way>,
 }

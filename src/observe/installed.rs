@@ -24,6 +24,10 @@ pub struct Installed {
     pub certificates: BTreeMap<CertificateName, Digest>,
     /// How far this generation got.
     pub progress: Progress,
+    /// Whether its own tool, when it was last asked, refused what had lain there before, too: then its user's own files
+    /// are broken.
+    #[serde(default)]
+    pub is_own_broken: bool,
     /// What is known of what it refuses.
     #[serde(default)]
     pub trial: Trial,
@@ -49,7 +53,16 @@ pub struct Installed {
     /// What came of the signals by which it was told.
     #[serde(default)]
     pub signals: Signals,
+    /// The start of its process for which its gate was opened last; none where it was never seen to open.
+    #[serde(default)]
+    pub opened_for: Option<Timestamp>,
+    /// The sites that are shut, by their words for files: requests get 503, whatever its configuration says.
+    #[serde(default)]
+    pub shut: BTreeSet<FileName>,
 }
+
+/// The folder in a consumer's for rendered files with a file for each site that is shut.
+pub const CLOSED: &str = "closed";
 
 /// By which templates the sites of a consumer are made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -28,8 +28,8 @@ pub use container::{
 pub use event::{Action, EngineEvent};
 pub use holder::Holder;
 pub use installed::{
-    Installed, InstalledFile, InstalledTemplates, Process, Progress, Refused, RefusedTemplates,
-    Stopgaps, Trial, Units,
+    CLOSED, Installed, InstalledFile, InstalledTemplates, Process, Progress, Refused,
+    RefusedTemplates, Stopgaps, Trial, Units,
 };
 pub use mounts::{Mount, MountKind, Place, find, locate};
 pub use release::{Release, Released};
@@ -66,6 +66,8 @@ pub struct Observed {
     pub under_way: BTreeSet<Subject>,
     /// Renewals that somebody wishes for.
     pub wishes: BTreeMap<CertificateName, Wish>,
+    /// Whether any container counts as it was before a gap, since the engine has not said what it is now.
+    pub are_any_missed: bool,
 }
 
 impl Observed {

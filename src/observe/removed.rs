@@ -74,6 +74,7 @@ impl Removed {
             stop_signal: None,
             pid: None,
             has_host_pids: false,
+            has_own_shm: true,
             way: None,
             joins: None,
         }

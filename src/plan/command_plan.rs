@@ -238,5 +238,9 @@ fn reload_steps(deploy: &Deploy) -> Vec<Vec<String>> {
         Tell::Started => vec![prove],
         Tell::Nothing { .. } => Vec::new(),
     };
-    check.into_iter().chain(told).collect()
+    let opening = deploy
+        .opening
+        .as_ref()
+        .map(|_| words(["open-gate", consumer]));
+    check.into_iter().chain(told).chain(opening).collect()
 }

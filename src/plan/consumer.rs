@@ -9,9 +9,10 @@ use super::{
     Action, Deploy, Draft, Memory, Rules, TakeBack, backoff,
     content::{Parts, Wanted},
     deploy::{Case, deploy},
+    gate::{self, Elsewhere, Gate},
     ground::{self, Ground},
-    held_back::{complaints, of_refused_templates, unrendered},
-    signals,
+    held_back::{Whose, complaints, of_refused_templates, unrendered},
+    part, signals,
     trial::{self, Mode},
 };
 use crate::{
@@ -41,8 +42,10 @@ pub(super) fn plan(
     let told = signals::complaint(consumer, &signals, rules);
     draft.plan.complaints.extend(told);
     let consumer = &signals::in_force(consumer, &signals);
+    let gate = Gate::of(consumer, installed, rules);
     let case = Case {
         consumer,
+        gate: &gate,
         installed,
         signals: &signals,
         observed,
@@ -65,6 +68,19 @@ pub(super) fn plan(
     if observed.under_way.contains(&subject) {
         // What is held back stays so meanwhile.
         return;
+    }
+    let shut = shut(
+        consumer,
+        parts,
+        installed,
+        observed.attempts.contains_key(&subject),
+    );
+    draft
+        .plan
+        .complaints
+        .extend(complaint_of_shut(consumer, &shut, rules));
+    if shut != installed.shut {
+        draft.plan.shut.insert(consumer.name.clone(), shut);
     }
     if signals.ended != installed.signals.ended {
         let seen = (consumer.name.clone(), signals.clone());
@@ -120,6 +136,7 @@ impl Case<'_> {
     fn wanted<'a>(&'a self, templates: &'a Templates) -> Wanted<'a> {
         let Self {
             consumer,
+            gate,
             installed,
             observed,
             now,
@@ -127,6 +144,7 @@ impl Case<'_> {
         } = *self;
         Wanted {
             consumer,
+            gate,
             installed,
             observed,
             templates,
@@ -221,6 +239,55 @@ impl Case<'_> {
             },
         }
     }
+}
+
+/// The sites that have to be shut: what is live leads to addresses that are not theirs any more, and may be others' by
+/// now, and no reload comes that would mend it. What is shut stays so until what follows is seen.
+fn shut(
+    consumer: &Consumer,
+    parts: &Parts,
+    installed: &Installed,
+    has_failed: bool,
+) -> BTreeSet<FileName> {
+    let is_settled = !installed.open
+        && matches!(
+            installed.progress,
+            Progress::Proven { .. } | Progress::Unproven { .. }
+        );
+    let is_held_back = |file: &FileName| installed.trial.files().any(|known| known == file);
+    let files = parts.differing().map(|(file, _)| file);
+    let lead_elsewhere = files.filter(|file| {
+        consumer.running
+            && (has_failed || is_held_back(file))
+            && gate::elsewhere(parts, installed, file) != Elsewhere::Nowhere
+    });
+    let stay = installed.shut.iter().filter(|_| !is_settled).cloned();
+    lead_elsewhere
+        .filter_map(part::closed_name)
+        .chain(stay)
+        .collect()
+}
+
+fn complaint_of_shut(
+    consumer: &Consumer,
+    shut: &BTreeSet<FileName>,
+    rules: &Rules,
+) -> Option<Complaint> {
+    let names = shut
+        .iter()
+        .map(FileName::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    let problem = format!(
+        "requests for {names} get 503: what {} serves leads to addresses that are not theirs any more and may be others' \
+         by now, and it takes nothing new",
+        consumer.name
+    );
+    let remedy = format!(
+        "see why it takes nothing new: `docker logs {}`",
+        consumer.name
+    );
+    (!shut.is_empty()).then(|| Whose::consumer(consumer, rules).complains(problem, remedy))
 }
 
 fn take_back(

@@ -11,6 +11,7 @@ use std::{
 use itertools::{EitherOrBoth, Itertools};
 
 use super::{
+    gate::Gate,
     part::{
         Of, Part, Serving, mark_file, own_file, own_text, own_view, serving, site_file, site_text,
     },
@@ -27,6 +28,7 @@ use crate::{
 /// What parts are found out from.
 pub(super) struct Wanted<'a> {
     pub consumer: &'a Consumer,
+    pub gate: &'a Gate,
     pub installed: &'a Rc<Installed>,
     pub observed: &'a Observed,
     pub templates: &'a Templates,
@@ -43,6 +45,7 @@ pub(super) struct Parts {
     nameless: Option<Serving>,
     templates: Digest,
     server: Digest,
+    gate: Option<Gate>,
     sites: BTreeMap<Host, KnownSite>,
     held: Rc<BTreeMap<CertificateName, Rc<HeldCertificate>>>,
     /// Until when the same certificates serve the same sites.
@@ -80,6 +83,7 @@ impl Parts {
             nameless: None,
             templates: Digest::of(""),
             server: Digest::of(""),
+            gate: None,
             sites: BTreeMap::new(),
             held: Rc::default(),
             until: Timestamp::from_millis(i64::MIN),
@@ -93,23 +97,25 @@ impl Parts {
     pub fn follow(&mut self, wanted: &Wanted<'_>) {
         let Wanted {
             consumer,
+            gate,
             installed,
             observed,
             templates,
             now,
         } = *wanted;
-        let server = Digest::of_value(&(consumer.kind.name, ServerFacts::of(consumer)));
+        let server = Digest::of_value(&(consumer.kind.name, ServerFacts::of(consumer), gate));
         if (server, templates.digest()) != (self.server, self.templates) {
             *self = Self {
                 server,
+                gate: Some(gate.clone()),
                 templates: templates.digest(),
                 ..Self::none()
             };
         }
         self.fresh.clear();
-        let mut changed = self.follow_sites(consumer, observed, templates, now);
+        let mut changed = self.follow_sites((consumer, gate), observed, templates, now);
         self.follow_nameless();
-        changed.extend(self.follow_own(consumer, templates));
+        changed.extend(self.follow_own((consumer, gate), templates));
         self.follow_installed(consumer, installed, changed);
     }
 
@@ -190,15 +196,16 @@ impl Parts {
         if let Some(text) = self.fresh.remove(file) {
             return Ok(Some(text));
         }
-        let Some(part) = self.parts.get(file) else {
+        let (Some(part), Some(gate)) = (self.parts.get(file), &self.gate) else {
             return Ok(None);
         };
+        let server = (consumer, gate);
         match &part.of {
-            Of::All(own, _) => own_text(consumer, own, self.nameless.as_ref(), templates).map(Some),
+            Of::All(own, _) => own_text(server, own, self.nameless.as_ref(), templates).map(Some),
             Of::Site(host) => {
                 let site = self.sites.get(host).map(|known| &known.site);
                 let serving = part.certificate.as_ref();
-                site.map(|site| site_text(consumer, host, site, serving, templates))
+                site.map(|site| site_text(server, host, site, serving, templates))
                     .transpose()
             }
         }
@@ -207,7 +214,7 @@ impl Parts {
     /// Brings the parts of sites up to date; returns the files of those that are not as they were.
     fn follow_sites(
         &mut self,
-        consumer: &Consumer,
+        (consumer, gate): (&Consumer, &Gate),
         observed: &Observed,
         templates: &Templates,
         now: Timestamp,
@@ -265,7 +272,7 @@ impl Parts {
         changed.iter().for_each(|file| self.forget(file));
         for (host, site, serving) in new {
             let file = site_file(host);
-            let text = site_text(consumer, host, site, serving.as_ref(), templates);
+            let text = site_text((consumer, gate), host, site, serving.as_ref(), templates);
             let of = Of::Site(host.clone());
             self.sites.insert(
                 host.clone(),
@@ -346,7 +353,11 @@ impl Parts {
     }
 
     /// Brings the parts of the consumer as a whole up to date; returns the files of those that are not as they were.
-    fn follow_own(&mut self, consumer: &Consumer, templates: &Templates) -> BTreeSet<FileName> {
+    fn follow_own(
+        &mut self,
+        (consumer, gate): (&Consumer, &Gate),
+        templates: &Templates,
+    ) -> BTreeSet<FileName> {
         let mut changed = BTreeSet::new();
         for own in consumer.kind.own_files {
             let file = own_file(own.file);
@@ -355,7 +366,7 @@ impl Parts {
                 changed.insert(file);
                 continue;
             }
-            let view = Digest::of_value(&own_view(consumer, self.nameless.as_ref()));
+            let view = Digest::of_value(&own_view(consumer, gate, self.nameless.as_ref()));
             let certificate = self.nameless.clone().filter(|_| own.names_certificate);
             let is_known = |part: &&Part| matches!(part.of, Of::All(_, seen) if seen == view);
             if self
@@ -366,7 +377,7 @@ impl Parts {
             {
                 continue;
             }
-            let text = own_text(consumer, own, self.nameless.as_ref(), templates);
+            let text = own_text((consumer, gate), own, self.nameless.as_ref(), templates);
             self.take(
                 file.clone(),
                 text,

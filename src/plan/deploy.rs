@@ -9,6 +9,7 @@ use std::{
 use super::{
     Back, Check, Deploy, Proof, Rules, Tell, Why, backoff,
     content::Parts,
+    gate::{self, Elsewhere, Gate},
     ground,
     part::{self, Part, Serving, mark_file},
     trial::{self, Changes, Mode, Stopgap},
@@ -38,6 +39,7 @@ pub(super) struct Case<'a> {
     pub consumer: &'a Rc<Consumer>,
     pub installed: &'a Rc<Installed>,
     pub signals: &'a Signals,
+    pub gate: &'a Gate,
     pub observed: &'a Observed,
     pub rules: &'a Rules,
     pub now: Timestamp,
@@ -55,6 +57,7 @@ pub(super) fn deploy(
         consumer,
         installed,
         signals,
+        gate,
         observed,
         rules,
         now,
@@ -73,6 +76,13 @@ pub(super) fn deploy(
         .is_some_and(|file| file.digest == mark);
     let mut why = reasons(consumer, installed, parts, &changes, has_mark);
     let is_trial = matches!(mode, Mode::Trial(_));
+    if why.is_empty()
+        && is_proven
+        && !is_trial
+        && gate.opening(consumer, parts, observed, installed).is_some()
+    {
+        why.insert(Why::GateClosed);
+    }
     // Where no sites were ever made, it takes one to show what becomes of them.
     let shows_something = parts.has_site() || installed.templates.used.is_some();
     if why.is_empty() && is_trial && consumer.running && shows_something {
@@ -105,6 +115,7 @@ pub(super) fn deploy(
     } else if after.templates.trying != version {
         after.templates.trying = None;
     }
+    let tell = tell(consumer, &why);
     Ok(Some(Deploy {
         deliver: undelivered(consumer, parts, &changes, installed),
         forget: forgotten(consumer, parts, &changes, installed),
@@ -113,21 +124,33 @@ pub(super) fn deploy(
             file: mark_file,
             text: part::mark(consumer, earlier, rules, generation + 1)?,
             mark: generation + 1,
-            tell: tell(consumer, &BTreeSet::new()),
+            tell: self::tell(consumer, &BTreeSet::new()),
         },
         within: within(installed, parts.len()),
         check: check(consumer, installed, &after, &why),
-        tell: tell(consumer, &why),
         is_optional: changes.is_last && has_mark && !installed.open,
         templates: is_trial.then(|| ground::refusal(parts, installed, templates, &after)),
-        is_conclusive: installed.progress != Progress::TakenBack,
+        is_conclusive: installed.progress != Progress::TakenBack && !installed.is_own_broken,
         attempt: attempt(consumer, &after, observed, now),
+        shut_if_late: shut_if_late(parts, installed),
+        // One that we start again has another start then.
+        opening: gate
+            .opening(consumer, parts, observed, &after)
+            .filter(|_| !matches!(tell, Tell::Restart)),
+        tell,
         write: files,
         remove,
         after,
         consumer: Rc::clone(consumer),
         why,
     }))
+}
+
+/// The sites whose live files lead to none of their containers.
+fn shut_if_late(parts: &Parts, installed: &Installed) -> BTreeSet<FileName> {
+    let files = parts.differing().map(|(file, _)| file);
+    let wholly = files.filter(|file| gate::elsewhere(parts, installed, file) == Elsewhere::Wholly);
+    wholly.filter_map(part::closed_name).collect()
 }
 
 /// The record of this try. The mark has no part in it: the same files are the same try.
@@ -191,6 +214,7 @@ fn after(
     let mut after = installed.clone();
     after.generation = generation;
     after.progress = Progress::SignalOwed;
+    after.is_own_broken = false;
     after.process = Process {
         running: consumer.running,
         started_at: consumer.started_at,
@@ -284,7 +308,7 @@ fn check(
 
 fn tell(consumer: &Consumer, why: &BTreeSet<Why>) -> Tell {
     match &consumer.reload {
-        _ if why.contains(&Why::ProofOwed) => Tell::Started,
+        _ if why.contains(&Why::ProofOwed) || why.contains(&Why::GateClosed) => Tell::Started,
         Reload::Signal(signal) => Tell::Signal(*signal),
         Reload::Exec(words) => Tell::Exec(words.clone()),
         Reload::Restart => Tell::Restart,
@@ -405,10 +429,11 @@ fn proof(
     why: &BTreeSet<Why>,
     rules: &Rules,
 ) -> Proof {
-    let most = if why.contains(&Why::ProofOwed) {
-        MOST_SERIALS
-    } else {
-        usize::MAX
+    let most = match () {
+        // What it serves was seen already.
+        () if why.contains(&Why::GateClosed) => 0,
+        () if why.contains(&Why::ProofOwed) => MOST_SERIALS,
+        () => usize::MAX,
     };
     let serial = |file: &FileName| {
         Some((

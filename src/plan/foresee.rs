@@ -20,6 +20,8 @@ pub fn foresee(observed: &Observed, plan: &Plan, now: Timestamp) -> Observed {
                 let mut installed = deploy.after.clone();
                 if deploy.consumer.running {
                     installed.prove(&deploy.forget, now);
+                    let opened = deploy.opening.as_ref().map(|opening| opening.started_at);
+                    installed.opened_for = opened.or(installed.opened_for);
                 }
                 after
                     .installed

@@ -116,7 +116,7 @@ fn digest(site: &Site) -> Digest {
     let mut site = site.clone();
     if let Content::Routes(routes) = &mut site.content {
         for (_, route) in routes {
-            // An address changes with each start, and says nothing about what is refused.
+            // An address changes with each start, an id with each container, and neither says anything about what is refused.
             let ports = route
                 .upstreams
                 .iter()
@@ -127,7 +127,7 @@ fn digest(site: &Site) -> Digest {
             let all = ports
                 .map(|port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
                 .collect();
-            (route.upstreams, route.idle) = (all, Box::default());
+            (route.upstreams, route.idle, route.by_id) = (all, Box::default(), None);
         }
     }
     Digest::of_value(&site)

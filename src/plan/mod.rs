@@ -12,6 +12,7 @@ mod consumer;
 mod content;
 mod deploy;
 mod foresee;
+mod gate;
 mod ground;
 mod held_back;
 mod notice;
@@ -38,6 +39,7 @@ pub use backoff::next_try;
 pub use check::{Check, run_failed};
 pub use command_plan::{CommandPlan, command_plans, steps};
 pub use foresee::foresee;
+pub use gate::Opening;
 pub use notice::{About, Notice};
 pub use obtain::{answer, is_failure};
 pub use part::site_file;
@@ -88,6 +90,8 @@ pub struct Plan {
     pub cleared: BTreeSet<(ContainerName, FileName)>,
     /// What came of signals, where that is another than is written down.
     pub signals: BTreeMap<ContainerName, Signals>,
+    /// The sites of a consumer that are to be shut, and no others, where these are not all that are.
+    pub shut: BTreeMap<ContainerName, BTreeSet<FileName>>,
 }
 
 /// Something to do.
@@ -135,6 +139,10 @@ pub struct Deploy {
     /// Whether a refusal speaks against what is new. It does not right after the consumer refused what it had before, too:
     /// whoever broke its own configuration may have mended it between one signal and the other.
     pub is_conclusive: bool,
+    /// The sites that are shut unless it is taken up soon, since what is live leads to none of their containers.
+    pub shut_if_late: BTreeSet<FileName>,
+    /// The gate that is opened once this is in use.
+    pub opening: Option<Opening>,
     /// The record of this try.
     pub attempt: Attempt,
 }
@@ -267,6 +275,8 @@ pub enum Why {
     SignalOwed,
     /// It is not known yet whether what lies there was taken up.
     ProofOwed,
+    /// It was started again, and its requests do not go by address yet.
+    GateClosed,
     /// The consumer ended before it showed what it was given.
     ConsumerDied,
 }
@@ -285,6 +295,7 @@ impl fmt::Display for Why {
             Self::CertificateChanged => "certificate changed",
             Self::SignalOwed => "signal owed",
             Self::ProofOwed => "proof owed",
+            Self::GateClosed => "gate closed",
             Self::ConsumerDied => "ended before proof",
         })
     }

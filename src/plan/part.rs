@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, rc::Rc};
 
-use super::{Rules, selection, views};
+use super::{Rules, gate::Gate, selection, views};
 use crate::{
     desire::{Comes, Consumer, OwnFile, Site},
     observe::{HeldCertificate, Installed, InstalledFile, Observed},
@@ -135,6 +135,15 @@ pub fn site_file(host: &Host) -> FileName {
         .expect("it is plain and short enough for a file")
 }
 
+/// What a site of this file is called among those that are shut.
+pub(super) fn closed_name(file: &FileName) -> Option<FileName> {
+    let word = file
+        .as_str()
+        .strip_prefix("quaymaster-")?
+        .strip_suffix(".conf")?;
+    FileName::parse(word).ok()
+}
+
 /// The file with the mark in a consumer's folder.
 pub(super) fn mark_file(consumer: &Consumer) -> FileName {
     own_file(consumer.kind.mark_file)
@@ -160,14 +169,14 @@ pub(super) fn mark(
 }
 
 pub(super) fn site_text(
-    consumer: &Consumer,
+    (consumer, gate): (&Consumer, &Gate),
     host: &Host,
     site: &Site,
     serving: Option<&Serving>,
     templates: &Templates,
 ) -> Result<String, TemplateError> {
     let certificate = serving.map(|serving| (&serving.name, &*serving.held));
-    let view = views::site(consumer, host, site, certificate);
+    let view = views::site((consumer, gate), host, site, certificate);
     Ok(file(
         consumer,
         &site.leads_to(),
@@ -176,7 +185,7 @@ pub(super) fn site_text(
 }
 
 pub(super) fn own_text(
-    consumer: &Consumer,
+    (consumer, gate): (&Consumer, &Gate),
     own: &OwnFile,
     nameless: Option<&Serving>,
     templates: &Templates,
@@ -184,13 +193,13 @@ pub(super) fn own_text(
     Ok(file(
         consumer,
         &[],
-        &templates.render(own.template, &own_view(consumer, nameless))?,
+        &templates.render(own.template, &own_view(consumer, gate, nameless))?,
     ))
 }
 
-pub(super) fn own_view(consumer: &Consumer, nameless: Option<&Serving>) -> ProxyView {
+pub(super) fn own_view(consumer: &Consumer, gate: &Gate, nameless: Option<&Serving>) -> ProxyView {
     views::proxy(
-        consumer,
+        (consumer, gate),
         nameless.map(|serving| (&serving.name, serving.held.shelf)),
     )
 }

@@ -1,5 +1,6 @@
 //! The turns of a first certificate, told step by step, and what every test of plans begins with.
 
+mod gates;
 mod laws;
 mod orders;
 mod refusals;
@@ -92,7 +93,16 @@ fn a_first_certificate_takes_three_turns_that_nobody_wrote_down() {
     assert_eq!(third[0], "deliver shop.example --into /edge/certificates");
     assert_eq!(third[1..], [site, signal, prove]);
     observed = foresee(&observed, &planned(&desired, &observed, START), START);
-    // What some servers are known to refuse comes last, each alone.
+    // What some servers are known to refuse comes last, each alone: first the gate, and what passes through it.
+    let gate = "write quaymaster--gate.conf --into /edge";
+    let open = "open-gate proxy";
+    assert_eq!(
+        told(&desired, &observed, START),
+        [gate, signal, prove, open]
+    );
+    observed = foresee(&observed, &planned(&desired, &observed, START), START);
+    assert_eq!(told(&desired, &observed, START), [site, signal, prove]);
+    observed = foresee(&observed, &planned(&desired, &observed, START), START);
     for knob in [
         "write quaymaster--unknown-http.conf --into /edge",
         "write quaymaster--unknown-https.conf --into /edge",
@@ -117,6 +127,10 @@ fn the_command_plan_of_a_name_tells_all_three() {
          write quaymaster--base.conf --into /edge\n\
          signal proxy HUP\n\
          prove proxy\n\
+         write quaymaster--gate.conf --into /edge\n\
+         signal proxy HUP\n\
+         prove proxy\n\
+         open-gate proxy\n\
          write quaymaster--unknown-http.conf --into /edge\n\
          signal proxy HUP\n\
          prove proxy\n\
@@ -129,6 +143,9 @@ fn the_command_plan_of_a_name_tells_all_three() {
          prove proxy\n\
          obtain shop.example --challenge http-01 --webroot /edge/challenge\n\
          deliver shop.example --into /edge/certificates\n\
+         write quaymaster-shop.example.conf --into /edge\n\
+         signal proxy HUP\n\
+         prove proxy\n\
          write quaymaster-shop.example.conf --into /edge\n\
          signal proxy HUP\n\
          prove proxy\n"
@@ -195,7 +212,7 @@ fn a_signal_that_was_not_sent_is_owed_until_a_start_makes_it_moot() {
     started.started_at = started.started_at.map(|time| time + HOUR);
     assert_eq!(
         told(&desired([started, shop()]), &observed, START),
-        ["prove proxy"]
+        ["prove proxy", "open-gate proxy"]
     );
 }
 
@@ -209,7 +226,10 @@ fn a_proxy_that_was_started_again_is_looked_at_once() {
     let mut started = proxy();
     started.started_at = Some(START + HOUR);
     let started = desired(apps().chain([started]));
-    assert_eq!(told(&started, &observed, START), ["prove proxy"]);
+    assert_eq!(
+        told(&started, &observed, START),
+        ["prove proxy", "open-gate proxy"]
+    );
     let plan = planned(&started, &observed, START);
     let [Action::Deploy(deploy)] = plan.actions.as_slice() else {
         panic!("{plan:?}")
@@ -344,7 +364,7 @@ fn installed(observed: &mut Observed) -> &mut Installed {
 
 /// Carries plans out until nothing is left.
 pub(super) fn settled(desired: &Desired, mut observed: Observed, now: Timestamp) -> Observed {
-    for _ in 0..20 {
+    for _ in 0..30 {
         let turn = planned(desired, &observed, now);
         if turn.actions.is_empty() {
             return observed;
@@ -352,7 +372,7 @@ pub(super) fn settled(desired: &Desired, mut observed: Observed, now: Timestamp)
         observed = foresee(&observed, &turn, now);
     }
     panic!(
-        "twenty turns did not settle it: {:?}",
+        "thirty turns did not settle it: {:?}",
         told(desired, &observed, now)
     );
 }

@@ -1,15 +1,24 @@
 //! From what is desired to what templates see.
 
+use std::net::SocketAddr;
+
+use super::gate::Gate;
 use crate::{
-    desire::{CertificateFolder, Consumer, Content, Folder, Path, Route, Site, Tls},
-    observe::{HeldCertificate, Shelf},
-    render::{AuthView, CertificateView, MarkView, ProxyView, RouteView, SiteView},
+    desire::{CertificateFolder, Consumer, Content, Folder, Guard, Path, Route, Site, Tls},
+    observe::{CLOSED, HeldCertificate, Shelf},
+    render::{AuthView, CertificateView, GateView, MarkView, ProxyView, RouteView, SiteView},
     values::{Block, CertificateName, Host},
 };
 
+/// Where a container has memory as files, of its own and empty at each start.
+const SHM: &str = "/dev/shm";
+
+/// Where the engine's DNS is found by containers on networks that users make.
+const DNS: &str = "127.0.0.11";
+
 /// What the templates of the proxy's own files see. `certificate` is what clients get that send no name.
 pub(super) fn proxy(
-    consumer: &Consumer,
+    (consumer, gate): (&Consumer, &Gate),
     certificate: Option<(&CertificateName, Shelf)>,
 ) -> ProxyView {
     ProxyView {
@@ -18,6 +27,8 @@ pub(super) fn proxy(
         public_http_port: consumer.public_http_port,
         public_https_port: consumer.public_https_port,
         webroot: consumer.webroot.theirs.display().to_string(),
+        gate_host: gate.host.clone(),
+        gate_path: gate.path.clone(),
         answers: consumer.answers.iter().map(Host::in_url).collect(),
         trusted_proxies: consumer
             .trusted_proxies
@@ -46,6 +57,9 @@ pub(super) struct ServerFacts<'a> {
     https_port: u16,
     public_ports: [u16; 2],
     webroot: &'a Folder,
+    config: &'a Folder,
+    guard: Guard,
+    has_dns: bool,
     certificates: &'a CertificateFolder,
     trusted_proxies: &'a [Block],
 }
@@ -56,6 +70,9 @@ impl<'a> ServerFacts<'a> {
             http_port,
             https_port,
             webroot,
+            config,
+            guard,
+            has_dns,
             certificates,
             trusted_proxies,
             ..
@@ -65,6 +82,9 @@ impl<'a> ServerFacts<'a> {
             https_port: *https_port,
             public_ports: [consumer.public_http_port, consumer.public_https_port],
             webroot,
+            config,
+            guard: *guard,
+            has_dns: *has_dns,
             certificates,
             trusted_proxies,
         }
@@ -73,7 +93,7 @@ impl<'a> ServerFacts<'a> {
 
 /// What the template of a site sees, of which `certificate` is served.
 pub(super) fn site(
-    consumer: &Consumer,
+    (consumer, gate): (&Consumer, &Gate),
     host: &Host,
     site: &Site,
     certificate: Option<(&CertificateName, &HeldCertificate)>,
@@ -82,13 +102,14 @@ pub(super) fn site(
     let trusted = certificate.is_some_and(|(_, held)| held.is_trusted() && held.covers(host));
     // What nobody trusts must not be insisted on: a browser remembers that for as long as it says.
     let hsts = site.hsts.filter(|_| trusted);
+    let guard = Some(consumer.guard).filter(|_| gate.is_used);
     let (redirect, routes) = match &site.content {
         Content::Redirect(to) => (Some(to.in_url()), Vec::new()),
         Content::Routes(routes) => {
-            let each = routes.iter().enumerate();
+            let each = (0..).zip(routes);
             (
                 None,
-                each.map(|(number, (path, route))| self::route(host, number, path, route))
+                each.map(|(number, (path, route))| self::route(host, number, path, route, guard))
                     .collect(),
             )
         }
@@ -106,6 +127,18 @@ pub(super) fn site(
             .iter()
             .map(ToString::to_string)
             .collect(),
+        closed: consumer
+            .config
+            .theirs
+            .join(CLOSED)
+            .join(&*host.file_word())
+            .display()
+            .to_string(),
+        gate: guard.map(|guard| GateView {
+            file: (guard == Guard::Gate).then(|| format!("{SHM}{}", gate.path)),
+            resolver: consumer.has_dns.then(|| DNS.to_owned()),
+            ipv6: site.leads_to().iter().any(SocketAddr::is_ipv6),
+        }),
         plain: plain(site.tls, trusted),
         certificate: certificate
             .map(|(name, held)| self::certificate(server.certificates, name, held.shelf)),
@@ -146,21 +179,28 @@ fn plain(tls: Tls, trusted: bool) -> &'static str {
     }
 }
 
-fn route(host: &Host, number: usize, path: &Path, route: &Route) -> RouteView {
+fn route(host: &Host, number: u32, path: &Path, route: &Route, guard: Option<Guard>) -> RouteView {
     // Taking nothing off changes nothing.
     let replaced_by = route
         .replaced_by
         .as_ref()
         .filter(|by| *by != path)
         .map(Path::as_str);
-    let upstream = format!("quaymaster_{}", host.file_word());
+    let mut upstream = format!("quaymaster_{}", host.file_word());
+    if !path.as_str().is_empty() {
+        upstream = format!("{upstream}_{number}");
+    }
+    let goes_by_id = match guard {
+        Some(Guard::Gate) => true,
+        // Without a gate there is no other way beside the id, which leads to one container.
+        Some(Guard::Names) => route.by_id.is_some() && route.upstreams.len() == 1,
+        Some(Guard::Nothing) | None => false,
+    };
     RouteView {
         path: path.as_str().to_owned(),
-        upstream: if path.as_str().is_empty() {
-            upstream
-        } else {
-            format!("{upstream}_{number}")
-        },
+        variable: goes_by_id.then_some(number),
+        by_id: route.by_id.as_deref().map(str::to_owned),
+        upstream,
         servers: route.upstreams.iter().map(ToString::to_string).collect(),
         scheme: route.scheme.as_str(),
         exact_uri: replaced_by.map(|by| {

@@ -107,6 +107,9 @@ pub trait Disk {
         record: &Installed,
         tidy: &BTreeSet<CertificateName>,
     ) -> Result<(), DiskError>;
+    /// Shuts these sites of a consumer and opens all others: each by a file, which it looks for at
+    /// each request.
+    fn shut(&self, place: &Place<'_>, sites: &BTreeSet<FileName>) -> Result<(), DiskError>;
     /// Takes away what a crash in the midst of that left of them.
     fn tidy(&self, place: &Place<'_>) -> Result<(), DiskError>;
 

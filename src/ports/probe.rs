@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use async_trait::async_trait;
+use http::Method;
 use thiserror::Error;
 
 use crate::values::Host;
@@ -16,7 +17,17 @@ pub trait Probe {
     /// Whether somebody takes connections there; nothing is asked.
     async fn listens(&self, at: SocketAddr) -> Result<(), ProbeError>;
     /// What a plain HTTP request gets, at most 64 KiB of it.
-    async fn page(&self, at: SocketAddr, host: &str, path: &str) -> Result<Page, ProbeError>;
+    async fn page(&self, at: SocketAddr, host: &str, path: &str) -> Result<Page, ProbeError> {
+        self.ask(Method::GET, at, host, path).await
+    }
+    /// The same by another method; with PUT comes a short text.
+    async fn ask(
+        &self,
+        method: Method,
+        at: SocketAddr,
+        host: &str,
+        path: &str,
+    ) -> Result<Page, ProbeError>;
 }
 
 /// A certificate as a client saw it.

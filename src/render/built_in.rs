@@ -43,8 +43,13 @@ pub const BUILT_IN: &[BuiltIn] = &[
     },
     BuiltIn {
         name: "nginx/content.conf",
-        doc: "in the servers of a site: where it is sent, or its paths; includes route",
+        doc: "in the servers of a site: where it is sent, or its paths; includes towards and route",
         text: include_str!("../../templates/nginx/content.conf"),
+    },
+    BuiltIn {
+        name: "nginx/towards.conf",
+        doc: "in the servers of a site: whether requests go by address or, after a start, by the id of a container",
+        text: include_str!("../../templates/nginx/towards.conf"),
     },
     BuiltIn {
         name: "nginx/route.conf",
@@ -55,6 +60,11 @@ pub const BUILT_IN: &[BuiltIn] = &[
         name: "nginx/base.conf",
         doc: "once a proxy: what all sites use, and the answer for names that no site has",
         text: include_str!("../../templates/nginx/base.conf"),
+    },
+    BuiltIn {
+        name: "nginx/open-gate.conf",
+        doc: "once a proxy: where quaymaster says that the addresses in its files are right",
+        text: include_str!("../../templates/nginx/open-gate.conf"),
     },
     BuiltIn {
         name: "nginx/unknown-http.conf",

@@ -30,8 +30,8 @@ pub use pygen::{
     lenient_fields,
 };
 pub use view::{
-    AuthView, CertificateView, CommandPlanView, FieldRow, MarkView, ProxyView, RouteView, SiteView,
-    fields,
+    AuthView, CertificateView, CommandPlanView, FieldRow, GateView, MarkView, ProxyView, RouteView,
+    SiteView, fields,
 };
 
 /// How much one rendering may compute: a template that loops for ever ends here (minijinja's unit, an instruction).
@@ -160,6 +160,13 @@ impl Templates {
             .into_iter()
             .flatten()
             .map(String::as_str)
+    }
+
+    /// Whether sites that are made with these pass requests on as their gates say. What can't be rendered is told
+    /// elsewhere.
+    pub fn heed_gates(&self) -> bool {
+        self.rendered(samples::SITE, samples::gated())
+            .is_ok_and(|text| text.contains(samples::TO_VARIABLE))
     }
 
     /// Renders a template over a view.

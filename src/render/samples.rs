@@ -3,8 +3,17 @@ use std::collections::BTreeSet;
 use minijinja::value::{Serde, Value};
 
 use super::view::{
-    AuthView, CertificateView, CommandPlanView, MarkView, ProxyView, RouteView, SiteView,
+    AuthView, CertificateView, CommandPlanView, GateView, MarkView, ProxyView, RouteView, SiteView,
 };
+
+/// The template of sites.
+pub(super) const SITE: &str = "nginx/site.conf";
+
+/// The number of the variable to which samples pass requests on.
+const VARIABLE: u32 = 7;
+
+/// That variable, as it stands behind a scheme.
+pub(super) const TO_VARIABLE: &str = "://$quaymaster_to_7";
 
 /// Views that together reach every branch that depends on what templates see, each with the template that it is for:
 /// minijinja finds an unknown name or filter only where it comes by.
@@ -14,6 +23,7 @@ pub(super) fn samples() -> Vec<(&'static str, Value)> {
         "nginx/unknown-http.conf",
         "nginx/unknown-https.conf",
         "nginx/names.conf",
+        "nginx/open-gate.conf",
     ];
     let certificate = Some(certificate());
     let proxies = [
@@ -37,7 +47,7 @@ pub(super) fn samples() -> Vec<(&'static str, Value)> {
     samples.extend(
         sites()
             .into_iter()
-            .map(|site| ("nginx/site.conf", Value::from(Serde(site)))),
+            .map(|site| (SITE, Value::from(Serde(site)))),
     );
     let steps = [
         vec!["write".to_owned(), "a file.conf".to_owned()],
@@ -54,6 +64,15 @@ pub(super) fn samples() -> Vec<(&'static str, Value)> {
     samples
 }
 
+/// A site that passes requests on as its gate says.
+pub(super) fn gated() -> Value {
+    let mut site = sites().swap_remove(0);
+    site.plain = "serve";
+    site.gate = Some(gate());
+    site.routes = vec![by_id(route("", "http"), true)];
+    Value::from(Serde(site))
+}
+
 fn proxy() -> ProxyView {
     ProxyView {
         http_port: 80,
@@ -61,6 +80,8 @@ fn proxy() -> ProxyView {
         public_http_port: 80,
         public_https_port: 443,
         webroot: "/challenge".to_owned(),
+        gate_host: "quaymaster-gate-0123456789ab".to_owned(),
+        gate_path: "/quaymaster-open-0123456789ab".to_owned(),
         answers: Vec::new(),
         trusted_proxies: Vec::new(),
         certificate: None,
@@ -87,6 +108,8 @@ fn sites() -> Vec<SiteView> {
         public_https_port: 443,
         webroot: "/challenge".to_owned(),
         trusted_proxies: Vec::new(),
+        closed: "/etc/nginx/conf.d/closed/shop.example".to_owned(),
+        gate: None,
         certificate: None,
         plain: "wait",
         hsts: None,
@@ -148,6 +171,29 @@ fn sites() -> Vec<SiteView> {
         trusted_proxies: vec!["10.0.0.0/8".to_owned()],
         ..by_path.clone()
     };
+    let gated = |gate: GateView, routes: &[RouteView]| SiteView {
+        gate: Some(gate),
+        routes: routes.to_vec(),
+        plain: "serve",
+        ..by_path.clone()
+    };
+    let both = [
+        by_id(route("/api", "http"), true),
+        by_id(route("/grpc", "grpc"), false),
+    ];
+    let by_gate = gated(gate(), &both);
+    let without_dns = GateView {
+        resolver: None,
+        ..gate()
+    };
+    let by_gate_alone = gated(without_dns, &both);
+    let without_gate = GateView {
+        file: None,
+        ipv6: true,
+        ..gate()
+    };
+    let one = by_id(route("/api", "https"), true);
+    let by_names = gated(without_gate, &[one, route("/many", "http")]);
     let redirect = Some("www.shop.example".to_owned());
     let moved = SiteView {
         public_http_port: 8080,
@@ -187,10 +233,30 @@ fn sites() -> Vec<SiteView> {
         sent_behind,
         moved,
         moved_and_sent,
+        by_gate,
+        by_gate_alone,
+        by_names,
     ]
     .into_iter()
     .chain(modes)
     .collect()
+}
+
+fn gate() -> GateView {
+    GateView {
+        file: Some("/dev/shm/quaymaster-open-0123456789ab".to_owned()),
+        resolver: Some("127.0.0.11".to_owned()),
+        ipv6: false,
+    }
+}
+
+/// The path as it is where it depends on a gate, with the id of a container or without.
+fn by_id(route: RouteView, is_known: bool) -> RouteView {
+    RouteView {
+        variable: Some(VARIABLE),
+        by_id: is_known.then(|| "0123456789ab:80".to_owned()),
+        ..route
+    }
 }
 
 fn certificate() -> CertificateView {
@@ -204,6 +270,8 @@ fn route(path: &str, scheme: &'static str) -> RouteView {
     RouteView {
         path: path.to_owned(),
         upstream: "quaymaster_shop.example".to_owned(),
+        variable: None,
+        by_id: None,
         servers: ["172.18.0.2:80", "[fd00::2]:8080"]
             .map(str::to_owned)
             .into(),

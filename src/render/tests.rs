@@ -303,6 +303,7 @@ fn the_table_of_views_lists_what_templates_really_see() {
     for (template, view) in samples::samples() {
         let of = match template {
             "nginx/base.conf"
+            | "nginx/open-gate.conf"
             | "nginx/names.conf"
             | "nginx/unknown-http.conf"
             | "nginx/unknown-https.conf" => "proxy",

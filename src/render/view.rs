@@ -117,6 +117,10 @@ pub struct ProxyView {
     /// The certificate for clients that send no name, because they ask for an address; none where no address is served,
     /// and nobody else gets one then.
     pub certificate: Option<CertificateView>,
+    /// The host name under which its gate is opened.
+    pub gate_host: String,
+    /// The path at which it is; the file of that name in /dev/shm is the gate.
+    pub gate_path: String,
     /// Hosts that no site here has and whose challenges are answered all the same, as nginx writes them.
     pub answers: Vec<String>,
     /// Blocks of addresses of proxies that are believed when they say on whose behalf they ask; empty for none.
@@ -155,6 +159,10 @@ pub struct SiteView {
     pub webroot: String,
     /// Blocks of addresses of proxies that are believed when they say on whose behalf they ask; empty for none.
     pub trusted_proxies: Vec<String>,
+    /// A file that shuts the site: while it is there, requests are not passed on.
+    pub closed: String,
+    /// How it is decided, at each request, whether that goes by address; none where each does.
+    pub gate: Option<GateView>,
     /// Its certificate; none while there is none, and where TLS is off.
     pub certificate: Option<CertificateView>,
     /// What plain requests get: `serve`, `redirect` to https, `refuse`, or `wait` for the certificate.
@@ -173,6 +181,18 @@ pub struct SiteView {
     pub serves_root: bool,
 }
 
+"gate"
+/// How it is decided, at each request, whether that goes by address. An address may be another container's after a start.
+#[derive(Clone, Debug, Serialize)]
+pub struct GateView {
+    /// The file that is there while addresses are known to be right; none where there can be no such file.
+    pub file: Option<String>,
+    /// Where the engine's DNS is asked for containers by their ids; none where the proxy can't ask that.
+    pub resolver: Option<String>,
+    /// Whether containers of the site have IPv6 addresses.
+    pub ipv6: bool,
+}
+
 "route"
 /// What the template of a site sees of one path.
 #[derive(Clone, Debug, Serialize)]
@@ -181,6 +201,12 @@ pub struct RouteView {
     pub path: String,
     /// The name of its group of servers.
     pub upstream: String,
+    /// The number N of the variable `$quaymaster_to_N` that holds what a request is passed on to: that group, or one
+    /// container by its id; none where it is always the group.
+    pub variable: Option<u32>,
+    /// `ID:port` of the first container that takes traffic, as the engine's DNS knows it; none where the proxy can't ask
+    /// that.
+    pub by_id: Option<String>,
     /// `address:port` of each container that takes traffic now.
     pub servers: BTreeSet<String>,
     /// `http`, `https`, `grpc` or `grpcs`.

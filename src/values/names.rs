@@ -99,6 +99,13 @@ name! {
     FileName
 }
 
+impl ContainerId {
+    /// The first twelve digits, by which engines call it among containers of the same network.
+    pub fn short(&self) -> &str {
+        self.0.get(..12).unwrap_or(&self.0)
+    }
+}
+
 impl From<&Host> for CertificateName {
     /// What the certificate of one host is called, unless a label says otherwise.
     fn from(host: &Host) -> Self {

@@ -11,6 +11,7 @@ use super::{
     deployed::{Journal, Record, Tidy},
     files::{self, Durability, PRIVATE, PUBLIC, told},
     shared::SharedFolder,
+    shut,
 };
 use crate::{
     observe::{Installed, InstalledFile},
@@ -61,6 +62,7 @@ pub(super) fn look(record: Record, place: &Place<'_>) -> Result<Installed, DiskE
     if let Some(folder) = place.certificates {
         installed.certificates = delivered(folder, place.owner)?;
     }
+    installed.shut = shut::look(place.config)?;
     Ok(installed)
 }
 

@@ -19,6 +19,7 @@
 //! state/wishes/NAME.json                          a renewal that somebody asks the daemon for, and its answer
 //! state/{mark,alive,status.json,lock}
 //! CONFIG/quaymaster-….conf                        rendered, readable by everybody
+//! CONFIG/closed/HOST                              the site of this host is shut, whatever its file says
 //! CONFIG/certificates/NAME -> .versions/NAME/…    copies of just the consumer's own
 //! ```
 
@@ -32,6 +33,7 @@ mod look;
 mod memory;
 mod named;
 mod shared;
+mod shut;
 mod state;
 mod templates;
 
@@ -58,7 +60,7 @@ use crate::{
         AttemptRecords, Certificates, Challenge, Change, Disk, DiskError, GoodTemplates,
         NewCertificate, OrderRecord, Place, Repair, Wishes,
     },
-    values::{CertificateName, Host, Owner, Secret, Timestamp},
+    values::{CertificateName, FileName, Host, Owner, Secret, Timestamp},
 };
 
 /// How long nothing must change in `provided/` before it is looked at: a certificate and its key are copied there one
@@ -251,6 +253,10 @@ impl Disk for Folders {
             Some(folder) => consumers::tidy(folder, &tidy),
             None => self.keep_given(place.consumer, &record.certificates),
         }
+    }
+
+    fn shut(&self, place: &Place<'_>, sites: &BTreeSet<FileName>) -> Result<(), DiskError> {
+        shut::shut(place.config, sites)
     }
 
     fn tidy(&self, place: &Place<'_>) -> Result<(), DiskError> {

@@ -135,6 +135,8 @@ fn meant(read: Inspected) -> Result<Container, String> {
         args,
     } = read;
     let name = name.strip_prefix('/').unwrap_or(&name);
+    let mounts = all_mounts(mounts, &host_config);
+    let has_own_shm = has_own_shm(&host_config, &mounts);
     Ok(Container {
         id: ContainerId::parse(id).map_err(|error| error.to_string())?,
         name: ContainerName::parse(name).map_err(|error| error.to_string())?,
@@ -160,7 +162,7 @@ fn meant(read: Inspected) -> Result<Container, String> {
             .filter_map(|port| tcp_port(port))
             .collect(),
         joins: joined(&host_config.network_mode),
-        mounts: all_mounts(mounts, &host_config),
+        mounts,
         command: [path]
             .into_iter()
             .filter(|path| !path.is_empty())
@@ -172,8 +174,21 @@ fn meant(read: Inspected) -> Result<Container, String> {
             .filter(|word| !word.is_empty())
             .map(String::into_boxed_str),
         has_host_pids: host_config.pid_mode == "host",
+        has_own_shm,
         way: None,
     })
+}
+
+/// Whether /dev/shm is a file system of its own, as it is unless somebody wants it otherwise. Shared with the host or
+/// with other containers, or on a volume, it outlives a start; without IPC there is none.
+fn has_own_shm(host: &HostConfig, mounts: &[Mount]) -> bool {
+    let is_shared_ipc = host.ipc_mode == "none"
+        || host.ipc_mode == "host"
+        || host.ipc_mode.starts_with("container:");
+    let lies_elsewhere = |mount: &Mount| {
+        mount.destination == Path::new("/dev/shm") && mount.kind != MountKind::Private
+    };
+    !is_shared_ipc && !mounts.iter().any(lies_elsewhere)
 }
 
 /// The container whose network is used; of its name nothing is known yet.
@@ -399,6 +414,7 @@ mod tests {
             stop_signal: None,
             pid: Some(9928),
             has_host_pids: false,
+            has_own_shm: true,
             way: None,
             joins: None,
             mounts: vec![

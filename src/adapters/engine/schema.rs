@@ -204,6 +204,9 @@ pub(super) struct HostConfig {
     pub(super) restart_policy: RestartPolicy,
     #[serde(deserialize_with = "or_default")]
     pub(super) pid_mode: String,
+    /// `none`, `host` or `container:ID`; anything else is a namespace of its own.
+    #[serde(deserialize_with = "or_default")]
+    pub(super) ipc_mode: String,
     /// `container:ID` for one that uses another's network.
     #[serde(deserialize_with = "or_default")]
     pub(super) network_mode: String,

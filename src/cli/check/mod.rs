@@ -3,6 +3,7 @@
 mod authority;
 mod engine;
 mod folders;
+mod gates;
 mod upstreams;
 
 use serde::Serialize;
@@ -86,6 +87,7 @@ async fn look(call: &Call, told: &mut Findings, outcome: &mut Outcome) -> Result
         Some(Ok(survey)) => {
             folders::theirs(&survey, told);
             proxies(&daemon, &survey, told).await;
+            gates::look(&survey, told);
             upstreams::look(&daemon, &survey, told).await;
             folders::left_overs(&disk, &survey, told)?;
             complaints(&survey, told);

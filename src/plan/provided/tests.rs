@@ -393,8 +393,8 @@ fn the_next_look_is_at_the_end_of_what_is_served() {
         ..rules()
     };
     let mut settled = observed;
-    // The last two are for names that nobody has.
-    for _ in 0..3 {
+    // The last four are for the gate, for what goes through it, and for names that nobody has.
+    for _ in 0..5 {
         settled = foresee(
             &settled,
             &plan(&desired, &settled, &templates(), &rules, NOW),
@@ -426,7 +426,7 @@ fn one_that_is_not_valid_yet_is_looked_at_when_it_is() {
         resync: DAY * 90,
         ..rules()
     };
-    for _ in 0..3 {
+    for _ in 0..5 {
         let next = plan(&desired, &observed, &templates(), &rules, NOW);
         observed = foresee(&observed, &next, NOW);
     }
@@ -474,7 +474,7 @@ fn a_lost_record_holds_back_whatever_is_asked_for_a_minute() {
     );
     let minute = Duration::from_secs(60);
     // What nobody asked for comes while nothing else is to be done.
-    for _ in 0..2 {
+    for _ in 0..4 {
         observed = foresee(
             &observed,
             &plan(&desired, &observed, &templates(), &rules(), NOW),

@@ -27,7 +27,7 @@ fn one_site_that_is_refused_is_found_by_halves_and_held_back_alone() {
         .values()
         .map(|installed| installed.files.len())
         .sum::<usize>();
-    assert_eq!(files, 63 + 4, "all other sites, and the proxy's own files");
+    assert_eq!(files, 63 + 5, "all other sites, and the proxy's own files");
     assert!(
         refusing.refused <= 8,
         "{} of {} deployments were refused",
@@ -125,6 +125,8 @@ fn a_refusal_blames_nobody_right_after_what_was_there_before_was_refused_too() {
     assert!(!is_conclusive(&observed));
     installed(&mut observed).progress = Progress::Proven { at: START };
     assert!(is_conclusive(&observed));
+    installed(&mut observed).is_own_broken = true;
+    assert!(!is_conclusive(&observed));
 }
 
 #[test]
@@ -138,7 +140,7 @@ fn a_knob_that_the_user_has_turned_already_is_held_back_in_silence() {
         .values()
         .flat_map(|it| it.files.keys().map(FileName::as_str))
         .collect();
-    let expected = ["-base", "-mark", "-unknown-https", "shop.example"]
+    let expected = ["-base", "-gate", "-mark", "-unknown-https", "shop.example"]
         .map(|name| format!("quaymaster-{name}.conf"));
     assert_eq!(files, expected);
     assert!(planned(&desired, &observed, START).complaints.is_empty());

@@ -137,6 +137,11 @@ pub enum Event {
         /// Which.
         consumer: ContainerName,
     },
+    /// A consumer's requests go by address from now on.
+    GateOpened {
+        /// Which.
+        consumer: ContainerName,
+    },
     /// The command `render` put a file in place that a check may refuse.
     OnTrial {
         /// Where.
@@ -215,8 +220,8 @@ pub enum Event {
         parts: BTreeSet<FileName>,
         /// What was seen instead.
         reason: String,
-        /// Whether nobody asked for them, and some servers are known to refuse them.
-        is_optional: bool,
+        /// Why that is no trouble, where some servers are known to refuse them.
+        excuse: Option<&'static str>,
     },
     /// A consumer refused what is made with new templates.
     TemplatesRefused {

@@ -43,6 +43,7 @@ impl Event {
             Self::Signalled { .. } => "signalled",
             Self::Ran { .. } => "ran",
             Self::Restarted { .. } => "restarted",
+            Self::GateOpened { .. } => "gate-opened",
             Self::OnTrial { .. } => "on-trial",
             Self::Rendered { .. } => "rendered",
             Self::PutBack { .. } => "put-back",
@@ -81,9 +82,7 @@ impl Event {
             | Self::Mended { .. }
             | Self::Noticed(_)
             | Self::Unproven { .. }
-            | Self::Refused {
-                is_optional: false, ..
-            }
+            | Self::Refused { excuse: None, .. }
             | Self::TemplatesRefused { .. }
             | Self::Missed { .. }
             | Self::ContainerUnreadable { .. }
@@ -199,6 +198,12 @@ impl fmt::Display for Event {
             Self::Restarted { consumer } => {
                 write!(f, "{consumer}: restarted, so that it reads its files again")
             }
+            Self::GateOpened { consumer } => {
+                write!(
+                    f,
+                    "{consumer}: the addresses in its files are right, and requests go by them"
+                )
+            }
             Self::OnTrial { target } => {
                 write!(f, "{target}: what is new is in place, and is checked now")
             }
@@ -254,11 +259,11 @@ impl fmt::Display for Event {
             Self::Refused {
                 consumer,
                 parts,
-                is_optional: true,
+                excuse: Some(excuse),
                 ..
             } => write!(
                 f,
-                "{consumer}: has a default server of its own, which stays; {} is left out, and nothing is to be done",
+                "{consumer}: {excuse}; {} is left out, and nothing is to be done",
                 listed(parts)
             ),
             Self::Refused {
@@ -383,7 +388,7 @@ mod tests {
             consumer,
             parts,
             reason,
-            is_optional: true,
+            excuse: Some("has a default server of its own, which stays"),
         };
         assert_eq!(refused.level(), Level::INFO);
         assert_eq!(

@@ -61,6 +61,7 @@ pub fn explain(facts: &Facts<'_>) -> Findings {
     let mut told = Findings::default();
     claim::tell(facts, &mut told);
     daemon(facts, &mut told);
+    proxy::tell_shut(facts, &mut told);
     for consumer in facts.proxies() {
         proxy::tell_files(facts, consumer, &mut told);
     }

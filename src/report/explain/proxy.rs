@@ -9,6 +9,24 @@ use crate::{
     values::ContainerName,
 };
 
+/// Proxies at which it is shut, whether anybody still asks for it or not.
+pub(super) fn tell_shut(facts: &Facts<'_>, told: &mut Findings) {
+    let word = facts.host.file_word();
+    for (name, installed) in &facts.observed.installed {
+        if installed.shut.iter().any(|site| site.as_str() == &*word) {
+            let problem = format!(
+                "requests to {name} get 503: what it serves leads to addresses that are not this name's any more and may be \
+                 others' by now, and it takes nothing new"
+            );
+            told.problem(
+                "shut",
+                problem,
+                format!("see why it takes nothing new: `docker logs {name}`"),
+            );
+        }
+    }
+}
+
 /// From which file a proxy serves the name, and whether it took that up.
 pub(super) fn tell_files(facts: &Facts<'_>, proxy: &Consumer, told: &mut Findings) {
     let name = &proxy.name;

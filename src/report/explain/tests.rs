@@ -61,7 +61,7 @@ impl World {
     /// shop.example is served well.
     fn well() -> Self {
         // Port 80, the certificate, and two for names that nobody has.
-        let mark = Ok("4".to_owned());
+        let mark = Ok("6".to_owned());
         let seen = Seen {
             mark,
             plain: Ok(301),
@@ -164,7 +164,7 @@ fn a_name_that_is_served_well_is_told_from_its_label_to_its_app() {
         "ok proxy: proxy serves it from /etc/nginx/conf.d/quaymaster-shop.example.conf",
         "ok certificate: shop.example, from the CA, serial ",
         "ok certificate: it will be renewed ",
-        "ok seen now: proxy answers on port 80 with generation 4",
+        "ok seen now: proxy answers on port 80 with generation 6",
         "ok seen now: proxy shows the certificate ",
         "ok behind it: shop listens at 10.0.0.4:8080",
     ] {
@@ -269,7 +269,7 @@ fn each_breakage_is_told_with_the_one_thing_to_do_first() {
         (
             "old generation",
             |w| w.seen_mut().mark = Ok("1".into()),
-            "proxy serves generation 1, not 4",
+            "proxy serves generation 1, not 6",
             "docker logs proxy",
         ),
         (

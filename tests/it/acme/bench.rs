@@ -21,7 +21,7 @@ use quaymaster::{
         AttemptRecords, Authority, AuthorityError, Certificates, Challenge, Change, Clock, Disk,
         DiskError, GoodTemplates, NewCertificate, Order, OrderRecord, Place, Repair,
     },
-    values::{CertificateName, Host, KeyType, Secret, Timestamp},
+    values::{CertificateName, FileName, Host, KeyType, Secret, Timestamp},
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
@@ -75,6 +75,7 @@ impl Disk for AccountsOnly {
     fn switch(&self, _: &Place<'_>, _: &Change<'_>, _: &Installed) -> Result<(), DiskError> { unreachable!() }
     fn take_back(&self, _: &Place<'_>) -> Result<(), DiskError> { unreachable!() }
     fn keep_installed(&self, _: &Place<'_>, _: &Installed, _: &BTreeSet<CertificateName>) -> Result<(), DiskError> { unreachable!() }
+    fn shut(&self, _: &Place<'_>, _: &BTreeSet<FileName>) -> Result<(), DiskError> { unreachable!() }
     fn tidy(&self, _: &Place<'_>) -> Result<(), DiskError> { unreachable!() }
     fn keep_status(&self, _: &dyn Fn(&mut dyn std::io::Write) -> std::io::Result<()>) -> Result<(), DiskError> { unreachable!() }
     fn breathe(&self, _: Timestamp) -> Result<(), DiskError> { unreachable!() }

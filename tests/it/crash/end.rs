@@ -108,7 +108,7 @@ fn walk(world: &World, folder: &Path, found: &mut End) {
                 String::new()
             };
             // The host of the mark is made by chance; its number counts deployments.
-            let text = text.replace(&mark(world), "MARK");
+            let text = without_gate(&text.replace(&mark(world), "MARK"));
             let text = if bare.ends_with("--mark.conf") {
                 text.replace(|c: char| c.is_ascii_digit(), "")
             } else {
@@ -117,6 +117,19 @@ fn walk(world: &World, folder: &Path, found: &mut End) {
             add(found, format!("{} {}", plain(&bare), text.trim()));
         }
     }
+}
+
+/// The names of the gate are made from that of the mark.
+fn without_gate(text: &str) -> String {
+    let without = |text: &str, begin: &str| {
+        let mut parts = text.split(begin);
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |all, part| {
+            let rest = part.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+            format!("{all}GATE{rest}")
+        })
+    };
+    without(&without(text, "quaymaster-gate-"), "quaymaster-open-")
 }
 
 /// Versions in the archive stay for ever; a crash between writing one and its link costs a number.

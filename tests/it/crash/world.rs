@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     net::{SocketAddr, TcpListener},
     ops::Range,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     sync::{
         LazyLock,
@@ -154,11 +154,23 @@ impl World {
 
     /// Makes everything as it was kept, and nginx serve that alone; the CA remembers.
     pub async fn restore(&self) {
+        let gate = self.gate();
         for inner in WRITTEN {
             fs::remove_dir_all(self.path(inner)).unwrap();
             copy(self.path(KEPT).join(inner), self.path(""));
         }
+        if self.gate() != gate {
+            remove_if_there(gate);
+        }
         self.nginx.reload().await;
+    }
+
+    /// The file that opens nginx's gate: in this machine's memory, since nginx runs on it.
+    fn gate(&self) -> Option<PathBuf> {
+        let text = fs::read_to_string(self.path("conf.d/quaymaster--gate.conf")).ok()?;
+        let (_, rest) = text.split_once("location = /")?;
+        let (name, _) = rest.split_once(' ')?;
+        Some(Path::new("/dev/shm").join(name))
     }
 
     /// Starts the program again, as its service would, until it ends with this code; returns what every run logged.
@@ -265,6 +277,17 @@ impl World {
     pub fn nginx_log(&self) -> String {
         fs::read_to_string(self.path("nginx.log")).unwrap_or_default()
     }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        remove_if_there(self.gate());
+    }
+}
+
+fn remove_if_there(file: Option<PathBuf>) {
+    // It may never have been opened.
+    let _ = file.map(fs::remove_file);
 }
 
 /// With links, modes and times.

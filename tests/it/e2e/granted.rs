@@ -157,6 +157,40 @@ fn what_nginx_would_refuse_is_found_before_it_is_told_and_told_in_its_words() {
 }
 
 #[test]
+fn a_proxy_that_is_mended_between_two_looks_accuses_none_of_ours() {
+    let stack = Stack::new(&Setup::default());
+    let [first, late] = ["first", "late"].map(|word| stack.host(word));
+    proxy(&stack, &[("check", "exec sh /tmp/look")]);
+    // It refuses as many looks as a file says, and names none of ours.
+    let script = "cat >/tmp/look <<'E'\n\
+        left=$(cat /tmp/left 2>/dev/null || echo 0)\n\
+        [ $left = 0 ] && exec nginx -t\n\
+        echo $((left - 1)) >/tmp/left; echo 'its own is broken' >&2; exit 1\nE\n";
+    docker(&["exec", &stack.named("proxy"), "sh", "-c", script]);
+    app(&stack, "first", &[("host", &first), ("tls", "off")]);
+    stack.quaymaster(&[&grants("proxy exec")]);
+    serves(&stack, &first);
+    stack.wait_for_rest();
+
+    // What is new and what was there before, and what is new once more: mended between that and the fourth look.
+    let refused = log::count(&stack.log(), "refused");
+    docker(&[
+        "exec",
+        &stack.named("proxy"),
+        "sh",
+        "-c",
+        "echo 3 >/tmp/left",
+    ]);
+    app(&stack, "late", &[("host", &late), ("tls", "off")]);
+    serves(&stack, &late);
+    stack.wait_for_rest();
+    let lines = stack.log();
+    assert_eq!(log::count(&lines, "refused"), refused, "{lines:?}");
+    let looks_left = docker(&["exec", &stack.named("proxy"), "cat", "/tmp/left"]);
+    assert_eq!(looks_left.trim(), "0");
+}
+
+#[test]
 fn without_a_grant_nothing_is_run_and_the_missing_line_is_told() {
     let stack = Stack::new(&Setup::default());
     let good = stack.host("good");

@@ -29,5 +29,6 @@ mod renewal;
 mod restart;
 mod routes;
 mod stack;
+mod strangers;
 mod trouble;
 mod visits;

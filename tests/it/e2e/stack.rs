@@ -24,9 +24,9 @@ use super::{
 /// For anything that takes a second or two on a machine with nothing else to do.
 pub const SOON: Duration = Duration::from_secs(120);
 
-/// What each new proxy is told once besides: to refuse names that nobody has. Debian's own default site is in the way of
-/// one of the two files for that, which costs a signal more.
-pub const KNOBS: usize = 3;
+/// What each new proxy is told once besides: its gate, what passes through that, and to refuse names that nobody has.
+/// Debian's own default site is in the way of one of the two files for the latter, which costs a signal more.
+pub const KNOBS: usize = 5;
 
 /// Stacks at the same time, over all test processes: more would only wait for each other on two cores.
 const AT_ONCE: usize = 3;

@@ -74,6 +74,7 @@ fn container(name: &str, number: u8, labels: BTreeMap<String, String>) -> Contai
         stop_signal: None,
         pid: None,
         has_host_pids: false,
+        has_own_shm: true,
         way: None,
         joins: None,
         mounts: vec![Mount {

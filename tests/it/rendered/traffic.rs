@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use http::Method;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -313,4 +314,23 @@ async fn without_its_file_of_passwords_a_site_lets_nobody_in() {
         let answer = ask(&nginx, "shop.example", "/", headers).await;
         assert_eq!(answer.status(), status, "{headers}");
     }
+}
+
+#[tokio::test]
+async fn requests_go_by_address_only_while_the_gate_is_open() {
+    let nginx = Nginx::before("17-passed-on", app().await).await;
+    let status = async || {
+        let answer = ask(&nginx, "shop.example", "/", "").await;
+        answer.status().to_owned()
+    };
+    assert_eq!(status().await, "200");
+    nginx.gate(Method::DELETE).await;
+    // Nobody tells it here where a container of that id is.
+    assert_eq!(status().await, "502");
+    nginx.gate(Method::PUT).await;
+    assert_eq!(status().await, "200");
+    nginx.run("mkdir -p /etc/nginx/conf.d/closed && touch /etc/nginx/conf.d/closed/shop.example");
+    assert_eq!(status().await, "503");
+    nginx.run("rm /etc/nginx/conf.d/closed/shop.example");
+    assert_eq!(status().await, "200");
 }

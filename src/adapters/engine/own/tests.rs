@@ -113,6 +113,7 @@ fn container(id: &str, destinations: &[&str]) -> Container {
         stop_signal: None,
         pid: None,
         has_host_pids: false,
+        has_own_shm: true,
         way: None,
         joins: None,
         mounts: destinations.iter().map(mount).collect(),
