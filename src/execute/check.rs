@@ -86,6 +86,7 @@ fn put_back(ports: &Ports, deploy: &Deploy, check: &Check) -> Result<Installed, 
         files,
         foreign,
         certificates,
+        shut,
         ..
     } = ports.disk.installed(&place)?;
     let before = check.before.clone();
@@ -93,6 +94,7 @@ fn put_back(ports: &Ports, deploy: &Deploy, check: &Check) -> Result<Installed, 
         files,
         foreign,
         certificates,
+        shut,
         ..before
     };
     installed.close();

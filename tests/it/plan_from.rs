@@ -56,15 +56,20 @@ fn texts(output: &Output) -> (Option<i32>, String, String) {
     )
 }
 
-/// What is written for names that nobody has is tried only where it can be seen whether the proxy takes it.
+/// The gate, what goes through it, and what is written for names that nobody has are tried only where it can be seen whether the proxy takes it.
 fn expected(edge: &str, is_seen: bool) -> String {
     let tried = |file: &str| {
-        format!("write quaymaster--{file}.conf --into {edge}\nsignal proxy HUP\nprove proxy\n")
+        format!("write quaymaster-{file}.conf --into {edge}\nsignal proxy HUP\nprove proxy\n")
     };
-    let tries = if is_seen {
-        tried("unknown-http") + &tried("unknown-https")
-    } else {
-        String::new()
+    let [tries, gated] = match is_seen {
+        true => [
+            tried("-gate")
+                + "open-gate proxy\n"
+                + &tried("-unknown-http")
+                + &tried("-unknown-https"),
+            tried("shop.example"),
+        ],
+        false => [String::new(), String::new()],
     };
     format!(
         "# proxy: configuration changed\n\
@@ -80,7 +85,8 @@ fn expected(edge: &str, is_seen: bool) -> String {
          deliver shop.example --into {edge}/certificates\n\
          write quaymaster-shop.example.conf --into {edge}\n\
          signal proxy HUP\n\
-         prove proxy\n"
+         prove proxy\n\
+         {gated}"
     )
 }
 

@@ -185,7 +185,13 @@ fn bare(installed: &Installed) -> Installed {
         templates,
         process,
         signals,
-        ..
+        is_own_broken,
+        opened_for,
+        // Named, so that nothing new is left out by chance.
+        files: _,
+        foreign: _,
+        certificates: _,
+        shut: _,
     } = installed;
     Installed {
         generation: *generation,
@@ -198,6 +204,8 @@ fn bare(installed: &Installed) -> Installed {
         templates: templates.clone(),
         process: *process,
         signals: signals.clone(),
+        is_own_broken: *is_own_broken,
+        opened_for: *opened_for,
         ..Installed::default()
     }
 }

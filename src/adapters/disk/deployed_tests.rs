@@ -408,3 +408,37 @@ fn a_link_in_place_of_a_folder_of_ours_is_not_followed() {
     );
     assert_eq!(fs::read_dir(&elsewhere).expect("a list").count(), 0);
 }
+
+#[test]
+fn what_is_known_of_a_consumer_is_known_to_the_next_start() {
+    let proxy = consumer();
+    let known = Installed {
+        generation: 7,
+        is_own_broken: true,
+        opened_for: Some(Timestamp::from_seconds(1_800_000_000)),
+        reload: Some(std::time::Duration::from_millis(40)),
+        ..Installed::default()
+    };
+    proxy.conclude(&known, &[]);
+    assert_eq!(proxy.look(), known);
+}
+
+#[test]
+fn sites_are_shut_by_a_file_each_and_opened_by_its_end() {
+    let proxy = consumer();
+    let folder = proxy.place.config.join("closed");
+    let closed = |names: &[&str]| {
+        let sites: BTreeSet<_> = names.iter().map(|name| file(name)).collect();
+        let shut = proxy.place.folders.shut(&proxy.folder(), &sites);
+        shut.expect("it is done");
+        assert_eq!(proxy.look().shut, sites);
+    };
+    closed(&[]);
+    assert!(!folder.exists(), "nothing is made where nothing is shut");
+    closed(&["a.example", "_.b.example"]);
+    assert_eq!(mode(folder.join("a.example")), 0o644);
+    assert_eq!(mode(folder.clone()), 0o755);
+    closed(&["_.b.example"]);
+    assert!(!folder.join("a.example").exists());
+    closed(&[]);
+}

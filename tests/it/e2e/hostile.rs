@@ -89,6 +89,7 @@ fn hostile_labels_beside_a_good_one() {
         files,
         [
             "quaymaster--base.conf".to_owned(),
+            "quaymaster--gate.conf".to_owned(),
             "quaymaster--mark.conf".to_owned(),
             "quaymaster--unknown-https.conf".to_owned(),
             format!("quaymaster-{good}.conf")
