@@ -66,6 +66,7 @@ pub(crate) fn container(name: &str, number: u8) -> Container {
         ended_at: None,
         image: None,
         restart_policy: RestartPolicy::No,
+        restarts: 0,
         stop_signal: None,
         pid: None,
         has_host_pids: false,

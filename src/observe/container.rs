@@ -52,6 +52,8 @@ pub struct Container {
     pub init: bool,
     /// When the engine starts it again by itself.
     pub restart_policy: RestartPolicy,
+    /// How often the engine did so since somebody last started it.
+    pub restarts: u32,
     /// The signal that asks it to end, as image or container name it; none where neither does.
     pub stop_signal: Option<Box<str>>,
     /// The number of its first process on the engine's machine; none while none runs.
@@ -60,6 +62,14 @@ pub struct Container {
     pub has_host_pids: bool,
     /// The way that a signal takes to its first process; none where nobody could look: it does not run, or is a record.
     pub way: Option<Way>,
+}
+
+/// So many times, as people say it.
+pub fn times(number: u32) -> String {
+    match number {
+        1 => "once".to_owned(),
+        _ => format!("{number} times"),
+    }
 }
 
 /// When the engine starts a container again by itself.

@@ -71,6 +71,7 @@ impl Removed {
             ended_at: None,
             image: None,
             restart_policy: RestartPolicy::No,
+            restarts: 0,
             stop_signal: None,
             pid: None,
             has_host_pids: false,

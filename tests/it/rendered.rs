@@ -120,6 +120,7 @@ fn container(name: &str, number: u8) -> Container {
         ended_at: None,
         image: None,
         restart_policy: RestartPolicy::No,
+        restarts: 0,
         stop_signal: None,
         pid: None,
         has_host_pids: false,

@@ -54,7 +54,7 @@ fn tell_one(facts: &Facts<'_>, claimant: &Claimant, is_followed: bool, told: &mu
     {
         let says = format!("{asks}, and {kept}, the site is kept and answers 503");
         let remedy = match kept.until {
-            None => format!("start it: `docker start {container}`"),
+            None => start_it(container, facts.snapshot),
             Some(_) => "start the container that is to take its place".to_owned(),
         };
         return told.problem("asked for", says, remedy);

@@ -3,7 +3,7 @@ use std::{io::ErrorKind, net::SocketAddr};
 use super::Facts;
 use crate::{
     desire::{Consumer, Content, Site},
-    observe::{Container, ContainerState, Health, Installed, Progress, Subject},
+    observe::{Container, ContainerState, Health, Installed, Progress, Subject, times},
     plan::{self, Action},
     report::{Findings, Instead, start_it},
     values::ContainerName,
@@ -236,6 +236,9 @@ pub(super) fn tell_behind(facts: &Facts<'_>, proxy: &Consumer, told: &mut Findin
         }
         Content::Routes(routes) => routes,
     };
+    for container in containers(facts, site) {
+        tell_restarts(facts, container, told);
+    }
     for (path, route) in routes {
         if route.upstreams.is_empty() {
             idle(facts, site, &path.to_string(), told);
@@ -246,13 +249,31 @@ pub(super) fn tell_behind(facts: &Facts<'_>, proxy: &Consumer, told: &mut Findin
     }
 }
 
+/// The containers of a site that are known.
+fn containers<'a>(facts: &Facts<'a>, site: &'a Site) -> impl Iterator<Item = &'a Container> {
+    let snapshot = facts.snapshot;
+    let names = site.containers.iter();
+    names
+        .filter_map(|name| snapshot.containers.get(name))
+        .map(|container| &**container)
+}
+
+/// How often a container that runs was started again by its restart policy, where it was.
+fn tell_restarts(facts: &Facts<'_>, container: &Container, told: &mut Findings) {
+    let name = &container.name;
+    let was_restarted = container.is_running() && container.restarts > 0;
+    if let Some(started) = container.started_at.filter(|_| was_restarted) {
+        let says = format!(
+            "{name} was restarted {}, and runs since {}; `docker logs {name}` says why",
+            times(container.restarts),
+            facts.at(started)
+        );
+        told.note("behind it", says);
+    }
+}
+
 fn idle(facts: &Facts<'_>, site: &Site, path: &str, told: &mut Findings) {
-    let containers = site
-        .containers
-        .iter()
-        .filter_map(|name| facts.snapshot.containers.get(name));
-    let states: Vec<_> = containers
-        .clone()
+    let states: Vec<_> = containers(facts, site)
         .map(|container| format!("{} {}", container.name, state(container)))
         .collect();
     let first = site
@@ -267,7 +288,7 @@ fn idle(facts: &Facts<'_>, site: &Site, path: &str, told: &mut Findings) {
         // What to do about that is told where it is asked for.
         Some(_) => String::new(),
         None => {
-            let instead = match containers.clone().any(|container| is_held_off(container)) {
+            let instead = match containers(facts, site).any(is_held_off) {
                 true => format!(
                     "; with the label {}.health=ignore it takes requests all the same",
                     facts.prefix
@@ -299,17 +320,13 @@ fn state(container: &Container) -> &'static str {
 }
 
 fn upstream(facts: &Facts<'_>, site: &Site, at: SocketAddr, told: &mut Findings) {
-    let is_at = |container: &&std::rc::Rc<Container>| {
+    let is_at = |container: &&Container| {
         container
             .networks
             .iter()
             .any(|network| network.address == Some(at.ip()))
     };
-    let containers = site
-        .containers
-        .iter()
-        .filter_map(|name| facts.snapshot.containers.get(name));
-    let name = containers.clone().find(is_at).map_or_else(
+    let name = containers(facts, site).find(is_at).map_or_else(
         || at.ip().to_string(),
         |container| container.name.to_string(),
     );

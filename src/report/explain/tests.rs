@@ -237,6 +237,16 @@ fn each_breakage_is_told_with_the_one_thing_to_do_first() {
             "its restart policy starts it again by itself; `docker logs shop`",
         ),
         (
+            "app ends for the third time and was served",
+            |w| {
+                w.containers[1].state = ContainerState::Other("restarting".into());
+                w.containers[1].restarts = 2;
+                w.served = true;
+            },
+            "does not run; until it is started or removed, the site is kept and answers 503",
+            "its restart policy starts it again by itself, as it did 2 times already; `docker logs shop` says why",
+        ),
+        (
             "no daemon",
             |w| (w.settles, w.daemon) = (false, (Works::No, Some(NOW - Duration::from_secs(600)))),
             "no daemon works on this state (last seen at 2027-01-15T07:50:00Z (10 min 0 s ago))",
@@ -309,6 +319,19 @@ fn each_breakage_is_told_with_the_one_thing_to_do_first() {
         assert!(says.contains(problem), "{case}: {says}");
         assert!(step.contains(remedy), "{case}: {step}; {told:#?}");
     }
+}
+
+#[test]
+fn how_often_a_container_was_restarted_is_told_when_it_runs() {
+    let mut world = World::well();
+    world.containers[1].restarts = 1;
+    world.containers[1].started_at = Some(NOW - Duration::from_secs(5));
+    let told = world.told();
+    let says = "shop was restarted once, and runs since 2027-01-15T07:59:55Z (5 s ago); `docker logs shop` says why";
+    assert!(
+        told.is_well() && told.0.iter().any(|it| it.says == says),
+        "{told:?}"
+    );
 }
 
 impl World {

@@ -71,6 +71,7 @@ fn container(name: &str, number: u8, labels: BTreeMap<String, String>) -> Contai
         ended_at: None,
         image: None,
         restart_policy: RestartPolicy::No,
+        restarts: 0,
         stop_signal: None,
         pid: None,
         has_host_pids: false,

@@ -110,6 +110,7 @@ fn container(id: &str, destinations: &[&str]) -> Container {
         ended_at: None,
         image: None,
         restart_policy: RestartPolicy::No,
+        restarts: 0,
         stop_signal: None,
         pid: None,
         has_host_pids: false,
