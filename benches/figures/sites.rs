@@ -76,6 +76,7 @@ fn container(name: String, number: u32, label: (&str, String)) -> Container {
         pid: None,
         has_host_pids: false,
         way: None,
+        waits: None,
         joins: None,
         mounts: Vec::new(),
     }

@@ -76,6 +76,7 @@ impl Removed {
             pid: None,
             has_host_pids: false,
             way: None,
+            waits: None,
             joins: None,
         }
     }

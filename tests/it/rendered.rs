@@ -125,6 +125,7 @@ fn container(name: &str, number: u8) -> Container {
         pid: None,
         has_host_pids: false,
         way: None,
+        waits: None,
         joins: None,
         mounts: Vec::new(),
     }

@@ -175,6 +175,7 @@ fn meant(read: Inspected) -> Result<Container, String> {
             .map(String::into_boxed_str),
         has_host_pids: host_config.pid_mode == "host",
         way: None,
+        waits: None,
     })
 }
 
@@ -403,6 +404,7 @@ mod tests {
             pid: Some(9928),
             has_host_pids: false,
             way: None,
+            waits: None,
             joins: None,
             mounts: vec![
                 mount(

@@ -236,8 +236,9 @@ pub(super) fn tell_behind(facts: &Facts<'_>, proxy: &Consumer, told: &mut Findin
         }
         Content::Routes(routes) => routes,
     };
+    let is_served = routes.iter().all(|(_, route)| !route.upstreams.is_empty());
     for container in containers(facts, site) {
-        tell_restarts(facts, container, told);
+        comes_and_goes(facts, container, is_served, told);
     }
     for (path, route) in routes {
         if route.upstreams.is_empty() {
@@ -258,13 +259,27 @@ fn containers<'a>(facts: &Facts<'a>, site: &'a Site) -> impl Iterator<Item = &'a
         .map(|container| &**container)
 }
 
-/// How often a container that runs was started again by its restart policy, where it was.
-fn tell_restarts(facts: &Facts<'_>, container: &Container, told: &mut Findings) {
+/// Whether it is one that comes and goes; no fault of a site that others serve meanwhile.
+fn comes_and_goes(facts: &Facts<'_>, container: &Container, is_served: bool, told: &mut Findings) {
     let name = &container.name;
+    let logs = format!("`docker logs {name}`");
+    if let Some(wait) = container.waits {
+        let why = match container.health {
+            Some(_) => format!("{logs} and `docker inspect {name}` (State.Health) say why"),
+            None => format!("{logs} says why"),
+        };
+        let remedy =
+            format!("{why}; when that is mended, `docker restart {name}` has it served at once");
+        let says = format!("{name} {wait}");
+        return match is_served {
+            true => told.advice("behind it", says, remedy),
+            false => told.problem("behind it", says, remedy),
+        };
+    }
     let was_restarted = container.is_running() && container.restarts > 0;
     if let Some(started) = container.started_at.filter(|_| was_restarted) {
         let says = format!(
-            "{name} was restarted {}, and runs since {}; `docker logs {name}` says why",
+            "{name} was restarted {}, and runs since {}; {logs} says why",
             times(container.restarts),
             facts.at(started)
         );
@@ -287,6 +302,8 @@ fn idle(facts: &Facts<'_>, site: &Site, path: &str, told: &mut Findings) {
     let remedy = match site.kept {
         // What to do about that is told where it is asked for.
         Some(_) => String::new(),
+        // It is told already.
+        None if containers(facts, site).any(|container| container.waits.is_some()) => String::new(),
         None => {
             let instead = match containers(facts, site).any(is_held_off) {
                 true => format!(
@@ -310,6 +327,7 @@ fn is_held_off(container: &Container) -> bool {
 
 fn state(container: &Container) -> &'static str {
     match (&container.state, &container.health) {
+        _ if container.waits.is_some() => "waits",
         (ContainerState::Paused, _) => "is paused",
         (ContainerState::Other(_), _) => "does not run",
         (ContainerState::Removed { .. }, _) => "was removed",

@@ -10,7 +10,7 @@ use crate::{
     },
     observe::{
         Attempt, Container, ContainerState, Health, HeldCertificate, Holder, Installed, Progress,
-        Removed, Shelf, Source, Subject,
+        Removed, Shelf, Source, Subject, Wait,
     },
     plan::{self, foresee, plan},
     render::Templates,
@@ -237,6 +237,32 @@ fn each_breakage_is_told_with_the_one_thing_to_do_first() {
             "its restart policy starts it again by itself; `docker logs shop`",
         ),
         (
+            "app comes and goes",
+            |w| w.containers[1].waits = Some(waits(7)),
+            "shop comes and goes: it was restarted 7 times, and takes requests again at 2027-01-15T08:00:05Z if it stays",
+            "`docker logs shop` says why; when that is mended, `docker restart shop` has it served at once",
+        ),
+        (
+            "app comes and goes, and does not run",
+            |w| {
+                w.containers[1].state = ContainerState::Other("restarting".into());
+                w.containers[1].networks[0].address = None;
+                let until = None;
+                w.containers[1].waits = Some(Wait { until, ..waits(7) });
+            },
+            "shop comes and goes: it was restarted 7 times, and takes requests again once it stays",
+            "`docker logs shop` says why",
+        ),
+        (
+            "app's health comes and goes",
+            |w| {
+                w.containers[1].health = Some(Health::Healthy);
+                w.containers[1].waits = Some(waits(0));
+            },
+            "shop comes and goes: it came back 9 times",
+            "`docker inspect shop` (State.Health) say why",
+        ),
+        (
             "app ends for the third time and was served",
             |w| {
                 w.containers[1].state = ContainerState::Other("restarting".into());
@@ -319,6 +345,30 @@ fn each_breakage_is_told_with_the_one_thing_to_do_first() {
         assert!(says.contains(problem), "{case}: {says}");
         assert!(step.contains(remedy), "{case}: {step}; {told:#?}");
     }
+}
+
+/// It comes and goes.
+fn waits(restarts: u32) -> Wait {
+    Wait {
+        until: Some(NOW + Duration::from_secs(5)),
+        restarts,
+        returns: 9,
+    }
+}
+
+#[test]
+fn a_site_that_others_serve_while_one_of_it_comes_and_goes_is_served_well() {
+    let mut world = World::well();
+    let mut flapping = container("flapping", 5).label("host", "shop.example");
+    flapping.waits = Some(waits(7));
+    world.containers.push(flapping);
+    let told = world.told();
+    assert!(told.is_well(), "{told:?}");
+    let note = told.0.iter().find(|it| it.says.starts_with("flapping "));
+    let note = note.expect("it is told");
+    assert!(note.says.contains("it was restarted 7 times"), "{note:?}");
+    let remedy = note.remedy.as_deref().unwrap_or_default();
+    assert!(remedy.starts_with("`docker logs flapping` says why"));
 }
 
 #[test]

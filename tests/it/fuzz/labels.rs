@@ -76,6 +76,7 @@ fn container(name: &str, number: u8, labels: BTreeMap<String, String>) -> Contai
         pid: None,
         has_host_pids: false,
         way: None,
+        waits: None,
         joins: None,
         mounts: vec![Mount {
             kind,

@@ -115,6 +115,7 @@ fn container(id: &str, destinations: &[&str]) -> Container {
         pid: None,
         has_host_pids: false,
         way: None,
+        waits: None,
         joins: None,
         mounts: destinations.iter().map(mount).collect(),
     }
