@@ -46,16 +46,13 @@ async fn at(number: usize, cpu: Option<f64>, memory: Option<f64>, table: &mut Ta
     let before = used(&program);
     let (mut ours, mut floors) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
-        let health = if round % 2 == 0 {
-            "unhealthy"
-        } else {
-            "healthy"
-        };
+        // Each time another one: who comes and goes again and again waits.
+        let (app, health) = (format!("app{round}"), "unhealthy");
         floors.push(signalled(&world, "floor", "floor", health).await);
-        world.change("app1", |app| {
+        world.change(&app, |app| {
             app["State"]["Health"] = serde_json::json!({"Status": health})
         });
-        ours.push(signalled(&world, "app1", "proxy", health).await);
+        ours.push(signalled(&world, &app, "proxy", health).await);
         rest(&program).await;
     }
     let each = (used(&program) - before) / ROUNDS as f64;

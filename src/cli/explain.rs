@@ -10,7 +10,7 @@ use crate::{
     adapters::disk::Folders,
     daemon::{Daemon, Survey},
     desire::{Consumer, Content, Reach, claimants},
-    ports::{Probe, ProbeError},
+    ports::{Disk, Probe, ProbeError},
     report::{
         Finding, Findings, Status, chain,
         explain::{Facts, Seen, explain},

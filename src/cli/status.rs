@@ -11,7 +11,7 @@ use crate::{
     adapters::{clock::SystemClock, disk::Folders},
     desire::{Complaint, visible},
     observe::{Progress, Subject},
-    ports::{Clock, DiskError},
+    ports::{Clock, Disk, DiskError},
     report::{FailureStatus, Status, explain::rough},
     values::Timestamp,
 };
@@ -161,6 +161,11 @@ fn sites(status: &Status, width: Option<usize>) -> String {
                 Some(kept) => format!("{upstreams} (it {kept})"),
                 None => upstreams,
             };
+            let waits = site.waits.iter();
+            let waits = waits.map(|(container, wait)| {
+                format!(" ({container} {wait}; `docker logs {container}` says why)")
+            });
+            let upstreams = upstreams + &waits.collect::<String>();
             let upstreams = match &site.instead {
                 Some(instead) => format!("{upstreams} ({instead})"),
                 None => upstreams,
@@ -242,9 +247,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        observe::{HeldCertificate, Installed, Source},
-        report::{CertificateStatus, ConsumerStatus},
-        values::{CertificateName, ContainerName, Digest, Retry},
+        observe::{HeldCertificate, Installed, Source, Wait},
+        report::{CertificateStatus, ConsumerStatus, SiteStatus},
+        values::{CertificateName, ContainerName, Digest, Host, Retry},
     };
 
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -316,6 +321,40 @@ mod tests {
         for key in document.as_object().expect("it is a map").keys() {
             assert!(readme.contains(&format!("`{key}`")), "{key}");
         }
+    }
+
+    #[test]
+    fn a_container_that_comes_and_goes_is_told_beside_its_site() {
+        let name = |word| ContainerName::parse(word).expect("a name");
+        let site = SiteStatus {
+            host: Host::parse("crash.example").expect("a host"),
+            proxy: name("proxy"),
+            containers: vec![name("crash")],
+            redirect: None,
+            upstreams: BTreeMap::from([("/".to_owned(), BTreeSet::new())]),
+            kept: None,
+            waits: BTreeMap::new(),
+            instead: None,
+        };
+        let mut status = Status {
+            sites: vec![site],
+            ..status()
+        };
+        let wait = Wait {
+            until: Some(NOW),
+            restarts: 12,
+            returns: 3,
+        };
+        status.tell_waits(&BTreeMap::from([(name("other"), wait)]));
+        assert!(!json(&status).expect("plain data").contains("waits"));
+        status.tell_waits(&BTreeMap::from([(name("crash"), wait)]));
+        let text = shown(&status, NOW, Paint::default(), None);
+        let expected = "none takes traffic: 503 (crash comes and goes: it was restarted 12 times, and takes requests \
+                        again at 2027-01-15T08:00:00Z if it stays; `docker logs crash` says why)";
+        assert!(text.contains(expected), "{text}");
+        let document = json(&status).expect("plain data");
+        let read: Status = serde_json::from_str(&document).expect("it is read again");
+        assert_eq!(read, status);
     }
 
     #[test]

@@ -3,13 +3,13 @@ use std::{
     rc::Rc,
 };
 
-use super::{grace::Grace, removed::RemovedContainers, templates::InUse};
+use super::{damping::Damping, grace::Grace, removed::RemovedContainers, templates::InUse};
 use crate::{
     desire::{self, Consumer, Desired},
     execute::place,
     observe::{
         Action, Attempt, Container, HeldCertificate, Holder, Observed, Progress, Shelf, Signals,
-        Snapshot, Subject,
+        Snapshot, Subject, Wait,
     },
     ports::{DiskError, Ports, Repair},
     report::{Event, Instead, chain, report},
@@ -26,6 +26,8 @@ pub(super) struct Facts {
     removed: RemovedContainers,
     /// Why that could not be written down.
     unkept_removed: Option<String>,
+    /// Who comes and goes, and when each takes requests again.
+    pub damping: Damping,
     /// What we have and tried.
     pub observed: Observed,
     /// Whether the engine was ever listed: before that, nothing is decided.
@@ -65,7 +67,7 @@ pub(super) struct Facts {
 
 impl Facts {
     /// What was tried. Nothing is known about certificates yet.
-    pub fn read(ports: &Ports) -> Self {
+    pub fn read(ports: &Ports, label_prefix: &str) -> Self {
         let now = ports.clock.now();
         let records = ports.disk.attempts().unwrap_or_else(|error| {
             // Nor can a new attempt be written down then, so that none is made.
@@ -113,6 +115,7 @@ impl Facts {
                 Vec::new()
             })),
             unkept_removed: None,
+            damping: Damping::new(label_prefix),
             observed: Observed {
                 attempts,
                 ..Observed::default()
@@ -159,7 +162,7 @@ impl Facts {
         }
         self.grace
             .take_list(&mut self.snapshot, containers, gap, now);
-        self.settle_removed(now);
+        self.settle(now);
         // We run in it: an engine that does not know it yet has not taken it up again.
         self.snapshot.own = own.or_else(|| self.snapshot.own.take());
         self.seen = true;
@@ -176,11 +179,18 @@ impl Facts {
     ) -> bool {
         let container =
             container.filter(|container| !container.is_replaced() || self.knows(container));
+        // What the engine says knows nothing of waiting.
         let is_known = |new: &Container| {
             self.snapshot
                 .containers
                 .get(&new.name)
-                .is_some_and(|known| **known == *new)
+                .is_some_and(|known| {
+                    let waits = None;
+                    Container {
+                        waits,
+                        ..Container::clone(known)
+                    } == *new
+                })
         };
         let is_own = self.snapshot.own.as_ref().is_some_and(|own| own.id == *id);
         if !is_own && self.grace.next_end().is_none() && container.as_ref().is_some_and(is_known) {
@@ -192,31 +202,48 @@ impl Facts {
         if container.is_some() {
             self.removed.is_back(id);
         }
+        let mut all = self.snapshot.containers.values();
+        if let Some(before) = all.find(|known| known.id == *id) {
+            self.damping.take(before, container.as_ref(), now);
+        }
         self.grace
             .take_one(&mut self.snapshot, id, container, action != Action::Network);
-        self.settle_removed(now);
+        self.settle(now);
         true
     }
 
     /// Lets those count as they are whose time is over; says whether there are any.
     pub fn end(&mut self, now: Timestamp) -> bool {
         let are_missed = self.grace.end(&mut self.snapshot, now);
-        self.settle_removed(now);
-        are_missed | self.removed.end(&mut self.snapshot, now)
+        let do_wait = self.settle(now);
+        are_missed | do_wait | self.removed.end(&mut self.snapshot, now)
     }
 
     /// When the next time is over.
     pub fn next_end(&self) -> Option<Timestamp> {
         let ends = self.grace.next_end().into_iter();
-        ends.chain(self.removed.next_end()).min()
+        ends.chain(self.removed.next_end())
+            .chain(self.damping.next_end())
+            .min()
     }
 
-    /// Remembers who was removed just now.
-    fn settle_removed(&mut self, now: Timestamp) {
+    /// Remembers who was removed just now, and has those wait that have to; says whether others wait, or for something
+    /// else.
+    fn settle(&mut self, now: Timestamp) -> bool {
         for gone in self.grace.take_gone() {
             self.removed.take(&gone, now);
         }
         self.removed.settle(&mut self.snapshot);
+        self.damping.settle(&mut self.snapshot, now)
+    }
+
+    /// Those that wait, and for what.
+    pub fn waiting(&self) -> BTreeMap<ContainerName, Wait> {
+        let wait = |name: &ContainerName| self.snapshot.containers.get(name)?.waits;
+        let names = self.damping.names();
+        names
+            .filter_map(|name| Some((name.clone(), wait(name)?)))
+            .collect()
     }
 
     /// Writes down who was removed, when that has changed.

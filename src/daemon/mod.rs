@@ -1,5 +1,6 @@
 //! The loop and nothing else: wake, observe, desire, plan, execute, rest.
 
+mod damping;
 mod debounce;
 mod facts;
 mod grace;
@@ -205,7 +206,7 @@ fn changes(
 
 impl Loop {
     fn new(daemon: Daemon) -> Self {
-        let facts = Facts::read(&daemon.ports);
+        let facts = Facts::read(&daemon.ports, &daemon.label_rules.label_prefix);
         facts.keep_lost_attempts(&daemon.ports);
         let (kept, unread) = templates::kept(&*daemon.ports.disk);
         unread

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
 use super::{
     Daemon, ForeseeError,
@@ -8,9 +8,10 @@ use super::{
 };
 use crate::{
     desire::{Complaint, Desired, desire},
-    observe::{Observed, Snapshot},
+    observe::{Observed, Snapshot, Wait},
     plan::{Plan, plan},
     render::Templates,
+    report::Status,
     values::Timestamp,
 };
 
@@ -43,13 +44,16 @@ impl Survey {
     }
 }
 
+/// A daemon writes its status anew at least once a minute: what an older one says of waiting is over.
+const BELIEVED_FOR: Duration = Duration::from_secs(180);
+
 impl Daemon {
     /// Everything that is known now, and what would be done; touches nothing.
     ///
     /// # Errors
     /// When the engine can't be asked, or state can't be read.
     pub async fn survey(&self) -> Result<Survey, ForeseeError> {
-        let mut facts = Facts::read(&self.ports);
+        let mut facts = Facts::read(&self.ports, &self.label_rules.label_prefix);
         facts.look_at_certificates(&self.ports)?;
         // What is wrong with them is among the faults, for whoever asked to tell.
         let (kept, unread) = templates::kept(&*self.ports.disk);
@@ -59,6 +63,7 @@ impl Daemon {
         facts.replace(containers, own, false, now);
         facts.end(now);
         facts.free_hosts(now);
+        self.take_waits(&mut facts.snapshot, now);
         let desired = desire(&facts.snapshot, &self.label_rules);
         facts.look_at_new_consumers(&self.ports, &desired);
         let plan = plan(
@@ -84,5 +89,23 @@ impl Daemon {
             plan,
             faults,
         })
+    }
+
+    /// Has those wait that the daemon at work has wait, as its status tells: one look does not show who comes and goes.
+    fn take_waits(&self, snapshot: &mut Snapshot, now: Timestamp) {
+        // Who can't read it is told where that is told.
+        let told = self.ports.disk.status().ok().flatten();
+        let status = told.and_then(|text| serde_json::from_str::<Status>(&text).ok());
+        let Some(status) = status.filter(|status| now.since(status.written) < BELIEVED_FOR) else {
+            return;
+        };
+        let is_over = |wait: &Wait| wait.until.is_some_and(|until| until <= now);
+        let waits = status.sites.into_iter().flat_map(|site| site.waits);
+        for (name, wait) in waits.filter(|(_, wait)| !is_over(wait)) {
+            let container = snapshot.containers.get_mut(&name);
+            if let Some(container) = container.filter(|it| it.is_kept_going()) {
+                Rc::make_mut(container).waits = Some(wait);
+            }
+        }
     }
 }

@@ -29,6 +29,7 @@ pub(super) struct Told {
     complaints: BTreeSet<Complaint>,
     consumers: BTreeMap<ContainerName, Rc<Consumer>>,
     missed: BTreeSet<ContainerId>,
+    waiting: BTreeSet<ContainerName>,
     notices: BTreeSet<Notice>,
     faults: BTreeSet<String>,
     document: Document,
@@ -74,6 +75,7 @@ impl Loop {
     ) {
         self.tell_sites(desired);
         self.tell_missed();
+        self.tell_waiting();
         for notice in plan.notices.difference(&self.told.notices) {
             report(&Event::Noticed(notice.clone()));
         }
@@ -116,6 +118,7 @@ impl Loop {
         status.looks = self.looks;
         status.templates = self.templates.faults().clone();
         status.faults = self.facts.faults();
+        status.tell_waits(&self.facts.waiting());
         status.tell_held_up(&self.facts.snapshot, &self.daemon.label_rules);
         status.complaints.extend(self.daemon.doubt.clone());
         let write = |file: &mut dyn std::io::Write| {
@@ -169,6 +172,16 @@ impl Loop {
             });
         }
         self.told.missed = missed;
+    }
+
+    fn tell_waiting(&mut self) {
+        let damping = &self.facts.damping;
+        self.told.waiting.retain(|name| damping.holds(name));
+        for (container, wait) in self.facts.waiting() {
+            if self.told.waiting.insert(container.clone()) {
+                report(&Event::Waits { container, wait });
+            }
+        }
     }
 
     /// Reports which sites have come and gone, and which consumers have begun or ceased to run.

@@ -18,10 +18,15 @@ use crate::{
         disk::Folders,
         probe::TcpProbe,
     },
-    desire::tests::{container, rules},
-    observe::{Action as Happened, Attempt, Container, EngineEvent, Joined, Way},
+    desire::tests::{container, own, proxy, rules},
+    observe::{
+        Action as Happened, Attempt, Container, ContainerState, EngineEvent, Holder, Installed,
+        Joined, Observed, Snapshot, Wait, Way,
+    },
     ports::{Clock, Engine, OrderRecord, Ran},
-    values::{CertificateName, Digest, KeyType, Signal},
+    render::Templates,
+    report::Status,
+    values::{CertificateName, Digest, Host, KeyType, Signal},
 };
 
 /// An engine whose streams live for `lives` and bring `events` first, whose list takes `list` and whose pings may fail.
@@ -460,4 +465,133 @@ async fn an_orderly_end_in_the_midst_of_an_order_is_no_failure() {
             assert_eq!(of("third"), before);
         })
         .await;
+}
+
+/// A container of its own name that answers for `NAME.example`.
+fn app(name: &str, number: u8) -> Container {
+    container(name, number).label("host", &format!("{name}.example"))
+}
+
+/// How often the proxy was deployed to while a container restarted every 3 s for so long, and how often for another
+/// site, whose container moves after five minutes.
+fn deployments(minutes: u64, is_damped: bool) -> (usize, usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let folders = Folders::new(folder.path().join("certificates"), folder.path().to_owned());
+    let ports = daemon_in(Rc::default(), folders).ports;
+    let mut facts = Facts::read(&ports, "quaymaster");
+    let start = Timestamp::from_seconds(1_800_000_000);
+    let all = vec![proxy(), app("crash", 4), app("shop", 5)];
+    facts.replace(all, Some(own()), true, start);
+    let hosts = ["crash.example", "shop.example"].map(|host| Host::parse(host).unwrap());
+    let holders = hosts.map(|host| (host, Holder::of(&None)));
+    facts.snapshot.holders = BTreeMap::from(holders).into();
+
+    let templates = Templates::built_in().unwrap();
+    let plan_rules = plan::Rules {
+        mark_host: "quaymaster-0123456789abcdef".into(),
+        resync: BREATH,
+        label_prefix: "quaymaster".into(),
+        circumstances: Digest::of(""),
+    };
+    let mut observed = Observed::default();
+    observed
+        .installed
+        .insert(proxy().name, Installed::default().into());
+    let mut settle = |facts: &mut Facts, now| {
+        let mut snapshot = facts.snapshot.clone();
+        if !is_damped {
+            let containers = snapshot.containers.values_mut();
+            containers.for_each(|container| Rc::make_mut(container).waits = None);
+        }
+        let (desired, mut deployed) = (desire::desire(&snapshot, &rules()), 0);
+        loop {
+            let plan = plan::plan(&desired, &observed, &templates, &plan_rules, now);
+            let deploys = plan.actions.iter();
+            deployed += deploys.filter(|it| matches!(it, Action::Deploy(_))).count();
+            if plan.actions.is_empty() {
+                return deployed;
+            }
+            observed = plan::foresee(&observed, &plan, now);
+        }
+    };
+    settle(&mut facts, start);
+
+    let (mut crash, mut total, mut of_shop) = (app("crash", 4), 0, 0);
+    let second = Duration::from_secs(1);
+    for number in 1..=u32::try_from(minutes * 60).unwrap() {
+        let now = start + second * number;
+        if facts.end(now) {
+            total += settle(&mut facts, now);
+        }
+        match number % 3 {
+            0 => {
+                crash.state = ContainerState::Other("restarting".to_owned());
+                crash.networks[0].address = None;
+                crash.restarts += 1;
+            }
+            1 if number > 1 => {
+                let address = app("crash", 4).networks;
+                (crash.state, crash.networks) = (ContainerState::Running, address);
+                crash.started_at = Some(now);
+            }
+            _ => continue,
+        }
+        facts.refresh(&crash.id, Some(crash.clone()), Happened::Changed, now);
+        total += settle(&mut facts, now);
+        if number == 301 {
+            // Another container of another site moves.
+            let moved = app("shop", 6).networks;
+            let shop = Container {
+                networks: moved,
+                ..app("shop", 5)
+            };
+            facts.refresh(&shop.id, Some(shop.clone()), Happened::Changed, now);
+            of_shop += settle(&mut facts, now);
+        }
+    }
+    (total, of_shop)
+}
+
+#[test]
+fn a_container_that_restarts_every_three_seconds_costs_five_deployments_in_all_and_another_site_none()
+ {
+    assert_eq!(deployments(1, true), (5, 0));
+    assert_eq!(deployments(30, true), (5, 1));
+    assert_eq!(deployments(30, false), (2 * 600 - 1, 1), "without damping");
+}
+
+#[tokio::test]
+async fn whoever_looks_once_knows_from_the_status_who_waits_as_long_as_that_is_new() {
+    let (now, minute) = (SystemClock.now(), Duration::from_secs(60));
+    let wait = |until| Wait {
+        until,
+        restarts: 7,
+        returns: 7,
+    };
+    let cases = [
+        (now, Some(now + minute), true),
+        (now, None, true),
+        (now - minute, Some(now - minute / 2), false),
+        (now - minute * 10, None, false),
+    ];
+    for (written, until, waits) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let folders = Folders::new(folder.path().join("certificates"), folder.path().to_owned());
+        let snapshot = Snapshot {
+            containers: [proxy(), app("shop", 4)]
+                .map(|it| (it.name.clone(), Rc::new(it)))
+                .into(),
+            own: Some(own()),
+            ..Snapshot::default()
+        };
+        let desired = desire::desire(&snapshot, &rules());
+        let none = (Observed::default(), plan::Plan::default());
+        let mut status = Status::of(&desired, &none.0, &none.1, written);
+        status.tell_waits(&[(app("shop", 4).name, wait(until))].into());
+        let text = serde_json::to_string(&status).unwrap();
+        std::fs::write(folder.path().join("status.json"), text).unwrap();
+        let survey = daemon_in(Rc::default(), folders).survey().await.unwrap();
+        let shop = survey.snapshot.containers.values().next().unwrap();
+        assert_eq!(shop.waits, waits.then_some(wait(until)), "{until:?}");
+    }
 }

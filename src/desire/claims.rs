@@ -70,7 +70,7 @@ impl<'a> Held<'a> {
             Content::Redirect { said_by, .. } => said_by.iter().collect(),
             Content::Routes(routes) => routes.values().flatten().collect(),
         };
-        claims.retain(|claim| self.is_kept || claim.container.is_there());
+        claims.retain(|claim| self.is_kept || claim.container.counts());
         claims.sort_by_key(|claim| claim.age());
         claims
     }
@@ -149,7 +149,7 @@ pub struct Claimant {
     /// The whole label.
     pub label: String,
     /// Whether it counts now: one that has ended asks for nothing.
-    pub is_there: bool,
+    pub counts: bool,
 }
 
 /// All host names in labels, and whose labels these are, the oldest container first.
@@ -168,11 +168,11 @@ pub fn claimants(snapshot: &Snapshot, rules: &Rules) -> BTreeMap<Host, Vec<Claim
                     format!("site.{word}.")
                 };
                 let label = format!("{}.{site}{key}", rules.label_prefix);
-                let is_there = container.is_there();
+                let counts = container.counts();
                 found.entry(host.clone()).or_default().push(Claimant {
                     container: container.name.clone(),
                     label,
-                    is_there,
+                    counts,
                 });
             }
         }
@@ -195,7 +195,7 @@ pub fn asked_in_vain(
     let containers = names
         .into_iter()
         .filter_map(|name| snapshot.containers.get(name));
-    for container in containers.filter(|container| container.is_there()) {
+    for container in containers.filter(|container| container.counts()) {
         let spec = labels::read(container, &rules.label_prefix, &mut BTreeSet::new());
         for site in spec
             .sites
@@ -251,7 +251,7 @@ pub(super) fn resolve<'a>(
     let mut containers: Vec<_> = snapshot
         .containers
         .values()
-        .filter(|container| container.is_there() || container.is_away())
+        .filter(|container| container.counts() || container.is_away())
         .collect();
     containers.sort_by_key(|container| (container.created, &container.name));
     for container in containers {
@@ -293,7 +293,7 @@ fn decide_or_keep<'a>(
 ) -> Option<Held<'a>> {
     let (there, mut away): (Vec<_>, Vec<_>) = claims
         .into_iter()
-        .partition(|claim| claim.container.is_there());
+        .partition(|claim| claim.container.counts());
     away.retain(|claim| claim.purpose != Purpose::Certify);
     if let Some(mut held) = decide(host, snapshot, there, rules, complaints) {
         away.retain(|claim| claim.container.project() == held.project);

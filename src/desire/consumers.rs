@@ -14,7 +14,7 @@ use super::{
     Route, Rules, Site, Wanted, away,
     claims::{self, Claim, Held, Purpose},
     kinds::Kind,
-    labels::words,
+    labels::{self, words},
     pid1,
     reach::{self, is_on},
     rights, signals,
@@ -551,8 +551,15 @@ fn route(host: &Host, claims: &[Claim<'_>], proxy: &Container) -> Option<Route> 
 fn takes_traffic(claim: &Claim<'_>) -> bool {
     match claim.spec.health {
         HealthUse::Check => claim.container.takes_traffic(),
-        HealthUse::Ignore => claim.container.is_running(),
+        HealthUse::Ignore => claim.container.is_running() && claim.container.waits.is_none(),
     }
+}
+
+/// Whether a label of a container says that requests are sent to it whatever its health check says.
+pub fn ignores_health(container: &Container, label_prefix: &str) -> bool {
+    let spec = labels::read(container, label_prefix, &mut BTreeSet::new());
+    let mut sites = spec.sites.values();
+    sites.any(|site| site.health == HealthUse::Ignore)
 }
 
 fn upstream(claim: &Claim<'_>, proxy: &Container) -> Option<SocketAddr> {

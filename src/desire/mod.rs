@@ -30,6 +30,7 @@ use std::{
 pub use away::{forgotten_at, is_forgotten};
 pub use claims::{Claimant, asked_in_vain, claimants, nearest_names};
 pub use complaint::{Complaint, visible};
+pub use consumers::ignores_health;
 pub use holders::{holders, is_over, released};
 pub use kinds::{Comes, KINDS, Kind, Needed, OwnFile};
 pub use labels::{LABELS, LabelRow};
@@ -431,11 +432,11 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &Rules) -> Desired {
     consumers::tell_nameless(&consumers, &hosts, rules, &mut of_sites);
     let wants = certificates::wants(&hosts, &assigned, &served_by, rules, &mut of_sites);
     // What can't be followed now of those that are away is looked at when they are back.
-    let is_there = |name: &ContainerName| {
+    let counts = |name: &ContainerName| {
         let container = snapshot.containers.get(name);
-        container.is_some_and(|container| container.is_there())
+        container.is_some_and(|container| container.counts())
     };
-    of_sites.retain(|complaint| is_there(&complaint.container));
+    of_sites.retain(|complaint| counts(&complaint.container));
     complaints.append(&mut of_sites);
     for wanted in wants.certificates.values() {
         consumers::answer(&mut consumers, wanted);

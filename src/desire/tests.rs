@@ -6,7 +6,7 @@ use litemap::LiteMap;
 
 use super::*;
 use crate::observe::{
-    Container, ContainerState, Health, Joined, Mount, MountKind, Network, RestartPolicy,
+    Container, ContainerState, Health, Joined, Mount, MountKind, Network, RestartPolicy, Wait,
 };
 
 pub(crate) fn rules() -> Rules {
@@ -66,11 +66,13 @@ pub(crate) fn container(name: &str, number: u8) -> Container {
         ended_at: None,
         image: None,
         restart_policy: RestartPolicy::No,
+        restarts: 0,
         stop_signal: None,
         pid: None,
         has_host_pids: false,
         has_own_shm: true,
         way: None,
+        waits: None,
         joins: None,
         mounts: Vec::new(),
     }
@@ -555,6 +557,34 @@ fn one_whose_health_is_ignored_takes_traffic_as_long_as_it_runs() {
             [expected],
             "{state:?} {health:?}"
         );
+    }
+}
+
+#[test]
+fn one_that_waits_is_there_without_traffic_whether_it_runs_or_not_and_whatever_health_is_for() {
+    let wait = Wait {
+        until: None,
+        restarts: 7,
+        returns: 7,
+    };
+    let running = container("shop", 4).label("host", "shop.example");
+    let mut restarting = running.clone();
+    restarting.state = ContainerState::Other("restarting".to_owned());
+    restarting.networks[0].address = None;
+    let ignored = running.clone().label("health", "ignore");
+    for mut waiting in [running, restarting, ignored] {
+        waiting.waits = Some(wait);
+        let alone = desired([proxy(), waiting.clone()]);
+        assert_eq!(routes(&alone, "shop.example"), ["/: "]);
+        assert_eq!(
+            hosts(&alone),
+            ["shop.example"],
+            "its site is not taken away"
+        );
+        assert_eq!(alone.certificates.len(), 1, "a certificate does not wait");
+        let other = container("other", 5).label("host", "shop.example");
+        let both = desired([proxy(), waiting, other]);
+        assert_eq!(routes(&both, "shop.example"), ["/: 10.0.0.5:8080"]);
     }
 }
 

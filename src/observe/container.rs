@@ -5,6 +5,7 @@ use std::{
 };
 
 use litemap::LiteMap;
+use serde::{Deserialize, Serialize};
 
 use super::Mount;
 use crate::values::{ContainerId, ContainerName, Digest, Signal, Timestamp};
@@ -52,6 +53,8 @@ pub struct Container {
     pub init: bool,
     /// When the engine starts it again by itself.
     pub restart_policy: RestartPolicy,
+    /// How often the engine did so since somebody last started it.
+    pub restarts: u32,
     /// The signal that asks it to end, as image or container name it; none where neither does.
     pub stop_signal: Option<Box<str>>,
     /// The number of its first process on the engine's machine; none while none runs.
@@ -62,6 +65,42 @@ pub struct Container {
     pub has_own_shm: bool,
     /// The way that a signal takes to its first process; none where nobody could look: it does not run, or is a record.
     pub way: Option<Way>,
+    /// What it waits for where it comes and goes again and again: it is there all the while, and takes no traffic. The
+    /// engine knows nothing of this.
+    pub waits: Option<Wait>,
+}
+
+/// The pause of a container that comes and goes again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// When it takes traffic again if it stays until then; none while it is not up.
+    pub until: Option<Timestamp>,
+    /// How often the engine started it again by itself.
+    pub restarts: u32,
+    /// How often it was seen to come back.
+    pub returns: u32,
+}
+
+impl fmt::Display for Wait {
+    /// As it goes on after the container's name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.restarts {
+            0 => write!(f, "comes and goes: it came back {}", times(self.returns))?,
+            restarts => write!(f, "comes and goes: it was restarted {}", times(restarts))?,
+        }
+        match self.until {
+            Some(until) => write!(f, ", and takes requests again at {until} if it stays"),
+            None => f.write_str(", and takes requests again once it stays"),
+        }
+    }
+}
+
+/// So many times, as people say it.
+pub fn times(number: u32) -> String {
+    match number {
+        1 => "once".to_owned(),
+        _ => format!("{number} times"),
+    }
 }
 
 /// When the engine starts a container again by itself.
@@ -241,9 +280,14 @@ impl Container {
         }
     }
 
-    /// Whether it counts: one that has ended does not, one that is paused does.
+    /// Whether it is there: one that has ended is not, one that is paused is.
     pub fn is_there(&self) -> bool {
         matches!(self.state, ContainerState::Running | ContainerState::Paused)
+    }
+
+    /// Whether what its labels ask for counts: it is there, or is about to be back as so often.
+    pub fn counts(&self) -> bool {
+        self.is_there() || self.waits.is_some()
     }
 
     /// Whether it has run and does not now: it may come back. One that was only made is not away.
@@ -292,14 +336,21 @@ impl Container {
         matches!(&self.state, ContainerState::Other(word) if word == "restarting")
     }
 
+    /// Whether it is there, or its restart policy is about to have it there again.
+    pub fn is_kept_going(&self) -> bool {
+        self.is_there() || self.is_restarting()
+    }
+
     /// Whether its process runs and is not frozen.
     pub fn is_running(&self) -> bool {
         self.state == ContainerState::Running
     }
 
-    /// Whether requests may be sent to it: it runs and its health check, where it has one, passes.
+    /// Whether requests may be sent to it: it runs, its health check, where it has one, passes, and it does not wait.
     pub fn takes_traffic(&self) -> bool {
-        self.is_running() && matches!(self.health, None | Some(Health::Healthy))
+        self.is_running()
+            && matches!(self.health, None | Some(Health::Healthy))
+            && self.waits.is_none()
     }
 }
 

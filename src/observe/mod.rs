@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use certificate::{HeldCertificate, Shelf, Source};
 pub use container::{
-    Container, ContainerState, Detail, Health, Joined, Network, RestartPolicy, Way,
+    Container, ContainerState, Detail, Health, Joined, Network, RestartPolicy, Wait, Way, times,
 };
 pub use event::{Action, EngineEvent};
 pub use holder::Holder;

@@ -71,11 +71,13 @@ impl Removed {
             ended_at: None,
             image: None,
             restart_policy: RestartPolicy::No,
+            restarts: 0,
             stop_signal: None,
             pid: None,
             has_host_pids: false,
             has_own_shm: true,
             way: None,
+            waits: None,
             joins: None,
         }
     }

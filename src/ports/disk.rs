@@ -113,6 +113,11 @@ pub trait Disk {
     /// Takes away what a crash in the midst of that left of them.
     fn tidy(&self, place: &Place<'_>) -> Result<(), DiskError>;
 
+    /// The status document as it was last written.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    fn status(&self) -> Result<Option<String>, DiskError>;
     /// Writes the status document, whole, as `write` has it.
     fn keep_status(
         &self,

@@ -2,7 +2,11 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::{desire::visible, observe::Snapshot, values::ContainerName};
+use crate::{
+    desire::visible,
+    observe::{Snapshot, times},
+    values::ContainerName,
+};
 
 /// Something that was looked at, and what was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -43,9 +47,13 @@ impl fmt::Display for State {
 /// start it.
 pub fn start_it(name: &ContainerName, snapshot: &Snapshot) -> String {
     let container = snapshot.containers.get(name);
-    if container.is_some_and(|container| container.is_restarting()) {
+    if let Some(container) = container.filter(|container| container.is_restarting()) {
+        let before = match container.restarts {
+            0 => String::new(),
+            restarts => format!(", as it did {} already", times(restarts)),
+        };
         return format!(
-            "its restart policy starts it again by itself; `docker logs {name}` says why it ends"
+            "its restart policy starts it again by itself{before}; `docker logs {name}` says why it ends"
         );
     }
     format!("start it: `docker start {name}`; `docker logs {name}` says why it ended")

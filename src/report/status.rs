@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     desire::{Complaint, Content, Desired, Kept, Route, Rules, Site, asked_in_vain},
-    observe::{HeldCertificate, Installed, Observed, Snapshot, Source, Subject},
+    observe::{HeldCertificate, Installed, Observed, Snapshot, Source, Subject, Wait},
     plan::{self, Notice, Plan, in_force},
     values::{CertificateName, ContainerName, Host, Retry, Timestamp},
 };
@@ -86,6 +86,9 @@ pub struct SiteStatus {
     /// That no container of it runs, and until when it is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<Kept>,
+    /// Those of its containers that come and go, and when each takes traffic again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub waits: BTreeMap<ContainerName, Wait>,
     /// What is served instead, where that is something else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instead: Option<Instead>,
@@ -219,6 +222,18 @@ impl Status {
         }
     }
 
+    /// Adds to sites which of their containers wait.
+    pub fn tell_waits(&mut self, waiting: &BTreeMap<ContainerName, Wait>) {
+        if waiting.is_empty() {
+            return;
+        }
+        for site in &mut self.sites {
+            let names = site.containers.iter();
+            let waits = names.filter_map(|name| Some((name.clone(), *waiting.get(name)?)));
+            site.waits = waits.collect();
+        }
+    }
+
     /// How everything stands at `now`.
     pub fn of(desired: &Desired, observed: &Observed, plan: &Plan, now: Timestamp) -> Self {
         Self {
@@ -283,6 +298,7 @@ fn sites(desired: &Desired, observed: &Observed) -> Vec<SiteStatus> {
             },
             upstreams: upstreams(&site.content),
             kept: site.kept,
+            waits: BTreeMap::new(),
             instead: installed.and_then(|installed| Instead::of(host, site, installed)),
         })
     });

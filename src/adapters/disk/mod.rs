@@ -267,6 +267,10 @@ impl Disk for Folders {
         }
     }
 
+    fn status(&self) -> Result<Option<String>, DiskError> {
+        self.read_status()
+    }
+
     fn keep_status(
         &self,
         write: &dyn Fn(&mut dyn Write) -> io::Result<()>,

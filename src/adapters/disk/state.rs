@@ -69,11 +69,7 @@ impl Folders {
         Ok(word)
     }
 
-    /// The status document as it was last written.
-    ///
-    /// # Errors
-    /// When it can't be read.
-    pub fn status(&self) -> Result<Option<String>, DiskError> {
+    pub(super) fn read_status(&self) -> Result<Option<String>, DiskError> {
         files::read(&self.state.join("status.json"))
     }
 

@@ -133,6 +133,7 @@ fn meant(read: Inspected) -> Result<Container, String> {
         path,
         image,
         args,
+        restart_count,
     } = read;
     let name = name.strip_prefix('/').unwrap_or(&name);
     let mounts = all_mounts(mounts, &host_config);
@@ -170,12 +171,14 @@ fn meant(read: Inspected) -> Result<Container, String> {
             .collect(),
         init: host_config.init,
         restart_policy: RestartPolicy::of_word(&host_config.restart_policy.name),
+        restarts: u32::try_from(restart_count).unwrap_or_default(),
         stop_signal: Some(config.stop_signal)
             .filter(|word| !word.is_empty())
             .map(String::into_boxed_str),
         has_host_pids: host_config.pid_mode == "host",
         has_own_shm,
         way: None,
+        waits: None,
     })
 }
 
@@ -411,11 +414,13 @@ mod tests {
             command: vec!["sleep".into(), "300".into()],
             init: false,
             restart_policy: RestartPolicy::No,
+            restarts: 0,
             stop_signal: None,
             pid: Some(9928),
             has_host_pids: false,
             has_own_shm: true,
             way: None,
+            waits: None,
             joins: None,
             mounts: vec![
                 mount(
@@ -442,6 +447,18 @@ mod tests {
         );
         let bound = BTreeMap::from([(8443, BTreeSet::from([([0, 0, 0, 0], 443).into()]))]);
         assert_eq!((read.user.as_str(), read.bound), ("33:33", bound));
+    }
+
+    #[test]
+    fn how_often_it_was_restarted_is_read() {
+        for (members, expected) in [
+            (r#""RestartCount":7"#, 7),
+            (r#""RestartCount":null"#, 0),
+            (r#""RestartCount":-1"#, 0),
+            (r#""New":{}"#, 0),
+        ] {
+            assert_eq!(with(members).restarts, expected, "{members}");
+        }
     }
 
     #[test]

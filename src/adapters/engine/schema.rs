@@ -94,6 +94,9 @@ pub(super) struct Inspected {
     pub(super) image: String,
     #[serde(default, deserialize_with = "or_default")]
     pub(super) args: Vec<String>,
+    /// How often its restart policy started it again since somebody last did.
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) restart_count: i64,
 }
 
 #[derive(Deserialize, Default)]

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     desire::{Complaint, Kept},
-    observe::{HeldCertificate, Subject},
+    observe::{HeldCertificate, Subject, Wait},
     plan::Notice,
     values::{CertificateName, ContainerName, FileName, Host, Signal, Timestamp},
 };
@@ -68,6 +68,13 @@ pub enum Event {
         proxy: ContainerName,
         /// Until when and for whom.
         kept: Kept,
+    },
+    /// A container comes and goes again and again, so that it does not take requests at once when it is back.
+    Waits {
+        /// Which.
+        container: ContainerName,
+        /// For what.
+        wait: Wait,
     },
     /// A name is claimed no longer.
     SiteGone {

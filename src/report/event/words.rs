@@ -31,6 +31,7 @@ impl Event {
             Self::ContainerUnreadable { .. } => "container-unreadable",
             Self::SiteSeen { .. } => "site-seen",
             Self::SiteKept { .. } => "site-kept",
+            Self::Waits { .. } => "waits",
             Self::SiteGone { .. } => "site-gone",
             Self::ConsumerStopped { .. } => "consumer-stopped",
             Self::ConsumerRuns { .. } => "consumer-runs",
@@ -85,6 +86,7 @@ impl Event {
             | Self::Refused { excuse: None, .. }
             | Self::TemplatesRefused { .. }
             | Self::Missed { .. }
+            | Self::Waits { .. }
             | Self::ContainerUnreadable { .. }
             | Self::CheckFailed { .. }
             | Self::CutOff { .. }
@@ -167,6 +169,9 @@ impl fmt::Display for Event {
                     "{proxy} answers 503 for {host}, since {} {kept}",
                     listed(containers)
                 )
+            }
+            Self::Waits { container, wait } => {
+                write!(f, "{container} {wait}; `docker logs {container}` says why")
             }
             Self::SiteGone { host, proxy } => {
                 write!(f, "{host} is claimed no longer; {proxy} stops serving it")

@@ -35,7 +35,7 @@ pub(super) fn tell(facts: &Facts<'_>, told: &mut Findings) {
             false => told.note("served by", format!("{}, which does not run", proxy.name)),
         }
     }
-    if facts.proxies().next().is_none() && claimants.iter().any(|claimant| claimant.is_there) {
+    if facts.proxies().next().is_none() && claimants.iter().any(|claimant| claimant.counts) {
         told.problem("served by", "no proxy", "");
     }
 }
@@ -44,7 +44,7 @@ fn tell_one(facts: &Facts<'_>, claimant: &Claimant, is_followed: bool, told: &mu
     let Claimant {
         container,
         label,
-        is_there,
+        counts,
     } = claimant;
     let asks = format!("container {container} asks for it by its label {label}");
     if let Some(kept) = facts
@@ -54,12 +54,12 @@ fn tell_one(facts: &Facts<'_>, claimant: &Claimant, is_followed: bool, told: &mu
     {
         let says = format!("{asks}, and {kept}, the site is kept and answers 503");
         let remedy = match kept.until {
-            None => format!("start it: `docker start {container}`"),
+            None => start_it(container, facts.snapshot),
             Some(_) => "start the container that is to take its place".to_owned(),
         };
         return told.problem("asked for", says, remedy);
     }
-    match (is_there, is_followed) {
+    match (counts, is_followed) {
         (true, true) => told.ok("asked for", asks),
         (true, false) => told.problem("asked for", format!("{asks}, which can't be followed"), ""),
         (false, _) if facts.site().is_some() => {

@@ -3,7 +3,7 @@ use std::{io::ErrorKind, net::SocketAddr};
 use super::Facts;
 use crate::{
     desire::{Consumer, Content, Site},
-    observe::{Container, ContainerState, Health, Installed, Progress, Subject},
+    observe::{Container, ContainerState, Health, Installed, Progress, Subject, times},
     plan::{self, Action},
     report::{Findings, Instead, start_it},
     values::ContainerName,
@@ -254,6 +254,10 @@ pub(super) fn tell_behind(facts: &Facts<'_>, proxy: &Consumer, told: &mut Findin
         }
         Content::Routes(routes) => routes,
     };
+    let is_served = routes.iter().all(|(_, route)| !route.upstreams.is_empty());
+    for container in containers(facts, site) {
+        comes_and_goes(facts, container, is_served, told);
+    }
     for (path, route) in routes {
         if route.upstreams.is_empty() {
             idle(facts, site, &path.to_string(), told);
@@ -264,13 +268,45 @@ pub(super) fn tell_behind(facts: &Facts<'_>, proxy: &Consumer, told: &mut Findin
     }
 }
 
+/// The containers of a site that are known.
+fn containers<'a>(facts: &Facts<'a>, site: &'a Site) -> impl Iterator<Item = &'a Container> {
+    let snapshot = facts.snapshot;
+    let names = site.containers.iter();
+    names
+        .filter_map(|name| snapshot.containers.get(name))
+        .map(|container| &**container)
+}
+
+/// Whether it is one that comes and goes; no fault of a site that others serve meanwhile.
+fn comes_and_goes(facts: &Facts<'_>, container: &Container, is_served: bool, told: &mut Findings) {
+    let name = &container.name;
+    let logs = format!("`docker logs {name}`");
+    if let Some(wait) = container.waits {
+        let why = match container.health {
+            Some(_) => format!("{logs} and `docker inspect {name}` (State.Health) say why"),
+            None => format!("{logs} says why"),
+        };
+        let remedy =
+            format!("{why}; when that is mended, `docker restart {name}` has it served at once");
+        let says = format!("{name} {wait}");
+        return match is_served {
+            true => told.advice("behind it", says, remedy),
+            false => told.problem("behind it", says, remedy),
+        };
+    }
+    let was_restarted = container.is_running() && container.restarts > 0;
+    if let Some(started) = container.started_at.filter(|_| was_restarted) {
+        let says = format!(
+            "{name} was restarted {}, and runs since {}; {logs} says why",
+            times(container.restarts),
+            facts.at(started)
+        );
+        told.note("behind it", says);
+    }
+}
+
 fn idle(facts: &Facts<'_>, site: &Site, path: &str, told: &mut Findings) {
-    let containers = site
-        .containers
-        .iter()
-        .filter_map(|name| facts.snapshot.containers.get(name));
-    let states: Vec<_> = containers
-        .clone()
+    let states: Vec<_> = containers(facts, site)
         .map(|container| format!("{} {}", container.name, state(container)))
         .collect();
     let first = site
@@ -284,8 +320,10 @@ fn idle(facts: &Facts<'_>, site: &Site, path: &str, told: &mut Findings) {
     let remedy = match site.kept {
         // What to do about that is told where it is asked for.
         Some(_) => String::new(),
+        // It is told already.
+        None if containers(facts, site).any(|container| container.waits.is_some()) => String::new(),
         None => {
-            let instead = match containers.clone().any(|container| is_held_off(container)) {
+            let instead = match containers(facts, site).any(is_held_off) {
                 true => format!(
                     "; with the label {}.health=ignore it takes requests all the same",
                     facts.prefix
@@ -307,6 +345,7 @@ fn is_held_off(container: &Container) -> bool {
 
 fn state(container: &Container) -> &'static str {
     match (&container.state, &container.health) {
+        _ if container.waits.is_some() => "waits",
         (ContainerState::Paused, _) => "is paused",
         (ContainerState::Other(_), _) => "does not run",
         (ContainerState::Removed { .. }, _) => "was removed",
@@ -317,17 +356,13 @@ fn state(container: &Container) -> &'static str {
 }
 
 fn upstream(facts: &Facts<'_>, site: &Site, at: SocketAddr, told: &mut Findings) {
-    let is_at = |container: &&std::rc::Rc<Container>| {
+    let is_at = |container: &&Container| {
         container
             .networks
             .iter()
             .any(|network| network.address == Some(at.ip()))
     };
-    let containers = site
-        .containers
-        .iter()
-        .filter_map(|name| facts.snapshot.containers.get(name));
-    let name = containers.clone().find(is_at).map_or_else(
+    let name = containers(facts, site).find(is_at).map_or_else(
         || at.ip().to_string(),
         |container| container.name.to_string(),
     );

@@ -10,7 +10,7 @@ use crate::{
     },
     observe::{
         Attempt, Container, ContainerState, Health, HeldCertificate, Holder, Installed, Progress,
-        Removed, Shelf, Source, Subject,
+        Removed, Shelf, Source, Subject, Wait,
     },
     plan::{self, foresee, plan},
     render::Templates,
@@ -237,6 +237,42 @@ fn each_breakage_is_told_with_the_one_thing_to_do_first() {
             "its restart policy starts it again by itself; `docker logs shop`",
         ),
         (
+            "app comes and goes",
+            |w| w.containers[1].waits = Some(waits(7)),
+            "shop comes and goes: it was restarted 7 times, and takes requests again at 2027-01-15T08:00:05Z if it stays",
+            "`docker logs shop` says why; when that is mended, `docker restart shop` has it served at once",
+        ),
+        (
+            "app comes and goes, and does not run",
+            |w| {
+                w.containers[1].state = ContainerState::Other("restarting".into());
+                w.containers[1].networks[0].address = None;
+                let until = None;
+                w.containers[1].waits = Some(Wait { until, ..waits(7) });
+            },
+            "shop comes and goes: it was restarted 7 times, and takes requests again once it stays",
+            "`docker logs shop` says why",
+        ),
+        (
+            "app's health comes and goes",
+            |w| {
+                w.containers[1].health = Some(Health::Healthy);
+                w.containers[1].waits = Some(waits(0));
+            },
+            "shop comes and goes: it came back 9 times",
+            "`docker inspect shop` (State.Health) say why",
+        ),
+        (
+            "app ends for the third time and was served",
+            |w| {
+                w.containers[1].state = ContainerState::Other("restarting".into());
+                w.containers[1].restarts = 2;
+                w.served = true;
+            },
+            "does not run; until it is started or removed, the site is kept and answers 503",
+            "its restart policy starts it again by itself, as it did 2 times already; `docker logs shop` says why",
+        ),
+        (
             "no daemon",
             |w| (w.settles, w.daemon) = (false, (Works::No, Some(NOW - Duration::from_secs(600)))),
             "no daemon works on this state (last seen at 2027-01-15T07:50:00Z (10 min 0 s ago))",
@@ -309,6 +345,43 @@ fn each_breakage_is_told_with_the_one_thing_to_do_first() {
         assert!(says.contains(problem), "{case}: {says}");
         assert!(step.contains(remedy), "{case}: {step}; {told:#?}");
     }
+}
+
+/// It comes and goes.
+fn waits(restarts: u32) -> Wait {
+    Wait {
+        until: Some(NOW + Duration::from_secs(5)),
+        restarts,
+        returns: 9,
+    }
+}
+
+#[test]
+fn a_site_that_others_serve_while_one_of_it_comes_and_goes_is_served_well() {
+    let mut world = World::well();
+    let mut flapping = container("flapping", 5).label("host", "shop.example");
+    flapping.waits = Some(waits(7));
+    world.containers.push(flapping);
+    let told = world.told();
+    assert!(told.is_well(), "{told:?}");
+    let note = told.0.iter().find(|it| it.says.starts_with("flapping "));
+    let note = note.expect("it is told");
+    assert!(note.says.contains("it was restarted 7 times"), "{note:?}");
+    let remedy = note.remedy.as_deref().unwrap_or_default();
+    assert!(remedy.starts_with("`docker logs flapping` says why"));
+}
+
+#[test]
+fn how_often_a_container_was_restarted_is_told_when_it_runs() {
+    let mut world = World::well();
+    world.containers[1].restarts = 1;
+    world.containers[1].started_at = Some(NOW - Duration::from_secs(5));
+    let told = world.told();
+    let says = "shop was restarted once, and runs since 2027-01-15T07:59:55Z (5 s ago); `docker logs shop` says why";
+    assert!(
+        told.is_well() && told.0.iter().any(|it| it.says == says),
+        "{told:?}"
+    );
 }
 
 impl World {

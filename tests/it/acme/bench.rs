@@ -77,6 +77,7 @@ impl Disk for AccountsOnly {
     fn keep_installed(&self, _: &Place<'_>, _: &Installed, _: &BTreeSet<CertificateName>) -> Result<(), DiskError> { unreachable!() }
     fn shut(&self, _: &Place<'_>, _: &BTreeSet<FileName>) -> Result<(), DiskError> { unreachable!() }
     fn tidy(&self, _: &Place<'_>) -> Result<(), DiskError> { unreachable!() }
+    fn status(&self) -> Result<Option<String>, DiskError> { unreachable!() }
     fn keep_status(&self, _: &dyn Fn(&mut dyn std::io::Write) -> std::io::Result<()>) -> Result<(), DiskError> { unreachable!() }
     fn breathe(&self, _: Timestamp) -> Result<(), DiskError> { unreachable!() }
 }

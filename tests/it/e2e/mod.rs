@@ -16,6 +16,7 @@ mod commands;
 mod crowd;
 mod docker;
 mod first;
+mod flapping;
 mod granted;
 mod hostile;
 mod late;

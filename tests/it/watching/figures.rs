@@ -74,19 +74,21 @@ async fn costs(number: usize) {
 
     world.forget();
     for n in 1..=EVENTS {
-        let health = if n % 2 == 0 { "healthy" } else { "unhealthy" };
-        world.change("app1", |app| {
-            app["State"]["Health"] = serde_json::json!({"Status": health})
+        // Each another one: who comes and goes again and again waits.
+        let id = format!("app{n}");
+        world.change(&id, |app| {
+            app["State"]["Health"] = serde_json::json!({"Status": "unhealthy"})
         });
-        world.event("app1", &format!("health_status: {health}"));
+        world.event(&id, "health_status: unhealthy");
         program
             .until("the proxy is told", || world.asked("POST") >= n as usize)
             .await;
     }
     let changed = at_rest(&program).await;
+    let inspects = (1..=EVENTS).map(|n| format!("GET /containers/app{n}/json"));
     assert_eq!(
         world.requests(),
-        vec!["GET /containers/app1/json"; EVENTS as usize],
+        inspects.collect::<Vec<_>>(),
         "one inspect an event, no list"
     );
     let each = |from: u32, to: u32| f64::from((to - from) * 10) / f64::from(EVENTS);

@@ -7,6 +7,7 @@
 
 mod crowd;
 mod figures;
+mod flapping;
 mod gaps;
 mod names;
 mod world;

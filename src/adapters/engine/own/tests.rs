@@ -110,11 +110,13 @@ fn container(id: &str, destinations: &[&str]) -> Container {
         ended_at: None,
         image: None,
         restart_policy: RestartPolicy::No,
+        restarts: 0,
         stop_signal: None,
         pid: None,
         has_host_pids: false,
         has_own_shm: true,
         way: None,
+        waits: None,
         joins: None,
         mounts: destinations.iter().map(mount).collect(),
     }
