@@ -21,7 +21,7 @@ use super::{
     spec::{HealthUse, ProxySpec, Spec},
 };
 use crate::{
-    observe::{Container, Joined, Network, Place, Snapshot, find, locate},
+    observe::{Container, Joined, Network, Place, SharedPath, Snapshot, find, locate, source},
     values::{CertificateName, ContainerName, Host, Owner, Right},
 };
 
@@ -201,7 +201,10 @@ fn webroot(
     let shared = rules.webroot.as_ref().and_then(|ours| {
         let place = place_of(ours, own)?;
         Some(Folder {
-            ours: ours.clone(),
+            ours: own.map_or_else(
+                || SharedPath::top(ours),
+                |own| SharedPath::seen(&own.mounts, ours),
+            ),
             theirs: find(&container.mounts, &place, false)?,
         })
     });
@@ -274,26 +277,33 @@ fn ours(
     container: &Container,
     theirs: &path::Path,
     own: Option<&Container>,
-) -> Result<PathBuf, Gap> {
+) -> Result<SharedPath, Gap> {
     let place = locate(&container.mounts, theirs).ok_or(Gap::NotMounted)?;
     match (own, &place) {
-        (Some(own), _) => {
-            find(&own.mounts, &place, true).ok_or_else(|| match find(&own.mounts, &place, false) {
+        (Some(own), _) => find(&own.mounts, &place, true)
+            .map(|path| SharedPath::seen(&own.mounts, path))
+            .ok_or_else(|| match find(&own.mounts, &place, false) {
                 Some(path) => Gap::ReadOnly(path),
                 None => Gap::NotOurs(place),
-            })
-        }
-        // On the host itself, what it mounts is where the engine keeps it.
-        (
-            None,
-            Place::Host(path)
-            | Place::Volume {
-                on_host: Some(path),
-                ..
-            },
-        ) => Ok(path.clone()),
-        (None, _) => Err(Gap::NotMounted),
+            }),
+        (None, place) => on_host(container, theirs, place).ok_or(Gap::NotMounted),
     }
+}
+
+/// On the host itself, what a container mounts is where the engine keeps it.
+fn on_host(container: &Container, theirs: &path::Path, place: &Place) -> Option<SharedPath> {
+    let (Place::Host(path)
+    | Place::Volume {
+        on_host: Some(path),
+        ..
+    }) = place
+    else {
+        return None;
+    };
+    Some(match source(&container.mounts, theirs) {
+        Some(mount) => SharedPath::beneath(mount, path),
+        None => SharedPath::top(path),
+    })
 }
 
 impl Gap {

@@ -42,7 +42,7 @@ use itertools::Itertools;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    observe::{Snapshot, Way},
+    observe::{SharedPath, Snapshot, Way},
     values::{
         Block, CertificateName, ChallengeType, ContainerId, ContainerName, Digest, Grants, Host,
         Issuer, KeyType, Owner, Right, Signal, Timestamp,
@@ -228,7 +228,7 @@ impl Reload {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Folder {
     /// Its path for us.
-    pub ours: PathBuf,
+    pub ours: SharedPath,
     /// Its path for the consumer.
     pub theirs: PathBuf,
 }

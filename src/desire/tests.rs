@@ -173,12 +173,15 @@ fn one_label_makes_a_site_and_a_certificate() {
     assert_eq!(complaints(&desired), Vec::<String>::new());
     assert_eq!(hosts(&desired), ["shop.example", "www.shop.example"]);
     let consumer = desired.consumers.values().next().expect("the proxy");
-    assert_eq!(consumer.config.ours, Path::new("/edge"));
+    assert_eq!(consumer.config.ours, SharedPath::top("/edge"));
     assert_eq!(
         consumer.certificates.theirs(),
         Path::new("/etc/nginx/conf.d/certificates")
     );
-    assert_eq!(consumer.webroot.ours, Path::new("/edge/challenge"));
+    assert_eq!(
+        consumer.webroot.ours,
+        SharedPath::beneath(Path::new("/edge"), "/edge/challenge")
+    );
     assert_eq!(
         consumer.webroot.theirs,
         Path::new("/etc/nginx/conf.d/challenge")
@@ -256,7 +259,7 @@ fn what_the_proxy_mounts_is_used_where_it_mounts_it() {
     assert_eq!(
         consumer.webroot,
         Folder {
-            ours: "/challenge".into(),
+            ours: SharedPath::top("/challenge"),
             theirs: "/var/www/acme".into()
         }
     );
@@ -407,7 +410,7 @@ fn on_a_host_the_engine_s_own_folders_are_used() {
     let consumer = desired.consumers.values().next().expect("the proxy");
     assert_eq!(
         consumer.config.ours,
-        Path::new("/var/lib/docker/volumes/edge/_data")
+        SharedPath::top("/var/lib/docker/volumes/edge/_data")
     );
     assert_eq!(
         consumer.reach.map(|reach| reach.http.ip()),

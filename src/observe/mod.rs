@@ -31,7 +31,7 @@ pub use installed::{
     Installed, InstalledFile, InstalledTemplates, Process, Progress, Refused, RefusedTemplates,
     Stopgaps, Trial, Units,
 };
-pub use mounts::{Mount, MountKind, Place, find, locate};
+pub use mounts::{Mount, MountKind, Place, SharedPath, find, locate, source};
 pub use release::{Release, Released};
 pub use removed::Removed;
 pub use signals::{Sent, Signals};

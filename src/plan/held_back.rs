@@ -27,7 +27,7 @@ pub(super) fn complaints(
         .chain(installed.trial.refused.keys());
     for (file, part) in in_question.filter_map(|file| Some((file, parts.get(file)?))) {
         let (problem, remedy) = if installed.foreign.contains(file) {
-            let path = consumer.config.ours.join(file.as_str());
+            let path = consumer.config.ours.as_path().join(file.as_str());
             (
                 format!(
                     "{} of {} was not written by quaymaster",

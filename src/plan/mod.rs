@@ -27,7 +27,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     net::SocketAddr,
-    path::PathBuf,
     rc::Rc,
     time::Duration,
 };
@@ -48,7 +47,7 @@ use content::{Parts, Wanted};
 
 use crate::{
     desire::{Complaint, Consumer, Desired, Issuance},
-    observe::{Attempt, Installed, Observed, RefusedTemplates, Signals, Subject},
+    observe::{Attempt, Installed, Observed, RefusedTemplates, SharedPath, Signals, Subject},
     render::Templates,
     values::{CertificateName, ContainerName, Digest, FileName, Host, Signal, Timestamp},
 };
@@ -223,7 +222,7 @@ pub struct Obtain {
     /// Why.
     pub why: Why,
     /// Where responses to challenges are put, as we see it.
-    pub webroots: BTreeSet<PathBuf>,
+    pub webroots: BTreeSet<SharedPath>,
     /// Where the proxies that will be asked for them can be reached from here.
     pub proxies: BTreeSet<SocketAddr>,
     /// The record of this try, written down before it is made.
