@@ -11,6 +11,7 @@ use super::{
     deploy::{Case, deploy},
     ground::{self, Ground},
     held_back::{complaints, of_refused_templates, unrendered},
+    obtain::Held,
     signals,
     trial::{self, Mode},
 };
@@ -27,7 +28,7 @@ type OnTrial = BTreeMap<ContainerName, Parts>;
 /// Plans the deployment to one consumer, if it needs one.
 pub(super) fn plan(
     consumer: &Rc<Consumer>,
-    observed: &Observed,
+    (observed, live): (&Observed, &Held),
     templates: &Templates,
     rules: &Rules,
     now: Timestamp,
@@ -46,6 +47,7 @@ pub(super) fn plan(
         installed,
         signals: &signals,
         observed,
+        live,
         rules,
         now,
     };
@@ -186,7 +188,7 @@ impl Case<'_> {
             } if !self.consumer.running => return false,
             Mode::WithoutSites { .. } => {}
         }
-        let changes = trial::changes(self.consumer, parts, self.installed, false, &ground.mode);
+        let changes = trial::changes(self, parts, false, &ground.mode);
         self.installed.progress != Progress::TakenBack
             && changes.next.is_empty()
             && changes.stopgaps.is_empty()

@@ -345,7 +345,7 @@ impl Memory {
         for consumer in desired.consumers.values() {
             consumer::plan(
                 consumer,
-                observed,
+                (observed, ours),
                 templates,
                 rules,
                 now,
