@@ -486,6 +486,15 @@ impl Facts {
             .retain(|name, _| desired.consumers.contains_key(name));
     }
 
+    /// Looks whether files are there that labels name.
+    pub fn look_for_files(&mut self, ports: &Ports, desired: &Desired) {
+        let missing = desired
+            .files
+            .keys()
+            .filter(|file| ports.disk.is_missing(file));
+        self.observed.missing = missing.cloned().collect();
+    }
+
     /// Makes sure that a consumer's folder is looked at before it is planned for again.
     pub fn forget_consumer(&mut self, name: &ContainerName) {
         self.looked_at.remove(name);

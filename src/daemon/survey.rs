@@ -61,6 +61,7 @@ impl Daemon {
         facts.free_hosts(now);
         let desired = desire(&facts.snapshot, &self.label_rules);
         facts.look_at_new_consumers(&self.ports, &desired);
+        facts.look_for_files(&self.ports, &desired);
         let plan = plan(
             &desired,
             &facts.observed,

@@ -306,6 +306,22 @@ fn on_host(container: &Container, theirs: &path::Path, place: &Place) -> Option<
     })
 }
 
+/// Where a file of the container is for us, if it can be seen from here.
+fn seen_here(
+    container: &Container,
+    theirs: &path::Path,
+    own: Option<&Container>,
+) -> Option<SharedPath> {
+    let place = locate(&container.mounts, theirs)?;
+    match own {
+        Some(own) => {
+            let path = find(&own.mounts, &place, false)?;
+            Some(SharedPath::seen(&own.mounts, path))
+        }
+        None => on_host(container, theirs, &place),
+    }
+}
+
 impl Gap {
     fn complaint(
         self,
@@ -448,6 +464,54 @@ pub(super) fn tell_nameless(
             }));
         }
     }
+}
+
+/// The files of passwords that can be seen from here, with what there is to say as long as they are not there.
+pub(super) fn password_files(
+    consumers: &BTreeMap<ContainerName, Consumer>,
+    hosts: &BTreeMap<Host, Held<'_>>,
+    snapshot: &Snapshot,
+    rules: &Rules,
+) -> BTreeMap<SharedPath, BTreeSet<Complaint>> {
+    let own = snapshot.own.as_ref();
+    let mut files: BTreeMap<SharedPath, BTreeSet<Complaint>> = BTreeMap::new();
+    for consumer in consumers.values() {
+        let Some(proxy) = snapshot.containers.get(&consumer.name) else {
+            continue;
+        };
+        let asking = consumer
+            .sites
+            .iter()
+            .filter(|(_, site)| site.asks_for_password());
+        let claims = asking.filter_map(|(host, _)| Some(hosts.get(host)?.claims()));
+        for claim in claims.flatten().filter(|claim| is_for(claim, proxy)) {
+            let Some(file) = claim.spec.auth.as_ref() else {
+                continue;
+            };
+            if let Some(ours) = seen_here(proxy, path::Path::new(file), own) {
+                let told = no_passwords(claim, file, proxy, &ours, rules);
+                files.entry(ours).or_default().insert(told);
+            }
+        }
+    }
+    files
+}
+
+fn no_passwords(
+    claim: &Claim<'_>,
+    file: &str,
+    proxy: &Container,
+    ours: &SharedPath,
+    rules: &Rules,
+) -> Complaint {
+    let name = &proxy.name;
+    let problem =
+        format!("there is no such file in {name}: {ours} here, where it should be, is none");
+    let remedy = format!(
+        "write it, with a line NAME:HASH for each who may come in (`openssl passwd -apr1` prints a HASH), or name another \
+         file of {name}; until then nobody is let in"
+    );
+    claim.complaint(rules, "auth", file, problem, &remedy)
 }
 
 /// The site as this proxy sees it; `None` when it is to serve none of the containers behind it.

@@ -98,6 +98,8 @@ pub struct Desired {
     pub hosts: BTreeMap<Host, Option<String>>,
     /// Hosts for which nobody is asked, with what there is to say as long as no held certificate covers them.
     pub uncovered: BTreeMap<Host, BTreeSet<Complaint>>,
+    /// Files that labels name and that can be seen from here, with what there is to say as long as they are not there.
+    pub files: BTreeMap<SharedPath, BTreeSet<Complaint>>,
     /// What can't be followed.
     pub complaints: BTreeSet<Complaint>,
 }
@@ -290,6 +292,11 @@ impl Site {
             .any(|route| route.upstreams.contains(address) || route.idle.contains(address))
     }
 
+    /// Whether a password is asked for anywhere in it.
+    fn asks_for_password(&self) -> bool {
+        self.routes().any(|route| route.auth.is_some())
+    }
+
     fn routes(&self) -> impl Iterator<Item = &Route> {
         let routes = match &self.content {
             Content::Redirect(_) => None,
@@ -410,6 +417,7 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &Rules) -> Desired {
         served_by.insert(host.clone(), proxies);
     }
     consumers::tell_nameless(&consumers, &hosts, rules, &mut of_sites);
+    let mut files = consumers::password_files(&consumers, &hosts, snapshot, rules);
     let wants = certificates::wants(&hosts, &assigned, &served_by, rules, &mut of_sites);
     // What can't be followed now of those that are away is looked at when they are back.
     let is_there = |name: &ContainerName| {
@@ -417,6 +425,9 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &Rules) -> Desired {
         container.is_some_and(|container| container.is_there())
     };
     of_sites.retain(|complaint| is_there(&complaint.container));
+    for complaints in files.values_mut() {
+        complaints.retain(|complaint| is_there(&complaint.container));
+    }
     complaints.append(&mut of_sites);
     for wanted in wants.certificates.values() {
         consumers::answer(&mut consumers, wanted);
@@ -435,6 +446,7 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &Rules) -> Desired {
         uncovered: wants.uncovered,
         consumers,
         hosts,
+        files,
         complaints,
     }
 }

@@ -62,6 +62,8 @@ pub struct Observed {
     pub installed: BTreeMap<ContainerName, Rc<Installed>>,
     /// Failures on record; a success removes its record.
     pub attempts: BTreeMap<Subject, Attempt>,
+    /// Files that labels name and that are not there.
+    pub missing: BTreeSet<SharedPath>,
     /// What is being done right now.
     pub under_way: BTreeSet<Subject>,
     /// Renewals that somebody wishes for.

@@ -1,4 +1,4 @@
-//! What is wrong with the certificates that are there: said here, because labels alone don't show it.
+//! What is wrong with what is there, or is not: said here, because labels alone don't show it.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,13 @@ pub(super) fn of(desired: &Desired, observed: &Observed, now: Timestamp) -> BTre
     let pinned = sites.filter_map(|(host, site)| pinned(host, site.pin.as_ref()?, observed, now));
     let wanted = desired.certificates.iter();
     let kept = wanted.filter_map(|(name, wanted)| kept(name, wanted, observed, now));
-    uncovered.chain(pinned).chain(kept).collect()
+    let missing = observed.missing.iter();
+    let missing = missing.filter_map(|file| desired.files.get(file));
+    uncovered
+        .chain(pinned)
+        .chain(kept)
+        .chain(missing.flatten().cloned())
+        .collect()
 }
 
 /// That a certificate is kept which the CA that is asked for now would replace by one that nobody trusts.
@@ -129,6 +135,23 @@ mod tests {
             )
             .len(),
             2
+        );
+    }
+
+    #[test]
+    fn a_file_of_passwords_is_told_where_it_is_looked_for_and_not_there() {
+        let file = "/etc/nginx/conf.d/htpasswd";
+        let desired = desired([proxy(), shop().label("auth", file)]);
+        let mut observed = fresh(&desired);
+        assert_eq!(said(&desired, &observed, START), [""; 0]);
+        observed.missing = desired.files.keys().cloned().collect();
+        assert_eq!(
+            said(&desired, &observed, START),
+            [
+                "container shop, label quaymaster.auth=\"/etc/nginx/conf.d/htpasswd\": there is no such file in proxy: \
+                 /edge/htpasswd here, where it should be, is none; write it, with a line NAME:HASH for each who may come \
+                 in (`openssl passwd -apr1` prints a HASH), or name another file of proxy; until then nobody is let in"
+            ]
         );
     }
 

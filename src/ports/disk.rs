@@ -86,6 +86,9 @@ pub trait Disk {
     /// Takes the response to this token away again, also one half written; one that is not there is fine.
     fn withdraw(&self, webroot: &SharedPath, token: &str) -> Result<(), DiskError>;
 
+    /// Whether it is certain that there is no such file: not where a link may lead to it, which we don't follow.
+    fn is_missing(&self, file: &SharedPath) -> bool;
+
     /// What lies in a consumer's folders: our record of it, corrected by a look at the files themselves.
     fn installed(&self, place: &Place<'_>) -> Result<Installed, DiskError>;
     /// Puts everything new beside its place, where the consumer does not read it: a full disk is found out before

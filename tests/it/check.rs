@@ -298,6 +298,32 @@ async fn only_cas_that_somebody_asks_are_a_problem_when_they_can_not_be_reached(
 }
 
 #[tokio::test]
+async fn a_file_of_passwords_that_is_not_there_is_told_until_it_is() {
+    local(async {
+        let folder = tempfile::tempdir().unwrap();
+        let (edge, ca) = (folder.path().join("edge"), ["--ca", "self-signed"]);
+        fs::create_dir(&edge).unwrap();
+        let file = "/etc/nginx/conf.d/secret/htpasswd";
+        let labels = json!({"quaymaster.host": "shop.example", "quaymaster.auth": file});
+        let fake = serving(&edge, &labels, &["8080/tcp"]);
+        let here = edge.join("secret/htpasswd");
+        let words = format!("there is no such file in proxy: {} here", here.display());
+        for is_told in [true, false] {
+            let once = run_as(&fake, folder.path(), &["once", ca[0], ca[1]]).await;
+            assert_eq!(once.0, Some(if is_told { 3 } else { 0 }));
+            for command in ["check", "status"] {
+                let words_of = [command, "--format", "json", ca[0], ca[1]];
+                let (_, told) = run_as(&fake, folder.path(), &words_of).await;
+                assert_eq!(told.contains(&words), is_told, "{command}: {told}");
+            }
+            fs::create_dir_all(here.parent().unwrap()).unwrap();
+            fs::write(&here, "").unwrap();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_certificate_that_is_kept_says_whose_complaint_holds_it_up() {
     local(async {
         let folder = tempfile::tempdir().unwrap();

@@ -46,6 +46,7 @@ use std::{
 use futures_util::stream::LocalBoxStream;
 
 use memory::Memory;
+use shared::SharedFolder;
 
 pub use lock::Lock;
 pub use look::{FolderLook, look, responses};
@@ -205,6 +206,10 @@ impl Disk for Folders {
 
     fn withdraw(&self, webroot: &SharedPath, token: &str) -> Result<(), DiskError> {
         consumers::withdraw(webroot, token)
+    }
+
+    fn is_missing(&self, file: &SharedPath) -> bool {
+        SharedFolder::lacks(file).unwrap_or(false)
     }
 
     fn installed(&self, place: &Place<'_>) -> Result<Installed, DiskError> {

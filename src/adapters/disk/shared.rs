@@ -90,6 +90,25 @@ impl SharedFolder {
         Ok(found)
     }
 
+    /// Whether there is no such file. Nothing is known where there is no mount, or where it is a file itself.
+    pub(super) fn lacks(path: &SharedPath) -> Result<bool, DiskError> {
+        let mut steps = steps(path)?;
+        let Some((file, mut above)) = steps.pop().zip(Self::top(path.mount())?) else {
+            return Ok(false);
+        };
+        for step in steps {
+            above = match above.folder(step)? {
+                Some(folder) => folder,
+                None => return Ok(true),
+            };
+        }
+        // A folder is what the engine makes of a file that it is to mount and that is not there.
+        Ok(match above.status(file) {
+            Ok(found) => kind(&found) == SFlag::S_IFDIR,
+            Err(error) => error == Errno::ENOENT,
+        })
+    }
+
     /// The folder where the shared ones begin. Its own path is ours or the user's to choose, links and all.
     fn top(path: &Path) -> Result<Option<Self>, DiskError> {
         let opened = File::options()
@@ -409,6 +428,32 @@ mod tests {
             .permissions()
             .mode();
         assert_ne!(mode & 0o777, 0o777, "its mode is its own");
+    }
+
+    #[test]
+    fn a_file_is_missing_only_where_that_is_certain() {
+        let place = tempfile::tempdir().expect("a folder");
+        let mount = place.path().join("mount");
+        fs::create_dir_all(mount.join("folder")).expect("a folder");
+        fs::write(mount.join("file"), "").expect("a file");
+        symlink("nowhere", mount.join("link")).expect("a link");
+        let outside = place.path().join("none");
+        for (mount, path, is_missing) in [
+            (&mount, "file", false),
+            (&mount, "other", true),
+            (&mount, "folder", true),
+            (&mount, "folder/file", true),
+            (&mount, "nowhere/file", true),
+            (&mount, "link", false),
+            (&mount, "link/file", false),
+            (&mount, "file/file", false),
+            (&mount, "", false),
+            (&mount.join("file"), "", false),
+            (&outside, "file", false),
+        ] {
+            let found = SharedFolder::lacks(&SharedPath::beneath(mount, mount.join(path)));
+            assert_eq!(found.unwrap_or(false), is_missing, "{mount:?}, {path}");
+        }
     }
 
     #[test]

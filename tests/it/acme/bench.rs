@@ -70,6 +70,7 @@ impl Disk for AccountsOnly {
     fn keep_templates(&self, _: &[GoodTemplates]) -> Result<(), DiskError> { unreachable!() }
     fn publish(&self, _: &SharedPath, _: &Challenge) -> Result<(), DiskError> { unreachable!() }
     fn withdraw(&self, _: &SharedPath, _: &str) -> Result<(), DiskError> { unreachable!() }
+    fn is_missing(&self, _: &SharedPath) -> bool { unreachable!() }
     fn installed(&self, _: &Place<'_>) -> Result<Installed, DiskError> { unreachable!() }
     fn stage(&self, _: &Place<'_>, _: &Change<'_>) -> Result<(), DiskError> { unreachable!() }
     fn switch(&self, _: &Place<'_>, _: &Change<'_>, _: &Installed) -> Result<(), DiskError> { unreachable!() }
