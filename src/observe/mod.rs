@@ -64,6 +64,8 @@ pub struct Observed {
     pub attempts: BTreeMap<Subject, Attempt>,
     /// Files that labels name and that are not there.
     pub missing: BTreeSet<SharedPath>,
+    /// CAs, by their directory URLs, that don't take the e-mail address of the settings.
+    pub refused_emails: BTreeMap<String, RefusedEmail>,
     /// What is being done right now.
     pub under_way: BTreeSet<Subject>,
     /// Renewals that somebody wishes for.
@@ -84,6 +86,15 @@ impl Observed {
     pub fn hold(&mut self, name: CertificateName, held: HeldCertificate) {
         Rc::make_mut(&mut self.held).insert(name, Rc::new(held));
     }
+}
+
+/// An e-mail address that a CA does not take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedEmail {
+    /// Which.
+    pub email: String,
+    /// Why, in the CA's words.
+    pub problem: String,
 }
 
 /// What an action is about. No two actions about one subject run at the same time.
