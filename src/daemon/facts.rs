@@ -538,6 +538,29 @@ impl Facts {
             .retain(|name, _| desired.consumers.contains_key(name));
     }
 
+    /// Looks whether the CAs that are asked take the e-mail address of the settings.
+    pub fn look_at_accounts(&mut self, ports: &Ports, desired: &Desired) {
+        let wanted = desired.certificates.values();
+        let asked: BTreeSet<_> = wanted
+            .filter_map(|wanted| wanted.issuance.issuer.directory())
+            .collect();
+        let refused = asked.into_iter().filter_map(|directory| {
+            // One that can't be set up is told by the order that needs it.
+            let authority = ports.authorities.at(directory).ok()?;
+            Some((directory.to_owned(), authority.refused_email()?))
+        });
+        self.observed.refused_emails = refused.collect();
+    }
+
+    /// Looks whether files are there that labels name.
+    pub fn look_for_files(&mut self, ports: &Ports, desired: &Desired) {
+        let missing = desired
+            .files
+            .keys()
+            .filter(|file| ports.disk.is_missing(file));
+        self.observed.missing = missing.cloned().collect();
+    }
+
     /// Makes sure that a consumer's folder is looked at before it is planned for again.
     pub fn forget_consumer(&mut self, name: &ContainerName) {
         self.looked_at.remove(name);

@@ -292,6 +292,8 @@ impl Loop {
         self.desired = Some(Rc::clone(&desired));
         self.facts.tidy_new_consumers(&daemon.ports, &desired);
         self.facts.look_at_new_consumers(&daemon.ports, &desired);
+        self.facts.look_for_files(&daemon.ports, &desired);
+        self.facts.look_at_accounts(&daemon.ports, &desired);
         self.facts.remember_hosts(&daemon.ports, &desired, now);
         self.facts.keep_removed(&daemon.ports);
         self.facts

@@ -66,6 +66,8 @@ impl Daemon {
         self.take_waits(&mut facts.snapshot, now);
         let desired = desire(&facts.snapshot, &self.label_rules);
         facts.look_at_new_consumers(&self.ports, &desired);
+        facts.look_for_files(&self.ports, &desired);
+        facts.look_at_accounts(&self.ports, &desired);
         let plan = plan(
             &desired,
             &facts.observed,

@@ -21,7 +21,7 @@ use super::{
     spec::{HealthUse, ProxySpec, Spec},
 };
 use crate::{
-    observe::{Container, Joined, Network, Place, Snapshot, find, locate},
+    observe::{Container, Joined, Network, Place, SharedPath, Snapshot, find, locate, source},
     values::{CertificateName, ContainerName, Host, Owner, Right},
 };
 
@@ -212,7 +212,10 @@ fn webroot(
     let shared = rules.webroot.as_ref().and_then(|ours| {
         let place = place_of(ours, own)?;
         Some(Folder {
-            ours: ours.clone(),
+            ours: own.map_or_else(
+                || SharedPath::top(ours),
+                |own| SharedPath::seen(&own.mounts, ours),
+            ),
             theirs: find(&container.mounts, &place, false)?,
         })
     });
@@ -285,25 +288,48 @@ fn ours(
     container: &Container,
     theirs: &path::Path,
     own: Option<&Container>,
-) -> Result<PathBuf, Gap> {
+) -> Result<SharedPath, Gap> {
     let place = locate(&container.mounts, theirs).ok_or(Gap::NotMounted)?;
     match (own, &place) {
-        (Some(own), _) => {
-            find(&own.mounts, &place, true).ok_or_else(|| match find(&own.mounts, &place, false) {
+        (Some(own), _) => find(&own.mounts, &place, true)
+            .map(|path| SharedPath::seen(&own.mounts, path))
+            .ok_or_else(|| match find(&own.mounts, &place, false) {
                 Some(path) => Gap::ReadOnly(path),
                 None => Gap::NotOurs(place),
-            })
+            }),
+        (None, place) => on_host(container, theirs, place).ok_or(Gap::NotMounted),
+    }
+}
+
+/// On the host itself, what a container mounts is where the engine keeps it.
+fn on_host(container: &Container, theirs: &path::Path, place: &Place) -> Option<SharedPath> {
+    let (Place::Host(path)
+    | Place::Volume {
+        on_host: Some(path),
+        ..
+    }) = place
+    else {
+        return None;
+    };
+    Some(match source(&container.mounts, theirs) {
+        Some(mount) => SharedPath::beneath(mount, path),
+        None => SharedPath::top(path),
+    })
+}
+
+/// Where a file of the container is for us, if it can be seen from here.
+fn seen_here(
+    container: &Container,
+    theirs: &path::Path,
+    own: Option<&Container>,
+) -> Option<SharedPath> {
+    let place = locate(&container.mounts, theirs)?;
+    match own {
+        Some(own) => {
+            let path = find(&own.mounts, &place, false)?;
+            Some(SharedPath::seen(&own.mounts, path))
         }
-        // On the host itself, what it mounts is where the engine keeps it.
-        (
-            None,
-            Place::Host(path)
-            | Place::Volume {
-                on_host: Some(path),
-                ..
-            },
-        ) => Ok(path.clone()),
-        (None, _) => Err(Gap::NotMounted),
+        None => on_host(container, theirs, &place),
     }
 }
 
@@ -449,6 +475,54 @@ pub(super) fn tell_nameless(
             }));
         }
     }
+}
+
+/// The files of passwords that can be seen from here, with what there is to say as long as they are not there.
+pub(super) fn password_files(
+    consumers: &BTreeMap<ContainerName, Consumer>,
+    hosts: &BTreeMap<Host, Held<'_>>,
+    snapshot: &Snapshot,
+    rules: &Rules,
+) -> BTreeMap<SharedPath, BTreeSet<Complaint>> {
+    let own = snapshot.own.as_ref();
+    let mut files: BTreeMap<SharedPath, BTreeSet<Complaint>> = BTreeMap::new();
+    for consumer in consumers.values() {
+        let Some(proxy) = snapshot.containers.get(&consumer.name) else {
+            continue;
+        };
+        let asking = consumer
+            .sites
+            .iter()
+            .filter(|(_, site)| site.asks_for_password());
+        let claims = asking.filter_map(|(host, _)| Some(hosts.get(host)?.claims()));
+        for claim in claims.flatten().filter(|claim| is_for(claim, proxy)) {
+            let Some(file) = claim.spec.auth.as_ref() else {
+                continue;
+            };
+            if let Some(ours) = seen_here(proxy, path::Path::new(file), own) {
+                let told = no_passwords(claim, file, proxy, &ours, rules);
+                files.entry(ours).or_default().insert(told);
+            }
+        }
+    }
+    files
+}
+
+fn no_passwords(
+    claim: &Claim<'_>,
+    file: &str,
+    proxy: &Container,
+    ours: &SharedPath,
+    rules: &Rules,
+) -> Complaint {
+    let name = &proxy.name;
+    let problem =
+        format!("there is no such file in {name}: {ours} here, where it should be, is none");
+    let remedy = format!(
+        "write it, with a line NAME:HASH for each who may come in (`openssl passwd -apr1` prints a HASH), or name another \
+         file of {name}; until then nobody is let in"
+    );
+    claim.complaint(rules, "auth", file, problem, &remedy)
 }
 
 /// The site as this proxy sees it; `None` when it is to serve none of the containers behind it.

@@ -43,7 +43,7 @@ use itertools::Itertools;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    observe::{Snapshot, Way},
+    observe::{SharedPath, Snapshot, Way},
     values::{
         Block, CertificateName, ChallengeType, ContainerId, ContainerName, Digest, Grants, Host,
         Issuer, KeyType, Owner, Right, Signal, Timestamp,
@@ -99,6 +99,8 @@ pub struct Desired {
     pub hosts: BTreeMap<Host, Option<String>>,
     /// Hosts for which nobody is asked, with what there is to say as long as no held certificate covers them.
     pub uncovered: BTreeMap<Host, BTreeSet<Complaint>>,
+    /// Files that labels name and that can be seen from here, with what there is to say as long as they are not there.
+    pub files: BTreeMap<SharedPath, BTreeSet<Complaint>>,
     /// What can't be followed.
     pub complaints: BTreeSet<Complaint>,
 }
@@ -245,7 +247,7 @@ impl Reload {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Folder {
     /// Its path for us.
-    pub ours: PathBuf,
+    pub ours: SharedPath,
     /// Its path for the consumer.
     pub theirs: PathBuf,
 }
@@ -305,6 +307,11 @@ impl Site {
     pub fn may_lead_to(&self, address: &SocketAddr) -> bool {
         self.routes()
             .any(|route| route.upstreams.contains(address) || route.idle.contains(address))
+    }
+
+    /// Whether a password is asked for anywhere in it.
+    fn asks_for_password(&self) -> bool {
+        self.routes().any(|route| route.auth.is_some())
     }
 
     fn routes(&self) -> impl Iterator<Item = &Route> {
@@ -430,6 +437,7 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &Rules) -> Desired {
         served_by.insert(host.clone(), proxies);
     }
     consumers::tell_nameless(&consumers, &hosts, rules, &mut of_sites);
+    let mut files = consumers::password_files(&consumers, &hosts, snapshot, rules);
     let wants = certificates::wants(&hosts, &assigned, &served_by, rules, &mut of_sites);
     // What can't be followed now of those that are away is looked at when they are back.
     let counts = |name: &ContainerName| {
@@ -437,6 +445,9 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &Rules) -> Desired {
         container.is_some_and(|container| container.counts())
     };
     of_sites.retain(|complaint| counts(&complaint.container));
+    for complaints in files.values_mut() {
+        complaints.retain(|complaint| counts(&complaint.container));
+    }
     complaints.append(&mut of_sites);
     for wanted in wants.certificates.values() {
         consumers::answer(&mut consumers, wanted);
@@ -455,6 +466,7 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &Rules) -> Desired {
         uncovered: wants.uncovered,
         consumers,
         hosts,
+        files,
         complaints,
     }
 }

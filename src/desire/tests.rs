@@ -176,12 +176,15 @@ fn one_label_makes_a_site_and_a_certificate() {
     assert_eq!(complaints(&desired), Vec::<String>::new());
     assert_eq!(hosts(&desired), ["shop.example", "www.shop.example"]);
     let consumer = desired.consumers.values().next().expect("the proxy");
-    assert_eq!(consumer.config.ours, Path::new("/edge"));
+    assert_eq!(consumer.config.ours, SharedPath::top("/edge"));
     assert_eq!(
         consumer.certificates.theirs(),
         Path::new("/etc/nginx/conf.d/certificates")
     );
-    assert_eq!(consumer.webroot.ours, Path::new("/edge/challenge"));
+    assert_eq!(
+        consumer.webroot.ours,
+        SharedPath::beneath(Path::new("/edge"), "/edge/challenge")
+    );
     assert_eq!(
         consumer.webroot.theirs,
         Path::new("/etc/nginx/conf.d/challenge")
@@ -259,7 +262,7 @@ fn what_the_proxy_mounts_is_used_where_it_mounts_it() {
     assert_eq!(
         consumer.webroot,
         Folder {
-            ours: "/challenge".into(),
+            ours: SharedPath::top("/challenge"),
             theirs: "/var/www/acme".into()
         }
     );
@@ -401,6 +404,57 @@ fn a_missing_mount_is_told_with_its_compose_line() {
 }
 
 #[test]
+fn files_of_passwords_are_looked_for_where_they_can_be_seen_from_here() {
+    let own = own().mount(volume("secrets", "/secrets", false));
+    let proxy = proxy()
+        .mount(volume("secrets", "/run/secrets", false))
+        .mount(volume("theirs", "/theirs", false));
+    let looked_for = |own: Option<Container>, file: &str| {
+        let shop = container("shop", 4).label("host", "shop.example");
+        let snapshot = Snapshot {
+            own,
+            ..snapshot([proxy.clone(), shop.label("auth", file)])
+        };
+        let files = desire(&snapshot, &rules()).files;
+        let asked = files.values().flatten();
+        assert!(
+            asked.clone().all(|told| told.container.as_str() == "shop"
+                && told.label == "quaymaster.auth"
+                && told.value == file),
+            "{files:?}"
+        );
+        files.into_keys().collect::<Vec<_>>()
+    };
+    for (file, here) in [
+        (
+            "/run/secrets/a/htpasswd",
+            Some(("/secrets", "/secrets/a/htpasswd")),
+        ),
+        (
+            "/etc/nginx/conf.d/htpasswd",
+            Some(("/edge", "/edge/htpasswd")),
+        ),
+        ("/theirs/htpasswd", None),
+        ("/etc/nginx/htpasswd", None),
+    ] {
+        let here = here.map(|(mount, path)| SharedPath::beneath(Path::new(mount), path));
+        assert_eq!(
+            looked_for(Some(own.clone()), file),
+            here.into_iter().collect::<Vec<_>>(),
+            "{file}"
+        );
+    }
+    let on_the_host = "/var/lib/docker/volumes/theirs/_data";
+    assert_eq!(
+        looked_for(None, "/theirs/htpasswd"),
+        [SharedPath::beneath(
+            Path::new(on_the_host),
+            format!("{on_the_host}/htpasswd")
+        )]
+    );
+}
+
+#[test]
 fn on_a_host_the_engine_s_own_folders_are_used() {
     let snapshot = Snapshot {
         own: None,
@@ -410,7 +464,7 @@ fn on_a_host_the_engine_s_own_folders_are_used() {
     let consumer = desired.consumers.values().next().expect("the proxy");
     assert_eq!(
         consumer.config.ours,
-        Path::new("/var/lib/docker/volumes/edge/_data")
+        SharedPath::top("/var/lib/docker/volumes/edge/_data")
     );
     assert_eq!(
         consumer.reach.map(|reach| reach.http.ip()),

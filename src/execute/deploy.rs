@@ -375,7 +375,7 @@ pub(super) fn bring_back(ports: &Ports, back: &TakeBack) -> Result<Installed, Fa
 /// The folders of a consumer.
 pub fn place(consumer: &Consumer) -> Place<'_> {
     let certificates = match &consumer.certificates {
-        CertificateFolder::Delivered(folder) => Some(folder.ours.as_path()),
+        CertificateFolder::Delivered(folder) => Some(&folder.ours),
         CertificateFolder::Shared { .. } => None,
     };
     Place {

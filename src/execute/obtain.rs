@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::Failure;
 use crate::{
-    observe::{HeldCertificate, Source},
+    observe::{HeldCertificate, SharedPath, Source},
     plan::Obtain,
     ports::{
         Authority, Challenge, DiskError, NewCertificate, Order, OrderRecord, Ports, ProbeError,
@@ -225,12 +225,12 @@ impl Published<'_> {
         Ok(())
     }
 
-    fn each(&self) -> impl Iterator<Item = (&std::path::Path, &Challenge)> {
+    fn each(&self) -> impl Iterator<Item = (&SharedPath, &Challenge)> {
         let webroots = self.obtain.webroots.iter();
         webroots.flat_map(|webroot| {
             self.challenges
                 .iter()
-                .map(move |challenge| (webroot.as_path(), challenge))
+                .map(move |challenge| (webroot, challenge))
         })
     }
 }

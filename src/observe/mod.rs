@@ -31,7 +31,7 @@ pub use installed::{
     CLOSED, Installed, InstalledFile, InstalledTemplates, Process, Progress, Refused,
     RefusedTemplates, Stopgaps, Trial, Units,
 };
-pub use mounts::{Mount, MountKind, Place, find, locate};
+pub use mounts::{Mount, MountKind, Place, SharedPath, find, locate, source};
 pub use release::{Release, Released};
 pub use removed::Removed;
 pub use signals::{Sent, Signals};
@@ -62,6 +62,10 @@ pub struct Observed {
     pub installed: BTreeMap<ContainerName, Rc<Installed>>,
     /// Failures on record; a success removes its record.
     pub attempts: BTreeMap<Subject, Attempt>,
+    /// Files that labels name and that are not there.
+    pub missing: BTreeSet<SharedPath>,
+    /// CAs, by their directory URLs, that don't take the e-mail address of the settings.
+    pub refused_emails: BTreeMap<String, RefusedEmail>,
     /// What is being done right now.
     pub under_way: BTreeSet<Subject>,
     /// Renewals that somebody wishes for.
@@ -84,6 +88,15 @@ impl Observed {
     pub fn hold(&mut self, name: CertificateName, held: HeldCertificate) {
         Rc::make_mut(&mut self.held).insert(name, Rc::new(held));
     }
+}
+
+/// An e-mail address that a CA does not take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedEmail {
+    /// Which.
+    pub email: String,
+    /// Why, in the CA's words.
+    pub problem: String,
 }
 
 /// What an action is about. No two actions about one subject run at the same time.

@@ -1,4 +1,7 @@
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    path::{Component, Path, PathBuf},
+};
 
 /// Something mounted into a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +53,78 @@ pub enum Place {
     },
     /// On the engine's host.
     Host(PathBuf),
+}
+
+/// A folder of ours in which others may write, or that lies in such a one. Down to where it is mounted its path is ours
+/// and the user's alone, links and all; what is beneath that may be a link that anybody put there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SharedPath {
+    path: PathBuf,
+    mount: PathBuf,
+}
+
+impl SharedPath {
+    /// A folder that lies beneath no other one that others may write to.
+    pub fn top(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        let mount = path.clone();
+        Self { path, mount }
+    }
+
+    /// A folder in what is mounted at `mount`; one that lies elsewhere is as one that lies beneath no other.
+    pub fn beneath(mount: &Path, path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        let is_beneath = path.starts_with(mount);
+        let mount = if is_beneath { mount } else { &path }.to_owned();
+        Self { path, mount }
+    }
+
+    /// A folder of the container with these mounts, as it sees it.
+    pub fn seen(mounts: &[Mount], path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        match owner(mounts, &path) {
+            Some(mount) => Self::beneath(&mount.destination, path),
+            None => Self::top(path),
+        }
+    }
+
+    /// The folder of this name in it.
+    pub fn join(&self, name: &str) -> Self {
+        Self {
+            path: self.path.join(name),
+            mount: self.mount.clone(),
+        }
+    }
+
+    /// The whole path.
+    pub fn as_path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where it is mounted.
+    pub fn mount(&self) -> &Path {
+        &self.mount
+    }
+
+    /// The steps from there to it.
+    pub fn steps(&self) -> impl Iterator<Item = Component<'_>> {
+        let inner = self.path.strip_prefix(&self.mount).unwrap_or(Path::new(""));
+        inner.components()
+    }
+}
+
+impl fmt::Display for SharedPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path.display().fmt(f)
+    }
+}
+
+/// Where the engine's host keeps the volume or folder that holds `path`, as the container with these mounts sees it.
+pub fn source<'m>(mounts: &'m [Mount], path: &Path) -> Option<&'m Path> {
+    match &owner(mounts, path)?.kind {
+        MountKind::Volume { source, .. } | MountKind::Bind { source } => Some(source),
+        MountKind::Private => None,
+    }
 }
 
 /// Where `path`, as the container with these mounts sees it, really lies; `None` when no mount holds it or the mount
@@ -322,6 +397,31 @@ mod tests {
         ] {
             assert_eq!(ours(&theirs, path, &mounts).as_deref(), expected, "{case}");
         }
+    }
+
+    #[test]
+    fn the_path_of_a_folder_is_ours_down_to_its_mount() {
+        let mounts = [volume("edge", "/edge"), volume("inner", "/edge/in")];
+        for (path, mount, steps) in [
+            ("/edge", "/edge", ""),
+            ("/edge/conf.d/challenge", "/edge", "conf.d/challenge"),
+            ("/edge/in/x", "/edge/in", "x"),
+            ("/elsewhere/x", "/elsewhere/x", ""),
+        ] {
+            let found = SharedPath::seen(&mounts, path);
+            let inner: PathBuf = found.steps().collect();
+            assert_eq!(
+                (found.as_path(), found.mount(), &*inner),
+                (Path::new(path), Path::new(mount), Path::new(steps)),
+                "{path}"
+            );
+        }
+        let found = SharedPath::top("/edge").join("challenge");
+        assert_eq!(found, SharedPath::seen(&mounts, "/edge/challenge"));
+        assert_eq!(
+            SharedPath::beneath(Path::new("/ed"), "/edge/x"),
+            SharedPath::top("/edge/x")
+        );
     }
 
     #[test]

@@ -182,7 +182,7 @@ fn obtain_step(obtain: &Obtain) -> Vec<String> {
         obtain.issuance.challenge.to_string(),
     ]);
     for webroot in &obtain.webroots {
-        step.extend(["--webroot".to_owned(), webroot.display().to_string()]);
+        step.extend(["--webroot".to_owned(), webroot.to_string()]);
     }
     step
 }
@@ -195,7 +195,7 @@ fn take_back_step(back: &TakeBack) -> Vec<String> {
 fn file_steps(deploy: &Deploy, passes: &dyn Fn(&str) -> bool) -> Vec<Vec<String>> {
     let mut steps = Vec::new();
     if let CertificateFolder::Delivered(folder) = &deploy.consumer.certificates {
-        let into = folder.ours.display().to_string();
+        let into = folder.ours.to_string();
         steps.extend(
             deploy
                 .deliver
@@ -203,7 +203,7 @@ fn file_steps(deploy: &Deploy, passes: &dyn Fn(&str) -> bool) -> Vec<Vec<String>
                 .map(|name| words(["deliver", name.as_str(), "--into", &into])),
         );
     }
-    let config = deploy.consumer.config.ours.display().to_string();
+    let config = deploy.consumer.config.ours.to_string();
     // The mark changes with every deployment: nothing to read about.
     let files = deploy
         .write

@@ -1,11 +1,11 @@
-//! What is wrong with the certificates that are there: said here, because labels alone don't show it.
+//! What is wrong with what is there, or is not: said here, because labels alone don't show it.
 
 use std::collections::BTreeSet;
 
 use super::kept_until;
 use crate::{
     desire::{Complaint, Desired, Pin, Wanted},
-    observe::Observed,
+    observe::{Observed, RefusedEmail},
     values::{CertificateName, Host, Timestamp},
 };
 
@@ -29,7 +29,16 @@ pub(super) fn of(desired: &Desired, observed: &Observed, now: Timestamp) -> BTre
     let pinned = sites.filter_map(|(host, site)| pinned(host, site.pin.as_ref()?, observed, now));
     let wanted = desired.certificates.iter();
     let kept = wanted.filter_map(|(name, wanted)| kept(name, wanted, observed, now));
-    uncovered.chain(pinned).chain(kept).collect()
+    let missing = observed.missing.iter();
+    let missing = missing.filter_map(|file| desired.files.get(file));
+    let refused = observed.refused_emails.iter();
+    let refused = refused.filter_map(|(ca, refused)| unreached(ca, refused, desired));
+    uncovered
+        .chain(pinned)
+        .chain(kept)
+        .chain(refused)
+        .chain(missing.flatten().cloned())
+        .collect()
 }
 
 /// That a certificate is kept which the CA that is asked for now would replace by one that nobody trusts.
@@ -49,6 +58,21 @@ fn kept(
             "the certificate {name} that is there is trusted, and none from {issuer} is; it stays until {until}"
         ),
         remedy: format!("name the CA again that issued it; to try {issuer} out, use another host"),
+    })
+}
+
+/// That a CA does not take the e-mail address of the settings: whoever asks it first says so.
+fn unreached(ca: &str, refused: &RefusedEmail, desired: &Desired) -> Option<Complaint> {
+    let mut wanted = desired.certificates.values();
+    let asking = wanted.find(|wanted| wanted.issuance.issuer.directory() == Some(ca))?;
+    let RefusedEmail { email, problem } = refused;
+    Some(Complaint {
+        container: asking.issuer_said.container.clone(),
+        label: "setting email".to_owned(),
+        value: email.clone(),
+        problem: format!("{ca} does not take it, so nobody hears from it: {problem}"),
+        remedy: "write another address, or leave the setting out; certificates are obtained all the same"
+            .to_owned(),
     })
 }
 
@@ -129,6 +153,48 @@ mod tests {
             )
             .len(),
             2
+        );
+    }
+
+    #[test]
+    fn an_e_mail_address_that_a_ca_does_not_take_is_told_of_who_asks_that_ca() {
+        let desired = desired([proxy(), shop()]);
+        let mut observed = fresh(&desired);
+        let mut wanted = desired.certificates.values();
+        let ca = wanted.find_map(|wanted| wanted.issuance.issuer.directory());
+        let refused = RefusedEmail {
+            email: "ops@corp.example".to_owned(),
+            problem: "the CA refuses (invalidContact): no".to_owned(),
+        };
+        for (directory, is_told) in [(ca.expect("it is asked"), true), ("another", false)] {
+            observed.refused_emails = [(directory.to_owned(), refused.clone())].into();
+            let expected = format!(
+                "container shop, label setting email=\"ops@corp.example\": {directory} does not take it, so nobody hears \
+                 from it: the CA refuses (invalidContact): no; write another address, or leave the setting out; \
+                 certificates are obtained all the same"
+            );
+            let told = said(&desired, &observed, START);
+            assert_eq!(
+                told,
+                is_told.then_some(expected).into_iter().collect::<Vec<_>>()
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_of_passwords_is_told_where_it_is_looked_for_and_not_there() {
+        let file = "/etc/nginx/conf.d/htpasswd";
+        let desired = desired([proxy(), shop().label("auth", file)]);
+        let mut observed = fresh(&desired);
+        assert_eq!(said(&desired, &observed, START), [""; 0]);
+        observed.missing = desired.files.keys().cloned().collect();
+        assert_eq!(
+            said(&desired, &observed, START),
+            [
+                "container shop, label quaymaster.auth=\"/etc/nginx/conf.d/htpasswd\": there is no such file in proxy: \
+                 /edge/htpasswd here, where it should be, is none; write it, with a line NAME:HASH for each who may come \
+                 in (`openssl passwd -apr1` prints a HASH), or name another file of proxy; until then nobody is let in"
+            ]
         );
     }
 

@@ -12,6 +12,7 @@ use super::{
     gate::{self, Elsewhere, Gate},
     ground::{self, Ground},
     held_back::{Whose, complaints, of_refused_templates, unrendered},
+    obtain::Held,
     part, signals,
     trial::{self, Mode},
 };
@@ -28,7 +29,7 @@ type OnTrial = BTreeMap<ContainerName, Parts>;
 /// Plans the deployment to one consumer, if it needs one.
 pub(super) fn plan(
     consumer: &Rc<Consumer>,
-    observed: &Observed,
+    (observed, live): (&Observed, &Held),
     templates: &Templates,
     rules: &Rules,
     now: Timestamp,
@@ -49,6 +50,7 @@ pub(super) fn plan(
         installed,
         signals: &signals,
         observed,
+        live,
         rules,
         now,
     };
@@ -204,7 +206,7 @@ impl Case<'_> {
             } if !self.consumer.running => return false,
             Mode::WithoutSites { .. } => {}
         }
-        let changes = trial::changes(self.consumer, parts, self.installed, false, &ground.mode);
+        let changes = trial::changes(self, parts, false, &ground.mode);
         self.installed.progress != Progress::TakenBack
             && changes.next.is_empty()
             && changes.stopgaps.is_empty()

@@ -11,16 +11,19 @@ use super::{
     content::Parts,
     gate::{self, Elsewhere, Gate},
     ground,
+    obtain::Held,
     part::{self, Part, Serving, mark_file},
+    selection,
     trial::{self, Changes, Mode, Stopgap},
 };
 use crate::{
     desire::{CertificateFolder, Consumer, Reload, Site},
     observe::{
-        Attempt, Installed, InstalledFile, Observed, Process, Progress, Signals, Subject, Units,
+        Attempt, HeldCertificate, Installed, InstalledFile, Observed, Process, Progress, Signals,
+        Source, Subject, Units,
     },
     render::{TemplateError, Templates},
-    values::{CertificateName, Digest, FileName, Timestamp},
+    values::{CertificateName, Digest, FileName, Host, Timestamp},
 };
 
 /// The shortest time that a reload gets to show itself; it takes some 40 ms where there is little to load.
@@ -40,9 +43,29 @@ pub(super) struct Case<'a> {
     pub installed: &'a Rc<Installed>,
     pub signals: &'a Signals,
     pub gate: &'a Gate,
+    /// With the user's own certificates in place of ours of the same names.
     pub observed: &'a Observed,
+    /// Those in `live/`, with ours under these names.
+    pub live: &'a Held,
     pub rules: &'a Rules,
     pub now: Timestamp,
+}
+
+impl Case<'_> {
+    /// The certificate that would serve a site if the user had none.
+    pub fn ours(&self, host: &Host, site: &Site) -> Option<Serving> {
+        let is_ours = |held: &HeldCertificate| held.source != Source::Provided;
+        let ours = self.live.iter().filter(|(_, held)| is_ours(held));
+        let observed = Observed {
+            held: Rc::new(
+                ours.map(|(name, held)| (name.clone(), Rc::clone(held)))
+                    .collect(),
+            ),
+            ..Observed::default()
+        };
+        let own = selection::Own::default();
+        part::serving(self.consumer, (host, site), (&observed, &own), self.now)
+    }
 }
 
 /// The deployment that these parts need, made by `templates`; the mark of what is there by `earlier` ones.
@@ -59,6 +82,7 @@ pub(super) fn deploy(
         signals,
         gate,
         observed,
+        live: _,
         rules,
         now,
     } = *case;
@@ -68,7 +92,7 @@ pub(super) fn deploy(
     // Nobody is restarted for what nobody asked for.
     let can_be_told = matches!(consumer.reload, Reload::Signal(_) | Reload::Exec(_));
     let can_be_tried = is_proven && consumer.running && consumer.reach.is_some() && can_be_told;
-    let changes = trial::changes(consumer, parts, installed, can_be_tried, mode);
+    let changes = trial::changes(case, parts, can_be_tried, mode);
     let mark = Digest::of(mark_is(installed.generation)?);
     let has_mark = installed
         .files

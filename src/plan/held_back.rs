@@ -2,7 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{Rules, content::Parts, ground::are_condemned, part::Part};
+use super::{
+    Rules,
+    content::Parts,
+    ground::are_condemned,
+    part::{Part, Serving},
+};
 use crate::{
     desire::{Comes, Complaint, Consumer},
     observe::{Installed, Refused},
@@ -27,7 +32,7 @@ pub(super) fn complaints(
         .chain(installed.trial.refused.keys());
     for (file, part) in in_question.filter_map(|file| Some((file, parts.get(file)?))) {
         let (problem, remedy) = if installed.foreign.contains(file) {
-            let path = consumer.config.ours.join(file.as_str());
+            let path = consumer.config.ours.as_path().join(file.as_str());
             (
                 format!(
                     "{} of {} was not written by quaymaster",
@@ -41,9 +46,24 @@ pub(super) fn complaints(
             .holds_back(file, || part.unit())
             .filter(|_| part.comes != Comes::Last && !is_told(part))
         {
-            let problem = format!("{} refuses {file}: {}", consumer.name, refused.reason);
+            let (name, reason) = (&consumer.name, &refused.reason);
             let meanwhile = meanwhile(file, part.host(), installed);
             let change = change(templates.users_in(part.template(consumer)));
+            let (problem, change) = match users_in_doubt(part, installed) {
+                None => (format!("{name} refuses {file}: {reason}"), change),
+                Some(users) => {
+                    let problem = format!(
+                        "{name} refuses {file} with your certificate, {}: {reason}",
+                        users.files()
+                    );
+                    let put = put_another(users);
+                    match part.has_file(file, installed) {
+                        // It has all but the certificate already.
+                        true => (problem, put),
+                        false => (problem, format!("{put}; or {change}")),
+                    }
+                }
+            };
             (
                 problem,
                 format!("{change}; until then {meanwhile}, and everything else goes on"),
@@ -70,10 +90,15 @@ fn of_all_with_certificates(
     let with_certificates = parts
         .iter()
         .filter(|(_, part)| part.host().is_some() && part.certificate.is_some());
-    let (mut refusals, mut count) = (Vec::new(), 0);
+    let (mut refusals, mut users, mut count) = (Vec::new(), BTreeSet::new(), 0);
     for (file, part) in with_certificates {
         count += 1;
-        refusals.extend(installed.trial.holds_back(file, || part.unit()));
+        let Some(refused) = installed.trial.holds_back(file, || part.unit()) else {
+            continue;
+        };
+        refusals.push(refused);
+        let in_doubt = users_in_doubt(part, installed);
+        users.extend(in_doubt.map(put_another));
     }
     let is_unread = |refused: &&&Refused| {
         refused.reason.contains("certificate") && refused.reason.contains("Permission denied")
@@ -93,11 +118,26 @@ fn of_all_with_certificates(
             told.reason
         ),
     };
+    let change: String = users.iter().map(|put| format!("{put}; or ")).collect();
     let remedy = format!(
-        "look into its log; where it may not read keys, write the number of the user that it runs as into its label \
-         {prefix}.owner. Until then sites without a certificate go on, and no other is new"
+        "{change}look into its log; where it may not read keys, write the number of the user that it runs as into its \
+         label {prefix}.owner. Until then sites without a certificate go on, and no other is new"
     );
     Some(Whose::consumer(consumer, rules).complains(problem, remedy))
+}
+
+/// The certificate of the user's that a refused part would have brought: that may be what is refused.
+fn users_in_doubt<'a>(part: &'a Part, installed: &Installed) -> Option<&'a Serving> {
+    let certificate = part.certificate.as_ref();
+    certificate.filter(|serving| serving.is_the_users() && !serving.is_given(installed))
+}
+
+/// What to do about it.
+fn put_another(users: &Serving) -> String {
+    format!(
+        "put a certificate and a key that it takes in place of {}, or take them away, so that one of ours is served",
+        users.files()
+    )
 }
 
 /// What templates fail for. A template that fails for everything is told once.

@@ -28,7 +28,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     net::SocketAddr,
-    path::PathBuf,
     rc::Rc,
     time::Duration,
 };
@@ -50,7 +49,7 @@ use content::{Parts, Wanted};
 
 use crate::{
     desire::{Complaint, Consumer, Desired, Issuance},
-    observe::{Attempt, Installed, Observed, RefusedTemplates, Signals, Subject},
+    observe::{Attempt, Installed, Observed, RefusedTemplates, SharedPath, Signals, Subject},
     render::Templates,
     values::{CertificateName, ContainerName, Digest, FileName, Host, Signal, Timestamp},
 };
@@ -231,7 +230,7 @@ pub struct Obtain {
     /// Why.
     pub why: Why,
     /// Where responses to challenges are put, as we see it.
-    pub webroots: BTreeSet<PathBuf>,
+    pub webroots: BTreeSet<SharedPath>,
     /// Where the proxies that will be asked for them can be reached from here.
     pub proxies: BTreeSet<SocketAddr>,
     /// The record of this try, written down before it is made.
@@ -357,7 +356,7 @@ impl Memory {
         for consumer in desired.consumers.values() {
             consumer::plan(
                 consumer,
-                observed,
+                (observed, ours),
                 templates,
                 rules,
                 now,

@@ -162,7 +162,7 @@ enum Need {
 }
 
 /// Those in `live/`, by name.
-type Held = BTreeMap<CertificateName, Rc<HeldCertificate>>;
+pub(super) type Held = BTreeMap<CertificateName, Rc<HeldCertificate>>;
 
 /// What a need is found out from.
 struct World<'a> {

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, rc::Rc};
 use super::{Rules, gate::Gate, selection, views};
 use crate::{
     desire::{Comes, Consumer, OwnFile, Site},
-    observe::{HeldCertificate, Installed, InstalledFile, Observed},
+    observe::{HeldCertificate, Installed, InstalledFile, Observed, Shelf, Source},
     render::{ProxyView, TemplateError, Templates},
     values::{CertificateName, Digest, FileName, Host, Timestamp},
 };
@@ -45,6 +45,22 @@ impl Serving {
     /// Whether the consumer was given it.
     pub fn is_given(&self, installed: &Installed) -> bool {
         installed.certificates.get(&self.name) == Some(&self.held.digest)
+    }
+
+    /// Whether the user put it there.
+    pub fn is_the_users(&self) -> bool {
+        self.held.source == Source::Provided
+    }
+
+    /// Its files, beneath the folder of certificates.
+    pub fn files(&self) -> String {
+        let Self { name, held, .. } = self;
+        let at = |file| format!("{}/{name}/{file}", held.shelf.folder());
+        let chain = match held.shelf {
+            Shelf::Live | Shelf::Provided => at("fullchain.pem"),
+            Shelf::ProvidedInParts => format!("{}, {}", at("cert.pem"), at("chain.pem")),
+        };
+        format!("{chain} and {}", at("privkey.pem"))
     }
 
     /// The same one where it need not be seen.

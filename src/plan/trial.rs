@@ -1,15 +1,16 @@
 //! Which changes go to a consumer next. What it refuses is found by halves: a site that breaks the configuration is
 //! held back alone, and everything else goes live. The older file of a site that is held back stays, as long as it leads
-//! to nobody else.
+//! to nobody else, and its certificate is renewed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     content::Parts,
+    deploy::Case,
     part::{Part, Serving, own_file},
 };
 use crate::{
-    desire::{Comes, Consumer},
+    desire::{CertificateFolder, Comes, Consumer},
     observe::{Installed, Trial, Units},
     values::{Digest, FileName},
 };
@@ -46,7 +47,8 @@ pub(super) enum Stopgap {
         /// The digest of that file.
         file: Digest,
     },
-    /// The older file gets the certificate that the site has now.
+    /// The older file gets a newer certificate: the one that the site has now, or, where that is one of the user's that is
+    /// refused, ours.
     TakesCertificate(Serving),
 }
 
@@ -71,13 +73,12 @@ impl Stopgap {
 }
 
 /// Chooses from what should be there and what is.
-pub(super) fn changes(
-    consumer: &Consumer,
-    parts: &Parts,
-    installed: &Installed,
-    can_be_tried: bool,
-    mode: &Mode,
-) -> Changes {
+pub(super) fn changes(case: &Case<'_>, parts: &Parts, can_be_tried: bool, mode: &Mode) -> Changes {
+    let Case {
+        consumer,
+        installed,
+        ..
+    } = *case;
     let lacks_its_ground = lacks_its_ground(consumer, parts, installed);
     let is_without_sites = lacks_its_ground || matches!(mode, Mode::WithoutSites { .. });
     let are_held_back = lacks_its_ground
@@ -97,7 +98,7 @@ pub(super) fn changes(
             .then(|| differing().map(|(file, _)| file))
             .into_iter()
             .flatten();
-        let stopgaps = stopgaps(parts, installed, further);
+        let stopgaps = stopgaps(case, parts, further);
         if !stopgaps.is_empty() {
             return Changes {
                 next: Units::new(),
@@ -197,10 +198,11 @@ fn lacks_its_ground(consumer: &Consumer, parts: &Parts, installed: &Installed) -
 /// What has to be done about sites whose own files can't go next: those in doubt, those that no template can be rendered
 /// for, and `further` ones.
 fn stopgaps<'a>(
+    case: &Case<'a>,
     parts: &'a Parts,
-    installed: &'a Installed,
     further: impl Iterator<Item = &'a FileName>,
 ) -> BTreeMap<FileName, Stopgap> {
+    let installed = case.installed;
     let held_back: BTreeSet<&FileName> = installed
         .trial
         .files()
@@ -211,10 +213,9 @@ fn stopgaps<'a>(
         .into_iter()
         .filter(|file| !installed.foreign.contains(*file));
     let mut found: BTreeMap<FileName, Stopgap> = of_each
-        .filter_map(|file| Some((file.clone(), stopgap(file, parts, installed)?)))
+        .filter_map(|file| Some((file.clone(), stopgap(file, parts, case)?)))
         .collect();
     let trial = &installed.stopgaps.trial;
-    found.retain(|file, stopgap| trial.holds_back(file, || stopgap.unit()).is_none());
     let next = first(
         found
             .iter()
@@ -226,28 +227,49 @@ fn stopgaps<'a>(
     found
 }
 
-fn stopgap(file: &FileName, parts: &Parts, installed: &Installed) -> Option<Stopgap> {
+/// The next one for the older file of a site; none that was refused alone.
+fn stopgap(file: &FileName, parts: &Parts, case: &Case<'_>) -> Option<Stopgap> {
+    let installed = case.installed;
     let there = installed.files.get(file)?;
-    if parts
-        .get(file)
-        .is_some_and(|part| part.has_file(file, installed))
-    {
-        return None;
-    }
+    let is_untried = |stopgap: &Stopgap| {
+        let trial = &installed.stopgaps.trial;
+        trial.holds_back(file, || stopgap.unit()).is_none()
+    };
+    let part = parts.get(file);
+    let has_file = part.is_some_and(|part| part.has_file(file, installed));
     let is_own = |address| {
         parts
             .site(file)
             .is_some_and(|site| site.may_lead_to(address))
     };
-    if !there.leads_to.iter().all(is_own) {
-        return Some(Stopgap::Goes { file: there.digest });
+    if !has_file && !there.leads_to.iter().all(is_own) {
+        return Some(Stopgap::Goes { file: there.digest }).filter(is_untried);
     }
     let serving = parts.certificate(file)?;
-    let is_older = installed
-        .certificates
-        .get(&serving.name)
-        .is_some_and(|given| *given != serving.digest());
-    is_older.then(|| Stopgap::TakesCertificate(serving.clone()))
+    if serving.is_given(installed) {
+        return None;
+    }
+    let is_older = |serving: &Serving| {
+        let given = installed.certificates.get(&serving.name);
+        given.is_some_and(|given| *given != serving.digest())
+    };
+    let takes = |serving: Serving| {
+        let takes = is_older(&serving).then_some(Stopgap::TakesCertificate(serving));
+        takes.filter(is_untried)
+    };
+    // Where the text is as it should be, its certificate is what is held back.
+    let own = || takes(serving.clone()).filter(|_| !has_file);
+    let is_refused = part.is_some_and(|part| {
+        let held_back = installed.trial.holds_back(file, || part.unit());
+        held_back.is_some() && serving.is_the_users()
+    });
+    let ours = || case.ours(parts.host(file)?, parts.site(file)?);
+    match (is_refused.then(ours).flatten(), &case.consumer.certificates) {
+        (Some(ours), CertificateFolder::Delivered(_)) => takes(ours).or_else(own),
+        // Ours lies elsewhere than the user's of the same name, so the older file can't get both.
+        (Some(ours), CertificateFolder::Shared { .. }) => takes(ours),
+        (None, _) => own(),
+    }
 }
 
 /// What stands for taking a file away.

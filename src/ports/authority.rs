@@ -9,7 +9,10 @@ use std::{
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::values::{Host, KeyType, Retry, Secret, Timestamp};
+use crate::{
+    observe::RefusedEmail,
+    values::{Host, KeyType, Retry, Secret, Timestamp},
+};
 
 /// Those who issue certificates, and the keys that these are for.
 pub trait Authorities {
@@ -37,6 +40,9 @@ pub trait Authority {
     /// Whether terms still have to be agreed to: `None` when the settings agree or an account exists, else where the
     /// CA says its terms are, or its directory where it can't be asked.
     async fn terms_to_agree(&self) -> Option<String>;
+
+    /// The e-mail address of the settings, if this CA was told it and does not take it.
+    fn refused_email(&self) -> Option<RefusedEmail>;
 
     /// Asks for a certificate with these names, of the kind that the CA calls `profile`.
     ///

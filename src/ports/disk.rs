@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     rc::Rc,
 };
 
@@ -12,7 +12,10 @@ use thiserror::Error;
 
 use super::Challenge;
 use crate::{
-    observe::{Attempt, HeldCertificate, Holder, Installed, Release, Removed, Shelf, Source, Wish},
+    observe::{
+        Attempt, HeldCertificate, Holder, Installed, Release, Removed, SharedPath, Shelf, Source,
+        Wish,
+    },
     values::{CertificateName, ContainerName, Digest, FileName, Host, Owner, Secret, Timestamp},
 };
 
@@ -79,9 +82,12 @@ pub trait Disk {
     fn set_account_aside(&self, directory: &str) -> Result<PathBuf, DiskError>;
 
     /// Makes a challenge's response readable in a webroot.
-    fn publish(&self, webroot: &Path, challenge: &Challenge) -> Result<(), DiskError>;
+    fn publish(&self, webroot: &SharedPath, challenge: &Challenge) -> Result<(), DiskError>;
     /// Takes the response to this token away again, also one half written; one that is not there is fine.
-    fn withdraw(&self, webroot: &Path, token: &str) -> Result<(), DiskError>;
+    fn withdraw(&self, webroot: &SharedPath, token: &str) -> Result<(), DiskError>;
+
+    /// Whether it is certain that there is no such file: not where a link may lead to it, which we don't follow.
+    fn is_missing(&self, file: &SharedPath) -> bool;
 
     /// What lies in a consumer's folders: our record of it, corrected by a look at the files themselves.
     fn installed(&self, place: &Place<'_>) -> Result<Installed, DiskError>;
@@ -133,9 +139,9 @@ pub struct Place<'a> {
     /// Whose they are.
     pub consumer: &'a ContainerName,
     /// Where rendered files go.
-    pub config: &'a Path,
+    pub config: &'a SharedPath,
     /// Where copies of just its own certificates go; none where it reads our folder.
-    pub certificates: Option<&'a Path>,
+    pub certificates: Option<&'a SharedPath>,
     /// Who is to own the keys of these; none for our own user.
     pub owner: Option<Owner>,
 }

@@ -14,6 +14,7 @@ use std::{
 };
 
 use crate::support::fake_engine::{Fake, Reply, local};
+use quaymaster::{adapters::disk::Folders, ports::Disk, values::Secret};
 use serde_json::{Value, json};
 
 use crate::support::program::binary;
@@ -292,6 +293,54 @@ async fn only_cas_that_somebody_asks_are_a_problem_when_they_can_not_be_reached(
                 finding["state"] == state && finding["says"].as_str().unwrap().contains(words),
                 "{finding}"
             );
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_file_of_passwords_that_is_not_there_is_told_until_it_is() {
+    local(async {
+        let folder = tempfile::tempdir().unwrap();
+        let (edge, ca) = (folder.path().join("edge"), ["--ca", "self-signed"]);
+        fs::create_dir(&edge).unwrap();
+        let file = "/etc/nginx/conf.d/secret/htpasswd";
+        let labels = json!({"quaymaster.host": "shop.example", "quaymaster.auth": file});
+        let fake = serving(&edge, &labels, &["8080/tcp"]);
+        let here = edge.join("secret/htpasswd");
+        let words = format!("there is no such file in proxy: {} here", here.display());
+        for is_told in [true, false] {
+            let once = run_as(&fake, folder.path(), &["once", ca[0], ca[1]]).await;
+            assert_eq!(once.0, Some(if is_told { 3 } else { 0 }));
+            for command in ["check", "status"] {
+                let words_of = [command, "--format", "json", ca[0], ca[1]];
+                let (_, told) = run_as(&fake, folder.path(), &words_of).await;
+                assert_eq!(told.contains(&words), is_told, "{command}: {told}");
+            }
+            fs::create_dir_all(here.parent().unwrap()).unwrap();
+            fs::write(&here, "").unwrap();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_e_mail_address_that_the_ca_refuses_is_a_problem_as_long_as_it_is_set() {
+    local(async {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        let refused = json!({"email": "ops@corp.example", "problem": "no such domain"});
+        let account = json!({"url": format!("{NOBODY}/1"), "key": "", "refused": refused});
+        Folders::new(state.join("certificates"), state)
+            .keep_account(NOBODY, &Secret::new(account.to_string()))
+            .unwrap();
+        let labels = json!({"quaymaster.host": "shop.example"});
+        let fake = serving(&folder.path().join("edge"), &labels, &["8080/tcp"]);
+        for (email, is_told) in [("ops@corp.example", true), ("ops@corp.test", false)] {
+            let words = ["check", "--format", "json", "--email", email];
+            let (_, told) = run(&fake, folder.path(), &words).await;
+            let words = "label setting email: https://127.0.0.1:1/directory does not take it";
+            assert_eq!(told.contains(words), is_told, "{email}: {told}");
         }
     })
     .await;

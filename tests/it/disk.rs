@@ -16,6 +16,7 @@ use std::{
 
 use quaymaster::{
     adapters::{clock::SystemClock, disk::Folders},
+    observe::SharedPath,
     ports::{Change, Clock, Disk, Place},
     values::{CertificateName, ContainerName},
 };
@@ -254,8 +255,11 @@ fn calls(trace: &str) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// What strace shows between `<` and `>` behind the first descriptor, or as the last quoted word.
-fn subject(arguments: &str) -> String {
+/// What a call is about: what strace shows between `<` and `>` behind the first descriptor, and what is named in it.
+fn subject(name: &str, arguments: &str) -> String {
+    if name.ends_with("at") {
+        return named(arguments).first().cloned().unwrap_or_default();
+    }
     let quoted = || arguments.split('"').nth_back(1);
     let descriptor = arguments
         .starts_with(|c: char| c.is_ascii_digit())
@@ -265,6 +269,19 @@ fn subject(arguments: &str) -> String {
         .or_else(quoted)
         .unwrap_or_default()
         .to_owned()
+}
+
+/// The paths that a call names, each in the folder whose descriptor is before it.
+fn named(arguments: &str) -> Vec<String> {
+    let (mut folder, mut named) = (PathBuf::new(), Vec::new());
+    for argument in arguments.split(", ") {
+        if let Some(name) = argument.split('"').nth(1) {
+            named.push(folder.join(name).display().to_string());
+        } else if let Some(path) = argument.split(['<', '>']).nth(1) {
+            folder = path.into();
+        }
+    }
+    named
 }
 
 /// The mode in octal that a call sets or creates with: its last number that begins with a zero.
@@ -307,7 +324,7 @@ async fn no_key_is_readable_by_others_at_any_instant() {
         let mut keys: BTreeSet<String> = calls
             .iter()
             .filter(|(name, arguments)| is_write(name) && arguments.contains("PRIVATE KEY-----"))
-            .map(|(_, arguments)| subject(arguments))
+            .map(|(name, arguments)| subject(name, arguments))
             .filter(|path| path.starts_with('/'))
             .collect();
         let written = keys.clone();
@@ -316,13 +333,13 @@ async fn no_key_is_readable_by_others_at_any_instant() {
         }
         // What a key's file is called later is a key's file, too.
         for (_, arguments) in calls.iter().filter(|(name, _)| name.starts_with("rename")) {
-            let names: Vec<_> = arguments.split('"').skip(1).step_by(2).collect();
-            let moved = keys.iter().filter_map(|key| Some(names[1].to_owned() + key.strip_prefix(names[0])?));
+            let names = named(arguments);
+            let moved = keys.iter().filter_map(|key| Some(names[1].clone() + key.strip_prefix(&*names[0])?));
             keys.extend(moved.collect::<Vec<_>>());
         }
         let mut created = BTreeSet::new();
         for (name, arguments) in &calls {
-            let path = subject(arguments);
+            let path = subject(name, arguments);
             if !keys.contains(&path) {
                 continue;
             }
@@ -723,10 +740,11 @@ fn of_what_people_drop_in_nginx_takes_what_we_take_as_we_deliver_it_and_refuses_
         deliver: &deliver,
     };
     let consumer = ContainerName::parse("proxy").unwrap();
+    let [shared, certificates_there] = [&config, &delivered].map(SharedPath::top);
     let place = Place {
         consumer: &consumer,
-        config: &config,
-        certificates: Some(&delivered),
+        config: &shared,
+        certificates: Some(&certificates_there),
         owner: None,
     };
     folders.stage(&place, &change).unwrap();

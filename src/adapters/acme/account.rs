@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     adapters::{http::HttpClient, x509},
+    observe::RefusedEmail,
     ports::{AuthorityError, Disk, DiskError},
     values::Secret,
 };
@@ -35,6 +36,16 @@ struct AccountRecord {
     /// The e-mail address that the CA has taken; none where it has none, and in records of earlier versions.
     #[serde(default)]
     email: Option<String>,
+    /// The one that it did not take since; none in records of earlier versions.
+    #[serde(default)]
+    refused: Option<RefusedEmail>,
+}
+
+/// What of it anybody may know.
+#[derive(Deserialize)]
+struct Known {
+    #[serde(default)]
+    refused: Option<RefusedEmail>,
 }
 
 /// Why there is no account on disk to be had.
@@ -43,6 +54,11 @@ enum Unrecorded {
     Damaged(String),
     /// It can't be read, now.
     Unread(DiskError),
+}
+
+/// Whether a CA that was told an e-mail address has anything against it, and is not broken itself.
+fn is_about_email(problem: &AuthorityError) -> bool {
+    matches!(problem, AuthorityError::Refused { kind, .. } if kind != "serverInternal")
 }
 
 fn exposed<S: Serializer>(key: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
@@ -94,6 +110,7 @@ impl Registration {
                 url: Some(url),
                 key,
                 email,
+                ..
             }) => {
                 let account = self.open(&url, &key).await?;
                 self.tell_email(&account, key, email).await?;
@@ -147,6 +164,15 @@ impl Registration {
         }
     }
 
+    /// The e-mail address of the settings, if the CA did not take it. What can't be read is told by the order that needs
+    /// it.
+    pub(super) fn refused_email(&self) -> Option<RefusedEmail> {
+        let text = self.disk.account(&self.caller.directory).ok()??;
+        let known: Known = serde_json::from_str(text.expose()).ok()?;
+        let is_in_force = |refused: &RefusedEmail| self.email.as_ref() == Some(&refused.email);
+        known.refused.filter(is_in_force)
+    }
+
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.1.1>
     async fn terms(&self) -> String {
         let directory = || self.caller.directory.clone();
@@ -197,6 +223,7 @@ impl Registration {
             url: Some(account.id().to_owned()),
             key: key.clone(),
             email: None,
+            refused: None,
         })?;
         tracing::info!(
             directory = self.caller.directory,
@@ -208,7 +235,8 @@ impl Registration {
     }
 
     /// Tells the CA the e-mail address of the settings where it has another, or none. One that it does not take costs
-    /// nothing but that it can't write: no certificate waits for it, and it is told again by the next process alone.
+    /// nothing but that it can't write: no certificate waits for it. It is told again by the next process alone, and that
+    /// it was refused is kept as long as it is set.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3.2>
     async fn tell_email(
@@ -223,20 +251,31 @@ impl Registration {
         let contact = self.email.as_ref().map(|email| format!("mailto:{email}"));
         let contacts: Vec<_> = contact.iter().map(String::as_str).collect();
         let updated = async || account.update_contacts(&contacts).await;
-        if let Err(failure) = self.caller.call(Repeat::Safe, updated).await {
-            let problem = AuthorityError::from(failure);
-            tracing::warn!(
-                directory = self.caller.directory,
-                email = self.email,
-                "the CA was not told the e-mail address of the setting email, and the account is used all the same: \
-                 {problem}; write another address, or leave it out"
-            );
-            return Ok(());
-        }
+        let told = self.caller.call(Repeat::Safe, updated).await;
+        let (email, refused) = match (told.map_err(AuthorityError::from), &self.email) {
+            (Ok(_), _) => (self.email.clone(), None),
+            (Err(problem), Some(email)) if is_about_email(&problem) => {
+                let refused = RefusedEmail {
+                    email: email.clone(),
+                    problem: problem.to_string(),
+                };
+                (known, Some(refused))
+            }
+            (Err(problem), _) => {
+                tracing::warn!(
+                    directory = self.caller.directory,
+                    email = self.email,
+                    "the CA was not told the e-mail address of the setting email, and the account is used all the same: \
+                     {problem}"
+                );
+                return Ok(());
+            }
+        };
         self.keep(&AccountRecord {
             url: Some(account.id().to_owned()),
             key,
-            email: self.email.clone(),
+            email,
+            refused,
         })
     }
 
@@ -259,6 +298,7 @@ impl Registration {
             url: None,
             key: key.clone(),
             email: None,
+            refused: None,
         })?;
         Ok(key)
     }

@@ -18,6 +18,7 @@ use std::{collections::BTreeSet, rc::Rc};
 
 use crate::{
     adapters::http::{HttpClient, Limits},
+    observe::RefusedEmail,
     ports::{Authority, AuthorityError, Clock, Disk, Order},
     values::Host,
 };
@@ -99,6 +100,10 @@ impl Authority for AcmeAuthority {
 
     async fn terms_to_agree(&self) -> Option<String> {
         self.registration.terms_to_agree().await
+    }
+
+    fn refused_email(&self) -> Option<RefusedEmail> {
+        self.registration.refused_email()
     }
 
     async fn order(

@@ -2,6 +2,7 @@
 //! written again. What is ours is told from what is the user's by its link: ours lead to `../archive/NAME/N`.
 
 use std::{
+    borrow::Cow,
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
@@ -287,7 +288,14 @@ impl Folders {
         let making = archive.join(format!(".{number}.new"));
         files::remove_folder(&making)?;
         files::folder(&making, FOLDER_MODE)?;
-        write_files(&making, &version.fullchain, &version.privkey)?;
+        for (file, text, mode) in four_files(&version.fullchain, &version.privkey) {
+            files::create(
+                &making.join(file),
+                text.as_bytes(),
+                mode,
+                Durability::Synced,
+            )?;
+        }
         write_about(&making, source, PUBLIC)?;
         files::put_folder(&making, &archive.join(number.to_string()))?;
         Ok(number)
@@ -507,27 +515,22 @@ fn write_about(folder: &Path, source: Source, mode: u32) -> Result<(), DiskError
     files::create(&path, text.as_bytes(), mode, Durability::Synced)
 }
 
-/// Writes the four files that certbot's users know; only the key is private.
-pub(super) fn write_files(folder: &Path, fullchain: &str, key: &Secret) -> Result<(), DiskError> {
+/// The four files that certbot's users know, with their texts and modes; only the key is private.
+pub(super) fn four_files<'t>(
+    fullchain: &'t str,
+    key: &'t Secret,
+) -> [(&'static str, Cow<'t, str>, u32); 4] {
     const END: &str = "-----END CERTIFICATE-----";
     let leaf_ends = fullchain
         .find(END)
         .map_or(fullchain.len(), |start| start + END.len());
     let (cert, chain) = fullchain.split_at(leaf_ends);
-    for (file, text, mode) in [
-        ("privkey.pem", key.expose(), PRIVATE),
-        ("cert.pem", &format!("{cert}\n"), PUBLIC),
-        ("chain.pem", chain.trim_start(), PUBLIC),
-        ("fullchain.pem", fullchain, PUBLIC),
-    ] {
-        files::create(
-            &folder.join(file),
-            text.as_bytes(),
-            mode,
-            Durability::Synced,
-        )?;
-    }
-    Ok(())
+    [
+        ("privkey.pem", key.expose().into(), PRIVATE),
+        ("cert.pem", format!("{cert}\n").into(), PUBLIC),
+        ("chain.pem", chain.trim_start().into(), PUBLIC),
+        ("fullchain.pem", fullchain.into(), PUBLIC),
+    ]
 }
 
 fn missing(path: PathBuf) -> DiskError {

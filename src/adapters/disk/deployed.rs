@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Folders, files, state::read_json};
+use super::{Folders, files, shared::SharedFolder, state::read_json};
 use crate::{
     observe::Installed,
     ports::{Change, DiskError, Place},
@@ -43,19 +43,22 @@ pub(super) struct Journal {
 impl Journal {
     /// Adds what lies in the way of a change now, unless something older is known.
     fn add(&mut self, place: &Place<'_>, change: &Change<'_>) -> Result<(), DiskError> {
+        let config = SharedFolder::open(place.config)?;
         for name in change.write.keys().chain(change.remove) {
             if !self.files.contains_key(name) {
-                self.files.insert(
-                    name.clone(),
-                    files::read(&place.config.join(name.as_str()))?,
-                );
+                let text = match &config {
+                    Some(config) => config.text(name.as_str())?,
+                    None => None,
+                };
+                self.files.insert(name.clone(), text);
             }
         }
-        let Some(folder) = place.certificates else {
+        let Some(folder) = place.certificates.filter(|_| !change.deliver.is_empty()) else {
             return Ok(());
         };
+        let folder = SharedFolder::open(folder)?;
         for name in change.deliver.keys() {
-            let link = || files::link_target(&folder.join(name.as_str()));
+            let link = || folder.as_ref()?.link_target(name.as_str());
             self.links.entry(name.clone()).or_insert_with(link);
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! Folders of consumers: what is put there, what comes back, what is never touched.
 
+mod links;
+
 use std::fs;
 
 use super::{
@@ -24,12 +26,15 @@ struct Consumer {
     place: tests::Place,
     name: ContainerName,
     certificates: PathBuf,
+    /// The same folders, as those that others may write to.
+    shared: [SharedPath; 2],
 }
 
 fn consumer() -> Consumer {
     let place = place();
     let certificates = place.config.join("certificates");
     Consumer {
+        shared: [place.shared(), place.shared().join("certificates")],
         place,
         name: ContainerName::parse("proxy").expect("a name"),
         certificates,
@@ -45,10 +50,11 @@ type Changes<'a> = (
 
 impl Consumer {
     fn folder(&self) -> Folder<'_> {
+        let [config, certificates] = &self.shared;
         Folder {
             consumer: &self.name,
-            config: &self.place.config,
-            certificates: Some(&self.certificates),
+            config,
+            certificates: Some(certificates),
             owner: None,
         }
     }

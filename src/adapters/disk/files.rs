@@ -3,13 +3,13 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, ErrorKind, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, symlink},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
 };
 
 use nix::fcntl::OFlag;
 
-use crate::{ports::DiskError, values::Owner};
+use crate::ports::DiskError;
 
 /// Readable by its owner alone.
 pub(super) const PRIVATE: u32 = 0o600;
@@ -117,14 +117,17 @@ pub(super) fn remove_folder(path: &Path) -> Result<(), DiskError> {
 /// The text of a file; `None` when there is none. What is no text is damaged, and so is what is no file: a named pipe
 /// would keep us waiting for whoever writes into it.
 pub(super) fn read(path: &Path) -> Result<Option<String>, DiskError> {
-    let Some(bytes) = read_bytes(path)? else {
-        return Ok(None);
-    };
-    let no_text = |_| DiskError::Damaged {
-        path: path.to_owned(),
+    read_bytes(path)?
+        .map(|bytes| as_text(bytes, || path.to_owned()))
+        .transpose()
+}
+
+/// The text that the bytes of the file at `path` are.
+pub(super) fn as_text(bytes: Vec<u8>, path: impl FnOnce() -> PathBuf) -> Result<String, DiskError> {
+    String::from_utf8(bytes).map_err(|_| DiskError::Damaged {
+        path: path(),
         problem: "it is no text".to_owned(),
-    };
-    String::from_utf8(bytes).map(Some).map_err(no_text)
+    })
 }
 
 /// The bytes of a file; `None` when there is none.
@@ -144,34 +147,6 @@ pub(super) fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
     }
 }
 
-/// Where a link leads; `None` where there is no link.
-pub(super) fn link_target(path: &Path) -> Option<PathBuf> {
-    fs::read_link(path).ok()
-}
-
-/// When a file was last written, in seconds since 1970.
-pub(super) fn changed_at(path: &Path) -> Result<u64, DiskError> {
-    let seconds = fs::metadata(path).map_err(told("look at", path))?.mtime();
-    Ok(u64::try_from(seconds).unwrap_or(0))
-}
-
-/// Makes a folder of ours within one that somebody else may write to, unless it is there. A link in its place is refused:
-/// it could lead anywhere.
-pub(super) fn own_folder(path: &Path, mode: u32) -> Result<(), DiskError> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.file_type().is_symlink() => {
-            let problem =
-                "it is a link where a folder is expected, and could lead anywhere; remove it"
-                    .to_owned();
-            Err(DiskError::Damaged {
-                path: path.to_owned(),
-                problem,
-            })
-        }
-        _ => folder(path, mode),
-    }
-}
-
 /// Whether anything has this name, be it a link that leads nowhere.
 pub(super) fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
@@ -183,26 +158,6 @@ pub(super) fn is_open_to_others(path: &Path) -> bool {
         fs::metadata(path).is_ok_and(|found| found.permissions().mode() & bit != 0)
     };
     allows(path, 0o004) && allows(parent(path), 0o001)
-}
-
-/// Whether a file belongs to this owner.
-pub(super) fn is_owned_by(path: &Path, owner: Owner) -> bool {
-    fs::metadata(path).is_ok_and(|found| {
-        found.uid() == owner.user && owner.group.is_none_or(|group| group == found.gid())
-    })
-}
-
-/// Gives a file to this owner, unless it has it.
-pub(super) fn give(path: &Path, owner: Owner) -> Result<(), DiskError> {
-    if is_owned_by(path, owner) {
-        return Ok(());
-    }
-    let told = |source| DiskError::Owner {
-        path: path.to_owned(),
-        owner,
-        source,
-    };
-    chown(path, Some(owner.user), owner.group).map_err(told)
 }
 
 /// Gives what is at `path` the name `to`, or the first of `to.2`, `to.3` and so on that is free; returns which.

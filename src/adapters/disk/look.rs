@@ -1,17 +1,13 @@
 //! Looks at folders, for people who want to know whether they are as they must be. What is tried is undone at once.
 
-use std::{
-    collections::BTreeSet,
-    fs, io,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, path::PathBuf};
 
 use super::{
-    Folders,
-    files::{self, Durability, PRIVATE, told},
+    Folders, consumers,
+    files::{self, Durability, PRIVATE},
+    shared::SharedFolder,
 };
-use crate::{ports::DiskError, values::CertificateName};
+use crate::{observe::SharedPath, ports::DiskError, values::CertificateName};
 
 /// How a folder is.
 #[derive(Debug)]
@@ -26,21 +22,16 @@ pub struct FolderLook {
 ///
 /// # Errors
 /// When it can't be looked at, or is no folder.
-pub fn look(path: &Path) -> Result<Option<FolderLook>, DiskError> {
-    let found = match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        found => found.map_err(told("look at", path))?,
+pub fn look(path: &SharedPath) -> Result<Option<FolderLook>, DiskError> {
+    const TRIAL: &str = ".quaymaster-check";
+    let Some(folder) = SharedFolder::open(path)? else {
+        return Ok(None);
     };
-    if !found.is_dir() {
-        return Err(told("use", path)(io::Error::from(
-            io::ErrorKind::NotADirectory,
-        )));
-    }
-    let trial = path.join(".quaymaster-check");
-    let writable = files::create(&trial, b"", PRIVATE, Durability::Renamed)
-        .and_then(|()| files::remove(&trial));
+    let writable = folder
+        .create(TRIAL, b"", PRIVATE, Durability::Renamed)
+        .and_then(|()| folder.remove(TRIAL));
     Ok(Some(FolderLook {
-        mode: found.permissions().mode() & 0o7777,
+        mode: folder.mode()?,
         writable,
     }))
 }
@@ -49,12 +40,13 @@ pub fn look(path: &Path) -> Result<Option<FolderLook>, DiskError> {
 ///
 /// # Errors
 /// When it can't be listed.
-pub fn responses(webroot: &Path) -> Result<Vec<PathBuf>, DiskError> {
-    let folder = webroot.join(".well-known/acme-challenge");
-    Ok(files::entries(&folder)?
-        .into_iter()
-        .map(|name| folder.join(name))
-        .collect())
+pub fn responses(webroot: &SharedPath) -> Result<Vec<PathBuf>, DiskError> {
+    let path = consumers::responses(webroot);
+    let Some(folder) = SharedFolder::open(&path)? else {
+        return Ok(Vec::new());
+    };
+    let names = folder.entries()?.into_iter();
+    Ok(names.map(|name| path.as_path().join(name)).collect())
 }
 
 impl Folders {
@@ -95,33 +87,37 @@ impl Folders {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
     use super::*;
 
     #[test]
     fn a_look_leaves_nothing_behind_and_tells_what_can_not_be_written() {
         let folder = tempfile::tempdir().expect("a folder");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o750)).expect("it is ours");
-        let found = look(folder.path())
+        let found = look(&SharedPath::top(folder.path()))
             .expect("it can be looked at")
             .expect("it is there");
         assert!(found.writable.is_ok());
         assert_eq!(found.mode, 0o750);
         assert_eq!(files::entries(folder.path()).expect("a list"), [""; 0]);
         assert!(
-            look(Path::new("/proc"))
+            look(&SharedPath::top("/proc"))
                 .expect("it can be")
                 .is_some_and(|found| found.writable.is_err())
         );
         assert!(
-            look(&folder.path().join("none"))
+            look(&SharedPath::top(folder.path().join("none")))
                 .expect("it can be")
                 .is_none()
         );
         let file = folder.path().join("file");
         fs::write(&file, "").expect("it is written");
         assert_eq!(
-            look(&file).expect_err("it is no folder").to_string(),
-            format!("can't use {}", file.display())
+            look(&SharedPath::top(&file))
+                .expect_err("it is no folder")
+                .to_string(),
+            format!("can't open the folder {}", file.display())
         );
     }
 
@@ -151,7 +147,7 @@ mod tests {
             [at("c/archive/shop.example/.2.new")]
         );
         assert_eq!(
-            responses(&at("w")).expect("a list"),
+            responses(&SharedPath::top(at("w"))).expect("a list"),
             [at("w/.well-known/acme-challenge/token")]
         );
     }

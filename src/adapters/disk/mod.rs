@@ -48,6 +48,7 @@ use std::{
 use futures_util::stream::LocalBoxStream;
 
 use memory::Memory;
+use shared::SharedFolder;
 
 pub use lock::Lock;
 pub use look::{FolderLook, look, responses};
@@ -55,7 +56,7 @@ pub use named::AnyFiles;
 
 use crate::{
     adapters::changes,
-    observe::{Attempt, HeldCertificate, Holder, Installed, Release, Removed, Wish},
+    observe::{Attempt, HeldCertificate, Holder, Installed, Release, Removed, SharedPath, Wish},
     ports::{
         AttemptRecords, Certificates, Challenge, Change, Disk, DiskError, GoodTemplates,
         NewCertificate, OrderRecord, Place, Repair, Wishes,
@@ -98,7 +99,7 @@ pub fn text_or_input(path: &Path) -> Result<String, DiskError> {
 ///
 /// # Errors
 /// When they can't, or nothing can be written there.
-pub fn try_owner(folder: &Path, owner: Owner) -> Result<(), DiskError> {
+pub fn try_owner(folder: &SharedPath, owner: Owner) -> Result<(), DiskError> {
     consumers::try_owner(folder, owner)
 }
 
@@ -201,12 +202,16 @@ impl Disk for Folders {
         self.move_account_aside(directory)
     }
 
-    fn publish(&self, webroot: &Path, challenge: &Challenge) -> Result<(), DiskError> {
+    fn publish(&self, webroot: &SharedPath, challenge: &Challenge) -> Result<(), DiskError> {
         consumers::publish(webroot, challenge)
     }
 
-    fn withdraw(&self, webroot: &Path, token: &str) -> Result<(), DiskError> {
+    fn withdraw(&self, webroot: &SharedPath, token: &str) -> Result<(), DiskError> {
         consumers::withdraw(webroot, token)
+    }
+
+    fn is_missing(&self, file: &SharedPath) -> bool {
+        SharedFolder::lacks(file).unwrap_or(false)
     }
 
     fn installed(&self, place: &Place<'_>) -> Result<Installed, DiskError> {

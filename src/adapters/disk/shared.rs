@@ -3,24 +3,30 @@
 //! swapped for a link in between leads nowhere.
 
 use std::{
+    collections::BTreeSet,
+    ffi::{OsStr, OsString},
     fs::{File, Permissions},
-    io::{self, Write},
+    io::{self, Read, Write},
     os::{
         fd::OwnedFd,
-        unix::fs::{OpenOptionsExt, PermissionsExt},
+        unix::{
+            ffi::OsStringExt,
+            fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+        },
     },
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use nix::{
+    dir::Dir,
     errno::Errno,
-    fcntl::{OFlag, openat, readlinkat, renameat},
-    sys::stat::{Mode, mkdirat},
-    unistd::{UnlinkatFlags, unlinkat},
+    fcntl::{AtFlags, OFlag, openat, readlinkat, renameat},
+    sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, mkdirat},
+    unistd::{Gid, Uid, UnlinkatFlags, fchownat, fsync, symlinkat, unlinkat},
 };
 
-use super::files::{PRIVATE, beside, told};
-use crate::ports::DiskError;
+use super::files::{self, Durability, PRIVATE, beside, told};
+use crate::{observe::SharedPath, ports::DiskError, values::Owner};
 
 /// What a folder is opened with: only a folder, and never through a link in its place.
 const FOLDER: OFlag = OFlag::O_RDONLY
@@ -35,6 +41,12 @@ const NEW_FILE: OFlag = OFlag::O_WRONLY
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_CLOEXEC);
 
+/// What a file is opened with to read it: never through a link, and without waiting for whoever writes into a pipe.
+const FILE: OFlag = OFlag::O_RDONLY
+    .union(OFlag::O_NOFOLLOW)
+    .union(OFlag::O_NONBLOCK)
+    .union(OFlag::O_CLOEXEC);
+
 /// An open folder.
 pub(super) struct SharedFolder {
     handle: OwnedFd,
@@ -42,10 +54,63 @@ pub(super) struct SharedFolder {
     path: PathBuf,
 }
 
+/// A file as it was read.
+pub(super) struct SharedFile {
+    pub bytes: Vec<u8>,
+    /// When it was last written, in seconds since 1970.
+    pub changed_at: u64,
+}
+
 impl SharedFolder {
-    /// Opens the folder where the shared ones begin. Its own path is ours or the user's to choose, links and all. `None`
-    /// when there is none.
-    pub(super) fn open(path: &Path) -> Result<Option<Self>, DiskError> {
+    /// Opens a folder; `None` when there is none.
+    pub(super) fn open(path: &SharedPath) -> Result<Option<Self>, DiskError> {
+        let mut found = Self::top(path.mount())?;
+        for step in steps(path)? {
+            found = match found {
+                Some(above) => above.folder(step)?,
+                None => None,
+            };
+        }
+        Ok(found)
+    }
+
+    /// Opens a folder that has to be there.
+    pub(super) fn opened(path: &SharedPath) -> Result<Self, DiskError> {
+        let gone = || told("open the folder", path.as_path())(io::ErrorKind::NotFound.into());
+        Self::open(path)?.ok_or_else(gone)
+    }
+
+    /// Opens a folder, and makes it and those above it with this mode unless they are there.
+    pub(super) fn made(path: &SharedPath, mode: u32) -> Result<Self, DiskError> {
+        files::folder(path.mount(), mode)?;
+        let mut found = Self::opened(&SharedPath::top(path.mount()))?;
+        for step in steps(path)? {
+            found = found.made_folder(step, mode)?;
+        }
+        Ok(found)
+    }
+
+    /// Whether there is no such file. Nothing is known where there is no mount, or where it is a file itself.
+    pub(super) fn lacks(path: &SharedPath) -> Result<bool, DiskError> {
+        let mut steps = steps(path)?;
+        let Some((file, mut above)) = steps.pop().zip(Self::top(path.mount())?) else {
+            return Ok(false);
+        };
+        for step in steps {
+            above = match above.folder(step)? {
+                Some(folder) => folder,
+                None => return Ok(true),
+            };
+        }
+        // A folder is what the engine makes of a file that it is to mount and that is not there.
+        Ok(match above.status(file) {
+            Ok(found) => kind(&found) == SFlag::S_IFDIR,
+            Err(error) => error == Errno::ENOENT,
+        })
+    }
+
+    /// The folder where the shared ones begin. Its own path is ours or the user's to choose, links and all.
+    fn top(path: &Path) -> Result<Option<Self>, DiskError> {
         let opened = File::options()
             .read(true)
             .custom_flags(OFlag::O_DIRECTORY.bits())
@@ -60,20 +125,22 @@ impl SharedFolder {
         }
     }
 
+    /// Its mode, as in `chmod`.
+    pub(super) fn mode(&self) -> Result<u32, DiskError> {
+        let found = fstat(&self.handle).map_err(|error| told("look at", &self.path)(error.into()));
+        Ok(found?.st_mode & 0o7777)
+    }
+
     /// The folder of this name in it; `None` when there is none. A link in its place is refused: it could lead anywhere.
     pub(super) fn folder(&self, name: &str) -> Result<Option<Self>, DiskError> {
         let path = self.path.join(name);
         match openat(&self.handle, name, FOLDER, Mode::empty()) {
             Ok(handle) => Ok(Some(Self { handle, path })),
             Err(Errno::ENOENT) => Ok(None),
-            Err(_) if readlinkat(&self.handle, name).is_ok() => {
-                let problem =
-                    "it is a link where a folder is expected, and could lead anywhere; remove it";
-                Err(DiskError::Damaged {
-                    path,
-                    problem: problem.to_owned(),
-                })
-            }
+            Err(_) if self.link_target(name).is_some() => Err(DiskError::Damaged {
+                path,
+                problem: a_link_for("folder"),
+            }),
             Err(error) => Err(told("open the folder", &path)(error.into())),
         }
     }
@@ -84,7 +151,7 @@ impl SharedFolder {
         if let Some(folder) = self.folder(name)? {
             return Ok(folder);
         }
-        match mkdirat(&self.handle, name, Mode::S_IRWXU) {
+        match mkdirat(&self.handle, name, Mode::from_bits_truncate(mode)) {
             Err(error) if error != Errno::EEXIST => {
                 return Err(told("make the folder", &path)(error.into()));
             }
@@ -100,24 +167,182 @@ impl SharedFolder {
         Ok(folder)
     }
 
-    /// Writes a file whole: beside its place first, then renamed.
-    pub(super) fn replace(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), DiskError> {
-        let (path, new) = (self.path.join(name), beside_name(name));
-        self.remove(&new)?;
+    /// The names of what is in it, as far as they are text, sorted.
+    pub(super) fn entries(&self) -> Result<BTreeSet<String>, DiskError> {
+        let names = self.names()?.into_iter();
+        Ok(names.filter_map(|name| name.into_string().ok()).collect())
+    }
+
+    fn names(&self) -> Result<Vec<OsString>, DiskError> {
+        let list = || -> io::Result<Vec<OsString>> {
+            // A handle of its own: how far it was read belongs to the handle.
+            let mut folder = Dir::openat(&self.handle, ".", FOLDER, Mode::empty())?;
+            let mut names = Vec::new();
+            for entry in folder.iter() {
+                let name = entry?.file_name().to_bytes().to_vec();
+                names.push(OsString::from_vec(name));
+            }
+            names.retain(|name| name != "." && name != "..");
+            Ok(names)
+        };
+        list().map_err(told("list", &self.path))
+    }
+
+    /// A file; `None` when there is none. A link in its place is refused, and so is what is no file.
+    pub(super) fn read(&self, name: &str) -> Result<Option<SharedFile>, DiskError> {
+        let path = self.path.join(name);
+        let damaged = |problem: String| DiskError::Damaged {
+            path: path.clone(),
+            problem,
+        };
+        let mut file = match openat(&self.handle, name, FILE, Mode::empty()) {
+            Ok(handle) => File::from(handle),
+            Err(Errno::ENOENT) => return Ok(None),
+            Err(Errno::ELOOP) => return Err(damaged(a_link_for("file"))),
+            // A socket can't be opened at all.
+            Err(Errno::ENXIO) => return Err(damaged("it is no file".to_owned())),
+            Err(error) => return Err(told("read", &path)(error.into())),
+        };
+        let found = file.metadata().map_err(told("look at", &path))?;
+        if !found.is_file() {
+            return Err(damaged("it is no file".to_owned()));
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(told("read", &path))?;
+        let changed_at = u64::try_from(found.mtime()).unwrap_or(0);
+        Ok(Some(SharedFile { bytes, changed_at }))
+    }
+
+    /// The text of a file; `None` when there is none.
+    pub(super) fn text(&self, name: &str) -> Result<Option<String>, DiskError> {
+        let path = || self.path.join(name);
+        self.read(name)?
+            .map(|file| files::as_text(file.bytes, path))
+            .transpose()
+    }
+
+    /// Whether a file, and no link, has this name.
+    pub(super) fn is_file(&self, name: &str) -> bool {
+        self.status(name)
+            .is_ok_and(|found| kind(&found) == SFlag::S_IFREG)
+    }
+
+    /// Whether what has this name belongs to this owner.
+    pub(super) fn is_owned_by(&self, name: &str, owner: Owner) -> bool {
+        self.status(name).is_ok_and(|found| {
+            found.st_uid == owner.user && owner.group.is_none_or(|group| group == found.st_gid)
+        })
+    }
+
+    fn status(&self, name: &str) -> nix::Result<FileStat> {
+        fstatat(&self.handle, name, AtFlags::AT_SYMLINK_NOFOLLOW)
+    }
+
+    /// Gives a file to this owner, unless it has it.
+    pub(super) fn give(&self, name: &str, owner: Owner) -> Result<(), DiskError> {
+        if self.is_owned_by(name, owner) {
+            return Ok(());
+        }
+        let told = |error: Errno| DiskError::Owner {
+            path: self.path.join(name),
+            owner,
+            source: error.into(),
+        };
+        let (user, group) = (Uid::from_raw(owner.user), owner.group.map(Gid::from_raw));
+        let flags = AtFlags::AT_SYMLINK_NOFOLLOW;
+        fchownat(&self.handle, name, Some(user), group, flags).map_err(told)
+    }
+
+    /// Makes a new file; one that a crash left behind is taken away first.
+    pub(super) fn create(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        mode: u32,
+        durability: Durability,
+    ) -> Result<(), DiskError> {
+        self.remove(name)?;
         let write = || -> io::Result<()> {
             let private = Mode::from_bits_truncate(PRIVATE);
-            let mut file = File::from(openat(&self.handle, new.as_str(), NEW_FILE, private)?);
+            let mut file = File::from(openat(&self.handle, name, NEW_FILE, private)?);
+            // The mode is set by hand: a strict umask would shut others out of what they are to read.
             file.set_permissions(Permissions::from_mode(mode))?;
-            file.write_all(bytes)
+            file.write_all(bytes)?;
+            if durability == Durability::Synced {
+                file.sync_all()?;
+            }
+            Ok(())
         };
-        write().map_err(told("write", &self.path.join(&new)))?;
+        write().map_err(told("write", &self.path.join(name)))
+    }
+
+    /// Writes a file whole: beside its place first, then renamed.
+    pub(super) fn replace(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), DiskError> {
+        let new = beside_name(name);
+        self.create(&new, bytes, mode, Durability::Renamed)?;
+        self.put(&new, self, name)
+    }
+
+    /// Renames what is in it to a name in a folder, be that the same one.
+    pub(super) fn put(&self, name: &str, into: &Self, as_name: &str) -> Result<(), DiskError> {
+        renameat(&self.handle, name, &into.handle, as_name)
+            .map_err(|error| told("put in place", &into.path.join(as_name))(error.into()))
+    }
+
+    /// Renames a finished folder in it into its place, for good.
+    pub(super) fn put_folder(&self, name: &str, as_name: &str) -> Result<(), DiskError> {
+        let gone =
+            || told("put in place", &self.path.join(as_name))(io::ErrorKind::NotFound.into());
+        self.folder(name)?.ok_or_else(gone)?.sync()?;
+        self.put(name, self, as_name)?;
+        self.sync()
+    }
+
+    /// Writes its entries to the disk.
+    fn sync(&self) -> Result<(), DiskError> {
+        fsync(&self.handle).map_err(|error| told("write to the disk", &self.path)(error.into()))
+    }
+
+    /// Where a link leads; `None` where there is no link.
+    pub(super) fn link_target(&self, name: &str) -> Option<PathBuf> {
+        readlinkat(&self.handle, name).ok().map(PathBuf::from)
+    }
+
+    /// Points a link elsewhere in one rename, for good.
+    pub(super) fn switch_link(&self, name: &str, target: &Path) -> Result<(), DiskError> {
+        let (link, new) = (self.path.join(name), beside_name(name));
+        self.remove(&new)?;
+        symlinkat(target, &self.handle, new.as_str())
+            .map_err(|error| told("make the link", &self.path.join(&new))(error.into()))?;
         renameat(&self.handle, new.as_str(), &self.handle, name)
-            .map_err(|error| told("put in place", &path)(error.into()))
+            .map_err(|error| told("switch the link", &link)(error.into()))?;
+        self.sync()
     }
 
     /// Takes a file away, or a link in its place; one that is not there is fine.
-    pub(super) fn remove(&self, name: &str) -> Result<(), DiskError> {
-        match unlinkat(&self.handle, name, UnlinkatFlags::NoRemoveDir) {
+    pub(super) fn remove(&self, name: impl AsRef<OsStr>) -> Result<(), DiskError> {
+        self.unlink(name.as_ref(), UnlinkatFlags::NoRemoveDir)
+    }
+
+    /// Takes a folder and all in it away, or what stands in its place, also a link, but never what that leads to; one
+    /// that is not there is fine.
+    pub(super) fn remove_folder(&self, name: impl AsRef<OsStr>) -> Result<(), DiskError> {
+        let (name, path) = (name.as_ref(), self.path.join(name.as_ref()));
+        let folder = match openat(&self.handle, name, FOLDER, Mode::empty()) {
+            Ok(handle) => Self { handle, path },
+            Err(Errno::ENOENT) => return Ok(()),
+            Err(Errno::ENOTDIR | Errno::ELOOP) => return self.remove(name),
+            Err(error) => return Err(told("remove", &path)(error.into())),
+        };
+        let names = folder.names()?;
+        names
+            .iter()
+            .try_for_each(|name| folder.remove_folder(name))?;
+        self.unlink(name, UnlinkatFlags::RemoveDir)
+    }
+
+    fn unlink(&self, name: &OsStr, flags: UnlinkatFlags) -> Result<(), DiskError> {
+        match unlinkat(&self.handle, name, flags) {
             Err(error) if error != Errno::ENOENT => {
                 Err(told("remove", &self.path.join(name))(error.into()))
             }
@@ -127,8 +352,31 @@ impl SharedFolder {
 
     /// Takes away what a crash left of writing a file.
     pub(super) fn remove_unfinished(&self, name: &str) -> Result<(), DiskError> {
-        self.remove(&beside_name(name))
+        self.remove(beside_name(name))
     }
+}
+
+/// The folders beneath the mount, each by its name.
+fn steps(path: &SharedPath) -> Result<Vec<&str>, DiskError> {
+    let named = path.steps().map(|step| match step {
+        Component::Normal(name) => name.to_str(),
+        _ => None,
+    });
+    named
+        .collect::<Option<_>>()
+        .ok_or_else(|| DiskError::Damaged {
+            path: path.as_path().to_owned(),
+            problem: "beneath its mount it must lead from folder to folder by plain names"
+                .to_owned(),
+        })
+}
+
+fn kind(found: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT
+}
+
+fn a_link_for(what: &str) -> String {
+    format!("it is a link where a {what} is expected, and could lead anywhere; remove it")
 }
 
 fn beside_name(name: &str) -> String {
@@ -148,7 +396,7 @@ mod tests {
         fs::create_dir(&webroot).expect("a folder");
         fs::create_dir(&elsewhere).expect("a folder");
         fs::write(elsewhere.join("kept"), "").expect("a file");
-        let root = SharedFolder::open(&webroot)
+        let root = SharedFolder::open(&SharedPath::top(&webroot))
             .expect("it opens")
             .expect("it is there");
         let open = root.made_folder("challenges", 0o755).expect("it is made");
@@ -183,6 +431,32 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_missing_only_where_that_is_certain() {
+        let place = tempfile::tempdir().expect("a folder");
+        let mount = place.path().join("mount");
+        fs::create_dir_all(mount.join("folder")).expect("a folder");
+        fs::write(mount.join("file"), "").expect("a file");
+        symlink("nowhere", mount.join("link")).expect("a link");
+        let outside = place.path().join("none");
+        for (mount, path, is_missing) in [
+            (&mount, "file", false),
+            (&mount, "other", true),
+            (&mount, "folder", true),
+            (&mount, "folder/file", true),
+            (&mount, "nowhere/file", true),
+            (&mount, "link", false),
+            (&mount, "link/file", false),
+            (&mount, "file/file", false),
+            (&mount, "", false),
+            (&mount.join("file"), "", false),
+            (&outside, "file", false),
+        ] {
+            let found = SharedFolder::lacks(&SharedPath::beneath(mount, mount.join(path)));
+            assert_eq!(found.unwrap_or(false), is_missing, "{mount:?}, {path}");
+        }
+    }
+
+    #[test]
     fn a_link_in_the_place_of_a_file_is_replaced_and_not_followed() {
         let place = tempfile::tempdir().expect("a folder");
         let theirs = place.path().join("theirs");
@@ -192,7 +466,7 @@ mod tests {
         for name in ["token", ".token.new"] {
             symlink(&theirs, webroot.join(name)).expect("a link");
         }
-        let root = SharedFolder::open(&webroot)
+        let root = SharedFolder::open(&SharedPath::top(&webroot))
             .expect("it opens")
             .expect("it is there");
         root.replace("token", b"response", 0o644)

@@ -1,39 +1,37 @@
 //! Sites of a consumer that are shut: a file for each, in a folder of the consumer's own.
 
-use std::{collections::BTreeSet, io, path::Path};
+use std::collections::BTreeSet;
 
-use super::{
-    files::{self, PUBLIC, told},
-    shared::SharedFolder,
+use super::{files::PUBLIC, shared::SharedFolder};
+use crate::{
+    observe::{CLOSED, SharedPath},
+    ports::DiskError,
+    values::FileName,
 };
-use crate::{observe::CLOSED, ports::DiskError, values::FileName};
 
 /// Workers of a server may run as anybody: they must get through to what they look for.
 const FOLDER_MODE: u32 = 0o755;
 
 /// The sites that are shut.
-pub(super) fn look(config: &Path) -> Result<BTreeSet<FileName>, DiskError> {
-    let entries = files::entries(&config.join(CLOSED))?.into_iter();
-    Ok(entries
+pub(super) fn look(config: &SharedPath) -> Result<BTreeSet<FileName>, DiskError> {
+    let folder = SharedFolder::open(&config.join(CLOSED))?;
+    let entries = folder.map_or(Ok(BTreeSet::new()), |folder| folder.entries())?;
+    let names = entries.into_iter();
+    Ok(names
         .filter_map(|entry| FileName::parse(entry).ok())
         .collect())
 }
 
 /// Shuts these and no others.
-pub(super) fn shut(config: &Path, sites: &BTreeSet<FileName>) -> Result<(), DiskError> {
+pub(super) fn shut(config: &SharedPath, sites: &BTreeSet<FileName>) -> Result<(), DiskError> {
     let before = look(config)?;
     if before == *sites {
         return Ok(());
     }
-    let gone = || told("open the folder", config)(io::ErrorKind::NotFound.into());
-    let folder = SharedFolder::open(config)?
-        .ok_or_else(gone)?
-        .made_folder(CLOSED, FOLDER_MODE)?;
+    let folder = SharedFolder::made(&config.join(CLOSED), FOLDER_MODE)?;
     for site in sites.difference(&before) {
         folder.replace(site.as_str(), b"", PUBLIC)?;
     }
-    for site in before.difference(sites) {
-        folder.remove(site.as_str())?;
-    }
-    Ok(())
+    let mut open = before.difference(sites);
+    open.try_for_each(|site| folder.remove(site.as_str()))
 }

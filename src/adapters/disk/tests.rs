@@ -28,6 +28,13 @@ pub(super) struct Place {
     pub config: PathBuf,
 }
 
+impl Place {
+    /// Where the configuration is, as a folder that others may write to.
+    pub(super) fn shared(&self) -> SharedPath {
+        SharedPath::top(&self.config)
+    }
+}
+
 pub(super) fn place() -> Place {
     let root = tempfile::tempdir().expect("a folder");
     let [state, certificates, config] =
@@ -91,7 +98,7 @@ pub(super) fn mode(path: impl AsRef<Path>) -> u32 {
         & 0o777
 }
 
-fn challenge(token: &str) -> Challenge {
+pub(super) fn challenge(token: &str) -> Challenge {
     Challenge {
         name: Host::parse("shop.example").expect("a name"),
         token: token.to_owned(),
@@ -288,7 +295,7 @@ fn a_response_appears_where_it_belongs_and_nowhere_else() {
     let shown = place.config.join(".well-known/acme-challenge/tok-EN_1");
     place
         .folders
-        .publish(&place.config, &challenge("tok-EN_1"))
+        .publish(&place.shared(), &challenge("tok-EN_1"))
         .expect("it is published");
     assert_eq!(
         fs::read_to_string(&shown).expect("it is there"),
@@ -301,25 +308,25 @@ fn a_response_appears_where_it_belongs_and_nowhere_else() {
     assert_eq!(mode(place.config.join(".well-known")), 0o755);
     place
         .folders
-        .withdraw(&place.config, "tok-EN_1")
+        .withdraw(&place.shared(), "tok-EN_1")
         .expect("it is taken away");
     place
         .folders
-        .withdraw(&place.config, "tok-EN_1")
+        .withdraw(&place.shared(), "tok-EN_1")
         .expect("twice is fine");
     assert!(!shown.exists());
     let half = shown.with_file_name(".tok-EN_1.new");
     fs::write(&half, "tok").expect("it is written");
     place
         .folders
-        .withdraw(&place.config, "tok-EN_1")
+        .withdraw(&place.shared(), "tok-EN_1")
         .expect("what a crash left goes, too");
     assert!(!half.exists());
     for token in ["", "../../x", "a/b", "a.b", "a\0b"] {
         assert!(
             place
                 .folders
-                .publish(&place.config, &challenge(token))
+                .publish(&place.shared(), &challenge(token))
                 .is_err(),
             "{token:?}"
         );
@@ -336,7 +343,7 @@ fn a_link_in_a_webroot_is_refused_and_nothing_is_written_behind_it() {
         let link = place.config.join(link);
         fs::create_dir_all(link.parent().expect("a folder")).expect("a folder");
         std::os::unix::fs::symlink(&elsewhere, &link).expect("a link");
-        let (folders, webroot) = (&place.folders, &place.config);
+        let (folders, webroot) = (&place.folders, &place.shared());
         for refused in [
             folders.publish(webroot, &challenge("tok-EN_1")),
             folders.withdraw(webroot, "tok-EN_1"),

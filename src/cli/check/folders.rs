@@ -5,24 +5,24 @@ use crate::{
     cli::{Call, Failure},
     daemon::{Daemon, Survey},
     desire::{CertificateFolder, Consumer},
-    observe::{Container, Place, locate},
+    observe::{Container, Place, SharedPath, locate},
     report::{Findings, chain},
 };
 
 /// The folders of the settings.
 pub(super) fn ours(call: &Call, daemon: &Daemon, own: Option<&Container>, told: &mut Findings) {
     let state = call.settings.state.as_path();
-    if let Some(found) = folder("state", state, told) {
+    if let Some(found) = folder("state", &SharedPath::top(state), told) {
         private(state, found.mode, own, told);
     }
     kept("state", state, own, told);
     let certificates = daemon.label_rules.certificates.as_path();
     if !certificates.starts_with(state) {
-        folder("certificates", certificates, told);
+        folder("certificates", &SharedPath::top(certificates), told);
         kept("certificates", certificates, own, told);
     }
     if let Some(webroot) = &daemon.label_rules.webroot {
-        folder("webroot", webroot, told);
+        folder("webroot", &SharedPath::top(webroot), told);
     }
 }
 
@@ -79,9 +79,8 @@ fn kept(what: &str, path: &Path, own: Option<&Container>, told: &mut Findings) {
     }
 }
 
-fn folder(what: &str, path: &Path, told: &mut Findings) -> Option<FolderLook> {
-    let shown = path.display();
-    match disk::look(path) {
+fn folder(what: &str, shown: &SharedPath, told: &mut Findings) -> Option<FolderLook> {
+    match disk::look(shown) {
         Ok(None) => {
             told.note(
                 "folders",
@@ -120,14 +119,10 @@ fn folder(what: &str, path: &Path, told: &mut Findings) -> Option<FolderLook> {
 pub(super) fn theirs(survey: &Survey, told: &mut Findings) {
     for proxy in survey.desired.consumers.values() {
         let name = &proxy.name;
-        let mut pair = |what: &str, theirs: &Path, ours: &Path| {
+        let mut pair = |what: &str, theirs: &Path, ours: &SharedPath| {
             told.ok(
                 "mounts",
-                format!(
-                    "{name}: {what} {} is {} here",
-                    theirs.display(),
-                    ours.display()
-                ),
+                format!("{name}: {what} {} is {} here", theirs.display(), ours),
             );
         };
         pair("config", &proxy.config.theirs, &proxy.config.ours);
@@ -191,7 +186,7 @@ pub(super) fn left_overs(
         .desired
         .consumers
         .values()
-        .map(|proxy| proxy.webroot.ours.as_path())
+        .map(|proxy| &proxy.webroot.ours)
         .collect();
     // While an order is under way its responses are where they belong.
     for webroot in webroots.into_iter().filter(|_| orders.is_empty()) {

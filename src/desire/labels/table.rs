@@ -134,7 +134,7 @@ pub const LABELS: &[LabelRow] = &[
         syntax: "a whole path",
         default: "none",
         doc: "asks for a password of this htpasswd file, as the proxy sees it; as long as it is not there, nginx lets nobody in \
-              (403), and its log says so",
+              (403), and its log says so; so does `status` where that folder is mounted into quaymaster, too",
         example: "/etc/nginx/htpasswd",
         read: Reader::Site(|site, value| set(&mut site.auth, file(value).map(Some))),
     },

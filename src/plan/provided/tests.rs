@@ -434,6 +434,37 @@ fn one_that_is_not_valid_yet_is_looked_at_when_it_is() {
     assert_eq!((rest.actions.len(), rest.wake), (0, Some(NOW + DAY)));
 }
 
+/// Puts a certificate of the user's there, which the proxy then refuses.
+fn refuse(desired: &Desired, observed: &mut Observed, called: &str, theirs: HeldCertificate) {
+    observed.provided.insert(name(called), theirs.into());
+    let file = site_file(&Host::parse(HOST).expect("a name"));
+    let next = plan(desired, observed, &templates(), &rules(), NOW);
+    let [Action::Deploy(deploy)] = next.actions.as_slice() else {
+        panic!("{next:?}")
+    };
+    let refused = Refused {
+        unit: deploy.after.trying[&file],
+        reason: "cannot load certificate".to_owned(),
+        at: NOW,
+    };
+    for installed in observed.installed.values_mut() {
+        let refused = (file.clone(), refused.clone());
+        Rc::make_mut(installed).trial.refused.extend([refused]);
+    }
+}
+
+/// A proxy that serves one site with a certificate of ours.
+fn served(is_shared: bool, age: u32) -> (Desired, Observed) {
+    let (desired, mut observed) = world(is_shared);
+    observed.hold(name(HOST), ours(age));
+    // What nobody asked for comes while nothing else is to be done.
+    for _ in 0..3 {
+        let next = plan(&desired, &observed, &templates(), &rules(), NOW);
+        observed = foresee(&observed, &next, NOW);
+    }
+    (desired, observed)
+}
+
 #[test]
 fn ours_is_renewed_while_a_server_refuses_the_users_under_any_name() {
     for called in [HOST, "corp"] {
@@ -443,25 +474,137 @@ fn ours_is_renewed_while_a_server_refuses_the_users_under_any_name() {
             .provided
             .insert(name(called), theirs(&[HOST], 1).into());
         assert_eq!(obtained(&desired, &observed), None, "{called}");
-        let file = site_file(&Host::parse(HOST).expect("a name"));
-        let next = plan(&desired, &observed, &templates(), &rules(), NOW);
-        let [Action::Deploy(deploy)] = next.actions.as_slice() else {
-            panic!("{next:?}")
-        };
-        let refused = Refused {
-            unit: deploy.after.trying[&file],
-            reason: "cannot load certificate".to_owned(),
-            at: NOW,
-        };
-        for installed in observed.installed.values_mut() {
-            let refused = (file.clone(), refused.clone());
-            Rc::make_mut(installed).trial.refused.extend([refused]);
-        }
+        refuse(&desired, &mut observed, called, theirs(&[HOST], 1));
         assert_eq!(
             obtained(&desired, &observed),
             Some(Why::RenewalDue),
             "{called}"
         );
+    }
+}
+
+#[test]
+fn the_older_file_gets_ours_renewed_while_a_server_refuses_the_users_under_any_name() {
+    for (called, is_shared) in [(HOST, false), ("corp", false), (HOST, true), ("corp", true)] {
+        let case = format!("{called}, {is_shared}");
+        let (desired, mut observed) = served(is_shared, 1);
+        refuse(&desired, &mut observed, called, theirs(&[HOST], 1));
+        let planned = |observed: &Observed| plan(&desired, observed, &templates(), &rules(), NOW);
+        assert_eq!(planned(&observed).actions, [], "{case}");
+        let renewed = HeldCertificate {
+            digest: Digest::of("renewed"),
+            serial: "renewed".to_owned(),
+            ..ours(0)
+        };
+        observed.hold(name(HOST), renewed.clone());
+        let next = planned(&observed);
+        let [Action::Deploy(deploy)] = next.actions.as_slice() else {
+            panic!("{case}: {next:?}")
+        };
+        assert_eq!(deploy.why, [Why::CertificateChanged].into(), "{case}");
+        assert_eq!(
+            deploy.after.certificates[&name(HOST)],
+            renewed.digest,
+            "{case}"
+        );
+        let delivered = (!is_shared).then_some((name(HOST), renewed.digest));
+        assert_eq!(deploy.deliver, delivered.into_iter().collect(), "{case}");
+        let observed = foresee(&observed, &next, NOW);
+        assert_eq!(planned(&observed).actions, [], "{case}");
+        let mut installed = observed.installed.values();
+        assert!(
+            installed.all(|installed| installed.trial.refused.len() == 1),
+            "{case}: theirs stays held back"
+        );
+    }
+}
+
+#[test]
+fn what_a_site_was_seen_to_take_of_the_users_does_not_make_room_for_ours() {
+    let (desired, observed) = served(false, 1);
+    let planned = |observed: &Observed| plan(&desired, observed, &templates(), &rules(), NOW);
+    let mut observed = observed;
+    observed
+        .provided
+        .insert(name(HOST), theirs(&[HOST], 1).into());
+    let next = planned(&observed);
+    observed = foresee(&observed, &next, NOW);
+    let given = |observed: &Observed| {
+        let mut installed = observed.installed.values();
+        installed.next().expect("the proxy").certificates[&name(HOST)]
+    };
+    assert_eq!(given(&observed), theirs(&[HOST], 1).digest);
+    // The site is refused for what its labels say now.
+    let file = site_file(&Host::parse(HOST).expect("a name"));
+    let changed = desire(
+        &snapshot([
+            proxy(),
+            container("shop", 4)
+                .label("host", HOST)
+                .label("body-size", "1m"),
+        ]),
+        &label_rules(),
+    );
+    let next = plan(&changed, &observed, &templates(), &rules(), NOW);
+    let [Action::Deploy(deploy)] = next.actions.as_slice() else {
+        panic!("{next:?}")
+    };
+    let unit = deploy.after.trying[&file];
+    for installed in observed.installed.values_mut() {
+        let trial = &mut Rc::make_mut(installed).trial;
+        trial.refused(&[(file.clone(), unit)].into(), "no", NOW);
+    }
+    let told = plan(&changed, &observed, &templates(), &rules(), NOW);
+    assert_eq!(told.actions, []);
+    let told = told.complaints.first().expect("it is told");
+    assert!(!told.problem.contains("your certificate"), "{told}");
+    // The user's next one comes, and not ours.
+    let newer = HeldCertificate {
+        digest: Digest::of("newer"),
+        ..theirs(&[HOST], 0)
+    };
+    observed.provided.insert(name(HOST), newer.clone().into());
+    let next = plan(&changed, &observed, &templates(), &rules(), NOW);
+    observed = foresee(&observed, &next, NOW);
+    assert_eq!(given(&observed), newer.digest);
+}
+
+#[test]
+fn a_certificate_of_the_users_that_is_refused_is_named_with_its_files_and_what_to_do() {
+    let in_parts = HeldCertificate {
+        shelf: Shelf::ProvidedInParts,
+        ..theirs(&[HOST], 1)
+    };
+    let labels = "; or change labels or the proxy's own configuration; until then what was there before stays";
+    for (called, theirs, files, then) in [
+        (
+            HOST,
+            theirs(&[HOST], 1),
+            "provided/shop.example/fullchain.pem and provided/shop.example/privkey.pem",
+            "; until then what was there before stays",
+        ),
+        (
+            "corp",
+            in_parts,
+            "provided/corp/cert.pem, provided/corp/chain.pem and provided/corp/privkey.pem",
+            labels,
+        ),
+    ] {
+        let (desired, mut observed) = served(false, 1);
+        refuse(&desired, &mut observed, called, theirs);
+        let told = plan(&desired, &observed, &templates(), &rules(), NOW).complaints;
+        let told: Vec<_> = told
+            .iter()
+            .map(|told| (told.container.as_str(), &*told.problem, &*told.remedy))
+            .collect();
+        let problem = format!(
+            "proxy refuses quaymaster-shop.example.conf with your certificate, {files}: cannot load certificate"
+        );
+        let remedy = format!(
+            "put a certificate and a key that it takes in place of {files}, or take them away, so that one of ours is \
+             served{then}, and everything else goes on"
+        );
+        assert_eq!(told, [("shop", &*problem, &*remedy)], "{called}");
     }
 }
 

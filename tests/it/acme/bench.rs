@@ -3,7 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+    path::PathBuf,
     rc::Rc,
     sync::{Arc, Mutex},
     time::Duration,
@@ -16,7 +16,7 @@ use quaymaster::{
         acme::{AcmeAuthority, AcmeSettings, new_key},
         x509,
     },
-    observe::{Attempt, HeldCertificate, Holder, Installed, Removed, Source},
+    observe::{Attempt, HeldCertificate, Holder, Installed, Removed, SharedPath, Source},
     ports::{
         AttemptRecords, Authority, AuthorityError, Certificates, Challenge, Change, Clock, Disk,
         DiskError, GoodTemplates, NewCertificate, Order, OrderRecord, Place, Repair,
@@ -68,8 +68,9 @@ impl Disk for AccountsOnly {
     fn keep_removed(&self, _: &[Removed]) -> Result<(), DiskError> { unreachable!() }
     fn templates(&self) -> Result<Vec<GoodTemplates>, DiskError> { unreachable!() }
     fn keep_templates(&self, _: &[GoodTemplates]) -> Result<(), DiskError> { unreachable!() }
-    fn publish(&self, _: &Path, _: &Challenge) -> Result<(), DiskError> { unreachable!() }
-    fn withdraw(&self, _: &Path, _: &str) -> Result<(), DiskError> { unreachable!() }
+    fn publish(&self, _: &SharedPath, _: &Challenge) -> Result<(), DiskError> { unreachable!() }
+    fn withdraw(&self, _: &SharedPath, _: &str) -> Result<(), DiskError> { unreachable!() }
+    fn is_missing(&self, _: &SharedPath) -> bool { unreachable!() }
     fn installed(&self, _: &Place<'_>) -> Result<Installed, DiskError> { unreachable!() }
     fn stage(&self, _: &Place<'_>, _: &Change<'_>) -> Result<(), DiskError> { unreachable!() }
     fn switch(&self, _: &Place<'_>, _: &Change<'_>, _: &Installed) -> Result<(), DiskError> { unreachable!() }

@@ -193,6 +193,15 @@ async fn a_ca_that_says_to_wait_for_nothing_is_asked_no_faster_for_it() {
 
 /// As a process that was just started with this e-mail address orders a certificate.
 async fn order_with(ca: &FakeCa, disk: &Rc<AccountsOnly>, email: Option<&str>) {
+    let authority = started_with(ca, disk, email);
+    for _ in 0..2 {
+        let order = authority.order(&asked(&["shop.example"]), None).await;
+        assert!(order.is_ok(), "{:?}", order.map(drop));
+    }
+}
+
+/// What a process has that was just started with this e-mail address.
+fn started_with(ca: &FakeCa, disk: &Rc<AccountsOnly>, email: Option<&str>) -> AcmeAuthority {
     let settings = AcmeSettings {
         ca_root_pem: Some(ca.server.root.clone()),
         agree_tos: true,
@@ -202,12 +211,7 @@ async fn order_with(ca: &FakeCa, disk: &Rc<AccountsOnly>, email: Option<&str>) {
         now: Cell::new(Timestamp::from_seconds(1_795_371_420)),
         slept: RefCell::default(),
     });
-    let authority =
-        AcmeAuthority::new(&ca.server.url("/dir"), settings, disk.clone(), clock).unwrap();
-    for _ in 0..2 {
-        let order = authority.order(&asked(&["shop.example"]), None).await;
-        assert!(order.is_ok(), "{:?}", order.map(drop));
-    }
+    AcmeAuthority::new(&ca.server.url("/dir"), settings, disk.clone(), clock).unwrap()
 }
 
 #[tokio::test]
@@ -226,6 +230,40 @@ async fn an_e_mail_address_that_the_ca_refuses_holds_up_no_certificate() {
         order_with(&ca, &disk, Some("a@b.example")).await;
         order_with(&ca, &disk, None).await;
         assert_eq!((ca.count("POST /account"), ca.count("POST /order")), (1, 4));
+    }
+}
+
+#[tokio::test]
+async fn an_e_mail_address_that_the_ca_refuses_is_known_until_it_is_taken_or_another_is_set() {
+    let ca = FakeCa::start(|asked, before, _| match asked {
+        "POST /account/1" if before == 0 => Twist::Instead(problem(400, "invalidContact")),
+        _ => Twist::Nothing,
+    })
+    .await;
+    let disk = Rc::new(AccountsOnly::default());
+    let email = Some("a@b.example");
+    let refused = |email| started_with(&ca, &disk, email).refused_email();
+    assert_eq!(refused(email), None, "it was not told yet");
+    order_with(&ca, &disk, email).await;
+    let known = refused(email).unwrap();
+    assert_eq!(known.email, "a@b.example");
+    assert!(known.problem.contains("invalidContact"), "{known:?}");
+    assert_eq!((refused(None), refused(Some("c@d.example"))), (None, None));
+    order_with(&ca, &disk, email).await;
+    assert_eq!(refused(email), None);
+}
+
+#[tokio::test]
+async fn an_e_mail_address_is_not_blamed_for_a_ca_that_is_broken() {
+    for broken in [problem(500, "serverInternal"), Reply::Cut] {
+        let ca = FakeCa::start(move |asked, _, _| match asked {
+            "POST /account/1" => Twist::Instead(broken.clone()),
+            _ => Twist::Nothing,
+        })
+        .await;
+        let (disk, email) = (Rc::new(AccountsOnly::default()), Some("a@b.example"));
+        order_with(&ca, &disk, email).await;
+        assert_eq!(started_with(&ca, &disk, email).refused_email(), None);
     }
 }
 

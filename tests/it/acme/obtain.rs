@@ -11,7 +11,7 @@ use quaymaster::{
     },
     desire::Issuance,
     execute::{Learned, execute},
-    observe::Attempt,
+    observe::{Attempt, SharedPath},
     plan::{Action, Obtain, Why},
     ports::{Authorities, Authority, AuthorityError, Clock, Ports},
     values::{
@@ -92,7 +92,7 @@ pub async fn attempt(ports: &Ports, folder: &Path) -> Option<String> {
             profile: None,
         },
         why: Why::Missing,
-        webroots: [folder.join("challenge")].into(),
+        webroots: [SharedPath::top(folder.join("challenge"))].into(),
         proxies: [].into(),
         attempt,
     };

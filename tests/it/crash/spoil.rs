@@ -4,6 +4,7 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, VecDeque},
+    path::Path,
 };
 
 use futures_util::future::join_all;
@@ -25,8 +26,18 @@ const ROUNDS: usize = 200;
 /// How far from the number that a call had last it is looked for, round after round.
 const NEAR: [i32; 7] = [0, 1, -1, 2, -2, 3, -3];
 
-/// The calls by which a file or folder is made, and made to last.
-pub const MAKING: [&str; 5] = ["write", "fsync", "rename", "mkdir", "symlink"];
+/// The calls by which a file or folder is made, and made to last: by path in our own folders, by handle in those that
+/// others may write to.
+pub const MAKING: [&str; 8] = [
+    "write",
+    "fsync",
+    "rename",
+    "renameat",
+    "mkdir",
+    "mkdirat",
+    "symlink",
+    "symlinkat",
+];
 
 /// A world that can be spoilt again and again.
 pub struct Ready {
@@ -211,20 +222,18 @@ async fn calls(scenario: Scenario, world: &World) -> Vec<Call> {
 /// What a call in strace's words does to the program's folders; nothing when it is about anything else.
 pub fn what(world: &World, line: &str) -> Option<String> {
     let (_, call) = line.split_once(' ')?;
-    let path = call
-        .split(['<', '"', '>'])
-        .find(|part| part.starts_with('/') || part.starts_with("../"))?;
-    let bare = path
-        .strip_prefix(&format!("{}/", world.folder.path().display()))
-        .unwrap_or(path);
+    let (name, arguments) = call.trim_start().split_once('(')?;
+    let mut parts = arguments.split(['<', '"', '>']);
+    let first = parts.find(|part| part.starts_with('/') || part.starts_with("../"))?;
+    // Where a folder is given by its handle, what is made in it comes next, in quotes.
+    let path = match name.ends_with("at") {
+        true => Path::new(first).join(parts.nth(1)?),
+        false => first.into(),
+    };
+    let bare = path.strip_prefix(world.folder.path()).unwrap_or(&path);
+    let bare = bare.to_string_lossy();
     let is_ours = ["state", "conf.d", ".."].contains(&bare.split('/').next()?);
-    is_ours.then(|| {
-        format!(
-            "{} {}",
-            call.trim_start().split('(').next().unwrap_or_default(),
-            plain(bare)
-        )
-    })
+    is_ours.then(|| format!("{name} {}", plain(&bare)))
 }
 
 fn count(whats: impl Iterator<Item = String>) -> BTreeMap<String, usize> {

@@ -24,10 +24,10 @@ const WORLDS: usize = 5;
 /// Where the daemon is killed, as parts of all calls of that name that an undisturbed one makes: what it does is the same
 /// as what `once` does, which is killed at every call.
 const KILLS: [(&str, u32, u32); 8] = [
-    ("rename", 1, 8),
-    ("rename", 3, 8),
-    ("rename", 5, 8),
-    ("rename", 7, 8),
+    ("rename", 1, 4),
+    ("rename", 3, 4),
+    ("renameat", 1, 4),
+    ("renameat", 3, 4),
     ("fsync", 1, 3),
     ("fsync", 2, 3),
     ("connect", 1, 3),
@@ -99,7 +99,7 @@ async fn calls(scenario: Scenario, ready: &Ready) -> (Vec<String>, u32) {
     let mut program = begin(
         scenario,
         world,
-        Some((Spoil::Kill("rename,fsync,connect"), never)),
+        Some((Spoil::Kill("rename,renameat,fsync,connect"), never)),
     )
     .await;
     end_up(scenario, world, wanted, &program).await.unwrap();

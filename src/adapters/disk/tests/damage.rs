@@ -354,11 +354,12 @@ fn the_users_certificates_are_read_as_they_lie_and_delivered_from_there() {
         ]
     );
     let folder = place.config.join("certificates");
+    let (config, certificates) = (place.shared(), place.shared().join("certificates"));
     let consumer = ContainerName::parse("proxy").expect("a name");
     let at = crate::ports::Place {
         consumer: &consumer,
-        config: &place.config,
-        certificates: Some(&folder),
+        config: &config,
+        certificates: Some(&certificates),
         owner: None,
     };
     for (host, digest, expected) in [
