@@ -19,6 +19,11 @@ const STEADY: Duration = Duration::from_secs(300);
 /// <https://docs.docker.com/engine/containers/start-containers-automatically/#restart-policy-details>
 const UP_FOR: Duration = Duration::from_secs(10);
 
+/// Who takes requests for as long before it ends is worth more than the reloads that it costs: it stays away for no longer
+/// than a share of that, so that its site is mostly there.
+const SERVES_FOR: Duration = Duration::from_secs(60);
+const SHARE: u32 = 4;
+
 /// So many starts by hand are at once, whatever was before: nobody waits for what he has just started. Where even more
 /// follow each other, it is a script that starts again what ends, as others have the engine do it.
 const BY_HAND: u32 = 30;
@@ -41,6 +46,8 @@ struct Flapping {
     since: Timestamp,
     /// When it went that took requests until then; none while it takes them.
     left: Option<Timestamp>,
+    /// For how long it took requests before that.
+    served_for: Duration,
     /// How often it was let in again.
     let_in: usize,
     /// How often it came back, let in or not.
@@ -123,8 +130,9 @@ impl Flapping {
             started_at: container.started_at,
             made_of: container.made_of(),
             is_up: true,
-            since: now,
+            since: container.started_at.unwrap_or(now),
             left: None,
+            served_for: Duration::ZERO,
             let_in: 0,
             returns: 0,
             by_hand: 0,
@@ -168,7 +176,7 @@ impl Flapping {
             if now.since(self.since) >= STEADY {
                 (self.let_in, self.returns, self.by_hand) = (0, 0, 0);
             }
-            self.left = Some(now);
+            (self.left, self.served_for) = (Some(now), now.since(self.since));
         }
         (self.is_up, self.since) = (false, now);
     }
@@ -180,7 +188,11 @@ impl Flapping {
 
     fn pause(&self) -> Duration {
         let seconds = PAUSES.get(self.let_in).or(PAUSES.last());
-        Duration::from_secs(seconds.copied().unwrap_or_default())
+        let pause = Duration::from_secs(seconds.copied().unwrap_or_default());
+        match self.served_for >= SERVES_FOR {
+            true => pause.min(self.served_for / SHARE),
+            false => pause,
+        }
     }
 
     /// When it takes requests again if it stays; none while it does, or is not up.
@@ -361,7 +373,7 @@ mod tests {
         let mut time = 0;
         let mut longest = 0;
         for _ in 0..20 {
-            time += 100;
+            time += 50;
             world.ends(time);
             world.starts(time + 1);
             if let Some(until) = world.until() {
@@ -378,6 +390,22 @@ mod tests {
         world.ends(time + 301);
         world.starts(time + 302);
         assert!(world.seen().takes_traffic());
+    }
+
+    #[test]
+    fn one_that_serves_for_minutes_before_it_ends_stays_away_for_a_quarter_of_that() {
+        let (mut world, mut time, mut waited) = (World::new(), 0, Vec::new());
+        for _ in 0..12 {
+            time += 240;
+            world.ends(time);
+            world.starts(time + 1);
+            let until = world.until().unwrap_or(time);
+            waited.push(until - time);
+            time = until;
+            world.wakes(time);
+            assert!(world.seen().takes_traffic());
+        }
+        assert_eq!(waited, [0, 0, 6, 11, 20, 40, 60, 60, 60, 60, 60, 60]);
     }
 
     /// It has come and gone until it waits.

@@ -422,7 +422,7 @@ fn what_is_known_of_a_consumer_is_known_to_the_next_start() {
         generation: 7,
         is_own_broken: true,
         opened_for: Some(Timestamp::from_seconds(1_800_000_000)),
-        reload: Some(std::time::Duration::from_millis(40)),
+        reload: Some(Duration::from_millis(40)),
         ..Installed::default()
     };
     proxy.conclude(&known, &[]);

@@ -458,7 +458,7 @@ fn served(is_shared: bool, age: u32) -> (Desired, Observed) {
     let (desired, mut observed) = world(is_shared);
     observed.hold(name(HOST), ours(age));
     // What nobody asked for comes while nothing else is to be done.
-    for _ in 0..3 {
+    for _ in 0..5 {
         let next = plan(&desired, &observed, &templates(), &rules(), NOW);
         observed = foresee(&observed, &next, NOW);
     }

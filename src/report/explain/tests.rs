@@ -60,7 +60,7 @@ fn shop() -> Container {
 impl World {
     /// shop.example is served well.
     fn well() -> Self {
-        // Port 80, the certificate, and two for names that nobody has.
+        // Port 80, the certificate, the gate, what goes through it, and two for names that nobody has.
         let mark = Ok("6".to_owned());
         let seen = Seen {
             mark,
@@ -238,7 +238,11 @@ fn each_breakage_is_told_with_the_one_thing_to_do_first() {
         ),
         (
             "app comes and goes",
-            |w| w.containers[1].waits = Some(waits(7)),
+            |w| {
+                w.containers[1].waits = Some(waits(7));
+                // Nothing goes through the gate.
+                w.seen_mut().mark = Ok("5".into());
+            },
             "shop comes and goes: it was restarted 7 times, and takes requests again at 2027-01-15T08:00:05Z if it stays",
             "`docker logs shop` says why; when that is mended, `docker restart shop` has it served at once",
         ),
@@ -249,6 +253,8 @@ fn each_breakage_is_told_with_the_one_thing_to_do_first() {
                 w.containers[1].networks[0].address = None;
                 let until = None;
                 w.containers[1].waits = Some(Wait { until, ..waits(7) });
+                // Nothing goes through the gate.
+                w.seen_mut().mark = Ok("5".into());
             },
             "shop comes and goes: it was restarted 7 times, and takes requests again once it stays",
             "`docker logs shop` says why",
