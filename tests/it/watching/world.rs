@@ -229,6 +229,10 @@ impl World {
     /// Has the program look at everything again, and waits until it has decided what comes of it. It never rests here: the
     /// CA says nothing.
     pub async fn look(&self, program: &Program) {
+        // The first document tells of the look at the start, however late it comes.
+        program
+            .until("it has told of a look", || self.status()["looks"].is_u64())
+            .await;
         let before = self.status()["looks"].clone();
         program.signal(Signal::SIGHUP);
         program
