@@ -27,6 +27,7 @@ pub(super) async fn open(
             if !is_the_same_start(ports, consumer, opening).await {
                 drop(ask(ports, consumer, opening, Method::DELETE).await);
                 return Err(Failure::Gate {
+                    consumer: consumer.name.clone(),
                     problem: "whether it was started again meanwhile is not known".to_owned(),
                 });
             }
@@ -38,7 +39,10 @@ pub(super) async fn open(
         Ok(Some(problem)) => problem,
         Err(error) => chain(&error),
     };
-    Err(Failure::Gate { problem })
+    Err(Failure::Gate {
+        consumer: consumer.name.clone(),
+        problem,
+    })
 }
 
 async fn is_the_same_start(ports: &Ports, consumer: &Consumer, opening: &Opening) -> bool {

@@ -90,10 +90,13 @@ enum Failure {
     )]
     OutOfReach { reason: String },
     #[error(
-        "its gate can't be opened, so that after its start requests go by the ids of containers, to one for each path: \
-         {problem}"
+        "its gate can't be opened, which keeps requests from others' containers after a start: {problem}; `docker logs \
+         {consumer}` has its own words"
     )]
-    Gate { problem: String },
+    Gate {
+        consumer: ContainerName,
+        problem: String,
+    },
     #[error(
         "the response to the challenge is not served for {name}: {saw}; the CA was not asked to look"
     )]

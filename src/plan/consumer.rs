@@ -67,20 +67,20 @@ pub(super) fn plan(
         .plan
         .complaints
         .extend(of_refused_templates(consumer, installed, templates, rules));
-    if observed.under_way.contains(&subject) {
-        // What is held back stays so meanwhile.
+    let is_under_way = observed.under_way.contains(&subject);
+    let shut = match is_under_way {
+        // What is held back, and what is shut, stays so meanwhile.
+        true => installed.shut.clone(),
+        false => {
+            let has_failed = observed.attempts.contains_key(&subject);
+            shut(consumer, parts, installed, has_failed)
+        }
+    };
+    let told = complaint_of_shut(consumer, &shut, rules);
+    draft.plan.complaints.extend(told);
+    if is_under_way {
         return;
     }
-    let shut = shut(
-        consumer,
-        parts,
-        installed,
-        observed.attempts.contains_key(&subject),
-    );
-    draft
-        .plan
-        .complaints
-        .extend(complaint_of_shut(consumer, &shut, rules));
     if shut != installed.shut {
         draft.plan.shut.insert(consumer.name.clone(), shut);
     }
