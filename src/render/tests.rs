@@ -336,3 +336,21 @@ fn the_example_of_each_filter_renders() {
         assert_eq!(rendered(row.example, json!({})).err(), None, "{}", row.name);
     }
 }
+
+#[test]
+fn a_users_template_that_goes_round_gates_is_known() {
+    let heeds = |name: &str, text: &str| {
+        let users = [(name.to_owned(), Ok(text.to_owned()))].into();
+        let templates = Templates::with(&users);
+        assert_eq!(templates.faults().next(), None, "{name}");
+        templates.heed_gates()
+    };
+    let built_in = |name: &str| {
+        let row = BUILT_IN.iter().find(|row| row.name == name);
+        row.expect("it is built in").text
+    };
+    let commented = format!("# mine\n{}", built_in("nginx/site.conf"));
+    assert!(heeds("nginx/site.conf", &commented));
+    let by_address = "proxy_pass http://{{ route.upstream }};\n";
+    assert!(!heeds("nginx/route.conf", by_address));
+}

@@ -21,8 +21,8 @@ pub(super) fn look(survey: &Survey, told: &mut Findings) {
         told.advice(
             "gates",
             format!("what is made with templates of yours ({names}) passes requests on by address at all times"),
-            "include nginx/towards.conf and pass them on to the variable of route.variable, as the built-in templates do: after a reboot, an \
-             address may be another container's",
+            "include nginx/towards.conf and pass them on to $quaymaster_to_N where route.variable has a number N, as the \
+             built-in ones do: after a reboot, an address may be another container's",
         );
     }
 }

@@ -27,20 +27,28 @@ fn server(line: &str) -> String {
     format!("server {{\n    listen 127.0.0.1:8080;\n    {line}\n}}\n")
 }
 
-/// nginx, reading `conf.d` of this folder.
+/// nginx, reading `conf.d` of this folder. It has read it: what lies there for a moment later is not what it starts with.
 fn nginx(what: &str, folder: &Path) -> Made {
     fs::create_dir(folder.join("conf.d")).unwrap();
     let volume = format!("{}:/etc/nginx/conf.d:ro", folder.join("conf.d").display());
-    Made::of(what, &["--volume", &volume], &COMMAND)
+    let nginx = Made::of(what, &["--volume", &volume], &COMMAND);
+    wait("nginx runs", || {
+        said_by(&nginx).contains("start worker process")
+    });
+    nginx
 }
 
-/// How often it was told.
-fn reloads(nginx: &Made) -> usize {
+fn said_by(nginx: &Made) -> String {
     let Output { stdout, stderr, .. } = Command::new("docker")
         .args(["logs", &nginx.0])
         .output()
         .unwrap();
-    let text = String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned();
+    String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned()
+}
+
+/// How often it was told.
+fn reloads(nginx: &Made) -> usize {
+    let text = said_by(nginx);
     assert!(
         !text.contains("[emerg]"),
         "it was told of what it refuses: {text}"
