@@ -15,33 +15,41 @@ use crate::{
 /// <https://www.rfc-editor.org/rfc/rfc4918#section-9.7>
 const MADE: [u16; 2] = [201, 204];
 
+/// What nginx says when a file is gone, by its doing or before.
+const CLOSED: [u16; 2] = [204, 404];
+
 /// Opens it, and looks whether it is open.
 pub(super) async fn open(
     ports: &Ports,
     consumer: &Consumer,
     opening: &Opening,
 ) -> Result<(), Failure> {
-    let problem = match put(ports, consumer, opening).await {
-        Ok(None) => {
-            // One that was started again meanwhile has other files in use, and what was put may be in its new memory.
-            if !is_the_same_start(ports, consumer, opening).await {
-                drop(ask(ports, consumer, opening, Method::DELETE).await);
-                return Err(Failure::Gate {
-                    consumer: consumer.name.clone(),
-                    problem: "whether it was started again meanwhile is not known".to_owned(),
-                });
-            }
-            report(&Event::GateOpened {
-                consumer: consumer.name.clone(),
-            });
-            return Ok(());
-        }
-        Ok(Some(problem)) => problem,
-        Err(error) => chain(&error),
+    let is_open = match put(ports, consumer, opening).await {
+        Ok(None) => keep(ports, consumer, opening).await,
+        Ok(Some(problem)) => Err(problem),
+        Err(error) => Err(chain(&error)),
     };
-    Err(Failure::Gate {
+    is_open.map_err(|problem| Failure::Gate {
         consumer: consumer.name.clone(),
         problem,
+    })?;
+    report(&Event::GateOpened {
+        consumer: consumer.name.clone(),
+    });
+    Ok(())
+}
+
+/// Closes it again where the proxy was started meanwhile: that one has other files in use, and what was put may be in
+/// its new memory.
+async fn keep(ports: &Ports, consumer: &Consumer, opening: &Opening) -> Result<(), String> {
+    if is_the_same_start(ports, consumer, opening).await {
+        return Ok(());
+    }
+    let unknown = "whether it was started again meanwhile is not known";
+    Err(match ask(ports, consumer, opening, Method::DELETE).await {
+        Ok(status) if status.is_some_and(|status| CLOSED.contains(&status)) => unknown.to_owned(),
+        Ok(status) => format!("{unknown}, and to DELETE it says {}", told(status)),
+        Err(error) => format!("{unknown}, and it can't be closed: {}", chain(&error)),
     })
 }
 

@@ -4,7 +4,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
-    path::Path,
+    path::{Path, PathBuf},
     rc::Rc,
 };
 
@@ -30,7 +30,16 @@ struct Machine {
     /// The signals to nginx that were asked for since the next line was set.
     signals: Cell<u32>,
     cut: Cell<Option<Cut>>,
+    /// As long as this file is there, nginx was started once more.
+    restart: RefCell<Option<PathBuf>>,
 }
+
+/// When everything here was started.
+const STARTED: &str = "2026-01-01T00:00:00Z";
+
+/// When nginx was started again, and once more.
+const STARTED_AGAIN: &str = "2026-01-02T00:00:00Z";
+const STARTED_ONCE_MORE: &str = "2026-01-03T00:00:00Z";
 
 /// The program is killed while it waits for the answer to one of its signals.
 #[derive(Clone, Copy)]
@@ -51,6 +60,7 @@ impl Engine {
             nginx,
             signals: Cell::default(),
             cut: Cell::default(),
+            restart: RefCell::default(),
         });
         let asked = Rc::clone(&machine);
         Self {
@@ -67,7 +77,7 @@ impl Engine {
     pub fn put(&self, name: &str, labels: Value, mounts: Value) {
         let container = json!({
             "Id": name, "Name": format!("/{name}"), "Created": "2026-01-01T00:00:00Z",
-            "State": {"Status": "running", "Running": true, "StartedAt": "2026-01-01T00:00:00Z"},
+            "State": {"Status": "running", "Running": true, "StartedAt": STARTED},
             "Config": {"Labels": labels},
             "NetworkSettings": {"Networks": {"web": {"NetworkID": "n1", "IPAddress": "127.0.0.1"}}},
             "Mounts": mounts,
@@ -82,6 +92,17 @@ impl Engine {
     pub fn remove(&self, name: &str) {
         self.machine.containers.borrow_mut().remove(name);
         self.tell(name, "destroy");
+    }
+
+    /// Says that nginx was started again.
+    pub fn start_again(&self) {
+        let mut containers = self.machine.containers.borrow_mut();
+        containers.get_mut("proxy").unwrap()["State"]["StartedAt"] = STARTED_AGAIN.into();
+    }
+
+    /// Says that nginx was started once more, as long as a file is there.
+    pub fn restart_at(&self, file: PathBuf) {
+        *self.machine.restart.borrow_mut() = Some(file);
     }
 
     fn tell(&self, name: &str, action: &str) {
@@ -148,11 +169,20 @@ impl Machine {
                 Reply::new(200, Value::from_iter(listed).to_string())
             }
             (_, Some(id)) => match self.containers.borrow().get(id) {
-                Some(container) => Reply::new(200, container.to_string()),
+                Some(container) => Reply::new(200, self.inspected(id, container).to_string()),
                 None => Reply::new(404, r#"{"message":"No such container"}"#),
             },
             _ => panic!("nobody should ask for {line}"),
         }
+    }
+
+    fn inspected(&self, id: &str, container: &Value) -> Value {
+        let mut container = container.clone();
+        let is_there = |file: &PathBuf| file.exists();
+        if id == "proxy" && self.restart.borrow().as_ref().is_some_and(is_there) {
+            container["State"]["StartedAt"] = STARTED_ONCE_MORE.into();
+        }
+        container
     }
 
     fn kill(&self) -> Reply {

@@ -12,6 +12,7 @@
 mod end;
 mod engine;
 mod faults;
+mod gate;
 mod judge;
 mod kills;
 mod nginx;

@@ -166,7 +166,7 @@ impl World {
     }
 
     /// The file that opens nginx's gate: in this machine's memory, since nginx runs on it.
-    fn gate(&self) -> Option<PathBuf> {
+    pub fn gate(&self) -> Option<PathBuf> {
         let text = fs::read_to_string(self.path("conf.d/quaymaster--gate.conf")).ok()?;
         let (_, rest) = text.split_once("location = /")?;
         let (name, _) = rest.split_once(' ')?;
