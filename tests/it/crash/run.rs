@@ -23,6 +23,30 @@ impl Spoil {
     }
 }
 
+/// Which call of a name is spoilt.
+#[derive(Clone, Debug)]
+pub struct Aim {
+    /// From 1 on.
+    pub number: u32,
+    /// Only calls at this path, below the folder of the world, are counted; else all.
+    pub path: Option<String>,
+}
+
+impl Aim {
+    /// That one of all.
+    pub fn at(number: u32) -> Self {
+        Self { number, path: None }
+    }
+
+    /// One that is so far from it, where it is one of all.
+    pub fn near(&self, off: i32) -> Self {
+        match self.path {
+            Some(_) => self.clone(),
+            None => Self::at(self.number.saturating_add_signed(off).max(1)),
+        }
+    }
+}
+
 /// Strace's words for a process that was killed: by strace, or by itself, where a library takes a fault of the disk for
 /// the end.
 const KILLED: &str = "+++ killed by SIG";
@@ -65,35 +89,35 @@ pub struct Ended {
 }
 
 impl World {
-    /// Runs the program to its end, spoilt at one of its calls, from 1 on.
-    pub async fn run(&self, spoil: Option<(Spoil, u32)>) -> Ended {
+    /// Runs the program to its end, spoilt at one of its calls.
+    pub async fn run(&self, spoil: Option<(Spoil, &Aim)>) -> Ended {
         self.ended(self.start("once", spoil)).await
     }
 
     /// Starts a command of the program.
-    pub fn start(&self, command: &str, spoil: Option<(Spoil, u32)>) -> Program {
+    pub fn start(&self, command: &str, spoil: Option<(Spoil, &Aim)>) -> Program {
         let _ = fs::remove_file(self.path("trace"));
-        let inject = |call: &str, how: &str, number: u32| {
-            [
-                format!("-etrace={call}"),
-                format!("-einject={call}:{how}:when={number}"),
-            ]
-        };
+        let inject =
+            |call: &str, how: &str, aim: &Aim| format!("-einject={call}:{how}:when={}", aim.number);
         let program = match spoil {
             None | Some((Spoil::Signal { .. }, _)) => self.start_under(command, &[]),
-            Some((Spoil::Kill(call), number)) => {
-                self.start_under(command, &inject(call, "signal=KILL", number))
+            Some((Spoil::Kill(call), aim)) => {
+                let trace = format!("-etrace={call}");
+                self.start_under(command, &[trace, inject(call, "signal=KILL", aim)])
             }
-            Some((Spoil::Fail(call, fault), number)) => {
-                let [_, inject] = inject(call, &format!("error={}", fault.word()), number);
+            Some((Spoil::Fail(call, fault), aim)) => {
+                let inject = inject(call, &format!("error={}", fault.word()), aim);
                 // As slow as the run in which the calls were counted: what else is written depends on it.
                 let trace = format!("-etrace={}", MAKING.join(","));
-                self.start_under(command, &[trace, inject, ONLY_THESE.to_owned()])
+                let mut words = vec![trace, inject, ONLY_THESE.to_owned()];
+                let path = aim.path.iter().map(|path| self.path(path));
+                words.extend(path.map(|path| format!("-P{}", path.display())));
+                self.start_under(command, &words)
             }
         };
         self.engine.cut(match spoil {
-            Some((Spoil::Signal { arrives }, number)) => Some(Cut {
-                number,
+            Some((Spoil::Signal { arrives }, aim)) => Some(Cut {
+                number: aim.number,
                 arrives,
                 process: program.id(),
             }),

@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use super::{
     end::{End, plain},
     judge::Before,
-    run::{Fault, Spoil},
+    run::{Aim, Fault, Spoil},
     scenario::{SHOP, Scenario},
     world::World,
 };
@@ -20,7 +20,8 @@ use super::{
 /// How many worlds are spoilt at the same time: most of the time of each is waited for what nginx shows.
 const WORLDS: usize = 8;
 
-/// How often it is tried to hit each call: which number it has depends on what else is written meanwhile.
+/// How often it is tried to hit each call. Those at paths that are made by chance are hit by number, which depends on what
+/// else is written meanwhile.
 const ROUNDS: usize = 200;
 
 /// How far from the number that a call had last it is looked for, round after round.
@@ -57,40 +58,40 @@ impl Ready {
 }
 
 /// Which calls are still to be spoilt.
-enum Numbers {
-    /// Each from here on, until a run ends without that many.
+enum Open {
+    /// Each from this number on, until a run ends without that many.
     From(u32),
-    These(VecDeque<u32>),
+    These(VecDeque<Aim>),
 }
 
 /// What comes next, and what was found.
 #[derive(Default)]
 pub struct Cases {
-    open: Vec<(Spoil, Numbers)>,
+    open: Vec<(Spoil, Open)>,
     /// The calls that were spoilt, as strace prints them, and how.
     pub spoilt: Vec<(Spoil, String)>,
     wrong: Vec<String>,
 }
 
 impl Cases {
-    fn take(&mut self) -> Option<(Spoil, u32)> {
+    fn take(&mut self) -> Option<(Spoil, Aim)> {
         self.open
-            .retain(|(_, numbers)| !matches!(numbers, Numbers::These(these) if these.is_empty()));
-        let (spoil, numbers) = self.open.first_mut()?;
-        let number = match numbers {
-            Numbers::From(next) => {
+            .retain(|(_, open)| !matches!(open, Open::These(these) if these.is_empty()));
+        let (spoil, open) = self.open.first_mut()?;
+        let aim = match open {
+            Open::From(next) => {
                 *next += 1;
-                *next - 1
+                Aim::at(*next - 1)
             }
-            Numbers::These(these) => these.pop_front()?,
+            Open::These(these) => these.pop_front()?,
         };
-        Some((*spoil, number))
+        Some((*spoil, aim))
     }
 
     /// A run ended without that many calls.
     fn is_over(&mut self, spoil: Spoil) {
         self.open
-            .retain(|(open, numbers)| *open != spoil || matches!(numbers, Numbers::These(_)));
+            .retain(|(open, calls)| *open != spoil || matches!(calls, Open::These(_)));
     }
 
     /// How many calls were spoilt like this.
@@ -117,10 +118,7 @@ impl Cases {
 /// Kills the program at each call of these kinds; nothing may come out otherwise than undisturbed.
 pub async fn kill_everywhere(scenario: Scenario, spoils: &[Spoil]) -> Cases {
     let mut worlds = join_all((0..WORLDS).map(|_| Ready::new(scenario))).await;
-    let open = spoils
-        .iter()
-        .map(|spoil| (*spoil, Numbers::From(1)))
-        .collect();
+    let open = spoils.iter().map(|spoil| (*spoil, Open::From(1))).collect();
     let cases = RefCell::new(Cases {
         open,
         ..Cases::default()
@@ -153,16 +151,18 @@ pub async fn fail_everywhere(scenario: Scenario, faults: &[Fault]) -> Cases {
         let open = spoils
             .iter()
             .map(|spoil| (*spoil, missing(&wanted, &calls, *spoil, &cases.borrow())));
-        let open: Vec<_> = open.filter(|(_, numbers)| !numbers.is_empty()).collect();
+        let open: Vec<_> = open.filter(|(_, these)| !these.is_empty()).collect();
         if open.is_empty() || !cases.borrow().wrong.is_empty() {
             break;
         }
-        assert!(round < ROUNDS, "{}", never_hit(&open, &calls));
+        assert!(round < ROUNDS, "{}", never_hit(&open));
         let off = NEAR[round % NEAR.len()];
-        let near = |number: u32| number.saturating_add_signed(off).max(1);
         cases.borrow_mut().open = open
             .into_iter()
-            .map(|(spoil, these)| (spoil, Numbers::These(these.into_iter().map(near).collect())))
+            .map(|(spoil, these)| {
+                let aims = these.into_iter().map(|call| call.aim.near(off)).collect();
+                (spoil, Open::These(aims))
+            })
             .collect();
         join_all(
             worlds
@@ -174,23 +174,18 @@ pub async fn fail_everywhere(scenario: Scenario, faults: &[Fault]) -> Cases {
     cases.into_inner().end(scenario, &spoils)
 }
 
-fn never_hit(open: &[(Spoil, VecDeque<u32>)], calls: &[Call]) -> String {
-    let name = |(spoil, numbers): &(Spoil, VecDeque<u32>)| {
-        let those = calls
-            .iter()
-            .filter(|call| spoil.is_about(&call.what) && numbers.contains(&call.number));
-        format!(
-            "{spoil:?} was never done to {:?}",
-            those.map(|call| &call.what).collect::<Vec<_>>()
-        )
+fn never_hit(open: &[(Spoil, Vec<&Call>)]) -> String {
+    let name = |(spoil, those): &(Spoil, Vec<&Call>)| {
+        let those: Vec<_> = those.iter().map(|call| &call.what).collect();
+        format!("{spoil:?} was never done to {those:?}")
     };
     open.iter().map(name).collect::<Vec<_>>().join("\n")
 }
 
 /// A call that makes something in the program's folders.
 struct Call {
-    /// Which one of its name.
-    number: u32,
+    /// How it is hit in another run.
+    aim: Aim,
     /// Its name, and what it makes, without what varies by chance.
     what: String,
 }
@@ -201,7 +196,7 @@ async fn calls(scenario: Scenario, world: &World) -> Vec<Call> {
     scenario.begin(world);
     let (ended, trace) = world.traced(&MAKING.join(",")).await;
     assert_eq!(ended.code, Some(scenario.code()), "{}", ended.log);
-    let (mut numbers, mut calls) = (BTreeMap::new(), Vec::new());
+    let (mut numbers, mut at_path, mut calls) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
     for line in trace {
         let Some(name) = MAKING
             .into_iter()
@@ -211,16 +206,37 @@ async fn calls(scenario: Scenario, world: &World) -> Vec<Call> {
         };
         let number = numbers.entry(name).or_insert(0);
         *number += 1;
-        calls.extend(what(world, &line).map(|what| Call {
-            number: *number,
-            what,
-        }));
+        let Some(bare) = path(world, &line) else {
+            continue;
+        };
+        let what = format!("{name} {}", plain(&bare));
+        // Strace takes a call that names a folder by its handle for one about that folder.
+        let is_sure = !name.ends_with("at") && !bare.starts_with("..") && plain(&bare) == bare;
+        let aim = if is_sure {
+            let number = at_path.entry(what.clone()).or_insert(0);
+            *number += 1;
+            Aim {
+                number: *number,
+                path: Some(bare),
+            }
+        } else {
+            Aim::at(*number)
+        };
+        calls.push(Call { aim, what });
     }
     calls
 }
 
-/// What a call in strace's words does to the program's folders; nothing when it is about anything else.
+/// What a call in strace's words does to the program's folders, without what varies by chance; nothing when it is about
+/// anything else.
 pub fn what(world: &World, line: &str) -> Option<String> {
+    let (_, call) = line.split_once(' ')?;
+    let (name, _) = call.trim_start().split_once('(')?;
+    Some(format!("{name} {}", plain(&path(world, line)?)))
+}
+
+/// What a call is about, below the folder of the world.
+fn path(world: &World, line: &str) -> Option<String> {
     let (_, call) = line.split_once(' ')?;
     let (name, arguments) = call.trim_start().split_once('(')?;
     let mut parts = arguments.split(['<', '"', '>']);
@@ -233,7 +249,7 @@ pub fn what(world: &World, line: &str) -> Option<String> {
     let bare = path.strip_prefix(world.folder.path()).unwrap_or(&path);
     let bare = bare.to_string_lossy();
     let is_ours = ["state", "conf.d", ".."].contains(&bare.split('/').next()?);
-    is_ours.then(|| format!("{name} {}", plain(&bare)))
+    is_ours.then(|| bare.into_owned())
 }
 
 fn count(whats: impl Iterator<Item = String>) -> BTreeMap<String, usize> {
@@ -242,13 +258,13 @@ fn count(whats: impl Iterator<Item = String>) -> BTreeMap<String, usize> {
     counts
 }
 
-/// The numbers of calls that were not yet spoilt like this as often as they are made.
-fn missing(
+/// The calls that were not yet spoilt like this as often as they are made.
+fn missing<'a>(
     wanted: &BTreeMap<String, usize>,
-    calls: &[Call],
+    calls: &'a [Call],
     spoil: Spoil,
     cases: &Cases,
-) -> VecDeque<u32> {
+) -> Vec<&'a Call> {
     let of_this = calls.iter().filter(|call| spoil.is_about(&call.what));
     let hit = count(
         cases
@@ -260,24 +276,24 @@ fn missing(
     let is_missing = |call: &&Call| {
         hit.get(&call.what).copied().unwrap_or(0) < wanted.get(&call.what).copied().unwrap_or(0)
     };
-    of_this.filter(is_missing).map(|call| call.number).collect()
+    of_this.filter(is_missing).collect()
 }
 
 async fn spoil_one_world(scenario: Scenario, ready: &mut Ready, cases: &RefCell<Cases>) {
-    while let Some((spoil, number)) = { cases.borrow_mut().take() } {
-        let mut spoilt = spoil_once(scenario, ready, spoil, number).await;
+    while let Some((spoil, aim)) = { cases.borrow_mut().take() } {
+        let mut spoilt = spoil_once(scenario, ready, spoil, &aim).await;
         if matches!(
             (&spoilt, spoil),
             (Ok(None), Spoil::Kill(_) | Spoil::Signal { .. })
         ) {
             // One run may end with fewer calls than the next: it is over when two do.
-            spoilt = spoil_once(scenario, ready, spoil, number).await;
+            spoilt = spoil_once(scenario, ready, spoil, &aim).await;
         }
         match spoilt {
             Ok(Some(call)) => cases.borrow_mut().spoilt.push((spoil, call)),
             Ok(None) => cases.borrow_mut().is_over(spoil),
             Err(problem) => {
-                let what = format!("== {scenario:?}, {spoil:?}, number {number}: {problem}");
+                let what = format!("== {scenario:?}, {spoil:?}, {aim:?}: {problem}");
                 // Told at once: the rest takes minutes.
                 eprintln!("{what}");
                 cases.borrow_mut().wrong.push(what);
@@ -293,7 +309,7 @@ async fn spoil_once(
     scenario: Scenario,
     ready: &Ready,
     spoil: Spoil,
-    number: u32,
+    aim: &Aim,
 ) -> Result<Option<String>, String> {
     let Ready { world, wanted } = ready;
     scenario.prepare(world).await;
@@ -301,7 +317,7 @@ async fn spoil_once(
     let before = Before::look(scenario, world);
     let (done, gaps) = world
         .watched(SHOP, async {
-            let ended = world.run(Some((spoil, number))).await;
+            let ended = world.run(Some((spoil, aim))).await;
             let Some(call) = &ended.spoilt else {
                 return Ok(None);
             };

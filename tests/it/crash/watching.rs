@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use super::{
     end::{End, difference, end},
     judge::Before,
-    run::Spoil,
+    run::{Aim, Spoil},
     scenario::{SHOP, Scenario},
     spoil::Ready,
     world::World,
@@ -43,7 +43,7 @@ const RESTS_FOR: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Starts the daemon, and changes what is wanted once it has looked; it may be killed before or later.
-async fn begin(scenario: Scenario, world: &World, spoil: Option<(Spoil, u32)>) -> Program {
+async fn begin(scenario: Scenario, world: &World, spoil: Option<(Spoil, &Aim)>) -> Program {
     let mut program = world.start("watch", spoil);
     let mut has_ended = false;
     while !has_ended && program.count("engine-seen") == 0 {
@@ -95,11 +95,11 @@ async fn calls(scenario: Scenario, ready: &Ready) -> (Vec<String>, u32) {
     let Ready { world, wanted } = ready;
     scenario.prepare(world).await;
     // More than strace counts to is an error.
-    let never = 60_000;
+    let never = Aim::at(60_000);
     let mut program = begin(
         scenario,
         world,
-        Some((Spoil::Kill("rename,renameat,fsync,connect"), never)),
+        Some((Spoil::Kill("rename,renameat,fsync,connect"), &never)),
     )
     .await;
     end_up(scenario, world, wanted, &program).await.unwrap();
@@ -112,14 +112,14 @@ async fn kill_once(
     scenario: Scenario,
     ready: &Ready,
     spoil: Spoil,
-    number: u32,
+    aim: &Aim,
 ) -> Result<(), String> {
     let Ready { world, wanted } = ready;
     scenario.prepare(world).await;
     let before = Before::look(scenario, world);
     let (done, gaps) = world
         .watched(SHOP, async {
-            let program = begin(scenario, world, Some((spoil, number))).await;
+            let program = begin(scenario, world, Some((spoil, aim))).await;
             let ended = world.ended(program).await;
             if ended.code.is_some() {
                 return Err(format!(
@@ -156,23 +156,23 @@ async fn kill_the_daemon(scenario: Scenario) {
     let place = |(call, part, of): (&'static str, u32, u32)| {
         (
             Spoil::Kill(call),
-            (u32::try_from(count(call)).unwrap() * part / of).max(1),
+            Aim::at((u32::try_from(count(call)).unwrap() * part / of).max(1)),
         )
     };
     let mut open: Vec<_> = KILLS.into_iter().map(place).collect();
     open.extend([
-        (Spoil::Signal { arrives: true }, signals),
-        (Spoil::Signal { arrives: false }, 1),
+        (Spoil::Signal { arrives: true }, Aim::at(signals)),
+        (Spoil::Signal { arrives: false }, Aim::at(1)),
     ]);
     println!("{scenario:?}: {open:?}");
     let (open, wrong) = (RefCell::new(open), RefCell::new(Vec::new()));
     let one_world = async |ready: &Ready| {
-        while let Some((spoil, number)) = { open.borrow_mut().pop() } {
-            let outcome = kill_once(scenario, ready, spoil, number).await;
+        while let Some((spoil, aim)) = { open.borrow_mut().pop() } {
+            let outcome = kill_once(scenario, ready, spoil, &aim).await;
             wrong.borrow_mut().extend(
                 outcome
                     .err()
-                    .map(|wrong| format!("== {spoil:?}, number {number}: {wrong}")),
+                    .map(|wrong| format!("== {spoil:?}, {aim:?}: {wrong}")),
             );
         }
     };
