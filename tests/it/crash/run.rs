@@ -16,13 +16,6 @@ pub enum Spoil {
     Fail(&'static str, Fault),
 }
 
-impl Spoil {
-    /// Whether it is done to such a call; its first word is its name.
-    pub fn is_about(self, what: &str) -> bool {
-        matches!(self, Self::Fail(call, _) if what.split(' ').next() == Some(call))
-    }
-}
-
 /// Which call of a name is spoilt.
 #[derive(Clone, Debug)]
 pub struct Aim {
@@ -62,6 +55,8 @@ pub enum Fault {
 }
 
 impl Fault {
+    pub const BOTH: [Self; 2] = [Self::Full, Self::Broken];
+
     fn word(self) -> &'static str {
         match self {
             Self::Full => "ENOSPC",

@@ -4,6 +4,7 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, VecDeque},
+    env,
     path::Path,
 };
 
@@ -18,7 +19,7 @@ use super::{
 };
 
 /// How many worlds are spoilt at the same time: most of the time of each is waited for what nginx shows.
-const WORLDS: usize = 8;
+const WORLDS: usize = 16;
 
 /// How often it is tried to hit each call. Those at paths that are made by chance are hit by number, which depends on what
 /// else is written meanwhile.
@@ -132,20 +133,16 @@ pub async fn kill_everywhere(scenario: Scenario, spoils: &[Spoil]) -> Cases {
     cases.into_inner().end(scenario, spoils)
 }
 
-/// Fails each call that makes something in the program's folders; nothing may come out otherwise than undisturbed.
-pub async fn fail_everywhere(scenario: Scenario, faults: &[Fault]) -> Cases {
+/// Fails each call that makes something in the program's folders, with a full disk and a broken one by turns, in `tests/long`
+/// with both; nothing may come out otherwise than undisturbed.
+pub async fn fail_everywhere(scenario: Scenario) -> Cases {
     let mut worlds = join_all((0..WORLDS).map(|_| Ready::new(scenario))).await;
     let cases = RefCell::new(Cases::default());
-    let spoils: Vec<_> = faults
-        .iter()
-        .flat_map(|fault| MAKING.map(|call| Spoil::Fail(call, *fault)))
+    let spoils: Vec<_> = Fault::BOTH
+        .into_iter()
+        .flat_map(|fault| MAKING.map(|call| Spoil::Fail(call, fault)))
         .collect();
-    let wanted = count(
-        calls(scenario, &worlds[0].world)
-            .await
-            .into_iter()
-            .map(|call| call.what),
-    );
+    let wanted = wanted(calls(scenario, &worlds[0].world).await);
     for round in 0.. {
         let calls = calls(scenario, &worlds[round % WORLDS].world).await;
         let open = spoils
@@ -174,6 +171,21 @@ pub async fn fail_everywhere(scenario: Scenario, faults: &[Fault]) -> Cases {
     cases.into_inner().end(scenario, &spoils)
 }
 
+/// How often each call is to be spoilt, and how.
+type Wanted = BTreeMap<String, (usize, Vec<Fault>)>;
+
+fn wanted(calls: Vec<Call>) -> Wanted {
+    let faults = |turn: usize| match env::var_os("QUAYMASTER_TEST_TIMES") {
+        None => vec![Fault::BOTH[turn % 2]],
+        Some(_) => Fault::BOTH.to_vec(),
+    };
+    count(calls.into_iter().map(|call| call.what))
+        .into_iter()
+        .enumerate()
+        .map(|(turn, (what, count))| (what, (count, faults(turn))))
+        .collect()
+}
+
 fn never_hit(open: &[(Spoil, Vec<&Call>)]) -> String {
     let name = |(spoil, those): &(Spoil, Vec<&Call>)| {
         let those: Vec<_> = those.iter().map(|call| &call.what).collect();
@@ -186,7 +198,7 @@ fn never_hit(open: &[(Spoil, Vec<&Call>)]) -> String {
 struct Call {
     /// How it is hit in another run.
     aim: Aim,
-    /// Its name, and what it makes, without what varies by chance.
+    /// Its name, and what it makes, without what varies by chance; and which one at its path, where it is aimed at by path.
     what: String,
 }
 
@@ -222,6 +234,7 @@ async fn calls(scenario: Scenario, world: &World) -> Vec<Call> {
         } else {
             Aim::at(*number)
         };
+        let what = which(what, &aim);
         calls.push(Call { aim, what });
     }
     calls
@@ -233,6 +246,14 @@ pub fn what(world: &World, line: &str) -> Option<String> {
     let (_, call) = line.split_once(' ')?;
     let (name, _) = call.trim_start().split_once('(')?;
     Some(format!("{name} {}", plain(&path(world, line)?)))
+}
+
+/// Tells the calls at one path from each other; those that are hit by number are as good as each other.
+fn which(what: String, aim: &Aim) -> String {
+    match aim.path {
+        Some(_) => format!("{what} ({})", aim.number),
+        None => what,
+    }
 }
 
 /// What a call is about, below the folder of the world.
@@ -258,14 +279,11 @@ fn count(whats: impl Iterator<Item = String>) -> BTreeMap<String, usize> {
     counts
 }
 
-/// The calls that were not yet spoilt like this as often as they are made.
-fn missing<'a>(
-    wanted: &BTreeMap<String, usize>,
-    calls: &'a [Call],
-    spoil: Spoil,
-    cases: &Cases,
-) -> Vec<&'a Call> {
-    let of_this = calls.iter().filter(|call| spoil.is_about(&call.what));
+/// The calls that were not yet spoilt like this as often as they should be.
+fn missing<'a>(wanted: &Wanted, calls: &'a [Call], spoil: Spoil, cases: &Cases) -> Vec<&'a Call> {
+    let Spoil::Fail(name, fault) = spoil else {
+        return Vec::new();
+    };
     let hit = count(
         cases
             .spoilt
@@ -274,9 +292,14 @@ fn missing<'a>(
             .map(|(_, what)| what.clone()),
     );
     let is_missing = |call: &&Call| {
-        hit.get(&call.what).copied().unwrap_or(0) < wanted.get(&call.what).copied().unwrap_or(0)
+        let is_about = call.what.split(' ').next() == Some(name);
+        let wanted = wanted
+            .get(&call.what)
+            .filter(|(_, faults)| faults.contains(&fault));
+        is_about
+            && wanted.is_some_and(|(count, _)| hit.get(&call.what).is_none_or(|hit| hit < count))
     };
-    of_this.filter(is_missing).collect()
+    calls.iter().filter(is_missing).collect()
 }
 
 async fn spoil_one_world(scenario: Scenario, ready: &mut Ready, cases: &RefCell<Cases>) {
@@ -322,7 +345,7 @@ async fn spoil_once(
                 return Ok(None);
             };
             let call = match spoil {
-                Spoil::Fail(..) => what(world, call),
+                Spoil::Fail(..) => what(world, call).map(|what| which(what, aim)),
                 Spoil::Kill(_) | Spoil::Signal { .. } => Some(call.clone()),
             };
             let Some(call) = call else { return Ok(None) };
