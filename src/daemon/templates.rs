@@ -17,29 +17,31 @@ pub(super) struct InUse {
     texts: TemplateTexts,
     /// The user's texts of each time when none was broken, the newest last.
     known: Vec<(Digest, GoodTemplates)>,
-    /// Those of them that lie on disk, in this order.
-    kept: Vec<Digest>,
+    /// Those of them that lie on disk, in this order; none when that could not be read, so that it is written anew.
+    kept: Option<Vec<Digest>>,
     faults: BTreeSet<String>,
     report: fn(&Event),
 }
 
 impl InUse {
-    /// Reads the user's templates for the first time. Where some are broken, those that were `kept` last are used; where
-    /// none are known, the broken ones: what needs them fails, and what is live stays, whatever it was rendered with.
+    /// Reads the user's templates for the first time. Where some are broken, those that were `kept` last are used, `None`
+    /// when that could not be read; where none are known, the broken ones: what needs them fails, and what is live stays, whatever it was rendered with.
     /// What happens to them is reported by `report`.
     pub fn read(
         files: Option<Rc<dyn TemplateFiles>>,
-        kept: Vec<GoodTemplates>,
+        kept: Option<Vec<GoodTemplates>>,
         report: fn(&Event),
     ) -> Self {
+        let was_read = kept.is_some();
         let known: Vec<_> = kept
+            .unwrap_or_default()
             .into_iter()
             .map(|good| (Templates::with(&texts(&good)).version(), good))
             .collect();
         let last = known.last().filter(|_| files.is_some());
         let texts = last.map(|(_, good)| texts(good)).unwrap_or_default();
         let may_replace = texts.is_empty();
-        let kept = known.iter().map(|(digest, _)| *digest).collect();
+        let kept = was_read.then(|| known.iter().map(|(digest, _)| *digest).collect());
         let current = made(&texts, &known);
         let mut in_use = Self {
             files,
@@ -71,10 +73,10 @@ impl InUse {
             number > old || is_used(*version)
         });
         let wanted: Vec<_> = self.known.iter().map(|(digest, _)| *digest).collect();
-        if wanted != self.kept {
+        if self.kept.as_ref() != Some(&wanted) {
             let texts: Vec<_> = self.known.iter().map(|(_, good)| good.clone()).collect();
             disk.keep_templates(&texts)?;
-            self.kept = wanted;
+            self.kept = Some(wanted);
         }
         Ok(())
     }
@@ -168,11 +170,11 @@ impl InUse {
     }
 }
 
-/// What was kept; nothing, and why, where that can't be read.
-pub(super) fn kept(disk: &dyn Disk) -> (Vec<GoodTemplates>, Option<String>) {
+/// What was kept, or why that can't be read.
+pub(super) fn kept(disk: &dyn Disk) -> (Option<Vec<GoodTemplates>>, Option<String>) {
     match disk.templates() {
-        Ok(kept) => (kept, None),
-        Err(error) => (Vec::new(), Some(chain(&error))),
+        Ok(kept) => (Some(kept), None),
+        Err(error) => (None, Some(chain(&error))),
     }
 }
 
@@ -291,7 +293,7 @@ mod tests {
     fn what_was_good_stays_in_use_until_all_is_mended() {
         let folder = Rc::new(Folder::default());
         folder.holds(&[ONE]);
-        let mut in_use = InUse::read(Some(folder.clone()), Vec::new(), report);
+        let mut in_use = InUse::read(Some(folder.clone()), Some(Vec::new()), report);
         for (texts, expected, broken) in [
             (&[TWO][..], "# two\n", 0),
             (&[BROKEN], "# two\n", 1),
@@ -317,7 +319,7 @@ mod tests {
     fn one_that_does_nothing_is_told_with_what_was_probably_meant_and_keeps_nothing_back() {
         let folder = Rc::new(Folder::default());
         folder.holds(&[ONE, ("nginx/sites.conf", "# mine\n")]);
-        let mut in_use = InUse::read(Some(folder.clone()), Vec::new(), report);
+        let mut in_use = InUse::read(Some(folder.clone()), Some(Vec::new()), report);
         let told = "template nginx/sites.conf does nothing: no built-in one is called so, and none in use includes it; \
                     did you mean nginx/site.conf?";
         assert_eq!(
@@ -347,7 +349,7 @@ mod tests {
     fn one_that_is_broken_from_the_start_holds_back_what_needs_it_until_it_is_mended() {
         let folder = Rc::new(Folder::default());
         folder.holds(&[BROKEN]);
-        let mut in_use = InUse::read(Some(folder.clone()), Vec::new(), report);
+        let mut in_use = InUse::read(Some(folder.clone()), Some(Vec::new()), report);
         let problem = "template nginx/base.conf, line 2: undefined value";
         assert!(
             proxy_file(&in_use)
@@ -378,7 +380,7 @@ mod tests {
         let folder = Rc::new(Folder::default());
         folder.holds(&[BROKEN]);
         let kept = || vec![good(ONE), good(TWO)];
-        let mut in_use = InUse::read(Some(folder.clone()), kept(), report);
+        let mut in_use = InUse::read(Some(folder.clone()), Some(kept()), report);
         assert_eq!(
             (proxy_file(&in_use).as_deref(), faults(&in_use).len()),
             (Ok("# two\n"), 1)
@@ -398,7 +400,7 @@ mod tests {
         in_use.look();
         assert_eq!(proxy_file(&in_use).as_deref(), Ok("# one\n"));
         assert!(in_use.current.earlier(version(TWO)).is_some());
-        let none = InUse::read(None, kept(), report);
+        let none = InUse::read(None, Some(kept()), report);
         assert!(
             proxy_file(&none)
                 .expect("it is built in")
@@ -411,7 +413,7 @@ mod tests {
     fn those_that_are_in_use_are_the_last_that_are_known_also_when_they_are_put_back() {
         let folder = Rc::new(Folder::default());
         folder.holds(&[ONE]);
-        let mut in_use = InUse::read(Some(folder.clone()), Vec::new(), report);
+        let mut in_use = InUse::read(Some(folder.clone()), Some(Vec::new()), report);
         for texts in [&[TWO], &[ONE]] {
             folder.holds(texts);
             in_use.look();
@@ -429,7 +431,7 @@ mod tests {
         let folder = Rc::new(Folder::default());
         folder.holds(&[ONE]);
         folder.is_unreadable.set(true);
-        let mut in_use = InUse::read(Some(folder.clone()), Vec::new(), report);
+        let mut in_use = InUse::read(Some(folder.clone()), Some(Vec::new()), report);
         let problem = "/templates can't be understood: it is not ours";
         let held_back = format!("template nginx/base.conf: {problem}");
         assert_eq!(
@@ -449,7 +451,7 @@ mod tests {
     #[test]
     fn a_folder_that_is_gone_for_a_moment_takes_nothing_out_of_use() {
         let folder = Rc::new(Folder::default());
-        let mut in_use = InUse::read(Some(folder.clone()), Vec::new(), report);
+        let mut in_use = InUse::read(Some(folder.clone()), Some(Vec::new()), report);
         assert!(
             proxy_file(&in_use)
                 .expect("it is built in")

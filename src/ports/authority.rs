@@ -149,7 +149,8 @@ pub enum AuthorityError {
     },
     /// Its terms have not been agreed to.
     #[error(
-        "the terms of the CA have not been agreed to; read {terms}, then set agree-tos to true"
+        "the terms of the CA have not been agreed to; read {terms}, then set agree-tos to true; where no CA is to be asked, \
+         set ca to self-signed"
     )]
     Terms {
         /// Where they are.

@@ -41,9 +41,8 @@ fn filtered(denied: &'static [&'static str]) -> Fake {
 }
 
 /// Runs `check --format json` on it.
-async fn check(fake: &Fake) -> (Option<i32>, Value) {
-    let folder = tempfile::tempdir().unwrap();
-    let (code, out) = run(fake, folder.path(), &["check", "--format", "json"]).await;
+async fn check(fake: &Fake, folder: &Path) -> (Option<i32>, Value) {
+    let (code, out) = run(fake, folder, &["check", "--format", "json"]).await;
     (code, serde_json::from_str(&out).unwrap())
 }
 
@@ -100,7 +99,8 @@ fn problems(told: &Value) -> Vec<&str> {
 async fn an_engine_that_lets_everything_pass_is_no_problem_and_nobody_gets_a_signal() {
     local(async {
         let fake = filtered(&[]);
-        let (code, told) = check(&fake).await;
+        let folder = tempfile::tempdir().unwrap();
+        let (code, told) = check(&fake, folder.path()).await;
         assert_eq!(problems(&told), [""; 0], "{told}");
         assert_eq!(code, Some(0), "{told}");
         assert!(told.to_string().contains("99.1, API 1.99"), "{told}");
@@ -134,7 +134,8 @@ async fn each_call_that_a_socket_proxy_forbids_is_named() {
             // Nothing but this command asks for it.
             (&["GET /version"], &[], 0),
         ] {
-            let (exit, told) = check(&filtered(denied)).await;
+            let folder = tempfile::tempdir().unwrap();
+            let (exit, told) = check(&filtered(denied), folder.path()).await;
             let problems = problems(&told);
             assert_eq!(
                 (exit, problems.len()),
@@ -199,6 +200,24 @@ async fn a_setting_self_that_is_wrong_is_a_problem_and_a_complaint() {
         assert_eq!(run(&fake, folder.path(), &["once"]).await.0, Some(0));
         let (_, status) = run(&fake, folder.path(), &["status"]).await;
         assert!(!status.contains("setting self"), "{status}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_record_of_templates_that_is_damaged_is_told_and_written_anew() {
+    local(async {
+        let (fake, folder) = (filtered(&[]), tempfile::tempdir().unwrap());
+        let record = folder.path().join("state/templates.json");
+        fs::create_dir(folder.path().join("state")).unwrap();
+        fs::write(&record, "{").unwrap();
+        let (_, told) = check(&fake, folder.path()).await;
+        assert!(told.to_string().contains("templates.json"), "{told}");
+        assert_eq!(run(&fake, folder.path(), &["once"]).await.0, Some(0));
+        assert_eq!(fs::read_to_string(&record).unwrap().trim(), "[]");
+        let (code, told) = check(&fake, folder.path()).await;
+        assert!(!told.to_string().contains("templates.json"), "{told}");
+        assert_eq!(code, Some(0), "{told}");
     })
     .await;
 }
