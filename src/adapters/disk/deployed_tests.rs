@@ -448,3 +448,24 @@ fn sites_are_shut_by_a_file_each_and_opened_by_its_end() {
     assert!(!folder.join("a.example").exists());
     closed(&[]);
 }
+
+#[test]
+fn what_a_crash_left_of_shutting_a_site_goes_and_nothing_of_others() {
+    let proxy = consumer();
+    let folder = proxy.place.config.join("closed");
+    let tidy = || proxy.place.folders.tidy(&proxy.folder());
+    tidy().expect("nothing was ever shut");
+    fs::create_dir(&folder).expect("it is made");
+    for name in ["a.example", ".b.example.new", ".theirs", ".new"] {
+        fs::write(folder.join(name), "").expect("it is written");
+    }
+    tidy().expect("it is done");
+    let left = fs::read_dir(&folder).expect("it is there");
+    let left: BTreeSet<_> = left
+        .map(|entry| entry.expect("it is listed").file_name())
+        .collect();
+    assert_eq!(
+        left,
+        [".new", ".theirs", "a.example"].map(Into::into).into()
+    );
+}

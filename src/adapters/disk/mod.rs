@@ -265,6 +265,7 @@ impl Disk for Folders {
     }
 
     fn tidy(&self, place: &Place<'_>) -> Result<(), DiskError> {
+        shut::tidy(place.config)?;
         let record = self.record(place.consumer)?;
         match place.certificates.filter(|_| record.journal.is_none()) {
             Some(folder) => consumers::tidy(folder, &record.tidy),

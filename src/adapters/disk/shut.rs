@@ -35,3 +35,19 @@ pub(super) fn shut(config: &SharedPath, sites: &BTreeSet<FileName>) -> Result<()
     let mut open = before.difference(sites);
     open.try_for_each(|site| folder.remove(site.as_str()))
 }
+
+/// Takes away what a crash left of shutting a site.
+pub(super) fn tidy(config: &SharedPath) -> Result<(), DiskError> {
+    let Some(folder) = SharedFolder::open(&config.join(CLOSED))? else {
+        return Ok(());
+    };
+    for entry in folder.entries()? {
+        let site = entry
+            .strip_prefix('.')
+            .and_then(|rest| rest.strip_suffix(".new"));
+        if site.is_some_and(|site| FileName::parse(site).is_ok()) {
+            folder.remove(entry)?;
+        }
+    }
+    Ok(())
+}
