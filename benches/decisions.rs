@@ -10,7 +10,7 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use quaymaster::{
     desire::{Desired, Reading, desire},
     observe::{Health, HeldCertificate, Observed},
-    plan::Memory,
+    plan::Planner,
     render::Templates,
     values::{ContainerName, Issuer},
 };
@@ -55,7 +55,8 @@ fn decisions(criterion: &mut Criterion) {
                 let desired = desire(&snapshot, &rules);
                 let fresh = fresh(&desired);
                 assert!(
-                    written(&mut Memory::default(), &desired, &fresh, &templates) >= SITES as usize
+                    written(&mut Planner::default(), &desired, &fresh, &templates)
+                        >= SITES as usize
                 );
             },
             BatchSize::PerIteration,
@@ -64,7 +65,7 @@ fn decisions(criterion: &mut Criterion) {
     // Each time the health of one container is another: its site is written, and the mark, or nothing is, because it is
     // as what lies there.
     let (mut reading, mut memory, mut changing) =
-        (Reading::default(), Memory::default(), snapshot.clone());
+        (Reading::default(), Planner::default(), snapshot.clone());
     assert_eq!(
         written(
             &mut memory,

@@ -18,7 +18,7 @@ use quaymaster::{
     },
     desire::{Desired, desire},
     observe::Observed,
-    plan::Memory,
+    plan::Planner,
     ports::{Clock, Disk},
     render::Templates,
     values::{CertificateName, Issuer, KeyType, Secret},
@@ -56,7 +56,7 @@ pub fn measure(table: &mut Table) {
         began.elapsed().as_secs_f64() * 1000.0,
     );
     let mut observed = sites::settled(&desired, first, &templates);
-    let mut memory = Memory::default();
+    let mut memory = Planner::default();
     assert_eq!(
         sites::written(&mut memory, &desired, &observed, &templates),
         0

@@ -13,7 +13,7 @@ use quaymaster::{
         Container, ContainerState, Installed, Mount, MountKind, Network, Observed, RestartPolicy,
         Snapshot,
     },
-    plan::{self, Action, Memory, foresee, plan},
+    plan::{self, Action, Planner, foresee, plan},
     render::Templates,
     values::{ChallengeType, ContainerId, ContainerName, Issuer, KeyType, Timestamp},
 };
@@ -21,8 +21,8 @@ use quaymaster::{
 pub const SITES: u32 = 10_000;
 pub const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
-pub fn label_rules(issuer: Issuer) -> desire::Rules {
-    desire::Rules {
+pub fn label_rules(issuer: Issuer) -> desire::LabelRules {
+    desire::LabelRules {
         label_prefix: "quaymaster".into(),
         certificates: "/state/certificates".into(),
         webroot: None,
@@ -35,9 +35,9 @@ pub fn label_rules(issuer: Issuer) -> desire::Rules {
     }
 }
 
-fn plan_rules() -> plan::Rules {
+fn plan_rules() -> plan::PlanRules {
     let resync = Duration::from_secs(3600);
-    plan::Rules {
+    plan::PlanRules {
         mark_host: "quaymaster-0123456789abcdef".into(),
         resync,
         label_prefix: "quaymaster".into(),
@@ -149,7 +149,7 @@ pub fn settled(desired: &Desired, mut observed: Observed, templates: &Templates)
 
 /// The number of files that a plan writes.
 pub fn written(
-    memory: &mut Memory,
+    memory: &mut Planner,
     desired: &Desired,
     observed: &Observed,
     templates: &Templates,

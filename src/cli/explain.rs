@@ -9,11 +9,11 @@ use super::{
 use crate::{
     adapters::disk::Folders,
     daemon::{Daemon, Survey},
-    desire::{Consumer, Content, Reach, claimants},
+    desire::{Consumer, Reach, SiteContent, claimants},
     ports::{Disk, Probe, ProbeError},
     report::{
         Finding, Findings, Status, chain,
-        explain::{Facts, Seen, explain},
+        explain::{Inspection, ProxyAnswers, explain},
     },
     values::Host,
 };
@@ -79,13 +79,13 @@ async fn tell(
         if let Some(looked) = look(host, daemon, consumer, site.certificate.is_some()).await {
             seen.insert(consumer.name.clone(), looked);
         }
-        if let Content::Routes(routes) = &site.content {
+        if let SiteContent::Routes(routes) = &site.content {
             for at in routes.iter().flat_map(|(_, route)| &route.upstreams) {
                 listening.insert(*at, listens(&*daemon.ports.probe, *at).await);
             }
         }
     }
-    Ok(explain(&Facts {
+    Ok(explain(&Inspection {
         host,
         now: survey.now,
         prefix: &daemon.label_rules.label_prefix,
@@ -106,7 +106,12 @@ async fn tell(
 }
 
 /// What a proxy shows to new connections; nothing where it does not run or is on no network of ours.
-async fn look(host: &Host, daemon: &Daemon, proxy: &Consumer, has_tls: bool) -> Option<Seen> {
+async fn look(
+    host: &Host,
+    daemon: &Daemon,
+    proxy: &Consumer,
+    has_tls: bool,
+) -> Option<ProxyAnswers> {
     let Reach { http, https } = proxy.reach.filter(|_| proxy.running)?;
     let probe = &daemon.ports.probe;
     let told = |error: ProbeError| chain(&error);
@@ -122,7 +127,7 @@ async fn look(host: &Host, daemon: &Daemon, proxy: &Consumer, has_tls: bool) -> 
     };
     let mark = probe.page(http, &daemon.plan_rules.mark_host, "/").await;
     let plain = probe.page(http, &host.in_url(), "/").await;
-    Some(Seen {
+    Some(ProxyAnswers {
         mark: mark.map(|page| page.body.trim().to_owned()).map_err(told),
         plain: plain.map(|page| page.status).map_err(told),
         serial,

@@ -6,14 +6,14 @@ use std::{
 use tracing::{Level, level_filters::LevelFilter};
 use tracing_subscriber::{filter::Targets, fmt, prelude::*};
 
-use super::{Failure, progress::Progress, terminal::refuses_colour};
+use super::{Failure, progress::ProgressLines, terminal::refuses_colour};
 use crate::settings::{Settings, SettingsError};
 
 /// Sends the log to standard error, as the settings say.
 pub(super) fn begin(
     settings: &Settings,
     environment: &BTreeMap<String, String>,
-    progress: &Progress,
+    progress: &ProgressLines,
 ) -> Result<(), Failure> {
     let wrong = |problem: String| SettingsError::Value {
         origin: format!("log={:?}", settings.log),

@@ -37,18 +37,18 @@ pub use exit::{EXITS, Exit, ExitRow};
 use crate::{
     adapters::disk,
     report::chain,
-    settings::{SETTINGS, Settings, Written},
+    settings::{SETTINGS, SettingSources, Settings},
 };
 use commands::{COMMANDS, command};
 use exit::Failure;
-use progress::Progress;
+use progress::ProgressLines;
 
 /// What a command is given.
 struct Call {
     settings: Settings,
     environment: BTreeMap<String, String>,
     options: ArgMatches,
-    progress: Progress,
+    progress: ProgressLines,
 }
 
 /// Runs the program with these arguments and this environment.
@@ -106,12 +106,12 @@ fn dispatch(matches: &ArgMatches, environment: BTreeMap<String, String>) -> Resu
     let flags = flags
         .filter_map(|row| Some((row.name, options.get_one::<String>(row.name)?.clone())))
         .collect();
-    let (settings, strangers) = Settings::read(&Written {
+    let (settings, strangers) = Settings::read(&SettingSources {
         flags,
         environment: environment.clone(),
         file,
     })?;
-    let progress = Progress::new(&environment);
+    let progress = ProgressLines::new(&environment);
     log::begin(&settings, &environment, &progress)?;
     for name in strangers {
         tracing::warn!("the variable {name} is no setting of quaymaster, though it looks like one");

@@ -23,9 +23,9 @@ const USUAL: (usize, usize) = (80, 24);
 
 /// What runs now, one line each, below the log on a terminal; nothing where the log goes elsewhere.
 #[derive(Clone, Debug)]
-pub(super) struct Progress(Option<Arc<Mutex<Foot>>>);
+pub(super) struct ProgressLines(Option<Arc<Mutex<Foot>>>);
 
-impl Progress {
+impl ProgressLines {
     /// Nothing is shown yet.
     pub fn new(environment: &BTreeMap<String, String>) -> Self {
         let can_move = environment
@@ -74,7 +74,7 @@ impl Progress {
 
 /// Progress is shown as long as this is there.
 pub(super) struct Shown {
-    progress: Progress,
+    progress: ProgressLines,
     ticking: Option<JoinHandle<()>>,
 }
 
@@ -89,7 +89,7 @@ impl Drop for Shown {
 }
 
 /// The log is written above what runs.
-impl<'a> MakeWriter<'a> for Progress {
+impl<'a> MakeWriter<'a> for ProgressLines {
     type Writer = Self;
 
     fn make_writer(&'a self) -> Self {
@@ -97,7 +97,7 @@ impl<'a> MakeWriter<'a> for Progress {
     }
 }
 
-impl Write for Progress {
+impl Write for ProgressLines {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         match &self.0 {
             Some(foot) => foot

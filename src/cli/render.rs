@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     adapters::{clock::SystemClock, disk::AnyFiles},
-    daemon::{By, Checking, Made, Pair, Rendering, Telling},
+    daemon::{By, Checking, Pair, RenderSummary, Rendering, Telling},
     observe::Container,
     ports::DetailedEngine,
     report::{Event, report},
@@ -95,7 +95,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
                 given(engine, own)
             }
         };
-        let Made { printed, is_whole } = rendering.once().await?;
+        let RenderSummary { printed, is_whole } = rendering.once().await?;
         print(&printed)?;
         Ok(if is_whole { Exit::Done } else { Exit::Partly })
     })

@@ -9,14 +9,14 @@ use crate::{
     adapters::disk::Folders,
     daemon::Survey,
     desire::nearest_names,
-    observe::{Answer, Blame, Stage, Wish},
+    observe::{Blame, RenewalOutcome, RenewalRequest, Stage},
     plan,
     ports::Wishes,
     report::explain::rough,
     values::{CertificateName, Host, Timestamp},
 };
 
-type Answers = BTreeMap<CertificateName, Option<Answer>>;
+type Answers = BTreeMap<CertificateName, Option<RenewalOutcome>>;
 
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     let names: Vec<_> = call
@@ -111,12 +111,12 @@ fn foreseen(
     name: &CertificateName,
     force: bool,
     survey: &Survey,
-    rules: &plan::Rules,
-) -> Option<Answer> {
+    rules: &plan::PlanRules,
+) -> Option<RenewalOutcome> {
     let mut observed = survey.observed.clone();
     observed.wishes.insert(
         name.clone(),
-        Wish {
+        RenewalRequest {
             asked: survey.now,
             force,
             stage: Stage::Open,
@@ -134,7 +134,7 @@ fn leave(
     for name in names {
         folders.keep_wish(
             name,
-            &Wish {
+            &RenewalRequest {
                 asked: now,
                 force,
                 stage: Stage::Open,
@@ -162,7 +162,7 @@ fn collect(names: &BTreeSet<CertificateName>, folders: &Folders) -> Result<Answe
     for name in names {
         let answer = wishes.remove(name).and_then(|wish| match wish.stage {
             Stage::Answered(answer) => Some(answer),
-            Stage::Taken => Some(Answer::CutOff),
+            Stage::Taken => Some(RenewalOutcome::CutOff),
             Stage::Open => None,
         });
         folders.drop_wish(name)?;
@@ -171,29 +171,31 @@ fn collect(names: &BTreeSet<CertificateName>, folders: &Folders) -> Result<Answe
     Ok(answers)
 }
 
-fn told(name: &CertificateName, answer: Option<&Answer>, now: Timestamp) -> String {
+fn told(name: &CertificateName, answer: Option<&RenewalOutcome>, now: Timestamp) -> String {
     let words = match answer {
-        Some(Answer::Renewed { until }) => format!("renewed, valid until {until}"),
-        Some(Answer::NotDue { due }) => {
+        Some(RenewalOutcome::Renewed { until }) => format!("renewed, valid until {until}"),
+        Some(RenewalOutcome::NotDue { due }) => {
             format!(
                 "not due before {due} (in {}); --force renews it all the same",
                 rough(due.since(now))
             )
         }
-        Some(Answer::Failed {
+        Some(RenewalOutcome::Failed {
             problem,
             again: Some(again),
             ..
         }) => format!("{problem}; next try not before {again}"),
-        Some(Answer::Failed {
+        Some(RenewalOutcome::Failed {
             problem,
             again: None,
             ..
         }) => {
             format!("{problem}; tried again when what is asked for changes")
         }
-        Some(Answer::NotWanted) => "nobody wants it any more".to_owned(),
-        Some(Answer::CutOff) => "cut off, since the daemon ended meanwhile; ask again".to_owned(),
+        Some(RenewalOutcome::NotWanted) => "nobody wants it any more".to_owned(),
+        Some(RenewalOutcome::CutOff) => {
+            "cut off, since the daemon ended meanwhile; ask again".to_owned()
+        }
         None => format!("nothing could be done yet; `quaymaster explain {name}` says why"),
     };
     format!("{name}: {words}\n")
@@ -201,8 +203,11 @@ fn told(name: &CertificateName, answer: Option<&Answer>, now: Timestamp) -> Stri
 
 /// What a script sees: why it failed, where it is one alone.
 fn exit(answers: &Answers) -> Exit {
-    let is_well = |answer: &Option<Answer>| {
-        matches!(answer, Some(Answer::Renewed { .. } | Answer::NotDue { .. }))
+    let is_well = |answer: &Option<RenewalOutcome>| {
+        matches!(
+            answer,
+            Some(RenewalOutcome::Renewed { .. } | RenewalOutcome::NotDue { .. })
+        )
     };
     if answers.values().all(is_well) {
         return Exit::Done;
@@ -210,7 +215,7 @@ fn exit(answers: &Answers) -> Exit {
     let mut each = answers.values();
     match (each.next(), each.next()) {
         (
-            Some(Some(Answer::Failed {
+            Some(Some(RenewalOutcome::Failed {
                 blame: Some(blame), ..
             })),
             None,
@@ -232,7 +237,7 @@ mod tests {
     fn a_failure_alone_is_told_by_the_exit_code_and_one_of_several_is_not() {
         let until = Timestamp::from_seconds(1);
         let failed = |blame| {
-            Some(Answer::Failed {
+            Some(RenewalOutcome::Failed {
                 problem: "no".into(),
                 blame,
                 again: None,
@@ -249,13 +254,13 @@ mod tests {
             let alone = Answers::from([(name("a.example"), failed(blame))]);
             assert_eq!(exit(&alone), expected);
             let mut both = alone;
-            both.insert(name("b.example"), Some(Answer::Renewed { until }));
+            both.insert(name("b.example"), Some(RenewalOutcome::Renewed { until }));
             assert_eq!(exit(&both), Exit::Partly);
         }
         assert_eq!(
             exit(&Answers::from([(
                 name("a.example"),
-                Some(Answer::NotDue { due: until })
+                Some(RenewalOutcome::NotDue { due: until })
             )])),
             Exit::Done
         );

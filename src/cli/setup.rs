@@ -8,7 +8,9 @@ use crate::{
         acme::{AcmeAuthorities, AcmeSettings},
         clock::SystemClock,
         disk::{self, Folders, Lock},
-        engine::{DockerEngine, Doubt, Own, OwnProcess, RecordedEngine, TlsFiles, own_container},
+        engine::{
+            DockerEngine, Doubt, OwnContainer, OwnProcess, RecordedEngine, TlsFiles, own_container,
+        },
         probe::TcpProbe,
         templates::TemplateFolder,
     },
@@ -52,12 +54,12 @@ pub(super) fn engine(call: &Call) -> Result<Rc<DockerEngine>, EngineError> {
 }
 
 /// The container that we run in, and whether the setting `self` is right.
-pub(super) async fn own(call: &Call, engine: &DockerEngine) -> Result<Own, EngineError> {
+pub(super) async fn own(call: &Call, engine: &DockerEngine) -> Result<OwnContainer, EngineError> {
     own_container(engine, &OwnProcess::read(), call.settings.own.as_deref()).await
 }
 
 /// What is to be written in place of the setting `self`, as anything else that can't be followed is told.
-pub(super) fn complaint(own: &Own) -> Option<Complaint> {
+pub(super) fn complaint(own: &OwnContainer) -> Option<Complaint> {
     let doubt = own.doubt.as_ref()?;
     let value = match doubt {
         Doubt::Setting { word, .. } => word.clone(),
@@ -169,7 +171,7 @@ pub(super) fn daemon(
             probe: Rc::new(probe),
             clock,
         },
-        label_rules: desire::Rules {
+        label_rules: desire::LabelRules {
             label_prefix: settings.label_prefix.clone(),
             certificates: certificates(call, own),
             webroot,
@@ -180,7 +182,7 @@ pub(super) fn daemon(
             key_type: settings.key_type,
             profile: settings.profile.clone(),
         },
-        plan_rules: plan::Rules {
+        plan_rules: plan::PlanRules {
             mark_host,
             resync: settings.resync,
             label_prefix: settings.label_prefix.clone(),

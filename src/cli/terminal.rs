@@ -6,7 +6,7 @@ use std::{
 use terminal_size::{Width, terminal_size_of};
 
 use super::Call;
-use crate::report::State;
+use crate::report::FindingState;
 
 /// Colours for a terminal; none elsewhere.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,11 +16,11 @@ pub(super) struct Paint {
 
 impl Paint {
     /// A state, as wide as the widest.
-    pub(super) fn state(self, state: State) -> String {
+    pub(super) fn state(self, state: FindingState) -> String {
         let code = match state {
-            State::Ok => "32",
-            State::Note => "2",
-            State::Problem => "1;31",
+            FindingState::Ok => "32",
+            FindingState::Note => "2",
+            FindingState::Problem => "1;31",
         };
         self.painted(code, &format!("{state:<7}"))
     }

@@ -9,7 +9,7 @@ use super::{Call, Exit, Failure, block_on, setup};
 use crate::{
     adapters::{
         disk::Lock,
-        engine::{DockerEngine, Own},
+        engine::{DockerEngine, OwnContainer},
     },
     ports::EngineError,
     report::{Event, chain, report},
@@ -80,7 +80,7 @@ pub(super) fn hangups() -> Result<mpsc::UnboundedReceiver<()>, Failure> {
 }
 
 /// Asks the engine who we are until it answers.
-pub(super) async fn reach(call: &Call, engine: &Rc<DockerEngine>) -> Result<Own, Failure> {
+pub(super) async fn reach(call: &Call, engine: &Rc<DockerEngine>) -> Result<OwnContainer, Failure> {
     let mut pause = FIRST_PAUSE;
     loop {
         match setup::own(call, engine).await {

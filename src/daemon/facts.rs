@@ -8,7 +8,7 @@ use crate::{
     desire::{self, Consumer, Desired},
     execute::place,
     observe::{
-        Action, Attempt, Container, HeldCertificate, Holder, Observed, Progress, Shelf, Signals,
+        Attempt, Container, EventKind, HeldCertificate, Holder, Observed, Progress, Shelf, Signals,
         Snapshot, Subject, Wait,
     },
     ports::{DiskError, Ports, Repair},
@@ -174,7 +174,7 @@ impl Facts {
         &mut self,
         id: &ContainerId,
         container: Option<Container>,
-        action: Action,
+        action: EventKind,
         now: Timestamp,
     ) -> bool {
         let container =
@@ -206,8 +206,12 @@ impl Facts {
         if let Some(before) = all.find(|known| known.id == *id) {
             self.damping.take(before, container.as_ref(), now);
         }
-        self.grace
-            .take_one(&mut self.snapshot, id, container, action != Action::Network);
+        self.grace.take_one(
+            &mut self.snapshot,
+            id,
+            container,
+            action != EventKind::Network,
+        );
         self.settle(now);
         true
     }

@@ -26,19 +26,19 @@ use crate::{
     desire::{self, Complaint, Desired, Reading},
     execute::{Learned, Outcome, execute},
     observe::Subject,
-    plan::{self, Action, Memory, steps},
+    plan::{self, Action, Planner, steps},
     ports::{DiskError, EngineError, Ports, TemplateFiles},
     report::{Event, chain, report},
     values::{ContainerId, Timestamp},
 };
 
-pub use rendering::{By, Checking, Made, Pair, Rendering, Telling};
+pub use rendering::{By, Checking, Pair, RenderSummary, Rendering, Telling};
 pub use survey::Survey;
 
 use facts::Facts;
 use telling::Told;
 use templates::InUse;
-use watching::{Seen, Watched};
+use watching::{EngineUpdate, Watched};
 
 /// How often a sign of life is left, at rest too; `quaymaster health` calls three missed ones dead.
 pub const BREATH: Duration = Duration::from_secs(20);
@@ -58,9 +58,9 @@ pub struct Daemon {
     /// The outside.
     pub ports: Ports,
     /// How labels are read.
-    pub label_rules: desire::Rules,
+    pub label_rules: desire::LabelRules,
     /// How is planned.
-    pub plan_rules: plan::Rules,
+    pub plan_rules: plan::PlanRules,
     /// The user's templates; none where the built-in ones are all.
     pub template_files: Option<Rc<dyn TemplateFiles>>,
     /// The container we run in.
@@ -90,7 +90,7 @@ struct Loop {
     wishes_only: bool,
     /// What was read from labels, and what plans came to: each is found out again only where something has changed.
     reading: Reading,
-    memory: Memory,
+    memory: Planner,
     /// What the containers ask for; nothing once they have changed.
     desired: Option<Rc<Desired>>,
     /// When the empty plan of the last turn is to be looked at again; nothing once a fact has changed. The same facts
@@ -222,7 +222,7 @@ impl Loop {
             told: Told::default(),
             wishes_only: false,
             reading: Reading::default(),
-            memory: Memory::default(),
+            memory: Planner::default(),
             desired: None,
             rests_until: None,
             breathed: None,
@@ -233,7 +233,7 @@ impl Loop {
     /// Looks at everything once, and turns until nothing is left to do now.
     async fn settled(mut self) -> Result<Self, EngineError> {
         let (containers, own) = self.daemon.look().await?;
-        self.take(Seen::All {
+        self.take(EngineUpdate::All {
             containers,
             own,
             gap: false,
@@ -385,9 +385,9 @@ impl Loop {
     }
 
     /// Takes over what the engine says.
-    fn take(&mut self, seen: Seen) {
+    fn take(&mut self, seen: EngineUpdate) {
         match seen {
-            Seen::All {
+            EngineUpdate::All {
                 containers,
                 own,
                 gap,
@@ -403,7 +403,7 @@ impl Loop {
                 self.looks += 1;
                 self.forget_plan();
             }
-            Seen::One {
+            EngineUpdate::One {
                 id,
                 container,
                 action,
@@ -413,10 +413,10 @@ impl Loop {
                     self.forget_plan();
                 }
             }
-            Seen::Unreadable(error) => report(&Event::ContainerUnreadable {
+            EngineUpdate::Unreadable(error) => report(&Event::ContainerUnreadable {
                 problem: chain(&error),
             }),
-            Seen::Lost { error, again_in } => {
+            EngineUpdate::Lost { error, again_in } => {
                 report(&Event::EngineLost {
                     problem: chain(&error),
                     again_in,

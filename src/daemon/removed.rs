@@ -97,7 +97,7 @@ mod tests {
     use super::*;
     use crate::{
         desire::{
-            Content, Desired, desire,
+            Desired, SiteContent, desire,
             tests::{container, proxy, rules, snapshot},
         },
         observe::{ContainerState, Holder},
@@ -130,7 +130,7 @@ mod tests {
     /// Until when the site is kept, where it is; and where it leads.
     fn site(desired: &Desired) -> Option<(Option<Option<Timestamp>>, usize)> {
         let site = desired.consumers.values().next()?.sites.values().next()?;
-        let Content::Routes(routes) = &site.content else {
+        let SiteContent::Routes(routes) = &site.content else {
             panic!("it is no redirect");
         };
         let upstreams = routes.iter().map(|(_, route)| route.upstreams.len());
@@ -248,7 +248,7 @@ mod tests {
                 .sites
                 .values()
                 .next();
-            let Content::Routes(routes) = &site.expect("the site").content else {
+            let SiteContent::Routes(routes) = &site.expect("the site").content else {
                 panic!("it is no redirect");
             };
             let routes = routes.iter();

@@ -20,8 +20,8 @@ use crate::{
     },
     desire::tests::{container, own, proxy, rules},
     observe::{
-        Action as Happened, Attempt, Container, ContainerState, EngineEvent, Holder, Installed,
-        Joined, Observed, Snapshot, Wait, Way,
+        Attempt, Container, ContainerState, EngineEvent, EventKind, Holder, Installed, Joined,
+        Observed, Snapshot, Wait, Way,
     },
     ports::{Clock, Engine, OrderRecord, Ran},
     render::Templates,
@@ -135,7 +135,7 @@ fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
             clock,
         },
         label_rules: rules(),
-        plan_rules: plan::Rules {
+        plan_rules: plan::PlanRules {
             mark_host: String::new(),
             resync: BREATH,
             label_prefix: String::new(),
@@ -152,7 +152,7 @@ async fn watched(
     engine: &Rc<Scripted>,
     length: Duration,
     meanwhile: impl AsyncFnOnce(&Notify),
-) -> Vec<Seen> {
+) -> Vec<EngineUpdate> {
     let look_again = Rc::new(Notify::new());
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let watching = watch(daemon(Rc::clone(engine)), Rc::clone(&look_again), sender);
@@ -167,9 +167,9 @@ async fn watched(
     seen
 }
 
-fn pauses(seen: &[Seen]) -> Vec<f64> {
-    let pause = |seen: &Seen| match seen {
-        Seen::Lost { again_in, .. } => Some(again_in.as_secs_f64()),
+fn pauses(seen: &[EngineUpdate]) -> Vec<f64> {
+    let pause = |seen: &EngineUpdate| match seen {
+        EngineUpdate::Lost { again_in, .. } => Some(again_in.as_secs_f64()),
         _ => None,
     };
     seen.iter().filter_map(pause).collect()
@@ -241,7 +241,7 @@ async fn a_frozen_engine_is_found_within_35_seconds_and_converges_when_it_thaws(
     })
     .await;
     assert!(
-        matches!(seen.last(), Some(Seen::All { gap: true, .. })),
+        matches!(seen.last(), Some(EngineUpdate::All { gap: true, .. })),
         "{seen:?}"
     );
 }
@@ -271,7 +271,7 @@ async fn two_hundred_wishes_during_a_look_are_one_more_look() {
 async fn what_happens_to_a_container_is_seen_on_those_that_use_its_network() {
     let id = |text: &str| ContainerId::parse(text).unwrap();
     let event = |container: &str| EngineEvent {
-        action: Happened::Changed,
+        action: EventKind::Changed,
         container: id(container),
         labels: BTreeMap::new(),
     };
@@ -302,20 +302,20 @@ async fn events_are_read_during_a_look_and_each_container_is_looked_at_once_afte
         ..Scripted::default()
     });
     engine.lives.set(Duration::from_secs(3600));
-    let many = (0..3000).map(|n| event(&format!("a{}", n % 3), Happened::Changed));
+    let many = (0..3000).map(|n| event(&format!("a{}", n % 3), EventKind::Changed));
     engine.events.replace(
-        many.chain([event("b", Happened::Changed), event("b", Happened::Gone)])
+        many.chain([event("b", EventKind::Changed), event("b", EventKind::Gone)])
             .collect(),
     );
     let seen = watched(&engine, Duration::from_secs(60), async |_: &Notify| {}).await;
     assert_eq!(*engine.inspects.borrow(), ["a0", "a1", "a2"]);
     assert!(
-        matches!(seen.first(), Some(Seen::All { .. })),
+        matches!(seen.first(), Some(EngineUpdate::All { .. })),
         "what was listed comes before what happened since"
     );
     assert!(matches!(
         seen.last(),
-        Some(Seen::One {
+        Some(EngineUpdate::One {
             container: None,
             ..
         })
@@ -337,7 +337,7 @@ async fn a_folder_that_can_not_be_watched_is_told_once_and_then_waited_for() {
 
 #[test]
 fn a_wish_that_was_taken_by_one_that_ended_is_not_fulfilled_again() {
-    use crate::observe::{Answer, Stage, Wish};
+    use crate::observe::{RenewalOutcome, RenewalRequest, Stage};
 
     let folder = tempfile::tempdir().unwrap();
     let folders = Folders::new(folder.path().join("certificates"), folder.path().to_owned());
@@ -346,7 +346,7 @@ fn a_wish_that_was_taken_by_one_that_ended_is_not_fulfilled_again() {
         Timestamp::from_seconds(1_800_000_000),
         Duration::from_secs(7200),
     );
-    let wish = |asked, stage| Wish {
+    let wish = |asked, stage| RenewalRequest {
         asked,
         force: true,
         stage,
@@ -357,9 +357,12 @@ fn a_wish_that_was_taken_by_one_that_ended_is_not_fulfilled_again() {
         ("taken.example", wish(now, Stage::Taken)),
         (
             "old.example",
-            wish(now - hours, Stage::Answered(Answer::NotWanted)),
+            wish(now - hours, Stage::Answered(RenewalOutcome::NotWanted)),
         ),
-        ("new.example", wish(now, Stage::Answered(Answer::NotWanted))),
+        (
+            "new.example",
+            wish(now, Stage::Answered(RenewalOutcome::NotWanted)),
+        ),
     ];
     wishes
         .iter()
@@ -376,9 +379,9 @@ fn a_wish_that_was_taken_by_one_that_ended_is_not_fulfilled_again() {
     assert_eq!(
         stages,
         [
-            ("new.example", Stage::Answered(Answer::NotWanted)),
+            ("new.example", Stage::Answered(RenewalOutcome::NotWanted)),
             ("open.example", Stage::Open),
-            ("taken.example", Stage::Answered(Answer::CutOff)),
+            ("taken.example", Stage::Answered(RenewalOutcome::CutOff)),
         ]
     );
     let faults: Vec<_> = turning.facts.faults().into_iter().collect();
@@ -487,7 +490,7 @@ fn deployments(minutes: u64, is_damped: bool) -> (usize, usize) {
     facts.snapshot.holders = BTreeMap::from(holders).into();
 
     let templates = Templates::built_in().unwrap();
-    let plan_rules = plan::Rules {
+    let plan_rules = plan::PlanRules {
         mark_host: "quaymaster-0123456789abcdef".into(),
         resync: BREATH,
         label_prefix: "quaymaster".into(),
@@ -536,7 +539,7 @@ fn deployments(minutes: u64, is_damped: bool) -> (usize, usize) {
             }
             _ => continue,
         }
-        facts.refresh(&crash.id, Some(crash.clone()), Happened::Changed, now);
+        facts.refresh(&crash.id, Some(crash.clone()), EventKind::Changed, now);
         total += settle(&mut facts, now);
         if number == 301 {
             // Another container of another site moves.
@@ -545,7 +548,7 @@ fn deployments(minutes: u64, is_damped: bool) -> (usize, usize) {
                 networks: moved,
                 ..app("shop", 5)
             };
-            facts.refresh(&shop.id, Some(shop.clone()), Happened::Changed, now);
+            facts.refresh(&shop.id, Some(shop.clone()), EventKind::Changed, now);
             of_shop += settle(&mut facts, now);
         }
     }

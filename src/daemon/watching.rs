@@ -13,7 +13,7 @@ use tokio::{
 
 use super::Daemon;
 use crate::{
-    observe::{Action, Container, EngineEvent},
+    observe::{Container, EngineEvent, EventKind},
     ports::{Clock, Engine, EngineError},
     values::ContainerId,
 };
@@ -31,7 +31,7 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 
 /// What was seen of the engine.
 #[derive(Debug)]
-pub(super) enum Seen<F = Container> {
+pub(super) enum EngineUpdate<F = Container> {
     /// Everything that concerns us; after a gap in which anything may have happened, or not.
     All {
         containers: Vec<F>,
@@ -42,7 +42,7 @@ pub(super) enum Seen<F = Container> {
     One {
         id: ContainerId,
         container: Option<F>,
-        action: Action,
+        action: EventKind,
     },
     /// One container could not be looked at.
     Unreadable(EngineError),
@@ -128,7 +128,7 @@ impl Watched for Daemon {
 pub(super) async fn watch<W: Watched>(
     watched: Rc<W>,
     look_again: Rc<Notify>,
-    seen: UnboundedSender<Seen<W::Fact>>,
+    seen: UnboundedSender<EngineUpdate<W::Fact>>,
 ) {
     let mut pause = FIRST_PAUSE;
     loop {
@@ -138,7 +138,7 @@ pub(super) async fn watch<W: Watched>(
             pause = FIRST_PAUSE;
         }
         // Nobody listens any more only when the loop ends, and this future with it.
-        let _ = seen.send(Seen::Lost {
+        let _ = seen.send(EngineUpdate::Lost {
             error,
             again_in: pause,
         });
@@ -151,7 +151,7 @@ pub(super) async fn watch<W: Watched>(
 async fn follow<W: Watched>(
     watched: &W,
     look_again: &Notify,
-    seen: &UnboundedSender<Seen<W::Fact>>,
+    seen: &UnboundedSender<EngineUpdate<W::Fact>>,
 ) -> EngineError {
     match watched.engine().events().await {
         Ok(events) => {
@@ -182,7 +182,7 @@ fn ended() -> EngineError {
 /// One stream of events, and the containers that are known to concern us.
 struct Following<'a, W: Watched> {
     watched: &'a W,
-    seen: &'a UnboundedSender<Seen<W::Fact>>,
+    seen: &'a UnboundedSender<EngineUpdate<W::Fact>>,
     events: LocalBoxStream<'static, Result<EngineEvent, EngineError>>,
     known: BTreeSet<ContainerId>,
     /// Those of them that use another's network, and whose.
@@ -235,7 +235,7 @@ impl<W: Watched> Following<'_, W> {
         for fact in containers.iter().chain(&own) {
             self.remember_joined(fact);
         }
-        let _ = self.seen.send(Seen::All {
+        let _ = self.seen.send(EngineUpdate::All {
             containers,
             own,
             gap,
@@ -249,7 +249,7 @@ impl<W: Watched> Following<'_, W> {
     /// An event wakes, it does not inform: the one container that it names is looked at, if it concerns us.
     async fn tell_one(&mut self, event: &EngineEvent) -> Result<(), EngineError> {
         for id in self.users_of(&event.container) {
-            self.look_at(id, Action::Changed).await?;
+            self.look_at(id, EventKind::Changed).await?;
         }
         match self.watched.concerns_us(event, &self.known) {
             true => self.look_at(event.container.clone(), event.action).await,
@@ -269,13 +269,13 @@ impl<W: Watched> Following<'_, W> {
         }
     }
 
-    async fn look_at(&mut self, id: ContainerId, action: Action) -> Result<(), EngineError> {
+    async fn look_at(&mut self, id: ContainerId, action: EventKind) -> Result<(), EngineError> {
         let container = match action {
-            Action::Gone => None,
-            Action::Changed | Action::Network => match self.watched.inspect(&id).await {
+            EventKind::Gone => None,
+            EventKind::Changed | EventKind::Network => match self.watched.inspect(&id).await {
                 Ok(container) => container,
                 Err(error @ (EngineError::NotUnderstood { .. } | EngineError::Refused { .. })) => {
-                    let _ = self.seen.send(Seen::Unreadable(error));
+                    let _ = self.seen.send(EngineUpdate::Unreadable(error));
                     return Ok(());
                 }
                 Err(error) => return Err(error),
@@ -291,7 +291,7 @@ impl<W: Watched> Following<'_, W> {
                 self.joined.remove(&id);
             }
         }
-        let _ = self.seen.send(Seen::One {
+        let _ = self.seen.send(EngineUpdate::One {
             id,
             container,
             action,
@@ -304,7 +304,7 @@ impl<W: Watched> Following<'_, W> {
 /// no labels, and takes away neither those that are known nor that something else happened besides.
 fn note(meanwhile: &mut BTreeMap<ContainerId, EngineEvent>, event: EngineEvent) {
     match meanwhile.get_mut(&event.container) {
-        Some(_) if event.action == Action::Network => {}
+        Some(_) if event.action == EventKind::Network => {}
         Some(before) => *before = event,
         None => drop(meanwhile.insert(event.container.clone(), event)),
     }

@@ -4,7 +4,7 @@ use super::Loop;
 use crate::{
     desire::{Consumer, Desired},
     execute::Learned,
-    observe::{Answer, Attempt, Blame, Stage, Subject, Wish},
+    observe::{Attempt, Blame, RenewalOutcome, RenewalRequest, Stage, Subject},
     plan::{self, Action},
     report::{Event, chain, report},
     values::{CertificateName, Timestamp},
@@ -52,7 +52,7 @@ impl Loop {
             match wish.stage {
                 // Taken by one that ended: to do it again could be done for ever.
                 Stage::Taken if !is_busy => {
-                    self.keep_wish(name, wish, Stage::Answered(Answer::CutOff))
+                    self.keep_wish(name, wish, Stage::Answered(RenewalOutcome::CutOff))
                 }
                 Stage::Answered(_) if now.since(wish.asked) > KEPT => {
                     if let Err(error) = self.daemon.ports.wishes.drop_wish(name) {
@@ -108,11 +108,11 @@ impl Loop {
             return;
         };
         let answer = match result {
-            Ok(Learned::Held(_, held)) => Answer::Renewed {
+            Ok(Learned::Held(_, held)) => RenewalOutcome::Renewed {
                 until: held.not_after,
             },
             Ok(Learned::Installed(..)) => return,
-            Err(attempt) => Answer::Failed {
+            Err(attempt) => RenewalOutcome::Failed {
                 problem: attempt.problem.clone().unwrap_or_default(),
                 blame,
                 again: Some(plan::next_try(subject, attempt)),
@@ -139,7 +139,7 @@ impl Loop {
         }
     }
 
-    fn wish(&self, subject: &Subject) -> Option<(CertificateName, Wish)> {
+    fn wish(&self, subject: &Subject) -> Option<(CertificateName, RenewalRequest)> {
         let Subject::Certificate(name) = subject else {
             return None;
         };
@@ -147,8 +147,8 @@ impl Loop {
     }
 
     /// What can't be written down is told, and goes on in memory: the order is on record for itself.
-    fn keep_wish(&mut self, name: &CertificateName, wish: &Wish, stage: Stage) {
-        let wish = Wish {
+    fn keep_wish(&mut self, name: &CertificateName, wish: &RenewalRequest, stage: Stage) {
+        let wish = RenewalRequest {
             stage,
             ..wish.clone()
         };

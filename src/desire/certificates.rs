@@ -8,9 +8,9 @@ use std::{
 use itertools::Itertools;
 
 use super::{
-    Complaint, Issuance, Rules, Tls, Wanted, Written,
-    claims::{Claim, Content, Held},
-    spec::Wish,
+    Complaint, Issuance, LabelRules, Origin, Tls, Wanted,
+    claims::{Claim, ClaimedContent, HostDecision},
+    spec::CertificateSpec,
 };
 use crate::values::{CertificateName, ContainerName, Host, Issuer};
 
@@ -24,8 +24,8 @@ const MOST_NAMES: usize = 100;
 /// A name of a certificate belongs to one Compose project: that of the host which it is by default the name of, else
 /// that of the oldest container that writes it.
 pub(super) fn assign(
-    hosts: &BTreeMap<Host, Held<'_>>,
-    rules: &Rules,
+    hosts: &BTreeMap<Host, HostDecision<'_>>,
+    rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> BTreeMap<Host, CertificateName> {
     let mut owners: BTreeMap<CertificateName, Option<&str>> = hosts
@@ -71,8 +71,8 @@ pub(super) fn assign(
     assigned
 }
 
-fn has_tls(held: &Held<'_>) -> bool {
-    held.tls != Tls::Off && !matches!(held.content, Content::Nothing)
+fn has_tls(held: &HostDecision<'_>) -> bool {
+    held.tls != Tls::Off && !matches!(held.content, ClaimedContent::Nothing)
 }
 
 /// What is wanted, and what is to be said of hosts for which nobody is asked.
@@ -84,10 +84,10 @@ pub(super) struct Wants {
 
 /// What is to be on each certificate, and how it is obtained. `served_by` tells which proxies serve each host.
 pub(super) fn wants(
-    hosts: &BTreeMap<Host, Held<'_>>,
+    hosts: &BTreeMap<Host, HostDecision<'_>>,
     assigned: &BTreeMap<Host, CertificateName>,
     served_by: &BTreeMap<Host, BTreeSet<ContainerName>>,
-    rules: &Rules,
+    rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> Wants {
     let mut wants = Wants::default();
@@ -141,7 +141,7 @@ type Claims<'c, 'a> = Vec<(&'c Host, &'c Claim<'a>)>;
 
 /// All claims to be on a certificate, the oldest first. Nothing is obtained for a site whose containers are away.
 fn claims_by_certificate<'c, 'a>(
-    hosts: &'c BTreeMap<Host, Held<'a>>,
+    hosts: &'c BTreeMap<Host, HostDecision<'a>>,
     assigned: &BTreeMap<Host, CertificateName>,
 ) -> BTreeMap<CertificateName, Claims<'c, 'a>> {
     let mut claims: BTreeMap<CertificateName, Claims<'_, '_>> = BTreeMap::new();
@@ -167,7 +167,7 @@ fn claims_by_certificate<'c, 'a>(
 /// The certificate that further names of a site are on: that of its hosts, if they are its own.
 fn certificate_of_site<'n>(
     claim: &Claim<'_>,
-    hosts: &BTreeMap<Host, Held<'_>>,
+    hosts: &BTreeMap<Host, HostDecision<'_>>,
     assigned: &'n BTreeMap<Host, CertificateName>,
 ) -> Option<&'n CertificateName> {
     let is_ours = |host: &Host| {
@@ -196,7 +196,7 @@ fn certificate_of_site<'n>(
 fn issuance(
     name: &CertificateName,
     claims: &Claims<'_, '_>,
-    rules: &Rules,
+    rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> Option<Issuance> {
     let claims: Vec<_> = claims.iter().map(|(_, claim)| *claim).collect();
@@ -223,7 +223,7 @@ fn issuance(
 }
 
 /// Who says who issues a certificate: the oldest claim with that label, else the setting.
-fn issuer_said(claims: &Claims<'_, '_>, rules: &Rules) -> Written {
+fn issuer_said(claims: &Claims<'_, '_>, rules: &LabelRules) -> Origin {
     let said = claims
         .iter()
         .map(|(_, claim)| *claim)
@@ -231,7 +231,7 @@ fn issuer_said(claims: &Claims<'_, '_>, rules: &Rules) -> Written {
     let label = said.map_or_else(|| "setting ca".to_owned(), |claim| claim.label(rules, "ca"));
     // A certificate that is wanted is wanted by somebody.
     let by = said.unwrap_or(claims[0].1);
-    Written {
+    Origin {
         container: by.container.name.clone(),
         label,
     }
@@ -242,8 +242,8 @@ fn opinion<'c, 'a, T: PartialEq>(
     claims: &[&'c Claim<'a>],
     key: &str,
     subject: &str,
-    of: impl Fn(&'a Wish) -> Option<&'a T>,
-    rules: &Rules,
+    of: impl Fn(&'a CertificateSpec) -> Option<&'a T>,
+    rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> Option<(&'c Claim<'a>, &'a T)> {
     let mut said = claims
@@ -264,7 +264,7 @@ fn refusal(
     host: &Host,
     claim: &Claim<'_>,
     issuance: &Issuance,
-    rules: &Rules,
+    rules: &LabelRules,
 ) -> Option<Complaint> {
     let label = |key: &str| format!("{}.{key}", rules.label_prefix);
     let (problem, remedy) = match &issuance.issuer {
@@ -293,7 +293,7 @@ fn refusal(
     Some(claim.complaint(rules, claim.key(), host.as_str(), problem, &remedy))
 }
 
-fn nobody_asked(host: &Host, claim: &Claim<'_>, rules: &Rules) -> Complaint {
+fn nobody_asked(host: &Host, claim: &Claim<'_>, rules: &LabelRules) -> Complaint {
     let problem =
         format!("no certificate that is there covers {host}, and nobody is asked for one");
     if claim.spec.wish.issuer.is_none() && rules.issuer.is_none() {
@@ -316,7 +316,7 @@ fn one_too_many(
     host: &Host,
     claim: &Claim<'_>,
     name: &CertificateName,
-    rules: &Rules,
+    rules: &LabelRules,
 ) -> Complaint {
     let problem = format!(
         "the certificate {name} has {MOST_NAMES} names without {host}, and can't have more"
@@ -594,7 +594,7 @@ mod tests {
         };
         let nobody = desire(
             &containers(),
-            &Rules {
+            &LabelRules {
                 issuer: None,
                 ..rules()
             },
@@ -609,7 +609,7 @@ mod tests {
         );
         let ourselves = desire(
             &containers(),
-            &Rules {
+            &LabelRules {
                 issuer: Some(Issuer::SelfSigned),
                 ..rules()
             },

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use litemap::LiteMap;
 
 use super::{
-    Complaint, Path, Rules, Tls,
+    Complaint, LabelRules, Path, Tls,
     complaint::shortened,
     holders,
     labels::{self, words},
@@ -39,10 +39,10 @@ pub(super) enum Purpose<'a> {
 }
 
 /// What was decided about one host.
-pub(super) struct Held<'a> {
+pub(super) struct HostDecision<'a> {
     pub tls: Tls,
     pub hsts: Option<Hsts>,
-    pub content: Content<'a>,
+    pub content: ClaimedContent<'a>,
     /// Claims that only want it on a certificate.
     pub certified_by: Vec<Claim<'a>>,
     /// The Compose project that has it.
@@ -52,7 +52,7 @@ pub(super) struct Held<'a> {
 }
 
 /// What a host leads to.
-pub(super) enum Content<'a> {
+pub(super) enum ClaimedContent<'a> {
     /// Nothing: it is only on a certificate.
     Nothing,
     /// Another host, said by these containers.
@@ -61,14 +61,14 @@ pub(super) enum Content<'a> {
     Routes(LiteMap<Path, Vec<Claim<'a>>>),
 }
 
-impl<'a> Held<'a> {
+impl<'a> HostDecision<'a> {
     /// All claims to its content that are followed, the oldest first; without those of containers that are away, beside
     /// others.
     pub fn claims(&self) -> Vec<&Claim<'a>> {
         let mut claims: Vec<_> = match &self.content {
-            Content::Nothing => Vec::new(),
-            Content::Redirect { said_by, .. } => said_by.iter().collect(),
-            Content::Routes(routes) => routes.values().flatten().collect(),
+            ClaimedContent::Nothing => Vec::new(),
+            ClaimedContent::Redirect { said_by, .. } => said_by.iter().collect(),
+            ClaimedContent::Routes(routes) => routes.values().flatten().collect(),
         };
         claims.retain(|claim| self.is_kept || claim.container.counts());
         claims.sort_by_key(|claim| claim.age());
@@ -77,7 +77,7 @@ impl<'a> Held<'a> {
 
     /// Keeps the paths whose containers are away: nobody else is asked for what is below them.
     fn keep_paths(&mut self, away: Vec<Claim<'a>>) {
-        let Content::Routes(routes) = &mut self.content else {
+        let ClaimedContent::Routes(routes) = &mut self.content else {
             return;
         };
         for claim in away {
@@ -93,7 +93,7 @@ impl<'a> Claim<'a> {
     /// A complaint about one of the labels of this site.
     pub fn complaint(
         &self,
-        rules: &Rules,
+        rules: &LabelRules,
         key: &str,
         value: &str,
         problem: String,
@@ -109,7 +109,7 @@ impl<'a> Claim<'a> {
     }
 
     /// The whole name of one of the labels of this site.
-    pub fn label(&self, rules: &Rules, key: &str) -> String {
+    pub fn label(&self, rules: &LabelRules, key: &str) -> String {
         let site = if self.word.is_empty() {
             String::new()
         } else {
@@ -119,7 +119,7 @@ impl<'a> Claim<'a> {
     }
 
     /// What one of the labels of this site says, as it is written.
-    pub fn written(&self, rules: &Rules, key: &str) -> &'a str {
+    pub fn written(&self, rules: &LabelRules, key: &str) -> &'a str {
         self.container
             .labels
             .get(&self.label(rules, key))
@@ -153,7 +153,7 @@ pub struct Claimant {
 }
 
 /// All host names in labels, and whose labels these are, the oldest container first.
-pub fn claimants(snapshot: &Snapshot, rules: &Rules) -> BTreeMap<Host, Vec<Claimant>> {
+pub fn claimants(snapshot: &Snapshot, rules: &LabelRules) -> BTreeMap<Host, Vec<Claimant>> {
     let mut found: BTreeMap<Host, Vec<Claimant>> = BTreeMap::new();
     let mut containers: Vec<_> = snapshot.containers.values().collect();
     containers.sort_by_key(|container| (container.created, &container.name));
@@ -185,7 +185,7 @@ pub fn claimants(snapshot: &Snapshot, rules: &Rules) -> BTreeMap<Host, Vec<Claim
 pub fn asked_in_vain(
     complaints: &BTreeSet<Complaint>,
     snapshot: &Snapshot,
-    rules: &Rules,
+    rules: &LabelRules,
 ) -> BTreeMap<CertificateName, BTreeSet<ContainerName>> {
     let mut asked: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     let names: BTreeSet<_> = complaints
@@ -244,9 +244,9 @@ pub fn nearest_names<'a>(names: impl Iterator<Item = &'a Host>, wanted: &Host) -
 pub(super) fn resolve<'a>(
     snapshot: &'a Snapshot,
     specs: &'a BTreeMap<&ContainerName, Spec>,
-    rules: &Rules,
+    rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
-) -> BTreeMap<Host, Held<'a>> {
+) -> BTreeMap<Host, HostDecision<'a>> {
     let mut by_host: BTreeMap<&Host, Vec<Claim<'_>>> = BTreeMap::new();
     let mut containers: Vec<_> = snapshot
         .containers
@@ -288,9 +288,9 @@ fn decide_or_keep<'a>(
     host: &Host,
     snapshot: &Snapshot,
     claims: Vec<Claim<'a>>,
-    rules: &Rules,
+    rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
-) -> Option<Held<'a>> {
+) -> Option<HostDecision<'a>> {
     let (there, mut away): (Vec<_>, Vec<_>) = claims
         .into_iter()
         .partition(|claim| claim.container.counts());
@@ -303,7 +303,7 @@ fn decide_or_keep<'a>(
     let holder = snapshot.holders.get(host)?;
     away.retain(|claim| claim.container.project() == holder.project.as_deref());
     let held = decide(host, snapshot, away, rules, complaints)?;
-    Some(Held {
+    Some(HostDecision {
         is_kept: true,
         ..held
     })
@@ -314,7 +314,7 @@ fn claims<'a>(
     container: &'a Container,
     word: &'a str,
     spec: &'a SiteSpec,
-    rules: &Rules,
+    rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> Vec<(&'a Host, Claim<'a>)> {
     let claim = Claim {
@@ -359,9 +359,9 @@ fn decide<'a>(
     host: &Host,
     snapshot: &Snapshot,
     claims: Vec<Claim<'a>>,
-    rules: &Rules,
+    rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
-) -> Option<Held<'a>> {
+) -> Option<HostDecision<'a>> {
     let holder = snapshot.holders.get(host);
     let own = snapshot.own.as_ref();
     let is_holders = |claim: &&Claim<'_>| {
@@ -393,10 +393,10 @@ fn decide<'a>(
         .into_iter()
         .partition(|claim| claim.purpose == Purpose::Certify);
     let Some(oldest) = ours.first().cloned() else {
-        return Some(Held {
+        return Some(HostDecision {
             tls: Tls::default(),
             hsts: None,
-            content: Content::Nothing,
+            content: ClaimedContent::Nothing,
             certified_by,
             project,
             is_kept: false,
@@ -450,13 +450,15 @@ fn decide<'a>(
         refuse(claim, "redirect", problem, "take the name from one of them");
     }
     let content = match oldest.purpose {
-        Purpose::Redirect(to) => Content::Redirect {
+        Purpose::Redirect(to) => ClaimedContent::Redirect {
             to: to.clone(),
             said_by: same,
         },
-        Purpose::Serve(_) | Purpose::Certify => Content::Routes(routes(host, same, &mut refuse)),
+        Purpose::Serve(_) | Purpose::Certify => {
+            ClaimedContent::Routes(routes(host, same, &mut refuse))
+        }
     };
-    Some(Held {
+    Some(HostDecision {
         tls: oldest.spec.tls,
         hsts: oldest.spec.hsts,
         content,
@@ -478,7 +480,7 @@ fn kept(
     holder: Option<&Holder>,
     claim: &Claim<'_>,
     own: Option<&Container>,
-    rules: &Rules,
+    rules: &LabelRules,
 ) -> Complaint {
     let project = holder.and_then(|had| had.project.as_deref());
     let by = project.map_or_else(
@@ -567,7 +569,11 @@ fn is_asked_alike(one: &SiteSpec, other: &SiteSpec) -> bool {
 }
 
 /// The port that a container is asked on; `None`, with a complaint, when that can't be known.
-fn port(claim: &Claim<'_>, rules: &Rules, complaints: &mut BTreeSet<Complaint>) -> Option<u16> {
+fn port(
+    claim: &Claim<'_>,
+    rules: &LabelRules,
+    complaints: &mut BTreeSet<Complaint>,
+) -> Option<u16> {
     let exposed = &claim.container.exposed;
     match (claim.spec.port, exposed.len()) {
         (Some(port), _) => return Some(port),

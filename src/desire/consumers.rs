@@ -10,9 +10,9 @@ use std::{
 use itertools::Itertools;
 
 use super::{
-    Auth, CertificateFolder, Complaint, Consumer, Content, Folder, Guard, Kept, Path, Pin, Reload,
-    Route, Rules, Site, Wanted, away,
-    claims::{self, Claim, Held, Purpose},
+    Auth, CertificateFolder, Complaint, Consumer, Folder, Guard, Kept, LabelRules, Path, Pin,
+    Reload, Route, Site, SiteContent, Wanted, away,
+    claims::{self, Claim, HostDecision, Purpose},
     kinds::Kind,
     labels::{self, words},
     pid1,
@@ -33,7 +33,7 @@ const HTTPS_PORT: u16 = 443;
 pub(super) fn resolve(
     snapshot: &Snapshot,
     specs: &BTreeMap<&ContainerName, Spec>,
-    rules: &Rules,
+    rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> BTreeMap<ContainerName, Consumer> {
     let mut consumers = BTreeMap::new();
@@ -69,7 +69,7 @@ fn granted(
     container: &Container,
     spec: &ProxySpec,
     own: Option<&Container>,
-    rules: &Rules,
+    rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> ProxySpec {
     let mut refused = |right, key| {
@@ -97,7 +97,7 @@ fn consumer(
     kind: &'static Kind,
     spec: &ProxySpec,
     own: Option<&Container>,
-    rules: &Rules,
+    rules: &LabelRules,
 ) -> Result<Consumer, Complaint> {
     let theirs = spec
         .config
@@ -168,7 +168,7 @@ fn guard(container: &Container, own: Option<&Container>, ports: [u16; 2]) -> Gua
 fn owner(
     container: &Container,
     spec: &ProxySpec,
-    rules: &Rules,
+    rules: &LabelRules,
 ) -> Result<Option<Owner>, Complaint> {
     let user = container.user.as_str();
     let owner = spec.owner.or_else(|| Owner::of_container(user));
@@ -199,7 +199,7 @@ fn webroot(
     spec: &ProxySpec,
     config: &Folder,
     own: Option<&Container>,
-    rules: &Rules,
+    rules: &LabelRules,
 ) -> Result<Folder, Complaint> {
     if let Some(theirs) = &spec.webroot {
         return ours(container, theirs, own)
@@ -247,7 +247,7 @@ fn check(kind: &Kind, words: &[String]) -> Vec<String> {
     }
 }
 
-fn unsignalled(consumer: &Consumer, rules: &Rules) -> Option<Complaint> {
+fn unsignalled(consumer: &Consumer, rules: &LabelRules) -> Option<Complaint> {
     let Reload::Swallowed { reason } = &consumer.reload else {
         return None;
     };
@@ -339,7 +339,7 @@ impl Gap {
         container: &Container,
         folder: &path::Path,
         own: Option<&Container>,
-        rules: &Rules,
+        rules: &LabelRules,
     ) -> Complaint {
         let (folder, us) = (
             folder.display(),
@@ -403,10 +403,10 @@ fn mount_line(place: &Place, container: &Container) -> String {
 pub(super) fn serve(
     consumers: &mut BTreeMap<ContainerName, Consumer>,
     host: &Host,
-    held: &Held<'_>,
+    held: &HostDecision<'_>,
     certificate: Option<&CertificateName>,
     snapshot: &Snapshot,
-    rules: &Rules,
+    rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> BTreeSet<ContainerName> {
     let mut served_by = BTreeSet::new();
@@ -450,8 +450,8 @@ pub(super) fn answer(consumers: &mut BTreeMap<ContainerName, Consumer>, wanted: 
 /// proxy shows one certificate to all of these.
 pub(super) fn tell_nameless(
     consumers: &BTreeMap<ContainerName, Consumer>,
-    hosts: &BTreeMap<Host, Held<'_>>,
-    rules: &Rules,
+    hosts: &BTreeMap<Host, HostDecision<'_>>,
+    rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
 ) {
     for consumer in consumers.values() {
@@ -469,7 +469,10 @@ pub(super) fn tell_nameless(
                 consumer.name
             );
             let remedy = "put the addresses on one certificate with the label certificate, or on different proxies";
-            let claims = hosts.get(host).map(Held::claims).unwrap_or_default();
+            let claims = hosts
+                .get(host)
+                .map(HostDecision::claims)
+                .unwrap_or_default();
             complaints.extend(claims.iter().map(|claim| {
                 claim.complaint(rules, claim.key(), host.as_str(), problem.clone(), remedy)
             }));
@@ -480,9 +483,9 @@ pub(super) fn tell_nameless(
 /// The files of passwords that can be seen from here, with what there is to say as long as they are not there.
 pub(super) fn password_files(
     consumers: &BTreeMap<ContainerName, Consumer>,
-    hosts: &BTreeMap<Host, Held<'_>>,
+    hosts: &BTreeMap<Host, HostDecision<'_>>,
     snapshot: &Snapshot,
-    rules: &Rules,
+    rules: &LabelRules,
 ) -> BTreeMap<SharedPath, BTreeSet<Complaint>> {
     let own = snapshot.own.as_ref();
     let mut files: BTreeMap<SharedPath, BTreeSet<Complaint>> = BTreeMap::new();
@@ -513,7 +516,7 @@ fn no_passwords(
     file: &str,
     proxy: &Container,
     ours: &SharedPath,
-    rules: &Rules,
+    rules: &LabelRules,
 ) -> Complaint {
     let name = &proxy.name;
     let problem =
@@ -528,23 +531,23 @@ fn no_passwords(
 /// The site as this proxy sees it; `None` when it is to serve none of the containers behind it.
 fn site(
     host: &Host,
-    held: &Held<'_>,
+    held: &HostDecision<'_>,
     certificate: Option<&CertificateName>,
     proxy: &Container,
-    rules: &Rules,
+    rules: &LabelRules,
 ) -> Option<Site> {
     let content = match &held.content {
-        claims::Content::Nothing => return None,
-        claims::Content::Redirect { to, said_by } => said_by
+        claims::ClaimedContent::Nothing => return None,
+        claims::ClaimedContent::Redirect { to, said_by } => said_by
             .iter()
             .any(|claim| is_for(claim, proxy))
-            .then(|| Content::Redirect(to.clone()))?,
-        claims::Content::Routes(routes) => {
+            .then(|| SiteContent::Redirect(to.clone()))?,
+        claims::ClaimedContent::Routes(routes) => {
             let near: Box<[_]> = routes
                 .iter()
                 .filter_map(|(path, claims)| Some((path.clone(), route(host, claims, proxy)?)))
                 .collect();
-            (!near.is_empty()).then_some(Content::Routes(near))?
+            (!near.is_empty()).then_some(SiteContent::Routes(near))?
         }
     };
     let claims = held.claims();
@@ -577,7 +580,7 @@ impl Kept {
     }
 }
 
-fn pin(claim: &Claim<'_>, rules: &Rules) -> Option<Pin> {
+fn pin(claim: &Claim<'_>, rules: &LabelRules) -> Option<Pin> {
     let certificate = claim.spec.wish.pin.clone()?;
     Some(Pin {
         certificate,
@@ -695,7 +698,7 @@ fn waits_for_a_proxy(
     claim: &Claim<'_>,
     consumers: &BTreeMap<ContainerName, Consumer>,
     snapshot: &Snapshot,
-    rules: &Rules,
+    rules: &LabelRules,
 ) -> bool {
     let label = format!("{}.kind", rules.label_prefix);
     let mut would_be = snapshot.containers.values().filter(|container| {
@@ -708,7 +711,7 @@ fn unserved(
     claim: &Claim<'_>,
     host: &Host,
     consumers: &BTreeMap<ContainerName, Consumer>,
-    rules: &Rules,
+    rules: &LabelRules,
 ) -> Complaint {
     let proxies = || words(consumers.keys().map(ContainerName::to_string));
     let networks = || {

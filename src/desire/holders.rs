@@ -9,7 +9,7 @@ use std::{
 
 use itertools::{EitherOrBoth, Itertools};
 
-use super::{Rules, Said, claims};
+use super::{LabelRules, Said, claims};
 use crate::{
     observe::{Holder, Released, Snapshot},
     values::{ContainerName, Host, Timestamp},
@@ -94,7 +94,7 @@ fn next(
 }
 
 /// What becomes of a host that is handed over: the oldest container of another project that asks for it gets it.
-pub fn released(host: &Host, snapshot: &Snapshot, rules: &Rules) -> Released {
+pub fn released(host: &Host, snapshot: &Snapshot, rules: &LabelRules) -> Released {
     let now = claimed(host, snapshot, rules);
     let holder = snapshot.holders.get(host);
     let Some(from) = holder
@@ -123,7 +123,7 @@ pub fn released(host: &Host, snapshot: &Snapshot, rules: &Rules) -> Released {
 fn claimed(
     host: &Host,
     snapshot: &Snapshot,
-    rules: &Rules,
+    rules: &LabelRules,
 ) -> Option<(Option<String>, ContainerName)> {
     let said = Said::read(snapshot, rules);
     let held = claims::resolve(snapshot, &said.specs, rules, &mut BTreeSet::new()).remove(host)?;
@@ -173,7 +173,7 @@ mod tests {
         fn sees_by(
             &mut self,
             containers: impl IntoIterator<Item = Container>,
-            rules: &Rules,
+            rules: &LabelRules,
             now: Timestamp,
         ) -> Desired {
             self.holders.retain(|_, holder| !is_over(holder, now));
@@ -274,7 +274,7 @@ mod tests {
         );
         // Who gets it from another has it when it is served, and not before.
         world.is_blind = true;
-        let granted = Rules {
+        let granted = LabelRules {
             grants: Some(Grants::parse("a = \"shop.example proxy\"").expect("a table")),
             ..rules()
         };
@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_grant_decides_at_once_also_against_who_had_it() {
-        let table = |table: &str| Rules {
+        let table = |table: &str| LabelRules {
             grants: Some(Grants::parse(table).expect("a table")),
             ..rules()
         };

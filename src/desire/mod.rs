@@ -1,4 +1,4 @@
-//! Meaning: what the labels ask for. Pure: a [`Snapshot`] and the [`Rules`] go in, [`Desired`] and its complaints come
+//! Meaning: what the labels ask for. Pure: a [`Snapshot`] and the [`LabelRules`] go in, [`Desired`] and its complaints come
 //! out, the same every time.
 //!
 //! One container that can't be followed spoils only itself: it leaves a [`Complaint`] and the rest goes on. Past this
@@ -52,7 +52,7 @@ use crate::{
 
 /// What the settings say about reading labels and finding folders.
 #[derive(Clone, Debug)]
-pub struct Rules {
+pub struct LabelRules {
     /// What our labels begin with, without the dot.
     pub label_prefix: String,
     /// The folder with `live/` and `archive/`, as we see it.
@@ -117,7 +117,7 @@ impl Desired {
 
 /// Where something is written, for complaints about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
+pub struct Origin {
     /// The container with the label; where it is a setting, the oldest that makes use of it.
     pub container: ContainerName,
     /// The whole label, or the setting.
@@ -133,7 +133,7 @@ pub struct Wanted {
     /// How it is obtained.
     pub issuance: Issuance,
     /// Who says who issues it.
-    pub issuer_said: Written,
+    pub issuer_said: Origin,
     /// The containers whose labels ask for it.
     pub claimed_by: Box<[ContainerName]>,
     /// The proxies that serve its names, and so answer its challenges.
@@ -289,7 +289,7 @@ pub struct Site {
     /// The containers that ask for it.
     pub containers: Box<[ContainerName]>,
     /// What it leads to.
-    pub content: Content,
+    pub content: SiteContent,
 }
 
 impl Site {
@@ -316,8 +316,8 @@ impl Site {
 
     fn routes(&self) -> impl Iterator<Item = &Route> {
         let routes = match &self.content {
-            Content::Redirect(_) => None,
-            Content::Routes(routes) => Some(routes),
+            SiteContent::Redirect(_) => None,
+            SiteContent::Routes(routes) => Some(routes),
         };
         routes.into_iter().flatten().map(|(_, route)| route)
     }
@@ -343,7 +343,7 @@ pub struct Pin {
 
 /// What a site leads to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Content {
+pub enum SiteContent {
     /// Another name.
     Redirect(Host),
     /// Containers, by path, each path once and in order.
@@ -386,7 +386,7 @@ pub struct Auth {
 }
 
 /// What the containers of `snapshot` ask for.
-pub fn desire(snapshot: &Snapshot, rules: &Rules) -> Desired {
+pub fn desire(snapshot: &Snapshot, rules: &LabelRules) -> Desired {
     meant(snapshot, Said::read(snapshot, rules), rules)
 }
 
@@ -397,7 +397,7 @@ struct Said<'a> {
 }
 
 impl<'a> Said<'a> {
-    fn read(snapshot: &'a Snapshot, rules: &Rules) -> Self {
+    fn read(snapshot: &'a Snapshot, rules: &LabelRules) -> Self {
         let mut complaints = BTreeSet::new();
         let containers = snapshot.containers.values();
         let specs = containers
@@ -413,7 +413,7 @@ impl<'a> Said<'a> {
 }
 
 /// What they mean together.
-fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &Rules) -> Desired {
+fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
     let Said {
         specs,
         mut complaints,

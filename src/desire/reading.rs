@@ -9,7 +9,7 @@ use std::{
 
 use itertools::{EitherOrBoth, Itertools};
 
-use super::{Consumer, Desired, Rules, Said, desire, labels, meant, spec::Spec};
+use super::{Consumer, Desired, LabelRules, Said, desire, labels, meant, spec::Spec};
 use crate::{
     observe::{Container, Holder, Snapshot},
     values::{CertificateName, ContainerName, Host},
@@ -39,7 +39,7 @@ enum Subject {
 
 impl Reading {
     /// What the containers of `snapshot` ask for, under the same `rules` each time.
-    pub fn desire(&mut self, snapshot: &Snapshot, rules: &Rules) -> Rc<Desired> {
+    pub fn desire(&mut self, snapshot: &Snapshot, rules: &LabelRules) -> Rc<Desired> {
         let known = match self.0.take() {
             Some(known) => known.follow(snapshot, rules),
             None => Known::first(snapshot, rules),
@@ -49,7 +49,7 @@ impl Reading {
 }
 
 impl Known {
-    fn first(snapshot: &Snapshot, rules: &Rules) -> Self {
+    fn first(snapshot: &Snapshot, rules: &LabelRules) -> Self {
         let said = Said::read(snapshot, rules);
         let mut mentions = BTreeMap::new();
         for (name, spec) in &said.specs {
@@ -62,7 +62,7 @@ impl Known {
         }
     }
 
-    fn follow(mut self, snapshot: &Snapshot, rules: &Rules) -> Self {
+    fn follow(mut self, snapshot: &Snapshot, rules: &LabelRules) -> Self {
         let before = mem::replace(&mut self.snapshot, snapshot.clone());
         let changed: Vec<_> = changes(&before, snapshot).collect();
         let mut hosts = changed_holders(&before.holders, &snapshot.holders, &self.desired);
@@ -141,7 +141,7 @@ impl Known {
     fn is_of_consequence(
         &self,
         (old, new): &(Option<&Rc<Container>>, Option<&Rc<Container>>),
-        rules: &Rules,
+        rules: &LabelRules,
     ) -> bool {
         let kind = format!("{}.kind", rules.label_prefix);
         let is_server = |container: &Rc<Container>| {
@@ -173,7 +173,7 @@ impl Known {
         &self,
         touched: BTreeSet<ContainerName>,
         mut open: BTreeSet<Subject>,
-        rules: &Rules,
+        rules: &LabelRules,
     ) -> BTreeSet<ContainerName> {
         let mut affected = BTreeSet::new();
         let mut seen = BTreeSet::new();
@@ -200,7 +200,7 @@ impl Known {
     }
 
     /// All that are to be servers, also those that can't be configured: others wait for them.
-    fn servers(&self, rules: &Rules) -> impl Iterator<Item = ContainerName> {
+    fn servers(&self, rules: &LabelRules) -> impl Iterator<Item = ContainerName> {
         let kind = format!("{}.kind", rules.label_prefix);
         let containers = self.snapshot.containers.values();
         containers
@@ -208,7 +208,7 @@ impl Known {
             .map(|container| container.name.clone())
     }
 
-    fn forget_mentions(&mut self, container: &Container, rules: &Rules) {
+    fn forget_mentions(&mut self, container: &Container, rules: &LabelRules) {
         for subject in subjects(&read(container, rules)) {
             if let Some(names) = self.mentions.get_mut(&subject) {
                 names.retain(|name| *name != container.name);
@@ -333,7 +333,7 @@ fn mention(
 }
 
 /// What the labels of one container say; what is wrong with them is told by [`desire()`].
-fn read(container: &Container, rules: &Rules) -> Spec {
+fn read(container: &Container, rules: &LabelRules) -> Spec {
     labels::read(container, &rules.label_prefix, &mut BTreeSet::new())
 }
 
@@ -509,7 +509,7 @@ mod tests {
         #[test]
         fn what_is_remembered_changes_nothing(steps in vec(step(), 1..20), granted in any::<bool>()) {
             let grants = granted.then(|| Grants::parse("p = \"*.example proxy\"\nq = \"a.example\"").expect("a table"));
-            let rules = Rules { grants, ..rules() };
+            let rules = LabelRules { grants, ..rules() };
             let (mut reading, mut snapshot) = (Reading::default(), crowd());
             let mut now = Timestamp::from_seconds(1_800_000_000);
             for step in &steps {

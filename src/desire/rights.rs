@@ -1,6 +1,6 @@
 //! Who may ask for what: the table of grants where there is one, else the rules without it.
 
-use super::{Complaint, Rules, claims::Claim};
+use super::{Complaint, LabelRules, claims::Claim};
 use crate::{
     observe::Container,
     values::{Host, Right},
@@ -16,7 +16,7 @@ pub(super) fn refusal(
     right: Right,
     key: &str,
     own: Option<&Container>,
-    rules: &Rules,
+    rules: &LabelRules,
 ) -> Option<Complaint> {
     let label = format!("{}.{key}", rules.label_prefix);
     let value = container.labels.get(&label).cloned().unwrap_or_default();
@@ -59,7 +59,11 @@ pub(super) fn refusal(
 }
 
 /// Why a claim to a host is not heard; nothing when it is.
-pub(super) fn host_refusal(claim: &Claim<'_>, host: &Host, rules: &Rules) -> Option<Complaint> {
+pub(super) fn host_refusal(
+    claim: &Claim<'_>,
+    host: &Host,
+    rules: &LabelRules,
+) -> Option<Complaint> {
     let grants = rules.grants.as_ref()?;
     let container = claim.container;
     if container
@@ -79,7 +83,7 @@ pub(super) fn host_refusal(claim: &Claim<'_>, host: &Host, rules: &Rules) -> Opt
 }
 
 /// The line of the table that would allow it.
-fn line(container: &Container, word: &str, rules: &Rules) -> String {
+fn line(container: &Container, word: &str, rules: &LabelRules) -> String {
     match (container.project(), &rules.grants) {
         (Some(project), Some(grants)) => format!("write there `{}`", grants.line_with(project, word)),
         (Some(project), None) => format!("`{project} = {word:?}`"),
@@ -89,7 +93,7 @@ fn line(container: &Container, word: &str, rules: &Rules) -> String {
 }
 
 /// What to do where there is no table yet.
-pub(super) fn first_line(container: &Container, word: &str, rules: &Rules) -> String {
+pub(super) fn first_line(container: &Container, word: &str, rules: &LabelRules) -> String {
     let line = line(container, word, rules);
     match container.project() {
         Some(_) => {
@@ -110,8 +114,8 @@ mod tests {
         values::{Grants, Signal},
     };
 
-    fn granted(table: &str) -> Rules {
-        Rules {
+    fn granted(table: &str) -> LabelRules {
+        LabelRules {
             grants: Some(Grants::parse(table).expect("a table")),
             ..rules()
         }

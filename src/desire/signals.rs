@@ -1,7 +1,7 @@
 //! What a signal does to a container besides reaching its first process: by the engine, it may be the end of its restart
 //! policy.
 
-use super::{Complaint, Consumer, Reload, Rules};
+use super::{Complaint, Consumer, LabelRules, Reload};
 use crate::{
     observe::{Container, RestartPolicy, Way},
     values::Signal,
@@ -63,7 +63,7 @@ pub(super) fn complaint(
     consumer: &Consumer,
     container: &Container,
     own: Option<&Container>,
-    rules: &Rules,
+    rules: &LabelRules,
 ) -> Option<Complaint> {
     let Reload::Signal(signal) = consumer.reload else {
         return None;
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn what_is_told_in_another_way_keeps_its_restart_policy() {
         let said = |proxy: Container| complaints(&desired([proxy]));
-        let granted = Rules {
+        let granted = LabelRules {
             grants: Some(Grants::parse("edge = \"proxy exec restart\"").expect("a table")),
             ..rules()
         };

@@ -87,7 +87,7 @@ pub(super) struct SiteSpec {
     /// Further names on its certificate.
     pub names: BTreeSet<Host>,
     /// What is said about its certificate.
-    pub wish: Wish,
+    pub wish: CertificateSpec,
     /// Whether a label of it can't be followed: a site without its password or its address list must not be served.
     pub spoiled: bool,
 }
@@ -101,7 +101,7 @@ impl SiteSpec {
 
 /// What a container's labels say about a certificate; nothing for what it leaves to others and to the settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Wish {
+pub(super) struct CertificateSpec {
     /// What it is called: all hosts of the site are on it.
     pub certificate: Option<CertificateName>,
     /// Who issues it; `Some(None)` for nobody, because it is provided.

@@ -9,8 +9,8 @@ use crate::observe::{
     Container, ContainerState, Health, Joined, Mount, MountKind, Network, RestartPolicy, Wait,
 };
 
-pub(crate) fn rules() -> Rules {
-    Rules {
+pub(crate) fn rules() -> LabelRules {
+    LabelRules {
         label_prefix: "quaymaster".into(),
         certificates: "/state/certificates".into(),
         webroot: None,
@@ -33,8 +33,8 @@ pub(crate) fn usual_issuance() -> Issuance {
     }
 }
 
-pub(super) fn public() -> Rules {
-    Rules {
+pub(super) fn public() -> LabelRules {
+    LabelRules {
         issuer: Issuer::of_label("letsencrypt").expect("a preset"),
         ..rules()
     }
@@ -143,11 +143,11 @@ pub(super) fn desired(containers: impl IntoIterator<Item = Container>) -> Desire
 
 fn upstreams(site: &Site) -> BTreeSet<SocketAddr> {
     match &site.content {
-        Content::Routes(routes) => routes
+        SiteContent::Routes(routes) => routes
             .iter()
             .flat_map(|(_, route)| route.upstreams.iter().copied())
             .collect(),
-        Content::Redirect(_) => BTreeSet::new(),
+        SiteContent::Redirect(_) => BTreeSet::new(),
     }
 }
 
@@ -246,7 +246,7 @@ fn what_the_proxy_mounts_is_used_where_it_mounts_it() {
         own: Some(own),
         ..snapshot([proxy])
     };
-    let rules = Rules {
+    let rules = LabelRules {
         certificates: "/certificates".into(),
         webroot: Some("/challenge".into()),
         ..rules()
@@ -711,8 +711,8 @@ fn routes(desired: &Desired, host: &str) -> Vec<String> {
         .next()
         .expect("it is served");
     match &site.content {
-        Content::Redirect(to) => vec![format!("-> {to}")],
-        Content::Routes(routes) => {
+        SiteContent::Redirect(to) => vec![format!("-> {to}")],
+        SiteContent::Routes(routes) => {
             let ports = |route: &Route| {
                 route
                     .upstreams

@@ -157,7 +157,7 @@ async fn shut_if_late<T>(
 async fn accepted(
     ports: &Ports,
     deploy: &Deploy,
-    seen: proof::Seen,
+    seen: proof::Sighting,
     are_shut: bool,
 ) -> Result<Installed, Failure> {
     let mut installed = deploy.after.clone();

@@ -18,7 +18,7 @@ const STEADY_FOR: Duration = Duration::from_millis(300);
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 /// Everything was seen.
-pub(super) struct Seen {
+pub(super) struct Sighting {
     /// When the last of it.
     pub at: Timestamp,
     /// How long it took until nothing but the new generation answered.
@@ -60,7 +60,7 @@ pub(super) async fn prove(
     consumer: &Consumer,
     proof: &Proof,
     within: Duration,
-) -> Result<Seen, Unseen> {
+) -> Result<Sighting, Unseen> {
     let Some(reach) = consumer.reach else {
         let reason = format!(
             "it can't be looked at from here; put quaymaster and {} on one network, or publish its ports on the host",
@@ -86,7 +86,7 @@ pub(super) async fn prove(
         };
         let at = ports.clock.now();
         match seen {
-            Ok(took) => return Ok(Seen { at, took }),
+            Ok(took) => return Ok(Sighting { at, took }),
             Err(look) => {
                 connected |= look.connected;
                 // One more look may be all that steadiness needs.

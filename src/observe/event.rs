@@ -6,7 +6,7 @@ use crate::values::ContainerId;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineEvent {
     /// What happened.
-    pub action: Action,
+    pub action: EventKind,
     /// The container that it happened to.
     pub container: ContainerId,
     /// The container's labels, as far as the event carries them (network events carry none).
@@ -15,7 +15,7 @@ pub struct EngineEvent {
 
 /// What happened, as far as it makes a difference. Engine and Podman name some of these differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum EventKind {
     /// What the engine says of the container may have changed.
     Changed,
     /// The container is no more.
@@ -24,7 +24,7 @@ pub enum Action {
     Network,
 }
 
-impl Action {
+impl EventKind {
     /// Reads an event's type and action; `None` for what changes nothing that we read: `exec_*`, `kill` (our own
     /// signals among them), `top`, `attach`, `resize`, images, volumes, networks as such.
     pub fn read(kind: &str, action: &str) -> Option<Self> {
@@ -50,24 +50,24 @@ mod tests {
     #[test]
     fn only_what_changes_facts_is_an_action() {
         for (kind, action, expected) in [
-            ("container", "start", Some(Action::Changed)),
-            ("container", "died", Some(Action::Changed)),
+            ("container", "start", Some(EventKind::Changed)),
+            ("container", "died", Some(EventKind::Changed)),
             (
                 "container",
                 "health_status: unhealthy",
-                Some(Action::Changed),
+                Some(EventKind::Changed),
             ),
-            ("container", "health_status", Some(Action::Changed)),
-            ("container", "destroy", Some(Action::Gone)),
-            ("container", "remove", Some(Action::Gone)),
-            ("network", "disconnect", Some(Action::Network)),
+            ("container", "health_status", Some(EventKind::Changed)),
+            ("container", "destroy", Some(EventKind::Gone)),
+            ("container", "remove", Some(EventKind::Gone)),
+            ("network", "disconnect", Some(EventKind::Network)),
             ("network", "create", None),
             ("container", "exec_create: sh -c true", None),
             ("container", "exec_die", None),
             ("container", "kill", None),
             ("pod", "start", None),
         ] {
-            assert_eq!(Action::read(kind, action), expected, "{kind} {action}");
+            assert_eq!(EventKind::read(kind, action), expected, "{kind} {action}");
         }
     }
 }

@@ -25,7 +25,7 @@ pub use certificate::{HeldCertificate, Shelf, Source};
 pub use container::{
     Container, ContainerState, Detail, Health, Joined, Network, RestartPolicy, Wait, Way, times,
 };
-pub use event::{Action, EngineEvent};
+pub use event::{EngineEvent, EventKind};
 pub use holder::Holder;
 pub use installed::{
     CLOSED, Installed, InstalledFile, InstalledTemplates, Process, Progress, Refused,
@@ -35,7 +35,7 @@ pub use mounts::{Mount, MountKind, Place, SharedPath, find, locate, source};
 pub use release::{Release, Released};
 pub use removed::Removed;
 pub use signals::{Sent, Signals};
-pub use wish::{Answer, Blame, Stage, Wish};
+pub use wish::{Blame, RenewalOutcome, RenewalRequest, Stage};
 
 use crate::values::{CertificateName, ContainerName, Digest, FileName, Host, Retry, Timestamp};
 
@@ -69,7 +69,7 @@ pub struct Observed {
     /// What is being done right now.
     pub under_way: BTreeSet<Subject>,
     /// Renewals that somebody wishes for.
-    pub wishes: BTreeMap<CertificateName, Wish>,
+    pub wishes: BTreeMap<CertificateName, RenewalRequest>,
     /// Whether any container counts as it was before a gap, since the engine has not said what it is now.
     pub are_any_missed: bool,
 }

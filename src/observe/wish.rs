@@ -4,7 +4,7 @@ use crate::values::Timestamp;
 
 /// A wish for a certificate to be renewed now, left in state by a command for whoever works there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wish {
+pub struct RenewalRequest {
     /// When it was left.
     pub asked: Timestamp,
     /// Whether it is to be renewed though it is not due, and though a failure is to be waited for.
@@ -22,13 +22,13 @@ pub enum Stage {
     /// Its order is under way.
     Taken,
     /// It is over.
-    Answered(Answer),
+    Answered(RenewalOutcome),
 }
 
 /// How a wish ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Answer {
+pub enum RenewalOutcome {
     /// There is a new certificate.
     Renewed {
         /// Until when it is valid.

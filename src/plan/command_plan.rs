@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Action, Deploy, Obtain, Rules, TakeBack, Tell, Why, foresee, part::site_file, plan};
+use super::{
+    Action, Deploy, Obtain, PlanRules, TakeBack, Tell, Why, foresee, part::site_file, plan,
+};
 use crate::{
     desire::{CertificateFolder, Desired},
     observe::Observed,
@@ -55,7 +57,7 @@ pub fn command_plans(
     desired: &Desired,
     observed: &Observed,
     templates: &Templates,
-    rules: &Rules,
+    rules: &PlanRules,
     now: Timestamp,
 ) -> Vec<CommandPlan> {
     let mut plans = BTreeMap::new();

@@ -6,13 +6,13 @@ use std::{
 };
 
 use super::{
-    Action, Deploy, Draft, Memory, Rules, TakeBack, backoff,
-    content::{Parts, Wanted},
+    Action, Deploy, Draft, PlanRules, Planner, TakeBack, backoff,
+    content::{PartInputs, Parts},
     deploy::{Case, deploy},
     gate::{self, Elsewhere, Gate},
     ground::{self, Ground},
     held_back::{Whose, complaints, of_refused_templates, unrendered},
-    obtain::Held,
+    obtain::HeldCertificates,
     part, signals,
     trial::{self, Mode},
 };
@@ -29,11 +29,11 @@ type OnTrial = BTreeMap<ContainerName, Parts>;
 /// Plans the deployment to one consumer, if it needs one.
 pub(super) fn plan(
     consumer: &Rc<Consumer>,
-    (observed, live): (&Observed, &Held),
+    (observed, live): (&Observed, &HeldCertificates),
     templates: &Templates,
-    rules: &Rules,
+    rules: &PlanRules,
     now: Timestamp,
-    (memory, draft): (&mut Memory, &mut Draft),
+    (memory, draft): (&mut Planner, &mut Draft),
 ) {
     let subject = Subject::Consumer(consumer.name.clone());
     let Some(installed) = observed.installed.get(&consumer.name) else {
@@ -135,7 +135,7 @@ pub(super) fn plan(
 
 impl Case<'_> {
     /// What the folder should hold, by these templates.
-    fn wanted<'a>(&'a self, templates: &'a Templates) -> Wanted<'a> {
+    fn wanted<'a>(&'a self, templates: &'a Templates) -> PartInputs<'a> {
         let Self {
             consumer,
             gate,
@@ -144,7 +144,7 @@ impl Case<'_> {
             now,
             ..
         } = *self;
-        Wanted {
+        PartInputs {
             consumer,
             gate,
             installed,
@@ -273,7 +273,7 @@ fn shut(
 fn complaint_of_shut(
     consumer: &Consumer,
     shut: &BTreeSet<FileName>,
-    rules: &Rules,
+    rules: &PlanRules,
 ) -> Option<Complaint> {
     let names = shut
         .iter()

@@ -15,7 +15,7 @@ use super::{
     part::{
         Of, Part, Serving, mark_file, own_file, own_text, own_view, serving, site_file, site_text,
     },
-    selection::Own,
+    selection::ProvidedByHost,
     views::ServerFacts,
 };
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// What parts are found out from.
-pub(super) struct Wanted<'a> {
+pub(super) struct PartInputs<'a> {
     pub consumer: &'a Consumer,
     pub gate: &'a Gate,
     pub installed: &'a Rc<Installed>,
@@ -94,8 +94,8 @@ impl Parts {
     }
 
     /// Brings them up to date.
-    pub fn follow(&mut self, wanted: &Wanted<'_>) {
-        let Wanted {
+    pub fn follow(&mut self, wanted: &PartInputs<'_>) {
+        let PartInputs {
             consumer,
             gate,
             installed,
@@ -223,7 +223,7 @@ impl Parts {
         let (mut gone, mut new) = (Vec::new(), Vec::new());
         let own = OnceCell::new();
         let serving = |host: &Host, site: &Site| {
-            let own = own.get_or_init(|| Own::of(observed));
+            let own = own.get_or_init(|| ProvidedByHost::of(observed));
             serving(consumer, (host, site), (observed, own), now)
         };
         let pairs = self

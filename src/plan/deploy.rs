@@ -7,11 +7,11 @@ use std::{
 };
 
 use super::{
-    Back, Check, Deploy, Proof, Rules, Tell, Why, backoff,
+    Back, Check, Deploy, PlanRules, Proof, Tell, Why, backoff,
     content::Parts,
     gate::{self, Elsewhere, Gate},
     ground,
-    obtain::Held,
+    obtain::HeldCertificates,
     part::{self, Part, Serving, mark_file},
     selection,
     trial::{self, Changes, Mode, Stopgap},
@@ -46,8 +46,8 @@ pub(super) struct Case<'a> {
     /// With the user's own certificates in place of ours of the same names.
     pub observed: &'a Observed,
     /// Those in `live/`, with ours under these names.
-    pub live: &'a Held,
-    pub rules: &'a Rules,
+    pub live: &'a HeldCertificates,
+    pub rules: &'a PlanRules,
     pub now: Timestamp,
 }
 
@@ -63,7 +63,7 @@ impl Case<'_> {
             ),
             ..Observed::default()
         };
-        let own = selection::Own::default();
+        let own = selection::ProvidedByHost::default();
         part::serving(self.consumer, (host, site), (&observed, &own), self.now)
     }
 }
@@ -451,7 +451,7 @@ fn proof(
     after: &Installed,
     installed: &Installed,
     why: &BTreeSet<Why>,
-    rules: &Rules,
+    rules: &PlanRules,
 ) -> Proof {
     let most = match () {
         // What it serves was seen already.

@@ -4,7 +4,7 @@
 //! is decided at each request by a file in the proxy's /dev/shm, the gate: that is empty at each start. The gate is opened
 //! through the proxy itself, once this start and all addresses in its files are known to be right.
 
-use super::{Rules, content::Parts, part::own_file};
+use super::{PlanRules, content::Parts, part::own_file};
 use crate::{
     desire::{Consumer, Guard},
     observe::{Installed, Observed},
@@ -42,7 +42,7 @@ pub struct Opening {
 }
 
 impl Gate {
-    pub fn of(consumer: &Consumer, installed: &Installed, rules: &Rules) -> Self {
+    pub fn of(consumer: &Consumer, installed: &Installed, rules: &PlanRules) -> Self {
         let digits = |what: &str, count: usize| {
             let all = Digest::of_parts([what, &rules.mark_host, consumer.name.as_str()]);
             all.to_string()[..count].to_owned()

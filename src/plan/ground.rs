@@ -12,7 +12,7 @@ use itertools::Itertools;
 
 use super::{content::Parts, part::site_file, trial::Mode};
 use crate::{
-    desire::{Consumer, Content, Reload, Site},
+    desire::{Consumer, Reload, Site, SiteContent},
     observe::{Installed, RefusedTemplates, Units},
     render::Templates,
     values::{Digest, FileName, Host},
@@ -114,7 +114,7 @@ pub(super) fn are_condemned(
 /// tried once more.
 fn digest(site: &Site) -> Digest {
     let mut site = site.clone();
-    if let Content::Routes(routes) = &mut site.content {
+    if let SiteContent::Routes(routes) = &mut site.content {
         for (_, route) in routes {
             // An address changes with each start, an id with each container, and neither says anything about what is refused.
             let ports = route

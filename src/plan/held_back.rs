@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Rules,
+    PlanRules,
     content::Parts,
     ground::are_condemned,
     part::{Part, Serving},
@@ -21,7 +21,7 @@ pub(super) fn complaints(
     installed: &Installed,
     parts: &Parts,
     templates: &Templates,
-    rules: &Rules,
+    rules: &PlanRules,
 ) -> Vec<Complaint> {
     let mut complaints = Vec::new();
     let of_all = of_all_with_certificates(consumer, installed, parts, rules);
@@ -85,7 +85,7 @@ fn of_all_with_certificates(
     consumer: &Consumer,
     installed: &Installed,
     parts: &Parts,
-    rules: &Rules,
+    rules: &PlanRules,
 ) -> Option<Complaint> {
     let with_certificates = parts
         .iter()
@@ -145,7 +145,7 @@ fn of_templates(
     consumer: &Consumer,
     installed: &Installed,
     parts: &Parts,
-    rules: &Rules,
+    rules: &PlanRules,
 ) -> Vec<Complaint> {
     let failed = parts.unrendered();
     let of_all = failed.values().find(|part| part.host.is_none());
@@ -167,7 +167,7 @@ pub(super) fn of_refused_templates(
     consumer: &Consumer,
     installed: &Installed,
     templates: &Templates,
-    rules: &Rules,
+    rules: &PlanRules,
 ) -> Option<Complaint> {
     let earlier = installed
         .templates
@@ -198,7 +198,11 @@ pub(super) fn of_refused_templates(
 }
 
 /// What is told when nothing of a consumer's can be brought up to date, because a template fails.
-pub(super) fn unrendered(consumer: &Consumer, error: &TemplateError, rules: &Rules) -> Complaint {
+pub(super) fn unrendered(
+    consumer: &Consumer,
+    error: &TemplateError,
+    rules: &PlanRules,
+) -> Complaint {
     let remedy = "mend the template; until then what is live stays where it leads to nobody else";
     Whose::consumer(consumer, rules).complains(error.to_string(), remedy.to_owned())
 }
@@ -232,7 +236,7 @@ pub(super) struct Whose {
 }
 
 impl Whose {
-    pub(super) fn consumer(consumer: &Consumer, rules: &Rules) -> Self {
+    pub(super) fn consumer(consumer: &Consumer, rules: &PlanRules) -> Self {
         let label = format!("{}.kind", rules.label_prefix);
         Self {
             container: consumer.name.clone(),
@@ -258,7 +262,7 @@ impl Whose {
 }
 
 /// Whose a part is: the containers that claim its host, else the consumer.
-fn about(consumer: &Consumer, host: Option<&Host>, rules: &Rules) -> Vec<Whose> {
+fn about(consumer: &Consumer, host: Option<&Host>, rules: &PlanRules) -> Vec<Whose> {
     match host.and_then(|host| Some((host, consumer.sites.get(host)?))) {
         Some((host, site)) => {
             let label = format!("{}.host", rules.label_prefix);

@@ -45,7 +45,7 @@ pub use part::site_file;
 pub use renewal::{due, kept_until};
 pub use selection::{Candidate, Skipped, candidates, in_force, served};
 
-use content::{Parts, Wanted};
+use content::{PartInputs, Parts};
 
 use crate::{
     desire::{Complaint, Consumer, Desired, Issuance},
@@ -60,7 +60,7 @@ pub const ORDERS_AT_ONCE: usize = 4;
 
 /// What the settings say about planning.
 #[derive(Debug)]
-pub struct Rules {
+pub struct PlanRules {
     /// The host name under which proxies show their mark; kept in state, so that it stays the same.
     pub mark_host: String,
     /// The longest rest before everything is looked at again.
@@ -316,29 +316,29 @@ pub fn plan(
     desired: &Desired,
     observed: &Observed,
     templates: &Templates,
-    rules: &Rules,
+    rules: &PlanRules,
     now: Timestamp,
 ) -> Plan {
-    Memory::default().plan(desired, observed, templates, rules, now)
+    Planner::default().plan(desired, observed, templates, rules, now)
 }
 
 /// What the last plans came to, so that the next looks only at what has changed. It decides nothing: without it the plan
 /// is the same, and takes longer where there are thousands of sites.
 #[derive(Debug, Default)]
-pub struct Memory {
+pub struct Planner {
     parts: BTreeMap<ContainerName, Parts>,
     /// The same by templates that are on trial.
     on_trial: BTreeMap<ContainerName, Parts>,
 }
 
-impl Memory {
+impl Planner {
     /// What has to be done at `now`: the same as [`plan`].
     pub fn plan(
         &mut self,
         desired: &Desired,
         observed: &Observed,
         templates: &Templates,
-        rules: &Rules,
+        rules: &PlanRules,
         now: Timestamp,
     ) -> Plan {
         let mut draft = Draft {
@@ -385,7 +385,7 @@ impl Memory {
     /// What the folder of a consumer should hold; and the same by templates that are on trial, as long as a trial is due.
     fn parts(
         &mut self,
-        wanted: &Wanted<'_>,
+        wanted: &PartInputs<'_>,
         is_trial_due: bool,
     ) -> (&mut Parts, &mut BTreeMap<ContainerName, Parts>) {
         let name = &wanted.consumer.name;

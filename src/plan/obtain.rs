@@ -9,7 +9,7 @@ use std::{
 use itertools::{EitherOrBoth, Itertools};
 
 use super::{
-    Action, Draft, ORDERS_AT_ONCE, Obtain, Rules, Why, backoff,
+    Action, Draft, ORDERS_AT_ONCE, Obtain, PlanRules, Why, backoff,
     part::{own_file, site_file},
     renewal,
     selection::{can_use, in_force, is_covered},
@@ -17,8 +17,8 @@ use super::{
 use crate::{
     desire::{Comes, Consumer, Desired, Issuance, Wanted},
     observe::{
-        Answer, Attempt, HeldCertificate, Installed, Observed, Progress, Shelf, Source, Stage,
-        Subject,
+        Attempt, HeldCertificate, Installed, Observed, Progress, RenewalOutcome, Shelf, Source,
+        Stage, Subject,
     },
     values::{CertificateName, ContainerName, Digest, Host, Issuer, Retry, Timestamp},
 };
@@ -26,9 +26,9 @@ use crate::{
 /// Plans the orders: of those that are due, what runs out first before what is missing, as many as may run at once.
 pub(super) fn plan(
     desired: &Desired,
-    (observed, ours): (&Observed, &Held),
+    (observed, ours): (&Observed, &HeldCertificates),
     deploying: &BTreeSet<ContainerName>,
-    rules: &Rules,
+    rules: &PlanRules,
     draft: &mut Draft,
 ) {
     let now = draft.now;
@@ -162,7 +162,7 @@ enum Need {
 }
 
 /// Those in `live/`, by name.
-pub(super) type Held = BTreeMap<CertificateName, Rc<HeldCertificate>>;
+pub(super) type HeldCertificates = BTreeMap<CertificateName, Rc<HeldCertificate>>;
 
 /// What a need is found out from.
 struct World<'a> {
@@ -170,7 +170,7 @@ struct World<'a> {
     /// With the user's own in place of ours of the same names.
     observed: &'a Observed,
     /// With ours under these names.
-    ours: &'a Held,
+    ours: &'a HeldCertificates,
     provided: &'a [&'a HeldCertificate],
     now: Timestamp,
 }
@@ -256,7 +256,7 @@ fn held_back(
     name: &CertificateName,
     asked: Digest,
     observed: &Observed,
-    rules: &Rules,
+    rules: &PlanRules,
 ) -> Option<Timestamp> {
     let subject = Subject::Certificate(name.clone());
     // What was refused for what it was may be granted with other settings, or by another version.
@@ -276,11 +276,11 @@ pub fn answer(
     name: &CertificateName,
     desired: &Desired,
     observed: &Observed,
-    rules: &Rules,
+    rules: &PlanRules,
     now: Timestamp,
-) -> Option<Answer> {
+) -> Option<RenewalOutcome> {
     let Some(wanted) = desired.certificates.get(name) else {
-        return Some(Answer::NotWanted);
+        return Some(RenewalOutcome::NotWanted);
     };
     let subject = Subject::Certificate(name.clone());
     if observed.under_way.contains(&subject) {
@@ -296,7 +296,7 @@ pub fn answer(
         now,
     };
     match need(name, wanted, held, &world) {
-        Need::At(due) => return Some(Answer::NotDue { due }),
+        Need::At(due) => return Some(RenewalOutcome::NotDue { due }),
         Need::Now(_) => {}
     }
     held_back(name, asked(wanted), observed, rules).filter(|again| *again > now)?;
@@ -305,7 +305,7 @@ pub fn answer(
         .problem
         .clone()
         .unwrap_or_else(|| "the last try was cut off".to_owned());
-    Some(Answer::Failed {
+    Some(RenewalOutcome::Failed {
         problem,
         blame: None,
         again: Some(backoff::next_try(&subject, attempt)),

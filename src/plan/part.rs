@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, rc::Rc};
 
-use super::{Rules, gate::Gate, selection, views};
+use super::{PlanRules, gate::Gate, selection, views};
 use crate::{
     desire::{Comes, Consumer, OwnFile, Site},
     observe::{HeldCertificate, Installed, InstalledFile, Observed, Shelf, Source},
@@ -134,7 +134,7 @@ impl Part {
 pub(super) fn serving<'a>(
     consumer: &Consumer,
     (host, site): (&Host, &Site),
-    held: (&'a Observed, &selection::Own<'a>),
+    held: (&'a Observed, &selection::ProvidedByHost<'a>),
     now: Timestamp,
 ) -> Option<Serving> {
     let (name, held) = selection::serving(consumer, host, site, held, now)?;
@@ -173,7 +173,7 @@ pub(super) fn own_file(name: &str) -> FileName {
 pub(super) fn mark(
     consumer: &Consumer,
     templates: &Templates,
-    rules: &Rules,
+    rules: &PlanRules,
     mark: u64,
 ) -> Result<String, TemplateError> {
     let view = views::mark(consumer, &rules.mark_host, mark);

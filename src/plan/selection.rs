@@ -78,9 +78,9 @@ type Named<'a> = (&'a CertificateName, &'a Rc<HeldCertificate>);
 
 /// The certificates of the user's own, by the names that they are for. They go before ours, whatever they are called.
 #[derive(Default)]
-pub(super) struct Own<'a>(BTreeMap<&'a str, Vec<Named<'a>>>);
+pub(super) struct ProvidedByHost<'a>(BTreeMap<&'a str, Vec<Named<'a>>>);
 
-impl<'a> Own<'a> {
+impl<'a> ProvidedByHost<'a> {
     /// Those of all that are held.
     pub fn of(observed: &'a Observed) -> Self {
         let mut own = Self::default();
@@ -138,7 +138,13 @@ pub fn candidates<'a>(
     observed: &'a Observed,
     now: Timestamp,
 ) -> Vec<Candidate<'a>> {
-    let chosen = serving(consumer, host, site, (observed, &Own::of(observed)), now);
+    let chosen = serving(
+        consumer,
+        host,
+        site,
+        (observed, &ProvidedByHost::of(observed)),
+        now,
+    );
     let chosen = chosen.map(|(name, _)| name);
     let mut candidates = Vec::new();
     for (name, certificate) in observed.held.iter() {
@@ -166,7 +172,7 @@ pub fn served<'a>(
     observed: &'a Observed,
     now: Timestamp,
 ) -> BTreeSet<(&'a CertificateName, &'a CertificateName)> {
-    let own = Own::of(observed);
+    let own = ProvidedByHost::of(observed);
     let mut served = BTreeSet::new();
     for consumer in desired.consumers.values() {
         for (host, site) in &consumer.sites {
@@ -185,7 +191,7 @@ pub(super) fn serving<'a>(
     consumer: &Consumer,
     host: &Host,
     site: &Site,
-    (observed, own): (&'a Observed, &Own<'a>),
+    (observed, own): (&'a Observed, &ProvidedByHost<'a>),
     now: Timestamp,
 ) -> Option<Named<'a>> {
     let wanted = site.certificate.as_ref()?;

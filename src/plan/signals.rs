@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, time::Duration};
 
-use super::{Rules, held_back::Whose};
+use super::{PlanRules, held_back::Whose};
 use crate::{
     desire::{Complaint, Consumer, Reload},
     observe::{Installed, Progress, Sent, Signals},
@@ -74,7 +74,7 @@ fn hopeless(consumer: &Consumer, signals: &Signals) -> Option<Signal> {
 pub(super) fn complaint(
     consumer: &Consumer,
     signals: &Signals,
-    rules: &Rules,
+    rules: &PlanRules,
 ) -> Option<Complaint> {
     let signal = hopeless(consumer, signals)?;
     let (ended, seconds) = (signals.ended, ENDS_WITHIN.as_secs());

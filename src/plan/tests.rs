@@ -14,7 +14,8 @@ use crate::{
         tests::{container, own, proxy, rules as label_rules, snapshot},
     },
     observe::{
-        Answer, Container, ContainerState, Health, InstalledFile, Progress, Snapshot, Stage, Wish,
+        Container, ContainerState, Health, InstalledFile, Progress, RenewalOutcome, RenewalRequest,
+        Snapshot, Stage,
     },
     values::Retry,
 };
@@ -22,8 +23,8 @@ use crate::{
 pub(super) const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const HOUR: Duration = Duration::from_secs(3600);
 
-pub(super) fn rules() -> Rules {
-    Rules {
+pub(super) fn rules() -> PlanRules {
+    PlanRules {
         mark_host: "quaymaster-0123456789abcdef".into(),
         resync: HOUR,
         label_prefix: "quaymaster".into(),
@@ -290,7 +291,7 @@ fn a_proxy_that_can_not_be_told_gets_its_files_and_a_complaint() {
 fn what_is_new_is_checked_before_it_is_told_of_and_only_then() {
     let grants = crate::values::Grants::parse("edge = \"proxy exec restart\"\nshop = \"*\"")
         .expect("a table");
-    let granted = crate::desire::Rules {
+    let granted = crate::desire::LabelRules {
         grants: Some(grants),
         ..label_rules()
     };
@@ -381,7 +382,7 @@ pub(super) fn settled(desired: &Desired, mut observed: Observed, now: Timestamp)
 fn other_templates_and_another_server_have_everything_rendered_again() {
     let desired = desired([proxy(), shop()]);
     let observed = settled(&desired, fresh(&desired), START);
-    let mut memory = Memory::default();
+    let mut memory = Planner::default();
     let mut written = |desired: &Desired, templates: &Templates| {
         let actions = memory
             .plan(desired, &observed, templates, &rules(), START)

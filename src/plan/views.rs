@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::gate::Gate;
 use crate::{
-    desire::{CertificateFolder, Consumer, Content, Folder, Guard, Path, Route, Site, Tls},
+    desire::{CertificateFolder, Consumer, Folder, Guard, Path, Route, Site, SiteContent, Tls},
     observe::{CLOSED, HeldCertificate, Shelf},
     render::{AuthView, CertificateView, GateView, MarkView, ProxyView, RouteView, SiteView},
     values::{Block, CertificateName, Host},
@@ -104,8 +104,8 @@ pub(super) fn site(
     let hsts = site.hsts.filter(|_| trusted);
     let guard = Some(consumer.guard).filter(|_| gate.is_used);
     let (redirect, routes) = match &site.content {
-        Content::Redirect(to) => (Some(to.in_url()), Vec::new()),
-        Content::Routes(routes) => {
+        SiteContent::Redirect(to) => (Some(to.in_url()), Vec::new()),
+        SiteContent::Routes(routes) => {
             let each = (0..).zip(routes);
             (
                 None,

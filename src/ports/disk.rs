@@ -13,8 +13,8 @@ use thiserror::Error;
 use super::Challenge;
 use crate::{
     observe::{
-        Attempt, HeldCertificate, Holder, Installed, Release, Removed, SharedPath, Shelf, Source,
-        Wish,
+        Attempt, HeldCertificate, Holder, Installed, Release, Removed, RenewalRequest, SharedPath,
+        Shelf, Source,
     },
     values::{CertificateName, ContainerName, Digest, FileName, Host, Owner, Secret, Timestamp},
 };
@@ -198,9 +198,11 @@ pub trait Wishes {
     ///
     /// # Errors
     /// When they can't be listed.
-    fn wishes(&self) -> Result<(BTreeMap<CertificateName, Wish>, Vec<DiskError>), DiskError>;
+    fn wishes(
+        &self,
+    ) -> Result<(BTreeMap<CertificateName, RenewalRequest>, Vec<DiskError>), DiskError>;
     /// Leaves a wish, or writes down what became of it.
-    fn keep_wish(&self, name: &CertificateName, wish: &Wish) -> Result<(), DiskError>;
+    fn keep_wish(&self, name: &CertificateName, wish: &RenewalRequest) -> Result<(), DiskError>;
     /// Takes a wish away; one that is not there is fine.
     fn drop_wish(&self, name: &CertificateName) -> Result<(), DiskError>;
 

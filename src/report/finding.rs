@@ -14,7 +14,7 @@ pub struct Finding {
     /// What it is about, in a word or two; findings about the same follow each other.
     pub about: &'static str,
     /// How it stands.
-    pub state: State,
+    pub state: FindingState,
     /// What was found.
     pub says: String,
     /// What to do about it.
@@ -24,7 +24,7 @@ pub struct Finding {
 /// How something stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum State {
+pub enum FindingState {
     /// As it should be.
     Ok,
     /// Worth knowing, and no fault.
@@ -33,7 +33,7 @@ pub enum State {
     Problem,
 }
 
-impl fmt::Display for State {
+impl fmt::Display for FindingState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Ok => "ok",
@@ -66,25 +66,25 @@ pub struct Findings(pub Vec<Finding>);
 impl Findings {
     /// Something is as it should be.
     pub fn ok(&mut self, about: &'static str, says: impl AsRef<str>) {
-        self.add(about, State::Ok, says.as_ref(), "");
+        self.add(about, FindingState::Ok, says.as_ref(), "");
     }
 
     /// Something is worth knowing.
     pub fn note(&mut self, about: &'static str, says: impl AsRef<str>) {
-        self.add(about, State::Note, says.as_ref(), "");
+        self.add(about, FindingState::Note, says.as_ref(), "");
     }
 
     /// Something is no fault, and can be better.
     pub fn advice(&mut self, about: &'static str, says: impl AsRef<str>, remedy: impl AsRef<str>) {
-        self.add(about, State::Note, says.as_ref(), remedy.as_ref());
+        self.add(about, FindingState::Note, says.as_ref(), remedy.as_ref());
     }
 
     /// Something is wrong; an empty remedy where another finding has it.
     pub fn problem(&mut self, about: &'static str, says: impl AsRef<str>, remedy: impl AsRef<str>) {
-        self.add(about, State::Problem, says.as_ref(), remedy.as_ref());
+        self.add(about, FindingState::Problem, says.as_ref(), remedy.as_ref());
     }
 
-    fn add(&mut self, about: &'static str, state: State, says: &str, remedy: &str) {
+    fn add(&mut self, about: &'static str, state: FindingState, says: &str, remedy: &str) {
         let remedy = (!remedy.is_empty()).then(|| visible(remedy));
         self.0.push(Finding {
             about,
@@ -103,7 +103,7 @@ impl Findings {
     pub fn problems(&self) -> impl Iterator<Item = &Finding> {
         self.0
             .iter()
-            .filter(|finding| finding.state == State::Problem)
+            .filter(|finding| finding.state == FindingState::Problem)
     }
 
     /// What to do first: the remedies of the first problems, each once, at most so many.

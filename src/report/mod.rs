@@ -9,7 +9,7 @@ use std::cell::RefCell;
 
 pub(crate) use event::named;
 pub use event::{Event, OrderStage};
-pub use finding::{Finding, Findings, State, start_it};
+pub use finding::{Finding, FindingState, Findings, start_it};
 pub use status::{CertificateStatus, ConsumerStatus, FailureStatus, Instead, SiteStatus, Status};
 
 thread_local! {

@@ -9,7 +9,7 @@ use itertools::Itertools;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    desire::{Complaint, Content, Desired, Kept, Route, Rules, Site, asked_in_vain},
+    desire::{Complaint, Desired, Kept, LabelRules, Route, Site, SiteContent, asked_in_vain},
     observe::{HeldCertificate, Installed, Observed, Snapshot, Source, Subject, Wait},
     plan::{self, Notice, Plan, in_force},
     values::{CertificateName, ContainerName, Host, Retry, Timestamp},
@@ -203,7 +203,7 @@ impl Status {
     }
 
     /// Adds to certificates that are kept who asks for them in vain.
-    pub fn tell_held_up(&mut self, snapshot: &Snapshot, rules: &Rules) {
+    pub fn tell_held_up(&mut self, snapshot: &Snapshot, rules: &LabelRules) {
         if self
             .certificates
             .values()
@@ -293,8 +293,8 @@ fn sites(desired: &Desired, observed: &Observed) -> Vec<SiteStatus> {
             proxy: consumer.name.clone(),
             containers: site.containers.to_vec(),
             redirect: match &site.content {
-                Content::Redirect(to) => Some(to.clone()),
-                Content::Routes(_) => None,
+                SiteContent::Redirect(to) => Some(to.clone()),
+                SiteContent::Routes(_) => None,
             },
             upstreams: upstreams(&site.content),
             kept: site.kept,
@@ -305,8 +305,8 @@ fn sites(desired: &Desired, observed: &Observed) -> Vec<SiteStatus> {
     of_each.collect()
 }
 
-fn upstreams(content: &Content) -> BTreeMap<String, BTreeSet<String>> {
-    let Content::Routes(routes) = content else {
+fn upstreams(content: &SiteContent) -> BTreeMap<String, BTreeSet<String>> {
+    let SiteContent::Routes(routes) = content else {
         return BTreeMap::new();
     };
     let addresses = |route: &Route| route.upstreams.iter().map(ToString::to_string).collect();

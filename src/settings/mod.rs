@@ -87,7 +87,7 @@ pub enum SettingsError {
 
 /// The three places where settings are written, the strongest first.
 #[derive(Clone, Debug, Default)]
-pub struct Written {
+pub struct SettingSources {
     /// Flags, by the row's name.
     pub flags: BTreeMap<&'static str, String>,
     /// The whole environment.
@@ -102,7 +102,7 @@ impl Settings {
     ///
     /// # Errors
     /// The first value that can't be used, with its place and what to write.
-    pub fn read(written: &Written) -> Result<(Self, Vec<String>), SettingsError> {
+    pub fn read(written: &SettingSources) -> Result<(Self, Vec<String>), SettingsError> {
         let file = written
             .file
             .as_ref()
@@ -237,18 +237,18 @@ fn strangers(environment: &BTreeMap<String, String>) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn written(pairs: &[(&str, &str)]) -> Written {
+    fn written(pairs: &[(&str, &str)]) -> SettingSources {
         let environment = pairs
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        Written {
+        SettingSources {
             environment,
-            ..Written::default()
+            ..SettingSources::default()
         }
     }
 
-    fn problem(written: &Written) -> String {
+    fn problem(written: &SettingSources) -> String {
         Settings::read(written)
             .expect_err("it must be refused")
             .to_string()
@@ -256,7 +256,8 @@ mod tests {
 
     #[test]
     fn defaults_and_examples_go_through_their_own_readers() {
-        let (settings, _) = Settings::read(&Written::default()).expect("the defaults are read");
+        let (settings, _) =
+            Settings::read(&SettingSources::default()).expect("the defaults are read");
         assert_eq!(settings.resync, Duration::from_secs(3600));
         assert_eq!(
             settings.ca,
@@ -328,9 +329,9 @@ mod tests {
 
     #[test]
     fn a_table_in_the_file_is_lines_elsewhere() {
-        let file = |text: &str| Written {
+        let file = |text: &str| SettingSources {
             file: Some(("q.toml".into(), text.to_owned())),
-            ..Written::default()
+            ..SettingSources::default()
         };
         let lines = "edge = \"proxy\"\n\"shop/web\" = \"*.shop.example\"";
         let (in_file, _) = Settings::read(&file(&format!("[grants]\n{lines}"))).expect("a table");
@@ -354,9 +355,9 @@ mod tests {
 
     #[test]
     fn a_key_that_is_none_is_an_error_and_a_variable_a_warning() {
-        let file = |text: &str| Written {
+        let file = |text: &str| SettingSources {
             file: Some(("q.toml".into(), text.to_owned())),
-            ..Written::default()
+            ..SettingSources::default()
         };
         assert_eq!(
             problem(&file("emial = \"a@b.c\"")),

@@ -129,6 +129,22 @@ fn used(code: &str) -> Vec<String> {
     rooms
 }
 
+/// The names of types that are seen outside of their file.
+fn public_types(code: &str) -> Vec<String> {
+    let name = |line: &str| {
+        let rest = line.trim_start().strip_prefix("pub")?;
+        let rest = match rest.strip_prefix('(') {
+            Some(scope) => scope.split_once(')')?.1,
+            None => rest,
+        };
+        let (kind, rest) = rest.strip_prefix(' ')?.split_once(' ')?;
+        ["struct", "enum", "trait", "type", "union"]
+            .contains(&kind)
+            .then(|| word(rest))
+    };
+    code.lines().filter_map(name).collect()
+}
+
 /// The first word of each entry of a `use` block, given from behind its opening brace.
 fn first_words(block: &str) -> Vec<String> {
     let (mut depth, mut rooms, mut at_start) = (0, Vec::new(), true);
@@ -225,6 +241,23 @@ fn every_module_says_what_lives_there() {
 }
 
 #[test]
+fn a_type_that_others_can_name_has_its_name_for_itself() {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (path, text) in sources() {
+        if path.components().any(|part| part.as_os_str() == "tests") || is_test(&path) {
+            continue;
+        }
+        for name in public_types(&code(&text)) {
+            let place = path.display().to_string();
+            places.entry(name).or_default().push(place);
+        }
+    }
+    assert!(places.len() > 200, "only {} types are read", places.len());
+    places.retain(|_, places| places.len() > 1);
+    assert!(places.is_empty(), "names of several types: {places:#?}");
+}
+
+#[test]
 fn each_test_that_the_table_of_faults_names_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let table = fs::read_to_string(root.join("tests/README.md")).expect("the tests have a README");
@@ -260,6 +293,9 @@ fn each_test_that_the_table_of_faults_names_is_there() {
 fn the_guard_sees_what_it_is_to_see() {
     let code = "use crate::{\n    values::{A, B},\n    plan::Plan,\n};\nuse crate::ports;\ncrate::daemon::x();";
     assert_eq!(used(code), ["values", "plan", "ports", "daemon"]);
+    let code =
+        "pub struct A;\n    pub(super) enum B<'a> {\npub fn c()\nstruct D;\npub(crate) type E = A;";
+    assert_eq!(public_types(code), ["A", "B", "E"]);
 }
 
 #[test]

@@ -253,7 +253,7 @@ fn held(name: &str) -> HeldCertificate {
 /// The files that would be written, by name, and what is complained about.
 fn rendered(labels: &str) -> (BTreeMap<String, String>, BTreeSet<Complaint>) {
     let (snapshot, observed) = world(labels);
-    let label_rules = quaymaster::desire::Rules {
+    let label_rules = quaymaster::desire::LabelRules {
         label_prefix: "quaymaster".into(),
         certificates: "/state/certificates".into(),
         webroot: None,
@@ -268,7 +268,7 @@ fn rendered(labels: &str) -> (BTreeMap<String, String>, BTreeSet<Complaint>) {
         key_type: KeyType::Ec256,
         profile: None,
     };
-    let plan_rules = quaymaster::plan::Rules {
+    let plan_rules = quaymaster::plan::PlanRules {
         label_prefix: "quaymaster".into(),
         mark_host: "quaymaster-0123456789abcdef".into(),
         resync: std::time::Duration::from_secs(3600),

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use instant_acme::Error;
 
 use super::{
-    error::{Failure, failure},
-    record::{Answer, Record, recorded},
+    error::{CallError, failure},
+    record::{Exchange, ResponseHead, recorded},
 };
 use crate::ports::{AuthorityError, Clock};
 
@@ -43,7 +43,7 @@ impl Caller {
         &self,
         repeat: Repeat,
         mut request: impl AsyncFnMut() -> Result<T, Error>,
-    ) -> Result<(T, Option<Answer>), Failure> {
+    ) -> Result<(T, Option<ResponseHead>), CallError> {
         let (mut nonces, mut cuts) = (0, 0);
         loop {
             let (result, record) = recorded(request()).await;
@@ -74,6 +74,6 @@ impl Caller {
 }
 
 /// A request for a nonce is not signed, and may be lost before the call proper was made.
-fn harmless(repeat: Repeat, record: &Record) -> bool {
+fn harmless(repeat: Repeat, record: &Exchange) -> bool {
     repeat == Repeat::Safe || !record.signed
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use instant_acme::{Error, Problem, Subproblem};
 
-use super::record::{Answer, Record, printable};
+use super::record::{Exchange, ResponseHead, printable};
 use crate::{adapters::http::HttpError, ports::AuthorityError, values::Timestamp};
 
 /// What a Retry-After is clamped to: a CA that says "now" means "soon", and one that says "next year" is broken.
@@ -20,7 +20,7 @@ const SUBPROBLEMS: usize = 100;
 
 /// A call that failed, with what decides whether it may be repeated at once.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct CallError {
     /// What is told.
     pub(super) error: AuthorityError,
     /// The status of the answer, if there was one.
@@ -29,7 +29,7 @@ pub(super) struct Failure {
     pub(super) cut: bool,
 }
 
-impl Failure {
+impl CallError {
     /// Whether the CA answered that it won't: not that it is busy, broken, or out of reach.
     pub(super) fn is_final(&self) -> bool {
         let busy = matches!(self.error, AuthorityError::Busy { .. });
@@ -45,21 +45,26 @@ impl Failure {
     }
 }
 
-impl From<Failure> for AuthorityError {
-    fn from(failure: Failure) -> Self {
+impl From<CallError> for AuthorityError {
+    fn from(failure: CallError) -> Self {
         failure.error
     }
 }
 
 /// Tells what an error of a call means.
-pub(super) fn failure(error: Error, record: &Record, directory: &str, now: Timestamp) -> Failure {
+pub(super) fn failure(
+    error: Error,
+    record: &Exchange,
+    directory: &str,
+    now: Timestamp,
+) -> CallError {
     let cut = matches!(&error, Error::Other(source) if matches!(source.downcast_ref(), Some(HttpError::Cut(_))));
     let status = record.answer.as_ref().map(|answer| answer.status);
     let error = match &record.answer {
         Some(answer) => answered(error, answer, directory, now),
         None => unanswered(error, directory),
     };
-    Failure { error, status, cut }
+    CallError { error, status, cut }
 }
 
 fn unanswered(error: Error, directory: &str) -> AuthorityError {
@@ -80,7 +85,12 @@ fn ours(error: Error) -> AuthorityError {
 }
 
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-6.7>
-fn answered(error: Error, answer: &Answer, directory: &str, now: Timestamp) -> AuthorityError {
+fn answered(
+    error: Error,
+    answer: &ResponseHead,
+    directory: &str,
+    now: Timestamp,
+) -> AuthorityError {
     let problem = match &error {
         Error::Api(problem) if problem.r#type.is_some() || problem.detail.is_some() => {
             Some(problem)
@@ -122,7 +132,7 @@ fn answered(error: Error, answer: &Answer, directory: &str, now: Timestamp) -> A
     }
 }
 
-fn status_and(answer: &Answer) -> String {
+fn status_and(answer: &ResponseHead) -> String {
     format!(
         "an answer with status {} and {}",
         answer.status,
@@ -130,7 +140,7 @@ fn status_and(answer: &Answer) -> String {
     )
 }
 
-fn came(answer: &Answer) -> String {
+fn came(answer: &ResponseHead) -> String {
     match answer.excerpt.as_str() {
         "" => "an empty body".to_owned(),
         excerpt => format!("{excerpt:?}"),
@@ -182,13 +192,13 @@ pub(super) fn told(kind: &str, detail: Option<&str>) -> String {
 }
 
 /// When the CA wants to be asked again.
-fn retry_after(answer: &Answer, now: Timestamp) -> Option<Timestamp> {
+fn retry_after(answer: &ResponseHead, now: Timestamp) -> Option<Timestamp> {
     let wait = pause(answer, now)?;
     Some(now + wait.clamp(RETRY_AFTER.0, RETRY_AFTER.1))
 }
 
 /// How long the CA asks to wait.
-pub(super) fn pause(answer: &Answer, now: Timestamp) -> Option<Duration> {
+pub(super) fn pause(answer: &ResponseHead, now: Timestamp) -> Option<Duration> {
     answer.retry_after.map(|asked| asked.since(now))
 }
 
@@ -200,9 +210,9 @@ mod tests {
     const DIRECTORY: &str = "https://ca.example/dir";
     const NOW: Timestamp = Timestamp::from_seconds(1_795_371_420);
 
-    fn answer(status: u16, body: &str) -> Answer {
+    fn answer(status: u16, body: &str) -> ResponseHead {
         let json = serde_json::from_str::<serde::de::IgnoredAny>(body).is_ok();
-        Answer {
+        ResponseHead {
             status,
             retry_after: None,
             json,
@@ -216,7 +226,7 @@ mod tests {
     }
 
     fn told_of(status: u16, body: &str) -> String {
-        let record = Record {
+        let record = Exchange {
             signed: true,
             answer: Some(answer(status, body)),
         };
@@ -318,7 +328,7 @@ mod tests {
         ] {
             let mut answer = answer(503, "");
             answer.retry_after = RetryAfter::read(text);
-            let record = Record {
+            let record = Exchange {
                 signed: true,
                 answer: Some(answer),
             };
@@ -341,7 +351,7 @@ mod tests {
         ] {
             let failure = failure(
                 Error::Other(error.into()),
-                &Record::default(),
+                &Exchange::default(),
                 DIRECTORY,
                 NOW,
             );

@@ -12,8 +12,8 @@ use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use super::{
     authorizations::{self, Authorization, HttpChallenge, verdict},
     caller::{CUT_REPEATS, Caller, Repeat},
-    error::{Failure, pause},
-    record::Answer,
+    error::{CallError, pause},
+    record::ResponseHead,
 };
 use crate::{
     ports::{AuthorityError, Challenge, Order},
@@ -67,7 +67,7 @@ impl AcmeOrder {
     }
 
     /// Asks the CA for the order's status; what was known of its authorizations is forgotten.
-    async fn refresh(&mut self) -> Result<(OrderStatus, Option<Answer>), AuthorityError> {
+    async fn refresh(&mut self) -> Result<(OrderStatus, Option<ResponseHead>), AuthorityError> {
         let order = &mut self.order;
         let refreshed = async || order.refresh().await.map(|state| state.status);
         Ok(self.caller.call(Repeat::Safe, refreshed).await?)
@@ -198,7 +198,7 @@ impl AcmeOrder {
         }
     }
 
-    async fn submit_once(&mut self, request: &[u8]) -> Result<(), Failure> {
+    async fn submit_once(&mut self, request: &[u8]) -> Result<(), CallError> {
         let order = &mut self.order;
         let ((), answer) = self
             .caller

@@ -17,16 +17,16 @@ const EXCERPT: usize = 80;
 
 /// The last request of a call and what came of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Record {
+pub(super) struct Exchange {
     /// Whether it carried a signed message, so that the CA may have acted on it.
     pub(super) signed: bool,
     /// Its answer; `None` when none came.
-    pub(super) answer: Option<Answer>,
+    pub(super) answer: Option<ResponseHead>,
 }
 
 /// What is told about an answer besides its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(super) struct ResponseHead {
     /// The status code.
     pub(super) status: u16,
     /// Its Retry-After.
@@ -37,7 +37,7 @@ pub(super) struct Answer {
     pub(super) excerpt: String,
 }
 
-impl Answer {
+impl ResponseHead {
     /// What is remembered of an answer.
     pub(super) fn of(answer: &Response<Bytes>) -> Self {
         Self {
@@ -128,11 +128,11 @@ fn has_usable_nonce_url(directory: &[u8]) -> bool {
 }
 
 tokio::task_local! {
-    static RECORD: RefCell<Record>;
+    static RECORD: RefCell<Exchange>;
 }
 
 /// Runs one call and tells what its last request got.
-pub(super) async fn recorded<T>(call: impl Future<Output = T>) -> (T, Record) {
+pub(super) async fn recorded<T>(call: impl Future<Output = T>) -> (T, Exchange) {
     RECORD
         .scope(RefCell::default(), async {
             let result = call.await;
@@ -160,9 +160,9 @@ impl instant_acme::HttpClient for Recorder {
                 .unwrap_or_else(|never| match never {})
                 .to_bytes();
             let result = client.send(Request::from_parts(head, body)).await;
-            let answer = result.as_ref().ok().map(Answer::of);
+            let answer = result.as_ref().ok().map(ResponseHead::of);
             // Every call goes through `recorded`; one that did not would only lose its details.
-            let _ = RECORD.try_with(|record| record.replace(Record { signed, answer }));
+            let _ = RECORD.try_with(|record| record.replace(Exchange { signed, answer }));
             let answer = result.map_err(|error| Error::Other(Box::new(error)))?;
             let (head, body) = made_safe(&method, answer)?.into_parts();
             Ok(BytesResponse {
@@ -210,12 +210,12 @@ mod tests {
             .header("Retry-After", "120")
             .body(Bytes::from("<p>busy"))
             .unwrap();
-        let expected = Answer {
+        let expected = ResponseHead {
             status: 503,
             retry_after: Some(RetryAfter::For(Duration::from_secs(120))),
             json: false,
             excerpt: "<p>busy".into(),
         };
-        assert_eq!(Answer::of(&answer), expected);
+        assert_eq!(ResponseHead::of(&answer), expected);
     }
 }

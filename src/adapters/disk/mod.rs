@@ -56,7 +56,9 @@ pub use named::AnyFiles;
 
 use crate::{
     adapters::changes,
-    observe::{Attempt, HeldCertificate, Holder, Installed, Release, Removed, SharedPath, Wish},
+    observe::{
+        Attempt, HeldCertificate, Holder, Installed, Release, Removed, RenewalRequest, SharedPath,
+    },
     ports::{
         AttemptRecords, Certificates, Challenge, Change, Disk, DiskError, GoodTemplates,
         NewCertificate, OrderRecord, Place, Repair, Wishes,
@@ -290,11 +292,13 @@ impl Disk for Folders {
 }
 
 impl Wishes for Folders {
-    fn wishes(&self) -> Result<(BTreeMap<CertificateName, Wish>, Vec<DiskError>), DiskError> {
+    fn wishes(
+        &self,
+    ) -> Result<(BTreeMap<CertificateName, RenewalRequest>, Vec<DiskError>), DiskError> {
         self.read_wishes()
     }
 
-    fn keep_wish(&self, name: &CertificateName, wish: &Wish) -> Result<(), DiskError> {
+    fn keep_wish(&self, name: &CertificateName, wish: &RenewalRequest) -> Result<(), DiskError> {
         self.write_wish(name, wish)
     }
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     adapters::x509,
-    observe::{Attempt, Wish},
+    observe::{Attempt, RenewalRequest},
     ports::{AttemptRecords, DiskError, OrderRecord},
     values::{CertificateName, Digest, Secret, Timestamp},
 };
@@ -111,7 +111,7 @@ impl Folders {
 
     pub(super) fn read_wishes(
         &self,
-    ) -> Result<(BTreeMap<CertificateName, Wish>, Vec<DiskError>), DiskError> {
+    ) -> Result<(BTreeMap<CertificateName, RenewalRequest>, Vec<DiskError>), DiskError> {
         let folder = self.state.join("wishes");
         let (mut wishes, mut faults) = (BTreeMap::new(), Vec::new());
         for entry in files::entries(&folder)? {
@@ -127,7 +127,11 @@ impl Folders {
         Ok((wishes, faults))
     }
 
-    pub(super) fn write_wish(&self, name: &CertificateName, wish: &Wish) -> Result<(), DiskError> {
+    pub(super) fn write_wish(
+        &self,
+        name: &CertificateName,
+        wish: &RenewalRequest,
+    ) -> Result<(), DiskError> {
         self.write_json(&self.wish(name), wish)
     }
 

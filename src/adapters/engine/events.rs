@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::{EVENTS, not_understood, schema::or_default};
 use crate::{
-    observe::{Action, EngineEvent},
+    observe::{EngineEvent, EventKind},
     ports::EngineError,
     values::ContainerId,
 };
@@ -163,12 +163,12 @@ fn event(line: &[u8]) -> Result<Option<EngineEvent>, String> {
 
 fn known(line: Line) -> Option<EngineEvent> {
     let kind = first(&line.kind, "container");
-    let action = Action::read(kind, first(&line.action, &line.status))?;
+    let action = EventKind::read(kind, first(&line.action, &line.status))?;
     let Actor { id, mut attributes } = line.actor;
     let (container, labels) = match action {
         // Its actor is the network, and so are its other attributes.
-        Action::Network => (attributes.remove("container")?, BTreeMap::new()),
-        Action::Changed | Action::Gone => (first(&id, &line.id).to_owned(), attributes),
+        EventKind::Network => (attributes.remove("container")?, BTreeMap::new()),
+        EventKind::Changed | EventKind::Gone => (first(&id, &line.id).to_owned(), attributes),
     };
     Some(EngineEvent {
         action,
@@ -185,7 +185,7 @@ fn first<'a>(word: &'a str, otherwise: &'a str) -> &'a str {
 mod tests {
     use super::*;
 
-    fn read(line: &str) -> Option<(Action, String, Vec<String>)> {
+    fn read(line: &str) -> Option<(EventKind, String, Vec<String>)> {
         let event = event(line.as_bytes()).expect("it is JSON")?;
         Some((
             event.action,
@@ -207,7 +207,7 @@ mod tests {
                 "20.10, recorded",
                 r#"{"status":"start","id":"2ec31d1c","from":"img:1","Type":"container","Action":"start","Actor":{"ID":"2ec31d1c","Attributes":{"image":"img:1","name":"shop","quaymaster.host":"a.example"}},"scope":"local","time":1795373168,"timeNano":1795373168731191206}"#,
                 Some((
-                    Action::Changed,
+                    EventKind::Changed,
                     "2ec31d1c".to_owned(),
                     labels(&["image", "name", "quaymaster.host"]),
                 )),
@@ -215,23 +215,23 @@ mod tests {
             (
                 "20.10, recorded network event",
                 r#"{"Type":"network","Action":"connect","Actor":{"ID":"067d6832","Attributes":{"container":"2ec31d1c","name":"bridge","type":"bridge"}},"scope":"local","time":1795373168,"timeNano":1795373168500000000}"#,
-                Some((Action::Network, "2ec31d1c".to_owned(), labels(&[]))),
+                Some((EventKind::Network, "2ec31d1c".to_owned(), labels(&[]))),
             ),
             (
                 "API 1.52, without status",
                 r#"{"Type":"container","Action":"destroy","Actor":{"ID":"2e","Attributes":{"name":"shop"}},"scope":"local","time":1,"timeNano":1}"#,
-                Some((Action::Gone, "2e".to_owned(), labels(&["name"]))),
+                Some((EventKind::Gone, "2e".to_owned(), labels(&["name"]))),
             ),
             (
                 "before API 1.22",
                 r#"{"status":"die","id":"2e","from":"img:1","time":1}"#,
-                Some((Action::Changed, "2e".to_owned(), labels(&[]))),
+                Some((EventKind::Changed, "2e".to_owned(), labels(&[]))),
             ),
             (
                 "Podman",
                 r#"{"status":"died","id":"2e","from":"img","Type":"container","Action":"died","Actor":{"ID":"2e","Attributes":{"containerExitCode":"0","name":"shop"}},"scope":"local","time":1,"timeNano":1}"#,
                 Some((
-                    Action::Changed,
+                    EventKind::Changed,
                     "2e".to_owned(),
                     labels(&["containerExitCode", "name"]),
                 )),
@@ -239,7 +239,7 @@ mod tests {
             (
                 "Podman, removed",
                 r#"{"Type":"container","Action":"remove","Actor":{"ID":"2e","Attributes":null}}"#,
-                Some((Action::Gone, "2e".to_owned(), labels(&[]))),
+                Some((EventKind::Gone, "2e".to_owned(), labels(&[]))),
             ),
             (
                 "a pod",

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::{BodyExt, Full};
 
-use super::{DockerEngine, not_understood, transport::Failure};
+use super::{DockerEngine, not_understood, transport::TransportError};
 use crate::{
     ports::{EngineError, Ran},
     values::ContainerId,
@@ -76,7 +76,8 @@ impl DockerEngine {
         let mut body = self.send(START, request).await?.into_body();
         let mut output = Output::default();
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| self.failed(START, Failure::Exchange(error)))?;
+            let frame =
+                frame.map_err(|error| self.failed(START, TransportError::Exchange(error)))?;
             if let Some(bytes) = frame.data_ref() {
                 output
                     .take(bytes)

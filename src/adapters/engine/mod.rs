@@ -28,7 +28,7 @@ use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 pub use address::TlsFiles;
-pub use own::{Clue, Doubt, Mounted, Own, OwnProcess, own_container};
+pub use own::{Clue, Doubt, Mounted, OwnContainer, OwnProcess, own_container};
 pub use recorded::RecordedEngine;
 
 use crate::{
@@ -37,7 +37,7 @@ use crate::{
     values::{ContainerId, ContainerName, Signal, Timestamp},
 };
 use first_process::FirstProcess;
-use transport::{Failure, Transport};
+use transport::{Transport, TransportError};
 
 /// A ping costs an engine nothing, so five seconds of silence mean that it hangs.
 const PING_LIMIT: Duration = Duration::from_secs(5);
@@ -189,7 +189,7 @@ impl DockerEngine {
             .map_err(|error| error.downcast::<hyper::Error>())
         {
             Ok(bytes) => Ok(bytes),
-            Err(Ok(error)) => Err(self.failed(call, Failure::Exchange(*error))),
+            Err(Ok(error)) => Err(self.failed(call, TransportError::Exchange(*error))),
             Err(Err(_)) => Err(not_understood(
                 call,
                 format!("it is longer than {BODY_LIMIT} bytes"),
@@ -319,9 +319,9 @@ impl DockerEngine {
         running.is_some_and(|process| process.signal(signal).is_ok())
     }
 
-    fn failed(&self, call: &'static str, failure: Failure) -> EngineError {
+    fn failed(&self, call: &'static str, failure: TransportError) -> EngineError {
         match failure {
-            Failure::Exchange(error) if error.is_parse() => {
+            TransportError::Exchange(error) if error.is_parse() => {
                 not_understood(call, format!("it is no HTTP: {error}"))
             }
             failure => self.unreachable(failure),
@@ -336,8 +336,8 @@ impl DockerEngine {
                 message,
             } => self.refused(call, status_code, message.as_bytes()),
             Error::RequestTimeoutError => self.silent(call, ANSWER_LIMIT),
-            Error::IOError { err } => self.failed(call, Failure::Connect(err)),
-            Error::HyperResponseError { err } => self.failed(call, Failure::Exchange(err)),
+            Error::IOError { err } => self.failed(call, TransportError::Connect(err)),
+            Error::HyperResponseError { err } => self.failed(call, TransportError::Exchange(err)),
             other => not_understood(call, other.to_string()),
         }
     }

@@ -18,7 +18,7 @@ use crate::{
     values::{ContainerId, ContainerName},
 };
 
-use process::Candidate;
+use process::OwnHint;
 pub(super) use process::ids;
 pub use process::{Clue, OwnProcess};
 
@@ -31,14 +31,14 @@ pub trait Mounted: Engine {
 
 /// What could be found out about our own container.
 #[derive(Clone, Debug, Default)]
-pub struct Own {
+pub struct OwnContainer {
     /// The container, and how it was found; none on a host.
     pub found: Option<(Container, Clue)>,
     /// What the user should know.
     pub doubt: Option<Doubt>,
 }
 
-impl Own {
+impl OwnContainer {
     /// The container this process runs in.
     pub fn container(&self) -> Option<&Container> {
         self.found.as_ref().map(|(container, _)| container)
@@ -116,10 +116,10 @@ pub async fn own_container(
     engine: &dyn Mounted,
     process: &OwnProcess,
     setting: Option<&str>,
-) -> Result<Own, EngineError> {
+) -> Result<OwnContainer, EngineError> {
     let points = process.mount_points();
-    let (mut own, mut wrong) = (Own::default(), None);
-    for Candidate { word, clue } in process.candidates(setting) {
+    let (mut own, mut wrong) = (OwnContainer::default(), None);
+    for OwnHint { word, clue } in process.candidates(setting) {
         let container = match engine.inspect(&word).await {
             // A host may be called anything, even like the beginning of two ids.
             Err(EngineError::Refused { message, .. })

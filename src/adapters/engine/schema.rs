@@ -204,7 +204,7 @@ pub(super) struct HostConfig {
     #[serde(deserialize_with = "or_default")]
     pub(super) init: bool,
     #[serde(deserialize_with = "or_default")]
-    pub(super) restart_policy: RestartPolicy,
+    pub(super) restart_policy: NamedPolicy,
     #[serde(deserialize_with = "or_default")]
     pub(super) pid_mode: String,
     /// `none`, `host` or `container:ID`; anything else is a namespace of its own.
@@ -220,7 +220,7 @@ pub(super) struct HostConfig {
 
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "PascalCase")]
-pub(super) struct RestartPolicy {
+pub(super) struct NamedPolicy {
     #[serde(deserialize_with = "or_default")]
     pub(super) name: String,
 }

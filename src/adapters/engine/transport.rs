@@ -28,7 +28,7 @@ pub(super) struct Transport {
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
-pub(super) enum Failure {
+pub(super) enum TransportError {
     /// No connection.
     #[error(transparent)]
     Connect(#[from] io::Error),
@@ -37,16 +37,16 @@ pub(super) enum Failure {
     Exchange(#[from] hyper::Error),
 }
 
-impl From<Failure> for bollard::errors::Error {
-    fn from(failure: Failure) -> Self {
+impl From<TransportError> for bollard::errors::Error {
+    fn from(failure: TransportError) -> Self {
         match failure {
-            Failure::Connect(err) => Self::IOError { err },
-            Failure::Exchange(err) => Self::HyperResponseError { err },
+            TransportError::Connect(err) => Self::IOError { err },
+            TransportError::Exchange(err) => Self::HyperResponseError { err },
         }
     }
 }
 
-impl From<InvalidHeaderValue> for Failure {
+impl From<InvalidHeaderValue> for TransportError {
     fn from(error: InvalidHeaderValue) -> Self {
         Self::Connect(io::Error::new(io::ErrorKind::InvalidInput, error))
     }
@@ -67,7 +67,7 @@ impl Transport {
     pub(super) async fn send<B>(
         &self,
         mut request: Request<B>,
-    ) -> Result<Response<Incoming>, Failure>
+    ) -> Result<Response<Incoming>, TransportError>
     where
         B: Body + Send + 'static,
         B::Data: Send,
@@ -105,7 +105,10 @@ async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-async fn exchange<S, B>(stream: S, request: Request<B>) -> Result<Response<Incoming>, Failure>
+async fn exchange<S, B>(
+    stream: S,
+    request: Request<B>,
+) -> Result<Response<Incoming>, TransportError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     B: Body + Send + 'static,

@@ -215,7 +215,7 @@ mod tests {
     use crate::{
         desire::tests::container,
         observe::{Mount, MountKind},
-        report::State,
+        report::FindingState,
     };
 
     #[test]
@@ -235,9 +235,13 @@ mod tests {
         let there = "on the host, `chmod 0700 /var/lib/docker/volumes/state/_data`";
         for (mode, own, expected) in [
             (0o700, None, None),
-            (0o755, Some(&own), Some((State::Note, there))),
-            (0o755, None, Some((State::Note, "`chmod 0700 /state`"))),
-            (0o777, Some(&own), Some((State::Problem, there))),
+            (0o755, Some(&own), Some((FindingState::Note, there))),
+            (
+                0o755,
+                None,
+                Some((FindingState::Note, "`chmod 0700 /state`")),
+            ),
+            (0o777, Some(&own), Some((FindingState::Problem, there))),
         ] {
             let mut told = Findings::default();
             private(Path::new("/state"), mode, own, &mut told);

@@ -245,7 +245,7 @@ mod tests {
         };
         let broken = [("nginx/base.conf".to_owned(), Ok("{% if %}".to_owned()))].into();
         let (templates, now) = (Templates::with(&broken), Timestamp::from_seconds(0));
-        let rules = plan::Rules {
+        let rules = plan::PlanRules {
             mark_host: "quaymaster-0123456789abcdef".into(),
             resync: std::time::Duration::from_secs(3600),
             label_prefix: "quaymaster".into(),

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What one template makes.
-pub(super) enum Made {
+pub(super) enum RenderedFile {
     /// It has no target.
     Printed(String),
     /// Its target holds something else.
@@ -38,7 +38,7 @@ pub(super) fn make(
     files: &dyn NamedFiles,
     pair: &Pair,
     view: &ContainersView,
-) -> Result<(Made, BTreeSet<String>), String> {
+) -> Result<(RenderedFile, BTreeSet<String>), String> {
     let name = pair.template.display().to_string();
     let text = files.text(&pair.template).map_err(|error| chain(&error))?;
     let text = text.ok_or_else(|| format!("template {name}: there is no such file"))?;
@@ -49,12 +49,12 @@ pub(super) fn make(
         .map(|unknown| format!("template {name}: {unknown}"))
         .collect();
     let Some(target) = &pair.target else {
-        return Ok((Made::Printed(text), unknown));
+        return Ok((RenderedFile::Printed(text), unknown));
     };
     let before = files.text(target).map_err(|error| chain(&error))?;
     let made = match before.as_ref() == Some(&text) {
-        true => Made::Unchanged,
-        false => Made::New(New {
+        true => RenderedFile::Unchanged,
+        false => RenderedFile::New(New {
             target: target.clone(),
             text,
             before,

@@ -79,7 +79,7 @@ pub enum By {
 }
 
 /// What rendering once came to.
-pub struct Made {
+pub struct RenderSummary {
     /// What has no target, in the order of the templates.
     pub printed: String,
     /// Whether everything was rendered and found good and everybody told; what was not is reported.
@@ -120,7 +120,7 @@ impl Rendering {
     ///
     /// # Errors
     /// When the engine can't be asked. What is wrong with one template spoils only that one, and is reported.
-    pub async fn once(self) -> Result<Made, EngineError> {
+    pub async fn once(self) -> Result<RenderSummary, EngineError> {
         let details = self.look().await?.0;
         let mut turning = Turning::new(Rc::new(self));
         turning.replace(details);
@@ -132,7 +132,7 @@ impl Rendering {
             }
             turning.clock().sleep(TELL_AGAIN).await;
         };
-        Ok(Made {
+        Ok(RenderSummary {
             printed,
             is_whole: is_told && turning.is_well(),
         })

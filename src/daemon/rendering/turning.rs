@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 use super::{
     By, Rendering, TELL_AGAIN, Telling,
-    files::{Made, Placed, forget, make, put_back},
+    files::{Placed, RenderedFile, forget, make, put_back},
 };
 use crate::{
-    daemon::{debounce::Debounce, shown::shown, watching::Seen},
+    daemon::{debounce::Debounce, shown::shown, watching::EngineUpdate},
     desire::{Complaint, lost_policy, signal_way},
     observe::{Container, Detail, Way},
     plan::run_failed,
@@ -108,13 +108,13 @@ impl Turning {
     }
 
     /// Takes over what the engine says.
-    pub fn take(&mut self, seen: Seen<Detail>) {
+    pub fn take(&mut self, seen: EngineUpdate<Detail>) {
         match seen {
-            Seen::All { containers, .. } => {
+            EngineUpdate::All { containers, .. } => {
                 self.replace(containers);
                 self.note();
             }
-            Seen::One { id, container, .. } => {
+            EngineUpdate::One { id, container, .. } => {
                 let Some(details) = &mut self.details else {
                     return;
                 };
@@ -126,10 +126,10 @@ impl Turning {
                     self.note();
                 }
             }
-            Seen::Unreadable(error) => report(&Event::ContainerUnreadable {
+            EngineUpdate::Unreadable(error) => report(&Event::ContainerUnreadable {
                 problem: chain(&error),
             }),
-            Seen::Lost { error, again_in } => report(&Event::EngineLost {
+            EngineUpdate::Lost { error, again_in } => report(&Event::EngineLost {
                 problem: chain(&error),
                 again_in,
             }),
@@ -190,12 +190,12 @@ impl Turning {
         );
         for (number, made) in made.into_iter().enumerate() {
             let done = match made {
-                Ok(Made::New(new)) if !is_held_back => placed.put(new),
-                Ok(Made::Printed(text)) => {
+                Ok(RenderedFile::New(new)) if !is_held_back => placed.put(new),
+                Ok(RenderedFile::Printed(text)) => {
                     printed.push_str(&text);
                     Ok(())
                 }
-                Ok(Made::New(_) | Made::Unchanged) => Ok(()),
+                Ok(RenderedFile::New(_) | RenderedFile::Unchanged) => Ok(()),
                 Err(problem) => Err(problem),
             };
             self.note_fault(number, done.as_ref().err());
@@ -476,10 +476,13 @@ async fn check<'a>(
 
 /// What checks are asked about: the new files, and who reads them. One that was started again may take what it did not
 /// take before.
-fn asked<'a>(made: impl Iterator<Item = &'a Made>, checks: &[(Container, Vec<String>)]) -> Digest {
+fn asked<'a>(
+    made: impl Iterator<Item = &'a RenderedFile>,
+    checks: &[(Container, Vec<String>)],
+) -> Digest {
     let files = made.filter_map(|made| match made {
-        Made::New(new) => Some([new.target.display().to_string(), new.text.clone()]),
-        Made::Printed(_) | Made::Unchanged => None,
+        RenderedFile::New(new) => Some([new.target.display().to_string(), new.text.clone()]),
+        RenderedFile::Printed(_) | RenderedFile::Unchanged => None,
     });
     let started =
         |container: &Container| container.started_at.map(|time| time.millis().to_string());

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::{
     Complaint,
     complaint::{bounded, shortened},
-    spec::{Scheme, SiteSpec, Spec, Tls, Wish},
+    spec::{CertificateSpec, Scheme, SiteSpec, Spec, Tls},
 };
 use crate::{
     observe::Container,
@@ -250,7 +250,7 @@ fn agree(site: &SiteSpec) -> Result<(), (&'static str, String, String)> {
             "add auth with the path of an htpasswd file",
         );
     }
-    if site.tls == Tls::Off && (site.wish != Wish::default() || !site.names.is_empty()) {
+    if site.tls == Tls::Off && (site.wish != CertificateSpec::default() || !site.names.is_empty()) {
         return wrong(
             "tls",
             "labels say something of a certificate that there is none of",

@@ -87,8 +87,8 @@ fn world(is_shared: bool) -> (Desired, Observed) {
     (desired, observed)
 }
 
-fn rules() -> Rules {
-    Rules {
+fn rules() -> PlanRules {
+    PlanRules {
         mark_host: "mark".into(),
         resync: DAY,
         label_prefix: "quaymaster".into(),
@@ -388,7 +388,7 @@ fn the_next_look_is_at_the_end_of_what_is_served() {
     observed
         .provided
         .insert(name("wild"), theirs(&["*.example"], 89).into());
-    let rules = Rules {
+    let rules = PlanRules {
         resync: DAY * 90,
         ..rules()
     };
@@ -422,7 +422,7 @@ fn one_that_is_not_valid_yet_is_looked_at_when_it_is() {
         ..theirs(&[HOST], 1)
     };
     observed.provided.insert(name("later"), later.into());
-    let rules = Rules {
+    let rules = PlanRules {
         resync: DAY * 90,
         ..rules()
     };

@@ -108,7 +108,7 @@ struct World {
     number: usize,
     orders: BTreeMap<CertificateName, Vec<Timestamp>>,
     reading: Reading,
-    memory: Memory,
+    memory: Planner,
 }
 
 impl World {
@@ -136,7 +136,7 @@ impl World {
             number: 0,
             orders: BTreeMap::new(),
             reading: Reading::default(),
-            memory: Memory::default(),
+            memory: Planner::default(),
         }
     }
 

@@ -67,7 +67,7 @@ fn what_a_ca_refuses_is_asked_daily_and_at_once_with_other_settings() {
         ..obtain.attempt.clone()
     };
     observed.attempts.insert(subject.clone(), refused);
-    let orders = |observed: &Observed, rules: &Rules, now| {
+    let orders = |observed: &Observed, rules: &PlanRules, now| {
         let actions = super::plan(&desired, observed, &templates(), rules, now).actions;
         actions
             .iter()
@@ -77,7 +77,7 @@ fn what_a_ca_refuses_is_asked_daily_and_at_once_with_other_settings() {
     assert_eq!(orders(&observed, &rules(), START + 23 * HOUR), 0);
     assert_eq!(orders(&observed, &rules(), START + 24 * HOUR), 1);
     // Terms that are agreed to, another e-mail, another version of the program.
-    let others = Rules {
+    let others = PlanRules {
         circumstances: Digest::of("other settings"),
         ..rules()
     };
@@ -237,7 +237,7 @@ fn wished(observed: &Observed, force: bool, stage: Stage) -> Observed {
     let name = CertificateName::parse("shop.example").expect("a name");
     let wishes = BTreeMap::from([(
         name,
-        Wish {
+        RenewalRequest {
             asked: START,
             force,
             stage,
@@ -275,12 +275,12 @@ fn a_forced_wish_is_an_order_once_and_a_plain_one_only_asks() {
     assert!(planned(&desired, &plain, START).actions.is_empty());
     let answered = answer(&name, &desired, &plain, &rules(), START);
     assert!(
-        matches!(answered, Some(Answer::NotDue { due }) if due > START),
+        matches!(answered, Some(RenewalOutcome::NotDue { due }) if due > START),
         "{answered:?}"
     );
     assert_eq!(
         answer(&name, &self::desired([proxy()]), &forced, &rules(), START),
-        Some(Answer::NotWanted)
+        Some(RenewalOutcome::NotWanted)
     );
 }
 

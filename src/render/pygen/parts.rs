@@ -78,7 +78,7 @@ pub(super) struct Attribute<T> {
 }
 
 /// A part of the view that has these names and no others.
-pub(super) trait Part: Send + Sync + Sized + 'static {
+pub(super) trait ViewPart: Send + Sync + Sized + 'static {
     /// What the table of views calls it.
     const OF: &'static str;
     /// How it is said that it has not got a name.
@@ -111,7 +111,7 @@ pub(super) struct Noted<T> {
     misses: Misses,
 }
 
-impl<T: Part> Noted<T> {
+impl<T: ViewPart> Noted<T> {
     fn of(part: T, misses: &Misses) -> Value {
         Value::from_object(Self {
             part,
@@ -120,14 +120,14 @@ impl<T: Part> Noted<T> {
     }
 }
 
-impl<T: Part> fmt::Debug for Noted<T> {
+impl<T: ViewPart> fmt::Debug for Noted<T> {
     /// Without what is in it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(T::OF)
     }
 }
 
-impl<T: Part> Object for Noted<T> {
+impl<T: ViewPart> Object for Noted<T> {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let name = key.as_str()?;
         let found = T::ATTRIBUTES
@@ -174,7 +174,7 @@ pub(super) fn root(view: &ContainersView, misses: &Misses) -> Value {
     Noted::of(root, misses)
 }
 
-impl Part for Root {
+impl ViewPart for Root {
     const OF: &'static str = "render";
     const HAS_NO: &'static str = "there is no";
     const ATTRIBUTES: &'static [Attribute<Self>] = &[
@@ -217,7 +217,7 @@ impl Part for Root {
     ];
 }
 
-impl Part for ContainerView {
+impl ViewPart for ContainerView {
     const OF: &'static str = "render: container";
     const HAS_NO: &'static str = "a container has no";
     const ATTRIBUTES: &'static [Attribute<Self>] = &[
@@ -294,7 +294,7 @@ impl Part for ContainerView {
     ];
 }
 
-impl Part for NetworkView {
+impl ViewPart for NetworkView {
     const OF: &'static str = "render: network";
     const HAS_NO: &'static str = "a network has no";
     const ATTRIBUTES: &'static [Attribute<Self>] = &[
@@ -325,7 +325,7 @@ struct Ports {
     udp: BTreeSet<u16>,
 }
 
-impl Part for Ports {
+impl ViewPart for Ports {
     const OF: &'static str = "render: ports";
     const HAS_NO: &'static str = "a container's ports have no";
     const ATTRIBUTES: &'static [Attribute<Self>] = &[

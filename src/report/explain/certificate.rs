@@ -1,4 +1,4 @@
-use super::{Facts, rough};
+use super::{Inspection, rough};
 use crate::{
     observe::{HeldCertificate, Source, Subject},
     plan::{self, Candidate, Skipped},
@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// Which certificate is served and why, which are not and why not, and what came of getting one.
-pub(super) fn tell(facts: &Facts<'_>, told: &mut Findings) {
+pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {
     let Some(site) = facts.site() else { return };
     let Some(wanted) = &site.certificate else {
         return told.note("certificate", "none is wanted: its label says tls=off");
@@ -58,7 +58,7 @@ pub(super) fn tell(facts: &Facts<'_>, told: &mut Findings) {
 }
 
 fn tell_held(
-    facts: &Facts<'_>,
+    facts: &Inspection<'_>,
     name: &CertificateName,
     held: &HeldCertificate,
     wanted: &CertificateName,
@@ -126,7 +126,7 @@ fn tell_held(
     }
 }
 
-fn tries(facts: &Facts<'_>, wanted: &CertificateName, told: &mut Findings) {
+fn tries(facts: &Inspection<'_>, wanted: &CertificateName, told: &mut Findings) {
     let subject = Subject::Certificate(wanted.clone());
     let attempt = facts.observed.attempts.get(&subject);
     let Some(attempt) = attempt.filter(|attempt| attempt.is_failure()) else {

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use super::Facts;
+use super::Inspection;
 use crate::{
     desire::{Claimant, Complaint, Consumer, nearest_names},
     report::{Findings, Instead, start_it},
@@ -11,7 +11,7 @@ use crate::{
 const MOST_NEAR: usize = 3;
 
 /// Who asks for the name, and whether anybody is to serve it.
-pub(super) fn tell(facts: &Facts<'_>, told: &mut Findings) {
+pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {
     let claimants = facts
         .claimants
         .get(facts.host)
@@ -40,7 +40,7 @@ pub(super) fn tell(facts: &Facts<'_>, told: &mut Findings) {
     }
 }
 
-fn tell_one(facts: &Facts<'_>, claimant: &Claimant, is_followed: bool, told: &mut Findings) {
+fn tell_one(facts: &Inspection<'_>, claimant: &Claimant, is_followed: bool, told: &mut Findings) {
     let Claimant {
         container,
         label,
@@ -75,7 +75,7 @@ fn tell_one(facts: &Facts<'_>, claimant: &Claimant, is_followed: bool, told: &mu
     }
 }
 
-fn nobody(facts: &Facts<'_>, told: &mut Findings) {
+fn nobody(facts: &Inspection<'_>, told: &mut Findings) {
     let near = nearest_names(facts.claimants.keys(), facts.host);
     let label = format!("{}.host={}", facts.prefix, facts.host);
     let mut remedy =
@@ -117,7 +117,7 @@ fn nobody(facts: &Facts<'_>, told: &mut Findings) {
 }
 
 /// Complaints that have to do with the name; those about proxies first, where none serves it.
-pub(super) fn tell_complaints(facts: &Facts<'_>, told: &mut Findings) {
+pub(super) fn tell_complaints(facts: &Inspection<'_>, told: &mut Findings) {
     let unserved = facts.site().is_none();
     let is_of_proxy = |complaint: &Complaint| complaint.label == format!("{}.kind", facts.prefix);
     let mut all: Vec<_> = about(facts).collect();
@@ -154,7 +154,7 @@ pub(super) fn tell_complaints(facts: &Facts<'_>, told: &mut Findings) {
 }
 
 /// Whether each proxy that is to serve the name does so, from a file that leads where it should.
-fn is_served(facts: &Facts<'_>) -> bool {
+fn is_served(facts: &Inspection<'_>) -> bool {
     let serves = |proxy: &Consumer| {
         let installed = facts
             .observed
@@ -169,7 +169,7 @@ fn is_served(facts: &Facts<'_>) -> bool {
 }
 
 /// The complaints that are about the name.
-fn about<'a>(facts: &'a Facts<'_>) -> impl Iterator<Item = &'a Complaint> {
+fn about<'a>(facts: &'a Inspection<'_>) -> impl Iterator<Item = &'a Complaint> {
     let claimants = facts
         .claimants
         .get(facts.host)
@@ -184,7 +184,7 @@ fn about<'a>(facts: &'a Facts<'_>) -> impl Iterator<Item = &'a Complaint> {
 
 /// Whether a complaint is about this name: it says so, or is about a container that asks for it and names no other.
 fn concerns(
-    facts: &Facts<'_>,
+    facts: &Inspection<'_>,
     claimants: &BTreeSet<&ContainerName>,
     complaint: &Complaint,
 ) -> bool {

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Everything that was looked at.
-pub struct Facts<'a> {
+pub struct Inspection<'a> {
     /// The name.
     pub host: &'a Host,
     /// When it was looked at.
@@ -40,14 +40,14 @@ pub struct Facts<'a> {
     /// Whether a daemon works on this state, and when one last left a sign of life there.
     pub daemon: (Works, Option<Timestamp>),
     /// What each proxy showed just now; none where it was not asked.
-    pub seen: &'a BTreeMap<ContainerName, Seen>,
+    pub seen: &'a BTreeMap<ContainerName, ProxyAnswers>,
     /// Whether somebody listens where containers are to be asked.
     pub listening: &'a BTreeMap<SocketAddr, Result<(), ErrorKind>>,
 }
 
 /// What a proxy showed to new connections; errors in words.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct ProxyAnswers {
     /// The body of the page that shows its generation, or what came instead.
     pub mark: Result<String, String>,
     /// The status of a plain request for the name.
@@ -57,7 +57,7 @@ pub struct Seen {
 }
 
 /// Tells the story.
-pub fn explain(facts: &Facts<'_>) -> Findings {
+pub fn explain(facts: &Inspection<'_>) -> Findings {
     let mut told = Findings::default();
     claim::tell(facts, &mut told);
     daemon(facts, &mut told);
@@ -74,7 +74,7 @@ pub fn explain(facts: &Facts<'_>) -> Findings {
     told
 }
 
-impl<'a> Facts<'a> {
+impl<'a> Inspection<'a> {
     /// The proxies that are to serve the name.
     fn proxies(&self) -> impl Iterator<Item = &'a crate::desire::Consumer> {
         let host = self.host;
@@ -128,7 +128,7 @@ pub enum Works {
 }
 
 /// A daemon that does not work is the reason for everything that is still to be done.
-fn daemon(facts: &Facts<'_>, told: &mut Findings) {
+fn daemon(facts: &Inspection<'_>, told: &mut Findings) {
     let work = facts.actions().next().is_some();
     let (works, last) = facts.daemon;
     let last = last.map_or_else(

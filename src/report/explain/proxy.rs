@@ -1,8 +1,8 @@
 use std::{io::ErrorKind, net::SocketAddr};
 
-use super::Facts;
+use super::Inspection;
 use crate::{
-    desire::{Consumer, Content, Site},
+    desire::{Consumer, Site, SiteContent},
     observe::{Container, ContainerState, Health, Installed, Progress, Subject, times},
     plan::{self, Action},
     report::{Findings, Instead, start_it},
@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Proxies at which it is shut, whether anybody still asks for it or not.
-pub(super) fn tell_shut(facts: &Facts<'_>, told: &mut Findings) {
+pub(super) fn tell_shut(facts: &Inspection<'_>, told: &mut Findings) {
     let word = facts.host.file_word();
     for (name, installed) in &facts.observed.installed {
         if installed.shut.iter().any(|site| site.as_str() == &*word) {
@@ -28,7 +28,7 @@ pub(super) fn tell_shut(facts: &Facts<'_>, told: &mut Findings) {
 }
 
 /// From which file a proxy serves the name, and whether it took that up.
-pub(super) fn tell_files(facts: &Facts<'_>, proxy: &Consumer, told: &mut Findings) {
+pub(super) fn tell_files(facts: &Inspection<'_>, proxy: &Consumer, told: &mut Findings) {
     let name = &proxy.name;
     if !proxy.running {
         let remedy = start_it(name, facts.snapshot);
@@ -95,7 +95,7 @@ pub(super) fn tell_files(facts: &Facts<'_>, proxy: &Consumer, told: &mut Finding
 }
 
 fn tell_progress(
-    facts: &Facts<'_>,
+    facts: &Inspection<'_>,
     name: &ContainerName,
     installed: &Installed,
     told: &mut Findings,
@@ -132,7 +132,7 @@ fn tell_progress(
 }
 
 /// What a proxy shows right now.
-pub(super) fn tell_seen(facts: &Facts<'_>, proxy: &Consumer, told: &mut Findings) {
+pub(super) fn tell_seen(facts: &Inspection<'_>, proxy: &Consumer, told: &mut Findings) {
     let name = &proxy.name;
     let Some(seen) = facts.seen.get(name) else {
         if proxy.running {
@@ -198,7 +198,7 @@ pub(super) fn tell_seen(facts: &Facts<'_>, proxy: &Consumer, told: &mut Findings
 }
 
 fn tell_serial(
-    facts: &Facts<'_>,
+    facts: &Inspection<'_>,
     proxy: &Consumer,
     seen: Option<&Result<String, String>>,
     told: &mut Findings,
@@ -244,15 +244,15 @@ fn tell_serial(
 }
 
 /// Whether those behind the proxy take requests.
-pub(super) fn tell_behind(facts: &Facts<'_>, proxy: &Consumer, told: &mut Findings) {
+pub(super) fn tell_behind(facts: &Inspection<'_>, proxy: &Consumer, told: &mut Findings) {
     let Some(site) = proxy.sites.get(facts.host) else {
         return;
     };
     let routes = match &site.content {
-        Content::Redirect(to) => {
+        SiteContent::Redirect(to) => {
             return told.ok("behind it", format!("nobody: it is sent to {to}"));
         }
-        Content::Routes(routes) => routes,
+        SiteContent::Routes(routes) => routes,
     };
     let is_served = routes.iter().all(|(_, route)| !route.upstreams.is_empty());
     for container in containers(facts, site) {
@@ -269,7 +269,7 @@ pub(super) fn tell_behind(facts: &Facts<'_>, proxy: &Consumer, told: &mut Findin
 }
 
 /// The containers of a site that are known.
-fn containers<'a>(facts: &Facts<'a>, site: &'a Site) -> impl Iterator<Item = &'a Container> {
+fn containers<'a>(facts: &Inspection<'a>, site: &'a Site) -> impl Iterator<Item = &'a Container> {
     let snapshot = facts.snapshot;
     let names = site.containers.iter();
     names
@@ -278,7 +278,12 @@ fn containers<'a>(facts: &Facts<'a>, site: &'a Site) -> impl Iterator<Item = &'a
 }
 
 /// Whether it is one that comes and goes; no fault of a site that others serve meanwhile.
-fn comes_and_goes(facts: &Facts<'_>, container: &Container, is_served: bool, told: &mut Findings) {
+fn comes_and_goes(
+    facts: &Inspection<'_>,
+    container: &Container,
+    is_served: bool,
+    told: &mut Findings,
+) {
     let name = &container.name;
     let logs = format!("`docker logs {name}`");
     if let Some(wait) = container.waits {
@@ -305,7 +310,7 @@ fn comes_and_goes(facts: &Facts<'_>, container: &Container, is_served: bool, tol
     }
 }
 
-fn idle(facts: &Facts<'_>, site: &Site, path: &str, told: &mut Findings) {
+fn idle(facts: &Inspection<'_>, site: &Site, path: &str, told: &mut Findings) {
     let states: Vec<_> = containers(facts, site)
         .map(|container| format!("{} {}", container.name, state(container)))
         .collect();
@@ -355,7 +360,7 @@ fn state(container: &Container) -> &'static str {
     }
 }
 
-fn upstream(facts: &Facts<'_>, site: &Site, at: SocketAddr, told: &mut Findings) {
+fn upstream(facts: &Inspection<'_>, site: &Site, at: SocketAddr, told: &mut Findings) {
     let is_at = |container: &&Container| {
         container
             .networks

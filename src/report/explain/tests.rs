@@ -14,7 +14,7 @@ use crate::{
     },
     plan::{self, foresee, plan},
     render::Templates,
-    report::State,
+    report::FindingState,
     values::{Digest, Retry},
 };
 
@@ -25,7 +25,7 @@ struct World {
     host: Host,
     containers: Vec<Container>,
     observed: Observed,
-    seen: BTreeMap<ContainerName, Seen>,
+    seen: BTreeMap<ContainerName, ProxyAnswers>,
     listening: BTreeMap<SocketAddr, Result<(), ErrorKind>>,
     daemon: (Works, Option<Timestamp>),
     faults: Vec<String>,
@@ -43,9 +43,9 @@ fn strangers() -> Container {
     late
 }
 
-fn plan_rules() -> plan::Rules {
+fn plan_rules() -> plan::PlanRules {
     let mark_host = "quaymaster-0123456789abcdef".into();
-    plan::Rules {
+    plan::PlanRules {
         mark_host,
         resync: Duration::from_secs(3600),
         label_prefix: "quaymaster".into(),
@@ -64,7 +64,7 @@ impl World {
     /// shop.example is served well.
     fn well() -> Self {
         let mark = Ok(WHAT_WAS_PROVEN.to_owned());
-        let seen = Seen {
+        let seen = ProxyAnswers {
             mark,
             plain: Ok(301),
             serial: Some(Ok(serial())),
@@ -116,7 +116,7 @@ impl World {
                 seen.serial = held.clone().map(Ok);
             }
         }
-        explain(&Facts {
+        explain(&Inspection {
             host: &self.host,
             now: NOW,
             prefix: "quaymaster",
@@ -395,7 +395,7 @@ fn how_often_a_container_was_restarted_is_told_when_it_runs() {
 }
 
 impl World {
-    fn seen_mut(&mut self) -> &mut Seen {
+    fn seen_mut(&mut self) -> &mut ProxyAnswers {
         self.seen.values_mut().next().expect("there is one proxy")
     }
 }
@@ -447,7 +447,7 @@ fn a_proxy_that_does_not_run_is_not_told_as_one_that_serves() {
     let [by] = by[..] else { panic!("{by:?}") };
     assert_eq!(
         (by.state, by.says.as_str()),
-        (State::Note, "proxy, which does not run")
+        (FindingState::Note, "proxy, which does not run")
     );
 }
 

@@ -3,7 +3,7 @@ use std::{error::Error, rc::Rc, time::Duration};
 use futures_util::StreamExt;
 use quaymaster::{
     adapters::engine::{DockerEngine, TlsFiles},
-    observe::{Action, EngineEvent, Way},
+    observe::{EngineEvent, EventKind, Way},
     ports::{Engine, EngineError},
     values::{ContainerId, Signal},
 };
@@ -275,7 +275,7 @@ async fn events_come_whole_over_any_chunk_borders() {
                 (vec!["1", "2"], true),
                 "chunks of {size}: {error:?}"
             );
-            assert_eq!(events[0].action, Action::Changed);
+            assert_eq!(events[0].action, EventKind::Changed);
             assert_eq!(
                 events[0].labels.get("q.host").map(String::as_str),
                 Some("a")

@@ -11,7 +11,7 @@ use futures_util::{StreamExt, stream::LocalBoxStream};
 use quaymaster::{
     adapters::engine::DockerEngine,
     observe::{
-        Action, Container, ContainerState, EngineEvent, Health, MountKind, RestartPolicy, Way,
+        Container, ContainerState, EngineEvent, EventKind, Health, MountKind, RestartPolicy, Way,
     },
     ports::{Engine, EngineError},
     values::{ContainerId, Signal},
@@ -134,7 +134,7 @@ struct Events(LocalBoxStream<'static, Result<EngineEvent, EngineError>>);
 
 impl Events {
     /// Waits for an event of one container; those of others pass by.
-    async fn expect(&mut self, action: Action, container: &str) -> EngineEvent {
+    async fn expect(&mut self, action: EventKind, container: &str) -> EngineEvent {
         let wait = async {
             loop {
                 let event = self
@@ -171,9 +171,9 @@ async fn a_containers_life_is_seen() {
     assert_eq!(inspect(&engine, id).await.started_at, None);
 
     docker(&["start", id]);
-    let joined = events.expect(Action::Network, id).await;
+    let joined = events.expect(EventKind::Network, id).await;
     assert!(joined.labels.is_empty());
-    let started = events.expect(Action::Changed, id).await;
+    let started = events.expect(EventKind::Changed, id).await;
     assert_eq!(
         started.labels.get("q.host").map(String::as_str),
         Some("a.example")
@@ -188,19 +188,19 @@ async fn a_containers_life_is_seen() {
     );
 
     docker(&["pause", id]);
-    events.expect(Action::Changed, id).await;
+    events.expect(EventKind::Changed, id).await;
     assert_eq!(inspect(&engine, id).await.state, ContainerState::Paused);
     docker(&["unpause", id]);
-    events.expect(Action::Changed, id).await;
+    events.expect(EventKind::Changed, id).await;
 
     let renamed = unique("renamed");
     docker(&["rename", id, &renamed]);
-    events.expect(Action::Changed, id).await;
+    events.expect(EventKind::Changed, id).await;
     assert_eq!(inspect(&engine, id).await.name.as_str(), renamed);
     assert_eq!(engine.inspect(&made.name).await.unwrap(), None);
 
     docker(&["network", "connect", &network.name, id]);
-    events.expect(Action::Network, id).await;
+    events.expect(EventKind::Network, id).await;
     assert_eq!(
         inspect(&engine, id)
             .await
@@ -210,11 +210,11 @@ async fn a_containers_life_is_seen() {
         network.id
     );
     docker(&["network", "disconnect", &network.name, id]);
-    events.expect(Action::Network, id).await;
+    events.expect(EventKind::Network, id).await;
     assert!(inspect(&engine, id).await.network(&network.name).is_none());
 
     docker(&["stop", id]);
-    events.expect(Action::Changed, id).await;
+    events.expect(EventKind::Changed, id).await;
     let stopped = inspect(&engine, id).await;
     assert_eq!(
         (
@@ -224,7 +224,7 @@ async fn a_containers_life_is_seen() {
         (ContainerState::Other("exited".into()), None)
     );
     docker(&["rm", id]);
-    events.expect(Action::Gone, id).await;
+    events.expect(EventKind::Gone, id).await;
     assert_eq!(engine.inspect(id).await.unwrap(), None);
 }
 
@@ -320,7 +320,7 @@ async fn mounts_ports_and_health_are_read() {
     let mut events = Events(engine.events().await.unwrap());
     while container.health != Some(Health::Healthy) {
         assert_eq!(container.health, Some(Health::Starting));
-        events.expect(Action::Changed, &made.id).await;
+        events.expect(EventKind::Changed, &made.id).await;
         container = inspect(&engine, &made.name).await;
     }
     assert!(container.takes_traffic());
@@ -344,7 +344,7 @@ async fn a_hup_arrives() {
     let mut events = Events(engine.events().await.unwrap());
     engine.kill(&id, Signal::HUP, Way::Engine).await.unwrap();
     while inspect(&engine, &made.id).await.is_running() {
-        events.expect(Action::Changed, &made.id).await;
+        events.expect(EventKind::Changed, &made.id).await;
     }
     assert_eq!(
         docker(&["inspect", "-f", "{{.State.ExitCode}}", &made.id]),
@@ -415,7 +415,7 @@ async fn a_signal_straight_to_the_process_leaves_the_restart_policy_alone() {
     kill_first_process(seen.pid.expect("it runs"));
     let mut again = inspect(&engine, &made.id).await;
     while !(again.is_running() && again.started_at != seen.started_at) {
-        events.expect(Action::Changed, &made.id).await;
+        events.expect(EventKind::Changed, &made.id).await;
         again = inspect(&engine, &made.id).await;
     }
     assert_eq!(again.way, Some(Way::Direct), "the new process is another");
@@ -452,7 +452,7 @@ async fn a_process_that_is_not_proven_to_be_the_containers_is_signalled_by_the_e
     kill_first_process(seen.pid.expect("it runs"));
     let mut again = inspect(&engine, &made.id).await;
     while !(again.is_running() && again.started_at != seen.started_at) {
-        events.expect(Action::Changed, &made.id).await;
+        events.expect(EventKind::Changed, &made.id).await;
         again = inspect(&engine, &made.id).await;
     }
 }
@@ -470,7 +470,7 @@ async fn the_engines_way_ends_a_restart_policy_without_a_stop_signal() {
     let pid = inspect(&engine, &made.id).await.pid;
     kill_first_process(pid.expect("it runs"));
     while inspect(&engine, &made.id).await.state != ContainerState::Other("exited".into()) {
-        events.expect(Action::Changed, &made.id).await;
+        events.expect(EventKind::Changed, &made.id).await;
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use quaymaster::{
-    desire::{Desired, LABELS, Rules, desire},
+    desire::{Desired, LABELS, LabelRules, desire},
     observe::{
         Container, ContainerState, HeldCertificate, Installed, Mount, MountKind, Network, Observed,
         RestartPolicy, Shelf, Snapshot, Source,
@@ -104,7 +104,7 @@ fn meant(odd: Option<BTreeMap<String, String>>) -> Desired {
         .into_iter()
         .map(|container| (container.name.clone(), container.into()))
         .collect();
-    let rules = Rules {
+    let rules = LabelRules {
         label_prefix: "quaymaster".into(),
         certificates: "/state/certificates".into(),
         webroot: None,
@@ -134,7 +134,7 @@ fn files(desired: &Desired, held: bool, templates: &Templates) -> Files {
     );
     let names = desired.certificates.keys().filter(|_| held);
     names.for_each(|name| observed.hold(name.clone(), certificate(name)));
-    let rules = quaymaster::plan::Rules {
+    let rules = quaymaster::plan::PlanRules {
         label_prefix: "quaymaster".into(),
         mark_host: "quaymaster-0123456789abcdef".into(),
         resync: Duration::from_secs(3600),

@@ -21,7 +21,7 @@ pub struct OwnProcess {
 
 /// A word that may name our container.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Candidate {
+pub(super) struct OwnHint {
     pub(super) word: String,
     pub(super) clue: Clue,
 }
@@ -80,7 +80,7 @@ impl OwnProcess {
     }
 
     /// All candidates, the surest first.
-    pub(super) fn candidates(&self, setting: Option<&str>) -> Vec<Candidate> {
+    pub(super) fn candidates(&self, setting: Option<&str>) -> Vec<OwnHint> {
         let by_setting = setting.map(|word| (word.to_owned(), Clue::Setting));
         // Inside of nested engines the last id is the innermost container.
         let lines = self.cgroup.lines().chain(self.cpuset.lines());
@@ -97,7 +97,7 @@ impl OwnProcess {
             .map(|id| (id.to_owned(), Clue::Mountinfo));
         let by_hostname = Some((self.hostname.trim().to_owned(), Clue::Hostname));
 
-        let mut candidates: Vec<Candidate> = Vec::new();
+        let mut candidates: Vec<OwnHint> = Vec::new();
         for (word, clue) in by_setting
             .into_iter()
             .chain(by_cgroup)
@@ -105,7 +105,7 @@ impl OwnProcess {
             .chain(by_hostname)
         {
             if !word.is_empty() && candidates.iter().all(|known| known.word != word) {
-                candidates.push(Candidate { word, clue });
+                candidates.push(OwnHint { word, clue });
             }
         }
         candidates

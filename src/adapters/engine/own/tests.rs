@@ -161,11 +161,11 @@ async fn the_container_whose_network_we_joined_is_not_taken_for_ours() {
     assert_eq!(
         process.candidates(None),
         [
-            Candidate {
+            OwnHint {
                 word: X.to_owned(),
                 clue: Clue::Mountinfo
             },
-            Candidate {
+            OwnHint {
                 word: X[..12].to_owned(),
                 clue: Clue::Hostname
             }
@@ -257,7 +257,7 @@ fn ids_are_found_in_the_paths_of_every_engine() {
         };
         assert_eq!(
             process.candidates(None),
-            [Candidate {
+            [OwnHint {
                 word: X.to_owned(),
                 clue: Clue::Cgroup
             }],
