@@ -353,8 +353,7 @@ fn claims<'a>(
         .collect()
 }
 
-/// Decides about one host. Claims come oldest first; whatever contradicts an older one is refused. Where there are
-/// grants, all claims that come here were granted, so that nobody waits for who had the host before.
+/// Decides about one host. Claims come oldest first; whatever contradicts an older one is refused.
 fn decide<'a>(
     host: &Host,
     snapshot: &Snapshot,
@@ -362,110 +361,159 @@ fn decide<'a>(
     rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> Option<HostDecision<'a>> {
-    let holder = snapshot.holders.get(host);
+    let mut refusals = Refusals {
+        host,
+        rules,
+        complaints,
+    };
     let own = snapshot.own.as_ref();
-    let is_holders = |claim: &&Claim<'_>| {
-        holder.is_none_or(|had| had.free || had.project.as_deref() == claim.container.project())
-    };
-    let granted = claims.first().filter(|_| rules.grants.is_some());
-    let Some(oldest) = claims.iter().find(is_holders).or(granted).cloned() else {
-        let refused = claims.iter();
-        complaints.extend(refused.map(|claim| kept(host, holder, claim, own, rules)));
-        return None;
-    };
+    let oldest = refusals.oldest(&claims, snapshot)?;
     let project = oldest.container.project();
-    let mut refuse = |claim: &Claim<'_>, key: &str, problem: String, remedy: &str| {
-        complaints.insert(claim.complaint(rules, key, host.as_str(), problem, remedy));
-    };
     let (ours, others): (Vec<_>, Vec<_>) = claims
         .into_iter()
         .partition(|claim| claim.container.project() == project);
-    for claim in &others {
-        let by = &oldest.container.name;
-        let problem = format!("{host} belongs to {by} of another project, which had it first");
-        let remedy = format!(
-            "use another name, or stop that container; {} hands the name over",
-            release_line(host, own)
-        );
-        refuse(claim, claim.key(), problem, &remedy);
-    }
-    let (certified_by, ours): (Vec<_>, Vec<_>) = ours
+    refusals.refuse_other_projects(&others, &oldest, own);
+    let (certified_by, mut ours): (Vec<_>, Vec<_>) = ours
         .into_iter()
         .partition(|claim| claim.purpose == Purpose::Certify);
-    let Some(oldest) = ours.first().cloned() else {
-        return Some(HostDecision {
-            tls: Tls::default(),
-            hsts: None,
-            content: ClaimedContent::Nothing,
-            certified_by,
-            project,
-            is_kept: false,
-        });
-    };
-    let by = oldest.container.name.to_string();
-    for claim in &ours {
-        let remedy = "write the same tls and hsts on both";
-        if is_shown_in_plain_text(claim, &oldest) {
-            let problem = format!(
-                "{by} has {host} served in plain text, and it is older; so this one is left out"
-            );
-            complaints.insert(claim.complaint(
-                rules,
-                "tls",
-                claim.spec.tls.as_str(),
-                problem,
-                remedy,
-            ));
-        } else if claim.spec.tls != oldest.spec.tls {
-            let problem = format!("{by} says something else for {host}, and it is older");
-            complaints.insert(claim.complaint(
-                rules,
-                "tls",
-                claim.spec.tls.as_str(),
-                problem,
-                remedy,
-            ));
-        } else if claim.spec.hsts != oldest.spec.hsts {
-            let problem = format!("{by} says something else for {host}, and it is older");
-            let value = claim.written(rules, "hsts");
-            complaints.insert(claim.complaint(rules, "hsts", value, problem, remedy));
-        }
-    }
-    let ours: Vec<_> = ours
-        .into_iter()
-        .filter(|claim| !is_shown_in_plain_text(claim, &oldest))
-        .collect();
-    let mut refuse = |claim: &Claim<'_>, key: &str, problem: String, remedy: &str| {
-        complaints.insert(claim.complaint(rules, key, host.as_str(), problem, remedy));
-    };
-    let leads_alike = |claim: &Claim<'_>| match (claim.purpose, oldest.purpose) {
-        (Purpose::Redirect(to), Purpose::Redirect(other)) => to == other,
-        (Purpose::Serve(_), Purpose::Serve(_)) => true,
-        _ => false,
-    };
-    let (same, different): (Vec<_>, Vec<_>) = ours.into_iter().partition(leads_alike);
-    for claim in &different {
-        let problem =
-            format!("{host} is served by one container and redirected by another; {by} is older");
-        refuse(claim, "redirect", problem, "take the name from one of them");
-    }
-    let content = match oldest.purpose {
-        Purpose::Redirect(to) => ClaimedContent::Redirect {
-            to: to.clone(),
-            said_by: same,
-        },
-        Purpose::Serve(_) | Purpose::Certify => {
-            ClaimedContent::Routes(routes(host, same, &mut refuse))
-        }
-    };
-    Some(HostDecision {
-        tls: oldest.spec.tls,
-        hsts: oldest.spec.hsts,
-        content,
+    let decision = HostDecision {
+        tls: Tls::default(),
+        hsts: None,
+        content: ClaimedContent::Nothing,
         certified_by,
         project,
         is_kept: false,
+    };
+    let Some(oldest) = ours.first().cloned() else {
+        return Some(decision);
+    };
+    refusals.refuse_other_tls(&ours, &oldest);
+    ours.retain(|claim| !is_shown_in_plain_text(claim, &oldest));
+    Some(HostDecision {
+        tls: oldest.spec.tls,
+        hsts: oldest.spec.hsts,
+        content: refusals.content(ours, &oldest),
+        ..decision
     })
+}
+
+/// Claims to a host that are not followed: each becomes a complaint.
+struct Refusals<'r> {
+    host: &'r Host,
+    rules: &'r LabelRules,
+    complaints: &'r mut BTreeSet<Complaint>,
+}
+
+impl Refusals<'_> {
+    fn refuse(&mut self, claim: &Claim<'_>, key: &str, problem: String, remedy: &str) {
+        let complaint = claim.complaint(self.rules, key, self.host.as_str(), problem, remedy);
+        self.complaints.insert(complaint);
+    }
+
+    /// The oldest claim of whoever may have the host; none when another project holds it. Where there are grants, all
+    /// claims that come here were granted, so that nobody waits for who had the host before.
+    fn oldest<'a>(&mut self, claims: &[Claim<'a>], snapshot: &Snapshot) -> Option<Claim<'a>> {
+        let holder = snapshot.holders.get(self.host);
+        let may_have_it = |claim: &&Claim<'_>| {
+            holder.is_none_or(|had| had.free || had.project.as_deref() == claim.container.project())
+        };
+        let granted = claims.first().filter(|_| self.rules.grants.is_some());
+        let oldest = claims.iter().find(may_have_it).or(granted);
+        if oldest.is_none() {
+            let own = snapshot.own.as_ref();
+            let refused = claims
+                .iter()
+                .map(|claim| kept(self.host, holder, claim, own, self.rules));
+            self.complaints.extend(refused);
+        }
+        oldest.cloned()
+    }
+
+    fn refuse_other_projects(
+        &mut self,
+        others: &[Claim<'_>],
+        oldest: &Claim<'_>,
+        own: Option<&Container>,
+    ) {
+        let (host, by) = (self.host, &oldest.container.name);
+        for claim in others {
+            let problem = format!("{host} belongs to {by} of another project, which had it first");
+            let remedy = format!(
+                "use another name, or stop that container; {} hands the name over",
+                release_line(host, own)
+            );
+            self.refuse(claim, claim.key(), problem, &remedy);
+        }
+    }
+
+    /// Refuses what claims say of TLS otherwise than the oldest.
+    fn refuse_other_tls(&mut self, claims: &[Claim<'_>], oldest: &Claim<'_>) {
+        let (host, by) = (self.host, &oldest.container.name);
+        for claim in claims {
+            let otherwise = || format!("{by} says something else for {host}, and it is older");
+            let (key, value, problem) = if is_shown_in_plain_text(claim, oldest) {
+                let problem = format!(
+                    "{by} has {host} served in plain text, and it is older; so this one is left out"
+                );
+                ("tls", claim.spec.tls.as_str(), problem)
+            } else if claim.spec.tls != oldest.spec.tls {
+                ("tls", claim.spec.tls.as_str(), otherwise())
+            } else if claim.spec.hsts != oldest.spec.hsts {
+                ("hsts", claim.written(self.rules, "hsts"), otherwise())
+            } else {
+                continue;
+            };
+            let remedy = "write the same tls and hsts on both";
+            let complaint = claim.complaint(self.rules, key, value, problem, remedy);
+            self.complaints.insert(complaint);
+        }
+    }
+
+    /// What the oldest claim leads to, with all others that lead alike.
+    fn content<'a>(&mut self, claims: Vec<Claim<'a>>, oldest: &Claim<'a>) -> ClaimedContent<'a> {
+        let leads_alike = |claim: &Claim<'_>| match (claim.purpose, oldest.purpose) {
+            (Purpose::Redirect(to), Purpose::Redirect(other)) => to == other,
+            (Purpose::Serve(_), Purpose::Serve(_)) => true,
+            _ => false,
+        };
+        let (same, different): (Vec<_>, Vec<_>) = claims.into_iter().partition(leads_alike);
+        for claim in &different {
+            let problem = format!(
+                "{} is served by one container and redirected by another; {} is older",
+                self.host, oldest.container.name
+            );
+            let remedy = "take the name from one of them";
+            self.refuse(claim, "redirect", problem, remedy);
+        }
+        match oldest.purpose {
+            Purpose::Redirect(to) => ClaimedContent::Redirect {
+                to: to.clone(),
+                said_by: same,
+            },
+            Purpose::Serve(_) | Purpose::Certify => ClaimedContent::Routes(self.routes(same)),
+        }
+    }
+
+    /// Containers by path. Those that share one must be asked in the same way: the load may go to any of them, and none
+    /// may be a way round the password of another.
+    fn routes<'a>(&mut self, claims: Vec<Claim<'a>>) -> LiteMap<Path, Vec<Claim<'a>>> {
+        let mut routes: LiteMap<Path, Vec<Claim<'a>>> = LiteMap::new();
+        for claim in claims {
+            let behind = routes.entry(claim.spec.path.clone()).or_default();
+            match behind.first() {
+                Some(first) if !is_asked_alike(first.spec, claim.spec) => {
+                    let problem = format!(
+                        "{} serves {} at {} with other labels, and it is older",
+                        first.container.name, self.host, claim.spec.path
+                    );
+                    let remedy = "write the same labels on both, or another path";
+                    self.refuse(&claim, "path", problem, remedy);
+                }
+                _ => behind.push(claim),
+            }
+        }
+        routes
+    }
 }
 
 /// Whether a container that is to be kept off plain text would be served so, because an older one has it.
@@ -507,36 +555,6 @@ fn release_line(host: &Host, own: Option<&Container>) -> String {
         Some(own) => format!("`docker exec {} /quaymaster release {host}`", own.name),
         None => format!("`quaymaster release {host}`"),
     }
-}
-
-/// Containers by path. Those that share one must be asked in the same way: the load may go to any of them, and none
-/// may be a way round the password of another.
-fn routes<'a>(
-    host: &Host,
-    claims: Vec<Claim<'a>>,
-    refuse: &mut impl FnMut(&Claim<'_>, &str, String, &str),
-) -> LiteMap<Path, Vec<Claim<'a>>> {
-    let mut routes: LiteMap<Path, Vec<Claim<'a>>> = LiteMap::new();
-    for claim in claims {
-        let behind = routes.entry(claim.spec.path.clone()).or_default();
-        match behind.first() {
-            Some(first) if !is_asked_alike(first.spec, claim.spec) => {
-                let path = &claim.spec.path;
-                let problem = format!(
-                    "{} serves {host} at {path} with other labels, and it is older",
-                    first.container.name
-                );
-                refuse(
-                    &claim,
-                    "path",
-                    problem,
-                    "write the same labels on both, or another path",
-                );
-            }
-            _ => behind.push(claim),
-        }
-    }
-    routes
 }
 
 fn is_asked_alike(one: &SiteSpec, other: &SiteSpec) -> bool {
