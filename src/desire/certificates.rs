@@ -9,7 +9,8 @@ use itertools::Itertools;
 
 use super::{
     Complaint, Issuance, LabelRules, Origin, Tls, Wanted,
-    claims::{Claim, ClaimedContent, HostDecision},
+    claims::Claim,
+    hosts::{ClaimedContent, HostDecision},
     spec::CertificateSpec,
 };
 use crate::values::{CertificateName, ContainerName, Host, Issuer};

@@ -12,7 +12,8 @@ use itertools::Itertools;
 use super::{
     Auth, CertificateFolder, Complaint, Consumer, Folder, Guard, Kept, LabelRules, Path, Pin,
     Reload, Route, Site, SiteContent, Wanted, away,
-    claims::{self, Claim, HostDecision, Purpose},
+    claims::{Claim, Purpose},
+    hosts::{ClaimedContent, HostDecision},
     kinds::Kind,
     labels::{self, words},
     pid1,
@@ -537,12 +538,12 @@ fn site(
     rules: &LabelRules,
 ) -> Option<Site> {
     let content = match &held.content {
-        claims::ClaimedContent::Nothing => return None,
-        claims::ClaimedContent::Redirect { to, said_by } => said_by
+        ClaimedContent::Nothing => return None,
+        ClaimedContent::Redirect { to, said_by } => said_by
             .iter()
             .any(|claim| is_for(claim, proxy))
             .then(|| SiteContent::Redirect(to.clone()))?,
-        claims::ClaimedContent::Routes(routes) => {
+        ClaimedContent::Routes(routes) => {
             let near: Box<[_]> = routes
                 .iter()
                 .filter_map(|(path, claims)| Some((path.clone(), route(host, claims, proxy)?)))

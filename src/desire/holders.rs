@@ -9,7 +9,7 @@ use std::{
 
 use itertools::{EitherOrBoth, Itertools};
 
-use super::{LabelRules, Said, claims};
+use super::{LabelRules, Said, hosts};
 use crate::{
     observe::{Holder, Released, Snapshot},
     values::{ContainerName, Host, Timestamp},
@@ -126,7 +126,7 @@ fn claimed(
     rules: &LabelRules,
 ) -> Option<(Option<String>, ContainerName)> {
     let said = Said::read(snapshot, rules);
-    let held = claims::resolve(snapshot, &said.specs, rules, &mut BTreeSet::new()).remove(host)?;
+    let held = hosts::resolve(snapshot, &said.specs, rules, &mut BTreeSet::new()).remove(host)?;
     if held.is_kept {
         return None;
     }

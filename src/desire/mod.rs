@@ -10,6 +10,7 @@ mod claims;
 mod complaint;
 mod consumers;
 mod holders;
+mod hosts;
 mod kinds;
 mod labels;
 mod pid1;
@@ -420,7 +421,7 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
     } = said;
     let mut consumers = consumers::resolve(snapshot, &specs, rules, &mut complaints);
     let mut of_sites = BTreeSet::new();
-    let hosts = claims::resolve(snapshot, &specs, rules, &mut of_sites);
+    let hosts = hosts::resolve(snapshot, &specs, rules, &mut of_sites);
     let assigned = certificates::assign(&hosts, rules, &mut of_sites);
     let mut served_by = BTreeMap::new();
     for (host, held) in &hosts {

@@ -1,0 +1,370 @@
+//! Who gets a host, and what it leads to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use litemap::LiteMap;
+
+use super::{
+    Complaint, LabelRules, Path, Tls,
+    claims::{Claim, Purpose, claims},
+    holders, rights,
+    spec::{Hsts, SiteSpec, Spec},
+};
+use crate::{
+    observe::{Container, Holder, Snapshot},
+    values::{ContainerName, Host},
+};
+
+/// What was decided about one host.
+pub(super) struct HostDecision<'a> {
+    pub tls: Tls,
+    pub hsts: Option<Hsts>,
+    pub content: ClaimedContent<'a>,
+    /// Claims that only want it on a certificate.
+    pub certified_by: Vec<Claim<'a>>,
+    /// The Compose project that has it.
+    pub project: Option<&'a str>,
+    /// Whether no container of it runs, and it is kept for those that did.
+    pub is_kept: bool,
+}
+
+/// What a host leads to.
+pub(super) enum ClaimedContent<'a> {
+    /// Nothing: it is only on a certificate.
+    Nothing,
+    /// Another host, said by these containers.
+    Redirect { to: Host, said_by: Vec<Claim<'a>> },
+    /// Containers by path; all of one path were told the same, at least one each.
+    Routes(LiteMap<Path, Vec<Claim<'a>>>),
+}
+
+impl<'a> HostDecision<'a> {
+    /// All claims to its content that are followed, the oldest first; without those of containers that are away, beside
+    /// others.
+    pub fn claims(&self) -> Vec<&Claim<'a>> {
+        let mut claims: Vec<_> = match &self.content {
+            ClaimedContent::Nothing => Vec::new(),
+            ClaimedContent::Redirect { said_by, .. } => said_by.iter().collect(),
+            ClaimedContent::Routes(routes) => routes.values().flatten().collect(),
+        };
+        claims.retain(|claim| self.is_kept || claim.container.counts());
+        claims.sort_by_key(|claim| claim.age());
+        claims
+    }
+
+    /// Keeps the paths whose containers are away: nobody else is asked for what is below them.
+    fn keep_paths(&mut self, away: Vec<Claim<'a>>) {
+        let ClaimedContent::Routes(routes) = &mut self.content else {
+            return;
+        };
+        for claim in away {
+            let is_meant = matches!(claim.purpose, Purpose::Serve(_)) && claim.spec.tls == self.tls;
+            if is_meant && !routes.contains_key(&claim.spec.path) {
+                routes.insert(claim.spec.path.clone(), vec![claim]);
+            }
+        }
+    }
+}
+
+/// Gives each host to the containers of one Compose project: that which had it before, else that of the oldest container
+/// that claims it. The others are complained about, so that nobody takes a name over by starting later.
+pub(super) fn resolve<'a>(
+    snapshot: &'a Snapshot,
+    specs: &'a BTreeMap<&ContainerName, Spec>,
+    rules: &LabelRules,
+    complaints: &mut BTreeSet<Complaint>,
+) -> BTreeMap<Host, HostDecision<'a>> {
+    let mut by_host: BTreeMap<&Host, Vec<Claim<'_>>> = BTreeMap::new();
+    let mut containers: Vec<_> = snapshot
+        .containers
+        .values()
+        .filter(|container| container.counts() || container.is_away())
+        .collect();
+    containers.sort_by_key(|container| (container.created, &container.name));
+    for container in containers {
+        let Some(spec) = specs.get(&container.name) else {
+            continue;
+        };
+        for (word, site) in spec
+            .sites
+            .iter()
+            .filter(|(_, site)| !site.spoiled && !site.hosts.is_empty())
+        {
+            for (host, claim) in claims(container, word, site, rules, complaints) {
+                match rights::host_refusal(&claim, host, rules) {
+                    Some(complaint) => drop(complaints.insert(complaint)),
+                    None => by_host.entry(host).or_default().push(claim),
+                }
+            }
+        }
+    }
+    by_host
+        .into_iter()
+        .filter_map(|(host, claims)| {
+            Some((
+                host.clone(),
+                decide_or_keep(host, snapshot, claims, rules, complaints)?,
+            ))
+        })
+        .collect()
+}
+
+/// Decides about one host by the containers that are there. What those that are away had of it is kept for them, as far
+/// as nobody else has it now: a path beside others of their project, and a site of its own where it was seen to be served.
+fn decide_or_keep<'a>(
+    host: &Host,
+    snapshot: &Snapshot,
+    claims: Vec<Claim<'a>>,
+    rules: &LabelRules,
+    complaints: &mut BTreeSet<Complaint>,
+) -> Option<HostDecision<'a>> {
+    let (there, mut away): (Vec<_>, Vec<_>) = claims
+        .into_iter()
+        .partition(|claim| claim.container.counts());
+    away.retain(|claim| claim.purpose != Purpose::Certify);
+    if let Some(mut held) = decide(host, snapshot, there, rules, complaints) {
+        away.retain(|claim| claim.container.project() == held.project);
+        held.keep_paths(away);
+        return Some(held);
+    }
+    let holder = snapshot.holders.get(host)?;
+    away.retain(|claim| claim.container.project() == holder.project.as_deref());
+    let held = decide(host, snapshot, away, rules, complaints)?;
+    Some(HostDecision {
+        is_kept: true,
+        ..held
+    })
+}
+
+/// Decides about one host. Claims come oldest first; whatever contradicts an older one is refused.
+fn decide<'a>(
+    host: &Host,
+    snapshot: &Snapshot,
+    claims: Vec<Claim<'a>>,
+    rules: &LabelRules,
+    complaints: &mut BTreeSet<Complaint>,
+) -> Option<HostDecision<'a>> {
+    let mut refusals = Refusals {
+        host,
+        rules,
+        complaints,
+    };
+    let own = snapshot.own.as_ref();
+    let oldest = refusals.oldest(&claims, snapshot)?;
+    let project = oldest.container.project();
+    let (ours, others): (Vec<_>, Vec<_>) = claims
+        .into_iter()
+        .partition(|claim| claim.container.project() == project);
+    refusals.refuse_other_projects(&others, &oldest, own);
+    let (certified_by, mut ours): (Vec<_>, Vec<_>) = ours
+        .into_iter()
+        .partition(|claim| claim.purpose == Purpose::Certify);
+    let decision = HostDecision {
+        tls: Tls::default(),
+        hsts: None,
+        content: ClaimedContent::Nothing,
+        certified_by,
+        project,
+        is_kept: false,
+    };
+    let Some(oldest) = ours.first().cloned() else {
+        return Some(decision);
+    };
+    refusals.refuse_other_tls(&ours, &oldest);
+    ours.retain(|claim| !is_shown_in_plain_text(claim, &oldest));
+    Some(HostDecision {
+        tls: oldest.spec.tls,
+        hsts: oldest.spec.hsts,
+        content: refusals.content(ours, &oldest),
+        ..decision
+    })
+}
+
+/// Claims to a host that are not followed: each becomes a complaint.
+struct Refusals<'r> {
+    host: &'r Host,
+    rules: &'r LabelRules,
+    complaints: &'r mut BTreeSet<Complaint>,
+}
+
+impl Refusals<'_> {
+    fn refuse(&mut self, claim: &Claim<'_>, key: &str, problem: String, remedy: &str) {
+        let complaint = claim.complaint(self.rules, key, self.host.as_str(), problem, remedy);
+        self.complaints.insert(complaint);
+    }
+
+    /// The oldest claim of whoever may have the host; none when another project holds it. Where there are grants, all
+    /// claims that come here were granted, so that nobody waits for who had the host before.
+    fn oldest<'a>(&mut self, claims: &[Claim<'a>], snapshot: &Snapshot) -> Option<Claim<'a>> {
+        let holder = snapshot.holders.get(self.host);
+        let may_have_it = |claim: &&Claim<'_>| {
+            holder.is_none_or(|had| had.free || had.project.as_deref() == claim.container.project())
+        };
+        let granted = claims.first().filter(|_| self.rules.grants.is_some());
+        let oldest = claims.iter().find(may_have_it).or(granted);
+        if oldest.is_none() {
+            let own = snapshot.own.as_ref();
+            let refused = claims
+                .iter()
+                .map(|claim| kept(self.host, holder, claim, own, self.rules));
+            self.complaints.extend(refused);
+        }
+        oldest.cloned()
+    }
+
+    fn refuse_other_projects(
+        &mut self,
+        others: &[Claim<'_>],
+        oldest: &Claim<'_>,
+        own: Option<&Container>,
+    ) {
+        let (host, by) = (self.host, &oldest.container.name);
+        for claim in others {
+            let problem = format!("{host} belongs to {by} of another project, which had it first");
+            let remedy = format!(
+                "use another name, or stop that container; {} hands the name over",
+                release_line(host, own)
+            );
+            self.refuse(claim, claim.key(), problem, &remedy);
+        }
+    }
+
+    /// Refuses what claims say of TLS otherwise than the oldest.
+    fn refuse_other_tls(&mut self, claims: &[Claim<'_>], oldest: &Claim<'_>) {
+        let (host, by) = (self.host, &oldest.container.name);
+        for claim in claims {
+            let otherwise = || format!("{by} says something else for {host}, and it is older");
+            let (key, value, problem) = if is_shown_in_plain_text(claim, oldest) {
+                let problem = format!(
+                    "{by} has {host} served in plain text, and it is older; so this one is left out"
+                );
+                ("tls", claim.spec.tls.as_str(), problem)
+            } else if claim.spec.tls != oldest.spec.tls {
+                ("tls", claim.spec.tls.as_str(), otherwise())
+            } else if claim.spec.hsts != oldest.spec.hsts {
+                ("hsts", claim.written(self.rules, "hsts"), otherwise())
+            } else {
+                continue;
+            };
+            let remedy = "write the same tls and hsts on both";
+            let complaint = claim.complaint(self.rules, key, value, problem, remedy);
+            self.complaints.insert(complaint);
+        }
+    }
+
+    /// What the oldest claim leads to, with all others that lead alike.
+    fn content<'a>(&mut self, claims: Vec<Claim<'a>>, oldest: &Claim<'a>) -> ClaimedContent<'a> {
+        let leads_alike = |claim: &Claim<'_>| match (claim.purpose, oldest.purpose) {
+            (Purpose::Redirect(to), Purpose::Redirect(other)) => to == other,
+            (Purpose::Serve(_), Purpose::Serve(_)) => true,
+            _ => false,
+        };
+        let (same, different): (Vec<_>, Vec<_>) = claims.into_iter().partition(leads_alike);
+        for claim in &different {
+            let problem = format!(
+                "{} is served by one container and redirected by another; {} is older",
+                self.host, oldest.container.name
+            );
+            let remedy = "take the name from one of them";
+            self.refuse(claim, "redirect", problem, remedy);
+        }
+        match oldest.purpose {
+            Purpose::Redirect(to) => ClaimedContent::Redirect {
+                to: to.clone(),
+                said_by: same,
+            },
+            Purpose::Serve(_) | Purpose::Certify => ClaimedContent::Routes(self.routes(same)),
+        }
+    }
+
+    /// Containers by path. Those that share one must be asked in the same way: the load may go to any of them, and none
+    /// may be a way round the password of another.
+    fn routes<'a>(&mut self, claims: Vec<Claim<'a>>) -> LiteMap<Path, Vec<Claim<'a>>> {
+        let mut routes: LiteMap<Path, Vec<Claim<'a>>> = LiteMap::new();
+        for claim in claims {
+            let behind = routes.entry(claim.spec.path.clone()).or_default();
+            match behind.first() {
+                Some(first) if !is_asked_alike(first.spec, claim.spec) => {
+                    let problem = format!(
+                        "{} serves {} at {} with other labels, and it is older",
+                        first.container.name, self.host, claim.spec.path
+                    );
+                    let remedy = "write the same labels on both, or another path";
+                    self.refuse(&claim, "path", problem, remedy);
+                }
+                _ => behind.push(claim),
+            }
+        }
+        routes
+    }
+}
+
+/// Whether a container that is to be kept off plain text would be served so, because an older one has it.
+fn is_shown_in_plain_text(claim: &Claim<'_>, oldest: &Claim<'_>) -> bool {
+    matches!(claim.spec.tls, Tls::Redirect | Tls::Only)
+        && matches!(oldest.spec.tls, Tls::Both | Tls::Off)
+}
+
+/// That a host is kept for a project whose containers are gone.
+fn kept(
+    host: &Host,
+    holder: Option<&Holder>,
+    claim: &Claim<'_>,
+    own: Option<&Container>,
+    rules: &LabelRules,
+) -> Complaint {
+    let project = holder.and_then(|had| had.project.as_deref());
+    let by = project.map_or_else(
+        || "containers of no project".to_owned(),
+        |project| format!("the project {project}"),
+    );
+    let days = holders::KEPT_FOR.as_secs() / (24 * 60 * 60);
+    let problem =
+        format!("{host} belongs to {by} until {days} days after the last of its containers");
+    let mut remedy = format!(
+        "use another name, or hand this one over now: {}",
+        release_line(host, own)
+    );
+    if claim.container.project().is_some() {
+        let table = rights::first_line(claim.container, host.as_str(), rules);
+        remedy.push_str(&format!("; or {table}"));
+    }
+    claim.complaint(rules, claim.key(), host.as_str(), problem, &remedy)
+}
+
+/// The command line that hands a host over.
+fn release_line(host: &Host, own: Option<&Container>) -> String {
+    match own {
+        Some(own) => format!("`docker exec {} /quaymaster release {host}`", own.name),
+        None => format!("`quaymaster release {host}`"),
+    }
+}
+
+fn is_asked_alike(one: &SiteSpec, other: &SiteSpec) -> bool {
+    let of = |spec: &SiteSpec| {
+        let SiteSpec {
+            scheme,
+            strip,
+            upstream_path,
+            body_size,
+            timeout,
+            buffers,
+            auth,
+            auth_realm,
+            allow,
+            ..
+        } = spec.clone();
+        (
+            scheme,
+            strip,
+            upstream_path,
+            body_size,
+            timeout,
+            buffers,
+            auth,
+            auth_realm,
+            allow,
+        )
+    };
+    of(one) == of(other)
+}
