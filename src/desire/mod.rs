@@ -9,6 +9,7 @@ mod certificates;
 mod claims;
 mod complaint;
 mod consumers;
+mod folders;
 mod holders;
 mod hosts;
 mod kinds;
@@ -18,6 +19,7 @@ mod reach;
 mod reading;
 mod rights;
 mod signals;
+mod sites;
 mod spec;
 
 use std::{
@@ -31,12 +33,12 @@ use std::{
 pub use away::{forgotten_at, is_forgotten};
 pub use claims::{Claimant, asked_in_vain, claimants, nearest_names};
 pub use complaint::{Complaint, visible};
-pub use consumers::ignores_health;
 pub use holders::{holders, is_over, released};
 pub use kinds::{Comes, KINDS, Kind, Needed, OwnFile};
 pub use labels::{LABELS, LabelRow};
 pub use reading::Reading;
 pub use signals::{lost_policy, signal_way};
+pub use sites::ignores_health;
 use spec::Spec;
 pub use spec::{Hsts, Path, Scheme, Tls};
 
@@ -426,7 +428,7 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
     let mut served_by = BTreeMap::new();
     for (host, held) in &hosts {
         let certificate = assigned.get(host);
-        let proxies = consumers::serve(
+        let proxies = sites::serve(
             &mut consumers,
             host,
             held,
@@ -437,8 +439,8 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
         );
         served_by.insert(host.clone(), proxies);
     }
-    consumers::tell_nameless(&consumers, &hosts, rules, &mut of_sites);
-    let mut files = consumers::password_files(&consumers, &hosts, snapshot, rules);
+    sites::tell_nameless(&consumers, &hosts, rules, &mut of_sites);
+    let mut files = sites::password_files(&consumers, &hosts, snapshot, rules);
     let wants = certificates::wants(&hosts, &assigned, &served_by, rules, &mut of_sites);
     // What can't be followed now of those that are away is looked at when they are back.
     let counts = |name: &ContainerName| {
@@ -451,7 +453,7 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
     }
     complaints.append(&mut of_sites);
     for wanted in wants.certificates.values() {
-        consumers::answer(&mut consumers, wanted);
+        sites::answer(&mut consumers, wanted);
     }
     let hosts = hosts
         .iter()

@@ -1,0 +1,149 @@
+//! The folders of servers, as they see them and as we see them.
+
+use std::path::{self, PathBuf};
+
+use super::{Complaint, Folder, LabelRules};
+use crate::observe::{Container, Place, SharedPath, find, locate, source};
+
+/// Which place a path of ours is.
+pub(super) fn place_of(path: &path::Path, own: Option<&Container>) -> Option<Place> {
+    match own {
+        Some(own) => locate(&own.mounts, path),
+        None => Some(Place::Host(path.to_owned())),
+    }
+}
+
+impl Folder {
+    pub(super) fn within(&self, name: &str) -> Self {
+        Self {
+            ours: self.ours.join(name),
+            theirs: self.theirs.join(name),
+        }
+    }
+}
+
+/// Why a consumer's folder can't be written.
+pub(super) enum Gap {
+    /// Nothing that could be shared is mounted there.
+    NotMounted,
+    /// We don't mount what it mounts there.
+    NotOurs(Place),
+    /// We mount it, but read-only.
+    ReadOnly(PathBuf),
+}
+
+/// Where a folder of the container is for us.
+pub(super) fn ours(
+    container: &Container,
+    theirs: &path::Path,
+    own: Option<&Container>,
+) -> Result<SharedPath, Gap> {
+    let place = locate(&container.mounts, theirs).ok_or(Gap::NotMounted)?;
+    match (own, &place) {
+        (Some(own), _) => find(&own.mounts, &place, true)
+            .map(|path| SharedPath::seen(&own.mounts, path))
+            .ok_or_else(|| match find(&own.mounts, &place, false) {
+                Some(path) => Gap::ReadOnly(path),
+                None => Gap::NotOurs(place),
+            }),
+        (None, place) => on_host(container, theirs, place).ok_or(Gap::NotMounted),
+    }
+}
+
+/// On the host itself, what a container mounts is where the engine keeps it.
+fn on_host(container: &Container, theirs: &path::Path, place: &Place) -> Option<SharedPath> {
+    let (Place::Host(path)
+    | Place::Volume {
+        on_host: Some(path),
+        ..
+    }) = place
+    else {
+        return None;
+    };
+    Some(match source(&container.mounts, theirs) {
+        Some(mount) => SharedPath::beneath(mount, path),
+        None => SharedPath::top(path),
+    })
+}
+
+/// Where a file of the container is for us, if it can be seen from here.
+pub(super) fn seen_here(
+    container: &Container,
+    theirs: &path::Path,
+    own: Option<&Container>,
+) -> Option<SharedPath> {
+    let place = locate(&container.mounts, theirs)?;
+    match own {
+        Some(own) => {
+            let path = find(&own.mounts, &place, false)?;
+            Some(SharedPath::seen(&own.mounts, path))
+        }
+        None => on_host(container, theirs, &place),
+    }
+}
+
+impl Gap {
+    pub fn complaint(
+        self,
+        container: &Container,
+        folder: &path::Path,
+        own: Option<&Container>,
+        rules: &LabelRules,
+    ) -> Complaint {
+        let (folder, us) = (
+            folder.display(),
+            own.map_or("quaymaster", Container::service),
+        );
+        let them = container.service();
+        let (problem, remedy) = match self {
+            Self::NotMounted => (
+                format!("its folder {folder} is on no volume, so nothing can be written there"),
+                format!(
+                    "in Compose, add `volumes: [\"edge:{folder}:ro\"]` to service {them}, `volumes: [\"edge:/edge\"]` to \
+                     service {us}, and `edge:` under the top-level volumes"
+                ),
+            ),
+            Self::NotOurs(place) => (
+                format!("its folder {folder} is not mounted here"),
+                format!(
+                    "in Compose, add `volumes: [\"{}\"]` to service {us}",
+                    mount_line(&place, container)
+                ),
+            ),
+            Self::ReadOnly(path) => (
+                format!(
+                    "its folder {folder} is mounted here read-only, at {}",
+                    path.display()
+                ),
+                format!(
+                    "in Compose, remove `:ro` from the volume at {} of service {us}",
+                    path.display()
+                ),
+            ),
+        };
+        let label = format!("{}.kind", rules.label_prefix);
+        let value = container.labels.get(&label).cloned().unwrap_or_default();
+        Complaint {
+            container: container.name.clone(),
+            label,
+            value,
+            problem,
+            remedy,
+        }
+    }
+}
+
+/// What to write in Compose to mount the place where the consumer has it.
+fn mount_line(place: &Place, container: &Container) -> String {
+    match place {
+        // Compose puts the project before a volume's name; people write it without.
+        Place::Volume { name, .. } => {
+            let project = container.project().map(|project| format!("{project}_"));
+            let short = project
+                .and_then(|project| name.strip_prefix(&project))
+                .unwrap_or(name);
+            format!("{short}:/{short}")
+        }
+        Place::Host(path) => format!("{}:/edge", path.display()),
+    }
+}

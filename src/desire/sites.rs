@@ -1,0 +1,402 @@
+//! What each server serves: its sites, and the containers behind them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+    path,
+    rc::Rc,
+};
+
+use itertools::Itertools;
+
+use super::{
+    Auth, Complaint, Consumer, Kept, LabelRules, Path, Pin, Route, Site, SiteContent, Wanted, away,
+    claims::{Claim, Purpose},
+    folders::seen_here,
+    hosts::{ClaimedContent, HostDecision},
+    labels::{self, words},
+    reach::{self, is_on},
+    spec::HealthUse,
+};
+use crate::{
+    observe::{Container, Joined, Network, SharedPath, Snapshot},
+    values::{CertificateName, ContainerName, Host},
+};
+
+/// Adds the host to each proxy that may serve it, and says which these are.
+pub(super) fn serve(
+    consumers: &mut BTreeMap<ContainerName, Consumer>,
+    host: &Host,
+    held: &HostDecision<'_>,
+    certificate: Option<&CertificateName>,
+    snapshot: &Snapshot,
+    rules: &LabelRules,
+    complaints: &mut BTreeSet<Complaint>,
+) -> BTreeSet<ContainerName> {
+    let mut served_by = BTreeSet::new();
+    for consumer in consumers.values_mut() {
+        let Some(proxy) = snapshot.containers.get(&consumer.name) else {
+            continue;
+        };
+        let Some(site) = site(host, held, certificate, proxy, rules) else {
+            continue;
+        };
+        consumer.sites.insert(host.clone(), Rc::new(site));
+        served_by.insert(consumer.name.clone());
+    }
+    if served_by.is_empty() {
+        // Where nothing is to be served there is no claim, either.
+        let claims = held.claims().into_iter();
+        complaints.extend(
+            claims
+                .filter(|claim| !waits_for_a_proxy(claim, consumers, snapshot, rules))
+                .map(|claim| unserved(claim, host, consumers, rules)),
+        );
+    }
+    served_by
+}
+
+/// Has the proxies of a certificate answer for those of its names that they don't serve.
+pub(super) fn answer(consumers: &mut BTreeMap<ContainerName, Consumer>, wanted: &Wanted) {
+    for consumer in consumers
+        .values_mut()
+        .filter(|consumer| wanted.served_by.contains(&consumer.name))
+    {
+        let further = wanted
+            .names
+            .iter()
+            .filter(|host| !consumer.sites.contains_key(*host) && !host.is_wildcard());
+        consumer.answers.extend(further.cloned());
+    }
+}
+
+/// Tells of addresses that are shown another's certificate: clients send no name when they ask for an address, and a
+/// proxy shows one certificate to all of these.
+pub(super) fn tell_nameless(
+    consumers: &BTreeMap<ContainerName, Consumer>,
+    hosts: &BTreeMap<Host, HostDecision<'_>>,
+    rules: &LabelRules,
+    complaints: &mut BTreeSet<Complaint>,
+) {
+    for consumer in consumers.values() {
+        let addresses = consumer
+            .sites
+            .iter()
+            .filter(|(host, site)| host.address().is_some() && site.certificate.is_some());
+        let mut addresses = addresses.map(|(host, site)| (host, &site.certificate));
+        let Some((first, shown)) = addresses.next() else {
+            continue;
+        };
+        for (host, _) in addresses.filter(|(_, certificate)| *certificate != shown) {
+            let problem = format!(
+                "{} shows all who ask for an address the certificate of {first}",
+                consumer.name
+            );
+            let remedy = "put the addresses on one certificate with the label certificate, or on different proxies";
+            let claims = hosts
+                .get(host)
+                .map(HostDecision::claims)
+                .unwrap_or_default();
+            complaints.extend(claims.iter().map(|claim| {
+                claim.complaint(rules, claim.key(), host.as_str(), problem.clone(), remedy)
+            }));
+        }
+    }
+}
+
+/// The files of passwords that can be seen from here, with what there is to say as long as they are not there.
+pub(super) fn password_files(
+    consumers: &BTreeMap<ContainerName, Consumer>,
+    hosts: &BTreeMap<Host, HostDecision<'_>>,
+    snapshot: &Snapshot,
+    rules: &LabelRules,
+) -> BTreeMap<SharedPath, BTreeSet<Complaint>> {
+    let own = snapshot.own.as_ref();
+    let mut files: BTreeMap<SharedPath, BTreeSet<Complaint>> = BTreeMap::new();
+    for consumer in consumers.values() {
+        let Some(proxy) = snapshot.containers.get(&consumer.name) else {
+            continue;
+        };
+        let asking = consumer
+            .sites
+            .iter()
+            .filter(|(_, site)| site.asks_for_password());
+        let claims = asking.filter_map(|(host, _)| Some(hosts.get(host)?.claims()));
+        for claim in claims.flatten().filter(|claim| is_for(claim, proxy)) {
+            let Some(file) = claim.spec.auth.as_ref() else {
+                continue;
+            };
+            if let Some(ours) = seen_here(proxy, path::Path::new(file), own) {
+                let told = no_passwords(claim, file, proxy, &ours, rules);
+                files.entry(ours).or_default().insert(told);
+            }
+        }
+    }
+    files
+}
+
+fn no_passwords(
+    claim: &Claim<'_>,
+    file: &str,
+    proxy: &Container,
+    ours: &SharedPath,
+    rules: &LabelRules,
+) -> Complaint {
+    let name = &proxy.name;
+    let problem =
+        format!("there is no such file in {name}: {ours} here, where it should be, is none");
+    let remedy = format!(
+        "write it, with a line NAME:HASH for each who may come in (`openssl passwd -apr1` prints a HASH), or name another \
+         file of {name}; until then nobody is let in"
+    );
+    claim.complaint(rules, "auth", file, problem, &remedy)
+}
+
+/// The site as this proxy sees it; `None` when it is to serve none of the containers behind it.
+fn site(
+    host: &Host,
+    held: &HostDecision<'_>,
+    certificate: Option<&CertificateName>,
+    proxy: &Container,
+    rules: &LabelRules,
+) -> Option<Site> {
+    let content = match &held.content {
+        ClaimedContent::Nothing => return None,
+        ClaimedContent::Redirect { to, said_by } => said_by
+            .iter()
+            .any(|claim| is_for(claim, proxy))
+            .then(|| SiteContent::Redirect(to.clone()))?,
+        ClaimedContent::Routes(routes) => {
+            let near: Box<[_]> = routes
+                .iter()
+                .filter_map(|(path, claims)| Some((path.clone(), route(host, claims, proxy)?)))
+                .collect();
+            (!near.is_empty()).then_some(SiteContent::Routes(near))?
+        }
+    };
+    let claims = held.claims();
+    let near = claims.iter().filter(|claim| is_for(claim, proxy));
+    Some(Site {
+        kept: held.is_kept.then(|| Kept::of(&claims)),
+        certificate: certificate.cloned(),
+        pin: claims.iter().find_map(|claim| pin(claim, rules)),
+        tls: held.tls,
+        hsts: held.hsts,
+        containers: near
+            .map(|claim| claim.container.name.clone())
+            .sorted()
+            .dedup()
+            .collect(),
+        content,
+    })
+}
+
+impl Kept {
+    fn of(claims: &[&Claim<'_>]) -> Self {
+        let removed: Option<Vec<_>> = claims
+            .iter()
+            .map(|claim| claim.container.removed())
+            .collect();
+        let last = removed.and_then(|times| times.into_iter().max());
+        Self {
+            until: last.map(away::forgotten_at),
+        }
+    }
+}
+
+fn pin(claim: &Claim<'_>, rules: &LabelRules) -> Option<Pin> {
+    let certificate = claim.spec.wish.pin.clone()?;
+    Some(Pin {
+        certificate,
+        container: claim.container.name.clone(),
+        label: claim.label(rules, "pin"),
+    })
+}
+
+/// One path of a site as this proxy sees it.
+fn route(host: &Host, claims: &[Claim<'_>], proxy: &Container) -> Option<Route> {
+    let near: Vec<_> = claims.iter().filter(|claim| is_for(claim, proxy)).collect();
+    let spec = near.first()?.spec;
+    let there = near.iter().filter(|claim| claim.container.is_there());
+    let (traffic, idle): (Vec<&&Claim<'_>>, Vec<_>) = there.partition(|claim| takes_traffic(claim));
+    let addresses = |claims: Vec<&&Claim<'_>>| {
+        claims
+            .into_iter()
+            .filter_map(|claim| upstream(claim, proxy))
+            .sorted()
+            .dedup()
+            .collect()
+    };
+    let realm = || spec.auth_realm.clone().unwrap_or_else(|| host.to_string());
+    Some(Route {
+        by_id: traffic.iter().find_map(|claim| by_id(claim, proxy)),
+        upstreams: addresses(traffic),
+        idle: addresses(idle),
+        scheme: spec.scheme,
+        replaced_by: spec
+            .upstream_path
+            .clone()
+            .or_else(|| spec.strip.then(Path::default)),
+        body_size: spec.body_size.clone(),
+        timeout: spec.timeout,
+        buffers: spec.buffers,
+        auth: spec.auth.clone().map(|file| Auth {
+            file,
+            realm: realm(),
+        }),
+        allow: spec.allow.clone(),
+    })
+}
+
+/// Whether requests may be sent to it now, as far as its label has its health checked.
+fn takes_traffic(claim: &Claim<'_>) -> bool {
+    match claim.spec.health {
+        HealthUse::Check => claim.container.takes_traffic(),
+        HealthUse::Ignore => claim.container.is_running() && claim.container.waits.is_none(),
+    }
+}
+
+/// Whether a label of a container says that requests are sent to it whatever its health check says.
+pub fn ignores_health(container: &Container, label_prefix: &str) -> bool {
+    let spec = labels::read(container, label_prefix, &mut BTreeSet::new());
+    let mut sites = spec.sites.values();
+    sites.any(|site| site.health == HealthUse::Ignore)
+}
+
+fn upstream(claim: &Claim<'_>, proxy: &Container) -> Option<SocketAddr> {
+    let Purpose::Serve(port) = claim.purpose else {
+        return None;
+    };
+    Some(SocketAddr::new(address(claim, proxy)?, port))
+}
+
+/// How the engine's DNS calls the container behind a claim when this proxy asks it: by the first digits of the id of the
+/// one whose network it has.
+fn by_id(claim: &Claim<'_>, proxy: &Container) -> Option<Box<str>> {
+    let Purpose::Serve(port) = claim.purpose else {
+        return None;
+    };
+    let container = claim.container;
+    let id = container
+        .joins
+        .as_ref()
+        .map_or(&container.id, |joins| &joins.id);
+    reach::knows_by_id(proxy, container).then(|| format!("{}:{port}", id.short()).into())
+}
+
+/// Whether this proxy is to serve the claim: it is named, or none is, and they share the network that is meant.
+fn is_for(claim: &Claim<'_>, proxy: &Container) -> bool {
+    let via = &claim.spec.via;
+    let is_named =
+        via.is_empty() || via.contains(proxy.name.as_str()) || via.contains(proxy.service());
+    let is_near = match &claim.spec.network {
+        Some(name) => {
+            let network = network(claim.container, name);
+            network.is_some_and(|network| proxy.is_on_host() || is_on(proxy, &network.id))
+        }
+        None => reach::is_near(claim.container, proxy),
+    };
+    is_named && is_near
+}
+
+/// Where the proxy reaches the container behind a claim.
+fn address(claim: &Claim<'_>, proxy: &Container) -> Option<IpAddr> {
+    match &claim.spec.network {
+        Some(name) if !claim.container.is_on_host() => network(claim.container, name)?.address,
+        _ => reach::address(claim.container, proxy),
+    }
+}
+
+/// The network that a label names: by its whole name, or without the Compose project before it.
+fn network<'a>(container: &'a Container, name: &str) -> Option<&'a Network> {
+    let within = container
+        .project()
+        .map(|project| format!("{project}_{name}"));
+    container
+        .network(name)
+        .or_else(|| container.network(&within?))
+}
+
+/// Whether a proxy would serve the claim that can't be configured: that is told once, of the proxy, however many wait.
+fn waits_for_a_proxy(
+    claim: &Claim<'_>,
+    consumers: &BTreeMap<ContainerName, Consumer>,
+    snapshot: &Snapshot,
+    rules: &LabelRules,
+) -> bool {
+    let label = format!("{}.kind", rules.label_prefix);
+    let mut would_be = snapshot.containers.values().filter(|container| {
+        container.labels.contains_key(&label) && !consumers.contains_key(&container.name)
+    });
+    would_be.any(|proxy| is_for(claim, proxy))
+}
+
+/// That none of the proxies serves a claim, and what would help.
+fn unserved(
+    claim: &Claim<'_>,
+    host: &Host,
+    consumers: &BTreeMap<ContainerName, Consumer>,
+    rules: &LabelRules,
+) -> Complaint {
+    let wrong = |key, value: &str, problem: String, remedy: String| {
+        claim.complaint(rules, key, value, problem, &remedy)
+    };
+    if consumers.is_empty() {
+        let remedy = format!(
+            "start a proxy with the label {}.kind=nginx on one of its networks",
+            rules.label_prefix
+        );
+        let problem = "no proxy is there to serve it".to_owned();
+        return wrong("host", host.as_str(), problem, remedy);
+    }
+    let named = claim.spec.network.as_ref();
+    if let Some(name) = named.filter(|name| network(claim.container, name).is_none()) {
+        let problem = "it is on no such network".to_owned();
+        return wrong("network", name, problem, its_networks(claim.container));
+    }
+    let proxies = words(consumers.keys().map(ContainerName::to_string));
+    if !claim.spec.via.is_empty() {
+        let via = words(claim.spec.via.iter().cloned());
+        let problem = "no such proxy shares a network with it".to_owned();
+        let remedy = format!("name one of {proxies}, on a network of its own");
+        return wrong("via", &via, problem, remedy);
+    }
+    let (problem, remedy) = unshared(claim.container, &proxies);
+    wrong("host", host.as_str(), problem, remedy)
+}
+
+/// Why a container shares no network with any of these proxies, and what would help.
+fn unshared(container: &Container, proxies: &str) -> (String, String) {
+    match (&container.joins, container.is_on_host()) {
+        (Some(Joined { name: None, id }), _) => (
+            format!("it uses the network of the container {id}, which is not there any more"),
+            "make it anew: `docker-compose up -d --force-recreate`".to_owned(),
+        ),
+        (Some(Joined { name: Some(owner), .. }), false) => (
+            format!("it uses the network of {owner}, which no proxy shares; there is {proxies}"),
+            format!("put {owner} on a network of a proxy; {}", its_networks(container)),
+        ),
+        (_, true) => (
+            format!("it has the host's network, where only a proxy that has it, too, can ask it; there is {proxies}"),
+            "in Compose, take `network_mode: host` from it and put it on a network of a proxy, or write it to the proxy, \
+             too".to_owned(),
+        ),
+        (None, false) => (
+            format!("no proxy shares a network with it; there is {proxies}"),
+            format!("put both on one network; {}", its_networks(container)),
+        ),
+    }
+}
+
+fn its_networks(container: &Container) -> String {
+    match container.networks.is_empty() {
+        true => "it is on none".to_owned(),
+        false => {
+            let names = container
+                .networks
+                .iter()
+                .map(|network| network.name.clone());
+            format!("it is on {}", words(names))
+        }
+    }
+}
