@@ -152,11 +152,7 @@ fn meant(read: Inspected) -> Result<Container, String> {
         published: all_published(&network_settings.ports),
         bound: all_published(&host_config.port_bindings),
         user: config.user,
-        networks: network_settings
-            .networks
-            .into_iter()
-            .map(|(name, network)| place(name, &network))
-            .collect(),
+        networks: networks(network_settings.networks),
         exposed: config
             .exposed_ports
             .keys()
@@ -180,6 +176,13 @@ fn meant(read: Inspected) -> Result<Container, String> {
         way: None,
         waits: None,
     })
+}
+
+fn networks(networks: BTreeMap<String, Endpoint>) -> Box<[Network]> {
+    let networks = networks.into_iter();
+    networks
+        .map(|(name, network)| place(name, &network))
+        .collect()
 }
 
 /// Whether /dev/shm is a file system of its own, as it is unless somebody wants it otherwise. Shared with the host or

@@ -96,9 +96,17 @@ pub(super) fn read(
         ));
     }
     for (_, site) in &mut spec.sites {
-        if let Err((key, problem, remedy)) = agree(site) {
+        let found = CONTRADICTIONS.iter().find(|row| (row.is_in)(site));
+        if let Some(Contradiction {
+            key,
+            problem,
+            remedy,
+            ..
+        }) = found
+        {
             site.spoiled = true;
-            complaints.insert(complaint(&format!("{start}{key}"), "", (problem, remedy)));
+            let trouble = ((*problem).to_owned(), (*remedy).to_owned());
+            complaints.insert(complaint(&format!("{start}{key}"), "", trouble));
         }
     }
     spec
@@ -210,79 +218,81 @@ fn read_names(site: &mut SiteSpec, value: &str, take: fn(&mut SiteSpec, Host)) -
 }
 
 /// What no single label shows: labels of one site that contradict each other.
-fn agree(site: &SiteSpec) -> Result<(), (&'static str, String, String)> {
-    let wrong =
-        |key, problem: &str, remedy: &str| Err((key, problem.to_owned(), remedy.to_owned()));
-    let rewrites = site.strip || site.upstream_path.is_some();
-    let is_grpc = matches!(site.scheme, Scheme::Grpc | Scheme::Grpcs);
-    if site.strip && site.upstream_path.is_some() {
-        return wrong(
-            "strip",
-            "strip and upstream-path exclude each other",
-            "keep one of them",
-        );
-    }
-    if rewrites && is_grpc {
-        return wrong(
-            "scheme",
-            "nginx can't change the path of gRPC",
-            "leave out strip and upstream-path",
-        );
-    }
-    if is_grpc && site.tls == Tls::Off {
-        return wrong(
-            "scheme",
-            "gRPC is only passed on from https",
-            "leave out tls=off",
-        );
-    }
-    if site.tls == Tls::Off && site.hsts.is_some() {
-        return wrong(
-            "hsts",
-            "browsers can't insist on https that is off",
-            "leave out hsts, or tls=off",
-        );
-    }
-    if site.auth_realm.is_some() && site.auth.is_none() {
-        return wrong(
-            "auth-realm",
-            "there is no password file",
-            "add auth with the path of an htpasswd file",
-        );
-    }
-    if site.tls == Tls::Off && (site.wish != CertificateSpec::default() || !site.names.is_empty()) {
-        return wrong(
-            "tls",
-            "labels say something of a certificate that there is none of",
-            "leave out tls=off",
-        );
-    }
-    if !site.names.is_empty()
-        && site.wish.certificate.is_none()
-        && site.hosts.len() + site.redirects.len() > 1
-    {
-        let problem = "the site has several hosts, each with a certificate of its own";
-        return wrong(
-            "names",
-            problem,
-            "add certificate, which puts them all on one",
-        );
-    }
-    if site.hosts.is_empty() && !site.names.is_empty() {
-        return wrong(
-            "names",
-            "there is no host whose certificate they could be on",
-            "add host",
-        );
-    }
-    if site.first.is_none() && !site.redirects.is_empty() {
-        return wrong(
-            "redirect",
-            "there is no host to send them to",
-            "add host with a name that is no wildcard",
-        );
-    }
-    Ok(())
+struct Contradiction {
+    is_in: fn(&SiteSpec) -> bool,
+    /// The label that is named.
+    key: &'static str,
+    problem: &'static str,
+    remedy: &'static str,
+}
+
+/// The first that is found is told.
+const CONTRADICTIONS: &[Contradiction] = &[
+    Contradiction {
+        is_in: |site| site.strip && site.upstream_path.is_some(),
+        key: "strip",
+        problem: "strip and upstream-path exclude each other",
+        remedy: "keep one of them",
+    },
+    Contradiction {
+        is_in: |site| is_grpc(site) && (site.strip || site.upstream_path.is_some()),
+        key: "scheme",
+        problem: "nginx can't change the path of gRPC",
+        remedy: "leave out strip and upstream-path",
+    },
+    Contradiction {
+        is_in: |site| is_grpc(site) && site.tls == Tls::Off,
+        key: "scheme",
+        problem: "gRPC is only passed on from https",
+        remedy: "leave out tls=off",
+    },
+    Contradiction {
+        is_in: |site| site.tls == Tls::Off && site.hsts.is_some(),
+        key: "hsts",
+        problem: "browsers can't insist on https that is off",
+        remedy: "leave out hsts, or tls=off",
+    },
+    Contradiction {
+        is_in: |site| site.auth_realm.is_some() && site.auth.is_none(),
+        key: "auth-realm",
+        problem: "there is no password file",
+        remedy: "add auth with the path of an htpasswd file",
+    },
+    Contradiction {
+        is_in: |site| {
+            let is_told = site.wish != CertificateSpec::default() || !site.names.is_empty();
+            site.tls == Tls::Off && is_told
+        },
+        key: "tls",
+        problem: "labels say something of a certificate that there is none of",
+        remedy: "leave out tls=off",
+    },
+    Contradiction {
+        is_in: |site| {
+            let is_shared = site.wish.certificate.is_some();
+            let hosts = site.hosts.len() + site.redirects.len();
+            !site.names.is_empty() && !is_shared && hosts > 1
+        },
+        key: "names",
+        problem: "the site has several hosts, each with a certificate of its own",
+        remedy: "add certificate, which puts them all on one",
+    },
+    Contradiction {
+        is_in: |site| site.hosts.is_empty() && !site.names.is_empty(),
+        key: "names",
+        problem: "there is no host whose certificate they could be on",
+        remedy: "add host",
+    },
+    Contradiction {
+        is_in: |site| site.first.is_none() && !site.redirects.is_empty(),
+        key: "redirect",
+        problem: "there is no host to send them to",
+        remedy: "add host with a name that is no wildcard",
+    },
+];
+
+fn is_grpc(site: &SiteSpec) -> bool {
+    matches!(site.scheme, Scheme::Grpc | Scheme::Grpcs)
 }
 
 /// `a, b, c`.

@@ -3,7 +3,7 @@ use crate::{
     observe::{HeldCertificate, Source, Subject},
     plan::{self, Candidate, Skipped},
     report::Findings,
-    values::{CertificateName, Retry},
+    values::{CertificateName, Issuer, Retry},
 };
 
 /// Which certificate is served and why, which are not and why not, and what came of getting one.
@@ -81,26 +81,7 @@ fn tell_held(
     );
     if held.is_valid_at(facts.now) {
         told.ok("certificate", says);
-        let due = plan::due(held);
-        let is_kept = facts.site().is_some_and(|site| site.kept.is_some());
-        match (&held.source, due > facts.now) {
-            (Source::Provided, _) => told.note(
-                "certificate",
-                "it was put there by hand; quaymaster does not renew it",
-            ),
-            _ if is_kept => told.note(
-                "certificate",
-                "it is not renewed as long as no container of the site runs",
-            ),
-            (_, true) => told.ok(
-                "certificate",
-                format!("it will be renewed at {}", facts.at(due)),
-            ),
-            (_, false) => told.note(
-                "certificate",
-                format!("its renewal is due since {}", facts.at(due)),
-            ),
-        }
+        tell_renewal(facts, held, told);
     } else {
         told.problem(
             "certificate",
@@ -108,10 +89,41 @@ fn tell_held(
             "",
         );
     }
-    let Some(wanted) = facts.desired.certificates.get(wanted) else {
-        return;
-    };
-    let issuer = &wanted.issuance.issuer;
+    if let Some(wanted) = facts.desired.certificates.get(wanted) {
+        tell_other_issuer(facts, held, &wanted.issuance.issuer, told);
+    }
+}
+
+fn tell_renewal(facts: &Inspection<'_>, held: &HeldCertificate, told: &mut Findings) {
+    let due = plan::due(held);
+    let is_kept = facts.site().is_some_and(|site| site.kept.is_some());
+    match (&held.source, due > facts.now) {
+        (Source::Provided, _) => told.note(
+            "certificate",
+            "it was put there by hand; quaymaster does not renew it",
+        ),
+        _ if is_kept => told.note(
+            "certificate",
+            "it is not renewed as long as no container of the site runs",
+        ),
+        (_, true) => told.ok(
+            "certificate",
+            format!("it will be renewed at {}", facts.at(due)),
+        ),
+        (_, false) => told.note(
+            "certificate",
+            format!("its renewal is due since {}", facts.at(due)),
+        ),
+    }
+}
+
+/// That it is from another CA than the one that is asked now.
+fn tell_other_issuer(
+    facts: &Inspection<'_>,
+    held: &HeldCertificate,
+    issuer: &Issuer,
+    told: &mut Findings,
+) {
     if let Some(until) = plan::kept_until(held, issuer, facts.now) {
         let stays = format!(
             "it is trusted, and none from {issuer} is, which is asked now; it stays until {}",

@@ -34,18 +34,25 @@ pub(super) fn tell_files(facts: &Inspection<'_>, proxy: &Consumer, told: &mut Fi
         let remedy = start_it(name, facts.snapshot);
         return told.problem("proxy", format!("{name} does not run"), remedy);
     }
-    let file = plan::site_file(facts.host);
     let installed = facts
         .observed
         .installed
         .get(name)
         .cloned()
         .unwrap_or_default();
+    tell_file(facts, proxy, &installed, told);
+    tell_changes(facts, name, told);
+    tell_progress(facts, name, &installed, told);
+}
+
+fn tell_file(facts: &Inspection<'_>, proxy: &Consumer, installed: &Installed, told: &mut Findings) {
+    let name = &proxy.name;
+    let file = plan::site_file(facts.host);
     let theirs = proxy.config.theirs.join(file.as_str());
     match proxy
         .sites
         .get(facts.host)
-        .and_then(|site| Instead::of(facts.host, site, &installed))
+        .and_then(|site| Instead::of(facts.host, site, installed))
     {
         None => told.ok(
             "proxy",
@@ -62,6 +69,10 @@ pub(super) fn tell_files(facts: &Inspection<'_>, proxy: &Consumer, told: &mut Fi
             "",
         ),
     }
+}
+
+/// The last failure to bring a proxy up to date, and what is about to be changed.
+fn tell_changes(facts: &Inspection<'_>, name: &ContainerName, told: &mut Findings) {
     let failure = facts.status.and_then(|status| {
         status
             .failures
@@ -91,7 +102,6 @@ pub(super) fn tell_files(facts: &Inspection<'_>, proxy: &Consumer, told: &mut Fi
             format!("{name} is about to be brought up to date: {why}"),
         );
     }
-    tell_progress(facts, name, &installed, told);
 }
 
 fn tell_progress(
@@ -143,15 +153,29 @@ pub(super) fn tell_seen(facts: &Inspection<'_>, proxy: &Consumer, told: &mut Fin
         }
         return;
     };
-    let installed = facts
-        .observed
-        .installed
-        .get(name)
-        .cloned()
-        .unwrap_or_default();
+    tell_mark(facts, proxy, &seen.mark, told);
+    if let Ok(status) = &seen.plain {
+        told.note(
+            "seen now",
+            format!("http://{}/ gets status {status}", facts.host.in_url()),
+        );
+    }
+    tell_serial(facts, proxy, seen.serial.as_ref(), told);
+}
+
+/// The generation that a proxy shows.
+fn tell_mark(
+    facts: &Inspection<'_>,
+    proxy: &Consumer,
+    mark: &Result<String, String>,
+    told: &mut Findings,
+) {
+    let name = &proxy.name;
+    let installed = facts.observed.installed.get(name);
+    let generation = installed.map_or(0, |installed| installed.generation);
     let logs = format!("`docker logs {name}` says more");
-    match &seen.mark {
-        Ok(mark) if *mark == installed.generation.to_string() => {
+    match mark {
+        Ok(mark) if *mark == generation.to_string() => {
             told.ok(
                 "seen now",
                 format!(
@@ -161,10 +185,7 @@ pub(super) fn tell_seen(facts: &Inspection<'_>, proxy: &Consumer, told: &mut Fin
             );
         }
         Ok(mark) if mark.parse::<u64>().is_ok() => {
-            let says = format!(
-                "{name} serves generation {mark}, not {}",
-                installed.generation
-            );
+            let says = format!("{name} serves generation {mark}, not {generation}");
             told.problem(
                 "seen now",
                 says,
@@ -188,13 +209,6 @@ pub(super) fn tell_seen(facts: &Inspection<'_>, proxy: &Consumer, told: &mut Fin
             ),
         ),
     }
-    if let Ok(status) = &seen.plain {
-        told.note(
-            "seen now",
-            format!("http://{}/ gets status {status}", facts.host.in_url()),
-        );
-    }
-    tell_serial(facts, proxy, seen.serial.as_ref(), told);
 }
 
 fn tell_serial(
