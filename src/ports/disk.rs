@@ -8,14 +8,10 @@ use std::{
 };
 
 use futures_util::stream::LocalBoxStream;
-use thiserror::Error;
 
-use super::Challenge;
+use super::{Challenge, DiskError};
 use crate::{
-    observe::{
-        Attempt, HeldCertificate, Holder, Installed, Release, Removed, RenewalRequest, SharedPath,
-        Shelf, Source,
-    },
+    observe::{Attempt, HeldCertificate, Holder, Installed, Removed, SharedPath, Shelf, Source},
     values::{CertificateName, ContainerName, Digest, FileName, Host, Owner, Secret, Timestamp},
 };
 
@@ -192,31 +188,6 @@ pub enum Repair {
     Copy,
 }
 
-/// What people ask of the daemon by commands, as it lies in state: renewals, and hosts to hand over.
-pub trait Wishes {
-    /// All that lie there, and what is wrong with the others.
-    ///
-    /// # Errors
-    /// When they can't be listed.
-    fn wishes(
-        &self,
-    ) -> Result<(BTreeMap<CertificateName, RenewalRequest>, Vec<DiskError>), DiskError>;
-    /// Leaves a wish, or writes down what became of it.
-    fn keep_wish(&self, name: &CertificateName, wish: &RenewalRequest) -> Result<(), DiskError>;
-    /// Takes a wish away; one that is not there is fine.
-    fn drop_wish(&self, name: &CertificateName) -> Result<(), DiskError>;
-
-    /// All requests to hand a host over that lie there, and what is wrong with the others.
-    ///
-    /// # Errors
-    /// When they can't be listed.
-    fn releases(&self) -> Result<(Vec<Release>, Vec<DiskError>), DiskError>;
-    /// Leaves such a request, or writes down what became of it.
-    fn keep_release(&self, release: &Release) -> Result<(), DiskError>;
-    /// Takes such a request away; one that is not there is fine.
-    fn drop_release(&self, host: &Host) -> Result<(), DiskError>;
-}
-
 /// A certificate that was obtained and is not stored yet.
 #[derive(Debug)]
 pub struct NewCertificate<'a> {
@@ -245,55 +216,4 @@ pub struct OrderRecord {
     pub url: Option<String>,
     /// Tokens of responses that were shown for it: whoever goes on after a crash takes them away.
     pub tokens: Vec<String>,
-}
-
-/// Why something could not be read or written.
-#[derive(Debug, Error)]
-pub enum DiskError {
-    /// The system said no.
-    #[error("can't {doing} {}", path.display())]
-    Io {
-        /// What was being done.
-        doing: &'static str,
-        /// To which file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A file of ours is not as we wrote it.
-    #[error("{} can't be understood: {problem}", path.display())]
-    Damaged {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// A key that others may read.
-    #[error("{} may be read by others than its owner; take that right away with `chmod 600`", path.display())]
-    Exposed {
-        /// Its file.
-        path: PathBuf,
-    },
-    /// A file that we may not give to its reader.
-    #[error(
-        "can't give {} to user {}, whom its server runs as; quaymaster needs `cap_add: [CHOWN]` for that, or the same user",
-        path.display(),
-        owner.user
-    )]
-    Owner {
-        /// Which file.
-        path: PathBuf,
-        /// To whom.
-        owner: Owner,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A certificate that does not pass its checks.
-    #[error("the certificate {name} is refused")]
-    Certificate {
-        /// Its name.
-        name: String,
-        /// Which check it failed.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
 }

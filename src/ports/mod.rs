@@ -3,9 +3,11 @@
 
 mod authority;
 mod disk;
+mod disk_error;
 mod engine;
 mod probe;
 mod templates;
+mod wishes;
 
 use std::{rc::Rc, time::Duration};
 
@@ -14,12 +16,14 @@ use async_trait::async_trait;
 use crate::values::Timestamp;
 pub use authority::{Authorities, Authority, AuthorityError, Challenge, Order};
 pub use disk::{
-    AttemptRecords, Certificates, Change, Disk, DiskError, GoodTemplates, NewCertificate,
-    OrderRecord, Place, Repair, Wishes,
+    AttemptRecords, Certificates, Change, Disk, GoodTemplates, NewCertificate, OrderRecord, Place,
+    Repair,
 };
+pub use disk_error::DiskError;
 pub use engine::{DetailedEngine, Engine, EngineError, Ran};
 pub use probe::{Page, Probe, ProbeError, Served};
 pub use templates::{NamedFiles, TemplateFiles, TemplateTexts};
+pub use wishes::Wishes;
 
 /// Everything outside, handed to the loop and to the actions.
 #[derive(Clone)]

@@ -36,6 +36,7 @@ mod shared;
 mod shut;
 mod state;
 mod templates;
+mod wishes;
 
 use std::{
     cell::RefCell,
@@ -56,12 +57,10 @@ pub use named::AnyFiles;
 
 use crate::{
     adapters::changes,
-    observe::{
-        Attempt, HeldCertificate, Holder, Installed, Release, Removed, RenewalRequest, SharedPath,
-    },
+    observe::{Attempt, HeldCertificate, Holder, Installed, Removed, SharedPath},
     ports::{
         AttemptRecords, Certificates, Challenge, Change, Disk, DiskError, GoodTemplates,
-        NewCertificate, OrderRecord, Place, Repair, Wishes,
+        NewCertificate, OrderRecord, Place, Repair,
     },
     values::{CertificateName, FileName, Host, Owner, Secret, Timestamp},
 };
@@ -288,34 +287,6 @@ impl Disk for Folders {
 
     fn breathe(&self, now: Timestamp) -> Result<(), DiskError> {
         self.write_breath(now)
-    }
-}
-
-impl Wishes for Folders {
-    fn wishes(
-        &self,
-    ) -> Result<(BTreeMap<CertificateName, RenewalRequest>, Vec<DiskError>), DiskError> {
-        self.read_wishes()
-    }
-
-    fn keep_wish(&self, name: &CertificateName, wish: &RenewalRequest) -> Result<(), DiskError> {
-        self.write_wish(name, wish)
-    }
-
-    fn drop_wish(&self, name: &CertificateName) -> Result<(), DiskError> {
-        self.remove_wish(name)
-    }
-
-    fn releases(&self) -> Result<(Vec<Release>, Vec<DiskError>), DiskError> {
-        self.read_releases()
-    }
-
-    fn keep_release(&self, release: &Release) -> Result<(), DiskError> {
-        self.write_release(release)
-    }
-
-    fn drop_release(&self, host: &Host) -> Result<(), DiskError> {
-        self.remove_release(host)
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     adapters::x509,
-    observe::{Attempt, RenewalRequest},
+    observe::Attempt,
     ports::{AttemptRecords, DiskError, OrderRecord},
     values::{CertificateName, Digest, Secret, Timestamp},
 };
@@ -107,40 +107,6 @@ impl Folders {
             String::from(now).as_bytes(),
             Durability::Renamed,
         )
-    }
-
-    pub(super) fn read_wishes(
-        &self,
-    ) -> Result<(BTreeMap<CertificateName, RenewalRequest>, Vec<DiskError>), DiskError> {
-        let folder = self.state.join("wishes");
-        let (mut wishes, mut faults) = (BTreeMap::new(), Vec::new());
-        for entry in files::entries(&folder)? {
-            let name = entry
-                .strip_suffix(".json")
-                .and_then(|name| CertificateName::parse(name).ok());
-            let Some(name) = name else { continue };
-            match read_json(&folder.join(entry)) {
-                Ok(wish) => wishes.extend(wish.map(|wish| (name, wish))),
-                Err(fault) => faults.push(fault),
-            }
-        }
-        Ok((wishes, faults))
-    }
-
-    pub(super) fn write_wish(
-        &self,
-        name: &CertificateName,
-        wish: &RenewalRequest,
-    ) -> Result<(), DiskError> {
-        self.write_json(&self.wish(name), wish)
-    }
-
-    pub(super) fn remove_wish(&self, name: &CertificateName) -> Result<(), DiskError> {
-        files::remove(&self.wish(name))
-    }
-
-    fn wish(&self, name: &CertificateName) -> PathBuf {
-        self.state.join("wishes").join(format!("{name}.json"))
     }
 
     pub(super) fn read_attempts(&self) -> Result<AttemptRecords, DiskError> {
