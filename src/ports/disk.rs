@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, Write},
-    path::PathBuf,
     rc::Rc,
 };
 
@@ -69,13 +68,6 @@ pub trait Disk {
     fn templates(&self) -> Result<Vec<GoodTemplates>, DiskError>;
     /// Keeps these.
     fn keep_templates(&self, templates: &[GoodTemplates]) -> Result<(), DiskError>;
-
-    /// The account at a CA: the text that was kept.
-    fn account(&self, directory: &str) -> Result<Option<Secret>, DiskError>;
-    /// Keeps the account at a CA.
-    fn keep_account(&self, directory: &str, account: &Secret) -> Result<(), DiskError>;
-    /// Puts an account that can't be used away under another name, which is told: its key may still be wanted.
-    fn set_account_aside(&self, directory: &str) -> Result<PathBuf, DiskError>;
 
     /// Makes a challenge's response readable in a webroot.
     fn publish(&self, webroot: &SharedPath, challenge: &Challenge) -> Result<(), DiskError>;

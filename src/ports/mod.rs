@@ -1,6 +1,7 @@
 //! The outside as the line sees it: the engine, the CA, the disk, the network, the clock; their errors, and when each
 //! error may be tried again. Adapters implement these; nothing else has effects. A file a port.
 
+mod accounts;
 mod authority;
 mod disk;
 mod disk_error;
@@ -14,6 +15,7 @@ use std::{rc::Rc, time::Duration};
 use async_trait::async_trait;
 
 use crate::values::Timestamp;
+pub use accounts::Accounts;
 pub use authority::{Authorities, Authority, AuthorityError, Challenge, Order};
 pub use disk::{
     AttemptRecords, Certificates, Change, Disk, GoodTemplates, NewCertificate, OrderRecord, Place,

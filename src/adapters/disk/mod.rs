@@ -23,6 +23,7 @@
 //! CONFIG/certificates/NAME -> .versions/NAME/…    copies of just the consumer's own
 //! ```
 
+mod accounts;
 mod certificates;
 mod consumers;
 mod deployed;
@@ -62,7 +63,7 @@ use crate::{
         AttemptRecords, Certificates, Challenge, Change, Disk, DiskError, GoodTemplates,
         NewCertificate, OrderRecord, Place, Repair,
     },
-    values::{CertificateName, FileName, Host, Owner, Secret, Timestamp},
+    values::{CertificateName, FileName, Host, Owner, Timestamp},
 };
 
 /// How long nothing must change in `provided/` before it is looked at: a certificate and its key are copied there one
@@ -189,18 +190,6 @@ impl Disk for Folders {
 
     fn keep_templates(&self, templates: &[GoodTemplates]) -> Result<(), DiskError> {
         self.write_templates(templates)
-    }
-
-    fn account(&self, directory: &str) -> Result<Option<Secret>, DiskError> {
-        self.read_account(directory)
-    }
-
-    fn keep_account(&self, directory: &str, account: &Secret) -> Result<(), DiskError> {
-        self.write_account(directory, account)
-    }
-
-    fn set_account_aside(&self, directory: &str) -> Result<PathBuf, DiskError> {
-        self.move_account_aside(directory)
     }
 
     fn publish(&self, webroot: &SharedPath, challenge: &Challenge) -> Result<(), DiskError> {

@@ -194,47 +194,6 @@ impl Folders {
         self.state.join("orders").join(name.as_str())
     }
 
-    pub(super) fn read_account(&self, directory: &str) -> Result<Option<Secret>, DiskError> {
-        Ok(files::read(&self.account_file(directory))?.map(Secret::new))
-    }
-
-    pub(super) fn write_account(&self, directory: &str, account: &Secret) -> Result<(), DiskError> {
-        self.write(
-            &self.account_file(directory),
-            account.expose().as_bytes(),
-            Durability::Synced,
-        )
-    }
-
-    pub(super) fn move_account_aside(&self, directory: &str) -> Result<PathBuf, DiskError> {
-        let path = self.account_file(directory);
-        files::set_aside(&path, &path.with_file_name("account.json.damaged"))
-    }
-
-    /// One folder a CA, called after its URL; the digest tells URLs apart that look alike when they are made plain.
-    fn account_file(&self, directory: &str) -> PathBuf {
-        let bare = directory.strip_prefix("https://").unwrap_or(directory);
-        let plain: String = bare
-            .chars()
-            .map(|c| {
-                if c.is_ascii_alphanumeric() || c == '.' {
-                    c
-                } else {
-                    '-'
-                }
-            })
-            .collect();
-        let folder = format!(
-            "{:.100}-{}",
-            plain.trim_start_matches('.'),
-            Digest::of(directory).short()
-        );
-        self.state
-            .join("accounts")
-            .join(folder)
-            .join("account.json")
-    }
-
     pub(super) fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<(), DiskError> {
         let text = serde_json::to_string_pretty(value).map_err(|error| DiskError::Damaged {
             path: path.to_owned(),
@@ -243,7 +202,12 @@ impl Folders {
         self.write(path, text.as_bytes(), Durability::Synced)
     }
 
-    fn write(&self, path: &Path, bytes: &[u8], durability: Durability) -> Result<(), DiskError> {
+    pub(super) fn write(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        durability: Durability,
+    ) -> Result<(), DiskError> {
         self.make_way(path)?;
         files::replace(path, bytes, PRIVATE, durability)
     }

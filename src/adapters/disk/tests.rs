@@ -14,8 +14,8 @@ use super::*;
 use crate::{
     adapters::clock::SystemClock,
     observe::Source,
-    ports::Clock,
-    values::{Digest, Host, Retry},
+    ports::{Accounts, Clock},
+    values::{Digest, Host, Retry, Secret},
 };
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
