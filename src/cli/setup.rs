@@ -167,6 +167,8 @@ pub(super) fn daemon(
             engine,
             authorities: Rc::new(authorities),
             disk: folders.clone(),
+            responder: folders.clone(),
+            folders: folders.clone(),
             wishes: folders,
             probe: Rc::new(probe),
             clock,

@@ -465,7 +465,7 @@ impl Facts {
             };
             Rc::make_mut(installed).signals = signals.clone();
             let kept = ports
-                .disk
+                .folders
                 .keep_installed(&place(consumer), installed, &BTreeSet::new());
             if let Err(error) = kept {
                 // It follows with the next deployment.
@@ -490,7 +490,7 @@ impl Facts {
             let Some((consumer, installed)) = desired.consumers.get(name).zip(installed) else {
                 continue;
             };
-            match ports.disk.shut(&place(consumer), sites) {
+            match ports.folders.shut(&place(consumer), sites) {
                 Ok(()) => Rc::make_mut(installed).shut.clone_from(sites),
                 Err(error) => drop(self.unshut.insert(chain(&error))),
             }
@@ -503,7 +503,7 @@ impl Facts {
             .consumers
             .values()
             .filter(|consumer| self.is_to_be_looked_at(consumer));
-        let tidied = looked_at.map(|consumer| ports.disk.tidy(&place(consumer)));
+        let tidied = looked_at.map(|consumer| ports.folders.tidy(&place(consumer)));
         self.untidy = tidied
             .filter_map(Result::err)
             .map(|error| chain(&error))
@@ -527,7 +527,7 @@ impl Facts {
             if !self.is_to_be_looked_at(consumer) {
                 continue;
             }
-            match ports.disk.installed(&place(consumer)) {
+            match ports.folders.installed(&place(consumer)) {
                 Ok(installed) => {
                     self.observed
                         .installed
@@ -561,7 +561,7 @@ impl Facts {
         let missing = desired
             .files
             .keys()
-            .filter(|file| ports.disk.is_missing(file));
+            .filter(|file| ports.folders.is_missing(file));
         self.observed.missing = missing.cloned().collect();
     }
 

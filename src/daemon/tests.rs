@@ -130,6 +130,8 @@ fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
             engine,
             authorities,
             disk: folders.clone(),
+            responder: folders.clone(),
+            folders: folders.clone(),
             wishes: folders,
             probe: Rc::new(TcpProbe::new().unwrap()),
             clock,

@@ -173,7 +173,7 @@ fn withdraw(ports: &Ports, obtain: &Obtain, tokens: &[String]) -> Result<(), Dis
         .iter()
         .flat_map(|webroot| tokens.iter().map(move |token| (webroot, token)));
     each.into_iter()
-        .try_for_each(|(webroot, token)| ports.disk.withdraw(webroot, token))
+        .try_for_each(|(webroot, token)| ports.responder.withdraw(webroot, token))
 }
 
 /// Asks each proxy that can be reached for the response, as the CA will: a failed look here costs nothing.
@@ -220,7 +220,7 @@ struct Published<'a> {
 impl Published<'_> {
     fn publish(&self) -> Result<(), Failure> {
         for (webroot, challenge) in self.each() {
-            self.ports.disk.publish(webroot, challenge)?;
+            self.ports.responder.publish(webroot, challenge)?;
         }
         Ok(())
     }
@@ -238,7 +238,7 @@ impl Published<'_> {
 impl Drop for Published<'_> {
     fn drop(&mut self) {
         for (webroot, challenge) in self.each() {
-            if let Err(error) = self.ports.disk.withdraw(webroot, &challenge.token) {
+            if let Err(error) = self.ports.responder.withdraw(webroot, &challenge.token) {
                 report(&Event::DiskFault {
                     problem: chain(&error),
                 });

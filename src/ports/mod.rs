@@ -3,10 +3,12 @@
 
 mod accounts;
 mod authority;
+mod consumers;
 mod disk;
 mod disk_error;
 mod engine;
 mod probe;
+mod responder;
 mod templates;
 mod wishes;
 
@@ -17,13 +19,14 @@ use async_trait::async_trait;
 use crate::values::Timestamp;
 pub use accounts::Accounts;
 pub use authority::{Authorities, Authority, AuthorityError, Challenge, Order};
+pub use consumers::{Change, ConsumerFolders, Place};
 pub use disk::{
-    AttemptRecords, Certificates, Change, Disk, GoodTemplates, NewCertificate, OrderRecord, Place,
-    Repair,
+    AttemptRecords, Certificates, Disk, GoodTemplates, NewCertificate, OrderRecord, Repair,
 };
 pub use disk_error::DiskError;
 pub use engine::{DetailedEngine, Engine, EngineError, Ran};
 pub use probe::{Page, Probe, ProbeError, Served};
+pub use responder::Responder;
 pub use templates::{NamedFiles, TemplateFiles, TemplateTexts};
 pub use wishes::Wishes;
 
@@ -36,6 +39,10 @@ pub struct Ports {
     pub authorities: Rc<dyn Authorities>,
     /// Our folders and those of consumers.
     pub disk: Rc<dyn Disk>,
+    /// Where responses to challenges are shown.
+    pub responder: Rc<dyn Responder>,
+    /// Folders of consumers.
+    pub folders: Rc<dyn ConsumerFolders>,
     /// What people ask of whoever works on our state.
     pub wishes: Rc<dyn Wishes>,
     /// Connections that prove what is served.

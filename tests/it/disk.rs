@@ -17,7 +17,7 @@ use std::{
 use quaymaster::{
     adapters::{clock::SystemClock, disk::Folders},
     observe::SharedPath,
-    ports::{Change, Clock, Disk, Place},
+    ports::{Change, Clock, ConsumerFolders, Disk, Place},
     values::{CertificateName, ContainerName},
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};

@@ -2,15 +2,15 @@
 
 mod links;
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use super::{
     tests::{mode, name, place, store},
     *,
 };
 use crate::{
-    observe::{Installed, InstalledFile, Progress},
-    ports::Place as Folder,
+    observe::{Installed, InstalledFile, Progress, SharedPath},
+    ports::{Change, ConsumerFolders, Place as Folder},
     values::{ContainerName, Digest, FileName},
 };
 

@@ -3,8 +3,9 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use super::{
-    Folders, consumers,
+    Folders,
     files::{self, Durability, PRIVATE},
+    responder,
     shared::SharedFolder,
 };
 use crate::{observe::SharedPath, ports::DiskError, values::CertificateName};
@@ -41,7 +42,7 @@ pub fn look(path: &SharedPath) -> Result<Option<FolderLook>, DiskError> {
 /// # Errors
 /// When it can't be listed.
 pub fn responses(webroot: &SharedPath) -> Result<Vec<PathBuf>, DiskError> {
-    let path = consumers::responses(webroot);
+    let path = responder::responses(webroot);
     let Some(folder) = SharedFolder::open(&path)? else {
         return Ok(Vec::new());
     };

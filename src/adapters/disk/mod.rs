@@ -33,15 +33,15 @@ mod lock;
 mod look;
 mod memory;
 mod named;
+mod responder;
 mod shared;
-mod shut;
 mod state;
 mod templates;
 mod wishes;
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     io::{self, Write},
     path::{Path, PathBuf},
     time::Duration,
@@ -50,20 +50,20 @@ use std::{
 use futures_util::stream::LocalBoxStream;
 
 use memory::Memory;
-use shared::SharedFolder;
 
+pub use consumers::try_owner;
 pub use lock::Lock;
 pub use look::{FolderLook, look, responses};
 pub use named::AnyFiles;
 
 use crate::{
     adapters::changes,
-    observe::{Attempt, HeldCertificate, Holder, Installed, Removed, SharedPath},
+    observe::{Attempt, HeldCertificate, Holder, Removed},
     ports::{
-        AttemptRecords, Certificates, Challenge, Change, Disk, DiskError, GoodTemplates,
-        NewCertificate, OrderRecord, Place, Repair,
+        AttemptRecords, Certificates, Disk, DiskError, GoodTemplates, NewCertificate, OrderRecord,
+        Repair,
     },
-    values::{CertificateName, FileName, Host, Owner, Timestamp},
+    values::{CertificateName, Host, Timestamp},
 };
 
 /// How long nothing must change in `provided/` before it is looked at: a certificate and its key are copied there one
@@ -95,14 +95,6 @@ pub fn text_or_input(path: &Path) -> Result<String, DiskError> {
     let read = io::Read::read_to_string(&mut io::stdin(), &mut text);
     read.map(|_| text)
         .map_err(files::told("read", Path::new("standard input")))
-}
-
-/// Tries whether files in a folder of a server's can be given to its user.
-///
-/// # Errors
-/// When they can't, or nothing can be written there.
-pub fn try_owner(folder: &SharedPath, owner: Owner) -> Result<(), DiskError> {
-    consumers::try_owner(folder, owner)
 }
 
 /// The folders of the settings.
@@ -190,77 +182,6 @@ impl Disk for Folders {
 
     fn keep_templates(&self, templates: &[GoodTemplates]) -> Result<(), DiskError> {
         self.write_templates(templates)
-    }
-
-    fn publish(&self, webroot: &SharedPath, challenge: &Challenge) -> Result<(), DiskError> {
-        consumers::publish(webroot, challenge)
-    }
-
-    fn withdraw(&self, webroot: &SharedPath, token: &str) -> Result<(), DiskError> {
-        consumers::withdraw(webroot, token)
-    }
-
-    fn is_missing(&self, file: &SharedPath) -> bool {
-        SharedFolder::lacks(file).unwrap_or(false)
-    }
-
-    fn installed(&self, place: &Place<'_>) -> Result<Installed, DiskError> {
-        consumers::look(self.record(place.consumer)?, place)
-    }
-
-    fn stage(&self, place: &Place<'_>, change: &Change<'_>) -> Result<(), DiskError> {
-        if let Some(owner) = place.owner {
-            consumers::try_owner(place.config, owner)?;
-        }
-        if let Some(folder) = place.certificates {
-            for (name, digest) in change.deliver {
-                let version = self.version(name, *digest)?;
-                consumers::stage_certificate(folder, name, *digest, &version, place.owner)?;
-            }
-        }
-        consumers::stage(place.config, change.write)
-    }
-
-    fn switch(
-        &self,
-        place: &Place<'_>,
-        change: &Change<'_>,
-        record: &Installed,
-    ) -> Result<(), DiskError> {
-        self.open_journal(place, change, record)?;
-        consumers::switch(place, change)
-    }
-
-    fn take_back(&self, place: &Place<'_>) -> Result<(), DiskError> {
-        let journal = self.record(place.consumer)?.journal.unwrap_or_default();
-        consumers::take_back(place, &journal)
-    }
-
-    fn keep_installed(
-        &self,
-        place: &Place<'_>,
-        record: &Installed,
-        tidy: &BTreeSet<CertificateName>,
-    ) -> Result<(), DiskError> {
-        let tidy = self.close_journal(place.consumer, record, tidy)?;
-        match place.certificates {
-            // The links show it.
-            Some(folder) => consumers::tidy(folder, &tidy),
-            None => self.keep_given(place.consumer, &record.certificates),
-        }
-    }
-
-    fn shut(&self, place: &Place<'_>, sites: &BTreeSet<FileName>) -> Result<(), DiskError> {
-        shut::shut(place.config, sites)
-    }
-
-    fn tidy(&self, place: &Place<'_>) -> Result<(), DiskError> {
-        shut::tidy(place.config)?;
-        let record = self.record(place.consumer)?;
-        match place.certificates.filter(|_| record.journal.is_none()) {
-            Some(folder) => consumers::tidy(folder, &record.tidy),
-            None => Ok(()),
-        }
     }
 
     fn status(&self) -> Result<Option<String>, DiskError> {

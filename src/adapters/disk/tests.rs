@@ -4,7 +4,7 @@ mod damage;
 mod memory;
 mod provided;
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt};
 
 use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
@@ -13,8 +13,8 @@ use time::OffsetDateTime;
 use super::*;
 use crate::{
     adapters::clock::SystemClock,
-    observe::Source,
-    ports::{Accounts, Clock},
+    observe::{SharedPath, Source},
+    ports::{Accounts, Challenge, Clock, Responder},
     values::{Digest, Host, Retry, Secret},
 };
 

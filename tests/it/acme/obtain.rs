@@ -61,6 +61,8 @@ pub fn ports(authority: AcmeAuthority, folder: &Path, clock: Rc<dyn Clock>) -> P
         engine: Rc::new(RecordedEngine::read("[]").unwrap()),
         authorities: Rc::new(TheOne(Rc::new(authority))),
         disk: folders.clone(),
+        responder: folders.clone(),
+        folders: folders.clone(),
         wishes: folders,
         probe: Rc::new(TcpProbe::new().unwrap()),
         clock,

@@ -5,7 +5,11 @@ use std::os::unix::fs::symlink;
 use nix::{sys::stat::Mode, unistd::mkfifo};
 
 use super::*;
-use crate::{observe::Shelf, values::ContainerName};
+use crate::{
+    observe::Shelf,
+    ports::{Change, ConsumerFolders},
+    values::ContainerName,
+};
 
 pub(super) const SHOP: &str = "shop.example";
 
