@@ -69,7 +69,7 @@ impl Facts {
     /// What was tried. Nothing is known about certificates yet.
     pub fn read(ports: &Ports, label_prefix: &str) -> Self {
         let now = ports.clock.now();
-        let records = ports.disk.attempts().unwrap_or_else(|error| {
+        let records = ports.attempts.attempts().unwrap_or_else(|error| {
             // Nor can a new attempt be written down then, so that none is made.
             report(&Event::DiskFault {
                 problem: chain(&error),
@@ -91,7 +91,7 @@ impl Facts {
             .map(|(name, read)| (Subject::Certificate(name), read.unwrap_or_else(lost)));
         let attempts = attempts.collect();
         // Without it, the oldest container has a name, as when quaymaster was started for the first time.
-        let kept = Rc::new(ports.disk.holders().unwrap_or_else(|error| {
+        let kept = Rc::new(ports.records.holders().unwrap_or_else(|error| {
             report(&Event::DiskFault {
                 problem: chain(&error),
             });
@@ -108,7 +108,7 @@ impl Facts {
             unread_wishes: BTreeSet::new(),
             unread_releases: BTreeSet::new(),
             grace: Grace::default(),
-            removed: RemovedContainers::of(ports.disk.removed().unwrap_or_else(|error| {
+            removed: RemovedContainers::of(ports.records.removed().unwrap_or_else(|error| {
                 report(&Event::DiskFault {
                     problem: chain(&error),
                 });
@@ -139,7 +139,7 @@ impl Facts {
         for (subject, attempt) in &self.observed.attempts {
             if let Subject::Certificate(name) = subject
                 && attempt.is_lost()
-                && let Err(error) = ports.disk.note_attempt(name, attempt)
+                && let Err(error) = ports.attempts.note_attempt(name, attempt)
             {
                 report(&Event::DiskFault {
                     problem: chain(&error),
@@ -255,7 +255,7 @@ impl Facts {
         if !self.removed.is_new {
             return;
         }
-        let kept = ports.disk.keep_removed(&self.removed.records());
+        let kept = ports.records.keep_removed(&self.removed.records());
         self.removed.is_new = kept.is_err();
         self.unkept_removed = kept.err().map(|error| chain(&error));
     }
@@ -297,7 +297,7 @@ impl Facts {
         if Rc::ptr_eq(&self.kept, &self.snapshot.holders) {
             return true;
         }
-        match ports.disk.keep_holders(&self.snapshot.holders) {
+        match ports.records.keep_holders(&self.snapshot.holders) {
             Ok(()) => (self.kept, self.unkept) = (Rc::clone(&self.snapshot.holders), None),
             Err(error) => self.unkept = Some(chain(&error)),
         }
@@ -312,7 +312,7 @@ impl Facts {
             .flatten()
             .collect();
         // Whoever could not be looked at may use any of them.
-        let kept = templates.keep(&*ports.disk, |digest| {
+        let kept = templates.keep(&*ports.records, |digest| {
             !self.unseen.is_empty() || used.contains(&digest)
         });
         self.unkept_templates = kept.err().map(|error| chain(&error));
@@ -336,7 +336,7 @@ impl Facts {
     /// # Errors
     /// When they can't be listed: what was known stays.
     pub fn look_at_certificates(&mut self, ports: &Ports) -> Result<(), DiskError> {
-        let found = ports.disk.certificates(ports.clock.now())?;
+        let found = ports.certificates.certificates(ports.clock.now())?;
         let (mut held, mut provided) = (found.held, found.provided);
         for (shelf, name) in found.unread {
             let (known, now) = match shelf {
@@ -397,7 +397,7 @@ impl Facts {
     pub fn mend_certificates(&mut self, ports: &Ports) {
         self.unmended.clear();
         self.repairs.retain(
-            |name, repair| match (ports.disk.mend(name, repair), repair) {
+            |name, repair| match (ports.certificates.mend(name, repair), repair) {
                 (Ok(()), Repair::Live { problem }) => {
                     report(&Event::Mended {
                         certificate: name.clone(),
@@ -419,9 +419,9 @@ impl Facts {
     pub fn finish(&mut self, ports: &Ports, finished: &BTreeSet<CertificateName>) {
         for name in finished {
             match ports
-                .disk
+                .orders
                 .drop_order(name)
-                .and_then(|()| ports.disk.forget_attempts(name))
+                .and_then(|()| ports.attempts.forget_attempts(name))
             {
                 Ok(()) => drop(
                     self.observed
@@ -443,7 +443,7 @@ impl Facts {
             };
             let before = self.observed.attempts.get(&subject).cloned();
             let attempt = before.unwrap_or_else(|| Attempt::broken_off(now));
-            if let Err(error) = ports.disk.note_attempt(name, &attempt) {
+            if let Err(error) = ports.attempts.note_attempt(name, &attempt) {
                 report(&Event::DiskFault {
                     problem: chain(&error),
                 });

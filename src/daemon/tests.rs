@@ -129,9 +129,13 @@ fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
         ports: Ports {
             engine,
             authorities,
-            disk: folders.clone(),
+            certificates: folders.clone(),
+            attempts: folders.clone(),
+            orders: folders.clone(),
             responder: folders.clone(),
             folders: folders.clone(),
+            records: folders.clone(),
+            vitals: folders.clone(),
             wishes: folders,
             probe: Rc::new(TcpProbe::new().unwrap()),
             clock,
@@ -421,11 +425,11 @@ async fn a_failure_of_a_name_that_nobody_wants_any_more_is_no_trouble_and_goes()
                     url: None,
                     tokens: Vec::new(),
                 };
-                let disk = Rc::clone(&daemon.ports.disk);
-                disk.note_attempt(&name, &attempt(4, last)).unwrap();
-                disk.keep_order(&name, &order).unwrap();
+                let attempts = Rc::clone(&daemon.ports.attempts);
+                attempts.note_attempt(&name, &attempt(4, last)).unwrap();
+                daemon.ports.orders.keep_order(&name, &order).unwrap();
                 assert_eq!(daemon.once().await.unwrap(), Settled::Clean);
-                assert_eq!(disk.attempts().unwrap().len(), usize::from(is_kept));
+                assert_eq!(attempts.attempts().unwrap().len(), usize::from(is_kept));
                 assert_eq!(state.join("orders/gone.example").exists(), is_kept);
             }
         })
@@ -443,7 +447,7 @@ async fn an_orderly_end_in_the_midst_of_an_order_is_no_failure() {
                 folder.path().join("state"),
             );
             let mut turning = Loop::new(daemon_in(Rc::new(Scripted::default()), folders));
-            let disk = Rc::clone(&turning.daemon.ports.disk);
+            let attempts = Rc::clone(&turning.daemon.ports.attempts);
             let now = Timestamp::from_seconds(1_800_000_000);
             let before = attempt(2, now);
             for (word, before) in [("first", None), ("third", Some(before.clone()))] {
@@ -451,7 +455,7 @@ async fn an_orderly_end_in_the_midst_of_an_order_is_no_failure() {
                 let subject = Subject::Certificate(name.clone());
                 // As an order begins: written down before it is made.
                 let count = before.as_ref().map_or(1, |before| before.count + 1);
-                disk.note_attempt(&name, &attempt(count, now)).unwrap();
+                attempts.note_attempt(&name, &attempt(count, now)).unwrap();
                 turning
                     .facts
                     .observed
@@ -461,7 +465,7 @@ async fn an_orderly_end_in_the_midst_of_an_order_is_no_failure() {
                 turning.work.spawn_local(std::future::pending());
             }
             turning.break_off().await;
-            let records = disk.attempts().unwrap();
+            let records = attempts.attempts().unwrap();
             let of = |word: &str| {
                 let name = CertificateName::parse(word).unwrap();
                 records[&name].as_ref().unwrap().clone()

@@ -196,7 +196,7 @@ fn failed(ports: &Ports, attempt: &Attempt, failure: &Failure) -> Attempt {
 /// Adds what went wrong to the record on disk. The record itself is there already, so that a disk that fails now costs
 /// only the words.
 fn noted(ports: &Ports, name: &CertificateName, attempt: Attempt) -> Attempt {
-    match ports.disk.note_attempt(name, &attempt) {
+    match ports.attempts.note_attempt(name, &attempt) {
         Ok(()) => attempt,
         Err(error) => {
             let problem = attempt.problem.as_deref().unwrap_or_default();

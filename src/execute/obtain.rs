@@ -21,13 +21,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Gets a certificate from its issuer and stores it.
 pub(super) async fn obtain(ports: &Ports, obtain: &Obtain) -> Result<HeldCertificate, Failure> {
     ports
-        .disk
+        .attempts
         .note_attempt(&obtain.certificate, &obtain.attempt)?;
     let held = match &obtain.issuance.issuer {
         Issuer::Ca(directory) => ask(ports, obtain, directory).await?,
         Issuer::SelfSigned => sign(ports, obtain)?,
     };
-    ports.disk.forget_attempts(&obtain.certificate)?;
+    ports.attempts.forget_attempts(&obtain.certificate)?;
     report(&Event::Obtained {
         certificate: obtain.certificate.clone(),
         held: held.clone(),
@@ -58,10 +58,10 @@ async fn ask(ports: &Ports, obtain: &Obtain, directory: &str) -> Result<HeldCert
     if matches!(stored, Err(DiskError::Certificate { .. })) {
         // This order will give the same certificate for ever, one that has run out since a crash, say: the next try
         // begins a new one.
-        ports.disk.drop_order(&obtain.certificate)?;
+        ports.orders.drop_order(&obtain.certificate)?;
     }
     let held = stored?;
-    ports.disk.drop_order(&obtain.certificate)?;
+    ports.orders.drop_order(&obtain.certificate)?;
     Ok(held)
 }
 
@@ -78,7 +78,7 @@ fn store(
     key: &Secret,
     chain: &str,
 ) -> Result<HeldCertificate, DiskError> {
-    ports.disk.store_certificate(&NewCertificate {
+    ports.certificates.store(&NewCertificate {
         name: &obtain.certificate,
         names: &obtain.names,
         key,
@@ -91,7 +91,7 @@ fn store(
 /// The order that was begun for the same names, or a new key for a new one. One that is damaged can't be finished.
 fn record(ports: &Ports, obtain: &Obtain) -> Result<OrderRecord, Failure> {
     let asked = obtain.attempt.asked;
-    match ports.disk.order(&obtain.certificate) {
+    match ports.orders.order(&obtain.certificate) {
         Ok(Some(record)) => {
             withdraw(ports, obtain, &record.tokens)?;
             if record.asked == asked {
@@ -103,7 +103,7 @@ fn record(ports: &Ports, obtain: &Obtain) -> Result<OrderRecord, Failure> {
             report(&Event::DiskFault {
                 problem: format!("{}; a new order is begun", chain(&error)),
             });
-            ports.disk.drop_order(&obtain.certificate)?;
+            ports.orders.drop_order(&obtain.certificate)?;
         }
     }
     let record = OrderRecord {
@@ -112,7 +112,7 @@ fn record(ports: &Ports, obtain: &Obtain) -> Result<OrderRecord, Failure> {
         url: None,
         tokens: Vec::new(),
     };
-    ports.disk.keep_order(&obtain.certificate, &record)?;
+    ports.orders.keep_order(&obtain.certificate, &record)?;
     Ok(record)
 }
 
@@ -132,7 +132,7 @@ async fn open(
         .order(&obtain.names, obtain.issuance.profile.as_deref())
         .await?;
     record.url = Some(order.url().to_owned());
-    ports.disk.keep_order(&obtain.certificate, record)?;
+    ports.orders.keep_order(&obtain.certificate, record)?;
     Ok(order)
 }
 
@@ -150,7 +150,7 @@ async fn authorize(
             .iter()
             .map(|challenge| challenge.token.clone())
             .collect();
-        ports.disk.keep_order(&obtain.certificate, record)?;
+        ports.orders.keep_order(&obtain.certificate, record)?;
         tell(obtain, OrderStage::Look);
     }
     let published = Published {

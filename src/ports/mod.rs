@@ -1,15 +1,20 @@
-//! The outside as the line sees it: the engine, the CA, the disk, the network, the clock; their errors, and when each
-//! error may be tried again. Adapters implement these; nothing else has effects. A file a port.
+//! The outside as the line sees it: the engine, the CA, folders by concern, the network, the clock; their errors, and when
+//! each error may be tried again. Adapters implement these; nothing else has effects. A file a port, and one file of
+//! `adapters` that implements it.
 
 mod accounts;
+mod attempts;
 mod authority;
+mod certificates;
 mod consumers;
-mod disk;
 mod disk_error;
 mod engine;
+mod orders;
 mod probe;
+mod records;
 mod responder;
 mod templates;
+mod vitals;
 mod wishes;
 
 use std::{rc::Rc, time::Duration};
@@ -18,16 +23,18 @@ use async_trait::async_trait;
 
 use crate::values::Timestamp;
 pub use accounts::Accounts;
+pub use attempts::{AttemptRecords, Attempts};
 pub use authority::{Authorities, Authority, AuthorityError, Challenge, Order};
+pub use certificates::{CertificateStore, Certificates, NewCertificate, Repair};
 pub use consumers::{Change, ConsumerFolders, Place};
-pub use disk::{
-    AttemptRecords, Certificates, Disk, GoodTemplates, NewCertificate, OrderRecord, Repair,
-};
 pub use disk_error::DiskError;
 pub use engine::{DetailedEngine, Engine, EngineError, Ran};
+pub use orders::{OrderRecord, Orders};
 pub use probe::{Page, Probe, ProbeError, Served};
+pub use records::{GoodTemplates, Records};
 pub use responder::Responder;
 pub use templates::{NamedFiles, TemplateFiles, TemplateTexts};
+pub use vitals::Vitals;
 pub use wishes::Wishes;
 
 /// Everything outside, handed to the loop and to the actions.
@@ -37,12 +44,20 @@ pub struct Ports {
     pub engine: Rc<dyn Engine>,
     /// Those who issue certificates.
     pub authorities: Rc<dyn Authorities>,
-    /// Our folders and those of consumers.
-    pub disk: Rc<dyn Disk>,
+    /// The folders of certificates.
+    pub certificates: Rc<dyn CertificateStore>,
+    /// The failures on record.
+    pub attempts: Rc<dyn Attempts>,
+    /// Orders that are under way.
+    pub orders: Rc<dyn Orders>,
     /// Where responses to challenges are shown.
     pub responder: Rc<dyn Responder>,
     /// Folders of consumers.
     pub folders: Rc<dyn ConsumerFolders>,
+    /// What is remembered over a restart.
+    pub records: Rc<dyn Records>,
+    /// What the daemon tells about itself.
+    pub vitals: Rc<dyn Vitals>,
     /// What people ask of whoever works on our state.
     pub wishes: Rc<dyn Wishes>,
     /// Connections that prove what is served.

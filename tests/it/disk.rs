@@ -17,7 +17,7 @@ use std::{
 use quaymaster::{
     adapters::{clock::SystemClock, disk::Folders},
     observe::SharedPath,
-    ports::{Change, Clock, ConsumerFolders, Disk, Place},
+    ports::{CertificateStore, Change, Clock, ConsumerFolders, Place},
     values::{CertificateName, ContainerName},
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};

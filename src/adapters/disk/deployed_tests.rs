@@ -2,7 +2,11 @@
 
 mod links;
 
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    time::Duration,
+};
 
 use super::{
     tests::{mode, name, place, store},
@@ -11,7 +15,7 @@ use super::{
 use crate::{
     observe::{Installed, InstalledFile, Progress, SharedPath},
     ports::{Change, ConsumerFolders, Place as Folder},
-    values::{ContainerName, Digest, FileName},
+    values::{ContainerName, Digest, FileName, Timestamp},
 };
 
 /// What every file of ours begins with.

@@ -24,30 +24,28 @@
 //! ```
 
 mod accounts;
+mod attempts;
 mod certificates;
 mod consumers;
 mod deployed;
 mod files;
-mod hosts;
 mod lock;
 mod look;
 mod memory;
 mod named;
+mod orders;
+mod records;
 mod responder;
 mod shared;
 mod state;
-mod templates;
+mod vitals;
 mod wishes;
 
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
-    time::Duration,
 };
-
-use futures_util::stream::LocalBoxStream;
 
 use memory::Memory;
 
@@ -56,19 +54,7 @@ pub use lock::Lock;
 pub use look::{FolderLook, look, responses};
 pub use named::AnyFiles;
 
-use crate::{
-    adapters::changes,
-    observe::{Attempt, HeldCertificate, Holder, Removed},
-    ports::{
-        AttemptRecords, Certificates, Disk, DiskError, GoodTemplates, NewCertificate, OrderRecord,
-        Repair,
-    },
-    values::{CertificateName, Host, Timestamp},
-};
-
-/// How long nothing must change in `provided/` before it is looked at: a certificate and its key are copied there one
-/// after the other, and in between they don't belong together.
-const PROVIDED_SETTLES: Duration = Duration::from_secs(1);
+use crate::ports::DiskError;
 
 /// The text of a file that the user named.
 ///
@@ -114,89 +100,6 @@ impl Folders {
             state,
             memory: RefCell::default(),
         }
-    }
-}
-
-impl Disk for Folders {
-    fn certificates(&self, now: Timestamp) -> Result<Certificates, DiskError> {
-        self.look_at_certificates(now)
-    }
-
-    fn mend(&self, name: &CertificateName, repair: &Repair) -> Result<(), DiskError> {
-        self.mend_certificate(name, repair)
-    }
-
-    fn provided_changes(
-        &self,
-    ) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
-        changes::of(self.certificates.join("provided"), PROVIDED_SETTLES)
-    }
-
-    fn store_certificate(&self, new: &NewCertificate<'_>) -> Result<HeldCertificate, DiskError> {
-        self.store(new)
-    }
-
-    fn attempts(&self) -> Result<AttemptRecords, DiskError> {
-        self.read_attempts()
-    }
-
-    fn note_attempt(&self, name: &CertificateName, attempt: &Attempt) -> Result<(), DiskError> {
-        self.write_attempt(name, attempt)
-    }
-
-    fn forget_attempts(&self, name: &CertificateName) -> Result<(), DiskError> {
-        self.remove_attempt(name)
-    }
-
-    fn order(&self, name: &CertificateName) -> Result<Option<OrderRecord>, DiskError> {
-        self.read_order(name)
-    }
-
-    fn keep_order(&self, name: &CertificateName, record: &OrderRecord) -> Result<(), DiskError> {
-        self.write_order(name, record)
-    }
-
-    fn drop_order(&self, name: &CertificateName) -> Result<(), DiskError> {
-        self.remove_order(name)
-    }
-
-    fn holders(&self) -> Result<BTreeMap<Host, Holder>, DiskError> {
-        self.read_holders()
-    }
-
-    fn keep_holders(&self, holders: &BTreeMap<Host, Holder>) -> Result<(), DiskError> {
-        self.write_holders(holders)
-    }
-
-    fn removed(&self) -> Result<Vec<Removed>, DiskError> {
-        self.read_removed()
-    }
-
-    fn keep_removed(&self, removed: &[Removed]) -> Result<(), DiskError> {
-        self.write_removed(removed)
-    }
-
-    fn templates(&self) -> Result<Vec<GoodTemplates>, DiskError> {
-        self.read_templates()
-    }
-
-    fn keep_templates(&self, templates: &[GoodTemplates]) -> Result<(), DiskError> {
-        self.write_templates(templates)
-    }
-
-    fn status(&self) -> Result<Option<String>, DiskError> {
-        self.read_status()
-    }
-
-    fn keep_status(
-        &self,
-        write: &dyn Fn(&mut dyn Write) -> io::Result<()>,
-    ) -> Result<(), DiskError> {
-        self.write_status(write)
-    }
-
-    fn breathe(&self, now: Timestamp) -> Result<(), DiskError> {
-        self.write_breath(now)
     }
 }
 

@@ -286,10 +286,7 @@ fn what_others_put_into_live_is_theirs_until_it_can_not_be_served() {
         source: Source::Acme(String::new()),
         now,
     };
-    let error = place
-        .folders
-        .store_certificate(&new(NOW))
-        .expect_err("theirs is valid");
+    let error = place.folders.store(&new(NOW)).expect_err("theirs is valid");
     let reason = std::error::Error::source(&error)
         .map(ToString::to_string)
         .unwrap_or_default();
@@ -305,10 +302,7 @@ fn what_others_put_into_live_is_theirs_until_it_can_not_be_served() {
     truncate(&live.join("privkey.pem"));
     let left = fs::read(live.join("privkey.pem")).expect("it is there");
     assert_eq!(look(&place).wrecks.len(), 1);
-    place
-        .folders
-        .store_certificate(&new(NOW))
-        .expect("it is stored");
+    place.folders.store(&new(NOW)).expect("it is stored");
     let aside = place.certificates.join("set-aside");
     assert_eq!(
         (
