@@ -69,7 +69,7 @@ impl Facts {
     /// What was tried. Nothing is known about certificates yet.
     pub fn read(ports: &Ports, label_prefix: &str) -> Self {
         let now = ports.clock.now();
-        let records = ports.attempts.attempts().unwrap_or_else(|error| {
+        let records = ports.issuing.attempts.attempts().unwrap_or_else(|error| {
             // Nor can a new attempt be written down then, so that none is made.
             report(&Event::DiskFault {
                 problem: chain(&error),
@@ -139,7 +139,7 @@ impl Facts {
         for (subject, attempt) in &self.observed.attempts {
             if let Subject::Certificate(name) = subject
                 && attempt.is_lost()
-                && let Err(error) = ports.attempts.note_attempt(name, attempt)
+                && let Err(error) = ports.issuing.attempts.note_attempt(name, attempt)
             {
                 report(&Event::DiskFault {
                     problem: chain(&error),
@@ -336,7 +336,7 @@ impl Facts {
     /// # Errors
     /// When they can't be listed: what was known stays.
     pub fn look_at_certificates(&mut self, ports: &Ports) -> Result<(), DiskError> {
-        let found = ports.certificates.certificates(ports.clock.now())?;
+        let found = ports.issuing.certificates.certificates(ports.clock.now())?;
         let (mut held, mut provided) = (found.held, found.provided);
         for (shelf, name) in found.unread {
             let (known, now) = match shelf {
@@ -396,8 +396,8 @@ impl Facts {
     /// Mends what the last look found. What can't be mended now is tried again each time.
     pub fn mend_certificates(&mut self, ports: &Ports) {
         self.unmended.clear();
-        self.repairs.retain(
-            |name, repair| match (ports.certificates.mend(name, repair), repair) {
+        self.repairs.retain(|name, repair| {
+            match (ports.issuing.certificates.mend(name, repair), repair) {
                 (Ok(()), Repair::Live { problem }) => {
                     report(&Event::Mended {
                         certificate: name.clone(),
@@ -410,8 +410,8 @@ impl Facts {
                     self.unmended.insert(chain(&error));
                     true
                 }
-            },
-        );
+            }
+        });
     }
 
     /// Forgets tries that were cut off when the certificate was there already, and their orders. What can't be removed
@@ -419,9 +419,10 @@ impl Facts {
     pub fn finish(&mut self, ports: &Ports, finished: &BTreeSet<CertificateName>) {
         for name in finished {
             match ports
+                .issuing
                 .orders
                 .drop_order(name)
-                .and_then(|()| ports.attempts.forget_attempts(name))
+                .and_then(|()| ports.issuing.attempts.forget_attempts(name))
             {
                 Ok(()) => drop(
                     self.observed
@@ -443,7 +444,7 @@ impl Facts {
             };
             let before = self.observed.attempts.get(&subject).cloned();
             let attempt = before.unwrap_or_else(|| Attempt::broken_off(now));
-            if let Err(error) = ports.attempts.note_attempt(name, &attempt) {
+            if let Err(error) = ports.issuing.attempts.note_attempt(name, &attempt) {
                 report(&Event::DiskFault {
                     problem: chain(&error),
                 });
@@ -550,7 +551,7 @@ impl Facts {
             .collect();
         let refused = asked.into_iter().filter_map(|directory| {
             // One that can't be set up is told by the order that needs it.
-            let authority = ports.authorities.at(directory).ok()?;
+            let authority = ports.issuing.authorities.at(directory).ok()?;
             Some((directory.to_owned(), authority.refused_email()?))
         });
         self.observed.refused_emails = refused.collect();

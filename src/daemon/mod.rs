@@ -112,7 +112,8 @@ impl Daemon {
         let (sender, mut seen) = mpsc::unbounded_channel();
         let mut template_changes =
             changes(self.template_files.as_ref().map(|files| files.changes()));
-        let mut provided_changes = changes(Some(self.ports.certificates.provided_changes()));
+        let mut provided_changes =
+            changes(Some(self.ports.issuing.certificates.provided_changes()));
         let mut turning = Loop::new(self);
         let watching = watching::watch(
             Rc::clone(&turning.daemon),

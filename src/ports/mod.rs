@@ -40,18 +40,10 @@ pub use wishes::Wishes;
 /// Everything outside, handed to the loop and to the actions.
 #[derive(Clone)]
 pub struct Ports {
+    /// What it takes to obtain a certificate.
+    pub issuing: Issuing,
     /// The Docker engine.
     pub engine: Rc<dyn Engine>,
-    /// Those who issue certificates.
-    pub authorities: Rc<dyn Authorities>,
-    /// The folders of certificates.
-    pub certificates: Rc<dyn CertificateStore>,
-    /// The failures on record.
-    pub attempts: Rc<dyn Attempts>,
-    /// Orders that are under way.
-    pub orders: Rc<dyn Orders>,
-    /// Where responses to challenges are shown.
-    pub responder: Rc<dyn Responder>,
     /// Folders of consumers.
     pub folders: Rc<dyn ConsumerFolders>,
     /// What is remembered over a restart.
@@ -61,6 +53,25 @@ pub struct Ports {
     /// What people ask of whoever works on our state.
     pub wishes: Rc<dyn Wishes>,
     /// Connections that prove what is served.
+    pub probe: Rc<dyn Probe>,
+    /// Now, and waiting.
+    pub clock: Rc<dyn Clock>,
+}
+
+/// What it takes to obtain a certificate; an engine is no part of it.
+#[derive(Clone)]
+pub struct Issuing {
+    /// Those who issue certificates.
+    pub authorities: Rc<dyn Authorities>,
+    /// Where certificates are stored.
+    pub certificates: Rc<dyn CertificateStore>,
+    /// Records of tries.
+    pub attempts: Rc<dyn Attempts>,
+    /// Orders that are under way.
+    pub orders: Rc<dyn Orders>,
+    /// Where responses to challenges are shown.
+    pub responder: Rc<dyn Responder>,
+    /// Connections that show whether responses are served.
     pub probe: Rc<dyn Probe>,
     /// Now, and waiting.
     pub clock: Rc<dyn Clock>,
