@@ -8,7 +8,7 @@ use crate::{
     desire::{CertificateFolder, Consumer},
     observe::{Installed, Progress, RefusedTemplates, Sent, Units},
     plan::{Deploy, TakeBack, Tell},
-    ports::{Change, Place, Ports},
+    ports::{Change, ConsumerPlace, Ports},
     report::{Event, chain, report},
     values::{CertificateName, Timestamp},
 };
@@ -313,7 +313,7 @@ fn unproven(deploy: &Deploy, reason: String) -> Installed {
 }
 
 /// Puts the mark of what was there before into its place.
-fn show_mark(ports: &Ports, deploy: &Deploy, place: &Place<'_>) -> Result<(), Failure> {
+fn show_mark(ports: &Ports, deploy: &Deploy, place: &ConsumerPlace<'_>) -> Result<(), Failure> {
     let write = [(deploy.back.file.clone(), deploy.back.text.clone())].into();
     let (remove, deliver) = Default::default();
     let mark = Change {
@@ -375,12 +375,12 @@ pub(super) fn bring_back(ports: &Ports, back: &TakeBack) -> Result<Installed, Fa
 }
 
 /// The folders of a consumer.
-pub fn place(consumer: &Consumer) -> Place<'_> {
+pub fn place(consumer: &Consumer) -> ConsumerPlace<'_> {
     let certificates = match &consumer.certificates {
         CertificateFolder::Delivered(folder) => Some(&folder.ours),
         CertificateFolder::Shared { .. } => None,
     };
-    Place {
+    ConsumerPlace {
         consumer: &consumer.name,
         config: &consumer.config.ours,
         certificates,

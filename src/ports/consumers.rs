@@ -14,39 +14,39 @@ pub trait ConsumerFolders {
     fn is_missing(&self, file: &SharedPath) -> bool;
 
     /// What lies in a consumer's folders: our record of it, corrected by a look at the files themselves.
-    fn installed(&self, place: &Place<'_>) -> Result<Installed, DiskError>;
+    fn installed(&self, place: &ConsumerPlace<'_>) -> Result<Installed, DiskError>;
     /// Puts everything new beside its place, where the consumer does not read it: a full disk is found out before
     /// anything has changed.
-    fn stage(&self, place: &Place<'_>, change: &Change<'_>) -> Result<(), DiskError>;
+    fn stage(&self, place: &ConsumerPlace<'_>, change: &Change<'_>) -> Result<(), DiskError>;
     /// Writes the record down, and with it what is there now, so that it can come back; then puts what was staged into
     /// its place, each in one rename. What an open journal holds from before stays in it.
     fn switch(
         &self,
-        place: &Place<'_>,
+        place: &ConsumerPlace<'_>,
         change: &Change<'_>,
         record: &Installed,
     ) -> Result<(), DiskError>;
     /// Brings back what the journal holds.
-    fn take_back(&self, place: &Place<'_>) -> Result<(), DiskError>;
+    fn take_back(&self, place: &ConsumerPlace<'_>) -> Result<(), DiskError>;
     /// Writes the record down, and closes the journal unless it says that it is open. Then takes away what is left of
     /// earlier copies of the certificates in `tidy` and in the journal that is closed, and all of those that the record
     /// does not name.
     fn keep_installed(
         &self,
-        place: &Place<'_>,
+        place: &ConsumerPlace<'_>,
         record: &Installed,
         tidy: &BTreeSet<CertificateName>,
     ) -> Result<(), DiskError>;
     /// Shuts these sites of a consumer and opens all others: each by a file, which it looks for at
     /// each request.
-    fn shut(&self, place: &Place<'_>, sites: &BTreeSet<FileName>) -> Result<(), DiskError>;
+    fn shut(&self, place: &ConsumerPlace<'_>, sites: &BTreeSet<FileName>) -> Result<(), DiskError>;
     /// Takes away what a crash in the midst of that left of them.
-    fn tidy(&self, place: &Place<'_>) -> Result<(), DiskError>;
+    fn tidy(&self, place: &ConsumerPlace<'_>) -> Result<(), DiskError>;
 }
 
 /// The folders of a consumer, as far as they are mounted here.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub struct ConsumerPlace<'a> {
     /// Whose they are.
     pub consumer: &'a ContainerName,
     /// Where rendered files go.

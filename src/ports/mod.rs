@@ -26,7 +26,7 @@ pub use accounts::Accounts;
 pub use attempts::{AttemptRecords, Attempts};
 pub use authority::{Authorities, Authority, AuthorityError, Challenge, Order};
 pub use certificates::{CertificateStore, Certificates, NewCertificate, Repair};
-pub use consumers::{Change, ConsumerFolders, Place};
+pub use consumers::{Change, ConsumerFolders, ConsumerPlace};
 pub use disk_error::DiskError;
 pub use engine::{DetailedEngine, Engine, EngineError, Ran};
 pub use orders::{OrderRecord, Orders};

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     observe::{CLOSED, Installed, InstalledFile, SharedPath},
-    ports::{Change, ConsumerFolders, DiskError, Place},
+    ports::{Change, ConsumerFolders, ConsumerPlace, DiskError},
     values::{CertificateName, Digest, FileName, Owner},
 };
 
@@ -36,7 +36,7 @@ impl ConsumerFolders for Folders {
         SharedFolder::lacks(file).unwrap_or(false)
     }
 
-    fn installed(&self, place: &Place<'_>) -> Result<Installed, DiskError> {
+    fn installed(&self, place: &ConsumerPlace<'_>) -> Result<Installed, DiskError> {
         let record = self.record(place.consumer)?;
         let is_known = record.installed.is_some();
         let mut installed = record.installed.unwrap_or_default();
@@ -73,7 +73,7 @@ impl ConsumerFolders for Folders {
         Ok(installed)
     }
 
-    fn stage(&self, place: &Place<'_>, change: &Change<'_>) -> Result<(), DiskError> {
+    fn stage(&self, place: &ConsumerPlace<'_>, change: &Change<'_>) -> Result<(), DiskError> {
         if let Some(owner) = place.owner {
             try_owner(place.config, owner)?;
         }
@@ -88,7 +88,7 @@ impl ConsumerFolders for Folders {
 
     fn switch(
         &self,
-        place: &Place<'_>,
+        place: &ConsumerPlace<'_>,
         change: &Change<'_>,
         record: &Installed,
     ) -> Result<(), DiskError> {
@@ -97,7 +97,7 @@ impl ConsumerFolders for Folders {
     }
 
     /// What names a certificate goes before that certificate's link.
-    fn take_back(&self, place: &Place<'_>) -> Result<(), DiskError> {
+    fn take_back(&self, place: &ConsumerPlace<'_>) -> Result<(), DiskError> {
         let journal = self.record(place.consumer)?.journal.unwrap_or_default();
         let texts = journal
             .files
@@ -134,7 +134,7 @@ impl ConsumerFolders for Folders {
 
     fn keep_installed(
         &self,
-        place: &Place<'_>,
+        place: &ConsumerPlace<'_>,
         record: &Installed,
         tidy: &BTreeSet<CertificateName>,
     ) -> Result<(), DiskError> {
@@ -146,7 +146,7 @@ impl ConsumerFolders for Folders {
         }
     }
 
-    fn shut(&self, place: &Place<'_>, sites: &BTreeSet<FileName>) -> Result<(), DiskError> {
+    fn shut(&self, place: &ConsumerPlace<'_>, sites: &BTreeSet<FileName>) -> Result<(), DiskError> {
         let before = shut_sites(place.config)?;
         if before == *sites {
             return Ok(());
@@ -159,7 +159,7 @@ impl ConsumerFolders for Folders {
         open.try_for_each(|site| folder.remove(site.as_str()))
     }
 
-    fn tidy(&self, place: &Place<'_>) -> Result<(), DiskError> {
+    fn tidy(&self, place: &ConsumerPlace<'_>) -> Result<(), DiskError> {
         tidy_shut(place.config)?;
         let record = self.record(place.consumer)?;
         match place.certificates.filter(|_| record.journal.is_none()) {
@@ -274,7 +274,7 @@ fn stage_certificate(
 }
 
 /// Puts what was staged into its place: certificates before the files that name them.
-fn put_staged(place: &Place<'_>, change: &Change<'_>) -> Result<(), DiskError> {
+fn put_staged(place: &ConsumerPlace<'_>, change: &Change<'_>) -> Result<(), DiskError> {
     if let Some(folder) = place.certificates.filter(|_| !change.deliver.is_empty()) {
         let folder = SharedFolder::opened(folder)?;
         for (name, digest) in change.deliver {

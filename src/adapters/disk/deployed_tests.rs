@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     observe::{Installed, InstalledFile, Progress, SharedPath},
-    ports::{Change, ConsumerFolders, Place as Folder},
+    ports::{Change, ConsumerFolders, ConsumerPlace as Folder},
     values::{ContainerName, Digest, FileName, Timestamp},
 };
 

@@ -354,7 +354,7 @@ fn the_users_certificates_are_read_as_they_lie_and_delivered_from_there() {
     let folder = place.config.join("certificates");
     let (config, certificates) = (place.shared(), place.shared().join("certificates"));
     let consumer = ContainerName::parse("proxy").expect("a name");
-    let at = crate::ports::Place {
+    let at = crate::ports::ConsumerPlace {
         consumer: &consumer,
         config: &config,
         certificates: Some(&certificates),
