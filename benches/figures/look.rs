@@ -19,7 +19,7 @@ use quaymaster::{
     desire::{Desired, desire},
     observe::Observed,
     plan::Planner,
-    ports::{Clock, Disk},
+    ports::{CertificateStore, Clock},
     render::Templates,
     values::{CertificateName, Issuer, KeyType, Secret},
 };

@@ -10,7 +10,7 @@ use crate::{
     adapters::disk::Folders,
     daemon::{Daemon, Survey},
     desire::{Consumer, Reach, SiteContent, claimants},
-    ports::{Disk, Probe, ProbeError},
+    ports::{Probe, ProbeError, Vitals},
     report::{
         Finding, Findings, Status, chain,
         explain::{Inspection, ProxyAnswers, explain},

@@ -18,7 +18,7 @@ use crate::{
     desire::{self, Complaint},
     observe::Container,
     plan,
-    ports::{AuthorityError, Clock, DiskError, Engine, EngineError, Ports, TemplateFiles},
+    ports::{AuthorityError, Clock, DiskError, Engine, EngineError, Issuing, Ports, TemplateFiles},
     report::explain::Works,
     settings::Settings,
     values::{ContainerName, Digest, Issuer, Timestamp},
@@ -150,10 +150,10 @@ pub(super) fn daemon(
         folders.clone(),
         clock.clone(),
     )?;
-    let probe = TcpProbe::new().map_err(|error| Failure::Bug {
+    let probe = Rc::new(TcpProbe::new().map_err(|error| Failure::Bug {
         what: "the TLS client can't be set up",
         source: error.into(),
-    })?;
+    })?);
     let template_files = settings
         .templates
         .clone()
@@ -164,11 +164,21 @@ pub(super) fn daemon(
         .or_else(|| is_mounted(own, WEBROOT).then(|| WEBROOT.into()));
     Ok(Daemon {
         ports: Ports {
+            issuing: Issuing {
+                authorities: Rc::new(authorities),
+                certificates: folders.clone(),
+                attempts: folders.clone(),
+                orders: folders.clone(),
+                responder: folders.clone(),
+                probe: probe.clone(),
+                clock: clock.clone(),
+            },
             engine,
-            authorities: Rc::new(authorities),
-            disk: folders.clone(),
+            folders: folders.clone(),
+            records: folders.clone(),
+            vitals: folders.clone(),
             wishes: folders,
-            probe: Rc::new(probe),
+            probe,
             clock,
         },
         label_rules: desire::LabelRules {
@@ -257,6 +267,7 @@ pub(super) async fn agreed(call: &Call, daemon: &Daemon) -> Result<(), Failure> 
     };
     match daemon
         .ports
+        .issuing
         .authorities
         .at(directory)?
         .terms_to_agree()

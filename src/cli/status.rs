@@ -11,7 +11,7 @@ use crate::{
     adapters::{clock::SystemClock, disk::Folders},
     desire::{Complaint, visible},
     observe::{Progress, Subject},
-    ports::{Clock, Disk, DiskError},
+    ports::{Clock, DiskError, Vitals},
     report::{FailureStatus, Status, explain::rough},
     values::Timestamp,
 };

@@ -69,7 +69,7 @@ impl Facts {
     /// What was tried. Nothing is known about certificates yet.
     pub fn read(ports: &Ports, label_prefix: &str) -> Self {
         let now = ports.clock.now();
-        let records = ports.disk.attempts().unwrap_or_else(|error| {
+        let records = ports.issuing.attempts.attempts().unwrap_or_else(|error| {
             // Nor can a new attempt be written down then, so that none is made.
             report(&Event::DiskFault {
                 problem: chain(&error),
@@ -91,7 +91,7 @@ impl Facts {
             .map(|(name, read)| (Subject::Certificate(name), read.unwrap_or_else(lost)));
         let attempts = attempts.collect();
         // Without it, the oldest container has a name, as when quaymaster was started for the first time.
-        let kept = Rc::new(ports.disk.holders().unwrap_or_else(|error| {
+        let kept = Rc::new(ports.records.holders().unwrap_or_else(|error| {
             report(&Event::DiskFault {
                 problem: chain(&error),
             });
@@ -108,7 +108,7 @@ impl Facts {
             unread_wishes: BTreeSet::new(),
             unread_releases: BTreeSet::new(),
             grace: Grace::default(),
-            removed: RemovedContainers::of(ports.disk.removed().unwrap_or_else(|error| {
+            removed: RemovedContainers::of(ports.records.removed().unwrap_or_else(|error| {
                 report(&Event::DiskFault {
                     problem: chain(&error),
                 });
@@ -139,7 +139,7 @@ impl Facts {
         for (subject, attempt) in &self.observed.attempts {
             if let Subject::Certificate(name) = subject
                 && attempt.is_lost()
-                && let Err(error) = ports.disk.note_attempt(name, attempt)
+                && let Err(error) = ports.issuing.attempts.note_attempt(name, attempt)
             {
                 report(&Event::DiskFault {
                     problem: chain(&error),
@@ -255,7 +255,7 @@ impl Facts {
         if !self.removed.is_new {
             return;
         }
-        let kept = ports.disk.keep_removed(&self.removed.records());
+        let kept = ports.records.keep_removed(&self.removed.records());
         self.removed.is_new = kept.is_err();
         self.unkept_removed = kept.err().map(|error| chain(&error));
     }
@@ -297,7 +297,7 @@ impl Facts {
         if Rc::ptr_eq(&self.kept, &self.snapshot.holders) {
             return true;
         }
-        match ports.disk.keep_holders(&self.snapshot.holders) {
+        match ports.records.keep_holders(&self.snapshot.holders) {
             Ok(()) => (self.kept, self.unkept) = (Rc::clone(&self.snapshot.holders), None),
             Err(error) => self.unkept = Some(chain(&error)),
         }
@@ -312,7 +312,7 @@ impl Facts {
             .flatten()
             .collect();
         // Whoever could not be looked at may use any of them.
-        let kept = templates.keep(&*ports.disk, |digest| {
+        let kept = templates.keep(&*ports.records, |digest| {
             !self.unseen.is_empty() || used.contains(&digest)
         });
         self.unkept_templates = kept.err().map(|error| chain(&error));
@@ -336,7 +336,7 @@ impl Facts {
     /// # Errors
     /// When they can't be listed: what was known stays.
     pub fn look_at_certificates(&mut self, ports: &Ports) -> Result<(), DiskError> {
-        let found = ports.disk.certificates(ports.clock.now())?;
+        let found = ports.issuing.certificates.certificates(ports.clock.now())?;
         let (mut held, mut provided) = (found.held, found.provided);
         for (shelf, name) in found.unread {
             let (known, now) = match shelf {
@@ -396,8 +396,8 @@ impl Facts {
     /// Mends what the last look found. What can't be mended now is tried again each time.
     pub fn mend_certificates(&mut self, ports: &Ports) {
         self.unmended.clear();
-        self.repairs.retain(
-            |name, repair| match (ports.disk.mend(name, repair), repair) {
+        self.repairs.retain(|name, repair| {
+            match (ports.issuing.certificates.mend(name, repair), repair) {
                 (Ok(()), Repair::Live { problem }) => {
                     report(&Event::Mended {
                         certificate: name.clone(),
@@ -410,8 +410,8 @@ impl Facts {
                     self.unmended.insert(chain(&error));
                     true
                 }
-            },
-        );
+            }
+        });
     }
 
     /// Forgets tries that were cut off when the certificate was there already, and their orders. What can't be removed
@@ -419,9 +419,10 @@ impl Facts {
     pub fn finish(&mut self, ports: &Ports, finished: &BTreeSet<CertificateName>) {
         for name in finished {
             match ports
-                .disk
+                .issuing
+                .orders
                 .drop_order(name)
-                .and_then(|()| ports.disk.forget_attempts(name))
+                .and_then(|()| ports.issuing.attempts.forget_attempts(name))
             {
                 Ok(()) => drop(
                     self.observed
@@ -443,7 +444,7 @@ impl Facts {
             };
             let before = self.observed.attempts.get(&subject).cloned();
             let attempt = before.unwrap_or_else(|| Attempt::broken_off(now));
-            if let Err(error) = ports.disk.note_attempt(name, &attempt) {
+            if let Err(error) = ports.issuing.attempts.note_attempt(name, &attempt) {
                 report(&Event::DiskFault {
                     problem: chain(&error),
                 });
@@ -465,7 +466,7 @@ impl Facts {
             };
             Rc::make_mut(installed).signals = signals.clone();
             let kept = ports
-                .disk
+                .folders
                 .keep_installed(&place(consumer), installed, &BTreeSet::new());
             if let Err(error) = kept {
                 // It follows with the next deployment.
@@ -490,7 +491,7 @@ impl Facts {
             let Some((consumer, installed)) = desired.consumers.get(name).zip(installed) else {
                 continue;
             };
-            match ports.disk.shut(&place(consumer), sites) {
+            match ports.folders.shut(&place(consumer), sites) {
                 Ok(()) => Rc::make_mut(installed).shut.clone_from(sites),
                 Err(error) => drop(self.unshut.insert(chain(&error))),
             }
@@ -503,7 +504,7 @@ impl Facts {
             .consumers
             .values()
             .filter(|consumer| self.is_to_be_looked_at(consumer));
-        let tidied = looked_at.map(|consumer| ports.disk.tidy(&place(consumer)));
+        let tidied = looked_at.map(|consumer| ports.folders.tidy(&place(consumer)));
         self.untidy = tidied
             .filter_map(Result::err)
             .map(|error| chain(&error))
@@ -527,7 +528,7 @@ impl Facts {
             if !self.is_to_be_looked_at(consumer) {
                 continue;
             }
-            match ports.disk.installed(&place(consumer)) {
+            match ports.folders.installed(&place(consumer)) {
                 Ok(installed) => {
                     self.observed
                         .installed
@@ -550,7 +551,7 @@ impl Facts {
             .collect();
         let refused = asked.into_iter().filter_map(|directory| {
             // One that can't be set up is told by the order that needs it.
-            let authority = ports.authorities.at(directory).ok()?;
+            let authority = ports.issuing.authorities.at(directory).ok()?;
             Some((directory.to_owned(), authority.refused_email()?))
         });
         self.observed.refused_emails = refused.collect();
@@ -561,7 +562,7 @@ impl Facts {
         let missing = desired
             .files
             .keys()
-            .filter(|file| ports.disk.is_missing(file));
+            .filter(|file| ports.folders.is_missing(file));
         self.observed.missing = missing.cloned().collect();
     }
 

@@ -112,7 +112,8 @@ impl Daemon {
         let (sender, mut seen) = mpsc::unbounded_channel();
         let mut template_changes =
             changes(self.template_files.as_ref().map(|files| files.changes()));
-        let mut provided_changes = changes(Some(self.ports.disk.provided_changes()));
+        let mut provided_changes =
+            changes(Some(self.ports.issuing.certificates.provided_changes()));
         let mut turning = Loop::new(self);
         let watching = watching::watch(
             Rc::clone(&turning.daemon),
@@ -208,7 +209,7 @@ impl Loop {
     fn new(daemon: Daemon) -> Self {
         let facts = Facts::read(&daemon.ports, &daemon.label_rules.label_prefix);
         facts.keep_lost_attempts(&daemon.ports);
-        let (kept, unread) = templates::kept(&*daemon.ports.disk);
+        let (kept, unread) = templates::kept(&*daemon.ports.records);
         unread
             .into_iter()
             .for_each(|problem| report(&Event::DiskFault { problem }));
@@ -335,7 +336,7 @@ impl Loop {
         let is_recent = |last: Timestamp| last <= now && now.since(last) < BURST;
         if !self.breathed.is_some_and(is_recent) {
             self.breathed = None;
-            self.daemon.ports.disk.breathe(now)?;
+            self.daemon.ports.vitals.breathe(now)?;
             self.breathed = Some(now);
         }
         Ok(())

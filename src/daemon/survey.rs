@@ -56,7 +56,7 @@ impl Daemon {
         let mut facts = Facts::read(&self.ports, &self.label_rules.label_prefix);
         facts.look_at_certificates(&self.ports)?;
         // What is wrong with them is among the faults, for whoever asked to tell.
-        let (kept, unread) = templates::kept(&*self.ports.disk);
+        let (kept, unread) = templates::kept(&*self.ports.records);
         let templates = InUse::read(self.template_files.clone(), kept, |_| {});
         let (containers, own) = self.look().await?;
         let now = self.ports.clock.now();
@@ -96,7 +96,7 @@ impl Daemon {
     /// Has those wait that the daemon at work has wait, as its status tells: one look does not show who comes and goes.
     fn take_waits(&self, snapshot: &mut Snapshot, now: Timestamp) {
         // Who can't read it is told where that is told.
-        let told = self.ports.disk.status().ok().flatten();
+        let told = self.ports.vitals.status().ok().flatten();
         let status = told.and_then(|text| serde_json::from_str::<Status>(&text).ok());
         let Some(status) = status.filter(|status| now.since(status.written) < BELIEVED_FOR) else {
             return;

@@ -125,7 +125,7 @@ impl Loop {
             serde_json::to_writer(file, &status).map_err(Into::into)
         };
         let unwritten = ports
-            .disk
+            .vitals
             .keep_status(&write)
             .err()
             .map(|error| chain(&error));

@@ -1,7 +1,7 @@
 use std::{collections::BTreeSet, rc::Rc};
 
 use crate::{
-    ports::{Disk, DiskError, GoodTemplates, TemplateFiles, TemplateTexts},
+    ports::{DiskError, GoodTemplates, Records, TemplateFiles, TemplateTexts},
     render::{BUILT_IN, Templates},
     report::{Event, chain},
     values::Digest,
@@ -62,7 +62,7 @@ impl InUse {
     /// When it can't be written; it is tried again with the next call.
     pub fn keep(
         &mut self,
-        disk: &dyn Disk,
+        records: &dyn Records,
         is_used: impl Fn(Digest) -> bool,
     ) -> Result<(), DiskError> {
         // A consumer that is away for now may have used any of the last few.
@@ -75,7 +75,7 @@ impl InUse {
         let wanted: Vec<_> = self.known.iter().map(|(digest, _)| *digest).collect();
         if self.kept.as_ref() != Some(&wanted) {
             let texts: Vec<_> = self.known.iter().map(|(_, good)| good.clone()).collect();
-            disk.keep_templates(&texts)?;
+            records.keep_templates(&texts)?;
             self.kept = Some(wanted);
         }
         Ok(())
@@ -171,8 +171,8 @@ impl InUse {
 }
 
 /// What was kept, or why that can't be read.
-pub(super) fn kept(disk: &dyn Disk) -> (Option<Vec<GoodTemplates>>, Option<String>) {
-    match disk.templates() {
+pub(super) fn kept(records: &dyn Records) -> (Option<Vec<GoodTemplates>>, Option<String>) {
+    match records.templates() {
         Ok(kept) => (Some(kept), None),
         Err(error) => (None, Some(chain(&error))),
     }

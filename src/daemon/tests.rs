@@ -23,7 +23,7 @@ use crate::{
         Attempt, Container, ContainerState, EngineEvent, EventKind, Holder, Installed, Joined,
         Observed, Snapshot, Wait, Way,
     },
-    ports::{Clock, Engine, OrderRecord, Ran},
+    ports::{Clock, Engine, Issuing, OrderRecord, Ran},
     render::Templates,
     report::Status,
     values::{CertificateName, Digest, Host, KeyType, Signal},
@@ -122,16 +122,26 @@ fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
         agree_tos: true,
         email: None,
     };
-    let clock = Rc::new(SystemClock);
+    let (probe, clock) = (Rc::new(TcpProbe::new().unwrap()), Rc::new(SystemClock));
     let authorities =
         Rc::new(AcmeAuthorities::new(settings, folders.clone(), clock.clone()).unwrap());
     Daemon {
         ports: Ports {
+            issuing: Issuing {
+                authorities,
+                certificates: folders.clone(),
+                attempts: folders.clone(),
+                orders: folders.clone(),
+                responder: folders.clone(),
+                probe: probe.clone(),
+                clock: clock.clone(),
+            },
             engine,
-            authorities,
-            disk: folders.clone(),
+            folders: folders.clone(),
+            records: folders.clone(),
+            vitals: folders.clone(),
             wishes: folders,
-            probe: Rc::new(TcpProbe::new().unwrap()),
+            probe,
             clock,
         },
         label_rules: rules(),
@@ -419,11 +429,13 @@ async fn a_failure_of_a_name_that_nobody_wants_any_more_is_no_trouble_and_goes()
                     url: None,
                     tokens: Vec::new(),
                 };
-                let disk = Rc::clone(&daemon.ports.disk);
-                disk.note_attempt(&name, &attempt(4, last)).unwrap();
-                disk.keep_order(&name, &order).unwrap();
+                let Issuing {
+                    attempts, orders, ..
+                } = daemon.ports.issuing.clone();
+                attempts.note_attempt(&name, &attempt(4, last)).unwrap();
+                orders.keep_order(&name, &order).unwrap();
                 assert_eq!(daemon.once().await.unwrap(), Settled::Clean);
-                assert_eq!(disk.attempts().unwrap().len(), usize::from(is_kept));
+                assert_eq!(attempts.attempts().unwrap().len(), usize::from(is_kept));
                 assert_eq!(state.join("orders/gone.example").exists(), is_kept);
             }
         })
@@ -441,7 +453,7 @@ async fn an_orderly_end_in_the_midst_of_an_order_is_no_failure() {
                 folder.path().join("state"),
             );
             let mut turning = Loop::new(daemon_in(Rc::new(Scripted::default()), folders));
-            let disk = Rc::clone(&turning.daemon.ports.disk);
+            let attempts = Rc::clone(&turning.daemon.ports.issuing.attempts);
             let now = Timestamp::from_seconds(1_800_000_000);
             let before = attempt(2, now);
             for (word, before) in [("first", None), ("third", Some(before.clone()))] {
@@ -449,7 +461,7 @@ async fn an_orderly_end_in_the_midst_of_an_order_is_no_failure() {
                 let subject = Subject::Certificate(name.clone());
                 // As an order begins: written down before it is made.
                 let count = before.as_ref().map_or(1, |before| before.count + 1);
-                disk.note_attempt(&name, &attempt(count, now)).unwrap();
+                attempts.note_attempt(&name, &attempt(count, now)).unwrap();
                 turning
                     .facts
                     .observed
@@ -459,7 +471,7 @@ async fn an_orderly_end_in_the_midst_of_an_order_is_no_failure() {
                 turning.work.spawn_local(std::future::pending());
             }
             turning.break_off().await;
-            let records = disk.attempts().unwrap();
+            let records = attempts.attempts().unwrap();
             let of = |word: &str| {
                 let name = CertificateName::parse(word).unwrap();
                 records[&name].as_ref().unwrap().clone()

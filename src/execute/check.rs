@@ -81,14 +81,14 @@ async fn run(ports: &Ports, deploy: &Deploy, check: &Check) -> Result<Ran, Failu
 /// Brings back what was there before, and what was known then.
 fn put_back(ports: &Ports, deploy: &Deploy, check: &Check) -> Result<Installed, Failure> {
     let place = place(&deploy.consumer);
-    ports.disk.take_back(&place)?;
+    ports.folders.take_back(&place)?;
     let Installed {
         files,
         foreign,
         certificates,
         shut,
         ..
-    } = ports.disk.installed(&place)?;
+    } = ports.folders.installed(&place)?;
     let before = check.before.clone();
     let mut installed = Installed {
         files,
@@ -105,6 +105,6 @@ fn put_back(ports: &Ports, deploy: &Deploy, check: &Check) -> Result<Installed, 
 fn keep(ports: &Ports, deploy: &Deploy, installed: &Installed) -> Result<(), Failure> {
     let place = place(&deploy.consumer);
     Ok(ports
-        .disk
+        .folders
         .keep_installed(&place, installed, &tidied(deploy))?)
 }

@@ -8,7 +8,7 @@ use crate::{
     desire::{CertificateFolder, Consumer},
     observe::{Installed, Progress, RefusedTemplates, Sent, Units},
     plan::{Deploy, TakeBack, Tell},
-    ports::{Change, Place, Ports},
+    ports::{Change, ConsumerPlace, Ports},
     report::{Event, chain, report},
     values::{CertificateName, Timestamp},
 };
@@ -81,7 +81,7 @@ async fn put(ports: &Ports, deploy: &mut Deploy) -> Result<(), Failure> {
     let place = place(&consumer);
     let is_signalled = consumer.running && matches!(deploy.tell, Tell::Signal(_));
     if deploy.changes() {
-        ports.disk.stage(&place, &change(deploy))?;
+        ports.folders.stage(&place, &change(deploy))?;
     }
     if consumer.running && (deploy.changes() || is_signalled) {
         // One that starts reads what lies there now, which was seen to be good.
@@ -91,10 +91,12 @@ async fn put(ports: &Ports, deploy: &mut Deploy) -> Result<(), Failure> {
         deploy.after.signals.last = Some(sent(ports, consumer.started_at));
     }
     if deploy.changes() {
-        ports.disk.switch(&place, &change(deploy), &deploy.after)?;
+        ports
+            .folders
+            .switch(&place, &change(deploy), &deploy.after)?;
     } else if is_signalled
         && let Err(error) = ports
-            .disk
+            .folders
             .keep_installed(&place, &deploy.after, &BTreeSet::new())
     {
         // What is owed is not kept back by a disk that is full.
@@ -144,7 +146,7 @@ async fn shut_if_late<T>(
     }
     let sites = deploy.after.shut.union(&deploy.shut_if_late);
     let shut = ports
-        .disk
+        .folders
         .shut(&place(&deploy.consumer), &sites.cloned().collect());
     if let Err(error) = &shut {
         report(&Event::DiskFault {
@@ -192,16 +194,16 @@ async fn take_back(
     connected: bool,
 ) -> Result<Installed, Failure> {
     let place = place(&deploy.consumer);
-    ports.disk.take_back(&place)?;
+    ports.folders.take_back(&place)?;
     show_mark(ports, deploy, &place)?;
     // Until it is known that it runs well with what it had, nothing new is put there while it does not run.
-    let mut installed = ports.disk.installed(&place)?;
+    let mut installed = ports.folders.installed(&place)?;
     installed.progress = Progress::TakenBack;
     let (units, are_stopgaps) = (installed.on_trial().clone(), installed.trying.is_empty());
     installed.close();
     installed.generation = deploy.back.mark;
     ports
-        .disk
+        .folders
         .keep_installed(&place, &installed, &tidied(deploy))?;
     let is_optional = deploy.is_optional;
     report(&Event::TakenBack {
@@ -220,7 +222,7 @@ async fn take_back(
         }
         installed.signals.last = Some(sent(ports, deploy.consumer.started_at));
         ports
-            .disk
+            .folders
             .keep_installed(&place, &installed, &BTreeSet::new())?;
     }
     tell(ports, deploy, &deploy.back.tell).await?;
@@ -297,8 +299,8 @@ pub(super) fn blame(
 /// It was never reached at all, so nothing that was seen speaks against what is new: it stays, unproven.
 fn out_of_reach(ports: &Ports, deploy: &Deploy, reason: String) -> Result<Installed, Failure> {
     let (place, change) = (place(&deploy.consumer), change(deploy));
-    ports.disk.stage(&place, &change)?;
-    ports.disk.switch(&place, &change, &deploy.after)?;
+    ports.folders.stage(&place, &change)?;
+    ports.folders.switch(&place, &change, &deploy.after)?;
     keep(ports, deploy, unproven(deploy, reason.clone()))?;
     Err(Failure::OutOfReach { reason })
 }
@@ -311,7 +313,7 @@ fn unproven(deploy: &Deploy, reason: String) -> Installed {
 }
 
 /// Puts the mark of what was there before into its place.
-fn show_mark(ports: &Ports, deploy: &Deploy, place: &Place<'_>) -> Result<(), Failure> {
+fn show_mark(ports: &Ports, deploy: &Deploy, place: &ConsumerPlace<'_>) -> Result<(), Failure> {
     let write = [(deploy.back.file.clone(), deploy.back.text.clone())].into();
     let (remove, deliver) = Default::default();
     let mark = Change {
@@ -319,8 +321,8 @@ fn show_mark(ports: &Ports, deploy: &Deploy, place: &Place<'_>) -> Result<(), Fa
         remove: &remove,
         deliver: &deliver,
     };
-    ports.disk.stage(place, &mark)?;
-    Ok(ports.disk.switch(place, &mark, &deploy.after)?)
+    ports.folders.stage(place, &mark)?;
+    Ok(ports.folders.switch(place, &mark, &deploy.after)?)
 }
 
 fn keep(ports: &Ports, deploy: &Deploy, installed: Installed) -> Result<Installed, Failure> {
@@ -331,7 +333,7 @@ fn keep(ports: &Ports, deploy: &Deploy, installed: Installed) -> Result<Installe
         tidied(deploy)
     };
     ports
-        .disk
+        .folders
         .keep_installed(&place(&deploy.consumer), &installed, &tidy)?;
     if let Progress::Unproven { reason } = &installed.progress {
         report(&Event::Unproven {
@@ -356,12 +358,12 @@ pub(super) fn tidied(deploy: &Deploy) -> BTreeSet<CertificateName> {
 /// run, and reads everything when it starts.
 pub(super) fn bring_back(ports: &Ports, back: &TakeBack) -> Result<Installed, Failure> {
     let place = place(&back.consumer);
-    ports.disk.take_back(&place)?;
-    let mut installed = ports.disk.installed(&place)?;
+    ports.folders.take_back(&place)?;
+    let mut installed = ports.folders.installed(&place)?;
     installed.close();
     installed.progress = Progress::TakenBack;
     ports
-        .disk
+        .folders
         .keep_installed(&place, &installed, &BTreeSet::new())?;
     let reason = "it ended before it showed what it was given".to_owned();
     report(&Event::TakenBack {
@@ -373,12 +375,12 @@ pub(super) fn bring_back(ports: &Ports, back: &TakeBack) -> Result<Installed, Fa
 }
 
 /// The folders of a consumer.
-pub fn place(consumer: &Consumer) -> Place<'_> {
+pub fn place(consumer: &Consumer) -> ConsumerPlace<'_> {
     let certificates = match &consumer.certificates {
         CertificateFolder::Delivered(folder) => Some(&folder.ours),
         CertificateFolder::Shared { .. } => None,
     };
-    Place {
+    ConsumerPlace {
         consumer: &consumer.name,
         config: &consumer.config.ours,
         certificates,

@@ -162,7 +162,7 @@ pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
         Action::TakeBack(back) => deploy::bring_back(ports, back)
             .map(|installed| Learned::Installed(back.consumer.name.clone(), Box::new(installed)))
             .map_err(|failure| failed(ports, &back.attempt, &failure)),
-        Action::Obtain(obtain) => match obtain::obtain(ports, obtain).await {
+        Action::Obtain(obtain) => match obtain::obtain(&ports.issuing, obtain).await {
             Ok(held) => Ok(Learned::Held(obtain.certificate.clone(), held)),
             Err(failure) => {
                 blame = Some(failure.blame());
@@ -196,7 +196,7 @@ fn failed(ports: &Ports, attempt: &Attempt, failure: &Failure) -> Attempt {
 /// Adds what went wrong to the record on disk. The record itself is there already, so that a disk that fails now costs
 /// only the words.
 fn noted(ports: &Ports, name: &CertificateName, attempt: Attempt) -> Attempt {
-    match ports.disk.note_attempt(name, &attempt) {
+    match ports.issuing.attempts.note_attempt(name, &attempt) {
         Ok(()) => attempt,
         Err(error) => {
             let problem = attempt.problem.as_deref().unwrap_or_default();

@@ -5,7 +5,7 @@ use crate::{
     observe::{HeldCertificate, SharedPath, Source},
     plan::Obtain,
     ports::{
-        Authority, Challenge, DiskError, NewCertificate, Order, OrderRecord, Ports, ProbeError,
+        Authority, Challenge, DiskError, Issuing, NewCertificate, Order, OrderRecord, ProbeError,
     },
     report::{Event, OrderStage, chain, report},
     values::{Issuer, Secret},
@@ -19,15 +19,15 @@ const SERVED_WITHIN: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Gets a certificate from its issuer and stores it.
-pub(super) async fn obtain(ports: &Ports, obtain: &Obtain) -> Result<HeldCertificate, Failure> {
-    ports
-        .disk
+pub(super) async fn obtain(issuing: &Issuing, obtain: &Obtain) -> Result<HeldCertificate, Failure> {
+    issuing
+        .attempts
         .note_attempt(&obtain.certificate, &obtain.attempt)?;
     let held = match &obtain.issuance.issuer {
-        Issuer::Ca(directory) => ask(ports, obtain, directory).await?,
-        Issuer::SelfSigned => sign(ports, obtain)?,
+        Issuer::Ca(directory) => ask(issuing, obtain, directory).await?,
+        Issuer::SelfSigned => sign(issuing, obtain)?,
     };
-    ports.disk.forget_attempts(&obtain.certificate)?;
+    issuing.attempts.forget_attempts(&obtain.certificate)?;
     report(&Event::Obtained {
         certificate: obtain.certificate.clone(),
         held: held.clone(),
@@ -36,32 +36,36 @@ pub(super) async fn obtain(ports: &Ports, obtain: &Obtain) -> Result<HeldCertifi
 }
 
 /// One that its own key signs: nobody is asked.
-fn sign(ports: &Ports, obtain: &Obtain) -> Result<HeldCertificate, Failure> {
-    let key = ports.authorities.new_key(obtain.issuance.key_type)?;
-    let chain = ports
+fn sign(issuing: &Issuing, obtain: &Obtain) -> Result<HeldCertificate, Failure> {
+    let key = issuing.authorities.new_key(obtain.issuance.key_type)?;
+    let chain = issuing
         .authorities
-        .self_signed(&key, &obtain.names, ports.clock.now())?;
-    Ok(store(ports, obtain, &key, &chain)?)
+        .self_signed(&key, &obtain.names, issuing.clock.now())?;
+    Ok(store(issuing, obtain, &key, &chain)?)
 }
 
 /// One from a CA. Everything that a crash must not lose is on disk before the step that needs it: the attempt before the
 /// first request, the key before the order, the order before the challenge.
-async fn ask(ports: &Ports, obtain: &Obtain, directory: &str) -> Result<HeldCertificate, Failure> {
-    let authority = ports.authorities.at(directory)?;
+async fn ask(
+    issuing: &Issuing,
+    obtain: &Obtain,
+    directory: &str,
+) -> Result<HeldCertificate, Failure> {
+    let authority = issuing.authorities.at(directory)?;
     tell(obtain, OrderStage::Order);
-    let mut record = record(ports, obtain)?;
-    let mut order = open(ports, authority.as_ref(), obtain, &mut record).await?;
-    authorize(ports, obtain, order.as_mut(), &mut record).await?;
+    let mut record = record(issuing, obtain)?;
+    let mut order = open(issuing, authority.as_ref(), obtain, &mut record).await?;
+    authorize(issuing, obtain, order.as_mut(), &mut record).await?;
     tell(obtain, OrderStage::Finalize);
     let chain = order.finalize(&record.key, &obtain.names).await?;
-    let stored = store(ports, obtain, &record.key, &chain);
+    let stored = store(issuing, obtain, &record.key, &chain);
     if matches!(stored, Err(DiskError::Certificate { .. })) {
         // This order will give the same certificate for ever, one that has run out since a crash, say: the next try
         // begins a new one.
-        ports.disk.drop_order(&obtain.certificate)?;
+        issuing.orders.drop_order(&obtain.certificate)?;
     }
     let held = stored?;
-    ports.disk.drop_order(&obtain.certificate)?;
+    issuing.orders.drop_order(&obtain.certificate)?;
     Ok(held)
 }
 
@@ -73,27 +77,27 @@ fn tell(obtain: &Obtain, stage: OrderStage) {
 }
 
 fn store(
-    ports: &Ports,
+    issuing: &Issuing,
     obtain: &Obtain,
     key: &Secret,
     chain: &str,
 ) -> Result<HeldCertificate, DiskError> {
-    ports.disk.store_certificate(&NewCertificate {
+    issuing.certificates.store(&NewCertificate {
         name: &obtain.certificate,
         names: &obtain.names,
         key,
         chain,
         source: Source::from(&obtain.issuance.issuer),
-        now: ports.clock.now(),
+        now: issuing.clock.now(),
     })
 }
 
 /// The order that was begun for the same names, or a new key for a new one. One that is damaged can't be finished.
-fn record(ports: &Ports, obtain: &Obtain) -> Result<OrderRecord, Failure> {
+fn record(issuing: &Issuing, obtain: &Obtain) -> Result<OrderRecord, Failure> {
     let asked = obtain.attempt.asked;
-    match ports.disk.order(&obtain.certificate) {
+    match issuing.orders.order(&obtain.certificate) {
         Ok(Some(record)) => {
-            withdraw(ports, obtain, &record.tokens)?;
+            withdraw(issuing, obtain, &record.tokens)?;
             if record.asked == asked {
                 return Ok(record);
             }
@@ -103,22 +107,22 @@ fn record(ports: &Ports, obtain: &Obtain) -> Result<OrderRecord, Failure> {
             report(&Event::DiskFault {
                 problem: format!("{}; a new order is begun", chain(&error)),
             });
-            ports.disk.drop_order(&obtain.certificate)?;
+            issuing.orders.drop_order(&obtain.certificate)?;
         }
     }
     let record = OrderRecord {
-        key: ports.authorities.new_key(obtain.issuance.key_type)?,
+        key: issuing.authorities.new_key(obtain.issuance.key_type)?,
         asked,
         url: None,
         tokens: Vec::new(),
     };
-    ports.disk.keep_order(&obtain.certificate, &record)?;
+    issuing.orders.keep_order(&obtain.certificate, &record)?;
     Ok(record)
 }
 
 /// Goes on with the order on record where that can be, else makes one and writes it down.
 async fn open(
-    ports: &Ports,
+    issuing: &Issuing,
     authority: &dyn Authority,
     obtain: &Obtain,
     record: &mut OrderRecord,
@@ -132,13 +136,13 @@ async fn open(
         .order(&obtain.names, obtain.issuance.profile.as_deref())
         .await?;
     record.url = Some(order.url().to_owned());
-    ports.disk.keep_order(&obtain.certificate, record)?;
+    issuing.orders.keep_order(&obtain.certificate, record)?;
     Ok(order)
 }
 
 /// Shows the responses, looks whether they can be seen, lets the CA look, and takes them away whatever came of it.
 async fn authorize(
-    ports: &Ports,
+    issuing: &Issuing,
     obtain: &Obtain,
     order: &mut dyn Order,
     record: &mut OrderRecord,
@@ -150,39 +154,39 @@ async fn authorize(
             .iter()
             .map(|challenge| challenge.token.clone())
             .collect();
-        ports.disk.keep_order(&obtain.certificate, record)?;
+        issuing.orders.keep_order(&obtain.certificate, record)?;
         tell(obtain, OrderStage::Look);
     }
     let published = Published {
-        ports,
+        issuing,
         obtain,
         challenges: &challenges,
     };
     published.publish()?;
     for challenge in &challenges {
-        look(ports, obtain, challenge).await?;
+        look(issuing, obtain, challenge).await?;
     }
     tell(obtain, OrderStage::Validate);
     Ok(order.authorize().await?)
 }
 
 /// Takes away what was shown by a process that was cut off.
-fn withdraw(ports: &Ports, obtain: &Obtain, tokens: &[String]) -> Result<(), DiskError> {
+fn withdraw(issuing: &Issuing, obtain: &Obtain, tokens: &[String]) -> Result<(), DiskError> {
     let each = obtain
         .webroots
         .iter()
         .flat_map(|webroot| tokens.iter().map(move |token| (webroot, token)));
     each.into_iter()
-        .try_for_each(|(webroot, token)| ports.disk.withdraw(webroot, token))
+        .try_for_each(|(webroot, token)| issuing.responder.withdraw(webroot, token))
 }
 
 /// Asks each proxy that can be reached for the response, as the CA will: a failed look here costs nothing.
-async fn look(ports: &Ports, obtain: &Obtain, challenge: &Challenge) -> Result<(), Failure> {
+async fn look(issuing: &Issuing, obtain: &Obtain, challenge: &Challenge) -> Result<(), Failure> {
     let path = format!("/.well-known/acme-challenge/{}", challenge.token);
-    let until = ports.clock.now() + SERVED_WITHIN;
+    let until = issuing.clock.now() + SERVED_WITHIN;
     for proxy in &obtain.proxies {
         loop {
-            let saw = match ports
+            let saw = match issuing
                 .probe
                 .page(*proxy, &challenge.name.in_url(), &path)
                 .await
@@ -198,13 +202,13 @@ async fn look(ports: &Ports, obtain: &Obtain, challenge: &Challenge) -> Result<(
                 ),
                 Err(error) => chain(&error),
             };
-            if ports.clock.now() >= until {
+            if issuing.clock.now() >= until {
                 return Err(Failure::NotServed {
                     name: challenge.name.clone(),
                     saw,
                 });
             }
-            ports.clock.sleep(LOOK_EVERY).await;
+            issuing.clock.sleep(LOOK_EVERY).await;
         }
     }
     Ok(())
@@ -212,7 +216,7 @@ async fn look(ports: &Ports, obtain: &Obtain, challenge: &Challenge) -> Result<(
 
 /// Responses that are visible. They go when this does, also when the work is cut off.
 struct Published<'a> {
-    ports: &'a Ports,
+    issuing: &'a Issuing,
     obtain: &'a Obtain,
     challenges: &'a [Challenge],
 }
@@ -220,7 +224,7 @@ struct Published<'a> {
 impl Published<'_> {
     fn publish(&self) -> Result<(), Failure> {
         for (webroot, challenge) in self.each() {
-            self.ports.disk.publish(webroot, challenge)?;
+            self.issuing.responder.publish(webroot, challenge)?;
         }
         Ok(())
     }
@@ -238,7 +242,7 @@ impl Published<'_> {
 impl Drop for Published<'_> {
     fn drop(&mut self) {
         for (webroot, challenge) in self.each() {
-            if let Err(error) = self.ports.disk.withdraw(webroot, &challenge.token) {
+            if let Err(error) = self.issuing.responder.withdraw(webroot, &challenge.token) {
                 report(&Event::DiskFault {
                     problem: chain(&error),
                 });

@@ -1,38 +1,77 @@
-//! The outside as the line sees it: the engine, the CA, the disk, the network, the clock; their errors, and when each
-//! error may be tried again. Adapters implement these; nothing else has effects. A file a port.
+//! The outside as the line sees it: the engine, the CA, folders by concern, the network, the clock; their errors, and when
+//! each error may be tried again. Adapters implement these; nothing else has effects. A file a port, and one file of
+//! `adapters` that implements it.
 
+mod accounts;
+mod attempts;
 mod authority;
-mod disk;
+mod certificates;
+mod consumers;
+mod disk_error;
 mod engine;
+mod orders;
 mod probe;
+mod records;
+mod responder;
 mod templates;
+mod vitals;
+mod wishes;
 
 use std::{rc::Rc, time::Duration};
 
 use async_trait::async_trait;
 
 use crate::values::Timestamp;
+pub use accounts::Accounts;
+pub use attempts::{AttemptRecords, Attempts};
 pub use authority::{Authorities, Authority, AuthorityError, Challenge, Order};
-pub use disk::{
-    AttemptRecords, Certificates, Change, Disk, DiskError, GoodTemplates, NewCertificate,
-    OrderRecord, Place, Repair, Wishes,
-};
+pub use certificates::{CertificateStore, Certificates, NewCertificate, Repair};
+pub use consumers::{Change, ConsumerFolders, ConsumerPlace};
+pub use disk_error::DiskError;
 pub use engine::{DetailedEngine, Engine, EngineError, Ran};
+pub use orders::{OrderRecord, Orders};
 pub use probe::{Page, Probe, ProbeError, Served};
+pub use records::{GoodTemplates, Records};
+pub use responder::Responder;
 pub use templates::{NamedFiles, TemplateFiles, TemplateTexts};
+pub use vitals::Vitals;
+pub use wishes::Wishes;
 
 /// Everything outside, handed to the loop and to the actions.
 #[derive(Clone)]
 pub struct Ports {
+    /// What it takes to obtain a certificate.
+    pub issuing: Issuing,
     /// The Docker engine.
     pub engine: Rc<dyn Engine>,
-    /// Those who issue certificates.
-    pub authorities: Rc<dyn Authorities>,
-    /// Our folders and those of consumers.
-    pub disk: Rc<dyn Disk>,
+    /// Folders of consumers.
+    pub folders: Rc<dyn ConsumerFolders>,
+    /// What is remembered over a restart.
+    pub records: Rc<dyn Records>,
+    /// What the daemon tells about itself.
+    pub vitals: Rc<dyn Vitals>,
     /// What people ask of whoever works on our state.
     pub wishes: Rc<dyn Wishes>,
     /// Connections that prove what is served.
+    pub probe: Rc<dyn Probe>,
+    /// Now, and waiting.
+    pub clock: Rc<dyn Clock>,
+}
+
+/// What it takes to obtain a certificate; an engine is no part of it.
+#[derive(Clone)]
+pub struct Issuing {
+    /// Those who issue certificates.
+    pub authorities: Rc<dyn Authorities>,
+    /// Where certificates are stored.
+    pub certificates: Rc<dyn CertificateStore>,
+    /// Records of tries.
+    pub attempts: Rc<dyn Attempts>,
+    /// Orders that are under way.
+    pub orders: Rc<dyn Orders>,
+    /// Where responses to challenges are shown.
+    pub responder: Rc<dyn Responder>,
+    /// Connections that show whether responses are served.
     pub probe: Rc<dyn Probe>,
     /// Now, and waiting.
     pub clock: Rc<dyn Clock>,

@@ -14,7 +14,7 @@ use std::{
 };
 
 use crate::support::fake_engine::{Fake, Reply, local};
-use quaymaster::{adapters::disk::Folders, ports::Disk, values::Secret};
+use quaymaster::{adapters::disk::Folders, ports::Accounts, values::Secret};
 use serde_json::{Value, json};
 
 use crate::support::program::binary;

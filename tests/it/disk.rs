@@ -17,7 +17,7 @@ use std::{
 use quaymaster::{
     adapters::{clock::SystemClock, disk::Folders},
     observe::SharedPath,
-    ports::{Change, Clock, Disk, Place},
+    ports::{CertificateStore, Change, Clock, ConsumerFolders, ConsumerPlace},
     values::{CertificateName, ContainerName},
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -741,7 +741,7 @@ fn of_what_people_drop_in_nginx_takes_what_we_take_as_we_deliver_it_and_refuses_
     };
     let consumer = ContainerName::parse("proxy").unwrap();
     let [shared, certificates_there] = [&config, &delivered].map(SharedPath::top);
-    let place = Place {
+    let place = ConsumerPlace {
         consumer: &consumer,
         config: &shared,
         certificates: Some(&certificates_there),

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     adapters::{http::HttpClient, x509},
     observe::RefusedEmail,
-    ports::{AuthorityError, Disk, DiskError},
+    ports::{Accounts, AuthorityError, DiskError},
     values::Secret,
 };
 
@@ -73,7 +73,7 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error
 pub(super) struct Registration {
     caller: Caller,
     http: HttpClient,
-    disk: Rc<dyn Disk>,
+    accounts: Rc<dyn Accounts>,
     agree_tos: bool,
     email: Option<String>,
     /// Locked while it is looked for, so that orders that begin together register once.
@@ -85,14 +85,14 @@ impl Registration {
     pub(super) fn new(
         caller: Caller,
         http: HttpClient,
-        disk: Rc<dyn Disk>,
+        accounts: Rc<dyn Accounts>,
         agree_tos: bool,
         email: Option<String>,
     ) -> Self {
         Self {
             caller,
             http,
-            disk,
+            accounts,
             agree_tos,
             email,
             current: Mutex::default(),
@@ -167,7 +167,7 @@ impl Registration {
     /// The e-mail address of the settings, if the CA did not take it. What can't be read is told by the order that needs
     /// it.
     pub(super) fn refused_email(&self) -> Option<RefusedEmail> {
-        let text = self.disk.account(&self.caller.directory).ok()??;
+        let text = self.accounts.account(&self.caller.directory).ok()??;
         let known: Known = serde_json::from_str(text.expose()).ok()?;
         let is_in_force = |refused: &RefusedEmail| self.email.as_ref() == Some(&refused.email);
         known.refused.filter(is_in_force)
@@ -313,7 +313,7 @@ impl Registration {
             }
             Ok(record) => return Ok(record),
         };
-        let aside = self.disk.set_account_aside(&self.caller.directory);
+        let aside = self.accounts.set_account_aside(&self.caller.directory);
         let aside =
             aside.map_err(|error| Caller::ours("the damaged account can't be put away", error))?;
         tracing::warn!(
@@ -326,7 +326,7 @@ impl Registration {
     }
 
     fn record(&self) -> Result<Option<AccountRecord>, Unrecorded> {
-        let text = match self.disk.account(&self.caller.directory) {
+        let text = match self.accounts.account(&self.caller.directory) {
             Ok(text) => text,
             Err(DiskError::Damaged { problem, .. }) => return Err(Unrecorded::Damaged(problem)),
             Err(error) => return Err(Unrecorded::Unread(error)),
@@ -345,7 +345,7 @@ impl Registration {
         let unkept = "the account at the CA can't be kept on disk";
         let text = serde_json::to_string(record).map_err(|error| Caller::ours(unkept, error))?;
         let kept = self
-            .disk
+            .accounts
             .keep_account(&self.caller.directory, &Secret::new(text));
         kept.map_err(|error| Caller::ours(unkept, error))
     }

@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 
 use super::{AcmeAuthority, AcmeSettings, caller::Caller, client};
 use crate::{
-    ports::{Authorities, Authority, AuthorityError, Clock, Disk},
+    ports::{Accounts, Authorities, Authority, AuthorityError, Clock},
     values::{Host, KeyType, Secret, Timestamp},
 };
 
@@ -30,7 +30,7 @@ const SET_BACK: Duration = Duration::from_secs(60 * 60);
 pub struct AcmeAuthorities {
     /// What is the same for all of them.
     settings: AcmeSettings,
-    disk: Rc<dyn Disk>,
+    accounts: Rc<dyn Accounts>,
     clock: Rc<dyn Clock>,
     known: RefCell<BTreeMap<String, Rc<AcmeAuthority>>>,
 }
@@ -42,12 +42,12 @@ impl AcmeAuthorities {
     /// When the roots can't be read.
     pub fn new(
         settings: AcmeSettings,
-        disk: Rc<dyn Disk>,
+        accounts: Rc<dyn Accounts>,
         clock: Rc<dyn Clock>,
     ) -> Result<Self, AuthorityError> {
         client(settings.ca_root_pem.as_deref())?;
         Ok(Self {
-            disk,
+            accounts,
             clock,
             known: RefCell::default(),
             settings,
@@ -64,7 +64,7 @@ impl Authorities for AcmeAuthorities {
         let authority = Rc::new(AcmeAuthority::new(
             directory,
             settings,
-            self.disk.clone(),
+            self.accounts.clone(),
             self.clock.clone(),
         )?);
         self.known

@@ -19,7 +19,7 @@ use std::{collections::BTreeSet, rc::Rc};
 use crate::{
     adapters::http::{HttpClient, Limits},
     observe::RefusedEmail,
-    ports::{Authority, AuthorityError, Clock, Disk, Order},
+    ports::{Accounts, Authority, AuthorityError, Clock, Order},
     values::Host,
 };
 use async_trait::async_trait;
@@ -61,7 +61,7 @@ impl AcmeAuthority {
     pub fn new(
         directory: &str,
         settings: AcmeSettings,
-        disk: Rc<dyn Disk>,
+        accounts: Rc<dyn Accounts>,
         clock: Rc<dyn Clock>,
     ) -> Result<Self, AuthorityError> {
         if !directory.starts_with("https://") {
@@ -81,7 +81,7 @@ impl AcmeAuthority {
         let registration = Registration::new(
             caller.clone(),
             http,
-            disk,
+            accounts,
             settings.agree_tos,
             settings.email,
         );

@@ -7,8 +7,10 @@ use std::{
     fs,
     path::{Path, PathBuf},
     rc::Rc,
+    time::Duration,
 };
 
+use futures_util::stream::LocalBoxStream;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -19,11 +21,12 @@ use super::{
 };
 use crate::{
     adapters::{
+        changes,
         pem::{self, PemError},
         x509::{self, CertificateError},
     },
     observe::{HeldCertificate, Shelf, Source},
-    ports::{Certificates, DiskError, NewCertificate, Repair},
+    ports::{CertificateStore, Certificates, DiskError, NewCertificate, Repair},
     values::{CertificateName, Digest, Secret, Timestamp},
 };
 
@@ -32,6 +35,10 @@ const FOLDER_MODE: u32 = 0o755;
 
 /// Second copies, and what was in our way, are nobody's but ours.
 const PRIVATE_FOLDER_MODE: u32 = 0o700;
+
+/// How long nothing must change in `provided/` before it is looked at: a certificate and its key are copied there one
+/// after the other, and in between they don't belong together.
+const PROVIDED_SETTLES: Duration = Duration::from_secs(1);
 
 /// What certbot leaves in `live/`, and what is no fault.
 const README: &str = "README";
@@ -92,9 +99,8 @@ struct Look {
     found: Certificates,
 }
 
-impl Folders {
-    /// Looks at everything and changes nothing. It is `now` when that begins.
-    pub(super) fn look_at_certificates(&self, now: Timestamp) -> Result<Certificates, DiskError> {
+impl CertificateStore for Folders {
+    fn certificates(&self, now: Timestamp) -> Result<Certificates, DiskError> {
         let mut found = Certificates::default();
         let names = self.names(&mut found)?;
         let mut look = Look {
@@ -125,6 +131,52 @@ impl Folders {
         Ok(found)
     }
 
+    fn mend(&self, name: &CertificateName, repair: &Repair) -> Result<(), DiskError> {
+        match (repair, self.read_live(name)) {
+            (Repair::Copy, Ok(certificate)) => self.write_copy(
+                name,
+                &read_version(&self.live(name), Shelf::Live)?,
+                certificate.source,
+            ),
+            (Repair::Copy, Err(fault)) => Err(fault),
+            (Repair::Live { .. }, Ok(_)) => Ok(()),
+            (Repair::Live { .. }, Err(_)) => {
+                let (version, certificate) = read_copy(&self.copy(name), name)?;
+                let number = self.write_version(name, &version, certificate.source)?;
+                self.link(name, number)
+            }
+        }
+    }
+
+    fn provided_changes(
+        &self,
+    ) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
+        changes::of(self.certificates.join("provided"), PROVIDED_SETTLES)
+    }
+
+    fn store(&self, new: &NewCertificate<'_>) -> Result<HeldCertificate, DiskError> {
+        let checked = x509::check_new(new).map_err(|error| refused(new.name, error))?;
+        let is_the_users = self.owner(new.name) == Owner::User;
+        if is_the_users
+            && self
+                .read_live(new.name)
+                .is_ok_and(|theirs| theirs.is_valid_at(new.now))
+        {
+            let live = self.live(new.name);
+            return Err(refused(
+                new.name,
+                format!("{} is valid, not ours, and not replaced", live.display()),
+            ));
+        }
+        let version = Version::of(new).map_err(|error| refused(new.name, error))?;
+        let number = self.write_version(new.name, &version, new.source.clone())?;
+        self.write_copy(new.name, &version, new.source.clone())?;
+        self.link(new.name, number)?;
+        Ok(checked)
+    }
+}
+
+impl Folders {
     /// What has a name in `live/`, or a second copy.
     fn names(&self, found: &mut Certificates) -> Result<BTreeSet<CertificateName>, DiskError> {
         let (live, copies) = (self.certificates.join("live"), self.state.join("copies"));
@@ -208,28 +260,6 @@ impl Folders {
         }
     }
 
-    /// Mends what a look found, unless it is as it should be by now.
-    pub(super) fn mend_certificate(
-        &self,
-        name: &CertificateName,
-        repair: &Repair,
-    ) -> Result<(), DiskError> {
-        match (repair, self.read_live(name)) {
-            (Repair::Copy, Ok(certificate)) => self.write_copy(
-                name,
-                &read_version(&self.live(name), Shelf::Live)?,
-                certificate.source,
-            ),
-            (Repair::Copy, Err(fault)) => Err(fault),
-            (Repair::Live { .. }, Ok(_)) => Ok(()),
-            (Repair::Live { .. }, Err(_)) => {
-                let (version, certificate) = read_copy(&self.copy(name), name)?;
-                let number = self.write_version(name, &version, certificate.source)?;
-                self.link(name, number)
-            }
-        }
-    }
-
     /// The version of a certificate with this digest, of those that may be served.
     pub(super) fn version(
         &self,
@@ -247,28 +277,6 @@ impl Folders {
             .flatten()
             .find(|version| version.digest() == digest);
         found.ok_or_else(|| refused(name, "it was replaced while it was being delivered"))
-    }
-
-    /// Checks and stores a new version and its second copy, and links it.
-    pub(super) fn store(&self, new: &NewCertificate<'_>) -> Result<HeldCertificate, DiskError> {
-        let checked = x509::check_new(new).map_err(|error| refused(new.name, error))?;
-        let is_the_users = self.owner(new.name) == Owner::User;
-        if is_the_users
-            && self
-                .read_live(new.name)
-                .is_ok_and(|theirs| theirs.is_valid_at(new.now))
-        {
-            let live = self.live(new.name);
-            return Err(refused(
-                new.name,
-                format!("{} is valid, not ours, and not replaced", live.display()),
-            ));
-        }
-        let version = Version::of(new).map_err(|error| refused(new.name, error))?;
-        let number = self.write_version(new.name, &version, new.source.clone())?;
-        self.write_copy(new.name, &version, new.source.clone())?;
-        self.link(new.name, number)?;
-        Ok(checked)
     }
 
     /// Writes a version with the number after the highest one, never one that was used before: also not that of one that

@@ -1,5 +1,5 @@
-//! Folders that belong to consumers: rendered files, copies of their certificates, responses to challenges. Their
-//! containers may write there, too, so everything goes step by step by handles, and through no link.
+//! Folders that belong to consumers: rendered files, copies of their certificates, a file for each site that is shut.
+//! Their containers may write there, too, so everything goes step by step by handles, and through no link.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,20 +7,20 @@ use std::{
 };
 
 use super::{
+    Folders,
     certificates::{self, Version},
-    deployed::{Journal, Record, Tidy},
+    deployed::Tidy,
     files::{Durability, PRIVATE, PUBLIC},
     shared::SharedFolder,
-    shut,
 };
 use crate::{
-    observe::{Installed, InstalledFile, SharedPath},
-    ports::{Challenge, Change, DiskError, Place},
+    observe::{CLOSED, Installed, InstalledFile, SharedPath},
+    ports::{Change, ConsumerFolders, ConsumerPlace, DiskError},
     values::{CertificateName, Digest, FileName, Owner},
 };
 
 /// Workers of a server may run as anybody: they must get through to what they are to read.
-const FOLDER_MODE: u32 = 0o755;
+pub(super) const FOLDER_MODE: u32 = 0o755;
 
 /// What files of ours begin with in a folder that is not ours.
 const OURS: &str = "quaymaster-";
@@ -31,41 +31,168 @@ const STAGE: &str = ".quaymaster";
 /// Where copies of certificates lie, beside the links to them.
 const VERSIONS: &str = ".versions";
 
-/// Corrects the record by a look: files are what they are, and a certificate counts only when its link leads to it.
-pub(super) fn look(record: Record, place: &Place<'_>) -> Result<Installed, DiskError> {
-    let is_known = record.installed.is_some();
-    let mut installed = record.installed.unwrap_or_default();
-    installed.open &= record.journal.is_some();
-    let mut newest = 0;
-    if let Some(config) = SharedFolder::open(place.config)? {
-        let entries = config.entries()?.into_iter();
-        let named = entries.filter(|entry| entry.starts_with(OURS));
-        for name in named.filter_map(|entry| FileName::parse(entry).ok()) {
-            // What a link leads to is not ours, whatever it looks like.
-            if config.link_target(name.as_str()).is_some() {
-                installed.foreign.insert(name);
-                continue;
-            }
-            let Some(file) = config.read(name.as_str())? else {
-                continue;
-            };
-            if let Some(ours) = InstalledFile::read(&file.bytes) {
-                newest = newest.max(file.changed_at);
-                installed.files.insert(name, ours);
-            } else {
-                installed.foreign.insert(name);
+impl ConsumerFolders for Folders {
+    fn is_missing(&self, file: &SharedPath) -> bool {
+        SharedFolder::lacks(file).unwrap_or(false)
+    }
+
+    fn installed(&self, place: &ConsumerPlace<'_>) -> Result<Installed, DiskError> {
+        let record = self.record(place.consumer)?;
+        let is_known = record.installed.is_some();
+        let mut installed = record.installed.unwrap_or_default();
+        installed.open &= record.journal.is_some();
+        let mut newest = 0;
+        if let Some(config) = SharedFolder::open(place.config)? {
+            let entries = config.entries()?.into_iter();
+            let named = entries.filter(|entry| entry.starts_with(OURS));
+            for name in named.filter_map(|entry| FileName::parse(entry).ok()) {
+                // What a link leads to is not ours, whatever it looks like.
+                if config.link_target(name.as_str()).is_some() {
+                    installed.foreign.insert(name);
+                    continue;
+                }
+                let Some(file) = config.read(name.as_str())? else {
+                    continue;
+                };
+                if let Some(ours) = InstalledFile::read(&file.bytes) {
+                    newest = newest.max(file.changed_at);
+                    installed.files.insert(name, ours);
+                } else {
+                    installed.foreign.insert(name);
+                }
             }
         }
+        if !is_known {
+            // Its marks so far are not known: one that is higher than any count can't be taken for an old one.
+            installed.generation = newest;
+        }
+        if let Some(folder) = place.certificates {
+            installed.certificates = delivered(folder, place.owner)?;
+        }
+        installed.shut = shut_sites(place.config)?;
+        Ok(installed)
     }
-    if !is_known {
-        // Its marks so far are not known: one that is higher than any count can't be taken for an old one.
-        installed.generation = newest;
+
+    fn stage(&self, place: &ConsumerPlace<'_>, change: &Change<'_>) -> Result<(), DiskError> {
+        if let Some(owner) = place.owner {
+            try_owner(place.config, owner)?;
+        }
+        if let Some(folder) = place.certificates {
+            for (name, digest) in change.deliver {
+                let version = self.version(name, *digest)?;
+                stage_certificate(folder, name, *digest, &version, place.owner)?;
+            }
+        }
+        stage_files(place.config, change.write)
     }
-    if let Some(folder) = place.certificates {
-        installed.certificates = delivered(folder, place.owner)?;
+
+    fn switch(
+        &self,
+        place: &ConsumerPlace<'_>,
+        change: &Change<'_>,
+        record: &Installed,
+    ) -> Result<(), DiskError> {
+        self.open_journal(place, change, record)?;
+        put_staged(place, change)
     }
-    installed.shut = shut::look(place.config)?;
-    Ok(installed)
+
+    /// What names a certificate goes before that certificate's link.
+    fn take_back(&self, place: &ConsumerPlace<'_>) -> Result<(), DiskError> {
+        let journal = self.record(place.consumer)?.journal.unwrap_or_default();
+        let texts = journal
+            .files
+            .iter()
+            .filter_map(|(name, text)| Some((name.clone(), text.clone()?)))
+            .collect();
+        stage_files(place.config, &texts)?;
+        let gone: BTreeSet<FileName> = journal
+            .files
+            .keys()
+            .filter(|name| !texts.contains_key(*name))
+            .cloned()
+            .collect();
+        let no_certificates = BTreeMap::new();
+        put_staged(
+            place,
+            &Change {
+                write: &texts,
+                remove: &gone,
+                deliver: &no_certificates,
+            },
+        )?;
+        let Some(folder) = place.certificates else {
+            return Ok(());
+        };
+        let mut links = journal.links.iter();
+        links.try_for_each(|(name, target)| match target {
+            Some(target) => SharedFolder::opened(folder)?.switch_link(name.as_str(), target),
+            None => {
+                SharedFolder::open(folder)?.map_or(Ok(()), |folder| folder.remove(name.as_str()))
+            }
+        })
+    }
+
+    fn keep_installed(
+        &self,
+        place: &ConsumerPlace<'_>,
+        record: &Installed,
+        tidy: &BTreeSet<CertificateName>,
+    ) -> Result<(), DiskError> {
+        let tidy = self.close_journal(place.consumer, record, tidy)?;
+        match place.certificates {
+            // The links show it.
+            Some(folder) => tidy_certificates(folder, &tidy),
+            None => self.keep_given(place.consumer, &record.certificates),
+        }
+    }
+
+    fn shut(&self, place: &ConsumerPlace<'_>, sites: &BTreeSet<FileName>) -> Result<(), DiskError> {
+        let before = shut_sites(place.config)?;
+        if before == *sites {
+            return Ok(());
+        }
+        let folder = SharedFolder::made(&place.config.join(CLOSED), FOLDER_MODE)?;
+        for site in sites.difference(&before) {
+            folder.replace(site.as_str(), b"", PUBLIC)?;
+        }
+        let mut open = before.difference(sites);
+        open.try_for_each(|site| folder.remove(site.as_str()))
+    }
+
+    fn tidy(&self, place: &ConsumerPlace<'_>) -> Result<(), DiskError> {
+        tidy_shut(place.config)?;
+        let record = self.record(place.consumer)?;
+        match place.certificates.filter(|_| record.journal.is_none()) {
+            Some(folder) => tidy_certificates(folder, &record.tidy),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The sites that are shut.
+fn shut_sites(config: &SharedPath) -> Result<BTreeSet<FileName>, DiskError> {
+    let folder = SharedFolder::open(&config.join(CLOSED))?;
+    let entries = folder.map_or(Ok(BTreeSet::new()), |folder| folder.entries())?;
+    let names = entries.into_iter();
+    Ok(names
+        .filter_map(|entry| FileName::parse(entry).ok())
+        .collect())
+}
+
+/// Takes away what a crash left of shutting a site.
+fn tidy_shut(config: &SharedPath) -> Result<(), DiskError> {
+    let Some(folder) = SharedFolder::open(&config.join(CLOSED))? else {
+        return Ok(());
+    };
+    for entry in folder.entries()? {
+        let site = entry
+            .strip_prefix('.')
+            .and_then(|rest| rest.strip_suffix(".new"));
+        if site.is_some_and(|site| FileName::parse(site).is_ok()) {
+            folder.remove(entry)?;
+        }
+    }
+    Ok(())
 }
 
 /// The certificates to which a link of ours leads, whole, with keys that their reader owns.
@@ -98,9 +225,12 @@ fn delivered(
     Ok(given.collect())
 }
 
-/// Finds out before anything has changed whether keys can be given to whom they are to belong to: a certificate that its
-/// server could not read is not worth an order.
-pub(super) fn try_owner(folder: &SharedPath, owner: Owner) -> Result<(), DiskError> {
+/// Tries before anything has changed whether files in a folder of a server's can be given to its user: a certificate
+/// that its server could not read is not worth an order.
+///
+/// # Errors
+/// When they can't, or nothing can be written there.
+pub fn try_owner(folder: &SharedPath, owner: Owner) -> Result<(), DiskError> {
     // Hidden, so that no server includes it.
     const TRIED: &str = ".quaymaster-owner";
     let folder = SharedFolder::opened(folder)?;
@@ -110,10 +240,7 @@ pub(super) fn try_owner(folder: &SharedPath, owner: Owner) -> Result<(), DiskErr
 }
 
 /// Puts files where the consumer does not read them.
-pub(super) fn stage(
-    config: &SharedPath,
-    files: &BTreeMap<FileName, String>,
-) -> Result<(), DiskError> {
+fn stage_files(config: &SharedPath, files: &BTreeMap<FileName, String>) -> Result<(), DiskError> {
     let stage = SharedFolder::made(&config.join(STAGE), FOLDER_MODE)?;
     files.iter().try_for_each(|(name, text)| {
         stage.create(name.as_str(), text.as_bytes(), PUBLIC, Durability::Renamed)
@@ -121,7 +248,7 @@ pub(super) fn stage(
 }
 
 /// Copies a version of a certificate to where no link leads yet.
-pub(super) fn stage_certificate(
+fn stage_certificate(
     folder: &SharedPath,
     name: &CertificateName,
     digest: Digest,
@@ -147,7 +274,7 @@ pub(super) fn stage_certificate(
 }
 
 /// Puts what was staged into its place: certificates before the files that name them.
-pub(super) fn switch(place: &Place<'_>, change: &Change<'_>) -> Result<(), DiskError> {
+fn put_staged(place: &ConsumerPlace<'_>, change: &Change<'_>) -> Result<(), DiskError> {
     if let Some(folder) = place.certificates.filter(|_| !change.deliver.is_empty()) {
         let folder = SharedFolder::opened(folder)?;
         for (name, digest) in change.deliver {
@@ -168,41 +295,8 @@ pub(super) fn switch(place: &Place<'_>, change: &Change<'_>) -> Result<(), DiskE
     })
 }
 
-/// Brings back what was there before: what names a certificate before that certificate's link.
-pub(super) fn take_back(place: &Place<'_>, journal: &Journal) -> Result<(), DiskError> {
-    let texts = journal
-        .files
-        .iter()
-        .filter_map(|(name, text)| Some((name.clone(), text.clone()?)))
-        .collect();
-    stage(place.config, &texts)?;
-    let gone: BTreeSet<FileName> = journal
-        .files
-        .keys()
-        .filter(|name| !texts.contains_key(*name))
-        .cloned()
-        .collect();
-    let no_certificates = BTreeMap::new();
-    switch(
-        place,
-        &Change {
-            write: &texts,
-            remove: &gone,
-            deliver: &no_certificates,
-        },
-    )?;
-    let Some(folder) = place.certificates else {
-        return Ok(());
-    };
-    let mut links = journal.links.iter();
-    links.try_for_each(|(name, target)| match target {
-        Some(target) => SharedFolder::opened(folder)?.switch_link(name.as_str(), target),
-        None => SharedFolder::open(folder)?.map_or(Ok(()), |folder| folder.remove(name.as_str())),
-    })
-}
-
 /// Takes away versions of certificates that no link leads to, and all of those that are not given any more.
-pub(super) fn tidy(folder: &SharedPath, tidy: &Tidy) -> Result<(), DiskError> {
+fn tidy_certificates(folder: &SharedPath, tidy: &Tidy) -> Result<(), DiskError> {
     let Some(folder) = SharedFolder::open(folder)?.filter(|_| !tidy.is_empty()) else {
         return Ok(());
     };
@@ -239,45 +333,4 @@ fn version_folder(name: &CertificateName, digest: Digest) -> PathBuf {
     Path::new(VERSIONS)
         .join(name.as_str())
         .join(digest.to_string())
-}
-
-/// Where responses lie in a webroot, folder by folder.
-///
-/// <https://www.rfc-editor.org/rfc/rfc8555#section-8.3>
-const RESPONSES: [&str; 2] = [".well-known", "acme-challenge"];
-
-/// Makes a response readable.
-pub(super) fn publish(webroot: &SharedPath, challenge: &Challenge) -> Result<(), DiskError> {
-    let token = plain(webroot, &challenge.token)?;
-    let folder = SharedFolder::made(&responses(webroot), FOLDER_MODE)?;
-    folder.replace(token, challenge.response.as_bytes(), PUBLIC)
-}
-
-/// Takes a response away, and what a crash left of writing it.
-pub(super) fn withdraw(webroot: &SharedPath, token: &str) -> Result<(), DiskError> {
-    let token = plain(webroot, token)?;
-    let Some(folder) = SharedFolder::open(&responses(webroot))? else {
-        return Ok(());
-    };
-    folder.remove_unfinished(token)?;
-    folder.remove(token)
-}
-
-/// Where responses lie in a webroot.
-pub(super) fn responses(webroot: &SharedPath) -> SharedPath {
-    RESPONSES
-        .iter()
-        .fold(webroot.clone(), |folder, name| folder.join(name))
-}
-
-/// The name of a response's file. A token is base64url, and nothing else that a CA may send becomes one.
-fn plain<'t>(webroot: &SharedPath, token: &'t str) -> Result<&'t str, DiskError> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    match !token.is_empty() && token.bytes().all(is_plain) {
-        true => Ok(token),
-        false => Err(DiskError::Damaged {
-            path: webroot.as_path().to_owned(),
-            problem: format!("the CA's token {token:?} is no base64url"),
-        }),
-    }
 }

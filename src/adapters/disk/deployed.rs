@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Folders, files, shared::SharedFolder, state::read_json};
 use crate::{
     observe::Installed,
-    ports::{Change, DiskError, Place},
+    ports::{Change, ConsumerPlace, DiskError},
     values::{CertificateName, ContainerName, Digest, FileName},
 };
 
@@ -42,7 +42,7 @@ pub(super) struct Journal {
 
 impl Journal {
     /// Adds what lies in the way of a change now, unless something older is known.
-    fn add(&mut self, place: &Place<'_>, change: &Change<'_>) -> Result<(), DiskError> {
+    fn add(&mut self, place: &ConsumerPlace<'_>, change: &Change<'_>) -> Result<(), DiskError> {
         let config = SharedFolder::open(place.config)?;
         for name in change.write.keys().chain(change.remove) {
             if !self.files.contains_key(name) {
@@ -97,7 +97,7 @@ impl Folders {
     /// Writes the record down, and with it what the change is about to replace.
     pub(super) fn open_journal(
         &self,
-        place: &Place<'_>,
+        place: &ConsumerPlace<'_>,
         change: &Change<'_>,
         installed: &Installed,
     ) -> Result<(), DiskError> {

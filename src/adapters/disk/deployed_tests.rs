@@ -2,16 +2,20 @@
 
 mod links;
 
-use std::fs;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    time::Duration,
+};
 
 use super::{
     tests::{mode, name, place, store},
     *,
 };
 use crate::{
-    observe::{Installed, InstalledFile, Progress},
-    ports::Place as Folder,
-    values::{ContainerName, Digest, FileName},
+    observe::{Installed, InstalledFile, Progress, SharedPath},
+    ports::{Change, ConsumerFolders, ConsumerPlace as Folder},
+    values::{ContainerName, Digest, FileName, Timestamp},
 };
 
 /// What every file of ours begins with.

@@ -1,13 +1,14 @@
 //! Looks at folders, for people who want to know whether they are as they must be. What is tried is undone at once.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::path::PathBuf;
 
 use super::{
-    Folders, consumers,
+    Folders,
     files::{self, Durability, PRIVATE},
+    responder,
     shared::SharedFolder,
 };
-use crate::{observe::SharedPath, ports::DiskError, values::CertificateName};
+use crate::{observe::SharedPath, ports::DiskError};
 
 /// How a folder is.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ pub fn look(path: &SharedPath) -> Result<Option<FolderLook>, DiskError> {
 /// # Errors
 /// When it can't be listed.
 pub fn responses(webroot: &SharedPath) -> Result<Vec<PathBuf>, DiskError> {
-    let path = consumers::responses(webroot);
+    let path = responder::responses(webroot);
     let Some(folder) = SharedFolder::open(&path)? else {
         return Ok(Vec::new());
     };
@@ -50,23 +51,6 @@ pub fn responses(webroot: &SharedPath) -> Result<Vec<PathBuf>, DiskError> {
 }
 
 impl Folders {
-    /// The certificates whose orders are on record.
-    ///
-    /// # Errors
-    /// When they can't be listed.
-    pub fn orders(&self) -> Result<BTreeSet<CertificateName>, DiskError> {
-        let entries = files::entries(&self.state.join("orders"))?;
-        Ok(entries
-            .into_iter()
-            .filter_map(|name| CertificateName::parse(name).ok())
-            .collect())
-    }
-
-    /// Where the order of a certificate is kept.
-    pub fn order_path(&self, name: &CertificateName) -> PathBuf {
-        self.state.join("orders").join(name.as_str())
-    }
-
     /// Versions of certificates that were begun and not finished.
     ///
     /// # Errors

@@ -23,52 +23,38 @@
 //! CONFIG/certificates/NAME -> .versions/NAME/…    copies of just the consumer's own
 //! ```
 
+mod accounts;
+mod attempts;
 mod certificates;
 mod consumers;
 mod deployed;
 mod files;
-mod hosts;
 mod lock;
 mod look;
 mod memory;
 mod named;
+mod orders;
+mod records;
+mod responder;
 mod shared;
-mod shut;
 mod state;
-mod templates;
+mod vitals;
+mod wishes;
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use futures_util::stream::LocalBoxStream;
-
 use memory::Memory;
-use shared::SharedFolder;
 
+pub use consumers::try_owner;
 pub use lock::Lock;
 pub use look::{FolderLook, look, responses};
 pub use named::AnyFiles;
 
-use crate::{
-    adapters::changes,
-    observe::{
-        Attempt, HeldCertificate, Holder, Installed, Release, Removed, RenewalRequest, SharedPath,
-    },
-    ports::{
-        AttemptRecords, Certificates, Challenge, Change, Disk, DiskError, GoodTemplates,
-        NewCertificate, OrderRecord, Place, Repair, Wishes,
-    },
-    values::{CertificateName, FileName, Host, Owner, Secret, Timestamp},
-};
-
-/// How long nothing must change in `provided/` before it is looked at: a certificate and its key are copied there one
-/// after the other, and in between they don't belong together.
-const PROVIDED_SETTLES: Duration = Duration::from_secs(1);
+use crate::ports::DiskError;
 
 /// The text of a file that the user named.
 ///
@@ -97,14 +83,6 @@ pub fn text_or_input(path: &Path) -> Result<String, DiskError> {
         .map_err(files::told("read", Path::new("standard input")))
 }
 
-/// Tries whether files in a folder of a server's can be given to its user.
-///
-/// # Errors
-/// When they can't, or nothing can be written there.
-pub fn try_owner(folder: &SharedPath, owner: Owner) -> Result<(), DiskError> {
-    consumers::try_owner(folder, owner)
-}
-
 /// The folders of the settings.
 #[derive(Clone, Debug)]
 pub struct Folders {
@@ -122,200 +100,6 @@ impl Folders {
             state,
             memory: RefCell::default(),
         }
-    }
-}
-
-impl Disk for Folders {
-    fn certificates(&self, now: Timestamp) -> Result<Certificates, DiskError> {
-        self.look_at_certificates(now)
-    }
-
-    fn mend(&self, name: &CertificateName, repair: &Repair) -> Result<(), DiskError> {
-        self.mend_certificate(name, repair)
-    }
-
-    fn provided_changes(
-        &self,
-    ) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
-        changes::of(self.certificates.join("provided"), PROVIDED_SETTLES)
-    }
-
-    fn store_certificate(&self, new: &NewCertificate<'_>) -> Result<HeldCertificate, DiskError> {
-        self.store(new)
-    }
-
-    fn attempts(&self) -> Result<AttemptRecords, DiskError> {
-        self.read_attempts()
-    }
-
-    fn note_attempt(&self, name: &CertificateName, attempt: &Attempt) -> Result<(), DiskError> {
-        self.write_attempt(name, attempt)
-    }
-
-    fn forget_attempts(&self, name: &CertificateName) -> Result<(), DiskError> {
-        self.remove_attempt(name)
-    }
-
-    fn order(&self, name: &CertificateName) -> Result<Option<OrderRecord>, DiskError> {
-        self.read_order(name)
-    }
-
-    fn keep_order(&self, name: &CertificateName, record: &OrderRecord) -> Result<(), DiskError> {
-        self.write_order(name, record)
-    }
-
-    fn drop_order(&self, name: &CertificateName) -> Result<(), DiskError> {
-        self.remove_order(name)
-    }
-
-    fn holders(&self) -> Result<BTreeMap<Host, Holder>, DiskError> {
-        self.read_holders()
-    }
-
-    fn keep_holders(&self, holders: &BTreeMap<Host, Holder>) -> Result<(), DiskError> {
-        self.write_holders(holders)
-    }
-
-    fn removed(&self) -> Result<Vec<Removed>, DiskError> {
-        self.read_removed()
-    }
-
-    fn keep_removed(&self, removed: &[Removed]) -> Result<(), DiskError> {
-        self.write_removed(removed)
-    }
-
-    fn templates(&self) -> Result<Vec<GoodTemplates>, DiskError> {
-        self.read_templates()
-    }
-
-    fn keep_templates(&self, templates: &[GoodTemplates]) -> Result<(), DiskError> {
-        self.write_templates(templates)
-    }
-
-    fn account(&self, directory: &str) -> Result<Option<Secret>, DiskError> {
-        self.read_account(directory)
-    }
-
-    fn keep_account(&self, directory: &str, account: &Secret) -> Result<(), DiskError> {
-        self.write_account(directory, account)
-    }
-
-    fn set_account_aside(&self, directory: &str) -> Result<PathBuf, DiskError> {
-        self.move_account_aside(directory)
-    }
-
-    fn publish(&self, webroot: &SharedPath, challenge: &Challenge) -> Result<(), DiskError> {
-        consumers::publish(webroot, challenge)
-    }
-
-    fn withdraw(&self, webroot: &SharedPath, token: &str) -> Result<(), DiskError> {
-        consumers::withdraw(webroot, token)
-    }
-
-    fn is_missing(&self, file: &SharedPath) -> bool {
-        SharedFolder::lacks(file).unwrap_or(false)
-    }
-
-    fn installed(&self, place: &Place<'_>) -> Result<Installed, DiskError> {
-        consumers::look(self.record(place.consumer)?, place)
-    }
-
-    fn stage(&self, place: &Place<'_>, change: &Change<'_>) -> Result<(), DiskError> {
-        if let Some(owner) = place.owner {
-            consumers::try_owner(place.config, owner)?;
-        }
-        if let Some(folder) = place.certificates {
-            for (name, digest) in change.deliver {
-                let version = self.version(name, *digest)?;
-                consumers::stage_certificate(folder, name, *digest, &version, place.owner)?;
-            }
-        }
-        consumers::stage(place.config, change.write)
-    }
-
-    fn switch(
-        &self,
-        place: &Place<'_>,
-        change: &Change<'_>,
-        record: &Installed,
-    ) -> Result<(), DiskError> {
-        self.open_journal(place, change, record)?;
-        consumers::switch(place, change)
-    }
-
-    fn take_back(&self, place: &Place<'_>) -> Result<(), DiskError> {
-        let journal = self.record(place.consumer)?.journal.unwrap_or_default();
-        consumers::take_back(place, &journal)
-    }
-
-    fn keep_installed(
-        &self,
-        place: &Place<'_>,
-        record: &Installed,
-        tidy: &BTreeSet<CertificateName>,
-    ) -> Result<(), DiskError> {
-        let tidy = self.close_journal(place.consumer, record, tidy)?;
-        match place.certificates {
-            // The links show it.
-            Some(folder) => consumers::tidy(folder, &tidy),
-            None => self.keep_given(place.consumer, &record.certificates),
-        }
-    }
-
-    fn shut(&self, place: &Place<'_>, sites: &BTreeSet<FileName>) -> Result<(), DiskError> {
-        shut::shut(place.config, sites)
-    }
-
-    fn tidy(&self, place: &Place<'_>) -> Result<(), DiskError> {
-        shut::tidy(place.config)?;
-        let record = self.record(place.consumer)?;
-        match place.certificates.filter(|_| record.journal.is_none()) {
-            Some(folder) => consumers::tidy(folder, &record.tidy),
-            None => Ok(()),
-        }
-    }
-
-    fn status(&self) -> Result<Option<String>, DiskError> {
-        self.read_status()
-    }
-
-    fn keep_status(
-        &self,
-        write: &dyn Fn(&mut dyn Write) -> io::Result<()>,
-    ) -> Result<(), DiskError> {
-        self.write_status(write)
-    }
-
-    fn breathe(&self, now: Timestamp) -> Result<(), DiskError> {
-        self.write_breath(now)
-    }
-}
-
-impl Wishes for Folders {
-    fn wishes(
-        &self,
-    ) -> Result<(BTreeMap<CertificateName, RenewalRequest>, Vec<DiskError>), DiskError> {
-        self.read_wishes()
-    }
-
-    fn keep_wish(&self, name: &CertificateName, wish: &RenewalRequest) -> Result<(), DiskError> {
-        self.write_wish(name, wish)
-    }
-
-    fn drop_wish(&self, name: &CertificateName) -> Result<(), DiskError> {
-        self.remove_wish(name)
-    }
-
-    fn releases(&self) -> Result<(Vec<Release>, Vec<DiskError>), DiskError> {
-        self.read_releases()
-    }
-
-    fn keep_release(&self, release: &Release) -> Result<(), DiskError> {
-        self.write_release(release)
-    }
-
-    fn drop_release(&self, host: &Host) -> Result<(), DiskError> {
-        self.remove_release(host)
     }
 }
 

@@ -1,39 +1,18 @@
-//! The private folder: accounts, orders, attempts, what was deployed, signs of life.
+//! The private folder: how its files are read and written, and the mark.
 
-use std::{
-    collections::BTreeMap,
-    io::{self, BufWriter, Write},
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 use aws_lc_rs::rand;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Folders,
     files::{self, Durability, PRIVATE},
 };
-use crate::{
-    adapters::x509,
-    observe::{Attempt, RenewalRequest},
-    ports::{AttemptRecords, DiskError, OrderRecord},
-    values::{CertificateName, Digest, Secret, Timestamp},
-};
+use crate::ports::DiskError;
 
 /// Nobody else looks into `state`.
 pub(super) const FOLDER_MODE: u32 = 0o700;
-
-/// Bytes of the status document that are written at a time.
-const STATUS_BUFFER: usize = 64 * 1024;
-
-/// An order as it stands on disk; its key lies beside it.
-#[derive(Serialize, Deserialize)]
-struct OrderFile {
-    asked: Digest,
-    url: Option<String>,
-    #[serde(default)]
-    tokens: Vec<String>,
-}
 
 impl Folders {
     /// The host name under which proxies show their mark, if one was made and can be read.
@@ -69,206 +48,6 @@ impl Folders {
         Ok(word)
     }
 
-    pub(super) fn read_status(&self) -> Result<Option<String>, DiskError> {
-        files::read(&self.state.join("status.json"))
-    }
-
-    /// When the daemon last left a sign of life.
-    ///
-    /// # Errors
-    /// When it can't be read, or is no time.
-    pub fn last_breath(&self) -> Result<Option<Timestamp>, DiskError> {
-        let path = self.state.join("alive");
-        let damaged = |problem| DiskError::Damaged {
-            path: path.clone(),
-            problem,
-        };
-        files::read(&path)?
-            .map(|text| Timestamp::parse(text.trim()).map_err(|error| damaged(error.to_string())))
-            .transpose()
-    }
-
-    pub(super) fn write_status(
-        &self,
-        write: &dyn Fn(&mut dyn Write) -> io::Result<()>,
-    ) -> Result<(), DiskError> {
-        let path = self.state.join("status.json");
-        self.make_way(&path)?;
-        files::replace_with(&path, PRIVATE, Durability::Renamed, |file| {
-            let mut buffered = BufWriter::with_capacity(STATUS_BUFFER, file);
-            write(&mut buffered)?;
-            buffered.flush()
-        })
-    }
-
-    pub(super) fn write_breath(&self, now: Timestamp) -> Result<(), DiskError> {
-        self.write(
-            &self.state.join("alive"),
-            String::from(now).as_bytes(),
-            Durability::Renamed,
-        )
-    }
-
-    pub(super) fn read_wishes(
-        &self,
-    ) -> Result<(BTreeMap<CertificateName, RenewalRequest>, Vec<DiskError>), DiskError> {
-        let folder = self.state.join("wishes");
-        let (mut wishes, mut faults) = (BTreeMap::new(), Vec::new());
-        for entry in files::entries(&folder)? {
-            let name = entry
-                .strip_suffix(".json")
-                .and_then(|name| CertificateName::parse(name).ok());
-            let Some(name) = name else { continue };
-            match read_json(&folder.join(entry)) {
-                Ok(wish) => wishes.extend(wish.map(|wish| (name, wish))),
-                Err(fault) => faults.push(fault),
-            }
-        }
-        Ok((wishes, faults))
-    }
-
-    pub(super) fn write_wish(
-        &self,
-        name: &CertificateName,
-        wish: &RenewalRequest,
-    ) -> Result<(), DiskError> {
-        self.write_json(&self.wish(name), wish)
-    }
-
-    pub(super) fn remove_wish(&self, name: &CertificateName) -> Result<(), DiskError> {
-        files::remove(&self.wish(name))
-    }
-
-    fn wish(&self, name: &CertificateName) -> PathBuf {
-        self.state.join("wishes").join(format!("{name}.json"))
-    }
-
-    pub(super) fn read_attempts(&self) -> Result<AttemptRecords, DiskError> {
-        let folder = self.state.join("attempts");
-        let mut attempts = BTreeMap::new();
-        for entry in files::entries(&folder)? {
-            let name = entry
-                .strip_suffix(".json")
-                .and_then(|name| CertificateName::parse(name).ok());
-            let Some(name) = name else { continue };
-            attempts.extend(
-                read_json(&folder.join(entry))
-                    .transpose()
-                    .map(|read| (name, read)),
-            );
-        }
-        Ok(attempts)
-    }
-
-    pub(super) fn write_attempt(
-        &self,
-        name: &CertificateName,
-        attempt: &Attempt,
-    ) -> Result<(), DiskError> {
-        self.write_json(&self.attempt(name), attempt)
-    }
-
-    pub(super) fn remove_attempt(&self, name: &CertificateName) -> Result<(), DiskError> {
-        files::remove(&self.attempt(name))
-    }
-
-    fn attempt(&self, name: &CertificateName) -> PathBuf {
-        self.state.join("attempts").join(format!("{name}.json"))
-    }
-
-    pub(super) fn read_order(
-        &self,
-        name: &CertificateName,
-    ) -> Result<Option<OrderRecord>, DiskError> {
-        let folder = self.order_folder(name);
-        let Some(OrderFile { asked, url, tokens }) = read_json(&folder.join("order.json"))? else {
-            return Ok(None);
-        };
-        let path = folder.join("key.pem");
-        let Some(key) = files::read(&path)?.map(Secret::new) else {
-            return Ok(None);
-        };
-        // Found out here, a bad key costs a new order; found out when the order is to be finished, it costs all tries.
-        x509::check_private_key(&key).map_err(|error| DiskError::Damaged {
-            path,
-            problem: error.to_string(),
-        })?;
-        Ok(Some(OrderRecord {
-            key,
-            asked,
-            url,
-            tokens,
-        }))
-    }
-
-    pub(super) fn write_order(
-        &self,
-        name: &CertificateName,
-        record: &OrderRecord,
-    ) -> Result<(), DiskError> {
-        let folder = self.order_folder(name);
-        self.write(
-            &folder.join("key.pem"),
-            record.key.expose().as_bytes(),
-            Durability::Synced,
-        )?;
-        let order = OrderFile {
-            asked: record.asked,
-            url: record.url.clone(),
-            tokens: record.tokens.clone(),
-        };
-        self.write_json(&folder.join("order.json"), &order)
-    }
-
-    pub(super) fn remove_order(&self, name: &CertificateName) -> Result<(), DiskError> {
-        files::remove_folder(&self.order_folder(name))
-    }
-
-    fn order_folder(&self, name: &CertificateName) -> PathBuf {
-        self.state.join("orders").join(name.as_str())
-    }
-
-    pub(super) fn read_account(&self, directory: &str) -> Result<Option<Secret>, DiskError> {
-        Ok(files::read(&self.account_file(directory))?.map(Secret::new))
-    }
-
-    pub(super) fn write_account(&self, directory: &str, account: &Secret) -> Result<(), DiskError> {
-        self.write(
-            &self.account_file(directory),
-            account.expose().as_bytes(),
-            Durability::Synced,
-        )
-    }
-
-    pub(super) fn move_account_aside(&self, directory: &str) -> Result<PathBuf, DiskError> {
-        let path = self.account_file(directory);
-        files::set_aside(&path, &path.with_file_name("account.json.damaged"))
-    }
-
-    /// One folder a CA, called after its URL; the digest tells URLs apart that look alike when they are made plain.
-    fn account_file(&self, directory: &str) -> PathBuf {
-        let bare = directory.strip_prefix("https://").unwrap_or(directory);
-        let plain: String = bare
-            .chars()
-            .map(|c| {
-                if c.is_ascii_alphanumeric() || c == '.' {
-                    c
-                } else {
-                    '-'
-                }
-            })
-            .collect();
-        let folder = format!(
-            "{:.100}-{}",
-            plain.trim_start_matches('.'),
-            Digest::of(directory).short()
-        );
-        self.state
-            .join("accounts")
-            .join(folder)
-            .join("account.json")
-    }
-
     pub(super) fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<(), DiskError> {
         let text = serde_json::to_string_pretty(value).map_err(|error| DiskError::Damaged {
             path: path.to_owned(),
@@ -277,12 +56,17 @@ impl Folders {
         self.write(path, text.as_bytes(), Durability::Synced)
     }
 
-    fn write(&self, path: &Path, bytes: &[u8], durability: Durability) -> Result<(), DiskError> {
+    pub(super) fn write(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        durability: Durability,
+    ) -> Result<(), DiskError> {
         self.make_way(path)?;
         files::replace(path, bytes, PRIVATE, durability)
     }
 
-    fn make_way(&self, path: &Path) -> Result<(), DiskError> {
+    pub(super) fn make_way(&self, path: &Path) -> Result<(), DiskError> {
         files::folder(&self.state, FOLDER_MODE)?;
         files::make_way(&self.state, path)?;
         files::folder(path.parent().unwrap_or(&self.state), FOLDER_MODE)

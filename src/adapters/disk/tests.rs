@@ -4,7 +4,12 @@ mod damage;
 mod memory;
 mod provided;
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    os::unix::fs::PermissionsExt,
+    time::Duration,
+};
 
 use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
@@ -13,9 +18,12 @@ use time::OffsetDateTime;
 use super::*;
 use crate::{
     adapters::clock::SystemClock,
-    observe::Source,
-    ports::Clock,
-    values::{Digest, Host, Retry},
+    observe::{Attempt, HeldCertificate, Holder, SharedPath, Source},
+    ports::{
+        Accounts, Attempts, CertificateStore, Certificates, Challenge, Clock, NewCertificate,
+        OrderRecord, Orders, Records, Repair, Responder, Vitals,
+    },
+    values::{CertificateName, Digest, Host, Retry, Secret, Timestamp},
 };
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -80,7 +88,7 @@ pub(super) fn store(folders: &Folders, host: &str) -> HeldCertificate {
         source,
         now: NOW,
     };
-    folders.store_certificate(&new).expect("it is stored")
+    folders.store(&new).expect("it is stored")
 }
 
 /// A look when everything that lies there has long been so.
@@ -169,10 +177,7 @@ fn a_wrong_certificate_is_refused_and_the_live_one_stays() {
             source,
             now: NOW,
         };
-        let error = place
-            .folders
-            .store_certificate(&new)
-            .expect_err("it must be refused");
+        let error = place.folders.store(&new).expect_err("it must be refused");
         assert!(
             error
                 .to_string()

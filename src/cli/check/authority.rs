@@ -82,7 +82,7 @@ async fn answers(
     told: &mut Findings,
 ) {
     told.ok(ABOUT, format!("{url} answers and speaks ACME"));
-    let terms = match daemon.ports.authorities.at(url) {
+    let terms = match daemon.ports.issuing.authorities.at(url) {
         Ok(authority) => authority.terms_to_agree().await,
         Err(error) => return told.problem(ABOUT, chain(&error), "correct the setting ca"),
     };

@@ -10,18 +10,16 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures_util::stream::LocalBoxStream;
 use quaymaster::{
     adapters::{
         acme::{AcmeAuthority, AcmeSettings, new_key},
         x509,
     },
-    observe::{Attempt, HeldCertificate, Holder, Installed, Removed, SharedPath, Source},
+    observe::Source,
     ports::{
-        AttemptRecords, Authority, AuthorityError, Certificates, Challenge, Change, Clock, Disk,
-        DiskError, GoodTemplates, NewCertificate, Order, OrderRecord, Place, Repair,
+        Accounts, Authority, AuthorityError, Challenge, Clock, DiskError, NewCertificate, Order,
     },
-    values::{CertificateName, FileName, Host, KeyType, Secret, Timestamp},
+    values::{CertificateName, Host, KeyType, Secret, Timestamp},
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
@@ -30,7 +28,7 @@ use tokio::{
 
 use crate::support::pebble::{Behaviour, Pebble};
 
-/// The disk as far as accounts go: a stand-in, in memory. Nothing else of it is asked for by the CA's adapter.
+/// Accounts in memory, where a disk would keep them.
 #[derive(Default)]
 pub struct AccountsOnly {
     pub accounts: RefCell<BTreeMap<String, Secret>>,
@@ -38,49 +36,22 @@ pub struct AccountsOnly {
     pub kept: RefCell<Vec<String>>,
 }
 
-#[rustfmt::skip]
-impl Disk for AccountsOnly {
+impl Accounts for AccountsOnly {
     fn account(&self, directory: &str) -> Result<Option<Secret>, DiskError> {
         Ok(self.accounts.borrow().get(directory).cloned())
     }
+
     fn keep_account(&self, directory: &str, account: &Secret) -> Result<(), DiskError> {
         self.kept.borrow_mut().push(account.expose().to_owned());
-        self.accounts.borrow_mut().insert(directory.to_owned(), account.clone());
+        let mut accounts = self.accounts.borrow_mut();
+        accounts.insert(directory.to_owned(), account.clone());
         Ok(())
     }
+
     fn set_account_aside(&self, directory: &str) -> Result<PathBuf, DiskError> {
         self.accounts.borrow_mut().remove(directory);
         Ok(PathBuf::from("account.json.damaged"))
     }
-    fn certificates(&self, _: Timestamp) -> Result<Certificates, DiskError> { unreachable!() }
-    fn mend(&self, _: &CertificateName, _: &Repair) -> Result<(), DiskError> { unreachable!() }
-    fn provided_changes(&self) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> { unreachable!() }
-    fn store_certificate(&self, _: &NewCertificate<'_>) -> Result<HeldCertificate, DiskError> { unreachable!() }
-    fn attempts(&self) -> Result<AttemptRecords, DiskError> { unreachable!() }
-    fn note_attempt(&self, _: &CertificateName, _: &Attempt) -> Result<(), DiskError> { unreachable!() }
-    fn forget_attempts(&self, _: &CertificateName) -> Result<(), DiskError> { unreachable!() }
-    fn order(&self, _: &CertificateName) -> Result<Option<OrderRecord>, DiskError> { unreachable!() }
-    fn keep_order(&self, _: &CertificateName, _: &OrderRecord) -> Result<(), DiskError> { unreachable!() }
-    fn drop_order(&self, _: &CertificateName) -> Result<(), DiskError> { unreachable!() }
-    fn holders(&self) -> Result<BTreeMap<Host, Holder>, DiskError> { unreachable!() }
-    fn keep_holders(&self, _: &BTreeMap<Host, Holder>) -> Result<(), DiskError> { unreachable!() }
-    fn removed(&self) -> Result<Vec<Removed>, DiskError> { unreachable!() }
-    fn keep_removed(&self, _: &[Removed]) -> Result<(), DiskError> { unreachable!() }
-    fn templates(&self) -> Result<Vec<GoodTemplates>, DiskError> { unreachable!() }
-    fn keep_templates(&self, _: &[GoodTemplates]) -> Result<(), DiskError> { unreachable!() }
-    fn publish(&self, _: &SharedPath, _: &Challenge) -> Result<(), DiskError> { unreachable!() }
-    fn withdraw(&self, _: &SharedPath, _: &str) -> Result<(), DiskError> { unreachable!() }
-    fn is_missing(&self, _: &SharedPath) -> bool { unreachable!() }
-    fn installed(&self, _: &Place<'_>) -> Result<Installed, DiskError> { unreachable!() }
-    fn stage(&self, _: &Place<'_>, _: &Change<'_>) -> Result<(), DiskError> { unreachable!() }
-    fn switch(&self, _: &Place<'_>, _: &Change<'_>, _: &Installed) -> Result<(), DiskError> { unreachable!() }
-    fn take_back(&self, _: &Place<'_>) -> Result<(), DiskError> { unreachable!() }
-    fn keep_installed(&self, _: &Place<'_>, _: &Installed, _: &BTreeSet<CertificateName>) -> Result<(), DiskError> { unreachable!() }
-    fn shut(&self, _: &Place<'_>, _: &BTreeSet<FileName>) -> Result<(), DiskError> { unreachable!() }
-    fn tidy(&self, _: &Place<'_>) -> Result<(), DiskError> { unreachable!() }
-    fn status(&self) -> Result<Option<String>, DiskError> { unreachable!() }
-    fn keep_status(&self, _: &dyn Fn(&mut dyn std::io::Write) -> std::io::Result<()>) -> Result<(), DiskError> { unreachable!() }
-    fn breathe(&self, _: Timestamp) -> Result<(), DiskError> { unreachable!() }
 }
 
 /// The true time, and true waiting.

@@ -13,7 +13,7 @@ use quaymaster::{
     execute::{Learned, execute},
     observe::{Attempt, SharedPath},
     plan::{Action, Obtain, Why},
-    ports::{Authorities, Authority, AuthorityError, Clock, Ports},
+    ports::{Authorities, Authority, AuthorityError, Clock, Issuing, Ports},
     values::{
         CertificateName, ChallengeType, Digest, Host, Issuer, KeyType, Retry, Secret, Timestamp,
     },
@@ -57,12 +57,23 @@ pub fn ports(authority: AcmeAuthority, folder: &Path, clock: Rc<dyn Clock>) -> P
         folder.join("certificates"),
         folder.join("state"),
     ));
+    let probe = Rc::new(TcpProbe::new().unwrap());
     Ports {
+        issuing: Issuing {
+            authorities: Rc::new(TheOne(Rc::new(authority))),
+            certificates: folders.clone(),
+            attempts: folders.clone(),
+            orders: folders.clone(),
+            responder: folders.clone(),
+            probe: probe.clone(),
+            clock: clock.clone(),
+        },
         engine: Rc::new(RecordedEngine::read("[]").unwrap()),
-        authorities: Rc::new(TheOne(Rc::new(authority))),
-        disk: folders.clone(),
+        folders: folders.clone(),
+        records: folders.clone(),
+        vitals: folders.clone(),
         wishes: folders,
-        probe: Rc::new(TcpProbe::new().unwrap()),
+        probe,
         clock,
     }
 }
@@ -134,12 +145,13 @@ async fn a_refused_certificate_drops_the_order_and_the_next_try_begins_a_new_one
                 "each try makes an order of its own"
             );
             assert!(
-                ports.disk.order(&name()).unwrap().is_none(),
+                ports.issuing.orders.order(&name()).unwrap().is_none(),
                 "the key goes with the order"
             );
             assert!(
                 ports
-                    .disk
+                    .issuing
+                    .certificates
                     .certificates(RealClock.now())
                     .unwrap()
                     .held
@@ -163,7 +175,7 @@ async fn a_pause_begins_when_a_try_has_ended_however_long_it_took() {
     let begun = clock.now();
     attempt(&ports, folder.path()).await.unwrap();
     assert!(clock.now().since(begun) >= Duration::from_secs(300));
-    let records = ports.disk.attempts().unwrap();
+    let records = ports.issuing.attempts.attempts().unwrap();
     let record = records[&name()].as_ref().unwrap();
     assert_eq!(record.last, clock.now());
 }
@@ -188,7 +200,7 @@ async fn an_order_that_was_only_held_up_is_gone_on_with() {
             .unwrap()
             .contains("503")
     );
-    let kept = ports.disk.order(&name()).unwrap().unwrap();
+    let kept = ports.issuing.orders.order(&name()).unwrap().unwrap();
     assert!(kept.url.unwrap().ends_with("/order/1"));
     attempt(&ports, folder.path()).await.unwrap();
     assert_eq!(
@@ -228,7 +240,8 @@ async fn an_order_whose_certificate_has_run_out_is_followed_by_a_new_one() {
     assert_eq!(bench.count("POST /order-plz"), 3);
     assert_eq!(
         ports
-            .disk
+            .issuing
+            .certificates
             .certificates(RealClock.now())
             .unwrap()
             .held
@@ -236,5 +249,5 @@ async fn an_order_whose_certificate_has_run_out_is_followed_by_a_new_one() {
             .collect::<Vec<_>>(),
         [&name()]
     );
-    assert!(ports.disk.order(&name()).unwrap().is_none());
+    assert!(ports.issuing.orders.order(&name()).unwrap().is_none());
 }

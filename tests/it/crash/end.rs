@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use quaymaster::{
     adapters::{clock::SystemClock, disk::Folders},
-    ports::{Clock, Disk},
+    ports::{CertificateStore, Clock},
     values::CertificateName,
 };
 use serde_json::Value;

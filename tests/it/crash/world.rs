@@ -18,7 +18,7 @@ use quaymaster::{
     adapters::{clock::SystemClock, disk::Folders, probe::TcpProbe},
     observe::Subject,
     plan::next_try,
-    ports::{Clock, Disk, Page, Probe},
+    ports::{Attempts, Clock, Page, Probe},
     values::{Host, Retry},
 };
 use serde_json::json;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::*;
-use crate::observe::Progress;
+use crate::ports::Responder;
 
 /// Each folder, from the mount on.
 const FOLDERS: [&str; 7] = [

@@ -5,7 +5,11 @@ use std::os::unix::fs::symlink;
 use nix::{sys::stat::Mode, unistd::mkfifo};
 
 use super::*;
-use crate::{observe::Shelf, values::ContainerName};
+use crate::{
+    observe::Shelf,
+    ports::{Change, ConsumerFolders},
+    values::ContainerName,
+};
 
 pub(super) const SHOP: &str = "shop.example";
 
@@ -282,10 +286,7 @@ fn what_others_put_into_live_is_theirs_until_it_can_not_be_served() {
         source: Source::Acme(String::new()),
         now,
     };
-    let error = place
-        .folders
-        .store_certificate(&new(NOW))
-        .expect_err("theirs is valid");
+    let error = place.folders.store(&new(NOW)).expect_err("theirs is valid");
     let reason = std::error::Error::source(&error)
         .map(ToString::to_string)
         .unwrap_or_default();
@@ -301,10 +302,7 @@ fn what_others_put_into_live_is_theirs_until_it_can_not_be_served() {
     truncate(&live.join("privkey.pem"));
     let left = fs::read(live.join("privkey.pem")).expect("it is there");
     assert_eq!(look(&place).wrecks.len(), 1);
-    place
-        .folders
-        .store_certificate(&new(NOW))
-        .expect("it is stored");
+    place.folders.store(&new(NOW)).expect("it is stored");
     let aside = place.certificates.join("set-aside");
     assert_eq!(
         (
@@ -356,7 +354,7 @@ fn the_users_certificates_are_read_as_they_lie_and_delivered_from_there() {
     let folder = place.config.join("certificates");
     let (config, certificates) = (place.shared(), place.shared().join("certificates"));
     let consumer = ContainerName::parse("proxy").expect("a name");
-    let at = crate::ports::Place {
+    let at = crate::ports::ConsumerPlace {
         consumer: &consumer,
         config: &config,
         certificates: Some(&certificates),

@@ -1,0 +1,41 @@
+//! `state/hosts.json`: which project has which host; `state/removed.json`: containers that were removed some minutes
+//! ago; `state/templates.json`: the user's templates that are in use, whatever lies in their folder by now.
+
+use std::collections::BTreeMap;
+
+use super::{Folders, state::read_json};
+use crate::{
+    observe::{Holder, Removed},
+    ports::{DiskError, GoodTemplates, Records},
+    values::Host,
+};
+
+const HOSTS: &str = "hosts.json";
+const REMOVED: &str = "removed.json";
+const TEMPLATES: &str = "templates.json";
+
+impl Records for Folders {
+    fn holders(&self) -> Result<BTreeMap<Host, Holder>, DiskError> {
+        Ok(read_json(&self.state.join(HOSTS))?.unwrap_or_default())
+    }
+
+    fn keep_holders(&self, holders: &BTreeMap<Host, Holder>) -> Result<(), DiskError> {
+        self.write_json(&self.state.join(HOSTS), holders)
+    }
+
+    fn removed(&self) -> Result<Vec<Removed>, DiskError> {
+        Ok(read_json(&self.state.join(REMOVED))?.unwrap_or_default())
+    }
+
+    fn keep_removed(&self, removed: &[Removed]) -> Result<(), DiskError> {
+        self.write_json(&self.state.join(REMOVED), &removed)
+    }
+
+    fn templates(&self) -> Result<Vec<GoodTemplates>, DiskError> {
+        Ok(read_json(&self.state.join(TEMPLATES))?.unwrap_or_default())
+    }
+
+    fn keep_templates(&self, templates: &[GoodTemplates]) -> Result<(), DiskError> {
+        self.write_json(&self.state.join(TEMPLATES), &templates)
+    }
+}

@@ -1,0 +1,87 @@
+//! The folders of certificates, ours and the user's.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
+
+use futures_util::stream::LocalBoxStream;
+
+use super::DiskError;
+use crate::{
+    observe::{HeldCertificate, Shelf, Source},
+    values::{CertificateName, Host, Secret, Timestamp},
+};
+
+/// The folders of certificates, ours and the user's.
+pub trait CertificateStore {
+    /// Looks at all certificates, ours and the user's, beginning `now`; changes nothing. A further look is quicker where
+    /// nothing has changed, and finds the same.
+    ///
+    /// # Errors
+    /// When a folder can't be listed: nothing is known then, also not that there are none.
+    fn certificates(&self, now: Timestamp) -> Result<Certificates, DiskError>;
+
+    /// Mends what a look found. What is as it should be by now is left alone.
+    ///
+    /// # Errors
+    /// Nothing that was live before has changed when it fails.
+    fn mend(&self, name: &CertificateName, repair: &Repair) -> Result<(), DiskError>;
+
+    /// Begins to watch `provided/`, and tells when something there may have changed, until it can't watch any more.
+    /// Misses nothing from here on: look after it.
+    fn provided_changes(&self)
+    -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError>;
+
+    /// Checks key, names and chain, stores them as a new version with a second copy, and links it in one rename.
+    ///
+    /// # Errors
+    /// Nothing that was live before has changed when it fails. A valid certificate that is not ours is never replaced.
+    fn store(&self, new: &NewCertificate<'_>) -> Result<HeldCertificate, DiskError>;
+}
+
+/// What a look at the folders of certificates found.
+#[derive(Debug, Default)]
+pub struct Certificates {
+    /// Those in `live/` that pass their checks; in place of one that does not, its second copy where that does.
+    pub held: BTreeMap<CertificateName, Rc<HeldCertificate>>,
+    /// Those in `provided/` that pass their checks.
+    pub provided: BTreeMap<CertificateName, Rc<HeldCertificate>>,
+    /// What is to be mended.
+    pub repairs: BTreeMap<CertificateName, Repair>,
+    /// Those that are there and that the system did not let us read: what was known of them before still counts.
+    pub unread: BTreeSet<(Shelf, CertificateName)>,
+    /// What is wrong with those in `live/` that can neither be served nor mended.
+    pub wrecks: BTreeMap<CertificateName, DiskError>,
+    /// What else is wrong.
+    pub faults: Vec<DiskError>,
+}
+
+/// What is to be mended about a certificate.
+#[derive(Debug)]
+pub enum Repair {
+    /// The live one can't be used; its second copy can.
+    Live {
+        /// What is wrong with the live one.
+        problem: DiskError,
+    },
+    /// The live one is whole; its second copy is missing, damaged, or of an older one.
+    Copy,
+}
+
+/// A certificate that was obtained and is not stored yet.
+#[derive(Debug)]
+pub struct NewCertificate<'a> {
+    /// What it will be called.
+    pub name: &'a CertificateName,
+    /// The names it must cover.
+    pub names: &'a BTreeSet<Host>,
+    /// Its key in PEM.
+    pub key: &'a Secret,
+    /// Its chain in PEM, leaf first.
+    pub chain: &'a str,
+    /// Where it came from.
+    pub source: Source,
+    /// Now, for its dates.
+    pub now: Timestamp,
+}

@@ -1,0 +1,58 @@
+//! Why something in a folder could not be read or written.
+
+use std::{io, path::PathBuf};
+
+use thiserror::Error;
+
+use crate::values::Owner;
+
+/// Why something could not be read or written.
+#[derive(Debug, Error)]
+pub enum DiskError {
+    /// The system said no.
+    #[error("can't {doing} {}", path.display())]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// To which file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file of ours is not as we wrote it.
+    #[error("{} can't be understood: {problem}", path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A key that others may read.
+    #[error("{} may be read by others than its owner; take that right away with `chmod 600`", path.display())]
+    Exposed {
+        /// Its file.
+        path: PathBuf,
+    },
+    /// A file that we may not give to its reader.
+    #[error(
+        "can't give {} to user {}, whom its server runs as; quaymaster needs `cap_add: [CHOWN]` for that, or the same user",
+        path.display(),
+        owner.user
+    )]
+    Owner {
+        /// Which file.
+        path: PathBuf,
+        /// To whom.
+        owner: Owner,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A certificate that does not pass its checks.
+    #[error("the certificate {name} is refused")]
+    Certificate {
+        /// Its name.
+        name: String,
+        /// Which check it failed.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}

@@ -1,0 +1,30 @@
+//! What the daemon remembers over a restart.
+
+use std::collections::BTreeMap;
+
+use super::DiskError;
+use crate::{
+    observe::{Holder, Removed},
+    values::Host,
+};
+
+/// Records of what containers, labels and templates that are there do not show.
+pub trait Records {
+    /// Which project has which host, as it was kept.
+    fn holders(&self) -> Result<BTreeMap<Host, Holder>, DiskError>;
+    /// Keeps which project has which host.
+    fn keep_holders(&self, holders: &BTreeMap<Host, Holder>) -> Result<(), DiskError>;
+
+    /// The containers that were removed and are remembered, as they were kept.
+    fn removed(&self) -> Result<Vec<Removed>, DiskError>;
+    /// Keeps these.
+    fn keep_removed(&self, removed: &[Removed]) -> Result<(), DiskError>;
+
+    /// The user's templates that are in use or were tried last, the newest last, as they were kept.
+    fn templates(&self) -> Result<Vec<GoodTemplates>, DiskError>;
+    /// Keeps these.
+    fn keep_templates(&self, templates: &[GoodTemplates]) -> Result<(), DiskError>;
+}
+
+/// The user's templates of one time, by name; none of them is broken.
+pub type GoodTemplates = BTreeMap<String, String>;

@@ -1,0 +1,22 @@
+//! What the daemon tells about itself.
+
+use std::io::{self, Write};
+
+use super::DiskError;
+use crate::values::Timestamp;
+
+/// Signs of the daemon's life, and the status document.
+pub trait Vitals {
+    /// The status document as it was last written.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    fn status(&self) -> Result<Option<String>, DiskError>;
+    /// Writes the status document, whole, as `write` has it.
+    fn keep_status(
+        &self,
+        write: &dyn Fn(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), DiskError>;
+    /// Leaves a sign of life for `health`.
+    fn breathe(&self, now: Timestamp) -> Result<(), DiskError>;
+}
