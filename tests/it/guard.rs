@@ -142,7 +142,9 @@ fn public_types(code: &str) -> Vec<String> {
             .contains(&kind)
             .then(|| word(rest))
     };
-    code.lines().filter_map(name).collect()
+    // A macro's `$name` is none.
+    let names = code.lines().filter_map(name);
+    names.filter(|name| !name.is_empty()).collect()
 }
 
 /// The first word of each entry of a `use` block, given from behind its opening brace.
