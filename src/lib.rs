@@ -23,7 +23,9 @@
 //! | [`ports`] | the outside as the line sees it, its errors, and when each may be tried again |
 //! | [`adapters`] | the only sockets, files, HTTP, clocks: engine, CA, disk, probe, the user's templates |
 //! | [`report`] | events as they happen, and the status document |
+//! | `watching` | an engine, followed; what counts after a gap |
 //! | [`daemon`] | the loop and nothing else |
+//! | [`generate`] | the command `render`: the same watching for templates alone |
 //! | [`settings`], [`cli`] | arguments to settings, to ports, to a command |
 //!
 //! To read it in the data's way: `daemon`, `plan`, `desire`, `execute`, `adapters`. `tests/it/guard.rs` holds who may use
@@ -38,6 +40,7 @@ pub mod cli;
 pub mod daemon;
 pub mod desire;
 pub mod execute;
+pub mod generate;
 pub mod observe;
 pub mod plan;
 pub mod ports;
@@ -45,3 +48,4 @@ pub mod render;
 pub mod report;
 pub mod settings;
 pub mod values;
+mod watching;

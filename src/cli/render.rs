@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     adapters::{clock::SystemClock, disk::AnyFiles},
-    daemon::{By, Checking, Pair, RenderSummary, Rendering, Telling},
+    generate::{By, Checking, Pair, RenderSummary, Rendering, Telling},
     observe::Container,
     ports::DetailedEngine,
     report::{Event, report},

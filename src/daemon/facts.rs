@@ -3,7 +3,7 @@ use std::{
     rc::Rc,
 };
 
-use super::{damping::Damping, grace::Grace, removed::RemovedContainers, templates::InUse};
+use super::templates::InUse;
 use crate::{
     desire::{self, Consumer, Desired},
     execute::place,
@@ -14,6 +14,7 @@ use crate::{
     ports::{DiskError, Ports, Repair},
     report::{Event, Instead, chain, report},
     values::{CertificateName, ContainerId, ContainerName, FileName, Host, Timestamp},
+    watching::{Damping, Grace, RemovedContainers},
 };
 
 /// What is known between two turns.

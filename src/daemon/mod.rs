@@ -1,22 +1,15 @@
 //! The loop and nothing else: wake, observe, desire, plan, execute, rest.
 
-mod damping;
-mod debounce;
 mod facts;
-mod grace;
 mod releases;
-mod removed;
-mod rendering;
-mod shown;
 mod survey;
 mod telling;
 mod templates;
-mod watching;
 mod wishes;
 
 use std::{rc::Rc, time::Duration};
 
-use futures_util::{StreamExt, stream, stream::LocalBoxStream};
+use futures_util::StreamExt;
 use tokio::{
     sync::{Notify, mpsc},
     task::JoinSet,
@@ -30,15 +23,14 @@ use crate::{
     ports::{DiskError, EngineError, Ports, TemplateFiles},
     report::{Event, chain, report},
     values::{ContainerId, Timestamp},
+    watching::{self, EngineUpdate, Watched, changes},
 };
 
-pub use rendering::{By, Checking, Pair, RenderSummary, Rendering, Telling};
 pub use survey::Survey;
 
 use facts::Facts;
 use telling::Told;
 use templates::InUse;
-use watching::{EngineUpdate, Watched};
 
 /// How often a sign of life is left, at rest too; `quaymaster health` calls three missed ones dead.
 pub const BREATH: Duration = Duration::from_secs(20);
@@ -191,18 +183,6 @@ pub enum ForeseeError {
     /// The certificates.
     #[error(transparent)]
     Disk(#[from] DiskError),
-}
-
-/// Every change of something on disk that is watched; nothing, for ever, where there is nothing to watch or it can't be.
-fn changes(
-    begun: Option<Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError>>,
-) -> LocalBoxStream<'static, Result<(), DiskError>> {
-    let changes = match begun {
-        None => stream::empty().boxed_local(),
-        Some(Ok(changes)) => changes,
-        Some(Err(error)) => stream::iter([Err(error)]).boxed_local(),
-    };
-    changes.chain(stream::pending()).boxed_local()
 }
 
 impl Loop {

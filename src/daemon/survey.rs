@@ -1,19 +1,70 @@
 use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
+use async_trait::async_trait;
+
 use super::{
     Daemon, ForeseeError,
     facts::Facts,
     templates::{self, InUse},
-    watching::Watched,
 };
 use crate::{
     desire::{Complaint, Desired, desire},
-    observe::{Observed, Snapshot, Wait},
+    observe::{Container, EngineEvent, Observed, Snapshot, Wait},
     plan::{Plan, plan},
+    ports::{Clock, Engine, EngineError},
     render::Templates,
     report::Status,
-    values::Timestamp,
+    values::{ContainerId, Timestamp},
+    watching::Watched,
 };
+
+#[async_trait(?Send)]
+impl Watched for Daemon {
+    type Fact = Container;
+
+    fn engine(&self) -> &dyn Engine {
+        &*self.ports.engine
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        &*self.ports.clock
+    }
+
+    fn id(fact: &Container) -> &ContainerId {
+        &fact.id
+    }
+
+    fn joins(fact: &Container) -> Option<&ContainerId> {
+        fact.joins.as_ref().map(|joins| &joins.id)
+    }
+
+    fn concerns_us(&self, event: &EngineEvent, known: &BTreeSet<ContainerId>) -> bool {
+        let prefix = self.label_rules.label_prefix.as_str();
+        let is_ours = |label: &String| {
+            label
+                .strip_prefix(prefix)
+                .is_some_and(|rest| rest.starts_with('.'))
+        };
+        known.contains(&event.container) || event.labels.keys().any(is_ours)
+    }
+
+    async fn look(&self) -> Result<(Vec<Container>, Option<Container>), EngineError> {
+        let containers = self
+            .ports
+            .engine
+            .containers(&self.label_rules.label_prefix)
+            .await?;
+        let own = match &self.own {
+            Some(id) => self.ports.engine.inspect(id.as_str()).await?,
+            None => None,
+        };
+        Ok((containers, own))
+    }
+
+    async fn inspect(&self, container: &ContainerId) -> Result<Option<Container>, EngineError> {
+        self.ports.engine.inspect(container.as_str()).await
+    }
+}
 
 /// Everything that is known at one moment.
 pub struct Survey {

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, stream, stream::LocalBoxStream};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{watching::watch, *};
+use super::*;
 use crate::{
     adapters::{
         acme::{AcmeAuthorities, AcmeSettings, new_key},
@@ -27,6 +27,7 @@ use crate::{
     render::Templates,
     report::Status,
     values::{CertificateName, Digest, Host, KeyType, Signal},
+    watching::watch,
 };
 
 /// An engine whose streams live for `lives` and bring `events` first, whose list takes `list` and whose pings may fail.

@@ -20,10 +20,18 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "execute",
         &["values", "observe", "desire", "plan", "ports", "report"],
     ),
+    ("watching", &["values", "observe", "desire", "ports"]),
     (
         "daemon",
         &[
             "values", "observe", "desire", "plan", "execute", "ports", "report", "render",
+            "watching",
+        ],
+    ),
+    (
+        "generate",
+        &[
+            "values", "observe", "desire", "plan", "ports", "report", "render", "watching",
         ],
     ),
     ("adapters", &["values", "observe", "ports"]),
@@ -32,7 +40,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "cli",
         &[
             "values", "observe", "desire", "plan", "execute", "ports", "report", "render",
-            "daemon", "adapters", "settings",
+            "daemon", "generate", "adapters", "settings",
         ],
     ),
 ];

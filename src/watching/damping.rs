@@ -30,7 +30,7 @@ const BY_HAND: u32 = 30;
 
 /// The containers that come and go, and when each takes requests again. Going is at once; only coming back waits.
 #[derive(Debug)]
-pub(super) struct Damping {
+pub(crate) struct Damping {
     label_prefix: String,
     flapping: BTreeMap<ContainerName, Flapping>,
 }

@@ -1,7 +1,9 @@
 //! `quaymaster render`: the same watching for users' own templates, without certificates: template → file → check →
 //! signal.
 
+mod debounce;
 mod files;
+mod shown;
 mod turning;
 
 use std::{collections::BTreeSet, path::PathBuf, rc::Rc, time::Duration};
@@ -10,15 +12,12 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use tokio::sync::{Notify, mpsc};
 
-use super::{
-    changes,
-    watching::{Watched, watch},
-};
 use crate::{
     observe::{Detail, EngineEvent},
     ports::{Clock, DetailedEngine, Engine, EngineError, NamedFiles},
     report::{Event, chain, report},
     values::{ContainerId, Interval, Signal},
+    watching::{Watched, changes, watch},
 };
 use turning::Turning;
 

@@ -19,7 +19,7 @@ const GRACE: Duration = Duration::from_secs(30);
 
 /// The containers that were there before a gap and are not there after it.
 #[derive(Debug, Default)]
-pub(super) struct Grace {
+pub(crate) struct Grace {
     missed: BTreeMap<ContainerId, Missed>,
     /// Those that are not there any more since this was last asked for.
     gone: Vec<Rc<Container>>,

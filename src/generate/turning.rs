@@ -10,10 +10,11 @@ use tokio::time::Instant;
 
 use super::{
     By, Rendering, TELL_AGAIN, Telling,
+    debounce::Debounce,
     files::{Placed, RenderedFile, forget, make, put_back},
+    shown::shown,
 };
 use crate::{
-    daemon::{debounce::Debounce, shown::shown, watching::EngineUpdate},
     desire::{Complaint, lost_policy, signal_way},
     observe::{Container, Detail, Way},
     plan::run_failed,
@@ -21,6 +22,7 @@ use crate::{
     render::ContainersView,
     report::{Event, chain, report},
     values::{ContainerId, Digest},
+    watching::EngineUpdate,
 };
 
 /// How long a container must have run before it is told: a signal that comes before a server listens to it ends it.

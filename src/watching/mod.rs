@@ -1,3 +1,9 @@
+//! An engine, followed: subscribe, then list; and what counts after a gap, after comings and goings, and after the end.
+
+mod damping;
+mod grace;
+mod removed;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
@@ -5,16 +11,22 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures_util::{StreamExt, stream::LocalBoxStream};
+use futures_util::{
+    StreamExt,
+    stream::{self, LocalBoxStream},
+};
 use tokio::{
     sync::{Notify, mpsc::UnboundedSender},
     time::{Instant, MissedTickBehavior, interval_at},
 };
 
-use super::Daemon;
+pub(crate) use damping::Damping;
+pub(crate) use grace::Grace;
+pub(crate) use removed::RemovedContainers;
+
 use crate::{
     observe::{Container, EngineEvent, EventKind},
-    ports::{Clock, Engine, EngineError},
+    ports::{Clock, DiskError, Engine, EngineError},
     values::ContainerId,
 };
 
@@ -31,7 +43,7 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 
 /// What was seen of the engine.
 #[derive(Debug)]
-pub(super) enum EngineUpdate<F = Container> {
+pub(crate) enum EngineUpdate<F = Container> {
     /// Everything that concerns us; after a gap in which anything may have happened, or not.
     All {
         containers: Vec<F>,
@@ -55,7 +67,7 @@ pub(super) enum EngineUpdate<F = Container> {
 
 /// What is watched, and how it is looked at.
 #[async_trait(?Send)]
-pub(super) trait Watched {
+pub(crate) trait Watched {
     /// What is known of one container.
     type Fact;
 
@@ -76,56 +88,8 @@ pub(super) trait Watched {
     async fn inspect(&self, container: &ContainerId) -> Result<Option<Self::Fact>, EngineError>;
 }
 
-#[async_trait(?Send)]
-impl Watched for Daemon {
-    type Fact = Container;
-
-    fn engine(&self) -> &dyn Engine {
-        &*self.ports.engine
-    }
-
-    fn clock(&self) -> &dyn Clock {
-        &*self.ports.clock
-    }
-
-    fn id(fact: &Container) -> &ContainerId {
-        &fact.id
-    }
-
-    fn joins(fact: &Container) -> Option<&ContainerId> {
-        fact.joins.as_ref().map(|joins| &joins.id)
-    }
-
-    fn concerns_us(&self, event: &EngineEvent, known: &BTreeSet<ContainerId>) -> bool {
-        let prefix = self.label_rules.label_prefix.as_str();
-        let is_ours = |label: &String| {
-            label
-                .strip_prefix(prefix)
-                .is_some_and(|rest| rest.starts_with('.'))
-        };
-        known.contains(&event.container) || event.labels.keys().any(is_ours)
-    }
-
-    async fn look(&self) -> Result<(Vec<Container>, Option<Container>), EngineError> {
-        let containers = self
-            .ports
-            .engine
-            .containers(&self.label_rules.label_prefix)
-            .await?;
-        let own = match &self.own {
-            Some(id) => self.ports.engine.inspect(id.as_str()).await?,
-            None => None,
-        };
-        Ok((containers, own))
-    }
-
-    async fn inspect(&self, container: &ContainerId) -> Result<Option<Container>, EngineError> {
-        self.ports.engine.inspect(container.as_str()).await
-    }
-}
-
 /// Watches for ever: events while the stream lives, a full look after each gap, pauses that grow while it can't.
-pub(super) async fn watch<W: Watched>(
+pub(crate) async fn watch<W: Watched>(
     watched: Rc<W>,
     look_again: Rc<Notify>,
     seen: UnboundedSender<EngineUpdate<W::Fact>>,
@@ -308,4 +272,16 @@ fn note(meanwhile: &mut BTreeMap<ContainerId, EngineEvent>, event: EngineEvent) 
         Some(before) => *before = event,
         None => drop(meanwhile.insert(event.container.clone(), event)),
     }
+}
+
+/// Every change of something on disk that is watched; nothing, for ever, where there is nothing to watch or it can't be.
+pub(crate) fn changes(
+    begun: Option<Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError>>,
+) -> LocalBoxStream<'static, Result<(), DiskError>> {
+    let changes = match begun {
+        None => stream::empty().boxed_local(),
+        Some(Ok(changes)) => changes,
+        Some(Err(error)) => stream::iter([Err(error)]).boxed_local(),
+    };
+    changes.chain(stream::pending()).boxed_local()
 }

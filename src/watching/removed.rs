@@ -8,7 +8,7 @@ use crate::{
 
 /// The containers that were removed, and still count for the sites that they leave behind.
 #[derive(Debug, Default)]
-pub(super) struct RemovedContainers {
+pub(crate) struct RemovedContainers {
     all: BTreeMap<ContainerId, Removed>,
     /// Whether others are on disk than these.
     pub is_new: bool,
