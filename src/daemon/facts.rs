@@ -66,38 +66,41 @@ pub(super) struct Facts {
     looked_at: BTreeMap<ContainerName, (ContainerId, Option<Timestamp>)>,
 }
 
+/// What was read; nothing, which is told, where that could not be.
+fn or_none<T: Default>(read: Result<T, DiskError>) -> T {
+    read.unwrap_or_else(|error| {
+        report(&Event::DiskFault {
+            problem: chain(&error),
+        });
+        T::default()
+    })
+}
+
+/// In place of a record that can't be read: as if a try had just failed.
+fn lost(error: &DiskError, now: Timestamp) -> Attempt {
+    let problem = format!(
+        "{}; as if a try had just failed, the next is in a minute",
+        chain(error)
+    );
+    report(&Event::DiskFault {
+        problem: problem.clone(),
+    });
+    Attempt::lost(now, problem)
+}
+
 impl Facts {
     /// What was tried. Nothing is known about certificates yet.
     pub fn read(ports: &Ports, label_prefix: &str) -> Self {
         let now = ports.clock.now();
-        let records = ports.issuing.attempts.attempts().unwrap_or_else(|error| {
-            // Nor can a new attempt be written down then, so that none is made.
-            report(&Event::DiskFault {
-                problem: chain(&error),
-            });
-            BTreeMap::new()
+        // Where attempts can't be read, none can be written down, so that none is made.
+        let records = or_none(ports.issuing.attempts.attempts()).into_iter();
+        let attempts = records.map(|(name, read)| {
+            let attempt = read.unwrap_or_else(|error| lost(&error, now));
+            (Subject::Certificate(name), attempt)
         });
-        let lost = |error| {
-            let problem = format!(
-                "{}; as if a try had just failed, the next is in a minute",
-                chain(&error)
-            );
-            report(&Event::DiskFault {
-                problem: problem.clone(),
-            });
-            Attempt::lost(now, problem)
-        };
-        let attempts = records
-            .into_iter()
-            .map(|(name, read)| (Subject::Certificate(name), read.unwrap_or_else(lost)));
         let attempts = attempts.collect();
         // Without it, the oldest container has a name, as when quaymaster was started for the first time.
-        let kept = Rc::new(ports.records.holders().unwrap_or_else(|error| {
-            report(&Event::DiskFault {
-                problem: chain(&error),
-            });
-            BTreeMap::new()
-        }));
+        let kept = Rc::new(or_none(ports.records.holders()));
         Self {
             snapshot: Snapshot {
                 holders: Rc::clone(&kept),
@@ -109,12 +112,7 @@ impl Facts {
             unread_wishes: BTreeSet::new(),
             unread_releases: BTreeSet::new(),
             grace: Grace::default(),
-            removed: RemovedContainers::of(ports.records.removed().unwrap_or_else(|error| {
-                report(&Event::DiskFault {
-                    problem: chain(&error),
-                });
-                Vec::new()
-            })),
+            removed: RemovedContainers::of(or_none(ports.records.removed())),
             unkept_removed: None,
             damping: Damping::new(label_prefix),
             observed: Observed {

@@ -601,7 +601,7 @@ async fn whoever_looks_once_knows_from_the_status_who_waits_as_long_as_that_is_n
             ..Snapshot::default()
         };
         let desired = desire::desire(&snapshot, &rules());
-        let none = (Observed::default(), plan::Plan::default());
+        let none = (Observed::default(), Plan::default());
         let mut status = Status::of(&desired, &none.0, &none.1, written);
         status.tell_waits(&[(app("shop", 4).name, wait(until))].into());
         let text = serde_json::to_string(&status).unwrap();
