@@ -15,6 +15,8 @@ pub use status::{CertificateStatus, ConsumerStatus, FailureStatus, Instead, Site
 thread_local! {
     /// Who is told events besides the log; work is done and reported on one thread.
     static LISTENERS: RefCell<Vec<Rc<Listener>>> = const { RefCell::new(Vec::new()) };
+    /// The event that is being logged, for logs that have its fields: a line of `tracing` can't carry any.
+    static LOGGED: RefCell<Option<Event>> = const { RefCell::new(None) };
 }
 
 type Listener = dyn Fn(&Event);
@@ -38,10 +40,17 @@ pub fn listen(listener: impl Fn(&Event) + 'static) -> Listening {
 
 /// Tells an event to whoever listens: the log, what shows progress, and others.
 pub fn report(event: &Event) {
+    LOGGED.set(Some(event.clone()));
     log(event);
+    LOGGED.set(None);
     // A listener may report, and listen or end that: it is told by a copy of the list.
     let listeners = LISTENERS.with_borrow(Clone::clone);
     listeners.iter().for_each(|listener| listener(event));
+}
+
+/// Reads the event that the line comes from which is being logged on this thread; none where it comes from elsewhere.
+pub fn read_logged<T>(read: impl FnOnce(Option<&Event>) -> T) -> T {
+    LOGGED.with_borrow(|event| read(event.as_ref()))
 }
 
 fn log(event: &Event) {
