@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::terminal::refuses_colour;
 use crate::{
     observe::Subject,
-    report::{Event, listen, named},
+    report::{Event, Listening, listen, named},
 };
 
 /// How often is looked whether a time has changed.
@@ -43,13 +43,12 @@ impl ProgressLines {
         let Some(foot) = self.0.clone() else {
             return Shown {
                 progress: self.clone(),
-                ticking: None,
+                running: None,
             };
         };
         let told = self.clone();
-        listen(Some(Box::new(move |event| {
-            told.change(|foot| foot.work.note(event, Instant::now()))
-        })));
+        let listening =
+            listen(move |event| told.change(|foot| foot.work.note(event, Instant::now())));
         let ticking = tokio::task::spawn_local(async move {
             let ticking = Self(Some(foot));
             loop {
@@ -59,7 +58,7 @@ impl ProgressLines {
         });
         Shown {
             progress: self.clone(),
-            ticking: Some(ticking),
+            running: Some((listening, ticking)),
         }
     }
 
@@ -75,14 +74,14 @@ impl ProgressLines {
 /// Progress is shown as long as this is there.
 pub(super) struct Shown {
     progress: ProgressLines,
-    ticking: Option<JoinHandle<()>>,
+    running: Option<(Listening, JoinHandle<()>)>,
 }
 
 impl Drop for Shown {
     fn drop(&mut self) {
-        if let Some(ticking) = &self.ticking {
+        if let Some((listening, ticking)) = self.running.take() {
             ticking.abort();
-            listen(None);
+            drop(listening);
             self.progress.change(|foot| foot.work = Work::default());
         }
     }

@@ -116,7 +116,7 @@ async fn watch(
     given(engine, own.container().cloned())
         .watch(async { exit = stop.wait().await }, hangups)
         .await;
-    report(&Event::Ended);
+    report(&Event::Ended {});
     Ok(exit)
 }
 

@@ -32,7 +32,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
                 let (daemon, _lock) = begun?;
                 let mut exit = Exit::Done;
                 daemon.watch(async { exit = stop.wait().await }, hangups).await;
-                report(&Event::Ended);
+                report(&Event::Ended {});
                 Ok(exit)
             }
         }
@@ -61,7 +61,7 @@ async fn stand_by(state: &Path) -> Result<Lock, Failure> {
     loop {
         match Lock::take(state)? {
             Some(lock) => return Ok(lock),
-            None if !told => report(&Event::StandingBy),
+            None if !told => report(&Event::StandingBy {}),
             None => {}
         }
         told = true;

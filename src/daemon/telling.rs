@@ -76,11 +76,11 @@ impl Loop {
         self.tell_sites(desired);
         self.tell_missed();
         self.tell_waiting();
-        for notice in plan.notices.difference(&self.told.notices) {
-            report(&Event::Noticed(notice.clone()));
+        for notice in plan.notices.difference(&self.told.notices).cloned() {
+            report(&Event::Noticed { notice });
         }
-        for notice in self.told.notices.difference(&plan.notices) {
-            report(&Event::NoticeOver(notice.clone()));
+        for notice in self.told.notices.difference(&plan.notices).cloned() {
+            report(&Event::NoticeOver { notice });
         }
         self.told.notices = plan.notices.clone();
         let doubt = self.daemon.doubt.iter();
@@ -91,11 +91,11 @@ impl Loop {
             .chain(doubt)
             .cloned()
             .collect();
-        for complaint in complaints.difference(&self.told.complaints) {
-            report(&Event::Complained(complaint.clone()));
+        for complaint in complaints.difference(&self.told.complaints).cloned() {
+            report(&Event::Complained { complaint });
         }
-        for complaint in self.told.complaints.difference(&complaints) {
-            report(&Event::ComplaintOver(complaint.clone()));
+        for complaint in self.told.complaints.difference(&complaints).cloned() {
+            report(&Event::ComplaintOver { complaint });
         }
         self.told.complaints = complaints;
         self.tell_faults(fault.map(|fault| chain(&fault)));

@@ -358,7 +358,7 @@ impl Turning {
         }
         for complaint in complaints {
             if self.complaints.insert(complaint.clone()) {
-                report(&Event::Complained(complaint));
+                report(&Event::Complained { complaint });
             }
         }
     }

@@ -5,7 +5,7 @@ pub mod explain;
 mod finding;
 mod status;
 
-use std::cell::RefCell;
+use std::{cell::RefCell, rc::Rc};
 
 pub(crate) use event::named;
 pub use event::{Event, OrderStage};
@@ -14,20 +14,43 @@ pub use status::{CertificateStatus, ConsumerStatus, FailureStatus, Instead, Site
 
 thread_local! {
     /// Who is told events besides the log; work is done and reported on one thread.
-    static LISTENER: RefCell<Option<Listener>> = const { RefCell::new(None) };
+    static LISTENERS: RefCell<Vec<Rc<Listener>>> = const { RefCell::new(Vec::new()) };
+    /// The event that is being logged, for logs that have its fields: a line of `tracing` can't carry any.
+    static LOGGED: RefCell<Option<Event>> = const { RefCell::new(None) };
 }
 
-type Listener = Box<dyn Fn(&Event)>;
+type Listener = dyn Fn(&Event);
 
-/// Tells each event from now on to this one, too; `None` ends that.
-pub fn listen(listener: Option<Listener>) {
-    LISTENER.set(listener);
+/// A listener's place among those who are told events, until it is dropped.
+#[must_use = "what listens is told nothing any more once this is dropped"]
+pub struct Listening(Rc<Listener>);
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        LISTENERS.with_borrow_mut(|all| all.retain(|listener| !Rc::ptr_eq(listener, &self.0)));
+    }
 }
 
-/// Tells an event to whoever listens: the log, and what shows progress.
+/// Tells each event on this thread to this one, too, as long as the result is there.
+pub fn listen(listener: impl Fn(&Event) + 'static) -> Listening {
+    let listener: Rc<Listener> = Rc::new(listener);
+    LISTENERS.with_borrow_mut(|all| all.push(Rc::clone(&listener)));
+    Listening(listener)
+}
+
+/// Tells an event to whoever listens: the log, what shows progress, and others.
 pub fn report(event: &Event) {
+    LOGGED.set(Some(event.clone()));
     log(event);
-    LISTENER.with_borrow(|listener| listener.iter().for_each(|listener| listener(event)));
+    LOGGED.set(None);
+    // A listener may report, and listen or end that: it is told by a copy of the list.
+    let listeners = LISTENERS.with_borrow(Clone::clone);
+    listeners.iter().for_each(|listener| listener(event));
+}
+
+/// Reads the event that the line comes from which is being logged on this thread; none where it comes from elsewhere.
+pub fn read_logged<T>(read: impl FnOnce(Option<&Event>) -> T) -> T {
+    LOGGED.with_borrow(|event| read(event.as_ref()))
 }
 
 fn log(event: &Event) {
@@ -55,4 +78,35 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         cause = next.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_listener_is_told_what_happens_as_long_as_it_listens() {
+        let told = Rc::new(RefCell::new(Vec::new()));
+        let noting = |who: &'static str| {
+            let told = Rc::clone(&told);
+            listen(move |event| told.borrow_mut().push((who, event.name())))
+        };
+        let first = noting("first");
+        report(&Event::StandingBy {});
+        let second = noting("second");
+        report(&Event::StandingBy {});
+        drop(first);
+        report(&Event::Ended {});
+        drop(second);
+        report(&Event::Ended {});
+        assert_eq!(
+            *told.borrow(),
+            [
+                ("first", "standing-by"),
+                ("first", "standing-by"),
+                ("second", "standing-by"),
+                ("second", "ended"),
+            ]
+        );
+    }
 }

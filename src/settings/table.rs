@@ -216,7 +216,7 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "log-format",
         value: "text|json",
         default: DefaultValue::Value("text"),
-        doc: "how the log is written",
+        doc: "how the log is written. As JSON, each line of an event has its name (event) and an object of its fields (fields), named and written as in status.json, lengths of time in seconds",
         example: "json",
         read: |settings, value| set(&mut settings.log_json, is_json(value)),
     },

@@ -11,7 +11,9 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use crate::support::program::binary;
+use serde_json::json;
+
+use crate::support::program::{Program, binary};
 
 fn quaymaster(words: &[&str]) -> Output {
     Command::new(binary())
@@ -168,4 +170,34 @@ fn tables_are_printed_one_or_all_in_each_format() {
     );
     assert!(printed(&["reference", "exits"]).starts_with("EXIT CODES\n"));
     assert_eq!(quaymaster(&["reference", "nothing"]).status.code(), Some(2));
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_line_of_the_log_as_json_has_the_fields_of_its_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut command = Command::new(binary());
+    command
+        .env_clear()
+        .args(["watch", "--log-format=json"])
+        .arg("--engine=unix:///nonexistent/docker.sock")
+        .arg(format!("--state={}", folder.path().display()));
+    let program = Program::start(command, log.clone());
+    program
+        .until("it is told", || program.count("engine-lost") > 0)
+        .await;
+    let text = fs::read_to_string(log).unwrap();
+    let line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert_eq!(line["level"], "ERROR");
+    assert!(line["timestamp"].is_string(), "{line}");
+    let problem = line["fields"]["problem"].as_str().unwrap();
+    assert_eq!(
+        line["fields"],
+        json!({"problem": problem, "again_in": 0.8}),
+        "{line}"
+    );
+    assert_eq!(
+        line["message"],
+        format!("{problem}; everything stays as it is, trying again in 800.0ms")
+    );
 }

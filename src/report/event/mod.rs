@@ -1,8 +1,12 @@
-//! Events as they happen.
+//! Events as they happen: a row each, with its fields, its unchanging name, how much it matters, and its words.
 
+mod row;
 mod words;
 
 use std::{collections::BTreeSet, time::Duration};
+
+use serde::Serialize;
+use tracing::Level;
 
 use crate::{
     desire::{Complaint, Kept},
@@ -11,44 +15,54 @@ use crate::{
     values::{CertificateName, ContainerName, FileName, Host, Signal, Timestamp},
 };
 
+use row::events;
 pub(crate) use words::named;
+use words::{
+    listed, next_try, place, refused, rendered, seconds, templates_refused, templates_taken,
+};
 
-/// Something worth telling. Each has a name that stays, for whoever reads logs by machine, and words for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+events! {
     /// The program begins its work.
     Started {
         /// Our container's name; `None` on a host.
         own: Option<ContainerName>,
         /// The folder of certificates, as we see it.
         certificates: String,
-    },
+    } => "started", Level::INFO, ("quaymaster works {}; certificates are in {certificates}", place(own.as_ref()));
+
     /// Another process works on the same state.
-    StandingBy,
+    StandingBy {} => "standing-by", Level::INFO, ("another quaymaster works on this state; standing by until it ends");
+
     /// The engine was listed.
     EngineSeen {
         /// How many containers bear our labels.
         containers: usize,
-    },
+    } => "engine-seen", Level::INFO, ("the engine is seen; {containers} containers bear our labels");
+
     /// The engine can't be asked; what was known stays.
     EngineLost {
         /// Why.
         problem: String,
         /// When it is asked again.
+        #[serde(serialize_with = "seconds")]
         again_in: Duration,
-    },
+    } => "engine-lost", Level::ERROR, ("{problem}; everything stays as it is, trying again in {again_in:.1?}");
+
     /// Containers that were there before the engine could not be seen, and are not there now.
     Missed {
         /// Which.
         containers: BTreeSet<ContainerName>,
         /// Until when they count as they were.
         until: Timestamp,
-    },
+    } => "missed", Level::WARN,
+        ("not there since the engine was last seen: {}; what they asked for stays until {until}", listed(containers));
+
     /// One container could not be looked at.
     ContainerUnreadable {
         /// Why.
         problem: String,
-    },
+    } => "container-unreadable", Level::WARN, ("{problem}");
+
     /// A name is claimed by a label, and a proxy will serve it.
     SiteSeen {
         /// The name.
@@ -57,7 +71,8 @@ pub enum Event {
         containers: Box<[ContainerName]>,
         /// The proxy.
         proxy: ContainerName,
-    },
+    } => "site-seen", Level::INFO, ("{host} is claimed by {} and served by {proxy}", listed(containers));
+
     /// The containers of a site are away, and it is kept for them.
     SiteKept {
         /// The name.
@@ -68,35 +83,49 @@ pub enum Event {
         proxy: ContainerName,
         /// Until when and for whom.
         kept: Kept,
-    },
+    } => "site-kept", Level::INFO, ("{proxy} answers 503 for {host}, since {} {kept}", listed(containers));
+
     /// A container comes and goes again and again, so that it does not take requests at once when it is back.
     Waits {
         /// Which.
         container: ContainerName,
         /// For what.
         wait: Wait,
-    },
+    } => "waits", Level::WARN, ("{container} {wait}; `docker logs {container}` says why");
+
     /// A name is claimed no longer.
     SiteGone {
         /// The name.
         host: Host,
         /// The proxy that served it.
         proxy: ContainerName,
-    },
+    } => "site-gone", Level::INFO, ("{host} is claimed no longer; {proxy} stops serving it");
+
     /// A consumer runs no more.
     ConsumerStopped {
         /// Which.
         consumer: ContainerName,
-    },
+    } => "consumer-stopped", Level::WARN,
+        ("{consumer} does not run any more, so that nothing of it is served; `docker logs {consumer}` says why");
+
     /// A consumer that did not run does.
     ConsumerRuns {
         /// Which.
         consumer: ContainerName,
-    },
+    } => "consumer-runs", Level::INFO, ("{consumer} runs");
+
     /// Something on a container can't be followed.
-    Complained(Complaint),
+    Complained {
+        /// What.
+        complaint: Complaint,
+    } => "complaint", Level::WARN, ("{complaint}");
+
     /// It can be, now.
-    ComplaintOver(Complaint),
+    ComplaintOver {
+        /// What was wrong.
+        complaint: Complaint,
+    } => "complaint-over", Level::INFO, ("no longer so: {complaint}");
+
     /// A step is about to be done.
     Step {
         /// What it is about.
@@ -105,111 +134,133 @@ pub enum Event {
         why: String,
         /// The step, as a command plan has it.
         step: String,
-    },
+    } => "step", Level::INFO, ("{}: {why}: {step}", named(subject));
+
     /// What was begun by steps has ended, well or not.
     StepsOver {
         /// What it was about.
         subject: Subject,
-    },
+    } => "steps-over", Level::DEBUG, ("{}: these steps are over", named(subject));
+
     /// An order has come so far.
     Ordering {
         /// Of which certificate.
         certificate: CertificateName,
         /// What is done next.
         stage: OrderStage,
-    },
+    } => "ordering", Level::DEBUG, ("{certificate}: {stage}");
+
     /// A certificate was obtained and stored.
     Obtained {
         /// What it is called.
         certificate: CertificateName,
         /// What it is.
         held: HeldCertificate,
-    },
+    } => "obtained", Level::INFO,
+        ("{certificate}: certificate obtained from {} for {}, valid until {}", held.issuer, listed(&held.names), held.not_after);
+
     /// A consumer was told.
     Signalled {
         /// Which.
         consumer: ContainerName,
         /// How.
         signal: Signal,
-    },
+    } => "signalled", Level::INFO, ("{consumer}: told by SIG{signal} to read its files again");
+
     /// A consumer was told by words that were run in it.
     Ran {
         /// Which.
         consumer: ContainerName,
         /// The words, as a shell would read them.
         words: String,
-    },
+    } => "ran", Level::INFO, ("{consumer}: told by `{words}` to read its files again");
+
     /// A consumer was told by a restart.
     Restarted {
         /// Which.
         consumer: ContainerName,
-    },
+    } => "restarted", Level::INFO, ("{consumer}: restarted, so that it reads its files again");
+
     /// A consumer's requests go by address from now on.
     GateOpened {
         /// Which.
         consumer: ContainerName,
-    },
+    } => "gate-opened", Level::INFO, ("{consumer}: the addresses in its files are right, and requests go by them");
+
     /// The command `render` put a file in place that a check may refuse.
     OnTrial {
         /// Where.
         target: String,
-    },
+    } => "on-trial", Level::INFO, ("{target}: what is new is in place, and is checked now");
+
     /// The command `render` wrote a file, and it stays.
     Rendered {
         /// Where.
         target: String,
         /// Whether a check found it good.
         is_checked: bool,
-    },
+    } => "rendered", Level::INFO, ("{target}{}", rendered(*is_checked));
+
     /// The command `render` wrote a file, and it does not stay.
     PutBack {
         /// Where.
         target: String,
-    },
+    } => "put-back", Level::INFO, ("{target}: what was there before is back");
+
     /// The command `render` was ended before a file was found good and everybody knew of it: it begins again with what was
     /// there before.
     CutOff {
         /// Where.
         target: String,
-    },
+    } => "cut-off", Level::WARN,
+        ("{target}: what was there before is back, because quaymaster was ended before all was checked and told");
+
     /// The engine did not tell a container that its files have changed; it is asked again while watching.
     NotTold {
         /// Which.
         consumer: ContainerName,
         /// Why.
         problem: String,
-    },
+    } => "not-told", Level::ERROR, ("{consumer}: not told that its files changed: {problem}");
+
     /// The command `render` takes back files that a check refuses, or that it could not look at.
     CheckFailed {
         /// Where the check was made.
         consumer: ContainerName,
         /// Its words, or why there are none.
         problem: String,
-    },
+    } => "check-failed", Level::WARN, ("{consumer}: {problem}; what is new is taken back, and nobody is told");
+
     /// A check is to be made, and no container that runs is meant.
     NobodyToCheck {
         /// Who, in the user's word.
         target: String,
-    },
+    } => "nobody-to-check", Level::WARN,
+        ("{target}: no container that runs has this name, id or service; what is new goes unchecked");
+
     /// Somebody is to be told, and no container that runs is meant.
     NobodyToTell {
         /// Who, in the user's word.
         target: String,
-    },
+    } => "nobody-to-tell", Level::WARN,
+        ("{target}: no container that runs has this name, id or service; nobody is told");
+
     /// A new connection showed the new generation and its certificates.
     Proven {
         /// Which consumer.
         consumer: ContainerName,
         /// The generation.
         generation: u64,
-    },
+    } => "proven", Level::INFO, ("{consumer}: generation {generation} and its certificates seen on a new connection");
+
     /// It was told, and nothing new was seen.
     Unproven {
         /// Which consumer.
         consumer: ContainerName,
         /// What was seen, and what to do.
         reason: String,
-    },
+    } => "unproven", Level::WARN, ("{consumer}: not proven: {reason}");
+
     /// A consumer did not take up what it was given, and has back what it had before.
     TakenBack {
         /// Which consumer.
@@ -218,7 +269,9 @@ pub enum Event {
         reason: String,
         /// Whether nobody asked for it, and some servers are known to refuse it.
         is_optional: bool,
-    },
+    } => "taken-back", if *is_optional { Level::DEBUG } else { Level::INFO },
+        ("{consumer}: what was there before is back: {reason}");
+
     /// A consumer reads its files, and refused these.
     Refused {
         /// Which consumer.
@@ -229,7 +282,9 @@ pub enum Event {
         reason: String,
         /// Why that is no trouble, where some servers are known to refuse them.
         excuse: Option<&'static str>,
-    },
+    } => "refused", if excuse.is_none() { Level::WARN } else { Level::INFO },
+        ("{consumer}: {}", refused(parts, reason, *excuse));
+
     /// A consumer refused what is made with new templates.
     TemplatesRefused {
         /// Which consumer.
@@ -238,7 +293,8 @@ pub enum Event {
         reason: String,
         /// Whether nothing is left to try; else single sites tell whether it is the templates.
         is_all: bool,
-    },
+    } => "templates-refused", Level::WARN, ("{consumer}: {}: {reason}", templates_refused(*is_all));
+
     /// An action failed.
     Failed {
         /// What it was about.
@@ -247,49 +303,66 @@ pub enum Event {
         problem: String,
         /// When it is tried again; `None` when something else must change first.
         again: Option<Timestamp>,
-    },
+    } => "failed", Level::ERROR, ("{}: {problem}; {}", named(subject), next_try(*again));
+
     /// Something on disk is not as it should be.
     DiskFault {
         /// What.
         problem: String,
-    },
+    } => "disk-fault", Level::ERROR, ("{problem}");
+
     /// A certificate was damaged and is as it was again.
     Mended {
         /// Which.
         certificate: CertificateName,
         /// What was wrong with it.
         problem: String,
-    },
+    } => "mended", Level::WARN,
+        ("{certificate}: mended from its copy in state, with a new version in the archive: {problem}");
+
     /// Something is to be known about a certificate of the user's.
-    Noticed(Notice),
+    Noticed {
+        /// What.
+        notice: Notice,
+    } => "notice", Level::WARN, ("{notice}");
+
     /// That is over.
-    NoticeOver(Notice),
+    NoticeOver {
+        /// What was to be known.
+        notice: Notice,
+    } => "notice-over", Level::INFO, ("no longer so: {notice}");
+
     /// Other templates of the user are in use than before.
     TemplatesTaken {
         /// Their names; empty when only the built-in ones are left.
         names: BTreeSet<String>,
-    },
+    } => "templates-taken", Level::INFO, ("{}", templates_taken(names));
+
     /// Something is wrong with templates of the user.
     TemplateBroken {
         /// Which, where, and what is wrong.
         problem: String,
-    },
+    } => "template-broken", Level::WARN, ("{problem}");
+
     /// It is so no longer.
     TemplateMended {
         /// What was wrong.
         problem: String,
-    },
+    } => "template-mended", Level::INFO, ("no longer so: {problem}");
+
     /// A template of `render` asks for a name that is not there.
     NameUnknown {
         /// Which, and for what.
         problem: String,
-    },
+    } => "name-unknown", Level::WARN, ("{problem}");
+
     /// The program ends.
-    Ended,
+    Ended {} => "ended", Level::INFO, ("quaymaster ends");
 }
 
 /// What is done for an order at a CA, one after the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum OrderStage {
     /// The order is made, or the one on record is fetched.
     Order,
