@@ -138,60 +138,15 @@ pub(super) fn daemon(
     mark_host: String,
 ) -> Result<Daemon, Failure> {
     let settings = &call.settings;
-    let clock = Rc::new(SystemClock);
     let ca_root_pem = settings.ca_root.as_deref().map(disk::text).transpose()?;
     let circumstances = circumstances(settings, ca_root_pem.as_deref());
-    let authorities = AcmeAuthorities::new(
-        AcmeSettings {
-            ca_root_pem,
-            agree_tos: settings.agree_tos,
-            email: settings.email.clone(),
-        },
-        folders.clone(),
-        clock.clone(),
-    )?;
-    let probe = Rc::new(TcpProbe::new().map_err(|error| Failure::Bug {
-        what: "the TLS client can't be set up",
-        source: error.into(),
-    })?);
     let template_files = settings
         .templates
         .clone()
         .map(|folder| Rc::new(TemplateFolder::new(folder)) as Rc<dyn TemplateFiles>);
-    let webroot = settings
-        .webroot
-        .clone()
-        .or_else(|| is_mounted(own, WEBROOT).then(|| WEBROOT.into()));
     Ok(Daemon {
-        ports: Ports {
-            issuing: Issuing {
-                authorities: Rc::new(authorities),
-                certificates: folders.clone(),
-                attempts: folders.clone(),
-                orders: folders.clone(),
-                responder: folders.clone(),
-                probe: probe.clone(),
-                clock: clock.clone(),
-            },
-            engine,
-            folders: folders.clone(),
-            records: folders.clone(),
-            vitals: folders.clone(),
-            wishes: folders,
-            probe,
-            clock,
-        },
-        label_rules: desire::LabelRules {
-            label_prefix: settings.label_prefix.clone(),
-            certificates: certificates(call, own),
-            webroot,
-            trusted_proxies: settings.trusted_proxies.clone(),
-            grants: settings.grants.clone(),
-            issuer: settings.ca.clone(),
-            challenge: settings.challenge,
-            key_type: settings.key_type,
-            profile: settings.profile.clone(),
-        },
+        ports: ports(settings, engine, folders, ca_root_pem)?,
+        label_rules: label_rules(call, own),
         plan_rules: plan::PlanRules {
             mark_host,
             resync: settings.resync,
@@ -202,6 +157,62 @@ pub(super) fn daemon(
         own: own.map(|own| own.id.clone()),
         doubt: None,
     })
+}
+
+fn ports(
+    settings: &Settings,
+    engine: Rc<dyn Engine>,
+    folders: Rc<Folders>,
+    ca_root_pem: Option<String>,
+) -> Result<Ports, Failure> {
+    let clock = Rc::new(SystemClock);
+    let probe = Rc::new(TcpProbe::new().map_err(|error| Failure::Bug {
+        what: "the TLS client can't be set up",
+        source: error.into(),
+    })?);
+    let settings = AcmeSettings {
+        ca_root_pem,
+        agree_tos: settings.agree_tos,
+        email: settings.email.clone(),
+    };
+    let authorities = AcmeAuthorities::new(settings, folders.clone(), clock.clone())?;
+    Ok(Ports {
+        issuing: Issuing {
+            authorities: Rc::new(authorities),
+            certificates: folders.clone(),
+            attempts: folders.clone(),
+            orders: folders.clone(),
+            responder: folders.clone(),
+            probe: probe.clone(),
+            clock: clock.clone(),
+        },
+        engine,
+        folders: folders.clone(),
+        records: folders.clone(),
+        vitals: folders.clone(),
+        wishes: folders,
+        probe,
+        clock,
+    })
+}
+
+fn label_rules(call: &Call, own: Option<&Container>) -> desire::LabelRules {
+    let settings = &call.settings;
+    let webroot = settings
+        .webroot
+        .clone()
+        .or_else(|| is_mounted(own, WEBROOT).then(|| WEBROOT.into()));
+    desire::LabelRules {
+        label_prefix: settings.label_prefix.clone(),
+        certificates: certificates(call, own),
+        webroot,
+        trusted_proxies: settings.trusted_proxies.clone(),
+        grants: settings.grants.clone(),
+        issuer: settings.ca.clone(),
+        challenge: settings.challenge,
+        key_type: settings.key_type,
+        profile: settings.profile.clone(),
+    }
 }
 
 /// What CAs are asked with besides labels: whatever of it changes may change their answers.

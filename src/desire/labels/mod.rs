@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     observe::Container,
-    values::{Host, nearest},
+    values::{ContainerName, Host, nearest},
 };
 pub use table::LABELS;
 use values::{short, words_of};
@@ -59,16 +59,8 @@ pub(super) fn read(
         return spec;
     }
     let start = format!("{prefix}.");
-    let complaint = |label: &str, value: &str, (problem, remedy)| {
-        let (label, value) = (shortened(label), shortened(value));
-        Complaint {
-            container: container.name.clone(),
-            label,
-            value,
-            problem,
-            remedy,
-        }
-    };
+    let complaint =
+        |label: &str, value: &str, trouble| complaint(&container.name, label, value, trouble);
     let mut count = 0;
     for (label, value) in &container.labels {
         let Some(key) = label.strip_prefix(&start) else {
@@ -112,7 +104,23 @@ pub(super) fn read(
     spec
 }
 
+/// What is wrong, and what to write instead.
 type Trouble = (String, String);
+
+fn complaint(
+    container: &ContainerName,
+    label: &str,
+    value: &str,
+    (problem, remedy): Trouble,
+) -> Complaint {
+    Complaint {
+        container: container.clone(),
+        label: shortened(label),
+        value: shortened(value),
+        problem,
+        remedy,
+    }
+}
 
 /// Reads one label; says what is wrong and what to write instead.
 fn read_one(spec: &mut Spec, key: &str, value: &str, prefix: &str) -> Vec<Trouble> {
