@@ -2,7 +2,7 @@
 
 use std::{path::Path, rc::Rc};
 
-use super::{Call, Failure};
+use super::{Call, Failure, remarks};
 use crate::{
     adapters::{
         acme::{AcmeAuthorities, AcmeSettings},
@@ -149,6 +149,7 @@ pub(super) fn daemon(
         },
         folders.clone(),
         clock.clone(),
+        remarks::tell,
     )?;
     let probe = TcpProbe::new().map_err(|error| Failure::Bug {
         what: "the TLS client can't be set up",

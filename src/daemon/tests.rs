@@ -124,7 +124,7 @@ fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
     };
     let clock = Rc::new(SystemClock);
     let authorities =
-        Rc::new(AcmeAuthorities::new(settings, folders.clone(), clock.clone()).unwrap());
+        Rc::new(AcmeAuthorities::new(settings, folders.clone(), clock.clone(), |_| ()).unwrap());
     Daemon {
         ports: Ports {
             engine,

@@ -5,6 +5,7 @@ mod authority;
 mod disk;
 mod engine;
 mod probe;
+mod remark;
 mod templates;
 
 use std::{rc::Rc, time::Duration};
@@ -19,6 +20,7 @@ pub use disk::{
 };
 pub use engine::{DetailedEngine, Engine, EngineError, Ran};
 pub use probe::{Page, Probe, ProbeError, Served};
+pub use remark::{Remark, Remarks};
 pub use templates::{NamedFiles, TemplateFiles, TemplateTexts};
 
 /// Everything outside, handed to the loop and to the actions.

@@ -19,7 +19,7 @@ use std::{collections::BTreeSet, rc::Rc};
 use crate::{
     adapters::http::{HttpClient, Limits},
     observe::RefusedEmail,
-    ports::{Authority, AuthorityError, Clock, Disk, Order},
+    ports::{Authority, AuthorityError, Clock, Disk, Order, Remarks},
     values::Host,
 };
 use async_trait::async_trait;
@@ -63,6 +63,7 @@ impl AcmeAuthority {
         settings: AcmeSettings,
         disk: Rc<dyn Disk>,
         clock: Rc<dyn Clock>,
+        remarks: Remarks,
     ) -> Result<Self, AuthorityError> {
         if !directory.starts_with("https://") {
             let what =
@@ -82,6 +83,7 @@ impl AcmeAuthority {
             caller.clone(),
             http,
             disk,
+            remarks,
             settings.agree_tos,
             settings.email,
         );

@@ -203,6 +203,7 @@ impl Bench {
             settings,
             self.disk.clone(),
             Rc::new(RealClock),
+            |_| (),
         )
         .unwrap()
     }
