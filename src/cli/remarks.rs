@@ -28,5 +28,9 @@ pub(super) fn tell(remark: Remark) {
             kept: kept.display().to_string(),
         },
         Remark::EmailUntold { directory, problem } => Event::EmailUntold { directory, problem },
+        Remark::ContainerLeftOut { problem } => Event::ContainerUnreadable { problem },
+        Remark::NetworkUnseen { container, problem } => Event::NetworkUnseen { container, problem },
+        Remark::EngineEventTooLong { bytes } => Event::EngineEventTooLong { bytes },
+        Remark::EngineTimeUnknown { engine } => Event::EngineTimeUnknown { engine },
     });
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::values::ContainerName;
+
 /// Who is told what adapters meet.
 pub type Remarks = fn(Remark);
 
@@ -39,5 +41,27 @@ pub enum Remark {
         directory: String,
         /// Why.
         problem: String,
+    },
+    /// A container is left out of what is seen.
+    ContainerLeftOut {
+        /// Which, as far as that is known, and why.
+        problem: String,
+    },
+    /// The network that a container shares can't be seen.
+    NetworkUnseen {
+        /// The container.
+        container: ContainerName,
+        /// Why.
+        problem: String,
+    },
+    /// An event of the engine is too long to be read.
+    EngineEventTooLong {
+        /// Its length in bytes.
+        bytes: usize,
+    },
+    /// The engine does not tell its time, so that events may be missed while the stream of them begins.
+    EngineTimeUnknown {
+        /// Its address.
+        engine: String,
     },
 }

@@ -396,6 +396,27 @@ events! {
     } => "email-untold", Level::WARN,
         ("the CA {directory} was not told the e-mail address of the setting email, and the account is used all the same: {problem}");
 
+    /// The network that a container shares can't be seen.
+    NetworkUnseen {
+        /// The container.
+        container: ContainerName,
+        /// Why.
+        problem: String,
+    } => "network-unseen", Level::WARN, ("{container}: the network that it shares can't be seen: {problem}");
+
+    /// An event of the engine is too long to be read.
+    EngineEventTooLong {
+        /// Its length.
+        bytes: usize,
+    } => "engine-event-too-long", Level::WARN, ("an event of the engine is left out, because it is too long: {bytes} bytes");
+
+    /// The engine does not tell its time, so that events may be missed while the stream of them begins.
+    EngineTimeUnknown {
+        /// Its address.
+        engine: String,
+    } => "engine-time-unknown", Level::WARN,
+        ("the engine {engine} has no Date in its answers: the first events may be missed");
+
     /// The program ends.
     Ended {} => "ended", Level::INFO, ("quaymaster ends");
 }
