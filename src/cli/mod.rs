@@ -13,6 +13,7 @@ mod plan;
 mod progress;
 pub mod reference;
 mod release;
+mod remarks;
 mod render;
 mod renew;
 mod setup;

@@ -2,7 +2,7 @@
 
 use std::{path::Path, rc::Rc};
 
-use super::{Call, Failure};
+use super::{Call, Failure, remarks};
 use crate::{
     adapters::{
         acme::{AcmeAuthorities, AcmeSettings},
@@ -50,7 +50,11 @@ pub(super) fn engine(call: &Call) -> Result<Rc<DockerEngine>, EngineError> {
     let address = address.map_or(LOCAL_SOCKET, String::as_str);
     // The variable is meant for tcp: a local socket has no use for it.
     let tls = tls.filter(|_| address.starts_with("tcp://") || address.starts_with("https://"));
-    Ok(Rc::new(DockerEngine::new(address, tls.as_ref())?))
+    Ok(Rc::new(DockerEngine::new(
+        address,
+        tls.as_ref(),
+        remarks::tell,
+    )?))
 }
 
 /// The container that we run in, and whether the setting `self` is right.
@@ -92,7 +96,7 @@ pub(super) async fn recorded(
         path: path.to_owned(),
         problem,
     };
-    let engine = RecordedEngine::read(&text).map_err(damaged)?;
+    let engine = RecordedEngine::read(&text, remarks::tell).map_err(damaged)?;
     let Some(word) = &call.settings.own else {
         return Ok((Rc::new(engine), None));
     };
@@ -175,7 +179,8 @@ fn ports(
         agree_tos: settings.agree_tos,
         email: settings.email.clone(),
     };
-    let authorities = AcmeAuthorities::new(settings, folders.clone(), clock.clone())?;
+    let authorities =
+        AcmeAuthorities::new(settings, folders.clone(), clock.clone(), remarks::tell)?;
     Ok(Ports {
         issuing: Issuing {
             authorities: Rc::new(authorities),

@@ -125,7 +125,7 @@ fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
     };
     let (probe, clock) = (Rc::new(TcpProbe::new().unwrap()), Rc::new(SystemClock));
     let authorities =
-        Rc::new(AcmeAuthorities::new(settings, folders.clone(), clock.clone()).unwrap());
+        Rc::new(AcmeAuthorities::new(settings, folders.clone(), clock.clone(), |_| ()).unwrap());
     Daemon {
         ports: Ports {
             issuing: Issuing {

@@ -186,7 +186,7 @@ impl DetailedEngine for Scripted {
 fn recorded() -> RecordedEngine {
     let recorded = r#"[{"Id": "1", "Name": "/shop", "State": {"Status": "running"}},
         {"Id": "2", "Name": "/still", "State": {"Status": "paused"}}]"#;
-    RecordedEngine::read(recorded).expect("it is a list")
+    RecordedEngine::read(recorded, |_| ()).expect("it is a list")
 }
 
 /// `t` to `out`, and a signal to this container.
@@ -265,7 +265,8 @@ async fn a_signal_that_costs_its_target_the_restart_policy_is_told_once_as_with_
     let own = r#"{"Id": "2", "Name": "/quaymaster", "State": {"Status": "running"}}"#;
     // Without a container of our own we are on the host, from where the signal goes straight to the process.
     for (own_id, said) in [(Some("2"), 1), (None, 0)] {
-        let recorded = RecordedEngine::read(&format!("[{proxy}, {own}]")).expect("it is a list");
+        let recorded =
+            RecordedEngine::read(&format!("[{proxy}, {own}]"), |_| ()).expect("it is a list");
         let files = Files::new(&[("t", "{{ containers | length }}")]);
         let mut given = rendering(Rc::new(recorded), &files, "proxy");
         given.own = own_id.map(|id| ContainerId::parse(id).expect("an id"));
@@ -292,7 +293,7 @@ async fn a_network_goes_by_its_name_in_the_compose_file_of_the_container() {
             "Config": {{"Labels": {{"com.docker.compose.project": "{project}"}}}}, "NetworkSettings":
             {{"Networks": {{"till_web": {{"NetworkID": "2", "IPAddress": "10.0.0.2"}}}}}}}}]"#
         );
-        let recorded = RecordedEngine::read(&recorded).expect("it is a list");
+        let recorded = RecordedEngine::read(&recorded, |_| ()).expect("it is a list");
         let files = Files::new(&[(
             "t",
             "{{ containers.first.networks.matching('web').first.ip_address }}",

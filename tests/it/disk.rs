@@ -546,7 +546,7 @@ async fn damage_to_everything_in_state_is_told_and_ends_nothing() {
             program.told()
         );
         assert!(
-            program.has_told("", "registering anew")
+            program.has_told("account-damaged", "registering anew")
                 && program.has_told("obtained", "shop.example")
         );
         assert!(

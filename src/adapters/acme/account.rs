@@ -18,7 +18,7 @@ use super::{
 use crate::{
     adapters::{http::HttpClient, x509},
     observe::RefusedEmail,
-    ports::{Accounts, AuthorityError, DiskError},
+    ports::{Accounts, AuthorityError, DiskError, Remark, Remarks},
     values::Secret,
 };
 
@@ -74,6 +74,7 @@ pub(super) struct Registration {
     caller: Caller,
     http: HttpClient,
     accounts: Rc<dyn Accounts>,
+    remarks: Remarks,
     agree_tos: bool,
     email: Option<String>,
     /// Locked while it is looked for, so that orders that begin together register once.
@@ -86,6 +87,7 @@ impl Registration {
         caller: Caller,
         http: HttpClient,
         accounts: Rc<dyn Accounts>,
+        remarks: Remarks,
         agree_tos: bool,
         email: Option<String>,
     ) -> Self {
@@ -93,6 +95,7 @@ impl Registration {
             caller,
             http,
             accounts,
+            remarks,
             agree_tos,
             email,
             current: Mutex::default(),
@@ -140,12 +143,11 @@ impl Registration {
             None => self.new_key().await?,
         };
         let account = self.register(key).await?;
-        tracing::warn!(
-            directory = self.caller.directory,
-            lost = lost.id(),
-            account = account.id(),
-            "the CA has lost our account; registered anew. Records that name the account's URL (CAA accounturi) must be changed"
-        );
+        (self.remarks)(Remark::AccountLost {
+            directory: self.caller.directory.clone(),
+            lost: lost.id().to_owned(),
+            account: account.id().to_owned(),
+        });
         Ok(current.insert(Rc::new(account)).clone())
     }
 
@@ -225,11 +227,10 @@ impl Registration {
             email: None,
             refused: None,
         })?;
-        tracing::info!(
-            directory = self.caller.directory,
-            account = account.id(),
-            "registered at the CA"
-        );
+        (self.remarks)(Remark::AccountRegistered {
+            directory: self.caller.directory.clone(),
+            account: account.id().to_owned(),
+        });
         self.tell_email(&account, key, None).await?;
         Ok(account)
     }
@@ -262,12 +263,10 @@ impl Registration {
                 (known, Some(refused))
             }
             (Err(problem), _) => {
-                tracing::warn!(
-                    directory = self.caller.directory,
-                    email = self.email,
-                    "the CA was not told the e-mail address of the setting email, and the account is used all the same: \
-                     {problem}"
-                );
+                (self.remarks)(Remark::EmailUntold {
+                    directory: self.caller.directory.clone(),
+                    problem: problem.to_string(),
+                });
                 return Ok(());
             }
         };
@@ -316,12 +315,11 @@ impl Registration {
         let aside = self.accounts.set_account_aside(&self.caller.directory);
         let aside =
             aside.map_err(|error| Caller::ours("the damaged account can't be put away", error))?;
-        tracing::warn!(
-            directory = self.caller.directory,
-            "the account at the CA is damaged ({problem}) and kept as {}; registering anew. Records that name the \
-             account's URL (CAA accounturi) must be changed",
-            aside.display()
-        );
+        (self.remarks)(Remark::AccountDamaged {
+            directory: self.caller.directory.clone(),
+            problem,
+            kept: aside,
+        });
         Ok(None)
     }
 

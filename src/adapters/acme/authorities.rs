@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 
 use super::{AcmeAuthority, AcmeSettings, caller::Caller, client};
 use crate::{
-    ports::{Accounts, Authorities, Authority, AuthorityError, Clock},
+    ports::{Accounts, Authorities, Authority, AuthorityError, Clock, Remarks},
     values::{Host, KeyType, Secret, Timestamp},
 };
 
@@ -32,6 +32,7 @@ pub struct AcmeAuthorities {
     settings: AcmeSettings,
     accounts: Rc<dyn Accounts>,
     clock: Rc<dyn Clock>,
+    remarks: Remarks,
     known: RefCell<BTreeMap<String, Rc<AcmeAuthority>>>,
 }
 
@@ -44,11 +45,13 @@ impl AcmeAuthorities {
         settings: AcmeSettings,
         accounts: Rc<dyn Accounts>,
         clock: Rc<dyn Clock>,
+        remarks: Remarks,
     ) -> Result<Self, AuthorityError> {
         client(settings.ca_root_pem.as_deref())?;
         Ok(Self {
             accounts,
             clock,
+            remarks,
             known: RefCell::default(),
             settings,
         })
@@ -66,6 +69,7 @@ impl Authorities for AcmeAuthorities {
             settings,
             self.accounts.clone(),
             self.clock.clone(),
+            self.remarks,
         )?);
         self.known
             .borrow_mut()

@@ -19,7 +19,7 @@ use std::{collections::BTreeSet, rc::Rc};
 use crate::{
     adapters::http::{HttpClient, Limits},
     observe::RefusedEmail,
-    ports::{Accounts, Authority, AuthorityError, Clock, Order},
+    ports::{Accounts, Authority, AuthorityError, Clock, Order, Remarks},
     values::Host,
 };
 use async_trait::async_trait;
@@ -63,6 +63,7 @@ impl AcmeAuthority {
         settings: AcmeSettings,
         accounts: Rc<dyn Accounts>,
         clock: Rc<dyn Clock>,
+        remarks: Remarks,
     ) -> Result<Self, AuthorityError> {
         if !directory.starts_with("https://") {
             let what =
@@ -82,6 +83,7 @@ impl AcmeAuthority {
             caller.clone(),
             http,
             accounts,
+            remarks,
             settings.agree_tos,
             settings.email,
         );

@@ -18,6 +18,7 @@ use crate::{
     observe::{
         Container, ContainerState, Detail, Health, Joined, Mount, MountKind, Network, RestartPolicy,
     },
+    ports::{Remark, Remarks},
     values::{ContainerId, ContainerName, Digest, Timestamp},
 };
 
@@ -25,7 +26,11 @@ use crate::{
 ///
 /// # Errors
 /// When the answer is no list.
-pub(super) fn labelled(answer: &[u8], prefix: &str) -> Result<Vec<ContainerId>, String> {
+pub(super) fn labelled(
+    answer: &[u8],
+    prefix: &str,
+    remarks: Remarks,
+) -> Result<Vec<ContainerId>, String> {
     let list: Vec<serde_json::Value> =
         serde_json::from_slice(answer).map_err(|error| problem(&error))?;
     let read = |entry| {
@@ -36,7 +41,9 @@ pub(super) fn labelled(answer: &[u8], prefix: &str) -> Result<Vec<ContainerId>, 
     };
     let told = |entry: Result<_, String>| {
         entry.unwrap_or_else(|problem| {
-            tracing::warn!(problem, "a container is left out of the list");
+            remarks(Remark::ContainerLeftOut {
+                problem: format!("a container is left out of the list: {problem}"),
+            });
             None
         })
     };
@@ -81,7 +88,7 @@ pub(super) fn detail(answer: &[u8]) -> Result<Detail, String> {
 ///
 /// # Errors
 /// When the text is no list.
-pub(super) fn details(text: &str) -> Result<Vec<Detail>, String> {
+pub(super) fn details(text: &str, remarks: Remarks) -> Result<Vec<Detail>, String> {
     let list: Vec<serde_json::Value> =
         serde_json::from_str(text).map_err(|error| problem(&error))?;
     let read = |(index, entry): (usize, serde_json::Value)| {
@@ -92,7 +99,10 @@ pub(super) fn details(text: &str) -> Result<Vec<Detail>, String> {
             .to_owned();
         detailed(entry)
             .map_err(|problem| {
-                tracing::warn!(number = index + 1, name, problem, "a container is left out")
+                let number = index + 1;
+                remarks(Remark::ContainerLeftOut {
+                    problem: format!("container {number}, {name:?}, is left out: {problem}"),
+                });
             })
             .ok()
     };
@@ -650,9 +660,14 @@ mod tests {
 
     #[test]
     fn a_list_gives_those_with_our_labels() {
-        assert_eq!(labelled(RECORDED_LIST, "quaymaster.").unwrap().len(), 1);
-        assert_eq!(labelled(RECORDED_LIST, "quay.").unwrap(), []);
-        assert!(labelled(b"{}", "quaymaster.").is_err());
+        assert_eq!(
+            labelled(RECORDED_LIST, "quaymaster.", |_| ())
+                .unwrap()
+                .len(),
+            1
+        );
+        assert_eq!(labelled(RECORDED_LIST, "quay.", |_| ()).unwrap(), []);
+        assert!(labelled(b"{}", "quaymaster.", |_| ()).is_err());
     }
 
     #[test]
@@ -660,7 +675,7 @@ mod tests {
         let list = br#"[{"Id":"1","Labels":{"q.host":"a"}}, {"Id":2,"Labels":{"q.host":"a"}}, 7,
             {"Id":"../x","Labels":{"q.host":"a"}}, {"Id":"3","Labels":[1]}, {"Id":"4","Labels":null},
             {"Id":"5","Labels":{"q.host":"b"},"State":{"new":"shape"}}]"#;
-        let ids: Vec<_> = labelled(list, "q.")
+        let ids: Vec<_> = labelled(list, "q.", |_| ())
             .unwrap()
             .into_iter()
             .map(String::from)

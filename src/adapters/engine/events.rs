@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{EVENTS, not_understood, schema::or_default};
 use crate::{
     observe::{EngineEvent, EventKind},
-    ports::EngineError,
+    ports::{EngineError, Remark, Remarks},
     values::ContainerId,
 };
 
@@ -27,11 +27,13 @@ const NO_LINE: usize = super::BODY_LIMIT;
 pub(super) fn stream(
     body: Incoming,
     engine: String,
+    remarks: Remarks,
 ) -> LocalBoxStream<'static, Result<EngineEvent, EngineError>> {
     let reader = Reader {
         body,
         lines: Lines::default(),
         engine,
+        remarks,
     };
     stream::try_unfold(reader, |mut reader| async move {
         Ok(reader.next().await?.map(|event| (event, reader)))
@@ -43,13 +45,14 @@ struct Reader {
     body: Incoming,
     lines: Lines,
     engine: String,
+    remarks: Remarks,
 }
 
 impl Reader {
     async fn next(&mut self) -> Result<Option<EngineEvent>, EngineError> {
         let broken = |problem| not_understood(EVENTS, problem);
         loop {
-            while let Some(line) = self.lines.take().map_err(broken)? {
+            while let Some(line) = self.lines.take(self.remarks).map_err(broken)? {
                 if let Some(event) = event(&line).map_err(broken)? {
                     return Ok(Some(event));
                 }
@@ -80,7 +83,7 @@ struct Lines {
 
 impl Lines {
     /// The next whole line that is not too long, without its break; `None` until more bytes come.
-    fn take(&mut self) -> Result<Option<BytesMut>, String> {
+    fn take(&mut self, remarks: Remarks) -> Result<Option<BytesMut>, String> {
         loop {
             let found = self.bytes[self.searched..]
                 .iter()
@@ -102,7 +105,9 @@ impl Lines {
             if !is_too_long {
                 return Ok(Some(line));
             }
-            tracing::warn!(bytes = self.left_out, "an event is too long and left out");
+            remarks(Remark::EngineEventTooLong {
+                bytes: self.left_out,
+            });
             self.left_out = 0;
         }
     }
@@ -292,7 +297,7 @@ mod tests {
             let (mut lines, mut found) = (Lines::default(), Vec::new());
             for chunk in text.chunks(size) {
                 lines.bytes.extend_from_slice(chunk);
-                while let Some(line) = lines.take().unwrap() {
+                while let Some(line) = lines.take(|_| ()).unwrap() {
                     found.push(String::from_utf8(line.to_vec()).unwrap());
                 }
             }
@@ -318,7 +323,7 @@ mod tests {
             let (mut lines, mut found, mut most) = (Lines::default(), Vec::new(), 0);
             for chunk in text.chunks(size) {
                 lines.bytes.extend_from_slice(chunk);
-                while let Some(line) = lines.take().unwrap() {
+                while let Some(line) = lines.take(|_| ()).unwrap() {
                     found.push((line.first().copied(), line.len()));
                 }
                 most = most.max(lines.bytes.len());
@@ -337,13 +342,13 @@ mod tests {
         let (mut lines, part) = (Lines::default(), vec![b'x'; LINE_LIMIT]);
         let fails = |lines: &mut Lines| {
             lines.bytes.extend_from_slice(&part);
-            lines.take().is_err()
+            lines.take(|_| ()).is_err()
         };
         assert_eq!(
             (0..).take_while(|_| !fails(&mut lines)).count(),
             NO_LINE / LINE_LIMIT
         );
         lines.bytes.extend_from_slice(b"\n");
-        assert!(lines.take().is_err(), "a break does not mend it");
+        assert!(lines.take(|_| ()).is_err(), "a break does not mend it");
     }
 }

@@ -33,7 +33,7 @@ pub use recorded::RecordedEngine;
 
 use crate::{
     observe::{Container, Detail, EngineEvent, Way},
-    ports::{DetailedEngine, Engine, EngineError, Ran},
+    ports::{DetailedEngine, Engine, EngineError, Ran, Remark, Remarks},
     values::{ContainerId, ContainerName, Signal, Timestamp},
 };
 use first_process::FirstProcess;
@@ -73,6 +73,7 @@ pub struct DockerEngine {
     address: String,
     transport: Arc<Transport>,
     bollard: bollard::Docker,
+    remarks: Remarks,
 }
 
 impl DockerEngine {
@@ -81,7 +82,11 @@ impl DockerEngine {
     ///
     /// # Errors
     /// When the address is none, or a file of `tls` can't be read or used.
-    pub fn new(address: &str, tls: Option<&TlsFiles>) -> Result<Self, EngineError> {
+    pub fn new(
+        address: &str,
+        tls: Option<&TlsFiles>,
+        remarks: Remarks,
+    ) -> Result<Self, EngineError> {
         let transport = Arc::new(Transport::new(address::Target::read(address, tls)?));
         let shared = Arc::clone(&transport);
         let send = move |request| {
@@ -108,6 +113,7 @@ impl DockerEngine {
             address: address.to_owned(),
             transport,
             bollard,
+            remarks,
         })
     }
 
@@ -234,7 +240,9 @@ impl DockerEngine {
             match answer {
                 Ok(container) => found.extend(container),
                 Err(error @ (EngineError::NotUnderstood { .. } | EngineError::Refused { .. })) => {
-                    tracing::warn!(container = %id, %error, "left out of the list");
+                    (self.remarks)(Remark::ContainerLeftOut {
+                        problem: format!("container {id} is left out of the list: {error}"),
+                    });
                     left_out = Some(error);
                 }
                 Err(error) => return Err(error),
@@ -278,7 +286,10 @@ impl DockerEngine {
             Ok(owner) => owner,
             // One bad container spoils only those that use its network.
             Err(error @ (EngineError::NotUnderstood { .. } | EngineError::Refused { .. })) => {
-                tracing::warn!(container = %joins.id, %error, "its network can't be seen");
+                (self.remarks)(Remark::NetworkUnseen {
+                    container: container.name.clone(),
+                    problem: error.to_string(),
+                });
                 None
             }
             Err(error) => return Err(error),
@@ -293,7 +304,8 @@ impl DockerEngine {
         let list = self
             .read(LIST, "/containers/json?all=true", ANSWER_LIMIT)
             .await?;
-        decode::labelled(&list, prefix).map_err(|problem| not_understood(LIST, problem))
+        decode::labelled(&list, prefix, self.remarks)
+            .map_err(|problem| not_understood(LIST, problem))
     }
 
     /// Fills in the way that a signal takes to a container that was inspected just now.
@@ -400,15 +412,18 @@ impl Engine for DockerEngine {
         let mut path = format!("/events?filters={EVENT_FILTERS}");
         match self.engine_time().await? {
             Some(seconds) => path.push_str(&format!("&since={seconds}")),
-            None => tracing::warn!(
-                engine = self.address,
-                "no Date in its answers: the first events may be missed"
-            ),
+            None => (self.remarks)(Remark::EngineTimeUnknown {
+                engine: self.address.clone(),
+            }),
         }
         let answer = self
             .within(EVENTS, ANSWER_LIMIT, self.open(EVENTS, &path))
             .await?;
-        Ok(events::stream(answer.into_body(), self.address.clone()))
+        Ok(events::stream(
+            answer.into_body(),
+            self.address.clone(),
+            self.remarks,
+        ))
     }
 
     async fn containers(&self, prefix: &str) -> Result<Vec<Container>, EngineError> {

@@ -4,7 +4,7 @@ use futures_util::stream::LocalBoxStream;
 use super::{EVENTS, KILL, RESTART, decode, exec};
 use crate::{
     observe::{Container, Detail, EngineEvent, Way},
-    ports::{DetailedEngine, Engine, EngineError, Ran},
+    ports::{DetailedEngine, Engine, EngineError, Ran, Remarks},
     values::{ContainerId, Signal},
 };
 
@@ -17,8 +17,8 @@ impl RecordedEngine {
     ///
     /// # Errors
     /// When the text is no list, in words.
-    pub fn read(text: &str) -> Result<Self, String> {
-        decode::details(text).map(Self)
+    pub fn read(text: &str, remarks: Remarks) -> Result<Self, String> {
+        decode::details(text, remarks).map(Self)
     }
 
     /// By name, id, or the beginning of an id, as engines do.
@@ -119,7 +119,7 @@ mod tests {
             r#"[{recorded}, {{"Id":"1","Name":"/other"}}, {{"Id":"2","Name":7}}, 3,
                 {{"Name":"bridge","Id":"4","Labels":{{"quaymaster.host":"a network"}}}}]"#
         );
-        let engine = RecordedEngine::read(&text).unwrap();
+        let engine = RecordedEngine::read(&text, |_| ()).unwrap();
         let ours: Vec<_> = engine
             .containers("quaymaster")
             .await
@@ -154,7 +154,7 @@ mod tests {
             {"Id": "12", "Name": "/app", "Config": {"Labels": {"q.host": "a.example"}}, "HostConfig": {"NetworkMode": "container:11"}},
             {"Id": "13", "Name": "/left", "Config": {"Labels": {"q.host": "b.example"}}, "HostConfig": {"NetworkMode": "container:99"}}
         ]"#;
-        let found = RecordedEngine::read(text)
+        let found = RecordedEngine::read(text, |_| ())
             .unwrap()
             .containers("q")
             .await
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn what_is_no_list_is_told() {
         for text in ["", "{}", "<html>"] {
-            assert!(RecordedEngine::read(text).is_err(), "{text}");
+            assert!(RecordedEngine::read(text, |_| ()).is_err(), "{text}");
         }
     }
 }

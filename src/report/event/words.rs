@@ -22,6 +22,10 @@ impl fmt::Display for OrderStage {
     }
 }
 
+/// What to do once the URL of an account is another.
+pub(super) const RECORDS: &str =
+    "Records that name the account's URL (CAA accounturi) must be changed";
+
 /// Where the program works.
 pub(super) fn place(own: Option<&ContainerName>) -> String {
     own.map_or_else(

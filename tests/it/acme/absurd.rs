@@ -173,8 +173,14 @@ async fn ends_in_words(step: &'static str, reply: impl Fn(&str) -> Reply + Send 
         1_795_371_420,
     ))));
     let disk = Rc::new(AccountsOnly::default());
-    let authority =
-        AcmeAuthority::new(&ca.server.url("/dir"), settings, disk, clock.clone()).unwrap();
+    let authority = AcmeAuthority::new(
+        &ca.server.url("/dir"),
+        settings,
+        disk,
+        clock.clone(),
+        |_| (),
+    )
+    .unwrap();
     let ports = ports(authority, folder.path(), clock);
     // Twice: what was kept of the first must not be what the second stumbles over.
     for _ in 0..2 {

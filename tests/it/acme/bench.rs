@@ -174,6 +174,7 @@ impl Bench {
             settings,
             self.disk.clone(),
             Rc::new(RealClock),
+            |_| (),
         )
         .unwrap()
     }

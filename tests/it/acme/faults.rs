@@ -40,6 +40,7 @@ pub fn authority_at(server: &Canned) -> (AcmeAuthority, Rc<MovedClock>) {
         settings,
         Rc::new(AccountsOnly::default()),
         clock.clone(),
+        |_| (),
     );
     (authority.unwrap(), clock)
 }
@@ -211,7 +212,14 @@ fn started_with(ca: &FakeCa, disk: &Rc<AccountsOnly>, email: Option<&str>) -> Ac
         now: Cell::new(Timestamp::from_seconds(1_795_371_420)),
         slept: RefCell::default(),
     });
-    AcmeAuthority::new(&ca.server.url("/dir"), settings, disk.clone(), clock).unwrap()
+    AcmeAuthority::new(
+        &ca.server.url("/dir"),
+        settings,
+        disk.clone(),
+        clock,
+        |_| (),
+    )
+    .unwrap()
 }
 
 #[tokio::test]

@@ -208,7 +208,7 @@ async fn a_body_that_stalls_is_left_in_time() {
 #[tokio::test]
 async fn an_engine_that_is_not_there_or_breaks_off_is_unreachable() {
     local(async {
-        let gone = DockerEngine::new("unix:///nowhere/docker.sock", None).expect("nothing is connected yet");
+        let gone = DockerEngine::new("unix:///nowhere/docker.sock", None, |_| ()).expect("nothing is connected yet");
         let error = gone.ping().await.expect_err("no socket");
         assert!(matches!(&error, EngineError::Unreachable { engine, .. } if engine == "unix:///nowhere/docker.sock"));
 
@@ -481,7 +481,7 @@ mod tls {
                     format!("tcp://localhost:{port}"),
                     format!("https://127.0.0.1:{port}/"),
                 ] {
-                    let answer = DockerEngine::new(&address, Some(&files))
+                    let answer = DockerEngine::new(&address, Some(&files), |_| ())
                         .unwrap()
                         .ping()
                         .await;

@@ -127,7 +127,7 @@ impl Drop for Made {
 fn engine() -> DockerEngine {
     let address =
         std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
-    DockerEngine::new(&address, None).unwrap()
+    DockerEngine::new(&address, None, |_| ()).unwrap()
 }
 
 struct Events(LocalBoxStream<'static, Result<EngineEvent, EngineError>>);

@@ -46,11 +46,11 @@ fn whatever_inspect_says() {
         let good = r#"{"Id":"1","Name":"/good","Config":{"Labels":{"q.host":"a"}}}"#;
         // By itself, and beside one that is good.
         let text = String::from_utf8_lossy(&bytes);
-        let _ = RecordedEngine::read(&text);
+        let _ = RecordedEngine::read(&text, |_| ());
         let Ok(value) = serde_json::from_str::<serde_json::Value>(&text) else {
             continue;
         };
-        let read = RecordedEngine::read(&format!("[{value},{good}]")).unwrap();
+        let read = RecordedEngine::read(&format!("[{value},{good}]"), |_| ()).unwrap();
         let found = Builder::new_current_thread()
             .build()
             .unwrap()

@@ -125,7 +125,7 @@ impl Fake {
 
     /// Our adapter on this engine.
     pub fn engine(&self) -> DockerEngine {
-        DockerEngine::new(&format!("unix://{}", self.socket.display()), None).unwrap()
+        DockerEngine::new(&format!("unix://{}", self.socket.display()), None, |_| ()).unwrap()
     }
 }
 
