@@ -8,10 +8,10 @@ use std::{
 
 use super::{
     Folders,
-    certificates::{self, Version},
     deployed::Tidy,
     files::{Durability, PRIVATE, PUBLIC},
     shared::SharedFolder,
+    version::{Version, four_files},
 };
 use crate::{
     observe::{CLOSED, Installed, InstalledFile, SharedPath},
@@ -266,7 +266,7 @@ fn stage_certificate(
     }
     versions.remove_folder(NEW)?;
     let making = versions.made_folder(NEW, FOLDER_MODE)?;
-    for (file, text, mode) in certificates::four_files(&version.fullchain, &version.privkey) {
+    for (file, text, mode) in four_files(&version.fullchain, &version.privkey) {
         making.create(file, text.as_bytes(), mode, Durability::Synced)?;
     }
     give(&making)?;

@@ -38,6 +38,7 @@ mod records;
 mod responder;
 mod shared;
 mod state;
+mod version;
 mod vitals;
 mod wishes;
 

@@ -21,7 +21,7 @@ const LINE_LIMIT: usize = 1 << 20;
 
 /// After so many bytes without a line break it is no engine that speaks. A list with such labels could not be read
 /// either.
-const NO_LINE: usize = super::BODY_LIMIT;
+const NO_LINE: usize = super::asking::BODY_LIMIT;
 
 /// The events of a body; ends with an error, or when the engine closes it.
 pub(super) fn stream(

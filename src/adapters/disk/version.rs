@@ -1,0 +1,177 @@
+//! One version of a certificate, as files.
+
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::{
+    files::{self, Durability, PRIVATE, PUBLIC},
+    state::read_json,
+};
+use crate::{
+    adapters::{
+        pem::{self, PemError},
+        x509::{self, CertificateError},
+    },
+    observe::{HeldCertificate, Shelf, Source},
+    ports::{DiskError, NewCertificate},
+    values::{CertificateName, Digest, Secret},
+};
+
+/// What we say about a version, beside its files.
+#[derive(Serialize, Deserialize)]
+pub(super) struct About {
+    pub source: Source,
+}
+
+/// The chain and the key of a version, as we write them.
+pub(super) struct Version {
+    pub fullchain: String,
+    pub privkey: Secret,
+    /// Why a server would not take them as they lie there, if it would not.
+    irregular: Option<String>,
+}
+
+impl Version {
+    pub fn digest(&self) -> Digest {
+        x509::digest(&self.fullchain, &self.privkey)
+    }
+
+    /// Of what was obtained. A CA may write PEM in a way that servers don't read.
+    pub fn of(new: &NewCertificate<'_>) -> Result<Self, PemError> {
+        Ok(Self {
+            fullchain: pem::certificates(new.chain.as_bytes())?.text,
+            privkey: pem::key(new.key.expose().as_bytes())?.text,
+            irregular: None,
+        })
+    }
+
+    pub fn check(&self, source: Source) -> Result<HeldCertificate, CertificateError> {
+        let checked = x509::check(&self.fullchain, &self.privkey, source)?;
+        Ok(HeldCertificate {
+            irregular: self.irregular.clone(),
+            ..checked
+        })
+    }
+}
+
+/// How the user laid a provided certificate out.
+pub(super) fn shelf(folder: &Path) -> Shelf {
+    match !files::is_there(&folder.join("fullchain.pem"))
+        && files::is_there(&folder.join("cert.pem"))
+    {
+        true => Shelf::ProvidedInParts,
+        false => Shelf::Provided,
+    }
+}
+
+pub(super) fn read_version(folder: &Path, shelf: Shelf) -> Result<Version, DiskError> {
+    let chain = |file: &str| read_pem(&folder.join(file), pem::certificates);
+    let fullchain = match shelf {
+        Shelf::Live | Shelf::Provided => chain("fullchain.pem")?,
+        Shelf::ProvidedInParts => {
+            let mut leaf = chain("cert.pem")?;
+            // Of a leaf alone it is empty.
+            if files::read_bytes(&folder.join("chain.pem"))?.is_none_or(|bytes| !bytes.is_empty()) {
+                leaf.text.push_str(&chain("chain.pem")?.text);
+            }
+            leaf
+        }
+    };
+    let privkey = read_pem(&folder.join("privkey.pem"), pem::key)?;
+    Ok(Version {
+        fullchain: fullchain.text,
+        privkey: privkey.text,
+        irregular: fullchain.irregular.or(privkey.irregular),
+    })
+}
+
+/// What stands in a file of certificates or of a key.
+fn read_pem<T>(
+    path: &Path,
+    read: impl FnOnce(&[u8]) -> Result<pem::Read<T>, PemError>,
+) -> Result<pem::Read<T>, DiskError> {
+    let bytes = files::read_bytes(path)?.ok_or_else(|| missing(path.to_owned()))?;
+    let read = read(&Zeroizing::new(bytes)).map_err(|error| DiskError::Damaged {
+        path: path.to_owned(),
+        problem: error.to_string(),
+    })?;
+    let file = path.file_name().unwrap_or_default().to_string_lossy();
+    Ok(pem::Read {
+        irregular: read
+            .irregular
+            .map(|problem| format!("in {file}, {problem}")),
+        ..read
+    })
+}
+
+/// A second copy and what it is, if it passes all checks.
+pub(super) fn read_copy(
+    folder: &Path,
+    name: &CertificateName,
+) -> Result<(Version, HeldCertificate), DiskError> {
+    let about = folder.join("about.json");
+    let source = read_json::<About>(&about)?
+        .ok_or_else(|| missing(about))?
+        .source;
+    let version = read_version(folder, Shelf::Live)?;
+    let checked = version
+        .check(source)
+        .map_err(|error| refused(name, error))?;
+    Ok((version, checked))
+}
+
+/// Whether a second copy is of the certificate with this digest, and has what is said about it.
+pub(super) fn is_copied(copy: &Path, digest: Digest) -> bool {
+    read_json::<About>(&copy.join("about.json")).is_ok_and(|about| about.is_some())
+        && read_version(copy, Shelf::Live).is_ok_and(|copy| copy.digest() == digest)
+}
+
+pub(super) fn write_about(folder: &Path, source: Source, mode: u32) -> Result<(), DiskError> {
+    let path = folder.join("about.json");
+    let damaged = |error: serde_json::Error| DiskError::Damaged {
+        path: path.clone(),
+        problem: error.to_string(),
+    };
+    let text = serde_json::to_string_pretty(&About { source }).map_err(damaged)?;
+    files::create(&path, text.as_bytes(), mode, Durability::Synced)
+}
+
+/// The four files that certbot's users know, with their texts and modes; only the key is private.
+pub(super) fn four_files<'t>(
+    fullchain: &'t str,
+    key: &'t Secret,
+) -> [(&'static str, Cow<'t, str>, u32); 4] {
+    const END: &str = "-----END CERTIFICATE-----";
+    let leaf_ends = fullchain
+        .find(END)
+        .map_or(fullchain.len(), |start| start + END.len());
+    let (cert, chain) = fullchain.split_at(leaf_ends);
+    [
+        ("privkey.pem", key.expose().into(), PRIVATE),
+        ("cert.pem", format!("{cert}\n").into(), PUBLIC),
+        ("chain.pem", chain.trim_start().into(), PUBLIC),
+        ("fullchain.pem", fullchain.into(), PUBLIC),
+    ]
+}
+
+pub(super) fn missing(path: PathBuf) -> DiskError {
+    DiskError::Damaged {
+        path,
+        problem: "it is not there".to_owned(),
+    }
+}
+
+pub(super) fn refused(
+    name: impl ToString,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> DiskError {
+    DiskError::Certificate {
+        name: name.to_string(),
+        source: source.into(),
+    }
+}
