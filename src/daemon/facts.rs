@@ -3,17 +3,19 @@ use std::{
     rc::Rc,
 };
 
-use super::templates::InUse;
+use super::{
+    faults::{Concern, Faults},
+    templates::InUse,
+};
 use crate::{
-    desire::{self, Consumer, Desired},
-    execute::place,
+    desire::{self, Desired},
     observe::{
-        Attempt, Container, EventKind, HeldCertificate, Holder, Observed, Progress, Shelf, Signals,
+        Attempt, Container, EventKind, HeldCertificate, Holder, Observed, Progress, Shelf,
         Snapshot, Subject, Wait,
     },
     ports::{DiskError, Ports, Repair},
     report::{Event, Instead, chain, report},
-    values::{CertificateName, ContainerId, ContainerName, FileName, Host, Timestamp},
+    values::{CertificateName, ContainerId, ContainerName, Host, Timestamp},
     watching::{Damping, Grace, RemovedContainers},
 };
 
@@ -25,8 +27,6 @@ pub(super) struct Facts {
     pub grace: Grace,
     /// Who was removed, and still counts for the sites that it leaves behind.
     removed: RemovedContainers,
-    /// Why that could not be written down.
-    unkept_removed: Option<String>,
     /// Who comes and goes, and when each takes requests again.
     pub damping: Damping,
     /// What we have and tried.
@@ -38,32 +38,16 @@ pub(super) struct Facts {
     pub certified: bool,
     /// When everything was last looked at.
     pub looked: Timestamp,
-    /// Why folders of consumers could not be looked at.
-    unseen: BTreeSet<String>,
-    /// What is wrong with certificates.
-    faults: BTreeSet<String>,
+    /// What is wrong on disk.
+    pub(super) faults: Faults,
     /// Certificates that can neither be served nor mended, and why.
     wrecks: BTreeMap<CertificateName, String>,
     /// Certificates that are to be mended.
     repairs: BTreeMap<CertificateName, Repair>,
-    /// Why the last of those could not be.
-    unmended: BTreeSet<String>,
-    /// Why sites could not be shut or opened.
-    unshut: BTreeSet<String>,
-    /// Why what a crash left could not be taken away.
-    untidy: BTreeSet<String>,
     /// Which project has which host, as it lies on disk.
     kept: Rc<BTreeMap<Host, Holder>>,
-    /// Why that could not be written.
-    unkept: Option<String>,
-    /// Why the templates in use could not be written.
-    unkept_templates: Option<String>,
-    /// What is wrong with what people wish for.
-    unread_wishes: BTreeSet<String>,
-    /// What is wrong with requests to hand hosts over.
-    unread_releases: BTreeSet<String>,
     /// The container and its start for which a consumer's folder was looked at: another container has another folder.
-    looked_at: BTreeMap<ContainerName, (ContainerId, Option<Timestamp>)>,
+    pub(super) looked_at: BTreeMap<ContainerName, (ContainerId, Option<Timestamp>)>,
 }
 
 /// What was read; nothing, which is told, where that could not be.
@@ -107,13 +91,8 @@ impl Facts {
                 ..Snapshot::default()
             },
             kept,
-            unkept: None,
-            unkept_templates: None,
-            unread_wishes: BTreeSet::new(),
-            unread_releases: BTreeSet::new(),
             grace: Grace::default(),
             removed: RemovedContainers::of(or_none(ports.records.removed())),
-            unkept_removed: None,
             damping: Damping::new(label_prefix),
             observed: Observed {
                 attempts,
@@ -122,13 +101,9 @@ impl Facts {
             seen: false,
             certified: false,
             looked: now,
-            unseen: BTreeSet::new(),
-            faults: BTreeSet::new(),
+            faults: Faults::default(),
             wrecks: BTreeMap::new(),
             repairs: BTreeMap::new(),
-            unmended: BTreeSet::new(),
-            unshut: BTreeSet::new(),
-            untidy: BTreeSet::new(),
             looked_at: BTreeMap::new(),
         }
     }
@@ -256,7 +231,7 @@ impl Facts {
         }
         let kept = ports.records.keep_removed(&self.removed.records());
         self.removed.is_new = kept.is_err();
-        self.unkept_removed = kept.err().map(|error| chain(&error));
+        self.faults.settle(Concern::Removed, kept);
     }
 
     /// Whether it was seen under this name before: who ran under one that Compose left behind is seen to end.
@@ -296,11 +271,13 @@ impl Facts {
         if Rc::ptr_eq(&self.kept, &self.snapshot.holders) {
             return true;
         }
-        match ports.records.keep_holders(&self.snapshot.holders) {
-            Ok(()) => (self.kept, self.unkept) = (Rc::clone(&self.snapshot.holders), None),
-            Err(error) => self.unkept = Some(chain(&error)),
+        let kept = ports.records.keep_holders(&self.snapshot.holders);
+        let is_kept = kept.is_ok();
+        if is_kept {
+            self.kept = Rc::clone(&self.snapshot.holders);
         }
-        self.unkept.is_none()
+        self.faults.settle(Concern::Hosts, kept);
+        is_kept
     }
 
     /// Keeps the templates that consumers use, also when other ones lie in their folder.
@@ -311,10 +288,11 @@ impl Facts {
             .flatten()
             .collect();
         // Whoever could not be looked at may use any of them.
+        let is_any_used = self.faults.has(Concern::Consumers);
         let kept = templates.keep(&*ports.records, |digest| {
-            !self.unseen.is_empty() || used.contains(&digest)
+            is_any_used || used.contains(&digest)
         });
-        self.unkept_templates = kept.err().map(|error| chain(&error));
+        self.faults.settle(Concern::Templates, kept);
     }
 
     /// Looks at everything on disk again, except where work is under way.
@@ -326,7 +304,7 @@ impl Facts {
     /// Looks at the certificates again, and at nothing else.
     pub fn look_at_certificates_again(&mut self, ports: &Ports) {
         if let Err(error) = self.look_at_certificates(ports) {
-            self.faults.insert(chain(&error));
+            self.faults.add(Concern::Certificates, &error);
         }
     }
 
@@ -353,7 +331,7 @@ impl Facts {
             .into_iter()
             .map(|(name, fault)| (name, chain(&fault)))
             .collect();
-        self.faults = found.faults.iter().map(|fault| chain(fault)).collect();
+        self.faults.replace(Concern::Certificates, found.faults);
         self.certified = true;
         Ok(())
     }
@@ -364,37 +342,20 @@ impl Facts {
         self.observed.hold(name, held);
     }
 
-    /// Takes over what is wrong with what people wish for.
-    pub fn take_wish_faults(&mut self, faults: BTreeSet<String>) {
-        self.unread_wishes = faults;
-    }
-
-    /// Takes over what is wrong with requests to hand hosts over.
-    pub fn take_release_faults(&mut self, faults: BTreeSet<String>) {
-        self.unread_releases = faults;
+    /// Takes over what is wrong with what people ask for.
+    pub fn take_faults(&mut self, concern: Concern, faults: Vec<DiskError>) {
+        self.faults.replace(concern, faults);
     }
 
     /// What is wrong on disk, as far as it was looked at.
     pub fn faults(&self) -> BTreeSet<String> {
-        let of_certificates = self
-            .faults
-            .iter()
-            .chain(&self.unmended)
-            .chain(self.wrecks.values());
-        let on_disk = of_certificates
-            .chain(&self.untidy)
-            .chain(&self.unseen)
-            .chain(&self.unshut)
-            .chain(&self.unkept)
-            .chain(&self.unkept_removed)
-            .chain(&self.unkept_templates);
-        let of_requests = self.unread_wishes.iter().chain(&self.unread_releases);
-        on_disk.chain(of_requests).cloned().collect()
+        let faults = self.faults.all().chain(self.wrecks.values());
+        faults.cloned().collect()
     }
 
     /// Mends what the last look found. What can't be mended now is tried again each time.
     pub fn mend_certificates(&mut self, ports: &Ports) {
-        self.unmended.clear();
+        self.faults.clear(Concern::Mending);
         self.repairs.retain(|name, repair| {
             match (ports.issuing.certificates.mend(name, repair), repair) {
                 (Ok(()), Repair::Live { problem }) => {
@@ -406,7 +367,7 @@ impl Facts {
                 }
                 (Ok(()), Repair::Copy) => false,
                 (Err(error), _) => {
-                    self.unmended.insert(chain(&error));
+                    self.faults.add(Concern::Mending, &error);
                     true
                 }
             }
@@ -428,7 +389,7 @@ impl Facts {
                         .attempts
                         .remove(&Subject::Certificate(name.clone())),
                 ),
-                Err(error) => drop(self.unmended.insert(chain(&error))),
+                Err(error) => self.faults.add(Concern::Mending, &error),
             }
         }
     }
@@ -451,97 +412,6 @@ impl Facts {
         }
     }
 
-    /// Writes down what came of signals: whoever starts next must not send them again.
-    pub fn keep_signals(
-        &mut self,
-        ports: &Ports,
-        desired: &Desired,
-        seen: &BTreeMap<ContainerName, Signals>,
-    ) {
-        for (name, signals) in seen {
-            let installed = self.observed.installed.get_mut(name);
-            let Some((consumer, installed)) = desired.consumers.get(name).zip(installed) else {
-                continue;
-            };
-            Rc::make_mut(installed).signals = signals.clone();
-            let kept = ports
-                .folders
-                .keep_installed(&place(consumer), installed, &BTreeSet::new());
-            if let Err(error) = kept {
-                // It follows with the next deployment.
-                report(&Event::DiskFault {
-                    problem: chain(&error),
-                });
-            }
-        }
-    }
-
-    /// Shuts the sites of consumers that are to be shut, and opens the others. What can't be done now is tried again each
-    /// time.
-    pub fn shut(
-        &mut self,
-        ports: &Ports,
-        desired: &Desired,
-        shut: &BTreeMap<ContainerName, BTreeSet<FileName>>,
-    ) {
-        self.unshut.clear();
-        for (name, sites) in shut {
-            let installed = self.observed.installed.get_mut(name);
-            let Some((consumer, installed)) = desired.consumers.get(name).zip(installed) else {
-                continue;
-            };
-            match ports.folders.shut(&place(consumer), sites) {
-                Ok(()) => Rc::make_mut(installed).shut.clone_from(sites),
-                Err(error) => drop(self.unshut.insert(chain(&error))),
-            }
-        }
-    }
-
-    /// Takes away what a crash left in folders that are about to be looked at.
-    pub fn tidy_new_consumers(&mut self, ports: &Ports, desired: &Desired) {
-        let looked_at = desired
-            .consumers
-            .values()
-            .filter(|consumer| self.is_to_be_looked_at(consumer));
-        let tidied = looked_at.map(|consumer| ports.folders.tidy(&place(consumer)));
-        self.untidy = tidied
-            .filter_map(Result::err)
-            .map(|error| chain(&error))
-            .collect();
-    }
-
-    fn is_to_be_looked_at(&self, consumer: &Consumer) -> bool {
-        let this = (consumer.id.clone(), consumer.started_at);
-        let busy = self
-            .observed
-            .under_way
-            .contains(&Subject::Consumer(consumer.name.clone()));
-        !busy && self.looked_at.get(&consumer.name) != Some(&this)
-    }
-
-    /// Looks at the folders of consumers that are new, were started anew, or failed.
-    pub fn look_at_new_consumers(&mut self, ports: &Ports, desired: &Desired) {
-        // Who could not be looked at is looked at now.
-        self.unseen.clear();
-        for (name, consumer) in &desired.consumers {
-            if !self.is_to_be_looked_at(consumer) {
-                continue;
-            }
-            match ports.folders.installed(&place(consumer)) {
-                Ok(installed) => {
-                    self.observed
-                        .installed
-                        .insert(name.clone(), Rc::new(installed));
-                    self.looked_at
-                        .insert(name.clone(), (consumer.id.clone(), consumer.started_at));
-                }
-                Err(error) => drop(self.unseen.insert(chain(&error))),
-            }
-        }
-        self.looked_at
-            .retain(|name, _| desired.consumers.contains_key(name));
-    }
-
     /// Looks whether the CAs that are asked take the e-mail address of the settings.
     pub fn look_at_accounts(&mut self, ports: &Ports, desired: &Desired) {
         let wanted = desired.certificates.values();
@@ -554,20 +424,6 @@ impl Facts {
             Some((directory.to_owned(), authority.refused_email()?))
         });
         self.observed.refused_emails = refused.collect();
-    }
-
-    /// Looks whether files are there that labels name.
-    pub fn look_for_files(&mut self, ports: &Ports, desired: &Desired) {
-        let missing = desired
-            .files
-            .keys()
-            .filter(|file| ports.folders.is_missing(file));
-        self.observed.missing = missing.cloned().collect();
-    }
-
-    /// Makes sure that a consumer's folder is looked at before it is planned for again.
-    pub fn forget_consumer(&mut self, name: &ContainerName) {
-        self.looked_at.remove(name);
     }
 }
 

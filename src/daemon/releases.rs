@@ -1,6 +1,6 @@
 use std::rc::Rc;
 
-use super::{Loop, wishes::KEPT};
+use super::{Loop, faults::Concern, wishes::KEPT};
 use crate::{
     desire,
     observe::{Holder, Release, Released},
@@ -16,8 +16,7 @@ impl Loop {
             .wishes
             .releases()
             .unwrap_or_else(|error| (Vec::new(), vec![error]));
-        self.facts
-            .take_release_faults(faults.iter().map(|fault| chain(fault)).collect());
+        self.facts.take_faults(Concern::Releases, faults);
         for release in found {
             match release.outcome {
                 None => self.hand_over(release),

@@ -23,6 +23,7 @@ use crate::{
         Attempt, Container, ContainerState, EngineEvent, EventKind, Holder, Installed, Joined,
         Observed, Snapshot, Wait, Way,
     },
+    plan::Plan,
     ports::{Clock, Engine, Issuing, OrderRecord, Ran},
     render::Templates,
     report::Status,

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
-use super::Loop;
+use super::{Loop, faults::Concern};
 use crate::{
     desire::{Consumer, Desired},
     execute::Learned,
@@ -22,8 +22,7 @@ impl Loop {
             .wishes
             .wishes()
             .unwrap_or_else(|error| (BTreeMap::new(), vec![error]));
-        self.facts
-            .take_wish_faults(faults.iter().map(|fault| chain(fault)).collect());
+        self.facts.take_faults(Concern::Wishes, faults);
         for (name, wish) in &mut found {
             // What could not be written down is known all the same: nothing is begun twice.
             let known = self

@@ -120,6 +120,14 @@ fn code(text: &str) -> String {
         .join("\n")
 }
 
+/// A file of tests, or one in a folder of tests.
+fn is_of_tests(path: &Path) -> bool {
+    let parts = path.with_extension("");
+    parts
+        .iter()
+        .any(|part| part.to_string_lossy().ends_with("tests"))
+}
+
 fn is_test(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == "tests.rs")
 }
@@ -251,10 +259,25 @@ fn every_module_says_what_lives_there() {
 }
 
 #[test]
+fn a_file_can_be_read_at_one_go() {
+    const MOST: usize = 500;
+    let lines = |text: &str| {
+        let code = text.split("#[cfg(test)]\nmod tests {").next();
+        code.unwrap_or_default().lines().count()
+    };
+    let long: Vec<_> = sources()
+        .into_iter()
+        .filter(|(path, text)| !is_of_tests(path) && lines(text) > MOST)
+        .map(|(path, text)| format!("{}: {} lines", path.display(), lines(&text)))
+        .collect();
+    assert!(long.is_empty(), "do two ideas live there? {long:#?}");
+}
+
+#[test]
 fn a_type_that_others_can_name_has_its_name_for_itself() {
     let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (path, text) in sources() {
-        if path.components().any(|part| part.as_os_str() == "tests") || is_test(&path) {
+        if is_of_tests(&path) {
             continue;
         }
         for name in public_types(&code(&text)) {

@@ -17,8 +17,8 @@ use super::{
     memory::{Memory, Seen},
     state::read_json,
     version::{
-        About, Version, four_files, is_copied, missing, read_copy, read_version, refused, shelf,
-        write_about,
+        Provenance, Version, four_files, is_copied, missing, read_copy, read_version, refused,
+        shelf, write_about,
     },
 };
 use crate::{
@@ -212,7 +212,7 @@ impl Folders {
             return checked(Source::Provided);
         }
         let is_copied = || is_copied(&self.copy(name), digest);
-        match read_json::<About>(&about) {
+        match read_json::<Provenance>(&about) {
             Ok(Some(read)) => checked(read.source),
             Ok(None) if is_copied() => Err(missing(about)),
             Err(fault) if is_copied() => Err(fault),

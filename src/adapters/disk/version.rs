@@ -24,7 +24,7 @@ use crate::{
 
 /// What we say about a version, beside its files.
 #[derive(Serialize, Deserialize)]
-pub(super) struct About {
+pub(super) struct Provenance {
     pub source: Source,
 }
 
@@ -115,7 +115,7 @@ pub(super) fn read_copy(
     name: &CertificateName,
 ) -> Result<(Version, HeldCertificate), DiskError> {
     let about = folder.join("about.json");
-    let source = read_json::<About>(&about)?
+    let source = read_json::<Provenance>(&about)?
         .ok_or_else(|| missing(about))?
         .source;
     let version = read_version(folder, Shelf::Live)?;
@@ -127,7 +127,7 @@ pub(super) fn read_copy(
 
 /// Whether a second copy is of the certificate with this digest, and has what is said about it.
 pub(super) fn is_copied(copy: &Path, digest: Digest) -> bool {
-    read_json::<About>(&copy.join("about.json")).is_ok_and(|about| about.is_some())
+    read_json::<Provenance>(&copy.join("about.json")).is_ok_and(|about| about.is_some())
         && read_version(copy, Shelf::Live).is_ok_and(|copy| copy.digest() == digest)
 }
 
@@ -137,7 +137,7 @@ pub(super) fn write_about(folder: &Path, source: Source, mode: u32) -> Result<()
         path: path.clone(),
         problem: error.to_string(),
     };
-    let text = serde_json::to_string_pretty(&About { source }).map_err(damaged)?;
+    let text = serde_json::to_string_pretty(&Provenance { source }).map_err(damaged)?;
     files::create(&path, text.as_bytes(), mode, Durability::Synced)
 }
 
