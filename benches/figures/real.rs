@@ -1,15 +1,16 @@
-//! On the engine of this machine, with containers whose names begin with `quaymaster-bench-`. The engine's own times of
-//! its events say how long a signal took: it writes `kill` down when it has been sent.
+//! On the engine of this machine, with containers whose names begin with `quaymaster-bench-`. The engine says when an app
+//! started, and the log of the proxy when it got the signal, which the engine need not know of: a program on the host
+//! signals the process itself.
 
 use std::{
     fs::{self, File},
-    path::PathBuf,
     process::{Child, Command, Stdio, id},
     thread,
     time::Duration,
 };
 
 use tempfile::TempDir;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{floor::Floor, median, resident, table::Table};
 
@@ -17,6 +18,8 @@ use crate::{floor::Floor, median, resident, table::Table};
 const ROUNDS: usize = 21;
 const SOCKET: &str = "/var/run/docker.sock";
 const NGINX: &str = "quaymaster-example-nginx";
+/// An nginx that tells of each signal: by default it writes of errors alone.
+const TELLING: &[&str] = &["nginx", "-g", "daemon off; error_log /dev/stderr notice;"];
 /// An app that is never asked for anything.
 const SLEEP: &[&str] = &["--init", "--entrypoint", "sleep"];
 
@@ -66,9 +69,9 @@ impl Stage {
             "proxy",
             &["-v", &mount, "--label", &format!("{name}.kind=nginx")],
             NGINX,
-            &[],
+            TELLING,
         );
-        run(&name, "floor-proxy", &[], NGINX, &[]);
+        run(&name, "floor-proxy", &[], NGINX, TELLING);
         run(&name, "floor-app", SLEEP, NGINX, &["infinity"]);
         for app in 1..number {
             let labels = [
@@ -101,38 +104,34 @@ impl Stage {
         stage
     }
 
-    /// The medians of ours and of the floor.
+    /// The medians of ours and of the floor, in milliseconds.
     fn rounds(&self) -> (f64, f64) {
-        let events = Events::record(self._folder.path().join("events"));
-        for _ in 0..ROUNDS {
-            for app in ["floor-app", "app1"] {
-                docker(&["kill", &format!("{}-{app}", self.name)]);
-                self.rest();
-                docker(&["start", &format!("{}-{app}", self.name)]);
-                self.rest();
-            }
-        }
-        let events = events.recorded();
-        let took = |app: &str, proxy: &str| {
-            let (start, kill) = (
-                format!("start {}-{app}", self.name),
-                format!("kill {}-{proxy}", self.name),
-            );
-            let (mut started, mut took) = (None, Vec::new());
-            for (time, what) in events.lines().filter_map(|line| line.split_once(' ')) {
-                let time = time.parse::<i64>().unwrap();
-                if what == start {
-                    started = Some(time);
-                } else if what == kill
-                    && let Some(started) = started.take()
-                {
-                    took.push((time - started) as f64 / 1e6);
-                }
-            }
-            assert_eq!(took.len(), ROUNDS, "each start was followed by a signal");
-            median(took)
-        };
-        (took("app1", "proxy"), took("floor-app", "floor-proxy"))
+        let rounds: Vec<_> = (0..ROUNDS)
+            .map(|_| {
+                (
+                    self.start("app1", "proxy"),
+                    self.start("floor-app", "floor-proxy"),
+                )
+            })
+            .collect();
+        let (ours, floor) = rounds.into_iter().unzip();
+        (median(ours), median(floor))
+    }
+
+    /// The milliseconds from a start of this app to the signal that this proxy got of it.
+    fn start(&self, app: &str, proxy: &str) -> f64 {
+        let (app, proxy) = (
+            format!("{}-{app}", self.name),
+            format!("{}-{proxy}", self.name),
+        );
+        docker(&["kill", &app]);
+        self.rest();
+        docker(&["start", &app]);
+        self.rest();
+        let started = started_at(&app);
+        let signal = signals(&proxy).into_iter().find(|at| *at > started);
+        let signal = signal.unwrap_or_else(|| panic!("{proxy} got no signal of {app}'s start"));
+        (signal - started) as f64 / 1e6
     }
 
     /// Waits until some time has passed in which the program told nothing.
@@ -203,43 +202,36 @@ fn docker(words: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Starts and signals as the engine tells them, from now on; it remembers no more than 256 events of the past.
-struct Events {
-    child: Child,
-    file: PathBuf,
+/// The times at which this proxy says it got the signal to reload, in nanoseconds since 1970.
+fn signals(proxy: &str) -> Vec<i128> {
+    let output = Command::new("docker")
+        .args(["logs", "--timestamps", proxy])
+        .output()
+        .unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    let nanos = |line: &str| {
+        let time = line.split(' ').next().unwrap();
+        OffsetDateTime::parse(time, &Rfc3339)
+            .unwrap()
+            .unix_timestamp_nanos()
+    };
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("signal 1 (SIGHUP) received"));
+    lines.map(nanos).collect()
 }
 
-impl Events {
-    fn record(file: PathBuf) -> Self {
-        let format = "{{.TimeNano}} {{.Action}} {{.Actor.Attributes.name}}";
-        let mut command = Command::new("docker");
-        command.args([
-            "events",
-            "--filter",
-            "event=start",
-            "--filter",
-            "event=kill",
-            "--format",
-            format,
-        ]);
-        Self {
-            child: command
-                .stdout(File::create(&file).unwrap())
-                .spawn()
-                .unwrap(),
-            file,
-        }
-    }
-
-    /// All of them until now.
-    fn recorded(self) -> String {
-        fs::read_to_string(&self.file).unwrap()
-    }
-}
-
-impl Drop for Events {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// The time of the last start of this container as the engine's events have it, in nanoseconds since 1970.
+fn started_at(app: &str) -> i128 {
+    let container = format!("container={app}");
+    let events = docker(&[
+        "events",
+        "--since=1m",
+        "--until=0s",
+        "--filter",
+        &container,
+        "--filter=event=start",
+        "--format={{.TimeNano}}",
+    ]);
+    events.lines().last().unwrap().parse().unwrap()
 }
