@@ -2,11 +2,11 @@
 
 use super::{
     Failure,
-    deploy::{blame, place, tidied},
+    deploy::{conclude, place, write_down},
 };
 use crate::{
     observe::Installed,
-    plan::{Check, Deploy},
+    plan::{Check, Deploy, Verdict},
     ports::{Ports, Ran},
     report::{Event, report},
 };
@@ -22,89 +22,39 @@ pub(super) async fn check(
         Ok(ran) if ran.code == 0 => return Ok(None),
         ran => ran,
     };
-    let mut installed = put_back(ports, deploy, check)?;
+    let place = place(&deploy.consumer);
+    ports.folders.take_back(&place)?;
+    let withdrawn = deploy.withdrawn(ports.folders.installed(&place)?);
+    write_down(ports, deploy, &withdrawn)?;
     let ran = refused?;
-    installed.is_own_broken = false;
-    let (consumer, reason) = (deploy.consumer.name.clone(), check.reason(&ran.output));
-    let is_optional = deploy.is_optional;
+    let reason = check.reason(&ran.output);
     report(&Event::TakenBack {
-        consumer: consumer.clone(),
+        consumer: deploy.consumer.name.clone(),
         reason: reason.clone(),
-        is_optional,
+        is_optional: deploy.is_optional,
     });
-    let blamed = check.blamed(&ran.output);
-    if blamed.is_empty() {
-        // It may be the user's own files that it refuses: then it does so without ours, too.
-        let before = run(ports, deploy, check).await?;
-        installed.is_own_broken = before.code != 0;
-        if installed.is_own_broken {
-            keep(ports, deploy, &installed)?;
-            return Err(Failure::Broken(Box::new(Failure::of_run(
-                &check.words,
-                &before,
-            ))));
-        }
-        // They were broken when it was last asked, and may have been mended between the two looks.
-        if !deploy.is_conclusive {
-            keep(ports, deploy, &installed)?;
-            return Ok(Some(installed));
-        }
-    }
-    let are_stopgaps = deploy.after.trying.is_empty();
-    let suspects = check.suspects(&blamed, deploy.after.on_trial());
-    if suspects.is_empty() {
-        return Err(Failure::of_run(&check.words, &ran));
-    }
-    let suspects = if deploy.templates.is_some() {
-        vec![deploy.after.trying.clone()]
-    } else {
-        suspects
+    let named = check.blamed(&ran.output);
+    // It may be the user's own files that it refuses: then it does so without ours, too.
+    let before = match named.is_empty() {
+        true => Some(run(ports, deploy, check).await?).filter(|before| before.code != 0),
+        false => None,
     };
-    for units in suspects {
-        blame(
-            &mut installed,
-            deploy,
-            &units,
-            are_stopgaps,
-            reason.clone(),
-            ports.clock.now(),
-        );
-    }
-    keep(ports, deploy, &installed)?;
-    Ok(Some(installed))
+    let now = ports.clock.now();
+    let (installed, verdict) = deploy.rejected(withdrawn, &named, before.is_some(), &reason, now);
+    let told = before.as_ref().unwrap_or(&ran);
+    let failure = || Failure::of_run(&check.words, told);
+    let failed = match &verdict {
+        Verdict::OwnIsBroken => Err(Failure::Broken(Box::new(failure()))),
+        Verdict::Unexplained => Err(failure()),
+        Verdict::Refused(_)
+        | Verdict::EditionRefused { .. }
+        | Verdict::Open
+        | Verdict::Slow { .. } => Ok(()),
+    };
+    let installed = conclude(ports, deploy, installed, verdict)?;
+    failed.map(|()| Some(installed))
 }
 
 async fn run(ports: &Ports, deploy: &Deploy, check: &Check) -> Result<Ran, Failure> {
     Ok(ports.engine.exec(&deploy.consumer.id, &check.words).await?)
-}
-
-/// Brings back what was there before, and what was known then.
-fn put_back(ports: &Ports, deploy: &Deploy, check: &Check) -> Result<Installed, Failure> {
-    let place = place(&deploy.consumer);
-    ports.folders.take_back(&place)?;
-    let Installed {
-        files,
-        foreign,
-        certificates,
-        shut,
-        ..
-    } = ports.folders.installed(&place)?;
-    let before = check.before.clone();
-    let mut installed = Installed {
-        files,
-        foreign,
-        certificates,
-        shut,
-        ..before
-    };
-    installed.close();
-    keep(ports, deploy, &installed)?;
-    Ok(installed)
-}
-
-fn keep(ports: &Ports, deploy: &Deploy, installed: &Installed) -> Result<(), Failure> {
-    let place = place(&deploy.consumer);
-    Ok(ports
-        .folders
-        .keep_installed(&place, installed, &tidied(deploy))?)
 }

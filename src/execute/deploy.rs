@@ -6,16 +6,12 @@ use super::{
 };
 use crate::{
     desire::{CertificateFolder, Consumer},
-    observe::{Installed, Progress, RefusedTemplates, Sent, Units},
-    plan::{Deploy, TakeBack, Tell},
+    observe::{Installed, Progress, Sent},
+    plan::{Deploy, Refusal, SeenAgain, TakeBack, Tell, Verdict},
     ports::{Change, ConsumerPlace, Ports},
     report::{Event, chain, report},
     values::{CertificateName, Timestamp},
 };
-
-/// A take-back that took more than this share of the time that the deployment had may only have been slow: it blames
-/// nobody.
-const CONCLUSIVE_SHARE: u32 = 2;
 
 /// A reload that takes longer than this may not come at all.
 const LATE: Duration = Duration::from_millis(500);
@@ -36,17 +32,7 @@ pub(super) async fn deploy(ports: &Ports, deploy: &mut Deploy) -> Result<Install
     }
     match &deploy.tell {
         Tell::Nothing { reason } => {
-            let unproven = Progress::Unproven {
-                reason: reason.clone(),
-            };
-            return keep(
-                ports,
-                deploy,
-                Installed {
-                    progress: unproven,
-                    ..deploy.after.clone()
-                },
-            );
+            return keep(ports, deploy, deploy.not_told(reason.clone()));
         }
         how => match tell(ports, deploy, how).await {
             Err(Failure::Run { problem }) if deploy.after.open => {
@@ -64,7 +50,7 @@ pub(super) async fn deploy(ports: &Ports, deploy: &mut Deploy) -> Result<Install
     let (proven, are_shut) = shut_if_late(ports, deploy, proven).await;
     match proven {
         Ok(seen) => accepted(ports, deploy, seen, are_shut).await,
-        Err(proof::Unseen::Ever { reason }) => keep(ports, deploy, unproven(deploy, reason)),
+        Err(proof::Unseen::Ever { reason }) => keep(ports, deploy, deploy.unproven(reason)),
         Err(proof::Unseen::InTime { reason, .. }) if !deploy.after.open => Err(Failure::NotSeen {
             consumer: deploy.consumer.name.clone(),
             reason,
@@ -162,14 +148,11 @@ async fn accepted(
     seen: proof::Sighting,
     are_shut: bool,
 ) -> Result<Installed, Failure> {
-    let mut installed = deploy.after.clone();
-    installed.prove(&deploy.forget, seen.at);
+    // A start is no reload: it says nothing about how long one takes.
+    let is_reload = matches!(deploy.tell, Tell::Signal(_) | Tell::Exec(_));
+    let mut installed = deploy.proven(seen.at, is_reload.then_some(seen.took));
     if are_shut {
         installed.shut.extend(deploy.shut_if_late.iter().cloned());
-    }
-    // A start is no reload: it says nothing about how long one takes.
-    if matches!(deploy.tell, Tell::Signal(_) | Tell::Exec(_)) {
-        installed.reload = Some(seen.took);
     }
     let (consumer, generation) = (deploy.consumer.name.clone(), installed.generation);
     report(&Event::Proven {
@@ -193,25 +176,13 @@ async fn take_back(
     reason: String,
     connected: bool,
 ) -> Result<Installed, Failure> {
-    let place = place(&deploy.consumer);
-    ports.folders.take_back(&place)?;
-    show_mark(ports, deploy, &place)?;
-    // Until it is known that it runs well with what it had, nothing new is put there while it does not run.
-    let mut installed = ports.folders.installed(&place)?;
-    installed.progress = Progress::TakenBack;
-    let (units, are_stopgaps) = (installed.on_trial().clone(), installed.trying.is_empty());
-    installed.close();
-    installed.generation = deploy.back.mark;
-    ports
-        .folders
-        .keep_installed(&place, &installed, &tidied(deploy))?;
-    let is_optional = deploy.is_optional;
-    report(&Event::TakenBack {
-        consumer: deploy.consumer.name.clone(),
-        reason: reason.clone(),
-        is_optional,
-    });
+    let mut installed = put_back(ports, deploy)?;
     let consumer = deploy.consumer.name.clone();
+    report(&Event::TakenBack {
+        consumer: consumer.clone(),
+        reason: reason.clone(),
+        is_optional: deploy.is_optional,
+    });
     if let Tell::Nothing { .. } = deploy.back.tell {
         return Err(Failure::Unseen { consumer, reason });
     }
@@ -221,79 +192,80 @@ async fn take_back(
             return Err(Failure::Ended { consumer, reason });
         }
         installed.signals.last = Some(sent(ports, deploy.consumer.started_at));
+        let place = place(&deploy.consumer);
         ports
             .folders
             .keep_installed(&place, &installed, &BTreeSet::new())?;
     }
     tell(ports, deploy, &deploy.back.tell).await?;
-    let (proof, within) = (
-        deploy.back.proof(&deploy.proof),
-        within(deploy, &deploy.back.tell),
-    );
-    match proof::prove(ports, &deploy.consumer, &proof, within).await {
-        Ok(seen) => {
-            installed.reload = Some(seen.took);
-            installed.progress = Progress::Proven { at: seen.at };
-            if seen.took * CONCLUSIVE_SHARE > within {
-                keep(ports, deploy, installed)?;
-                return Err(Failure::Slow {
-                    took: seen.took,
-                    reason,
-                });
-            }
-            if !deploy.is_conclusive {
-                return keep(ports, deploy, installed);
-            }
-            let reason = format!("{reason}; `docker logs {consumer}` has its own words");
-            blame(
-                &mut installed,
-                deploy,
-                &units,
-                are_stopgaps,
-                reason,
-                seen.at,
-            );
-            keep(ports, deploy, installed)
+    let within = within(deploy, &deploy.back.tell);
+    let proof = deploy.back.proof(&deploy.proof);
+    let again = match proof::prove(ports, &deploy.consumer, &proof, within).await {
+        Ok(proof::Sighting { at, took }) => SeenAgain { at, took, within },
+        Err(unseen) if !connected && !unseen.connected() => {
+            return out_of_reach(ports, deploy, reason);
         }
-        Err(unseen) if !connected && !unseen.connected() => out_of_reach(ports, deploy, reason),
-        Err(_) => Err(Failure::Unseen { consumer, reason }),
+        Err(_) => return Err(Failure::Unseen { consumer, reason }),
+    };
+    let words = format!("{reason}; `docker logs {consumer}` has its own words");
+    let (installed, verdict) = deploy.refused(installed, again, &words);
+    let is_slow = matches!(verdict, Verdict::Slow { .. });
+    let installed = conclude(ports, deploy, installed, verdict)?;
+    match is_slow {
+        true => Err(Failure::Slow {
+            took: again.took,
+            reason,
+        }),
+        false => Ok(installed),
     }
 }
 
-/// Writes down and tells what is held to be refused: the new templates, where it was a try of these.
-pub(super) fn blame(
-    installed: &mut Installed,
+/// Puts back what was there before, and writes down that it is not known yet whether that is seen.
+fn put_back(ports: &Ports, deploy: &Deploy) -> Result<Installed, Failure> {
+    let place = place(&deploy.consumer);
+    ports.folders.take_back(&place)?;
+    show_mark(ports, deploy, &place)?;
+    let installed = deploy.taken_back(ports.folders.installed(&place)?);
+    write_down(ports, deploy, &installed)?;
+    Ok(installed)
+}
+
+/// Writes down and tells what is held to be refused.
+pub(super) fn conclude(
+    ports: &Ports,
     deploy: &Deploy,
-    units: &Units,
-    are_stopgaps: bool,
-    reason: String,
-    at: Timestamp,
-) {
-    let consumer = deploy.consumer.name.clone();
-    if let Some(templates) = &deploy.templates {
-        installed.templates.refused = Some(RefusedTemplates {
-            reason: reason.clone(),
-            ..templates.clone()
-        });
-        return report(&Event::TemplatesRefused {
-            consumer,
-            reason,
-            is_all: templates.is_all,
-        });
-    }
-    installed.blame(units, are_stopgaps, &reason, at);
-    let own = deploy.consumer.kind.own_files.iter();
-    let excuse = own
-        .filter(|own| units.keys().any(|file| file.as_str() == own.file))
-        .find_map(|own| own.excuse)
-        .filter(|_| deploy.is_optional);
-    let parts = units.keys().cloned().collect();
-    report(&Event::Refused {
-        consumer,
+    installed: Installed,
+    verdict: Verdict,
+) -> Result<Installed, Failure> {
+    let consumer = &deploy.consumer.name;
+    let refusals = match verdict {
+        Verdict::Refused(refusals) => refusals,
+        Verdict::EditionRefused { reason } => {
+            report(&Event::TemplatesRefused {
+                consumer: consumer.clone(),
+                reason,
+            });
+            Vec::new()
+        }
+        Verdict::Open | Verdict::Slow { .. } | Verdict::OwnIsBroken | Verdict::Unexplained => {
+            Vec::new()
+        }
+    };
+    for Refusal {
         parts,
         reason,
         excuse,
-    });
+    } in refusals
+    {
+        report(&Event::Refused {
+            consumer: consumer.clone(),
+            parts,
+            reason,
+            excuse,
+        });
+    }
+    write_down(ports, deploy, &installed)?;
+    Ok(installed)
 }
 
 /// It was never reached at all, so nothing that was seen speaks against what is new: it stays, unproven.
@@ -301,15 +273,8 @@ fn out_of_reach(ports: &Ports, deploy: &Deploy, reason: String) -> Result<Instal
     let (place, change) = (place(&deploy.consumer), change(deploy));
     ports.folders.stage(&place, &change)?;
     ports.folders.switch(&place, &change, &deploy.after)?;
-    keep(ports, deploy, unproven(deploy, reason.clone()))?;
+    keep(ports, deploy, deploy.unproven(reason.clone()))?;
     Err(Failure::OutOfReach { reason })
-}
-
-/// What is known of what stays, though it was not seen.
-fn unproven(deploy: &Deploy, reason: String) -> Installed {
-    let mut installed = deploy.after.clone();
-    installed.settle(reason);
-    installed
 }
 
 /// Puts the mark of what was there before into its place.
@@ -325,16 +290,9 @@ fn show_mark(ports: &Ports, deploy: &Deploy, place: &ConsumerPlace<'_>) -> Resul
     Ok(ports.folders.switch(place, &mark, &deploy.after)?)
 }
 
+/// Writes down what is known, and tells what is not proven.
 fn keep(ports: &Ports, deploy: &Deploy, installed: Installed) -> Result<Installed, Failure> {
-    // While the journal is open, what is there now may have to make room for what was there before.
-    let tidy = if installed.open {
-        BTreeSet::new()
-    } else {
-        tidied(deploy)
-    };
-    ports
-        .folders
-        .keep_installed(&place(&deploy.consumer), &installed, &tidy)?;
+    write_down(ports, deploy, &installed)?;
     if let Progress::Unproven { reason } = &installed.progress {
         report(&Event::Unproven {
             consumer: deploy.consumer.name.clone(),
@@ -344,8 +302,23 @@ fn keep(ports: &Ports, deploy: &Deploy, installed: Installed) -> Result<Installe
     Ok(installed)
 }
 
+/// Writes down what is known.
+pub(super) fn write_down(
+    ports: &Ports,
+    deploy: &Deploy,
+    installed: &Installed,
+) -> Result<(), Failure> {
+    // While the journal is open, what is there now may have to make room for what was there before.
+    let tidy = match installed.open {
+        true => BTreeSet::new(),
+        false => tidied(deploy),
+    };
+    let place = place(&deploy.consumer);
+    Ok(ports.folders.keep_installed(&place, installed, &tidy)?)
+}
+
 /// The certificates of which this deployment leaves copies behind that nothing names.
-pub(super) fn tidied(deploy: &Deploy) -> BTreeSet<CertificateName> {
+fn tidied(deploy: &Deploy) -> BTreeSet<CertificateName> {
     deploy
         .deliver
         .keys()
@@ -359,9 +332,7 @@ pub(super) fn tidied(deploy: &Deploy) -> BTreeSet<CertificateName> {
 pub(super) fn bring_back(ports: &Ports, back: &TakeBack) -> Result<Installed, Failure> {
     let place = place(&back.consumer);
     ports.folders.take_back(&place)?;
-    let mut installed = ports.folders.installed(&place)?;
-    installed.close();
-    installed.progress = Progress::TakenBack;
+    let installed = back.taken_back(ports.folders.installed(&place)?);
     ports
         .folders
         .keep_installed(&place, &installed, &BTreeSet::new())?;

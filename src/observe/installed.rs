@@ -7,7 +7,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::Signals;
-use crate::values::{CertificateName, Digest, FileName, Host, Timestamp};
+use crate::values::{CertificateName, Digest, FileName, Timestamp};
 
 /// What lies in a consumer's folder, and how far the consumer has taken it up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,15 +75,11 @@ pub struct InstalledTemplates {
     pub refused: Option<RefusedTemplates>,
 }
 
-/// Templates that a consumer refused with all sites at once.
+/// Templates that a consumer refused, all together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedTemplates {
     /// Which.
     pub digest: Digest,
-    /// The sites that were refused alone, too, and what these were then.
-    pub alone: BTreeMap<Host, Digest>,
-    /// Whether nothing else was left to try.
-    pub is_all: bool,
     /// What was seen, or the consumer's own words.
     pub reason: String,
 }
@@ -94,16 +90,6 @@ impl InstalledTemplates {
         self.refused
             .as_ref()
             .filter(|refused| refused.digest == templates)
-    }
-
-    /// What is known once what is being tried is in use.
-    fn take(&mut self) {
-        if let Some(taken) = self.trying.take().filter(|taken| self.used != Some(*taken)) {
-            *self = Self {
-                used: Some(taken),
-                ..Self::default()
-            };
-        }
     }
 }
 
@@ -246,72 +232,9 @@ impl Installed {
             &self.trying
         }
     }
-
-    /// What is known after these were refused, of what this generation brought.
-    pub fn blame(&mut self, tried: &Units, are_stopgaps: bool, reason: &str, at: Timestamp) {
-        let trial = if are_stopgaps {
-            &mut self.stopgaps.trial
-        } else {
-            &mut self.trial
-        };
-        trial.refused(tried, reason, at);
-    }
-
-    /// What is known of what stays, though it can't be seen.
-    pub fn settle(&mut self, reason: String) {
-        self.templates.take();
-        self.close();
-        self.progress = Progress::Unproven { reason };
-    }
-
-    /// Forgets what this generation brought: it is not in question any more.
-    pub fn close(&mut self) {
-        self.open = false;
-        self.templates.trying = None;
-        self.trying.clear();
-        self.stopgaps.trying.clear();
-    }
-
-    /// What is known once this generation was seen; certificates that nothing names any more go with it.
-    pub fn prove(&mut self, forget: &BTreeSet<CertificateName>, at: Timestamp) {
-        self.trial.accepted(&self.trying);
-        self.stopgaps.trial.accepted(&self.stopgaps.trying);
-        self.templates.take();
-        self.close();
-        self.certificates.retain(|name, _| !forget.contains(name));
-        self.progress = Progress::Proven { at };
-    }
 }
 
 impl Trial {
-    /// What is known after `tried` was taken up.
-    pub fn accepted(&mut self, tried: &Units) {
-        self.doubted.retain(|file, _| !tried.contains_key(file));
-        self.waiting.retain(|file, _| !tried.contains_key(file));
-        self.refused.retain(|file, _| !tried.contains_key(file));
-    }
-
-    /// What is known after `tried` was refused: a part that came alone is to blame, of several one or more are.
-    pub fn refused(&mut self, tried: &Units, reason: &str, at: Timestamp) {
-        self.doubted.retain(|file, _| !tried.contains_key(file));
-        self.waiting.retain(|file, _| !tried.contains_key(file));
-        let mut parts = tried.iter();
-        match (parts.next(), parts.next()) {
-            (Some((file, unit)), None) => {
-                let refused = Refused {
-                    unit: *unit,
-                    reason: reason.to_owned(),
-                    at,
-                };
-                self.refused.insert(file.clone(), refused);
-            }
-            _ => {
-                self.waiting.append(&mut self.doubted);
-                self.doubted = tried.clone();
-            }
-        }
-    }
-
     /// The files of which anything is known.
     pub fn files(&self) -> impl Iterator<Item = &FileName> {
         self.doubted
@@ -337,38 +260,6 @@ impl Trial {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn units(names: &[&str]) -> Units {
-        names
-            .iter()
-            .map(|name| (FileName::parse(*name).expect("a name"), Digest::of(name)))
-            .collect()
-    }
-
-    #[test]
-    fn blame_is_narrowed_down_to_one() {
-        let at = Timestamp::from_seconds(0);
-        let mut trial = Trial::default();
-        trial.refused(&units(&["a", "b", "c", "d"]), "no", at);
-        assert_eq!(trial.doubted, units(&["a", "b", "c", "d"]));
-        trial.accepted(&units(&["a", "b"]));
-        assert_eq!(trial.doubted, units(&["c", "d"]));
-        trial.refused(&units(&["c", "d"]), "no", at);
-        assert_eq!(trial.doubted, units(&["c", "d"]));
-        trial.refused(&units(&["c"]), "no", at);
-        assert_eq!(trial.doubted, units(&["d"]));
-        let file = FileName::parse("c").expect("a name");
-        assert!(trial.holds_back(&file, || Digest::of("c")).is_some());
-        assert!(trial.holds_back(&file, || Digest::of("mended")).is_none());
-        trial.accepted(&units(&["c", "d"]));
-        assert_eq!(trial, Trial::default());
-        trial.refused(&units(&["a", "b", "c", "d"]), "no", at);
-        trial.refused(&units(&["a", "b"]), "no", at);
-        assert_eq!(
-            (&trial.doubted, &trial.waiting),
-            (&units(&["a", "b"]), &units(&["c", "d"]))
-        );
-    }
 
     #[test]
     fn a_file_says_where_it_leads() {

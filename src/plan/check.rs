@@ -1,9 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{
-    observe::{Installed, Units},
-    values::FileName,
-};
+use crate::values::FileName;
 
 /// What a consumer's own tool must say of its new files before it is told of them, and what its words mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,8 +11,6 @@ pub struct Check {
     pub names: BTreeMap<String, FileName>,
     /// What stands in those lines of its output that tell why it refuses.
     pub refuses: &'static str,
-    /// What is known of the consumer when the new files are taken back, and it has never heard of them.
-    pub before: Installed,
 }
 
 /// Characters of a tool's output that are told to people.
@@ -35,18 +30,6 @@ impl Check {
                 .map(|(_, file)| file.clone())
         };
         self.lines(output).iter().filter_map(last).collect()
-    }
-
-    /// What of `trying` is refused as one: each file that is blamed alone; all of it where none is.
-    pub fn suspects(&self, blamed: &BTreeSet<FileName>, trying: &Units) -> Vec<Units> {
-        let alone = |file: &FileName| Some(Units::from([(file.clone(), *trying.get(file)?)]));
-        match blamed.is_empty() {
-            true => Some(trying.clone())
-                .into_iter()
-                .filter(|all| !all.is_empty())
-                .collect(),
-            false => blamed.iter().filter_map(alone).collect(),
-        }
     }
 
     /// Why it refuses, in its own words.
@@ -112,29 +95,8 @@ fn place(line: &str, path: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::values::Digest;
 
     const FOLDER: &str = "/etc/nginx/conf.d";
-
-    #[test]
-    fn only_who_is_blamed_is_suspected_and_nobody_blamed_means_all() {
-        let (check, names) = (check(&[]), |names: &[&str]| {
-            names.iter().map(|name| file(name)).collect::<BTreeSet<_>>()
-        });
-        let units = |of: &[&str]| {
-            names(of)
-                .into_iter()
-                .map(|name| (name, Digest::of("x")))
-                .collect::<Units>()
-        };
-        let trying = units(&["a", "b", "c"]);
-        assert_eq!(
-            check.suspects(&names(&["a", "c"]), &trying),
-            [units(&["a"]), units(&["c"])]
-        );
-        assert_eq!(check.suspects(&names(&[]), &trying), [trying]);
-        assert_eq!(check.suspects(&names(&[]), &Units::new()), []);
-    }
 
     fn file(name: &str) -> FileName {
         FileName::parse(name).expect("a name")
@@ -147,7 +109,6 @@ mod tests {
             words,
             names: files.iter().map(named).collect(),
             refuses: "[emerg]",
-            before: Installed::default(),
         }
     }
 

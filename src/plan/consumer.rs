@@ -9,12 +9,11 @@ use super::{
     Action, Deploy, Draft, PlanRules, Planner, TakeBack, backoff,
     content::{PartInputs, Parts},
     deploy::{Case, deploy},
+    edition::{self, Edition},
     gate::{self, Elsewhere, Gate},
-    ground::{self, Ground},
-    held_back::{Whose, complaints, of_refused_templates, unrendered},
+    held_back::{Whose, complaints, of_refused_templates, unrendered, untried},
     obtain::HeldCertificates,
     part, signals,
-    trial::{self, Mode},
 };
 use crate::{
     desire::{Complaint, Consumer},
@@ -54,13 +53,13 @@ pub(super) fn plan(
         rules,
         now,
     };
-    let ground = Ground::of(consumer, installed, templates);
-    let (parts, on_trial) = memory.parts(&case.wanted(ground.templates), ground.is_trial_due);
+    let edition = Edition::of(consumer, installed, templates);
+    let (parts, on_trial) = memory.parts(&case.wanted(edition.templates), edition.is_trial_due);
     draft.plan.complaints.extend(complaints(
         consumer,
         installed,
         parts,
-        ground.templates,
+        edition.templates,
         rules,
     ));
     draft
@@ -107,7 +106,7 @@ pub(super) fn plan(
         return;
     }
     let action = match case.next(
-        &ground,
+        &edition,
         templates,
         parts,
         on_trial,
@@ -154,92 +153,55 @@ impl Case<'_> {
         }
     }
 
-    /// The deployment that it needs. `parts` are by the templates that it stands on.
+    /// The deployment that it needs. `parts` are by the edition that it stands on.
     fn next(
         &self,
-        ground: &Ground<'_>,
+        edition: &Edition<'_>,
         templates: &Templates,
         parts: &mut Parts,
         on_trial: &mut OnTrial,
         complaints: &mut BTreeSet<Complaint>,
     ) -> Result<Option<Deploy>, TemplateError> {
-        if ground.is_trial_due
-            && (ground.is_trial_cut_off || self.may_be_tried_at_once(ground, parts))
+        if edition.is_trial_cut_off
+            && let Ok(Some(begun)) = self.trial(edition, templates, on_trial)
         {
-            // What a template fails for is told below, or with the parts.
-            if let Ok(Some(begun)) = self.trial(ground, templates, parts, on_trial) {
-                return Ok(Some(begun));
-            }
+            return Ok(Some(begun));
         }
-        let usual = deploy(
-            self,
-            parts,
-            ground.templates,
-            &ground.mode,
-            ground.templates,
-        )?;
+        let usual = deploy(self, parts, edition.templates, false, edition.templates)?;
         let is_at_rest = match self.installed.progress {
             Progress::Proven { .. } => usual.as_ref().is_none_or(|deploy| deploy.is_optional),
             // It was never seen to take anything: that is waited for no longer.
             Progress::Unproven { .. } => usual.as_ref().is_none_or(|deploy| !deploy.changes()),
             Progress::SignalOwed | Progress::TakenBack => false,
         };
-        if !(ground.is_trial_due && self.consumer.running && is_at_rest) {
+        if !(edition.is_trial_due && self.consumer.running && is_at_rest) {
             return Ok(usual);
         }
         let trial = self
-            .trial(ground, templates, parts, on_trial)
+            .trial(edition, templates, on_trial)
             .unwrap_or_else(|error| {
-                complaints.insert(unrendered(self.consumer, &error, self.rules));
+                complaints.insert(untried(self.consumer, &error, self.rules));
                 None
             });
         Ok(trial.or(usual))
     }
 
-    /// Whether no other templates are there that sites could be made with, and nothing is to be done before these are.
-    fn may_be_tried_at_once(&self, ground: &Ground<'_>, parts: &Parts) -> bool {
-        match ground.mode {
-            Mode::Usual | Mode::Trial(_) => return false,
-            // It could not start with what it refuses.
-            Mode::WithoutSites {
-                are_held_back: true,
-            } if !self.consumer.running => return false,
-            Mode::WithoutSites { .. } => {}
-        }
-        let changes = trial::changes(self, parts, false, &ground.mode);
-        self.installed.progress != Progress::TakenBack
-            && changes.next.is_empty()
-            && changes.stopgaps.is_empty()
-    }
-
-    /// The next try of the templates of now.
+    /// The try of the edition of now.
     ///
     /// # Errors
-    /// When they can't be tried, because one fails.
+    /// When it can't be tried, because a template fails.
     fn trial(
         &self,
-        ground: &Ground<'_>,
+        edition: &Edition<'_>,
         templates: &Templates,
-        parts: &mut Parts,
         on_trial: &mut OnTrial,
     ) -> Result<Option<Deploy>, TemplateError> {
-        let parts = match ground.mode {
-            Mode::Usual => {
-                let tried = on_trial
-                    .entry(self.consumer.name.clone())
-                    .or_insert_with(Parts::none);
-                tried.follow(&self.wanted(templates));
-                tried
-            }
-            _ => parts,
-        };
-        match ground::trial(parts, self.installed, templates) {
-            Some(mode) => deploy(self, parts, templates, &mode, ground.templates),
-            None => match parts.unrendered().values().next() {
-                Some(part) => Err(part.error.clone()),
-                None => Ok(None),
-            },
-        }
+        let parts = on_trial
+            .entry(self.consumer.name.clone())
+            .or_insert_with(Parts::none);
+        parts.follow(&self.wanted(templates));
+        edition::can_be_tried(parts)?;
+        deploy(self, parts, templates, true, edition.templates)
     }
 }
 
@@ -294,7 +256,7 @@ fn complaint_of_shut(
 
 fn take_back(
     consumer: &Rc<Consumer>,
-    installed: &Installed,
+    installed: &Rc<Installed>,
     observed: &Observed,
     now: Timestamp,
     draft: &mut Draft,
@@ -311,7 +273,7 @@ fn take_back(
         None => {
             let take_back = TakeBack {
                 consumer: Rc::clone(consumer),
-                before: installed.clone(),
+                before: Rc::clone(installed),
                 attempt,
             };
             draft

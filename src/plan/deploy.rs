@@ -10,11 +10,10 @@ use super::{
     Back, Check, Deploy, PlanRules, Proof, Tell, Why, backoff,
     content::Parts,
     gate::{self, Elsewhere, Gate},
-    ground,
     obtain::HeldCertificates,
     part::{self, Part, Serving, mark_file},
-    selection,
-    trial::{self, Changes, Mode, Stopgap},
+    quarantine, selection,
+    trial::{self, Changes, Stopgap},
 };
 use crate::{
     desire::{CertificateFolder, Consumer, Reload, Site},
@@ -73,7 +72,7 @@ pub(super) fn deploy(
     case: &Case<'_>,
     parts: &mut Parts,
     templates: &Templates,
-    mode: &Mode,
+    is_trial: bool,
     earlier: &Templates,
 ) -> Result<Option<Deploy>, TemplateError> {
     let Case {
@@ -92,14 +91,13 @@ pub(super) fn deploy(
     // Nobody is restarted for what nobody asked for.
     let can_be_told = matches!(consumer.reload, Reload::Signal(_) | Reload::Exec(_));
     let can_be_tried = is_proven && consumer.running && consumer.reach.is_some() && can_be_told;
-    let changes = trial::changes(case, parts, can_be_tried, mode);
+    let changes = trial::changes(case, parts, can_be_tried, is_trial);
     let mark = Digest::of(mark_is(installed.generation)?);
     let has_mark = installed
         .files
         .get(&mark_file)
         .is_some_and(|file| file.digest == mark);
     let mut why = reasons(consumer, installed, parts, &changes, has_mark);
-    let is_trial = matches!(mode, Mode::Trial(_));
     if why.is_empty()
         && is_proven
         && !is_trial
@@ -107,9 +105,7 @@ pub(super) fn deploy(
     {
         why.insert(Why::GateClosed);
     }
-    // Where no sites were ever made, it takes one to show what becomes of them.
-    let shows_something = parts.has_site() || installed.templates.used.is_some();
-    if why.is_empty() && is_trial && consumer.running && shows_something {
+    if why.is_empty() && is_trial && consumer.running {
         // They come to what is there already: that it is so has to be written down.
         why.insert(Why::ProofOwed);
     }
@@ -134,7 +130,7 @@ pub(super) fn deploy(
     after.signals = signals.clone();
     let makes_site = |file: &FileName| parts.get(file).is_some_and(|part| part.host().is_some());
     let version = Some(templates.version());
-    if changes.next.keys().any(makes_site) || (is_trial && shows_something) {
+    if changes.next.keys().any(makes_site) || is_trial {
         after.templates.trying = version;
     } else if after.templates.trying != version {
         after.templates.trying = None;
@@ -151,9 +147,9 @@ pub(super) fn deploy(
             tell: self::tell(consumer, &BTreeSet::new()),
         },
         within: within(installed, parts.len()),
-        check: check(consumer, installed, &after, &why),
+        check: check(consumer, &after, &why),
         is_optional: changes.is_last && has_mark && !installed.open,
-        templates: is_trial.then(|| ground::refusal(parts, installed, templates, &after)),
+        edition: is_trial.then(|| templates.version()),
         is_conclusive: installed.progress != Progress::TakenBack && !installed.is_own_broken,
         attempt: attempt(consumer, &after, observed, now),
         shut_if_late: shut_if_late(parts, installed),
@@ -164,6 +160,7 @@ pub(super) fn deploy(
         tell,
         write: files,
         remove,
+        before: Rc::clone(installed),
         after,
         consumer: Rc::clone(consumer),
         why,
@@ -265,7 +262,7 @@ fn after(
     let serving = brought(parts, changes).map(|serving| (serving.name.clone(), serving.digest()));
     after.certificates.extend(serving);
     if !installed.open {
-        after.close();
+        quarantine::close(&mut after);
     }
     after.trying.extend(
         changes
@@ -299,12 +296,7 @@ fn brought<'a>(parts: &'a Parts, changes: &'a Changes) -> impl Iterator<Item = &
 }
 
 /// What its own tool has to look at: what it was not seen to take up. One that was started since has read that already.
-fn check(
-    consumer: &Consumer,
-    installed: &Installed,
-    after: &Installed,
-    why: &BTreeSet<Why>,
-) -> Option<Check> {
+fn check(consumer: &Consumer, after: &Installed, why: &BTreeSet<Why>) -> Option<Check> {
     let words = consumer
         .check
         .clone()
@@ -326,7 +318,6 @@ fn check(
         words,
         names,
         refuses: consumer.kind.check_refuses,
-        before: installed.clone(),
     })
 }
 

@@ -2,7 +2,7 @@ use std::rc::Rc;
 
 use super::{Action, Plan};
 use crate::{
-    observe::{HeldCertificate, Installed, Observed, Progress, Shelf, Source},
+    observe::{HeldCertificate, Installed, Observed, Shelf, Source},
     values::{Digest, Timestamp},
 };
 
@@ -17,22 +17,23 @@ pub fn foresee(observed: &Observed, plan: &Plan, now: Timestamp) -> Observed {
         after.attempts.remove(&action.subject());
         match action {
             Action::Deploy(deploy) => {
-                let mut installed = deploy.after.clone();
-                if deploy.consumer.running {
-                    installed.prove(&deploy.forget, now);
-                    let opened = deploy.opening.as_ref().map(|opening| opening.started_at);
-                    installed.opened_for = opened.or(installed.opened_for);
-                }
+                let installed = match deploy.consumer.running {
+                    true => {
+                        let proven = deploy.proven(now, None);
+                        let opened = deploy.opening.as_ref().map(|opening| opening.started_at);
+                        Installed {
+                            opened_for: opened.or(proven.opened_for),
+                            ..proven
+                        }
+                    }
+                    false => deploy.after.clone(),
+                };
                 after
                     .installed
                     .insert(deploy.consumer.name.clone(), Rc::new(installed));
             }
             Action::TakeBack(back) => {
-                let mut installed = Installed {
-                    progress: Progress::TakenBack,
-                    ..back.before.clone()
-                };
-                installed.close();
+                let installed = back.taken_back(Installed::clone(&back.before));
                 after
                     .installed
                     .insert(back.consumer.name.clone(), Rc::new(installed));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     PlanRules,
     content::Parts,
-    ground::are_condemned,
+    edition::earlier,
     part::{Part, Serving},
 };
 use crate::{
@@ -24,8 +24,14 @@ pub(super) fn complaints(
     rules: &PlanRules,
 ) -> Vec<Complaint> {
     let mut complaints = Vec::new();
-    let of_all = of_all_with_certificates(consumer, installed, parts, rules);
-    let is_told = |part: &Part| of_all.is_some() && part.certificate.is_some();
+    let of_each = of_each_site(consumer, installed, parts, templates, rules);
+    let of_all = match of_each {
+        Some(_) => None,
+        None => of_all_with_certificates(consumer, installed, parts, rules),
+    };
+    let is_told = |part: &Part| {
+        of_each.is_some() && part.host().is_some() || of_all.is_some() && part.certificate.is_some()
+    };
     let in_question = installed
         .foreign
         .iter()
@@ -74,9 +80,36 @@ pub(super) fn complaints(
         let asking = about(consumer, part.host(), rules).into_iter();
         complaints.extend(asking.map(|whose| whose.complains(problem.clone(), remedy.clone())));
     }
-    complaints.extend(of_all);
+    complaints.extend(of_each.or(of_all));
     complaints.extend(of_templates(consumer, installed, parts, rules));
     complaints
+}
+
+/// What is told when a server refuses each of several sites, whatever is in them.
+fn of_each_site(
+    consumer: &Consumer,
+    installed: &Installed,
+    parts: &Parts,
+    templates: &Templates,
+    rules: &PlanRules,
+) -> Option<Complaint> {
+    let mut sites = parts.iter().filter(|(_, part)| part.host().is_some());
+    let (file, first) = sites.next()?;
+    let is_refused = |file, part: &Part| installed.trial.holds_back(file, || part.unit());
+    let refused = is_refused(file, first)?;
+    let (mut are_several, mut has_plain) = (false, first.certificate.is_none());
+    for (file, part) in sites {
+        is_refused(file, part)?;
+        are_several = true;
+        has_plain |= part.certificate.is_none();
+    }
+    if !(are_several && has_plain) {
+        return None;
+    }
+    let problem = format!("{} refuses each site: {}", consumer.name, refused.reason);
+    let change = change(templates.users_in(first.template(consumer)));
+    let remedy = format!("{change}; until then what was there before stays, and no site is new");
+    Some(Whose::consumer(consumer, rules).complains(problem, remedy))
 }
 
 /// What is told when a server refuses each site that has a certificate, or says that it may not read a key: that is not
@@ -169,14 +202,8 @@ pub(super) fn of_refused_templates(
     templates: &Templates,
     rules: &PlanRules,
 ) -> Option<Complaint> {
-    let earlier = installed
-        .templates
-        .used
-        .and_then(|used| templates.earlier(used));
     let refused = installed.templates.refused(templates.version())?;
-    if !are_condemned(refused, consumer, installed, earlier.is_some()) {
-        return None;
-    }
+    earlier(installed, templates)?;
     let own = consumer.kind.own_files.iter().map(|own| own.template);
     let all = own.chain([consumer.kind.site_template, consumer.kind.mark_template]);
     let users: BTreeSet<_> = all
@@ -187,14 +214,14 @@ pub(super) fn of_refused_templates(
         "{} refuses what is made with templates of yours ({users}): {}",
         consumer.name, refused.reason
     );
-    let meanwhile = match earlier {
-        Some(_) => "those before them stay in use",
-        None => "what was there before stays where it leads to nobody else, and no site is new",
-    };
-    let remedy = format!(
-        "mend the templates; they are tried again when they change, and until then {meanwhile}"
-    );
-    Some(Whose::consumer(consumer, rules).complains(problem, remedy))
+    let remedy = "mend the templates; they are tried again when they change, and until then those before them stay in use";
+    Some(Whose::consumer(consumer, rules).complains(problem, remedy.to_owned()))
+}
+
+/// What is told of a new edition that is not tried, because a template fails.
+pub(super) fn untried(consumer: &Consumer, error: &TemplateError, rules: &PlanRules) -> Complaint {
+    let remedy = "mend the template; until then the templates before it stay in use";
+    Whose::consumer(consumer, rules).complains(error.to_string(), remedy.to_owned())
 }
 
 /// What is told when nothing of a consumer's can be brought up to date, because a template fails.

@@ -11,13 +11,14 @@ mod complaints;
 mod consumer;
 mod content;
 mod deploy;
+mod edition;
 mod foresee;
 mod gate;
-mod ground;
 mod held_back;
 mod notice;
 mod obtain;
 mod part;
+mod quarantine;
 mod renewal;
 mod selection;
 mod signals;
@@ -42,6 +43,7 @@ pub use gate::Opening;
 pub use notice::{About, Notice};
 pub use obtain::{answer, is_failure};
 pub use part::site_file;
+pub use quarantine::{Refusal, SeenAgain, Verdict};
 pub use renewal::{due, kept_until};
 pub use selection::{Candidate, Skipped, candidates, in_force, served};
 
@@ -49,7 +51,7 @@ use content::{PartInputs, Parts};
 
 use crate::{
     desire::{Complaint, Consumer, Desired, Issuance},
-    observe::{Attempt, Installed, Observed, RefusedTemplates, SharedPath, Signals, Subject},
+    observe::{Attempt, Installed, Observed, SharedPath, Signals, Subject},
     render::Templates,
     values::{CertificateName, ContainerName, Digest, FileName, Host, Signal, Timestamp},
 };
@@ -119,6 +121,8 @@ pub struct Deploy {
     pub deliver: BTreeMap<CertificateName, Digest>,
     /// Copies of certificates that nothing names any more once this is proven.
     pub forget: BTreeSet<CertificateName>,
+    /// What lies there now.
+    pub before: Rc<Installed>,
     /// What will lie there afterwards.
     pub after: Installed,
     /// What its own tool must say of it before it is told; none where nothing is run, or nothing is new to it.
@@ -133,8 +137,8 @@ pub struct Deploy {
     pub back: Back,
     /// Whether it brings only what some servers are known to refuse, and what nobody asked for.
     pub is_optional: bool,
-    /// What is known if it is refused, where it tries new templates of the user's.
-    pub templates: Option<RefusedTemplates>,
+    /// The edition of the user's templates that it tries: a refusal speaks against that.
+    pub edition: Option<Digest>,
     /// Whether a refusal speaks against what is new. It does not right after the consumer refused what it had before, too:
     /// whoever broke its own configuration may have mended it between one signal and the other.
     pub is_conclusive: bool,
@@ -195,7 +199,7 @@ pub struct TakeBack {
     /// The consumer.
     pub consumer: Rc<Consumer>,
     /// What lies there now.
-    pub before: Installed,
+    pub before: Rc<Installed>,
     /// The record of this try.
     pub attempt: Attempt,
 }

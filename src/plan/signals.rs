@@ -146,16 +146,15 @@ mod tests {
 
         /// What comes of a signal: it ends, and what was started in its place shows everything.
         fn ends_of(&mut self, deploy: Deploy) {
-            let mut installed = deploy.after;
-            installed.signals.last = Some(Sent {
+            let mut deploy = deploy;
+            deploy.after.signals.last = Some(Sent {
                 at: self.now,
                 started_at: self.proxy.started_at,
             });
             self.proxy.ended_at = Some(self.now + TICK);
             self.proxy.started_at = Some(self.now + 2 * TICK);
             self.now = self.now + 4 * TICK;
-            installed.prove(&deploy.forget, self.now);
-            self.keep(installed);
+            self.keep(deploy.proven(self.now, None));
             let seen = self.planned().signals;
             let mut installed = (*self.observed.installed[&name()]).clone();
             installed.signals = seen[&name()].clone();
@@ -214,9 +213,7 @@ mod tests {
                 reason: why.to_owned(),
             };
             assert_eq!((&deploy.tell, &deploy.back.tell), (&nothing, &nothing));
-            let mut installed = deploy.after;
-            installed.settle(why.to_owned());
-            world.keep(installed);
+            world.keep(deploy.unproven(why.to_owned()));
         }
         // It may follow signals now.
         let before = world.proxy.clone();

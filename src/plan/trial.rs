@@ -27,19 +27,6 @@ pub(super) struct Changes {
     pub is_last: bool,
 }
 
-/// What of that may go.
-pub(super) enum Mode {
-    /// All of it.
-    Usual,
-    /// What sites have no part in: there are no templates that they can be made with.
-    WithoutSites {
-        /// Whether that is so because the templates of now were refused: older files need stopgaps then.
-        are_held_back: bool,
-    },
-    /// What is made with new templates: all at once, or with the file of one site only.
-    Trial(Option<FileName>),
-}
-
 /// What is done about a site whose own file is held back.
 pub(super) enum Stopgap {
     /// The older file goes: it leads to an address that is not the site's, and may be another's by now.
@@ -72,29 +59,26 @@ impl Stopgap {
     }
 }
 
-/// Chooses from what should be there and what is.
-pub(super) fn changes(case: &Case<'_>, parts: &Parts, can_be_tried: bool, mode: &Mode) -> Changes {
+/// Chooses from what should be there and what is. A trial of an edition takes all that is made with it at once.
+pub(super) fn changes(
+    case: &Case<'_>,
+    parts: &Parts,
+    can_be_tried: bool,
+    is_trial: bool,
+) -> Changes {
     let Case {
         consumer,
         installed,
         ..
     } = *case;
     let lacks_its_ground = lacks_its_ground(consumer, parts, installed);
-    let is_without_sites = lacks_its_ground || matches!(mode, Mode::WithoutSites { .. });
-    let are_held_back = lacks_its_ground
-        || matches!(
-            mode,
-            Mode::WithoutSites {
-                are_held_back: true
-            }
-        );
     let differing = || {
         parts
             .differing()
             .filter(|(file, _)| !installed.foreign.contains(*file))
     };
-    if !matches!(mode, Mode::Trial(_)) {
-        let further = are_held_back
+    if !is_trial {
+        let further = lacks_its_ground
             .then(|| differing().map(|(file, _)| file))
             .into_iter()
             .flatten();
@@ -109,7 +93,7 @@ pub(super) fn changes(case: &Case<'_>, parts: &Parts, can_be_tried: bool, mode: 
         }
     }
     let may_go = |(file, part): &(&FileName, Option<&Part>)| match part {
-        Some(part) if is_without_sites && part.comes == Comes::WithSites => {
+        Some(part) if lacks_its_ground && part.comes == Comes::WithSites => {
             // A certificate is renewed all the same where the file that names it is as it should be.
             part.host().is_some() && part.has_file(file, installed)
         }
@@ -126,8 +110,8 @@ pub(super) fn changes(case: &Case<'_>, parts: &Parts, can_be_tried: bool, mode: 
         .map(|(file, part)| (file.clone(), unit(part)))
         .collect();
     open.retain(|file, (unit, _)| installed.trial.holds_back(file, || *unit).is_none());
-    if let Mode::Trial(sample) = mode {
-        return trial(open, parts, installed, sample.as_ref());
+    if is_trial {
+        return trial(open, installed);
     }
     let comes = open.values().map(|(_, comes)| *comes).min();
     let stage = open
@@ -153,17 +137,10 @@ pub(super) fn changes(case: &Case<'_>, parts: &Parts, can_be_tried: bool, mode: 
 
 /// Of what may go, what goes in a try of new templates. What some servers are known to refuse, or this one refused in an
 /// earlier form, would say nothing about them.
-fn trial(
-    mut open: BTreeMap<FileName, (Digest, Comes)>,
-    parts: &Parts,
-    installed: &Installed,
-    sample: Option<&FileName>,
-) -> Changes {
-    let is_told_apart =
-        |file: &FileName| sample.is_none_or(|sample| sample == file) || parts.host(file).is_none();
+fn trial(mut open: BTreeMap<FileName, (Digest, Comes)>, installed: &Installed) -> Changes {
     open.retain(|file, (_, comes)| match comes {
         Comes::First => installed.files.contains_key(file),
-        Comes::WithSites => is_told_apart(file) && !installed.trial.refused.contains_key(file),
+        Comes::WithSites => !installed.trial.refused.contains_key(file),
         Comes::Last => false,
     });
     let next = open

@@ -552,7 +552,7 @@ fn what_a_site_was_seen_to_take_of_the_users_does_not_make_room_for_ours() {
     let unit = deploy.after.trying[&file];
     for installed in observed.installed.values_mut() {
         let trial = &mut Rc::make_mut(installed).trial;
-        trial.refused(&[(file.clone(), unit)].into(), "no", NOW);
+        quarantine::refused(trial, &[(file.clone(), unit)].into(), "no", NOW);
     }
     let told = plan(&changed, &observed, &templates(), &rules(), NOW);
     assert_eq!(told.actions, []);

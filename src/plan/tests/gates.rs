@@ -158,7 +158,7 @@ fn a_file_that_is_held_back_and_leads_elsewhere_is_what_keeps_the_gate_closed() 
     // It is refused, and so is what would take it away.
     let tried = deploy.after.trying.clone();
     let known = installed(&mut observed);
-    known.trial.refused(&tried, "no", START);
+    quarantine::refused(&mut known.trial, &tried, "no", START);
     let plan = planned(&with_moved, &observed, START);
     let [Action::Deploy(deploy)] = plan.actions.as_slice() else {
         panic!("{plan:?}")
@@ -169,7 +169,7 @@ fn a_file_that_is_held_back_and_leads_elsewhere_is_what_keeps_the_gate_closed() 
     let proxy = ContainerName::parse("proxy").expect("a name");
     assert_eq!(plan.shut, BTreeMap::from([(proxy.clone(), shut.clone())]));
     let known = installed(&mut observed);
-    known.stopgaps.trial.refused(&tried, "no", START);
+    quarantine::refused(&mut known.stopgaps.trial, &tried, "no", START);
     known.shut = shut;
     assert_eq!(told(&with_moved, &observed, START), ["prove proxy"]);
     let seen = foresee(&observed, &planned(&with_moved, &observed, START), START);

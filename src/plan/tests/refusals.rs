@@ -77,7 +77,7 @@ fn a_refusal_names_the_templates_of_the_user_that_took_part_in_the_file() {
             .expect("the site has its certificate now")
             .after
             .trying;
-        installed(&mut observed).trial.refused(&site, "no", START);
+        quarantine::refused(&mut installed(&mut observed).trial, &site, "no", START);
         planned(&observed)
             .complaints
             .into_iter()
@@ -280,12 +280,10 @@ impl Refusing {
             }
             Action::TakeBack(back) => {
                 let mut observed = observed;
-                let before = self.journal[&back.consumer.name].clone();
-                let progress = Progress::TakenBack;
-                observed.installed.insert(
-                    back.consumer.name.clone(),
-                    Installed { progress, ..before }.into(),
-                );
+                let there = self.journal[&back.consumer.name].clone();
+                observed
+                    .installed
+                    .insert(back.consumer.name.clone(), back.taken_back(there).into());
                 observed
             }
             _ => {
@@ -324,26 +322,17 @@ impl Refusing {
 
     /// What is observed after a deployment was refused and taken back.
     fn refuse(&self, mut observed: Observed, deploy: &Deploy, now: Timestamp) -> Observed {
-        let mut installed = self.journal[&deploy.consumer.name].clone();
-        installed.generation = deploy.back.mark;
-        installed.files.insert(
+        let mut there = self.journal[&deploy.consumer.name].clone();
+        there.files.insert(
             deploy.back.file.clone(),
             InstalledFile::read(deploy.back.text.as_bytes()).expect("it is ours"),
         );
-        if deploy.is_conclusive {
-            let after = &deploy.after;
-            match &deploy.templates {
-                Some(refused) => {
-                    installed.templates.refused = Some(RefusedTemplates {
-                        reason: "no".to_owned(),
-                        ..refused.clone()
-                    });
-                }
-                None => installed.blame(after.on_trial(), after.trying.is_empty(), "no", now),
-            }
-        }
-        installed.progress = Progress::Proven { at: now };
-        installed.process = deploy.after.process;
+        let again = SeenAgain {
+            at: now,
+            took: Duration::ZERO,
+            within: deploy.within,
+        };
+        let (installed, _) = deploy.refused(deploy.taken_back(there), again, "no");
         observed
             .installed
             .insert(deploy.consumer.name.clone(), installed.into());
@@ -400,9 +389,7 @@ fn what_all_sites_with_certificates_share_is_blamed_on_the_proxy() {
         let mut observed = observed.clone();
         for (file, unit) in parts.iter().take(refused) {
             let alone = [(file.clone(), *unit)].into();
-            installed(&mut observed)
-                .trial
-                .refused(&alone, reason, START);
+            quarantine::refused(&mut installed(&mut observed).trial, &alone, reason, START);
         }
         let complaints = planned(&desired, &observed, START).complaints;
         let complaints: Vec<_> = complaints.iter().map(ToString::to_string).collect();

@@ -17,10 +17,7 @@ use crate::{
 
 use row::events;
 pub(crate) use words::named;
-use words::{
-    RECORDS, listed, next_try, place, refused, rendered, seconds, templates_refused,
-    templates_taken,
-};
+use words::{RECORDS, listed, next_try, place, refused, rendered, seconds, templates_taken};
 
 events! {
     /// The program begins its work.
@@ -292,9 +289,8 @@ events! {
         consumer: ContainerName,
         /// What was seen instead.
         reason: String,
-        /// Whether nothing is left to try; else single sites tell whether it is the templates.
-        is_all: bool,
-    } => "templates-refused", Level::WARN, ("{consumer}: {}: {reason}", templates_refused(*is_all));
+    } => "templates-refused", Level::WARN,
+        ("{consumer}: refuses the new templates, which are held back until they change: {reason}");
 
     /// An action failed.
     Failed {

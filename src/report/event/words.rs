@@ -52,16 +52,6 @@ pub(super) fn refused(parts: &BTreeSet<FileName>, reason: &str, excuse: Option<&
     }
 }
 
-/// What becomes of templates that a consumer refuses.
-pub(super) fn templates_refused(is_all: bool) -> &'static str {
-    match is_all {
-        true => "refuses the new templates, which are held back until they change",
-        false => {
-            "refuses what is made with the new templates; a site alone shows whether it is these"
-        }
-    }
-}
-
 /// When what failed is tried again.
 pub(super) fn next_try(again: Option<Timestamp>) -> String {
     again.map_or_else(

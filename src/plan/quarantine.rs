@@ -1,0 +1,328 @@
+//! What is known of a consumer once it was given something and looked at: what is in use, what is held back, and what is
+//! tried by halves. Pure: the daemon, the forecast of `plan`, and the proxies that tests simulate all ask here.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::{Deploy, TakeBack};
+use crate::{
+    observe::{Installed, InstalledTemplates, Progress, Refused, RefusedTemplates, Trial, Units},
+    values::{CertificateName, FileName, Timestamp},
+};
+
+/// What was there before and took more than this share of its time to be seen again may only be slow: then what is new
+/// may have been slow, too.
+const CONCLUSIVE_SHARE: u32 = 2;
+
+/// Whom a refusal speaks against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// What came with the deployment: each of these as one.
+    Refused(Vec<Refusal>),
+    /// The edition of templates that was on trial.
+    EditionRefused {
+        /// What was seen, or the consumer's own words.
+        reason: String,
+    },
+    /// Nobody: what was there before was refused a moment ago, too.
+    Open,
+    /// Nobody: the consumer may only be slow.
+    Slow {
+        /// How long it took for what was there before.
+        took: Duration,
+    },
+    /// The consumer's own configuration, which its tool refuses without ours, too.
+    OwnIsBroken,
+    /// Nobody that is known: the tool names files that did not come with the deployment.
+    Unexplained,
+}
+
+/// Parts that were refused as one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// One that came alone is held back until it changes; of several, at least one is to blame.
+    pub parts: BTreeSet<FileName>,
+    /// What was seen, or the consumer's own words.
+    pub reason: String,
+    /// Why that is no trouble, where some servers are known to refuse it.
+    pub excuse: Option<&'static str>,
+}
+
+/// What was there before, seen again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeenAgain {
+    /// When the last of it was seen.
+    pub at: Timestamp,
+    /// How long that took.
+    pub took: Duration,
+    /// How long it might have taken.
+    pub within: Duration,
+}
+
+impl Deploy {
+    /// What is known once the new generation was seen. `reload` is how long the consumer took for it, where it was told.
+    pub fn proven(&self, at: Timestamp, reload: Option<Duration>) -> Installed {
+        let mut installed = self.after.clone();
+        accepted(&mut installed.trial, &self.after.trying);
+        accepted(&mut installed.stopgaps.trial, &self.after.stopgaps.trying);
+        take_edition(&mut installed.templates);
+        close(&mut installed);
+        let is_named = |name: &CertificateName| !self.forget.contains(name);
+        installed.certificates.retain(|name, _| is_named(name));
+        installed.progress = Progress::Proven { at };
+        installed.reload = reload.or(installed.reload);
+        installed
+    }
+
+    /// What is known of what lies there and the consumer is not told of: it stays in question until that starts again.
+    pub fn not_told(&self, reason: String) -> Installed {
+        Installed {
+            progress: Progress::Unproven { reason },
+            ..self.after.clone()
+        }
+    }
+
+    /// What is known of what stays, though it can't be seen.
+    pub fn unproven(&self, reason: String) -> Installed {
+        let mut installed = self.after.clone();
+        take_edition(&mut installed.templates);
+        close(&mut installed);
+        installed.progress = Progress::Unproven { reason };
+        installed
+    }
+
+    /// What is known while what was there before is back, given what lies there now. The consumer has not heard of what
+    /// was new.
+    pub fn withdrawn(&self, there: Installed) -> Installed {
+        let mut installed = returned(&self.before, there);
+        installed.is_own_broken = false;
+        installed
+    }
+
+    /// The same where it has heard of it. Until it is known that it runs well with what it had, nothing new is put there
+    /// while it does not run.
+    pub fn taken_back(&self, there: Installed) -> Installed {
+        Installed {
+            generation: self.back.mark,
+            progress: Progress::TakenBack,
+            process: self.after.process,
+            signals: self.after.signals.clone(),
+            is_own_broken: false,
+            ..returned(&self.before, there)
+        }
+    }
+
+    /// What is known once the consumer's tool refused what was new, for this reason and naming these files.
+    /// `refuses_before` says whether it refuses what was there before, too. `installed` is from [`Self::withdrawn`].
+    pub fn rejected(
+        &self,
+        mut installed: Installed,
+        named: &BTreeSet<FileName>,
+        refuses_before: bool,
+        reason: &str,
+        now: Timestamp,
+    ) -> (Installed, Verdict) {
+        installed.is_own_broken = named.is_empty() && refuses_before;
+        if installed.is_own_broken {
+            return (installed, Verdict::OwnIsBroken);
+        }
+        // Its own files were broken when it was last asked, and may have been mended between the two looks.
+        if named.is_empty() && !self.is_conclusive {
+            return (installed, Verdict::Open);
+        }
+        let suspects = suspects(named, self.after.on_trial());
+        let verdict = match suspects.is_empty() {
+            true => Verdict::Unexplained,
+            false => self.blame(&mut installed, suspects, reason, now),
+        };
+        (installed, verdict)
+    }
+
+    /// What is known once the new generation was not seen in time, and what was there before was. `installed` is from
+    /// [`Self::taken_back`].
+    pub fn refused(
+        &self,
+        mut installed: Installed,
+        again: SeenAgain,
+        reason: &str,
+    ) -> (Installed, Verdict) {
+        let SeenAgain { at, took, within } = again;
+        installed.reload = Some(took);
+        installed.progress = Progress::Proven { at };
+        let verdict = if took * CONCLUSIVE_SHARE > within {
+            Verdict::Slow { took }
+        } else if self.is_conclusive {
+            let all = vec![self.after.on_trial().clone()];
+            self.blame(&mut installed, all, reason, at)
+        } else {
+            Verdict::Open
+        };
+        (installed, verdict)
+    }
+
+    /// Writes down what is held to be refused: the edition, where it was a try of one.
+    fn blame(
+        &self,
+        installed: &mut Installed,
+        suspects: Vec<Units>,
+        reason: &str,
+        at: Timestamp,
+    ) -> Verdict {
+        let reason = reason.to_owned();
+        if let Some(edition) = self.edition {
+            installed.templates.refused = Some(RefusedTemplates {
+                digest: edition,
+                reason: reason.clone(),
+            });
+            return Verdict::EditionRefused { reason };
+        }
+        let trial = match self.after.trying.is_empty() {
+            true => &mut installed.stopgaps.trial,
+            false => &mut installed.trial,
+        };
+        let refusals = suspects.into_iter().map(|units| {
+            refused(trial, &units, &reason, at);
+            Refusal {
+                excuse: self.excuse(&units),
+                parts: units.into_keys().collect(),
+                reason: reason.clone(),
+            }
+        });
+        Verdict::Refused(refusals.collect())
+    }
+
+    fn excuse(&self, units: &Units) -> Option<&'static str> {
+        let own = self.consumer.kind.own_files.iter();
+        own.filter(|own| units.keys().any(|file| file.as_str() == own.file))
+            .find_map(|own| own.excuse)
+            .filter(|_| self.is_optional)
+    }
+}
+
+impl TakeBack {
+    /// What is known once what was there before is back, given what lies there now. Nobody was told: the consumer does
+    /// not run.
+    pub fn taken_back(&self, there: Installed) -> Installed {
+        Installed {
+            progress: Progress::TakenBack,
+            ..returned(&self.before, there)
+        }
+    }
+}
+
+/// What was known before, with what lies there now.
+fn returned(before: &Installed, there: Installed) -> Installed {
+    let mut installed = Installed {
+        files: there.files,
+        foreign: there.foreign,
+        certificates: there.certificates,
+        shut: there.shut,
+        ..before.clone()
+    };
+    close(&mut installed);
+    installed
+}
+
+/// Forgets what a generation brought: it is not in question any more.
+pub(super) fn close(installed: &mut Installed) {
+    installed.open = false;
+    installed.templates.trying = None;
+    installed.trying.clear();
+    installed.stopgaps.trying.clear();
+}
+
+/// Notes the edition of which something is in use.
+fn take_edition(templates: &mut InstalledTemplates) {
+    let other = |taken: &_| templates.used != Some(*taken);
+    if let Some(taken) = templates.trying.filter(other) {
+        *templates = InstalledTemplates {
+            used: Some(taken),
+            ..InstalledTemplates::default()
+        };
+    }
+}
+
+/// What of `trying` a tool refuses as one: each file that it names alone; all of it where it names none.
+fn suspects(named: &BTreeSet<FileName>, trying: &Units) -> Vec<Units> {
+    if named.is_empty() {
+        let all = Some(trying.clone()).filter(|all| !all.is_empty());
+        return all.into_iter().collect();
+    }
+    let alone = |file: &FileName| Some(Units::from([(file.clone(), *trying.get(file)?)]));
+    named.iter().filter_map(alone).collect()
+}
+
+/// Notes that `tried` was taken up.
+fn accepted(trial: &mut Trial, tried: &Units) {
+    trial.retain(|file| !tried.contains_key(file));
+}
+
+/// Notes that `tried` was refused: a part that came alone is to blame, of several one or more are.
+pub(super) fn refused(trial: &mut Trial, tried: &Units, reason: &str, at: Timestamp) {
+    trial.doubted.retain(|file, _| !tried.contains_key(file));
+    trial.waiting.retain(|file, _| !tried.contains_key(file));
+    let mut parts = tried.iter();
+    match (parts.next(), parts.next()) {
+        (Some((file, unit)), None) => {
+            let refused = Refused {
+                unit: *unit,
+                reason: reason.to_owned(),
+                at,
+            };
+            trial.refused.insert(file.clone(), refused);
+        }
+        _ => {
+            trial.waiting.append(&mut trial.doubted);
+            trial.doubted = tried.clone();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::values::Digest;
+
+    fn units(names: &[&str]) -> Units {
+        names
+            .iter()
+            .map(|name| (FileName::parse(*name).expect("a name"), Digest::of(name)))
+            .collect()
+    }
+
+    #[test]
+    fn blame_is_narrowed_down_to_one() {
+        let at = Timestamp::from_seconds(0);
+        let mut trial = Trial::default();
+        refused(&mut trial, &units(&["a", "b", "c", "d"]), "no", at);
+        assert_eq!(trial.doubted, units(&["a", "b", "c", "d"]));
+        accepted(&mut trial, &units(&["a", "b"]));
+        assert_eq!(trial.doubted, units(&["c", "d"]));
+        refused(&mut trial, &units(&["c", "d"]), "no", at);
+        assert_eq!(trial.doubted, units(&["c", "d"]));
+        refused(&mut trial, &units(&["c"]), "no", at);
+        assert_eq!(trial.doubted, units(&["d"]));
+        let file = FileName::parse("c").expect("a name");
+        assert!(trial.holds_back(&file, || Digest::of("c")).is_some());
+        assert!(trial.holds_back(&file, || Digest::of("mended")).is_none());
+        accepted(&mut trial, &units(&["c", "d"]));
+        assert_eq!(trial, Trial::default());
+        refused(&mut trial, &units(&["a", "b", "c", "d"]), "no", at);
+        refused(&mut trial, &units(&["a", "b"]), "no", at);
+        assert_eq!(
+            (&trial.doubted, &trial.waiting),
+            (&units(&["a", "b"]), &units(&["c", "d"]))
+        );
+    }
+
+    #[test]
+    fn only_what_is_named_is_suspected_and_all_where_nothing_is() {
+        let named = |names: &[&str]| units(names).into_keys().collect::<BTreeSet<_>>();
+        let trying = units(&["a", "b", "c"]);
+        assert_eq!(
+            suspects(&named(&["a", "c"]), &trying),
+            [units(&["a"]), units(&["c"])]
+        );
+        assert_eq!(suspects(&named(&[]), &trying), [trying]);
+        assert_eq!(suspects(&named(&[]), &Units::new()), []);
+    }
+}
