@@ -274,6 +274,12 @@ impl CertificateFolder {
             Self::Shared { theirs } | Self::Delivered(Folder { theirs, .. }) => theirs,
         }
     }
+
+    /// The files of one of our certificates as the consumer sees them.
+    pub fn files(&self, name: &CertificateName) -> [PathBuf; 2] {
+        let folder = self.theirs().join(name.as_str());
+        [folder.join("fullchain.pem"), folder.join("privkey.pem")]
+    }
 }
 
 /// A host name that a proxy serves. Its lists are as those of [`Wanted`].

@@ -66,17 +66,17 @@ async fn put(ports: &Ports, deploy: &mut Deploy) -> Result<(), Failure> {
     let consumer = Rc::clone(&deploy.consumer);
     let place = place(&consumer);
     let is_signalled = consumer.running && matches!(deploy.tell, Tell::Signal(_));
-    if deploy.changes() {
+    if deploy.changes_folders() {
         ports.folders.stage(&place, &change(deploy))?;
     }
-    if consumer.running && (deploy.changes() || is_signalled) {
+    if consumer.running && (deploy.changes_folders() || is_signalled) {
         // One that starts reads what lies there now, which was seen to be good.
         super::tell::settle(ports, deploy).await;
     }
     if is_signalled {
         deploy.after.signals.last = Some(sent(ports, consumer.started_at));
     }
-    if deploy.changes() {
+    if deploy.changes_folders() {
         ports
             .folders
             .switch(&place, &change(deploy), &deploy.after)?;

@@ -6,7 +6,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::Signals;
+use super::{PartName, Signals};
 use crate::values::{CertificateName, Digest, FileName, Timestamp};
 
 /// What lies in a consumer's folder, and how far the consumer has taken it up.
@@ -41,9 +41,6 @@ pub struct Installed {
     /// What this generation brought, as long as the journal is open.
     #[serde(default)]
     pub trying: Units,
-    /// What is brought to sites whose own files are held back.
-    #[serde(default)]
-    pub stopgaps: Stopgaps,
     /// By which templates its sites are made.
     #[serde(default)]
     pub templates: InstalledTemplates,
@@ -132,19 +129,8 @@ pub enum Progress {
     TakenBack,
 }
 
-/// A part of what a consumer is given that can be held back alone, by the file that it stands in; and what is in it,
-/// certificate included.
-pub type Units = BTreeMap<FileName, Digest>;
-
-/// What is brought to a site whose own file is held back, so that the older file that stays does no harm: it goes where
-/// it leads to others, and its certificate is renewed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stopgaps {
-    /// What this generation brought, as long as the journal is open.
-    pub trying: Units,
-    /// What is known of those that were refused.
-    pub trial: Trial,
-}
+/// Parts, each with the digest of what is in it.
+pub type Units = BTreeMap<PartName, Digest>;
 
 /// What is known of what a consumer refuses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,7 +141,7 @@ pub struct Trial {
     #[serde(default)]
     pub waiting: Units,
     /// Refused alone: held back until they change.
-    pub refused: BTreeMap<FileName, Refused>,
+    pub refused: BTreeMap<PartName, Refused>,
 }
 
 /// A part that a consumer refused when it came alone.
@@ -223,37 +209,29 @@ impl Installed {
         // One that we started ourselves is known by its older process, and was looked at afterwards.
         started_at.filter(|start| *start > at && self.process.started_at != started_at)
     }
-
-    /// What this generation brought, as long as the journal is open: parts, or else stopgaps.
-    pub fn on_trial(&self) -> &Units {
-        if self.trying.is_empty() {
-            &self.stopgaps.trying
-        } else {
-            &self.trying
-        }
-    }
 }
 
 impl Trial {
-    /// The files of which anything is known.
-    pub fn files(&self) -> impl Iterator<Item = &FileName> {
+    /// The parts of which anything is known.
+    pub fn parts(&self) -> impl Iterator<Item = &PartName> {
         self.doubted
             .keys()
             .chain(self.waiting.keys())
             .chain(self.refused.keys())
     }
 
-    /// Forgets what is known of files that are of no more interest.
-    pub fn retain(&mut self, is_of_interest: impl Fn(&FileName) -> bool) {
-        self.doubted.retain(|file, _| is_of_interest(file));
-        self.waiting.retain(|file, _| is_of_interest(file));
-        self.refused.retain(|file, _| is_of_interest(file));
+    /// Forgets what is known of parts that are of no more interest.
+    pub fn retain(&mut self, is_of_interest: impl Fn(&PartName) -> bool) {
+        self.doubted.retain(|part, _| is_of_interest(part));
+        self.waiting.retain(|part, _| is_of_interest(part));
+        self.refused.retain(|part, _| is_of_interest(part));
     }
 
     /// Why this part is held back, if it is.
-    pub fn holds_back(&self, file: &FileName, unit: impl FnOnce() -> Digest) -> Option<&Refused> {
-        let refused = self.refused.get(file)?;
-        (refused.unit == unit()).then_some(refused)
+    pub fn holds_back(&self, part: &PartName, unit: Digest) -> Option<&Refused> {
+        self.refused
+            .get(part)
+            .filter(|refused| refused.unit == unit)
     }
 }
 

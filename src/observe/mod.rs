@@ -9,6 +9,7 @@ mod event;
 mod holder;
 mod installed;
 mod mounts;
+mod part_name;
 mod release;
 mod removed;
 mod signals;
@@ -29,15 +30,16 @@ pub use event::{EngineEvent, EventKind};
 pub use holder::Holder;
 pub use installed::{
     CLOSED, Installed, InstalledFile, InstalledTemplates, Process, Progress, Refused,
-    RefusedTemplates, Stopgaps, Trial, Units,
+    RefusedTemplates, Trial, Units,
 };
 pub use mounts::{Mount, MountKind, Place, SharedPath, find, locate, source};
+pub use part_name::PartName;
 pub use release::{Release, Released};
 pub use removed::Removed;
 pub use signals::{Sent, Signals};
 pub use wish::{Blame, RenewalOutcome, RenewalRequest, Stage};
 
-use crate::values::{CertificateName, ContainerName, Digest, FileName, Host, Retry, Timestamp};
+use crate::values::{CertificateName, ContainerName, Digest, Host, Retry, Timestamp};
 
 /// What the engine says, as far as it concerns us, and what we remember of what it said before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,11 +77,11 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// Forgets that a consumer refused or doubted these files.
-    pub fn clear<'a>(&mut self, cleared: impl IntoIterator<Item = &'a (ContainerName, FileName)>) {
-        for (consumer, file) in cleared {
+    /// Forgets that these parts were refused or doubted.
+    pub fn clear<'a>(&mut self, cleared: impl IntoIterator<Item = &'a (ContainerName, PartName)>) {
+        for (consumer, part) in cleared {
             if let Some(installed) = self.installed.get_mut(consumer) {
-                Rc::make_mut(installed).trial.retain(|known| known != file);
+                Rc::make_mut(installed).trial.retain(|known| known != part);
             }
         }
     }

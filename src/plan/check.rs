@@ -1,14 +1,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::values::FileName;
+use crate::observe::PartName;
 
 /// What a consumer's own tool must say of its new files before it is told of them, and what its words mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
     /// What is run in it; it refuses with any exit code but 0.
     pub words: Vec<String>,
-    /// The new files, by the path that the tool knows them by.
-    pub names: BTreeMap<String, FileName>,
+    /// The new files and certificates, by the paths that the tool knows them by.
+    pub names: BTreeMap<String, PartName>,
     /// What stands in those lines of its output that tell why it refuses.
     pub refuses: &'static str,
 }
@@ -17,9 +17,9 @@ pub struct Check {
 const LONGEST: usize = 500;
 
 impl Check {
-    /// The new files that the tool blames. A line is about the file that it names last: what stands before may be text
+    /// What of the new the tool blames. A line is about the file that it names last: what stands before may be text
     /// that a file quotes.
-    pub fn blamed(&self, output: &str) -> BTreeSet<FileName> {
+    pub fn blamed(&self, output: &str) -> BTreeSet<PartName> {
         let last = |line: &&str| {
             let places = self
                 .names
@@ -98,8 +98,8 @@ mod tests {
 
     const FOLDER: &str = "/etc/nginx/conf.d";
 
-    fn file(name: &str) -> FileName {
-        FileName::parse(name).expect("a name")
+    fn file(name: &str) -> PartName {
+        PartName::try_from(name.to_owned()).expect("a name")
     }
 
     fn check(files: &[&str]) -> Check {

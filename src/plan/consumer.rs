@@ -7,9 +7,9 @@ use std::{
 
 use super::{
     Action, Deploy, Draft, PlanRules, Planner, TakeBack, backoff,
-    content::{PartInputs, Parts},
+    content::Parts,
     deploy::{Case, deploy},
-    edition::{self, Edition},
+    edition::{self, Edition, Making},
     gate::{self, Elsewhere, Gate},
     held_back::{Whose, complaints, of_refused_templates, unrendered, untried},
     obtain::HeldCertificates,
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     desire::{Complaint, Consumer},
-    observe::{Installed, Observed, Progress, Subject},
+    observe::{Installed, Observed, PartName, Progress},
     render::{TemplateError, Templates},
     values::{ContainerName, Digest, FileName, Timestamp},
 };
@@ -28,13 +28,12 @@ type OnTrial = BTreeMap<ContainerName, Parts>;
 /// Plans the deployment to one consumer, if it needs one.
 pub(super) fn plan(
     consumer: &Rc<Consumer>,
-    (observed, live): (&Observed, &HeldCertificates),
+    (observed, live): (&Observed, &Rc<HeldCertificates>),
     templates: &Templates,
     rules: &PlanRules,
     now: Timestamp,
     (memory, draft): (&mut Planner, &mut Draft),
 ) {
-    let subject = Subject::Consumer(consumer.name.clone());
     let Some(installed) = observed.installed.get(&consumer.name) else {
         return;
     };
@@ -55,101 +54,99 @@ pub(super) fn plan(
     };
     let edition = Edition::of(consumer, installed, templates);
     let (parts, on_trial) = memory.parts(&case.wanted(edition.templates), edition.is_trial_due);
-    draft.plan.complaints.extend(complaints(
-        consumer,
-        installed,
-        parts,
-        edition.templates,
-        rules,
-    ));
-    draft
-        .plan
-        .complaints
-        .extend(of_refused_templates(consumer, installed, templates, rules));
-    let is_under_way = observed.under_way.contains(&subject);
-    let shut = match is_under_way {
-        // What is held back, and what is shut, stays so meanwhile.
-        true => installed.shut.clone(),
-        false => {
-            let has_failed = observed.attempts.contains_key(&subject);
-            shut(consumer, parts, installed, has_failed)
-        }
-    };
+    case.complain(parts, &edition, templates, &mut draft.plan.complaints);
+    let is_under_way = observed.under_way.contains(&case.subject());
+    let shut = case.shut(parts, is_under_way);
     let told = complaint_of_shut(consumer, &shut, rules);
     draft.plan.complaints.extend(told);
     if is_under_way {
         return;
     }
-    if shut != installed.shut {
-        draft.plan.shut.insert(consumer.name.clone(), shut);
-    }
-    if signals.ended != installed.signals.ended {
-        let seen = (consumer.name.clone(), signals.clone());
-        draft.plan.signals.extend([seen]);
-    }
-    if !installed.open {
-        let is_in_place = |file: &&FileName| {
-            parts
-                .get(file)
-                .is_some_and(|part| part.is_in_place(file, installed))
-        };
-        let cleared = installed.trial.files().filter(is_in_place);
-        draft
-            .plan
-            .cleared
-            .extend(cleared.map(|file| (consumer.name.clone(), file.clone())));
-    }
+    case.note(parts, shut, draft);
     if has_died(consumer, installed) {
-        return take_back(consumer, installed, observed, now, draft);
+        return case.take_back(draft);
     }
     if !consumer.running && installed.progress == Progress::TakenBack {
         return;
     }
-    let action = match case.next(
+    match case.next(
         &edition,
         templates,
         parts,
         on_trial,
         &mut draft.plan.complaints,
     ) {
-        Ok(Some(found)) => found,
-        Ok(None) => return,
-        Err(error) => {
-            return draft
+        Ok(Some(found)) => case.begin(found, draft),
+        Ok(None) => {}
+        Err(error) => drop(
+            draft
                 .plan
                 .complaints
-                .extend([unrendered(consumer, &error, rules)]);
-        }
-    };
-    match backoff::held_back(
-        observed.attempts.get(&subject),
-        &subject,
-        action.attempt.asked,
-    ) {
-        Some(time) if time > now => draft.wake_at(time),
-        _ if action.is_optional => draft.last.push(action),
-        _ => draft.plan.actions.push(Action::Deploy(Box::new(action))),
+                .insert(unrendered(consumer, &error, rules)),
+        ),
     }
 }
 
 impl Case<'_> {
-    /// What the folder should hold, by these templates.
-    fn wanted<'a>(&'a self, templates: &'a Templates) -> PartInputs<'a> {
-        let Self {
-            consumer,
-            gate,
-            installed,
-            observed,
-            now,
-            ..
-        } = *self;
-        PartInputs {
-            consumer,
-            gate,
-            installed,
-            observed,
-            templates,
-            now,
+    /// Tells what is held back.
+    fn complain(
+        &self,
+        parts: &Parts,
+        edition: &Edition<'_>,
+        templates: &Templates,
+        told: &mut BTreeSet<Complaint>,
+    ) {
+        let (consumer, installed) = (self.consumer, self.installed);
+        told.extend(complaints(self, parts, edition.templates));
+        told.extend(of_refused_templates(
+            consumer, installed, templates, self.rules,
+        ));
+    }
+
+    /// Notes what is known better than it is written down.
+    fn note(&self, parts: &Parts, shut: BTreeSet<FileName>, draft: &mut Draft) {
+        let (name, installed) = (&self.consumer.name, self.installed);
+        if shut != installed.shut {
+            draft.plan.shut.insert(name.clone(), shut);
+        }
+        if self.signals.ended != installed.signals.ended {
+            let seen = self.signals.clone();
+            draft.plan.signals.insert(name.clone(), seen);
+        }
+        if !installed.open {
+            let cleared = installed
+                .trial
+                .parts()
+                .filter(|part| self.is_clear(parts, part));
+            let cleared = cleared.map(|part| (name.clone(), part.clone()));
+            draft.plan.cleared.extend(cleared);
+        }
+    }
+
+    /// Whether a part that was refused or in doubt is as it should be.
+    fn is_clear(&self, parts: &Parts, part: &PartName) -> bool {
+        let to = (&**self.consumer, &**self.installed);
+        match part {
+            PartName::File(file) => parts
+                .get(file)
+                .is_some_and(|part| part.is_in_place(file, to)),
+            // One of the user's that is refused is so as long as it is there, though ours takes its place.
+            PartName::Certificate(name) => {
+                let held = self.observed.held.get(name);
+                held.is_some_and(|held| to.1.certificates.get(name) == Some(&held.digest))
+            }
+            PartName::Removal(file) => !to.1.files.contains_key(file),
+        }
+    }
+
+    /// Plans a deployment, unless it failed a while ago.
+    fn begin(&self, deploy: Deploy, draft: &mut Draft) {
+        let subject = self.subject();
+        let before = self.observed.attempts.get(&subject);
+        match backoff::held_back(before, &subject, deploy.attempt.asked) {
+            Some(time) if time > self.now => draft.wake_at(time),
+            _ if deploy.is_optional => draft.last.push(deploy),
+            _ => draft.plan.actions.push(Action::Deploy(Box::new(deploy))),
         }
     }
 
@@ -167,11 +164,17 @@ impl Case<'_> {
         {
             return Ok(Some(begun));
         }
-        let usual = deploy(self, parts, edition.templates, false, edition.templates)?;
+        let making = Making {
+            templates: edition.templates,
+            in_place_of: None,
+        };
+        let usual = deploy(self, parts, &making)?;
         let is_at_rest = match self.installed.progress {
             Progress::Proven { .. } => usual.as_ref().is_none_or(|deploy| deploy.is_optional),
             // It was never seen to take anything: that is waited for no longer.
-            Progress::Unproven { .. } => usual.as_ref().is_none_or(|deploy| !deploy.changes()),
+            Progress::Unproven { .. } => usual
+                .as_ref()
+                .is_none_or(|deploy| !deploy.changes_folders()),
             Progress::SignalOwed | Progress::TakenBack => false,
         };
         if !(edition.is_trial_due && self.consumer.running && is_at_rest) {
@@ -201,35 +204,60 @@ impl Case<'_> {
             .or_insert_with(Parts::none);
         parts.follow(&self.wanted(templates));
         edition::can_be_tried(parts)?;
-        deploy(self, parts, templates, true, edition.templates)
+        let making = Making {
+            templates,
+            in_place_of: Some(edition.templates),
+        };
+        deploy(self, parts, &making)
     }
-}
 
-/// The sites that have to be shut: what is live leads to addresses that are not theirs any more, and may be others' by
-/// now, and no reload comes that would mend it. What is shut stays so until what follows is seen.
-fn shut(
-    consumer: &Consumer,
-    parts: &Parts,
-    installed: &Installed,
-    has_failed: bool,
-) -> BTreeSet<FileName> {
-    let is_settled = !installed.open
-        && matches!(
-            installed.progress,
-            Progress::Proven { .. } | Progress::Unproven { .. }
-        );
-    let is_held_back = |file: &FileName| installed.trial.files().any(|known| known == file);
-    let files = parts.differing().map(|(file, _)| file);
-    let lead_elsewhere = files.filter(|file| {
-        consumer.running
-            && (has_failed || is_held_back(file))
-            && gate::elsewhere(parts, installed, file) != Elsewhere::Nowhere
-    });
-    let stay = installed.shut.iter().filter(|_| !is_settled).cloned();
-    lead_elsewhere
-        .filter_map(part::closed_name)
-        .chain(stay)
-        .collect()
+    /// The sites that have to be shut: what is live leads to addresses that are not theirs any more, and may be others' by
+    /// now, and no reload comes that would mend it. What is shut stays so until what follows is seen.
+    fn shut(&self, parts: &Parts, is_under_way: bool) -> BTreeSet<FileName> {
+        let installed = self.installed;
+        if is_under_way {
+            // What is held back, and what is shut, stays so meanwhile.
+            return installed.shut.clone();
+        }
+        let has_failed = self.observed.attempts.contains_key(&self.subject());
+        let is_settled = !installed.open
+            && matches!(
+                installed.progress,
+                Progress::Proven { .. } | Progress::Unproven { .. }
+            );
+        let is_held_back = |file: &FileName| {
+            let mut known = installed.trial.parts();
+            known.any(|part| part.file() == Some(file))
+        };
+        let files = parts.differing().map(|(file, _)| file);
+        let lead_elsewhere = files.filter(|file| {
+            self.consumer.running
+                && (has_failed || is_held_back(file))
+                && gate::elsewhere(parts, installed, file) != Elsewhere::Nowhere
+        });
+        let stay = installed.shut.iter().filter(|_| !is_settled).cloned();
+        lead_elsewhere
+            .filter_map(part::closed_name)
+            .chain(stay)
+            .collect()
+    }
+
+    /// Plans to bring back what was there before.
+    fn take_back(&self, draft: &mut Draft) {
+        let subject = self.subject();
+        let before = self.observed.attempts.get(&subject);
+        let generation = self.installed.generation.to_string();
+        let asked = Digest::of_parts(["take back", &generation]);
+        let attempt = backoff::attempt(before, asked, self.now);
+        match backoff::held_back(before, &subject, asked).filter(|time| *time > self.now) {
+            Some(time) => draft.wake_at(time),
+            None => draft.plan.actions.push(Action::TakeBack(Box::new(TakeBack {
+                consumer: Rc::clone(self.consumer),
+                before: Rc::clone(self.installed),
+                attempt,
+            }))),
+        }
+    }
 }
 
 fn complaint_of_shut(
@@ -252,36 +280,6 @@ fn complaint_of_shut(
         consumer.name
     );
     (!shut.is_empty()).then(|| Whose::consumer(consumer, rules).complains(problem, remedy))
-}
-
-fn take_back(
-    consumer: &Rc<Consumer>,
-    installed: &Rc<Installed>,
-    observed: &Observed,
-    now: Timestamp,
-    draft: &mut Draft,
-) {
-    let subject = Subject::Consumer(consumer.name.clone());
-    let before = observed.attempts.get(&subject);
-    let attempt = backoff::attempt(
-        before,
-        Digest::of_parts(["take back", &installed.generation.to_string()]),
-        now,
-    );
-    match backoff::held_back(before, &subject, attempt.asked).filter(|time| *time > now) {
-        Some(time) => draft.wake_at(time),
-        None => {
-            let take_back = TakeBack {
-                consumer: Rc::clone(consumer),
-                before: Rc::clone(installed),
-                attempt,
-            };
-            draft
-                .plan
-                .actions
-                .push(Action::TakeBack(Box::new(take_back)));
-        }
-    }
 }
 
 /// Whether it ended with files that it had not shown to be good: it may be these that it can't start with.

@@ -1,5 +1,5 @@
-//! What a consumer's folder should hold: its parts, each a file with the certificate that it names. What was rendered
-//! is remembered by what it was made from, so that of thousands of sites only those are looked at again that changed.
+//! What a consumer should be given: files, and newer versions of certificates that it has. What was rendered is
+//! remembered by what it was made from, so that of thousands of sites only those are looked at again that changed.
 
 use std::{
     cell::OnceCell,
@@ -12,25 +12,30 @@ use itertools::{EitherOrBoth, Itertools};
 
 use super::{
     gate::Gate,
+    obtain::HeldCertificates,
     part::{
         Of, Part, Serving, mark_file, own_file, own_text, own_view, serving, site_file, site_text,
     },
-    selection::ProvidedByHost,
+    selection::{ProvidedByHost, can_use},
     views::ServerFacts,
 };
 use crate::{
     desire::{Comes, Consumer, Site},
-    observe::{HeldCertificate, Installed, Observed},
+    observe::{Installed, Observed, PartName, Source},
     render::{TemplateError, Templates},
     values::{CertificateName, Digest, FileName, Host, Timestamp},
 };
 
 /// What parts are found out from.
+#[derive(Clone, Copy)]
 pub(super) struct PartInputs<'a> {
     pub consumer: &'a Consumer,
     pub gate: &'a Gate,
     pub installed: &'a Rc<Installed>,
+    /// With the user's own certificates in place of ours of the same names.
     pub observed: &'a Observed,
+    /// Those in `live/`, with ours under these names.
+    pub live: &'a Rc<HeldCertificates>,
     pub templates: &'a Templates,
     pub now: Timestamp,
 }
@@ -38,16 +43,19 @@ pub(super) struct PartInputs<'a> {
 /// All parts of one consumer but the mark, as they were last found out, and what they were found out from.
 #[derive(Debug)]
 pub(super) struct Parts {
-    parts: BTreeMap<FileName, Part>,
-    /// Those that a template fails for: what lies there is neither as it should be nor known to be too much.
-    unrendered: BTreeMap<FileName, Unrendered>,
+    files: BTreeMap<FileName, Part>,
+    /// Those of them that a template fails for: what lies there is neither as it should be nor known to be too much.
+    failing: BTreeSet<FileName>,
+    /// Certificates that the consumer has, and of which there is another version.
+    renewed: BTreeMap<CertificateName, Serving>,
     /// The certificate that clients are shown who send no name, where there is one.
     nameless: Option<Serving>,
     templates: Digest,
     server: Digest,
     gate: Option<Gate>,
     sites: BTreeMap<Host, KnownSite>,
-    held: Rc<BTreeMap<CertificateName, Rc<HeldCertificate>>>,
+    held: Rc<HeldCertificates>,
+    live: Rc<HeldCertificates>,
     /// Until when the same certificates serve the same sites.
     until: Timestamp,
     installed: Rc<Installed>,
@@ -57,35 +65,33 @@ pub(super) struct Parts {
     fresh: BTreeMap<FileName, String>,
 }
 
-/// A part that a template fails for.
-#[derive(Debug)]
-pub(super) struct Unrendered {
-    /// The host that it would serve; none for what belongs to the consumer as a whole.
-    pub host: Option<Host>,
-    /// The certificate that it would name.
-    pub certificate: Option<Serving>,
-    /// What is wrong.
-    pub error: TemplateError,
-}
-
 #[derive(Debug)]
 struct KnownSite {
     site: Rc<Site>,
     file: FileName,
 }
 
+/// A site that has to be rendered.
+struct NewSite<'a> {
+    host: &'a Host,
+    site: &'a Rc<Site>,
+    serving: Option<Serving>,
+}
+
 impl Parts {
     /// Nothing is known yet.
     pub fn none() -> Self {
         Self {
-            parts: BTreeMap::new(),
-            unrendered: BTreeMap::new(),
+            files: BTreeMap::new(),
+            failing: BTreeSet::new(),
+            renewed: BTreeMap::new(),
             nameless: None,
             templates: Digest::of(""),
             server: Digest::of(""),
             gate: None,
             sites: BTreeMap::new(),
             held: Rc::default(),
+            live: Rc::default(),
             until: Timestamp::from_millis(i64::MIN),
             installed: Rc::default(),
             differing: BTreeSet::new(),
@@ -98,10 +104,8 @@ impl Parts {
         let PartInputs {
             consumer,
             gate,
-            installed,
-            observed,
             templates,
-            now,
+            ..
         } = *wanted;
         let server = Digest::of_value(&(consumer.kind.name, ServerFacts::of(consumer), gate));
         if (server, templates.digest()) != (self.server, self.templates) {
@@ -113,43 +117,51 @@ impl Parts {
             };
         }
         self.fresh.clear();
-        let mut changed = self.follow_sites((consumer, gate), observed, templates, now);
+        let are_same_held = Rc::ptr_eq(&self.held, &wanted.observed.held)
+            && Rc::ptr_eq(&self.live, wanted.live)
+            && wanted.now < self.until;
+        let are_same_given = Rc::ptr_eq(&self.installed, wanted.installed);
+        let mut changed = self.follow_sites(wanted, are_same_held);
         self.follow_nameless();
         changed.extend(self.follow_own((consumer, gate), templates));
-        self.follow_installed(consumer, installed, changed);
+        self.follow_installed(consumer, wanted.installed, changed);
+        if !(are_same_held && are_same_given) {
+            self.renewed = renewed(wanted);
+        }
     }
 
-    /// Each part, by its file.
+    /// What should lie in this file; nothing where there should be none.
     pub fn get(&self, file: &FileName) -> Option<&Part> {
-        self.parts.get(file)
+        self.files.get(file)
     }
 
-    /// All of them.
+    /// All files.
     pub fn iter(&self) -> impl Iterator<Item = (&FileName, &Part)> {
-        self.parts.iter()
+        self.files.iter()
     }
 
     /// Those that a template fails for.
-    pub fn unrendered(&self) -> &BTreeMap<FileName, Unrendered> {
-        &self.unrendered
+    pub fn failing(&self) -> impl Iterator<Item = (&FileName, &Part, &TemplateError)> {
+        self.failing.iter().filter_map(|file| {
+            let part = self.files.get(file)?;
+            Some((file, part, part.text.as_ref().err()?))
+        })
     }
 
-    /// Whether this file should be there.
-    pub fn is_wanted(&self, file: &FileName) -> bool {
-        self.parts.contains_key(file) || self.unrendered.contains_key(file)
+    /// Certificates that the consumer has, and of which there is another version.
+    pub fn renewed(&self) -> &BTreeMap<CertificateName, Serving> {
+        &self.renewed
     }
 
     /// Whether there is any site that a template could be rendered for.
     pub fn has_site(&self) -> bool {
-        self.parts.values().any(|part| part.host().is_some())
+        let mut parts = self.files.values();
+        parts.any(|part| part.host().is_some() && part.text.is_ok())
     }
 
-    /// The host whose file this is or would be; none for what belongs to the consumer as a whole or to nobody.
+    /// The host whose file this is; none for what belongs to the consumer as a whole or to nobody.
     pub fn host(&self, file: &FileName) -> Option<&Host> {
-        match self.parts.get(file) {
-            Some(part) => part.host(),
-            None => self.unrendered.get(file)?.host.as_ref(),
-        }
+        self.files.get(file)?.host()
     }
 
     /// That host's site.
@@ -157,17 +169,9 @@ impl Parts {
         self.sites.get(self.host(file)?).map(|known| &*known.site)
     }
 
-    /// The certificate that this file names or would name.
-    pub fn certificate(&self, file: &FileName) -> Option<&Serving> {
-        match self.parts.get(file) {
-            Some(part) => part.certificate.as_ref(),
-            None => self.unrendered.get(file)?.certificate.as_ref(),
-        }
-    }
-
-    /// How many there are.
+    /// How many files there are.
     pub fn len(&self) -> usize {
-        self.parts.len()
+        self.files.len()
     }
 
     /// The templates that they are made with.
@@ -180,10 +184,10 @@ impl Parts {
     pub fn differing(&self) -> impl Iterator<Item = (&FileName, Option<&Part>)> {
         self.differing
             .iter()
-            .map(|file| (file, self.parts.get(file)))
+            .map(|file| (file, self.files.get(file)))
     }
 
-    /// What stands in the part of this file; nothing where there is none.
+    /// What stands in this file; nothing where there is none.
     ///
     /// # Errors
     /// When its template fails.
@@ -196,7 +200,7 @@ impl Parts {
         if let Some(text) = self.fresh.remove(file) {
             return Ok(Some(text));
         }
-        let (Some(part), Some(gate)) = (self.parts.get(file), &self.gate) else {
+        let (Some(part), Some(gate)) = (self.files.get(file), &self.gate) else {
             return Ok(None);
         };
         let server = (consumer, gate);
@@ -211,20 +215,61 @@ impl Parts {
         }
     }
 
-    /// Brings the parts of sites up to date; returns the files of those that are not as they were.
-    fn follow_sites(
+    /// Brings the files of sites up to date; returns those that are not as they were.
+    fn follow_sites(&mut self, wanted: &PartInputs<'_>, are_same_held: bool) -> BTreeSet<FileName> {
+        let (gone, new) = self.compare_sites(wanted, are_same_held);
+        if !are_same_held {
+            self.until = next_change(wanted.observed, wanted.now);
+            self.held = Rc::clone(&wanted.observed.held);
+            self.live = Rc::clone(wanted.live);
+        }
+        let mut changed: BTreeSet<_> = gone
+            .iter()
+            .filter_map(|host| Some(self.sites.remove(host)?.file))
+            .collect();
+        changed.iter().for_each(|file| self.forget(file));
+        let server = (wanted.consumer, wanted.gate);
+        for NewSite {
+            host,
+            site,
+            serving,
+        } in new
+        {
+            let file = site_file(host);
+            let text = site_text(server, host, site, serving.as_ref(), wanted.templates);
+            let of = Of::Site(host.clone());
+            let known = KnownSite {
+                site: Rc::clone(site),
+                file: file.clone(),
+            };
+            self.sites.insert(host.clone(), known);
+            self.take(file.clone(), text, Comes::WithSites, serving, of);
+            changed.insert(file);
+        }
+        changed
+    }
+
+    /// Hosts that are gone, and sites that have to be rendered.
+    fn compare_sites<'a>(
         &mut self,
-        (consumer, gate): (&Consumer, &Gate),
-        observed: &Observed,
-        templates: &Templates,
-        now: Timestamp,
-    ) -> BTreeSet<FileName> {
-        let same_certificates = Rc::ptr_eq(&self.held, &observed.held) && now < self.until;
+        wanted: &PartInputs<'a>,
+        are_same_held: bool,
+    ) -> (Vec<Host>, Vec<NewSite<'a>>) {
+        let PartInputs {
+            consumer,
+            observed,
+            now,
+            ..
+        } = *wanted;
         let (mut gone, mut new) = (Vec::new(), Vec::new());
         let own = OnceCell::new();
-        let serving = |host: &Host, site: &Site| {
-            let own = own.get_or_init(|| ProvidedByHost::of(observed));
-            serving(consumer, (host, site), (observed, own), now)
+        let with_certificate = |host, site: &'a Rc<Site>| NewSite {
+            host,
+            site,
+            serving: {
+                let own = own.get_or_init(|| ProvidedByHost::of(observed));
+                serving(consumer, (host, site), (observed, own), now)
+            },
         };
         let pairs = self
             .sites
@@ -233,58 +278,26 @@ impl Parts {
         for pair in pairs {
             match pair {
                 EitherOrBoth::Left((host, _)) => gone.push(host.clone()),
-                EitherOrBoth::Right((host, site)) => new.push((host, site, serving(host, site))),
-                EitherOrBoth::Both((_, known), (_, site))
-                    if known.site == *site && same_certificates =>
-                {
-                    known.site = Rc::clone(site);
-                }
+                EitherOrBoth::Right((host, site)) => new.push(with_certificate(host, site)),
                 EitherOrBoth::Both((_, known), (host, site)) => {
-                    let serving = serving(host, site);
-                    let before = self
-                        .parts
-                        .get(&known.file)
-                        .and_then(|part| part.certificate.as_ref());
-                    let is_served_as_before =
-                        before.map(Serving::which) == serving.as_ref().map(Serving::which);
-                    match known.site == *site && is_served_as_before {
-                        true => known.site = Rc::clone(site),
-                        false => new.push((host, site, serving)),
+                    if known.site != *site {
+                        new.push(with_certificate(host, site));
+                        continue;
+                    }
+                    known.site = Rc::clone(site);
+                    if are_same_held {
+                        continue;
+                    }
+                    let found = with_certificate(host, site);
+                    let before = self.files.get(&known.file);
+                    let before = before.and_then(|part| part.certificate.as_ref());
+                    if before.map(Serving::which) != found.serving.as_ref().map(Serving::which) {
+                        new.push(found);
                     }
                 }
             }
         }
-        if !same_certificates {
-            let changes = observed
-                .held
-                .values()
-                .flat_map(|held| [held.not_before, held.not_after]);
-            self.until = changes
-                .filter(|time| *time > now)
-                .min()
-                .unwrap_or(Timestamp::from_millis(i64::MAX));
-            self.held = Rc::clone(&observed.held);
-        }
-        let mut changed: BTreeSet<_> = gone
-            .iter()
-            .filter_map(|host| Some(self.sites.remove(host)?.file))
-            .collect();
-        changed.iter().for_each(|file| self.forget(file));
-        for (host, site, serving) in new {
-            let file = site_file(host);
-            let text = site_text((consumer, gate), host, site, serving.as_ref(), templates);
-            let of = Of::Site(host.clone());
-            self.sites.insert(
-                host.clone(),
-                KnownSite {
-                    site: Rc::clone(site),
-                    file: file.clone(),
-                },
-            );
-            self.take(file.clone(), text, Comes::WithSites, serving, of);
-            changed.insert(file);
-        }
-        changed
+        (gone, new)
     }
 
     /// Takes over what was rendered, or that it could not be.
@@ -297,41 +310,25 @@ impl Parts {
         of: Of,
     ) {
         self.forget(&file);
-        let part = |text: &str| Part {
-            file: Digest::of(text),
+        let part = Part {
+            text: match &text {
+                Ok(text) => Ok(Digest::of(text)),
+                Err(error) => Err(error.clone()),
+            },
             comes,
             certificate,
             of,
         };
         match text {
-            Ok(text) => {
-                self.parts.insert(file.clone(), part(&text));
-                self.fresh.insert(file, text);
-            }
-            Err(error) => {
-                let Part {
-                    of, certificate, ..
-                } = part("");
-                let host = if let Of::Site(host) = of {
-                    Some(host)
-                } else {
-                    None
-                };
-                self.unrendered.insert(
-                    file,
-                    Unrendered {
-                        host,
-                        certificate,
-                        error,
-                    },
-                );
-            }
+            Ok(text) => drop(self.fresh.insert(file.clone(), text)),
+            Err(_) => drop(self.failing.insert(file.clone())),
         }
+        self.files.insert(file, part);
     }
 
     fn forget(&mut self, file: &FileName) {
-        self.parts.remove(file);
-        self.unrendered.remove(file);
+        self.files.remove(file);
+        self.failing.remove(file);
     }
 
     /// Of several addresses, only the first can be shown its own certificate.
@@ -343,7 +340,7 @@ impl Parts {
             .filter(|(host, _)| host.address().is_some())
         {
             let serving = self
-                .parts
+                .files
                 .get_mut(&known.file)
                 .and_then(|part| part.certificate.as_mut());
             let Some(serving) = serving else { continue };
@@ -352,7 +349,7 @@ impl Parts {
         }
     }
 
-    /// Brings the parts of the consumer as a whole up to date; returns the files of those that are not as they were.
+    /// Brings the files of the consumer as a whole up to date; returns those that are not as they were.
     fn follow_own(
         &mut self,
         (consumer, gate): (&Consumer, &Gate),
@@ -368,29 +365,22 @@ impl Parts {
             }
             let view = Digest::of_value(&own_view(consumer, gate, self.nameless.as_ref()));
             let certificate = self.nameless.clone().filter(|_| own.names_certificate);
-            let is_known = |part: &&Part| matches!(part.of, Of::All(_, seen) if seen == view);
-            if self
-                .parts
-                .get(&file)
-                .filter(is_known)
-                .is_some_and(|part| part.certificate == certificate)
-            {
+            let is_known = |part: &&Part| {
+                matches!(part.of, Of::All(_, seen) if seen == view)
+                    && part.certificate == certificate
+            };
+            if self.files.get(&file).is_some_and(|part| is_known(&part)) {
                 continue;
             }
             let text = own_text((consumer, gate), own, self.nameless.as_ref(), templates);
-            self.take(
-                file.clone(),
-                text,
-                own.comes,
-                certificate,
-                Of::All(own, view),
-            );
+            let of = Of::All(own, view);
+            self.take(file.clone(), text, own.comes, certificate, of);
             changed.insert(file);
         }
         changed
     }
 
-    /// Finds out what differs from what is installed, given which parts are not as they were.
+    /// Finds out which files differ from those that are installed, given which are not as they were.
     fn follow_installed(
         &mut self,
         consumer: &Consumer,
@@ -408,15 +398,15 @@ impl Parts {
                         .as_ref()
                         .is_some_and(|serving| given.contains(&serving.name))
                 };
-                let named = self.parts.iter().filter(|(_, part)| names(part));
+                let named = self.files.iter().filter(|(_, part)| names(part));
                 changed.extend(named.map(|(file, _)| file.clone()));
             }
         }
         let mark = mark_file(consumer);
         for file in changed.into_iter().filter(|file| *file != mark) {
-            let is_in_place = match self.parts.get(&file) {
-                Some(part) => part.is_in_place(&file, installed),
-                None => self.unrendered.contains_key(&file) || !installed.files.contains_key(&file),
+            let is_in_place = match self.files.get(&file) {
+                Some(part) => part.text.is_err() || part.is_in_place(&file, (consumer, installed)),
+                None => !installed.files.contains_key(&file),
             };
             match is_in_place {
                 true => drop(self.differing.remove(&file)),
@@ -424,6 +414,49 @@ impl Parts {
             }
         }
     }
+}
+
+/// When the next of these certificates becomes valid or runs out.
+fn next_change(observed: &Observed, now: Timestamp) -> Timestamp {
+    let held = observed.held.values();
+    held.flat_map(|held| [held.not_before, held.not_after])
+        .filter(|time| *time > now)
+        .min()
+        .unwrap_or(Timestamp::from_millis(i64::MAX))
+}
+
+/// The certificates that the consumer has, and of which there is another version in the same place: the one that is in
+/// force, or ours, where that is the user's and is refused or lies elsewhere.
+fn renewed(wanted: &PartInputs<'_>) -> BTreeMap<CertificateName, Serving> {
+    let PartInputs {
+        consumer,
+        installed,
+        observed,
+        live,
+        ..
+    } = *wanted;
+    let mut renewed = BTreeMap::new();
+    for (name, given) in &installed.certificates {
+        let in_force = observed.held.get(name);
+        let Some(in_force) = in_force.filter(|held| held.digest != *given) else {
+            continue;
+        };
+        let part = PartName::Certificate(name.clone());
+        let ours = live
+            .get(name)
+            .filter(|ours| ours.source != Source::Provided);
+        let versions = [Some(in_force), ours].into_iter().flatten();
+        let mut versions = versions
+            .filter(|held| can_use(consumer, held))
+            .filter(|held| installed.trial.holds_back(&part, held.digest).is_none())
+            .map(|held| Serving::new(name.clone(), Rc::clone(held)))
+            .filter(|serving| serving.is_renewed_alone((consumer, installed)));
+        let version = versions.next();
+        if let Some(version) = version.filter(|version| version.digest() != *given) {
+            renewed.insert(name.clone(), version);
+        }
+    }
+    renewed
 }
 
 /// The keys under which two maps differ.

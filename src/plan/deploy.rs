@@ -8,18 +8,19 @@ use std::{
 
 use super::{
     Back, Check, Deploy, PlanRules, Proof, Tell, Why, backoff,
-    content::Parts,
+    changes::{self, Changes},
+    content::{PartInputs, Parts},
+    edition::Making,
     gate::{self, Elsewhere, Gate},
     obtain::HeldCertificates,
     part::{self, Part, Serving, mark_file},
-    quarantine, selection,
-    trial::{self, Changes, Stopgap},
+    quarantine,
 };
 use crate::{
     desire::{CertificateFolder, Consumer, Reload, Site},
     observe::{
-        Attempt, HeldCertificate, Installed, InstalledFile, Observed, Process, Progress, Signals,
-        Source, Subject, Units,
+        Attempt, Installed, InstalledFile, Observed, PartName, Process, Progress, Refused, Signals,
+        Subject, Units,
     },
     render::{TemplateError, Templates},
     values::{CertificateName, Digest, FileName, Host, Timestamp},
@@ -31,7 +32,7 @@ const PROOF_WITHIN: Duration = Duration::from_secs(2);
 const FIRST_PROOF_WITHIN: Duration = Duration::from_secs(5);
 /// What each file adds: nginx takes some 2.5 s for 1,000 sites with TLS on two cores.
 const PROOF_EACH: Duration = Duration::from_millis(10);
-/// How many certificates are looked at to tell that what was seen before is still served.
+/// How many names are looked at to tell that a certificate is served which was there before.
 const MOST_SERIALS: usize = 20;
 /// A reload that takes this many times as long as the last one is not coming any more.
 const SLOWEST: u32 = 4;
@@ -45,126 +46,157 @@ pub(super) struct Case<'a> {
     /// With the user's own certificates in place of ours of the same names.
     pub observed: &'a Observed,
     /// Those in `live/`, with ours under these names.
-    pub live: &'a HeldCertificates,
+    pub live: &'a Rc<HeldCertificates>,
     pub rules: &'a PlanRules,
     pub now: Timestamp,
 }
 
-impl Case<'_> {
-    /// The certificate that would serve a site if the user had none.
-    pub fn ours(&self, host: &Host, site: &Site) -> Option<Serving> {
-        let is_ours = |held: &HeldCertificate| held.source != Source::Provided;
-        let ours = self.live.iter().filter(|(_, held)| is_ours(held));
-        let observed = Observed {
-            held: Rc::new(
-                ours.map(|(name, held)| (name.clone(), Rc::clone(held)))
-                    .collect(),
-            ),
-            ..Observed::default()
-        };
-        let own = selection::ProvidedByHost::default();
-        part::serving(self.consumer, (host, site), (&observed, &own), self.now)
+impl<'a> Case<'a> {
+    /// What its parts are found out from, by these templates.
+    pub fn wanted(&self, templates: &'a Templates) -> PartInputs<'a> {
+        PartInputs {
+            consumer: self.consumer,
+            gate: self.gate,
+            installed: self.installed,
+            observed: self.observed,
+            live: self.live,
+            templates,
+            now: self.now,
+        }
+    }
+
+    /// What is in a file, with the certificate that comes with it; none where a template fails for it.
+    pub fn unit(&self, part: &Part) -> Option<Digest> {
+        part.unit((self.consumer, self.installed))
+    }
+
+    /// Why this file is held back, if it is.
+    pub fn refusal(&self, file: &FileName, part: &Part) -> Option<&'a Refused> {
+        let name = PartName::File(file.clone());
+        self.installed.trial.holds_back(&name, self.unit(part)?)
+    }
+
+    /// The subject of what is planned.
+    pub fn subject(&self) -> Subject {
+        Subject::Consumer(self.consumer.name.clone())
+    }
+
+    /// Whether it can be seen at once what it does with something new, and nobody is restarted for that.
+    fn can_be_tried(&self) -> bool {
+        let can_be_told = matches!(self.consumer.reload, Reload::Signal(_) | Reload::Exec(_));
+        let is_proven = matches!(self.installed.progress, Progress::Proven { .. });
+        is_proven && self.consumer.running && self.consumer.reach.is_some() && can_be_told
+    }
+
+    fn mark(&self, templates: &Templates, mark: u64) -> Result<String, TemplateError> {
+        part::mark(self.consumer, templates, self.rules, mark)
+    }
+
+    /// Whether the file with the mark shows what lies there.
+    fn has_mark(&self, templates: &Templates) -> Result<bool, TemplateError> {
+        let mark = Digest::of(self.mark(templates, self.installed.generation)?);
+        let there = self.installed.files.get(&mark_file(self.consumer));
+        Ok(there.is_some_and(|file| file.digest == mark))
+    }
+
+    /// The certificates that come with these parts: newer versions, and those that files need.
+    fn brought<'p>(
+        &'p self,
+        parts: &'p Parts,
+        next: &'p Units,
+    ) -> impl Iterator<Item = &'p Serving> {
+        next.keys().filter_map(|name| match name {
+            PartName::Certificate(name) => parts.renewed().get(name),
+            PartName::File(file) => parts.get(file)?.brings((self.consumer, self.installed)),
+            PartName::Removal(_) => None,
+        })
     }
 }
 
-/// The deployment that these parts need, made by `templates`; the mark of what is there by `earlier` ones.
+/// The deployment that these parts need, made by these templates.
 pub(super) fn deploy(
     case: &Case<'_>,
     parts: &mut Parts,
-    templates: &Templates,
-    is_trial: bool,
-    earlier: &Templates,
+    making: &Making<'_>,
 ) -> Result<Option<Deploy>, TemplateError> {
-    let Case {
-        consumer,
-        installed,
-        signals,
-        gate,
-        observed,
-        live: _,
-        rules,
-        now,
-    } = *case;
-    let mark_is = |mark| part::mark(consumer, templates, rules, mark);
-    let mark_file = mark_file(consumer);
-    let is_proven = matches!(installed.progress, Progress::Proven { .. });
-    // Nobody is restarted for what nobody asked for.
-    let can_be_told = matches!(consumer.reload, Reload::Signal(_) | Reload::Exec(_));
-    let can_be_tried = is_proven && consumer.running && consumer.reach.is_some() && can_be_told;
-    let changes = trial::changes(case, parts, can_be_tried, is_trial);
-    let mark = Digest::of(mark_is(installed.generation)?);
-    let has_mark = installed
-        .files
-        .get(&mark_file)
-        .is_some_and(|file| file.digest == mark);
-    let mut why = reasons(consumer, installed, parts, &changes, has_mark);
-    if why.is_empty()
-        && is_proven
-        && !is_trial
-        && gate.opening(consumer, parts, observed, installed).is_some()
-    {
-        why.insert(Why::GateClosed);
-    }
-    if why.is_empty() && is_trial && consumer.running {
-        // They come to what is there already: that it is so has to be written down.
-        why.insert(Why::ProofOwed);
-    }
+    let changes = match making.is_trial() {
+        true => changes::of_edition(case, parts),
+        false => changes::changes(case, parts, case.can_be_tried()),
+    };
+    let has_mark = case.has_mark(making.templates)?;
+    let why = reasons(case, parts, &changes.next, making, has_mark);
     if why.is_empty() {
         return Ok(None);
     }
-    let changed = [
-        Why::ContentChanged,
-        Why::CertificateChanged,
-        Why::LeadsElsewhere,
-    ]
-    .iter()
-    .any(|it| why.contains(it));
-    let generation = installed.generation + u64::from(changed);
-    let mut files = put(consumer, parts, &changes.next, installed, templates)?;
-    let remove = removed(parts, &changes);
-    if changed {
-        files.insert(mark_file.clone(), mark_is(generation)?);
+    let is_changed = why.iter().any(|why| why.changes_folders());
+    let mut write = put(case, parts, &changes.next, making.templates)?;
+    let installed = case.installed;
+    let mark = installed.generation + u64::from(is_changed);
+    if is_changed {
+        write.insert(mark_file(case.consumer), case.mark(making.templates, mark)?);
     }
-    let mut after = after(consumer, installed, parts, &changes, &files, generation);
-    after.open |= changed;
-    after.signals = signals.clone();
-    let makes_site = |file: &FileName| parts.get(file).is_some_and(|part| part.host().is_some());
-    let version = Some(templates.version());
-    if changes.next.keys().any(makes_site) || is_trial {
-        after.templates.trying = version;
-    } else if after.templates.trying != version {
-        after.templates.trying = None;
-    }
+    let mut after = after(case, parts, &changes.next, &write);
+    (after.generation, after.open) = (mark, after.open || is_changed);
+    note_edition(&mut after, parts, &changes.next, making);
+    let next_mark = case.mark(making.earlier(), mark + 1)?;
+    Ok(Some(finish(
+        case,
+        parts,
+        (making, &changes, has_mark),
+        (write, after, why),
+        next_mark,
+    )))
+}
+
+/// The deployment of files that are made already.
+fn finish(
+    case: &Case<'_>,
+    parts: &Parts,
+    (making, changes, has_mark): (&Making<'_>, &Changes, bool),
+    (write, after, why): (BTreeMap<FileName, String>, Installed, BTreeSet<Why>),
+    next_mark: String,
+) -> Deploy {
+    let (consumer, installed) = (case.consumer, case.installed);
     let tell = tell(consumer, &why);
-    Ok(Some(Deploy {
-        deliver: undelivered(consumer, parts, &changes, installed),
-        forget: forgotten(consumer, parts, &changes, installed),
-        proof: proof(parts, &after, installed, &why, rules),
+    let opening = case.gate.opening(consumer, parts, case.observed, &after);
+    Deploy {
+        remove: removed(parts, &changes.next),
+        deliver: delivered(case, parts, &changes.next),
+        forget: forgotten(parts, changes, installed),
+        proof: proof(parts, &after, &why, case.rules),
         back: Back {
-            file: mark_file,
-            text: part::mark(consumer, earlier, rules, generation + 1)?,
-            mark: generation + 1,
+            file: mark_file(consumer),
+            text: next_mark,
+            mark: after.generation + 1,
             tell: self::tell(consumer, &BTreeSet::new()),
         },
         within: within(installed, parts.len()),
         check: check(consumer, &after, &why),
         is_optional: changes.is_last && has_mark && !installed.open,
-        edition: is_trial.then(|| templates.version()),
+        edition: making.is_trial().then(|| making.templates.version()),
         is_conclusive: installed.progress != Progress::TakenBack && !installed.is_own_broken,
-        attempt: attempt(consumer, &after, observed, now),
+        attempt: attempt(case, &after),
         shut_if_late: shut_if_late(parts, installed),
         // One that we start again has another start then.
-        opening: gate
-            .opening(consumer, parts, observed, &after)
-            .filter(|_| !matches!(tell, Tell::Restart)),
+        opening: opening.filter(|_| !matches!(tell, Tell::Restart)),
         tell,
-        write: files,
-        remove,
+        write,
         before: Rc::clone(installed),
         after,
         consumer: Rc::clone(consumer),
         why,
-    }))
+    }
+}
+
+/// Writes down by which edition sites are made.
+fn note_edition(after: &mut Installed, parts: &Parts, next: &Units, making: &Making<'_>) {
+    let version = Some(making.templates.version());
+    let mut files = next.keys().filter_map(PartName::file);
+    if making.is_trial() || files.any(|file| parts.host(file).is_some()) {
+        after.templates.trying = version;
+    } else if after.templates.trying != version {
+        after.templates.trying = None;
+    }
 }
 
 /// The sites whose live files lead to none of their containers.
@@ -175,37 +207,29 @@ fn shut_if_late(parts: &Parts, installed: &Installed) -> BTreeSet<FileName> {
 }
 
 /// The record of this try. The mark has no part in it: the same files are the same try.
-fn attempt(consumer: &Consumer, after: &Installed, observed: &Observed, now: Timestamp) -> Attempt {
-    let before = observed
-        .attempts
-        .get(&Subject::Consumer(consumer.name.clone()));
+fn attempt(case: &Case<'_>, after: &Installed) -> Attempt {
+    let before = case.observed.attempts.get(&case.subject());
     // One that was started again may take what it did not take before.
-    let start = consumer
-        .started_at
-        .map(|time| time.millis().to_string())
-        .unwrap_or_default();
-    let units = after.trying.iter().chain(&after.stopgaps.trying);
-    let units = units.flat_map(|(file, unit)| [file.to_string(), unit.to_string()]);
-    backoff::attempt(
-        before,
-        Digest::of_parts([start].into_iter().chain(units)),
-        now,
-    )
+    let start = case.consumer.started_at;
+    let start = start.map(|time| time.millis().to_string());
+    let units = after.trying.iter();
+    let units = units.flat_map(|(part, unit)| [String::from(part.clone()), unit.to_string()]);
+    let asked = Digest::of_parts([start.unwrap_or_default()].into_iter().chain(units));
+    backoff::attempt(before, asked, case.now)
 }
 
 /// Files to write: those of the chosen parts that differ.
 fn put(
-    consumer: &Consumer,
+    case: &Case<'_>,
     parts: &mut Parts,
     next: &Units,
-    installed: &Installed,
     templates: &Templates,
 ) -> Result<BTreeMap<FileName, String>, TemplateError> {
     let mut put = BTreeMap::new();
-    for file in next.keys() {
-        let differs = |part: &Part| !part.has_file(file, installed);
+    for file in next.keys().filter_map(PartName::file) {
+        let differs = |part: &Part| !part.has_text(file, case.installed);
         if parts.get(file).is_some_and(differs)
-            && let Some(text) = parts.text(file, consumer, templates)?
+            && let Some(text) = parts.text(file, case.consumer, templates)?
         {
             put.insert(file.clone(), text);
         }
@@ -214,85 +238,70 @@ fn put(
 }
 
 /// Files to take away.
-fn removed(parts: &Parts, changes: &Changes) -> BTreeSet<FileName> {
-    let gone = changes.next.keys().filter(|file| parts.get(file).is_none());
-    let goes = changes
-        .stopgaps
-        .iter()
-        .filter(|(_, stopgap)| matches!(stopgap, Stopgap::Goes { .. }));
-    gone.chain(goes.map(|(file, _)| file)).cloned().collect()
+fn removed(parts: &Parts, next: &Units) -> BTreeSet<FileName> {
+    let goes = |part: &PartName| match part {
+        PartName::Removal(file) => Some(file.clone()),
+        PartName::File(file) if parts.get(file).is_none() => Some(file.clone()),
+        PartName::File(_) | PartName::Certificate(_) => None,
+    };
+    next.keys().filter_map(goes).collect()
 }
 
-/// What will lie there.
+/// What will lie there, under the mark of what lies there now.
 fn after(
-    consumer: &Consumer,
-    installed: &Installed,
+    case: &Case<'_>,
     parts: &Parts,
-    changes: &Changes,
+    next: &Units,
     write: &BTreeMap<FileName, String>,
-    generation: u64,
 ) -> Installed {
-    let mut after = installed.clone();
-    after.generation = generation;
+    let mut after = Installed::clone(case.installed);
     after.progress = Progress::SignalOwed;
     after.is_own_broken = false;
     after.process = Process {
-        running: consumer.running,
-        started_at: consumer.started_at,
+        running: case.consumer.running,
+        started_at: case.consumer.started_at,
     };
-    let written = |file: &FileName, text: &String| match parts.get(file) {
-        // As a look at the text would have it, which takes longer.
-        Some(part) => {
-            let leads_to = parts.site(file).map(Site::leads_to).unwrap_or_default();
-            Some(InstalledFile {
-                digest: part.file,
-                leads_to: leads_to.into(),
-            })
-        }
-        None => InstalledFile::read(text.as_bytes()),
-    };
-    after.files.extend(
-        write
-            .iter()
-            .filter_map(|(file, text)| Some((file.clone(), written(file, text)?))),
-    );
-    removed(parts, changes)
-        .iter()
-        .for_each(|file| drop(after.files.remove(file)));
-    let serving = brought(parts, changes).map(|serving| (serving.name.clone(), serving.digest()));
-    after.certificates.extend(serving);
-    if !installed.open {
+    after.signals = case.signals.clone();
+    for (file, text) in write {
+        after.files.extend(written(parts, file, text));
+    }
+    for file in removed(parts, next) {
+        after.files.remove(&file);
+    }
+    let brought = case.brought(parts, next);
+    let brought = brought.map(|serving| (serving.name.clone(), serving.digest()));
+    after.certificates.extend(brought);
+    if !case.installed.open {
         quarantine::close(&mut after);
     }
-    after.trying.extend(
-        changes
-            .next
-            .iter()
-            .map(|(file, unit)| (file.clone(), *unit)),
-    );
-    let stopgaps = changes
-        .stopgaps
-        .iter()
-        .map(|(file, stopgap)| (file.clone(), stopgap.unit()));
-    after.stopgaps.trying.extend(stopgaps);
+    after.trying.extend(next.clone());
     // Of hosts that nobody asks for any more nothing need be known.
-    after
-        .trial
-        .retain(|file| parts.is_wanted(file) || installed.files.contains_key(file));
-    after
-        .stopgaps
-        .trial
-        .retain(|file| installed.files.contains_key(file));
+    after.trial.retain(|part| match part {
+        PartName::File(file) => {
+            parts.get(file).is_some() || case.installed.files.contains_key(file)
+        }
+        PartName::Removal(file) => case.installed.files.contains_key(file),
+        PartName::Certificate(name) => case.installed.certificates.contains_key(name),
+    });
     after
 }
 
-/// The certificates that come with these changes.
-fn brought<'a>(parts: &'a Parts, changes: &'a Changes) -> impl Iterator<Item = &'a Serving> {
-    let of_parts = changes
-        .next
-        .keys()
-        .filter_map(|file| parts.get(file)?.certificate.as_ref());
-    of_parts.chain(changes.stopgaps.values().filter_map(Stopgap::certificate))
+/// What is known of a file that is written.
+fn written(parts: &Parts, file: &FileName, text: &str) -> Option<(FileName, InstalledFile)> {
+    let made = parts.get(file).and_then(|part| part.text.as_ref().ok());
+    let installed = match made {
+        // As a look at the text would have it, which takes longer.
+        Some(digest) => InstalledFile {
+            digest: *digest,
+            leads_to: parts
+                .site(file)
+                .map(Site::leads_to)
+                .unwrap_or_default()
+                .into(),
+        },
+        None => InstalledFile::read(text.as_bytes())?,
+    };
+    Some((file.clone(), installed))
 }
 
 /// What its own tool has to look at: what it was not seen to take up. One that was started since has read that already.
@@ -301,19 +310,18 @@ fn check(consumer: &Consumer, after: &Installed, why: &BTreeSet<Why>) -> Option<
         .check
         .clone()
         .filter(|_| after.open && !why.contains(&Why::ProofOwed))?;
-    let seen_by_it = |file: &FileName| {
-        consumer
-            .config
-            .theirs
-            .join(file.as_str())
-            .display()
-            .to_string()
-    };
-    let put = after
-        .trying
-        .keys()
-        .filter(|file| after.files.contains_key(*file));
-    let names = put.map(|file| (seen_by_it(file), file.clone())).collect();
+    let mut names = BTreeMap::new();
+    for part in after.trying.keys() {
+        let paths = match part {
+            PartName::File(file) if after.files.contains_key(file) => {
+                vec![consumer.config.theirs.join(file.as_str())]
+            }
+            PartName::Certificate(name) => consumer.certificates.files(name).into(),
+            PartName::File(_) | PartName::Removal(_) => continue,
+        };
+        let seen_by_it = paths.iter().map(|path| path.display().to_string());
+        names.extend(seen_by_it.map(|path| (path, part.clone())));
+    }
     Some(Check {
         words,
         names,
@@ -338,32 +346,44 @@ fn tell(consumer: &Consumer, why: &BTreeSet<Why>) -> Tell {
 
 /// Why this consumer needs a deployment; empty when it does not.
 fn reasons(
-    consumer: &Consumer,
-    installed: &Installed,
+    case: &Case<'_>,
     parts: &Parts,
-    changes: &Changes,
+    next: &Units,
+    making: &Making<'_>,
     has_mark: bool,
 ) -> BTreeSet<Why> {
-    let is_other = |file: &FileName| {
-        parts
-            .get(file)
-            .is_none_or(|part| !part.has_file(file, installed))
-    };
-    let files_differ = changes.next.keys().any(is_other);
-    let certificates_differ = brought(parts, changes).any(|serving| !serving.is_given(installed));
+    let (consumer, installed) = (case.consumer, case.installed);
     let mut why = BTreeSet::new();
-    let goes = |stopgap: &Stopgap| matches!(stopgap, Stopgap::Goes { .. });
+    for part in next.keys() {
+        match part {
+            PartName::Removal(_) => drop(why.insert(Why::LeadsElsewhere)),
+            PartName::Certificate(_) => {}
+            PartName::File(file) => {
+                let differs = |part: &Part| !part.has_text(file, installed);
+                if parts.get(file).is_none_or(differs) {
+                    why.insert(Why::ContentChanged);
+                }
+            }
+        }
+    }
+    why.extend((!has_mark).then_some(Why::ContentChanged));
     why.extend(
-        changes
-            .stopgaps
-            .values()
-            .any(goes)
-            .then_some(Why::LeadsElsewhere),
+        case.brought(parts, next)
+            .next()
+            .map(|_| Why::CertificateChanged),
     );
-    why.extend((files_differ || !has_mark).then_some(Why::ContentChanged));
-    why.extend(certificates_differ.then_some(Why::CertificateChanged));
-    if why.is_empty() {
-        why.extend(owed(consumer, installed));
+    if !why.is_empty() {
+        return why;
+    }
+    why.extend(owed(consumer, installed));
+    if why.is_empty() && making.is_trial() && consumer.running {
+        // What is new comes to what is there already: that it is so has to be written down.
+        why.insert(Why::ProofOwed);
+    }
+    let is_proven = matches!(installed.progress, Progress::Proven { .. });
+    let opening = || case.gate.opening(consumer, parts, case.observed, installed);
+    if why.is_empty() && is_proven && !making.is_trial() && opening().is_some() {
+        why.insert(Why::GateClosed);
     }
     why
 }
@@ -398,29 +418,20 @@ fn owed(consumer: &Consumer, installed: &Installed) -> Option<Why> {
 }
 
 /// The certificates that must be copied first; none where the consumer reads our own folder.
-fn undelivered(
-    consumer: &Consumer,
-    parts: &Parts,
-    changes: &Changes,
-    installed: &Installed,
-) -> BTreeMap<CertificateName, Digest> {
-    if matches!(consumer.certificates, CertificateFolder::Shared { .. }) {
-        return BTreeMap::new();
+fn delivered(case: &Case<'_>, parts: &Parts, next: &Units) -> BTreeMap<CertificateName, Digest> {
+    match case.consumer.certificates {
+        CertificateFolder::Shared { .. } => BTreeMap::new(),
+        CertificateFolder::Delivered(_) => case
+            .brought(parts, next)
+            .map(|serving| (serving.name.clone(), serving.digest()))
+            .collect(),
     }
-    let new = brought(parts, changes).filter(|serving| !serving.is_given(installed));
-    new.map(|serving| (serving.name.clone(), serving.digest()))
-        .collect()
 }
 
-/// Copies of certificates that nothing names any more once this is proven. While anything is held back, its older form
-/// may name one that is not known here.
-fn forgotten(
-    consumer: &Consumer,
-    parts: &Parts,
-    changes: &Changes,
-    installed: &Installed,
-) -> BTreeSet<CertificateName> {
-    if !changes.is_all || matches!(consumer.certificates, CertificateFolder::Shared { .. }) {
+/// Certificates that nothing names any more once this is proven. While anything is held back, its older form may name
+/// one that is not known here.
+fn forgotten(parts: &Parts, changes: &Changes, installed: &Installed) -> BTreeSet<CertificateName> {
+    if !changes.is_all {
         return BTreeSet::new();
     }
     let named: HashSet<_> = parts
@@ -437,42 +448,66 @@ fn forgotten(
 
 /// What a client must see: the mark, and the certificates of what is on trial. What did not change was seen before, and
 /// looking at all of thousands of names would take minutes.
-fn proof(
-    parts: &Parts,
-    after: &Installed,
-    installed: &Installed,
-    why: &BTreeSet<Why>,
-    rules: &PlanRules,
-) -> Proof {
+fn proof(parts: &Parts, after: &Installed, why: &BTreeSet<Why>, rules: &PlanRules) -> Proof {
     let most = match () {
         // What it serves was seen already.
         () if why.contains(&Why::GateClosed) => 0,
         () if why.contains(&Why::ProofOwed) => MOST_SERIALS,
         () => usize::MAX,
     };
-    let serial = |file: &FileName| {
-        Some((
-            parts.host(file)?.clone(),
-            parts.certificate(file)?.serial()?.to_owned(),
-        ))
-    };
-    let is_any_new = !(after.trying.is_empty() && after.stopgaps.trying.is_empty());
-    let serials = match is_any_new {
-        // What an older file shows that stays, or that went as a stopgap, is not known.
-        true => after.trying.keys().filter_map(serial).collect(),
+    let serials: Vec<_> = match after.trying.is_empty() {
+        false => {
+            let new = after.trying.keys();
+            new.flat_map(|part| serials_of(parts, after, part))
+                .collect()
+        }
         // Something is owed for what lies there, whatever it is.
-        false => parts
-            .iter()
-            .filter(|(file, part)| part.is_in_place(file, installed))
-            .filter_map(|(file, _)| serial(file))
-            .take(most)
-            .collect(),
+        true => serials(parts, after, None).take(most).collect(),
     };
+    let serials = serials.into_iter();
     Proof {
         mark_host: rules.mark_host.clone(),
         mark: after.generation,
-        serials,
+        serials: serials
+            .map(|(host, serial)| (host.clone(), serial.to_owned()))
+            .collect(),
     }
+}
+
+/// The serial numbers that a part brings. What an older file shows that stays is not known.
+fn serials_of<'a>(
+    parts: &'a Parts,
+    after: &'a Installed,
+    part: &'a PartName,
+) -> Vec<(&'a Host, &'a str)> {
+    match part {
+        PartName::File(file) => {
+            let part = parts.get(file).filter(|part| part.has_text(file, after));
+            part.and_then(|part| part.serial(after))
+                .into_iter()
+                .collect()
+        }
+        PartName::Certificate(name) => serials(parts, after, Some(name))
+            .take(MOST_SERIALS)
+            .collect(),
+        PartName::Removal(_) => Vec::new(),
+    }
+}
+
+/// The serial numbers that clients are shown by files that lie there, of this certificate or of all.
+fn serials<'a>(
+    parts: &'a Parts,
+    after: &'a Installed,
+    certificate: Option<&'a CertificateName>,
+) -> impl Iterator<Item = (&'a Host, &'a str)> {
+    let names = move |part: &Part| {
+        let named = part.certificate.as_ref().map(|serving| &serving.name);
+        certificate.is_none() || certificate == named
+    };
+    parts
+        .iter()
+        .filter(move |(file, part)| names(part) && part.has_text(file, after))
+        .filter_map(|(_, part)| part.serial(after))
 }
 
 /// How long this reload may take before it counts as not followed.

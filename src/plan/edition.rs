@@ -19,6 +19,24 @@ pub(super) struct Edition<'t> {
     pub is_trial_cut_off: bool,
 }
 
+/// The templates that a deployment is made with.
+pub(super) struct Making<'t> {
+    pub templates: &'t Templates,
+    /// Those that are in use, where this tries others.
+    pub in_place_of: Option<&'t Templates>,
+}
+
+impl<'t> Making<'t> {
+    pub fn is_trial(&self) -> bool {
+        self.in_place_of.is_some()
+    }
+
+    /// The templates that are in use before.
+    pub fn earlier(&self) -> &'t Templates {
+        self.in_place_of.unwrap_or(self.templates)
+    }
+}
+
 impl<'t> Edition<'t> {
     /// Given the templates of now.
     pub fn of(consumer: &Consumer, installed: &Installed, templates: &'t Templates) -> Self {
@@ -64,8 +82,10 @@ pub(super) fn earlier<'t>(
 /// # Errors
 /// When a template fails for any of them.
 pub(super) fn can_be_tried(parts: &Parts) -> Result<(), TemplateError> {
-    let failing = parts.unrendered().values().next();
-    failing.map_or(Ok(()), |part| Err(part.error.clone()))
+    let mut failing = parts.failing();
+    failing
+        .next()
+        .map_or(Ok(()), |(.., error)| Err(error.clone()))
 }
 
 /// Whether templates of the user's take part in any file of this consumer's.

@@ -1,168 +1,225 @@
 //! What is held back, told to whoever asked for it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, rc::Rc};
 
 use super::{
     PlanRules,
     content::Parts,
+    deploy::Case,
     edition::earlier,
     part::{Part, Serving},
 };
 use crate::{
     desire::{Comes, Complaint, Consumer},
-    observe::{Installed, Refused},
+    observe::{Installed, PartName, Refused},
     render::{TemplateError, Templates},
-    values::{ContainerName, FileName, Host},
+    values::{CertificateName, ContainerName, FileName, Host},
 };
 
-/// What is held back or can't be written.
-pub(super) fn complaints(
-    consumer: &Consumer,
-    installed: &Installed,
-    parts: &Parts,
-    templates: &Templates,
-    rules: &PlanRules,
-) -> Vec<Complaint> {
+/// What is held back or can't be written, made with these templates.
+pub(super) fn complaints(case: &Case<'_>, parts: &Parts, templates: &Templates) -> Vec<Complaint> {
     let mut complaints = Vec::new();
-    let of_each = of_each_site(consumer, installed, parts, templates, rules);
-    let of_all = match of_each {
-        Some(_) => None,
-        None => of_all_with_certificates(consumer, installed, parts, rules),
-    };
-    let is_told = |part: &Part| {
-        of_each.is_some() && part.host().is_some() || of_all.is_some() && part.certificate.is_some()
-    };
-    let in_question = installed
-        .foreign
-        .iter()
-        .chain(installed.trial.refused.keys());
-    for (file, part) in in_question.filter_map(|file| Some((file, parts.get(file)?))) {
-        let (problem, remedy) = if installed.foreign.contains(file) {
-            let path = consumer.config.ours.as_path().join(file.as_str());
-            (
-                format!(
-                    "{} of {} was not written by quaymaster",
-                    path.display(),
-                    consumer.name
-                ),
-                "move it away; it is not overwritten".to_owned(),
-            )
-        } else if let Some(refused) = installed
-            .trial
-            .holds_back(file, || part.unit())
-            .filter(|_| part.comes != Comes::Last && !is_told(part))
-        {
-            let (name, reason) = (&consumer.name, &refused.reason);
-            let meanwhile = meanwhile(file, part.host(), installed);
-            let change = change(templates.users_in(part.template(consumer)));
-            let (problem, change) = match users_in_doubt(part, installed) {
-                None => (format!("{name} refuses {file}: {reason}"), change),
-                Some(users) => {
-                    let problem = format!(
-                        "{name} refuses {file} with your certificate, {}: {reason}",
-                        users.files()
-                    );
-                    let put = put_another(users);
-                    match part.has_file(file, installed) {
-                        // It has all but the certificate already.
-                        true => (problem, put),
-                        false => (problem, format!("{put}; or {change}")),
-                    }
-                }
-            };
-            (
-                problem,
-                format!("{change}; until then {meanwhile}, and everything else goes on"),
-            )
-        } else {
-            continue;
-        };
-        let asking = about(consumer, part.host(), rules).into_iter();
-        complaints.extend(asking.map(|whose| whose.complains(problem.clone(), remedy.clone())));
+    for file in &case.installed.foreign {
+        complaints.extend(
+            parts
+                .get(file)
+                .iter()
+                .flat_map(|part| of_foreign(case, file, part)),
+        );
     }
-    complaints.extend(of_each.or(of_all));
-    complaints.extend(of_templates(consumer, installed, parts, rules));
+    let of_all = of_each_site(case, parts, templates).or_else(|| of_each_certificate(case, parts));
+    for (name, refused) in &case.installed.trial.refused {
+        match name {
+            PartName::File(file) if !case.installed.foreign.contains(file) => {
+                let part = parts.get(file).filter(|part| {
+                    case.refusal(file, part).is_some()
+                        && part.comes != Comes::Last
+                        && !of_all.as_ref().is_some_and(|it| it.concerns(part))
+                });
+                let told = part.map(|part| of_file(case, file, part, refused, templates));
+                complaints.extend(told.into_iter().flatten());
+            }
+            PartName::Certificate(name) if of_all.is_none() => {
+                complaints.extend(of_certificate(case, parts, name, refused));
+            }
+            PartName::File(_) | PartName::Certificate(_) | PartName::Removal(_) => {}
+        }
+    }
+    complaints.extend(of_all.map(|it| it.complaint));
+    complaints.extend(of_templates(case, parts));
     complaints
 }
 
-/// What is told when a server refuses each of several sites, whatever is in them.
-fn of_each_site(
-    consumer: &Consumer,
-    installed: &Installed,
-    parts: &Parts,
+/// That a file lies there that is called as ours.
+fn of_foreign(case: &Case<'_>, file: &FileName, part: &Part) -> Vec<Complaint> {
+    let path = case.consumer.config.ours.as_path().join(file.as_str());
+    let problem = format!(
+        "{} of {} was not written by quaymaster",
+        path.display(),
+        case.consumer.name
+    );
+    let remedy = "move it away; it is not overwritten".to_owned();
+    to_each(about(case, part.host()), &problem, &remedy)
+}
+
+/// That a file is refused.
+fn of_file(
+    case: &Case<'_>,
+    file: &FileName,
+    part: &Part,
+    refused: &Refused,
     templates: &Templates,
-    rules: &PlanRules,
-) -> Option<Complaint> {
+) -> Vec<Complaint> {
+    let (name, reason) = (&case.consumer.name, &refused.reason);
+    let meanwhile = meanwhile(file, part.host(), case.installed);
+    let change = change(templates.users_in(part.template(case.consumer)));
+    let (problem, change) = match users_in_doubt(case, part) {
+        None => (format!("{name} refuses {file}: {reason}"), change),
+        Some(users) => {
+            let with = format!("with your certificate, {}", users.files());
+            let put = put_another(users);
+            let change = match part.has_text(file, case.installed) {
+                // It has all but the certificate already.
+                true => put,
+                false => format!("{put}; or {change}"),
+            };
+            (format!("{name} refuses {file} {with}: {reason}"), change)
+        }
+    };
+    let remedy = format!("{change}; until then {meanwhile}, and everything else goes on");
+    to_each(about(case, part.host()), &problem, &remedy)
+}
+
+/// That a newer version of a certificate is refused.
+fn of_certificate(
+    case: &Case<'_>,
+    parts: &Parts,
+    name: &CertificateName,
+    refused: &Refused,
+) -> Vec<Complaint> {
+    let held = case.observed.held.get(name);
+    let Some(held) = held.filter(|held| held.digest == refused.unit) else {
+        return Vec::new();
+    };
+    let serving = Serving::new(name.clone(), Rc::clone(held));
+    let (consumer, reason, files) = (&case.consumer.name, &refused.reason, serving.files());
+    let (problem, change) = match serving.is_the_users() {
+        true => (
+            format!("{consumer} refuses your certificate, {files}: {reason}"),
+            put_another(&serving),
+        ),
+        false => (
+            format!("{consumer} refuses the new certificate {name}, {files}: {reason}"),
+            "look into its log, and change its own configuration".to_owned(),
+        ),
+    };
+    let remedy = format!(
+        "{change}; until then the certificate before it is served, and everything else goes on"
+    );
+    let mut hosts = parts.iter().filter_map(|(_, part)| {
+        let named = part.certificate.as_ref().map(|serving| &serving.name);
+        part.host().filter(|_| named == Some(name))
+    });
+    // What many sites share is told once.
+    let only = hosts.next().filter(|_| hosts.next().is_none());
+    to_each(about(case, only), &problem, &remedy)
+}
+
+/// A complaint that is told once of the server, for many sites.
+struct OfAll {
+    complaint: Complaint,
+    /// Whether it is for sites with certificates alone.
+    with_certificates: bool,
+}
+
+impl OfAll {
+    /// Whether it says all that there is to say of this part.
+    fn concerns(&self, part: &Part) -> bool {
+        match self.with_certificates {
+            true => part.certificate.is_some(),
+            false => part.host().is_some(),
+        }
+    }
+}
+
+/// What is told when a server refuses each of several sites, whatever is in them.
+fn of_each_site(case: &Case<'_>, parts: &Parts, templates: &Templates) -> Option<OfAll> {
     let mut sites = parts.iter().filter(|(_, part)| part.host().is_some());
     let (file, first) = sites.next()?;
-    let is_refused = |file, part: &Part| installed.trial.holds_back(file, || part.unit());
-    let refused = is_refused(file, first)?;
+    let refused = case.refusal(file, first)?;
     let (mut are_several, mut has_plain) = (false, first.certificate.is_none());
     for (file, part) in sites {
-        is_refused(file, part)?;
+        case.refusal(file, part)?;
         are_several = true;
         has_plain |= part.certificate.is_none();
     }
     if !(are_several && has_plain) {
         return None;
     }
-    let problem = format!("{} refuses each site: {}", consumer.name, refused.reason);
-    let change = change(templates.users_in(first.template(consumer)));
+    let problem = format!(
+        "{} refuses each site: {}",
+        case.consumer.name, refused.reason
+    );
+    let change = change(templates.users_in(first.template(case.consumer)));
     let remedy = format!("{change}; until then what was there before stays, and no site is new");
-    Some(Whose::consumer(consumer, rules).complains(problem, remedy))
+    Some(OfAll {
+        complaint: Whose::consumer(case.consumer, case.rules).complains(problem, remedy),
+        with_certificates: false,
+    })
 }
 
 /// What is told when a server refuses each site that has a certificate, or says that it may not read a key: that is not
-/// the sites' doing, and is told once, of the server.
-fn of_all_with_certificates(
-    consumer: &Consumer,
-    installed: &Installed,
-    parts: &Parts,
-    rules: &PlanRules,
-) -> Option<Complaint> {
-    let with_certificates = parts
-        .iter()
-        .filter(|(_, part)| part.host().is_some() && part.certificate.is_some());
+/// the sites' doing.
+fn of_each_certificate(case: &Case<'_>, parts: &Parts) -> Option<OfAll> {
     let (mut refusals, mut users, mut count) = (Vec::new(), BTreeSet::new(), 0);
-    for (file, part) in with_certificates {
-        count += 1;
-        let Some(refused) = installed.trial.holds_back(file, || part.unit()) else {
+    for (file, part) in parts.iter() {
+        if part.host().is_none() || part.certificate.is_none() {
             continue;
-        };
-        refusals.push(refused);
-        let in_doubt = users_in_doubt(part, installed);
-        users.extend(in_doubt.map(put_another));
+        }
+        count += 1;
+        if let Some(refused) = case.refusal(file, part) {
+            refusals.push(refused);
+            users.extend(users_in_doubt(case, part).map(put_another));
+        }
     }
+    let are_all_refused = count > 1 && refusals.len() == count;
+    let renewed = case.installed.trial.refused.iter();
+    let renewed = renewed.filter(|(part, _)| part.certificate().is_some());
     let is_unread = |refused: &&&Refused| {
         refused.reason.contains("certificate") && refused.reason.contains("Permission denied")
     };
-    let unread = refusals.iter().find(is_unread);
-    let told = unread.or(refusals
-        .first()
-        .filter(|_| count > 1 && refusals.len() == count))?;
-    let (name, prefix) = (&consumer.name, &rules.label_prefix);
-    let problem = match unread {
-        Some(_) => format!(
+    let renewed = renewed.map(|(_, refused)| refused);
+    let all: Vec<_> = refusals.iter().copied().chain(renewed).collect();
+    let name = &case.consumer.name;
+    let problem = match all.iter().find(is_unread) {
+        Some(unread) => format!(
             "{name} can't read the keys of its certificates: {}",
-            told.reason
+            unread.reason
         ),
-        None => format!(
-            "{name} refuses each site that has a certificate: {}",
-            told.reason
-        ),
+        None => {
+            let told = refusals.first().filter(|_| are_all_refused)?;
+            format!(
+                "{name} refuses each site that has a certificate: {}",
+                told.reason
+            )
+        }
     };
     let change: String = users.iter().map(|put| format!("{put}; or ")).collect();
     let remedy = format!(
         "{change}look into its log; where it may not read keys, write the number of the user that it runs as into its \
-         label {prefix}.owner. Until then sites without a certificate go on, and no other is new"
+         label {}.owner. Until then sites without a certificate go on, and no other is new",
+        case.rules.label_prefix
     );
-    Some(Whose::consumer(consumer, rules).complains(problem, remedy))
+    Some(OfAll {
+        complaint: Whose::consumer(case.consumer, case.rules).complains(problem, remedy),
+        with_certificates: true,
+    })
 }
 
-/// The certificate of the user's that a refused part would have brought: that may be what is refused.
-fn users_in_doubt<'a>(part: &'a Part, installed: &Installed) -> Option<&'a Serving> {
-    let certificate = part.certificate.as_ref();
-    certificate.filter(|serving| serving.is_the_users() && !serving.is_given(installed))
+/// The certificate of the user's that comes with a refused part: that may be what is refused.
+fn users_in_doubt<'a>(case: &Case<'_>, part: &'a Part) -> Option<&'a Serving> {
+    let brings = part.brings((case.consumer, case.installed));
+    brings.filter(|serving| serving.is_the_users())
 }
 
 /// What to do about it.
@@ -174,23 +231,17 @@ fn put_another(users: &Serving) -> String {
 }
 
 /// What templates fail for. A template that fails for everything is told once.
-fn of_templates(
-    consumer: &Consumer,
-    installed: &Installed,
-    parts: &Parts,
-    rules: &PlanRules,
-) -> Vec<Complaint> {
-    let failed = parts.unrendered();
-    let of_all = failed.values().find(|part| part.host.is_none());
-    if let Some(one) = of_all.or_else(|| failed.values().next().filter(|_| !parts.has_site())) {
-        return vec![unrendered(consumer, &one.error, rules)];
+fn of_templates(case: &Case<'_>, parts: &Parts) -> Vec<Complaint> {
+    let of_all = parts.failing().find(|(_, part, _)| part.host().is_none());
+    let of_all = of_all.or_else(|| parts.failing().next().filter(|_| !parts.has_site()));
+    if let Some((.., error)) = of_all {
+        return vec![unrendered(case.consumer, error, case.rules)];
     }
-    let of_each = failed.iter().flat_map(|(file, part)| {
-        let meanwhile = meanwhile(file, part.host.as_ref(), installed);
+    let of_each = parts.failing().flat_map(|(file, part, error)| {
+        let meanwhile = meanwhile(file, part.host(), case.installed);
         let remedy =
             format!("mend the template, or change the site's labels; until then {meanwhile}");
-        let asking = about(consumer, part.host.as_ref(), rules).into_iter();
-        asking.map(move |whose| whose.complains(part.error.to_string(), remedy.clone()))
+        to_each(about(case, part.host()), &error.to_string(), &remedy)
     });
     of_each.collect()
 }
@@ -288,18 +339,22 @@ impl Whose {
     }
 }
 
+/// The same complaint to each.
+fn to_each(whose: Vec<Whose>, problem: &str, remedy: &str) -> Vec<Complaint> {
+    let told = |whose: Whose| whose.complains(problem.to_owned(), remedy.to_owned());
+    whose.into_iter().map(told).collect()
+}
+
 /// Whose a part is: the containers that claim its host, else the consumer.
-fn about(consumer: &Consumer, host: Option<&Host>, rules: &PlanRules) -> Vec<Whose> {
-    match host.and_then(|host| Some((host, consumer.sites.get(host)?))) {
-        Some((host, site)) => {
-            let label = format!("{}.host", rules.label_prefix);
-            let of = |container: &ContainerName| Whose {
-                container: container.clone(),
-                label: label.clone(),
-                value: host.to_string(),
-            };
-            site.containers.iter().map(of).collect()
-        }
-        None => vec![Whose::consumer(consumer, rules)],
-    }
+fn about(case: &Case<'_>, host: Option<&Host>) -> Vec<Whose> {
+    let site = host.and_then(|host| Some((host, case.consumer.sites.get(host)?)));
+    let Some((host, site)) = site else {
+        return vec![Whose::consumer(case.consumer, case.rules)];
+    };
+    let of = |container: &ContainerName| Whose {
+        container: container.clone(),
+        label: format!("{}.host", case.rules.label_prefix),
+        value: host.to_string(),
+    };
+    site.containers.iter().map(of).collect()
 }

@@ -5,6 +5,7 @@
 //! sees a missing certificate and obtains it, the next deploys what can now have its TLS server.
 
 mod backoff;
+mod changes;
 mod check;
 mod command_plan;
 mod complaints;
@@ -22,7 +23,6 @@ mod quarantine;
 mod renewal;
 mod selection;
 mod signals;
-mod trial;
 mod views;
 
 use std::{
@@ -51,7 +51,7 @@ use content::{PartInputs, Parts};
 
 use crate::{
     desire::{Complaint, Consumer, Desired, Issuance},
-    observe::{Attempt, Installed, Observed, SharedPath, Signals, Subject},
+    observe::{Attempt, Installed, Observed, PartName, SharedPath, Signals, Subject},
     render::Templates,
     values::{CertificateName, ContainerName, Digest, FileName, Host, Signal, Timestamp},
 };
@@ -87,8 +87,8 @@ pub struct Plan {
     /// Certificates whose last try was cut off when all that it was for was done, or that nobody wants any more: what is
     /// written down of tries and orders can go.
     pub finished: BTreeSet<CertificateName>,
-    /// Files that were refused or in doubt in another form and are as they should be: what is known of that can go.
-    pub cleared: BTreeSet<(ContainerName, FileName)>,
+    /// Parts that were refused or in doubt in another form and are as they should be: what is known of that can go.
+    pub cleared: BTreeSet<(ContainerName, PartName)>,
     /// What came of signals, where that is another than is written down.
     pub signals: BTreeMap<ContainerName, Signals>,
     /// The sites of a consumer that are to be shut, and no others, where these are not all that are.
@@ -206,7 +206,7 @@ pub struct TakeBack {
 
 impl Deploy {
     /// Whether anything in the consumer's folders is another than before.
-    pub fn changes(&self) -> bool {
+    pub fn changes_folders(&self) -> bool {
         !(self.write.is_empty() && self.remove.is_empty() && self.deliver.is_empty())
     }
 }
@@ -284,6 +284,16 @@ pub enum Why {
     ConsumerDied,
 }
 
+impl Why {
+    /// Whether anything in the consumer's folders becomes another.
+    fn changes_folders(self) -> bool {
+        matches!(
+            self,
+            Self::ContentChanged | Self::CertificateChanged | Self::LeadsElsewhere
+        )
+    }
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -352,7 +362,7 @@ impl Planner {
             last: Vec::new(),
         };
         draft.plan.notices = notice::notices(desired, observed, now);
-        let (ours, observed) = (&observed.held, &*in_force(desired, observed, now));
+        let (live, observed) = (&observed.held, &*in_force(desired, observed, now));
         self.parts
             .retain(|name, _| desired.consumers.contains_key(name));
         self.on_trial
@@ -360,7 +370,7 @@ impl Planner {
         for consumer in desired.consumers.values() {
             consumer::plan(
                 consumer,
-                (observed, ours),
+                (observed, live),
                 templates,
                 rules,
                 now,
@@ -369,7 +379,7 @@ impl Planner {
         }
         let deploying: BTreeSet<ContainerName> =
             draft.plan.actions.iter().filter_map(deployed_to).collect();
-        obtain::plan(desired, (observed, ours), &deploying, rules, &mut draft);
+        obtain::plan(desired, (observed, live), &deploying, rules, &mut draft);
         if draft.plan.actions.is_empty() && observed.under_way.is_empty() {
             draft.plan.actions.extend(
                 draft

@@ -17,8 +17,8 @@ use super::{
 use crate::{
     desire::{Comes, Consumer, Desired, Issuance, Wanted},
     observe::{
-        Attempt, HeldCertificate, Installed, Observed, Progress, RenewalOutcome, Shelf, Source,
-        Stage, Subject,
+        Attempt, HeldCertificate, Installed, Observed, PartName, Progress, RenewalOutcome, Shelf,
+        Source, Stage, Subject,
     },
     values::{CertificateName, ContainerName, Digest, Host, Issuer, Retry, Timestamp},
 };
@@ -182,13 +182,14 @@ impl World<'_> {
         names.filter_map(|name| self.desired.consumers.get(name))
     }
 
-    /// Whether a server holds a site of this certificate back: what the user provides may be why.
-    fn is_held_back(&self, wanted: &Wanted) -> bool {
-        let files: Vec<_> = wanted.names.iter().map(site_file).collect();
+    /// Whether a server holds this certificate back, or a site of it: what the user provides may be why.
+    fn is_held_back(&self, name: &CertificateName, wanted: &Wanted) -> bool {
+        let files = wanted.names.iter().map(site_file).map(PartName::File);
+        let parts: Vec<_> = files.chain([PartName::Certificate(name.clone())]).collect();
         self.servers(wanted).any(|server| {
             let installed = self.observed.installed.get(&server.name);
             let refused = installed.map(|installed| &installed.trial.refused);
-            refused.is_some_and(|refused| files.iter().any(|file| refused.contains_key(file)))
+            refused.is_some_and(|refused| parts.iter().any(|part| refused.contains_key(part)))
         })
     }
 }
@@ -216,7 +217,7 @@ fn need(
     {
         let ours = world.ours.get(name).map(|ours| &**ours);
         match ours.filter(|ours| ours.source != Source::Provided) {
-            Some(ours) if world.is_held_back(wanted) => held = Some(ours),
+            Some(ours) if world.is_held_back(name, wanted) => held = Some(ours),
             _ => return Need::At(provided.not_after),
         }
     }

@@ -4,18 +4,19 @@ use std::{net::SocketAddr, rc::Rc};
 
 use super::{PlanRules, gate::Gate, selection, views};
 use crate::{
-    desire::{Comes, Consumer, OwnFile, Site},
+    desire::{CertificateFolder, Comes, Consumer, OwnFile, Site},
     observe::{HeldCertificate, Installed, InstalledFile, Observed, Shelf, Source},
     render::{ProxyView, TemplateError, Templates},
     values::{CertificateName, Digest, FileName, Host, Timestamp},
 };
 
-/// A file of a consumer's folder, with the certificate that it names: what is given and held back as one.
+/// What a file of a consumer's folder should hold.
 #[derive(Debug)]
 pub(super) struct Part {
-    /// The digest of its text.
-    pub file: Digest,
+    /// The digest of its text, or why a template fails for it.
+    pub text: Result<Digest, TemplateError>,
     pub comes: Comes,
+    /// The certificate that it names.
     pub certificate: Option<Serving>,
     pub of: Of,
 }
@@ -38,6 +39,14 @@ pub(super) struct Serving {
 }
 
 impl Serving {
+    pub fn new(name: CertificateName, held: Rc<HeldCertificate>) -> Self {
+        Self {
+            name,
+            held,
+            is_shown: true,
+        }
+    }
+
     pub fn digest(&self) -> Digest {
         self.held.digest
     }
@@ -45,6 +54,17 @@ impl Serving {
     /// Whether the consumer was given it.
     pub fn is_given(&self, installed: &Installed) -> bool {
         installed.certificates.get(&self.name) == Some(&self.held.digest)
+    }
+
+    /// Whether it is a newer version of what the consumer has, in the same place: such a version comes by itself, and one
+    /// that is in no place yet with the first file that names it. What the user provides lies elsewhere than ours where
+    /// the consumer reads our own folder.
+    pub fn is_renewed_alone(&self, (consumer, installed): (&Consumer, &Installed)) -> bool {
+        let has_one_place = match consumer.certificates {
+            CertificateFolder::Delivered(_) => true,
+            CertificateFolder::Shared { .. } => self.held.shelf == Shelf::Live,
+        };
+        has_one_place && installed.certificates.contains_key(&self.name)
     }
 
     /// Whether the user put it there.
@@ -99,34 +119,38 @@ impl Part {
         }
     }
 
-    /// What is in it, certificate included.
-    pub fn unit(&self) -> Digest {
-        match &self.certificate {
-            Some(serving) => {
-                Digest::of_parts([self.file.to_string(), serving.digest().to_string()])
-            }
-            None => self.file,
-        }
+    /// The certificate that has to come with it, because the consumer does not have it yet.
+    pub fn brings(&self, (consumer, installed): (&Consumer, &Installed)) -> Option<&Serving> {
+        self.certificate.as_ref().filter(|serving| {
+            !serving.is_given(installed) && !serving.is_renewed_alone((consumer, installed))
+        })
     }
 
-    /// Whether all of it lies there.
-    pub fn is_in_place(&self, file: &FileName, installed: &Installed) -> bool {
-        self.has_file(file, installed) && self.has_certificate(installed)
+    /// What is in it, with the certificate that comes with it; none where a template fails for it.
+    pub fn unit(&self, to: (&Consumer, &Installed)) -> Option<Digest> {
+        let text = self.text.as_ref().ok()?;
+        Some(match self.brings(to) {
+            Some(serving) => Digest::of_parts([text.to_string(), serving.digest().to_string()]),
+            None => *text,
+        })
+    }
+
+    /// Whether its text lies there, and a certificate of the name that it names.
+    pub fn is_in_place(&self, file: &FileName, to: (&Consumer, &Installed)) -> bool {
+        self.has_text(file, to.1) && self.brings(to).is_none()
     }
 
     /// Whether its text lies there.
-    pub fn has_file(&self, file: &FileName, installed: &Installed) -> bool {
-        installed
-            .files
-            .get(file)
-            .is_some_and(|there| there.digest == self.file)
+    pub fn has_text(&self, file: &FileName, installed: &Installed) -> bool {
+        let there = installed.files.get(file);
+        there.is_some_and(|there| self.text.as_ref() == Ok(&there.digest))
     }
 
-    /// Whether its certificate lies there, if it has one.
-    pub fn has_certificate(&self, installed: &Installed) -> bool {
-        self.certificate
-            .as_ref()
-            .is_none_or(|serving| serving.is_given(installed))
+    /// The serial number that clients must be shown for its host, where it and that certificate are installed.
+    pub fn serial(&self, installed: &Installed) -> Option<(&Host, &str)> {
+        let serving = self.certificate.as_ref()?;
+        let serial = serving.serial().filter(|_| serving.is_given(installed))?;
+        Some((self.host()?, serial))
     }
 }
 
@@ -138,11 +162,7 @@ pub(super) fn serving<'a>(
     now: Timestamp,
 ) -> Option<Serving> {
     let (name, held) = selection::serving(consumer, host, site, held, now)?;
-    Some(Serving {
-        name: name.clone(),
-        held: Rc::clone(held),
-        is_shown: true,
-    })
+    Some(Serving::new(name.clone(), Rc::clone(held)))
 }
 
 /// The file of a site in a proxy's config folder.

@@ -5,8 +5,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{Deploy, TakeBack};
 use crate::{
-    observe::{Installed, InstalledTemplates, Progress, Refused, RefusedTemplates, Trial, Units},
-    values::{CertificateName, FileName, Timestamp},
+    observe::{
+        Installed, InstalledTemplates, PartName, Progress, Refused, RefusedTemplates, Trial, Units,
+    },
+    values::{CertificateName, Timestamp},
 };
 
 /// What was there before and took more than this share of its time to be seen again may only be slow: then what is new
@@ -40,7 +42,7 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// One that came alone is held back until it changes; of several, at least one is to blame.
-    pub parts: BTreeSet<FileName>,
+    pub parts: BTreeSet<PartName>,
     /// What was seen, or the consumer's own words.
     pub reason: String,
     /// Why that is no trouble, where some servers are known to refuse it.
@@ -63,7 +65,6 @@ impl Deploy {
     pub fn proven(&self, at: Timestamp, reload: Option<Duration>) -> Installed {
         let mut installed = self.after.clone();
         accepted(&mut installed.trial, &self.after.trying);
-        accepted(&mut installed.stopgaps.trial, &self.after.stopgaps.trying);
         take_edition(&mut installed.templates);
         close(&mut installed);
         let is_named = |name: &CertificateName| !self.forget.contains(name);
@@ -116,7 +117,7 @@ impl Deploy {
     pub fn rejected(
         &self,
         mut installed: Installed,
-        named: &BTreeSet<FileName>,
+        named: &BTreeSet<PartName>,
         refuses_before: bool,
         reason: &str,
         now: Timestamp,
@@ -129,7 +130,7 @@ impl Deploy {
         if named.is_empty() && !self.is_conclusive {
             return (installed, Verdict::Open);
         }
-        let suspects = suspects(named, self.after.on_trial());
+        let suspects = suspects(named, &self.after.trying);
         let verdict = match suspects.is_empty() {
             true => Verdict::Unexplained,
             false => self.blame(&mut installed, suspects, reason, now),
@@ -151,7 +152,7 @@ impl Deploy {
         let verdict = if took * CONCLUSIVE_SHARE > within {
             Verdict::Slow { took }
         } else if self.is_conclusive {
-            let all = vec![self.after.on_trial().clone()];
+            let all = vec![self.after.trying.clone()];
             self.blame(&mut installed, all, reason, at)
         } else {
             Verdict::Open
@@ -175,10 +176,7 @@ impl Deploy {
             });
             return Verdict::EditionRefused { reason };
         }
-        let trial = match self.after.trying.is_empty() {
-            true => &mut installed.stopgaps.trial,
-            false => &mut installed.trial,
-        };
+        let trial = &mut installed.trial;
         let refusals = suspects.into_iter().map(|units| {
             refused(trial, &units, &reason, at);
             Refusal {
@@ -192,10 +190,14 @@ impl Deploy {
 
     fn excuse(&self, units: &Units) -> Option<&'static str> {
         let own = self.consumer.kind.own_files.iter();
-        own.filter(|own| units.keys().any(|file| file.as_str() == own.file))
+        own.filter(|own| units.keys().any(|part| is_file(part, own.file)))
             .find_map(|own| own.excuse)
             .filter(|_| self.is_optional)
     }
+}
+
+fn is_file(part: &PartName, name: &str) -> bool {
+    part.file().is_some_and(|file| file.as_str() == name)
 }
 
 impl TakeBack {
@@ -227,7 +229,6 @@ pub(super) fn close(installed: &mut Installed) {
     installed.open = false;
     installed.templates.trying = None;
     installed.trying.clear();
-    installed.stopgaps.trying.clear();
 }
 
 /// Notes the edition of which something is in use.
@@ -242,33 +243,39 @@ fn take_edition(templates: &mut InstalledTemplates) {
 }
 
 /// What of `trying` a tool refuses as one: each file that it names alone; all of it where it names none.
-fn suspects(named: &BTreeSet<FileName>, trying: &Units) -> Vec<Units> {
+fn suspects(named: &BTreeSet<PartName>, trying: &Units) -> Vec<Units> {
     if named.is_empty() {
         let all = Some(trying.clone()).filter(|all| !all.is_empty());
         return all.into_iter().collect();
     }
-    let alone = |file: &FileName| Some(Units::from([(file.clone(), *trying.get(file)?)]));
+    let alone = |part: &PartName| Some(Units::from([(part.clone(), *trying.get(part)?)]));
     named.iter().filter_map(alone).collect()
 }
 
 /// Notes that `tried` was taken up.
 fn accepted(trial: &mut Trial, tried: &Units) {
-    trial.retain(|file| !tried.contains_key(file));
+    trial.doubted.retain(|part, _| !tried.contains_key(part));
+    trial.waiting.retain(|part, _| !tried.contains_key(part));
+    trial.refused.retain(|part, refused| match tried.get(part) {
+        None => true,
+        // A certificate of ours that takes the place of the user's says nothing for that.
+        Some(unit) => part.certificate().is_some() && refused.unit != *unit,
+    });
 }
 
 /// Notes that `tried` was refused: a part that came alone is to blame, of several one or more are.
 pub(super) fn refused(trial: &mut Trial, tried: &Units, reason: &str, at: Timestamp) {
-    trial.doubted.retain(|file, _| !tried.contains_key(file));
-    trial.waiting.retain(|file, _| !tried.contains_key(file));
+    trial.doubted.retain(|part, _| !tried.contains_key(part));
+    trial.waiting.retain(|part, _| !tried.contains_key(part));
     let mut parts = tried.iter();
     match (parts.next(), parts.next()) {
-        (Some((file, unit)), None) => {
+        (Some((part, unit)), None) => {
             let refused = Refused {
                 unit: *unit,
                 reason: reason.to_owned(),
                 at,
             };
-            trial.refused.insert(file.clone(), refused);
+            trial.refused.insert(part.clone(), refused);
         }
         _ => {
             trial.waiting.append(&mut trial.doubted);
@@ -280,12 +287,16 @@ pub(super) fn refused(trial: &mut Trial, tried: &Units, reason: &str, at: Timest
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::values::Digest;
+    use crate::values::{Digest, FileName};
+
+    fn part(name: &str) -> PartName {
+        PartName::File(FileName::parse(name).expect("a name"))
+    }
 
     fn units(names: &[&str]) -> Units {
         names
             .iter()
-            .map(|name| (FileName::parse(*name).expect("a name"), Digest::of(name)))
+            .map(|name| (part(name), Digest::of(name)))
             .collect()
     }
 
@@ -301,9 +312,8 @@ mod tests {
         assert_eq!(trial.doubted, units(&["c", "d"]));
         refused(&mut trial, &units(&["c"]), "no", at);
         assert_eq!(trial.doubted, units(&["d"]));
-        let file = FileName::parse("c").expect("a name");
-        assert!(trial.holds_back(&file, || Digest::of("c")).is_some());
-        assert!(trial.holds_back(&file, || Digest::of("mended")).is_none());
+        assert!(trial.holds_back(&part("c"), Digest::of("c")).is_some());
+        assert!(trial.holds_back(&part("c"), Digest::of("mended")).is_none());
         accepted(&mut trial, &units(&["c", "d"]));
         assert_eq!(trial, Trial::default());
         refused(&mut trial, &units(&["a", "b", "c", "d"]), "no", at);

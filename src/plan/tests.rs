@@ -1,10 +1,11 @@
 //! The turns of a first certificate, told step by step, and what every test of plans begins with.
 
+mod certificates;
 mod gates;
 mod laws;
+mod older_files;
 mod orders;
 mod refusals;
-mod stopgaps;
 mod templates;
 
 use super::*;

@@ -3,6 +3,7 @@
 use crate::{
     daemon::Survey,
     desire::{Consumer, Guard},
+    observe::PartName,
     report::Findings,
     values::FileName,
 };
@@ -33,7 +34,8 @@ fn of_proxy(survey: &Survey, proxy: &Consumer, told: &mut Findings) {
     let gate = proxy
         .kind
         .gate_file
-        .and_then(|file| FileName::parse(file).ok());
+        .and_then(|file| FileName::parse(file).ok())
+        .map(PartName::File);
     let is_refused = gate
         .zip(installed)
         .is_some_and(|(gate, installed)| installed.trial.refused.contains_key(&gate));

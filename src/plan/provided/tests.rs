@@ -437,19 +437,21 @@ fn one_that_is_not_valid_yet_is_looked_at_when_it_is() {
 /// Puts a certificate of the user's there, which the proxy then refuses.
 fn refuse(desired: &Desired, observed: &mut Observed, called: &str, theirs: HeldCertificate) {
     observed.provided.insert(name(called), theirs.into());
-    let file = site_file(&Host::parse(HOST).expect("a name"));
     let next = plan(desired, observed, &templates(), &rules(), NOW);
     let [Action::Deploy(deploy)] = next.actions.as_slice() else {
         panic!("{next:?}")
     };
-    let refused = Refused {
-        unit: deploy.after.trying[&file],
-        reason: "cannot load certificate".to_owned(),
-        at: NOW,
-    };
-    for installed in observed.installed.values_mut() {
-        let refused = (file.clone(), refused.clone());
-        Rc::make_mut(installed).trial.refused.extend([refused]);
+    // By halves, each of the parts may have come alone.
+    for (part, unit) in &deploy.after.trying {
+        let refused = Refused {
+            unit: *unit,
+            reason: "cannot load certificate".to_owned(),
+            at: NOW,
+        };
+        for installed in observed.installed.values_mut() {
+            let refused = (part.clone(), refused.clone());
+            Rc::make_mut(installed).trial.refused.extend([refused]);
+        }
     }
 }
 
@@ -549,10 +551,15 @@ fn what_a_site_was_seen_to_take_of_the_users_does_not_make_room_for_ours() {
     let [Action::Deploy(deploy)] = next.actions.as_slice() else {
         panic!("{next:?}")
     };
-    let unit = deploy.after.trying[&file];
+    let unit = deploy.after.trying[&PartName::File(file.clone())];
     for installed in observed.installed.values_mut() {
         let trial = &mut Rc::make_mut(installed).trial;
-        quarantine::refused(trial, &[(file.clone(), unit)].into(), "no", NOW);
+        quarantine::refused(
+            trial,
+            &[(PartName::File(file.clone()), unit)].into(),
+            "no",
+            NOW,
+        );
     }
     let told = plan(&changed, &observed, &templates(), &rules(), NOW);
     assert_eq!(told.actions, []);
@@ -576,16 +583,18 @@ fn a_certificate_of_the_users_that_is_refused_is_named_with_its_files_and_what_t
         ..theirs(&[HOST], 1)
     };
     let labels = "; or change labels or the proxy's own configuration; until then what was there before stays";
-    for (called, theirs, files, then) in [
+    for (called, theirs, what, files, then) in [
         (
             HOST,
             theirs(&[HOST], 1),
+            "your certificate, ",
             "provided/shop.example/fullchain.pem and provided/shop.example/privkey.pem",
-            "; until then what was there before stays",
+            "; until then the certificate before it is served",
         ),
         (
             "corp",
             in_parts,
+            "quaymaster-shop.example.conf with your certificate, ",
             "provided/corp/cert.pem, provided/corp/chain.pem and provided/corp/privkey.pem",
             labels,
         ),
@@ -597,9 +606,7 @@ fn a_certificate_of_the_users_that_is_refused_is_named_with_its_files_and_what_t
             .iter()
             .map(|told| (told.container.as_str(), &*told.problem, &*told.remedy))
             .collect();
-        let problem = format!(
-            "proxy refuses quaymaster-shop.example.conf with your certificate, {files}: cannot load certificate"
-        );
+        let problem = format!("proxy refuses {what}{files}: cannot load certificate");
         let remedy = format!(
             "put a certificate and a key that it takes in place of {files}, or take them away, so that one of ours is \
              served{then}, and everything else goes on"

@@ -164,12 +164,12 @@ fn a_file_that_is_held_back_and_leads_elsewhere_is_what_keeps_the_gate_closed() 
         panic!("{plan:?}")
     };
     assert_eq!(deploy.remove, BTreeSet::from([file]));
-    let tried = deploy.after.stopgaps.trying.clone();
+    let tried = deploy.after.trying.clone();
     let shut = BTreeSet::from([FileName::parse("shop.example").expect("a name")]);
     let proxy = ContainerName::parse("proxy").expect("a name");
     assert_eq!(plan.shut, BTreeMap::from([(proxy.clone(), shut.clone())]));
     let known = installed(&mut observed);
-    quarantine::refused(&mut known.stopgaps.trial, &tried, "no", START);
+    quarantine::refused(&mut known.trial, &tried, "no", START);
     known.shut = shut;
     assert_eq!(told(&with_moved, &observed, START), ["prove proxy"]);
     let seen = foresee(&observed, &planned(&with_moved, &observed, START), START);

@@ -18,7 +18,7 @@ fn one_site_that_is_refused_is_found_by_halves_and_held_back_alone() {
     assert_eq!(
         held_back
             .iter()
-            .map(|file| file.as_str())
+            .map(ToString::to_string)
             .collect::<Vec<_>>(),
         ["quaymaster-app42.example.conf"]
     );
@@ -158,6 +158,8 @@ pub(super) struct Refusing {
     refuses_all: bool,
     /// What stands in no file that it takes.
     refused_text: Option<&'static str>,
+    /// Certificates that it does not take.
+    refused_certificates: BTreeSet<Digest>,
     /// Files as they were written.
     texts: BTreeMap<Digest, String>,
     pub refused: usize,
@@ -173,6 +175,7 @@ impl Refusing {
             tolerated: BTreeSet::new(),
             refuses_all: false,
             refused_text: None,
+            refused_certificates: BTreeSet::new(),
             texts: BTreeMap::new(),
             refused: 0,
             worked: 0,
@@ -197,6 +200,11 @@ impl Refusing {
     /// It refuses whatever this stands in.
     pub fn refuses_text(&mut self, text: &'static str) {
         self.refused_text = Some(text);
+    }
+
+    /// It refuses this certificate, whatever names it.
+    pub fn refuses_certificate(&mut self, certificate: Digest) {
+        self.refused_certificates.insert(certificate);
     }
 
     /// The first word of the template that a file was made with.
@@ -313,7 +321,9 @@ impl Refusing {
             self.refused_text
                 .is_some_and(|refused| text.contains(refused))
         };
+        let mut given = after.certificates.values();
         self.refuses_all
+            || given.any(|digest| self.refused_certificates.contains(digest))
             || after.files.iter().any(|(file, it)| {
                 let is_bad = is_named(file) && !self.tolerated.contains(&it.digest);
                 is_bad || self.texts.get(&it.digest).is_some_and(says_so)

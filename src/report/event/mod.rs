@@ -10,9 +10,9 @@ use tracing::Level;
 
 use crate::{
     desire::{Complaint, Kept},
-    observe::{HeldCertificate, Subject, Wait},
+    observe::{HeldCertificate, PartName, Subject, Wait},
     plan::Notice,
-    values::{CertificateName, ContainerName, FileName, Host, Signal, Timestamp},
+    values::{CertificateName, ContainerName, Host, Signal, Timestamp},
 };
 
 use row::events;
@@ -274,8 +274,8 @@ events! {
     Refused {
         /// Which consumer.
         consumer: ContainerName,
-        /// The files on trial: one is to blame, and is held back until it changes; several are tried by halves.
-        parts: BTreeSet<FileName>,
+        /// The parts on trial: one is to blame, and is held back until it changes; several are tried by halves.
+        parts: BTreeSet<PartName>,
         /// What was seen instead.
         reason: String,
         /// Why that is no trouble, where some servers are known to refuse them.

@@ -7,8 +7,8 @@ use serde::Serializer;
 
 use super::OrderStage;
 use crate::{
-    observe::Subject,
-    values::{ContainerName, FileName, Timestamp},
+    observe::{PartName, Subject},
+    values::{ContainerName, Timestamp},
 };
 
 impl fmt::Display for OrderStage {
@@ -43,12 +43,12 @@ pub(super) fn rendered(is_checked: bool) -> &'static str {
 }
 
 /// What becomes of files that a consumer refuses.
-pub(super) fn refused(parts: &BTreeSet<FileName>, reason: &str, excuse: Option<&str>) -> String {
+pub(super) fn refused(parts: &BTreeSet<PartName>, reason: &str, excuse: Option<&str>) -> String {
     let all = listed(parts);
     match (excuse, parts.len()) {
         (Some(excuse), _) => format!("{excuse}; {all} is left out, and nothing is to be done"),
         (None, 1) => format!("refuses {all}, which is held back until it changes: {reason}"),
-        (None, count) => format!("refuses one or more of {count} files, tried by halves now"),
+        (None, count) => format!("refuses one or more of {count} changes, tried by halves now"),
     }
 }
 
@@ -92,7 +92,7 @@ mod tests {
     use tracing::Level;
 
     use super::*;
-    use crate::report::Event;
+    use crate::{report::Event, values::FileName};
 
     #[test]
     fn each_event_has_a_name_of_its_own() {
@@ -119,7 +119,8 @@ mod tests {
     #[test]
     fn a_default_server_of_the_proxys_own_is_no_trouble() {
         let consumer = ContainerName::parse("edge").expect("a name");
-        let parts = [FileName::parse("quaymaster--unknown-http.conf").expect("a name")].into();
+        let file = FileName::parse("quaymaster--unknown-http.conf").expect("a name");
+        let parts = [PartName::File(file)].into();
         let reason = "no".to_owned();
         let taken_back = Event::TakenBack {
             consumer: consumer.clone(),
