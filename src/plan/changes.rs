@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    case::Case,
     content::Parts,
-    deploy::Case,
     gate::{self, Elsewhere},
     part::own_file,
 };

@@ -7,8 +7,9 @@ use std::{
 
 use super::{
     Action, Deploy, Draft, PlanRules, Planner, TakeBack, backoff,
+    case::Case,
     content::Parts,
-    deploy::{Case, deploy},
+    deploy::deploy,
     edition::{self, Edition, Making},
     gate::{self, Elsewhere, Gate},
     held_back::{Whose, complaints, of_refused_templates, unrendered, untried},

@@ -8,22 +8,19 @@ use std::{
 
 use super::{
     Back, Check, Deploy, PlanRules, Proof, Tell, Why, backoff,
+    case::Case,
     changes::{self, Changes},
-    content::{PartInputs, Parts},
+    content::Parts,
     edition::Making,
-    gate::{self, Elsewhere, Gate},
-    obtain::HeldCertificates,
-    part::{self, Part, Serving, mark_file},
+    gate::{self, Elsewhere},
+    part::{self, Part, mark_file},
     quarantine,
 };
 use crate::{
     desire::{CertificateFolder, Consumer, Reload, Site},
-    observe::{
-        Attempt, Installed, InstalledFile, Observed, PartName, Process, Progress, Refused, Signals,
-        Subject, Units,
-    },
+    observe::{Attempt, Installed, InstalledFile, PartName, Process, Progress, Units},
     render::{TemplateError, Templates},
-    values::{CertificateName, Digest, FileName, Host, Timestamp},
+    values::{CertificateName, Digest, FileName, Host},
 };
 
 /// The shortest time that a reload gets to show itself; it takes some 40 ms where there is little to load.
@@ -36,82 +33,6 @@ const PROOF_EACH: Duration = Duration::from_millis(10);
 const MOST_SERIALS: usize = 20;
 /// A reload that takes this many times as long as the last one is not coming any more.
 const SLOWEST: u32 = 4;
-
-/// What is planned for.
-pub(super) struct Case<'a> {
-    pub consumer: &'a Rc<Consumer>,
-    pub installed: &'a Rc<Installed>,
-    pub signals: &'a Signals,
-    pub gate: &'a Gate,
-    /// With the user's own certificates in place of ours of the same names.
-    pub observed: &'a Observed,
-    /// Those in `live/`, with ours under these names.
-    pub live: &'a Rc<HeldCertificates>,
-    pub rules: &'a PlanRules,
-    pub now: Timestamp,
-}
-
-impl<'a> Case<'a> {
-    /// What its parts are found out from, by these templates.
-    pub fn wanted(&self, templates: &'a Templates) -> PartInputs<'a> {
-        PartInputs {
-            consumer: self.consumer,
-            gate: self.gate,
-            installed: self.installed,
-            observed: self.observed,
-            live: self.live,
-            templates,
-            now: self.now,
-        }
-    }
-
-    /// What is in a file, with the certificate that comes with it; none where a template fails for it.
-    pub fn unit(&self, part: &Part) -> Option<Digest> {
-        part.unit((self.consumer, self.installed))
-    }
-
-    /// Why this file is held back, if it is.
-    pub fn refusal(&self, file: &FileName, part: &Part) -> Option<&'a Refused> {
-        let name = PartName::File(file.clone());
-        self.installed.trial.holds_back(&name, self.unit(part)?)
-    }
-
-    /// The subject of what is planned.
-    pub fn subject(&self) -> Subject {
-        Subject::Consumer(self.consumer.name.clone())
-    }
-
-    /// Whether it can be seen at once what it does with something new, and nobody is restarted for that.
-    fn can_be_tried(&self) -> bool {
-        let can_be_told = matches!(self.consumer.reload, Reload::Signal(_) | Reload::Exec(_));
-        let is_proven = matches!(self.installed.progress, Progress::Proven { .. });
-        is_proven && self.consumer.running && self.consumer.reach.is_some() && can_be_told
-    }
-
-    fn mark(&self, templates: &Templates, mark: u64) -> Result<String, TemplateError> {
-        part::mark(self.consumer, templates, self.rules, mark)
-    }
-
-    /// Whether the file with the mark shows what lies there.
-    fn has_mark(&self, templates: &Templates) -> Result<bool, TemplateError> {
-        let mark = Digest::of(self.mark(templates, self.installed.generation)?);
-        let there = self.installed.files.get(&mark_file(self.consumer));
-        Ok(there.is_some_and(|file| file.digest == mark))
-    }
-
-    /// The certificates that come with these parts: newer versions, and those that files need.
-    fn brought<'p>(
-        &'p self,
-        parts: &'p Parts,
-        next: &'p Units,
-    ) -> impl Iterator<Item = &'p Serving> {
-        next.keys().filter_map(|name| match name {
-            PartName::Certificate(name) => parts.renewed().get(name),
-            PartName::File(file) => parts.get(file)?.brings((self.consumer, self.installed)),
-            PartName::Removal(_) => None,
-        })
-    }
-}
 
 /// The deployment that these parts need, made by these templates.
 pub(super) fn deploy(

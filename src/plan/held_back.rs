@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, rc::Rc};
 
 use super::{
     PlanRules,
+    case::Case,
     content::Parts,
-    deploy::Case,
     edition::earlier,
     part::{Part, Serving},
 };

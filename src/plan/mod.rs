@@ -5,6 +5,7 @@
 //! sees a missing certificate and obtains it, the next deploys what can now have its TLS server.
 
 mod backoff;
+mod case;
 mod changes;
 mod check;
 mod command_plan;
