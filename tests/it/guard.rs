@@ -15,7 +15,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("render", &["values"]),
     ("plan", &["values", "observe", "desire", "render"]),
     ("ports", &["values", "observe"]),
-    ("report", &["values", "observe", "desire", "plan"]),
+    ("report", &["values", "observe", "desire", "plan", "ports"]),
     (
         "execute",
         &["values", "observe", "desire", "plan", "ports", "report"],
