@@ -118,6 +118,7 @@ pub(super) fn folders(call: &Call, own: Option<&Container>) -> Rc<Folders> {
     Rc::new(Folders::new(
         certificates(call, own),
         call.settings.state.clone(),
+        tell,
     ))
 }
 

@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, fmt::Display};
 use itertools::Itertools;
 
 use super::{
-    Call, Exit, Failure, json, print,
+    Call, Exit, Failure, json, print, setup,
     table::{hanging, table},
     terminal::{Paint, width},
 };
@@ -19,7 +19,8 @@ use crate::{
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     let state = call.settings.state.clone();
     let path = state.join("status.json");
-    let Some(document) = Folders::new(state.join("certificates"), state).status()? else {
+    let Some(document) = Folders::new(state.join("certificates"), state, setup::tell).status()?
+    else {
         return Err(Failure::Usage(format!(
             "there is no {} yet; `quaymaster watch` or `quaymaster once` writes it after its first turn",
             path.display()

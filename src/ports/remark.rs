@@ -58,6 +58,17 @@ events! {
     } => "email-untold", Level::WARN,
         ("the CA {directory} was not told the e-mail address of the setting email, and the account is used all the same: {problem}");
 
+    /// A file or folder in the folders of certificates or of state can't be used, and something takes its place.
+    FileDamaged {
+        /// Where it was found.
+        #[serde(serialize_with = "shown")]
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+        /// What becomes of it, and what takes its place.
+        instead: String,
+    } => "file-damaged", Level::WARN, ("{} can't be used: {problem}; {instead}", path.display());
+
     /// A container is left out of what is seen.
     ContainerLeftOut {
         /// Which, as far as that is known, and why.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    tests::{mode, name, place, store},
+    tests::{heard, mode, name, place, store},
     *,
 };
 use crate::{
@@ -306,7 +306,47 @@ fn a_record_that_is_damaged_or_lost_is_made_anew_from_the_folder() {
             proxy.record().with_extension("json.damaged").exists(),
             damage.is_some()
         );
+        let told: Vec<_> = heard(&proxy.place)
+            .into_iter()
+            .map(|(path, _)| path)
+            .collect();
+        let expected = damage.map(|_| PathBuf::from("deployed/proxy/record.json"));
+        assert_eq!(told, Vec::from_iter(expected), "{damage:?}");
     }
+}
+
+#[test]
+fn certificates_that_were_given_are_given_again_where_the_record_of_them_is_damaged() {
+    let proxy = consumer();
+    let place = Folder {
+        certificates: None,
+        ..proxy.folder()
+    };
+    let record = Installed {
+        certificates: [(name("shop.example"), Digest::of("x"))].into(),
+        ..Installed::default()
+    };
+    let folders = &proxy.place.folders;
+    folders
+        .keep_installed(&place, &record, &BTreeSet::new())
+        .expect("it is written");
+    let installed = || folders.installed(&place).expect("it is looked at");
+    assert_eq!(installed().certificates, record.certificates);
+    let file = proxy.record().with_file_name("certificates.json");
+    fs::write(&file, "{").expect("it is written");
+    assert_eq!(installed().certificates, BTreeMap::new());
+    assert!(file.with_extension("json.damaged").exists());
+    let told = heard(&proxy.place);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(
+        told[0].0,
+        Path::new("deployed/proxy/certificates.json"),
+        "{told:?}"
+    );
+    assert!(
+        told[0].1.contains("its certificates are delivered again"),
+        "{told:?}"
+    );
 }
 
 #[test]

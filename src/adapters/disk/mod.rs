@@ -55,7 +55,7 @@ pub use lock::Lock;
 pub use look::{FolderLook, look, responses};
 pub use named::AnyFiles;
 
-use crate::ports::DiskError;
+use crate::ports::{DiskError, Remarks};
 
 /// The text of a file that the user named.
 ///
@@ -89,16 +89,18 @@ pub fn text_or_input(path: &Path) -> Result<String, DiskError> {
 pub struct Folders {
     certificates: PathBuf,
     state: PathBuf,
+    remarks: Remarks,
     /// Of the last look at certificates.
     memory: RefCell<Memory>,
 }
 
 impl Folders {
     /// Uses these folders; nothing is made or read yet.
-    pub fn new(certificates: PathBuf, state: PathBuf) -> Self {
+    pub fn new(certificates: PathBuf, state: PathBuf, remarks: Remarks) -> Self {
         Self {
             certificates,
             state,
+            remarks,
             memory: RefCell::default(),
         }
     }

@@ -56,6 +56,7 @@ pub fn ports(authority: AcmeAuthority, folder: &Path, clock: Rc<dyn Clock>) -> P
     let folders = Rc::new(Folders::new(
         folder.join("certificates"),
         folder.join("state"),
+        |_| (),
     ));
     let probe = Rc::new(TcpProbe::new().unwrap());
     Ports {

@@ -15,7 +15,7 @@ pub(super) const SHOP: &str = "shop.example";
 
 /// What a look finds: the same as one that remembers nothing.
 pub(super) fn look(place: &Place) -> Certificates {
-    let afresh = Folders::new(place.certificates.clone(), place.state.clone());
+    let afresh = Folders::new(place.certificates.clone(), place.state.clone(), hear);
     let [found, afresh] = [&place.folders, &afresh].map(super::look);
     assert_eq!(format!("{found:?}"), format!("{afresh:?}"));
     found
@@ -310,6 +310,12 @@ fn what_others_put_into_live_is_theirs_until_it_can_not_be_served() {
             fs::read(aside.join(SHOP).join("privkey.pem")).expect("it is kept")
         ),
         (0o700, left)
+    );
+    let (path, said) = heard(&place).pop().expect("it is told");
+    assert_eq!(path, Path::new("live").join(SHOP));
+    assert!(
+        said.contains("can't be served") && said.contains("set-aside/shop.example,"),
+        "{said}"
     );
     fs::remove_file(&live).expect("it is removed");
     fs::write(&live, "a second one").expect("it is written");
@@ -618,7 +624,7 @@ fn a_mark_a_breath_and_a_status_are_written_over_whatever_became_of_them() {
             .folders
             .keep_status(&|file| file.write_all(b"{}"))
             .expect("it is written");
-        drop(Lock::take(&place.state).expect("it is taken"));
+        drop(Lock::take(&place.state, hear).expect("it is taken"));
         for file in ["mark", "alive", "status.json"] {
             damage(&place.state.join(file));
         }
@@ -626,7 +632,7 @@ fn a_mark_a_breath_and_a_status_are_written_over_whatever_became_of_them() {
             damage(&place.state.join("lock"));
         }
         assert_eq!(place.folders.known_mark_host(), None, "{what}");
-        let _lock = Lock::take(&place.state)
+        let _lock = Lock::take(&place.state, hear)
             .expect("it is asked for")
             .expect("nobody has it");
         let other = place.folders.mark_host().expect("it is made anew");
@@ -653,6 +659,37 @@ fn a_mark_a_breath_and_a_status_are_written_over_whatever_became_of_them() {
             "{what}"
         );
     }
+}
+
+#[test]
+fn what_stands_in_the_way_of_a_file_is_kept_and_told() {
+    let place = place();
+    fs::create_dir_all(place.state.join("alive")).expect("a folder");
+    fs::write(place.state.join("attempts"), "").expect("a file");
+    place.folders.breathe(NOW).expect("it is written");
+    let attempt = Attempt::broken_off(NOW);
+    let noted = place.folders.note_attempt(&name(SHOP), &attempt);
+    noted.expect("it is written");
+    for file in ["alive.damaged", "attempts.damaged"] {
+        assert!(place.state.join(file).exists(), "{file}");
+    }
+    let kept = |file: &str| place.state.join(file).display().to_string();
+    assert_eq!(
+        heard(&place),
+        [
+            (
+                "alive".into(),
+                format!("it is not a file; it is kept as {}", kept("alive.damaged"))
+            ),
+            (
+                "attempts".into(),
+                format!(
+                    "it is not a folder; it is kept as {}",
+                    kept("attempts.damaged")
+                )
+            ),
+        ]
+    );
 }
 
 #[test]
