@@ -19,6 +19,7 @@ use crate::{
         probe::TcpProbe,
     },
     desire::tests::{container, own, proxy, rules},
+    fixtures::plan_rules,
     observe::{
         Attempt, Container, ContainerState, EngineEvent, EventKind, Holder, Installed, Joined,
         Observed, Snapshot, Wait, Way,
@@ -150,8 +151,7 @@ fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
         plan_rules: plan::PlanRules {
             mark_host: String::new(),
             resync: BREATH,
-            label_prefix: String::new(),
-            circumstances: Digest::of(""),
+            ..plan_rules()
         },
         template_files: None,
         own: None,
@@ -515,10 +515,8 @@ fn deployments(minutes: u64, is_damped: bool) -> (usize, usize) {
 
     let templates = Templates::built_in().unwrap();
     let plan_rules = plan::PlanRules {
-        mark_host: "quaymaster-0123456789abcdef".into(),
         resync: BREATH,
-        label_prefix: "quaymaster".into(),
-        circumstances: Digest::of(""),
+        ..plan_rules()
     };
     let mut observed = Observed::default();
     observed

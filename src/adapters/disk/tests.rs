@@ -255,11 +255,11 @@ fn attempts_and_orders_outlive_the_process() {
     let asked = Digest::of("asked");
     let attempt = Attempt {
         count: 2,
-        last: NOW,
         asked,
         retry: Retry::NotBefore(NOW),
         problem: Some("no".into()),
         circumstances: Some(Digest::of("settings")),
+        ..Attempt::broken_off(NOW)
     };
     place
         .folders
