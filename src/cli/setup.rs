@@ -18,10 +18,7 @@ use crate::{
     desire::{self, Complaint},
     observe::Container,
     plan,
-    ports::{
-        AuthorityError, Clock, DiskError, Engine, EngineError, Issuing, Ports, Remark,
-        TemplateFiles,
-    },
+    ports::{AuthorityError, Clock, DiskError, Engine, EngineError, Ports, Remark, TemplateFiles},
     report::{Event, explain::Works, report},
     settings::Settings,
     values::{ContainerName, Digest, Issuer, Timestamp},
@@ -185,24 +182,7 @@ fn ports(
         email: settings.email.clone(),
     };
     let authorities = AcmeAuthorities::new(settings, folders.clone(), clock.clone(), tell)?;
-    Ok(Ports {
-        issuing: Issuing {
-            authorities: Rc::new(authorities),
-            certificates: folders.clone(),
-            attempts: folders.clone(),
-            orders: folders.clone(),
-            responder: folders.clone(),
-            probe: probe.clone(),
-            clock: clock.clone(),
-        },
-        engine,
-        folders: folders.clone(),
-        records: folders.clone(),
-        vitals: folders.clone(),
-        wishes: folders,
-        probe,
-        clock,
-    })
+    Ok(folders.ports(Rc::new(authorities), engine, probe, clock))
 }
 
 fn label_rules(call: &Call, own: Option<&Container>) -> desire::LabelRules {

@@ -129,24 +129,7 @@ fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
     let authorities =
         Rc::new(AcmeAuthorities::new(settings, folders.clone(), clock.clone(), |_| ()).unwrap());
     Daemon {
-        ports: Ports {
-            issuing: Issuing {
-                authorities,
-                certificates: folders.clone(),
-                attempts: folders.clone(),
-                orders: folders.clone(),
-                responder: folders.clone(),
-                probe: probe.clone(),
-                clock: clock.clone(),
-            },
-            engine,
-            folders: folders.clone(),
-            records: folders.clone(),
-            vitals: folders.clone(),
-            wishes: folders,
-            probe,
-            clock,
-        },
+        ports: folders.ports(authorities, engine, probe, clock),
         label_rules: rules(),
         plan_rules: plan::PlanRules {
             mark_host: String::new(),
