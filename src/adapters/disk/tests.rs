@@ -3,6 +3,7 @@
 mod damage;
 mod memory;
 mod provided;
+mod records;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
