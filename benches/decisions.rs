@@ -1,6 +1,9 @@
 //! How long decisions take at 10,000 sites, from what the engine says to a plan. Nothing here touches a file or a socket.
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't go on ends")]
 
+#[path = "../src/fixtures.rs"]
+#[expect(dead_code, reason = "tests use more of it")]
+mod fixtures;
 #[path = "figures/sites.rs"]
 mod sites;
 

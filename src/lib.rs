@@ -49,3 +49,9 @@ pub mod report;
 pub mod settings;
 pub mod values;
 mod watching;
+
+#[cfg(test)]
+mod fixtures;
+// As those who include the fixtures name it.
+#[cfg(test)]
+extern crate self as quaymaster;

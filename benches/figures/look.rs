@@ -47,6 +47,7 @@ pub fn measure(table: &mut Table) {
     let folders = Folders::new(
         folder.path().join("certificates"),
         folder.path().join("state"),
+        |_| (),
     );
     let began = Instant::now();
     let first = look(&folders, &sites::fresh(&desired));

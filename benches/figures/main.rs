@@ -19,6 +19,9 @@ mod table;
 #[path = "../../tests/it/acme/bench.rs"]
 #[expect(dead_code, reason = "tests use more of it")]
 mod bench;
+#[path = "../../src/fixtures.rs"]
+#[expect(dead_code, reason = "tests use more of it")]
+mod fixtures;
 #[path = "../../tests/it/support/mod.rs"]
 #[expect(dead_code, reason = "tests use more of it")]
 mod support;

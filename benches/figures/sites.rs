@@ -1,85 +1,41 @@
 //! 10,000 sites behind one proxy, and what is settled about them. Nothing here touches a file or a socket.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-    time::Duration,
-};
+use std::net::IpAddr;
 
 use litemap::LiteMap;
 use quaymaster::{
     desire::{self, Desired},
-    observe::{
-        Container, ContainerState, Installed, Mount, MountKind, Network, Observed, RestartPolicy,
-        Snapshot,
-    },
-    plan::{self, Action, Planner, foresee, plan},
+    observe::{Container, Installed, Mount, MountKind, Network, Observed, Snapshot},
+    plan::{Action, Planner, foresee, plan},
     render::Templates,
-    values::{ChallengeType, ContainerId, ContainerName, Issuer, KeyType, Timestamp},
+    values::{ContainerId, Issuer, Timestamp},
 };
+
+use crate::fixtures::{self, network, plan_rules};
 
 pub const SITES: u32 = 10_000;
 pub const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
 pub fn label_rules(issuer: Issuer) -> desire::LabelRules {
     desire::LabelRules {
-        label_prefix: "quaymaster".into(),
-        certificates: "/state/certificates".into(),
-        webroot: None,
-        trusted_proxies: Vec::new(),
-        grants: None,
         issuer: Some(issuer),
-        challenge: ChallengeType::Http01,
-        key_type: KeyType::Ec256,
-        profile: None,
-    }
-}
-
-fn plan_rules() -> plan::PlanRules {
-    let resync = Duration::from_secs(3600);
-    plan::PlanRules {
-        mark_host: "quaymaster-0123456789abcdef".into(),
-        resync,
-        label_prefix: "quaymaster".into(),
-        circumstances: quaymaster::values::Digest::of(""),
+        ..fixtures::label_rules()
     }
 }
 
 fn container(name: String, number: u32, label: (&str, String)) -> Container {
     let address = IpAddr::from((0x0a00_0000 + number).to_be_bytes());
     let network = Network {
-        name: "web".into(),
-        id: "net-1".into(),
         address: Some(address),
-        gateway: None,
+        ..network("web", 0)
     };
     Container {
         id: ContainerId::parse(format!("id{number}")).unwrap(),
-        name: ContainerName::parse(&name).unwrap(),
         labels: LiteMap::from_iter([(format!("quaymaster.{}", label.0), label.1)]),
-        state: ContainerState::Running,
-        health: None,
         created: Some(Timestamp::from_seconds(i64::from(number))),
         started_at: Some(Timestamp::from_seconds(i64::from(number))),
         networks: [network].into(),
-        exposed: BTreeSet::from([8080]),
-        published: BTreeMap::new(),
-        bound: BTreeMap::new(),
-        user: String::new(),
-        command: Vec::new(),
-        init: false,
-        ended_at: None,
-        image: None,
-        restart_policy: RestartPolicy::No,
-        restarts: 0,
-        stop_signal: None,
-        pid: None,
-        has_host_pids: false,
-        has_own_shm: true,
-        way: None,
-        waits: None,
-        joins: None,
-        mounts: Vec::new(),
+        ..fixtures::container(&name, 0)
     }
 }
 

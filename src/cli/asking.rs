@@ -33,7 +33,7 @@ pub(super) async fn fulfil(
     are_answered: &dyn Fn() -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
     let state = &call.settings.state;
-    if let Some(_lock) = Lock::take(state)? {
+    if let Some(_lock) = Lock::take(state, setup::tell)? {
         let (engine, own) = setup::reached(call).await?;
         let mark_host = folders.mark_host()?;
         let own_folders = setup::folders(call, own.as_ref());

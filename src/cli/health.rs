@@ -1,4 +1,4 @@
-use super::{Call, Exit, Failure};
+use super::{Call, Exit, Failure, setup};
 use crate::{
     adapters::{clock::SystemClock, disk::Folders},
     daemon::BREATH,
@@ -12,7 +12,7 @@ pub(super) const MISSED: u32 = 3;
 /// Reads one small file: health checks run for ever, and must cost nothing.
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     let state = call.settings.state.clone();
-    let breath = Folders::new(state.join("certificates"), state).last_breath();
+    let breath = Folders::new(state.join("certificates"), state, setup::tell).last_breath();
     let now = SystemClock.now();
     let (exit, problem) = match breath {
         Ok(Some(last)) if now.since(last) <= BREATH * MISSED => return Ok(Exit::Done),

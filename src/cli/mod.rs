@@ -13,7 +13,6 @@ mod plan;
 mod progress;
 pub mod reference;
 mod release;
-mod remarks;
 mod render;
 mod renew;
 mod setup;

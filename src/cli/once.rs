@@ -4,7 +4,7 @@ use crate::{adapters::disk::Lock, daemon::Settled};
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     block_on(async {
         let state = &call.settings.state;
-        let Some(_lock) = Lock::take(state)? else {
+        let Some(_lock) = Lock::take(state, setup::tell)? else {
             let problem = "another quaymaster works on this state; end it first, or let it do this"
                 .to_owned();
             return Err(Failure::Usage(problem));

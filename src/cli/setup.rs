@@ -2,7 +2,7 @@
 
 use std::{path::Path, rc::Rc};
 
-use super::{Call, Failure, remarks};
+use super::{Call, Failure};
 use crate::{
     adapters::{
         acme::{AcmeAuthorities, AcmeSettings},
@@ -18,8 +18,8 @@ use crate::{
     desire::{self, Complaint},
     observe::Container,
     plan,
-    ports::{AuthorityError, Clock, DiskError, Engine, EngineError, Issuing, Ports, TemplateFiles},
-    report::explain::Works,
+    ports::{AuthorityError, Clock, DiskError, Engine, EngineError, Ports, Remark, TemplateFiles},
+    report::{Event, explain::Works, report},
     settings::Settings,
     values::{ContainerName, Digest, Issuer, Timestamp},
 };
@@ -30,6 +30,11 @@ const LOCAL_SOCKET: &str = "unix:///var/run/docker.sock";
 /// Where shared folders are mounted unless a setting says otherwise.
 const CERTIFICATES: &str = "/certificates";
 const WEBROOT: &str = "/challenge";
+
+/// Reports what an adapter met.
+pub(super) fn tell(remark: Remark) {
+    report(&Event::Met(remark));
+}
 
 /// The engine of the settings; nothing is asked yet.
 pub(super) fn engine(call: &Call) -> Result<Rc<DockerEngine>, EngineError> {
@@ -50,11 +55,7 @@ pub(super) fn engine(call: &Call) -> Result<Rc<DockerEngine>, EngineError> {
     let address = address.map_or(LOCAL_SOCKET, String::as_str);
     // The variable is meant for tcp: a local socket has no use for it.
     let tls = tls.filter(|_| address.starts_with("tcp://") || address.starts_with("https://"));
-    Ok(Rc::new(DockerEngine::new(
-        address,
-        tls.as_ref(),
-        remarks::tell,
-    )?))
+    Ok(Rc::new(DockerEngine::new(address, tls.as_ref(), tell)?))
 }
 
 /// The container that we run in, and whether the setting `self` is right.
@@ -96,7 +97,7 @@ pub(super) async fn recorded(
         path: path.to_owned(),
         problem,
     };
-    let engine = RecordedEngine::read(&text, remarks::tell).map_err(damaged)?;
+    let engine = RecordedEngine::read(&text, tell).map_err(damaged)?;
     let Some(word) = &call.settings.own else {
         return Ok((Rc::new(engine), None));
     };
@@ -114,6 +115,7 @@ pub(super) fn folders(call: &Call, own: Option<&Container>) -> Rc<Folders> {
     Rc::new(Folders::new(
         certificates(call, own),
         call.settings.state.clone(),
+        tell,
     ))
 }
 
@@ -179,26 +181,8 @@ fn ports(
         agree_tos: settings.agree_tos,
         email: settings.email.clone(),
     };
-    let authorities =
-        AcmeAuthorities::new(settings, folders.clone(), clock.clone(), remarks::tell)?;
-    Ok(Ports {
-        issuing: Issuing {
-            authorities: Rc::new(authorities),
-            certificates: folders.clone(),
-            attempts: folders.clone(),
-            orders: folders.clone(),
-            responder: folders.clone(),
-            probe: probe.clone(),
-            clock: clock.clone(),
-        },
-        engine,
-        folders: folders.clone(),
-        records: folders.clone(),
-        vitals: folders.clone(),
-        wishes: folders,
-        probe,
-        clock,
-    })
+    let authorities = AcmeAuthorities::new(settings, folders.clone(), clock.clone(), tell)?;
+    Ok(folders.ports(Rc::new(authorities), engine, probe, clock))
 }
 
 fn label_rules(call: &Call, own: Option<&Container>) -> desire::LabelRules {

@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, fmt::Display};
 use itertools::Itertools;
 
 use super::{
-    Call, Exit, Failure, json, print,
+    Call, Exit, Failure, json, print, setup,
     table::{hanging, table},
     terminal::{Paint, width},
 };
@@ -19,7 +19,8 @@ use crate::{
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     let state = call.settings.state.clone();
     let path = state.join("status.json");
-    let Some(document) = Folders::new(state.join("certificates"), state).status()? else {
+    let Some(document) = Folders::new(state.join("certificates"), state, setup::tell).status()?
+    else {
         return Err(Failure::Usage(format!(
             "there is no {} yet; `quaymaster watch` or `quaymaster once` writes it after its first turn",
             path.display()
@@ -247,9 +248,10 @@ mod tests {
 
     use super::*;
     use crate::{
+        fixtures::held,
         observe::{HeldCertificate, Installed, Source, Wait},
         report::{CertificateStatus, ConsumerStatus, SiteStatus},
-        values::{CertificateName, ContainerName, Digest, Host, Retry},
+        values::{CertificateName, ContainerName, Host, Retry},
     };
 
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -258,16 +260,12 @@ mod tests {
     fn status() -> Status {
         let name = |word| CertificateName::parse(word).expect("a name");
         let held = HeldCertificate {
-            names: BTreeSet::from(["shop.example".to_owned()]),
             not_before: NOW,
             not_after: NOW + DAY * 90,
             issuer: "Test CA".into(),
             serial: "0123456789abcdef".into(),
-            digest: Digest::of(""),
-            key_type: None,
             source: Source::Acme(String::new()),
-            shelf: crate::observe::Shelf::Live,
-            irregular: None,
+            ..held(&["shop.example"])
         };
         Status {
             written: NOW,

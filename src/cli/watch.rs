@@ -59,7 +59,7 @@ async fn begin(call: &Call) -> Result<(crate::daemon::Daemon, Lock), Failure> {
 async fn stand_by(state: &Path) -> Result<Lock, Failure> {
     let mut told = false;
     loop {
-        match Lock::take(state)? {
+        match Lock::take(state, setup::tell)? {
             Some(lock) => return Ok(lock),
             None if !told => report(&Event::StandingBy {}),
             None => {}

@@ -68,8 +68,9 @@ impl Facts {
             .consumers
             .values()
             .filter(|consumer| self.is_to_be_looked_at(consumer));
-        let tidied = looked_at.map(|consumer| ports.folders.tidy(&place(consumer)));
-        let faults: Vec<_> = tidied.filter_map(Result::err).collect();
+        let faults: Vec<_> = looked_at
+            .flat_map(|consumer| ports.folders.tidy(&place(consumer)))
+            .collect();
         self.faults.replace(Concern::Leftovers, faults);
     }
 

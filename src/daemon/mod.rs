@@ -23,7 +23,7 @@ use crate::{
     execute::{Learned, Outcome, execute},
     observe::Subject,
     plan::{self, Action, Planner, steps},
-    ports::{DiskError, EngineError, Ports, TemplateFiles},
+    ports::{DiskError, EngineError, Ports, Remark, TemplateFiles},
     report::{Event, chain, report},
     values::{ContainerId, Timestamp},
     watching::{self, EngineUpdate, Watched, changes},
@@ -304,9 +304,9 @@ impl Loop {
                     self.forget_plan();
                 }
             }
-            EngineUpdate::Unreadable(error) => report(&Event::ContainerUnreadable {
+            EngineUpdate::Unreadable(error) => report(&Event::Met(Remark::ContainerLeftOut {
                 problem: chain(&error),
-            }),
+            })),
             EngineUpdate::Lost { error, again_in } => {
                 report(&Event::EngineLost {
                     problem: chain(&error),

@@ -19,6 +19,7 @@ use crate::{
         probe::TcpProbe,
     },
     desire::tests::{container, own, proxy, rules},
+    fixtures::plan_rules,
     observe::{
         Attempt, Container, ContainerState, EngineEvent, EventKind, Holder, Installed, Joined,
         Observed, Snapshot, Wait, Way,
@@ -113,7 +114,7 @@ impl Engine for Scripted {
 fn daemon(engine: Rc<Scripted>) -> Rc<Daemon> {
     Rc::new(daemon_in(
         engine,
-        Folders::new("/nowhere".into(), "/nowhere".into()),
+        Folders::new("/nowhere".into(), "/nowhere".into(), |_| ()),
     ))
 }
 
@@ -128,30 +129,12 @@ fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
     let authorities =
         Rc::new(AcmeAuthorities::new(settings, folders.clone(), clock.clone(), |_| ()).unwrap());
     Daemon {
-        ports: Ports {
-            issuing: Issuing {
-                authorities,
-                certificates: folders.clone(),
-                attempts: folders.clone(),
-                orders: folders.clone(),
-                responder: folders.clone(),
-                probe: probe.clone(),
-                clock: clock.clone(),
-            },
-            engine,
-            folders: folders.clone(),
-            records: folders.clone(),
-            vitals: folders.clone(),
-            wishes: folders,
-            probe,
-            clock,
-        },
+        ports: folders.ports(authorities, engine, probe, clock),
         label_rules: rules(),
         plan_rules: plan::PlanRules {
             mark_host: String::new(),
             resync: BREATH,
-            label_prefix: String::new(),
-            circumstances: Digest::of(""),
+            ..plan_rules()
         },
         template_files: None,
         own: None,
@@ -352,7 +335,11 @@ fn a_wish_that_was_taken_by_one_that_ended_is_not_fulfilled_again() {
     use crate::observe::{RenewalOutcome, RenewalRequest, Stage};
 
     let folder = tempfile::tempdir().unwrap();
-    let folders = Folders::new(folder.path().join("certificates"), folder.path().to_owned());
+    let folders = Folders::new(
+        folder.path().join("certificates"),
+        folder.path().to_owned(),
+        |_| (),
+    );
     let name = |word: &str| CertificateName::parse(word).unwrap();
     let (now, hours) = (
         Timestamp::from_seconds(1_800_000_000),
@@ -422,7 +409,8 @@ async fn a_failure_of_a_name_that_nobody_wants_any_more_is_no_trouble_and_goes()
             for (last, is_kept) in [(long_ago, false), (now, true)] {
                 let folder = tempfile::tempdir().unwrap();
                 let state = folder.path().join("state");
-                let folders = Folders::new(folder.path().join("certificates"), state.clone());
+                let folders =
+                    Folders::new(folder.path().join("certificates"), state.clone(), |_| ());
                 let daemon = daemon_in(Rc::new(Scripted::default()), folders);
                 let name = CertificateName::parse("gone.example").unwrap();
                 let order = OrderRecord {
@@ -453,6 +441,7 @@ async fn an_orderly_end_in_the_midst_of_an_order_is_no_failure() {
             let folders = Folders::new(
                 folder.path().join("certificates"),
                 folder.path().join("state"),
+                |_| (),
             );
             let mut turning = Loop::new(daemon_in(Rc::new(Scripted::default()), folders));
             let attempts = Rc::clone(&turning.daemon.ports.issuing.attempts);
@@ -493,7 +482,11 @@ fn app(name: &str, number: u8) -> Container {
 /// site, whose container moves after five minutes.
 fn deployments(minutes: u64, is_damped: bool) -> (usize, usize) {
     let folder = tempfile::tempdir().unwrap();
-    let folders = Folders::new(folder.path().join("certificates"), folder.path().to_owned());
+    let folders = Folders::new(
+        folder.path().join("certificates"),
+        folder.path().to_owned(),
+        |_| (),
+    );
     let ports = daemon_in(Rc::default(), folders).ports;
     let mut facts = Facts::read(&ports, "quaymaster");
     let start = Timestamp::from_seconds(1_800_000_000);
@@ -505,10 +498,8 @@ fn deployments(minutes: u64, is_damped: bool) -> (usize, usize) {
 
     let templates = Templates::built_in().unwrap();
     let plan_rules = plan::PlanRules {
-        mark_host: "quaymaster-0123456789abcdef".into(),
         resync: BREATH,
-        label_prefix: "quaymaster".into(),
-        circumstances: Digest::of(""),
+        ..plan_rules()
     };
     let mut observed = Observed::default();
     observed
@@ -593,7 +584,11 @@ async fn whoever_looks_once_knows_from_the_status_who_waits_as_long_as_that_is_n
     ];
     for (written, until, waits) in cases {
         let folder = tempfile::tempdir().unwrap();
-        let folders = Folders::new(folder.path().join("certificates"), folder.path().to_owned());
+        let folders = Folders::new(
+            folder.path().join("certificates"),
+            folder.path().to_owned(),
+            |_| (),
+        );
         let snapshot = Snapshot {
             containers: [proxy(), app("shop", 4)]
                 .map(|it| (it.name.clone(), Rc::new(it)))

@@ -340,31 +340,18 @@ fn release_line(host: &Host, own: Option<&Container>) -> String {
     }
 }
 
+/// Whether both ask for the same of one path; the rest may differ.
 fn is_asked_alike(one: &SiteSpec, other: &SiteSpec) -> bool {
-    let of = |spec: &SiteSpec| {
-        let SiteSpec {
-            scheme,
-            strip,
-            upstream_path,
-            body_size,
-            timeout,
-            buffers,
-            auth,
-            auth_realm,
-            allow,
-            ..
-        } = spec.clone();
-        (
-            scheme,
-            strip,
-            upstream_path,
-            body_size,
-            timeout,
-            buffers,
-            auth,
-            auth_realm,
-            allow,
-        )
-    };
-    of(one) == of(other)
+    *one == SiteSpec {
+        scheme: other.scheme,
+        strip: other.strip,
+        upstream_path: other.upstream_path.clone(),
+        body_size: other.body_size.clone(),
+        timeout: other.timeout,
+        buffers: other.buffers,
+        auth: other.auth.clone(),
+        auth_realm: other.auth_realm.clone(),
+        allow: other.allow.clone(),
+        ..one.clone()
+    }
 }

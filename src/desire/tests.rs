@@ -2,95 +2,15 @@
 
 use std::{net::IpAddr, path::Path};
 
-use litemap::LiteMap;
-
 use super::*;
-use crate::observe::{
-    Container, ContainerState, Health, Joined, Mount, MountKind, Network, RestartPolicy, Wait,
-};
-
-pub(crate) fn rules() -> LabelRules {
-    LabelRules {
-        label_prefix: "quaymaster".into(),
-        certificates: "/state/certificates".into(),
-        webroot: None,
-        trusted_proxies: Vec::new(),
-        grants: None,
-        issuer: Some(usual_issuance().issuer),
-        challenge: ChallengeType::Http01,
-        key_type: KeyType::Ec256,
-        profile: None,
-    }
-}
-
-/// From a CA of the user's own.
-pub(crate) fn usual_issuance() -> Issuance {
-    Issuance {
-        issuer: Issuer::Ca("https://ca.example/directory".into()),
-        challenge: ChallengeType::Http01,
-        key_type: KeyType::Ec256,
-        profile: None,
-    }
-}
+pub(crate) use crate::fixtures::{container, label_rules as rules, usual_issuance};
+use crate::fixtures::{network, volume};
+use crate::observe::{Container, ContainerState, Health, Joined, Mount, Network, Wait};
 
 pub(super) fn public() -> LabelRules {
     LabelRules {
         issuer: Issuer::of_label("letsencrypt").expect("a preset"),
         ..rules()
-    }
-}
-
-pub(crate) fn container(name: &str, number: u8) -> Container {
-    let address = Some(IpAddr::from([10, 0, 0, number]));
-    let network = Network {
-        name: "web".into(),
-        id: "net-1".into(),
-        address,
-        gateway: None,
-    };
-    Container {
-        id: ContainerId::parse(format!("id{number}")).expect("an id"),
-        name: ContainerName::parse(name).expect("a name"),
-        labels: LiteMap::new(),
-        state: ContainerState::Running,
-        health: None,
-        created: Some(Timestamp::from_seconds(1000 + i64::from(number))),
-        started_at: Some(Timestamp::from_seconds(2000)),
-        networks: [network].into(),
-        exposed: BTreeSet::from([8080]),
-        published: BTreeMap::new(),
-        bound: BTreeMap::new(),
-        user: String::new(),
-        command: Vec::new(),
-        init: false,
-        ended_at: None,
-        image: None,
-        restart_policy: RestartPolicy::No,
-        restarts: 0,
-        stop_signal: None,
-        pid: None,
-        has_host_pids: false,
-        has_own_shm: true,
-        way: None,
-        waits: None,
-        joins: None,
-        mounts: Vec::new(),
-    }
-}
-
-fn volume(name: &str, destination: &str, writable: bool) -> Mount {
-    let kind = MountKind::Volume {
-        name: name.into(),
-        driver: "local".into(),
-        source: Path::new("/var/lib/docker/volumes")
-            .join(name)
-            .join("_data"),
-        subpath: PathBuf::new(),
-    };
-    Mount {
-        kind,
-        destination: destination.into(),
-        writable,
     }
 }
 
@@ -500,10 +420,8 @@ fn what_ended_has_no_site_and_what_ails_has_no_traffic() {
 
 fn on_host(mut container: Container) -> Container {
     let host = Network {
-        name: "host".into(),
-        id: "net-host".into(),
         address: None,
-        gateway: None,
+        ..network("host", 0)
     };
     container.networks = [host].into();
     container
@@ -951,14 +869,9 @@ fn a_proxy_and_a_network_can_be_named() {
     let mut two = container("two", 5)
         .label("host", "two.example")
         .project_is("stack");
-    let back = |number| {
-        let address = Some(IpAddr::from([10, 9, 0, number]));
-        Network {
-            name: "stack_back".into(),
-            id: "net-2".into(),
-            address,
-            gateway: None,
-        }
+    let back = |number| Network {
+        address: Some(IpAddr::from([10, 9, 0, number])),
+        ..network("stack_back", 0)
     };
     two.networks = [back(5), two.networks[0].clone()].into();
     let mut proxy = proxy();

@@ -18,7 +18,7 @@ use crate::{
     desire::{Complaint, lost_policy, signal_way},
     observe::{Container, Detail, Way},
     plan::run_failed,
-    ports::{Clock, DetailedEngine, EngineError},
+    ports::{Clock, DetailedEngine, EngineError, Remark},
     render::ContainersView,
     report::{Event, chain, report},
     values::{ContainerId, Digest},
@@ -128,9 +128,9 @@ impl Turning {
                     self.note();
                 }
             }
-            EngineUpdate::Unreadable(error) => report(&Event::ContainerUnreadable {
+            EngineUpdate::Unreadable(error) => report(&Event::Met(Remark::ContainerLeftOut {
                 problem: chain(&error),
-            }),
+            })),
             EngineUpdate::Lost { error, again_in } => report(&Event::EngineLost {
                 problem: chain(&error),
                 again_in,

@@ -129,22 +129,14 @@ impl HeldCertificate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures::held;
 
     #[test]
     fn a_wildcard_covers_one_label() {
         let certificate = HeldCertificate {
-            names: ["*.shop.example", "shop.example", "10.0.0.1", "*.0.0.2"]
-                .map(str::to_owned)
-                .into(),
             not_before: Timestamp::from_seconds(0),
             not_after: Timestamp::from_seconds(10),
-            issuer: "Test".to_owned(),
-            serial: "01".to_owned(),
-            key_type: None,
-            digest: Digest::of("x"),
-            source: Source::Provided,
-            shelf: Shelf::Live,
-            irregular: None,
+            ..held(&["*.shop.example", "shop.example", "10.0.0.1", "*.0.0.2"])
         };
         for (host, covered) in [
             ("shop.example", true),

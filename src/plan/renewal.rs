@@ -41,23 +41,14 @@ pub fn due(certificate: &HeldCertificate) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
-    use crate::{observe::Shelf, values::Digest};
+    use crate::fixtures::held;
 
     fn due_after(life: u64) -> f64 {
         let certificate = HeldCertificate {
-            names: BTreeSet::new(),
             not_before: Timestamp::from_seconds(1_000_000),
             not_after: Timestamp::from_seconds(1_000_000) + Duration::from_secs(life),
-            issuer: String::new(),
-            serial: "01".into(),
-            key_type: None,
-            digest: Digest::of(""),
-            source: Source::Provided,
-            shelf: Shelf::Live,
-            irregular: None,
+            ..held(&[])
         };
         due(&certificate)
             .since(certificate.not_before)

@@ -21,17 +21,10 @@ use crate::{
     values::Retry,
 };
 
+pub(super) use crate::fixtures::plan_rules as rules;
+
 pub(super) const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const HOUR: Duration = Duration::from_secs(3600);
-
-pub(super) fn rules() -> PlanRules {
-    PlanRules {
-        mark_host: "quaymaster-0123456789abcdef".into(),
-        resync: HOUR,
-        label_prefix: "quaymaster".into(),
-        circumstances: Digest::of(""),
-    }
-}
 
 fn templates() -> Templates {
     Templates::built_in().expect("they are tested")

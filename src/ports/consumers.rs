@@ -40,8 +40,9 @@ pub trait ConsumerFolders {
     /// Shuts these sites of a consumer and opens all others: each by a file, which it looks for at
     /// each request.
     fn shut(&self, place: &ConsumerPlace<'_>, sites: &BTreeSet<FileName>) -> Result<(), DiskError>;
-    /// Takes away what a crash in the midst of that left of them.
-    fn tidy(&self, place: &ConsumerPlace<'_>) -> Result<(), DiskError>;
+    /// Takes away what a crash left of shutting sites and of earlier copies of certificates. Each is done whatever becomes
+    /// of the other; returns what could not be done.
+    fn tidy(&self, place: &ConsumerPlace<'_>) -> Vec<DiskError>;
 }
 
 /// The folders of a consumer, as far as they are mounted here.

@@ -1,22 +1,31 @@
-//! What adapters meet that is no error, and that a user should know all the same.
+//! What adapters meet that is no error, and that a user should know all the same: a row each, as events have them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use serde::Serializer;
+use tracing::Level;
+
+use super::row::events;
 use crate::values::ContainerName;
 
 /// Who is told what adapters meet.
 pub type Remarks = fn(Remark);
 
-/// Something that an adapter met and went on from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Remark {
+/// What to do once the URL of an account is another.
+const RECORDS: &str = "Records that name the account's URL (CAA accounturi) must be changed";
+
+events! {
+    /// Something that an adapter met and went on from.
+    pub enum Remark;
+
     /// An account was registered at a CA.
     AccountRegistered {
         /// The CA's directory.
         directory: String,
         /// The account's URL.
         account: String,
-    },
+    } => "account-registered", Level::INFO, ("registered at the CA {directory} as {account}");
+
     /// A CA does not know our account any more, and gave us another.
     AccountLost {
         /// The CA's directory.
@@ -25,7 +34,9 @@ pub enum Remark {
         lost: String,
         /// The URL of the new one.
         account: String,
-    },
+    } => "account-lost", Level::WARN,
+        ("the CA {directory} has lost our account {lost}; registered anew as {account}. {RECORDS}");
+
     /// An account on disk can't be used, and another takes its place.
     AccountDamaged {
         /// The CA's directory.
@@ -33,35 +44,60 @@ pub enum Remark {
         /// What is wrong with it.
         problem: String,
         /// Where it is kept.
+        #[serde(serialize_with = "shown")]
         kept: PathBuf,
-    },
+    } => "account-damaged", Level::WARN,
+        ("the account at the CA {directory} is damaged ({problem}) and kept as {}; registering anew. {RECORDS}", kept.display());
+
     /// A CA could not be told the e-mail address of the settings.
     EmailUntold {
         /// The CA's directory.
         directory: String,
         /// Why.
         problem: String,
-    },
+    } => "email-untold", Level::WARN,
+        ("the CA {directory} was not told the e-mail address of the setting email, and the account is used all the same: {problem}");
+
+    /// A file or folder in the folders of certificates or of state can't be used, and something takes its place.
+    FileDamaged {
+        /// Where it was found.
+        #[serde(serialize_with = "shown")]
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+        /// What becomes of it, and what takes its place.
+        instead: String,
+    } => "file-damaged", Level::WARN, ("{} can't be used: {problem}; {instead}", path.display());
+
     /// A container is left out of what is seen.
     ContainerLeftOut {
         /// Which, as far as that is known, and why.
         problem: String,
-    },
+    } => "container-unreadable", Level::WARN, ("{problem}");
+
     /// The network that a container shares can't be seen.
     NetworkUnseen {
         /// The container.
         container: ContainerName,
         /// Why.
         problem: String,
-    },
+    } => "network-unseen", Level::WARN, ("{container}: the network that it shares can't be seen: {problem}");
+
     /// An event of the engine is too long to be read.
     EngineEventTooLong {
         /// Its length in bytes.
         bytes: usize,
-    },
+    } => "engine-event-too-long", Level::WARN, ("an event of the engine is left out, because it is too long: {bytes} bytes");
+
     /// The engine does not tell its time, so that events may be missed while the stream of them begins.
     EngineTimeUnknown {
         /// Its address.
         engine: String,
-    },
+    } => "engine-time-unknown", Level::WARN,
+        ("the engine {engine} has no Date in its answers: the first events may be missed");
+}
+
+/// Writes a path as it is shown: one that is no text has a form, too.
+fn shown<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }

@@ -66,10 +66,12 @@ pub(super) fn samples() -> Vec<(&'static str, Value)> {
 
 /// A site that passes requests on as its gate says.
 pub(super) fn gated() -> Value {
-    let mut site = sites().swap_remove(0);
-    site.plain = "serve";
-    site.gate = Some(gate());
-    site.routes = vec![by_id(route("", "http"), true)];
+    let site = SiteView {
+        plain: "serve",
+        gate: Some(gate()),
+        routes: vec![by_id(route("", "http"), true)],
+        ..site()
+    };
     Value::from(Serde(site))
 }
 
@@ -99,7 +101,23 @@ fn mark() -> MarkView {
 /// A site for each branch: with and without certificate and traffic, in each mode of TLS, redirected, guarded, by path,
 /// by each scheme.
 fn sites() -> Vec<SiteView> {
-    let plain = SiteView {
+    let mut all = vec![
+        site(),
+        SiteView {
+            plain: "serve",
+            ..site()
+        },
+    ];
+    all.extend(in_each_mode());
+    all.extend(by_path());
+    all.extend(elsewhere());
+    all.extend(by_gate());
+    all
+}
+
+/// A site without a certificate.
+fn site() -> SiteView {
+    SiteView {
         host: "shop.example".to_owned(),
         wildcard: false,
         http_port: 80,
@@ -118,17 +136,34 @@ fn sites() -> Vec<SiteView> {
         redirect: None,
         routes: vec![route("", "http")],
         serves_root: true,
-    };
-    let certified = SiteView {
+    }
+}
+
+fn certified() -> SiteView {
+    SiteView {
         certificate: Some(certificate()),
         hsts: Some(31_536_000),
-        ..plain.clone()
-    };
-    let modes = ["wait", "redirect", "refuse", "serve"].map(|plain| SiteView {
+        ..site()
+    }
+}
+
+fn in_each_mode() -> [SiteView; 4] {
+    ["wait", "redirect", "refuse", "serve"].map(|plain| SiteView {
         plain,
-        ..certified.clone()
-    });
-    let schemes = ["http", "https", "grpc", "grpcs"].map(|scheme| route("/api", scheme));
+        ..certified()
+    })
+}
+
+/// A site with paths of all kinds, and none for what is left.
+fn with_paths() -> SiteView {
+    SiteView {
+        routes: routes(),
+        serves_root: false,
+        ..certified()
+    }
+}
+
+fn routes() -> Vec<RouteView> {
     let guarded = RouteView {
         exact_uri: Some("/".to_owned()),
         prefix_uri: Some("/".to_owned()),
@@ -151,95 +186,86 @@ fn sites() -> Vec<SiteView> {
         servers: BTreeSet::new(),
         ..route("/nobody", "http")
     };
-    let routes = schemes.into_iter().chain([guarded, slow, nobody]).collect();
-    let by_path = SiteView {
-        routes,
-        serves_root: false,
-        ..certified.clone()
-    };
+    let schemes = ["http", "https", "grpc", "grpcs"].map(|scheme| route("/api", scheme));
+    schemes.into_iter().chain([guarded, slow, nobody]).collect()
+}
+
+fn by_path() -> [SiteView; 4] {
     let wildcard = SiteView {
         host: "*.shop.example".to_owned(),
         wildcard: true,
-        ..by_path.clone()
+        ..with_paths()
     };
     let preloaded = SiteView {
         hsts_include_subdomains: true,
         hsts_preload: true,
-        ..by_path.clone()
+        ..with_paths()
     };
     let behind = SiteView {
         trusted_proxies: vec!["10.0.0.0/8".to_owned()],
-        ..by_path.clone()
+        ..with_paths()
     };
-    let gated = |gate: GateView, routes: &[RouteView]| SiteView {
-        gate: Some(gate),
-        routes: routes.to_vec(),
-        plain: "serve",
-        ..by_path.clone()
-    };
-    let both = [
-        by_id(route("/api", "http"), true),
-        by_id(route("/grpc", "grpc"), false),
-    ];
-    let by_gate = gated(gate(), &both);
-    let without_dns = GateView {
-        resolver: None,
-        ..gate()
-    };
-    let by_gate_alone = gated(without_dns, &both);
-    let without_gate = GateView {
-        file: None,
-        ipv6: true,
-        ..gate()
-    };
-    let one = by_id(route("/api", "https"), true);
-    let by_names = gated(without_gate, &[one, route("/many", "http")]);
-    let redirect = Some("www.shop.example".to_owned());
+    [with_paths(), wildcard, preloaded, behind]
+}
+
+/// Sites that are found at other ports, and those that send to another host.
+fn elsewhere() -> [SiteView; 5] {
     let moved = SiteView {
         public_http_port: 8080,
         public_https_port: 8443,
-        ..certified.clone()
+        ..certified()
     };
     let moved_and_sent = SiteView {
         redirect: Some("shop.example".to_owned()),
         ..moved.clone()
     };
     let sent = SiteView {
-        redirect,
+        redirect: Some("www.shop.example".to_owned()),
         routes: Vec::new(),
         serves_root: false,
-        ..certified.clone()
+        ..certified()
     };
     let sent_plainly = SiteView {
         plain: "serve",
         ..sent.clone()
     };
     let sent_behind = SiteView {
-        trusted_proxies: behind.trusted_proxies.clone(),
+        trusted_proxies: vec!["10.0.0.0/8".to_owned()],
         ..sent.clone()
     };
+    [moved, moved_and_sent, sent, sent_plainly, sent_behind]
+}
+
+/// Sites that depend on a gate, on the names of containers, or on both.
+fn by_gate() -> [SiteView; 3] {
+    let without_dns = GateView {
+        resolver: None,
+        ..gate()
+    };
+    let without_gate = GateView {
+        file: None,
+        ipv6: true,
+        ..gate()
+    };
+    let both = [
+        by_id(route("/api", "http"), true),
+        by_id(route("/grpc", "grpc"), false),
+    ];
+    let by_names = [by_id(route("/api", "https"), true), route("/many", "http")];
     [
-        plain.clone(),
-        SiteView {
-            plain: "serve",
-            ..plain
-        },
-        by_path,
-        wildcard,
-        preloaded,
-        behind,
-        sent,
-        sent_plainly,
-        sent_behind,
-        moved,
-        moved_and_sent,
-        by_gate,
-        by_gate_alone,
-        by_names,
+        behind_gate(gate(), &both),
+        behind_gate(without_dns, &both),
+        behind_gate(without_gate, &by_names),
     ]
-    .into_iter()
-    .chain(modes)
-    .collect()
+}
+
+fn behind_gate(gate: GateView, routes: &[RouteView]) -> SiteView {
+    SiteView {
+        gate: Some(gate),
+        routes: routes.to_vec(),
+        plain: "serve",
+        ..with_paths()
+    }
 }
 
 fn gate() -> GateView {

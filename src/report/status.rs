@@ -366,36 +366,35 @@ mod tests {
             desire,
             tests::{container, proxy, rules, snapshot},
         },
+        fixtures::{held, usual_issuance},
         observe::Shelf,
-        values::Digest,
     };
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+    /// A certificate that has just begun.
+    fn lasting(names: &[&str]) -> HeldCertificate {
+        HeldCertificate {
+            not_before: NOW,
+            not_after: NOW + std::time::Duration::from_secs(1000),
+            ..held(names)
+        }
+    }
 
     #[test]
     fn what_is_served_is_told_whatever_it_is_called() {
-        let now = Timestamp::from_seconds(1_800_000_000);
         let name = |word| CertificateName::parse(word).expect("a name");
         let desired = desire(
             &snapshot([proxy(), container("shop", 4).label("host", "shop.example")]),
             &rules(),
         );
         let theirs = HeldCertificate {
-            names: ["*.example".to_owned()].into(),
-            not_before: now,
-            not_after: now + std::time::Duration::from_secs(1000),
-            issuer: "Corp CA".to_owned(),
-            serial: "1".to_owned(),
-            key_type: None,
-            digest: Digest::of("corp"),
-            source: Source::Provided,
             shelf: Shelf::Provided,
-            irregular: None,
+            ..lasting(&["*.example"])
         };
         let ours = HeldCertificate {
-            names: ["shop.example".to_owned()].into(),
-            source: Source::from(&crate::desire::tests::usual_issuance().issuer),
-            shelf: Shelf::Live,
-            digest: Digest::of("ours"),
-            ..theirs.clone()
+            source: Source::from(&usual_issuance().issuer),
+            ..lasting(&["shop.example"])
         };
         for held in [None, Some(ours)] {
             let mut observed = Observed::default();
@@ -404,7 +403,7 @@ mod tests {
                 .insert(name("corp"), theirs.clone().into());
             held.into_iter()
                 .for_each(|held| observed.hold(name("shop.example"), held));
-            let status = Status::of(&desired, &observed, &Plan::default(), now);
+            let status = Status::of(&desired, &observed, &Plan::default(), NOW);
             let [corp, shop] =
                 ["corp", "shop.example"].map(|word| &status.certificates[&name(word)]);
             assert_eq!((corp.serves, shop.serves), (true, false));
@@ -415,7 +414,6 @@ mod tests {
 
     #[test]
     fn a_certificate_is_held_up_by_a_container_that_asks_for_it_and_can_not_be_followed() {
-        let now = Timestamp::from_seconds(1_800_000_000);
         let mut observed = Observed::default();
         for name in [
             "ambiguous.example",
@@ -423,19 +421,10 @@ mod tests {
             "nobody.example",
             "served.example",
         ] {
-            let held = HeldCertificate {
-                names: BTreeSet::from([name.to_owned()]),
-                not_before: now,
-                not_after: now + std::time::Duration::from_secs(1000),
-                issuer: String::new(),
-                serial: String::new(),
-                digest: Digest::of(name),
-                key_type: None,
-                source: Source::Provided,
-                shelf: Shelf::Live,
-                irregular: None,
-            };
-            observed.hold(CertificateName::parse(name).expect("a name"), held);
+            observed.hold(
+                CertificateName::parse(name).expect("a name"),
+                lasting(&[name]),
+            );
         }
         let mut ambiguous = container("shop", 4).label("host", "ambiguous.example");
         ambiguous.exposed = BTreeSet::from([8080, 9090]);
@@ -454,7 +443,7 @@ mod tests {
             &desire(&snapshot, &rules()),
             &observed,
             &Plan::default(),
-            now,
+            NOW,
         );
         status.tell_held_up(&snapshot, &rules());
         let told: Vec<_> = status

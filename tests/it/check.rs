@@ -350,7 +350,7 @@ async fn an_e_mail_address_that_the_ca_refuses_is_a_problem_as_long_as_it_is_set
         let state = folder.path().join("state");
         let refused = json!({"email": "ops@corp.example", "problem": "no such domain"});
         let account = json!({"url": format!("{NOBODY}/1"), "key": "", "refused": refused});
-        Folders::new(state.join("certificates"), state)
+        Folders::new(state.join("certificates"), state, |_| ())
             .keep_account(NOBODY, &Secret::new(account.to_string()))
             .unwrap();
         let labels = json!({"quaymaster.host": "shop.example"});

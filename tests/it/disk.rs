@@ -726,7 +726,7 @@ fn of_what_people_drop_in_nginx_takes_what_we_take_as_we_deliver_it_and_refuses_
         fs::write(folder.join("fullchain.pem"), chain).unwrap();
         fs::write(folder.join("privkey.pem"), key).unwrap();
     }
-    let folders = Folders::new(certificates.clone(), root.path().join("state"));
+    let folders = Folders::new(certificates.clone(), root.path().join("state"), |_| ());
     let found = folders.certificates(SystemClock.now()).unwrap();
     let deliver = found
         .provided

@@ -8,7 +8,10 @@ mod crash;
 mod disk;
 mod e2e;
 mod engine;
+#[path = "../../src/fixtures.rs"]
+mod fixtures;
 mod fuzz;
+
 mod guard;
 mod plan_from;
 mod readme;

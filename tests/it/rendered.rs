@@ -17,24 +17,19 @@ use std::{
 };
 
 use http::Method;
-use litemap::LiteMap;
 use quaymaster::{
     adapters::{probe::TcpProbe, x509},
-    desire::{Complaint, desire},
-    observe::{
-        Container, ContainerState, Health, HeldCertificate, Holder, Installed, Mount, MountKind,
-        Network, Observed, Removed, RestartPolicy, Shelf, Snapshot, Source,
-    },
+    desire::{Complaint, LabelRules, desire},
+    observe::{Container, ContainerState, Health, Holder, Installed, Observed, Removed, Snapshot},
     plan::{Action, foresee, plan},
     ports::Probe,
     render::Templates,
-    values::{
-        Block, CertificateName, ChallengeType, ContainerId, ContainerName, Digest, Host, Issuer,
-        KeyType, Timestamp,
-    },
+    values::{Block, CertificateName, ContainerName, Host, Timestamp},
 };
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::fixtures::{container, held, label_rules, plan_rules, volume};
 
 const LINE: &str = "\n----------\n";
 const GATE: &str = "quaymaster--gate.conf";
@@ -98,57 +93,8 @@ fn cases() -> Vec<Case> {
     paths.into_iter().map(read).collect()
 }
 
-fn container(name: &str, number: u8) -> Container {
-    let address = Some([10, 0, 0, number].into());
-    let network = Network {
-        name: "web".into(),
-        id: "n".into(),
-        address,
-        gateway: None,
-    };
-    Container {
-        id: ContainerId::parse(format!("id{number}")).unwrap(),
-        name: ContainerName::parse(name).unwrap(),
-        labels: LiteMap::new(),
-        state: ContainerState::Running,
-        health: None,
-        created: Some(Timestamp::from_seconds(i64::from(number))),
-        started_at: Some(Timestamp::from_seconds(100)),
-        networks: [network].into(),
-        exposed: BTreeSet::from([8080]),
-        published: BTreeMap::new(),
-        bound: BTreeMap::new(),
-        user: String::new(),
-        command: Vec::new(),
-        init: false,
-        ended_at: None,
-        image: None,
-        restart_policy: RestartPolicy::No,
-        restarts: 0,
-        stop_signal: None,
-        pid: None,
-        has_host_pids: false,
-        has_own_shm: true,
-        way: None,
-        waits: None,
-        joins: None,
-        mounts: Vec::new(),
-    }
-}
-
 fn with_edge(mut container: Container, destination: &str) -> Container {
-    let (name, driver) = ("edge".to_owned(), "local".to_owned());
-    let kind = MountKind::Volume {
-        name,
-        driver,
-        source: PathBuf::new(),
-        subpath: PathBuf::new(),
-    };
-    container.mounts.push(Mount {
-        kind,
-        destination: destination.into(),
-        writable: true,
-    });
+    container.mounts.push(volume("edge", destination, true));
     container
 }
 
@@ -177,7 +123,7 @@ fn world(labels: &str) -> (Snapshot, Observed) {
             for word in names.split(' ') {
                 let name = CertificateName::parse(word).unwrap();
                 let covered = covered_by(&name);
-                observed.hold(name, held(&covered));
+                observed.hold(name, held(&[&covered]));
             }
             continue;
         }
@@ -235,44 +181,15 @@ fn covered_by(certificate: &CertificateName) -> String {
     host.unwrap().to_string()
 }
 
-fn held(name: &str) -> HeldCertificate {
-    HeldCertificate {
-        names: BTreeSet::from([name.to_owned()]),
-        not_before: Timestamp::from_seconds(1_700_000_000),
-        not_after: Timestamp::from_seconds(1_900_000_000),
-        issuer: "Test".to_owned(),
-        serial: "01".to_owned(),
-        key_type: Some(KeyType::Ec256),
-        digest: Digest::of(name),
-        source: Source::Provided,
-        shelf: Shelf::Live,
-        irregular: None,
-    }
-}
-
 /// The files that would be written, by name, and what is complained about.
 fn rendered(labels: &str) -> (BTreeMap<String, String>, BTreeSet<Complaint>) {
     let (snapshot, observed) = world(labels);
-    let label_rules = quaymaster::desire::LabelRules {
-        label_prefix: "quaymaster".into(),
-        certificates: "/state/certificates".into(),
-        webroot: None,
-        trusted_proxies: labels
-            .lines()
-            .find_map(|line| line.strip_prefix(TRUSTED))
+    let trusted = labels.lines().find_map(|line| line.strip_prefix(TRUSTED));
+    let label_rules = LabelRules {
+        trusted_proxies: trusted
             .map(|blocks| Block::parse_all(blocks).unwrap())
             .unwrap_or_default(),
-        grants: None,
-        issuer: Some(Issuer::Ca("https://ca.example".into())),
-        challenge: ChallengeType::Http01,
-        key_type: KeyType::Ec256,
-        profile: None,
-    };
-    let plan_rules = quaymaster::plan::PlanRules {
-        label_prefix: "quaymaster".into(),
-        mark_host: "quaymaster-0123456789abcdef".into(),
-        resync: std::time::Duration::from_secs(3600),
-        circumstances: Digest::of(""),
+        ..label_rules()
     };
     let desired = desire(&snapshot, &label_rules);
     let (mut observed, mut files) = (observed, BTreeMap::new());
@@ -281,7 +198,7 @@ fn rendered(labels: &str) -> (BTreeMap<String, String>, BTreeSet<Complaint>) {
             &desired,
             &observed,
             &Templates::built_in().unwrap(),
-            &plan_rules,
+            &plan_rules(),
             NOW,
         );
         assert!(plan.complaints.is_empty(), "{:?}", plan.complaints);

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     adapters::{changes, x509},
     observe::{HeldCertificate, Shelf, Source},
-    ports::{CertificateStore, Certificates, DiskError, NewCertificate, Repair},
+    ports::{CertificateStore, Certificates, DiskError, NewCertificate, Remark, Repair},
     values::{CertificateName, Digest, Timestamp},
 };
 
@@ -278,7 +278,7 @@ impl Folders {
         source: Source,
     ) -> Result<(), DiskError> {
         let copy = self.copy(name);
-        files::make_way(&self.state, &copy.join("privkey.pem"))?;
+        files::make_way(&self.state, &copy.join("privkey.pem"), self.remarks)?;
         let making = copy.with_file_name(format!(".{name}.new"));
         files::remove_folder(&making)?;
         files::folder(&self.state, PRIVATE_FOLDER_MODE)?;
@@ -308,11 +308,14 @@ impl Folders {
             let aside = self.certificates.join("set-aside");
             files::folder(&aside, PRIVATE_FOLDER_MODE)?;
             let kept = files::set_aside(&live, &aside.join(name.as_str()))?;
-            tracing::warn!(
-                "{} was not ours and could not be served; it is kept as {}",
-                live.display(),
-                kept.display()
-            );
+            (self.remarks)(Remark::FileDamaged {
+                path: live.clone(),
+                problem: "quaymaster did not make it, and it can't be served".to_owned(),
+                instead: format!(
+                    "it is kept as {}, and a certificate of quaymaster's takes its place",
+                    kept.display()
+                ),
+            });
         }
         files::switch_link(
             &live,

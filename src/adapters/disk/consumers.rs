@@ -159,8 +159,15 @@ impl ConsumerFolders for Folders {
         open.try_for_each(|site| folder.remove(site.as_str()))
     }
 
-    fn tidy(&self, place: &ConsumerPlace<'_>) -> Result<(), DiskError> {
-        tidy_shut(place.config)?;
+    fn tidy(&self, place: &ConsumerPlace<'_>) -> Vec<DiskError> {
+        let tidied = [tidy_shut(place.config), self.tidy_copies(place)];
+        tidied.into_iter().filter_map(Result::err).collect()
+    }
+}
+
+impl Folders {
+    /// Takes away the earlier copies of certificates that the record names, unless its journal may bring them back.
+    fn tidy_copies(&self, place: &ConsumerPlace<'_>) -> Result<(), DiskError> {
         let record = self.record(place.consumer)?;
         match place.certificates.filter(|_| record.journal.is_none()) {
             Some(folder) => tidy_certificates(folder, &record.tidy),

@@ -6,12 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{Folders, files, shared::SharedFolder, state::read_json};
 use crate::{
     observe::Installed,
-    ports::{Change, ConsumerPlace, DiskError},
+    ports::{Change, ConsumerPlace, DiskError, Remark},
     values::{CertificateName, ContainerName, Digest, FileName},
 };
 
@@ -70,28 +70,34 @@ impl Folders {
     /// folder shows most of what it said.
     pub(super) fn record(&self, consumer: &ContainerName) -> Result<Record, DiskError> {
         let path = self.record_file(consumer);
-        let mut record: Record = match read_json(&path) {
-            Ok(record) => record.unwrap_or_default(),
-            Err(error @ DiskError::Damaged { .. }) => {
-                tracing::warn!(%error, "the record is put aside, and everything of this consumer is proven anew");
-                files::set_damaged_aside(&path)?;
-                Record::default()
-            }
-            Err(error) => return Err(error),
-        };
+        let anew = "everything of this consumer is proven again";
+        let mut record: Record = self.read_or_set_aside(&path, anew)?;
         if let Some(installed) = &mut record.installed {
-            let given = self.given_file(consumer);
-            installed.certificates = match read_json(&given) {
-                Ok(certificates) => certificates.unwrap_or_default(),
-                Err(error @ DiskError::Damaged { .. }) => {
-                    tracing::warn!(%error, "the record is put aside, and its certificates are delivered anew");
-                    files::set_damaged_aside(&given)?;
-                    BTreeMap::new()
-                }
-                Err(error) => return Err(error),
-            };
+            let anew = "its certificates are delivered again";
+            installed.certificates = self.read_or_set_aside(&self.given_file(consumer), anew)?;
         }
         Ok(record)
+    }
+
+    /// Reads a record; one that is not there is empty, and one that can't be understood is set aside and empty.
+    fn read_or_set_aside<T: Default + DeserializeOwned>(
+        &self,
+        path: &Path,
+        instead: &str,
+    ) -> Result<T, DiskError> {
+        match read_json(path) {
+            Ok(record) => Ok(record.unwrap_or_default()),
+            Err(DiskError::Damaged { path, problem }) => {
+                let kept = files::set_damaged_aside(&path)?;
+                (self.remarks)(Remark::FileDamaged {
+                    path,
+                    problem,
+                    instead: format!("it is kept as {}, and {instead}", kept.display()),
+                });
+                Ok(T::default())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Writes the record down, and with it what the change is about to replace.

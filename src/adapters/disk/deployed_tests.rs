@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    tests::{mode, name, place, store},
+    tests::{heard, mode, name, place, store},
     *,
 };
 use crate::{
@@ -90,6 +90,12 @@ impl Consumer {
             .folders
             .keep_installed(&self.folder(), record, &tidy)
             .expect("it is written");
+    }
+
+    /// Tidies, and tells what could not be done.
+    fn tidy(&self) -> Vec<String> {
+        let faults = self.place.folders.tidy(&self.folder());
+        faults.iter().map(ToString::to_string).collect()
     }
 
     fn look(&self) -> Installed {
@@ -300,7 +306,47 @@ fn a_record_that_is_damaged_or_lost_is_made_anew_from_the_folder() {
             proxy.record().with_extension("json.damaged").exists(),
             damage.is_some()
         );
+        let told: Vec<_> = heard(&proxy.place)
+            .into_iter()
+            .map(|(path, _)| path)
+            .collect();
+        let expected = damage.map(|_| PathBuf::from("deployed/proxy/record.json"));
+        assert_eq!(told, Vec::from_iter(expected), "{damage:?}");
     }
+}
+
+#[test]
+fn certificates_that_were_given_are_given_again_where_the_record_of_them_is_damaged() {
+    let proxy = consumer();
+    let place = Folder {
+        certificates: None,
+        ..proxy.folder()
+    };
+    let record = Installed {
+        certificates: [(name("shop.example"), Digest::of("x"))].into(),
+        ..Installed::default()
+    };
+    let folders = &proxy.place.folders;
+    folders
+        .keep_installed(&place, &record, &BTreeSet::new())
+        .expect("it is written");
+    let installed = || folders.installed(&place).expect("it is looked at");
+    assert_eq!(installed().certificates, record.certificates);
+    let file = proxy.record().with_file_name("certificates.json");
+    fs::write(&file, "{").expect("it is written");
+    assert_eq!(installed().certificates, BTreeMap::new());
+    assert!(file.with_extension("json.damaged").exists());
+    let told = heard(&proxy.place);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(
+        told[0].0,
+        Path::new("deployed/proxy/certificates.json"),
+        "{told:?}"
+    );
+    assert!(
+        told[0].1.contains("its certificates are delivered again"),
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -358,11 +404,7 @@ fn keys_that_a_crash_left_go_with_the_journal_or_at_the_next_look() {
         proxy
             .change((&[], &[], &[("shop.example", digest)]), &open())
             .expect("it is done");
-        proxy
-            .place
-            .folders
-            .tidy(&proxy.folder())
-            .expect("it is looked at");
+        assert!(proxy.tidy().is_empty());
         let given = BTreeMap::from([(name("shop.example"), digest)]);
         proxy.conclude(
             &Installed {
@@ -380,11 +422,7 @@ fn keys_that_a_crash_left_go_with_the_journal_or_at_the_next_look() {
     proxy.conclude(&Installed::default(), &["shop.example"]);
     fs::rename(&left, &versions).expect("it is moved");
     std::os::unix::fs::symlink(link, proxy.certificates.join("shop.example")).expect("a link");
-    proxy
-        .place
-        .folders
-        .tidy(&proxy.folder())
-        .expect("it is tidied");
+    assert!(proxy.tidy().is_empty());
     assert!(!versions.exists() && proxy.look().certificates.is_empty());
 }
 
@@ -457,13 +495,12 @@ fn sites_are_shut_by_a_file_each_and_opened_by_its_end() {
 fn what_a_crash_left_of_shutting_a_site_goes_and_nothing_of_others() {
     let proxy = consumer();
     let folder = proxy.place.config.join("closed");
-    let tidy = || proxy.place.folders.tidy(&proxy.folder());
-    tidy().expect("nothing was ever shut");
+    assert!(proxy.tidy().is_empty(), "nothing was ever shut");
     fs::create_dir(&folder).expect("it is made");
     for name in ["a.example", ".b.example.new", ".theirs", ".new"] {
         fs::write(folder.join(name), "").expect("it is written");
     }
-    tidy().expect("it is done");
+    assert!(proxy.tidy().is_empty());
     let left = fs::read_dir(&folder).expect("it is there");
     let left: BTreeSet<_> = left
         .map(|entry| entry.expect("it is listed").file_name())
@@ -471,5 +508,36 @@ fn what_a_crash_left_of_shutting_a_site_goes_and_nothing_of_others() {
     assert_eq!(
         left,
         [".new", ".theirs", "a.example"].map(Into::into).into()
+    );
+}
+
+#[test]
+fn keys_that_a_crash_left_go_though_what_is_left_of_shut_sites_can_not() {
+    let proxy = consumer();
+    let versions = proxy.certificates.join(".versions/shop.example");
+    let digest = store(&proxy.place.folders, "shop.example").digest;
+    proxy
+        .change((&[], &[], &[("shop.example", digest)]), &open())
+        .expect("it is done");
+    // The process was cut off when all was written down and nothing was taken away yet.
+    let left = proxy.place.state.join("left");
+    fs::rename(&versions, &left).expect("it is moved");
+    proxy.conclude(&Installed::default(), &["shop.example"]);
+    fs::rename(&left, &versions).expect("it is moved");
+    fs::write(proxy.place.config.join("closed"), "").expect("a file in place of a folder");
+
+    let faults = proxy.tidy();
+    assert!(!versions.exists(), "{faults:?}");
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].contains("closed"), "{faults:?}");
+
+    let all = proxy.certificates.join(".versions");
+    fs::remove_dir(&all).expect("it is empty");
+    std::os::unix::fs::symlink(&proxy.place.state, &all).expect("a link");
+    let faults = proxy.tidy();
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert!(
+        faults[0].contains("closed") && faults[1].contains(".versions"),
+        "{faults:?}"
     );
 }

@@ -9,7 +9,7 @@ use std::{
 
 use nix::fcntl::OFlag;
 
-use crate::ports::DiskError;
+use crate::ports::{DiskError, Remark, Remarks};
 
 /// Readable by its owner alone.
 pub(super) const PRIVATE: u32 = 0o600;
@@ -179,23 +179,30 @@ pub(super) fn set_damaged_aside(path: &Path) -> Result<PathBuf, DiskError> {
 
 /// Makes way for a file of ours in a folder of ours: what is no folder and stands where one should be, and what is no
 /// file and stands in its own place, are set aside.
-pub(super) fn make_way(root: &Path, path: &Path) -> Result<(), DiskError> {
+pub(super) fn make_way(root: &Path, path: &Path, remarks: Remarks) -> Result<(), DiskError> {
     let above = path
         .ancestors()
         .skip(1)
         .take_while(|above| *above != root && above.starts_with(root));
-    let no_folder = above
-        .filter(|above| is_there(above) && !above.is_dir())
-        .map(Path::to_owned);
-    let no_file = (is_there(path) && !path.is_file()).then(|| path.to_owned());
-    for found in no_folder.chain(no_file).collect::<Vec<_>>() {
-        let kept = set_damaged_aside(&found)?;
-        tracing::warn!(
-            "{} was not as quaymaster makes it; it is kept as {}",
-            found.display(),
-            kept.display()
-        );
+    for folder in above {
+        if is_there(folder) && !folder.is_dir() {
+            clear(folder, "it is not a folder", remarks)?;
+        }
     }
+    if is_there(path) && !path.is_file() {
+        clear(path, "it is not a file", remarks)?;
+    }
+    Ok(())
+}
+
+/// Sets aside what stands in the way, and tells where it is kept.
+fn clear(path: &Path, problem: &str, remarks: Remarks) -> Result<(), DiskError> {
+    let kept = set_damaged_aside(path)?;
+    remarks(Remark::FileDamaged {
+        path: path.to_owned(),
+        problem: problem.to_owned(),
+        instead: format!("it is kept as {}", kept.display()),
+    });
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use super::{
     files::{self, PRIVATE, told},
     state::FOLDER_MODE,
 };
-use crate::ports::DiskError;
+use crate::ports::{DiskError, Remarks};
 
 /// Held by the one process that works on a state folder; the kernel lets go when it ends, however it ends.
 #[derive(Debug)]
@@ -27,10 +27,10 @@ impl Lock {
     ///
     /// # Errors
     /// When the folder can't be made or written.
-    pub fn take(state: &Path) -> Result<Option<Self>, DiskError> {
+    pub fn take(state: &Path, remarks: Remarks) -> Result<Option<Self>, DiskError> {
         files::folder(state, FOLDER_MODE)?;
         let path = state.join("lock");
-        files::make_way(state, &path)?;
+        files::make_way(state, &path, remarks)?;
         let mut options = OpenOptions::new();
         let file = options
             .write(true)
@@ -115,9 +115,13 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let state = folder.path();
         assert!(!Lock::is_held(state).expect("it can be found out"));
-        let lock = Lock::take(state).expect("it can be taken");
+        let lock = Lock::take(state, |_| ()).expect("it can be taken");
         assert!(lock.is_some() && Lock::is_held(state).expect("it can be found out"));
-        assert!(Lock::take(state).expect("it can be tried").is_none());
+        assert!(
+            Lock::take(state, |_| ())
+                .expect("it can be tried")
+                .is_none()
+        );
         let who = fs::read_to_string(state.join("lock")).expect("it says who");
         assert_eq!(
             who.split(' ').next(),
@@ -134,7 +138,7 @@ mod tests {
     #[test]
     fn nobody_in_another_namespace_gets_a_signal() {
         let folder = tempfile::tempdir().expect("a folder");
-        let _lock = Lock::take(folder.path()).expect("it can be taken");
+        let _lock = Lock::take(folder.path(), |_| ()).expect("it can be taken");
         fs::write(
             folder.path().join("lock"),
             format!("{} pid:[1]\n", std::process::id()),

@@ -118,7 +118,7 @@ mod tests {
             fs::create_dir_all(at(path)).expect("it is made");
         }
         fs::write(at("w/.well-known/acme-challenge/token"), "").expect("it is written");
-        let folders = Folders::new(at("c"), at("state"));
+        let folders = Folders::new(at("c"), at("state"), |_| ());
         let orders: Vec<_> = folders
             .orders()
             .expect("a list")

@@ -46,6 +46,7 @@ use std::{
     cell::RefCell,
     io,
     path::{Path, PathBuf},
+    rc::Rc,
 };
 
 use memory::Memory;
@@ -55,7 +56,7 @@ pub use lock::Lock;
 pub use look::{FolderLook, look, responses};
 pub use named::AnyFiles;
 
-use crate::ports::DiskError;
+use crate::ports::{Authorities, Clock, DiskError, Engine, Issuing, Ports, Probe, Remarks};
 
 /// The text of a file that the user named.
 ///
@@ -89,17 +90,47 @@ pub fn text_or_input(path: &Path) -> Result<String, DiskError> {
 pub struct Folders {
     certificates: PathBuf,
     state: PathBuf,
+    remarks: Remarks,
     /// Of the last look at certificates.
     memory: RefCell<Memory>,
 }
 
 impl Folders {
     /// Uses these folders; nothing is made or read yet.
-    pub fn new(certificates: PathBuf, state: PathBuf) -> Self {
+    pub fn new(certificates: PathBuf, state: PathBuf, remarks: Remarks) -> Self {
         Self {
             certificates,
             state,
+            remarks,
             memory: RefCell::default(),
+        }
+    }
+
+    /// All ports: these folders are each of those that keep something, and the others are given.
+    pub fn ports(
+        self: Rc<Self>,
+        authorities: Rc<dyn Authorities>,
+        engine: Rc<dyn Engine>,
+        probe: Rc<dyn Probe>,
+        clock: Rc<dyn Clock>,
+    ) -> Ports {
+        Ports {
+            issuing: Issuing {
+                authorities,
+                certificates: self.clone(),
+                attempts: self.clone(),
+                orders: self.clone(),
+                responder: self.clone(),
+                probe: probe.clone(),
+                clock: clock.clone(),
+            },
+            engine,
+            folders: self.clone(),
+            records: self.clone(),
+            vitals: self.clone(),
+            wishes: self,
+            probe,
+            clock,
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{
     Folders,
     files::{self, Durability, PRIVATE},
 };
-use crate::ports::DiskError;
+use crate::ports::{DiskError, Remark};
 
 /// Nobody else looks into `state`.
 pub(super) const FOLDER_MODE: u32 = 0o700;
@@ -20,10 +20,11 @@ impl Folders {
         let path = self.state.join("mark");
         let word = files::read(&path).map(|word| word.filter(|word| is_mark(word)));
         if !matches!(word, Ok(Some(_))) && files::is_there(&path) {
-            tracing::warn!(
-                "{} is damaged; another mark takes its place",
-                path.display()
-            );
+            (self.remarks)(Remark::FileDamaged {
+                path,
+                problem: "it does not hold a mark that quaymaster wrote".to_owned(),
+                instead: "another mark takes its place".to_owned(),
+            });
         }
         word.ok().flatten()
     }
@@ -68,7 +69,7 @@ impl Folders {
 
     pub(super) fn make_way(&self, path: &Path) -> Result<(), DiskError> {
         files::folder(&self.state, FOLDER_MODE)?;
-        files::make_way(&self.state, path)?;
+        files::make_way(&self.state, path, self.remarks)?;
         files::folder(path.parent().unwrap_or(&self.state), FOLDER_MODE)
     }
 }

@@ -3,6 +3,7 @@
 mod damage;
 mod memory;
 mod provided;
+mod records;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,7 +22,7 @@ use crate::{
     observe::{Attempt, HeldCertificate, Holder, SharedPath, Source},
     ports::{
         Accounts, Attempts, CertificateStore, Certificates, Challenge, Clock, NewCertificate,
-        OrderRecord, Orders, Records, Repair, Responder, Vitals,
+        OrderRecord, Orders, Records, Remark, Repair, Responder, Vitals,
     },
     values::{CertificateName, Digest, Host, Retry, Secret, Timestamp},
 };
@@ -43,13 +44,39 @@ impl Place {
     }
 }
 
+thread_local! {
+    static HEARD: RefCell<Vec<Remark>> = const { RefCell::new(Vec::new()) };
+}
+
+fn hear(remark: Remark) {
+    HEARD.with_borrow_mut(|heard| heard.push(remark));
+}
+
+/// The remarks since the last call: paths, from the folder of state or of certificates on, and what is said of each.
+pub(super) fn heard(place: &Place) -> Vec<(PathBuf, String)> {
+    let said = |remark| match remark {
+        Remark::FileDamaged {
+            path,
+            problem,
+            instead,
+        } => {
+            let roots = [&place.state, &place.certificates];
+            let inner = roots.iter().find_map(|root| path.strip_prefix(root).ok());
+            let inner = inner.expect("it lies in a folder of ours").to_owned();
+            (inner, format!("{problem}; {instead}"))
+        }
+        other => panic!("no remark of a disk: {other}"),
+    };
+    HEARD.take().into_iter().map(said).collect()
+}
+
 pub(super) fn place() -> Place {
     let root = tempfile::tempdir().expect("a folder");
     let [state, certificates, config] =
         ["state", "certificates", "config"].map(|name| root.path().join(name));
     fs::create_dir(&config).expect("a folder");
     Place {
-        folders: Folders::new(certificates.clone(), state.clone()),
+        folders: Folders::new(certificates.clone(), state.clone(), hear),
         _root: root,
         state,
         certificates,
@@ -229,11 +256,11 @@ fn attempts_and_orders_outlive_the_process() {
     let asked = Digest::of("asked");
     let attempt = Attempt {
         count: 2,
-        last: NOW,
         asked,
         retry: Retry::NotBefore(NOW),
         problem: Some("no".into()),
         circumstances: Some(Digest::of("settings")),
+        ..Attempt::broken_off(NOW)
     };
     place
         .folders
@@ -370,12 +397,20 @@ fn a_link_in_a_webroot_is_refused_and_nothing_is_written_behind_it() {
 #[test]
 fn one_process_works_on_a_state() {
     let place = place();
-    let first = Lock::take(&place.state)
+    let first = Lock::take(&place.state, |_| ())
         .expect("it is taken")
         .expect("nobody has it");
-    assert!(Lock::take(&place.state).expect("it is asked for").is_none());
+    assert!(
+        Lock::take(&place.state, |_| ())
+            .expect("it is asked for")
+            .is_none()
+    );
     drop(first);
-    assert!(Lock::take(&place.state).expect("it is asked for").is_some());
+    assert!(
+        Lock::take(&place.state, |_| ())
+            .expect("it is asked for")
+            .is_some()
+    );
 }
 
 #[test]
@@ -423,8 +458,11 @@ fn the_mark_is_made_once() {
     assert_eq!(place.folders.known_mark_host(), None);
     let mark = place.folders.mark_host().expect("it is made");
     assert_eq!(place.folders.mark_host().expect("it is read"), mark);
+    assert_eq!(heard(&place), []);
     fs::write(place.state.join("mark"), "evil; }").expect("it is written");
     let again = place.folders.mark_host().expect("it is made anew");
+    let problem = "it does not hold a mark that quaymaster wrote; another mark takes its place";
+    assert_eq!(heard(&place), [("mark".into(), problem.to_owned())]);
     assert!(again.starts_with("quaymaster-") && again != "evil; }");
 }
 

@@ -213,25 +213,14 @@ pub(super) fn left_overs(
 mod tests {
     use super::*;
     use crate::{
-        desire::tests::container,
-        observe::{Mount, MountKind},
+        fixtures::{container, volume},
         report::FindingState,
     };
 
     #[test]
     fn a_folder_that_is_open_to_others_is_told_with_the_line_that_shuts_it_where_that_can_be_run() {
         let mut own = container("quaymaster", 2);
-        let kind = MountKind::Volume {
-            name: "state".into(),
-            driver: "local".into(),
-            source: "/var/lib/docker/volumes/state/_data".into(),
-            subpath: "".into(),
-        };
-        own.mounts = vec![Mount {
-            kind,
-            destination: "/state".into(),
-            writable: true,
-        }];
+        own.mounts = vec![volume("state", "/state", true)];
         let there = "on the host, `chmod 0700 /var/lib/docker/volumes/state/_data`";
         for (mode, own, expected) in [
             (0o700, None, None),

@@ -225,8 +225,9 @@ mod tests {
             desire,
             tests::{proxy, rules, snapshot},
         },
+        fixtures::plan_rules,
         observe::{Installed, Observed},
-        plan::{self, plan},
+        plan::plan,
         render::Templates,
     };
 
@@ -245,13 +246,7 @@ mod tests {
         };
         let broken = [("nginx/base.conf".to_owned(), Ok("{% if %}".to_owned()))].into();
         let (templates, now) = (Templates::with(&broken), Timestamp::from_seconds(0));
-        let rules = plan::PlanRules {
-            mark_host: "quaymaster-0123456789abcdef".into(),
-            resync: std::time::Duration::from_secs(3600),
-            label_prefix: "quaymaster".into(),
-            circumstances: crate::values::Digest::of(""),
-        };
-        let plan = plan(&desired, &observed, &templates, &rules, now);
+        let plan = plan(&desired, &observed, &templates, &plan_rules(), now);
         let faults = templates.faults().map(ToString::to_string).collect();
         let mut told = Findings::default();
         complaints(

@@ -8,8 +8,9 @@ use crate::{
         CertificateFolder, desire,
         tests::{container, proxy, rules as label_rules, snapshot, usual_issuance},
     },
+    fixtures::{held, plan_rules},
     observe::{HeldCertificate, Progress, Refused, Shelf, Source},
-    values::{CertificateName, Host, KeyType},
+    values::{CertificateName, Host},
 };
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -25,16 +26,13 @@ fn certificate(
     shelf: Shelf,
 ) -> HeldCertificate {
     HeldCertificate {
-        names: names.iter().map(|name| (*name).to_owned()).collect(),
         not_before: NOW - DAY * age,
         not_after: NOW - DAY * age + DAY * 90,
-        issuer: "Test".to_owned(),
         serial: serial.to_owned(),
-        key_type: Some(KeyType::Ec256),
         digest: Digest::of(serial),
         source,
         shelf,
-        irregular: None,
+        ..held(names)
     }
 }
 
@@ -89,10 +87,8 @@ fn world(is_shared: bool) -> (Desired, Observed) {
 
 fn rules() -> PlanRules {
     PlanRules {
-        mark_host: "mark".into(),
         resync: DAY,
-        label_prefix: "quaymaster".into(),
-        circumstances: Digest::of(""),
+        ..plan_rules()
     }
 }
 

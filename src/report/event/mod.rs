@@ -1,6 +1,6 @@
-//! Events as they happen: a row each, with its fields, its unchanging name, how much it matters, and its words.
+//! Events as they happen: a row each, with its fields, its unchanging name, how much it matters, and its words. Those that
+//! adapters meet have their rows beside the ports.
 
-mod row;
 mod words;
 
 use std::{collections::BTreeSet, time::Duration};
@@ -12,14 +12,20 @@ use crate::{
     desire::{Complaint, Kept},
     observe::{HeldCertificate, PartName, Subject, Wait},
     plan::Notice,
+    ports::{Remark, events},
     values::{CertificateName, ContainerName, Host, Signal, Timestamp},
 };
 
-use row::events;
 pub(crate) use words::named;
-use words::{RECORDS, listed, next_try, place, refused, rendered, seconds, templates_taken};
+use words::{listed, next_try, place, refused, rendered, seconds, templates_taken};
 
 events! {
+    /// Something worth telling. Each has a name that stays, for whoever reads logs by machine, and words for people.
+    /// As it is serialized it is its fields alone.
+    pub enum Event or
+        /// An adapter met something and went on from it.
+        Met(Remark);
+
     /// The program begins its work.
     Started {
         /// Our container's name; `None` on a host.
@@ -54,12 +60,6 @@ events! {
         until: Timestamp,
     } => "missed", Level::WARN,
         ("not there since the engine was last seen: {}; what they asked for stays until {until}", listed(containers));
-
-    /// One container could not be looked at.
-    ContainerUnreadable {
-        /// Why.
-        problem: String,
-    } => "container-unreadable", Level::WARN, ("{problem}");
 
     /// A name is claimed by a label, and a proxy will serve it.
     SiteSeen {
@@ -352,66 +352,6 @@ events! {
         /// Which, and for what.
         problem: String,
     } => "name-unknown", Level::WARN, ("{problem}");
-
-    /// An account was registered at a CA.
-    AccountRegistered {
-        /// The CA's directory.
-        directory: String,
-        /// The account's URL.
-        account: String,
-    } => "account-registered", Level::INFO, ("registered at the CA {directory} as {account}");
-
-    /// A CA does not know our account any more, and gave us another.
-    AccountLost {
-        /// The CA's directory.
-        directory: String,
-        /// The URL of the one that is lost.
-        lost: String,
-        /// The URL of the new one.
-        account: String,
-    } => "account-lost", Level::WARN,
-        ("the CA {directory} has lost our account {lost}; registered anew as {account}. {RECORDS}");
-
-    /// An account on disk can't be used, and another takes its place.
-    AccountDamaged {
-        /// The CA's directory.
-        directory: String,
-        /// What is wrong with it.
-        problem: String,
-        /// Where it is kept.
-        kept: String,
-    } => "account-damaged", Level::WARN,
-        ("the account at the CA {directory} is damaged ({problem}) and kept as {kept}; registering anew. {RECORDS}");
-
-    /// A CA could not be told the e-mail address of the settings.
-    EmailUntold {
-        /// The CA's directory.
-        directory: String,
-        /// Why.
-        problem: String,
-    } => "email-untold", Level::WARN,
-        ("the CA {directory} was not told the e-mail address of the setting email, and the account is used all the same: {problem}");
-
-    /// The network that a container shares can't be seen.
-    NetworkUnseen {
-        /// The container.
-        container: ContainerName,
-        /// Why.
-        problem: String,
-    } => "network-unseen", Level::WARN, ("{container}: the network that it shares can't be seen: {problem}");
-
-    /// An event of the engine is too long to be read.
-    EngineEventTooLong {
-        /// Its length.
-        bytes: usize,
-    } => "engine-event-too-long", Level::WARN, ("an event of the engine is left out, because it is too long: {bytes} bytes");
-
-    /// The engine does not tell its time, so that events may be missed while the stream of them begins.
-    EngineTimeUnknown {
-        /// Its address.
-        engine: String,
-    } => "engine-time-unknown", Level::WARN,
-        ("the engine {engine} has no Date in its answers: the first events may be missed");
 
     /// The program ends.
     Ended {} => "ended", Level::INFO, ("quaymaster ends");

@@ -22,10 +22,6 @@ impl fmt::Display for OrderStage {
     }
 }
 
-/// What to do once the URL of an account is another.
-pub(super) const RECORDS: &str =
-    "Records that name the account's URL (CAA accounturi) must be changed";
-
 /// Where the program works.
 pub(super) fn place(own: Option<&ContainerName>) -> String {
     own.map_or_else(
@@ -92,12 +88,12 @@ mod tests {
     use tracing::Level;
 
     use super::*;
-    use crate::{report::Event, values::FileName};
+    use crate::{ports::Remark, report::Event, values::FileName};
 
     #[test]
     fn each_event_has_a_name_of_its_own() {
         let mut seen = BTreeSet::new();
-        for name in Event::NAMES {
+        for name in Event::NAMES.iter().chain(Remark::NAMES) {
             let is_word =
                 |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase());
             assert!(name.split('-').all(is_word), "{name}");
@@ -114,6 +110,30 @@ mod tests {
         };
         assert_eq!(fields(&lost), r#"{"problem":"it is gone","again_in":0.8}"#);
         assert_eq!(fields(&Event::Ended {}), "{}");
+    }
+
+    #[test]
+    fn what_an_adapter_met_is_an_event_like_any_other() {
+        let event = Event::Met(Remark::AccountDamaged {
+            directory: "https://ca.example".to_owned(),
+            problem: "it is empty".to_owned(),
+            kept: "/state/account.json.damaged".into(),
+        });
+        let name_and_level = (event.name(), event.level());
+        assert_eq!(name_and_level, ("account-damaged", Level::WARN));
+        let words = event.to_string();
+        assert!(
+            words.contains("(it is empty) and kept as /state/account.json.damaged"),
+            "{words}"
+        );
+        assert_eq!(
+            serde_json::to_value(&event).expect("it is plain data"),
+            serde_json::json!({
+                "directory": "https://ca.example",
+                "problem": "it is empty",
+                "kept": "/state/account.json.damaged",
+            })
+        );
     }
 
     #[test]

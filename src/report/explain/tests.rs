@@ -8,11 +8,12 @@ use crate::{
         claimants, desire,
         tests::{container, proxy, rules, snapshot},
     },
+    fixtures::{held, plan_rules},
     observe::{
         Attempt, Container, ContainerState, Health, HeldCertificate, Holder, Installed, Progress,
-        Removed, Shelf, Source, Subject, Wait,
+        Removed, Subject, Wait,
     },
-    plan::{self, foresee, plan},
+    plan::{foresee, plan},
     render::Templates,
     report::FindingState,
     values::{Digest, Retry},
@@ -41,16 +42,6 @@ fn strangers() -> Container {
     late.labels
         .insert("com.docker.compose.project".to_owned(), "other".to_owned());
     late
-}
-
-fn plan_rules() -> plan::PlanRules {
-    let mark_host = "quaymaster-0123456789abcdef".into();
-    plan::PlanRules {
-        mark_host,
-        resync: Duration::from_secs(3600),
-        label_prefix: "quaymaster".into(),
-        circumstances: Digest::of(""),
-    }
 }
 
 /// Stands for the number of the last generation, however many it took.
@@ -473,11 +464,10 @@ fn failed_orders_are_told_with_the_next_try_and_the_way_round_it() {
             subject,
             Attempt {
                 count: 2,
-                last: NOW - Duration::from_secs(70),
                 asked,
                 retry,
                 problem,
-                circumstances: None,
+                ..Attempt::broken_off(NOW - Duration::from_secs(70))
             },
         );
         let told = world.told();
@@ -505,16 +495,9 @@ fn failed_orders_are_told_with_the_next_try_and_the_way_round_it() {
 #[test]
 fn what_was_skipped_is_told_with_its_reason() {
     let held = |names: &[&str], from: i64, to: i64| HeldCertificate {
-        names: names.iter().map(|name| (*name).to_owned()).collect(),
         not_before: Timestamp::from_seconds(from),
         not_after: Timestamp::from_seconds(to),
-        issuer: "Test".into(),
-        serial: format!("{from}"),
-        digest: Digest::of(from.to_string()),
-        key_type: None,
-        source: Source::Provided,
-        shelf: Shelf::Live,
-        irregular: None,
+        ..held(names)
     };
     let mut world = World::well();
     let now = NOW.millis() / 1000;

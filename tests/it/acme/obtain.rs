@@ -13,7 +13,7 @@ use quaymaster::{
     execute::{Learned, execute},
     observe::{Attempt, SharedPath},
     plan::{Action, Obtain, Why},
-    ports::{Authorities, Authority, AuthorityError, Clock, Issuing, Ports},
+    ports::{Authorities, Authority, AuthorityError, Clock, Ports},
     values::{
         CertificateName, ChallengeType, Digest, Host, Issuer, KeyType, Retry, Secret, Timestamp,
     },
@@ -56,26 +56,15 @@ pub fn ports(authority: AcmeAuthority, folder: &Path, clock: Rc<dyn Clock>) -> P
     let folders = Rc::new(Folders::new(
         folder.join("certificates"),
         folder.join("state"),
+        |_| (),
     ));
     let probe = Rc::new(TcpProbe::new().unwrap());
-    Ports {
-        issuing: Issuing {
-            authorities: Rc::new(TheOne(Rc::new(authority))),
-            certificates: folders.clone(),
-            attempts: folders.clone(),
-            orders: folders.clone(),
-            responder: folders.clone(),
-            probe: probe.clone(),
-            clock: clock.clone(),
-        },
-        engine: Rc::new(RecordedEngine::read("[]", |_| ()).unwrap()),
-        folders: folders.clone(),
-        records: folders.clone(),
-        vitals: folders.clone(),
-        wishes: folders,
+    folders.ports(
+        Rc::new(TheOne(Rc::new(authority))),
+        Rc::new(RecordedEngine::read("[]", |_| ()).unwrap()),
         probe,
         clock,
-    }
+    )
 }
 
 fn name() -> CertificateName {

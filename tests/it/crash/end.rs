@@ -22,7 +22,7 @@ pub async fn end(world: &World, hosts: &[&str]) -> End {
         walk(world, &world.path(inner), &mut found);
     }
     let state = world.path("state");
-    let held = Folders::new(state.join("certificates"), state)
+    let held = Folders::new(state.join("certificates"), state, |_| ())
         .certificates(SystemClock.now())
         .unwrap();
     for fault in held.faults {

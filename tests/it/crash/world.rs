@@ -199,7 +199,7 @@ impl World {
     /// Makes the tries on record as old as they have to be for the next. Time is moved, not slept through.
     fn let_time_pass(&self) -> Result<(), String> {
         let (disk, now) = (
-            Folders::new(self.path("state/certificates"), self.path("state")),
+            Folders::new(self.path("state/certificates"), self.path("state"), |_| ()),
             SystemClock.now(),
         );
         for (name, attempt) in disk.attempts().unwrap() {

@@ -1,28 +1,17 @@
 //! Whatever labels say: nobody else is harmed, each complaint is a line, and nginx takes what is rendered.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use quaymaster::{
-    desire::{Desired, LABELS, LabelRules, desire},
-    observe::{
-        Container, ContainerState, HeldCertificate, Installed, Mount, MountKind, Network, Observed,
-        RestartPolicy, Shelf, Snapshot, Source,
-    },
+    desire::{Desired, LABELS, desire},
+    observe::{Container, Installed, Observed, Snapshot},
     plan::{Action, foresee, plan},
     render::Templates,
-    values::{
-        CertificateName, ChallengeType, ContainerId, ContainerName, Digest, Issuer, KeyType,
-        Timestamp,
-    },
+    values::{CertificateName, ContainerName, Timestamp},
 };
 
 use super::chance::Chance;
+use crate::fixtures::{self, label_rules, plan_rules, volume};
 
 /// How many containers are made up.
 const TURNS: u64 = 500;
@@ -40,50 +29,11 @@ const SAMPLES: usize = 60;
 type Files = BTreeMap<String, String>;
 
 fn container(name: &str, number: u8, labels: BTreeMap<String, String>) -> Container {
-    let address = Some([10, 0, 0, number].into());
-    let network = Network {
-        name: "web".into(),
-        id: "n".into(),
-        address,
-        gateway: None,
-    };
-    let kind = MountKind::Volume {
-        name: "edge".into(),
-        driver: "local".into(),
-        source: PathBuf::new(),
-        subpath: PathBuf::new(),
-    };
     Container {
-        id: ContainerId::parse(format!("id{number}")).unwrap(),
-        name: ContainerName::parse(name).unwrap(),
         labels: labels.into_iter().collect(),
-        state: ContainerState::Running,
-        health: None,
-        created: Some(Timestamp::from_seconds(i64::from(number))),
         started_at: None,
-        networks: [network].into(),
-        exposed: BTreeSet::from([8080]),
-        published: BTreeMap::new(),
-        bound: BTreeMap::new(),
-        user: String::new(),
-        command: Vec::new(),
-        init: false,
-        ended_at: None,
-        image: None,
-        restart_policy: RestartPolicy::No,
-        restarts: 0,
-        stop_signal: None,
-        pid: None,
-        has_host_pids: false,
-        has_own_shm: true,
-        way: None,
-        waits: None,
-        joins: None,
-        mounts: vec![Mount {
-            kind,
-            destination: "/etc/nginx/conf.d".into(),
-            writable: true,
-        }],
+        mounts: vec![volume("edge", "/etc/nginx/conf.d", true)],
+        ..fixtures::container(name, number)
     }
 }
 
@@ -104,24 +54,13 @@ fn meant(odd: Option<BTreeMap<String, String>>) -> Desired {
         .into_iter()
         .map(|container| (container.name.clone(), container.into()))
         .collect();
-    let rules = LabelRules {
-        label_prefix: "quaymaster".into(),
-        certificates: "/state/certificates".into(),
-        webroot: None,
-        grants: None,
-        trusted_proxies: Vec::new(),
-        issuer: Some(Issuer::Ca("https://ca.example".into())),
-        challenge: ChallengeType::Http01,
-        key_type: KeyType::Ec256,
-        profile: None,
-    };
     desire(
         &Snapshot {
             containers,
             own,
             ..Snapshot::default()
         },
-        &rules,
+        &label_rules(),
     )
 }
 
@@ -133,13 +72,8 @@ fn files(desired: &Desired, held: bool, templates: &Templates) -> Files {
         Installed::default().into(),
     );
     let names = desired.certificates.keys().filter(|_| held);
-    names.for_each(|name| observed.hold(name.clone(), certificate(name)));
-    let rules = quaymaster::plan::PlanRules {
-        label_prefix: "quaymaster".into(),
-        mark_host: "quaymaster-0123456789abcdef".into(),
-        resync: Duration::from_secs(3600),
-        circumstances: Digest::of(""),
-    };
+    names.for_each(|name| observed.hold(name.clone(), fixtures::held(&[name.as_str()])));
+    let rules = plan_rules();
     let mut written = Files::new();
     for _ in 0..3 {
         let mut plan = plan(desired, &observed, templates, &rules, NOW);
@@ -168,21 +102,6 @@ fn files(desired: &Desired, held: bool, templates: &Templates) -> Files {
         observed = foresee(&observed, &plan, NOW);
     }
     written
-}
-
-fn certificate(name: &CertificateName) -> HeldCertificate {
-    HeldCertificate {
-        names: BTreeSet::from([name.to_string()]),
-        not_before: Timestamp::from_seconds(1_700_000_000),
-        not_after: Timestamp::from_seconds(1_900_000_000),
-        issuer: "Test".to_owned(),
-        serial: "01".to_owned(),
-        digest: Digest::of(name.as_str()),
-        key_type: Some(KeyType::Ec256),
-        source: Source::Provided,
-        shelf: Shelf::Live,
-        irregular: None,
-    }
 }
 
 fn labels(chance: &mut Chance) -> BTreeMap<String, String> {

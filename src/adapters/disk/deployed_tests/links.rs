@@ -107,7 +107,7 @@ impl Swapped {
                 let tidy = [name("shop.example"), name("gone.example")].into();
                 folders.keep_installed(&place, &proven, &tidy)
             }
-            Step::Tidy => folders.tidy(&place),
+            Step::Tidy => folders.tidy(&place).into_iter().try_for_each(Err),
             Step::Publish => folders.publish(&self.webroot, &tests::challenge("tok-EN_1")),
             Step::Withdraw => folders.withdraw(&self.webroot, "tok-EN_1"),
         }

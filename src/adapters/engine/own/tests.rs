@@ -3,13 +3,13 @@ use super::{
     *,
 };
 use crate::{
-    observe::{ContainerState, EngineEvent, Mount, MountKind, RestartPolicy, Way},
+    fixtures,
+    observe::{EngineEvent, Mount, MountKind, Way},
     ports::Ran,
     values::{ContainerId, ContainerName, Signal},
 };
 use async_trait::async_trait;
 use futures_util::stream::LocalBoxStream;
-use litemap::LiteMap;
 use std::collections::BTreeMap;
 
 /// Made by running a shell in six ways with a volume, a bind at `/with space` and the socket; then the id's line.
@@ -95,30 +95,9 @@ fn container(id: &str, destinations: &[&str]) -> Container {
     Container {
         id: ContainerId::parse(id).unwrap(),
         name: ContainerName::parse(format!("name-{}", &id[..4])).unwrap(),
-        labels: LiteMap::new(),
-        state: ContainerState::Running,
-        health: None,
-        created: None,
-        started_at: None,
         networks: [].into(),
-        exposed: BTreeSet::new(),
-        published: BTreeMap::new(),
-        bound: BTreeMap::new(),
-        user: String::new(),
-        command: Vec::new(),
-        init: false,
-        ended_at: None,
-        image: None,
-        restart_policy: RestartPolicy::No,
-        restarts: 0,
-        stop_signal: None,
-        pid: None,
-        has_host_pids: false,
-        has_own_shm: true,
-        way: None,
-        waits: None,
-        joins: None,
         mounts: destinations.iter().map(mount).collect(),
+        ..fixtures::container("any", 0)
     }
 }
 

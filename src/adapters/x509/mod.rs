@@ -1,7 +1,9 @@
 //! Reads certificates and checks that they may be served: that key, names, chain and dates belong together. Where they
 //! come from and where they go is not known here.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
+mod fields;
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use rustls::{
     crypto::aws_lc_rs,
@@ -11,15 +13,17 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject};
 use thiserror::Error;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 use x509_parser::{
-    certificate::X509Certificate, extensions::GeneralName, parse_x509_certificate,
-    public_key::PublicKey, time::ASN1Time, x509::X509Name,
+    certificate::X509Certificate, parse_x509_certificate, public_key::PublicKey, time::ASN1Time,
 };
+
+pub use fields::serial_of;
+use fields::{issuer, key_type, names, serial};
 
 use super::pem::{self, PemError};
 use crate::{
     observe::{HeldCertificate, Shelf, Source},
     ports::NewCertificate,
-    values::{Digest, Host, KeyType, Secret, Timestamp},
+    values::{Digest, Host, Secret, Timestamp},
 };
 
 /// Longer chains are a mistake: today's longest has five, and clients refuse much more.
@@ -184,24 +188,6 @@ pub fn digest(chain: &str, key: &Secret) -> Digest {
     Digest::of_parts([chain, key.expose()])
 }
 
-/// A certificate's serial number in hexadecimal, lower case, no separators, without the zero that marks it positive;
-/// `None` when it is no certificate.
-///
-/// <https://www.rfc-editor.org/rfc/rfc5280#section-4.1.2.2>
-pub fn serial_of(leaf: &[u8]) -> Option<String> {
-    parse_x509_certificate(leaf)
-        .ok()
-        .map(|(_, leaf)| serial(&leaf))
-}
-
-fn serial(certificate: &X509Certificate<'_>) -> String {
-    let bytes = match certificate.raw_serial() {
-        [0, rest @ ..] if !rest.is_empty() => rest,
-        bytes => bytes,
-    };
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn certificates(chain: &str) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     let ders = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<Vec<_>, _>>();
     let ders = ders.expect("it was just written");
@@ -314,66 +300,6 @@ fn check_chain(
     )
     .map_err(CertificateError::Chain)?;
     Ok(())
-}
-
-fn names(leaf: &X509Certificate<'_>) -> Result<BTreeSet<String>, CertificateError> {
-    let unreadable = |error: x509_parser::error::X509Error| CertificateError::Unreadable {
-        position: 1,
-        problem: error.to_string(),
-    };
-    let extension = leaf
-        .subject_alternative_name()
-        .map_err(unreadable)?
-        .ok_or(CertificateError::NoNames)?;
-    let names = extension
-        .value
-        .general_names
-        .iter()
-        .filter_map(name)
-        .collect::<BTreeSet<_>>();
-    match names.is_empty() {
-        true => Err(CertificateError::NoNames),
-        false => Ok(names),
-    }
-}
-
-/// <https://www.rfc-editor.org/rfc/rfc5280#section-4.2.1.6>
-fn name(name: &GeneralName<'_>) -> Option<String> {
-    match *name {
-        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-        GeneralName::IPAddress(bytes) => {
-            let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
-            let address = v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from));
-            address.ok().map(|address| address.to_string())
-        }
-        _ => None,
-    }
-}
-
-/// What kind of key it is for; none for kinds that we don't make.
-fn key_type(leaf: &X509Certificate<'_>) -> Option<KeyType> {
-    match leaf.public_key().parsed().ok()? {
-        PublicKey::EC(point) => match point.key_size() {
-            256 => Some(KeyType::Ec256),
-            384 => Some(KeyType::Ec384),
-            _ => None,
-        },
-        PublicKey::RSA(key) => match key.key_size() {
-            2048 => Some(KeyType::Rsa2048),
-            3072 => Some(KeyType::Rsa3072),
-            4096 => Some(KeyType::Rsa4096),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-fn issuer(name: &X509Name<'_>) -> String {
-    let common = name
-        .iter_common_name()
-        .next()
-        .and_then(|common| common.as_str().ok());
-    common.map_or_else(|| name.to_string(), str::to_owned)
 }
 
 #[cfg(test)]

@@ -1,0 +1,89 @@
+//! What a certificate says of itself.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use x509_parser::{
+    certificate::X509Certificate, extensions::GeneralName, parse_x509_certificate,
+    public_key::PublicKey, x509::X509Name,
+};
+
+use super::CertificateError;
+use crate::values::KeyType;
+
+/// A certificate's serial number in hexadecimal, lower case, no separators, without the zero that marks it positive;
+/// `None` when it is no certificate.
+///
+/// <https://www.rfc-editor.org/rfc/rfc5280#section-4.1.2.2>
+pub fn serial_of(leaf: &[u8]) -> Option<String> {
+    parse_x509_certificate(leaf)
+        .ok()
+        .map(|(_, leaf)| serial(&leaf))
+}
+
+pub(super) fn serial(certificate: &X509Certificate<'_>) -> String {
+    let bytes = match certificate.raw_serial() {
+        [0, rest @ ..] if !rest.is_empty() => rest,
+        bytes => bytes,
+    };
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(super) fn names(leaf: &X509Certificate<'_>) -> Result<BTreeSet<String>, CertificateError> {
+    let unreadable = |error: x509_parser::error::X509Error| CertificateError::Unreadable {
+        position: 1,
+        problem: error.to_string(),
+    };
+    let extension = leaf
+        .subject_alternative_name()
+        .map_err(unreadable)?
+        .ok_or(CertificateError::NoNames)?;
+    let names = extension
+        .value
+        .general_names
+        .iter()
+        .filter_map(name)
+        .collect::<BTreeSet<_>>();
+    match names.is_empty() {
+        true => Err(CertificateError::NoNames),
+        false => Ok(names),
+    }
+}
+
+/// <https://www.rfc-editor.org/rfc/rfc5280#section-4.2.1.6>
+fn name(name: &GeneralName<'_>) -> Option<String> {
+    match *name {
+        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+        GeneralName::IPAddress(bytes) => {
+            let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+            let address = v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from));
+            address.ok().map(|address| address.to_string())
+        }
+        _ => None,
+    }
+}
+
+/// What kind of key it is for; none for kinds that we don't make.
+pub(super) fn key_type(leaf: &X509Certificate<'_>) -> Option<KeyType> {
+    match leaf.public_key().parsed().ok()? {
+        PublicKey::EC(point) => match point.key_size() {
+            256 => Some(KeyType::Ec256),
+            384 => Some(KeyType::Ec384),
+            _ => None,
+        },
+        PublicKey::RSA(key) => match key.key_size() {
+            2048 => Some(KeyType::Rsa2048),
+            3072 => Some(KeyType::Rsa3072),
+            4096 => Some(KeyType::Rsa4096),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+pub(super) fn issuer(name: &X509Name<'_>) -> String {
+    let common = name
+        .iter_common_name()
+        .next()
+        .and_then(|common| common.as_str().ok());
+    common.map_or_else(|| name.to_string(), str::to_owned)
+}

@@ -1,0 +1,125 @@
+//! Central values, whole, as tests begin with them: each test changes what it is about, so that a new field of such a
+//! value needs one edit. Tests and benchmarks outside of the library include this file, which is why it names the library
+//! as they do.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use quaymaster::{
+    desire::{Issuance, LabelRules},
+    observe::{
+        Container, ContainerState, HeldCertificate, Mount, MountKind, Network, RestartPolicy,
+        Shelf, Source,
+    },
+    plan::PlanRules,
+    values::{ChallengeType, ContainerId, ContainerName, Digest, Issuer, KeyType, Timestamp},
+};
+
+/// A container that runs, bears no label, and is on the network `web` with a number as its address; the higher the number,
+/// the younger it is.
+pub fn container(name: &str, number: u8) -> Container {
+    Container {
+        id: ContainerId::parse(format!("id{number}")).expect("an id"),
+        name: ContainerName::parse(name).expect("a name"),
+        labels: litemap::LiteMap::new(),
+        state: ContainerState::Running,
+        health: None,
+        created: Some(Timestamp::from_seconds(1000 + i64::from(number))),
+        started_at: Some(Timestamp::from_seconds(2000)),
+        ended_at: None,
+        image: None,
+        networks: [network("web", number)].into(),
+        joins: None,
+        exposed: [8080].into(),
+        published: BTreeMap::new(),
+        bound: BTreeMap::new(),
+        user: String::new(),
+        mounts: Vec::new(),
+        command: Vec::new(),
+        init: false,
+        restart_policy: RestartPolicy::No,
+        restarts: 0,
+        stop_signal: None,
+        pid: None,
+        has_host_pids: false,
+        has_own_shm: true,
+        way: None,
+        waits: None,
+    }
+}
+
+/// A container's place on a network, with a number as its address.
+pub fn network(name: &str, number: u8) -> Network {
+    Network {
+        name: name.to_owned(),
+        id: format!("net-{name}"),
+        address: Some([10, 0, 0, number].into()),
+        gateway: None,
+    }
+}
+
+/// A volume of the engine's own.
+pub fn volume(name: &str, destination: &str, writable: bool) -> Mount {
+    let volumes = Path::new("/var/lib/docker/volumes");
+    Mount {
+        kind: MountKind::Volume {
+            name: name.to_owned(),
+            driver: "local".to_owned(),
+            source: volumes.join(name).join("_data"),
+            subpath: "".into(),
+        },
+        destination: destination.into(),
+        writable,
+    }
+}
+
+/// A certificate that covers these names for some years, put there by the user in certbot's way.
+pub fn held(names: &[&str]) -> HeldCertificate {
+    HeldCertificate {
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+        not_before: Timestamp::from_seconds(1_700_000_000),
+        not_after: Timestamp::from_seconds(1_900_000_000),
+        issuer: "Test".to_owned(),
+        serial: "01".to_owned(),
+        key_type: Some(KeyType::Ec256),
+        digest: Digest::of(names.join(" ")),
+        source: Source::Provided,
+        shelf: Shelf::Live,
+        irregular: None,
+    }
+}
+
+/// What the settings say of labels where they say little: certificates come from a CA of the user's own.
+pub fn label_rules() -> LabelRules {
+    let usual = usual_issuance();
+    LabelRules {
+        label_prefix: "quaymaster".to_owned(),
+        certificates: "/state/certificates".into(),
+        webroot: None,
+        trusted_proxies: Vec::new(),
+        grants: None,
+        issuer: Some(usual.issuer),
+        challenge: usual.challenge,
+        key_type: usual.key_type,
+        profile: usual.profile,
+    }
+}
+
+/// How certificates are obtained by these rules.
+pub fn usual_issuance() -> Issuance {
+    Issuance {
+        issuer: Issuer::Ca("https://ca.example/directory".to_owned()),
+        challenge: ChallengeType::Http01,
+        key_type: KeyType::Ec256,
+        profile: None,
+    }
+}
+
+/// What plans are made by, with a look every hour.
+pub fn plan_rules() -> PlanRules {
+    PlanRules {
+        mark_host: "quaymaster-0123456789abcdef".to_owned(),
+        resync: Duration::from_secs(3600),
+        label_prefix: "quaymaster".to_owned(),
+        circumstances: Digest::of(""),
+    }
+}
