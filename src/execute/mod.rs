@@ -7,6 +7,8 @@ mod gate;
 mod obtain;
 mod proof;
 mod tell;
+#[cfg(test)]
+mod tests;
 
 pub use deploy::place;
 
