@@ -10,7 +10,7 @@ use litemap::LiteMap;
 use quaymaster::{
     desire::{self, Desired},
     observe::{
-        Container, ContainerState, Installed, Mount, MountKind, Network, Observed, RestartPolicy,
+        Bearer, BearerState, Endpoint, Installed, Mount, MountKind, Observed, RestartPolicy,
         Snapshot,
     },
     plan::{self, Action, Planner, foresee, plan},
@@ -45,23 +45,23 @@ fn plan_rules() -> plan::PlanRules {
     }
 }
 
-fn container(name: String, number: u32, label: (&str, String)) -> Container {
+fn container(name: String, number: u32, label: (&str, String)) -> Bearer {
     let address = IpAddr::from((0x0a00_0000 + number).to_be_bytes());
-    let network = Network {
-        name: "web".into(),
-        id: "net-1".into(),
+    let network = Endpoint {
+        network: "web".into(),
+        network_id: "net-1".into(),
         address: Some(address),
         gateway: None,
     };
-    Container {
+    Bearer {
         id: ContainerId::parse(format!("id{number}")).unwrap(),
         name: ContainerName::parse(&name).unwrap(),
         labels: LiteMap::from_iter([(format!("quaymaster.{}", label.0), label.1)]),
-        state: ContainerState::Running,
+        state: BearerState::Running,
         health: None,
         created: Some(Timestamp::from_seconds(i64::from(number))),
         started_at: Some(Timestamp::from_seconds(i64::from(number))),
-        networks: [network].into(),
+        endpoints: [network].into(),
         exposed: BTreeSet::from([8080]),
         published: BTreeMap::new(),
         bound: BTreeMap::new(),
@@ -101,12 +101,12 @@ pub fn snapshot() -> Snapshot {
             ("host", format!("app{number}.example")),
         )
     });
-    let containers = apps
+    let bearers = apps
         .chain([proxy])
         .map(|container| (container.name.clone(), container.into()))
         .collect();
     Snapshot {
-        containers,
+        bearers,
         ..Snapshot::default()
     }
 }

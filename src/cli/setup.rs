@@ -16,7 +16,7 @@ use crate::{
     },
     daemon::{BREATH, Daemon},
     desire::{self, Complaint},
-    observe::Container,
+    observe::Bearer,
     plan,
     ports::{AuthorityError, Clock, DiskError, Engine, EngineError, Issuing, Ports, TemplateFiles},
     report::explain::Works,
@@ -72,7 +72,7 @@ pub(super) fn complaint(own: &OwnContainer) -> Option<Complaint> {
     let ours = own.container().map(|container| container.name.clone());
     let container = ours.or_else(|| ContainerName::parse("quaymaster").ok())?;
     Some(Complaint {
-        container,
+        bearer: container,
         label: "setting self".to_owned(),
         value,
         problem: doubt.to_string(),
@@ -85,7 +85,7 @@ pub(super) fn complaint(own: &OwnContainer) -> Option<Complaint> {
 pub(super) async fn recorded(
     call: &Call,
     path: &Path,
-) -> Result<(Rc<RecordedEngine>, Option<Container>), Failure> {
+) -> Result<(Rc<RecordedEngine>, Option<Bearer>), Failure> {
     let text = disk::text_or_input(path)?;
     let path = if path == Path::new("-") {
         Path::new("standard input")
@@ -110,14 +110,14 @@ pub(super) async fn recorded(
 }
 
 /// Our folders, once it is known what is mounted into our container.
-pub(super) fn folders(call: &Call, own: Option<&Container>) -> Rc<Folders> {
+pub(super) fn folders(call: &Call, own: Option<&Bearer>) -> Rc<Folders> {
     Rc::new(Folders::new(
         certificates(call, own),
         call.settings.state.clone(),
     ))
 }
 
-fn certificates(call: &Call, own: Option<&Container>) -> std::path::PathBuf {
+fn certificates(call: &Call, own: Option<&Bearer>) -> std::path::PathBuf {
     let named = call.settings.certificates.clone();
     let mounted = || is_mounted(own, CERTIFICATES).then(|| CERTIFICATES.into());
     named
@@ -125,7 +125,7 @@ fn certificates(call: &Call, own: Option<&Container>) -> std::path::PathBuf {
         .unwrap_or_else(|| call.settings.state.join("certificates"))
 }
 
-fn is_mounted(own: Option<&Container>, path: &str) -> bool {
+fn is_mounted(own: Option<&Bearer>, path: &str) -> bool {
     own.is_some_and(|own| {
         own.mounts
             .iter()
@@ -138,7 +138,7 @@ pub(super) fn daemon(
     call: &Call,
     engine: Rc<dyn Engine>,
     folders: Rc<Folders>,
-    own: Option<&Container>,
+    own: Option<&Bearer>,
     mark_host: String,
 ) -> Result<Daemon, Failure> {
     let settings = &call.settings;
@@ -201,7 +201,7 @@ fn ports(
     })
 }
 
-fn label_rules(call: &Call, own: Option<&Container>) -> desire::LabelRules {
+fn label_rules(call: &Call, own: Option<&Bearer>) -> desire::LabelRules {
     let settings = &call.settings;
     let webroot = settings
         .webroot
@@ -231,7 +231,7 @@ fn circumstances(settings: &Settings, ca_root_pem: Option<&str>) -> Digest {
 }
 
 /// The engine, and the container that we run in.
-pub(super) async fn reached(call: &Call) -> Result<(Rc<DockerEngine>, Option<Container>), Failure> {
+pub(super) async fn reached(call: &Call) -> Result<(Rc<DockerEngine>, Option<Bearer>), Failure> {
     let engine = engine(call)?;
     let own = own(call, &engine).await?;
     if let Some(doubt) = &own.doubt {
@@ -247,7 +247,7 @@ const NO_MARK_YET: &str = "quaymaster-0000000000000000";
 pub(super) fn reader(
     call: &Call,
     engine: Rc<dyn Engine>,
-    own: Option<&Container>,
+    own: Option<&Bearer>,
 ) -> Result<(Daemon, Rc<Folders>), Failure> {
     let folders = folders(call, own);
     let mark_host = folders

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     desire::{Complaint, Desired, desire},
-    observe::{Container, EngineEvent, Observed, Snapshot, Wait},
+    observe::{Bearer, EngineEvent, Observed, Snapshot, Wait},
     plan::{Plan, plan},
     ports::{Clock, Engine, EngineError},
     render::Templates,
@@ -20,7 +20,7 @@ use crate::{
 
 #[async_trait(?Send)]
 impl Watched for Daemon {
-    type Fact = Container;
+    type Fact = Bearer;
 
     fn engine(&self) -> &dyn Engine {
         &*self.ports.engine
@@ -30,11 +30,11 @@ impl Watched for Daemon {
         &*self.ports.clock
     }
 
-    fn id(fact: &Container) -> &ContainerId {
+    fn id(fact: &Bearer) -> &ContainerId {
         &fact.id
     }
 
-    fn joins(fact: &Container) -> Option<&ContainerId> {
+    fn joins(fact: &Bearer) -> Option<&ContainerId> {
         fact.joins.as_ref().map(|joins| &joins.id)
     }
 
@@ -48,7 +48,7 @@ impl Watched for Daemon {
         known.contains(&event.container) || event.labels.keys().any(is_ours)
     }
 
-    async fn look(&self) -> Result<(Vec<Container>, Option<Container>), EngineError> {
+    async fn look(&self) -> Result<(Vec<Bearer>, Option<Bearer>), EngineError> {
         let containers = self
             .ports
             .engine
@@ -61,7 +61,7 @@ impl Watched for Daemon {
         Ok((containers, own))
     }
 
-    async fn inspect(&self, container: &ContainerId) -> Result<Option<Container>, EngineError> {
+    async fn inspect(&self, container: &ContainerId) -> Result<Option<Bearer>, EngineError> {
         self.ports.engine.inspect(container.as_str()).await
     }
 }
@@ -155,7 +155,7 @@ impl Daemon {
         let is_over = |wait: &Wait| wait.until.is_some_and(|until| until <= now);
         let waits = status.sites.into_iter().flat_map(|site| site.waits);
         for (name, wait) in waits.filter(|(_, wait)| !is_over(wait)) {
-            let container = snapshot.containers.get_mut(&name);
+            let container = snapshot.bearers.get_mut(&name);
             if let Some(container) = container.filter(|it| it.is_kept_going()) {
                 Rc::make_mut(container).waits = Some(wait);
             }

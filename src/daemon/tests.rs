@@ -20,8 +20,8 @@ use crate::{
     },
     desire::tests::{container, own, proxy, rules},
     observe::{
-        Attempt, Container, ContainerState, EngineEvent, EventKind, Holder, Installed, Joined,
-        Observed, Snapshot, Wait, Way,
+        Attempt, Bearer, BearerState, EngineEvent, EventKind, Holder, Installed, Joined, Observed,
+        Snapshot, Wait, Way,
     },
     plan::Plan,
     ports::{Clock, Engine, Issuing, OrderRecord, Ran},
@@ -53,8 +53,8 @@ fn silent() -> EngineError {
 }
 
 impl Scripted {
-    fn shop(&self) -> Container {
-        Container {
+    fn shop(&self) -> Bearer {
+        Bearer {
             joins: self.joins.clone(),
             ..container("shop", 4)
         }
@@ -77,13 +77,13 @@ impl Engine for Scripted {
             .boxed_local())
     }
 
-    async fn containers(&self, _: &str) -> Result<Vec<Container>, EngineError> {
+    async fn containers(&self, _: &str) -> Result<Vec<Bearer>, EngineError> {
         sleep(self.list).await;
         self.lists.set(self.lists.get() + 1);
         Ok(vec![self.shop()])
     }
 
-    async fn inspect(&self, id: &str) -> Result<Option<Container>, EngineError> {
+    async fn inspect(&self, id: &str) -> Result<Option<Bearer>, EngineError> {
         self.inspects.borrow_mut().push(id.to_owned());
         Ok(Some(self.shop()))
     }
@@ -485,7 +485,7 @@ async fn an_orderly_end_in_the_midst_of_an_order_is_no_failure() {
 }
 
 /// A container of its own name that answers for `NAME.example`.
-fn app(name: &str, number: u8) -> Container {
+fn app(name: &str, number: u8) -> Bearer {
     container(name, number).label("host", &format!("{name}.example"))
 }
 
@@ -517,7 +517,7 @@ fn deployments(minutes: u64, is_damped: bool) -> (usize, usize) {
     let mut settle = |facts: &mut Facts, now| {
         let mut snapshot = facts.snapshot.clone();
         if !is_damped {
-            let containers = snapshot.containers.values_mut();
+            let containers = snapshot.bearers.values_mut();
             containers.for_each(|container| Rc::make_mut(container).waits = None);
         }
         let (desired, mut deployed) = (desire::desire(&snapshot, &rules()), 0);
@@ -542,13 +542,13 @@ fn deployments(minutes: u64, is_damped: bool) -> (usize, usize) {
         }
         match number % 3 {
             0 => {
-                crash.state = ContainerState::Other("restarting".to_owned());
-                crash.networks[0].address = None;
+                crash.state = BearerState::Other("restarting".to_owned());
+                crash.endpoints[0].address = None;
                 crash.restarts += 1;
             }
             1 if number > 1 => {
-                let address = app("crash", 4).networks;
-                (crash.state, crash.networks) = (ContainerState::Running, address);
+                let address = app("crash", 4).endpoints;
+                (crash.state, crash.endpoints) = (BearerState::Running, address);
                 crash.started_at = Some(now);
             }
             _ => continue,
@@ -557,9 +557,9 @@ fn deployments(minutes: u64, is_damped: bool) -> (usize, usize) {
         total += settle(&mut facts, now);
         if number == 301 {
             // Another container of another site moves.
-            let moved = app("shop", 6).networks;
-            let shop = Container {
-                networks: moved,
+            let moved = app("shop", 6).endpoints;
+            let shop = Bearer {
+                endpoints: moved,
                 ..app("shop", 5)
             };
             facts.refresh(&shop.id, Some(shop.clone()), EventKind::Changed, now);
@@ -595,7 +595,7 @@ async fn whoever_looks_once_knows_from_the_status_who_waits_as_long_as_that_is_n
         let folder = tempfile::tempdir().unwrap();
         let folders = Folders::new(folder.path().join("certificates"), folder.path().to_owned());
         let snapshot = Snapshot {
-            containers: [proxy(), app("shop", 4)]
+            bearers: [proxy(), app("shop", 4)]
                 .map(|it| (it.name.clone(), Rc::new(it)))
                 .into(),
             own: Some(own()),
@@ -608,7 +608,7 @@ async fn whoever_looks_once_knows_from_the_status_who_waits_as_long_as_that_is_n
         let text = serde_json::to_string(&status).unwrap();
         std::fs::write(folder.path().join("status.json"), text).unwrap();
         let survey = daemon_in(Rc::default(), folders).survey().await.unwrap();
-        let shop = survey.snapshot.containers.values().next().unwrap();
+        let shop = survey.snapshot.bearers.values().next().unwrap();
         assert_eq!(shop.waits, waits.then_some(wait(until)), "{until:?}");
     }
 }

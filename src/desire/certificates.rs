@@ -23,7 +23,7 @@ const MOST_NAMES: usize = 100;
 /// The certificate of each host that has TLS: the one that its labels name, else one of its own.
 ///
 /// A name of a certificate belongs to one Compose project: that of the host which it is by default the name of, else
-/// that of the oldest container that writes it.
+/// that of the oldest bearer that writes it.
 pub(super) fn assign(
     hosts: &BTreeMap<Host, HostDecision<'_>>,
     rules: &LabelRules,
@@ -50,11 +50,7 @@ pub(super) fn assign(
     }
     wishes.sort_by_key(|(age, host, ..)| (*age, *host));
     for (_, host, claim, name) in wishes {
-        if *owners
-            .entry(name.clone())
-            .or_insert(claim.container.project())
-            == claim.container.project()
-        {
+        if *owners.entry(name.clone()).or_insert(claim.bearer.project()) == claim.bearer.project() {
             assigned.insert(host.clone(), name.clone());
             continue;
         }
@@ -109,7 +105,7 @@ pub(super) fn wants(
                 complaints.insert(one_too_many(host, claim, &name, rules));
             }
         }
-        let claimed_by = claims.iter().map(|(_, claim)| claim.container.name.clone());
+        let claimed_by = claims.iter().map(|(_, claim)| claim.bearer.name.clone());
         let served_by = claims
             .iter()
             .filter_map(|(host, _)| served_by.get(host))
@@ -140,7 +136,7 @@ impl Wants {
 
 type Claims<'c, 'a> = Vec<(&'c Host, &'c Claim<'a>)>;
 
-/// All claims to be on a certificate, the oldest first. Nothing is obtained for a site whose containers are away.
+/// All claims to be on a certificate, the oldest first. Nothing is obtained for a site whose bearers are away.
 fn claims_by_certificate<'c, 'a>(
     hosts: &'c BTreeMap<Host, HostDecision<'a>>,
     assigned: &BTreeMap<Host, CertificateName>,
@@ -174,7 +170,7 @@ fn certificate_of_site<'n>(
     let is_ours = |host: &Host| {
         hosts
             .get(host)
-            .is_some_and(|held| held.project == claim.container.project())
+            .is_some_and(|held| held.project == claim.bearer.project())
     };
     let is_meant = |name: &CertificateName| {
         claim
@@ -233,7 +229,7 @@ fn issuer_said(claims: &Claims<'_, '_>, rules: &LabelRules) -> Origin {
     // A certificate that is wanted is wanted by somebody.
     let by = said.unwrap_or(claims[0].1);
     Origin {
-        container: by.container.name.clone(),
+        bearer: by.bearer.name.clone(),
         label,
     }
 }
@@ -252,7 +248,7 @@ fn opinion<'c, 'a, T: PartialEq>(
         .filter_map(|claim| Some((*claim, of(&claim.spec.wish)?)));
     let (oldest, meant) = said.next()?;
     for (claim, _) in said.filter(|(_, other)| *other != meant) {
-        let (by, written) = (&oldest.container.name, oldest.written(rules, key));
+        let (by, written) = (&oldest.bearer.name, oldest.written(rules, key));
         let problem = format!("{by} says {written:?} for {subject}, and it is older");
         let remedy = format!("write the same {key} on both");
         complaints.insert(claim.complaint(rules, key, claim.written(rules, key), problem, &remedy));
@@ -336,10 +332,10 @@ mod tests {
     use super::{super::tests::*, *};
     use crate::{
         desire::{Desired, desire},
-        observe::Container,
+        observe::Bearer,
     };
 
-    fn shop(name: &str, number: u8, host: &str) -> Container {
+    fn shop(name: &str, number: u8, host: &str) -> Bearer {
         container(name, number)
             .project_is("shop")
             .label("host", host)

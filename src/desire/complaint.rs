@@ -4,11 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::values::ContainerName;
 
-/// Something written on a container that can't be followed, and what to write instead.
+/// Something written on a bearer that can't be followed, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Complaint {
     /// Whose it is.
-    pub container: ContainerName,
+    #[serde(rename = "container")]
+    pub bearer: ContainerName,
     /// The label, prefix included; of a long one the beginning.
     pub label: String,
     /// What it says, of something long the beginning; empty where the complaint is about something that is missing.
@@ -20,12 +21,12 @@ pub struct Complaint {
 }
 
 impl fmt::Display for Complaint {
-    /// One line; values are escaped, so that no container can write into a terminal or forge a line of the log.
+    /// One line; values are escaped, so that no bearer can write into a terminal or forge a line of the log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
             "container {}, label {}",
-            self.container,
+            self.bearer,
             visible(&self.label)
         )?;
         if !self.value.is_empty() {
@@ -72,7 +73,7 @@ mod tests {
     #[test]
     fn nothing_from_a_label_reaches_a_terminal_as_it_is() {
         let complaint = Complaint {
-            container: ContainerName::parse("shop").expect("a name"),
+            bearer: ContainerName::parse("shop").expect("a name"),
             label: "quaymaster.host".to_owned(),
             value: format!("\u{1b}[2J\n{}", "x".repeat(500)),
             problem: "it is \u{7}\u{202e} wrong, ä".to_owned(),

@@ -13,7 +13,7 @@ use super::{
     spec::{ProxySpec, Spec},
 };
 use crate::{
-    observe::{Container, SharedPath, Snapshot, find},
+    observe::{Bearer, SharedPath, Snapshot, find},
     values::{ContainerName, Owner, Right},
 };
 
@@ -29,9 +29,9 @@ pub(super) fn resolve(
     complaints: &mut BTreeSet<Complaint>,
 ) -> BTreeMap<ContainerName, Consumer> {
     let mut consumers = BTreeMap::new();
-    let containers = snapshot.containers.values();
-    for container in containers.filter(|container| container.removed().is_none()) {
-        let Some(spec) = specs.get(&container.name) else {
+    let bearers = snapshot.bearers.values();
+    for bearer in bearers.filter(|bearer| bearer.removed().is_none()) {
+        let Some(spec) = specs.get(&bearer.name) else {
             continue;
         };
         // One whose labels can't be followed keeps what it has.
@@ -39,16 +39,16 @@ pub(super) fn resolve(
             continue;
         };
         let own = snapshot.own.as_ref();
-        if let Some(refusal) = rights::refusal(container, Right::Proxy, "kind", own, rules) {
+        if let Some(refusal) = rights::refusal(bearer, Right::Proxy, "kind", own, rules) {
             complaints.insert(refusal);
             continue;
         }
-        let proxy = granted(container, &spec.proxy, own, rules, complaints);
-        match consumer(container, kind, &proxy, own, rules) {
+        let proxy = granted(bearer, &spec.proxy, own, rules, complaints);
+        match consumer(bearer, kind, &proxy, own, rules) {
             Ok(consumer) => {
                 complaints.extend(unsignalled(&consumer, rules));
-                complaints.extend(signals::complaint(&consumer, container, own, rules));
-                consumers.insert(container.name.clone(), consumer);
+                complaints.extend(signals::complaint(&consumer, bearer, own, rules));
+                consumers.insert(bearer.name.clone(), consumer);
             }
             Err(complaint) => drop(complaints.insert(complaint)),
         }
@@ -58,14 +58,14 @@ pub(super) fn resolve(
 
 /// Without what its labels ask for and it is not allowed.
 fn granted(
-    container: &Container,
+    bearer: &Bearer,
     spec: &ProxySpec,
-    own: Option<&Container>,
+    own: Option<&Bearer>,
     rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> ProxySpec {
     let mut refused = |right, key| {
-        let refusal = rights::refusal(container, right, key, own, rules).map(|refusal| Complaint {
+        let refusal = rights::refusal(bearer, right, key, own, rules).map(|refusal| Complaint {
             remedy: format!(
                 "{}; until then it is configured as without this label",
                 refusal.remedy
@@ -85,54 +85,54 @@ fn granted(
 }
 
 fn consumer(
-    container: &Container,
+    bearer: &Bearer,
     kind: &'static Kind,
     spec: &ProxySpec,
-    own: Option<&Container>,
+    own: Option<&Bearer>,
     rules: &LabelRules,
 ) -> Result<Consumer, Complaint> {
     let theirs = spec
         .config
         .clone()
         .unwrap_or_else(|| PathBuf::from(kind.config));
-    let config = ours(container, &theirs, own)
+    let config = ours(bearer, &theirs, own)
         .map(|ours| Folder {
             ours,
             theirs: theirs.clone(),
         })
-        .map_err(|gap| gap.complaint(container, &theirs, own, rules))?;
-    let owner = owner(container, spec, rules)?;
-    let certificates = certificate_folder(container, &config, owner, own, rules);
-    let webroot = webroot(container, spec, &config, own, rules)?;
+        .map_err(|gap| gap.complaint(bearer, &theirs, own, rules))?;
+    let owner = owner(bearer, spec, rules)?;
+    let certificates = certificate_folder(bearer, &config, owner, own, rules);
+    let webroot = webroot(bearer, spec, &config, own, rules)?;
     let (http_port, https_port) = (
         spec.http_port.unwrap_or(HTTP_PORT),
         spec.https_port.unwrap_or(HTTPS_PORT),
     );
-    let outside = |port, usual| reach::outside(container, port, usual);
+    let outside = |port, usual| reach::outside(bearer, port, usual);
     Ok(Consumer {
-        name: container.name.clone(),
-        id: container.id.clone(),
+        name: bearer.name.clone(),
+        id: bearer.id.clone(),
         kind,
-        running: container.is_running(),
-        started_at: container.started_at,
-        ended_at: container.ended_at,
-        made_of: container.made_of(),
+        running: bearer.is_running(),
+        started_at: bearer.started_at,
+        ended_at: bearer.ended_at,
+        made_of: bearer.made_of(),
         config,
         certificates,
         webroot,
-        reach: reach::reach(container, own, http_port, https_port),
+        reach: reach::reach(bearer, own, http_port, https_port),
         http_port,
         https_port,
         public_http_port: (spec.public_http_port).unwrap_or_else(|| outside(http_port, HTTP_PORT)),
         public_https_port: (spec.public_https_port)
             .unwrap_or_else(|| outside(https_port, HTTPS_PORT)),
         owner,
-        reload: reload(container, kind, spec),
-        way: signals::signal_way(container, own),
+        reload: reload(bearer, kind, spec),
+        way: signals::signal_way(bearer, own),
         check: spec.check.as_ref().map(|words| check(kind, words)),
         trusted_proxies: rules.trusted_proxies.clone(),
-        guard: guard(container, own, [http_port, https_port]),
-        has_dns: reach::has_dns(container),
+        guard: guard(bearer, own, [http_port, https_port]),
+        has_dns: reach::has_dns(bearer),
         sites: BTreeMap::new(),
         answers: BTreeSet::new(),
     })
@@ -140,16 +140,16 @@ fn consumer(
 
 /// Where a server reads certificates.
 fn certificate_folder(
-    container: &Container,
+    bearer: &Bearer,
     config: &Folder,
     owner: Option<Owner>,
-    own: Option<&Container>,
+    own: Option<&Bearer>,
     rules: &LabelRules,
 ) -> CertificateFolder {
     // Keys in ours are for our user alone: another one reads copies.
     let shared = place_of(&rules.certificates, own)
         .filter(|_| owner.is_none())
-        .and_then(|place| find(&container.mounts, &place, false));
+        .and_then(|place| find(&bearer.mounts, &place, false));
     match shared {
         Some(theirs) => CertificateFolder::Shared {
             theirs: theirs.join("live"),
@@ -159,31 +159,31 @@ fn certificate_folder(
 }
 
 /// The gate is opened from here, so that it needs a proxy that can be reached when it runs.
-fn guard(container: &Container, own: Option<&Container>, ports: [u16; 2]) -> Guard {
-    match container.has_own_shm && reach::could_be_reached(container, own, ports) {
+fn guard(bearer: &Bearer, own: Option<&Bearer>, ports: [u16; 2]) -> Guard {
+    match bearer.has_own_shm && reach::could_be_reached(bearer, own, ports) {
         true => Guard::Gate,
-        false if reach::has_dns(container) => Guard::Names,
+        false if reach::has_dns(bearer) => Guard::Names,
         false => Guard::Nothing,
     }
 }
 
 /// Who is to own the keys that a server is given: as its label says, else the user that it runs as; none for root.
 fn owner(
-    container: &Container,
+    bearer: &Bearer,
     spec: &ProxySpec,
     rules: &LabelRules,
 ) -> Result<Option<Owner>, Complaint> {
-    let user = container.user.as_str();
+    let user = bearer.user.as_str();
     let owner = spec.owner.or_else(|| Owner::of_container(user));
     let is_known = owner.is_some() || matches!(user.split(':').next(), Some("" | "root"));
     if is_known {
         return Ok(owner.filter(|owner| owner.user != 0));
     }
-    let (prefix, name) = (&rules.label_prefix, &container.name);
+    let (prefix, name) = (&rules.label_prefix, &bearer.name);
     let label = format!("{prefix}.kind");
-    let value = container.labels.get(&label).cloned().unwrap_or_default();
+    let value = bearer.labels.get(&label).cloned().unwrap_or_default();
     Err(Complaint {
-        container: name.clone(),
+        bearer: name.clone(),
         label,
         value,
         problem: format!(
@@ -198,19 +198,19 @@ fn owner(
 /// Where the proxy reads responses to challenges: where its label says, else where it mounts our folder for them, else
 /// within its own.
 fn webroot(
-    container: &Container,
+    bearer: &Bearer,
     spec: &ProxySpec,
     config: &Folder,
-    own: Option<&Container>,
+    own: Option<&Bearer>,
     rules: &LabelRules,
 ) -> Result<Folder, Complaint> {
     if let Some(theirs) = &spec.webroot {
-        return ours(container, theirs, own)
+        return ours(bearer, theirs, own)
             .map(|ours| Folder {
                 ours,
                 theirs: theirs.clone(),
             })
-            .map_err(|gap| gap.complaint(container, theirs, own, rules));
+            .map_err(|gap| gap.complaint(bearer, theirs, own, rules));
     }
     let shared = rules.webroot.as_ref().and_then(|ours| {
         let place = place_of(ours, own)?;
@@ -219,15 +219,15 @@ fn webroot(
                 || SharedPath::top(ours),
                 |own| SharedPath::seen(&own.mounts, ours),
             ),
-            theirs: find(&container.mounts, &place, false)?,
+            theirs: find(&bearer.mounts, &place, false)?,
         })
     });
     Ok(shared.unwrap_or_else(|| config.within("challenge")))
 }
 
 /// The label is followed without a look at the first process: whoever writes it knows that process.
-fn reload(container: &Container, kind: &Kind, spec: &ProxySpec) -> Reload {
-    match (&spec.reload, pid1::swallows_signals(container)) {
+fn reload(bearer: &Bearer, kind: &Kind, spec: &ProxySpec) -> Reload {
+    match (&spec.reload, pid1::swallows_signals(bearer)) {
         (Some(reload), _) => reload.clone(),
         (None, Some(reason)) => Reload::Swallowed { reason },
         (None, None) => Reload::Signal(kind.reload),
@@ -247,7 +247,7 @@ fn unsignalled(consumer: &Consumer, rules: &LabelRules) -> Option<Complaint> {
         return None;
     };
     Some(Complaint {
-        container: consumer.name.clone(),
+        bearer: consumer.name.clone(),
         label: format!("{}.kind", rules.label_prefix),
         value: consumer.kind.name.to_owned(),
         problem: format!("it can't be told to reload: {reason}"),

@@ -1,7 +1,7 @@
 //! Meaning: what the labels ask for. Pure: a [`Snapshot`] and the [`LabelRules`] go in, [`Desired`] and its complaints come
 //! out, the same every time.
 //!
-//! One container that can't be followed spoils only itself: it leaves a [`Complaint`] and the rest goes on. Past this
+//! One bearer that can't be followed spoils only itself: it leaves a [`Complaint`] and the rest goes on. Past this
 //! room nothing checks a label again.
 
 mod away;
@@ -109,7 +109,7 @@ pub struct Desired {
 }
 
 impl Desired {
-    /// Whether a proxy keeps this site for containers that are away.
+    /// Whether a proxy keeps this site for bearers that are away.
     pub fn keeps(&self, host: &Host) -> bool {
         self.consumers
             .values()
@@ -121,8 +121,8 @@ impl Desired {
 /// Where something is written, for complaints about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// The container with the label; where it is a setting, the oldest that makes use of it.
-    pub container: ContainerName,
+    /// The bearer with the label; where it is a setting, the oldest that makes use of it.
+    pub bearer: ContainerName,
     /// The whole label, or the setting.
     pub label: String,
 }
@@ -137,7 +137,7 @@ pub struct Wanted {
     pub issuance: Issuance,
     /// Who says who issues it.
     pub issuer_said: Origin,
-    /// The containers whose labels ask for it.
+    /// The bearers whose labels ask for it.
     pub claimed_by: Box<[ContainerName]>,
     /// The proxies that serve its names, and so answer its challenges.
     pub served_by: Box<[ContainerName]>,
@@ -279,7 +279,7 @@ impl CertificateFolder {
 /// A host name that a proxy serves. Its lists are as those of [`Wanted`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Site {
-    /// That no container of it runs, and it is kept for those that did; none where one does.
+    /// That no bearer of it runs, and it is kept for those that did; none where one does.
     pub kept: Option<Kept>,
     /// The certificate that is wanted for it; none where TLS is off.
     pub certificate: Option<CertificateName>,
@@ -289,8 +289,8 @@ pub struct Site {
     pub tls: Tls,
     /// How long browsers shall insist on TLS.
     pub hsts: Option<Hsts>,
-    /// The containers that ask for it.
-    pub containers: Box<[ContainerName]>,
+    /// The bearers that ask for it.
+    pub bearers: Box<[ContainerName]>,
     /// What it leads to.
     pub content: SiteContent,
 }
@@ -306,7 +306,7 @@ impl Site {
             .collect()
     }
 
-    /// Whether it is a container of its own that answers there, whether that takes traffic now or not.
+    /// Whether it is a bearer of its own that answers there, whether that takes traffic now or not.
     pub fn may_lead_to(&self, address: &SocketAddr) -> bool {
         self.routes()
             .any(|route| route.upstreams.contains(address) || route.idle.contains(address))
@@ -326,7 +326,7 @@ impl Site {
     }
 }
 
-/// A site whose containers are away: requests get 503 meanwhile, with the certificate that is held, and none is obtained.
+/// A site whose bearers are away: requests get 503 meanwhile, with the certificate that is held, and none is obtained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Kept {
     /// Until when, where all of them were removed; none as long as one that was stopped is there.
@@ -339,7 +339,7 @@ pub struct Pin {
     /// The certificate.
     pub certificate: CertificateName,
     /// Whose label it is.
-    pub container: ContainerName,
+    pub bearer: ContainerName,
     /// The whole label, prefix included.
     pub label: String,
 }
@@ -356,7 +356,7 @@ pub enum SiteContent {
 /// A part of a site, and what is behind it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Route {
-    /// Where the containers answer that take traffic now; empty means that nobody does.
+    /// Where the bearers answer that take traffic now; empty means that nobody does.
     pub upstreams: Box<[SocketAddr]>,
     /// Where those answer that are there and take no traffic now.
     pub idle: Box<[SocketAddr]>,
@@ -369,7 +369,7 @@ pub struct Route {
     pub replaced_by: Option<Path>,
     /// The largest request, as nginx writes sizes.
     pub body_size: Option<String>,
-    /// How long the proxy waits for a container.
+    /// How long the proxy waits for a bearer.
     pub timeout: Option<Duration>,
     /// How many kilobytes of headers an answer may have.
     pub buffers: Option<u32>,
@@ -388,7 +388,7 @@ pub struct Auth {
     pub realm: String,
 }
 
-/// What the containers of `snapshot` ask for.
+/// What the bearers of `snapshot` ask for.
 pub fn desire(snapshot: &Snapshot, rules: &LabelRules) -> Desired {
     meant(snapshot, Said::read(snapshot, rules), rules)
 }
@@ -402,12 +402,12 @@ struct Said<'a> {
 impl<'a> Said<'a> {
     fn read(snapshot: &'a Snapshot, rules: &LabelRules) -> Self {
         let mut complaints = BTreeSet::new();
-        let containers = snapshot.containers.values();
-        let specs = containers
-            .map(|container| {
+        let bearers = snapshot.bearers.values();
+        let specs = bearers
+            .map(|bearer| {
                 (
-                    &container.name,
-                    labels::read(container, &rules.label_prefix, &mut complaints),
+                    &bearer.name,
+                    labels::read(bearer, &rules.label_prefix, &mut complaints),
                 )
             })
             .collect();
@@ -444,12 +444,12 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
     let wants = certificates::wants(&hosts, &assigned, &served_by, rules, &mut of_sites);
     // What can't be followed now of those that are away is looked at when they are back.
     let counts = |name: &ContainerName| {
-        let container = snapshot.containers.get(name);
-        container.is_some_and(|container| container.counts())
+        let bearer = snapshot.bearers.get(name);
+        bearer.is_some_and(|bearer| bearer.counts())
     };
-    of_sites.retain(|complaint| counts(&complaint.container));
+    of_sites.retain(|complaint| counts(&complaint.bearer));
     for complaints in files.values_mut() {
-        complaints.retain(|complaint| counts(&complaint.container));
+        complaints.retain(|complaint| counts(&complaint.bearer));
     }
     complaints.append(&mut of_sites);
     for wanted in wants.certificates.values() {

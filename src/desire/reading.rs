@@ -1,4 +1,4 @@
-//! What labels ask for, kept from one look to the next: of thousands of containers only those are read again that
+//! What labels ask for, kept from one look to the next: of thousands of bearers only those are read again that
 //! changed, and those that have to do with them.
 
 use std::{
@@ -11,7 +11,7 @@ use itertools::{EitherOrBoth, Itertools};
 
 use super::{Consumer, Desired, LabelRules, Said, desire, labels, meant, spec::Spec};
 use crate::{
-    observe::{Container, Holder, Snapshot},
+    observe::{Bearer, Holder, Snapshot},
     values::{CertificateName, ContainerName, Host},
 };
 
@@ -24,11 +24,11 @@ pub struct Reading(Option<Known>);
 struct Known {
     snapshot: Snapshot,
     desired: Rc<Desired>,
-    /// The containers that say something about each subject.
+    /// The bearers that say something about each subject.
     mentions: BTreeMap<Subject, Vec<ContainerName>>,
 }
 
-/// What containers may have to agree on. Whoever shares none has nothing to do with each other.
+/// What bearers may have to agree on. Whoever shares none has nothing to do with each other.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Subject {
     /// A certificate, be it named by a label or called after a host: it stands for that host, too.
@@ -38,7 +38,7 @@ enum Subject {
 }
 
 impl Reading {
-    /// What the containers of `snapshot` ask for, under the same `rules` each time.
+    /// What the bearers of `snapshot` ask for, under the same `rules` each time.
     pub fn desire(&mut self, snapshot: &Snapshot, rules: &LabelRules) -> Rc<Desired> {
         let known = match self.0.take() {
             Some(known) => known.follow(snapshot, rules),
@@ -81,7 +81,7 @@ impl Known {
             open.extend(
                 old.iter()
                     .chain(new)
-                    .flat_map(|container| subjects(&read(container, rules))),
+                    .flat_map(|bearer| subjects(&read(bearer, rules))),
             );
             if let Some(old) = old {
                 self.forget_mentions(old, rules);
@@ -95,19 +95,17 @@ impl Known {
             .filter_map(|(old, new)| Some(old.or(*new)?.name.clone()));
         let affected = self.affected(touched.collect(), open, rules);
         // With nearly all of them it is quicker to begin anew.
-        if affected.len() > snapshot.containers.len() / 2 {
+        if affected.len() > snapshot.bearers.len() / 2 {
             return Self::first(snapshot, rules);
         }
-        let old = affected
-            .iter()
-            .filter_map(|name| before.containers.get(name));
+        let old = affected.iter().filter_map(|name| before.bearers.get(name));
         let mut certificates = BTreeSet::new();
-        for container in old.chain(
+        for bearer in old.chain(
             affected
                 .iter()
-                .filter_map(|name| snapshot.containers.get(name)),
+                .filter_map(|name| snapshot.bearers.get(name)),
         ) {
-            let spec = read(container, rules);
+            let spec = read(bearer, rules);
             hosts.extend(
                 spec.sites
                     .values()
@@ -118,10 +116,10 @@ impl Known {
         }
         let part = affected
             .iter()
-            .filter_map(|name| snapshot.containers.get_key_value(name));
+            .filter_map(|name| snapshot.bearers.get_key_value(name));
         let part = Snapshot {
-            containers: part
-                .map(|(name, container)| (name.clone(), Rc::clone(container)))
+            bearers: part
+                .map(|(name, bearer)| (name.clone(), Rc::clone(bearer)))
                 .collect(),
             own: snapshot.own.clone(),
             holders: Rc::clone(&snapshot.holders),
@@ -140,25 +138,24 @@ impl Known {
     /// Whether a change concerns what everything is served by: another server, or one that is elsewhere.
     fn is_of_consequence(
         &self,
-        (old, new): &(Option<&Rc<Container>>, Option<&Rc<Container>>),
+        (old, new): &(Option<&Rc<Bearer>>, Option<&Rc<Bearer>>),
         rules: &LabelRules,
     ) -> bool {
         let kind = format!("{}.kind", rules.label_prefix);
-        let is_server = |container: &Rc<Container>| {
-            container.labels.contains_key(&kind) && !container.is_one_off()
-        };
-        if !old.iter().chain(new).any(|container| is_server(container)) {
+        let is_server =
+            |bearer: &Rc<Bearer>| bearer.labels.contains_key(&kind) && !bearer.is_one_off();
+        if !old.iter().chain(new).any(|bearer| is_server(bearer)) {
             return false;
         }
-        let place = |container: &Container| {
-            let networks = container
-                .networks
+        let place = |bearer: &Bearer| {
+            let networks = bearer
+                .endpoints
                 .iter()
-                .map(|network| (network.name.clone(), network.id.clone()));
+                .map(|endpoint| (endpoint.network.clone(), endpoint.network_id.clone()));
             (
-                container.id.clone(),
-                container.labels.clone(),
-                container.mounts.clone(),
+                bearer.id.clone(),
+                bearer.labels.clone(),
+                bearer.mounts.clone(),
                 networks.collect::<Vec<_>>(),
             )
         };
@@ -180,8 +177,8 @@ impl Known {
         let mut next: Vec<_> = touched.into_iter().chain(self.servers(rules)).collect();
         loop {
             for name in next.drain(..) {
-                if let Some(container) = self.snapshot.containers.get(&name) {
-                    open.extend(subjects(&read(container, rules)));
+                if let Some(bearer) = self.snapshot.bearers.get(&name) {
+                    open.extend(subjects(&read(bearer, rules)));
                 }
                 affected.insert(name);
             }
@@ -202,16 +199,16 @@ impl Known {
     /// All that are to be servers, also those that can't be configured: others wait for them.
     fn servers(&self, rules: &LabelRules) -> impl Iterator<Item = ContainerName> {
         let kind = format!("{}.kind", rules.label_prefix);
-        let containers = self.snapshot.containers.values();
-        containers
-            .filter(move |container| container.labels.contains_key(&kind))
-            .map(|container| container.name.clone())
+        let bearers = self.snapshot.bearers.values();
+        bearers
+            .filter(move |bearer| bearer.labels.contains_key(&kind))
+            .map(|bearer| bearer.name.clone())
     }
 
-    fn forget_mentions(&mut self, container: &Container, rules: &LabelRules) {
-        for subject in subjects(&read(container, rules)) {
+    fn forget_mentions(&mut self, bearer: &Bearer, rules: &LabelRules) {
+        for subject in subjects(&read(bearer, rules)) {
             if let Some(names) = self.mentions.get_mut(&subject) {
-                names.retain(|name| *name != container.name);
+                names.retain(|name| *name != bearer.name);
                 if names.is_empty() {
                     self.mentions.remove(&subject);
                 }
@@ -220,7 +217,7 @@ impl Known {
     }
 }
 
-/// Puts what part of the containers asks for in place of what they asked for before.
+/// Puts what part of the bearers asks for in place of what they asked for before.
 fn replace(
     desired: &mut Desired,
     part: Desired,
@@ -237,7 +234,7 @@ fn replace(
         .for_each(|name| drop(desired.certificates.remove(name)));
     desired
         .complaints
-        .retain(|complaint| !affected.contains(&complaint.container));
+        .retain(|complaint| !affected.contains(&complaint.bearer));
     desired.hosts.extend(part.hosts);
     desired.uncovered.extend(part.uncovered);
     desired.certificates.extend(part.certificates);
@@ -275,15 +272,15 @@ fn with_other_sites(
     }
 }
 
-/// The containers that are not as they were: how each was, and how it is.
+/// The bearers that are not as they were: how each was, and how it is.
 fn changes<'a>(
     before: &'a Snapshot,
     now: &'a Snapshot,
-) -> impl Iterator<Item = (Option<&'a Rc<Container>>, Option<&'a Rc<Container>>)> {
+) -> impl Iterator<Item = (Option<&'a Rc<Bearer>>, Option<&'a Rc<Bearer>>)> {
     let pairs = before
-        .containers
+        .bearers
         .iter()
-        .merge_join_by(&now.containers, |(before, _), (now, _)| before.cmp(now));
+        .merge_join_by(&now.bearers, |(before, _), (now, _)| before.cmp(now));
     pairs.filter_map(|pair| match pair {
         EitherOrBoth::Both((_, before), (_, now)) if before == now => None,
         EitherOrBoth::Both((_, before), (_, now)) => Some((Some(before), Some(now))),
@@ -332,12 +329,12 @@ fn mention(
     }
 }
 
-/// What the labels of one container say; what is wrong with them is told by [`desire()`].
-fn read(container: &Container, rules: &LabelRules) -> Spec {
-    labels::read(container, &rules.label_prefix, &mut BTreeSet::new())
+/// What the labels of one bearer say; what is wrong with them is told by [`desire()`].
+fn read(bearer: &Bearer, rules: &LabelRules) -> Spec {
+    labels::read(bearer, &rules.label_prefix, &mut BTreeSet::new())
 }
 
-/// What a container says something about.
+/// What a bearer says something about.
 fn subjects(spec: &Spec) -> BTreeSet<Subject> {
     let mut subjects = BTreeSet::new();
     for site in spec.sites.values() {
@@ -372,7 +369,7 @@ mod tests {
     use super::{super::tests::*, *};
     use crate::{
         desire::{holders, is_over},
-        observe::{ContainerState, Removed},
+        observe::{BearerState, Removed},
         values::{Grants, Timestamp},
     };
 
@@ -451,9 +448,9 @@ mod tests {
     }
 
     fn happen(snapshot: &mut Snapshot, step: &Step, now: &mut Timestamp) {
-        let change = |snapshot: &mut Snapshot, name: &str, change: &dyn Fn(&mut Container)| {
+        let change = |snapshot: &mut Snapshot, name: &str, change: &dyn Fn(&mut Bearer)| {
             let known = snapshot
-                .containers
+                .bearers
                 .get_mut(&ContainerName::parse(name).expect("a name"));
             known
                 .into_iter()
@@ -474,26 +471,26 @@ mod tests {
                 } else {
                     made.project_is(project)
                 };
-                snapshot.containers.insert(name(*number), made.into());
+                snapshot.bearers.insert(name(*number), made.into());
             }
             Step::Stop(number) => {
                 change(snapshot, name(*number).as_str(), &|c| {
-                    c.state = ContainerState::Other("exited".into())
+                    c.state = BearerState::Other("exited".into())
                 });
             }
-            Step::Remove(number) => drop(snapshot.containers.remove(&name(*number))),
+            Step::Remove(number) => drop(snapshot.bearers.remove(&name(*number))),
             Step::Forget(number) => {
                 let (name, at) = (name(*number), *now);
                 change(snapshot, name.as_str(), &|c| {
-                    *c = Removed::of(c, at).container();
+                    *c = Removed::of(c, at).bearer();
                 });
             }
             Step::ProxyRestarts => change(snapshot, "proxy", &|proxy| {
                 proxy.started_at = proxy.started_at.map(|time| time + Duration::from_secs(1));
             }),
             Step::ProxyMoves => change(snapshot, "proxy", &|proxy| {
-                let network = proxy.networks.iter_mut().next().expect("it is on one");
-                network.id = if network.id == "net-1" {
+                let endpoint = proxy.endpoints.iter_mut().next().expect("it is on one");
+                endpoint.network_id = if endpoint.network_id == "net-1" {
                     "net-2"
                 } else {
                     "net-1"
@@ -542,7 +539,7 @@ mod tests {
                 .clone()
         };
         let before = sites(&reading.desire(&snapshot, &rules()));
-        snapshot.containers.insert(
+        snapshot.bearers.insert(
             name(1),
             container("c1", 1)
                 .label("host", "other7.example, a.example")

@@ -1,4 +1,4 @@
-//! What labels say, as written and read; nothing here is resolved against other containers yet.
+//! What labels say, as written and read; nothing here is resolved against other bearers yet.
 
 use std::{collections::BTreeSet, fmt, path::PathBuf, time::Duration};
 
@@ -7,7 +7,7 @@ use litemap::LiteMap;
 use super::{Reload, kinds::Kind};
 use crate::values::{Block, CertificateName, ChallengeType, Host, Issuer, KeyType, Owner};
 
-/// What a container's labels say.
+/// What a bearer's labels say.
 #[derive(Debug, Default)]
 pub(super) struct Spec {
     /// What it serves: one site without a word, more with words of their own.
@@ -18,7 +18,7 @@ pub(super) struct Spec {
     pub proxy: ProxySpec,
 }
 
-/// What a container's labels say about it as a server; what they leave out is as its kind has it.
+/// What a bearer's labels say about it as a server; what they leave out is as its kind has it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ProxySpec {
     /// The folder in it where rendered files go.
@@ -43,7 +43,7 @@ pub(super) struct ProxySpec {
     pub spoiled: bool,
 }
 
-/// What a container's labels say about one site of it.
+/// What a bearer's labels say about one site of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SiteSpec {
     /// What it answers for.
@@ -99,7 +99,7 @@ impl SiteSpec {
     }
 }
 
-/// What a container's labels say about a certificate; nothing for what it leaves to others and to the settings.
+/// What a bearer's labels say about a certificate; nothing for what it leaves to others and to the settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct CertificateSpec {
     /// What it is called: all hosts of the site are on it.
@@ -167,13 +167,13 @@ pub struct Hsts {
     pub preload: bool,
 }
 
-/// What a container's health check is for.
+/// What a bearer's health check is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum HealthUse {
-    /// The container takes requests while it passes.
+    /// The bearer takes requests while it passes.
     #[default]
     Check,
-    /// Nothing: the container takes requests whatever it says.
+    /// Nothing: the bearer takes requests whatever it says.
     Ignore,
 }
 

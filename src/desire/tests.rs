@@ -6,7 +6,7 @@ use litemap::LiteMap;
 
 use super::*;
 use crate::observe::{
-    Container, ContainerState, Health, Joined, Mount, MountKind, Network, RestartPolicy, Wait,
+    Bearer, BearerState, Endpoint, Health, Joined, Mount, MountKind, RestartPolicy, Wait,
 };
 
 pub(crate) fn rules() -> LabelRules {
@@ -40,23 +40,23 @@ pub(super) fn public() -> LabelRules {
     }
 }
 
-pub(crate) fn container(name: &str, number: u8) -> Container {
+pub(crate) fn container(name: &str, number: u8) -> Bearer {
     let address = Some(IpAddr::from([10, 0, 0, number]));
-    let network = Network {
-        name: "web".into(),
-        id: "net-1".into(),
+    let network = Endpoint {
+        network: "web".into(),
+        network_id: "net-1".into(),
         address,
         gateway: None,
     };
-    Container {
+    Bearer {
         id: ContainerId::parse(format!("id{number}")).expect("an id"),
         name: ContainerName::parse(name).expect("a name"),
         labels: LiteMap::new(),
-        state: ContainerState::Running,
+        state: BearerState::Running,
         health: None,
         created: Some(Timestamp::from_seconds(1000 + i64::from(number))),
         started_at: Some(Timestamp::from_seconds(2000)),
-        networks: [network].into(),
+        endpoints: [network].into(),
         exposed: BTreeSet::from([8080]),
         published: BTreeMap::new(),
         bound: BTreeMap::new(),
@@ -94,7 +94,7 @@ fn volume(name: &str, destination: &str, writable: bool) -> Mount {
     }
 }
 
-impl Container {
+impl Bearer {
     pub(crate) fn label(mut self, key: &str, value: &str) -> Self {
         self.labels
             .insert(format!("quaymaster.{key}"), value.to_owned());
@@ -113,31 +113,31 @@ impl Container {
     }
 }
 
-pub(crate) fn own() -> Container {
+pub(crate) fn own() -> Bearer {
     container("quaymaster", 2)
         .mount(volume("edge", "/edge", true))
         .mount(volume("state", "/state", true))
 }
 
-pub(crate) fn proxy() -> Container {
+pub(crate) fn proxy() -> Bearer {
     container("proxy", 3)
         .label("kind", "nginx")
         .mount(volume("edge", "/etc/nginx/conf.d", false))
 }
 
-pub(crate) fn snapshot(containers: impl IntoIterator<Item = Container>) -> Snapshot {
-    let containers = containers
+pub(crate) fn snapshot(containers: impl IntoIterator<Item = Bearer>) -> Snapshot {
+    let bearers = containers
         .into_iter()
         .map(|c| (c.name.clone(), c.into()))
         .collect();
     Snapshot {
-        containers,
+        bearers,
         own: Some(own()),
         ..Snapshot::default()
     }
 }
 
-pub(super) fn desired(containers: impl IntoIterator<Item = Container>) -> Desired {
+pub(super) fn desired(containers: impl IntoIterator<Item = Bearer>) -> Desired {
     desire(&snapshot(containers), &rules())
 }
 
@@ -209,7 +209,7 @@ fn one_label_makes_a_site_and_a_certificate() {
 #[test]
 fn a_one_off_container_of_compose_asks_for_nothing() {
     let shop = || container("shop", 4).label("host", "shop.example");
-    let run = |mut container: Container, word: &str| {
+    let run = |mut container: Bearer, word: &str| {
         let label = "com.docker.compose.oneoff".to_owned();
         container.labels.insert(label, word.to_owned());
         container
@@ -409,7 +409,7 @@ fn files_of_passwords_are_looked_for_where_they_can_be_seen_from_here() {
     let proxy = proxy()
         .mount(volume("secrets", "/run/secrets", false))
         .mount(volume("theirs", "/theirs", false));
-    let looked_for = |own: Option<Container>, file: &str| {
+    let looked_for = |own: Option<Bearer>, file: &str| {
         let shop = container("shop", 4).label("host", "shop.example");
         let snapshot = Snapshot {
             own,
@@ -418,7 +418,7 @@ fn files_of_passwords_are_looked_for_where_they_can_be_seen_from_here() {
         let files = desire(&snapshot, &rules()).files;
         let asked = files.values().flatten();
         assert!(
-            asked.clone().all(|told| told.container.as_str() == "shop"
+            asked.clone().all(|told| told.bearer.as_str() == "shop"
                 && told.label == "quaymaster.auth"
                 && told.value == file),
             "{files:?}"
@@ -474,14 +474,14 @@ fn on_a_host_the_engine_s_own_folders_are_used() {
 
 #[test]
 fn what_ended_has_no_site_and_what_ails_has_no_traffic() {
-    let shop = |change: fn(&mut Container)| {
+    let shop = |change: fn(&mut Bearer)| {
         let mut shop = container("shop", 4).label("host", "shop.example");
         change(&mut shop);
         desired([proxy(), shop])
     };
-    assert!(hosts(&shop(|c| c.state = ContainerState::Other("exited".into()))).is_empty());
-    let ailing: [fn(&mut Container); 3] = [
-        |c| c.state = ContainerState::Paused,
+    assert!(hosts(&shop(|c| c.state = BearerState::Other("exited".into()))).is_empty());
+    let ailing: [fn(&mut Bearer); 3] = [
+        |c| c.state = BearerState::Paused,
         |c| c.health = Some(Health::Starting),
         |c| c.health = Some(Health::Unhealthy),
     ];
@@ -498,14 +498,14 @@ fn what_ended_has_no_site_and_what_ails_has_no_traffic() {
     }
 }
 
-fn on_host(mut container: Container) -> Container {
-    let host = Network {
-        name: "host".into(),
-        id: "net-host".into(),
+fn on_host(mut container: Bearer) -> Bearer {
+    let host = Endpoint {
+        network: "host".into(),
+        network_id: "net-host".into(),
         address: None,
         gateway: None,
     };
-    container.networks = [host].into();
+    container.endpoints = [host].into();
     container
 }
 
@@ -533,14 +533,14 @@ fn the_host_s_network_is_served_where_that_can_work() {
     );
     // A network without any is the host's as little as anybody's.
     let mut alone = shop();
-    alone.networks = [].into();
+    alone.endpoints = [].into();
     let told = complaints(&desired([on_host(proxy()), alone]));
     assert!(told[0].contains("it is on none"), "{told:?}");
 }
 
 #[test]
 fn one_that_uses_another_s_network_is_asked_there_or_told_whose_that_is() {
-    let shop = |name: Option<&str>, change: fn(&mut Container)| {
+    let shop = |name: Option<&str>, change: fn(&mut Bearer)| {
         let mut shop = container("shop", 4).label("host", "shop.example");
         shop.joins = Some(Joined {
             id: ContainerId::parse("5").expect("an id"),
@@ -553,11 +553,11 @@ fn one_that_uses_another_s_network_is_asked_there_or_told_whose_that_is() {
     assert!(near.complaints.is_empty(), "{:?}", near.complaints);
     assert_eq!(routes(&near, "shop.example"), ["/: 10.0.0.4:8080"]);
     let far = shop(Some("vpn"), |shop| {
-        shop.networks[0].id = "another".to_owned()
+        shop.endpoints[0].network_id = "another".to_owned()
     });
     let remedy = "put vpn on a network of a proxy; it is on web";
     assert!(complaints(&far)[0].contains(remedy), "{:?}", far.complaints);
-    let gone = shop(None, |shop| shop.networks = [].into());
+    let gone = shop(None, |shop| shop.endpoints = [].into());
     assert!(complaints(&gone)[0].contains("the container 5, which is not there any more"));
 }
 
@@ -566,8 +566,8 @@ fn those_who_wait_for_a_broken_proxy_are_one_complaint_about_it() {
     let shop =
         |name: &str, number| container(name, number).label("host", &format!("{name}.example"));
     let mut elsewhere = shop("elsewhere", 6);
-    elsewhere.networks[0].id = "another".to_owned();
-    let unmounted = Container {
+    elsewhere.endpoints[0].network_id = "another".to_owned();
+    let unmounted = Bearer {
         mounts: Vec::new(),
         ..proxy()
     };
@@ -591,10 +591,10 @@ fn those_who_wait_for_a_broken_proxy_are_one_complaint_about_it() {
 #[test]
 fn one_whose_health_is_ignored_takes_traffic_as_long_as_it_runs() {
     for (state, health, takes) in [
-        (ContainerState::Running, Some(Health::Starting), true),
-        (ContainerState::Running, Some(Health::Unhealthy), true),
-        (ContainerState::Running, None, true),
-        (ContainerState::Paused, Some(Health::Healthy), false),
+        (BearerState::Running, Some(Health::Starting), true),
+        (BearerState::Running, Some(Health::Unhealthy), true),
+        (BearerState::Running, None, true),
+        (BearerState::Paused, Some(Health::Healthy), false),
     ] {
         let mut ignored = container("setup", 4)
             .label("host", "shop.example")
@@ -623,8 +623,8 @@ fn one_that_waits_is_there_without_traffic_whether_it_runs_or_not_and_whatever_h
     };
     let running = container("shop", 4).label("host", "shop.example");
     let mut restarting = running.clone();
-    restarting.state = ContainerState::Other("restarting".to_owned());
-    restarting.networks[0].address = None;
+    restarting.state = BearerState::Other("restarting".to_owned());
+    restarting.endpoints[0].address = None;
     let ignored = running.clone().label("health", "ignore");
     for mut waiting in [running, restarting, ignored] {
         waiting.waits = Some(wait);
@@ -661,7 +661,7 @@ fn containers_of_one_project_share_a_name_and_others_do_not_take_it() {
         .flat_map(|c| c.sites.values())
         .next()
         .expect("the site");
-    let names: Vec<_> = site.containers.iter().map(ContainerName::as_str).collect();
+    let names: Vec<_> = site.bearers.iter().map(ContainerName::as_str).collect();
     assert_eq!(names, ["one", "two"]);
     assert!(
         complaints(&desired)[0].contains("container thief"),
@@ -678,9 +678,9 @@ fn containers_of_one_project_share_a_name_and_others_do_not_take_it() {
 #[test]
 fn a_site_that_no_proxy_can_reach_is_told() {
     let mut far = container("far", 4).label("host", "far.example");
-    far.networks
+    far.endpoints
         .iter_mut()
-        .for_each(|network| network.id = "net-2".into());
+        .for_each(|endpoint| endpoint.network_id = "net-2".into());
     let with_proxy = desired([proxy(), far.clone()]);
     assert!(
         complaints(&with_proxy)[0].contains("no proxy shares a network with it; there is proxy")
@@ -931,9 +931,9 @@ fn a_proxy_and_a_network_can_be_named() {
         let mut proxy = proxy();
         proxy.name = ContainerName::parse(name).expect("a name");
         proxy
-            .networks
+            .endpoints
             .iter_mut()
-            .for_each(|network| network.address = Some(IpAddr::from([10, 0, 0, number])));
+            .for_each(|endpoint| endpoint.address = Some(IpAddr::from([10, 0, 0, number])));
         proxy
     };
     let via = container("shop", 4)
@@ -953,16 +953,16 @@ fn a_proxy_and_a_network_can_be_named() {
         .project_is("stack");
     let back = |number| {
         let address = Some(IpAddr::from([10, 9, 0, number]));
-        Network {
-            name: "stack_back".into(),
-            id: "net-2".into(),
+        Endpoint {
+            network: "stack_back".into(),
+            network_id: "net-2".into(),
             address,
             gateway: None,
         }
     };
-    two.networks = [back(5), two.networks[0].clone()].into();
+    two.endpoints = [back(5), two.endpoints[0].clone()].into();
     let mut proxy = proxy();
-    proxy.networks = [back(3), proxy.networks[0].clone()].into();
+    proxy.endpoints = [back(3), proxy.endpoints[0].clone()].into();
     let by_network = |name| self::desired([proxy.clone(), two.clone().label("network", name)]);
     assert_eq!(
         routes(&by_network("back"), "two.example"),

@@ -11,7 +11,7 @@ use futures_util::{FutureExt, stream::LocalBoxStream};
 use super::*;
 use crate::{
     adapters::{clock::SystemClock, engine::RecordedEngine},
-    observe::{Container, Detail, Way},
+    observe::{Bearer, Detail, Way},
     ports::{DiskError, Ran},
 };
 
@@ -125,11 +125,11 @@ impl Engine for Scripted {
         self.recorded.events().await
     }
 
-    async fn containers(&self, prefix: &str) -> Result<Vec<Container>, EngineError> {
+    async fn containers(&self, prefix: &str) -> Result<Vec<Bearer>, EngineError> {
         self.recorded.containers(prefix).await
     }
 
-    async fn inspect(&self, word: &str) -> Result<Option<Container>, EngineError> {
+    async fn inspect(&self, word: &str) -> Result<Option<Bearer>, EngineError> {
         self.recorded.inspect(word).await
     }
 

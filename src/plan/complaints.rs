@@ -51,7 +51,7 @@ fn kept(
     let (held, issuer) = (observed.held.get(name)?, &wanted.issuance.issuer);
     let until = kept_until(held, issuer, now)?;
     Some(Complaint {
-        container: wanted.issuer_said.container.clone(),
+        bearer: wanted.issuer_said.bearer.clone(),
         label: wanted.issuer_said.label.clone(),
         value: issuer.to_string(),
         problem: format!(
@@ -67,7 +67,7 @@ fn unreached(ca: &str, refused: &RefusedEmail, desired: &Desired) -> Option<Comp
     let asking = wanted.find(|wanted| wanted.issuance.issuer.directory() == Some(ca))?;
     let RefusedEmail { email, problem } = refused;
     Some(Complaint {
-        container: asking.issuer_said.container.clone(),
+        bearer: asking.issuer_said.bearer.clone(),
         label: "setting email".to_owned(),
         value: email.clone(),
         problem: format!("{ca} does not take it, so nobody hears from it: {problem}"),
@@ -103,7 +103,7 @@ fn pinned(host: &Host, pin: &Pin, observed: &Observed, now: Timestamp) -> Option
         Some(_) => return None,
     };
     Some(Complaint {
-        container: pin.container.clone(),
+        bearer: pin.bearer.clone(),
         label: pin.label.clone(),
         value: pin.certificate.to_string(),
         problem,

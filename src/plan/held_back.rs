@@ -252,7 +252,7 @@ impl Whose {
             value,
         } = self;
         Complaint {
-            container,
+            bearer: container,
             label,
             value,
             problem,
@@ -271,7 +271,7 @@ fn about(consumer: &Consumer, host: Option<&Host>, rules: &PlanRules) -> Vec<Who
                 label: label.clone(),
                 value: host.to_string(),
             };
-            site.containers.iter().map(of).collect()
+            site.bearers.iter().map(of).collect()
         }
         None => vec![Whose::consumer(consumer, rules)],
     }

@@ -97,7 +97,7 @@ mod tests {
     use super::{super::tests::*, *};
     use crate::{
         desire::tests::{container, proxy},
-        observe::{Container, Observed},
+        observe::{Bearer, Observed},
         plan::{Action, Deploy, Plan, Tell},
         values::ContainerName,
     };
@@ -106,7 +106,7 @@ mod tests {
 
     /// A proxy that ends at each HUP and is started again at once, and everything about it.
     struct World {
-        proxy: Container,
+        proxy: Bearer,
         apps: u8,
         observed: Observed,
         now: Timestamp,
@@ -221,12 +221,12 @@ mod tests {
         // It may follow signals now.
         let before = world.proxy.clone();
         for change in [
-            (|proxy| proxy.label("reload", "HUP")) as fn(Container) -> Container,
-            |proxy| Container {
+            (|proxy| proxy.label("reload", "HUP")) as fn(Bearer) -> Bearer,
+            |proxy| Bearer {
                 command: vec!["nginx".to_owned()],
                 ..proxy
             },
-            |proxy| Container {
+            |proxy| Bearer {
                 image: Some(crate::values::Digest::of("another")),
                 ..proxy
             },
@@ -237,7 +237,7 @@ mod tests {
             assert_eq!(deployed(plan).tell, Tell::Signal(Signal::HUP));
         }
         // One that is made anew of the same ends as before.
-        world.proxy = Container {
+        world.proxy = Bearer {
             id: container("proxy", 9).id,
             created: Some(world.now),
             started_at: Some(world.now),
@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn an_end_is_of_a_signal_only_where_it_comes_soon_and_before_anything_new_was_seen() {
         let consumer = |started_at, ended_at| {
-            let proxy = Container {
+            let proxy = Bearer {
                 started_at: Some(started_at),
                 ended_at,
                 ..proxy()

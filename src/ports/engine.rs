@@ -7,7 +7,7 @@ use futures_util::stream::LocalBoxStream;
 use thiserror::Error;
 
 use crate::{
-    observe::{Container, Detail, EngineEvent, Way},
+    observe::{Bearer, Detail, EngineEvent, Way},
     values::{ContainerId, Retry, Signal},
 };
 
@@ -22,10 +22,10 @@ pub trait Engine {
     ) -> Result<LocalBoxStream<'static, Result<EngineEvent, EngineError>>, EngineError>;
 
     /// All containers with a label that begins with `prefix` and a dot, running or not, each as inspect tells it.
-    async fn containers(&self, prefix: &str) -> Result<Vec<Container>, EngineError>;
+    async fn containers(&self, prefix: &str) -> Result<Vec<Bearer>, EngineError>;
 
     /// One container by id or name; `None` when there is none.
-    async fn inspect(&self, container: &str) -> Result<Option<Container>, EngineError>;
+    async fn inspect(&self, container: &str) -> Result<Option<Bearer>, EngineError>;
 
     /// Sends a signal to the container's first process, and says which way it went: where the direct one is closed, it
     /// goes by the engine.

@@ -22,8 +22,8 @@ use quaymaster::{
     adapters::{probe::TcpProbe, x509},
     desire::{Complaint, desire},
     observe::{
-        Container, ContainerState, Health, HeldCertificate, Holder, Installed, Mount, MountKind,
-        Network, Observed, Removed, RestartPolicy, Shelf, Snapshot, Source,
+        Bearer, BearerState, Endpoint, Health, HeldCertificate, Holder, Installed, Mount,
+        MountKind, Observed, Removed, RestartPolicy, Shelf, Snapshot, Source,
     },
     plan::{Action, foresee, plan},
     ports::Probe,
@@ -98,23 +98,23 @@ fn cases() -> Vec<Case> {
     paths.into_iter().map(read).collect()
 }
 
-fn container(name: &str, number: u8) -> Container {
+fn container(name: &str, number: u8) -> Bearer {
     let address = Some([10, 0, 0, number].into());
-    let network = Network {
-        name: "web".into(),
-        id: "n".into(),
+    let network = Endpoint {
+        network: "web".into(),
+        network_id: "n".into(),
         address,
         gateway: None,
     };
-    Container {
+    Bearer {
         id: ContainerId::parse(format!("id{number}")).unwrap(),
         name: ContainerName::parse(name).unwrap(),
         labels: LiteMap::new(),
-        state: ContainerState::Running,
+        state: BearerState::Running,
         health: None,
         created: Some(Timestamp::from_seconds(i64::from(number))),
         started_at: Some(Timestamp::from_seconds(100)),
-        networks: [network].into(),
+        endpoints: [network].into(),
         exposed: BTreeSet::from([8080]),
         published: BTreeMap::new(),
         bound: BTreeMap::new(),
@@ -136,7 +136,7 @@ fn container(name: &str, number: u8) -> Container {
     }
 }
 
-fn with_edge(mut container: Container, destination: &str) -> Container {
+fn with_edge(mut container: Bearer, destination: &str) -> Bearer {
     let (name, driver) = ("edge".to_owned(), "local".to_owned());
     let kind = MountKind::Volume {
         name,
@@ -197,22 +197,22 @@ fn world(labels: &str) -> (Snapshot, Observed) {
         } else if line.ends_with(" is unhealthy") {
             entry.health = Some(Health::Unhealthy);
         } else if line.ends_with(" is stopped") {
-            entry.state = ContainerState::Other("exited".to_owned());
-            entry.networks[0].address = None;
+            entry.state = BearerState::Other("exited".to_owned());
+            entry.endpoints[0].address = None;
         } else if line.ends_with(" was removed") {
-            *entry = Removed::of(entry, NOW).container();
+            *entry = Removed::of(entry, NOW).bearer();
         } else {
             panic!("{line:?} says nothing that is known");
         }
     }
     let own = Some(with_edge(container("quaymaster", 2), "/edge"));
-    let containers = containers
+    let bearers = containers
         .into_iter()
         .map(|(name, container)| (name, container.into()))
         .collect();
     (
         Snapshot {
-            containers,
+            bearers,
             own,
             holders: holders.into(),
         },

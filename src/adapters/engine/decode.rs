@@ -11,12 +11,12 @@ use std::{
 use serde::Deserialize;
 
 use super::schema::{
-    Endpoint, HostConfig, Inspected, InspectedDetail, Listed, ListedMounts, MountPoint, Published,
-    State,
+    EndpointSettings, HostConfig, Inspected, InspectedDetail, Listed, ListedMounts, MountPoint,
+    Published, State,
 };
 use crate::{
     observe::{
-        Container, ContainerState, Detail, Health, Joined, Mount, MountKind, Network, RestartPolicy,
+        Bearer, BearerState, Detail, Endpoint, Health, Joined, Mount, MountKind, RestartPolicy,
     },
     ports::{Remark, Remarks},
     values::{ContainerId, ContainerName, Digest, Timestamp},
@@ -72,7 +72,7 @@ pub(super) fn mounted(answer: &[u8]) -> Result<Vec<(ContainerId, BTreeSet<PathBu
 ///
 /// # Errors
 /// When it can't be read, or what it is called can't be the name of a container.
-pub(super) fn container(answer: &[u8]) -> Result<Container, String> {
+pub(super) fn container(answer: &[u8]) -> Result<Bearer, String> {
     meant(serde_json::from_slice(answer).map_err(|error| problem(&error))?)
 }
 
@@ -130,7 +130,7 @@ fn detailed(inspected: serde_json::Value) -> Result<Detail, String> {
     })
 }
 
-fn meant(read: Inspected) -> Result<Container, String> {
+fn meant(read: Inspected) -> Result<Bearer, String> {
     let Inspected {
         id,
         name,
@@ -148,7 +148,7 @@ fn meant(read: Inspected) -> Result<Container, String> {
     let name = name.strip_prefix('/').unwrap_or(&name);
     let mounts = all_mounts(mounts, &host_config);
     let has_own_shm = has_own_shm(&host_config, &mounts);
-    Ok(Container {
+    Ok(Bearer {
         id: ContainerId::parse(id).map_err(|error| error.to_string())?,
         name: ContainerName::parse(name).map_err(|error| error.to_string())?,
         labels: config.labels.into_iter().collect(),
@@ -162,7 +162,7 @@ fn meant(read: Inspected) -> Result<Container, String> {
         published: all_published(&network_settings.ports),
         bound: all_published(&host_config.port_bindings),
         user: config.user,
-        networks: networks(network_settings.networks),
+        endpoints: endpoints(network_settings.networks),
         exposed: config
             .exposed_ports
             .keys()
@@ -188,10 +188,10 @@ fn meant(read: Inspected) -> Result<Container, String> {
     })
 }
 
-fn networks(networks: BTreeMap<String, Endpoint>) -> Box<[Network]> {
+fn endpoints(networks: BTreeMap<String, EndpointSettings>) -> Box<[Endpoint]> {
     let networks = networks.into_iter();
     networks
-        .map(|(name, network)| place(name, &network))
+        .map(|(network, settings)| endpoint(network, &settings))
         .collect()
 }
 
@@ -228,14 +228,14 @@ fn problem(error: &serde_json::Error) -> String {
 }
 
 /// Old engines have no word, only flags.
-fn word(state: State) -> ContainerState {
+fn word(state: State) -> BearerState {
     match state.status.as_str() {
-        "running" => ContainerState::Running,
-        "paused" => ContainerState::Paused,
-        "" if state.paused => ContainerState::Paused,
-        "" if state.running && !state.restarting => ContainerState::Running,
-        "" => ContainerState::Other("not running".to_owned()),
-        _ => ContainerState::Other(state.status),
+        "running" => BearerState::Running,
+        "paused" => BearerState::Paused,
+        "" if state.paused => BearerState::Paused,
+        "" if state.running && !state.restarting => BearerState::Running,
+        "" => BearerState::Other("not running".to_owned()),
+        _ => BearerState::Other(state.status),
     }
 }
 
@@ -262,13 +262,13 @@ fn time(text: &str) -> Option<Timestamp> {
         .filter(|time| *time > Timestamp::from_seconds(0))
 }
 
-fn place(name: String, endpoint: &Endpoint) -> Network {
+fn endpoint(network: String, settings: &EndpointSettings) -> Endpoint {
     let address = |text: &str| text.parse::<IpAddr>().ok();
-    Network {
-        name,
-        id: endpoint.network.clone(),
-        address: address(&endpoint.address).or_else(|| address(&endpoint.address_6)),
-        gateway: address(&endpoint.gateway),
+    Endpoint {
+        network,
+        network_id: settings.network.clone(),
+        address: address(&settings.address).or_else(|| address(&settings.address_6)),
+        gateway: address(&settings.gateway),
     }
 }
 
@@ -387,7 +387,7 @@ mod tests {
     }
 
     /// An answer with these members beside id and name.
-    fn with(members: &str) -> Container {
+    fn with(members: &str) -> Bearer {
         container(format!(r#"{{"Id":"2e","Name":"/shop",{members}}}"#).as_bytes()).unwrap()
     }
 
@@ -400,26 +400,26 @@ mod tests {
             source: "/var/lib/docker/volumes/quaymaster-test-rec-17103-vol/_data".into(),
             subpath: PathBuf::new(),
         };
-        let network = Network {
-            name: "bridge".into(),
-            id: "067d6832a7f2612962c6118cd08dcc16bb10d07edeee367fb86a1195389fe780".into(),
+        let network = Endpoint {
+            network: "bridge".into(),
+            network_id: "067d6832a7f2612962c6118cd08dcc16bb10d07edeee367fb86a1195389fe780".into(),
             address: Some([172, 17, 0, 3].into()),
             gateway: Some([172, 17, 0, 1].into()),
         };
-        let expected = Container {
+        let expected = Bearer {
             id: ContainerId::parse(
                 "2ec31d1c2b8b0a20c7f8395c36464537d760a4933e2037b26e8250624f5921b8",
             )
             .unwrap(),
             name: ContainerName::parse("quaymaster-test-rec-17103-m").unwrap(),
             labels: LiteMap::from_iter([("quaymaster.host".into(), "a.example".into())]),
-            state: ContainerState::Running,
+            state: BearerState::Running,
             health: Some(Health::Starting),
             created: Some(Timestamp::parse("2026-11-22T18:46:08.447Z").unwrap()),
             started_at: Some(Timestamp::parse("2026-11-22T18:46:08.731Z").unwrap()),
             ended_at: None,
             image: image_digest("dfb316affda6354793c3417e56870f5b915712dfc9ac2ffa12ba2cc243e37772"),
-            networks: [network].into(),
+            endpoints: [network].into(),
             exposed: BTreeSet::from([80, 443, 9000]),
             published: BTreeMap::from([(9000, BTreeSet::from([([127, 0, 0, 1], 32768).into()]))]),
             bound: BTreeMap::new(),
@@ -484,7 +484,7 @@ mod tests {
         ] {
             let read = with(members);
             assert_eq!(
-                (read.labels.len(), read.mounts.len(), read.networks.len()),
+                (read.labels.len(), read.mounts.len(), read.endpoints.len()),
                 (0, 0, 0),
                 "{members}"
             );
@@ -495,7 +495,7 @@ mod tests {
             );
             assert_eq!(
                 read.state,
-                ContainerState::Other("not running".into()),
+                BearerState::Other("not running".into()),
                 "{members}"
             );
         }
@@ -503,23 +503,23 @@ mod tests {
 
     #[test]
     fn states_are_read_as_every_engine_writes_them() {
-        let other = |word: &str| ContainerState::Other(word.to_owned());
+        let other = |word: &str| BearerState::Other(word.to_owned());
         for (state, expected) in [
             (
                 r#"{"Status":"running","Running":true}"#,
-                ContainerState::Running,
+                BearerState::Running,
             ),
             (
                 r#"{"Status":"paused","Running":true,"Paused":true}"#,
-                ContainerState::Paused,
+                BearerState::Paused,
             ),
             (
                 r#"{"Status":"restarting","Running":true,"Restarting":true}"#,
                 other("restarting"),
             ),
             (r#"{"Status":"hibernating"}"#, other("hibernating")),
-            (r#"{"Running":true}"#, ContainerState::Running),
-            (r#"{"Running":true,"Paused":true}"#, ContainerState::Paused),
+            (r#"{"Running":true}"#, BearerState::Running),
+            (r#"{"Running":true,"Paused":true}"#, BearerState::Paused),
             (
                 r#"{"Running":true,"Restarting":true}"#,
                 other("not running"),
@@ -577,7 +577,7 @@ mod tests {
                 r#""NetworkSettings":{{"Networks":{{"web":{{{members}}}}}}}"#
             ));
             assert_eq!(
-                read.networks[0].address,
+                read.endpoints[0].address,
                 expected.map(|text| text.parse().unwrap()),
                 "{members}"
             );

@@ -27,7 +27,7 @@ pub use own::{Clue, Doubt, Mounted, OwnContainer, OwnProcess, own_container};
 pub use recorded::RecordedEngine;
 
 use crate::{
-    observe::{Container, Detail, EngineEvent, Way},
+    observe::{Bearer, Detail, EngineEvent, Way},
     ports::{DetailedEngine, Engine, EngineError, Ran, Remark, Remarks},
     values::{ContainerId, ContainerName, Signal, Timestamp},
 };
@@ -191,11 +191,11 @@ impl DockerEngine {
     }
 
     /// The container with the network that it uses, be it another's.
-    async fn networked(&self, container: Container) -> Result<Container, EngineError> {
+    async fn networked(&self, container: Bearer) -> Result<Bearer, EngineError> {
         let Some(joins) = &container.joins else {
             return Ok(container);
         };
-        let owner = match self.inspected::<Container>(joins.id.as_str()).await {
+        let owner = match self.inspected::<Bearer>(joins.id.as_str()).await {
             Ok(owner) => owner,
             // One bad container spoils only those that use its network.
             Err(error @ (EngineError::NotUnderstood { .. } | EngineError::Refused { .. })) => {
@@ -222,7 +222,7 @@ impl DockerEngine {
     }
 
     /// Fills in the way that a signal takes to a container that was inspected just now.
-    fn find_way(&self, container: &mut Container) {
+    fn find_way(&self, container: &mut Bearer) {
         container.way = match self.transport.is_local() {
             true => first_process::way(container),
             false => Some(Way::Engine),
@@ -235,7 +235,7 @@ impl DockerEngine {
         if !self.transport.is_local() {
             return false;
         }
-        let found = self.inspected::<Container>(container.as_str()).await;
+        let found = self.inspected::<Bearer>(container.as_str()).await;
         let running = match &found {
             // A signal to one that is paused would wait for it, of which nobody would know.
             Ok(Some(found)) if found.is_running() => FirstProcess::find(found),
@@ -284,9 +284,9 @@ impl Engine for DockerEngine {
         ))
     }
 
-    async fn containers(&self, prefix: &str) -> Result<Vec<Container>, EngineError> {
+    async fn containers(&self, prefix: &str) -> Result<Vec<Bearer>, EngineError> {
         let ids = self.listed(&format!("{prefix}.")).await?;
-        let mut found: Vec<Container> = self.inspect_all(ids).await?;
+        let mut found: Vec<Bearer> = self.inspect_all(ids).await?;
         for container in &mut found {
             if container.joins.is_some() {
                 *container = self.networked(container.clone()).await?;
@@ -296,7 +296,7 @@ impl Engine for DockerEngine {
         Ok(found)
     }
 
-    async fn inspect(&self, container: &str) -> Result<Option<Container>, EngineError> {
+    async fn inspect(&self, container: &str) -> Result<Option<Bearer>, EngineError> {
         match self.inspected(container).await? {
             Some(found) => self.networked(found).await.map(Some),
             None => Ok(None),
@@ -374,15 +374,15 @@ trait Inspected: Sized {
     /// Reads an answer.
     fn read(answer: &[u8]) -> Result<Self, String>;
     /// The container that it is about.
-    fn container(&mut self) -> &mut Container;
+    fn container(&mut self) -> &mut Bearer;
 }
 
-impl Inspected for Container {
+impl Inspected for Bearer {
     fn read(answer: &[u8]) -> Result<Self, String> {
         decode::container(answer)
     }
 
-    fn container(&mut self) -> &mut Container {
+    fn container(&mut self) -> &mut Bearer {
         self
     }
 }
@@ -392,7 +392,7 @@ impl Inspected for Detail {
         decode::detail(answer)
     }
 
-    fn container(&mut self) -> &mut Container {
+    fn container(&mut self) -> &mut Bearer {
         &mut self.container
     }
 }

@@ -3,7 +3,7 @@ use futures_util::stream::LocalBoxStream;
 
 use super::{EVENTS, KILL, RESTART, decode, exec};
 use crate::{
-    observe::{Container, Detail, EngineEvent, Way},
+    observe::{Bearer, Detail, EngineEvent, Way},
     ports::{DetailedEngine, Engine, EngineError, Ran, Remarks},
     values::{ContainerId, Signal},
 };
@@ -30,7 +30,7 @@ impl RecordedEngine {
     }
 
     /// The container with the network that it uses, be it another's.
-    fn networked(&self, container: &Container) -> Container {
+    fn networked(&self, container: &Bearer) -> Bearer {
         let owner = container
             .joins
             .as_ref()
@@ -49,9 +49,9 @@ impl Engine for RecordedEngine {
         Err(refused(EVENTS))
     }
 
-    async fn containers(&self, prefix: &str) -> Result<Vec<Container>, EngineError> {
+    async fn containers(&self, prefix: &str) -> Result<Vec<Bearer>, EngineError> {
         let start = format!("{prefix}.");
-        let is_ours = |container: &&Container| {
+        let is_ours = |container: &&Bearer| {
             container
                 .labels
                 .keys()
@@ -66,7 +66,7 @@ impl Engine for RecordedEngine {
             .collect())
     }
 
-    async fn inspect(&self, word: &str) -> Result<Option<Container>, EngineError> {
+    async fn inspect(&self, word: &str) -> Result<Option<Bearer>, EngineError> {
         Ok(self
             .find(word)
             .map(|found| self.networked(&found.container)))
@@ -163,7 +163,7 @@ mod tests {
             .iter()
             .map(|it| {
                 let owner = it.joins.as_ref().and_then(|joins| joins.name.as_ref());
-                let address = it.networks.first().and_then(|network| network.address);
+                let address = it.endpoints.first().and_then(|endpoint| endpoint.address);
                 (it.name.as_str(), owner.map(|name| name.as_str()), address)
             })
             .collect();

@@ -4,7 +4,7 @@ use super::apart;
 use crate::{
     adapters::engine::{DockerEngine, OwnProcess, own_container},
     cli::Call,
-    observe::{Container, Way},
+    observe::{Bearer, Way},
     ports::{Engine, EngineError},
     report::{Findings, chain, explain::rough},
     values::{ContainerId, Signal, Timestamp},
@@ -122,11 +122,7 @@ fn clock(time: Option<Timestamp>, now: Timestamp, told: &mut Findings) {
 }
 
 /// Which container we run in, how that was found out, and whether the setting for it is right.
-pub(super) async fn own(
-    call: &Call,
-    engine: &DockerEngine,
-    told: &mut Findings,
-) -> Option<Container> {
+pub(super) async fn own(call: &Call, engine: &DockerEngine, told: &mut Findings) -> Option<Bearer> {
     const OURSELVES: &str = "ourselves";
     let own = match own_container(engine, &OwnProcess::read(), call.settings.own.as_deref()).await {
         Ok(own) => own,

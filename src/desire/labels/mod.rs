@@ -1,4 +1,4 @@
-//! The labels: what is written on one container ends up, as written, in its [`Spec`]. A row of the table is a label's
+//! The labels: what is written on one bearer ends up, as written, in its [`Spec`]. A row of the table is a label's
 //! name, syntax, default, doc, example and reader.
 
 mod table;
@@ -12,7 +12,7 @@ use super::{
     spec::{CertificateSpec, Scheme, SiteSpec, Spec, Tls},
 };
 use crate::{
-    observe::Container,
+    observe::Bearer,
     values::{ContainerName, Host, nearest},
 };
 pub use table::LABELS;
@@ -35,34 +35,30 @@ pub struct LabelRow {
 
 /// What a label is about, and how it is read.
 enum Reader {
-    /// A site: also as `site.WORD.KEY`, for further sites of one container.
+    /// A site: also as `site.WORD.KEY`, for further sites of one bearer.
     Site(fn(&mut SiteSpec, &str) -> Result<(), String>),
     /// Names of a site, of which each may be wrong for itself.
     Names(fn(&mut SiteSpec, Host)),
-    /// The container as a server.
+    /// The bearer as a server.
     Consumer(fn(&mut Spec, &str) -> Result<(), String>),
 }
 
-/// What is wrong with the labels of one container is told up to here: thousands of complaints hide each other, and the
+/// What is wrong with the labels of one bearer is told up to here: thousands of complaints hide each other, and the
 /// others'.
 const MOST_COMPLAINTS: usize = 20;
 
-/// Reads all labels of one container that begin with our prefix. Those of a one-off container of Compose are its
+/// Reads all labels of one bearer that begin with our prefix. Those of a one-off container of Compose are its
 /// service's: it asks for nothing itself, be it a shell beside an app or `nginx -t` beside a proxy.
-pub(super) fn read(
-    container: &Container,
-    prefix: &str,
-    complaints: &mut BTreeSet<Complaint>,
-) -> Spec {
+pub(super) fn read(bearer: &Bearer, prefix: &str, complaints: &mut BTreeSet<Complaint>) -> Spec {
     let mut spec = Spec::default();
-    if container.is_one_off() {
+    if bearer.is_one_off() {
         return spec;
     }
     let start = format!("{prefix}.");
     let complaint =
-        |label: &str, value: &str, trouble| complaint(&container.name, label, value, trouble);
+        |label: &str, value: &str, trouble| complaint(&bearer.name, label, value, trouble);
     let mut count = 0;
-    for (label, value) in &container.labels {
+    for (label, value) in &bearer.labels {
         let Some(key) = label.strip_prefix(&start) else {
             continue;
         };
@@ -108,13 +104,13 @@ pub(super) fn read(
 type Trouble = (String, String);
 
 fn complaint(
-    container: &ContainerName,
+    bearer: &ContainerName,
     label: &str,
     value: &str,
     (problem, remedy): Trouble,
 ) -> Complaint {
     Complaint {
-        container: container.clone(),
+        bearer: bearer.clone(),
         label: shortened(label),
         value: shortened(value),
         problem,

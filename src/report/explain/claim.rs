@@ -20,10 +20,10 @@ pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {
     let served: BTreeSet<_> = facts
         .proxies()
         .flat_map(|proxy| proxy.sites.get(facts.host))
-        .flat_map(|s| &s.containers)
+        .flat_map(|s| &s.bearers)
         .collect();
     for claimant in claimants {
-        tell_one(facts, claimant, served.contains(&claimant.container), told);
+        tell_one(facts, claimant, served.contains(&claimant.bearer), told);
     }
     if claimants.is_empty() {
         return nobody(facts, told);
@@ -42,7 +42,7 @@ pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {
 
 fn tell_one(facts: &Inspection<'_>, claimant: &Claimant, is_followed: bool, told: &mut Findings) {
     let Claimant {
-        container,
+        bearer: container,
         label,
         counts,
     } = claimant;
@@ -96,7 +96,7 @@ fn nobody(facts: &Inspection<'_>, told: &mut Findings) {
         let by = by.map(|by| {
             format!(
                 ", asked for by container {} (label {})",
-                by.container, by.label
+                by.bearer, by.label
             )
         });
         told.note(
@@ -130,7 +130,7 @@ pub(super) fn tell_complaints(facts: &Inspection<'_>, told: &mut Findings) {
     all.dedup();
     for complaint in all {
         let Complaint {
-            container,
+            bearer: container,
             label,
             problem,
             remedy,
@@ -175,7 +175,7 @@ fn about<'a>(facts: &'a Inspection<'_>) -> impl Iterator<Item = &'a Complaint> {
         .get(facts.host)
         .into_iter()
         .flatten()
-        .map(|claimant| &claimant.container)
+        .map(|claimant| &claimant.bearer)
         .collect();
     facts
         .complaints()
@@ -199,7 +199,7 @@ fn concerns(
         .claimants
         .keys()
         .any(|name| name.as_str() == complaint.value);
-    let is_of_ours = claimants.contains(&complaint.container)
-        || facts.proxies().any(|p| p.name == complaint.container);
+    let is_of_ours = claimants.contains(&complaint.bearer)
+        || facts.proxies().any(|p| p.name == complaint.bearer);
     names(&complaint.value) || names(&complaint.problem) || (is_of_ours && !is_of_other)
 }

@@ -11,7 +11,7 @@ use std::{
 use quaymaster::{
     desire::{Desired, LABELS, LabelRules, desire},
     observe::{
-        Container, ContainerState, HeldCertificate, Installed, Mount, MountKind, Network, Observed,
+        Bearer, BearerState, Endpoint, HeldCertificate, Installed, Mount, MountKind, Observed,
         RestartPolicy, Shelf, Snapshot, Source,
     },
     plan::{Action, foresee, plan},
@@ -39,11 +39,11 @@ const SAMPLES: usize = 60;
 
 type Files = BTreeMap<String, String>;
 
-fn container(name: &str, number: u8, labels: BTreeMap<String, String>) -> Container {
+fn container(name: &str, number: u8, labels: BTreeMap<String, String>) -> Bearer {
     let address = Some([10, 0, 0, number].into());
-    let network = Network {
-        name: "web".into(),
-        id: "n".into(),
+    let network = Endpoint {
+        network: "web".into(),
+        network_id: "n".into(),
         address,
         gateway: None,
     };
@@ -53,15 +53,15 @@ fn container(name: &str, number: u8, labels: BTreeMap<String, String>) -> Contai
         source: PathBuf::new(),
         subpath: PathBuf::new(),
     };
-    Container {
+    Bearer {
         id: ContainerId::parse(format!("id{number}")).unwrap(),
         name: ContainerName::parse(name).unwrap(),
         labels: labels.into_iter().collect(),
-        state: ContainerState::Running,
+        state: BearerState::Running,
         health: None,
         created: Some(Timestamp::from_seconds(i64::from(number))),
         started_at: None,
-        networks: [network].into(),
+        endpoints: [network].into(),
         exposed: BTreeSet::from([8080]),
         published: BTreeMap::new(),
         bound: BTreeMap::new(),
@@ -95,7 +95,7 @@ fn meant(odd: Option<BTreeMap<String, String>>) -> Desired {
         container("proxy", 3, label("kind", "nginx")),
         container("good", 4, label("host", "good.example")),
     ];
-    all.extend(odd.map(|labels| Container {
+    all.extend(odd.map(|labels| Bearer {
         mounts: Vec::new(),
         ..container("odd", 9, labels)
     }));
@@ -117,7 +117,7 @@ fn meant(odd: Option<BTreeMap<String, String>>) -> Desired {
     };
     desire(
         &Snapshot {
-            containers,
+            bearers: containers,
             own,
             ..Snapshot::default()
         },
@@ -237,7 +237,7 @@ fn whatever_labels_say() {
                 line.len() < LONGEST_LINE && line.chars().all(is_seen),
                 "{line:?} of {shown:?}"
             );
-            assert_eq!(complaint.container.as_str(), "odd", "{shown:?}");
+            assert_eq!(complaint.bearer.as_str(), "odd", "{shown:?}");
         }
         let files = files(&desired, true, &templates);
         assert_eq!(
