@@ -57,6 +57,7 @@ fn container(name: String, number: u32, label: (&str, String)) -> Bearer {
         id: ContainerId::parse(format!("id{number}")).unwrap(),
         name: ContainerName::parse(&name).unwrap(),
         labels: LiteMap::from_iter([(format!("quaymaster.{}", label.0), label.1)]),
+        variables: LiteMap::new(),
         state: BearerState::Running,
         health: None,
         created: Some(Timestamp::from_seconds(i64::from(number))),

@@ -8,8 +8,8 @@ use super::{
     templates::{self, InUse},
 };
 use crate::{
-    desire::{Complaint, Desired, desire},
-    observe::{Bearer, EngineEvent, Observed, Snapshot, Wait},
+    desire::{Complaint, Desired, desire, interest},
+    observe::{Bearer, EngineEvent, Interest, Observed, Snapshot, Wait},
     plan::{Plan, plan},
     ports::{Clock, Engine, EngineError},
     render::Templates,
@@ -39,30 +39,21 @@ impl Watched for Daemon {
     }
 
     fn concerns_us(&self, event: &EngineEvent, known: &BTreeSet<ContainerId>) -> bool {
-        let prefix = self.label_rules.label_prefix.as_str();
-        let is_ours = |label: &String| {
-            label
-                .strip_prefix(prefix)
-                .is_some_and(|rest| rest.starts_with('.'))
-        };
-        known.contains(&event.container) || event.labels.keys().any(is_ours)
+        known.contains(&event.container) || self.interest().may_be_in(event.labels.keys())
     }
 
     async fn look(&self) -> Result<(Vec<Bearer>, Option<Bearer>), EngineError> {
-        let containers = self
-            .ports
-            .engine
-            .containers(&self.label_rules.label_prefix)
-            .await?;
+        let bearers = self.ports.engine.bearers(&self.interest()).await?;
         let own = match &self.own {
-            Some(id) => self.ports.engine.inspect(id.as_str()).await?,
+            Some(id) => self.inspect(id).await?,
             None => None,
         };
-        Ok((containers, own))
+        Ok((bearers, own))
     }
 
     async fn inspect(&self, container: &ContainerId) -> Result<Option<Bearer>, EngineError> {
-        self.ports.engine.inspect(container.as_str()).await
+        let engine = &self.ports.engine;
+        engine.bearer(container.as_str(), &self.interest()).await
     }
 }
 
@@ -99,6 +90,11 @@ impl Survey {
 const BELIEVED_FOR: Duration = Duration::from_secs(180);
 
 impl Daemon {
+    /// What concerns us of all that the engine has.
+    fn interest(&self) -> Interest {
+        interest(&self.label_rules.label_prefix)
+    }
+
     /// Everything that is known now, and what would be done; touches nothing.
     ///
     /// # Errors

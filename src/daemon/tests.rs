@@ -20,8 +20,8 @@ use crate::{
     },
     desire::tests::{container, own, proxy, rules},
     observe::{
-        Attempt, Bearer, BearerState, EngineEvent, EventKind, Holder, Installed, Joined, Observed,
-        Snapshot, Wait, Way,
+        Attempt, Bearer, BearerState, EngineEvent, EventKind, Holder, Installed, Interest, Joined,
+        Observed, Snapshot, Wait, Way,
     },
     plan::Plan,
     ports::{Clock, Engine, Issuing, OrderRecord, Ran},
@@ -77,13 +77,13 @@ impl Engine for Scripted {
             .boxed_local())
     }
 
-    async fn containers(&self, _: &str) -> Result<Vec<Bearer>, EngineError> {
+    async fn bearers(&self, _: &Interest) -> Result<Vec<Bearer>, EngineError> {
         sleep(self.list).await;
         self.lists.set(self.lists.get() + 1);
         Ok(vec![self.shop()])
     }
 
-    async fn inspect(&self, id: &str) -> Result<Option<Bearer>, EngineError> {
+    async fn bearer(&self, id: &str, _: &Interest) -> Result<Option<Bearer>, EngineError> {
         self.inspects.borrow_mut().push(id.to_owned());
         Ok(Some(self.shop()))
     }

@@ -3,10 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Complaint, LabelRules, Tls,
-    complaint::shortened,
-    labels::{self, words},
-    spec::SiteSpec,
+    Complaint, LabelRules, Tls, complaint::shortened, dialect, labels::words, spec::SiteSpec,
 };
 use crate::{
     observe::{Bearer, Snapshot},
@@ -103,7 +100,7 @@ pub fn claimants(snapshot: &Snapshot, rules: &LabelRules) -> BTreeMap<Host, Vec<
     let mut bearers: Vec<_> = snapshot.bearers.values().collect();
     bearers.sort_by_key(|bearer| (bearer.created, &bearer.name));
     for bearer in bearers {
-        let spec = labels::read(bearer, &rules.label_prefix, &mut BTreeSet::new());
+        let spec = dialect::read(bearer, &rules.label_prefix, &mut BTreeSet::new());
         for (word, site) in &spec.sites {
             let names = site.hosts.iter().map(|host| (host, "host"));
             for (host, key) in names.chain(site.redirects.iter().map(|host| (host, "redirect"))) {
@@ -141,7 +138,7 @@ pub fn asked_in_vain(
         .into_iter()
         .filter_map(|name| snapshot.bearers.get(name));
     for bearer in bearers.filter(|bearer| bearer.counts()) {
-        let spec = labels::read(bearer, &rules.label_prefix, &mut BTreeSet::new());
+        let spec = dialect::read(bearer, &rules.label_prefix, &mut BTreeSet::new());
         for site in spec
             .sites
             .values()

@@ -9,6 +9,7 @@ mod certificates;
 mod claims;
 mod complaint;
 mod consumers;
+mod dialect;
 mod folders;
 mod holders;
 mod hosts;
@@ -33,6 +34,7 @@ use std::{
 pub use away::{forgotten_at, is_forgotten};
 pub use claims::{Claimant, asked_in_vain, claimants, nearest_names};
 pub use complaint::{Complaint, visible};
+pub use dialect::interest;
 pub use holders::{holders, is_over, released};
 pub use kinds::{Comes, KINDS, Kind, Needed, OwnFile};
 pub use labels::{LABELS, LabelRow};
@@ -407,7 +409,7 @@ impl<'a> Said<'a> {
             .map(|bearer| {
                 (
                     &bearer.name,
-                    labels::read(bearer, &rules.label_prefix, &mut complaints),
+                    dialect::read(bearer, &rules.label_prefix, &mut complaints),
                 )
             })
             .collect();

@@ -9,7 +9,7 @@ use std::{
 
 use itertools::{EitherOrBoth, Itertools};
 
-use super::{Consumer, Desired, LabelRules, Said, desire, labels, meant, spec::Spec};
+use super::{Consumer, Desired, LabelRules, Said, desire, dialect, meant, spec::Spec};
 use crate::{
     observe::{Bearer, Holder, Snapshot},
     values::{CertificateName, ContainerName, Host},
@@ -331,7 +331,7 @@ fn mention(
 
 /// What the labels of one bearer say; what is wrong with them is told by [`desire()`].
 fn read(bearer: &Bearer, rules: &LabelRules) -> Spec {
-    labels::read(bearer, &rules.label_prefix, &mut BTreeSet::new())
+    dialect::read(bearer, &rules.label_prefix, &mut BTreeSet::new())
 }
 
 /// What a bearer says something about.

@@ -12,9 +12,10 @@ use itertools::Itertools;
 use super::{
     Auth, Complaint, Consumer, Kept, LabelRules, Path, Pin, Route, Site, SiteContent, Wanted, away,
     claims::{Claim, Purpose},
+    dialect,
     folders::seen_here,
     hosts::{ClaimedContent, HostDecision},
-    labels::{self, words},
+    labels::words,
     reach::{self, is_on},
     spec::HealthUse,
 };
@@ -255,7 +256,7 @@ fn takes_traffic(claim: &Claim<'_>) -> bool {
 
 /// Whether a label of a bearer says that requests are sent to it whatever its health check says.
 pub fn ignores_health(bearer: &Bearer, label_prefix: &str) -> bool {
-    let spec = labels::read(bearer, label_prefix, &mut BTreeSet::new());
+    let spec = dialect::read(bearer, label_prefix, &mut BTreeSet::new());
     let mut sites = spec.sites.values();
     sites.any(|site| site.health == HealthUse::Ignore)
 }

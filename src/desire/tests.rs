@@ -52,6 +52,7 @@ pub(crate) fn container(name: &str, number: u8) -> Bearer {
         id: ContainerId::parse(format!("id{number}")).expect("an id"),
         name: ContainerName::parse(name).expect("a name"),
         labels: LiteMap::new(),
+        variables: LiteMap::new(),
         state: BearerState::Running,
         health: None,
         created: Some(Timestamp::from_seconds(1000 + i64::from(number))),

@@ -21,6 +21,8 @@ pub struct Bearer {
     pub name: ContainerName,
     /// All its labels, ours and others'.
     pub labels: LiteMap<String, String>,
+    /// Those of its environment variables in which something may be said to us; of no other it is known whether it is set.
+    pub variables: LiteMap<String, String>,
     /// What it does now.
     pub state: BearerState,
     /// What its health check says, where it has one.

@@ -8,6 +8,7 @@ mod certificate;
 mod event;
 mod holder;
 mod installed;
+mod interest;
 mod mounts;
 mod release;
 mod removed;
@@ -31,6 +32,7 @@ pub use installed::{
     CLOSED, Installed, InstalledFile, InstalledTemplates, Process, Progress, Refused,
     RefusedTemplates, Stopgaps, Trial, Units,
 };
+pub use interest::Interest;
 pub use mounts::{Mount, MountKind, Place, SharedPath, find, locate, source};
 pub use release::{Release, Released};
 pub use removed::Removed;

@@ -15,6 +15,8 @@ pub struct Removed {
     /// When it was removed.
     pub at: Timestamp,
     labels: BTreeMap<String, String>,
+    #[serde(default)]
+    variables: BTreeMap<String, String>,
     created: Option<Timestamp>,
     started_at: Option<Timestamp>,
     /// The networks it was on, by name and id.
@@ -30,6 +32,7 @@ impl Removed {
             name: container.name.clone(),
             at,
             labels: container.labels.clone().into_iter().collect(),
+            variables: container.variables.clone().into_iter().collect(),
             created: container.created,
             started_at: container.started_at,
             networks: container
@@ -47,6 +50,7 @@ impl Removed {
             id: self.id.clone(),
             name: self.name.clone(),
             labels: self.labels.clone().into_iter().collect(),
+            variables: self.variables.clone().into_iter().collect(),
             state: BearerState::Removed { at: self.at },
             health: None,
             created: self.created,

@@ -110,6 +110,7 @@ fn container(name: &str, number: u8) -> Bearer {
         id: ContainerId::parse(format!("id{number}")).unwrap(),
         name: ContainerName::parse(name).unwrap(),
         labels: LiteMap::new(),
+        variables: LiteMap::new(),
         state: BearerState::Running,
         health: None,
         created: Some(Timestamp::from_seconds(i64::from(number))),

@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use litemap::LiteMap;
 use serde::Deserialize;
 
 use super::schema::{
@@ -16,27 +17,28 @@ use super::schema::{
 };
 use crate::{
     observe::{
-        Bearer, BearerState, Detail, Endpoint, Health, Joined, Mount, MountKind, RestartPolicy,
+        Bearer, BearerState, Detail, Endpoint, Health, Interest, Joined, Mount, MountKind,
+        RestartPolicy,
     },
     ports::{Remark, Remarks},
     values::{ContainerId, ContainerName, Digest, Timestamp},
 };
 
-/// The ids of the listed containers with a label that begins with `prefix`, of all where it is empty. One that can't be read is left out and told.
+/// The ids of the listed containers whose labels are of interest. One that can't be read is left out and told.
 ///
 /// # Errors
 /// When the answer is no list.
-pub(super) fn labelled(
+pub(super) fn listed(
     answer: &[u8],
-    prefix: &str,
+    is_of_interest: impl Fn(&BTreeMap<String, String>) -> bool,
     remarks: Remarks,
 ) -> Result<Vec<ContainerId>, String> {
     let list: Vec<serde_json::Value> =
         serde_json::from_slice(answer).map_err(|error| problem(&error))?;
     let read = |entry| {
         let listed: Listed = serde_json::from_value(entry).map_err(|error| problem(&error))?;
-        let ours = prefix.is_empty() || listed.labels.keys().any(|label| label.starts_with(prefix));
-        ours.then(|| ContainerId::parse(listed.id).map_err(|error| error.to_string()))
+        is_of_interest(&listed.labels)
+            .then(|| ContainerId::parse(listed.id).map_err(|error| error.to_string()))
             .transpose()
     };
     let told = |entry: Result<_, String>| {
@@ -68,18 +70,25 @@ pub(super) fn mounted(answer: &[u8]) -> Result<Vec<(ContainerId, BTreeSet<PathBu
     Ok(list.into_iter().filter_map(read).collect())
 }
 
-/// A container as inspect tells it.
+/// A container as inspect tells it, with those variables that are of interest: where there are none, no environment is
+/// read.
 ///
 /// # Errors
 /// When it can't be read, or what it is called can't be the name of a container.
-pub(super) fn container(answer: &[u8]) -> Result<Bearer, String> {
-    meant(serde_json::from_slice(answer).map_err(|error| problem(&error))?)
+pub(super) fn bearer(answer: &[u8], interest: &Interest) -> Result<Bearer, String> {
+    let mut bearer = meant(serde_json::from_slice(answer).map_err(|error| problem(&error))?)?;
+    if !interest.variables.is_empty() {
+        let InspectedDetail { config } =
+            serde_json::from_slice(answer).map_err(|error| problem(&error))?;
+        bearer.variables = interest.variables_of(&environment(&config.env));
+    }
+    Ok(bearer)
 }
 
 /// A container as inspect tells it, with its environment.
 ///
 /// # Errors
-/// As [`container`].
+/// As [`bearer`].
 pub(super) fn detail(answer: &[u8]) -> Result<Detail, String> {
     detailed(serde_json::from_slice(answer).map_err(|error| problem(&error))?)
 }
@@ -113,21 +122,26 @@ fn detailed(inspected: serde_json::Value) -> Result<Detail, String> {
     let InspectedDetail { config } =
         InspectedDetail::deserialize(&inspected).map_err(|error| problem(&error))?;
     let container = meant(serde_json::from_value(inspected).map_err(|error| problem(&error))?)?;
-    let variable = |entry: &String| {
-        entry
-            .split_once('=')
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    };
     Ok(Detail {
         container,
         image: config.image,
-        environment: config.env.iter().filter_map(variable).collect(),
+        environment: environment(&config.env),
         exposed_udp: config
             .exposed_ports
             .keys()
             .filter_map(|port| port.strip_suffix("/udp")?.parse().ok())
             .collect(),
     })
+}
+
+/// Variables by name; each stands there as `NAME=value`.
+fn environment(entries: &[String]) -> BTreeMap<String, String> {
+    let variable = |entry: &String| {
+        entry
+            .split_once('=')
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    };
+    entries.iter().filter_map(variable).collect()
 }
 
 fn meant(read: Inspected) -> Result<Bearer, String> {
@@ -152,6 +166,7 @@ fn meant(read: Inspected) -> Result<Bearer, String> {
         id: ContainerId::parse(id).map_err(|error| error.to_string())?,
         name: ContainerName::parse(name).map_err(|error| error.to_string())?,
         labels: config.labels.into_iter().collect(),
+        variables: LiteMap::new(),
         health: health(&state.health.status),
         pid: Some(state.pid).filter(|pid| *pid > 0),
         created: time(&created),
@@ -388,12 +403,16 @@ mod tests {
 
     /// An answer with these members beside id and name.
     fn with(members: &str) -> Bearer {
-        container(format!(r#"{{"Id":"2e","Name":"/shop",{members}}}"#).as_bytes()).unwrap()
+        bearer(
+            format!(r#"{{"Id":"2e","Name":"/shop",{members}}}"#).as_bytes(),
+            &Interest::default(),
+        )
+        .unwrap()
     }
 
     #[test]
     fn a_recorded_container_is_read() {
-        let read = container(RECORDED).unwrap();
+        let read = bearer(RECORDED, &Interest::default()).unwrap();
         let volume = MountKind::Volume {
             name: "quaymaster-test-rec-17103-vol".into(),
             driver: "local".into(),
@@ -413,6 +432,7 @@ mod tests {
             .unwrap(),
             name: ContainerName::parse("quaymaster-test-rec-17103-m").unwrap(),
             labels: LiteMap::from_iter([("quaymaster.host".into(), "a.example".into())]),
+            variables: LiteMap::new(),
             state: BearerState::Running,
             health: Some(Health::Starting),
             created: Some(Timestamp::parse("2026-11-22T18:46:08.447Z").unwrap()),
@@ -653,21 +673,39 @@ mod tests {
             r#"{"Id":"2e","Name":"/shop","Config":{"Labels":["hidden"]}}"#,
             r#"{"Id":"2e","Name":"/shop","Config":{"Labels":"hidden"}}"#,
         ] {
-            let problem = container(answer.as_bytes()).expect_err(answer);
+            let problem = bearer(answer.as_bytes(), &Interest::default()).expect_err(answer);
             assert!(!problem.contains("hidden"), "{problem}");
         }
     }
 
     #[test]
-    fn a_list_gives_those_with_our_labels() {
-        assert_eq!(
-            labelled(RECORDED_LIST, "quaymaster.", |_| ())
+    fn of_an_environment_only_the_variables_of_interest_are_read() {
+        let answer = br#"{"Id":"2e","Name":"/shop","Config":{"Env":["HOST=a.example=b","PASSWORD=hidden","HOST2"]}}"#;
+        let interest = Interest {
+            variables: vec!["HOST", "HOST2"],
+            ..Interest::default()
+        };
+        let read = bearer(answer, &interest).unwrap();
+        let expected = ("HOST".to_owned(), "a.example=b".to_owned());
+        assert_eq!(read.variables, LiteMap::from_iter([expected]));
+        // Where none is, an environment may be anything.
+        let odd = br#"{"Id":"2e","Name":"/shop","Config":{"Env":7}}"#;
+        assert!(
+            bearer(odd, &Interest::default())
                 .unwrap()
-                .len(),
-            1
+                .variables
+                .is_empty()
         );
-        assert_eq!(labelled(RECORDED_LIST, "quay.", |_| ()).unwrap(), []);
-        assert!(labelled(b"{}", "quaymaster.", |_| ()).is_err());
+        assert!(bearer(odd, &interest).is_err());
+    }
+
+    #[test]
+    fn a_list_gives_those_with_our_labels() {
+        let read =
+            |list: &[u8], word: &str| listed(list, |labels| labels.contains_key(word), |_| ());
+        assert_eq!(read(RECORDED_LIST, "quaymaster.host").unwrap().len(), 1);
+        assert_eq!(read(RECORDED_LIST, "quaymaster").unwrap(), []);
+        assert!(read(b"{}", "quaymaster.host").is_err());
     }
 
     #[test]
@@ -675,7 +713,7 @@ mod tests {
         let list = br#"[{"Id":"1","Labels":{"q.host":"a"}}, {"Id":2,"Labels":{"q.host":"a"}}, 7,
             {"Id":"../x","Labels":{"q.host":"a"}}, {"Id":"3","Labels":[1]}, {"Id":"4","Labels":null},
             {"Id":"5","Labels":{"q.host":"b"},"State":{"new":"shape"}}]"#;
-        let ids: Vec<_> = labelled(list, "q.", |_| ())
+        let ids: Vec<_> = listed(list, |labels| labels.contains_key("q.host"), |_| ())
             .unwrap()
             .into_iter()
             .map(String::from)

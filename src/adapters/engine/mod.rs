@@ -14,7 +14,12 @@ mod recorded;
 mod schema;
 mod transport;
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream, stream::LocalBoxStream};
@@ -27,7 +32,7 @@ pub use own::{Clue, Doubt, Mounted, OwnContainer, OwnProcess, own_container};
 pub use recorded::RecordedEngine;
 
 use crate::{
-    observe::{Bearer, Detail, EngineEvent, Way},
+    observe::{Bearer, Detail, EngineEvent, Interest, Way},
     ports::{DetailedEngine, Engine, EngineError, Ran, Remark, Remarks},
     values::{ContainerId, ContainerName, Signal, Timestamp},
 };
@@ -144,9 +149,10 @@ impl DockerEngine {
     async fn inspect_all<T: Inspected>(
         &self,
         ids: Vec<ContainerId>,
+        interest: &Interest,
     ) -> Result<Vec<T>, EngineError> {
         let mut answers = stream::iter(ids)
-            .map(|id| async move { (self.inspected(id.as_str()).await, id) })
+            .map(|id| async move { (self.inspected(id.as_str(), interest).await, id) })
             .buffer_unordered(INSPECTS_AT_ONCE);
         let (mut found, mut left_out) = (Vec::new(), None);
         while let Some((answer, id)) = answers.next().await {
@@ -171,7 +177,11 @@ impl DockerEngine {
     /// What an inspect tells, and the way that a signal takes; `None` when there is no such container.
     ///
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerInspect>
-    async fn inspected<T: Inspected>(&self, container: &str) -> Result<Option<T>, EngineError> {
+    async fn inspected<T: Inspected>(
+        &self,
+        container: &str,
+        interest: &Interest,
+    ) -> Result<Option<T>, EngineError> {
         // No container can be called what could lead the request elsewhere.
         if ContainerName::parse(container).is_err() {
             return Ok(None);
@@ -179,7 +189,8 @@ impl DockerEngine {
         let path = format!("/containers/{container}/json");
         match self.read(INSPECT, &path, ANSWER_LIMIT).await {
             Ok(body) => {
-                let read = T::read(&body).map_err(|problem| not_understood(INSPECT, problem));
+                let read =
+                    T::read(&body, interest).map_err(|problem| not_understood(INSPECT, problem));
                 let mut found = read?;
                 // At once for each: a look at the processes of thousands in one piece would hold everything up.
                 self.find_way(found.container());
@@ -195,7 +206,10 @@ impl DockerEngine {
         let Some(joins) = &container.joins else {
             return Ok(container);
         };
-        let owner = match self.inspected::<Bearer>(joins.id.as_str()).await {
+        let owner = match self
+            .inspected::<Bearer>(joins.id.as_str(), &Interest::default())
+            .await
+        {
             Ok(owner) => owner,
             // One bad container spoils only those that use its network.
             Err(error @ (EngineError::NotUnderstood { .. } | EngineError::Refused { .. })) => {
@@ -210,14 +224,17 @@ impl DockerEngine {
         Ok(container.joined_to(owner))
     }
 
-    /// The ids of all containers with a label that begins with `prefix`; of all where it is empty.
+    /// The ids of all containers whose labels are of interest.
     ///
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerList>
-    async fn listed(&self, prefix: &str) -> Result<Vec<ContainerId>, EngineError> {
+    async fn listed(
+        &self,
+        is_of_interest: impl Fn(&BTreeMap<String, String>) -> bool,
+    ) -> Result<Vec<ContainerId>, EngineError> {
         let list = self
             .read(LIST, "/containers/json?all=true", ANSWER_LIMIT)
             .await?;
-        decode::labelled(&list, prefix, self.remarks)
+        decode::listed(&list, is_of_interest, self.remarks)
             .map_err(|problem| not_understood(LIST, problem))
     }
 
@@ -235,7 +252,7 @@ impl DockerEngine {
         if !self.transport.is_local() {
             return false;
         }
-        let found = self.inspected::<Bearer>(container.as_str()).await;
+        let found = self.inspect(container.as_str()).await;
         let running = match &found {
             // A signal to one that is paused would wait for it, of which nobody would know.
             Ok(Some(found)) if found.is_running() => FirstProcess::find(found),
@@ -284,9 +301,12 @@ impl Engine for DockerEngine {
         ))
     }
 
-    async fn containers(&self, prefix: &str) -> Result<Vec<Bearer>, EngineError> {
-        let ids = self.listed(&format!("{prefix}.")).await?;
-        let mut found: Vec<Bearer> = self.inspect_all(ids).await?;
+    async fn bearers(&self, interest: &Interest) -> Result<Vec<Bearer>, EngineError> {
+        let ids = self
+            .listed(|labels| interest.may_be_in(labels.keys()))
+            .await?;
+        let mut found: Vec<Bearer> = self.inspect_all(ids, interest).await?;
+        found.retain(|bearer| interest.is_in(bearer));
         for container in &mut found {
             if container.joins.is_some() {
                 *container = self.networked(container.clone()).await?;
@@ -296,8 +316,8 @@ impl Engine for DockerEngine {
         Ok(found)
     }
 
-    async fn inspect(&self, container: &str) -> Result<Option<Bearer>, EngineError> {
-        match self.inspected(container).await? {
+    async fn bearer(&self, word: &str, interest: &Interest) -> Result<Option<Bearer>, EngineError> {
+        match self.inspected(word, interest).await? {
             Some(found) => self.networked(found).await.map(Some),
             None => Ok(None),
         }
@@ -352,12 +372,12 @@ impl Engine for DockerEngine {
 #[async_trait(?Send)]
 impl DetailedEngine for DockerEngine {
     async fn details(&self) -> Result<Vec<Detail>, EngineError> {
-        let ids = self.listed("").await?;
-        self.inspect_all(ids).await
+        let ids = self.listed(|_| true).await?;
+        self.inspect_all(ids, &Interest::default()).await
     }
 
     async fn detail(&self, container: &str) -> Result<Option<Detail>, EngineError> {
-        self.inspected(container).await
+        self.inspected(container, &Interest::default()).await
     }
 }
 
@@ -371,15 +391,15 @@ impl Mounted for DockerEngine {
 
 /// What the answer to an inspect is read into.
 trait Inspected: Sized {
-    /// Reads an answer.
-    fn read(answer: &[u8]) -> Result<Self, String>;
+    /// Reads an answer, and of its environment no more than is of interest.
+    fn read(answer: &[u8], interest: &Interest) -> Result<Self, String>;
     /// The container that it is about.
     fn container(&mut self) -> &mut Bearer;
 }
 
 impl Inspected for Bearer {
-    fn read(answer: &[u8]) -> Result<Self, String> {
-        decode::container(answer)
+    fn read(answer: &[u8], interest: &Interest) -> Result<Self, String> {
+        decode::bearer(answer, interest)
     }
 
     fn container(&mut self) -> &mut Bearer {
@@ -388,7 +408,7 @@ impl Inspected for Bearer {
 }
 
 impl Inspected for Detail {
-    fn read(answer: &[u8]) -> Result<Self, String> {
+    fn read(answer: &[u8], _: &Interest) -> Result<Self, String> {
         decode::detail(answer)
     }
 

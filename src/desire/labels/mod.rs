@@ -12,7 +12,7 @@ use super::{
     spec::{CertificateSpec, Scheme, SiteSpec, Spec, Tls},
 };
 use crate::{
-    observe::Bearer,
+    observe::{Bearer, Interest},
     values::{ContainerName, Host, nearest},
 };
 pub use table::LABELS;
@@ -41,6 +41,14 @@ enum Reader {
     Names(fn(&mut SiteSpec, Host)),
     /// The bearer as a server.
     Consumer(fn(&mut Spec, &str) -> Result<(), String>),
+}
+
+/// All bearers with a label that begins with our prefix and a dot; no variables.
+pub(super) fn interest(prefix: &str) -> Interest {
+    Interest {
+        labels: vec![format!("{prefix}.")],
+        variables: Vec::new(),
+    }
 }
 
 /// What is wrong with the labels of one bearer is told up to here: thousands of complaints hide each other, and the

@@ -57,6 +57,7 @@ fn container(name: &str, number: u8, labels: BTreeMap<String, String>) -> Bearer
         id: ContainerId::parse(format!("id{number}")).unwrap(),
         name: ContainerName::parse(name).unwrap(),
         labels: labels.into_iter().collect(),
+        variables: Default::default(),
         state: BearerState::Running,
         health: None,
         created: Some(Timestamp::from_seconds(i64::from(number))),

@@ -3,7 +3,7 @@ use super::{
     *,
 };
 use crate::{
-    observe::{BearerState, EngineEvent, Mount, MountKind, RestartPolicy, Way},
+    observe::{BearerState, EngineEvent, Interest, Mount, MountKind, RestartPolicy, Way},
     ports::Ran,
     values::{ContainerId, ContainerName, Signal},
 };
@@ -56,10 +56,10 @@ impl Engine for Known {
     ) -> Result<LocalBoxStream<'static, Result<EngineEvent, EngineError>>, EngineError> {
         unreachable!("nobody listens")
     }
-    async fn containers(&self, _: &str) -> Result<Vec<Bearer>, EngineError> {
+    async fn bearers(&self, _: &Interest) -> Result<Vec<Bearer>, EngineError> {
         unreachable!("nobody lists")
     }
-    async fn inspect(&self, word: &str) -> Result<Option<Bearer>, EngineError> {
+    async fn bearer(&self, word: &str, _: &Interest) -> Result<Option<Bearer>, EngineError> {
         if word == "ambiguous" {
             let message = "multiple IDs found".to_owned();
             return Err(EngineError::Refused {
@@ -96,6 +96,7 @@ fn container(id: &str, destinations: &[&str]) -> Bearer {
         id: ContainerId::parse(id).unwrap(),
         name: ContainerName::parse(format!("name-{}", &id[..4])).unwrap(),
         labels: LiteMap::new(),
+        variables: LiteMap::new(),
         state: BearerState::Running,
         health: None,
         created: None,
