@@ -40,7 +40,6 @@ fn plan_rules() -> plan::PlanRules {
     plan::PlanRules {
         mark_host: "quaymaster-0123456789abcdef".into(),
         resync,
-        label_prefix: "quaymaster".into(),
         circumstances: quaymaster::values::Digest::of(""),
     }
 }

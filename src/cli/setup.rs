@@ -15,7 +15,7 @@ use crate::{
         templates::TemplateFolder,
     },
     daemon::{BREATH, Daemon},
-    desire::{self, Complaint},
+    desire::{self, Complaint, Origin},
     observe::Bearer,
     plan,
     ports::{AuthorityError, Clock, DiskError, Engine, EngineError, Issuing, Ports, TemplateFiles},
@@ -71,13 +71,8 @@ pub(super) fn complaint(own: &OwnContainer) -> Option<Complaint> {
     };
     let ours = own.container().map(|container| container.name.clone());
     let container = ours.or_else(|| ContainerName::parse("quaymaster").ok())?;
-    Some(Complaint {
-        bearer: container,
-        label: "setting self".to_owned(),
-        value,
-        problem: doubt.to_string(),
-        remedy: doubt.remedy(),
-    })
+    let said = Origin::new(&container, "setting self", &value);
+    Some(said.complains(doubt.to_string(), doubt.remedy()))
 }
 
 /// What `docker inspect` printed in place of an engine, and the container in it that the settings call ours. Without
@@ -154,7 +149,6 @@ pub(super) fn daemon(
         plan_rules: plan::PlanRules {
             mark_host,
             resync: settings.resync,
-            label_prefix: settings.label_prefix.clone(),
             circumstances,
         },
         template_files,

@@ -228,7 +228,8 @@ fn tell_sites(before: Option<&Rc<Consumer>>, now: Option<&Rc<Consumer>>) {
                 proxy: proxy.clone(),
             }),
             EitherOrBoth::Both(_, (host, site)) | EitherOrBoth::Right((host, site)) => {
-                let (host, containers) = (host.clone(), site.bearers.clone());
+                let host = host.clone();
+                let containers = site.bearers().cloned().collect();
                 let proxy = proxy.clone();
                 report(&match site.kept {
                     Some(kept) => Event::SiteKept {

@@ -150,7 +150,6 @@ fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
         plan_rules: plan::PlanRules {
             mark_host: String::new(),
             resync: BREATH,
-            label_prefix: String::new(),
             circumstances: Digest::of(""),
         },
         template_files: None,
@@ -507,7 +506,6 @@ fn deployments(minutes: u64, is_damped: bool) -> (usize, usize) {
     let plan_rules = plan::PlanRules {
         mark_host: "quaymaster-0123456789abcdef".into(),
         resync: BREATH,
-        label_prefix: "quaymaster".into(),
         circumstances: Digest::of(""),
     };
     let mut observed = Observed::default();

@@ -26,7 +26,6 @@ const MOST_NAMES: usize = 100;
 /// that of the oldest bearer that writes it.
 pub(super) fn assign(
     hosts: &BTreeMap<Host, HostDecision<'_>>,
-    rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> BTreeMap<Host, CertificateName> {
     let mut owners: BTreeMap<CertificateName, Option<&str>> = hosts
@@ -43,7 +42,6 @@ pub(super) fn assign(
             "certificate",
             host.as_str(),
             |wish| wish.certificate.as_ref(),
-            rules,
             complaints,
         );
         wishes.extend(named.map(|(claim, name)| (claim.age(), host, claim, name)));
@@ -58,7 +56,6 @@ pub(super) fn assign(
             "the certificate {name} belongs to another project; {host} gets one of its own"
         );
         complaints.insert(claim.complaint(
-            rules,
             "certificate",
             name.as_str(),
             problem,
@@ -97,12 +94,12 @@ pub(super) fn wants(
         };
         let mut names = BTreeSet::new();
         for (host, claim) in &claims {
-            if let Some(complaint) = refusal(host, claim, &issuance, rules) {
+            if let Some(complaint) = refusal(host, claim, &issuance) {
                 wants.say(host, complaint);
             } else if names.len() < MOST_NAMES || names.contains(*host) {
                 names.insert((*host).clone());
             } else {
-                complaints.insert(one_too_many(host, claim, &name, rules));
+                complaints.insert(one_too_many(host, claim, &name));
             }
         }
         let claimed_by = claims.iter().map(|(_, claim)| claim.bearer.name.clone());
@@ -114,7 +111,7 @@ pub(super) fn wants(
         if !names.is_empty() {
             let wanted = Wanted {
                 names: names.into_iter().collect(),
-                issuer_said: issuer_said(&claims, rules),
+                issuer_said: issuer_said(&claims, &issuance.issuer),
                 issuance,
                 claimed_by: claimed_by.sorted().dedup().collect(),
                 served_by: served_by.sorted().dedup().collect(),
@@ -205,7 +202,6 @@ fn issuance(
                 $key,
                 &subject,
                 |wish| wish.$field.as_ref(),
-                rules,
                 complaints,
             )
             .map(|(_, said)| said.clone())
@@ -219,18 +215,17 @@ fn issuance(
     })
 }
 
-/// Who says who issues a certificate: the oldest claim with that label, else the setting.
-fn issuer_said(claims: &Claims<'_, '_>, rules: &LabelRules) -> Origin {
+/// Who says that this one issues a certificate: the oldest claim with that label, else the setting.
+fn issuer_said(claims: &Claims<'_, '_>, issuer: &Issuer) -> Origin {
     let said = claims
         .iter()
         .map(|(_, claim)| *claim)
         .find(|claim| claim.spec.wish.issuer.is_some());
-    let label = said.map_or_else(|| "setting ca".to_owned(), |claim| claim.label(rules, "ca"));
-    // A certificate that is wanted is wanted by somebody.
-    let by = said.unwrap_or(claims[0].1);
-    Origin {
-        bearer: by.bearer.name.clone(),
-        label,
+    let issuer = issuer.to_string();
+    match said {
+        Some(claim) => claim.origin("ca", &issuer),
+        // A certificate that is wanted is wanted by somebody.
+        None => Origin::new(&claims[0].1.bearer.name, "setting ca", &issuer),
     }
 }
 
@@ -240,7 +235,6 @@ fn opinion<'c, 'a, T: PartialEq>(
     key: &str,
     subject: &str,
     of: impl Fn(&'a CertificateSpec) -> Option<&'a T>,
-    rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> Option<(&'c Claim<'a>, &'a T)> {
     let mut said = claims
@@ -248,22 +242,17 @@ fn opinion<'c, 'a, T: PartialEq>(
         .filter_map(|claim| Some((*claim, of(&claim.spec.wish)?)));
     let (oldest, meant) = said.next()?;
     for (claim, _) in said.filter(|(_, other)| *other != meant) {
-        let (by, written) = (&oldest.bearer.name, oldest.written(rules, key));
+        let (by, written) = (&oldest.bearer.name, oldest.written(key));
         let problem = format!("{by} says {written:?} for {subject}, and it is older");
         let remedy = format!("write the same {key} on both");
-        complaints.insert(claim.complaint(rules, key, claim.written(rules, key), problem, &remedy));
+        complaints.insert(claim.complaint(key, claim.written(key), problem, &remedy));
     }
     Some((oldest, meant))
 }
 
 /// Why the issuer would not put this host on a certificate, if it would not.
-fn refusal(
-    host: &Host,
-    claim: &Claim<'_>,
-    issuance: &Issuance,
-    rules: &LabelRules,
-) -> Option<Complaint> {
-    let label = |key: &str| format!("{}.{key}", rules.label_prefix);
+fn refusal(host: &Host, claim: &Claim<'_>, issuance: &Issuance) -> Option<Complaint> {
+    let label = |key: &str| claim.spec.label(key);
     let (problem, remedy) = match &issuance.issuer {
         Issuer::SelfSigned => return None,
         Issuer::Ca(_) if host.is_wildcard() && !issuance.challenge.proves_wildcards() => (
@@ -287,7 +276,7 @@ fn refusal(
         ),
         Issuer::Ca(_) => return None,
     };
-    Some(claim.complaint(rules, claim.key(), host.as_str(), problem, &remedy))
+    Some(claim.complaint(claim.key(), host.as_str(), problem, &remedy))
 }
 
 fn nobody_asked(host: &Host, claim: &Claim<'_>, rules: &LabelRules) -> Complaint {
@@ -296,12 +285,11 @@ fn nobody_asked(host: &Host, claim: &Claim<'_>, rules: &LabelRules) -> Complaint
     if claim.spec.wish.issuer.is_none() && rules.issuer.is_none() {
         let remedy = format!(
             "put one into provided/, or say who issues it by the label {}",
-            claim.label(rules, "ca")
+            claim.spec.label("ca")
         );
-        return claim.complaint(rules, claim.key(), host.as_str(), problem, &remedy);
+        return claim.complaint(claim.key(), host.as_str(), problem, &remedy);
     }
     claim.complaint(
-        rules,
         "ca",
         Issuer::NONE,
         problem,
@@ -309,17 +297,11 @@ fn nobody_asked(host: &Host, claim: &Claim<'_>, rules: &LabelRules) -> Complaint
     )
 }
 
-fn one_too_many(
-    host: &Host,
-    claim: &Claim<'_>,
-    name: &CertificateName,
-    rules: &LabelRules,
-) -> Complaint {
+fn one_too_many(host: &Host, claim: &Claim<'_>, name: &CertificateName) -> Complaint {
     let problem = format!(
         "the certificate {name} has {MOST_NAMES} names without {host}, and can't have more"
     );
     claim.complaint(
-        rules,
         claim.key(),
         host.as_str(),
         problem,

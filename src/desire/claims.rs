@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    Complaint, LabelRules, Tls, complaint::shortened, dialect, labels::words, spec::SiteSpec,
-};
+use super::{Complaint, LabelRules, Origin, Tls, dialect, labels::words, spec::SiteSpec};
 use crate::{
     observe::{Bearer, Snapshot},
     values::{CertificateName, ContainerName, Host, Timestamp},
@@ -15,8 +13,6 @@ use crate::{
 pub(super) struct Claim<'a> {
     pub bearer: &'a Bearer,
     pub spec: &'a SiteSpec,
-    /// The word of its site; empty for the one without.
-    word: &'a str,
     pub purpose: Purpose<'a>,
 }
 
@@ -33,39 +29,19 @@ pub(super) enum Purpose<'a> {
 
 impl<'a> Claim<'a> {
     /// A complaint about one of the labels of this site.
-    pub fn complaint(
-        &self,
-        rules: &LabelRules,
-        key: &str,
-        value: &str,
-        problem: String,
-        remedy: &str,
-    ) -> Complaint {
-        Complaint {
-            bearer: self.bearer.name.clone(),
-            label: self.label(rules, key),
-            value: shortened(value),
-            problem,
-            remedy: remedy.to_owned(),
-        }
+    pub fn complaint(&self, key: &str, text: &str, problem: String, remedy: &str) -> Complaint {
+        self.origin(key, text).complains(problem, remedy)
     }
 
-    /// The whole name of one of the labels of this site.
-    pub fn label(&self, rules: &LabelRules, key: &str) -> String {
-        let site = if self.word.is_empty() {
-            String::new()
-        } else {
-            format!("site.{}.", self.word)
-        };
-        format!("{}.{site}{key}", rules.label_prefix)
+    /// Where one of the labels of this site is, of which `text` is meant.
+    pub fn origin(&self, key: &str, text: &str) -> Origin {
+        Origin::new(&self.bearer.name, &self.spec.label(key), text)
     }
 
     /// What one of the labels of this site says, as it is written.
-    pub fn written(&self, rules: &LabelRules, key: &str) -> &'a str {
-        self.bearer
-            .labels
-            .get(&self.label(rules, key))
-            .map_or("", String::as_str)
+    pub fn written(&self, key: &str) -> &'a str {
+        let written = self.bearer.labels.get(&self.spec.label(key));
+        written.map_or("", String::as_str)
     }
 
     /// The label that makes the claim.
@@ -101,15 +77,10 @@ pub fn claimants(snapshot: &Snapshot, rules: &LabelRules) -> BTreeMap<Host, Vec<
     bearers.sort_by_key(|bearer| (bearer.created, &bearer.name));
     for bearer in bearers {
         let spec = dialect::read(bearer, &rules.label_prefix, &mut BTreeSet::new());
-        for (word, site) in &spec.sites {
+        for site in spec.sites.values() {
             let names = site.hosts.iter().map(|host| (host, "host"));
             for (host, key) in names.chain(site.redirects.iter().map(|host| (host, "redirect"))) {
-                let site = if word.is_empty() {
-                    String::new()
-                } else {
-                    format!("site.{word}.")
-                };
-                let label = format!("{}.{site}{key}", rules.label_prefix);
+                let label = site.label(key);
                 let counts = bearer.counts();
                 found.entry(host.clone()).or_default().push(Claimant {
                     bearer: bearer.name.clone(),
@@ -132,7 +103,7 @@ pub fn asked_in_vain(
     let mut asked: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     let names: BTreeSet<_> = complaints
         .iter()
-        .map(|complaint| &complaint.bearer)
+        .map(|complaint| &complaint.origin.bearer)
         .collect();
     let bearers = names
         .into_iter()
@@ -184,18 +155,15 @@ pub fn nearest_names<'a>(names: impl Iterator<Item = &'a Host>, wanted: &Host) -
 /// What one site claims; nothing, with a complaint, when it is not known where it is to be asked.
 pub(super) fn claims<'a>(
     bearer: &'a Bearer,
-    word: &'a str,
     spec: &'a SiteSpec,
-    rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> Vec<(&'a Host, Claim<'a>)> {
     let claim = Claim {
         bearer,
         spec,
-        word,
         purpose: Purpose::Certify,
     };
-    let Some(port) = port(&claim, rules, complaints) else {
+    let Some(port) = port(&claim, complaints) else {
         return Vec::new();
     };
     let (served, first) = (&spec.hosts, spec.first.as_ref());
@@ -226,11 +194,7 @@ pub(super) fn claims<'a>(
 }
 
 /// The port that a bearer is asked on; `None`, with a complaint, when that can't be known.
-fn port(
-    claim: &Claim<'_>,
-    rules: &LabelRules,
-    complaints: &mut BTreeSet<Complaint>,
-) -> Option<u16> {
+fn port(claim: &Claim<'_>, complaints: &mut BTreeSet<Complaint>) -> Option<u16> {
     let exposed = &claim.bearer.exposed;
     match (claim.spec.port, exposed.len()) {
         (Some(port), _) => return Some(port),
@@ -246,7 +210,6 @@ fn port(
         ),
     };
     complaints.insert(claim.complaint(
-        rules,
         "port",
         "",
         problem,

@@ -3,10 +3,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
+    rc::Rc,
 };
 
 use super::{
-    CertificateFolder, Complaint, Consumer, Folder, Guard, LabelRules, Reload,
+    CertificateFolder, Complaint, Consumer, Folder, Guard, LabelRules, Origin, Reload,
     folders::{ours, place_of},
     kinds::Kind,
     pid1, reach, rights, signals,
@@ -39,21 +40,41 @@ pub(super) fn resolve(
             continue;
         };
         let own = snapshot.own.as_ref();
-        if let Some(refusal) = rights::refusal(bearer, Right::Proxy, "kind", own, rules) {
+        if let Some(refusal) = rights::refusal(
+            bearer,
+            Right::Proxy,
+            spec.proxy.origin(bearer, "kind"),
+            own,
+            rules,
+        ) {
             complaints.insert(refusal);
             continue;
         }
         let proxy = granted(bearer, &spec.proxy, own, rules, complaints);
         match consumer(bearer, kind, &proxy, own, rules) {
             Ok(consumer) => {
-                complaints.extend(unsignalled(&consumer, rules));
-                complaints.extend(signals::complaint(&consumer, bearer, own, rules));
+                complaints.extend(unsignalled(&consumer));
+                complaints.extend(signals::complaint(&consumer, bearer, &spec.proxy, own));
                 consumers.insert(bearer.name.clone(), consumer);
             }
             Err(complaint) => drop(complaints.insert(complaint)),
         }
     }
     consumers
+}
+
+/// Those that are to be servers and can't be configured.
+pub(super) fn unconfigured<'s>(
+    snapshot: &'s Snapshot,
+    specs: &BTreeMap<&ContainerName, Spec>,
+    consumers: &BTreeMap<ContainerName, Consumer>,
+) -> Vec<&'s Bearer> {
+    let servers = specs.iter().filter(|(_, spec)| spec.is_server);
+    servers
+        .filter(|(name, _)| !consumers.contains_key(**name))
+        .filter_map(|(name, _)| snapshot.bearers.get(*name))
+        .map(Rc::as_ref)
+        .collect()
 }
 
 /// Without what its labels ask for and it is not allowed.
@@ -65,13 +86,16 @@ fn granted(
     complaints: &mut BTreeSet<Complaint>,
 ) -> ProxySpec {
     let mut refused = |right, key| {
-        let refusal = rights::refusal(bearer, right, key, own, rules).map(|refusal| Complaint {
-            remedy: format!(
-                "{}; until then it is configured as without this label",
-                refusal.remedy
-            ),
-            ..refusal
-        });
+        let refusal =
+            rights::refusal(bearer, right, spec.origin(bearer, key), own, rules).map(|refusal| {
+                Complaint {
+                    remedy: format!(
+                        "{}; until then it is configured as without this label",
+                        refusal.remedy
+                    ),
+                    ..refusal
+                }
+            });
         let is_refused = refusal.is_some();
         complaints.extend(refusal);
         is_refused
@@ -91,6 +115,7 @@ fn consumer(
     own: Option<&Bearer>,
     rules: &LabelRules,
 ) -> Result<Consumer, Complaint> {
+    let said = spec.origin(bearer, "kind");
     let theirs = spec
         .config
         .clone()
@@ -100,8 +125,8 @@ fn consumer(
             ours,
             theirs: theirs.clone(),
         })
-        .map_err(|gap| gap.complaint(bearer, &theirs, own, rules))?;
-    let owner = owner(bearer, spec, rules)?;
+        .map_err(|gap| gap.complaint(bearer, &theirs, own, said.clone()))?;
+    let owner = owner(bearer, spec, &said)?;
     let certificates = certificate_folder(bearer, &config, owner, own, rules);
     let webroot = webroot(bearer, spec, &config, own, rules)?;
     let (http_port, https_port) = (
@@ -112,6 +137,7 @@ fn consumer(
     Ok(Consumer {
         name: bearer.name.clone(),
         id: bearer.id.clone(),
+        said,
         kind,
         running: bearer.is_running(),
         started_at: bearer.started_at,
@@ -168,31 +194,21 @@ fn guard(bearer: &Bearer, own: Option<&Bearer>, ports: [u16; 2]) -> Guard {
 }
 
 /// Who is to own the keys that a server is given: as its label says, else the user that it runs as; none for root.
-fn owner(
-    bearer: &Bearer,
-    spec: &ProxySpec,
-    rules: &LabelRules,
-) -> Result<Option<Owner>, Complaint> {
+fn owner(bearer: &Bearer, spec: &ProxySpec, said: &Origin) -> Result<Option<Owner>, Complaint> {
     let user = bearer.user.as_str();
     let owner = spec.owner.or_else(|| Owner::of_container(user));
     let is_known = owner.is_some() || matches!(user.split(':').next(), Some("" | "root"));
     if is_known {
         return Ok(owner.filter(|owner| owner.user != 0));
     }
-    let (prefix, name) = (&rules.label_prefix, &bearer.name);
-    let label = format!("{prefix}.kind");
-    let value = bearer.labels.get(&label).cloned().unwrap_or_default();
-    Err(Complaint {
-        bearer: name.clone(),
-        label,
-        value,
-        problem: format!(
-            "it runs as user {user}, who could not read the keys of its certificates: nobody here knows that user's number"
-        ),
-        remedy: format!(
-            "write the number that `docker exec {name} id -u` prints into its label {prefix}.owner, such as {prefix}.owner=33"
-        ),
-    })
+    let (name, label) = (&bearer.name, said.beside("owner"));
+    let problem = format!(
+        "it runs as user {user}, who could not read the keys of its certificates: nobody here knows that user's number"
+    );
+    let remedy = format!(
+        "write the number that `docker exec {name} id -u` prints into its label {label}, such as {label}=33"
+    );
+    Err(said.clone().complains(problem, remedy))
 }
 
 /// Where the proxy reads responses to challenges: where its label says, else where it mounts our folder for them, else
@@ -210,7 +226,7 @@ fn webroot(
                 ours,
                 theirs: theirs.clone(),
             })
-            .map_err(|gap| gap.complaint(bearer, theirs, own, rules));
+            .map_err(|gap| gap.complaint(bearer, theirs, own, spec.origin(bearer, "webroot")));
     }
     let shared = rules.webroot.as_ref().and_then(|ours| {
         let place = place_of(ours, own)?;
@@ -242,19 +258,17 @@ fn check(kind: &Kind, words: &[String]) -> Vec<String> {
     }
 }
 
-fn unsignalled(consumer: &Consumer, rules: &LabelRules) -> Option<Complaint> {
+fn unsignalled(consumer: &Consumer) -> Option<Complaint> {
     let Reload::Swallowed { reason } = &consumer.reload else {
         return None;
     };
-    Some(Complaint {
-        bearer: consumer.name.clone(),
-        label: format!("{}.kind", rules.label_prefix),
-        value: consumer.kind.name.to_owned(),
-        problem: format!("it can't be told to reload: {reason}"),
-        remedy: format!(
-            "write `exec` before the server in its command; or, if it follows signals, the label {}.reload={}; until \
-             then it gets its files and reads them when it starts",
-            rules.label_prefix, consumer.kind.reload
-        ),
-    })
+    let said = &consumer.said;
+    let problem = format!("it can't be told to reload: {reason}");
+    let remedy = format!(
+        "write `exec` before the server in its command; or, if it follows signals, the label {}={}; until then it gets \
+         its files and reads them when it starts",
+        said.beside("reload"),
+        consumer.kind.reload
+    );
+    Some(said.clone().complains(problem, remedy))
 }

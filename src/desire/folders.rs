@@ -2,7 +2,7 @@
 
 use std::path::{self, PathBuf};
 
-use super::{Complaint, Folder, LabelRules};
+use super::{Complaint, Folder, Origin};
 use crate::observe::{Bearer, Place, SharedPath, find, locate, source};
 
 /// Which place a path of ours is.
@@ -88,7 +88,7 @@ impl Gap {
         bearer: &Bearer,
         folder: &path::Path,
         own: Option<&Bearer>,
-        rules: &LabelRules,
+        said: Origin,
     ) -> Complaint {
         let (folder, us) = (folder.display(), own.map_or("quaymaster", Bearer::service));
         let them = bearer.service();
@@ -118,15 +118,7 @@ impl Gap {
                 ),
             ),
         };
-        let label = format!("{}.kind", rules.label_prefix);
-        let value = bearer.labels.get(&label).cloned().unwrap_or_default();
-        Complaint {
-            bearer: bearer.name.clone(),
-            label,
-            value,
-            problem,
-            remedy,
-        }
+        said.complains(problem, remedy)
     }
 }
 

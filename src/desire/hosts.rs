@@ -85,12 +85,9 @@ pub(super) fn resolve<'a>(
         let Some(spec) = specs.get(&bearer.name) else {
             continue;
         };
-        for (word, site) in spec
-            .sites
-            .iter()
-            .filter(|(_, site)| !site.spoiled && !site.hosts.is_empty())
-        {
-            for (host, claim) in claims(bearer, word, site, rules, complaints) {
+        let sites = spec.sites.values();
+        for site in sites.filter(|site| !site.spoiled && !site.hosts.is_empty()) {
+            for (host, claim) in claims(bearer, site, complaints) {
                 match rights::host_refusal(&claim, host, rules) {
                     Some(complaint) => drop(complaints.insert(complaint)),
                     None => by_host.entry(host).or_default().push(claim),
@@ -188,7 +185,7 @@ struct Refusals<'r> {
 
 impl Refusals<'_> {
     fn refuse(&mut self, claim: &Claim<'_>, key: &str, problem: String, remedy: &str) {
-        let complaint = claim.complaint(self.rules, key, self.host.as_str(), problem, remedy);
+        let complaint = claim.complaint(key, self.host.as_str(), problem, remedy);
         self.complaints.insert(complaint);
     }
 
@@ -241,12 +238,12 @@ impl Refusals<'_> {
             } else if claim.spec.tls != oldest.spec.tls {
                 ("tls", claim.spec.tls.as_str(), otherwise())
             } else if claim.spec.hsts != oldest.spec.hsts {
-                ("hsts", claim.written(self.rules, "hsts"), otherwise())
+                ("hsts", claim.written("hsts"), otherwise())
             } else {
                 continue;
             };
             let remedy = "write the same tls and hsts on both";
-            let complaint = claim.complaint(self.rules, key, value, problem, remedy);
+            let complaint = claim.complaint(key, value, problem, remedy);
             self.complaints.insert(complaint);
         }
     }
@@ -328,7 +325,7 @@ fn kept(
         let table = rights::first_line(claim.bearer, host.as_str(), rules);
         remedy.push_str(&format!("; or {table}"));
     }
-    claim.complaint(rules, claim.key(), host.as_str(), problem, &remedy)
+    claim.complaint(claim.key(), host.as_str(), problem, &remedy)
 }
 
 /// The command line that hands a host over.

@@ -33,7 +33,7 @@ use std::{
 
 pub use away::{forgotten_at, is_forgotten};
 pub use claims::{Claimant, asked_in_vain, claimants, nearest_names};
-pub use complaint::{Complaint, visible};
+pub use complaint::{Complaint, Origin, visible};
 pub use dialect::interest;
 pub use holders::{holders, is_over, released};
 pub use kinds::{Comes, KINDS, Kind, Needed, OwnFile};
@@ -120,15 +120,6 @@ impl Desired {
     }
 }
 
-/// Where something is written, for complaints about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    /// The bearer with the label; where it is a setting, the oldest that makes use of it.
-    pub bearer: ContainerName,
-    /// The whole label, or the setting.
-    pub label: String,
-}
-
 /// A certificate that somebody wants. Its lists are in order, each entry once; there may be thousands of one entry each,
 /// and a tree would make room for eleven at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,6 +143,8 @@ pub struct Consumer {
     pub name: ContainerName,
     /// The engine's word for it.
     pub id: ContainerId,
+    /// The label that makes it one.
+    pub said: Origin,
     /// What kind of server it is.
     pub kind: &'static Kind,
     /// Whether it runs now.
@@ -291,13 +284,18 @@ pub struct Site {
     pub tls: Tls,
     /// How long browsers shall insist on TLS.
     pub hsts: Option<Hsts>,
-    /// The bearers that ask for it.
-    pub bearers: Box<[ContainerName]>,
+    /// The labels that ask for it, one of each bearer.
+    pub asked_by: Box<[Origin]>,
     /// What it leads to.
     pub content: SiteContent,
 }
 
 impl Site {
+    /// The bearers that ask for it.
+    pub fn bearers(&self) -> impl Iterator<Item = &ContainerName> {
+        self.asked_by.iter().map(|origin| &origin.bearer)
+    }
+
     /// Where requests for it are passed on to, in order.
     pub fn leads_to(&self) -> Vec<SocketAddr> {
         self.routes()
@@ -340,10 +338,8 @@ pub struct Kept {
 pub struct Pin {
     /// The certificate.
     pub certificate: CertificateName,
-    /// Whose label it is.
-    pub bearer: ContainerName,
-    /// The whole label, prefix included.
-    pub label: String,
+    /// The label that says so.
+    pub said: Origin,
 }
 
 /// What a site leads to.
@@ -424,34 +420,30 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
         mut complaints,
     } = said;
     let mut consumers = consumers::resolve(snapshot, &specs, rules, &mut complaints);
+    let unconfigured = consumers::unconfigured(snapshot, &specs, &consumers);
     let mut of_sites = BTreeSet::new();
     let hosts = hosts::resolve(snapshot, &specs, rules, &mut of_sites);
-    let assigned = certificates::assign(&hosts, rules, &mut of_sites);
+    let assigned = certificates::assign(&hosts, &mut of_sites);
     let mut served_by = BTreeMap::new();
     for (host, held) in &hosts {
         let certificate = assigned.get(host);
-        let proxies = sites::serve(
-            &mut consumers,
-            host,
-            held,
-            certificate,
-            snapshot,
-            rules,
-            &mut of_sites,
-        );
+        let proxies = sites::serve(&mut consumers, host, held, certificate, snapshot);
+        if proxies.is_empty() {
+            sites::tell_unserved(&consumers, host, held, &unconfigured, rules, &mut of_sites);
+        }
         served_by.insert(host.clone(), proxies);
     }
-    sites::tell_nameless(&consumers, &hosts, rules, &mut of_sites);
-    let mut files = sites::password_files(&consumers, &hosts, snapshot, rules);
+    sites::tell_nameless(&consumers, &hosts, &mut of_sites);
+    let mut files = sites::password_files(&consumers, &hosts, snapshot);
     let wants = certificates::wants(&hosts, &assigned, &served_by, rules, &mut of_sites);
     // What can't be followed now of those that are away is looked at when they are back.
     let counts = |name: &ContainerName| {
         let bearer = snapshot.bearers.get(name);
         bearer.is_some_and(|bearer| bearer.counts())
     };
-    of_sites.retain(|complaint| counts(&complaint.bearer));
+    of_sites.retain(|complaint| counts(&complaint.origin.bearer));
     for complaints in files.values_mut() {
-        complaints.retain(|complaint| counts(&complaint.bearer));
+        complaints.retain(|complaint| counts(&complaint.origin.bearer));
     }
     complaints.append(&mut of_sites);
     for wanted in wants.certificates.values() {

@@ -35,6 +35,8 @@ enum Subject {
     Certificate(CertificateName),
     /// The one certificate that a proxy shows to all who ask for an address.
     Addresses,
+    /// All sites: servers serve them, and others wait for those that can't be configured.
+    Servers,
 }
 
 impl Reading {
@@ -141,9 +143,7 @@ impl Known {
         (old, new): &(Option<&Rc<Bearer>>, Option<&Rc<Bearer>>),
         rules: &LabelRules,
     ) -> bool {
-        let kind = format!("{}.kind", rules.label_prefix);
-        let is_server =
-            |bearer: &Rc<Bearer>| bearer.labels.contains_key(&kind) && !bearer.is_one_off();
+        let is_server = |bearer: &Rc<Bearer>| read(bearer, rules).is_server;
         if !old.iter().chain(new).any(|bearer| is_server(bearer)) {
             return false;
         }
@@ -174,7 +174,8 @@ impl Known {
     ) -> BTreeSet<ContainerName> {
         let mut affected = BTreeSet::new();
         let mut seen = BTreeSet::new();
-        let mut next: Vec<_> = touched.into_iter().chain(self.servers(rules)).collect();
+        let mut next: Vec<_> = touched.into_iter().collect();
+        open.insert(Subject::Servers);
         loop {
             for name in next.drain(..) {
                 if let Some(bearer) = self.snapshot.bearers.get(&name) {
@@ -194,15 +195,6 @@ impl Known {
                 );
             }
         }
-    }
-
-    /// All that are to be servers, also those that can't be configured: others wait for them.
-    fn servers(&self, rules: &LabelRules) -> impl Iterator<Item = ContainerName> {
-        let kind = format!("{}.kind", rules.label_prefix);
-        let bearers = self.snapshot.bearers.values();
-        bearers
-            .filter(move |bearer| bearer.labels.contains_key(&kind))
-            .map(|bearer| bearer.name.clone())
     }
 
     fn forget_mentions(&mut self, bearer: &Bearer, rules: &LabelRules) {
@@ -234,7 +226,7 @@ fn replace(
         .for_each(|name| drop(desired.certificates.remove(name)));
     desired
         .complaints
-        .retain(|complaint| !affected.contains(&complaint.bearer));
+        .retain(|complaint| !affected.contains(&complaint.origin.bearer));
     desired.hosts.extend(part.hosts);
     desired.uncovered.extend(part.uncovered);
     desired.certificates.extend(part.certificates);
@@ -344,6 +336,7 @@ fn subjects(spec: &Spec) -> BTreeSet<Subject> {
         }
         subjects.extend(site.wish.certificate.clone().map(Subject::Certificate));
     }
+    subjects.extend(spec.is_server.then_some(Subject::Servers));
     subjects
 }
 
@@ -355,7 +348,7 @@ impl Subject {
     fn certificate(self) -> Option<CertificateName> {
         match self {
             Self::Certificate(name) => Some(name),
-            Self::Addresses => None,
+            Self::Addresses | Self::Servers => None,
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Who may ask for what: the table of grants where there is one, else the rules without it.
 
-use super::{Complaint, LabelRules, claims::Claim};
+use super::{Complaint, LabelRules, Origin, claims::Claim};
 use crate::{
     observe::Bearer,
     values::{Host, Right},
 };
 
-/// Why a bearer may not have what one of its labels asks for; nothing when it may. `key` is the label, `own` the
+/// Why a bearer may not have what one of its labels asks for; nothing when it may. `said` is the label, `own` the
 /// container that we run in.
 ///
 /// Without a table, a bearer may be a proxy and get keys if it is of our own Compose project, or if we are of none;
@@ -14,25 +14,17 @@ use crate::{
 pub(super) fn refusal(
     bearer: &Bearer,
     right: Right,
-    key: &str,
+    said: Origin,
     own: Option<&Bearer>,
     rules: &LabelRules,
 ) -> Option<Complaint> {
-    let label = format!("{}.{key}", rules.label_prefix);
-    let value = bearer.labels.get(&label).cloned().unwrap_or_default();
-    let told = |problem, remedy| Complaint {
-        bearer: bearer.name.clone(),
-        label,
-        value,
-        problem,
-        remedy,
-    };
     let project = bearer.project();
     if let Some(grants) = &rules.grants {
         let allowed =
             project.is_some_and(|project| grants.allows(project, bearer.service(), right));
         let problem = format!("the setting grants does not give it the right {right}");
-        return (!allowed).then(|| told(problem, line(bearer, &right.to_string(), rules)));
+        return (!allowed)
+            .then(|| said.complains(problem, line(bearer, &right.to_string(), rules)));
     }
     let ours = own.and_then(Bearer::project);
     let is_near = ours.is_none() || ours == project;
@@ -43,11 +35,11 @@ pub(super) fn refusal(
             let problem = format!(
                 "it is not of the Compose project {ours}, as quaymaster is, and would get keys"
             );
-            Some(told(problem, first_line(bearer, &right.to_string(), rules)))
+            Some(said.complains(problem, first_line(bearer, &right.to_string(), rules)))
         }
         Right::Exec | Right::Restart | Right::Copy => {
             let problem = format!("the right {right} needs a grant");
-            Some(told(problem, first_line(bearer, &right.to_string(), rules)))
+            Some(said.complains(problem, first_line(bearer, &right.to_string(), rules)))
         }
     }
 }
@@ -68,7 +60,6 @@ pub(super) fn host_refusal(
     }
     let problem = format!("the setting grants does not give it {host}");
     Some(claim.complaint(
-        rules,
         claim.key(),
         host.as_str(),
         problem,
@@ -242,17 +233,13 @@ mod tests {
 
     #[test]
     fn what_reaches_into_a_container_needs_a_grant() {
-        let helper = container("helper", 5)
-            .project_is("edge")
-            .label("check", "exec true");
+        let helper = container("helper", 5).project_is("edge");
         let own = own().project_is("edge");
         for right in [Right::Exec, Right::Restart, Right::Copy] {
+            let said = Origin::new(&helper.name, "quaymaster.check", "exec true");
             let refused =
-                refusal(&helper, right, "check", Some(&own), &rules()).expect("it is refused");
-            assert_eq!(
-                (refused.label.as_str(), refused.value.as_str()),
-                ("quaymaster.check", "exec true")
-            );
+                refusal(&helper, right, said.clone(), Some(&own), &rules()).expect("it is refused");
+            assert_eq!(refused.origin, said);
             assert!(
                 refused
                     .to_string()
@@ -263,7 +250,7 @@ mod tests {
                 refusal(
                     &helper,
                     right,
-                    "check",
+                    said,
                     Some(&own),
                     &granted(&format!("edge = \"{right}\""))
                 ),

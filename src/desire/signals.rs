@@ -1,7 +1,7 @@
 //! What a signal does to a container besides reaching its first process: by the engine, it may be the end of its restart
 //! policy.
 
-use super::{Complaint, Consumer, LabelRules, Reload};
+use super::{Complaint, Consumer, Reload, spec::ProxySpec};
 use crate::{
     observe::{Bearer, RestartPolicy, Way},
     values::Signal,
@@ -62,29 +62,18 @@ pub fn lost_policy(
 pub(super) fn complaint(
     consumer: &Consumer,
     bearer: &Bearer,
+    spec: &ProxySpec,
     own: Option<&Bearer>,
-    rules: &LabelRules,
 ) -> Option<Complaint> {
     let Reload::Signal(signal) = consumer.reload else {
         return None;
     };
     let (problem, remedy) = lost_policy(bearer, own, signal)?;
-    let written = |key: &str| {
-        let label = format!("{}.{key}", rules.label_prefix);
-        let value = bearer.labels.get(&label).cloned();
-        (label, value.unwrap_or_default())
-    };
     // A label that is not followed is not to blame.
-    let (label, value) = Some(written("reload"))
-        .filter(|(_, value)| value.parse() == Ok(signal))
-        .unwrap_or_else(|| written("kind"));
-    Some(Complaint {
-        bearer: consumer.name.clone(),
-        label,
-        value,
-        problem,
-        remedy,
-    })
+    let reload = Some(spec.origin(bearer, "reload"));
+    let reload = reload.filter(|origin| origin.text.parse() == Ok(signal));
+    let said = reload.unwrap_or_else(|| consumer.said.clone());
+    Some(said.complains(problem, remedy))
 }
 
 #[cfg(test)]
@@ -93,7 +82,11 @@ mod tests {
         super::tests::{complaints, container, desired, own, proxy, rules, snapshot},
         *,
     };
-    use crate::{desire::desire, observe::BearerState, values::Grants};
+    use crate::{
+        desire::{LabelRules, desire},
+        observe::BearerState,
+        values::Grants,
+    };
 
     /// A proxy by this policy, with this stop signal.
     fn restarted(policy: &str, stop_signal: &str) -> Bearer {

@@ -31,30 +31,36 @@ pub(super) fn serve(
     held: &HostDecision<'_>,
     certificate: Option<&CertificateName>,
     snapshot: &Snapshot,
-    rules: &LabelRules,
-    complaints: &mut BTreeSet<Complaint>,
 ) -> BTreeSet<ContainerName> {
     let mut served_by = BTreeSet::new();
     for consumer in consumers.values_mut() {
         let Some(proxy) = snapshot.bearers.get(&consumer.name) else {
             continue;
         };
-        let Some(site) = site(host, held, certificate, proxy, rules) else {
+        let Some(site) = site(host, held, certificate, proxy) else {
             continue;
         };
         consumer.sites.insert(host.clone(), Rc::new(site));
         served_by.insert(consumer.name.clone());
     }
-    if served_by.is_empty() {
-        // Where nothing is to be served there is no claim, either.
-        let claims = held.claims().into_iter();
-        complaints.extend(
-            claims
-                .filter(|claim| !waits_for_a_proxy(claim, consumers, snapshot, rules))
-                .map(|claim| unserved(claim, host, consumers, rules)),
-        );
-    }
     served_by
+}
+
+/// Tells of a host that no proxy serves. Where one would that can't be configured, that is told once, of the proxy,
+/// however many wait for it.
+pub(super) fn tell_unserved(
+    consumers: &BTreeMap<ContainerName, Consumer>,
+    host: &Host,
+    held: &HostDecision<'_>,
+    unconfigured: &[&Bearer],
+    rules: &LabelRules,
+    complaints: &mut BTreeSet<Complaint>,
+) {
+    let waits = |claim: &Claim<'_>| unconfigured.iter().any(|proxy| is_for(claim, proxy));
+    // Where nothing is to be served there is no claim, either.
+    for claim in held.claims().into_iter().filter(|claim| !waits(claim)) {
+        complaints.insert(unserved(claim, host, consumers, rules));
+    }
 }
 
 /// Has the proxies of a certificate answer for those of its names that they don't serve.
@@ -76,7 +82,6 @@ pub(super) fn answer(consumers: &mut BTreeMap<ContainerName, Consumer>, wanted: 
 pub(super) fn tell_nameless(
     consumers: &BTreeMap<ContainerName, Consumer>,
     hosts: &BTreeMap<Host, HostDecision<'_>>,
-    rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
 ) {
     for consumer in consumers.values() {
@@ -98,9 +103,11 @@ pub(super) fn tell_nameless(
                 .get(host)
                 .map(HostDecision::claims)
                 .unwrap_or_default();
-            complaints.extend(claims.iter().map(|claim| {
-                claim.complaint(rules, claim.key(), host.as_str(), problem.clone(), remedy)
-            }));
+            complaints.extend(
+                claims.iter().map(|claim| {
+                    claim.complaint(claim.key(), host.as_str(), problem.clone(), remedy)
+                }),
+            );
         }
     }
 }
@@ -110,7 +117,6 @@ pub(super) fn password_files(
     consumers: &BTreeMap<ContainerName, Consumer>,
     hosts: &BTreeMap<Host, HostDecision<'_>>,
     snapshot: &Snapshot,
-    rules: &LabelRules,
 ) -> BTreeMap<SharedPath, BTreeSet<Complaint>> {
     let own = snapshot.own.as_ref();
     let mut files: BTreeMap<SharedPath, BTreeSet<Complaint>> = BTreeMap::new();
@@ -128,7 +134,7 @@ pub(super) fn password_files(
                 continue;
             };
             if let Some(ours) = seen_here(proxy, path::Path::new(file), own) {
-                let told = no_passwords(claim, file, proxy, &ours, rules);
+                let told = no_passwords(claim, file, proxy, &ours);
                 files.entry(ours).or_default().insert(told);
             }
         }
@@ -136,13 +142,7 @@ pub(super) fn password_files(
     files
 }
 
-fn no_passwords(
-    claim: &Claim<'_>,
-    file: &str,
-    proxy: &Bearer,
-    ours: &SharedPath,
-    rules: &LabelRules,
-) -> Complaint {
+fn no_passwords(claim: &Claim<'_>, file: &str, proxy: &Bearer, ours: &SharedPath) -> Complaint {
     let name = &proxy.name;
     let problem =
         format!("there is no such file in {name}: {ours} here, where it should be, is none");
@@ -150,7 +150,7 @@ fn no_passwords(
         "write it, with a line NAME:HASH for each who may come in (`openssl passwd -apr1` prints a HASH), or name another \
          file of {name}; until then nobody is let in"
     );
-    claim.complaint(rules, "auth", file, problem, &remedy)
+    claim.complaint("auth", file, problem, &remedy)
 }
 
 /// The site as this proxy sees it; `None` when it is to serve none of the bearers behind it.
@@ -159,7 +159,6 @@ fn site(
     held: &HostDecision<'_>,
     certificate: Option<&CertificateName>,
     proxy: &Bearer,
-    rules: &LabelRules,
 ) -> Option<Site> {
     let content = match &held.content {
         ClaimedContent::Nothing => return None,
@@ -180,13 +179,13 @@ fn site(
     Some(Site {
         kept: held.is_kept.then(|| Kept::of(&claims)),
         certificate: certificate.cloned(),
-        pin: claims.iter().find_map(|claim| pin(claim, rules)),
+        pin: claims.iter().find_map(|claim| pin(claim)),
         tls: held.tls,
         hsts: held.hsts,
-        bearers: near
-            .map(|claim| claim.bearer.name.clone())
+        asked_by: near
+            .map(|claim| claim.origin(claim.key(), host.as_str()))
             .sorted()
-            .dedup()
+            .dedup_by(|one, other| one.bearer == other.bearer)
             .collect(),
         content,
     })
@@ -202,12 +201,11 @@ impl Kept {
     }
 }
 
-fn pin(claim: &Claim<'_>, rules: &LabelRules) -> Option<Pin> {
+fn pin(claim: &Claim<'_>) -> Option<Pin> {
     let certificate = claim.spec.wish.pin.clone()?;
     Some(Pin {
+        said: claim.origin("pin", certificate.as_str()),
         certificate,
-        bearer: claim.bearer.name.clone(),
-        label: claim.label(rules, "pin"),
     })
 }
 
@@ -308,20 +306,6 @@ fn network<'a>(bearer: &'a Bearer, name: &str) -> Option<&'a Endpoint> {
     bearer.endpoint(name).or_else(|| bearer.endpoint(&within?))
 }
 
-/// Whether a proxy would serve the claim that can't be configured: that is told once, of the proxy, however many wait.
-fn waits_for_a_proxy(
-    claim: &Claim<'_>,
-    consumers: &BTreeMap<ContainerName, Consumer>,
-    snapshot: &Snapshot,
-    rules: &LabelRules,
-) -> bool {
-    let label = format!("{}.kind", rules.label_prefix);
-    let mut would_be = snapshot.bearers.values().filter(|bearer| {
-        bearer.labels.contains_key(&label) && !consumers.contains_key(&bearer.name)
-    });
-    would_be.any(|proxy| is_for(claim, proxy))
-}
-
 /// That none of the proxies serves a claim, and what would help.
 fn unserved(
     claim: &Claim<'_>,
@@ -330,7 +314,7 @@ fn unserved(
     rules: &LabelRules,
 ) -> Complaint {
     let wrong = |key, value: &str, problem: String, remedy: String| {
-        claim.complaint(rules, key, value, problem, &remedy)
+        claim.complaint(key, value, problem, &remedy)
     };
     if consumers.is_empty() {
         let remedy = format!(

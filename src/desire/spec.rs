@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, fmt, path::PathBuf, time::Duration};
 
 use litemap::LiteMap;
 
-use super::{Reload, kinds::Kind};
+use super::{Origin, Reload, kinds::Kind};
+use crate::observe::Bearer;
 use crate::values::{Block, CertificateName, ChallengeType, Host, Issuer, KeyType, Owner};
 
 /// What a bearer's labels say.
@@ -12,7 +13,9 @@ use crate::values::{Block, CertificateName, ChallengeType, Host, Issuer, KeyType
 pub(super) struct Spec {
     /// What it serves: one site without a word, more with words of their own.
     pub sites: LiteMap<String, Box<SiteSpec>>,
-    /// What kind of server it is.
+    /// Whether it is to be a server, of whatever kind.
+    pub is_server: bool,
+    /// What kind of server it is; none where there is no such kind.
     pub kind: Option<&'static Kind>,
     /// What is particular about it as a server.
     pub proxy: ProxySpec,
@@ -21,6 +24,8 @@ pub(super) struct Spec {
 /// What a bearer's labels say about it as a server; what they leave out is as its kind has it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ProxySpec {
+    /// What the labels about it begin with.
+    pub start: String,
     /// The folder in it where rendered files go.
     pub config: Option<PathBuf>,
     /// The folder from which it serves responses to challenges.
@@ -43,9 +48,20 @@ pub(super) struct ProxySpec {
     pub spoiled: bool,
 }
 
+impl ProxySpec {
+    /// Where one of the labels about it is written, with what it says, or would be.
+    pub fn origin(&self, bearer: &Bearer, key: &str) -> Origin {
+        let label = format!("{}{key}", self.start);
+        let text = bearer.labels.get(&label).map_or("", String::as_str);
+        Origin::new(&bearer.name, &label, text)
+    }
+}
+
 /// What a bearer's labels say about one site of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SiteSpec {
+    /// What the labels about it begin with.
+    pub start: String,
     /// What it answers for.
     pub hosts: BTreeSet<Host>,
     /// The first of them as written that is no wildcard: where further names are sent.
@@ -93,6 +109,11 @@ pub(super) struct SiteSpec {
 }
 
 impl SiteSpec {
+    /// The whole name of one of the labels about it.
+    pub fn label(&self, key: &str) -> String {
+        format!("{}{key}", self.start)
+    }
+
     /// All names that stand in its labels.
     pub fn all_names(&self) -> impl Iterator<Item = &Host> {
         self.hosts.iter().chain(&self.redirects).chain(&self.names)

@@ -419,9 +419,11 @@ fn files_of_passwords_are_looked_for_where_they_can_be_seen_from_here() {
         let files = desire(&snapshot, &rules()).files;
         let asked = files.values().flatten();
         assert!(
-            asked.clone().all(|told| told.bearer.as_str() == "shop"
-                && told.label == "quaymaster.auth"
-                && told.value == file),
+            asked
+                .clone()
+                .all(|told| told.origin.bearer.as_str() == "shop"
+                    && &*told.origin.label == "quaymaster.auth"
+                    && &*told.origin.text == file),
             "{files:?}"
         );
         files.into_keys().collect::<Vec<_>>()
@@ -662,7 +664,7 @@ fn containers_of_one_project_share_a_name_and_others_do_not_take_it() {
         .flat_map(|c| c.sites.values())
         .next()
         .expect("the site");
-    let names: Vec<_> = site.bearers.iter().map(ContainerName::as_str).collect();
+    let names: Vec<_> = site.bearers().map(ContainerName::as_str).collect();
     assert_eq!(names, ["one", "two"]);
     assert!(
         complaints(&desired)[0].contains("container thief"),
@@ -1043,4 +1045,34 @@ fn keys_are_for_the_user_that_a_proxy_runs_as_and_one_without_a_number_is_asked_
             "{user}"
         );
     }
+}
+
+#[test]
+fn a_site_knows_each_label_that_asks_for_it() {
+    let desired = desired([
+        proxy(),
+        container("shop", 4)
+            .label("site.admin.host", "a.example, b.example")
+            .label("site.admin.redirect", "www.a.example"),
+        container("api", 5)
+            .label("host", "b.example")
+            .label("path", "/api"),
+    ]);
+    let consumer = desired.consumers.values().next().expect("the proxy");
+    let said: Vec<_> = consumer
+        .sites
+        .values()
+        .flat_map(|site| &site.asked_by)
+        .map(|origin| format!("{} {}={}", origin.bearer, origin.label, origin.text))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "shop quaymaster.site.admin.host=a.example",
+            "api quaymaster.host=b.example",
+            "shop quaymaster.site.admin.host=b.example",
+            "shop quaymaster.site.admin.redirect=www.a.example",
+        ]
+    );
+    assert_eq!(&*consumer.said.label, "quaymaster.kind");
 }

@@ -15,7 +15,7 @@ use super::{
     shown::shown,
 };
 use crate::{
-    desire::{Complaint, lost_policy, signal_way},
+    desire::{Complaint, Origin, lost_policy, signal_way},
     observe::{Bearer, Detail, Way},
     plan::run_failed,
     ports::{Clock, DetailedEngine, EngineError},
@@ -348,12 +348,10 @@ impl Turning {
         let mut complaints = Vec::new();
         for container in self.meant(target) {
             let lost = lost_policy(container, self.own(), signal);
-            complaints.extend(lost.map(|(problem, remedy)| Complaint {
-                bearer: container.name.clone(),
-                label: "option --signal".to_owned(),
-                value: format!("{target} {signal}"),
-                problem,
-                remedy,
+            complaints.extend(lost.map(|(problem, remedy)| {
+                let text = format!("{target} {signal}");
+                let said = Origin::new(&container.name, "option --signal", &text);
+                said.complains(problem, remedy)
             }));
         }
         for complaint in complaints {

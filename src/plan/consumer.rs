@@ -11,7 +11,7 @@ use super::{
     deploy::{Case, deploy},
     gate::{self, Elsewhere, Gate},
     ground::{self, Ground},
-    held_back::{Whose, complaints, of_refused_templates, unrendered},
+    held_back::{complaints, of_refused_templates, unrendered},
     obtain::HeldCertificates,
     part, signals,
     trial::{self, Mode},
@@ -40,7 +40,7 @@ pub(super) fn plan(
         return;
     };
     let signals = signals::seen(consumer, installed, now);
-    let told = signals::complaint(consumer, &signals, rules);
+    let told = signals::complaint(consumer, &signals);
     draft.plan.complaints.extend(told);
     let consumer = &signals::in_force(consumer, &signals);
     let gate = Gate::of(consumer, installed, rules);
@@ -56,17 +56,14 @@ pub(super) fn plan(
     };
     let ground = Ground::of(consumer, installed, templates);
     let (parts, on_trial) = memory.parts(&case.wanted(ground.templates), ground.is_trial_due);
-    draft.plan.complaints.extend(complaints(
-        consumer,
-        installed,
-        parts,
-        ground.templates,
-        rules,
-    ));
     draft
         .plan
         .complaints
-        .extend(of_refused_templates(consumer, installed, templates, rules));
+        .extend(complaints(consumer, installed, parts, ground.templates));
+    draft
+        .plan
+        .complaints
+        .extend(of_refused_templates(consumer, installed, templates));
     let is_under_way = observed.under_way.contains(&subject);
     let shut = match is_under_way {
         // What is held back, and what is shut, stays so meanwhile.
@@ -76,7 +73,7 @@ pub(super) fn plan(
             shut(consumer, parts, installed, has_failed)
         }
     };
-    let told = complaint_of_shut(consumer, &shut, rules);
+    let told = complaint_of_shut(consumer, &shut);
     draft.plan.complaints.extend(told);
     if is_under_way {
         return;
@@ -116,10 +113,7 @@ pub(super) fn plan(
         Ok(Some(found)) => found,
         Ok(None) => return,
         Err(error) => {
-            return draft
-                .plan
-                .complaints
-                .extend([unrendered(consumer, &error, rules)]);
+            return draft.plan.complaints.extend([unrendered(consumer, &error)]);
         }
     };
     match backoff::held_back(
@@ -190,7 +184,7 @@ impl Case<'_> {
         let trial = self
             .trial(ground, templates, parts, on_trial)
             .unwrap_or_else(|error| {
-                complaints.insert(unrendered(self.consumer, &error, self.rules));
+                complaints.insert(unrendered(self.consumer, &error));
                 None
             });
         Ok(trial.or(usual))
@@ -270,11 +264,7 @@ fn shut(
         .collect()
 }
 
-fn complaint_of_shut(
-    consumer: &Consumer,
-    shut: &BTreeSet<FileName>,
-    rules: &PlanRules,
-) -> Option<Complaint> {
+fn complaint_of_shut(consumer: &Consumer, shut: &BTreeSet<FileName>) -> Option<Complaint> {
     let names = shut
         .iter()
         .map(FileName::as_str)
@@ -289,7 +279,7 @@ fn complaint_of_shut(
         "see why it takes nothing new: `docker logs {}`",
         consumer.name
     );
-    (!shut.is_empty()).then(|| Whose::consumer(consumer, rules).complains(problem, remedy))
+    (!shut.is_empty()).then(|| consumer.said.clone().complains(problem, remedy))
 }
 
 fn take_back(

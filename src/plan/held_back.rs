@@ -3,16 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::{
-    PlanRules,
     content::Parts,
     ground::are_condemned,
     part::{Part, Serving},
 };
 use crate::{
-    desire::{Comes, Complaint, Consumer},
+    desire::{Comes, Complaint, Consumer, Origin},
     observe::{Installed, Refused},
     render::{TemplateError, Templates},
-    values::{ContainerName, FileName, Host},
+    values::{FileName, Host},
 };
 
 /// What is held back or can't be written.
@@ -21,10 +20,9 @@ pub(super) fn complaints(
     installed: &Installed,
     parts: &Parts,
     templates: &Templates,
-    rules: &PlanRules,
 ) -> Vec<Complaint> {
     let mut complaints = Vec::new();
-    let of_all = of_all_with_certificates(consumer, installed, parts, rules);
+    let of_all = of_all_with_certificates(consumer, installed, parts);
     let is_told = |part: &Part| of_all.is_some() && part.certificate.is_some();
     let in_question = installed
         .foreign
@@ -71,11 +69,11 @@ pub(super) fn complaints(
         } else {
             continue;
         };
-        let asking = about(consumer, part.host(), rules).into_iter();
-        complaints.extend(asking.map(|whose| whose.complains(problem.clone(), remedy.clone())));
+        let asking = about(consumer, part.host()).into_iter();
+        complaints.extend(asking.map(|origin| origin.complains(problem.clone(), remedy.clone())));
     }
     complaints.extend(of_all);
-    complaints.extend(of_templates(consumer, installed, parts, rules));
+    complaints.extend(of_templates(consumer, installed, parts));
     complaints
 }
 
@@ -85,7 +83,6 @@ fn of_all_with_certificates(
     consumer: &Consumer,
     installed: &Installed,
     parts: &Parts,
-    rules: &PlanRules,
 ) -> Option<Complaint> {
     let with_certificates = parts
         .iter()
@@ -107,7 +104,7 @@ fn of_all_with_certificates(
     let told = unread.or(refusals
         .first()
         .filter(|_| count > 1 && refusals.len() == count))?;
-    let (name, prefix) = (&consumer.name, &rules.label_prefix);
+    let (name, owner) = (&consumer.name, consumer.said.beside("owner"));
     let problem = match unread {
         Some(_) => format!(
             "{name} can't read the keys of its certificates: {}",
@@ -121,9 +118,9 @@ fn of_all_with_certificates(
     let change: String = users.iter().map(|put| format!("{put}; or ")).collect();
     let remedy = format!(
         "{change}look into its log; where it may not read keys, write the number of the user that it runs as into its \
-         label {prefix}.owner. Until then sites without a certificate go on, and no other is new"
+         label {owner}. Until then sites without a certificate go on, and no other is new"
     );
-    Some(Whose::consumer(consumer, rules).complains(problem, remedy))
+    Some(consumer.said.clone().complains(problem, remedy))
 }
 
 /// The certificate of the user's that a refused part would have brought: that may be what is refused.
@@ -141,23 +138,18 @@ fn put_another(users: &Serving) -> String {
 }
 
 /// What templates fail for. A template that fails for everything is told once.
-fn of_templates(
-    consumer: &Consumer,
-    installed: &Installed,
-    parts: &Parts,
-    rules: &PlanRules,
-) -> Vec<Complaint> {
+fn of_templates(consumer: &Consumer, installed: &Installed, parts: &Parts) -> Vec<Complaint> {
     let failed = parts.unrendered();
     let of_all = failed.values().find(|part| part.host.is_none());
     if let Some(one) = of_all.or_else(|| failed.values().next().filter(|_| !parts.has_site())) {
-        return vec![unrendered(consumer, &one.error, rules)];
+        return vec![unrendered(consumer, &one.error)];
     }
     let of_each = failed.iter().flat_map(|(file, part)| {
         let meanwhile = meanwhile(file, part.host.as_ref(), installed);
         let remedy =
             format!("mend the template, or change the site's labels; until then {meanwhile}");
-        let asking = about(consumer, part.host.as_ref(), rules).into_iter();
-        asking.map(move |whose| whose.complains(part.error.to_string(), remedy.clone()))
+        let asking = about(consumer, part.host.as_ref()).into_iter();
+        asking.map(move |origin| origin.complains(part.error.to_string(), remedy.clone()))
     });
     of_each.collect()
 }
@@ -167,7 +159,6 @@ pub(super) fn of_refused_templates(
     consumer: &Consumer,
     installed: &Installed,
     templates: &Templates,
-    rules: &PlanRules,
 ) -> Option<Complaint> {
     let earlier = installed
         .templates
@@ -194,17 +185,13 @@ pub(super) fn of_refused_templates(
     let remedy = format!(
         "mend the templates; they are tried again when they change, and until then {meanwhile}"
     );
-    Some(Whose::consumer(consumer, rules).complains(problem, remedy))
+    Some(consumer.said.clone().complains(problem, remedy))
 }
 
 /// What is told when nothing of a consumer's can be brought up to date, because a template fails.
-pub(super) fn unrendered(
-    consumer: &Consumer,
-    error: &TemplateError,
-    rules: &PlanRules,
-) -> Complaint {
+pub(super) fn unrendered(consumer: &Consumer, error: &TemplateError) -> Complaint {
     let remedy = "mend the template; until then what is live stays where it leads to nobody else";
-    Whose::consumer(consumer, rules).complains(error.to_string(), remedy.to_owned())
+    consumer.said.clone().complains(error.to_string(), remedy)
 }
 
 /// What becomes of a site whose own file is held back.
@@ -228,51 +215,10 @@ fn change<'t>(users: impl Iterator<Item = &'t str>) -> String {
     }
 }
 
-/// Who is told, and of which label.
-pub(super) struct Whose {
-    container: ContainerName,
-    label: String,
-    value: String,
-}
-
-impl Whose {
-    pub(super) fn consumer(consumer: &Consumer, rules: &PlanRules) -> Self {
-        let label = format!("{}.kind", rules.label_prefix);
-        Self {
-            container: consumer.name.clone(),
-            label,
-            value: consumer.kind.name.to_owned(),
-        }
-    }
-
-    pub(super) fn complains(self, problem: String, remedy: String) -> Complaint {
-        let Self {
-            container,
-            label,
-            value,
-        } = self;
-        Complaint {
-            bearer: container,
-            label,
-            value,
-            problem,
-            remedy,
-        }
-    }
-}
-
-/// Whose a part is: the containers that claim its host, else the consumer.
-fn about(consumer: &Consumer, host: Option<&Host>, rules: &PlanRules) -> Vec<Whose> {
-    match host.and_then(|host| Some((host, consumer.sites.get(host)?))) {
-        Some((host, site)) => {
-            let label = format!("{}.host", rules.label_prefix);
-            let of = |container: &ContainerName| Whose {
-                container: container.clone(),
-                label: label.clone(),
-                value: host.to_string(),
-            };
-            site.bearers.iter().map(of).collect()
-        }
-        None => vec![Whose::consumer(consumer, rules)],
+/// Where it is written what a part is for: the labels that ask for its host, else the one of the consumer.
+fn about(consumer: &Consumer, host: Option<&Host>) -> Vec<Origin> {
+    match host.and_then(|host| consumer.sites.get(host)) {
+        Some(site) => site.asked_by.to_vec(),
+        None => vec![consumer.said.clone()],
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{rc::Rc, time::Duration};
 
-use super::{PlanRules, held_back::Whose};
 use crate::{
     desire::{Complaint, Consumer, Reload},
     observe::{Installed, Progress, Sent, Signals},
@@ -71,25 +70,21 @@ fn hopeless(consumer: &Consumer, signals: &Signals) -> Option<Signal> {
 }
 
 /// What is told of a consumer that ends of its signal.
-pub(super) fn complaint(
-    consumer: &Consumer,
-    signals: &Signals,
-    rules: &PlanRules,
-) -> Option<Complaint> {
+pub(super) fn complaint(consumer: &Consumer, signals: &Signals) -> Option<Complaint> {
     let signal = hopeless(consumer, signals)?;
     let (ended, seconds) = (signals.ended, ENDS_WITHIN.as_secs());
     let problem = format!(
         "it ended within {seconds} seconds of the signal {signal}, {ended} times in a row, as containers do whose first \
          process is an init that takes this signal for its end; it is not sent again"
     );
-    let label = format!("{}.reload", rules.label_prefix);
+    let label = consumer.said.beside("reload");
     let words = consumer.kind.reload_words.join(" ");
     let remedy = format!(
         "write the label {label}=exec {words} (which needs the right exec), {label}=restart (which needs the right \
          restart) or {label}=none; until its image, command or labels change it gets its files and reads them when it \
          starts"
     );
-    Some(Whose::consumer(consumer, rules).complains(problem, remedy))
+    Some(consumer.said.clone().complains(problem, remedy))
 }
 
 #[cfg(test)]

@@ -27,7 +27,6 @@ pub(super) fn rules() -> PlanRules {
     PlanRules {
         mark_host: "quaymaster-0123456789abcdef".into(),
         resync: HOUR,
-        label_prefix: "quaymaster".into(),
         circumstances: Digest::of(""),
     }
 }

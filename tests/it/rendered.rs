@@ -270,7 +270,6 @@ fn rendered(labels: &str) -> (BTreeMap<String, String>, BTreeSet<Complaint>) {
         profile: None,
     };
     let plan_rules = quaymaster::plan::PlanRules {
-        label_prefix: "quaymaster".into(),
         mark_host: "quaymaster-0123456789abcdef".into(),
         resync: std::time::Duration::from_secs(3600),
         circumstances: Digest::of(""),

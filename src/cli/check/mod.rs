@@ -172,7 +172,7 @@ fn complaints(survey: &Survey, told: &mut Findings) {
     for complaint in &complaints {
         let says = format!(
             "container {}, label {}: {}",
-            complaint.bearer, complaint.label, complaint.problem
+            complaint.origin.bearer, complaint.origin.label, complaint.problem
         );
         told.problem("labels", says, complaint.remedy.as_str());
     }
@@ -248,7 +248,6 @@ mod tests {
         let rules = plan::PlanRules {
             mark_host: "quaymaster-0123456789abcdef".into(),
             resync: std::time::Duration::from_secs(3600),
-            label_prefix: "quaymaster".into(),
             circumstances: crate::values::Digest::of(""),
         };
         let plan = plan(&desired, &observed, &templates, &rules, now);

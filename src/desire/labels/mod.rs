@@ -7,13 +7,13 @@ mod values;
 use std::collections::BTreeSet;
 
 use super::{
-    Complaint,
+    Complaint, Origin,
     complaint::{bounded, shortened},
     spec::{CertificateSpec, Scheme, SiteSpec, Spec, Tls},
 };
 use crate::{
     observe::{Bearer, Interest},
-    values::{ContainerName, Host, nearest},
+    values::{Host, nearest},
 };
 pub use table::LABELS;
 use values::{short, words_of};
@@ -63,8 +63,9 @@ pub(super) fn read(bearer: &Bearer, prefix: &str, complaints: &mut BTreeSet<Comp
         return spec;
     }
     let start = format!("{prefix}.");
-    let complaint =
-        |label: &str, value: &str, trouble| complaint(&bearer.name, label, value, trouble);
+    let complaint = |label: &str, value: &str, (problem, remedy): Trouble| {
+        Origin::new(&bearer.name, label, value).complains(problem, remedy)
+    };
     let mut count = 0;
     for (label, value) in &bearer.labels {
         let Some(key) = label.strip_prefix(&start) else {
@@ -91,7 +92,11 @@ pub(super) fn read(bearer: &Bearer, prefix: &str, complaints: &mut BTreeSet<Comp
             (problem, "mend those that are told first".to_owned()),
         ));
     }
-    for (_, site) in &mut spec.sites {
+    for (word, site) in &mut spec.sites {
+        site.start = match word.as_str() {
+            "" => start.clone(),
+            word => format!("{start}site.{word}."),
+        };
         let found = CONTRADICTIONS.iter().find(|row| (row.is_in)(site));
         if let Some(Contradiction {
             key,
@@ -102,29 +107,15 @@ pub(super) fn read(bearer: &Bearer, prefix: &str, complaints: &mut BTreeSet<Comp
         {
             site.spoiled = true;
             let trouble = ((*problem).to_owned(), (*remedy).to_owned());
-            complaints.insert(complaint(&format!("{start}{key}"), "", trouble));
+            complaints.insert(complaint(&site.label(key), "", trouble));
         }
     }
+    spec.proxy.start = start;
     spec
 }
 
 /// What is wrong, and what to write instead.
 type Trouble = (String, String);
-
-fn complaint(
-    bearer: &ContainerName,
-    label: &str,
-    value: &str,
-    (problem, remedy): Trouble,
-) -> Complaint {
-    Complaint {
-        bearer: bearer.clone(),
-        label: shortened(label),
-        value: shortened(value),
-        problem,
-        remedy,
-    }
-}
 
 /// Reads one label; says what is wrong and what to write instead.
 fn read_one(spec: &mut Spec, key: &str, value: &str, prefix: &str) -> Vec<Trouble> {

@@ -20,7 +20,7 @@ pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {
     let served: BTreeSet<_> = facts
         .proxies()
         .flat_map(|proxy| proxy.sites.get(facts.host))
-        .flat_map(|s| &s.bearers)
+        .flat_map(|site| site.bearers())
         .collect();
     for claimant in claimants {
         tell_one(facts, claimant, served.contains(&claimant.bearer), told);
@@ -119,7 +119,8 @@ fn nobody(facts: &Inspection<'_>, told: &mut Findings) {
 /// Complaints that have to do with the name; those about proxies first, where none serves it.
 pub(super) fn tell_complaints(facts: &Inspection<'_>, told: &mut Findings) {
     let unserved = facts.site().is_none();
-    let is_of_proxy = |complaint: &Complaint| complaint.label == format!("{}.kind", facts.prefix);
+    let is_of_proxy =
+        |complaint: &Complaint| *complaint.origin.label == format!("{}.kind", facts.prefix);
     let mut all: Vec<_> = about(facts).collect();
     all.extend(
         facts
@@ -130,12 +131,11 @@ pub(super) fn tell_complaints(facts: &Inspection<'_>, told: &mut Findings) {
     all.dedup();
     for complaint in all {
         let Complaint {
-            bearer: container,
-            label,
+            origin,
             problem,
             remedy,
-            ..
         } = complaint;
+        let (container, label) = (&origin.bearer, &origin.label);
         let says = format!("container {container}, label {label}: {problem}");
         let remedy = format!("container {container}: {remedy}");
         match is_of_proxy(complaint) && is_served(facts) {
@@ -198,8 +198,8 @@ fn concerns(
     let is_of_other = facts
         .claimants
         .keys()
-        .any(|name| name.as_str() == complaint.value);
-    let is_of_ours = claimants.contains(&complaint.bearer)
-        || facts.proxies().any(|p| p.name == complaint.bearer);
-    names(&complaint.value) || names(&complaint.problem) || (is_of_ours && !is_of_other)
+        .any(|name| name.as_str() == &*complaint.origin.text);
+    let is_of_ours = claimants.contains(&complaint.origin.bearer)
+        || facts.proxies().any(|p| p.name == complaint.origin.bearer);
+    names(&complaint.origin.text) || names(&complaint.problem) || (is_of_ours && !is_of_other)
 }

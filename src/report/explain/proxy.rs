@@ -285,8 +285,7 @@ pub(super) fn tell_behind(facts: &Inspection<'_>, proxy: &Consumer, told: &mut F
 /// The containers of a site that are known.
 fn containers<'a>(facts: &Inspection<'a>, site: &'a Site) -> impl Iterator<Item = &'a Bearer> {
     let snapshot = facts.snapshot;
-    let names = site.bearers.iter();
-    names
+    site.bearers()
         .filter_map(|name| snapshot.bearers.get(name))
         .map(|container| &**container)
 }
@@ -328,7 +327,7 @@ fn idle(facts: &Inspection<'_>, site: &Site, path: &str, told: &mut Findings) {
     let states: Vec<_> = containers(facts, site)
         .map(|container| format!("{} {}", container.name, state(container)))
         .collect();
-    let first = site.bearers.first().map_or("NAME", ContainerName::as_str);
+    let first = site.bearers().next().map_or("NAME", ContainerName::as_str);
     let says = format!(
         "nobody takes requests for {path}, so that they get 503: {}",
         states.join(", ")

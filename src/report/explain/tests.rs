@@ -48,7 +48,6 @@ fn plan_rules() -> plan::PlanRules {
     plan::PlanRules {
         mark_host,
         resync: Duration::from_secs(3600),
-        label_prefix: "quaymaster".into(),
         circumstances: Digest::of(""),
     }
 }

@@ -136,7 +136,6 @@ fn files(desired: &Desired, held: bool, templates: &Templates) -> Files {
     let names = desired.certificates.keys().filter(|_| held);
     names.for_each(|name| observed.hold(name.clone(), certificate(name)));
     let rules = quaymaster::plan::PlanRules {
-        label_prefix: "quaymaster".into(),
         mark_host: "quaymaster-0123456789abcdef".into(),
         resync: Duration::from_secs(3600),
         circumstances: Digest::of(""),
@@ -238,7 +237,7 @@ fn whatever_labels_say() {
                 line.len() < LONGEST_LINE && line.chars().all(is_seen),
                 "{line:?} of {shown:?}"
             );
-            assert_eq!(complaint.bearer.as_str(), "odd", "{shown:?}");
+            assert_eq!(complaint.origin.bearer.as_str(), "odd", "{shown:?}");
         }
         let files = files(&desired, true, &templates);
         assert_eq!(
