@@ -55,7 +55,7 @@ impl Known {
         let said = Said::read(snapshot, rules);
         let mut mentions = BTreeMap::new();
         for (name, spec) in &said.specs {
-            mention(&mut mentions, name, spec);
+            mention(&mut mentions, name, &subjects(spec));
         }
         Self {
             snapshot: snapshot.clone(),
@@ -68,113 +68,64 @@ impl Known {
         let before = mem::replace(&mut self.snapshot, snapshot.clone());
         let changed: Vec<_> = changes(&before, snapshot).collect();
         let mut hosts = changed_holders(&before.holders, &snapshot.holders, &self.desired);
-        if before.own != snapshot.own
-            || changed
-                .iter()
-                .any(|pair| self.is_of_consequence(pair, rules))
-        {
+        let mut pairs = changed.iter();
+        if before.own != snapshot.own || pairs.any(|pair| is_of_consequence(pair, rules)) {
             return Self::first(snapshot, rules);
         }
         if changed.is_empty() && hosts.is_empty() {
             return self;
         }
-        let mut open: BTreeSet<_> = hosts.iter().map(Subject::of).collect();
-        for (old, new) in &changed {
-            open.extend(
-                old.iter()
-                    .chain(new)
-                    .flat_map(|bearer| subjects(&read(bearer, rules))),
-            );
-            if let Some(old) = old {
-                self.forget_mentions(old, rules);
-            }
-            if let Some(new) = new {
-                mention(&mut self.mentions, &new.name, &read(new, rules));
-            }
-        }
-        let touched = changed
-            .iter()
-            .filter_map(|(old, new)| Some(old.or(*new)?.name.clone()));
-        let affected = self.affected(touched.collect(), open, rules);
+        let mut open = self.mention_anew(&changed, rules);
+        open.extend(hosts.iter().map(Subject::of));
+        let names = changed.iter().filter_map(|(old, new)| old.or(*new));
+        let touched = names.map(|bearer| bearer.name.clone()).collect();
+        let affected = self.affected(touched, open, rules);
         // With nearly all of them it is quicker to begin anew.
         if affected.len() > snapshot.bearers.len() / 2 {
             return Self::first(snapshot, rules);
         }
-        let old = affected.iter().filter_map(|name| before.bearers.get(name));
+        let (old, new) = (part(&before, &affected), part(snapshot, &affected));
         let mut certificates = BTreeSet::new();
-        for bearer in old.chain(
-            affected
-                .iter()
-                .filter_map(|name| snapshot.bearers.get(name)),
-        ) {
+        for bearer in old.bearers.values().chain(new.bearers.values()) {
             let spec = read(bearer, rules);
-            hosts.extend(
-                spec.sites
-                    .values()
-                    .flat_map(|site| site.all_names())
-                    .cloned(),
-            );
+            let sites = spec.sites.values();
+            hosts.extend(sites.flat_map(|site| site.all_names()).cloned());
             certificates.extend(subjects(&spec).into_iter().filter_map(Subject::certificate));
         }
-        let part = affected
-            .iter()
-            .filter_map(|name| snapshot.bearers.get_key_value(name));
-        let part = Snapshot {
-            bearers: part
-                .map(|(name, bearer)| (name.clone(), Rc::clone(bearer)))
-                .collect(),
-            own: snapshot.own.clone(),
-            holders: Rc::clone(&snapshot.holders),
-        };
-        let part = desire(&part, rules);
-        replace(
-            Rc::make_mut(&mut self.desired),
-            part,
-            &affected,
-            &hosts,
-            &certificates,
-        );
+        let part = desire(&new, rules);
+        let desired = Rc::make_mut(&mut self.desired);
+        replace(desired, part, &affected, &hosts, &certificates);
         self
     }
 
-    /// Whether a change concerns what everything is served by: another server, or one that is elsewhere.
-    fn is_of_consequence(
-        &self,
-        (old, new): &(Option<&Rc<Bearer>>, Option<&Rc<Bearer>>),
-        rules: &LabelRules,
-    ) -> bool {
-        let is_server = |bearer: &Rc<Bearer>| read(bearer, rules).is_server;
-        if !old.iter().chain(new).any(|bearer| is_server(bearer)) {
-            return false;
+    /// Has the changed ones mentioned by what they say now; says what they say something about, and did before.
+    fn mention_anew(&mut self, changed: &[Change<'_>], rules: &LabelRules) -> BTreeSet<Subject> {
+        let mut subjects_of_all = BTreeSet::new();
+        for (old, new) in changed {
+            if let Some(old) = old {
+                let said = subjects(&read(old, rules));
+                self.forget_mentions(&old.name, &said);
+                subjects_of_all.extend(said);
+            }
+            if let Some(new) = new {
+                let said = subjects(&read(new, rules));
+                mention(&mut self.mentions, &new.name, &said);
+                subjects_of_all.extend(said);
+            }
         }
-        let place = |bearer: &Bearer| {
-            let networks = bearer
-                .endpoints
-                .iter()
-                .map(|endpoint| (endpoint.network.clone(), endpoint.network_id.clone()));
-            (
-                bearer.id.clone(),
-                bearer.labels.clone(),
-                bearer.mounts.clone(),
-                networks.collect::<Vec<_>>(),
-            )
-        };
-        match (old, new) {
-            (Some(old), Some(new)) => place(old) != place(new),
-            _ => true,
-        }
+        subjects_of_all
     }
 
     /// All that these have to do with, in as many steps as it takes; servers always, since they serve all.
     fn affected(
         &self,
-        touched: BTreeSet<ContainerName>,
+        touched: Vec<ContainerName>,
         mut open: BTreeSet<Subject>,
         rules: &LabelRules,
     ) -> BTreeSet<ContainerName> {
         let mut affected = BTreeSet::new();
         let mut seen = BTreeSet::new();
-        let mut next: Vec<_> = touched.into_iter().collect();
+        let mut next = touched;
         open.insert(Subject::Servers);
         loop {
             for name in next.drain(..) {
@@ -197,15 +148,53 @@ impl Known {
         }
     }
 
-    fn forget_mentions(&mut self, bearer: &Bearer, rules: &LabelRules) {
-        for subject in subjects(&read(bearer, rules)) {
-            if let Some(names) = self.mentions.get_mut(&subject) {
-                names.retain(|name| *name != bearer.name);
+    fn forget_mentions(&mut self, name: &ContainerName, said: &BTreeSet<Subject>) {
+        for subject in said {
+            if let Some(names) = self.mentions.get_mut(subject) {
+                names.retain(|known| known != name);
                 if names.is_empty() {
-                    self.mentions.remove(&subject);
+                    self.mentions.remove(subject);
                 }
             }
         }
+    }
+}
+
+/// Whether a change concerns what everything is served by: another server, or one that is elsewhere.
+fn is_of_consequence((old, new): &Change<'_>, rules: &LabelRules) -> bool {
+    let is_server = |bearer: &Rc<Bearer>| read(bearer, rules).is_server;
+    if !old.iter().chain(new).any(|bearer| is_server(bearer)) {
+        return false;
+    }
+    let place = |bearer: &Bearer| {
+        let networks = bearer
+            .endpoints
+            .iter()
+            .map(|endpoint| (endpoint.network.clone(), endpoint.network_id.clone()));
+        (
+            bearer.id.clone(),
+            bearer.labels.clone(),
+            bearer.mounts.clone(),
+            networks.collect::<Vec<_>>(),
+        )
+    };
+    match (old, new) {
+        (Some(old), Some(new)) => place(old) != place(new),
+        _ => true,
+    }
+}
+
+/// What is known of these alone.
+fn part(of: &Snapshot, names: &BTreeSet<ContainerName>) -> Snapshot {
+    let known = names
+        .iter()
+        .filter_map(|name| of.bearers.get_key_value(name));
+    Snapshot {
+        bearers: known
+            .map(|(name, bearer)| (name.clone(), Rc::clone(bearer)))
+            .collect(),
+        own: of.own.clone(),
+        holders: Rc::clone(&of.holders),
     }
 }
 
@@ -264,11 +253,11 @@ fn with_other_sites(
     }
 }
 
-/// The bearers that are not as they were: how each was, and how it is.
-fn changes<'a>(
-    before: &'a Snapshot,
-    now: &'a Snapshot,
-) -> impl Iterator<Item = (Option<&'a Rc<Bearer>>, Option<&'a Rc<Bearer>>)> {
+/// How a bearer was, and how it is.
+type Change<'a> = (Option<&'a Rc<Bearer>>, Option<&'a Rc<Bearer>>);
+
+/// The bearers that are not as they were.
+fn changes<'a>(before: &'a Snapshot, now: &'a Snapshot) -> impl Iterator<Item = Change<'a>> {
     let pairs = before
         .bearers
         .iter()
@@ -311,11 +300,11 @@ fn changed_holders(
 fn mention(
     mentions: &mut BTreeMap<Subject, Vec<ContainerName>>,
     name: &ContainerName,
-    spec: &Spec,
+    said: &BTreeSet<Subject>,
 ) {
-    for subject in subjects(spec) {
+    for subject in said {
         mentions
-            .entry(subject)
+            .entry(subject.clone())
             .or_insert_with(|| Vec::with_capacity(1))
             .push(name.clone());
     }
