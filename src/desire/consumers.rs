@@ -8,13 +8,13 @@ use std::{
 
 use super::{
     CertificateFolder, Complaint, Consumer, Folder, Guard, LabelRules, Origin, Reload,
-    folders::{ours, place_of},
+    folders::{Gap, Holding, ours, place_of},
     kinds::Kind,
     pid1, reach, rights, signals,
     spec::{ProxySpec, Spec},
 };
 use crate::{
-    observe::{Bearer, SharedPath, Snapshot, find},
+    observe::{Bearer, SharedPath, Snapshot, find, locate},
     values::{ContainerName, Owner, Right},
 };
 
@@ -22,19 +22,16 @@ use crate::{
 const HTTP_PORT: u16 = 80;
 const HTTPS_PORT: u16 = 443;
 
-/// The servers with a kind whose config folder we can write to.
+/// The servers with a kind whose config folder we can write to. Of those that have the same one, it is that which runs, of
+/// several the oldest: two can't be proven by one set of files.
 pub(super) fn resolve(
     snapshot: &Snapshot,
     specs: &BTreeMap<&ContainerName, Spec>,
     rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> BTreeMap<ContainerName, Consumer> {
-    let mut consumers = BTreeMap::new();
-    let bearers = snapshot.bearers.values();
-    for bearer in bearers.filter(|bearer| bearer.removed().is_none()) {
-        let Some(spec) = specs.get(&bearer.name) else {
-            continue;
-        };
+    let (mut consumers, mut taken) = (BTreeMap::new(), Vec::new());
+    for (bearer, spec) in by_seniority(snapshot, specs) {
         // One whose labels can't be followed keeps what it has.
         let Some(kind) = spec.kind.filter(|_| !spec.proxy.spoiled) else {
             continue;
@@ -51,7 +48,9 @@ pub(super) fn resolve(
             continue;
         }
         let proxy = granted(bearer, &spec.proxy, own, rules, complaints);
-        match consumer(bearer, kind, &proxy, own, rules) {
+        let made = consumer(bearer, kind, &proxy, own, rules)
+            .and_then(|consumer| alone_in_its_folder(consumer, bearer, own, &mut taken));
+        match made {
             Ok(consumer) => {
                 complaints.extend(unsignalled(&consumer));
                 complaints.extend(signals::complaint(&consumer, bearer, &spec.proxy, own));
@@ -63,15 +62,52 @@ pub(super) fn resolve(
     consumers
 }
 
+/// Those that are to be servers, with what they say: who runs, or is about to, before who does not, and the older before
+/// the younger.
+fn by_seniority<'s>(
+    snapshot: &'s Snapshot,
+    specs: &'s BTreeMap<&ContainerName, Spec>,
+) -> Vec<(&'s Bearer, &'s Spec)> {
+    let said = specs.iter().filter(|(_, spec)| spec.is_server);
+    let mut servers: Vec<_> = said
+        .filter_map(|(name, spec)| Some((&**snapshot.bearers.get(*name)?, spec)))
+        .filter(|(bearer, _)| bearer.removed().is_none())
+        .collect();
+    servers.sort_by_key(|(bearer, _)| (!bearer.is_kept_going(), bearer.created, &bearer.name));
+    servers
+}
+
+/// The consumer, and its folder among those that are taken; a complaint where another has that already.
+fn alone_in_its_folder(
+    consumer: Consumer,
+    bearer: &Bearer,
+    own: Option<&Bearer>,
+    taken: &mut Vec<Holding>,
+) -> Result<Consumer, Complaint> {
+    let theirs = &consumer.config.theirs;
+    let Some(place) = locate(&bearer.mounts, theirs) else {
+        return Ok(consumer);
+    };
+    if let Some(at) = taken.iter().position(|holding| holding.place.is(&place)) {
+        let gap = Gap::Taken(taken[at].clone());
+        return Err(gap.complaint(bearer, theirs, own, consumer.said));
+    }
+    taken.push(Holding {
+        place,
+        server: bearer.name.clone(),
+        is_kept_going: bearer.is_kept_going(),
+    });
+    Ok(consumer)
+}
+
 /// Those that are to be servers and can't be configured.
 pub(super) fn unconfigured<'s>(
     snapshot: &'s Snapshot,
     specs: &BTreeMap<&ContainerName, Spec>,
     consumers: &BTreeMap<ContainerName, Consumer>,
 ) -> Vec<&'s Bearer> {
-    let servers = specs.iter().filter(|(_, spec)| spec.is_server);
-    servers
-        .filter(|(name, _)| !consumers.contains_key(**name))
+    let said = specs.iter().filter(|(_, spec)| spec.is_server);
+    said.filter(|(name, _)| !consumers.contains_key(**name))
         .filter_map(|(name, _)| snapshot.bearers.get(*name))
         .map(Rc::as_ref)
         .collect()

@@ -3,7 +3,10 @@
 use std::path::{self, PathBuf};
 
 use super::{Complaint, Folder, Origin};
-use crate::observe::{Bearer, Place, SharedPath, find, locate, source};
+use crate::{
+    observe::{Bearer, Place, SharedPath, find, locate, source},
+    values::ContainerName,
+};
 
 /// Which place a path of ours is.
 pub(super) fn place_of(path: &path::Path, own: Option<&Bearer>) -> Option<Place> {
@@ -30,6 +33,17 @@ pub(super) enum Gap {
     NotOurs(Place),
     /// We mount it, but read-only.
     ReadOnly(PathBuf),
+    /// Another server's files lie there.
+    Taken(Holding),
+}
+
+/// The server whose files lie in a folder.
+#[derive(Clone)]
+pub(super) struct Holding {
+    pub place: Place,
+    pub server: ContainerName,
+    /// Whether it runs, or is about to.
+    pub is_kept_going: bool,
 }
 
 /// Where a folder of the container is for us.
@@ -107,6 +121,7 @@ impl Gap {
                     mount_line(&place, bearer)
                 ),
             ),
+            Self::Taken(holding) => taken(&holding, bearer, &folder.to_string(), us),
             Self::ReadOnly(path) => (
                 format!(
                     "its folder {folder} is mounted here read-only, at {}",
@@ -120,6 +135,26 @@ impl Gap {
         };
         said.complains(problem, remedy)
     }
+}
+
+/// That a folder has another server's files already, and what to write instead.
+fn taken(holding: &Holding, bearer: &Bearer, folder: &str, us: &str) -> (String, String) {
+    let server = &holding.server;
+    let because = match holding.is_kept_going == bearer.is_kept_going() {
+        true => "is older",
+        false => "runs",
+    };
+    let problem = format!(
+        "its folder {folder} is also that of container {server}, which {because}, and the files of two proxies can't lie \
+         in one folder"
+    );
+    let remedy = format!(
+        "give it a folder of its own: in Compose, make it another service than that of {server}, with \
+         `volumes: [\"edge2:{folder}:ro\"]`, add `volumes: [\"edge2:/edge2\"]` to service {us}, and `edge2:` under the \
+         top-level volumes; or stop {server}, and it takes over. Until then it gets no signal, and serves what it read \
+         when it started"
+    );
+    (problem, remedy)
 }
 
 /// What to write in Compose to mount the place where the consumer has it.

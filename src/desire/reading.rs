@@ -93,6 +93,10 @@ impl Known {
             certificates.extend(subjects(&spec).into_iter().filter_map(Subject::certificate));
         }
         let part = desire(&new, rules);
+        // Another one is configured than before of those that have one folder: all sites are to be given to it.
+        if !part.consumers.keys().eq(self.desired.consumers.keys()) {
+            return Self::first(snapshot, rules);
+        }
         let desired = Rc::make_mut(&mut self.desired);
         replace(desired, part, &affected, &hosts, &certificates);
         self
@@ -370,6 +374,10 @@ mod tests {
         Forget(u8),
         ProxyRestarts,
         ProxyMoves,
+        /// The proxy ends, or runs again.
+        ProxyRuns(bool),
+        /// One that has the same folder comes.
+        Twin,
         /// So many days pass.
         Days(u64),
     }
@@ -413,6 +421,8 @@ mod tests {
             1 => (0u8..6).prop_map(Step::Forget),
             1 => Just(Step::ProxyRestarts),
             1 => Just(Step::ProxyMoves),
+            1 => any::<bool>().prop_map(Step::ProxyRuns),
+            1 => Just(Step::Twin),
             1 => (1u64..9).prop_map(Step::Days),
         ]
     }
@@ -470,6 +480,19 @@ mod tests {
             Step::ProxyRestarts => change(snapshot, "proxy", &|proxy| {
                 proxy.started_at = proxy.started_at.map(|time| time + Duration::from_secs(1));
             }),
+            Step::ProxyRuns(runs) => change(snapshot, "proxy", &|proxy| {
+                proxy.state = match runs {
+                    true => BearerState::Running,
+                    false => BearerState::Other("exited".into()),
+                };
+            }),
+            Step::Twin => {
+                let twin = Bearer {
+                    name: name(5),
+                    ..proxy()
+                };
+                snapshot.bearers.insert(name(5), twin.into());
+            }
             Step::ProxyMoves => change(snapshot, "proxy", &|proxy| {
                 let endpoint = proxy.endpoints.iter_mut().next().expect("it is on one");
                 endpoint.network_id = if endpoint.network_id == "net-1" {

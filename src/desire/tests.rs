@@ -930,9 +930,10 @@ fn labels_that_contradict_each_other_are_told() {
 
 #[test]
 fn a_proxy_and_a_network_can_be_named() {
-    let second = |name: &str, number| {
+    let second = |name: &str, folder: &str, number| {
         let mut proxy = proxy();
         proxy.name = ContainerName::parse(name).expect("a name");
+        proxy.mounts = vec![volume(folder, "/etc/nginx/conf.d", false)];
         proxy
             .endpoints
             .iter_mut()
@@ -942,7 +943,11 @@ fn a_proxy_and_a_network_can_be_named() {
     let via = container("shop", 4)
         .label("host", "shop.example")
         .label("via", "inner");
-    let desired = desired([second("edge", 10), second("inner", 11), via.clone()]);
+    let desired = desired([
+        second("edge", "edge", 10),
+        second("inner", "state", 11),
+        via.clone(),
+    ]);
     let serving: Vec<_> = desired
         .consumers
         .values()
@@ -1045,6 +1050,66 @@ fn keys_are_for_the_user_that_a_proxy_runs_as_and_one_without_a_number_is_asked_
             "{user}"
         );
     }
+}
+
+/// Another proxy on the same volume, which is younger.
+fn second_proxy() -> Bearer {
+    container("proxy2", 9)
+        .label("kind", "nginx")
+        .mount(volume("edge", "/etc/nginx/conf.d", false))
+}
+
+#[test]
+fn of_two_proxies_with_one_folder_only_the_older_is_configured() {
+    let shop = || container("shop", 4).label("host", "shop.example");
+    let desired = desired([second_proxy(), proxy(), shop()]);
+    let served: Vec<_> = desired
+        .consumers
+        .iter()
+        .flat_map(|(name, consumer)| consumer.sites.keys().map(move |host| (name, host)))
+        .map(|(name, host)| format!("{name} {host}"))
+        .collect();
+    assert_eq!(served, ["proxy shop.example"]);
+    assert_eq!(
+        complaints(&desired),
+        [
+            "container proxy2, label quaymaster.kind=\"nginx\": its folder /etc/nginx/conf.d is also that of container \
+          proxy, which is older, and the files of two proxies can't lie in one folder; give it a folder of its own: in \
+          Compose, make it another service than that of proxy, with `volumes: [\"edge2:/etc/nginx/conf.d:ro\"]`, add \
+          `volumes: [\"edge2:/edge2\"]` to service quaymaster, and `edge2:` under the top-level volumes; or stop proxy, \
+          and it takes over. Until then it gets no signal, and serves what it read when it started"
+        ]
+    );
+}
+
+#[test]
+fn a_folder_goes_over_to_the_proxy_that_runs() {
+    let configured = |state: &str, first: bool| {
+        let stopped = Bearer {
+            state: BearerState::Other(state.to_owned()),
+            ..proxy()
+        };
+        let proxies = [Some(second_proxy()), first.then_some(stopped)];
+        let desired = desired(proxies.into_iter().flatten());
+        let names: Vec<_> = desired.consumers.keys().map(ToString::to_string).collect();
+        (names.join(" "), complaints(&desired))
+    };
+    assert_eq!(configured("", false), ("proxy2".to_owned(), vec![]));
+    let (names, said) = configured("exited", true);
+    assert_eq!(names, "proxy2");
+    let told = "container proxy, label quaymaster.kind=\"nginx\": its folder /etc/nginx/conf.d is also that of container \
+                proxy2, which runs, and";
+    assert!(said.len() == 1 && said[0].starts_with(told), "{said:?}");
+    // Its restart policy has it back at once.
+    assert_eq!(configured("restarting", true).0, "proxy");
+}
+
+#[test]
+fn proxies_with_folders_of_their_own_are_all_configured() {
+    let mut other = second_proxy();
+    other.mounts = vec![volume("state", "/etc/nginx/conf.d", false)];
+    let desired = desired([proxy(), other]);
+    assert_eq!((desired.consumers.len(), complaints(&desired)), (2, vec![]));
 }
 
 #[test]
