@@ -9,6 +9,7 @@ mod decode;
 mod events;
 mod exec;
 mod first_process;
+mod meaning;
 mod own;
 mod recorded;
 mod schema;
