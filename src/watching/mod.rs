@@ -285,3 +285,6 @@ pub(crate) fn changes(
     };
     changes.chain(stream::pending()).boxed_local()
 }
+
+#[cfg(test)]
+pub(crate) mod tests;
