@@ -25,7 +25,6 @@ use std::{
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream, stream::LocalBoxStream};
 use http::header;
-use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 pub use address::TlsFiles;
@@ -122,20 +121,10 @@ impl DockerEngine {
     /// # Errors
     /// When it can't be asked.
     pub async fn version(&self) -> Result<String, EngineError> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Version {
-            version: String,
-            #[serde(default)]
-            api_version: String,
-        }
-        let body = self.read(VERSION, "/version", PING_LIMIT).await?;
-        let read = serde_json::from_slice::<Version>(&body);
-        let Version {
-            version,
-            api_version,
-        } = read.map_err(|error| not_understood(VERSION, error.to_string()))?;
-        Ok(format!("{version}, API {api_version}"))
+        let answer = self.by_bollard(VERSION, self.bollard.version());
+        let read = self.within(VERSION, PING_LIMIT, answer).await?;
+        let [version, api] = [read.version, read.api_version].map(Option::unwrap_or_default);
+        Ok(format!("{version}, API {api}"))
     }
 
     /// The engine's clock, to the second, as its answer to a ping says.
@@ -340,11 +329,7 @@ impl Engine for DockerEngine {
         let answer = self
             .bollard
             .kill_container(container.as_str(), Some(options));
-        let answer = async {
-            answer
-                .await
-                .map_err(|error| self.bollard_failed(KILL, error))
-        };
+        let answer = self.by_bollard(KILL, answer);
         self.within(KILL, ANSWER_LIMIT, answer).await?;
         Ok(Way::Engine)
     }
@@ -356,11 +341,7 @@ impl Engine for DockerEngine {
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerRestart>
     async fn restart(&self, container: &ContainerId) -> Result<(), EngineError> {
         let answer = self.bollard.restart_container(container.as_str(), None);
-        let answer = async {
-            answer
-                .await
-                .map_err(|error| self.bollard_failed(RESTART, error))
-        };
+        let answer = self.by_bollard(RESTART, answer);
         self.within(RESTART, ANSWER_LIMIT, answer).await
     }
 
