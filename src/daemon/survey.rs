@@ -90,7 +90,7 @@ impl Survey {
 const BELIEVED_FOR: Duration = Duration::from_secs(180);
 
 impl Daemon {
-    /// What concerns us of all that the engine has.
+    /// The bearers of the engine that concern us.
     fn interest(&self) -> Interest {
         interest(&self.label_rules.label_prefix)
     }

@@ -215,7 +215,7 @@ fn issuance(
     })
 }
 
-/// Who says that this one issues a certificate: the oldest claim with that label, else the setting.
+/// The label that says who issues a certificate, with the issuer: that of the oldest claim with that label, else the setting.
 fn issuer_said(claims: &Claims<'_, '_>, issuer: &Issuer) -> Origin {
     let said = claims
         .iter()

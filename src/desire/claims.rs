@@ -33,7 +33,7 @@ impl<'a> Claim<'a> {
         self.origin(key, text).complains(problem, remedy)
     }
 
-    /// Where one of the labels of this site is, of which `text` is meant.
+    /// The place of one of the labels of this site, of which `text` is meant.
     pub fn origin(&self, key: &str, text: &str) -> Origin {
         Origin::new(&self.bearer.name, &self.spec.label(key), text)
     }

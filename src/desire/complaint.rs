@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::values::ContainerName;
 
-/// Where something is written, for complaints about it.
+/// The label that something comes from, for complaints about it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Origin {
     /// The bearer with the label; where it is a setting, the oldest that makes use of it.
@@ -12,7 +12,7 @@ pub struct Origin {
     pub bearer: ContainerName,
     /// The whole label, or the setting; of a long one the beginning.
     pub label: Box<str>,
-    /// What it says, of something long the beginning; empty where nothing is written.
+    /// Its text, of something long the beginning; empty where nothing is written.
     #[serde(rename = "value")]
     pub text: Box<str>,
 }
@@ -46,7 +46,7 @@ impl Origin {
 /// Something written on a bearer that can't be followed, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Complaint {
-    /// Where it is written.
+    /// The label that it is about.
     #[serde(flatten)]
     pub origin: Origin,
     /// What is wrong.

@@ -262,7 +262,7 @@ fn webroot(
                 ours,
                 theirs: theirs.clone(),
             })
-            .map_err(|gap| gap.complaint(bearer, theirs, own, spec.origin(bearer, "webroot")));
+            .map_err(|gap| gap.complaint(bearer, theirs, own, spec.origin(bearer, "kind")));
     }
     let shared = rules.webroot.as_ref().and_then(|ours| {
         let place = place_of(ours, own)?;

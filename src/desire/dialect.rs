@@ -9,7 +9,7 @@ use crate::observe::{Bearer, Interest};
 pub(super) struct Dialect {
     /// The bearers that it concerns, and the variables that it reads, given what our own labels begin with.
     interest: fn(prefix: &str) -> Interest,
-    /// Reads what a bearer says, and complains about what can't be read.
+    /// Reads a bearer, and complains about what can't be read.
     read: fn(&Bearer, prefix: &str, &mut BTreeSet<Complaint>) -> Spec,
 }
 
@@ -30,7 +30,7 @@ pub fn interest(prefix: &str) -> Interest {
     all
 }
 
-/// What a bearer says in the dialect that concerns it; nothing where none does.
+/// The words of a bearer, read in the dialect that concerns it; nothing where none does.
 pub(super) fn read(bearer: &Bearer, prefix: &str, complaints: &mut BTreeSet<Complaint>) -> Spec {
     let mut dialects = DIALECTS.iter();
     match dialects.find(|dialect| (dialect.interest)(prefix).is_in(bearer)) {

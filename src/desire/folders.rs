@@ -137,7 +137,7 @@ impl Gap {
     }
 }
 
-/// That a folder has another server's files already, and what to write instead.
+/// The problem that a folder has another server's files already, and the remedy.
 fn taken(holding: &Holding, bearer: &Bearer, folder: &str, us: &str) -> (String, String) {
     let server = &holding.server;
     let because = match holding.is_kept_going == bearer.is_kept_going() {
@@ -145,14 +145,13 @@ fn taken(holding: &Holding, bearer: &Bearer, folder: &str, us: &str) -> (String,
         false => "runs",
     };
     let problem = format!(
-        "its folder {folder} is also that of container {server}, which {because}, and the files of two proxies can't lie \
-         in one folder"
+        "its folder {folder} is also that of container {server}, which {because}; quaymaster configures one proxy in a \
+         folder"
     );
     let remedy = format!(
-        "give it a folder of its own: in Compose, make it another service than that of {server}, with \
-         `volumes: [\"edge2:{folder}:ro\"]`, add `volumes: [\"edge2:/edge2\"]` to service {us}, and `edge2:` under the \
-         top-level volumes; or stop {server}, and it takes over. Until then it gets no signal, and serves what it read \
-         when it started"
+        "give it a folder of its own: in Compose, make it a service of its own with `volumes: [\"edge2:{folder}:ro\"]`, \
+         add `volumes: [\"edge2:/edge2\"]` to service {us}, and `edge2:` under the top-level volumes; or stop {server}, \
+         and this one takes over. Until then it gets no signal, and serves what it read when it started"
     );
     (problem, remedy)
 }

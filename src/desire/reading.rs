@@ -188,7 +188,7 @@ fn is_of_consequence((old, new): &Change<'_>, rules: &LabelRules) -> bool {
     }
 }
 
-/// What is known of these alone.
+/// The snapshot of these alone.
 fn part(of: &Snapshot, names: &BTreeSet<ContainerName>) -> Snapshot {
     let known = names
         .iter()
@@ -257,7 +257,7 @@ fn with_other_sites(
     }
 }
 
-/// How a bearer was, and how it is.
+/// A bearer as it was, and as it is.
 type Change<'a> = (Option<&'a Rc<Bearer>>, Option<&'a Rc<Bearer>>);
 
 /// The bearers that are not as they were.

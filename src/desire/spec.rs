@@ -13,7 +13,7 @@ use crate::values::{Block, CertificateName, ChallengeType, Host, Issuer, KeyType
 pub(super) struct Spec {
     /// What it serves: one site without a word, more with words of their own.
     pub sites: LiteMap<String, Box<SiteSpec>>,
-    /// Whether it is to be a server, of whatever kind.
+    /// Set where it is to be a server, of whatever kind.
     pub is_server: bool,
     /// What kind of server it is; none where there is no such kind.
     pub kind: Option<&'static Kind>,
@@ -24,7 +24,7 @@ pub(super) struct Spec {
 /// What a bearer's labels say about it as a server; what they leave out is as its kind has it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ProxySpec {
-    /// What the labels about it begin with.
+    /// The beginning of the labels about it.
     pub start: String,
     /// The folder in it where rendered files go.
     pub config: Option<PathBuf>,
@@ -49,7 +49,7 @@ pub(super) struct ProxySpec {
 }
 
 impl ProxySpec {
-    /// Where one of the labels about it is written, with what it says, or would be.
+    /// One of the labels about it, with its text where it is written.
     pub fn origin(&self, bearer: &Bearer, key: &str) -> Origin {
         let label = format!("{}{key}", self.start);
         let text = bearer.labels.get(&label).map_or("", String::as_str);
@@ -60,7 +60,7 @@ impl ProxySpec {
 /// What a bearer's labels say about one site of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SiteSpec {
-    /// What the labels about it begin with.
+    /// The beginning of the labels about it.
     pub start: String,
     /// What it answers for.
     pub hosts: BTreeSet<Host>,

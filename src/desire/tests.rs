@@ -1074,10 +1074,10 @@ fn of_two_proxies_with_one_folder_only_the_older_is_configured() {
         complaints(&desired),
         [
             "container proxy2, label quaymaster.kind=\"nginx\": its folder /etc/nginx/conf.d is also that of container \
-          proxy, which is older, and the files of two proxies can't lie in one folder; give it a folder of its own: in \
-          Compose, make it another service than that of proxy, with `volumes: [\"edge2:/etc/nginx/conf.d:ro\"]`, add \
-          `volumes: [\"edge2:/edge2\"]` to service quaymaster, and `edge2:` under the top-level volumes; or stop proxy, \
-          and it takes over. Until then it gets no signal, and serves what it read when it started"
+          proxy, which is older; quaymaster configures one proxy in a folder; give it a folder of its own: in Compose, \
+          make it a service of its own with `volumes: [\"edge2:/etc/nginx/conf.d:ro\"]`, add `volumes: \
+          [\"edge2:/edge2\"]` to service quaymaster, and `edge2:` under the top-level volumes; or stop proxy, and this \
+          one takes over. Until then it gets no signal, and serves what it read when it started"
         ]
     );
 }
@@ -1098,7 +1098,7 @@ fn a_folder_goes_over_to_the_proxy_that_runs() {
     let (names, said) = configured("exited", true);
     assert_eq!(names, "proxy2");
     let told = "container proxy, label quaymaster.kind=\"nginx\": its folder /etc/nginx/conf.d is also that of container \
-                proxy2, which runs, and";
+                proxy2, which runs; ";
     assert!(said.len() == 1 && said[0].starts_with(told), "{said:?}");
     // Its restart policy has it back at once.
     assert_eq!(configured("restarting", true).0, "proxy");

@@ -14,13 +14,13 @@ pub struct Interest {
 }
 
 impl Interest {
-    /// Whether a bearer with these labels may concern us. Lists and events tell no variables: where some are read, each
+    /// Says if a bearer with these labels may concern us. Lists and events tell no variables: where some are read, each
     /// has to be looked at.
     pub fn may_be_in<'l>(&self, labels: impl IntoIterator<Item = &'l String>) -> bool {
         !self.variables.is_empty() || self.is_in_labels(labels)
     }
 
-    /// Whether this bearer concerns us.
+    /// Says if this bearer concerns us.
     pub fn is_in(&self, bearer: &Bearer) -> bool {
         let mut variables = self.variables.iter();
         self.is_in_labels(bearer.labels.keys())

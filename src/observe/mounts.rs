@@ -56,7 +56,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// Whether both are one place, be it known by a volume or by a path of the host.
+    /// Says if both are one place, be it known by a volume or by a path of the host.
     pub fn is(&self, other: &Self) -> bool {
         let in_volume = |place: &Self| match place {
             Self::Volume {

@@ -215,7 +215,7 @@ fn change<'t>(users: impl Iterator<Item = &'t str>) -> String {
     }
 }
 
-/// Where it is written what a part is for: the labels that ask for its host, else the one of the consumer.
+/// The labels that a part comes from: those that ask for its host, else the one of the consumer.
 fn about(consumer: &Consumer, host: Option<&Host>) -> Vec<Origin> {
     match host.and_then(|host| consumer.sites.get(host)) {
         Some(site) => site.asked_by.to_vec(),

@@ -105,7 +105,7 @@ impl DockerEngine {
         }
     }
 
-    /// What a call of bollard's came to, with errors as of any other call.
+    /// The result of a call of bollard's, with the errors of any other call.
     pub(super) async fn by_bollard<T>(
         &self,
         call: &'static str,

@@ -1,5 +1,5 @@
-//! The engine's answers, read: what is missing or null has a default, and fields that nobody reads may be anything. What has
-//! another type than expected is an error, not a default: labels that can't be read are not no labels.
+//! The engine's answers, read: what is missing or null has a default, and fields that nobody reads may be anything. What
+//! has another type than expected is an error, not a default: labels that can't be read are not no labels.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,4 @@
-//! What an inspect says of a container → the bearer that it is. What is missing has a default, and words that are not known
+//! The meaning of an inspect: a container becomes a bearer. What is missing has a default, and words that are not known
 //! yet stay words.
 
 use std::{
