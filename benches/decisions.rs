@@ -85,7 +85,7 @@ fn decisions(criterion: &mut Criterion) {
     group.bench_function("one changed", |bench| {
         bench.iter(|| {
             let (health, expected) = healths.next().unwrap();
-            Rc::make_mut(changing.containers.get_mut(&name).unwrap()).health = Some(health);
+            Rc::make_mut(changing.bearers.get_mut(&name).unwrap()).health = Some(health);
             let desired = reading.desire(black_box(&changing), &rules);
             assert_eq!(
                 written(&mut memory, &desired, &observed, &templates),

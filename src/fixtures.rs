@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use quaymaster::{
     desire::{Issuance, LabelRules},
     observe::{
-        Container, ContainerState, HeldCertificate, Mount, MountKind, Network, RestartPolicy,
-        Shelf, Source,
+        Bearer, BearerState, Endpoint, HeldCertificate, Mount, MountKind, RestartPolicy, Shelf,
+        Source,
     },
     plan::PlanRules,
     values::{ChallengeType, ContainerId, ContainerName, Digest, Issuer, KeyType, Timestamp},
@@ -16,18 +16,19 @@ use quaymaster::{
 
 /// A container that runs, bears no label, and is on the network `web` with a number as its address; the higher the number,
 /// the younger it is.
-pub fn container(name: &str, number: u8) -> Container {
-    Container {
+pub fn container(name: &str, number: u8) -> Bearer {
+    Bearer {
         id: ContainerId::parse(format!("id{number}")).expect("an id"),
         name: ContainerName::parse(name).expect("a name"),
         labels: litemap::LiteMap::new(),
-        state: ContainerState::Running,
+        variables: litemap::LiteMap::new(),
+        state: BearerState::Running,
         health: None,
         created: Some(Timestamp::from_seconds(1000 + i64::from(number))),
         started_at: Some(Timestamp::from_seconds(2000)),
         ended_at: None,
         image: None,
-        networks: [network("web", number)].into(),
+        endpoints: [network("web", number)].into(),
         joins: None,
         exposed: [8080].into(),
         published: BTreeMap::new(),
@@ -48,10 +49,10 @@ pub fn container(name: &str, number: u8) -> Container {
 }
 
 /// A container's place on a network, with a number as its address.
-pub fn network(name: &str, number: u8) -> Network {
-    Network {
-        name: name.to_owned(),
-        id: format!("net-{name}"),
+pub fn network(name: &str, number: u8) -> Endpoint {
+    Endpoint {
+        network: name.to_owned(),
+        network_id: format!("net-{name}"),
         address: Some([10, 0, 0, number].into()),
         gateway: None,
     }
@@ -119,7 +120,6 @@ pub fn plan_rules() -> PlanRules {
     PlanRules {
         mark_host: "quaymaster-0123456789abcdef".to_owned(),
         resync: Duration::from_secs(3600),
-        label_prefix: "quaymaster".to_owned(),
         circumstances: Digest::of(""),
     }
 }

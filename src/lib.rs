@@ -15,7 +15,7 @@
 //! | room | what lives there |
 //! | --- | --- |
 //! | [`values`] | newtypes that can't be wrong: names, times, digests |
-//! | [`observe`] | facts: containers, certificates on disk, what is installed, what was tried |
+//! | [`observe`] | facts: bearers of labels, certificates on disk, what is installed, what was tried |
 //! | [`desire`] | the label table; what labels ask for, and complaints about what can't be followed |
 //! | [`render`] | templates, strictly: nothing reaches a configuration unquoted |
 //! | [`plan`] | what has to be done, why, and when to look again; command plans |

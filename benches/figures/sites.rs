@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use litemap::LiteMap;
 use quaymaster::{
     desire::{self, Desired},
-    observe::{Container, Installed, Mount, MountKind, Network, Observed, Snapshot},
+    observe::{Bearer, Endpoint, Installed, Mount, MountKind, Observed, Snapshot},
     plan::{Action, Planner, foresee, plan},
     render::Templates,
     values::{ContainerId, Issuer, Timestamp},
@@ -23,18 +23,18 @@ pub fn label_rules(issuer: Issuer) -> desire::LabelRules {
     }
 }
 
-fn container(name: String, number: u32, label: (&str, String)) -> Container {
+fn container(name: String, number: u32, label: (&str, String)) -> Bearer {
     let address = IpAddr::from((0x0a00_0000 + number).to_be_bytes());
-    let network = Network {
+    let network = Endpoint {
         address: Some(address),
         ..network("web", 0)
     };
-    Container {
+    Bearer {
         id: ContainerId::parse(format!("id{number}")).unwrap(),
         labels: LiteMap::from_iter([(format!("quaymaster.{}", label.0), label.1)]),
         created: Some(Timestamp::from_seconds(i64::from(number))),
         started_at: Some(Timestamp::from_seconds(i64::from(number))),
-        networks: [network].into(),
+        endpoints: [network].into(),
         ..fixtures::container(&name, 0)
     }
 }
@@ -57,12 +57,12 @@ pub fn snapshot() -> Snapshot {
             ("host", format!("app{number}.example")),
         )
     });
-    let containers = apps
+    let bearers = apps
         .chain([proxy])
         .map(|container| (container.name.clone(), container.into()))
         .collect();
     Snapshot {
-        containers,
+        bearers,
         ..Snapshot::default()
     }
 }

@@ -6,7 +6,7 @@ use super::{Call, Exit, Failure, block_on, json, print, setup};
 use crate::{
     daemon::{ForeseeError, Survey},
     desire::Complaint,
-    observe::Container,
+    observe::Bearer,
     plan::{self, CommandPlan},
     ports::Engine,
     render::TemplateError,
@@ -70,7 +70,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
 }
 
 /// The engine, or the file that stands for it; and our own container.
-async fn engine(call: &Call) -> Result<(Rc<dyn Engine>, Option<Container>), Failure> {
+async fn engine(call: &Call) -> Result<(Rc<dyn Engine>, Option<Bearer>), Failure> {
     if let Some(path) = call.options.get_one::<PathBuf>("from") {
         let (engine, own) = setup::recorded(call, path).await?;
         return Ok((engine, own));

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     adapters::{clock::SystemClock, disk::AnyFiles},
     generate::{By, Checking, Pair, RenderSummary, Rendering, Telling},
-    observe::Container,
+    observe::Bearer,
     ports::DetailedEngine,
     report::{Event, report},
     values::{Interval, Signal},
@@ -71,7 +71,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     let checks = checks(&call.options)?;
     let tellings = tellings(&call.options)?;
     let interval = interval(&call.options)?;
-    let given = |engine: Rc<dyn DetailedEngine>, own: Option<Container>| Rendering {
+    let given = |engine: Rc<dyn DetailedEngine>, own: Option<Bearer>| Rendering {
         engine,
         clock: Rc::new(SystemClock),
         files: Rc::new(AnyFiles),
@@ -103,7 +103,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
 
 async fn watch(
     call: &Call,
-    given: impl FnOnce(Rc<dyn DetailedEngine>, Option<Container>) -> Rendering,
+    given: impl FnOnce(Rc<dyn DetailedEngine>, Option<Bearer>) -> Rendering,
 ) -> Result<Exit, Failure> {
     let mut stop = Stop::new()?;
     let hangups = hangups()?;

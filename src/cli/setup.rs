@@ -15,8 +15,8 @@ use crate::{
         templates::TemplateFolder,
     },
     daemon::{BREATH, Daemon},
-    desire::{self, Complaint},
-    observe::Container,
+    desire::{self, Complaint, Origin},
+    observe::Bearer,
     plan,
     ports::{AuthorityError, Clock, DiskError, Engine, EngineError, Ports, Remark, TemplateFiles},
     report::{Event, explain::Works, report},
@@ -72,13 +72,8 @@ pub(super) fn complaint(own: &OwnContainer) -> Option<Complaint> {
     };
     let ours = own.container().map(|container| container.name.clone());
     let container = ours.or_else(|| ContainerName::parse("quaymaster").ok())?;
-    Some(Complaint {
-        container,
-        label: "setting self".to_owned(),
-        value,
-        problem: doubt.to_string(),
-        remedy: doubt.remedy(),
-    })
+    let said = Origin::new(&container, "setting self", &value);
+    Some(said.complains(doubt.to_string(), doubt.remedy()))
 }
 
 /// What `docker inspect` printed in place of an engine, and the container in it that the settings call ours. Without
@@ -86,7 +81,7 @@ pub(super) fn complaint(own: &OwnContainer) -> Option<Complaint> {
 pub(super) async fn recorded(
     call: &Call,
     path: &Path,
-) -> Result<(Rc<RecordedEngine>, Option<Container>), Failure> {
+) -> Result<(Rc<RecordedEngine>, Option<Bearer>), Failure> {
     let text = disk::text_or_input(path)?;
     let path = if path == Path::new("-") {
         Path::new("standard input")
@@ -111,7 +106,7 @@ pub(super) async fn recorded(
 }
 
 /// Our folders, once it is known what is mounted into our container.
-pub(super) fn folders(call: &Call, own: Option<&Container>) -> Rc<Folders> {
+pub(super) fn folders(call: &Call, own: Option<&Bearer>) -> Rc<Folders> {
     Rc::new(Folders::new(
         certificates(call, own),
         call.settings.state.clone(),
@@ -119,7 +114,7 @@ pub(super) fn folders(call: &Call, own: Option<&Container>) -> Rc<Folders> {
     ))
 }
 
-fn certificates(call: &Call, own: Option<&Container>) -> std::path::PathBuf {
+fn certificates(call: &Call, own: Option<&Bearer>) -> std::path::PathBuf {
     let named = call.settings.certificates.clone();
     let mounted = || is_mounted(own, CERTIFICATES).then(|| CERTIFICATES.into());
     named
@@ -127,7 +122,7 @@ fn certificates(call: &Call, own: Option<&Container>) -> std::path::PathBuf {
         .unwrap_or_else(|| call.settings.state.join("certificates"))
 }
 
-fn is_mounted(own: Option<&Container>, path: &str) -> bool {
+fn is_mounted(own: Option<&Bearer>, path: &str) -> bool {
     own.is_some_and(|own| {
         own.mounts
             .iter()
@@ -140,7 +135,7 @@ pub(super) fn daemon(
     call: &Call,
     engine: Rc<dyn Engine>,
     folders: Rc<Folders>,
-    own: Option<&Container>,
+    own: Option<&Bearer>,
     mark_host: String,
 ) -> Result<Daemon, Failure> {
     let settings = &call.settings;
@@ -156,7 +151,6 @@ pub(super) fn daemon(
         plan_rules: plan::PlanRules {
             mark_host,
             resync: settings.resync,
-            label_prefix: settings.label_prefix.clone(),
             circumstances,
         },
         template_files,
@@ -185,7 +179,7 @@ fn ports(
     Ok(folders.ports(Rc::new(authorities), engine, probe, clock))
 }
 
-fn label_rules(call: &Call, own: Option<&Container>) -> desire::LabelRules {
+fn label_rules(call: &Call, own: Option<&Bearer>) -> desire::LabelRules {
     let settings = &call.settings;
     let webroot = settings
         .webroot
@@ -215,7 +209,7 @@ fn circumstances(settings: &Settings, ca_root_pem: Option<&str>) -> Digest {
 }
 
 /// The engine, and the container that we run in.
-pub(super) async fn reached(call: &Call) -> Result<(Rc<DockerEngine>, Option<Container>), Failure> {
+pub(super) async fn reached(call: &Call) -> Result<(Rc<DockerEngine>, Option<Bearer>), Failure> {
     let engine = engine(call)?;
     let own = own(call, &engine).await?;
     if let Some(doubt) = &own.doubt {
@@ -231,7 +225,7 @@ const NO_MARK_YET: &str = "quaymaster-0000000000000000";
 pub(super) fn reader(
     call: &Call,
     engine: Rc<dyn Engine>,
-    own: Option<&Container>,
+    own: Option<&Bearer>,
 ) -> Result<(Daemon, Rc<Folders>), Failure> {
     let folders = folders(call, own);
     let mark_host = folders

@@ -10,8 +10,8 @@ use super::{
 use crate::{
     desire::{self, Desired},
     observe::{
-        Attempt, Container, EventKind, HeldCertificate, Holder, Observed, Progress, Shelf,
-        Snapshot, Subject, Wait,
+        Attempt, Bearer, EventKind, HeldCertificate, Holder, Observed, Progress, Shelf, Snapshot,
+        Subject, Wait,
     },
     ports::{DiskError, Ports, Repair},
     report::{Event, Instead, chain, report},
@@ -125,17 +125,16 @@ impl Facts {
     /// Takes over a full list, the first after a `gap` or not.
     pub fn replace(
         &mut self,
-        mut containers: Vec<Container>,
-        own: Option<Container>,
+        mut bearers: Vec<Bearer>,
+        own: Option<Bearer>,
         gap: bool,
         now: Timestamp,
     ) {
-        containers.retain(|container| !container.is_replaced() || self.knows(container));
-        for container in &containers {
-            self.removed.is_back(&container.id);
+        bearers.retain(|bearer| !bearer.is_replaced() || self.knows(bearer));
+        for bearer in &bearers {
+            self.removed.is_back(&bearer.id);
         }
-        self.grace
-            .take_list(&mut self.snapshot, containers, gap, now);
+        self.grace.take_list(&mut self.snapshot, bearers, gap, now);
         self.settle(now);
         // We run in it: an engine that does not know it yet has not taken it up again.
         self.snapshot.own = own.or_else(|| self.snapshot.own.take());
@@ -147,45 +146,37 @@ impl Facts {
     pub fn refresh(
         &mut self,
         id: &ContainerId,
-        container: Option<Container>,
+        bearer: Option<Bearer>,
         action: EventKind,
         now: Timestamp,
     ) -> bool {
-        let container =
-            container.filter(|container| !container.is_replaced() || self.knows(container));
+        let bearer = bearer.filter(|bearer| !bearer.is_replaced() || self.knows(bearer));
         // What the engine says knows nothing of waiting.
-        let is_known = |new: &Container| {
-            self.snapshot
-                .containers
-                .get(&new.name)
-                .is_some_and(|known| {
-                    let waits = None;
-                    Container {
-                        waits,
-                        ..Container::clone(known)
-                    } == *new
-                })
+        let is_known = |new: &Bearer| {
+            self.snapshot.bearers.get(&new.name).is_some_and(|known| {
+                let waits = None;
+                Bearer {
+                    waits,
+                    ..Bearer::clone(known)
+                } == *new
+            })
         };
         let is_own = self.snapshot.own.as_ref().is_some_and(|own| own.id == *id);
-        if !is_own && self.grace.next_end().is_none() && container.as_ref().is_some_and(is_known) {
+        if !is_own && self.grace.next_end().is_none() && bearer.as_ref().is_some_and(is_known) {
             return false;
         }
         if is_own {
-            self.snapshot.own = container.clone().or_else(|| self.snapshot.own.take());
+            self.snapshot.own = bearer.clone().or_else(|| self.snapshot.own.take());
         }
-        if container.is_some() {
+        if bearer.is_some() {
             self.removed.is_back(id);
         }
-        let mut all = self.snapshot.containers.values();
+        let mut all = self.snapshot.bearers.values();
         if let Some(before) = all.find(|known| known.id == *id) {
-            self.damping.take(before, container.as_ref(), now);
+            self.damping.take(before, bearer.as_ref(), now);
         }
-        self.grace.take_one(
-            &mut self.snapshot,
-            id,
-            container,
-            action != EventKind::Network,
-        );
+        self.grace
+            .take_one(&mut self.snapshot, id, bearer, action != EventKind::Network);
         self.settle(now);
         true
     }
@@ -217,7 +208,7 @@ impl Facts {
 
     /// Those that wait, and for what.
     pub fn waiting(&self) -> BTreeMap<ContainerName, Wait> {
-        let wait = |name: &ContainerName| self.snapshot.containers.get(name)?.waits;
+        let wait = |name: &ContainerName| self.snapshot.bearers.get(name)?.waits;
         let names = self.damping.names();
         names
             .filter_map(|name| Some((name.clone(), wait(name)?)))
@@ -235,11 +226,11 @@ impl Facts {
     }
 
     /// Whether it was seen under this name before: who ran under one that Compose left behind is seen to end.
-    fn knows(&self, container: &Container) -> bool {
+    fn knows(&self, bearer: &Bearer) -> bool {
         self.snapshot
-            .containers
-            .get(&container.name)
-            .is_some_and(|known| known.id == container.id)
+            .bearers
+            .get(&bearer.name)
+            .is_some_and(|known| known.id == bearer.id)
     }
 
     /// Lets others have the hosts that were kept for so long; says whether there are any.

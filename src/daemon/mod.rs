@@ -400,4 +400,4 @@ fn why(action: &Action) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

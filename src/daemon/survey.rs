@@ -8,8 +8,8 @@ use super::{
     templates::{self, InUse},
 };
 use crate::{
-    desire::{Complaint, Desired, desire},
-    observe::{Container, EngineEvent, Observed, Snapshot, Wait},
+    desire::{Complaint, Desired, desire, interest},
+    observe::{Bearer, EngineEvent, Interest, Observed, Snapshot, Wait},
     plan::{Plan, plan},
     ports::{Clock, Engine, EngineError},
     render::Templates,
@@ -20,7 +20,7 @@ use crate::{
 
 #[async_trait(?Send)]
 impl Watched for Daemon {
-    type Fact = Container;
+    type Fact = Bearer;
 
     fn engine(&self) -> &dyn Engine {
         &*self.ports.engine
@@ -30,39 +30,30 @@ impl Watched for Daemon {
         &*self.ports.clock
     }
 
-    fn id(fact: &Container) -> &ContainerId {
+    fn id(fact: &Bearer) -> &ContainerId {
         &fact.id
     }
 
-    fn joins(fact: &Container) -> Option<&ContainerId> {
+    fn joins(fact: &Bearer) -> Option<&ContainerId> {
         fact.joins.as_ref().map(|joins| &joins.id)
     }
 
     fn concerns_us(&self, event: &EngineEvent, known: &BTreeSet<ContainerId>) -> bool {
-        let prefix = self.label_rules.label_prefix.as_str();
-        let is_ours = |label: &String| {
-            label
-                .strip_prefix(prefix)
-                .is_some_and(|rest| rest.starts_with('.'))
-        };
-        known.contains(&event.container) || event.labels.keys().any(is_ours)
+        known.contains(&event.container) || self.interest().may_be_in(event.labels.keys())
     }
 
-    async fn look(&self) -> Result<(Vec<Container>, Option<Container>), EngineError> {
-        let containers = self
-            .ports
-            .engine
-            .containers(&self.label_rules.label_prefix)
-            .await?;
+    async fn look(&self) -> Result<(Vec<Bearer>, Option<Bearer>), EngineError> {
+        let bearers = self.ports.engine.bearers(&self.interest()).await?;
         let own = match &self.own {
-            Some(id) => self.ports.engine.inspect(id.as_str()).await?,
+            Some(id) => self.inspect(id).await?,
             None => None,
         };
-        Ok((containers, own))
+        Ok((bearers, own))
     }
 
-    async fn inspect(&self, container: &ContainerId) -> Result<Option<Container>, EngineError> {
-        self.ports.engine.inspect(container.as_str()).await
+    async fn inspect(&self, container: &ContainerId) -> Result<Option<Bearer>, EngineError> {
+        let engine = &self.ports.engine;
+        engine.bearer(container.as_str(), &self.interest()).await
     }
 }
 
@@ -99,6 +90,11 @@ impl Survey {
 const BELIEVED_FOR: Duration = Duration::from_secs(180);
 
 impl Daemon {
+    /// The bearers of the engine that concern us.
+    fn interest(&self) -> Interest {
+        interest(&self.label_rules.label_prefix)
+    }
+
     /// Everything that is known now, and what would be done; touches nothing.
     ///
     /// # Errors
@@ -155,7 +151,7 @@ impl Daemon {
         let is_over = |wait: &Wait| wait.until.is_some_and(|until| until <= now);
         let waits = status.sites.into_iter().flat_map(|site| site.waits);
         for (name, wait) in waits.filter(|(_, wait)| !is_over(wait)) {
-            let container = snapshot.containers.get_mut(&name);
+            let container = snapshot.bearers.get_mut(&name);
             if let Some(container) = container.filter(|it| it.is_kept_going()) {
                 Rc::make_mut(container).waits = Some(wait);
             }

@@ -161,7 +161,7 @@ impl Loop {
             .next_end()
             .filter(|_| !missed.is_subset(&self.told.missed))
         {
-            let containers = self.facts.snapshot.containers.values();
+            let containers = self.facts.snapshot.bearers.values();
             let names = containers
                 .filter(|container| missed.contains(&container.id))
                 .map(|c| c.name.clone())
@@ -228,7 +228,8 @@ fn tell_sites(before: Option<&Rc<Consumer>>, now: Option<&Rc<Consumer>>) {
                 proxy: proxy.clone(),
             }),
             EitherOrBoth::Both(_, (host, site)) | EitherOrBoth::Right((host, site)) => {
-                let (host, containers) = (host.clone(), site.containers.clone());
+                let host = host.clone();
+                let containers = site.bearers().cloned().collect();
                 let proxy = proxy.clone();
                 report(&match site.kept {
                     Some(kept) => Event::SiteKept {

@@ -1,4 +1,4 @@
-//! For how long a site is kept whose containers are away: requests to it are answered with 503 and its certificate, so
+//! For how long a site is kept whose bearers are away: requests to it are answered with 503 and its certificate, so
 //! that a new version of an app can take the place of the old one.
 
 use std::{fmt, time::Duration};
@@ -6,16 +6,16 @@ use std::{fmt, time::Duration};
 use super::Kept;
 use crate::values::Timestamp;
 
-/// For how long a container that was removed still counts. To make a container anew takes seconds, to build its image
+/// For how long a bearer that was removed still counts. To make a bearer anew takes seconds, to build its image
 /// first some minutes.
 const REMEMBERED_FOR: Duration = Duration::from_secs(10 * 60);
 
-/// When a container that was removed does not count any more.
+/// When a bearer that was removed does not count any more.
 pub fn forgotten_at(removed: Timestamp) -> Timestamp {
     removed + REMEMBERED_FOR
 }
 
-/// Whether a container that was removed does not count any more.
+/// Whether a bearer that was removed does not count any more.
 pub fn is_forgotten(removed: Timestamp, now: Timestamp) -> bool {
     forgotten_at(removed) <= now
 }

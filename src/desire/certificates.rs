@@ -23,10 +23,9 @@ const MOST_NAMES: usize = 100;
 /// The certificate of each host that has TLS: the one that its labels name, else one of its own.
 ///
 /// A name of a certificate belongs to one Compose project: that of the host which it is by default the name of, else
-/// that of the oldest container that writes it.
+/// that of the oldest bearer that writes it.
 pub(super) fn assign(
     hosts: &BTreeMap<Host, HostDecision<'_>>,
-    rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> BTreeMap<Host, CertificateName> {
     let mut owners: BTreeMap<CertificateName, Option<&str>> = hosts
@@ -43,18 +42,13 @@ pub(super) fn assign(
             "certificate",
             host.as_str(),
             |wish| wish.certificate.as_ref(),
-            rules,
             complaints,
         );
         wishes.extend(named.map(|(claim, name)| (claim.age(), host, claim, name)));
     }
     wishes.sort_by_key(|(age, host, ..)| (*age, *host));
     for (_, host, claim, name) in wishes {
-        if *owners
-            .entry(name.clone())
-            .or_insert(claim.container.project())
-            == claim.container.project()
-        {
+        if *owners.entry(name.clone()).or_insert(claim.bearer.project()) == claim.bearer.project() {
             assigned.insert(host.clone(), name.clone());
             continue;
         }
@@ -62,7 +56,6 @@ pub(super) fn assign(
             "the certificate {name} belongs to another project; {host} gets one of its own"
         );
         complaints.insert(claim.complaint(
-            rules,
             "certificate",
             name.as_str(),
             problem,
@@ -101,15 +94,15 @@ pub(super) fn wants(
         };
         let mut names = BTreeSet::new();
         for (host, claim) in &claims {
-            if let Some(complaint) = refusal(host, claim, &issuance, rules) {
+            if let Some(complaint) = refusal(host, claim, &issuance) {
                 wants.say(host, complaint);
             } else if names.len() < MOST_NAMES || names.contains(*host) {
                 names.insert((*host).clone());
             } else {
-                complaints.insert(one_too_many(host, claim, &name, rules));
+                complaints.insert(one_too_many(host, claim, &name));
             }
         }
-        let claimed_by = claims.iter().map(|(_, claim)| claim.container.name.clone());
+        let claimed_by = claims.iter().map(|(_, claim)| claim.bearer.name.clone());
         let served_by = claims
             .iter()
             .filter_map(|(host, _)| served_by.get(host))
@@ -118,7 +111,7 @@ pub(super) fn wants(
         if !names.is_empty() {
             let wanted = Wanted {
                 names: names.into_iter().collect(),
-                issuer_said: issuer_said(&claims, rules),
+                issuer_said: issuer_said(&claims, &issuance.issuer),
                 issuance,
                 claimed_by: claimed_by.sorted().dedup().collect(),
                 served_by: served_by.sorted().dedup().collect(),
@@ -140,7 +133,7 @@ impl Wants {
 
 type Claims<'c, 'a> = Vec<(&'c Host, &'c Claim<'a>)>;
 
-/// All claims to be on a certificate, the oldest first. Nothing is obtained for a site whose containers are away.
+/// All claims to be on a certificate, the oldest first. Nothing is obtained for a site whose bearers are away.
 fn claims_by_certificate<'c, 'a>(
     hosts: &'c BTreeMap<Host, HostDecision<'a>>,
     assigned: &BTreeMap<Host, CertificateName>,
@@ -174,7 +167,7 @@ fn certificate_of_site<'n>(
     let is_ours = |host: &Host| {
         hosts
             .get(host)
-            .is_some_and(|held| held.project == claim.container.project())
+            .is_some_and(|held| held.project == claim.bearer.project())
     };
     let is_meant = |name: &CertificateName| {
         claim
@@ -209,7 +202,6 @@ fn issuance(
                 $key,
                 &subject,
                 |wish| wish.$field.as_ref(),
-                rules,
                 complaints,
             )
             .map(|(_, said)| said.clone())
@@ -223,18 +215,17 @@ fn issuance(
     })
 }
 
-/// Who says who issues a certificate: the oldest claim with that label, else the setting.
-fn issuer_said(claims: &Claims<'_, '_>, rules: &LabelRules) -> Origin {
+/// The label that says who issues a certificate, with the issuer: that of the oldest claim with that label, else the setting.
+fn issuer_said(claims: &Claims<'_, '_>, issuer: &Issuer) -> Origin {
     let said = claims
         .iter()
         .map(|(_, claim)| *claim)
         .find(|claim| claim.spec.wish.issuer.is_some());
-    let label = said.map_or_else(|| "setting ca".to_owned(), |claim| claim.label(rules, "ca"));
-    // A certificate that is wanted is wanted by somebody.
-    let by = said.unwrap_or(claims[0].1);
-    Origin {
-        container: by.container.name.clone(),
-        label,
+    let issuer = issuer.to_string();
+    match said {
+        Some(claim) => claim.origin("ca", &issuer),
+        // A certificate that is wanted is wanted by somebody.
+        None => Origin::new(&claims[0].1.bearer.name, "setting ca", &issuer),
     }
 }
 
@@ -244,7 +235,6 @@ fn opinion<'c, 'a, T: PartialEq>(
     key: &str,
     subject: &str,
     of: impl Fn(&'a CertificateSpec) -> Option<&'a T>,
-    rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> Option<(&'c Claim<'a>, &'a T)> {
     let mut said = claims
@@ -252,22 +242,17 @@ fn opinion<'c, 'a, T: PartialEq>(
         .filter_map(|claim| Some((*claim, of(&claim.spec.wish)?)));
     let (oldest, meant) = said.next()?;
     for (claim, _) in said.filter(|(_, other)| *other != meant) {
-        let (by, written) = (&oldest.container.name, oldest.written(rules, key));
+        let (by, written) = (&oldest.bearer.name, oldest.written(key));
         let problem = format!("{by} says {written:?} for {subject}, and it is older");
         let remedy = format!("write the same {key} on both");
-        complaints.insert(claim.complaint(rules, key, claim.written(rules, key), problem, &remedy));
+        complaints.insert(claim.complaint(key, claim.written(key), problem, &remedy));
     }
     Some((oldest, meant))
 }
 
 /// Why the issuer would not put this host on a certificate, if it would not.
-fn refusal(
-    host: &Host,
-    claim: &Claim<'_>,
-    issuance: &Issuance,
-    rules: &LabelRules,
-) -> Option<Complaint> {
-    let label = |key: &str| format!("{}.{key}", rules.label_prefix);
+fn refusal(host: &Host, claim: &Claim<'_>, issuance: &Issuance) -> Option<Complaint> {
+    let label = |key: &str| claim.spec.label(key);
     let (problem, remedy) = match &issuance.issuer {
         Issuer::SelfSigned => return None,
         Issuer::Ca(_) if host.is_wildcard() && !issuance.challenge.proves_wildcards() => (
@@ -291,7 +276,7 @@ fn refusal(
         ),
         Issuer::Ca(_) => return None,
     };
-    Some(claim.complaint(rules, claim.key(), host.as_str(), problem, &remedy))
+    Some(claim.complaint(claim.key(), host.as_str(), problem, &remedy))
 }
 
 fn nobody_asked(host: &Host, claim: &Claim<'_>, rules: &LabelRules) -> Complaint {
@@ -300,12 +285,11 @@ fn nobody_asked(host: &Host, claim: &Claim<'_>, rules: &LabelRules) -> Complaint
     if claim.spec.wish.issuer.is_none() && rules.issuer.is_none() {
         let remedy = format!(
             "put one into provided/, or say who issues it by the label {}",
-            claim.label(rules, "ca")
+            claim.spec.label("ca")
         );
-        return claim.complaint(rules, claim.key(), host.as_str(), problem, &remedy);
+        return claim.complaint(claim.key(), host.as_str(), problem, &remedy);
     }
     claim.complaint(
-        rules,
         "ca",
         Issuer::NONE,
         problem,
@@ -313,17 +297,11 @@ fn nobody_asked(host: &Host, claim: &Claim<'_>, rules: &LabelRules) -> Complaint
     )
 }
 
-fn one_too_many(
-    host: &Host,
-    claim: &Claim<'_>,
-    name: &CertificateName,
-    rules: &LabelRules,
-) -> Complaint {
+fn one_too_many(host: &Host, claim: &Claim<'_>, name: &CertificateName) -> Complaint {
     let problem = format!(
         "the certificate {name} has {MOST_NAMES} names without {host}, and can't have more"
     );
     claim.complaint(
-        rules,
         claim.key(),
         host.as_str(),
         problem,
@@ -336,10 +314,10 @@ mod tests {
     use super::{super::tests::*, *};
     use crate::{
         desire::{Desired, desire},
-        observe::Container,
+        observe::Bearer,
     };
 
-    fn shop(name: &str, number: u8, host: &str) -> Container {
+    fn shop(name: &str, number: u8, host: &str) -> Bearer {
         container(name, number)
             .project_is("shop")
             .label("host", host)

@@ -2,31 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    Complaint, LabelRules, Tls,
-    complaint::shortened,
-    labels::{self, words},
-    spec::SiteSpec,
-};
+use super::{Complaint, LabelRules, Origin, Tls, dialect, labels::words, spec::SiteSpec};
 use crate::{
-    observe::{Container, Snapshot},
+    observe::{Bearer, Snapshot},
     values::{CertificateName, ContainerName, Host, Timestamp},
 };
 
-/// A container that says something about a host.
+/// A bearer that says something about a host.
 #[derive(Clone)]
 pub(super) struct Claim<'a> {
-    pub container: &'a Container,
+    pub bearer: &'a Bearer,
     pub spec: &'a SiteSpec,
-    /// The word of its site; empty for the one without.
-    word: &'a str,
     pub purpose: Purpose<'a>,
 }
 
 /// What a claim wants of its host.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose<'a> {
-    /// Requests go to this port of the container.
+    /// Requests go to this port of the bearer.
     Serve(u16),
     /// Requests are sent to another host.
     Redirect(&'a Host),
@@ -36,39 +29,19 @@ pub(super) enum Purpose<'a> {
 
 impl<'a> Claim<'a> {
     /// A complaint about one of the labels of this site.
-    pub fn complaint(
-        &self,
-        rules: &LabelRules,
-        key: &str,
-        value: &str,
-        problem: String,
-        remedy: &str,
-    ) -> Complaint {
-        Complaint {
-            container: self.container.name.clone(),
-            label: self.label(rules, key),
-            value: shortened(value),
-            problem,
-            remedy: remedy.to_owned(),
-        }
+    pub fn complaint(&self, key: &str, text: &str, problem: String, remedy: &str) -> Complaint {
+        self.origin(key, text).complains(problem, remedy)
     }
 
-    /// The whole name of one of the labels of this site.
-    pub fn label(&self, rules: &LabelRules, key: &str) -> String {
-        let site = if self.word.is_empty() {
-            String::new()
-        } else {
-            format!("site.{}.", self.word)
-        };
-        format!("{}.{site}{key}", rules.label_prefix)
+    /// The place of one of the labels of this site, of which `text` is meant.
+    pub fn origin(&self, key: &str, text: &str) -> Origin {
+        Origin::new(&self.bearer.name, &self.spec.label(key), text)
     }
 
     /// What one of the labels of this site says, as it is written.
-    pub fn written(&self, rules: &LabelRules, key: &str) -> &'a str {
-        self.container
-            .labels
-            .get(&self.label(rules, key))
-            .map_or("", String::as_str)
+    pub fn written(&self, key: &str) -> &'a str {
+        let written = self.bearer.labels.get(&self.spec.label(key));
+        written.map_or("", String::as_str)
     }
 
     /// The label that makes the claim.
@@ -82,40 +55,35 @@ impl<'a> Claim<'a> {
 
     /// Older claims come first, and where two are as old, the order is the same every time.
     pub fn age(&self) -> (Option<Timestamp>, &'a ContainerName) {
-        (self.container.created, &self.container.name)
+        (self.bearer.created, &self.bearer.name)
     }
 }
 
-/// A container with a label that names a host, whether that is followed or not.
+/// A bearer with a label that names a host, whether that is followed or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimant {
-    /// The container.
-    pub container: ContainerName,
+    /// The bearer.
+    pub bearer: ContainerName,
     /// The whole label.
     pub label: String,
     /// Whether it counts now: one that has ended asks for nothing.
     pub counts: bool,
 }
 
-/// All host names in labels, and whose labels these are, the oldest container first.
+/// All host names in labels, and whose labels these are, the oldest bearer first.
 pub fn claimants(snapshot: &Snapshot, rules: &LabelRules) -> BTreeMap<Host, Vec<Claimant>> {
     let mut found: BTreeMap<Host, Vec<Claimant>> = BTreeMap::new();
-    let mut containers: Vec<_> = snapshot.containers.values().collect();
-    containers.sort_by_key(|container| (container.created, &container.name));
-    for container in containers {
-        let spec = labels::read(container, &rules.label_prefix, &mut BTreeSet::new());
-        for (word, site) in &spec.sites {
+    let mut bearers: Vec<_> = snapshot.bearers.values().collect();
+    bearers.sort_by_key(|bearer| (bearer.created, &bearer.name));
+    for bearer in bearers {
+        let spec = dialect::read(bearer, &rules.label_prefix, &mut BTreeSet::new());
+        for site in spec.sites.values() {
             let names = site.hosts.iter().map(|host| (host, "host"));
             for (host, key) in names.chain(site.redirects.iter().map(|host| (host, "redirect"))) {
-                let site = if word.is_empty() {
-                    String::new()
-                } else {
-                    format!("site.{word}.")
-                };
-                let label = format!("{}.{site}{key}", rules.label_prefix);
-                let counts = container.counts();
+                let label = site.label(key);
+                let counts = bearer.counts();
                 found.entry(host.clone()).or_default().push(Claimant {
-                    container: container.name.clone(),
+                    bearer: bearer.name.clone(),
                     label,
                     counts,
                 });
@@ -125,7 +93,7 @@ pub fn claimants(snapshot: &Snapshot, rules: &LabelRules) -> BTreeMap<Host, Vec<
     found
 }
 
-/// The certificates that containers ask for which there are complaints about, and who these are: they may be wanted as
+/// The certificates that bearers ask for which there are complaints about, and who these are: they may be wanted as
 /// soon as the labels can be followed.
 pub fn asked_in_vain(
     complaints: &BTreeSet<Complaint>,
@@ -135,13 +103,13 @@ pub fn asked_in_vain(
     let mut asked: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     let names: BTreeSet<_> = complaints
         .iter()
-        .map(|complaint| &complaint.container)
+        .map(|complaint| &complaint.origin.bearer)
         .collect();
-    let containers = names
+    let bearers = names
         .into_iter()
-        .filter_map(|name| snapshot.containers.get(name));
-    for container in containers.filter(|container| container.counts()) {
-        let spec = labels::read(container, &rules.label_prefix, &mut BTreeSet::new());
+        .filter_map(|name| snapshot.bearers.get(name));
+    for bearer in bearers.filter(|bearer| bearer.counts()) {
+        let spec = dialect::read(bearer, &rules.label_prefix, &mut BTreeSet::new());
         for site in spec
             .sites
             .values()
@@ -156,7 +124,7 @@ pub fn asked_in_vain(
                 asked
                     .entry(certificate)
                     .or_default()
-                    .insert(container.name.clone());
+                    .insert(bearer.name.clone());
             }
         }
     }
@@ -186,19 +154,16 @@ pub fn nearest_names<'a>(names: impl Iterator<Item = &'a Host>, wanted: &Host) -
 
 /// What one site claims; nothing, with a complaint, when it is not known where it is to be asked.
 pub(super) fn claims<'a>(
-    container: &'a Container,
-    word: &'a str,
+    bearer: &'a Bearer,
     spec: &'a SiteSpec,
-    rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> Vec<(&'a Host, Claim<'a>)> {
     let claim = Claim {
-        container,
+        bearer,
         spec,
-        word,
         purpose: Purpose::Certify,
     };
-    let Some(port) = port(&claim, rules, complaints) else {
+    let Some(port) = port(&claim, complaints) else {
         return Vec::new();
     };
     let (served, first) = (&spec.hosts, spec.first.as_ref());
@@ -228,13 +193,9 @@ pub(super) fn claims<'a>(
         .collect()
 }
 
-/// The port that a container is asked on; `None`, with a complaint, when that can't be known.
-fn port(
-    claim: &Claim<'_>,
-    rules: &LabelRules,
-    complaints: &mut BTreeSet<Complaint>,
-) -> Option<u16> {
-    let exposed = &claim.container.exposed;
+/// The port that a bearer is asked on; `None`, with a complaint, when that can't be known.
+fn port(claim: &Claim<'_>, complaints: &mut BTreeSet<Complaint>) -> Option<u16> {
+    let exposed = &claim.bearer.exposed;
     match (claim.spec.port, exposed.len()) {
         (Some(port), _) => return Some(port),
         (None, 1) => return exposed.first().copied(),
@@ -249,7 +210,6 @@ fn port(
         ),
     };
     complaints.insert(claim.complaint(
-        rules,
         "port",
         "",
         problem,

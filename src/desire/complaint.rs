@@ -4,15 +4,51 @@ use serde::{Deserialize, Serialize};
 
 use crate::values::ContainerName;
 
-/// Something written on a container that can't be followed, and what to write instead.
+/// The label that something comes from, for complaints about it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Origin {
+    /// The bearer with the label; where it is a setting, the oldest that makes use of it.
+    #[serde(rename = "container")]
+    pub bearer: ContainerName,
+    /// The whole label, or the setting; of a long one the beginning.
+    pub label: Box<str>,
+    /// Its text, of something long the beginning; empty where nothing is written.
+    #[serde(rename = "value")]
+    pub text: Box<str>,
+}
+
+impl Origin {
+    /// Takes what is written where, and shortens it.
+    pub fn new(bearer: &ContainerName, label: &str, text: &str) -> Self {
+        Self {
+            bearer: bearer.clone(),
+            label: shortened(label).into(),
+            text: shortened(text).into(),
+        }
+    }
+
+    /// The name of another label about the same thing.
+    pub fn beside(&self, key: &str) -> String {
+        let start = self.label.rfind('.').map_or("", |dot| &self.label[..=dot]);
+        format!("{start}{key}")
+    }
+
+    /// A complaint about what is written there.
+    pub fn complains(self, problem: impl Into<String>, remedy: impl Into<String>) -> Complaint {
+        Complaint {
+            origin: self,
+            problem: problem.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+/// Something written on a bearer that can't be followed, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Complaint {
-    /// Whose it is.
-    pub container: ContainerName,
-    /// The label, prefix included; of a long one the beginning.
-    pub label: String,
-    /// What it says, of something long the beginning; empty where the complaint is about something that is missing.
-    pub value: String,
+    /// The label that it is about.
+    #[serde(flatten)]
+    pub origin: Origin,
     /// What is wrong.
     pub problem: String,
     /// What to do.
@@ -20,16 +56,16 @@ pub struct Complaint {
 }
 
 impl fmt::Display for Complaint {
-    /// One line; values are escaped, so that no container can write into a terminal or forge a line of the log.
+    /// One line; values are escaped, so that no bearer can write into a terminal or forge a line of the log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "container {}, label {}",
-            self.container,
-            visible(&self.label)
-        )?;
-        if !self.value.is_empty() {
-            write!(f, "={:?}", shortened(&self.value))?;
+        let Origin {
+            bearer,
+            label,
+            text,
+        } = &self.origin;
+        write!(f, "container {bearer}, label {}", visible(label))?;
+        if !text.is_empty() {
+            write!(f, "={text:?}")?;
         }
         write!(f, ": {}; {}", visible(&self.problem), visible(&self.remedy))
     }
@@ -71,13 +107,10 @@ mod tests {
 
     #[test]
     fn nothing_from_a_label_reaches_a_terminal_as_it_is() {
-        let complaint = Complaint {
-            container: ContainerName::parse("shop").expect("a name"),
-            label: "quaymaster.host".to_owned(),
-            value: format!("\u{1b}[2J\n{}", "x".repeat(500)),
-            problem: "it is \u{7}\u{202e} wrong, ä".to_owned(),
-            remedy: "write another".to_owned(),
-        };
+        let shop = ContainerName::parse("shop").expect("a name");
+        let text = format!("\u{1b}[2J\n{}", "x".repeat(500));
+        let origin = Origin::new(&shop, "quaymaster.host", &text);
+        let complaint = origin.complains("it is \u{7}\u{202e} wrong, ä", "write another");
         let shown = complaint.to_string();
         assert!(
             shown.starts_with(r#"container shop, label quaymaster.host="\u{1b}[2J\nxxx"#),
@@ -86,5 +119,30 @@ mod tests {
         assert!(shown.contains(r"it is \u{7}\u{202e} wrong, ä; "), "{shown}");
         assert!(!shown.contains(char::is_control), "{shown}");
         assert!(shown.chars().count() < 250, "{shown}");
+    }
+
+    #[test]
+    fn a_complaint_is_written_flat_and_read_again() {
+        let shop = ContainerName::parse("shop").expect("a name");
+        let complaint = Origin::new(&shop, "q.host", "x").complains("it is wrong", "write y");
+        let text = serde_json::to_string(&complaint).expect("it is written");
+        let flat = r#"{"container":"shop","label":"q.host","value":"x","problem":"it is wrong","remedy":"write y"}"#;
+        assert_eq!(text, flat);
+        assert_eq!(
+            serde_json::from_str::<Complaint>(flat).expect("it is read"),
+            complaint
+        );
+    }
+
+    #[test]
+    fn a_label_beside_another_has_the_same_beginning() {
+        let shop = ContainerName::parse("shop").expect("a name");
+        for (label, beside) in [
+            ("quaymaster.kind", "quaymaster.owner"),
+            ("my.words.kind", "my.words.owner"),
+            ("quaymaster.site.x.host", "quaymaster.site.x.owner"),
+        ] {
+            assert_eq!(Origin::new(&shop, label, "").beside("owner"), beside);
+        }
     }
 }

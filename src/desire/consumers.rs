@@ -3,17 +3,18 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
+    rc::Rc,
 };
 
 use super::{
-    CertificateFolder, Complaint, Consumer, Folder, Guard, LabelRules, Reload,
-    folders::{ours, place_of},
+    CertificateFolder, Complaint, Consumer, Folder, Guard, LabelRules, Origin, Reload,
+    folders::{Gap, Holding, ours, place_of},
     kinds::Kind,
     pid1, reach, rights, signals,
     spec::{ProxySpec, Spec},
 };
 use crate::{
-    observe::{Container, SharedPath, Snapshot, find},
+    observe::{Bearer, SharedPath, Snapshot, find, locate},
     values::{ContainerName, Owner, Right},
 };
 
@@ -21,34 +22,39 @@ use crate::{
 const HTTP_PORT: u16 = 80;
 const HTTPS_PORT: u16 = 443;
 
-/// The servers with a kind whose config folder we can write to.
+/// The servers with a kind whose config folder we can write to. Of those that have the same one, it is that which runs, of
+/// several the oldest: two can't be proven by one set of files.
 pub(super) fn resolve(
     snapshot: &Snapshot,
     specs: &BTreeMap<&ContainerName, Spec>,
     rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> BTreeMap<ContainerName, Consumer> {
-    let mut consumers = BTreeMap::new();
-    let containers = snapshot.containers.values();
-    for container in containers.filter(|container| container.removed().is_none()) {
-        let Some(spec) = specs.get(&container.name) else {
-            continue;
-        };
+    let (mut consumers, mut taken) = (BTreeMap::new(), Vec::new());
+    for (bearer, spec) in by_seniority(snapshot, specs) {
         // One whose labels can't be followed keeps what it has.
         let Some(kind) = spec.kind.filter(|_| !spec.proxy.spoiled) else {
             continue;
         };
         let own = snapshot.own.as_ref();
-        if let Some(refusal) = rights::refusal(container, Right::Proxy, "kind", own, rules) {
+        if let Some(refusal) = rights::refusal(
+            bearer,
+            Right::Proxy,
+            spec.proxy.origin(bearer, "kind"),
+            own,
+            rules,
+        ) {
             complaints.insert(refusal);
             continue;
         }
-        let proxy = granted(container, &spec.proxy, own, rules, complaints);
-        match consumer(container, kind, &proxy, own, rules) {
+        let proxy = granted(bearer, &spec.proxy, own, rules, complaints);
+        let made = consumer(bearer, kind, &proxy, own, rules)
+            .and_then(|consumer| alone_in_its_folder(consumer, bearer, own, &mut taken));
+        match made {
             Ok(consumer) => {
-                complaints.extend(unsignalled(&consumer, rules));
-                complaints.extend(signals::complaint(&consumer, container, own, rules));
-                consumers.insert(container.name.clone(), consumer);
+                complaints.extend(unsignalled(&consumer));
+                complaints.extend(signals::complaint(&consumer, bearer, &spec.proxy, own));
+                consumers.insert(bearer.name.clone(), consumer);
             }
             Err(complaint) => drop(complaints.insert(complaint)),
         }
@@ -56,22 +62,76 @@ pub(super) fn resolve(
     consumers
 }
 
+/// Those that are to be servers, with what they say: who runs, or is about to, before who does not, and the older before
+/// the younger.
+fn by_seniority<'s>(
+    snapshot: &'s Snapshot,
+    specs: &'s BTreeMap<&ContainerName, Spec>,
+) -> Vec<(&'s Bearer, &'s Spec)> {
+    let said = specs.iter().filter(|(_, spec)| spec.is_server);
+    let mut servers: Vec<_> = said
+        .filter_map(|(name, spec)| Some((&**snapshot.bearers.get(*name)?, spec)))
+        .filter(|(bearer, _)| bearer.removed().is_none())
+        .collect();
+    servers.sort_by_key(|(bearer, _)| (!bearer.is_kept_going(), bearer.created, &bearer.name));
+    servers
+}
+
+/// The consumer, and its folder among those that are taken; a complaint where another has that already.
+fn alone_in_its_folder(
+    consumer: Consumer,
+    bearer: &Bearer,
+    own: Option<&Bearer>,
+    taken: &mut Vec<Holding>,
+) -> Result<Consumer, Complaint> {
+    let theirs = &consumer.config.theirs;
+    let Some(place) = locate(&bearer.mounts, theirs) else {
+        return Ok(consumer);
+    };
+    if let Some(at) = taken.iter().position(|holding| holding.place.is(&place)) {
+        let gap = Gap::Taken(taken[at].clone());
+        return Err(gap.complaint(bearer, theirs, own, consumer.said));
+    }
+    taken.push(Holding {
+        place,
+        server: bearer.name.clone(),
+        is_kept_going: bearer.is_kept_going(),
+    });
+    Ok(consumer)
+}
+
+/// Those that are to be servers and can't be configured.
+pub(super) fn unconfigured<'s>(
+    snapshot: &'s Snapshot,
+    specs: &BTreeMap<&ContainerName, Spec>,
+    consumers: &BTreeMap<ContainerName, Consumer>,
+) -> Vec<&'s Bearer> {
+    let said = specs.iter().filter(|(_, spec)| spec.is_server);
+    said.filter(|(name, _)| !consumers.contains_key(**name))
+        .filter_map(|(name, _)| snapshot.bearers.get(*name))
+        .map(Rc::as_ref)
+        .collect()
+}
+
 /// Without what its labels ask for and it is not allowed.
 fn granted(
-    container: &Container,
+    bearer: &Bearer,
     spec: &ProxySpec,
-    own: Option<&Container>,
+    own: Option<&Bearer>,
     rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> ProxySpec {
     let mut refused = |right, key| {
-        let refusal = rights::refusal(container, right, key, own, rules).map(|refusal| Complaint {
-            remedy: format!(
-                "{}; until then it is configured as without this label",
-                refusal.remedy
-            ),
-            ..refusal
-        });
+        let refusal =
+            rights::refusal(bearer, right, spec.origin(bearer, key), own, rules).map(|refusal| {
+                Complaint {
+                    remedy: format!(
+                        "{}; until then it is configured as without this label",
+                        refusal.remedy
+                    ),
+                    ..refusal
+                }
+            });
         let is_refused = refusal.is_some();
         complaints.extend(refusal);
         is_refused
@@ -85,54 +145,56 @@ fn granted(
 }
 
 fn consumer(
-    container: &Container,
+    bearer: &Bearer,
     kind: &'static Kind,
     spec: &ProxySpec,
-    own: Option<&Container>,
+    own: Option<&Bearer>,
     rules: &LabelRules,
 ) -> Result<Consumer, Complaint> {
+    let said = spec.origin(bearer, "kind");
     let theirs = spec
         .config
         .clone()
         .unwrap_or_else(|| PathBuf::from(kind.config));
-    let config = ours(container, &theirs, own)
+    let config = ours(bearer, &theirs, own)
         .map(|ours| Folder {
             ours,
             theirs: theirs.clone(),
         })
-        .map_err(|gap| gap.complaint(container, &theirs, own, rules))?;
-    let owner = owner(container, spec, rules)?;
-    let certificates = certificate_folder(container, &config, owner, own, rules);
-    let webroot = webroot(container, spec, &config, own, rules)?;
+        .map_err(|gap| gap.complaint(bearer, &theirs, own, said.clone()))?;
+    let owner = owner(bearer, spec, &said)?;
+    let certificates = certificate_folder(bearer, &config, owner, own, rules);
+    let webroot = webroot(bearer, spec, &config, own, rules)?;
     let (http_port, https_port) = (
         spec.http_port.unwrap_or(HTTP_PORT),
         spec.https_port.unwrap_or(HTTPS_PORT),
     );
-    let outside = |port, usual| reach::outside(container, port, usual);
+    let outside = |port, usual| reach::outside(bearer, port, usual);
     Ok(Consumer {
-        name: container.name.clone(),
-        id: container.id.clone(),
+        name: bearer.name.clone(),
+        id: bearer.id.clone(),
+        said,
         kind,
-        running: container.is_running(),
-        started_at: container.started_at,
-        ended_at: container.ended_at,
-        made_of: container.made_of(),
+        running: bearer.is_running(),
+        started_at: bearer.started_at,
+        ended_at: bearer.ended_at,
+        made_of: bearer.made_of(),
         config,
         certificates,
         webroot,
-        reach: reach::reach(container, own, http_port, https_port),
+        reach: reach::reach(bearer, own, http_port, https_port),
         http_port,
         https_port,
         public_http_port: (spec.public_http_port).unwrap_or_else(|| outside(http_port, HTTP_PORT)),
         public_https_port: (spec.public_https_port)
             .unwrap_or_else(|| outside(https_port, HTTPS_PORT)),
         owner,
-        reload: reload(container, kind, spec),
-        way: signals::signal_way(container, own),
+        reload: reload(bearer, kind, spec),
+        way: signals::signal_way(bearer, own),
         check: spec.check.as_ref().map(|words| check(kind, words)),
         trusted_proxies: rules.trusted_proxies.clone(),
-        guard: guard(container, own, [http_port, https_port]),
-        has_dns: reach::has_dns(container),
+        guard: guard(bearer, own, [http_port, https_port]),
+        has_dns: reach::has_dns(bearer),
         sites: BTreeMap::new(),
         answers: BTreeSet::new(),
     })
@@ -140,16 +202,16 @@ fn consumer(
 
 /// Where a server reads certificates.
 fn certificate_folder(
-    container: &Container,
+    bearer: &Bearer,
     config: &Folder,
     owner: Option<Owner>,
-    own: Option<&Container>,
+    own: Option<&Bearer>,
     rules: &LabelRules,
 ) -> CertificateFolder {
     // Keys in ours are for our user alone: another one reads copies.
     let shared = place_of(&rules.certificates, own)
         .filter(|_| owner.is_none())
-        .and_then(|place| find(&container.mounts, &place, false));
+        .and_then(|place| find(&bearer.mounts, &place, false));
     match shared {
         Some(theirs) => CertificateFolder::Shared {
             theirs: theirs.join("live"),
@@ -159,58 +221,48 @@ fn certificate_folder(
 }
 
 /// The gate is opened from here, so that it needs a proxy that can be reached when it runs.
-fn guard(container: &Container, own: Option<&Container>, ports: [u16; 2]) -> Guard {
-    match container.has_own_shm && reach::could_be_reached(container, own, ports) {
+fn guard(bearer: &Bearer, own: Option<&Bearer>, ports: [u16; 2]) -> Guard {
+    match bearer.has_own_shm && reach::could_be_reached(bearer, own, ports) {
         true => Guard::Gate,
-        false if reach::has_dns(container) => Guard::Names,
+        false if reach::has_dns(bearer) => Guard::Names,
         false => Guard::Nothing,
     }
 }
 
 /// Who is to own the keys that a server is given: as its label says, else the user that it runs as; none for root.
-fn owner(
-    container: &Container,
-    spec: &ProxySpec,
-    rules: &LabelRules,
-) -> Result<Option<Owner>, Complaint> {
-    let user = container.user.as_str();
+fn owner(bearer: &Bearer, spec: &ProxySpec, said: &Origin) -> Result<Option<Owner>, Complaint> {
+    let user = bearer.user.as_str();
     let owner = spec.owner.or_else(|| Owner::of_container(user));
     let is_known = owner.is_some() || matches!(user.split(':').next(), Some("" | "root"));
     if is_known {
         return Ok(owner.filter(|owner| owner.user != 0));
     }
-    let (prefix, name) = (&rules.label_prefix, &container.name);
-    let label = format!("{prefix}.kind");
-    let value = container.labels.get(&label).cloned().unwrap_or_default();
-    Err(Complaint {
-        container: name.clone(),
-        label,
-        value,
-        problem: format!(
-            "it runs as user {user}, who could not read the keys of its certificates: nobody here knows that user's number"
-        ),
-        remedy: format!(
-            "write the number that `docker exec {name} id -u` prints into its label {prefix}.owner, such as {prefix}.owner=33"
-        ),
-    })
+    let (name, label) = (&bearer.name, said.beside("owner"));
+    let problem = format!(
+        "it runs as user {user}, who could not read the keys of its certificates: nobody here knows that user's number"
+    );
+    let remedy = format!(
+        "write the number that `docker exec {name} id -u` prints into its label {label}, such as {label}=33"
+    );
+    Err(said.clone().complains(problem, remedy))
 }
 
 /// Where the proxy reads responses to challenges: where its label says, else where it mounts our folder for them, else
 /// within its own.
 fn webroot(
-    container: &Container,
+    bearer: &Bearer,
     spec: &ProxySpec,
     config: &Folder,
-    own: Option<&Container>,
+    own: Option<&Bearer>,
     rules: &LabelRules,
 ) -> Result<Folder, Complaint> {
     if let Some(theirs) = &spec.webroot {
-        return ours(container, theirs, own)
+        return ours(bearer, theirs, own)
             .map(|ours| Folder {
                 ours,
                 theirs: theirs.clone(),
             })
-            .map_err(|gap| gap.complaint(container, theirs, own, rules));
+            .map_err(|gap| gap.complaint(bearer, theirs, own, spec.origin(bearer, "kind")));
     }
     let shared = rules.webroot.as_ref().and_then(|ours| {
         let place = place_of(ours, own)?;
@@ -219,15 +271,15 @@ fn webroot(
                 || SharedPath::top(ours),
                 |own| SharedPath::seen(&own.mounts, ours),
             ),
-            theirs: find(&container.mounts, &place, false)?,
+            theirs: find(&bearer.mounts, &place, false)?,
         })
     });
     Ok(shared.unwrap_or_else(|| config.within("challenge")))
 }
 
 /// The label is followed without a look at the first process: whoever writes it knows that process.
-fn reload(container: &Container, kind: &Kind, spec: &ProxySpec) -> Reload {
-    match (&spec.reload, pid1::swallows_signals(container)) {
+fn reload(bearer: &Bearer, kind: &Kind, spec: &ProxySpec) -> Reload {
+    match (&spec.reload, pid1::swallows_signals(bearer)) {
         (Some(reload), _) => reload.clone(),
         (None, Some(reason)) => Reload::Swallowed { reason },
         (None, None) => Reload::Signal(kind.reload),
@@ -242,19 +294,17 @@ fn check(kind: &Kind, words: &[String]) -> Vec<String> {
     }
 }
 
-fn unsignalled(consumer: &Consumer, rules: &LabelRules) -> Option<Complaint> {
+fn unsignalled(consumer: &Consumer) -> Option<Complaint> {
     let Reload::Swallowed { reason } = &consumer.reload else {
         return None;
     };
-    Some(Complaint {
-        container: consumer.name.clone(),
-        label: format!("{}.kind", rules.label_prefix),
-        value: consumer.kind.name.to_owned(),
-        problem: format!("it can't be told to reload: {reason}"),
-        remedy: format!(
-            "write `exec` before the server in its command; or, if it follows signals, the label {}.reload={}; until \
-             then it gets its files and reads them when it starts",
-            rules.label_prefix, consumer.kind.reload
-        ),
-    })
+    let said = &consumer.said;
+    let problem = format!("it can't be told to reload: {reason}");
+    let remedy = format!(
+        "write `exec` before the server in its command; or, if it follows signals, the label {}={}; until then it gets \
+         its files and reads them when it starts",
+        said.beside("reload"),
+        consumer.kind.reload
+    );
+    Some(said.clone().complains(problem, remedy))
 }

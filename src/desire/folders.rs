@@ -2,11 +2,14 @@
 
 use std::path::{self, PathBuf};
 
-use super::{Complaint, Folder, LabelRules};
-use crate::observe::{Container, Place, SharedPath, find, locate, source};
+use super::{Complaint, Folder, Origin};
+use crate::{
+    observe::{Bearer, Place, SharedPath, find, locate, source},
+    values::ContainerName,
+};
 
 /// Which place a path of ours is.
-pub(super) fn place_of(path: &path::Path, own: Option<&Container>) -> Option<Place> {
+pub(super) fn place_of(path: &path::Path, own: Option<&Bearer>) -> Option<Place> {
     match own {
         Some(own) => locate(&own.mounts, path),
         None => Some(Place::Host(path.to_owned())),
@@ -30,15 +33,26 @@ pub(super) enum Gap {
     NotOurs(Place),
     /// We mount it, but read-only.
     ReadOnly(PathBuf),
+    /// Another server's files lie there.
+    Taken(Holding),
+}
+
+/// The server whose files lie in a folder.
+#[derive(Clone)]
+pub(super) struct Holding {
+    pub place: Place,
+    pub server: ContainerName,
+    /// Whether it runs, or is about to.
+    pub is_kept_going: bool,
 }
 
 /// Where a folder of the container is for us.
 pub(super) fn ours(
-    container: &Container,
+    bearer: &Bearer,
     theirs: &path::Path,
-    own: Option<&Container>,
+    own: Option<&Bearer>,
 ) -> Result<SharedPath, Gap> {
-    let place = locate(&container.mounts, theirs).ok_or(Gap::NotMounted)?;
+    let place = locate(&bearer.mounts, theirs).ok_or(Gap::NotMounted)?;
     match (own, &place) {
         (Some(own), _) => find(&own.mounts, &place, true)
             .map(|path| SharedPath::seen(&own.mounts, path))
@@ -46,12 +60,12 @@ pub(super) fn ours(
                 Some(path) => Gap::ReadOnly(path),
                 None => Gap::NotOurs(place),
             }),
-        (None, place) => on_host(container, theirs, place).ok_or(Gap::NotMounted),
+        (None, place) => on_host(bearer, theirs, place).ok_or(Gap::NotMounted),
     }
 }
 
 /// On the host itself, what a container mounts is where the engine keeps it.
-fn on_host(container: &Container, theirs: &path::Path, place: &Place) -> Option<SharedPath> {
+fn on_host(bearer: &Bearer, theirs: &path::Path, place: &Place) -> Option<SharedPath> {
     let (Place::Host(path)
     | Place::Volume {
         on_host: Some(path),
@@ -60,7 +74,7 @@ fn on_host(container: &Container, theirs: &path::Path, place: &Place) -> Option<
     else {
         return None;
     };
-    Some(match source(&container.mounts, theirs) {
+    Some(match source(&bearer.mounts, theirs) {
         Some(mount) => SharedPath::beneath(mount, path),
         None => SharedPath::top(path),
     })
@@ -68,33 +82,30 @@ fn on_host(container: &Container, theirs: &path::Path, place: &Place) -> Option<
 
 /// Where a file of the container is for us, if it can be seen from here.
 pub(super) fn seen_here(
-    container: &Container,
+    bearer: &Bearer,
     theirs: &path::Path,
-    own: Option<&Container>,
+    own: Option<&Bearer>,
 ) -> Option<SharedPath> {
-    let place = locate(&container.mounts, theirs)?;
+    let place = locate(&bearer.mounts, theirs)?;
     match own {
         Some(own) => {
             let path = find(&own.mounts, &place, false)?;
             Some(SharedPath::seen(&own.mounts, path))
         }
-        None => on_host(container, theirs, &place),
+        None => on_host(bearer, theirs, &place),
     }
 }
 
 impl Gap {
     pub fn complaint(
         self,
-        container: &Container,
+        bearer: &Bearer,
         folder: &path::Path,
-        own: Option<&Container>,
-        rules: &LabelRules,
+        own: Option<&Bearer>,
+        said: Origin,
     ) -> Complaint {
-        let (folder, us) = (
-            folder.display(),
-            own.map_or("quaymaster", Container::service),
-        );
-        let them = container.service();
+        let (folder, us) = (folder.display(), own.map_or("quaymaster", Bearer::service));
+        let them = bearer.service();
         let (problem, remedy) = match self {
             Self::NotMounted => (
                 format!("its folder {folder} is on no volume, so nothing can be written there"),
@@ -107,9 +118,10 @@ impl Gap {
                 format!("its folder {folder} is not mounted here"),
                 format!(
                     "in Compose, add `volumes: [\"{}\"]` to service {us}",
-                    mount_line(&place, container)
+                    mount_line(&place, bearer)
                 ),
             ),
+            Self::Taken(holding) => taken(&holding, bearer, &folder.to_string(), us),
             Self::ReadOnly(path) => (
                 format!(
                     "its folder {folder} is mounted here read-only, at {}",
@@ -121,24 +133,35 @@ impl Gap {
                 ),
             ),
         };
-        let label = format!("{}.kind", rules.label_prefix);
-        let value = container.labels.get(&label).cloned().unwrap_or_default();
-        Complaint {
-            container: container.name.clone(),
-            label,
-            value,
-            problem,
-            remedy,
-        }
+        said.complains(problem, remedy)
     }
 }
 
+/// The problem that a folder has another server's files already, and the remedy.
+fn taken(holding: &Holding, bearer: &Bearer, folder: &str, us: &str) -> (String, String) {
+    let server = &holding.server;
+    let because = match holding.is_kept_going == bearer.is_kept_going() {
+        true => "is older",
+        false => "runs",
+    };
+    let problem = format!(
+        "its folder {folder} is also that of container {server}, which {because}; quaymaster configures one proxy in a \
+         folder"
+    );
+    let remedy = format!(
+        "give it a folder of its own: in Compose, make it a service of its own with `volumes: [\"edge2:{folder}:ro\"]`, \
+         add `volumes: [\"edge2:/edge2\"]` to service {us}, and `edge2:` under the top-level volumes; or stop {server}, \
+         and this one takes over. Until then it gets no signal, and serves what it read when it started"
+    );
+    (problem, remedy)
+}
+
 /// What to write in Compose to mount the place where the consumer has it.
-fn mount_line(place: &Place, container: &Container) -> String {
+fn mount_line(place: &Place, bearer: &Bearer) -> String {
     match place {
         // Compose puts the project before a volume's name; people write it without.
         Place::Volume { name, .. } => {
-            let project = container.project().map(|project| format!("{project}_"));
+            let project = bearer.project().map(|project| format!("{project}_"));
             let short = project
                 .and_then(|project| name.strip_prefix(&project))
                 .unwrap_or(name);

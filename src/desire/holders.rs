@@ -1,4 +1,4 @@
-//! Which project has which host that was served, remembered longer than its containers live: whoever restarts a stack
+//! Which project has which host that was served, remembered longer than its bearers live: whoever restarts a stack
 //! finds its names as they were, and nobody takes one over in the minute between, unless somebody says so.
 
 use std::{
@@ -15,7 +15,7 @@ use crate::{
     values::{ContainerName, Host, Timestamp},
 };
 
-/// For how long a host stays with a project whose last container for it is gone.
+/// For how long a host stays with a project whose last bearer for it is gone.
 pub(super) const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Whether somebody else may have the host.
@@ -24,8 +24,8 @@ pub fn is_over(holder: &Holder, now: Timestamp) -> bool {
 }
 
 /// Who has which host at `now`, after who had them and who claims them now; nothing while that is the same as before. Who
-/// gets a host has it from when it `is_served`: what ran with a name once and was never seen, such as a container that
-/// builds an image, holds nothing. Who had a host that `is_kept` for containers that are away is remembered as long.
+/// gets a host has it from when it `is_served`: what ran with a name once and was never seen, such as a bearer that
+/// builds an image, holds nothing. Who had a host that `is_kept` for bearers that are away is remembered as long.
 pub fn holders(
     before: &BTreeMap<Host, Holder>,
     claimed: &BTreeMap<Host, Option<String>>,
@@ -93,7 +93,7 @@ fn next(
         })
 }
 
-/// What becomes of a host that is handed over: the oldest container of another project that asks for it gets it.
+/// What becomes of a host that is handed over: the oldest bearer of another project that asks for it gets it.
 pub fn released(host: &Host, snapshot: &Snapshot, rules: &LabelRules) -> Released {
     let now = claimed(host, snapshot, rules);
     let holder = snapshot.holders.get(host);
@@ -106,20 +106,23 @@ pub fn released(host: &Host, snapshot: &Snapshot, rules: &LabelRules) -> Release
     let mut without = snapshot.clone();
     Rc::make_mut(&mut without.holders).remove(host);
     without
-        .containers
-        .retain(|_, container| container.project() != from.as_deref());
+        .bearers
+        .retain(|_, bearer| bearer.project() != from.as_deref());
     match (claimed(host, &without, rules), now) {
-        (Some((to, container)), _) => Released::HandedOver {
+        (Some((to, bearer)), _) => Released::HandedOver {
             from,
             to,
-            container,
+            container: bearer,
         },
-        (None, Some((by, container))) => Released::StillAsked { by, container },
+        (None, Some((by, bearer))) => Released::StillAsked {
+            by,
+            container: bearer,
+        },
         (None, None) => Released::Freed { from },
     }
 }
 
-/// The project that gets a host, and its oldest container that asks for it.
+/// The project that gets a host, and its oldest bearer that asks for it.
 fn claimed(
     host: &Host,
     snapshot: &Snapshot,
@@ -130,8 +133,8 @@ fn claimed(
     if held.is_kept {
         return None;
     }
-    let container = held.claims().first()?.container.name.clone();
-    Some((held.project.map(str::to_owned), container))
+    let bearer = held.claims().first()?.bearer.name.clone();
+    Some((held.project.map(str::to_owned), bearer))
 }
 
 #[cfg(test)]
@@ -139,7 +142,7 @@ mod tests {
     use super::{super::tests::*, *};
     use crate::{
         desire::{Desired, desire},
-        observe::Container,
+        observe::Bearer,
         values::Grants,
     };
 
@@ -155,7 +158,7 @@ mod tests {
     }
 
     impl World {
-        fn snapshot(&self, containers: impl IntoIterator<Item = Container>) -> Snapshot {
+        fn snapshot(&self, containers: impl IntoIterator<Item = Bearer>) -> Snapshot {
             Snapshot {
                 holders: self.holders.clone().into(),
                 ..snapshot(containers)
@@ -164,7 +167,7 @@ mod tests {
 
         fn sees(
             &mut self,
-            containers: impl IntoIterator<Item = Container>,
+            containers: impl IntoIterator<Item = Bearer>,
             now: Timestamp,
         ) -> Desired {
             self.sees_by(containers, &rules(), now)
@@ -172,7 +175,7 @@ mod tests {
 
         fn sees_by(
             &mut self,
-            containers: impl IntoIterator<Item = Container>,
+            containers: impl IntoIterator<Item = Bearer>,
             rules: &LabelRules,
             now: Timestamp,
         ) -> Desired {
@@ -192,7 +195,7 @@ mod tests {
         }
     }
 
-    fn shop(name: &str, number: u8, project: &str) -> Container {
+    fn shop(name: &str, number: u8, project: &str) -> Bearer {
         container(name, number)
             .label("host", "shop.example")
             .project_is(project)

@@ -11,7 +11,7 @@ use super::{
     spec::{Hsts, SiteSpec, Spec},
 };
 use crate::{
-    observe::{Container, Holder, Snapshot},
+    observe::{Bearer, Holder, Snapshot},
     values::{ContainerName, Host},
 };
 
@@ -24,7 +24,7 @@ pub(super) struct HostDecision<'a> {
     pub certified_by: Vec<Claim<'a>>,
     /// The Compose project that has it.
     pub project: Option<&'a str>,
-    /// Whether no container of it runs, and it is kept for those that did.
+    /// Whether no bearer of it runs, and it is kept for those that did.
     pub is_kept: bool,
 }
 
@@ -32,14 +32,14 @@ pub(super) struct HostDecision<'a> {
 pub(super) enum ClaimedContent<'a> {
     /// Nothing: it is only on a certificate.
     Nothing,
-    /// Another host, said by these containers.
+    /// Another host, said by these bearers.
     Redirect { to: Host, said_by: Vec<Claim<'a>> },
     /// Containers by path; all of one path were told the same, at least one each.
     Routes(LiteMap<Path, Vec<Claim<'a>>>),
 }
 
 impl<'a> HostDecision<'a> {
-    /// All claims to its content that are followed, the oldest first; without those of containers that are away, beside
+    /// All claims to its content that are followed, the oldest first; without those of bearers that are away, beside
     /// others.
     pub fn claims(&self) -> Vec<&Claim<'a>> {
         let mut claims: Vec<_> = match &self.content {
@@ -47,12 +47,12 @@ impl<'a> HostDecision<'a> {
             ClaimedContent::Redirect { said_by, .. } => said_by.iter().collect(),
             ClaimedContent::Routes(routes) => routes.values().flatten().collect(),
         };
-        claims.retain(|claim| self.is_kept || claim.container.counts());
+        claims.retain(|claim| self.is_kept || claim.bearer.counts());
         claims.sort_by_key(|claim| claim.age());
         claims
     }
 
-    /// Keeps the paths whose containers are away: nobody else is asked for what is below them.
+    /// Keeps the paths whose bearers are away: nobody else is asked for what is below them.
     fn keep_paths(&mut self, away: Vec<Claim<'a>>) {
         let ClaimedContent::Routes(routes) = &mut self.content else {
             return;
@@ -66,7 +66,7 @@ impl<'a> HostDecision<'a> {
     }
 }
 
-/// Gives each host to the containers of one Compose project: that which had it before, else that of the oldest container
+/// Gives each host to the bearers of one Compose project: that which had it before, else that of the oldest bearer
 /// that claims it. The others are complained about, so that nobody takes a name over by starting later.
 pub(super) fn resolve<'a>(
     snapshot: &'a Snapshot,
@@ -75,22 +75,19 @@ pub(super) fn resolve<'a>(
     complaints: &mut BTreeSet<Complaint>,
 ) -> BTreeMap<Host, HostDecision<'a>> {
     let mut by_host: BTreeMap<&Host, Vec<Claim<'_>>> = BTreeMap::new();
-    let mut containers: Vec<_> = snapshot
-        .containers
+    let mut bearers: Vec<_> = snapshot
+        .bearers
         .values()
-        .filter(|container| container.counts() || container.is_away())
+        .filter(|bearer| bearer.counts() || bearer.is_away())
         .collect();
-    containers.sort_by_key(|container| (container.created, &container.name));
-    for container in containers {
-        let Some(spec) = specs.get(&container.name) else {
+    bearers.sort_by_key(|bearer| (bearer.created, &bearer.name));
+    for bearer in bearers {
+        let Some(spec) = specs.get(&bearer.name) else {
             continue;
         };
-        for (word, site) in spec
-            .sites
-            .iter()
-            .filter(|(_, site)| !site.spoiled && !site.hosts.is_empty())
-        {
-            for (host, claim) in claims(container, word, site, rules, complaints) {
+        let sites = spec.sites.values();
+        for site in sites.filter(|site| !site.spoiled && !site.hosts.is_empty()) {
+            for (host, claim) in claims(bearer, site, complaints) {
                 match rights::host_refusal(&claim, host, rules) {
                     Some(complaint) => drop(complaints.insert(complaint)),
                     None => by_host.entry(host).or_default().push(claim),
@@ -109,7 +106,7 @@ pub(super) fn resolve<'a>(
         .collect()
 }
 
-/// Decides about one host by the containers that are there. What those that are away had of it is kept for them, as far
+/// Decides about one host by the bearers that are there. What those that are away had of it is kept for them, as far
 /// as nobody else has it now: a path beside others of their project, and a site of its own where it was seen to be served.
 fn decide_or_keep<'a>(
     host: &Host,
@@ -118,17 +115,16 @@ fn decide_or_keep<'a>(
     rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> Option<HostDecision<'a>> {
-    let (there, mut away): (Vec<_>, Vec<_>) = claims
-        .into_iter()
-        .partition(|claim| claim.container.counts());
+    let (there, mut away): (Vec<_>, Vec<_>) =
+        claims.into_iter().partition(|claim| claim.bearer.counts());
     away.retain(|claim| claim.purpose != Purpose::Certify);
     if let Some(mut held) = decide(host, snapshot, there, rules, complaints) {
-        away.retain(|claim| claim.container.project() == held.project);
+        away.retain(|claim| claim.bearer.project() == held.project);
         held.keep_paths(away);
         return Some(held);
     }
     let holder = snapshot.holders.get(host)?;
-    away.retain(|claim| claim.container.project() == holder.project.as_deref());
+    away.retain(|claim| claim.bearer.project() == holder.project.as_deref());
     let held = decide(host, snapshot, away, rules, complaints)?;
     Some(HostDecision {
         is_kept: true,
@@ -151,10 +147,10 @@ fn decide<'a>(
     };
     let own = snapshot.own.as_ref();
     let oldest = refusals.oldest(&claims, snapshot)?;
-    let project = oldest.container.project();
+    let project = oldest.bearer.project();
     let (ours, others): (Vec<_>, Vec<_>) = claims
         .into_iter()
-        .partition(|claim| claim.container.project() == project);
+        .partition(|claim| claim.bearer.project() == project);
     refusals.refuse_other_projects(&others, &oldest, own);
     let (certified_by, mut ours): (Vec<_>, Vec<_>) = ours
         .into_iter()
@@ -189,7 +185,7 @@ struct Refusals<'r> {
 
 impl Refusals<'_> {
     fn refuse(&mut self, claim: &Claim<'_>, key: &str, problem: String, remedy: &str) {
-        let complaint = claim.complaint(self.rules, key, self.host.as_str(), problem, remedy);
+        let complaint = claim.complaint(key, self.host.as_str(), problem, remedy);
         self.complaints.insert(complaint);
     }
 
@@ -198,7 +194,7 @@ impl Refusals<'_> {
     fn oldest<'a>(&mut self, claims: &[Claim<'a>], snapshot: &Snapshot) -> Option<Claim<'a>> {
         let holder = snapshot.holders.get(self.host);
         let may_have_it = |claim: &&Claim<'_>| {
-            holder.is_none_or(|had| had.free || had.project.as_deref() == claim.container.project())
+            holder.is_none_or(|had| had.free || had.project.as_deref() == claim.bearer.project())
         };
         let granted = claims.first().filter(|_| self.rules.grants.is_some());
         let oldest = claims.iter().find(may_have_it).or(granted);
@@ -216,9 +212,9 @@ impl Refusals<'_> {
         &mut self,
         others: &[Claim<'_>],
         oldest: &Claim<'_>,
-        own: Option<&Container>,
+        own: Option<&Bearer>,
     ) {
-        let (host, by) = (self.host, &oldest.container.name);
+        let (host, by) = (self.host, &oldest.bearer.name);
         for claim in others {
             let problem = format!("{host} belongs to {by} of another project, which had it first");
             let remedy = format!(
@@ -231,7 +227,7 @@ impl Refusals<'_> {
 
     /// Refuses what claims say of TLS otherwise than the oldest.
     fn refuse_other_tls(&mut self, claims: &[Claim<'_>], oldest: &Claim<'_>) {
-        let (host, by) = (self.host, &oldest.container.name);
+        let (host, by) = (self.host, &oldest.bearer.name);
         for claim in claims {
             let otherwise = || format!("{by} says something else for {host}, and it is older");
             let (key, value, problem) = if is_shown_in_plain_text(claim, oldest) {
@@ -242,12 +238,12 @@ impl Refusals<'_> {
             } else if claim.spec.tls != oldest.spec.tls {
                 ("tls", claim.spec.tls.as_str(), otherwise())
             } else if claim.spec.hsts != oldest.spec.hsts {
-                ("hsts", claim.written(self.rules, "hsts"), otherwise())
+                ("hsts", claim.written("hsts"), otherwise())
             } else {
                 continue;
             };
             let remedy = "write the same tls and hsts on both";
-            let complaint = claim.complaint(self.rules, key, value, problem, remedy);
+            let complaint = claim.complaint(key, value, problem, remedy);
             self.complaints.insert(complaint);
         }
     }
@@ -263,7 +259,7 @@ impl Refusals<'_> {
         for claim in &different {
             let problem = format!(
                 "{} is served by one container and redirected by another; {} is older",
-                self.host, oldest.container.name
+                self.host, oldest.bearer.name
             );
             let remedy = "take the name from one of them";
             self.refuse(claim, "redirect", problem, remedy);
@@ -287,7 +283,7 @@ impl Refusals<'_> {
                 Some(first) if !is_asked_alike(first.spec, claim.spec) => {
                     let problem = format!(
                         "{} serves {} at {} with other labels, and it is older",
-                        first.container.name, self.host, claim.spec.path
+                        first.bearer.name, self.host, claim.spec.path
                     );
                     let remedy = "write the same labels on both, or another path";
                     self.refuse(&claim, "path", problem, remedy);
@@ -299,18 +295,18 @@ impl Refusals<'_> {
     }
 }
 
-/// Whether a container that is to be kept off plain text would be served so, because an older one has it.
+/// Whether a bearer that is to be kept off plain text would be served so, because an older one has it.
 fn is_shown_in_plain_text(claim: &Claim<'_>, oldest: &Claim<'_>) -> bool {
     matches!(claim.spec.tls, Tls::Redirect | Tls::Only)
         && matches!(oldest.spec.tls, Tls::Both | Tls::Off)
 }
 
-/// That a host is kept for a project whose containers are gone.
+/// That a host is kept for a project whose bearers are gone.
 fn kept(
     host: &Host,
     holder: Option<&Holder>,
     claim: &Claim<'_>,
-    own: Option<&Container>,
+    own: Option<&Bearer>,
     rules: &LabelRules,
 ) -> Complaint {
     let project = holder.and_then(|had| had.project.as_deref());
@@ -325,15 +321,15 @@ fn kept(
         "use another name, or hand this one over now: {}",
         release_line(host, own)
     );
-    if claim.container.project().is_some() {
-        let table = rights::first_line(claim.container, host.as_str(), rules);
+    if claim.bearer.project().is_some() {
+        let table = rights::first_line(claim.bearer, host.as_str(), rules);
         remedy.push_str(&format!("; or {table}"));
     }
-    claim.complaint(rules, claim.key(), host.as_str(), problem, &remedy)
+    claim.complaint(claim.key(), host.as_str(), problem, &remedy)
 }
 
 /// The command line that hands a host over.
-fn release_line(host: &Host, own: Option<&Container>) -> String {
+fn release_line(host: &Host, own: Option<&Bearer>) -> String {
     match own {
         Some(own) => format!("`docker exec {} /quaymaster release {host}`", own.name),
         None => format!("`quaymaster release {host}`"),

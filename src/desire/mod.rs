@@ -1,7 +1,7 @@
 //! Meaning: what the labels ask for. Pure: a [`Snapshot`] and the [`LabelRules`] go in, [`Desired`] and its complaints come
 //! out, the same every time.
 //!
-//! One container that can't be followed spoils only itself: it leaves a [`Complaint`] and the rest goes on. Past this
+//! One bearer that can't be followed spoils only itself: it leaves a [`Complaint`] and the rest goes on. Past this
 //! room nothing checks a label again.
 
 mod away;
@@ -9,6 +9,7 @@ mod certificates;
 mod claims;
 mod complaint;
 mod consumers;
+mod dialect;
 mod folders;
 mod holders;
 mod hosts;
@@ -32,7 +33,8 @@ use std::{
 
 pub use away::{forgotten_at, is_forgotten};
 pub use claims::{Claimant, asked_in_vain, claimants, nearest_names};
-pub use complaint::{Complaint, visible};
+pub use complaint::{Complaint, Origin, visible};
+pub use dialect::interest;
 pub use holders::{holders, is_over, released};
 pub use kinds::{Comes, KINDS, Kind, Needed, OwnFile};
 pub use labels::{LABELS, LabelRow};
@@ -109,22 +111,13 @@ pub struct Desired {
 }
 
 impl Desired {
-    /// Whether a proxy keeps this site for containers that are away.
+    /// Whether a proxy keeps this site for bearers that are away.
     pub fn keeps(&self, host: &Host) -> bool {
         self.consumers
             .values()
             .filter_map(|consumer| consumer.sites.get(host))
             .any(|site| site.kept.is_some())
     }
-}
-
-/// Where something is written, for complaints about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    /// The container with the label; where it is a setting, the oldest that makes use of it.
-    pub container: ContainerName,
-    /// The whole label, or the setting.
-    pub label: String,
 }
 
 /// A certificate that somebody wants. Its lists are in order, each entry once; there may be thousands of one entry each,
@@ -137,7 +130,7 @@ pub struct Wanted {
     pub issuance: Issuance,
     /// Who says who issues it.
     pub issuer_said: Origin,
-    /// The containers whose labels ask for it.
+    /// The bearers whose labels ask for it.
     pub claimed_by: Box<[ContainerName]>,
     /// The proxies that serve its names, and so answer its challenges.
     pub served_by: Box<[ContainerName]>,
@@ -150,6 +143,8 @@ pub struct Consumer {
     pub name: ContainerName,
     /// The engine's word for it.
     pub id: ContainerId,
+    /// The label that makes it one.
+    pub said: Origin,
     /// What kind of server it is.
     pub kind: &'static Kind,
     /// Whether it runs now.
@@ -285,7 +280,7 @@ impl CertificateFolder {
 /// A host name that a proxy serves. Its lists are as those of [`Wanted`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Site {
-    /// That no container of it runs, and it is kept for those that did; none where one does.
+    /// That no bearer of it runs, and it is kept for those that did; none where one does.
     pub kept: Option<Kept>,
     /// The certificate that is wanted for it; none where TLS is off.
     pub certificate: Option<CertificateName>,
@@ -295,13 +290,18 @@ pub struct Site {
     pub tls: Tls,
     /// How long browsers shall insist on TLS.
     pub hsts: Option<Hsts>,
-    /// The containers that ask for it.
-    pub containers: Box<[ContainerName]>,
+    /// The labels that ask for it, one of each bearer.
+    pub asked_by: Box<[Origin]>,
     /// What it leads to.
     pub content: SiteContent,
 }
 
 impl Site {
+    /// The bearers that ask for it.
+    pub fn bearers(&self) -> impl Iterator<Item = &ContainerName> {
+        self.asked_by.iter().map(|origin| &origin.bearer)
+    }
+
     /// Where requests for it are passed on to, in order.
     pub fn leads_to(&self) -> Vec<SocketAddr> {
         self.routes()
@@ -312,7 +312,7 @@ impl Site {
             .collect()
     }
 
-    /// Whether it is a container of its own that answers there, whether that takes traffic now or not.
+    /// Whether it is a bearer of its own that answers there, whether that takes traffic now or not.
     pub fn may_lead_to(&self, address: &SocketAddr) -> bool {
         self.routes()
             .any(|route| route.upstreams.contains(address) || route.idle.contains(address))
@@ -332,7 +332,7 @@ impl Site {
     }
 }
 
-/// A site whose containers are away: requests get 503 meanwhile, with the certificate that is held, and none is obtained.
+/// A site whose bearers are away: requests get 503 meanwhile, with the certificate that is held, and none is obtained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Kept {
     /// Until when, where all of them were removed; none as long as one that was stopped is there.
@@ -344,10 +344,8 @@ pub struct Kept {
 pub struct Pin {
     /// The certificate.
     pub certificate: CertificateName,
-    /// Whose label it is.
-    pub container: ContainerName,
-    /// The whole label, prefix included.
-    pub label: String,
+    /// The label that says so.
+    pub said: Origin,
 }
 
 /// What a site leads to.
@@ -362,7 +360,7 @@ pub enum SiteContent {
 /// A part of a site, and what is behind it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Route {
-    /// Where the containers answer that take traffic now; empty means that nobody does.
+    /// Where the bearers answer that take traffic now; empty means that nobody does.
     pub upstreams: Box<[SocketAddr]>,
     /// Where those answer that are there and take no traffic now.
     pub idle: Box<[SocketAddr]>,
@@ -375,7 +373,7 @@ pub struct Route {
     pub replaced_by: Option<Path>,
     /// The largest request, as nginx writes sizes.
     pub body_size: Option<String>,
-    /// How long the proxy waits for a container.
+    /// How long the proxy waits for a bearer.
     pub timeout: Option<Duration>,
     /// How many kilobytes of headers an answer may have.
     pub buffers: Option<u32>,
@@ -394,7 +392,7 @@ pub struct Auth {
     pub realm: String,
 }
 
-/// What the containers of `snapshot` ask for.
+/// What the bearers of `snapshot` ask for.
 pub fn desire(snapshot: &Snapshot, rules: &LabelRules) -> Desired {
     meant(snapshot, Said::read(snapshot, rules), rules)
 }
@@ -408,12 +406,12 @@ struct Said<'a> {
 impl<'a> Said<'a> {
     fn read(snapshot: &'a Snapshot, rules: &LabelRules) -> Self {
         let mut complaints = BTreeSet::new();
-        let containers = snapshot.containers.values();
-        let specs = containers
-            .map(|container| {
+        let bearers = snapshot.bearers.values();
+        let specs = bearers
+            .map(|bearer| {
                 (
-                    &container.name,
-                    labels::read(container, &rules.label_prefix, &mut complaints),
+                    &bearer.name,
+                    dialect::read(bearer, &rules.label_prefix, &mut complaints),
                 )
             })
             .collect();
@@ -428,34 +426,30 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
         mut complaints,
     } = said;
     let mut consumers = consumers::resolve(snapshot, &specs, rules, &mut complaints);
+    let unconfigured = consumers::unconfigured(snapshot, &specs, &consumers);
     let mut of_sites = BTreeSet::new();
     let hosts = hosts::resolve(snapshot, &specs, rules, &mut of_sites);
-    let assigned = certificates::assign(&hosts, rules, &mut of_sites);
+    let assigned = certificates::assign(&hosts, &mut of_sites);
     let mut served_by = BTreeMap::new();
     for (host, held) in &hosts {
         let certificate = assigned.get(host);
-        let proxies = sites::serve(
-            &mut consumers,
-            host,
-            held,
-            certificate,
-            snapshot,
-            rules,
-            &mut of_sites,
-        );
+        let proxies = sites::serve(&mut consumers, host, held, certificate, snapshot);
+        if proxies.is_empty() {
+            sites::tell_unserved(&consumers, host, held, &unconfigured, rules, &mut of_sites);
+        }
         served_by.insert(host.clone(), proxies);
     }
-    sites::tell_nameless(&consumers, &hosts, rules, &mut of_sites);
-    let mut files = sites::password_files(&consumers, &hosts, snapshot, rules);
+    sites::tell_nameless(&consumers, &hosts, &mut of_sites);
+    let mut files = sites::password_files(&consumers, &hosts, snapshot);
     let wants = certificates::wants(&hosts, &assigned, &served_by, rules, &mut of_sites);
     // What can't be followed now of those that are away is looked at when they are back.
     let counts = |name: &ContainerName| {
-        let container = snapshot.containers.get(name);
-        container.is_some_and(|container| container.counts())
+        let bearer = snapshot.bearers.get(name);
+        bearer.is_some_and(|bearer| bearer.counts())
     };
-    of_sites.retain(|complaint| counts(&complaint.container));
+    of_sites.retain(|complaint| counts(&complaint.origin.bearer));
     for complaints in files.values_mut() {
-        complaints.retain(|complaint| counts(&complaint.container));
+        complaints.retain(|complaint| counts(&complaint.origin.bearer));
     }
     complaints.append(&mut of_sites);
     for wanted in wants.certificates.values() {

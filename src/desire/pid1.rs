@@ -2,27 +2,25 @@
 
 use std::path::Path;
 
-use crate::observe::Container;
+use crate::observe::Bearer;
 
 /// Shells that stay in front of the server that they start, unless they are told to `exec` it.
 const SHELLS: &[&str] = &["sh", "dash", "ash", "bash", "zsh", "ksh", "busybox"];
 
 /// Why a signal to the first process of this container would not reach its server: a shell keeps it for itself, and
 /// under an init it ends of it. `None` where nothing speaks against it; what a script does that it starts can't be seen.
-pub(super) fn swallows_signals(container: &Container) -> Option<String> {
-    let script = shell_script(&container.command)?;
+pub(super) fn swallows_signals(bearer: &Bearer) -> Option<String> {
+    let script = shell_script(&bearer.command)?;
     let last = last_command(script)?;
     if last.split_whitespace().next() == Some("exec") {
         return None;
     }
-    let shell = Path::new(&container.command[0])
-        .file_name()?
-        .to_string_lossy();
+    let shell = Path::new(&bearer.command[0]).file_name()?.to_string_lossy();
     // Bash gives way to a command that stands alone; other shells don't.
     if shell == "bash" && script.trim() == last && !script.contains(['$', '`', '(']) {
         return None;
     }
-    Some(match container.init {
+    Some(match bearer.init {
         true => {
             format!(
                 "its first process is an init with `{shell} -c` behind it, and a signal would end the container"
@@ -72,7 +70,7 @@ mod tests {
 
     fn told(init: bool, command: &[&str]) -> Option<String> {
         let command = command.iter().map(|word| (*word).to_owned()).collect();
-        swallows_signals(&Container {
+        swallows_signals(&Bearer {
             command,
             init,
             ..container("proxy", 3)

@@ -6,19 +6,14 @@ use std::{
 };
 
 use super::Reach;
-use crate::observe::Container;
+use crate::observe::Bearer;
 
 /// Where we reach the ports of a proxy: at its own address on a network that we share, else where the host publishes
 /// them, as far as that can be reached from our container; on the host itself its own address always can.
-pub(super) fn reach(
-    container: &Container,
-    own: Option<&Container>,
-    http: u16,
-    https: u16,
-) -> Option<Reach> {
+pub(super) fn reach(bearer: &Bearer, own: Option<&Bearer>, http: u16, https: u16) -> Option<Reach> {
     let inside = match own {
-        Some(own) => address(container, own).or_else(|| host_of(container, own)),
-        None => address_for_host(container),
+        Some(own) => address(bearer, own).or_else(|| host_of(bearer, own)),
+        None => address_for_host(bearer),
     };
     if let Some(address) = inside {
         return Some(Reach {
@@ -27,7 +22,7 @@ pub(super) fn reach(
         });
     }
     let published = |port| {
-        container
+        bearer
             .published
             .get(&port)
             .and_then(|at| at.iter().find_map(|at| from_here(*at, own)))
@@ -40,11 +35,11 @@ pub(super) fn reach(
 
 /// At which port others than this host find a port of the container: the usual one if it is published there, else the
 /// lowest. One that nobody finds from outside has a balancer before it, or a tunnel, which is taken to be at the usual one.
-pub(super) fn outside(container: &Container, port: u16, usual: u16) -> u16 {
-    if container.network("host").is_some() {
+pub(super) fn outside(bearer: &Bearer, port: u16, usual: u16) -> u16 {
+    if bearer.is_on_host() {
         return port;
     }
-    let [published, bound] = [&container.published, &container.bound].map(|at| at.get(&port));
+    let [published, bound] = [&bearer.published, &bearer.bound].map(|at| at.get(&port));
     let at = published.filter(|at| !at.is_empty()).or(bound);
     let public = at
         .into_iter()
@@ -59,7 +54,7 @@ pub(super) fn outside(container: &Container, port: u16, usual: u16) -> u16 {
 
 /// A published port as it is seen from our container: through the gateway of one of its networks. What is published on
 /// loopback, or on another address of the host, is not behind it.
-fn from_here(published: SocketAddr, own: Option<&Container>) -> Option<SocketAddr> {
+fn from_here(published: SocketAddr, own: Option<&Bearer>) -> Option<SocketAddr> {
     let Some(own) = own else {
         let any = published.ip().is_unspecified();
         return Some(if any {
@@ -69,9 +64,9 @@ fn from_here(published: SocketAddr, own: Option<&Container>) -> Option<SocketAdd
         });
     };
     let gateways: BTreeSet<IpAddr> = own
-        .networks
+        .endpoints
         .iter()
-        .filter_map(|network| network.gateway)
+        .filter_map(|endpoint| endpoint.gateway)
         .collect();
     let reachable =
         |gateway: &&IpAddr| published.ip().is_unspecified() || published.ip() == **gateway;
@@ -82,32 +77,28 @@ fn from_here(published: SocketAddr, own: Option<&Container>) -> Option<SocketAdd
 }
 
 /// Where `from` reaches `container`: on the host's network, each container at its own address; else on one that both are on.
-pub(super) fn address(container: &Container, from: &Container) -> Option<IpAddr> {
+pub(super) fn address(bearer: &Bearer, from: &Bearer) -> Option<IpAddr> {
     match from.is_on_host() {
-        true => address_for_host(container),
-        false => shared_address(container, from),
+        true => address_for_host(bearer),
+        false => shared_address(bearer, from),
     }
 }
 
 /// Whether `from` is where it could reach `container`, be that running or not.
-pub(super) fn is_near(container: &Container, from: &Container) -> bool {
-    let mut networks = container.networks.iter();
+pub(super) fn is_near(bearer: &Bearer, from: &Bearer) -> bool {
+    let mut endpoints = bearer.endpoints.iter();
     match from.is_on_host() {
         // So engines call it where there is no network.
-        true => networks.any(|network| network.name != "none"),
-        false => networks.any(|network| is_on(from, &network.id)),
+        true => endpoints.any(|endpoint| endpoint.network != "none"),
+        false => endpoints.any(|endpoint| is_on(from, &endpoint.network_id)),
     }
 }
 
 /// Whether we reach a proxy's ports whenever it runs, as [`reach`] then does.
-pub(super) fn could_be_reached(
-    container: &Container,
-    own: Option<&Container>,
-    ports: [u16; 2],
-) -> bool {
-    let is_published = |port| container.bound.get(&port).is_some_and(|at| !at.is_empty());
-    own.is_none_or(|own| is_near(container, own))
-        || container.is_on_host()
+pub(super) fn could_be_reached(bearer: &Bearer, own: Option<&Bearer>, ports: [u16; 2]) -> bool {
+    let is_published = |port| bearer.bound.get(&port).is_some_and(|at| !at.is_empty());
+    own.is_none_or(|own| is_near(bearer, own))
+        || bearer.is_on_host()
         || ports.into_iter().all(is_published)
 }
 
@@ -115,48 +106,52 @@ pub(super) fn could_be_reached(
 const WITHOUT_DNS: [&str; 3] = ["bridge", "host", "none"];
 
 /// Whether the engine tells a container where those are that share a network with it.
-pub(super) fn has_dns(container: &Container) -> bool {
-    let mut networks = container.networks.iter();
-    networks.any(|network| !WITHOUT_DNS.contains(&network.name.as_str()))
+pub(super) fn has_dns(bearer: &Bearer) -> bool {
+    let mut endpoints = bearer.endpoints.iter();
+    endpoints.any(|endpoint| !WITHOUT_DNS.contains(&endpoint.network.as_str()))
 }
 
 /// Whether the engine tells `asking` where `container` is, when asked by its id.
-pub(super) fn knows_by_id(asking: &Container, container: &Container) -> bool {
-    let mut networks = container.networks.iter();
-    networks
-        .any(|network| !WITHOUT_DNS.contains(&network.name.as_str()) && is_on(asking, &network.id))
+pub(super) fn knows_by_id(asking: &Bearer, bearer: &Bearer) -> bool {
+    let mut endpoints = bearer.endpoints.iter();
+    endpoints.any(|endpoint| {
+        !WITHOUT_DNS.contains(&endpoint.network.as_str()) && is_on(asking, &endpoint.network_id)
+    })
 }
 
 /// Where the host reaches a container.
-fn address_for_host(container: &Container) -> Option<IpAddr> {
-    match container.is_on_host() {
+fn address_for_host(bearer: &Bearer) -> Option<IpAddr> {
+    match bearer.is_on_host() {
         true => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        false => container
-            .networks
+        false => bearer
+            .endpoints
             .iter()
-            .find_map(|network| network.address),
+            .find_map(|endpoint| endpoint.address),
     }
 }
 
 /// Where we reach one that has the host's network: at the host's address on a network of ours.
-fn host_of(container: &Container, own: &Container) -> Option<IpAddr> {
-    let mut gateways = own.networks.iter().filter_map(|network| network.gateway);
-    gateways.next().filter(|_| container.is_on_host())
+fn host_of(bearer: &Bearer, own: &Bearer) -> Option<IpAddr> {
+    let mut gateways = own.endpoints.iter().filter_map(|endpoint| endpoint.gateway);
+    gateways.next().filter(|_| bearer.is_on_host())
 }
 
 /// Where `from` reaches `container`: its address on the first network that both are on.
-fn shared_address(container: &Container, from: &Container) -> Option<IpAddr> {
+fn shared_address(bearer: &Bearer, from: &Bearer) -> Option<IpAddr> {
     let both = |id: &str| is_on(from, id);
-    container
-        .networks
+    bearer
+        .endpoints
         .iter()
-        .find(|network| both(&network.id) && network.address.is_some())?
+        .find(|endpoint| both(&endpoint.network_id) && endpoint.address.is_some())?
         .address
 }
 
 /// Whether a container is on the network of this id.
-pub(super) fn is_on(container: &Container, id: &str) -> bool {
-    container.networks.iter().any(|network| network.id == id)
+pub(super) fn is_on(bearer: &Bearer, id: &str) -> bool {
+    bearer
+        .endpoints
+        .iter()
+        .any(|endpoint| endpoint.network_id == id)
 }
 
 #[cfg(test)]
@@ -166,32 +161,32 @@ mod tests {
     use super::*;
     use crate::desire::tests::{container, own, proxy};
 
-    fn elsewhere() -> Container {
+    fn elsewhere() -> Bearer {
         let mut proxy = proxy();
         proxy
-            .networks
+            .endpoints
             .iter_mut()
-            .for_each(|network| network.id = "another".to_owned());
+            .for_each(|endpoint| endpoint.network_id = "another".to_owned());
         proxy
     }
 
-    fn published(http: &str, https: &str) -> Container {
+    fn published(http: &str, https: &str) -> Bearer {
         let at = |text: &str| BTreeSet::from([text.parse().expect("an address")]);
-        Container {
+        Bearer {
             published: BTreeMap::from([(80, at(http)), (443, at(https))]),
             ..elsewhere()
         }
     }
 
-    fn behind_a_gateway() -> Container {
+    fn behind_a_gateway() -> Bearer {
         let mut own = own();
-        own.networks
+        own.endpoints
             .iter_mut()
-            .for_each(|network| network.gateway = Some(IpAddr::from([10, 0, 0, 1])));
+            .for_each(|endpoint| endpoint.gateway = Some(IpAddr::from([10, 0, 0, 1])));
         own
     }
 
-    fn reached(container: &Container, own: Option<&Container>) -> Option<String> {
+    fn reached(container: &Bearer, own: Option<&Bearer>) -> Option<String> {
         reach(container, own, 80, 443).map(|reach| format!("{} {}", reach.http, reach.https))
     }
 
@@ -248,7 +243,7 @@ mod tests {
             ),
         ] {
             let [published, bound] = [published, bound].map(|at| BTreeMap::from([(8443, at)]));
-            let container = Container {
+            let container = Bearer {
                 published,
                 bound,
                 ..proxy()
@@ -257,9 +252,9 @@ mod tests {
         }
         let mut on_the_host = proxy();
         on_the_host
-            .networks
+            .endpoints
             .iter_mut()
-            .for_each(|network| network.name = "host".to_owned());
+            .for_each(|endpoint| endpoint.network = "host".to_owned());
         assert_eq!(
             outside(&on_the_host, 8443, 443),
             8443,
@@ -299,9 +294,9 @@ mod tests {
     fn a_proxy_on_the_host_s_network_is_reached_at_the_host() {
         let on_host = |name: &str, number| {
             let mut it = container(name, number);
-            it.networks
-                .iter_mut()
-                .for_each(|network| (network.name, network.address) = ("host".to_owned(), None));
+            it.endpoints.iter_mut().for_each(|endpoint| {
+                (endpoint.network, endpoint.address) = ("host".to_owned(), None)
+            });
             it
         };
         let host = on_host("proxy", 3);
@@ -328,15 +323,15 @@ mod tests {
     #[test]
     fn on_the_host_published_ports_are_its_own() {
         let mut proxy = published("0.0.0.0:8080", "127.0.0.1:8443");
-        proxy.networks = [].into();
+        proxy.endpoints = [].into();
         assert_eq!(
             reached(&proxy, None).as_deref(),
             Some("127.0.0.1:8080 127.0.0.1:8443")
         );
         assert_eq!(
             reached(
-                &Container {
-                    networks: [].into(),
+                &Bearer {
+                    endpoints: [].into(),
                     ..container("x", 9)
                 },
                 None

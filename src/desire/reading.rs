@@ -1,4 +1,4 @@
-//! What labels ask for, kept from one look to the next: of thousands of containers only those are read again that
+//! What labels ask for, kept from one look to the next: of thousands of bearers only those are read again that
 //! changed, and those that have to do with them.
 
 use std::{
@@ -9,9 +9,9 @@ use std::{
 
 use itertools::{EitherOrBoth, Itertools};
 
-use super::{Consumer, Desired, LabelRules, Said, desire, labels, meant, spec::Spec};
+use super::{Consumer, Desired, LabelRules, Said, desire, dialect, meant, spec::Spec};
 use crate::{
-    observe::{Container, Holder, Snapshot},
+    observe::{Bearer, Holder, Snapshot},
     values::{CertificateName, ContainerName, Host},
 };
 
@@ -24,21 +24,23 @@ pub struct Reading(Option<Known>);
 struct Known {
     snapshot: Snapshot,
     desired: Rc<Desired>,
-    /// The containers that say something about each subject.
+    /// The bearers that say something about each subject.
     mentions: BTreeMap<Subject, Vec<ContainerName>>,
 }
 
-/// What containers may have to agree on. Whoever shares none has nothing to do with each other.
+/// What bearers may have to agree on. Whoever shares none has nothing to do with each other.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Subject {
     /// A certificate, be it named by a label or called after a host: it stands for that host, too.
     Certificate(CertificateName),
     /// The one certificate that a proxy shows to all who ask for an address.
     Addresses,
+    /// All sites: servers serve them, and others wait for those that can't be configured.
+    Servers,
 }
 
 impl Reading {
-    /// What the containers of `snapshot` ask for, under the same `rules` each time.
+    /// What the bearers of `snapshot` ask for, under the same `rules` each time.
     pub fn desire(&mut self, snapshot: &Snapshot, rules: &LabelRules) -> Rc<Desired> {
         let known = match self.0.take() {
             Some(known) => known.follow(snapshot, rules),
@@ -53,7 +55,7 @@ impl Known {
         let said = Said::read(snapshot, rules);
         let mut mentions = BTreeMap::new();
         for (name, spec) in &said.specs {
-            mention(&mut mentions, name, spec);
+            mention(&mut mentions, name, &subjects(spec));
         }
         Self {
             snapshot: snapshot.clone(),
@@ -66,122 +68,73 @@ impl Known {
         let before = mem::replace(&mut self.snapshot, snapshot.clone());
         let changed: Vec<_> = changes(&before, snapshot).collect();
         let mut hosts = changed_holders(&before.holders, &snapshot.holders, &self.desired);
-        if before.own != snapshot.own
-            || changed
-                .iter()
-                .any(|pair| self.is_of_consequence(pair, rules))
-        {
+        let mut pairs = changed.iter();
+        if before.own != snapshot.own || pairs.any(|pair| is_of_consequence(pair, rules)) {
             return Self::first(snapshot, rules);
         }
         if changed.is_empty() && hosts.is_empty() {
             return self;
         }
-        let mut open: BTreeSet<_> = hosts.iter().map(Subject::of).collect();
-        for (old, new) in &changed {
-            open.extend(
-                old.iter()
-                    .chain(new)
-                    .flat_map(|container| subjects(&read(container, rules))),
-            );
-            if let Some(old) = old {
-                self.forget_mentions(old, rules);
-            }
-            if let Some(new) = new {
-                mention(&mut self.mentions, &new.name, &read(new, rules));
-            }
-        }
-        let touched = changed
-            .iter()
-            .filter_map(|(old, new)| Some(old.or(*new)?.name.clone()));
-        let affected = self.affected(touched.collect(), open, rules);
+        let mut open = self.mention_anew(&changed, rules);
+        open.extend(hosts.iter().map(Subject::of));
+        let names = changed.iter().filter_map(|(old, new)| old.or(*new));
+        let touched = names.map(|bearer| bearer.name.clone()).collect();
+        let affected = self.affected(touched, open, rules);
         // With nearly all of them it is quicker to begin anew.
-        if affected.len() > snapshot.containers.len() / 2 {
+        if affected.len() > snapshot.bearers.len() / 2 {
             return Self::first(snapshot, rules);
         }
-        let old = affected
-            .iter()
-            .filter_map(|name| before.containers.get(name));
+        let (old, new) = (part(&before, &affected), part(snapshot, &affected));
         let mut certificates = BTreeSet::new();
-        for container in old.chain(
-            affected
-                .iter()
-                .filter_map(|name| snapshot.containers.get(name)),
-        ) {
-            let spec = read(container, rules);
-            hosts.extend(
-                spec.sites
-                    .values()
-                    .flat_map(|site| site.all_names())
-                    .cloned(),
-            );
+        for bearer in old.bearers.values().chain(new.bearers.values()) {
+            let spec = read(bearer, rules);
+            let sites = spec.sites.values();
+            hosts.extend(sites.flat_map(|site| site.all_names()).cloned());
             certificates.extend(subjects(&spec).into_iter().filter_map(Subject::certificate));
         }
-        let part = affected
-            .iter()
-            .filter_map(|name| snapshot.containers.get_key_value(name));
-        let part = Snapshot {
-            containers: part
-                .map(|(name, container)| (name.clone(), Rc::clone(container)))
-                .collect(),
-            own: snapshot.own.clone(),
-            holders: Rc::clone(&snapshot.holders),
-        };
-        let part = desire(&part, rules);
-        replace(
-            Rc::make_mut(&mut self.desired),
-            part,
-            &affected,
-            &hosts,
-            &certificates,
-        );
+        let part = desire(&new, rules);
+        // Another one is configured than before of those that have one folder: all sites are to be given to it.
+        if !part.consumers.keys().eq(self.desired.consumers.keys()) {
+            return Self::first(snapshot, rules);
+        }
+        let desired = Rc::make_mut(&mut self.desired);
+        replace(desired, part, &affected, &hosts, &certificates);
         self
     }
 
-    /// Whether a change concerns what everything is served by: another server, or one that is elsewhere.
-    fn is_of_consequence(
-        &self,
-        (old, new): &(Option<&Rc<Container>>, Option<&Rc<Container>>),
-        rules: &LabelRules,
-    ) -> bool {
-        let kind = format!("{}.kind", rules.label_prefix);
-        let is_server = |container: &Rc<Container>| {
-            container.labels.contains_key(&kind) && !container.is_one_off()
-        };
-        if !old.iter().chain(new).any(|container| is_server(container)) {
-            return false;
+    /// Has the changed ones mentioned by what they say now; says what they say something about, and did before.
+    fn mention_anew(&mut self, changed: &[Change<'_>], rules: &LabelRules) -> BTreeSet<Subject> {
+        let mut subjects_of_all = BTreeSet::new();
+        for (old, new) in changed {
+            if let Some(old) = old {
+                let said = subjects(&read(old, rules));
+                self.forget_mentions(&old.name, &said);
+                subjects_of_all.extend(said);
+            }
+            if let Some(new) = new {
+                let said = subjects(&read(new, rules));
+                mention(&mut self.mentions, &new.name, &said);
+                subjects_of_all.extend(said);
+            }
         }
-        let place = |container: &Container| {
-            let networks = container
-                .networks
-                .iter()
-                .map(|network| (network.name.clone(), network.id.clone()));
-            (
-                container.id.clone(),
-                container.labels.clone(),
-                container.mounts.clone(),
-                networks.collect::<Vec<_>>(),
-            )
-        };
-        match (old, new) {
-            (Some(old), Some(new)) => place(old) != place(new),
-            _ => true,
-        }
+        subjects_of_all
     }
 
     /// All that these have to do with, in as many steps as it takes; servers always, since they serve all.
     fn affected(
         &self,
-        touched: BTreeSet<ContainerName>,
+        touched: Vec<ContainerName>,
         mut open: BTreeSet<Subject>,
         rules: &LabelRules,
     ) -> BTreeSet<ContainerName> {
         let mut affected = BTreeSet::new();
         let mut seen = BTreeSet::new();
-        let mut next: Vec<_> = touched.into_iter().chain(self.servers(rules)).collect();
+        let mut next = touched;
+        open.insert(Subject::Servers);
         loop {
             for name in next.drain(..) {
-                if let Some(container) = self.snapshot.containers.get(&name) {
-                    open.extend(subjects(&read(container, rules)));
+                if let Some(bearer) = self.snapshot.bearers.get(&name) {
+                    open.extend(subjects(&read(bearer, rules)));
                 }
                 affected.insert(name);
             }
@@ -199,28 +152,57 @@ impl Known {
         }
     }
 
-    /// All that are to be servers, also those that can't be configured: others wait for them.
-    fn servers(&self, rules: &LabelRules) -> impl Iterator<Item = ContainerName> {
-        let kind = format!("{}.kind", rules.label_prefix);
-        let containers = self.snapshot.containers.values();
-        containers
-            .filter(move |container| container.labels.contains_key(&kind))
-            .map(|container| container.name.clone())
-    }
-
-    fn forget_mentions(&mut self, container: &Container, rules: &LabelRules) {
-        for subject in subjects(&read(container, rules)) {
-            if let Some(names) = self.mentions.get_mut(&subject) {
-                names.retain(|name| *name != container.name);
+    fn forget_mentions(&mut self, name: &ContainerName, said: &BTreeSet<Subject>) {
+        for subject in said {
+            if let Some(names) = self.mentions.get_mut(subject) {
+                names.retain(|known| known != name);
                 if names.is_empty() {
-                    self.mentions.remove(&subject);
+                    self.mentions.remove(subject);
                 }
             }
         }
     }
 }
 
-/// Puts what part of the containers asks for in place of what they asked for before.
+/// Whether a change concerns what everything is served by: another server, or one that is elsewhere.
+fn is_of_consequence((old, new): &Change<'_>, rules: &LabelRules) -> bool {
+    let is_server = |bearer: &Rc<Bearer>| read(bearer, rules).is_server;
+    if !old.iter().chain(new).any(|bearer| is_server(bearer)) {
+        return false;
+    }
+    let place = |bearer: &Bearer| {
+        let networks = bearer
+            .endpoints
+            .iter()
+            .map(|endpoint| (endpoint.network.clone(), endpoint.network_id.clone()));
+        (
+            bearer.id.clone(),
+            bearer.labels.clone(),
+            bearer.mounts.clone(),
+            networks.collect::<Vec<_>>(),
+        )
+    };
+    match (old, new) {
+        (Some(old), Some(new)) => place(old) != place(new),
+        _ => true,
+    }
+}
+
+/// The snapshot of these alone.
+fn part(of: &Snapshot, names: &BTreeSet<ContainerName>) -> Snapshot {
+    let known = names
+        .iter()
+        .filter_map(|name| of.bearers.get_key_value(name));
+    Snapshot {
+        bearers: known
+            .map(|(name, bearer)| (name.clone(), Rc::clone(bearer)))
+            .collect(),
+        own: of.own.clone(),
+        holders: Rc::clone(&of.holders),
+    }
+}
+
+/// Puts what part of the bearers asks for in place of what they asked for before.
 fn replace(
     desired: &mut Desired,
     part: Desired,
@@ -237,7 +219,7 @@ fn replace(
         .for_each(|name| drop(desired.certificates.remove(name)));
     desired
         .complaints
-        .retain(|complaint| !affected.contains(&complaint.container));
+        .retain(|complaint| !affected.contains(&complaint.origin.bearer));
     desired.hosts.extend(part.hosts);
     desired.uncovered.extend(part.uncovered);
     desired.certificates.extend(part.certificates);
@@ -275,15 +257,15 @@ fn with_other_sites(
     }
 }
 
-/// The containers that are not as they were: how each was, and how it is.
-fn changes<'a>(
-    before: &'a Snapshot,
-    now: &'a Snapshot,
-) -> impl Iterator<Item = (Option<&'a Rc<Container>>, Option<&'a Rc<Container>>)> {
+/// A bearer as it was, and as it is.
+type Change<'a> = (Option<&'a Rc<Bearer>>, Option<&'a Rc<Bearer>>);
+
+/// The bearers that are not as they were.
+fn changes<'a>(before: &'a Snapshot, now: &'a Snapshot) -> impl Iterator<Item = Change<'a>> {
     let pairs = before
-        .containers
+        .bearers
         .iter()
-        .merge_join_by(&now.containers, |(before, _), (now, _)| before.cmp(now));
+        .merge_join_by(&now.bearers, |(before, _), (now, _)| before.cmp(now));
     pairs.filter_map(|pair| match pair {
         EitherOrBoth::Both((_, before), (_, now)) if before == now => None,
         EitherOrBoth::Both((_, before), (_, now)) => Some((Some(before), Some(now))),
@@ -322,22 +304,22 @@ fn changed_holders(
 fn mention(
     mentions: &mut BTreeMap<Subject, Vec<ContainerName>>,
     name: &ContainerName,
-    spec: &Spec,
+    said: &BTreeSet<Subject>,
 ) {
-    for subject in subjects(spec) {
+    for subject in said {
         mentions
-            .entry(subject)
+            .entry(subject.clone())
             .or_insert_with(|| Vec::with_capacity(1))
             .push(name.clone());
     }
 }
 
-/// What the labels of one container say; what is wrong with them is told by [`desire()`].
-fn read(container: &Container, rules: &LabelRules) -> Spec {
-    labels::read(container, &rules.label_prefix, &mut BTreeSet::new())
+/// What the labels of one bearer say; what is wrong with them is told by [`desire()`].
+fn read(bearer: &Bearer, rules: &LabelRules) -> Spec {
+    dialect::read(bearer, &rules.label_prefix, &mut BTreeSet::new())
 }
 
-/// What a container says something about.
+/// What a bearer says something about.
 fn subjects(spec: &Spec) -> BTreeSet<Subject> {
     let mut subjects = BTreeSet::new();
     for site in spec.sites.values() {
@@ -347,6 +329,7 @@ fn subjects(spec: &Spec) -> BTreeSet<Subject> {
         }
         subjects.extend(site.wish.certificate.clone().map(Subject::Certificate));
     }
+    subjects.extend(spec.is_server.then_some(Subject::Servers));
     subjects
 }
 
@@ -358,7 +341,7 @@ impl Subject {
     fn certificate(self) -> Option<CertificateName> {
         match self {
             Self::Certificate(name) => Some(name),
-            Self::Addresses => None,
+            Self::Addresses | Self::Servers => None,
         }
     }
 }
@@ -372,7 +355,7 @@ mod tests {
     use super::{super::tests::*, *};
     use crate::{
         desire::{holders, is_over},
-        observe::{ContainerState, Removed},
+        observe::{BearerState, Removed},
         values::{Grants, Timestamp},
     };
 
@@ -391,6 +374,10 @@ mod tests {
         Forget(u8),
         ProxyRestarts,
         ProxyMoves,
+        /// The proxy ends, or runs again.
+        ProxyRuns(bool),
+        /// One that has the same folder comes.
+        Twin,
         /// So many days pass.
         Days(u64),
     }
@@ -434,6 +421,8 @@ mod tests {
             1 => (0u8..6).prop_map(Step::Forget),
             1 => Just(Step::ProxyRestarts),
             1 => Just(Step::ProxyMoves),
+            1 => any::<bool>().prop_map(Step::ProxyRuns),
+            1 => Just(Step::Twin),
             1 => (1u64..9).prop_map(Step::Days),
         ]
     }
@@ -451,9 +440,9 @@ mod tests {
     }
 
     fn happen(snapshot: &mut Snapshot, step: &Step, now: &mut Timestamp) {
-        let change = |snapshot: &mut Snapshot, name: &str, change: &dyn Fn(&mut Container)| {
+        let change = |snapshot: &mut Snapshot, name: &str, change: &dyn Fn(&mut Bearer)| {
             let known = snapshot
-                .containers
+                .bearers
                 .get_mut(&ContainerName::parse(name).expect("a name"));
             known
                 .into_iter()
@@ -474,26 +463,39 @@ mod tests {
                 } else {
                     made.project_is(project)
                 };
-                snapshot.containers.insert(name(*number), made.into());
+                snapshot.bearers.insert(name(*number), made.into());
             }
             Step::Stop(number) => {
                 change(snapshot, name(*number).as_str(), &|c| {
-                    c.state = ContainerState::Other("exited".into())
+                    c.state = BearerState::Other("exited".into())
                 });
             }
-            Step::Remove(number) => drop(snapshot.containers.remove(&name(*number))),
+            Step::Remove(number) => drop(snapshot.bearers.remove(&name(*number))),
             Step::Forget(number) => {
                 let (name, at) = (name(*number), *now);
                 change(snapshot, name.as_str(), &|c| {
-                    *c = Removed::of(c, at).container();
+                    *c = Removed::of(c, at).bearer();
                 });
             }
             Step::ProxyRestarts => change(snapshot, "proxy", &|proxy| {
                 proxy.started_at = proxy.started_at.map(|time| time + Duration::from_secs(1));
             }),
+            Step::ProxyRuns(runs) => change(snapshot, "proxy", &|proxy| {
+                proxy.state = match runs {
+                    true => BearerState::Running,
+                    false => BearerState::Other("exited".into()),
+                };
+            }),
+            Step::Twin => {
+                let twin = Bearer {
+                    name: name(5),
+                    ..proxy()
+                };
+                snapshot.bearers.insert(name(5), twin.into());
+            }
             Step::ProxyMoves => change(snapshot, "proxy", &|proxy| {
-                let network = proxy.networks.iter_mut().next().expect("it is on one");
-                network.id = if network.id == "net-1" {
+                let endpoint = proxy.endpoints.iter_mut().next().expect("it is on one");
+                endpoint.network_id = if endpoint.network_id == "net-1" {
                     "net-2"
                 } else {
                     "net-1"
@@ -542,7 +544,7 @@ mod tests {
                 .clone()
         };
         let before = sites(&reading.desire(&snapshot, &rules()));
-        snapshot.containers.insert(
+        snapshot.bearers.insert(
             name(1),
             container("c1", 1)
                 .label("host", "other7.example, a.example")

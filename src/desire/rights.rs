@@ -1,40 +1,32 @@
 //! Who may ask for what: the table of grants where there is one, else the rules without it.
 
-use super::{Complaint, LabelRules, claims::Claim};
+use super::{Complaint, LabelRules, Origin, claims::Claim};
 use crate::{
-    observe::Container,
+    observe::Bearer,
     values::{Host, Right},
 };
 
-/// Why a container may not have what one of its labels asks for; nothing when it may. `key` is the label, `own` the
+/// Why a bearer may not have what one of its labels asks for; nothing when it may. `said` is the label, `own` the
 /// container that we run in.
 ///
-/// Without a table, a container may be a proxy and get keys if it is of our own Compose project, or if we are of none;
+/// Without a table, a bearer may be a proxy and get keys if it is of our own Compose project, or if we are of none;
 /// nothing is run, restarted or copied.
 pub(super) fn refusal(
-    container: &Container,
+    bearer: &Bearer,
     right: Right,
-    key: &str,
-    own: Option<&Container>,
+    said: Origin,
+    own: Option<&Bearer>,
     rules: &LabelRules,
 ) -> Option<Complaint> {
-    let label = format!("{}.{key}", rules.label_prefix);
-    let value = container.labels.get(&label).cloned().unwrap_or_default();
-    let told = |problem, remedy| Complaint {
-        container: container.name.clone(),
-        label,
-        value,
-        problem,
-        remedy,
-    };
-    let project = container.project();
+    let project = bearer.project();
     if let Some(grants) = &rules.grants {
         let allowed =
-            project.is_some_and(|project| grants.allows(project, container.service(), right));
+            project.is_some_and(|project| grants.allows(project, bearer.service(), right));
         let problem = format!("the setting grants does not give it the right {right}");
-        return (!allowed).then(|| told(problem, line(container, &right.to_string(), rules)));
+        return (!allowed)
+            .then(|| said.complains(problem, line(bearer, &right.to_string(), rules)));
     }
-    let ours = own.and_then(Container::project);
+    let ours = own.and_then(Bearer::project);
     let is_near = ours.is_none() || ours == project;
     match right {
         Right::Proxy | Right::Keys if is_near => None,
@@ -43,17 +35,11 @@ pub(super) fn refusal(
             let problem = format!(
                 "it is not of the Compose project {ours}, as quaymaster is, and would get keys"
             );
-            Some(told(
-                problem,
-                first_line(container, &right.to_string(), rules),
-            ))
+            Some(said.complains(problem, first_line(bearer, &right.to_string(), rules)))
         }
         Right::Exec | Right::Restart | Right::Copy => {
             let problem = format!("the right {right} needs a grant");
-            Some(told(
-                problem,
-                first_line(container, &right.to_string(), rules),
-            ))
+            Some(said.complains(problem, first_line(bearer, &right.to_string(), rules)))
         }
     }
 }
@@ -65,26 +51,25 @@ pub(super) fn host_refusal(
     rules: &LabelRules,
 ) -> Option<Complaint> {
     let grants = rules.grants.as_ref()?;
-    let container = claim.container;
-    if container
+    let bearer = claim.bearer;
+    if bearer
         .project()
-        .is_some_and(|project| grants.allows_host(project, container.service(), host))
+        .is_some_and(|project| grants.allows_host(project, bearer.service(), host))
     {
         return None;
     }
     let problem = format!("the setting grants does not give it {host}");
     Some(claim.complaint(
-        rules,
         claim.key(),
         host.as_str(),
         problem,
-        &line(container, host.as_str(), rules),
+        &line(bearer, host.as_str(), rules),
     ))
 }
 
 /// The line of the table that would allow it.
-fn line(container: &Container, word: &str, rules: &LabelRules) -> String {
-    match (container.project(), &rules.grants) {
+fn line(bearer: &Bearer, word: &str, rules: &LabelRules) -> String {
+    match (bearer.project(), &rules.grants) {
         (Some(project), Some(grants)) => format!("write there `{}`", grants.line_with(project, word)),
         (Some(project), None) => format!("`{project} = {word:?}`"),
         (None, _) => "start it with Compose, or with the label com.docker.compose.project: the table is about projects"
@@ -93,9 +78,9 @@ fn line(container: &Container, word: &str, rules: &LabelRules) -> String {
 }
 
 /// What to do where there is no table yet.
-pub(super) fn first_line(container: &Container, word: &str, rules: &LabelRules) -> String {
-    let line = line(container, word, rules);
-    match container.project() {
+pub(super) fn first_line(bearer: &Bearer, word: &str, rules: &LabelRules) -> String {
+    let line = line(bearer, word, rules);
+    match bearer.project() {
         Some(_) => {
             format!(
                 "write a table [grants] with the line {line}, and all else that is allowed: it counts alone then"
@@ -121,7 +106,7 @@ mod tests {
         }
     }
 
-    fn shop(project: &str) -> Container {
+    fn shop(project: &str) -> Bearer {
         container("shop", 4)
             .label("host", "shop.example, a.example")
             .project_is(project)
@@ -248,17 +233,13 @@ mod tests {
 
     #[test]
     fn what_reaches_into_a_container_needs_a_grant() {
-        let helper = container("helper", 5)
-            .project_is("edge")
-            .label("check", "exec true");
+        let helper = container("helper", 5).project_is("edge");
         let own = own().project_is("edge");
         for right in [Right::Exec, Right::Restart, Right::Copy] {
+            let said = Origin::new(&helper.name, "quaymaster.check", "exec true");
             let refused =
-                refusal(&helper, right, "check", Some(&own), &rules()).expect("it is refused");
-            assert_eq!(
-                (refused.label.as_str(), refused.value.as_str()),
-                ("quaymaster.check", "exec true")
-            );
+                refusal(&helper, right, said.clone(), Some(&own), &rules()).expect("it is refused");
+            assert_eq!(refused.origin, said);
             assert!(
                 refused
                     .to_string()
@@ -269,7 +250,7 @@ mod tests {
                 refusal(
                     &helper,
                     right,
-                    "check",
+                    said,
                     Some(&own),
                     &granted(&format!("edge = \"{right}\""))
                 ),

@@ -1,19 +1,19 @@
 //! What a signal does to a container besides reaching its first process: by the engine, it may be the end of its restart
 //! policy.
 
-use super::{Complaint, Consumer, LabelRules, Reload};
+use super::{Complaint, Consumer, Reload, spec::ProxySpec};
 use crate::{
-    observe::{Container, RestartPolicy, Way},
+    observe::{Bearer, RestartPolicy, Way},
     values::Signal,
 };
 
 /// The way that a signal takes to this container. Of one that could not be looked at, what is to be expected: whoever
 /// sees the processes of the engine's machine signals them directly.
-pub fn signal_way(container: &Container, own: Option<&Container>) -> Way {
+pub fn signal_way(bearer: &Bearer, own: Option<&Bearer>) -> Way {
     let sees_processes = own.is_none_or(|own| own.has_host_pids);
-    container
+    bearer
         .way
-        .unwrap_or(match sees_processes && !container.has_host_pids {
+        .unwrap_or(match sees_processes && !bearer.has_host_pids {
             true => Way::Direct,
             false => Way::Engine,
         })
@@ -23,17 +23,17 @@ pub fn signal_way(container: &Container, own: Option<&Container>) -> Way {
 /// signal notes that somebody stopped the container, which is what `unless-stopped` asks for; and a signal that may be
 /// meant to end it, as each may where it has no stop signal, is the end of every policy.
 pub fn lost_policy(
-    container: &Container,
-    own: Option<&Container>,
+    bearer: &Bearer,
+    own: Option<&Bearer>,
     signal: Signal,
 ) -> Option<(String, String)> {
-    let policy = container.restart_policy;
-    let is_final = container.is_stopped_by(signal);
+    let policy = bearer.restart_policy;
+    let is_final = bearer.is_stopped_by(signal);
     let is_lost = policy == RestartPolicy::UnlessStopped || is_final;
-    if policy == RestartPolicy::No || signal_way(container, own) == Way::Direct || !is_lost {
+    if policy == RestartPolicy::No || signal_way(bearer, own) == Way::Direct || !is_lost {
         return None;
     }
-    let because = match &container.stop_signal {
+    let because = match &bearer.stop_signal {
         _ if !is_final => String::new(),
         None => " and the missing stop signal".to_owned(),
         Some(word) => format!(" and the stop signal {word}"),
@@ -50,7 +50,7 @@ pub fn lost_policy(
     };
     let stop_signal = is_final.then(|| format!("`stop_signal: SIG{other}`"));
     let lines: Vec<_> = always.into_iter().chain(stop_signal).collect();
-    let service = container.service();
+    let service = bearer.service();
     let remedy = format!(
         "in Compose, write {} in service {service}",
         lines.join(" and ")
@@ -61,30 +61,19 @@ pub fn lost_policy(
 /// What is wrong with a consumer that is told by a signal.
 pub(super) fn complaint(
     consumer: &Consumer,
-    container: &Container,
-    own: Option<&Container>,
-    rules: &LabelRules,
+    bearer: &Bearer,
+    spec: &ProxySpec,
+    own: Option<&Bearer>,
 ) -> Option<Complaint> {
     let Reload::Signal(signal) = consumer.reload else {
         return None;
     };
-    let (problem, remedy) = lost_policy(container, own, signal)?;
-    let written = |key: &str| {
-        let label = format!("{}.{key}", rules.label_prefix);
-        let value = container.labels.get(&label).cloned();
-        (label, value.unwrap_or_default())
-    };
+    let (problem, remedy) = lost_policy(bearer, own, signal)?;
     // A label that is not followed is not to blame.
-    let (label, value) = Some(written("reload"))
-        .filter(|(_, value)| value.parse() == Ok(signal))
-        .unwrap_or_else(|| written("kind"));
-    Some(Complaint {
-        container: consumer.name.clone(),
-        label,
-        value,
-        problem,
-        remedy,
-    })
+    let reload = Some(spec.origin(bearer, "reload"));
+    let reload = reload.filter(|origin| origin.text.parse() == Ok(signal));
+    let said = reload.unwrap_or_else(|| consumer.said.clone());
+    Some(said.complains(problem, remedy))
 }
 
 #[cfg(test)]
@@ -93,11 +82,15 @@ mod tests {
         super::tests::{complaints, container, desired, own, proxy, rules, snapshot},
         *,
     };
-    use crate::{desire::desire, observe::ContainerState, values::Grants};
+    use crate::{
+        desire::{LabelRules, desire},
+        observe::BearerState,
+        values::Grants,
+    };
 
     /// A proxy by this policy, with this stop signal.
-    fn restarted(policy: &str, stop_signal: &str) -> Container {
-        Container {
+    fn restarted(policy: &str, stop_signal: &str) -> Bearer {
+        Bearer {
             restart_policy: RestartPolicy::of_word(policy),
             stop_signal: Some(stop_signal)
                 .filter(|word| !word.is_empty())
@@ -144,7 +137,7 @@ mod tests {
 
     #[test]
     fn what_is_told_in_another_way_keeps_its_restart_policy() {
-        let said = |proxy: Container| complaints(&desired([proxy]));
+        let said = |proxy: Bearer| complaints(&desired([proxy]));
         let granted = LabelRules {
             grants: Some(Grants::parse("edge = \"proxy exec restart\"").expect("a table")),
             ..rules()
@@ -163,7 +156,7 @@ mod tests {
                 && term[0].contains("`stop_signal: SIGQUIT`"),
             "{term:?}"
         );
-        let direct = Container {
+        let direct = Bearer {
             way: Some(Way::Direct),
             ..restarted("unless-stopped", "")
         };
@@ -172,12 +165,12 @@ mod tests {
 
     #[test]
     fn one_that_can_not_be_looked_at_is_expected_to_be_signalled_as_it_is_when_it_runs() {
-        let stopped = |has_host_pids| Container {
-            state: ContainerState::Other("exited".to_owned()),
+        let stopped = |has_host_pids| Bearer {
+            state: BearerState::Other("exited".to_owned()),
             has_host_pids,
             ..restarted("unless-stopped", "")
         };
-        let beside = Container {
+        let beside = Bearer {
             has_host_pids: true,
             ..own()
         };
@@ -191,7 +184,7 @@ mod tests {
             assert_eq!(signal_way(&stopped(has_host_pids), own.as_ref()), expected);
         }
         // What was found counts, whatever was to be expected.
-        let refused = Container {
+        let refused = Bearer {
             way: Some(Way::Engine),
             ..container("proxy", 3)
         };

@@ -1,4 +1,4 @@
-//! What each server serves: its sites, and the containers behind them.
+//! What each server serves: its sites, and the bearers behind them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,14 +12,15 @@ use itertools::Itertools;
 use super::{
     Auth, Complaint, Consumer, Kept, LabelRules, Path, Pin, Route, Site, SiteContent, Wanted, away,
     claims::{Claim, Purpose},
+    dialect,
     folders::seen_here,
     hosts::{ClaimedContent, HostDecision},
-    labels::{self, words},
+    labels::words,
     reach::{self, is_on},
     spec::HealthUse,
 };
 use crate::{
-    observe::{Container, Joined, Network, SharedPath, Snapshot},
+    observe::{Bearer, Endpoint, Joined, SharedPath, Snapshot},
     values::{CertificateName, ContainerName, Host},
 };
 
@@ -30,30 +31,36 @@ pub(super) fn serve(
     held: &HostDecision<'_>,
     certificate: Option<&CertificateName>,
     snapshot: &Snapshot,
-    rules: &LabelRules,
-    complaints: &mut BTreeSet<Complaint>,
 ) -> BTreeSet<ContainerName> {
     let mut served_by = BTreeSet::new();
     for consumer in consumers.values_mut() {
-        let Some(proxy) = snapshot.containers.get(&consumer.name) else {
+        let Some(proxy) = snapshot.bearers.get(&consumer.name) else {
             continue;
         };
-        let Some(site) = site(host, held, certificate, proxy, rules) else {
+        let Some(site) = site(host, held, certificate, proxy) else {
             continue;
         };
         consumer.sites.insert(host.clone(), Rc::new(site));
         served_by.insert(consumer.name.clone());
     }
-    if served_by.is_empty() {
-        // Where nothing is to be served there is no claim, either.
-        let claims = held.claims().into_iter();
-        complaints.extend(
-            claims
-                .filter(|claim| !waits_for_a_proxy(claim, consumers, snapshot, rules))
-                .map(|claim| unserved(claim, host, consumers, rules)),
-        );
-    }
     served_by
+}
+
+/// Tells of a host that no proxy serves. Where one would that can't be configured, that is told once, of the proxy,
+/// however many wait for it.
+pub(super) fn tell_unserved(
+    consumers: &BTreeMap<ContainerName, Consumer>,
+    host: &Host,
+    held: &HostDecision<'_>,
+    unconfigured: &[&Bearer],
+    rules: &LabelRules,
+    complaints: &mut BTreeSet<Complaint>,
+) {
+    let waits = |claim: &Claim<'_>| unconfigured.iter().any(|proxy| is_for(claim, proxy));
+    // Where nothing is to be served there is no claim, either.
+    for claim in held.claims().into_iter().filter(|claim| !waits(claim)) {
+        complaints.insert(unserved(claim, host, consumers, rules));
+    }
 }
 
 /// Has the proxies of a certificate answer for those of its names that they don't serve.
@@ -75,7 +82,6 @@ pub(super) fn answer(consumers: &mut BTreeMap<ContainerName, Consumer>, wanted: 
 pub(super) fn tell_nameless(
     consumers: &BTreeMap<ContainerName, Consumer>,
     hosts: &BTreeMap<Host, HostDecision<'_>>,
-    rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
 ) {
     for consumer in consumers.values() {
@@ -97,9 +103,11 @@ pub(super) fn tell_nameless(
                 .get(host)
                 .map(HostDecision::claims)
                 .unwrap_or_default();
-            complaints.extend(claims.iter().map(|claim| {
-                claim.complaint(rules, claim.key(), host.as_str(), problem.clone(), remedy)
-            }));
+            complaints.extend(
+                claims.iter().map(|claim| {
+                    claim.complaint(claim.key(), host.as_str(), problem.clone(), remedy)
+                }),
+            );
         }
     }
 }
@@ -109,12 +117,11 @@ pub(super) fn password_files(
     consumers: &BTreeMap<ContainerName, Consumer>,
     hosts: &BTreeMap<Host, HostDecision<'_>>,
     snapshot: &Snapshot,
-    rules: &LabelRules,
 ) -> BTreeMap<SharedPath, BTreeSet<Complaint>> {
     let own = snapshot.own.as_ref();
     let mut files: BTreeMap<SharedPath, BTreeSet<Complaint>> = BTreeMap::new();
     for consumer in consumers.values() {
-        let Some(proxy) = snapshot.containers.get(&consumer.name) else {
+        let Some(proxy) = snapshot.bearers.get(&consumer.name) else {
             continue;
         };
         let asking = consumer
@@ -127,7 +134,7 @@ pub(super) fn password_files(
                 continue;
             };
             if let Some(ours) = seen_here(proxy, path::Path::new(file), own) {
-                let told = no_passwords(claim, file, proxy, &ours, rules);
+                let told = no_passwords(claim, file, proxy, &ours);
                 files.entry(ours).or_default().insert(told);
             }
         }
@@ -135,13 +142,7 @@ pub(super) fn password_files(
     files
 }
 
-fn no_passwords(
-    claim: &Claim<'_>,
-    file: &str,
-    proxy: &Container,
-    ours: &SharedPath,
-    rules: &LabelRules,
-) -> Complaint {
+fn no_passwords(claim: &Claim<'_>, file: &str, proxy: &Bearer, ours: &SharedPath) -> Complaint {
     let name = &proxy.name;
     let problem =
         format!("there is no such file in {name}: {ours} here, where it should be, is none");
@@ -149,16 +150,15 @@ fn no_passwords(
         "write it, with a line NAME:HASH for each who may come in (`openssl passwd -apr1` prints a HASH), or name another \
          file of {name}; until then nobody is let in"
     );
-    claim.complaint(rules, "auth", file, problem, &remedy)
+    claim.complaint("auth", file, problem, &remedy)
 }
 
-/// The site as this proxy sees it; `None` when it is to serve none of the containers behind it.
+/// The site as this proxy sees it; `None` when it is to serve none of the bearers behind it.
 fn site(
     host: &Host,
     held: &HostDecision<'_>,
     certificate: Option<&CertificateName>,
-    proxy: &Container,
-    rules: &LabelRules,
+    proxy: &Bearer,
 ) -> Option<Site> {
     let content = match &held.content {
         ClaimedContent::Nothing => return None,
@@ -179,13 +179,13 @@ fn site(
     Some(Site {
         kept: held.is_kept.then(|| Kept::of(&claims)),
         certificate: certificate.cloned(),
-        pin: claims.iter().find_map(|claim| pin(claim, rules)),
+        pin: claims.iter().find_map(|claim| pin(claim)),
         tls: held.tls,
         hsts: held.hsts,
-        containers: near
-            .map(|claim| claim.container.name.clone())
+        asked_by: near
+            .map(|claim| claim.origin(claim.key(), host.as_str()))
             .sorted()
-            .dedup()
+            .dedup_by(|one, other| one.bearer == other.bearer)
             .collect(),
         content,
     })
@@ -193,10 +193,7 @@ fn site(
 
 impl Kept {
     fn of(claims: &[&Claim<'_>]) -> Self {
-        let removed: Option<Vec<_>> = claims
-            .iter()
-            .map(|claim| claim.container.removed())
-            .collect();
+        let removed: Option<Vec<_>> = claims.iter().map(|claim| claim.bearer.removed()).collect();
         let last = removed.and_then(|times| times.into_iter().max());
         Self {
             until: last.map(away::forgotten_at),
@@ -204,20 +201,19 @@ impl Kept {
     }
 }
 
-fn pin(claim: &Claim<'_>, rules: &LabelRules) -> Option<Pin> {
+fn pin(claim: &Claim<'_>) -> Option<Pin> {
     let certificate = claim.spec.wish.pin.clone()?;
     Some(Pin {
+        said: claim.origin("pin", certificate.as_str()),
         certificate,
-        container: claim.container.name.clone(),
-        label: claim.label(rules, "pin"),
     })
 }
 
 /// One path of a site as this proxy sees it.
-fn route(host: &Host, claims: &[Claim<'_>], proxy: &Container) -> Option<Route> {
+fn route(host: &Host, claims: &[Claim<'_>], proxy: &Bearer) -> Option<Route> {
     let near: Vec<_> = claims.iter().filter(|claim| is_for(claim, proxy)).collect();
     let spec = near.first()?.spec;
-    let there = near.iter().filter(|claim| claim.container.is_there());
+    let there = near.iter().filter(|claim| claim.bearer.is_there());
     let (traffic, idle): (Vec<&&Claim<'_>>, Vec<_>) = there.partition(|claim| takes_traffic(claim));
     let addresses = |claims: Vec<&&Claim<'_>>| {
         claims
@@ -251,84 +247,63 @@ fn route(host: &Host, claims: &[Claim<'_>], proxy: &Container) -> Option<Route> 
 /// Whether requests may be sent to it now, as far as its label has its health checked.
 fn takes_traffic(claim: &Claim<'_>) -> bool {
     match claim.spec.health {
-        HealthUse::Check => claim.container.takes_traffic(),
-        HealthUse::Ignore => claim.container.is_running() && claim.container.waits.is_none(),
+        HealthUse::Check => claim.bearer.takes_traffic(),
+        HealthUse::Ignore => claim.bearer.is_running() && claim.bearer.waits.is_none(),
     }
 }
 
-/// Whether a label of a container says that requests are sent to it whatever its health check says.
-pub fn ignores_health(container: &Container, label_prefix: &str) -> bool {
-    let spec = labels::read(container, label_prefix, &mut BTreeSet::new());
+/// Whether a label of a bearer says that requests are sent to it whatever its health check says.
+pub fn ignores_health(bearer: &Bearer, label_prefix: &str) -> bool {
+    let spec = dialect::read(bearer, label_prefix, &mut BTreeSet::new());
     let mut sites = spec.sites.values();
     sites.any(|site| site.health == HealthUse::Ignore)
 }
 
-fn upstream(claim: &Claim<'_>, proxy: &Container) -> Option<SocketAddr> {
+fn upstream(claim: &Claim<'_>, proxy: &Bearer) -> Option<SocketAddr> {
     let Purpose::Serve(port) = claim.purpose else {
         return None;
     };
     Some(SocketAddr::new(address(claim, proxy)?, port))
 }
 
-/// How the engine's DNS calls the container behind a claim when this proxy asks it: by the first digits of the id of the
+/// How the engine's DNS calls the bearer behind a claim when this proxy asks it: by the first digits of the id of the
 /// one whose network it has.
-fn by_id(claim: &Claim<'_>, proxy: &Container) -> Option<Box<str>> {
+fn by_id(claim: &Claim<'_>, proxy: &Bearer) -> Option<Box<str>> {
     let Purpose::Serve(port) = claim.purpose else {
         return None;
     };
-    let container = claim.container;
-    let id = container
-        .joins
-        .as_ref()
-        .map_or(&container.id, |joins| &joins.id);
-    reach::knows_by_id(proxy, container).then(|| format!("{}:{port}", id.short()).into())
+    let bearer = claim.bearer;
+    let id = bearer.joins.as_ref().map_or(&bearer.id, |joins| &joins.id);
+    reach::knows_by_id(proxy, bearer).then(|| format!("{}:{port}", id.short()).into())
 }
 
 /// Whether this proxy is to serve the claim: it is named, or none is, and they share the network that is meant.
-fn is_for(claim: &Claim<'_>, proxy: &Container) -> bool {
+fn is_for(claim: &Claim<'_>, proxy: &Bearer) -> bool {
     let via = &claim.spec.via;
     let is_named =
         via.is_empty() || via.contains(proxy.name.as_str()) || via.contains(proxy.service());
     let is_near = match &claim.spec.network {
         Some(name) => {
-            let network = network(claim.container, name);
-            network.is_some_and(|network| proxy.is_on_host() || is_on(proxy, &network.id))
+            let network = network(claim.bearer, name);
+            network.is_some_and(|endpoint| proxy.is_on_host() || is_on(proxy, &endpoint.network_id))
         }
-        None => reach::is_near(claim.container, proxy),
+        None => reach::is_near(claim.bearer, proxy),
     };
     is_named && is_near
 }
 
-/// Where the proxy reaches the container behind a claim.
-fn address(claim: &Claim<'_>, proxy: &Container) -> Option<IpAddr> {
+/// Where the proxy reaches the bearer behind a claim.
+fn address(claim: &Claim<'_>, proxy: &Bearer) -> Option<IpAddr> {
     match &claim.spec.network {
-        Some(name) if !claim.container.is_on_host() => network(claim.container, name)?.address,
-        _ => reach::address(claim.container, proxy),
+        Some(name) if !claim.bearer.is_on_host() => network(claim.bearer, name)?.address,
+        _ => reach::address(claim.bearer, proxy),
     }
 }
 
 /// The network that a label names: by its whole name, or without the Compose project before it.
-fn network<'a>(container: &'a Container, name: &str) -> Option<&'a Network> {
-    let within = container
-        .project()
-        .map(|project| format!("{project}_{name}"));
-    container
-        .network(name)
-        .or_else(|| container.network(&within?))
-}
-
-/// Whether a proxy would serve the claim that can't be configured: that is told once, of the proxy, however many wait.
-fn waits_for_a_proxy(
-    claim: &Claim<'_>,
-    consumers: &BTreeMap<ContainerName, Consumer>,
-    snapshot: &Snapshot,
-    rules: &LabelRules,
-) -> bool {
-    let label = format!("{}.kind", rules.label_prefix);
-    let mut would_be = snapshot.containers.values().filter(|container| {
-        container.labels.contains_key(&label) && !consumers.contains_key(&container.name)
-    });
-    would_be.any(|proxy| is_for(claim, proxy))
+fn network<'a>(bearer: &'a Bearer, name: &str) -> Option<&'a Endpoint> {
+    let within = bearer.project().map(|project| format!("{project}_{name}"));
+    bearer.endpoint(name).or_else(|| bearer.endpoint(&within?))
 }
 
 /// That none of the proxies serves a claim, and what would help.
@@ -339,7 +314,7 @@ fn unserved(
     rules: &LabelRules,
 ) -> Complaint {
     let wrong = |key, value: &str, problem: String, remedy: String| {
-        claim.complaint(rules, key, value, problem, &remedy)
+        claim.complaint(key, value, problem, &remedy)
     };
     if consumers.is_empty() {
         let remedy = format!(
@@ -350,9 +325,9 @@ fn unserved(
         return wrong("host", host.as_str(), problem, remedy);
     }
     let named = claim.spec.network.as_ref();
-    if let Some(name) = named.filter(|name| network(claim.container, name).is_none()) {
+    if let Some(name) = named.filter(|name| network(claim.bearer, name).is_none()) {
         let problem = "it is on no such network".to_owned();
-        return wrong("network", name, problem, its_networks(claim.container));
+        return wrong("network", name, problem, its_networks(claim.bearer));
     }
     let proxies = words(consumers.keys().map(ContainerName::to_string));
     if !claim.spec.via.is_empty() {
@@ -361,20 +336,20 @@ fn unserved(
         let remedy = format!("name one of {proxies}, on a network of its own");
         return wrong("via", &via, problem, remedy);
     }
-    let (problem, remedy) = unshared(claim.container, &proxies);
+    let (problem, remedy) = unshared(claim.bearer, &proxies);
     wrong("host", host.as_str(), problem, remedy)
 }
 
-/// Why a container shares no network with any of these proxies, and what would help.
-fn unshared(container: &Container, proxies: &str) -> (String, String) {
-    match (&container.joins, container.is_on_host()) {
+/// Why a bearer shares no network with any of these proxies, and what would help.
+fn unshared(bearer: &Bearer, proxies: &str) -> (String, String) {
+    match (&bearer.joins, bearer.is_on_host()) {
         (Some(Joined { name: None, id }), _) => (
             format!("it uses the network of the container {id}, which is not there any more"),
             "make it anew: `docker-compose up -d --force-recreate`".to_owned(),
         ),
         (Some(Joined { name: Some(owner), .. }), false) => (
             format!("it uses the network of {owner}, which no proxy shares; there is {proxies}"),
-            format!("put {owner} on a network of a proxy; {}", its_networks(container)),
+            format!("put {owner} on a network of a proxy; {}", its_networks(bearer)),
         ),
         (_, true) => (
             format!("it has the host's network, where only a proxy that has it, too, can ask it; there is {proxies}"),
@@ -383,19 +358,19 @@ fn unshared(container: &Container, proxies: &str) -> (String, String) {
         ),
         (None, false) => (
             format!("no proxy shares a network with it; there is {proxies}"),
-            format!("put both on one network; {}", its_networks(container)),
+            format!("put both on one network; {}", its_networks(bearer)),
         ),
     }
 }
 
-fn its_networks(container: &Container) -> String {
-    match container.networks.is_empty() {
+fn its_networks(bearer: &Bearer) -> String {
+    match bearer.endpoints.is_empty() {
         true => "it is on none".to_owned(),
         false => {
-            let names = container
-                .networks
+            let names = bearer
+                .endpoints
                 .iter()
-                .map(|network| network.name.clone());
+                .map(|endpoint| endpoint.network.clone());
             format!("it is on {}", words(names))
         }
     }

@@ -1,26 +1,31 @@
-//! What labels say, as written and read; nothing here is resolved against other containers yet.
+//! What labels say, as written and read; nothing here is resolved against other bearers yet.
 
 use std::{collections::BTreeSet, fmt, path::PathBuf, time::Duration};
 
 use litemap::LiteMap;
 
-use super::{Reload, kinds::Kind};
+use super::{Origin, Reload, kinds::Kind};
+use crate::observe::Bearer;
 use crate::values::{Block, CertificateName, ChallengeType, Host, Issuer, KeyType, Owner};
 
-/// What a container's labels say.
+/// What a bearer's labels say.
 #[derive(Debug, Default)]
 pub(super) struct Spec {
     /// What it serves: one site without a word, more with words of their own.
     pub sites: LiteMap<String, Box<SiteSpec>>,
-    /// What kind of server it is.
+    /// Set where it is to be a server, of whatever kind.
+    pub is_server: bool,
+    /// What kind of server it is; none where there is no such kind.
     pub kind: Option<&'static Kind>,
     /// What is particular about it as a server.
     pub proxy: ProxySpec,
 }
 
-/// What a container's labels say about it as a server; what they leave out is as its kind has it.
+/// What a bearer's labels say about it as a server; what they leave out is as its kind has it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ProxySpec {
+    /// The beginning of the labels about it.
+    pub start: String,
     /// The folder in it where rendered files go.
     pub config: Option<PathBuf>,
     /// The folder from which it serves responses to challenges.
@@ -43,9 +48,20 @@ pub(super) struct ProxySpec {
     pub spoiled: bool,
 }
 
-/// What a container's labels say about one site of it.
+impl ProxySpec {
+    /// One of the labels about it, with its text where it is written.
+    pub fn origin(&self, bearer: &Bearer, key: &str) -> Origin {
+        let label = format!("{}{key}", self.start);
+        let text = bearer.labels.get(&label).map_or("", String::as_str);
+        Origin::new(&bearer.name, &label, text)
+    }
+}
+
+/// What a bearer's labels say about one site of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SiteSpec {
+    /// The beginning of the labels about it.
+    pub start: String,
     /// What it answers for.
     pub hosts: BTreeSet<Host>,
     /// The first of them as written that is no wildcard: where further names are sent.
@@ -93,13 +109,18 @@ pub(super) struct SiteSpec {
 }
 
 impl SiteSpec {
+    /// The whole name of one of the labels about it.
+    pub fn label(&self, key: &str) -> String {
+        format!("{}{key}", self.start)
+    }
+
     /// All names that stand in its labels.
     pub fn all_names(&self) -> impl Iterator<Item = &Host> {
         self.hosts.iter().chain(&self.redirects).chain(&self.names)
     }
 }
 
-/// What a container's labels say about a certificate; nothing for what it leaves to others and to the settings.
+/// What a bearer's labels say about a certificate; nothing for what it leaves to others and to the settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct CertificateSpec {
     /// What it is called: all hosts of the site are on it.
@@ -167,13 +188,13 @@ pub struct Hsts {
     pub preload: bool,
 }
 
-/// What a container's health check is for.
+/// What a bearer's health check is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum HealthUse {
-    /// The container takes requests while it passes.
+    /// The bearer takes requests while it passes.
     #[default]
     Check,
-    /// Nothing: the container takes requests whatever it says.
+    /// Nothing: the bearer takes requests whatever it says.
     Ignore,
 }
 

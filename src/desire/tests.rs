@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::Path};
 use super::*;
 pub(crate) use crate::fixtures::{container, label_rules as rules, usual_issuance};
 use crate::fixtures::{network, volume};
-use crate::observe::{Container, ContainerState, Health, Joined, Mount, Network, Wait};
+use crate::observe::{Bearer, BearerState, Endpoint, Health, Joined, Mount, Wait};
 
 pub(super) fn public() -> LabelRules {
     LabelRules {
@@ -14,7 +14,7 @@ pub(super) fn public() -> LabelRules {
     }
 }
 
-impl Container {
+impl Bearer {
     pub(crate) fn label(mut self, key: &str, value: &str) -> Self {
         self.labels
             .insert(format!("quaymaster.{key}"), value.to_owned());
@@ -33,31 +33,31 @@ impl Container {
     }
 }
 
-pub(crate) fn own() -> Container {
+pub(crate) fn own() -> Bearer {
     container("quaymaster", 2)
         .mount(volume("edge", "/edge", true))
         .mount(volume("state", "/state", true))
 }
 
-pub(crate) fn proxy() -> Container {
+pub(crate) fn proxy() -> Bearer {
     container("proxy", 3)
         .label("kind", "nginx")
         .mount(volume("edge", "/etc/nginx/conf.d", false))
 }
 
-pub(crate) fn snapshot(containers: impl IntoIterator<Item = Container>) -> Snapshot {
-    let containers = containers
+pub(crate) fn snapshot(containers: impl IntoIterator<Item = Bearer>) -> Snapshot {
+    let bearers = containers
         .into_iter()
         .map(|c| (c.name.clone(), c.into()))
         .collect();
     Snapshot {
-        containers,
+        bearers,
         own: Some(own()),
         ..Snapshot::default()
     }
 }
 
-pub(super) fn desired(containers: impl IntoIterator<Item = Container>) -> Desired {
+pub(super) fn desired(containers: impl IntoIterator<Item = Bearer>) -> Desired {
     desire(&snapshot(containers), &rules())
 }
 
@@ -129,7 +129,7 @@ fn one_label_makes_a_site_and_a_certificate() {
 #[test]
 fn a_one_off_container_of_compose_asks_for_nothing() {
     let shop = || container("shop", 4).label("host", "shop.example");
-    let run = |mut container: Container, word: &str| {
+    let run = |mut container: Bearer, word: &str| {
         let label = "com.docker.compose.oneoff".to_owned();
         container.labels.insert(label, word.to_owned());
         container
@@ -329,7 +329,7 @@ fn files_of_passwords_are_looked_for_where_they_can_be_seen_from_here() {
     let proxy = proxy()
         .mount(volume("secrets", "/run/secrets", false))
         .mount(volume("theirs", "/theirs", false));
-    let looked_for = |own: Option<Container>, file: &str| {
+    let looked_for = |own: Option<Bearer>, file: &str| {
         let shop = container("shop", 4).label("host", "shop.example");
         let snapshot = Snapshot {
             own,
@@ -338,9 +338,11 @@ fn files_of_passwords_are_looked_for_where_they_can_be_seen_from_here() {
         let files = desire(&snapshot, &rules()).files;
         let asked = files.values().flatten();
         assert!(
-            asked.clone().all(|told| told.container.as_str() == "shop"
-                && told.label == "quaymaster.auth"
-                && told.value == file),
+            asked
+                .clone()
+                .all(|told| told.origin.bearer.as_str() == "shop"
+                    && &*told.origin.label == "quaymaster.auth"
+                    && &*told.origin.text == file),
             "{files:?}"
         );
         files.into_keys().collect::<Vec<_>>()
@@ -394,14 +396,14 @@ fn on_a_host_the_engine_s_own_folders_are_used() {
 
 #[test]
 fn what_ended_has_no_site_and_what_ails_has_no_traffic() {
-    let shop = |change: fn(&mut Container)| {
+    let shop = |change: fn(&mut Bearer)| {
         let mut shop = container("shop", 4).label("host", "shop.example");
         change(&mut shop);
         desired([proxy(), shop])
     };
-    assert!(hosts(&shop(|c| c.state = ContainerState::Other("exited".into()))).is_empty());
-    let ailing: [fn(&mut Container); 3] = [
-        |c| c.state = ContainerState::Paused,
+    assert!(hosts(&shop(|c| c.state = BearerState::Other("exited".into()))).is_empty());
+    let ailing: [fn(&mut Bearer); 3] = [
+        |c| c.state = BearerState::Paused,
         |c| c.health = Some(Health::Starting),
         |c| c.health = Some(Health::Unhealthy),
     ];
@@ -418,12 +420,12 @@ fn what_ended_has_no_site_and_what_ails_has_no_traffic() {
     }
 }
 
-fn on_host(mut container: Container) -> Container {
-    let host = Network {
+fn on_host(mut container: Bearer) -> Bearer {
+    let host = Endpoint {
         address: None,
         ..network("host", 0)
     };
-    container.networks = [host].into();
+    container.endpoints = [host].into();
     container
 }
 
@@ -451,14 +453,14 @@ fn the_host_s_network_is_served_where_that_can_work() {
     );
     // A network without any is the host's as little as anybody's.
     let mut alone = shop();
-    alone.networks = [].into();
+    alone.endpoints = [].into();
     let told = complaints(&desired([on_host(proxy()), alone]));
     assert!(told[0].contains("it is on none"), "{told:?}");
 }
 
 #[test]
 fn one_that_uses_another_s_network_is_asked_there_or_told_whose_that_is() {
-    let shop = |name: Option<&str>, change: fn(&mut Container)| {
+    let shop = |name: Option<&str>, change: fn(&mut Bearer)| {
         let mut shop = container("shop", 4).label("host", "shop.example");
         shop.joins = Some(Joined {
             id: ContainerId::parse("5").expect("an id"),
@@ -471,11 +473,11 @@ fn one_that_uses_another_s_network_is_asked_there_or_told_whose_that_is() {
     assert!(near.complaints.is_empty(), "{:?}", near.complaints);
     assert_eq!(routes(&near, "shop.example"), ["/: 10.0.0.4:8080"]);
     let far = shop(Some("vpn"), |shop| {
-        shop.networks[0].id = "another".to_owned()
+        shop.endpoints[0].network_id = "another".to_owned()
     });
     let remedy = "put vpn on a network of a proxy; it is on web";
     assert!(complaints(&far)[0].contains(remedy), "{:?}", far.complaints);
-    let gone = shop(None, |shop| shop.networks = [].into());
+    let gone = shop(None, |shop| shop.endpoints = [].into());
     assert!(complaints(&gone)[0].contains("the container 5, which is not there any more"));
 }
 
@@ -484,8 +486,8 @@ fn those_who_wait_for_a_broken_proxy_are_one_complaint_about_it() {
     let shop =
         |name: &str, number| container(name, number).label("host", &format!("{name}.example"));
     let mut elsewhere = shop("elsewhere", 6);
-    elsewhere.networks[0].id = "another".to_owned();
-    let unmounted = Container {
+    elsewhere.endpoints[0].network_id = "another".to_owned();
+    let unmounted = Bearer {
         mounts: Vec::new(),
         ..proxy()
     };
@@ -509,10 +511,10 @@ fn those_who_wait_for_a_broken_proxy_are_one_complaint_about_it() {
 #[test]
 fn one_whose_health_is_ignored_takes_traffic_as_long_as_it_runs() {
     for (state, health, takes) in [
-        (ContainerState::Running, Some(Health::Starting), true),
-        (ContainerState::Running, Some(Health::Unhealthy), true),
-        (ContainerState::Running, None, true),
-        (ContainerState::Paused, Some(Health::Healthy), false),
+        (BearerState::Running, Some(Health::Starting), true),
+        (BearerState::Running, Some(Health::Unhealthy), true),
+        (BearerState::Running, None, true),
+        (BearerState::Paused, Some(Health::Healthy), false),
     ] {
         let mut ignored = container("setup", 4)
             .label("host", "shop.example")
@@ -541,8 +543,8 @@ fn one_that_waits_is_there_without_traffic_whether_it_runs_or_not_and_whatever_h
     };
     let running = container("shop", 4).label("host", "shop.example");
     let mut restarting = running.clone();
-    restarting.state = ContainerState::Other("restarting".to_owned());
-    restarting.networks[0].address = None;
+    restarting.state = BearerState::Other("restarting".to_owned());
+    restarting.endpoints[0].address = None;
     let ignored = running.clone().label("health", "ignore");
     for mut waiting in [running, restarting, ignored] {
         waiting.waits = Some(wait);
@@ -579,7 +581,7 @@ fn containers_of_one_project_share_a_name_and_others_do_not_take_it() {
         .flat_map(|c| c.sites.values())
         .next()
         .expect("the site");
-    let names: Vec<_> = site.containers.iter().map(ContainerName::as_str).collect();
+    let names: Vec<_> = site.bearers().map(ContainerName::as_str).collect();
     assert_eq!(names, ["one", "two"]);
     assert!(
         complaints(&desired)[0].contains("container thief"),
@@ -596,9 +598,9 @@ fn containers_of_one_project_share_a_name_and_others_do_not_take_it() {
 #[test]
 fn a_site_that_no_proxy_can_reach_is_told() {
     let mut far = container("far", 4).label("host", "far.example");
-    far.networks
+    far.endpoints
         .iter_mut()
-        .for_each(|network| network.id = "net-2".into());
+        .for_each(|endpoint| endpoint.network_id = "net-2".into());
     let with_proxy = desired([proxy(), far.clone()]);
     assert!(
         complaints(&with_proxy)[0].contains("no proxy shares a network with it; there is proxy")
@@ -845,19 +847,24 @@ fn labels_that_contradict_each_other_are_told() {
 
 #[test]
 fn a_proxy_and_a_network_can_be_named() {
-    let second = |name: &str, number| {
+    let second = |name: &str, folder: &str, number| {
         let mut proxy = proxy();
         proxy.name = ContainerName::parse(name).expect("a name");
+        proxy.mounts = vec![volume(folder, "/etc/nginx/conf.d", false)];
         proxy
-            .networks
+            .endpoints
             .iter_mut()
-            .for_each(|network| network.address = Some(IpAddr::from([10, 0, 0, number])));
+            .for_each(|endpoint| endpoint.address = Some(IpAddr::from([10, 0, 0, number])));
         proxy
     };
     let via = container("shop", 4)
         .label("host", "shop.example")
         .label("via", "inner");
-    let desired = desired([second("edge", 10), second("inner", 11), via.clone()]);
+    let desired = desired([
+        second("edge", "edge", 10),
+        second("inner", "state", 11),
+        via.clone(),
+    ]);
     let serving: Vec<_> = desired
         .consumers
         .values()
@@ -869,13 +876,13 @@ fn a_proxy_and_a_network_can_be_named() {
     let mut two = container("two", 5)
         .label("host", "two.example")
         .project_is("stack");
-    let back = |number| Network {
+    let back = |number| Endpoint {
         address: Some(IpAddr::from([10, 9, 0, number])),
         ..network("stack_back", 0)
     };
-    two.networks = [back(5), two.networks[0].clone()].into();
+    two.endpoints = [back(5), two.endpoints[0].clone()].into();
     let mut proxy = proxy();
-    proxy.networks = [back(3), proxy.networks[0].clone()].into();
+    proxy.endpoints = [back(3), proxy.endpoints[0].clone()].into();
     let by_network = |name| self::desired([proxy.clone(), two.clone().label("network", name)]);
     assert_eq!(
         routes(&by_network("back"), "two.example"),
@@ -955,4 +962,94 @@ fn keys_are_for_the_user_that_a_proxy_runs_as_and_one_without_a_number_is_asked_
             "{user}"
         );
     }
+}
+
+/// Another proxy on the same volume, which is younger.
+fn second_proxy() -> Bearer {
+    container("proxy2", 9)
+        .label("kind", "nginx")
+        .mount(volume("edge", "/etc/nginx/conf.d", false))
+}
+
+#[test]
+fn of_two_proxies_with_one_folder_only_the_older_is_configured() {
+    let shop = || container("shop", 4).label("host", "shop.example");
+    let desired = desired([second_proxy(), proxy(), shop()]);
+    let served: Vec<_> = desired
+        .consumers
+        .iter()
+        .flat_map(|(name, consumer)| consumer.sites.keys().map(move |host| (name, host)))
+        .map(|(name, host)| format!("{name} {host}"))
+        .collect();
+    assert_eq!(served, ["proxy shop.example"]);
+    assert_eq!(
+        complaints(&desired),
+        [
+            "container proxy2, label quaymaster.kind=\"nginx\": its folder /etc/nginx/conf.d is also that of container \
+          proxy, which is older; quaymaster configures one proxy in a folder; give it a folder of its own: in Compose, \
+          make it a service of its own with `volumes: [\"edge2:/etc/nginx/conf.d:ro\"]`, add `volumes: \
+          [\"edge2:/edge2\"]` to service quaymaster, and `edge2:` under the top-level volumes; or stop proxy, and this \
+          one takes over. Until then it gets no signal, and serves what it read when it started"
+        ]
+    );
+}
+
+#[test]
+fn a_folder_goes_over_to_the_proxy_that_runs() {
+    let configured = |state: &str, first: bool| {
+        let stopped = Bearer {
+            state: BearerState::Other(state.to_owned()),
+            ..proxy()
+        };
+        let proxies = [Some(second_proxy()), first.then_some(stopped)];
+        let desired = desired(proxies.into_iter().flatten());
+        let names: Vec<_> = desired.consumers.keys().map(ToString::to_string).collect();
+        (names.join(" "), complaints(&desired))
+    };
+    assert_eq!(configured("", false), ("proxy2".to_owned(), vec![]));
+    let (names, said) = configured("exited", true);
+    assert_eq!(names, "proxy2");
+    let told = "container proxy, label quaymaster.kind=\"nginx\": its folder /etc/nginx/conf.d is also that of container \
+                proxy2, which runs; ";
+    assert!(said.len() == 1 && said[0].starts_with(told), "{said:?}");
+    // Its restart policy has it back at once.
+    assert_eq!(configured("restarting", true).0, "proxy");
+}
+
+#[test]
+fn proxies_with_folders_of_their_own_are_all_configured() {
+    let mut other = second_proxy();
+    other.mounts = vec![volume("state", "/etc/nginx/conf.d", false)];
+    let desired = desired([proxy(), other]);
+    assert_eq!((desired.consumers.len(), complaints(&desired)), (2, vec![]));
+}
+
+#[test]
+fn a_site_knows_each_label_that_asks_for_it() {
+    let desired = desired([
+        proxy(),
+        container("shop", 4)
+            .label("site.admin.host", "a.example, b.example")
+            .label("site.admin.redirect", "www.a.example"),
+        container("api", 5)
+            .label("host", "b.example")
+            .label("path", "/api"),
+    ]);
+    let consumer = desired.consumers.values().next().expect("the proxy");
+    let said: Vec<_> = consumer
+        .sites
+        .values()
+        .flat_map(|site| &site.asked_by)
+        .map(|origin| format!("{} {}={}", origin.bearer, origin.label, origin.text))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "shop quaymaster.site.admin.host=a.example",
+            "api quaymaster.host=b.example",
+            "shop quaymaster.site.admin.host=b.example",
+            "shop quaymaster.site.admin.redirect=www.a.example",
+        ]
+    );
+    assert_eq!(&*consumer.said.label, "quaymaster.kind");
 }

@@ -27,7 +27,7 @@ use crate::{
         tests::{container, proxy, rules, snapshot},
     },
     fixtures::plan_rules,
-    observe::{Container, EngineEvent, Observed, PartName, Progress, SharedPath, Way},
+    observe::{Bearer, EngineEvent, Interest, Observed, PartName, Progress, SharedPath, Way},
     plan::{Deploy, plan},
     ports::{Clock, Engine, Page, Probe, ProbeError, Served},
     render::Templates,
@@ -66,7 +66,7 @@ struct Server {
     ends: Cell<bool>,
     /// What its own tool says, each time it is asked: code and words.
     says: RefCell<Vec<(i64, String)>>,
-    container: RefCell<Container>,
+    container: RefCell<Bearer>,
 }
 
 impl Server {
@@ -106,11 +106,11 @@ impl Engine for Server {
         unreachable!("a deployment follows no events")
     }
 
-    async fn containers(&self, _: &str) -> Result<Vec<Container>, EngineError> {
+    async fn bearers(&self, _: &Interest) -> Result<Vec<Bearer>, EngineError> {
         unreachable!("a deployment lists nothing")
     }
 
-    async fn inspect(&self, _: &str) -> Result<Option<Container>, EngineError> {
+    async fn bearer(&self, _: &str, _: &Interest) -> Result<Option<Bearer>, EngineError> {
         Ok(Some(self.container.borrow().clone()))
     }
 

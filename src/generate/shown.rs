@@ -1,5 +1,5 @@
 use crate::{
-    observe::{Container, ContainerState, Detail, Health, Network},
+    observe::{Bearer, BearerState, Detail, Endpoint, Health},
     render::{ContainerView, NetworkView},
 };
 
@@ -21,25 +21,25 @@ pub(super) fn shown(detail: &Detail) -> ContainerView {
         labels: container.labels.clone().into_iter().collect(),
         env: environment.clone(),
         networks: container
-            .networks
+            .endpoints
             .iter()
-            .map(|network| place(container, network))
+            .map(|endpoint| place(container, endpoint))
             .collect(),
         tcp: container.exposed.clone(),
         udp: exposed_udp.clone(),
     }
 }
 
-fn status(container: &Container) -> &str {
+fn status(container: &Bearer) -> &str {
     match &container.state {
-        ContainerState::Running => "running",
-        ContainerState::Paused => "paused",
-        ContainerState::Other(word) => word,
-        ContainerState::Removed { .. } => "removed",
+        BearerState::Running => "running",
+        BearerState::Paused => "paused",
+        BearerState::Other(word) => word,
+        BearerState::Removed { .. } => "removed",
     }
 }
 
-fn health(container: &Container) -> &str {
+fn health(container: &Bearer) -> &str {
     match &container.health {
         None => "unknown",
         Some(Health::Healthy) => "healthy",
@@ -49,22 +49,22 @@ fn health(container: &Container) -> &str {
     }
 }
 
-fn place(container: &Container, network: &Network) -> NetworkView {
+fn place(container: &Bearer, endpoint: &Endpoint) -> NetworkView {
     let in_project = |project: &str| {
-        network
-            .name
+        endpoint
+            .network
             .strip_prefix(project)?
             .strip_prefix('_')
             .filter(|name| !name.is_empty())
     };
     let compose_name = container.project().and_then(in_project).map(str::to_owned);
-    let ip_address = network
+    let ip_address = endpoint
         .address
         .map(|address| address.to_string())
         .unwrap_or_default();
     NetworkView {
-        id: network.id.clone(),
-        name: network.name.clone(),
+        id: endpoint.network_id.clone(),
+        name: endpoint.network.clone(),
         compose_name,
         ip_address,
     }

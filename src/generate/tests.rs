@@ -11,7 +11,7 @@ use futures_util::{FutureExt, stream::LocalBoxStream};
 use super::*;
 use crate::{
     adapters::{clock::SystemClock, engine::RecordedEngine},
-    observe::{Container, Detail, Way},
+    observe::{Bearer, Detail, Interest, Way},
     ports::{DiskError, Ran},
 };
 
@@ -125,12 +125,12 @@ impl Engine for Scripted {
         self.recorded.events().await
     }
 
-    async fn containers(&self, prefix: &str) -> Result<Vec<Container>, EngineError> {
-        self.recorded.containers(prefix).await
+    async fn bearers(&self, interest: &Interest) -> Result<Vec<Bearer>, EngineError> {
+        self.recorded.bearers(interest).await
     }
 
-    async fn inspect(&self, word: &str) -> Result<Option<Container>, EngineError> {
-        self.recorded.inspect(word).await
+    async fn bearer(&self, word: &str, interest: &Interest) -> Result<Option<Bearer>, EngineError> {
+        self.recorded.bearer(word, interest).await
     }
 
     async fn kill(

@@ -15,8 +15,8 @@ use super::{
     shown::shown,
 };
 use crate::{
-    desire::{Complaint, lost_policy, signal_way},
-    observe::{Container, Detail, Way},
+    desire::{Complaint, Origin, lost_policy, signal_way},
+    observe::{Bearer, Detail, Way},
     plan::run_failed,
     ports::{Clock, DetailedEngine, EngineError, Remark},
     render::ContainersView,
@@ -215,7 +215,7 @@ impl Turning {
     }
 
     /// Keeps what was put in place when all checks pass, and lets it be known.
-    async fn accept(&mut self, placed: Placed, checks: &[(Container, Vec<String>)], asked: Digest) {
+    async fn accept(&mut self, placed: Placed, checks: &[(Bearer, Vec<String>)], asked: Digest) {
         let nobody = self
             .given
             .checks
@@ -264,7 +264,7 @@ impl Turning {
     }
 
     /// What is to be run where before anybody is told.
-    fn checks(&self) -> Vec<(Container, Vec<String>)> {
+    fn checks(&self) -> Vec<(Bearer, Vec<String>)> {
         let each = self.given.checks.iter().flat_map(|checking| {
             self.meant(&checking.target)
                 .into_iter()
@@ -274,7 +274,7 @@ impl Turning {
     }
 
     /// The containers that run and that the user means by a word.
-    fn meant(&self, target: &str) -> Vec<&Container> {
+    fn meant(&self, target: &str) -> Vec<&Bearer> {
         let running = self
             .details
             .iter()
@@ -348,12 +348,10 @@ impl Turning {
         let mut complaints = Vec::new();
         for container in self.meant(target) {
             let lost = lost_policy(container, self.own(), signal);
-            complaints.extend(lost.map(|(problem, remedy)| Complaint {
-                container: container.name.clone(),
-                label: "option --signal".to_owned(),
-                value: format!("{target} {signal}"),
-                problem,
-                remedy,
+            complaints.extend(lost.map(|(problem, remedy)| {
+                let text = format!("{target} {signal}");
+                let said = Origin::new(&container.name, "option --signal", &text);
+                said.complains(problem, remedy)
             }));
         }
         for complaint in complaints {
@@ -364,7 +362,7 @@ impl Turning {
     }
 
     /// The container that we run in.
-    fn own(&self) -> Option<&Container> {
+    fn own(&self) -> Option<&Bearer> {
         let own = self.details.as_ref()?.get(self.given.own.as_ref()?)?;
         Some(&own.container)
     }
@@ -416,7 +414,7 @@ impl Turning {
 /// Tells one container.
 async fn tell(
     engine: &dyn DetailedEngine,
-    container: &Container,
+    container: &Bearer,
     by: By,
     way: Way,
 ) -> Result<Event, EngineError> {
@@ -450,7 +448,7 @@ impl TakenBack {
 
 /// Why new files do not stay.
 struct Failed<'a> {
-    consumer: &'a Container,
+    consumer: &'a Bearer,
     problem: String,
     /// Whether it was said of the files, so that they are no better the next time.
     is_refusal: bool,
@@ -459,7 +457,7 @@ struct Failed<'a> {
 /// Runs all checks, until one does not pass.
 async fn check<'a>(
     engine: &dyn DetailedEngine,
-    checks: &'a [(Container, Vec<String>)],
+    checks: &'a [(Bearer, Vec<String>)],
 ) -> Result<(), Failed<'a>> {
     for (consumer, words) in checks {
         let (problem, is_refusal) = match engine.exec(&consumer.id, words).await {
@@ -480,14 +478,13 @@ async fn check<'a>(
 /// take before.
 fn asked<'a>(
     made: impl Iterator<Item = &'a RenderedFile>,
-    checks: &[(Container, Vec<String>)],
+    checks: &[(Bearer, Vec<String>)],
 ) -> Digest {
     let files = made.filter_map(|made| match made {
         RenderedFile::New(new) => Some([new.target.display().to_string(), new.text.clone()]),
         RenderedFile::Printed(_) | RenderedFile::Unchanged => None,
     });
-    let started =
-        |container: &Container| container.started_at.map(|time| time.millis().to_string());
+    let started = |container: &Bearer| container.started_at.map(|time| time.millis().to_string());
     let readers = checks
         .iter()
         .map(|(reader, _)| [reader.id.to_string(), started(reader).unwrap_or_default()]);

@@ -3,11 +3,12 @@
 //! Values only. Adapters fill them, ports hand them over, `desire` and `plan` read them. Nothing here judges a label or
 //! decides what to do.
 
+mod bearer;
 mod certificate;
-mod container;
 mod event;
 mod holder;
 mod installed;
+mod interest;
 mod mounts;
 mod part_name;
 mod release;
@@ -22,16 +23,17 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-pub use certificate::{HeldCertificate, Shelf, Source};
-pub use container::{
-    Container, ContainerState, Detail, Health, Joined, Network, RestartPolicy, Wait, Way, times,
+pub use bearer::{
+    Bearer, BearerState, Detail, Endpoint, Health, Joined, RestartPolicy, Wait, Way, times,
 };
+pub use certificate::{HeldCertificate, Shelf, Source};
 pub use event::{EngineEvent, EventKind};
 pub use holder::Holder;
 pub use installed::{
     CLOSED, Installed, InstalledFile, InstalledTemplates, Process, Progress, Refused,
     RefusedTemplates, Trial, Units,
 };
+pub use interest::Interest;
 pub use mounts::{Mount, MountKind, Place, SharedPath, find, locate, source};
 pub use part_name::PartName;
 pub use release::{Release, Released};
@@ -44,11 +46,11 @@ use crate::values::{CertificateName, ContainerName, Digest, Host, Retry, Timesta
 /// What the engine says, as far as it concerns us, and what we remember of what it said before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Containers that bear one of our labels, running or not. One that is the same as before is the same `Rc`, so that
+    /// Bearers of labels that concern us, running or not. One that is the same as before is the same `Rc`, so that
     /// it is quick to tell which are not.
-    pub containers: BTreeMap<ContainerName, Rc<Container>>,
+    pub bearers: BTreeMap<ContainerName, Rc<Bearer>>,
     /// The container we run in; `None` on a host.
-    pub own: Option<Container>,
+    pub own: Option<Bearer>,
     /// Which project has which host, from before.
     pub holders: Rc<BTreeMap<Host, Holder>>,
 }

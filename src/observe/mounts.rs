@@ -55,6 +55,29 @@ pub enum Place {
     Host(PathBuf),
 }
 
+impl Place {
+    /// Says if both are one place, be it known by a volume or by a path of the host.
+    pub fn is(&self, other: &Self) -> bool {
+        let in_volume = |place: &Self| match place {
+            Self::Volume {
+                name, driver, rest, ..
+            } => Some((name.clone(), driver.clone(), rest.clone())),
+            Self::Host(_) => None,
+        };
+        let volume = in_volume(self);
+        let host = self.on_host();
+        volume.is_some() && volume == in_volume(other) || host.is_some() && host == other.on_host()
+    }
+
+    /// Its path on the engine's host, where that is known.
+    fn on_host(&self) -> Option<&Path> {
+        match self {
+            Self::Volume { on_host, .. } => on_host.as_deref(),
+            Self::Host(path) => Some(path),
+        }
+    }
+}
+
 /// A folder of ours in which others may write, or that lies in such a one. Down to where it is mounted its path is ours
 /// and the user's alone, links and all; what is beneath that may be a link that anybody put there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -422,6 +445,70 @@ mod tests {
             SharedPath::beneath(Path::new("/ed"), "/edge/x"),
             SharedPath::top("/edge/x")
         );
+    }
+
+    #[test]
+    fn a_place_is_the_same_however_it_is_mounted() {
+        let mut elsewhere = volume("edge", "/c");
+        if let MountKind::Volume { source, driver, .. } = &mut elsewhere.kind {
+            (*source, *driver) = (PathBuf::new(), "nfs".to_owned());
+        }
+        let on_host = "/var/lib/docker/volumes/edge/_data";
+        for (case, one, other, expected) in [
+            (
+                "one volume",
+                volume("edge", "/c"),
+                volume("edge", "/c"),
+                true,
+            ),
+            (
+                "two volumes",
+                volume("edge", "/c"),
+                volume("other", "/c"),
+                false,
+            ),
+            (
+                "two folders of a volume",
+                subpath("edge", "a", "/c"),
+                subpath("edge", "b", "/c"),
+                false,
+            ),
+            (
+                "a folder of a volume",
+                subpath("edge", "a", "/c"),
+                subpath("edge", "a", "/c"),
+                true,
+            ),
+            ("one bind", bind("/srv/c", "/c"), bind("/srv/c", "/c"), true),
+            (
+                "two binds",
+                bind("/srv/c", "/c"),
+                bind("/srv/d", "/c"),
+                false,
+            ),
+            (
+                "a volume by its path",
+                volume("edge", "/c"),
+                bind(on_host, "/c"),
+                true,
+            ),
+            ("a parent", bind("/srv", "/c"), bind("/srv/c", "/c"), false),
+            (
+                "one without a path",
+                elsewhere.clone(),
+                elsewhere.clone(),
+                true,
+            ),
+            ("another driver", elsewhere, volume("edge", "/c"), false),
+        ] {
+            let [one, other] =
+                [one, other].map(|mount| locate(&[mount], Path::new("/c")).expect("a place"));
+            assert_eq!(
+                (one.is(&other), other.is(&one)),
+                (expected, expected),
+                "{case}"
+            );
+        }
     }
 
     #[test]

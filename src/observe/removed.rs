@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Container, ContainerState, Network, RestartPolicy};
+use super::{Bearer, BearerState, Endpoint, RestartPolicy};
 use crate::values::{ContainerId, ContainerName, Timestamp};
 
 /// A container that was removed: as much of it as says what its labels asked for.
@@ -15,6 +15,8 @@ pub struct Removed {
     /// When it was removed.
     pub at: Timestamp,
     labels: BTreeMap<String, String>,
+    #[serde(default)]
+    variables: BTreeMap<String, String>,
     created: Option<Timestamp>,
     started_at: Option<Timestamp>,
     /// The networks it was on, by name and id.
@@ -24,39 +26,41 @@ pub struct Removed {
 
 impl Removed {
     /// Takes down a container that was removed at this time.
-    pub fn of(container: &Container, at: Timestamp) -> Self {
+    pub fn of(container: &Bearer, at: Timestamp) -> Self {
         Self {
             id: container.id.clone(),
             name: container.name.clone(),
             at,
             labels: container.labels.clone().into_iter().collect(),
+            variables: container.variables.clone().into_iter().collect(),
             created: container.created,
             started_at: container.started_at,
             networks: container
-                .networks
+                .endpoints
                 .iter()
-                .map(|network| (network.name.clone(), network.id.clone()))
+                .map(|endpoint| (endpoint.network.clone(), endpoint.network_id.clone()))
                 .collect(),
             exposed: container.exposed.clone(),
         }
     }
 
     /// The container as it counts now: without addresses, and without what only a server has.
-    pub fn container(&self) -> Container {
-        Container {
+    pub fn bearer(&self) -> Bearer {
+        Bearer {
             id: self.id.clone(),
             name: self.name.clone(),
             labels: self.labels.clone().into_iter().collect(),
-            state: ContainerState::Removed { at: self.at },
+            variables: self.variables.clone().into_iter().collect(),
+            state: BearerState::Removed { at: self.at },
             health: None,
             created: self.created,
             started_at: self.started_at,
-            networks: self
+            endpoints: self
                 .networks
                 .iter()
-                .map(|(name, id)| Network {
-                    name: name.clone(),
-                    id: id.clone(),
+                .map(|(name, id)| Endpoint {
+                    network: name.clone(),
+                    network_id: id.clone(),
                     address: None,
                     gateway: None,
                 })

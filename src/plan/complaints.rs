@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::kept_until;
 use crate::{
-    desire::{Complaint, Desired, Pin, Wanted},
+    desire::{Complaint, Desired, Origin, Pin, Wanted},
     observe::{Observed, RefusedEmail},
     values::{CertificateName, Host, Timestamp},
 };
@@ -50,15 +50,11 @@ fn kept(
 ) -> Option<Complaint> {
     let (held, issuer) = (observed.held.get(name)?, &wanted.issuance.issuer);
     let until = kept_until(held, issuer, now)?;
-    Some(Complaint {
-        container: wanted.issuer_said.container.clone(),
-        label: wanted.issuer_said.label.clone(),
-        value: issuer.to_string(),
-        problem: format!(
-            "the certificate {name} that is there is trusted, and none from {issuer} is; it stays until {until}"
-        ),
-        remedy: format!("name the CA again that issued it; to try {issuer} out, use another host"),
-    })
+    let problem = format!(
+        "the certificate {name} that is there is trusted, and none from {issuer} is; it stays until {until}"
+    );
+    let remedy = format!("name the CA again that issued it; to try {issuer} out, use another host");
+    Some(wanted.issuer_said.clone().complains(problem, remedy))
 }
 
 /// That a CA does not take the e-mail address of the settings: whoever asks it first says so.
@@ -66,14 +62,11 @@ fn unreached(ca: &str, refused: &RefusedEmail, desired: &Desired) -> Option<Comp
     let mut wanted = desired.certificates.values();
     let asking = wanted.find(|wanted| wanted.issuance.issuer.directory() == Some(ca))?;
     let RefusedEmail { email, problem } = refused;
-    Some(Complaint {
-        container: asking.issuer_said.container.clone(),
-        label: "setting email".to_owned(),
-        value: email.clone(),
-        problem: format!("{ca} does not take it, so nobody hears from it: {problem}"),
-        remedy: "write another address, or leave the setting out; certificates are obtained all the same"
-            .to_owned(),
-    })
+    let said = Origin::new(&asking.issuer_said.bearer, "setting email", email);
+    Some(said.complains(
+        format!("{ca} does not take it, so nobody hears from it: {problem}"),
+        "write another address, or leave the setting out; certificates are obtained all the same",
+    ))
 }
 
 /// What is wrong with a pinned certificate, if anything is.
@@ -102,13 +95,7 @@ fn pinned(host: &Host, pin: &Pin, observed: &Observed, now: Timestamp) -> Option
         ),
         Some(_) => return None,
     };
-    Some(Complaint {
-        container: pin.container.clone(),
-        label: pin.label.clone(),
-        value: pin.certificate.to_string(),
-        problem,
-        remedy: remedy.to_owned(),
-    })
+    Some(pin.said.clone().complains(problem, remedy))
 }
 
 #[cfg(test)]

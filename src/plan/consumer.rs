@@ -12,7 +12,7 @@ use super::{
     deploy::deploy,
     edition::{self, Edition, Making},
     gate::{self, Elsewhere, Gate},
-    held_back::{Whose, complaints, of_refused_templates, unrendered, untried},
+    held_back::{complaints, of_refused_templates, unrendered, untried},
     obtain::HeldCertificates,
     part, signals,
 };
@@ -39,7 +39,7 @@ pub(super) fn plan(
         return;
     };
     let signals = signals::seen(consumer, installed, now);
-    let told = signals::complaint(consumer, &signals, rules);
+    let told = signals::complaint(consumer, &signals);
     draft.plan.complaints.extend(told);
     let consumer = &signals::in_force(consumer, &signals);
     let gate = Gate::of(consumer, installed, rules);
@@ -58,7 +58,7 @@ pub(super) fn plan(
     case.complain(parts, &edition, templates, &mut draft.plan.complaints);
     let is_under_way = observed.under_way.contains(&case.subject());
     let shut = case.shut(parts, is_under_way);
-    let told = complaint_of_shut(consumer, &shut, rules);
+    let told = complaint_of_shut(consumer, &shut);
     draft.plan.complaints.extend(told);
     if is_under_way {
         return;
@@ -79,12 +79,7 @@ pub(super) fn plan(
     ) {
         Ok(Some(found)) => case.begin(found, draft),
         Ok(None) => {}
-        Err(error) => drop(
-            draft
-                .plan
-                .complaints
-                .insert(unrendered(consumer, &error, rules)),
-        ),
+        Err(error) => drop(draft.plan.complaints.insert(unrendered(consumer, &error))),
     }
 }
 
@@ -99,9 +94,7 @@ impl Case<'_> {
     ) {
         let (consumer, installed) = (self.consumer, self.installed);
         told.extend(complaints(self, parts, edition.templates));
-        told.extend(of_refused_templates(
-            consumer, installed, templates, self.rules,
-        ));
+        told.extend(of_refused_templates(consumer, installed, templates));
     }
 
     /// Notes what is known better than it is written down.
@@ -184,7 +177,7 @@ impl Case<'_> {
         let trial = self
             .trial(edition, templates, on_trial)
             .unwrap_or_else(|error| {
-                complaints.insert(untried(self.consumer, &error, self.rules));
+                complaints.insert(untried(self.consumer, &error));
                 None
             });
         Ok(trial.or(usual))
@@ -261,11 +254,7 @@ impl Case<'_> {
     }
 }
 
-fn complaint_of_shut(
-    consumer: &Consumer,
-    shut: &BTreeSet<FileName>,
-    rules: &PlanRules,
-) -> Option<Complaint> {
+fn complaint_of_shut(consumer: &Consumer, shut: &BTreeSet<FileName>) -> Option<Complaint> {
     let names = shut
         .iter()
         .map(FileName::as_str)
@@ -280,7 +269,7 @@ fn complaint_of_shut(
         "see why it takes nothing new: `docker logs {}`",
         consumer.name
     );
-    (!shut.is_empty()).then(|| Whose::consumer(consumer, rules).complains(problem, remedy))
+    (!shut.is_empty()).then(|| consumer.said.clone().complains(problem, remedy))
 }
 
 /// Whether it ended with files that it had not shown to be good: it may be these that it can't start with.

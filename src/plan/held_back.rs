@@ -3,17 +3,16 @@
 use std::{collections::BTreeSet, rc::Rc};
 
 use super::{
-    PlanRules,
     case::Case,
     content::Parts,
     edition::earlier,
     part::{Part, Serving},
 };
 use crate::{
-    desire::{Comes, Complaint, Consumer},
+    desire::{Comes, Complaint, Consumer, Origin},
     observe::{Installed, PartName, Refused},
     render::{TemplateError, Templates},
-    values::{CertificateName, ContainerName, FileName, Host},
+    values::{CertificateName, FileName, Host},
 };
 
 /// What is held back or can't be written, made with these templates.
@@ -59,7 +58,7 @@ fn of_foreign(case: &Case<'_>, file: &FileName, part: &Part) -> Vec<Complaint> {
         case.consumer.name
     );
     let remedy = "move it away; it is not overwritten".to_owned();
-    to_each(about(case, part.host()), &problem, &remedy)
+    to_each(about(case.consumer, part.host()), &problem, &remedy)
 }
 
 /// That a file is refused.
@@ -87,7 +86,7 @@ fn of_file(
         }
     };
     let remedy = format!("{change}; until then {meanwhile}, and everything else goes on");
-    to_each(about(case, part.host()), &problem, &remedy)
+    to_each(about(case.consumer, part.host()), &problem, &remedy)
 }
 
 /// That a newer version of a certificate is refused.
@@ -122,7 +121,7 @@ fn of_certificate(
     });
     // What many sites share is told once.
     let only = hosts.next().filter(|_| hosts.next().is_none());
-    to_each(about(case, only), &problem, &remedy)
+    to_each(about(case.consumer, only), &problem, &remedy)
 }
 
 /// A complaint that is told once of the server, for many sites.
@@ -163,7 +162,7 @@ fn of_each_site(case: &Case<'_>, parts: &Parts, templates: &Templates) -> Option
     let change = change(templates.users_in(first.template(case.consumer)));
     let remedy = format!("{change}; until then what was there before stays, and no site is new");
     Some(OfAll {
-        complaint: Whose::consumer(case.consumer, case.rules).complains(problem, remedy),
+        complaint: case.consumer.said.clone().complains(problem, remedy),
         with_certificates: false,
     })
 }
@@ -207,11 +206,11 @@ fn of_each_certificate(case: &Case<'_>, parts: &Parts) -> Option<OfAll> {
     let change: String = users.iter().map(|put| format!("{put}; or ")).collect();
     let remedy = format!(
         "{change}look into its log; where it may not read keys, write the number of the user that it runs as into its \
-         label {}.owner. Until then sites without a certificate go on, and no other is new",
-        case.rules.label_prefix
+         label {}. Until then sites without a certificate go on, and no other is new",
+        case.consumer.said.beside("owner")
     );
     Some(OfAll {
-        complaint: Whose::consumer(case.consumer, case.rules).complains(problem, remedy),
+        complaint: case.consumer.said.clone().complains(problem, remedy),
         with_certificates: true,
     })
 }
@@ -235,13 +234,17 @@ fn of_templates(case: &Case<'_>, parts: &Parts) -> Vec<Complaint> {
     let of_all = parts.failing().find(|(_, part, _)| part.host().is_none());
     let of_all = of_all.or_else(|| parts.failing().next().filter(|_| !parts.has_site()));
     if let Some((.., error)) = of_all {
-        return vec![unrendered(case.consumer, error, case.rules)];
+        return vec![unrendered(case.consumer, error)];
     }
     let of_each = parts.failing().flat_map(|(file, part, error)| {
         let meanwhile = meanwhile(file, part.host(), case.installed);
         let remedy =
             format!("mend the template, or change the site's labels; until then {meanwhile}");
-        to_each(about(case, part.host()), &error.to_string(), &remedy)
+        to_each(
+            about(case.consumer, part.host()),
+            &error.to_string(),
+            &remedy,
+        )
     });
     of_each.collect()
 }
@@ -251,7 +254,6 @@ pub(super) fn of_refused_templates(
     consumer: &Consumer,
     installed: &Installed,
     templates: &Templates,
-    rules: &PlanRules,
 ) -> Option<Complaint> {
     let refused = installed.templates.refused(templates.version())?;
     earlier(installed, templates)?;
@@ -266,23 +268,22 @@ pub(super) fn of_refused_templates(
         consumer.name, refused.reason
     );
     let remedy = "mend the templates; they are tried again when they change, and until then those before them stay in use";
-    Some(Whose::consumer(consumer, rules).complains(problem, remedy.to_owned()))
+    Some(consumer.said.clone().complains(problem, remedy.to_owned()))
 }
 
 /// What is told of a new edition that is not tried, because a template fails.
-pub(super) fn untried(consumer: &Consumer, error: &TemplateError, rules: &PlanRules) -> Complaint {
+pub(super) fn untried(consumer: &Consumer, error: &TemplateError) -> Complaint {
     let remedy = "mend the template; until then the templates before it stay in use";
-    Whose::consumer(consumer, rules).complains(error.to_string(), remedy.to_owned())
+    consumer
+        .said
+        .clone()
+        .complains(error.to_string(), remedy.to_owned())
 }
 
 /// What is told when nothing of a consumer's can be brought up to date, because a template fails.
-pub(super) fn unrendered(
-    consumer: &Consumer,
-    error: &TemplateError,
-    rules: &PlanRules,
-) -> Complaint {
+pub(super) fn unrendered(consumer: &Consumer, error: &TemplateError) -> Complaint {
     let remedy = "mend the template; until then what is live stays where it leads to nobody else";
-    Whose::consumer(consumer, rules).complains(error.to_string(), remedy.to_owned())
+    consumer.said.clone().complains(error.to_string(), remedy)
 }
 
 /// What becomes of a site whose own file is held back.
@@ -306,55 +307,16 @@ fn change<'t>(users: impl Iterator<Item = &'t str>) -> String {
     }
 }
 
-/// Who is told, and of which label.
-pub(super) struct Whose {
-    container: ContainerName,
-    label: String,
-    value: String,
+/// The same complaint about each of these labels.
+fn to_each(origins: Vec<Origin>, problem: &str, remedy: &str) -> Vec<Complaint> {
+    let told = |origin: Origin| origin.complains(problem.to_owned(), remedy.to_owned());
+    origins.into_iter().map(told).collect()
 }
 
-impl Whose {
-    pub(super) fn consumer(consumer: &Consumer, rules: &PlanRules) -> Self {
-        let label = format!("{}.kind", rules.label_prefix);
-        Self {
-            container: consumer.name.clone(),
-            label,
-            value: consumer.kind.name.to_owned(),
-        }
+/// The labels that a part comes from: those that ask for its host, else the one of the consumer.
+fn about(consumer: &Consumer, host: Option<&Host>) -> Vec<Origin> {
+    match host.and_then(|host| consumer.sites.get(host)) {
+        Some(site) => site.asked_by.to_vec(),
+        None => vec![consumer.said.clone()],
     }
-
-    pub(super) fn complains(self, problem: String, remedy: String) -> Complaint {
-        let Self {
-            container,
-            label,
-            value,
-        } = self;
-        Complaint {
-            container,
-            label,
-            value,
-            problem,
-            remedy,
-        }
-    }
-}
-
-/// The same complaint to each.
-fn to_each(whose: Vec<Whose>, problem: &str, remedy: &str) -> Vec<Complaint> {
-    let told = |whose: Whose| whose.complains(problem.to_owned(), remedy.to_owned());
-    whose.into_iter().map(told).collect()
-}
-
-/// Whose a part is: the containers that claim its host, else the consumer.
-fn about(case: &Case<'_>, host: Option<&Host>) -> Vec<Whose> {
-    let site = host.and_then(|host| Some((host, case.consumer.sites.get(host)?)));
-    let Some((host, site)) = site else {
-        return vec![Whose::consumer(case.consumer, case.rules)];
-    };
-    let of = |container: &ContainerName| Whose {
-        container: container.clone(),
-        label: format!("{}.host", case.rules.label_prefix),
-        value: host.to_string(),
-    };
-    site.containers.iter().map(of).collect()
 }

@@ -68,8 +68,6 @@ pub struct PlanRules {
     pub mark_host: String,
     /// The longest rest before everything is looked at again.
     pub resync: Duration,
-    /// What our labels begin with, for complaints.
-    pub label_prefix: String,
     /// What CAs are asked with, besides what labels say: settings about all of them, and this version.
     pub circumstances: Digest,
 }

@@ -564,7 +564,7 @@ mod tests {
     #[test]
     fn nothing_is_made_or_asked_for_a_name_that_no_proxy_serves() {
         for mut elsewhere in [shop(), shop().label("ca", "self-signed")] {
-            elsewhere.networks = [].into();
+            elsewhere.endpoints = [].into();
             let desired = desired([proxy(), elsewhere]);
             assert_eq!(
                 desired.certificates.len(),

@@ -2,7 +2,6 @@
 
 use std::{rc::Rc, time::Duration};
 
-use super::{PlanRules, held_back::Whose};
 use crate::{
     desire::{Complaint, Consumer, Reload},
     observe::{Installed, Progress, Sent, Signals},
@@ -71,25 +70,21 @@ fn hopeless(consumer: &Consumer, signals: &Signals) -> Option<Signal> {
 }
 
 /// What is told of a consumer that ends of its signal.
-pub(super) fn complaint(
-    consumer: &Consumer,
-    signals: &Signals,
-    rules: &PlanRules,
-) -> Option<Complaint> {
+pub(super) fn complaint(consumer: &Consumer, signals: &Signals) -> Option<Complaint> {
     let signal = hopeless(consumer, signals)?;
     let (ended, seconds) = (signals.ended, ENDS_WITHIN.as_secs());
     let problem = format!(
         "it ended within {seconds} seconds of the signal {signal}, {ended} times in a row, as containers do whose first \
          process is an init that takes this signal for its end; it is not sent again"
     );
-    let label = format!("{}.reload", rules.label_prefix);
+    let label = consumer.said.beside("reload");
     let words = consumer.kind.reload_words.join(" ");
     let remedy = format!(
         "write the label {label}=exec {words} (which needs the right exec), {label}=restart (which needs the right \
          restart) or {label}=none; until its image, command or labels change it gets its files and reads them when it \
          starts"
     );
-    Some(Whose::consumer(consumer, rules).complains(problem, remedy))
+    Some(consumer.said.clone().complains(problem, remedy))
 }
 
 #[cfg(test)]
@@ -97,7 +92,7 @@ mod tests {
     use super::{super::tests::*, *};
     use crate::{
         desire::tests::{container, proxy},
-        observe::{Container, Observed},
+        observe::{Bearer, Observed},
         plan::{Action, Deploy, Plan, Tell},
         values::ContainerName,
     };
@@ -106,7 +101,7 @@ mod tests {
 
     /// A proxy that ends at each HUP and is started again at once, and everything about it.
     struct World {
-        proxy: Container,
+        proxy: Bearer,
         apps: u8,
         observed: Observed,
         now: Timestamp,
@@ -218,12 +213,12 @@ mod tests {
         // It may follow signals now.
         let before = world.proxy.clone();
         for change in [
-            (|proxy| proxy.label("reload", "HUP")) as fn(Container) -> Container,
-            |proxy| Container {
+            (|proxy| proxy.label("reload", "HUP")) as fn(Bearer) -> Bearer,
+            |proxy| Bearer {
                 command: vec!["nginx".to_owned()],
                 ..proxy
             },
-            |proxy| Container {
+            |proxy| Bearer {
                 image: Some(crate::values::Digest::of("another")),
                 ..proxy
             },
@@ -234,7 +229,7 @@ mod tests {
             assert_eq!(deployed(plan).tell, Tell::Signal(Signal::HUP));
         }
         // One that is made anew of the same ends as before.
-        world.proxy = Container {
+        world.proxy = Bearer {
             id: container("proxy", 9).id,
             created: Some(world.now),
             started_at: Some(world.now),
@@ -246,7 +241,7 @@ mod tests {
     #[test]
     fn an_end_is_of_a_signal_only_where_it_comes_soon_and_before_anything_new_was_seen() {
         let consumer = |started_at, ended_at| {
-            let proxy = Container {
+            let proxy = Bearer {
                 started_at: Some(started_at),
                 ended_at,
                 ..proxy()

@@ -15,7 +15,7 @@ use crate::{
         tests::{container, own, proxy, rules as label_rules, snapshot},
     },
     observe::{
-        Container, ContainerState, Health, InstalledFile, Progress, RenewalOutcome, RenewalRequest,
+        Bearer, BearerState, Health, InstalledFile, Progress, RenewalOutcome, RenewalRequest,
         Snapshot, Stage,
     },
     values::Retry,
@@ -30,11 +30,11 @@ fn templates() -> Templates {
     Templates::built_in().expect("they are tested")
 }
 
-pub(super) fn shop() -> Container {
+pub(super) fn shop() -> Bearer {
     container("shop", 4).label("host", "shop.example")
 }
 
-pub(super) fn desired(containers: impl IntoIterator<Item = Container>) -> Desired {
+pub(super) fn desired(containers: impl IntoIterator<Item = Bearer>) -> Desired {
     desire(&snapshot(containers), &label_rules())
 }
 
@@ -201,7 +201,7 @@ fn a_signal_that_was_not_sent_is_owed_until_a_start_makes_it_moot() {
         ["signal proxy HUP", "prove proxy"]
     );
     let mut stopped = proxy();
-    stopped.state = ContainerState::Other("exited".into());
+    stopped.state = BearerState::Other("exited".into());
     assert!(told(&desired([stopped, shop()]), &observed, START).is_empty());
     let mut started = proxy();
     started.started_at = started.started_at.map(|time| time + HOUR);
@@ -237,7 +237,7 @@ fn a_proxy_that_was_started_again_is_looked_at_once() {
 #[test]
 fn what_is_put_into_a_stopped_proxy_that_then_dies_is_taken_back_and_waits_until_it_runs() {
     let mut stopped = proxy();
-    stopped.state = ContainerState::Other("exited".into());
+    stopped.state = BearerState::Other("exited".into());
     let both = desired([stopped.clone(), shop()]);
     let mut observed = fresh(&both);
     observed = foresee(&observed, &planned(&both, &observed, START), START);

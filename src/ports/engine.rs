@@ -7,7 +7,7 @@ use futures_util::stream::LocalBoxStream;
 use thiserror::Error;
 
 use crate::{
-    observe::{Container, Detail, EngineEvent, Way},
+    observe::{Bearer, Detail, EngineEvent, Interest, Way},
     values::{ContainerId, Retry, Signal},
 };
 
@@ -21,11 +21,16 @@ pub trait Engine {
         &self,
     ) -> Result<LocalBoxStream<'static, Result<EngineEvent, EngineError>>, EngineError>;
 
-    /// All containers with a label that begins with `prefix` and a dot, running or not, each as inspect tells it.
-    async fn containers(&self, prefix: &str) -> Result<Vec<Container>, EngineError>;
+    /// All bearers that concern us, running or not, each as inspect tells it.
+    async fn bearers(&self, interest: &Interest) -> Result<Vec<Bearer>, EngineError>;
 
-    /// One container by id or name; `None` when there is none.
-    async fn inspect(&self, container: &str) -> Result<Option<Container>, EngineError>;
+    /// One bearer by id or name, with those variables of it that are read; `None` when there is none.
+    async fn bearer(&self, word: &str, interest: &Interest) -> Result<Option<Bearer>, EngineError>;
+
+    /// One container by id or name, be it of interest or not, without variables; `None` when there is none.
+    async fn inspect(&self, container: &str) -> Result<Option<Bearer>, EngineError> {
+        self.bearer(container, &Interest::default()).await
+    }
 
     /// Sends a signal to the container's first process, and says which way it went: where the direct one is closed, it
     /// goes by the engine.

@@ -46,7 +46,7 @@ impl fmt::Display for FindingState {
 /// What to do about a container that does not run. One that its restart policy is about to start again needs nobody to
 /// start it.
 pub fn start_it(name: &ContainerName, snapshot: &Snapshot) -> String {
-    let container = snapshot.containers.get(name);
+    let container = snapshot.bearers.get(name);
     if let Some(container) = container.filter(|container| container.is_restarting()) {
         let before = match container.restarts {
             0 => String::new(),

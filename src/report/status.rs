@@ -291,7 +291,7 @@ fn sites(desired: &Desired, observed: &Observed) -> Vec<SiteStatus> {
         consumer.sites.iter().map(move |(host, site)| SiteStatus {
             host: host.clone(),
             proxy: consumer.name.clone(),
-            containers: site.containers.to_vec(),
+            containers: site.bearers().cloned().collect(),
             redirect: match &site.content {
                 SiteContent::Redirect(to) => Some(to.clone()),
                 SiteContent::Routes(_) => None,

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
 use crate::{
     desire::ignores_health,
-    observe::{Container, Health, Snapshot, Wait},
+    observe::{Bearer, Health, Snapshot, Wait},
     values::{ContainerId, ContainerName, Digest, Timestamp},
 };
 
@@ -67,8 +67,8 @@ impl Damping {
 
     /// Takes over what an event has made of a container. What went while nobody could see is not counted: an engine that
     /// restarts is no fault of theirs.
-    pub fn take(&mut self, before: &Container, after: Option<&Container>, now: Timestamp) {
-        let stays = |after: &Container| {
+    pub fn take(&mut self, before: &Bearer, after: Option<&Bearer>, now: Timestamp) {
+        let stays = |after: &Bearer| {
             is_up(after, &self.label_prefix) && after.started_at == before.started_at
         };
         if is_up(before, &self.label_prefix) && !after.is_some_and(stays) {
@@ -82,13 +82,13 @@ impl Damping {
     pub fn settle(&mut self, snapshot: &mut Snapshot, now: Timestamp) -> bool {
         let (prefix, mut is_any) = (&self.label_prefix, false);
         self.flapping.retain(|name, flapping| {
-            let container = snapshot.containers.get_mut(name);
-            let container = container.filter(|container| container.removed().is_none());
-            let goes_on = flapping.follow(container.as_deref().map(Rc::as_ref), prefix, now);
-            if let Some(container) = container {
-                let waits = goes_on.then(|| flapping.wait(container)).flatten();
-                if container.waits != waits {
-                    Rc::make_mut(container).waits = waits;
+            let bearer = snapshot.bearers.get_mut(name);
+            let bearer = bearer.filter(|bearer| bearer.removed().is_none());
+            let goes_on = flapping.follow(bearer.as_deref().map(Rc::as_ref), prefix, now);
+            if let Some(bearer) = bearer {
+                let waits = goes_on.then(|| flapping.wait(bearer)).flatten();
+                if bearer.waits != waits {
+                    Rc::make_mut(bearer).waits = waits;
                     is_any = true;
                 }
             }
@@ -115,22 +115,22 @@ impl Damping {
 
 /// Whether nothing is known that keeps requests from it. One whose first check has not passed yet counts: whether it ends
 /// before or after that, it comes and goes. One that uses another's network goes with that one.
-fn is_up(container: &Container, label_prefix: &str) -> bool {
-    let is_well = container.health != Some(Health::Unhealthy);
-    let mut networks = container.networks.iter();
-    let is_on_one = container.joins.is_none() || networks.any(|network| network.address.is_some());
-    container.is_running() && is_on_one && (is_well || ignores_health(container, label_prefix))
+fn is_up(bearer: &Bearer, label_prefix: &str) -> bool {
+    let is_well = bearer.health != Some(Health::Unhealthy);
+    let mut endpoints = bearer.endpoints.iter();
+    let is_on_one = bearer.joins.is_none() || endpoints.any(|endpoint| endpoint.address.is_some());
+    bearer.is_running() && is_on_one && (is_well || ignores_health(bearer, label_prefix))
 }
 
 impl Flapping {
     /// One that was up until now.
-    fn of(container: &Container, now: Timestamp) -> Self {
+    fn of(bearer: &Bearer, now: Timestamp) -> Self {
         Self {
-            id: container.id.clone(),
-            started_at: container.started_at,
-            made_of: container.made_of(),
+            id: bearer.id.clone(),
+            started_at: bearer.started_at,
+            made_of: bearer.made_of(),
             is_up: true,
-            since: container.started_at.unwrap_or(now),
+            since: bearer.started_at.unwrap_or(now),
             left: None,
             served_for: Duration::ZERO,
             let_in: 0,
@@ -140,12 +140,12 @@ impl Flapping {
     }
 
     /// Takes over how it is now; says whether that still has to do with how it was.
-    fn follow(&mut self, container: Option<&Container>, prefix: &str, now: Timestamp) -> bool {
+    fn follow(&mut self, bearer: Option<&Bearer>, prefix: &str, now: Timestamp) -> bool {
         // A clock that is set back must not make a pause of seconds one of hours.
         self.since = self.since.min(now);
         self.left = self.left.map(|left| left.min(now));
-        let is_new = |it: &&Container| it.id != self.id || it.started_at != self.started_at;
-        if let Some(started) = container.filter(|it| it.is_running()).filter(is_new) {
+        let is_new = |it: &&Bearer| it.id != self.id || it.started_at != self.started_at;
+        if let Some(started) = bearer.filter(|it| it.is_running()).filter(is_new) {
             if started.id != self.id && started.made_of() != self.made_of {
                 return false;
             }
@@ -159,7 +159,7 @@ impl Flapping {
             }
             (self.id, self.started_at) = (started.id.clone(), started.started_at);
         }
-        match (self.is_up, container.is_some_and(|it| is_up(it, prefix))) {
+        match (self.is_up, bearer.is_some_and(|it| is_up(it, prefix))) {
             (true, false) => self.goes(now),
             (false, true) => self.comes(now),
             _ => {}
@@ -211,10 +211,10 @@ impl Flapping {
     }
 
     /// What it waits for, in this state. One that nobody is about to start again is simply away.
-    fn wait(&self, container: &Container) -> Option<Wait> {
-        (self.is_held() && container.is_kept_going()).then(|| Wait {
+    fn wait(&self, bearer: &Bearer) -> Option<Wait> {
+        (self.is_held() && bearer.is_kept_going()).then(|| Wait {
             until: self.let_in_at(),
-            restarts: container.restarts,
+            restarts: bearer.restarts,
             returns: self.returns,
         })
     }
@@ -225,7 +225,7 @@ mod tests {
     use super::*;
     use crate::{
         desire::tests::{container, snapshot},
-        observe::{ContainerState, Joined},
+        observe::{BearerState, Joined},
     };
 
     const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -239,12 +239,12 @@ mod tests {
         damping: Damping,
         snapshot: Snapshot,
         /// As the engine has it.
-        app: Container,
+        app: Bearer,
     }
 
     impl World {
         /// It runs and was never seen to go.
-        fn of(app: Container) -> Self {
+        fn of(app: Bearer) -> Self {
             Self {
                 damping: Damping::new("quaymaster"),
                 snapshot: snapshot([app.clone()]),
@@ -256,10 +256,10 @@ mod tests {
             Self::of(container("app", 4).label("host", "app.example"))
         }
 
-        fn tell(&mut self, seconds: u64, change: impl FnOnce(&mut Container)) {
+        fn tell(&mut self, seconds: u64, change: impl FnOnce(&mut Bearer)) {
             change(&mut self.app);
             let app = Rc::new(self.app.clone());
-            let containers = &mut self.snapshot.containers;
+            let containers = &mut self.snapshot.bearers;
             let before = containers.insert(app.name.clone(), Rc::clone(&app));
             let before = before.expect("it was there");
             self.damping.take(&before, Some(&app), at(seconds));
@@ -269,14 +269,14 @@ mod tests {
         /// It ends, and its restart policy is about to start it again.
         fn ends(&mut self, seconds: u64) {
             self.tell(seconds, |app| {
-                app.state = ContainerState::Other("restarting".to_owned());
+                app.state = BearerState::Other("restarting".to_owned());
                 app.restarts += 1;
             });
         }
 
         fn starts(&mut self, seconds: u64) {
             self.tell(seconds, |app| {
-                app.state = ContainerState::Running;
+                app.state = BearerState::Running;
                 app.started_at = Some(at(seconds));
             });
         }
@@ -299,8 +299,8 @@ mod tests {
             self.damping.settle(&mut self.snapshot, at(seconds))
         }
 
-        fn seen(&self) -> &Container {
-            &self.snapshot.containers[&self.app.name]
+        fn seen(&self) -> &Bearer {
+            &self.snapshot.bearers[&self.app.name]
         }
 
         /// When it is let in, in seconds.
@@ -429,7 +429,7 @@ mod tests {
         let mut at_once = 0;
         for round in 0..50 {
             world.tell(13 + 2 * round, |app| {
-                app.state = ContainerState::Other("exited".to_owned());
+                app.state = BearerState::Other("exited".to_owned());
             });
             world.starts_by_hand(14 + 2 * round);
             at_once += u32::from(world.seen().takes_traffic());
@@ -452,7 +452,7 @@ mod tests {
     fn one_that_nobody_starts_again_is_away_at_once() {
         let mut world = damped();
         world.tell(11, |app| {
-            app.state = ContainerState::Other("exited".to_owned())
+            app.state = BearerState::Other("exited".to_owned())
         });
         assert!(!world.seen().counts());
         assert_eq!(world.damping.next_end(), Some(at(311)));
@@ -461,7 +461,7 @@ mod tests {
 
         // Nor does one count that was removed.
         let mut world = damped();
-        world.tell(11, |app| app.state = ContainerState::Removed { at: at(11) });
+        world.tell(11, |app| app.state = BearerState::Removed { at: at(11) });
         assert!(!world.seen().counts());
     }
 
@@ -518,10 +518,10 @@ mod tests {
             id: ContainerId::parse("vpn").expect("an id"),
             name: None,
         });
-        let (mut world, address) = (World::of(app.clone()), app.networks[0].address);
+        let (mut world, address) = (World::of(app.clone()), app.endpoints[0].address);
         for round in 1..=3 {
-            world.tell(round * 3, |app| app.networks[0].address = None);
-            world.tell(round * 3 + 1, |app| app.networks[0].address = address);
+            world.tell(round * 3, |app| app.endpoints[0].address = None);
+            world.tell(round * 3 + 1, |app| app.endpoints[0].address = address);
         }
         assert_eq!(world.until(), Some(15));
     }
@@ -531,7 +531,7 @@ mod tests {
         let mut world = damped();
         let name = world.app.name.clone();
         world.tell(11, |app| {
-            app.state = ContainerState::Other("exited".to_owned())
+            app.state = BearerState::Other("exited".to_owned())
         });
         assert!(world.damping.holds(&name), "it is not told anew each time");
         world.starts(12);

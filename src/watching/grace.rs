@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     desire::Desired,
-    observe::{Container, Network, Snapshot},
+    observe::{Bearer, Endpoint, Snapshot},
     values::{ContainerId, ContainerName, Timestamp},
 };
 
@@ -22,7 +22,7 @@ const GRACE: Duration = Duration::from_secs(30);
 pub(crate) struct Grace {
     missed: BTreeMap<ContainerId, Missed>,
     /// Those that are not there any more since this was last asked for.
-    gone: Vec<Rc<Container>>,
+    gone: Vec<Rc<Bearer>>,
 }
 
 /// One of them; how it was is in the snapshot.
@@ -31,7 +31,7 @@ struct Missed {
     /// When it counts as it is.
     until: Timestamp,
     /// What the engine says of it now; nothing when it knows none.
-    now: Option<Rc<Container>>,
+    now: Option<Rc<Bearer>>,
 }
 
 impl Grace {
@@ -41,23 +41,23 @@ impl Grace {
     pub fn take_list(
         &mut self,
         snapshot: &mut Snapshot,
-        list: Vec<Container>,
+        list: Vec<Bearer>,
         gap: bool,
         now: Timestamp,
     ) {
         let mut names: BTreeMap<ContainerId, ContainerName> = list
             .iter()
-            .map(|container| (container.id.clone(), container.name.clone()))
+            .map(|bearer| (bearer.id.clone(), bearer.name.clone()))
             .collect();
-        let mut listed: BTreeMap<ContainerName, Rc<Container>> = list
+        let mut listed: BTreeMap<ContainerName, Rc<Bearer>> = list
             .into_iter()
-            .map(|container| (container.name.clone(), Rc::new(container)))
+            .map(|bearer| (bearer.name.clone(), Rc::new(bearer)))
             .collect();
         let before = mem::take(&mut self.missed);
-        for (name, known) in mem::take(&mut snapshot.containers) {
+        for (name, known) in mem::take(&mut snapshot.bearers) {
             let running = before.get(&known.id).map(|missed| missed.until);
             let seen = names.get(&known.id).and_then(|name| listed.get(name));
-            let has_returned = seen.is_some_and(|container| container.is_there());
+            let has_returned = seen.is_some_and(|bearer| bearer.is_there());
             let has_successor = listed.get(&name).is_some_and(|other| other.id != known.id);
             let is_missed = known.is_there() && !has_returned && !has_successor;
             let until = running.or(gap.then(|| now + GRACE));
@@ -73,7 +73,7 @@ impl Grace {
                 .insert(known.id.clone(), Missed { until, now: seen });
             listed.insert(name, known);
         }
-        snapshot.containers = listed;
+        snapshot.bearers = listed;
         self.give_way(snapshot);
     }
 
@@ -84,22 +84,18 @@ impl Grace {
         &mut self,
         snapshot: &mut Snapshot,
         id: &ContainerId,
-        container: Option<Container>,
+        bearer: Option<Bearer>,
         decides: bool,
     ) {
-        let container = container.map(Rc::new);
-        let is_there = container
-            .as_ref()
-            .is_some_and(|container| container.is_there());
+        let bearer = bearer.map(Rc::new);
+        let is_there = bearer.as_ref().is_some_and(|bearer| bearer.is_there());
         match self.missed.get_mut(id) {
-            Some(missed)
-                if !is_there && (!decides || container.is_some() && missed.now == container) =>
-            {
-                missed.now = container;
+            Some(missed) if !is_there && (!decides || bearer.is_some() && missed.now == bearer) => {
+                missed.now = bearer;
             }
             _ => {
                 self.missed.remove(id);
-                self.replace(snapshot, id, container);
+                self.replace(snapshot, id, bearer);
             }
         }
         self.give_way(snapshot);
@@ -130,30 +126,23 @@ impl Grace {
     }
 
     /// Those that are not there any more since this was last asked for.
-    pub fn take_gone(&mut self) -> Vec<Rc<Container>> {
+    pub fn take_gone(&mut self) -> Vec<Rc<Bearer>> {
         mem::take(&mut self.gone)
     }
 
     /// Takes one container over; a name is not its own for ever, its id is. Who is only remembered stays so until its time
     /// is over, or it is there again.
-    fn replace(
-        &mut self,
-        snapshot: &mut Snapshot,
-        id: &ContainerId,
-        container: Option<Rc<Container>>,
-    ) {
-        let is_back = container.is_some();
+    fn replace(&mut self, snapshot: &mut Snapshot, id: &ContainerId, bearer: Option<Rc<Bearer>>) {
+        let is_back = bearer.is_some();
         let is_over =
-            |known: &Rc<Container>| known.id == *id && (is_back || known.removed().is_none());
+            |known: &Rc<Bearer>| known.id == *id && (is_back || known.removed().is_none());
         if !is_back {
-            let gone = snapshot.containers.values().filter(|known| is_over(known));
+            let gone = snapshot.bearers.values().filter(|known| is_over(known));
             self.gone.extend(gone.cloned());
         }
-        snapshot.containers.retain(|_, known| !is_over(known));
-        if let Some(container) = container {
-            snapshot
-                .containers
-                .insert(container.name.clone(), container);
+        snapshot.bearers.retain(|_, known| !is_over(known));
+        if let Some(bearer) = bearer {
+            snapshot.bearers.insert(bearer.name.clone(), bearer);
         }
     }
 
@@ -178,35 +167,35 @@ impl Grace {
             return;
         }
         let (missed, others): (Vec<_>, Vec<_>) = snapshot
-            .containers
+            .bearers
             .values()
-            .partition(|container| self.missed.contains_key(&container.id));
+            .partition(|bearer| self.missed.contains_key(&bearer.id));
         let taken: BTreeSet<(&str, IpAddr)> = others
             .iter()
             .filter(|other| other.is_there())
-            .flat_map(|other| other.networks.iter())
-            .filter_map(|network| Some((network.id.as_str(), network.address?)))
+            .flat_map(|other| other.endpoints.iter())
+            .filter_map(|endpoint| Some((endpoint.network_id.as_str(), endpoint.address?)))
             .collect();
-        let loses = |network: &Network| {
-            network
+        let loses = |endpoint: &Endpoint| {
+            endpoint
                 .address
-                .is_some_and(|address| taken.contains(&(network.id.as_str(), address)))
+                .is_some_and(|address| taken.contains(&(endpoint.network_id.as_str(), address)))
         };
         let losers: Vec<_> = missed
             .into_iter()
-            .filter(|container| container.networks.iter().any(&loses))
-            .map(|container| {
-                let mut loser = Container::clone(container);
+            .filter(|bearer| bearer.endpoints.iter().any(&loses))
+            .map(|bearer| {
+                let mut loser = Bearer::clone(bearer);
                 loser
-                    .networks
+                    .endpoints
                     .iter_mut()
-                    .filter(|network| loses(network))
-                    .for_each(|network| network.address = None);
+                    .filter(|endpoint| loses(endpoint))
+                    .for_each(|endpoint| endpoint.address = None);
                 Rc::new(loser)
             })
             .collect();
         snapshot
-            .containers
+            .bearers
             .extend(losers.into_iter().map(|loser| (loser.name.clone(), loser)));
     }
 }
@@ -216,7 +205,7 @@ mod tests {
     use super::*;
     use crate::{
         desire::tests::{container, proxy},
-        observe::ContainerState,
+        observe::BearerState,
     };
 
     const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -225,21 +214,21 @@ mod tests {
         START + Duration::from_secs(seconds)
     }
 
-    fn exited(mut container: Container) -> Container {
-        container.state = ContainerState::Other("exited".into());
+    fn exited(mut container: Bearer) -> Bearer {
+        container.state = BearerState::Other("exited".into());
         container
-            .networks
+            .endpoints
             .iter_mut()
-            .for_each(|network| network.address = None);
+            .for_each(|endpoint| endpoint.address = None);
         container
     }
 
-    fn shop() -> Container {
+    fn shop() -> Bearer {
         container("shop", 4)
     }
 
     /// What is known when proxy, shop and blog were seen before a gap, and `list` after it.
-    fn after_gap(list: Vec<Container>) -> (Grace, Snapshot) {
+    fn after_gap(list: Vec<Bearer>) -> (Grace, Snapshot) {
         let (mut grace, mut snapshot) = (Grace::default(), Snapshot::default());
         grace.take_list(
             &mut snapshot,
@@ -258,9 +247,9 @@ mod tests {
 
     /// Names, and whether each counts as running.
     fn told(snapshot: &Snapshot) -> Vec<String> {
-        let word = |container: &Container| if container.is_there() { "" } else { " (ended)" };
+        let word = |container: &Bearer| if container.is_there() { "" } else { " (ended)" };
         snapshot
-            .containers
+            .bearers
             .values()
             .map(|container| format!("{}{}", container.name, word(container)))
             .collect()
@@ -271,7 +260,7 @@ mod tests {
         let (mut grace, mut snapshot) = after_gap(vec![proxy(), exited(shop())]);
         assert_eq!(told(&snapshot), ["blog", "proxy", "shop"]);
         assert_eq!(
-            snapshot.containers.values().next(),
+            snapshot.bearers.values().next(),
             Some(&container("blog", 5).into()),
             "as it was"
         );
@@ -290,7 +279,7 @@ mod tests {
         grace.take_one(&mut snapshot, &back().id, Some(back()), true);
         grace.end(&mut snapshot, at(30));
         assert_eq!(told(&snapshot), ["proxy", "shop"]);
-        assert_eq!(snapshot.containers.values().nth(1), Some(&back().into()));
+        assert_eq!(snapshot.bearers.values().nth(1), Some(&back().into()));
 
         let (mut grace, mut snapshot) = after_gap(vec![proxy(), exited(shop())]);
         grace.take_list(
@@ -306,7 +295,7 @@ mod tests {
     fn an_event_that_says_it_is_gone_removes_at_once() {
         let (mut grace, mut snapshot) = after_gap(vec![proxy(), exited(shop())]);
         grace.take_one(&mut snapshot, &container("blog", 5).id, None, true);
-        let again = Container {
+        let again = Bearer {
             started_at: Some(at(1)),
             ..exited(shop())
         };
@@ -331,7 +320,7 @@ mod tests {
     fn joining_a_network_before_the_start_ends_nothing() {
         let (mut grace, mut snapshot) =
             after_gap(vec![proxy(), shop(), exited(container("blog", 5))]);
-        let renamed = Container {
+        let renamed = Bearer {
             name: ContainerName::parse("log").unwrap(),
             ..exited(container("blog", 5))
         };
@@ -361,13 +350,13 @@ mod tests {
 
     #[test]
     fn a_successor_of_the_same_name_takes_over_at_once() {
-        let recreated = Container {
+        let recreated = Bearer {
             id: ContainerId::parse("another").unwrap(),
             ..proxy()
         };
         let (grace, snapshot) = after_gap(vec![recreated.clone(), shop(), container("blog", 5)]);
         assert_eq!(
-            (snapshot.containers.get(&recreated.name), grace.next_end()),
+            (snapshot.bearers.get(&recreated.name), grace.next_end()),
             (Some(&recreated.into()), None)
         );
     }
@@ -383,10 +372,10 @@ mod tests {
     #[test]
     fn an_address_given_to_another_is_not_kept() {
         let mut blog = container("blog", 5);
-        blog.networks.clone_from(&shop().networks);
+        blog.endpoints.clone_from(&shop().endpoints);
         let (_, snapshot) = after_gap(vec![proxy(), exited(shop()), blog]);
         let address = |name: &str| {
-            snapshot.containers[&ContainerName::parse(name).unwrap()].networks[0].address
+            snapshot.bearers[&ContainerName::parse(name).unwrap()].endpoints[0].address
         };
         assert_eq!(
             (address("shop"), address("blog")),

@@ -25,7 +25,7 @@ pub(crate) use grace::Grace;
 pub(crate) use removed::RemovedContainers;
 
 use crate::{
-    observe::{Container, EngineEvent, EventKind},
+    observe::{Bearer, EngineEvent, EventKind},
     ports::{Clock, DiskError, Engine, EngineError},
     values::ContainerId,
 };
@@ -43,7 +43,7 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 
 /// What was seen of the engine.
 #[derive(Debug)]
-pub(crate) enum EngineUpdate<F = Container> {
+pub(crate) enum EngineUpdate<F = Bearer> {
     /// Everything that concerns us; after a gap in which anything may have happened, or not.
     All {
         containers: Vec<F>,
@@ -285,3 +285,6 @@ pub(crate) fn changes(
     };
     changes.chain(stream::pending()).boxed_local()
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

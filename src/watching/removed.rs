@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, rc::Rc};
 
 use crate::{
     desire,
-    observe::{Container, Removed, Snapshot},
+    observe::{Bearer, Removed, Snapshot},
     values::{ContainerId, Timestamp},
 };
 
@@ -32,7 +32,7 @@ impl RemovedContainers {
     }
 
     /// A container was removed. One that never ran, or that Compose made for one command, leaves nothing behind.
-    pub fn take(&mut self, gone: &Container, now: Timestamp) {
+    pub fn take(&mut self, gone: &Bearer, now: Timestamp) {
         if gone.started_at.is_some() && !gone.is_one_off() {
             self.all.insert(gone.id.clone(), Removed::of(gone, now));
             self.is_new = true;
@@ -49,14 +49,14 @@ impl RemovedContainers {
     pub fn settle(&mut self, snapshot: &mut Snapshot) {
         let before = self.all.len();
         self.all.retain(|id, removed| {
-            let bearer = snapshot.containers.get(&removed.name);
+            let bearer = snapshot.bearers.get(&removed.name);
             match bearer {
                 Some(bearer) if bearer.id == *id && bearer.removed().is_some() => true,
                 Some(bearer) if bearer.started_at.is_some() && bearer.removed().is_none() => false,
                 Some(bearer) if bearer.removed().is_some_and(|at| at > removed.at) => false,
                 _ => {
-                    let container = Rc::new(removed.container());
-                    snapshot.containers.insert(removed.name.clone(), container);
+                    let bearer = Rc::new(removed.bearer());
+                    snapshot.bearers.insert(removed.name.clone(), bearer);
                     true
                 }
             }
@@ -69,9 +69,9 @@ impl RemovedContainers {
         let before = self.all.len();
         self.all.retain(|id, removed| {
             let is_over = desire::is_forgotten(removed.at, now);
-            let bearer = snapshot.containers.get(&removed.name);
+            let bearer = snapshot.bearers.get(&removed.name);
             if is_over && bearer.is_some_and(|bearer| bearer.id == *id) {
-                snapshot.containers.remove(&removed.name);
+                snapshot.bearers.remove(&removed.name);
             }
             !is_over
         });
@@ -100,7 +100,7 @@ mod tests {
             Desired, SiteContent, desire,
             tests::{container, proxy, rules, snapshot},
         },
-        observe::{ContainerState, Holder},
+        observe::{BearerState, Holder},
         values::Host,
     };
 
@@ -110,12 +110,12 @@ mod tests {
         START + Duration::from_secs(seconds)
     }
 
-    fn shop(name: &str, number: u8) -> Container {
+    fn shop(name: &str, number: u8) -> Bearer {
         container(name, number).label("host", "shop.example")
     }
 
     /// The name was served for containers of no project.
-    fn world(containers: impl IntoIterator<Item = Container>) -> Snapshot {
+    fn world(containers: impl IntoIterator<Item = Bearer>) -> Snapshot {
         let host = Host::parse("shop.example").expect("a host");
         Snapshot {
             holders: Rc::new(BTreeMap::from([(host, Holder::of(&None))])),
@@ -137,9 +137,9 @@ mod tests {
         Some((site.kept.map(|kept| kept.until), upstreams.sum()))
     }
 
-    fn stopped(mut container: Container) -> Container {
-        container.state = ContainerState::Other("exited".to_owned());
-        container.networks[0].address = None;
+    fn stopped(mut container: Bearer) -> Bearer {
+        container.state = BearerState::Other("exited".to_owned());
+        container.endpoints[0].address = None;
         container
     }
 
@@ -175,7 +175,7 @@ mod tests {
         let never = snapshot([proxy(), stopped(shop("shop", 4))]);
         assert_eq!(site(&seen(&never)), None);
         let mut made = stopped(shop("shop", 4));
-        made.state = ContainerState::Other("created".to_owned());
+        made.state = BearerState::Other("created".to_owned());
         made.started_at = None;
         assert_eq!(site(&seen(&world([proxy(), made.clone()]))), None);
         let (mut removed, mut snapshot) = (RemovedContainers::default(), world([proxy()]));
@@ -192,9 +192,9 @@ mod tests {
         // Compose gives the name to the new one before it starts it.
         let mut made = stopped(shop("shop", 5));
         made.started_at = None;
-        let put = |snapshot: &mut Snapshot, container: Container| {
+        let put = |snapshot: &mut Snapshot, container: Bearer| {
             snapshot
-                .containers
+                .bearers
                 .insert(container.name.clone(), container.into());
         };
         put(&mut snapshot, made);

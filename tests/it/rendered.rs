@@ -20,7 +20,7 @@ use http::Method;
 use quaymaster::{
     adapters::{probe::TcpProbe, x509},
     desire::{Complaint, LabelRules, desire},
-    observe::{Container, ContainerState, Health, Holder, Installed, Observed, Removed, Snapshot},
+    observe::{Bearer, BearerState, Health, Holder, Installed, Observed, Removed, Snapshot},
     plan::{Action, foresee, plan},
     ports::Probe,
     render::Templates,
@@ -93,7 +93,7 @@ fn cases() -> Vec<Case> {
     paths.into_iter().map(read).collect()
 }
 
-fn with_edge(mut container: Container, destination: &str) -> Container {
+fn with_edge(mut container: Bearer, destination: &str) -> Bearer {
     container.mounts.push(volume("edge", destination, true));
     container
 }
@@ -143,22 +143,22 @@ fn world(labels: &str) -> (Snapshot, Observed) {
         } else if line.ends_with(" is unhealthy") {
             entry.health = Some(Health::Unhealthy);
         } else if line.ends_with(" is stopped") {
-            entry.state = ContainerState::Other("exited".to_owned());
-            entry.networks[0].address = None;
+            entry.state = BearerState::Other("exited".to_owned());
+            entry.endpoints[0].address = None;
         } else if line.ends_with(" was removed") {
-            *entry = Removed::of(entry, NOW).container();
+            *entry = Removed::of(entry, NOW).bearer();
         } else {
             panic!("{line:?} says nothing that is known");
         }
     }
     let own = Some(with_edge(container("quaymaster", 2), "/edge"));
-    let containers = containers
+    let bearers = containers
         .into_iter()
         .map(|(name, container)| (name, container.into()))
         .collect();
     (
         Snapshot {
-            containers,
+            bearers,
             own,
             holders: holders.into(),
         },

@@ -470,7 +470,7 @@ fn the_mark_is_made_once() {
 fn who_was_removed_is_kept_and_is_the_same_container_as_far_as_its_labels_ask() {
     use crate::{
         desire::tests::container,
-        observe::{ContainerState, Removed},
+        observe::{BearerState, Removed},
     };
 
     let place = place();
@@ -481,9 +481,9 @@ fn who_was_removed_is_kept_and_is_the_same_container_as_far_as_its_labels_ask() 
     let read = place.folders.removed().expect("it is read");
     assert_eq!(read, kept);
     let mut expected = shop;
-    expected.state = ContainerState::Removed { at: NOW };
-    expected.networks[0].address = None;
-    assert_eq!(read[0].container(), expected);
+    expected.state = BearerState::Removed { at: NOW };
+    expected.endpoints[0].address = None;
+    assert_eq!(read[0].bearer(), expected);
     fs::write(place.state.join("removed.json"), "[{}]").expect("it is written");
     assert!(matches!(
         place.folders.removed(),

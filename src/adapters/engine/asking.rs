@@ -105,11 +105,18 @@ impl DockerEngine {
         }
     }
 
-    pub(super) fn bollard_failed(
+    /// The result of a call of bollard's, with the errors of any other call.
+    pub(super) async fn by_bollard<T>(
         &self,
         call: &'static str,
-        error: bollard::errors::Error,
-    ) -> EngineError {
+        answer: impl Future<Output = Result<T, bollard::errors::Error>>,
+    ) -> Result<T, EngineError> {
+        answer
+            .await
+            .map_err(|error| self.bollard_failed(call, error))
+    }
+
+    fn bollard_failed(&self, call: &'static str, error: bollard::errors::Error) -> EngineError {
         use bollard::errors::Error;
         match error {
             Error::DockerResponseServerError {

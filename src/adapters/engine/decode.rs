@@ -1,42 +1,38 @@
-//! The engine's answers → our facts. Lenient: what is missing or null has a default, words that are not known yet stay
-//! words, and fields that nobody reads may be anything. What has another type than expected is an error, not a default:
-//! labels that can't be read are not no labels.
+//! The engine's answers, read: what is missing or null has a default, and fields that nobody reads may be anything. What
+//! has another type than expected is an error, not a default: labels that can't be read are not no labels.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, SocketAddr},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use serde::Deserialize;
 
-use super::schema::{
-    Endpoint, HostConfig, Inspected, InspectedDetail, Listed, ListedMounts, MountPoint, Published,
-    State,
+use super::{
+    meaning,
+    schema::{InspectedDetail, Listed, ListedMounts},
 };
 use crate::{
-    observe::{
-        Container, ContainerState, Detail, Health, Joined, Mount, MountKind, Network, RestartPolicy,
-    },
+    observe::{Bearer, Detail, Interest},
     ports::{Remark, Remarks},
-    values::{ContainerId, ContainerName, Digest, Timestamp},
+    values::ContainerId,
 };
 
-/// The ids of the listed containers with a label that begins with `prefix`, of all where it is empty. One that can't be read is left out and told.
+/// The ids of the listed containers whose labels are of interest. One that can't be read is left out and told.
 ///
 /// # Errors
 /// When the answer is no list.
-pub(super) fn labelled(
+pub(super) fn listed(
     answer: &[u8],
-    prefix: &str,
+    is_of_interest: impl Fn(&BTreeMap<String, String>) -> bool,
     remarks: Remarks,
 ) -> Result<Vec<ContainerId>, String> {
     let list: Vec<serde_json::Value> =
         serde_json::from_slice(answer).map_err(|error| problem(&error))?;
     let read = |entry| {
         let listed: Listed = serde_json::from_value(entry).map_err(|error| problem(&error))?;
-        let ours = prefix.is_empty() || listed.labels.keys().any(|label| label.starts_with(prefix));
-        ours.then(|| ContainerId::parse(listed.id).map_err(|error| error.to_string()))
+        is_of_interest(&listed.labels)
+            .then(|| ContainerId::parse(listed.id).map_err(|error| error.to_string()))
             .transpose()
     };
     let told = |entry: Result<_, String>| {
@@ -68,18 +64,26 @@ pub(super) fn mounted(answer: &[u8]) -> Result<Vec<(ContainerId, BTreeSet<PathBu
     Ok(list.into_iter().filter_map(read).collect())
 }
 
-/// A container as inspect tells it.
+/// A container as inspect tells it, with those variables that are of interest: where there are none, no environment is
+/// read.
 ///
 /// # Errors
 /// When it can't be read, or what it is called can't be the name of a container.
-pub(super) fn container(answer: &[u8]) -> Result<Container, String> {
-    meant(serde_json::from_slice(answer).map_err(|error| problem(&error))?)
+pub(super) fn bearer(answer: &[u8], interest: &Interest) -> Result<Bearer, String> {
+    let mut bearer =
+        meaning::bearer(serde_json::from_slice(answer).map_err(|error| problem(&error))?)?;
+    if !interest.variables.is_empty() {
+        let InspectedDetail { config } =
+            serde_json::from_slice(answer).map_err(|error| problem(&error))?;
+        bearer.variables = interest.variables_of(&environment(&config.env));
+    }
+    Ok(bearer)
 }
 
 /// A container as inspect tells it, with its environment.
 ///
 /// # Errors
-/// As [`container`].
+/// As [`bearer`].
 pub(super) fn detail(answer: &[u8]) -> Result<Detail, String> {
     detailed(serde_json::from_slice(answer).map_err(|error| problem(&error))?)
 }
@@ -112,16 +116,12 @@ pub(super) fn details(text: &str, remarks: Remarks) -> Result<Vec<Detail>, Strin
 fn detailed(inspected: serde_json::Value) -> Result<Detail, String> {
     let InspectedDetail { config } =
         InspectedDetail::deserialize(&inspected).map_err(|error| problem(&error))?;
-    let container = meant(serde_json::from_value(inspected).map_err(|error| problem(&error))?)?;
-    let variable = |entry: &String| {
-        entry
-            .split_once('=')
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    };
+    let container =
+        meaning::bearer(serde_json::from_value(inspected).map_err(|error| problem(&error))?)?;
     Ok(Detail {
         container,
         image: config.image,
-        environment: config.env.iter().filter_map(variable).collect(),
+        environment: environment(&config.env),
         exposed_udp: config
             .exposed_ports
             .keys()
@@ -130,87 +130,14 @@ fn detailed(inspected: serde_json::Value) -> Result<Detail, String> {
     })
 }
 
-fn meant(read: Inspected) -> Result<Container, String> {
-    let Inspected {
-        id,
-        name,
-        created,
-        state,
-        config,
-        network_settings,
-        mounts,
-        host_config,
-        path,
-        image,
-        args,
-        restart_count,
-    } = read;
-    let name = name.strip_prefix('/').unwrap_or(&name);
-    let mounts = all_mounts(mounts, &host_config);
-    let has_own_shm = has_own_shm(&host_config, &mounts);
-    Ok(Container {
-        id: ContainerId::parse(id).map_err(|error| error.to_string())?,
-        name: ContainerName::parse(name).map_err(|error| error.to_string())?,
-        labels: config.labels.into_iter().collect(),
-        health: health(&state.health.status),
-        pid: Some(state.pid).filter(|pid| *pid > 0),
-        created: time(&created),
-        started_at: time(&state.started_at),
-        ended_at: time(&state.finished_at),
-        image: image_digest(&image),
-        state: word(state),
-        published: all_published(&network_settings.ports),
-        bound: all_published(&host_config.port_bindings),
-        user: config.user,
-        networks: networks(network_settings.networks),
-        exposed: config
-            .exposed_ports
-            .keys()
-            .filter_map(|port| tcp_port(port))
-            .collect(),
-        joins: joined(&host_config.network_mode),
-        mounts,
-        command: [path]
-            .into_iter()
-            .filter(|path| !path.is_empty())
-            .chain(args)
-            .collect(),
-        init: host_config.init,
-        restart_policy: RestartPolicy::of_word(&host_config.restart_policy.name),
-        restarts: u32::try_from(restart_count).unwrap_or_default(),
-        stop_signal: Some(config.stop_signal)
-            .filter(|word| !word.is_empty())
-            .map(String::into_boxed_str),
-        has_host_pids: host_config.pid_mode == "host",
-        has_own_shm,
-        way: None,
-        waits: None,
-    })
-}
-
-fn networks(networks: BTreeMap<String, Endpoint>) -> Box<[Network]> {
-    let networks = networks.into_iter();
-    networks
-        .map(|(name, network)| place(name, &network))
-        .collect()
-}
-
-/// Whether /dev/shm is a file system of its own, as it is unless somebody wants it otherwise. Shared with the host or
-/// with other containers, or on a volume, it outlives a start; without IPC there is none.
-fn has_own_shm(host: &HostConfig, mounts: &[Mount]) -> bool {
-    let is_shared_ipc = host.ipc_mode == "none"
-        || host.ipc_mode == "host"
-        || host.ipc_mode.starts_with("container:");
-    let lies_elsewhere = |mount: &Mount| {
-        mount.destination == Path::new("/dev/shm") && mount.kind != MountKind::Private
+/// Variables by name; each stands there as `NAME=value`.
+fn environment(entries: &[String]) -> BTreeMap<String, String> {
+    let variable = |entry: &String| {
+        entry
+            .split_once('=')
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
     };
-    !is_shared_ipc && !mounts.iter().any(lies_elsewhere)
-}
-
-/// The container whose network is used; of its name nothing is known yet.
-fn joined(network_mode: &str) -> Option<Joined> {
-    let id = ContainerId::parse(network_mode.strip_prefix("container:")?).ok()?;
-    Some(Joined { id, name: None })
+    entries.iter().filter_map(variable).collect()
 }
 
 /// What is wrong, without the values that stood there: they may be anybody's.
@@ -227,420 +154,13 @@ fn problem(error: &serde_json::Error) -> String {
     }
 }
 
-/// Old engines have no word, only flags.
-fn word(state: State) -> ContainerState {
-    match state.status.as_str() {
-        "running" => ContainerState::Running,
-        "paused" => ContainerState::Paused,
-        "" if state.paused => ContainerState::Paused,
-        "" if state.running && !state.restarting => ContainerState::Running,
-        "" => ContainerState::Other("not running".to_owned()),
-        _ => ContainerState::Other(state.status),
-    }
-}
-
-fn health(word: &str) -> Option<Health> {
-    match word {
-        "" | "none" => None,
-        "healthy" => Some(Health::Healthy),
-        "starting" => Some(Health::Starting),
-        "unhealthy" => Some(Health::Unhealthy),
-        other => Some(Health::Other(other.to_owned())),
-    }
-}
-
-/// An image's id, which Podman writes without the name of its hash.
-fn image_digest(id: &str) -> Option<Digest> {
-    let digits = id.strip_prefix("sha256:").unwrap_or(id);
-    Digest::try_from(digits.to_owned()).ok()
-}
-
-/// Engines write the year 1 for never.
-fn time(text: &str) -> Option<Timestamp> {
-    Timestamp::parse(text)
-        .ok()
-        .filter(|time| *time > Timestamp::from_seconds(0))
-}
-
-fn place(name: String, endpoint: &Endpoint) -> Network {
-    let address = |text: &str| text.parse::<IpAddr>().ok();
-    Network {
-        name,
-        id: endpoint.network.clone(),
-        address: address(&endpoint.address).or_else(|| address(&endpoint.address_6)),
-        gateway: address(&endpoint.gateway),
-    }
-}
-
-fn all_published(
-    ports: &BTreeMap<String, Option<Vec<Published>>>,
-) -> BTreeMap<u16, BTreeSet<SocketAddr>> {
-    ports
-        .iter()
-        .filter_map(|(port, at)| published(port, at.as_deref()?))
-        .filter(|(_, at)| !at.is_empty())
-        .collect()
-}
-
-/// A port inside, and where the host publishes it.
-fn published(port: &str, at: &[Published]) -> Option<(u16, BTreeSet<SocketAddr>)> {
-    let address = |published: &Published| {
-        // Engines leave the address out where it is any.
-        let ip = if published.host_ip.is_empty() {
-            "0.0.0.0"
-        } else {
-            &published.host_ip
-        };
-        Some(SocketAddr::new(
-            ip.parse().ok()?,
-            published.host_port.parse().ok()?,
-        ))
-    };
-    Some((tcp_port(port)?, at.iter().filter_map(address).collect()))
-}
-
-/// The port of `80/tcp` or `80`.
-fn tcp_port(key: &str) -> Option<u16> {
-    match key.split_once('/') {
-        Some((port, "tcp")) => port.parse().ok(),
-        Some(_) => None,
-        None => key.parse().ok(),
-    }
-}
-
-/// `Mounts`, and what does not show there: tmpfs of the `--tmpfs` kind, and the subpaths of volumes. In the order of
-/// destinations, because the engine's is random.
-fn all_mounts(mounts: Vec<MountPoint>, host: &HostConfig) -> Vec<Mount> {
-    let subpaths: BTreeMap<PathBuf, &str> = host
-        .mounts
-        .iter()
-        .map(|mount| (clean(&mount.target), mount.volume_options.subpath.as_str()))
-        .collect();
-    let mut all: BTreeMap<PathBuf, Mount> = BTreeMap::new();
-    for (destination, options) in &host.tmpfs {
-        let writable = !options
-            .as_deref()
-            .is_some_and(|options| options.split(',').any(|option| option == "ro"));
-        let destination = clean(destination);
-        all.insert(
-            destination.clone(),
-            Mount {
-                kind: MountKind::Private,
-                destination,
-                writable,
-            },
-        );
-    }
-    for mount in mounts {
-        let destination = clean(&mount.destination);
-        let subpath = subpaths.get(&destination).copied().unwrap_or_default();
-        let writable = mount.writable;
-        all.insert(
-            destination.clone(),
-            Mount {
-                kind: kind(mount, subpath),
-                destination,
-                writable,
-            },
-        );
-    }
-    all.into_values().collect()
-}
-
-fn kind(mount: MountPoint, subpath: &str) -> MountKind {
-    match mount.kind.as_str() {
-        "volume" if !mount.name.is_empty() => MountKind::Volume {
-            name: mount.name,
-            driver: mount.driver,
-            source: clean(&mount.source),
-            subpath: clean(subpath),
-        },
-        "bind" if !mount.source.is_empty() => MountKind::Bind {
-            source: clean(&mount.source),
-        },
-        _ => MountKind::Private,
-    }
-}
-
-/// Without trailing and double slashes, which the engine takes out of some lists and leaves in others.
-fn clean(path: &str) -> PathBuf {
-    Path::new(path).components().collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use litemap::LiteMap;
 
     use super::*;
 
-    const RECORDED: &[u8] = include_bytes!("../../../tests/recorded/engine/inspect-20.10.json");
     const RECORDED_LIST: &[u8] = include_bytes!("../../../tests/recorded/engine/list-20.10.json");
-
-    fn mount(kind: MountKind, destination: &str, writable: bool) -> Mount {
-        Mount {
-            kind,
-            destination: destination.into(),
-            writable,
-        }
-    }
-
-    /// An answer with these members beside id and name.
-    fn with(members: &str) -> Container {
-        container(format!(r#"{{"Id":"2e","Name":"/shop",{members}}}"#).as_bytes()).unwrap()
-    }
-
-    #[test]
-    fn a_recorded_container_is_read() {
-        let read = container(RECORDED).unwrap();
-        let volume = MountKind::Volume {
-            name: "quaymaster-test-rec-17103-vol".into(),
-            driver: "local".into(),
-            source: "/var/lib/docker/volumes/quaymaster-test-rec-17103-vol/_data".into(),
-            subpath: PathBuf::new(),
-        };
-        let network = Network {
-            name: "bridge".into(),
-            id: "067d6832a7f2612962c6118cd08dcc16bb10d07edeee367fb86a1195389fe780".into(),
-            address: Some([172, 17, 0, 3].into()),
-            gateway: Some([172, 17, 0, 1].into()),
-        };
-        let expected = Container {
-            id: ContainerId::parse(
-                "2ec31d1c2b8b0a20c7f8395c36464537d760a4933e2037b26e8250624f5921b8",
-            )
-            .unwrap(),
-            name: ContainerName::parse("quaymaster-test-rec-17103-m").unwrap(),
-            labels: LiteMap::from_iter([("quaymaster.host".into(), "a.example".into())]),
-            state: ContainerState::Running,
-            health: Some(Health::Starting),
-            created: Some(Timestamp::parse("2026-11-22T18:46:08.447Z").unwrap()),
-            started_at: Some(Timestamp::parse("2026-11-22T18:46:08.731Z").unwrap()),
-            ended_at: None,
-            image: image_digest("dfb316affda6354793c3417e56870f5b915712dfc9ac2ffa12ba2cc243e37772"),
-            networks: [network].into(),
-            exposed: BTreeSet::from([80, 443, 9000]),
-            published: BTreeMap::from([(9000, BTreeSet::from([([127, 0, 0, 1], 32768).into()]))]),
-            bound: BTreeMap::new(),
-            user: String::new(),
-            command: vec!["sleep".into(), "300".into()],
-            init: false,
-            restart_policy: RestartPolicy::No,
-            restarts: 0,
-            stop_signal: None,
-            pid: Some(9928),
-            has_host_pids: false,
-            has_own_shm: true,
-            way: None,
-            waits: None,
-            joins: None,
-            mounts: vec![
-                mount(
-                    MountKind::Bind {
-                        source: "/tmp/qe".into(),
-                    },
-                    "/b",
-                    true,
-                ),
-                mount(MountKind::Private, "/run", true),
-                mount(MountKind::Private, "/t2", true),
-                mount(MountKind::Private, "/t3", true),
-                mount(volume, "/v", false),
-            ],
-        };
-        assert_eq!(read, expected);
-    }
-
-    #[test]
-    fn the_user_and_the_ports_to_publish_are_read_also_of_one_that_does_not_run() {
-        let read = with(
-            r#""Config":{"User":"33:33"},"HostConfig":{"PortBindings":{"8443/tcp":[{"HostIp":"","HostPort":"443"}],
-               "80/tcp":[{"HostIp":"","HostPort":""}],"81/tcp":null}},"NetworkSettings":{"Ports":{}}"#,
-        );
-        let bound = BTreeMap::from([(8443, BTreeSet::from([([0, 0, 0, 0], 443).into()]))]);
-        assert_eq!((read.user.as_str(), read.bound), ("33:33", bound));
-    }
-
-    #[test]
-    fn how_often_it_was_restarted_is_read() {
-        for (members, expected) in [
-            (r#""RestartCount":7"#, 7),
-            (r#""RestartCount":null"#, 0),
-            (r#""RestartCount":-1"#, 0),
-            (r#""New":{}"#, 0),
-        ] {
-            assert_eq!(with(members).restarts, expected, "{members}");
-        }
-    }
-
-    #[test]
-    fn nothing_but_id_and_name_is_needed() {
-        for members in [
-            r#""New":{}"#,
-            r#""State":null,"Config":null,"NetworkSettings":null,"Mounts":null,"HostConfig":null,"Created":null"#,
-            r#""State":{"Health":null},"Config":{"Labels":null,"ExposedPorts":null},"NetworkSettings":{"Networks":null},
-               "HostConfig":{"Tmpfs":null,"Mounts":null}"#,
-        ] {
-            let read = with(members);
-            assert_eq!(
-                (read.labels.len(), read.mounts.len(), read.networks.len()),
-                (0, 0, 0),
-                "{members}"
-            );
-            assert_eq!(
-                (read.health, read.created, read.started_at),
-                (None, None, None),
-                "{members}"
-            );
-            assert_eq!(
-                read.state,
-                ContainerState::Other("not running".into()),
-                "{members}"
-            );
-        }
-    }
-
-    #[test]
-    fn states_are_read_as_every_engine_writes_them() {
-        let other = |word: &str| ContainerState::Other(word.to_owned());
-        for (state, expected) in [
-            (
-                r#"{"Status":"running","Running":true}"#,
-                ContainerState::Running,
-            ),
-            (
-                r#"{"Status":"paused","Running":true,"Paused":true}"#,
-                ContainerState::Paused,
-            ),
-            (
-                r#"{"Status":"restarting","Running":true,"Restarting":true}"#,
-                other("restarting"),
-            ),
-            (r#"{"Status":"hibernating"}"#, other("hibernating")),
-            (r#"{"Running":true}"#, ContainerState::Running),
-            (r#"{"Running":true,"Paused":true}"#, ContainerState::Paused),
-            (
-                r#"{"Running":true,"Restarting":true}"#,
-                other("not running"),
-            ),
-        ] {
-            assert_eq!(
-                with(&format!(r#""State":{state}"#)).state,
-                expected,
-                "{state}"
-            );
-        }
-    }
-
-    #[test]
-    fn health_none_is_no_health_check() {
-        for (word, expected) in [
-            ("none", None),
-            ("", None),
-            ("healthy", Some(Health::Healthy)),
-            ("unhealthy", Some(Health::Unhealthy)),
-            ("stopped", Some(Health::Other("stopped".into()))),
-        ] {
-            assert_eq!(
-                with(&format!(r#""State":{{"Health":{{"Status":"{word}"}}}}"#)).health,
-                expected,
-                "{word}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_container_that_never_started_has_no_start() {
-        assert_eq!(
-            with(r#""State":{"StartedAt":"0001-01-01T00:00:00Z"}"#).started_at,
-            None
-        );
-        assert_eq!(with(r#""State":{"StartedAt":"soon"}"#).started_at, None);
-    }
-
-    #[test]
-    fn addresses_are_of_either_family_or_none() {
-        for (members, expected) in [
-            (
-                r#""IPAddress":"10.0.0.2","GlobalIPv6Address":"fd00::2""#,
-                Some("10.0.0.2"),
-            ),
-            (
-                r#""IPAddress":"","GlobalIPv6Address":"fd00::2""#,
-                Some("fd00::2"),
-            ),
-            (r#""IPAddress":"","GlobalIPv6Address":"""#, None),
-            (r#""IPAddress":null"#, None),
-        ] {
-            let read = with(&format!(
-                r#""NetworkSettings":{{"Networks":{{"web":{{{members}}}}}}}"#
-            ));
-            assert_eq!(
-                read.networks[0].address,
-                expected.map(|text| text.parse().unwrap()),
-                "{members}"
-            );
-        }
-    }
-
-    #[test]
-    fn only_tcp_ports_are_exposed_for_us() {
-        let read = with(
-            r#""Config":{"ExposedPorts":{"80/tcp":{},"8080":null,"53/udp":{},"x/tcp":{},"7/sctp":{}}}"#,
-        );
-        assert_eq!(read.exposed, BTreeSet::from([80, 8080]));
-    }
-
-    /// As engines from 26 on tell a volume of which a folder is mounted.
-    #[test]
-    fn subpaths_are_found_by_their_target() {
-        let read = with(
-            r#""HostConfig":{"Mounts":[
-                {"Type":"volume","Source":"edge","Target":"/c/","VolumeOptions":{"Subpath":"sub/inner"}},
-                {"Type":"volume","Source":"edge","Target":"/d","VolumeOptions":null}]},
-            "Mounts":[
-                {"Type":"volume","Name":"edge","Source":"/v/edge/_data","Destination":"/d","Driver":"local","RW":true},
-                {"Type":"volume","Name":"edge","Source":"/v/edge/_data","Destination":"/c","Driver":"local","RW":true}]"#,
-        );
-        let subpath = |mount: &Mount| match &mount.kind {
-            MountKind::Volume { subpath, .. } => (mount.destination.clone(), subpath.clone()),
-            other => panic!("{other:?}"),
-        };
-        let subpaths: Vec<_> = read.mounts.iter().map(subpath).collect();
-        assert_eq!(
-            subpaths,
-            [
-                ("/c".into(), "sub/inner".into()),
-                ("/d".into(), PathBuf::new())
-            ]
-        );
-    }
-
-    #[test]
-    fn mounts_that_nobody_can_share_are_private() {
-        let read = with(
-            r#""HostConfig":{"Tmpfs":{"/run":"rw,size=1m","/ro":"size=1m,ro","/null":null}},
-            "Mounts":[{"Type":"image","Source":"x","Destination":"/i"},{"Type":"npipe","Destination":"/n"},
-                {"Type":"cluster","Name":"x","Destination":"/k"},{"Type":"tomorrow","Destination":"/t"},
-                {"Destination":"/u"},{"Type":"volume","Destination":"/w"}]"#,
-        );
-        assert!(
-            read.mounts
-                .iter()
-                .all(|mount| mount.kind == MountKind::Private)
-        );
-        let destinations: Vec<_> = read
-            .mounts
-            .iter()
-            .map(|mount| mount.destination.to_str().unwrap())
-            .collect();
-        assert_eq!(
-            destinations,
-            ["/i", "/k", "/n", "/null", "/ro", "/run", "/t", "/u", "/w"]
-        );
-        assert_eq!(read.mounts.iter().filter(|mount| mount.writable).count(), 2);
-    }
 
     #[test]
     fn what_can_be_no_container_is_an_error_without_its_values() {
@@ -653,21 +173,39 @@ mod tests {
             r#"{"Id":"2e","Name":"/shop","Config":{"Labels":["hidden"]}}"#,
             r#"{"Id":"2e","Name":"/shop","Config":{"Labels":"hidden"}}"#,
         ] {
-            let problem = container(answer.as_bytes()).expect_err(answer);
+            let problem = bearer(answer.as_bytes(), &Interest::default()).expect_err(answer);
             assert!(!problem.contains("hidden"), "{problem}");
         }
     }
 
     #[test]
-    fn a_list_gives_those_with_our_labels() {
-        assert_eq!(
-            labelled(RECORDED_LIST, "quaymaster.", |_| ())
+    fn of_an_environment_only_the_variables_of_interest_are_read() {
+        let answer = br#"{"Id":"2e","Name":"/shop","Config":{"Env":["HOST=a.example=b","PASSWORD=hidden","HOST2"]}}"#;
+        let interest = Interest {
+            variables: vec!["HOST", "HOST2"],
+            ..Interest::default()
+        };
+        let read = bearer(answer, &interest).unwrap();
+        let expected = ("HOST".to_owned(), "a.example=b".to_owned());
+        assert_eq!(read.variables, LiteMap::from_iter([expected]));
+        // Where none is, an environment may be anything.
+        let odd = br#"{"Id":"2e","Name":"/shop","Config":{"Env":7}}"#;
+        assert!(
+            bearer(odd, &Interest::default())
                 .unwrap()
-                .len(),
-            1
+                .variables
+                .is_empty()
         );
-        assert_eq!(labelled(RECORDED_LIST, "quay.", |_| ()).unwrap(), []);
-        assert!(labelled(b"{}", "quaymaster.", |_| ()).is_err());
+        assert!(bearer(odd, &interest).is_err());
+    }
+
+    #[test]
+    fn a_list_gives_those_with_our_labels() {
+        let read =
+            |list: &[u8], word: &str| listed(list, |labels| labels.contains_key(word), |_| ());
+        assert_eq!(read(RECORDED_LIST, "quaymaster.host").unwrap().len(), 1);
+        assert_eq!(read(RECORDED_LIST, "quaymaster").unwrap(), []);
+        assert!(read(b"{}", "quaymaster.host").is_err());
     }
 
     #[test]
@@ -675,7 +213,7 @@ mod tests {
         let list = br#"[{"Id":"1","Labels":{"q.host":"a"}}, {"Id":2,"Labels":{"q.host":"a"}}, 7,
             {"Id":"../x","Labels":{"q.host":"a"}}, {"Id":"3","Labels":[1]}, {"Id":"4","Labels":null},
             {"Id":"5","Labels":{"q.host":"b"},"State":{"new":"shape"}}]"#;
-        let ids: Vec<_> = labelled(list, "q.", |_| ())
+        let ids: Vec<_> = listed(list, |labels| labels.contains_key("q.host"), |_| ())
             .unwrap()
             .into_iter()
             .map(String::from)

@@ -54,8 +54,8 @@ impl DockerEngine {
             cmd: Some(words.to_vec()),
             ..CreateExecOptions::default()
         };
-        let made = self.bollard.create_exec(container.as_str(), options).await;
-        let id = made.map_err(|error| self.bollard_failed(CREATE, error))?.id;
+        let made = self.bollard.create_exec(container.as_str(), options);
+        let id = self.by_bollard(CREATE, made).await?.id;
         match !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             true => Ok(id),
             false => Err(not_understood(CREATE, format!("{id:?} is no id"))),
@@ -92,11 +92,8 @@ impl DockerEngine {
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Exec/operation/ExecInspect>
     async fn exit_code(&self, id: &str) -> Result<i64, EngineError> {
         loop {
-            let seen = self
-                .bollard
-                .inspect_exec(id)
-                .await
-                .map_err(|error| self.bollard_failed(INSPECT, error))?;
+            let seen = self.bollard.inspect_exec(id);
+            let seen = self.by_bollard(INSPECT, seen).await?;
             match seen.exit_code {
                 Some(code) if seen.running != Some(true) => return Ok(code),
                 _ => tokio::time::sleep(LOOK_EVERY).await,

@@ -7,7 +7,7 @@ use rustix::process::{self, Pid, PidfdFlags};
 
 use super::own::ids;
 use crate::{
-    observe::{Container, ContainerState, Way},
+    observe::{Bearer, BearerState, Way},
     values::{ContainerId, Signal},
 };
 
@@ -20,7 +20,7 @@ impl FirstProcess {
     /// is the one, or where it takes no signals from us.
     ///
     /// It is opened first and looked at then: a number that was given to another process meanwhile can't deceive.
-    pub(super) fn find(container: &Container) -> Option<Self> {
+    pub(super) fn find(container: &Bearer) -> Option<Self> {
         let number = container.pid?;
         let pid = Pid::from_raw(number)?;
         let process = process::pidfd_open(pid, PidfdFlags::empty()).ok()?;
@@ -40,8 +40,8 @@ impl FirstProcess {
 }
 
 /// The way that a signal takes to this container, which was inspected just now at an engine of this machine.
-pub(super) fn way(container: &Container) -> Option<Way> {
-    if container.state != ContainerState::Running {
+pub(super) fn way(container: &Bearer) -> Option<Way> {
+    if container.state != BearerState::Running {
         return None;
     }
     Some(match FirstProcess::find(container) {

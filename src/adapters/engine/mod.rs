@@ -9,17 +9,22 @@ mod decode;
 mod events;
 mod exec;
 mod first_process;
+mod meaning;
 mod own;
 mod recorded;
 mod schema;
 mod transport;
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream, stream::LocalBoxStream};
 use http::header;
-use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 pub use address::TlsFiles;
@@ -27,7 +32,7 @@ pub use own::{Clue, Doubt, Mounted, OwnContainer, OwnProcess, own_container};
 pub use recorded::RecordedEngine;
 
 use crate::{
-    observe::{Container, Detail, EngineEvent, Way},
+    observe::{Bearer, Detail, EngineEvent, Interest, Way},
     ports::{DetailedEngine, Engine, EngineError, Ran, Remark, Remarks},
     values::{ContainerId, ContainerName, Signal, Timestamp},
 };
@@ -116,20 +121,10 @@ impl DockerEngine {
     /// # Errors
     /// When it can't be asked.
     pub async fn version(&self) -> Result<String, EngineError> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Version {
-            version: String,
-            #[serde(default)]
-            api_version: String,
-        }
-        let body = self.read(VERSION, "/version", PING_LIMIT).await?;
-        let read = serde_json::from_slice::<Version>(&body);
-        let Version {
-            version,
-            api_version,
-        } = read.map_err(|error| not_understood(VERSION, error.to_string()))?;
-        Ok(format!("{version}, API {api_version}"))
+        let answer = self.by_bollard(VERSION, self.bollard.version());
+        let read = self.within(VERSION, PING_LIMIT, answer).await?;
+        let [version, api] = [read.version, read.api_version].map(Option::unwrap_or_default);
+        Ok(format!("{version}, API {api}"))
     }
 
     /// The engine's clock, to the second, as its answer to a ping says.
@@ -144,9 +139,10 @@ impl DockerEngine {
     async fn inspect_all<T: Inspected>(
         &self,
         ids: Vec<ContainerId>,
+        interest: &Interest,
     ) -> Result<Vec<T>, EngineError> {
         let mut answers = stream::iter(ids)
-            .map(|id| async move { (self.inspected(id.as_str()).await, id) })
+            .map(|id| async move { (self.inspected(id.as_str(), interest).await, id) })
             .buffer_unordered(INSPECTS_AT_ONCE);
         let (mut found, mut left_out) = (Vec::new(), None);
         while let Some((answer, id)) = answers.next().await {
@@ -171,7 +167,11 @@ impl DockerEngine {
     /// What an inspect tells, and the way that a signal takes; `None` when there is no such container.
     ///
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerInspect>
-    async fn inspected<T: Inspected>(&self, container: &str) -> Result<Option<T>, EngineError> {
+    async fn inspected<T: Inspected>(
+        &self,
+        container: &str,
+        interest: &Interest,
+    ) -> Result<Option<T>, EngineError> {
         // No container can be called what could lead the request elsewhere.
         if ContainerName::parse(container).is_err() {
             return Ok(None);
@@ -179,7 +179,8 @@ impl DockerEngine {
         let path = format!("/containers/{container}/json");
         match self.read(INSPECT, &path, ANSWER_LIMIT).await {
             Ok(body) => {
-                let read = T::read(&body).map_err(|problem| not_understood(INSPECT, problem));
+                let read =
+                    T::read(&body, interest).map_err(|problem| not_understood(INSPECT, problem));
                 let mut found = read?;
                 // At once for each: a look at the processes of thousands in one piece would hold everything up.
                 self.find_way(found.container());
@@ -191,11 +192,14 @@ impl DockerEngine {
     }
 
     /// The container with the network that it uses, be it another's.
-    async fn networked(&self, container: Container) -> Result<Container, EngineError> {
+    async fn networked(&self, container: Bearer) -> Result<Bearer, EngineError> {
         let Some(joins) = &container.joins else {
             return Ok(container);
         };
-        let owner = match self.inspected::<Container>(joins.id.as_str()).await {
+        let owner = match self
+            .inspected::<Bearer>(joins.id.as_str(), &Interest::default())
+            .await
+        {
             Ok(owner) => owner,
             // One bad container spoils only those that use its network.
             Err(error @ (EngineError::NotUnderstood { .. } | EngineError::Refused { .. })) => {
@@ -210,19 +214,22 @@ impl DockerEngine {
         Ok(container.joined_to(owner))
     }
 
-    /// The ids of all containers with a label that begins with `prefix`; of all where it is empty.
+    /// The ids of all containers whose labels are of interest.
     ///
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerList>
-    async fn listed(&self, prefix: &str) -> Result<Vec<ContainerId>, EngineError> {
+    async fn listed(
+        &self,
+        is_of_interest: impl Fn(&BTreeMap<String, String>) -> bool,
+    ) -> Result<Vec<ContainerId>, EngineError> {
         let list = self
             .read(LIST, "/containers/json?all=true", ANSWER_LIMIT)
             .await?;
-        decode::labelled(&list, prefix, self.remarks)
+        decode::listed(&list, is_of_interest, self.remarks)
             .map_err(|problem| not_understood(LIST, problem))
     }
 
     /// Fills in the way that a signal takes to a container that was inspected just now.
-    fn find_way(&self, container: &mut Container) {
+    fn find_way(&self, container: &mut Bearer) {
         container.way = match self.transport.is_local() {
             true => first_process::way(container),
             false => Some(Way::Engine),
@@ -235,7 +242,7 @@ impl DockerEngine {
         if !self.transport.is_local() {
             return false;
         }
-        let found = self.inspected::<Container>(container.as_str()).await;
+        let found = self.inspect(container.as_str()).await;
         let running = match &found {
             // A signal to one that is paused would wait for it, of which nobody would know.
             Ok(Some(found)) if found.is_running() => FirstProcess::find(found),
@@ -284,9 +291,12 @@ impl Engine for DockerEngine {
         ))
     }
 
-    async fn containers(&self, prefix: &str) -> Result<Vec<Container>, EngineError> {
-        let ids = self.listed(&format!("{prefix}.")).await?;
-        let mut found: Vec<Container> = self.inspect_all(ids).await?;
+    async fn bearers(&self, interest: &Interest) -> Result<Vec<Bearer>, EngineError> {
+        let ids = self
+            .listed(|labels| interest.may_be_in(labels.keys()))
+            .await?;
+        let mut found: Vec<Bearer> = self.inspect_all(ids, interest).await?;
+        found.retain(|bearer| interest.is_in(bearer));
         for container in &mut found {
             if container.joins.is_some() {
                 *container = self.networked(container.clone()).await?;
@@ -296,8 +306,8 @@ impl Engine for DockerEngine {
         Ok(found)
     }
 
-    async fn inspect(&self, container: &str) -> Result<Option<Container>, EngineError> {
-        match self.inspected(container).await? {
+    async fn bearer(&self, word: &str, interest: &Interest) -> Result<Option<Bearer>, EngineError> {
+        match self.inspected(word, interest).await? {
             Some(found) => self.networked(found).await.map(Some),
             None => Ok(None),
         }
@@ -319,11 +329,7 @@ impl Engine for DockerEngine {
         let answer = self
             .bollard
             .kill_container(container.as_str(), Some(options));
-        let answer = async {
-            answer
-                .await
-                .map_err(|error| self.bollard_failed(KILL, error))
-        };
+        let answer = self.by_bollard(KILL, answer);
         self.within(KILL, ANSWER_LIMIT, answer).await?;
         Ok(Way::Engine)
     }
@@ -335,11 +341,7 @@ impl Engine for DockerEngine {
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerRestart>
     async fn restart(&self, container: &ContainerId) -> Result<(), EngineError> {
         let answer = self.bollard.restart_container(container.as_str(), None);
-        let answer = async {
-            answer
-                .await
-                .map_err(|error| self.bollard_failed(RESTART, error))
-        };
+        let answer = self.by_bollard(RESTART, answer);
         self.within(RESTART, ANSWER_LIMIT, answer).await
     }
 
@@ -352,12 +354,12 @@ impl Engine for DockerEngine {
 #[async_trait(?Send)]
 impl DetailedEngine for DockerEngine {
     async fn details(&self) -> Result<Vec<Detail>, EngineError> {
-        let ids = self.listed("").await?;
-        self.inspect_all(ids).await
+        let ids = self.listed(|_| true).await?;
+        self.inspect_all(ids, &Interest::default()).await
     }
 
     async fn detail(&self, container: &str) -> Result<Option<Detail>, EngineError> {
-        self.inspected(container).await
+        self.inspected(container, &Interest::default()).await
     }
 }
 
@@ -371,28 +373,28 @@ impl Mounted for DockerEngine {
 
 /// What the answer to an inspect is read into.
 trait Inspected: Sized {
-    /// Reads an answer.
-    fn read(answer: &[u8]) -> Result<Self, String>;
+    /// Reads an answer, and of its environment no more than is of interest.
+    fn read(answer: &[u8], interest: &Interest) -> Result<Self, String>;
     /// The container that it is about.
-    fn container(&mut self) -> &mut Container;
+    fn container(&mut self) -> &mut Bearer;
 }
 
-impl Inspected for Container {
-    fn read(answer: &[u8]) -> Result<Self, String> {
-        decode::container(answer)
+impl Inspected for Bearer {
+    fn read(answer: &[u8], interest: &Interest) -> Result<Self, String> {
+        decode::bearer(answer, interest)
     }
 
-    fn container(&mut self) -> &mut Container {
+    fn container(&mut self) -> &mut Bearer {
         self
     }
 }
 
 impl Inspected for Detail {
-    fn read(answer: &[u8]) -> Result<Self, String> {
+    fn read(answer: &[u8], _: &Interest) -> Result<Self, String> {
         decode::detail(answer)
     }
 
-    fn container(&mut self) -> &mut Container {
+    fn container(&mut self) -> &mut Bearer {
         &mut self.container
     }
 }

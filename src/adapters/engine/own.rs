@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 
 use crate::{
-    observe::{Container, MountKind},
+    observe::{Bearer, MountKind},
     ports::{Engine, EngineError},
     values::{ContainerId, ContainerName},
 };
@@ -33,14 +33,14 @@ pub trait Mounted: Engine {
 #[derive(Clone, Debug, Default)]
 pub struct OwnContainer {
     /// The container, and how it was found; none on a host.
-    pub found: Option<(Container, Clue)>,
+    pub found: Option<(Bearer, Clue)>,
     /// What the user should know.
     pub doubt: Option<Doubt>,
 }
 
 impl OwnContainer {
     /// The container this process runs in.
-    pub fn container(&self) -> Option<&Container> {
+    pub fn container(&self) -> Option<&Bearer> {
         self.found.as_ref().map(|(container, _)| container)
     }
 }
@@ -158,10 +158,10 @@ pub async fn own_container(
 
 /// The container, if it can be ours; else why it can't.
 fn checked(
-    container: Container,
+    container: Bearer,
     clue: Clue,
     points: &BTreeMap<PathBuf, PathBuf>,
-) -> Result<Container, String> {
+) -> Result<Bearer, String> {
     let is_sure = match clue {
         Clue::Cgroup => true,
         Clue::Setting | Clue::Mountinfo => points.keys().all(|point| is_the_engines(point)),
@@ -188,7 +188,7 @@ fn checked(
 async fn equal(
     engine: &dyn Mounted,
     points: &BTreeMap<PathBuf, PathBuf>,
-) -> Result<Result<Container, Doubt>, EngineError> {
+) -> Result<Result<Bearer, Doubt>, EngineError> {
     let mut equal = Vec::new();
     for (id, destinations) in engine.mounted().await? {
         // The list does not tell everything that is mounted; most are out of the question without an inspect.
@@ -227,7 +227,7 @@ async fn equal(
 }
 
 /// Whether everything that is mounted here, the engine's own aside, is at or in a mount of the container.
-fn has_all(container: &Container, points: &BTreeMap<PathBuf, PathBuf>) -> bool {
+fn has_all(container: &Bearer, points: &BTreeMap<PathBuf, PathBuf>) -> bool {
     let at = container
         .mounts
         .iter()
@@ -240,7 +240,7 @@ fn has_all(container: &Container, points: &BTreeMap<PathBuf, PathBuf>) -> bool {
 
 /// Whether what is mounted here can come from where the container has it from: the kernel tells a path in a file system,
 /// the engine one on its host, which may be longer.
-fn is_of_one_origin(container: &Container, points: &BTreeMap<PathBuf, PathBuf>) -> bool {
+fn is_of_one_origin(container: &Bearer, points: &BTreeMap<PathBuf, PathBuf>) -> bool {
     container.mounts.iter().all(|mount| {
         let source = match &mount.kind {
             MountKind::Volume {

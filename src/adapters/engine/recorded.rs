@@ -3,7 +3,7 @@ use futures_util::stream::LocalBoxStream;
 
 use super::{EVENTS, KILL, RESTART, decode, exec};
 use crate::{
-    observe::{Container, Detail, EngineEvent, Way},
+    observe::{Bearer, Detail, EngineEvent, Interest, Way},
     ports::{DetailedEngine, Engine, EngineError, Ran, Remarks},
     values::{ContainerId, Signal},
 };
@@ -29,15 +29,15 @@ impl RecordedEngine {
         self.0.iter().filter(|_| !word.is_empty()).find(is_it)
     }
 
-    /// The container with the network that it uses, be it another's.
-    fn networked(&self, container: &Container) -> Container {
-        let owner = container
-            .joins
-            .as_ref()
-            .and_then(|joins| self.find(joins.id.as_str()));
-        container
-            .clone()
-            .joined_to(owner.map(|owner| owner.container.clone()))
+    /// The container with the network that it uses, be it another's, and with the variables that are of interest.
+    fn seen(&self, detail: &Detail, interest: &Interest) -> Bearer {
+        let joins = detail.container.joins.as_ref();
+        let owner = joins.and_then(|joins| self.find(joins.id.as_str()));
+        let bearer = Bearer {
+            variables: interest.variables_of(&detail.environment),
+            ..detail.container.clone()
+        };
+        bearer.joined_to(owner.map(|owner| owner.container.clone()))
     }
 }
 
@@ -49,27 +49,14 @@ impl Engine for RecordedEngine {
         Err(refused(EVENTS))
     }
 
-    async fn containers(&self, prefix: &str) -> Result<Vec<Container>, EngineError> {
-        let start = format!("{prefix}.");
-        let is_ours = |container: &&Container| {
-            container
-                .labels
-                .keys()
-                .any(|label| label.starts_with(&start))
-        };
-        Ok(self
-            .0
-            .iter()
-            .map(|detail| &detail.container)
-            .filter(is_ours)
-            .map(|container| self.networked(container))
-            .collect())
+    async fn bearers(&self, interest: &Interest) -> Result<Vec<Bearer>, EngineError> {
+        let mut all: Vec<_> = self.0.iter().map(|it| self.seen(it, interest)).collect();
+        all.retain(|bearer| interest.is_in(bearer));
+        Ok(all)
     }
 
-    async fn inspect(&self, word: &str) -> Result<Option<Container>, EngineError> {
-        Ok(self
-            .find(word)
-            .map(|found| self.networked(&found.container)))
+    async fn bearer(&self, word: &str, interest: &Interest) -> Result<Option<Bearer>, EngineError> {
+        Ok(self.find(word).map(|found| self.seen(found, interest)))
     }
 
     async fn kill(&self, _: &ContainerId, _: Signal, _: Way) -> Result<Way, EngineError> {
@@ -111,6 +98,7 @@ fn refused(call: &str) -> EngineError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::desire::interest;
 
     #[tokio::test]
     async fn what_can_be_read_of_a_file_is_read() {
@@ -121,7 +109,7 @@ mod tests {
         );
         let engine = RecordedEngine::read(&text, |_| ()).unwrap();
         let ours: Vec<_> = engine
-            .containers("quaymaster")
+            .bearers(&interest("quaymaster"))
             .await
             .unwrap()
             .into_iter()
@@ -156,19 +144,42 @@ mod tests {
         ]"#;
         let found = RecordedEngine::read(text, |_| ())
             .unwrap()
-            .containers("q")
+            .bearers(&interest("q"))
             .await
             .unwrap();
         let seen: Vec<_> = found
             .iter()
             .map(|it| {
                 let owner = it.joins.as_ref().and_then(|joins| joins.name.as_ref());
-                let address = it.networks.first().and_then(|network| network.address);
+                let address = it.endpoints.first().and_then(|endpoint| endpoint.address);
                 (it.name.as_str(), owner.map(|name| name.as_str()), address)
             })
             .collect();
         let address = "10.0.0.6".parse().ok();
         assert_eq!(seen, [("app", Some("vpn"), address), ("left", None, None)]);
+    }
+
+    #[tokio::test]
+    async fn variables_are_read_by_name_and_concern_us_as_labels_do() {
+        let text = r#"[
+            {"Id": "11", "Name": "/shop", "Config": {"Env": ["HOST=a.example", "PASSWORD=hidden"]}},
+            {"Id": "12", "Name": "/blog", "Config": {"Env": ["PASSWORD=hidden"], "Labels": {"q.host": "b.example"}}},
+            {"Id": "13", "Name": "/other", "Config": {"Env": ["PASSWORD=hidden"]}}
+        ]"#;
+        let engine = RecordedEngine::read(text, |_| ()).unwrap();
+        let interest = Interest {
+            variables: vec!["HOST"],
+            ..interest("q")
+        };
+        let found = engine.bearers(&interest).await.unwrap();
+        let seen: Vec<_> = found
+            .iter()
+            .map(|it| (it.name.as_str(), it.variables.iter().next()))
+            .collect();
+        let host = ("HOST".to_owned(), "a.example".to_owned());
+        assert_eq!(seen, [("shop", Some((&host.0, &host.1))), ("blog", None)]);
+        let known = engine.inspect("shop").await.unwrap().unwrap();
+        assert!(known.variables.is_empty(), "nobody asked for them");
     }
 
     #[test]

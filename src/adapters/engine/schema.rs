@@ -148,7 +148,7 @@ pub(super) struct Config {
 #[serde(default, rename_all = "PascalCase")]
 pub(super) struct NetworkSettings {
     #[serde(deserialize_with = "or_default")]
-    pub(super) networks: BTreeMap<String, Endpoint>,
+    pub(super) networks: BTreeMap<String, EndpointSettings>,
     /// By port inside, such as `80/tcp`; null where it is only exposed.
     #[serde(deserialize_with = "or_default")]
     pub(super) ports: BTreeMap<String, Option<Vec<Published>>>,
@@ -165,7 +165,7 @@ pub(super) struct Published {
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub(super) struct Endpoint {
+pub(super) struct EndpointSettings {
     #[serde(rename = "NetworkID", deserialize_with = "or_default")]
     pub(super) network: String,
     #[serde(rename = "IPAddress", deserialize_with = "or_default")]

@@ -4,7 +4,8 @@ use super::apart;
 use crate::{
     adapters::engine::{DockerEngine, OwnProcess, own_container},
     cli::Call,
-    observe::{Container, Way},
+    desire::interest,
+    observe::{Bearer, Way},
     ports::{Engine, EngineError},
     report::{Findings, chain, explain::rough},
     values::{ContainerId, Signal, Timestamp},
@@ -50,7 +51,7 @@ pub(super) async fn look(
         "GET /containers/{id}/json",
         inspect.as_ref().map(|_| "allowed"),
     );
-    let list = engine.containers(&call.settings.label_prefix).await;
+    let list = engine.bearers(&interest(&call.settings.label_prefix)).await;
     let listed = list
         .as_ref()
         .map(|list| format!("{} containers bear our labels", list.len()));
@@ -122,11 +123,7 @@ fn clock(time: Option<Timestamp>, now: Timestamp, told: &mut Findings) {
 }
 
 /// Which container we run in, how that was found out, and whether the setting for it is right.
-pub(super) async fn own(
-    call: &Call,
-    engine: &DockerEngine,
-    told: &mut Findings,
-) -> Option<Container> {
+pub(super) async fn own(call: &Call, engine: &DockerEngine, told: &mut Findings) -> Option<Bearer> {
     const OURSELVES: &str = "ourselves";
     let own = match own_container(engine, &OwnProcess::read(), call.settings.own.as_deref()).await {
         Ok(own) => own,

@@ -5,12 +5,12 @@ use crate::{
     cli::{Call, Failure},
     daemon::{Daemon, Survey},
     desire::{CertificateFolder, Consumer},
-    observe::{Container, Place, SharedPath, locate},
+    observe::{Bearer, Place, SharedPath, locate},
     report::{Findings, chain},
 };
 
 /// The folders of the settings.
-pub(super) fn ours(call: &Call, daemon: &Daemon, own: Option<&Container>, told: &mut Findings) {
+pub(super) fn ours(call: &Call, daemon: &Daemon, own: Option<&Bearer>, told: &mut Findings) {
     let state = call.settings.state.as_path();
     if let Some(found) = folder("state", &SharedPath::top(state), told) {
         private(state, found.mode, own, told);
@@ -28,7 +28,7 @@ pub(super) fn ours(call: &Call, daemon: &Daemon, own: Option<&Container>, told: 
 
 /// Whether others are kept out of a folder that holds keys. It is not for us to shut it: a folder of the user's own may
 /// be meant for others, too.
-fn private(path: &Path, mode: u32, own: Option<&Container>, told: &mut Findings) {
+fn private(path: &Path, mode: u32, own: Option<&Bearer>, told: &mut Findings) {
     let says = format!("{} has mode {mode:04o}", path.display());
     let remedy = match own.and_then(|own| locate(&own.mounts, path)) {
         Some(
@@ -59,7 +59,7 @@ fn private(path: &Path, mode: u32, own: Option<&Container>, told: &mut Findings)
 }
 
 /// In a container, what lies on no volume is gone with it.
-fn kept(what: &str, path: &Path, own: Option<&Container>, told: &mut Findings) {
+fn kept(what: &str, path: &Path, own: Option<&Bearer>, told: &mut Findings) {
     let Some(own) = own else { return };
     if !own
         .mounts

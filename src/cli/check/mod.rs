@@ -172,7 +172,7 @@ fn complaints(survey: &Survey, told: &mut Findings) {
     for complaint in &complaints {
         let says = format!(
             "container {}, label {}: {}",
-            complaint.container, complaint.label, complaint.problem
+            complaint.origin.bearer, complaint.origin.label, complaint.problem
         );
         told.problem("labels", says, complaint.remedy.as_str());
     }
@@ -191,7 +191,7 @@ fn complaints(survey: &Survey, told: &mut Findings) {
         );
     }
     if complaints.is_empty() {
-        let containers = survey.snapshot.containers.len();
+        let containers = survey.snapshot.bearers.len();
         told.ok(
             "labels",
             format!("all of those on {containers} containers can be followed"),

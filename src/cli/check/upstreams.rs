@@ -4,7 +4,7 @@ use futures_util::{StreamExt, stream};
 
 use crate::{
     daemon::{Daemon, Survey},
-    observe::Container,
+    observe::Bearer,
     ports::ProbeError,
     report::Findings,
     values::Host,
@@ -63,15 +63,15 @@ pub(super) async fn look(daemon: &Daemon, survey: &Survey, told: &mut Findings) 
 
 /// The container that has this address.
 fn name(survey: &Survey, at: SocketAddr) -> String {
-    let is_at = |container: &&Container| {
+    let is_at = |container: &&Bearer| {
         container
-            .networks
+            .endpoints
             .iter()
-            .any(|network| network.address == Some(at.ip()))
+            .any(|endpoint| endpoint.address == Some(at.ip()))
     };
     let found = survey
         .snapshot
-        .containers
+        .bearers
         .values()
         .map(|container| &**container)
         .find(is_at);

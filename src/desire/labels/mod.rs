@@ -1,4 +1,4 @@
-//! The labels: what is written on one container ends up, as written, in its [`Spec`]. A row of the table is a label's
+//! The labels: what is written on one bearer ends up, as written, in its [`Spec`]. A row of the table is a label's
 //! name, syntax, default, doc, example and reader.
 
 mod table;
@@ -7,13 +7,13 @@ mod values;
 use std::collections::BTreeSet;
 
 use super::{
-    Complaint,
+    Complaint, Origin,
     complaint::{bounded, shortened},
     spec::{CertificateSpec, Scheme, SiteSpec, Spec, Tls},
 };
 use crate::{
-    observe::Container,
-    values::{ContainerName, Host, nearest},
+    observe::{Bearer, Interest},
+    values::{Host, nearest},
 };
 pub use table::LABELS;
 use values::{short, words_of};
@@ -35,34 +35,39 @@ pub struct LabelRow {
 
 /// What a label is about, and how it is read.
 enum Reader {
-    /// A site: also as `site.WORD.KEY`, for further sites of one container.
+    /// A site: also as `site.WORD.KEY`, for further sites of one bearer.
     Site(fn(&mut SiteSpec, &str) -> Result<(), String>),
     /// Names of a site, of which each may be wrong for itself.
     Names(fn(&mut SiteSpec, Host)),
-    /// The container as a server.
+    /// The bearer as a server.
     Consumer(fn(&mut Spec, &str) -> Result<(), String>),
 }
 
-/// What is wrong with the labels of one container is told up to here: thousands of complaints hide each other, and the
+/// All bearers with a label that begins with our prefix and a dot; no variables.
+pub(super) fn interest(prefix: &str) -> Interest {
+    Interest {
+        labels: vec![format!("{prefix}.")],
+        variables: Vec::new(),
+    }
+}
+
+/// What is wrong with the labels of one bearer is told up to here: thousands of complaints hide each other, and the
 /// others'.
 const MOST_COMPLAINTS: usize = 20;
 
-/// Reads all labels of one container that begin with our prefix. Those of a one-off container of Compose are its
+/// Reads all labels of one bearer that begin with our prefix. Those of a one-off container of Compose are its
 /// service's: it asks for nothing itself, be it a shell beside an app or `nginx -t` beside a proxy.
-pub(super) fn read(
-    container: &Container,
-    prefix: &str,
-    complaints: &mut BTreeSet<Complaint>,
-) -> Spec {
+pub(super) fn read(bearer: &Bearer, prefix: &str, complaints: &mut BTreeSet<Complaint>) -> Spec {
     let mut spec = Spec::default();
-    if container.is_one_off() {
+    if bearer.is_one_off() {
         return spec;
     }
     let start = format!("{prefix}.");
-    let complaint =
-        |label: &str, value: &str, trouble| complaint(&container.name, label, value, trouble);
+    let complaint = |label: &str, value: &str, (problem, remedy): Trouble| {
+        Origin::new(&bearer.name, label, value).complains(problem, remedy)
+    };
     let mut count = 0;
-    for (label, value) in &container.labels {
+    for (label, value) in &bearer.labels {
         let Some(key) = label.strip_prefix(&start) else {
             continue;
         };
@@ -87,7 +92,11 @@ pub(super) fn read(
             (problem, "mend those that are told first".to_owned()),
         ));
     }
-    for (_, site) in &mut spec.sites {
+    for (word, site) in &mut spec.sites {
+        site.start = match word.as_str() {
+            "" => start.clone(),
+            word => format!("{start}site.{word}."),
+        };
         let found = CONTRADICTIONS.iter().find(|row| (row.is_in)(site));
         if let Some(Contradiction {
             key,
@@ -98,29 +107,15 @@ pub(super) fn read(
         {
             site.spoiled = true;
             let trouble = ((*problem).to_owned(), (*remedy).to_owned());
-            complaints.insert(complaint(&format!("{start}{key}"), "", trouble));
+            complaints.insert(complaint(&site.label(key), "", trouble));
         }
     }
+    spec.proxy.start = start;
     spec
 }
 
 /// What is wrong, and what to write instead.
 type Trouble = (String, String);
-
-fn complaint(
-    container: &ContainerName,
-    label: &str,
-    value: &str,
-    (problem, remedy): Trouble,
-) -> Complaint {
-    Complaint {
-        container: container.clone(),
-        label: shortened(label),
-        value: shortened(value),
-        problem,
-        remedy,
-    }
-}
 
 /// Reads one label; says what is wrong and what to write instead.
 fn read_one(spec: &mut Spec, key: &str, value: &str, prefix: &str) -> Vec<Trouble> {

@@ -284,7 +284,7 @@ pub const LABELS: &[LabelRow] = &[
         doc: "makes the container a server that quaymaster configures and reloads",
         example: "nginx",
         read: Reader::Consumer(|spec, value| {
-            spec.kind = kind(value);
+            (spec.is_server, spec.kind) = (true, kind(value));
             let kinds = words(KINDS.iter().map(|kind| kind.name.to_owned()));
             spec.kind
                 .map(|_| ())

@@ -41,7 +41,7 @@ pub(super) fn port(value: &str) -> Result<Option<u16>, String> {
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-8.3>
 const CHALLENGES: &str = "/.well-known/acme-challenge";
 
-/// A path that containers may serve: what is around the challenges is theirs, what is within is not.
+/// A path that bearers may serve: what is around the challenges is theirs, what is within is not.
 pub(super) fn served_path(value: &str) -> Result<Path, String> {
     let path = Path::parse(value)?;
     match path.as_str().strip_prefix(CHALLENGES) {

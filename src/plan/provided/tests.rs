@@ -600,7 +600,7 @@ fn a_certificate_of_the_users_that_is_refused_is_named_with_its_files_and_what_t
         let told = plan(&desired, &observed, &templates(), &rules(), NOW).complaints;
         let told: Vec<_> = told
             .iter()
-            .map(|told| (told.container.as_str(), &*told.problem, &*told.remedy))
+            .map(|told| (told.origin.bearer.as_str(), &*told.problem, &*told.remedy))
             .collect();
         let problem = format!("proxy refuses {what}{files}: cannot load certificate");
         let remedy = format!(

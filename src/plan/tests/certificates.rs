@@ -12,7 +12,7 @@ fn world(label: Option<&str>) -> Desired {
             .label("host", &format!("{name}.example"))
             .label("certificate", "joint")
     };
-    let labelled = |app: Container| match label {
+    let labelled = |app: Bearer| match label {
         Some(size) => app.label("body-size", size),
         None => app,
     };
@@ -25,7 +25,7 @@ fn world(label: Option<&str>) -> Desired {
     ])
 }
 
-fn shop_at(number: u8) -> Container {
+fn shop_at(number: u8) -> Bearer {
     container("shop", number).label("host", "shop.example")
 }
 
@@ -81,7 +81,7 @@ fn a_renewed_certificate_that_is_refused_is_blamed_alone_and_files_go_on() {
     let [told] = &told[..] else {
         panic!("{told:?}")
     };
-    assert_eq!(told.container.as_str(), "proxy");
+    assert_eq!(told.origin.bearer.as_str(), "proxy");
     assert!(
         told.problem
             .starts_with("proxy refuses the new certificate joint, live/joint/fullchain.pem"),

@@ -3,7 +3,7 @@
 use super::*;
 
 /// How one that was deployed to and rests writes the site of the shop.
-fn site(containers: impl IntoIterator<Item = Container>, observed: &Observed) -> String {
+fn site(containers: impl IntoIterator<Item = Bearer>, observed: &Observed) -> String {
     let desired = desired(containers);
     let mut seen = fresh(&desired);
     seen.held.clone_from(&observed.held);
@@ -23,17 +23,17 @@ fn site(containers: impl IntoIterator<Item = Container>, observed: &Observed) ->
     deploy.write[&file].clone()
 }
 
-fn rested(containers: impl IntoIterator<Item = Container>) -> (Desired, Observed) {
+fn rested(containers: impl IntoIterator<Item = Bearer>) -> (Desired, Observed) {
     let desired = desired(containers);
     let observed = settled(&desired, fresh(&desired), START);
     (desired, observed)
 }
 
-fn on_the_usual_network(mut container: Container) -> Container {
+fn on_the_usual_network(mut container: Bearer) -> Bearer {
     container
-        .networks
+        .endpoints
         .iter_mut()
-        .for_each(|network| network.name = "bridge".to_owned());
+        .for_each(|endpoint| endpoint.network = "bridge".to_owned());
     container
 }
 
@@ -75,7 +75,7 @@ fn sites_go_through_the_gate_once_it_was_seen_to_open_and_only_then() {
 
 #[test]
 fn where_no_gate_can_be_had_paths_with_one_container_go_by_its_id() {
-    let shared = || Container {
+    let shared = || Bearer {
         has_own_shm: false,
         ..proxy()
     };

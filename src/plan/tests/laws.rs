@@ -151,9 +151,9 @@ impl World {
     fn happen(&mut self, happening: &Happening) {
         let state = |runs| {
             if runs {
-                ContainerState::Running
+                BearerState::Running
             } else {
-                ContainerState::Other("exited".into())
+                BearerState::Other("exited".into())
             }
         };
         match happening {
@@ -170,19 +170,17 @@ impl World {
                 let mut app = container(&format!("app{number}"), *number)
                     .label("host", hosts[usize::from(*host)]);
                 app.state = state(*runs);
-                self.snapshot
-                    .containers
-                    .insert(app.name.clone(), app.into());
+                self.snapshot.bearers.insert(app.name.clone(), app.into());
             }
             Happening::Gone { number } => {
                 self.snapshot
-                    .containers
+                    .bearers
                     .retain(|name, _| name.as_str() != format!("app{number}"));
             }
             Happening::Proxy { runs } => {
                 let proxy = self
                     .snapshot
-                    .containers
+                    .bearers
                     .values_mut()
                     .find(|c| c.name.as_str() == "proxy");
                 Rc::make_mut(proxy.expect("it is always there")).state = state(*runs);

@@ -23,13 +23,13 @@ fn held_back() -> HeldBack {
 }
 
 /// The shop with a label that the proxy takes badly.
-fn refused(number: u8) -> Container {
+fn refused(number: u8) -> Bearer {
     container("shop", number)
         .label("host", "shop.example")
         .label("body-size", "1m")
 }
 
-fn other() -> Container {
+fn other() -> Bearer {
     container("other", 5).label("host", "other.example")
 }
 
@@ -134,7 +134,7 @@ fn the_older_file_gets_the_renewed_certificate() {
     assert!(is_there(&observed));
 }
 
-fn mine(number: u8) -> Container {
+fn mine(number: u8) -> Bearer {
     container("mine", number).label("host", "mine.example")
 }
 
@@ -271,7 +271,7 @@ fn what_is_in_no_doubt_does_not_wait_for_what_is() {
 #[test]
 fn a_refusal_that_is_over_takes_no_working_file_away() {
     let two = |further: bool, label: bool| {
-        let with = |shop: Container| {
+        let with = |shop: Bearer| {
             if label {
                 shop.label("body-size", "1m")
             } else {
@@ -314,8 +314,8 @@ fn a_container_that_is_there_and_takes_no_traffic_is_the_site_s_own() {
 
 #[test]
 fn a_certificate_is_renewed_for_others_though_one_of_its_sites_went() {
-    let joint = |container: Container| container.label("certificate", "joint");
-    let world = |shop: Container| desired([proxy(), joint(shop), joint(other())]);
+    let joint = |container: Bearer| container.label("certificate", "joint");
+    let world = |shop: Bearer| desired([proxy(), joint(shop), joint(other())]);
     let observed = settled(&world(shop()), fresh(&world(shop())), START);
     let mut proxy = Refusing::new("shop.example");
     proxy.tolerates(&observed);
@@ -334,7 +334,7 @@ fn a_certificate_is_renewed_for_others_though_one_of_its_sites_went() {
 
 #[test]
 fn what_an_older_file_shows_is_not_asked_for() {
-    let joint = |container: Container| container.label("certificate", "joint");
+    let joint = |container: Bearer| container.label("certificate", "joint");
     let plain = desired([proxy(), shop().label("tls", "off"), joint(other())]);
     let observed = settled(&plain, fresh(&plain), START);
     let mut proxy = Refusing::new("shop.example");

@@ -16,7 +16,7 @@ fn saying(words: &str, earlier: Option<&str>) -> Templates {
     )
 }
 
-fn apps(count: u8) -> impl Iterator<Item = Container> {
+fn apps(count: u8) -> impl Iterator<Item = Bearer> {
     (10..10 + count).map(|n| {
         container(&format!("app{n}"), n)
             .label("host", &format!("app{n}.example"))
@@ -232,13 +232,13 @@ fn where_nothing_can_be_seen_new_templates_are_used_at_once() {
 }
 
 /// A proxy that does not run has no address.
-fn stopped(proxy: Container) -> Container {
+fn stopped(proxy: Bearer) -> Bearer {
     let mut stopped = proxy;
-    stopped.state = ContainerState::Other("exited".into());
+    stopped.state = BearerState::Other("exited".into());
     stopped
-        .networks
+        .endpoints
         .iter_mut()
-        .for_each(|network| network.address = None);
+        .for_each(|endpoint| endpoint.address = None);
     stopped
 }
 
@@ -269,7 +269,7 @@ fn a_proxy_that_does_not_run_gets_only_what_it_was_seen_to_take() {
 #[test]
 fn a_proxy_that_never_ran_gets_its_files_once() {
     let mut paused = proxy();
-    paused.state = ContainerState::Paused;
+    paused.state = BearerState::Paused;
     for proxy in [stopped(proxy()), paused] {
         let desired = desired(apps(2).chain([proxy]));
         let mut proxy = Refusing::new("nobody");
@@ -280,7 +280,7 @@ fn a_proxy_that_never_ran_gets_its_files_once() {
 
 #[test]
 fn one_site_that_is_refused_does_not_speak_against_templates_for_ever() {
-    let alone = |app: Container| desired([proxy(), app]);
+    let alone = |app: Bearer| desired([proxy(), app]);
     let app = || apps(1).next().expect("one");
     let mut proxy = Refusing::new("app10.example");
     let observed = settle(

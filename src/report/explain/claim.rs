@@ -20,10 +20,10 @@ pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {
     let served: BTreeSet<_> = facts
         .proxies()
         .flat_map(|proxy| proxy.sites.get(facts.host))
-        .flat_map(|s| &s.containers)
+        .flat_map(|site| site.bearers())
         .collect();
     for claimant in claimants {
-        tell_one(facts, claimant, served.contains(&claimant.container), told);
+        tell_one(facts, claimant, served.contains(&claimant.bearer), told);
     }
     if claimants.is_empty() {
         return nobody(facts, told);
@@ -42,7 +42,7 @@ pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {
 
 fn tell_one(facts: &Inspection<'_>, claimant: &Claimant, is_followed: bool, told: &mut Findings) {
     let Claimant {
-        container,
+        bearer: container,
         label,
         counts,
     } = claimant;
@@ -96,7 +96,7 @@ fn nobody(facts: &Inspection<'_>, told: &mut Findings) {
         let by = by.map(|by| {
             format!(
                 ", asked for by container {} (label {})",
-                by.container, by.label
+                by.bearer, by.label
             )
         });
         told.note(
@@ -119,7 +119,8 @@ fn nobody(facts: &Inspection<'_>, told: &mut Findings) {
 /// Complaints that have to do with the name; those about proxies first, where none serves it.
 pub(super) fn tell_complaints(facts: &Inspection<'_>, told: &mut Findings) {
     let unserved = facts.site().is_none();
-    let is_of_proxy = |complaint: &Complaint| complaint.label == format!("{}.kind", facts.prefix);
+    let is_of_proxy =
+        |complaint: &Complaint| *complaint.origin.label == format!("{}.kind", facts.prefix);
     let mut all: Vec<_> = about(facts).collect();
     all.extend(
         facts
@@ -130,12 +131,11 @@ pub(super) fn tell_complaints(facts: &Inspection<'_>, told: &mut Findings) {
     all.dedup();
     for complaint in all {
         let Complaint {
-            container,
-            label,
+            origin,
             problem,
             remedy,
-            ..
         } = complaint;
+        let (container, label) = (&origin.bearer, &origin.label);
         let says = format!("container {container}, label {label}: {problem}");
         let remedy = format!("container {container}: {remedy}");
         match is_of_proxy(complaint) && is_served(facts) {
@@ -175,7 +175,7 @@ fn about<'a>(facts: &'a Inspection<'_>) -> impl Iterator<Item = &'a Complaint> {
         .get(facts.host)
         .into_iter()
         .flatten()
-        .map(|claimant| &claimant.container)
+        .map(|claimant| &claimant.bearer)
         .collect();
     facts
         .complaints()
@@ -198,8 +198,8 @@ fn concerns(
     let is_of_other = facts
         .claimants
         .keys()
-        .any(|name| name.as_str() == complaint.value);
-    let is_of_ours = claimants.contains(&complaint.container)
-        || facts.proxies().any(|p| p.name == complaint.container);
-    names(&complaint.value) || names(&complaint.problem) || (is_of_ours && !is_of_other)
+        .any(|name| name.as_str() == &*complaint.origin.text);
+    let is_of_ours = claimants.contains(&complaint.origin.bearer)
+        || facts.proxies().any(|p| p.name == complaint.origin.bearer);
+    names(&complaint.origin.text) || names(&complaint.problem) || (is_of_ours && !is_of_other)
 }

@@ -3,7 +3,7 @@ use std::{io::ErrorKind, net::SocketAddr};
 use super::Inspection;
 use crate::{
     desire::{Consumer, Site, SiteContent},
-    observe::{Container, ContainerState, Health, Installed, Progress, Subject, times},
+    observe::{Bearer, BearerState, Health, Installed, Progress, Subject, times},
     plan::{self, Action},
     report::{Findings, Instead, start_it},
     values::ContainerName,
@@ -283,18 +283,17 @@ pub(super) fn tell_behind(facts: &Inspection<'_>, proxy: &Consumer, told: &mut F
 }
 
 /// The containers of a site that are known.
-fn containers<'a>(facts: &Inspection<'a>, site: &'a Site) -> impl Iterator<Item = &'a Container> {
+fn containers<'a>(facts: &Inspection<'a>, site: &'a Site) -> impl Iterator<Item = &'a Bearer> {
     let snapshot = facts.snapshot;
-    let names = site.containers.iter();
-    names
-        .filter_map(|name| snapshot.containers.get(name))
+    site.bearers()
+        .filter_map(|name| snapshot.bearers.get(name))
         .map(|container| &**container)
 }
 
 /// Whether it is one that comes and goes; no fault of a site that others serve meanwhile.
 fn comes_and_goes(
     facts: &Inspection<'_>,
-    container: &Container,
+    container: &Bearer,
     is_served: bool,
     told: &mut Findings,
 ) {
@@ -328,10 +327,7 @@ fn idle(facts: &Inspection<'_>, site: &Site, path: &str, told: &mut Findings) {
     let states: Vec<_> = containers(facts, site)
         .map(|container| format!("{} {}", container.name, state(container)))
         .collect();
-    let first = site
-        .containers
-        .first()
-        .map_or("NAME", ContainerName::as_str);
+    let first = site.bearers().next().map_or("NAME", ContainerName::as_str);
     let says = format!(
         "nobody takes requests for {path}, so that they get 503: {}",
         states.join(", ")
@@ -358,28 +354,28 @@ fn idle(facts: &Inspection<'_>, site: &Site, path: &str, told: &mut Findings) {
 }
 
 /// Whether nothing but its health check keeps requests from it.
-fn is_held_off(container: &Container) -> bool {
+fn is_held_off(container: &Bearer) -> bool {
     container.is_running() && !container.takes_traffic()
 }
 
-fn state(container: &Container) -> &'static str {
+fn state(container: &Bearer) -> &'static str {
     match (&container.state, &container.health) {
         _ if container.waits.is_some() => "waits",
-        (ContainerState::Paused, _) => "is paused",
-        (ContainerState::Other(_), _) => "does not run",
-        (ContainerState::Removed { .. }, _) => "was removed",
-        (ContainerState::Running, Some(Health::Starting)) => "has not passed its health check yet",
-        (ContainerState::Running, Some(Health::Unhealthy)) => "fails its health check",
-        (ContainerState::Running, _) => "has no address on a network of the proxy",
+        (BearerState::Paused, _) => "is paused",
+        (BearerState::Other(_), _) => "does not run",
+        (BearerState::Removed { .. }, _) => "was removed",
+        (BearerState::Running, Some(Health::Starting)) => "has not passed its health check yet",
+        (BearerState::Running, Some(Health::Unhealthy)) => "fails its health check",
+        (BearerState::Running, _) => "has no address on a network of the proxy",
     }
 }
 
 fn upstream(facts: &Inspection<'_>, site: &Site, at: SocketAddr, told: &mut Findings) {
-    let is_at = |container: &&Container| {
+    let is_at = |container: &&Bearer| {
         container
-            .networks
+            .endpoints
             .iter()
-            .any(|network| network.address == Some(at.ip()))
+            .any(|endpoint| endpoint.address == Some(at.ip()))
     };
     let name = containers(facts, site).find(is_at).map_or_else(
         || at.ip().to_string(),

@@ -10,7 +10,7 @@ use crate::{
     },
     fixtures::{held, plan_rules},
     observe::{
-        Attempt, Container, ContainerState, Health, HeldCertificate, Holder, Installed, Progress,
+        Attempt, Bearer, BearerState, Health, HeldCertificate, Holder, Installed, Progress,
         Removed, Subject, Wait,
     },
     plan::{foresee, plan},
@@ -24,7 +24,7 @@ const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 /// What is true, until a test breaks it.
 struct World {
     host: Host,
-    containers: Vec<Container>,
+    containers: Vec<Bearer>,
     observed: Observed,
     seen: BTreeMap<ContainerName, ProxyAnswers>,
     listening: BTreeMap<SocketAddr, Result<(), ErrorKind>>,
@@ -37,7 +37,7 @@ struct World {
 }
 
 /// Of another project, and younger.
-fn strangers() -> Container {
+fn strangers() -> Bearer {
     let mut late = container("late", 9).label("host", "shop.example");
     late.labels
         .insert("com.docker.compose.project".to_owned(), "other".to_owned());
@@ -47,7 +47,7 @@ fn strangers() -> Container {
 /// Stands for the number of the last generation, however many it took.
 const WHAT_WAS_PROVEN: &str = "what was proven";
 
-fn shop() -> Container {
+fn shop() -> Bearer {
     container("shop", 4).label("host", "shop.example")
 }
 
@@ -183,14 +183,14 @@ fn each_breakage_is_told_with_the_one_thing_to_do_first() {
         ),
         (
             "app stopped",
-            |w| w.containers[1].state = ContainerState::Other("exited".into()),
+            |w| w.containers[1].state = BearerState::Other("exited".into()),
             "does not run",
             "docker start shop",
         ),
         (
             "app stopped that was served",
             |w| {
-                w.containers[1].state = ContainerState::Other("exited".into());
+                w.containers[1].state = BearerState::Other("exited".into());
                 w.served = true;
             },
             "and does not run; until it is started or removed, the site is kept and answers 503",
@@ -199,7 +199,7 @@ fn each_breakage_is_told_with_the_one_thing_to_do_first() {
         (
             "app removed that was served",
             |w| {
-                w.containers[1] = Removed::of(&w.containers[1], NOW).container();
+                w.containers[1] = Removed::of(&w.containers[1], NOW).bearer();
                 w.served = true;
             },
             "and was removed; until 2027-01-15T08:10:00Z, the site is kept and answers 503",
@@ -219,19 +219,19 @@ fn each_breakage_is_told_with_the_one_thing_to_do_first() {
         ),
         (
             "proxy stopped",
-            |w| w.containers[0].state = ContainerState::Other("exited".into()),
+            |w| w.containers[0].state = BearerState::Other("exited".into()),
             "proxy does not run",
             "docker start proxy",
         ),
         (
             "proxy ends and is started again",
-            |w| w.containers[0].state = ContainerState::Other("restarting".into()),
+            |w| w.containers[0].state = BearerState::Other("restarting".into()),
             "proxy does not run",
             "its restart policy starts it again by itself; `docker logs proxy`",
         ),
         (
             "app ends and is started again",
-            |w| w.containers[1].state = ContainerState::Other("restarting".into()),
+            |w| w.containers[1].state = BearerState::Other("restarting".into()),
             "does not run",
             "its restart policy starts it again by itself; `docker logs shop`",
         ),
@@ -246,8 +246,8 @@ fn each_breakage_is_told_with_the_one_thing_to_do_first() {
         (
             "app comes and goes, and does not run",
             |w| {
-                w.containers[1].state = ContainerState::Other("restarting".into());
-                w.containers[1].networks[0].address = None;
+                w.containers[1].state = BearerState::Other("restarting".into());
+                w.containers[1].endpoints[0].address = None;
                 let until = None;
                 w.containers[1].waits = Some(Wait { until, ..waits(7) });
             },
@@ -266,7 +266,7 @@ fn each_breakage_is_told_with_the_one_thing_to_do_first() {
         (
             "app ends for the third time and was served",
             |w| {
-                w.containers[1].state = ContainerState::Other("restarting".into());
+                w.containers[1].state = BearerState::Other("restarting".into());
                 w.containers[1].restarts = 2;
                 w.served = true;
             },
@@ -392,7 +392,7 @@ impl World {
 }
 
 fn unproven(world: &mut World) {
-    let told = |containers: &[Container]| desire(&snapshot(containers.to_vec()), &rules());
+    let told = |containers: &[Bearer]| desire(&snapshot(containers.to_vec()), &rules());
     let templates = Templates::built_in().expect("they are tested");
     let plan_rules = plan_rules();
     let desired = told(&world.containers);
@@ -428,7 +428,7 @@ fn unproven(world: &mut World) {
 #[test]
 fn a_proxy_that_does_not_run_is_not_told_as_one_that_serves() {
     let mut world = World::well();
-    world.containers[0].state = ContainerState::Other("exited".into());
+    world.containers[0].state = BearerState::Other("exited".into());
     let told = world.told();
     let by: Vec<_> = told
         .0

@@ -10,9 +10,8 @@ use std::{
 use futures_util::{StreamExt, stream::LocalBoxStream};
 use quaymaster::{
     adapters::engine::DockerEngine,
-    observe::{
-        Container, ContainerState, EngineEvent, EventKind, Health, MountKind, RestartPolicy, Way,
-    },
+    desire::interest,
+    observe::{Bearer, BearerState, EngineEvent, EventKind, Health, MountKind, RestartPolicy, Way},
     ports::{Engine, EngineError},
     values::{ContainerId, Signal},
 };
@@ -154,7 +153,7 @@ impl Events {
     }
 }
 
-async fn inspect(engine: &DockerEngine, word: &str) -> Container {
+async fn inspect(engine: &DockerEngine, word: &str) -> Bearer {
     engine.inspect(word).await.unwrap().expect("it is there")
 }
 
@@ -166,7 +165,7 @@ async fn a_containers_life_is_seen() {
     let id = made.id.as_str();
     assert_eq!(
         inspect(&engine, id).await.state,
-        ContainerState::Other("created".into())
+        BearerState::Other("created".into())
     );
     assert_eq!(inspect(&engine, id).await.started_at, None);
 
@@ -182,14 +181,14 @@ async fn a_containers_life_is_seen() {
     assert_eq!(
         (
             running.state.clone(),
-            running.network("bridge").unwrap().address.is_some()
+            running.endpoint("bridge").unwrap().address.is_some()
         ),
-        (ContainerState::Running, true)
+        (BearerState::Running, true)
     );
 
     docker(&["pause", id]);
     events.expect(EventKind::Changed, id).await;
-    assert_eq!(inspect(&engine, id).await.state, ContainerState::Paused);
+    assert_eq!(inspect(&engine, id).await.state, BearerState::Paused);
     docker(&["unpause", id]);
     events.expect(EventKind::Changed, id).await;
 
@@ -204,14 +203,14 @@ async fn a_containers_life_is_seen() {
     assert_eq!(
         inspect(&engine, id)
             .await
-            .network(&network.name)
+            .endpoint(&network.name)
             .unwrap()
-            .id,
+            .network_id,
         network.id
     );
     docker(&["network", "disconnect", &network.name, id]);
     events.expect(EventKind::Network, id).await;
-    assert!(inspect(&engine, id).await.network(&network.name).is_none());
+    assert!(inspect(&engine, id).await.endpoint(&network.name).is_none());
 
     docker(&["stop", id]);
     events.expect(EventKind::Changed, id).await;
@@ -219,9 +218,9 @@ async fn a_containers_life_is_seen() {
     assert_eq!(
         (
             stopped.state.clone(),
-            stopped.network("bridge").unwrap().address
+            stopped.endpoint("bridge").unwrap().address
         ),
-        (ContainerState::Other("exited".into()), None)
+        (BearerState::Other("exited".into()), None)
     );
     docker(&["rm", id]);
     events.expect(EventKind::Gone, id).await;
@@ -241,11 +240,11 @@ async fn one_that_uses_another_s_network_has_its_address() {
         &["sleep", "300"],
     );
     let engine = engine();
-    let networks = inspect(&engine, &owner.name).await.networks;
+    let networks = inspect(&engine, &owner.name).await.endpoints;
     assert!(networks[0].address.is_some());
-    let listed = engine.containers(&prefix).await.unwrap().remove(0);
+    let listed = engine.bearers(&interest(&prefix)).await.unwrap().remove(0);
     for found in [listed, inspect(&engine, &user.name).await] {
-        assert_eq!(found.networks, networks);
+        assert_eq!(found.endpoints, networks);
         let joins = found.joins.unwrap();
         assert_eq!(joins.name.unwrap().as_str(), owner.name);
         assert_eq!(joins.id.as_str(), owner.id);
@@ -263,7 +262,7 @@ async fn only_containers_with_our_labels_are_listed_running_or_not() {
     let created = Made::container(&["--label", &ours], &["sleep", "300"]);
     let _other = Made::container(&["--label", &other], &["sleep", "300"]);
 
-    let found = engine().containers(&prefix).await.unwrap();
+    let found = engine().bearers(&interest(&prefix)).await.unwrap();
     let names: Vec<_> = found
         .iter()
         .map(|container| container.name.as_str())
@@ -280,7 +279,7 @@ async fn only_containers_with_our_labels_are_listed_running_or_not() {
     );
     assert!(
         engine()
-            .containers(&unique("nobody"))
+            .bearers(&interest(&unique("nobody")))
             .await
             .unwrap()
             .is_empty()
@@ -469,7 +468,7 @@ async fn the_engines_way_ends_a_restart_policy_without_a_stop_signal() {
     let mut events = Events(engine.events().await.unwrap());
     let pid = inspect(&engine, &made.id).await.pid;
     kill_first_process(pid.expect("it runs"));
-    while inspect(&engine, &made.id).await.state != ContainerState::Other("exited".into()) {
+    while inspect(&engine, &made.id).await.state != BearerState::Other("exited".into()) {
         events.expect(EventKind::Changed, &made.id).await;
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use quaymaster::{
     desire::{Desired, LABELS, desire},
-    observe::{Container, Installed, Observed, Snapshot},
+    observe::{Bearer, Installed, Observed, Snapshot},
     plan::{Action, foresee, plan},
     render::Templates,
     values::{CertificateName, ContainerName, Timestamp},
@@ -28,8 +28,8 @@ const SAMPLES: usize = 60;
 
 type Files = BTreeMap<String, String>;
 
-fn container(name: &str, number: u8, labels: BTreeMap<String, String>) -> Container {
-    Container {
+fn container(name: &str, number: u8, labels: BTreeMap<String, String>) -> Bearer {
+    Bearer {
         labels: labels.into_iter().collect(),
         started_at: None,
         mounts: vec![volume("edge", "/etc/nginx/conf.d", true)],
@@ -45,7 +45,7 @@ fn meant(odd: Option<BTreeMap<String, String>>) -> Desired {
         container("proxy", 3, label("kind", "nginx")),
         container("good", 4, label("host", "good.example")),
     ];
-    all.extend(odd.map(|labels| Container {
+    all.extend(odd.map(|labels| Bearer {
         mounts: Vec::new(),
         ..container("odd", 9, labels)
     }));
@@ -56,7 +56,7 @@ fn meant(odd: Option<BTreeMap<String, String>>) -> Desired {
         .collect();
     desire(
         &Snapshot {
-            containers,
+            bearers: containers,
             own,
             ..Snapshot::default()
         },
@@ -156,7 +156,7 @@ fn whatever_labels_say() {
                 line.len() < LONGEST_LINE && line.chars().all(is_seen),
                 "{line:?} of {shown:?}"
             );
-            assert_eq!(complaint.container.as_str(), "odd", "{shown:?}");
+            assert_eq!(complaint.origin.bearer.as_str(), "odd", "{shown:?}");
         }
         let files = files(&desired, true, &templates);
         assert_eq!(

@@ -4,7 +4,7 @@ use super::{
 };
 use crate::{
     fixtures,
-    observe::{EngineEvent, Mount, MountKind, Way},
+    observe::{EngineEvent, Interest, Mount, MountKind, Way},
     ports::Ran,
     values::{ContainerId, ContainerName, Signal},
 };
@@ -47,7 +47,7 @@ fn recorded(text: &str) -> (OwnProcess, String) {
 }
 
 /// An engine that knows some containers, and their beginnings, as engines do.
-struct Known(Vec<Container>);
+struct Known(Vec<Bearer>);
 
 #[async_trait(?Send)]
 impl Engine for Known {
@@ -56,10 +56,10 @@ impl Engine for Known {
     ) -> Result<LocalBoxStream<'static, Result<EngineEvent, EngineError>>, EngineError> {
         unreachable!("nobody listens")
     }
-    async fn containers(&self, _: &str) -> Result<Vec<Container>, EngineError> {
+    async fn bearers(&self, _: &Interest) -> Result<Vec<Bearer>, EngineError> {
         unreachable!("nobody lists")
     }
-    async fn inspect(&self, word: &str) -> Result<Option<Container>, EngineError> {
+    async fn bearer(&self, word: &str, _: &Interest) -> Result<Option<Bearer>, EngineError> {
         if word == "ambiguous" {
             let message = "multiple IDs found".to_owned();
             return Err(EngineError::Refused {
@@ -69,7 +69,7 @@ impl Engine for Known {
             });
         }
         let known =
-            |known: &&Container| known.id.as_str().starts_with(word) || known.name.as_str() == word;
+            |known: &&Bearer| known.id.as_str().starts_with(word) || known.name.as_str() == word;
         Ok(self.0.iter().find(known).cloned())
     }
     async fn kill(&self, _: &ContainerId, _: Signal, _: Way) -> Result<Way, EngineError> {
@@ -86,16 +86,16 @@ impl Engine for Known {
     }
 }
 
-fn container(id: &str, destinations: &[&str]) -> Container {
+fn container(id: &str, destinations: &[&str]) -> Bearer {
     let mount = |destination: &&str| Mount {
         kind: MountKind::Private,
         destination: destination.into(),
         writable: true,
     };
-    Container {
+    Bearer {
         id: ContainerId::parse(id).unwrap(),
         name: ContainerName::parse(format!("name-{}", &id[..4])).unwrap(),
-        networks: [].into(),
+        endpoints: [].into(),
         mounts: destinations.iter().map(mount).collect(),
         ..fixtures::container("any", 0)
     }
@@ -103,11 +103,7 @@ fn container(id: &str, destinations: &[&str]) -> Container {
 
 const MOUNTS: [&str; 3] = ["/data", "/with space", "/var/run/docker.sock"];
 
-async fn found(
-    process: &OwnProcess,
-    setting: Option<&str>,
-    known: Vec<Container>,
-) -> Option<String> {
+async fn found(process: &OwnProcess, setting: Option<&str>, known: Vec<Bearer>) -> Option<String> {
     own_container(&Known(known), process, setting)
         .await
         .unwrap()
@@ -300,7 +296,7 @@ fn a_mount_at_a_link_is_where_the_link_leads() {
 #[async_trait(?Send)]
 impl Mounted for Known {
     async fn mounted(&self) -> Result<Vec<(ContainerId, BTreeSet<PathBuf>)>, EngineError> {
-        let destinations = |own: &Container| {
+        let destinations = |own: &Bearer| {
             own.mounts
                 .iter()
                 .map(|mount| mount.destination.clone())
@@ -380,7 +376,7 @@ async fn of_two_containers_with_our_mounts_either_will_do_unless_they_come_from_
     let own = own_container(&Known(both), &process, None).await.unwrap();
     assert!(own.found.is_some() && own.doubt.is_none(), "{own:?}");
 
-    let from = |mut own: Container, source: &str| {
+    let from = |mut own: Bearer, source: &str| {
         let data = own
             .mounts
             .iter_mut()

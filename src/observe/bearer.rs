@@ -10,18 +10,21 @@ use serde::{Deserialize, Serialize};
 use super::Mount;
 use crate::values::{ContainerId, ContainerName, Digest, Signal, Timestamp};
 
-/// One container as the engine describes it. There may be thousands: what is mostly one or two of a kind lies in a slice,
-/// since a tree makes room for eleven at once.
+/// One bearer of labels, made from a container as the engine describes it; nothing beyond this room asks what it was made
+/// from. There may be thousands: what is mostly one or two of a kind lies in a slice, since a tree makes room for eleven
+/// at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Container {
+pub struct Bearer {
     /// The engine's unchanging word for it.
     pub id: ContainerId,
     /// Its name, without the leading slash.
     pub name: ContainerName,
     /// All its labels, ours and others'.
     pub labels: LiteMap<String, String>,
+    /// Those of its environment variables in which something may be said to us; of no other it is known whether it is set.
+    pub variables: LiteMap<String, String>,
     /// What it does now.
-    pub state: ContainerState,
+    pub state: BearerState,
     /// What its health check says, where it has one.
     pub health: Option<Health>,
     /// When it was made.
@@ -32,9 +35,9 @@ pub struct Container {
     pub ended_at: Option<Timestamp>,
     /// The engine's word for its image: what is in it, not what it is called.
     pub image: Option<Digest>,
-    /// The networks it is on, in the order of their names: those of the container whose network it uses, where it has
-    /// none of its own.
-    pub networks: Box<[Network]>,
+    /// Its places on networks, in the order of the networks' names: those of the container whose network it uses, where
+    /// it has none of its own.
+    pub endpoints: Box<[Endpoint]>,
     /// The container whose network it uses.
     pub joins: Option<Joined>,
     /// TCP ports that image or container expose.
@@ -153,7 +156,7 @@ pub enum Way {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Detail {
     /// What everybody sees.
-    pub container: Container,
+    pub container: Bearer,
     /// The image's name, as the container was made with it.
     pub image: String,
     /// Its environment, which is where people keep secrets.
@@ -173,7 +176,7 @@ impl fmt::Debug for Detail {
 
 /// What a container does; words of newer engines are kept, not refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ContainerState {
+pub enum BearerState {
     /// Its process runs.
     Running,
     /// Its process is frozen.
@@ -209,20 +212,20 @@ pub struct Joined {
     pub name: Option<ContainerName>,
 }
 
-/// A container's place on a network.
+/// A place on a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Network {
-    /// What it is called.
-    pub name: String,
+pub struct Endpoint {
+    /// The network's name.
+    pub network: String,
     /// The engine's unchanging word for the network.
-    pub id: String,
+    pub network_id: String,
     /// Its address there; `None` while it does not run.
     pub address: Option<IpAddr>,
     /// The host's address there.
     pub gateway: Option<IpAddr>,
 }
 
-impl Container {
+impl Bearer {
     /// The Compose project it belongs to.
     pub fn project(&self) -> Option<&str> {
         self.labels
@@ -245,13 +248,15 @@ impl Container {
     }
 
     /// Its place on the network of this name.
-    pub fn network(&self, name: &str) -> Option<&Network> {
-        self.networks.iter().find(|network| network.name == name)
+    pub fn endpoint(&self, network: &str) -> Option<&Endpoint> {
+        self.endpoints
+            .iter()
+            .find(|endpoint| endpoint.network == network)
     }
 
     /// Whether it has the host's own network, where it has no address of its own: engines give no other this name.
     pub fn is_on_host(&self) -> bool {
-        self.network("host").is_some()
+        self.endpoint("host").is_some()
     }
 
     /// The same container with the network of the one that it joins, as that is now.
@@ -266,7 +271,7 @@ impl Container {
                     id: owner.id,
                     name: Some(owner.name),
                 }),
-                networks: owner.networks,
+                endpoints: owner.endpoints,
                 published: owner.published,
                 ..self
             },
@@ -282,7 +287,7 @@ impl Container {
 
     /// Whether it is there: one that has ended is not, one that is paused is.
     pub fn is_there(&self) -> bool {
-        matches!(self.state, ContainerState::Running | ContainerState::Paused)
+        matches!(self.state, BearerState::Running | BearerState::Paused)
     }
 
     /// Whether what its labels ask for counts: it is there, or is about to be back as so often.
@@ -298,7 +303,7 @@ impl Container {
     /// When it was removed, where it is only remembered.
     pub fn removed(&self) -> Option<Timestamp> {
         match self.state {
-            ContainerState::Removed { at } => Some(at),
+            BearerState::Removed { at } => Some(at),
             _ => None,
         }
     }
@@ -333,7 +338,7 @@ impl Container {
 
     /// Whether it has ended and its restart policy is about to start it again.
     pub fn is_restarting(&self) -> bool {
-        matches!(&self.state, ContainerState::Other(word) if word == "restarting")
+        matches!(&self.state, BearerState::Other(word) if word == "restarting")
     }
 
     /// Whether it is there, or its restart policy is about to have it there again.
@@ -343,7 +348,7 @@ impl Container {
 
     /// Whether its process runs and is not frozen.
     pub fn is_running(&self) -> bool {
-        self.state == ContainerState::Running
+        self.state == BearerState::Running
     }
 
     /// Whether requests may be sent to it: it runs, its health check, where it has one, passes, and it does not wait.
@@ -363,7 +368,7 @@ mod tests {
     fn a_name_that_compose_gives_for_a_moment_is_known() {
         let is_replaced = |name: &str, state: &str, project: bool| {
             let mut container = container(name, 4);
-            container.state = ContainerState::Other(state.to_owned());
+            container.state = BearerState::Other(state.to_owned());
             if project {
                 container
                     .labels
