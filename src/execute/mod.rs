@@ -117,11 +117,8 @@ impl Failure {
             | Self::OutOfReach { .. } => Blame::Here,
             Self::Run { .. } | Self::Broken(_) => Blame::Here,
             Self::Engine(_) => Blame::Engine,
-            Self::Authority(
-                AuthorityError::Refused { .. }
-                | AuthorityError::Validation(_)
-                | AuthorityError::Terms { .. },
-            ) => Blame::Refused,
+            Self::Authority(AuthorityError::Terms { .. }) => Blame::Refused,
+            Self::Authority(error) if error.is_refusal() => Blame::Refused,
             Self::Authority(_) => Blame::Authority,
         }
     }

@@ -9,6 +9,7 @@ use std::{
 use async_trait::async_trait;
 use thiserror::Error;
 
+use super::Problem;
 use crate::{
     observe::RefusedEmail,
     values::{Host, KeyType, Retry, Secret, Timestamp},
@@ -129,12 +130,31 @@ pub enum AuthorityError {
     /// It refuses, with a problem document.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-6.7>
-    #[error("the CA refuses ({kind}): {detail}")]
+    #[error("the CA refuses ({problem}): {detail}")]
     Refused {
-        /// The last part of the problem type, such as `rejectedIdentifier`.
-        kind: String,
+        /// The type of the problem.
+        problem: Problem,
         /// Its words.
         detail: String,
+    },
+    /// It gave an order up and does not say why.
+    #[error("the CA has given the order up without a reason")]
+    GivenUp,
+    /// It offers no challenge for a name that can be met.
+    #[error("for {name} the CA offers only {offered}, which quaymaster can't answer")]
+    NoChallenge {
+        /// The name.
+        name: Host,
+        /// The types that it offers.
+        offered: String,
+    },
+    /// It has no such profile: it was not asked, since one that has none might say nothing and issue something else.
+    #[error("the CA has no profile {profile:?}; {}", has(.offered))]
+    NoProfile {
+        /// The one that was asked for.
+        profile: String,
+        /// Those that it has.
+        offered: Vec<String>,
     },
     /// It looked at the names and did not find what it needs.
     #[error("the CA could not validate {}", each(.0))]
@@ -175,7 +195,26 @@ fn each(problems: &BTreeMap<Host, String>) -> String {
         .join("; ")
 }
 
+fn has(profiles: &[String]) -> String {
+    match profiles {
+        [] => "it has none: leave profile out".to_owned(),
+        some => format!("it has {}", some.join(", ")),
+    }
+}
+
 impl AuthorityError {
+    /// Whether the CA is there and does not do what was asked, so that something has to change.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { .. }
+                | Self::GivenUp
+                | Self::NoChallenge { .. }
+                | Self::NoProfile { .. }
+                | Self::Validation(_)
+        )
+    }
+
     /// When the same may be asked again.
     pub fn retry(&self) -> Retry {
         match self {
@@ -183,21 +222,9 @@ impl AuthorityError {
                 not_before: Some(time),
                 ..
             } => Retry::NotBefore(*time),
-            Self::Refused { kind, .. } => refusal_retry(kind),
+            Self::Refused { problem, .. } => problem.retry(),
             // The agreement is a setting, and no part of what is asked for: an order that waited for it goes on by itself.
             _ => Retry::Backoff,
         }
-    }
-}
-
-/// Which problems of RFC 8555 seldom go away by asking again. Everything else, unknown kinds too, may soon.
-///
-/// <https://www.rfc-editor.org/rfc/rfc8555#section-6.7>
-fn refusal_retry(kind: &str) -> Retry {
-    match kind {
-        "rejectedIdentifier" | "unsupportedIdentifier" | "badCSR" | "externalAccountRequired" => {
-            Retry::Daily
-        }
-        _ => Retry::Backoff,
     }
 }

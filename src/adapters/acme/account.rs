@@ -18,7 +18,7 @@ use super::{
 use crate::{
     adapters::{http::HttpClient, x509},
     observe::RefusedEmail,
-    ports::{Accounts, AuthorityError, DiskError, Remark, Remarks},
+    ports::{Accounts, AuthorityError, DiskError, Problem, Remark, Remarks},
     values::Secret,
 };
 
@@ -58,7 +58,7 @@ enum Unrecorded {
 
 /// Whether a CA that was told an e-mail address has anything against it, and is not broken itself.
 fn is_about_email(problem: &AuthorityError) -> bool {
-    matches!(problem, AuthorityError::Refused { kind, .. } if kind != "serverInternal")
+    matches!(problem, AuthorityError::Refused { problem, .. } if *problem != Problem::ServerInternal)
 }
 
 fn exposed<S: Serializer>(key: &Secret, serializer: S) -> Result<S::Ok, S::Error> {

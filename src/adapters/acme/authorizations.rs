@@ -163,13 +163,10 @@ pub(super) fn verdict(state: &OrderState, mut names: BTreeMap<Host, String>) -> 
     match &state.error {
         _ if !names.is_empty() => AuthorityError::Validation(names),
         Some(problem) => AuthorityError::Refused {
-            kind: kind(problem),
+            problem: kind(problem),
             detail: detail(problem),
         },
-        None => AuthorityError::Refused {
-            kind: "invalid order".to_owned(),
-            detail: "the CA has given the order up without a reason".to_owned(),
-        },
+        None => AuthorityError::GivenUp,
     }
 }
 
@@ -221,7 +218,7 @@ mod tests {
         );
         assert_eq!(
             told("null"),
-            "the CA refuses (invalid order): the CA has given the order up without a reason"
+            "the CA has given the order up without a reason"
         );
     }
 }

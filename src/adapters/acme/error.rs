@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use instant_acme::{Error, Problem, Subproblem};
+use instant_acme::{Error, Problem as Document, Subproblem};
 
 use super::record::{Exchange, ResponseHead, printable};
-use crate::{adapters::http::HttpError, ports::AuthorityError, values::Timestamp};
+use crate::{
+    adapters::http::HttpError,
+    ports::{AuthorityError, Problem},
+    values::Timestamp,
+};
 
 /// What a Retry-After is clamped to: a CA that says "now" means "soon", and one that says "next year" is broken.
 const RETRY_AFTER: (Duration, Duration) =
@@ -40,8 +44,8 @@ impl CallError {
     }
 
     /// Whether the CA refused with this kind of problem.
-    pub(super) fn is_refusal(&self, expected: &str) -> bool {
-        matches!(&self.error, AuthorityError::Refused { kind, .. } if kind == expected)
+    pub(super) fn is_refusal(&self, expected: &Problem) -> bool {
+        matches!(&self.error, AuthorityError::Refused { problem, .. } if problem == expected)
     }
 }
 
@@ -97,7 +101,7 @@ fn answered(
         }
         _ => None,
     };
-    let limited = problem.is_some_and(|problem| kind(problem) == "rateLimited");
+    let limited = problem.is_some_and(|problem| kind(problem) == Problem::RateLimited);
     // A front before the CA answers for it with a page of its own: 500, 502, 504.
     let broken = problem.is_none() && answer.status >= 500;
     if matches!(answer.status, 429 | 503) || limited || broken {
@@ -110,7 +114,7 @@ fn answered(
     }
     if let Some(problem) = problem {
         return AuthorityError::Refused {
-            kind: kind(problem),
+            problem: kind(problem),
             detail: detail(problem),
         };
     }
@@ -147,23 +151,24 @@ fn came(answer: &ResponseHead) -> String {
     }
 }
 
-/// The last part of a problem's type.
-pub(super) fn kind(problem: &Problem) -> String {
-    last_part(problem.r#type.as_deref())
+/// The type of a problem document.
+pub(super) fn kind(document: &Document) -> Problem {
+    of_name(document.r#type.as_deref())
 }
 
-fn last_part(kind: Option<&str>) -> String {
-    let part = kind.and_then(|kind| kind.rsplit(':').next());
+/// The type with this name, whatever registry it is of: that of CAs before the RFC was another.
+fn of_name(name: Option<&str>) -> Problem {
+    let part = name.and_then(|name| name.rsplit(':').next());
     match printable(part.unwrap_or_default(), KIND) {
-        none if none.is_empty() => "unknown".to_owned(),
-        part => part,
+        none if none.is_empty() => Problem::Untyped,
+        part => Problem::of_word(&part),
     }
 }
 
 /// The CA's words, with those about single names.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-6.7.1>
-pub(super) fn detail(problem: &Problem) -> String {
+pub(super) fn detail(problem: &Document) -> String {
     let mut told = match &problem.detail {
         Some(own) => printable(own, WORDS),
         None => "it gives no reason".to_owned(),
@@ -180,14 +185,14 @@ pub(super) fn detail(problem: &Problem) -> String {
 
 /// The CA's words about one name.
 pub(super) fn words(about: &Subproblem) -> String {
-    told(&last_part(about.r#type.as_deref()), about.detail.as_deref())
+    told(&of_name(about.r#type.as_deref()), about.detail.as_deref())
 }
 
 /// A problem in one line: its kind and the CA's words.
-pub(super) fn told(kind: &str, detail: Option<&str>) -> String {
+pub(super) fn told(kind: &Problem, detail: Option<&str>) -> String {
     match detail {
         Some(detail) => format!("{} ({kind})", printable(detail, WORDS)),
-        None => kind.to_owned(),
+        None => kind.to_string(),
     }
 }
 
@@ -222,7 +227,7 @@ mod tests {
 
     /// What instant-acme makes of an answer that is no success.
     fn library(body: &str) -> Error {
-        serde_json::from_str::<Problem>(body).map_or_else(Error::Json, Error::Api)
+        serde_json::from_str::<Document>(body).map_or_else(Error::Json, Error::Api)
     }
 
     fn told_of(status: u16, body: &str) -> String {

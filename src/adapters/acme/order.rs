@@ -16,7 +16,7 @@ use super::{
     record::ResponseHead,
 };
 use crate::{
-    ports::{AuthorityError, Challenge, Order},
+    ports::{AuthorityError, Challenge, Order, Problem},
     values::{Host, Secret},
 };
 
@@ -189,7 +189,7 @@ impl AcmeOrder {
         let Err(failure) = self.submit_once(request).await else {
             return Ok(());
         };
-        if !failure.cut && !failure.is_refusal("orderNotReady") {
+        if !failure.cut && !failure.is_refusal(&Problem::OrderNotReady) {
             return Err(failure.into());
         }
         match self.wait_for_validation().await? {
@@ -297,10 +297,7 @@ fn challenge(authorization: Authorization) -> Result<HttpChallenge, AuthorityErr
         offered,
         ..
     } = authorization;
-    http.ok_or_else(|| AuthorityError::Refused {
-        kind: "http-01 not offered".to_owned(),
-        detail: format!("for {name} it offers only {offered}, which quaymaster can't answer"),
-    })
+    http.ok_or(AuthorityError::NoChallenge { name, offered })
 }
 
 /// What is signed with the certificate's key and sent to the CA.

@@ -13,7 +13,7 @@ use quaymaster::{
         acme::{AcmeAuthority, AcmeSettings, new_key},
         http::{HttpClient, HttpError, Limits, RootsError},
     },
-    ports::{Authority, AuthorityError},
+    ports::{Authority, AuthorityError, Problem},
     values::{KeyType, Retry, Timestamp},
 };
 
@@ -308,9 +308,13 @@ async fn an_order_that_is_finalized_too_early_is_finalized_again_once() {
         let (result, _) = issue_at(&ca).await;
         match refusals {
             1 => assert_eq!(result.unwrap(), "the chain"),
-            _ => assert!(
-                matches!(result, Err(AuthorityError::Refused { kind, .. }) if kind == "orderNotReady")
-            ),
+            _ => assert!(matches!(
+                result,
+                Err(AuthorityError::Refused {
+                    problem: Problem::OrderNotReady,
+                    ..
+                })
+            )),
         }
         assert_eq!(ca.count("POST /finalize/1"), 2);
     }
@@ -357,7 +361,7 @@ async fn challenges_that_can_not_be_met_are_refused() {
         (
             "dns-01",
             "dG9rZW4",
-            "for shop.example it offers only dns-01, which quaymaster can't answer",
+            "for shop.example the CA offers only dns-01, which quaymaster can't answer",
         ),
         ("http-01", "../../etc/passwd", "a token is not base64url"),
         ("http-01", "", "a token is not base64url"),

@@ -3,7 +3,7 @@
 use futures_util::future::{join_all, try_join_all};
 use quaymaster::{
     adapters::acme::{AcmeSettings, new_key},
-    ports::{Authority, AuthorityError},
+    ports::{Authority, AuthorityError, Problem},
     values::{Host, KeyType, Retry, Secret},
 };
 
@@ -70,7 +70,7 @@ async fn a_profile_that_the_ca_does_not_have_is_told_before_anything_is_ordered(
         .await
         .map(drop)
         .unwrap_err();
-    let told = r#"the CA refuses (invalidProfile): "shortlived" was asked for, and the CA has no profiles; leave profile out"#;
+    let told = r#"the CA has no profile "shortlived"; it has none: leave profile out"#;
     assert_eq!(refused.to_string(), told);
     assert_eq!(bench.count("/order-plz"), 0);
 }
@@ -130,10 +130,10 @@ async fn a_name_that_the_ca_rejects_is_asked_for_once_a_day() {
         .issue(&bench.authority(), &[BLOCKED])
         .await
         .unwrap_err();
-    let AuthorityError::Refused { kind, detail } = &failed else {
+    let AuthorityError::Refused { problem, detail } = &failed else {
         panic!("{failed:?}")
     };
-    assert_eq!(kind, "rejectedIdentifier");
+    assert_eq!(*problem, Problem::RejectedIdentifier);
     assert!(detail.contains(BLOCKED), "{detail}");
     assert_eq!(failed.retry(), Retry::Daily);
 }
