@@ -183,7 +183,7 @@ fn withdraw(issuing: &Issuing, obtain: &Obtain, tokens: &[String]) -> Result<(),
 /// Asks each proxy that can be reached for the response, as the CA will: a failed look here costs nothing.
 async fn look(issuing: &Issuing, obtain: &Obtain, challenge: &Challenge) -> Result<(), Failure> {
     let path = format!("/.well-known/acme-challenge/{}", challenge.token);
-    let until = issuing.clock.now() + SERVED_WITHIN;
+    let until = issuing.clock.elapsed() + SERVED_WITHIN;
     for proxy in &obtain.proxies {
         loop {
             let saw = match issuing
@@ -202,7 +202,7 @@ async fn look(issuing: &Issuing, obtain: &Obtain, challenge: &Challenge) -> Resu
                 ),
                 Err(error) => chain(&error),
             };
-            if issuing.clock.now() >= until {
+            if issuing.clock.elapsed() >= until {
                 return Err(Failure::NotServed {
                     name: challenge.name.clone(),
                     saw,

@@ -84,8 +84,10 @@ pub struct Issuing {
 /// Now, and waiting.
 #[async_trait(?Send)]
 pub trait Clock {
-    /// Now.
+    /// The time of day, which somebody may set: for what is written down or dated by others.
     fn now(&self) -> Timestamp;
+    /// The time since a moment that stays the same while the program runs. It never goes back: for lengths of time.
+    fn elapsed(&self) -> Duration;
     /// Waits.
     async fn sleep(&self, length: Duration);
 }

@@ -138,14 +138,14 @@ impl AcmeOrder {
         what: &'static str,
         limit: Duration,
     ) -> Result<OrderStatus, AuthorityError> {
-        let begun = self.caller.clock.now();
+        let until = self.caller.clock.elapsed() + limit;
         let mut next = FIRST_PAUSE;
         loop {
             let (status, answer) = self.refresh().await?;
             match status {
                 OrderStatus::Invalid => return Err(self.problems().await),
                 status if !past.contains(&status) => return Ok(status),
-                _ if self.caller.clock.now().since(begun) >= limit => {
+                _ if self.caller.clock.elapsed() >= until => {
                     return Err(AuthorityError::TooSlow { what, limit });
                 }
                 _ => {}

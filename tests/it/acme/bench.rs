@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use quaymaster::{
     adapters::{
         acme::{AcmeAuthority, AcmeSettings, new_key},
+        clock::SystemClock,
         x509,
     },
     observe::Source,
@@ -69,6 +70,9 @@ impl Clock for RealClock {
             .unwrap();
         Timestamp::from_millis(since.as_millis().try_into().unwrap())
     }
+    fn elapsed(&self) -> Duration {
+        SystemClock.elapsed()
+    }
     async fn sleep(&self, length: Duration) {
         tokio::time::sleep(length).await;
     }
@@ -78,6 +82,18 @@ impl Clock for RealClock {
 pub struct MovedClock {
     pub now: Cell<Timestamp>,
     pub slept: RefCell<Vec<Duration>>,
+    /// How far somebody sets the time of day back during the next pause.
+    pub set_back: Cell<Duration>,
+}
+
+impl MovedClock {
+    pub fn at(now: Timestamp) -> Rc<Self> {
+        Rc::new(Self {
+            now: Cell::new(now),
+            slept: RefCell::default(),
+            set_back: Cell::default(),
+        })
+    }
 }
 
 #[async_trait(?Send)]
@@ -85,21 +101,24 @@ impl Clock for MovedClock {
     fn now(&self) -> Timestamp {
         self.now.get()
     }
+    fn elapsed(&self) -> Duration {
+        self.slept.borrow().iter().sum()
+    }
     async fn sleep(&self, length: Duration) {
         self.slept.borrow_mut().push(length);
-        self.now.set(self.now.get() + length);
+        self.now.set(self.now.get() + length - self.set_back.take());
     }
 }
 
 /// A webroot that is served at a port of its own, whatever the host name.
 #[derive(Clone)]
 pub struct Webroot {
-    port: u16,
+    pub port: u16,
     responses: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 impl Webroot {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let webroot = Self {
             port: listener.local_addr().unwrap().port(),

@@ -1,6 +1,6 @@
 //! Obtaining as a whole: what becomes of an order when what came of it is refused.
 
-use std::{cell::Cell, collections::BTreeSet, path::Path, rc::Rc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::Path, rc::Rc, time::Duration};
 
 use quaymaster::{
     adapters::{
@@ -20,7 +20,7 @@ use quaymaster::{
 };
 
 use super::{
-    bench::{Bench, MovedClock, RealClock, asked},
+    bench::{Bench, MovedClock, RealClock, Webroot, asked},
     faults::authority_at,
 };
 use crate::support::{
@@ -84,6 +84,15 @@ fn name() -> CertificateName {
 
 /// Tries once, and tells what went wrong, if anything did.
 pub async fn attempt(ports: &Ports, folder: &Path) -> Option<String> {
+    attempt_through(ports, folder, []).await
+}
+
+/// The same where these proxies serve the name.
+async fn attempt_through<const N: usize>(
+    ports: &Ports,
+    folder: &Path,
+    proxies: [SocketAddr; N],
+) -> Option<String> {
     let (last, asked_for) = (ports.clock.now(), Digest::of("shop.example"));
     let attempt = Attempt {
         count: 1,
@@ -104,7 +113,7 @@ pub async fn attempt(ports: &Ports, folder: &Path) -> Option<String> {
         },
         why: Why::Missing,
         webroots: [SharedPath::top(folder.join("challenge"))].into(),
-        proxies: [].into(),
+        proxies: proxies.into(),
         attempt,
     };
     match execute(ports, &mut Action::Obtain(Box::new(obtain)))
@@ -159,6 +168,22 @@ async fn a_refused_certificate_drops_the_order_and_the_next_try_begins_a_new_one
             );
         }
     }
+}
+
+#[tokio::test]
+async fn a_proxy_is_given_up_as_early_when_somebody_sets_the_time_of_day_back() {
+    let ca = FakeCa::start(|_, _, _| Twist::Nothing).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (authority, clock) = authority_at(&ca.server);
+    let ports = ports(authority, folder.path(), clock.clone());
+    let elsewhere = Webroot::start().await;
+    clock.set_back.set(Duration::from_secs(60 * 60));
+    let proxy = SocketAddr::from(([127, 0, 0, 1], elsewhere.port));
+    let problem = attempt_through(&ports, folder.path(), [proxy]).await;
+    let problem = problem.unwrap();
+    assert!(problem.contains("is not served"), "{problem}");
+    assert_eq!(clock.elapsed(), Duration::from_secs(2));
+    assert_eq!(ca.count("POST /challenge/1"), 0);
 }
 
 #[tokio::test]
@@ -222,12 +247,9 @@ async fn an_order_whose_certificate_has_run_out_is_followed_by_a_new_one() {
         .await
         .unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let late = MovedClock {
-        now: Cell::new(RealClock.now() + Duration::from_secs(50 * 365 * 24 * 60 * 60)),
-        slept: Default::default(),
-    };
+    let late = RealClock.now() + Duration::from_secs(50 * 365 * 24 * 60 * 60);
     let problem = attempt(
-        &ports(bench.authority(), folder.path(), Rc::new(late)),
+        &ports(bench.authority(), folder.path(), MovedClock::at(late)),
         folder.path(),
     )
     .await
