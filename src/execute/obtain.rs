@@ -6,6 +6,7 @@ use crate::{
     plan::Obtain,
     ports::{
         Authority, Challenge, DiskError, Issuing, NewCertificate, Order, OrderRecord, ProbeError,
+        Response,
     },
     report::{Event, OrderStage, chain, report},
     values::{Issuer, Secret},
@@ -147,12 +148,16 @@ async fn authorize(
     order: &mut dyn Order,
     record: &mut OrderRecord,
 ) -> Result<(), Failure> {
-    let challenges = order.challenges().await?;
+    let kind = obtain.issuance.challenge;
+    let offers = order.offers().await?.into_iter();
+    let challenges = offers
+        .map(|offer| offer.challenge(kind))
+        .collect::<Result<Vec<_>, _>>()?;
     if !challenges.is_empty() {
         // A crash takes nothing away: what will be visible is written down before it is.
         record.tokens = challenges
             .iter()
-            .map(|challenge| challenge.token.clone())
+            .map(|challenge| challenge.response.token().to_owned())
             .collect();
         issuing.orders.keep_order(&obtain.certificate, record)?;
         tell(obtain, OrderStage::Look);
@@ -167,7 +172,7 @@ async fn authorize(
         look(issuing, obtain, challenge).await?;
     }
     tell(obtain, OrderStage::Validate);
-    Ok(order.authorize().await?)
+    Ok(order.authorize(kind).await?)
 }
 
 /// Takes away what was shown by a process that was cut off.
@@ -182,7 +187,8 @@ fn withdraw(issuing: &Issuing, obtain: &Obtain, tokens: &[String]) -> Result<(),
 
 /// Asks each proxy that can be reached for the response, as the CA will: a failed look here costs nothing.
 async fn look(issuing: &Issuing, obtain: &Obtain, challenge: &Challenge) -> Result<(), Failure> {
-    let path = format!("/.well-known/acme-challenge/{}", challenge.token);
+    let Response::Http { token, body } = &challenge.response;
+    let path = format!("/.well-known/acme-challenge/{token}");
     let until = issuing.clock.elapsed() + SERVED_WITHIN;
     for proxy in &obtain.proxies {
         loop {
@@ -191,7 +197,7 @@ async fn look(issuing: &Issuing, obtain: &Obtain, challenge: &Challenge) -> Resu
                 .page(*proxy, &challenge.name.in_url(), &path)
                 .await
             {
-                Ok(page) if page.status == 200 && page.body.trim_end() == challenge.response => {
+                Ok(page) if page.status == 200 && page.body.trim_end() == *body => {
                     break;
                 }
                 // Not ours to reach: the CA takes another way.
@@ -242,7 +248,11 @@ impl Published<'_> {
 impl Drop for Published<'_> {
     fn drop(&mut self) {
         for (webroot, challenge) in self.each() {
-            if let Err(error) = self.issuing.responder.withdraw(webroot, &challenge.token) {
+            if let Err(error) = self
+                .issuing
+                .responder
+                .withdraw(webroot, challenge.response.token())
+            {
                 report(&Event::DiskFault {
                     problem: chain(&error),
                 });

@@ -9,10 +9,10 @@ use std::{
 use async_trait::async_trait;
 use thiserror::Error;
 
-use super::Problem;
+use super::{Offer, Problem};
 use crate::{
     observe::RefusedEmail,
-    values::{Host, KeyType, Retry, Secret, Timestamp},
+    values::{ChallengeType, Host, KeyType, Retry, Secret, Timestamp},
 };
 
 /// Those who issue certificates, and the keys that these are for.
@@ -66,11 +66,12 @@ pub trait Order {
     /// Where it can be found again.
     fn url(&self) -> &str;
 
-    /// What must be visible before the CA is told to look; empty when every name is authorized already.
-    async fn challenges(&mut self) -> Result<Vec<Challenge>, AuthorityError>;
+    /// What the CA offers for each name that it has to be shown; empty when every name is authorized already.
+    async fn offers(&mut self) -> Result<Vec<Offer>, AuthorityError>;
 
-    /// Tells the CA to look, and waits until each name is authorized. Errors tell each name's own problem.
-    async fn authorize(&mut self) -> Result<(), AuthorityError>;
+    /// Tells the CA to look at the challenges of this type, and waits until each name is authorized. Errors tell each
+    /// name's own problem.
+    async fn authorize(&mut self, kind: ChallengeType) -> Result<(), AuthorityError>;
 
     /// Asks for the certificate of `key` and waits for it: the chain in PEM, leaf first. Used on an order that already
     /// has its certificate it only fetches it.
@@ -79,19 +80,6 @@ pub trait Order {
         key: &Secret,
         names: &BTreeSet<Host>,
     ) -> Result<String, AuthorityError>;
-}
-
-/// An http-01 challenge: at `/.well-known/acme-challenge/TOKEN` of the name, the response must be read.
-///
-/// <https://www.rfc-editor.org/rfc/rfc8555#section-8.3>
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Challenge {
-    /// The name it is about.
-    pub name: Host,
-    /// The CA's token; base64url, so a plain file name.
-    pub token: String,
-    /// The key authorization: what must be read there.
-    pub response: String,
 }
 
 /// Why the CA did not do what was asked.
@@ -140,11 +128,13 @@ pub enum AuthorityError {
     /// It gave an order up and does not say why.
     #[error("the CA has given the order up without a reason")]
     GivenUp,
-    /// It offers no challenge for a name that can be met.
-    #[error("for {name} the CA offers only {offered}, which quaymaster can't answer")]
+    /// It does not offer the challenge that was chosen.
+    #[error("the CA does not let {name} be proven by {kind}; {}", offers(.offered))]
     NoChallenge {
         /// The name.
         name: Host,
+        /// What was chosen.
+        kind: ChallengeType,
         /// The types that it offers.
         offered: String,
     },
@@ -193,6 +183,13 @@ fn each(problems: &BTreeMap<Host, String>) -> String {
         .map(|(name, problem)| format!("{name}: {problem}"))
         .collect::<Vec<_>>()
         .join("; ")
+}
+
+fn offers(types: &str) -> String {
+    match types {
+        "" => "it offers nothing for this name".to_owned(),
+        types => format!("it offers {types}"),
+    }
 }
 
 fn has(profiles: &[String]) -> String {

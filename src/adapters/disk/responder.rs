@@ -4,7 +4,7 @@
 use super::{Folders, consumers::FOLDER_MODE, files::PUBLIC, shared::SharedFolder};
 use crate::{
     observe::SharedPath,
-    ports::{Challenge, DiskError, Responder},
+    ports::{Challenge, DiskError, Responder, Response},
 };
 
 /// Where responses lie in a webroot, folder by folder.
@@ -14,9 +14,10 @@ const RESPONSES: [&str; 2] = [".well-known", "acme-challenge"];
 
 impl Responder for Folders {
     fn publish(&self, webroot: &SharedPath, challenge: &Challenge) -> Result<(), DiskError> {
-        let token = plain(webroot, &challenge.token)?;
+        let Response::Http { token, body } = &challenge.response;
+        let token = plain(webroot, token)?;
         let folder = SharedFolder::made(&responses(webroot), FOLDER_MODE)?;
-        folder.replace(token, challenge.response.as_bytes(), PUBLIC)
+        folder.replace(token, body.as_bytes(), PUBLIC)
     }
 
     fn withdraw(&self, webroot: &SharedPath, token: &str) -> Result<(), DiskError> {

@@ -21,7 +21,7 @@ use crate::{
     observe::{Attempt, HeldCertificate, Holder, SharedPath, Source},
     ports::{
         Accounts, Attempts, CertificateStore, Certificates, Challenge, Clock, NewCertificate,
-        OrderRecord, Orders, Records, Repair, Responder, Vitals,
+        OrderRecord, Orders, Records, Repair, Responder, Response, Vitals,
     },
     values::{CertificateName, Digest, Host, Retry, Secret, Timestamp},
 };
@@ -109,8 +109,10 @@ pub(super) fn mode(path: impl AsRef<Path>) -> u32 {
 pub(super) fn challenge(token: &str) -> Challenge {
     Challenge {
         name: Host::parse("shop.example").expect("a name"),
-        token: token.to_owned(),
-        response: format!("{token}.thumbprint"),
+        response: Response::Http {
+            token: token.to_owned(),
+            body: format!("{token}.thumbprint"),
+        },
     }
 }
 

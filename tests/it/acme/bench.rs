@@ -18,9 +18,10 @@ use quaymaster::{
     },
     observe::Source,
     ports::{
-        Accounts, Authority, AuthorityError, Challenge, Clock, DiskError, NewCertificate, Order,
+        Accounts, Authority, AuthorityError, Clock, DiskError, NewCertificate, Offer, Order,
+        Response,
     },
-    values::{CertificateName, Host, KeyType, Secret, Timestamp},
+    values::{CertificateName, ChallengeType, Host, KeyType, Secret, Timestamp},
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
@@ -147,13 +148,13 @@ impl Webroot {
         webroot
     }
 
-    pub fn publish(&self, challenges: &[Challenge]) {
+    pub fn publish(&self, offers: Vec<Offer>) {
         let mut responses = self.responses.lock().unwrap();
-        responses.extend(
-            challenges
-                .iter()
-                .map(|challenge| (challenge.token.clone(), challenge.response.clone())),
-        );
+        for offer in offers {
+            let chosen = offer.challenge(ChallengeType::Http01).unwrap();
+            let Response::Http { token, body } = chosen.response;
+            responses.insert(token, body);
+        }
     }
 }
 
@@ -215,8 +216,8 @@ impl Bench {
         key: &Secret,
         names: &BTreeSet<Host>,
     ) -> Result<String, AuthorityError> {
-        self.webroot.publish(&order.challenges().await?);
-        order.authorize().await?;
+        self.webroot.publish(order.offers().await?);
+        order.authorize(ChallengeType::Http01).await?;
         order.finalize(key, names).await
     }
 

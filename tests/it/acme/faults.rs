@@ -10,7 +10,7 @@ use quaymaster::{
         http::{HttpClient, HttpError, Limits, RootsError},
     },
     ports::{Authority, AuthorityError, Clock, Problem},
-    values::{KeyType, Retry, Timestamp},
+    values::{ChallengeType, KeyType, Retry, Timestamp},
 };
 
 use super::bench::{AccountsOnly, MovedClock, asked};
@@ -57,8 +57,8 @@ async fn issue_at(ca: &FakeCa) -> (Result<String, AuthorityError>, Vec<Duration>
     let steps = async {
         let key = new_key(KeyType::Ec256)?;
         let mut order = authority.order(&names, None).await?;
-        assert_eq!(order.challenges().await?.len(), 1);
-        order.authorize().await?;
+        assert_eq!(order.offers().await?.len(), 1);
+        order.authorize(ChallengeType::Http01).await?;
         order.finalize(&key, &names).await
     };
     let result = steps.await;
@@ -155,7 +155,7 @@ async fn a_ca_is_given_up_as_early_when_somebody_sets_the_time_of_day_back() {
     let mut order = authority.order(&names, None).await.unwrap();
     clock.set_back.set(Duration::from_secs(60 * 60));
     let before = clock.now();
-    let result = order.authorize().await;
+    let result = order.authorize(ChallengeType::Http01).await;
     assert!(matches!(result, Err(AuthorityError::TooSlow { .. })));
     assert!(clock.now() < before, "the time of day was set back");
     let waited = clock.elapsed().as_secs();
@@ -371,7 +371,7 @@ async fn challenges_that_can_not_be_met_are_refused() {
         (
             "dns-01",
             "dG9rZW4",
-            "for shop.example the CA offers only dns-01, which quaymaster can't answer",
+            "the CA does not let shop.example be proven by http-01; it offers dns-01",
         ),
         ("http-01", "../../etc/passwd", "a token is not base64url"),
         ("http-01", "", "a token is not base64url"),
