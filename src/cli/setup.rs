@@ -7,7 +7,7 @@ use crate::{
     adapters::{
         acme::{AcmeAuthorities, AcmeSettings},
         clock::SystemClock,
-        disk::{self, Folders, Lock},
+        disk::{self, Folders, Lock, WebrootResponder},
         engine::{
             DockerEngine, Doubt, OwnContainer, OwnProcess, RecordedEngine, TlsFiles, own_container,
         },
@@ -187,8 +187,7 @@ fn ports(
             certificates: folders.clone(),
             attempts: folders.clone(),
             orders: folders.clone(),
-            responder: folders.clone(),
-            probe: probe.clone(),
+            responder: Rc::new(WebrootResponder::new(probe.clone(), clock.clone())),
             clock: clock.clone(),
         },
         engine,

@@ -15,7 +15,7 @@ use crate::{
     adapters::{
         acme::{AcmeAuthorities, AcmeSettings, new_key},
         clock::SystemClock,
-        disk::Folders,
+        disk::{Folders, WebrootResponder},
         probe::TcpProbe,
     },
     desire::tests::{container, own, proxy, rules},
@@ -134,8 +134,7 @@ fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
                 certificates: folders.clone(),
                 attempts: folders.clone(),
                 orders: folders.clone(),
-                responder: folders.clone(),
-                probe: probe.clone(),
+                responder: Rc::new(WebrootResponder::new(probe.clone(), clock.clone())),
                 clock: clock.clone(),
             },
             engine,

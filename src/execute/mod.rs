@@ -13,9 +13,9 @@ pub use deploy::place;
 use crate::{
     observe::{Attempt, Blame, HeldCertificate, Installed, Subject},
     plan::{Action, run_failed},
-    ports::{AuthorityError, DiskError, EngineError, Ports, Ran},
+    ports::{AuthorityError, DiskError, EngineError, NotServed, Ports, Ran},
     report::chain,
-    values::{CertificateName, ContainerName, Host, Retry},
+    values::{CertificateName, ContainerName, Retry},
 };
 
 /// What came of an action.
@@ -97,18 +97,16 @@ enum Failure {
         consumer: ContainerName,
         problem: String,
     },
-    #[error(
-        "the response to the challenge is not served for {name}: {saw}; the CA was not asked to look"
-    )]
-    NotServed { name: Host, saw: String },
+    #[error(transparent)]
+    NotServed(#[from] NotServed),
 }
 
 impl Failure {
     fn blame(&self) -> Blame {
         match self {
-            Self::Disk(_)
-            | Self::NotServed { .. }
-            | Self::Authority(AuthorityError::Ours { .. }) => Blame::Here,
+            Self::Disk(_) | Self::NotServed(_) | Self::Authority(AuthorityError::Ours { .. }) => {
+                Blame::Here
+            }
             Self::Unseen { .. }
             | Self::NotSeen { .. }
             | Self::Ended { .. }
@@ -134,7 +132,7 @@ impl Failure {
         match self {
             Self::Engine(error) => error.retry(),
             Self::Authority(error) => error.retry(),
-            Self::Disk(_) | Self::NotServed { .. } => Retry::Backoff,
+            Self::Disk(_) | Self::NotServed(_) => Retry::Backoff,
             Self::Run { .. } | Self::Broken(_) => Retry::Backoff,
             Self::Unseen { .. }
             | Self::NotSeen { .. }

@@ -12,6 +12,7 @@ mod mounts;
 mod release;
 mod removed;
 mod signals;
+mod webroots;
 mod wish;
 
 use std::{
@@ -35,6 +36,7 @@ pub use mounts::{Mount, MountKind, Place, SharedPath, find, locate, source};
 pub use release::{Release, Released};
 pub use removed::Removed;
 pub use signals::{Sent, Signals};
+pub use webroots::Webroots;
 pub use wish::{Blame, RenewalOutcome, RenewalRequest, Stage};
 
 use crate::values::{CertificateName, ContainerName, Digest, FileName, Host, Retry, Timestamp};

@@ -27,7 +27,6 @@ mod views;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    net::SocketAddr,
     rc::Rc,
     time::Duration,
 };
@@ -49,7 +48,7 @@ use content::{PartInputs, Parts};
 
 use crate::{
     desire::{Complaint, Consumer, Desired, Issuance},
-    observe::{Attempt, Installed, Observed, RefusedTemplates, SharedPath, Signals, Subject},
+    observe::{Attempt, Installed, Observed, RefusedTemplates, Signals, Subject, Webroots},
     render::Templates,
     values::{CertificateName, ContainerName, Digest, FileName, Host, Signal, Timestamp},
 };
@@ -229,10 +228,8 @@ pub struct Obtain {
     pub issuance: Issuance,
     /// Why.
     pub why: Why,
-    /// Where responses to challenges are put, as we see it.
-    pub webroots: BTreeSet<SharedPath>,
-    /// Where the proxies that will be asked for them can be reached from here.
-    pub proxies: BTreeSet<SocketAddr>,
+    /// Where responses to challenges are put, and who shows them.
+    pub webroots: Webroots,
     /// The record of this try, written down before it is made.
     pub attempt: Attempt,
 }

@@ -18,7 +18,7 @@ use crate::{
     desire::{Comes, Consumer, Desired, Issuance, Wanted},
     observe::{
         Attempt, HeldCertificate, Installed, Observed, Progress, RenewalOutcome, Shelf, Source,
-        Stage, Subject,
+        Stage, Subject, Webroots,
     },
     values::{CertificateName, ContainerName, Digest, Host, Issuer, Retry, Timestamp},
 };
@@ -402,10 +402,12 @@ fn obtain(
         names: wanted.names.iter().cloned().collect(),
         issuance: wanted.issuance.clone(),
         why,
-        webroots: proxies().map(|proxy| proxy.webroot.ours.clone()).collect(),
-        proxies: proxies()
-            .filter_map(|proxy| Some(proxy.reach?.http))
-            .collect(),
+        webroots: Webroots {
+            folders: proxies().map(|proxy| proxy.webroot.ours.clone()).collect(),
+            proxies: proxies()
+                .filter_map(|proxy| Some(proxy.reach?.http))
+                .collect(),
+        },
         attempt,
     }
 }

@@ -38,7 +38,7 @@ pub use probe::{Page, Probe, ProbeError, Served};
 pub use problem::Problem;
 pub use records::{GoodTemplates, Records};
 pub use remark::{Remark, Remarks};
-pub use responder::Responder;
+pub use responder::{NotServed, Responder};
 pub use templates::{NamedFiles, TemplateFiles, TemplateTexts};
 pub use vitals::Vitals;
 pub use wishes::Wishes;
@@ -75,10 +75,8 @@ pub struct Issuing {
     pub attempts: Rc<dyn Attempts>,
     /// Orders that are under way.
     pub orders: Rc<dyn Orders>,
-    /// Where responses to challenges are shown.
+    /// Those who show responses to challenges.
     pub responder: Rc<dyn Responder>,
-    /// Connections that show whether responses are served.
-    pub probe: Rc<dyn Probe>,
     /// Now, and waiting.
     pub clock: Rc<dyn Clock>,
 }

@@ -54,6 +54,7 @@ pub use consumers::try_owner;
 pub use lock::Lock;
 pub use look::{FolderLook, look, responses};
 pub use named::AnyFiles;
+pub use responder::WebrootResponder;
 
 use crate::ports::DiskError;
 

@@ -5,13 +5,13 @@ use std::{collections::BTreeSet, net::SocketAddr, path::Path, rc::Rc, time::Dura
 use quaymaster::{
     adapters::{
         acme::{AcmeAuthority, new_key},
-        disk::Folders,
+        disk::{Folders, WebrootResponder},
         engine::RecordedEngine,
         probe::TcpProbe,
     },
     desire::Issuance,
     execute::{Learned, execute},
-    observe::{Attempt, SharedPath},
+    observe::{Attempt, SharedPath, Webroots},
     plan::{Action, Obtain, Why},
     ports::{Authorities, Authority, AuthorityError, Clock, Issuing, Ports},
     values::{
@@ -64,8 +64,7 @@ pub fn ports(authority: AcmeAuthority, folder: &Path, clock: Rc<dyn Clock>) -> P
             certificates: folders.clone(),
             attempts: folders.clone(),
             orders: folders.clone(),
-            responder: folders.clone(),
-            probe: probe.clone(),
+            responder: Rc::new(WebrootResponder::new(probe.clone(), clock.clone())),
             clock: clock.clone(),
         },
         engine: Rc::new(RecordedEngine::read("[]", |_| ()).unwrap()),
@@ -112,8 +111,10 @@ async fn attempt_through<const N: usize>(
             profile: None,
         },
         why: Why::Missing,
-        webroots: [SharedPath::top(folder.join("challenge"))].into(),
-        proxies: proxies.into(),
+        webroots: Webroots {
+            folders: [SharedPath::top(folder.join("challenge"))].into(),
+            proxies: proxies.into(),
+        },
         attempt,
     };
     match execute(ports, &mut Action::Obtain(Box::new(obtain)))
