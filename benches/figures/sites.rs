@@ -15,7 +15,7 @@ use quaymaster::{
     },
     plan::{self, Action, Planner, foresee, plan},
     render::Templates,
-    values::{ChallengeType, ContainerId, ContainerName, Issuer, KeyType, Timestamp},
+    values::{CaTable, ChallengeType, ContainerId, ContainerName, Issuer, KeyType, Timestamp},
 };
 
 pub const SITES: u32 = 10_000;
@@ -28,6 +28,7 @@ pub fn label_rules(issuer: Issuer) -> desire::LabelRules {
         webroot: None,
         trusted_proxies: Vec::new(),
         grants: None,
+        cas: CaTable::default(),
         issuer: Some(issuer),
         challenge: ChallengeType::Http01,
         key_type: KeyType::Ec256,

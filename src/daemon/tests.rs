@@ -125,8 +125,16 @@ fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
         email: None,
     };
     let (probe, clock) = (Rc::new(TcpProbe::new().unwrap()), Rc::new(SystemClock));
-    let authorities =
-        Rc::new(AcmeAuthorities::new(settings, folders.clone(), clock.clone(), |_| ()).unwrap());
+    let authorities = Rc::new(
+        AcmeAuthorities::new(
+            settings,
+            BTreeMap::new(),
+            folders.clone(),
+            clock.clone(),
+            |_| (),
+        )
+        .unwrap(),
+    );
     Daemon {
         ports: Ports {
             issuing: Issuing {

@@ -48,8 +48,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     observe::{SharedPath, Snapshot, Way},
     values::{
-        Block, CertificateName, ChallengeType, ContainerId, ContainerName, Digest, Grants, Host,
-        Issuer, KeyType, Owner, Right, Signal, Timestamp,
+        Block, CaTable, CertificateName, ChallengeType, ContainerId, ContainerName, Digest, Grants,
+        Host, Issuer, KeyType, Owner, Right, Signal, Timestamp,
     },
 };
 
@@ -66,6 +66,8 @@ pub struct LabelRules {
     pub trusted_proxies: Vec<Block>,
     /// Who may ask for what, where the settings say.
     pub grants: Option<Grants>,
+    /// The CAs that labels can name.
+    pub cas: CaTable,
     /// Who issues certificates whose labels do not say; none where nobody is asked.
     pub issuer: Option<Issuer>,
     /// How CAs are shown that names are ours, where no label says.
@@ -405,10 +407,9 @@ impl<'a> Said<'a> {
         let containers = snapshot.containers.values();
         let specs = containers
             .map(|container| {
-                (
-                    &container.name,
-                    labels::read(container, &rules.label_prefix, &mut complaints),
-                )
+                let mut spec = labels::read(container, &rules.label_prefix, &mut complaints);
+                certificates::spoil_unknown_cas(container, &mut spec, rules, &mut complaints);
+                (&container.name, spec)
             })
             .collect();
         Self { specs, complaints }

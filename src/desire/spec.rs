@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt, path::PathBuf, time::Duration};
 use litemap::LiteMap;
 
 use super::{Reload, kinds::Kind};
-use crate::values::{Block, CertificateName, ChallengeType, Host, Issuer, KeyType, Owner};
+use crate::values::{Block, CertificateName, ChallengeType, Host, IssuerName, KeyType, Owner};
 
 /// What a container's labels say.
 #[derive(Debug, Default)]
@@ -105,7 +105,7 @@ pub(super) struct CertificateSpec {
     /// What it is called: all hosts of the site are on it.
     pub certificate: Option<CertificateName>,
     /// Who issues it; `Some(None)` for nobody, because it is provided.
-    pub issuer: Option<Option<Issuer>>,
+    pub issuer: Option<Option<IssuerName>>,
     /// How the CA is shown that its names are ours.
     pub challenge: Option<ChallengeType>,
     /// What kind of key it has.

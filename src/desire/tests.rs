@@ -16,6 +16,7 @@ pub(crate) fn rules() -> LabelRules {
         webroot: None,
         trusted_proxies: Vec::new(),
         grants: None,
+        cas: CaTable::default(),
         issuer: Some(usual_issuance().issuer),
         challenge: ChallengeType::Http01,
         key_type: KeyType::Ec256,
@@ -35,7 +36,9 @@ pub(crate) fn usual_issuance() -> Issuance {
 
 pub(super) fn public() -> LabelRules {
     LabelRules {
-        issuer: Issuer::of_label("letsencrypt").expect("a preset"),
+        issuer: CaTable::default()
+            .of_setting("letsencrypt")
+            .expect("a preset"),
         ..rules()
     }
 }

@@ -29,8 +29,8 @@ use quaymaster::{
     ports::Probe,
     render::Templates,
     values::{
-        Block, CertificateName, ChallengeType, ContainerId, ContainerName, Digest, Host, Issuer,
-        KeyType, Timestamp,
+        Block, CaTable, CertificateName, ChallengeType, ContainerId, ContainerName, Digest, Host,
+        Issuer, KeyType, Timestamp,
     },
 };
 
@@ -263,6 +263,7 @@ fn rendered(labels: &str) -> (BTreeMap<String, String>, BTreeSet<Complaint>) {
             .map(|blocks| Block::parse_all(blocks).unwrap())
             .unwrap_or_default(),
         grants: None,
+        cas: CaTable::default(),
         issuer: Some(Issuer::Ca("https://ca.example".into())),
         challenge: ChallengeType::Http01,
         key_type: KeyType::Ec256,

@@ -34,14 +34,14 @@ use account::Registration;
 use caller::{Caller, Repeat};
 use order::AcmeOrder;
 
-/// What is set about all CAs.
+/// What is set about a CA.
 #[derive(Clone, Debug)]
 pub struct AcmeSettings {
     /// Roots that are trusted besides the usual ones, in PEM.
     pub ca_root_pem: Option<String>,
-    /// Whether their terms are agreed to.
+    /// Whether its terms are agreed to.
     pub agree_tos: bool,
-    /// Where they may write to.
+    /// Where it may write to.
     pub email: Option<String>,
 }
 

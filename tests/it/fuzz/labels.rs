@@ -17,8 +17,8 @@ use quaymaster::{
     plan::{Action, foresee, plan},
     render::Templates,
     values::{
-        CertificateName, ChallengeType, ContainerId, ContainerName, Digest, Issuer, KeyType,
-        Timestamp,
+        CaTable, CertificateName, ChallengeType, ContainerId, ContainerName, Digest, Issuer,
+        KeyType, Timestamp,
     },
 };
 
@@ -110,6 +110,7 @@ fn meant(odd: Option<BTreeMap<String, String>>) -> Desired {
         webroot: None,
         grants: None,
         trusted_proxies: Vec::new(),
+        cas: CaTable::default(),
         issuer: Some(Issuer::Ca("https://ca.example".into())),
         challenge: ChallengeType::Http01,
         key_type: KeyType::Ec256,
