@@ -5,6 +5,7 @@
 //! sees a missing certificate and obtains it, the next deploys what can now have its TLS server.
 
 mod backoff;
+mod ca_limits;
 mod check;
 mod command_plan;
 mod complaints;
@@ -53,7 +54,7 @@ use crate::{
     values::{CertificateName, ContainerName, Digest, FileName, Host, Signal, Timestamp},
 };
 
-/// Orders that run at the same time. Debian's Pebble hangs above eight, Let's Encrypt asks for restraint; four keep
+/// Orders that run at the same time at one CA. Debian's Pebble hangs above eight, Let's Encrypt asks for restraint; four keep
 /// both content and a batch of names quick.
 pub const ORDERS_AT_ONCE: usize = 4;
 

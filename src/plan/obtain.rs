@@ -9,7 +9,8 @@ use std::{
 use itertools::{EitherOrBoth, Itertools};
 
 use super::{
-    Action, Draft, ORDERS_AT_ONCE, Obtain, PlanRules, Why, backoff,
+    Action, Draft, Obtain, PlanRules, Why, backoff,
+    ca_limits::CaLimits,
     part::{own_file, site_file},
     renewal,
     selection::{can_use, in_force, is_covered},
@@ -23,7 +24,8 @@ use crate::{
     values::{CertificateName, ContainerName, Digest, Host, Issuer, Retry, Timestamp},
 };
 
-/// Plans the orders: of those that are due, what runs out first before what is missing, as many as may run at once.
+/// Plans the orders: of those that are due, what runs out first before what is missing, as many as each CA
+/// may have at once.
 pub(super) fn plan(
     desired: &Desired,
     (observed, ours): (&Observed, &HeldCertificates),
@@ -93,27 +95,22 @@ pub(super) fn plan(
         due.push((runs_out, name, wanted, why));
     }
     due.sort_by_key(|(runs_out, name, ..)| (*runs_out, *name));
-    let running = observed
-        .under_way
-        .iter()
-        .filter(|subject| matches!(subject, Subject::Certificate(_)))
-        .count();
-    let free = ORDERS_AT_ONCE.saturating_sub(running);
-    // Of thousands that are due, only the first few are looked at further.
-    let answered = due
-        .into_iter()
-        .filter(|(_, name, wanted, _)| is_answered(name, wanted, desired, observed, deploying));
-    draft
-        .plan
-        .actions
-        .extend(answered.take(free).map(|(_, name, wanted, why)| {
-            let before = observed.attempts.get(&Subject::Certificate(name.clone()));
-            let attempt = Attempt {
-                circumstances: Some(rules.circumstances),
-                ..backoff::attempt(before, asked(wanted), now)
-            };
-            Action::Obtain(Box::new(obtain(name, wanted, desired, why, attempt)))
-        }));
+    let mut limits = CaLimits::of(desired, observed);
+    for (_, name, wanted, why) in due {
+        let issuer = &wanted.issuance.issuer;
+        // Of thousands that are due, only the first few are looked at further.
+        if !limits.is_free(issuer) || !is_answered(name, wanted, desired, observed, deploying) {
+            continue;
+        }
+        limits.take(issuer);
+        let before = observed.attempts.get(&Subject::Certificate(name.clone()));
+        let attempt = Attempt {
+            circumstances: Some(rules.circumstances),
+            ..backoff::attempt(before, asked(wanted), now)
+        };
+        let obtain = obtain(name, wanted, desired, why, attempt);
+        draft.plan.actions.push(Action::Obtain(Box::new(obtain)));
+    }
 }
 
 /// How long after the next try could have been the record of a name is kept that nobody wants any more: containers that
@@ -587,6 +584,62 @@ mod tests {
                 observed = super::super::foresee(&observed, &plan, START);
             }
         }
+    }
+
+    #[test]
+    fn each_ca_has_orders_of_its_own_at_once_and_what_is_self_signed_waits_for_none() {
+        let app = |number: u8, ca: &str| {
+            let name = format!("app{number}");
+            let host = format!("{name}.org");
+            container(&name, number)
+                .label("host", &host)
+                .label("ca", ca)
+        };
+        let of = |numbers: std::ops::Range<u8>, ca: &'static str| {
+            numbers.map(move |number| app(number, ca))
+        };
+        let all = of(10..16, "letsencrypt")
+            .chain(of(20..23, "staging"))
+            .chain(of(30..39, "self-signed"));
+        let desired = desired(all.chain([proxy()]));
+        let mut observed = super::super::foresee(
+            &fresh(&desired),
+            &planned(&desired, &fresh(&desired), START),
+            START,
+        );
+        observed.held = Rc::default();
+        let begun = |observed: &Observed| {
+            let mut begun = BTreeMap::<String, usize>::new();
+            for action in planned(&desired, observed, START).actions {
+                if let Action::Obtain(obtain) = action {
+                    *begun.entry(obtain.issuance.issuer.to_string()).or_default() += 1;
+                }
+            }
+            begun.into_iter().collect::<Vec<_>>()
+        };
+        let each = |first, second| {
+            let all = [
+                ("letsencrypt", first),
+                ("self-signed", 9),
+                ("staging", second),
+            ];
+            let some = all.into_iter().filter(|(_, count)| *count > 0);
+            some.map(|(ca, count)| (ca.to_owned(), count))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(begun(&observed), each(4, 3));
+        let running =
+            |host: &str| Subject::Certificate(CertificateName::parse(host).expect("a name"));
+        for host in ["app10.org", "app11.org", "app12.org"] {
+            observed.under_way.insert(running(host));
+        }
+        assert_eq!(begun(&observed), each(1, 3));
+        observed.under_way.insert(running("app13.org"));
+        assert_eq!(begun(&observed), each(0, 3));
+        // Whom it is asked of can't be told any more.
+        observed.under_way.insert(running("gone.org"));
+        observed.under_way.insert(running("gone-too.org"));
+        assert_eq!(begun(&observed), each(0, 2));
     }
 
     #[test]
