@@ -496,6 +496,30 @@ fn app(name: &str, number: u8) -> Container {
     container(name, number).label("host", &format!("{name}.example"))
 }
 
+#[test]
+fn a_ca_that_asks_to_be_left_alone_is_so_after_a_restart_and_forgotten_in_time() {
+    use crate::observe::BusyCa;
+
+    let folder = tempfile::tempdir().unwrap();
+    let folders = Folders::new(folder.path().join("certificates"), folder.path().to_owned());
+    let ports = daemon_in(Rc::default(), folders).ports;
+    let (now, hour) = (SystemClock.now(), Duration::from_secs(60 * 60));
+    for (since, is_kept) in [(now, true), (now - hour * 2, false)] {
+        let busy = BusyCa {
+            since,
+            until: since + hour,
+            problem: "later".to_owned(),
+        };
+        let mut facts = Facts::read(&ports, "quaymaster");
+        let directory = "https://ca.example/dir".to_owned();
+        facts.observed.busy_cas.insert(directory.clone(), busy);
+        facts.keep_busy_cas(&ports);
+        let read = Facts::read(&ports, "quaymaster").observed.busy_cas;
+        assert_eq!(read.contains_key(&directory), is_kept);
+        assert_eq!(read, facts.observed.busy_cas);
+    }
+}
+
 /// How often the proxy was deployed to while a container restarted every 3 s for so long, and how often for another
 /// site, whose container moves after five minutes.
 fn deployments(minutes: u64, is_damped: bool) -> (usize, usize) {

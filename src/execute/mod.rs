@@ -11,11 +11,11 @@ mod tell;
 pub use deploy::place;
 
 use crate::{
-    observe::{Attempt, Blame, HeldCertificate, Installed, Subject},
+    observe::{Attempt, Blame, BusyCa, HeldCertificate, Installed, Subject},
     plan::{Action, run_failed},
     ports::{AuthorityError, DiskError, EngineError, NotServed, Ports, Ran},
     report::chain,
-    values::{CertificateName, ContainerName, Retry},
+    values::{CertificateName, ContainerName, Retry, Timestamp},
 };
 
 /// What came of an action.
@@ -27,6 +27,8 @@ pub struct Outcome {
     pub result: Result<Learned, Attempt>,
     /// Whose fault a failure is.
     pub blame: Option<Blame>,
+    /// The CA, by the URL of its directory, that asked to be left alone.
+    pub busy: Option<(String, BusyCa)>,
 }
 
 /// What is known after an action that it changed.
@@ -128,6 +130,21 @@ impl Failure {
         }
     }
 
+    /// The CA that asked to be left alone, with its pause.
+    fn busy(&self, since: Timestamp) -> Option<(String, BusyCa)> {
+        let Self::Authority(error) = self else {
+            return None;
+        };
+        let (directory, until) = error.busy()?;
+        let problem = error.to_string();
+        let busy = BusyCa {
+            since,
+            until,
+            problem,
+        };
+        Some((directory.to_owned(), busy))
+    }
+
     fn retry(&self) -> Retry {
         match self {
             Self::Engine(error) => error.retry(),
@@ -147,7 +164,7 @@ impl Failure {
 /// Carries an action out.
 /// The time of a signal is written into what is known afterwards.
 pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
-    let mut blame = None;
+    let (mut blame, mut busy) = (None, None);
     let result = match action {
         Action::Deploy(deploy) => deploy::deploy(ports, deploy)
             .await
@@ -161,6 +178,7 @@ pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
             Ok(held) => Ok(Learned::Held(obtain.certificate.clone(), held)),
             Err(failure) => {
                 blame = Some(failure.blame());
+                busy = failure.busy(ports.clock.now());
                 let mut attempt = failed(ports, &obtain.attempt, &failure);
                 if let Failure::Disk(DiskError::Io { .. }) = failure {
                     // What the disk did not take costs no CA anything: once there is room again, it shall not take a
@@ -175,6 +193,7 @@ pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
         subject: action.subject(),
         result,
         blame,
+        busy,
     }
 }
 

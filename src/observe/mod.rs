@@ -3,6 +3,7 @@
 //! Values only. Adapters fill them, ports hand them over, `desire` and `plan` read them. Nothing here judges a label or
 //! decides what to do.
 
+mod busy_ca;
 mod certificate;
 mod container;
 mod event;
@@ -22,6 +23,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+pub use busy_ca::BusyCa;
 pub use certificate::{HeldCertificate, Shelf, Source};
 pub use container::{
     Container, ContainerState, Detail, Health, Joined, Network, RestartPolicy, Wait, Way, times,
@@ -68,6 +70,8 @@ pub struct Observed {
     pub missing: BTreeSet<SharedPath>,
     /// CAs, by their directory URLs, that don't take the e-mail address of the settings.
     pub refused_emails: BTreeMap<String, RefusedEmail>,
+    /// CAs, by their directory URLs, that ask to be left alone.
+    pub busy_cas: BTreeMap<String, BusyCa>,
     /// What is being done right now.
     pub under_way: BTreeSet<Subject>,
     /// Renewals that somebody wishes for.

@@ -86,8 +86,9 @@ pub(super) fn plan(
                 continue;
             }
         };
-        let held_back = before.and_then(|_| held_back(name, asked(wanted), observed, rules));
-        if let Some(time) = held_back.filter(|time| *time > now) {
+        let of_ca = busy_until(wanted, observed, now);
+        let of_name = before.and_then(|_| held_back(name, asked(wanted), observed, rules));
+        if let Some(time) = of_name.max(of_ca).filter(|time| *time > now) {
             draft.wake_at(time);
             continue;
         }
@@ -268,6 +269,21 @@ fn held_back(
     }
 }
 
+/// Until when the CA of a certificate asks to be left alone. Nobody can insist against that.
+fn busy_until(wanted: &Wanted, observed: &Observed, now: Timestamp) -> Option<Timestamp> {
+    let busy = observed.busy(&wanted.issuance.issuer, now)?;
+    Some(busy.until)
+}
+
+/// Whether a CA asks to be left alone that something is still wanted from.
+pub fn is_held_up(desired: &Desired, observed: &Observed, now: Timestamp) -> bool {
+    let missing = |(name, wanted): (&CertificateName, &Rc<Wanted>)| {
+        let is_held = observed.held.contains_key(name);
+        !is_held && busy_until(wanted, observed, now).is_some()
+    };
+    !observed.busy_cas.is_empty() && desired.certificates.iter().any(missing)
+}
+
 /// How a wish ends with which nothing is to be begun; nothing while it is, or can be as soon as a proxy answers.
 pub fn answer(
     name: &CertificateName,
@@ -295,6 +311,13 @@ pub fn answer(
     match need(name, wanted, held, &world) {
         Need::At(due) => return Some(RenewalOutcome::NotDue { due }),
         Need::Now(_) => {}
+    }
+    if let Some(busy) = observed.busy(&wanted.issuance.issuer, now) {
+        return Some(RenewalOutcome::Failed {
+            problem: busy.problem.clone(),
+            blame: None,
+            again: Some(busy.until),
+        });
     }
     held_back(name, asked(wanted), observed, rules).filter(|again| *again > now)?;
     let attempt = observed.attempts.get(&subject)?;
@@ -414,7 +437,8 @@ mod tests {
     use super::{super::tests::*, *};
     use crate::{
         desire::tests::{container, proxy},
-        values::{FileName, KeyType},
+        observe::{BusyCa, RenewalRequest},
+        values::{CA_PRESETS, FileName, KeyType},
     };
 
     /// What is to be done, and what lies in the file of the site afterwards.
@@ -584,6 +608,68 @@ mod tests {
                 observed = super::super::foresee(&observed, &plan, START);
             }
         }
+    }
+
+    #[test]
+    fn a_ca_that_asks_to_be_left_alone_is_asked_by_nobody_until_then() {
+        let app = |number: u8, ca: &str| {
+            let name = format!("app{number}");
+            let host = format!("{name}.org");
+            container(&name, number)
+                .label("host", &host)
+                .label("ca", ca)
+        };
+        let all = (10..13).map(|number| app(number, "letsencrypt")).chain([
+            app(20, "staging"),
+            app(30, "self-signed"),
+            proxy(),
+        ]);
+        let desired = desired(all);
+        let mut observed = super::super::foresee(
+            &fresh(&desired),
+            &planned(&desired, &fresh(&desired), START),
+            START,
+        );
+        observed.held = Rc::default();
+        let (minute, until) = (Duration::from_secs(60), START + Duration::from_secs(3600));
+        let directory = CA_PRESETS[0].directory.to_owned();
+        let busy = BusyCa {
+            since: START,
+            until,
+            problem: "the CA asks us to wait".to_owned(),
+        };
+        observed.busy_cas.insert(directory, busy);
+        let names = |observed: &Observed, now| {
+            let actions = planned(&desired, observed, now).actions.into_iter();
+            let names = actions.filter_map(|action| match action {
+                Action::Obtain(obtain) => Some(obtain.certificate.to_string()),
+                _ => None,
+            });
+            names.collect::<Vec<_>>()
+        };
+        let others = ["app20.org", "app30.org"];
+        assert_eq!(names(&observed, START), others);
+        assert_eq!(names(&observed, until - minute), others);
+        let wake = planned(&desired, &observed, until - minute).wake;
+        assert_eq!(wake, Some(until));
+        assert!(is_held_up(&desired, &observed, START) && !is_held_up(&desired, &observed, until));
+        assert_eq!(names(&observed, until).len(), 5);
+        // Whoever insists is told so, with the time.
+        let name = CertificateName::parse("app10.org").expect("a name");
+        let wish = RenewalRequest {
+            force: true,
+            asked: START,
+            stage: Stage::Open,
+        };
+        observed.wishes.insert(name.clone(), wish);
+        assert_eq!(names(&observed, START), others);
+        let answered = answer(&name, &desired, &observed, &rules(), START);
+        let expected = RenewalOutcome::Failed {
+            problem: "the CA asks us to wait".to_owned(),
+            blame: None,
+            again: Some(until),
+        };
+        assert_eq!(answered, Some(expected));
     }
 
     #[test]

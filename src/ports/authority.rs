@@ -82,6 +82,15 @@ pub trait Order {
     ) -> Result<String, AuthorityError>;
 }
 
+/// What a CA that is too busy, or limits how often we may ask, does not want to be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The same once more: its limits are those of names, most often.
+    Request,
+    /// Anything.
+    Ca,
+}
+
 /// Why the CA did not do what was asked.
 #[derive(Debug, Error)]
 pub enum AuthorityError {
@@ -104,6 +113,8 @@ pub enum AuthorityError {
         detail: String,
         /// Its Retry-After, if it sent one.
         not_before: Option<Timestamp>,
+        /// For what that is.
+        scope: Scope,
     },
     /// It answers with something that is no ACME.
     #[error(
@@ -210,6 +221,19 @@ impl AuthorityError {
                 | Self::NoProfile { .. }
                 | Self::Validation(_)
         )
+    }
+
+    /// The CA that asks not to be asked for anything, and until when.
+    pub fn busy(&self) -> Option<(&str, Timestamp)> {
+        match self {
+            Self::Busy {
+                directory,
+                not_before: Some(time),
+                scope: Scope::Ca,
+                ..
+            } => Some((directory, *time)),
+            _ => None,
+        }
     }
 
     /// When the same may be asked again.

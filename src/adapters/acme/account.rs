@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 
 use super::{
     caller::{Caller, Repeat},
+    error::CallError,
     record::Recorder,
 };
 use crate::{
@@ -220,7 +221,7 @@ impl Registration {
                 .await?
                 .0)
         });
-        let account = registered.await?.0;
+        let account = registered.await.map_err(CallError::for_all)?.0;
         self.keep(&AccountRecord {
             url: Some(account.id().to_owned()),
             key: key.clone(),

@@ -7,7 +7,7 @@ use instant_acme::{Error, Problem as Document, Subproblem};
 use super::record::{Exchange, ResponseHead, printable};
 use crate::{
     adapters::http::HttpError,
-    ports::{AuthorityError, Problem},
+    ports::{AuthorityError, Problem, Scope},
     values::Timestamp,
 };
 
@@ -41,6 +41,14 @@ impl CallError {
             && self
                 .status
                 .is_some_and(|status| (400..500).contains(&status))
+    }
+
+    /// The same of a call that everything else waits for, so that a limit of it is one of all.
+    pub(super) fn for_all(mut self) -> Self {
+        if let AuthorityError::Busy { scope, .. } = &mut self.error {
+            *scope = Scope::Ca;
+        }
+        self
     }
 
     /// Whether the CA refused with this kind of problem.
@@ -110,6 +118,10 @@ fn answered(
             status: answer.status,
             detail: problem.map_or_else(|| came(answer), detail),
             not_before: retry_after(answer, now),
+            scope: match answer.status {
+                429 | 503 if !limited => Scope::Ca,
+                _ => Scope::Request,
+            },
         };
     }
     if let Some(problem) = problem {
@@ -315,6 +327,33 @@ mod tests {
             format!("{busy} (503): later")
         );
         assert_eq!(told_of(502, ""), format!("{busy} (502): an empty body"));
+    }
+
+    #[test]
+    fn a_limit_is_of_what_was_asked_for_and_a_ca_that_is_too_busy_is_left_alone() {
+        let limited = r#"{"type": "urn:ietf:params:acme:error:rateLimited", "detail": "slow"}"#;
+        let internal = r#"{"type": "urn:ietf:params:acme:error:serverInternal"}"#;
+        for (status, body, wait, is_of_all) in [
+            (503, "<html>", true, true),
+            (503, internal, true, true),
+            (429, "slow down", true, true),
+            (429, limited, true, false),
+            (502, "", true, false),
+            (503, "<html>", false, false),
+        ] {
+            let mut answer = answer(status, body);
+            answer.retry_after = wait.then_some(RetryAfter::For(Duration::from_secs(60)));
+            let record = Exchange {
+                signed: true,
+                answer: Some(answer),
+            };
+            let failed = || failure(library(body), &record, DIRECTORY, NOW);
+            let until = NOW + Duration::from_secs(60);
+            let expected = is_of_all.then_some((DIRECTORY, until));
+            assert_eq!(failed().error.busy(), expected, "{status} {body}");
+            let expected = wait.then_some((DIRECTORY, until));
+            assert_eq!(failed().for_all().error.busy(), expected, "{status} {body}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use quaymaster::{
         probe::TcpProbe,
     },
     desire::Issuance,
-    execute::{Learned, execute},
+    execute::{Learned, Outcome, execute},
     observe::{Attempt, SharedPath, Webroots},
     plan::{Action, Obtain, Why},
     ports::{Authorities, Authority, AuthorityError, Clock, Issuing, Ports},
@@ -92,6 +92,19 @@ async fn attempt_through<const N: usize>(
     folder: &Path,
     proxies: [SocketAddr; N],
 ) -> Option<String> {
+    match outcome(ports, folder, proxies).await.result {
+        Ok(Learned::Held(..)) => None,
+        Ok(learned) => panic!("{learned:?}"),
+        Err(attempt) => Some(attempt.problem.unwrap()),
+    }
+}
+
+/// What comes of one try.
+async fn outcome<const N: usize>(
+    ports: &Ports,
+    folder: &Path,
+    proxies: [SocketAddr; N],
+) -> Outcome {
     let (last, asked_for) = (ports.clock.now(), Digest::of("shop.example"));
     let attempt = Attempt {
         count: 1,
@@ -117,14 +130,7 @@ async fn attempt_through<const N: usize>(
         },
         attempt,
     };
-    match execute(ports, &mut Action::Obtain(Box::new(obtain)))
-        .await
-        .result
-    {
-        Ok(Learned::Held(..)) => None,
-        Ok(learned) => panic!("{learned:?}"),
-        Err(attempt) => Some(attempt.problem.unwrap()),
-    }
+    execute(ports, &mut Action::Obtain(Box::new(obtain))).await
 }
 
 #[tokio::test]
@@ -185,6 +191,36 @@ async fn a_proxy_is_given_up_as_early_when_somebody_sets_the_time_of_day_back() 
     assert!(problem.contains("is not served"), "{problem}");
     assert_eq!(clock.elapsed(), Duration::from_secs(2));
     assert_eq!(ca.count("POST /challenge/1"), 0);
+}
+
+#[tokio::test]
+async fn a_ca_that_is_too_busy_is_told_for_all_orders_and_a_limit_for_one() {
+    let nonce = "Replay-Nonce: bm9uY2U";
+    let limited = r#"{"type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many"}"#;
+    for (step, status, body, is_of_all) in [
+        ("POST /order", 503, "<html>busy", true),
+        ("POST /order/1", 503, "<html>busy", true),
+        ("POST /order", 429, limited, false),
+        ("POST /account", 429, limited, true),
+    ] {
+        let reply = Reply::new(status, &[nonce, "Retry-After: 3600"], body);
+        let ca = FakeCa::start(move |asked, _, _| match asked == step {
+            true => Twist::Instead(reply.clone()),
+            false => Twist::Nothing,
+        })
+        .await;
+        let folder = tempfile::tempdir().unwrap();
+        let (authority, clock) = authority_at(&ca.server);
+        let ports = ports(authority, folder.path(), clock.clone());
+        let outcome = outcome(&ports, folder.path(), []).await;
+        let until = clock.now() + Duration::from_secs(3600);
+        assert_eq!(outcome.result.unwrap_err().retry, Retry::NotBefore(until));
+        let busy = outcome
+            .busy
+            .map(|(directory, busy)| (directory, busy.until));
+        let expected = is_of_all.then(|| (ca.server.url("/dir"), until));
+        assert_eq!(busy, expected, "{step} {status}");
+    }
 }
 
 #[tokio::test]
