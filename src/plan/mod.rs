@@ -40,7 +40,7 @@ pub use command_plan::{CommandPlan, command_plans, steps};
 pub use foresee::foresee;
 pub use gate::Opening;
 pub use notice::{About, Notice};
-pub use obtain::{answer, is_failure, is_held_up};
+pub use obtain::{again, answer, is_failure, is_held_up};
 pub use part::site_file;
 pub use renewal::{due, kept_until};
 pub use selection::{Candidate, Skipped, candidates, in_force, served};

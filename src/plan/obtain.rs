@@ -269,6 +269,23 @@ fn held_back(
     }
 }
 
+/// When what has failed is tried again: not while its CA asks to be left alone, either.
+pub fn again(
+    subject: &Subject,
+    attempt: &Attempt,
+    desired: &Desired,
+    observed: &Observed,
+) -> Timestamp {
+    let own = backoff::next_try(subject, attempt);
+    let Subject::Certificate(name) = subject else {
+        return own;
+    };
+    let wanted = desired.certificates.get(name);
+    let ca = wanted.and_then(|wanted| wanted.issuance.issuer.directory());
+    let busy = ca.and_then(|directory| observed.busy_cas.get(directory));
+    busy.map_or(own, |busy| busy.until.max(own))
+}
+
 /// Until when the CA of a certificate asks to be left alone. Nobody can insist against that.
 fn busy_until(wanted: &Wanted, observed: &Observed, now: Timestamp) -> Option<Timestamp> {
     let busy = observed.busy(&wanted.issuance.issuer, now)?;
@@ -312,14 +329,15 @@ pub fn answer(
         Need::At(due) => return Some(RenewalOutcome::NotDue { due }),
         Need::Now(_) => {}
     }
+    let of_name = held_back(name, asked(wanted), observed, rules).filter(|again| *again > now);
     if let Some(busy) = observed.busy(&wanted.issuance.issuer, now) {
         return Some(RenewalOutcome::Failed {
             problem: busy.problem.clone(),
             blame: None,
-            again: Some(busy.until),
+            again: of_name.max(Some(busy.until)),
         });
     }
-    held_back(name, asked(wanted), observed, rules).filter(|again| *again > now)?;
+    of_name?;
     let attempt = observed.attempts.get(&subject)?;
     let problem = attempt
         .problem
@@ -654,6 +672,13 @@ mod tests {
         assert_eq!(wake, Some(until));
         assert!(is_held_up(&desired, &observed, START) && !is_held_up(&desired, &observed, until));
         assert_eq!(names(&observed, until).len(), 5);
+        // What failed before for a reason of its own waits no less.
+        let failed = Subject::Certificate(CertificateName::parse("app10.org").expect("a name"));
+        let attempt = backoff::attempt(None, Digest::of("x"), START);
+        assert_eq!(again(&failed, &attempt, &desired, &observed), until);
+        let own = Subject::Certificate(CertificateName::parse("app20.org").expect("a name"));
+        let soon = backoff::next_try(&own, &attempt);
+        assert_eq!(again(&own, &attempt, &desired, &observed), soon);
         // Whoever insists is told so, with the time.
         let name = CertificateName::parse("app10.org").expect("a name");
         let wish = RenewalRequest {

@@ -159,7 +159,7 @@ fn tries(facts: &Inspection<'_>, wanted: &CertificateName, told: &mut Findings) 
         );
         return told.note("tries", words);
     };
-    let again = plan::next_try(&subject, attempt);
+    let again = plan::again(&subject, attempt, facts.desired, facts.observed);
     let when = match attempt.retry {
         _ if again <= facts.now => "it may be tried again now".to_owned(),
         Retry::Daily => format!(
