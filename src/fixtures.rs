@@ -11,7 +11,9 @@ use quaymaster::{
         Source,
     },
     plan::PlanRules,
-    values::{ChallengeType, ContainerId, ContainerName, Digest, Issuer, KeyType, Timestamp},
+    values::{
+        CaTable, ChallengeType, ContainerId, ContainerName, Digest, Issuer, KeyType, Timestamp,
+    },
 };
 
 /// A container that runs, bears no label, and is on the network `web` with a number as its address; the higher the number,
@@ -98,6 +100,7 @@ pub fn label_rules() -> LabelRules {
         webroot: None,
         trusted_proxies: Vec::new(),
         grants: None,
+        cas: CaTable::default(),
         issuer: Some(usual.issuer),
         challenge: usual.challenge,
         key_type: usual.key_type,

@@ -1,10 +1,20 @@
 //! The one place that asks what time it is.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::LazyLock,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
 use async_trait::async_trait;
 
 use crate::{ports::Clock, values::Timestamp};
+
+/// The moment from which lengths of time are counted.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the port that everything else asks"
+)]
+static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The machine's clock.
 #[derive(Debug, Default)]
@@ -21,6 +31,10 @@ impl Clock for SystemClock {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn elapsed(&self) -> Duration {
+        BEGUN.elapsed()
     }
 
     async fn sleep(&self, length: Duration) {

@@ -105,9 +105,7 @@ impl Failure {
             Self::Authority(AuthorityError::Terms { .. } | AuthorityError::Ours { .. }) => {
                 Exit::Usage
             }
-            Self::Authority(AuthorityError::Refused { .. } | AuthorityError::Validation(_)) => {
-                Exit::Refused
-            }
+            Self::Authority(error) if error.is_refusal() => Exit::Refused,
             Self::Engine(EngineError::Address(_)) => Exit::Usage,
             Self::Template(_) => Exit::Partly,
             Self::Engine(_) => Exit::Engine,

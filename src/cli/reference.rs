@@ -9,7 +9,7 @@ use super::{Call, Exit, Failure, commands::COMMANDS, exit::EXITS, print};
 use crate::{
     desire::{KINDS, LABELS},
     render::{BUILT_IN, FILTERS, fields, lenient_fields},
-    settings::{DefaultValue, SETTINGS},
+    settings::{CA_SETTINGS, DefaultValue, SETTINGS},
     values::CA_PRESETS,
 };
 
@@ -69,6 +69,12 @@ const SOURCES: &[Source] = &[
         title: "CAs",
         columns: &["ca", "what it is", "directory"],
         rows: cas,
+    },
+    Source {
+        name: "ca-settings",
+        title: "Settings of one CA",
+        columns: &["key", "default", "meaning"],
+        rows: ca_settings,
     },
     Source {
         name: "filters",
@@ -249,14 +255,19 @@ fn labels() -> Vec<Vec<Cell>> {
 }
 
 fn settings() -> Vec<Vec<Cell>> {
-    let row = |row: &crate::settings::SettingRow| {
-        let default = match row.default {
-            DefaultValue::Value(value) => code(value),
-            DefaultValue::Words(text) => words(text),
-        };
-        vec![code(row.name), default, words(row.doc)]
+    SETTINGS.iter().map(setting).collect()
+}
+
+fn ca_settings() -> Vec<Vec<Cell>> {
+    CA_SETTINGS.iter().map(setting).collect()
+}
+
+fn setting<T>(row: &crate::settings::SettingRow<T>) -> Vec<Cell> {
+    let default = match row.default {
+        DefaultValue::Value(value) => code(value),
+        DefaultValue::Words(text) => words(text),
     };
-    SETTINGS.iter().map(row).collect()
+    vec![code(row.name), default, words(row.doc)]
 }
 
 fn kinds() -> Vec<Vec<Cell>> {

@@ -1,6 +1,10 @@
 //! From settings to ports and rules.
 
-use std::{path::Path, rc::Rc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    rc::Rc,
+};
 
 use super::{Call, Failure};
 use crate::{
@@ -114,7 +118,7 @@ pub(super) fn folders(call: &Call, own: Option<&Bearer>) -> Rc<Folders> {
     ))
 }
 
-fn certificates(call: &Call, own: Option<&Bearer>) -> std::path::PathBuf {
+fn certificates(call: &Call, own: Option<&Bearer>) -> PathBuf {
     let named = call.settings.certificates.clone();
     let mounted = || is_mounted(own, CERTIFICATES).then(|| CERTIFICATES.into());
     named
@@ -139,14 +143,14 @@ pub(super) fn daemon(
     mark_host: String,
 ) -> Result<Daemon, Failure> {
     let settings = &call.settings;
-    let ca_root_pem = settings.ca_root.as_deref().map(disk::text).transpose()?;
-    let circumstances = circumstances(settings, ca_root_pem.as_deref());
+    let cas = CaSetup::of(settings)?;
+    let circumstances = cas.circumstances();
     let template_files = settings
         .templates
         .clone()
         .map(|folder| Rc::new(TemplateFolder::new(folder)) as Rc<dyn TemplateFiles>);
     Ok(Daemon {
-        ports: ports(settings, engine, folders, ca_root_pem)?,
+        ports: ports(cas, engine, folders)?,
         label_rules: label_rules(call, own),
         plan_rules: plan::PlanRules {
             mark_host,
@@ -159,23 +163,64 @@ pub(super) fn daemon(
     })
 }
 
-fn ports(
-    settings: &Settings,
-    engine: Rc<dyn Engine>,
-    folders: Rc<Folders>,
-    ca_root_pem: Option<String>,
-) -> Result<Ports, Failure> {
+/// A file with the roots that are trusted besides the usual ones when the CA with this directory is asked.
+pub(super) fn ca_root<'s>(settings: &'s Settings, directory: &str) -> Option<&'s Path> {
+    let own = settings.cas.at(directory);
+    let root = own.and_then(|ca| ca.root.as_ref());
+    root.or(settings.ca_root.as_ref()).map(PathBuf::as_path)
+}
+
+/// What CAs are asked with besides labels.
+struct CaSetup {
+    usual: AcmeSettings,
+    /// By directory, where something is set about a CA by itself.
+    own: BTreeMap<String, AcmeSettings>,
+}
+
+impl CaSetup {
+    fn of(settings: &Settings) -> Result<Self, DiskError> {
+        let usual = AcmeSettings {
+            ca_root_pem: settings.ca_root.as_deref().map(disk::text).transpose()?,
+            agree_tos: settings.agree_tos,
+            email: settings.email.clone(),
+        };
+        let mut own = BTreeMap::new();
+        for (directory, ca) in settings.cas.own() {
+            let root = ca_root(settings, directory);
+            let one = AcmeSettings {
+                ca_root_pem: root.map(disk::text).transpose()?,
+                agree_tos: ca.agree_tos.unwrap_or(usual.agree_tos),
+                email: ca.email.clone().or_else(|| usual.email.clone()),
+            };
+            own.insert(directory.to_owned(), one);
+        }
+        Ok(Self { usual, own })
+    }
+
+    /// One value of it all: whatever of it changes may change what CAs answer.
+    fn circumstances(&self) -> Digest {
+        let mut parts = vec![env!("CARGO_PKG_VERSION")];
+        let own = self.own.iter().map(|(url, ca)| (url.as_str(), ca));
+        for (directory, ca) in [("", &self.usual)].into_iter().chain(own) {
+            parts.extend([
+                directory,
+                if ca.agree_tos { "agreed" } else { "" },
+                ca.email.as_deref().unwrap_or_default(),
+                ca.ca_root_pem.as_deref().unwrap_or_default(),
+            ]);
+        }
+        Digest::of_parts(parts)
+    }
+}
+
+fn ports(cas: CaSetup, engine: Rc<dyn Engine>, folders: Rc<Folders>) -> Result<Ports, Failure> {
     let clock = Rc::new(SystemClock);
     let probe = Rc::new(TcpProbe::new().map_err(|error| Failure::Bug {
         what: "the TLS client can't be set up",
         source: error.into(),
     })?);
-    let settings = AcmeSettings {
-        ca_root_pem,
-        agree_tos: settings.agree_tos,
-        email: settings.email.clone(),
-    };
-    let authorities = AcmeAuthorities::new(settings, folders.clone(), clock.clone(), tell)?;
+    let CaSetup { usual, own } = cas;
+    let authorities = AcmeAuthorities::new(usual, own, folders.clone(), clock.clone(), tell)?;
     Ok(folders.ports(Rc::new(authorities), engine, probe, clock))
 }
 
@@ -191,21 +236,12 @@ fn label_rules(call: &Call, own: Option<&Bearer>) -> desire::LabelRules {
         webroot,
         trusted_proxies: settings.trusted_proxies.clone(),
         grants: settings.grants.clone(),
+        cas: settings.cas.clone(),
         issuer: settings.ca.clone(),
         challenge: settings.challenge,
         key_type: settings.key_type,
         profile: settings.profile.clone(),
     }
-}
-
-/// What CAs are asked with besides labels: whatever of it changes may change their answers.
-fn circumstances(settings: &Settings, ca_root_pem: Option<&str>) -> Digest {
-    Digest::of_parts([
-        env!("CARGO_PKG_VERSION"),
-        if settings.agree_tos { "agreed" } else { "" },
-        settings.email.as_deref().unwrap_or_default(),
-        ca_root_pem.unwrap_or_default(),
-    ])
 }
 
 /// The engine, and the container that we run in.

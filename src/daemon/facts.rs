@@ -10,8 +10,8 @@ use super::{
 use crate::{
     desire::{self, Desired},
     observe::{
-        Attempt, Bearer, EventKind, HeldCertificate, Holder, Observed, Progress, Shelf, Snapshot,
-        Subject, Wait,
+        Attempt, Bearer, BusyCa, EventKind, HeldCertificate, Holder, Observed, Progress, Shelf,
+        Snapshot, Subject, Wait,
     },
     ports::{DiskError, Ports, Repair},
     report::{Event, Instead, chain, report},
@@ -46,6 +46,8 @@ pub(super) struct Facts {
     repairs: BTreeMap<CertificateName, Repair>,
     /// Which project has which host, as it lies on disk.
     kept: Rc<BTreeMap<Host, Holder>>,
+    /// The CAs that ask to be left alone, as that lies on disk.
+    busy_kept: BTreeMap<String, BusyCa>,
     /// The container and its start for which a consumer's folder was looked at: another container has another folder.
     pub(super) looked_at: BTreeMap<ContainerName, (ContainerId, Option<Timestamp>)>,
 }
@@ -85,17 +87,20 @@ impl Facts {
         let attempts = attempts.collect();
         // Without it, the oldest container has a name, as when quaymaster was started for the first time.
         let kept = Rc::new(or_none(ports.records.holders()));
+        let busy_kept = or_none(ports.records.busy_cas());
         Self {
             snapshot: Snapshot {
                 holders: Rc::clone(&kept),
                 ..Snapshot::default()
             },
             kept,
+            busy_kept: busy_kept.clone(),
             grace: Grace::default(),
             removed: RemovedContainers::of(or_none(ports.records.removed())),
             damping: Damping::new(label_prefix),
             observed: Observed {
                 attempts,
+                busy_cas: busy_kept,
                 ..Observed::default()
             },
             seen: false,
@@ -269,6 +274,21 @@ impl Facts {
         }
         self.faults.settle(Concern::Hosts, kept);
         is_kept
+    }
+
+    /// Keeps which CAs ask to be left alone, and forgets those that did.
+    pub fn keep_busy_cas(&mut self, ports: &Ports) {
+        let now = ports.clock.now();
+        let busy = &mut self.observed.busy_cas;
+        busy.retain(|_, busy| busy.is_in_force(now));
+        if *busy == self.busy_kept {
+            return;
+        }
+        let kept = ports.records.keep_busy_cas(busy);
+        if kept.is_ok() {
+            self.busy_kept = busy.clone();
+        }
+        self.faults.settle(Concern::BusyCas, kept);
     }
 
     /// Keeps the templates that consumers use, also when other ones lie in their folder.

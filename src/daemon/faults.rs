@@ -21,6 +21,8 @@ pub(super) enum Concern {
     Hosts,
     /// The record of containers that were removed.
     Removed,
+    /// The record of CAs that ask to be left alone.
+    BusyCas,
     /// The record of the templates in use.
     Templates,
     /// Renewals that people ask for.

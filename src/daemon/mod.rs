@@ -234,13 +234,13 @@ impl Loop {
 
     /// Whether something that is wanted was tried in vain.
     fn has_failed(&self) -> bool {
-        let attempts = &self.facts.observed.attempts;
-        let is_failure = |desired: &Desired| {
-            attempts
-                .iter()
-                .any(|(subject, attempt)| plan::is_failure(subject, attempt, desired))
+        let Some(desired) = self.desired.as_deref() else {
+            return false;
         };
-        self.desired.as_deref().is_some_and(is_failure)
+        let observed = &self.facts.observed;
+        let mut attempts = observed.attempts.iter();
+        attempts.any(|(subject, attempt)| plan::is_failure(subject, attempt, desired))
+            || plan::is_held_up(desired, observed, self.daemon.ports.clock.now())
     }
 
     /// Ends what is under way, in good order: what is done by now counts, and a try that is broken off is none that
@@ -338,6 +338,7 @@ impl Loop {
             subject,
             result,
             blame,
+            busy,
         } = match done {
             Ok(outcome) => outcome,
             // A panic is ours: ending here lets the restart begin from what is on disk.
@@ -350,6 +351,10 @@ impl Loop {
         });
         self.rests_until = None;
         self.end_wish(&subject, &result, blame);
+        if let Some((directory, busy)) = busy {
+            self.facts.observed.leave_alone(directory, busy);
+            self.facts.keep_busy_cas(&self.daemon.ports);
+        }
         match result {
             Ok(learned) => {
                 self.facts.observed.attempts.remove(&subject);

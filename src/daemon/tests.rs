@@ -32,8 +32,16 @@ pub(crate) fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
         email: None,
     };
     let (probe, clock) = (Rc::new(TcpProbe::new().unwrap()), Rc::new(SystemClock));
-    let authorities =
-        Rc::new(AcmeAuthorities::new(settings, folders.clone(), clock.clone(), |_| ()).unwrap());
+    let authorities = Rc::new(
+        AcmeAuthorities::new(
+            settings,
+            BTreeMap::new(),
+            folders.clone(),
+            clock.clone(),
+            |_| (),
+        )
+        .unwrap(),
+    );
     Daemon {
         ports: folders.ports(authorities, engine, probe, clock),
         label_rules: rules(),
@@ -194,6 +202,34 @@ async fn an_orderly_end_in_the_midst_of_an_order_is_no_failure() {
 /// A container of its own name that answers for `NAME.example`.
 fn app(name: &str, number: u8) -> Bearer {
     container(name, number).label("host", &format!("{name}.example"))
+}
+
+#[test]
+fn a_ca_that_asks_to_be_left_alone_is_so_after_a_restart_and_forgotten_in_time() {
+    use crate::observe::BusyCa;
+
+    let folder = tempfile::tempdir().unwrap();
+    let folders = Folders::new(
+        folder.path().join("certificates"),
+        folder.path().to_owned(),
+        |_| (),
+    );
+    let ports = daemon_in(Rc::default(), folders).ports;
+    let (now, hour) = (SystemClock.now(), Duration::from_secs(60 * 60));
+    for (since, is_kept) in [(now, true), (now - hour * 2, false)] {
+        let busy = BusyCa {
+            since,
+            until: since + hour,
+            problem: "later".to_owned(),
+        };
+        let mut facts = Facts::read(&ports, "quaymaster");
+        let directory = "https://ca.example/dir".to_owned();
+        facts.observed.busy_cas.insert(directory.clone(), busy);
+        facts.keep_busy_cas(&ports);
+        let read = Facts::read(&ports, "quaymaster").observed.busy_cas;
+        assert_eq!(read.contains_key(&directory), is_kept);
+        assert_eq!(read, facts.observed.busy_cas);
+    }
 }
 
 /// How often the proxy was deployed to while a container restarted every 3 s for so long, and how often for another

@@ -81,6 +81,7 @@ impl Loop {
         self.facts.look_at_accounts(ports, desired);
         self.facts.remember_hosts(ports, desired, now);
         self.facts.keep_removed(ports);
+        self.facts.keep_busy_cas(ports);
         self.facts.keep_templates(ports, &mut self.templates);
         self.facts.observed.are_any_missed = self.facts.grace.next_end().is_some();
     }

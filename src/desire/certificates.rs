@@ -10,10 +10,14 @@ use itertools::Itertools;
 use super::{
     Complaint, Issuance, LabelRules, Origin, Tls, Wanted,
     claims::Claim,
+    complaint::bounded,
     hosts::{ClaimedContent, HostDecision},
-    spec::CertificateSpec,
+    spec::{CertificateSpec, Spec},
 };
-use crate::values::{CertificateName, ContainerName, Host, Issuer};
+use crate::{
+    observe::Bearer,
+    values::{CertificateName, ContainerName, Host, Issuer},
+};
 
 /// The most names on one certificate. Let's Encrypt issues for no more, and clients read all of them at each connection.
 ///
@@ -207,12 +211,47 @@ fn issuance(
             .map(|(_, said)| said.clone())
         };
     }
+    let issuer = match said!("ca", issuer) {
+        // A site whose CA is not known is served nothing, and that was told.
+        Some(name) => rules.cas.issuer(&name?).ok()?,
+        None => rules.issuer.clone()?,
+    };
     Some(Issuance {
-        issuer: said!("ca", issuer).unwrap_or_else(|| rules.issuer.clone())?,
+        issuer,
         challenge: said!("challenge", challenge).unwrap_or(rules.challenge),
         key_type: said!("key-type", key_type).unwrap_or(rules.key_type),
         profile: said!("profile", profile).or_else(|| rules.profile.clone()),
     })
+}
+
+/// Of one container, so many CAs that are not known are told: more hide each other.
+const MOST_UNKNOWN: usize = 20;
+
+/// Spoils the sites whose labels name a CA that neither the presets nor the settings have.
+pub(super) fn spoil_unknown_cas(
+    bearer: &Bearer,
+    spec: &mut Spec,
+    rules: &LabelRules,
+    complaints: &mut BTreeSet<Complaint>,
+) {
+    const REMEDY: &str = "write a CA's name, self-signed or none, such as staging; until then the site is not served";
+    let mut told = 0;
+    for (_, site) in &mut spec.sites {
+        let Some(Some(name)) = &site.wish.issuer else {
+            continue;
+        };
+        let Err(error) = rules.cas.issuer(name) else {
+            continue;
+        };
+        site.spoiled = true;
+        told += 1;
+        if told <= MOST_UNKNOWN {
+            let label = site.label("ca");
+            let text = bearer.labels.get(&label).map_or("", String::as_str);
+            let said = Origin::new(&bearer.name, &label, text);
+            complaints.insert(said.complains(bounded(&error.to_string()), REMEDY));
+        }
+    }
 }
 
 /// The label that says who issues a certificate, with the issuer: that of the oldest claim with that label, else the setting.
@@ -315,6 +354,7 @@ mod tests {
     use crate::{
         desire::{Desired, desire},
         observe::Bearer,
+        values::{CaSettings, CaTable},
     };
 
     fn shop(name: &str, number: u8, host: &str) -> Bearer {
@@ -560,6 +600,62 @@ mod tests {
                 .collect::<Vec<_>>(),
             [&expected]
         );
+    }
+
+    #[test]
+    fn a_label_names_a_ca_of_the_settings_and_one_that_is_not_known_spoils_its_site() {
+        let corp = CaSettings {
+            directory: Some("https://ca.corp.example/dir".to_owned()),
+            ..CaSettings::default()
+        };
+        let rules = LabelRules {
+            cas: CaTable::new([("corp".to_owned(), corp)].into()).expect("a CA"),
+            ..rules()
+        };
+        let meant = |ca: &str| {
+            let app = shop("shop", 4, "a.example")
+                .label("ca", ca)
+                .label("site.admin.host", "b.example")
+                .label("site.admin.ca", "self-signed");
+            desire(&snapshot([proxy(), app]), &rules)
+        };
+        let known = meant("corp");
+        assert_eq!(complaints(&known), [""; 0]);
+        let issuers = |desired: &Desired| {
+            let wanted = desired.certificates.values();
+            let issuers = wanted.map(|wanted| wanted.issuance.issuer.to_string());
+            issuers.collect::<Vec<_>>()
+        };
+        assert_eq!(
+            issuers(&known),
+            ["https://ca.corp.example/dir", "self-signed"]
+        );
+        let unknown = meant("crop");
+        assert_eq!(issuers(&unknown), ["self-signed"]);
+        assert_eq!(hosts(&unknown), ["b.example"]);
+        assert_eq!(
+            complaints(&unknown),
+            [
+                "container shop, label quaymaster.ca=\"crop\": \"crop\" is no CA that a label can name; did you mean \
+                 corp?; write a CA's name, self-signed or none, such as staging; until then the site is not served"
+            ]
+        );
+    }
+
+    #[test]
+    fn of_cas_that_are_not_known_a_few_are_told() {
+        let mut app = shop("shop", 4, "a.example");
+        for number in 0..30 {
+            app = app
+                .label(
+                    &format!("site.n{number}.host"),
+                    &format!("n{number}.example"),
+                )
+                .label(&format!("site.n{number}.ca"), "nobody");
+        }
+        let desired = desired([proxy(), app]);
+        assert_eq!(complaints(&desired).len(), 20);
+        assert_eq!(hosts(&desired), ["a.example"]);
     }
 
     #[test]

@@ -50,8 +50,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     observe::{SharedPath, Snapshot, Way},
     values::{
-        Block, CertificateName, ChallengeType, ContainerId, ContainerName, Digest, Grants, Host,
-        Issuer, KeyType, Owner, Right, Signal, Timestamp,
+        Block, CaTable, CertificateName, ChallengeType, ContainerId, ContainerName, Digest, Grants,
+        Host, Issuer, KeyType, Owner, Right, Signal, Timestamp,
     },
 };
 
@@ -68,6 +68,8 @@ pub struct LabelRules {
     pub trusted_proxies: Vec<Block>,
     /// Who may ask for what, where the settings say.
     pub grants: Option<Grants>,
+    /// The CAs that labels can name.
+    pub cas: CaTable,
     /// Who issues certificates whose labels do not say; none where nobody is asked.
     pub issuer: Option<Issuer>,
     /// How CAs are shown that names are ours, where no label says.
@@ -409,10 +411,9 @@ impl<'a> Said<'a> {
         let bearers = snapshot.bearers.values();
         let specs = bearers
             .map(|bearer| {
-                (
-                    &bearer.name,
-                    dialect::read(bearer, &rules.label_prefix, &mut complaints),
-                )
+                let mut spec = dialect::read(bearer, &rules.label_prefix, &mut complaints);
+                certificates::spoil_unknown_cas(bearer, &mut spec, rules, &mut complaints);
+                (&bearer.name, spec)
             })
             .collect();
         Self { specs, complaints }

@@ -6,7 +6,7 @@ use litemap::LiteMap;
 
 use super::{Origin, Reload, kinds::Kind};
 use crate::observe::Bearer;
-use crate::values::{Block, CertificateName, ChallengeType, Host, Issuer, KeyType, Owner};
+use crate::values::{Block, CertificateName, ChallengeType, Host, IssuerName, KeyType, Owner};
 
 /// What a bearer's labels say.
 #[derive(Debug, Default)]
@@ -126,7 +126,7 @@ pub(super) struct CertificateSpec {
     /// What it is called: all hosts of the site are on it.
     pub certificate: Option<CertificateName>,
     /// Who issues it; `Some(None)` for nobody, because it is provided.
-    pub issuer: Option<Option<Issuer>>,
+    pub issuer: Option<Option<IssuerName>>,
     /// How the CA is shown that its names are ours.
     pub challenge: Option<ChallengeType>,
     /// What kind of key it has.

@@ -9,7 +9,9 @@ use crate::observe::{Bearer, BearerState, Endpoint, Health, Joined, Mount, Wait}
 
 pub(super) fn public() -> LabelRules {
     LabelRules {
-        issuer: Issuer::of_label("letsencrypt").expect("a preset"),
+        issuer: CaTable::default()
+            .of_setting("letsencrypt")
+            .expect("a preset"),
         ..rules()
     }
 }

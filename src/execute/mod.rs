@@ -13,11 +13,11 @@ mod tests;
 pub use deploy::place;
 
 use crate::{
-    observe::{Attempt, Blame, HeldCertificate, Installed, Subject},
+    observe::{Attempt, Blame, BusyCa, HeldCertificate, Installed, Subject},
     plan::{Action, run_failed},
-    ports::{AuthorityError, DiskError, EngineError, Ports, Ran},
+    ports::{AuthorityError, DiskError, EngineError, NotServed, Ports, Ran},
     report::chain,
-    values::{CertificateName, ContainerName, Host, Retry},
+    values::{CertificateName, ContainerName, Retry, Timestamp},
 };
 
 /// What came of an action.
@@ -29,6 +29,8 @@ pub struct Outcome {
     pub result: Result<Learned, Attempt>,
     /// Whose fault a failure is.
     pub blame: Option<Blame>,
+    /// The CA, by the URL of its directory, that asked to be left alone.
+    pub busy: Option<(String, BusyCa)>,
 }
 
 /// What is known after an action that it changed.
@@ -99,18 +101,16 @@ enum Failure {
         consumer: ContainerName,
         problem: String,
     },
-    #[error(
-        "the response to the challenge is not served for {name}: {saw}; the CA was not asked to look"
-    )]
-    NotServed { name: Host, saw: String },
+    #[error(transparent)]
+    NotServed(#[from] NotServed),
 }
 
 impl Failure {
     fn blame(&self) -> Blame {
         match self {
-            Self::Disk(_)
-            | Self::NotServed { .. }
-            | Self::Authority(AuthorityError::Ours { .. }) => Blame::Here,
+            Self::Disk(_) | Self::NotServed(_) | Self::Authority(AuthorityError::Ours { .. }) => {
+                Blame::Here
+            }
             Self::Unseen { .. }
             | Self::NotSeen { .. }
             | Self::Ended { .. }
@@ -119,11 +119,8 @@ impl Failure {
             | Self::OutOfReach { .. } => Blame::Here,
             Self::Run { .. } | Self::Broken(_) => Blame::Here,
             Self::Engine(_) => Blame::Engine,
-            Self::Authority(
-                AuthorityError::Refused { .. }
-                | AuthorityError::Validation(_)
-                | AuthorityError::Terms { .. },
-            ) => Blame::Refused,
+            Self::Authority(AuthorityError::Terms { .. }) => Blame::Refused,
+            Self::Authority(error) if error.is_refusal() => Blame::Refused,
             Self::Authority(_) => Blame::Authority,
         }
     }
@@ -135,11 +132,26 @@ impl Failure {
         }
     }
 
+    /// The CA that asked to be left alone, with its pause.
+    fn busy(&self, since: Timestamp) -> Option<(String, BusyCa)> {
+        let Self::Authority(error) = self else {
+            return None;
+        };
+        let (directory, until) = error.busy()?;
+        let problem = error.to_string();
+        let busy = BusyCa {
+            since,
+            until,
+            problem,
+        };
+        Some((directory.to_owned(), busy))
+    }
+
     fn retry(&self) -> Retry {
         match self {
             Self::Engine(error) => error.retry(),
             Self::Authority(error) => error.retry(),
-            Self::Disk(_) | Self::NotServed { .. } => Retry::Backoff,
+            Self::Disk(_) | Self::NotServed(_) => Retry::Backoff,
             Self::Run { .. } | Self::Broken(_) => Retry::Backoff,
             Self::Unseen { .. }
             | Self::NotSeen { .. }
@@ -154,7 +166,7 @@ impl Failure {
 /// Carries an action out.
 /// The time of a signal is written into what is known afterwards.
 pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
-    let mut blame = None;
+    let (mut blame, mut busy) = (None, None);
     let result = match action {
         Action::Deploy(deploy) => deploy::deploy(ports, deploy)
             .await
@@ -168,6 +180,7 @@ pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
             Ok(held) => Ok(Learned::Held(obtain.certificate.clone(), held)),
             Err(failure) => {
                 blame = Some(failure.blame());
+                busy = failure.busy(ports.clock.now());
                 let mut attempt = failed(ports, &obtain.attempt, &failure);
                 if let Failure::Disk(DiskError::Io { .. }) = failure {
                     // What the disk did not take costs no CA anything: once there is room again, it shall not take a
@@ -182,6 +195,7 @@ pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
         subject: action.subject(),
         result,
         blame,
+        busy,
     }
 }
 

@@ -1,22 +1,11 @@
-use std::time::Duration;
-
 use super::Failure;
 use crate::{
-    observe::{HeldCertificate, SharedPath, Source},
+    observe::{HeldCertificate, Source},
     plan::Obtain,
-    ports::{
-        Authority, Challenge, DiskError, Issuing, NewCertificate, Order, OrderRecord, ProbeError,
-    },
+    ports::{Authority, Challenge, DiskError, Issuing, NewCertificate, Order, OrderRecord},
     report::{Event, OrderStage, chain, report},
     values::{Issuer, Secret},
 };
-
-/// How long a proxy may take to show a response that lies in its folder: a reload by somebody else may be under way,
-/// and shared folders on some systems are not seen at once.
-const SERVED_WITHIN: Duration = Duration::from_secs(2);
-
-/// The pause between looks.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Gets a certificate from its issuer and stores it.
 pub(super) async fn obtain(issuing: &Issuing, obtain: &Obtain) -> Result<HeldCertificate, Failure> {
@@ -147,12 +136,16 @@ async fn authorize(
     order: &mut dyn Order,
     record: &mut OrderRecord,
 ) -> Result<(), Failure> {
-    let challenges = order.challenges().await?;
+    let kind = obtain.issuance.challenge;
+    let offers = order.offers().await?.into_iter();
+    let challenges = offers
+        .map(|offer| offer.challenge(kind))
+        .collect::<Result<Vec<_>, _>>()?;
     if !challenges.is_empty() {
         // A crash takes nothing away: what will be visible is written down before it is.
         record.tokens = challenges
             .iter()
-            .map(|challenge| challenge.token.clone())
+            .map(|challenge| challenge.response.token().to_owned())
             .collect();
         issuing.orders.keep_order(&obtain.certificate, record)?;
         tell(obtain, OrderStage::Look);
@@ -164,54 +157,18 @@ async fn authorize(
     };
     published.publish()?;
     for challenge in &challenges {
-        look(issuing, obtain, challenge).await?;
+        issuing.responder.look(&obtain.webroots, challenge).await?;
     }
     tell(obtain, OrderStage::Validate);
-    Ok(order.authorize().await?)
+    Ok(order.authorize(kind).await?)
 }
 
 /// Takes away what was shown by a process that was cut off.
 fn withdraw(issuing: &Issuing, obtain: &Obtain, tokens: &[String]) -> Result<(), DiskError> {
-    let each = obtain
-        .webroots
+    let mut faults = tokens
         .iter()
-        .flat_map(|webroot| tokens.iter().map(move |token| (webroot, token)));
-    each.into_iter()
-        .try_for_each(|(webroot, token)| issuing.responder.withdraw(webroot, token))
-}
-
-/// Asks each proxy that can be reached for the response, as the CA will: a failed look here costs nothing.
-async fn look(issuing: &Issuing, obtain: &Obtain, challenge: &Challenge) -> Result<(), Failure> {
-    let path = format!("/.well-known/acme-challenge/{}", challenge.token);
-    let until = issuing.clock.now() + SERVED_WITHIN;
-    for proxy in &obtain.proxies {
-        loop {
-            let saw = match issuing
-                .probe
-                .page(*proxy, &challenge.name.in_url(), &path)
-                .await
-            {
-                Ok(page) if page.status == 200 && page.body.trim_end() == challenge.response => {
-                    break;
-                }
-                // Not ours to reach: the CA takes another way.
-                Err(ProbeError::Unreachable { .. }) => break,
-                Ok(page) => format!(
-                    "{proxy} answers with status {} and something else",
-                    page.status
-                ),
-                Err(error) => chain(&error),
-            };
-            if issuing.clock.now() >= until {
-                return Err(Failure::NotServed {
-                    name: challenge.name.clone(),
-                    saw,
-                });
-            }
-            issuing.clock.sleep(LOOK_EVERY).await;
-        }
-    }
-    Ok(())
+        .flat_map(|token| issuing.responder.withdraw(&obtain.webroots, token));
+    faults.next().map_or(Ok(()), Err)
 }
 
 /// Responses that are visible. They go when this does, also when the work is cut off.
@@ -222,27 +179,22 @@ struct Published<'a> {
 }
 
 impl Published<'_> {
-    fn publish(&self) -> Result<(), Failure> {
-        for (webroot, challenge) in self.each() {
-            self.issuing.responder.publish(webroot, challenge)?;
-        }
-        Ok(())
-    }
-
-    fn each(&self) -> impl Iterator<Item = (&SharedPath, &Challenge)> {
-        let webroots = self.obtain.webroots.iter();
-        webroots.flat_map(|webroot| {
-            self.challenges
-                .iter()
-                .map(move |challenge| (webroot, challenge))
-        })
+    fn publish(&self) -> Result<(), DiskError> {
+        let responder = &self.issuing.responder;
+        let mut each = self.challenges.iter();
+        each.try_for_each(|challenge| responder.publish(&self.obtain.webroots, challenge))
     }
 }
 
 impl Drop for Published<'_> {
     fn drop(&mut self) {
-        for (webroot, challenge) in self.each() {
-            if let Err(error) = self.issuing.responder.withdraw(webroot, &challenge.token) {
+        for challenge in self.challenges {
+            let token = challenge.response.token();
+            let faults = self
+                .issuing
+                .responder
+                .withdraw(&self.obtain.webroots, token);
+            for error in faults {
                 report(&Event::DiskFault {
                     problem: chain(&error),
                 });

@@ -31,7 +31,7 @@ use crate::{
     plan::{Deploy, plan},
     ports::{Clock, Engine, Page, Probe, ProbeError, Served},
     render::Templates,
-    values::{ContainerId, FileName, Signal, Timestamp},
+    values::{ContainerId, FileName, Host, Signal, Timestamp},
 };
 
 const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -43,6 +43,10 @@ struct MovedClock(Instant);
 impl Clock for MovedClock {
     fn now(&self) -> Timestamp {
         START + self.0.elapsed()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
     }
 
     async fn sleep(&self, length: Duration) {
@@ -204,8 +208,14 @@ impl World {
             agree_tos: true,
             email: None,
         };
-        let authorities = AcmeAuthorities::new(settings, folders.clone(), clock.clone(), |_| ())
-            .expect("there are no roots to read");
+        let authorities = AcmeAuthorities::new(
+            settings,
+            BTreeMap::new(),
+            folders.clone(),
+            clock.clone(),
+            |_| (),
+        )
+        .expect("there are no roots to read");
         let ports = folders.ports(Rc::new(authorities), server.clone(), server.clone(), clock);
         let mut world = Self {
             folder,

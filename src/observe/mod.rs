@@ -4,6 +4,7 @@
 //! decides what to do.
 
 mod bearer;
+mod busy_ca;
 mod certificate;
 mod event;
 mod holder;
@@ -14,6 +15,7 @@ mod part_name;
 mod release;
 mod removed;
 mod signals;
+mod webroots;
 mod wish;
 
 use std::{
@@ -26,6 +28,7 @@ use serde::{Deserialize, Serialize};
 pub use bearer::{
     Bearer, BearerState, Detail, Endpoint, Health, Joined, RestartPolicy, Wait, Way, times,
 };
+pub use busy_ca::BusyCa;
 pub use certificate::{HeldCertificate, Shelf, Source};
 pub use event::{EngineEvent, EventKind};
 pub use holder::Holder;
@@ -39,6 +42,7 @@ pub use part_name::PartName;
 pub use release::{Release, Released};
 pub use removed::Removed;
 pub use signals::{Sent, Signals};
+pub use webroots::Webroots;
 pub use wish::{Blame, RenewalOutcome, RenewalRequest, Stage};
 
 use crate::values::{CertificateName, ContainerName, Digest, Host, Retry, Timestamp};
@@ -70,6 +74,8 @@ pub struct Observed {
     pub missing: BTreeSet<SharedPath>,
     /// CAs, by their directory URLs, that don't take the e-mail address of the settings.
     pub refused_emails: BTreeMap<String, RefusedEmail>,
+    /// CAs, by their directory URLs, that ask to be left alone.
+    pub busy_cas: BTreeMap<String, BusyCa>,
     /// What is being done right now.
     pub under_way: BTreeSet<Subject>,
     /// Renewals that somebody wishes for.

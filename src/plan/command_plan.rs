@@ -183,7 +183,7 @@ fn obtain_step(obtain: &Obtain) -> Vec<String> {
         "--challenge".to_owned(),
         obtain.issuance.challenge.to_string(),
     ]);
-    for webroot in &obtain.webroots {
+    for webroot in &obtain.webroots.folders {
         step.extend(["--webroot".to_owned(), webroot.to_string()]);
     }
     step

@@ -5,6 +5,7 @@
 //! sees a missing certificate and obtains it, the next deploys what can now have its TLS server.
 
 mod backoff;
+mod ca_limits;
 mod case;
 mod changes;
 mod check;
@@ -29,7 +30,6 @@ mod views;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    net::SocketAddr,
     rc::Rc,
     time::Duration,
 };
@@ -42,7 +42,7 @@ pub use command_plan::{CommandPlan, command_plans, steps};
 pub use foresee::foresee;
 pub use gate::Opening;
 pub use notice::{About, Notice};
-pub use obtain::{answer, is_failure};
+pub use obtain::{again, answer, is_failure, is_held_up};
 pub use part::site_file;
 pub use quarantine::{Refusal, SeenAgain, Verdict};
 pub use renewal::{due, kept_until};
@@ -52,12 +52,12 @@ use content::{PartInputs, Parts};
 
 use crate::{
     desire::{Complaint, Consumer, Desired, Issuance},
-    observe::{Attempt, Installed, Observed, PartName, SharedPath, Signals, Subject},
+    observe::{Attempt, Installed, Observed, PartName, Signals, Subject, Webroots},
     render::Templates,
     values::{CertificateName, ContainerName, Digest, FileName, Host, Signal, Timestamp},
 };
 
-/// Orders that run at the same time. Debian's Pebble hangs above eight, Let's Encrypt asks for restraint; four keep
+/// Orders that run at the same time at one CA. Debian's Pebble hangs above eight, Let's Encrypt asks for restraint; four keep
 /// both content and a batch of names quick.
 pub const ORDERS_AT_ONCE: usize = 4;
 
@@ -232,10 +232,8 @@ pub struct Obtain {
     pub issuance: Issuance,
     /// Why.
     pub why: Why,
-    /// Where responses to challenges are put, as we see it.
-    pub webroots: BTreeSet<SharedPath>,
-    /// Where the proxies that will be asked for them can be reached from here.
-    pub proxies: BTreeSet<SocketAddr>,
+    /// Where responses to challenges are put, and who shows them.
+    pub webroots: Webroots,
     /// The record of this try, written down before it is made.
     pub attempt: Attempt,
 }

@@ -9,7 +9,8 @@ use std::{
 use itertools::{EitherOrBoth, Itertools};
 
 use super::{
-    Action, Draft, ORDERS_AT_ONCE, Obtain, PlanRules, Why, backoff,
+    Action, Draft, Obtain, PlanRules, Why, backoff,
+    ca_limits::CaLimits,
     part::{own_file, site_file},
     renewal,
     selection::{can_use, in_force, is_covered},
@@ -18,12 +19,13 @@ use crate::{
     desire::{Comes, Consumer, Desired, Issuance, Wanted},
     observe::{
         Attempt, HeldCertificate, Installed, Observed, PartName, Progress, RenewalOutcome, Shelf,
-        Source, Stage, Subject,
+        Source, Stage, Subject, Webroots,
     },
     values::{CertificateName, ContainerName, Digest, Host, Issuer, Retry, Timestamp},
 };
 
-/// Plans the orders: of those that are due, what runs out first before what is missing, as many as may run at once.
+/// Plans the orders: of those that are due, what runs out first before what is missing, as many as each CA
+/// may have at once.
 pub(super) fn plan(
     desired: &Desired,
     (observed, ours): (&Observed, &HeldCertificates),
@@ -84,8 +86,9 @@ pub(super) fn plan(
                 continue;
             }
         };
-        let held_back = before.and_then(|_| held_back(name, asked(wanted), observed, rules));
-        if let Some(time) = held_back.filter(|time| *time > now) {
+        let of_ca = busy_until(wanted, observed, now);
+        let of_name = before.and_then(|_| held_back(name, asked(wanted), observed, rules));
+        if let Some(time) = of_name.max(of_ca).filter(|time| *time > now) {
             draft.wake_at(time);
             continue;
         }
@@ -93,27 +96,22 @@ pub(super) fn plan(
         due.push((runs_out, name, wanted, why));
     }
     due.sort_by_key(|(runs_out, name, ..)| (*runs_out, *name));
-    let running = observed
-        .under_way
-        .iter()
-        .filter(|subject| matches!(subject, Subject::Certificate(_)))
-        .count();
-    let free = ORDERS_AT_ONCE.saturating_sub(running);
-    // Of thousands that are due, only the first few are looked at further.
-    let answered = due
-        .into_iter()
-        .filter(|(_, name, wanted, _)| is_answered(name, wanted, desired, observed, deploying));
-    draft
-        .plan
-        .actions
-        .extend(answered.take(free).map(|(_, name, wanted, why)| {
-            let before = observed.attempts.get(&Subject::Certificate(name.clone()));
-            let attempt = Attempt {
-                circumstances: Some(rules.circumstances),
-                ..backoff::attempt(before, asked(wanted), now)
-            };
-            Action::Obtain(Box::new(obtain(name, wanted, desired, why, attempt)))
-        }));
+    let mut limits = CaLimits::of(desired, observed);
+    for (_, name, wanted, why) in due {
+        let issuer = &wanted.issuance.issuer;
+        // Of thousands that are due, only the first few are looked at further.
+        if !limits.is_free(issuer) || !is_answered(name, wanted, desired, observed, deploying) {
+            continue;
+        }
+        limits.take(issuer);
+        let before = observed.attempts.get(&Subject::Certificate(name.clone()));
+        let attempt = Attempt {
+            circumstances: Some(rules.circumstances),
+            ..backoff::attempt(before, asked(wanted), now)
+        };
+        let obtain = obtain(name, wanted, desired, why, attempt);
+        draft.plan.actions.push(Action::Obtain(Box::new(obtain)));
+    }
 }
 
 /// How long after the next try could have been the record of a name is kept that nobody wants any more: containers that
@@ -272,6 +270,38 @@ fn held_back(
     }
 }
 
+/// When what has failed is tried again: not while its CA asks to be left alone, either.
+pub fn again(
+    subject: &Subject,
+    attempt: &Attempt,
+    desired: &Desired,
+    observed: &Observed,
+) -> Timestamp {
+    let own = backoff::next_try(subject, attempt);
+    let Subject::Certificate(name) = subject else {
+        return own;
+    };
+    let wanted = desired.certificates.get(name);
+    let ca = wanted.and_then(|wanted| wanted.issuance.issuer.directory());
+    let busy = ca.and_then(|directory| observed.busy_cas.get(directory));
+    busy.map_or(own, |busy| busy.until.max(own))
+}
+
+/// Until when the CA of a certificate asks to be left alone. Nobody can insist against that.
+fn busy_until(wanted: &Wanted, observed: &Observed, now: Timestamp) -> Option<Timestamp> {
+    let busy = observed.busy(&wanted.issuance.issuer, now)?;
+    Some(busy.until)
+}
+
+/// Whether a CA asks to be left alone that something is still wanted from.
+pub fn is_held_up(desired: &Desired, observed: &Observed, now: Timestamp) -> bool {
+    let missing = |(name, wanted): (&CertificateName, &Rc<Wanted>)| {
+        let is_held = observed.held.contains_key(name);
+        !is_held && busy_until(wanted, observed, now).is_some()
+    };
+    !observed.busy_cas.is_empty() && desired.certificates.iter().any(missing)
+}
+
 /// How a wish ends with which nothing is to be begun; nothing while it is, or can be as soon as a proxy answers.
 pub fn answer(
     name: &CertificateName,
@@ -300,7 +330,15 @@ pub fn answer(
         Need::At(due) => return Some(RenewalOutcome::NotDue { due }),
         Need::Now(_) => {}
     }
-    held_back(name, asked(wanted), observed, rules).filter(|again| *again > now)?;
+    let of_name = held_back(name, asked(wanted), observed, rules).filter(|again| *again > now);
+    if let Some(busy) = observed.busy(&wanted.issuance.issuer, now) {
+        return Some(RenewalOutcome::Failed {
+            problem: busy.problem.clone(),
+            blame: None,
+            again: of_name.max(Some(busy.until)),
+        });
+    }
+    of_name?;
     let attempt = observed.attempts.get(&subject)?;
     let problem = attempt
         .problem
@@ -403,10 +441,12 @@ fn obtain(
         names: wanted.names.iter().cloned().collect(),
         issuance: wanted.issuance.clone(),
         why,
-        webroots: proxies().map(|proxy| proxy.webroot.ours.clone()).collect(),
-        proxies: proxies()
-            .filter_map(|proxy| Some(proxy.reach?.http))
-            .collect(),
+        webroots: Webroots {
+            folders: proxies().map(|proxy| proxy.webroot.ours.clone()).collect(),
+            proxies: proxies()
+                .filter_map(|proxy| Some(proxy.reach?.http))
+                .collect(),
+        },
         attempt,
     }
 }
@@ -416,7 +456,8 @@ mod tests {
     use super::{super::tests::*, *};
     use crate::{
         desire::tests::{container, proxy},
-        values::{FileName, KeyType},
+        observe::{BusyCa, RenewalRequest},
+        values::{CA_PRESETS, FileName, KeyType},
     };
 
     /// What is to be done, and what lies in the file of the site afterwards.
@@ -586,6 +627,131 @@ mod tests {
                 observed = super::super::foresee(&observed, &plan, START);
             }
         }
+    }
+
+    #[test]
+    fn a_ca_that_asks_to_be_left_alone_is_asked_by_nobody_until_then() {
+        let app = |number: u8, ca: &str| {
+            let name = format!("app{number}");
+            let host = format!("{name}.org");
+            container(&name, number)
+                .label("host", &host)
+                .label("ca", ca)
+        };
+        let all = (10..13).map(|number| app(number, "letsencrypt")).chain([
+            app(20, "staging"),
+            app(30, "self-signed"),
+            proxy(),
+        ]);
+        let desired = desired(all);
+        let mut observed = super::super::foresee(
+            &fresh(&desired),
+            &planned(&desired, &fresh(&desired), START),
+            START,
+        );
+        observed.held = Rc::default();
+        let (minute, until) = (Duration::from_secs(60), START + Duration::from_secs(3600));
+        let directory = CA_PRESETS[0].directory.to_owned();
+        let busy = BusyCa {
+            since: START,
+            until,
+            problem: "the CA asks us to wait".to_owned(),
+        };
+        observed.busy_cas.insert(directory, busy);
+        let names = |observed: &Observed, now| {
+            let actions = planned(&desired, observed, now).actions.into_iter();
+            let names = actions.filter_map(|action| match action {
+                Action::Obtain(obtain) => Some(obtain.certificate.to_string()),
+                _ => None,
+            });
+            names.collect::<Vec<_>>()
+        };
+        let others = ["app20.org", "app30.org"];
+        assert_eq!(names(&observed, START), others);
+        assert_eq!(names(&observed, until - minute), others);
+        let wake = planned(&desired, &observed, until - minute).wake;
+        assert_eq!(wake, Some(until));
+        assert!(is_held_up(&desired, &observed, START) && !is_held_up(&desired, &observed, until));
+        assert_eq!(names(&observed, until).len(), 5);
+        // What failed before for a reason of its own waits no less.
+        let failed = Subject::Certificate(CertificateName::parse("app10.org").expect("a name"));
+        let attempt = backoff::attempt(None, Digest::of("x"), START);
+        assert_eq!(again(&failed, &attempt, &desired, &observed), until);
+        let own = Subject::Certificate(CertificateName::parse("app20.org").expect("a name"));
+        let soon = backoff::next_try(&own, &attempt);
+        assert_eq!(again(&own, &attempt, &desired, &observed), soon);
+        // Whoever insists is told so, with the time.
+        let name = CertificateName::parse("app10.org").expect("a name");
+        let wish = RenewalRequest {
+            force: true,
+            asked: START,
+            stage: Stage::Open,
+        };
+        observed.wishes.insert(name.clone(), wish);
+        assert_eq!(names(&observed, START), others);
+        let answered = answer(&name, &desired, &observed, &rules(), START);
+        let expected = RenewalOutcome::Failed {
+            problem: "the CA asks us to wait".to_owned(),
+            blame: None,
+            again: Some(until),
+        };
+        assert_eq!(answered, Some(expected));
+    }
+
+    #[test]
+    fn each_ca_has_orders_of_its_own_at_once_and_what_is_self_signed_waits_for_none() {
+        let app = |number: u8, ca: &str| {
+            let name = format!("app{number}");
+            let host = format!("{name}.org");
+            container(&name, number)
+                .label("host", &host)
+                .label("ca", ca)
+        };
+        let of = |numbers: std::ops::Range<u8>, ca: &'static str| {
+            numbers.map(move |number| app(number, ca))
+        };
+        let all = of(10..16, "letsencrypt")
+            .chain(of(20..23, "staging"))
+            .chain(of(30..39, "self-signed"));
+        let desired = desired(all.chain([proxy()]));
+        let mut observed = super::super::foresee(
+            &fresh(&desired),
+            &planned(&desired, &fresh(&desired), START),
+            START,
+        );
+        observed.held = Rc::default();
+        let begun = |observed: &Observed| {
+            let mut begun = BTreeMap::<String, usize>::new();
+            for action in planned(&desired, observed, START).actions {
+                if let Action::Obtain(obtain) = action {
+                    *begun.entry(obtain.issuance.issuer.to_string()).or_default() += 1;
+                }
+            }
+            begun.into_iter().collect::<Vec<_>>()
+        };
+        let each = |first, second| {
+            let all = [
+                ("letsencrypt", first),
+                ("self-signed", 9),
+                ("staging", second),
+            ];
+            let some = all.into_iter().filter(|(_, count)| *count > 0);
+            some.map(|(ca, count)| (ca.to_owned(), count))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(begun(&observed), each(4, 3));
+        let running =
+            |host: &str| Subject::Certificate(CertificateName::parse(host).expect("a name"));
+        for host in ["app10.org", "app11.org", "app12.org"] {
+            observed.under_way.insert(running(host));
+        }
+        assert_eq!(begun(&observed), each(1, 3));
+        observed.under_way.insert(running("app13.org"));
+        assert_eq!(begun(&observed), each(0, 3));
+        // Whom it is asked of can't be told any more.
+        observed.under_way.insert(running("gone.org"));
+        observed.under_way.insert(running("gone-too.org"));
+        assert_eq!(begun(&observed), each(0, 2));
     }
 
     #[test]

@@ -9,9 +9,10 @@ use std::{
 use async_trait::async_trait;
 use thiserror::Error;
 
+use super::{Offer, Problem};
 use crate::{
     observe::RefusedEmail,
-    values::{Host, KeyType, Retry, Secret, Timestamp},
+    values::{ChallengeType, Host, KeyType, Retry, Secret, Timestamp},
 };
 
 /// Those who issue certificates, and the keys that these are for.
@@ -65,11 +66,12 @@ pub trait Order {
     /// Where it can be found again.
     fn url(&self) -> &str;
 
-    /// What must be visible before the CA is told to look; empty when every name is authorized already.
-    async fn challenges(&mut self) -> Result<Vec<Challenge>, AuthorityError>;
+    /// What the CA offers for each name that it has to be shown; empty when every name is authorized already.
+    async fn offers(&mut self) -> Result<Vec<Offer>, AuthorityError>;
 
-    /// Tells the CA to look, and waits until each name is authorized. Errors tell each name's own problem.
-    async fn authorize(&mut self) -> Result<(), AuthorityError>;
+    /// Tells the CA to look at the challenges of this type, and waits until each name is authorized. Errors tell each
+    /// name's own problem.
+    async fn authorize(&mut self, kind: ChallengeType) -> Result<(), AuthorityError>;
 
     /// Asks for the certificate of `key` and waits for it: the chain in PEM, leaf first. Used on an order that already
     /// has its certificate it only fetches it.
@@ -80,17 +82,13 @@ pub trait Order {
     ) -> Result<String, AuthorityError>;
 }
 
-/// An http-01 challenge: at `/.well-known/acme-challenge/TOKEN` of the name, the response must be read.
-///
-/// <https://www.rfc-editor.org/rfc/rfc8555#section-8.3>
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Challenge {
-    /// The name it is about.
-    pub name: Host,
-    /// The CA's token; base64url, so a plain file name.
-    pub token: String,
-    /// The key authorization: what must be read there.
-    pub response: String,
+/// What a CA that is too busy, or limits how often we may ask, does not want to be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The same once more: its limits are those of names, most often.
+    Request,
+    /// Anything.
+    Ca,
 }
 
 /// Why the CA did not do what was asked.
@@ -115,6 +113,8 @@ pub enum AuthorityError {
         detail: String,
         /// Its Retry-After, if it sent one.
         not_before: Option<Timestamp>,
+        /// For what that is.
+        scope: Scope,
     },
     /// It answers with something that is no ACME.
     #[error(
@@ -129,12 +129,33 @@ pub enum AuthorityError {
     /// It refuses, with a problem document.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-6.7>
-    #[error("the CA refuses ({kind}): {detail}")]
+    #[error("the CA refuses ({problem}): {detail}")]
     Refused {
-        /// The last part of the problem type, such as `rejectedIdentifier`.
-        kind: String,
+        /// The type of the problem.
+        problem: Problem,
         /// Its words.
         detail: String,
+    },
+    /// It gave an order up and does not say why.
+    #[error("the CA has given the order up without a reason")]
+    GivenUp,
+    /// It does not offer the challenge that was chosen.
+    #[error("the CA does not let {name} be proven by {kind}; {}", offers(.offered))]
+    NoChallenge {
+        /// The name.
+        name: Host,
+        /// What was chosen.
+        kind: ChallengeType,
+        /// The types that it offers.
+        offered: String,
+    },
+    /// It has no such profile: it was not asked, since one that has none might say nothing and issue something else.
+    #[error("the CA has no profile {profile:?}; {}", has(.offered))]
+    NoProfile {
+        /// The one that was asked for.
+        profile: String,
+        /// Those that it has.
+        offered: Vec<String>,
     },
     /// It looked at the names and did not find what it needs.
     #[error("the CA could not validate {}", each(.0))]
@@ -175,7 +196,46 @@ fn each(problems: &BTreeMap<Host, String>) -> String {
         .join("; ")
 }
 
+fn offers(types: &str) -> String {
+    match types {
+        "" => "it offers nothing for this name".to_owned(),
+        types => format!("it offers {types}"),
+    }
+}
+
+fn has(profiles: &[String]) -> String {
+    match profiles {
+        [] => "it has none: leave profile out".to_owned(),
+        some => format!("it has {}", some.join(", ")),
+    }
+}
+
 impl AuthorityError {
+    /// Whether the CA is there and does not do what was asked, so that something has to change.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { .. }
+                | Self::GivenUp
+                | Self::NoChallenge { .. }
+                | Self::NoProfile { .. }
+                | Self::Validation(_)
+        )
+    }
+
+    /// The CA that asks not to be asked for anything, and until when.
+    pub fn busy(&self) -> Option<(&str, Timestamp)> {
+        match self {
+            Self::Busy {
+                directory,
+                not_before: Some(time),
+                scope: Scope::Ca,
+                ..
+            } => Some((directory, *time)),
+            _ => None,
+        }
+    }
+
     /// When the same may be asked again.
     pub fn retry(&self) -> Retry {
         match self {
@@ -183,21 +243,9 @@ impl AuthorityError {
                 not_before: Some(time),
                 ..
             } => Retry::NotBefore(*time),
-            Self::Refused { kind, .. } => refusal_retry(kind),
+            Self::Refused { problem, .. } => problem.retry(),
             // The agreement is a setting, and no part of what is asked for: an order that waited for it goes on by itself.
             _ => Retry::Backoff,
         }
-    }
-}
-
-/// Which problems of RFC 8555 seldom go away by asking again. Everything else, unknown kinds too, may soon.
-///
-/// <https://www.rfc-editor.org/rfc/rfc8555#section-6.7>
-fn refusal_retry(kind: &str) -> Retry {
-    match kind {
-        "rejectedIdentifier" | "unsupportedIdentifier" | "badCSR" | "externalAccountRequired" => {
-            Retry::Daily
-        }
-        _ => Retry::Backoff,
     }
 }

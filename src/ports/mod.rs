@@ -6,11 +6,13 @@ mod accounts;
 mod attempts;
 mod authority;
 mod certificates;
+mod challenge;
 mod consumers;
 mod disk_error;
 mod engine;
 mod orders;
 mod probe;
+mod problem;
 mod records;
 mod remark;
 mod responder;
@@ -26,16 +28,18 @@ use async_trait::async_trait;
 use crate::values::Timestamp;
 pub use accounts::Accounts;
 pub use attempts::{AttemptRecords, Attempts};
-pub use authority::{Authorities, Authority, AuthorityError, Challenge, Order};
+pub use authority::{Authorities, Authority, AuthorityError, Order, Scope};
 pub use certificates::{CertificateStore, Certificates, NewCertificate, Repair};
+pub use challenge::{Challenge, Offer, Response};
 pub use consumers::{Change, ConsumerFolders, ConsumerPlace};
 pub use disk_error::DiskError;
 pub use engine::{DetailedEngine, Engine, EngineError, Ran};
 pub use orders::{OrderRecord, Orders};
 pub use probe::{Page, Probe, ProbeError, Served};
+pub use problem::Problem;
 pub use records::{GoodTemplates, Records};
 pub use remark::{Remark, Remarks};
-pub use responder::Responder;
+pub use responder::{NotServed, Responder};
 pub(crate) use row::events;
 pub use templates::{NamedFiles, TemplateFiles, TemplateTexts};
 pub use vitals::Vitals;
@@ -73,10 +77,8 @@ pub struct Issuing {
     pub attempts: Rc<dyn Attempts>,
     /// Orders that are under way.
     pub orders: Rc<dyn Orders>,
-    /// Where responses to challenges are shown.
+    /// Those who show responses to challenges.
     pub responder: Rc<dyn Responder>,
-    /// Connections that show whether responses are served.
-    pub probe: Rc<dyn Probe>,
     /// Now, and waiting.
     pub clock: Rc<dyn Clock>,
 }
@@ -84,8 +86,10 @@ pub struct Issuing {
 /// Now, and waiting.
 #[async_trait(?Send)]
 pub trait Clock {
-    /// Now.
+    /// The time of day, which somebody may set: for what is written down or dated by others.
     fn now(&self) -> Timestamp;
+    /// The time since a moment that stays the same while the program runs. It never goes back: for lengths of time.
+    fn elapsed(&self) -> Duration;
     /// Waits.
     async fn sleep(&self, length: Duration);
 }

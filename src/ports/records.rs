@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::DiskError;
 use crate::{
-    observe::{Holder, Removed},
+    observe::{BusyCa, Holder, Removed},
     values::Host,
 };
 
@@ -19,6 +19,11 @@ pub trait Records {
     fn removed(&self) -> Result<Vec<Removed>, DiskError>;
     /// Keeps these.
     fn keep_removed(&self, removed: &[Removed]) -> Result<(), DiskError>;
+
+    /// The CAs that ask to be left alone, by the URLs of their directories, as they were kept.
+    fn busy_cas(&self) -> Result<BTreeMap<String, BusyCa>, DiskError>;
+    /// Keeps these.
+    fn keep_busy_cas(&self, cas: &BTreeMap<String, BusyCa>) -> Result<(), DiskError>;
 
     /// The user's templates that are in use or were tried last, the newest last, as they were kept.
     fn templates(&self) -> Result<Vec<GoodTemplates>, DiskError>;

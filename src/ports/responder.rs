@@ -1,14 +1,33 @@
 //! Where responses to challenges are shown.
 
-use super::{Challenge, DiskError};
-use crate::observe::SharedPath;
+use async_trait::async_trait;
+use thiserror::Error;
 
-/// Webroots, from which servers answer challenges.
+use super::{Challenge, DiskError};
+use crate::{observe::Webroots, values::Host};
+
+/// Those who show responses to challenges.
 ///
-/// <https://www.rfc-editor.org/rfc/rfc8555#section-8.3>
+/// <https://www.rfc-editor.org/rfc/rfc8555#section-8>
+#[async_trait(?Send)]
 pub trait Responder {
-    /// Makes a challenge's response readable in a webroot.
-    fn publish(&self, webroot: &SharedPath, challenge: &Challenge) -> Result<(), DiskError>;
-    /// Takes the response to this token away again, also one half written; one that is not there is fine.
-    fn withdraw(&self, webroot: &SharedPath, token: &str) -> Result<(), DiskError>;
+    /// Makes a challenge's response visible.
+    fn publish(&self, at: &Webroots, challenge: &Challenge) -> Result<(), DiskError>;
+    /// Looks whether a CA would see the response, as far as that can be told from here: a failed look here costs nothing.
+    async fn look(&self, at: &Webroots, challenge: &Challenge) -> Result<(), NotServed>;
+    /// Takes the response to this token away again wherever that can be done, also one half written; one that is not
+    /// there is fine. What can't be taken away is told for each place.
+    fn withdraw(&self, at: &Webroots, token: &str) -> Vec<DiskError>;
+}
+
+/// A response that was published and can't be seen.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "the response to the challenge is not served for {name}: {saw}; the CA was not asked to look"
+)]
+pub struct NotServed {
+    /// The name that has to be proven.
+    pub name: Host,
+    /// What was seen instead.
+    pub saw: String,
 }

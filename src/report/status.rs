@@ -345,7 +345,7 @@ fn failures(desired: &Desired, observed: &Observed) -> Vec<FailureStatus> {
             count: attempt.count,
             last: attempt.last,
             retry: attempt.retry,
-            again: Some(plan::next_try(subject, attempt)),
+            again: Some(plan::again(subject, attempt, desired, observed)),
             problem: attempt.problem.clone(),
         })
         .collect()

@@ -3,6 +3,7 @@
 //!
 //! Nothing here reads the environment or a file: both are handed in.
 
+mod cas;
 mod table;
 mod values;
 
@@ -10,7 +11,11 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use thiserror::Error;
 
-use crate::values::{Block, ChallengeType, Grants, Issuer, KeyType, nearest};
+use crate::values::{
+    Block, CaTable, CaTableError, ChallengeType, Grants, Issuer, KeyType, nearest,
+};
+pub use cas::CA_SETTINGS;
+use cas::WrittenCas;
 use table::TABLE;
 pub use table::{DefaultValue, SETTINGS, SettingRow};
 
@@ -33,6 +38,8 @@ pub struct Settings {
     pub own: Option<String>,
     /// Who issues certificates whose labels do not say; none where they are provided.
     pub ca: Option<Issuer>,
+    /// The CAs that have a name.
+    pub cas: CaTable,
     /// A file with further roots.
     pub ca_root: Option<PathBuf>,
     /// Whether the CA's terms are agreed to.
@@ -83,6 +90,9 @@ pub enum SettingsError {
     /// A file that is no TOML.
     #[error("{0}")]
     File(String),
+    /// A table of a CA that is none.
+    #[error(transparent)]
+    Ca(#[from] CaTableError),
 }
 
 /// The three places where settings are written, the strongest first.
@@ -110,34 +120,27 @@ impl Settings {
             .transpose()?
             .unwrap_or_default();
         let mut settings = Self::unread();
+        // Before the setting that names one of them.
+        settings.cas = cas::read(file.cas, &written.environment)?;
         for row in SETTINGS {
             let variable = row.variable();
-            let from_flag = written
-                .flags
-                .get(row.name)
-                .map(|value| (format!("--{}", row.name), value));
-            let from_environment = || {
-                written
-                    .environment
-                    .get(&variable)
-                    .map(|value| (variable.clone(), value))
+            let found = |origin: String, value: Option<&String>| {
+                value.cloned().map(|value| Written { origin, value })
             };
-            let from_file = || {
-                file.get(row.name)
-                    .map(|(place, value)| (place.clone(), value))
+            let from_flag = found(format!("--{}", row.name), written.flags.get(row.name));
+            let from_environment = || found(variable.clone(), written.environment.get(&variable));
+            let from_file = || file.values.get(row.name).cloned();
+            let default = || match row.default {
+                DefaultValue::Value(value) => found("the default".into(), Some(&value.to_owned())),
+                DefaultValue::Words(_) => None,
             };
-            let found = from_flag.or_else(from_environment).or_else(from_file);
-            let (origin, value) = match (&found, row.default) {
-                (Some((origin, value)), _) => (origin.as_str(), value.as_str()),
-                (None, DefaultValue::Value(value)) => ("the default", value),
-                (None, DefaultValue::Words(_)) => continue,
-            };
-            (row.read)(&mut settings, value.trim()).map_err(|problem| SettingsError::Value {
-                origin: format!("{origin}={value:?}"),
-                problem,
-                syntax: row.value,
-                example: row.example,
-            })?;
+            let written = from_flag
+                .or_else(from_environment)
+                .or_else(from_file)
+                .or_else(default);
+            if let Some(written) = written {
+                row.take(&mut settings, &written)?;
+            }
         }
         Ok((settings, strangers(&written.environment)))
     }
@@ -153,6 +156,7 @@ impl Settings {
             label_prefix: String::new(),
             own: None,
             ca: None,
+            cas: CaTable::default(),
             ca_root: None,
             agree_tos: false,
             email: None,
@@ -178,16 +182,43 @@ impl SettingRow {
     }
 }
 
+impl<T> SettingRow<T> {
+    fn take(&self, into: &mut T, written: &Written) -> Result<(), SettingsError> {
+        let Written { origin, value } = written;
+        (self.read)(into, value.trim()).map_err(|problem| SettingsError::Value {
+            origin: format!("{origin}={value:?}"),
+            problem,
+            syntax: self.value,
+            example: self.example,
+        })
+    }
+}
+
+/// A value, and where it was written.
+#[derive(Clone, Debug)]
+struct Written {
+    origin: String,
+    value: String,
+}
+
+/// What stands in the file.
+#[derive(Default)]
+struct FileValues {
+    /// By the row's name.
+    values: BTreeMap<String, Written>,
+    cas: WrittenCas,
+}
+
+/// The setting beside which there are tables `[ca.NAME]`.
+const CA: &str = "ca";
+
 /// The file's keys with their places and values.
-fn read_file(
-    path: &std::path::Path,
-    text: &str,
-) -> Result<BTreeMap<String, (String, String)>, SettingsError> {
+fn read_file(path: &std::path::Path, text: &str) -> Result<FileValues, SettingsError> {
     let path = path.display();
     let table: toml::Table = text
         .parse()
         .map_err(|error: toml::de::Error| SettingsError::File(format!("{path}: {error}")))?;
-    let mut values = BTreeMap::new();
+    let mut read = FileValues::default();
     for (key, value) in table {
         let origin = format!("{path}: {key}");
         let Some(row) = SETTINGS.iter().find(|row| row.name == key) else {
@@ -198,18 +229,50 @@ fn read_file(
         };
         let value = match value {
             toml::Value::Table(table) if row.value == TABLE => lines(table, &origin)?,
-            toml::Value::String(text) => text,
-            toml::Value::Boolean(truth) => truth.to_string(),
-            toml::Value::Integer(number) => number.to_string(),
+            toml::Value::Table(table) if row.name == CA => {
+                read_cas(table, &origin, &mut read)?;
+                continue;
+            }
+            value => scalar(value, &origin)?,
+        };
+        read.values.insert(key, Written { origin, value });
+    }
+    Ok(read)
+}
+
+/// The tables of CAs, and which of them is the default: TOML does not let `ca` be a text beside them.
+fn read_cas(table: toml::Table, origin: &str, read: &mut FileValues) -> Result<(), SettingsError> {
+    for (name, value) in table {
+        let origin = format!("{origin}.{name}");
+        match value {
+            toml::Value::Table(table) => {
+                read.cas.insert(name, cas::of_file(table, &origin)?);
+            }
+            value if name == CaTable::DEFAULT => {
+                let value = scalar(value, &origin)?;
+                read.values.insert(CA.to_owned(), Written { origin, value });
+            }
             _ => {
                 return Err(SettingsError::File(format!(
-                    "{origin} must be a text in quotes, a number, true or false"
+                    "{origin} must be a table; write [ca.{name}], or {} for the one that is asked where no label says",
+                    CaTable::DEFAULT
                 )));
             }
-        };
-        values.insert(key, (origin, value));
+        }
     }
-    Ok(values)
+    Ok(())
+}
+
+/// A value as it may stand in a variable, too.
+fn scalar(value: toml::Value, origin: &str) -> Result<String, SettingsError> {
+    match value {
+        toml::Value::String(text) => Ok(text),
+        toml::Value::Boolean(truth) => Ok(truth.to_string()),
+        toml::Value::Integer(number) => Ok(number.to_string()),
+        _ => Err(SettingsError::File(format!(
+            "{origin} must be a text in quotes, a number, true or false"
+        ))),
+    }
 }
 
 /// A table as the lines that its row reads, as they may stand in a variable, too.
@@ -228,6 +291,7 @@ fn strangers(environment: &BTreeMap<String, String>) -> Vec<String> {
     let is_stranger = |name: &&String| {
         name.starts_with("QUAYMASTER_")
             && name.as_str() != "QUAYMASTER_CONFIG"
+            && !cas::is_variable(name)
             && SETTINGS.iter().all(|row| row.variable() != **name)
     };
     environment.keys().filter(is_stranger).cloned().collect()
@@ -261,7 +325,7 @@ mod tests {
         assert_eq!(settings.resync, Duration::from_secs(3600));
         assert_eq!(
             settings.ca,
-            Issuer::of_label("letsencrypt").expect("a preset")
+            settings.cas.of_setting("letsencrypt").expect("a preset")
         );
         for row in SETTINGS {
             assert_eq!(

@@ -4,10 +4,10 @@ use super::{
     Settings,
     values::{email, filled, folder, is_json, label_prefix, resync, set, truth},
 };
-use crate::values::{Block, ChallengeTypeError, Grants, GrantsError, Issuer, KeyTypeError};
+use crate::values::{Block, ChallengeTypeError, Grants, GrantsError, KeyTypeError};
 
-/// One setting: a row of the settings table.
-pub struct SettingRow {
+/// One setting: a row of the settings table, or of the table of one thing that has a name.
+pub struct SettingRow<T = Settings> {
     /// Its name, as in `--name`; the variable is `QUAYMASTER_NAME`, the key in the file is the name.
     pub name: &'static str,
     /// What may be written, as in `--name VALUE`.
@@ -18,7 +18,7 @@ pub struct SettingRow {
     pub doc: &'static str,
     /// A value that works.
     pub example: &'static str,
-    pub(super) read: fn(&mut Settings, &str) -> Result<(), String>,
+    pub(super) read: fn(&mut T, &str) -> Result<(), String>,
 }
 
 /// What is meant when nothing is written.
@@ -97,14 +97,13 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "ca",
         value: "NAME|URL",
         default: DefaultValue::Value("letsencrypt"),
-        doc: "who issues certificates, where no label says: a preset's name or the URL of a CA's directory, self-signed \
-              (made here, with no terms to agree to), or none (those that are provided serve)",
+        doc: "who issues certificates, where no label says: a CA's name or the URL of its directory, self-signed (made \
+              here, with no terms to agree to), or none (those that are provided serve). Beside tables [ca.NAME] in the \
+              file it is called ca.default",
         example: "staging",
         read: |settings, value| {
-            set(
-                &mut settings.ca,
-                Issuer::of_setting(value).map_err(|error| error.to_string()),
-            )
+            let issuer = settings.cas.of_setting(value);
+            set(&mut settings.ca, issuer.map_err(|error| error.to_string()))
         },
     },
     SettingRow {

@@ -5,6 +5,7 @@
 
 mod block;
 mod ca;
+mod ca_table;
 mod challenge;
 #[cfg(test)]
 pub mod chance;
@@ -23,7 +24,8 @@ mod signal;
 mod timestamp;
 
 pub use block::Block;
-pub use ca::{CA_PRESETS, CaError, CaPreset, Issuer, in_one_spelling, preset_at};
+pub use ca::{CA_PRESETS, CaPreset, Issuer, IssuerName, in_one_spelling, preset_at};
+pub use ca_table::{CaError, CaSettings, CaTable, CaTableError};
 pub use challenge::{ChallengeType, ChallengeTypeError};
 pub use digest::Digest;
 pub use dns_name::{DnsName, DnsNameError};

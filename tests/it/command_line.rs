@@ -146,6 +146,7 @@ fn tables_are_printed_one_or_all_in_each_format() {
     assert_eq!(
         names,
         [
+            "ca-settings",
             "cas",
             "commands",
             "exits",

@@ -16,6 +16,7 @@ const PLACES: &[(&str, &str)] = &[
     ("### Settings", "settings"),
     ("### Kinds", "kinds"),
     ("### CAs", "cas"),
+    ("### A CA of your own", "ca-settings"),
     ("### Filters", "filters"),
 ];
 

@@ -13,12 +13,13 @@ use tokio::sync::Mutex;
 
 use super::{
     caller::{Caller, Repeat},
+    error::CallError,
     record::Recorder,
 };
 use crate::{
     adapters::{http::HttpClient, x509},
     observe::RefusedEmail,
-    ports::{Accounts, AuthorityError, DiskError, Remark, Remarks},
+    ports::{Accounts, AuthorityError, DiskError, Problem, Remark, Remarks},
     values::Secret,
 };
 
@@ -58,7 +59,7 @@ enum Unrecorded {
 
 /// Whether a CA that was told an e-mail address has anything against it, and is not broken itself.
 fn is_about_email(problem: &AuthorityError) -> bool {
-    matches!(problem, AuthorityError::Refused { kind, .. } if kind != "serverInternal")
+    matches!(problem, AuthorityError::Refused { problem, .. } if *problem != Problem::ServerInternal)
 }
 
 fn exposed<S: Serializer>(key: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
@@ -220,7 +221,7 @@ impl Registration {
                 .await?
                 .0)
         });
-        let account = registered.await?.0;
+        let account = registered.await.map_err(CallError::for_all)?.0;
         self.keep(&AccountRecord {
             url: Some(account.id().to_owned()),
             key: key.clone(),

@@ -28,8 +28,10 @@ const SET_BACK: Duration = Duration::from_secs(60 * 60);
 
 /// CAs that speak ACME, and our accounts there.
 pub struct AcmeAuthorities {
-    /// What is the same for all of them.
+    /// What is set about those about which nothing is set by itself.
     settings: AcmeSettings,
+    /// What is set about others, by the URLs of their directories.
+    own: BTreeMap<String, AcmeSettings>,
     accounts: Rc<dyn Accounts>,
     clock: Rc<dyn Clock>,
     remarks: Remarks,
@@ -43,12 +45,16 @@ impl AcmeAuthorities {
     /// When the roots can't be read.
     pub fn new(
         settings: AcmeSettings,
+        own: BTreeMap<String, AcmeSettings>,
         accounts: Rc<dyn Accounts>,
         clock: Rc<dyn Clock>,
         remarks: Remarks,
     ) -> Result<Self, AuthorityError> {
-        client(settings.ca_root_pem.as_deref())?;
+        for settings in own.values().chain([&settings]) {
+            client(settings.ca_root_pem.as_deref())?;
+        }
         Ok(Self {
+            own,
             accounts,
             clock,
             remarks,
@@ -63,7 +69,7 @@ impl Authorities for AcmeAuthorities {
         if let Some(known) = self.known.borrow().get(directory) {
             return Ok(known.clone());
         }
-        let settings = self.settings.clone();
+        let settings = self.own.get(directory).unwrap_or(&self.settings).clone();
         let authority = Rc::new(AcmeAuthority::new(
             directory,
             settings,
@@ -140,7 +146,41 @@ fn date(time: Timestamp) -> OffsetDateTime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{adapters::x509, observe::Source, ports::NewCertificate, values::CertificateName};
+    use crate::{
+        adapters::{clock::SystemClock, disk::Folders, x509},
+        observe::Source,
+        ports::NewCertificate,
+        values::CertificateName,
+    };
+
+    #[tokio::test]
+    async fn what_is_set_about_one_ca_counts_for_that_one_alone() {
+        let state = tempfile::tempdir().unwrap();
+        let folders = Folders::new(
+            state.path().join("certificates"),
+            state.path().into(),
+            |_| (),
+        );
+        let agreeing = |agree_tos| AcmeSettings {
+            ca_root_pem: None,
+            agree_tos,
+            email: None,
+        };
+        // Nobody listens there.
+        let [agreed, other] = ["https://127.0.0.1:1/agreed", "https://127.0.0.1:1/other"];
+        let authorities = AcmeAuthorities::new(
+            agreeing(false),
+            [(agreed.to_owned(), agreeing(true))].into(),
+            Rc::new(folders),
+            Rc::new(SystemClock),
+            |_| (),
+        );
+        let authorities = authorities.unwrap();
+        for (directory, expected) in [(agreed, None), (other, Some(other.to_owned()))] {
+            let authority = authorities.at(directory).unwrap();
+            assert_eq!(authority.terms_to_agree().await, expected);
+        }
+    }
 
     #[test]
     fn a_self_signed_certificate_of_every_key_type_passes_all_checks() {

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use instant_acme::{
-    AuthorizationHandle, AuthorizationStatus, ChallengeStatus, ChallengeType, Error, Identifier,
-    Order, OrderState,
+    AuthorizationHandle, AuthorizationStatus, Authorizations, ChallengeHandle, ChallengeStatus,
+    ChallengeType as Named, Error, Identifier, Order, OrderState,
 };
 
 use super::{
@@ -13,8 +13,8 @@ use super::{
     record::printable,
 };
 use crate::{
-    ports::{AuthorityError, Challenge},
-    values::Host,
+    ports::{AuthorityError, Offer, Response},
+    values::{ChallengeType, Host},
 };
 
 /// Names of files have up to 255 bytes, and something is added to this one while it is written. Tokens have some 43.
@@ -31,75 +31,138 @@ pub(super) struct Authorization {
     pub(super) name: Host,
     /// How far it got.
     pub(super) status: AuthorizationStatus,
-    /// The challenge we can meet.
-    pub(super) http: Option<HttpChallenge>,
+    /// The challenges that can be met.
+    pub(super) challenges: BTreeMap<ChallengeType, OfferedChallenge>,
     /// The types of all challenges, for people.
-    pub(super) offered: String,
+    pub(super) types: String,
     /// What the CA did not like.
     pub(super) problem: Option<String>,
 }
 
-/// An http-01 challenge as the CA offers it.
+impl Authorization {
+    /// What the CA offers for the name.
+    pub(super) fn offer(self) -> Offer {
+        let challenges = self.challenges.into_iter();
+        Offer {
+            name: self.name,
+            responses: challenges
+                .map(|(kind, challenge)| (kind, challenge.response))
+                .collect(),
+            types: self.types,
+        }
+    }
+
+    /// The challenge of this type.
+    pub(super) fn challenge(
+        mut self,
+        kind: ChallengeType,
+    ) -> Result<OfferedChallenge, AuthorityError> {
+        let challenge = self.challenges.remove(&kind);
+        challenge.ok_or(AuthorityError::NoChallenge {
+            name: self.name,
+            kind,
+            offered: self.types,
+        })
+    }
+}
+
+/// A challenge as the CA offers it.
 ///
-/// <https://www.rfc-editor.org/rfc/rfc8555#section-8.3>
-pub(super) struct HttpChallenge {
+/// <https://www.rfc-editor.org/rfc/rfc8555#section-8>
+pub(super) struct OfferedChallenge {
     /// Where the CA is told to look.
     pub(super) url: String,
     /// Whether it has not been told yet.
     pub(super) pending: bool,
-    /// Its token and response.
-    pub(super) content: Challenge,
+    /// What it has to see.
+    response: Response,
+}
+
+/// What the protocol's library calls a type of challenge.
+fn named(kind: ChallengeType) -> Named {
+    match kind {
+        ChallengeType::Http01 => Named::Http01,
+    }
+}
+
+/// The authorization number `index` of a walk that was just begun.
+async fn nth<'w>(
+    walk: &'w mut Authorizations<'_>,
+    index: usize,
+) -> Result<AuthorizationHandle<'w>, Error> {
+    for _ in 0..index {
+        walk.next().await.transpose()?;
+    }
+    let found = walk.next().await;
+    found.ok_or(Error::Str("an authorization is missing"))?
 }
 
 /// Looks at the authorization number `index` of an order.
 pub(super) async fn look(order: &mut Order, index: usize) -> Result<Authorization, Error> {
     let mut walk = order.authorizations();
-    for _ in 0..index {
-        walk.next().await.transpose()?;
-    }
-    let mut handle = walk
-        .next()
-        .await
-        .ok_or(Error::Str("an authorization is missing"))??;
+    let handle = nth(&mut walk, index).await?;
     let name = Host::parse(&handle.identifier().to_string());
     let name = name.map_err(|_| Error::Str("an authorization is for no host"))?;
     let status = handle.status;
-    let (offered, problem) = (offered(&handle), problem(&handle));
-    let http = http_challenge(&mut handle, &name)?;
+    let (types, problem) = (types(&handle), problem(&handle));
+    let mut challenges = BTreeMap::new();
+    for (_, kind) in ChallengeType::WORDS {
+        let offered = challenge(order, index, kind).await?;
+        challenges.extend(offered.map(|offered| (kind, offered)));
+    }
     Ok(Authorization {
         name,
         status,
-        http,
-        offered,
+        challenges,
+        types,
         problem,
     })
 }
 
-/// Tells the CA to look at the http-01 challenge of the authorization number `index`.
+/// The challenge of this type of the authorization number `index`, in a walk of its own: the library gives one a walk.
+async fn challenge(
+    order: &mut Order,
+    index: usize,
+    kind: ChallengeType,
+) -> Result<Option<OfferedChallenge>, Error> {
+    let mut walk = order.authorizations();
+    let mut handle = nth(&mut walk, index).await?;
+    handle
+        .challenge(named(kind))
+        .map(|challenge| offered(&challenge, kind))
+        .transpose()
+}
+
+/// Tells the CA to look at the challenge of this type of the authorization number `index`.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.5.1>
-pub(super) async fn answer(order: &mut Order, index: usize) -> Result<(), Error> {
+pub(super) async fn answer(
+    order: &mut Order,
+    index: usize,
+    kind: ChallengeType,
+) -> Result<(), Error> {
     let mut walk = order.authorizations();
-    for _ in 0..index {
-        walk.next().await.transpose()?;
-    }
-    let mut handle = walk
-        .next()
-        .await
-        .ok_or(Error::Str("an authorization is missing"))??;
+    let mut handle = nth(&mut walk, index).await?;
     let mut challenge = handle
-        .challenge(ChallengeType::Http01)
+        .challenge(named(kind))
         .ok_or(Error::Str("a challenge is missing"))?;
     challenge.set_ready().await
 }
 
-fn http_challenge<'a>(
-    handle: &'a mut AuthorizationHandle<'a>,
-    name: &Host,
-) -> Result<Option<HttpChallenge>, Error> {
-    let Some(challenge) = handle.challenge(ChallengeType::Http01) else {
-        return Ok(None);
-    };
+fn offered(
+    challenge: &ChallengeHandle<'_>,
+    kind: ChallengeType,
+) -> Result<OfferedChallenge, Error> {
+    Ok(OfferedChallenge {
+        url: challenge.url.clone(),
+        pending: challenge.status == ChallengeStatus::Pending,
+        response: match kind {
+            ChallengeType::Http01 => http_response(challenge)?,
+        },
+    })
+}
+
+fn http_response(challenge: &ChallengeHandle<'_>) -> Result<Response, Error> {
     let token = challenge.token.clone();
     // It becomes the name of a file.
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
@@ -109,26 +172,19 @@ fn http_challenge<'a>(
     if token.len() > LONGEST_TOKEN {
         return Err(Error::Str("a token is too long for the name of a file"));
     }
-    Ok(Some(HttpChallenge {
-        url: challenge.url.clone(),
-        pending: challenge.status == ChallengeStatus::Pending,
-        content: Challenge {
-            name: name.clone(),
-            token,
-            response: challenge.key_authorization().as_str().to_owned(),
-        },
-    }))
+    let body = challenge.key_authorization().as_str().to_owned();
+    Ok(Response::Http { token, body })
 }
 
-fn offered(handle: &AuthorizationHandle<'_>) -> String {
+fn types(handle: &AuthorizationHandle<'_>) -> String {
     let types = handle
         .challenges
         .iter()
         .map(|challenge| match &challenge.r#type {
-            ChallengeType::Http01 => "http-01",
-            ChallengeType::Dns01 => "dns-01",
-            ChallengeType::TlsAlpn01 => "tls-alpn-01",
-            ChallengeType::Unknown(other) => other.as_str(),
+            Named::Http01 => "http-01",
+            Named::Dns01 => "dns-01",
+            Named::TlsAlpn01 => "tls-alpn-01",
+            Named::Unknown(other) => other.as_str(),
             _ => "another",
         });
     let types = types.take(TYPES.0).map(|word| printable(word, TYPES.1));
@@ -163,13 +219,10 @@ pub(super) fn verdict(state: &OrderState, mut names: BTreeMap<Host, String>) -> 
     match &state.error {
         _ if !names.is_empty() => AuthorityError::Validation(names),
         Some(problem) => AuthorityError::Refused {
-            kind: kind(problem),
+            problem: kind(problem),
             detail: detail(problem),
         },
-        None => AuthorityError::Refused {
-            kind: "invalid order".to_owned(),
-            detail: "the CA has given the order up without a reason".to_owned(),
-        },
+        None => AuthorityError::GivenUp,
     }
 }
 
@@ -221,7 +274,7 @@ mod tests {
         );
         assert_eq!(
             told("null"),
-            "the CA refuses (invalid order): the CA has given the order up without a reason"
+            "the CA has given the order up without a reason"
         );
     }
 }

@@ -8,7 +8,7 @@ use super::{
     error::{CallError, failure},
     record::{Exchange, ResponseHead, recorded},
 };
-use crate::ports::{AuthorityError, Clock};
+use crate::ports::{AuthorityError, Clock, Problem};
 
 /// How often a call is repeated because the CA refused its nonce. Each repeat is newly signed. Within each, the library
 /// tries three times, so that even a CA that refuses every other nonce loses none of a million calls.
@@ -51,7 +51,7 @@ impl Caller {
                 Ok(value) => return Ok((value, record.answer)),
                 Err(error) => failure(error, &record, &self.directory, self.clock.now()),
             };
-            if failed.is_refusal("badNonce") && nonces < NONCE_REPEATS {
+            if failed.is_refusal(&Problem::BadNonce) && nonces < NONCE_REPEATS {
                 nonces += 1;
             } else if failed.cut && harmless(repeat, &record) && cuts < CUT_REPEATS {
                 cuts += 1;

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use instant_acme::{Error, Problem, Subproblem};
+use instant_acme::{Error, Problem as Document, Subproblem};
 
 use super::record::{Exchange, ResponseHead, printable};
-use crate::{adapters::http::HttpError, ports::AuthorityError, values::Timestamp};
+use crate::{
+    adapters::http::HttpError,
+    ports::{AuthorityError, Problem, Scope},
+    values::Timestamp,
+};
 
 /// What a Retry-After is clamped to: a CA that says "now" means "soon", and one that says "next year" is broken.
 const RETRY_AFTER: (Duration, Duration) =
@@ -39,9 +43,17 @@ impl CallError {
                 .is_some_and(|status| (400..500).contains(&status))
     }
 
+    /// The same of a call that everything else waits for, so that a limit of it is one of all.
+    pub(super) fn for_all(mut self) -> Self {
+        if let AuthorityError::Busy { scope, .. } = &mut self.error {
+            *scope = Scope::Ca;
+        }
+        self
+    }
+
     /// Whether the CA refused with this kind of problem.
-    pub(super) fn is_refusal(&self, expected: &str) -> bool {
-        matches!(&self.error, AuthorityError::Refused { kind, .. } if kind == expected)
+    pub(super) fn is_refusal(&self, expected: &Problem) -> bool {
+        matches!(&self.error, AuthorityError::Refused { problem, .. } if problem == expected)
     }
 }
 
@@ -97,7 +109,7 @@ fn answered(
         }
         _ => None,
     };
-    let limited = problem.is_some_and(|problem| kind(problem) == "rateLimited");
+    let limited = problem.is_some_and(|problem| kind(problem) == Problem::RateLimited);
     // A front before the CA answers for it with a page of its own: 500, 502, 504.
     let broken = problem.is_none() && answer.status >= 500;
     if matches!(answer.status, 429 | 503) || limited || broken {
@@ -106,11 +118,15 @@ fn answered(
             status: answer.status,
             detail: problem.map_or_else(|| came(answer), detail),
             not_before: retry_after(answer, now),
+            scope: match answer.status {
+                429 | 503 if !limited => Scope::Ca,
+                _ => Scope::Request,
+            },
         };
     }
     if let Some(problem) = problem {
         return AuthorityError::Refused {
-            kind: kind(problem),
+            problem: kind(problem),
             detail: detail(problem),
         };
     }
@@ -147,23 +163,24 @@ fn came(answer: &ResponseHead) -> String {
     }
 }
 
-/// The last part of a problem's type.
-pub(super) fn kind(problem: &Problem) -> String {
-    last_part(problem.r#type.as_deref())
+/// The type of a problem document.
+pub(super) fn kind(document: &Document) -> Problem {
+    of_name(document.r#type.as_deref())
 }
 
-fn last_part(kind: Option<&str>) -> String {
-    let part = kind.and_then(|kind| kind.rsplit(':').next());
+/// The type with this name, whatever registry it is of: that of CAs before the RFC was another.
+fn of_name(name: Option<&str>) -> Problem {
+    let part = name.and_then(|name| name.rsplit(':').next());
     match printable(part.unwrap_or_default(), KIND) {
-        none if none.is_empty() => "unknown".to_owned(),
-        part => part,
+        none if none.is_empty() => Problem::Untyped,
+        part => Problem::of_word(&part),
     }
 }
 
 /// The CA's words, with those about single names.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-6.7.1>
-pub(super) fn detail(problem: &Problem) -> String {
+pub(super) fn detail(problem: &Document) -> String {
     let mut told = match &problem.detail {
         Some(own) => printable(own, WORDS),
         None => "it gives no reason".to_owned(),
@@ -180,14 +197,14 @@ pub(super) fn detail(problem: &Problem) -> String {
 
 /// The CA's words about one name.
 pub(super) fn words(about: &Subproblem) -> String {
-    told(&last_part(about.r#type.as_deref()), about.detail.as_deref())
+    told(&of_name(about.r#type.as_deref()), about.detail.as_deref())
 }
 
 /// A problem in one line: its kind and the CA's words.
-pub(super) fn told(kind: &str, detail: Option<&str>) -> String {
+pub(super) fn told(kind: &Problem, detail: Option<&str>) -> String {
     match detail {
         Some(detail) => format!("{} ({kind})", printable(detail, WORDS)),
-        None => kind.to_owned(),
+        None => kind.to_string(),
     }
 }
 
@@ -222,7 +239,7 @@ mod tests {
 
     /// What instant-acme makes of an answer that is no success.
     fn library(body: &str) -> Error {
-        serde_json::from_str::<Problem>(body).map_or_else(Error::Json, Error::Api)
+        serde_json::from_str::<Document>(body).map_or_else(Error::Json, Error::Api)
     }
 
     fn told_of(status: u16, body: &str) -> String {
@@ -310,6 +327,33 @@ mod tests {
             format!("{busy} (503): later")
         );
         assert_eq!(told_of(502, ""), format!("{busy} (502): an empty body"));
+    }
+
+    #[test]
+    fn a_limit_is_of_what_was_asked_for_and_a_ca_that_is_too_busy_is_left_alone() {
+        let limited = r#"{"type": "urn:ietf:params:acme:error:rateLimited", "detail": "slow"}"#;
+        let internal = r#"{"type": "urn:ietf:params:acme:error:serverInternal"}"#;
+        for (status, body, wait, is_of_all) in [
+            (503, "<html>", true, true),
+            (503, internal, true, true),
+            (429, "slow down", true, true),
+            (429, limited, true, false),
+            (502, "", true, false),
+            (503, "<html>", false, false),
+        ] {
+            let mut answer = answer(status, body);
+            answer.retry_after = wait.then_some(RetryAfter::For(Duration::from_secs(60)));
+            let record = Exchange {
+                signed: true,
+                answer: Some(answer),
+            };
+            let failed = || failure(library(body), &record, DIRECTORY, NOW);
+            let until = NOW + Duration::from_secs(60);
+            let expected = is_of_all.then_some((DIRECTORY, until));
+            assert_eq!(failed().error.busy(), expected, "{status} {body}");
+            let expected = wait.then_some((DIRECTORY, until));
+            assert_eq!(failed().for_all().error.busy(), expected, "{status} {body}");
+        }
     }
 
     #[test]

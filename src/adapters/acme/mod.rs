@@ -19,7 +19,7 @@ use std::{collections::BTreeSet, rc::Rc};
 use crate::{
     adapters::http::{HttpClient, Limits},
     observe::RefusedEmail,
-    ports::{Accounts, Authority, AuthorityError, Clock, Order, Remarks},
+    ports::{Accounts, Authority, AuthorityError, Clock, Order, Problem, Remarks},
     values::Host,
 };
 use async_trait::async_trait;
@@ -34,14 +34,14 @@ use account::Registration;
 use caller::{Caller, Repeat};
 use order::AcmeOrder;
 
-/// What is set about all CAs.
+/// What is set about a CA.
 #[derive(Clone, Debug)]
 pub struct AcmeSettings {
     /// Roots that are trusted besides the usual ones, in PEM.
     pub ca_root_pem: Option<String>,
-    /// Whether their terms are agreed to.
+    /// Whether its terms are agreed to.
     pub agree_tos: bool,
-    /// Where they may write to.
+    /// Where it may write to.
     pub email: Option<String>,
 }
 
@@ -125,7 +125,7 @@ impl Authority for AcmeAuthority {
             .await;
         if placed
             .as_ref()
-            .is_err_and(|failure| failure.is_refusal("accountDoesNotExist"))
+            .is_err_and(|failure| failure.is_refusal(&Problem::AccountDoesNotExist))
         {
             account = self.registration.replacement(&account).await?;
             placed = self
@@ -165,24 +165,20 @@ fn identifier(host: &Host) -> Identifier {
         .map_or_else(|| Identifier::Dns(host.to_string()), Identifier::Ip)
 }
 
-/// The profile, if the CA has it: one that has none might say nothing and issue something else.
+/// The profile, if the CA has it.
 ///
 /// <https://datatracker.ietf.org/doc/html/draft-ietf-acme-profiles-01#section-4>
 fn offered<'p>(account: &Account, profile: &'p str) -> Result<&'p str, AuthorityError> {
-    let mut offered: Vec<_> = account.profiles().map(|meta| meta.name).collect();
+    let mut offered: Vec<_> = account
+        .profiles()
+        .map(|meta| meta.name.to_owned())
+        .collect();
     offered.sort_unstable();
-    if offered.contains(&profile) {
+    if offered.iter().any(|offered| offered == profile) {
         return Ok(profile);
     }
-    let detail = match offered.as_slice() {
-        [] => format!("{profile:?} was asked for, and the CA has no profiles; leave profile out"),
-        some => format!(
-            "the CA has no profile {profile:?}; it has {}",
-            some.join(", ")
-        ),
-    };
-    Err(AuthorityError::Refused {
-        kind: "invalidProfile".to_owned(),
-        detail,
+    Err(AuthorityError::NoProfile {
+        profile: profile.to_owned(),
+        offered,
     })
 }

@@ -10,14 +10,14 @@ use instant_acme::{AuthorizationStatus, OrderStatus};
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
 use super::{
-    authorizations::{self, Authorization, HttpChallenge, verdict},
+    authorizations::{self, Authorization, OfferedChallenge, verdict},
     caller::{CUT_REPEATS, Caller, Repeat},
     error::{CallError, pause},
     record::ResponseHead,
 };
 use crate::{
-    ports::{AuthorityError, Challenge, Order},
-    values::{Host, Secret},
+    ports::{AuthorityError, Offer, Order, Problem},
+    values::{ChallengeType, Host, Secret},
 };
 
 /// The pause after the first look. A CA on the same network is done by then.
@@ -101,11 +101,11 @@ impl AcmeOrder {
 
     /// Tells the CA to look at one challenge. When the answer is lost, what the CA made of it is looked up before it is
     /// told again.
-    async fn answer(&mut self, index: usize) -> Result<(), AuthorityError> {
+    async fn answer(&mut self, index: usize, kind: ChallengeType) -> Result<(), AuthorityError> {
         let mut cuts = 0;
-        while let Some(challenge) = self.unanswered(index).await? {
+        while let Some(challenge) = self.unanswered(index, kind).await? {
             let order = &mut self.order;
-            let answered = async || authorizations::answer(order, index).await;
+            let answered = async || authorizations::answer(order, index, kind).await;
             match self.caller.call(Repeat::Unsafe, answered).await {
                 Err(failure) if failure.cut && cuts < CUT_REPEATS => {
                     cuts += 1;
@@ -121,12 +121,16 @@ impl AcmeOrder {
         Ok(())
     }
 
-    async fn unanswered(&mut self, index: usize) -> Result<Option<HttpChallenge>, AuthorityError> {
+    async fn unanswered(
+        &mut self,
+        index: usize,
+        kind: ChallengeType,
+    ) -> Result<Option<OfferedChallenge>, AuthorityError> {
         let authorization = self.authorization(index).await?;
         if authorization.status != AuthorizationStatus::Pending {
             return Ok(None);
         }
-        let challenge = challenge(authorization)?;
+        let challenge = authorization.challenge(kind)?;
         Ok(Some(challenge)
             .filter(|challenge| challenge.pending && !self.answered.contains(&challenge.url)))
     }
@@ -138,14 +142,14 @@ impl AcmeOrder {
         what: &'static str,
         limit: Duration,
     ) -> Result<OrderStatus, AuthorityError> {
-        let begun = self.caller.clock.now();
+        let until = self.caller.clock.elapsed() + limit;
         let mut next = FIRST_PAUSE;
         loop {
             let (status, answer) = self.refresh().await?;
             match status {
                 OrderStatus::Invalid => return Err(self.problems().await),
                 status if !past.contains(&status) => return Ok(status),
-                _ if self.caller.clock.now().since(begun) >= limit => {
+                _ if self.caller.clock.elapsed() >= until => {
                     return Err(AuthorityError::TooSlow { what, limit });
                 }
                 _ => {}
@@ -189,7 +193,7 @@ impl AcmeOrder {
         let Err(failure) = self.submit_once(request).await else {
             return Ok(());
         };
-        if !failure.cut && !failure.is_refusal("orderNotReady") {
+        if !failure.cut && !failure.is_refusal(&Problem::OrderNotReady) {
             return Err(failure.into());
         }
         match self.wait_for_validation().await? {
@@ -222,7 +226,7 @@ impl Order for AcmeOrder {
         &self.url
     }
 
-    async fn challenges(&mut self) -> Result<Vec<Challenge>, AuthorityError> {
+    async fn offers(&mut self) -> Result<Vec<Offer>, AuthorityError> {
         match self.status() {
             OrderStatus::Pending => {}
             OrderStatus::Invalid => return Err(self.problems().await),
@@ -237,15 +241,13 @@ impl Order for AcmeOrder {
         let pending = all
             .into_iter()
             .filter(|seen| seen.status == AuthorizationStatus::Pending);
-        pending
-            .map(|seen| challenge(seen).map(|challenge| challenge.content))
-            .collect()
+        Ok(pending.map(Authorization::offer).collect())
     }
 
-    async fn authorize(&mut self) -> Result<(), AuthorityError> {
+    async fn authorize(&mut self, kind: ChallengeType) -> Result<(), AuthorityError> {
         if self.status() == OrderStatus::Pending {
             for index in 0..self.order.state().authorizations.len() {
-                self.answer(index).await?;
+                self.answer(index, kind).await?;
             }
             self.wait_for_validation().await?;
         }
@@ -288,19 +290,6 @@ impl Order for AcmeOrder {
             problem: "an order that is valid has no certificate".to_owned(),
         })
     }
-}
-
-fn challenge(authorization: Authorization) -> Result<HttpChallenge, AuthorityError> {
-    let Authorization {
-        name,
-        http,
-        offered,
-        ..
-    } = authorization;
-    http.ok_or_else(|| AuthorityError::Refused {
-        kind: "http-01 not offered".to_owned(),
-        detail: format!("for {name} it offers only {offered}, which quaymaster can't answer"),
-    })
 }
 
 /// What is signed with the certificate's key and sent to the CA.

@@ -14,6 +14,7 @@
 //! state/deployed/CONSUMER/certificates.json       the certificates that it was told to read, where it reads live/
 //! state/hosts.json                                which project has which host, longer than its containers live
 //! state/removed.json                              containers that were removed some minutes ago, for their sites
+//! state/busy-cas.json                             CAs that ask to be left alone, and until when
 //! state/releases/NAME.json                        a request to hand a host over, and what became of it
 //! state/templates.json                            the user's templates that are in use, until new ones were seen to be good
 //! state/wishes/NAME.json                          a renewal that somebody asks the daemon for, and its answer
@@ -55,6 +56,7 @@ pub use consumers::try_owner;
 pub use lock::Lock;
 pub use look::{FolderLook, look, responses};
 pub use named::AnyFiles;
+pub use responder::WebrootResponder;
 
 use crate::ports::{Authorities, Clock, DiskError, Engine, Issuing, Ports, Probe, Remarks};
 
@@ -120,8 +122,7 @@ impl Folders {
                 certificates: self.clone(),
                 attempts: self.clone(),
                 orders: self.clone(),
-                responder: self.clone(),
-                probe: probe.clone(),
+                responder: Rc::new(WebrootResponder::new(probe.clone(), clock.clone())),
                 clock: clock.clone(),
             },
             engine,

@@ -1,17 +1,19 @@
 //! `state/hosts.json`: which project has which host; `state/removed.json`: containers that were removed some minutes
-//! ago; `state/templates.json`: the user's templates that are in use, whatever lies in their folder by now.
+//! ago; `state/busy-cas.json`: CAs that ask to be left alone; `state/templates.json`: the user's templates that are in use,
+//! whatever lies in their folder by now.
 
 use std::collections::BTreeMap;
 
 use super::{Folders, state::read_json};
 use crate::{
-    observe::{Holder, Removed},
+    observe::{BusyCa, Holder, Removed},
     ports::{DiskError, GoodTemplates, Records},
     values::Host,
 };
 
 const HOSTS: &str = "hosts.json";
 const REMOVED: &str = "removed.json";
+const BUSY_CAS: &str = "busy-cas.json";
 const TEMPLATES: &str = "templates.json";
 
 impl Records for Folders {
@@ -29,6 +31,14 @@ impl Records for Folders {
 
     fn keep_removed(&self, removed: &[Removed]) -> Result<(), DiskError> {
         self.write_json(&self.state.join(REMOVED), &removed)
+    }
+
+    fn busy_cas(&self) -> Result<BTreeMap<String, BusyCa>, DiskError> {
+        Ok(read_json(&self.state.join(BUSY_CAS))?.unwrap_or_default())
+    }
+
+    fn keep_busy_cas(&self, cas: &BTreeMap<String, BusyCa>) -> Result<(), DiskError> {
+        self.write_json(&self.state.join(BUSY_CAS), cas)
     }
 
     fn templates(&self) -> Result<Vec<GoodTemplates>, DiskError> {

@@ -1,10 +1,14 @@
-//! Responses to challenges in a webroot. Others may write there, too, so everything goes step by step by handles, and
-//! through no link.
+//! Responses to challenges in webroots, and the look at the proxies that serve these. Others may write to a webroot, too,
+//! so everything goes step by step by handles, and through no link.
 
-use super::{Folders, consumers::FOLDER_MODE, files::PUBLIC, shared::SharedFolder};
+use std::{net::SocketAddr, rc::Rc, time::Duration};
+
+use async_trait::async_trait;
+
+use super::{consumers::FOLDER_MODE, files::PUBLIC, shared::SharedFolder};
 use crate::{
-    observe::SharedPath,
-    ports::{Challenge, DiskError, Responder},
+    observe::{SharedPath, Webroots},
+    ports::{Challenge, Clock, DiskError, NotServed, Probe, ProbeError, Responder, Response},
 };
 
 /// Where responses lie in a webroot, folder by folder.
@@ -12,21 +16,90 @@ use crate::{
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-8.3>
 const RESPONSES: [&str; 2] = [".well-known", "acme-challenge"];
 
-impl Responder for Folders {
-    fn publish(&self, webroot: &SharedPath, challenge: &Challenge) -> Result<(), DiskError> {
-        let token = plain(webroot, &challenge.token)?;
-        let folder = SharedFolder::made(&responses(webroot), FOLDER_MODE)?;
-        folder.replace(token, challenge.response.as_bytes(), PUBLIC)
+/// How long a proxy may take to show a response that lies in its folder: a reload by somebody else may be under way,
+/// and shared folders on some systems are not seen at once.
+const SERVED_WITHIN: Duration = Duration::from_secs(2);
+
+/// The pause between looks.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Folders from which proxies answer challenges.
+pub struct WebrootResponder {
+    probe: Rc<dyn Probe>,
+    clock: Rc<dyn Clock>,
+}
+
+impl WebrootResponder {
+    /// Looks at proxies with this probe; nothing is published yet.
+    pub fn new(probe: Rc<dyn Probe>, clock: Rc<dyn Clock>) -> Self {
+        Self { probe, clock }
     }
 
-    fn withdraw(&self, webroot: &SharedPath, token: &str) -> Result<(), DiskError> {
-        let token = plain(webroot, token)?;
-        let Some(folder) = SharedFolder::open(&responses(webroot))? else {
-            return Ok(());
-        };
-        folder.remove_unfinished(token)?;
-        folder.remove(token)
+    /// Asks a proxy for a response until it serves that.
+    async fn wait_for(&self, proxy: SocketAddr, challenge: &Challenge) -> Result<(), NotServed> {
+        let until = self.clock.elapsed() + SERVED_WITHIN;
+        while let Some(saw) = self.strange(proxy, challenge).await {
+            if self.clock.elapsed() >= until {
+                let name = challenge.name.clone();
+                return Err(NotServed { name, saw });
+            }
+            self.clock.sleep(LOOK_EVERY).await;
+        }
+        Ok(())
     }
+
+    /// What a proxy serves in place of a response; nothing where it serves that, or is not ours to reach: the CA takes
+    /// another way then.
+    async fn strange(&self, proxy: SocketAddr, challenge: &Challenge) -> Option<String> {
+        let Response::Http { token, body } = &challenge.response;
+        let [well_known, folder] = RESPONSES;
+        let path = format!("/{well_known}/{folder}/{token}");
+        let host = challenge.name.in_url();
+        match self.probe.page(proxy, &host, &path).await {
+            Ok(page) if page.status == 200 && page.body.trim_end() == *body => None,
+            Err(ProbeError::Unreachable { .. }) => None,
+            Ok(page) => Some(format!(
+                "{proxy} answers with status {} and something else",
+                page.status
+            )),
+            Err(error) => Some(error.to_string()),
+        }
+    }
+}
+
+#[async_trait(?Send)]
+impl Responder for WebrootResponder {
+    fn publish(&self, at: &Webroots, challenge: &Challenge) -> Result<(), DiskError> {
+        let Response::Http { token, body } = &challenge.response;
+        for webroot in &at.folders {
+            let token = plain(webroot, token)?;
+            let folder = SharedFolder::made(&responses(webroot), FOLDER_MODE)?;
+            folder.replace(token, body.as_bytes(), PUBLIC)?;
+        }
+        Ok(())
+    }
+
+    async fn look(&self, at: &Webroots, challenge: &Challenge) -> Result<(), NotServed> {
+        for proxy in &at.proxies {
+            self.wait_for(*proxy, challenge).await?;
+        }
+        Ok(())
+    }
+
+    fn withdraw(&self, at: &Webroots, token: &str) -> Vec<DiskError> {
+        let each = at.folders.iter();
+        each.filter_map(|webroot| withdraw(webroot, token).err())
+            .collect()
+    }
+}
+
+fn withdraw(webroot: &SharedPath, token: &str) -> Result<(), DiskError> {
+    let token = plain(webroot, token)?;
+    let Some(folder) = SharedFolder::open(&responses(webroot))? else {
+        return Ok(());
+    };
+    folder.remove_unfinished(token)?;
+    folder.remove(token)
 }
 
 /// Where responses lie in a webroot.

@@ -9,6 +9,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     os::unix::fs::PermissionsExt,
+    rc::Rc,
     time::Duration,
 };
 
@@ -18,11 +19,11 @@ use time::OffsetDateTime;
 
 use super::*;
 use crate::{
-    adapters::clock::SystemClock,
-    observe::{Attempt, HeldCertificate, Holder, SharedPath, Source},
+    adapters::{clock::SystemClock, probe::TcpProbe},
+    observe::{Attempt, HeldCertificate, Holder, SharedPath, Source, Webroots},
     ports::{
         Accounts, Attempts, CertificateStore, Certificates, Challenge, Clock, NewCertificate,
-        OrderRecord, Orders, Records, Remark, Repair, Responder, Vitals,
+        OrderRecord, Orders, Records, Remark, Repair, Responder, Response, Vitals,
     },
     values::{CertificateName, Digest, Host, Retry, Secret, Timestamp},
 };
@@ -133,11 +134,32 @@ pub(super) fn mode(path: impl AsRef<Path>) -> u32 {
         & 0o777
 }
 
+/// What publishes and withdraws; nobody is asked.
+pub(super) fn responder() -> WebrootResponder {
+    let probe = TcpProbe::new().expect("a TLS client");
+    WebrootResponder::new(Rc::new(probe), Rc::new(SystemClock))
+}
+
+pub(super) fn webroot(folder: &SharedPath) -> Webroots {
+    Webroots {
+        folders: [folder.clone()].into(),
+        proxies: BTreeSet::new(),
+    }
+}
+
+/// What came of a withdrawal.
+pub(super) fn withdrawn(webroots: &Webroots) -> Result<(), DiskError> {
+    let faults = responder().withdraw(webroots, "tok-EN_1");
+    faults.into_iter().next().map_or(Ok(()), Err)
+}
+
 pub(super) fn challenge(token: &str) -> Challenge {
     Challenge {
         name: Host::parse("shop.example").expect("a name"),
-        token: token.to_owned(),
-        response: format!("{token}.thumbprint"),
+        response: Response::Http {
+            token: token.to_owned(),
+            body: format!("{token}.thumbprint"),
+        },
     }
 }
 
@@ -325,9 +347,9 @@ fn accounts_of_two_cas_are_two_and_private() {
 fn a_response_appears_where_it_belongs_and_nowhere_else() {
     let place = place();
     let shown = place.config.join(".well-known/acme-challenge/tok-EN_1");
-    place
-        .folders
-        .publish(&place.shared(), &challenge("tok-EN_1"))
+    let webroots = webroot(&place.shared());
+    responder()
+        .publish(&webroots, &challenge("tok-EN_1"))
         .expect("it is published");
     assert_eq!(
         fs::read_to_string(&shown).expect("it is there"),
@@ -338,28 +360,16 @@ fn a_response_appears_where_it_belongs_and_nowhere_else() {
         (0o644, 0o755)
     );
     assert_eq!(mode(place.config.join(".well-known")), 0o755);
-    place
-        .folders
-        .withdraw(&place.shared(), "tok-EN_1")
-        .expect("it is taken away");
-    place
-        .folders
-        .withdraw(&place.shared(), "tok-EN_1")
-        .expect("twice is fine");
+    withdrawn(&webroots).expect("it is taken away");
+    withdrawn(&webroots).expect("twice is fine");
     assert!(!shown.exists());
     let half = shown.with_file_name(".tok-EN_1.new");
     fs::write(&half, "tok").expect("it is written");
-    place
-        .folders
-        .withdraw(&place.shared(), "tok-EN_1")
-        .expect("what a crash left goes, too");
+    withdrawn(&webroots).expect("what a crash left goes, too");
     assert!(!half.exists());
     for token in ["", "../../x", "a/b", "a.b", "a\0b"] {
         assert!(
-            place
-                .folders
-                .publish(&place.shared(), &challenge(token))
-                .is_err(),
+            responder().publish(&webroots, &challenge(token)).is_err(),
             "{token:?}"
         );
     }
@@ -375,10 +385,10 @@ fn a_link_in_a_webroot_is_refused_and_nothing_is_written_behind_it() {
         let link = place.config.join(link);
         fs::create_dir_all(link.parent().expect("a folder")).expect("a folder");
         std::os::unix::fs::symlink(&elsewhere, &link).expect("a link");
-        let (folders, webroot) = (&place.folders, &place.shared());
+        let webroots = webroot(&place.shared());
         for refused in [
-            folders.publish(webroot, &challenge("tok-EN_1")),
-            folders.withdraw(webroot, "tok-EN_1"),
+            responder().publish(&webroots, &challenge("tok-EN_1")),
+            withdrawn(&webroots),
         ] {
             let told = refused.expect_err("it is refused").to_string();
             assert!(

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::{apart, engine::APART};
 use crate::{
     adapters::{acme::Directory, disk},
-    cli::Call,
+    cli::{Call, setup::ca_root},
     daemon::Daemon,
     desire::Desired,
     ports::AuthorityError,
@@ -22,13 +22,6 @@ pub(super) async fn look(
     now: Timestamp,
     told: &mut Findings,
 ) -> bool {
-    let roots = match call.settings.ca_root.as_deref().map(disk::text).transpose() {
-        Ok(roots) => roots,
-        Err(error) => {
-            told.problem(ABOUT, chain(&error), "correct the setting ca-root");
-            return false;
-        }
-    };
     let default = call.settings.ca.as_ref().and_then(Issuer::directory);
     // Nothing is asked for names that no proxy serves.
     let wanted = desired
@@ -50,7 +43,20 @@ pub(super) async fn look(
     }
     let mut all_answer = true;
     for url in directories {
-        match Directory::look(url, roots.as_deref()).await {
+        let root = ca_root(&call.settings, url).map(disk::text).transpose();
+        let root = match root {
+            Ok(root) => root,
+            Err(error) => {
+                told.problem(
+                    ABOUT,
+                    chain(&error),
+                    "correct the setting ca-root, or the CA's root",
+                );
+                all_answer = false;
+                continue;
+            }
+        };
+        match Directory::look(url, root.as_deref()).await {
             Ok(directory) => answers(daemon, url, &directory, now, told).await,
             Err(error) if is_needed => {
                 told.problem(ABOUT, chain(&error), remedy(&error));

@@ -143,12 +143,23 @@ fn tries(facts: &Inspection<'_>, wanted: &CertificateName, told: &mut Findings) 
     let attempt = facts.observed.attempts.get(&subject);
     let Some(attempt) = attempt.filter(|attempt| attempt.is_failure()) else {
         let missing = !facts.observed.held.contains_key(wanted);
-        if missing && facts.desired.certificates.contains_key(wanted) {
-            told.note("tries", "the CA has not been asked yet");
-        }
-        return;
+        let Some(wanted) = facts.desired.certificates.get(wanted).filter(|_| missing) else {
+            return;
+        };
+        let busy = facts.observed.busy(&wanted.issuance.issuer, facts.now);
+        let words = busy.map_or_else(
+            || "the CA has not been asked yet".to_owned(),
+            |busy| {
+                format!(
+                    "the CA has not been asked, since it wants to be left alone until {}: {}",
+                    facts.at(busy.until),
+                    busy.problem
+                )
+            },
+        );
+        return told.note("tries", words);
     };
-    let again = plan::next_try(&subject, attempt);
+    let again = plan::again(&subject, attempt, facts.desired, facts.observed);
     let when = match attempt.retry {
         _ if again <= facts.now => "it may be tried again now".to_owned(),
         Retry::Daily => format!(

@@ -10,7 +10,7 @@ use crate::{
     },
     fixtures::{held, plan_rules},
     observe::{
-        Attempt, Bearer, BearerState, Health, HeldCertificate, Holder, Installed, Progress,
+        Attempt, Bearer, BearerState, BusyCa, Health, HeldCertificate, Holder, Installed, Progress,
         Removed, Subject, Wait,
     },
     plan::{foresee, plan},
@@ -489,6 +489,32 @@ fn failed_orders_are_told_with_the_next_try_and_the_way_round_it() {
                 .is_some_and(|remedy| remedy.contains(expected)),
             "{tries:?}"
         );
+    }
+}
+
+#[test]
+fn a_ca_that_wants_to_be_left_alone_is_told_where_its_certificate_is_missing() {
+    let wanted = crate::desire::tests::usual_issuance().issuer;
+    let busy = BusyCa {
+        since: NOW,
+        until: NOW + Duration::from_secs(3600),
+        problem: "the CA asks us to wait (503)".to_owned(),
+    };
+    for (is_busy, expected) in [
+        (false, "the CA has not been asked yet"),
+        (true, "it wants to be left alone until "),
+    ] {
+        let directory = wanted.directory().expect("a CA").to_owned();
+        let busy = is_busy.then(|| (directory, busy.clone()));
+        let mut world = World::well();
+        world.observed.held = Default::default();
+        world.settles = false;
+        world.observed.busy_cas = busy.into_iter().collect();
+        let told = world.told();
+        let tries = told.0.iter().find(|finding| finding.about == "tries");
+        let says = &tries.expect("it is told").says;
+        assert!(says.contains(expected), "{says}");
+        assert_eq!(says.contains("(503)"), is_busy, "{says}");
     }
 }
 

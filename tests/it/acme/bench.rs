@@ -13,13 +13,15 @@ use async_trait::async_trait;
 use quaymaster::{
     adapters::{
         acme::{AcmeAuthority, AcmeSettings, new_key},
+        clock::SystemClock,
         x509,
     },
     observe::Source,
     ports::{
-        Accounts, Authority, AuthorityError, Challenge, Clock, DiskError, NewCertificate, Order,
+        Accounts, Authority, AuthorityError, Clock, DiskError, NewCertificate, Offer, Order,
+        Response,
     },
-    values::{CertificateName, Host, KeyType, Secret, Timestamp},
+    values::{CertificateName, ChallengeType, Host, KeyType, Secret, Timestamp},
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
@@ -69,6 +71,9 @@ impl Clock for RealClock {
             .unwrap();
         Timestamp::from_millis(since.as_millis().try_into().unwrap())
     }
+    fn elapsed(&self) -> Duration {
+        SystemClock.elapsed()
+    }
     async fn sleep(&self, length: Duration) {
         tokio::time::sleep(length).await;
     }
@@ -78,6 +83,18 @@ impl Clock for RealClock {
 pub struct MovedClock {
     pub now: Cell<Timestamp>,
     pub slept: RefCell<Vec<Duration>>,
+    /// How far somebody sets the time of day back during the next pause.
+    pub set_back: Cell<Duration>,
+}
+
+impl MovedClock {
+    pub fn at(now: Timestamp) -> Rc<Self> {
+        Rc::new(Self {
+            now: Cell::new(now),
+            slept: RefCell::default(),
+            set_back: Cell::default(),
+        })
+    }
 }
 
 #[async_trait(?Send)]
@@ -85,21 +102,24 @@ impl Clock for MovedClock {
     fn now(&self) -> Timestamp {
         self.now.get()
     }
+    fn elapsed(&self) -> Duration {
+        self.slept.borrow().iter().sum()
+    }
     async fn sleep(&self, length: Duration) {
         self.slept.borrow_mut().push(length);
-        self.now.set(self.now.get() + length);
+        self.now.set(self.now.get() + length - self.set_back.take());
     }
 }
 
 /// A webroot that is served at a port of its own, whatever the host name.
 #[derive(Clone)]
 pub struct Webroot {
-    port: u16,
+    pub port: u16,
     responses: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 impl Webroot {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let webroot = Self {
             port: listener.local_addr().unwrap().port(),
@@ -128,13 +148,13 @@ impl Webroot {
         webroot
     }
 
-    pub fn publish(&self, challenges: &[Challenge]) {
+    pub fn publish(&self, offers: Vec<Offer>) {
         let mut responses = self.responses.lock().unwrap();
-        responses.extend(
-            challenges
-                .iter()
-                .map(|challenge| (challenge.token.clone(), challenge.response.clone())),
-        );
+        for offer in offers {
+            let chosen = offer.challenge(ChallengeType::Http01).unwrap();
+            let Response::Http { token, body } = chosen.response;
+            responses.insert(token, body);
+        }
     }
 }
 
@@ -196,8 +216,8 @@ impl Bench {
         key: &Secret,
         names: &BTreeSet<Host>,
     ) -> Result<String, AuthorityError> {
-        self.webroot.publish(&order.challenges().await?);
-        order.authorize().await?;
+        self.webroot.publish(order.offers().await?);
+        order.authorize(ChallengeType::Http01).await?;
         order.finalize(key, names).await
     }
 

@@ -1,10 +1,6 @@
 //! Against a CA that behaves badly.
 
-use std::{
-    cell::{Cell, RefCell},
-    rc::Rc,
-    time::Duration,
-};
+use std::{rc::Rc, time::Duration};
 
 use bytes::Bytes;
 use http::Request;
@@ -13,8 +9,8 @@ use quaymaster::{
         acme::{AcmeAuthority, AcmeSettings, new_key},
         http::{HttpClient, HttpError, Limits, RootsError},
     },
-    ports::{Authority, AuthorityError},
-    values::{KeyType, Retry, Timestamp},
+    ports::{Authority, AuthorityError, Clock, Problem},
+    values::{ChallengeType, KeyType, Retry, Timestamp},
 };
 
 use super::bench::{AccountsOnly, MovedClock, asked};
@@ -31,10 +27,7 @@ pub fn authority_at(server: &Canned) -> (AcmeAuthority, Rc<MovedClock>) {
         email: None,
     };
     let now = Timestamp::parse("2026-11-22T18:00:00Z").unwrap();
-    let clock = Rc::new(MovedClock {
-        now: Cell::new(now),
-        slept: RefCell::default(),
-    });
+    let clock = MovedClock::at(now);
     let authority = AcmeAuthority::new(
         &server.url("/dir"),
         settings,
@@ -64,8 +57,8 @@ async fn issue_at(ca: &FakeCa) -> (Result<String, AuthorityError>, Vec<Duration>
     let steps = async {
         let key = new_key(KeyType::Ec256)?;
         let mut order = authority.order(&names, None).await?;
-        assert_eq!(order.challenges().await?.len(), 1);
-        order.authorize().await?;
+        assert_eq!(order.offers().await?.len(), 1);
+        order.authorize(ChallengeType::Http01).await?;
         order.finalize(&key, &names).await
     };
     let result = steps.await;
@@ -150,6 +143,26 @@ async fn a_ca_that_never_ends_is_asked_less_and_less_and_then_given_up() {
 }
 
 #[tokio::test]
+async fn a_ca_is_given_up_as_early_when_somebody_sets_the_time_of_day_back() {
+    let pending = r#"{"status": "pending", "authorizations": [], "finalize": "x"}"#;
+    let ca = FakeCa::start(move |asked, _, _| match asked {
+        "POST /order/1" => Twist::Instead(Reply::new(200, &["Replay-Nonce: bm9uY2U"], pending)),
+        _ => Twist::Nothing,
+    })
+    .await;
+    let (authority, clock) = authority_at(&ca.server);
+    let names = asked(&["shop.example"]);
+    let mut order = authority.order(&names, None).await.unwrap();
+    clock.set_back.set(Duration::from_secs(60 * 60));
+    let before = clock.now();
+    let result = order.authorize(ChallengeType::Http01).await;
+    assert!(matches!(result, Err(AuthorityError::TooSlow { .. })));
+    assert!(clock.now() < before, "the time of day was set back");
+    let waited = clock.elapsed().as_secs();
+    assert!((300..=305).contains(&waited), "{waited} s");
+}
+
+#[tokio::test]
 async fn a_ca_is_asked_again_when_it_says_but_not_much_later() {
     let ca = FakeCa::start(|asked, before, _| {
         let pending = r#"{"status": "pending", "authorizations": [], "finalize": "x"}"#;
@@ -208,10 +221,7 @@ fn started_with(ca: &FakeCa, disk: &Rc<AccountsOnly>, email: Option<&str>) -> Ac
         agree_tos: true,
         email: email.map(str::to_owned),
     };
-    let clock = Rc::new(MovedClock {
-        now: Cell::new(Timestamp::from_seconds(1_795_371_420)),
-        slept: RefCell::default(),
-    });
+    let clock = MovedClock::at(Timestamp::from_seconds(1_795_371_420));
     AcmeAuthority::new(
         &ca.server.url("/dir"),
         settings,
@@ -308,9 +318,13 @@ async fn an_order_that_is_finalized_too_early_is_finalized_again_once() {
         let (result, _) = issue_at(&ca).await;
         match refusals {
             1 => assert_eq!(result.unwrap(), "the chain"),
-            _ => assert!(
-                matches!(result, Err(AuthorityError::Refused { kind, .. }) if kind == "orderNotReady")
-            ),
+            _ => assert!(matches!(
+                result,
+                Err(AuthorityError::Refused {
+                    problem: Problem::OrderNotReady,
+                    ..
+                })
+            )),
         }
         assert_eq!(ca.count("POST /finalize/1"), 2);
     }
@@ -357,7 +371,7 @@ async fn challenges_that_can_not_be_met_are_refused() {
         (
             "dns-01",
             "dG9rZW4",
-            "for shop.example it offers only dns-01, which quaymaster can't answer",
+            "the CA does not let shop.example be proven by http-01; it offers dns-01",
         ),
         ("http-01", "../../etc/passwd", "a token is not base64url"),
         ("http-01", "", "a token is not base64url"),

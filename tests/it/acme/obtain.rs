@@ -1,6 +1,6 @@
 //! Obtaining as a whole: what becomes of an order when what came of it is refused.
 
-use std::{cell::Cell, collections::BTreeSet, path::Path, rc::Rc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::Path, rc::Rc, time::Duration};
 
 use quaymaster::{
     adapters::{
@@ -10,8 +10,8 @@ use quaymaster::{
         probe::TcpProbe,
     },
     desire::Issuance,
-    execute::{Learned, execute},
-    observe::{Attempt, SharedPath},
+    execute::{Learned, Outcome, execute},
+    observe::{Attempt, SharedPath, Webroots},
     plan::{Action, Obtain, Why},
     ports::{Authorities, Authority, AuthorityError, Clock, Ports},
     values::{
@@ -20,7 +20,7 @@ use quaymaster::{
 };
 
 use super::{
-    bench::{Bench, MovedClock, RealClock, asked},
+    bench::{Bench, MovedClock, RealClock, Webroot, asked},
     faults::authority_at,
 };
 use crate::support::{
@@ -73,6 +73,28 @@ fn name() -> CertificateName {
 
 /// Tries once, and tells what went wrong, if anything did.
 pub async fn attempt(ports: &Ports, folder: &Path) -> Option<String> {
+    attempt_through(ports, folder, []).await
+}
+
+/// The same where these proxies serve the name.
+async fn attempt_through<const N: usize>(
+    ports: &Ports,
+    folder: &Path,
+    proxies: [SocketAddr; N],
+) -> Option<String> {
+    match outcome(ports, folder, proxies).await.result {
+        Ok(Learned::Held(..)) => None,
+        Ok(learned) => panic!("{learned:?}"),
+        Err(attempt) => Some(attempt.problem.unwrap()),
+    }
+}
+
+/// What comes of one try.
+async fn outcome<const N: usize>(
+    ports: &Ports,
+    folder: &Path,
+    proxies: [SocketAddr; N],
+) -> Outcome {
     let (last, asked_for) = (ports.clock.now(), Digest::of("shop.example"));
     let attempt = Attempt {
         count: 1,
@@ -92,18 +114,13 @@ pub async fn attempt(ports: &Ports, folder: &Path) -> Option<String> {
             profile: None,
         },
         why: Why::Missing,
-        webroots: [SharedPath::top(folder.join("challenge"))].into(),
-        proxies: [].into(),
+        webroots: Webroots {
+            folders: [SharedPath::top(folder.join("challenge"))].into(),
+            proxies: proxies.into(),
+        },
         attempt,
     };
-    match execute(ports, &mut Action::Obtain(Box::new(obtain)))
-        .await
-        .result
-    {
-        Ok(Learned::Held(..)) => None,
-        Ok(learned) => panic!("{learned:?}"),
-        Err(attempt) => Some(attempt.problem.unwrap()),
-    }
+    execute(ports, &mut Action::Obtain(Box::new(obtain))).await
 }
 
 #[tokio::test]
@@ -147,6 +164,52 @@ async fn a_refused_certificate_drops_the_order_and_the_next_try_begins_a_new_one
                     .is_empty()
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_is_given_up_as_early_when_somebody_sets_the_time_of_day_back() {
+    let ca = FakeCa::start(|_, _, _| Twist::Nothing).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (authority, clock) = authority_at(&ca.server);
+    let ports = ports(authority, folder.path(), clock.clone());
+    let elsewhere = Webroot::start().await;
+    clock.set_back.set(Duration::from_secs(60 * 60));
+    let proxy = SocketAddr::from(([127, 0, 0, 1], elsewhere.port));
+    let problem = attempt_through(&ports, folder.path(), [proxy]).await;
+    let problem = problem.unwrap();
+    assert!(problem.contains("is not served"), "{problem}");
+    assert_eq!(clock.elapsed(), Duration::from_secs(2));
+    assert_eq!(ca.count("POST /challenge/1"), 0);
+}
+
+#[tokio::test]
+async fn a_ca_that_is_too_busy_is_told_for_all_orders_and_a_limit_for_one() {
+    let nonce = "Replay-Nonce: bm9uY2U";
+    let limited = r#"{"type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many"}"#;
+    for (step, status, body, is_of_all) in [
+        ("POST /order", 503, "<html>busy", true),
+        ("POST /order/1", 503, "<html>busy", true),
+        ("POST /order", 429, limited, false),
+        ("POST /account", 429, limited, true),
+    ] {
+        let reply = Reply::new(status, &[nonce, "Retry-After: 3600"], body);
+        let ca = FakeCa::start(move |asked, _, _| match asked == step {
+            true => Twist::Instead(reply.clone()),
+            false => Twist::Nothing,
+        })
+        .await;
+        let folder = tempfile::tempdir().unwrap();
+        let (authority, clock) = authority_at(&ca.server);
+        let ports = ports(authority, folder.path(), clock.clone());
+        let outcome = outcome(&ports, folder.path(), []).await;
+        let until = clock.now() + Duration::from_secs(3600);
+        assert_eq!(outcome.result.unwrap_err().retry, Retry::NotBefore(until));
+        let busy = outcome
+            .busy
+            .map(|(directory, busy)| (directory, busy.until));
+        let expected = is_of_all.then(|| (ca.server.url("/dir"), until));
+        assert_eq!(busy, expected, "{step} {status}");
     }
 }
 
@@ -211,12 +274,9 @@ async fn an_order_whose_certificate_has_run_out_is_followed_by_a_new_one() {
         .await
         .unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let late = MovedClock {
-        now: Cell::new(RealClock.now() + Duration::from_secs(50 * 365 * 24 * 60 * 60)),
-        slept: Default::default(),
-    };
+    let late = RealClock.now() + Duration::from_secs(50 * 365 * 24 * 60 * 60);
     let problem = attempt(
-        &ports(bench.authority(), folder.path(), Rc::new(late)),
+        &ports(bench.authority(), folder.path(), MovedClock::at(late)),
         folder.path(),
     )
     .await

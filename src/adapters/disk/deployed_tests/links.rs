@@ -108,8 +108,11 @@ impl Swapped {
                 folders.keep_installed(&place, &proven, &tidy)
             }
             Step::Tidy => folders.tidy(&place).into_iter().try_for_each(Err),
-            Step::Publish => folders.publish(&self.webroot, &tests::challenge("tok-EN_1")),
-            Step::Withdraw => folders.withdraw(&self.webroot, "tok-EN_1"),
+            Step::Publish => tests::responder().publish(
+                &tests::webroot(&self.webroot),
+                &tests::challenge("tok-EN_1"),
+            ),
+            Step::Withdraw => tests::withdrawn(&tests::webroot(&self.webroot)),
         }
     }
 

@@ -1,0 +1,49 @@
+use std::collections::BTreeMap;
+
+use super::ORDERS_AT_ONCE;
+use crate::{
+    desire::Desired,
+    observe::{Observed, Subject},
+    values::Issuer,
+};
+
+/// How many orders each CA has under way. One whose certificate nobody wants any more may be at any of them.
+pub(super) struct CaLimits<'a> {
+    running: BTreeMap<&'a str, usize>,
+    anywhere: usize,
+}
+
+impl<'a> CaLimits<'a> {
+    pub(super) fn of(desired: &'a Desired, observed: &Observed) -> Self {
+        let mut limits = Self {
+            running: BTreeMap::new(),
+            anywhere: 0,
+        };
+        for subject in &observed.under_way {
+            let Subject::Certificate(name) = subject else {
+                continue;
+            };
+            match desired.certificates.get(name) {
+                Some(wanted) => limits.take(&wanted.issuance.issuer),
+                None => limits.anywhere += 1,
+            }
+        }
+        limits
+    }
+
+    /// Whether one more order may be made. Nobody is asked for what is self-signed.
+    pub(super) fn is_free(&self, issuer: &Issuer) -> bool {
+        let Some(directory) = issuer.directory() else {
+            return true;
+        };
+        let running = self.running.get(directory).copied().unwrap_or_default();
+        running + self.anywhere < ORDERS_AT_ONCE
+    }
+
+    /// Counts an order.
+    pub(super) fn take(&mut self, issuer: &'a Issuer) {
+        if let Some(directory) = issuer.directory() {
+            *self.running.entry(directory).or_default() += 1;
+        }
+    }
+}

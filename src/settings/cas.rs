@@ -1,0 +1,239 @@
+//! The tables of CAs, `[ca.NAME]`: their rows, and how they are read from the file and the environment.
+
+use std::collections::BTreeMap;
+
+use super::{
+    SettingsError, Written,
+    table::{DefaultValue, SettingRow},
+    values::{email, folder, set, truth},
+};
+use crate::values::{CaError, CaSettings, CaTable, nearest};
+
+/// What variables of CAs begin with; the CA's name and the key follow, with two underscores between them.
+const VARIABLES: &str = "QUAYMASTER_CA__";
+
+/// What can be said about one CA.
+pub const CA_SETTINGS: &[SettingRow<CaSettings>] = &[
+    SettingRow {
+        name: "directory",
+        value: "URL",
+        default: DefaultValue::Words("that of the preset of this name; else a must"),
+        doc: "the URL of the CA's directory, as its documentation names it",
+        example: "https://ca.corp.example/acme/directory",
+        read: |ca, value| {
+            let read = CaSettings::read_directory(value).map(Some);
+            set(
+                &mut ca.directory,
+                read.map_err(|error: CaError| error.to_string()),
+            )
+        },
+    },
+    SettingRow {
+        name: "root",
+        value: "FILE",
+        default: DefaultValue::Words("the setting ca-root"),
+        doc: "PEM file whose roots are trusted besides the usual ones when this CA is asked",
+        example: "/etc/quaymaster/corp.pem",
+        read: |ca, value| set(&mut ca.root, folder(value).map(Some)),
+    },
+    SettingRow {
+        name: "agree-tos",
+        value: "BOOL",
+        default: DefaultValue::Words("the setting agree-tos"),
+        doc: "that you agree to the terms of service of this CA",
+        example: "true",
+        read: |ca, value| set(&mut ca.agree_tos, truth(value).map(Some)),
+    },
+    SettingRow {
+        name: "email",
+        value: "ADDRESS",
+        default: DefaultValue::Words("the setting email"),
+        doc: "where this CA may write to",
+        example: "certificates@corp.example",
+        read: |ca, value| set(&mut ca.email, email(value).map(Some)),
+    },
+];
+
+/// What is written about each CA, by its name and the row's.
+pub(super) type WrittenCas = BTreeMap<String, BTreeMap<&'static str, Written>>;
+
+/// The name of the CA and the row that a variable is about.
+fn variable(name: &str) -> Option<(String, &'static SettingRow<CaSettings>)> {
+    let (ca, key) = name.strip_prefix(VARIABLES)?.split_once("__")?;
+    let [ca, key] = [ca, key].map(|word| word.to_ascii_lowercase().replace('_', "-"));
+    let row = CA_SETTINGS.iter().find(|row| row.name == key)?;
+    Some((ca, row))
+}
+
+/// Whether a variable is about a CA.
+pub(super) fn is_variable(name: &str) -> bool {
+    variable(name).is_some()
+}
+
+/// What the file says in the table of one CA.
+pub(super) fn of_file(
+    table: toml::Table,
+    origin: &str,
+) -> Result<BTreeMap<&'static str, Written>, SettingsError> {
+    let mut written = BTreeMap::new();
+    for (key, value) in table {
+        let origin = format!("{origin}.{key}");
+        let Some(row) = CA_SETTINGS.iter().find(|row| row.name == key) else {
+            return Err(SettingsError::Unknown {
+                origin,
+                nearest: nearest(&key, CA_SETTINGS.iter().map(|row| row.name)),
+            });
+        };
+        let value = super::scalar(value, &origin)?;
+        written.insert(row.name, Written { origin, value });
+    }
+    Ok(written)
+}
+
+/// All CAs, from the file and, before that, the environment.
+pub(super) fn read(
+    mut written: WrittenCas,
+    environment: &BTreeMap<String, String>,
+) -> Result<CaTable, SettingsError> {
+    for (name, value) in environment {
+        if let Some((ca, row)) = variable(name) {
+            let written = written.entry(ca).or_default();
+            let (origin, value) = (name.clone(), value.clone());
+            written.insert(row.name, Written { origin, value });
+        }
+    }
+    let mut cas = BTreeMap::new();
+    for (name, written) in written {
+        let mut ca = CaSettings::default();
+        for row in CA_SETTINGS {
+            if let Some(written) = written.get(row.name) {
+                row.take(&mut ca, written)?;
+            }
+        }
+        cas.insert(name, ca);
+    }
+    Ok(CaTable::new(cas)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{SettingSources, Settings},
+        *,
+    };
+    use crate::values::Issuer;
+
+    const CORP: &str = "https://ca.corp.example/dir";
+
+    fn read(file: &str, environment: &[(&str, &str)]) -> Result<Settings, String> {
+        let each = environment.iter();
+        let written = SettingSources {
+            file: Some(("q.toml".into(), file.to_owned())),
+            environment: each
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            ..SettingSources::default()
+        };
+        let (settings, strangers) = Settings::read(&written).map_err(|error| error.to_string())?;
+        assert_eq!(strangers, [""; 0]);
+        Ok(settings)
+    }
+
+    #[test]
+    fn each_row_reads_its_own_example() {
+        for row in CA_SETTINGS {
+            let read = (row.read)(&mut CaSettings::default(), row.example);
+            assert_eq!(read, Ok(()), "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn a_ca_is_read_from_the_file_or_the_environment_and_chosen_by_its_name() {
+        let file = "[ca]
+            default = \"corp-2\"
+            [ca.corp-2]
+            directory = \"HTTPS://CA.corp.example:443/dir\"
+            root = \"/r\"
+            agree-tos = true
+            email = \"a@b.example\"";
+        let variables = [
+            ("QUAYMASTER_CA", "corp-2"),
+            ("QUAYMASTER_CA__CORP_2__DIRECTORY", CORP),
+            ("QUAYMASTER_CA__CORP_2__ROOT", "/r"),
+            ("QUAYMASTER_CA__CORP_2__AGREE_TOS", "yes"),
+            ("QUAYMASTER_CA__CORP_2__EMAIL", "a@b.example"),
+        ];
+        let expected = CaSettings {
+            directory: Some(CORP.to_owned()),
+            root: Some("/r".into()),
+            agree_tos: Some(true),
+            email: Some("a@b.example".to_owned()),
+        };
+        let settings = read(file, &[]).expect("a CA");
+        let own: Vec<_> = settings.cas.own().collect();
+        assert_eq!(own, [(CORP, &expected)]);
+        assert_eq!(settings.ca, Some(Issuer::Ca(CORP.to_owned())));
+        assert_eq!(read("", &variables), Ok(settings));
+    }
+
+    #[test]
+    fn a_variable_beats_the_file_key_by_key() {
+        let file = format!("[ca.corp]\ndirectory = {CORP:?}\nemail = \"a@b.example\"");
+        let settings = read(&file, &[("QUAYMASTER_CA__CORP__EMAIL", "c@d.example")]);
+        let settings = settings.expect("a CA");
+        let (directory, ca) = settings.cas.own().next().expect("a CA");
+        assert_eq!(
+            (directory, ca.email.as_deref()),
+            (CORP, Some("c@d.example"))
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_table_is_told_with_its_place() {
+        for (file, expected) in [
+            (
+                "[ca.corp]\ndirectroy = \"x\"",
+                "q.toml: ca.corp.directroy: there is no such setting; did you mean directory?",
+            ),
+            (
+                "[ca.corp]\ndirectory = \"corp\"",
+                "q.toml: ca.corp.directory=\"corp\": it is no URL; it takes URL, such as https://",
+            ),
+            (
+                "[ca.corp]\ndirectory = \"http://ca/dir\"",
+                "must begin with https://",
+            ),
+            (
+                "[ca.corp]\ndirectory = [1]",
+                "q.toml: ca.corp.directory must be a text in quotes",
+            ),
+            ("[ca.corp]\nemail = \"a@b.example\"", "has no directory"),
+            (
+                "[ca]\ncorp = \"x\"",
+                "q.toml: ca.corp must be a table; write [ca.corp], or default",
+            ),
+            ("[ca]\ndefault = \"corp\"", "q.toml: ca.default=\"corp\": "),
+        ] {
+            let told = read(file, &[]).expect_err("it is refused");
+            assert!(told.contains(expected), "{told}");
+        }
+        let told = read("", &[("QUAYMASTER_CA__CORP__EMAIL", "me")]);
+        let told = told.expect_err("it is refused");
+        assert!(
+            told.contains("QUAYMASTER_CA__CORP__EMAIL=\"me\": it is no e-mail address"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_variable_of_a_ca_with_a_key_that_is_none_is_a_warning() {
+        let environment = [("QUAYMASTER_CA__CORP__DIRECTROY", "x")];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let written = SettingSources {
+            environment: environment.into(),
+            ..SettingSources::default()
+        };
+        let (_, strangers) = Settings::read(&written).expect("a warning only");
+        assert_eq!(strangers, ["QUAYMASTER_CA__CORP__DIRECTROY"]);
+    }
+}

@@ -1,0 +1,361 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
+
+use thiserror::Error;
+use url::Url;
+
+use super::{CA_PRESETS, Issuer, IssuerName, in_one_spelling, nearest};
+
+/// What the settings say about one CA; nothing for what they leave to the settings that are about all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CaSettings {
+    /// The URL of its directory, in one spelling; a preset brings its own.
+    pub directory: Option<String>,
+    /// A file with roots that are trusted besides the usual ones.
+    pub root: Option<PathBuf>,
+    /// Whether its terms are agreed to.
+    pub agree_tos: Option<bool>,
+    /// The contact.
+    pub email: Option<String>,
+}
+
+impl CaSettings {
+    /// The URL of a CA's directory, in the one spelling that stands for all.
+    ///
+    /// # Errors
+    /// When it is no URL, or one that can't be asked in safety.
+    pub fn read_directory(text: &str) -> Result<String, CaError> {
+        match Url::parse(text) {
+            Ok(url) if url.scheme() == "https" => Ok(in_one_spelling(text)),
+            Ok(url) if url.has_host() => Err(CaError::NotHttps(text.to_owned())),
+            _ => Err(CaError::NoUrl),
+        }
+    }
+}
+
+/// All CAs that have a name: the presets, and those of the settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CaTable(BTreeMap<String, CaSettings>);
+
+impl CaTable {
+    /// The presets and these.
+    ///
+    /// # Errors
+    /// The first that can't be told from another, or has no directory.
+    pub fn new(own: BTreeMap<String, CaSettings>) -> Result<Self, CaTableError> {
+        let mut seen = BTreeSet::new();
+        for (name, ca) in &own {
+            let is_plain =
+                |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-');
+            let is_word = [Issuer::SELF_SIGNED, Issuer::NONE, Self::DEFAULT].contains(&&**name);
+            let name = name.clone();
+            if name.is_empty() || is_word || !name.chars().all(is_plain) {
+                return Err(CaTableError::Name { name });
+            }
+            let is_preset = preset(&name).is_some();
+            match &ca.directory {
+                None if is_preset => {}
+                None => return Err(CaTableError::NoDirectory { name }),
+                Some(_) if is_preset => return Err(CaTableError::OfPreset { name }),
+                Some(directory) => {
+                    let mut presets = CA_PRESETS.iter();
+                    let is_of_preset = presets.any(|preset| preset.directory == directory);
+                    if is_of_preset || !seen.insert(directory) {
+                        let directory = directory.clone();
+                        return Err(CaTableError::Twice { name, directory });
+                    }
+                }
+            }
+        }
+        Ok(Self(own))
+    }
+
+    /// The key in the table of CAs for the one that is asked where no label says: no CA's name.
+    pub const DEFAULT: &str = "default";
+
+    /// What the setting `ca` means: a word of the label, or the URL of a CA's directory.
+    ///
+    /// # Errors
+    /// When it is neither, naming the nearest word.
+    pub fn of_setting(&self, text: &str) -> Result<Option<Issuer>, CaError> {
+        let Some(name) = IssuerName::of_word(text) else {
+            return Ok(None);
+        };
+        match self.issuer(&name) {
+            Ok(issuer) => Ok(Some(issuer)),
+            Err(_) => match CaSettings::read_directory(text) {
+                Err(CaError::NoUrl) => Err(self.unknown(text)),
+                read => read.map(|directory| Some(Issuer::Ca(directory))),
+            },
+        }
+    }
+
+    /// Who has this name.
+    ///
+    /// # Errors
+    /// When nobody has, naming the nearest word.
+    pub fn issuer(&self, name: &IssuerName) -> Result<Issuer, CaError> {
+        let word = match name {
+            IssuerName::SelfSigned => return Ok(Issuer::SelfSigned),
+            IssuerName::Ca(word) => word,
+        };
+        let own = self.0.get(word).and_then(|ca| ca.directory.clone());
+        let directory = own.or_else(|| preset(word).map(str::to_owned));
+        directory
+            .map(Issuer::Ca)
+            .ok_or_else(|| CaError::UnknownInLabel {
+                word: word.clone(),
+                nearest: nearest(word, self.words()).map(str::to_owned),
+            })
+    }
+
+    /// Each CA that the settings say something about, with the URL of its directory.
+    pub fn own(&self) -> impl Iterator<Item = (&str, &CaSettings)> {
+        self.0.iter().filter_map(|(name, ca)| {
+            let directory = ca.directory.as_deref().or_else(|| preset(name));
+            Some((directory?, ca))
+        })
+    }
+
+    /// What the settings say about the CA with this directory.
+    pub fn at(&self, directory: &str) -> Option<&CaSettings> {
+        let found = self.own().find(|(own, _)| *own == directory);
+        found.map(|(_, ca)| ca)
+    }
+
+    fn unknown(&self, word: &str) -> CaError {
+        CaError::Unknown {
+            word: word.to_owned(),
+            remedy: match nearest(word, self.words()) {
+                Some(nearest) => format!("did you mean {nearest}?"),
+                None => {
+                    let words: Vec<_> = self.words().collect();
+                    let words = words.join(", ");
+                    format!("write one of {words}, or the https:// URL of its directory")
+                }
+            },
+        }
+    }
+
+    /// All words that say who issues.
+    fn words(&self) -> impl Iterator<Item = &str> {
+        let own = self.0.keys().map(String::as_str);
+        CA_PRESETS
+            .iter()
+            .map(|preset| preset.name)
+            .chain(own.filter(|name| preset(name).is_none()))
+            .chain([Issuer::SELF_SIGNED, Issuer::NONE])
+    }
+}
+
+/// The directory of the preset with this name.
+fn preset(name: &str) -> Option<&'static str> {
+    let found = CA_PRESETS.iter().find(|preset| preset.name == name)?;
+    Some(found.directory)
+}
+
+/// A setting or a label that names no CA.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum CaError {
+    /// Neither a word nor a URL.
+    #[error("{word:?} is no CA; {remedy}")]
+    Unknown {
+        /// What was written.
+        word: String,
+        /// What to write instead.
+        remedy: String,
+    },
+    /// No word of the label.
+    #[error("{word:?} is no CA that a label can name{}", nearest.as_ref().map(|near| format!("; did you mean {near}?")).unwrap_or_default())]
+    UnknownInLabel {
+        /// What was written.
+        word: String,
+        /// What was probably meant.
+        nearest: Option<String>,
+    },
+    /// A URL in a label.
+    #[error("a CA with a URL of its own belongs into the setting ca, where labels can't change it")]
+    UrlInLabel,
+    /// A URL that can't be asked in safety.
+    #[error("{0:?} must begin with https://, because what a CA says is believed")]
+    NotHttps(String),
+    /// No URL at all.
+    #[error("it is no URL")]
+    NoUrl,
+}
+
+/// A table of the settings that is no CA's.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum CaTableError {
+    /// A name that it can't have.
+    #[error(
+        "[ca.{name}]: the name of a CA is of lower-case letters, digits and hyphens, and not default, self-signed or none; \
+         give it another"
+    )]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// Nowhere to ask.
+    #[error(
+        "[ca.{name}] has no directory; add directory = \"https://…\", the URL that the CA's documentation names"
+    )]
+    NoDirectory {
+        /// The CA's name.
+        name: String,
+    },
+    /// A preset with another directory.
+    #[error(
+        "[ca.{name}]: {name} is a preset and has its directory; leave the directory out, or give the CA another name"
+    )]
+    OfPreset {
+        /// The CA's name.
+        name: String,
+    },
+    /// One CA under two names.
+    #[error("[ca.{name}]: {directory} has another name already; keep one of the two")]
+    Twice {
+        /// The second name.
+        name: String,
+        /// The URL of its directory.
+        directory: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The CAs with these names and directories.
+    fn table(cas: &[(&str, Option<&str>)]) -> Result<CaTable, CaTableError> {
+        let own = cas.iter().map(|(name, directory)| {
+            let directory = directory.map(str::to_owned);
+            let ca = CaSettings {
+                directory,
+                ..CaSettings::default()
+            };
+            ((*name).to_owned(), ca)
+        });
+        CaTable::new(own.collect())
+    }
+
+    const CORP: &str = "https://ca.corp.example/directory";
+
+    #[test]
+    fn the_setting_takes_the_words_of_the_label_and_urls() {
+        let table = table(&[("corp", Some(CORP))]).expect("a CA");
+        let ca = |directory: &str| Ok(Some(Issuer::Ca(directory.to_owned())));
+        for preset in CA_PRESETS {
+            assert_eq!(table.of_setting(preset.name), ca(preset.directory));
+            assert_eq!(table.of_setting(preset.directory), ca(preset.directory));
+        }
+        assert_eq!(table.of_setting("corp"), ca(CORP));
+        assert_eq!(
+            table.of_setting("https://10.0.0.1:14000/dir"),
+            ca("https://10.0.0.1:14000/dir")
+        );
+        for word in table.words() {
+            let of_label = Issuer::of_label(word).expect("a word");
+            let meant = of_label.map(|name| table.issuer(&name)).transpose();
+            assert_eq!(table.of_setting(word), meant, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_ca_is_the_same_however_its_url_is_spelled() {
+        let of_setting = |text: &str| CaTable::default().of_setting(text);
+        for preset in CA_PRESETS {
+            let bare = preset.directory.strip_prefix("https://").expect("https");
+            let (host, path) = bare.split_once('/').expect("a path");
+            for spelled in [
+                format!("https://{host}:443/{path}"),
+                format!("HTTPS://{}/{path}", host.to_uppercase()),
+                format!("https://{host}/{path}#begin"),
+                format!("  https://{host}/./{path}"),
+            ] {
+                let issuer = of_setting(&spelled).expect("a CA").expect("a CA");
+                assert_eq!(issuer.to_string(), preset.name, "{spelled}");
+                assert_eq!(issuer.is_trusted(), preset.trusted, "{spelled}");
+            }
+        }
+        let own = of_setting("HTTPS://CA.example:443/Dir").expect("a CA");
+        assert_eq!(own, Some(Issuer::Ca("https://ca.example/Dir".to_owned())));
+        assert_eq!(in_one_spelling(""), "");
+    }
+
+    #[test]
+    fn a_label_names_a_ca_or_says_that_none_is_asked() {
+        let table = table(&[("corp", Some(CORP))]).expect("a CA");
+        let meant = |word| {
+            let name = Issuer::of_label(word)?;
+            name.map(|name| table.issuer(&name)).transpose()
+        };
+        for preset in CA_PRESETS {
+            let issuer = Issuer::Ca(preset.directory.to_owned());
+            assert_eq!(issuer.to_string(), preset.name);
+            assert!(issuer.is_public());
+            assert_eq!(meant(preset.name), Ok(Some(issuer)));
+        }
+        assert_eq!(meant("corp"), Ok(Some(Issuer::Ca(CORP.to_owned()))));
+        assert_eq!(meant("self-signed"), Ok(Some(Issuer::SelfSigned)));
+        assert_eq!(meant("none"), Ok(None));
+        let problem = |word| meant(word).unwrap_err().to_string();
+        assert_eq!(
+            problem("stagin"),
+            r#""stagin" is no CA that a label can name; did you mean staging?"#
+        );
+        assert_eq!(
+            problem("crop"),
+            r#""crop" is no CA that a label can name; did you mean corp?"#
+        );
+        assert_eq!(
+            problem("Buypass"),
+            r#""Buypass" is no CA that a label can name"#
+        );
+        assert!(problem("https://ca.example/dir").contains("belongs into the setting ca"));
+    }
+
+    #[test]
+    fn what_names_none_is_answered_with_the_nearest() {
+        let problem = |setting| CaTable::default().of_setting(setting).unwrap_err();
+        let told = |setting| problem(setting).to_string();
+        assert_eq!(
+            told("lets-encrypt"),
+            r#""lets-encrypt" is no CA; did you mean letsencrypt?"#
+        );
+        assert_eq!(
+            told("selfsigned"),
+            r#""selfsigned" is no CA; did you mean self-signed?"#
+        );
+        assert_eq!(
+            told("ca.example"),
+            r#""ca.example" is no CA; write one of letsencrypt, staging, self-signed, none, or the https:// URL of its directory"#
+        );
+        assert_eq!(
+            problem("http://ca/dir"),
+            CaError::NotHttps("http://ca/dir".to_owned())
+        );
+        assert!(told("localhost:14000").contains("is no CA"));
+        assert!(told("").contains("is no CA"));
+    }
+
+    #[test]
+    fn a_table_that_is_no_cas_is_told_with_what_to_write() {
+        let told = |cas: &[_]| table(cas).unwrap_err().to_string();
+        for name in ["", "Corp", "a.b", "none", "self-signed", "default"] {
+            let told = told(&[(name, Some(CORP))]);
+            assert!(told.contains("lower-case letters"), "{told}");
+        }
+        assert!(told(&[("corp", None)]).contains("[ca.corp] has no directory; add"));
+        assert!(told(&[("staging", Some(CORP))]).contains("staging is a preset"));
+        let preset = CA_PRESETS[0].directory;
+        assert!(told(&[("mine", Some(preset))]).contains("has another name already"));
+        let twice = told(&[("corp", Some(CORP)), ("other", Some(CORP))]);
+        assert!(twice.contains("[ca.other]: https://ca.corp.example/directory has another name"));
+        let preset = table(&[("staging", None)]).expect("what is said about a preset");
+        assert_eq!(preset.own().count(), 1);
+        assert_eq!(preset.words().count(), CA_PRESETS.len() + 2);
+    }
+}
