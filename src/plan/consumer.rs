@@ -63,7 +63,7 @@ pub(super) fn plan(
     if is_under_way {
         return;
     }
-    case.note(parts, shut, draft);
+    case.note(parts, &shut, draft);
     if has_died(consumer, installed) {
         return case.take_back(draft);
     }
@@ -77,7 +77,11 @@ pub(super) fn plan(
         on_trial,
         &mut draft.plan.complaints,
     ) {
-        Ok(Some(found)) => case.begin(found, draft),
+        Ok(Some(mut found)) => {
+            // That comes first: what is forgotten here would stay shut.
+            found.after.shut = shut;
+            case.begin(found, draft);
+        }
         Ok(None) => {}
         Err(error) => drop(draft.plan.complaints.insert(unrendered(consumer, &error))),
     }
@@ -98,10 +102,10 @@ impl Case<'_> {
     }
 
     /// Notes what is known better than it is written down.
-    fn note(&self, parts: &Parts, shut: BTreeSet<FileName>, draft: &mut Draft) {
+    fn note(&self, parts: &Parts, shut: &BTreeSet<FileName>, draft: &mut Draft) {
         let (name, installed) = (&self.consumer.name, self.installed);
-        if shut != installed.shut {
-            draft.plan.shut.insert(name.clone(), shut);
+        if *shut != installed.shut {
+            draft.plan.shut.insert(name.clone(), shut.clone());
         }
         if self.signals.ended != installed.signals.ended {
             let seen = self.signals.clone();

@@ -218,4 +218,19 @@ fn a_site_that_leads_partly_elsewhere_is_shut_where_a_reload_has_failed() {
         plan.shut.values().map(BTreeSet::len).collect::<Vec<_>>(),
         [1]
     );
+
+    // Where something else has failed, the next deployment begins in the same turn, and has to open it again.
+    let attempts = observed.attempts.values_mut();
+    attempts.for_each(|attempt| attempt.asked = Digest::of("something else"));
+    let plan = planned(&alone, &observed, START);
+    let [Action::Deploy(deploy)] = plan.actions.as_slice() else {
+        panic!("{plan:?}")
+    };
+    assert_eq!(
+        [&deploy.after.shut],
+        *plan.shut.values().collect::<Vec<_>>()
+    );
+    let seen = foresee(&observed, &plan, START);
+    let opened = planned(&alone, &seen, START).shut;
+    assert_eq!(opened.into_values().collect::<Vec<_>>(), [BTreeSet::new()]);
 }

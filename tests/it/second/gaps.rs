@@ -9,6 +9,8 @@ use crate::support::program::{Program, SOON};
 
 /// Between two tries to reach an engine.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// After this long without an event, nothing is asked of the engine, on a slow machine too.
+const QUIET: Duration = Duration::from_secs(3);
 
 /// What is gone after a gap goes 30 s later; and the while that it takes to see and do it.
 const GRACE: Duration = Duration::from_secs(30);
@@ -95,6 +97,8 @@ async fn a_frozen_engine_is_found_out_and_what_was_asked_of_it_is_seen_when_it_t
     let mut stage = Stage::new();
     stage.app("app1", "app1", &[]);
     let program = stage.watched(&stage.engine.socket(), &["app1"]).await;
+    // What is asked in the instant of the freeze has another limit.
+    tokio::time::sleep(QUIET).await;
     stage.engine.freeze();
     // Asking for a look finds it out at once; without one the ping every 30 s does.
     program.signal(Signal::SIGHUP);
