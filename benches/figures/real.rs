@@ -1,6 +1,6 @@
 //! On the engine of this machine, with containers whose names begin with `quaymaster-bench-`. The engine says when an app
-//! started, and the log of the proxy when it got the signal, which the engine need not know of: a program on the host
-//! signals the process itself.
+//! started, and the log of the proxy when it got the signal, of which the engine may not know: a program on the host signals
+//! the process itself.
 
 use std::{
     fs::{self, File},
@@ -209,29 +209,21 @@ fn signals(proxy: &str) -> Vec<i128> {
         .output()
         .unwrap();
     let log = String::from_utf8(output.stderr).unwrap();
-    let nanos = |line: &str| {
-        let time = line.split(' ').next().unwrap();
-        OffsetDateTime::parse(time, &Rfc3339)
-            .unwrap()
-            .unix_timestamp_nanos()
-    };
     let lines = log
         .lines()
         .filter(|line| line.contains("signal 1 (SIGHUP) received"));
-    lines.map(nanos).collect()
+    lines
+        .map(|line| nanoseconds(line.split(' ').next().unwrap()))
+        .collect()
 }
 
-/// The time of the last start of this container as the engine's events have it, in nanoseconds since 1970.
+/// The time of the last start of this container, in nanoseconds since 1970.
 fn started_at(app: &str) -> i128 {
-    let container = format!("container={app}");
-    let events = docker(&[
-        "events",
-        "--since=1m",
-        "--until=0s",
-        "--filter",
-        &container,
-        "--filter=event=start",
-        "--format={{.TimeNano}}",
-    ]);
-    events.lines().last().unwrap().parse().unwrap()
+    let format = "--format={{.State.StartedAt}}";
+    nanoseconds(docker(&["inspect", format, app]).trim())
+}
+
+fn nanoseconds(time: &str) -> i128 {
+    let time = OffsetDateTime::parse(time, &Rfc3339).unwrap();
+    time.unix_timestamp_nanos()
 }
