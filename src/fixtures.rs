@@ -123,6 +123,7 @@ pub fn plan_rules() -> PlanRules {
     PlanRules {
         mark_host: "quaymaster-0123456789abcdef".to_owned(),
         resync: Duration::from_secs(3600),
+        warn_before: None,
         circumstances: Digest::of(""),
     }
 }

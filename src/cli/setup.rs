@@ -155,6 +155,7 @@ pub(super) fn daemon(
         plan_rules: plan::PlanRules {
             mark_host,
             resync: settings.resync,
+            warn_before: settings.warn_before,
             circumstances,
         },
         template_files,

@@ -57,7 +57,7 @@ fn shown(status: &Status, now: Timestamp, paint: Paint, width: Option<usize>) ->
         )),
         paint.wrong(&list("complaints", strings(&status.complaints))),
         paint.wrong(&list("on disk", status.faults.iter().cloned().collect())),
-        list("certificates of your own", notices),
+        list("about certificates", notices),
         paint.wrong(&list(
             "templates",
             status.templates.iter().cloned().collect(),

@@ -55,7 +55,8 @@ impl Told {
 
     /// Whether nothing is wrong at all.
     pub fn is_clean(&self) -> bool {
-        self.complaints.is_empty() && self.is_whole()
+        let does_any_end = self.notices.iter().any(Notice::is_of_end);
+        self.complaints.is_empty() && self.is_whole() && !does_any_end
     }
 
     /// When the status document is to be written; nothing while it is as it should be.

@@ -47,7 +47,7 @@ pub struct Status {
     /// What is wrong on disk.
     #[serde(default)]
     pub faults: BTreeSet<String>,
-    /// What the user should know about certificates of their own.
+    /// What the user should know about certificates.
     #[serde(default)]
     pub notices: BTreeSet<Notice>,
 }

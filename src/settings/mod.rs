@@ -58,6 +58,8 @@ pub struct Settings {
     pub grants: Option<Grants>,
     /// The longest rest.
     pub resync: Duration,
+    /// How long before its end a certificate without a successor is warned of, if that was said.
+    pub warn_before: Option<Duration>,
     /// The log's filter.
     pub log: String,
     /// Whether the log is JSON.
@@ -166,6 +168,7 @@ impl Settings {
             trusted_proxies: Vec::new(),
             grants: None,
             resync: Duration::ZERO,
+            warn_before: None,
             log: String::new(),
             log_json: false,
         }

@@ -2,7 +2,7 @@
 
 use super::{
     Settings,
-    values::{email, filled, folder, is_json, label_prefix, resync, set, truth},
+    values::{duration, email, filled, folder, is_json, label_prefix, resync, set, truth},
 };
 use crate::values::{Block, ChallengeTypeError, Grants, GrantsError, KeyTypeError};
 
@@ -175,6 +175,15 @@ pub const SETTINGS: &[SettingRow] = &[
         doc: "the longest rest before everything is looked at again, from 1s to 1day",
         example: "15m",
         read: |settings, value| set(&mut settings.resync, resync(value)),
+    },
+    SettingRow {
+        name: "warn-before",
+        value: "TIME",
+        default: DefaultValue::Words("a sixth of the certificate's life, at most 14days"),
+        doc: "how long before its end a certificate that serves and has no successor is warned of: in the log, in status \
+              and by the exit code of once",
+        example: "7days",
+        read: |settings, value| set(&mut settings.warn_before, duration(value).map(Some)),
     },
     SettingRow {
         name: "trusted-proxies",

@@ -317,7 +317,7 @@ events! {
     } => "mended", Level::WARN,
         ("{certificate}: mended from its copy in state, with a new version in the archive: {problem}");
 
-    /// Something is to be known about a certificate of the user's.
+    /// Something is to be known about a certificate.
     Noticed {
         /// What.
         notice: Notice,
