@@ -156,6 +156,8 @@ pub(super) fn daemon(
             mark_host,
             resync: settings.resync,
             warn_before: settings.warn_before,
+            archive_after: settings.archive_after,
+            delete_after: settings.delete_after,
             circumstances,
         },
         template_files,

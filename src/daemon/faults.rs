@@ -23,6 +23,10 @@ pub(super) enum Concern {
     Removed,
     /// The record of CAs that ask to be left alone.
     BusyCas,
+    /// The record of certificates that nobody wants.
+    Unwanted,
+    /// Certificates that can't be archived, deleted or restored.
+    Lives,
     /// The record of the templates in use.
     Templates,
     /// Renewals that people ask for.

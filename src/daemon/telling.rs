@@ -119,6 +119,7 @@ impl Loop {
         status.looks = self.looks;
         status.templates = self.templates.faults().clone();
         status.faults = self.facts.faults();
+        status.tell_life_steps(&self.life_steps_due);
         status.tell_waits(&self.facts.waiting());
         status.tell_held_up(&self.facts.snapshot, &self.daemon.label_rules);
         status.complaints.extend(self.daemon.doubt.clone());

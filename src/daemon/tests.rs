@@ -13,10 +13,11 @@ use crate::{
     desire::tests::{container, own, proxy, rules},
     fixtures::plan_rules,
     observe::{
-        Attempt, Bearer, BearerState, EventKind, Holder, Installed, Observed, Snapshot, Wait,
+        Attempt, Bearer, BearerState, EventKind, Holder, Installed, Observed, Snapshot, Source,
+        Wait,
     },
     plan::Plan,
-    ports::{Clock, Issuing, OrderRecord},
+    ports::{Clock, Issuing, NewCertificate, OrderRecord},
     render::Templates,
     report::Status,
     values::{CertificateName, Digest, Host, KeyType},
@@ -360,4 +361,75 @@ async fn whoever_looks_once_knows_from_the_status_who_waits_as_long_as_that_is_n
         let shop = survey.snapshot.bearers.values().next().unwrap();
         assert_eq!(shop.waits, waits.then_some(wait(until)), "{until:?}");
     }
+}
+
+/// Stores a certificate that nobody is asked for.
+fn store_self_signed(ports: &Ports, host: &str) -> CertificateName {
+    let Issuing {
+        authorities,
+        certificates,
+        ..
+    } = &ports.issuing;
+    let name = CertificateName::parse(host).unwrap();
+    let names = [Host::parse(host).unwrap()].into();
+    let (now, key) = (ports.clock.now(), new_key(KeyType::Ec256).unwrap());
+    let chain = authorities.self_signed(&key, &names, now).unwrap();
+    let new = NewCertificate {
+        name: &name,
+        names: &names,
+        key: &key,
+        chain: &chain,
+        source: Source::SelfSigned,
+        now,
+    };
+    certificates.store(&new).unwrap();
+    name
+}
+
+#[tokio::test]
+async fn what_nobody_wants_is_archived_over_restarts_and_comes_back_without_an_order() {
+    let local = tokio::task::LocalSet::new();
+    local
+        .run_until(async {
+            let folder = tempfile::tempdir().unwrap();
+            let certificates = folder.path().join("certificates");
+            let new = || {
+                let state = folder.path().join("state");
+                let folders = Folders::new(certificates.clone(), state, |_| ());
+                daemon_in(Rc::new(Scripted::default()), folders)
+            };
+            let status = || -> Status {
+                let text = std::fs::read(folder.path().join("state/status.json")).unwrap();
+                serde_json::from_slice(&text).unwrap()
+            };
+            let name = store_self_signed(&new().ports, "old.example");
+            assert_eq!(new().once().await.unwrap(), Settled::Clean);
+            assert!(status().certificates[&name].archived_at.is_some());
+            let records = Rc::clone(&new().ports.records);
+            let mut unwanted = records.unwanted().unwrap();
+            unwanted.get_mut(&name).unwrap().counted = new().plan_rules.archive_after;
+            records.keep_unwanted(&unwanted).unwrap();
+            assert_eq!(new().once().await.unwrap(), Settled::Clean);
+            assert!(!certificates.join("live/old.example").exists());
+            assert_eq!(new().once().await.unwrap(), Settled::Clean);
+            assert!(status().archived.contains_key(&name), "{:?}", status());
+            let mut turning = Loop::new(new());
+            let ports = turning.daemon.ports.clone();
+            turning.facts.look_at_certificates(&ports).unwrap();
+            let wanted = desire::desire(
+                &Snapshot {
+                    bearers: [proxy(), app("old", 4)]
+                        .map(|it| (it.name.clone(), Rc::new(it)))
+                        .into(),
+                    own: Some(own()),
+                    ..Snapshot::default()
+                },
+                &rules(),
+            );
+            turning.go_on_with_lives(&wanted, ports.clock.now());
+            assert!(turning.facts.observed.held.contains_key(&name));
+            assert!(certificates.join("live/old.example/privkey.pem").exists());
+            assert!(records.unwanted().unwrap().is_empty());
+        })
+        .await;
 }

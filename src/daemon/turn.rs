@@ -17,6 +17,7 @@ impl Loop {
         }
         let desired = self.desired();
         self.look_for(&desired, now);
+        self.go_on_with_lives(&desired, now);
         let plan = self.memory.plan(
             &desired,
             &self.facts.observed,

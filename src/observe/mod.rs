@@ -10,6 +10,7 @@ mod event;
 mod holder;
 mod installed;
 mod interest;
+mod life;
 mod mounts;
 mod part_name;
 mod release;
@@ -37,6 +38,7 @@ pub use installed::{
     RefusedTemplates, Trial, Units,
 };
 pub use interest::Interest;
+pub use life::{ArchivedCertificate, Unwanted};
 pub use mounts::{Mount, MountKind, Place, SharedPath, find, locate, source};
 pub use part_name::PartName;
 pub use release::{Release, Released};
@@ -66,6 +68,10 @@ pub struct Observed {
     pub held: Rc<BTreeMap<CertificateName, Rc<HeldCertificate>>>,
     /// Certificates that the user put into `provided/`.
     pub provided: BTreeMap<CertificateName, Rc<HeldCertificate>>,
+    /// Certificates that are archived.
+    pub archived: BTreeMap<CertificateName, Rc<ArchivedCertificate>>,
+    /// Certificates that quaymaster obtained and nobody wants any more, live or archived, and for how long.
+    pub unwanted: BTreeMap<CertificateName, Unwanted>,
     /// What lies in the folders of consumers.
     pub installed: BTreeMap<ContainerName, Rc<Installed>>,
     /// Failures on record; a success removes its record.

@@ -18,6 +18,7 @@ mod edition;
 mod foresee;
 mod gate;
 mod held_back;
+mod life;
 mod notice;
 mod obtain;
 mod part;
@@ -41,6 +42,7 @@ pub use check::{Check, run_failed};
 pub use command_plan::{CommandPlan, command_plans, steps};
 pub use foresee::foresee;
 pub use gate::Opening;
+pub use life::{LifeStep, Lives, lives};
 pub use notice::{About, Notice};
 pub use obtain::{again, answer, is_failure, is_held_up};
 pub use part::site_file;
@@ -70,6 +72,10 @@ pub struct PlanRules {
     pub resync: Duration,
     /// How long before its end a certificate without a successor is warned of; none where its life says.
     pub warn_before: Option<Duration>,
+    /// How long a certificate that quaymaster obtained stays live after it was last wanted.
+    pub archive_after: Duration,
+    /// How long it is kept after it was last wanted.
+    pub delete_after: Duration,
     /// What CAs are asked with, besides what labels say: settings about all of them, and this version.
     pub circumstances: Digest,
 }

@@ -60,6 +60,10 @@ pub struct Settings {
     pub resync: Duration,
     /// How long before its end a certificate without a successor is warned of, if that was said.
     pub warn_before: Option<Duration>,
+    /// How long a certificate that we obtained stays live after it was last wanted.
+    pub archive_after: Duration,
+    /// How long it is kept after it was last wanted.
+    pub delete_after: Duration,
     /// The log's filter.
     pub log: String,
     /// Whether the log is JSON.
@@ -169,6 +173,8 @@ impl Settings {
             grants: None,
             resync: Duration::ZERO,
             warn_before: None,
+            archive_after: Duration::ZERO,
+            delete_after: Duration::ZERO,
             log: String::new(),
             log_json: false,
         }
