@@ -33,6 +33,8 @@ pub(super) enum Concern {
     Wishes,
     /// Requests to hand hosts over.
     Releases,
+    /// Requests to archive certificates.
+    Forgets,
 }
 
 /// What is wrong on disk; a new look at something replaces what the last one found.

@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use super::{Loop, facts::Facts, faults::Concern};
+use super::{Loop, facts::Facts, faults::Concern, wishes::KEPT};
 use crate::{
     desire::Desired,
-    observe::Unwanted,
+    observe::{Forget, Forgotten, Unwanted},
     plan::{self, LifeStep},
     ports::{DiskError, Ports},
-    report::{Event, report},
+    report::{Event, chain, report},
     values::{CertificateName, Timestamp},
 };
 
@@ -37,6 +37,52 @@ impl Loop {
         facts.take_faults(Concern::Lives, faults);
         self.life_steps_due = lives.due;
     }
+
+    /// Takes in which certificates people ask to be archived.
+    pub(super) fn look_at_forgets(&mut self, now: Timestamp) {
+        let wishes = Rc::clone(&self.daemon.ports.wishes);
+        let (found, faults) = wishes
+            .forgets()
+            .unwrap_or_else(|error| (Vec::new(), vec![error]));
+        self.facts.take_faults(Concern::Forgets, faults);
+        self.forgets.clear();
+        for forget in found {
+            if forget.outcome.is_none() {
+                self.forgets.push(forget);
+                self.rests_until = None;
+            } else if now.since(forget.asked) > KEPT
+                && let Err(error) = wishes.drop_forget(&forget.certificate)
+            {
+                report(&Event::DiskFault {
+                    problem: chain(&error),
+                });
+            }
+        }
+    }
+
+    /// Archives what people ask for, and answers them. What is being obtained is waited for.
+    pub(super) fn forget(&mut self, desired: &Desired, now: Timestamp) {
+        let ports = self.daemon.ports.clone();
+        for forget in std::mem::take(&mut self.forgets) {
+            let name = &forget.certificate;
+            let Some(foreseen) = plan::forgotten(name, desired, &self.facts.observed, now) else {
+                continue;
+            };
+            let outcome = match foreseen {
+                Forgotten::Archived => self.facts.forget(&ports, name, now),
+                other => other,
+            };
+            let done = Forget {
+                outcome: Some(outcome),
+                ..forget
+            };
+            if let Err(error) = ports.wishes.keep_forget(&done) {
+                report(&Event::DiskFault {
+                    problem: chain(&error),
+                });
+            }
+        }
+    }
 }
 
 impl Facts {
@@ -59,8 +105,23 @@ impl Facts {
         is_kept
     }
 
+    /// Archives a certificate because somebody asks for that.
+    fn forget(&mut self, ports: &Ports, name: &CertificateName, now: Timestamp) -> Forgotten {
+        if self.faults.has(Concern::Consumers) {
+            let problem = "the folder of a consumer can't be read, and it may use this certificate"
+                .to_owned();
+            return Forgotten::Failed { problem };
+        }
+        match self.live_on(ports, name, LifeStep::Archive, now) {
+            Ok(()) => Forgotten::Archived,
+            Err(error) => Forgotten::Failed {
+                problem: chain(&error),
+            },
+        }
+    }
+
     /// Does one step in the life of a certificate.
-    pub(super) fn live_on(
+    fn live_on(
         &mut self,
         ports: &Ports,
         name: &CertificateName,

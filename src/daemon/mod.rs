@@ -22,7 +22,7 @@ use tokio::{
 use crate::{
     desire::{self, Complaint, Desired, Reading},
     execute::{Learned, Outcome, execute},
-    observe::Subject,
+    observe::{Forget, Subject},
     plan::{self, Action, Planner, steps},
     ports::{DiskError, EngineError, Ports, Remark, TemplateFiles},
     report::{Event, chain, report},
@@ -92,6 +92,8 @@ struct Loop {
     /// When the empty plan of the last turn is to be looked at again; nothing once a fact has changed. The same facts
     /// give the same plan, and with thousands of containers a turn is not free.
     rests_until: Option<Timestamp>,
+    /// Certificates that people ask to be archived, and that are not yet.
+    forgets: Vec<Forget>,
     /// When certificates that nobody wants are archived or deleted.
     life_steps_due: BTreeMap<CertificateName, Timestamp>,
     /// When it last showed that it turns.
@@ -212,6 +214,7 @@ impl Loop {
             memory: Planner::default(),
             desired: None,
             rests_until: None,
+            forgets: Vec::new(),
             life_steps_due: BTreeMap::new(),
             breathed: None,
             looks: 0,

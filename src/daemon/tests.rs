@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use super::*;
+use super::{wishes::KEPT, *};
 use crate::{
     adapters::{
         acme::{AcmeAuthorities, AcmeSettings, new_key},
@@ -13,8 +13,8 @@ use crate::{
     desire::tests::{container, own, proxy, rules},
     fixtures::plan_rules,
     observe::{
-        Attempt, Bearer, BearerState, EventKind, Holder, Installed, Observed, Snapshot, Source,
-        Wait,
+        Attempt, Bearer, BearerState, EventKind, Forgotten, Holder, Installed, Observed, Snapshot,
+        Source, Unwanted, Wait,
     },
     plan::Plan,
     ports::{Clock, Issuing, NewCertificate, OrderRecord},
@@ -430,6 +430,58 @@ async fn what_nobody_wants_is_archived_over_restarts_and_comes_back_without_an_o
             assert!(turning.facts.observed.held.contains_key(&name));
             assert!(certificates.join("live/old.example/privkey.pem").exists());
             assert!(records.unwanted().unwrap().is_empty());
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn what_is_to_be_forgotten_is_archived_at_once_and_nothing_else_is() {
+    let local = tokio::task::LocalSet::new();
+    local
+        .run_until(async {
+            let folder = tempfile::tempdir().unwrap();
+            let new = || {
+                let [certificates, state] =
+                    ["certificates", "state"].map(|it| folder.path().join(it));
+                let folders = Folders::new(certificates, state, |_| ());
+                daemon_in(Rc::new(Scripted::default()), folders)
+            };
+            let ports = new().ports;
+            let [one, other] =
+                ["one.example", "other.example"].map(|host| store_self_signed(&ports, host));
+            let ask = |certificate: &CertificateName, asked| {
+                let forget = Forget {
+                    certificate: certificate.clone(),
+                    asked,
+                    outcome: None,
+                };
+                ports.wishes.keep_forget(&forget).unwrap();
+            };
+            let now = ports.clock.now();
+            ask(&one, now);
+            // Another one's time is over, too: a command does what it is asked for alone.
+            let old = Unwanted {
+                counted: plan_rules().archive_after,
+                until: now,
+            };
+            let unwanted = [(other.clone(), old)].into();
+            ports.records.keep_unwanted(&unwanted).unwrap();
+            new().fulfil_wishes().await.unwrap();
+            let outcome = || ports.wishes.forgets().unwrap().0.remove(0).outcome;
+            assert_eq!(outcome(), Some(Forgotten::Archived));
+            let found = ports.issuing.certificates.certificates(now).unwrap();
+            assert!(found.archived.contains_key(&one), "{found:?}");
+            assert!(found.held.contains_key(&other), "{found:?}");
+            // By a daemon that is at rest, and once: an answer stays until it is fetched, or an hour is over.
+            ask(&one, now);
+            let mut turning = Loop::new(new()).settled().await.unwrap();
+            assert_eq!(outcome(), Some(Forgotten::AlreadyArchived));
+            turning.turn();
+            ask(&one, now);
+            turning.turn();
+            assert_eq!(outcome(), Some(Forgotten::AlreadyArchived));
+            turning.look_at_forgets(now + KEPT * 2);
+            assert!(ports.wishes.forgets().unwrap().0.is_empty());
         })
         .await;
 }

@@ -7,6 +7,7 @@ mod bearer;
 mod busy_ca;
 mod certificate;
 mod event;
+mod forget;
 mod holder;
 mod installed;
 mod interest;
@@ -32,6 +33,7 @@ pub use bearer::{
 pub use busy_ca::BusyCa;
 pub use certificate::{HeldCertificate, Shelf, Source};
 pub use event::{EngineEvent, EventKind};
+pub use forget::{CertificateUser, Forget, Forgotten};
 pub use holder::Holder;
 pub use installed::{
     CLOSED, Installed, InstalledFile, InstalledTemplates, Process, Progress, Refused,

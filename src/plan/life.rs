@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     desire::Desired,
-    observe::{Observed, Subject, Unwanted},
-    values::{CertificateName, Timestamp},
+    observe::{CertificateUser, Forgotten, Observed, Subject, Unwanted},
+    values::{CertificateName, ContainerName, Timestamp},
 };
 
 /// The most that counts of the time between two looks. The engine is looked at at least once a day, so that more has
@@ -84,7 +84,7 @@ fn drop_used(
 ) {
     steps.retain(|name, _| {
         let subject = Subject::Certificate(name.clone());
-        !observed.under_way.contains(&subject) && !is_given(name, observed)
+        !observed.under_way.contains(&subject) && given_to(name, observed).is_none()
     });
     if steps.is_empty() {
         return;
@@ -97,10 +97,46 @@ fn drop_used(
     }
 }
 
-/// Whether a consumer was given a certificate.
-fn is_given(name: &CertificateName, observed: &Observed) -> bool {
-    let mut installed = observed.installed.values();
-    installed.any(|installed| installed.certificates.contains_key(name))
+/// A consumer that was given a certificate.
+fn given_to<'a>(name: &CertificateName, observed: &'a Observed) -> Option<&'a ContainerName> {
+    let mut consumers = observed.installed.iter();
+    let found = consumers.find(|(_, installed)| installed.certificates.contains_key(name));
+    found.map(|(consumer, _)| consumer)
+}
+
+/// What would become of a certificate that is to be archived now; nothing while an order for it is under way.
+pub fn forgotten(
+    name: &CertificateName,
+    desired: &Desired,
+    observed: &Observed,
+    now: Timestamp,
+) -> Option<Forgotten> {
+    let claimed = desired.certificates.get(name);
+    if let Some(by) = claimed.and_then(|wanted| wanted.claimed_by.first()) {
+        return Some(Forgotten::Wanted { by: by.clone() });
+    }
+    if observed
+        .under_way
+        .contains(&Subject::Certificate(name.clone()))
+    {
+        return None;
+    }
+    let Some(held) = observed.held.get(name) else {
+        return Some(match observed.archived.contains_key(name) {
+            true => Forgotten::AlreadyArchived,
+            false => Forgotten::NotHeld,
+        });
+    };
+    if !held.source.is_obtained() {
+        return Some(Forgotten::NotObtained);
+    }
+    let mut user = given_to(name, observed).map(|by| CertificateUser::Consumer(by.clone()));
+    for observed in [observed, &*in_force(desired, observed, now)] {
+        let served = served(desired, observed, now);
+        let sites = served.into_iter().find(|(_, serving)| *serving == name);
+        user = user.or(sites.map(|(wanted, _)| CertificateUser::SitesOf(wanted.clone())));
+    }
+    Some(user.map_or(Forgotten::Archived, |by| Forgotten::InUse { by }))
 }
 
 impl Lives {
@@ -389,5 +425,50 @@ mod tests {
             act(&mut observed, &lives, now);
         }
         assert_eq!(written, [0, 60, 120]);
+    }
+
+    #[test]
+    fn only_what_nobody_wants_or_uses_is_forgotten() {
+        let (desired, mut observed) = world(obtained(&[OLD]));
+        let of = |word: &str, observed: &Observed| {
+            forgotten(&name(word), &desired, observed, START + DAY)
+        };
+        assert_eq!(of(OLD, &observed), Some(Forgotten::Archived));
+        let by = container("shop", 4).name;
+        let wanted = of("shop.example", &observed);
+        assert_eq!(wanted, Some(Forgotten::Wanted { by }));
+        assert_eq!(of("none.example", &observed), Some(Forgotten::NotHeld));
+        let subject = Subject::Certificate(name(OLD));
+        observed.under_way.insert(subject.clone());
+        assert_eq!(of(OLD, &observed), None);
+        observed.under_way.remove(&subject);
+        let theirs = HeldCertificate {
+            source: Source::Provided,
+            ..obtained(&["theirs.example"])
+        };
+        observed.hold(name("theirs.example"), theirs);
+        let theirs = of("theirs.example", &observed);
+        assert_eq!(theirs, Some(Forgotten::NotObtained));
+        let given = Installed {
+            certificates: BTreeMap::from([(name(OLD), Digest::of(""))]),
+            ..Installed::default()
+        };
+        let consumer = container("another", 9).name;
+        observed.installed.insert(consumer.clone(), given.into());
+        let by = CertificateUser::Consumer(consumer.clone());
+        assert_eq!(of(OLD, &observed), Some(Forgotten::InUse { by }));
+        observed.installed.remove(&consumer);
+        observed.hold(name(OLD), obtained(&["*.example"]));
+        Rc::make_mut(&mut observed.held).remove(&name("shop.example"));
+        let by = CertificateUser::SitesOf(name("shop.example"));
+        assert_eq!(of(OLD, &observed), Some(Forgotten::InUse { by }));
+        Rc::make_mut(&mut observed.held).remove(&name(OLD));
+        let archived = ArchivedCertificate {
+            version: 1,
+            at: START,
+            certificate: obtained(&[OLD]),
+        };
+        observed.archived.insert(name(OLD), archived.into());
+        assert_eq!(of(OLD, &observed), Some(Forgotten::AlreadyArchived));
     }
 }

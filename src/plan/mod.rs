@@ -42,7 +42,7 @@ pub use check::{Check, run_failed};
 pub use command_plan::{CommandPlan, command_plans, steps};
 pub use foresee::foresee;
 pub use gate::Opening;
-pub use life::{LifeStep, Lives, lives};
+pub use life::{LifeStep, Lives, forgotten, lives};
 pub use notice::{About, Notice};
 pub use obtain::{again, answer, is_failure, is_held_up};
 pub use part::site_file;

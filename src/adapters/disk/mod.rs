@@ -18,6 +18,7 @@
 //! state/unwanted.json                             for how long nobody has wanted certificates that we obtained
 //! state/busy-cas.json                             CAs that ask to be left alone, and until when
 //! state/releases/NAME.json                        a request to hand a host over, and what became of it
+//! state/forgets/NAME.json                         a request to archive a certificate, and what became of it
 //! state/templates.json                            the user's templates that are in use, until new ones were seen to be good
 //! state/wishes/NAME.json                          a renewal that somebody asks the daemon for, and its answer
 //! state/{mark,alive,status.json,lock}
