@@ -80,8 +80,12 @@ impl Loop {
         for notice in plan.notices.difference(&self.told.notices).cloned() {
             report(&Event::Noticed { notice });
         }
-        for notice in self.told.notices.difference(&plan.notices).cloned() {
-            report(&Event::NoticeOver { notice });
+        for notice in self.told.notices.difference(&plan.notices) {
+            // One that was about to end and has ended is not as it should be again.
+            if !notice.has_come_true(&plan.notices) {
+                let notice = notice.clone();
+                report(&Event::NoticeOver { notice });
+            }
         }
         self.told.notices = plan.notices.clone();
         let doubt = self.daemon.doubt.iter();

@@ -64,6 +64,19 @@ impl Notice {
             | About::Irregular { .. } => false,
         }
     }
+
+    /// Whether it told of an end that has come by now, as these notices tell.
+    pub fn has_come_true(&self, now: &BTreeSet<Self>) -> bool {
+        let about = match self.about {
+            About::EndsSoon(end) => About::Ended(end),
+            About::NoSuccessor(end) => About::EndedWithoutSuccessor(end),
+            _ => return false,
+        };
+        now.contains(&Self {
+            about,
+            ..self.clone()
+        })
+    }
 }
 
 /// What is to be told at `now`: nothing about a certificate that no label has a use for.
@@ -361,6 +374,25 @@ mod tests {
         assert_eq!(after(75, &world, &rules()), []);
         assert_eq!(after(76, &world, &rules()), [About::EndsSoon(end)]);
         assert_eq!(after(90, &world, &rules()), [About::Ended(end)]);
+    }
+
+    #[test]
+    fn an_end_that_has_come_is_not_told_as_if_all_was_well_again() {
+        for source in [Source::from(&usual_issuance().issuer), Source::Provided] {
+            let held = lasting(&["shop.example"], source);
+            let (desired, mut observed) = world([("shop.example", held.clone())]);
+            let soon = notices(&desired, &observed, &rules(), START + DAY * 80);
+            let soon = soon.first().expect("it ends soon");
+            let ended = notices(&desired, &observed, &rules(), START + DAY * 90);
+            assert!(soon.has_come_true(&ended), "{ended:?}");
+            let renewed = HeldCertificate {
+                not_after: START + DAY * 500,
+                ..held
+            };
+            observed.hold(name("shop.example"), renewed);
+            let well = notices(&desired, &observed, &rules(), START + DAY * 90);
+            assert!(!soon.has_come_true(&well), "{well:?}");
+        }
     }
 
     #[test]
