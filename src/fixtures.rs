@@ -123,6 +123,9 @@ pub fn plan_rules() -> PlanRules {
     PlanRules {
         mark_host: "quaymaster-0123456789abcdef".to_owned(),
         resync: Duration::from_secs(3600),
+        warn_before: None,
+        archive_after: Duration::from_secs(30 * 24 * 3600),
+        delete_after: Duration::from_secs(365 * 24 * 3600),
         circumstances: Digest::of(""),
     }
 }

@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, Command, value_parser};
 
 use super::{
-    Call, Exit, Failure, check, explain, health, manual, once, plan, reference, release, render,
-    renew, status, watch,
+    Call, Exit, Failure, check, explain, forget, health, manual, once, plan, reference, release,
+    render, renew, status, watch,
 };
 use crate::settings::{DefaultValue, SETTINGS};
 
@@ -180,6 +180,21 @@ pub(super) const COMMANDS: &[CommandRow] = &[
             command.arg(name.help("the host name"))
         },
         run: release::run,
+    },
+    CommandRow {
+        name: "forget",
+        about: "archives a certificate now that no label asks for any more, instead of after archive-after; it is used again \
+                when a label does. A daemon that works on the same state does it. Exits with 2 when no such certificate is \
+                live, with 3 when a container asks for it, something uses it, or quaymaster did not obtain it",
+        examples: &[(
+            "docker exec NAME /quaymaster forget old.example",
+            "old.example leaves live/ at once",
+        )],
+        arguments: |command| {
+            let name = Arg::new("name").value_name("NAME").required(true);
+            command.arg(name.help("the certificate's name; that of a host is its default"))
+        },
+        run: forget::run,
     },
     CommandRow {
         name: "reference",

@@ -5,6 +5,7 @@ mod check;
 mod commands;
 mod exit;
 mod explain;
+mod forget;
 mod health;
 mod log;
 mod manual;

@@ -155,6 +155,9 @@ pub(super) fn daemon(
         plan_rules: plan::PlanRules {
             mark_host,
             resync: settings.resync,
+            warn_before: settings.warn_before,
+            archive_after: settings.archive_after,
+            delete_after: settings.delete_after,
             circumstances,
         },
         template_files,

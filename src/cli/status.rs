@@ -43,6 +43,10 @@ fn shown(status: &Status, now: Timestamp, paint: Paint, width: Option<usize>) ->
     let list = |heading: &str, items: Vec<String>| lines(heading, &items, width);
     let strings = |items: &BTreeSet<Complaint>| items.iter().map(ToString::to_string).collect();
     let notices = status.notices.iter().map(ToString::to_string).collect();
+    let archived = status.archived.iter();
+    let archived = archived
+        .map(|(name, time)| format!("{name}, deleted at {time} unless a label asks for it"))
+        .collect();
     let mut parts = vec![
         certificates(status, now, width),
         sites(status, width),
@@ -57,7 +61,8 @@ fn shown(status: &Status, now: Timestamp, paint: Paint, width: Option<usize>) ->
         )),
         paint.wrong(&list("complaints", strings(&status.complaints))),
         paint.wrong(&list("on disk", status.faults.iter().cloned().collect())),
-        list("certificates of your own", notices),
+        list("about certificates", notices),
+        list("archived", archived),
         paint.wrong(&list(
             "templates",
             status.templates.iter().cloned().collect(),
@@ -111,7 +116,10 @@ fn certificates(status: &Status, now: Timestamp, width: Option<usize>) -> String
                     "kept while the complaint about {} stands",
                     joined(&certificate.held_up_by)
                 ),
-                _ => "kept, not wanted",
+                _ => match certificate.archived_at {
+                    Some(time) => &format!("kept, not wanted; archived at {time}"),
+                    None => "kept, not wanted",
+                },
             };
             let of = |word: fn(&crate::observe::HeldCertificate) -> String| {
                 held.map_or("-".to_owned(), |held| word(held))
@@ -281,6 +289,7 @@ mod tests {
                         serves: false,
                         instead: None,
                         held_up_by: BTreeSet::new(),
+                        archived_at: None,
                     },
                 ),
                 (
@@ -291,9 +300,11 @@ mod tests {
                         serves: false,
                         instead: None,
                         held_up_by: BTreeSet::new(),
+                        archived_at: None,
                     },
                 ),
             ]),
+            archived: BTreeMap::new(),
             sites: Vec::new(),
             consumers: BTreeMap::new(),
             under_way: Vec::new(),

@@ -11,7 +11,7 @@ use crate::{
     desire::{self, Desired},
     observe::{
         Attempt, Bearer, BusyCa, EventKind, HeldCertificate, Holder, Observed, Progress, Shelf,
-        Snapshot, Subject, Wait,
+        Snapshot, Subject, Unwanted, Wait,
     },
     ports::{DiskError, Ports, Repair},
     report::{Event, Instead, chain, report},
@@ -48,6 +48,8 @@ pub(super) struct Facts {
     kept: Rc<BTreeMap<Host, Holder>>,
     /// The CAs that ask to be left alone, as that lies on disk.
     busy_kept: BTreeMap<String, BusyCa>,
+    /// For how long nobody has wanted certificates, as that lies on disk.
+    pub(super) unwanted_kept: BTreeMap<CertificateName, Unwanted>,
     /// The container and its start for which a consumer's folder was looked at: another container has another folder.
     pub(super) looked_at: BTreeMap<ContainerName, (ContainerId, Option<Timestamp>)>,
 }
@@ -88,6 +90,8 @@ impl Facts {
         // Without it, the oldest container has a name, as when quaymaster was started for the first time.
         let kept = Rc::new(or_none(ports.records.holders()));
         let busy_kept = or_none(ports.records.busy_cas());
+        // Without it, the time begins anew.
+        let unwanted_kept = or_none(ports.records.unwanted());
         Self {
             snapshot: Snapshot {
                 holders: Rc::clone(&kept),
@@ -101,6 +105,7 @@ impl Facts {
             observed: Observed {
                 attempts,
                 busy_cas: busy_kept,
+                unwanted: unwanted_kept.clone(),
                 ..Observed::default()
             },
             seen: false,
@@ -109,6 +114,7 @@ impl Facts {
             faults: Faults::default(),
             wrecks: BTreeMap::new(),
             repairs: BTreeMap::new(),
+            unwanted_kept,
             looked_at: BTreeMap::new(),
         }
     }
@@ -336,6 +342,7 @@ impl Facts {
             now.extend(known.remove_entry(&name));
         }
         (self.observed.held, self.observed.provided) = (Rc::new(held), provided);
+        self.observed.archived = found.archived;
         self.repairs = found.repairs;
         self.wrecks = found
             .wrecks
@@ -350,6 +357,7 @@ impl Facts {
     /// Takes over a certificate that was stored.
     pub fn hold(&mut self, name: CertificateName, held: HeldCertificate) {
         self.wrecks.remove(&name);
+        self.observed.archived.remove(&name);
         self.observed.hold(name, held);
     }
 

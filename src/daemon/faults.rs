@@ -23,12 +23,18 @@ pub(super) enum Concern {
     Removed,
     /// The record of CAs that ask to be left alone.
     BusyCas,
+    /// The record of certificates that nobody wants.
+    Unwanted,
+    /// Certificates that can't be archived, deleted or restored.
+    Lives,
     /// The record of the templates in use.
     Templates,
     /// Renewals that people ask for.
     Wishes,
     /// Requests to hand hosts over.
     Releases,
+    /// Requests to archive certificates.
+    Forgets,
 }
 
 /// What is wrong on disk; a new look at something replaces what the last one found.

@@ -3,6 +3,7 @@
 mod facts;
 mod faults;
 mod folders;
+mod lives;
 mod releases;
 mod survey;
 mod telling;
@@ -10,7 +11,7 @@ mod templates;
 mod turn;
 mod wishes;
 
-use std::{rc::Rc, time::Duration};
+use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
 use futures_util::StreamExt;
 use tokio::{
@@ -21,11 +22,11 @@ use tokio::{
 use crate::{
     desire::{self, Complaint, Desired, Reading},
     execute::{Learned, Outcome, execute},
-    observe::Subject,
+    observe::{Forget, Subject},
     plan::{self, Action, Planner, steps},
     ports::{DiskError, EngineError, Ports, Remark, TemplateFiles},
     report::{Event, chain, report},
-    values::{ContainerId, Timestamp},
+    values::{CertificateName, ContainerId, Timestamp},
     watching::{self, EngineUpdate, Watched, changes},
 };
 
@@ -91,6 +92,10 @@ struct Loop {
     /// When the empty plan of the last turn is to be looked at again; nothing once a fact has changed. The same facts
     /// give the same plan, and with thousands of containers a turn is not free.
     rests_until: Option<Timestamp>,
+    /// Certificates that people ask to be archived, and that are not yet.
+    forgets: Vec<Forget>,
+    /// When certificates that nobody wants are archived or deleted.
+    life_steps_due: BTreeMap<CertificateName, Timestamp>,
     /// When it last showed that it turns.
     breathed: Option<Timestamp>,
     /// How often everything was looked at.
@@ -209,6 +214,8 @@ impl Loop {
             memory: Planner::default(),
             desired: None,
             rests_until: None,
+            forgets: Vec::new(),
+            life_steps_due: BTreeMap::new(),
             breathed: None,
             looks: 0,
         }

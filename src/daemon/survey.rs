@@ -10,7 +10,7 @@ use super::{
 use crate::{
     desire::{Complaint, Desired, desire, interest},
     observe::{Bearer, EngineEvent, Interest, Observed, Snapshot, Wait},
-    plan::{Plan, plan},
+    plan::{self, Plan},
     ports::{Clock, Engine, EngineError},
     render::Templates,
     report::Status,
@@ -115,7 +115,9 @@ impl Daemon {
         facts.look_at_new_consumers(&self.ports, &desired);
         facts.look_for_files(&self.ports, &desired);
         facts.look_at_accounts(&self.ports, &desired);
-        let plan = plan(
+        let lives = plan::lives(&desired, &facts.observed, &self.plan_rules, now);
+        lives.foresee(&mut facts.observed);
+        let plan = plan::plan(
             &desired,
             &facts.observed,
             &templates.current,

@@ -55,7 +55,8 @@ impl Told {
 
     /// Whether nothing is wrong at all.
     pub fn is_clean(&self) -> bool {
-        self.complaints.is_empty() && self.is_whole()
+        let does_any_end = self.notices.iter().any(Notice::is_of_end);
+        self.complaints.is_empty() && self.is_whole() && !does_any_end
     }
 
     /// When the status document is to be written; nothing while it is as it should be.
@@ -79,8 +80,12 @@ impl Loop {
         for notice in plan.notices.difference(&self.told.notices).cloned() {
             report(&Event::Noticed { notice });
         }
-        for notice in self.told.notices.difference(&plan.notices).cloned() {
-            report(&Event::NoticeOver { notice });
+        for notice in self.told.notices.difference(&plan.notices) {
+            // One that was about to end and has ended is not as it should be again.
+            if !notice.has_come_true(&plan.notices) {
+                let notice = notice.clone();
+                report(&Event::NoticeOver { notice });
+            }
         }
         self.told.notices = plan.notices.clone();
         let doubt = self.daemon.doubt.iter();
@@ -118,6 +123,7 @@ impl Loop {
         status.looks = self.looks;
         status.templates = self.templates.faults().clone();
         status.faults = self.facts.faults();
+        status.tell_life_steps(&self.life_steps_due);
         status.tell_waits(&self.facts.waiting());
         status.tell_held_up(&self.facts.snapshot, &self.daemon.label_rules);
         status.complaints.extend(self.daemon.doubt.clone());

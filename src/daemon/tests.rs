@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use super::*;
+use super::{wishes::KEPT, *};
 use crate::{
     adapters::{
         acme::{AcmeAuthorities, AcmeSettings, new_key},
@@ -13,10 +13,11 @@ use crate::{
     desire::tests::{container, own, proxy, rules},
     fixtures::plan_rules,
     observe::{
-        Attempt, Bearer, BearerState, EventKind, Holder, Installed, Observed, Snapshot, Wait,
+        Attempt, Bearer, BearerState, EventKind, Forgotten, Holder, Installed, Observed, Snapshot,
+        Source, Unwanted, Wait,
     },
     plan::Plan,
-    ports::{Clock, Issuing, OrderRecord},
+    ports::{Clock, Issuing, NewCertificate, OrderRecord},
     render::Templates,
     report::Status,
     values::{CertificateName, Digest, Host, KeyType},
@@ -360,4 +361,127 @@ async fn whoever_looks_once_knows_from_the_status_who_waits_as_long_as_that_is_n
         let shop = survey.snapshot.bearers.values().next().unwrap();
         assert_eq!(shop.waits, waits.then_some(wait(until)), "{until:?}");
     }
+}
+
+/// Stores a certificate that nobody is asked for.
+fn store_self_signed(ports: &Ports, host: &str) -> CertificateName {
+    let Issuing {
+        authorities,
+        certificates,
+        ..
+    } = &ports.issuing;
+    let name = CertificateName::parse(host).unwrap();
+    let names = [Host::parse(host).unwrap()].into();
+    let (now, key) = (ports.clock.now(), new_key(KeyType::Ec256).unwrap());
+    let chain = authorities.self_signed(&key, &names, now).unwrap();
+    let new = NewCertificate {
+        name: &name,
+        names: &names,
+        key: &key,
+        chain: &chain,
+        source: Source::SelfSigned,
+        now,
+    };
+    certificates.store(&new).unwrap();
+    name
+}
+
+#[tokio::test]
+async fn what_nobody_wants_is_archived_over_restarts_and_comes_back_without_an_order() {
+    let local = tokio::task::LocalSet::new();
+    local
+        .run_until(async {
+            let folder = tempfile::tempdir().unwrap();
+            let certificates = folder.path().join("certificates");
+            let new = || {
+                let state = folder.path().join("state");
+                let folders = Folders::new(certificates.clone(), state, |_| ());
+                daemon_in(Rc::new(Scripted::default()), folders)
+            };
+            let status = || -> Status {
+                let text = std::fs::read(folder.path().join("state/status.json")).unwrap();
+                serde_json::from_slice(&text).unwrap()
+            };
+            let name = store_self_signed(&new().ports, "old.example");
+            assert_eq!(new().once().await.unwrap(), Settled::Clean);
+            assert!(status().certificates[&name].archived_at.is_some());
+            let records = Rc::clone(&new().ports.records);
+            let mut unwanted = records.unwanted().unwrap();
+            unwanted.get_mut(&name).unwrap().counted = new().plan_rules.archive_after;
+            records.keep_unwanted(&unwanted).unwrap();
+            assert_eq!(new().once().await.unwrap(), Settled::Clean);
+            assert!(!certificates.join("live/old.example").exists());
+            assert_eq!(new().once().await.unwrap(), Settled::Clean);
+            assert!(status().archived.contains_key(&name), "{:?}", status());
+            let mut turning = Loop::new(new());
+            let ports = turning.daemon.ports.clone();
+            turning.facts.look_at_certificates(&ports).unwrap();
+            let wanted = desire::desire(
+                &Snapshot {
+                    bearers: [proxy(), app("old", 4)]
+                        .map(|it| (it.name.clone(), Rc::new(it)))
+                        .into(),
+                    own: Some(own()),
+                    ..Snapshot::default()
+                },
+                &rules(),
+            );
+            turning.go_on_with_lives(&wanted, ports.clock.now());
+            assert!(turning.facts.observed.held.contains_key(&name));
+            assert!(certificates.join("live/old.example/privkey.pem").exists());
+            assert!(records.unwanted().unwrap().is_empty());
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn what_is_to_be_forgotten_is_archived_at_once_and_nothing_else_is() {
+    let local = tokio::task::LocalSet::new();
+    local
+        .run_until(async {
+            let folder = tempfile::tempdir().unwrap();
+            let new = || {
+                let [certificates, state] =
+                    ["certificates", "state"].map(|it| folder.path().join(it));
+                let folders = Folders::new(certificates, state, |_| ());
+                daemon_in(Rc::new(Scripted::default()), folders)
+            };
+            let ports = new().ports;
+            let [one, other] =
+                ["one.example", "other.example"].map(|host| store_self_signed(&ports, host));
+            let ask = |certificate: &CertificateName, asked| {
+                let forget = Forget {
+                    certificate: certificate.clone(),
+                    asked,
+                    outcome: None,
+                };
+                ports.wishes.keep_forget(&forget).unwrap();
+            };
+            let now = ports.clock.now();
+            ask(&one, now);
+            // Another one's time is over, too: a command does what it is asked for alone.
+            let old = Unwanted {
+                counted: plan_rules().archive_after,
+                until: now,
+            };
+            let unwanted = [(other.clone(), old)].into();
+            ports.records.keep_unwanted(&unwanted).unwrap();
+            new().fulfil_wishes().await.unwrap();
+            let outcome = || ports.wishes.forgets().unwrap().0.remove(0).outcome;
+            assert_eq!(outcome(), Some(Forgotten::Archived));
+            let found = ports.issuing.certificates.certificates(now).unwrap();
+            assert!(found.archived.contains_key(&one), "{found:?}");
+            assert!(found.held.contains_key(&other), "{found:?}");
+            // By a daemon that is at rest, and once: an answer stays until it is fetched, or an hour is over.
+            ask(&one, now);
+            let mut turning = Loop::new(new()).settled().await.unwrap();
+            assert_eq!(outcome(), Some(Forgotten::AlreadyArchived));
+            turning.turn();
+            ask(&one, now);
+            turning.turn();
+            assert_eq!(outcome(), Some(Forgotten::AlreadyArchived));
+            turning.look_at_forgets(now + KEPT * 2);
+            assert!(ports.wishes.forgets().unwrap().0.is_empty());
+        })
+        .await;
 }

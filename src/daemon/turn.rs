@@ -17,6 +17,8 @@ impl Loop {
         }
         let desired = self.desired();
         self.look_for(&desired, now);
+        self.go_on_with_lives(&desired, now);
+        self.forget(&desired, now);
         let plan = self.memory.plan(
             &desired,
             &self.facts.observed,
@@ -42,6 +44,7 @@ impl Loop {
             self.look_again.notify_one();
         }
         self.look_at_releases(now);
+        self.look_at_forgets(now);
         if self.facts.end(now) | self.facts.free_hosts(now) {
             self.forget_plan();
         }

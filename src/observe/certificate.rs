@@ -75,6 +75,16 @@ fn directory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Er
 }
 
 impl Source {
+    /// Whether quaymaster is known to have obtained what comes from here. Where the record of a certificate was damaged, it
+    /// may come from anybody.
+    pub fn is_obtained(&self) -> bool {
+        match self {
+            Self::Acme(directory) => !directory.is_empty(),
+            Self::SelfSigned => true,
+            Self::Provided => false,
+        }
+    }
+
     /// Whether what comes from here was asked of this issuer.
     pub fn is(&self, issuer: &Issuer) -> bool {
         match (self, issuer) {

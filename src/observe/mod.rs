@@ -7,9 +7,11 @@ mod bearer;
 mod busy_ca;
 mod certificate;
 mod event;
+mod forget;
 mod holder;
 mod installed;
 mod interest;
+mod life;
 mod mounts;
 mod part_name;
 mod release;
@@ -31,12 +33,14 @@ pub use bearer::{
 pub use busy_ca::BusyCa;
 pub use certificate::{HeldCertificate, Shelf, Source};
 pub use event::{EngineEvent, EventKind};
+pub use forget::{CertificateUser, Forget, Forgotten};
 pub use holder::Holder;
 pub use installed::{
     CLOSED, Installed, InstalledFile, InstalledTemplates, Process, Progress, Refused,
     RefusedTemplates, Trial, Units,
 };
 pub use interest::Interest;
+pub use life::{ArchivedCertificate, Unwanted};
 pub use mounts::{Mount, MountKind, Place, SharedPath, find, locate, source};
 pub use part_name::PartName;
 pub use release::{Release, Released};
@@ -66,6 +70,10 @@ pub struct Observed {
     pub held: Rc<BTreeMap<CertificateName, Rc<HeldCertificate>>>,
     /// Certificates that the user put into `provided/`.
     pub provided: BTreeMap<CertificateName, Rc<HeldCertificate>>,
+    /// Certificates that are archived.
+    pub archived: BTreeMap<CertificateName, Rc<ArchivedCertificate>>,
+    /// Certificates that quaymaster obtained and nobody wants any more, live or archived, and for how long.
+    pub unwanted: BTreeMap<CertificateName, Unwanted>,
     /// What lies in the folders of consumers.
     pub installed: BTreeMap<ContainerName, Rc<Installed>>,
     /// Failures on record; a success removes its record.

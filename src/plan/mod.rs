@@ -18,6 +18,7 @@ mod edition;
 mod foresee;
 mod gate;
 mod held_back;
+mod life;
 mod notice;
 mod obtain;
 mod part;
@@ -41,6 +42,7 @@ pub use check::{Check, run_failed};
 pub use command_plan::{CommandPlan, command_plans, steps};
 pub use foresee::foresee;
 pub use gate::Opening;
+pub use life::{LifeStep, Lives, forgotten, lives};
 pub use notice::{About, Notice};
 pub use obtain::{again, answer, is_failure, is_held_up};
 pub use part::site_file;
@@ -68,6 +70,12 @@ pub struct PlanRules {
     pub mark_host: String,
     /// The longest rest before everything is looked at again.
     pub resync: Duration,
+    /// How long before its end a certificate without a successor is warned of; none where its life says.
+    pub warn_before: Option<Duration>,
+    /// How long a certificate that quaymaster obtained stays live after it was last wanted.
+    pub archive_after: Duration,
+    /// How long it is kept after it was last wanted.
+    pub delete_after: Duration,
     /// What CAs are asked with, besides what labels say: settings about all of them, and this version.
     pub circumstances: Digest,
 }
@@ -81,7 +89,7 @@ pub struct Plan {
     pub wake: Option<Timestamp>,
     /// What can't be rendered, and what is wrong with certificates that are there.
     pub complaints: BTreeSet<Complaint>,
-    /// What the user should know about certificates of their own.
+    /// What the user should know about certificates.
     pub notices: BTreeSet<Notice>,
     /// Certificates whose last try was cut off when all that it was for was done, or that nobody wants any more: what is
     /// written down of tries and orders can go.
@@ -358,7 +366,7 @@ impl Planner {
             wake: now + rules.resync,
             last: Vec::new(),
         };
-        draft.plan.notices = notice::notices(desired, observed, now);
+        draft.plan.notices = notice::notices(desired, observed, rules, now);
         let (live, observed) = (&observed.held, &*in_force(desired, observed, now));
         self.parts
             .retain(|name, _| desired.consumers.contains_key(name));

@@ -1,19 +1,18 @@
-use std::{collections::BTreeSet, fmt, time::Duration};
+use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::selection::{is_covered, reader_in_need};
+use super::{
+    PlanRules, renewal,
+    selection::{in_force, is_covered, reader_in_need, served},
+};
 use crate::{
     desire::Desired,
-    observe::{HeldCertificate, Observed, Shelf, Source},
+    observe::{Attempt, HeldCertificate, Observed, Shelf, Source, Subject},
     values::{CertificateName, ContainerName, Timestamp},
 };
 
-/// How long before its end a certificate of the user's is told: this share of its life, and no longer than that.
-const LAST_SHARE: u32 = 6;
-const LONGEST_NOTICE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-
-/// What the user should know about a certificate of their own that a label makes use of.
+/// What the user should know about a certificate that a label makes use of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Notice {
     /// The certificate.
@@ -24,14 +23,18 @@ pub struct Notice {
     pub about: About,
 }
 
-/// What is to be known about a certificate of the user's.
+/// What is to be known about a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum About {
-    /// It runs out soon, and nobody but the user renews it.
+    /// One of the user's own runs out soon, and nobody but the user renews it.
     EndsSoon(Timestamp),
-    /// It has run out.
+    /// One of the user's own has run out.
     Ended(Timestamp),
+    /// One that quaymaster renews serves, runs out soon, and has no successor although it is due.
+    NoSuccessor(Timestamp),
+    /// One that quaymaster renews has run out, and is served for want of another.
+    EndedWithoutSuccessor(Timestamp),
     /// It is not valid yet.
     BeginsLater(Timestamp),
     /// It does not cover what labels want under its name: these names.
@@ -47,8 +50,53 @@ pub enum About {
     },
 }
 
+impl Notice {
+    /// Whether a certificate serves that has run out or is about to: a client will see it.
+    pub fn is_of_end(&self) -> bool {
+        match self.about {
+            About::EndsSoon(_)
+            | About::Ended(_)
+            | About::NoSuccessor(_)
+            | About::EndedWithoutSuccessor(_) => true,
+            About::BeginsLater(_)
+            | About::LacksNames(_)
+            | About::InParts(_)
+            | About::Irregular { .. } => false,
+        }
+    }
+
+    /// Whether it told of an end that has come by now, as these notices tell.
+    pub fn has_come_true(&self, now: &BTreeSet<Self>) -> bool {
+        let about = match self.about {
+            About::EndsSoon(end) => About::Ended(end),
+            About::NoSuccessor(end) => About::EndedWithoutSuccessor(end),
+            _ => return false,
+        };
+        now.contains(&Self {
+            about,
+            ..self.clone()
+        })
+    }
+}
+
 /// What is to be told at `now`: nothing about a certificate that no label has a use for.
-pub(super) fn notices(desired: &Desired, observed: &Observed, now: Timestamp) -> BTreeSet<Notice> {
+pub(super) fn notices(
+    desired: &Desired,
+    observed: &Observed,
+    rules: &PlanRules,
+    now: Timestamp,
+) -> BTreeSet<Notice> {
+    let mut notices = of_provided(desired, observed, rules, now);
+    notices.extend(of_ours(desired, observed, rules, now));
+    notices
+}
+
+fn of_provided(
+    desired: &Desired,
+    observed: &Observed,
+    rules: &PlanRules,
+    now: Timestamp,
+) -> BTreeSet<Notice> {
     let placed = observed
         .held
         .iter()
@@ -67,24 +115,97 @@ pub(super) fn notices(desired: &Desired, observed: &Observed, now: Timestamp) ->
                 .any(|wanted| is_covered(&wanted.names, held))
         };
         if desired.certificates.contains_key(name) || is_of_use() {
-            notices.extend(about(name, held, desired, now).into_iter().map(notice));
+            notices.extend(
+                about(name, held, desired, rules, now)
+                    .into_iter()
+                    .map(notice),
+            );
         }
     }
     notices
+}
+
+/// Notices about those that quaymaster renews and that serve: another one that serves in place of one is its successor.
+fn of_ours(
+    desired: &Desired,
+    observed: &Observed,
+    rules: &PlanRules,
+    now: Timestamp,
+) -> Vec<Notice> {
+    let mut late = Vec::new();
+    for (name, held) in observed.held.iter() {
+        if held.source != Source::Provided
+            && renewal::warned_from(held, rules.warn_before) <= now
+            && !is_just_begun(name, observed)
+            && is_overdue(name, held, desired, now)
+        {
+            late.push((name, held));
+        }
+    }
+    // Which one serves is looked up for all sites: nearly always there is no need to.
+    if late.is_empty() {
+        return Vec::new();
+    }
+    let observed = in_force(desired, observed, now);
+    let serving: BTreeSet<_> = served(desired, &observed, now)
+        .into_iter()
+        .map(|(_, serving)| serving)
+        .collect();
+    let mut notices = Vec::new();
+    for (name, held) in late {
+        let is_in_force = observed
+            .held
+            .get(name)
+            .is_some_and(|chosen| chosen.digest == held.digest);
+        if is_in_force && serving.contains(name) {
+            notices.push(Notice {
+                certificate: name.clone(),
+                folder: held.shelf.folder().to_owned(),
+                about: match held.not_after <= now {
+                    true => About::EndedWithoutSuccessor(held.not_after),
+                    false => About::NoSuccessor(held.not_after),
+                },
+            });
+        }
+    }
+    notices
+}
+
+/// Whether the time of a renewal has come: with a long `warn-before`, one that is as it should be is no news.
+fn is_overdue(
+    name: &CertificateName,
+    held: &HeldCertificate,
+    desired: &Desired,
+    now: Timestamp,
+) -> bool {
+    let wanted = desired.certificates.get(name);
+    let kept_until =
+        wanted.and_then(|wanted| renewal::kept_until(held, &wanted.issuance.issuer, now));
+    kept_until.unwrap_or_else(|| renewal::due(held)) <= now
+}
+
+/// Whether its first order runs, which nearly always ends well.
+fn is_just_begun(name: &CertificateName, observed: &Observed) -> bool {
+    let subject = Subject::Certificate(name.clone());
+    let has_failed = || {
+        let before = observed.attempts.get(&subject);
+        before.is_some_and(Attempt::is_failure)
+    };
+    observed.under_way.contains(&subject) && !has_failed()
 }
 
 fn about(
     name: &CertificateName,
     held: &HeldCertificate,
     desired: &Desired,
+    rules: &PlanRules,
     now: Timestamp,
 ) -> Vec<About> {
-    let life = held.not_after.since(held.not_before);
-    let notice = (life / LAST_SHARE).min(LONGEST_NOTICE);
-    let time = match (held.is_valid_at(now), held.not_after.since(now)) {
-        (false, Duration::ZERO) => Some(About::Ended(held.not_after)),
-        (false, _) => Some(About::BeginsLater(held.not_before)),
-        (true, left) => (left <= notice).then_some(About::EndsSoon(held.not_after)),
+    let is_late = renewal::warned_from(held, rules.warn_before) <= now;
+    let time = match (held.is_valid_at(now), held.not_after <= now) {
+        (false, true) => Some(About::Ended(held.not_after)),
+        (false, false) => Some(About::BeginsLater(held.not_before)),
+        (true, _) => is_late.then_some(About::EndsSoon(held.not_after)),
     };
     let wanted = desired
         .certificates
@@ -117,7 +238,11 @@ impl fmt::Display for Notice {
             folder,
             about,
         } = self;
-        write!(f, "your certificate {folder}/{certificate} ")?;
+        let whose = match about {
+            About::NoSuccessor(_) | About::EndedWithoutSuccessor(_) => "the",
+            _ => "your",
+        };
+        write!(f, "{whose} certificate {folder}/{certificate} ")?;
         match about {
             About::EndsSoon(end) => {
                 write!(
@@ -129,6 +254,15 @@ impl fmt::Display for Notice {
                 f,
                 "ran out at {end}; a valid one is served in its place, and obtained where there is none. Put a newer one \
                  there or take it away"
+            ),
+            About::NoSuccessor(end) => write!(
+                f,
+                "runs out at {end}, and quaymaster could not renew it so far; `quaymaster explain {certificate}` says why"
+            ),
+            About::EndedWithoutSuccessor(end) => write!(
+                f,
+                "ran out at {end} and is served all the same, since there is no other; `quaymaster explain {certificate}` \
+                 says why it could not be renewed"
             ),
             About::BeginsLater(begin) => {
                 write!(f, "is not valid before {begin}; is the clock right?")
@@ -155,5 +289,193 @@ impl fmt::Display for Notice {
                  own, without blank lines between; until then one of ours is served"
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{rc::Rc, time::Duration};
+
+    use super::{super::tests::*, *};
+    use crate::{
+        desire::{
+            desire,
+            tests::{container, proxy, rules as label_rules, snapshot, usual_issuance},
+        },
+        fixtures::held,
+        observe::{BearerState, Holder},
+        values::{Digest, Host, Issuer, Retry},
+    };
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    fn name(word: &str) -> CertificateName {
+        CertificateName::parse(word).expect("a name")
+    }
+
+    /// A certificate of 90 days that begins now.
+    fn lasting(names: &[&str], source: Source) -> HeldCertificate {
+        HeldCertificate {
+            not_before: START,
+            not_after: START + DAY * 90,
+            digest: Digest::of(format!("{names:?} {source:?}")),
+            source,
+            ..held(names)
+        }
+    }
+
+    fn of_ca(names: &[&str]) -> HeldCertificate {
+        lasting(names, Source::from(&usual_issuance().issuer))
+    }
+
+    /// A site that wants a certificate, and these certificates in `live/`.
+    fn world<const N: usize>(certificates: [(&str, HeldCertificate); N]) -> (Desired, Observed) {
+        let desired = desired([proxy(), shop()]);
+        let mut observed = fresh(&desired);
+        for (word, held) in certificates {
+            observed.hold(name(word), held);
+        }
+        (desired, observed)
+    }
+
+    /// What is known after so many days.
+    fn after(
+        days: u32,
+        (desired, observed): &(Desired, Observed),
+        rules: &PlanRules,
+    ) -> Vec<About> {
+        let notices = notices(desired, observed, rules, START + DAY * days);
+        notices.into_iter().map(|notice| notice.about).collect()
+    }
+
+    #[test]
+    fn a_certificate_that_serves_and_was_not_renewed_is_told_before_its_end_and_after_it() {
+        let end = START + DAY * 90;
+        for source in [
+            Source::from(&usual_issuance().issuer),
+            Source::from(&Issuer::SelfSigned),
+        ] {
+            let held = lasting(&["shop.example"], source);
+            let world = world([("shop.example", held)]);
+            // It is due after 60 days, and a sixth of its life is more than 14 days.
+            for (days, told) in [
+                (1, vec![]),
+                (75, vec![]),
+                (76, vec![About::NoSuccessor(end)]),
+                (89, vec![About::NoSuccessor(end)]),
+                (90, vec![About::EndedWithoutSuccessor(end)]),
+                (200, vec![About::EndedWithoutSuccessor(end)]),
+            ] {
+                assert_eq!(after(days, &world, &rules()), told, "{days} days");
+            }
+        }
+        let theirs = lasting(&["shop.example"], Source::Provided);
+        let world = world([("shop.example", theirs)]);
+        assert_eq!(after(75, &world, &rules()), []);
+        assert_eq!(after(76, &world, &rules()), [About::EndsSoon(end)]);
+        assert_eq!(after(90, &world, &rules()), [About::Ended(end)]);
+    }
+
+    #[test]
+    fn an_end_that_has_come_is_not_told_as_if_all_was_well_again() {
+        for source in [Source::from(&usual_issuance().issuer), Source::Provided] {
+            let held = lasting(&["shop.example"], source);
+            let (desired, mut observed) = world([("shop.example", held.clone())]);
+            let soon = notices(&desired, &observed, &rules(), START + DAY * 80);
+            let soon = soon.first().expect("it ends soon");
+            let ended = notices(&desired, &observed, &rules(), START + DAY * 90);
+            assert!(soon.has_come_true(&ended), "{ended:?}");
+            let renewed = HeldCertificate {
+                not_after: START + DAY * 500,
+                ..held
+            };
+            observed.hold(name("shop.example"), renewed);
+            let well = notices(&desired, &observed, &rules(), START + DAY * 90);
+            assert!(!soon.has_come_true(&well), "{well:?}");
+        }
+    }
+
+    #[test]
+    fn a_sixth_of_a_short_life_is_the_warning_for_it() {
+        let held = HeldCertificate {
+            not_after: START + DAY * 6,
+            ..of_ca(&["shop.example"])
+        };
+        let world = world([("shop.example", held)]);
+        assert_eq!(after(4, &world, &rules()), []);
+        assert_eq!(
+            after(5, &world, &rules()),
+            [About::NoSuccessor(START + DAY * 6)]
+        );
+    }
+
+    #[test]
+    fn a_long_warning_tells_of_what_quaymaster_renews_only_once_that_is_due() {
+        let rules = PlanRules {
+            warn_before: Some(DAY * 60),
+            ..rules()
+        };
+        let end = START + DAY * 90;
+        let ours = world([("shop.example", of_ca(&["shop.example"]))]);
+        assert_eq!(after(40, &ours, &rules), []);
+        assert_eq!(after(61, &ours, &rules), [About::NoSuccessor(end)]);
+        let theirs = lasting(&["shop.example"], Source::Provided);
+        let theirs = world([("shop.example", theirs)]);
+        assert_eq!(after(29, &theirs, &rules), []);
+        assert_eq!(after(30, &theirs, &rules), [About::EndsSoon(end)]);
+    }
+
+    #[test]
+    fn nothing_is_told_of_one_that_does_not_serve_or_has_a_successor() {
+        let unused = world([("other.example", of_ca(&["other.example"]))]);
+        assert_eq!(after(89, &unused, &rules()), []);
+        let younger = HeldCertificate {
+            not_after: START + DAY * 180,
+            ..of_ca(&["shop.example"])
+        };
+        let (desired, mut observed) = world([("shop.example", of_ca(&["shop.example"]))]);
+        let theirs = HeldCertificate {
+            source: Source::Provided,
+            shelf: Shelf::Provided,
+            ..younger
+        };
+        observed.provided.insert(name("corp"), theirs.into());
+        assert_eq!(after(89, &(desired, observed), &rules()), []);
+    }
+
+    #[test]
+    fn a_site_that_is_kept_for_a_container_that_is_away_is_told_too() {
+        let mut away = container("shop", 4).label("host", "shop.example");
+        away.state = BearerState::Other("exited".to_owned());
+        let mut snapshot = snapshot([proxy(), away]);
+        let held_by = (
+            Host::parse("shop.example").expect("a host"),
+            Holder::of(&None),
+        );
+        snapshot.holders = Rc::new([held_by].into());
+        let desired = desire(&snapshot, &label_rules());
+        assert!(desired.certificates.is_empty());
+        let mut observed = fresh(&desired);
+        observed.hold(name("shop.example"), of_ca(&["shop.example"]));
+        let told = after(80, &(desired, observed), &rules());
+        assert_eq!(told, [About::NoSuccessor(START + DAY * 90)]);
+    }
+
+    #[test]
+    fn a_first_try_to_renew_is_no_news_and_one_that_has_failed_before_is() {
+        let rules = PlanRules {
+            warn_before: Some(DAY * 60),
+            ..rules()
+        };
+        let (desired, mut observed) = world([("shop.example", of_ca(&["shop.example"]))]);
+        let subject = Subject::Certificate(name("shop.example"));
+        observed.under_way.insert(subject.clone());
+        assert_eq!(after(61, &(desired.clone(), observed.clone()), &rules), []);
+        let failed = Attempt {
+            retry: Retry::Backoff,
+            ..Attempt::lost(START, "no".to_owned())
+        };
+        observed.attempts.insert(subject, failed);
+        assert_eq!(after(61, &(desired, observed), &rules).len(), 1);
     }
 }

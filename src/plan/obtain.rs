@@ -33,9 +33,7 @@ pub(super) fn plan(
     rules: &PlanRules,
     draft: &mut Draft,
 ) {
-    let now = draft.now;
     drop_unwanted(desired, observed, draft);
-    let mut due = Vec::new();
     let provided = provided(observed);
     for own in &provided {
         draft.wake_at(own.not_before);
@@ -46,58 +44,15 @@ pub(super) fn plan(
         observed,
         ours,
         provided: &provided,
-        now,
+        now: draft.now,
     };
-    let pairs = desired
-        .certificates
-        .iter()
-        .merge_join_by(&*observed.held, |(wanted, _), (held, _)| wanted.cmp(held));
-    for (name, wanted, held) in pairs.filter_map(|pair| match pair {
-        EitherOrBoth::Left((name, wanted)) => Some((name, wanted, None)),
-        EitherOrBoth::Both((name, wanted), (_, held)) => Some((name, wanted, Some(&**held))),
-        EitherOrBoth::Right(_) => None,
-    }) {
-        let need = need(name, wanted, held, &world);
-        if let Need::At(time) = need
-            && observed.attempts.is_empty()
-        {
-            // Of thousands that are at rest, none has to be looked up any further.
-            draft.wake_at(time);
-            continue;
-        }
-        let subject = Subject::Certificate(name.clone());
-        if observed.under_way.contains(&subject) {
-            continue;
-        }
-        let before = observed.attempts.get(&subject);
-        // What the disk did not take at first was mended since, or was taken all the same.
-        let is_over = |attempt: &Attempt| {
-            !attempt.is_failure()
-                || attempt.asked == asked(wanted)
-                    && (attempt.was_cut_off() || attempt.was_not_kept())
-        };
-        if matches!(need, Need::At(_)) && before.is_some_and(is_over) {
-            draft.plan.finished.insert(name.clone());
-        }
-        let why = match need {
-            Need::Now(why) => why,
-            Need::At(time) => {
-                draft.wake_at(time);
-                continue;
-            }
-        };
-        let of_ca = busy_until(wanted, observed, now);
-        let of_name = before.and_then(|_| held_back(name, asked(wanted), observed, rules));
-        if let Some(time) = of_name.max(of_ca).filter(|time| *time > now) {
-            draft.wake_at(time);
-            continue;
-        }
-        let runs_out = held.map_or(Timestamp::from_millis(i64::MAX), |held| held.not_after);
-        due.push((runs_out, name, wanted, why));
-    }
-    due.sort_by_key(|(runs_out, name, ..)| (*runs_out, *name));
+    let mut orders = due_orders(&world, rules, draft);
+    orders.sort_by_key(|order| (order.runs_out, order.name));
     let mut limits = CaLimits::of(desired, observed);
-    for (_, name, wanted, why) in due {
+    for DueOrder {
+        name, wanted, why, ..
+    } in orders
+    {
         let issuer = &wanted.issuance.issuer;
         // Of thousands that are due, only the first few are looked at further.
         if !limits.is_free(issuer) || !is_answered(name, wanted, desired, observed, deploying) {
@@ -107,11 +62,96 @@ pub(super) fn plan(
         let before = observed.attempts.get(&Subject::Certificate(name.clone()));
         let attempt = Attempt {
             circumstances: Some(rules.circumstances),
-            ..backoff::attempt(before, asked(wanted), now)
+            ..backoff::attempt(before, asked(wanted), draft.now)
         };
         let obtain = obtain(name, wanted, desired, why, attempt);
         draft.plan.actions.push(Action::Obtain(Box::new(obtain)));
     }
+}
+
+/// A certificate that may be obtained now.
+struct DueOrder<'a> {
+    /// The end of the one that is held; far away where none is.
+    runs_out: Timestamp,
+    name: &'a CertificateName,
+    wanted: &'a Wanted,
+    why: Why,
+}
+
+/// Finds the wanted certificates that may be obtained now, and when the others become due.
+fn due_orders<'a>(world: &World<'a>, rules: &PlanRules, draft: &mut Draft) -> Vec<DueOrder<'a>> {
+    let observed = world.observed;
+    let mut orders = Vec::new();
+    let pairs = world
+        .desired
+        .certificates
+        .iter()
+        .merge_join_by(&*observed.held, |(wanted, _), (held, _)| wanted.cmp(held));
+    for pair in pairs {
+        let (name, wanted, held) = match pair {
+            EitherOrBoth::Left((name, wanted)) => (name, wanted, None),
+            EitherOrBoth::Both((name, wanted), (_, held)) => (name, wanted, Some(&**held)),
+            EitherOrBoth::Right(_) => continue,
+        };
+        let need = need(name, wanted, held, world);
+        if let Need::At(time) = need
+            && observed.attempts.is_empty()
+        {
+            // Of thousands that are at rest, none has to be looked up any further.
+            draft.wake_at(time);
+            continue;
+        }
+        if let Some(why) = why_now(name, wanted, need, world, rules, draft) {
+            orders.push(DueOrder {
+                runs_out: held.map_or(Timestamp::from_millis(i64::MAX), |held| held.not_after),
+                name,
+                wanted,
+                why,
+            });
+        }
+    }
+    orders
+}
+
+/// The reason to obtain a certificate now; none where it is not due, is being obtained, or was tried just before.
+fn why_now(
+    name: &CertificateName,
+    wanted: &Wanted,
+    need: Need,
+    world: &World<'_>,
+    rules: &PlanRules,
+    draft: &mut Draft,
+) -> Option<Why> {
+    let World { observed, now, .. } = *world;
+    let subject = Subject::Certificate(name.clone());
+    if observed.under_way.contains(&subject) {
+        return None;
+    }
+    let before = observed.attempts.get(&subject);
+    let why = match need {
+        Need::Now(why) => why,
+        Need::At(time) => {
+            if before.is_some_and(|attempt| is_over(attempt, wanted)) {
+                draft.plan.finished.insert(name.clone());
+            }
+            draft.wake_at(time);
+            return None;
+        }
+    };
+    let of_ca = busy_until(wanted, observed, now);
+    let of_name = before.and_then(|_| held_back(name, asked(wanted), observed, rules));
+    if let Some(time) = of_name.max(of_ca).filter(|time| *time > now) {
+        draft.wake_at(time);
+        return None;
+    }
+    Some(why)
+}
+
+/// Whether the record of a try has no use once the certificate is not due any more: what the disk did not take at first
+/// was mended since, or was taken all the same.
+fn is_over(attempt: &Attempt, wanted: &Wanted) -> bool {
+    !attempt.is_failure()
+        || attempt.asked == asked(wanted) && (attempt.was_cut_off() || attempt.was_not_kept())
 }
 
 /// How long after the next try could have been the record of a name is kept that nobody wants any more: containers that

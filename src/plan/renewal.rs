@@ -16,6 +16,20 @@ const SPREAD: f64 = 0.03;
 /// The last share of a life, in which any certificate is better than the end of this one.
 const LAST_SHARE: u32 = 20;
 
+/// The usual warning before the end of a certificate that has no successor: this share of its life, and no longer than
+/// that. A renewal has failed for a long time by then.
+const WARNED_SHARE: u32 = 6;
+const LONGEST_WARNING: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+/// The time from which the end of a certificate is warned of, `before` its end where that is set.
+pub(super) fn warned_from(held: &HeldCertificate, before: Option<Duration>) -> Timestamp {
+    let usual = || {
+        let life = held.not_after.since(held.not_before);
+        (life / WARNED_SHARE).min(LONGEST_WARNING)
+    };
+    held.not_after - before.unwrap_or_else(usual)
+}
+
 /// Until when a certificate is kept although another CA is asked for now: one that is trusted is not given up for one that
 /// is not before it is about to end. `None` where that is no question.
 pub fn kept_until(held: &HeldCertificate, issuer: &Issuer, now: Timestamp) -> Option<Timestamp> {

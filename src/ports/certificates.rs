@@ -9,7 +9,7 @@ use futures_util::stream::LocalBoxStream;
 
 use super::DiskError;
 use crate::{
-    observe::{HeldCertificate, Shelf, Source},
+    observe::{ArchivedCertificate, HeldCertificate, Shelf, Source},
     values::{CertificateName, Host, Secret, Timestamp},
 };
 
@@ -38,6 +38,28 @@ pub trait CertificateStore {
     /// # Errors
     /// Nothing that was live before has changed when it fails. A valid certificate that is not ours is never replaced.
     fn store(&self, new: &NewCertificate<'_>) -> Result<HeldCertificate, DiskError>;
+
+    /// Takes a live certificate that we obtained out of use, and keeps it.
+    ///
+    /// # Errors
+    /// It is still live when it fails. One that is not ours is never archived.
+    fn archive(
+        &self,
+        name: &CertificateName,
+        now: Timestamp,
+    ) -> Result<ArchivedCertificate, DiskError>;
+
+    /// Makes an archived certificate live again.
+    ///
+    /// # Errors
+    /// When it does not pass the checks any more, or something live has its name.
+    fn restore(&self, name: &CertificateName) -> Result<HeldCertificate, DiskError>;
+
+    /// Deletes an archived certificate with its keys, for good.
+    ///
+    /// # Errors
+    /// When it is not archived, or not all of it could be removed: it can be deleted again then.
+    fn delete(&self, name: &CertificateName) -> Result<(), DiskError>;
 }
 
 /// What a look at the folders of certificates found.
@@ -47,6 +69,8 @@ pub struct Certificates {
     pub held: BTreeMap<CertificateName, Rc<HeldCertificate>>,
     /// Those in `provided/` that pass their checks.
     pub provided: BTreeMap<CertificateName, Rc<HeldCertificate>>,
+    /// Those that are archived, as they were then; they are checked when they are restored.
+    pub archived: BTreeMap<CertificateName, Rc<ArchivedCertificate>>,
     /// What is to be mended.
     pub repairs: BTreeMap<CertificateName, Repair>,
     /// Those that are there and that the system did not let us read: what was known of them before still counts.

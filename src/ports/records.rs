@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::DiskError;
 use crate::{
-    observe::{BusyCa, Holder, Removed},
-    values::Host,
+    observe::{BusyCa, Holder, Removed, Unwanted},
+    values::{CertificateName, Host},
 };
 
 /// Records of what containers, labels and templates that are there do not show.
@@ -24,6 +24,14 @@ pub trait Records {
     fn busy_cas(&self) -> Result<BTreeMap<String, BusyCa>, DiskError>;
     /// Keeps these.
     fn keep_busy_cas(&self, cas: &BTreeMap<String, BusyCa>) -> Result<(), DiskError>;
+
+    /// For how long nobody has wanted certificates that we obtained, as it was kept.
+    fn unwanted(&self) -> Result<BTreeMap<CertificateName, Unwanted>, DiskError>;
+    /// Keeps this.
+    fn keep_unwanted(
+        &self,
+        unwanted: &BTreeMap<CertificateName, Unwanted>,
+    ) -> Result<(), DiskError>;
 
     /// The user's templates that are in use or were tried last, the newest last, as they were kept.
     fn templates(&self) -> Result<Vec<GoodTemplates>, DiskError>;

@@ -31,6 +31,9 @@ pub struct Status {
     pub at_rest: bool,
     /// Certificates that are wanted or held.
     pub certificates: BTreeMap<CertificateName, CertificateStatus>,
+    /// Certificates that are archived, and when each is deleted unless a label asks for it again.
+    #[serde(default)]
+    pub archived: BTreeMap<CertificateName, Timestamp>,
     /// Names that are served.
     pub sites: Vec<SiteStatus>,
     /// Servers that are configured.
@@ -47,7 +50,7 @@ pub struct Status {
     /// What is wrong on disk.
     #[serde(default)]
     pub faults: BTreeSet<String>,
-    /// What the user should know about certificates of their own.
+    /// What the user should know about certificates.
     #[serde(default)]
     pub notices: BTreeSet<Notice>,
 }
@@ -68,6 +71,9 @@ pub struct CertificateStatus {
     /// The containers that ask for it and have a complaint, which may be why it does not count as wanted.
     #[serde(default)]
     pub held_up_by: BTreeSet<ContainerName>,
+    /// When it is archived, where nobody asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived_at: Option<Timestamp>,
 }
 
 /// A name that a proxy serves.
@@ -222,6 +228,16 @@ impl Status {
         }
     }
 
+    /// Adds when certificates that nobody asks for are archived, and when those that are archived are deleted.
+    pub fn tell_life_steps(&mut self, due: &BTreeMap<CertificateName, Timestamp>) {
+        for (name, time) in due {
+            match self.certificates.get_mut(name) {
+                Some(certificate) => certificate.archived_at = Some(*time),
+                None => drop(self.archived.insert(name.clone(), *time)),
+            }
+        }
+    }
+
     /// Adds to sites which of their containers wait.
     pub fn tell_waits(&mut self, waiting: &BTreeMap<ContainerName, Wait>) {
         if waiting.is_empty() {
@@ -242,6 +258,7 @@ impl Status {
             looks: 0,
             at_rest: plan.actions.is_empty() && observed.under_way.is_empty(),
             certificates: certificates(desired, &in_force(desired, observed, now), now),
+            archived: BTreeMap::new(),
             sites: sites(desired, observed),
             consumers: consumers(desired, observed),
             under_way: observed.under_way.iter().map(subject).collect(),
@@ -270,6 +287,7 @@ fn certificates(
         serves: false,
         instead: None,
         held_up_by: BTreeSet::new(),
+        archived_at: None,
     };
     let mut certificates: BTreeMap<_, _> = names.map(|name| (name.clone(), status(name))).collect();
     let served = plan::served(desired, observed, now);

@@ -58,6 +58,12 @@ pub struct Settings {
     pub grants: Option<Grants>,
     /// The longest rest.
     pub resync: Duration,
+    /// How long before its end a certificate without a successor is warned of, if that was said.
+    pub warn_before: Option<Duration>,
+    /// How long a certificate that we obtained stays live after it was last wanted.
+    pub archive_after: Duration,
+    /// How long it is kept after it was last wanted.
+    pub delete_after: Duration,
     /// The log's filter.
     pub log: String,
     /// Whether the log is JSON.
@@ -166,6 +172,9 @@ impl Settings {
             trusted_proxies: Vec::new(),
             grants: None,
             resync: Duration::ZERO,
+            warn_before: None,
+            archive_after: Duration::ZERO,
+            delete_after: Duration::ZERO,
             log: String::new(),
             log_json: false,
         }

@@ -2,7 +2,9 @@
 
 use super::{
     Settings,
-    values::{email, filled, folder, is_json, label_prefix, resync, set, truth},
+    values::{
+        deletion, duration, email, filled, folder, is_json, label_prefix, resync, set, truth,
+    },
 };
 use crate::values::{Block, ChallengeTypeError, Grants, GrantsError, KeyTypeError};
 
@@ -175,6 +177,31 @@ pub const SETTINGS: &[SettingRow] = &[
         doc: "the longest rest before everything is looked at again, from 1s to 1day",
         example: "15m",
         read: |settings, value| set(&mut settings.resync, resync(value)),
+    },
+    SettingRow {
+        name: "warn-before",
+        value: "TIME",
+        default: DefaultValue::Words("a sixth of the certificate's life, at most 14days"),
+        doc: "how long before its end a certificate that serves and has no successor is warned of: in the log, in status \
+              and by the exit code of once",
+        example: "7days",
+        read: |settings, value| set(&mut settings.warn_before, duration(value).map(Some)),
+    },
+    SettingRow {
+        name: "archive-after",
+        value: "TIME",
+        default: DefaultValue::Value("30d"),
+        doc: "how long a certificate that quaymaster obtained stays in live/ after a label last asked for it",
+        example: "7d",
+        read: |settings, value| set(&mut settings.archive_after, duration(value)),
+    },
+    SettingRow {
+        name: "delete-after",
+        value: "TIME",
+        default: DefaultValue::Value("365d"),
+        doc: "how long after a label last asked for it an archived certificate is deleted, at least 1day",
+        example: "90d",
+        read: |settings, value| set(&mut settings.delete_after, deletion(value)),
     },
     SettingRow {
         name: "trusted-proxies",

@@ -71,6 +71,16 @@ pub(super) fn resync(value: &str) -> Result<Duration, String> {
     }
 }
 
+/// The time until something is deleted: a name that only flickers must not cost its certificate.
+pub(super) fn deletion(value: &str) -> Result<Duration, String> {
+    const SHORTEST: Duration = Duration::from_secs(24 * 60 * 60);
+    let length = duration(value)?;
+    match length >= SHORTEST {
+        true => Ok(length),
+        false => Err("it must be at least 1day".to_owned()),
+    }
+}
+
 /// A length of time with its unit. Months and years are refused: `1M` is easily meant as a minute.
 pub(super) fn duration(value: &str) -> Result<Duration, String> {
     let long = ["M", "month", "months", "y", "year", "years"];

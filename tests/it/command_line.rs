@@ -130,6 +130,7 @@ fn every_command_shows_its_examples() {
         "check",
         "renew",
         "release",
+        "forget",
         "reference",
         "completions",
         "man",

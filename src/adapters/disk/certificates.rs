@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     adapters::{changes, x509},
-    observe::{HeldCertificate, Shelf, Source},
+    observe::{ArchivedCertificate, HeldCertificate, Shelf, Source},
     ports::{CertificateStore, Certificates, DiskError, NewCertificate, Remark, Repair},
     values::{CertificateName, Digest, Timestamp},
 };
@@ -75,6 +75,7 @@ impl CertificateStore for Folders {
         }
         self.memory.replace(look.after);
         let mut found = look.found;
+        self.look_at_archive(&mut found);
         let provided = self.certificates.join("provided");
         for entry in entries(&provided, &mut found)?
             .into_iter()
@@ -134,6 +135,22 @@ impl CertificateStore for Folders {
         self.write_copy(new.name, &version, new.source.clone())?;
         self.link(new.name, number)?;
         Ok(checked)
+    }
+
+    fn archive(
+        &self,
+        name: &CertificateName,
+        now: Timestamp,
+    ) -> Result<ArchivedCertificate, DiskError> {
+        self.archive_live(name, now)
+    }
+
+    fn restore(&self, name: &CertificateName) -> Result<HeldCertificate, DiskError> {
+        self.restore_archived(name)
+    }
+
+    fn delete(&self, name: &CertificateName) -> Result<(), DiskError> {
+        self.delete_archived(name)
     }
 }
 
@@ -203,7 +220,7 @@ impl Folders {
     /// The live certificate of a name. One of ours whose `about.json` was lost is whole by its copy alone; without that
     /// it counts as the user's where there is no such file, and as obtained from an unknown CA where it is damaged: a
     /// certificate that can be served is never given up for what is said about it.
-    fn read_live(&self, name: &CertificateName) -> Result<HeldCertificate, DiskError> {
+    pub(super) fn read_live(&self, name: &CertificateName) -> Result<HeldCertificate, DiskError> {
         let folder = self.live(name);
         let version = read_version(&folder, Shelf::Live)?;
         let (digest, about) = (version.digest(), folder.join("about.json"));
@@ -248,7 +265,7 @@ impl Folders {
         version: &Version,
         source: Source,
     ) -> Result<u64, DiskError> {
-        let archive = self.certificates.join("archive").join(name.as_str());
+        let archive = self.archive_folder(name);
         files::folder(&archive, FOLDER_MODE)?;
         let used = files::entries(&archive)?
             .into_iter()
@@ -271,7 +288,7 @@ impl Folders {
     }
 
     /// Writes the second copy, whole before it takes the place of the one before.
-    fn write_copy(
+    pub(super) fn write_copy(
         &self,
         name: &CertificateName,
         version: &Version,
@@ -301,7 +318,7 @@ impl Folders {
     /// Points the live link to a version. What stands there and is not ours goes to `set-aside/`, whole: it can't be
     /// served, or it would not be replaced, but its owner may want to see what became of it, and its key exists nowhere
     /// else. That folder is as deep as `live/`, so that relative links in it still lead where they led.
-    fn link(&self, name: &CertificateName, number: u64) -> Result<(), DiskError> {
+    pub(super) fn link(&self, name: &CertificateName, number: u64) -> Result<(), DiskError> {
         let live = self.live(name);
         files::folder(&self.certificates.join("live"), FOLDER_MODE)?;
         if self.owner(name) == Owner::User {
@@ -322,7 +339,8 @@ impl Folders {
             &Path::new("../archive")
                 .join(name.as_str())
                 .join(number.to_string()),
-        )
+        )?;
+        self.drop_mark(name)
     }
 
     fn owner(&self, name: &CertificateName) -> Owner {
@@ -333,7 +351,7 @@ impl Folders {
     }
 
     /// The number of the version that the live link leads to, if it is a link of ours.
-    fn linked(&self, name: &CertificateName) -> Option<u64> {
+    pub(super) fn linked(&self, name: &CertificateName) -> Option<u64> {
         let target = fs::read_link(self.live(name)).ok()?;
         target
             .strip_prefix(Path::new("../archive").join(name.as_str()))
@@ -343,11 +361,11 @@ impl Folders {
             .ok()
     }
 
-    fn live(&self, name: &CertificateName) -> PathBuf {
+    pub(super) fn live(&self, name: &CertificateName) -> PathBuf {
         self.certificates.join("live").join(name.as_str())
     }
 
-    fn copy(&self, name: &CertificateName) -> PathBuf {
+    pub(super) fn copy(&self, name: &CertificateName) -> PathBuf {
         self.state.join("copies").join(name.as_str())
     }
 }

@@ -114,6 +114,14 @@ pub(super) fn remove_folder(path: &Path) -> Result<(), DiskError> {
     }
 }
 
+/// Takes a folder away that nothing is in any more; one with something in it stays.
+pub(super) fn remove_empty_folder(path: &Path) -> Result<(), DiskError> {
+    match fs::remove_dir(path) {
+        Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
+        done => done.map_err(told("remove", path)),
+    }
+}
+
 /// The text of a file; `None` when there is none. What is no text is damaged, and so is what is no file: a named pipe
 /// would keep us waiting for whoever writes into it.
 pub(super) fn read(path: &Path) -> Result<Option<String>, DiskError> {

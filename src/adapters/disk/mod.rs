@@ -4,6 +4,7 @@
 //! ```text
 //! certificates/live/NAME -> ../archive/NAME/N     one relative link a certificate, switched in one rename
 //! certificates/archive/NAME/N/…                   every version, checked before it is linked, never written again
+//! certificates/archive/NAME/archived.json         the mark of one that nobody wants any more: which version was live
 //! certificates/provided/NAME/…                    the user's own, never written by us
 //! certificates/set-aside/NAME                     what stood in `live`, was not ours and could not be served
 //! state/accounts/CA/account.json                  0600
@@ -14,8 +15,10 @@
 //! state/deployed/CONSUMER/certificates.json       the certificates that it was told to read, where it reads live/
 //! state/hosts.json                                which project has which host, longer than its containers live
 //! state/removed.json                              containers that were removed some minutes ago, for their sites
+//! state/unwanted.json                             for how long nobody has wanted certificates that we obtained
 //! state/busy-cas.json                             CAs that ask to be left alone, and until when
 //! state/releases/NAME.json                        a request to hand a host over, and what became of it
+//! state/forgets/NAME.json                         a request to archive a certificate, and what became of it
 //! state/templates.json                            the user's templates that are in use, until new ones were seen to be good
 //! state/wishes/NAME.json                          a renewal that somebody asks the daemon for, and its answer
 //! state/{mark,alive,status.json,lock}
@@ -25,6 +28,7 @@
 //! ```
 
 mod accounts;
+mod archive;
 mod attempts;
 mod certificates;
 mod consumers;

@@ -1,19 +1,21 @@
 //! `state/hosts.json`: which project has which host; `state/removed.json`: containers that were removed some minutes
-//! ago; `state/busy-cas.json`: CAs that ask to be left alone; `state/templates.json`: the user's templates that are in use,
+//! ago; `state/busy-cas.json`: CAs that ask to be left alone; `state/unwanted.json`: for how long nobody has
+//! wanted certificates; `state/templates.json`: the user's templates that are in use,
 //! whatever lies in their folder by now.
 
 use std::collections::BTreeMap;
 
 use super::{Folders, state::read_json};
 use crate::{
-    observe::{BusyCa, Holder, Removed},
+    observe::{BusyCa, Holder, Removed, Unwanted},
     ports::{DiskError, GoodTemplates, Records},
-    values::Host,
+    values::{CertificateName, Host},
 };
 
 const HOSTS: &str = "hosts.json";
 const REMOVED: &str = "removed.json";
 const BUSY_CAS: &str = "busy-cas.json";
+const UNWANTED: &str = "unwanted.json";
 const TEMPLATES: &str = "templates.json";
 
 impl Records for Folders {
@@ -39,6 +41,17 @@ impl Records for Folders {
 
     fn keep_busy_cas(&self, cas: &BTreeMap<String, BusyCa>) -> Result<(), DiskError> {
         self.write_json(&self.state.join(BUSY_CAS), cas)
+    }
+
+    fn unwanted(&self) -> Result<BTreeMap<CertificateName, Unwanted>, DiskError> {
+        Ok(read_json(&self.state.join(UNWANTED))?.unwrap_or_default())
+    }
+
+    fn keep_unwanted(
+        &self,
+        unwanted: &BTreeMap<CertificateName, Unwanted>,
+    ) -> Result<(), DiskError> {
+        self.write_json(&self.state.join(UNWANTED), unwanted)
     }
 
     fn templates(&self) -> Result<Vec<GoodTemplates>, DiskError> {

@@ -1,15 +1,19 @@
-//! `state/wishes/`: renewals that people ask the daemon for; `state/releases/`: requests to hand a host over.
+//! `state/wishes/`: renewals that people ask the daemon for; `state/releases/`: requests to hand a host over;
+//! `state/forgets/`: requests to archive a certificate.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use serde::de::DeserializeOwned;
+
 use super::{Folders, files, state::read_json};
 use crate::{
-    observe::{Release, RenewalRequest},
+    observe::{Forget, Release, RenewalRequest},
     ports::{DiskError, Wishes},
     values::{CertificateName, Host},
 };
 
 const RELEASES: &str = "releases";
+const FORGETS: &str = "forgets";
 
 impl Wishes for Folders {
     fn wishes(
@@ -39,18 +43,7 @@ impl Wishes for Folders {
     }
 
     fn releases(&self) -> Result<(Vec<Release>, Vec<DiskError>), DiskError> {
-        let folder = self.state.join(RELEASES);
-        let (mut releases, mut faults) = (Vec::new(), Vec::new());
-        for entry in files::entries(&folder)? {
-            if !entry.ends_with(".json") {
-                continue;
-            }
-            match read_json(&folder.join(entry)) {
-                Ok(release) => releases.extend(release),
-                Err(fault) => faults.push(fault),
-            }
-        }
-        Ok((releases, faults))
+        self.requests(RELEASES)
     }
 
     fn keep_release(&self, release: &Release) -> Result<(), DiskError> {
@@ -60,11 +53,46 @@ impl Wishes for Folders {
     fn drop_release(&self, host: &Host) -> Result<(), DiskError> {
         files::remove(&self.release(host))
     }
+
+    fn forgets(&self) -> Result<(Vec<Forget>, Vec<DiskError>), DiskError> {
+        self.requests(FORGETS)
+    }
+
+    fn keep_forget(&self, forget: &Forget) -> Result<(), DiskError> {
+        self.write_json(&self.forget(&forget.certificate), forget)
+    }
+
+    fn drop_forget(&self, name: &CertificateName) -> Result<(), DiskError> {
+        files::remove(&self.forget(name))
+    }
 }
 
 impl Folders {
     fn wish(&self, name: &CertificateName) -> PathBuf {
         self.state.join("wishes").join(format!("{name}.json"))
+    }
+
+    /// What lies in a folder of requests, and what is wrong with the others.
+    fn requests<T: DeserializeOwned>(
+        &self,
+        folder: &str,
+    ) -> Result<(Vec<T>, Vec<DiskError>), DiskError> {
+        let folder = self.state.join(folder);
+        let (mut requests, mut faults) = (Vec::new(), Vec::new());
+        for entry in files::entries(&folder)? {
+            if !entry.ends_with(".json") {
+                continue;
+            }
+            match read_json(&folder.join(entry)) {
+                Ok(request) => requests.extend(request),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        Ok((requests, faults))
+    }
+
+    fn forget(&self, name: &CertificateName) -> PathBuf {
+        self.state.join(FORGETS).join(format!("{name}.json"))
     }
 
     fn release(&self, host: &Host) -> PathBuf {

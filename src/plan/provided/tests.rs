@@ -305,7 +305,7 @@ fn a_certificate_of_the_users_wins_over_ours_while_it_can_be_served() {
         (
             "irregular, read there",
             true,
-            Some(ours(80)),
+            Some(ours(70)),
             (HOST, irregular()),
             [
                 "ours",

@@ -317,7 +317,26 @@ events! {
     } => "mended", Level::WARN,
         ("{certificate}: mended from its copy in state, with a new version in the archive: {problem}");
 
-    /// Something is to be known about a certificate of the user's.
+    /// A certificate that nobody wants went out of use.
+    Archived {
+        /// Which.
+        certificate: CertificateName,
+    } => "archived", Level::INFO,
+        ("{certificate}: archived, since nobody asks for it any more; it is used again if a label does");
+
+    /// An archived certificate is wanted again, and live.
+    Restored {
+        /// Which.
+        certificate: CertificateName,
+    } => "restored", Level::INFO, ("{certificate}: live again from the archive, since a label asks for it again");
+
+    /// An archived certificate was deleted.
+    Deleted {
+        /// Which.
+        certificate: CertificateName,
+    } => "deleted", Level::INFO, ("{certificate}: deleted from the archive with its keys, since nobody asked for it for so long");
+
+    /// Something is to be known about a certificate.
     Noticed {
         /// What.
         notice: Notice,
