@@ -16,7 +16,7 @@ use super::{
     selection::{can_use, in_force, is_covered},
 };
 use crate::{
-    desire::{Comes, Consumer, Desired, Issuance, Wanted},
+    desire::{Comes, Consumer, Desired, Issuance, Reload, Wanted},
     observe::{
         Attempt, HeldCertificate, Installed, Observed, PartName, Progress, RenewalOutcome, Shelf,
         Source, Stage, Subject, Webroots,
@@ -392,8 +392,9 @@ pub fn answer(
 }
 
 /// Whether a challenge for each of these names would be answered, if there are any: a proxy that serves it runs, has its
-/// site installed, was told, and is not being changed at this moment. Names that no site has are answered by every proxy
-/// that serves one of the others.
+/// site installed, and was told. That it is being changed at this moment is no matter, unless it is started again for that:
+/// what lay there before answers as what comes does, and the one hands over to the other without a gap. Names that no
+/// site has are answered by every proxy that serves one of the others.
 fn is_answered(
     name: &CertificateName,
     wanted: &Wanted,
@@ -411,8 +412,11 @@ fn is_answered(
         .filter_map(|name| desired.consumers.get(name))
         .collect();
     let answers = |proxy: &Rc<Consumer>, host: &Host| {
-        let subject = Subject::Consumer(proxy.name.clone());
-        let idle = !deploying.contains(&proxy.name) && !observed.under_way.contains(&subject);
+        let is_changed = || {
+            let subject = Subject::Consumer(proxy.name.clone());
+            deploying.contains(&proxy.name) || observed.under_way.contains(&subject)
+        };
+        let goes_on = proxy.reload != Reload::Restart || !is_changed();
         let told = || {
             observed
                 .installed
@@ -426,7 +430,7 @@ fn is_answered(
                     installed.progress != Progress::SignalOwed && has_site
                 })
         };
-        idle && proxy.running && told()
+        goes_on && proxy.running && told()
     };
     wanted.names.iter().all(|host| {
         let is_site = proxies.iter().any(|proxy| proxy.sites.contains_key(host));

@@ -1,6 +1,7 @@
 //! When a certificate is ordered, ordered again, and not.
 
 use super::*;
+use crate::desire::Reload;
 
 #[test]
 fn four_orders_run_at_once_and_what_runs_out_goes_first() {
@@ -22,6 +23,58 @@ fn four_orders_run_at_once_and_what_runs_out_goes_first() {
         planned(&desired, &observed, START).actions.len(),
         ORDERS_AT_ONCE - 1
     );
+}
+
+#[test]
+fn orders_go_on_while_their_proxy_is_given_other_sites() {
+    let apps = |count: u8| {
+        (10..10 + count)
+            .map(|n| container(&format!("app{n}"), n).label("host", &format!("app{n}.example")))
+    };
+    let told_by = |reload: &Reload, count| {
+        let mut desired = desired(apps(count).chain([proxy()]));
+        let consumers = desired.consumers.values_mut();
+        consumers.for_each(|consumer| Rc::make_mut(consumer).reload = reload.clone());
+        desired
+    };
+    let ordered = |reload: Reload| {
+        let before = told_by(&reload, 2);
+        let observed = foresee(
+            &fresh(&before),
+            &planned(&before, &fresh(&before), START),
+            START,
+        );
+        let more = told_by(&reload, 4);
+        let names = |observed: &Observed| {
+            let plan = planned(&more, observed, START);
+            let name = |action: &Action| match action {
+                Action::Obtain(obtain) => Some(obtain.certificate.to_string()),
+                Action::Deploy(_) | Action::TakeBack(_) => None,
+            };
+            let deploys = plan
+                .actions
+                .iter()
+                .any(|it| matches!(it, Action::Deploy(_)));
+            (
+                deploys,
+                plan.actions.iter().filter_map(name).collect::<Vec<_>>(),
+            )
+        };
+        let planned = names(&observed);
+        let mut under_way = observed;
+        under_way.under_way.insert(Subject::Consumer(
+            more.consumers.keys().next().expect("one").clone(),
+        ));
+        (planned, names(&under_way).1)
+    };
+    // What is not installed yet has to wait.
+    let known = ["app10.example", "app11.example"].map(str::to_owned);
+    let (planned, meanwhile) = ordered(Reload::Signal(Signal::HUP));
+    assert_eq!(planned, (true, known.to_vec()));
+    assert_eq!(meanwhile, known);
+    // One that is started again for it answers nothing meanwhile.
+    let (planned, meanwhile) = ordered(Reload::Restart);
+    assert_eq!((planned, meanwhile), ((true, vec![]), vec![]));
 }
 
 #[test]
