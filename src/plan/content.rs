@@ -16,7 +16,7 @@ use super::{
     part::{
         Of, Part, Serving, mark_file, own_file, own_text, own_view, serving, site_file, site_text,
     },
-    selection::{ProvidedByHost, can_use},
+    selection::{Selection, can_use},
     views::ServerFacts,
 };
 use crate::{
@@ -262,13 +262,13 @@ impl Parts {
             ..
         } = *wanted;
         let (mut gone, mut new) = (Vec::new(), Vec::new());
-        let own = OnceCell::new();
+        let selection = OnceCell::new();
         let with_certificate = |host, site: &'a Rc<Site>| NewSite {
             host,
             site,
             serving: {
-                let own = own.get_or_init(|| ProvidedByHost::of(observed));
-                serving(consumer, (host, site), (observed, own), now)
+                let selection = selection.get_or_init(|| Selection::of(&observed.held, now));
+                serving(consumer, (host, site), selection)
             },
         };
         let pairs = self

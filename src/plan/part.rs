@@ -2,12 +2,12 @@
 
 use std::{net::SocketAddr, rc::Rc};
 
-use super::{PlanRules, gate::Gate, selection, views};
+use super::{PlanRules, gate::Gate, selection::Selection, views};
 use crate::{
     desire::{CertificateFolder, Comes, Consumer, OwnFile, Site},
-    observe::{HeldCertificate, Installed, InstalledFile, Observed, Shelf, Source},
+    observe::{HeldCertificate, Installed, InstalledFile, Shelf, Source},
     render::{ProxyView, TemplateError, Templates},
-    values::{CertificateName, Digest, FileName, Host, Timestamp},
+    values::{CertificateName, Digest, FileName, Host},
 };
 
 /// What a file of a consumer's folder should hold.
@@ -155,13 +155,12 @@ impl Part {
 }
 
 /// The certificate that serves a site, if one does.
-pub(super) fn serving<'a>(
+pub(super) fn serving(
     consumer: &Consumer,
     (host, site): (&Host, &Site),
-    held: (&'a Observed, &selection::ProvidedByHost<'a>),
-    now: Timestamp,
+    selection: &Selection<'_>,
 ) -> Option<Serving> {
-    let (name, held) = selection::serving(consumer, host, site, held, now)?;
+    let (name, held) = selection.serving(consumer, host, site)?;
     Some(Serving::new(name.clone(), Rc::clone(held)))
 }
 

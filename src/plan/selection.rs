@@ -1,48 +1,13 @@
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-    rc::Rc,
-};
+//! Which certificate serves a name.
 
+use std::{collections::BTreeSet, rc::Rc};
+
+use super::{in_force::InForce, obtain::HeldCertificates};
 use crate::{
     desire::{CertificateFolder, Consumer, Desired, Site},
     observe::{HeldCertificate, Observed, Source},
     values::{CertificateName, ContainerName, Host, Timestamp},
 };
-
-/// What is observed, with one certificate for each name: where the user has put one of the same name into `provided/`,
-/// that one, unless ours is the better: one that can be served before one that can't, one that covers what is wanted
-/// before one that does not, a valid one before one that has run out.
-pub fn in_force<'a>(
-    desired: &Desired,
-    observed: &'a Observed,
-    now: Timestamp,
-) -> Cow<'a, Observed> {
-    if observed.provided.is_empty() {
-        return Cow::Borrowed(observed);
-    }
-    let mut chosen = observed.clone();
-    let held = Rc::make_mut(&mut chosen.held);
-    for (name, provided) in &observed.provided {
-        let worth = |certificate: &HeldCertificate| {
-            let wanted = desired.certificates.get(name);
-            let covers = wanted.is_none_or(|wanted| is_covered(&wanted.names, certificate));
-            (
-                reader_in_need(certificate, desired).is_none(),
-                covers,
-                certificate.is_valid_at(now),
-            )
-        };
-        if observed
-            .held
-            .get(name)
-            .is_none_or(|own| worth(provided) >= worth(own))
-        {
-            held.insert(name.clone(), Rc::clone(provided));
-        }
-    }
-    Cow::Owned(chosen)
-}
 
 /// Whether a certificate is for all of these names.
 pub(super) fn is_covered<'a>(
@@ -76,36 +41,15 @@ pub(super) fn can_use(consumer: &Consumer, certificate: &HeldCertificate) -> boo
 /// A certificate with what it is called.
 type Named<'a> = (&'a CertificateName, &'a Rc<HeldCertificate>);
 
-/// The certificates of the user's own, by the names that they are for. They go before ours, whatever they are called.
-#[derive(Default)]
-pub(super) struct ProvidedByHost<'a>(BTreeMap<&'a str, Vec<Named<'a>>>);
-
-impl<'a> ProvidedByHost<'a> {
-    /// Those of all that are held.
-    pub fn of(observed: &'a Observed) -> Self {
-        let mut own = Self::default();
-        for (name, held) in observed.held.iter() {
-            if held.source == Source::Provided {
-                for covered in &held.names {
-                    own.0.entry(covered).or_default().push((name, held));
-                }
-            }
-        }
-        own
-    }
-
-    fn covering(&self, host: &Host) -> impl Iterator<Item = Named<'a>> {
-        let wildcard = host.covering_wildcard();
-        let names = [Some(host.as_str()), wildcard.as_deref()];
-        let found = names
-            .into_iter()
-            .flatten()
-            .filter_map(|name| self.0.get(name));
-        found.flatten().copied().collect::<Vec<_>>().into_iter()
-    }
+/// The certificates that are in force, by the names that they are for: which of them serves a name is decided here alone.
+pub(super) struct Selection<'a> {
+    held: &'a HeldCertificates,
+    /// Each name of each certificate, in order.
+    by_covered: Vec<(&'a str, Named<'a>)>,
+    now: Timestamp,
 }
 
-/// A held certificate that comes into question for a host.
+/// A certificate that comes into question for a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate<'a> {
     /// What it is called.
@@ -125,8 +69,83 @@ pub enum Skipped {
     NotValid,
     /// The server reads it as it lies there, and can't.
     NotReadThere,
+    /// One of the user's own serves.
+    YoursGoesBefore,
     /// Another one fits better.
     Other,
+}
+
+impl<'a> Selection<'a> {
+    /// Among these, at `now`.
+    pub fn of(held: &'a HeldCertificates, now: Timestamp) -> Self {
+        let mut by_covered = Vec::with_capacity(held.len());
+        for named in held {
+            let names = named.1.names.iter();
+            by_covered.extend(names.map(|covered| (covered.as_str(), named)));
+        }
+        by_covered.sort_by_key(|(covered, (name, _))| (*covered, *name));
+        Self {
+            held,
+            by_covered,
+            now,
+        }
+    }
+
+    /// The certificate that serves a host on a consumer: the one that is pinned, if it is there; else, of those that
+    /// really cover it and that the consumer can use, the best valid one. One that has run out is better than none: the
+    /// server goes on, and the client says what is wrong.
+    pub fn serving(&self, consumer: &Consumer, host: &Host, site: &Site) -> Option<Named<'a>> {
+        let wanted = site.certificate.as_ref()?;
+        if let Some(pin) = &site.pin
+            && let Some(pinned) = self.held.get_key_value(&pin.certificate)
+            && can_use(consumer, pinned.1)
+        {
+            return Some(pinned);
+        }
+        let covering: Vec<_> = self
+            .covering(host)
+            .filter(|(_, certificate)| can_use(consumer, certificate))
+            .collect();
+        let valid = covering
+            .iter()
+            .filter(|(_, certificate)| certificate.is_valid_at(self.now));
+        let best = valid.max_by_key(|named| {
+            let is_the_users = named.1.source == Source::Provided;
+            (is_the_users, fit(**named, host, wanted))
+        });
+        let over = || {
+            covering
+                .iter()
+                .max_by_key(|named| fit(**named, host, wanted))
+        };
+        best.or_else(over).copied()
+    }
+
+    /// Those that cover a host, by a wildcard first.
+    fn covering(&self, host: &Host) -> impl Iterator<Item = Named<'a>> {
+        let by_wildcard = host.covering_wildcard();
+        let by_wildcard = by_wildcard.map(|wildcard| self.naming(&wildcard));
+        let all = by_wildcard.into_iter().chain([self.naming(host.as_str())]);
+        all.flatten().map(|(_, named)| *named)
+    }
+
+    /// Those that have this very name.
+    fn naming(&self, covered: &str) -> &[(&'a str, Named<'a>)] {
+        let from = self.by_covered.partition_point(|(name, _)| *name < covered);
+        let there = &self.by_covered[from..];
+        &there[..there.partition_point(|(name, _)| *name == covered)]
+    }
+}
+
+/// How well a certificate fits: by the exact name before a wildcard, the one that is wanted before another, and the
+/// longest valid last.
+fn fit(
+    (name, certificate): (&CertificateName, &Rc<HeldCertificate>),
+    host: &Host,
+    wanted: &CertificateName,
+) -> (bool, bool, Timestamp) {
+    let is_exact = certificate.names.contains(host.as_str());
+    (is_exact, name == wanted, certificate.not_after)
 }
 
 /// The certificate that serves a host on a consumer, and those that could have been thought to: all that cover it, and the
@@ -135,27 +154,31 @@ pub fn candidates<'a>(
     consumer: &Consumer,
     host: &Host,
     site: &Site,
-    observed: &'a Observed,
+    in_force: &'a InForce,
     now: Timestamp,
 ) -> Vec<Candidate<'a>> {
-    let chosen = serving(
-        consumer,
-        host,
-        site,
-        (observed, &ProvidedByHost::of(observed)),
-        now,
-    );
-    let chosen = chosen.map(|(name, _)| name);
+    let chosen = Selection::of(&in_force.certificates, now).serving(consumer, host, site);
+    let is_the_users = chosen.is_some_and(|(_, chosen)| chosen.source == Source::Provided);
+    let of_interest = |name: &CertificateName, certificate: &HeldCertificate| {
+        certificate.covers(host) || Some(name) == site.certificate.as_ref()
+    };
     let mut candidates = Vec::new();
-    for (name, certificate) in observed.held.iter() {
-        let covers = certificate.covers(host);
-        let skipped = match covers {
-            _ if chosen == Some(name) => None,
-            false if Some(name) == site.certificate.as_ref() => Some(Skipped::DoesNotCover),
-            false => continue,
-            true if !certificate.is_valid_at(now) => Some(Skipped::NotValid),
-            true if !can_use(consumer, certificate) => Some(Skipped::NotReadThere),
-            true => Some(Skipped::Other),
+    let is_chosen = |name: &CertificateName| chosen.is_some_and(|(chosen, _)| chosen == name);
+    for (name, certificate) in &*in_force.certificates {
+        let skipped = if is_chosen(name) {
+            None
+        } else if !of_interest(name, certificate) {
+            continue;
+        } else if !certificate.covers(host) {
+            Some(Skipped::DoesNotCover)
+        } else if !certificate.is_valid_at(now) {
+            Some(Skipped::NotValid)
+        } else if !can_use(consumer, certificate) {
+            Some(Skipped::NotReadThere)
+        } else if is_the_users && certificate.source != Source::Provided {
+            Some(Skipped::YoursGoesBefore)
+        } else {
+            Some(Skipped::Other)
         };
         candidates.push(Candidate {
             name,
@@ -163,67 +186,31 @@ pub fn candidates<'a>(
             skipped,
         });
     }
+    for (name, overruled) in &in_force.overruled {
+        if is_chosen(name) || of_interest(name, &overruled.certificate) {
+            candidates.push(Candidate {
+                name,
+                certificate: &overruled.certificate,
+                skipped: Some(overruled.why),
+            });
+        }
+    }
     candidates
 }
 
-/// For all sites the certificate that is wanted, and the one that serves.
+/// For all sites the certificate that is wanted, and the one that serves, of those that are in force.
 pub fn served<'a>(
     desired: &'a Desired,
     observed: &'a Observed,
     now: Timestamp,
 ) -> BTreeSet<(&'a CertificateName, &'a CertificateName)> {
-    let own = ProvidedByHost::of(observed);
+    let selection = Selection::of(&observed.held, now);
     let mut served = BTreeSet::new();
     for consumer in desired.consumers.values() {
         for (host, site) in &consumer.sites {
-            let found = serving(consumer, host, site, (observed, &own), now);
+            let found = selection.serving(consumer, host, site);
             served.extend(site.certificate.as_ref().zip(found.map(|(name, _)| name)));
         }
     }
     served
-}
-
-/// The certificate that serves a host on a consumer: the one that is pinned, if it is there; else, of those that really
-/// cover it and that the consumer can use, a valid one, the user's own before ours, by its exact name before a wildcard,
-/// the one that is wanted for it before another, the longest valid last. One that has run out is better than none: the
-/// server goes on, and the client says what is wrong.
-pub(super) fn serving<'a>(
-    consumer: &Consumer,
-    host: &Host,
-    site: &Site,
-    (observed, own): (&'a Observed, &ProvidedByHost<'a>),
-    now: Timestamp,
-) -> Option<Named<'a>> {
-    let wanted = site.certificate.as_ref()?;
-    let pinned = site
-        .pin
-        .as_ref()
-        .and_then(|pin| observed.held.get_key_value(&pin.certificate));
-    if let Some((name, certificate)) = pinned
-        && can_use(consumer, certificate)
-    {
-        return Some((name, certificate));
-    }
-    let worth = |(name, certificate): &Named<'_>| {
-        let exact = certificate.names.contains(host.as_str());
-        (exact, *name == wanted, certificate.not_after)
-    };
-    let can_serve = |(_, certificate): &Named<'_>| {
-        certificate.is_valid_at(now) && can_use(consumer, certificate)
-    };
-    if let Some(best) = own.covering(host).filter(can_serve).max_by_key(worth) {
-        return Some(best);
-    }
-    // Nearly always it is the one of that name: no need to look at thousands of others then.
-    let ours = observed.held.get_key_value(wanted).filter(can_serve);
-    if let Some((name, certificate)) = ours
-        && certificate.names.contains(host.as_str())
-    {
-        return Some((name, certificate));
-    }
-    observed
-        .held
-        .iter()
-        .filter(|(_, certificate)| certificate.covers(host) && can_use(consumer, certificate))
-        .max_by_key(|named| (named.1.is_valid_at(now), worth(named)))
 }

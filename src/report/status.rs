@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     desire::{Complaint, Desired, Kept, LabelRules, Route, Site, SiteContent, asked_in_vain},
     observe::{HeldCertificate, Installed, Observed, Snapshot, Source, Subject, Wait},
-    plan::{self, Notice, Plan, in_force},
+    plan::{self, Notice, Plan},
     values::{CertificateName, ContainerName, Host, Retry, Timestamp},
 };
 
@@ -241,7 +241,7 @@ impl Status {
             next_look: plan.wake,
             looks: 0,
             at_rest: plan.actions.is_empty() && observed.under_way.is_empty(),
-            certificates: certificates(desired, &in_force(desired, observed, now), now),
+            certificates: certificates(desired, &plan.in_force.within(observed), now),
             sites: sites(desired, observed),
             consumers: consumers(desired, observed),
             under_way: observed.under_way.iter().map(subject).collect(),
@@ -368,6 +368,7 @@ mod tests {
         },
         fixtures::{held, usual_issuance},
         observe::Shelf,
+        plan::InForce,
     };
 
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -378,6 +379,14 @@ mod tests {
             not_before: NOW,
             not_after: NOW + std::time::Duration::from_secs(1000),
             ..held(names)
+        }
+    }
+
+    /// A plan that has nothing to do.
+    fn plan(desired: &Desired, observed: &Observed) -> Plan {
+        Plan {
+            in_force: InForce::of(desired, observed, NOW),
+            ..Plan::default()
         }
     }
 
@@ -398,12 +407,10 @@ mod tests {
         };
         for held in [None, Some(ours)] {
             let mut observed = Observed::default();
-            observed
-                .provided
-                .insert(name("corp"), theirs.clone().into());
+            observed.provide(name("corp"), theirs.clone());
             held.into_iter()
                 .for_each(|held| observed.hold(name("shop.example"), held));
-            let status = Status::of(&desired, &observed, &Plan::default(), NOW);
+            let status = Status::of(&desired, &observed, &plan(&desired, &observed), NOW);
             let [corp, shop] =
                 ["corp", "shop.example"].map(|word| &status.certificates[&name(word)]);
             assert_eq!((corp.serves, shop.serves), (true, false));
@@ -439,12 +446,8 @@ mod tests {
             plain,
             container("served", 6).label("host", "served.example"),
         ]);
-        let mut status = Status::of(
-            &desire(&snapshot, &rules()),
-            &observed,
-            &Plan::default(),
-            NOW,
-        );
+        let desired = desire(&snapshot, &rules());
+        let mut status = Status::of(&desired, &observed, &plan(&desired, &observed), NOW);
         status.tell_held_up(&snapshot, &rules());
         let told: Vec<_> = status
             .certificates

@@ -3,6 +3,10 @@
 use proptest::{collection::vec, prelude::*};
 
 use super::{refusals::Refusing, *};
+use crate::{
+    fixtures::held,
+    observe::{HeldCertificate, Shelf},
+};
 
 /// Something that happens in the simulated world.
 #[derive(Clone, Debug)]
@@ -21,6 +25,15 @@ enum Happening {
     Later {
         minutes: u32,
     },
+    /// The user puts a certificate there that is valid for some days, or takes it away.
+    Provided {
+        called: usize,
+        covers: usize,
+        days: u32,
+    },
+    Withdrawn {
+        called: usize,
+    },
     /// The user's folder holds these templates from now on.
     Templates {
         number: usize,
@@ -30,6 +43,10 @@ enum Happening {
         outcomes: Vec<Outcome>,
     },
 }
+
+/// Folders in which the user puts certificates, and what these are for.
+const CALLED: [&str; 3] = ["a.example", "b.example", "corp"];
+const COVERED: [&str; 3] = ["a.example", "b.example", "*.example"];
 
 /// The host whose site the proxy of the simulated world refuses.
 const REFUSED: &str = "d.example";
@@ -94,9 +111,21 @@ fn happening() -> impl Strategy<Value = Happening> {
         (4u8..8).prop_map(|number| Happening::Gone { number }),
         any::<bool>().prop_map(|runs| Happening::Proxy { runs }),
         (1u32..200_000).prop_map(|minutes| Happening::Later { minutes }),
+        (0..CALLED.len(), 0..COVERED.len(), 1u32..60).prop_map(|(called, covers, days)| {
+            Happening::Provided {
+                called,
+                covers,
+                days,
+            }
+        }),
+        (0..CALLED.len()).prop_map(|called| Happening::Withdrawn { called }),
         (0..EDITIONS.len()).prop_map(|number| Happening::Templates { number }),
         vec(outcome, 8).prop_map(|outcomes| Happening::Turn { outcomes }),
     ]
+}
+
+fn called_so(number: usize) -> CertificateName {
+    CertificateName::parse(CALLED[number]).expect("a name")
 }
 
 struct World {
@@ -184,6 +213,23 @@ impl World {
                     .values_mut()
                     .find(|c| c.name.as_str() == "proxy");
                 Rc::make_mut(proxy.expect("it is always there")).state = state(*runs);
+            }
+            Happening::Provided {
+                called,
+                covers,
+                days,
+            } => {
+                let provided = HeldCertificate {
+                    not_before: self.now,
+                    not_after: self.now + 24 * HOUR * *days,
+                    digest: Digest::of_parts([COVERED[*covers], &self.now.to_string()]),
+                    shelf: Shelf::Provided,
+                    ..held(&[COVERED[*covers]])
+                };
+                self.observed.provide(called_so(*called), provided);
+            }
+            Happening::Withdrawn { called } => {
+                Rc::make_mut(&mut self.observed.provided).remove(&called_so(*called));
             }
             Happening::Templates { number } => {
                 (self.templates, self.number) = (edition(*number), *number);
@@ -288,7 +334,8 @@ proptest! {
                 Action::TakeBack(_) | Action::Obtain(_) => None,
             }) {
                 for host in deploy.consumer.sites.keys() {
-                    let held = world.observed.held.values().any(|certificate| certificate.covers(host));
+                    let mut certificates = world.observed.held.values().chain(world.observed.provided.values());
+                    let held = certificates.any(|certificate| certificate.covers(host));
                     let file = deploy.write.get(&site_file(host));
                     prop_assert!(file.is_none_or(|text| text.contains("ssl_certificate ") == held));
                 }

@@ -12,15 +12,13 @@ pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {
     let Some(wanted) = &site.certificate else {
         return told.note("certificate", "none is wanted: its label says tls=off");
     };
-    let observed = plan::in_force(facts.desired, facts.observed, facts.now);
     let Some(proxy) = facts.proxies().next() else {
         return;
     };
-    let candidates = plan::candidates(proxy, facts.host, site, &observed, facts.now);
+    let candidates = plan::candidates(proxy, facts.host, site, &facts.plan.in_force, facts.now);
     let chosen = candidates
         .iter()
         .find(|candidate| candidate.skipped.is_none());
-    let is_own = chosen.is_some_and(|chosen| chosen.certificate.source == Source::Provided);
     match chosen {
         Some(Candidate {
             name, certificate, ..
@@ -47,12 +45,11 @@ pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {
                 )
             }
             Skipped::NotReadThere => "a proxy reads it as it lies there, and can't".to_owned(),
-            Skipped::Other if is_own && certificate.source != Source::Provided => {
-                "one of your own goes before it".to_owned()
-            }
+            Skipped::YoursGoesBefore => "one of your own goes before it".to_owned(),
             Skipped::Other => "the one above fits better".to_owned(),
         };
-        told.note("certificate", format!("not {name}: {why}"));
+        let folder = certificate.shelf.folder();
+        told.note("certificate", format!("not {folder}/{name}: {why}"));
     }
     tries(facts, wanted, told);
 }

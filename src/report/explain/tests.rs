@@ -11,7 +11,7 @@ use crate::{
     fixtures::{held, plan_rules},
     observe::{
         Attempt, Bearer, BearerState, BusyCa, Health, HeldCertificate, Holder, Installed, Progress,
-        Removed, Subject, Wait,
+        Removed, Shelf, Subject, Wait,
     },
     plan::{foresee, plan},
     render::Templates,
@@ -539,6 +539,12 @@ fn what_was_skipped_is_told_with_its_reason() {
         let name = crate::values::CertificateName::parse(name).expect("a name");
         world.observed.hold(name, certificate);
     }
+    let users = HeldCertificate {
+        shelf: Shelf::Provided,
+        ..held(&["more.example"], now - 10, now - 9)
+    };
+    let longer = crate::values::CertificateName::parse("longer").expect("a name");
+    world.observed.provide(longer, users);
     world.settles = false;
     let told = world.told();
     let notes: Vec<_> = told
@@ -551,9 +557,10 @@ fn what_was_skipped_is_told_with_its_reason() {
     for piece in [
         "longer, from Test",
         "it is for this very name",
-        "not old: it is not valid",
-        "not shop.example: it is for other.example",
-        "not wild: the one above fits better",
+        "not live/old: it is not valid",
+        "not live/shop.example: it is for other.example",
+        "not live/wild: the one above fits better",
+        "not provided/longer: it is not valid",
         "put there by hand",
     ] {
         assert!(text.contains(piece), "{piece} is not in\n{text}");
