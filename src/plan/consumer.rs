@@ -14,7 +14,9 @@ use super::{
     gate::{self, Elsewhere, Gate},
     held_back::{complaints, of_refused_templates, unrendered, untried},
     obtain::HeldCertificates,
-    part, signals,
+    part,
+    selection::Selection,
+    signals,
 };
 use crate::{
     desire::{Complaint, Consumer},
@@ -29,7 +31,7 @@ type OnTrial = BTreeMap<ContainerName, Parts>;
 /// Plans the deployment to one consumer, if it needs one.
 pub(super) fn plan(
     consumer: &Rc<Consumer>,
-    (observed, live): (&Observed, &Rc<HeldCertificates>),
+    (observed, live, selection): (&Observed, &Rc<HeldCertificates>, &Selection<'_>),
     templates: &Templates,
     rules: &PlanRules,
     now: Timestamp,
@@ -50,6 +52,7 @@ pub(super) fn plan(
         signals: &signals,
         observed,
         live,
+        selection,
         rules,
         now,
     };

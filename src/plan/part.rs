@@ -2,7 +2,12 @@
 
 use std::{net::SocketAddr, rc::Rc};
 
-use super::{PlanRules, gate::Gate, selection::Selection, views};
+use super::{
+    PlanRules,
+    gate::Gate,
+    selection::{Choice, Selection},
+    views,
+};
 use crate::{
     desire::{CertificateFolder, Comes, Consumer, OwnFile, Site},
     observe::{HeldCertificate, Installed, InstalledFile, Shelf, Source},
@@ -45,6 +50,11 @@ impl Serving {
             held,
             is_shown: true,
         }
+    }
+
+    /// The one that was chosen.
+    pub fn of(choice: &Choice<'_>) -> Self {
+        Self::new(choice.name.clone(), Rc::clone(choice.certificate))
     }
 
     pub fn digest(&self) -> Digest {
@@ -160,8 +170,9 @@ pub(super) fn serving(
     (host, site): (&Host, &Site),
     selection: &Selection<'_>,
 ) -> Option<Serving> {
-    let (name, held) = selection.serving(consumer, host, site)?;
-    Some(Serving::new(name.clone(), Rc::clone(held)))
+    selection
+        .serving(consumer, host, site)
+        .map(|choice| Serving::of(&choice))
 }
 
 /// The file of a site in a proxy's config folder.

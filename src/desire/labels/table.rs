@@ -340,6 +340,19 @@ pub const LABELS: &[LabelRow] = &[
         read: Reader::Consumer(|spec, value| set(&mut spec.proxy.public_https_port, port(value))),
     },
     LabelRow {
+        key: "default-certificate",
+        syntax: "the name of a certificate",
+        default: "the setting default-certificate",
+        doc: "which of the certificates that are there clients of the server get who send no name, or one that no valid \
+              certificate covers. A name that no site has is answered with 404 under it",
+        example: "corp",
+        read: Reader::Consumer(|spec, value| {
+            let name = CertificateName::parse(value)
+                .map_err(|NameError(_)| "it can't be a folder's name".to_owned());
+            set(&mut spec.proxy.default_certificate, name.map(Some))
+        }),
+    },
+    LabelRow {
         key: "owner",
         syntax: "a user's number, or USER:GROUP in numbers",
         default: "the user that the container runs as, where that is a number",

@@ -225,7 +225,7 @@ fn tell_serial(
     let candidates = plan::candidates(proxy, facts.host, site, &facts.plan.in_force, facts.now);
     let expected = candidates
         .iter()
-        .find(|candidate| candidate.skipped.is_none())
+        .find(|candidate| candidate.verdict.is_ok())
         .map(|found| &found.certificate.serial);
     match (seen, expected) {
         (Ok(serial), Some(expected)) if serial == expected => {
