@@ -183,7 +183,8 @@ pub const LABELS: &[LabelRow] = &[
         syntax: "hosts, separated by commas or blanks",
         default: "none",
         doc: "further names on the site's certificate, which are not served here; the CA's challenges for them are \
-              answered. With several hosts, certificate has to say which one is meant",
+              answered. With several hosts, certificate has to say which one is meant. A site of the same Compose project that \
+              serves one of them, and has no label about its certificate, is served this one and orders none of its own",
         example: "mail.shop.example",
         read: Reader::Names(|site, host| {
             site.names.insert(host);
