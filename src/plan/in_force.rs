@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap, rc::Rc};
 
 use super::{
     obtain::HeldCertificates,
-    selection::{Skipped, is_covered, reader_in_need},
+    selection::{Index, Skipped, is_covered, reader_in_need},
 };
 use crate::{
     desire::Desired,
@@ -61,6 +61,7 @@ pub(super) struct InForceMemory {
     held: Rc<HeldCertificates>,
     provided: Rc<HeldCertificates>,
     last: InForce,
+    index: Rc<Index>,
 }
 
 impl InForceMemory {
@@ -77,8 +78,14 @@ impl InForceMemory {
             };
             self.held = Rc::clone(&observed.held);
             self.provided = Rc::clone(&observed.provided);
+            self.index = Rc::default();
         }
         self.last.clone()
+    }
+
+    /// The names of what was last said to be in force.
+    pub fn index(&self) -> Rc<Index> {
+        Rc::clone(&self.index)
     }
 }
 

@@ -48,7 +48,7 @@ pub use obtain::{again, answer, is_failure, is_held_up};
 pub use part::site_file;
 pub use quarantine::{Refusal, SeenAgain, Verdict};
 pub use renewal::{due, kept_until};
-pub use selection::{Candidate, ChosenBy, Skipped, candidates, of_unknown, served};
+pub use selection::{Candidate, CertificateUse, ChosenBy, Skipped, candidates, of_unknown, served};
 
 use content::{PartInputs, Parts};
 use in_force::InForceMemory;
@@ -368,7 +368,7 @@ impl Planner {
         draft.plan.notices = notice::notices(desired, observed, now);
         let in_force = self.in_force.follow(desired, observed, now);
         let (live, observed) = (&observed.held, &*in_force.within(observed));
-        let selection = Selection::of(&observed.held, now);
+        let selection = Selection::with(&observed.held, self.in_force.index(), now);
         self.parts
             .retain(|name, _| desired.consumers.contains_key(name));
         self.on_trial

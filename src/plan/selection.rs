@@ -1,11 +1,15 @@
 //! Which certificate serves a name.
 
-use std::{cell::OnceCell, collections::BTreeSet, rc::Rc};
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use super::{in_force::InForce, obtain::HeldCertificates};
 use crate::{
     desire::{CertificateFolder, Consumer, Desired, Site, Substitutes},
-    observe::{HeldCertificate, Observed, Source},
+    observe::{HeldCertificate, Source},
     values::{CertificateName, ContainerName, Host, Timestamp},
 };
 
@@ -44,10 +48,13 @@ type Named<'a> = (&'a CertificateName, &'a Rc<HeldCertificate>);
 /// The certificates that are in force: which of them serves a name is decided here alone.
 pub(super) struct Selection<'a> {
     held: &'a HeldCertificates,
-    /// Each name of each certificate, in order; found out when it is first asked for.
-    by_covered: OnceCell<Vec<(Box<str>, CertificateName)>>,
+    index: Rc<Index>,
     now: Timestamp,
 }
+
+/// Each name of each certificate, with what that is called, in order; found out when it is first asked for.
+#[derive(Debug, Default)]
+pub(super) struct Index(OnceCell<Vec<(Box<str>, CertificateName)>>);
 
 /// A certificate that serves.
 #[derive(Clone, Debug)]
@@ -106,11 +113,12 @@ pub enum Skipped {
 impl<'a> Selection<'a> {
     /// Among these, at `now`.
     pub fn of(held: &'a HeldCertificates, now: Timestamp) -> Self {
-        Self {
-            held,
-            by_covered: OnceCell::new(),
-            now,
-        }
+        Self::with(held, Rc::default(), now)
+    }
+
+    /// The same, with what is known of them since the last turn.
+    pub fn with(held: &'a HeldCertificates, index: Rc<Index>, now: Timestamp) -> Self {
+        Self { held, index, now }
     }
 
     /// The certificate that serves a host on a consumer, of those that the consumer can use: the one that is pinned, if it
@@ -245,7 +253,7 @@ impl<'a> Selection<'a> {
 
     /// Those that have this very name.
     fn naming<'s>(&'s self, covered: &str) -> impl Iterator<Item = Named<'a>> + use<'s, 'a> {
-        let by_covered = self.by_covered.get_or_init(|| by_covered(self.held));
+        let by_covered = self.index.0.get_or_init(|| by_covered(self.held));
         let from = by_covered.partition_point(|(name, _)| **name < *covered);
         let there = &by_covered[from..];
         let there = &there[..there.partition_point(|(name, _)| **name == *covered)];
@@ -362,12 +370,7 @@ fn skipped(
 ) -> Skipped {
     let is_users = |certificate: &HeldCertificate| certificate.source == Source::Provided;
     // Beside one that is for another name, too, that is no reason.
-    let fits = chosen.is_some_and(|chosen| {
-        matches!(
-            chosen.by,
-            ChosenBy::Parent(_) | ChosenBy::Master | ChosenBy::Default
-        )
-    });
+    let fits = chosen.is_some_and(|chosen| chosen.by.is_substitute());
     if !certificate.covers(host) && !fits {
         Skipped::DoesNotCover
     } else if !certificate.is_valid_at(now) {
@@ -391,25 +394,52 @@ pub fn of_unknown<'a>(
     Some((choice.name, choice.certificate))
 }
 
-/// For all sites the certificate that is wanted, and the one that serves, of those that are in force.
+/// The certificates that consumers serve.
+#[derive(Debug, Default)]
+pub struct CertificateUse<'a> {
+    /// All that some client is shown.
+    pub in_use: BTreeSet<&'a CertificateName>,
+    /// For certificates that are wanted, another one that does what they are wanted for.
+    pub instead: BTreeMap<&'a CertificateName, &'a CertificateName>,
+}
+
+/// What consumers serve of what is in force.
 pub fn served<'a>(
     desired: &'a Desired,
-    observed: &'a Observed,
+    in_force: &'a InForce,
     now: Timestamp,
-) -> BTreeSet<(&'a CertificateName, &'a CertificateName)> {
-    let selection = Selection::of(&observed.held, now);
-    let mut served = BTreeSet::new();
+) -> CertificateUse<'a> {
+    let selection = Selection::of(&in_force.certificates, now);
+    let mut served = CertificateUse::default();
     for consumer in desired.consumers.values() {
+        let of_unknown = selection.of_unknown(consumer);
+        served.in_use.extend(of_unknown.map(|choice| choice.name));
         for (host, site) in &consumer.sites {
-            let found = selection.serving(consumer, host, site);
-            served.extend(
-                site.certificate
-                    .as_ref()
-                    .zip(found.map(|choice| choice.name)),
-            );
+            let (Some(wanted), Some(choice)) =
+                (&site.certificate, selection.serving(consumer, host, site))
+            else {
+                continue;
+            };
+            served.in_use.insert(choice.name);
+            // One that is shown for want of it leaves it missing.
+            if !choice.by.is_substitute() {
+                served.instead.insert(wanted, choice.name);
+            }
         }
     }
+    let CertificateUse { in_use, instead } = &mut served;
+    instead.retain(|wanted, _| !in_use.contains(wanted));
     served
+}
+
+impl ChosenBy {
+    /// Whether it serves names that it need not cover.
+    fn is_substitute(&self) -> bool {
+        match self {
+            Self::Parent(_) | Self::Master | Self::Default => true,
+            Self::Pin | Self::Cover | Self::Need => false,
+        }
+    }
 }
 
 #[cfg(test)]
