@@ -4,6 +4,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::{refusals::Refusing, *};
 use crate::{
+    desire::LabelRules,
     fixtures::held,
     observe::{HeldCertificate, Shelf},
 };
@@ -130,6 +131,7 @@ fn called_so(number: usize) -> CertificateName {
 
 struct World {
     snapshot: Snapshot,
+    rules: LabelRules,
     observed: Observed,
     now: Timestamp,
     proxy: Refusing,
@@ -141,12 +143,21 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    /// With or without what serves names that no certificate covers.
+    fn new(has_substitutes: bool) -> Self {
+        let rules = match has_substitutes {
+            true => LabelRules {
+                master: Host::parse("b.example").ok(),
+                default_certificate: Some(called_so(CALLED.len() - 1)),
+                ..label_rules()
+            },
+            false => label_rules(),
+        };
         let snapshot = Snapshot {
             own: Some(own()),
             ..snapshot([proxy()])
         };
-        let mut observed = fresh(&desire(&snapshot, &label_rules()));
+        let mut observed = fresh(&desire(&snapshot, &rules));
         // From a time when it took that site.
         let text = InstalledFile::heading("#", &["10.0.0.4:8080".parse().expect("an address")]);
         let before = InstalledFile::read(text.as_bytes()).expect("it is ours");
@@ -158,6 +169,7 @@ impl World {
         proxy.refuses_text("# bad\n");
         Self {
             snapshot,
+            rules,
             observed,
             now: START,
             proxy,
@@ -170,7 +182,7 @@ impl World {
     }
 
     fn desired(&self) -> Desired {
-        desire(&self.snapshot, &label_rules())
+        desire(&self.snapshot, &self.rules)
     }
 
     fn planned(&self, desired: &Desired, observed: &Observed) -> Plan {
@@ -305,8 +317,8 @@ proptest! {
     #![proptest_config(crate::values::chance::fixed(128))]
 
     #[test]
-    fn the_laws_hold_in_any_world(happenings in vec(happening(), 1..40)) {
-        let mut world = World::new();
+    fn the_laws_hold_in_any_world(happenings in vec(happening(), 1..40), has_substitutes in any::<bool>()) {
+        let mut world = World::new(has_substitutes);
         for happening in &happenings {
             world.happen(happening);
             let desired = world.desired();
@@ -314,7 +326,7 @@ proptest! {
             let templates = Rc::clone(&world.templates);
 
             // What is remembered changes nothing.
-            let read = world.reading.desire(&world.snapshot, &label_rules());
+            let read = world.reading.desire(&world.snapshot, &world.rules);
             prop_assert_eq!(&first, &world.memory.plan(&read, &world.observed, &templates, &rules(), world.now));
             // Same in, same out.
             prop_assert_eq!(&first, &world.planned(&desired, &world.observed));
@@ -337,7 +349,11 @@ proptest! {
                     let mut certificates = world.observed.held.values().chain(world.observed.provided.values());
                     let held = certificates.any(|certificate| certificate.covers(host));
                     let file = deploy.write.get(&site_file(host));
-                    prop_assert!(file.is_none_or(|text| text.contains("ssl_certificate ") == held));
+                    let is_good = |has_tls: bool| match has_substitutes {
+                        true => has_tls || !held,
+                        false => has_tls == held,
+                    };
+                    prop_assert!(file.is_none_or(|text| is_good(text.contains("ssl_certificate "))));
                 }
             }
         }
