@@ -58,6 +58,7 @@ pub(super) fn plan(
     };
     let edition = Edition::of(consumer, installed, templates);
     let (parts, on_trial) = memory.parts(&case.wanted(edition.templates), edition.is_trial_due);
+    draft.wake_at(parts.until());
     case.complain(parts, &edition, templates, &mut draft.plan.complaints);
     let is_under_way = observed.under_way.contains(&case.subject());
     let shut = case.shut(parts, is_under_way);

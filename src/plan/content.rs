@@ -178,6 +178,11 @@ impl Parts {
         self.sites.get(self.host(file)?).map(|known| &*known.site)
     }
 
+    /// Until when the same certificates serve the same sites.
+    pub fn until(&self) -> Timestamp {
+        self.until
+    }
+
     /// How many files there are.
     pub fn len(&self) -> usize {
         self.files.len()

@@ -671,6 +671,32 @@ mod tests {
     }
 
     #[test]
+    fn the_next_look_is_when_a_default_runs_out() {
+        let desired = desire(&snapshot([proxy()]), &with(None, Some("spare"), false));
+        let mut observed = fresh(&desired);
+        let minute = Duration::from_secs(60);
+        let spare = HeldCertificate {
+            not_after: START + minute,
+            ..ours(&["spare.example"])
+        };
+        observed.hold(name("spare"), spare);
+        assert_eq!(
+            planned(&desired, &observed, START).wake,
+            Some(START + minute)
+        );
+        let settled = settled(&desired, observed, START);
+        let over = planned(&desired, &settled, START + minute);
+        let [crate::plan::Action::Deploy(deploy)] = over.actions.as_slice() else {
+            panic!("{over:?}")
+        };
+        let files: Vec<_> = deploy.write.values().cloned().collect();
+        assert!(
+            files.concat().contains("ssl_reject_handshake on"),
+            "{deploy:?}"
+        );
+    }
+
+    #[test]
     fn a_default_that_can_not_serve_is_complained_about() {
         let rules = with(None, Some("spare"), false);
         let desired = desire(&snapshot([proxy(), app()]), &rules);
