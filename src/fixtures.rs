@@ -105,6 +105,9 @@ pub fn label_rules() -> LabelRules {
         challenge: usual.challenge,
         key_type: usual.key_type,
         profile: usual.profile,
+        master: None,
+        default_certificate: None,
+        strict_parents: false,
     }
 }
 

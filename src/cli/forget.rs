@@ -101,6 +101,11 @@ fn told(outcome: Option<&Forgotten>) -> String {
         }) => format!(
             "not archived: it serves sites that ask for {wanted}; ask again when that certificate serves them"
         ),
+        Some(Forgotten::InUse {
+            by: CertificateUser::Clients,
+        }) => "not archived: it is shown to clients for want of another, as master or default certificate or by a label; \
+               change that first"
+            .to_owned(),
         Some(Forgotten::NotObtained) => {
             "not archived: quaymaster did not obtain it, and leaves it where it is".to_owned()
         }

@@ -244,6 +244,9 @@ fn label_rules(call: &Call, own: Option<&Bearer>) -> desire::LabelRules {
         challenge: settings.challenge,
         key_type: settings.key_type,
         profile: settings.profile.clone(),
+        master: settings.master.clone(),
+        default_certificate: settings.default_certificate.clone(),
+        strict_parents: settings.strict_parents,
     }
 }
 

@@ -336,12 +336,13 @@ impl Facts {
             let (known, now) = match shelf {
                 Shelf::Live => (Rc::make_mut(&mut self.observed.held), &mut held),
                 Shelf::Provided | Shelf::ProvidedInParts => {
-                    (&mut self.observed.provided, &mut provided)
+                    (Rc::make_mut(&mut self.observed.provided), &mut provided)
                 }
             };
             now.extend(known.remove_entry(&name));
         }
-        (self.observed.held, self.observed.provided) = (Rc::new(held), provided);
+        replace(&mut self.observed.held, held);
+        replace(&mut self.observed.provided, provided);
         self.observed.archived = found.archived;
         self.repairs = found.repairs;
         self.wrecks = found
@@ -443,6 +444,13 @@ impl Facts {
             Some((directory.to_owned(), authority.refused_email()?))
         });
         self.observed.refused_emails = refused.collect();
+    }
+}
+
+/// Takes over what was found; what is the same stays the same `Rc`, so that nobody looks at each certificate again.
+fn replace<T: PartialEq>(known: &mut Rc<T>, found: T) {
+    if **known != found {
+        *known = Rc::new(found);
     }
 }
 

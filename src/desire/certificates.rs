@@ -24,7 +24,8 @@ use crate::{
 /// <https://letsencrypt.org/docs/rate-limits/>
 const MOST_NAMES: usize = 100;
 
-/// The certificate of each host that has TLS: the one that its labels name, else one of its own.
+/// The certificate of each host that has TLS: the one that its labels name, else that of a site of its project whose
+/// further names it is among, else one of its own.
 ///
 /// A name of a certificate belongs to one Compose project: that of the host which it is by default the name of, else
 /// that of the oldest bearer that writes it.
@@ -66,7 +67,46 @@ pub(super) fn assign(
             "write another name",
         ));
     }
+    share(hosts, &mut assigned);
     assigned
+}
+
+/// Puts hosts whose labels say nothing of a certificate on that of the site that names them, of several the oldest, with
+/// all that are on theirs by the same rule.
+fn share(hosts: &BTreeMap<Host, HostDecision<'_>>, assigned: &mut BTreeMap<Host, CertificateName>) {
+    let mut named = Vec::new();
+    for (host, held) in hosts {
+        let is_named = !held.certified_by.is_empty() && assigned.contains_key(host);
+        if is_named && !held.claims().iter().any(|claim| wants_its_own(claim)) {
+            let claims = held.certified_by.iter();
+            named.extend(claims.map(|claim| (claim.age(), host, claim)));
+        }
+    }
+    named.sort_by_key(|(age, host, _)| (*age, *host));
+    let mut moved: BTreeSet<&Host> = BTreeSet::new();
+    for (_, host, claim) in named {
+        let own = assigned[host].clone();
+        let Some(of_site) = certificate_of_site(claim, hosts, assigned).cloned() else {
+            continue;
+        };
+        if of_site == own || !moved.insert(host) {
+            continue;
+        }
+        for follower in &moved {
+            if *follower == host || assigned[*follower] == own {
+                assigned.insert((*follower).clone(), of_site.clone());
+            }
+        }
+    }
+}
+
+/// Whether a claim says anything about how its certificate is called or obtained.
+fn wants_its_own(claim: &Claim<'_>) -> bool {
+    let silent = CertificateSpec {
+        pin: claim.spec.wish.pin.clone(),
+        ..CertificateSpec::default()
+    };
+    claim.spec.wish != silent
 }
 
 fn has_tls(held: &HostDecision<'_>) -> bool {
@@ -470,6 +510,100 @@ mod tests {
             complaints(&second)[0].contains("label quaymaster.names=\"c.example\""),
             "{:?}",
             complaints(&second)
+        );
+    }
+
+    #[test]
+    fn a_site_that_stands_among_anothers_names_is_on_its_certificate() {
+        let parent = |names: &str| shop("parent", 4, "example.org").label("names", names);
+        let child = |number: u8, host: &str| shop(&format!("child{number}"), number, host);
+        let a = || child(5, "a.example.org");
+        let b = || child(6, "b.example.org");
+        let served_by = |bearers: Vec<Bearer>| {
+            let desired = desired(bearers.into_iter().chain([proxy()]));
+            assert_eq!(complaints(&desired), [""; 0]);
+            let sites = desired.consumers.values().next().expect("the proxy");
+            let sites = sites.sites.iter().map(|(host, site)| {
+                let certificate = site.certificate.as_ref().expect("it has TLS");
+                format!("{host} by {certificate}")
+            });
+            (wanted(&desired), sites.collect::<Vec<_>>())
+        };
+        let (wanted, sites) = served_by(vec![parent("a.example.org"), a(), b()]);
+        assert_eq!(
+            wanted,
+            [
+                "b.example.org: b.example.org",
+                "example.org: a.example.org example.org"
+            ]
+        );
+        assert_eq!(
+            sites,
+            [
+                "a.example.org by example.org",
+                "b.example.org by b.example.org",
+                "example.org by example.org"
+            ]
+        );
+        let both = || parent("a.example.org b.example.org");
+        let of_both = ["example.org: a.example.org b.example.org example.org"];
+        assert_eq!(served_by(vec![both(), a(), b()]).0, of_both);
+        // Whatever the order, and whoever names whom back.
+        let back = a().label("names", "example.org, b.example.org");
+        assert_eq!(
+            served_by(vec![parent("a.example.org"), back, b()]).0,
+            of_both
+        );
+        let mut older = a().label("names", "b.example.org");
+        older.created = Some(crate::values::Timestamp::from_seconds(1));
+        assert_eq!(
+            served_by(vec![parent("a.example.org"), older, b()]).0,
+            of_both
+        );
+        // With the label certificate it is all the same what the certificate is called.
+        let called = both().label("certificate", "tree");
+        let (wanted, sites) = served_by(vec![called, a(), b()]);
+        assert_eq!(wanted, ["tree: a.example.org b.example.org example.org"]);
+        assert!(
+            sites.iter().all(|site| site.ends_with(" by tree")),
+            "{sites:?}"
+        );
+    }
+
+    #[test]
+    fn a_site_among_anothers_names_keeps_a_certificate_that_its_labels_ask_for() {
+        let parent = || shop("parent", 4, "example.org").label("names", "a.example.org");
+        for (child, expected) in [
+            (
+                shop("child", 5, "a.example.org").label("ca", "self-signed"),
+                "a.example.org: a.example.org",
+            ),
+            (
+                shop("child", 5, "a.example.org").label("certificate", "own"),
+                "own: a.example.org",
+            ),
+        ] {
+            let desired = desired([proxy(), parent(), child]);
+            assert!(
+                wanted(&desired).contains(&expected.to_owned()),
+                "{:?}",
+                wanted(&desired)
+            );
+        }
+        let plain = parent().label("tls", "off");
+        let child = shop("child", 5, "a.example.org");
+        let found = wanted(&desired([proxy(), plain, child.clone()]));
+        assert_eq!(
+            found,
+            ["a.example.org: a.example.org"],
+            "the other has none"
+        );
+        // Another project's labels put nothing on a certificate.
+        let stranger = parent().project_is("other");
+        let found = wanted(&desired([proxy(), stranger, child]));
+        assert!(
+            !found.contains(&"a.example.org: a.example.org".to_owned()),
+            "it had the name first: {found:?}"
         );
     }
 

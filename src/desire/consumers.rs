@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    CertificateFolder, Complaint, Consumer, Folder, Guard, LabelRules, Origin, Reload,
+    CertificateFolder, Complaint, Consumer, Folder, Guard, LabelRules, Origin, Reload, Substitutes,
     folders::{Gap, Holding, ours, place_of},
     kinds::Kind,
     pid1, reach, rights, signals,
@@ -193,6 +193,7 @@ fn consumer(
         way: signals::signal_way(bearer, own),
         check: spec.check.as_ref().map(|words| check(kind, words)),
         trusted_proxies: rules.trusted_proxies.clone(),
+        substitutes: Substitutes::of(bearer, spec, rules),
         guard: guard(bearer, own, [http_port, https_port]),
         has_dns: reach::has_dns(bearer),
         sites: BTreeMap::new(),

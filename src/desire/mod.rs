@@ -22,6 +22,7 @@ mod rights;
 mod signals;
 mod sites;
 mod spec;
+mod substitutes;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -43,6 +44,7 @@ pub use signals::{lost_policy, signal_way};
 pub use sites::ignores_health;
 use spec::Spec;
 pub use spec::{Hsts, Path, Scheme, Tls};
+pub use substitutes::{DefaultCertificate, Substitutes};
 
 use itertools::Itertools;
 use serde::{Deserialize, Serialize};
@@ -78,6 +80,12 @@ pub struct LabelRules {
     pub key_type: KeyType,
     /// The CA's word for what kind of certificate it is asked for, where no label says.
     pub profile: Option<String>,
+    /// The name whose certificate serves names that none covers.
+    pub master: Option<Host>,
+    /// The certificate that serves where no other can.
+    pub default_certificate: Option<CertificateName>,
+    /// Whether the certificate of the nearest name above goes before a wildcard's.
+    pub strict_parents: bool,
 }
 
 /// How a certificate is obtained.
@@ -183,6 +191,8 @@ pub struct Consumer {
     pub check: Option<Vec<String>>,
     /// Proxies before it that are believed when they say on whose behalf they ask.
     pub trusted_proxies: Vec<Block>,
+    /// What it shows where no certificate covers a name.
+    pub substitutes: Substitutes,
     /// How its requests are kept from containers that have others' addresses after a start.
     pub guard: Guard,
     /// Whether the engine tells it, by its DNS, where the containers of its networks are.

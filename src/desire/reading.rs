@@ -395,7 +395,10 @@ mod tests {
             ],
         ),
         ("redirect", &["www.a.example", "b.example"]),
-        ("names", &["n.example", "a.example"]),
+        (
+            "names",
+            &["n.example", "a.example", "b.example x.example", "10.0.0.7"],
+        ),
         ("certificate", &["one", "a.example", "b.example"]),
         ("path", &["/api"]),
         ("ca", &["none", "self-signed", "nonsense"]),

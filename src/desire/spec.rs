@@ -40,6 +40,8 @@ pub(super) struct ProxySpec {
     pub public_https_port: Option<u16>,
     /// Who is to own what it is given of certificates.
     pub owner: Option<Owner>,
+    /// The certificate that it shows where no other can serve.
+    pub default_certificate: Option<CertificateName>,
     /// How it is made to read its files again.
     pub reload: Option<Reload>,
     /// The words of its own tool that look at new files; empty for those of its kind.

@@ -50,4 +50,6 @@ pub enum CertificateUser {
     Consumer(ContainerName),
     /// The sites for which this certificate is wanted; the other one serves them.
     SitesOf(CertificateName),
+    /// Clients that are shown it for want of another, because a setting or a label says so.
+    Clients,
 }

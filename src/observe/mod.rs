@@ -69,7 +69,7 @@ pub struct Observed {
     /// Certificates in `live/`: ours, and what others put there.
     pub held: Rc<BTreeMap<CertificateName, Rc<HeldCertificate>>>,
     /// Certificates that the user put into `provided/`.
-    pub provided: BTreeMap<CertificateName, Rc<HeldCertificate>>,
+    pub provided: Rc<BTreeMap<CertificateName, Rc<HeldCertificate>>>,
     /// Certificates that are archived.
     pub archived: BTreeMap<CertificateName, Rc<ArchivedCertificate>>,
     /// Certificates that quaymaster obtained and nobody wants any more, live or archived, and for how long.
@@ -105,6 +105,11 @@ impl Observed {
     /// Takes over a certificate in `live/`.
     pub fn hold(&mut self, name: CertificateName, held: HeldCertificate) {
         Rc::make_mut(&mut self.held).insert(name, Rc::new(held));
+    }
+
+    /// Takes over a certificate in `provided/`.
+    pub fn provide(&mut self, name: CertificateName, held: HeldCertificate) {
+        Rc::make_mut(&mut self.provided).insert(name, Rc::new(held));
     }
 }
 

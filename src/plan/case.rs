@@ -8,6 +8,7 @@ use super::{
     gate::Gate,
     obtain::HeldCertificates,
     part::{self, Part, Serving, mark_file},
+    selection::Selection,
 };
 use crate::{
     desire::{Consumer, Reload},
@@ -26,6 +27,8 @@ pub(super) struct Case<'a> {
     pub observed: &'a Observed,
     /// Those in `live/`, with ours under these names.
     pub live: &'a Rc<HeldCertificates>,
+    /// Which of them serves a name.
+    pub selection: &'a Selection<'a>,
     pub rules: &'a PlanRules,
     pub now: Timestamp,
 }
@@ -39,6 +42,7 @@ impl<'a> Case<'a> {
             installed: self.installed,
             observed: self.observed,
             live: self.live,
+            selection: self.selection,
             templates,
             now: self.now,
         }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::kept_until;
+use super::{kept_until, selection::can_use};
 use crate::{
-    desire::{Complaint, Desired, Origin, Pin, Wanted},
+    desire::{Complaint, Consumer, Desired, Origin, Pin, Wanted},
     observe::{Observed, RefusedEmail},
     values::{CertificateName, Host, Timestamp},
 };
@@ -27,6 +27,8 @@ pub(super) fn of(desired: &Desired, observed: &Observed, now: Timestamp) -> BTre
         .values()
         .flat_map(|consumer| &consumer.sites);
     let pinned = sites.filter_map(|(host, site)| pinned(host, site.pin.as_ref()?, observed, now));
+    let consumers = desired.consumers.values();
+    let defaults = consumers.flat_map(|consumer| defaults(consumer, desired, observed, now));
     let wanted = desired.certificates.iter();
     let kept = wanted.filter_map(|(name, wanted)| kept(name, wanted, observed, now));
     let missing = observed.missing.iter();
@@ -35,6 +37,7 @@ pub(super) fn of(desired: &Desired, observed: &Observed, now: Timestamp) -> BTre
     let refused = refused.filter_map(|(ca, refused)| unreached(ca, refused, desired));
     uncovered
         .chain(pinned)
+        .chain(defaults)
         .chain(kept)
         .chain(refused)
         .chain(missing.flatten().cloned())
@@ -67,6 +70,36 @@ fn unreached(ca: &str, refused: &RefusedEmail, desired: &Desired) -> Option<Comp
         format!("{ca} does not take it, so nobody hears from it: {problem}"),
         "write another address, or leave the setting out; certificates are obtained all the same",
     ))
+}
+
+/// The default certificates of a server that can't serve. One that is about to be obtained is told where that fails.
+fn defaults(
+    consumer: &Consumer,
+    desired: &Desired,
+    observed: &Observed,
+    now: Timestamp,
+) -> Vec<Complaint> {
+    let mut complaints = Vec::new();
+    for default in &consumer.substitutes.defaults {
+        let name = &default.certificate;
+        let problem = match observed.held.get(name) {
+            None if desired.certificates.contains_key(name) => continue,
+            None => "there is no certificate of this name".to_owned(),
+            Some(held) if !held.is_valid_at(now) => format!(
+                "it is valid only from {} to {}",
+                held.not_before, held.not_after
+            ),
+            Some(held) if !can_use(consumer, held) => {
+                format!("{} reads it as it lies there, and can't", consumer.name)
+            }
+            Some(_) => continue,
+        };
+        let remedy = format!(
+            "put a valid one into provided/{name}, or write another name; until then clients are served as without it"
+        );
+        complaints.push(default.said.clone().complains(problem, remedy));
+    }
+    complaints
 }
 
 /// What is wrong with a pinned certificate, if anything is.

@@ -14,7 +14,9 @@ use super::{
     gate::{self, Elsewhere, Gate},
     held_back::{complaints, of_refused_templates, unrendered, untried},
     obtain::HeldCertificates,
-    part, signals,
+    part,
+    selection::Selection,
+    signals,
 };
 use crate::{
     desire::{Complaint, Consumer},
@@ -29,7 +31,7 @@ type OnTrial = BTreeMap<ContainerName, Parts>;
 /// Plans the deployment to one consumer, if it needs one.
 pub(super) fn plan(
     consumer: &Rc<Consumer>,
-    (observed, live): (&Observed, &Rc<HeldCertificates>),
+    (observed, live, selection): (&Observed, &Rc<HeldCertificates>, &Selection<'_>),
     templates: &Templates,
     rules: &PlanRules,
     now: Timestamp,
@@ -50,11 +52,13 @@ pub(super) fn plan(
         signals: &signals,
         observed,
         live,
+        selection,
         rules,
         now,
     };
     let edition = Edition::of(consumer, installed, templates);
     let (parts, on_trial) = memory.parts(&case.wanted(edition.templates), edition.is_trial_due);
+    draft.wake_at(parts.until());
     case.complain(parts, &edition, templates, &mut draft.plan.complaints);
     let is_under_way = observed.under_way.contains(&case.subject());
     let shut = case.shut(parts, is_under_way);

@@ -2,7 +2,6 @@
 //! remembered by what it was made from, so that of thousands of sites only those are looked at again that changed.
 
 use std::{
-    cell::OnceCell,
     collections::{BTreeMap, BTreeSet},
     mem,
     rc::Rc,
@@ -16,7 +15,7 @@ use super::{
     part::{
         Of, Part, Serving, mark_file, own_file, own_text, own_view, serving, site_file, site_text,
     },
-    selection::{ProvidedByHost, can_use},
+    selection::{Selection, can_use},
     views::ServerFacts,
 };
 use crate::{
@@ -36,6 +35,8 @@ pub(super) struct PartInputs<'a> {
     pub observed: &'a Observed,
     /// Those in `live/`, with ours under these names.
     pub live: &'a Rc<HeldCertificates>,
+    /// Which of them serves a name.
+    pub selection: &'a Selection<'a>,
     pub templates: &'a Templates,
     pub now: Timestamp,
 }
@@ -50,6 +51,8 @@ pub(super) struct Parts {
     renewed: BTreeMap<CertificateName, Serving>,
     /// The certificate that clients are shown who send no name, where there is one.
     nameless: Option<Serving>,
+    /// The certificate for names that no site has, where one is meant to be shown.
+    unknown: Option<Serving>,
     templates: Digest,
     server: Digest,
     gate: Option<Gate>,
@@ -86,6 +89,7 @@ impl Parts {
             failing: BTreeSet::new(),
             renewed: BTreeMap::new(),
             nameless: None,
+            unknown: None,
             templates: Digest::of(""),
             server: Digest::of(""),
             gate: None,
@@ -104,6 +108,7 @@ impl Parts {
         let PartInputs {
             consumer,
             gate,
+            selection,
             templates,
             ..
         } = *wanted;
@@ -122,6 +127,10 @@ impl Parts {
             && wanted.now < self.until;
         let are_same_given = Rc::ptr_eq(&self.installed, wanted.installed);
         let mut changed = self.follow_sites(wanted, are_same_held);
+        if !are_same_held {
+            let unknown = selection.of_unknown(consumer);
+            self.unknown = unknown.map(|choice| Serving::of(&choice).unshown());
+        }
         self.follow_nameless();
         changed.extend(self.follow_own((consumer, gate), templates));
         self.follow_installed(consumer, wanted.installed, changed);
@@ -167,6 +176,11 @@ impl Parts {
     /// That host's site.
     pub fn site(&self, file: &FileName) -> Option<&Site> {
         self.sites.get(self.host(file)?).map(|known| &*known.site)
+    }
+
+    /// Until when the same certificates serve the same sites.
+    pub fn until(&self) -> Timestamp {
+        self.until
     }
 
     /// How many files there are.
@@ -257,19 +271,14 @@ impl Parts {
     ) -> (Vec<Host>, Vec<NewSite<'a>>) {
         let PartInputs {
             consumer,
-            observed,
-            now,
+            selection,
             ..
         } = *wanted;
         let (mut gone, mut new) = (Vec::new(), Vec::new());
-        let own = OnceCell::new();
         let with_certificate = |host, site: &'a Rc<Site>| NewSite {
             host,
             site,
-            serving: {
-                let own = own.get_or_init(|| ProvidedByHost::of(observed));
-                serving(consumer, (host, site), (observed, own), now)
-            },
+            serving: serving(consumer, (host, site), selection),
         };
         let pairs = self
             .sites
@@ -331,7 +340,8 @@ impl Parts {
         self.failing.remove(file);
     }
 
-    /// Of several addresses, only the first can be shown its own certificate.
+    /// Of several addresses, only the first can be shown its own certificate. Where there is none, clients that send no name
+    /// are shown what those are that send one which no site has.
     fn follow_nameless(&mut self) {
         self.nameless = None;
         for (_, known) in self
@@ -346,6 +356,9 @@ impl Parts {
             let Some(serving) = serving else { continue };
             let shown = self.nameless.get_or_insert_with(|| serving.unshown());
             serving.is_shown = shown.name == serving.name;
+        }
+        if self.nameless.is_none() {
+            self.nameless = self.unknown.clone();
         }
     }
 

@@ -1,14 +1,11 @@
 //! The life of a certificate that quaymaster obtained: wanted, no longer wanted, archived, deleted; and restored, where
 //! it is wanted again before that.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
 use itertools::{EitherOrBoth, Itertools};
 
-use super::{
-    PlanRules,
-    selection::{in_force, served},
-};
+use super::{PlanRules, in_force::InForce, selection::served};
 use crate::{
     desire::Desired,
     observe::{CertificateUser, Forgotten, Observed, Subject, Unwanted},
@@ -89,12 +86,24 @@ fn drop_used(
     if steps.is_empty() {
         return;
     }
-    // What serves beside the user's own goes on when that is removed.
-    for observed in [observed, &*in_force(desired, observed, now)] {
-        for (_, serving) in served(desired, observed, now) {
+    for in_force in with_and_without_provided(desired, observed, now) {
+        for serving in served(desired, &in_force, now).in_use {
             steps.remove(serving);
         }
     }
+}
+
+/// What is in force, and what would be if the user took away what is in `provided/`: what serves then is of use, too.
+fn with_and_without_provided(
+    desired: &Desired,
+    observed: &Observed,
+    now: Timestamp,
+) -> [InForce; 2] {
+    let without = InForce {
+        certificates: Rc::clone(&observed.held),
+        overruled: BTreeMap::new(),
+    };
+    [InForce::of(desired, observed, now), without]
 }
 
 /// A consumer that was given a certificate.
@@ -131,10 +140,14 @@ pub fn forgotten(
         return Some(Forgotten::NotObtained);
     }
     let mut user = given_to(name, observed).map(|by| CertificateUser::Consumer(by.clone()));
-    for observed in [observed, &*in_force(desired, observed, now)] {
-        let served = served(desired, observed, now);
-        let sites = served.into_iter().find(|(_, serving)| *serving == name);
-        user = user.or(sites.map(|(wanted, _)| CertificateUser::SitesOf(wanted.clone())));
+    for in_force in with_and_without_provided(desired, observed, now) {
+        let served = served(desired, &in_force, now);
+        if served.in_use.contains(name) {
+            let mut instead = served.instead.iter();
+            let sites = instead.find(|(_, serving)| **serving == name);
+            let sites = sites.map(|(wanted, _)| CertificateUser::SitesOf((*wanted).clone()));
+            user = user.or(sites).or(Some(CertificateUser::Clients));
+        }
     }
     Some(user.map_or(Forgotten::Archived, |by| Forgotten::InUse { by }))
 }
@@ -311,7 +324,7 @@ mod tests {
                 source: Source::Provided,
                 ..held
             };
-            observed.provided.insert(name("x.example"), provided.into());
+            Rc::make_mut(&mut observed.provided).insert(name("x.example"), provided.into());
             let found = steps(&desired, &mut observed, 0..500);
             assert_eq!(!found.is_empty(), is_touched, "{found:?}");
             assert!(!observed.unwanted.contains_key(&name("x.example")));

@@ -18,6 +18,7 @@ mod edition;
 mod foresee;
 mod gate;
 mod held_back;
+mod in_force;
 mod life;
 mod notice;
 mod obtain;
@@ -42,15 +43,18 @@ pub use check::{Check, run_failed};
 pub use command_plan::{CommandPlan, command_plans, steps};
 pub use foresee::foresee;
 pub use gate::Opening;
+pub use in_force::{InForce, Overruled};
 pub use life::{LifeStep, Lives, forgotten, lives};
 pub use notice::{About, Notice};
 pub use obtain::{again, answer, is_failure, is_held_up};
 pub use part::site_file;
 pub use quarantine::{Refusal, SeenAgain, Verdict};
 pub use renewal::{due, kept_until};
-pub use selection::{Candidate, Skipped, candidates, in_force, served};
+pub use selection::{Candidate, CertificateUse, ChosenBy, Skipped, candidates, of_unknown, served};
 
 use content::{PartInputs, Parts};
+use in_force::InForceMemory;
+use selection::Selection;
 
 use crate::{
     desire::{Complaint, Consumer, Desired, Issuance},
@@ -98,6 +102,8 @@ pub struct Plan {
     pub cleared: BTreeSet<(ContainerName, PartName)>,
     /// What came of signals, where that is another than is written down.
     pub signals: BTreeMap<ContainerName, Signals>,
+    /// The certificates that it was made with.
+    pub in_force: InForce,
     /// The sites of a consumer that are to be shut, and no others, where these are not all that are.
     pub shut: BTreeMap<ContainerName, BTreeSet<FileName>>,
 }
@@ -345,6 +351,7 @@ pub fn plan(
 /// is the same, and takes longer where there are thousands of sites.
 #[derive(Debug, Default)]
 pub struct Planner {
+    in_force: InForceMemory,
     parts: BTreeMap<ContainerName, Parts>,
     /// The same by templates that are on trial.
     on_trial: BTreeMap<ContainerName, Parts>,
@@ -367,7 +374,9 @@ impl Planner {
             last: Vec::new(),
         };
         draft.plan.notices = notice::notices(desired, observed, rules, now);
-        let (live, observed) = (&observed.held, &*in_force(desired, observed, now));
+        let in_force = self.in_force.follow(desired, observed, now);
+        let (live, observed) = (&observed.held, &*in_force.within(observed));
+        let selection = Selection::with(&observed.held, self.in_force.index(), now);
         self.parts
             .retain(|name, _| desired.consumers.contains_key(name));
         self.on_trial
@@ -375,7 +384,7 @@ impl Planner {
         for consumer in desired.consumers.values() {
             consumer::plan(
                 consumer,
-                (observed, live),
+                (observed, live, &selection),
                 templates,
                 rules,
                 now,
@@ -398,6 +407,7 @@ impl Planner {
             .complaints
             .extend(complaints::of(desired, observed, now));
         draft.plan.wake = Some(draft.wake);
+        draft.plan.in_force = in_force;
         draft.plan
     }
 

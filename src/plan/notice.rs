@@ -3,8 +3,10 @@ use std::{collections::BTreeSet, fmt};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    PlanRules, renewal,
-    selection::{in_force, is_covered, reader_in_need, served},
+    PlanRules,
+    in_force::InForce,
+    renewal,
+    selection::{is_covered, reader_in_need, served},
 };
 use crate::{
     desire::Desired,
@@ -146,15 +148,12 @@ fn of_ours(
     if late.is_empty() {
         return Vec::new();
     }
-    let observed = in_force(desired, observed, now);
-    let serving: BTreeSet<_> = served(desired, &observed, now)
-        .into_iter()
-        .map(|(_, serving)| serving)
-        .collect();
+    let in_force = InForce::of(desired, observed, now);
+    let serving = served(desired, &in_force, now).in_use;
     let mut notices = Vec::new();
     for (name, held) in late {
-        let is_in_force = observed
-            .held
+        let is_in_force = in_force
+            .certificates
             .get(name)
             .is_some_and(|chosen| chosen.digest == held.digest);
         if is_in_force && serving.contains(name) {
@@ -439,7 +438,7 @@ mod tests {
             shelf: Shelf::Provided,
             ..younger
         };
-        observed.provided.insert(name("corp"), theirs.into());
+        Rc::make_mut(&mut observed.provided).insert(name("corp"), theirs.into());
         assert_eq!(after(89, &(desired, observed), &rules()), []);
     }
 

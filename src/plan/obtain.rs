@@ -11,9 +11,10 @@ use itertools::{EitherOrBoth, Itertools};
 use super::{
     Action, Draft, Obtain, PlanRules, Why, backoff,
     ca_limits::CaLimits,
+    in_force::InForce,
     part::{own_file, site_file},
     renewal,
-    selection::{can_use, in_force, is_covered},
+    selection::{can_use, is_covered},
 };
 use crate::{
     desire::{Comes, Consumer, Desired, Issuance, Reload, Wanted},
@@ -357,7 +358,8 @@ pub fn answer(
     if observed.under_way.contains(&subject) {
         return None;
     }
-    let (ours, observed) = (&observed.held, &*in_force(desired, observed, now));
+    let in_force = InForce::of(desired, observed, now);
+    let (ours, observed) = (&observed.held, &*in_force.within(observed));
     let held = observed.held.get(name).map(|held| &**held);
     let world = World {
         desired,

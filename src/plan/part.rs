@@ -2,12 +2,17 @@
 
 use std::{net::SocketAddr, rc::Rc};
 
-use super::{PlanRules, gate::Gate, selection, views};
+use super::{
+    PlanRules,
+    gate::Gate,
+    selection::{Choice, Selection},
+    views,
+};
 use crate::{
     desire::{CertificateFolder, Comes, Consumer, OwnFile, Site},
-    observe::{HeldCertificate, Installed, InstalledFile, Observed, Shelf, Source},
+    observe::{HeldCertificate, Installed, InstalledFile, Shelf, Source},
     render::{ProxyView, TemplateError, Templates},
-    values::{CertificateName, Digest, FileName, Host, Timestamp},
+    values::{CertificateName, Digest, FileName, Host},
 };
 
 /// What a file of a consumer's folder should hold.
@@ -45,6 +50,11 @@ impl Serving {
             held,
             is_shown: true,
         }
+    }
+
+    /// The one that was chosen.
+    pub fn of(choice: &Choice<'_>) -> Self {
+        Self::new(choice.name.clone(), Rc::clone(choice.certificate))
     }
 
     pub fn digest(&self) -> Digest {
@@ -155,14 +165,14 @@ impl Part {
 }
 
 /// The certificate that serves a site, if one does.
-pub(super) fn serving<'a>(
+pub(super) fn serving(
     consumer: &Consumer,
     (host, site): (&Host, &Site),
-    held: (&'a Observed, &selection::ProvidedByHost<'a>),
-    now: Timestamp,
+    selection: &Selection<'_>,
 ) -> Option<Serving> {
-    let (name, held) = selection::serving(consumer, host, site, held, now)?;
-    Some(Serving::new(name.clone(), Rc::clone(held)))
+    selection
+        .serving(consumer, host, site)
+        .map(|choice| Serving::of(&choice))
 }
 
 /// The file of a site in a proxy's config folder.

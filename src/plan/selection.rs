@@ -1,48 +1,17 @@
+//! Which certificate serves a name.
+
 use std::{
-    borrow::Cow,
+    cell::OnceCell,
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
 };
 
+use super::{in_force::InForce, obtain::HeldCertificates};
 use crate::{
-    desire::{CertificateFolder, Consumer, Desired, Site},
-    observe::{HeldCertificate, Observed, Source},
+    desire::{CertificateFolder, Consumer, Desired, Site, Substitutes},
+    observe::{HeldCertificate, Source},
     values::{CertificateName, ContainerName, Host, Timestamp},
 };
-
-/// What is observed, with one certificate for each name: where the user has put one of the same name into `provided/`,
-/// that one, unless ours is the better: one that can be served before one that can't, one that covers what is wanted
-/// before one that does not, a valid one before one that has run out.
-pub fn in_force<'a>(
-    desired: &Desired,
-    observed: &'a Observed,
-    now: Timestamp,
-) -> Cow<'a, Observed> {
-    if observed.provided.is_empty() {
-        return Cow::Borrowed(observed);
-    }
-    let mut chosen = observed.clone();
-    let held = Rc::make_mut(&mut chosen.held);
-    for (name, provided) in &observed.provided {
-        let worth = |certificate: &HeldCertificate| {
-            let wanted = desired.certificates.get(name);
-            let covers = wanted.is_none_or(|wanted| is_covered(&wanted.names, certificate));
-            (
-                reader_in_need(certificate, desired).is_none(),
-                covers,
-                certificate.is_valid_at(now),
-            )
-        };
-        if observed
-            .held
-            .get(name)
-            .is_none_or(|own| worth(provided) >= worth(own))
-        {
-            held.insert(name.clone(), Rc::clone(provided));
-        }
-    }
-    Cow::Owned(chosen)
-}
 
 /// Whether a certificate is for all of these names.
 pub(super) fn is_covered<'a>(
@@ -76,33 +45,43 @@ pub(super) fn can_use(consumer: &Consumer, certificate: &HeldCertificate) -> boo
 /// A certificate with what it is called.
 type Named<'a> = (&'a CertificateName, &'a Rc<HeldCertificate>);
 
-/// The certificates of the user's own, by the names that they are for. They go before ours, whatever they are called.
-#[derive(Default)]
-pub(super) struct ProvidedByHost<'a>(BTreeMap<&'a str, Vec<Named<'a>>>);
+/// The certificates that are in force: which of them serves a name is decided here alone.
+pub(super) struct Selection<'a> {
+    held: &'a HeldCertificates,
+    index: Rc<Index>,
+    now: Timestamp,
+}
 
-impl<'a> ProvidedByHost<'a> {
-    /// Those of all that are held.
-    pub fn of(observed: &'a Observed) -> Self {
-        let mut own = Self::default();
-        for (name, held) in observed.held.iter() {
-            if held.source == Source::Provided {
-                for covered in &held.names {
-                    own.0.entry(covered).or_default().push((name, held));
-                }
-            }
-        }
-        own
-    }
+/// Each name of each certificate, with what that is called, in order; found out when it is first asked for.
+#[derive(Debug, Default)]
+pub(super) struct Index(OnceCell<Vec<(Box<str>, CertificateName)>>);
 
-    fn covering(&self, host: &Host) -> impl Iterator<Item = Named<'a>> {
-        let wildcard = host.covering_wildcard();
-        let names = [Some(host.as_str()), wildcard.as_deref()];
-        let found = names
-            .into_iter()
-            .flatten()
-            .filter_map(|name| self.0.get(name));
-        found.flatten().copied().collect::<Vec<_>>().into_iter()
-    }
+/// A certificate that serves.
+#[derive(Clone, Debug)]
+pub(super) struct Choice<'a> {
+    /// What it is called.
+    pub name: &'a CertificateName,
+    /// What it is.
+    pub certificate: &'a Rc<HeldCertificate>,
+    /// Why it is this one.
+    pub by: ChosenBy,
+}
+
+/// Why a certificate serves a host, the best reason first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChosenBy {
+    /// A label pins it.
+    Pin,
+    /// It is valid and covers the host.
+    Cover,
+    /// It covers this name, the nearest above the host that has a valid one.
+    Parent(Host),
+    /// It covers the setting master.
+    Master,
+    /// It is the default of the server, or of the settings.
+    Default,
+    /// It covers the host and is not valid, and no other serves.
+    Need,
 }
 
 /// A held certificate that comes into question for a host.
@@ -112,118 +91,634 @@ pub struct Candidate<'a> {
     pub name: &'a CertificateName,
     /// What it is.
     pub certificate: &'a HeldCertificate,
-    /// Why it does not serve the host; none for the one that does.
-    pub skipped: Option<Skipped>,
+    /// Why it serves the host, or does not.
+    pub verdict: Result<ChosenBy, Skipped>,
 }
 
 /// Why a certificate does not serve a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Skipped {
-    /// It bears the name, and is for other names.
+    /// It is for other names.
     DoesNotCover,
     /// It has run out, or is not valid yet.
     NotValid,
     /// The server reads it as it lies there, and can't.
     NotReadThere,
+    /// One of the user's own serves.
+    YoursGoesBefore,
     /// Another one fits better.
     Other,
 }
 
-/// The certificate that serves a host on a consumer, and those that could have been thought to: all that cover it, and the
-/// one that is called as the wanted one.
+impl<'a> Selection<'a> {
+    /// Among these, at `now`.
+    pub fn of(held: &'a HeldCertificates, now: Timestamp) -> Self {
+        Self::with(held, Rc::default(), now)
+    }
+
+    /// The same, with what is known of them since the last turn.
+    pub fn with(held: &'a HeldCertificates, index: Rc<Index>, now: Timestamp) -> Self {
+        Self { held, index, now }
+    }
+
+    /// The certificate that serves a host on a consumer, of those that the consumer can use: the one that is pinned, if it
+    /// is there; else the best valid one that covers the host; else what is to serve where there is none. One that has run
+    /// out is better than none: the server goes on, and the client says what is wrong.
+    pub fn serving(&self, consumer: &Consumer, host: &Host, site: &Site) -> Option<Choice<'a>> {
+        let wanted = site.certificate.as_ref()?;
+        let pinned = site.pin.as_ref().and_then(|pin| {
+            let pinned = self.held.get_key_value(&pin.certificate);
+            pinned.filter(|(_, certificate)| can_use(consumer, certificate))
+        });
+        if let Some(pinned) = pinned {
+            return Some(Choice::new(pinned, ChosenBy::Pin));
+        }
+        if consumer.substitutes.strict_parents
+            && let Some(choice) = self.nearest(consumer, host, wanted)
+        {
+            return Some(choice);
+        }
+        if let Some(best) = self.valid(consumer, host, Some(wanted)) {
+            return Some(Choice::new(best, ChosenBy::Cover));
+        }
+        self.substitute(consumer, host).or_else(|| {
+            let usable = self
+                .covering(host)
+                .filter(|(_, certificate)| can_use(consumer, certificate));
+            let over = usable.max_by_key(|named| fit(*named, host, Some(wanted)))?;
+            Some(Choice::new(over, ChosenBy::Need))
+        })
+    }
+
+    /// The certificate that clients get who send a name that no site has: a default before that of the master, since only
+    /// one can be shown to all of them, and a default says which.
+    pub fn of_unknown(&self, consumer: &Consumer) -> Option<Choice<'a>> {
+        self.default(consumer).or_else(|| self.master(consumer))
+    }
+
+    /// The valid certificate that has this very name, else the nearest one above it.
+    fn nearest(
+        &self,
+        consumer: &Consumer,
+        host: &Host,
+        wanted: &CertificateName,
+    ) -> Option<Choice<'a>> {
+        if let Some(own) = self.valid_exact(consumer, host, Some(wanted)) {
+            return Some(Choice::new(own, ChosenBy::Cover));
+        }
+        for parent in host.parents() {
+            if let Some(found) = self.valid_exact(consumer, &parent, None) {
+                return Some(Choice::new(found, ChosenBy::Parent(parent)));
+            }
+        }
+        None
+    }
+
+    /// The certificate that serves a host which no valid one covers, where one is meant to.
+    fn substitute(&self, consumer: &Consumer, host: &Host) -> Option<Choice<'a>> {
+        if !consumer.substitutes.are_set() {
+            return None;
+        }
+        for parent in host.parents() {
+            if let Some(found) = self.valid(consumer, &parent, None) {
+                return Some(Choice::new(found, ChosenBy::Parent(parent)));
+            }
+        }
+        self.master(consumer).or_else(|| self.default(consumer))
+    }
+
+    fn master(&self, consumer: &Consumer) -> Option<Choice<'a>> {
+        let master = consumer.substitutes.master.as_ref()?;
+        let found = self.valid(consumer, master, None)?;
+        Some(Choice::new(found, ChosenBy::Master))
+    }
+
+    fn default(&self, consumer: &Consumer) -> Option<Choice<'a>> {
+        for default in &consumer.substitutes.defaults {
+            if let Some(found) = self.held.get_key_value(&default.certificate)
+                && found.1.is_valid_at(self.now)
+                && can_use(consumer, found.1)
+            {
+                return Some(Choice::new(found, ChosenBy::Default));
+            }
+        }
+        None
+    }
+
+    /// The best certificate that is valid and covers a host: the user's own before ours, then the one that fits best.
+    fn valid(
+        &self,
+        consumer: &Consumer,
+        host: &Host,
+        wanted: Option<&CertificateName>,
+    ) -> Option<Named<'a>> {
+        self.best(self.covering(host), consumer, host, wanted)
+    }
+
+    /// The same, of those that have this very name.
+    fn valid_exact(
+        &self,
+        consumer: &Consumer,
+        host: &Host,
+        wanted: Option<&CertificateName>,
+    ) -> Option<Named<'a>> {
+        self.best(self.naming(host.as_str()), consumer, host, wanted)
+    }
+
+    fn best(
+        &self,
+        among: impl Iterator<Item = Named<'a>>,
+        consumer: &Consumer,
+        host: &Host,
+        wanted: Option<&CertificateName>,
+    ) -> Option<Named<'a>> {
+        let usable = among.filter(|(_, certificate)| {
+            certificate.is_valid_at(self.now) && can_use(consumer, certificate)
+        });
+        usable.max_by_key(|named| {
+            let is_the_users = named.1.source == Source::Provided;
+            (is_the_users, fit(*named, host, wanted))
+        })
+    }
+
+    /// Those that cover a host, by a wildcard first.
+    fn covering(&self, host: &Host) -> impl Iterator<Item = Named<'a>> {
+        let by_wildcard = host.covering_wildcard();
+        let by_wildcard = by_wildcard.map(|wildcard| self.naming(&wildcard));
+        by_wildcard
+            .into_iter()
+            .flatten()
+            .chain(self.naming(host.as_str()))
+    }
+
+    /// Those that have this very name.
+    fn naming<'s>(&'s self, covered: &str) -> impl Iterator<Item = Named<'a>> + use<'s, 'a> {
+        let by_covered = self.index.0.get_or_init(|| by_covered(self.held));
+        let from = by_covered.partition_point(|(name, _)| **name < *covered);
+        let there = &by_covered[from..];
+        let there = &there[..there.partition_point(|(name, _)| **name == *covered)];
+        there
+            .iter()
+            .filter_map(|(_, name)| self.held.get_key_value(name))
+    }
+}
+
+impl<'a> Choice<'a> {
+    fn new((name, certificate): Named<'a>, by: ChosenBy) -> Self {
+        Self {
+            name,
+            certificate,
+            by,
+        }
+    }
+}
+
+fn by_covered(held: &HeldCertificates) -> Vec<(Box<str>, CertificateName)> {
+    let mut by_covered = Vec::with_capacity(held.len());
+    for (name, certificate) in held {
+        let names = certificate.names.iter();
+        by_covered.extend(names.map(|covered| (covered.as_str().into(), name.clone())));
+    }
+    by_covered.sort();
+    by_covered
+}
+
+/// How well a certificate fits: by the exact name before a wildcard, the one that is wanted before another, and the
+/// longest valid last.
+fn fit(
+    (name, certificate): Named<'_>,
+    host: &Host,
+    wanted: Option<&CertificateName>,
+) -> (bool, bool, Timestamp) {
+    let is_exact = certificate.names.contains(host.as_str());
+    (is_exact, Some(name) == wanted, certificate.not_after)
+}
+
+/// The certificate that serves a host on a consumer, and those that could have been thought to: all that cover it, the
+/// one that is called as the wanted one, and what would serve if none covered it.
 pub fn candidates<'a>(
     consumer: &Consumer,
     host: &Host,
     site: &Site,
-    observed: &'a Observed,
+    in_force: &'a InForce,
     now: Timestamp,
 ) -> Vec<Candidate<'a>> {
-    let chosen = serving(
-        consumer,
-        host,
-        site,
-        (observed, &ProvidedByHost::of(observed)),
-        now,
-    );
-    let chosen = chosen.map(|(name, _)| name);
+    let chosen = Selection::of(&in_force.certificates, now).serving(consumer, host, site);
+    let is_chosen = |name| chosen.as_ref().filter(|chosen| chosen.name == name);
     let mut candidates = Vec::new();
-    for (name, certificate) in observed.held.iter() {
-        let covers = certificate.covers(host);
-        let skipped = match covers {
-            _ if chosen == Some(name) => None,
-            false if Some(name) == site.certificate.as_ref() => Some(Skipped::DoesNotCover),
-            false => continue,
-            true if !certificate.is_valid_at(now) => Some(Skipped::NotValid),
-            true if !can_use(consumer, certificate) => Some(Skipped::NotReadThere),
-            true => Some(Skipped::Other),
+    for (name, certificate) in &*in_force.certificates {
+        let verdict = match is_chosen(name) {
+            Some(chosen) => Ok(chosen.by.clone()),
+            None if is_of_interest((name, certificate), consumer, host, site) => {
+                Err(skipped(certificate, chosen.as_ref(), (consumer, host), now))
+            }
+            None => continue,
         };
         candidates.push(Candidate {
             name,
             certificate,
-            skipped,
+            verdict,
         });
+    }
+    for (name, overruled) in &in_force.overruled {
+        let named = (name, &overruled.certificate);
+        if is_chosen(name).is_some() || is_of_interest(named, consumer, host, site) {
+            candidates.push(Candidate {
+                name,
+                certificate: &overruled.certificate,
+                verdict: Err(overruled.why),
+            });
+        }
     }
     candidates
 }
 
-/// For all sites the certificate that is wanted, and the one that serves.
-pub fn served<'a>(
-    desired: &'a Desired,
-    observed: &'a Observed,
-    now: Timestamp,
-) -> BTreeSet<(&'a CertificateName, &'a CertificateName)> {
-    let own = ProvidedByHost::of(observed);
-    let mut served = BTreeSet::new();
-    for consumer in desired.consumers.values() {
-        for (host, site) in &consumer.sites {
-            let found = serving(consumer, host, site, (observed, &own), now);
-            served.extend(site.certificate.as_ref().zip(found.map(|(name, _)| name)));
-        }
-    }
-    served
-}
-
-/// The certificate that serves a host on a consumer: the one that is pinned, if it is there; else, of those that really
-/// cover it and that the consumer can use, a valid one, the user's own before ours, by its exact name before a wildcard,
-/// the one that is wanted for it before another, the longest valid last. One that has run out is better than none: the
-/// server goes on, and the client says what is wrong.
-pub(super) fn serving<'a>(
+/// Whether somebody could think that this certificate serves the host.
+fn is_of_interest(
+    (name, certificate): Named<'_>,
     consumer: &Consumer,
     host: &Host,
     site: &Site,
-    (observed, own): (&'a Observed, &ProvidedByHost<'a>),
-    now: Timestamp,
-) -> Option<Named<'a>> {
-    let wanted = site.certificate.as_ref()?;
-    let pinned = site
+) -> bool {
+    let Substitutes {
+        master,
+        defaults,
+        strict_parents,
+    } = &consumer.substitutes;
+    let is_wanted = site.certificate.as_ref() == Some(name);
+    let is_pinned = site
         .pin
         .as_ref()
-        .and_then(|pin| observed.held.get_key_value(&pin.certificate));
-    if let Some((name, certificate)) = pinned
-        && can_use(consumer, certificate)
-    {
-        return Some((name, certificate));
+        .is_some_and(|pin| pin.certificate == *name);
+    let is_default = defaults.iter().any(|default| default.certificate == *name);
+    let covers = |host: &Host| certificate.covers(host);
+    let counts_parents = *strict_parents || consumer.substitutes.are_set();
+    is_wanted
+        || is_pinned
+        || is_default
+        || covers(host)
+        || master.as_ref().is_some_and(covers)
+        || counts_parents && host.parents().iter().any(covers)
+}
+
+/// Why a certificate does not serve a host which another one serves, or none.
+fn skipped(
+    certificate: &HeldCertificate,
+    chosen: Option<&Choice<'_>>,
+    (consumer, host): (&Consumer, &Host),
+    now: Timestamp,
+) -> Skipped {
+    let is_users = |certificate: &HeldCertificate| certificate.source == Source::Provided;
+    // Beside one that is for another name, too, that is no reason.
+    let fits = chosen.is_some_and(|chosen| chosen.by.is_substitute());
+    if !certificate.covers(host) && !fits {
+        Skipped::DoesNotCover
+    } else if !certificate.is_valid_at(now) {
+        Skipped::NotValid
+    } else if !can_use(consumer, certificate) {
+        Skipped::NotReadThere
+    } else if chosen.is_some_and(|chosen| is_users(chosen.certificate)) && !is_users(certificate) {
+        Skipped::YoursGoesBefore
+    } else {
+        Skipped::Other
     }
-    let worth = |(name, certificate): &Named<'_>| {
-        let exact = certificate.names.contains(host.as_str());
-        (exact, *name == wanted, certificate.not_after)
+}
+
+/// The certificate that a consumer shows to clients that send a name which no site has, where it shows one.
+pub fn of_unknown<'a>(
+    consumer: &Consumer,
+    in_force: &'a InForce,
+    now: Timestamp,
+) -> Option<(&'a CertificateName, &'a HeldCertificate)> {
+    let choice = Selection::of(&in_force.certificates, now).of_unknown(consumer)?;
+    Some((choice.name, choice.certificate))
+}
+
+/// The certificates that consumers serve.
+#[derive(Debug, Default)]
+pub struct CertificateUse<'a> {
+    /// All that some client is shown.
+    pub in_use: BTreeSet<&'a CertificateName>,
+    /// For certificates that are wanted, another one that does what they are wanted for.
+    pub instead: BTreeMap<&'a CertificateName, &'a CertificateName>,
+}
+
+/// What consumers serve of what is in force.
+pub fn served<'a>(
+    desired: &'a Desired,
+    in_force: &'a InForce,
+    now: Timestamp,
+) -> CertificateUse<'a> {
+    let selection = Selection::of(&in_force.certificates, now);
+    let mut served = CertificateUse::default();
+    for consumer in desired.consumers.values() {
+        let of_unknown = selection.of_unknown(consumer);
+        served.in_use.extend(of_unknown.map(|choice| choice.name));
+        for (host, site) in &consumer.sites {
+            let (Some(wanted), Some(choice)) =
+                (&site.certificate, selection.serving(consumer, host, site))
+            else {
+                continue;
+            };
+            served.in_use.insert(choice.name);
+            // One that is shown for want of it leaves it missing.
+            if !choice.by.is_substitute() {
+                served.instead.insert(wanted, choice.name);
+            }
+        }
+    }
+    let CertificateUse { in_use, instead } = &mut served;
+    instead.retain(|wanted, _| !in_use.contains(wanted));
+    served
+}
+
+impl ChosenBy {
+    /// Whether it serves names that it need not cover.
+    fn is_substitute(&self) -> bool {
+        match self {
+            Self::Parent(_) | Self::Master | Self::Default => true,
+            Self::Pin | Self::Cover | Self::Need => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{super::tests::*, *};
+    use crate::{
+        desire::{
+            LabelRules, desire,
+            tests::{container, proxy, rules as label_rules, snapshot},
+        },
+        fixtures::{held, usual_issuance},
+        observe::Bearer,
     };
-    let can_serve = |(_, certificate): &Named<'_>| {
-        certificate.is_valid_at(now) && can_use(consumer, certificate)
-    };
-    if let Some(best) = own.covering(host).filter(can_serve).max_by_key(worth) {
-        return Some(best);
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    /// A name, and names above it that others are for.
+    const HOST: &str = "a.b.shop.example";
+
+    fn name(word: &str) -> CertificateName {
+        CertificateName::parse(word).expect("a name")
     }
-    // Nearly always it is the one of that name: no need to look at thousands of others then.
-    let ours = observed.held.get_key_value(wanted).filter(can_serve);
-    if let Some((name, certificate)) = ours
-        && certificate.names.contains(host.as_str())
-    {
-        return Some((name, certificate));
+
+    fn host(word: &str) -> Host {
+        Host::parse(word).expect("a name")
     }
-    observed
-        .held
-        .iter()
-        .filter(|(_, certificate)| certificate.covers(host) && can_use(consumer, certificate))
-        .max_by_key(|named| (named.1.is_valid_at(now), worth(named)))
+
+    fn ours(names: &[&str]) -> HeldCertificate {
+        HeldCertificate {
+            source: Source::from(&usual_issuance().issuer),
+            ..held(names)
+        }
+    }
+
+    fn ended(certificate: HeldCertificate) -> HeldCertificate {
+        HeldCertificate {
+            not_after: START - DAY,
+            ..certificate
+        }
+    }
+
+    /// Certificates, each with what it is called.
+    type Held<'a> = &'a [(&'a str, HeldCertificate)];
+
+    fn in_force(all: Held<'_>) -> InForce {
+        let each = all.iter().cloned();
+        InForce {
+            certificates: each
+                .map(|(word, certificate)| (name(word), certificate.into()))
+                .collect::<HeldCertificates>()
+                .into(),
+            ..InForce::default()
+        }
+    }
+
+    fn with(master: Option<&str>, default: Option<&str>, strict_parents: bool) -> LabelRules {
+        LabelRules {
+            master: master.map(host),
+            default_certificate: default.map(name),
+            strict_parents,
+            ..label_rules()
+        }
+    }
+
+    fn app() -> Bearer {
+        container("app", 4).label("host", HOST)
+    }
+
+    /// The name of the certificate that serves, with why.
+    fn serving(
+        rules: &LabelRules,
+        proxy: Bearer,
+        app: Bearer,
+        all: Held<'_>,
+    ) -> Option<(String, ChosenBy)> {
+        let desired = desire(&snapshot([proxy, app]), rules);
+        let consumer = desired.consumers.values().next().expect("the proxy");
+        let site = &consumer.sites[&host(HOST)];
+        let in_force = in_force(all);
+        let found =
+            Selection::of(&in_force.certificates, START).serving(consumer, &host(HOST), site);
+        let told = candidates(consumer, &host(HOST), site, &in_force, START);
+        let told = told.into_iter().find_map(|candidate| {
+            let by = candidate.verdict.ok()?;
+            Some((candidate.name.to_string(), by))
+        });
+        let found = found.map(|choice| (choice.name.to_string(), choice.by));
+        assert_eq!(found, told, "what is told is what is done");
+        found
+    }
+
+    #[test]
+    fn the_rules_of_serving_a_name_hold_in_their_order() {
+        let parent = |word| ChosenBy::Parent(host(word));
+        let plain = with(None, None, false);
+        let all = with(Some("master.example"), Some("spare"), false);
+        let mut held = vec![
+            (HOST, ours(&[HOST])),
+            ("wild", ours(&["*.b.shop.example"])),
+            ("b", ours(&["b.shop.example"])),
+            ("shop", ours(&["shop.example"])),
+            ("main", ours(&["master.example"])),
+            ("spare", ours(&["spare.example"])),
+            ("old", ended(ours(&[HOST]))),
+        ];
+        for (expected, of_plain) in [
+            ((HOST, ChosenBy::Cover), Some((HOST, ChosenBy::Cover))),
+            (("wild", ChosenBy::Cover), Some(("wild", ChosenBy::Cover))),
+            (
+                ("b", parent("b.shop.example")),
+                Some(("old", ChosenBy::Need)),
+            ),
+            (
+                ("shop", parent("shop.example")),
+                Some(("old", ChosenBy::Need)),
+            ),
+            (("main", ChosenBy::Master), Some(("old", ChosenBy::Need))),
+            (("spare", ChosenBy::Default), Some(("old", ChosenBy::Need))),
+            (("old", ChosenBy::Need), Some(("old", ChosenBy::Need))),
+        ] {
+            let owned = |(word, by): (&str, ChosenBy)| (word.to_owned(), by);
+            let found = serving(&all, proxy(), app(), &held);
+            assert_eq!(found, Some(owned(expected)));
+            let found = serving(&plain, proxy(), app(), &held);
+            assert_eq!(found, of_plain.map(owned));
+            held.remove(0);
+        }
+        assert_eq!(serving(&all, proxy(), app(), &held), None);
+    }
+
+    #[test]
+    fn what_can_not_serve_is_passed_over() {
+        let all = with(Some("master.example"), Some("spare"), false);
+        let held = [
+            ("b", ended(ours(&["b.shop.example"]))),
+            ("main", ended(ours(&["master.example"]))),
+            ("mine", ours(&["mine.example"])),
+            ("spare", ended(ours(&["spare.example"]))),
+            ("other", ours(&["other.example"])),
+        ];
+        assert_eq!(serving(&all, proxy(), app(), &held), None);
+        let of_its_own = proxy().label("default-certificate", "mine");
+        assert_eq!(
+            serving(&all, of_its_own, app(), &held),
+            Some(("mine".to_owned(), ChosenBy::Default)),
+            "that of the server"
+        );
+        let pinned = app().label("pin", "spare");
+        assert_eq!(
+            serving(&all, proxy(), pinned, &held),
+            Some(("spare".to_owned(), ChosenBy::Pin)),
+            "even if it has run out"
+        );
+    }
+
+    #[test]
+    fn strict_parents_go_before_a_wildcard_and_not_before_the_name_itself() {
+        let strict = with(None, None, true);
+        let wild = ("wild", ours(&["*.b.shop.example"]));
+        let shop = ("shop", ours(&["shop.example"]));
+        let own = ("own", ours(&[HOST]));
+        let found = |held: Held<'_>| serving(&strict, proxy(), app(), held);
+        assert_eq!(
+            found(&[wild.clone(), shop.clone()]),
+            Some(("shop".to_owned(), ChosenBy::Parent(host("shop.example"))))
+        );
+        assert_eq!(
+            found(&[own, wild.clone(), shop]),
+            Some(("own".to_owned(), ChosenBy::Cover))
+        );
+        assert_eq!(found(&[wild]), Some(("wild".to_owned(), ChosenBy::Cover)));
+    }
+
+    #[test]
+    fn names_that_no_site_has_get_the_default_else_that_of_the_master() {
+        let held = [
+            ("main", ours(&["master.example"])),
+            ("spare", ours(&["spare.example"])),
+        ];
+        let in_force = in_force(&held);
+        for (master, default, expected) in [
+            (None, None, None),
+            (Some("master.example"), None, Some("main")),
+            (Some("master.example"), Some("spare"), Some("spare")),
+            (Some("master.example"), Some("none"), Some("main")),
+        ] {
+            let desired = desire(&snapshot([proxy(), app()]), &with(master, default, false));
+            let consumer = desired.consumers.values().next().expect("the proxy");
+            let found = of_unknown(consumer, &in_force, START);
+            assert_eq!(found.map(|(name, _)| name.as_str()), expected);
+        }
+    }
+
+    #[test]
+    fn a_default_comes_into_the_files_of_unknown_names_and_of_late_sites() {
+        let rules = with(None, Some("spare"), false);
+        let desired = desire(&snapshot([proxy(), app()]), &rules);
+        let mut observed = fresh(&desired);
+        observed.hold(name("spare"), ours(&["spare.example"]));
+        let plan = planned(&desired, &observed, START);
+        let [crate::plan::Action::Deploy(deploy)] = plan.actions.as_slice() else {
+            panic!("{plan:?}")
+        };
+        assert!(deploy.deliver.contains_key(&name("spare")), "{deploy:?}");
+        let file = |word: &str| {
+            let mut files = deploy.write.iter();
+            files
+                .find(|(file, _)| file.as_str().contains(word))
+                .expect("it is there")
+                .1
+        };
+        for word in ["--base", HOST] {
+            assert!(
+                file(word).contains("certificates/spare/fullchain.pem"),
+                "{word}"
+            );
+        }
+        assert!(
+            file(HOST).contains("return 503"),
+            "no browser is sent to it"
+        );
+        let serials: Vec<_> = deploy.proof.serials.keys().collect();
+        assert_eq!(serials, [&host(HOST)]);
+        let unset = desire(&snapshot([proxy(), app()]), &label_rules());
+        let settled = settled(&desired, observed, START);
+        let back = planned(&unset, &settled, START);
+        assert!(!back.actions.is_empty(), "it is taken away again");
+    }
+
+    #[test]
+    fn the_next_look_is_when_a_default_runs_out() {
+        let desired = desire(&snapshot([proxy()]), &with(None, Some("spare"), false));
+        let mut observed = fresh(&desired);
+        let minute = Duration::from_secs(60);
+        let spare = HeldCertificate {
+            not_after: START + minute,
+            ..ours(&["spare.example"])
+        };
+        observed.hold(name("spare"), spare);
+        assert_eq!(
+            planned(&desired, &observed, START).wake,
+            Some(START + minute)
+        );
+        let settled = settled(&desired, observed, START);
+        let over = planned(&desired, &settled, START + minute);
+        let [crate::plan::Action::Deploy(deploy)] = over.actions.as_slice() else {
+            panic!("{over:?}")
+        };
+        let files: Vec<_> = deploy.write.values().cloned().collect();
+        assert!(
+            files.concat().contains("ssl_reject_handshake on"),
+            "{deploy:?}"
+        );
+    }
+
+    #[test]
+    fn a_default_that_can_not_serve_is_complained_about() {
+        let rules = with(None, Some("spare"), false);
+        let desired = desire(&snapshot([proxy(), app()]), &rules);
+        let told = |certificate: Option<HeldCertificate>| {
+            let mut observed = fresh(&desired);
+            if let Some(certificate) = certificate {
+                observed.hold(name("spare"), certificate);
+            }
+            let complaints = planned(&desired, &observed, START).complaints;
+            let of_default = |label: &str| label == "setting default-certificate";
+            complaints
+                .iter()
+                .find(|told| of_default(&told.origin.label))
+                .map(|told| told.problem.clone())
+        };
+        let spare = ours(&["spare.example"]);
+        assert_eq!(told(Some(spare.clone())), None);
+        assert_eq!(
+            told(None).as_deref(),
+            Some("there is no certificate of this name")
+        );
+        let over = told(Some(ended(spare))).expect("it is told");
+        assert!(over.starts_with("it is valid only from "), "{over}");
+    }
 }

@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 
 use super::gate::Gate;
 use crate::{
-    desire::{CertificateFolder, Consumer, Folder, Guard, Path, Route, Site, SiteContent, Tls},
+    desire::{
+        CertificateFolder, Consumer, Folder, Guard, Path, Route, Site, SiteContent, Substitutes,
+        Tls,
+    },
     observe::{CLOSED, HeldCertificate, Shelf},
     render::{AuthView, CertificateView, GateView, MarkView, ProxyView, RouteView, SiteView},
     values::{Block, CertificateName, Host},
@@ -62,6 +65,7 @@ pub(super) struct ServerFacts<'a> {
     has_dns: bool,
     certificates: &'a CertificateFolder,
     trusted_proxies: &'a [Block],
+    substitutes: &'a Substitutes,
 }
 
 impl<'a> ServerFacts<'a> {
@@ -75,6 +79,7 @@ impl<'a> ServerFacts<'a> {
             has_dns,
             certificates,
             trusted_proxies,
+            substitutes,
             ..
         } = consumer;
         Self {
@@ -87,6 +92,7 @@ impl<'a> ServerFacts<'a> {
             has_dns: *has_dns,
             certificates,
             trusted_proxies,
+            substitutes,
         }
     }
 }

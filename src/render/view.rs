@@ -114,8 +114,8 @@ pub struct ProxyView {
     pub public_https_port: u16,
     /// The folder in which challenges appear, as the proxy sees it.
     pub webroot: String,
-    /// The certificate for clients that send no name, because they ask for an address; none where no address is served,
-    /// and nobody else gets one then.
+    /// The certificate for clients that send no name, or one that no site has: that of an address that is served, else the
+    /// default; none where these are refused.
     pub certificate: Option<CertificateView>,
     /// The host name under which its gate is opened.
     pub gate_host: String,

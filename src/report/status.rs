@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     desire::{Complaint, Desired, Kept, LabelRules, Route, Site, SiteContent, asked_in_vain},
     observe::{HeldCertificate, Installed, Observed, Snapshot, Source, Subject, Wait},
-    plan::{self, Notice, Plan, in_force},
+    plan::{self, InForce, Notice, Plan},
     values::{CertificateName, ContainerName, Host, Retry, Timestamp},
 };
 
@@ -257,7 +257,7 @@ impl Status {
             next_look: plan.wake,
             looks: 0,
             at_rest: plan.actions.is_empty() && observed.under_way.is_empty(),
-            certificates: certificates(desired, &in_force(desired, observed, now), now),
+            certificates: certificates(desired, &plan.in_force, now),
             archived: BTreeMap::new(),
             sites: sites(desired, observed),
             consumers: consumers(desired, observed),
@@ -277,28 +277,24 @@ impl Status {
 
 fn certificates(
     desired: &Desired,
-    observed: &Observed,
+    in_force: &InForce,
     now: Timestamp,
 ) -> BTreeMap<CertificateName, CertificateStatus> {
-    let names = desired.certificates.keys().chain(observed.held.keys());
+    let held = &in_force.certificates;
+    let names = desired.certificates.keys().chain(held.keys());
     let status = |name: &CertificateName| CertificateStatus {
         wanted: desired.certificates.contains_key(name),
-        held: observed.held.get(name).cloned(),
+        held: held.get(name).cloned(),
         serves: false,
         instead: None,
         held_up_by: BTreeSet::new(),
         archived_at: None,
     };
     let mut certificates: BTreeMap<_, _> = names.map(|name| (name.clone(), status(name))).collect();
-    let served = plan::served(desired, observed, now);
-    let in_use: BTreeSet<_> = served.iter().map(|(_, served)| *served).collect();
+    let served = plan::served(desired, in_force, now);
     for (name, certificate) in &mut certificates {
-        certificate.serves = in_use.contains(name);
-    }
-    for (wanted, served) in served.iter().filter(|(wanted, _)| !in_use.contains(wanted)) {
-        if let Some(certificate) = certificates.get_mut(*wanted) {
-            certificate.instead = Some((*served).clone());
-        }
+        certificate.serves = served.in_use.contains(name);
+        certificate.instead = served.instead.get(name).map(|instead| (*instead).clone());
     }
     certificates
 }
@@ -399,6 +395,14 @@ mod tests {
         }
     }
 
+    /// A plan that has nothing to do.
+    fn plan(desired: &Desired, observed: &Observed) -> Plan {
+        Plan {
+            in_force: InForce::of(desired, observed, NOW),
+            ..Plan::default()
+        }
+    }
+
     #[test]
     fn what_is_served_is_told_whatever_it_is_called() {
         let name = |word| CertificateName::parse(word).expect("a name");
@@ -416,17 +420,36 @@ mod tests {
         };
         for held in [None, Some(ours)] {
             let mut observed = Observed::default();
-            observed
-                .provided
-                .insert(name("corp"), theirs.clone().into());
+            observed.provide(name("corp"), theirs.clone());
             held.into_iter()
                 .for_each(|held| observed.hold(name("shop.example"), held));
-            let status = Status::of(&desired, &observed, &Plan::default(), NOW);
+            let status = Status::of(&desired, &observed, &plan(&desired, &observed), NOW);
             let [corp, shop] =
                 ["corp", "shop.example"].map(|word| &status.certificates[&name(word)]);
             assert_eq!((corp.serves, shop.serves), (true, false));
             assert_eq!(shop.instead, Some(name("corp")));
             assert_eq!(status.next(), [], "ours is not renewed");
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_another_is_shown_for_want_of_is_missing() {
+        let name = |word| CertificateName::parse(word).expect("a name");
+        let default = proxy().label("default-certificate", "spare");
+        let shop = container("shop", 4).label("host", "shop.example");
+        for (bearers, serves) in [
+            (vec![default.clone(), shop], true),
+            (vec![default], true),
+            (vec![proxy()], false),
+        ] {
+            let desired = desire(&snapshot(bearers), &rules());
+            let mut observed = Observed::default();
+            observed.hold(name("spare"), lasting(&["spare.example"]));
+            let status = Status::of(&desired, &observed, &plan(&desired, &observed), NOW);
+            assert_eq!(status.certificates[&name("spare")].serves, serves);
+            if let Some(shop) = status.certificates.get(&name("shop.example")) {
+                assert_eq!((&shop.held, &shop.instead), (&None, &None));
+            }
         }
     }
 
@@ -457,12 +480,8 @@ mod tests {
             plain,
             container("served", 6).label("host", "served.example"),
         ]);
-        let mut status = Status::of(
-            &desire(&snapshot, &rules()),
-            &observed,
-            &Plan::default(),
-            NOW,
-        );
+        let desired = desire(&snapshot, &rules());
+        let mut status = Status::of(&desired, &observed, &plan(&desired, &observed), NOW);
         status.tell_held_up(&snapshot, &rules());
         let told: Vec<_> = status
             .certificates

@@ -12,7 +12,8 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use thiserror::Error;
 
 use crate::values::{
-    Block, CaTable, CaTableError, ChallengeType, Grants, Issuer, KeyType, nearest,
+    Block, CaTable, CaTableError, CertificateName, ChallengeType, Grants, Host, Issuer, KeyType,
+    nearest,
 };
 pub use cas::CA_SETTINGS;
 use cas::WrittenCas;
@@ -52,6 +53,12 @@ pub struct Settings {
     pub key_type: KeyType,
     /// The CA's word for the kind of certificate.
     pub profile: Option<String>,
+    /// The name whose certificate serves names that none covers.
+    pub master: Option<Host>,
+    /// The certificate that serves where no other can.
+    pub default_certificate: Option<CertificateName>,
+    /// Whether the certificate of the nearest name above goes before a wildcard's.
+    pub strict_parents: bool,
     /// Proxies that are believed.
     pub trusted_proxies: Vec<Block>,
     /// Who may ask for what, if that was said.
@@ -169,6 +176,9 @@ impl Settings {
             challenge: ChallengeType::default(),
             key_type: KeyType::Ec256,
             profile: None,
+            master: None,
+            default_certificate: None,
+            strict_parents: false,
             trusted_proxies: Vec::new(),
             grants: None,
             resync: Duration::ZERO,

@@ -6,7 +6,9 @@ use super::{
         deletion, duration, email, filled, folder, is_json, label_prefix, resync, set, truth,
     },
 };
-use crate::values::{Block, ChallengeTypeError, Grants, GrantsError, KeyTypeError};
+use crate::values::{
+    Block, CertificateName, ChallengeTypeError, Grants, GrantsError, Host, KeyTypeError, NameError,
+};
 
 /// One setting: a row of the settings table, or of the table of one thing that has a name.
 pub struct SettingRow<T = Settings> {
@@ -169,6 +171,40 @@ pub const SETTINGS: &[SettingRow] = &[
         doc: "the CA's word for the kind of certificate that it is asked for, where no label says",
         example: "shortlived",
         read: |settings, value| set(&mut settings.profile, filled(value).map(Some)),
+    },
+    SettingRow {
+        name: "master",
+        value: "NAME",
+        default: DefaultValue::Words("none: names that no certificate covers are refused"),
+        doc: "the name whose certificate serves names that no valid certificate covers. That of the nearest name above goes \
+              before it: of shop.example for a.shop.example. Browsers warn, and are not sent to https by such a one",
+        example: "example.org",
+        read: |settings, value| {
+            let host = Host::parse(value).map_err(|error| error.to_string());
+            set(&mut settings.master, host.map(Some))
+        },
+    },
+    SettingRow {
+        name: "default-certificate",
+        value: "NAME",
+        default: DefaultValue::Words("none: names that no certificate covers are refused"),
+        doc: "which of the certificates that are there serves where none covers a name, and neither a name above nor the \
+              master has one; and clients that send no name. A label of the same name on a proxy goes before it",
+        example: "corp",
+        read: |settings, value| {
+            let name = CertificateName::parse(value)
+                .map_err(|NameError(_)| "it can't be a folder's name".to_owned());
+            set(&mut settings.default_certificate, name.map(Some))
+        },
+    },
+    SettingRow {
+        name: "strict-parents",
+        value: "BOOL",
+        default: DefaultValue::Value("false"),
+        doc: "that a name without a certificate of its own is served that of the nearest name above, even if it does not \
+              cover it and a wildcard does",
+        example: "true",
+        read: |settings, value| set(&mut settings.strict_parents, truth(value)),
     },
     SettingRow {
         name: "resync",

@@ -150,6 +150,22 @@ impl Host {
         Some(format!("*.{parent}"))
     }
 
+    /// The names above it, the nearest first; an address has none.
+    pub fn parents(&self) -> Vec<Self> {
+        let mut parents = Vec::new();
+        let mut rest = &*self.text;
+        while self.address().is_none()
+            && let Some((_, above)) = rest.split_once('.')
+        {
+            parents.push(Self {
+                text: above.into(),
+                kind: Kind::Name,
+            });
+            rest = above;
+        }
+        parents
+    }
+
     /// Whether no public CA can issue for it: a name for local use, or an address that is not reached from everywhere.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc6761#section-6>, <https://www.rfc-editor.org/rfc/rfc6890#section-2.2>
@@ -233,6 +249,21 @@ mod tests {
 
     fn host(word: &str) -> Host {
         Host::parse(word).unwrap()
+    }
+
+    #[test]
+    fn names_above_come_the_nearest_first() {
+        for (word, expected) in [
+            ("a.b.example", &["b.example", "example"][..]),
+            ("*.b.example", &["b.example", "example"]),
+            ("example", &[]),
+            ("10.0.0.1", &[]),
+            ("fd00::1", &[]),
+        ] {
+            let parents = Host::parse(word).unwrap().parents();
+            let parents: Vec<_> = parents.iter().map(Host::as_str).collect();
+            assert_eq!(parents, expected, "{word}");
+        }
     }
 
     #[test]

@@ -238,6 +238,7 @@ fn shown(case: &Case) -> String {
             "13-trusted-proxies.txt",
             "15-further-names.txt",
             "18-behind-a-balancer.txt",
+            "24-no-certificate-covers.txt",
         ]
         .iter()
         .any(|file| case.path.ends_with(file));
@@ -524,6 +525,19 @@ async fn without_an_address_unknown_names_are_shown_nothing() {
     assert_eq!(nginx.shows("shop.example").await, Ok("shop.example"));
     for host in ["unknown.example", "192.0.2.7"] {
         assert!(nginx.shows(host).await.is_err(), "{host}");
+    }
+}
+
+#[tokio::test]
+async fn names_that_no_certificate_covers_are_shown_the_nearest_one_else_the_default() {
+    let nginx = Nginx::serving("24-no-certificate-covers").await;
+    for (host, certificate) in [
+        ("a.shop.example", "shop.example"),
+        ("blog.example", "spare.example"),
+        ("unknown.example", "spare.example"),
+        ("192.0.2.7", "spare.example"),
+    ] {
+        assert_eq!(nginx.shows(host).await, Ok(certificate), "{host}");
     }
 }
 

@@ -183,7 +183,8 @@ pub const LABELS: &[LabelRow] = &[
         syntax: "hosts, separated by commas or blanks",
         default: "none",
         doc: "further names on the site's certificate, which are not served here; the CA's challenges for them are \
-              answered. With several hosts, certificate has to say which one is meant",
+              answered. With several hosts, certificate has to say which one is meant. A site of the same Compose project that \
+              serves one of them, and has no label about its certificate, is served this one and orders none of its own",
         example: "mail.shop.example",
         read: Reader::Names(|site, host| {
             site.names.insert(host);
@@ -338,6 +339,19 @@ pub const LABELS: &[LabelRow] = &[
         doc: "where browsers find the server's https: redirects go there, and apps are told so",
         example: "8443",
         read: Reader::Consumer(|spec, value| set(&mut spec.proxy.public_https_port, port(value))),
+    },
+    LabelRow {
+        key: "default-certificate",
+        syntax: "the name of a certificate",
+        default: "the setting default-certificate",
+        doc: "which of the certificates that are there clients of the server get who send no name, or one that no valid \
+              certificate covers. A name that no site has is answered with 404 under it",
+        example: "corp",
+        read: Reader::Consumer(|spec, value| {
+            let name = CertificateName::parse(value)
+                .map_err(|NameError(_)| "it can't be a folder's name".to_owned());
+            set(&mut spec.proxy.default_certificate, name.map(Some))
+        }),
     },
     LabelRow {
         key: "owner",

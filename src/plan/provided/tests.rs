@@ -109,9 +109,7 @@ fn planned(
     let (desired, mut observed) = world(is_shared);
     held.into_iter()
         .for_each(|held| observed.hold(name(HOST), held));
-    observed
-        .provided
-        .insert(name(provided.0), provided.1.into());
+    observed.provide(name(provided.0), provided.1);
     let first = plan(&desired, &observed, &templates(), &rules(), NOW);
     let served = first.actions.iter().find_map(|action| match action {
         Action::Deploy(deploy) => Some(deploy.proof.serials.values().cloned().collect::<String>()),
@@ -331,11 +329,7 @@ fn a_proxy_that_reads_our_folder_finds_the_users_beside_ours() {
     ] {
         let (desired, mut observed) = world(true);
         match provided {
-            true => drop(
-                observed
-                    .provided
-                    .insert(name(HOST), theirs(&[HOST], 1).into()),
-            ),
+            true => observed.provide(name(HOST), theirs(&[HOST], 1)),
             false => observed.hold(name(HOST), ours(1)),
         };
         let plan = plan(&desired, &observed, &templates(), &rules(), NOW);
@@ -381,9 +375,7 @@ fn one_of_the_users_in_live_is_never_replaced_while_it_is_valid() {
 fn the_next_look_is_at_the_end_of_what_is_served() {
     let (desired, mut observed) = world(false);
     observed.hold(name(HOST), ours(1));
-    observed
-        .provided
-        .insert(name("wild"), theirs(&["*.example"], 89).into());
+    observed.provide(name("wild"), theirs(&["*.example"], 89));
     let rules = PlanRules {
         resync: DAY * 90,
         ..rules()
@@ -417,7 +409,7 @@ fn one_that_is_not_valid_yet_is_looked_at_when_it_is() {
         not_before: NOW + DAY,
         ..theirs(&[HOST], 1)
     };
-    observed.provided.insert(name("later"), later.into());
+    observed.provide(name("later"), later);
     let rules = PlanRules {
         resync: DAY * 90,
         ..rules()
@@ -432,7 +424,7 @@ fn one_that_is_not_valid_yet_is_looked_at_when_it_is() {
 
 /// Puts a certificate of the user's there, which the proxy then refuses.
 fn refuse(desired: &Desired, observed: &mut Observed, called: &str, theirs: HeldCertificate) {
-    observed.provided.insert(name(called), theirs.into());
+    observed.provide(name(called), theirs);
     let next = plan(desired, observed, &templates(), &rules(), NOW);
     let [Action::Deploy(deploy)] = next.actions.as_slice() else {
         panic!("{next:?}")
@@ -468,9 +460,7 @@ fn ours_is_renewed_while_a_server_refuses_the_users_under_any_name() {
     for called in [HOST, "corp"] {
         let (desired, mut observed) = world(false);
         observed.hold(name(HOST), ours(80));
-        observed
-            .provided
-            .insert(name(called), theirs(&[HOST], 1).into());
+        observed.provide(name(called), theirs(&[HOST], 1));
         assert_eq!(obtained(&desired, &observed), None, "{called}");
         refuse(&desired, &mut observed, called, theirs(&[HOST], 1));
         assert_eq!(
@@ -522,9 +512,7 @@ fn what_a_site_was_seen_to_take_of_the_users_does_not_make_room_for_ours() {
     let (desired, observed) = served(false, 1);
     let planned = |observed: &Observed| plan(&desired, observed, &templates(), &rules(), NOW);
     let mut observed = observed;
-    observed
-        .provided
-        .insert(name(HOST), theirs(&[HOST], 1).into());
+    observed.provide(name(HOST), theirs(&[HOST], 1));
     let next = planned(&observed);
     observed = foresee(&observed, &next, NOW);
     let given = |observed: &Observed| {
@@ -566,7 +554,7 @@ fn what_a_site_was_seen_to_take_of_the_users_does_not_make_room_for_ours() {
         digest: Digest::of("newer"),
         ..theirs(&[HOST], 0)
     };
-    observed.provided.insert(name(HOST), newer.clone().into());
+    observed.provide(name(HOST), newer.clone());
     let next = plan(&changed, &observed, &templates(), &rules(), NOW);
     observed = foresee(&observed, &next, NOW);
     assert_eq!(given(&observed), newer.digest);

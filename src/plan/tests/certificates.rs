@@ -167,3 +167,53 @@ fn a_tool_that_names_the_files_of_a_certificate_blames_that() {
 fn told_by(desired: &Desired, observed: &Observed) -> Vec<String> {
     told(desired, observed, START)
 }
+
+#[test]
+fn a_child_that_is_added_to_its_parents_names_is_one_order_and_is_served_that_certificate() {
+    let parent = |names: &str| {
+        container("parent", 4)
+            .label("host", "example.org")
+            .label("names", names)
+    };
+    let child = |number: u8| {
+        let host = format!("{}.example.org", ["a", "b"][usize::from(number - 5)]);
+        container(&format!("child{number}"), number).label("host", &host)
+    };
+    let before = desired([proxy(), parent("a.example.org"), child(5)]);
+    let mut observed = settled(&before, fresh(&before), START);
+    let names: Vec<_> = observed.held.keys().map(CertificateName::as_str).collect();
+    assert_eq!(names, ["example.org"], "of two sites");
+    let after = desired([
+        proxy(),
+        parent("a.example.org b.example.org"),
+        child(5),
+        child(6),
+    ]);
+    let (mut orders, mut served) = (Vec::new(), BTreeSet::new());
+    for _ in 0..10 {
+        let plan = planned(&after, &observed, START);
+        for action in &plan.actions {
+            match action {
+                Action::Obtain(obtain) => orders.push((obtain.certificate.to_string(), obtain.why)),
+                Action::Deploy(deploy) => {
+                    served.extend(deploy.proof.serials.keys().map(ToString::to_string))
+                }
+                Action::TakeBack(_) => panic!("nothing is refused"),
+            }
+        }
+        observed = foresee(&observed, &plan, START);
+    }
+    assert_eq!(orders, [("example.org".to_owned(), Why::NamesChanged)]);
+    assert_eq!(
+        served,
+        ["b.example.org".to_owned()].into(),
+        "the others are as they were"
+    );
+    let installed = observed.installed.values().next().expect("the proxy");
+    let given: Vec<_> = installed
+        .certificates
+        .keys()
+        .map(CertificateName::as_str)
+        .collect();
+    assert_eq!(given, ["example.org"]);
+}

@@ -3,6 +3,11 @@
 use proptest::{collection::vec, prelude::*};
 
 use super::{refusals::Refusing, *};
+use crate::{
+    desire::LabelRules,
+    fixtures::held,
+    observe::{HeldCertificate, Shelf},
+};
 
 /// Something that happens in the simulated world.
 #[derive(Clone, Debug)]
@@ -21,6 +26,15 @@ enum Happening {
     Later {
         minutes: u32,
     },
+    /// The user puts a certificate there that is valid for some days, or takes it away.
+    Provided {
+        called: usize,
+        covers: usize,
+        days: u32,
+    },
+    Withdrawn {
+        called: usize,
+    },
     /// The user's folder holds these templates from now on.
     Templates {
         number: usize,
@@ -30,6 +44,10 @@ enum Happening {
         outcomes: Vec<Outcome>,
     },
 }
+
+/// Folders in which the user puts certificates, and what these are for.
+const CALLED: [&str; 3] = ["a.example", "b.example", "corp"];
+const COVERED: [&str; 3] = ["a.example", "b.example", "*.example"];
 
 /// The host whose site the proxy of the simulated world refuses.
 const REFUSED: &str = "d.example";
@@ -94,13 +112,26 @@ fn happening() -> impl Strategy<Value = Happening> {
         (4u8..8).prop_map(|number| Happening::Gone { number }),
         any::<bool>().prop_map(|runs| Happening::Proxy { runs }),
         (1u32..200_000).prop_map(|minutes| Happening::Later { minutes }),
+        (0..CALLED.len(), 0..COVERED.len(), 1u32..60).prop_map(|(called, covers, days)| {
+            Happening::Provided {
+                called,
+                covers,
+                days,
+            }
+        }),
+        (0..CALLED.len()).prop_map(|called| Happening::Withdrawn { called }),
         (0..EDITIONS.len()).prop_map(|number| Happening::Templates { number }),
         vec(outcome, 8).prop_map(|outcomes| Happening::Turn { outcomes }),
     ]
 }
 
+fn called_so(number: usize) -> CertificateName {
+    CertificateName::parse(CALLED[number]).expect("a name")
+}
+
 struct World {
     snapshot: Snapshot,
+    rules: LabelRules,
     observed: Observed,
     now: Timestamp,
     proxy: Refusing,
@@ -112,12 +143,21 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    /// With or without what serves names that no certificate covers.
+    fn new(has_substitutes: bool) -> Self {
+        let rules = match has_substitutes {
+            true => LabelRules {
+                master: Host::parse("b.example").ok(),
+                default_certificate: Some(called_so(CALLED.len() - 1)),
+                ..label_rules()
+            },
+            false => label_rules(),
+        };
         let snapshot = Snapshot {
             own: Some(own()),
             ..snapshot([proxy()])
         };
-        let mut observed = fresh(&desire(&snapshot, &label_rules()));
+        let mut observed = fresh(&desire(&snapshot, &rules));
         // From a time when it took that site.
         let text = InstalledFile::heading("#", &["10.0.0.4:8080".parse().expect("an address")]);
         let before = InstalledFile::read(text.as_bytes()).expect("it is ours");
@@ -129,6 +169,7 @@ impl World {
         proxy.refuses_text("# bad\n");
         Self {
             snapshot,
+            rules,
             observed,
             now: START,
             proxy,
@@ -141,7 +182,7 @@ impl World {
     }
 
     fn desired(&self) -> Desired {
-        desire(&self.snapshot, &label_rules())
+        desire(&self.snapshot, &self.rules)
     }
 
     fn planned(&self, desired: &Desired, observed: &Observed) -> Plan {
@@ -184,6 +225,23 @@ impl World {
                     .values_mut()
                     .find(|c| c.name.as_str() == "proxy");
                 Rc::make_mut(proxy.expect("it is always there")).state = state(*runs);
+            }
+            Happening::Provided {
+                called,
+                covers,
+                days,
+            } => {
+                let provided = HeldCertificate {
+                    not_before: self.now,
+                    not_after: self.now + 24 * HOUR * *days,
+                    digest: Digest::of_parts([COVERED[*covers], &self.now.to_string()]),
+                    shelf: Shelf::Provided,
+                    ..held(&[COVERED[*covers]])
+                };
+                self.observed.provide(called_so(*called), provided);
+            }
+            Happening::Withdrawn { called } => {
+                Rc::make_mut(&mut self.observed.provided).remove(&called_so(*called));
             }
             Happening::Templates { number } => {
                 (self.templates, self.number) = (edition(*number), *number);
@@ -259,8 +317,8 @@ proptest! {
     #![proptest_config(crate::values::chance::fixed(128))]
 
     #[test]
-    fn the_laws_hold_in_any_world(happenings in vec(happening(), 1..40)) {
-        let mut world = World::new();
+    fn the_laws_hold_in_any_world(happenings in vec(happening(), 1..40), has_substitutes in any::<bool>()) {
+        let mut world = World::new(has_substitutes);
         for happening in &happenings {
             world.happen(happening);
             let desired = world.desired();
@@ -268,7 +326,7 @@ proptest! {
             let templates = Rc::clone(&world.templates);
 
             // What is remembered changes nothing.
-            let read = world.reading.desire(&world.snapshot, &label_rules());
+            let read = world.reading.desire(&world.snapshot, &world.rules);
             prop_assert_eq!(&first, &world.memory.plan(&read, &world.observed, &templates, &rules(), world.now));
             // Same in, same out.
             prop_assert_eq!(&first, &world.planned(&desired, &world.observed));
@@ -288,9 +346,14 @@ proptest! {
                 Action::TakeBack(_) | Action::Obtain(_) => None,
             }) {
                 for host in deploy.consumer.sites.keys() {
-                    let held = world.observed.held.values().any(|certificate| certificate.covers(host));
+                    let mut certificates = world.observed.held.values().chain(world.observed.provided.values());
+                    let held = certificates.any(|certificate| certificate.covers(host));
                     let file = deploy.write.get(&site_file(host));
-                    prop_assert!(file.is_none_or(|text| text.contains("ssl_certificate ") == held));
+                    let is_good = |has_tls: bool| match has_substitutes {
+                        true => has_tls || !held,
+                        false => has_tls == held,
+                    };
+                    prop_assert!(file.is_none_or(|text| is_good(text.contains("ssl_certificate "))));
                 }
             }
         }

@@ -1,30 +1,29 @@
 use super::{Inspection, rough};
 use crate::{
     observe::{HeldCertificate, Source, Subject},
-    plan::{self, Candidate, Skipped},
+    plan::{self, Candidate, ChosenBy, Skipped},
     report::Findings,
-    values::{CertificateName, Issuer, Retry},
+    values::{CertificateName, Host, Issuer, Retry},
 };
 
 /// Which certificate is served and why, which are not and why not, and what came of getting one.
 pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {
-    let Some(site) = facts.site() else { return };
+    let Some(site) = facts.site() else {
+        return tell_unknown(facts, told);
+    };
     let Some(wanted) = &site.certificate else {
         return told.note("certificate", "none is wanted: its label says tls=off");
     };
-    let observed = plan::in_force(facts.desired, facts.observed, facts.now);
     let Some(proxy) = facts.proxies().next() else {
         return;
     };
-    let candidates = plan::candidates(proxy, facts.host, site, &observed, facts.now);
-    let chosen = candidates
-        .iter()
-        .find(|candidate| candidate.skipped.is_none());
-    let is_own = chosen.is_some_and(|chosen| chosen.certificate.source == Source::Provided);
+    let candidates = plan::candidates(proxy, facts.host, site, &facts.plan.in_force, facts.now);
+    let chosen = candidates.iter().find_map(|candidate| {
+        let by = candidate.verdict.as_ref().ok()?;
+        Some((candidate, by))
+    });
     match chosen {
-        Some(Candidate {
-            name, certificate, ..
-        }) => tell_held(facts, name, certificate, wanted, told),
+        Some((candidate, by)) => tell_held(facts, (candidate, by), wanted, told),
         None => told.problem(
             "certificate",
             "there is none yet; https is refused until it is there",
@@ -34,10 +33,10 @@ pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {
     for Candidate {
         name,
         certificate,
-        skipped,
+        verdict,
     } in &candidates
     {
-        let Some(skipped) = skipped else { continue };
+        let Err(skipped) = verdict else { continue };
         let why = match skipped {
             Skipped::DoesNotCover => format!("it is for {}", listed(certificate)),
             Skipped::NotValid => {
@@ -47,28 +46,23 @@ pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {
                 )
             }
             Skipped::NotReadThere => "a proxy reads it as it lies there, and can't".to_owned(),
-            Skipped::Other if is_own && certificate.source != Source::Provided => {
-                "one of your own goes before it".to_owned()
-            }
+            Skipped::YoursGoesBefore => "one of your own goes before it".to_owned(),
             Skipped::Other => "the one above fits better".to_owned(),
         };
-        told.note("certificate", format!("not {name}: {why}"));
+        let folder = certificate.shelf.folder();
+        told.note("certificate", format!("not {folder}/{name}: {why}"));
     }
     tries(facts, wanted, told);
 }
 
 fn tell_held(
     facts: &Inspection<'_>,
-    name: &CertificateName,
-    held: &HeldCertificate,
+    (candidate, by): (&Candidate<'_>, &ChosenBy),
     wanted: &CertificateName,
     told: &mut Findings,
 ) {
-    let how = match (held.names.contains(facts.host.as_str()), name == wanted) {
-        (true, true) => "the one that is wanted for it",
-        (true, false) => "it is for this very name",
-        (false, _) => "it covers the name by a wildcard",
-    };
+    let (name, held) = (candidate.name, candidate.certificate);
+    let how = how(facts.host, candidate, by, wanted);
     let HeldCertificate {
         issuer,
         serial,
@@ -79,7 +73,13 @@ fn tell_held(
         "{name}, from {issuer}, serial {serial}: {how}; valid until {}",
         facts.at(*not_after)
     );
-    if held.is_valid_at(facts.now) {
+    if !held.covers(facts.host) {
+        let refused = format!(
+            "{says}: browsers refuse it, since it is for {}",
+            listed(held)
+        );
+        told.problem("certificate", refused, "");
+    } else if held.is_valid_at(facts.now) {
         told.ok("certificate", says);
         tell_renewal(facts, held, told);
     } else {
@@ -91,6 +91,39 @@ fn tell_held(
     }
     if let Some(wanted) = facts.desired.certificates.get(wanted) {
         tell_other_issuer(facts, held, &wanted.issuance.issuer, told);
+    }
+}
+
+/// Why this certificate is the one.
+fn how(host: &Host, candidate: &Candidate<'_>, by: &ChosenBy, wanted: &CertificateName) -> String {
+    let is_exact = candidate.certificate.names.contains(host.as_str());
+    let how = match by {
+        ChosenBy::Pin => "a label pins it",
+        ChosenBy::Cover | ChosenBy::Need => match (is_exact, candidate.name == wanted) {
+            (true, true) => "the one that is wanted for it",
+            (true, false) => "it is for this very name",
+            (false, _) => "it covers the name by a wildcard",
+        },
+        ChosenBy::Parent(parent) => {
+            return format!("it is that of {parent}, the nearest name above that has one");
+        }
+        ChosenBy::Master => "it is that of the setting master, since none covers the name",
+        ChosenBy::Default => "it is the default-certificate, since none covers the name",
+    };
+    how.to_owned()
+}
+
+/// The certificates that are shown to clients that ask for a name which no site has.
+fn tell_unknown(facts: &Inspection<'_>, told: &mut Findings) {
+    for consumer in facts.desired.consumers.values() {
+        let shown = plan::of_unknown(consumer, &facts.plan.in_force, facts.now);
+        if let Some((name, _)) = shown {
+            let says = format!(
+                "no site has this name; {} answers it with 404 under {name}",
+                consumer.name
+            );
+            told.note("certificate", says);
+        }
     }
 }
 

@@ -222,11 +222,10 @@ fn tell_serial(
         return;
     };
     let name = &proxy.name;
-    let observed = plan::in_force(facts.desired, facts.observed, facts.now);
-    let candidates = plan::candidates(proxy, facts.host, site, &observed, facts.now);
+    let candidates = plan::candidates(proxy, facts.host, site, &facts.plan.in_force, facts.now);
     let expected = candidates
         .iter()
-        .find(|candidate| candidate.skipped.is_none())
+        .find(|candidate| candidate.verdict.is_ok())
         .map(|found| &found.certificate.serial);
     match (seen, expected) {
         (Ok(serial), Some(expected)) if serial == expected => {

@@ -11,7 +11,7 @@ use crate::{
     fixtures::{held, plan_rules},
     observe::{
         Attempt, Bearer, BearerState, BusyCa, Health, HeldCertificate, Holder, Installed, Progress,
-        Removed, Subject, Wait,
+        Removed, Shelf, Subject, Wait,
     },
     plan::{foresee, plan},
     render::Templates,
@@ -539,6 +539,12 @@ fn what_was_skipped_is_told_with_its_reason() {
         let name = crate::values::CertificateName::parse(name).expect("a name");
         world.observed.hold(name, certificate);
     }
+    let users = HeldCertificate {
+        shelf: Shelf::Provided,
+        ..held(&["more.example"], now - 10, now - 9)
+    };
+    let longer = crate::values::CertificateName::parse("longer").expect("a name");
+    world.observed.provide(longer, users);
     world.settles = false;
     let told = world.told();
     let notes: Vec<_> = told
@@ -551,11 +557,53 @@ fn what_was_skipped_is_told_with_its_reason() {
     for piece in [
         "longer, from Test",
         "it is for this very name",
-        "not old: it is not valid",
-        "not shop.example: it is for other.example",
-        "not wild: the one above fits better",
+        "not live/old: it is not valid",
+        "not live/shop.example: it is for other.example",
+        "not live/wild: the one above fits better",
+        "not provided/longer: it is not valid",
         "put there by hand",
     ] {
         assert!(text.contains(piece), "{piece} is not in\n{text}");
     }
+}
+
+#[test]
+fn a_certificate_that_does_not_cover_the_name_is_told_with_why_it_serves() {
+    let told = |host: &str, default: &str| {
+        let mut world = World::well();
+        world.host = Host::parse(host).expect("a name");
+        world.containers = vec![
+            proxy().label("default-certificate", default),
+            container("shop", 4).label("host", "a.shop.example"),
+        ];
+        for (word, covered) in [("shop.example", "shop.example"), ("spare", "spare.example")] {
+            let name = crate::values::CertificateName::parse(word).expect("a name");
+            world.observed.hold(name, held(&[covered]));
+        }
+        world.settles = false;
+        let told = world.told();
+        let told = told
+            .0
+            .into_iter()
+            .filter(|finding| finding.about == "certificate");
+        told.map(|finding| finding.says).collect::<Vec<_>>()
+    };
+    let told_of_site = told("a.shop.example", "spare");
+    let [chosen, skipped] = told_of_site.as_slice() else {
+        panic!("{told_of_site:?}")
+    };
+    assert!(
+        chosen.contains("it is that of shop.example, the nearest name above that has one"),
+        "{chosen}"
+    );
+    assert!(
+        chosen.ends_with("browsers refuse it, since it is for shop.example"),
+        "{chosen}"
+    );
+    assert_eq!(skipped, "not live/spare: the one above fits better");
+    assert_eq!(
+        told("unknown.example", "spare"),
+        ["no site has this name; proxy answers it with 404 under spare"]
+    );
+    assert_eq!(told("unknown.example", "none"), [""; 0]);
 }
