@@ -43,7 +43,7 @@ pub enum Shelf {
     Live,
     /// The user's own, which we never write.
     Provided,
-    /// The same, without a `fullchain.pem`: certificate and chain are files of their own.
+    /// The same, without a `fullchain.pem` and `privkey.pem`: in files of other names, or certificate and chain in two.
     ProvidedInParts,
 }
 

@@ -36,7 +36,7 @@ pub enum About {
     BeginsLater(Timestamp),
     /// It does not cover what labels want under its name: these names.
     LacksNames(BTreeSet<String>),
-    /// This consumer needs a `fullchain.pem`.
+    /// This consumer needs a `fullchain.pem` and a `privkey.pem`.
     InParts(ContainerName),
     /// A consumer can't read it as it is written.
     Irregular {
@@ -146,13 +146,14 @@ impl fmt::Display for Notice {
             }
             About::InParts(consumer) => write!(
                 f,
-                "has no fullchain.pem, which {consumer} reads there; write one with \
-                 `cat cert.pem chain.pem > fullchain.pem`"
+                "has no fullchain.pem and privkey.pem, which {consumer} reads there; write the certificate and its chain \
+                 into the one, as with `cat cert.pem chain.pem > fullchain.pem`, and the key into the other"
             ),
             About::Irregular { consumer, problem } => write!(
                 f,
-                "can't be read by {consumer}, which reads it as it lies there: {problem}. Put each marker on a line of its \
-                 own, without blank lines between; until then one of ours is served"
+                "can't be read by {consumer}, which reads it as it lies there: {problem}. Write it anew with `openssl \
+                 x509` or `openssl pkey`, each marker on a line of its own, without blank lines between or a password; until \
+                 then one of ours is served"
             ),
         }
     }

@@ -15,10 +15,11 @@ use super::{
     Folders,
     files::{self, Durability, PRIVATE, PUBLIC},
     memory::{Memory, Seen},
+    provided::read_provided,
     state::read_json,
     version::{
         Provenance, Version, four_files, is_copied, missing, read_copy, read_version, refused,
-        shelf, write_about,
+        write_about,
     },
 };
 use crate::{
@@ -94,11 +95,9 @@ impl CertificateStore for Folders {
 
     fn mend(&self, name: &CertificateName, repair: &Repair) -> Result<(), DiskError> {
         match (repair, self.read_live(name)) {
-            (Repair::Copy, Ok(certificate)) => self.write_copy(
-                name,
-                &read_version(&self.live(name), Shelf::Live)?,
-                certificate.source,
-            ),
+            (Repair::Copy, Ok(certificate)) => {
+                self.write_copy(name, &read_version(&self.live(name))?, certificate.source)
+            }
             (Repair::Copy, Err(fault)) => Err(fault),
             (Repair::Live { .. }, Ok(_)) => Ok(()),
             (Repair::Live { .. }, Err(_)) => {
@@ -166,7 +165,7 @@ impl Folders {
             Err(problem) => return self.look_at_copy(name, problem, &mut look.found),
         };
         if !is_known {
-            tell_exposed(&folder, &mut look.found);
+            tell_exposed(folder.join("privkey.pem"), &mut look.found);
         }
         if !is_known
             && matches!(certificate.source, Source::Acme(_))
@@ -205,7 +204,7 @@ impl Folders {
     /// certificate that can be served is never given up for what is said about it.
     fn read_live(&self, name: &CertificateName) -> Result<HeldCertificate, DiskError> {
         let folder = self.live(name);
-        let version = read_version(&folder, Shelf::Live)?;
+        let version = read_version(&folder)?;
         let (digest, about) = (version.digest(), folder.join("about.json"));
         let checked = |source| version.check(source).map_err(|error| refused(name, error));
         if self.owner(name) != Owner::Us {
@@ -227,9 +226,9 @@ impl Folders {
         name: &CertificateName,
         digest: Digest,
     ) -> Result<Version, DiskError> {
-        let live = read_version(&self.live(name), Shelf::Live);
+        let live = read_version(&self.live(name));
         let provided = self.certificates.join("provided").join(name.as_str());
-        let provided = read_version(&provided, shelf(&provided));
+        let provided = read_provided(&provided).map(|provided| provided.version);
         if provided.is_err() && live.is_err() {
             return live;
         }
@@ -364,22 +363,18 @@ fn entries(folder: &Path, found: &mut Certificates) -> Result<Vec<String>, DiskE
 }
 
 fn look_at_provided(folder: &Path, name: CertificateName, found: &mut Certificates) {
-    let shelf = shelf(folder);
-    let read = read_version(folder, shelf).and_then(|version| {
-        let checked = version.check(Source::Provided);
-        checked.map_err(|error| refused(folder.display(), error))
+    let read = read_provided(folder).and_then(|provided| {
+        let checked = provided.version.check(Source::Provided);
+        let certificate = HeldCertificate {
+            shelf: provided.shelf,
+            ..checked.map_err(|error| refused(folder.display(), error))?
+        };
+        Ok((certificate, folder.join(provided.key_file)))
     });
     match read {
-        Ok(certificate) => {
-            tell_exposed(folder, found);
-            found.provided.insert(
-                name,
-                HeldCertificate {
-                    shelf,
-                    ..certificate
-                }
-                .into(),
-            );
+        Ok((certificate, key)) => {
+            tell_exposed(key, found);
+            found.provided.insert(name, certificate.into());
         }
         Err(fault) => {
             if matches!(fault, DiskError::Io { .. }) {
@@ -390,8 +385,7 @@ fn look_at_provided(folder: &Path, name: CertificateName, found: &mut Certificat
     }
 }
 
-fn tell_exposed(folder: &Path, found: &mut Certificates) {
-    let path = folder.join("privkey.pem");
+fn tell_exposed(path: PathBuf, found: &mut Certificates) {
     if files::is_open_to_others(&path) {
         found.faults.push(DiskError::Exposed { path });
     }

@@ -35,6 +35,7 @@ mod look;
 mod memory;
 mod named;
 mod orders;
+mod provided;
 mod records;
 mod responder;
 mod shared;

@@ -1,6 +1,7 @@
 //! Folders as they really lie on a disk: modes, links, versions, and what a crash or a stranger may leave there.
 
 mod damage;
+mod forms;
 mod memory;
 mod provided;
 mod records;
