@@ -97,6 +97,17 @@ fn create_with(
     write().map_err(told("write", path))
 }
 
+/// Takes the right to read a file away from all but its owner. What a link leads to is not touched.
+pub(super) fn close(path: &Path) -> Result<(), DiskError> {
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits())
+        .open(path);
+    opened
+        .and_then(|file| file.set_permissions(Permissions::from_mode(PRIVATE)))
+        .map_err(told("set the mode of", path))
+}
+
 /// Takes a file away; one that is not there is fine.
 pub(super) fn remove(path: &Path) -> Result<(), DiskError> {
     match fs::remove_file(path) {

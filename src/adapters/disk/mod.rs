@@ -28,6 +28,7 @@ mod accounts;
 mod attempts;
 mod certificates;
 mod consumers;
+mod copied_over;
 mod deployed;
 mod files;
 mod lock;

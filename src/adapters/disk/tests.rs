@@ -1,5 +1,6 @@
 //! Folders as they really lie on a disk: modes, links, versions, and what a crash or a stranger may leave there.
 
+mod copied_over;
 mod damage;
 mod forms;
 mod memory;

@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
@@ -29,6 +30,47 @@ const LARGEST: u64 = 1 << 20;
 #[derive(Serialize, Deserialize)]
 pub(super) struct Provenance {
     pub source: Source,
+    /// The files as we wrote them. None in older versions: those can't be told from what was copied over them.
+    #[serde(default)]
+    pub files: BTreeMap<String, Digest>,
+    /// Digest of those: damage to them must not make a certificate of ours look like the user's.
+    #[serde(default)]
+    seal: Option<Digest>,
+}
+
+impl Provenance {
+    fn of(version: &Version, source: Source) -> Self {
+        let files = four_files(&version.fullchain, &version.privkey).into_iter();
+        let files = files.map(|(file, text, _)| (file.to_owned(), Digest::of(text.as_bytes())));
+        let files = files.collect();
+        Self {
+            source,
+            seal: Some(sealed(&files)),
+            files,
+        }
+    }
+}
+
+fn sealed(files: &BTreeMap<String, Digest>) -> Digest {
+    Digest::of_parts(
+        files
+            .iter()
+            .map(|(file, digest)| format!("{file} {digest}")),
+    )
+}
+
+/// What is said about the version in a folder; `None` when nothing is.
+pub(super) fn read_about(folder: &Path) -> Result<Option<Provenance>, DiskError> {
+    let path = folder.join("about.json");
+    match read_json::<Provenance>(&path)? {
+        Some(about) if about.seal.is_some_and(|seal| seal != sealed(&about.files)) => {
+            Err(DiskError::Damaged {
+                path,
+                problem: "it is not as it was written".to_owned(),
+            })
+        }
+        about => Ok(about),
+    }
 }
 
 /// The chain and the key of a version, as we write them.
@@ -119,9 +161,8 @@ pub(super) fn read_copy(
     folder: &Path,
     name: &CertificateName,
 ) -> Result<(Version, HeldCertificate), DiskError> {
-    let about = folder.join("about.json");
-    let source = read_json::<Provenance>(&about)?
-        .ok_or_else(|| missing(about))?
+    let source = read_about(folder)?
+        .ok_or_else(|| missing(folder.join("about.json")))?
         .source;
     let version = read_version(folder)?;
     let checked = version
@@ -132,17 +173,23 @@ pub(super) fn read_copy(
 
 /// Whether a second copy is of the certificate with this digest, and has what is said about it.
 pub(super) fn is_copied(copy: &Path, digest: Digest) -> bool {
-    read_json::<Provenance>(&copy.join("about.json")).is_ok_and(|about| about.is_some())
+    read_about(copy).is_ok_and(|about| about.is_some())
         && read_version(copy).is_ok_and(|copy| copy.digest() == digest)
 }
 
-pub(super) fn write_about(folder: &Path, source: Source, mode: u32) -> Result<(), DiskError> {
+pub(super) fn write_about(
+    folder: &Path,
+    version: &Version,
+    source: Source,
+    mode: u32,
+) -> Result<(), DiskError> {
     let path = folder.join("about.json");
     let damaged = |error: serde_json::Error| DiskError::Damaged {
         path: path.clone(),
         problem: error.to_string(),
     };
-    let text = serde_json::to_string_pretty(&Provenance { source }).map_err(damaged)?;
+    let about = Provenance::of(version, source);
+    let text = serde_json::to_string_pretty(&about).map_err(damaged)?;
     files::create(&path, text.as_bytes(), mode, Durability::Synced)
 }
 

@@ -317,6 +317,14 @@ events! {
     } => "mended", Level::WARN,
         ("{certificate}: mended from its copy in state, with a new version in the archive: {problem}");
 
+    /// A certificate that its user copied over one of ours was stored as a version of its own.
+    TakenUp {
+        /// Which.
+        certificate: CertificateName,
+    } => "taken-up", Level::INFO,
+        ("{certificate}: yours, which was copied into live/{certificate}, is stored as a version of its own; nothing is \
+          obtained for it while it is valid");
+
     /// Something is to be known about a certificate of the user's.
     Noticed {
         /// What.
