@@ -36,6 +36,8 @@ pub enum About {
     BeginsLater(Timestamp),
     /// It does not cover what labels want under its name: these names.
     LacksNames(BTreeSet<String>),
+    /// The certificate of its issuer is not there: this one.
+    LacksIssuer(String),
     /// This consumer needs a `fullchain.pem` and a `privkey.pem`.
     InParts(ContainerName),
     /// A consumer can't read it as it is written.
@@ -97,7 +99,11 @@ fn about(
         .collect();
     let lacks = (!lacking.is_empty()).then_some(About::LacksNames(lacking));
     let unread = reader_in_need(held, desired).map(|consumer| unread(held, consumer.clone()));
-    time.into_iter().chain(lacks).chain(unread).collect()
+    let alone = held
+        .lacks_issuer
+        .then(|| About::LacksIssuer(held.issuer.clone()));
+    let others = lacks.into_iter().chain(alone).chain(unread);
+    time.into_iter().chain(others).collect()
 }
 
 fn unread(held: &HeldCertificate, consumer: ContainerName) -> About {
@@ -144,6 +150,11 @@ impl fmt::Display for Notice {
                     "is not for {names}; put one there that is, or take it away"
                 )
             }
+            About::LacksIssuer(issuer) => write!(
+                f,
+                "comes without the certificate of its issuer, {issuer}: clients refuse it unless they have that one \
+                 already; write the chain behind the certificate"
+            ),
             About::InParts(consumer) => write!(
                 f,
                 "has no fullchain.pem and privkey.pem, which {consumer} reads there; write the certificate and its chain \

@@ -162,6 +162,7 @@ pub fn check(
         source,
         shelf: Shelf::Live,
         irregular: None,
+        lacks_issuer: parsed.len() == 1 && !fields::is_self_issued(leaf),
     })
 }
 

@@ -160,6 +160,10 @@ fn a_certificate_of_the_users_wins_over_ours_while_it_can_be_served() {
         irregular: Some("its CERTIFICATE has a blank line in it".to_owned()),
         ..theirs(&[HOST], 1)
     };
+    let alone = || HeldCertificate {
+        lacks_issuer: true,
+        ..theirs(&[HOST], 1)
+    };
     let soon = "your certificate provided/shop.example runs out at 2027-01-";
     let ended = "your certificate provided/shop.example ran out at";
     let lacks = "your certificate provided/shop.example is not for shop.example";
@@ -248,6 +252,17 @@ fn a_certificate_of_the_users_wins_over_ours_while_it_can_be_served() {
             Some(ours(80)),
             ("wild", wildcard()),
             ["theirs", "", ""],
+        ),
+        (
+            "without its issuer",
+            false,
+            None,
+            (HOST, alone()),
+            [
+                "theirs",
+                "",
+                "your certificate provided/shop.example comes without the certificate of its issuer, ",
+            ],
         ),
         (
             "ended under another name",

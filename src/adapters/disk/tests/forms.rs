@@ -229,7 +229,24 @@ fn a_file_set_is_taken_under_any_of_the_usual_names_and_its_chain_completed_from
         assert_eq!((held.digest, told), (*wanted, vec![]), "{what}");
         let is_read_there = files.iter().any(|(file, _)| *file == "fullchain.pem");
         assert_eq!(held.shelf == Shelf::Provided, is_read_there, "{what}");
+        assert!(!held.lacks_issuer, "{what}");
     }
+}
+
+#[test]
+fn a_chain_that_can_not_be_completed_is_told_of_the_certificate() {
+    let (set, other) = (Set::new(), Set::new());
+    let files = [
+        ("server.key", &*set.key),
+        ("server.crt", &*set.leaf),
+        ("ca.pem", &*other.root),
+    ];
+    let held = written(&files).0.expect("it is taken");
+    assert!(held.lacks_issuer);
+    // One that is its own issuer lacks none.
+    let (certificate, key) = (form("certificate"), form("SEC1"));
+    let held = written(&[("server.crt", &certificate), ("server.key", &key)]).0;
+    assert!(!held.expect("it is taken").lacks_issuer);
 }
 
 #[test]
@@ -604,6 +621,46 @@ fn each_broken_file_that_people_drop_in_has_a_sentence_that_says_what_to_do() {
             told.len() == 1 && told[0].contains(expected),
             "{what}: {told:?}"
         );
+    }
+}
+
+/// Dates and names are judged where it is known what a certificate is wanted for.
+#[test]
+fn one_that_is_not_valid_now_or_for_other_names_is_no_broken_file() {
+    let day = Duration::from_secs(24 * 3600);
+    let at = |time: Timestamp| {
+        let seconds = time.millis() / 1000;
+        OffsetDateTime::from_unix_timestamp(seconds).expect("a time")
+    };
+    for (what, host, begins, ends, is_valid, is_for_host) in [
+        ("expired", HOST, NOW - day * 90, NOW - day, false, true),
+        (
+            "not yet valid",
+            HOST,
+            NOW + day,
+            NOW + day * 90,
+            false,
+            true,
+        ),
+        (
+            "other names",
+            "other.example",
+            NOW - day,
+            NOW + day,
+            true,
+            false,
+        ),
+    ] {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new([host.to_owned()]).expect("a name");
+        (params.not_before, params.not_after) = (at(begins), at(ends));
+        let leaf = params.self_signed(&key).expect("it is signed").pem();
+        let (held, told) = written(&[("server.crt", &leaf), ("server.key", &key.serialize_pem())]);
+        let held = held.unwrap_or_else(|| panic!("{what}: {told:?}"));
+        assert_eq!(told, [""; 0], "{what}");
+        assert_eq!(held.is_valid_at(NOW), is_valid, "{what}");
+        let host = Host::parse(HOST).expect("a name");
+        assert_eq!(held.covers(&host), is_for_host, "{what}");
     }
 }
 
