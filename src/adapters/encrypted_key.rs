@@ -144,6 +144,7 @@ fn cipher_of<'a>(cipher: &Any<'a>) -> Result<(&'static Algorithm, usize, &'a [u8
         "2.16.840.1.101.3.4.1.2" => (&AES_128, 16),
         "2.16.840.1.101.3.4.1.22" => (&AES_192, 24),
         "2.16.840.1.101.3.4.1.42" => (&AES_256, 32),
+        "1.2.840.113549.3.7" => return Err(LockedKey::Unknown("3DES".to_owned())),
         _ => return Err(LockedKey::Unknown(name)),
     };
     let start = start.ok_or(LockedKey::NoKey)?;
@@ -208,6 +209,7 @@ mod tests {
                     let told = error.to_string();
                     assert!(told.contains("openssl pkcs8 -topk8"), "{how}: {told}");
                     assert!(how.starts_with("not-"), "{how}: {told}");
+                    assert_eq!(how == "not-des3", told.contains("(3DES)"), "{how}: {told}");
                     continue;
                 }
             }
