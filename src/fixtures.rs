@@ -88,6 +88,7 @@ pub fn held(names: &[&str]) -> HeldCertificate {
         source: Source::Provided,
         shelf: Shelf::Live,
         irregular: None,
+        lacks_issuer: false,
     }
 }
 

@@ -4,6 +4,7 @@ pub mod acme;
 mod changes;
 pub mod clock;
 pub mod disk;
+mod encrypted_key;
 pub mod engine;
 pub mod http;
 pub mod pem;

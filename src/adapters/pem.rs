@@ -5,10 +5,15 @@
 use std::borrow::Cow;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use rustls_pki_types::PrivateKeyDer;
 use thiserror::Error;
-use x509_parser::parse_x509_certificate;
+use x509_parser::{
+    asn1_rs::{Any, FromDer, Header, Tag},
+    parse_x509_certificate,
+};
 use zeroize::Zeroizing;
 
+use super::encrypted_key::{self, LockedKey};
 use crate::values::Secret;
 
 const BEGIN: &str = "-----BEGIN ";
@@ -27,6 +32,9 @@ const TRUSTED: &str = "TRUSTED CERTIFICATE";
 /// What keys without a password are called.
 const KEYS: [&str; 3] = ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"];
 
+/// What a key with a password is called.
+const LOCKED: &str = "ENCRYPTED PRIVATE KEY";
+
 /// Why a text can't be read as PEM.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum PemError {
@@ -39,6 +47,15 @@ pub enum PemError {
     /// No text.
     #[error("it is DER or PKCS #12, not PEM; turn it into PEM with openssl")]
     Binary,
+    /// A certificate, a key or a list of certificates without PEM around it.
+    #[error("it is DER, not PEM; write it anew with `openssl {0} -in OLD -out NEW`")]
+    Der(&'static str),
+    /// Key and certificates in one binary file.
+    #[error(
+        "it is PKCS #12, not PEM; write it anew with `openssl pkcs12 -in OLD -nodes -out NEW.pem` (and with -legacy, \
+         where openssl calls it unsupported)"
+    )]
+    Pkcs12,
     /// No block of what is looked for.
     #[error("there is no {wanted} in it, but {found}")]
     Lacks {
@@ -69,9 +86,19 @@ pub enum PemError {
     },
     /// A key that only its password opens.
     #[error(
-        "it is protected by a password; write it without one with `openssl pkey -in OLD -out privkey.pem`"
+        "it is protected by a password; write that into a file `password` beside it, or write the key without one with \
+         `openssl pkey -in OLD -out privkey.pem`"
     )]
     Password,
+    /// A key as OpenSSL protected it long ago.
+    #[error(
+        "it is protected by a password in OpenSSL's old way (DEK-Info), which is weak; write it anew with \
+         `openssl pkcs8 -topk8 -in OLD -out NEW`, or without a password with `openssl pkey -in OLD -out NEW`"
+    )]
+    OldPassword,
+    /// A key that its password does not open.
+    #[error(transparent)]
+    Locked(#[from] LockedKey),
 }
 
 /// What was read, as we write it; and why a server would not take it as it was, if it would not.
@@ -94,14 +121,7 @@ pub(super) fn certificates(bytes: &[u8]) -> Result<Read<String>, PemError> {
         .iter()
         .filter(|block| CERTIFICATES.contains(&block.label))
     {
-        let mut der = block.der()?;
-        if block.label == TRUSTED {
-            // What OpenSSL adds comes after the certificate.
-            let added = parse_x509_certificate(&der).map_or(0, |(rest, _)| rest.len());
-            let length = der.len() - added;
-            der.truncate(length);
-        }
-        write(&mut text, CERTIFICATES[0], &der);
+        write(&mut text, CERTIFICATES[0], &block.certificate()?);
         irregular = irregular.or_else(|| block.irregular.clone());
     }
     match text.is_empty() {
@@ -110,29 +130,54 @@ pub(super) fn certificates(bytes: &[u8]) -> Result<Read<String>, PemError> {
     }
 }
 
-/// The first private key in a text: that is the one that servers take.
+/// The first private key in a text: that is the one that servers take. What it is called is told by what it is.
 ///
 /// # Errors
-/// When there is none, or when it has a password.
-pub(super) fn key(bytes: &[u8]) -> Result<Read<Secret>, PemError> {
+/// When there is none, or when its password is not this one.
+pub(super) fn key(bytes: &[u8], password: Option<&Secret>) -> Result<Read<Secret>, PemError> {
     let read = text(bytes)?;
     let blocks = blocks(&read)?;
-    let is_key = |block: &&Block<'_>| block.label.ends_with("PRIVATE KEY");
-    let Some(block) = blocks.iter().find(is_key) else {
-        return Err(lacks("private key", &blocks));
-    };
-    if block.label == "ENCRYPTED PRIVATE KEY" || block.body.contains("Proc-Type: 4,ENCRYPTED") {
-        return Err(PemError::Password);
+    let block = blocks.iter().find(|block| block.is_key());
+    block
+        .ok_or_else(|| lacks("private key", &blocks))?
+        .key(password)?
+        .ok_or_else(|| lacks("private key", &blocks))
+}
+
+/// What stands in a text, in its order.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    /// Its certificates in DER.
+    pub certificates: Vec<Vec<u8>>,
+    /// Its private keys, as we write them.
+    pub keys: Vec<Secret>,
+}
+
+/// All certificates and all keys in a text, whatever else stands there.
+///
+/// # Errors
+/// When it can't be told what stands there, or when the password of a key is not this one.
+pub(super) fn contents(bytes: &[u8], password: Option<&Secret>) -> Result<Contents, PemError> {
+    let read = text(bytes)?;
+    let mut contents = Contents::default();
+    for block in blocks(&read)? {
+        if block.is_key() {
+            let key = block.key(password)?.map(|key| key.text);
+            contents.keys.extend(key);
+        } else if CERTIFICATES.contains(&block.label) {
+            contents.certificates.push(block.certificate()?.to_vec());
+        }
     }
-    if !KEYS.contains(&block.label) {
-        return Err(lacks("private key", &blocks));
+    Ok(contents)
+}
+
+/// Certificates as we write them.
+pub(super) fn written<'a>(certificates: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut text = String::new();
+    for der in certificates {
+        write(&mut text, CERTIFICATES[0], der);
     }
-    let mut text = Zeroizing::new(String::new());
-    write(&mut text, block.label, &block.der()?);
-    Ok(Read {
-        text: Secret::new(text.as_str()),
-        irregular: block.irregular.clone(),
-    })
+    text
 }
 
 fn lacks(wanted: &'static str, blocks: &[Block<'_>]) -> PemError {
@@ -155,6 +200,59 @@ struct Block<'a> {
 }
 
 impl Block<'_> {
+    fn is_key(&self) -> bool {
+        self.label.ends_with("PRIVATE KEY")
+    }
+
+    /// The key that it is; none where it is of a kind that nobody here reads.
+    fn key(&self, password: Option<&Secret>) -> Result<Option<Read<Secret>>, PemError> {
+        if self.body.contains("Proc-Type: 4,ENCRYPTED") {
+            return Err(PemError::OldPassword);
+        }
+        let is_locked = self.label == LOCKED;
+        if !is_locked && !KEYS.contains(&self.label) {
+            return Ok(None);
+        }
+        let mut der = self.der()?;
+        if is_locked {
+            der = encrypted_key::open(&der, password.ok_or(PemError::Password)?)?;
+        }
+        let label = match PrivateKeyDer::try_from(der.as_slice()) {
+            Ok(PrivateKeyDer::Pkcs8(_)) => KEYS[0],
+            Ok(PrivateKeyDer::Pkcs1(_)) => KEYS[1],
+            Ok(PrivateKeyDer::Sec1(_)) => KEYS[2],
+            // Whoever uses it says what is wrong with it.
+            _ => self.label,
+        };
+        let mut text = Zeroizing::new(String::new());
+        write(&mut text, label, &der);
+        let line = self.line;
+        let misnamed = match is_locked {
+            true => format!("the key that begins in line {line} is protected by a password"),
+            false => format!(
+                "the {label} that begins in line {line} is called {}",
+                self.label
+            ),
+        };
+        let is_misnamed = label != self.label;
+        Ok(Some(Read {
+            text: Secret::new(text.as_str()),
+            irregular: self.irregular.clone().or(is_misnamed.then_some(misnamed)),
+        }))
+    }
+
+    /// The certificate that it is.
+    fn certificate(&self) -> Result<Zeroizing<Vec<u8>>, PemError> {
+        let mut der = self.der()?;
+        if self.label == TRUSTED {
+            // What OpenSSL adds comes after the certificate.
+            let added = parse_x509_certificate(&der).map_or(0, |(rest, _)| rest.len());
+            let length = der.len() - added;
+            der.truncate(length);
+        }
+        Ok(der)
+    }
+
     fn der(&self) -> Result<Zeroizing<Vec<u8>>, PemError> {
         let packed: Zeroizing<String> =
             Zeroizing::new(self.body.split_whitespace().collect::<Vec<_>>().concat());
@@ -230,7 +328,7 @@ fn text(bytes: &[u8]) -> Result<Cow<'_, str>, PemError> {
     match bytes {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, _, ..] | [_, 0, ..] => Err(PemError::Utf16),
         // How DER begins.
-        [0x30, length, ..] if *length >= 0x80 => Err(PemError::Binary),
+        [0x30, length, ..] if *length >= 0x80 => Err(binary(bytes)),
         _ if bytes.contains(&0) => Err(PemError::Binary),
         _ => match String::from_utf8_lossy(bytes) {
             text if text.trim_start_matches(BYTE_ORDER_MARK).trim().is_empty() => {
@@ -238,6 +336,20 @@ fn text(bytes: &[u8]) -> Result<Cow<'_, str>, PemError> {
             }
             text => Ok(text),
         },
+    }
+}
+
+/// What DER is, told by how it begins.
+fn binary(der: &[u8]) -> PemError {
+    let first = Header::from_der(der).and_then(|(inner, _)| Any::from_der(inner));
+    match first.map(|(_, first)| (first.tag(), first.data)) {
+        Ok((Tag::Integer, [3])) => PemError::Pkcs12,
+        Ok((Tag::Integer, [0 | 1])) => PemError::Der("pkey -inform DER"),
+        Ok((Tag::Oid, _)) => PemError::Der("pkcs7 -inform DER -print_certs"),
+        Ok((Tag::Sequence, _)) if parse_x509_certificate(der).is_ok() => {
+            PemError::Der("x509 -inform DER")
+        }
+        _ => PemError::Binary,
     }
 }
 

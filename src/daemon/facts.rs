@@ -385,6 +385,12 @@ impl Facts {
                     });
                     false
                 }
+                (Ok(()), Repair::TakeUp) => {
+                    report(&Event::TakenUp {
+                        certificate: name.clone(),
+                    });
+                    false
+                }
                 (Ok(()), Repair::Copy) => false,
                 (Err(error), _) => {
                     self.faults.add(Concern::Mending, &error);

@@ -30,6 +30,9 @@ pub struct HeldCertificate {
     /// Why no server takes its files as they lie there; none where servers do. What is delivered is written anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub irregular: Option<String>,
+    /// Whether it stands alone though it is not its own issuer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lacks_issuer: bool,
 }
 
 /// A folder of `certificates` with a folder for each name in it.
@@ -43,7 +46,7 @@ pub enum Shelf {
     Live,
     /// The user's own, which we never write.
     Provided,
-    /// The same, without a `fullchain.pem`: certificate and chain are files of their own.
+    /// The same, without a `fullchain.pem` and `privkey.pem`: in files of other names, or certificate and chain in two.
     ProvidedInParts,
 }
 

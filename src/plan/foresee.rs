@@ -52,6 +52,7 @@ pub fn foresee(observed: &Observed, plan: &Plan, now: Timestamp) -> Observed {
                     source: Source::from(&obtain.issuance.issuer),
                     shelf: Shelf::Live,
                     irregular: None,
+                    lacks_issuer: false,
                 };
                 after.hold(obtain.certificate.clone(), certificate);
                 after.wishes.remove(&obtain.certificate);

@@ -41,7 +41,9 @@ pub enum About {
     BeginsLater(Timestamp),
     /// It does not cover what labels want under its name: these names.
     LacksNames(BTreeSet<String>),
-    /// This consumer needs a `fullchain.pem`.
+    /// The certificate of its issuer is not there: this one.
+    LacksIssuer(String),
+    /// This consumer needs a `fullchain.pem` and a `privkey.pem`.
     InParts(ContainerName),
     /// A consumer can't read it as it is written.
     Irregular {
@@ -63,6 +65,7 @@ impl Notice {
             About::BeginsLater(_)
             | About::LacksNames(_)
             | About::InParts(_)
+            | About::LacksIssuer(_)
             | About::Irregular { .. } => false,
         }
     }
@@ -217,7 +220,11 @@ fn about(
         .collect();
     let lacks = (!lacking.is_empty()).then_some(About::LacksNames(lacking));
     let unread = reader_in_need(held, desired).map(|consumer| unread(held, consumer.clone()));
-    time.into_iter().chain(lacks).chain(unread).collect()
+    let alone = held
+        .lacks_issuer
+        .then(|| About::LacksIssuer(held.issuer.clone()));
+    let others = lacks.into_iter().chain(alone).chain(unread);
+    time.into_iter().chain(others).collect()
 }
 
 fn unread(held: &HeldCertificate, consumer: ContainerName) -> About {
@@ -277,15 +284,21 @@ impl fmt::Display for Notice {
                     "is not for {names}; put one there that is, or take it away"
                 )
             }
+            About::LacksIssuer(issuer) => write!(
+                f,
+                "comes without the certificate of its issuer, {issuer}: clients refuse it unless they have that one \
+                 already; write the chain behind the certificate"
+            ),
             About::InParts(consumer) => write!(
                 f,
-                "has no fullchain.pem, which {consumer} reads there; write one with \
-                 `cat cert.pem chain.pem > fullchain.pem`"
+                "has no fullchain.pem and privkey.pem, which {consumer} reads there; write the certificate and its chain \
+                 into the one, as with `cat cert.pem chain.pem > fullchain.pem`, and the key into the other"
             ),
             About::Irregular { consumer, problem } => write!(
                 f,
-                "can't be read by {consumer}, which reads it as it lies there: {problem}. Put each marker on a line of its \
-                 own, without blank lines between; until then one of ours is served"
+                "can't be read by {consumer}, which reads it as it lies there: {problem}. Write it anew with `openssl \
+                 x509` or `openssl pkey`, each marker on a line of its own, without blank lines between or a password; until \
+                 then one of ours is served"
             ),
         }
     }

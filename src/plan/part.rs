@@ -85,12 +85,13 @@ impl Serving {
     /// Its files, beneath the folder of certificates.
     pub fn files(&self) -> String {
         let Self { name, held, .. } = self;
-        let at = |file| format!("{}/{name}/{file}", held.shelf.folder());
-        let chain = match held.shelf {
-            Shelf::Live | Shelf::Provided => at("fullchain.pem"),
-            Shelf::ProvidedInParts => format!("{}, {}", at("cert.pem"), at("chain.pem")),
-        };
-        format!("{chain} and {}", at("privkey.pem"))
+        let folder = format!("{}/{name}", held.shelf.folder());
+        match held.shelf {
+            Shelf::Live | Shelf::Provided => {
+                format!("{folder}/fullchain.pem and {folder}/privkey.pem")
+            }
+            Shelf::ProvidedInParts => format!("the files in {folder}"),
+        }
     }
 
     /// The same one where it need not be seen.

@@ -91,6 +91,8 @@ pub enum Repair {
     },
     /// The live one is whole; its second copy is missing, damaged, or of an older one.
     Copy,
+    /// Its user copied another one over the live one, with its key: that gets a version of its own.
+    TakeUp,
 }
 
 /// A certificate that was obtained and is not stored yet.

@@ -685,6 +685,7 @@ fn dropped_in(leaf: &str, issuer: &str, key: &str) -> Vec<(&'static str, Vec<u8>
         ("key-der", chain.clone().into_bytes(), der),
         ("key-crlf", chain.clone().into_bytes(), key.replace('\n', "\r\n").into_bytes()),
         ("key-blank", chain.clone().into_bytes(), key.replace("\n-----END", "\n\n-----END").into_bytes()),
+        ("key-misnamed", chain.clone().into_bytes(), key.replace(" PRIVATE KEY", " RSA PRIVATE KEY").into_bytes()),
         ("key-parameters", chain.into_bytes(), format!("-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n{key}").into_bytes()),
     ];
     of_chain.into_iter().chain(of_bytes).collect()

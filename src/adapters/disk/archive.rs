@@ -15,7 +15,7 @@ use super::{
     version::{missing, read_version, refused},
 };
 use crate::{
-    observe::{ArchivedCertificate, HeldCertificate, Shelf},
+    observe::{ArchivedCertificate, HeldCertificate},
     ports::{Certificates, DiskError},
     values::{CertificateName, Timestamp},
 };
@@ -81,7 +81,7 @@ impl Folders {
         name: &CertificateName,
     ) -> Result<HeldCertificate, DiskError> {
         let known = self.read_mark(name)?;
-        let version = read_version(&self.version_folder(name, known.version), Shelf::Live)?;
+        let version = read_version(&self.version_folder(name, known.version))?;
         if version.digest() != known.certificate.digest {
             return Err(refused(name, "it was changed since it was archived"));
         }

@@ -13,12 +13,13 @@ use futures_util::stream::LocalBoxStream;
 
 use super::{
     Folders,
+    copied_over::{Copied, copied_over},
     files::{self, Durability, PRIVATE, PUBLIC},
     memory::{Memory, Seen},
-    state::read_json,
+    provided::read_provided,
     version::{
-        Provenance, Version, four_files, is_copied, missing, read_copy, read_version, refused,
-        shelf, write_about,
+        Version, four_files, is_copied, missing, read_about, read_copy, read_version, refused,
+        write_about,
     },
 };
 use crate::{
@@ -95,11 +96,10 @@ impl CertificateStore for Folders {
 
     fn mend(&self, name: &CertificateName, repair: &Repair) -> Result<(), DiskError> {
         match (repair, self.read_live(name)) {
-            (Repair::Copy, Ok(certificate)) => self.write_copy(
-                name,
-                &read_version(&self.live(name), Shelf::Live)?,
-                certificate.source,
-            ),
+            (Repair::TakeUp, _) => self.take_up(name),
+            (Repair::Copy, Ok(certificate)) => {
+                self.write_copy(name, &read_version(&self.live(name))?, certificate.source)
+            }
             (Repair::Copy, Err(fault)) => Err(fault),
             (Repair::Live { .. }, Ok(_)) => Ok(()),
             (Repair::Live { .. }, Err(_)) => {
@@ -118,12 +118,11 @@ impl CertificateStore for Folders {
 
     fn store(&self, new: &NewCertificate<'_>) -> Result<HeldCertificate, DiskError> {
         let checked = x509::check_new(new).map_err(|error| refused(new.name, error))?;
-        let is_the_users = self.owner(new.name) == Owner::User;
-        if is_the_users
-            && self
-                .read_live(new.name)
-                .is_ok_and(|theirs| theirs.is_valid_at(new.now))
-        {
+        let live = match self.copied(new.name) {
+            Copied::Whole(version) => version.check(Source::Provided).ok(),
+            _ => self.read_live(new.name).ok(),
+        };
+        if live.is_some_and(|live| live.source == Source::Provided && live.is_valid_at(new.now)) {
             let live = self.live(new.name);
             return Err(refused(
                 new.name,
@@ -178,12 +177,21 @@ impl Folders {
             .as_ref()
             .and_then(|seen| look.before.recall(&name, seen));
         let is_known = known.is_some();
+        if !is_known {
+            match self.copied(&name) {
+                Copied::Nothing => {}
+                Copied::Half(problem) => return self.look_at_half(name, problem, &mut look.found),
+                Copied::Whole(version) => {
+                    return self.look_at_whole(name, &version, &mut look.found);
+                }
+            }
+        }
         let certificate = match known.map_or_else(|| self.read_live(&name).map(Rc::new), Ok) {
             Ok(certificate) => certificate,
             Err(problem) => return self.look_at_copy(name, problem, &mut look.found),
         };
         if !is_known {
-            tell_exposed(&folder, &mut look.found);
+            tell_exposed(folder.join("privkey.pem"), &mut look.found);
         }
         if !is_known
             && matches!(certificate.source, Source::Acme(_))
@@ -194,6 +202,54 @@ impl Folders {
             look.after.keep(&name, &seen, &certificate);
         }
         look.found.held.insert(name, certificate);
+    }
+
+    /// What its user copied over the live version of a name.
+    fn copied(&self, name: &CertificateName) -> Copied {
+        let folder = self.live(name);
+        match read_about(&folder) {
+            Ok(Some(about)) if self.owner(name) == Owner::Us => copied_over(&folder, &about.files),
+            // Nothing says what was stored. Whose it is without that is decided where it is read.
+            _ => Copied::Nothing,
+        }
+    }
+
+    fn look_at_whole(&self, name: CertificateName, version: &Version, found: &mut Certificates) {
+        match version.check(Source::Provided) {
+            Ok(certificate) => {
+                found.repairs.insert(name.clone(), Repair::TakeUp);
+                found.held.insert(name, certificate.into());
+            }
+            Err(error) => {
+                let problem = refused(&name, error);
+                self.look_at_half(name, problem, found);
+            }
+        }
+    }
+
+    /// What its user has not copied as a whole stays as it is; what was there before counts until then.
+    fn look_at_half(&self, name: CertificateName, problem: DiskError, found: &mut Certificates) {
+        match read_copy(&self.copy(&name), &name) {
+            Ok((_, certificate)) => {
+                found.faults.push(problem);
+                found.held.insert(name, certificate.into());
+            }
+            Err(_) => drop(found.wrecks.insert(name, problem)),
+        }
+    }
+
+    /// Stores what its user copied over a version as a version of its own, with all its files. Its copy stays that of
+    /// ours, which comes back when the link is removed.
+    fn take_up(&self, name: &CertificateName) -> Result<(), DiskError> {
+        let (Copied::Whole(version), Some(old)) = (self.copied(name), self.linked(name)) else {
+            return Ok(());
+        };
+        let checked = version.check(Source::Provided);
+        checked.map_err(|error| refused(name, error))?;
+        let number = self.write_version(name, &version, Source::Provided)?;
+        self.link(name, number)?;
+        let archive = self.certificates.join("archive").join(name.as_str());
+        files::close(&archive.join(old.to_string()).join("privkey.pem"))
     }
 
     /// Looks whether there is a second copy of what can't be used because of a `problem`.
@@ -222,16 +278,16 @@ impl Folders {
     /// certificate that can be served is never given up for what is said about it.
     pub(super) fn read_live(&self, name: &CertificateName) -> Result<HeldCertificate, DiskError> {
         let folder = self.live(name);
-        let version = read_version(&folder, Shelf::Live)?;
-        let (digest, about) = (version.digest(), folder.join("about.json"));
+        let version = read_version(&folder)?;
+        let digest = version.digest();
         let checked = |source| version.check(source).map_err(|error| refused(name, error));
         if self.owner(name) != Owner::Us {
             return checked(Source::Provided);
         }
         let is_copied = || is_copied(&self.copy(name), digest);
-        match read_json::<Provenance>(&about) {
+        match read_about(&folder) {
             Ok(Some(read)) => checked(read.source),
-            Ok(None) if is_copied() => Err(missing(about)),
+            Ok(None) if is_copied() => Err(missing(folder.join("about.json"))),
             Err(fault) if is_copied() => Err(fault),
             Ok(None) => checked(Source::Provided),
             Err(_) => checked(Source::Acme(String::new())),
@@ -244,17 +300,25 @@ impl Folders {
         name: &CertificateName,
         digest: Digest,
     ) -> Result<Version, DiskError> {
-        let live = read_version(&self.live(name), Shelf::Live);
+        let is_it = |version: &Version| version.digest() == digest;
+        let mut problem = match read_version(&self.live(name)) {
+            Ok(live) if is_it(&live) => return Ok(live),
+            Ok(_) => None,
+            Err(problem) => Some(problem),
+        };
         let provided = self.certificates.join("provided").join(name.as_str());
-        let provided = read_version(&provided, shelf(&provided));
-        if provided.is_err() && live.is_err() {
-            return live;
+        if let Ok(provided) = read_provided(&provided) {
+            if is_it(&provided.version) {
+                return Ok(provided.version);
+            }
+            problem = None;
         }
-        let found = [live, provided]
-            .into_iter()
-            .flatten()
-            .find(|version| version.digest() == digest);
-        found.ok_or_else(|| refused(name, "it was replaced while it was being delivered"))
+        // What was copied half-way over ours does not keep ours from whoever needs it.
+        match read_copy(&self.copy(name), name) {
+            Ok((copy, _)) if is_it(&copy) => Ok(copy),
+            _ => Err(problem
+                .unwrap_or_else(|| refused(name, "it was replaced while it was being delivered"))),
+        }
     }
 
     /// Writes a version with the number after the highest one, never one that was used before: also not that of one that
@@ -282,7 +346,7 @@ impl Folders {
                 Durability::Synced,
             )?;
         }
-        write_about(&making, source, PUBLIC)?;
+        write_about(&making, version, source, PUBLIC)?;
         files::put_folder(&making, &archive.join(number.to_string()))?;
         Ok(number)
     }
@@ -311,7 +375,7 @@ impl Folders {
                 Durability::Synced,
             )?;
         }
-        write_about(&making, source, PRIVATE)?;
+        write_about(&making, version, source, PRIVATE)?;
         files::replace_folder(&making, &copy)
     }
 
@@ -382,22 +446,18 @@ fn entries(folder: &Path, found: &mut Certificates) -> Result<Vec<String>, DiskE
 }
 
 fn look_at_provided(folder: &Path, name: CertificateName, found: &mut Certificates) {
-    let shelf = shelf(folder);
-    let read = read_version(folder, shelf).and_then(|version| {
-        let checked = version.check(Source::Provided);
-        checked.map_err(|error| refused(folder.display(), error))
+    let read = read_provided(folder).and_then(|provided| {
+        let checked = provided.version.check(Source::Provided);
+        let certificate = HeldCertificate {
+            shelf: provided.shelf,
+            ..checked.map_err(|error| refused(folder.display(), error))?
+        };
+        Ok((certificate, folder.join(provided.key_file)))
     });
     match read {
-        Ok(certificate) => {
-            tell_exposed(folder, found);
-            found.provided.insert(
-                name,
-                HeldCertificate {
-                    shelf,
-                    ..certificate
-                }
-                .into(),
-            );
+        Ok((certificate, key)) => {
+            tell_exposed(key, found);
+            found.provided.insert(name, certificate.into());
         }
         Err(fault) => {
             if matches!(fault, DiskError::Io { .. }) {
@@ -408,8 +468,7 @@ fn look_at_provided(folder: &Path, name: CertificateName, found: &mut Certificat
     }
 }
 
-fn tell_exposed(folder: &Path, found: &mut Certificates) {
-    let path = folder.join("privkey.pem");
+fn tell_exposed(path: PathBuf, found: &mut Certificates) {
     if files::is_open_to_others(&path) {
         found.faults.push(DiskError::Exposed { path });
     }

@@ -2,12 +2,12 @@
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
-    io::{self, ErrorKind, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink},
+    io::{self, ErrorKind, Read, Write},
+    os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
 };
 
-use nix::fcntl::OFlag;
+use nix::{errno::Errno, fcntl::OFlag};
 
 use crate::ports::{DiskError, Remark, Remarks};
 
@@ -97,6 +97,17 @@ fn create_with(
     write().map_err(told("write", path))
 }
 
+/// Takes the right to read a file away from all but its owner. What a link leads to is not touched.
+pub(super) fn close(path: &Path) -> Result<(), DiskError> {
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits())
+        .open(path);
+    opened
+        .and_then(|file| file.set_permissions(Permissions::from_mode(PRIVATE)))
+        .map_err(told("set the mode of", path))
+}
+
 /// Takes a file away; one that is not there is fine.
 pub(super) fn remove(path: &Path) -> Result<(), DiskError> {
     match fs::remove_file(path) {
@@ -152,6 +163,70 @@ pub(super) fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
             Err(damaged("there is a file where its folder should be"))
         }
         Err(error) => Err(told("read", path)(error)),
+    }
+}
+
+/// The bytes of a small file that somebody else wrote, who may have put anything in its place; `None` when there is none.
+/// It is opened without waiting, and looked at before it is read.
+pub(super) fn read_small(path: &Path, most: u64) -> Result<Option<Vec<u8>>, DiskError> {
+    let Some(file) = open_at_once(path)? else {
+        return Ok(None);
+    };
+    let found = file.metadata().map_err(told("read", path))?;
+    let problem = match found.len() {
+        _ if found.is_dir() => {
+            "it is a folder; put the file itself here (Docker makes a folder where it is to mount a file that is not there)"
+                .to_owned()
+        }
+        _ if found.file_type().is_fifo() => {
+            "it is a named pipe; put the file itself here".to_owned()
+        }
+        _ if !found.is_file() => NO_FILE.to_owned(),
+        length if length > most => format!(
+            "it has {length} bytes, and nothing of its kind has more than {most}; put the right file here"
+        ),
+        _ => {
+            let mut bytes = Vec::new();
+            // It may grow meanwhile.
+            let read = file.take(most).read_to_end(&mut bytes);
+            return read.map(|_| Some(bytes)).map_err(told("read", path));
+        }
+    };
+    Err(DiskError::Damaged {
+        path: path.to_owned(),
+        problem,
+    })
+}
+
+/// What is said of devices and sockets.
+const NO_FILE: &str = "it is no file; put the file itself here";
+
+/// Opens whatever stands there, without waiting for anybody; `None` when there is nothing.
+fn open_at_once(path: &Path) -> Result<Option<File>, DiskError> {
+    let damaged = |problem: String| DiskError::Damaged {
+        path: path.to_owned(),
+        problem,
+    };
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
+        .open(path);
+    match opened {
+        Err(error) if error.kind() == ErrorKind::NotFound => match fs::read_link(path) {
+            Ok(target) => Err(damaged(format!(
+                "it is a link to {}, where nothing is that quaymaster sees; put the file itself here",
+                target.display()
+            ))),
+            Err(_) => Ok(None),
+        },
+        Err(error) if error.kind() == ErrorKind::NotADirectory => Err(damaged(
+            "there is a file where its folder should be".to_owned(),
+        )),
+        // So is opening a socket refused.
+        Err(error) if error.raw_os_error() == Some(Errno::ENXIO as i32) => {
+            Err(damaged(NO_FILE.to_owned()))
+        }
+        opened => opened.map(Some).map_err(told("read", path)),
     }
 }
 

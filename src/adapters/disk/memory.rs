@@ -29,8 +29,8 @@ use crate::{
 /// How long a file must not have changed to be remembered. The coarsest clock of a file system ticks every two seconds.
 const SETTLES: Duration = Duration::from_secs(2);
 
-/// The files that say what a certificate is, in its own folder and in that of its second copy. The first is its key.
-const FILES: [&str; 3] = ["privkey.pem", "fullchain.pem", "about.json"];
+/// The files that say what a certificate is, and the one that people copy over, in its own folder and in that of its second copy. The first is its key.
+const FILES: [&str; 4] = ["privkey.pem", "fullchain.pem", "cert.pem", "about.json"];
 
 /// Certificates that passed all checks.
 #[derive(Clone, Debug, Default)]

@@ -1,7 +1,9 @@
 //! Folders as they really lie on a disk: modes, links, versions, and what a crash or a stranger may leave there.
 
 mod archive;
+mod copied_over;
 mod damage;
+mod forms;
 mod memory;
 mod provided;
 mod records;

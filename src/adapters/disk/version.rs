@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
@@ -17,15 +18,59 @@ use crate::{
         pem::{self, PemError},
         x509::{self, CertificateError},
     },
-    observe::{HeldCertificate, Shelf, Source},
+    observe::{HeldCertificate, Source},
     ports::{DiskError, NewCertificate},
     values::{CertificateName, Digest, Secret},
 };
+
+/// How many bytes a file of certificates and keys has at most: all roots of the Web have a quarter of that.
+const LARGEST: u64 = 1 << 20;
 
 /// What we say about a version, beside its files.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Provenance {
     pub source: Source,
+    /// The files as we wrote them. None in older versions: those can't be told from what was copied over them.
+    #[serde(default)]
+    pub files: BTreeMap<String, Digest>,
+    /// Digest of those: damage to them must not make a certificate of ours look like the user's.
+    #[serde(default)]
+    seal: Option<Digest>,
+}
+
+impl Provenance {
+    fn of(version: &Version, source: Source) -> Self {
+        let files = four_files(&version.fullchain, &version.privkey).into_iter();
+        let files = files.map(|(file, text, _)| (file.to_owned(), Digest::of(text.as_bytes())));
+        let files = files.collect();
+        Self {
+            source,
+            seal: Some(sealed(&files)),
+            files,
+        }
+    }
+}
+
+fn sealed(files: &BTreeMap<String, Digest>) -> Digest {
+    Digest::of_parts(
+        files
+            .iter()
+            .map(|(file, digest)| format!("{file} {digest}")),
+    )
+}
+
+/// What is said about the version in a folder; `None` when nothing is.
+pub(super) fn read_about(folder: &Path) -> Result<Option<Provenance>, DiskError> {
+    let path = folder.join("about.json");
+    match read_json::<Provenance>(&path)? {
+        Some(about) if about.seal.is_some_and(|seal| seal != sealed(&about.files)) => {
+            Err(DiskError::Damaged {
+                path,
+                problem: "it is not as it was written".to_owned(),
+            })
+        }
+        about => Ok(about),
+    }
 }
 
 /// The chain and the key of a version, as we write them.
@@ -33,7 +78,7 @@ pub(super) struct Version {
     pub fullchain: String,
     pub privkey: Secret,
     /// Why a server would not take them as they lie there, if it would not.
-    irregular: Option<String>,
+    pub irregular: Option<String>,
 }
 
 impl Version {
@@ -45,7 +90,7 @@ impl Version {
     pub fn of(new: &NewCertificate<'_>) -> Result<Self, PemError> {
         Ok(Self {
             fullchain: pem::certificates(new.chain.as_bytes())?.text,
-            privkey: pem::key(new.key.expose().as_bytes())?.text,
+            privkey: pem::key(new.key.expose().as_bytes(), None)?.text,
             irregular: None,
         })
     }
@@ -59,30 +104,13 @@ impl Version {
     }
 }
 
-/// How the user laid a provided certificate out.
-pub(super) fn shelf(folder: &Path) -> Shelf {
-    match !files::is_there(&folder.join("fullchain.pem"))
-        && files::is_there(&folder.join("cert.pem"))
-    {
-        true => Shelf::ProvidedInParts,
-        false => Shelf::Provided,
-    }
-}
-
-pub(super) fn read_version(folder: &Path, shelf: Shelf) -> Result<Version, DiskError> {
-    let chain = |file: &str| read_pem(&folder.join(file), pem::certificates);
-    let fullchain = match shelf {
-        Shelf::Live | Shelf::Provided => chain("fullchain.pem")?,
-        Shelf::ProvidedInParts => {
-            let mut leaf = chain("cert.pem")?;
-            // Of a leaf alone it is empty.
-            if files::read_bytes(&folder.join("chain.pem"))?.is_none_or(|bytes| !bytes.is_empty()) {
-                leaf.text.push_str(&chain("chain.pem")?.text);
-            }
-            leaf
-        }
-    };
-    let privkey = read_pem(&folder.join("privkey.pem"), pem::key)?;
+/// A version in the files that servers read.
+pub(super) fn read_version(folder: &Path) -> Result<Version, DiskError> {
+    let fullchain = read_pem(&folder.join("fullchain.pem"), pem::certificates)?;
+    let password = password(folder)?;
+    let privkey = read_pem(&folder.join("privkey.pem"), |bytes| {
+        pem::key(bytes, password.as_ref())
+    })?;
     Ok(Version {
         fullchain: fullchain.text,
         privkey: privkey.text,
@@ -90,12 +118,31 @@ pub(super) fn read_version(folder: &Path, shelf: Shelf) -> Result<Version, DiskE
     })
 }
 
+/// The password of the key in a folder, where a file says it.
+pub(super) fn password(folder: &Path) -> Result<Option<Secret>, DiskError> {
+    let path = folder.join("password");
+    let Some(bytes) = read_bytes(&path)? else {
+        return Ok(None);
+    };
+    let text = Secret::new(files::as_text(bytes, || path)?);
+    let line = text
+        .expose()
+        .trim_start_matches('\u{feff}')
+        .trim_end_matches(['\r', '\n']);
+    Ok(Some(Secret::new(line)))
+}
+
+/// The bytes of a file of certificates or of a key; `None` when there is none.
+pub(super) fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
+    files::read_small(path, LARGEST)
+}
+
 /// What stands in a file of certificates or of a key.
 fn read_pem<T>(
     path: &Path,
     read: impl FnOnce(&[u8]) -> Result<pem::Read<T>, PemError>,
 ) -> Result<pem::Read<T>, DiskError> {
-    let bytes = files::read_bytes(path)?.ok_or_else(|| missing(path.to_owned()))?;
+    let bytes = read_bytes(path)?.ok_or_else(|| missing(path.to_owned()))?;
     let read = read(&Zeroizing::new(bytes)).map_err(|error| DiskError::Damaged {
         path: path.to_owned(),
         problem: error.to_string(),
@@ -114,11 +161,10 @@ pub(super) fn read_copy(
     folder: &Path,
     name: &CertificateName,
 ) -> Result<(Version, HeldCertificate), DiskError> {
-    let about = folder.join("about.json");
-    let source = read_json::<Provenance>(&about)?
-        .ok_or_else(|| missing(about))?
+    let source = read_about(folder)?
+        .ok_or_else(|| missing(folder.join("about.json")))?
         .source;
-    let version = read_version(folder, Shelf::Live)?;
+    let version = read_version(folder)?;
     let checked = version
         .check(source)
         .map_err(|error| refused(name, error))?;
@@ -127,17 +173,23 @@ pub(super) fn read_copy(
 
 /// Whether a second copy is of the certificate with this digest, and has what is said about it.
 pub(super) fn is_copied(copy: &Path, digest: Digest) -> bool {
-    read_json::<Provenance>(&copy.join("about.json")).is_ok_and(|about| about.is_some())
-        && read_version(copy, Shelf::Live).is_ok_and(|copy| copy.digest() == digest)
+    read_about(copy).is_ok_and(|about| about.is_some())
+        && read_version(copy).is_ok_and(|copy| copy.digest() == digest)
 }
 
-pub(super) fn write_about(folder: &Path, source: Source, mode: u32) -> Result<(), DiskError> {
+pub(super) fn write_about(
+    folder: &Path,
+    version: &Version,
+    source: Source,
+    mode: u32,
+) -> Result<(), DiskError> {
     let path = folder.join("about.json");
     let damaged = |error: serde_json::Error| DiskError::Damaged {
         path: path.clone(),
         problem: error.to_string(),
     };
-    let text = serde_json::to_string_pretty(&Provenance { source }).map_err(damaged)?;
+    let about = Provenance::of(version, source);
+    let text = serde_json::to_string_pretty(&about).map_err(damaged)?;
     files::create(&path, text.as_bytes(), mode, Durability::Synced)
 }
 

@@ -3,8 +3,11 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use x509_parser::{
-    certificate::X509Certificate, extensions::GeneralName, parse_x509_certificate,
-    public_key::PublicKey, x509::X509Name,
+    certificate::X509Certificate,
+    extensions::{GeneralName, ParsedExtension},
+    parse_x509_certificate,
+    public_key::PublicKey,
+    x509::X509Name,
 };
 
 use super::CertificateError;
@@ -86,4 +89,33 @@ pub(super) fn issuer(name: &X509Name<'_>) -> String {
         .next()
         .and_then(|common| common.as_str().ok());
     common.map_or_else(|| name.to_string(), str::to_owned)
+}
+
+/// Whether it is its own issuer, as roots and certificates without a CA are.
+pub(super) fn is_self_issued(certificate: &X509Certificate<'_>) -> bool {
+    certificate.issuer().as_raw() == certificate.subject().as_raw()
+}
+
+/// The identifier of the key that it was signed by.
+///
+/// <https://www.rfc-editor.org/rfc/rfc5280#section-4.2.1.1>
+pub(super) fn issuer_key<'a>(certificate: &X509Certificate<'a>) -> Option<&'a [u8]> {
+    let extensions = certificate.extensions().iter();
+    let mut parsed = extensions.map(|extension| extension.parsed_extension());
+    parsed.find_map(|extension| match extension {
+        ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref().map(|id| id.0),
+        _ => None,
+    })
+}
+
+/// The identifier of its own key.
+///
+/// <https://www.rfc-editor.org/rfc/rfc5280#section-4.2.1.2>
+pub(super) fn own_key<'a>(certificate: &X509Certificate<'a>) -> Option<&'a [u8]> {
+    let extensions = certificate.extensions().iter();
+    let mut parsed = extensions.map(|extension| extension.parsed_extension());
+    parsed.find_map(|extension| match extension {
+        ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
+        _ => None,
+    })
 }

@@ -17,7 +17,7 @@ use x509_parser::{
 };
 
 pub use fields::serial_of;
-use fields::{issuer, key_type, names, serial};
+use fields::{issuer, issuer_key, key_type, names, own_key, serial};
 
 use super::pem::{self, PemError};
 use crate::{
@@ -64,9 +64,20 @@ pub enum CertificateError {
         "its RSA key of {0} bits is too short; nobody takes less than {SHORTEST_RSA}: make a new key and certificate"
     )]
     TooShort(usize),
+    /// Nobody believes such a signature any more.
+    #[error(
+        "its certificate number {0} is signed with SHA-1 or MD5, which nobody takes any more; have its issuer make a new one"
+    )]
+    Weak(usize),
     /// The key is another's.
     #[error("its key belongs to another certificate")]
     OtherKey,
+    /// Several certificates with a key each lie together.
+    #[error(
+        "it has several keys with a certificate of its own each ({0}); leave one of them in {1}, and put each other one \
+         into a folder of its own"
+    )]
+    Several(String, String),
     /// The order of the chain is another.
     #[error(
         "the certificate for its key comes as number {0}; put it first, then its issuer, and so on"
@@ -126,7 +137,7 @@ pub fn check(
     source: Source,
 ) -> Result<HeldCertificate, CertificateError> {
     let chain = pem::certificates(chain.as_bytes()).map_err(CertificateError::Text)?;
-    let written = pem::key(key.expose().as_bytes()).map_err(CertificateError::KeyText)?;
+    let written = pem::key(key.expose().as_bytes(), None).map_err(CertificateError::KeyText)?;
     let (chain, key) = (chain.text, written.text);
     let ders = certificates(&chain)?;
     let parsed = ders
@@ -135,6 +146,7 @@ pub fn check(
         .map(|(index, der)| parse(index, der))
         .collect::<Result<Vec<_>, _>>()?;
     check_key(&ders, &parsed, &key)?;
+    check_signatures(&parsed)?;
     check_chain(&ders, &parsed)?;
     let leaf = &parsed[0];
     let names = names(leaf)?;
@@ -150,6 +162,7 @@ pub fn check(
         source,
         shelf: Shelf::Live,
         irregular: None,
+        lacks_issuer: parsed.len() == 1 && !fields::is_self_issued(leaf),
     })
 }
 
@@ -188,6 +201,59 @@ pub fn digest(chain: &str, key: &Secret) -> Digest {
     Digest::of_parts([chain, key.expose()])
 }
 
+/// The chain of the certificate for this key, out of certificates in DER that lie together in any order: that certificate,
+/// its issuer if it is there, and so on. Of several for the key, the one that is valid longest. None where there is none.
+///
+/// # Errors
+/// When the key can't be used.
+pub fn chain_of<'a>(
+    certificates: &[&'a [u8]],
+    key: &Secret,
+) -> Result<Option<Vec<&'a [u8]>>, CertificateError> {
+    let parsed = certificates.iter().filter_map(|der| {
+        let (_, certificate) = parse_x509_certificate(der).ok()?;
+        Some((*der, certificate))
+    });
+    let parsed: Vec<_> = parsed.collect();
+    let signing_key = signing_key(key).map_err(|error| {
+        // A short key can't be used, and why is told by its certificate.
+        let mut short = parsed.iter().map(|(_, one)| check_length(one));
+        short.find_map(Result::err).unwrap_or(error)
+    })?;
+    let is_for_key = |der: &[u8]| {
+        let pair = CertifiedKey::new(vec![der.to_vec().into()], Arc::clone(&signing_key));
+        pair.keys_match().is_ok()
+    };
+    let leaves = parsed.iter().filter(|(der, _)| is_for_key(der));
+    let Some(leaf) = leaves.max_by_key(|(_, leaf)| leaf.validity().not_after.timestamp()) else {
+        return Ok(None);
+    };
+    let mut chain = vec![leaf.0];
+    let mut last = &leaf.1;
+    while !fields::is_self_issued(last) && chain.len() < LONGEST_CHAIN {
+        let issuers = parsed
+            .iter()
+            .filter(|(der, _)| !chain.contains(der))
+            .filter(|(_, issuer)| issuer.subject().as_raw() == last.issuer().as_raw());
+        // A CA that has another key since is called the same.
+        let fits = |(_, issuer): &&(&[u8], X509Certificate<'_>)| {
+            let is_its_key = issuer_key(last).is_some_and(|id| own_key(issuer) == Some(id));
+            (is_its_key, issuer.validity().not_after.timestamp())
+        };
+        let Some((der, issuer)) = issuers.max_by_key(fits) else {
+            break;
+        };
+        chain.push(der);
+        last = issuer;
+    }
+    Ok(Some(chain))
+}
+
+/// Whether a certificate in DER is its own issuer.
+pub fn is_self_issued(der: &[u8]) -> bool {
+    parse_x509_certificate(der).is_ok_and(|(_, certificate)| fields::is_self_issued(&certificate))
+}
+
 fn certificates(chain: &str) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     let ders = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<Vec<_>, _>>();
     let ders = ders.expect("it was just written");
@@ -214,7 +280,7 @@ fn parse(index: usize, der: &[u8]) -> Result<X509Certificate<'_>, CertificateErr
 /// # Errors
 /// When it can't be used.
 pub fn check_private_key(key: &Secret) -> Result<(), CertificateError> {
-    let written = pem::key(key.expose().as_bytes()).map_err(CertificateError::KeyText)?;
+    let written = pem::key(key.expose().as_bytes(), None).map_err(CertificateError::KeyText)?;
     signing_key(&written.text).map(drop)
 }
 
@@ -227,17 +293,42 @@ fn signing_key(key: &Secret) -> Result<Arc<dyn SigningKey>, CertificateError> {
     key.map_err(|error| CertificateError::Key(error.into()))
 }
 
+/// That the key of a certificate is as long as clients demand.
+fn check_length(certificate: &X509Certificate<'_>) -> Result<(), CertificateError> {
+    match certificate.public_key().parsed() {
+        Ok(PublicKey::RSA(public)) if public.key_size() < SHORTEST_RSA => {
+            Err(CertificateError::TooShort(public.key_size()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// That no certificate but one that is its own issuer is signed by an algorithm that clients refuse.
+///
+/// <https://www.rfc-editor.org/rfc/rfc9155#section-2>
+fn check_signatures(parsed: &[X509Certificate<'_>]) -> Result<(), CertificateError> {
+    const REFUSED: [&str; 3] = [
+        "1.2.840.113549.1.1.4",
+        "1.2.840.113549.1.1.5",
+        "1.2.840.10045.4.1",
+    ];
+    let is_weak = |one: &X509Certificate<'_>| {
+        let algorithm = one.signature_algorithm.algorithm.to_id_string();
+        !fields::is_self_issued(one) && REFUSED.contains(&&*algorithm)
+    };
+    match parsed.iter().position(is_weak) {
+        Some(index) => Err(CertificateError::Weak(index + 1)),
+        None => Ok(()),
+    }
+}
+
 /// That the first certificate is the one for the key, and that the key is of a kind that is taken.
 fn check_key(
     ders: &[CertificateDer<'static>],
     parsed: &[X509Certificate<'_>],
     key: &Secret,
 ) -> Result<(), CertificateError> {
-    if let Ok(PublicKey::RSA(public)) = parsed[0].public_key().parsed()
-        && public.key_size() < SHORTEST_RSA
-    {
-        return Err(CertificateError::TooShort(public.key_size()));
-    }
+    check_length(&parsed[0])?;
     let key = signing_key(key)?;
     for (index, der) in ders.iter().enumerate() {
         let pair = CertifiedKey::new(vec![der.clone()], Arc::clone(&key));
@@ -253,11 +344,24 @@ fn check_key(
             }
         }
     }
+    Err(no_leaf(parsed))
+}
+
+/// Why none of these certificates, in DER, is the one for a key.
+pub fn without_key(certificates: &[&[u8]]) -> CertificateError {
+    let parsed = certificates
+        .iter()
+        .filter_map(|der| parse_x509_certificate(der).ok());
+    let parsed: Vec<_> = parsed.map(|(_, certificate)| certificate).collect();
+    no_leaf(&parsed)
+}
+
+fn no_leaf(parsed: &[X509Certificate<'_>]) -> CertificateError {
     // One that is self-signed may be called a CA's, and has names all the same.
     let is_issuer = |one: &X509Certificate<'_>| one.is_ca() && names(one).is_err();
     match parsed.iter().all(is_issuer) {
-        true => Err(CertificateError::NoLeaf),
-        false => Err(CertificateError::OtherKey),
+        true => CertificateError::NoLeaf,
+        false => CertificateError::OtherKey,
     }
 }
 

@@ -158,11 +158,14 @@ fn a_certificate_of_the_users_wins_over_ours_while_it_can_be_served() {
         irregular: Some("its CERTIFICATE has a blank line in it".to_owned()),
         ..theirs(&[HOST], 1)
     };
+    let alone = || HeldCertificate {
+        lacks_issuer: true,
+        ..theirs(&[HOST], 1)
+    };
     let soon = "your certificate provided/shop.example runs out at 2027-01-";
     let ended = "your certificate provided/shop.example ran out at";
     let lacks = "your certificate provided/shop.example is not for shop.example";
-    let in_parts =
-        "your certificate provided/shop.example has no fullchain.pem, which proxy reads there";
+    let in_parts = "your certificate provided/shop.example has no fullchain.pem and privkey.pem, which proxy reads there";
     for (what, is_shared, held, provided, expected) in [
         (
             "valid",
@@ -249,6 +252,17 @@ fn a_certificate_of_the_users_wins_over_ours_while_it_can_be_served() {
             ["theirs", "", ""],
         ),
         (
+            "without its issuer",
+            false,
+            None,
+            (HOST, alone()),
+            [
+                "theirs",
+                "",
+                "your certificate provided/shop.example comes without the certificate of its issuer, ",
+            ],
+        ),
+        (
             "ended under another name",
             false,
             Some(ours(1)),
@@ -290,7 +304,7 @@ fn a_certificate_of_the_users_wins_over_ours_while_it_can_be_served() {
             [
                 "",
                 "missing",
-                "your certificate provided/wild has no fullchain.pem, which proxy reads there",
+                "your certificate provided/wild has no fullchain.pem and privkey.pem, which proxy reads there",
             ],
         ),
         (
@@ -579,7 +593,7 @@ fn a_certificate_of_the_users_that_is_refused_is_named_with_its_files_and_what_t
             "corp",
             in_parts,
             "quaymaster-shop.example.conf with your certificate, ",
-            "provided/corp/cert.pem, provided/corp/chain.pem and provided/corp/privkey.pem",
+            "the files in provided/corp",
             labels,
         ),
     ] {

@@ -336,6 +336,14 @@ events! {
         certificate: CertificateName,
     } => "deleted", Level::INFO, ("{certificate}: deleted from the archive with its keys, since nobody asked for it for so long");
 
+    /// A certificate that its user copied over one of ours was stored as a version of its own.
+    TakenUp {
+        /// Which.
+        certificate: CertificateName,
+    } => "taken-up", Level::INFO,
+        ("{certificate}: yours, which was copied into live/{certificate}, is stored as a version of its own; nothing is \
+          obtained for it while it is valid");
+
     /// Something is to be known about a certificate.
     Noticed {
         /// What.

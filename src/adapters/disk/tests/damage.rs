@@ -90,9 +90,6 @@ pub(super) const WRECKS: &[Wreck] = &[
         remove(&live.join("privkey.pem"));
         mkfifo(&live.join("privkey.pem"), Mode::S_IRWXU).expect("a pipe");
     }),
-    ("another's key", |live| {
-        fs::write(live.join("privkey.pem"), issued(SHOP).0.expose()).expect("it is written");
-    }),
     ("no version", |live| {
         remove(&live.canonicalize().expect("it is there"))
     }),

@@ -38,7 +38,7 @@ fn files_of(chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Files {
 }
 
 /// What an error says, with its reason.
-fn whole(error: &DiskError) -> String {
+pub(super) fn whole(error: &DiskError) -> String {
     let reason = std::error::Error::source(error).map(|reason| format!(": {reason}"));
     format!("{error}{}", reason.unwrap_or_default())
 }
@@ -239,9 +239,9 @@ fn each_file_that_can_not_be_used_has_a_sentence_of_its_own() {
     fs::create_dir_all(folder.join("fullchain.pem")).expect("a folder");
     let found = place.folders.certificates(NOW).expect("a look");
     assert!(
-        found.faults[0]
-            .to_string()
-            .ends_with("fullchain.pem can't be understood: it is no file"),
+        found.faults[0].to_string().contains(
+            "fullchain.pem can't be understood: it is a folder; put the file itself here"
+        ),
         "{found:?}"
     );
 }

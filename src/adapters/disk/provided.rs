@@ -1,0 +1,256 @@
+//! A certificate as its user laid it out: in the files that servers read, or in others, under whichever names.
+
+use std::{ffi::OsStr, path::Path};
+
+use itertools::Itertools;
+use zeroize::Zeroizing;
+
+use super::{
+    files,
+    version::{Version, password, read_bytes, read_version, refused},
+};
+use crate::{
+    adapters::{
+        pem::{self, Contents, PemError},
+        x509::{self, CertificateError},
+    },
+    observe::Shelf,
+    ports::DiskError,
+    values::Secret,
+};
+
+/// How files of certificates and keys end. Others are looked at only where there are none of these.
+const ENDINGS: [&str; 4] = ["pem", "crt", "cer", "key"];
+
+/// What other tools leave that holds a certificate and can't be read: it is told where there is nothing better.
+const BINARY: [&str; 5] = ["p12", "pfx", "der", "p7b", "p7c"];
+
+/// How many files of a folder are looked at.
+const MOST_FILES: usize = 100;
+
+/// How many names of files a complaint lists.
+const MOST_LISTED: usize = 5;
+
+/// The names that a complaint proposes.
+const EXPECTED: &str = "put fullchain.pem and privkey.pem here, or cert.pem, chain.pem and privkey.pem, or server.crt and \
+                        server.key (any names that end in .pem, .crt, .cer or .key), or key and chain in one .pem file";
+
+/// What lies in a folder of the user's.
+pub(super) struct Provided {
+    pub version: Version,
+    pub shelf: Shelf,
+    /// The name of the file with the key.
+    pub key_file: String,
+}
+
+/// What files of certificates and keys hold together.
+#[derive(Default)]
+struct Pile {
+    certificates: Vec<Vec<u8>>,
+    /// Each with the name of the first file that has it.
+    keys: Vec<(String, Secret)>,
+    /// Why a file adds nothing, where that may not matter.
+    set_back: Option<DiskError>,
+}
+
+/// Reads what lies in a folder of the user's.
+pub(super) fn read_provided(folder: &Path) -> Result<Provided, DiskError> {
+    let [chain, key] = ["fullchain.pem", "privkey.pem"].map(|file| folder.join(file));
+    if let Ok(target) = folder.read_link()
+        && !folder.exists()
+    {
+        let problem = format!(
+            "its folder is a link to {}, where nothing is that quaymaster sees; put the files themselves here",
+            target.display()
+        );
+        return Err(DiskError::Damaged {
+            path: chain,
+            problem,
+        });
+    }
+    if files::is_there(folder) && !folder.is_dir() {
+        let problem = "there is a file where its folder should be; make a folder of this name and put the file into it";
+        return Err(DiskError::Damaged {
+            path: chain,
+            problem: problem.to_owned(),
+        });
+    }
+    if !(files::is_there(&chain) && files::is_there(&key)) {
+        return gathered(folder);
+    }
+    let version = read_version(folder)?;
+    Ok(Provided {
+        version: completed(folder, version)?,
+        shelf: Shelf::Provided,
+        key_file: "privkey.pem".to_owned(),
+    })
+}
+
+/// A chain of one certificate, with those of its issuers that lie beside it. A longer one is as its user wants it.
+fn completed(folder: &Path, version: Version) -> Result<Version, DiskError> {
+    let read = pem::contents(version.fullchain.as_bytes(), None);
+    let alone = read.expect("it was just written").certificates;
+    let [leaf] = alone.as_slice() else {
+        return Ok(version);
+    };
+    if x509::is_self_issued(leaf) {
+        return Ok(version);
+    }
+    let pile = Pile::of(folder)?;
+    let mut certificates: Vec<_> = vec![leaf.as_slice()];
+    certificates.extend(
+        pile.certificates
+            .iter()
+            .map(Vec::as_slice)
+            .filter(|other| other != leaf),
+    );
+    Ok(match x509::chain_of(&certificates, &version.privkey) {
+        Ok(Some(chain)) if chain[0] == leaf => Version {
+            fullchain: pem::written(chain),
+            ..version
+        },
+        _ => version,
+    })
+}
+
+/// A certificate out of all files in a folder, told by what they hold.
+fn gathered(folder: &Path) -> Result<Provided, DiskError> {
+    let pile = Pile::of(folder)?;
+    let named = folder.file_name().unwrap_or_default().to_string_lossy();
+    if pile.keys.is_empty() || pile.certificates.is_empty() {
+        return Err(pile.lacking(folder)?);
+    }
+    let certificates: Vec<_> = pile.certificates.iter().map(Vec::as_slice).collect();
+    let mut fitting = Vec::new();
+    for (file, key) in &pile.keys {
+        let chain = x509::chain_of(&certificates, key);
+        if let Some(chain) = chain.map_err(|error| refused(folder.display(), error))? {
+            fitting.push((file, key, chain));
+        }
+    }
+    match fitting.as_slice() {
+        [(file, key, chain)] => Ok(Provided {
+            version: Version {
+                fullchain: pem::written(chain.iter().copied()),
+                privkey: (*key).clone(),
+                irregular: None,
+            },
+            shelf: Shelf::ProvidedInParts,
+            key_file: (*file).clone(),
+        }),
+        [] => Err(pile.set_back.unwrap_or_else(|| {
+            let none = x509::without_key(&certificates);
+            refused(folder.display(), none)
+        })),
+        several => {
+            let keys = several.iter().map(|(file, ..)| file).join(", ");
+            Err(refused(
+                folder.display(),
+                CertificateError::Several(keys, named.into_owned()),
+            ))
+        }
+    }
+}
+
+impl Pile {
+    fn of(folder: &Path) -> Result<Self, DiskError> {
+        let password = password(folder)?;
+        let mut pile = Self::default();
+        for file in names(folder, &ENDINGS)? {
+            let path = folder.join(&file);
+            let Some(bytes) = read_bytes(&path)? else {
+                continue;
+            };
+            let damaged = |problem: String| DiskError::Damaged {
+                path: path.clone(),
+                problem,
+            };
+            match pem::contents(&Zeroizing::new(bytes), password.as_ref()) {
+                Ok(contents) => pile.add(&file, contents).map_err(damaged)?,
+                Err(error) => {
+                    let is_set_back = matches!(error, PemError::Empty | PemError::Password);
+                    let error = damaged(error.to_string());
+                    if !is_set_back {
+                        return Err(error);
+                    }
+                    pile.set_back.get_or_insert(error);
+                }
+            }
+        }
+        Ok(pile)
+    }
+
+    fn add(&mut self, file: &str, contents: Contents) -> Result<(), String> {
+        for (index, certificate) in contents.certificates.into_iter().enumerate() {
+            if x509::serial_of(&certificate).is_none() {
+                return Err(format!(
+                    "its certificate number {} can't be read",
+                    index + 1
+                ));
+            }
+            if !self.certificates.contains(&certificate) {
+                self.certificates.push(certificate);
+            }
+        }
+        for key in contents.keys {
+            if self.keys.iter().all(|(_, other)| *other != key) {
+                self.keys.push((file.to_owned(), key));
+            }
+        }
+        Ok(())
+    }
+
+    /// Why there is no certificate with a key in it.
+    fn lacking(self, folder: &Path) -> Result<DiskError, DiskError> {
+        if let Some(set_back) = self.set_back {
+            return Ok(set_back);
+        }
+        for file in names(folder, &BINARY)? {
+            let path = folder.join(file);
+            let bytes = Zeroizing::new(read_bytes(&path)?.unwrap_or_default());
+            if let Err(error) = pem::contents(&bytes, None) {
+                let problem = error.to_string();
+                return Ok(DiskError::Damaged { path, problem });
+            }
+        }
+        let (file, lacks) = match self.certificates.is_empty() {
+            true => ("fullchain.pem", "certificate"),
+            false => ("privkey.pem", "private key"),
+        };
+        let mut there = files::entries(folder)?;
+        let more = there.len().saturating_sub(MOST_LISTED);
+        there.truncate(MOST_LISTED);
+        let there = match (there.is_empty(), more) {
+            (true, _) => "the folder is empty".to_owned(),
+            (false, 0) => format!("there is no {lacks} in {}", there.join(", ")),
+            (false, more) => format!(
+                "there is no {lacks} in {} and {more} more",
+                there.join(", ")
+            ),
+        };
+        Ok(DiskError::Damaged {
+            path: folder.join(file),
+            problem: format!("it is not there, and {there}; {EXPECTED}"),
+        })
+    }
+}
+
+/// The files of a folder that have one of these endings, in any case.
+fn names(folder: &Path, endings: &[&str]) -> Result<Vec<String>, DiskError> {
+    let mut names = files::entries(folder)?;
+    names.retain(|name| {
+        let ending = Path::new(name).extension().and_then(OsStr::to_str);
+        let ending = ending.unwrap_or_default().to_ascii_lowercase();
+        !name.starts_with('.') && endings.contains(&&*ending)
+    });
+    if names.len() > MOST_FILES {
+        return Err(DiskError::Damaged {
+            path: folder.to_owned(),
+            problem: format!(
+                "it has {} files of certificates and keys; put each certificate into a folder of its own",
+                names.len()
+            ),
+        });
+    }
+    Ok(names)
+}
