@@ -41,8 +41,10 @@ pub(super) fn plan(
         return;
     };
     let signals = signals::seen(consumer, installed, now);
-    let told = signals::complaint(consumer, &signals);
-    draft.plan.complaints.extend(told);
+    draft
+        .plan
+        .complaints
+        .extend(signals::complaint(consumer, &signals));
     let consumer = &signals::in_force(consumer, &signals);
     let gate = Gate::of(consumer, installed, rules);
     let case = Case {
@@ -62,8 +64,10 @@ pub(super) fn plan(
     case.complain(parts, &edition, templates, &mut draft.plan.complaints);
     let is_under_way = observed.under_way.contains(&case.subject());
     let shut = case.shut(parts, is_under_way);
-    let told = complaint_of_shut(consumer, &shut);
-    draft.plan.complaints.extend(told);
+    draft
+        .plan
+        .complaints
+        .extend(complaint_of_shut(consumer, &shut));
     if is_under_way {
         return;
     }
@@ -74,20 +78,11 @@ pub(super) fn plan(
     if !consumer.running && installed.progress == Progress::TakenBack {
         return;
     }
-    match case.next(
-        &edition,
-        templates,
-        parts,
-        on_trial,
-        &mut draft.plan.complaints,
-    ) {
-        Ok(Some(mut found)) => {
-            // That comes first: what is forgotten here would stay shut.
-            found.after.shut = shut;
-            case.begin(found, draft);
-        }
+    let told = &mut draft.plan.complaints;
+    match case.next(&edition, templates, parts, on_trial, told) {
+        Ok(Some(found)) => case.begin(found, shut, draft),
         Ok(None) => {}
-        Err(error) => drop(draft.plan.complaints.insert(unrendered(consumer, &error))),
+        Err(error) => drop(told.insert(unrendered(consumer, &error))),
     }
 }
 
@@ -141,8 +136,10 @@ impl Case<'_> {
         }
     }
 
-    /// Plans a deployment, unless it failed a while ago.
-    fn begin(&self, deploy: Deploy, draft: &mut Draft) {
+    /// Plans a deployment, unless it failed a while ago. These sites are shut before it: what is forgotten here would stay
+    /// so.
+    fn begin(&self, mut deploy: Deploy, shut: BTreeSet<FileName>, draft: &mut Draft) {
+        deploy.after.shut = shut;
         let subject = self.subject();
         let before = self.observed.attempts.get(&subject);
         match backoff::held_back(before, &subject, deploy.attempt.asked) {

@@ -249,31 +249,46 @@ impl fmt::Display for Notice {
             _ => "your",
         };
         write!(f, "{whose} certificate {folder}/{certificate} ")?;
-        match about {
-            About::EndsSoon(end) => {
+        about.words(certificate, f)
+    }
+}
+
+/// What to do about one in parts.
+const WRITE_BOTH: &str = "write the certificate and its chain into the one, as with `cat cert.pem chain.pem > \
+                          fullchain.pem`, and the key into the other";
+
+/// What to do about one that OpenSSL does not read.
+const WRITE_ANEW: &str = "Write it anew with `openssl x509` or `openssl pkey`, each marker on a line of its own, without \
+                          blank lines between or a password; until then one of ours is served";
+
+impl About {
+    /// What is to be known, and what to do.
+    fn words(&self, certificate: &CertificateName, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EndsSoon(end) => {
                 write!(
                     f,
                     "runs out at {end} and is renewed by nobody but you; put a newer one there"
                 )
             }
-            About::Ended(end) => write!(
+            Self::Ended(end) => write!(
                 f,
                 "ran out at {end}; a valid one is served in its place, and obtained where there is none. Put a newer one \
                  there or take it away"
             ),
-            About::NoSuccessor(end) => write!(
+            Self::NoSuccessor(end) => write!(
                 f,
                 "runs out at {end}, and quaymaster could not renew it so far; `quaymaster explain {certificate}` says why"
             ),
-            About::EndedWithoutSuccessor(end) => write!(
+            Self::EndedWithoutSuccessor(end) => write!(
                 f,
                 "ran out at {end} and is served all the same, since there is no other; `quaymaster explain {certificate}` \
                  says why it could not be renewed"
             ),
-            About::BeginsLater(begin) => {
+            Self::BeginsLater(begin) => {
                 write!(f, "is not valid before {begin}; is the clock right?")
             }
-            About::LacksNames(names) => {
+            Self::LacksNames(names) => {
                 let names = names
                     .iter()
                     .map(String::as_str)
@@ -284,21 +299,18 @@ impl fmt::Display for Notice {
                     "is not for {names}; put one there that is, or take it away"
                 )
             }
-            About::LacksIssuer(issuer) => write!(
+            Self::LacksIssuer(issuer) => write!(
                 f,
                 "comes without the certificate of its issuer, {issuer}: clients refuse it unless they have that one \
                  already; write the chain behind the certificate"
             ),
-            About::InParts(consumer) => write!(
+            Self::InParts(consumer) => write!(
                 f,
-                "has no fullchain.pem and privkey.pem, which {consumer} reads there; write the certificate and its chain \
-                 into the one, as with `cat cert.pem chain.pem > fullchain.pem`, and the key into the other"
+                "has no fullchain.pem and privkey.pem, which {consumer} reads there; {WRITE_BOTH}"
             ),
-            About::Irregular { consumer, problem } => write!(
+            Self::Irregular { consumer, problem } => write!(
                 f,
-                "can't be read by {consumer}, which reads it as it lies there: {problem}. Write it anew with `openssl \
-                 x509` or `openssl pkey`, each marker on a line of its own, without blank lines between or a password; until \
-                 then one of ours is served"
+                "can't be read by {consumer}, which reads it as it lies there: {problem}. {WRITE_ANEW}"
             ),
         }
     }
