@@ -1,8 +1,10 @@
 //! What its user copied over a version of ours, file by file, as with `docker cp` into `live/NAME/`.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
-use itertools::Itertools;
 use zeroize::Zeroizing;
 
 use super::version::{Version, password, read_bytes, refused};
@@ -50,7 +52,12 @@ pub(super) fn copied_over(folder: &Path, stored: &BTreeMap<String, Digest>) -> C
     if others.is_empty() {
         return Copied::Nothing;
     }
-    let certificates: Vec<_> = certificates.iter().map(Vec::as_slice).unique().collect();
+    let mut seen = BTreeSet::new();
+    let certificates: Vec<_> = certificates
+        .iter()
+        .map(Vec::as_slice)
+        .filter(|certificate| seen.insert(*certificate))
+        .collect();
     let Some(key) = key else {
         return half(folder, &others);
     };
@@ -83,7 +90,7 @@ fn half(folder: &Path, others: &[&str]) -> Copied {
         problem: format!(
             "of its files, {} was copied over quaymaster's, and no certificate stands there with its key yet; copy privkey.pem and fullchain.pem (or \
              cert.pem and chain.pem) of one certificate, or remove the link to have quaymaster's back",
-            others.iter().join(", ")
+            others.join(", ")
         ),
     })
 }
