@@ -468,7 +468,7 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
     }
     let hosts = hosts
         .iter()
-        .filter(|(_, held)| !held.is_kept)
+        .filter(|(_, held)| !held.is_kept || !held.certified_by.is_empty())
         .map(|(host, held)| (host.clone(), held.project.map(str::to_owned)))
         .collect();
     let consumers = consumers
