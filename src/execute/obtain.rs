@@ -2,19 +2,23 @@ use super::Failure;
 use crate::{
     observe::{HeldCertificate, Source},
     plan::Obtain,
-    ports::{Authority, Challenge, DiskError, Issuing, NewCertificate, Order, OrderRecord},
+    ports::{Authority, Challenge, Clock, DiskError, Issuing, NewCertificate, Order, OrderRecord},
     report::{Event, OrderStage, chain, report},
-    values::{Issuer, Secret},
+    values::{Issuer, Secret, Timestamp},
 };
 
 /// Gets a certificate from its issuer and stores it.
-pub(super) async fn obtain(issuing: &Issuing, obtain: &Obtain) -> Result<HeldCertificate, Failure> {
+pub(super) async fn obtain(
+    issuing: &Issuing,
+    clock: &dyn Clock,
+    obtain: &Obtain,
+) -> Result<HeldCertificate, Failure> {
     issuing
         .attempts
         .note_attempt(&obtain.certificate, &obtain.attempt)?;
     let held = match &obtain.issuance.issuer {
-        Issuer::Ca(directory) => ask(issuing, obtain, directory).await?,
-        Issuer::SelfSigned => sign(issuing, obtain)?,
+        Issuer::Ca(directory) => ask(issuing, clock, obtain, directory).await?,
+        Issuer::SelfSigned => sign(issuing, clock.now(), obtain)?,
     };
     issuing.attempts.forget_attempts(&obtain.certificate)?;
     report(&Event::Obtained {
@@ -25,18 +29,17 @@ pub(super) async fn obtain(issuing: &Issuing, obtain: &Obtain) -> Result<HeldCer
 }
 
 /// One that its own key signs: nobody is asked.
-fn sign(issuing: &Issuing, obtain: &Obtain) -> Result<HeldCertificate, Failure> {
+fn sign(issuing: &Issuing, now: Timestamp, obtain: &Obtain) -> Result<HeldCertificate, Failure> {
     let key = issuing.authorities.new_key(obtain.issuance.key_type)?;
-    let chain = issuing
-        .authorities
-        .self_signed(&key, &obtain.names, issuing.clock.now())?;
-    Ok(store(issuing, obtain, &key, &chain)?)
+    let chain = issuing.authorities.self_signed(&key, &obtain.names, now)?;
+    Ok(store(issuing, now, obtain, &key, &chain)?)
 }
 
 /// One from a CA. Everything that a crash must not lose is on disk before the step that needs it: the attempt before the
 /// first request, the key before the order, the order before the challenge.
 async fn ask(
     issuing: &Issuing,
+    clock: &dyn Clock,
     obtain: &Obtain,
     directory: &str,
 ) -> Result<HeldCertificate, Failure> {
@@ -47,7 +50,7 @@ async fn ask(
     authorize(issuing, obtain, order.as_mut(), &mut record).await?;
     tell(obtain, OrderStage::Finalize);
     let chain = order.finalize(&record.key, &obtain.names).await?;
-    let stored = store(issuing, obtain, &record.key, &chain);
+    let stored = store(issuing, clock.now(), obtain, &record.key, &chain);
     if matches!(stored, Err(DiskError::Certificate { .. })) {
         // This order will give the same certificate for ever, one that has run out since a crash, say: the next try
         // begins a new one.
@@ -67,6 +70,7 @@ fn tell(obtain: &Obtain, stage: OrderStage) {
 
 fn store(
     issuing: &Issuing,
+    now: Timestamp,
     obtain: &Obtain,
     key: &Secret,
     chain: &str,
@@ -77,7 +81,7 @@ fn store(
         key,
         chain,
         source: Source::from(&obtain.issuance.issuer),
-        now: issuing.clock.now(),
+        now,
     })
 }
 

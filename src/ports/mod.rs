@@ -79,8 +79,6 @@ pub struct Issuing {
     pub orders: Rc<dyn Orders>,
     /// Those who show responses to challenges.
     pub responder: Rc<dyn Responder>,
-    /// Now, and waiting.
-    pub clock: Rc<dyn Clock>,
 }
 
 /// Now, and waiting.

@@ -129,7 +129,6 @@ impl Folders {
                 attempts: self.clone(),
                 orders: self.clone(),
                 responder: Rc::new(WebrootResponder::new(probe.clone(), clock.clone())),
-                clock: clock.clone(),
             },
             engine,
             folders: self.clone(),
