@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, Command, value_parser};
 
 use super::{
-    Call, Exit, Failure, check, explain, forget, health, manual, once, plan, reference, release,
-    render, renew, status, watch,
+    Call, Exit, Failure, check, explain, forget, health, import, manual, once, plan, reference,
+    release, render, renew, status, watch,
 };
 use crate::settings::{DefaultValue, SETTINGS};
 
@@ -197,6 +197,31 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         run: forget::run,
     },
     CommandRow {
+        name: "import",
+        about: "puts a certificate of yours into provided/, after the checks that one there has to pass: out of files with \
+                its key, itself and its chain in any order, out of a folder with them, such as certbot's live/NAME, or out \
+                of standard input (`-`). Nothing that is there is overwritten: without `--replace` another certificate of \
+                that name stays. A daemon on the same folders takes it up at once, and none need run; nor is an engine \
+                asked where the setting certificates says where they lie. Exits with 3 when it can't be used, or \
+                another has its place: nothing was written then",
+        examples: &[
+            (
+                "cat key.pem cert.pem chain.pem | docker exec -i NAME /quaymaster import -",
+                "hand a certificate over to the daemon in that container",
+            ),
+            (
+                "quaymaster import --certificates /srv/certificates /etc/letsencrypt/live/shop.example",
+                "copy what certbot obtained",
+            ),
+            (
+                "quaymaster import --replace --password-file secret.txt new.key new.crt ca.crt",
+                "put a new one in the place of one of the same name",
+            ),
+        ],
+        arguments: import::arguments,
+        run: import::run,
+    },
+    CommandRow {
         name: "reference",
         about: "labels, settings, kinds, CAs, filters, built-in templates and what they see, commands and exit codes, as \
                 tables. `--format markdown` or `json`. With the name of a built-in template: its text, to copy and edit",
@@ -250,7 +275,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
 ];
 
-fn format(formats: &'static [&'static str]) -> Arg {
+pub(super) fn format(formats: &'static [&'static str]) -> Arg {
     let arg = Arg::new("format")
         .long("format")
         .value_name("FORMAT")

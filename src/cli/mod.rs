@@ -7,6 +7,7 @@ mod exit;
 mod explain;
 mod forget;
 mod health;
+mod import;
 mod log;
 mod manual;
 mod once;

@@ -111,11 +111,8 @@ pub(super) async fn recorded(
 
 /// Our folders, once it is known what is mounted into our container.
 pub(super) fn folders(call: &Call, own: Option<&Bearer>) -> Rc<Folders> {
-    Rc::new(Folders::new(
-        certificates(call, own),
-        call.settings.state.clone(),
-        tell,
-    ))
+    let folders = Folders::new(certificates(call, own), call.settings.state.clone(), tell);
+    Rc::new(folders.opened_with(call.settings.provided_password_file.clone()))
 }
 
 fn certificates(call: &Call, own: Option<&Bearer>) -> PathBuf {

@@ -59,6 +59,8 @@ pub struct Settings {
     pub default_certificate: Option<CertificateName>,
     /// Whether the certificate of the nearest name above goes before a wildcard's.
     pub strict_parents: bool,
+    /// A file with the password of the user's keys that have none of their own.
+    pub provided_password_file: Option<PathBuf>,
     /// Proxies that are believed.
     pub trusted_proxies: Vec<Block>,
     /// Who may ask for what, if that was said.
@@ -179,6 +181,7 @@ impl Settings {
             master: None,
             default_certificate: None,
             strict_parents: false,
+            provided_password_file: None,
             trusted_proxies: Vec::new(),
             grants: None,
             resync: Duration::ZERO,

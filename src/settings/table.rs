@@ -207,6 +207,20 @@ pub const SETTINGS: &[SettingRow] = &[
         read: |settings, value| set(&mut settings.strict_parents, truth(value)),
     },
     SettingRow {
+        name: "provided-password-file",
+        value: "FILE",
+        default: DefaultValue::Words("none: a file password beside a key opens it"),
+        doc: "file with the password that opens those of your keys that have no file password beside them; it is read anew \
+              each time",
+        example: "/run/secrets/key-password",
+        read: |settings, value| {
+            set(
+                &mut settings.provided_password_file,
+                folder(value).map(Some),
+            )
+        },
+    },
+    SettingRow {
         name: "resync",
         value: "TIME",
         default: DefaultValue::Value("1h"),

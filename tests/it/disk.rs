@@ -626,6 +626,52 @@ async fn a_certificate_that_is_dropped_in_is_served_within_seconds_and_ours_when
     .await;
 }
 
+#[tokio::test]
+async fn what_is_imported_beside_a_daemon_is_delivered_within_seconds() {
+    local(async {
+        let world = World::new().await;
+        let program = world.start(&world.words("watch"));
+        let delivered = world.path("conf.d/certificates/shop.example/fullchain.pem");
+        program
+            .until("ours is delivered", || delivered.exists())
+            .await;
+        for words in [[].as_slice(), &["--replace"]] {
+            let theirs = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).unwrap();
+            let file = world.path("theirs.pem");
+            fs::write(
+                &file,
+                theirs.signing_key.serialize_pem() + &theirs.cert.pem(),
+            )
+            .unwrap();
+            let mut command = world.words("import");
+            command.retain(|word| !word.starts_with("--agree") && !word.starts_with("--ca"));
+            let output = Command::new(&command[0])
+                .env_clear()
+                .args(&command[1..])
+                .args(words)
+                .arg(&file)
+                .output()
+                .unwrap();
+            let told = String::from_utf8(output.stdout).unwrap();
+            assert!(
+                told.contains("  serves  shop.example\n")
+                    && told.contains("the daemon takes it up"),
+                "{told}"
+            );
+            let seen = || fs::read_to_string(&delivered).unwrap();
+            program
+                .until("theirs is delivered", || seen() == theirs.cert.pem())
+                .await;
+        }
+        let told = program.told();
+        assert!(
+            !told.iter().any(|(event, _)| event == "disk-fault"),
+            "{told:#?}"
+        );
+    })
+    .await;
+}
+
 /// What people drop in, made of a leaf, its issuer and its key: `fullchain.pem` and `privkey.pem`.
 fn dropped_in(leaf: &str, issuer: &str, key: &str) -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
     let chain = format!("{leaf}{issuer}");

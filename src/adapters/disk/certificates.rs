@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Folders of certificates may be looked into; their keys may not be read.
-const FOLDER_MODE: u32 = 0o755;
+pub(super) const FOLDER_MODE: u32 = 0o755;
 
 /// Second copies, and what was in our way, are nobody's but ours.
 const PRIVATE_FOLDER_MODE: u32 = 0o700;
@@ -84,7 +84,7 @@ impl CertificateStore for Folders {
         {
             let path = provided.join(&entry);
             match CertificateName::parse(entry) {
-                Ok(name) => look_at_provided(&path, name, &mut found),
+                Ok(name) => self.look_at_provided(&path, name, &mut found),
                 Err(error) => found.faults.push(DiskError::Damaged {
                     path,
                     problem: error.to_string(),
@@ -98,7 +98,7 @@ impl CertificateStore for Folders {
         match (repair, self.read_live(name)) {
             (Repair::TakeUp, _) => self.take_up(name),
             (Repair::Copy, Ok(certificate)) => {
-                self.write_copy(name, &read_version(&self.live(name))?, certificate.source)
+                self.write_copy(name, &self.read_files(name)?, certificate.source)
             }
             (Repair::Copy, Err(fault)) => Err(fault),
             (Repair::Live { .. }, Ok(_)) => Ok(()),
@@ -208,7 +208,9 @@ impl Folders {
     fn copied(&self, name: &CertificateName) -> Copied {
         let folder = self.live(name);
         match read_about(&folder) {
-            Ok(Some(about)) if self.owner(name) == Owner::Us => copied_over(&folder, &about.files),
+            Ok(Some(about)) if self.owner(name) == Owner::Us => {
+                copied_over(&folder, &about.files, self.usual_password())
+            }
             // Nothing says what was stored. Whose it is without that is decided where it is read.
             _ => Copied::Nothing,
         }
@@ -278,7 +280,7 @@ impl Folders {
     /// certificate that can be served is never given up for what is said about it.
     pub(super) fn read_live(&self, name: &CertificateName) -> Result<HeldCertificate, DiskError> {
         let folder = self.live(name);
-        let version = read_version(&folder)?;
+        let version = self.read_files(name)?;
         let digest = version.digest();
         let checked = |source| version.check(source).map_err(|error| refused(name, error));
         if self.owner(name) != Owner::Us {
@@ -301,13 +303,13 @@ impl Folders {
         digest: Digest,
     ) -> Result<Version, DiskError> {
         let is_it = |version: &Version| version.digest() == digest;
-        let mut problem = match read_version(&self.live(name)) {
+        let mut problem = match self.read_files(name) {
             Ok(live) if is_it(&live) => return Ok(live),
             Ok(_) => None,
             Err(problem) => Some(problem),
         };
         let provided = self.certificates.join("provided").join(name.as_str());
-        if let Ok(provided) = read_provided(&provided) {
+        if let Ok(provided) = read_provided(&provided, self.usual_password()) {
             if is_it(&provided.version) {
                 return Ok(provided.version);
             }
@@ -425,6 +427,34 @@ impl Folders {
             .ok()
     }
 
+    fn look_at_provided(&self, folder: &Path, name: CertificateName, found: &mut Certificates) {
+        let read = read_provided(folder, self.usual_password()).and_then(|provided| {
+            let checked = provided.version.check(Source::Provided);
+            let certificate = HeldCertificate {
+                shelf: provided.shelf,
+                ..checked.map_err(|error| refused(folder.display(), error))?
+            };
+            Ok((certificate, folder.join(provided.key_file)))
+        });
+        match read {
+            Ok((certificate, key)) => {
+                tell_exposed(key, found);
+                found.provided.insert(name, certificate.into());
+            }
+            Err(fault) => {
+                if matches!(fault, DiskError::Io { .. }) {
+                    found.unread.insert((Shelf::Provided, name));
+                }
+                found.faults.push(fault);
+            }
+        }
+    }
+
+    /// The files of a live certificate.
+    fn read_files(&self, name: &CertificateName) -> Result<Version, DiskError> {
+        read_version(&self.live(name), self.usual_password())
+    }
+
     pub(super) fn live(&self, name: &CertificateName) -> PathBuf {
         self.certificates.join("live").join(name.as_str())
     }
@@ -442,29 +472,6 @@ fn entries(folder: &Path, found: &mut Certificates) -> Result<Vec<String>, DiskE
             Ok(Vec::new())
         }
         entries => entries,
-    }
-}
-
-fn look_at_provided(folder: &Path, name: CertificateName, found: &mut Certificates) {
-    let read = read_provided(folder).and_then(|provided| {
-        let checked = provided.version.check(Source::Provided);
-        let certificate = HeldCertificate {
-            shelf: provided.shelf,
-            ..checked.map_err(|error| refused(folder.display(), error))?
-        };
-        Ok((certificate, folder.join(provided.key_file)))
-    });
-    match read {
-        Ok((certificate, key)) => {
-            tell_exposed(key, found);
-            found.provided.insert(name, certificate.into());
-        }
-        Err(fault) => {
-            if matches!(fault, DiskError::Io { .. }) {
-                found.unread.insert((Shelf::Provided, name));
-            }
-            found.faults.push(fault);
-        }
     }
 }
 

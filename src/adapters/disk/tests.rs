@@ -4,6 +4,7 @@ mod archive;
 mod copied_over;
 mod damage;
 mod forms;
+mod import;
 mod memory;
 mod provided;
 mod records;

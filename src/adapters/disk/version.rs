@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::{
     files::{self, Durability, PRIVATE, PUBLIC},
+    passwords::Passwords,
     state::read_json,
 };
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
 };
 
 /// How many bytes a file of certificates and keys has at most: all roots of the Web have a quarter of that.
-const LARGEST: u64 = 1 << 20;
+pub(super) const LARGEST: u64 = 1 << 20;
 
 /// What we say about a version, beside its files.
 #[derive(Serialize, Deserialize)]
@@ -104,32 +105,18 @@ impl Version {
     }
 }
 
-/// A version in the files that servers read.
-pub(super) fn read_version(folder: &Path) -> Result<Version, DiskError> {
+/// A version in the files that servers read. `usual` is the file with the password of keys that have none of their own.
+pub(super) fn read_version(folder: &Path, usual: Option<&Path>) -> Result<Version, DiskError> {
     let fullchain = read_pem(&folder.join("fullchain.pem"), pem::certificates)?;
-    let password = password(folder)?;
+    let passwords = Passwords::of(folder, usual)?;
     let privkey = read_pem(&folder.join("privkey.pem"), |bytes| {
-        pem::key(bytes, password.as_ref())
+        passwords.open(|password| pem::key(bytes, password))
     })?;
     Ok(Version {
         fullchain: fullchain.text,
         privkey: privkey.text,
         irregular: fullchain.irregular.or(privkey.irregular),
     })
-}
-
-/// The password of the key in a folder, where a file says it.
-pub(super) fn password(folder: &Path) -> Result<Option<Secret>, DiskError> {
-    let path = folder.join("password");
-    let Some(bytes) = read_bytes(&path)? else {
-        return Ok(None);
-    };
-    let text = Secret::new(files::as_text(bytes, || path)?);
-    let line = text
-        .expose()
-        .trim_start_matches('\u{feff}')
-        .trim_end_matches(['\r', '\n']);
-    Ok(Some(Secret::new(line)))
 }
 
 /// The bytes of a file of certificates or of a key; `None` when there is none.
@@ -164,7 +151,7 @@ pub(super) fn read_copy(
     let source = read_about(folder)?
         .ok_or_else(|| missing(folder.join("about.json")))?
         .source;
-    let version = read_version(folder)?;
+    let version = read_version(folder, None)?;
     let checked = version
         .check(source)
         .map_err(|error| refused(name, error))?;
@@ -174,7 +161,7 @@ pub(super) fn read_copy(
 /// Whether a second copy is of the certificate with this digest, and has what is said about it.
 pub(super) fn is_copied(copy: &Path, digest: Digest) -> bool {
     read_about(copy).is_ok_and(|about| about.is_some())
-        && read_version(copy).is_ok_and(|copy| copy.digest() == digest)
+        && read_version(copy, None).is_ok_and(|copy| copy.digest() == digest)
 }
 
 pub(super) fn write_about(
