@@ -28,10 +28,12 @@ pub trait CertificateStore {
     /// Nothing that was live before has changed when it fails.
     fn mend(&self, name: &CertificateName, repair: &Repair) -> Result<(), DiskError>;
 
-    /// Begins to watch `provided/`, and tells when something there may have changed, until it can't watch any more.
-    /// Misses nothing from here on: look after it.
-    fn provided_changes(&self)
-    -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError>;
+    /// Begins to watch `provided/` and `live/`, and tells when something there may have changed, be it by us, until neither
+    /// can be watched any more. Misses nothing from here on: look after it.
+    ///
+    /// # Errors
+    /// When `provided/` can't be watched.
+    fn changes(&self) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError>;
 
     /// Checks key, names and chain, stores them as a new version with a second copy, and links it in one rename.
     ///

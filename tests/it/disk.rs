@@ -627,6 +627,35 @@ async fn a_certificate_that_is_dropped_in_is_served_within_seconds_and_ours_when
 }
 
 #[tokio::test]
+async fn a_certificate_that_is_copied_over_ours_is_served_within_seconds_each_time() {
+    local(async {
+        let world = World::new().await;
+        let program = world.start(&world.words("watch"));
+        let delivered = world.path("conf.d/certificates/shop.example/fullchain.pem");
+        program
+            .until("ours is delivered", || delivered.exists())
+            .await;
+        let live = world.path("certificates/live/shop.example");
+        for version in 2..4 {
+            let theirs = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).unwrap();
+            // Through the link, into the version that is live now.
+            fs::write(live.join("fullchain.pem"), theirs.cert.pem()).unwrap();
+            fs::write(live.join("privkey.pem"), theirs.signing_key.serialize_pem()).unwrap();
+            let seen = || fs::read_to_string(&delivered).unwrap();
+            program
+                .until("theirs is delivered", || seen() == theirs.cert.pem())
+                .await;
+            let linked = fs::read_link(&live).unwrap();
+            assert_eq!(
+                linked,
+                Path::new("../archive/shop.example").join(version.to_string())
+            );
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_is_imported_beside_a_daemon_is_delivered_within_seconds() {
     local(async {
         let world = World::new().await;

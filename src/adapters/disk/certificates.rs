@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use futures_util::stream::LocalBoxStream;
+use futures_util::{
+    StreamExt,
+    stream::{self, LocalBoxStream},
+};
 
 use super::{
     Folders,
@@ -35,9 +38,9 @@ pub(super) const FOLDER_MODE: u32 = 0o755;
 /// Second copies, and what was in our way, are nobody's but ours.
 const PRIVATE_FOLDER_MODE: u32 = 0o700;
 
-/// How long nothing must change in `provided/` before it is looked at: a certificate and its key are copied there one
-/// after the other, and in between they don't belong together.
-const PROVIDED_SETTLES: Duration = Duration::from_secs(1);
+/// How long nothing must change in `provided/` or `live/` before it is looked at: a certificate and its key are copied there
+/// one after the other, and in between they don't belong together.
+const SETTLES: Duration = Duration::from_secs(1);
 
 /// What certbot leaves in `live/`, and what is no fault.
 const README: &str = "README";
@@ -110,10 +113,13 @@ impl CertificateStore for Folders {
         }
     }
 
-    fn provided_changes(
-        &self,
-    ) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
-        changes::of(self.certificates.join("provided"), PROVIDED_SETTLES)
+    fn changes(&self) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
+        let provided = changes::of(self.certificates.join("provided"), SETTLES)?;
+        // A version that is live is watched through its link. What we link ourselves is told, too: only so the new one is
+        // watched next, and a look at what is as it was finds that soon.
+        let live = changes::of(self.certificates.join("live"), SETTLES);
+        let live = live.unwrap_or_else(|error| stream::iter([Err(error)]).boxed_local());
+        Ok(stream::select(provided, live).boxed_local())
     }
 
     fn store(&self, new: &NewCertificate<'_>) -> Result<HeldCertificate, DiskError> {
