@@ -231,10 +231,10 @@ fn import(folder: &Path, words: &[&str], input: impl Into<Stdio>) -> (Option<i32
     )
 }
 
-/// A file of a key with its certificate for this name.
+/// A file of a key with its certificate for this name, and for all below it.
 fn pair(folder: &Path, file: &str, host: &str) -> String {
     let made =
-        rcgen::generate_simple_self_signed(["*.".to_owned() + host, host.to_owned()]).unwrap();
+        rcgen::generate_simple_self_signed([host.to_owned(), "*.".to_owned() + host]).unwrap();
     let text = made.signing_key.serialize_pem() + &made.cert.pem();
     fs::write(folder.join(file), &text).unwrap();
     text
@@ -249,10 +249,10 @@ fn a_certificate_is_imported_without_an_engine_and_never_over_another_that_nobod
     let run = |words: &[&str]| import(folder, words, Stdio::null());
     let (code, told, log) = run(&["one.pem"]);
     assert_eq!((code, log.as_str()), (Some(0), ""));
-    let lies = folder.join("certificates/provided/_.shop.example");
+    let lies = folder.join("certificates/provided/shop.example");
     assert!(
         told.starts_with(&format!(
-            "_.shop.example: imported, it lies in {}\n  names   *.shop.example, shop.example\n",
+            "shop.example: imported, it lies in {}\n  names   *.shop.example, shop.example\n",
             lies.display()
         )),
         "{told}"
@@ -273,7 +273,7 @@ fn a_certificate_is_imported_without_an_engine_and_never_over_another_that_nobod
     assert_eq!((code, told.as_str()), (Some(3), ""));
     assert!(
         log.starts_with("quaymaster: nothing was imported: ")
-            && log.contains("provided/_.shop.example has another certificate, for *.shop.example, shop.example, valid until")
+            && log.contains("provided/shop.example has another certificate, for *.shop.example, shop.example, valid until")
             && log.contains("--replace"),
         "{log}"
     );
@@ -283,7 +283,7 @@ fn a_certificate_is_imported_without_an_engine_and_never_over_another_that_nobod
     let told: serde_json::Value = serde_json::from_str(&told).unwrap();
     assert_eq!(
         [&told["outcome"], &told["name"], &told["watched"]],
-        [&json!("replaced"), &json!("_.shop.example"), &json!(false)]
+        [&json!("replaced"), &json!("shop.example"), &json!(false)]
     );
     assert!(other.starts_with(&fs::read_to_string(&key).unwrap()));
     let kept = Path::new(told["kept"].as_str().unwrap()).join("privkey.pem");

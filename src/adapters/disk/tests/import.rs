@@ -403,6 +403,28 @@ fn a_key_with_a_password_is_opened_by_the_file_that_is_named_and_is_stored_witho
             .certificate,
         opened.certificate
     );
+    // In a folder, the one beside the key opens it, unless another one is named.
+    let beside = somewhere();
+    at(
+        &beside,
+        &[
+            ("cert.pem", &certificate),
+            ("key.pem", &locked),
+            ("password", "quay"),
+        ],
+    );
+    let set = [beside.path().to_owned()];
+    let of_folder = |password| {
+        let found = super::place().folders.gather(&set, password, NOW);
+        found.map_err(|error| whole(&error))
+    };
+    let found = of_folder(None).expect("it is opened");
+    assert_eq!(found.certificate, opened.certificate);
+    let refused = of_folder(Some(&*wrong)).expect_err("that one counts");
+    assert!(
+        refused.contains("of --password-file does not open it"),
+        "{refused}"
+    );
     for (folders, password, expected) in [
         (
             super::place().folders,
