@@ -200,10 +200,10 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         name: "import",
         about: "puts a certificate of yours into provided/, after the checks that one there has to pass: out of files with \
                 its key, itself and its chain in any order, out of a folder with them, such as certbot's live/NAME, or out \
-                of standard input (`-`). Nothing that is there is overwritten: without `--replace` another certificate of \
-                that name stays. A daemon on the same folders takes it up at once, and none need run; nor is an engine \
-                asked where the setting certificates says where they lie. Exits with 3 when it can't be used, or \
-                another has its place: nothing was written then",
+                of standard input (`-`). Another certificate of that name stays, unless `--replace` \
+                is given. A daemon on the same folders takes the new one up at once, but none needs to run. With the \
+                setting certificates, no engine is needed either. Exits with 3, and writes nothing, when the certificate \
+                can't be used or another has its place",
         examples: &[
             (
                 "cat key.pem cert.pem chain.pem | docker exec -i NAME /quaymaster import -",
