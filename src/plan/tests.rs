@@ -2,6 +2,7 @@
 
 mod certificates;
 mod gates;
+mod ground;
 mod laws;
 mod older_files;
 mod orders;
