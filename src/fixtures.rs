@@ -56,6 +56,7 @@ pub fn network(name: &str, number: u8) -> Endpoint {
         network: name.to_owned(),
         network_id: format!("net-{name}"),
         address: Some([10, 0, 0, number].into()),
+        has_ipv6: false,
         gateway: None,
     }
 }

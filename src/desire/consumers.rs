@@ -183,6 +183,7 @@ fn consumer(
         certificates,
         webroot,
         reach: reach::reach(bearer, own, http_port, https_port),
+        has_ipv6: bearer.has_ipv6(),
         http_port,
         https_port,
         public_http_port: (spec.public_http_port).unwrap_or_else(|| outside(http_port, HTTP_PORT)),

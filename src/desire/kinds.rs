@@ -27,6 +27,8 @@ pub struct Kind {
     pub mark_file: &'static str,
     /// The template of the mark.
     pub mark_template: &'static str,
+    /// The file of the servers that are the first to listen on IPv6; none where the server is not asked to.
+    pub ipv6_file: Option<&'static str>,
     /// The file of the gate that keeps requests from others' containers after a start; none where the server has no such
     /// thing.
     pub gate_file: Option<&'static str>,
@@ -49,6 +51,9 @@ pub struct OwnFile {
     pub names_certificate: bool,
     /// What is said of a server that refuses it, where some are known to and it does no harm.
     pub excuse: Option<&'static str>,
+    /// What to do about a server that refuses it, where more is known than that its configuration is in the way. It is
+    /// tried again once the server was started anew.
+    pub remedy: Option<&'static str>,
 }
 
 /// When a file is needed.
@@ -60,14 +65,17 @@ pub enum Needed {
     ForNamesLongerThan(usize),
     /// Where a gate can be had.
     ForGates,
+    /// Where its networks give it an IPv6 address.
+    ForIpv6,
 }
 
 impl Needed {
-    /// Whether this consumer needs it.
-    pub fn by(self, consumer: &Consumer) -> bool {
+    /// Whether this consumer needs it. What it has already stays as long as it is not known whether it needs it.
+    pub fn by(self, consumer: &Consumer, is_there: bool) -> bool {
         match self {
             Self::Always => true,
             Self::ForGates => consumer.guard == Guard::Gate,
+            Self::ForIpv6 => consumer.has_ipv6.unwrap_or(is_there),
             Self::ForNamesLongerThan(length) => consumer
                 .sites
                 .keys()
@@ -93,6 +101,12 @@ const OWN_DEFAULT: &str = "has a default server of its own, which stays";
 const WITHOUT_WEBDAV: &str = "was built without its WebDAV module, so that after a start requests go by addresses of before until quaymaster has looked";
 
 const GATE_FILE: &str = "quaymaster--gate.conf";
+const IPV6_FILE: &str = "quaymaster--ipv6.conf";
+
+/// `nginx -t` takes `ipv6only=off` beside a server that listens on the same port over IPv4; the reload then fails.
+const IPV6_IN_THE_WAY: &str = "take `ipv6only=off` out of the lines `listen` of its own configuration, or end what else \
+                               listens on its ports over IPv6, and start it again; until then its sites are served over \
+                               IPv4 alone";
 
 /// Every kind there is.
 pub const KINDS: &[Kind] = &[Kind {
@@ -107,6 +121,7 @@ pub const KINDS: &[Kind] = &[Kind {
     site_template: "nginx/site.conf",
     mark_file: "quaymaster--mark.conf",
     mark_template: "nginx/mark.conf",
+    ipv6_file: Some(IPV6_FILE),
     gate_file: Some(GATE_FILE),
     own_files: &[
         OwnFile {
@@ -117,6 +132,7 @@ pub const KINDS: &[Kind] = &[Kind {
             comes: Comes::First,
             names_certificate: false,
             excuse: None,
+            remedy: None,
         },
         // It sorts before all sites: nginx takes the first server of a port for names that none has.
         OwnFile {
@@ -126,6 +142,7 @@ pub const KINDS: &[Kind] = &[Kind {
             comes: Comes::WithSites,
             names_certificate: true,
             excuse: None,
+            remedy: None,
         },
         // An nginx that was built without its WebDAV module refuses this, and it alone.
         OwnFile {
@@ -135,6 +152,17 @@ pub const KINDS: &[Kind] = &[Kind {
             comes: Comes::Last,
             names_certificate: false,
             excuse: Some(WITHOUT_WEBDAV),
+            remedy: None,
+        },
+        // It comes before any site listens on IPv6: what is in the way of that would be in the way of all of them.
+        OwnFile {
+            file: IPV6_FILE,
+            template: "nginx/ipv6.conf",
+            needed: Needed::ForIpv6,
+            comes: Comes::Last,
+            names_certificate: false,
+            excuse: None,
+            remedy: Some(IPV6_IN_THE_WAY),
         },
         OwnFile {
             file: "quaymaster--unknown-http.conf",
@@ -143,6 +171,7 @@ pub const KINDS: &[Kind] = &[Kind {
             comes: Comes::Last,
             names_certificate: false,
             excuse: Some(OWN_DEFAULT),
+            remedy: None,
         },
         OwnFile {
             file: "quaymaster--unknown-https.conf",
@@ -151,6 +180,7 @@ pub const KINDS: &[Kind] = &[Kind {
             comes: Comes::Last,
             names_certificate: true,
             excuse: Some(OWN_DEFAULT),
+            remedy: None,
         },
     ],
 }];

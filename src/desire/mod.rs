@@ -173,6 +173,8 @@ pub struct Consumer {
     pub webroot: Folder,
     /// Where it can be reached from here; `None` when it can't.
     pub reach: Option<Reach>,
+    /// Whether its networks give it an IPv6 address; none where that is not known now.
+    pub has_ipv6: Option<bool>,
     /// Port on which it takes plain HTTP, inside.
     pub http_port: u16,
     /// Port on which it takes TLS, inside.

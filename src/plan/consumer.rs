@@ -16,7 +16,7 @@ use super::{
     obtain::HeldCertificates,
     part,
     selection::Selection,
-    signals,
+    server, signals,
 };
 use crate::{
     desire::{Complaint, Consumer},
@@ -50,6 +50,7 @@ pub(super) fn plan(
     let case = Case {
         consumer,
         gate: &gate,
+        listens_ipv6: server::listens_ipv6(consumer, installed),
         installed,
         signals: &signals,
         observed,

@@ -16,6 +16,7 @@ use super::{
         Of, Part, Serving, mark_file, own_file, own_text, own_view, serving, site_file, site_text,
     },
     selection::{Selection, can_use},
+    server::Server,
     views::ServerFacts,
 };
 use crate::{
@@ -29,7 +30,7 @@ use crate::{
 #[derive(Clone, Copy)]
 pub(super) struct PartInputs<'a> {
     pub consumer: &'a Consumer,
-    pub gate: &'a Gate,
+    pub server: Server<'a>,
     pub installed: &'a Rc<Installed>,
     /// With the user's own certificates in place of ours of the same names.
     pub observed: &'a Observed,
@@ -56,6 +57,7 @@ pub(super) struct Parts {
     templates: Digest,
     server: Digest,
     gate: Option<Gate>,
+    listens_ipv6: bool,
     sites: BTreeMap<Host, KnownSite>,
     held: Rc<HeldCertificates>,
     live: Rc<HeldCertificates>,
@@ -93,6 +95,7 @@ impl Parts {
             templates: Digest::of(""),
             server: Digest::of(""),
             gate: None,
+            listens_ipv6: false,
             sites: BTreeMap::new(),
             held: Rc::default(),
             live: Rc::default(),
@@ -107,16 +110,17 @@ impl Parts {
     pub fn follow(&mut self, wanted: &PartInputs<'_>) {
         let PartInputs {
             consumer,
-            gate,
             selection,
             templates,
             ..
         } = *wanted;
-        let server = Digest::of_value(&(consumer.kind.name, ServerFacts::of(consumer), gate));
+        let facts = ServerFacts::of(wanted.server);
+        let server = Digest::of_value(&(consumer.kind.name, facts));
         if (server, templates.digest()) != (self.server, self.templates) {
             *self = Self {
                 server,
-                gate: Some(gate.clone()),
+                gate: Some(wanted.server.gate.clone()),
+                listens_ipv6: wanted.server.listens_ipv6,
                 templates: templates.digest(),
                 ..Self::none()
             };
@@ -132,7 +136,7 @@ impl Parts {
             self.unknown = unknown.map(|choice| Serving::of(&choice).unshown());
         }
         self.follow_nameless();
-        changed.extend(self.follow_own((consumer, gate), templates));
+        changed.extend(self.follow_own(wanted));
         self.follow_installed(consumer, wanted.installed, changed);
         if !(are_same_held && are_same_given) {
             self.renewed = renewed(wanted);
@@ -217,7 +221,11 @@ impl Parts {
         let (Some(part), Some(gate)) = (self.files.get(file), &self.gate) else {
             return Ok(None);
         };
-        let server = (consumer, gate);
+        let server = Server {
+            consumer,
+            gate,
+            listens_ipv6: self.listens_ipv6,
+        };
         match &part.of {
             Of::All(own, _) => own_text(server, own, self.nameless.as_ref(), templates).map(Some),
             Of::Site(host) => {
@@ -242,7 +250,7 @@ impl Parts {
             .filter_map(|host| Some(self.sites.remove(host)?.file))
             .collect();
         changed.iter().for_each(|file| self.forget(file));
-        let server = (wanted.consumer, wanted.gate);
+        let server = wanted.server;
         for NewSite {
             host,
             site,
@@ -363,20 +371,18 @@ impl Parts {
     }
 
     /// Brings the files of the consumer as a whole up to date; returns those that are not as they were.
-    fn follow_own(
-        &mut self,
-        (consumer, gate): (&Consumer, &Gate),
-        templates: &Templates,
-    ) -> BTreeSet<FileName> {
+    fn follow_own(&mut self, wanted: &PartInputs<'_>) -> BTreeSet<FileName> {
+        let (server, consumer) = (wanted.server, wanted.consumer);
         let mut changed = BTreeSet::new();
         for own in consumer.kind.own_files {
             let file = own_file(own.file);
-            if !own.needed.by(consumer) {
+            let is_there = wanted.installed.files.contains_key(&file);
+            if !own.needed.by(consumer, is_there) {
                 self.forget(&file);
                 changed.insert(file);
                 continue;
             }
-            let view = Digest::of_value(&own_view(consumer, gate, self.nameless.as_ref()));
+            let view = Digest::of_value(&own_view(server, self.nameless.as_ref()));
             let certificate = self.nameless.clone().filter(|_| own.names_certificate);
             let is_known = |part: &&Part| {
                 matches!(part.of, Of::All(_, seen) if seen == view)
@@ -385,7 +391,7 @@ impl Parts {
             if self.files.get(&file).is_some_and(|part| is_known(&part)) {
                 continue;
             }
-            let text = own_text((consumer, gate), own, self.nameless.as_ref(), templates);
+            let text = own_text(server, own, self.nameless.as_ref(), wanted.templates);
             let of = Of::All(own, view);
             self.take(file.clone(), text, own.comes, certificate, of);
             changed.insert(file);

@@ -26,6 +26,7 @@ mod part;
 mod quarantine;
 mod renewal;
 mod selection;
+mod server;
 mod signals;
 mod views;
 

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, rc::Rc};
 
 use super::{
     PlanRules,
-    gate::Gate,
     selection::{Choice, Selection},
+    server::Server,
     views,
 };
 use crate::{
@@ -122,6 +122,14 @@ impl Part {
         }
     }
 
+    /// The row of what belongs to the consumer as a whole.
+    pub fn own(&self) -> Option<&'static OwnFile> {
+        match &self.of {
+            Of::Site(_) => None,
+            Of::All(own, _) => Some(own),
+        }
+    }
+
     /// The template that it is rendered from.
     pub fn template(&self, consumer: &Consumer) -> &'static str {
         match &self.of {
@@ -202,12 +210,13 @@ pub(super) fn own_file(name: &str) -> FileName {
 
 /// The text of the file that shows this mark.
 pub(super) fn mark(
-    consumer: &Consumer,
+    server: Server<'_>,
     templates: &Templates,
     rules: &PlanRules,
     mark: u64,
 ) -> Result<String, TemplateError> {
-    let view = views::mark(consumer, &rules.mark_host, mark);
+    let view = views::mark(server, &rules.mark_host, mark);
+    let consumer = server.consumer;
     Ok(file(
         consumer,
         &[],
@@ -216,14 +225,15 @@ pub(super) fn mark(
 }
 
 pub(super) fn site_text(
-    (consumer, gate): (&Consumer, &Gate),
+    server: Server<'_>,
     host: &Host,
     site: &Site,
     serving: Option<&Serving>,
     templates: &Templates,
 ) -> Result<String, TemplateError> {
     let certificate = serving.map(|serving| (&serving.name, &*serving.held));
-    let view = views::site((consumer, gate), host, site, certificate);
+    let view = views::site(server, host, site, certificate);
+    let consumer = server.consumer;
     Ok(file(
         consumer,
         &site.leads_to(),
@@ -232,21 +242,21 @@ pub(super) fn site_text(
 }
 
 pub(super) fn own_text(
-    (consumer, gate): (&Consumer, &Gate),
+    server: Server<'_>,
     own: &OwnFile,
     nameless: Option<&Serving>,
     templates: &Templates,
 ) -> Result<String, TemplateError> {
     Ok(file(
-        consumer,
+        server.consumer,
         &[],
-        &templates.render(own.template, &own_view(consumer, gate, nameless))?,
+        &templates.render(own.template, &own_view(server, nameless))?,
     ))
 }
 
-pub(super) fn own_view(consumer: &Consumer, gate: &Gate, nameless: Option<&Serving>) -> ProxyView {
+pub(super) fn own_view(server: Server<'_>, nameless: Option<&Serving>) -> ProxyView {
     views::proxy(
-        (consumer, gate),
+        server,
         nameless.map(|serving| (&serving.name, serving.held.shelf)),
     )
 }

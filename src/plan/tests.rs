@@ -2,6 +2,8 @@
 
 mod certificates;
 mod gates;
+mod ground;
+mod ipv6;
 mod laws;
 mod older_files;
 mod orders;

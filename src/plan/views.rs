@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::gate::Gate;
+use super::{gate::Gate, server::Server};
 use crate::{
     desire::{
         CertificateFolder, Consumer, Folder, Guard, Path, Route, Site, SiteContent, Substitutes,
@@ -21,12 +21,14 @@ const DNS: &str = "127.0.0.11";
 
 /// What the templates of the proxy's own files see. `certificate` is what clients get that send no name.
 pub(super) fn proxy(
-    (consumer, gate): (&Consumer, &Gate),
+    server: Server<'_>,
     certificate: Option<(&CertificateName, Shelf)>,
 ) -> ProxyView {
+    let Server { consumer, gate, .. } = server;
     ProxyView {
         http_port: consumer.http_port,
         https_port: consumer.https_port,
+        listens_ipv6: server.listens_ipv6,
         public_http_port: consumer.public_http_port,
         public_https_port: consumer.public_https_port,
         webroot: consumer.webroot.theirs.display().to_string(),
@@ -44,9 +46,10 @@ pub(super) fn proxy(
 }
 
 /// What the template of the mark sees.
-pub(super) fn mark(consumer: &Consumer, mark_host: &str, mark: u64) -> MarkView {
+pub(super) fn mark(server: Server<'_>, mark_host: &str, mark: u64) -> MarkView {
     MarkView {
-        http_port: consumer.http_port,
+        http_port: server.consumer.http_port,
+        listens_ipv6: server.listens_ipv6,
         mark_host: mark_host.to_owned(),
         mark,
     }
@@ -56,6 +59,8 @@ pub(super) fn mark(consumer: &Consumer, mark_host: &str, mark: u64) -> MarkView 
 /// and its certificate.
 #[derive(Clone, Copy, Hash)]
 pub(super) struct ServerFacts<'a> {
+    listens_ipv6: bool,
+    gate: &'a Gate,
     http_port: u16,
     https_port: u16,
     public_ports: [u16; 2],
@@ -69,10 +74,12 @@ pub(super) struct ServerFacts<'a> {
 }
 
 impl<'a> ServerFacts<'a> {
-    pub fn of(consumer: &'a Consumer) -> Self {
+    pub fn of(server: Server<'a>) -> Self {
         let Consumer {
             http_port,
             https_port,
+            public_http_port,
+            public_https_port,
             webroot,
             config,
             guard,
@@ -81,11 +88,13 @@ impl<'a> ServerFacts<'a> {
             trusted_proxies,
             substitutes,
             ..
-        } = consumer;
+        } = server.consumer;
         Self {
+            listens_ipv6: server.listens_ipv6,
+            gate: server.gate,
             http_port: *http_port,
             https_port: *https_port,
-            public_ports: [consumer.public_http_port, consumer.public_https_port],
+            public_ports: [*public_http_port, *public_https_port],
             webroot,
             config,
             guard: *guard,
@@ -99,12 +108,13 @@ impl<'a> ServerFacts<'a> {
 
 /// What the template of a site sees, of which `certificate` is served.
 pub(super) fn site(
-    (consumer, gate): (&Consumer, &Gate),
+    server: Server<'_>,
     host: &Host,
     site: &Site,
     certificate: Option<(&CertificateName, &HeldCertificate)>,
 ) -> SiteView {
-    let server = ServerFacts::of(consumer);
+    let Server { consumer, gate, .. } = server;
+    let server = ServerFacts::of(server);
     let trusted = certificate.is_some_and(|(_, held)| held.is_trusted() && held.covers(host));
     // What nobody trusts must not be insisted on: a browser remembers that for as long as it says.
     let hsts = site.hsts.filter(|_| trusted);
@@ -125,6 +135,7 @@ pub(super) fn site(
         wildcard: host.is_wildcard(),
         http_port: server.http_port,
         https_port: server.https_port,
+        listens_ipv6: server.listens_ipv6,
         public_http_port: consumer.public_http_port,
         public_https_port: consumer.public_https_port,
         webroot: server.webroot.theirs.display().to_string(),

@@ -19,6 +19,7 @@ mod first;
 mod flapping;
 mod granted;
 mod hostile;
+mod ipv6;
 mod late;
 mod log;
 mod never_worse;
