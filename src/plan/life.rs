@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
 use itertools::{EitherOrBoth, Itertools};
 
-use super::{PlanRules, in_force::InForce, selection::served};
+use super::{PlanRules, fallback, in_force::InForce, selection::served};
 use crate::{
     desire::Desired,
     observe::{CertificateUser, Forgotten, Observed, Subject, Unwanted},
@@ -193,11 +193,18 @@ fn unwanted_live<'a>(desired: &Desired, observed: &'a Observed) -> Vec<&'a Certi
     for pair in pairs {
         if let EitherOrBoth::Right((name, held)) = pair
             && held.source.is_obtained()
+            && !is_needed_stand_in(name, desired)
         {
             unwanted.push(name);
         }
     }
     unwanted
+}
+
+/// Whether it takes the place of default certificates, as long as some are set.
+fn is_needed_stand_in(name: &CertificateName, desired: &Desired) -> bool {
+    let mut consumers = desired.consumers.values();
+    *name == fallback::stand_in() && consumers.any(|one| !one.substitutes.defaults.is_empty())
 }
 
 /// The count by now. A clock that was set back counts nothing; the next look goes on from there.
@@ -313,6 +320,7 @@ mod tests {
             (Source::Provided, false),
             (unknown, false),
             (Source::SelfSigned, true),
+            (Source::Fallback, true),
         ] {
             let held = HeldCertificate {
                 source,

@@ -70,6 +70,7 @@ pub(super) fn copied_over(folder: &Path, stored: &BTreeMap<String, Digest>) -> C
             fullchain: pem::written(chain),
             privkey: key,
             irregular: None,
+            is_self_signed: false,
         }),
         Ok(None) => half(folder, &others),
         Err(error) => Copied::Half(refused(folder.display(), error)),

@@ -34,6 +34,7 @@ mod certificates;
 mod consumers;
 mod copied_over;
 mod deployed;
+mod fallback;
 mod files;
 mod lock;
 mod look;

@@ -134,6 +134,7 @@ fn gathered(folder: &Path) -> Result<Provided, DiskError> {
                 fullchain: pem::written(chain.iter().copied()),
                 privkey: (*key).clone(),
                 irregular: None,
+                is_self_signed: false,
             },
             shelf: Shelf::ProvidedInParts,
             key_file: (*file).clone(),
