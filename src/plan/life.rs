@@ -235,8 +235,11 @@ mod tests {
 
     use super::{super::tests::*, *};
     use crate::{
-        desire::tests::{container, proxy, usual_issuance},
-        fixtures::held,
+        desire::{
+            LabelRules, desire,
+            tests::{container, proxy, rules as label_rules, snapshot, usual_issuance},
+        },
+        fixtures::{held, plan_rules},
         observe::{ArchivedCertificate, HeldCertificate, Installed, Shelf, Source},
         values::Digest,
     };
@@ -311,6 +314,26 @@ mod tests {
         let found = steps(&desired, &mut observed, 0..1000);
         assert_eq!(found, [(30, LifeStep::Archive), (365, LifeStep::Delete)]);
         assert!(observed.unwanted.is_empty() && observed.archived.is_empty());
+    }
+
+    #[test]
+    fn what_stands_in_for_a_default_is_kept_as_long_as_one_is_set() {
+        let rules = LabelRules {
+            default_certificate: Some(name("spare")),
+            ..label_rules()
+        };
+        let set = desire(&snapshot([proxy(), shop()]), &rules);
+        let unset = desired([proxy(), shop()]);
+        for (desired, is_kept) in [(&set, true), (&unset, false)] {
+            let mut observed = fresh(desired);
+            let stand_in = HeldCertificate {
+                source: Source::Fallback,
+                ..obtained(&["default.invalid"])
+            };
+            observed.hold(fallback::stand_in(), stand_in);
+            let found = lives(desired, &observed, &plan_rules(), START);
+            assert_eq!(found.unwanted.is_empty(), is_kept);
+        }
     }
 
     #[test]
