@@ -12,7 +12,8 @@ use quaymaster::{
     },
     plan::PlanRules,
     values::{
-        CaTable, ChallengeType, ContainerId, ContainerName, Digest, Issuer, KeyType, Timestamp,
+        CaTable, ChallengeType, ContainerId, ContainerName, Digest, FallbackRule, Issuer, KeyType,
+        Timestamp,
     },
 };
 
@@ -131,6 +132,8 @@ pub fn plan_rules() -> PlanRules {
         warn_before: None,
         archive_after: Duration::from_secs(30 * 24 * 3600),
         delete_after: Duration::from_secs(365 * 24 * 3600),
+        fallback: FallbackRule::ByKind,
+        key_type: usual_issuance().key_type,
         circumstances: Digest::of(""),
     }
 }

@@ -400,6 +400,7 @@ impl Loop {
 fn why(action: &Action) -> String {
     match action {
         Action::Obtain(obtain) => obtain.why.to_string(),
+        Action::FallBack(fallback) => fallback.why.to_string(),
         Action::TakeBack(_) => plan::Why::ConsumerDied.to_string(),
         Action::Deploy(deploy) => deploy
             .why

@@ -8,6 +8,8 @@ pub struct Kind {
     pub name: &'static str,
     /// What it is, for `quaymaster reference` and README.
     pub doc: &'static str,
+    /// Whether it can't start without a certificate, so that it gets a self-signed one at once.
+    pub fallback: bool,
     /// The folder in the container where rendered files go.
     pub config: &'static str,
     /// What makes it read its configuration again.
@@ -112,6 +114,7 @@ const IPV6_IN_THE_WAY: &str = "take `ipv6only=off` out of the lines `listen` of 
 pub const KINDS: &[Kind] = &[Kind {
     name: "nginx",
     doc: "nginx with `include …/conf.d/*.conf` in its `http` block, as Debian's package and the official image have it",
+    fallback: false,
     config: "/etc/nginx/conf.d",
     reload: Signal::HUP,
     reload_words: &["nginx", "-s", "reload"],

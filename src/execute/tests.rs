@@ -211,6 +211,7 @@ impl World {
         let authorities = AcmeAuthorities::new(
             settings,
             BTreeMap::new(),
+            Duration::from_secs(365 * 24 * 60 * 60),
             folders.clone(),
             clock.clone(),
             |_| (),

@@ -91,7 +91,7 @@ fn due_orders<'a>(world: &World<'a>, rules: &PlanRules, draft: &mut Draft) -> Ve
     for pair in pairs {
         let (name, wanted, held) = match pair {
             EitherOrBoth::Left((name, wanted)) => (name, wanted, None),
-            EitherOrBoth::Both((name, wanted), (_, held)) => (name, wanted, Some(&**held)),
+            EitherOrBoth::Both((name, wanted), (_, held)) => (name, wanted, held.lasting()),
             EitherOrBoth::Right(_) => continue,
         };
         let need = need(name, wanted, held, world);
@@ -181,6 +181,8 @@ fn drop_unwanted(desired: &Desired, observed: &Observed, draft: &mut Draft) {
 pub fn is_failure(subject: &Subject, attempt: &Attempt, desired: &Desired) -> bool {
     let is_wanted = match subject {
         Subject::Certificate(name) => desired.certificates.contains_key(name),
+        // What is not needed any more is not on record.
+        Subject::Fallback(_) => true,
         Subject::Consumer(name) => desired.consumers.contains_key(name),
     };
     is_wanted && attempt.is_failure()
@@ -254,7 +256,7 @@ fn need(
         .chain(in_our_way)
         .find(|held| held.is_valid_at(now))
     {
-        let ours = world.ours.get(name).map(|ours| &**ours);
+        let ours = world.ours.get(name).and_then(|ours| ours.lasting());
         match ours.filter(|ours| ours.source != Source::Provided) {
             Some(ours) if world.is_held_back(name, wanted) => held = Some(ours),
             _ => return Need::At(provided.not_after),
@@ -337,8 +339,7 @@ fn busy_until(wanted: &Wanted, observed: &Observed, now: Timestamp) -> Option<Ti
 /// Whether a CA asks to be left alone that something is still wanted from.
 pub fn is_held_up(desired: &Desired, observed: &Observed, now: Timestamp) -> bool {
     let missing = |(name, wanted): (&CertificateName, &Rc<Wanted>)| {
-        let is_held = observed.held.contains_key(name);
-        !is_held && busy_until(wanted, observed, now).is_some()
+        observed.lasting(name).is_none() && busy_until(wanted, observed, now).is_some()
     };
     !observed.busy_cas.is_empty() && desired.certificates.iter().any(missing)
 }
@@ -360,7 +361,7 @@ pub fn answer(
     }
     let in_force = InForce::of(desired, observed, now);
     let (ours, observed) = (&observed.held, &*in_force.within(observed));
-    let held = observed.held.get(name).map(|held| &**held);
+    let held = observed.lasting(name);
     let world = World {
         desired,
         observed,
@@ -425,7 +426,7 @@ fn is_answered(
                 .get(&proxy.name)
                 .is_some_and(|installed| {
                     // Of a site that was served, and is held back, what serves names that no site has answers.
-                    let is_left = observed.held.contains_key(name) && has_ground(proxy, installed);
+                    let is_left = observed.lasting(name).is_some() && has_ground(proxy, installed);
                     let has_site = is_left
                         || !proxy.sites.contains_key(host)
                         || installed.files.contains_key(&site_file(host));
@@ -524,7 +525,7 @@ mod tests {
                     "{} {}: {}",
                     obtain.certificate, obtain.issuance.issuer, obtain.why
                 )),
-                Action::Deploy(_) | Action::TakeBack(_) => None,
+                Action::Deploy(_) | Action::TakeBack(_) | Action::FallBack(_) => None,
             });
             orders.extend(obtains);
             observed = super::super::foresee(&observed, &plan, START);
@@ -570,7 +571,7 @@ mod tests {
                         Action::Deploy(deploy) => {
                             text = deploy.write.get(&file).cloned().unwrap_or(text)
                         }
-                        Action::TakeBack(_) => {}
+                        Action::TakeBack(_) | Action::FallBack(_) => {}
                     }
                 }
                 observed = super::super::foresee(&observed, &plan, START);

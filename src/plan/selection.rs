@@ -43,13 +43,13 @@ pub(super) fn can_use(consumer: &Consumer, certificate: &HeldCertificate) -> boo
 }
 
 /// A certificate with what it is called.
-type Named<'a> = (&'a CertificateName, &'a Rc<HeldCertificate>);
+pub(super) type Named<'a> = (&'a CertificateName, &'a Rc<HeldCertificate>);
 
 /// The certificates that are in force: which of them serves a name is decided here alone.
 pub(super) struct Selection<'a> {
-    held: &'a HeldCertificates,
+    pub(super) held: &'a HeldCertificates,
     index: Rc<Index>,
-    now: Timestamp,
+    pub(super) now: Timestamp,
 }
 
 /// Each name of each certificate, with what that is called, in order; found out when it is first asked for.
@@ -82,6 +82,8 @@ pub enum ChosenBy {
     Default,
     /// It covers the host and is not valid, and no other serves.
     Need,
+    /// It covers the host, is self-signed, and no other serves.
+    Fallback,
 }
 
 /// A held certificate that comes into question for a host.
@@ -104,6 +106,8 @@ pub enum Skipped {
     NotValid,
     /// The server reads it as it lies there, and can't.
     NotReadThere,
+    /// It is self-signed, and serves only as long as there is no other.
+    OnlyFallback,
     /// One of the user's own serves.
     YoursGoesBefore,
     /// Another one fits better.
@@ -123,7 +127,8 @@ impl<'a> Selection<'a> {
 
     /// The certificate that serves a host on a consumer, of those that the consumer can use: the one that is pinned, if it
     /// is there; else the best valid one that covers the host; else what is to serve where there is none. One that has run
-    /// out is better than none: the server goes on, and the client says what is wrong.
+    /// out is better than none: the server goes on, and the client says what is wrong. It is better than a self-signed
+    /// one, too: the client can see whose it was.
     pub fn serving(&self, consumer: &Consumer, host: &Host, site: &Site) -> Option<Choice<'a>> {
         let wanted = site.certificate.as_ref()?;
         let pinned = site.pin.as_ref().and_then(|pin| {
@@ -141,18 +146,41 @@ impl<'a> Selection<'a> {
         if let Some(best) = self.valid(consumer, host, Some(wanted)) {
             return Some(Choice::new(best, ChosenBy::Cover));
         }
-        self.substitute(consumer, host).or_else(|| {
-            let usable = self
-                .covering(host)
-                .filter(|(_, certificate)| can_use(consumer, certificate));
-            let over = usable.max_by_key(|named| fit(*named, host, Some(wanted)))?;
-            Some(Choice::new(over, ChosenBy::Need))
-        })
+        self.substitute(consumer, host)
+            .or_else(|| self.by_need(consumer, host, wanted))
+    }
+
+    /// The certificate that serves a host where no other does: it covers the host and has run out, or is self-signed.
+    fn by_need(
+        &self,
+        consumer: &Consumer,
+        host: &Host,
+        wanted: &CertificateName,
+    ) -> Option<Choice<'a>> {
+        let usable = self
+            .covering(host)
+            .filter(|(_, certificate)| can_use(consumer, certificate));
+        let found = usable.max_by_key(|named| {
+            let (is_lasting, is_valid) = (!named.1.is_fallback(), named.1.is_valid_at(self.now));
+            (is_lasting, is_valid, fit(*named, host, Some(wanted)))
+        })?;
+        let by = match found.1.is_fallback() {
+            true => ChosenBy::Fallback,
+            false => ChosenBy::Need,
+        };
+        Some(Choice::new(found, by))
     }
 
     /// The certificate that clients get who send a name that no site has: a default before that of the master, since only
-    /// one can be shown to all of them, and a default says which.
+    /// one can be shown to all of them, and a default says which. A default that can't be used gives way to a self-signed
+    /// one, where one is there.
     pub fn of_unknown(&self, consumer: &Consumer) -> Option<Choice<'a>> {
+        self.of_unknown_lasting(consumer)
+            .or_else(|| self.stand_in(consumer))
+    }
+
+    /// The same, but no self-signed one in place of a default.
+    pub fn of_unknown_lasting(&self, consumer: &Consumer) -> Option<Choice<'a>> {
         self.default(consumer).or_else(|| self.master(consumer))
     }
 
@@ -196,6 +224,7 @@ impl<'a> Selection<'a> {
     fn default(&self, consumer: &Consumer) -> Option<Choice<'a>> {
         for default in &consumer.substitutes.defaults {
             if let Some(found) = self.held.get_key_value(&default.certificate)
+                && !found.1.is_fallback()
                 && found.1.is_valid_at(self.now)
                 && can_use(consumer, found.1)
             {
@@ -205,7 +234,8 @@ impl<'a> Selection<'a> {
         None
     }
 
-    /// The best certificate that is valid and covers a host: the user's own before ours, then the one that fits best.
+    /// The best certificate that is valid and covers a host, and is no fallback: the user's own before ours, then the one
+    /// that fits best.
     fn valid(
         &self,
         consumer: &Consumer,
@@ -233,7 +263,9 @@ impl<'a> Selection<'a> {
         wanted: Option<&CertificateName>,
     ) -> Option<Named<'a>> {
         let usable = among.filter(|(_, certificate)| {
-            certificate.is_valid_at(self.now) && can_use(consumer, certificate)
+            !certificate.is_fallback()
+                && certificate.is_valid_at(self.now)
+                && can_use(consumer, certificate)
         });
         usable.max_by_key(|named| {
             let is_the_users = named.1.source == Source::Provided;
@@ -242,7 +274,7 @@ impl<'a> Selection<'a> {
     }
 
     /// Those that cover a host, by a wildcard first.
-    fn covering(&self, host: &Host) -> impl Iterator<Item = Named<'a>> {
+    pub(super) fn covering(&self, host: &Host) -> impl Iterator<Item = Named<'a>> {
         let by_wildcard = host.covering_wildcard();
         let by_wildcard = by_wildcard.map(|wildcard| self.naming(&wildcard));
         by_wildcard
@@ -264,7 +296,7 @@ impl<'a> Selection<'a> {
 }
 
 impl<'a> Choice<'a> {
-    fn new((name, certificate): Named<'a>, by: ChosenBy) -> Self {
+    pub(super) fn new((name, certificate): Named<'a>, by: ChosenBy) -> Self {
         Self {
             name,
             certificate,
@@ -377,6 +409,8 @@ fn skipped(
         Skipped::NotValid
     } else if !can_use(consumer, certificate) {
         Skipped::NotReadThere
+    } else if certificate.is_fallback() {
+        Skipped::OnlyFallback
     } else if chosen.is_some_and(|chosen| is_users(chosen.certificate)) && !is_users(certificate) {
         Skipped::YoursGoesBefore
     } else {
@@ -422,7 +456,7 @@ pub fn served<'a>(
             };
             served.in_use.insert(choice.name);
             // One that is shown for want of it leaves it missing.
-            if !choice.by.is_substitute() {
+            if !choice.by.is_substitute() && !choice.certificate.is_fallback() {
                 served.instead.insert(wanted, choice.name);
             }
         }
@@ -437,7 +471,7 @@ impl ChosenBy {
     fn is_substitute(&self) -> bool {
         match self {
             Self::Parent(_) | Self::Master | Self::Default => true,
-            Self::Pin | Self::Cover | Self::Need => false,
+            Self::Pin | Self::Cover | Self::Need | Self::Fallback => false,
         }
     }
 }
@@ -572,6 +606,42 @@ mod tests {
     }
 
     #[test]
+    fn a_fallback_serves_only_where_nothing_else_does_and_no_other_name() {
+        let fallback = |names: &[&str]| HeldCertificate {
+            source: Source::Fallback,
+            ..held(names)
+        };
+        let all = with(Some("master.example"), Some("spare"), false);
+        let mut held = vec![
+            ("wild", ours(&["*.b.shop.example"])),
+            ("main", ours(&["master.example"])),
+            ("spare", ours(&["spare.example"])),
+            ("old", ended(ours(&[HOST]))),
+            (HOST, fallback(&[HOST])),
+            ("again", ended(fallback(&[HOST]))),
+            ("b", fallback(&["b.shop.example", "master.example"])),
+        ];
+        for (expected, by) in [
+            ("wild", ChosenBy::Cover),
+            ("main", ChosenBy::Master),
+            ("spare", ChosenBy::Default),
+            ("old", ChosenBy::Need),
+            (HOST, ChosenBy::Fallback),
+            ("again", ChosenBy::Fallback),
+        ] {
+            let found = serving(&all, proxy(), app(), &held);
+            assert_eq!(found, Some((expected.to_owned(), by)));
+            held.remove(0);
+        }
+        assert_eq!(serving(&all, proxy(), app(), &held), None);
+        let strict = with(None, None, true);
+        let held = [(HOST, fallback(&[HOST])), ("shop", ours(&["shop.example"]))];
+        let found = serving(&strict, proxy(), app(), &held);
+        let shop = ChosenBy::Parent(host("shop.example"));
+        assert_eq!(found, Some(("shop".to_owned(), shop)));
+    }
+
+    #[test]
     fn what_can_not_serve_is_passed_over() {
         let all = with(Some("master.example"), Some("spare"), false);
         let held = [
@@ -686,7 +756,11 @@ mod tests {
         );
         let settled = settled(&desired, observed, START);
         let over = planned(&desired, &settled, START + minute);
-        let [crate::plan::Action::Deploy(deploy)] = over.actions.as_slice() else {
+        let [
+            crate::plan::Action::Deploy(deploy),
+            crate::plan::Action::FallBack(_),
+        ] = over.actions.as_slice()
+        else {
             panic!("{over:?}")
         };
         let files: Vec<_> = deploy.write.values().cloned().collect();

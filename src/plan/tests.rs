@@ -385,7 +385,7 @@ fn other_templates_and_another_server_have_everything_rendered_again() {
             .actions;
         let deploys = actions.into_iter().filter_map(|action| match action {
             Action::Deploy(deploy) => Some(deploy.write),
-            Action::TakeBack(_) | Action::Obtain(_) => None,
+            Action::TakeBack(_) | Action::Obtain(_) | Action::FallBack(_) => None,
         });
         deploys
             .flat_map(BTreeMap::into_keys)

@@ -35,10 +35,12 @@ pub trait CertificateStore {
     /// When `provided/` can't be watched.
     fn changes(&self) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError>;
 
-    /// Checks key, names and chain, stores them as a new version with a second copy, and links it in one rename.
+    /// Checks key, names and chain, stores them as a new version with a second copy, and links it in one rename. A fallback
+    /// replaces only another one: where something else is there, that is given and nothing is stored.
     ///
     /// # Errors
-    /// Nothing that was live before has changed when it fails. A valid certificate that is not ours is never replaced.
+    /// Nothing that was live before has changed when it fails. A valid certificate that is not ours is never replaced, and
+    /// by a fallback nothing that can't be read or is not ours.
     fn store(&self, new: &NewCertificate<'_>) -> Result<HeldCertificate, DiskError>;
 
     /// Takes a live certificate that we obtained out of use, and keeps it.

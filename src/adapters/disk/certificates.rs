@@ -21,8 +21,7 @@ use super::{
     memory::{Memory, Seen},
     provided::read_provided,
     version::{
-        Version, four_files, is_copied, missing, read_about, read_copy, read_version, refused,
-        write_about,
+        Version, is_copied, missing, read_about, read_copy, read_version, refused, write_about,
     },
 };
 use crate::{
@@ -47,7 +46,7 @@ const README: &str = "README";
 
 /// Whose it is what stands at `live/NAME`.
 #[derive(PartialEq, Eq)]
-enum Owner {
+pub(super) enum LiveOwner {
     /// Nothing is there.
     Nobody,
     /// It is a link to a version in our archive, be it there or not.
@@ -124,6 +123,11 @@ impl CertificateStore for Folders {
 
     fn store(&self, new: &NewCertificate<'_>) -> Result<HeldCertificate, DiskError> {
         let checked = x509::check_new(new).map_err(|error| refused(new.name, error))?;
+        if new.source == Source::Fallback
+            && let Some(better) = self.better_than_fallback(new.name)?
+        {
+            return Ok(better);
+        }
         let live = match self.copied(new.name) {
             Copied::Whole(version) => version.check(Source::Provided).ok(),
             _ => self.read_live(new.name).ok(),
@@ -211,10 +215,10 @@ impl Folders {
     }
 
     /// What its user copied over the live version of a name.
-    fn copied(&self, name: &CertificateName) -> Copied {
+    pub(super) fn copied(&self, name: &CertificateName) -> Copied {
         let folder = self.live(name);
         match read_about(&folder) {
-            Ok(Some(about)) if self.owner(name) == Owner::Us => {
+            Ok(Some(about)) if self.owner(name) == LiveOwner::Us => {
                 copied_over(&folder, &about.files, self.usual_password())
             }
             // Nothing says what was stored. Whose it is without that is decided where it is read.
@@ -289,7 +293,7 @@ impl Folders {
         let version = self.read_files(name)?;
         let digest = version.digest();
         let checked = |source| version.check(source).map_err(|error| refused(name, error));
-        if self.owner(name) != Owner::Us {
+        if self.owner(name) != LiveOwner::Us {
             return checked(Source::Provided);
         }
         let is_copied = || is_copied(&self.copy(name), digest);
@@ -310,7 +314,7 @@ impl Folders {
     ) -> Result<Version, DiskError> {
         let is_it = |version: &Version| version.digest() == digest;
         let mut problem = match self.read_files(name) {
-            Ok(live) if is_it(&live) => return Ok(live),
+            Ok(live) if is_it(&live) => return Ok(self.as_known(name, live)),
             Ok(_) => None,
             Err(problem) => Some(problem),
         };
@@ -326,6 +330,14 @@ impl Folders {
             Ok((copy, _)) if is_it(&copy) => Ok(copy),
             _ => Err(problem
                 .unwrap_or_else(|| refused(name, "it was replaced while it was being delivered"))),
+        }
+    }
+
+    /// A live version with what is known of where it came from.
+    fn as_known(&self, name: &CertificateName, live: Version) -> Version {
+        match read_about(&self.live(name)) {
+            Ok(Some(about)) if self.owner(name) == LiveOwner::Us => live.of_source(&about.source),
+            _ => live,
         }
     }
 
@@ -346,7 +358,7 @@ impl Folders {
         let making = archive.join(format!(".{number}.new"));
         files::remove_folder(&making)?;
         files::folder(&making, FOLDER_MODE)?;
-        for (file, text, mode) in four_files(&version.fullchain, &version.privkey) {
+        for (file, text, mode) in version.files() {
             files::create(
                 &making.join(file),
                 text.as_bytes(),
@@ -393,7 +405,7 @@ impl Folders {
     pub(super) fn link(&self, name: &CertificateName, number: u64) -> Result<(), DiskError> {
         let live = self.live(name);
         files::folder(&self.certificates.join("live"), FOLDER_MODE)?;
-        if self.owner(name) == Owner::User {
+        if self.owner(name) == LiveOwner::User {
             let aside = self.certificates.join("set-aside");
             files::folder(&aside, PRIVATE_FOLDER_MODE)?;
             let kept = files::set_aside(&live, &aside.join(name.as_str()))?;
@@ -415,11 +427,11 @@ impl Folders {
         self.drop_mark(name)
     }
 
-    fn owner(&self, name: &CertificateName) -> Owner {
+    pub(super) fn owner(&self, name: &CertificateName) -> LiveOwner {
         if !files::is_there(&self.live(name)) {
-            return Owner::Nobody;
+            return LiveOwner::Nobody;
         }
-        self.linked(name).map_or(Owner::User, |_| Owner::Us)
+        self.linked(name).map_or(LiveOwner::User, |_| LiveOwner::Us)
     }
 
     /// The number of the version that the live link leads to, if it is a link of ours.

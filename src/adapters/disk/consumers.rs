@@ -11,7 +11,7 @@ use super::{
     deployed::Tidy,
     files::{Durability, PRIVATE, PUBLIC},
     shared::SharedFolder,
-    version::{Version, four_files},
+    version::Version,
 };
 use crate::{
     observe::{CLOSED, Installed, InstalledFile, SharedPath},
@@ -273,7 +273,7 @@ fn stage_certificate(
     }
     versions.remove_folder(NEW)?;
     let making = versions.made_folder(NEW, FOLDER_MODE)?;
-    for (file, text, mode) in four_files(&version.fullchain, &version.privkey) {
+    for (file, text, mode) in version.files() {
         making.create(file, text.as_bytes(), mode, Durability::Synced)?;
     }
     give(&making)?;

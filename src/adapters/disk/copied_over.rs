@@ -77,6 +77,7 @@ pub(super) fn copied_over(
             fullchain: pem::written(chain),
             privkey: key,
             irregular: None,
+            is_self_signed: false,
         }),
         Ok(None) => half(folder, &others),
         Err(error) => Copied::Half(refused(folder.display(), error)),

@@ -230,6 +230,7 @@ fn fitting(pile: Pile, place: &str) -> Result<(Vec<Vec<u8>>, Version), DiskError
                 fullchain: pem::written(chain.iter().map(Vec::as_slice)),
                 privkey: key,
                 irregular: None,
+                is_self_signed: false,
             };
             Ok((chain, version))
         }

@@ -35,6 +35,7 @@ mod certificates;
 mod consumers;
 mod copied_over;
 mod deployed;
+mod fallback;
 mod files;
 mod import;
 mod lock;

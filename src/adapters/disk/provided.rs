@@ -166,6 +166,7 @@ fn gathered(folder: &Path, usual: Option<&Path>) -> Result<Provided, DiskError> 
                 fullchain: pem::written(chain.iter().map(Vec::as_slice)),
                 privkey: key,
                 irregular: None,
+                is_self_signed: false,
             },
             shelf: Shelf::ProvidedInParts,
             key_file,

@@ -80,6 +80,8 @@ pub(super) struct Version {
     pub privkey: Secret,
     /// Why a server would not take them as they lie there, if it would not.
     pub irregular: Option<String>,
+    /// Whether we made it without a CA.
+    pub is_self_signed: bool,
 }
 
 impl Version {
@@ -93,7 +95,24 @@ impl Version {
             fullchain: pem::certificates(new.chain.as_bytes())?.text,
             privkey: pem::key(new.key.expose().as_bytes(), None)?.text,
             irregular: None,
+            is_self_signed: new.source.is_self_signed(),
         })
+    }
+
+    /// The same one, as it is known to come from there.
+    pub fn of_source(self, source: &Source) -> Self {
+        Self {
+            is_self_signed: source.is_self_signed(),
+            ..self
+        }
+    }
+
+    /// All its files, with their texts and modes: the four, and one that tells start scripts that it is self-signed.
+    pub fn files(&self) -> Vec<(&'static str, Cow<'_, str>, u32)> {
+        const MARKER: &str = "quaymaster made this certificate without a CA\n";
+        let marker = ("self-signed", MARKER.into(), PUBLIC);
+        let four = four_files(&self.fullchain, &self.privkey).into_iter();
+        four.chain(self.is_self_signed.then_some(marker)).collect()
     }
 
     pub fn check(&self, source: Source) -> Result<HeldCertificate, CertificateError> {
@@ -105,7 +124,8 @@ impl Version {
     }
 }
 
-/// A version in the files that servers read. `usual` is the file with the password of keys that have none of their own.
+/// A version in the files that servers read; what is said about it is not read. `usual` is the file with the password of
+/// keys that have none of their own.
 pub(super) fn read_version(folder: &Path, usual: Option<&Path>) -> Result<Version, DiskError> {
     let fullchain = read_pem(&folder.join("fullchain.pem"), pem::certificates)?;
     let passwords = Passwords::of(folder, usual)?;
@@ -116,6 +136,7 @@ pub(super) fn read_version(folder: &Path, usual: Option<&Path>) -> Result<Versio
         fullchain: fullchain.text,
         privkey: privkey.text,
         irregular: fullchain.irregular.or(privkey.irregular),
+        is_self_signed: false,
     })
 }
 
@@ -151,7 +172,7 @@ pub(super) fn read_copy(
     let source = read_about(folder)?
         .ok_or_else(|| missing(folder.join("about.json")))?
         .source;
-    let version = read_version(folder, None)?;
+    let version = read_version(folder, None)?.of_source(&source);
     let checked = version
         .check(source)
         .map_err(|error| refused(name, error))?;
@@ -180,22 +201,33 @@ pub(super) fn write_about(
     files::create(&path, text.as_bytes(), mode, Durability::Synced)
 }
 
-/// The four files that certbot's users know, with their texts and modes; only the key is private.
-pub(super) fn four_files<'t>(
-    fullchain: &'t str,
-    key: &'t Secret,
-) -> [(&'static str, Cow<'t, str>, u32); 4] {
+/// The four files that certbot's users know, with their texts and modes; only the key is private. The chain of one that is
+/// its own issuer is itself: some servers refuse an empty file.
+fn four_files<'t>(fullchain: &'t str, key: &'t Secret) -> [(&'static str, Cow<'t, str>, u32); 4] {
     const END: &str = "-----END CERTIFICATE-----";
     let leaf_ends = fullchain
         .find(END)
         .map_or(fullchain.len(), |start| start + END.len());
     let (cert, chain) = fullchain.split_at(leaf_ends);
+    let chain = match chain.trim_start() {
+        "" if is_self_issued(cert) => format!("{cert}\n").into(),
+        chain => Cow::from(chain),
+    };
     [
         ("privkey.pem", key.expose().into(), PRIVATE),
         ("cert.pem", format!("{cert}\n").into(), PUBLIC),
-        ("chain.pem", chain.trim_start().into(), PUBLIC),
+        ("chain.pem", chain, PUBLIC),
         ("fullchain.pem", fullchain.into(), PUBLIC),
     ]
+}
+
+fn is_self_issued(certificate: &str) -> bool {
+    let read = pem::contents(certificate.as_bytes(), None);
+    read.is_ok_and(|read| {
+        read.certificates
+            .iter()
+            .all(|der| x509::is_self_issued(der))
+    })
 }
 
 pub(super) fn missing(path: PathBuf) -> DiskError {

@@ -97,6 +97,7 @@ impl<'a> Inspection<'a> {
         let host = self.host;
         self.plan.actions.iter().filter(move |action| match action {
             Action::Obtain(obtain) => obtain.names.contains(host),
+            Action::FallBack(fallback) => fallback.names.contains(host),
             Action::Deploy(deploy) => deploy.consumer.sites.contains_key(host),
             Action::TakeBack(back) => back.consumer.sites.contains_key(host),
         })

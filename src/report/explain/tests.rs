@@ -607,3 +607,41 @@ fn a_certificate_that_does_not_cover_the_name_is_told_with_why_it_serves() {
     );
     assert_eq!(told("unknown.example", "none"), [""; 0]);
 }
+
+#[test]
+fn a_self_signed_certificate_is_told_as_what_is_there_until_a_better_one_is() {
+    let mut world = World::well();
+    world.settles = false;
+    let name = crate::values::CertificateName::from(&world.host);
+    let fallback = HeldCertificate {
+        source: crate::observe::Source::Fallback,
+        issuer: "self-signed by quaymaster".to_owned(),
+        ..held(&["shop.example"])
+    };
+    world.observed.hold(name, fallback.clone());
+    let told = world.told();
+    let says = |told: &Findings, about: &str| {
+        let lines = told.0.iter().filter(|finding| finding.about == about);
+        lines
+            .map(|line| line.says.clone())
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    assert!(!told.is_well());
+    let text = says(&told, "certificate");
+    assert!(
+        text.contains("it is self-signed, and serves until a better one is there"),
+        "{text}"
+    );
+    assert!(!text.contains("another CA"), "{text}");
+    assert_eq!(says(&told, "tries"), "the CA has not been asked yet");
+    // Beside one that serves it is skipped.
+    let mut world = World::well();
+    let other = crate::values::CertificateName::parse("other").expect("a name");
+    world.observed.hold(other, fallback);
+    let text = says(&world.told(), "certificate");
+    assert!(
+        text.contains("not live/other: it is self-signed, and serves only where there is no other"),
+        "{text}"
+    );
+}
