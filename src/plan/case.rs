@@ -68,18 +68,29 @@ impl<'a> Case<'a> {
     pub fn can_be_tried(&self) -> bool {
         let can_be_told = matches!(self.consumer.reload, Reload::Signal(_) | Reload::Exec(_));
         let is_proven = matches!(self.installed.progress, Progress::Proven { .. });
-        is_proven && self.consumer.running && self.consumer.reach.is_some() && can_be_told
+        is_proven && self.consumer.running && self.consumer.can_be_seen() && can_be_told
     }
 
-    pub fn mark(&self, templates: &Templates, mark: u64) -> Result<String, TemplateError> {
-        part::mark(self.consumer, templates, self.rules, mark)
+    /// The file that shows a mark, with its text; none where the consumer shows none.
+    pub fn mark(
+        &self,
+        templates: &Templates,
+        mark: u64,
+    ) -> Result<Option<(FileName, String)>, TemplateError> {
+        let Some(proxy) = &self.consumer.proxy else {
+            return Ok(None);
+        };
+        let text = part::mark(proxy, templates, self.rules, mark)?;
+        Ok(Some((mark_file(proxy.kind), text)))
     }
 
-    /// Whether the file with the mark shows what lies there.
+    /// Whether the file with the mark shows what lies there, where there is to be one.
     pub fn has_mark(&self, templates: &Templates) -> Result<bool, TemplateError> {
-        let mark = Digest::of(self.mark(templates, self.installed.generation)?);
-        let there = self.installed.files.get(&mark_file(self.consumer));
-        Ok(there.is_some_and(|file| file.digest == mark))
+        let mark = self.mark(templates, self.installed.generation)?;
+        Ok(mark.is_none_or(|(file, text)| {
+            let there = self.installed.files.get(&file);
+            there.is_some_and(|there| there.digest == Digest::of(text))
+        }))
     }
 
     /// The certificates that come with these parts: newer versions, and those that files need.

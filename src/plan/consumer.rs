@@ -16,7 +16,7 @@ use super::{
     obtain::HeldCertificates,
     part,
     selection::Selection,
-    signals,
+    signals, used,
 };
 use crate::{
     desire::{Complaint, Consumer},
@@ -96,6 +96,7 @@ impl Case<'_> {
         told: &mut BTreeSet<Complaint>,
     ) {
         let (consumer, installed) = (self.consumer, self.installed);
+        told.extend(used::complaints(consumer));
         told.extend(complaints(self, parts, edition.templates));
         told.extend(of_refused_templates(consumer, installed, templates));
     }

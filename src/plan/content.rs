@@ -16,10 +16,11 @@ use super::{
         Of, Part, Serving, mark_file, own_file, own_text, own_view, serving, site_file, site_text,
     },
     selection::{Selection, can_use},
-    views::ServerFacts,
+    used,
+    views::{Rendering, ServerFacts},
 };
 use crate::{
-    desire::{Comes, Consumer, Site},
+    desire::{Comes, Consumer, Site, Use},
     observe::{Installed, Observed, PartName, Source},
     render::{TemplateError, Templates},
     values::{CertificateName, Digest, FileName, Host, Timestamp},
@@ -47,8 +48,11 @@ pub(super) struct Parts {
     files: BTreeMap<FileName, Part>,
     /// Those of them that a template fails for: what lies there is neither as it should be nor known to be too much.
     failing: BTreeSet<FileName>,
-    /// Certificates that the consumer has, and of which there is another version.
+    /// Certificates that come by themselves: of which the consumer has another version, and those that its labels ask for.
     renewed: BTreeMap<CertificateName, Serving>,
+    /// Certificates that its labels ask for, and the labels.
+    used: BTreeMap<CertificateName, Serving>,
+    uses: BTreeMap<Host, Use>,
     /// The certificate that clients are shown who send no name, where there is one.
     nameless: Option<Serving>,
     /// The certificate for names that no site has, where one is meant to be shown.
@@ -88,6 +92,8 @@ impl Parts {
             files: BTreeMap::new(),
             failing: BTreeSet::new(),
             renewed: BTreeMap::new(),
+            used: BTreeMap::new(),
+            uses: BTreeMap::new(),
             nameless: None,
             unknown: None,
             templates: Digest::of(""),
@@ -112,7 +118,9 @@ impl Parts {
             templates,
             ..
         } = *wanted;
-        let server = Digest::of_value(&(consumer.kind.name, ServerFacts::of(consumer), gate));
+        let facts = consumer.proxy.as_ref();
+        let facts = facts.map(|proxy| ServerFacts::of(consumer, proxy));
+        let server = Digest::of_value(&(consumer.kind.name, facts, &consumer.certificates, gate));
         if (server, templates.digest()) != (self.server, self.templates) {
             *self = Self {
                 server,
@@ -126,16 +134,25 @@ impl Parts {
             && Rc::ptr_eq(&self.live, wanted.live)
             && wanted.now < self.until;
         let are_same_given = Rc::ptr_eq(&self.installed, wanted.installed);
+        let are_same_uses = self.uses == consumer.uses;
+        if !are_same_uses {
+            self.uses = consumer.uses.clone();
+        }
+        if !(are_same_held && are_same_uses) {
+            self.used = used::used(consumer, selection);
+        }
         let mut changed = self.follow_sites(wanted, are_same_held);
         if !are_same_held {
             let unknown = selection.of_unknown(consumer);
             self.unknown = unknown.map(|choice| Serving::of(&choice).unshown());
         }
         self.follow_nameless();
-        changed.extend(self.follow_own((consumer, gate), templates));
+        if let Some(server) = Rendering::of(consumer, gate) {
+            changed.extend(self.follow_own(server, templates));
+        }
         self.follow_installed(consumer, wanted.installed, changed);
-        if !(are_same_held && are_same_given) {
-            self.renewed = renewed(wanted);
+        if !(are_same_held && are_same_given && are_same_uses) {
+            self.renewed = renewed(wanted, &self.used);
         }
     }
 
@@ -157,7 +174,12 @@ impl Parts {
         })
     }
 
-    /// Certificates that the consumer has, and of which there is another version.
+    /// Certificates that its labels ask for, by the names of those that are wanted.
+    pub fn used(&self) -> &BTreeMap<CertificateName, Serving> {
+        &self.used
+    }
+
+    /// Certificates that come by themselves: of which the consumer has another version, and those that its labels ask for.
     pub fn renewed(&self) -> &BTreeMap<CertificateName, Serving> {
         &self.renewed
     }
@@ -217,7 +239,9 @@ impl Parts {
         let (Some(part), Some(gate)) = (self.files.get(file), &self.gate) else {
             return Ok(None);
         };
-        let server = (consumer, gate);
+        let Some(server) = Rendering::of(consumer, gate) else {
+            return Ok(None);
+        };
         match &part.of {
             Of::All(own, _) => own_text(server, own, self.nameless.as_ref(), templates).map(Some),
             Of::Site(host) => {
@@ -242,13 +266,14 @@ impl Parts {
             .filter_map(|host| Some(self.sites.remove(host)?.file))
             .collect();
         changed.iter().for_each(|file| self.forget(file));
-        let server = (wanted.consumer, wanted.gate);
+        let server = Rendering::of(wanted.consumer, wanted.gate);
         for NewSite {
             host,
             site,
             serving,
         } in new
         {
+            let Some(server) = server else { break };
             let file = site_file(host);
             let text = site_text(server, host, site, serving.as_ref(), wanted.templates);
             let of = Of::Site(host.clone());
@@ -363,20 +388,16 @@ impl Parts {
     }
 
     /// Brings the files of the consumer as a whole up to date; returns those that are not as they were.
-    fn follow_own(
-        &mut self,
-        (consumer, gate): (&Consumer, &Gate),
-        templates: &Templates,
-    ) -> BTreeSet<FileName> {
+    fn follow_own(&mut self, server: Rendering<'_>, templates: &Templates) -> BTreeSet<FileName> {
         let mut changed = BTreeSet::new();
-        for own in consumer.kind.own_files {
+        for own in server.proxy.kind.own_files {
             let file = own_file(own.file);
-            if !own.needed.by(consumer) {
+            if !own.needed.by(server.consumer, server.proxy) {
                 self.forget(&file);
                 changed.insert(file);
                 continue;
             }
-            let view = Digest::of_value(&own_view(consumer, gate, self.nameless.as_ref()));
+            let view = Digest::of_value(&own_view(server, self.nameless.as_ref()));
             let certificate = self.nameless.clone().filter(|_| own.names_certificate);
             let is_known = |part: &&Part| {
                 matches!(part.of, Of::All(_, seen) if seen == view)
@@ -385,7 +406,7 @@ impl Parts {
             if self.files.get(&file).is_some_and(|part| is_known(&part)) {
                 continue;
             }
-            let text = own_text((consumer, gate), own, self.nameless.as_ref(), templates);
+            let text = own_text(server, own, self.nameless.as_ref(), templates);
             let of = Of::All(own, view);
             self.take(file.clone(), text, own.comes, certificate, of);
             changed.insert(file);
@@ -415,8 +436,10 @@ impl Parts {
                 changed.extend(named.map(|(file, _)| file.clone()));
             }
         }
-        let mark = mark_file(consumer);
-        for file in changed.into_iter().filter(|file| *file != mark) {
+        let mark = consumer.proxy.as_ref();
+        let mark = mark.map(|proxy| mark_file(proxy.kind));
+        let but_mark = |file: &FileName| mark.as_ref() != Some(file);
+        for file in changed.into_iter().filter(but_mark) {
             let is_in_place = match self.files.get(&file) {
                 Some(part) => part.text.is_err() || part.is_in_place(&file, (consumer, installed)),
                 None => !installed.files.contains_key(&file),
@@ -440,7 +463,10 @@ fn next_change(observed: &Observed, now: Timestamp) -> Timestamp {
 
 /// The certificates that the consumer has, and of which there is another version in the same place: the one that is in
 /// force, or ours, where that is the user's and is refused or lies elsewhere.
-fn renewed(wanted: &PartInputs<'_>) -> BTreeMap<CertificateName, Serving> {
+fn renewed(
+    wanted: &PartInputs<'_>,
+    used: &BTreeMap<CertificateName, Serving>,
+) -> BTreeMap<CertificateName, Serving> {
     let PartInputs {
         consumer,
         installed,
@@ -449,7 +475,22 @@ fn renewed(wanted: &PartInputs<'_>) -> BTreeMap<CertificateName, Serving> {
         ..
     } = *wanted;
     let mut renewed = BTreeMap::new();
-    for (name, given) in &installed.certificates {
+    for (name, wanted) in used {
+        let ours = live
+            .get(name)
+            .filter(|ours| ours.source != Source::Provided);
+        let ours = ours.map(|ours| Serving::new(name.clone(), Rc::clone(ours)));
+        let versions = [Some(wanted.clone()), ours].into_iter().flatten();
+        let part = PartName::Certificate(name.clone());
+        let is_held_back = |digest| installed.trial.holds_back(&part, digest).is_some();
+        let mut versions = versions.filter(|version| !is_held_back(version.digest()));
+        let version = versions
+            .next()
+            .filter(|version| !version.is_given(installed));
+        renewed.extend(version.map(|version| (name.clone(), version)));
+    }
+    let further = installed.certificates.iter();
+    for (name, given) in further.filter(|(name, _)| !used.contains_key(name)) {
         let in_force = observed.held.get(name);
         let Some(in_force) = in_force.filter(|held| held.digest != *given) else {
             continue;

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use super::gate::Gate;
 use crate::{
     desire::{
-        CertificateFolder, Consumer, Folder, Guard, Path, Route, Site, SiteContent, Substitutes,
-        Tls,
+        CertificateFolder, Consumer, Folder, Guard, Path, Proxy, Route, Site, SiteContent,
+        Substitutes, Tls,
     },
     observe::{CLOSED, HeldCertificate, Shelf},
     render::{AuthView, CertificateView, GateView, MarkView, ProxyView, RouteView, SiteView},
@@ -19,21 +19,46 @@ const SHM: &str = "/dev/shm";
 /// Where the engine's DNS is found by containers on networks that users make.
 const DNS: &str = "127.0.0.11";
 
+/// A proxy whose files are rendered.
+#[derive(Clone, Copy)]
+pub(super) struct Rendering<'a> {
+    pub consumer: &'a Consumer,
+    pub proxy: &'a Proxy,
+    pub gate: &'a Gate,
+}
+
+impl<'a> Rendering<'a> {
+    /// Nothing where the consumer is no proxy.
+    pub fn of(consumer: &'a Consumer, gate: &'a Gate) -> Option<Self> {
+        let proxy = consumer.proxy.as_ref()?;
+        Some(Self {
+            consumer,
+            proxy,
+            gate,
+        })
+    }
+}
+
 /// What the templates of the proxy's own files see. `certificate` is what clients get that send no name.
 pub(super) fn proxy(
-    (consumer, gate): (&Consumer, &Gate),
+    server: Rendering<'_>,
     certificate: Option<(&CertificateName, Shelf)>,
 ) -> ProxyView {
+    let Rendering {
+        consumer,
+        proxy,
+        gate,
+    } = server;
     ProxyView {
-        http_port: consumer.http_port,
-        https_port: consumer.https_port,
-        public_http_port: consumer.public_http_port,
-        public_https_port: consumer.public_https_port,
-        webroot: consumer.webroot.theirs.display().to_string(),
+        http_port: proxy.http_port,
+        https_port: proxy.https_port,
+        public_http_port: proxy.public_http_port,
+        public_https_port: proxy.public_https_port,
+        webroot: proxy.webroot.theirs.display().to_string(),
         gate_host: gate.host.clone(),
         gate_path: gate.path.clone(),
         answers: consumer.answers.iter().map(Host::in_url).collect(),
-        trusted_proxies: consumer
+        trusted_proxies: proxy
             .trusted_proxies
             .iter()
             .map(ToString::to_string)
@@ -44,9 +69,9 @@ pub(super) fn proxy(
 }
 
 /// What the template of the mark sees.
-pub(super) fn mark(consumer: &Consumer, mark_host: &str, mark: u64) -> MarkView {
+pub(super) fn mark(proxy: &Proxy, mark_host: &str, mark: u64) -> MarkView {
     MarkView {
-        http_port: consumer.http_port,
+        http_port: proxy.http_port,
         mark_host: mark_host.to_owned(),
         mark,
     }
@@ -69,46 +94,38 @@ pub(super) struct ServerFacts<'a> {
 }
 
 impl<'a> ServerFacts<'a> {
-    pub fn of(consumer: &'a Consumer) -> Self {
-        let Consumer {
-            http_port,
-            https_port,
-            webroot,
-            config,
-            guard,
-            has_dns,
-            certificates,
-            trusted_proxies,
-            substitutes,
-            ..
-        } = consumer;
+    pub fn of(consumer: &'a Consumer, proxy: &'a Proxy) -> Self {
         Self {
-            http_port: *http_port,
-            https_port: *https_port,
-            public_ports: [consumer.public_http_port, consumer.public_https_port],
-            webroot,
-            config,
-            guard: *guard,
-            has_dns: *has_dns,
-            certificates,
-            trusted_proxies,
-            substitutes,
+            http_port: proxy.http_port,
+            https_port: proxy.https_port,
+            public_ports: [proxy.public_http_port, proxy.public_https_port],
+            webroot: &proxy.webroot,
+            config: &proxy.config,
+            guard: proxy.guard,
+            has_dns: proxy.has_dns,
+            certificates: &consumer.certificates,
+            trusted_proxies: &proxy.trusted_proxies,
+            substitutes: &consumer.substitutes,
         }
     }
 }
 
 /// What the template of a site sees, of which `certificate` is served.
 pub(super) fn site(
-    (consumer, gate): (&Consumer, &Gate),
+    server: Rendering<'_>,
     host: &Host,
     site: &Site,
     certificate: Option<(&CertificateName, &HeldCertificate)>,
 ) -> SiteView {
-    let server = ServerFacts::of(consumer);
+    let Rendering {
+        consumer,
+        proxy,
+        gate,
+    } = server;
     let trusted = certificate.is_some_and(|(_, held)| held.is_trusted() && held.covers(host));
     // What nobody trusts must not be insisted on: a browser remembers that for as long as it says.
     let hsts = site.hsts.filter(|_| trusted);
-    let guard = Some(consumer.guard).filter(|_| gate.is_used);
+    let guard = Some(proxy.guard).filter(|_| gate.is_used);
     let (redirect, routes) = match &site.content {
         SiteContent::Redirect(to) => (Some(to.in_url()), Vec::new()),
         SiteContent::Routes(routes) => {
@@ -123,17 +140,17 @@ pub(super) fn site(
     SiteView {
         host: host.in_url(),
         wildcard: host.is_wildcard(),
-        http_port: server.http_port,
-        https_port: server.https_port,
-        public_http_port: consumer.public_http_port,
-        public_https_port: consumer.public_https_port,
-        webroot: server.webroot.theirs.display().to_string(),
-        trusted_proxies: server
+        http_port: proxy.http_port,
+        https_port: proxy.https_port,
+        public_http_port: proxy.public_http_port,
+        public_https_port: proxy.public_https_port,
+        webroot: proxy.webroot.theirs.display().to_string(),
+        trusted_proxies: proxy
             .trusted_proxies
             .iter()
             .map(ToString::to_string)
             .collect(),
-        closed: consumer
+        closed: proxy
             .config
             .theirs
             .join(CLOSED)
@@ -142,12 +159,12 @@ pub(super) fn site(
             .to_string(),
         gate: guard.map(|guard| GateView {
             file: (guard == Guard::Gate).then(|| format!("{SHM}{}", gate.path)),
-            resolver: consumer.has_dns.then(|| DNS.to_owned()),
+            resolver: proxy.has_dns.then(|| DNS.to_owned()),
             ipv6: site.leads_to().iter().any(SocketAddr::is_ipv6),
         }),
         plain: plain(site.tls, trusted),
         certificate: certificate
-            .map(|(name, held)| self::certificate(server.certificates, name, held.shelf)),
+            .map(|(name, held)| self::certificate(&consumer.certificates, name, held.shelf)),
         hsts: hsts.map(|hsts| hsts.length.as_secs()),
         hsts_include_subdomains: hsts.is_some_and(|hsts| hsts.include_subdomains),
         hsts_preload: hsts.is_some_and(|hsts| hsts.preload),
@@ -164,7 +181,7 @@ fn certificate(
 ) -> CertificateView {
     let folder = match folder {
         CertificateFolder::Shared { theirs } => theirs.with_file_name(shelf.folder()),
-        CertificateFolder::Delivered(folder) => folder.theirs.clone(),
+        CertificateFolder::Delivered(delivery) => delivery.folder.theirs.clone(),
     };
     let folder = folder.join(name.as_str());
     let path = |file: &str| folder.join(file).display().to_string();

@@ -33,6 +33,7 @@ mod attempts;
 mod certificates;
 mod consumers;
 mod copied_over;
+mod delivery;
 mod deployed;
 mod files;
 mod lock;
