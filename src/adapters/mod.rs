@@ -9,5 +9,6 @@ pub mod engine;
 pub mod http;
 pub mod pem;
 pub mod probe;
+mod starttls;
 pub mod templates;
 pub mod x509;

@@ -1,6 +1,11 @@
 //! Looks at what a server shows to a new connection. Nothing is trusted, so nothing is checked: the caller compares.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,20 +23,24 @@ use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsConnector;
 
 use crate::{
-    adapters::x509,
+    adapters::{starttls, x509},
     ports::{Page, Probe, ProbeError, Served},
-    values::Host,
+    values::{Host, Protocol},
 };
 
 /// A server on a network that we share answers within milliseconds; one that takes longer is not there.
 const LIMIT: Duration = Duration::from_secs(2);
+
+/// A mail server looks up who asks before it greets.
+const MAIL_LIMIT: Duration = Duration::from_secs(10);
 
 /// The most that is read of a page, in bytes.
 const LARGEST_PAGE: usize = 64 * 1024;
 
 /// Probes over TCP.
 pub struct TcpProbe {
-    tls: TlsConnector,
+    tls: ClientConfig,
+    provider: Arc<CryptoProvider>,
 }
 
 impl TcpProbe {
@@ -44,43 +53,68 @@ impl TcpProbe {
         let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+            .with_custom_certificate_verifier(AnyCertificate::new(Arc::clone(&provider)))
             .with_no_client_auth();
         // A resumed session shows the certificate of the session before, not the one that is served now.
         config.resumption = rustls::client::Resumption::disabled();
         Ok(Self {
-            tls: TlsConnector::from(Arc::new(config)),
+            tls: config,
+            provider,
         })
+    }
+
+    /// The certificate that is shown once both sides have said what comes before TLS.
+    async fn shown(
+        &self,
+        at: SocketAddr,
+        protocol: Protocol,
+        host: &Host,
+    ) -> Result<Served, ProbeError> {
+        let mut stream = connect(at).await?;
+        starttls::begin(&mut stream, protocol)
+            .await
+            .map_err(|error| strange(at, error))?;
+        // For an address nothing is sent: that is how browsers ask, too.
+        let name = ServerName::try_from(host.one_of()).map_err(|error| strange(at, error))?;
+        let seen = AnyCertificate::new(Arc::clone(&self.provider));
+        let mut config = self.tls.clone();
+        config
+            .dangerous()
+            .set_certificate_verifier(Arc::clone(&seen) as Arc<dyn ServerCertVerifier>);
+        let session = TlsConnector::from(Arc::new(config))
+            .connect(name, stream)
+            .await;
+        // One that demands a certificate of its clients ends here, and has shown its own before.
+        let serial = seen.leaf().and_then(|leaf| x509::serial_of(&leaf));
+        match (session, serial) {
+            (Ok(mut session), Some(serial)) => {
+                starttls::end(&mut session, protocol).await;
+                Ok(Served { serial })
+            }
+            (Err(_), Some(serial)) => Ok(Served { serial }),
+            (Ok(_), None) => Err(strange(at, "it showed no certificate")),
+            (Err(error), None) => Err(strange(at, error)),
+        }
     }
 }
 
 #[async_trait(?Send)]
 impl Probe for TcpProbe {
-    async fn certificate(&self, at: SocketAddr, host: &Host) -> Result<Served, ProbeError> {
-        within_limit(at, async {
-            let stream = connect(at).await?;
-            // For an address nothing is sent: that is how browsers ask, too.
-            let name = ServerName::try_from(host.one_of()).map_err(|error| strange(at, error))?;
-            let session = self
-                .tls
-                .connect(name, stream)
-                .await
-                .map_err(|error| strange(at, error))?;
-            let leaf = session
-                .get_ref()
-                .1
-                .peer_certificates()
-                .and_then(<[_]>::first);
-            let serial = leaf.and_then(|leaf| x509::serial_of(leaf));
-            serial
-                .map(|serial| Served { serial })
-                .ok_or_else(|| strange(at, "it showed no certificate"))
-        })
-        .await
+    async fn certificate(
+        &self,
+        at: SocketAddr,
+        protocol: Protocol,
+        host: &Host,
+    ) -> Result<Served, ProbeError> {
+        let limit = match protocol {
+            Protocol::Tls => LIMIT,
+            Protocol::Smtp | Protocol::Imap | Protocol::Pop3 => MAIL_LIMIT,
+        };
+        within(limit, at, self.shown(at, protocol, host)).await
     }
 
     async fn listens(&self, at: SocketAddr) -> Result<(), ProbeError> {
-        within_limit(at, async { connect(at).await.map(drop) }).await
+        within(LIMIT, at, async { connect(at).await.map(drop) }).await
     }
 
     async fn ask(
@@ -90,7 +124,7 @@ impl Probe for TcpProbe {
         host: &str,
         path: &str,
     ) -> Result<Page, ProbeError> {
-        within_limit(at, async {
+        within(LIMIT, at, async {
             let stream = TokioIo::new(connect(at).await?);
             let (mut sender, connection) = http1::handshake(stream)
                 .await
@@ -137,13 +171,14 @@ impl Probe for TcpProbe {
     }
 }
 
-async fn within_limit<T>(
+async fn within<T>(
+    limit: Duration,
     at: SocketAddr,
     look: impl Future<Output = Result<T, ProbeError>>,
 ) -> Result<T, ProbeError> {
-    timeout(LIMIT, look)
+    timeout(limit, look)
         .await
-        .unwrap_or_else(|_| Err(strange(at, format!("it says nothing within {LIMIT:?}"))))
+        .unwrap_or_else(|_| Err(strange(at, format!("it says nothing within {limit:?}"))))
 }
 
 async fn connect(at: SocketAddr) -> Result<TcpStream, ProbeError> {
@@ -158,19 +193,39 @@ fn strange(at: SocketAddr, problem: impl ToString) -> ProbeError {
     }
 }
 
-/// Accepts any certificate: a probe reports what is served, and what is served may well be wrong.
+/// Accepts any certificate, and keeps it: a probe reports what is served, and what is served may well be wrong.
 #[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
+struct AnyCertificate {
+    provider: Arc<CryptoProvider>,
+    leaf: Mutex<Option<CertificateDer<'static>>>,
+}
+
+impl AnyCertificate {
+    fn new(provider: Arc<CryptoProvider>) -> Arc<Self> {
+        Arc::new(Self {
+            provider,
+            leaf: Mutex::new(None),
+        })
+    }
+
+    /// The certificate that was shown last.
+    fn leaf(&self) -> Option<CertificateDer<'static>> {
+        let leaf = self.leaf.lock().unwrap_or_else(PoisonError::into_inner);
+        leaf.clone()
+    }
+}
 
 impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
+        leaf: &CertificateDer<'_>,
         _: &[CertificateDer<'_>],
         _: &ServerName<'_>,
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        let mut seen = self.leaf.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen = Some(leaf.clone().into_owned());
         Ok(ServerCertVerified::assertion())
     }
 
@@ -184,7 +239,7 @@ impl ServerCertVerifier for AnyCertificate {
             message,
             certificate,
             signed,
-            &self.0.signature_verification_algorithms,
+            &self.provider.signature_verification_algorithms,
         )
     }
 
@@ -198,11 +253,13 @@ impl ServerCertVerifier for AnyCertificate {
             message,
             certificate,
             signed,
-            &self.0.signature_verification_algorithms,
+            &self.provider.signature_verification_algorithms,
         )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

@@ -15,7 +15,7 @@ use crate::{
         Finding, Findings, Status, chain,
         explain::{Inspection, ProxyAnswers, explain},
     },
-    values::Host,
+    values::{Host, Protocol},
 };
 
 /// How many things to do are told at the end: more are not read at night.
@@ -112,13 +112,13 @@ async fn look(
     proxy: &Consumer,
     has_tls: bool,
 ) -> Option<ProxyAnswers> {
-    let Reach { http, https } = proxy.reach.filter(|_| proxy.running)?;
+    let Reach { http, https } = proxy.reach().filter(|_| proxy.running)?;
     let probe = &daemon.ports.probe;
     let told = |error: ProbeError| chain(&error);
     let serial = match has_tls {
         true => Some(
             probe
-                .certificate(https, host)
+                .certificate(https, Protocol::Tls, host)
                 .await
                 .map(|served| served.serial)
                 .map_err(told),

@@ -10,7 +10,7 @@ use crate::{
     desire::{KINDS, LABELS},
     render::{BUILT_IN, FILTERS, fields, lenient_fields},
     settings::{CA_SETTINGS, DefaultValue, SETTINGS},
-    values::CA_PRESETS,
+    values::{CA_PRESETS, LAYOUTS, LayoutRow},
 };
 
 /// A table to look things up in.
@@ -58,11 +58,19 @@ const SOURCES: &[Source] = &[
         columns: &[
             "kind",
             "what it is",
-            "config folder",
+            "folder",
+            "layout",
             "reload",
             "check, where granted",
+            "ports looked at",
         ],
         rows: kinds,
+    },
+    Source {
+        name: "layouts",
+        title: "Layouts of certificates",
+        columns: &["layout", "whose", "files"],
+        rows: layouts,
     },
     Source {
         name: "cas",
@@ -272,15 +280,40 @@ fn setting<T>(row: &crate::settings::SettingRow<T>) -> Vec<Cell> {
 
 fn kinds() -> Vec<Vec<Cell>> {
     let row = |row: &crate::desire::Kind| {
+        let by_label = |word: &str| words(format!("as the label `{word}` says"));
+        let folder = row.proxy.as_ref().map(|proxy| proxy.config);
+        let folder = folder.or(row.files);
+        let probes = match row.probes {
+            [] if row.proxy.is_some() => words("those of its sites"),
+            [] => by_label("probe"),
+            ports => {
+                let ports = ports.iter().map(ToString::to_string);
+                words(ports.collect::<Vec<_>>().join(", "))
+            }
+        };
         vec![
             code(row.name),
             words(row.doc),
-            code(row.config),
-            words(format!("SIG{}", row.reload)),
-            code(row.check.join(" ")),
+            folder.map_or_else(|| by_label("files"), code),
+            code(row.layout),
+            words(row.reload.to_string()),
+            match row.check {
+                [] => words("none"),
+                check => code(check.join(" ")),
+            },
+            probes,
         ]
     };
     KINDS.iter().map(row).collect()
+}
+
+fn layouts() -> Vec<Vec<Cell>> {
+    let row = |row: &LayoutRow| {
+        let files = row.files().map(|(file, piece)| format!("`{file}` {piece}"));
+        let files = words(files.collect::<Vec<_>>().join(", "));
+        vec![code(row.name), words(row.doc), files]
+    };
+    LAYOUTS.iter().map(row).collect()
 }
 
 fn cas() -> Vec<Vec<Cell>> {

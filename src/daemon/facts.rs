@@ -468,7 +468,7 @@ fn is_served(host: &Host, desired: &Desired, observed: &Observed) -> bool {
         site.zip(installed).is_some_and(|(site, installed)| {
             let was_told = match installed.progress {
                 Progress::Proven { .. } => true,
-                Progress::Unproven { .. } => consumer.reach.is_none(),
+                Progress::Unproven { .. } => !consumer.can_be_seen(),
                 Progress::SignalOwed | Progress::TakenBack => false,
             };
             was_told && Instead::of(host, site, installed).is_none()

@@ -9,7 +9,7 @@ use itertools::Itertools;
 
 use super::{
     Complaint, Issuance, LabelRules, Origin, Tls, Wanted,
-    claims::Claim,
+    claims::{Claim, Purpose},
     complaint::bounded,
     hosts::{ClaimedContent, HostDecision},
     spec::{CertificateSpec, Spec},
@@ -39,9 +39,9 @@ pub(super) fn assign(
         .collect();
     let mut assigned = BTreeMap::new();
     let mut wishes = Vec::new();
-    for (host, held) in hosts.iter().filter(|(_, held)| has_tls(held)) {
+    for (host, held) in hosts.iter().filter(|(_, held)| has_certificate(held)) {
         assigned.insert(host.clone(), CertificateName::from(host));
-        let claims = held.claims();
+        let claims = held.certificate_claims();
         let named = opinion(
             &claims,
             "certificate",
@@ -77,7 +77,8 @@ fn share(hosts: &BTreeMap<Host, HostDecision<'_>>, assigned: &mut BTreeMap<Host,
     let mut named = Vec::new();
     for (host, held) in hosts {
         let is_named = !held.certified_by.is_empty() && assigned.contains_key(host);
-        if is_named && !held.claims().iter().any(|claim| wants_its_own(claim)) {
+        let mut of_own = held.certificate_claims().into_iter();
+        if is_named && !of_own.any(wants_its_own) {
             let claims = held.certified_by.iter();
             named.extend(claims.map(|claim| (claim.age(), host, claim)));
         }
@@ -109,8 +110,9 @@ fn wants_its_own(claim: &Claim<'_>) -> bool {
     claim.spec.wish != silent
 }
 
-fn has_tls(held: &HostDecision<'_>) -> bool {
-    held.tls != Tls::Off && !matches!(held.content, ClaimedContent::Nothing)
+fn has_certificate(held: &HostDecision<'_>) -> bool {
+    let is_shown = held.tls != Tls::Off && !matches!(held.content, ClaimedContent::Nothing);
+    is_shown || !held.used_by.is_empty()
 }
 
 /// What is wanted, and what is to be said of hosts for which nobody is asked.
@@ -146,6 +148,10 @@ pub(super) fn wants(
                 complaints.insert(one_too_many(host, claim, &name));
             }
         }
+        let uses = claims
+            .iter()
+            .filter(|(_, claim)| claim.purpose == Purpose::Use);
+        let used_by = uses.map(|(_, claim)| claim.bearer.name.clone());
         let claimed_by = claims.iter().map(|(_, claim)| claim.bearer.name.clone());
         let served_by = claims
             .iter()
@@ -159,6 +165,7 @@ pub(super) fn wants(
                 issuance,
                 claimed_by: claimed_by.sorted().dedup().collect(),
                 served_by: served_by.sorted().dedup().collect(),
+                used_by: used_by.sorted().dedup().collect(),
             };
             wants.certificates.insert(name, Rc::new(wanted));
         }
@@ -186,10 +193,11 @@ fn claims_by_certificate<'c, 'a>(
     let mut claims: BTreeMap<CertificateName, Claims<'_, '_>> = BTreeMap::new();
     for (host, held) in hosts {
         if let Some(name) = assigned.get(host).filter(|_| !held.is_kept) {
-            claims
-                .entry(name.clone())
-                .or_default()
-                .extend(held.claims().into_iter().map(|claim| (host, claim)));
+            claims.entry(name.clone()).or_default().extend(
+                held.certificate_claims()
+                    .into_iter()
+                    .map(|claim| (host, claim)),
+            );
         }
         for claim in &held.certified_by {
             if let Some(name) = certificate_of_site(claim, hosts, assigned) {
@@ -226,6 +234,7 @@ fn certificate_of_site<'n>(
         .spec
         .hosts
         .iter()
+        .chain(&claim.spec.uses)
         .filter(|host| is_ours(host))
         .filter_map(|host| assigned.get(host));
     of_site.into_iter().find(|name| is_meant(name))

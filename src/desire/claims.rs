@@ -25,6 +25,8 @@ pub(super) enum Purpose<'a> {
     Redirect(&'a Host),
     /// It is on the site's certificate, and nothing is served.
     Certify,
+    /// The bearer needs a certificate for it, and nothing is served.
+    Use,
 }
 
 impl<'a> Claim<'a> {
@@ -50,6 +52,7 @@ impl<'a> Claim<'a> {
             Purpose::Serve(_) => "host",
             Purpose::Redirect(_) => "redirect",
             Purpose::Certify => "names",
+            Purpose::Use => "use",
         }
     }
 
@@ -78,8 +81,13 @@ pub fn claimants(snapshot: &Snapshot, rules: &LabelRules) -> BTreeMap<Host, Vec<
     for bearer in bearers {
         let spec = dialect::read(bearer, &rules.label_prefix, &mut BTreeSet::new());
         for site in spec.sites.values() {
-            let names = site.hosts.iter().map(|host| (host, "host"));
-            for (host, key) in names.chain(site.redirects.iter().map(|host| (host, "redirect"))) {
+            let labels = [
+                ("host", &site.hosts),
+                ("redirect", &site.redirects),
+                ("use", &site.uses),
+            ];
+            let each = labels.into_iter();
+            for (host, key) in each.flat_map(|(key, hosts)| hosts.iter().map(move |it| (it, key))) {
                 let label = site.label(key);
                 let counts = bearer.counts();
                 found.entry(host.clone()).or_default().push(Claimant {
@@ -119,6 +127,7 @@ pub fn asked_in_vain(
                 .hosts
                 .iter()
                 .chain(&site.redirects)
+                .chain(&site.uses)
                 .map(CertificateName::from);
             for certificate in of_hosts.chain(site.wish.certificate.clone()) {
                 asked
@@ -163,6 +172,12 @@ pub(super) fn claims<'a>(
         spec,
         purpose: Purpose::Certify,
     };
+    let uses = spec.uses.iter().map(|host| (host, Purpose::Use));
+    if spec.hosts.is_empty() {
+        let named = spec.names.iter().filter(|host| !spec.uses.contains(*host));
+        let named = named.map(|host| (host, Purpose::Certify));
+        return uses.chain(named).map(with_purpose(&claim)).collect();
+    }
     let Some(port) = port(&claim, complaints) else {
         return Vec::new();
     };
@@ -181,16 +196,22 @@ pub(super) fn claims<'a>(
     let all = served.iter().map(|host| (host, Purpose::Serve(port)));
     all.chain(redirects.filter(|(host, _)| !served.contains(host)))
         .chain(certified)
-        .map(|(host, purpose)| {
-            (
-                host,
-                Claim {
-                    purpose,
-                    ..claim.clone()
-                },
-            )
-        })
+        .chain(uses)
+        .map(with_purpose(&claim))
         .collect()
+}
+
+/// The same claim with another purpose.
+fn with_purpose<'a>(
+    claim: &Claim<'a>,
+) -> impl Fn((&'a Host, Purpose<'a>)) -> (&'a Host, Claim<'a>) {
+    move |(host, purpose)| {
+        let claim = Claim {
+            purpose,
+            ..claim.clone()
+        };
+        (host, claim)
+    }
 }
 
 /// The port that a bearer is asked on; `None`, with a complaint, when that can't be known.

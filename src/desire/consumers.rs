@@ -1,4 +1,4 @@
-//! The servers that we configure.
+//! The servers that we configure, or give certificates.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,15 +7,16 @@ use std::{
 };
 
 use super::{
-    CertificateFolder, Complaint, Consumer, Folder, Guard, LabelRules, Origin, Reload, Substitutes,
+    CertificateFolder, Complaint, Consumer, Delivery, Folder, Guard, LabelRules, Origin, ProbeAt,
+    Probes, Proxy, Reload, Substitutes,
     folders::{Gap, Holding, ours, place_of},
-    kinds::Kind,
+    kinds::{Kind, KindReload, ProxyKind},
     pid1, reach, rights, signals,
     spec::{ProxySpec, Spec},
 };
 use crate::{
     observe::{Bearer, SharedPath, Snapshot, find, locate},
-    values::{ContainerName, Owner, Right},
+    values::{ContainerName, Layout, Owner, ProbePort, Right},
 };
 
 /// Where proxies listen inside their containers, unless a label says otherwise.
@@ -37,17 +38,19 @@ pub(super) fn resolve(
             continue;
         };
         let own = snapshot.own.as_ref();
-        if let Some(refusal) = rights::refusal(
-            bearer,
-            Right::Proxy,
-            spec.proxy.origin(bearer, "kind"),
-            own,
-            rules,
-        ) {
+        let (right, said) = match kind.proxy {
+            Some(_) => (Right::Proxy, spec.proxy.origin(bearer, "kind")),
+            None => (Right::Keys, spec.proxy.origin(bearer, "use")),
+        };
+        if let Some(refusal) = rights::refusal(bearer, right, said, own, rules) {
             complaints.insert(refusal);
             continue;
         }
-        let proxy = granted(bearer, &spec.proxy, own, rules, complaints);
+        if kind.proxy.is_none() && !spec.uses_any() {
+            complaints.insert(uses_nothing(bearer, spec));
+            continue;
+        }
+        let proxy = granted(bearer, (kind, &spec.proxy), own, rules, complaints);
         let made = consumer(bearer, kind, &proxy, own, rules)
             .and_then(|consumer| alone_in_its_folder(consumer, bearer, own, &mut taken));
         match made {
@@ -84,7 +87,12 @@ fn alone_in_its_folder(
     own: Option<&Bearer>,
     taken: &mut Vec<Holding>,
 ) -> Result<Consumer, Complaint> {
-    let theirs = &consumer.config.theirs;
+    let theirs = match (&consumer.proxy, &consumer.certificates) {
+        (Some(proxy), _) => &proxy.config.theirs,
+        (None, CertificateFolder::Delivered(delivery)) => &delivery.folder.theirs,
+        // It writes nothing there, and others may read the same.
+        (None, CertificateFolder::Shared { .. }) => return Ok(consumer),
+    };
     let Some(place) = locate(&bearer.mounts, theirs) else {
         return Ok(consumer);
     };
@@ -113,10 +121,18 @@ pub(super) fn unconfigured<'s>(
         .collect()
 }
 
-/// Without what its labels ask for and it is not allowed.
+/// That a server is to get certificates, and no label says which.
+fn uses_nothing(bearer: &Bearer, spec: &Spec) -> Complaint {
+    let label = spec.proxy.origin(bearer, "use").label;
+    let problem = "it says for no name that it needs a certificate".to_owned();
+    let remedy = format!("write the names into its label {label}, such as {label}=mqtt.example");
+    spec.proxy.origin(bearer, "kind").complains(problem, remedy)
+}
+
+/// Without what its labels, or its kind, ask for and it is not allowed.
 fn granted(
     bearer: &Bearer,
-    spec: &ProxySpec,
+    (kind, spec): (&Kind, &ProxySpec),
     own: Option<&Bearer>,
     rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
@@ -137,8 +153,10 @@ fn granted(
         is_refused
     };
     let mut spec = spec.clone();
+    let of_kind = || (kind.reload == KindReload::Restart).then_some(Reload::Restart);
     spec.reload = spec
         .reload
+        .or_else(of_kind)
         .filter(|reload| !reload.right().is_some_and(|right| refused(right, "reload")));
     spec.check = spec.check.filter(|_| !refused(Right::Exec, "check"));
     spec
@@ -151,25 +169,14 @@ fn consumer(
     own: Option<&Bearer>,
     rules: &LabelRules,
 ) -> Result<Consumer, Complaint> {
-    let said = spec.origin(bearer, "kind");
-    let theirs = spec
-        .config
-        .clone()
-        .unwrap_or_else(|| PathBuf::from(kind.config));
-    let config = ours(bearer, &theirs, own)
-        .map(|ours| Folder {
-            ours,
-            theirs: theirs.clone(),
-        })
-        .map_err(|gap| gap.complaint(bearer, &theirs, own, said.clone()))?;
-    let owner = owner(bearer, spec, &said)?;
-    let certificates = certificate_folder(bearer, &config, owner, own, rules);
-    let webroot = webroot(bearer, spec, &config, own, rules)?;
-    let (http_port, https_port) = (
-        spec.http_port.unwrap_or(HTTP_PORT),
-        spec.https_port.unwrap_or(HTTPS_PORT),
-    );
-    let outside = |port, usual| reach::outside(bearer, port, usual);
+    let said = spec.origin(bearer, if kind.proxy.is_some() { "kind" } else { "use" });
+    let owner = owner(bearer, kind, spec, &said)?;
+    let proxy = kind
+        .proxy
+        .as_ref()
+        .map(|kind| proxy(bearer, kind, spec, own, rules))
+        .transpose()?;
+    let certificates = certificate_folder(bearer, (kind, spec), proxy.as_ref(), owner, own, rules)?;
     Ok(Consumer {
         name: bearer.name.clone(),
         id: bearer.id.clone(),
@@ -179,8 +186,40 @@ fn consumer(
         started_at: bearer.started_at,
         ended_at: bearer.ended_at,
         made_of: bearer.made_of(),
-        config,
+        proxy,
         certificates,
+        probes: probes(bearer, kind, spec, own),
+        owner: owner.filter(|owner| owner.user != 0),
+        reload: reload(bearer, kind, spec),
+        way: signals::signal_way(bearer, own),
+        check: spec.check.as_ref().map(|words| check(kind, words)),
+        substitutes: Substitutes::of(bearer, spec, rules),
+        sites: BTreeMap::new(),
+        answers: BTreeSet::new(),
+        uses: BTreeMap::new(),
+    })
+}
+
+/// What is configured of a proxy.
+fn proxy(
+    bearer: &Bearer,
+    kind: &'static ProxyKind,
+    spec: &ProxySpec,
+    own: Option<&Bearer>,
+    rules: &LabelRules,
+) -> Result<Proxy, Complaint> {
+    let theirs = spec.config.clone();
+    let theirs = theirs.unwrap_or_else(|| PathBuf::from(kind.config));
+    let config = folder(bearer, theirs, own, spec.origin(bearer, "kind"))?;
+    let webroot = webroot(bearer, spec, &config, own, rules)?;
+    let (http_port, https_port) = (
+        spec.http_port.unwrap_or(HTTP_PORT),
+        spec.https_port.unwrap_or(HTTPS_PORT),
+    );
+    let outside = |port, usual| reach::outside(bearer, port, usual);
+    Ok(Proxy {
+        kind,
+        config,
         webroot,
         reach: reach::reach(bearer, own, http_port, https_port),
         has_ipv6: bearer.has_ipv6(),
@@ -189,36 +228,97 @@ fn consumer(
         public_http_port: (spec.public_http_port).unwrap_or_else(|| outside(http_port, HTTP_PORT)),
         public_https_port: (spec.public_https_port)
             .unwrap_or_else(|| outside(https_port, HTTPS_PORT)),
-        owner,
-        reload: reload(bearer, kind, spec),
-        way: signals::signal_way(bearer, own),
-        check: spec.check.as_ref().map(|words| check(kind, words)),
         trusted_proxies: rules.trusted_proxies.clone(),
-        substitutes: Substitutes::of(bearer, spec, rules),
         guard: guard(bearer, own, [http_port, https_port]),
         has_dns: reach::has_dns(bearer),
-        sites: BTreeMap::new(),
-        answers: BTreeSet::new(),
     })
 }
 
-/// Where a server reads certificates.
+/// A folder of the container, as both sides see it.
+fn folder(
+    bearer: &Bearer,
+    theirs: PathBuf,
+    own: Option<&Bearer>,
+    said: Origin,
+) -> Result<Folder, Complaint> {
+    match ours(bearer, &theirs, own) {
+        Ok(ours) => Ok(Folder { ours, theirs }),
+        Err(gap) => Err(gap.complaint(bearer, &theirs, own, said)),
+    }
+}
+
+/// Where a server reads certificates: in the folder that its label says, else in ours where it mounts that, else in the
+/// usual one of its kind.
 fn certificate_folder(
     bearer: &Bearer,
-    config: &Folder,
+    (kind, spec): (&Kind, &ProxySpec),
+    proxy: Option<&Proxy>,
     owner: Option<Owner>,
     own: Option<&Bearer>,
     rules: &LabelRules,
-) -> CertificateFolder {
-    // Keys in ours are for our user alone: another one reads copies.
+) -> Result<CertificateFolder, Complaint> {
+    let said = || spec.origin(bearer, "files");
+    let delivered = |folder: Folder| {
+        CertificateFolder::Delivered(Delivery {
+            folder,
+            layout: spec.layout.clone().unwrap_or_else(|| layout_of(kind)),
+            key_mode: spec.mode.unwrap_or(KEY_MODE),
+            is_owner_of_folder: proxy.is_none() && spec.owner.is_none(),
+        })
+    };
+    if let (Some(layout), Some(_)) = (&spec.layout, proxy)
+        && *layout != layout_of(kind)
+    {
+        let problem = format!("the configuration of {} names certbot's files", kind.name);
+        let remedy = "leave the label layout out".to_owned();
+        return Err(spec.origin(bearer, "layout").complains(problem, remedy));
+    }
+    if let Some(theirs) = &spec.files {
+        return folder(bearer, theirs.clone(), own, said()).map(delivered);
+    }
+    // Keys in ours are for our user alone, as certbot has them: others read copies.
+    let is_as_ours = owner.is_none_or(|owner| owner.user == 0) && spec.layout.is_none();
     let shared = place_of(&rules.certificates, own)
-        .filter(|_| owner.is_none())
+        .filter(|_| is_as_ours)
         .and_then(|place| find(&bearer.mounts, &place, false));
-    match shared {
-        Some(theirs) => CertificateFolder::Shared {
+    match (shared, proxy, kind.files) {
+        (Some(theirs), _, _) => Ok(CertificateFolder::Shared {
             theirs: theirs.join("live"),
-        },
-        None => CertificateFolder::Delivered(config.within("certificates")),
+        }),
+        (None, Some(proxy), _) => Ok(delivered(proxy.config.within("certificates"))),
+        (None, None, Some(theirs)) => {
+            folder(bearer, PathBuf::from(theirs), own, said()).map(delivered)
+        }
+        (None, None, None) => {
+            let problem = "it is not known where it reads certificates".to_owned();
+            let label = said().label;
+            let remedy = format!(
+                "write the folder into the label {label}, such as {label}=/certs, and mount a volume there that {} mounts \
+                 too",
+                own.map_or("quaymaster", Bearer::service)
+            );
+            Err(said().complains(problem, remedy))
+        }
+    }
+}
+
+/// The mode of files with keys, unless a label says another.
+const KEY_MODE: u32 = 0o600;
+
+fn layout_of(kind: &Kind) -> Layout {
+    Layout::parse(kind.layout).expect("the kinds table has rows of the layouts table")
+}
+
+/// Where a server shows its certificates, as we reach it: at the ports of its label, else at the usual ones of its kind.
+fn probes(bearer: &Bearer, kind: &Kind, spec: &ProxySpec, own: Option<&Bearer>) -> Probes {
+    let reached = |port: &ProbePort| {
+        let at = reach::port_from_here(bearer, own, port.port)?;
+        Some(ProbeAt { at, port: *port })
+    };
+    let ports = spec.probes.as_deref().unwrap_or(kind.probes).iter();
+    Probes {
+        at: ports.filter_map(reached).collect(),
+        are_said: spec.probes.is_some(),
     }
 }
 
@@ -231,13 +331,19 @@ fn guard(bearer: &Bearer, own: Option<&Bearer>, ports: [u16; 2]) -> Guard {
     }
 }
 
-/// Who is to own the keys that a server is given: as its label says, else the user that it runs as; none for root.
-fn owner(bearer: &Bearer, spec: &ProxySpec, said: &Origin) -> Result<Option<Owner>, Complaint> {
+/// Who is to own the keys that a server is given: as its label says, else the user that it runs as, else that of its
+/// kind; none for root.
+fn owner(
+    bearer: &Bearer,
+    kind: &Kind,
+    spec: &ProxySpec,
+    said: &Origin,
+) -> Result<Option<Owner>, Complaint> {
     let user = bearer.user.as_str();
     let owner = spec.owner.or_else(|| Owner::of_container(user));
-    let is_known = owner.is_some() || matches!(user.split(':').next(), Some("" | "root"));
-    if is_known {
-        return Ok(owner.filter(|owner| owner.user != 0));
+    let is_root = matches!(user.split(':').next(), Some("" | "root"));
+    if owner.is_some() || is_root || kind.owner.is_some() {
+        return Ok(owner.or(kind.owner));
     }
     let (name, label) = (&bearer.name, said.beside("owner"));
     let problem = format!(
@@ -259,12 +365,7 @@ fn webroot(
     rules: &LabelRules,
 ) -> Result<Folder, Complaint> {
     if let Some(theirs) = &spec.webroot {
-        return ours(bearer, theirs, own)
-            .map(|ours| Folder {
-                ours,
-                theirs: theirs.clone(),
-            })
-            .map_err(|gap| gap.complaint(bearer, theirs, own, spec.origin(bearer, "kind")));
+        return folder(bearer, theirs.clone(), own, spec.origin(bearer, "kind"));
     }
     let shared = rules.webroot.as_ref().and_then(|ours| {
         let place = place_of(ours, own)?;
@@ -281,10 +382,18 @@ fn webroot(
 
 /// The label is followed without a look at the first process: whoever writes it knows that process.
 fn reload(bearer: &Bearer, kind: &Kind, spec: &ProxySpec) -> Reload {
-    match (&spec.reload, pid1::swallows_signals(bearer)) {
-        (Some(reload), _) => reload.clone(),
-        (None, Some(reason)) => Reload::Swallowed { reason },
-        (None, None) => Reload::Signal(kind.reload),
+    if let Some(reload) = &spec.reload {
+        return reload.clone();
+    }
+    match (kind.reload, pid1::swallows_signals(bearer)) {
+        (KindReload::Signal(_), Some(reason)) => Reload::Swallowed { reason },
+        (KindReload::Signal(signal), None) => Reload::Signal(signal),
+        (KindReload::Restart, _) => Reload::Swallowed {
+            reason: "it has to be restarted, and is not given the right restart".to_owned(),
+        },
+        (KindReload::Nothing, _) => Reload::Swallowed {
+            reason: "no label reload says how".to_owned(),
+        },
     }
 }
 
@@ -300,13 +409,16 @@ fn unsignalled(consumer: &Consumer) -> Option<Complaint> {
     let Reload::Swallowed { reason } = &consumer.reload else {
         return None;
     };
+    let KindReload::Signal(signal) = consumer.kind.reload else {
+        return None;
+    };
     let said = &consumer.said;
     let problem = format!("it can't be told to reload: {reason}");
     let remedy = format!(
         "write `exec` before the server in its command; or, if it follows signals, the label {}={}; until then it gets \
          its files and reads them when it starts",
         said.beside("reload"),
-        consumer.kind.reload
+        signal
     );
     Some(said.clone().complains(problem, remedy))
 }

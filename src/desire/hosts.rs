@@ -22,6 +22,8 @@ pub(super) struct HostDecision<'a> {
     pub content: ClaimedContent<'a>,
     /// Claims that only want it on a certificate.
     pub certified_by: Vec<Claim<'a>>,
+    /// Claims of bearers that need a certificate for it.
+    pub used_by: Vec<Claim<'a>>,
     /// The Compose project that has it.
     pub project: Option<&'a str>,
     /// Whether no bearer that serves it runs, and it is kept for those that did.
@@ -48,6 +50,17 @@ impl<'a> HostDecision<'a> {
             ClaimedContent::Routes(routes) => routes.values().flatten().collect(),
         };
         claims.retain(|claim| self.is_kept || claim.bearer.counts());
+        claims.sort_by_key(|claim| claim.age());
+        claims
+    }
+
+    /// All claims that a certificate of its own is wanted by, the oldest first.
+    pub fn certificate_claims(&self) -> Vec<&Claim<'a>> {
+        let mut claims = match self.tls {
+            Tls::Off => Vec::new(),
+            Tls::Redirect | Tls::Both | Tls::Only => self.claims(),
+        };
+        claims.extend(&self.used_by);
         claims.sort_by_key(|claim| claim.age());
         claims
     }
@@ -86,7 +99,9 @@ pub(super) fn resolve<'a>(
             continue;
         };
         let sites = spec.sites.values();
-        for site in sites.filter(|site| !site.spoiled && !site.hosts.is_empty()) {
+        for site in
+            sites.filter(|site| !site.spoiled && !(site.hosts.is_empty() && site.uses.is_empty()))
+        {
             for (host, claim) in claims(bearer, site, complaints) {
                 match rights::host_refusal(&claim, host, rules) {
                     Some(complaint) => drop(complaints.insert(complaint)),
@@ -115,9 +130,13 @@ fn decide_or_keep<'a>(
     rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> Option<HostDecision<'a>> {
-    let (there, mut away): (Vec<_>, Vec<_>) =
-        claims.into_iter().partition(|claim| claim.bearer.counts());
-    away.retain(|claim| claim.purpose != Purpose::Certify);
+    // A server that is stopped keeps its files, and starts with them.
+    let is_there = |claim: &Claim<'_>| match claim.purpose {
+        Purpose::Use => claim.bearer.removed().is_none(),
+        Purpose::Serve(_) | Purpose::Redirect(_) | Purpose::Certify => claim.bearer.counts(),
+    };
+    let (there, mut away): (Vec<_>, Vec<_>) = claims.into_iter().partition(is_there);
+    away.retain(|claim| !matches!(claim.purpose, Purpose::Certify | Purpose::Use));
     let holder = snapshot.holders.get(host);
     let is_holder =
         |project: Option<&str>| holder.is_some_and(|had| had.project.as_deref() == project);
@@ -127,11 +146,12 @@ fn decide_or_keep<'a>(
             held.keep_paths(away);
             return Some(held);
         }
-        // Others of its project name it for their certificate, and serve nothing of it.
+        // Others name it for their certificates, and serve nothing of it.
         return Some(match decide(host, snapshot, away, rules, complaints) {
             Some(kept) => HostDecision {
                 is_kept: true,
                 certified_by: held.certified_by,
+                used_by: held.used_by,
                 ..kept
             },
             None => held,
@@ -161,18 +181,27 @@ fn decide<'a>(
     let own = snapshot.own.as_ref();
     let oldest = refusals.oldest(&claims, snapshot)?;
     let project = oldest.bearer.project();
+    // Where there are grants, who uses it was granted its name.
+    let is_granted = |claim: &Claim<'_>| claim.purpose == Purpose::Use && rules.grants.is_some();
     let (ours, others): (Vec<_>, Vec<_>) = claims
         .into_iter()
-        .partition(|claim| claim.bearer.project() == project);
+        .partition(|claim| claim.bearer.project() == project || is_granted(claim));
     refusals.refuse_other_projects(&others, &oldest, own);
-    let (certified_by, mut ours): (Vec<_>, Vec<_>) = ours
-        .into_iter()
-        .partition(|claim| claim.purpose == Purpose::Certify);
+    let (mut certified_by, mut used_by, mut content) = (Vec::new(), Vec::new(), Vec::new());
+    for claim in ours {
+        match claim.purpose {
+            Purpose::Certify => certified_by.push(claim),
+            Purpose::Use => used_by.push(claim),
+            Purpose::Serve(_) | Purpose::Redirect(_) => content.push(claim),
+        }
+    }
+    let mut ours = content;
     let decision = HostDecision {
         tls: Tls::default(),
         hsts: None,
         content: ClaimedContent::Nothing,
         certified_by,
+        used_by,
         project,
         is_kept: false,
     };
@@ -282,7 +311,9 @@ impl Refusals<'_> {
                 to: to.clone(),
                 said_by: same,
             },
-            Purpose::Serve(_) | Purpose::Certify => ClaimedContent::Routes(self.routes(same)),
+            Purpose::Serve(_) | Purpose::Certify | Purpose::Use => {
+                ClaimedContent::Routes(self.routes(same))
+            }
         }
     }
 

@@ -1,8 +1,10 @@
-use super::{Consumer, Guard};
-use crate::values::Signal;
+use std::fmt;
+
+use super::{Consumer, Guard, Proxy};
+use crate::values::{Owner, ProbePort, Protocol, Signal};
 
 /// A kind of server that uses certificates or configuration: a row of the kinds table.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kind {
     /// The word in `quaymaster.kind`.
     pub name: &'static str,
@@ -10,16 +12,54 @@ pub struct Kind {
     pub doc: &'static str,
     /// Whether it can't start without a certificate, so that it gets a self-signed one at once.
     pub fallback: bool,
-    /// The folder in the container where rendered files go.
-    pub config: &'static str,
-    /// What makes it read its configuration again.
-    pub reload: Signal,
+    /// The configuration that is written for it; none where it takes certificates alone.
+    pub proxy: Option<ProxyKind>,
+    /// The folder in the container where certificates go; none where a label has to say.
+    pub files: Option<&'static str>,
+    /// The layout of these, a row of the layouts table.
+    pub layout: &'static str,
+    /// The user that its image runs the server as, where that reads keys itself.
+    pub owner: Option<Owner>,
+    /// What makes it read its files again.
+    pub reload: KindReload,
     /// The words of its own tool that do the same, where words may be run in it.
     pub reload_words: &'static [&'static str],
     /// The words of its own tool that look at its files without using them.
     pub check: &'static [&'static str],
     /// What stands in those lines of that tool's that tell why it refuses.
     pub check_refuses: &'static str,
+    /// Where it usually shows a certificate: not each has all of these.
+    pub probes: &'static [ProbePort],
+    /// Whether it shows each client the certificate of the name that this asks for; else all of them the first one.
+    pub shows_by_name: bool,
+}
+
+/// What makes a kind of server read its files again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KindReload {
+    /// This signal.
+    Signal(Signal),
+    /// A restart of its container.
+    Restart,
+    /// Nothing that is known.
+    Nothing,
+}
+
+impl fmt::Display for KindReload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Signal(signal) => write!(f, "SIG{signal}"),
+            Self::Restart => f.write_str("restart"),
+            Self::Nothing => f.write_str("none"),
+        }
+    }
+}
+
+/// The configuration that is written for a kind of proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProxyKind {
+    /// The folder in the container where rendered files go.
+    pub config: &'static str,
     /// What begins a comment in its configuration.
     pub comment: &'static str,
     /// The template of each site.
@@ -36,6 +76,14 @@ pub struct Kind {
     pub gate_file: Option<&'static str>,
     /// What is there once, whatever the sites are.
     pub own_files: &'static [OwnFile],
+}
+
+impl ProxyKind {
+    /// All templates that its files are made from.
+    pub fn templates(&self) -> impl Iterator<Item = &'static str> {
+        let own = self.own_files.iter().map(|own| own.template);
+        own.chain([self.site_template, self.mark_template])
+    }
 }
 
 /// A file that a consumer gets once, whatever its sites are.
@@ -72,12 +120,12 @@ pub enum Needed {
 }
 
 impl Needed {
-    /// Whether this consumer needs it. What it has already stays as long as it is not known whether it needs it.
-    pub fn by(self, consumer: &Consumer, is_there: bool) -> bool {
+    /// Whether this proxy needs it. What it has already stays as long as it is not known whether it needs it.
+    pub fn by(self, consumer: &Consumer, proxy: &Proxy, is_there: bool) -> bool {
         match self {
             Self::Always => true,
-            Self::ForGates => consumer.guard == Guard::Gate,
-            Self::ForIpv6 => consumer.has_ipv6.unwrap_or(is_there),
+            Self::ForGates => proxy.guard == Guard::Gate,
+            Self::ForIpv6 => proxy.has_ipv6.unwrap_or(is_there),
             Self::ForNamesLongerThan(length) => consumer
                 .sites
                 .keys()
@@ -111,15 +159,154 @@ const IPV6_IN_THE_WAY: &str = "take `ipv6only=off` out of the lines `listen` of 
                                IPv4 alone";
 
 /// Every kind there is.
-pub const KINDS: &[Kind] = &[Kind {
-    name: "nginx",
-    doc: "nginx with `include …/conf.d/*.conf` in its `http` block, as Debian's package and the official image have it",
-    fallback: false,
+pub const KINDS: &[Kind] = &[
+    Kind {
+        name: "nginx",
+        doc: "nginx with `include …/conf.d/*.conf` in its `http` block, as Debian's package and the official image have it",
+        fallback: false,
+        proxy: Some(NGINX),
+        files: None,
+        layout: "certbot",
+        owner: None,
+        reload: KindReload::Signal(Signal::HUP),
+        reload_words: &["nginx", "-s", "reload"],
+        check: &["nginx", "-t"],
+        check_refuses: "[emerg]",
+        probes: &[],
+        shows_by_name: true,
+    },
+    Kind {
+        name: "haproxy",
+        doc: "haproxy in master-worker mode, as the official image runs it, with `bind … ssl crt FOLDER/`",
+        fallback: true,
+        proxy: None,
+        files: Some("/usr/local/etc/haproxy/certs"),
+        layout: "combined",
+        owner: None,
+        reload: KindReload::Signal(Signal::HUP),
+        reload_words: &[],
+        check: &["haproxy", "-c", "-f", "/usr/local/etc/haproxy/haproxy.cfg"],
+        check_refuses: "[ALERT]",
+        probes: &[tls(443)],
+        shows_by_name: true,
+    },
+    Kind {
+        name: "mosquitto",
+        doc: "mosquitto with `certfile` and `keyfile` in its files",
+        fallback: true,
+        proxy: None,
+        files: Some("/mosquitto/certs"),
+        layout: "flat",
+        owner: Some(Owner {
+            user: 1883,
+            group: Some(1883),
+        }),
+        reload: KindReload::Signal(Signal::HUP),
+        reload_words: &[],
+        check: &[],
+        check_refuses: "",
+        probes: &[tls(8883), tls(8083)],
+        shows_by_name: false,
+    },
+    Kind {
+        name: "express-gateway",
+        doc: "Express Gateway with `key`, `cert` and `ca` under `https: tls:`",
+        fallback: true,
+        proxy: None,
+        files: Some("/var/lib/certs"),
+        layout: "certbot",
+        owner: Some(Owner {
+            user: 1000,
+            group: None,
+        }),
+        reload: KindReload::Restart,
+        reload_words: &[],
+        check: &[],
+        check_refuses: "",
+        probes: &[tls(443), tls(9443)],
+        shows_by_name: false,
+    },
+    Kind {
+        name: "postfix",
+        doc: "postfix, run by `postfix start-fg`, with `smtpd_tls_chain_files` or `smtpd_tls_cert_file`",
+        fallback: false,
+        proxy: None,
+        files: Some("/etc/postfix/certs"),
+        layout: "flat",
+        owner: None,
+        reload: KindReload::Signal(Signal::HUP),
+        reload_words: &["postfix", "reload"],
+        check: &["postfix", "check"],
+        check_refuses: "fatal",
+        probes: &[
+            ProbePort {
+                port: 587,
+                protocol: Protocol::Smtp,
+            },
+            ProbePort {
+                port: 25,
+                protocol: Protocol::Smtp,
+            },
+            tls(465),
+        ],
+        shows_by_name: false,
+    },
+    Kind {
+        name: "dovecot",
+        doc: "dovecot, run by `dovecot -F`, with `ssl_cert` and `ssl_key`",
+        fallback: true,
+        proxy: None,
+        files: Some("/etc/dovecot/certs"),
+        layout: "flat",
+        owner: None,
+        reload: KindReload::Signal(Signal::HUP),
+        reload_words: &["doveadm", "reload"],
+        check: &["doveconf", "-n"],
+        check_refuses: "Fatal",
+        probes: &[
+            ProbePort {
+                port: 143,
+                protocol: Protocol::Imap,
+            },
+            tls(993),
+            ProbePort {
+                port: 110,
+                protocol: Protocol::Pop3,
+            },
+            tls(995),
+        ],
+        shows_by_name: false,
+    },
+    Kind {
+        name: GENERIC,
+        doc: "any other server that reads certificates; what has the label `use` and no `kind` is one. Its labels say \
+              where they go, and how it is reloaded",
+        fallback: false,
+        proxy: None,
+        files: None,
+        layout: "certbot",
+        owner: None,
+        reload: KindReload::Nothing,
+        reload_words: &[],
+        check: &[],
+        check_refuses: "",
+        probes: &[],
+        shows_by_name: true,
+    },
+];
+
+/// The kind of what uses certificates and says nothing of its kind.
+pub(super) const GENERIC: &str = "generic";
+
+const fn tls(port: u16) -> ProbePort {
+    ProbePort {
+        port,
+        protocol: Protocol::Tls,
+    }
+}
+
+const NGINX: ProxyKind = ProxyKind {
     config: "/etc/nginx/conf.d",
-    reload: Signal::HUP,
-    reload_words: &["nginx", "-s", "reload"],
-    check: &["nginx", "-t"],
-    check_refuses: "[emerg]",
     comment: "#",
     site_template: "nginx/site.conf",
     mark_file: "quaymaster--mark.conf",
@@ -186,7 +373,7 @@ pub const KINDS: &[Kind] = &[Kind {
             remedy: None,
         },
     ],
-}];
+};
 
 /// The row of that name.
 pub(super) fn kind(name: &str) -> Option<&'static Kind> {

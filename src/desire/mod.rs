@@ -23,6 +23,7 @@ mod signals;
 mod sites;
 mod spec;
 mod substitutes;
+mod uses;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -37,7 +38,7 @@ pub use claims::{Claimant, asked_in_vain, claimants, nearest_names};
 pub use complaint::{Complaint, Origin, visible};
 pub use dialect::interest;
 pub use holders::{holders, is_over, released};
-pub use kinds::{Comes, KINDS, Kind, Needed, OwnFile};
+pub use kinds::{Comes, KINDS, Kind, KindReload, Needed, OwnFile, ProxyKind};
 pub use labels::{LABELS, LabelRow};
 pub use reading::Reading;
 pub use signals::{lost_policy, signal_way};
@@ -53,7 +54,7 @@ use crate::{
     observe::{SharedPath, Snapshot, Way},
     values::{
         Block, CaTable, CertificateName, ChallengeType, ContainerId, ContainerName, Digest, Grants,
-        Host, Issuer, KeyType, Owner, Right, Signal, Timestamp,
+        Host, Issuer, KeyType, Layout, Owner, ProbePort, Right, Signal, Timestamp,
     },
 };
 
@@ -144,9 +145,11 @@ pub struct Wanted {
     pub claimed_by: Box<[ContainerName]>,
     /// The proxies that serve its names, and so answer its challenges.
     pub served_by: Box<[ContainerName]>,
+    /// The servers whose labels ask for it.
+    pub used_by: Box<[ContainerName]>,
 }
 
-/// A server that we configure.
+/// A server that we configure, or give certificates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consumer {
     /// Its container.
@@ -165,10 +168,37 @@ pub struct Consumer {
     pub ended_at: Option<Timestamp>,
     /// What it is made of: image, command and labels.
     pub made_of: Digest,
-    /// Where its rendered files go.
-    pub config: Folder,
+    /// What is configured of it; none where it takes certificates alone.
+    pub proxy: Option<Proxy>,
     /// Where it reads certificates.
     pub certificates: CertificateFolder,
+    /// Where it is looked at, besides the sites of a proxy.
+    pub probes: Probes,
+    /// Who is to own the keys that it is given; none where it begins as root.
+    pub owner: Option<Owner>,
+    /// How it is made to read its files again.
+    pub reload: Reload,
+    /// The way that a signal takes to it.
+    pub way: Way,
+    /// The words of its own tool that look at new files before it is told of them; none where nothing is run.
+    pub check: Option<Vec<String>>,
+    /// What it shows where no certificate covers a name.
+    pub substitutes: Substitutes,
+    /// What it serves.
+    pub sites: BTreeMap<Host, Rc<Site>>,
+    /// Hosts that it does not serve and that are on certificates of those that it serves: it answers their challenges.
+    pub answers: BTreeSet<Host>,
+    /// Names that its labels ask certificates for.
+    pub uses: BTreeMap<Host, Use>,
+}
+
+/// What is configured of a proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    /// What its configuration is like.
+    pub kind: &'static ProxyKind,
+    /// Where its rendered files go.
+    pub config: Folder,
     /// Where it reads responses to challenges.
     pub webroot: Folder,
     /// Where it can be reached from here; `None` when it can't.
@@ -183,26 +213,66 @@ pub struct Consumer {
     pub public_http_port: u16,
     /// Port at which browsers find its TLS.
     pub public_https_port: u16,
-    /// Who is to own the keys that it is given; none where it begins as root.
-    pub owner: Option<Owner>,
-    /// How it is made to read its files again.
-    pub reload: Reload,
-    /// The way that a signal takes to it.
-    pub way: Way,
-    /// The words of its own tool that look at new files before it is told of them; none where nothing is run.
-    pub check: Option<Vec<String>>,
     /// Proxies before it that are believed when they say on whose behalf they ask.
     pub trusted_proxies: Vec<Block>,
-    /// What it shows where no certificate covers a name.
-    pub substitutes: Substitutes,
     /// How its requests are kept from containers that have others' addresses after a start.
     pub guard: Guard,
     /// Whether the engine tells it, by its DNS, where the containers of its networks are.
     pub has_dns: bool,
-    /// What it serves.
-    pub sites: BTreeMap<Host, Rc<Site>>,
-    /// Hosts that it does not serve and that are on certificates of those that it serves: it answers their challenges.
-    pub answers: BTreeSet<Host>,
+}
+
+/// A name that a server needs a certificate for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// The certificate that is wanted for it; the server's files are called after this one.
+    pub certificate: CertificateName,
+    /// The held certificate that it gets whatever is wrong with it.
+    pub pin: Option<Pin>,
+    /// The label that asks for it.
+    pub said: Origin,
+}
+
+/// Where a server shows its certificates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Probes {
+    /// Its ports, as we reach them.
+    pub at: Vec<ProbeAt>,
+    /// Whether a label names them: each must show the certificate then. Else they are what its kind usually has, and those
+    /// count that somebody listens on.
+    pub are_said: bool,
+}
+
+/// A port of a server, as we reach it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProbeAt {
+    /// Where.
+    pub at: SocketAddr,
+    /// Which it is in the container, and what is said there.
+    pub port: ProbePort,
+}
+
+impl Consumer {
+    /// Where a proxy can be reached from here; none where it can't, or it is none.
+    pub fn reach(&self) -> Option<Reach> {
+        self.proxy.as_ref()?.reach
+    }
+
+    /// Whether it can be seen from here what it does with what it is given.
+    pub fn can_be_seen(&self) -> bool {
+        self.reach().is_some() || !self.probes.at.is_empty()
+    }
+
+    /// The folder where its rendered files go.
+    pub fn config(&self) -> Option<&Folder> {
+        self.proxy.as_ref().map(|proxy| &proxy.config)
+    }
+
+    /// What is there once in a proxy, whatever its sites are.
+    pub fn own_files(&self) -> &'static [OwnFile] {
+        self.proxy
+            .as_ref()
+            .map_or(&[], |proxy| proxy.kind.own_files)
+    }
 }
 
 /// How a proxy's requests are kept from containers that have others' addresses after a start: engines give addresses anew
@@ -264,30 +334,54 @@ pub struct Folder {
     pub theirs: PathBuf,
 }
 
-/// Where a consumer reads certificates, as `NAME/fullchain.pem` and `NAME/privkey.pem`.
+/// Where a consumer reads certificates.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CertificateFolder {
-    /// It mounts our `certificates` folder and reads `live/` there, at this path of its own.
+    /// It mounts our `certificates` folder and reads `live/` there, as `NAME/fullchain.pem` and so on.
     Shared {
         /// Its path of `live/`.
         theirs: PathBuf,
     },
     /// It gets copies of just its own.
-    Delivered(Folder),
+    Delivered(Delivery),
+}
+
+/// How copies of certificates lie in a consumer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Delivery {
+    /// Where.
+    pub folder: Folder,
+    /// In which files.
+    pub layout: Layout,
+    /// The mode of those that hold a key.
+    pub key_mode: u32,
+    /// Whether they belong to whoever owns the folder, where that is not root and no label says more.
+    pub is_owner_of_folder: bool,
 }
 
 impl CertificateFolder {
     /// The folder as the consumer sees it.
     pub fn theirs(&self) -> &PathBuf {
         match self {
-            Self::Shared { theirs } | Self::Delivered(Folder { theirs, .. }) => theirs,
+            Self::Shared { theirs } => theirs,
+            Self::Delivered(delivery) => &delivery.folder.theirs,
         }
     }
 
     /// The files of one of our certificates as the consumer sees them.
-    pub fn files(&self, name: &CertificateName) -> [PathBuf; 2] {
-        let folder = self.theirs().join(name.as_str());
-        [folder.join("fullchain.pem"), folder.join("privkey.pem")]
+    pub fn files(&self, name: &CertificateName) -> Vec<PathBuf> {
+        match self {
+            Self::Shared { theirs } => {
+                let folder = theirs.join(name.as_str());
+                vec![folder.join("fullchain.pem"), folder.join("privkey.pem")]
+            }
+            Self::Delivered(delivery) => {
+                let paths = delivery.layout.paths(name);
+                paths
+                    .map(|path| delivery.folder.theirs.join(path))
+                    .collect()
+            }
+        }
     }
 }
 
@@ -445,13 +539,19 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
     let assigned = certificates::assign(&hosts, &mut of_sites);
     let mut served_by = BTreeMap::new();
     for (host, held) in &hosts {
-        let certificate = assigned.get(host);
-        let proxies = sites::serve(&mut consumers, host, held, certificate, snapshot);
-        if proxies.is_empty() {
+        let certificate = assigned.get(host).filter(|_| held.tls != Tls::Off);
+        let mut proxies = sites::serve(&mut consumers, host, held, certificate, snapshot);
+        if proxies.is_empty() && !held.used_by.is_empty() {
+            proxies = uses::answering(&consumers, held, snapshot);
+            if proxies.is_empty() {
+                uses::tell_unanswered(host, held, rules, &mut of_sites);
+            }
+        } else if proxies.is_empty() {
             sites::tell_unserved(&consumers, host, held, &unconfigured, rules, &mut of_sites);
         }
         served_by.insert(host.clone(), proxies);
     }
+    uses::give(&mut consumers, &hosts, &assigned, snapshot, &specs);
     sites::tell_nameless(&consumers, &hosts, &mut of_sites);
     let mut files = sites::password_files(&consumers, &hosts, snapshot);
     let wants = certificates::wants(&hosts, &assigned, &served_by, rules, &mut of_sites);

@@ -8,29 +8,30 @@ use std::{
 use super::Reach;
 use crate::observe::Bearer;
 
-/// Where we reach the ports of a proxy: at its own address on a network that we share, else where the host publishes
-/// them, as far as that can be reached from our container; on the host itself its own address always can.
+/// Where we reach the ports of a proxy.
 pub(super) fn reach(bearer: &Bearer, own: Option<&Bearer>, http: u16, https: u16) -> Option<Reach> {
+    Some(Reach {
+        http: port_from_here(bearer, own, http)?,
+        https: port_from_here(bearer, own, https)?,
+    })
+}
+
+/// Where we reach a port of a container: at its own address on a network that we share, else where the host publishes it,
+/// as far as that can be reached from our container; on the host itself its own address always can.
+pub(super) fn port_from_here(
+    bearer: &Bearer,
+    own: Option<&Bearer>,
+    port: u16,
+) -> Option<SocketAddr> {
     let inside = match own {
         Some(own) => address(bearer, own).or_else(|| host_of(bearer, own)),
         None => address_for_host(bearer),
     };
     if let Some(address) = inside {
-        return Some(Reach {
-            http: SocketAddr::new(address, http),
-            https: SocketAddr::new(address, https),
-        });
+        return Some(SocketAddr::new(address, port));
     }
-    let published = |port| {
-        bearer
-            .published
-            .get(&port)
-            .and_then(|at| at.iter().find_map(|at| from_here(*at, own)))
-    };
-    Some(Reach {
-        http: published(http)?,
-        https: published(https)?,
-    })
+    let published = bearer.published.get(&port)?;
+    published.iter().find_map(|at| from_here(*at, own))
 }
 
 /// At which port others than this host find a port of the container: the usual one if it is published there, else the

@@ -244,15 +244,19 @@ fn with_other_sites(
     };
     let mut sites = before.sites;
     let mut answers = before.answers;
+    let mut uses = before.uses;
     for host in hosts {
         sites.remove(host);
         answers.remove(host);
+        uses.remove(host);
     }
     sites.append(&mut consumer.sites);
     answers.append(&mut consumer.answers);
+    uses.append(&mut consumer.uses);
     Consumer {
         sites,
         answers,
+        uses,
         ..consumer
     }
 }
@@ -406,7 +410,9 @@ mod tests {
         ("site.x.host", &["x.example", "b.example"]),
         ("site.x.certificate", &["one"]),
         ("network", &["nowhere"]),
-        ("kind", &["nginx", "nonsense"]),
+        ("kind", &["nginx", "mosquitto", "nonsense"]),
+        ("use", &["a.example", "u.example b.example", "*"]),
+        ("files", &["/etc/nginx/conf.d/certs"]),
     ];
 
     fn step() -> impl Strategy<Value = Step> {

@@ -33,7 +33,7 @@ pub(super) fn serve(
     snapshot: &Snapshot,
 ) -> BTreeSet<ContainerName> {
     let mut served_by = BTreeSet::new();
-    for consumer in consumers.values_mut() {
+    for consumer in consumers.values_mut().filter(|it| it.proxy.is_some()) {
         let Some(proxy) = snapshot.bearers.get(&consumer.name) else {
             continue;
         };
@@ -316,7 +316,8 @@ fn unserved(
     let wrong = |key, value: &str, problem: String, remedy: String| {
         claim.complaint(key, value, problem, &remedy)
     };
-    if consumers.is_empty() {
+    let proxies = || consumers.values().filter(|it| it.proxy.is_some());
+    if proxies().next().is_none() {
         let remedy = format!(
             "start a proxy with the label {}.kind=nginx on one of its networks",
             rules.label_prefix
@@ -329,7 +330,7 @@ fn unserved(
         let problem = "it is on no such network".to_owned();
         return wrong("network", name, problem, its_networks(claim.bearer));
     }
-    let proxies = words(consumers.keys().map(ContainerName::to_string));
+    let proxies = words(proxies().map(|proxy| proxy.name.to_string()));
     if !claim.spec.via.is_empty() {
         let via = words(claim.spec.via.iter().cloned());
         let problem = "no such proxy shares a network with it".to_owned();

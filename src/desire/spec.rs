@@ -6,7 +6,9 @@ use litemap::LiteMap;
 
 use super::{Origin, Reload, kinds::Kind};
 use crate::observe::Bearer;
-use crate::values::{Block, CertificateName, ChallengeType, Host, IssuerName, KeyType, Owner};
+use crate::values::{
+    Block, CertificateName, ChallengeType, Host, IssuerName, KeyType, Layout, Owner, ProbePort,
+};
 
 /// What a bearer's labels say.
 #[derive(Debug, Default)]
@@ -38,8 +40,18 @@ pub(super) struct ProxySpec {
     pub public_http_port: Option<u16>,
     /// Where browsers find its TLS.
     pub public_https_port: Option<u16>,
+    /// Whether it uses the certificates of all names of its own project.
+    pub uses_all: bool,
+    /// The folder in it where certificates go.
+    pub files: Option<PathBuf>,
+    /// In which files they lie there.
+    pub layout: Option<Layout>,
     /// Who is to own what it is given of certificates.
     pub owner: Option<Owner>,
+    /// The mode of what it is given that holds a key.
+    pub mode: Option<u32>,
+    /// Where it shows its certificates.
+    pub probes: Option<Vec<ProbePort>>,
     /// The certificate that it shows where no other can serve.
     pub default_certificate: Option<CertificateName>,
     /// How it is made to read its files again.
@@ -48,6 +60,14 @@ pub(super) struct ProxySpec {
     pub check: Option<Vec<String>>,
     /// Whether a label of it can't be followed: its folders may be others than those that would be written then.
     pub spoiled: bool,
+}
+
+impl Spec {
+    /// Whether it needs certificates, be the names served or not.
+    pub fn uses_any(&self) -> bool {
+        let mut sites = self.sites.values();
+        self.proxy.uses_all || sites.any(|site| !site.uses.is_empty())
+    }
 }
 
 impl ProxySpec {
@@ -104,6 +124,8 @@ pub(super) struct SiteSpec {
     pub via: BTreeSet<String>,
     /// Further names on its certificate.
     pub names: BTreeSet<Host>,
+    /// Names that the bearer needs a certificate for, be they served or not.
+    pub uses: BTreeSet<Host>,
     /// What is said about its certificate.
     pub wish: CertificateSpec,
     /// Whether a label of it can't be followed: a site without its password or its address list must not be served.
@@ -118,7 +140,11 @@ impl SiteSpec {
 
     /// All names that stand in its labels.
     pub fn all_names(&self) -> impl Iterator<Item = &Host> {
-        self.hosts.iter().chain(&self.redirects).chain(&self.names)
+        self.hosts
+            .iter()
+            .chain(&self.redirects)
+            .chain(&self.names)
+            .chain(&self.uses)
     }
 }
 

@@ -98,21 +98,22 @@ fn one_label_makes_a_site_and_a_certificate() {
     assert_eq!(complaints(&desired), Vec::<String>::new());
     assert_eq!(hosts(&desired), ["shop.example", "www.shop.example"]);
     let consumer = desired.consumers.values().next().expect("the proxy");
-    assert_eq!(consumer.config.ours, SharedPath::top("/edge"));
+    let settings = consumer.proxy.as_ref().expect("it is one");
+    assert_eq!(settings.config.ours, SharedPath::top("/edge"));
     assert_eq!(
         consumer.certificates.theirs(),
         Path::new("/etc/nginx/conf.d/certificates")
     );
     assert_eq!(
-        consumer.webroot.ours,
+        settings.webroot.ours,
         SharedPath::beneath(Path::new("/edge"), "/edge/challenge")
     );
     assert_eq!(
-        consumer.webroot.theirs,
+        settings.webroot.theirs,
         Path::new("/etc/nginx/conf.d/challenge")
     );
     assert_eq!(
-        consumer.reach.map(|reach| reach.http.ip()),
+        consumer.reach().map(|reach| reach.http.ip()),
         Some(IpAddr::from([10, 0, 0, 3]))
     );
     let site = consumer.sites.values().next().expect("the site");
@@ -182,7 +183,7 @@ fn what_the_proxy_mounts_is_used_where_it_mounts_it() {
         }
     );
     assert_eq!(
-        consumer.webroot,
+        consumer.proxy.as_ref().expect("it is one").webroot,
         Folder {
             ours: SharedPath::top("/challenge"),
             theirs: "/var/www/acme".into()
@@ -281,7 +282,8 @@ fn an_unknown_kind_is_told() {
     assert_eq!(
         complaints(&desired),
         [
-            "container proxy, label quaymaster.kind=\"apache\": there is no such kind of server, only nginx; write a \
+            "container proxy, label quaymaster.kind=\"apache\": there is no such kind of server, only nginx, haproxy, mosquitto, \
+         express-gateway, postfix, dovecot, generic; write a \
           row of the kinds table, such as nginx; until then it is not configured"
         ]
     );
@@ -387,11 +389,11 @@ fn on_a_host_the_engine_s_own_folders_are_used() {
     let desired = desire(&snapshot, &rules());
     let consumer = desired.consumers.values().next().expect("the proxy");
     assert_eq!(
-        consumer.config.ours,
+        consumer.config().expect("it has one").ours,
         SharedPath::top("/var/lib/docker/volumes/edge/_data")
     );
     assert_eq!(
-        consumer.reach.map(|reach| reach.http.ip()),
+        consumer.reach().map(|reach| reach.http.ip()),
         Some(IpAddr::from([10, 0, 0, 3]))
     );
 }

@@ -1,7 +1,11 @@
-use std::{collections::BTreeSet, rc::Rc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    time::Duration,
+};
 
 use super::{
-    Failure, gate, proof,
+    Failure, gate, proof, shown,
     tell::{tell, within},
 };
 use crate::{
@@ -51,6 +55,9 @@ pub(super) async fn deploy(ports: &Ports, deploy: &mut Deploy) -> Result<Install
     match proven {
         Ok(seen) => accepted(ports, deploy, seen, are_shut).await,
         Err(proof::Unseen::Ever { reason }) => keep(ports, deploy, deploy.unproven(reason)),
+        Err(proof::Unseen::InTime { reason, .. }) if !deploy.returns_to_something() => {
+            keep(ports, deploy, deploy.unproven(reason))
+        }
         Err(proof::Unseen::InTime { reason, .. }) if !deploy.after.open => Err(Failure::NotSeen {
             consumer: deploy.consumer.name.clone(),
             reason,
@@ -200,7 +207,11 @@ async fn take_back(
     tell(ports, deploy, &deploy.back.tell).await?;
     let within = within(deploy, &deploy.back.tell);
     let proof = deploy.back.proof(&deploy.proof);
-    let again = match proof::prove(ports, &deploy.consumer, &proof, within).await {
+    let again = match deploy.consumer.proxy {
+        Some(_) => proof::prove(ports, &deploy.consumer, &proof, within).await,
+        None => shown::prove_others(ports, &deploy.consumer, &deploy.proof, within).await,
+    };
+    let again = match again {
         Ok(proof::Sighting { at, took }) => SeenAgain { at, took, within },
         Err(unseen) if !connected && !unseen.connected() => {
             return out_of_reach(ports, deploy, reason);
@@ -279,7 +290,10 @@ fn out_of_reach(ports: &Ports, deploy: &Deploy, reason: String) -> Result<Instal
 
 /// Puts the mark of what was there before into its place.
 fn show_mark(ports: &Ports, deploy: &Deploy, place: &ConsumerPlace<'_>) -> Result<(), Failure> {
-    let write = [(deploy.back.file.clone(), deploy.back.text.clone())].into();
+    let write = BTreeMap::from_iter(deploy.back.shown_by.clone());
+    if write.is_empty() {
+        return Ok(());
+    }
     let (remove, deliver) = Default::default();
     let mark = Change {
         write: &write,
@@ -348,12 +362,12 @@ pub(super) fn bring_back(ports: &Ports, back: &TakeBack) -> Result<Installed, Fa
 /// The folders of a consumer.
 pub fn place(consumer: &Consumer) -> ConsumerPlace<'_> {
     let certificates = match &consumer.certificates {
-        CertificateFolder::Delivered(folder) => Some(&folder.ours),
+        CertificateFolder::Delivered(delivery) => Some(delivery),
         CertificateFolder::Shared { .. } => None,
     };
     ConsumerPlace {
         consumer: &consumer.name,
-        config: &consumer.config.ours,
+        config: consumer.config().map(|config| &config.ours),
         certificates,
         owner: consumer.owner,
     }

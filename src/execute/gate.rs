@@ -83,7 +83,7 @@ async fn ask(
     opening: &Opening,
     method: Method,
 ) -> Result<Option<u16>, ProbeError> {
-    let Some(reach) = consumer.reach else {
+    let Some(reach) = consumer.reach() else {
         return Ok(None);
     };
     let (host, path) = (&opening.host, &opening.path);

@@ -6,6 +6,7 @@ mod deploy;
 mod gate;
 mod obtain;
 mod proof;
+mod shown;
 mod tell;
 #[cfg(test)]
 mod tests;

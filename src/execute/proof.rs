@@ -2,12 +2,13 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use super::shown;
 use crate::{
     desire::Consumer,
     plan::Proof,
     ports::{Ports, ProbeError},
     report::chain,
-    values::Timestamp,
+    values::{Host, Protocol, Timestamp},
 };
 
 /// For how long nothing but the new generation must be seen: nginx lets old workers accept for 100 ms after it has
@@ -42,6 +43,14 @@ pub(super) enum Unseen {
 }
 
 impl Unseen {
+    fn out_of_reach(consumer: &Consumer) -> Self {
+        let reason = format!(
+            "it can't be looked at from here; put quaymaster and {} on one network, or publish its ports on the host",
+            consumer.name
+        );
+        Self::Ever { reason }
+    }
+
     /// Whether anything answered at all.
     pub fn connected(&self) -> bool {
         matches!(
@@ -61,12 +70,11 @@ pub(super) async fn prove(
     proof: &Proof,
     within: Duration,
 ) -> Result<Sighting, Unseen> {
-    let Some(reach) = consumer.reach else {
-        let reason = format!(
-            "it can't be looked at from here; put quaymaster and {} on one network, or publish its ports on the host",
-            consumer.name
-        );
-        return Err(Unseen::Ever { reason });
+    if consumer.proxy.is_none() {
+        return shown::prove(ports, consumer, proof, within).await;
+    }
+    let Some(reach) = consumer.reach() else {
+        return Err(Unseen::out_of_reach(consumer));
     };
     let began = ports.clock.now();
     let (mut connected, mut steady) = (false, Steady::default());
@@ -124,13 +132,13 @@ impl Steady {
 }
 
 /// A look that did not show what it should.
-struct Look {
-    reason: String,
-    connected: bool,
+pub(super) struct Look {
+    pub reason: String,
+    pub connected: bool,
 }
 
 impl Look {
-    fn new(reason: impl Into<String>) -> Self {
+    pub fn new(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
             connected: true,
@@ -159,13 +167,26 @@ async fn mark(ports: &Ports, proof: &Proof, http: SocketAddr) -> Result<(), Look
 
 async fn serials(ports: &Ports, proof: &Proof, https: SocketAddr) -> Result<(), Look> {
     for (host, serial) in &proof.serials {
-        let served = ports.probe.certificate(https, host).await?;
-        if served.serial != *serial {
-            let other = served.serial;
-            return Err(Look::new(format!(
-                "{https} serves the certificate {other} for {host}, not {serial}"
-            )));
-        }
+        serial_is(ports, https, Protocol::Tls, (host, serial)).await?;
     }
     Ok(())
+}
+
+/// Whether this serial number is shown for a host.
+pub(super) async fn serial_is(
+    ports: &Ports,
+    at: SocketAddr,
+    protocol: Protocol,
+    (host, serial): (&Host, &str),
+) -> Result<(), Look> {
+    let served = ports.probe.certificate(at, protocol, host).await?;
+    match served.serial == serial {
+        true => Ok(()),
+        false => {
+            let other = served.serial;
+            Err(Look::new(format!(
+                "{at} serves the certificate {other} for {host}, not {serial}"
+            )))
+        }
+    }
 }

@@ -65,19 +65,28 @@ pub(super) async fn settle(ports: &Ports, deploy: &Deploy) {
         settled.min(ports.clock.now() + SETTLED_AFTER)
     });
     while ports.clock.now() < until {
-        let Some(reach) = deploy.consumer.reach else {
+        if !deploy.consumer.can_be_seen() {
             return wait_until(ports, until).await;
-        };
-        if ports
-            .probe
-            .page(reach.http, &deploy.proof.mark_host, "/")
-            .await
-            .is_ok()
-        {
+        }
+        if answers(ports, deploy).await {
             return;
         }
         ports.clock.sleep(proof::LOOK_EVERY).await;
     }
+}
+
+/// Whether the consumer answers: a proxy its plain requests, any other somebody who connects.
+async fn answers(ports: &Ports, deploy: &Deploy) -> bool {
+    if let Some(reach) = deploy.consumer.reach() {
+        let page = ports.probe.page(reach.http, &deploy.proof.mark_host, "/");
+        return page.await.is_ok();
+    }
+    for probe in &deploy.consumer.probes.at {
+        if ports.probe.listens(probe.at).await.is_ok() {
+            return true;
+        }
+    }
+    false
 }
 
 async fn wait_until(ports: &Ports, until: Timestamp) {

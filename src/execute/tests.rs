@@ -31,7 +31,7 @@ use crate::{
     plan::{Deploy, plan},
     ports::{Clock, Engine, Page, Probe, ProbeError, Served},
     render::Templates,
-    values::{ContainerId, FileName, Host, Signal, Timestamp},
+    values::{ContainerId, FileName, Host, Protocol, Signal, Timestamp},
 };
 
 const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -144,7 +144,12 @@ impl Engine for Server {
 
 #[async_trait(?Send)]
 impl Probe for Server {
-    async fn certificate(&self, at: SocketAddr, _: &Host) -> Result<Served, ProbeError> {
+    async fn certificate(
+        &self,
+        at: SocketAddr,
+        _: Protocol,
+        _: &Host,
+    ) -> Result<Served, ProbeError> {
         unreachable!("no site of the test's has TLS, {at}")
     }
 
@@ -246,14 +251,15 @@ impl World {
         let mut desired = desire(&snapshot(apps.chain([proxy()])), &rules());
         let consumer = desired.consumers.values_mut().next().expect("the proxy");
         let consumer = Rc::make_mut(consumer);
-        consumer.config.ours = SharedPath::top(&self.server.folder);
+        let settings = consumer.proxy.as_mut().expect("it is one");
+        settings.config.ours = SharedPath::top(&self.server.folder);
         // The gate has tests of its own.
-        consumer.guard = crate::desire::Guard::Nothing;
-        consumer.certificates =
-            crate::desire::CertificateFolder::Delivered(crate::desire::Folder {
-                ours: SharedPath::top(self.server.folder.join("certificates")),
-                theirs: "/etc/nginx/conf.d/certificates".into(),
-            });
+        settings.guard = crate::desire::Guard::Nothing;
+        let crate::desire::CertificateFolder::Delivered(delivery) = &mut consumer.certificates
+        else {
+            panic!("it gets copies")
+        };
+        delivery.folder.ours = SharedPath::top(self.server.folder.join("certificates"));
         desired
     }
 

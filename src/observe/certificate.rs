@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::values::{Digest, Host, Issuer, KeyType, Timestamp, in_one_spelling};
+use crate::values::{CertificateName, Digest, Host, Issuer, KeyType, Timestamp, in_one_spelling};
 
 /// A certificate on disk whose key and chain were checked when it was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,15 @@ pub struct HeldCertificate {
     /// Whether it stands alone though it is not its own issuer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lacks_issuer: bool,
+}
+
+/// A version of a certificate on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateVersion {
+    /// What the certificate is called.
+    pub of: CertificateName,
+    /// Digest of chain and key.
+    pub digest: Digest,
 }
 
 /// A folder of `certificates` with a folder for each name in it.

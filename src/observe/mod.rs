@@ -31,7 +31,7 @@ pub use bearer::{
     Bearer, BearerState, Detail, Endpoint, Health, Joined, RestartPolicy, Wait, Way, times,
 };
 pub use busy_ca::BusyCa;
-pub use certificate::{HeldCertificate, Shelf, Source};
+pub use certificate::{CertificateVersion, HeldCertificate, Shelf, Source};
 pub use event::{EngineEvent, EventKind};
 pub use forget::{CertificateUser, Forget, Forgotten};
 pub use holder::Holder;

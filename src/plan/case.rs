@@ -52,12 +52,13 @@ impl<'a> Case<'a> {
     }
 
     /// What its files are made from.
-    pub fn server(&self) -> Server<'a> {
-        Server {
+    pub fn server(&self) -> Option<Server<'a>> {
+        Some(Server {
             consumer: self.consumer,
+            proxy: self.consumer.proxy.as_ref()?,
             gate: self.gate,
             listens_ipv6: self.listens_ipv6,
-        }
+        })
     }
 
     /// What is in a file, with the certificate that comes with it; none where a template fails for it.
@@ -76,7 +77,7 @@ impl<'a> Case<'a> {
     pub fn held_back(&self, part: &PartName, unit: Digest) -> Option<&'a Refused> {
         let refused = self.installed.trial.holds_back(part, unit)?;
         let file = part.file().map(FileName::as_str);
-        let mut own = self.consumer.kind.own_files.iter();
+        let mut own = self.consumer.own_files().iter();
         let is_mendable = own.any(|own| Some(own.file) == file && own.remedy.is_some());
         let was_started = self.consumer.started_at > Some(refused.at);
         (!(is_mendable && was_started)).then_some(refused)
@@ -91,18 +92,29 @@ impl<'a> Case<'a> {
     pub fn can_be_tried(&self) -> bool {
         let can_be_told = matches!(self.consumer.reload, Reload::Signal(_) | Reload::Exec(_));
         let is_proven = matches!(self.installed.progress, Progress::Proven { .. });
-        is_proven && self.consumer.running && self.consumer.reach.is_some() && can_be_told
+        is_proven && self.consumer.running && self.consumer.can_be_seen() && can_be_told
     }
 
-    pub fn mark(&self, templates: &Templates, mark: u64) -> Result<String, TemplateError> {
-        part::mark(self.server(), templates, self.rules, mark)
+    /// The file that shows a mark, with its text; none where the consumer shows none.
+    pub fn mark(
+        &self,
+        templates: &Templates,
+        mark: u64,
+    ) -> Result<Option<(FileName, String)>, TemplateError> {
+        let Some(server) = self.server() else {
+            return Ok(None);
+        };
+        let text = part::mark(server, templates, self.rules, mark)?;
+        Ok(Some((mark_file(server.proxy.kind), text)))
     }
 
-    /// Whether the file with the mark shows what lies there.
+    /// Whether the file with the mark shows what lies there, where there is to be one.
     pub fn has_mark(&self, templates: &Templates) -> Result<bool, TemplateError> {
-        let mark = Digest::of(self.mark(templates, self.installed.generation)?);
-        let there = self.installed.files.get(&mark_file(self.consumer));
-        Ok(there.is_some_and(|file| file.digest == mark))
+        let mark = self.mark(templates, self.installed.generation)?;
+        Ok(mark.is_none_or(|(file, text)| {
+            let there = self.installed.files.get(&file);
+            there.is_some_and(|there| there.digest == Digest::of(text))
+        }))
     }
 
     /// The certificates that come with these parts: newer versions, and those that files need.

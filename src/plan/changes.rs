@@ -178,7 +178,7 @@ fn removals<'a>(
 /// Whether a file that all sites stand on can't be rendered, or is refused and no older form of it is there: each of them
 /// would be refused for that alone.
 fn lacks_ground(case: &Case<'_>, parts: &Parts) -> bool {
-    let own = case.consumer.kind.own_files.iter();
+    let own = case.consumer.own_files().iter();
     let mut grounds = own.filter(|own| own.comes != Comes::Last);
     grounds.any(|own| {
         let file = own_file(own.file);

@@ -222,8 +222,8 @@ fn take_back_step(back: &TakeBack) -> Vec<String> {
 /// What happens to the files whose second word (the file, the certificate) passes.
 fn file_steps(deploy: &Deploy, passes: &dyn Fn(&str) -> bool) -> Vec<Vec<String>> {
     let mut steps = Vec::new();
-    if let CertificateFolder::Delivered(folder) = &deploy.consumer.certificates {
-        let into = folder.ours.to_string();
+    if let CertificateFolder::Delivered(delivery) = &deploy.consumer.certificates {
+        let into = delivery.folder.ours.to_string();
         steps.extend(
             deploy
                 .deliver
@@ -231,19 +231,15 @@ fn file_steps(deploy: &Deploy, passes: &dyn Fn(&str) -> bool) -> Vec<Vec<String>
                 .map(|name| words(["deliver", name.as_str(), "--into", &into])),
         );
     }
-    let config = deploy.consumer.config.ours.to_string();
-    // The mark changes with every deployment: nothing to read about.
-    let files = deploy
-        .write
-        .keys()
-        .filter(|file| file.as_str() != deploy.consumer.kind.mark_file);
-    steps.extend(files.map(|file| words(["write", file.as_str(), "--into", &config])));
-    steps.extend(
-        deploy
-            .remove
-            .iter()
-            .map(|file| words(["remove", file.as_str(), "--from", &config])),
-    );
+    if let Some(proxy) = &deploy.consumer.proxy {
+        let config = proxy.config.ours.to_string();
+        // The mark changes with every deployment: nothing to read about.
+        let files = deploy.write.keys();
+        let files = files.filter(|file| file.as_str() != proxy.kind.mark_file);
+        steps.extend(files.map(|file| words(["write", file.as_str(), "--into", &config])));
+        let gone = deploy.remove.iter();
+        steps.extend(gone.map(|file| words(["remove", file.as_str(), "--from", &config])));
+    }
     steps.retain(|step| step.get(1).is_some_and(|word| passes(word)));
     steps
 }

@@ -16,7 +16,7 @@ use super::{
     obtain::HeldCertificates,
     part,
     selection::Selection,
-    server, signals,
+    server, signals, used,
 };
 use crate::{
     desire::{Complaint, Consumer},
@@ -50,7 +50,10 @@ pub(super) fn plan(
     let case = Case {
         consumer,
         gate: &gate,
-        listens_ipv6: server::listens_ipv6(consumer, installed),
+        listens_ipv6: consumer
+            .proxy
+            .as_ref()
+            .is_some_and(|proxy| server::listens_ipv6(proxy, installed)),
         installed,
         signals: &signals,
         observed,
@@ -76,7 +79,8 @@ pub(super) fn plan(
     if has_died(consumer, installed) {
         return case.take_back(draft);
     }
-    if !consumer.running && installed.progress == Progress::TakenBack {
+    let is_back = installed.progress == Progress::TakenBack;
+    if !consumer.running && is_back && !lacks_certificate(consumer, parts, installed) {
         return;
     }
     let told = &mut draft.plan.complaints;
@@ -97,6 +101,7 @@ impl Case<'_> {
         told: &mut BTreeSet<Complaint>,
     ) {
         let (consumer, installed) = (self.consumer, self.installed);
+        told.extend(used::complaints(consumer));
         told.extend(complaints(self, parts, edition.templates));
         told.extend(of_refused_templates(consumer, installed, templates));
     }
@@ -276,6 +281,12 @@ fn complaint_of_shut(consumer: &Consumer, shut: &BTreeSet<FileName>) -> Option<C
         consumer.name
     );
     (!shut.is_empty()).then(|| consumer.said.clone().complains(problem, remedy))
+}
+
+/// Whether a server that gets certificates alone has none for a name that it asks for: it may not start without.
+fn lacks_certificate(consumer: &Consumer, parts: &Parts, installed: &Installed) -> bool {
+    let mut used = parts.used().keys();
+    consumer.proxy.is_none() && used.any(|name| !installed.certificates.contains_key(name))
 }
 
 /// Whether it ended with files that it had not shown to be good: it may be these that it can't start with.

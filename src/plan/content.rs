@@ -17,10 +17,11 @@ use super::{
     },
     selection::{Selection, can_use},
     server::Server,
+    used,
     views::ServerFacts,
 };
 use crate::{
-    desire::{Comes, Consumer, Site},
+    desire::{Comes, Consumer, Site, Use},
     observe::{Installed, Observed, PartName, Source},
     render::{TemplateError, Templates},
     values::{CertificateName, Digest, FileName, Host, Timestamp},
@@ -30,7 +31,7 @@ use crate::{
 #[derive(Clone, Copy)]
 pub(super) struct PartInputs<'a> {
     pub consumer: &'a Consumer,
-    pub server: Server<'a>,
+    pub server: Option<Server<'a>>,
     pub installed: &'a Rc<Installed>,
     /// With the user's own certificates in place of ours of the same names.
     pub observed: &'a Observed,
@@ -48,8 +49,11 @@ pub(super) struct Parts {
     files: BTreeMap<FileName, Part>,
     /// Those of them that a template fails for: what lies there is neither as it should be nor known to be too much.
     failing: BTreeSet<FileName>,
-    /// Certificates that the consumer has, and of which there is another version.
+    /// Certificates that come by themselves: of which the consumer has another version, and those that its labels ask for.
     renewed: BTreeMap<CertificateName, Serving>,
+    /// Certificates that its labels ask for, and the labels.
+    used: BTreeMap<CertificateName, Serving>,
+    uses: BTreeMap<Host, Use>,
     /// The certificate that clients are shown who send no name, where there is one.
     nameless: Option<Serving>,
     /// The certificate for names that no site has, where one is meant to be shown.
@@ -90,6 +94,8 @@ impl Parts {
             files: BTreeMap::new(),
             failing: BTreeSet::new(),
             renewed: BTreeMap::new(),
+            used: BTreeMap::new(),
+            uses: BTreeMap::new(),
             nameless: None,
             unknown: None,
             templates: Digest::of(""),
@@ -114,13 +120,13 @@ impl Parts {
             templates,
             ..
         } = *wanted;
-        let facts = ServerFacts::of(wanted.server);
-        let server = Digest::of_value(&(consumer.kind.name, facts));
+        let facts = wanted.server.map(ServerFacts::of);
+        let server = Digest::of_value(&(consumer.kind.name, facts, &consumer.certificates));
         if (server, templates.digest()) != (self.server, self.templates) {
             *self = Self {
                 server,
-                gate: Some(wanted.server.gate.clone()),
-                listens_ipv6: wanted.server.listens_ipv6,
+                gate: wanted.server.map(|server| server.gate.clone()),
+                listens_ipv6: wanted.server.is_some_and(|server| server.listens_ipv6),
                 templates: templates.digest(),
                 ..Self::none()
             };
@@ -130,16 +136,25 @@ impl Parts {
             && Rc::ptr_eq(&self.live, wanted.live)
             && wanted.now < self.until;
         let are_same_given = Rc::ptr_eq(&self.installed, wanted.installed);
+        let are_same_uses = self.uses == consumer.uses;
+        if !are_same_uses {
+            self.uses = consumer.uses.clone();
+        }
+        if !(are_same_held && are_same_uses) {
+            self.used = used::used(consumer, selection);
+        }
         let mut changed = self.follow_sites(wanted, are_same_held);
         if !are_same_held {
             let unknown = selection.of_unknown(consumer);
             self.unknown = unknown.map(|choice| Serving::of(&choice).unshown());
         }
         self.follow_nameless();
-        changed.extend(self.follow_own(wanted));
+        if let Some(server) = wanted.server {
+            changed.extend(self.follow_own(server, wanted));
+        }
         self.follow_installed(consumer, wanted.installed, changed);
-        if !(are_same_held && are_same_given) {
-            self.renewed = renewed(wanted);
+        if !(are_same_held && are_same_given && are_same_uses) {
+            self.renewed = renewed(wanted, &self.used);
         }
     }
 
@@ -161,7 +176,12 @@ impl Parts {
         })
     }
 
-    /// Certificates that the consumer has, and of which there is another version.
+    /// Certificates that its labels ask for, by the names of those that are wanted.
+    pub fn used(&self) -> &BTreeMap<CertificateName, Serving> {
+        &self.used
+    }
+
+    /// Certificates that come by themselves: of which the consumer has another version, and those that its labels ask for.
     pub fn renewed(&self) -> &BTreeMap<CertificateName, Serving> {
         &self.renewed
     }
@@ -221,8 +241,12 @@ impl Parts {
         let (Some(part), Some(gate)) = (self.files.get(file), &self.gate) else {
             return Ok(None);
         };
+        let Some(proxy) = &consumer.proxy else {
+            return Ok(None);
+        };
         let server = Server {
             consumer,
+            proxy,
             gate,
             listens_ipv6: self.listens_ipv6,
         };
@@ -257,6 +281,7 @@ impl Parts {
             serving,
         } in new
         {
+            let Some(server) = server else { break };
             let file = site_file(host);
             let text = site_text(server, host, site, serving.as_ref(), wanted.templates);
             let of = Of::Site(host.clone());
@@ -371,13 +396,12 @@ impl Parts {
     }
 
     /// Brings the files of the consumer as a whole up to date; returns those that are not as they were.
-    fn follow_own(&mut self, wanted: &PartInputs<'_>) -> BTreeSet<FileName> {
-        let (server, consumer) = (wanted.server, wanted.consumer);
+    fn follow_own(&mut self, server: Server<'_>, wanted: &PartInputs<'_>) -> BTreeSet<FileName> {
         let mut changed = BTreeSet::new();
-        for own in consumer.kind.own_files {
+        for own in server.proxy.kind.own_files {
             let file = own_file(own.file);
             let is_there = wanted.installed.files.contains_key(&file);
-            if !own.needed.by(consumer, is_there) {
+            if !own.needed.by(server.consumer, server.proxy, is_there) {
                 self.forget(&file);
                 changed.insert(file);
                 continue;
@@ -421,8 +445,10 @@ impl Parts {
                 changed.extend(named.map(|(file, _)| file.clone()));
             }
         }
-        let mark = mark_file(consumer);
-        for file in changed.into_iter().filter(|file| *file != mark) {
+        let mark = consumer.proxy.as_ref();
+        let mark = mark.map(|proxy| mark_file(proxy.kind));
+        let but_mark = |file: &FileName| mark.as_ref() != Some(file);
+        for file in changed.into_iter().filter(but_mark) {
             let is_in_place = match self.files.get(&file) {
                 Some(part) => part.text.is_err() || part.is_in_place(&file, (consumer, installed)),
                 None => !installed.files.contains_key(&file),
@@ -446,7 +472,10 @@ fn next_change(observed: &Observed, now: Timestamp) -> Timestamp {
 
 /// The certificates that the consumer has, and of which there is another version in the same place: the one that is in
 /// force, or ours, where that is the user's and is refused or lies elsewhere.
-fn renewed(wanted: &PartInputs<'_>) -> BTreeMap<CertificateName, Serving> {
+fn renewed(
+    wanted: &PartInputs<'_>,
+    used: &BTreeMap<CertificateName, Serving>,
+) -> BTreeMap<CertificateName, Serving> {
     let PartInputs {
         consumer,
         installed,
@@ -455,7 +484,22 @@ fn renewed(wanted: &PartInputs<'_>) -> BTreeMap<CertificateName, Serving> {
         ..
     } = *wanted;
     let mut renewed = BTreeMap::new();
-    for (name, given) in &installed.certificates {
+    for (name, wanted) in used {
+        let ours = live
+            .get(name)
+            .filter(|ours| ours.source != Source::Provided);
+        let ours = ours.map(|ours| Serving::new(name.clone(), Rc::clone(ours)));
+        let versions = [Some(wanted.clone()), ours].into_iter().flatten();
+        let part = PartName::Certificate(name.clone());
+        let is_held_back = |digest| installed.trial.holds_back(&part, digest).is_some();
+        let mut versions = versions.filter(|version| !is_held_back(version.digest()));
+        let version = versions
+            .next()
+            .filter(|version| !version.is_given(installed));
+        renewed.extend(version.map(|version| (name.clone(), version)));
+    }
+    let further = installed.certificates.iter();
+    for (name, given) in further.filter(|(name, _)| !used.contains_key(name)) {
         let in_force = observed.held.get(name);
         let Some(in_force) = in_force.filter(|held| held.digest != *given) else {
             continue;

@@ -13,12 +13,14 @@ use super::{
     content::Parts,
     edition::Making,
     gate::{self, Elsewhere},
-    part::{self, Part, mark_file},
-    quarantine,
+    part::{self, Part},
+    quarantine, used,
 };
 use crate::{
     desire::{CertificateFolder, Consumer, Reload, Site},
-    observe::{Attempt, Installed, InstalledFile, PartName, Process, Progress, Units},
+    observe::{
+        Attempt, CertificateVersion, Installed, InstalledFile, PartName, Process, Progress, Units,
+    },
     render::{TemplateError, Templates},
     values::{CertificateName, Digest, FileName, Host},
 };
@@ -29,6 +31,8 @@ const PROOF_WITHIN: Duration = Duration::from_secs(2);
 const FIRST_PROOF_WITHIN: Duration = Duration::from_secs(5);
 /// What each file adds: nginx takes some 2.5 s for 1,000 sites with TLS on two cores.
 const PROOF_EACH: Duration = Duration::from_millis(10);
+/// The time that a server gets to show a new certificate that shows nothing else: postfix lets its workers end first.
+const SHOWN_WITHIN: Duration = Duration::from_secs(15);
 /// How many names are looked at to tell that a certificate is served which was there before.
 const MOST_SERIALS: usize = 20;
 /// A reload that takes this many times as long as the last one is not coming any more.
@@ -54,7 +58,7 @@ pub(super) fn deploy(
     let installed = case.installed;
     let mark = installed.generation + u64::from(is_changed);
     if is_changed {
-        write.insert(mark_file(case.consumer), case.mark(making.templates, mark)?);
+        write.extend(case.mark(making.templates, mark)?);
     }
     let mut after = after(case, parts, &changes.next, &write);
     (after.generation, after.open) = (mark, after.open || is_changed);
@@ -75,7 +79,7 @@ fn finish(
     parts: &Parts,
     (making, changes, has_mark): (&Making<'_>, &Changes, bool),
     (write, after, why): (BTreeMap<FileName, String>, Installed, BTreeSet<Why>),
-    next_mark: String,
+    next_mark: Option<(FileName, String)>,
 ) -> Deploy {
     let (consumer, installed) = (case.consumer, case.installed);
     let tell = tell(consumer, &why);
@@ -84,14 +88,16 @@ fn finish(
         remove: removed(parts, &changes.next),
         deliver: delivered(case, parts, &changes.next),
         forget: forgotten(parts, changes, installed),
-        proof: proof(parts, &after, &why, case.rules),
+        proof: proof((consumer, parts), &after, &why, case.rules),
         back: Back {
-            file: mark_file(consumer),
-            text: next_mark,
+            shown_by: next_mark,
             mark: after.generation + 1,
             tell: self::tell(consumer, &BTreeSet::new()),
         },
-        within: within(installed, parts.len()),
+        within: match consumer.proxy {
+            Some(_) => within(installed, parts.len()),
+            None => SHOWN_WITHIN,
+        },
         check: check(consumer, &after, &why),
         is_optional: changes.is_last && has_mark && !installed.open,
         edition: making.is_trial().then(|| making.templates.version()),
@@ -235,9 +241,12 @@ fn check(consumer: &Consumer, after: &Installed, why: &BTreeSet<Why>) -> Option<
     for part in after.trying.keys() {
         let paths = match part {
             PartName::File(file) if after.files.contains_key(file) => {
-                vec![consumer.config.theirs.join(file.as_str())]
+                let config = consumer.config().into_iter();
+                config
+                    .map(|config| config.theirs.join(file.as_str()))
+                    .collect()
             }
-            PartName::Certificate(name) => consumer.certificates.files(name).into(),
+            PartName::Certificate(name) => consumer.certificates.files(name),
             PartName::File(_) | PartName::Removal(_) => continue,
         };
         let seen_by_it = paths.iter().map(|path| path.display().to_string());
@@ -316,13 +325,14 @@ fn owed(consumer: &Consumer, installed: &Installed) -> Option<Why> {
         running: consumer.running,
         started_at: consumer.started_at,
     };
+    let has_nothing = consumer.proxy.is_none() && installed.certificates.is_empty();
     match &installed.progress {
-        _ if !consumer.running => None,
+        _ if !consumer.running || has_nothing => None,
         Progress::SignalOwed if installed.process.started_at == now.started_at => {
             Some(Why::SignalOwed)
         }
         Progress::SignalOwed | Progress::TakenBack => Some(Why::ProofOwed),
-        Progress::Unproven { .. } if consumer.reach.is_none() => None,
+        Progress::Unproven { .. } if !consumer.can_be_seen() => None,
         Progress::Unproven { .. }
             if !matches!(tell(consumer, &BTreeSet::new()), Tell::Nothing { .. }) =>
         {
@@ -330,7 +340,7 @@ fn owed(consumer: &Consumer, installed: &Installed) -> Option<Why> {
         }
         Progress::Unproven { .. } if installed.process != now => Some(Why::ProofOwed),
         Progress::Proven { .. }
-            if installed.unseen_since(now.started_at).is_some() && consumer.reach.is_some() =>
+            if installed.unseen_since(now.started_at).is_some() && consumer.can_be_seen() =>
         {
             Some(Why::ProofOwed)
         }
@@ -339,12 +349,16 @@ fn owed(consumer: &Consumer, installed: &Installed) -> Option<Why> {
 }
 
 /// The certificates that must be copied first; none where the consumer reads our own folder.
-fn delivered(case: &Case<'_>, parts: &Parts, next: &Units) -> BTreeMap<CertificateName, Digest> {
+fn delivered(
+    case: &Case<'_>,
+    parts: &Parts,
+    next: &Units,
+) -> BTreeMap<CertificateName, CertificateVersion> {
     match case.consumer.certificates {
         CertificateFolder::Shared { .. } => BTreeMap::new(),
         CertificateFolder::Delivered(_) => case
             .brought(parts, next)
-            .map(|serving| (serving.name.clone(), serving.digest()))
+            .map(|serving| (serving.name.clone(), serving.version()))
             .collect(),
     }
 }
@@ -358,6 +372,7 @@ fn forgotten(parts: &Parts, changes: &Changes, installed: &Installed) -> BTreeSe
     let named: HashSet<_> = parts
         .iter()
         .filter_map(|(_, part)| Some(&part.certificate.as_ref()?.name))
+        .chain(parts.used().keys())
         .collect();
     installed
         .certificates
@@ -369,7 +384,12 @@ fn forgotten(parts: &Parts, changes: &Changes, installed: &Installed) -> BTreeSe
 
 /// What a client must see: the mark, and the certificates of what is on trial. What did not change was seen before, and
 /// looking at all of thousands of names would take minutes.
-fn proof(parts: &Parts, after: &Installed, why: &BTreeSet<Why>, rules: &PlanRules) -> Proof {
+fn proof(
+    (consumer, parts): (&Consumer, &Parts),
+    after: &Installed,
+    why: &BTreeSet<Why>,
+    rules: &PlanRules,
+) -> Proof {
     let most = match () {
         // What it serves was seen already.
         () if why.contains(&Why::GateClosed) => 0,
@@ -379,11 +399,11 @@ fn proof(parts: &Parts, after: &Installed, why: &BTreeSet<Why>, rules: &PlanRule
     let serials: Vec<_> = match after.trying.is_empty() {
         false => {
             let new = after.trying.keys();
-            new.flat_map(|part| serials_of(parts, after, part))
+            new.flat_map(|part| serials_of((consumer, parts), after, part))
                 .collect()
         }
         // Something is owed for what lies there, whatever it is.
-        true => serials(parts, after, None).take(most).collect(),
+        true => serials((consumer, parts), after, None).take(most).collect(),
     };
     let serials = serials.into_iter();
     Proof {
@@ -397,7 +417,7 @@ fn proof(parts: &Parts, after: &Installed, why: &BTreeSet<Why>, rules: &PlanRule
 
 /// The serial numbers that a part brings. What an older file shows that stays is not known.
 fn serials_of<'a>(
-    parts: &'a Parts,
+    (consumer, parts): (&'a Consumer, &'a Parts),
     after: &'a Installed,
     part: &'a PartName,
 ) -> Vec<(&'a Host, &'a str)> {
@@ -408,7 +428,7 @@ fn serials_of<'a>(
                 .into_iter()
                 .collect()
         }
-        PartName::Certificate(name) => serials(parts, after, Some(name))
+        PartName::Certificate(name) => serials((consumer, parts), after, Some(name))
             .take(MOST_SERIALS)
             .collect(),
         PartName::Removal(_) => Vec::new(),
@@ -417,7 +437,7 @@ fn serials_of<'a>(
 
 /// The serial numbers that clients are shown by files that lie there, of this certificate or of all.
 fn serials<'a>(
-    parts: &'a Parts,
+    (consumer, parts): (&'a Consumer, &'a Parts),
     after: &'a Installed,
     certificate: Option<&'a CertificateName>,
 ) -> impl Iterator<Item = (&'a Host, &'a str)> {
@@ -425,10 +445,16 @@ fn serials<'a>(
         let named = part.certificate.as_ref().map(|serving| &serving.name);
         certificate.is_none() || certificate == named
     };
-    parts
+    let by_files = parts
         .iter()
         .filter(move |(file, part)| names(part) && part.has_text(file, after))
-        .filter_map(|(_, part)| part.serial(after))
+        .filter_map(|(_, part)| part.serial(after));
+    let used = parts.used().values();
+    let used = used.filter(move |it| certificate.is_none_or(|name| *name == it.name));
+    by_files.chain(
+        used.filter(|serving| consumer.proxy.is_none() && serving.is_given(after))
+            .flat_map(|serving| used::serials(consumer, serving)),
+    )
 }
 
 /// How long this reload may take before it counts as not followed.

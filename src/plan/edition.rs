@@ -90,15 +90,14 @@ pub(super) fn can_be_tried(parts: &Parts) -> Result<(), TemplateError> {
 
 /// Whether templates of the user's take part in any file of this consumer's.
 fn is_made_by_user(consumer: &Consumer, templates: &Templates) -> bool {
-    let kind = consumer.kind;
-    let own = kind.own_files.iter().map(|own| own.template);
-    let mut all = own.chain([kind.site_template, kind.mark_template]);
+    let proxies = consumer.proxy.iter();
+    let mut all = proxies.flat_map(|proxy| proxy.kind.templates());
     all.any(|template| templates.users_in(template).next().is_some())
 }
 
 /// Whether it can be seen what becomes of a trial. Where one that does not run can be reached is known when it does.
 fn can_be_proven(consumer: &Consumer) -> bool {
-    (consumer.reach.is_some() || !consumer.running)
+    (consumer.reach().is_some() || !consumer.running)
         && matches!(
             consumer.reload,
             Reload::Signal(_) | Reload::Exec(_) | Reload::Restart

@@ -182,7 +182,7 @@ impl World<'_> {
     /// restored without any order; what is self-signed on purpose is made as quickly as this would be.
     fn is_in_need(&self, name: &CertificateName, wanted: &Wanted) -> bool {
         let servers = || {
-            let names = wanted.served_by.iter();
+            let names = wanted.served_by.iter().chain(&wanted.used_by);
             names.filter_map(|name| self.desired.consumers.get(name))
         };
         let is_restored = || {
@@ -351,7 +351,7 @@ mod tests {
                     Action::Obtain(obtain) => turn.push(format!("obtain: {}", obtain.why)),
                     Action::FallBack(fallback) => turn.push(format!("self-sign: {}", fallback.why)),
                     Action::Deploy(deploy) => {
-                        reloads.extend(deploy.deliver.get(&name(HOST)).copied());
+                        reloads.extend(deploy.deliver.get(&name(HOST)).cloned());
                         let written = deploy.write.iter();
                         let site = written.filter(|(file, _)| file.as_str().contains(HOST));
                         texts.extend(site.map(|(_, text)| text.clone()));

@@ -50,7 +50,11 @@ impl Gate {
         Self {
             host: format!("{GATE}{}", digits("host", HOST_DIGITS)),
             path: format!("{OPEN}{}", digits("file", FILE_DIGITS)),
-            is_used: match consumer.guard {
+            is_used: match consumer
+                .proxy
+                .as_ref()
+                .map_or(Guard::Nothing, |proxy| proxy.guard)
+            {
                 // Only where it was seen to open: a site that goes by id alone has one container.
                 Guard::Gate => has_gate(consumer, installed) && installed.opened_for.is_some(),
                 Guard::Names => true,
@@ -70,7 +74,7 @@ impl Gate {
         let started_at = consumer.started_at?;
         let is_closed = after.opened_for != Some(started_at);
         let can_be_opened =
-            consumer.running && consumer.reach.is_some() && has_gate(consumer, after);
+            consumer.running && consumer.reach().is_some() && has_gate(consumer, after);
         // Of who is missed after a gap, the engine has not said yet where it is.
         let is_known = can_be_opened && is_closed && !observed.are_any_missed;
         (is_known && leads_to_its_own(parts, after)).then(|| Opening {
@@ -83,8 +87,11 @@ impl Gate {
 
 /// Whether the file with the gate lies there. Where it is refused, sites do without.
 fn has_gate(consumer: &Consumer, installed: &Installed) -> bool {
-    let file = consumer.kind.gate_file.map(own_file);
-    consumer.guard == Guard::Gate && file.is_some_and(|file| installed.files.contains_key(&file))
+    let Some(proxy) = &consumer.proxy else {
+        return false;
+    };
+    let file = proxy.kind.gate_file.map(own_file);
+    proxy.guard == Guard::Gate && file.is_some_and(|file| installed.files.contains_key(&file))
 }
 
 /// Whether each address in the files is one of a container of its site.

@@ -1,6 +1,6 @@
 //! What is held back, told to whoever asked for it.
 
-use std::{collections::BTreeSet, rc::Rc};
+use std::{collections::BTreeSet, path::Path, rc::Rc};
 
 use super::{
     case::Case,
@@ -51,10 +51,13 @@ pub(super) fn complaints(case: &Case<'_>, parts: &Parts, templates: &Templates) 
 
 /// That a file lies there that is called as ours.
 fn of_foreign(case: &Case<'_>, file: &FileName, part: &Part) -> Vec<Complaint> {
-    let path = case.consumer.config.ours.as_path().join(file.as_str());
+    let folder = case.consumer.config().map(|config| config.ours.as_path());
     let problem = format!(
         "{} of {} was not written by quaymaster",
-        path.display(),
+        folder
+            .unwrap_or(Path::new(""))
+            .join(file.as_str())
+            .display(),
         case.consumer.name
     );
     let remedy = "move it away; it is not overwritten".to_owned();
@@ -71,7 +74,7 @@ fn of_file(
 ) -> Vec<Complaint> {
     let (name, reason) = (&case.consumer.name, &refused.reason);
     let meanwhile = meanwhile(file, part.host(), case.installed);
-    let change = change(templates.users_in(part.template(case.consumer)));
+    let change = change(users_in(part, case, templates));
     let (problem, change) = match users_in_doubt(case, part) {
         None => (format!("{name} refuses {file}: {reason}"), change),
         Some(users) => {
@@ -162,7 +165,7 @@ fn of_each_site(case: &Case<'_>, parts: &Parts, templates: &Templates) -> Option
         "{} refuses each site: {}",
         case.consumer.name, refused.reason
     );
-    let change = change(templates.users_in(first.template(case.consumer)));
+    let change = change(users_in(first, case, templates));
     let remedy = format!("{change}; until then what was there before stays, and no site is new");
     Some(OfAll {
         complaint: case.consumer.said.clone().complains(problem, remedy),
@@ -260,9 +263,9 @@ pub(super) fn of_refused_templates(
 ) -> Option<Complaint> {
     let refused = installed.templates.refused(templates.version())?;
     earlier(installed, templates)?;
-    let own = consumer.kind.own_files.iter().map(|own| own.template);
-    let all = own.chain([consumer.kind.site_template, consumer.kind.mark_template]);
-    let users: BTreeSet<_> = all
+    let proxies = consumer.proxy.iter();
+    let users: BTreeSet<_> = proxies
+        .flat_map(|proxy| proxy.kind.templates())
         .flat_map(|template| templates.users_in(template))
         .collect();
     let users = users.into_iter().collect::<Vec<_>>().join(", ");
@@ -296,6 +299,16 @@ fn meanwhile(file: &FileName, host: Option<&Host>, installed: &Installed) -> &'s
         (false, Some(_)) => "the name is not served",
         (false, None) => "it is left out",
     }
+}
+
+/// The user's templates that take part in a file.
+fn users_in<'t>(
+    part: &Part,
+    case: &Case<'_>,
+    templates: &'t Templates,
+) -> impl Iterator<Item = &'t str> {
+    let template = part.template(case.consumer).into_iter();
+    template.flat_map(|template| templates.users_in(template))
 }
 
 /// What to do about a file that is refused, given the user's templates that took part in it.

@@ -29,6 +29,7 @@ mod renewal;
 mod selection;
 mod server;
 mod signals;
+mod used;
 mod views;
 
 use std::{
@@ -61,7 +62,9 @@ use selection::Selection;
 
 use crate::{
     desire::{Complaint, Consumer, Desired, Issuance},
-    observe::{Attempt, Installed, Observed, PartName, Signals, Subject, Webroots},
+    observe::{
+        Attempt, CertificateVersion, Installed, Observed, PartName, Signals, Subject, Webroots,
+    },
     render::Templates,
     values::{
         CertificateName, ContainerName, Digest, FallbackRule, FileName, Host, KeyType, Signal,
@@ -144,8 +147,8 @@ pub struct Deploy {
     pub write: BTreeMap<FileName, String>,
     /// Files of ours to take away.
     pub remove: BTreeSet<FileName>,
-    /// Held certificates to copy into its folder first.
-    pub deliver: BTreeMap<CertificateName, Digest>,
+    /// Held certificates to copy into its folder first, by what they are called there.
+    pub deliver: BTreeMap<CertificateName, CertificateVersion>,
     /// Copies of certificates that nothing names any more once this is proven.
     pub forget: BTreeSet<CertificateName>,
     /// What lies there now.
@@ -210,10 +213,8 @@ pub enum Tell {
 /// seen, that it does not read them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Back {
-    /// The file that shows it.
-    pub file: FileName,
-    /// That file's text.
-    pub text: String,
+    /// The file that shows it, with its text; none where the consumer shows none.
+    pub shown_by: Option<(FileName, String)>,
     /// The mark.
     pub mark: u64,
     /// How the consumer hears of it.
@@ -232,6 +233,14 @@ pub struct TakeBack {
 }
 
 impl Deploy {
+    /// Whether the consumer has something to return to: one without a configuration of ours that gets its first
+    /// certificate was never seen to use any.
+    pub fn returns_to_something(&self) -> bool {
+        let had = |name| self.before.certificates.contains_key(name);
+        let is_renewed = !self.deliver.is_empty() && self.deliver.keys().all(had);
+        self.consumer.proxy.is_some() || is_renewed
+    }
+
     /// Whether anything in the consumer's folders is another than before.
     pub fn changes_folders(&self) -> bool {
         !(self.write.is_empty() && self.remove.is_empty() && self.deliver.is_empty())

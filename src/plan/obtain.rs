@@ -219,7 +219,7 @@ struct World<'a> {
 impl World<'_> {
     /// The servers of a certificate.
     fn servers(&self, wanted: &Wanted) -> impl Iterator<Item = &Rc<Consumer>> {
-        let names = wanted.served_by.iter();
+        let names = wanted.served_by.iter().chain(&wanted.used_by);
         names.filter_map(|name| self.desired.consumers.get(name))
     }
 
@@ -406,8 +406,8 @@ fn is_answered(
     deploying: &BTreeSet<ContainerName>,
 ) -> bool {
     if wanted.issuance.issuer == Issuer::SelfSigned {
-        // Nobody looks before it is made. Where no proxy serves it, nobody would show it, either.
-        return !wanted.served_by.is_empty();
+        // Nobody looks before it is made. Where no server has it, nobody would show it, either.
+        return !(wanted.served_by.is_empty() && wanted.used_by.is_empty());
     }
     let proxies: Vec<_> = wanted
         .served_by
@@ -446,8 +446,7 @@ fn is_answered(
 /// Whether what all sites of a proxy stand on lies there.
 fn has_ground(proxy: &Consumer, installed: &Installed) -> bool {
     let mut grounds = proxy
-        .kind
-        .own_files
+        .own_files()
         .iter()
         .filter(|own| own.comes == Comes::WithSites);
     grounds.all(|own| installed.files.contains_key(&own_file(own.file)))
@@ -489,9 +488,11 @@ fn obtain(
         issuance: wanted.issuance.clone(),
         why,
         webroots: Webroots {
-            folders: proxies().map(|proxy| proxy.webroot.ours.clone()).collect(),
+            folders: proxies()
+                .filter_map(|it| Some(it.proxy.as_ref()?.webroot.ours.clone()))
+                .collect(),
             proxies: proxies()
-                .filter_map(|proxy| Some(proxy.reach?.http))
+                .filter_map(|proxy| Some(proxy.reach()?.http))
                 .collect(),
         },
         attempt,

@@ -9,8 +9,8 @@ use super::{
     views,
 };
 use crate::{
-    desire::{CertificateFolder, Comes, Consumer, OwnFile, Site},
-    observe::{HeldCertificate, Installed, InstalledFile, Shelf, Source},
+    desire::{CertificateFolder, Comes, Consumer, OwnFile, ProxyKind, Site},
+    observe::{CertificateVersion, HeldCertificate, Installed, InstalledFile, Shelf, Source},
     render::{ProxyView, TemplateError, Templates},
     values::{CertificateName, Digest, FileName, Host},
 };
@@ -37,7 +37,10 @@ pub(super) enum Of {
 /// A certificate that a file names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Serving {
+    /// What it is called in the consumer.
     pub name: CertificateName,
+    /// What it is called where it is held.
+    of: CertificateName,
     held: Rc<HeldCertificate>,
     /// Whether it must be seen; not where clients send no name and are shown another's.
     pub is_shown: bool,
@@ -45,11 +48,30 @@ pub(super) struct Serving {
 
 impl Serving {
     pub fn new(name: CertificateName, held: Rc<HeldCertificate>) -> Self {
+        Self::called(name.clone(), name, held)
+    }
+
+    /// One that has another name in the consumer.
+    pub fn called(name: CertificateName, of: CertificateName, held: Rc<HeldCertificate>) -> Self {
         Self {
             name,
+            of,
             held,
             is_shown: true,
         }
+    }
+
+    /// Which version of which certificate it is.
+    pub fn version(&self) -> CertificateVersion {
+        CertificateVersion {
+            of: self.of.clone(),
+            digest: self.held.digest,
+        }
+    }
+
+    /// Whether it is for this name.
+    pub fn covers(&self, host: &Host) -> bool {
+        self.held.covers(host)
     }
 
     /// The one that was chosen.
@@ -84,8 +106,8 @@ impl Serving {
 
     /// Its files, beneath the folder of certificates.
     pub fn files(&self) -> String {
-        let Self { name, held, .. } = self;
-        let folder = format!("{}/{name}", held.shelf.folder());
+        let Self { of, held, .. } = self;
+        let folder = format!("{}/{of}", held.shelf.folder());
         match held.shelf {
             Shelf::Live | Shelf::Provided => {
                 format!("{folder}/fullchain.pem and {folder}/privkey.pem")
@@ -104,7 +126,7 @@ impl Serving {
 
     /// Which certificate it is, whoever is shown it.
     pub fn which(&self) -> (&CertificateName, &Rc<HeldCertificate>) {
-        (&self.name, &self.held)
+        (&self.of, &self.held)
     }
 
     /// The serial number that must be served for the host, if any must.
@@ -131,10 +153,10 @@ impl Part {
     }
 
     /// The template that it is rendered from.
-    pub fn template(&self, consumer: &Consumer) -> &'static str {
+    pub fn template(&self, consumer: &Consumer) -> Option<&'static str> {
         match &self.of {
-            Of::Site(_) => consumer.kind.site_template,
-            Of::All(own, _) => own.template,
+            Of::Site(_) => Some(consumer.proxy.as_ref()?.kind.site_template),
+            Of::All(own, _) => Some(own.template),
         }
     }
 
@@ -200,8 +222,8 @@ pub(super) fn closed_name(file: &FileName) -> Option<FileName> {
 }
 
 /// The file with the mark in a consumer's folder.
-pub(super) fn mark_file(consumer: &Consumer) -> FileName {
-    own_file(consumer.kind.mark_file)
+pub(super) fn mark_file(kind: &ProxyKind) -> FileName {
+    own_file(kind.mark_file)
 }
 
 pub(super) fn own_file(name: &str) -> FileName {
@@ -216,12 +238,9 @@ pub(super) fn mark(
     mark: u64,
 ) -> Result<String, TemplateError> {
     let view = views::mark(server, &rules.mark_host, mark);
-    let consumer = server.consumer;
-    Ok(file(
-        consumer,
-        &[],
-        &templates.render(consumer.kind.mark_template, &view)?,
-    ))
+    let kind = server.proxy.kind;
+    let text = templates.render(kind.mark_template, &view)?;
+    Ok(file(kind, &[], &text))
 }
 
 pub(super) fn site_text(
@@ -233,12 +252,9 @@ pub(super) fn site_text(
 ) -> Result<String, TemplateError> {
     let certificate = serving.map(|serving| (&serving.name, &*serving.held));
     let view = views::site(server, host, site, certificate);
-    let consumer = server.consumer;
-    Ok(file(
-        consumer,
-        &site.leads_to(),
-        &templates.render(consumer.kind.site_template, &view)?,
-    ))
+    let kind = server.proxy.kind;
+    let text = templates.render(kind.site_template, &view)?;
+    Ok(file(kind, &site.leads_to(), &text))
 }
 
 pub(super) fn own_text(
@@ -247,11 +263,8 @@ pub(super) fn own_text(
     nameless: Option<&Serving>,
     templates: &Templates,
 ) -> Result<String, TemplateError> {
-    Ok(file(
-        server.consumer,
-        &[],
-        &templates.render(own.template, &own_view(server, nameless))?,
-    ))
+    let text = templates.render(own.template, &own_view(server, nameless))?;
+    Ok(file(server.proxy.kind, &[], &text))
 }
 
 pub(super) fn own_view(server: Server<'_>, nameless: Option<&Serving>) -> ProxyView {
@@ -261,9 +274,6 @@ pub(super) fn own_view(server: Server<'_>, nameless: Option<&Serving>) -> ProxyV
     )
 }
 
-fn file(consumer: &Consumer, leads_to: &[SocketAddr], text: &str) -> String {
-    format!(
-        "{}{text}",
-        InstalledFile::heading(consumer.kind.comment, leads_to)
-    )
+fn file(kind: &ProxyKind, leads_to: &[SocketAddr], text: &str) -> String {
+    format!("{}{text}", InstalledFile::heading(kind.comment, leads_to))
 }

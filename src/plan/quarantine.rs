@@ -189,7 +189,7 @@ impl Deploy {
     }
 
     fn excuse(&self, units: &Units) -> Option<&'static str> {
-        let own = self.consumer.kind.own_files.iter();
+        let own = self.consumer.own_files().iter();
         own.filter(|own| units.keys().any(|part| is_file(part, own.file)))
             .find_map(|own| own.excuse)
             .filter(|_| self.is_optional)

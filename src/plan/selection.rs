@@ -8,7 +8,7 @@ use std::{
 
 use super::{in_force::InForce, obtain::HeldCertificates};
 use crate::{
-    desire::{CertificateFolder, Consumer, Desired, Site, Substitutes},
+    desire::{CertificateFolder, Consumer, Desired, Pin, Site, Substitutes, Use},
     observe::{HeldCertificate, Source},
     values::{CertificateName, ContainerName, Host, Timestamp},
 };
@@ -131,7 +131,22 @@ impl<'a> Selection<'a> {
     /// one, too: the client can see whose it was.
     pub fn serving(&self, consumer: &Consumer, host: &Host, site: &Site) -> Option<Choice<'a>> {
         let wanted = site.certificate.as_ref()?;
-        let pinned = site.pin.as_ref().and_then(|pin| {
+        self.choose(consumer, host, wanted, site.pin.as_ref())
+    }
+
+    /// The certificate that a server gets for a name that its labels ask for, by the same rules.
+    pub fn of_use(&self, consumer: &Consumer, host: &Host, used: &Use) -> Option<Choice<'a>> {
+        self.choose(consumer, host, &used.certificate, used.pin.as_ref())
+    }
+
+    fn choose(
+        &self,
+        consumer: &Consumer,
+        host: &Host,
+        wanted: &CertificateName,
+        pin: Option<&Pin>,
+    ) -> Option<Choice<'a>> {
+        let pinned = pin.and_then(|pin| {
             let pinned = self.held.get_key_value(&pin.certificate);
             pinned.filter(|(_, certificate)| can_use(consumer, certificate))
         });
@@ -448,6 +463,15 @@ pub fn served<'a>(
     for consumer in desired.consumers.values() {
         let of_unknown = selection.of_unknown(consumer);
         served.in_use.extend(of_unknown.map(|choice| choice.name));
+        for (host, used) in &consumer.uses {
+            let Some(choice) = selection.of_use(consumer, host, used) else {
+                continue;
+            };
+            served.in_use.insert(choice.name);
+            if !choice.by.is_substitute() {
+                served.instead.insert(&used.certificate, choice.name);
+            }
+        }
         for (host, site) in &consumer.sites {
             let (Some(wanted), Some(choice)) =
                 (&site.certificate, selection.serving(consumer, host, site))

@@ -78,10 +78,15 @@ pub(super) fn complaint(consumer: &Consumer, signals: &Signals) -> Option<Compla
          process is an init that takes this signal for its end; it is not sent again"
     );
     let label = consumer.said.beside("reload");
-    let words = consumer.kind.reload_words.join(" ");
+    let words = match consumer.kind.reload_words {
+        [] => String::new(),
+        words => format!(
+            "{label}=exec {} (which needs the right exec), ",
+            words.join(" ")
+        ),
+    };
     let remedy = format!(
-        "write the label {label}=exec {words} (which needs the right exec), {label}=restart (which needs the right \
-         restart) or {label}=none; until its image, command or labels change it gets its files and reads them when it \
+        "write the label {words}{label}=restart (which needs the right restart) or {label}=none; until its image, command or labels change it gets its files and reads them when it \
          starts"
     );
     Some(consumer.said.clone().complains(problem, remedy))

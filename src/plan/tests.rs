@@ -9,6 +9,7 @@ mod older_files;
 mod orders;
 mod refusals;
 mod templates;
+mod uses;
 
 use super::*;
 use crate::{

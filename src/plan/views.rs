@@ -4,10 +4,7 @@ use std::net::SocketAddr;
 
 use super::{gate::Gate, server::Server};
 use crate::{
-    desire::{
-        CertificateFolder, Consumer, Folder, Guard, Path, Route, Site, SiteContent, Substitutes,
-        Tls,
-    },
+    desire::{CertificateFolder, Folder, Guard, Path, Route, Site, SiteContent, Substitutes, Tls},
     observe::{CLOSED, HeldCertificate, Shelf},
     render::{AuthView, CertificateView, GateView, MarkView, ProxyView, RouteView, SiteView},
     values::{Block, CertificateName, Host},
@@ -24,18 +21,23 @@ pub(super) fn proxy(
     server: Server<'_>,
     certificate: Option<(&CertificateName, Shelf)>,
 ) -> ProxyView {
-    let Server { consumer, gate, .. } = server;
+    let Server {
+        consumer,
+        proxy,
+        gate,
+        listens_ipv6,
+    } = server;
     ProxyView {
-        http_port: consumer.http_port,
-        https_port: consumer.https_port,
-        listens_ipv6: server.listens_ipv6,
-        public_http_port: consumer.public_http_port,
-        public_https_port: consumer.public_https_port,
-        webroot: consumer.webroot.theirs.display().to_string(),
+        http_port: proxy.http_port,
+        https_port: proxy.https_port,
+        listens_ipv6,
+        public_http_port: proxy.public_http_port,
+        public_https_port: proxy.public_https_port,
+        webroot: proxy.webroot.theirs.display().to_string(),
         gate_host: gate.host.clone(),
         gate_path: gate.path.clone(),
         answers: consumer.answers.iter().map(Host::in_url).collect(),
-        trusted_proxies: consumer
+        trusted_proxies: proxy
             .trusted_proxies
             .iter()
             .map(ToString::to_string)
@@ -48,7 +50,7 @@ pub(super) fn proxy(
 /// What the template of the mark sees.
 pub(super) fn mark(server: Server<'_>, mark_host: &str, mark: u64) -> MarkView {
     MarkView {
-        http_port: server.consumer.http_port,
+        http_port: server.proxy.http_port,
         listens_ipv6: server.listens_ipv6,
         mark_host: mark_host.to_owned(),
         mark,
@@ -75,33 +77,25 @@ pub(super) struct ServerFacts<'a> {
 
 impl<'a> ServerFacts<'a> {
     pub fn of(server: Server<'a>) -> Self {
-        let Consumer {
-            http_port,
-            https_port,
-            public_http_port,
-            public_https_port,
-            webroot,
-            config,
-            guard,
-            has_dns,
-            certificates,
-            trusted_proxies,
-            substitutes,
-            ..
-        } = server.consumer;
+        let Server {
+            consumer,
+            proxy,
+            gate,
+            listens_ipv6,
+        } = server;
         Self {
-            listens_ipv6: server.listens_ipv6,
-            gate: server.gate,
-            http_port: *http_port,
-            https_port: *https_port,
-            public_ports: [*public_http_port, *public_https_port],
-            webroot,
-            config,
-            guard: *guard,
-            has_dns: *has_dns,
-            certificates,
-            trusted_proxies,
-            substitutes,
+            listens_ipv6,
+            gate,
+            http_port: proxy.http_port,
+            https_port: proxy.https_port,
+            public_ports: [proxy.public_http_port, proxy.public_https_port],
+            webroot: &proxy.webroot,
+            config: &proxy.config,
+            guard: proxy.guard,
+            has_dns: proxy.has_dns,
+            certificates: &consumer.certificates,
+            trusted_proxies: &proxy.trusted_proxies,
+            substitutes: &consumer.substitutes,
         }
     }
 }
@@ -113,12 +107,16 @@ pub(super) fn site(
     site: &Site,
     certificate: Option<(&CertificateName, &HeldCertificate)>,
 ) -> SiteView {
-    let Server { consumer, gate, .. } = server;
-    let server = ServerFacts::of(server);
+    let Server {
+        consumer,
+        proxy,
+        gate,
+        listens_ipv6,
+    } = server;
     let trusted = certificate.is_some_and(|(_, held)| held.is_trusted() && held.covers(host));
     // What nobody trusts must not be insisted on: a browser remembers that for as long as it says.
     let hsts = site.hsts.filter(|_| trusted);
-    let guard = Some(consumer.guard).filter(|_| gate.is_used);
+    let guard = Some(proxy.guard).filter(|_| gate.is_used);
     let (redirect, routes) = match &site.content {
         SiteContent::Redirect(to) => (Some(to.in_url()), Vec::new()),
         SiteContent::Routes(routes) => {
@@ -133,18 +131,18 @@ pub(super) fn site(
     SiteView {
         host: host.in_url(),
         wildcard: host.is_wildcard(),
-        http_port: server.http_port,
-        https_port: server.https_port,
-        listens_ipv6: server.listens_ipv6,
-        public_http_port: consumer.public_http_port,
-        public_https_port: consumer.public_https_port,
-        webroot: server.webroot.theirs.display().to_string(),
-        trusted_proxies: server
+        http_port: proxy.http_port,
+        https_port: proxy.https_port,
+        listens_ipv6,
+        public_http_port: proxy.public_http_port,
+        public_https_port: proxy.public_https_port,
+        webroot: proxy.webroot.theirs.display().to_string(),
+        trusted_proxies: proxy
             .trusted_proxies
             .iter()
             .map(ToString::to_string)
             .collect(),
-        closed: consumer
+        closed: proxy
             .config
             .theirs
             .join(CLOSED)
@@ -153,12 +151,12 @@ pub(super) fn site(
             .to_string(),
         gate: guard.map(|guard| GateView {
             file: (guard == Guard::Gate).then(|| format!("{SHM}{}", gate.path)),
-            resolver: consumer.has_dns.then(|| DNS.to_owned()),
+            resolver: proxy.has_dns.then(|| DNS.to_owned()),
             ipv6: site.leads_to().iter().any(SocketAddr::is_ipv6),
         }),
         plain: plain(site.tls, trusted),
         certificate: certificate
-            .map(|(name, held)| self::certificate(server.certificates, name, held.shelf)),
+            .map(|(name, held)| self::certificate(&consumer.certificates, name, held.shelf)),
         hsts: hsts.map(|hsts| hsts.length.as_secs()),
         hsts_include_subdomains: hsts.is_some_and(|hsts| hsts.include_subdomains),
         hsts_preload: hsts.is_some_and(|hsts| hsts.preload),
@@ -175,7 +173,7 @@ fn certificate(
 ) -> CertificateView {
     let folder = match folder {
         CertificateFolder::Shared { theirs } => theirs.with_file_name(shelf.folder()),
-        CertificateFolder::Delivered(folder) => folder.theirs.clone(),
+        CertificateFolder::Delivered(delivery) => delivery.folder.theirs.clone(),
     };
     let folder = folder.join(name.as_str());
     let path = |file: &str| folder.join(file).display().to_string();

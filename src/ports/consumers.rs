@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::DiskError;
 use crate::{
-    observe::{Installed, SharedPath},
-    values::{CertificateName, ContainerName, Digest, FileName, Owner},
+    desire::Delivery,
+    observe::{CertificateVersion, Installed, SharedPath},
+    values::{CertificateName, ContainerName, FileName, Owner},
 };
 
 /// Folders of consumers, as far as they are mounted here: rendered files, and copies of their certificates.
@@ -50,10 +51,10 @@ pub trait ConsumerFolders {
 pub struct ConsumerPlace<'a> {
     /// Whose they are.
     pub consumer: &'a ContainerName,
-    /// Where rendered files go.
-    pub config: &'a SharedPath,
-    /// Where copies of just its own certificates go; none where it reads our folder.
-    pub certificates: Option<&'a SharedPath>,
+    /// Where rendered files go; none where it gets certificates alone.
+    pub config: Option<&'a SharedPath>,
+    /// How copies of just its own certificates lie there; none where it reads our folder.
+    pub certificates: Option<&'a Delivery>,
     /// Who is to own the keys of these; none for our own user.
     pub owner: Option<Owner>,
 }
@@ -65,6 +66,6 @@ pub struct Change<'a> {
     pub write: &'a BTreeMap<FileName, String>,
     /// Files to take away.
     pub remove: &'a BTreeSet<FileName>,
-    /// Held certificates to copy.
-    pub deliver: &'a BTreeMap<CertificateName, Digest>,
+    /// Held certificates to copy, by what they are called there.
+    pub deliver: &'a BTreeMap<CertificateName, CertificateVersion>,
 }

@@ -6,14 +6,19 @@ use async_trait::async_trait;
 use http::Method;
 use thiserror::Error;
 
-use crate::values::Host;
+use crate::values::{Host, Protocol};
 
 /// Connections that prove what is served. Nothing here trusts what it sees: it looks.
 #[async_trait(?Send)]
 pub trait Probe {
-    /// The certificate that is served for `host` on a new TLS connection: for some name under a wildcard, and for an
-    /// address to a client that sends no name.
-    async fn certificate(&self, at: SocketAddr, host: &Host) -> Result<Served, ProbeError>;
+    /// The certificate that is shown for `host` on a new TLS connection, or after the protocol's STARTTLS: for some name
+    /// under a wildcard, and for an address to a client that sends no name.
+    async fn certificate(
+        &self,
+        at: SocketAddr,
+        protocol: Protocol,
+        host: &Host,
+    ) -> Result<Served, ProbeError>;
     /// Whether somebody takes connections there; nothing is asked.
     async fn listens(&self, at: SocketAddr) -> Result<(), ProbeError>;
     /// What a plain HTTP request gets, at most 64 KiB of it.

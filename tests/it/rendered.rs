@@ -25,7 +25,7 @@ use quaymaster::{
     plan::{Action, foresee, plan},
     ports::Probe,
     render::Templates,
-    values::{Block, CertificateName, ContainerName, Host, Timestamp},
+    values::{Block, CertificateName, ContainerName, Host, Protocol, Timestamp},
 };
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -460,7 +460,7 @@ impl Nginx {
     async fn shows(&self, host: &str) -> Result<&str, String> {
         let served = self
             .probe
-            .certificate(self.at, &Host::parse(host).unwrap())
+            .certificate(self.at, Protocol::Tls, &Host::parse(host).unwrap())
             .await;
         let serial = served.map_err(|error| error.to_string())?.serial;
         Ok(self

@@ -1,22 +1,18 @@
-//! Folders that belong to consumers: rendered files, copies of their certificates, a file for each site that is shut.
+//! Folders that belong to consumers: rendered files, a file for each site that is shut.
 //! Their containers may write there, too, so everything goes step by step by handles, and through no link.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Folders,
-    deployed::Tidy,
+    delivery::Copies,
     files::{Durability, PRIVATE, PUBLIC},
     shared::SharedFolder,
-    version::Version,
 };
 use crate::{
-    observe::{CLOSED, Installed, InstalledFile, SharedPath},
+    observe::{CLOSED, CertificateVersion, Installed, InstalledFile, SharedPath},
     ports::{Change, ConsumerFolders, ConsumerPlace, DiskError},
-    values::{CertificateName, Digest, FileName, Owner},
+    values::{CertificateName, FileName, Owner},
 };
 
 /// Workers of a server may run as anybody: they must get through to what they are to read.
@@ -27,9 +23,6 @@ const OURS: &str = "quaymaster-";
 
 /// Where new files wait, in the consumer's folder: a rename does not cross from one file system to another.
 const STAGE: &str = ".quaymaster";
-
-/// Where copies of certificates lie, beside the links to them.
-const VERSIONS: &str = ".versions";
 
 impl ConsumerFolders for Folders {
     fn is_missing(&self, file: &SharedPath) -> bool {
@@ -42,7 +35,8 @@ impl ConsumerFolders for Folders {
         let mut installed = record.installed.unwrap_or_default();
         installed.open &= record.journal.is_some();
         let mut newest = 0;
-        if let Some(config) = SharedFolder::open(place.config)? {
+        let config = place.config.map(SharedFolder::open).transpose()?;
+        if let Some(config) = config.flatten() {
             let entries = config.entries()?.into_iter();
             let named = entries.filter(|entry| entry.starts_with(OURS));
             for name in named.filter_map(|entry| FileName::parse(entry).ok()) {
@@ -66,24 +60,28 @@ impl ConsumerFolders for Folders {
             // Its marks so far are not known: one that is higher than any count can't be taken for an old one.
             installed.generation = newest;
         }
-        if let Some(folder) = place.certificates {
-            installed.certificates = delivered(folder, place.owner)?;
+        if let Some(copies) = Copies::of(place)? {
+            installed.certificates = copies.given()?;
         }
-        installed.shut = shut_sites(place.config)?;
+        if let Some(config) = place.config {
+            installed.shut = shut_sites(config)?;
+        }
         Ok(installed)
     }
 
     fn stage(&self, place: &ConsumerPlace<'_>, change: &Change<'_>) -> Result<(), DiskError> {
-        if let Some(owner) = place.owner {
-            try_owner(place.config, owner)?;
+        if let (Some(config), Some(owner)) = (place.config, place.owner) {
+            try_owner(config, owner)?;
         }
-        if let Some(folder) = place.certificates {
-            for (name, digest) in change.deliver {
-                let version = self.version(name, *digest)?;
-                stage_certificate(folder, name, *digest, &version, place.owner)?;
+        if let Some(copies) = Copies::of(place)? {
+            for (name, CertificateVersion { of, digest }) in change.deliver {
+                copies.stage(name, *digest, &self.version(of, *digest)?)?;
             }
         }
-        stage_files(place.config, change.write)
+        match place.config {
+            Some(config) => stage_files(config, change.write),
+            None => Ok(()),
+        }
     }
 
     fn switch(
@@ -104,7 +102,9 @@ impl ConsumerFolders for Folders {
             .iter()
             .filter_map(|(name, text)| Some((name.clone(), text.clone()?)))
             .collect();
-        stage_files(place.config, &texts)?;
+        if let Some(config) = place.config {
+            stage_files(config, &texts)?;
+        }
         let gone: BTreeSet<FileName> = journal
             .files
             .keys()
@@ -120,16 +120,11 @@ impl ConsumerFolders for Folders {
                 deliver: &no_certificates,
             },
         )?;
-        let Some(folder) = place.certificates else {
+        let Some(copies) = Copies::of(place)? else {
             return Ok(());
         };
         let mut links = journal.links.iter();
-        links.try_for_each(|(name, target)| match target {
-            Some(target) => SharedFolder::opened(folder)?.switch_link(name.as_str(), target),
-            None => {
-                SharedFolder::open(folder)?.map_or(Ok(()), |folder| folder.remove(name.as_str()))
-            }
-        })
+        links.try_for_each(|(name, target)| copies.choose_again(name, target.as_deref()))
     }
 
     fn keep_installed(
@@ -139,19 +134,22 @@ impl ConsumerFolders for Folders {
         tidy: &BTreeSet<CertificateName>,
     ) -> Result<(), DiskError> {
         let tidy = self.close_journal(place.consumer, record, tidy)?;
-        match place.certificates {
+        match Copies::of(place)? {
             // The links show it.
-            Some(folder) => tidy_certificates(folder, &tidy),
+            Some(copies) => copies.tidy(&tidy),
             None => self.keep_given(place.consumer, &record.certificates),
         }
     }
 
     fn shut(&self, place: &ConsumerPlace<'_>, sites: &BTreeSet<FileName>) -> Result<(), DiskError> {
-        let before = shut_sites(place.config)?;
+        let Some(config) = place.config else {
+            return Ok(());
+        };
+        let before = shut_sites(config)?;
         if before == *sites {
             return Ok(());
         }
-        let folder = SharedFolder::made(&place.config.join(CLOSED), FOLDER_MODE)?;
+        let folder = SharedFolder::made(&config.join(CLOSED), FOLDER_MODE)?;
         for site in sites.difference(&before) {
             folder.replace(site.as_str(), b"", PUBLIC)?;
         }
@@ -160,7 +158,8 @@ impl ConsumerFolders for Folders {
     }
 
     fn tidy(&self, place: &ConsumerPlace<'_>) -> Vec<DiskError> {
-        let tidied = [tidy_shut(place.config), self.tidy_copies(place)];
+        let shut = place.config.map_or(Ok(()), tidy_shut);
+        let tidied = [shut, self.tidy_copies(place)];
         tidied.into_iter().filter_map(Result::err).collect()
     }
 }
@@ -169,8 +168,8 @@ impl Folders {
     /// Takes away the earlier copies of certificates that the record names, unless its journal may bring them back.
     fn tidy_copies(&self, place: &ConsumerPlace<'_>) -> Result<(), DiskError> {
         let record = self.record(place.consumer)?;
-        match place.certificates.filter(|_| record.journal.is_none()) {
-            Some(folder) => tidy_certificates(folder, &record.tidy),
+        match Copies::of(place)?.filter(|_| record.journal.is_none()) {
+            Some(copies) => copies.tidy(&record.tidy),
             None => Ok(()),
         }
     }
@@ -202,36 +201,6 @@ fn tidy_shut(config: &SharedPath) -> Result<(), DiskError> {
     Ok(())
 }
 
-/// The certificates to which a link of ours leads, whole, with keys that their reader owns.
-fn delivered(
-    folder: &SharedPath,
-    owner: Option<Owner>,
-) -> Result<BTreeMap<CertificateName, Digest>, DiskError> {
-    let Some(folder) = SharedFolder::open(folder)? else {
-        return Ok(BTreeMap::new());
-    };
-    let Some(all) = folder.folder(VERSIONS)? else {
-        return Ok(BTreeMap::new());
-    };
-    let entries = folder
-        .entries()?
-        .into_iter()
-        .filter_map(|entry| CertificateName::parse(entry).ok());
-    let given = entries.filter_map(|name| {
-        let target = folder.link_target(name.as_str())?;
-        let digest = Digest::try_from(target.file_name()?.to_str()?.to_owned()).ok()?;
-        let is_ours = target == version_folder(&name, digest);
-        // One that can't be opened, or not without following a link, is not delivered.
-        let opened = |above: SharedFolder, name: &str| above.folder(name).ok().flatten();
-        let version = opened(all.folder(name.as_str()).ok()??, &digest.to_string())?;
-        let is_complete = version.is_file("fullchain.pem")
-            && version.is_file("privkey.pem")
-            && owner.is_none_or(|owner| version.is_owned_by("privkey.pem", owner));
-        (is_ours && is_complete).then_some((name, digest))
-    });
-    Ok(given.collect())
-}
-
 /// Tries before anything has changed whether files in a folder of a server's can be given to its user: a certificate
 /// that its server could not read is not worth an order.
 ///
@@ -254,90 +223,26 @@ fn stage_files(config: &SharedPath, files: &BTreeMap<FileName, String>) -> Resul
     })
 }
 
-/// Copies a version of a certificate to where no link leads yet.
-fn stage_certificate(
-    folder: &SharedPath,
-    name: &CertificateName,
-    digest: Digest,
-    version: &Version,
-    owner: Option<Owner>,
-) -> Result<(), DiskError> {
-    const NEW: &str = ".new";
-    let versions = folder.join(VERSIONS).join(name.as_str());
-    let versions = SharedFolder::made(&versions, FOLDER_MODE)?;
-    let give =
-        |version: &SharedFolder| owner.map_or(Ok(()), |owner| version.give("privkey.pem", owner));
-    let digest = digest.to_string();
-    if let Some(there) = versions.folder(&digest)? {
-        return give(&there);
-    }
-    versions.remove_folder(NEW)?;
-    let making = versions.made_folder(NEW, FOLDER_MODE)?;
-    for (file, text, mode) in version.files() {
-        making.create(file, text.as_bytes(), mode, Durability::Synced)?;
-    }
-    give(&making)?;
-    versions.put_folder(NEW, &digest)
-}
-
 /// Puts what was staged into its place: certificates before the files that name them.
 fn put_staged(place: &ConsumerPlace<'_>, change: &Change<'_>) -> Result<(), DiskError> {
-    if let Some(folder) = place.certificates.filter(|_| !change.deliver.is_empty()) {
-        let folder = SharedFolder::opened(folder)?;
-        for (name, digest) in change.deliver {
-            folder.switch_link(name.as_str(), &version_folder(name, *digest))?;
+    if let Some(copies) = Copies::of(place)? {
+        for (name, version) in change.deliver {
+            copies.choose(name, version.digest)?;
         }
     }
+    let Some(config) = place.config else {
+        return Ok(());
+    };
     if !change.write.is_empty() {
-        let config = SharedFolder::opened(place.config)?;
-        let stage = SharedFolder::opened(&place.config.join(STAGE))?;
+        let stage = SharedFolder::opened(&config.join(STAGE))?;
+        let config = SharedFolder::opened(config)?;
         for name in change.write.keys() {
             stage.put(name.as_str(), &config, name.as_str())?;
         }
     }
-    let config = SharedFolder::open(place.config)?;
+    let config = SharedFolder::open(config)?;
     let mut gone = change.remove.iter();
     config.map_or(Ok(()), |config| {
         gone.try_for_each(|name| config.remove(name.as_str()))
     })
-}
-
-/// Takes away versions of certificates that no link leads to, and all of those that are not given any more.
-fn tidy_certificates(folder: &SharedPath, tidy: &Tidy) -> Result<(), DiskError> {
-    let Some(folder) = SharedFolder::open(folder)?.filter(|_| !tidy.is_empty()) else {
-        return Ok(());
-    };
-    let versions = folder.folder(VERSIONS)?;
-    tidy.iter().try_for_each(|(name, given)| {
-        if given.is_none() {
-            folder.remove(name.as_str())?;
-        }
-        let tidied = |versions: &SharedFolder| tidy_versions(versions, name, given.as_ref());
-        versions.as_ref().map_or(Ok(()), tidied)
-    })
-}
-
-fn tidy_versions(
-    versions: &SharedFolder,
-    name: &CertificateName,
-    given: Option<&Digest>,
-) -> Result<(), DiskError> {
-    let Some(digest) = given.map(ToString::to_string) else {
-        return versions.remove_folder(name.as_str());
-    };
-    let Some(versions) = versions.folder(name.as_str())? else {
-        return Ok(());
-    };
-    let mut old = versions
-        .entries()?
-        .into_iter()
-        .filter(|entry| *entry != digest);
-    old.try_for_each(|entry| versions.remove_folder(&entry))
-}
-
-/// Where a version lies, seen from the folder with the links.
-fn version_folder(name: &CertificateName, digest: Digest) -> PathBuf {
-    Path::new(VERSIONS)
-        .join(name.as_str())
-        .join(digest.to_string())
 }

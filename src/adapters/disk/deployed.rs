@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Folders, files, shared::SharedFolder, state::read_json};
+use super::{Folders, delivery::Copies, files, shared::SharedFolder, state::read_json};
 use crate::{
     observe::Installed,
     ports::{Change, ConsumerPlace, DiskError, Remark},
@@ -43,7 +43,7 @@ pub(super) struct Journal {
 impl Journal {
     /// Adds what lies in the way of a change now, unless something older is known.
     fn add(&mut self, place: &ConsumerPlace<'_>, change: &Change<'_>) -> Result<(), DiskError> {
-        let config = SharedFolder::open(place.config)?;
+        let config = place.config.map(SharedFolder::open).transpose()?.flatten();
         for name in change.write.keys().chain(change.remove) {
             if !self.files.contains_key(name) {
                 let text = match &config {
@@ -53,13 +53,13 @@ impl Journal {
                 self.files.insert(name.clone(), text);
             }
         }
-        let Some(folder) = place.certificates.filter(|_| !change.deliver.is_empty()) else {
+        let Some(copies) = Copies::of(place)? else {
             return Ok(());
         };
-        let folder = SharedFolder::open(folder)?;
         for name in change.deliver.keys() {
-            let link = || folder.as_ref()?.link_target(name.as_str());
-            self.links.entry(name.clone()).or_insert_with(link);
+            if !self.links.contains_key(name) {
+                self.links.insert(name.clone(), copies.chosen(name)?);
+            }
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Folders of consumers: what is put there, what comes back, what is never touched.
 
+mod layouts;
 mod links;
 
 use std::{
@@ -13,9 +14,10 @@ use super::{
     *,
 };
 use crate::{
-    observe::{Installed, InstalledFile, Progress, SharedPath},
+    desire::Delivery,
+    observe::{CertificateVersion, Installed, InstalledFile, Progress, SharedPath},
     ports::{Change, ConsumerFolders, ConsumerPlace as Folder},
-    values::{ContainerName, Digest, FileName, Timestamp},
+    values::{ContainerName, Digest, FileName, Layout, Timestamp},
 };
 
 /// What every file of ours begins with.
@@ -31,14 +33,37 @@ struct Consumer {
     name: ContainerName,
     certificates: PathBuf,
     /// The same folders, as those that others may write to.
-    shared: [SharedPath; 2],
+    shared: SharedPath,
+    delivery: Delivery,
+}
+
+/// How certificates lie in a folder in this layout.
+pub(super) fn delivery(ours: SharedPath, layout: &str) -> Delivery {
+    Delivery {
+        folder: crate::desire::Folder {
+            ours,
+            theirs: "/certs".into(),
+        },
+        layout: Layout::parse(layout).expect("a layout"),
+        key_mode: 0o600,
+        is_owner_of_folder: false,
+    }
+}
+
+/// A version of the certificate of this name.
+fn version(word: &str, digest: Digest) -> CertificateVersion {
+    CertificateVersion {
+        of: name(word),
+        digest,
+    }
 }
 
 fn consumer() -> Consumer {
     let place = place();
     let certificates = place.config.join("certificates");
     Consumer {
-        shared: [place.shared(), place.shared().join("certificates")],
+        shared: place.shared(),
+        delivery: delivery(place.shared().join("certificates"), "certbot"),
         place,
         name: ContainerName::parse("proxy").expect("a name"),
         certificates,
@@ -54,11 +79,10 @@ type Changes<'a> = (
 
 impl Consumer {
     fn folder(&self) -> Folder<'_> {
-        let [config, certificates] = &self.shared;
         Folder {
             consumer: &self.name,
-            config,
-            certificates: Some(certificates),
+            config: Some(&self.shared),
+            certificates: Some(&self.delivery),
             owner: None,
         }
     }
@@ -73,7 +97,7 @@ impl Consumer {
         let deliver = changes
             .2
             .iter()
-            .map(|(word, digest)| (name(word), *digest))
+            .map(|(word, digest)| (name(word), version(word, *digest)))
             .collect();
         let change = Change {
             write: &write,

@@ -34,6 +34,7 @@ mod attempts;
 mod certificates;
 mod consumers;
 mod copied_over;
+mod delivery;
 mod deployed;
 mod fallback;
 mod files;

@@ -21,8 +21,8 @@ use nix::{
     dir::Dir,
     errno::Errno,
     fcntl::{AtFlags, OFlag, openat, readlinkat, renameat},
-    sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, mkdirat},
-    unistd::{Gid, Uid, UnlinkatFlags, fchownat, fsync, symlinkat, unlinkat},
+    sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmodat, fstat, fstatat, mkdirat},
+    unistd::{Gid, Uid, UnlinkatFlags, fchownat, fsync, linkat, symlinkat, unlinkat},
 };
 
 use super::files::{self, Durability, PRIVATE, beside, told};
@@ -232,6 +232,49 @@ impl SharedFolder {
         self.status(name).is_ok_and(|found| {
             found.st_uid == owner.user && owner.group.is_none_or(|group| group == found.st_gid)
         })
+    }
+
+    /// Whether what has this name has this mode.
+    pub(super) fn has_mode(&self, name: &str, mode: u32) -> bool {
+        self.status(name)
+            .is_ok_and(|found| found.st_mode & 0o7777 == mode)
+    }
+
+    /// Gives a file this mode, unless it has it.
+    pub(super) fn set_mode(&self, name: &str, mode: u32) -> Result<(), DiskError> {
+        if self.has_mode(name, mode) {
+            return Ok(());
+        }
+        let flags = FchmodatFlags::NoFollowSymlink;
+        fchmodat(&self.handle, name, Mode::from_bits_truncate(mode), flags)
+            .map_err(|error| told("set the mode of", &self.path.join(name))(error.into()))
+    }
+
+    /// Who owns it.
+    pub(super) fn owner(&self) -> Result<Owner, DiskError> {
+        let found = fstat(&self.handle);
+        let found = found.map_err(|error| told("look at", &self.path)(error.into()))?;
+        Ok(Owner {
+            user: found.st_uid,
+            group: Some(found.st_gid),
+        })
+    }
+
+    /// Keeps what has this name under another one, unless something was kept there before; nothing is done where there is
+    /// nothing. Until something takes its place it stays where it is.
+    pub(super) fn set_aside(&self, name: &str, as_name: &str) -> Result<(), DiskError> {
+        match linkat(&self.handle, name, &self.handle, as_name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::ENOENT | Errno::EEXIST) => Ok(()),
+            Err(error) => Err(told("keep", &self.path.join(name))(error.into())),
+        }
+    }
+
+    /// Puts what was kept under a name back into its place; nothing is done where nothing was kept.
+    pub(super) fn put_back(&self, name: &str, as_name: &str) -> Result<(), DiskError> {
+        match self.status(name) {
+            Ok(_) => self.put(name, self, as_name),
+            Err(_) => Ok(()),
+        }
     }
 
     fn status(&self, name: &str) -> nix::Result<FileStat> {

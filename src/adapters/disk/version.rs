@@ -109,10 +109,15 @@ impl Version {
 
     /// All its files, with their texts and modes: the four, and one that tells start scripts that it is self-signed.
     pub fn files(&self) -> Vec<(&'static str, Cow<'_, str>, u32)> {
+        let four = four_files(&self.fullchain, &self.privkey).into_iter();
+        four.chain(self.marker()).collect()
+    }
+
+    /// The file that tells start scripts that it is self-signed, where it is.
+    pub fn marker(&self) -> Option<(&'static str, Cow<'_, str>, u32)> {
         const MARKER: &str = "quaymaster made this certificate without a CA\n";
         let marker = ("self-signed", MARKER.into(), PUBLIC);
-        let four = four_files(&self.fullchain, &self.privkey).into_iter();
-        four.chain(self.is_self_signed.then_some(marker)).collect()
+        self.is_self_signed.then_some(marker)
     }
 
     pub fn check(&self, source: Source) -> Result<HeldCertificate, CertificateError> {

@@ -4,7 +4,7 @@ use crate::{
     adapters::disk::{self, FolderLook, Folders},
     cli::{Call, Failure},
     daemon::{Daemon, Survey},
-    desire::{CertificateFolder, Consumer},
+    desire::{CertificateFolder, Consumer, Delivery, Proxy},
     observe::{Bearer, Place, SharedPath, locate},
     report::{Findings, chain},
 };
@@ -117,19 +117,24 @@ fn folder(what: &str, shown: &SharedPath, told: &mut Findings) -> Option<FolderL
 
 /// The folders of proxies, as each side sees them.
 pub(super) fn theirs(survey: &Survey, told: &mut Findings) {
-    for proxy in survey.desired.consumers.values() {
-        let name = &proxy.name;
+    for consumer in survey.desired.consumers.values() {
+        let name = &consumer.name;
         let mut pair = |what: &str, theirs: &Path, ours: &SharedPath| {
             told.ok(
                 "mounts",
                 format!("{name}: {what} {} is {} here", theirs.display(), ours),
             );
         };
-        pair("config", &proxy.config.theirs, &proxy.config.ours);
-        pair("webroot", &proxy.webroot.theirs, &proxy.webroot.ours);
-        match &proxy.certificates {
-            CertificateFolder::Delivered(folder) => {
-                pair("certificates", &folder.theirs, &folder.ours)
+        if let Some(Proxy {
+            config, webroot, ..
+        }) = &consumer.proxy
+        {
+            pair("config", &config.theirs, &config.ours);
+            pair("webroot", &webroot.theirs, &webroot.ours);
+        }
+        match &consumer.certificates {
+            CertificateFolder::Delivered(Delivery { folder, .. }) => {
+                pair("certificates", &folder.theirs, &folder.ours);
             }
             CertificateFolder::Shared { theirs } => {
                 told.ok(
@@ -138,17 +143,22 @@ pub(super) fn theirs(survey: &Survey, told: &mut Findings) {
                 );
             }
         }
-        if folder(name.as_str(), &proxy.config.ours, told).is_some() {
-            given(proxy, told);
+        let written = match (&consumer.proxy, &consumer.certificates) {
+            (Some(proxy), _) => &proxy.config.ours,
+            (None, CertificateFolder::Delivered(delivery)) => &delivery.folder.ours,
+            (None, CertificateFolder::Shared { .. }) => continue,
+        };
+        if folder(name.as_str(), written, told).is_some() {
+            given(consumer, written, told);
         }
     }
 }
 
-/// Whether a proxy that does not run as root can be given its keys.
-fn given(proxy: &Consumer, told: &mut Findings) {
-    let Some(owner) = proxy.owner else { return };
-    let (name, user) = (&proxy.name, owner.user);
-    match disk::try_owner(&proxy.config.ours, owner) {
+/// Whether a server that does not run as root can be given its keys.
+fn given(consumer: &Consumer, folder: &SharedPath, told: &mut Findings) {
+    let Some(owner) = consumer.owner else { return };
+    let (name, user) = (&consumer.name, owner.user);
+    match disk::try_owner(folder, owner) {
         Ok(()) => told.ok(
             "folders",
             format!("{name}: its keys can be given to user {user}"),
@@ -186,7 +196,7 @@ pub(super) fn left_overs(
         .desired
         .consumers
         .values()
-        .map(|proxy| &proxy.webroot.ours)
+        .filter_map(|consumer| Some(&consumer.proxy.as_ref()?.webroot.ours))
         .collect();
     // While an order is under way its responses are where they belong.
     for webroot in webroots.into_iter().filter(|_| orders.is_empty()) {

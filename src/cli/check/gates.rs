@@ -28,8 +28,9 @@ pub(super) fn look(survey: &Survey, told: &mut Findings) {
     }
 }
 
-fn of_proxy(survey: &Survey, proxy: &Consumer, told: &mut Findings) {
-    let name = &proxy.name;
+fn of_proxy(survey: &Survey, consumer: &Consumer, told: &mut Findings) {
+    let Some(proxy) = &consumer.proxy else { return };
+    let name = &consumer.name;
     let installed = survey.observed.installed.get(name);
     let gate = proxy
         .kind
@@ -46,7 +47,7 @@ fn of_proxy(survey: &Survey, proxy: &Consumer, told: &mut Findings) {
             format!("{name} refuses its gate, as an nginx without the WebDAV module does: {BY_ADDRESS}"),
             "use an nginx with that module, as Debian's and the official image have it",
         ),
-        Guard::Gate if opened_for.is_some() && opened_for == proxy.started_at => told.ok(
+        Guard::Gate if opened_for.is_some() && opened_for == consumer.started_at => told.ok(
             "gates",
             format!("{name}: since its start, the addresses in its files were seen to be right"),
         ),

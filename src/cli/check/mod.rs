@@ -110,9 +110,10 @@ fn running(works: Works, told: &mut Findings) {
 
 /// Whether proxies can be looked at, which is how deployments are proven.
 async fn proxies(daemon: &Daemon, survey: &Survey, told: &mut Findings) {
-    for proxy in survey.desired.consumers.values() {
+    let consumers = survey.desired.consumers.values();
+    for proxy in consumers.filter(|it| it.proxy.is_some()) {
         let name = &proxy.name;
-        let (true, Some(reach)) = (proxy.running, proxy.reach) else {
+        let (true, Some(reach)) = (proxy.running, proxy.reach()) else {
             let remedy = match proxy.running {
                 true => format!(
                     "put quaymaster and {name} on one network, or publish its ports, so that it can look"

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use super::{
     Complaint, Origin,
     complaint::{bounded, shortened},
+    kinds::{GENERIC, kind},
     spec::{CertificateSpec, Scheme, SiteSpec, Spec, Tls},
 };
 use crate::{
@@ -39,6 +40,8 @@ enum Reader {
     Site(fn(&mut SiteSpec, &str) -> Result<(), String>),
     /// Names of a site, of which each may be wrong for itself.
     Names(fn(&mut SiteSpec, Host)),
+    /// Names that the bearer needs certificates for, or all of its project.
+    Uses,
     /// The bearer as a server.
     Consumer(fn(&mut Spec, &str) -> Result<(), String>),
 }
@@ -111,8 +114,14 @@ pub(super) fn read(bearer: &Bearer, prefix: &str, complaints: &mut BTreeSet<Comp
         }
     }
     spec.proxy.start = start;
+    if !spec.is_server && spec.uses_any() {
+        (spec.is_server, spec.kind) = (true, kind(GENERIC));
+    }
     spec
 }
+
+/// What stands for all names of the bearer's own project.
+const ALL: &str = "*";
 
 /// What is wrong, and what to write instead.
 type Trouble = (String, String);
@@ -136,6 +145,16 @@ fn read_one(spec: &mut Spec, key: &str, value: &str, prefix: &str) -> Vec<Troubl
         Reader::Names(take) => {
             read_names(spec.sites.entry(word.to_owned()).or_default(), value, *take)
         }
+        Reader::Uses if word.is_empty() && value == ALL => {
+            spec.proxy.uses_all = true;
+            Vec::new()
+        }
+        Reader::Uses if word.is_empty() => {
+            let site = spec.sites.entry(String::new()).or_default();
+            read_names(site, value, |site, host| {
+                site.uses.insert(host);
+            })
+        }
         Reader::Site(read) => {
             let site = spec.sites.entry(word.to_owned()).or_default();
             let wrong = |problem: String| {
@@ -149,12 +168,8 @@ fn read_one(spec: &mut Spec, key: &str, value: &str, prefix: &str) -> Vec<Troubl
             site.spoiled |= problem.is_some();
             problem.into_iter().collect()
         }
-        Reader::Consumer(_) if !word.is_empty() => {
-            vec![(
-                "it is about the container, not about one of its sites".to_owned(),
-                format!("write {prefix}.{bare}"),
-            )]
-        }
+        Reader::Consumer(_) if !word.is_empty() => vec![about_all(bare, prefix)],
+        Reader::Uses => vec![about_all(bare, prefix)],
         Reader::Consumer(read) => {
             let wrong = |problem: String| {
                 let remedy = format!(
@@ -168,6 +183,13 @@ fn read_one(spec: &mut Spec, key: &str, value: &str, prefix: &str) -> Vec<Troubl
             problem.into_iter().collect()
         }
     }
+}
+
+fn about_all(key: &str, prefix: &str) -> Trouble {
+    (
+        "it is about the container, not about one of its sites".to_owned(),
+        format!("write {prefix}.{key}"),
+    )
 }
 
 /// `site.WORD.KEY` as its word and its key; a plain key has no word.
@@ -264,7 +286,7 @@ const CONTRADICTIONS: &[Contradiction] = &[
     Contradiction {
         is_in: |site| {
             let is_told = site.wish != CertificateSpec::default() || !site.names.is_empty();
-            site.tls == Tls::Off && is_told
+            site.tls == Tls::Off && is_told && site.uses.is_empty()
         },
         key: "tls",
         problem: "labels say something of a certificate that there is none of",
@@ -273,7 +295,7 @@ const CONTRADICTIONS: &[Contradiction] = &[
     Contradiction {
         is_in: |site| {
             let is_shared = site.wish.certificate.is_some();
-            let hosts = site.hosts.len() + site.redirects.len();
+            let hosts = site.hosts.len() + site.redirects.len() + site.uses.len();
             !site.names.is_empty() && !is_shared && hosts > 1
         },
         key: "names",
@@ -281,10 +303,10 @@ const CONTRADICTIONS: &[Contradiction] = &[
         remedy: "add certificate, which puts them all on one",
     },
     Contradiction {
-        is_in: |site| site.hosts.is_empty() && !site.names.is_empty(),
+        is_in: |site| site.hosts.is_empty() && site.uses.is_empty() && !site.names.is_empty(),
         key: "names",
         problem: "there is no host whose certificate they could be on",
-        remedy: "add host",
+        remedy: "add host, or use",
     },
     Contradiction {
         is_in: |site| site.first.is_none() && !site.redirects.is_empty(),

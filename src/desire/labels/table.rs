@@ -9,13 +9,14 @@ use super::{
     },
     LabelRow, Reader,
     values::{
-        buffers, exec_words, file, folder, hsts, one_of, port, profile, realm, reload, served_path,
-        set, size, text, timeout, truth, words_of,
+        buffers, exec_words, file, folder, hsts, key_mode, one_of, port, profile, realm, reload,
+        served_path, set, size, text, timeout, truth, words_of,
     },
     words,
 };
 use crate::values::{
-    Block, CaError, CertificateName, ChallengeTypeError, Issuer, KeyTypeError, NameError, Owner,
+    Block, CaError, CertificateName, ChallengeTypeError, Issuer, KeyTypeError, Layout, NameError,
+    Owner, ProbePort,
 };
 
 /// Every label there is.
@@ -281,8 +282,8 @@ pub const LABELS: &[LabelRow] = &[
     LabelRow {
         key: "kind",
         syntax: "a row of the kinds table",
-        default: "none: the container is not configured",
-        doc: "makes the container a server that quaymaster configures and reloads",
+        default: "none: the container is not configured; generic where it has the label use",
+        doc: "makes the container a server that quaymaster configures, or gives certificates, and reloads",
         example: "nginx",
         read: Reader::Consumer(|spec, value| {
             (spec.is_server, spec.kind) = (true, kind(value));
@@ -290,6 +291,38 @@ pub const LABELS: &[LabelRow] = &[
             spec.kind
                 .map(|_| ())
                 .ok_or_else(|| format!("there is no such kind of server, only {kinds}"))
+        }),
+    },
+    LabelRow {
+        key: "use",
+        syntax: "hosts, separated by commas or blanks, or *",
+        default: "none; a proxy gets the certificates of its sites all the same",
+        doc: "names that the server needs certificates for. Those that no container serves are obtained all the same, and \
+              the proxies answer the CA's challenges for them. Labels such as certificate, ca and key-type on the server \
+              are about them; certificate=WORD puts them on one certificate of that name, so that the names of files \
+              stay when the host changes. *: the certificates of all names of its own Compose project",
+        example: "mqtt.example",
+        read: Reader::Uses,
+    },
+    LabelRow {
+        key: "files",
+        syntax: "a whole path",
+        default: "as its kind has it; where it mounts the folder of the setting certificates, it reads live/ there",
+        doc: "the folder in the server where certificates go; it must be on a volume that quaymaster mounts too",
+        example: "/mosquitto/certs",
+        read: Reader::Consumer(|spec, value| set(&mut spec.proxy.files, folder(value))),
+    },
+    LabelRow {
+        key: "layout",
+        syntax: "a row of the layouts table, or pairs such as fullchain=tls.crt, privkey=tls.key",
+        default: "as its kind has it",
+        doc: "the files in which the server reads a certificate. In pairs, cert, chain, fullchain, privkey and combined (all \
+              in one file) are what there is, and NAME in a file's name stands for the certificate's. A layout without \
+              NAME has room for one certificate",
+        example: "fullchain=tls.crt, privkey=tls.key",
+        read: Reader::Consumer(|spec, value| {
+            let layout = Layout::parse(value).map_err(|error| error.to_string());
+            set(&mut spec.proxy.layout, layout.map(Some))
         }),
     },
     LabelRow {
@@ -354,9 +387,36 @@ pub const LABELS: &[LabelRow] = &[
         }),
     },
     LabelRow {
+        key: "mode",
+        syntax: "a mode in octal digits that lets nobody but owner and group read",
+        default: "0600",
+        doc: "the mode of those files of the server's certificates that hold a key; all others have 0644",
+        example: "0640",
+        read: Reader::Consumer(|spec, value| set(&mut spec.proxy.mode, key_mode(value).map(Some))),
+    },
+    LabelRow {
+        key: "probe",
+        syntax: "ports, separated by commas or blanks, each perhaps with /smtp, /imap or /pop3",
+        default: "as its kind has it",
+        doc: "where the server shows its certificate, inside: after a reload each of these ports must show the new one on a \
+              new connection; with a protocol, after its STARTTLS. Without the label, the usual ports of the kind on which \
+              the server listens",
+        example: "8883, 587/smtp",
+        read: Reader::Consumer(|spec, value| {
+            let ports = words_of(value).map(ProbePort::parse);
+            let ports: Result<Vec<_>, _> = ports.collect();
+            let ports = ports.map_err(|error| error.to_string())?;
+            match ports.is_empty() {
+                true => Err("it names no port".to_owned()),
+                false => set(&mut spec.proxy.probes, Ok(Some(ports))),
+            }
+        }),
+    },
+    LabelRow {
         key: "owner",
         syntax: "a user's number, or USER:GROUP in numbers",
-        default: "the user that the container runs as, where that is a number",
+        default: "the user that the container runs as, where that is a number; with the label use, first the owner of the \
+                  folder of files, where that is not root, and last the user of the kind",
         doc: "who owns the keys that the server is given. A server that begins as root reads them anyway",
         example: "33:33",
         read: Reader::Consumer(|spec, value| {
@@ -370,7 +430,7 @@ pub const LABELS: &[LabelRow] = &[
     LabelRow {
         key: "reload",
         syntax: "a signal, by name or number, exec WORDS…, restart or none",
-        default: "as its kind has it, HUP for nginx",
+        default: "as its kind has it, HUP for nginx; none for generic",
         doc: "what makes the server read its files again: a signal to its first process, words that are run in it (split \
               as a shell splits them, nothing expanded; needs the right exec), a restart of its container (needs the \
               right restart); none: it is not told, and reads them when it starts",

@@ -9,7 +9,7 @@ use crate::{
         tests::{container, proxy, rules as label_rules, snapshot, usual_issuance},
     },
     fixtures::{held, plan_rules},
-    observe::{HeldCertificate, Progress, Refused, Shelf, Source},
+    observe::{CertificateVersion, HeldCertificate, Progress, Refused, Shelf, Source},
     values::{CertificateName, Host},
 };
 
@@ -509,7 +509,11 @@ fn the_older_file_gets_ours_renewed_while_a_server_refuses_the_users_under_any_n
             renewed.digest,
             "{case}"
         );
-        let delivered = (!is_shared).then_some((name(HOST), renewed.digest));
+        let version = CertificateVersion {
+            of: name(HOST),
+            digest: renewed.digest,
+        };
+        let delivered = (!is_shared).then_some((name(HOST), version));
         assert_eq!(deploy.deliver, delivered.into_iter().collect(), "{case}");
         let observed = foresee(&observed, &next, NOW);
         assert_eq!(planned(&observed).actions, [], "{case}");

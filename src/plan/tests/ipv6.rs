@@ -236,7 +236,7 @@ fn a_site_that_is_refused_is_not_tried_again_because_its_proxy_was_started() {
 fn containers_with_nothing_but_an_ipv6_address_are_served_and_asked_for_by_it() {
     let desired = desired([ipv6_alone(proxy(), 3), ipv6_alone(shop(), 4)]);
     let consumer = desired.consumers.values().next().expect("the proxy");
-    let reach = consumer.reach.expect("it is on our network");
+    let reach = consumer.reach().expect("it is on our network");
     assert_eq!(reach.https.to_string(), "[fd00::3]:443");
     // Nothing could be seen of one that does not listen there.
     let first = deployed(planned(&desired, &fresh(&desired), START));

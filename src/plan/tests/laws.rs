@@ -4,8 +4,8 @@ use proptest::{collection::vec, prelude::*};
 
 use super::{refusals::Refusing, *};
 use crate::{
-    desire::LabelRules,
-    fixtures::held,
+    desire::{CertificateFolder, LabelRules},
+    fixtures::{held, volume},
     observe::{HeldCertificate, Shelf},
 };
 
@@ -22,6 +22,11 @@ enum Happening {
     },
     Proxy {
         runs: bool,
+    },
+    /// A server that gets certificates alone, and for which names.
+    Broker {
+        runs: bool,
+        uses: usize,
     },
     Later {
         minutes: u32,
@@ -48,6 +53,9 @@ enum Happening {
 /// Folders in which the user puts certificates, and what these are for.
 const CALLED: [&str; 3] = ["a.example", "b.example", "corp"];
 const COVERED: [&str; 3] = ["a.example", "b.example", "*.example"];
+
+/// Names that a server asks certificates for, be they served or not.
+const USED: [&str; 4] = ["a.example", "b.example u.example", "u.example", "*"];
 
 /// The host whose site the proxy of the simulated world refuses.
 const REFUSED: &str = "d.example";
@@ -111,6 +119,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         }),
         (4u8..8).prop_map(|number| Happening::Gone { number }),
         any::<bool>().prop_map(|runs| Happening::Proxy { runs }),
+        (any::<bool>(), 0..USED.len()).prop_map(|(runs, uses)| Happening::Broker { runs, uses }),
         (1u32..200_000).prop_map(|minutes| Happening::Later { minutes }),
         (0..CALLED.len(), 0..COVERED.len(), 1u32..60).prop_map(|(called, covers, days)| {
             Happening::Provided {
@@ -127,6 +136,23 @@ fn happening() -> impl Strategy<Value = Happening> {
 
 fn called_so(number: usize) -> CertificateName {
     CertificateName::parse(CALLED[number]).expect("a name")
+}
+
+/// A broker of this layout.
+fn broker(layout: &str) -> Bearer {
+    let mut broker = container("queue", 20)
+        .label("kind", "mosquitto")
+        .label("layout", layout)
+        .label("use", USED[0]);
+    broker.mounts = vec![volume("state", "/mosquitto/certs", false)];
+    broker
+}
+
+fn is_flat(broker: &Consumer) -> bool {
+    match &broker.certificates {
+        CertificateFolder::Delivered(delivery) => delivery.layout.is_for_one(),
+        CertificateFolder::Shared { .. } => false,
+    }
 }
 
 struct World {
@@ -156,7 +182,7 @@ impl World {
         };
         let snapshot = Snapshot {
             own: Some(own()),
-            ..snapshot([proxy()])
+            ..snapshot([proxy(), broker("certbot")])
         };
         let mut observed = fresh(&desire(&snapshot, &rules));
         // From a time when it took that site.
@@ -236,6 +262,14 @@ impl World {
                     .values_mut()
                     .find(|c| c.name.as_str() == "proxy");
                 Rc::make_mut(proxy.expect("it is always there")).state = state(*runs);
+            }
+            Happening::Broker { runs, uses } => {
+                let mut broker = broker("flat");
+                broker.state = state(*runs);
+                let broker = broker.label("use", USED[*uses]);
+                self.snapshot
+                    .bearers
+                    .insert(broker.name.clone(), broker.into());
             }
             Happening::Provided {
                 called,
@@ -399,7 +433,8 @@ proptest! {
         let desired = world.desired();
         let rested = world.proxy.settle_with(&world.templates, &desired, world.observed.clone(), world.now);
         // What is refused is held back, and nothing else is.
-        for consumer in desired.consumers.values().filter(|consumer| consumer.running) {
+        let proxies = desired.consumers.values().filter(|consumer| consumer.proxy.is_some());
+        for consumer in proxies.filter(|consumer| consumer.running) {
             let installed = &rested.installed[&consumer.name];
             let served: BTreeSet<_> = installed.files.keys().collect();
             for host in consumer.sites.keys() {
@@ -416,6 +451,18 @@ proptest! {
                 let leads_to = installed.files.get(&site_file(host)).map(|file| &*file.leads_to).unwrap_or_default();
                 let own = site.leads_to();
                 prop_assert!(leads_to.iter().all(|address| own.contains(address)), "{}: {:?}", host, installed);
+            }
+        }
+        // Each server has a certificate for each name that it asks for and that one is there for, under the same name always.
+        let mut servers = desired.consumers.values().filter(|consumer| consumer.proxy.is_none());
+        if let Some(broker) = servers.next() {
+            let given = &rested.installed[&broker.name].certificates;
+            for (host, used) in &broker.uses {
+                let mut all = rested.held.values().chain(rested.provided.values());
+                let is_there = all.any(|held| held.covers(host) && held.is_valid_at(world.now));
+                let others = broker.uses.values().any(|other| other.certificate < used.certificate);
+                let has_room = !is_flat(broker) || !others;
+                prop_assert!(!(is_there && has_room) || given.contains_key(&used.certificate), "{host}: {given:?}");
             }
         }
         // No crash loop exceeds a CA's limits: five failures a name and hour, and far fewer a day.
@@ -513,6 +560,11 @@ fn value() -> impl Strategy<Value = String> {
         "10.0.0.0/8",
         "::1",
         "nginx",
+        "mosquitto",
+        "flat",
+        "fullchain=a, privkey=b",
+        "0640",
+        "*",
         "proxy",
         "*.",
         "server { listen 81; evil; }",

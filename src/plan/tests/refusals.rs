@@ -333,10 +333,11 @@ impl Refusing {
     /// What is observed after a deployment was refused and taken back.
     fn refuse(&self, mut observed: Observed, deploy: &Deploy, now: Timestamp) -> Observed {
         let mut there = self.journal[&deploy.consumer.name].clone();
-        there.files.insert(
-            deploy.back.file.clone(),
-            InstalledFile::read(deploy.back.text.as_bytes()).expect("it is ours"),
-        );
+        let mark = deploy.back.shown_by.iter();
+        there.files.extend(mark.map(|(file, text)| {
+            let read = InstalledFile::read(text.as_bytes());
+            (file.clone(), read.expect("it is ours"))
+        }));
         let again = SeenAgain {
             at: now,
             took: Duration::ZERO,

@@ -48,7 +48,10 @@ pub(super) fn tell_files(facts: &Inspection<'_>, proxy: &Consumer, told: &mut Fi
 fn tell_file(facts: &Inspection<'_>, proxy: &Consumer, installed: &Installed, told: &mut Findings) {
     let name = &proxy.name;
     let file = plan::site_file(facts.host);
-    let theirs = proxy.config.theirs.join(file.as_str());
+    let Some(config) = proxy.config() else {
+        return;
+    };
+    let theirs = config.theirs.join(file.as_str());
     match proxy
         .sites
         .get(facts.host)
@@ -170,6 +173,9 @@ fn tell_mark(
     mark: &Result<String, String>,
     told: &mut Findings,
 ) {
+    let Some(settings) = &proxy.proxy else {
+        return;
+    };
     let name = &proxy.name;
     let installed = facts.observed.installed.get(name);
     let generation = installed.map_or(0, |installed| installed.generation);
@@ -180,7 +186,7 @@ fn tell_mark(
                 "seen now",
                 format!(
                     "{name} answers on port {} with generation {mark}",
-                    proxy.http_port
+                    settings.http_port
                 ),
             );
         }
@@ -197,7 +203,7 @@ fn tell_mark(
             format!("{name} does not serve what quaymaster writes"),
             format!(
                 "does it include {}/*.conf? {logs}",
-                proxy.config.theirs.display()
+                settings.config.theirs.display()
             ),
         ),
         Err(problem) => told.problem(
@@ -205,7 +211,7 @@ fn tell_mark(
             format!("{name}: {problem}"),
             format!(
                 "is it a server that listens on port {}? {logs}",
-                proxy.http_port
+                settings.http_port
             ),
         ),
     }
@@ -218,7 +224,8 @@ fn tell_serial(
     told: &mut Findings,
 ) {
     let site = proxy.sites.get(facts.host);
-    let (Some(seen), Some(site)) = (seen, site.filter(|site| site.certificate.is_some())) else {
+    let site = site.filter(|site| site.certificate.is_some());
+    let (Some(seen), Some(site), Some(settings)) = (seen, site, &proxy.proxy) else {
         return;
     };
     let name = &proxy.name;
@@ -233,7 +240,7 @@ fn tell_serial(
                 "seen now",
                 format!(
                     "{name} shows the certificate {serial} on port {}",
-                    proxy.https_port
+                    settings.https_port
                 ),
             );
         }

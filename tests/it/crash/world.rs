@@ -19,7 +19,7 @@ use quaymaster::{
     observe::Subject,
     plan::next_try,
     ports::{Attempts, Clock, Page, Probe},
-    values::{Host, Retry},
+    values::{Host, Protocol, Retry},
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -239,7 +239,10 @@ impl World {
     /// The serial number of the certificate that nginx shows for a host.
     pub async fn serial(&self, host: &str) -> Result<String, String> {
         let host = Host::parse(host).unwrap();
-        let served = self.probe.certificate(self.https, &host).await;
+        let served = self
+            .probe
+            .certificate(self.https, Protocol::Tls, &host)
+            .await;
         served
             .map(|served| served.serial)
             .map_err(|error| error.to_string())

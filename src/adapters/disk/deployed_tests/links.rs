@@ -64,7 +64,8 @@ impl Swapped {
         let mut proxy = consumer();
         let mount = proxy.place.config.clone();
         let config = SharedPath::beneath(&mount, mount.join("conf.d"));
-        proxy.shared = [config.clone(), config.join("certificates")];
+        proxy.shared = config.clone();
+        proxy.delivery = delivery(config.join("certificates"), "certbot");
         let first = store(&proxy.place.folders, "shop.example").digest;
         let mut swapped = Self {
             elsewhere: proxy.place.state.join("elsewhere"),
@@ -91,7 +92,11 @@ impl Swapped {
         let change = Change {
             write: &write,
             remove: &[file("quaymaster-gone.conf")].into(),
-            deliver: &[(name("shop.example"), self.digests[1])].into(),
+            deliver: &[(
+                name("shop.example"),
+                version("shop.example", self.digests[1]),
+            )]
+            .into(),
         };
         let proven = Installed {
             certificates: [(name("shop.example"), self.digests[1])].into(),

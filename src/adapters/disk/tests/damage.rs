@@ -6,7 +6,8 @@ use nix::{sys::stat::Mode, unistd::mkfifo};
 
 use super::*;
 use crate::{
-    observe::Shelf,
+    adapters::disk::deployed_tests,
+    observe::{CertificateVersion, Shelf},
     ports::{Change, ConsumerFolders},
     values::ContainerName,
 };
@@ -355,11 +356,12 @@ fn the_users_certificates_are_read_as_they_lie_and_delivered_from_there() {
         ]
     );
     let folder = place.config.join("certificates");
-    let (config, certificates) = (place.shared(), place.shared().join("certificates"));
+    let config = place.shared();
+    let certificates = deployed_tests::delivery(config.join("certificates"), "certbot");
     let consumer = ContainerName::parse("proxy").expect("a name");
     let at = crate::ports::ConsumerPlace {
         consumer: &consumer,
-        config: &config,
+        config: Some(&config),
         certificates: Some(&certificates),
         owner: None,
     };
@@ -379,7 +381,13 @@ fn the_users_certificates_are_read_as_they_lie_and_delivered_from_there() {
         let (write, remove, deliver) = (
             BTreeMap::new(),
             BTreeSet::new(),
-            BTreeMap::from([(name(host), digest)]),
+            BTreeMap::from([(
+                name(host),
+                CertificateVersion {
+                    of: name(host),
+                    digest,
+                },
+            )]),
         );
         let change = Change {
             write: &write,

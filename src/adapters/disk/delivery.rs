@@ -1,0 +1,299 @@
+//! Copies of certificates in a folder of a server's. Each version is a folder of its own, whole and on the disk before
+//! anything leads to it; one link that is replaced in one rename chooses which one is read. So whoever holds that folder
+//! open never sees half a pair.
+
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    consumers::FOLDER_MODE,
+    deployed::Tidy,
+    files::{Durability, PUBLIC},
+    shared::SharedFolder,
+    version::Version,
+};
+use crate::{
+    desire::Delivery,
+    ports::{ConsumerPlace, DiskError},
+    values::{CertificateName, Digest, Owner, Piece},
+};
+
+/// Where versions lie, beside the links to them.
+const VERSIONS: &str = ".versions";
+
+/// The link that chooses the version, where files have no folder of their certificate's name.
+const CURRENT: &str = ".current";
+
+/// What a file of the user's is called that was in the place of ours.
+const SET_ASIDE: &str = ".before-quaymaster";
+
+/// The certificates in a server's folder.
+pub(super) struct Copies<'a> {
+    delivery: &'a Delivery,
+    owner: Option<Owner>,
+}
+
+impl<'a> Copies<'a> {
+    /// None where the server reads our own folder.
+    pub fn of(place: &ConsumerPlace<'a>) -> Result<Option<Self>, DiskError> {
+        let Some(delivery) = place.certificates else {
+            return Ok(None);
+        };
+        let of_folder = match delivery.is_owner_of_folder {
+            true => SharedFolder::open(&delivery.folder.ours)?
+                .map(|folder| folder.owner())
+                .transpose()?
+                .filter(|owner| owner.user != 0),
+            false => None,
+        };
+        let owner = of_folder.or(place.owner);
+        Ok(Some(Self { delivery, owner }))
+    }
+
+    /// The certificates to which a link of ours leads, whole, with keys that their reader owns.
+    pub fn given(&self) -> Result<BTreeMap<CertificateName, Digest>, DiskError> {
+        let Some(folder) = SharedFolder::open(&self.delivery.folder.ours)? else {
+            return Ok(BTreeMap::new());
+        };
+        let Some(versions) = folder.folder(VERSIONS)? else {
+            return Ok(BTreeMap::new());
+        };
+        let names = versions.entries()?.into_iter();
+        let names = names.filter_map(|entry| CertificateName::parse(entry).ok());
+        let given = names.filter_map(|name| {
+            let target = folder.link_target(&self.link(&name))?;
+            let word = target.file_name()?.to_str()?;
+            let digest = Digest::try_from(word.split('-').next()?.to_owned()).ok()?;
+            let is_ours = target == self.version_path(&name, digest);
+            // One that can't be opened, or not without following a link, is not delivered.
+            let opened = |above: SharedFolder, name: &str| above.folder(name).ok().flatten();
+            let of_name = versions.folder(name.as_str()).ok()??;
+            let version = opened(of_name, word)?;
+            let is_given =
+                is_ours && self.is_whole(&version, &name) && self.is_shown(&folder, &name);
+            is_given.then_some((name, digest))
+        });
+        Ok(given.collect())
+    }
+
+    /// Whether each file of a version is there as its reader needs it.
+    fn is_whole(&self, version: &SharedFolder, name: &CertificateName) -> bool {
+        self.delivery.layout.files(name).all(|(file, piece)| {
+            let is_owned = || {
+                let owner = self.owner.filter(|_| piece.has_key());
+                owner.is_none_or(|owner| version.is_owned_by(&file, owner))
+            };
+            version.is_file(&file) && version.has_mode(&file, self.mode(piece)) && is_owned()
+        })
+    }
+
+    /// Whether each file is found by the name that the server reads.
+    fn is_shown(&self, folder: &SharedFolder, name: &CertificateName) -> bool {
+        let mut links = self.links(name);
+        links.all(|(file, target)| folder.link_target(&file) == Some(target))
+    }
+
+    /// Copies a version to where no link leads yet.
+    pub fn stage(
+        &self,
+        name: &CertificateName,
+        digest: Digest,
+        version: &Version,
+    ) -> Result<(), DiskError> {
+        const NEW: &str = ".new";
+        let versions = self.delivery.folder.ours.join(VERSIONS).join(name.as_str());
+        let versions = SharedFolder::made(&versions, FOLDER_MODE)?;
+        let word = self.version_word(digest);
+        if let Some(there) = versions.folder(&word)? {
+            if self.is_whole(&there, name) {
+                return Ok(());
+            }
+            return self.give(&there, name);
+        }
+        versions.remove_folder(NEW)?;
+        let making = versions.made_folder(NEW, FOLDER_MODE)?;
+        for (file, piece) in self.delivery.layout.files(name) {
+            let text = piece_of(version, piece);
+            making.create(&file, text.as_bytes(), self.mode(piece), Durability::Synced)?;
+        }
+        if let Some((file, text, mode)) = version.marker() {
+            making.create(file, text.as_bytes(), mode, Durability::Synced)?;
+        }
+        self.give(&making, name)?;
+        versions.put_folder(NEW, &word)
+    }
+
+    /// Gives what holds a key to whoever reads it, with the mode that it is to have.
+    fn give(&self, version: &SharedFolder, name: &CertificateName) -> Result<(), DiskError> {
+        for (file, piece) in self.delivery.layout.files(name) {
+            version.set_mode(&file, self.mode(piece))?;
+            if let Some(owner) = self.owner.filter(|_| piece.has_key()) {
+                version.give(&file, owner)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn mode(&self, piece: Piece) -> u32 {
+        match piece.has_key() {
+            true => self.delivery.key_mode,
+            false => PUBLIC,
+        }
+    }
+
+    /// Where the link leads that chooses the version; none where there is no link.
+    pub fn chosen(&self, name: &CertificateName) -> Result<Option<PathBuf>, DiskError> {
+        let folder = SharedFolder::open(&self.delivery.folder.ours)?;
+        Ok(folder.and_then(|folder| folder.link_target(&self.link(name))))
+    }
+
+    /// Has a version read in place of another. Files of the user's in the place of links to it are set aside first.
+    pub fn choose(&self, name: &CertificateName, digest: Digest) -> Result<(), DiskError> {
+        let folder = SharedFolder::opened(&self.delivery.folder.ours)?;
+        folder.switch_link(&self.link(name), &self.version_path(name, digest))?;
+        for (file, target) in self.links(name) {
+            match folder.link_target(&file) {
+                Some(there) if there == target => {}
+                Some(_) => folder.switch_link(&file, &target)?,
+                None => {
+                    folder.set_aside(&file, &format!("{file}{SET_ASIDE}"))?;
+                    folder.switch_link(&file, &target)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the version read again that was read before; nothing where there was none.
+    pub fn choose_again(
+        &self,
+        name: &CertificateName,
+        target: Option<&Path>,
+    ) -> Result<(), DiskError> {
+        let link = self.link(name);
+        match target {
+            Some(target) => {
+                SharedFolder::opened(&self.delivery.folder.ours)?.switch_link(&link, target)
+            }
+            None => match SharedFolder::open(&self.delivery.folder.ours)? {
+                Some(folder) => self.hide(&folder, name),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// Takes the links of a certificate away, and puts what they took the place of back.
+    fn hide(&self, folder: &SharedFolder, name: &CertificateName) -> Result<(), DiskError> {
+        for (file, target) in self.links(name) {
+            if folder.link_target(&file) == Some(target) {
+                folder.remove(&file)?;
+                folder.put_back(&format!("{file}{SET_ASIDE}"), &file)?;
+            }
+        }
+        folder.remove(self.link(name))
+    }
+
+    /// Takes away versions of certificates that no link leads to, and all of those that are not given any more.
+    pub fn tidy(&self, tidy: &Tidy) -> Result<(), DiskError> {
+        let folder = SharedFolder::open(&self.delivery.folder.ours)?;
+        let Some(folder) = folder.filter(|_| !tidy.is_empty()) else {
+            return Ok(());
+        };
+        let versions = folder.folder(VERSIONS)?;
+        tidy.iter().try_for_each(|(name, given)| {
+            if given.is_none() {
+                self.hide_unless_another_has_it(&folder, name)?;
+            }
+            let tidied = |versions: &SharedFolder| self.tidy_versions(versions, name, *given);
+            versions.as_ref().map_or(Ok(()), tidied)
+        })
+    }
+
+    /// Files without a certificate's name in theirs may be another's by now.
+    fn hide_unless_another_has_it(
+        &self,
+        folder: &SharedFolder,
+        name: &CertificateName,
+    ) -> Result<(), DiskError> {
+        let its_versions = Path::new(VERSIONS).join(name.as_str());
+        let chosen = folder.link_target(&self.link(name));
+        let is_its_own = chosen.is_none_or(|target| target.starts_with(&its_versions));
+        match is_its_own {
+            true => self.hide(folder, name),
+            false => Ok(()),
+        }
+    }
+
+    fn tidy_versions(
+        &self,
+        versions: &SharedFolder,
+        name: &CertificateName,
+        given: Option<Digest>,
+    ) -> Result<(), DiskError> {
+        let Some(word) = given.map(|digest| self.version_word(digest)) else {
+            return versions.remove_folder(name.as_str());
+        };
+        let Some(versions) = versions.folder(name.as_str())? else {
+            return Ok(());
+        };
+        let entries = versions.entries()?.into_iter();
+        let mut old = entries.filter(|entry| *entry != word);
+        old.try_for_each(|entry| versions.remove_folder(&entry))
+    }
+
+    /// The link that chooses the version.
+    fn link(&self, name: &CertificateName) -> String {
+        let layout = &self.delivery.layout;
+        match (layout.has_folders(), layout.is_for_one()) {
+            (true, _) => name.as_str().to_owned(),
+            (false, true) => CURRENT.to_owned(),
+            (false, false) => format!("{CURRENT}-{name}"),
+        }
+    }
+
+    /// The links by which the server finds files, with where each leads, where they have no folder of their own.
+    fn links(&self, name: &CertificateName) -> impl Iterator<Item = (String, PathBuf)> {
+        let above = PathBuf::from(self.link(name));
+        let files = self.delivery.layout.files(name);
+        files
+            .filter(|_| !self.delivery.layout.has_folders())
+            .map(move |(file, _)| (file.clone(), above.join(file)))
+    }
+
+    /// Where a version lies, seen from the folder with the links.
+    fn version_path(&self, name: &CertificateName, digest: Digest) -> PathBuf {
+        let versions = Path::new(VERSIONS).join(name.as_str());
+        versions.join(self.version_word(digest))
+    }
+
+    /// What the folder of a version is called: the same certificate in another layout is another one.
+    fn version_word(&self, digest: Digest) -> String {
+        match self.delivery.layout.has_folders() {
+            true => digest.to_string(),
+            false => {
+                let layout = Digest::of(self.delivery.layout.to_string());
+                format!("{digest}-{}", layout.short())
+            }
+        }
+    }
+}
+
+/// What a file of this content holds.
+fn piece_of(version: &Version, piece: Piece) -> Cow<'_, str> {
+    let file = match piece {
+        Piece::Combined => {
+            let key = version.privkey.expose().trim_end();
+            return format!("{key}\n{}", version.fullchain).into();
+        }
+        Piece::Certificate => "cert.pem",
+        Piece::Chain => "chain.pem",
+        Piece::Fullchain => "fullchain.pem",
+        Piece::PrivateKey => "privkey.pem",
+    };
+    let files = version.files().into_iter();
+    let found = files.into_iter().find(|(name, ..)| *name == file);
+    found.map(|(_, text, _)| text).unwrap_or_default()
+}

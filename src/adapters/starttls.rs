@@ -1,0 +1,108 @@
+//! What is said to a mail server before TLS begins, and after it.
+
+use std::io;
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::values::Protocol;
+
+/// A line of any of these protocols is shorter: RFC 5321 has 512 bytes, RFC 9051 leaves it open.
+const LONGEST_LINE: usize = 8 * 1024;
+
+/// So many lines are no greeting any more.
+const MOST_LINES: usize = 100;
+
+/// Has the server ready for TLS.
+///
+/// # Errors
+/// In the server's words where it does not do that.
+pub(super) async fn begin(stream: &mut TcpStream, protocol: Protocol) -> io::Result<()> {
+    match protocol {
+        Protocol::Tls => Ok(()),
+        Protocol::Smtp => {
+            smtp_reply(stream, "220").await?;
+            say(stream, "EHLO quaymaster.invalid").await?;
+            smtp_reply(stream, "250").await?;
+            say(stream, "STARTTLS").await?;
+            smtp_reply(stream, "220").await
+        }
+        Protocol::Imap => {
+            expect(&line(stream).await?, "* OK")?;
+            say(stream, "a STARTTLS").await?;
+            // Anything may be told before the answer.
+            for _ in 0..MOST_LINES {
+                let told = line(stream).await?;
+                if !told.starts_with("* ") {
+                    return expect(&told, "a OK");
+                }
+            }
+            Err(other("it tells more than it is asked for"))
+        }
+        Protocol::Pop3 => {
+            expect(&line(stream).await?, "+OK")?;
+            say(stream, "STLS").await?;
+            expect(&line(stream).await?, "+OK")
+        }
+    }
+}
+
+/// Takes leave: a server tells in its log who does not.
+pub(super) async fn end(stream: &mut (impl AsyncWrite + Unpin), protocol: Protocol) {
+    let word = match protocol {
+        Protocol::Tls => return,
+        Protocol::Smtp | Protocol::Pop3 => "QUIT",
+        Protocol::Imap => "a LOGOUT",
+    };
+    // What was looked for was seen: one that is gone by now has nothing to write down.
+    let _ = say(stream, word).await;
+}
+
+/// All lines of an SMTP reply.
+///
+/// <https://www.rfc-editor.org/rfc/rfc5321#section-4.2.1>
+async fn smtp_reply(stream: &mut (impl AsyncRead + Unpin), code: &str) -> io::Result<()> {
+    for _ in 0..MOST_LINES {
+        let told = line(stream).await?;
+        expect(&told, code)?;
+        if told.as_bytes().get(code.len()) != Some(&b'-') {
+            return Ok(());
+        }
+    }
+    Err(other("its greeting does not end"))
+}
+
+fn expect(told: &str, begins: &str) -> io::Result<()> {
+    match told.starts_with(begins) {
+        true => Ok(()),
+        false => {
+            let told: String = told.chars().filter(|c| !c.is_control()).take(200).collect();
+            Err(other(format!(
+                "it says {told:?} where {begins:?} is expected"
+            )))
+        }
+    }
+}
+
+async fn say(stream: &mut (impl AsyncWrite + Unpin), words: &str) -> io::Result<()> {
+    stream.write_all(format!("{words}\r\n").as_bytes()).await?;
+    stream.flush().await
+}
+
+/// One line, byte by byte: what follows it may be TLS.
+async fn line(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<String> {
+    let mut line = Vec::new();
+    loop {
+        match stream.read_u8().await? {
+            b'\n' => return Ok(String::from_utf8_lossy(&line).into_owned()),
+            _ if line.len() == LONGEST_LINE => return Err(other("its line does not end")),
+            byte => line.push(byte),
+        }
+    }
+}
+
+fn other(problem: impl Into<String>) -> io::Error {
+    io::Error::other(problem.into())
+}

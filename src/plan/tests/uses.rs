@@ -1,0 +1,247 @@
+//! Servers that get certificates and no configuration.
+
+use super::*;
+use crate::{
+    desire::LabelRules,
+    fixtures::{held, volume},
+    observe::{HeldCertificate, Refused, Shelf, Source},
+    plan::Tell,
+};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const OBTAIN: &str = "obtain mqtt.example --challenge http-01 --webroot /edge/challenge";
+const DELIVER: &str = "deliver mqtt.example --into /state";
+
+fn broker() -> Bearer {
+    let mut broker = container("mqtt", 5)
+        .label("kind", "mosquitto")
+        .label("use", "mqtt.example");
+    broker.mounts = vec![volume("state", "/mosquitto/certs", false)];
+    broker
+}
+
+fn name(word: &str) -> CertificateName {
+    CertificateName::parse(word).expect("a name")
+}
+
+fn mqtt() -> ContainerName {
+    ContainerName::parse("mqtt").expect("a name")
+}
+
+/// What is done for the broker and its certificate alone.
+fn told_of_mqtt(desired: &Desired, observed: &Observed, now: Timestamp) -> Vec<String> {
+    let mut told = told(desired, observed, now);
+    told.retain(|step| step.contains("mqtt") || step.contains("/state"));
+    told
+}
+
+fn settled_broker() -> (Desired, Observed) {
+    let desired = desired([proxy(), broker()]);
+    let observed = settled(&desired, fresh(&desired), START);
+    (desired, observed)
+}
+
+fn given(observed: &Observed) -> &BTreeMap<CertificateName, Digest> {
+    &observed.installed[&mqtt()].certificates
+}
+
+#[test]
+fn a_server_gets_its_certificate_once_the_proxies_answered_for_it() {
+    let desired = desired([proxy(), broker()]);
+    let mut observed = fresh(&desired);
+    let mut all = Vec::new();
+    for _ in 0..8 {
+        all.extend(told_of_mqtt(&desired, &observed, START));
+        observed = foresee(&observed, &planned(&desired, &observed, START), START);
+    }
+    let delivered = [DELIVER, "signal mqtt HUP", "prove mqtt"];
+    let at_once = [&["self-sign mqtt.example"], &delivered[..]].concat();
+    assert_eq!(all, [&at_once[..], &[OBTAIN], &delivered].concat());
+    let digest = observed.held[&name("mqtt.example")].digest;
+    assert_eq!(*given(&observed), [(name("mqtt.example"), digest)].into());
+}
+
+#[test]
+fn a_renewal_is_delivered_with_one_signal_and_its_serial_is_looked_for() {
+    let (desired, observed) = settled_broker();
+    assert_eq!(told(&desired, &observed, START), [""; 0]);
+    let due = START + DAY * 61;
+    let observed = foresee(&observed, &planned(&desired, &observed, due), due);
+    let plan = planned(&desired, &observed, due);
+    let [Action::Deploy(deploy)] = plan.actions.as_slice() else {
+        panic!("{plan:?}")
+    };
+    assert_eq!(deploy.why, [Why::CertificateChanged].into());
+    assert_eq!(deploy.tell, Tell::Signal(Signal::HUP));
+    assert!(deploy.write.is_empty() && deploy.back.shown_by.is_none());
+    assert!(deploy.returns_to_something());
+    let serials: Vec<_> = deploy.proof.serials.iter().collect();
+    let held = &observed.held[&name("mqtt.example")];
+    assert_eq!(serials.len(), 1);
+    assert_eq!(*serials[0].1, held.serial);
+    let observed = foresee(&observed, &plan, due);
+    assert_eq!(told(&desired, &observed, due), [""; 0]);
+}
+
+#[test]
+fn what_is_given_first_is_not_taken_away_again() {
+    let desired = desired([proxy(), broker()]);
+    let mut observed = fresh(&desired);
+    observed.hold(name("mqtt.example"), held(&["mqtt.example"]));
+    let plan = planned(&desired, &observed, START);
+    let of_mqtt = plan.actions.iter().find_map(|action| match action {
+        Action::Deploy(deploy) if deploy.consumer.name == mqtt() => Some(deploy),
+        _ => None,
+    });
+    let deploy = of_mqtt.expect("it is delivered");
+    assert!(!deploy.returns_to_something());
+}
+
+#[test]
+fn a_stopped_server_has_its_files_before_it_starts_and_they_stay() {
+    let mut stopped = broker();
+    stopped.state = BearerState::Other("exited".into());
+    let desired = desired([proxy(), stopped]);
+    let observed = settled(&desired, fresh(&desired), START);
+    assert_eq!(given(&observed).len(), 1);
+    assert_eq!(told(&desired, &observed, START), [""; 0]);
+}
+
+#[test]
+fn a_server_that_dies_of_a_renewed_certificate_has_the_one_before_and_one_that_dies_of_its_first_keeps_that()
+ {
+    let (desired_now, observed) = settled_broker();
+    let due = START + DAY * 61;
+    let renewed = foresee(&observed, &planned(&desired_now, &observed, due), due);
+    let dead = |observed: &Observed| {
+        let mut dead = broker();
+        dead.state = BearerState::Other("exited".into());
+        dead.started_at = Some(due);
+        let desired = desired([proxy(), dead]);
+        let mut told_of_it = Vec::new();
+        let mut observed = observed.clone();
+        for _ in 0..3 {
+            told_of_it.extend(told_of_mqtt(&desired, &observed, due));
+            observed = foresee(&observed, &planned(&desired, &observed, due), due);
+        }
+        (told_of_it, observed)
+    };
+    let tried = planned(&desired_now, &renewed, due);
+    let [Action::Deploy(deploy)] = tried.actions.as_slice() else {
+        panic!("{tried:?}")
+    };
+    let mut after = renewed.clone();
+    let installed = Installed {
+        open: true,
+        ..deploy.after.clone()
+    };
+    after.installed.insert(mqtt(), installed.into());
+    assert_eq!(dead(&after).0, ["take-back mqtt"]);
+    // What lies there then is looked at: nothing, where it was the first.
+    let mut first = after.clone();
+    let installed = Rc::make_mut(first.installed.get_mut(&mqtt()).expect("it is there"));
+    installed.certificates.clear();
+    let (told, observed) = dead(&first);
+    assert_eq!(told, ["take-back mqtt", DELIVER]);
+    assert_eq!(given(&observed).len(), 1);
+}
+
+#[test]
+fn a_certificate_that_a_server_refuses_is_held_back_and_the_one_before_stays() {
+    let (desired, mut observed) = settled_broker();
+    let renewed = HeldCertificate {
+        digest: Digest::of("renewed"),
+        serial: "beef".to_owned(),
+        source: observed.held[&name("mqtt.example")].source.clone(),
+        ..held(&["mqtt.example"])
+    };
+    let refused = Refused {
+        unit: renewed.digest,
+        reason: "no".to_owned(),
+        at: START,
+    };
+    let before = given(&observed).clone();
+    observed.hold(name("mqtt.example"), renewed);
+    let installed = observed.installed.get_mut(&mqtt()).expect("it is there");
+    let part = PartName::Certificate(name("mqtt.example"));
+    Rc::make_mut(installed).trial.refused.insert(part, refused);
+    assert_eq!(told_of_mqtt(&desired, &observed, START), [""; 0]);
+    assert_eq!(*given(&observed), before);
+    let told = planned(&desired, &observed, START).complaints;
+    let told: Vec<_> = told.iter().map(ToString::to_string).collect();
+    assert!(
+        told.iter().any(|told| told.contains("container mqtt")),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn one_of_the_user_s_own_comes_under_the_name_that_is_wanted() {
+    let (desired, mut observed) = settled_broker();
+    let theirs = HeldCertificate {
+        digest: Digest::of("theirs"),
+        shelf: Shelf::Provided,
+        source: Source::Provided,
+        ..held(&["mqtt.example"])
+    };
+    observed.provide(name("corp"), theirs.clone());
+    let plan = planned(&desired, &observed, START);
+    let [Action::Deploy(deploy)] = plan.actions.as_slice() else {
+        panic!("{plan:?}")
+    };
+    let version = &deploy.deliver[&name("mqtt.example")];
+    assert_eq!(
+        (&version.of, version.digest),
+        (&name("corp"), theirs.digest)
+    );
+    let observed = foresee(&observed, &plan, START);
+    assert_eq!(told(&desired, &observed, START), [""; 0]);
+}
+
+#[test]
+fn what_a_server_does_not_use_any_more_leaves_its_folder() {
+    let desired = desired([proxy(), broker()]);
+    let observed = settled(&desired, fresh(&desired), START);
+    let other = super::desired([proxy(), broker().label("use", "b.example")]);
+    let observed = settled(&other, observed, START);
+    let names: Vec<_> = given(&observed).keys().map(ToString::to_string).collect();
+    assert_eq!(names, ["b.example"]);
+}
+
+#[test]
+fn a_layout_for_one_gets_one_and_that_is_told() {
+    let desired = desired([proxy(), broker().label("use", "a.example b.example")]);
+    let observed = settled(&desired, fresh(&desired), START);
+    let names: Vec<_> = given(&observed).keys().map(ToString::to_string).collect();
+    assert_eq!(names, ["a.example"]);
+    let told = planned(&desired, &observed, START).complaints;
+    let told: Vec<_> = told.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "container mqtt, label quaymaster.use=\"b.example\": its layout has room for one certificate, which is \
+             a.example; so it does not get b.example; put the names on one certificate with the label \
+             quaymaster.certificate=WORD, or write a layout with NAME, such as quaymaster.layout=certbot"
+        ]
+    );
+}
+
+#[test]
+fn a_server_that_nobody_can_look_at_is_told_and_stays_unproven() {
+    let far = Bearer {
+        endpoints: [crate::fixtures::network("far", 5)].into(),
+        ..broker()
+    };
+    let desired = desired([proxy(), far]);
+    let observed = settled(&desired, fresh(&desired), START);
+    assert_eq!(told(&desired, &observed, START), [""; 0]);
+    assert_eq!(given(&observed).len(), 1);
+}
+
+#[test]
+fn a_self_signed_certificate_that_a_server_uses_needs_no_proxy() {
+    let broker = broker().label("ca", "self-signed");
+    let desired = desire(&snapshot([broker]), &LabelRules { ..label_rules() });
+    let observed = settled(&desired, fresh(&desired), START);
+    assert_eq!(given(&observed).len(), 1);
+}
