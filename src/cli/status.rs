@@ -214,11 +214,24 @@ fn consumers(status: &Status, width: Option<usize>) -> String {
                 name.to_string(),
                 consumer.kind.clone(),
                 consumer.installed.generation.to_string(),
+                some(consumer.installed.certificates.keys()),
                 progress,
             ]
         })
         .collect();
-    table(["CONSUMER", "KIND", "GENERATION", "STATE"], &rows, width)
+    let columns = ["CONSUMER", "KIND", "GENERATION", "CERTIFICATES", "STATE"];
+    table(columns, &rows, width)
+}
+
+/// The first of them, and how many more there are.
+fn some(names: impl ExactSizeIterator<Item = impl Display>) -> String {
+    const SHOWN: usize = 2;
+    let more = names.len().saturating_sub(SHOWN);
+    let first = joined(names.take(SHOWN));
+    match more {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
 }
 
 fn failure(failure: &FailureStatus, now: Timestamp) -> String {

@@ -41,19 +41,14 @@ pub(super) fn plan(
         return;
     };
     let signals = signals::seen(consumer, installed, now);
-    draft
-        .plan
-        .complaints
-        .extend(signals::complaint(consumer, &signals));
+    let of_signals = signals::complaint(consumer, &signals);
+    draft.plan.complaints.extend(of_signals);
     let consumer = &signals::in_force(consumer, &signals);
     let gate = Gate::of(consumer, installed, rules);
     let case = Case {
         consumer,
         gate: &gate,
-        listens_ipv6: consumer
-            .proxy
-            .as_ref()
-            .is_some_and(|proxy| server::listens_ipv6(proxy, installed)),
+        listens_ipv6: server::listens_ipv6(consumer, installed),
         installed,
         signals: &signals,
         observed,

@@ -11,18 +11,19 @@ use itertools::{EitherOrBoth, Itertools};
 
 use super::{
     gate::Gate,
+    newer,
     obtain::HeldCertificates,
     part::{
         Of, Part, Serving, mark_file, own_file, own_text, own_view, serving, site_file, site_text,
     },
-    selection::{Selection, can_use},
+    selection::Selection,
     server::Server,
     used,
     views::ServerFacts,
 };
 use crate::{
     desire::{Comes, Consumer, Site, Use},
-    observe::{Installed, Observed, PartName, Source},
+    observe::{Installed, Observed},
     render::{TemplateError, Templates},
     values::{CertificateName, Digest, FileName, Host, Timestamp},
 };
@@ -154,7 +155,7 @@ impl Parts {
         }
         self.follow_installed(consumer, wanted.installed, changed);
         if !(are_same_held && are_same_given && are_same_uses) {
-            self.renewed = renewed(wanted, &self.used);
+            self.renewed = newer::renewed(wanted, &self.used);
         }
     }
 
@@ -468,58 +469,6 @@ fn next_change(observed: &Observed, now: Timestamp) -> Timestamp {
         .filter(|time| *time > now)
         .min()
         .unwrap_or(Timestamp::from_millis(i64::MAX))
-}
-
-/// The certificates that the consumer has, and of which there is another version in the same place: the one that is in
-/// force, or ours, where that is the user's and is refused or lies elsewhere.
-fn renewed(
-    wanted: &PartInputs<'_>,
-    used: &BTreeMap<CertificateName, Serving>,
-) -> BTreeMap<CertificateName, Serving> {
-    let PartInputs {
-        consumer,
-        installed,
-        observed,
-        live,
-        ..
-    } = *wanted;
-    let mut renewed = BTreeMap::new();
-    for (name, wanted) in used {
-        let ours = live
-            .get(name)
-            .filter(|ours| ours.source != Source::Provided);
-        let ours = ours.map(|ours| Serving::new(name.clone(), Rc::clone(ours)));
-        let versions = [Some(wanted.clone()), ours].into_iter().flatten();
-        let part = PartName::Certificate(name.clone());
-        let is_held_back = |digest| installed.trial.holds_back(&part, digest).is_some();
-        let mut versions = versions.filter(|version| !is_held_back(version.digest()));
-        let version = versions
-            .next()
-            .filter(|version| !version.is_given(installed));
-        renewed.extend(version.map(|version| (name.clone(), version)));
-    }
-    let further = installed.certificates.iter();
-    for (name, given) in further.filter(|(name, _)| !used.contains_key(name)) {
-        let in_force = observed.held.get(name);
-        let Some(in_force) = in_force.filter(|held| held.digest != *given) else {
-            continue;
-        };
-        let part = PartName::Certificate(name.clone());
-        let ours = live
-            .get(name)
-            .filter(|ours| ours.source != Source::Provided);
-        let versions = [Some(in_force), ours].into_iter().flatten();
-        let mut versions = versions
-            .filter(|held| can_use(consumer, held))
-            .filter(|held| installed.trial.holds_back(&part, held.digest).is_none())
-            .map(|held| Serving::new(name.clone(), Rc::clone(held)))
-            .filter(|serving| serving.is_renewed_alone((consumer, installed)));
-        let version = versions.next();
-        if let Some(version) = version.filter(|version| version.digest() != *given) {
-            renewed.insert(name.clone(), version);
-        }
-    }
-    renewed
 }
 
 /// The keys under which two maps differ.

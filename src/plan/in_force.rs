@@ -3,8 +3,9 @@
 use std::{borrow::Cow, collections::BTreeMap, rc::Rc};
 
 use super::{
+    candidates::Skipped,
     obtain::HeldCertificates,
-    selection::{Index, Skipped, is_covered, reader_in_need},
+    selection::{Index, is_covered, reader_in_need},
 };
 use crate::{
     desire::Desired,

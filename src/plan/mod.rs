@@ -4,8 +4,10 @@
 //! Nobody writes the sequence of a first certificate: the turn that sees differing configuration deploys it, the next
 //! sees a missing certificate and obtains it, the next deploys what can now have its TLS server.
 
+mod answered;
 mod backoff;
 mod ca_limits;
+mod candidates;
 mod case;
 mod changes;
 mod check;
@@ -21,6 +23,7 @@ mod gate;
 mod held_back;
 mod in_force;
 mod life;
+mod newer;
 mod notice;
 mod obtain;
 mod part;
@@ -42,6 +45,7 @@ use std::{
 use serde::Serialize;
 
 pub use backoff::next_try;
+pub use candidates::{Asked, Candidate, Skipped, candidates};
 pub use check::{Check, run_failed};
 pub use command_plan::{CommandPlan, command_plans, steps};
 pub use fallback::Fallback;
@@ -54,7 +58,7 @@ pub use obtain::{again, answer, is_failure, is_held_up};
 pub use part::site_file;
 pub use quarantine::{Refusal, SeenAgain, Verdict};
 pub use renewal::{due, kept_until};
-pub use selection::{Candidate, CertificateUse, ChosenBy, Skipped, candidates, of_unknown, served};
+pub use selection::{CertificateUse, ChosenBy, of_unknown, served};
 
 use content::{PartInputs, Parts};
 use in_force::InForceMemory;

@@ -8,7 +8,7 @@ use std::{
 
 use super::{in_force::InForce, obtain::HeldCertificates};
 use crate::{
-    desire::{CertificateFolder, Consumer, Desired, Pin, Site, Substitutes, Use},
+    desire::{CertificateFolder, Consumer, Desired, Pin, Site, Use},
     observe::{HeldCertificate, Source},
     values::{CertificateName, ContainerName, Host, Timestamp},
 };
@@ -86,34 +86,6 @@ pub enum ChosenBy {
     Fallback,
 }
 
-/// A held certificate that comes into question for a host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidate<'a> {
-    /// What it is called.
-    pub name: &'a CertificateName,
-    /// What it is.
-    pub certificate: &'a HeldCertificate,
-    /// Why it serves the host, or does not.
-    pub verdict: Result<ChosenBy, Skipped>,
-}
-
-/// Why a certificate does not serve a host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Skipped {
-    /// It is for other names.
-    DoesNotCover,
-    /// It has run out, or is not valid yet.
-    NotValid,
-    /// The server reads it as it lies there, and can't.
-    NotReadThere,
-    /// It is self-signed, and serves only as long as there is no other.
-    OnlyFallback,
-    /// One of the user's own serves.
-    YoursGoesBefore,
-    /// Another one fits better.
-    Other,
-}
-
 impl<'a> Selection<'a> {
     /// Among these, at `now`.
     pub fn of(held: &'a HeldCertificates, now: Timestamp) -> Self {
@@ -139,7 +111,7 @@ impl<'a> Selection<'a> {
         self.choose(consumer, host, &used.certificate, used.pin.as_ref())
     }
 
-    fn choose(
+    pub fn choose(
         &self,
         consumer: &Consumer,
         host: &Host,
@@ -341,98 +313,6 @@ fn fit(
     (is_exact, Some(name) == wanted, certificate.not_after)
 }
 
-/// The certificate that serves a host on a consumer, and those that could have been thought to: all that cover it, the
-/// one that is called as the wanted one, and what would serve if none covered it.
-pub fn candidates<'a>(
-    consumer: &Consumer,
-    host: &Host,
-    site: &Site,
-    in_force: &'a InForce,
-    now: Timestamp,
-) -> Vec<Candidate<'a>> {
-    let chosen = Selection::of(&in_force.certificates, now).serving(consumer, host, site);
-    let is_chosen = |name| chosen.as_ref().filter(|chosen| chosen.name == name);
-    let mut candidates = Vec::new();
-    for (name, certificate) in &*in_force.certificates {
-        let verdict = match is_chosen(name) {
-            Some(chosen) => Ok(chosen.by.clone()),
-            None if is_of_interest((name, certificate), consumer, host, site) => {
-                Err(skipped(certificate, chosen.as_ref(), (consumer, host), now))
-            }
-            None => continue,
-        };
-        candidates.push(Candidate {
-            name,
-            certificate,
-            verdict,
-        });
-    }
-    for (name, overruled) in &in_force.overruled {
-        let named = (name, &overruled.certificate);
-        if is_chosen(name).is_some() || is_of_interest(named, consumer, host, site) {
-            candidates.push(Candidate {
-                name,
-                certificate: &overruled.certificate,
-                verdict: Err(overruled.why),
-            });
-        }
-    }
-    candidates
-}
-
-/// Whether somebody could think that this certificate serves the host.
-fn is_of_interest(
-    (name, certificate): Named<'_>,
-    consumer: &Consumer,
-    host: &Host,
-    site: &Site,
-) -> bool {
-    let Substitutes {
-        master,
-        defaults,
-        strict_parents,
-    } = &consumer.substitutes;
-    let is_wanted = site.certificate.as_ref() == Some(name);
-    let is_pinned = site
-        .pin
-        .as_ref()
-        .is_some_and(|pin| pin.certificate == *name);
-    let is_default = defaults.iter().any(|default| default.certificate == *name);
-    let covers = |host: &Host| certificate.covers(host);
-    let counts_parents = *strict_parents || consumer.substitutes.are_set();
-    is_wanted
-        || is_pinned
-        || is_default
-        || covers(host)
-        || master.as_ref().is_some_and(covers)
-        || counts_parents && host.parents().iter().any(covers)
-}
-
-/// Why a certificate does not serve a host which another one serves, or none.
-fn skipped(
-    certificate: &HeldCertificate,
-    chosen: Option<&Choice<'_>>,
-    (consumer, host): (&Consumer, &Host),
-    now: Timestamp,
-) -> Skipped {
-    let is_users = |certificate: &HeldCertificate| certificate.source == Source::Provided;
-    // Beside one that is for another name, too, that is no reason.
-    let fits = chosen.is_some_and(|chosen| chosen.by.is_substitute());
-    if !certificate.covers(host) && !fits {
-        Skipped::DoesNotCover
-    } else if !certificate.is_valid_at(now) {
-        Skipped::NotValid
-    } else if !can_use(consumer, certificate) {
-        Skipped::NotReadThere
-    } else if certificate.is_fallback() {
-        Skipped::OnlyFallback
-    } else if chosen.is_some_and(|chosen| is_users(chosen.certificate)) && !is_users(certificate) {
-        Skipped::YoursGoesBefore
-    } else {
-        Skipped::Other
-    }
-}
-
 /// The certificate that a consumer shows to clients that send a name which no site has, where it shows one.
 pub fn of_unknown<'a>(
     consumer: &Consumer,
@@ -492,7 +372,7 @@ pub fn served<'a>(
 
 impl ChosenBy {
     /// Whether it serves names that it need not cover.
-    fn is_substitute(&self) -> bool {
+    pub(super) fn is_substitute(&self) -> bool {
         match self {
             Self::Parent(_) | Self::Master | Self::Default => true,
             Self::Pin | Self::Cover | Self::Need | Self::Fallback => false,
@@ -512,6 +392,7 @@ mod tests {
         },
         fixtures::{held, usual_issuance},
         observe::Bearer,
+        plan::{Asked, candidates},
     };
 
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -580,7 +461,12 @@ mod tests {
         let in_force = in_force(all);
         let found =
             Selection::of(&in_force.certificates, START).serving(consumer, &host(HOST), site);
-        let told = candidates(consumer, &host(HOST), site, &in_force, START);
+        let told = candidates(
+            consumer,
+            Asked::of_site(&host(HOST), site),
+            &in_force,
+            START,
+        );
         let told = told.into_iter().find_map(|candidate| {
             let by = candidate.verdict.ok()?;
             Some((candidate.name.to_string(), by))

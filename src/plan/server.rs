@@ -18,7 +18,10 @@ pub(super) struct Server<'a> {
 
 /// Whether a server listens on IPv6: where it was seen to take the file that is the first to, as long as its networks
 /// give it an address; and where it is reached by such an address alone, since nothing could be seen of it otherwise.
-pub(super) fn listens_ipv6(proxy: &Proxy, installed: &Installed) -> bool {
+pub(super) fn listens_ipv6(consumer: &Consumer, installed: &Installed) -> bool {
+    let Some(proxy) = &consumer.proxy else {
+        return false;
+    };
     let is_reached_so = proxy.reach.is_some_and(|reach| reach.http.is_ipv6());
     let is_in_use = |file: &&str| {
         let file = own_file(file);

@@ -37,11 +37,7 @@ pub(super) fn proxy(
         gate_host: gate.host.clone(),
         gate_path: gate.path.clone(),
         answers: consumer.answers.iter().map(Host::in_url).collect(),
-        trusted_proxies: proxy
-            .trusted_proxies
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        trusted_proxies: blocks(&proxy.trusted_proxies),
         certificate: certificate
             .map(|(name, shelf)| self::certificate(&consumer.certificates, name, shelf)),
     }
@@ -137,11 +133,7 @@ pub(super) fn site(
         public_http_port: proxy.public_http_port,
         public_https_port: proxy.public_https_port,
         webroot: proxy.webroot.theirs.display().to_string(),
-        trusted_proxies: proxy
-            .trusted_proxies
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        trusted_proxies: blocks(&proxy.trusted_proxies),
         closed: proxy
             .config
             .theirs
@@ -164,6 +156,10 @@ pub(super) fn site(
         serves_root: routes.iter().any(|route| route.path.is_empty()),
         routes,
     }
+}
+
+fn blocks(blocks: &[Block]) -> Vec<String> {
+    blocks.iter().map(ToString::to_string).collect()
 }
 
 fn certificate(

@@ -158,6 +158,7 @@ fn tables_are_printed_one_or_all_in_each_format() {
             "filters",
             "kinds",
             "labels",
+            "layouts",
             "settings",
             "templates",
             "view"

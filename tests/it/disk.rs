@@ -16,9 +16,8 @@ use std::{
 
 use quaymaster::{
     adapters::{clock::SystemClock, disk::Folders},
-    desire::{Delivery, Folder},
     observe::{CertificateVersion, SharedPath},
-    ports::{CertificateStore, Change, Clock, ConsumerFolders, ConsumerPlace},
+    ports::{CertificatePlace, CertificateStore, Change, Clock, ConsumerFolders, ConsumerPlace},
     values::{CertificateName, ContainerName, Layout},
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -821,19 +820,18 @@ fn of_what_people_drop_in_nginx_takes_what_we_take_as_we_deliver_it_and_refuses_
     };
     let consumer = ContainerName::parse("proxy").unwrap();
     let shared = SharedPath::top(&config);
-    let delivery = Delivery {
-        folder: Folder {
-            ours: SharedPath::top(&delivered),
-            theirs: delivered.clone(),
-        },
-        layout: Layout::parse("certbot").unwrap(),
+    let there = SharedPath::top(&delivered);
+    let layout = Layout::parse("certbot").unwrap();
+    let delivery = CertificatePlace {
+        folder: &there,
+        layout: &layout,
         key_mode: 0o600,
         is_owner_of_folder: false,
     };
     let place = ConsumerPlace {
         consumer: &consumer,
         config: Some(&shared),
-        certificates: Some(&delivery),
+        certificates: Some(delivery),
         owner: None,
     };
     folders.stage(&place, &change).unwrap();

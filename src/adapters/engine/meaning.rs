@@ -193,7 +193,10 @@ pub(super) mod tests {
     use litemap::LiteMap;
 
     use super::{super::decode, *};
-    use crate::observe::{Endpoint, Interest};
+    use crate::{
+        fixtures,
+        observe::{Endpoint, Interest},
+    };
 
     const RECORDED: &[u8] = include_bytes!("../../../tests/recorded/engine/inspect-20.10.json");
 
@@ -227,7 +230,7 @@ pub(super) mod tests {
             network_id: "067d6832a7f2612962c6118cd08dcc16bb10d07edeee367fb86a1195389fe780".into(),
             address: Some([172, 17, 0, 3].into()),
             gateway: Some([172, 17, 0, 1].into()),
-            ..crate::fixtures::network("bridge", 0)
+            ..fixtures::network("bridge", 0)
         };
         let expected = Bearer {
             id: ContainerId::parse(

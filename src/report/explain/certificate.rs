@@ -1,23 +1,27 @@
-use super::{Inspection, rough};
+use super::{Inspection, rough, uses};
 use crate::{
     observe::{HeldCertificate, Source, Subject},
-    plan::{self, Candidate, ChosenBy, Skipped},
+    plan::{self, Asked, Candidate, ChosenBy, Skipped},
     report::Findings,
     values::{CertificateName, Host, Issuer, Retry},
 };
 
 /// Which certificate is served and why, which are not and why not, and what came of getting one.
 pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {
-    let Some(site) = facts.site() else {
-        return tell_unknown(facts, told);
+    let (candidates, wanted) = match (facts.site(), facts.proxies().next()) {
+        (Some(site), Some(proxy)) => {
+            let Some(wanted) = &site.certificate else {
+                return told.note("certificate", "none is wanted: its label says tls=off");
+            };
+            let asked = Asked::of_site(facts.host, site);
+            let found = plan::candidates(proxy, asked, &facts.plan.in_force, facts.now);
+            (found, wanted)
+        }
+        _ => match uses::candidates(facts) {
+            Some((found, used)) => (found, &used.certificate),
+            None => return tell_unknown(facts, told),
+        },
     };
-    let Some(wanted) = &site.certificate else {
-        return told.note("certificate", "none is wanted: its label says tls=off");
-    };
-    let Some(proxy) = facts.proxies().next() else {
-        return;
-    };
-    let candidates = plan::candidates(proxy, facts.host, site, &facts.plan.in_force, facts.now);
     let chosen = candidates.iter().find_map(|candidate| {
         let by = candidate.verdict.as_ref().ok()?;
         Some((candidate, by))

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use super::Inspection;
+use super::{Inspection, uses};
 use crate::{
     desire::{Claimant, Complaint, Consumer, nearest_names},
     report::{Findings, Instead, start_it},
@@ -21,6 +21,7 @@ pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {
         .proxies()
         .flat_map(|proxy| proxy.sites.get(facts.host))
         .flat_map(|site| site.bearers())
+        .chain(uses::users(facts).map(|(consumer, _)| &consumer.name))
         .collect();
     for claimant in claimants {
         tell_one(facts, claimant, served.contains(&claimant.bearer), told);
@@ -35,7 +36,9 @@ pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {
             false => told.note("served by", format!("{}, which does not run", proxy.name)),
         }
     }
-    if facts.proxies().next().is_none() && claimants.iter().any(|claimant| claimant.counts) {
+    let is_used = uses::users(facts).next().is_some();
+    let is_asked_for = || claimants.iter().any(|claimant| claimant.counts);
+    if facts.proxies().next().is_none() && !is_used && is_asked_for() {
         told.problem("served by", "no proxy", "");
     }
 }
@@ -62,6 +65,7 @@ fn tell_one(facts: &Inspection<'_>, claimant: &Claimant, is_followed: bool, told
     match (counts, is_followed) {
         (true, true) => told.ok("asked for", asks),
         (true, false) => told.problem("asked for", format!("{asks}, which can't be followed"), ""),
+        (false, true) if facts.site().is_none() => told.note("asked for", asks),
         (false, _) if facts.site().is_some() => {
             told.note("asked for", format!("{asks}, but does not run"))
         }

@@ -4,6 +4,7 @@
 mod certificate;
 mod claim;
 mod proxy;
+mod uses;
 
 use std::{collections::BTreeMap, io::ErrorKind, net::SocketAddr, time::Duration};
 
@@ -65,6 +66,7 @@ pub fn explain(facts: &Inspection<'_>) -> Findings {
     for consumer in facts.proxies() {
         proxy::tell_files(facts, consumer, &mut told);
     }
+    uses::tell(facts, &mut told);
     certificate::tell(facts, &mut told);
     for consumer in facts.proxies() {
         proxy::tell_seen(facts, consumer, &mut told);
@@ -98,7 +100,10 @@ impl<'a> Inspection<'a> {
         self.plan.actions.iter().filter(move |action| match action {
             Action::Obtain(obtain) => obtain.names.contains(host),
             Action::FallBack(fallback) => fallback.names.contains(host),
-            Action::Deploy(deploy) => deploy.consumer.sites.contains_key(host),
+            Action::Deploy(deploy) => {
+                let consumer = &deploy.consumer;
+                consumer.sites.contains_key(host) || consumer.uses.contains_key(host)
+            }
             Action::TakeBack(back) => back.consumer.sites.contains_key(host),
         })
     }

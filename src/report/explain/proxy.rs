@@ -4,7 +4,7 @@ use super::Inspection;
 use crate::{
     desire::{Consumer, Site, SiteContent},
     observe::{Bearer, BearerState, Health, Installed, Progress, Subject, times},
-    plan::{self, Action},
+    plan::{self, Action, Asked},
     report::{Findings, Instead, start_it},
     values::ContainerName,
 };
@@ -75,7 +75,7 @@ fn tell_file(facts: &Inspection<'_>, proxy: &Consumer, installed: &Installed, to
 }
 
 /// The last failure to bring a proxy up to date, and what is about to be changed.
-fn tell_changes(facts: &Inspection<'_>, name: &ContainerName, told: &mut Findings) {
+pub(super) fn tell_changes(facts: &Inspection<'_>, name: &ContainerName, told: &mut Findings) {
     let failure = facts.status.and_then(|status| {
         status
             .failures
@@ -107,7 +107,7 @@ fn tell_changes(facts: &Inspection<'_>, name: &ContainerName, told: &mut Finding
     }
 }
 
-fn tell_progress(
+pub(super) fn tell_progress(
     facts: &Inspection<'_>,
     name: &ContainerName,
     installed: &Installed,
@@ -229,7 +229,12 @@ fn tell_serial(
         return;
     };
     let name = &proxy.name;
-    let candidates = plan::candidates(proxy, facts.host, site, &facts.plan.in_force, facts.now);
+    let candidates = plan::candidates(
+        proxy,
+        Asked::of_site(facts.host, site),
+        &facts.plan.in_force,
+        facts.now,
+    );
     let expected = candidates
         .iter()
         .find(|candidate| candidate.verdict.is_ok())
