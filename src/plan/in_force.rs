@@ -69,8 +69,9 @@ impl InForceMemory {
     /// What is in force at `now`: the same as [`InForce::of`].
     pub fn follow(&mut self, desired: &Desired, observed: &Observed, now: Timestamp) -> InForce {
         let overruled = overruled(desired, observed, now);
-        let is_known = Rc::ptr_eq(&self.held, &observed.held)
-            && Rc::ptr_eq(&self.provided, &observed.provided)
+        // A look that finds the same certificates makes each of them anew: told once, it need not be told of each again.
+        let is_known = self.held == observed.held
+            && self.provided == observed.provided
             && self.last.overruled == overruled;
         if !is_known {
             self.last = InForce {
@@ -82,6 +83,11 @@ impl InForceMemory {
             self.index = Rc::default();
         }
         self.last.clone()
+    }
+
+    /// Those in `live/`, as long as nothing changes in the same `Rc`.
+    pub fn live(&self) -> Rc<HeldCertificates> {
+        Rc::clone(&self.held)
     }
 
     /// The names of what was last said to be in force.
@@ -269,6 +275,10 @@ mod tests {
         assert!(is_kept(&observed, START + DAY / 2));
         assert!(!is_kept(&observed, START + DAY), "that of the user ends");
         assert!(is_kept(&observed, START + DAY));
+        let again = observed.held.iter();
+        let again = again.map(|(name, held)| (name.clone(), Rc::new(HeldCertificate::clone(held))));
+        observed.held = Rc::new(again.collect());
+        assert!(is_kept(&observed, START + DAY), "they were looked at again");
         observed.provide(name("corp"), theirs(&["corp.example"]));
         assert!(!is_kept(&observed, START + DAY));
         observed.hold(name("more"), ours());

@@ -392,7 +392,7 @@ impl Planner {
         };
         draft.plan.notices = notice::notices(desired, observed, rules, now);
         let in_force = self.in_force.follow(desired, observed, now);
-        let (live, observed) = (&observed.held, &*in_force.within(observed));
+        let (live, observed) = (&self.in_force.live(), &*in_force.within(observed));
         let selection = Selection::with(&observed.held, self.in_force.index(), now);
         self.parts
             .retain(|name, _| desired.consumers.contains_key(name));
