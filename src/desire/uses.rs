@@ -345,6 +345,29 @@ mod tests {
     }
 
     #[test]
+    fn a_port_that_no_reload_renews_comes_last_unless_its_server_is_restarted() {
+        let ports = |broker: Bearer, grants: Option<&str>| {
+            let mut snapshot = snapshot([proxy().project_is("p"), broker.project_is("p")]);
+            snapshot.own = Some(own().project_is("p"));
+            let grants = grants.map(|table| Grants::parse(table).expect("a table"));
+            let desired = desire(&snapshot, &LabelRules { grants, ..rules() });
+            let at = consumer(&desired, "mqtt").probes.at.iter();
+            at.map(|probe| (probe.port.port, probe.is_read_at_start))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(ports(broker(), None), [(8883, false), (8083, true)]);
+        let said = broker().label("probe", "8083 8884");
+        assert_eq!(ports(said, None), [(8884, false), (8083, true)]);
+        let restarted = broker().label("reload", "restart");
+        let granted = Some("p = \"proxy keys restart *\"");
+        assert_eq!(
+            ports(restarted.clone(), granted),
+            [(8883, false), (8083, false)]
+        );
+        assert_eq!(ports(restarted, None), [(8883, false), (8083, true)]);
+    }
+
+    #[test]
     fn a_restart_of_a_kind_needs_its_right() {
         let mut gateway = container("gateway", 5)
             .label("kind", "express-gateway")
