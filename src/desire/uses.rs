@@ -288,6 +288,10 @@ mod tests {
             told.iter().any(|told| told.contains("quaymaster.use")),
             "{told:?}"
         );
+        // Nor is anything obtained that nobody may have.
+        let mut snapshot = snapshot([proxy().project_is("edge"), broker()]);
+        snapshot.own = Some(own().project_is("edge"));
+        assert_eq!(desire(&snapshot, &rules()).certificates.len(), 0);
         let table = "edge = \"proxy mqtt.example\"\nmail = \"keys mqtt.example\"";
         let granted = of(Some(table));
         assert_eq!(uses(&granted, "mqtt"), ["mqtt.example mqtt.example"]);
