@@ -9,7 +9,11 @@ use crate::{
 /// Which certificate is served and why, which are not and why not, and what came of getting one.
 pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {
     let Some(site) = facts.site() else {
-        return tell_unknown(facts, told);
+        return match facts.users().next() {
+            // It is told of each server which one that has.
+            Some((_, used)) => tries(facts, &used.certificate, told),
+            None => tell_unknown(facts, told),
+        };
     };
     let Some(wanted) = &site.certificate else {
         return told.note("certificate", "none is wanted: its label says tls=off");
@@ -127,7 +131,7 @@ fn tell_unknown(facts: &Inspection<'_>, told: &mut Findings) {
     }
 }
 
-fn tell_renewal(facts: &Inspection<'_>, held: &HeldCertificate, told: &mut Findings) {
+pub(super) fn tell_renewal(facts: &Inspection<'_>, held: &HeldCertificate, told: &mut Findings) {
     let due = plan::due(held);
     let is_kept = facts.site().is_some_and(|site| site.kept.is_some());
     match (&held.source, due > facts.now) {

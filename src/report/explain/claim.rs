@@ -22,8 +22,10 @@ pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {
         .flat_map(|proxy| proxy.sites.get(facts.host))
         .flat_map(|site| site.bearers())
         .collect();
+    let used: BTreeSet<_> = facts.users().map(|(consumer, _)| &consumer.name).collect();
     for claimant in claimants {
-        tell_one(facts, claimant, served.contains(&claimant.bearer), told);
+        let followed = if claimant.is_use { &used } else { &served };
+        tell_one(facts, claimant, followed.contains(&claimant.bearer), told);
     }
     if claimants.is_empty() {
         return nobody(facts, told);
@@ -35,7 +37,8 @@ pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {
             false => told.note("served by", format!("{}, which does not run", proxy.name)),
         }
     }
-    if facts.proxies().next().is_none() && claimants.iter().any(|claimant| claimant.counts) {
+    let mut to_be_served = claimants.iter().filter(|claimant| !claimant.is_use);
+    if facts.proxies().next().is_none() && to_be_served.any(|claimant| claimant.counts) {
         told.problem("served by", "no proxy", "");
     }
 }
@@ -45,12 +48,13 @@ fn tell_one(facts: &Inspection<'_>, claimant: &Claimant, is_followed: bool, told
         bearer: container,
         label,
         counts,
+        is_use,
     } = claimant;
     let asks = format!("container {container} asks for it by its label {label}");
     if let Some(kept) = facts
         .site()
         .and_then(|site| site.kept)
-        .filter(|_| is_followed)
+        .filter(|_| is_followed && !is_use)
     {
         let says = format!("{asks}, and {kept}, the site is kept and answers 503");
         let remedy = match kept.until {
@@ -62,6 +66,7 @@ fn tell_one(facts: &Inspection<'_>, claimant: &Claimant, is_followed: bool, told
     match (counts, is_followed) {
         (true, true) => told.ok("asked for", asks),
         (true, false) => told.problem("asked for", format!("{asks}, which can't be followed"), ""),
+        (false, true) if *is_use => told.note("asked for", format!("{asks}, but does not run")),
         (false, _) if facts.site().is_some() => {
             told.note("asked for", format!("{asks}, but does not run"))
         }

@@ -4,12 +4,13 @@
 mod certificate;
 mod claim;
 mod proxy;
+mod used;
 
 use std::{collections::BTreeMap, io::ErrorKind, net::SocketAddr, time::Duration};
 
 use super::{Findings, Status};
 use crate::{
-    desire::{Claimant, Complaint, Desired, Site},
+    desire::{Claimant, Complaint, Consumer, Desired, Site, Use},
     observe::{Observed, Snapshot},
     plan::{Action, Plan},
     values::{ContainerName, Host, Timestamp},
@@ -66,6 +67,7 @@ pub fn explain(facts: &Inspection<'_>) -> Findings {
         proxy::tell_files(facts, consumer, &mut told);
     }
     certificate::tell(facts, &mut told);
+    used::tell(facts, &mut told);
     for consumer in facts.proxies() {
         proxy::tell_seen(facts, consumer, &mut told);
         proxy::tell_behind(facts, consumer, &mut told);
@@ -76,13 +78,20 @@ pub fn explain(facts: &Inspection<'_>) -> Findings {
 
 impl<'a> Inspection<'a> {
     /// The proxies that are to serve the name.
-    fn proxies(&self) -> impl Iterator<Item = &'a crate::desire::Consumer> {
+    fn proxies(&self) -> impl Iterator<Item = &'a Consumer> {
         let host = self.host;
         self.desired
             .consumers
             .values()
             .map(|consumer| &**consumer)
             .filter(move |consumer| consumer.sites.contains_key(host))
+    }
+
+    /// The servers that need its certificate.
+    fn users(&self) -> impl Iterator<Item = (&'a Consumer, &'a Use)> {
+        let host = self.host;
+        let consumers = self.desired.consumers.values();
+        consumers.filter_map(move |consumer| Some((&**consumer, consumer.uses.get(host)?)))
     }
 
     /// The name as the first proxy serves it.
@@ -97,8 +106,8 @@ impl<'a> Inspection<'a> {
         let host = self.host;
         self.plan.actions.iter().filter(move |action| match action {
             Action::Obtain(obtain) => obtain.names.contains(host),
-            Action::Deploy(deploy) => deploy.consumer.sites.contains_key(host),
-            Action::TakeBack(back) => back.consumer.sites.contains_key(host),
+            Action::Deploy(deploy) => is_for(&deploy.consumer, host),
+            Action::TakeBack(back) => is_for(&back.consumer, host),
         })
     }
 
@@ -114,6 +123,11 @@ impl<'a> Inspection<'a> {
             false => format!("{time} ({} ago)", rough(self.now.since(time))),
         }
     }
+}
+
+/// Whether a server serves a name, or needs its certificate.
+fn is_for(consumer: &Consumer, host: &Host) -> bool {
+    consumer.sites.contains_key(host) || consumer.uses.contains_key(host)
 }
 
 /// How a daemon is.

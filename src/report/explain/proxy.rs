@@ -42,7 +42,7 @@ pub(super) fn tell_files(facts: &Inspection<'_>, proxy: &Consumer, told: &mut Fi
         .unwrap_or_default();
     tell_file(facts, proxy, &installed, told);
     tell_changes(facts, name, told);
-    tell_progress(facts, name, &installed, told);
+    tell_progress(facts, proxy, &installed, told);
 }
 
 fn tell_file(facts: &Inspection<'_>, proxy: &Consumer, installed: &Installed, told: &mut Findings) {
@@ -107,37 +107,44 @@ fn tell_changes(facts: &Inspection<'_>, name: &ContainerName, told: &mut Finding
     }
 }
 
-fn tell_progress(
+/// How far a server got with what it was given.
+pub(super) fn tell_progress(
     facts: &Inspection<'_>,
-    name: &ContainerName,
+    consumer: &Consumer,
     installed: &Installed,
     told: &mut Findings,
 ) {
+    let name = &consumer.name;
+    let (about, tool) = match consumer.proxy {
+        Some(_) => (
+            "proxy",
+            format!(", and `docker exec {name} nginx -t` where it is nginx, say why"),
+        ),
+        None => ("server", " says why".to_owned()),
+    };
     let generation = installed.generation;
     match &installed.progress {
         Progress::Proven { at } => told.ok(
-            "proxy",
+            about,
             format!(
                 "{name} was seen serving generation {generation} at {}",
                 facts.at(*at)
             ),
         ),
         Progress::Unproven { reason } => {
-            let remedy = format!(
-                "`docker logs {name}`, and `docker exec {name} nginx -t` where it is nginx, say why"
-            );
+            let remedy = format!("`docker logs {name}`{tool}");
             told.problem(
-                "proxy",
+                about,
                 format!("{name} was told, and generation {generation} was not seen: {reason}"),
                 remedy,
             );
         }
         Progress::SignalOwed => told.note(
-            "proxy",
+            about,
             format!("{name} has not been told to read its files again yet"),
         ),
         Progress::TakenBack => told.problem(
-            "proxy",
+            about,
             format!("{name} did not take up what it was given, and has back what it had before"),
             format!("`docker logs {name}` says why; what is new comes again when it runs"),
         ),

@@ -607,3 +607,54 @@ fn a_certificate_that_does_not_cover_the_name_is_told_with_why_it_serves() {
     );
     assert_eq!(told("unknown.example", "none"), [""; 0]);
 }
+
+/// A broker that needs a certificate for the name, beside the proxy that answers its challenge.
+fn broker() -> Bearer {
+    let mut broker = container("mqtt", 5)
+        .label("kind", "mosquitto")
+        .label("use", "shop.example");
+    broker.mounts = vec![crate::fixtures::volume("state", "/mosquitto/certs", false)];
+    broker
+}
+
+#[test]
+fn a_name_that_a_server_alone_needs_is_told_by_what_that_server_has() {
+    let world = World {
+        containers: vec![proxy(), broker()],
+        ..World::well()
+    };
+    let told = world.told();
+    assert!(told.is_well(), "{told:?}");
+    let says: Vec<_> = told.0.iter().map(|finding| finding.says.as_str()).collect();
+    let expected = "mqtt has shop.example in /mosquitto/certs, from";
+    assert!(
+        says.iter().any(|says| says.starts_with(expected)),
+        "{says:?}"
+    );
+    let expected = "mqtt was seen serving generation 1 at";
+    assert!(
+        says.iter().any(|says| says.starts_with(expected)),
+        "{says:?}"
+    );
+
+    let mut stopped = broker();
+    stopped.state = BearerState::Other("exited".to_owned());
+    let world = World {
+        containers: vec![proxy(), stopped],
+        ..World::well()
+    };
+    let (says, remedy) = first(&world.told());
+    assert_eq!(says, "mqtt does not run");
+    assert!(
+        remedy.starts_with("start it: `docker start mqtt`"),
+        "{remedy}"
+    );
+
+    let world = World {
+        containers: vec![proxy(), broker()],
+        settles: false,
+        ..World::well()
+    };
+    let (says, _) = first(&world.told());
+    assert_eq!(says, "mqtt has no certificate for it yet");
+}
