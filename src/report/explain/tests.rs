@@ -631,6 +631,16 @@ fn a_name_that_a_server_alone_needs_is_told_by_what_that_server_has() {
         says.iter().any(|says| says.starts_with(expected)),
         "{says:?}"
     );
+    let renewals = |told: &Findings| {
+        let told = told.0.iter();
+        told.filter(|it| it.says.contains("be renewed at")).count()
+    };
+    assert_eq!(renewals(&told), 1);
+    let world = World {
+        containers: vec![proxy(), shop(), broker()],
+        ..World::well()
+    };
+    assert_eq!(renewals(&world.told()), 1);
     let expected = "mqtt was seen serving generation 1 at";
     assert!(
         says.iter().any(|says| says.starts_with(expected)),

@@ -59,7 +59,10 @@ fn tell_given(
     match held.is_valid_at(facts.now) && held.covers(facts.host) {
         true => {
             told.ok("server", says);
-            certificate::tell_renewal(facts, held, told);
+            // Of one that a site has, too, it is told there.
+            if facts.site().is_none() {
+                certificate::tell_renewal(facts, held, told);
+            }
         }
         false => told.problem(
             "server",
