@@ -12,7 +12,8 @@ use quaymaster::{
     },
     plan::PlanRules,
     values::{
-        CaTable, ChallengeType, ContainerId, ContainerName, Digest, Issuer, KeyType, Timestamp,
+        CaTable, ChallengeType, ContainerId, ContainerName, Digest, FallbackRule, Issuer, KeyType,
+        Timestamp,
     },
 };
 
@@ -56,6 +57,7 @@ pub fn network(name: &str, number: u8) -> Endpoint {
         network: name.to_owned(),
         network_id: format!("net-{name}"),
         address: Some([10, 0, 0, number].into()),
+        has_ipv6: false,
         gateway: None,
     }
 }
@@ -130,6 +132,8 @@ pub fn plan_rules() -> PlanRules {
         warn_before: None,
         archive_after: Duration::from_secs(30 * 24 * 3600),
         delete_after: Duration::from_secs(365 * 24 * 3600),
+        fallback: FallbackRule::ByKind,
+        key_type: usual_issuance().key_type,
         circumstances: Digest::of(""),
     }
 }

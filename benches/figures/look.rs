@@ -30,6 +30,9 @@ use crate::{
     table::Table,
 };
 
+/// How long each certificate lives.
+const LIFE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
 const ROUNDS: usize = 11;
 const DIRECTORY: &str = "https://ca.example/directory";
 
@@ -95,7 +98,7 @@ fn look(folders: &Folders, observed: &Observed) -> Observed {
 fn lay_out(root: &Path, desired: &Desired) {
     for (name, wanted) in &desired.certificates {
         let key = new_key(KeyType::Ec256).unwrap();
-        let chain = self_signed(&key, &wanted.names.iter().cloned().collect(), NOW).unwrap();
+        let chain = self_signed(&key, &wanted.names.iter().cloned().collect(), NOW, LIFE).unwrap();
         let version = root
             .join("certificates/archive")
             .join(name.as_str())

@@ -113,7 +113,7 @@ pub fn written(
     let plan = memory.plan(desired, observed, templates, &plan_rules(), NOW);
     let deploys = plan.actions.iter().filter_map(|action| match action {
         Action::Deploy(deploy) => Some(deploy.write.len()),
-        Action::TakeBack(_) | Action::Obtain(_) => None,
+        Action::TakeBack(_) | Action::Obtain(_) | Action::FallBack(_) => None,
     });
     deploys.sum()
 }

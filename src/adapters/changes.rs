@@ -141,7 +141,7 @@ fn to_watch(folder: &Path) -> Vec<PathBuf> {
     above.map(Path::to_owned).into_iter().chain(own).collect()
 }
 
-/// Whether what was noticed may have changed a template. Reading does not, and our own would wake us for ever; what is
+/// Whether what was noticed may have changed something there. Reading does not, and our own would wake us for ever; what is
 /// not known (events were lost) may.
 fn concerns_us(event: &notify::Result<Event>, folder: &Path) -> bool {
     let Ok(event) = event else { return true };

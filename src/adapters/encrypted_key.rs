@@ -32,11 +32,21 @@ pub enum LockedKey {
     )]
     Unknown(String),
     /// Another password.
-    #[error("the password in the file `password` does not open it")]
-    Password,
+    #[error("the password in {place} does not open it")]
+    Password {
+        /// The file that it stands in.
+        place: String,
+    },
     /// Not what its marker says.
     #[error("it is no key that a password protects")]
     NoKey,
+}
+
+/// A password, and the file that it stands in, in words.
+#[derive(Clone, Debug)]
+pub(super) struct Password {
+    pub secret: Secret,
+    pub place: String,
 }
 
 /// What turns a password into a key, and what that key opens.
@@ -51,14 +61,14 @@ struct Lock<'a> {
 }
 
 /// The key in PKCS #8 that a password opens.
-pub(super) fn open(der: &[u8], password: &Secret) -> Result<Zeroizing<Vec<u8>>, LockedKey> {
+pub(super) fn open(der: &[u8], password: &Password) -> Result<Zeroizing<Vec<u8>>, LockedKey> {
     let lock = Lock::read(der)?;
     let mut key = Zeroizing::new(vec![0; lock.key_length]);
     pbkdf2::derive(
         lock.hash,
         lock.iterations,
         lock.salt,
-        password.expose().as_bytes(),
+        password.secret.expose().as_bytes(),
         &mut key,
     );
     let start = FixedLength::<16>::try_from(lock.start).map_err(|_| LockedKey::NoKey)?;
@@ -69,11 +79,17 @@ pub(super) fn open(der: &[u8], password: &Secret) -> Result<Zeroizing<Vec<u8>>, 
             let opened = key.decrypt(&mut bytes, DecryptionContext::Iv128(start))?;
             Ok(Zeroizing::new(opened.to_vec()))
         })
-        .map_err(|_| LockedKey::Password)?;
+        .map_err(|_| wrong(password))?;
     match PrivateKeyDer::try_from(opened.as_slice()) {
         Ok(PrivateKeyDer::Pkcs8(_)) => Ok(opened),
         // Another password sometimes opens it, to nonsense.
-        _ => Err(LockedKey::Password),
+        _ => Err(wrong(password)),
+    }
+}
+
+fn wrong(password: &Password) -> LockedKey {
+    LockedKey::Password {
+        place: password.place.clone(),
     }
 }
 
@@ -190,6 +206,13 @@ mod tests {
     /// Written by `openssl pkcs8 -topk8`, all of one key, with the password "quay".
     const LOCKED: &str = include_str!("../../tests/recorded/certificates/locked.txt");
 
+    fn password(word: &str) -> Password {
+        Password {
+            secret: Secret::new(word),
+            place: "the file `password`".to_owned(),
+        }
+    }
+
     fn cases() -> Vec<(String, Vec<u8>)> {
         let case = |line: &str| {
             let (how, packed) = line.split_once(' ').expect("how, and the key");
@@ -200,7 +223,7 @@ mod tests {
 
     #[test]
     fn keys_that_openssl_protects_are_opened_by_their_password_alone() {
-        let (right, wrong) = (Secret::new("quay"), Secret::new("quai"));
+        let [right, other] = ["quay", "quai"].map(password);
         let mut opened = Vec::new();
         for (how, der) in cases() {
             match open(&der, &right) {
@@ -213,7 +236,7 @@ mod tests {
                     continue;
                 }
             }
-            assert_eq!(open(&der, &wrong), Err(LockedKey::Password));
+            assert_eq!(open(&der, &other), Err(wrong(&other)));
         }
         assert_eq!(opened.len(), 5);
         assert!(opened.iter().all(|(_, key)| key == &opened[0].1));
@@ -222,7 +245,7 @@ mod tests {
     #[test]
     fn a_protected_key_that_is_cut_off_is_refused_wherever_that_is() {
         let (_, der) = cases().swap_remove(0);
-        let password = Secret::new("quay");
+        let password = password("quay");
         assert!(open(&der, &password).is_ok());
         for length in 0..der.len() {
             assert!(open(&der[..length], &password).is_err(), "{length}");

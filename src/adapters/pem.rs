@@ -13,7 +13,7 @@ use x509_parser::{
 };
 use zeroize::Zeroizing;
 
-use super::encrypted_key::{self, LockedKey};
+use super::encrypted_key::{self, LockedKey, Password};
 use crate::values::Secret;
 
 const BEGIN: &str = "-----BEGIN ";
@@ -86,10 +86,24 @@ pub enum PemError {
     },
     /// A key that only its password opens.
     #[error(
-        "it is protected by a password; write that into a file `password` beside it, or write the key without one with \
-         `openssl pkey -in OLD -out privkey.pem`"
+        "it is protected by a password; write that into a file `password` beside it, or into a file that the setting \
+         provided-password-file names, or write the key without one with `openssl pkey -in OLD -out privkey.pem`"
     )]
     Password,
+    /// A key that only its password opens, which was not given.
+    #[error(
+        "it is protected by a password; name a file with that by --password-file, or write the key without one with \
+         `openssl pkey -in OLD -out NEW`"
+    )]
+    NotGiven,
+    /// A key with a password that stands in a file which can't be read.
+    #[error("it is protected by a password, and {place} can't be read: {problem}")]
+    NoPassword {
+        /// That file.
+        place: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A key as OpenSSL protected it long ago.
     #[error(
         "it is protected by a password in OpenSSL's old way (DEK-Info), which is weak; write it anew with \
@@ -134,7 +148,7 @@ pub(super) fn certificates(bytes: &[u8]) -> Result<Read<String>, PemError> {
 ///
 /// # Errors
 /// When there is none, or when its password is not this one.
-pub(super) fn key(bytes: &[u8], password: Option<&Secret>) -> Result<Read<Secret>, PemError> {
+pub(super) fn key(bytes: &[u8], password: Option<&Password>) -> Result<Read<Secret>, PemError> {
     let read = text(bytes)?;
     let blocks = blocks(&read)?;
     let block = blocks.iter().find(|block| block.is_key());
@@ -153,11 +167,25 @@ pub(super) struct Contents {
     pub keys: Vec<Secret>,
 }
 
+impl PemError {
+    /// Whether the text is as it should be, as far as can be told: nothing stands there, or a key that no password opens.
+    pub(super) fn is_unopened(&self) -> bool {
+        matches!(
+            self,
+            Self::Empty
+                | Self::Password
+                | Self::NotGiven
+                | Self::NoPassword { .. }
+                | Self::Locked(LockedKey::Password { .. })
+        )
+    }
+}
+
 /// All certificates and all keys in a text, whatever else stands there.
 ///
 /// # Errors
 /// When it can't be told what stands there, or when the password of a key is not this one.
-pub(super) fn contents(bytes: &[u8], password: Option<&Secret>) -> Result<Contents, PemError> {
+pub(super) fn contents(bytes: &[u8], password: Option<&Password>) -> Result<Contents, PemError> {
     let read = text(bytes)?;
     let mut contents = Contents::default();
     for block in blocks(&read)? {
@@ -205,7 +233,7 @@ impl Block<'_> {
     }
 
     /// The key that it is; none where it is of a kind that nobody here reads.
-    fn key(&self, password: Option<&Secret>) -> Result<Option<Read<Secret>>, PemError> {
+    fn key(&self, password: Option<&Password>) -> Result<Option<Read<Secret>>, PemError> {
         if self.body.contains("Proc-Type: 4,ENCRYPTED") {
             return Err(PemError::OldPassword);
         }

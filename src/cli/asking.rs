@@ -25,8 +25,25 @@ pub(super) enum Needs {
     State,
 }
 
+/// Has what was left in state answered, and collects what came of it; nothing where Ctrl-C ended that first. `are_answered`
+/// says when to collect. `collect` takes back from state what was left there, whatever came of it.
+pub(super) async fn answers<T>(
+    call: &Call,
+    folders: &Folders,
+    needs: Needs,
+    are_answered: &dyn Fn() -> Result<bool, Failure>,
+    collect: impl FnOnce() -> Result<T, Failure>,
+) -> Result<Option<T>, Failure> {
+    let ended = tokio::select! {
+        fulfilled = fulfil(call, folders, needs, are_answered) => fulfilled.map(|()| true),
+        _ = tokio::signal::ctrl_c() => Ok(false),
+    };
+    let answers = collect()?;
+    Ok(ended?.then_some(answers))
+}
+
 /// Sees to it that everything that was left in state is answered; `are_answered` says when.
-pub(super) async fn fulfil(
+async fn fulfil(
     call: &Call,
     folders: &Folders,
     needs: Needs,

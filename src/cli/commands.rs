@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, Command, value_parser};
 
 use super::{
-    Call, Exit, Failure, check, explain, forget, health, manual, once, plan, reference, release,
-    render, renew, status, watch,
+    Call, Exit, Failure, check, explain, forget, health, import, manual, once, plan, reference,
+    release, render, renew, status, watch,
 };
 use crate::settings::{DefaultValue, SETTINGS};
 
@@ -197,6 +197,31 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         run: forget::run,
     },
     CommandRow {
+        name: "import",
+        about: "puts a certificate of yours into provided/, after the checks that one there has to pass: out of files with \
+                its key, itself and its chain in any order, out of a folder with them, such as certbot's live/NAME, or out \
+                of standard input (`-`). Another certificate of that name stays, unless `--replace` \
+                is given. A daemon on the same folders takes the new one up at once, but none needs to run. With the \
+                setting certificates, no engine is needed either. Exits with 3, and writes nothing, when the certificate \
+                can't be used or another has its place",
+        examples: &[
+            (
+                "cat key.pem cert.pem chain.pem | docker exec -i NAME /quaymaster import -",
+                "hand a certificate over to the daemon in that container",
+            ),
+            (
+                "quaymaster import --certificates /srv/certificates /etc/letsencrypt/live/shop.example",
+                "copy what certbot obtained",
+            ),
+            (
+                "quaymaster import --replace --password-file secret.txt new.key new.crt ca.crt",
+                "put a new one in the place of one of the same name",
+            ),
+        ],
+        arguments: import::arguments,
+        run: import::run,
+    },
+    CommandRow {
         name: "reference",
         about: "labels, settings, kinds, CAs, filters, built-in templates and what they see, commands and exit codes, as \
                 tables. `--format markdown` or `json`. With the name of a built-in template: its text, to copy and edit",
@@ -250,7 +275,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
 ];
 
-fn format(formats: &'static [&'static str]) -> Arg {
+pub(super) fn format(formats: &'static [&'static str]) -> Arg {
     let arg = Arg::new("format")
         .long("format")
         .value_name("FORMAT")

@@ -53,7 +53,7 @@ pub const EXITS: &[ExitRow] = &[
     ExitRow {
         exit: Exit::Partly,
         meaning: "something failed, is wrong or can't be followed, the rest was done (by `plan`: told); a template failed; \
-                  `health`: the daemon does not turn",
+                  `health`: the daemon does not turn; `import`: the certificate can't be used, or another has its place",
     },
     ExitRow {
         exit: Exit::Engine,
@@ -86,6 +86,10 @@ pub(super) enum Failure {
     Disk(#[from] DiskError),
     #[error(transparent)]
     Template(#[from] TemplateError),
+    #[error("nothing was imported")]
+    Unusable(#[source] DiskError),
+    #[error("nothing was imported: {0}")]
+    InTheWay(String),
     #[error("{0}")]
     Usage(String),
     #[error("{what}")]
@@ -107,7 +111,7 @@ impl Failure {
             }
             Self::Authority(error) if error.is_refusal() => Exit::Refused,
             Self::Engine(EngineError::Address(_)) => Exit::Usage,
-            Self::Template(_) => Exit::Partly,
+            Self::Template(_) | Self::Unusable(_) | Self::InTheWay(_) => Exit::Partly,
             Self::Engine(_) => Exit::Engine,
             Self::Authority(_) => Exit::Authority,
             // Whoever reads us has seen enough, as with `quaymaster status | head`.

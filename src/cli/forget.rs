@@ -34,16 +34,15 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
                 })?;
                 let is_answered =
                     || Ok(left(&name, &folders)?.is_none_or(|it| it.outcome.is_some()));
-                let ended = tokio::select! {
-                    fulfilled = asking::fulfil(call, &folders, Needs::State, &is_answered) => fulfilled.map(|()| None),
-                    _ = tokio::signal::ctrl_c() => Ok(Some(Exit::Interrupted)),
+                let collect = || {
+                    let outcome = left(&name, &folders)?.and_then(|forget| forget.outcome);
+                    folders.drop_forget(&name)?;
+                    Ok(outcome)
                 };
-                let outcome = left(&name, &folders)?.and_then(|forget| forget.outcome);
-                folders.drop_forget(&name)?;
-                if let Some(exit) = ended? {
-                    return Ok(exit);
+                match asking::answers(call, &folders, Needs::State, &is_answered, collect).await? {
+                    Some(outcome) => outcome,
+                    None => return Ok(Exit::Interrupted),
                 }
-                outcome
             }
             foreseen => foreseen,
         };
@@ -53,7 +52,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
 }
 
 /// The certificate that a word means: its own name, or that of a host.
-fn named(word: &str) -> Result<CertificateName, Failure> {
+pub(super) fn named(word: &str) -> Result<CertificateName, Failure> {
     match (CertificateName::parse(word), Host::parse(word)) {
         (Ok(name), _) => Ok(name),
         (Err(_), Ok(host)) => Ok(CertificateName::from(&host)),

@@ -7,6 +7,7 @@ mod exit;
 mod explain;
 mod forget;
 mod health;
+mod import;
 mod log;
 mod manual;
 mod once;
@@ -171,5 +172,8 @@ fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Fail
             what: "the runtime can't be started",
             source: error.into(),
         })?;
-    tokio::task::LocalSet::new().block_on(&runtime, work)
+    let result = tokio::task::LocalSet::new().block_on(&runtime, work);
+    // A long key that is being made takes seconds: nobody waits for it any more.
+    runtime.shutdown_background();
+    result
 }

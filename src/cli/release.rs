@@ -38,16 +38,15 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
                 })?;
                 let is_answered =
                     || Ok(left(&host, &folders)?.is_none_or(|it| it.outcome.is_some()));
-                let ended = tokio::select! {
-                    fulfilled = asking::fulfil(call, &folders, Needs::State, &is_answered) => fulfilled.map(|()| None),
-                    _ = tokio::signal::ctrl_c() => Ok(Some(Exit::Interrupted)),
+                let collect = || {
+                    let outcome = left(&host, &folders)?.and_then(|release| release.outcome);
+                    folders.drop_release(&host)?;
+                    Ok(outcome)
                 };
-                let outcome = left(&host, &folders)?.and_then(|release| release.outcome);
-                folders.drop_release(&host)?;
-                if let Some(exit) = ended? {
-                    return Ok(exit);
+                match asking::answers(call, &folders, Needs::State, &is_answered, collect).await? {
+                    Some(outcome) => outcome,
+                    None => return Ok(Exit::Interrupted),
                 }
-                outcome
             }
         };
         print(&format!("{host}: {}\n", told(&host, outcome.as_ref())))?;

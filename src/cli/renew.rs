@@ -49,13 +49,10 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         if !open.is_empty() {
             leave(&open, force, survey.now, &folders)?;
             let is_answered = || are_answered(&open, &folders);
-            let ended = tokio::select! {
-                fulfilled = asking::fulfil(call, &folders, Needs::Authority, &is_answered) => fulfilled.map(|()| None),
-                _ = tokio::signal::ctrl_c() => Ok(Some(Exit::Interrupted)),
-            };
-            answers.extend(collect(&open, &folders)?);
-            if let Some(exit) = ended? {
-                return Ok(exit);
+            let collect = || collect(&open, &folders);
+            match asking::answers(call, &folders, Needs::Authority, &is_answered, collect).await? {
+                Some(collected) => answers.extend(collected),
+                None => return Ok(Exit::Interrupted),
             }
         }
         print(

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     rc::Rc,
+    time::Duration,
 };
 
 use super::{Call, Failure};
@@ -111,11 +112,8 @@ pub(super) async fn recorded(
 
 /// Our folders, once it is known what is mounted into our container.
 pub(super) fn folders(call: &Call, own: Option<&Bearer>) -> Rc<Folders> {
-    Rc::new(Folders::new(
-        certificates(call, own),
-        call.settings.state.clone(),
-        tell,
-    ))
+    let folders = Folders::new(certificates(call, own), call.settings.state.clone(), tell);
+    Rc::new(folders.opened_with(call.settings.provided_password_file.clone()))
 }
 
 fn certificates(call: &Call, own: Option<&Bearer>) -> PathBuf {
@@ -150,7 +148,7 @@ pub(super) fn daemon(
         .clone()
         .map(|folder| Rc::new(TemplateFolder::new(folder)) as Rc<dyn TemplateFiles>);
     Ok(Daemon {
-        ports: ports(cas, engine, folders)?,
+        ports: ports(cas, settings.self_signed_life, engine, folders)?,
         label_rules: label_rules(call, own),
         plan_rules: plan::PlanRules {
             mark_host,
@@ -158,6 +156,8 @@ pub(super) fn daemon(
             warn_before: settings.warn_before,
             archive_after: settings.archive_after,
             delete_after: settings.delete_after,
+            fallback: settings.fallback,
+            key_type: settings.key_type,
             circumstances,
         },
         template_files,
@@ -216,14 +216,26 @@ impl CaSetup {
     }
 }
 
-fn ports(cas: CaSetup, engine: Rc<dyn Engine>, folders: Rc<Folders>) -> Result<Ports, Failure> {
+fn ports(
+    cas: CaSetup,
+    self_signed_life: Duration,
+    engine: Rc<dyn Engine>,
+    folders: Rc<Folders>,
+) -> Result<Ports, Failure> {
     let clock = Rc::new(SystemClock);
     let probe = Rc::new(TcpProbe::new().map_err(|error| Failure::Bug {
         what: "the TLS client can't be set up",
         source: error.into(),
     })?);
     let CaSetup { usual, own } = cas;
-    let authorities = AcmeAuthorities::new(usual, own, folders.clone(), clock.clone(), tell)?;
+    let authorities = AcmeAuthorities::new(
+        usual,
+        own,
+        self_signed_life,
+        folders.clone(),
+        clock.clone(),
+        tell,
+    )?;
     Ok(folders.ports(Rc::new(authorities), engine, probe, clock))
 }
 

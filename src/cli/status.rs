@@ -110,6 +110,9 @@ fn certificates(status: &Status, now: Timestamp, width: Option<usize>) -> String
             let state = match (certificate.wanted || certificate.serves, held) {
                 _ if instead.is_some() => &format!("{} is served", joined(instead)),
                 (true, None) => "missing",
+                (true, Some(held)) if held.is_valid_at(now) && held.is_fallback() => {
+                    "self-signed, until a better one is there"
+                }
                 (true, Some(held)) if held.is_valid_at(now) => "valid",
                 (_, Some(held)) if !held.is_valid_at(now) => "expired",
                 _ if !certificate.held_up_by.is_empty() => &format!(
@@ -211,16 +214,29 @@ fn consumers(status: &Status, width: Option<usize>) -> String {
                 name.to_string(),
                 consumer.kind.clone(),
                 consumer.installed.generation.to_string(),
+                some(consumer.installed.certificates.keys()),
                 progress,
             ]
         })
         .collect();
-    table(["CONSUMER", "KIND", "GENERATION", "STATE"], &rows, width)
+    let columns = ["CONSUMER", "KIND", "GENERATION", "CERTIFICATES", "STATE"];
+    table(columns, &rows, width)
+}
+
+/// The first of them, and how many more there are.
+fn some(names: impl ExactSizeIterator<Item = impl Display>) -> String {
+    const SHOWN: usize = 2;
+    let more = names.len().saturating_sub(SHOWN);
+    let first = joined(names.take(SHOWN));
+    match more {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
 }
 
 fn failure(failure: &FailureStatus, now: Timestamp) -> String {
     let subject = match &failure.subject {
-        Subject::Certificate(name) => name.as_str(),
+        Subject::Certificate(name) | Subject::Fallback(name) => name.as_str(),
         Subject::Consumer(name) => name.as_str(),
     };
     let again = match failure.again {
@@ -330,6 +346,32 @@ mod tests {
         for key in document.as_object().expect("it is a map").keys() {
             assert!(readme.contains(&format!("`{key}`")), "{key}");
         }
+    }
+
+    #[test]
+    fn a_self_signed_certificate_is_told_as_that_and_not_as_renewed() {
+        let mut status = status();
+        let name = CertificateName::parse("shop.example").expect("a name");
+        let shop = status.certificates.get_mut(&name).expect("it is there");
+        let held = shop.held.take().expect("it is held");
+        shop.held = Some(
+            HeldCertificate {
+                source: Source::Fallback,
+                ..(*held).clone()
+            }
+            .into(),
+        );
+        let text = certificates(&status, NOW, None);
+        assert!(
+            text.contains("self-signed, until a better one is there"),
+            "{text}"
+        );
+        let next = status.next();
+        assert!(
+            !next.iter().any(|(_, words)| words.contains("is renewed")),
+            "{next:?}"
+        );
+        assert!(certificates(&status, NOW + DAY * 90, None).contains("expired"));
     }
 
     #[test]

@@ -112,8 +112,7 @@ impl Daemon {
         let (sender, mut seen) = mpsc::unbounded_channel();
         let mut template_changes =
             changes(self.template_files.as_ref().map(|files| files.changes()));
-        let mut provided_changes =
-            changes(Some(self.ports.issuing.certificates.provided_changes()));
+        let mut certificate_changes = changes(Some(self.ports.issuing.certificates.changes()));
         let mut turning = Loop::new(self);
         let watching = watching::watch(
             Rc::clone(&turning.daemon),
@@ -146,7 +145,7 @@ impl Daemon {
                     turning.templates.take(change);
                     turning.forget_plan();
                 }
-                Some(change) = provided_changes.next() => turning.take_provided(change),
+                Some(change) = certificate_changes.next() => turning.take_certificates(change),
                 Some(done) = turning.work.join_next() => turning.conclude(done),
                 () = tokio::time::sleep(rest) => {}
             }
@@ -323,8 +322,8 @@ impl Loop {
         }
     }
 
-    /// Takes over what the watcher of `provided/` says.
-    fn take_provided(&mut self, change: Result<(), DiskError>) {
+    /// Takes over what the watcher of `provided/` and `live/` says.
+    fn take_certificates(&mut self, change: Result<(), DiskError>) {
         match change {
             Ok(()) => {
                 self.facts.look_at_certificates_again(&self.daemon.ports);
@@ -332,7 +331,7 @@ impl Loop {
             }
             Err(error) => report(&Event::DiskFault {
                 problem: format!(
-                    "{}; what you provide is read again on SIGHUP and after each `resync`",
+                    "{}; what you put there is read again on SIGHUP and after each `resync`",
                     chain(&error)
                 ),
             }),
@@ -401,6 +400,7 @@ impl Loop {
 fn why(action: &Action) -> String {
     match action {
         Action::Obtain(obtain) => obtain.why.to_string(),
+        Action::FallBack(fallback) => fallback.why.to_string(),
         Action::TakeBack(_) => plan::Why::ConsumerDied.to_string(),
         Action::Deploy(deploy) => deploy
             .why

@@ -272,7 +272,7 @@ mod tests {
 
     /// What the proxy's own file would be.
     fn proxy_file(in_use: &InUse) -> Result<String, String> {
-        let view = json!({"http_port": 80, "https_port": 443, "public_http_port": 80, "public_https_port": 443, "webroot": "/w", "answers": [], "trusted_proxies": [],
+        let view = json!({"http_port": 80, "https_port": 443, "public_http_port": 80, "public_https_port": 443, "webroot": "/w", "answers": [], "trusted_proxies": [], "listens_ipv6": false,
             "certificate": null});
         in_use
             .current

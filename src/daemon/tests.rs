@@ -24,6 +24,8 @@ use crate::{
     watching::tests::Scripted,
 };
 
+mod fallback;
+
 /// A daemon on this engine, with these folders.
 pub(crate) fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
     let folders = Rc::new(folders);
@@ -37,6 +39,7 @@ pub(crate) fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
         AcmeAuthorities::new(
             settings,
             BTreeMap::new(),
+            Duration::from_secs(365 * 24 * 60 * 60),
             folders.clone(),
             clock.clone(),
             |_| (),

@@ -3,7 +3,10 @@
 use std::{ops::ControlFlow, rc::Rc};
 
 use super::{BREATH, BURST, HEAD_START, LONGEST_REST, Loop};
-use crate::{desire::Desired, plan::Plan, ports::DiskError, report::chain, values::Timestamp};
+use crate::{
+    desire::Desired, observe::Subject, plan::Plan, ports::DiskError, report::chain,
+    values::Timestamp,
+};
 
 impl Loop {
     /// One turn: observes, decides, acts, and says when to look again. Rests only on an empty plan: after what was begun
@@ -99,6 +102,10 @@ impl Loop {
     ) -> Timestamp {
         let ports = &self.daemon.ports;
         self.facts.finish(ports, &plan.finished);
+        for name in &plan.needless {
+            let subject = Subject::Fallback(name.clone());
+            self.facts.observed.attempts.remove(&subject);
+        }
         // The record on disk follows with the next deployment.
         self.facts.observed.clear(&plan.cleared);
         self.facts.keep_signals(ports, desired, &plan.signals);

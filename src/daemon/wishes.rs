@@ -74,6 +74,7 @@ impl Loop {
                 .wishes
                 .get(&obtain.certificate)
                 .is_some_and(|wish| wish.stage == Stage::Open),
+            Action::FallBack(_) => false,
             Action::Deploy(deploy) => self.is_for_a_wish(&deploy.consumer, desired),
             Action::TakeBack(back) => self.is_for_a_wish(&back.consumer, desired),
         }

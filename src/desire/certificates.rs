@@ -184,14 +184,15 @@ impl Wants {
 
 type Claims<'c, 'a> = Vec<(&'c Host, &'c Claim<'a>)>;
 
-/// All claims to be on a certificate, the oldest first. Nothing is obtained for a site whose bearers are away.
+/// All claims to be on a certificate, the oldest first. Nothing is obtained for a site whose bearers are away, but what those
+/// that run ask to have on theirs.
 fn claims_by_certificate<'c, 'a>(
     hosts: &'c BTreeMap<Host, HostDecision<'a>>,
     assigned: &BTreeMap<Host, CertificateName>,
 ) -> BTreeMap<CertificateName, Claims<'c, 'a>> {
     let mut claims: BTreeMap<CertificateName, Claims<'_, '_>> = BTreeMap::new();
-    for (host, held) in hosts.iter().filter(|(_, held)| !held.is_kept) {
-        if let Some(name) = assigned.get(host) {
+    for (host, held) in hosts {
+        if let Some(name) = assigned.get(host).filter(|_| !held.is_kept) {
             claims.entry(name.clone()).or_default().extend(
                 held.certificate_claims()
                     .into_iter()
@@ -402,7 +403,7 @@ mod tests {
     use super::{super::tests::*, *};
     use crate::{
         desire::{Desired, desire},
-        observe::Bearer,
+        observe::{Bearer, BearerState, Holder, Snapshot},
         values::{CaSettings, CaTable},
     };
 
@@ -577,6 +578,52 @@ mod tests {
             sites.iter().all(|site| site.ends_with(" by tree")),
             "{sites:?}"
         );
+    }
+
+    #[test]
+    fn a_site_that_shares_a_certificate_is_kept_with_it_while_its_container_is_away() {
+        let parent = || shop("parent", 4, "example.org").label("names", "a.example.org");
+        let child = |state| Bearer {
+            state,
+            ..shop("child", 5, "a.example.org")
+        };
+        let known = |child: Bearer, holder: &str| -> Desired {
+            let host = Host::parse("a.example.org").expect("a host");
+            let held = Holder::of(&Some(holder.to_owned()));
+            let of_parent = (Host::parse("example.org").expect("a host"), held.clone());
+            let holders = BTreeMap::from([(host, held), of_parent]).into();
+            let bearers = snapshot([proxy(), parent(), child]);
+            desire(&Snapshot { holders, ..bearers }, &rules())
+        };
+        let stopped = || BearerState::Other("exited".to_owned());
+        let there = known(child(BearerState::Running), "shop");
+        let away = known(child(stopped()), "shop");
+        assert_eq!(complaints(&away), [""; 0]);
+        let all = ["example.org: a.example.org example.org"];
+        for desired in [&there, &away] {
+            assert_eq!(wanted(desired), all);
+        }
+        assert_eq!(away.hosts, there.hosts, "its project has it all the same");
+        let site = |desired: &Desired| {
+            let proxy = desired.consumers.values().next().expect("the proxy");
+            let site = proxy
+                .sites
+                .iter()
+                .find(|(host, _)| host.as_str() == "a.example.org");
+            site.map(|(_, site)| {
+                (
+                    site.certificate.as_ref().map(ToString::to_string),
+                    site.kept.is_some(),
+                )
+            })
+        };
+        let shared = || Some("example.org".to_owned());
+        assert_eq!(site(&there), Some((shared(), false)));
+        assert_eq!(site(&away), Some((shared(), true)));
+        // One that was never seen to be served is not, nor one that another project has.
+        let bearers = snapshot([proxy(), parent(), child(stopped())]);
+        assert_eq!(site(&desire(&bearers, &rules())), None);
+        assert_eq!(site(&known(child(stopped()), "other")), None);
     }
 
     #[test]

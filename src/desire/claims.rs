@@ -71,8 +71,6 @@ pub struct Claimant {
     pub label: String,
     /// Whether it counts now: one that has ended asks for nothing.
     pub counts: bool,
-    /// Whether it needs a certificate for it, and serves nothing.
-    pub is_use: bool,
 }
 
 /// All host names in labels, and whose labels these are, the oldest bearer first.
@@ -96,7 +94,6 @@ pub fn claimants(snapshot: &Snapshot, rules: &LabelRules) -> BTreeMap<Host, Vec<
                     bearer: bearer.name.clone(),
                     label,
                     counts,
-                    is_use: key == "use",
                 });
             }
         }

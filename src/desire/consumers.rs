@@ -220,6 +220,7 @@ fn proxy(
         config,
         webroot,
         reach: reach::reach(bearer, own, http_port, https_port),
+        has_ipv6: bearer.has_ipv6(),
         http_port,
         https_port,
         public_http_port: (spec.public_http_port).unwrap_or_else(|| outside(http_port, HTTP_PORT)),

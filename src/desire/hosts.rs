@@ -26,7 +26,7 @@ pub(super) struct HostDecision<'a> {
     pub used_by: Vec<Claim<'a>>,
     /// The Compose project that has it.
     pub project: Option<&'a str>,
-    /// Whether no bearer of it runs, and it is kept for those that did.
+    /// Whether no bearer that serves it runs, and it is kept for those that did.
     pub is_kept: bool,
 }
 
@@ -151,13 +151,27 @@ fn decide_or_keep<'a>(
     };
     let (there, mut away): (Vec<_>, Vec<_>) = claims.into_iter().partition(is_there);
     away.retain(|claim| !matches!(claim.purpose, Purpose::Certify | Purpose::Use));
+    let holder = snapshot.holders.get(host);
+    let is_holder =
+        |project: Option<&str>| holder.is_some_and(|had| had.project.as_deref() == project);
     if let Some(mut held) = decide(host, snapshot, there, rules, complaints) {
         away.retain(|claim| claim.bearer.project() == held.project);
-        held.keep_paths(away);
-        return Some(held);
+        if !matches!(held.content, ClaimedContent::Nothing) || !is_holder(held.project) {
+            held.keep_paths(away);
+            return Some(held);
+        }
+        // Others name it for their certificates, and serve nothing of it.
+        return Some(match decide(host, snapshot, away, rules, complaints) {
+            Some(kept) => HostDecision {
+                is_kept: true,
+                certified_by: held.certified_by,
+                used_by: held.used_by,
+                ..kept
+            },
+            None => held,
+        });
     }
-    let holder = snapshot.holders.get(host)?;
-    away.retain(|claim| claim.bearer.project() == holder.project.as_deref());
+    away.retain(|claim| is_holder(claim.bearer.project()));
     let held = decide(host, snapshot, away, rules, complaints)?;
     Some(HostDecision {
         is_kept: true,

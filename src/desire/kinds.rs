@@ -4,12 +4,14 @@ use super::{Consumer, Guard, Proxy};
 use crate::values::{Owner, ProbePort, Protocol, Right, Signal};
 
 /// A kind of server that uses certificates or configuration: a row of the kinds table.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kind {
     /// The word in `quaymaster.kind`.
     pub name: &'static str,
     /// What it is, for `quaymaster reference` and README.
     pub doc: &'static str,
+    /// Whether it can't start without a certificate, so that it gets a self-signed one at once.
+    pub fallback: bool,
     /// The configuration that is written for it; none where it takes certificates alone.
     pub proxy: Option<ProxyKind>,
     /// The folder in the container where certificates go; none where a label has to say.
@@ -66,7 +68,7 @@ impl fmt::Display for KindReload {
 }
 
 /// The configuration that is written for a kind of proxy.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProxyKind {
     /// The folder in the container where rendered files go.
     pub config: &'static str,
@@ -79,6 +81,8 @@ pub struct ProxyKind {
     pub mark_file: &'static str,
     /// The template of the mark.
     pub mark_template: &'static str,
+    /// The file of the servers that are the first to listen on IPv6; none where the server is not asked to.
+    pub ipv6_file: Option<&'static str>,
     /// The file of the gate that keeps requests from others' containers after a start; none where the server has no such
     /// thing.
     pub gate_file: Option<&'static str>,
@@ -109,6 +113,9 @@ pub struct OwnFile {
     pub names_certificate: bool,
     /// What is said of a server that refuses it, where some are known to and it does no harm.
     pub excuse: Option<&'static str>,
+    /// What to do about a server that refuses it, where more is known than that its configuration is in the way. It is
+    /// tried again once the server was started anew.
+    pub remedy: Option<&'static str>,
 }
 
 /// When a file is needed.
@@ -120,14 +127,17 @@ pub enum Needed {
     ForNamesLongerThan(usize),
     /// Where a gate can be had.
     ForGates,
+    /// Where its networks give it an IPv6 address.
+    ForIpv6,
 }
 
 impl Needed {
-    /// Whether this proxy needs it.
-    pub fn by(self, consumer: &Consumer, proxy: &Proxy) -> bool {
+    /// Whether this proxy needs it. What it has already stays as long as it is not known whether it needs it.
+    pub fn by(self, consumer: &Consumer, proxy: &Proxy, is_there: bool) -> bool {
         match self {
             Self::Always => true,
             Self::ForGates => proxy.guard == Guard::Gate,
+            Self::ForIpv6 => proxy.has_ipv6.unwrap_or(is_there),
             Self::ForNamesLongerThan(length) => consumer
                 .sites
                 .keys()
@@ -153,12 +163,19 @@ const OWN_DEFAULT: &str = "has a default server of its own, which stays";
 const WITHOUT_WEBDAV: &str = "was built without its WebDAV module, so that after a start requests go by addresses of before until quaymaster has looked";
 
 const GATE_FILE: &str = "quaymaster--gate.conf";
+const IPV6_FILE: &str = "quaymaster--ipv6.conf";
+
+/// `nginx -t` takes `ipv6only=off` beside a server that listens on the same port over IPv4; the reload then fails.
+const IPV6_IN_THE_WAY: &str = "take `ipv6only=off` out of the lines `listen` of its own configuration, or end what else \
+                               listens on its ports over IPv6, and start it again; until then its sites are served over \
+                               IPv4 alone";
 
 /// Every kind there is.
 pub const KINDS: &[Kind] = &[
     Kind {
         name: "nginx",
         doc: "nginx with `include …/conf.d/*.conf` in its `http` block, as Debian's package and the official image have it",
+        fallback: false,
         proxy: Some(NGINX),
         files: None,
         layout: "certbot",
@@ -174,6 +191,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         name: "haproxy",
         doc: "haproxy in master-worker mode, as the official image runs it, with `bind … ssl crt FOLDER/`",
+        fallback: true,
         proxy: None,
         files: Some("/usr/local/etc/haproxy/certs"),
         layout: "combined",
@@ -189,6 +207,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         name: "mosquitto",
         doc: "mosquitto with `certfile` and `keyfile` in its files",
+        fallback: true,
         proxy: None,
         files: Some("/mosquitto/certs"),
         layout: "flat",
@@ -208,6 +227,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         name: "express-gateway",
         doc: "Express Gateway with `key`, `cert` and `ca` under `https: tls:`",
+        fallback: true,
         proxy: None,
         files: Some("/var/lib/certs"),
         layout: "certbot",
@@ -226,6 +246,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         name: "postfix",
         doc: "postfix, run by `postfix start-fg`, with `smtpd_tls_chain_files` or `smtpd_tls_cert_file`",
+        fallback: false,
         proxy: None,
         files: Some("/etc/postfix/certs"),
         layout: "flat",
@@ -251,6 +272,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         name: "dovecot",
         doc: "dovecot, run by `dovecot -F`, with `ssl_cert` and `ssl_key`",
+        fallback: true,
         proxy: None,
         files: Some("/etc/dovecot/certs"),
         layout: "flat",
@@ -278,6 +300,7 @@ pub const KINDS: &[Kind] = &[
         name: GENERIC,
         doc: "any other server that reads certificates; what has the label `use` and no `kind` is one. Its labels say \
               where they go, and how it is reloaded",
+        fallback: false,
         proxy: None,
         files: None,
         layout: "certbot",
@@ -308,6 +331,7 @@ const NGINX: ProxyKind = ProxyKind {
     site_template: "nginx/site.conf",
     mark_file: "quaymaster--mark.conf",
     mark_template: "nginx/mark.conf",
+    ipv6_file: Some(IPV6_FILE),
     gate_file: Some(GATE_FILE),
     own_files: &[
         OwnFile {
@@ -318,6 +342,7 @@ const NGINX: ProxyKind = ProxyKind {
             comes: Comes::First,
             names_certificate: false,
             excuse: None,
+            remedy: None,
         },
         // It sorts before all sites: nginx takes the first server of a port for names that none has.
         OwnFile {
@@ -327,6 +352,7 @@ const NGINX: ProxyKind = ProxyKind {
             comes: Comes::WithSites,
             names_certificate: true,
             excuse: None,
+            remedy: None,
         },
         // An nginx that was built without its WebDAV module refuses this, and it alone.
         OwnFile {
@@ -336,6 +362,17 @@ const NGINX: ProxyKind = ProxyKind {
             comes: Comes::Last,
             names_certificate: false,
             excuse: Some(WITHOUT_WEBDAV),
+            remedy: None,
+        },
+        // It comes before any site listens on IPv6: what is in the way of that would be in the way of all of them.
+        OwnFile {
+            file: IPV6_FILE,
+            template: "nginx/ipv6.conf",
+            needed: Needed::ForIpv6,
+            comes: Comes::Last,
+            names_certificate: false,
+            excuse: None,
+            remedy: Some(IPV6_IN_THE_WAY),
         },
         OwnFile {
             file: "quaymaster--unknown-http.conf",
@@ -344,6 +381,7 @@ const NGINX: ProxyKind = ProxyKind {
             comes: Comes::Last,
             names_certificate: false,
             excuse: Some(OWN_DEFAULT),
+            remedy: None,
         },
         OwnFile {
             file: "quaymaster--unknown-https.conf",
@@ -352,6 +390,7 @@ const NGINX: ProxyKind = ProxyKind {
             comes: Comes::Last,
             names_certificate: true,
             excuse: Some(OWN_DEFAULT),
+            remedy: None,
         },
     ],
 };

@@ -8,6 +8,7 @@ mod away;
 mod certificates;
 mod claims;
 mod complaint;
+mod consumer;
 mod consumers;
 mod dialect;
 mod folders;
@@ -36,6 +37,10 @@ use std::{
 pub use away::{forgotten_at, is_forgotten};
 pub use claims::{Claimant, asked_in_vain, claimants, nearest_names};
 pub use complaint::{Complaint, Origin, visible};
+pub use consumer::{
+    CertificateFolder, Consumer, Delivery, Folder, Guard, ProbeAt, Probes, Proxy, Reach, Reload,
+    Use,
+};
 pub use dialect::interest;
 pub use holders::{holders, is_over, released};
 pub use kinds::{Comes, KINDS, Kind, KindReload, Needed, OwnFile, ProxyKind};
@@ -51,10 +56,10 @@ use itertools::Itertools;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    observe::{SharedPath, Snapshot, Way},
+    observe::{SharedPath, Snapshot},
     values::{
-        Block, CaTable, CertificateName, ChallengeType, ContainerId, ContainerName, Digest, Grants,
-        Host, Issuer, KeyType, Layout, Owner, ProbePort, Right, Signal, Timestamp,
+        Block, CaTable, CertificateName, ChallengeType, ContainerName, Grants, Host, Issuer,
+        KeyType, Timestamp,
     },
 };
 
@@ -147,242 +152,6 @@ pub struct Wanted {
     pub served_by: Box<[ContainerName]>,
     /// The servers whose labels ask for it.
     pub used_by: Box<[ContainerName]>,
-}
-
-/// A server that we configure, or give certificates.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Consumer {
-    /// Its container.
-    pub name: ContainerName,
-    /// The engine's word for it.
-    pub id: ContainerId,
-    /// The label that makes it one.
-    pub said: Origin,
-    /// What kind of server it is.
-    pub kind: &'static Kind,
-    /// Whether it runs now.
-    pub running: bool,
-    /// When it last started.
-    pub started_at: Option<Timestamp>,
-    /// When it last ended.
-    pub ended_at: Option<Timestamp>,
-    /// What it is made of: image, command and labels.
-    pub made_of: Digest,
-    /// What is configured of it; none where it takes certificates alone.
-    pub proxy: Option<Proxy>,
-    /// Where it reads certificates.
-    pub certificates: CertificateFolder,
-    /// Where it is looked at, besides the sites of a proxy.
-    pub probes: Probes,
-    /// Who is to own the keys that it is given; none where it begins as root.
-    pub owner: Option<Owner>,
-    /// How it is made to read its files again.
-    pub reload: Reload,
-    /// The way that a signal takes to it.
-    pub way: Way,
-    /// The words of its own tool that look at new files before it is told of them; none where nothing is run.
-    pub check: Option<Vec<String>>,
-    /// What it shows where no certificate covers a name.
-    pub substitutes: Substitutes,
-    /// What it serves.
-    pub sites: BTreeMap<Host, Rc<Site>>,
-    /// Hosts that it does not serve and that are on certificates of those that it serves: it answers their challenges.
-    pub answers: BTreeSet<Host>,
-    /// Names that its labels ask certificates for.
-    pub uses: BTreeMap<Host, Use>,
-}
-
-/// What is configured of a proxy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proxy {
-    /// What its configuration is like.
-    pub kind: &'static ProxyKind,
-    /// Where its rendered files go.
-    pub config: Folder,
-    /// Where it reads responses to challenges.
-    pub webroot: Folder,
-    /// Where it can be reached from here; `None` when it can't.
-    pub reach: Option<Reach>,
-    /// Port on which it takes plain HTTP, inside.
-    pub http_port: u16,
-    /// Port on which it takes TLS, inside.
-    pub https_port: u16,
-    /// Port at which browsers find its plain HTTP.
-    pub public_http_port: u16,
-    /// Port at which browsers find its TLS.
-    pub public_https_port: u16,
-    /// Proxies before it that are believed when they say on whose behalf they ask.
-    pub trusted_proxies: Vec<Block>,
-    /// How its requests are kept from containers that have others' addresses after a start.
-    pub guard: Guard,
-    /// Whether the engine tells it, by its DNS, where the containers of its networks are.
-    pub has_dns: bool,
-}
-
-/// A name that a server needs a certificate for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Use {
-    /// The certificate that is wanted for it; the server's files are called after this one.
-    pub certificate: CertificateName,
-    /// The held certificate that it gets whatever is wrong with it.
-    pub pin: Option<Pin>,
-    /// The label that asks for it.
-    pub said: Origin,
-}
-
-/// Where a server shows its certificates.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Probes {
-    /// Its ports, as we reach them.
-    pub at: Vec<ProbeAt>,
-    /// Whether a label names them: each must show the certificate then. Else they are what its kind usually has, and those
-    /// count that somebody listens on.
-    pub are_said: bool,
-}
-
-/// A port of a server, as we reach it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProbeAt {
-    /// Where.
-    pub at: SocketAddr,
-    /// Which it is in the container, and what is said there.
-    pub port: ProbePort,
-    /// Whether its certificate is the one that the server read when it started, whatever reloads it since.
-    pub is_read_at_start: bool,
-}
-
-impl Consumer {
-    /// Where a proxy can be reached from here; none where it can't, or it is none.
-    pub fn reach(&self) -> Option<Reach> {
-        self.proxy.as_ref()?.reach
-    }
-
-    /// Whether it can be seen from here what it does with what it is given.
-    pub fn can_be_seen(&self) -> bool {
-        self.reach().is_some() || !self.probes.at.is_empty()
-    }
-
-    /// The folder where its rendered files go.
-    pub fn config(&self) -> Option<&Folder> {
-        self.proxy.as_ref().map(|proxy| &proxy.config)
-    }
-
-    /// What is there once in a proxy, whatever its sites are.
-    pub fn own_files(&self) -> &'static [OwnFile] {
-        self.proxy
-            .as_ref()
-            .map_or(&[], |proxy| proxy.kind.own_files)
-    }
-}
-
-/// How a proxy's requests are kept from containers that have others' addresses after a start: engines give addresses anew
-/// then, and files name those from before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Guard {
-    /// By a file in its /dev/shm, which is gone after each start: as long as it is missing, no request goes by address.
-    Gate,
-    /// By the engine's DNS alone, where a path has one container: no such file can be made.
-    Names,
-    /// Not at all: neither can be had.
-    Nothing,
-}
-
-/// Where a proxy can be reached from here: on a network that both are on, or where its ports are published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reach {
-    /// For plain HTTP.
-    pub http: SocketAddr,
-    /// For TLS.
-    pub https: SocketAddr,
-}
-
-/// How a consumer is made to read its files again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reload {
-    /// By a signal to its first process.
-    Signal(Signal),
-    /// By words that are run in it.
-    Exec(Vec<String>),
-    /// By a restart of its container.
-    Restart,
-    /// Not at all, as its label says: it reads its files when it starts.
-    None,
-    /// Not at all: its first process would not follow a signal, or end of it.
-    Swallowed {
-        /// Why.
-        reason: String,
-    },
-}
-
-impl Reload {
-    /// What a container must be allowed for this besides being a proxy.
-    fn right(&self) -> Option<Right> {
-        match self {
-            Self::Exec(_) => Some(Right::Exec),
-            Self::Restart => Some(Right::Restart),
-            Self::Signal(_) | Self::None | Self::Swallowed { .. } => None,
-        }
-    }
-}
-
-/// One folder, as each side sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Folder {
-    /// Its path for us.
-    pub ours: SharedPath,
-    /// Its path for the consumer.
-    pub theirs: PathBuf,
-}
-
-/// Where a consumer reads certificates.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum CertificateFolder {
-    /// It mounts our `certificates` folder and reads `live/` there, as `NAME/fullchain.pem` and so on.
-    Shared {
-        /// Its path of `live/`.
-        theirs: PathBuf,
-    },
-    /// It gets copies of just its own.
-    Delivered(Delivery),
-}
-
-/// How copies of certificates lie in a consumer.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Delivery {
-    /// Where.
-    pub folder: Folder,
-    /// In which files.
-    pub layout: Layout,
-    /// The mode of those that hold a key.
-    pub key_mode: u32,
-    /// Whether they belong to whoever owns the folder, where that is not root and no label says more.
-    pub is_owner_of_folder: bool,
-}
-
-impl CertificateFolder {
-    /// The folder as the consumer sees it.
-    pub fn theirs(&self) -> &PathBuf {
-        match self {
-            Self::Shared { theirs } => theirs,
-            Self::Delivered(delivery) => &delivery.folder.theirs,
-        }
-    }
-
-    /// The files of one of our certificates as the consumer sees them.
-    pub fn files(&self, name: &CertificateName) -> Vec<PathBuf> {
-        match self {
-            Self::Shared { theirs } => {
-                let folder = theirs.join(name.as_str());
-                vec![folder.join("fullchain.pem"), folder.join("privkey.pem")]
-            }
-            Self::Delivered(delivery) => {
-                let paths = delivery.layout.paths(name);
-                paths
-                    .map(|path| delivery.folder.theirs.join(path))
-                    .collect()
-            }
-        }
-    }
 }
 
 /// A host name that a proxy serves. Its lists are as those of [`Wanted`].
@@ -570,7 +339,7 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
     }
     let hosts = hosts
         .iter()
-        .filter(|(_, held)| !held.is_kept)
+        .filter(|(_, held)| !held.is_kept || !held.certified_by.is_empty())
         .map(|(host, held)| (host.clone(), held.project.map(str::to_owned)))
         .collect();
     let consumers = consumers

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
 use super::Reach;
@@ -57,20 +57,23 @@ pub(super) fn outside(bearer: &Bearer, port: u16, usual: u16) -> u16 {
 /// loopback, or on another address of the host, is not behind it.
 fn from_here(published: SocketAddr, own: Option<&Bearer>) -> Option<SocketAddr> {
     let Some(own) = own else {
-        let any = published.ip().is_unspecified();
-        return Some(if any {
-            SocketAddr::new(IpAddr::from([127, 0, 0, 1]), published.port())
-        } else {
-            published
-        });
+        let address = match published.ip() {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+            address => address,
+        };
+        return Some(SocketAddr::new(address, published.port()));
     };
     let gateways: BTreeSet<IpAddr> = own
         .endpoints
         .iter()
         .filter_map(|endpoint| endpoint.gateway)
         .collect();
-    let reachable =
-        |gateway: &&IpAddr| published.ip().is_unspecified() || published.ip() == **gateway;
+    // `0.0.0.0` is any IPv4 address, and `::` any IPv6 one.
+    let is_any = |gateway: &IpAddr| {
+        published.ip().is_unspecified() && published.is_ipv4() == gateway.is_ipv4()
+    };
+    let reachable = |gateway: &&IpAddr| is_any(gateway) || published.ip() == **gateway;
     gateways
         .iter()
         .find(reachable)
@@ -289,6 +292,41 @@ mod tests {
         ] {
             assert_eq!(reached(&proxy, own.as_ref()).as_deref(), expected);
         }
+    }
+
+    #[test]
+    fn a_published_port_is_reached_over_the_family_that_it_is_published_for() {
+        let with_ipv6 = |mut container: Bearer| {
+            container.endpoints.iter_mut().for_each(|endpoint| {
+                endpoint.gateway = Some("fd00::1".parse().expect("an address"))
+            });
+            container
+        };
+        for (proxy, own, expected) in [
+            (
+                published("[::]:8080", "[::]:8443"),
+                Some(behind_a_gateway()),
+                None,
+            ),
+            (
+                published("0.0.0.0:8080", "0.0.0.0:8443"),
+                Some(with_ipv6(own())),
+                None,
+            ),
+            (
+                published("[::]:8080", "[fd00::1]:8443"),
+                Some(with_ipv6(own())),
+                Some("[fd00::1]:8080 [fd00::1]:8443"),
+            ),
+        ] {
+            assert_eq!(reached(&proxy, own.as_ref()).as_deref(), expected);
+        }
+        let mut on_host = published("[::]:8080", "0.0.0.0:8443");
+        on_host.endpoints = [].into();
+        assert_eq!(
+            reached(&on_host, None).as_deref(),
+            Some("[::1]:8080 127.0.0.1:8443")
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::*;
 pub(crate) use crate::fixtures::{container, label_rules as rules, usual_issuance};
 use crate::fixtures::{network, volume};
 use crate::observe::{Bearer, BearerState, Endpoint, Health, Joined, Mount, Wait};
+use crate::values::{ContainerId, Owner};
 
 pub(super) fn public() -> LabelRules {
     LabelRules {

@@ -12,7 +12,7 @@ use crate::{
     desire::{CertificateFolder, Consumer},
     observe::{Installed, Progress, Sent},
     plan::{Deploy, Refusal, SeenAgain, TakeBack, Tell, Verdict},
-    ports::{Change, ConsumerPlace, Ports},
+    ports::{CertificatePlace, Change, ConsumerPlace, Ports},
     report::{Event, chain, report},
     values::{CertificateName, Timestamp},
 };
@@ -381,7 +381,12 @@ pub(super) fn bring_back(ports: &Ports, back: &TakeBack) -> Result<Installed, Fa
 /// The folders of a consumer.
 pub fn place(consumer: &Consumer) -> ConsumerPlace<'_> {
     let certificates = match &consumer.certificates {
-        CertificateFolder::Delivered(delivery) => Some(delivery),
+        CertificateFolder::Delivered(delivery) => Some(CertificatePlace {
+            folder: &delivery.folder.ours,
+            layout: &delivery.layout,
+            key_mode: delivery.key_mode,
+            is_owner_of_folder: delivery.is_owner_of_folder,
+        }),
         CertificateFolder::Shared { .. } => None,
     };
     ConsumerPlace {

@@ -181,7 +181,12 @@ pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
         Action::TakeBack(back) => deploy::bring_back(ports, back)
             .map(|installed| Learned::Installed(back.consumer.name.clone(), Box::new(installed)))
             .map_err(|failure| failed(ports, &back.attempt, &failure)),
-        Action::Obtain(obtain) => match obtain::obtain(&ports.issuing, obtain).await {
+        Action::FallBack(fallback) => obtain::fall_back(&ports.issuing, &*ports.clock, fallback)
+            .await
+            .map(|held| Learned::Held(fallback.certificate.clone(), held))
+            .map_err(|failure| failed(ports, &fallback.attempt, &failure)),
+        Action::Obtain(obtain) => match obtain::obtain(&ports.issuing, &*ports.clock, obtain).await
+        {
             Ok(held) => Ok(Learned::Held(obtain.certificate.clone(), held)),
             Err(failure) => {
                 blame = Some(failure.blame());

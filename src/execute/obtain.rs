@@ -1,20 +1,30 @@
+use std::collections::BTreeSet;
+
 use super::Failure;
 use crate::{
     observe::{HeldCertificate, Source},
-    plan::Obtain,
-    ports::{Authority, Challenge, DiskError, Issuing, NewCertificate, Order, OrderRecord},
+    plan::{Fallback, Obtain},
+    ports::{Authority, Challenge, Clock, DiskError, Issuing, NewCertificate, Order, OrderRecord},
     report::{Event, OrderStage, chain, report},
-    values::{Issuer, Secret},
+    values::{CertificateName, Host, Issuer, KeyType, Secret, Timestamp},
 };
 
 /// Gets a certificate from its issuer and stores it.
-pub(super) async fn obtain(issuing: &Issuing, obtain: &Obtain) -> Result<HeldCertificate, Failure> {
+pub(super) async fn obtain(
+    issuing: &Issuing,
+    clock: &dyn Clock,
+    obtain: &Obtain,
+) -> Result<HeldCertificate, Failure> {
     issuing
         .attempts
         .note_attempt(&obtain.certificate, &obtain.attempt)?;
     let held = match &obtain.issuance.issuer {
-        Issuer::Ca(directory) => ask(issuing, obtain, directory).await?,
-        Issuer::SelfSigned => sign(issuing, obtain)?,
+        Issuer::Ca(directory) => ask(issuing, clock, obtain, directory).await?,
+        Issuer::SelfSigned => {
+            let named = (&obtain.certificate, &obtain.names);
+            let key_type = obtain.issuance.key_type;
+            sign(issuing, clock, named, key_type, Source::SelfSigned).await?
+        }
     };
     issuing.attempts.forget_attempts(&obtain.certificate)?;
     report(&Event::Obtained {
@@ -24,30 +34,61 @@ pub(super) async fn obtain(issuing: &Issuing, obtain: &Obtain) -> Result<HeldCer
     Ok(held)
 }
 
+/// Makes a certificate that serves until there is a better one, and gives that where it has come meanwhile. No attempt is
+/// written down: it costs no CA anything, and the record is that of orders.
+pub(super) async fn fall_back(
+    issuing: &Issuing,
+    clock: &dyn Clock,
+    fallback: &Fallback,
+) -> Result<HeldCertificate, Failure> {
+    let named = (&fallback.certificate, &fallback.names);
+    let held = sign(issuing, clock, named, fallback.key_type, Source::Fallback).await?;
+    if held.is_fallback() {
+        report(&Event::FellBack {
+            certificate: fallback.certificate.clone(),
+            held: held.clone(),
+        });
+    }
+    Ok(held)
+}
+
 /// One that its own key signs: nobody is asked.
-fn sign(issuing: &Issuing, obtain: &Obtain) -> Result<HeldCertificate, Failure> {
-    let key = issuing.authorities.new_key(obtain.issuance.key_type)?;
-    let chain = issuing
-        .authorities
-        .self_signed(&key, &obtain.names, issuing.clock.now())?;
-    Ok(store(issuing, obtain, &key, &chain)?)
+async fn sign(
+    issuing: &Issuing,
+    clock: &dyn Clock,
+    (name, names): (&CertificateName, &BTreeSet<Host>),
+    key_type: KeyType,
+    source: Source,
+) -> Result<HeldCertificate, Failure> {
+    let key = issuing.authorities.new_key(key_type).await?;
+    let now = clock.now();
+    let chain = issuing.authorities.self_signed(&key, names, now)?;
+    Ok(issuing.certificates.store(&NewCertificate {
+        name,
+        names,
+        key: &key,
+        chain: &chain,
+        source,
+        now,
+    })?)
 }
 
 /// One from a CA. Everything that a crash must not lose is on disk before the step that needs it: the attempt before the
 /// first request, the key before the order, the order before the challenge.
 async fn ask(
     issuing: &Issuing,
+    clock: &dyn Clock,
     obtain: &Obtain,
     directory: &str,
 ) -> Result<HeldCertificate, Failure> {
     let authority = issuing.authorities.at(directory)?;
     tell(obtain, OrderStage::Order);
-    let mut record = record(issuing, obtain)?;
+    let mut record = record(issuing, obtain).await?;
     let mut order = open(issuing, authority.as_ref(), obtain, &mut record).await?;
     authorize(issuing, obtain, order.as_mut(), &mut record).await?;
     tell(obtain, OrderStage::Finalize);
     let chain = order.finalize(&record.key, &obtain.names).await?;
-    let stored = store(issuing, obtain, &record.key, &chain);
+    let stored = store(issuing, clock.now(), obtain, &record.key, &chain);
     if matches!(stored, Err(DiskError::Certificate { .. })) {
         // This order will give the same certificate for ever, one that has run out since a crash, say: the next try
         // begins a new one.
@@ -67,6 +108,7 @@ fn tell(obtain: &Obtain, stage: OrderStage) {
 
 fn store(
     issuing: &Issuing,
+    now: Timestamp,
     obtain: &Obtain,
     key: &Secret,
     chain: &str,
@@ -77,12 +119,12 @@ fn store(
         key,
         chain,
         source: Source::from(&obtain.issuance.issuer),
-        now: issuing.clock.now(),
+        now,
     })
 }
 
 /// The order that was begun for the same names, or a new key for a new one. One that is damaged can't be finished.
-fn record(issuing: &Issuing, obtain: &Obtain) -> Result<OrderRecord, Failure> {
+async fn record(issuing: &Issuing, obtain: &Obtain) -> Result<OrderRecord, Failure> {
     let asked = obtain.attempt.asked;
     match issuing.orders.order(&obtain.certificate) {
         Ok(Some(record)) => {
@@ -100,7 +142,10 @@ fn record(issuing: &Issuing, obtain: &Obtain) -> Result<OrderRecord, Failure> {
         }
     }
     let record = OrderRecord {
-        key: issuing.authorities.new_key(obtain.issuance.key_type)?,
+        key: issuing
+            .authorities
+            .new_key(obtain.issuance.key_type)
+            .await?,
         asked,
         url: None,
         tokens: Vec::new(),

@@ -194,6 +194,7 @@ fn ports<S: Engine + Probe + 'static>(folder: &Path, server: &Rc<S>) -> Ports {
     let authorities = AcmeAuthorities::new(
         settings,
         BTreeMap::new(),
+        Duration::from_secs(365 * 24 * 60 * 60),
         folders.clone(),
         clock.clone(),
         |_| (),

@@ -219,9 +219,11 @@ pub struct Endpoint {
     pub network: String,
     /// The engine's unchanging word for the network.
     pub network_id: String,
-    /// Its address there; `None` while it does not run.
+    /// Its address there, the IPv4 one where it has both; `None` while it does not run.
     pub address: Option<IpAddr>,
-    /// The host's address there.
+    /// Whether it has an IPv6 address there.
+    pub has_ipv6: bool,
+    /// The host's address there, the IPv4 one where it has both.
     pub gateway: Option<IpAddr>,
 }
 
@@ -252,6 +254,14 @@ impl Bearer {
         self.endpoints
             .iter()
             .find(|endpoint| endpoint.network == network)
+    }
+
+    /// Whether its networks give it an IPv6 address; none while they give it no address at all, as when it does not run,
+    /// or has the host's network: the engine does not say then.
+    pub fn has_ipv6(&self) -> Option<bool> {
+        let mut endpoints = self.endpoints.iter();
+        let is_known = endpoints.any(|endpoint| endpoint.address.is_some());
+        is_known.then(|| self.endpoints.iter().any(|endpoint| endpoint.has_ipv6))
     }
 
     /// Whether it has the host's own network, where it has no address of its own: engines give no other this name.

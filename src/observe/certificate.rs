@@ -77,6 +77,8 @@ pub enum Source {
     Acme(#[serde(deserialize_with = "directory")] String),
     /// Made by us without a CA, because a label asks for that.
     SelfSigned,
+    /// Made by us without a CA, until there is one to serve.
+    Fallback,
     /// Put there by the user.
     Provided,
 }
@@ -92,9 +94,14 @@ impl Source {
     pub fn is_obtained(&self) -> bool {
         match self {
             Self::Acme(directory) => !directory.is_empty(),
-            Self::SelfSigned => true,
+            Self::SelfSigned | Self::Fallback => true,
             Self::Provided => false,
         }
+    }
+
+    /// Whether its own key signed what comes from here, and nobody else did.
+    pub fn is_self_signed(&self) -> bool {
+        matches!(self, Self::SelfSigned | Self::Fallback)
     }
 
     /// Whether what comes from here was asked of this issuer.
@@ -133,7 +140,18 @@ impl HeldCertificate {
         match &self.source {
             Source::Acme(directory) => Issuer::is_ca_trusted(directory),
             Source::SelfSigned | Source::Provided => true,
+            Source::Fallback => false,
         }
+    }
+
+    /// Whether it is there only as long as no other is.
+    pub fn is_fallback(&self) -> bool {
+        self.source == Source::Fallback
+    }
+
+    /// The same one, unless it is a fallback: as long as only that is there, one that is wanted counts as missing.
+    pub fn lasting(&self) -> Option<&Self> {
+        Some(self).filter(|held| !held.is_fallback())
     }
 
     /// Whether it is for `host`: by that very name or address, or by a wildcard in place of a name's first label.

@@ -102,6 +102,11 @@ impl Observed {
         }
     }
 
+    /// The certificate of this name, if it is no fallback.
+    pub fn lasting(&self, name: &CertificateName) -> Option<&HeldCertificate> {
+        self.held.get(name).and_then(|held| held.lasting())
+    }
+
     /// Takes over a certificate in `live/`.
     pub fn hold(&mut self, name: CertificateName, held: HeldCertificate) {
         Rc::make_mut(&mut self.held).insert(name, Rc::new(held));
@@ -128,6 +133,8 @@ pub struct RefusedEmail {
 pub enum Subject {
     /// A certificate that is obtained.
     Certificate(CertificateName),
+    /// A certificate in whose place a self-signed one is made. An order for it may run meanwhile.
+    Fallback(CertificateName),
     /// A consumer that is deployed to.
     Consumer(ContainerName),
 }

@@ -62,6 +62,7 @@ impl Removed {
                     network: name.clone(),
                     network_id: id.clone(),
                     address: None,
+                    has_ipv6: false,
                     gateway: None,
                 })
                 .collect(),

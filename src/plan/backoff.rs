@@ -19,7 +19,7 @@ const ORDERS: &[Duration] = &[
 ];
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Pauses between deployments: they cost nobody else anything, and a full disk is cleared by hand at any moment.
+/// Pauses between deployments, and between self-signed certificates: they cost nobody else anything, and a full disk is cleared by hand at any moment.
 const DEPLOYMENTS: &[Duration] = &[
     Duration::from_secs(1),
     Duration::from_secs(5),
@@ -41,7 +41,8 @@ pub fn next_try(subject: &Subject, attempt: &Attempt) -> Timestamp {
     }
     let pauses = match subject {
         Subject::Certificate(_) => ORDERS,
-        Subject::Consumer(_) => DEPLOYMENTS,
+        // Nobody else is asked, either.
+        Subject::Fallback(_) | Subject::Consumer(_) => DEPLOYMENTS,
     };
     let step = usize::try_from(attempt.count.saturating_sub(1)).unwrap_or(usize::MAX);
     let pause = pauses.get(step).or(pauses.last()).copied().unwrap_or(DAY);

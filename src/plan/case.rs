@@ -9,6 +9,7 @@ use super::{
     obtain::HeldCertificates,
     part::{self, Part, Serving, mark_file},
     selection::Selection,
+    server::Server,
 };
 use crate::{
     desire::{Consumer, Reload},
@@ -23,6 +24,8 @@ pub(super) struct Case<'a> {
     pub installed: &'a Rc<Installed>,
     pub signals: &'a Signals,
     pub gate: &'a Gate,
+    /// Whether its files have it listen on IPv6, too.
+    pub listens_ipv6: bool,
     /// With the user's own certificates in place of ours of the same names.
     pub observed: &'a Observed,
     /// Those in `live/`, with ours under these names.
@@ -38,7 +41,7 @@ impl<'a> Case<'a> {
     pub fn wanted(&self, templates: &'a Templates) -> PartInputs<'a> {
         PartInputs {
             consumer: self.consumer,
-            gate: self.gate,
+            server: self.server(),
             installed: self.installed,
             observed: self.observed,
             live: self.live,
@@ -46,6 +49,16 @@ impl<'a> Case<'a> {
             templates,
             now: self.now,
         }
+    }
+
+    /// What its files are made from.
+    pub fn server(&self) -> Option<Server<'a>> {
+        Some(Server {
+            consumer: self.consumer,
+            proxy: self.consumer.proxy.as_ref()?,
+            gate: self.gate,
+            listens_ipv6: self.listens_ipv6,
+        })
     }
 
     /// What is in a file, with the certificate that comes with it; none where a template fails for it.
@@ -56,7 +69,18 @@ impl<'a> Case<'a> {
     /// Why this file is held back, if it is.
     pub fn refusal(&self, file: &FileName, part: &Part) -> Option<&'a Refused> {
         let name = PartName::File(file.clone());
-        self.installed.trial.holds_back(&name, self.unit(part)?)
+        self.held_back(&name, self.unit(part)?)
+    }
+
+    /// Why a part is held back, if it is. One about which the user can do something is tried again after a start of the
+    /// server: it may be done.
+    pub fn held_back(&self, part: &PartName, unit: Digest) -> Option<&'a Refused> {
+        let refused = self.installed.trial.holds_back(part, unit)?;
+        let file = part.file().map(FileName::as_str);
+        let mut own = self.consumer.own_files().iter();
+        let is_mendable = own.any(|own| Some(own.file) == file && own.remedy.is_some());
+        let was_started = self.consumer.started_at > Some(refused.at);
+        (!(is_mendable && was_started)).then_some(refused)
     }
 
     /// The subject of what is planned.
@@ -77,11 +101,11 @@ impl<'a> Case<'a> {
         templates: &Templates,
         mark: u64,
     ) -> Result<Option<(FileName, String)>, TemplateError> {
-        let Some(proxy) = &self.consumer.proxy else {
+        let Some(server) = self.server() else {
             return Ok(None);
         };
-        let text = part::mark(proxy, templates, self.rules, mark)?;
-        Ok(Some((mark_file(proxy.kind), text)))
+        let text = part::mark(server, templates, self.rules, mark)?;
+        Ok(Some((mark_file(server.proxy.kind), text)))
     }
 
     /// Whether the file with the mark shows what lies there, where there is to be one.

@@ -67,7 +67,7 @@ pub(super) fn changes(case: &Case<'_>, parts: &Parts, can_be_tried: bool) -> Cha
         .chain(certificates(parts))
         .chain(files)
         .collect();
-    open.retain(|part, difference| trial.holds_back(part, difference.unit).is_none());
+    open.retain(|part, difference| case.held_back(part, difference.unit).is_none());
     let stage = open.values().map(|difference| difference.stage).min();
     open.retain(|_, difference| Some(difference.stage) == stage);
     let mut next = first(units(open), trial);

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::{
-    Action, Deploy, Obtain, PlanRules, TakeBack, Tell, Why, foresee, part::site_file, plan,
+    Action, Deploy, Fallback, Obtain, PlanRules, TakeBack, Tell, Why, foresee, part::site_file,
+    plan,
 };
 use crate::{
     desire::{CertificateFolder, Desired},
     observe::Observed,
     render::{CommandPlanView, TemplateError, Templates},
-    values::{Issuer, Timestamp},
+    values::{CertificateName, Host, Issuer, Timestamp},
 };
 
 /// Turns after which a plan that still finds something to do is a bug, not a long plan.
@@ -79,6 +80,7 @@ pub fn command_plans(
 pub fn steps(action: &Action) -> Vec<Vec<String>> {
     match action {
         Action::Obtain(obtain) => vec![obtain_step(obtain)],
+        Action::FallBack(fallback) => vec![fallback_step(fallback)],
         Action::TakeBack(back) => vec![take_back_step(back)],
         Action::Deploy(deploy) => {
             let everything = |_: &str| true;
@@ -98,6 +100,12 @@ fn tell(action: &Action, plans: &mut Plans) {
             obtain.certificate.as_str(),
             [obtain.why],
             vec![obtain_step(obtain)],
+        ),
+        Action::FallBack(fallback) => add(
+            plans,
+            fallback.certificate.as_str(),
+            [fallback.why],
+            vec![fallback_step(fallback)],
         ),
         Action::TakeBack(back) => {
             add(
@@ -165,10 +173,16 @@ fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     words.into_iter().map(str::to_owned).collect()
 }
 
+/// Whether a certificate is one host's, and called after it.
+fn is_named_by_default(names: &BTreeSet<Host>, certificate: &CertificateName) -> bool {
+    let host = names.first().filter(|_| names.len() == 1);
+    host.is_some_and(|host| CertificateName::from(host) == *certificate)
+}
+
 fn obtain_step(obtain: &Obtain) -> Vec<String> {
     let names = obtain.names.iter().map(|name| name.as_str());
-    let own =
-        (!obtain.is_named_by_default()).then_some(["--certificate", obtain.certificate.as_str()]);
+    let own = (!is_named_by_default(&obtain.names, &obtain.certificate))
+        .then_some(["--certificate", obtain.certificate.as_str()]);
     let mut step = words(
         ["obtain"]
             .into_iter()
@@ -187,6 +201,18 @@ fn obtain_step(obtain: &Obtain) -> Vec<String> {
         step.extend(["--webroot".to_owned(), webroot.to_string()]);
     }
     step
+}
+
+fn fallback_step(fallback: &Fallback) -> Vec<String> {
+    let names = fallback.names.iter().map(|name| name.as_str());
+    let is_named_after_it = is_named_by_default(&fallback.names, &fallback.certificate);
+    let own = (!is_named_after_it).then_some(["--certificate", fallback.certificate.as_str()]);
+    words(
+        ["self-sign"]
+            .into_iter()
+            .chain(names)
+            .chain(own.into_iter().flatten()),
+    )
 }
 
 fn take_back_step(back: &TakeBack) -> Vec<String> {

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{kept_until, selection::can_use};
+use super::{
+    kept_until,
+    selection::{Selection, can_use},
+};
 use crate::{
     desire::{Complaint, Consumer, Desired, Origin, Pin, Wanted},
     observe::{Observed, RefusedEmail},
@@ -15,7 +18,7 @@ pub(super) fn of(desired: &Desired, observed: &Observed, now: Timestamp) -> BTre
         observed
             .held
             .values()
-            .any(|held| held.covers(host) && held.is_valid_at(now))
+            .any(|held| held.covers(host) && held.is_valid_at(now) && !held.is_fallback())
     };
     let uncovered = desired
         .uncovered
@@ -95,11 +98,21 @@ fn defaults(
             Some(_) => continue,
         };
         let remedy = format!(
-            "put a valid one into provided/{name}, or write another name; until then clients are served as without it"
+            "put a valid one into provided/{name}, or write another name; until then {}",
+            shown_instead(consumer, observed, now)
         );
         complaints.push(default.said.clone().complains(problem, remedy));
     }
     complaints
+}
+
+/// What clients get in place of a default certificate that can't serve.
+fn shown_instead(consumer: &Consumer, observed: &Observed, now: Timestamp) -> String {
+    match Selection::of(&observed.held, now).of_unknown(consumer) {
+        Some(shown) if shown.certificate.is_fallback() => "clients get a self-signed one".into(),
+        Some(shown) => format!("clients get {}", shown.name),
+        None => "clients are served as without it".into(),
+    }
 }
 
 /// What is wrong with a pinned certificate, if anything is.

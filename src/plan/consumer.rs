@@ -16,7 +16,7 @@ use super::{
     obtain::HeldCertificates,
     part,
     selection::Selection,
-    signals, used,
+    server, signals, used,
 };
 use crate::{
     desire::{Complaint, Consumer},
@@ -41,15 +41,14 @@ pub(super) fn plan(
         return;
     };
     let signals = signals::seen(consumer, installed, now);
-    draft
-        .plan
-        .complaints
-        .extend(signals::complaint(consumer, &signals));
+    let of_signals = signals::complaint(consumer, &signals);
+    draft.plan.complaints.extend(of_signals);
     let consumer = &signals::in_force(consumer, &signals);
     let gate = Gate::of(consumer, installed, rules);
     let case = Case {
         consumer,
         gate: &gate,
+        listens_ipv6: server::listens_ipv6(consumer, installed),
         installed,
         signals: &signals,
         observed,
@@ -75,7 +74,8 @@ pub(super) fn plan(
     if has_died(consumer, installed) {
         return case.take_back(draft);
     }
-    if !consumer.running && installed.progress == Progress::TakenBack {
+    let is_back = installed.progress == Progress::TakenBack;
+    if !consumer.running && is_back && !lacks_certificate(consumer, parts, installed) {
         return;
     }
     let told = &mut draft.plan.complaints;
@@ -276,6 +276,12 @@ fn complaint_of_shut(consumer: &Consumer, shut: &BTreeSet<FileName>) -> Option<C
         consumer.name
     );
     (!shut.is_empty()).then(|| consumer.said.clone().complains(problem, remedy))
+}
+
+/// Whether a server that gets certificates alone has none for a name that it asks for: it may not start without.
+fn lacks_certificate(consumer: &Consumer, parts: &Parts, installed: &Installed) -> bool {
+    let mut used = parts.used().keys();
+    consumer.proxy.is_none() && used.any(|name| !installed.certificates.contains_key(name))
 }
 
 /// Whether it ended with files that it had not shown to be good: it may be these that it can't start with.

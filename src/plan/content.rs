@@ -11,17 +11,19 @@ use itertools::{EitherOrBoth, Itertools};
 
 use super::{
     gate::Gate,
+    newer,
     obtain::HeldCertificates,
     part::{
         Of, Part, Serving, mark_file, own_file, own_text, own_view, serving, site_file, site_text,
     },
-    selection::{Selection, can_use},
+    selection::Selection,
+    server::Server,
     used,
-    views::{Rendering, ServerFacts},
+    views::ServerFacts,
 };
 use crate::{
     desire::{Comes, Consumer, Site, Use},
-    observe::{Installed, Observed, PartName, Source},
+    observe::{Installed, Observed},
     render::{TemplateError, Templates},
     values::{CertificateName, Digest, FileName, Host, Timestamp},
 };
@@ -30,7 +32,7 @@ use crate::{
 #[derive(Clone, Copy)]
 pub(super) struct PartInputs<'a> {
     pub consumer: &'a Consumer,
-    pub gate: &'a Gate,
+    pub server: Option<Server<'a>>,
     pub installed: &'a Rc<Installed>,
     /// With the user's own certificates in place of ours of the same names.
     pub observed: &'a Observed,
@@ -60,6 +62,7 @@ pub(super) struct Parts {
     templates: Digest,
     server: Digest,
     gate: Option<Gate>,
+    listens_ipv6: bool,
     sites: BTreeMap<Host, KnownSite>,
     held: Rc<HeldCertificates>,
     live: Rc<HeldCertificates>,
@@ -99,6 +102,7 @@ impl Parts {
             templates: Digest::of(""),
             server: Digest::of(""),
             gate: None,
+            listens_ipv6: false,
             sites: BTreeMap::new(),
             held: Rc::default(),
             live: Rc::default(),
@@ -113,18 +117,17 @@ impl Parts {
     pub fn follow(&mut self, wanted: &PartInputs<'_>) {
         let PartInputs {
             consumer,
-            gate,
             selection,
             templates,
             ..
         } = *wanted;
-        let facts = consumer.proxy.as_ref();
-        let facts = facts.map(|proxy| ServerFacts::of(consumer, proxy));
-        let server = Digest::of_value(&(consumer.kind.name, facts, &consumer.certificates, gate));
+        let facts = wanted.server.map(ServerFacts::of);
+        let server = Digest::of_value(&(consumer.kind.name, facts, &consumer.certificates));
         if (server, templates.digest()) != (self.server, self.templates) {
             *self = Self {
                 server,
-                gate: Some(gate.clone()),
+                gate: wanted.server.map(|server| server.gate.clone()),
+                listens_ipv6: wanted.server.is_some_and(|server| server.listens_ipv6),
                 templates: templates.digest(),
                 ..Self::none()
             };
@@ -147,12 +150,12 @@ impl Parts {
             self.unknown = unknown.map(|choice| Serving::of(&choice).unshown());
         }
         self.follow_nameless();
-        if let Some(server) = Rendering::of(consumer, gate) {
-            changed.extend(self.follow_own(server, templates));
+        if let Some(server) = wanted.server {
+            changed.extend(self.follow_own(server, wanted));
         }
         self.follow_installed(consumer, wanted.installed, changed);
         if !(are_same_held && are_same_given && are_same_uses) {
-            self.renewed = renewed(wanted, &self.used);
+            self.renewed = newer::renewed(wanted, &self.used);
         }
     }
 
@@ -239,8 +242,14 @@ impl Parts {
         let (Some(part), Some(gate)) = (self.files.get(file), &self.gate) else {
             return Ok(None);
         };
-        let Some(server) = Rendering::of(consumer, gate) else {
+        let Some(proxy) = &consumer.proxy else {
             return Ok(None);
+        };
+        let server = Server {
+            consumer,
+            proxy,
+            gate,
+            listens_ipv6: self.listens_ipv6,
         };
         match &part.of {
             Of::All(own, _) => own_text(server, own, self.nameless.as_ref(), templates).map(Some),
@@ -266,7 +275,7 @@ impl Parts {
             .filter_map(|host| Some(self.sites.remove(host)?.file))
             .collect();
         changed.iter().for_each(|file| self.forget(file));
-        let server = Rendering::of(wanted.consumer, wanted.gate);
+        let server = wanted.server;
         for NewSite {
             host,
             site,
@@ -388,11 +397,12 @@ impl Parts {
     }
 
     /// Brings the files of the consumer as a whole up to date; returns those that are not as they were.
-    fn follow_own(&mut self, server: Rendering<'_>, templates: &Templates) -> BTreeSet<FileName> {
+    fn follow_own(&mut self, server: Server<'_>, wanted: &PartInputs<'_>) -> BTreeSet<FileName> {
         let mut changed = BTreeSet::new();
         for own in server.proxy.kind.own_files {
             let file = own_file(own.file);
-            if !own.needed.by(server.consumer, server.proxy) {
+            let is_there = wanted.installed.files.contains_key(&file);
+            if !own.needed.by(server.consumer, server.proxy, is_there) {
                 self.forget(&file);
                 changed.insert(file);
                 continue;
@@ -406,7 +416,7 @@ impl Parts {
             if self.files.get(&file).is_some_and(|part| is_known(&part)) {
                 continue;
             }
-            let text = own_text(server, own, self.nameless.as_ref(), templates);
+            let text = own_text(server, own, self.nameless.as_ref(), wanted.templates);
             let of = Of::All(own, view);
             self.take(file.clone(), text, own.comes, certificate, of);
             changed.insert(file);
@@ -459,58 +469,6 @@ fn next_change(observed: &Observed, now: Timestamp) -> Timestamp {
         .filter(|time| *time > now)
         .min()
         .unwrap_or(Timestamp::from_millis(i64::MAX))
-}
-
-/// The certificates that the consumer has, and of which there is another version in the same place: the one that is in
-/// force, or ours, where that is the user's and is refused or lies elsewhere.
-fn renewed(
-    wanted: &PartInputs<'_>,
-    used: &BTreeMap<CertificateName, Serving>,
-) -> BTreeMap<CertificateName, Serving> {
-    let PartInputs {
-        consumer,
-        installed,
-        observed,
-        live,
-        ..
-    } = *wanted;
-    let mut renewed = BTreeMap::new();
-    for (name, wanted) in used {
-        let ours = live
-            .get(name)
-            .filter(|ours| ours.source != Source::Provided);
-        let ours = ours.map(|ours| Serving::new(name.clone(), Rc::clone(ours)));
-        let versions = [Some(wanted.clone()), ours].into_iter().flatten();
-        let part = PartName::Certificate(name.clone());
-        let is_held_back = |digest| installed.trial.holds_back(&part, digest).is_some();
-        let mut versions = versions.filter(|version| !is_held_back(version.digest()));
-        let version = versions
-            .next()
-            .filter(|version| !version.is_given(installed));
-        renewed.extend(version.map(|version| (name.clone(), version)));
-    }
-    let further = installed.certificates.iter();
-    for (name, given) in further.filter(|(name, _)| !used.contains_key(name)) {
-        let in_force = observed.held.get(name);
-        let Some(in_force) = in_force.filter(|held| held.digest != *given) else {
-            continue;
-        };
-        let part = PartName::Certificate(name.clone());
-        let ours = live
-            .get(name)
-            .filter(|ours| ours.source != Source::Provided);
-        let versions = [Some(in_force), ours].into_iter().flatten();
-        let mut versions = versions
-            .filter(|held| can_use(consumer, held))
-            .filter(|held| installed.trial.holds_back(&part, held.digest).is_none())
-            .map(|held| Serving::new(name.clone(), Rc::clone(held)))
-            .filter(|serving| serving.is_renewed_alone((consumer, installed)));
-        let version = versions.next();
-        if let Some(version) = version.filter(|version| version.digest() != *given) {
-            renewed.insert(name.clone(), version);
-        }
-    }
-    renewed
 }
 
 /// The keys under which two maps differ.

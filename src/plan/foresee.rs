@@ -1,16 +1,14 @@
-use std::rc::Rc;
+use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
-use super::{Action, Plan};
+use super::{Action, Fallback, Plan};
 use crate::{
     observe::{HeldCertificate, Installed, Observed, Shelf, Source},
-    values::{Digest, Timestamp},
+    values::{CertificateName, Digest, Host, KeyType, Timestamp},
 };
 
 /// What will be observed when everything in the plan has succeeded: how `quaymaster plan` sees past the first turn, and
 /// how the laws of planning are tested.
 pub fn foresee(observed: &Observed, plan: &Plan, now: Timestamp) -> Observed {
-    /// A life of three months, as most public CAs give today.
-    const LIFE: std::time::Duration = std::time::Duration::from_secs(90 * 24 * 60 * 60);
     let mut after = observed.clone();
     after.clear(&plan.cleared);
     for action in &plan.actions {
@@ -39,25 +37,54 @@ pub fn foresee(observed: &Observed, plan: &Plan, now: Timestamp) -> Observed {
                     .insert(back.consumer.name.clone(), Rc::new(installed));
             }
             Action::Obtain(obtain) => {
-                let serial =
-                    Digest::of_parts([obtain.certificate.as_str(), &now.millis().to_string()]);
-                let certificate = HeldCertificate {
-                    names: obtain.names.iter().map(ToString::to_string).collect(),
-                    not_before: now,
-                    not_after: now + LIFE,
-                    issuer: "the CA".to_owned(),
-                    serial: serial.short(),
-                    key_type: Some(obtain.issuance.key_type),
-                    digest: serial,
-                    source: Source::from(&obtain.issuance.issuer),
-                    shelf: Shelf::Live,
-                    irregular: None,
-                    lacks_issuer: false,
-                };
+                let source = Source::from(&obtain.issuance.issuer);
+                let key_type = obtain.issuance.key_type;
+                let certificate =
+                    certificate(&obtain.certificate, &obtain.names, key_type, source, now);
                 after.hold(obtain.certificate.clone(), certificate);
                 after.wishes.remove(&obtain.certificate);
+            }
+            Action::FallBack(fallback) => {
+                let Fallback {
+                    certificate: name,
+                    names,
+                    key_type,
+                    ..
+                } = &**fallback;
+                let certificate = certificate(name, names, *key_type, Source::Fallback, now);
+                after.hold(name.clone(), certificate);
             }
         }
     }
     after
+}
+
+/// A certificate that is made now.
+fn certificate(
+    name: &CertificateName,
+    names: &BTreeSet<Host>,
+    key_type: KeyType,
+    source: Source,
+    now: Timestamp,
+) -> HeldCertificate {
+    /// A life of three months, as most public CAs give today.
+    const LIFE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+    let serial = Digest::of_parts([name.as_str(), &now.millis().to_string()]);
+    let (issuer, digest) = match source {
+        Source::Fallback => ("nobody", Digest::of_parts([&serial.short(), "self-signed"])),
+        _ => ("the CA", serial),
+    };
+    HeldCertificate {
+        names: names.iter().map(ToString::to_string).collect(),
+        not_before: now,
+        not_after: now + LIFE,
+        issuer: issuer.to_owned(),
+        serial: serial.short(),
+        key_type: Some(key_type),
+        digest,
+        source,
+        shelf: Shelf::Live,
+        irregular: None,
+        lacks_issuer: false,
+    }
 }

@@ -9,7 +9,7 @@ use super::{
     part::{Part, Serving},
 };
 use crate::{
-    desire::{Comes, Complaint, Consumer, Origin},
+    desire::{Complaint, Consumer, Origin},
     observe::{Installed, PartName, Refused},
     render::{TemplateError, Templates},
     values::{CertificateName, FileName, Host},
@@ -32,7 +32,7 @@ pub(super) fn complaints(case: &Case<'_>, parts: &Parts, templates: &Templates) 
             PartName::File(file) if !case.installed.foreign.contains(file) => {
                 let part = parts.get(file).filter(|part| {
                     case.refusal(file, part).is_some()
-                        && part.comes != Comes::Last
+                        && part.own().is_none_or(|own| own.excuse.is_none())
                         && !of_all.as_ref().is_some_and(|it| it.concerns(part))
                 });
                 let told = part.map(|part| of_file(case, file, part, refused, templates));
@@ -88,7 +88,10 @@ fn of_file(
             (format!("{name} refuses {file} {with}: {reason}"), change)
         }
     };
-    let remedy = format!("{change}; until then {meanwhile}, and everything else goes on");
+    let remedy = match part.own().and_then(|own| own.remedy) {
+        Some(remedy) => remedy.to_owned(),
+        None => format!("{change}; until then {meanwhile}, and everything else goes on"),
+    };
     to_each(about(case.consumer, part.host()), &problem, &remedy)
 }
 

@@ -3,8 +3,9 @@
 use std::{borrow::Cow, collections::BTreeMap, rc::Rc};
 
 use super::{
+    candidates::Skipped,
     obtain::HeldCertificates,
-    selection::{Index, Skipped, is_covered, reader_in_need},
+    selection::{Index, is_covered, reader_in_need},
 };
 use crate::{
     desire::Desired,
@@ -14,7 +15,7 @@ use crate::{
 
 /// One certificate for each name, decided once a turn: where the user has put one of the same name into `provided/`, that
 /// one, unless ours is the better: one that can be served before one that can't, one that covers what is wanted before one
-/// that does not, a valid one before one that has run out.
+/// that does not, any before a fallback, a valid one before one that has run out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InForce {
     /// The one of each name. As long as nothing changes it is the same `Rc`, so that it is quick to tell.
@@ -134,11 +135,12 @@ fn chosen(
     Rc::new(chosen)
 }
 
-/// Three things that count for a certificate, the weightiest first.
+/// Four things that count for a certificate, the weightiest first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Worth {
     can_be_read: bool,
     covers_wanted: bool,
+    is_lasting: bool,
     is_valid: bool,
 }
 
@@ -152,6 +154,7 @@ fn worth(
     Worth {
         can_be_read: reader_in_need(certificate, desired).is_none(),
         covers_wanted: wanted.is_none_or(|wanted| is_covered(&wanted.names, certificate)),
+        is_lasting: !certificate.is_fallback(),
         is_valid: certificate.is_valid_at(now),
     }
 }
@@ -163,6 +166,8 @@ impl Worth {
             Skipped::NotReadThere
         } else if self.covers_wanted != other.covers_wanted {
             Skipped::DoesNotCover
+        } else if self.is_lasting != other.is_lasting {
+            Skipped::OnlyFallback
         } else if self.is_valid != other.is_valid {
             Skipped::NotValid
         } else {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
 use itertools::{EitherOrBoth, Itertools};
 
-use super::{PlanRules, in_force::InForce, selection::served};
+use super::{PlanRules, fallback, in_force::InForce, selection::served};
 use crate::{
     desire::Desired,
     observe::{CertificateUser, Forgotten, Observed, Subject, Unwanted},
@@ -193,11 +193,18 @@ fn unwanted_live<'a>(desired: &Desired, observed: &'a Observed) -> Vec<&'a Certi
     for pair in pairs {
         if let EitherOrBoth::Right((name, held)) = pair
             && held.source.is_obtained()
+            && !is_needed_stand_in(name, desired)
         {
             unwanted.push(name);
         }
     }
     unwanted
+}
+
+/// Whether it takes the place of default certificates, as long as some are set.
+fn is_needed_stand_in(name: &CertificateName, desired: &Desired) -> bool {
+    let mut consumers = desired.consumers.values();
+    *name == fallback::stand_in() && consumers.any(|one| !one.substitutes.defaults.is_empty())
 }
 
 /// The count by now. A clock that was set back counts nothing; the next look goes on from there.
@@ -228,8 +235,11 @@ mod tests {
 
     use super::{super::tests::*, *};
     use crate::{
-        desire::tests::{container, proxy, usual_issuance},
-        fixtures::held,
+        desire::{
+            LabelRules, desire,
+            tests::{container, proxy, rules as label_rules, snapshot, usual_issuance},
+        },
+        fixtures::{held, plan_rules},
         observe::{ArchivedCertificate, HeldCertificate, Installed, Shelf, Source},
         values::Digest,
     };
@@ -307,12 +317,33 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_in_for_a_default_is_kept_as_long_as_one_is_set() {
+        let rules = LabelRules {
+            default_certificate: Some(name("spare")),
+            ..label_rules()
+        };
+        let set = desire(&snapshot([proxy(), shop()]), &rules);
+        let unset = desired([proxy(), shop()]);
+        for (desired, is_kept) in [(&set, true), (&unset, false)] {
+            let mut observed = fresh(desired);
+            let stand_in = HeldCertificate {
+                source: Source::Fallback,
+                ..obtained(&["default.invalid"])
+            };
+            observed.hold(fallback::stand_in(), stand_in);
+            let found = lives(desired, &observed, &plan_rules(), START);
+            assert_eq!(found.unwanted.is_empty(), is_kept);
+        }
+    }
+
+    #[test]
     fn nothing_but_what_quaymaster_obtained_is_ever_touched() {
         let unknown = Source::Acme(String::new());
         for (source, is_touched) in [
             (Source::Provided, false),
             (unknown, false),
             (Source::SelfSigned, true),
+            (Source::Fallback, true),
         ] {
             let held = HeldCertificate {
                 source,

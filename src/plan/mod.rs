@@ -4,8 +4,10 @@
 //! Nobody writes the sequence of a first certificate: the turn that sees differing configuration deploys it, the next
 //! sees a missing certificate and obtains it, the next deploys what can now have its TLS server.
 
+mod answered;
 mod backoff;
 mod ca_limits;
+mod candidates;
 mod case;
 mod changes;
 mod check;
@@ -15,17 +17,20 @@ mod consumer;
 mod content;
 mod deploy;
 mod edition;
+mod fallback;
 mod foresee;
 mod gate;
 mod held_back;
 mod in_force;
 mod life;
+mod newer;
 mod notice;
 mod obtain;
 mod part;
 mod quarantine;
 mod renewal;
 mod selection;
+mod server;
 mod signals;
 mod used;
 mod views;
@@ -40,8 +45,10 @@ use std::{
 use serde::Serialize;
 
 pub use backoff::next_try;
+pub use candidates::{Asked, Candidate, Skipped, candidates};
 pub use check::{Check, run_failed};
 pub use command_plan::{CommandPlan, command_plans, steps};
+pub use fallback::Fallback;
 pub use foresee::foresee;
 pub use gate::Opening;
 pub use in_force::{InForce, Overruled};
@@ -51,7 +58,7 @@ pub use obtain::{again, answer, is_failure, is_held_up};
 pub use part::site_file;
 pub use quarantine::{Refusal, SeenAgain, Verdict};
 pub use renewal::{due, kept_until};
-pub use selection::{Candidate, CertificateUse, ChosenBy, Skipped, candidates, of_unknown, served};
+pub use selection::{CertificateUse, ChosenBy, of_unknown, served};
 
 use content::{PartInputs, Parts};
 use in_force::InForceMemory;
@@ -63,7 +70,10 @@ use crate::{
         Attempt, CertificateVersion, Installed, Observed, PartName, Signals, Subject, Webroots,
     },
     render::Templates,
-    values::{CertificateName, ContainerName, Digest, FileName, Host, Signal, Timestamp},
+    values::{
+        CertificateName, ContainerName, Digest, FallbackRule, FileName, Host, KeyType, Signal,
+        Timestamp,
+    },
 };
 
 /// Orders that run at the same time at one CA. Debian's Pebble hangs above eight, Let's Encrypt asks for restraint; four keep
@@ -83,6 +93,10 @@ pub struct PlanRules {
     pub archive_after: Duration,
     /// How long it is kept after it was last wanted.
     pub delete_after: Duration,
+    /// Which certificates get a self-signed one as long as nothing can be served for them.
+    pub fallback: FallbackRule,
+    /// The type of the key of what takes the place of a default certificate.
+    pub key_type: KeyType,
     /// What CAs are asked with, besides what labels say: settings about all of them, and this version.
     pub circumstances: Digest,
 }
@@ -101,6 +115,8 @@ pub struct Plan {
     /// Certificates whose last try was cut off when all that it was for was done, or that nobody wants any more: what is
     /// written down of tries and orders can go.
     pub finished: BTreeSet<CertificateName>,
+    /// Certificates in whose place no self-signed one is needed any more: what is known of failures to make one can go.
+    pub needless: BTreeSet<CertificateName>,
     /// Parts that were refused or in doubt in another form and are as they should be: what is known of that can go.
     pub cleared: BTreeSet<(ContainerName, PartName)>,
     /// What came of signals, where that is another than is written down.
@@ -120,6 +136,8 @@ pub enum Action {
     TakeBack(Box<TakeBack>),
     /// Get a certificate.
     Obtain(Box<Obtain>),
+    /// Make a self-signed certificate that serves until there is a better one.
+    FallBack(Box<Fallback>),
 }
 
 /// Bring a consumer's files up to date and make it take them up; or, if it does not, bring back what was there.
@@ -261,17 +279,6 @@ pub struct Obtain {
     pub attempt: Attempt,
 }
 
-impl Obtain {
-    /// Whether it is one host's, and called after it.
-    fn is_named_by_default(&self) -> bool {
-        self.names.len() == 1
-            && self
-                .names
-                .first()
-                .is_some_and(|host| CertificateName::from(host) == self.certificate)
-    }
-}
-
 /// Why something is done. A closed set: log, command plans, status and metrics print these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -341,6 +348,7 @@ impl Action {
             Self::Deploy(deploy) => Subject::Consumer(deploy.consumer.name.clone()),
             Self::TakeBack(back) => Subject::Consumer(back.consumer.name.clone()),
             Self::Obtain(obtain) => Subject::Certificate(obtain.certificate.clone()),
+            Self::FallBack(fallback) => Subject::Fallback(fallback.certificate.clone()),
         }
     }
 }
@@ -402,6 +410,7 @@ impl Planner {
         }
         let deploying: BTreeSet<ContainerName> =
             draft.plan.actions.iter().filter_map(deployed_to).collect();
+        fallback::plan(desired, (observed, live), &selection, rules, &mut draft);
         obtain::plan(desired, (observed, live), &deploying, rules, &mut draft);
         if draft.plan.actions.is_empty() && observed.under_way.is_empty() {
             draft.plan.actions.extend(
@@ -460,7 +469,7 @@ fn deployed_to(action: &Action) -> Option<ContainerName> {
     match action {
         Action::Deploy(deploy) => Some(deploy.consumer.name.clone()),
         Action::TakeBack(back) => Some(back.consumer.name.clone()),
-        Action::Obtain(_) => None,
+        Action::Obtain(_) | Action::FallBack(_) => None,
     }
 }
 

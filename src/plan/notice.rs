@@ -140,6 +140,7 @@ fn of_ours(
     let mut late = Vec::new();
     for (name, held) in observed.held.iter() {
         if held.source != Source::Provided
+            && !held.is_fallback()
             && renewal::warned_from(held, rules.warn_before) <= now
             && !is_just_begun(name, observed)
             && is_overdue(name, held, desired, now)

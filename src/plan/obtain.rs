@@ -9,20 +9,22 @@ use std::{
 use itertools::{EitherOrBoth, Itertools};
 
 use super::{
-    Action, Draft, Obtain, PlanRules, Why, backoff,
+    Action, Draft, Obtain, PlanRules, Why,
+    answered::is_answered,
+    backoff,
     ca_limits::CaLimits,
     in_force::InForce,
-    part::{own_file, site_file},
+    part::site_file,
     renewal,
     selection::{can_use, is_covered},
 };
 use crate::{
-    desire::{Comes, Consumer, Desired, Issuance, Reload, Wanted},
+    desire::{Consumer, Desired, Issuance, Wanted},
     observe::{
-        Attempt, HeldCertificate, Installed, Observed, PartName, Progress, RenewalOutcome, Shelf,
-        Source, Stage, Subject, Webroots,
+        Attempt, HeldCertificate, Observed, PartName, RenewalOutcome, Shelf, Source, Stage,
+        Subject, Webroots,
     },
-    values::{CertificateName, ContainerName, Digest, Host, Issuer, Retry, Timestamp},
+    values::{CertificateName, ContainerName, Digest, Retry, Timestamp},
 };
 
 /// Plans the orders: of those that are due, what runs out first before what is missing, as many as each CA
@@ -91,7 +93,7 @@ fn due_orders<'a>(world: &World<'a>, rules: &PlanRules, draft: &mut Draft) -> Ve
     for pair in pairs {
         let (name, wanted, held) = match pair {
             EitherOrBoth::Left((name, wanted)) => (name, wanted, None),
-            EitherOrBoth::Both((name, wanted), (_, held)) => (name, wanted, Some(&**held)),
+            EitherOrBoth::Both((name, wanted), (_, held)) => (name, wanted, held.lasting()),
             EitherOrBoth::Right(_) => continue,
         };
         let need = need(name, wanted, held, world);
@@ -181,6 +183,8 @@ fn drop_unwanted(desired: &Desired, observed: &Observed, draft: &mut Draft) {
 pub fn is_failure(subject: &Subject, attempt: &Attempt, desired: &Desired) -> bool {
     let is_wanted = match subject {
         Subject::Certificate(name) => desired.certificates.contains_key(name),
+        // What is not needed any more is not on record.
+        Subject::Fallback(_) => true,
         Subject::Consumer(name) => desired.consumers.contains_key(name),
     };
     is_wanted && attempt.is_failure()
@@ -254,7 +258,7 @@ fn need(
         .chain(in_our_way)
         .find(|held| held.is_valid_at(now))
     {
-        let ours = world.ours.get(name).map(|ours| &**ours);
+        let ours = world.ours.get(name).and_then(|ours| ours.lasting());
         match ours.filter(|ours| ours.source != Source::Provided) {
             Some(ours) if world.is_held_back(name, wanted) => held = Some(ours),
             _ => return Need::At(provided.not_after),
@@ -337,8 +341,7 @@ fn busy_until(wanted: &Wanted, observed: &Observed, now: Timestamp) -> Option<Ti
 /// Whether a CA asks to be left alone that something is still wanted from.
 pub fn is_held_up(desired: &Desired, observed: &Observed, now: Timestamp) -> bool {
     let missing = |(name, wanted): (&CertificateName, &Rc<Wanted>)| {
-        let is_held = observed.held.contains_key(name);
-        !is_held && busy_until(wanted, observed, now).is_some()
+        observed.lasting(name).is_none() && busy_until(wanted, observed, now).is_some()
     };
     !observed.busy_cas.is_empty() && desired.certificates.iter().any(missing)
 }
@@ -360,7 +363,7 @@ pub fn answer(
     }
     let in_force = InForce::of(desired, observed, now);
     let (ours, observed) = (&observed.held, &*in_force.within(observed));
-    let held = observed.held.get(name).map(|held| &**held);
+    let held = observed.lasting(name);
     let world = World {
         desired,
         observed,
@@ -391,64 +394,6 @@ pub fn answer(
         blame: None,
         again: Some(backoff::next_try(&subject, attempt)),
     })
-}
-
-/// Whether a challenge for each of these names would be answered, if there are any: a proxy that serves it runs, has its
-/// site installed, and was told. That it is being changed at this moment is no matter, unless it is started again for that:
-/// what lay there before answers as what comes does, and the one hands over to the other without a gap. Names that no
-/// site has are answered by every proxy that serves one of the others.
-fn is_answered(
-    name: &CertificateName,
-    wanted: &Wanted,
-    desired: &Desired,
-    observed: &Observed,
-    deploying: &BTreeSet<ContainerName>,
-) -> bool {
-    if wanted.issuance.issuer == Issuer::SelfSigned {
-        // Nobody looks before it is made. Where no server has it, nobody would show it, either.
-        return !(wanted.served_by.is_empty() && wanted.used_by.is_empty());
-    }
-    let proxies: Vec<_> = wanted
-        .served_by
-        .iter()
-        .filter_map(|name| desired.consumers.get(name))
-        .collect();
-    let answers = |proxy: &Rc<Consumer>, host: &Host| {
-        let is_changed = || {
-            let subject = Subject::Consumer(proxy.name.clone());
-            deploying.contains(&proxy.name) || observed.under_way.contains(&subject)
-        };
-        let goes_on = proxy.reload != Reload::Restart || !is_changed();
-        let told = || {
-            observed
-                .installed
-                .get(&proxy.name)
-                .is_some_and(|installed| {
-                    // Of a site that was served, and is held back, what serves names that no site has answers.
-                    let is_left = observed.held.contains_key(name) && has_ground(proxy, installed);
-                    let has_site = is_left
-                        || !proxy.sites.contains_key(host)
-                        || installed.files.contains_key(&site_file(host));
-                    installed.progress != Progress::SignalOwed && has_site
-                })
-        };
-        goes_on && proxy.running && told()
-    };
-    wanted.names.iter().all(|host| {
-        let is_site = proxies.iter().any(|proxy| proxy.sites.contains_key(host));
-        proxies
-            .iter()
-            .any(|proxy| is_site == proxy.sites.contains_key(host) && answers(proxy, host))
-    })
-}
-
-/// Whether what all sites of a proxy stand on lies there.
-fn has_ground(proxy: &Consumer, installed: &Installed) -> bool {
-    let mut grounds = proxy
-        .own_files()
-        .iter()
-        .filter(|own| own.comes == Comes::WithSites);
-    grounds.all(|own| installed.files.contains_key(&own_file(own.file)))
 }
 
 /// What is asked: another digest makes the record of failures void.
@@ -525,7 +470,7 @@ mod tests {
                     "{} {}: {}",
                     obtain.certificate, obtain.issuance.issuer, obtain.why
                 )),
-                Action::Deploy(_) | Action::TakeBack(_) => None,
+                Action::Deploy(_) | Action::TakeBack(_) | Action::FallBack(_) => None,
             });
             orders.extend(obtains);
             observed = super::super::foresee(&observed, &plan, START);
@@ -571,7 +516,7 @@ mod tests {
                         Action::Deploy(deploy) => {
                             text = deploy.write.get(&file).cloned().unwrap_or(text)
                         }
-                        Action::TakeBack(_) => {}
+                        Action::TakeBack(_) | Action::FallBack(_) => {}
                     }
                 }
                 observed = super::super::foresee(&observed, &plan, START);

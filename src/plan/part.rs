@@ -5,10 +5,11 @@ use std::{net::SocketAddr, rc::Rc};
 use super::{
     PlanRules,
     selection::{Choice, Selection},
-    views::{self, Rendering},
+    server::Server,
+    views,
 };
 use crate::{
-    desire::{CertificateFolder, Comes, Consumer, OwnFile, Proxy, ProxyKind, Site},
+    desire::{CertificateFolder, Comes, Consumer, OwnFile, ProxyKind, Site},
     observe::{CertificateVersion, HeldCertificate, Installed, InstalledFile, Shelf, Source},
     render::{ProxyView, TemplateError, Templates},
     values::{CertificateName, Digest, FileName, Host},
@@ -143,6 +144,14 @@ impl Part {
         }
     }
 
+    /// The row of what belongs to the consumer as a whole.
+    pub fn own(&self) -> Option<&'static OwnFile> {
+        match &self.of {
+            Of::Site(_) => None,
+            Of::All(own, _) => Some(own),
+        }
+    }
+
     /// The template that it is rendered from.
     pub fn template(&self, consumer: &Consumer) -> Option<&'static str> {
         match &self.of {
@@ -223,21 +232,19 @@ pub(super) fn own_file(name: &str) -> FileName {
 
 /// The text of the file that shows this mark.
 pub(super) fn mark(
-    proxy: &Proxy,
+    server: Server<'_>,
     templates: &Templates,
     rules: &PlanRules,
     mark: u64,
 ) -> Result<String, TemplateError> {
-    let view = views::mark(proxy, &rules.mark_host, mark);
-    Ok(file(
-        proxy.kind,
-        &[],
-        &templates.render(proxy.kind.mark_template, &view)?,
-    ))
+    let view = views::mark(server, &rules.mark_host, mark);
+    let kind = server.proxy.kind;
+    let text = templates.render(kind.mark_template, &view)?;
+    Ok(file(kind, &[], &text))
 }
 
 pub(super) fn site_text(
-    server: Rendering<'_>,
+    server: Server<'_>,
     host: &Host,
     site: &Site,
     serving: Option<&Serving>,
@@ -251,7 +258,7 @@ pub(super) fn site_text(
 }
 
 pub(super) fn own_text(
-    server: Rendering<'_>,
+    server: Server<'_>,
     own: &OwnFile,
     nameless: Option<&Serving>,
     templates: &Templates,
@@ -260,7 +267,7 @@ pub(super) fn own_text(
     Ok(file(server.proxy.kind, &[], &text))
 }
 
-pub(super) fn own_view(server: Rendering<'_>, nameless: Option<&Serving>) -> ProxyView {
+pub(super) fn own_view(server: Server<'_>, nameless: Option<&Serving>) -> ProxyView {
     views::proxy(
         server,
         nameless.map(|serving| (&serving.name, serving.held.shelf)),

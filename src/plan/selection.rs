@@ -8,7 +8,7 @@ use std::{
 
 use super::{in_force::InForce, obtain::HeldCertificates};
 use crate::{
-    desire::{CertificateFolder, Consumer, Desired, Pin, Site, Substitutes, Use},
+    desire::{CertificateFolder, Consumer, Desired, Pin, Site, Use},
     observe::{HeldCertificate, Source},
     values::{CertificateName, ContainerName, Host, Timestamp},
 };
@@ -43,13 +43,13 @@ pub(super) fn can_use(consumer: &Consumer, certificate: &HeldCertificate) -> boo
 }
 
 /// A certificate with what it is called.
-type Named<'a> = (&'a CertificateName, &'a Rc<HeldCertificate>);
+pub(super) type Named<'a> = (&'a CertificateName, &'a Rc<HeldCertificate>);
 
 /// The certificates that are in force: which of them serves a name is decided here alone.
 pub(super) struct Selection<'a> {
-    held: &'a HeldCertificates,
+    pub(super) held: &'a HeldCertificates,
     index: Rc<Index>,
-    now: Timestamp,
+    pub(super) now: Timestamp,
 }
 
 /// Each name of each certificate, with what that is called, in order; found out when it is first asked for.
@@ -82,32 +82,8 @@ pub enum ChosenBy {
     Default,
     /// It covers the host and is not valid, and no other serves.
     Need,
-}
-
-/// A held certificate that comes into question for a host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidate<'a> {
-    /// What it is called.
-    pub name: &'a CertificateName,
-    /// What it is.
-    pub certificate: &'a HeldCertificate,
-    /// Why it serves the host, or does not.
-    pub verdict: Result<ChosenBy, Skipped>,
-}
-
-/// Why a certificate does not serve a host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Skipped {
-    /// It is for other names.
-    DoesNotCover,
-    /// It has run out, or is not valid yet.
-    NotValid,
-    /// The server reads it as it lies there, and can't.
-    NotReadThere,
-    /// One of the user's own serves.
-    YoursGoesBefore,
-    /// Another one fits better.
-    Other,
+    /// It covers the host, is self-signed, and no other serves.
+    Fallback,
 }
 
 impl<'a> Selection<'a> {
@@ -123,7 +99,8 @@ impl<'a> Selection<'a> {
 
     /// The certificate that serves a host on a consumer, of those that the consumer can use: the one that is pinned, if it
     /// is there; else the best valid one that covers the host; else what is to serve where there is none. One that has run
-    /// out is better than none: the server goes on, and the client says what is wrong.
+    /// out is better than none: the server goes on, and the client says what is wrong. It is better than a self-signed
+    /// one, too: the client can see whose it was.
     pub fn serving(&self, consumer: &Consumer, host: &Host, site: &Site) -> Option<Choice<'a>> {
         let wanted = site.certificate.as_ref()?;
         self.choose(consumer, host, wanted, site.pin.as_ref())
@@ -134,7 +111,7 @@ impl<'a> Selection<'a> {
         self.choose(consumer, host, &used.certificate, used.pin.as_ref())
     }
 
-    fn choose(
+    pub fn choose(
         &self,
         consumer: &Consumer,
         host: &Host,
@@ -156,18 +133,41 @@ impl<'a> Selection<'a> {
         if let Some(best) = self.valid(consumer, host, Some(wanted)) {
             return Some(Choice::new(best, ChosenBy::Cover));
         }
-        self.substitute(consumer, host).or_else(|| {
-            let usable = self
-                .covering(host)
-                .filter(|(_, certificate)| can_use(consumer, certificate));
-            let over = usable.max_by_key(|named| fit(*named, host, Some(wanted)))?;
-            Some(Choice::new(over, ChosenBy::Need))
-        })
+        self.substitute(consumer, host)
+            .or_else(|| self.by_need(consumer, host, wanted))
+    }
+
+    /// The certificate that serves a host where no other does: it covers the host and has run out, or is self-signed.
+    fn by_need(
+        &self,
+        consumer: &Consumer,
+        host: &Host,
+        wanted: &CertificateName,
+    ) -> Option<Choice<'a>> {
+        let usable = self
+            .covering(host)
+            .filter(|(_, certificate)| can_use(consumer, certificate));
+        let found = usable.max_by_key(|named| {
+            let (is_lasting, is_valid) = (!named.1.is_fallback(), named.1.is_valid_at(self.now));
+            (is_lasting, is_valid, fit(*named, host, Some(wanted)))
+        })?;
+        let by = match found.1.is_fallback() {
+            true => ChosenBy::Fallback,
+            false => ChosenBy::Need,
+        };
+        Some(Choice::new(found, by))
     }
 
     /// The certificate that clients get who send a name that no site has: a default before that of the master, since only
-    /// one can be shown to all of them, and a default says which.
+    /// one can be shown to all of them, and a default says which. A default that can't be used gives way to a self-signed
+    /// one, where one is there.
     pub fn of_unknown(&self, consumer: &Consumer) -> Option<Choice<'a>> {
+        self.of_unknown_lasting(consumer)
+            .or_else(|| self.stand_in(consumer))
+    }
+
+    /// The same, but no self-signed one in place of a default.
+    pub fn of_unknown_lasting(&self, consumer: &Consumer) -> Option<Choice<'a>> {
         self.default(consumer).or_else(|| self.master(consumer))
     }
 
@@ -211,6 +211,7 @@ impl<'a> Selection<'a> {
     fn default(&self, consumer: &Consumer) -> Option<Choice<'a>> {
         for default in &consumer.substitutes.defaults {
             if let Some(found) = self.held.get_key_value(&default.certificate)
+                && !found.1.is_fallback()
                 && found.1.is_valid_at(self.now)
                 && can_use(consumer, found.1)
             {
@@ -220,7 +221,8 @@ impl<'a> Selection<'a> {
         None
     }
 
-    /// The best certificate that is valid and covers a host: the user's own before ours, then the one that fits best.
+    /// The best certificate that is valid and covers a host, and is no fallback: the user's own before ours, then the one
+    /// that fits best.
     fn valid(
         &self,
         consumer: &Consumer,
@@ -248,7 +250,9 @@ impl<'a> Selection<'a> {
         wanted: Option<&CertificateName>,
     ) -> Option<Named<'a>> {
         let usable = among.filter(|(_, certificate)| {
-            certificate.is_valid_at(self.now) && can_use(consumer, certificate)
+            !certificate.is_fallback()
+                && certificate.is_valid_at(self.now)
+                && can_use(consumer, certificate)
         });
         usable.max_by_key(|named| {
             let is_the_users = named.1.source == Source::Provided;
@@ -257,7 +261,7 @@ impl<'a> Selection<'a> {
     }
 
     /// Those that cover a host, by a wildcard first.
-    fn covering(&self, host: &Host) -> impl Iterator<Item = Named<'a>> {
+    pub(super) fn covering(&self, host: &Host) -> impl Iterator<Item = Named<'a>> {
         let by_wildcard = host.covering_wildcard();
         let by_wildcard = by_wildcard.map(|wildcard| self.naming(&wildcard));
         by_wildcard
@@ -279,7 +283,7 @@ impl<'a> Selection<'a> {
 }
 
 impl<'a> Choice<'a> {
-    fn new((name, certificate): Named<'a>, by: ChosenBy) -> Self {
+    pub(super) fn new((name, certificate): Named<'a>, by: ChosenBy) -> Self {
         Self {
             name,
             certificate,
@@ -307,96 +311,6 @@ fn fit(
 ) -> (bool, bool, Timestamp) {
     let is_exact = certificate.names.contains(host.as_str());
     (is_exact, Some(name) == wanted, certificate.not_after)
-}
-
-/// The certificate that serves a host on a consumer, and those that could have been thought to: all that cover it, the
-/// one that is called as the wanted one, and what would serve if none covered it.
-pub fn candidates<'a>(
-    consumer: &Consumer,
-    host: &Host,
-    site: &Site,
-    in_force: &'a InForce,
-    now: Timestamp,
-) -> Vec<Candidate<'a>> {
-    let chosen = Selection::of(&in_force.certificates, now).serving(consumer, host, site);
-    let is_chosen = |name| chosen.as_ref().filter(|chosen| chosen.name == name);
-    let mut candidates = Vec::new();
-    for (name, certificate) in &*in_force.certificates {
-        let verdict = match is_chosen(name) {
-            Some(chosen) => Ok(chosen.by.clone()),
-            None if is_of_interest((name, certificate), consumer, host, site) => {
-                Err(skipped(certificate, chosen.as_ref(), (consumer, host), now))
-            }
-            None => continue,
-        };
-        candidates.push(Candidate {
-            name,
-            certificate,
-            verdict,
-        });
-    }
-    for (name, overruled) in &in_force.overruled {
-        let named = (name, &overruled.certificate);
-        if is_chosen(name).is_some() || is_of_interest(named, consumer, host, site) {
-            candidates.push(Candidate {
-                name,
-                certificate: &overruled.certificate,
-                verdict: Err(overruled.why),
-            });
-        }
-    }
-    candidates
-}
-
-/// Whether somebody could think that this certificate serves the host.
-fn is_of_interest(
-    (name, certificate): Named<'_>,
-    consumer: &Consumer,
-    host: &Host,
-    site: &Site,
-) -> bool {
-    let Substitutes {
-        master,
-        defaults,
-        strict_parents,
-    } = &consumer.substitutes;
-    let is_wanted = site.certificate.as_ref() == Some(name);
-    let is_pinned = site
-        .pin
-        .as_ref()
-        .is_some_and(|pin| pin.certificate == *name);
-    let is_default = defaults.iter().any(|default| default.certificate == *name);
-    let covers = |host: &Host| certificate.covers(host);
-    let counts_parents = *strict_parents || consumer.substitutes.are_set();
-    is_wanted
-        || is_pinned
-        || is_default
-        || covers(host)
-        || master.as_ref().is_some_and(covers)
-        || counts_parents && host.parents().iter().any(covers)
-}
-
-/// Why a certificate does not serve a host which another one serves, or none.
-fn skipped(
-    certificate: &HeldCertificate,
-    chosen: Option<&Choice<'_>>,
-    (consumer, host): (&Consumer, &Host),
-    now: Timestamp,
-) -> Skipped {
-    let is_users = |certificate: &HeldCertificate| certificate.source == Source::Provided;
-    // Beside one that is for another name, too, that is no reason.
-    let fits = chosen.is_some_and(|chosen| chosen.by.is_substitute());
-    if !certificate.covers(host) && !fits {
-        Skipped::DoesNotCover
-    } else if !certificate.is_valid_at(now) {
-        Skipped::NotValid
-    } else if !can_use(consumer, certificate) {
-        Skipped::NotReadThere
-    } else if chosen.is_some_and(|chosen| is_users(chosen.certificate)) && !is_users(certificate) {
-        Skipped::YoursGoesBefore
-    } else {
-        Skipped::Other
-    }
 }
 
 /// The certificate that a consumer shows to clients that send a name which no site has, where it shows one.
@@ -446,7 +360,7 @@ pub fn served<'a>(
             };
             served.in_use.insert(choice.name);
             // One that is shown for want of it leaves it missing.
-            if !choice.by.is_substitute() {
+            if !choice.by.is_substitute() && !choice.certificate.is_fallback() {
                 served.instead.insert(wanted, choice.name);
             }
         }
@@ -458,10 +372,10 @@ pub fn served<'a>(
 
 impl ChosenBy {
     /// Whether it serves names that it need not cover.
-    fn is_substitute(&self) -> bool {
+    pub(super) fn is_substitute(&self) -> bool {
         match self {
             Self::Parent(_) | Self::Master | Self::Default => true,
-            Self::Pin | Self::Cover | Self::Need => false,
+            Self::Pin | Self::Cover | Self::Need | Self::Fallback => false,
         }
     }
 }
@@ -478,6 +392,7 @@ mod tests {
         },
         fixtures::{held, usual_issuance},
         observe::Bearer,
+        plan::{Asked, candidates},
     };
 
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -546,7 +461,12 @@ mod tests {
         let in_force = in_force(all);
         let found =
             Selection::of(&in_force.certificates, START).serving(consumer, &host(HOST), site);
-        let told = candidates(consumer, &host(HOST), site, &in_force, START);
+        let told = candidates(
+            consumer,
+            Asked::of_site(&host(HOST), site),
+            &in_force,
+            START,
+        );
         let told = told.into_iter().find_map(|candidate| {
             let by = candidate.verdict.ok()?;
             Some((candidate.name.to_string(), by))
@@ -593,6 +513,42 @@ mod tests {
             held.remove(0);
         }
         assert_eq!(serving(&all, proxy(), app(), &held), None);
+    }
+
+    #[test]
+    fn a_fallback_serves_only_where_nothing_else_does_and_no_other_name() {
+        let fallback = |names: &[&str]| HeldCertificate {
+            source: Source::Fallback,
+            ..held(names)
+        };
+        let all = with(Some("master.example"), Some("spare"), false);
+        let mut held = vec![
+            ("wild", ours(&["*.b.shop.example"])),
+            ("main", ours(&["master.example"])),
+            ("spare", ours(&["spare.example"])),
+            ("old", ended(ours(&[HOST]))),
+            (HOST, fallback(&[HOST])),
+            ("again", ended(fallback(&[HOST]))),
+            ("b", fallback(&["b.shop.example", "master.example"])),
+        ];
+        for (expected, by) in [
+            ("wild", ChosenBy::Cover),
+            ("main", ChosenBy::Master),
+            ("spare", ChosenBy::Default),
+            ("old", ChosenBy::Need),
+            (HOST, ChosenBy::Fallback),
+            ("again", ChosenBy::Fallback),
+        ] {
+            let found = serving(&all, proxy(), app(), &held);
+            assert_eq!(found, Some((expected.to_owned(), by)));
+            held.remove(0);
+        }
+        assert_eq!(serving(&all, proxy(), app(), &held), None);
+        let strict = with(None, None, true);
+        let held = [(HOST, fallback(&[HOST])), ("shop", ours(&["shop.example"]))];
+        let found = serving(&strict, proxy(), app(), &held);
+        let shop = ChosenBy::Parent(host("shop.example"));
+        assert_eq!(found, Some(("shop".to_owned(), shop)));
     }
 
     #[test]
@@ -710,7 +666,11 @@ mod tests {
         );
         let settled = settled(&desired, observed, START);
         let over = planned(&desired, &settled, START + minute);
-        let [crate::plan::Action::Deploy(deploy)] = over.actions.as_slice() else {
+        let [
+            crate::plan::Action::Deploy(deploy),
+            crate::plan::Action::FallBack(_),
+        ] = over.actions.as_slice()
+        else {
             panic!("{over:?}")
         };
         let files: Vec<_> = deploy.write.values().cloned().collect();

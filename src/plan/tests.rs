@@ -2,6 +2,8 @@
 
 mod certificates;
 mod gates;
+mod ground;
+mod ipv6;
 mod laws;
 mod older_files;
 mod orders;
@@ -384,7 +386,7 @@ fn other_templates_and_another_server_have_everything_rendered_again() {
             .actions;
         let deploys = actions.into_iter().filter_map(|action| match action {
             Action::Deploy(deploy) => Some(deploy.write),
-            Action::TakeBack(_) | Action::Obtain(_) => None,
+            Action::TakeBack(_) | Action::Obtain(_) | Action::FallBack(_) => None,
         });
         deploys
             .flat_map(BTreeMap::into_keys)

@@ -2,12 +2,9 @@
 
 use std::net::SocketAddr;
 
-use super::gate::Gate;
+use super::{gate::Gate, server::Server};
 use crate::{
-    desire::{
-        CertificateFolder, Consumer, Folder, Guard, Path, Proxy, Route, Site, SiteContent,
-        Substitutes, Tls,
-    },
+    desire::{CertificateFolder, Folder, Guard, Path, Route, Site, SiteContent, Substitutes, Tls},
     observe::{CLOSED, HeldCertificate, Shelf},
     render::{AuthView, CertificateView, GateView, MarkView, ProxyView, RouteView, SiteView},
     values::{Block, CertificateName, Host},
@@ -19,59 +16,38 @@ const SHM: &str = "/dev/shm";
 /// Where the engine's DNS is found by containers on networks that users make.
 const DNS: &str = "127.0.0.11";
 
-/// A proxy whose files are rendered.
-#[derive(Clone, Copy)]
-pub(super) struct Rendering<'a> {
-    pub consumer: &'a Consumer,
-    pub proxy: &'a Proxy,
-    pub gate: &'a Gate,
-}
-
-impl<'a> Rendering<'a> {
-    /// Nothing where the consumer is no proxy.
-    pub fn of(consumer: &'a Consumer, gate: &'a Gate) -> Option<Self> {
-        let proxy = consumer.proxy.as_ref()?;
-        Some(Self {
-            consumer,
-            proxy,
-            gate,
-        })
-    }
-}
-
 /// What the templates of the proxy's own files see. `certificate` is what clients get that send no name.
 pub(super) fn proxy(
-    server: Rendering<'_>,
+    server: Server<'_>,
     certificate: Option<(&CertificateName, Shelf)>,
 ) -> ProxyView {
-    let Rendering {
+    let Server {
         consumer,
         proxy,
         gate,
+        listens_ipv6,
     } = server;
     ProxyView {
         http_port: proxy.http_port,
         https_port: proxy.https_port,
+        listens_ipv6,
         public_http_port: proxy.public_http_port,
         public_https_port: proxy.public_https_port,
         webroot: proxy.webroot.theirs.display().to_string(),
         gate_host: gate.host.clone(),
         gate_path: gate.path.clone(),
         answers: consumer.answers.iter().map(Host::in_url).collect(),
-        trusted_proxies: proxy
-            .trusted_proxies
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        trusted_proxies: blocks(&proxy.trusted_proxies),
         certificate: certificate
             .map(|(name, shelf)| self::certificate(&consumer.certificates, name, shelf)),
     }
 }
 
 /// What the template of the mark sees.
-pub(super) fn mark(proxy: &Proxy, mark_host: &str, mark: u64) -> MarkView {
+pub(super) fn mark(server: Server<'_>, mark_host: &str, mark: u64) -> MarkView {
     MarkView {
-        http_port: proxy.http_port,
+        http_port: server.proxy.http_port,
+        listens_ipv6: server.listens_ipv6,
         mark_host: mark_host.to_owned(),
         mark,
     }
@@ -81,6 +57,8 @@ pub(super) fn mark(proxy: &Proxy, mark_host: &str, mark: u64) -> MarkView {
 /// and its certificate.
 #[derive(Clone, Copy, Hash)]
 pub(super) struct ServerFacts<'a> {
+    listens_ipv6: bool,
+    gate: &'a Gate,
     http_port: u16,
     https_port: u16,
     public_ports: [u16; 2],
@@ -94,8 +72,16 @@ pub(super) struct ServerFacts<'a> {
 }
 
 impl<'a> ServerFacts<'a> {
-    pub fn of(consumer: &'a Consumer, proxy: &'a Proxy) -> Self {
+    pub fn of(server: Server<'a>) -> Self {
+        let Server {
+            consumer,
+            proxy,
+            gate,
+            listens_ipv6,
+        } = server;
         Self {
+            listens_ipv6,
+            gate,
             http_port: proxy.http_port,
             https_port: proxy.https_port,
             public_ports: [proxy.public_http_port, proxy.public_https_port],
@@ -112,15 +98,16 @@ impl<'a> ServerFacts<'a> {
 
 /// What the template of a site sees, of which `certificate` is served.
 pub(super) fn site(
-    server: Rendering<'_>,
+    server: Server<'_>,
     host: &Host,
     site: &Site,
     certificate: Option<(&CertificateName, &HeldCertificate)>,
 ) -> SiteView {
-    let Rendering {
+    let Server {
         consumer,
         proxy,
         gate,
+        listens_ipv6,
     } = server;
     let trusted = certificate.is_some_and(|(_, held)| held.is_trusted() && held.covers(host));
     // What nobody trusts must not be insisted on: a browser remembers that for as long as it says.
@@ -142,14 +129,11 @@ pub(super) fn site(
         wildcard: host.is_wildcard(),
         http_port: proxy.http_port,
         https_port: proxy.https_port,
+        listens_ipv6,
         public_http_port: proxy.public_http_port,
         public_https_port: proxy.public_https_port,
         webroot: proxy.webroot.theirs.display().to_string(),
-        trusted_proxies: proxy
-            .trusted_proxies
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        trusted_proxies: blocks(&proxy.trusted_proxies),
         closed: proxy
             .config
             .theirs
@@ -172,6 +156,10 @@ pub(super) fn site(
         serves_root: routes.iter().any(|route| route.path.is_empty()),
         routes,
     }
+}
+
+fn blocks(blocks: &[Block]) -> Vec<String> {
+    blocks.iter().map(ToString::to_string).collect()
 }
 
 fn certificate(

@@ -16,12 +16,13 @@ use crate::{
 };
 
 /// Those who issue certificates, and the keys that these are for.
+#[async_trait(?Send)]
 pub trait Authorities {
     /// The CA with this directory URL; nothing is asked yet.
     fn at(&self, directory: &str) -> Result<Rc<dyn Authority>, AuthorityError>;
 
-    /// A new private key for a certificate.
-    fn new_key(&self, kind: KeyType) -> Result<Secret, AuthorityError>;
+    /// A new private key for a certificate. A long one takes seconds, in which others go on.
+    async fn new_key(&self, kind: KeyType) -> Result<Secret, AuthorityError>;
 
     /// A certificate for these names that is signed by its own key, in PEM.
     fn self_signed(

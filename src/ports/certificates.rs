@@ -28,15 +28,19 @@ pub trait CertificateStore {
     /// Nothing that was live before has changed when it fails.
     fn mend(&self, name: &CertificateName, repair: &Repair) -> Result<(), DiskError>;
 
-    /// Begins to watch `provided/`, and tells when something there may have changed, until it can't watch any more.
-    /// Misses nothing from here on: look after it.
-    fn provided_changes(&self)
-    -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError>;
-
-    /// Checks key, names and chain, stores them as a new version with a second copy, and links it in one rename.
+    /// Begins to watch `provided/` and `live/`, and tells when something there may have changed, be it by us, until neither
+    /// can be watched any more. Misses nothing from here on: look after it.
     ///
     /// # Errors
-    /// Nothing that was live before has changed when it fails. A valid certificate that is not ours is never replaced.
+    /// When `provided/` can't be watched.
+    fn changes(&self) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError>;
+
+    /// Checks key, names and chain, stores them as a new version with a second copy, and links it in one rename. A fallback
+    /// replaces only another one: where something else is there, that is given and nothing is stored.
+    ///
+    /// # Errors
+    /// Nothing that was live before has changed when it fails. A valid certificate that is not ours is never replaced, and
+    /// by a fallback nothing that can't be read or is not ours.
     fn store(&self, new: &NewCertificate<'_>) -> Result<HeldCertificate, DiskError>;
 
     /// Takes a live certificate that we obtained out of use, and keeps it.

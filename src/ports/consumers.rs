@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::DiskError;
 use crate::{
-    desire::Delivery,
     observe::{CertificateVersion, Installed, SharedPath},
-    values::{CertificateName, ContainerName, FileName, Owner},
+    values::{CertificateName, ContainerName, FileName, Layout, Owner},
 };
 
 /// Folders of consumers, as far as they are mounted here: rendered files, and copies of their certificates.
@@ -54,9 +53,22 @@ pub struct ConsumerPlace<'a> {
     /// Where rendered files go; none where it gets certificates alone.
     pub config: Option<&'a SharedPath>,
     /// How copies of just its own certificates lie there; none where it reads our folder.
-    pub certificates: Option<&'a Delivery>,
+    pub certificates: Option<CertificatePlace<'a>>,
     /// Who is to own the keys of these; none for our own user.
     pub owner: Option<Owner>,
+}
+
+/// How copies of certificates lie in a consumer.
+#[derive(Clone, Copy, Debug)]
+pub struct CertificatePlace<'a> {
+    /// Where.
+    pub folder: &'a SharedPath,
+    /// In which files.
+    pub layout: &'a Layout,
+    /// The mode of those that hold a key.
+    pub key_mode: u32,
+    /// Whether they belong to whoever owns the folder, where that is not root.
+    pub is_owner_of_folder: bool,
 }
 
 /// What is changed in a consumer's folders.

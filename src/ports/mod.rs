@@ -10,6 +10,7 @@ mod challenge;
 mod consumers;
 mod disk_error;
 mod engine;
+mod imports;
 mod orders;
 mod probe;
 mod problem;
@@ -31,9 +32,10 @@ pub use attempts::{AttemptRecords, Attempts};
 pub use authority::{Authorities, Authority, AuthorityError, Order, Scope};
 pub use certificates::{CertificateStore, Certificates, NewCertificate, Repair};
 pub use challenge::{Challenge, Offer, Response};
-pub use consumers::{Change, ConsumerFolders, ConsumerPlace};
+pub use consumers::{CertificatePlace, Change, ConsumerFolders, ConsumerPlace};
 pub use disk_error::DiskError;
 pub use engine::{DetailedEngine, Engine, EngineError, Ran};
+pub use imports::{ImportOutcome, ImportedCertificate, Imports};
 pub use orders::{OrderRecord, Orders};
 pub use probe::{Page, Probe, ProbeError, Served};
 pub use problem::Problem;
@@ -79,8 +81,6 @@ pub struct Issuing {
     pub orders: Rc<dyn Orders>,
     /// Those who show responses to challenges.
     pub responder: Rc<dyn Responder>,
-    /// Now, and waiting.
-    pub clock: Rc<dyn Clock>,
 }
 
 /// Now, and waiting.

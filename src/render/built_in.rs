@@ -67,6 +67,11 @@ pub const BUILT_IN: &[BuiltIn] = &[
         text: include_str!("../../templates/nginx/open-gate.conf"),
     },
     BuiltIn {
+        name: "nginx/ipv6.conf",
+        doc: "once a proxy whose networks give it an IPv6 address: the first servers that listen there",
+        text: include_str!("../../templates/nginx/ipv6.conf"),
+    },
+    BuiltIn {
         name: "nginx/unknown-http.conf",
         doc: "once a proxy: the answer for names that no site has, as default server for http",
         text: include_str!("../../templates/nginx/unknown-http.conf"),

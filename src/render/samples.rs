@@ -24,6 +24,7 @@ pub(super) fn samples() -> Vec<(&'static str, Value)> {
         "nginx/unknown-https.conf",
         "nginx/names.conf",
         "nginx/open-gate.conf",
+        "nginx/ipv6.conf",
     ];
     let certificate = Some(certificate());
     let proxies = [
@@ -36,6 +37,7 @@ pub(super) fn samples() -> Vec<(&'static str, Value)> {
         },
         ProxyView {
             public_https_port: 8443,
+            listens_ipv6: true,
             ..proxy()
         },
     ];
@@ -43,7 +45,11 @@ pub(super) fn samples() -> Vec<(&'static str, Value)> {
         .into_iter()
         .flat_map(|proxy| of_a_proxy.map(|template| (template, Value::from(Serde(proxy.clone())))));
     let mut samples: Vec<_> = each.collect();
-    samples.push(("nginx/mark.conf", Value::from(Serde(mark()))));
+    let marks = [false, true].map(|listens_ipv6| MarkView {
+        listens_ipv6,
+        ..mark()
+    });
+    samples.extend(marks.map(|mark| ("nginx/mark.conf", Value::from(Serde(mark)))));
     samples.extend(
         sites()
             .into_iter()
@@ -79,6 +85,7 @@ fn proxy() -> ProxyView {
     ProxyView {
         http_port: 80,
         https_port: 443,
+        listens_ipv6: false,
         public_http_port: 80,
         public_https_port: 443,
         webroot: "/challenge".to_owned(),
@@ -93,6 +100,7 @@ fn proxy() -> ProxyView {
 fn mark() -> MarkView {
     MarkView {
         http_port: 80,
+        listens_ipv6: false,
         mark_host: "quaymaster-0123456789abcdef".to_owned(),
         mark: 1,
     }
@@ -122,6 +130,7 @@ fn site() -> SiteView {
         wildcard: false,
         http_port: 80,
         https_port: 443,
+        listens_ipv6: false,
         public_http_port: 80,
         public_https_port: 443,
         webroot: "/challenge".to_owned(),
@@ -213,6 +222,7 @@ fn elsewhere() -> [SiteView; 5] {
     let moved = SiteView {
         public_http_port: 8080,
         public_https_port: 8443,
+        listens_ipv6: true,
         ..certified()
     };
     let moved_and_sent = SiteView {

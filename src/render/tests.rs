@@ -253,7 +253,7 @@ fn a_broken_template_is_not_replaced_by_the_built_in_one() {
         (error.template.as_str(), error.line),
         ("nginx/site.conf", 2)
     );
-    let view = json!({"http_port": 80, "https_port": 443, "public_http_port": 80, "public_https_port": 443, "webroot": "/w", "answers": [], "trusted_proxies": [],
+    let view = json!({"http_port": 80, "https_port": 443, "public_http_port": 80, "public_https_port": 443, "webroot": "/w", "answers": [], "trusted_proxies": [], "listens_ipv6": false,
         "certificate": null});
     assert!(
         templates.render("nginx/base.conf", &view).is_ok(),
@@ -304,6 +304,7 @@ fn the_table_of_views_lists_what_templates_really_see() {
         let of = match template {
             "nginx/base.conf"
             | "nginx/open-gate.conf"
+            | "nginx/ipv6.conf"
             | "nginx/names.conf"
             | "nginx/unknown-http.conf"
             | "nginx/unknown-https.conf" => "proxy",

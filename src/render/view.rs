@@ -108,6 +108,8 @@ pub struct ProxyView {
     pub http_port: u16,
     /// Port on which it takes TLS.
     pub https_port: u16,
+    /// Whether it listens on these ports over IPv6, too.
+    pub listens_ipv6: bool,
     /// Port at which browsers find its plain HTTP.
     pub public_http_port: u16,
     /// Port at which browsers find its TLS.
@@ -133,6 +135,8 @@ pub struct ProxyView {
 pub struct MarkView {
     /// Port on which it takes plain HTTP.
     pub http_port: u16,
+    /// Whether it listens on this port over IPv6, too.
+    pub listens_ipv6: bool,
     /// The host name under which it shows its mark.
     pub mark_host: String,
     /// The mark: the generation that is live.
@@ -151,6 +155,8 @@ pub struct SiteView {
     pub http_port: u16,
     /// Port on which the proxy takes TLS.
     pub https_port: u16,
+    /// Whether the proxy listens on these ports over IPv6, too.
+    pub listens_ipv6: bool,
     /// Port at which browsers find its plain HTTP.
     pub public_http_port: u16,
     /// Port at which browsers find its TLS.

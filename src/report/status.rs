@@ -188,6 +188,7 @@ impl Status {
         let tries = self.failures.iter().filter_map(|failure| {
             let words = match &failure.subject {
                 Subject::Certificate(name) => format!("{name} is ordered again"),
+                Subject::Fallback(name) => format!("{name} is self-signed"),
                 Subject::Consumer(name) => format!("{name} is deployed to again"),
             };
             Some((failure.again?, words))
@@ -197,6 +198,7 @@ impl Status {
                 .held
                 .as_ref()
                 .filter(|held| certificate.wanted && held.source != Source::Provided)
+                .filter(|held| !held.is_fallback())
                 .filter(|_| certificate.instead.is_none())?;
             Some((plan::due(held), format!("{name} is renewed")))
         });
@@ -368,6 +370,7 @@ fn failures(desired: &Desired, observed: &Observed) -> Vec<FailureStatus> {
 fn subject(subject: &Subject) -> String {
     match subject {
         Subject::Certificate(name) => format!("obtaining {name}"),
+        Subject::Fallback(name) => format!("self-signing {name}"),
         Subject::Consumer(name) => format!("deploying to {name}"),
     }
 }

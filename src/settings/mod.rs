@@ -12,8 +12,8 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use thiserror::Error;
 
 use crate::values::{
-    Block, CaTable, CaTableError, CertificateName, ChallengeType, Grants, Host, Issuer, KeyType,
-    nearest,
+    Block, CaTable, CaTableError, CertificateName, ChallengeType, FallbackRule, Grants, Host,
+    Issuer, KeyType, nearest,
 };
 pub use cas::CA_SETTINGS;
 use cas::WrittenCas;
@@ -59,6 +59,12 @@ pub struct Settings {
     pub default_certificate: Option<CertificateName>,
     /// Whether the certificate of the nearest name above goes before a wildcard's.
     pub strict_parents: bool,
+    /// A file with the password of the user's keys that have none of their own.
+    pub provided_password_file: Option<PathBuf>,
+    /// Which certificates get a self-signed one as long as nothing can be served for them.
+    pub fallback: FallbackRule,
+    /// How long self-signed certificates live.
+    pub self_signed_life: Duration,
     /// Proxies that are believed.
     pub trusted_proxies: Vec<Block>,
     /// Who may ask for what, if that was said.
@@ -179,6 +185,9 @@ impl Settings {
             master: None,
             default_certificate: None,
             strict_parents: false,
+            provided_password_file: None,
+            fallback: FallbackRule::default(),
+            self_signed_life: Duration::ZERO,
             trusted_proxies: Vec::new(),
             grants: None,
             resync: Duration::ZERO,
@@ -408,6 +417,36 @@ mod tests {
             let problem = problem(&written(&[(name, value)]));
             assert!(problem.contains(expected), "{problem}");
         }
+    }
+
+    #[test]
+    fn self_signed_certificates_live_a_number_of_days_and_yaml_s_words_are_understood() {
+        let told = problem(&written(&[("QUAYMASTER_FALLBACK_DAYS", "0")]));
+        assert_eq!(
+            told,
+            "QUAYMASTER_FALLBACK_DAYS=\"0\": it must be a number of days from 1 to 3650; it takes DAYS, such as 90"
+        );
+        for bad in ["3651", "-1", "90d", "1.5", ""] {
+            let told = problem(&written(&[("QUAYMASTER_FALLBACK_DAYS", bad)]));
+            assert!(told.contains("from 1 to 3650"), "{told}");
+        }
+        for (word, rule) in [
+            ("on", FallbackRule::On),
+            ("true", FallbackRule::On),
+            ("False", FallbackRule::Off),
+            ("By-Kind", FallbackRule::ByKind),
+        ] {
+            let environment = [
+                ("QUAYMASTER_FALLBACK", word),
+                ("QUAYMASTER_FALLBACK_DAYS", "3650"),
+            ];
+            let (settings, _) = Settings::read(&written(&environment)).expect("they are right");
+            assert_eq!(settings.fallback, rule);
+            let days = settings.self_signed_life.as_secs() / (24 * 60 * 60);
+            assert_eq!(days, 3650);
+        }
+        let told = problem(&written(&[("QUAYMASTER_FALLBACK", "always")]));
+        assert!(told.contains("write one of by-kind, on, off"), "{told}");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use super::{
     Settings,
     values::{
-        deletion, duration, email, filled, folder, is_json, label_prefix, resync, set, truth,
+        deletion, duration, email, fallback, fallback_days, filled, folder, is_json, label_prefix,
+        resync, set, truth,
     },
 };
 use crate::values::{
@@ -205,6 +206,40 @@ pub const SETTINGS: &[SettingRow] = &[
               cover it and a wildcard does",
         example: "true",
         read: |settings, value| set(&mut settings.strict_parents, truth(value)),
+    },
+    SettingRow {
+        name: "provided-password-file",
+        value: "FILE",
+        default: DefaultValue::Words("none: a file password beside a key opens it"),
+        doc: "file with the password that opens those of your keys that have no file password beside them; it is read anew \
+              each time",
+        example: "/run/secrets/key-password",
+        read: |settings, value| {
+            set(
+                &mut settings.provided_password_file,
+                folder(value).map(Some),
+            )
+        },
+    },
+    SettingRow {
+        name: "fallback",
+        value: "by-kind|on|off",
+        default: DefaultValue::Value("by-kind"),
+        doc: "which certificates that are wanted get a self-signed one at once where nothing can be served for them, until \
+              a better one is there: by-kind those of servers that can't start without one, on all, off none. Browsers \
+              warn of it, and are not sent to https by it. Unless off, one takes the place of a default-certificate that \
+              can't be used, too",
+        example: "on",
+        read: |settings, value| set(&mut settings.fallback, fallback(value)),
+    },
+    SettingRow {
+        name: "fallback-days",
+        value: "DAYS",
+        default: DefaultValue::Value("365"),
+        doc: "how many days self-signed certificates live, those of ca=self-signed too, from 1 to 3650; they are made anew \
+              in good time. Some clients refuse certificates that live longer than 825",
+        example: "90",
+        read: |settings, value| set(&mut settings.self_signed_life, fallback_days(value)),
     },
     SettingRow {
         name: "resync",

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use crate::values::{FallbackRule, FallbackRuleError};
+
 pub(super) fn set<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
     *field = value?;
     Ok(())
@@ -78,6 +80,27 @@ pub(super) fn deletion(value: &str) -> Result<Duration, String> {
     match length >= SHORTEST {
         true => Ok(length),
         false => Err("it must be at least 1day".to_owned()),
+    }
+}
+
+/// The rule of this word, or of what YAML makes of `on` and `off`.
+pub(super) fn fallback(value: &str) -> Result<FallbackRule, String> {
+    match truth(value) {
+        Ok(true) => Ok(FallbackRule::On),
+        Ok(false) => Ok(FallbackRule::Off),
+        Err(_) => value
+            .to_ascii_lowercase()
+            .parse()
+            .map_err(|error: FallbackRuleError| error.to_string()),
+    }
+}
+
+/// How many days a certificate of our own lives.
+pub(super) fn fallback_days(value: &str) -> Result<Duration, String> {
+    const MOST: u64 = 3650;
+    match value.parse() {
+        Ok(days @ 1..=MOST) => Ok(Duration::from_secs(days * 24 * 60 * 60)),
+        _ => Err(format!("it must be a number of days from 1 to {MOST}")),
     }
 }
 

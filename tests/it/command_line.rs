@@ -8,9 +8,12 @@
 use std::{
     fs,
     io::Write,
+    os::unix::fs::PermissionsExt,
+    path::Path,
     process::{Command, Output, Stdio},
 };
 
+use nix::{sys::stat::Mode, unistd::mkfifo};
 use serde_json::json;
 
 use crate::support::program::{Program, binary};
@@ -131,6 +134,7 @@ fn every_command_shows_its_examples() {
         "renew",
         "release",
         "forget",
+        "import",
         "reference",
         "completions",
         "man",
@@ -154,6 +158,7 @@ fn tables_are_printed_one_or_all_in_each_format() {
             "filters",
             "kinds",
             "labels",
+            "layouts",
             "settings",
             "templates",
             "view"
@@ -202,4 +207,175 @@ async fn a_line_of_the_log_as_json_has_the_fields_of_its_event() {
         line["message"],
         format!("{problem}; everything stays as it is, trying again in 800.0ms")
     );
+}
+
+/// Runs `import` on folders of its own, with this on standard input.
+fn import(folder: &Path, words: &[&str], input: impl Into<Stdio>) -> (Option<i32>, String, String) {
+    let output = Command::new(binary())
+        .env_clear()
+        .current_dir(folder)
+        .arg("import")
+        .arg(format!("--state={}", folder.join("state").display()))
+        .arg(format!(
+            "--certificates={}",
+            folder.join("certificates").display()
+        ))
+        .args(words)
+        .stdin(input)
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+/// A file of a key with its certificate for this name, and for all below it.
+fn pair(folder: &Path, file: &str, host: &str) -> String {
+    let made =
+        rcgen::generate_simple_self_signed([host.to_owned(), "*.".to_owned() + host]).unwrap();
+    let text = made.signing_key.serialize_pem() + &made.cert.pem();
+    fs::write(folder.join(file), &text).unwrap();
+    text
+}
+
+#[test]
+fn a_certificate_is_imported_without_an_engine_and_never_over_another_that_nobody_gave_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    pair(folder, "one.pem", "shop.example");
+    let other = pair(folder, "other.pem", "shop.example");
+    let run = |words: &[&str]| import(folder, words, Stdio::null());
+    let (code, told, log) = run(&["one.pem"]);
+    assert_eq!((code, log.as_str()), (Some(0), ""));
+    let lies = folder.join("certificates/provided/shop.example");
+    assert!(
+        told.starts_with(&format!(
+            "shop.example: imported, it lies in {}\n  names   *.shop.example, shop.example\n",
+            lies.display()
+        )),
+        "{told}"
+    );
+    let key = lies.join("privkey.pem");
+    assert_eq!(
+        fs::metadata(&key).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let before = fs::read_to_string(&key).unwrap();
+    let (code, told, _) = run(&["one.pem"]);
+    assert_eq!(code, Some(0));
+    assert!(
+        told.contains("nothing to do, the same certificate lies in"),
+        "{told}"
+    );
+    let (code, told, log) = run(&["other.pem", "--format=json"]);
+    assert_eq!((code, told.as_str()), (Some(3), ""));
+    assert!(
+        log.starts_with("quaymaster: nothing was imported: ")
+            && log.contains("provided/shop.example has another certificate, for *.shop.example, shop.example, valid until")
+            && log.contains("--replace"),
+        "{log}"
+    );
+    assert_eq!(fs::read_to_string(&key).unwrap(), before);
+    let (code, told, log) = run(&["other.pem", "--format=json", "--replace"]);
+    assert_eq!((code, log.as_str()), (Some(0), ""));
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(
+        [&told["outcome"], &told["name"], &told["watched"]],
+        [&json!("replaced"), &json!("shop.example"), &json!(false)]
+    );
+    assert!(other.starts_with(&fs::read_to_string(&key).unwrap()));
+    let kept = Path::new(told["kept"].as_str().unwrap()).join("privkey.pem");
+    assert_eq!(fs::read_to_string(kept).unwrap(), before);
+    assert!(!folder.join("state").exists(), "nothing is made there");
+    // Where certificates lie is asked of the engine, unless a setting says so.
+    let refused = quaymaster(&[
+        "import",
+        "--engine=unix:///nonexistent/docker.sock",
+        &folder.join("one.pem").display().to_string(),
+    ]);
+    assert_eq!(refused.status.code(), Some(4));
+}
+
+#[test]
+fn standard_input_is_imported_from_a_pipe_and_whatever_is_no_certificate_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let text = pair(folder, "one.pem", "shop.example");
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(text.as_bytes()).unwrap();
+    drop(writer);
+    let (code, told, log) = import(folder, &["-", "--name=corp"], reader);
+    assert_eq!((code, log.as_str()), (Some(0), ""));
+    assert!(told.starts_with("corp: imported"), "{told}");
+    let provided = || {
+        fs::read_dir(folder.join("certificates/provided"))
+            .unwrap()
+            .count()
+    };
+    assert_eq!(provided(), 1);
+    mkfifo(&folder.join("pipe"), Mode::S_IRWXU).unwrap();
+    let large = fs::File::create(folder.join("large")).unwrap();
+    large.set_len(1 << 30).unwrap();
+    fs::create_dir(folder.join("empty")).unwrap();
+    fs::write(folder.join("cut.pem"), &text[..text.len() - 30]).unwrap();
+    let null = Stdio::null;
+    for (words, input, code, expected) in [
+        (
+            ["-", "--name=a"],
+            null(),
+            3,
+            "standard input can't be understood: it is empty",
+        ),
+        (
+            ["-", "--name=a"],
+            fs::File::open(folder.join("large")).unwrap().into(),
+            3,
+            "standard input can't be understood: it has more than 1048576 bytes",
+        ),
+        (
+            ["large", "--name=a"],
+            null(),
+            3,
+            "large can't be understood: it has 1073741824 bytes",
+        ),
+        (
+            ["pipe", "--name=a"],
+            null(),
+            3,
+            "pipe can't be understood: it is a pipe",
+        ),
+        (
+            ["empty", "--name=a"],
+            null(),
+            3,
+            "empty can't be understood: there is neither a certificate nor",
+        ),
+        (
+            ["cut.pem", "--name=a"],
+            null(),
+            3,
+            "cut.pem can't be understood: its CERTIFICATE that begins in line",
+        ),
+        (
+            ["none.pem", "--name=a"],
+            null(),
+            3,
+            "can't read none.pem: there is no such file",
+        ),
+        (
+            ["one.pem", "--name=../a"],
+            null(),
+            2,
+            "\"../a\" is no name of a certificate",
+        ),
+    ] {
+        let (ended, told, log) = import(folder, &words, input);
+        assert_eq!((ended, told.as_str()), (Some(code), ""), "{words:?}: {log}");
+        assert!(log.contains(expected), "{words:?}: {log}");
+        assert_eq!(provided(), 1, "{words:?}");
+    }
+    assert_eq!(import(folder, &[], null()).0, Some(2), "a file is needed");
 }

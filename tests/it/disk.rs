@@ -11,15 +11,13 @@ use std::{
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    rc::Rc,
     time::{Duration, Instant},
 };
 
 use quaymaster::{
     adapters::{clock::SystemClock, disk::Folders},
-    desire::{Delivery, Folder},
-    observe::{CertificateVersion, HeldCertificate, SharedPath},
-    ports::{CertificateStore, Change, Clock, ConsumerFolders, ConsumerPlace},
+    observe::{CertificateVersion, SharedPath},
+    ports::{CertificatePlace, CertificateStore, Change, Clock, ConsumerFolders, ConsumerPlace},
     values::{CertificateName, ContainerName, Layout},
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -628,6 +626,81 @@ async fn a_certificate_that_is_dropped_in_is_served_within_seconds_and_ours_when
     .await;
 }
 
+#[tokio::test]
+async fn a_certificate_that_is_copied_over_ours_is_served_within_seconds_each_time() {
+    local(async {
+        let world = World::new().await;
+        let program = world.start(&world.words("watch"));
+        let delivered = world.path("conf.d/certificates/shop.example/fullchain.pem");
+        program
+            .until("ours is delivered", || delivered.exists())
+            .await;
+        let live = world.path("certificates/live/shop.example");
+        for version in 2..4 {
+            let theirs = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).unwrap();
+            // Through the link, into the version that is live now.
+            fs::write(live.join("fullchain.pem"), theirs.cert.pem()).unwrap();
+            fs::write(live.join("privkey.pem"), theirs.signing_key.serialize_pem()).unwrap();
+            let seen = || fs::read_to_string(&delivered).unwrap();
+            program
+                .until("theirs is delivered", || seen() == theirs.cert.pem())
+                .await;
+            let linked = fs::read_link(&live).unwrap();
+            assert_eq!(
+                linked,
+                Path::new("../archive/shop.example").join(version.to_string())
+            );
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_imported_beside_a_daemon_is_delivered_within_seconds() {
+    local(async {
+        let world = World::new().await;
+        let program = world.start(&world.words("watch"));
+        let delivered = world.path("conf.d/certificates/shop.example/fullchain.pem");
+        program
+            .until("ours is delivered", || delivered.exists())
+            .await;
+        for words in [[].as_slice(), &["--replace"]] {
+            let theirs = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).unwrap();
+            let file = world.path("theirs.pem");
+            fs::write(
+                &file,
+                theirs.signing_key.serialize_pem() + &theirs.cert.pem(),
+            )
+            .unwrap();
+            let mut command = world.words("import");
+            command.retain(|word| !word.starts_with("--agree") && !word.starts_with("--ca"));
+            let output = Command::new(&command[0])
+                .env_clear()
+                .args(&command[1..])
+                .args(words)
+                .arg(&file)
+                .output()
+                .unwrap();
+            let told = String::from_utf8(output.stdout).unwrap();
+            assert!(
+                told.contains("  serves  shop.example\n")
+                    && told.contains("the daemon takes it up"),
+                "{told}"
+            );
+            let seen = || fs::read_to_string(&delivered).unwrap();
+            program
+                .until("theirs is delivered", || seen() == theirs.cert.pem())
+                .await;
+        }
+        let told = program.told();
+        assert!(
+            !told.iter().any(|(event, _)| event == "disk-fault"),
+            "{told:#?}"
+        );
+    })
+    .await;
+}
+
 /// What people drop in, made of a leaf, its issuer and its key: `fullchain.pem` and `privkey.pem`.
 fn dropped_in(leaf: &str, issuer: &str, key: &str) -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
     let chain = format!("{leaf}{issuer}");
@@ -731,14 +804,13 @@ fn of_what_people_drop_in_nginx_takes_what_we_take_as_we_deliver_it_and_refuses_
     }
     let folders = Folders::new(certificates.clone(), root.path().join("state"), |_| ());
     let found = folders.certificates(SystemClock.now()).unwrap();
-    let version = |(name, held): (&CertificateName, &Rc<HeldCertificate>)| {
+    let deliver = found.provided.iter().map(|(name, held)| {
         let version = CertificateVersion {
             of: name.clone(),
             digest: held.digest,
         };
         (name.clone(), version)
-    };
-    let deliver = found.provided.iter().map(version);
+    });
     let (deliver, delivered) = (deliver.collect(), config.join("certificates"));
     let (write, remove) = Default::default();
     let change = Change {
@@ -748,19 +820,18 @@ fn of_what_people_drop_in_nginx_takes_what_we_take_as_we_deliver_it_and_refuses_
     };
     let consumer = ContainerName::parse("proxy").unwrap();
     let shared = SharedPath::top(&config);
-    let delivery = Delivery {
-        folder: Folder {
-            ours: SharedPath::top(&delivered),
-            theirs: delivered.clone(),
-        },
-        layout: Layout::parse("certbot").unwrap(),
+    let there = SharedPath::top(&delivered);
+    let layout = Layout::parse("certbot").unwrap();
+    let delivery = CertificatePlace {
+        folder: &there,
+        layout: &layout,
         key_mode: 0o600,
         is_owner_of_folder: false,
     };
     let place = ConsumerPlace {
         consumer: &consumer,
         config: Some(&shared),
-        certificates: Some(&delivery),
+        certificates: Some(delivery),
         owner: None,
     };
     folders.stage(&place, &change).unwrap();

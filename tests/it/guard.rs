@@ -114,8 +114,12 @@ fn room(path: &Path) -> String {
 
 /// A file without the tests at its foot.
 fn without_tests(text: &str) -> &str {
-    let foot = "#[cfg(test)]\nmod tests {";
-    text.split_once(foot).map_or(text, |(code, _)| code)
+    let feet = ["mod tests {", "pub(super) mod tests {"];
+    let mut cut = feet.iter().filter_map(|foot| {
+        let (code, _) = text.split_once(&format!("#[cfg(test)]\n{foot}"))?;
+        Some(code)
+    });
+    cut.next().unwrap_or(text)
 }
 
 /// The code without comments, and without the tests at its foot: a test may take its world from anywhere.

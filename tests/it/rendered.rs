@@ -5,12 +5,13 @@
     reason = "a test ends at the first thing that is not as it should be"
 )]
 
+mod ipv6;
 mod traffic;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
@@ -102,7 +103,8 @@ fn with_edge(mut container: Bearer, destination: &str) -> Bearer {
 const TRUSTED: &str = "trusted: ";
 
 /// `shop: quaymaster.host=shop.example` gives a container a label, `shop is unhealthy` ails it, as do `is stopped` and `was
-/// removed`; `held: a.example` says which certificates there are, `served: a.example` which names were served before.
+/// removed`; `shop has IPv6` gives it such an address, too, and `has IPv6 alone` no other; `held: a.example` says which
+/// certificates there are, `served: a.example` which names were served before.
 fn world(labels: &str) -> (Snapshot, Observed) {
     let mut proxy = with_edge(container("proxy", 3), "/etc/nginx/conf.d");
     proxy
@@ -145,6 +147,17 @@ fn world(labels: &str) -> (Snapshot, Observed) {
         } else if line.ends_with(" is stopped") {
             entry.state = BearerState::Other("exited".to_owned());
             entry.endpoints[0].address = None;
+        } else if line.ends_with(" has IPv6") {
+            entry.endpoints[0].has_ipv6 = true;
+        } else if line.ends_with(" has IPv6 alone") {
+            entry.endpoints[0].has_ipv6 = true;
+            let mapped = |address: IpAddr| match address {
+                IpAddr::V4(address) => {
+                    [0xfd00, 0, 0, 0, 0, 0, 0, u16::from(address.octets()[3])].into()
+                }
+                IpAddr::V6(address) => IpAddr::V6(address),
+            };
+            entry.endpoints[0].address = entry.endpoints[0].address.map(mapped);
         } else if line.ends_with(" was removed") {
             *entry = Removed::of(entry, NOW).bearer();
         } else {
@@ -239,6 +252,7 @@ fn shown(case: &Case) -> String {
             "15-further-names.txt",
             "18-behind-a-balancer.txt",
             "24-no-certificate-covers.txt",
+            "25-ipv6.txt",
         ]
         .iter()
         .any(|file| case.path.ends_with(file));

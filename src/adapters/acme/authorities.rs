@@ -5,23 +5,23 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
+    thread,
     time::Duration,
 };
 
+use async_trait::async_trait;
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, RsaKeySize,
 };
 use time::OffsetDateTime;
+use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use super::{AcmeAuthority, AcmeSettings, caller::Caller, client};
 use crate::{
     ports::{Accounts, Authorities, Authority, AuthorityError, Clock, Remarks},
     values::{Host, KeyType, Secret, Timestamp},
 };
-
-/// How long a certificate lives that its own key signs: as long as those of most CAs, so that it is renewed like them.
-const SELF_SIGNED_LIFE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// How far its beginning is set back, for clients whose clocks are late.
 const SET_BACK: Duration = Duration::from_secs(60 * 60);
@@ -32,6 +32,9 @@ pub struct AcmeAuthorities {
     settings: AcmeSettings,
     /// What is set about others, by the URLs of their directories.
     own: BTreeMap<String, AcmeSettings>,
+    self_signed_life: Duration,
+    /// The keys that may be made at the same time.
+    making: Semaphore,
     accounts: Rc<dyn Accounts>,
     clock: Rc<dyn Clock>,
     remarks: Remarks,
@@ -39,13 +42,14 @@ pub struct AcmeAuthorities {
 }
 
 impl AcmeAuthorities {
-    /// Knows what is needed to ask a CA; none is set up yet.
+    /// Knows what is needed to ask a CA, and how long certificates live that no CA is asked for; none is set up yet.
     ///
     /// # Errors
     /// When the roots can't be read.
     pub fn new(
         settings: AcmeSettings,
         own: BTreeMap<String, AcmeSettings>,
+        self_signed_life: Duration,
         accounts: Rc<dyn Accounts>,
         clock: Rc<dyn Clock>,
         remarks: Remarks,
@@ -53,8 +57,12 @@ impl AcmeAuthorities {
         for settings in own.values().chain([&settings]) {
             client(settings.ca_root_pem.as_deref())?;
         }
+        // A long key keeps a processor busy for seconds; one is left for the loop where there are several.
+        let processors = thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             own,
+            self_signed_life,
+            making: Semaphore::new((processors - 1).max(1)),
             accounts,
             clock,
             remarks,
@@ -64,6 +72,7 @@ impl AcmeAuthorities {
     }
 }
 
+#[async_trait(?Send)]
 impl Authorities for AcmeAuthorities {
     fn at(&self, directory: &str) -> Result<Rc<dyn Authority>, AuthorityError> {
         if let Some(known) = self.known.borrow().get(directory) {
@@ -83,8 +92,11 @@ impl Authorities for AcmeAuthorities {
         Ok(authority)
     }
 
-    fn new_key(&self, kind: KeyType) -> Result<Secret, AuthorityError> {
-        new_key(kind)
+    async fn new_key(&self, kind: KeyType) -> Result<Secret, AuthorityError> {
+        let _one = self.making.acquire().await.map_err(keyless)?;
+        spawn_blocking(move || new_key(kind))
+            .await
+            .map_err(keyless)?
     }
 
     fn self_signed(
@@ -93,7 +105,7 @@ impl Authorities for AcmeAuthorities {
         names: &BTreeSet<Host>,
         now: Timestamp,
     ) -> Result<String, AuthorityError> {
-        self_signed(key, names, now)
+        self_signed(key, names, now, self.self_signed_life)
     }
 }
 
@@ -110,11 +122,14 @@ pub fn new_key(kind: KeyType) -> Result<Secret, AuthorityError> {
         KeyType::Rsa3072 => rsa(RsaKeySize::_3072),
         KeyType::Rsa4096 => rsa(RsaKeySize::_4096),
     };
-    let key = key.map_err(|error| Caller::ours("no key for a certificate can be made", error))?;
-    Ok(Secret::new(key.serialize_pem()))
+    Ok(Secret::new(key.map_err(keyless)?.serialize_pem()))
 }
 
-/// A certificate for these names that is signed by its own key, in PEM.
+fn keyless(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> AuthorityError {
+    Caller::ours("no key for a certificate can be made", error)
+}
+
+/// A certificate for these names that is signed by its own key and lives that long, in PEM.
 ///
 /// # Errors
 /// When the key can't be read.
@@ -122,6 +137,7 @@ pub fn self_signed(
     key: &Secret,
     names: &BTreeSet<Host>,
     now: Timestamp,
+    life: Duration,
 ) -> Result<String, AuthorityError> {
     let unusable = |error| Caller::ours("no self-signed certificate can be made", error);
     let key = KeyPair::from_pem(key.expose()).map_err(unusable)?;
@@ -134,7 +150,7 @@ pub fn self_signed(
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.not_before = date(now - SET_BACK);
-    params.not_after = date(now + SELF_SIGNED_LIFE);
+    params.not_after = date(now + life);
     Ok(params.self_signed(&key).map_err(unusable)?.pem())
 }
 
@@ -171,6 +187,7 @@ mod tests {
         let authorities = AcmeAuthorities::new(
             agreeing(false),
             [(agreed.to_owned(), agreeing(true))].into(),
+            Duration::from_secs(60),
             Rc::new(folders),
             Rc::new(SystemClock),
             |_| (),
@@ -182,15 +199,47 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_long_key_keeps_nobody_waiting() {
+        let state = tempfile::tempdir().unwrap();
+        let folders = Folders::new(
+            state.path().join("certificates"),
+            state.path().into(),
+            |_| (),
+        );
+        let usual = AcmeSettings {
+            ca_root_pem: None,
+            agree_tos: false,
+            email: None,
+        };
+        let life = Duration::from_secs(60);
+        let (accounts, clock) = (Rc::new(folders), Rc::new(SystemClock));
+        let authorities =
+            AcmeAuthorities::new(usual, BTreeMap::new(), life, accounts, clock, |_| ());
+        let authorities = authorities.unwrap();
+        let mut key = authorities.new_key(KeyType::Rsa2048);
+        let mut turns = 0;
+        let key = loop {
+            tokio::select! {
+                biased;
+                key = &mut key => break key.unwrap(),
+                () = tokio::task::yield_now() => turns += 1,
+            }
+        };
+        assert!(turns > 0, "others go on");
+        x509::check_private_key(&key).unwrap();
+    }
+
     #[test]
     fn a_self_signed_certificate_of_every_key_type_passes_all_checks() {
         let now = Timestamp::from_seconds(1_795_371_420);
         let names = ["*.shop.example", "shop.internal", "10.0.0.1", "fd00::1"]
             .map(|host| Host::parse(host).unwrap());
         let (names, name) = (names.into(), CertificateName::parse("own").unwrap());
+        let life = Duration::from_secs(365 * 24 * 60 * 60);
         for (_, kind) in KeyType::WORDS {
             let key = new_key(kind).unwrap();
-            let chain = self_signed(&key, &names, now).unwrap();
+            let chain = self_signed(&key, &names, now, life).unwrap();
             let new = NewCertificate {
                 name: &name,
                 names: &names,
@@ -202,7 +251,7 @@ mod tests {
             let held = x509::check_new(&new).unwrap();
             assert_eq!(held.key_type, Some(kind));
             assert_eq!(held.issuer, "self-signed by quaymaster");
-            assert_eq!(held.not_after, now + SELF_SIGNED_LIFE);
+            assert_eq!(held.not_after, now + life);
         }
     }
 }

@@ -81,7 +81,7 @@ impl Folders {
         name: &CertificateName,
     ) -> Result<HeldCertificate, DiskError> {
         let known = self.read_mark(name)?;
-        let version = read_version(&self.version_folder(name, known.version))?;
+        let version = read_version(&self.version_folder(name, known.version), None)?;
         if version.digest() != known.certificate.digest {
             return Err(refused(name, "it was changed since it was archived"));
         }

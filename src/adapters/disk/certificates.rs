@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use futures_util::stream::LocalBoxStream;
+use futures_util::{
+    StreamExt,
+    stream::{self, LocalBoxStream},
+};
 
 use super::{
     Folders,
@@ -18,8 +21,7 @@ use super::{
     memory::{Memory, Seen},
     provided::read_provided,
     version::{
-        Version, four_files, is_copied, missing, read_about, read_copy, read_version, refused,
-        write_about,
+        Version, is_copied, missing, read_about, read_copy, read_version, refused, write_about,
     },
 };
 use crate::{
@@ -30,21 +32,21 @@ use crate::{
 };
 
 /// Folders of certificates may be looked into; their keys may not be read.
-const FOLDER_MODE: u32 = 0o755;
+pub(super) const FOLDER_MODE: u32 = 0o755;
 
 /// Second copies, and what was in our way, are nobody's but ours.
 const PRIVATE_FOLDER_MODE: u32 = 0o700;
 
-/// How long nothing must change in `provided/` before it is looked at: a certificate and its key are copied there one
-/// after the other, and in between they don't belong together.
-const PROVIDED_SETTLES: Duration = Duration::from_secs(1);
+/// How long nothing must change in `provided/` or `live/` before it is looked at: a certificate and its key are copied there
+/// one after the other, and in between they don't belong together.
+const SETTLES: Duration = Duration::from_secs(1);
 
 /// What certbot leaves in `live/`, and what is no fault.
 const README: &str = "README";
 
 /// Whose it is what stands at `live/NAME`.
 #[derive(PartialEq, Eq)]
-enum Owner {
+pub(super) enum LiveOwner {
     /// Nothing is there.
     Nobody,
     /// It is a link to a version in our archive, be it there or not.
@@ -84,7 +86,7 @@ impl CertificateStore for Folders {
         {
             let path = provided.join(&entry);
             match CertificateName::parse(entry) {
-                Ok(name) => look_at_provided(&path, name, &mut found),
+                Ok(name) => self.look_at_provided(&path, name, &mut found),
                 Err(error) => found.faults.push(DiskError::Damaged {
                     path,
                     problem: error.to_string(),
@@ -98,7 +100,7 @@ impl CertificateStore for Folders {
         match (repair, self.read_live(name)) {
             (Repair::TakeUp, _) => self.take_up(name),
             (Repair::Copy, Ok(certificate)) => {
-                self.write_copy(name, &read_version(&self.live(name))?, certificate.source)
+                self.write_copy(name, &self.read_files(name)?, certificate.source)
             }
             (Repair::Copy, Err(fault)) => Err(fault),
             (Repair::Live { .. }, Ok(_)) => Ok(()),
@@ -110,14 +112,22 @@ impl CertificateStore for Folders {
         }
     }
 
-    fn provided_changes(
-        &self,
-    ) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
-        changes::of(self.certificates.join("provided"), PROVIDED_SETTLES)
+    fn changes(&self) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
+        let provided = changes::of(self.certificates.join("provided"), SETTLES)?;
+        // A version that is live is watched through its link. What we link ourselves is told, too: only so the new one is
+        // watched next, and a look at what is as it was finds that soon.
+        let live = changes::of(self.certificates.join("live"), SETTLES);
+        let live = live.unwrap_or_else(|error| stream::iter([Err(error)]).boxed_local());
+        Ok(stream::select(provided, live).boxed_local())
     }
 
     fn store(&self, new: &NewCertificate<'_>) -> Result<HeldCertificate, DiskError> {
         let checked = x509::check_new(new).map_err(|error| refused(new.name, error))?;
+        if new.source == Source::Fallback
+            && let Some(better) = self.better_than_fallback(new.name)?
+        {
+            return Ok(better);
+        }
         let live = match self.copied(new.name) {
             Copied::Whole(version) => version.check(Source::Provided).ok(),
             _ => self.read_live(new.name).ok(),
@@ -205,10 +215,12 @@ impl Folders {
     }
 
     /// What its user copied over the live version of a name.
-    fn copied(&self, name: &CertificateName) -> Copied {
+    pub(super) fn copied(&self, name: &CertificateName) -> Copied {
         let folder = self.live(name);
         match read_about(&folder) {
-            Ok(Some(about)) if self.owner(name) == Owner::Us => copied_over(&folder, &about.files),
+            Ok(Some(about)) if self.owner(name) == LiveOwner::Us => {
+                copied_over(&folder, &about.files, self.usual_password())
+            }
             // Nothing says what was stored. Whose it is without that is decided where it is read.
             _ => Copied::Nothing,
         }
@@ -278,10 +290,10 @@ impl Folders {
     /// certificate that can be served is never given up for what is said about it.
     pub(super) fn read_live(&self, name: &CertificateName) -> Result<HeldCertificate, DiskError> {
         let folder = self.live(name);
-        let version = read_version(&folder)?;
+        let version = self.read_files(name)?;
         let digest = version.digest();
         let checked = |source| version.check(source).map_err(|error| refused(name, error));
-        if self.owner(name) != Owner::Us {
+        if self.owner(name) != LiveOwner::Us {
             return checked(Source::Provided);
         }
         let is_copied = || is_copied(&self.copy(name), digest);
@@ -301,13 +313,13 @@ impl Folders {
         digest: Digest,
     ) -> Result<Version, DiskError> {
         let is_it = |version: &Version| version.digest() == digest;
-        let mut problem = match read_version(&self.live(name)) {
-            Ok(live) if is_it(&live) => return Ok(live),
+        let mut problem = match self.read_files(name) {
+            Ok(live) if is_it(&live) => return Ok(self.as_known(name, live)),
             Ok(_) => None,
             Err(problem) => Some(problem),
         };
         let provided = self.certificates.join("provided").join(name.as_str());
-        if let Ok(provided) = read_provided(&provided) {
+        if let Ok(provided) = read_provided(&provided, self.usual_password()) {
             if is_it(&provided.version) {
                 return Ok(provided.version);
             }
@@ -318,6 +330,14 @@ impl Folders {
             Ok((copy, _)) if is_it(&copy) => Ok(copy),
             _ => Err(problem
                 .unwrap_or_else(|| refused(name, "it was replaced while it was being delivered"))),
+        }
+    }
+
+    /// A live version with what is known of where it came from.
+    fn as_known(&self, name: &CertificateName, live: Version) -> Version {
+        match read_about(&self.live(name)) {
+            Ok(Some(about)) if self.owner(name) == LiveOwner::Us => live.of_source(&about.source),
+            _ => live,
         }
     }
 
@@ -338,7 +358,7 @@ impl Folders {
         let making = archive.join(format!(".{number}.new"));
         files::remove_folder(&making)?;
         files::folder(&making, FOLDER_MODE)?;
-        for (file, text, mode) in four_files(&version.fullchain, &version.privkey) {
+        for (file, text, mode) in version.files() {
             files::create(
                 &making.join(file),
                 text.as_bytes(),
@@ -385,7 +405,7 @@ impl Folders {
     pub(super) fn link(&self, name: &CertificateName, number: u64) -> Result<(), DiskError> {
         let live = self.live(name);
         files::folder(&self.certificates.join("live"), FOLDER_MODE)?;
-        if self.owner(name) == Owner::User {
+        if self.owner(name) == LiveOwner::User {
             let aside = self.certificates.join("set-aside");
             files::folder(&aside, PRIVATE_FOLDER_MODE)?;
             let kept = files::set_aside(&live, &aside.join(name.as_str()))?;
@@ -407,11 +427,11 @@ impl Folders {
         self.drop_mark(name)
     }
 
-    fn owner(&self, name: &CertificateName) -> Owner {
+    pub(super) fn owner(&self, name: &CertificateName) -> LiveOwner {
         if !files::is_there(&self.live(name)) {
-            return Owner::Nobody;
+            return LiveOwner::Nobody;
         }
-        self.linked(name).map_or(Owner::User, |_| Owner::Us)
+        self.linked(name).map_or(LiveOwner::User, |_| LiveOwner::Us)
     }
 
     /// The number of the version that the live link leads to, if it is a link of ours.
@@ -423,6 +443,34 @@ impl Folders {
             .to_str()?
             .parse()
             .ok()
+    }
+
+    fn look_at_provided(&self, folder: &Path, name: CertificateName, found: &mut Certificates) {
+        let read = read_provided(folder, self.usual_password()).and_then(|provided| {
+            let checked = provided.version.check(Source::Provided);
+            let certificate = HeldCertificate {
+                shelf: provided.shelf,
+                ..checked.map_err(|error| refused(folder.display(), error))?
+            };
+            Ok((certificate, folder.join(provided.key_file)))
+        });
+        match read {
+            Ok((certificate, key)) => {
+                tell_exposed(key, found);
+                found.provided.insert(name, certificate.into());
+            }
+            Err(fault) => {
+                if matches!(fault, DiskError::Io { .. }) {
+                    found.unread.insert((Shelf::Provided, name));
+                }
+                found.faults.push(fault);
+            }
+        }
+    }
+
+    /// The files of a live certificate.
+    fn read_files(&self, name: &CertificateName) -> Result<Version, DiskError> {
+        read_version(&self.live(name), self.usual_password())
     }
 
     pub(super) fn live(&self, name: &CertificateName) -> PathBuf {
@@ -442,29 +490,6 @@ fn entries(folder: &Path, found: &mut Certificates) -> Result<Vec<String>, DiskE
             Ok(Vec::new())
         }
         entries => entries,
-    }
-}
-
-fn look_at_provided(folder: &Path, name: CertificateName, found: &mut Certificates) {
-    let read = read_provided(folder).and_then(|provided| {
-        let checked = provided.version.check(Source::Provided);
-        let certificate = HeldCertificate {
-            shelf: provided.shelf,
-            ..checked.map_err(|error| refused(folder.display(), error))?
-        };
-        Ok((certificate, folder.join(provided.key_file)))
-    });
-    match read {
-        Ok((certificate, key)) => {
-            tell_exposed(key, found);
-            found.provided.insert(name, certificate.into());
-        }
-        Err(fault) => {
-            if matches!(fault, DiskError::Io { .. }) {
-                found.unread.insert((Shelf::Provided, name));
-            }
-            found.faults.push(fault);
-        }
     }
 }
 

@@ -7,7 +7,10 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::version::{Version, password, read_bytes, refused};
+use super::{
+    passwords::Passwords,
+    version::{Version, read_bytes, refused},
+};
 use crate::{
     adapters::{pem, x509},
     ports::DiskError,
@@ -28,12 +31,16 @@ pub(super) enum Copied {
 }
 
 /// Looks for files that can be read and are not those that were stored.
-pub(super) fn copied_over(folder: &Path, stored: &BTreeMap<String, Digest>) -> Copied {
+pub(super) fn copied_over(
+    folder: &Path,
+    stored: &BTreeMap<String, Digest>,
+    usual: Option<&Path>,
+) -> Copied {
     if stored.is_empty() || all_as_stored(folder, stored) {
         return Copied::Nothing;
     }
     let is_other = |file: &str, text: &str| stored.get(file) != Some(&Digest::of(text.as_bytes()));
-    let key = key(folder);
+    let key = key(folder, usual);
     let is_key_other = key
         .as_ref()
         .is_some_and(|key| is_other("privkey.pem", key.expose()));
@@ -70,6 +77,7 @@ pub(super) fn copied_over(folder: &Path, stored: &BTreeMap<String, Digest>) -> C
             fullchain: pem::written(chain),
             privkey: key,
             irregular: None,
+            is_self_signed: false,
         }),
         Ok(None) => half(folder, &others),
         Err(error) => Copied::Half(refused(folder.display(), error)),
@@ -96,10 +104,10 @@ fn half(folder: &Path, others: &[&str]) -> Copied {
 }
 
 /// The key in a folder; none where it can't be read, which is damage.
-fn key(folder: &Path) -> Option<Secret> {
-    let password = password(folder).ok()?;
+fn key(folder: &Path, usual: Option<&Path>) -> Option<Secret> {
+    let passwords = Passwords::of(folder, usual).ok()?;
     let bytes = Zeroizing::new(read_bytes(&folder.join("privkey.pem")).ok()??);
-    let key = pem::key(&bytes, password.as_ref()).ok()?;
+    let key = passwords.open(|password| pem::key(&bytes, password)).ok()?;
     Some(key.text)
 }
 

@@ -13,11 +13,10 @@ use super::{
     deployed::Tidy,
     files::{Durability, PUBLIC},
     shared::SharedFolder,
-    version::{Version, four_files},
+    version::Version,
 };
 use crate::{
-    desire::Delivery,
-    ports::{ConsumerPlace, DiskError},
+    ports::{CertificatePlace, ConsumerPlace, DiskError},
     values::{CertificateName, Digest, Owner, Piece},
 };
 
@@ -32,30 +31,33 @@ const SET_ASIDE: &str = ".before-quaymaster";
 
 /// The certificates in a server's folder.
 pub(super) struct Copies<'a> {
-    delivery: &'a Delivery,
+    place: CertificatePlace<'a>,
     owner: Option<Owner>,
 }
 
 impl<'a> Copies<'a> {
     /// None where the server reads our own folder.
     pub fn of(place: &ConsumerPlace<'a>) -> Result<Option<Self>, DiskError> {
-        let Some(delivery) = place.certificates else {
+        let Some(certificates) = place.certificates else {
             return Ok(None);
         };
-        let of_folder = match delivery.is_owner_of_folder {
-            true => SharedFolder::open(&delivery.folder.ours)?
+        let of_folder = match certificates.is_owner_of_folder {
+            true => SharedFolder::open(certificates.folder)?
                 .map(|folder| folder.owner())
                 .transpose()?
                 .filter(|owner| owner.user != 0),
             false => None,
         };
         let owner = of_folder.or(place.owner);
-        Ok(Some(Self { delivery, owner }))
+        Ok(Some(Self {
+            place: certificates,
+            owner,
+        }))
     }
 
     /// The certificates to which a link of ours leads, whole, with keys that their reader owns.
     pub fn given(&self) -> Result<BTreeMap<CertificateName, Digest>, DiskError> {
-        let Some(folder) = SharedFolder::open(&self.delivery.folder.ours)? else {
+        let Some(folder) = SharedFolder::open(self.place.folder)? else {
             return Ok(BTreeMap::new());
         };
         let Some(versions) = folder.folder(VERSIONS)? else {
@@ -81,7 +83,7 @@ impl<'a> Copies<'a> {
 
     /// Whether each file of a version is there as its reader needs it.
     fn is_whole(&self, version: &SharedFolder, name: &CertificateName) -> bool {
-        self.delivery.layout.files(name).all(|(file, piece)| {
+        self.place.layout.files(name).all(|(file, piece)| {
             let is_owned = || {
                 let owner = self.owner.filter(|_| piece.has_key());
                 owner.is_none_or(|owner| version.is_owned_by(&file, owner))
@@ -104,7 +106,7 @@ impl<'a> Copies<'a> {
         version: &Version,
     ) -> Result<(), DiskError> {
         const NEW: &str = ".new";
-        let versions = self.delivery.folder.ours.join(VERSIONS).join(name.as_str());
+        let versions = self.place.folder.join(VERSIONS).join(name.as_str());
         let versions = SharedFolder::made(&versions, FOLDER_MODE)?;
         let word = self.version_word(digest);
         if let Some(there) = versions.folder(&word)? {
@@ -115,9 +117,12 @@ impl<'a> Copies<'a> {
         }
         versions.remove_folder(NEW)?;
         let making = versions.made_folder(NEW, FOLDER_MODE)?;
-        for (file, piece) in self.delivery.layout.files(name) {
+        for (file, piece) in self.place.layout.files(name) {
             let text = piece_of(version, piece);
             making.create(&file, text.as_bytes(), self.mode(piece), Durability::Synced)?;
+        }
+        if let Some((file, text, mode)) = version.marker() {
+            making.create(file, text.as_bytes(), mode, Durability::Synced)?;
         }
         self.give(&making, name)?;
         versions.put_folder(NEW, &word)
@@ -125,7 +130,7 @@ impl<'a> Copies<'a> {
 
     /// Gives what holds a key to whoever reads it, with the mode that it is to have.
     fn give(&self, version: &SharedFolder, name: &CertificateName) -> Result<(), DiskError> {
-        for (file, piece) in self.delivery.layout.files(name) {
+        for (file, piece) in self.place.layout.files(name) {
             version.set_mode(&file, self.mode(piece))?;
             if let Some(owner) = self.owner.filter(|_| piece.has_key()) {
                 version.give(&file, owner)?;
@@ -136,20 +141,20 @@ impl<'a> Copies<'a> {
 
     fn mode(&self, piece: Piece) -> u32 {
         match piece.has_key() {
-            true => self.delivery.key_mode,
+            true => self.place.key_mode,
             false => PUBLIC,
         }
     }
 
     /// Where the link leads that chooses the version; none where there is no link.
     pub fn chosen(&self, name: &CertificateName) -> Result<Option<PathBuf>, DiskError> {
-        let folder = SharedFolder::open(&self.delivery.folder.ours)?;
+        let folder = SharedFolder::open(self.place.folder)?;
         Ok(folder.and_then(|folder| folder.link_target(&self.link(name))))
     }
 
     /// Has a version read in place of another. Files of the user's in the place of links to it are set aside first.
     pub fn choose(&self, name: &CertificateName, digest: Digest) -> Result<(), DiskError> {
-        let folder = SharedFolder::opened(&self.delivery.folder.ours)?;
+        let folder = SharedFolder::opened(self.place.folder)?;
         folder.switch_link(&self.link(name), &self.version_path(name, digest))?;
         for (file, target) in self.links(name) {
             match folder.link_target(&file) {
@@ -172,10 +177,8 @@ impl<'a> Copies<'a> {
     ) -> Result<(), DiskError> {
         let link = self.link(name);
         match target {
-            Some(target) => {
-                SharedFolder::opened(&self.delivery.folder.ours)?.switch_link(&link, target)
-            }
-            None => match SharedFolder::open(&self.delivery.folder.ours)? {
+            Some(target) => SharedFolder::opened(self.place.folder)?.switch_link(&link, target),
+            None => match SharedFolder::open(self.place.folder)? {
                 Some(folder) => self.hide(&folder, name),
                 None => Ok(()),
             },
@@ -195,7 +198,7 @@ impl<'a> Copies<'a> {
 
     /// Takes away versions of certificates that no link leads to, and all of those that are not given any more.
     pub fn tidy(&self, tidy: &Tidy) -> Result<(), DiskError> {
-        let folder = SharedFolder::open(&self.delivery.folder.ours)?;
+        let folder = SharedFolder::open(self.place.folder)?;
         let Some(folder) = folder.filter(|_| !tidy.is_empty()) else {
             return Ok(());
         };
@@ -243,7 +246,7 @@ impl<'a> Copies<'a> {
 
     /// The link that chooses the version.
     fn link(&self, name: &CertificateName) -> String {
-        let layout = &self.delivery.layout;
+        let layout = self.place.layout;
         match (layout.has_folders(), layout.is_for_one()) {
             (true, _) => name.as_str().to_owned(),
             (false, true) => CURRENT.to_owned(),
@@ -254,9 +257,9 @@ impl<'a> Copies<'a> {
     /// The links by which the server finds files, with where each leads, where they have no folder of their own.
     fn links(&self, name: &CertificateName) -> impl Iterator<Item = (String, PathBuf)> {
         let above = PathBuf::from(self.link(name));
-        let files = self.delivery.layout.files(name);
+        let files = self.place.layout.files(name);
         files
-            .filter(|_| !self.delivery.layout.has_folders())
+            .filter(|_| !self.place.layout.has_folders())
             .map(move |(file, _)| (file.clone(), above.join(file)))
     }
 
@@ -268,10 +271,10 @@ impl<'a> Copies<'a> {
 
     /// What the folder of a version is called: the same certificate in another layout is another one.
     fn version_word(&self, digest: Digest) -> String {
-        match self.delivery.layout.has_folders() {
+        match self.place.layout.has_folders() {
             true => digest.to_string(),
             false => {
-                let layout = Digest::of(self.delivery.layout.to_string());
+                let layout = Digest::of(self.place.layout.to_string());
                 format!("{digest}-{}", layout.short())
             }
         }
@@ -290,7 +293,7 @@ fn piece_of(version: &Version, piece: Piece) -> Cow<'_, str> {
         Piece::Fullchain => "fullchain.pem",
         Piece::PrivateKey => "privkey.pem",
     };
-    let files = four_files(&version.fullchain, &version.privkey);
+    let files = version.files().into_iter();
     let found = files.into_iter().find(|(name, ..)| *name == file);
     found.map(|(_, text, _)| text).unwrap_or_default()
 }

@@ -6,6 +6,7 @@ mod links;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    sync::LazyLock,
     time::Duration,
 };
 
@@ -14,9 +15,8 @@ use super::{
     *,
 };
 use crate::{
-    desire::Delivery,
     observe::{CertificateVersion, Installed, InstalledFile, Progress, SharedPath},
-    ports::{Change, ConsumerFolders, ConsumerPlace as Folder},
+    ports::{CertificatePlace, Change, ConsumerFolders, ConsumerPlace as Folder},
     values::{ContainerName, Digest, FileName, Layout, Timestamp},
 };
 
@@ -34,20 +34,28 @@ struct Consumer {
     certificates: PathBuf,
     /// The same folders, as those that others may write to.
     shared: SharedPath,
-    delivery: Delivery,
+    /// Its folder of certificates.
+    certificates_there: SharedPath,
 }
 
 /// How certificates lie in a folder in this layout.
-pub(super) fn delivery(ours: SharedPath, layout: &str) -> Delivery {
-    Delivery {
-        folder: crate::desire::Folder {
-            ours,
-            theirs: "/certs".into(),
-        },
-        layout: Layout::parse(layout).expect("a layout"),
+pub(super) fn certificates_in<'a>(
+    folder: &'a SharedPath,
+    layout: &'a Layout,
+) -> CertificatePlace<'a> {
+    CertificatePlace {
+        folder,
+        layout,
         key_mode: 0o600,
         is_owner_of_folder: false,
     }
+}
+
+/// The layout of certbot.
+pub(super) fn certbot() -> &'static Layout {
+    static CERTBOT: LazyLock<Layout> =
+        LazyLock::new(|| Layout::parse("certbot").expect("a layout"));
+    &CERTBOT
 }
 
 /// A version of the certificate of this name.
@@ -63,7 +71,7 @@ fn consumer() -> Consumer {
     let certificates = place.config.join("certificates");
     Consumer {
         shared: place.shared(),
-        delivery: delivery(place.shared().join("certificates"), "certbot"),
+        certificates_there: place.shared().join("certificates"),
         place,
         name: ContainerName::parse("proxy").expect("a name"),
         certificates,
@@ -82,7 +90,7 @@ impl Consumer {
         Folder {
             consumer: &self.name,
             config: Some(&self.shared),
-            certificates: Some(&self.delivery),
+            certificates: Some(certificates_in(&self.certificates_there, certbot())),
             owner: None,
         }
     }

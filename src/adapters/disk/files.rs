@@ -3,11 +3,16 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, ErrorKind, Read, Write},
-    os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt, symlink},
+    os::unix::fs::{
+        DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink,
+    },
     path::{Path, PathBuf},
 };
 
-use nix::{errno::Errno, fcntl::OFlag};
+use nix::{
+    errno::Errno,
+    fcntl::{AT_FDCWD, OFlag, RenameFlags, renameat2},
+};
 
 use crate::ports::{DiskError, Remark, Remarks};
 
@@ -368,6 +373,20 @@ pub(super) fn replace_folder(from: &Path, to: &Path) -> Result<(), DiskError> {
     }
     put_folder(from, to)?;
     remove_folder(&old)
+}
+
+/// Lets two folders change places in one step. That is not on the disk yet.
+///
+/// <https://man7.org/linux/man-pages/man2/rename.2.html>
+pub(super) fn exchange(one: &Path, other: &Path) -> Result<(), DiskError> {
+    let exchanged = renameat2(AT_FDCWD, one, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE);
+    exchanged.map_err(|error| told("put another folder in the place of", other)(error.into()))
+}
+
+/// What tells a folder from another one that takes its name; `None` when there is none.
+pub(super) fn identity(path: &Path) -> Option<(u64, u64)> {
+    let found = fs::metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 fn parent(path: &Path) -> &Path {

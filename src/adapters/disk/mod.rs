@@ -5,7 +5,8 @@
 //! certificates/live/NAME -> ../archive/NAME/N     one relative link a certificate, switched in one rename
 //! certificates/archive/NAME/N/…                   every version, checked before it is linked, never written again
 //! certificates/archive/NAME/archived.json         the mark of one that nobody wants any more: which version was live
-//! certificates/provided/NAME/…                    the user's own, never written by us
+//! certificates/provided/NAME/…                    the user's own, written by nobody but them and `import`
+//! certificates/provided/.NAME.old                 what `import --replace` put another in the place of; looked at by nobody
 //! certificates/set-aside/NAME                     what stood in `live`, was not ours and could not be served
 //! state/accounts/CA/account.json                  0600
 //! state/orders/NAME/{order.json,key.pem}          key before order, so that a crash resumes
@@ -35,12 +36,15 @@ mod consumers;
 mod copied_over;
 mod delivery;
 mod deployed;
+mod fallback;
 mod files;
+mod import;
 mod lock;
 mod look;
 mod memory;
 mod named;
 mod orders;
+mod passwords;
 mod provided;
 mod records;
 mod responder;
@@ -100,6 +104,8 @@ pub struct Folders {
     certificates: PathBuf,
     state: PathBuf,
     remarks: Remarks,
+    /// A file with the password of keys that have none of their own.
+    password_file: Option<PathBuf>,
     /// Of the last look at certificates.
     memory: RefCell<Memory>,
 }
@@ -111,8 +117,21 @@ impl Folders {
             certificates,
             state,
             remarks,
+            password_file: None,
             memory: RefCell::default(),
         }
+    }
+
+    /// Opens the user's keys that have no password of their own with the one in this file.
+    pub fn opened_with(self, password_file: Option<PathBuf>) -> Self {
+        Self {
+            password_file,
+            ..self
+        }
+    }
+
+    fn usual_password(&self) -> Option<&Path> {
+        self.password_file.as_deref()
     }
 
     /// All ports: these folders are each of those that keep something, and the others are given.
@@ -130,7 +149,6 @@ impl Folders {
                 attempts: self.clone(),
                 orders: self.clone(),
                 responder: Rc::new(WebrootResponder::new(probe.clone(), clock.clone())),
-                clock: clock.clone(),
             },
             engine,
             folders: self.clone(),

@@ -2,16 +2,16 @@
 
 use std::{ffi::OsStr, path::Path};
 
-use itertools::Itertools;
 use zeroize::Zeroizing;
 
 use super::{
     files,
-    version::{Version, password, read_bytes, read_version, refused},
+    passwords::Passwords,
+    version::{Version, read_bytes, read_version, refused},
 };
 use crate::{
     adapters::{
-        pem::{self, Contents, PemError},
+        pem::{self, Contents},
         x509::{self, CertificateError},
     },
     observe::Shelf,
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How files of certificates and keys end. Others are looked at only where there are none of these.
-const ENDINGS: [&str; 4] = ["pem", "crt", "cer", "key"];
+pub(super) const ENDINGS: [&str; 4] = ["pem", "crt", "cer", "key"];
 
 /// What other tools leave that holds a certificate and can't be read: it is told where there is nothing better.
 const BINARY: [&str; 5] = ["p12", "pfx", "der", "p7b", "p7c"];
@@ -45,16 +45,52 @@ pub(super) struct Provided {
 
 /// What files of certificates and keys hold together.
 #[derive(Default)]
-struct Pile {
-    certificates: Vec<Vec<u8>>,
+pub(super) struct Pile {
+    pub certificates: Vec<Vec<u8>>,
     /// Each with the name of the first file that has it.
-    keys: Vec<(String, Secret)>,
+    pub keys: Vec<(String, Secret)>,
     /// Why a file adds nothing, where that may not matter.
-    set_back: Option<DiskError>,
+    pub set_back: Option<DiskError>,
 }
 
-/// Reads what lies in a folder of the user's.
-pub(super) fn read_provided(folder: &Path) -> Result<Provided, DiskError> {
+/// What belongs together in a pile.
+pub(super) enum Fit {
+    /// A certificate, leaf first, with its key, and the file of that.
+    One {
+        chain: Vec<Vec<u8>>,
+        key: Secret,
+        key_file: String,
+    },
+    /// Several keys have a certificate each; the files of these keys.
+    Several(Vec<String>),
+    /// No certificate is for any of the keys.
+    None,
+}
+
+/// How often a folder is read anew that was replaced while it was read.
+const MOST_READS: usize = 5;
+
+/// Reads what lies in a folder of the user's. `usual` is the file with the password of keys that have none of their own.
+///
+/// One that is replaced meanwhile is read again: the key of the one does not belong to the certificate of the other.
+pub(super) fn read_provided(folder: &Path, usual: Option<&Path>) -> Result<Provided, DiskError> {
+    steady(|| files::identity(folder), || read_once(folder, usual))
+}
+
+/// Reads until it was the same folder before and after.
+fn steady<I: PartialEq, T>(mut identity: impl FnMut() -> I, mut read: impl FnMut() -> T) -> T {
+    let mut reads = 0;
+    loop {
+        let before = identity();
+        let found = read();
+        reads += 1;
+        if reads == MOST_READS || identity() == before {
+            return found;
+        }
+    }
+}
+
+fn read_once(folder: &Path, usual: Option<&Path>) -> Result<Provided, DiskError> {
     let [chain, key] = ["fullchain.pem", "privkey.pem"].map(|file| folder.join(file));
     if let Ok(target) = folder.read_link()
         && !folder.exists()
@@ -76,18 +112,18 @@ pub(super) fn read_provided(folder: &Path) -> Result<Provided, DiskError> {
         });
     }
     if !(files::is_there(&chain) && files::is_there(&key)) {
-        return gathered(folder);
+        return gathered(folder, usual);
     }
-    let version = read_version(folder)?;
+    let version = read_version(folder, usual)?;
     Ok(Provided {
-        version: completed(folder, version)?,
+        version: completed(folder, usual, version)?,
         shelf: Shelf::Provided,
         key_file: "privkey.pem".to_owned(),
     })
 }
 
 /// A chain of one certificate, with those of its issuers that lie beside it. A longer one is as its user wants it.
-fn completed(folder: &Path, version: Version) -> Result<Version, DiskError> {
+fn completed(folder: &Path, usual: Option<&Path>, version: Version) -> Result<Version, DiskError> {
     let read = pem::contents(version.fullchain.as_bytes(), None);
     let alone = read.expect("it was just written").certificates;
     let [leaf] = alone.as_slice() else {
@@ -96,7 +132,7 @@ fn completed(folder: &Path, version: Version) -> Result<Version, DiskError> {
     if x509::is_self_issued(leaf) {
         return Ok(version);
     }
-    let pile = Pile::of(folder)?;
+    let pile = Pile::of(folder, usual)?;
     let mut certificates: Vec<_> = vec![leaf.as_slice()];
     certificates.extend(
         pile.certificates
@@ -114,70 +150,99 @@ fn completed(folder: &Path, version: Version) -> Result<Version, DiskError> {
 }
 
 /// A certificate out of all files in a folder, told by what they hold.
-fn gathered(folder: &Path) -> Result<Provided, DiskError> {
-    let pile = Pile::of(folder)?;
-    let named = folder.file_name().unwrap_or_default().to_string_lossy();
+fn gathered(folder: &Path, usual: Option<&Path>) -> Result<Provided, DiskError> {
+    let pile = Pile::of(folder, usual)?;
     if pile.keys.is_empty() || pile.certificates.is_empty() {
         return Err(pile.lacking(folder)?);
     }
-    let certificates: Vec<_> = pile.certificates.iter().map(Vec::as_slice).collect();
-    let mut fitting = Vec::new();
-    for (file, key) in &pile.keys {
-        let chain = x509::chain_of(&certificates, key);
-        if let Some(chain) = chain.map_err(|error| refused(folder.display(), error))? {
-            fitting.push((file, key, chain));
-        }
-    }
-    match fitting.as_slice() {
-        [(file, key, chain)] => Ok(Provided {
+    let place = folder.display();
+    match pile.fit().map_err(|error| refused(&place, error))? {
+        Fit::One {
+            chain,
+            key,
+            key_file,
+        } => Ok(Provided {
             version: Version {
-                fullchain: pem::written(chain.iter().copied()),
-                privkey: (*key).clone(),
+                fullchain: pem::written(chain.iter().map(Vec::as_slice)),
+                privkey: key,
                 irregular: None,
+                is_self_signed: false,
             },
             shelf: Shelf::ProvidedInParts,
-            key_file: (*file).clone(),
+            key_file,
         }),
-        [] => Err(pile.set_back.unwrap_or_else(|| {
-            let none = x509::without_key(&certificates);
-            refused(folder.display(), none)
-        })),
-        several => {
-            let keys = several.iter().map(|(file, ..)| file).join(", ");
-            Err(refused(
-                folder.display(),
-                CertificateError::Several(keys, named.into_owned()),
-            ))
+        Fit::None => Err(pile.unfit(&place)),
+        Fit::Several(files) => {
+            let named = folder.file_name().unwrap_or_default().to_string_lossy();
+            let several = CertificateError::Several(files.join(", "), named.into_owned());
+            Err(refused(&place, several))
         }
     }
 }
 
 impl Pile {
-    fn of(folder: &Path) -> Result<Self, DiskError> {
-        let password = password(folder)?;
+    fn of(folder: &Path, usual: Option<&Path>) -> Result<Self, DiskError> {
+        let passwords = Passwords::of(folder, usual)?;
         let mut pile = Self::default();
         for file in names(folder, &ENDINGS)? {
             let path = folder.join(&file);
-            let Some(bytes) = read_bytes(&path)? else {
-                continue;
-            };
-            let damaged = |problem: String| DiskError::Damaged {
-                path: path.clone(),
-                problem,
-            };
-            match pem::contents(&Zeroizing::new(bytes), password.as_ref()) {
-                Ok(contents) => pile.add(&file, contents).map_err(damaged)?,
-                Err(error) => {
-                    let is_set_back = matches!(error, PemError::Empty | PemError::Password);
-                    let error = damaged(error.to_string());
-                    if !is_set_back {
-                        return Err(error);
-                    }
-                    pile.set_back.get_or_insert(error);
-                }
+            if let Some(bytes) = read_bytes(&path)? {
+                pile.take(&file, &path, bytes, &passwords)?;
             }
         }
         Ok(pile)
+    }
+
+    /// Adds what stands in a file.
+    pub fn take(
+        &mut self,
+        file: &str,
+        path: &Path,
+        bytes: Vec<u8>,
+        passwords: &Passwords<'_>,
+    ) -> Result<(), DiskError> {
+        let damaged = |problem: String| DiskError::Damaged {
+            path: path.to_owned(),
+            problem,
+        };
+        let bytes = Zeroizing::new(bytes);
+        match passwords.open(|password| pem::contents(&bytes, password)) {
+            Ok(contents) => self.add(file, contents).map_err(damaged)?,
+            Err(error) if error.is_unopened() => {
+                self.set_back
+                    .get_or_insert_with(|| damaged(error.to_string()));
+            }
+            Err(error) => return Err(damaged(error.to_string())),
+        }
+        Ok(())
+    }
+
+    /// Finds the certificate for each key.
+    pub fn fit(&self) -> Result<Fit, CertificateError> {
+        let certificates: Vec<_> = self.certificates.iter().map(Vec::as_slice).collect();
+        let mut fitting = Vec::new();
+        for (file, key) in &self.keys {
+            if let Some(chain) = x509::chain_of(&certificates, key)? {
+                fitting.push((file, key, chain));
+            }
+        }
+        Ok(match fitting.as_slice() {
+            [] => Fit::None,
+            [(file, key, chain)] => Fit::One {
+                chain: chain.iter().map(|der| der.to_vec()).collect(),
+                key: (*key).clone(),
+                key_file: (*file).clone(),
+            },
+            several => Fit::Several(several.iter().map(|(file, ..)| (*file).clone()).collect()),
+        })
+    }
+
+    /// Why no certificate is for any of the keys.
+    pub fn unfit(self, place: impl ToString) -> DiskError {
+        self.set_back.unwrap_or_else(|| {
+            let certificates: Vec<_> = self.certificates.iter().map(Vec::as_slice).collect();
+            refused(place, x509::without_key(&certificates))
+        })
     }
 
     fn add(&mut self, file: &str, contents: Contents) -> Result<(), String> {
@@ -236,7 +301,7 @@ impl Pile {
 }
 
 /// The files of a folder that have one of these endings, in any case.
-fn names(folder: &Path, endings: &[&str]) -> Result<Vec<String>, DiskError> {
+pub(super) fn names(folder: &Path, endings: &[&str]) -> Result<Vec<String>, DiskError> {
     let mut names = files::entries(folder)?;
     names.retain(|name| {
         let ending = Path::new(name).extension().and_then(OsStr::to_str);
@@ -253,4 +318,29 @@ fn names(folder: &Path, endings: &[&str]) -> Result<Vec<String>, DiskError> {
         });
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often is read where a folder is each of these in turn, the last one for ever.
+    fn reads(folders: &[u64]) -> usize {
+        let (mut asked, mut count) = (0, 0);
+        let identity = || {
+            asked += 1;
+            folders[asked.min(folders.len()) - 1]
+        };
+        steady(identity, || count += 1);
+        count
+    }
+
+    #[test]
+    fn a_folder_that_was_replaced_while_it_was_read_is_read_again_and_not_for_ever() {
+        assert_eq!(reads(&[1]), 1);
+        assert_eq!(reads(&[1, 2]), 2);
+        assert_eq!(reads(&[1, 2, 2, 3]), 3);
+        let ever_changing: Vec<_> = (0..100).collect();
+        assert_eq!(reads(&ever_changing), MOST_READS);
+    }
 }

@@ -4,6 +4,7 @@ mod archive;
 mod copied_over;
 mod damage;
 mod forms;
+mod import;
 mod memory;
 mod provided;
 mod records;
@@ -164,6 +165,115 @@ pub(super) fn challenge(token: &str) -> Challenge {
             body: format!("{token}.thumbprint"),
         },
     }
+}
+
+/// Stores a certificate that its own key signed, as one that comes from there.
+fn stored_from(
+    folders: &Folders,
+    host: &str,
+    source: Source,
+) -> Result<HeldCertificate, DiskError> {
+    let (key, chain, names) = issued(host);
+    folders.store(&NewCertificate {
+        name: &name(host),
+        names: &names,
+        key: &key,
+        chain: &chain,
+        source,
+        now: NOW,
+    })
+}
+
+#[test]
+fn a_self_signed_certificate_has_every_file_and_says_that_it_is_one_as_long_as_it_is() {
+    let place = place();
+    let live = place.certificates.join("live/shop.example");
+    let given = place.shared().join("certificates");
+    for (source, is_marked) in [
+        (Source::Fallback, true),
+        (Source::SelfSigned, true),
+        (Source::Acme("https://ca.example/dir".to_owned()), false),
+    ] {
+        let held = stored_from(&place.folders, "shop.example", source).expect("it is stored");
+        let version = place.folders.version(&name("shop.example"), held.digest);
+        let version = version.expect("it is there");
+        let delivered: Vec<_> = version.files().into_iter().map(|(file, ..)| file).collect();
+        assert_eq!(delivered.contains(&"self-signed"), is_marked, "{given}");
+        assert_eq!(live.join("self-signed").exists(), is_marked);
+        for file in ["cert.pem", "chain.pem", "fullchain.pem"] {
+            let text = fs::read(live.join(file)).expect("it is there");
+            assert!(crate::adapters::pem::certificates(&text).is_ok(), "{file}");
+        }
+        let found = look(&place.folders);
+        assert!(
+            found.faults.is_empty() && found.repairs.is_empty(),
+            "{found:?}"
+        );
+        assert_eq!(*found.held[&name("shop.example")], held);
+    }
+    assert_eq!(
+        mode(
+            place
+                .certificates
+                .join("archive/shop.example/1/self-signed")
+        ),
+        0o644
+    );
+    // It is mended with its mark.
+    stored_from(&place.folders, "own.example", Source::Fallback).expect("it is stored");
+    fs::write(
+        place.certificates.join("live/own.example/fullchain.pem"),
+        "",
+    )
+    .expect("it is ours");
+    for (name, repair) in look(&place.folders).repairs {
+        place.folders.mend(&name, &repair).expect("it is mended");
+    }
+    assert!(
+        place
+            .certificates
+            .join("archive/own.example/2/self-signed")
+            .exists()
+    );
+}
+
+#[test]
+fn a_fallback_replaces_another_one_and_nothing_else() {
+    let place = place();
+    let fall_back = || stored_from(&place.folders, "shop.example", Source::Fallback);
+    let first = fall_back().expect("nothing is there");
+    let second = fall_back().expect("it is replaced");
+    assert_ne!(first.digest, second.digest);
+    let live = place.certificates.join("live/shop.example");
+    let link = || fs::read_link(&live).expect("a link");
+    for source in [
+        Source::SelfSigned,
+        Source::Acme("https://ca.example/dir".to_owned()),
+    ] {
+        let better = stored_from(&place.folders, "shop.example", source).expect("it is stored");
+        let before = link();
+        assert_eq!(fall_back().expect("it is there"), better);
+        assert_eq!(link(), before);
+        // Not even where it is damaged, as long as its copy is whole.
+        fs::write(live.join("fullchain.pem"), "damaged").expect("it is ours");
+        assert_eq!(fall_back().expect("it is there"), better);
+        assert_eq!(link(), before);
+        place
+            .folders
+            .mend(
+                &name("shop.example"),
+                &Repair::Live {
+                    problem: version::missing(live.clone()),
+                },
+            )
+            .expect("it is mended");
+    }
+    fs::remove_file(&live).expect("it is a link");
+    fs::create_dir(&live).expect("it is the user's");
+    fs::write(live.join("fullchain.pem"), "half").expect("it is the user's");
+    fall_back().expect_err("the user is about to put one there");
+    assert!(live.join("fullchain.pem").is_file());
+    assert!(!place.certificates.join("set-aside").exists());
 }
 
 #[test]

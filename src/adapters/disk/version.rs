@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::{
     files::{self, Durability, PRIVATE, PUBLIC},
+    passwords::Passwords,
     state::read_json,
 };
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
 };
 
 /// How many bytes a file of certificates and keys has at most: all roots of the Web have a quarter of that.
-const LARGEST: u64 = 1 << 20;
+pub(super) const LARGEST: u64 = 1 << 20;
 
 /// What we say about a version, beside its files.
 #[derive(Serialize, Deserialize)]
@@ -79,6 +80,8 @@ pub(super) struct Version {
     pub privkey: Secret,
     /// Why a server would not take them as they lie there, if it would not.
     pub irregular: Option<String>,
+    /// Whether we made it without a CA.
+    pub is_self_signed: bool,
 }
 
 impl Version {
@@ -92,7 +95,29 @@ impl Version {
             fullchain: pem::certificates(new.chain.as_bytes())?.text,
             privkey: pem::key(new.key.expose().as_bytes(), None)?.text,
             irregular: None,
+            is_self_signed: new.source.is_self_signed(),
         })
+    }
+
+    /// The same one, as it is known to come from there.
+    pub fn of_source(self, source: &Source) -> Self {
+        Self {
+            is_self_signed: source.is_self_signed(),
+            ..self
+        }
+    }
+
+    /// All its files, with their texts and modes: the four, and one that tells start scripts that it is self-signed.
+    pub fn files(&self) -> Vec<(&'static str, Cow<'_, str>, u32)> {
+        let four = four_files(&self.fullchain, &self.privkey).into_iter();
+        four.chain(self.marker()).collect()
+    }
+
+    /// The file that tells start scripts that it is self-signed, where it is.
+    pub fn marker(&self) -> Option<(&'static str, Cow<'_, str>, u32)> {
+        const MARKER: &str = "quaymaster made this certificate without a CA\n";
+        let marker = ("self-signed", MARKER.into(), PUBLIC);
+        self.is_self_signed.then_some(marker)
     }
 
     pub fn check(&self, source: Source) -> Result<HeldCertificate, CertificateError> {
@@ -104,32 +129,20 @@ impl Version {
     }
 }
 
-/// A version in the files that servers read.
-pub(super) fn read_version(folder: &Path) -> Result<Version, DiskError> {
+/// A version in the files that servers read; what is said about it is not read. `usual` is the file with the password of
+/// keys that have none of their own.
+pub(super) fn read_version(folder: &Path, usual: Option<&Path>) -> Result<Version, DiskError> {
     let fullchain = read_pem(&folder.join("fullchain.pem"), pem::certificates)?;
-    let password = password(folder)?;
+    let passwords = Passwords::of(folder, usual)?;
     let privkey = read_pem(&folder.join("privkey.pem"), |bytes| {
-        pem::key(bytes, password.as_ref())
+        passwords.open(|password| pem::key(bytes, password))
     })?;
     Ok(Version {
         fullchain: fullchain.text,
         privkey: privkey.text,
         irregular: fullchain.irregular.or(privkey.irregular),
+        is_self_signed: false,
     })
-}
-
-/// The password of the key in a folder, where a file says it.
-pub(super) fn password(folder: &Path) -> Result<Option<Secret>, DiskError> {
-    let path = folder.join("password");
-    let Some(bytes) = read_bytes(&path)? else {
-        return Ok(None);
-    };
-    let text = Secret::new(files::as_text(bytes, || path)?);
-    let line = text
-        .expose()
-        .trim_start_matches('\u{feff}')
-        .trim_end_matches(['\r', '\n']);
-    Ok(Some(Secret::new(line)))
 }
 
 /// The bytes of a file of certificates or of a key; `None` when there is none.
@@ -164,7 +177,7 @@ pub(super) fn read_copy(
     let source = read_about(folder)?
         .ok_or_else(|| missing(folder.join("about.json")))?
         .source;
-    let version = read_version(folder)?;
+    let version = read_version(folder, None)?.of_source(&source);
     let checked = version
         .check(source)
         .map_err(|error| refused(name, error))?;
@@ -174,7 +187,7 @@ pub(super) fn read_copy(
 /// Whether a second copy is of the certificate with this digest, and has what is said about it.
 pub(super) fn is_copied(copy: &Path, digest: Digest) -> bool {
     read_about(copy).is_ok_and(|about| about.is_some())
-        && read_version(copy).is_ok_and(|copy| copy.digest() == digest)
+        && read_version(copy, None).is_ok_and(|copy| copy.digest() == digest)
 }
 
 pub(super) fn write_about(
@@ -193,22 +206,33 @@ pub(super) fn write_about(
     files::create(&path, text.as_bytes(), mode, Durability::Synced)
 }
 
-/// The four files that certbot's users know, with their texts and modes; only the key is private.
-pub(super) fn four_files<'t>(
-    fullchain: &'t str,
-    key: &'t Secret,
-) -> [(&'static str, Cow<'t, str>, u32); 4] {
+/// The four files that certbot's users know, with their texts and modes; only the key is private. The chain of one that is
+/// its own issuer is itself: some servers refuse an empty file.
+fn four_files<'t>(fullchain: &'t str, key: &'t Secret) -> [(&'static str, Cow<'t, str>, u32); 4] {
     const END: &str = "-----END CERTIFICATE-----";
     let leaf_ends = fullchain
         .find(END)
         .map_or(fullchain.len(), |start| start + END.len());
     let (cert, chain) = fullchain.split_at(leaf_ends);
+    let chain = match chain.trim_start() {
+        "" if is_self_issued(cert) => format!("{cert}\n").into(),
+        chain => Cow::from(chain),
+    };
     [
         ("privkey.pem", key.expose().into(), PRIVATE),
         ("cert.pem", format!("{cert}\n").into(), PUBLIC),
-        ("chain.pem", chain.trim_start().into(), PUBLIC),
+        ("chain.pem", chain, PUBLIC),
         ("fullchain.pem", fullchain.into(), PUBLIC),
     ]
+}
+
+fn is_self_issued(certificate: &str) -> bool {
+    let read = pem::contents(certificate.as_bytes(), None);
+    read.is_ok_and(|read| {
+        read.certificates
+            .iter()
+            .all(|der| x509::is_self_issued(der))
+    })
 }
 
 pub(super) fn missing(path: PathBuf) -> DiskError {

@@ -2,16 +2,18 @@
 //! yet stay words.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, SocketAddr},
+    collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
 use litemap::LiteMap;
 
-use super::schema::{EndpointSettings, HostConfig, Inspected, MountPoint, Published, State};
+use super::{
+    network::{all_published, endpoints, joined, tcp_port},
+    schema::{HostConfig, Inspected, MountPoint, State},
+};
 use crate::{
-    observe::{Bearer, BearerState, Endpoint, Health, Joined, Mount, MountKind, RestartPolicy},
+    observe::{Bearer, BearerState, Health, Mount, MountKind, RestartPolicy},
     values::{ContainerId, ContainerName, Digest, Timestamp},
 };
 
@@ -78,13 +80,6 @@ pub(super) fn bearer(read: Inspected) -> Result<Bearer, String> {
     })
 }
 
-fn endpoints(networks: BTreeMap<String, EndpointSettings>) -> Box<[Endpoint]> {
-    let networks = networks.into_iter();
-    networks
-        .map(|(network, settings)| endpoint(network, &settings))
-        .collect()
-}
-
 /// Whether /dev/shm is a file system of its own, as it is unless somebody wants it otherwise. Shared with the host or
 /// with other containers, or on a volume, it outlives a start; without IPC there is none.
 fn has_own_shm(host: &HostConfig, mounts: &[Mount]) -> bool {
@@ -95,12 +90,6 @@ fn has_own_shm(host: &HostConfig, mounts: &[Mount]) -> bool {
         mount.destination == Path::new("/dev/shm") && mount.kind != MountKind::Private
     };
     !is_shared_ipc && !mounts.iter().any(lies_elsewhere)
-}
-
-/// The container whose network is used; of its name nothing is known yet.
-fn joined(network_mode: &str) -> Option<Joined> {
-    let id = ContainerId::parse(network_mode.strip_prefix("container:")?).ok()?;
-    Some(Joined { id, name: None })
 }
 
 /// Old engines have no word, only flags.
@@ -136,52 +125,6 @@ fn time(text: &str) -> Option<Timestamp> {
     Timestamp::parse(text)
         .ok()
         .filter(|time| *time > Timestamp::from_seconds(0))
-}
-
-fn endpoint(network: String, settings: &EndpointSettings) -> Endpoint {
-    let address = |text: &str| text.parse::<IpAddr>().ok();
-    Endpoint {
-        network,
-        network_id: settings.network.clone(),
-        address: address(&settings.address).or_else(|| address(&settings.address_6)),
-        gateway: address(&settings.gateway),
-    }
-}
-
-fn all_published(
-    ports: &BTreeMap<String, Option<Vec<Published>>>,
-) -> BTreeMap<u16, BTreeSet<SocketAddr>> {
-    ports
-        .iter()
-        .filter_map(|(port, at)| published(port, at.as_deref()?))
-        .filter(|(_, at)| !at.is_empty())
-        .collect()
-}
-
-/// A port inside, and where the host publishes it.
-fn published(port: &str, at: &[Published]) -> Option<(u16, BTreeSet<SocketAddr>)> {
-    let address = |published: &Published| {
-        // Engines leave the address out where it is any.
-        let ip = if published.host_ip.is_empty() {
-            "0.0.0.0"
-        } else {
-            &published.host_ip
-        };
-        Some(SocketAddr::new(
-            ip.parse().ok()?,
-            published.host_port.parse().ok()?,
-        ))
-    };
-    Some((tcp_port(port)?, at.iter().filter_map(address).collect()))
-}
-
-/// The port of `80/tcp` or `80`.
-fn tcp_port(key: &str) -> Option<u16> {
-    match key.split_once('/') {
-        Some((port, "tcp")) => port.parse().ok(),
-        Some(_) => None,
-        None => key.parse().ok(),
-    }
 }
 
 /// `Mounts`, and what does not show there: tmpfs of the `--tmpfs` kind, and the subpaths of volumes. In the order of
@@ -244,13 +187,16 @@ fn clean(path: &str) -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeSet;
 
     use litemap::LiteMap;
 
     use super::{super::decode, *};
-    use crate::observe::Interest;
+    use crate::{
+        fixtures,
+        observe::{Endpoint, Interest},
+    };
 
     const RECORDED: &[u8] = include_bytes!("../../../tests/recorded/engine/inspect-20.10.json");
 
@@ -263,7 +209,7 @@ mod tests {
     }
 
     /// An answer with these members beside id and name.
-    fn with(members: &str) -> Bearer {
+    pub fn with(members: &str) -> Bearer {
         decode::bearer(
             format!(r#"{{"Id":"2e","Name":"/shop",{members}}}"#).as_bytes(),
             &Interest::default(),
@@ -281,10 +227,10 @@ mod tests {
             subpath: PathBuf::new(),
         };
         let network = Endpoint {
-            network: "bridge".into(),
             network_id: "067d6832a7f2612962c6118cd08dcc16bb10d07edeee367fb86a1195389fe780".into(),
             address: Some([172, 17, 0, 3].into()),
             gateway: Some([172, 17, 0, 1].into()),
+            ..fixtures::network("bridge", 0)
         };
         let expected = Bearer {
             id: ContainerId::parse(
@@ -331,16 +277,6 @@ mod tests {
             ],
         };
         assert_eq!(read, expected);
-    }
-
-    #[test]
-    fn the_user_and_the_ports_to_publish_are_read_also_of_one_that_does_not_run() {
-        let read = with(
-            r#""Config":{"User":"33:33"},"HostConfig":{"PortBindings":{"8443/tcp":[{"HostIp":"","HostPort":"443"}],
-               "80/tcp":[{"HostIp":"","HostPort":""}],"81/tcp":null}},"NetworkSettings":{"Ports":{}}"#,
-        );
-        let bound = BTreeMap::from([(8443, BTreeSet::from([([0, 0, 0, 0], 443).into()]))]);
-        assert_eq!((read.user.as_str(), read.bound), ("33:33", bound));
     }
 
     #[test]
@@ -438,39 +374,6 @@ mod tests {
             None
         );
         assert_eq!(with(r#""State":{"StartedAt":"soon"}"#).started_at, None);
-    }
-
-    #[test]
-    fn addresses_are_of_either_family_or_none() {
-        for (members, expected) in [
-            (
-                r#""IPAddress":"10.0.0.2","GlobalIPv6Address":"fd00::2""#,
-                Some("10.0.0.2"),
-            ),
-            (
-                r#""IPAddress":"","GlobalIPv6Address":"fd00::2""#,
-                Some("fd00::2"),
-            ),
-            (r#""IPAddress":"","GlobalIPv6Address":"""#, None),
-            (r#""IPAddress":null"#, None),
-        ] {
-            let read = with(&format!(
-                r#""NetworkSettings":{{"Networks":{{"web":{{{members}}}}}}}"#
-            ));
-            assert_eq!(
-                read.endpoints[0].address,
-                expected.map(|text| text.parse().unwrap()),
-                "{members}"
-            );
-        }
-    }
-
-    #[test]
-    fn only_tcp_ports_are_exposed_for_us() {
-        let read = with(
-            r#""Config":{"ExposedPorts":{"80/tcp":{},"8080":null,"53/udp":{},"x/tcp":{},"7/sctp":{}}}"#,
-        );
-        assert_eq!(read.exposed, BTreeSet::from([80, 8080]));
     }
 
     /// As engines from 26 on tell a volume of which a folder is mounted.

@@ -10,6 +10,7 @@ mod events;
 mod exec;
 mod first_process;
 mod meaning;
+mod network;
 mod own;
 mod recorded;
 mod schema;

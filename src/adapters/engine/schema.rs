@@ -174,6 +174,8 @@ pub(super) struct EndpointSettings {
     pub(super) address_6: String,
     #[serde(rename = "Gateway", deserialize_with = "or_default")]
     pub(super) gateway: String,
+    #[serde(rename = "IPv6Gateway", deserialize_with = "or_default")]
+    pub(super) gateway_6: String,
 }
 
 #[derive(Deserialize, Default)]

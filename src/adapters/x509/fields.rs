@@ -32,6 +32,11 @@ pub(super) fn serial(certificate: &X509Certificate<'_>) -> String {
 }
 
 pub(super) fn names(leaf: &X509Certificate<'_>) -> Result<BTreeSet<String>, CertificateError> {
+    names_in_order(leaf).map(BTreeSet::from_iter)
+}
+
+/// The names of a leaf as they stand in it, at least one.
+pub(super) fn names_in_order(leaf: &X509Certificate<'_>) -> Result<Vec<String>, CertificateError> {
     let unreadable = |error: x509_parser::error::X509Error| CertificateError::Unreadable {
         position: 1,
         problem: error.to_string(),
@@ -45,7 +50,7 @@ pub(super) fn names(leaf: &X509Certificate<'_>) -> Result<BTreeSet<String>, Cert
         .general_names
         .iter()
         .filter_map(name)
-        .collect::<BTreeSet<_>>();
+        .collect::<Vec<_>>();
     match names.is_empty() {
         true => Err(CertificateError::NoNames),
         false => Ok(names),

@@ -17,7 +17,7 @@ use x509_parser::{
 };
 
 pub use fields::serial_of;
-use fields::{issuer, issuer_key, key_type, names, own_key, serial};
+use fields::{issuer, issuer_key, key_type, names, names_in_order, own_key, serial};
 
 use super::pem::{self, PemError};
 use crate::{
@@ -187,13 +187,31 @@ pub fn check_new(new: &NewCertificate<'_>) -> Result<HeldCertificate, Certificat
             asked,
         });
     }
-    if now + CLOCK_SKEW < checked.not_before {
-        return Err(CertificateError::NotYet(checked.not_before));
-    }
-    if checked.not_after <= now {
-        return Err(CertificateError::Expired(checked.not_after));
-    }
+    check_dates(&checked, now)?;
     Ok(checked)
+}
+
+/// Checks that a certificate is valid now.
+///
+/// # Errors
+/// Says since when or from when on it is not.
+pub fn check_dates(certificate: &HeldCertificate, now: Timestamp) -> Result<(), CertificateError> {
+    if now + CLOCK_SKEW < certificate.not_before {
+        return Err(CertificateError::NotYet(certificate.not_before));
+    }
+    if certificate.not_after <= now {
+        return Err(CertificateError::Expired(certificate.not_after));
+    }
+    Ok(())
+}
+
+/// The first name of a certificate in DER, in its own order.
+///
+/// # Errors
+/// When it has none.
+pub fn first_name(leaf: &[u8]) -> Result<String, CertificateError> {
+    let names = names_in_order(&parse(0, leaf)?)?;
+    names.into_iter().next().ok_or(CertificateError::NoNames)
 }
 
 /// What tells one certificate from another: chain and key.

@@ -193,7 +193,7 @@ pub const LABELS: &[LabelRow] = &[
     },
     LabelRow {
         key: "ca",
-        syntax: "a preset's name, self-signed or none",
+        syntax: "the name of a preset or of a table [ca.NAME], self-signed or none",
         default: "the setting ca",
         doc: "who issues the certificate: letsencrypt, staging, self-signed (made here, on purpose: it counts as \
               trusted), or none: one that is provided serves, and nobody is asked. Another one is obtained at once \

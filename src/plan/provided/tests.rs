@@ -113,7 +113,7 @@ fn planned(
     let first = plan(&desired, &observed, &templates(), &rules(), NOW);
     let served = first.actions.iter().find_map(|action| match action {
         Action::Deploy(deploy) => Some(deploy.proof.serials.values().cloned().collect::<String>()),
-        Action::TakeBack(_) | Action::Obtain(_) => None,
+        Action::TakeBack(_) | Action::Obtain(_) | Action::FallBack(_) => None,
     });
     let obtained = obtained(&desired, &observed)
         .map(|why| why.to_string())
@@ -143,7 +143,7 @@ fn obtained(desired: &Desired, observed: &Observed) -> Option<Why> {
         .chain(&then.actions)
         .find_map(|action| match action {
             Action::Obtain(obtain) => Some(obtain.why),
-            Action::Deploy(_) | Action::TakeBack(_) => None,
+            Action::Deploy(_) | Action::TakeBack(_) | Action::FallBack(_) => None,
         })
 }
 

@@ -198,6 +198,7 @@ fn a_child_that_is_added_to_its_parents_names_is_one_order_and_is_served_that_ce
                 Action::Deploy(deploy) => {
                     served.extend(deploy.proof.serials.keys().map(ToString::to_string))
                 }
+                Action::FallBack(_) => panic!("nothing is self-signed"),
                 Action::TakeBack(_) => panic!("nothing is refused"),
             }
         }

@@ -158,6 +158,7 @@ fn is_flat(broker: &Consumer) -> bool {
 struct World {
     snapshot: Snapshot,
     rules: LabelRules,
+    plan_rules: PlanRules,
     observed: Observed,
     now: Timestamp,
     proxy: Refusing,
@@ -169,8 +170,8 @@ struct World {
 }
 
 impl World {
-    /// With or without what serves names that no certificate covers.
-    fn new(has_substitutes: bool) -> Self {
+    /// With or without what serves names that no certificate covers, and self-signed certificates by this rule.
+    fn new(has_substitutes: bool, fallback: FallbackRule) -> Self {
         let rules = match has_substitutes {
             true => LabelRules {
                 master: Host::parse("b.example").ok(),
@@ -196,6 +197,10 @@ impl World {
         Self {
             snapshot,
             rules,
+            plan_rules: PlanRules {
+                fallback,
+                ..super::rules()
+            },
             observed,
             now: START,
             proxy,
@@ -212,7 +217,13 @@ impl World {
     }
 
     fn planned(&self, desired: &Desired, observed: &Observed) -> Plan {
-        plan(desired, observed, &self.templates, &rules(), self.now)
+        plan(
+            desired,
+            observed,
+            &self.templates,
+            &self.plan_rules,
+            self.now,
+        )
     }
 
     fn happen(&mut self, happening: &Happening) {
@@ -336,6 +347,14 @@ impl World {
                         .insert(subject, obtain.attempt.clone()),
                 );
             }
+            (Action::FallBack(_), Outcome::Crashed) => {}
+            (Action::FallBack(fallback), Outcome::Failed) => {
+                drop(
+                    self.observed
+                        .attempts
+                        .insert(subject, fallback.attempt.clone()),
+                );
+            }
             (Action::Obtain(obtain), Outcome::Failed) => {
                 let attempt = Attempt {
                     problem: Some("no".to_owned()),
@@ -351,8 +370,8 @@ proptest! {
     #![proptest_config(crate::values::chance::fixed(128))]
 
     #[test]
-    fn the_laws_hold_in_any_world(happenings in vec(happening(), 1..40), has_substitutes in any::<bool>()) {
-        let mut world = World::new(has_substitutes);
+    fn the_laws_hold_in_any_world(happenings in vec(happening(), 1..40), has_substitutes in any::<bool>(), rule in 0..FallbackRule::WORDS.len()) {
+        let mut world = World::new(has_substitutes, FallbackRule::WORDS[rule].1);
         for happening in &happenings {
             world.happen(happening);
             let desired = world.desired();
@@ -361,7 +380,7 @@ proptest! {
 
             // What is remembered changes nothing.
             let read = world.reading.desire(&world.snapshot, &world.rules);
-            prop_assert_eq!(&first, &world.memory.plan(&read, &world.observed, &templates, &rules(), world.now));
+            prop_assert_eq!(&first, &world.memory.plan(&read, &world.observed, &templates, &world.plan_rules, world.now));
             // Same in, same out.
             prop_assert_eq!(&first, &world.planned(&desired, &world.observed));
             // The rest ends, and not before it begins.
@@ -372,12 +391,30 @@ proptest! {
             prop_assert_eq!(subjects.len(), first.actions.len());
             let busy = Observed { under_way: subjects.clone(), ..world.observed.clone() };
             let while_busy = world.planned(&desired, &busy);
-            prop_assert_eq!(&while_busy, &world.memory.plan(&read, &busy, &templates, &rules(), world.now));
+            prop_assert_eq!(&while_busy, &world.memory.plan(&read, &busy, &templates, &world.plan_rules, world.now));
             prop_assert!(while_busy.actions.iter().all(|action| !subjects.contains(&action.subject())));
+            // Never worse: a fallback is made at once, and replaces nothing but another one.
+            for action in &first.actions {
+                if let Action::FallBack(fallback) = action {
+                    let live = world.observed.held.get(&fallback.certificate);
+                    prop_assert!(live.is_none_or(|live| live.is_fallback()), "{:?}", fallback);
+                }
+            }
+            let made: BTreeSet<_> = subjects.iter().filter(|subject| matches!(subject, Subject::Fallback(_))).collect();
+            let tried = |subject: &Subject| world.observed.attempts.contains_key(subject);
+            for (name, wanted) in &desired.certificates {
+                let subject = Subject::Fallback(name.clone());
+                let covers = |held: &HeldCertificate| wanted.names.iter().any(|host| held.covers(host));
+                let mut any = world.observed.held.values().chain(world.observed.provided.values());
+                let is_bare = !any.any(|held| covers(held)) && !has_substitutes && !wanted.served_by.is_empty();
+                if is_bare && world.plan_rules.fallback == FallbackRule::On {
+                    prop_assert!(made.contains(&subject) || tried(&subject), "{}", name);
+                }
+            }
             // Never worse: a site whose certificate is held keeps its TLS server.
             for deploy in first.actions.iter().filter_map(|action| match action {
                 Action::Deploy(deploy) => Some(deploy),
-                Action::TakeBack(_) | Action::Obtain(_) => None,
+                Action::TakeBack(_) | Action::Obtain(_) | Action::FallBack(_) => None,
             }) {
                 for host in deploy.consumer.sites.keys() {
                     let mut certificates = world.observed.held.values().chain(world.observed.provided.values());

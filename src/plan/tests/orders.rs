@@ -49,7 +49,7 @@ fn orders_go_on_while_their_proxy_is_given_other_sites() {
             let plan = planned(&more, observed, START);
             let name = |action: &Action| match action {
                 Action::Obtain(obtain) => Some(obtain.certificate.to_string()),
-                Action::Deploy(_) | Action::TakeBack(_) => None,
+                Action::Deploy(_) | Action::TakeBack(_) | Action::FallBack(_) => None,
             };
             let deploys = plan
                 .actions

@@ -49,13 +49,14 @@ fn given(observed: &Observed) -> &BTreeMap<CertificateName, Digest> {
 fn a_server_gets_its_certificate_once_the_proxies_answered_for_it() {
     let desired = desired([proxy(), broker()]);
     let mut observed = fresh(&desired);
-    assert_eq!(told_of_mqtt(&desired, &observed, START), [""; 0]);
     let mut all = Vec::new();
     for _ in 0..8 {
         all.extend(told_of_mqtt(&desired, &observed, START));
         observed = foresee(&observed, &planned(&desired, &observed, START), START);
     }
-    assert_eq!(all, [OBTAIN, DELIVER, "signal mqtt HUP", "prove mqtt"]);
+    let delivered = [DELIVER, "signal mqtt HUP", "prove mqtt"];
+    let at_once = [&["self-sign mqtt.example"], &delivered[..]].concat();
+    assert_eq!(all, [&at_once[..], &[OBTAIN], &delivered].concat());
     let digest = observed.held[&name("mqtt.example")].digest;
     assert_eq!(*given(&observed), [(name("mqtt.example"), digest)].into());
 }
@@ -104,6 +105,45 @@ fn a_stopped_server_has_its_files_before_it_starts_and_they_stay() {
     let observed = settled(&desired, fresh(&desired), START);
     assert_eq!(given(&observed).len(), 1);
     assert_eq!(told(&desired, &observed, START), [""; 0]);
+}
+
+#[test]
+fn a_server_that_dies_of_a_renewed_certificate_has_the_one_before_and_one_that_dies_of_its_first_keeps_that()
+ {
+    let (desired_now, observed) = settled_broker();
+    let due = START + DAY * 61;
+    let renewed = foresee(&observed, &planned(&desired_now, &observed, due), due);
+    let dead = |observed: &Observed| {
+        let mut dead = broker();
+        dead.state = BearerState::Other("exited".into());
+        dead.started_at = Some(due);
+        let desired = desired([proxy(), dead]);
+        let mut told_of_it = Vec::new();
+        let mut observed = observed.clone();
+        for _ in 0..3 {
+            told_of_it.extend(told_of_mqtt(&desired, &observed, due));
+            observed = foresee(&observed, &planned(&desired, &observed, due), due);
+        }
+        (told_of_it, observed)
+    };
+    let tried = planned(&desired_now, &renewed, due);
+    let [Action::Deploy(deploy)] = tried.actions.as_slice() else {
+        panic!("{tried:?}")
+    };
+    let mut after = renewed.clone();
+    let installed = Installed {
+        open: true,
+        ..deploy.after.clone()
+    };
+    after.installed.insert(mqtt(), installed.into());
+    assert_eq!(dead(&after).0, ["take-back mqtt"]);
+    // What lies there then is looked at: nothing, where it was the first.
+    let mut first = after.clone();
+    let installed = Rc::make_mut(first.installed.get_mut(&mqtt()).expect("it is there"));
+    installed.certificates.clear();
+    let (told, observed) = dead(&first);
+    assert_eq!(told, ["take-back mqtt", DELIVER]);
+    assert_eq!(given(&observed).len(), 1);
 }
 
 #[test]

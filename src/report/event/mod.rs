@@ -157,6 +157,15 @@ events! {
     } => "obtained", Level::INFO,
         ("{certificate}: certificate obtained from {} for {}, valid until {}", held.issuer, listed(&held.names), held.not_after);
 
+    /// A self-signed certificate was made and stored, for as long as there is no better one.
+    FellBack {
+        /// What it is called.
+        certificate: CertificateName,
+        /// What it is.
+        held: HeldCertificate,
+    } => "fell-back", Level::INFO,
+        ("{certificate}: self-signed certificate made for {}, valid until {}; it serves until a better one is there", listed(&held.names), held.not_after);
+
     /// A consumer was told.
     Signalled {
         /// Which.

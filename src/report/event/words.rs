@@ -73,7 +73,7 @@ pub(super) fn listed(items: impl IntoIterator<Item: fmt::Display>) -> String {
 
 pub(crate) fn named(subject: &Subject) -> &str {
     match subject {
-        Subject::Certificate(name) => name.as_str(),
+        Subject::Certificate(name) | Subject::Fallback(name) => name.as_str(),
         Subject::Consumer(name) => name.as_str(),
     }
 }

@@ -1,27 +1,27 @@
-use super::{Inspection, rough};
+use super::{Inspection, rough, uses};
 use crate::{
     observe::{HeldCertificate, Source, Subject},
-    plan::{self, Candidate, ChosenBy, Skipped},
+    plan::{self, Asked, Candidate, ChosenBy, Skipped},
     report::Findings,
     values::{CertificateName, Host, Issuer, Retry},
 };
 
 /// Which certificate is served and why, which are not and why not, and what came of getting one.
 pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {
-    let Some(site) = facts.site() else {
-        return match facts.users().next() {
-            // It is told of each server which one that has.
-            Some((_, used)) => tries(facts, &used.certificate, told),
-            None => tell_unknown(facts, told),
-        };
+    let (candidates, wanted) = match (facts.site(), facts.proxies().next()) {
+        (Some(site), Some(proxy)) => {
+            let Some(wanted) = &site.certificate else {
+                return told.note("certificate", "none is wanted: its label says tls=off");
+            };
+            let asked = Asked::of_site(facts.host, site);
+            let found = plan::candidates(proxy, asked, &facts.plan.in_force, facts.now);
+            (found, wanted)
+        }
+        _ => match uses::candidates(facts) {
+            Some((found, used)) => (found, &used.certificate),
+            None => return tell_unknown(facts, told),
+        },
     };
-    let Some(wanted) = &site.certificate else {
-        return told.note("certificate", "none is wanted: its label says tls=off");
-    };
-    let Some(proxy) = facts.proxies().next() else {
-        return;
-    };
-    let candidates = plan::candidates(proxy, facts.host, site, &facts.plan.in_force, facts.now);
     let chosen = candidates.iter().find_map(|candidate| {
         let by = candidate.verdict.as_ref().ok()?;
         Some((candidate, by))
@@ -50,6 +50,9 @@ pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {
                 )
             }
             Skipped::NotReadThere => "a proxy reads it as it lies there, and can't".to_owned(),
+            Skipped::OnlyFallback => {
+                "it is self-signed, and serves only where there is no other".to_owned()
+            }
             Skipped::YoursGoesBefore => "one of your own goes before it".to_owned(),
             Skipped::Other => "the one above fits better".to_owned(),
         };
@@ -77,7 +80,10 @@ fn tell_held(
         "{name}, from {issuer}, serial {serial}: {how}; valid until {}",
         facts.at(*not_after)
     );
-    if !held.covers(facts.host) {
+    if held.is_fallback() {
+        let why = "it is self-signed, and serves until a better one is there; browsers warn of it";
+        told.problem("certificate", format!("{says}; {why}"), "");
+    } else if !held.covers(facts.host) {
         let refused = format!(
             "{says}: browsers refuse it, since it is for {}",
             listed(held)
@@ -103,11 +109,13 @@ fn how(host: &Host, candidate: &Candidate<'_>, by: &ChosenBy, wanted: &Certifica
     let is_exact = candidate.certificate.names.contains(host.as_str());
     let how = match by {
         ChosenBy::Pin => "a label pins it",
-        ChosenBy::Cover | ChosenBy::Need => match (is_exact, candidate.name == wanted) {
-            (true, true) => "the one that is wanted for it",
-            (true, false) => "it is for this very name",
-            (false, _) => "it covers the name by a wildcard",
-        },
+        ChosenBy::Cover | ChosenBy::Need | ChosenBy::Fallback => {
+            match (is_exact, candidate.name == wanted) {
+                (true, true) => "the one that is wanted for it",
+                (true, false) => "it is for this very name",
+                (false, _) => "it covers the name by a wildcard",
+            }
+        }
         ChosenBy::Parent(parent) => {
             return format!("it is that of {parent}, the nearest name above that has one");
         }
@@ -121,9 +129,13 @@ fn how(host: &Host, candidate: &Candidate<'_>, by: &ChosenBy, wanted: &Certifica
 fn tell_unknown(facts: &Inspection<'_>, told: &mut Findings) {
     for consumer in facts.desired.consumers.values() {
         let shown = plan::of_unknown(consumer, &facts.plan.in_force, facts.now);
-        if let Some((name, _)) = shown {
+        if let Some((name, held)) = shown {
+            let why = match held.is_fallback() {
+                true => ", which is self-signed, since the default-certificate can't be used",
+                false => "",
+            };
             let says = format!(
-                "no site has this name; {} answers it with 404 under {name}",
+                "no site has this name; {} answers it with 404 under {name}{why}",
                 consumer.name
             );
             told.note("certificate", says);
@@ -131,7 +143,7 @@ fn tell_unknown(facts: &Inspection<'_>, told: &mut Findings) {
     }
 }
 
-pub(super) fn tell_renewal(facts: &Inspection<'_>, held: &HeldCertificate, told: &mut Findings) {
+fn tell_renewal(facts: &Inspection<'_>, held: &HeldCertificate, told: &mut Findings) {
     let due = plan::due(held);
     let is_kept = facts.site().is_some_and(|site| site.kept.is_some());
     match (&held.source, due > facts.now) {
@@ -167,7 +179,7 @@ fn tell_other_issuer(
             facts.at(until)
         );
         told.note("certificate", stays);
-    } else if held.source != Source::Provided && !held.source.is(issuer) {
+    } else if held.source != Source::Provided && !held.is_fallback() && !held.source.is(issuer) {
         told.note(
             "certificate",
             "it is from another CA than is asked now; one of that takes its place",
@@ -179,7 +191,7 @@ fn tries(facts: &Inspection<'_>, wanted: &CertificateName, told: &mut Findings) 
     let subject = Subject::Certificate(wanted.clone());
     let attempt = facts.observed.attempts.get(&subject);
     let Some(attempt) = attempt.filter(|attempt| attempt.is_failure()) else {
-        let missing = !facts.observed.held.contains_key(wanted);
+        let missing = facts.observed.lasting(wanted).is_none();
         let Some(wanted) = facts.desired.certificates.get(wanted).filter(|_| missing) else {
             return;
         };

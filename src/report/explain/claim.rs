@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use super::Inspection;
+use super::{Inspection, uses};
 use crate::{
     desire::{Claimant, Complaint, Consumer, nearest_names},
     report::{Findings, Instead, start_it},
@@ -21,11 +21,10 @@ pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {
         .proxies()
         .flat_map(|proxy| proxy.sites.get(facts.host))
         .flat_map(|site| site.bearers())
+        .chain(uses::users(facts).map(|(consumer, _)| &consumer.name))
         .collect();
-    let used: BTreeSet<_> = facts.users().map(|(consumer, _)| &consumer.name).collect();
     for claimant in claimants {
-        let followed = if claimant.is_use { &used } else { &served };
-        tell_one(facts, claimant, followed.contains(&claimant.bearer), told);
+        tell_one(facts, claimant, served.contains(&claimant.bearer), told);
     }
     if claimants.is_empty() {
         return nobody(facts, told);
@@ -37,8 +36,9 @@ pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {
             false => told.note("served by", format!("{}, which does not run", proxy.name)),
         }
     }
-    let mut to_be_served = claimants.iter().filter(|claimant| !claimant.is_use);
-    if facts.proxies().next().is_none() && to_be_served.any(|claimant| claimant.counts) {
+    let is_used = uses::users(facts).next().is_some();
+    let is_asked_for = || claimants.iter().any(|claimant| claimant.counts);
+    if facts.proxies().next().is_none() && !is_used && is_asked_for() {
         told.problem("served by", "no proxy", "");
     }
 }
@@ -48,13 +48,12 @@ fn tell_one(facts: &Inspection<'_>, claimant: &Claimant, is_followed: bool, told
         bearer: container,
         label,
         counts,
-        is_use,
     } = claimant;
     let asks = format!("container {container} asks for it by its label {label}");
     if let Some(kept) = facts
         .site()
         .and_then(|site| site.kept)
-        .filter(|_| is_followed && !is_use)
+        .filter(|_| is_followed)
     {
         let says = format!("{asks}, and {kept}, the site is kept and answers 503");
         let remedy = match kept.until {
@@ -66,7 +65,7 @@ fn tell_one(facts: &Inspection<'_>, claimant: &Claimant, is_followed: bool, told
     match (counts, is_followed) {
         (true, true) => told.ok("asked for", asks),
         (true, false) => told.problem("asked for", format!("{asks}, which can't be followed"), ""),
-        (false, true) if *is_use => told.note("asked for", format!("{asks}, but does not run")),
+        (false, true) if facts.site().is_none() => told.note("asked for", asks),
         (false, _) if facts.site().is_some() => {
             told.note("asked for", format!("{asks}, but does not run"))
         }

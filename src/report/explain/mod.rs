@@ -4,13 +4,13 @@
 mod certificate;
 mod claim;
 mod proxy;
-mod used;
+mod uses;
 
 use std::{collections::BTreeMap, io::ErrorKind, net::SocketAddr, time::Duration};
 
 use super::{Findings, Status};
 use crate::{
-    desire::{Claimant, Complaint, Consumer, Desired, Site, Use},
+    desire::{Claimant, Complaint, Desired, Site},
     observe::{Observed, Snapshot},
     plan::{Action, Plan},
     values::{ContainerName, Host, Timestamp},
@@ -66,8 +66,8 @@ pub fn explain(facts: &Inspection<'_>) -> Findings {
     for consumer in facts.proxies() {
         proxy::tell_files(facts, consumer, &mut told);
     }
+    uses::tell(facts, &mut told);
     certificate::tell(facts, &mut told);
-    used::tell(facts, &mut told);
     for consumer in facts.proxies() {
         proxy::tell_seen(facts, consumer, &mut told);
         proxy::tell_behind(facts, consumer, &mut told);
@@ -78,20 +78,13 @@ pub fn explain(facts: &Inspection<'_>) -> Findings {
 
 impl<'a> Inspection<'a> {
     /// The proxies that are to serve the name.
-    fn proxies(&self) -> impl Iterator<Item = &'a Consumer> {
+    fn proxies(&self) -> impl Iterator<Item = &'a crate::desire::Consumer> {
         let host = self.host;
         self.desired
             .consumers
             .values()
             .map(|consumer| &**consumer)
             .filter(move |consumer| consumer.sites.contains_key(host))
-    }
-
-    /// The servers that need its certificate.
-    fn users(&self) -> impl Iterator<Item = (&'a Consumer, &'a Use)> {
-        let host = self.host;
-        let consumers = self.desired.consumers.values();
-        consumers.filter_map(move |consumer| Some((&**consumer, consumer.uses.get(host)?)))
     }
 
     /// The name as the first proxy serves it.
@@ -106,8 +99,12 @@ impl<'a> Inspection<'a> {
         let host = self.host;
         self.plan.actions.iter().filter(move |action| match action {
             Action::Obtain(obtain) => obtain.names.contains(host),
-            Action::Deploy(deploy) => is_for(&deploy.consumer, host),
-            Action::TakeBack(back) => is_for(&back.consumer, host),
+            Action::FallBack(fallback) => fallback.names.contains(host),
+            Action::Deploy(deploy) => {
+                let consumer = &deploy.consumer;
+                consumer.sites.contains_key(host) || consumer.uses.contains_key(host)
+            }
+            Action::TakeBack(back) => back.consumer.sites.contains_key(host),
         })
     }
 
@@ -123,11 +120,6 @@ impl<'a> Inspection<'a> {
             false => format!("{time} ({} ago)", rough(self.now.since(time))),
         }
     }
-}
-
-/// Whether a server serves a name, or needs its certificate.
-fn is_for(consumer: &Consumer, host: &Host) -> bool {
-    consumer.sites.contains_key(host) || consumer.uses.contains_key(host)
 }
 
 /// How a daemon is.

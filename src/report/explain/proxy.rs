@@ -4,7 +4,7 @@ use super::Inspection;
 use crate::{
     desire::{Consumer, Site, SiteContent},
     observe::{Bearer, BearerState, Health, Installed, Progress, Subject, times},
-    plan::{self, Action},
+    plan::{self, Action, Asked},
     report::{Findings, Instead, start_it},
     values::ContainerName,
 };
@@ -42,7 +42,7 @@ pub(super) fn tell_files(facts: &Inspection<'_>, proxy: &Consumer, told: &mut Fi
         .unwrap_or_default();
     tell_file(facts, proxy, &installed, told);
     tell_changes(facts, name, told);
-    tell_progress(facts, proxy, &installed, told);
+    tell_progress(facts, name, &installed, told);
 }
 
 fn tell_file(facts: &Inspection<'_>, proxy: &Consumer, installed: &Installed, told: &mut Findings) {
@@ -75,7 +75,7 @@ fn tell_file(facts: &Inspection<'_>, proxy: &Consumer, installed: &Installed, to
 }
 
 /// The last failure to bring a proxy up to date, and what is about to be changed.
-fn tell_changes(facts: &Inspection<'_>, name: &ContainerName, told: &mut Findings) {
+pub(super) fn tell_changes(facts: &Inspection<'_>, name: &ContainerName, told: &mut Findings) {
     let failure = facts.status.and_then(|status| {
         status
             .failures
@@ -107,44 +107,37 @@ fn tell_changes(facts: &Inspection<'_>, name: &ContainerName, told: &mut Finding
     }
 }
 
-/// How far a server got with what it was given.
 pub(super) fn tell_progress(
     facts: &Inspection<'_>,
-    consumer: &Consumer,
+    name: &ContainerName,
     installed: &Installed,
     told: &mut Findings,
 ) {
-    let name = &consumer.name;
-    let (about, tool) = match consumer.proxy {
-        Some(_) => (
-            "proxy",
-            format!(", and `docker exec {name} nginx -t` where it is nginx, say why"),
-        ),
-        None => ("server", " says why".to_owned()),
-    };
     let generation = installed.generation;
     match &installed.progress {
         Progress::Proven { at } => told.ok(
-            about,
+            "proxy",
             format!(
                 "{name} was seen serving generation {generation} at {}",
                 facts.at(*at)
             ),
         ),
         Progress::Unproven { reason } => {
-            let remedy = format!("`docker logs {name}`{tool}");
+            let remedy = format!(
+                "`docker logs {name}`, and `docker exec {name} nginx -t` where it is nginx, say why"
+            );
             told.problem(
-                about,
+                "proxy",
                 format!("{name} was told, and generation {generation} was not seen: {reason}"),
                 remedy,
             );
         }
         Progress::SignalOwed => told.note(
-            about,
+            "proxy",
             format!("{name} has not been told to read its files again yet"),
         ),
         Progress::TakenBack => told.problem(
-            about,
+            "proxy",
             format!("{name} did not take up what it was given, and has back what it had before"),
             format!("`docker logs {name}` says why; what is new comes again when it runs"),
         ),
@@ -236,7 +229,12 @@ fn tell_serial(
         return;
     };
     let name = &proxy.name;
-    let candidates = plan::candidates(proxy, facts.host, site, &facts.plan.in_force, facts.now);
+    let candidates = plan::candidates(
+        proxy,
+        Asked::of_site(facts.host, site),
+        &facts.plan.in_force,
+        facts.now,
+    );
     let expected = candidates
         .iter()
         .find(|candidate| candidate.verdict.is_ok())

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, path::Path, rc::Rc, time::Duration};
 
+use async_trait::async_trait;
 use quaymaster::{
     adapters::{
         acme::{AcmeAuthority, new_key},
@@ -32,12 +33,13 @@ use crate::support::{
 /// The one CA that there is, whatever the URL.
 struct TheOne(Rc<AcmeAuthority>);
 
+#[async_trait(?Send)]
 impl Authorities for TheOne {
     fn at(&self, _: &str) -> Result<Rc<dyn Authority>, AuthorityError> {
         Ok(self.0.clone())
     }
 
-    fn new_key(&self, kind: KeyType) -> Result<Secret, AuthorityError> {
+    async fn new_key(&self, kind: KeyType) -> Result<Secret, AuthorityError> {
         new_key(kind)
     }
 

@@ -20,6 +20,7 @@ mod flapping;
 mod gateway;
 mod granted;
 mod hostile;
+mod ipv6;
 mod late;
 mod log;
 mod mosquitto;

@@ -3,13 +3,42 @@
 use std::time::Duration;
 
 use super::{
-    docker::{is_so, wait},
+    docker::{docker, is_so, wait},
     stack::{KNOBS, SOON, Setup, Stack},
     visits::{Visits, all_were_served},
 };
 
 /// Renewed after half of it, so that two renewals are seen within half a minute.
 const LIFE: Duration = Duration::from_secs(30);
+
+#[test]
+fn a_name_is_self_signed_at_once_and_has_that_of_the_ca_in_the_same_files_by_one_reload() {
+    let stack = Stack::new(&Setup::default());
+    let shop = stack.host("shop");
+    stack.proxy();
+    stack.app("shop", &[("host", &shop)]);
+    docker(&["pause", &stack.named("pebble")]);
+    stack.quaymaster(&["QUAYMASTER_FALLBACK=on", "QUAYMASTER_FALLBACK_DAYS=9"]);
+    let first = stack.wait_for_site(&shop);
+    assert_eq!(first.issuer, "self-signed by quaymaster");
+    assert_eq!(stack.http(&shop, "/").unwrap().status, 503);
+    let live = format!("certificates/live/{shop}");
+    let marker = format!("/seen/state/{live}/self-signed");
+    assert!(stack.text(&marker).is_ok());
+    let before = stack.hangups();
+
+    docker(&["unpause", &stack.named("pebble")]);
+    let served = wait(SOON, "the CA's certificate is served", || {
+        let served = stack.https(&shop)?;
+        is_so(served.issuer.contains("Pebble"), || served.issuer.clone()).map(|()| served)
+    });
+    assert_ne!(served.serial, first.serial);
+    stack.wait_for_rest();
+    assert_eq!(stack.orders(), 1);
+    assert!(stack.hangups() > before);
+    assert!(stack.text(&marker).is_err());
+    assert_eq!(stack.http(&shop, "/").unwrap().status, 301);
+}
 
 #[test]
 fn a_renewal_is_one_signal_and_a_new_serial() {

@@ -80,6 +80,8 @@ pub struct Setup {
     pub default_prefix: bool,
     /// How long certificates live.
     pub life: Option<Duration>,
+    /// The network has IPv6, too.
+    pub ipv6: bool,
 }
 
 /// A network, volumes, and the containers on them.
@@ -116,7 +118,11 @@ impl Stack {
             _place: place,
         };
         let mark = stack.mark();
-        docker(&["network", "create", "--label", &mark, &stack.name]);
+        let subnet = format!("fd72:{:x}:{:x}:{number:x}::/64", id() >> 16, id() & 0xffff);
+        let ipv6 = ["--ipv6", "--subnet", subnet.as_str()];
+        let options = if setup.ipv6 { &ipv6[..] } else { &[] };
+        let create = ["network", "create", "--label", &mark];
+        docker(&[&create[..], options, &[&stack.name]].concat());
         ["state", "edge", "ca"]
             .iter()
             .for_each(|volume| stack.volume(volume));

@@ -1,7 +1,13 @@
 //! Who has a name while containers come and go.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
+use quaymaster::{
+    adapters::disk::Folders,
+    observe::Source,
+    ports::{CertificateStore, NewCertificate},
+    values::{CertificateName, Host, Secret, Timestamp},
+};
 use serde_json::Value;
 
 use super::world::World;
@@ -59,6 +65,62 @@ async fn the_name_of_a_project_that_is_gone_is_handed_over_by_the_command_that_t
         }
         assert_eq!(holder(&world).as_deref(), Some("b"), "nobody else asks for it");
         let left = fs::read_dir(world.state_folder().join("releases")).unwrap();
+        assert_eq!(left.count(), 0, "no request is left");
+    })
+    .await;
+}
+
+/// Lays a certificate there that quaymaster obtained once.
+fn obtained(world: &World, host: &str) -> PathBuf {
+    let made = rcgen::generate_simple_self_signed([host.to_owned()]).unwrap();
+    let state = world.state_folder();
+    let stored =
+        Folders::new(state.join("certificates"), state.clone(), |_| ()).store(&NewCertificate {
+            name: &CertificateName::parse(host).unwrap(),
+            names: &[Host::parse(host).unwrap()].into(),
+            key: &Secret::new(made.signing_key.serialize_pem()),
+            chain: &made.cert.pem(),
+            source: Source::SelfSigned,
+            now: Timestamp::from_seconds(1_800_000_000),
+        });
+    stored.unwrap();
+    state.join("certificates/live").join(host)
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_asks_for_is_archived_by_the_command_with_a_daemon_and_without_one()
+ {
+    local(async {
+        let world = World::new();
+        let [old, older] = ["old.example", "older.example"].map(|host| obtained(&world, host));
+        world.set("a1", "quaymaster.host", "a1.example", |container| {
+            container["Config"]["Labels"]["quaymaster.ca"] = "self-signed".into();
+        });
+        let mut program = world.watch(&["a1"]).await;
+        let wanted = world.state_folder().join("certificates/live/a1.example");
+        program
+            .until("it has one of its own", || wanted.exists())
+            .await;
+        let forget = |name: &'static str| world.start_with(&["forget", name]);
+        assert_eq!(forget("old.example").ended().await, Some(0));
+        assert!(!old.exists(), "it is done when it is said");
+        for (name, expected) in [
+            ("old.example", Some(0)),
+            ("a1.example", Some(3)),
+            ("oldr.example", Some(2)),
+        ] {
+            assert_eq!(forget(name).ended().await, expected, "{name}");
+        }
+        assert!(wanted.exists() && older.exists(), "nobody else's goes");
+        program.signal(nix::sys::signal::Signal::SIGTERM);
+        assert_eq!(program.ended().await, Some(0));
+        assert_eq!(forget("older.example").ended().await, Some(0));
+        assert!(!older.exists(), "the command did it itself");
+        let archive = world.state_folder().join("certificates/archive");
+        for name in ["old.example", "older.example"] {
+            assert!(archive.join(name).join("archived.json").exists(), "{name}");
+        }
+        let left = fs::read_dir(world.state_folder().join("forgets")).unwrap();
         assert_eq!(left.count(), 0, "no request is left");
     })
     .await;

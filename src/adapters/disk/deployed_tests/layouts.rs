@@ -14,7 +14,10 @@ const NAME: &str = "mqtt.example";
 struct Server {
     place: tests::Place,
     name: ContainerName,
-    delivery: Delivery,
+    folder: SharedPath,
+    layout: Layout,
+    key_mode: u32,
+    is_owner_of_folder: bool,
     owner: Option<Owner>,
 }
 
@@ -22,7 +25,10 @@ impl Server {
     fn new(layout: &str) -> Self {
         let place = place();
         Self {
-            delivery: delivery(place.shared(), layout),
+            folder: place.shared(),
+            layout: Layout::parse(layout).expect("a layout"),
+            key_mode: 0o600,
+            is_owner_of_folder: false,
             place,
             name: ContainerName::parse("mqtt").expect("a name"),
             owner: None,
@@ -33,7 +39,11 @@ impl Server {
         Folder {
             consumer: &self.name,
             config: None,
-            certificates: Some(&self.delivery),
+            certificates: Some(CertificatePlace {
+                key_mode: self.key_mode,
+                is_owner_of_folder: self.is_owner_of_folder,
+                ..certificates_in(&self.folder, &self.layout)
+            }),
             owner: self.owner,
         }
     }
@@ -224,12 +234,12 @@ fn links_that_a_server_puts_there_are_replaced_and_never_followed() {
 fn another_layout_owner_or_mode_is_delivered_anew() {
     let mut server = Server::new("server");
     let digest = server.deliver(NAME);
-    server.delivery.layout = Layout::parse("fullchain=tls.crt, privkey=tls.key").expect("pairs");
+    server.layout = Layout::parse("fullchain=tls.crt, privkey=tls.key").expect("pairs");
     assert_eq!(server.given(), []);
     server.deliver_again(NAME, digest);
     assert_eq!(server.given(), [(NAME.to_owned(), digest)]);
     assert!(server.text("tls.key").contains("PRIVATE KEY"));
-    server.delivery.key_mode = 0o640;
+    server.key_mode = 0o640;
     assert_eq!(server.given(), []);
     server.deliver_again(NAME, digest);
     assert_eq!(mode(server.path("tls.key")) & 0o777, 0o640);
@@ -251,7 +261,7 @@ fn keys_go_to_the_owner_of_the_folder_where_that_is_not_root() {
         user: 1883,
         group: None,
     });
-    server.delivery.is_owner_of_folder = true;
+    server.is_owner_of_folder = true;
     chown(&server.place.config, Some(100), Some(101)).expect("we are root");
     let digest = server.deliver(NAME);
     let key = fs::metadata(server.path("privkey.pem")).expect("a file");

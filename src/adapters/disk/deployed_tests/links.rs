@@ -65,7 +65,7 @@ impl Swapped {
         let mount = proxy.place.config.clone();
         let config = SharedPath::beneath(&mount, mount.join("conf.d"));
         proxy.shared = config.clone();
-        proxy.delivery = delivery(config.join("certificates"), "certbot");
+        proxy.certificates_there = config.join("certificates");
         let first = store(&proxy.place.folders, "shop.example").digest;
         let mut swapped = Self {
             elsewhere: proxy.place.state.join("elsewhere"),

@@ -357,12 +357,13 @@ fn the_users_certificates_are_read_as_they_lie_and_delivered_from_there() {
     );
     let folder = place.config.join("certificates");
     let config = place.shared();
-    let certificates = deployed_tests::delivery(config.join("certificates"), "certbot");
+    let there = config.join("certificates");
+    let certificates = deployed_tests::certificates_in(&there, deployed_tests::certbot());
     let consumer = ContainerName::parse("proxy").expect("a name");
     let at = crate::ports::ConsumerPlace {
         consumer: &consumer,
         config: Some(&config),
-        certificates: Some(&certificates),
+        certificates: Some(certificates),
         owner: None,
     };
     for (host, digest, expected) in [

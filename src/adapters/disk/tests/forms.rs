@@ -11,22 +11,22 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use super::{provided::whole, *};
 use crate::observe::Shelf;
 
-const HOST: &str = "own.example";
-const SMALL: &str = include_str!("../../../../tests/recorded/certificates/rsa-1024.pem");
-const SHA_1: &str = include_str!("../../../../tests/recorded/certificates/sha1.pem");
+pub(super) const HOST: &str = "own.example";
+pub(super) const SMALL: &str = include_str!("../../../../tests/recorded/certificates/rsa-1024.pem");
+pub(super) const SHA_1: &str = include_str!("../../../../tests/recorded/certificates/sha1.pem");
 /// An EC key and its certificate for [`HOST`], in the forms that OpenSSL 3 and OpenSSL 1.0 write.
 const FORMS: &str = include_str!("../../../../tests/recorded/certificates/forms.pem");
 
 /// A leaf, the CA that issued it, that one's root, and the leaf's key.
-struct Set {
-    leaf: String,
-    issuer: String,
+pub(super) struct Set {
+    pub leaf: String,
+    pub issuer: String,
     root: String,
-    key: String,
+    pub key: String,
 }
 
 impl Set {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let ca = |common| {
             let mut params = CertificateParams::new([]).expect("no names");
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -286,7 +286,7 @@ fn one_text_is_taken_with_whatever_tools_write_between_its_blocks() {
 }
 
 /// The blocks of [`FORMS`], by the word in the line before each.
-fn form(word: &str) -> String {
+pub(super) fn form(word: &str) -> String {
     let mut blocks = FORMS
         .split("# ")
         .skip(1)
@@ -363,6 +363,82 @@ fn a_key_is_told_by_its_content_and_opened_by_the_password_beside_it() {
             );
         }
     }
+}
+
+#[test]
+fn a_key_without_a_password_of_its_own_is_opened_by_the_one_of_the_setting() {
+    let (certificate, plain, locked) = (form("certificate"), form("PKCS8"), form("PBES2"));
+    let passwords = tempfile::tempdir().expect("a folder");
+    let file = passwords.path().join("password");
+    // Whatever it is called: in the files that servers read, or in others.
+    let looked_at = |key: &str, own: Option<&str>| {
+        let names = [["fullchain.pem", "privkey.pem"], ["own.crt", "own.key"]];
+        names.map(|[chain_file, key_file]| {
+            let place = place();
+            let folder = place.certificates.join("provided").join(HOST);
+            fs::create_dir_all(&folder).expect("a folder");
+            fs::write(folder.join(chain_file), &certificate).expect("it is written");
+            fs::write(folder.join(key_file), key).expect("it is written");
+            files::close(&folder.join(key_file)).expect("it is ours");
+            if let Some(own) = own {
+                fs::write(folder.join("password"), own).expect("it is written");
+            }
+            let folders = place.folders.opened_with(Some(file.clone()));
+            let mut found = folders.certificates(NOW).expect("a look");
+            let told: Vec<_> = found.faults.iter().map(whole).collect();
+            let held = found.provided.remove(&name(HOST));
+            if let Some(held) = &held {
+                let delivered = folders
+                    .version(&name(HOST), held.digest)
+                    .expect("it can be delivered");
+                assert!(
+                    delivered
+                        .privkey
+                        .expose()
+                        .starts_with("-----BEGIN PRIVATE KEY-----")
+                );
+            }
+            (held.is_some(), told.join("; "))
+        })
+    };
+    let well = [(); 2].map(|()| (true, String::new()));
+    assert_eq!(looked_at(&plain, None), well, "nobody needs it");
+    for (told, is_held) in looked_at(&locked, None).map(|(is_held, told)| (told, is_held)) {
+        let expected = format!(
+            "it is protected by a password, and the file {} of the setting provided-password-file can't be read: it is \
+             not there",
+            file.display()
+        );
+        assert!(told.contains(&expected) && !is_held, "{told}");
+    }
+    fs::write(&file, "quay\n").expect("it is written");
+    assert_eq!(looked_at(&locked, None), well);
+    assert_eq!(looked_at(&locked, Some("quay")), well);
+    for (is_held, told) in looked_at(&locked, Some("quai")) {
+        let expected = "the password in the file `password` does not open it";
+        assert!(
+            told.contains(expected) && !is_held,
+            "its own counts: {told}"
+        );
+    }
+    fs::write(&file, "quai").expect("it is written");
+    assert_eq!(looked_at(&locked, Some("quay")), well, "its own counts");
+    for (is_held, told) in looked_at(&locked, None) {
+        let place = format!(
+            "the file {} of the setting provided-password-file",
+            file.display()
+        );
+        let expected = format!("the password in {place} does not open it");
+        assert!(told.contains(&expected) && !is_held, "{told}");
+    }
+    // A key that is of no use is not in the way of the one that is.
+    let (_, told) = written(&[
+        ("own.crt", &certificate),
+        ("own.key", &plain),
+        ("old.key", &locked),
+        ("password", "quai"),
+    ]);
+    assert_eq!(told, [""; 0]);
 }
 
 /// Lays a set out as servers read it, with another text of its chain and of its key.

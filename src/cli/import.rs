@@ -1,0 +1,249 @@
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, Command, value_parser};
+use itertools::Itertools;
+use serde::Serialize;
+
+use super::{Call, Exit, Failure, block_on, commands, forget::named, json, print, setup};
+use crate::{
+    adapters::disk::Folders,
+    observe::HeldCertificate,
+    ports::{ImportOutcome, ImportedCertificate, Imports, Vitals},
+    report::{Status, explain::Works},
+    values::{CertificateName, Host},
+};
+
+pub(super) fn arguments(command: Command) -> Command {
+    let file = |name| {
+        Arg::new(name)
+            .value_name("FILE")
+            .value_parser(value_parser!(PathBuf))
+    };
+    let files = file("file").action(ArgAction::Append).required(true);
+    let name = Arg::new("name").long("name").value_name("NAME");
+    let replace = Arg::new("replace")
+        .long("replace")
+        .action(ArgAction::SetTrue);
+    command
+        .arg(files.help("files with key, certificate and chain, in any order; a folder with them; or - for standard input"))
+        .arg(name.help("what the certificate is called; without it, its first name"))
+        .arg(replace.help("put it in the place of another of that name, which is kept in a hidden folder"))
+        .arg(file("password-file").long("password-file").help("a file with the password of the key"))
+        .arg(commands::format(&["text", "json"]))
+}
+
+/// What became of it, as it is printed.
+#[derive(Serialize)]
+struct Import {
+    name: CertificateName,
+    /// The folder that it lies in.
+    folder: PathBuf,
+    outcome: &'static str,
+    /// Where what had its place is kept.
+    kept: Option<PathBuf>,
+    certificate: HeldCertificate,
+    /// The hosts that a proxy serves and it covers, as the daemon last told.
+    hosts: Vec<Host>,
+    /// Whether a daemon works there that takes it up.
+    watched: bool,
+}
+
+pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
+    let files: Vec<_> = call
+        .options
+        .get_many::<PathBuf>("file")
+        .unwrap_or_default()
+        .cloned()
+        .collect();
+    let word = call.options.get_one::<String>("name");
+    let name = word.map(|word| named(word)).transpose()?;
+    let password_file = call.options.get_one::<PathBuf>("password-file");
+    block_on(async {
+        // Where certificates lie may depend on what is mounted into our container.
+        let own = match call.settings.certificates {
+            Some(_) => None,
+            None => setup::reached(call).await?.1,
+        };
+        let folders = setup::folders(call, own.as_ref());
+        let now = setup::now();
+        let new = folders
+            .gather(&files, password_file.map(PathBuf::as_path), now)
+            .map_err(Failure::Unusable)?;
+        let name = match name {
+            Some(name) => name,
+            None => called_after(&new.first_name)?,
+        };
+        let watched = setup::works(call, &folders, now)? == Works::Well;
+        let hosts = covered(&folders, &new.certificate)?;
+        let folder = folders.provided(&name);
+        let (outcome, kept) = match folders.provide(
+            &name,
+            &new,
+            call.options.get_flag("replace"),
+        )? {
+            ImportOutcome::Stored => ("imported", None),
+            ImportOutcome::Replaced { kept } => ("replaced", Some(kept)),
+            ImportOutcome::Unchanged => ("unchanged", None),
+            ImportOutcome::Taken { by } => {
+                return Err(Failure::InTheWay(format!(
+                    "{} has {by}; give this one another --name, or put it in the place of that with --replace",
+                    folder.display()
+                )));
+            }
+        };
+        let ImportedCertificate { certificate, .. } = new;
+        let import = Import {
+            name,
+            folder,
+            outcome,
+            kept,
+            certificate,
+            hosts,
+            watched,
+        };
+        print(&match call.wants_json() {
+            true => json(&import)?,
+            false => shown(&import),
+        })?;
+        Ok(Exit::Done)
+    })
+}
+
+/// What a certificate is called after its first name.
+fn called_after(first: &str) -> Result<CertificateName, Failure> {
+    named(first).map_err(|_| {
+        Failure::Usage(format!(
+            "its first name {first:?} can't be a folder's name; say by --name what it is to be called"
+        ))
+    })
+}
+
+/// The hosts of proxies that a certificate covers, as the daemon told after its last turn; none where it told nothing that
+/// can be read.
+fn covered(folders: &Folders, certificate: &HeldCertificate) -> Result<Vec<Host>, Failure> {
+    let told = folders.status()?;
+    let status = told.and_then(|text| serde_json::from_str::<Status>(&text).ok());
+    let sites = status.into_iter().flat_map(|status| status.sites);
+    let hosts = sites.map(|site| site.host);
+    Ok(hosts
+        .filter(|host| certificate.covers(host))
+        .sorted()
+        .dedup()
+        .collect())
+}
+
+fn shown(import: &Import) -> String {
+    let Import {
+        name,
+        folder,
+        outcome,
+        kept,
+        certificate,
+        hosts,
+        watched,
+    } = import;
+    let folder = folder.display();
+    let mut lines = vec![match *outcome {
+        "unchanged" => format!("{name}: nothing to do, the same certificate lies in {folder}"),
+        outcome => format!("{name}: {outcome}, it lies in {folder}"),
+    }];
+    if let Some(kept) = kept {
+        lines.push(format!("  before  kept in {}", kept.display()));
+    }
+    lines.push(format!("  names   {}", certificate.names.iter().join(", ")));
+    lines.push(format!(
+        "  valid   from {} until {}",
+        certificate.not_before, certificate.not_after
+    ));
+    lines.push(format!("  issuer  {}", certificate.issuer));
+    if certificate.lacks_issuer {
+        lines.push(
+            "  chain   the certificate of its issuer is missing, without which most clients do not trust it; import it \
+             once more together with the file of the chain (chain.pem, ca.pem), with --replace"
+                .to_owned(),
+        );
+    }
+    if !hosts.is_empty() {
+        lines.push(format!("  serves  {}", hosts.iter().join(", ")));
+    }
+    if *outcome != "unchanged" {
+        lines.push(match watched {
+            true => "  next    the daemon takes it up within seconds".to_owned(),
+            false => {
+                "  next    `quaymaster watch` or `quaymaster once` takes it up when it is started"
+                    .to_owned()
+            }
+        });
+    }
+    lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::held;
+
+    fn import(outcome: &'static str) -> Import {
+        Import {
+            name: CertificateName::parse("shop.example").expect("a name"),
+            folder: "/c/provided/shop.example".into(),
+            outcome,
+            kept: None,
+            certificate: held(&["shop.example", "www.shop.example"]),
+            hosts: vec![Host::parse("shop.example").expect("a host")],
+            watched: true,
+        }
+    }
+
+    #[test]
+    fn what_was_done_is_told_with_names_dates_issuer_place_and_sites() {
+        let told = shown(&import("imported"));
+        for words in [
+            "shop.example: imported, it lies in /c/provided/shop.example\n",
+            "names   shop.example, www.shop.example\n",
+            "until 2030-03-17T17:46:40Z\n",
+            "issuer  Test\n",
+            "serves  shop.example\n",
+            "the daemon takes it up within seconds",
+        ] {
+            assert!(told.contains(words), "{words}: {told}");
+        }
+        assert!(!told.contains("chain "), "{told}");
+        let alone = Import {
+            certificate: HeldCertificate {
+                lacks_issuer: true,
+                ..held(&["shop.example"])
+            },
+            kept: Some("/c/provided/.shop.example.old".into()),
+            hosts: Vec::new(),
+            watched: false,
+            ..import("replaced")
+        };
+        let told = shown(&alone);
+        for words in [
+            "shop.example: replaced, it lies in",
+            "kept in /c/provided/.shop.example.old\n",
+            "the certificate of its issuer is missing",
+            "when it is started",
+        ] {
+            assert!(told.contains(words), "{words}: {told}");
+        }
+        assert!(!told.contains("serves"), "{told}");
+        let same = shown(&import("unchanged"));
+        assert!(
+            same.contains("nothing to do, the same") && !same.contains("next "),
+            "{same}"
+        );
+    }
+
+    #[test]
+    fn a_certificate_is_called_after_its_first_name_and_one_that_can_not_be_a_folder_needs_another()
+    {
+        assert_eq!(
+            called_after("*.shop.example").expect("a name").as_str(),
+            "_.shop.example"
+        );
+        let refused = called_after("../etc").expect_err("it leads elsewhere");
+        assert!(refused.to_string().contains("say by --name"), "{refused}");
+    }
+}

@@ -1,0 +1,68 @@
+//! Whether a CA's challenges for a certificate would be answered.
+
+use std::{collections::BTreeSet, rc::Rc};
+
+use super::part::{own_file, site_file};
+use crate::{
+    desire::{Comes, Consumer, Desired, Reload, Wanted},
+    observe::{Installed, Observed, Progress, Subject},
+    values::{CertificateName, ContainerName, Host, Issuer},
+};
+
+/// Whether a challenge for each of these names would be answered, if there are any: a proxy that serves it runs, has its
+/// site installed, and was told. That it is being changed at this moment is no matter, unless it is started again for that:
+/// what lay there before answers as what comes does, and the one hands over to the other without a gap. Names that no
+/// site has are answered by every proxy that serves one of the others.
+pub(super) fn is_answered(
+    name: &CertificateName,
+    wanted: &Wanted,
+    desired: &Desired,
+    observed: &Observed,
+    deploying: &BTreeSet<ContainerName>,
+) -> bool {
+    if wanted.issuance.issuer == Issuer::SelfSigned {
+        // Nobody looks before it is made. Where no server has it, nobody would show it, either.
+        return !(wanted.served_by.is_empty() && wanted.used_by.is_empty());
+    }
+    let proxies: Vec<_> = wanted
+        .served_by
+        .iter()
+        .filter_map(|name| desired.consumers.get(name))
+        .collect();
+    let answers = |proxy: &Rc<Consumer>, host: &Host| {
+        let is_changed = || {
+            let subject = Subject::Consumer(proxy.name.clone());
+            deploying.contains(&proxy.name) || observed.under_way.contains(&subject)
+        };
+        let goes_on = proxy.reload != Reload::Restart || !is_changed();
+        let told = || {
+            observed
+                .installed
+                .get(&proxy.name)
+                .is_some_and(|installed| {
+                    // Of a site that was served, and is held back, what serves names that no site has answers.
+                    let is_left = observed.lasting(name).is_some() && has_ground(proxy, installed);
+                    let has_site = is_left
+                        || !proxy.sites.contains_key(host)
+                        || installed.files.contains_key(&site_file(host));
+                    installed.progress != Progress::SignalOwed && has_site
+                })
+        };
+        goes_on && proxy.running && told()
+    };
+    wanted.names.iter().all(|host| {
+        let is_site = proxies.iter().any(|proxy| proxy.sites.contains_key(host));
+        proxies
+            .iter()
+            .any(|proxy| is_site == proxy.sites.contains_key(host) && answers(proxy, host))
+    })
+}
+
+/// Whether what all sites of a proxy stand on lies there.
+fn has_ground(proxy: &Consumer, installed: &Installed) -> bool {
+    let mut grounds = proxy
+        .own_files()
+        .iter()
+        .filter(|own| own.comes == Comes::WithSites);
+    grounds.all(|own| installed.files.contains_key(&own_file(own.file)))
+}
