@@ -17,9 +17,7 @@ use super::{
     client::Visitor,
     docker::{docker, is_so, logs, try_docker, wait},
     log::{self, Line},
-    stack::{
-        ECHO, MARK, NGINX, SITE, SOON, in_volume, place, quaymaster_image, write_site_template,
-    },
+    stack::{ECHO, MARK, SITE, SOON, in_volume, place, quaymaster_image, write_site_template},
     visits::{Visit, Visits, failures, shown},
 };
 
