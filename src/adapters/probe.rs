@@ -93,6 +93,7 @@ impl TcpProbe {
             }
             (Err(_), Some(serial)) => Ok(Served { serial }),
             (Ok(_), None) => Err(strange(at, "it showed no certificate")),
+            (Err(error), None) if is_no_tls(&error) => Err(ProbeError::NoTls { at }),
             (Err(error), None) => Err(strange(at, error)),
         }
     }
@@ -186,6 +187,12 @@ async fn connect(at: SocketAddr) -> Result<TcpStream, ProbeError> {
     TcpStream::connect(at).await.map_err(unreachable)
 }
 
+/// Whether something else than TLS came back.
+fn is_no_tls(error: &io::Error) -> bool {
+    let source = error.get_ref().and_then(|source| source.downcast_ref());
+    matches!(source, Some(rustls::Error::InvalidMessage(_)))
+}
+
 fn strange(at: SocketAddr, problem: impl ToString) -> ProbeError {
     ProbeError::Strange {
         at,
@@ -261,5 +268,49 @@ impl ServerCertVerifier for AnyCertificate {
         self.provider
             .signature_verification_algorithms
             .supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    /// What a look for a certificate makes of a server that says this to whatever it is asked, and closes.
+    async fn look(answer: &[u8]) -> Result<Served, ProbeError> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let at = listener.local_addr().expect("an address");
+        let probe = TcpProbe::new().expect("a client");
+        let host = Host::parse("mqtt.example").expect("a host");
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            stream.read_u8().await.expect("a first byte");
+            stream.write_all(answer).await.expect("it is read");
+            stream.shutdown().await.expect("it is there");
+            // What is not read yet would reset the connection.
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        };
+        tokio::join!(probe.certificate(at, Protocol::Tls, &host), serve).0
+    }
+
+    #[tokio::test]
+    async fn a_server_that_answers_in_something_else_than_tls_speaks_none() {
+        let plain = look(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        assert!(matches!(plain, Err(ProbeError::NoTls { .. })), "{plain:?}");
+        // One that closes may have refused its own certificate, as mosquitto does.
+        let closed = look(b"").await;
+        assert!(
+            matches!(closed, Err(ProbeError::Strange { .. })),
+            "{closed:?}"
+        );
+        let alert = look(&[21, 3, 3, 0, 2, 2, 40]).await;
+        assert!(
+            matches!(alert, Err(ProbeError::Strange { .. })),
+            "{alert:?}"
+        );
     }
 }

@@ -286,10 +286,7 @@ fn kinds() -> Vec<Vec<Cell>> {
         let probes = match row.probes {
             [] if row.proxy.is_some() => words("those of its sites"),
             [] => by_label("probe"),
-            ports => {
-                let ports = ports.iter().map(ToString::to_string);
-                words(ports.collect::<Vec<_>>().join(", "))
-            }
+            _ => words(ports_of(row)),
         };
         vec![
             code(row.name),
@@ -305,6 +302,13 @@ fn kinds() -> Vec<Vec<Cell>> {
         ]
     };
     KINDS.iter().map(row).collect()
+}
+
+fn ports_of(row: &crate::desire::Kind) -> String {
+    let at_start = row.probes_at_start.iter();
+    let at_start = at_start.map(|port| format!("{port} (read when it starts)"));
+    let ports = row.probes.iter().map(ToString::to_string);
+    ports.chain(at_start).collect::<Vec<_>>().join(", ")
 }
 
 fn layouts() -> Vec<Vec<Cell>> {

@@ -116,6 +116,8 @@ pub struct ProbeAt {
     pub at: SocketAddr,
     /// Which it is in the container, and what is said there.
     pub port: ProbePort,
+    /// Whether its certificate is the one that the server read when it started, whatever reloads it since.
+    pub is_read_at_start: bool,
 }
 
 impl Consumer {

@@ -38,11 +38,9 @@ pub(super) fn resolve(
             continue;
         };
         let own = snapshot.own.as_ref();
-        let (right, said) = match kind.proxy {
-            Some(_) => (Right::Proxy, spec.proxy.origin(bearer, "kind")),
-            None => (Right::Keys, spec.proxy.origin(bearer, "use")),
-        };
-        if let Some(refusal) = rights::refusal(bearer, right, said, own, rules) {
+        let key = if kind.proxy.is_some() { "kind" } else { "use" };
+        let said = spec.proxy.origin(bearer, key);
+        if let Some(refusal) = rights::refusal(bearer, kind.right(), said, own, rules) {
             complaints.insert(refusal);
             continue;
         }
@@ -310,14 +308,23 @@ fn layout_of(kind: &Kind) -> Layout {
 }
 
 /// Where a server shows its certificates, as we reach it: at the ports of its label, else at the usual ones of its kind.
+/// Those come last that say nothing about a reload.
 fn probes(bearer: &Bearer, kind: &Kind, spec: &ProxySpec, own: Option<&Bearer>) -> Probes {
+    // Whoever is restarted reads all of them again.
+    let is_restarted = reload(bearer, kind, spec) == Reload::Restart;
     let reached = |port: &ProbePort| {
-        let at = reach::port_from_here(bearer, own, port.port)?;
-        Some(ProbeAt { at, port: *port })
+        Some(ProbeAt {
+            at: reach::port_from_here(bearer, own, port.port)?,
+            port: *port,
+            is_read_at_start: kind.probes_at_start.contains(port) && !is_restarted,
+        })
     };
-    let ports = spec.probes.as_deref().unwrap_or(kind.probes).iter();
+    let of_kind = || [kind.probes, kind.probes_at_start].concat();
+    let ports = spec.probes.clone().unwrap_or_else(of_kind);
+    let mut at: Vec<_> = ports.iter().filter_map(reached).collect();
+    at.sort_by_key(|probe| probe.is_read_at_start);
     Probes {
-        at: ports.filter_map(reached).collect(),
+        at,
         are_said: spec.probes.is_some(),
     }
 }

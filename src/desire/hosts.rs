@@ -98,11 +98,15 @@ pub(super) fn resolve<'a>(
         let Some(spec) = specs.get(&bearer.name) else {
             continue;
         };
+        let may_use = may_use(bearer, spec, snapshot, rules);
         let sites = spec.sites.values();
         for site in
-            sites.filter(|site| !site.spoiled && !(site.hosts.is_empty() && site.uses.is_empty()))
+            sites.filter(|site| !(site.spoiled || site.hosts.is_empty() && site.uses.is_empty()))
         {
             for (host, claim) in claims(bearer, site, complaints) {
+                if claim.purpose == Purpose::Use && !may_use {
+                    continue;
+                }
                 match rights::host_refusal(&claim, host, rules) {
                     Some(complaint) => drop(complaints.insert(complaint)),
                     None => by_host.entry(host).or_default().push(claim),
@@ -119,6 +123,16 @@ pub(super) fn resolve<'a>(
             ))
         })
         .collect()
+}
+
+/// Whether a server may have the keys that its labels ask for; where it may not, nothing is obtained for it. It is told
+/// of where servers are.
+fn may_use(bearer: &Bearer, spec: &Spec, snapshot: &Snapshot, rules: &LabelRules) -> bool {
+    let Some(kind) = spec.kind else {
+        return true;
+    };
+    let said = spec.proxy.origin(bearer, "use");
+    rights::refusal(bearer, kind.right(), said, snapshot.own.as_ref(), rules).is_none()
 }
 
 /// Decides about one host by the bearers that are there. What those that are away had of it is kept for them, as far

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::{Consumer, Guard, Proxy};
-use crate::values::{Owner, ProbePort, Protocol, Signal};
+use crate::values::{Owner, ProbePort, Protocol, Right, Signal};
 
 /// A kind of server that uses certificates or configuration: a row of the kinds table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +30,20 @@ pub struct Kind {
     pub check_refuses: &'static str,
     /// Where it usually shows a certificate: not each has all of these.
     pub probes: &'static [ProbePort],
+    /// Where it usually shows the certificate that it read when it started, whatever reloads it since.
+    pub probes_at_start: &'static [ProbePort],
     /// Whether it shows each client the certificate of the name that this asks for; else all of them the first one.
     pub shows_by_name: bool,
+}
+
+impl Kind {
+    /// The right that such a server needs.
+    pub(super) fn right(&self) -> Right {
+        match self.proxy {
+            Some(_) => Right::Proxy,
+            None => Right::Keys,
+        }
+    }
 }
 
 /// What makes a kind of server read its files again.
@@ -173,6 +185,7 @@ pub const KINDS: &[Kind] = &[
         check: &["nginx", "-t"],
         check_refuses: "[emerg]",
         probes: &[],
+        probes_at_start: &[],
         shows_by_name: true,
     },
     Kind {
@@ -188,6 +201,7 @@ pub const KINDS: &[Kind] = &[
         check: &["haproxy", "-c", "-f", "/usr/local/etc/haproxy/haproxy.cfg"],
         check_refuses: "[ALERT]",
         probes: &[tls(443)],
+        probes_at_start: &[],
         shows_by_name: true,
     },
     Kind {
@@ -205,7 +219,9 @@ pub const KINDS: &[Kind] = &[
         reload_words: &[],
         check: &[],
         check_refuses: "",
-        probes: &[tls(8883), tls(8083)],
+        probes: &[tls(8883)],
+        // Its websockets with libwebsockets: seen with 2.0.21.
+        probes_at_start: &[tls(8083)],
         shows_by_name: false,
     },
     Kind {
@@ -224,6 +240,7 @@ pub const KINDS: &[Kind] = &[
         check: &[],
         check_refuses: "",
         probes: &[tls(443), tls(9443)],
+        probes_at_start: &[],
         shows_by_name: false,
     },
     Kind {
@@ -249,6 +266,7 @@ pub const KINDS: &[Kind] = &[
             },
             tls(465),
         ],
+        probes_at_start: &[],
         shows_by_name: false,
     },
     Kind {
@@ -275,6 +293,7 @@ pub const KINDS: &[Kind] = &[
             },
             tls(995),
         ],
+        probes_at_start: &[],
         shows_by_name: false,
     },
     Kind {
@@ -291,6 +310,7 @@ pub const KINDS: &[Kind] = &[
         check: &[],
         check_refuses: "",
         probes: &[],
+        probes_at_start: &[],
         shows_by_name: true,
     },
 ];

@@ -288,6 +288,10 @@ mod tests {
             told.iter().any(|told| told.contains("quaymaster.use")),
             "{told:?}"
         );
+        // Nor is anything obtained that nobody may have.
+        let mut snapshot = snapshot([proxy().project_is("edge"), broker()]);
+        snapshot.own = Some(own().project_is("edge"));
+        assert_eq!(desire(&snapshot, &rules()).certificates.len(), 0);
         let table = "edge = \"proxy mqtt.example\"\nmail = \"keys mqtt.example\"";
         let granted = of(Some(table));
         assert_eq!(uses(&granted, "mqtt"), ["mqtt.example mqtt.example"]);
@@ -342,6 +346,29 @@ mod tests {
                 && alone[0].contains("start a proxy with the label quaymaster.kind=nginx"),
             "{alone:?}"
         );
+    }
+
+    #[test]
+    fn a_port_that_no_reload_renews_comes_last_unless_its_server_is_restarted() {
+        let ports = |broker: Bearer, grants: Option<&str>| {
+            let mut snapshot = snapshot([proxy().project_is("p"), broker.project_is("p")]);
+            snapshot.own = Some(own().project_is("p"));
+            let grants = grants.map(|table| Grants::parse(table).expect("a table"));
+            let desired = desire(&snapshot, &LabelRules { grants, ..rules() });
+            let at = consumer(&desired, "mqtt").probes.at.iter();
+            at.map(|probe| (probe.port.port, probe.is_read_at_start))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(ports(broker(), None), [(8883, false), (8083, true)]);
+        let said = broker().label("probe", "8083 8884");
+        assert_eq!(ports(said, None), [(8884, false), (8083, true)]);
+        let restarted = broker().label("reload", "restart");
+        let granted = Some("p = \"proxy keys restart *\"");
+        assert_eq!(
+            ports(restarted.clone(), granted),
+            [(8883, false), (8083, false)]
+        );
+        assert_eq!(ports(restarted, None), [(8883, false), (8083, true)]);
     }
 
     #[test]

@@ -54,15 +54,34 @@ pub(super) async fn deploy(ports: &Ports, deploy: &mut Deploy) -> Result<Install
     let (proven, are_shut) = shut_if_late(ports, deploy, proven).await;
     match proven {
         Ok(seen) => accepted(ports, deploy, seen, are_shut).await,
-        Err(proof::Unseen::Ever { reason }) => keep(ports, deploy, deploy.unproven(reason)),
-        Err(proof::Unseen::InTime { reason, .. }) if !deploy.returns_to_something() => {
+        Err(unseen) => not_seen(ports, deploy, unseen).await,
+    }
+}
+
+/// What comes of what was not seen: it stays where nothing speaks against it, or where there is nothing to go back to.
+async fn not_seen(
+    ports: &Ports,
+    deploy: &Deploy,
+    unseen: proof::Unseen,
+) -> Result<Installed, Failure> {
+    // Nothing is new since it was looked for the last time, so that the next look may wait.
+    let is_known =
+        deploy.tell == Tell::Started && matches!(deploy.before.progress, Progress::Unproven { .. });
+    let can_go_back = deploy.returns_to_something();
+    match unseen {
+        proof::Unseen::Ever { reason } if is_known => Err(Failure::StillUnseen { reason }),
+        proof::Unseen::InTime { reason, .. } if is_known && !can_go_back => {
+            Err(Failure::StillUnseen { reason })
+        }
+        proof::Unseen::Ever { reason } => keep(ports, deploy, deploy.unproven(reason)),
+        proof::Unseen::InTime { reason, .. } if !can_go_back => {
             keep(ports, deploy, deploy.unproven(reason))
         }
-        Err(proof::Unseen::InTime { reason, .. }) if !deploy.after.open => Err(Failure::NotSeen {
+        proof::Unseen::InTime { reason, .. } if !deploy.after.open => Err(Failure::NotSeen {
             consumer: deploy.consumer.name.clone(),
             reason,
         }),
-        Err(proof::Unseen::InTime { reason, connected }) => {
+        proof::Unseen::InTime { reason, connected } => {
             take_back(ports, deploy, reason, connected).await
         }
     }

@@ -94,6 +94,8 @@ enum Failure {
          with the labels http-port and https-port"
     )]
     OutOfReach { reason: String },
+    #[error("what it was given is in its place, and is still not seen: {reason}")]
+    StillUnseen { reason: String },
     #[error(
         "its gate can't be opened, which keeps requests from others' containers after a start: {problem}; `docker logs \
          {consumer}` has its own words"
@@ -117,7 +119,8 @@ impl Failure {
             | Self::Ended { .. }
             | Self::Slow { .. }
             | Self::Gate { .. }
-            | Self::OutOfReach { .. } => Blame::Here,
+            | Self::OutOfReach { .. }
+            | Self::StillUnseen { .. } => Blame::Here,
             Self::Run { .. } | Self::Broken(_) => Blame::Here,
             Self::Engine(_) => Blame::Engine,
             Self::Authority(AuthorityError::Terms { .. }) => Blame::Refused,
@@ -159,7 +162,8 @@ impl Failure {
             | Self::Ended { .. }
             | Self::Slow { .. }
             | Self::Gate { .. }
-            | Self::OutOfReach { .. } => Retry::Backoff,
+            | Self::OutOfReach { .. }
+            | Self::StillUnseen { .. } => Retry::Backoff,
         }
     }
 }

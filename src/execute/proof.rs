@@ -135,6 +135,10 @@ impl Steady {
 pub(super) struct Look {
     pub reason: String,
     pub connected: bool,
+    /// Whether nobody is there who speaks TLS.
+    pub is_nobody: bool,
+    /// Whether it can show that only once the server has started again.
+    pub waits_for_start: bool,
 }
 
 impl Look {
@@ -142,6 +146,8 @@ impl Look {
         Self {
             reason: reason.into(),
             connected: true,
+            is_nobody: false,
+            waits_for_start: false,
         }
     }
 }
@@ -149,8 +155,10 @@ impl Look {
 impl From<ProbeError> for Look {
     fn from(error: ProbeError) -> Self {
         Self {
-            connected: matches!(error, ProbeError::Strange { .. }),
+            connected: !matches!(error, ProbeError::Unreachable { .. }),
+            is_nobody: !matches!(error, ProbeError::Strange { .. }),
             reason: chain(&error),
+            waits_for_start: false,
         }
     }
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::proof::{Look, Sighting, Unseen, serial_is};
 use crate::{
-    desire::Consumer,
+    desire::{Consumer, ProbeAt},
     plan::Proof,
-    ports::{Ports, ProbeError},
+    ports::Ports,
 };
 
 /// The first pause between looks, and the longest. Each doubles: a server writes down who connects and says nothing.
@@ -35,13 +35,16 @@ pub(super) async fn prove_others(
 ) -> Result<Sighting, Unseen> {
     look(ports, consumer, within, async || {
         match is_shown(ports, consumer, proof).await {
-            Ok(()) => Err(Look::new("it still shows the new certificate")),
+            Ok(()) => Err(Look::new(STILL)),
+            Err(look) if look.waits_for_start => Err(Look::new(STILL)),
             Err(look) if look.connected => Ok(()),
             Err(look) => Err(look),
         }
     })
     .await
 }
+
+const STILL: &str = "it still shows the new certificate";
 
 async fn look(
     ports: &Ports,
@@ -63,16 +66,7 @@ async fn look(
             Err(look) => {
                 connected |= look.connected;
                 if took >= within {
-                    return Err(match connected {
-                        true => Unseen::InTime {
-                            reason: look.reason,
-                            connected,
-                        },
-                        // Nothing that was seen speaks against what is new.
-                        false => Unseen::Ever {
-                            reason: format!("{}; {}", look.reason, remedy(consumer)),
-                        },
-                    });
+                    return Err(unseen(consumer, look, connected));
                 }
             }
         }
@@ -81,26 +75,61 @@ async fn look(
     }
 }
 
-/// Whether each port shows the new certificates. Those that no label names count where somebody listens, and one must.
+/// What is told of a look that showed nothing until the time was over.
+fn unseen(consumer: &Consumer, look: Look, connected: bool) -> Unseen {
+    let reason = look.reason;
+    // Nothing that was seen speaks against what is new.
+    if look.waits_for_start {
+        let (name, label) = (&consumer.name, consumer.said.beside("reload"));
+        return Unseen::Ever {
+            reason: format!(
+                "{reason}; the server reads the certificate of this port only when it starts: `docker restart {name}`, or \
+                 have it restarted after each renewal by the label {label}=restart"
+            ),
+        };
+    }
+    match connected {
+        true => Unseen::InTime { reason, connected },
+        false => Unseen::Ever {
+            reason: format!("{reason}; {}", remedy(consumer)),
+        },
+    }
+}
+
+/// Whether each port shows the new certificates. Those that no label names count where somebody listens and speaks TLS,
+/// and one must.
 async fn is_shown(ports: &Ports, consumer: &Consumer, proof: &Proof) -> Result<(), Look> {
     let mut nobody = None;
     let mut is_any = false;
     for probe in &consumer.probes.at {
-        if !consumer.probes.are_said
-            && let Err(error @ ProbeError::Unreachable { .. }) = ports.probe.listens(probe.at).await
-        {
-            nobody = Some(Look::from(error));
-            continue;
-        }
-        is_any = true;
-        for (host, serial) in &proof.serials {
-            serial_is(ports, probe.at, probe.port.protocol, (host, serial)).await?;
+        match shows(ports, probe, proof).await {
+            Ok(()) => is_any = true,
+            Err(look) if look.is_nobody && !consumer.probes.are_said => {
+                nobody = Some(Look {
+                    connected: false,
+                    ..look
+                });
+            }
+            Err(look) => return Err(look),
         }
     }
     match nobody {
         Some(look) if !is_any => Err(look),
         _ => Ok(()),
     }
+}
+
+/// Whether one port shows them.
+async fn shows(ports: &Ports, probe: &ProbeAt, proof: &Proof) -> Result<(), Look> {
+    ports.probe.listens(probe.at).await?;
+    for (host, serial) in &proof.serials {
+        let seen = serial_is(ports, probe.at, probe.port.protocol, (host, serial)).await;
+        seen.map_err(|look| Look {
+            waits_for_start: probe.is_read_at_start && look.connected,
+            ..look
+        })?;
+    }
+    Ok(())
 }
 
 fn nowhere(consumer: &Consumer) -> Unseen {

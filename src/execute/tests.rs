@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     fs,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     rc::Rc,
     time::Duration,
 };
@@ -33,6 +33,8 @@ use crate::{
     render::Templates,
     values::{ContainerId, FileName, Host, Protocol, Signal, Timestamp},
 };
+
+mod shown;
 
 const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
@@ -176,6 +178,31 @@ impl Probe for Server {
     }
 }
 
+/// The outside, with real folders, and this server for the engine and whatever is looked at.
+fn ports<S: Engine + Probe + 'static>(folder: &Path, server: &Rc<S>) -> Ports {
+    let folders = Rc::new(Folders::new(
+        folder.join("certificates"),
+        folder.join("state"),
+        |_| (),
+    ));
+    let clock = Rc::new(MovedClock(Instant::now()));
+    let settings = AcmeSettings {
+        ca_root_pem: None,
+        agree_tos: true,
+        email: None,
+    };
+    let authorities = AcmeAuthorities::new(
+        settings,
+        BTreeMap::new(),
+        Duration::from_secs(365 * 24 * 60 * 60),
+        folders.clone(),
+        clock.clone(),
+        |_| (),
+    )
+    .expect("there are no roots to read");
+    folders.ports(Rc::new(authorities), server.clone(), server.clone(), clock)
+}
+
 /// A proxy with one good site that it serves.
 struct World {
     folder: TempDir,
@@ -202,27 +229,7 @@ impl World {
             says: RefCell::default(),
             container: RefCell::new(proxy()),
         });
-        let folders = Rc::new(Folders::new(
-            folder.path().join("certificates"),
-            folder.path().join("state"),
-            |_| (),
-        ));
-        let clock = Rc::new(MovedClock(Instant::now()));
-        let settings = AcmeSettings {
-            ca_root_pem: None,
-            agree_tos: true,
-            email: None,
-        };
-        let authorities = AcmeAuthorities::new(
-            settings,
-            BTreeMap::new(),
-            Duration::from_secs(365 * 24 * 60 * 60),
-            folders.clone(),
-            clock.clone(),
-            |_| (),
-        )
-        .expect("there are no roots to read");
-        let ports = folders.ports(Rc::new(authorities), server.clone(), server.clone(), clock);
+        let ports = ports(folder.path(), &server);
         let mut world = Self {
             folder,
             server,

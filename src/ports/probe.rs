@@ -62,6 +62,12 @@ pub enum ProbeError {
         /// What the attempt said.
         source: std::io::Error,
     },
+    /// A connection on which TLS is not spoken.
+    #[error("{at} answers, but not in TLS")]
+    NoTls {
+        /// Where.
+        at: SocketAddr,
+    },
     /// A connection, but not what was looked for.
     #[error("{at} answers, but {problem}")]
     Strange {

@@ -367,19 +367,18 @@ fn a_type_that_others_can_name_has_its_name_for_itself() {
     assert!(places.is_empty(), "names of several types: {places:#?}");
 }
 
+/// The names of tests in the last cells of a page's tables.
+fn named_tests(page: &str) -> Vec<String> {
+    let cells = page
+        .lines()
+        .filter_map(|line| Some(line.strip_suffix("` |")?.rsplit_once("| ")?.1));
+    let names = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    names.map(str::to_owned).collect()
+}
+
 #[test]
-fn each_test_that_the_table_of_faults_names_is_there() {
+fn each_test_that_a_table_names_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let table = fs::read_to_string(root.join("tests/README.md")).expect("the tests have a README");
-    let last = |line: &str| {
-        line.strip_suffix("` |")
-            .and_then(|line| Some(line.rsplit_once('`')?.1.to_owned()))
-    };
-    let named: Vec<String> = table.lines().filter_map(last).collect();
-    assert!(
-        named.len() > 40,
-        "only {named:?} are read as names of tests"
-    );
     let tests = sources_in("src").into_iter().chain(sources_in("tests"));
     let code: String = tests.map(|(_, text)| text).collect();
     let bare: String = code
@@ -395,12 +394,22 @@ fn each_test_that_the_table_of_faults_names_is_there() {
         .iter()
         .any(|written| bare.contains(written))
     };
-    let missing: Vec<_> = named.into_iter().filter(|name| !is_test(name)).collect();
-    assert!(missing.is_empty(), "no such tests: {missing:?}");
+    for (page, least) in [("tests/README.md", 100), ("docs/coming-from.md", 40)] {
+        let text = fs::read_to_string(root.join(page)).expect("there is such a page");
+        let mut named = named_tests(&text);
+        assert!(
+            named.len() > least,
+            "{page}: only {named:?} are read as names of tests"
+        );
+        named.retain(|name| !is_test(name));
+        assert!(named.is_empty(), "{page}: no such tests: {named:?}");
+    }
 }
 
 #[test]
 fn the_guard_sees_what_it_is_to_see() {
+    let page = "| a | `b` | c |\n| `d` | e | `f`, `g_h` |\n| i | `j` |\n";
+    assert_eq!(named_tests(page), ["f", "g_h", "j"]);
     let code = "use crate::{\n    values::{A, B},\n    plan::Plan,\n};\nuse crate::ports;\ncrate::daemon::x();";
     assert_eq!(used(code), ["values", "plan", "ports", "daemon"]);
     let code =

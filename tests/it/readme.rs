@@ -15,6 +15,7 @@ const PLACES: &[(&str, &str)] = &[
     ("### Labels", "labels"),
     ("### Settings", "settings"),
     ("### Kinds", "kinds"),
+    ("### Layouts", "layouts"),
     ("### CAs", "cas"),
     ("### A CA of your own", "ca-settings"),
     ("### Filters", "filters"),
@@ -121,6 +122,8 @@ fn what_people_copy_survives_a_signal_by_docker() {
         "README.md",
         "compose/quickstart/docker-compose.yml",
         "compose/hardened/docker-compose.yml",
+        "compose/mosquitto/docker-compose.yml",
+        "compose/gateway/docker-compose.yml",
     ] {
         let text = read(path);
         let policies = text
@@ -133,7 +136,12 @@ fn what_people_copy_survives_a_signal_by_docker() {
         );
     }
     // `always` needs a stop signal that is not the one that reloads.
-    for (image, signal) in [("quaymaster", "SIGTERM"), ("nginx", "SIGQUIT")] {
+    for (image, signal) in [
+        ("quaymaster", "SIGTERM"),
+        ("nginx", "SIGQUIT"),
+        ("mosquitto", "SIGTERM"),
+        ("gateway", "SIGTERM"),
+    ] {
         let recipe = read(&format!("compose/images/{image}/Dockerfile"));
         let line = format!("STOPSIGNAL {signal}");
         assert!(recipe.lines().any(|written| written == line), "{image}");

@@ -645,3 +645,46 @@ fn a_self_signed_certificate_is_told_as_what_is_there_until_a_better_one_is() {
         "{text}"
     );
 }
+
+/// A broker that needs a certificate for the name, beside the proxy that answers its challenge.
+fn broker() -> Bearer {
+    let mut broker = container("mqtt", 5)
+        .label("kind", "mosquitto")
+        .label("use", "shop.example");
+    broker.mounts = vec![crate::fixtures::volume("state", "/mosquitto/certs", false)];
+    broker
+}
+
+#[test]
+fn a_name_that_a_server_alone_needs_is_told_by_what_that_server_has() {
+    let world = World {
+        containers: vec![proxy(), broker()],
+        ..World::well()
+    };
+    let told = world.told();
+    assert!(told.is_well(), "{told:?}");
+    let expected = [
+        "mqtt has it as /mosquitto/certs/",
+        "mqtt was seen serving generation ",
+    ];
+    for expected in expected {
+        let mut findings = told.0.iter();
+        assert!(
+            findings.any(|it| it.says.starts_with(expected)),
+            "{expected}: {told:?}"
+        );
+    }
+
+    let mut stopped = broker();
+    stopped.state = BearerState::Other("exited".to_owned());
+    let world = World {
+        containers: vec![proxy(), stopped],
+        ..World::well()
+    };
+    let (says, remedy) = first(&world.told());
+    assert_eq!(says, "mqtt, which does not run");
+    assert!(
+        remedy.starts_with("start it: `docker start mqtt`"),
+        "{remedy}"
+    );
+}
