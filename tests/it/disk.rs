@@ -11,14 +11,16 @@ use std::{
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    rc::Rc,
     time::{Duration, Instant},
 };
 
 use quaymaster::{
     adapters::{clock::SystemClock, disk::Folders},
-    observe::SharedPath,
+    desire::{Delivery, Folder},
+    observe::{CertificateVersion, HeldCertificate, SharedPath},
     ports::{CertificateStore, Change, Clock, ConsumerFolders, ConsumerPlace},
-    values::{CertificateName, ContainerName},
+    values::{CertificateName, ContainerName, Layout},
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::{Value, json};
@@ -729,10 +731,14 @@ fn of_what_people_drop_in_nginx_takes_what_we_take_as_we_deliver_it_and_refuses_
     }
     let folders = Folders::new(certificates.clone(), root.path().join("state"), |_| ());
     let found = folders.certificates(SystemClock.now()).unwrap();
-    let deliver = found
-        .provided
-        .iter()
-        .map(|(name, held)| (name.clone(), held.digest));
+    let version = |(name, held): (&CertificateName, &Rc<HeldCertificate>)| {
+        let version = CertificateVersion {
+            of: name.clone(),
+            digest: held.digest,
+        };
+        (name.clone(), version)
+    };
+    let deliver = found.provided.iter().map(version);
     let (deliver, delivered) = (deliver.collect(), config.join("certificates"));
     let (write, remove) = Default::default();
     let change = Change {
@@ -741,11 +747,20 @@ fn of_what_people_drop_in_nginx_takes_what_we_take_as_we_deliver_it_and_refuses_
         deliver: &deliver,
     };
     let consumer = ContainerName::parse("proxy").unwrap();
-    let [shared, certificates_there] = [&config, &delivered].map(SharedPath::top);
+    let shared = SharedPath::top(&config);
+    let delivery = Delivery {
+        folder: Folder {
+            ours: SharedPath::top(&delivered),
+            theirs: delivered.clone(),
+        },
+        layout: Layout::parse("certbot").unwrap(),
+        key_mode: 0o600,
+        is_owner_of_folder: false,
+    };
     let place = ConsumerPlace {
         consumer: &consumer,
-        config: &shared,
-        certificates: Some(&certificates_there),
+        config: Some(&shared),
+        certificates: Some(&delivery),
         owner: None,
     };
     folders.stage(&place, &change).unwrap();
