@@ -108,7 +108,7 @@ impl Probe for TcpProbe {
     ) -> Result<Served, ProbeError> {
         let limit = match protocol {
             Protocol::Tls => LIMIT,
-            Protocol::Smtp | Protocol::Imap | Protocol::Pop3 => MAIL_LIMIT,
+            _ => MAIL_LIMIT,
         };
         within(limit, at, self.shown(at, protocol, host)).await
     }
