@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::proof::{Look, Sighting, Unseen, serial_is};
 use crate::{
-    desire::Consumer,
+    desire::{Consumer, ProbeAt},
     plan::Proof,
-    ports::{Ports, ProbeError},
+    ports::Ports,
 };
 
 /// The first pause between looks, and the longest. Each doubles: a server writes down who connects and says nothing.
@@ -86,21 +86,29 @@ async fn is_shown(ports: &Ports, consumer: &Consumer, proof: &Proof) -> Result<(
     let mut nobody = None;
     let mut is_any = false;
     for probe in &consumer.probes.at {
-        if !consumer.probes.are_said
-            && let Err(error @ ProbeError::Unreachable { .. }) = ports.probe.listens(probe.at).await
-        {
-            nobody = Some(Look::from(error));
-            continue;
-        }
-        is_any = true;
-        for (host, serial) in &proof.serials {
-            serial_is(ports, probe.at, probe.port.protocol, (host, serial)).await?;
+        match shows(ports, probe, proof).await {
+            Err(look) if !look.connected && !consumer.probes.are_said => nobody = Some(look),
+            seen => {
+                seen?;
+                is_any = true;
+            }
         }
     }
     match nobody {
         Some(look) if !is_any => Err(look),
         _ => Ok(()),
     }
+}
+
+/// Whether a port shows them. Each connection is one in which something is looked at: a server writes down the others.
+async fn shows(ports: &Ports, probe: &ProbeAt, proof: &Proof) -> Result<(), Look> {
+    if proof.serials.is_empty() {
+        return Ok(ports.probe.listens(probe.at).await?);
+    }
+    for (host, serial) in &proof.serials {
+        serial_is(ports, probe.at, probe.port.protocol, (host, serial)).await?;
+    }
+    Ok(())
 }
 
 fn nowhere(consumer: &Consumer) -> Unseen {
