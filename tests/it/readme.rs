@@ -121,6 +121,8 @@ fn what_people_copy_survives_a_signal_by_docker() {
         "README.md",
         "compose/quickstart/docker-compose.yml",
         "compose/hardened/docker-compose.yml",
+        "compose/haproxy/docker-compose.yml",
+        "compose/mail/docker-compose.yml",
     ] {
         let text = read(path);
         let policies = text
@@ -133,7 +135,13 @@ fn what_people_copy_survives_a_signal_by_docker() {
         );
     }
     // `always` needs a stop signal that is not the one that reloads.
-    for (image, signal) in [("quaymaster", "SIGTERM"), ("nginx", "SIGQUIT")] {
+    for (image, signal) in [
+        ("quaymaster", "SIGTERM"),
+        ("nginx", "SIGQUIT"),
+        ("haproxy", "SIGUSR1"),
+        ("postfix", "SIGTERM"),
+        ("dovecot", "SIGTERM"),
+    ] {
         let recipe = read(&format!("compose/images/{image}/Dockerfile"));
         let line = format!("STOPSIGNAL {signal}");
         assert!(recipe.lines().any(|written| written == line), "{image}");

@@ -11,11 +11,15 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use serde_json::Value;
+
 use super::{
     client::Visitor,
     docker::{docker, is_so, logs, try_docker, wait},
     log::{self, Line},
-    stack::{ECHO, MARK, SITE, SOON, in_volume, place, quaymaster_image, write_site_template},
+    stack::{
+        ECHO, MARK, NGINX, SITE, SOON, in_volume, place, quaymaster_image, write_site_template,
+    },
     visits::{Visit, Visits, failures, shown},
 };
 
@@ -34,17 +38,33 @@ services:
 volumes: {templates: }
 ";
 
-/// The name of a copy of the quickstart; whatever was started under it is gone when the test ends.
-struct Copy(String);
+/// The name of a copy of a stack; whatever was started under it is gone when the test ends.
+pub struct Copy(pub String);
 
 impl Copy {
-    /// Runs `compose/up` or `compose/down`; whether it went well, and what it said.
-    fn script(&self, name: &str, settings: &[(&str, &str)]) -> (bool, String) {
+    /// A copy of `compose/NAME` under a name of its own, started by `compose/up` with these settings.
+    pub fn up(name: &str, settings: &[(&str, &str)]) -> Self {
+        let copy = Self(format!("{MARK}-{}-{name}", id()));
+        copy.again(name, settings);
+        copy
+    }
+
+    /// Runs `compose/up NAME`, which must go well.
+    pub fn again(&self, name: &str, settings: &[(&str, &str)]) {
+        let image = quaymaster_image();
+        let usual = [("QUAYMASTER_EXAMPLE_IMAGE", image.as_str())];
+        let (is_up, said) = self.script(&["up", name], &[&usual, settings].concat());
+        assert!(is_up, "{said}");
+    }
+
+    /// Runs `compose/up` or `compose/down`, or a `try`; whether it went well, and what it said.
+    pub fn script(&self, words: &[&str], settings: &[(&str, &str)]) -> (bool, String) {
         let script = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("compose")
-            .join(name);
+            .join(words[0]);
         let mut command = Command::new(script);
         command
+            .args(&words[1..])
             .env("QUAYMASTER_EXAMPLE_PROJECT", &self.0)
             .envs(settings.iter().copied());
         let output = command.output().unwrap();
@@ -54,7 +74,7 @@ impl Copy {
     }
 
     /// The container of a service, or what the engine says instead.
-    fn container(&self, service: &str) -> Result<String, String> {
+    pub fn container(&self, service: &str) -> Result<String, String> {
         let of = |key: &str, value: &str| format!("label=com.docker.compose.{key}={value}");
         let [project, service] = [of("project", &self.0), of("service", service)];
         try_docker(&[
@@ -70,9 +90,76 @@ impl Copy {
     }
 }
 
+impl Copy {
+    /// The serial number of the certificate that a client in the stack is shown at an address for a name.
+    pub fn serial_at(&self, at: &str, name: &str) -> Result<String, String> {
+        let script = "openssl s_client -connect \"$1\" -servername \"$2\" </dev/null 2>/dev/null | openssl x509 -noout -serial";
+        let pebble = self.container("pebble")?;
+        try_docker(&["exec", &pebble, "sh", "-c", script, "sh", at, name])
+    }
+
+    /// Waits until a client is shown another certificate than this one; its serial number.
+    #[track_caller]
+    pub fn wait_for_another_than(&self, serial: &str, at: &str, name: &str) -> String {
+        wait(
+            2 * SOON,
+            &format!("{at} shows another than {serial}"),
+            || {
+                let seen = self.serial_at(at, name)?;
+                is_so(seen != serial, || seen.clone()).map(|()| seen)
+            },
+        )
+    }
+
+    /// What the daemon says of itself, once it is at rest and nothing is wrong.
+    #[track_caller]
+    pub fn wait_until_all_is_well(&self) -> Value {
+        let quaymaster = self.container("quaymaster").unwrap();
+        let words = [
+            "exec",
+            &quaymaster,
+            "/quaymaster",
+            "status",
+            "--format",
+            "json",
+        ];
+        wait(
+            2 * SOON,
+            "the daemon is at rest and nothing is wrong",
+            || {
+                let status: Value = serde_json::from_str(&try_docker(&words)?).unwrap();
+                let is_empty = |key: &str| status[key].as_array().is_some_and(Vec::is_empty);
+                let is_well =
+                    status["at_rest"] == true && is_empty("failures") && is_empty("complaints");
+                is_so(is_well, || status.to_string()).map(|()| status)
+            },
+        )
+    }
+
+    /// The versions that were ever stored of a certificate.
+    pub fn versions(&self, name: &str) -> Vec<String> {
+        let (state, folder) = (
+            format!("{}_state:/at", self.0),
+            format!("/at/certificates/archive/{name}"),
+        );
+        let words = [
+            "run",
+            "--rm",
+            "--network",
+            "none",
+            "-v",
+            &state,
+            NGINX,
+            "ls",
+            &folder,
+        ];
+        docker(&words).lines().map(str::to_owned).collect()
+    }
+}
+
 impl Drop for Copy {
     fn drop(&mut self) {
-        let (is_down, said) = self.script("down", &[]);
+        let (is_down, said) = self.script(&["down"], &[]);
         if !is_down {
             eprintln!("{said}");
         }
@@ -100,7 +187,7 @@ impl Quickstart {
         let file = folder.path().join("override.yml");
         fs::write(&file, OVERRIDE).unwrap();
         let (is_up, said) = copy.script(
-            "up",
+            &["up"],
             &[
                 ("QUAYMASTER_EXAMPLE_HTTP_PORT", &http.to_string()),
                 ("QUAYMASTER_EXAMPLE_HTTPS_PORT", &https.to_string()),
@@ -343,7 +430,7 @@ impl Outage {
 
 /// Two ports that are free. Not of those that the system gives to whoever connects: visitors do that all the time, and
 /// a proxy that is stopped leaves its port alone for a while.
-fn free_ports() -> [u16; 2] {
+pub fn free_ports() -> [u16; 2] {
     const FIRST: u32 = 20_000;
     static NEXT: Mutex<u32> = Mutex::new(0);
     let mut next = NEXT.lock().unwrap();
