@@ -98,10 +98,8 @@ pub(super) fn resolve<'a>(
         let Some(spec) = specs.get(&bearer.name) else {
             continue;
         };
-        let sites = spec.sites.values();
-        for site in
-            sites.filter(|site| !site.spoiled && !(site.hosts.is_empty() && site.uses.is_empty()))
-        {
+        let sites = spec.sites.values().filter(|site| !site.spoiled);
+        for site in sites.filter(|site| !site.hosts.is_empty() || !site.uses.is_empty()) {
             for (host, claim) in claims(bearer, site, complaints) {
                 match rights::host_refusal(&claim, host, rules) {
                     Some(complaint) => drop(complaints.insert(complaint)),
