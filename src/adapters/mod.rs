@@ -9,6 +9,8 @@ pub mod engine;
 pub mod http;
 pub mod pem;
 pub mod probe;
+#[cfg(test)]
+mod probe_tests;
 mod starttls;
 pub mod templates;
 pub mod x509;

@@ -109,7 +109,7 @@ impl Probe for TcpProbe {
     ) -> Result<Served, ProbeError> {
         let limit = match protocol {
             Protocol::Tls => LIMIT,
-            Protocol::Smtp | Protocol::Imap | Protocol::Pop3 => MAIL_LIMIT,
+            _ => MAIL_LIMIT,
         };
         within(limit, at, self.shown(at, protocol, host)).await
     }
@@ -183,8 +183,10 @@ async fn within<T>(
 }
 
 async fn connect(at: SocketAddr) -> Result<TcpStream, ProbeError> {
-    let unreachable = |source: io::Error| ProbeError::Unreachable { at, source };
-    TcpStream::connect(at).await.map_err(unreachable)
+    // A firewall that drops what comes is no server that answers.
+    let connected = timeout(LIMIT, TcpStream::connect(at)).await;
+    let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    connected.map_err(|source| ProbeError::Unreachable { at, source })
 }
 
 /// Whether something else than TLS came back.

@@ -1,10 +1,11 @@
 //! What is said to a mail server before TLS begins, and after it.
 
-use std::io;
+use std::{io, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
+    time::timeout,
 };
 
 use crate::values::Protocol;
@@ -15,22 +16,25 @@ const LONGEST_LINE: usize = 8 * 1024;
 /// So many lines are no greeting any more.
 const MOST_LINES: usize = 100;
 
+/// The most time that taking leave may need: what was looked for has been seen by then.
+const LEAVE: Duration = Duration::from_secs(2);
+
 /// Has the server ready for TLS.
 ///
 /// # Errors
 /// In the server's words where it does not do that.
 pub(super) async fn begin(stream: &mut TcpStream, protocol: Protocol) -> io::Result<()> {
     match protocol {
-        Protocol::Tls => Ok(()),
+        Protocol::Tls | Protocol::Smtps | Protocol::Imaps | Protocol::Pop3s => Ok(()),
         Protocol::Smtp => {
-            smtp_reply(stream, "220").await?;
+            greeting(stream, protocol).await?;
             say(stream, "EHLO quaymaster.invalid").await?;
             smtp_reply(stream, "250").await?;
             say(stream, "STARTTLS").await?;
             smtp_reply(stream, "220").await
         }
         Protocol::Imap => {
-            expect(&line(stream).await?, "* OK")?;
+            greeting(stream, protocol).await?;
             say(stream, "a STARTTLS").await?;
             // Anything may be told before the answer.
             for _ in 0..MOST_LINES {
@@ -42,22 +46,49 @@ pub(super) async fn begin(stream: &mut TcpStream, protocol: Protocol) -> io::Res
             Err(other("it tells more than it is asked for"))
         }
         Protocol::Pop3 => {
-            expect(&line(stream).await?, "+OK")?;
+            greeting(stream, protocol).await?;
             say(stream, "STLS").await?;
             expect(&line(stream).await?, "+OK")
         }
     }
 }
 
-/// Takes leave: a server tells in its log who does not.
-pub(super) async fn end(stream: &mut (impl AsyncWrite + Unpin), protocol: Protocol) {
+/// Takes leave within TLS: a server tells in its log who does not.
+pub(super) async fn end(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), protocol: Protocol) {
+    // One that is gone or slow by now has shown what was looked for.
+    let _ = timeout(LEAVE, leave(stream, protocol)).await;
+}
+
+async fn leave(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    protocol: Protocol,
+) -> io::Result<()> {
     let word = match protocol {
-        Protocol::Tls => return,
-        Protocol::Smtp | Protocol::Pop3 => "QUIT",
-        Protocol::Imap => "a LOGOUT",
+        Protocol::Tls => return Ok(()),
+        Protocol::Smtp | Protocol::Smtps | Protocol::Pop3 | Protocol::Pop3s => "QUIT",
+        Protocol::Imap | Protocol::Imaps => "a LOGOUT",
     };
-    // What was looked for was seen: one that is gone by now has nothing to write down.
-    let _ = say(stream, word).await;
+    if matches!(
+        protocol,
+        Protocol::Smtps | Protocol::Imaps | Protocol::Pop3s
+    ) {
+        greeting(stream, protocol).await?;
+    }
+    say(stream, word).await?;
+    // It is heard to the end: who hangs up before that is a lost connection, too.
+    let mut farewell = stream.take(LONGEST_LINE as u64);
+    farewell.read_to_end(&mut Vec::new()).await?;
+    Ok(())
+}
+
+/// What a server says before it is asked for anything.
+async fn greeting(stream: &mut (impl AsyncRead + Unpin), protocol: Protocol) -> io::Result<()> {
+    match protocol {
+        Protocol::Tls => Ok(()),
+        Protocol::Smtp | Protocol::Smtps => smtp_reply(stream, "220").await,
+        Protocol::Imap | Protocol::Imaps => expect(&line(stream).await?, "* OK"),
+        Protocol::Pop3 | Protocol::Pop3s => expect(&line(stream).await?, "+OK"),
+    }
 }
 
 /// All lines of an SMTP reply.
@@ -95,11 +126,18 @@ async fn say(stream: &mut (impl AsyncWrite + Unpin), words: &str) -> io::Result<
 async fn line(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<String> {
     let mut line = Vec::new();
     loop {
-        match stream.read_u8().await? {
+        match stream.read_u8().await.map_err(in_words)? {
             b'\n' => return Ok(String::from_utf8_lossy(&line).into_owned()),
             _ if line.len() == LONGEST_LINE => return Err(other("its line does not end")),
             byte => line.push(byte),
         }
+    }
+}
+
+fn in_words(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => other("it hangs up"),
+        _ => error,
     }
 }
 

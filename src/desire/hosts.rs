@@ -99,10 +99,8 @@ pub(super) fn resolve<'a>(
             continue;
         };
         let may_use = may_use(bearer, spec, snapshot, rules);
-        let sites = spec.sites.values();
-        for site in
-            sites.filter(|site| !(site.spoiled || site.hosts.is_empty() && site.uses.is_empty()))
-        {
+        let sites = spec.sites.values().filter(|site| !site.spoiled);
+        for site in sites.filter(|site| !site.hosts.is_empty() || !site.uses.is_empty()) {
             for (host, claim) in claims(bearer, site, complaints) {
                 if claim.purpose == Purpose::Use && !may_use {
                     continue;

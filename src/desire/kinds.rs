@@ -190,7 +190,8 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "haproxy",
-        doc: "haproxy in master-worker mode, as the official image runs it, with `bind … ssl crt FOLDER/`",
+        doc: "haproxy in master-worker mode (`haproxy -W`), as the official image runs it, with `bind … ssl crt FOLDER/ \
+              strict-sni`, without which it does not start before the first certificate is there",
         fallback: true,
         proxy: None,
         files: Some("/usr/local/etc/haproxy/certs"),
@@ -245,7 +246,8 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         name: "postfix",
-        doc: "postfix, run by `postfix start-fg`, with `smtpd_tls_chain_files` or `smtpd_tls_cert_file`",
+        doc: "postfix, run by `postfix start-fg`, with privkey.pem and fullchain.pem in `smtpd_tls_chain_files`, or before \
+              postfix 3.4 in `smtpd_tls_key_file` and `smtpd_tls_cert_file`",
         fallback: false,
         proxy: None,
         files: Some("/etc/postfix/certs"),
@@ -256,22 +258,17 @@ pub const KINDS: &[Kind] = &[
         check: &["postfix", "check"],
         check_refuses: "fatal",
         probes: &[
-            ProbePort {
-                port: 587,
-                protocol: Protocol::Smtp,
-            },
-            ProbePort {
-                port: 25,
-                protocol: Protocol::Smtp,
-            },
-            tls(465),
+            at(587, Protocol::Smtp),
+            at(25, Protocol::Smtp),
+            at(465, Protocol::Smtps),
         ],
         probes_at_start: &[],
         shows_by_name: false,
     },
     Kind {
         name: "dovecot",
-        doc: "dovecot, run by `dovecot -F`, with `ssl_cert` and `ssl_key`",
+        doc: "dovecot, run by `dovecot -F`, with `ssl_cert = <FOLDER/fullchain.pem` and `ssl_key = <FOLDER/privkey.pem`, \
+              without which it does not start",
         fallback: true,
         proxy: None,
         files: Some("/etc/dovecot/certs"),
@@ -282,16 +279,10 @@ pub const KINDS: &[Kind] = &[
         check: &["doveconf", "-n"],
         check_refuses: "Fatal",
         probes: &[
-            ProbePort {
-                port: 143,
-                protocol: Protocol::Imap,
-            },
-            tls(993),
-            ProbePort {
-                port: 110,
-                protocol: Protocol::Pop3,
-            },
-            tls(995),
+            at(143, Protocol::Imap),
+            at(993, Protocol::Imaps),
+            at(110, Protocol::Pop3),
+            at(995, Protocol::Pop3s),
         ],
         probes_at_start: &[],
         shows_by_name: false,
@@ -319,10 +310,11 @@ pub const KINDS: &[Kind] = &[
 pub(super) const GENERIC: &str = "generic";
 
 const fn tls(port: u16) -> ProbePort {
-    ProbePort {
-        port,
-        protocol: Protocol::Tls,
-    }
+    at(port, Protocol::Tls)
+}
+
+const fn at(port: u16, protocol: Protocol) -> ProbePort {
+    ProbePort { port, protocol }
 }
 
 const NGINX: ProxyKind = ProxyKind {

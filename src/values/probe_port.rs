@@ -28,11 +28,25 @@ pub enum Protocol {
     ///
     /// <https://www.rfc-editor.org/rfc/rfc2595#section-4>
     Pop3,
+    /// Nothing: TLS begins at once, and SMTP is spoken in it.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8314#section-3.3>
+    Smtps,
+    /// Nothing: TLS begins at once, and IMAP is spoken in it.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8314#section-3.2>
+    Imaps,
+    /// Nothing: TLS begins at once, and POP3 is spoken in it.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8314#section-3.1>
+    Pop3s,
 }
 
 /// A text that names no port to look at.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{0:?} is no port, such as 8883, with or without /smtp, /imap or /pop3")]
+#[error(
+    "{0:?} is no port, such as 8883 or 587/smtp; behind the slash stands smtp, imap or pop3, with an s where TLS begins at once"
+)]
 pub struct ProbePortError(String);
 
 impl Protocol {
@@ -41,11 +55,14 @@ impl Protocol {
         ("smtp", Self::Smtp),
         ("imap", Self::Imap),
         ("pop3", Self::Pop3),
+        ("smtps", Self::Smtps),
+        ("imaps", Self::Imaps),
+        ("pop3s", Self::Pop3s),
     ];
 }
 
 impl ProbePort {
-    /// Reads `8883`, `587/smtp`.
+    /// Reads `8883`, `587/smtp`, `465/smtps`.
     ///
     /// # Errors
     /// When it is none of these.
@@ -84,7 +101,15 @@ mod tests {
 
     #[test]
     fn a_port_is_a_number_and_perhaps_a_protocol() {
-        for text in ["8883", "587/smtp", "143/imap", "110/pop3"] {
+        for text in [
+            "8883",
+            "587/smtp",
+            "143/imap",
+            "110/pop3",
+            "465/smtps",
+            "993/imaps",
+            "995/pop3s",
+        ] {
             let port = ProbePort::parse(text).expect("a port");
             assert_eq!(port.to_string(), text);
         }

@@ -124,6 +124,9 @@ fn what_people_copy_survives_a_signal_by_docker() {
         "compose/hardened/docker-compose.yml",
         "compose/mosquitto/docker-compose.yml",
         "compose/gateway/docker-compose.yml",
+        "compose/haproxy/docker-compose.yml",
+        "compose/mail/docker-compose.yml",
+        "compose/own-certificate/docker-compose.yml",
     ] {
         let text = read(path);
         let policies = text
@@ -141,6 +144,9 @@ fn what_people_copy_survives_a_signal_by_docker() {
         ("nginx", "SIGQUIT"),
         ("mosquitto", "SIGTERM"),
         ("gateway", "SIGTERM"),
+        ("haproxy", "SIGUSR1"),
+        ("postfix", "SIGTERM"),
+        ("dovecot", "SIGTERM"),
     ] {
         let recipe = read(&format!("compose/images/{image}/Dockerfile"));
         let line = format!("STOPSIGNAL {signal}");

@@ -26,8 +26,12 @@ const VERSIONS: &str = ".versions";
 /// The link that chooses the version, where files have no folder of their certificate's name.
 const CURRENT: &str = ".current";
 
-/// What a file of the user's is called that was in the place of ours.
-const SET_ASIDE: &str = ".before-quaymaster";
+/// What stands behind the name of a file of the user's that was in the place of ours, hidden: haproxy reads all others.
+const SET_ASIDE: &str = "before-quaymaster";
+
+fn set_aside(file: &str) -> String {
+    format!(".{file}.{SET_ASIDE}")
+}
 
 /// The certificates in a server's folder.
 pub(super) struct Copies<'a> {
@@ -161,7 +165,7 @@ impl<'a> Copies<'a> {
                 Some(there) if there == target => {}
                 Some(_) => folder.switch_link(&file, &target)?,
                 None => {
-                    folder.set_aside(&file, &format!("{file}{SET_ASIDE}"))?;
+                    folder.set_aside(&file, &set_aside(&file))?;
                     folder.switch_link(&file, &target)?;
                 }
             }
@@ -190,7 +194,7 @@ impl<'a> Copies<'a> {
         for (file, target) in self.links(name) {
             if folder.link_target(&file) == Some(target) {
                 folder.remove(&file)?;
-                folder.put_back(&format!("{file}{SET_ASIDE}"), &file)?;
+                folder.put_back(&set_aside(&file), &file)?;
             }
         }
         folder.remove(self.link(name))

@@ -396,10 +396,10 @@ pub const LABELS: &[LabelRow] = &[
     },
     LabelRow {
         key: "probe",
-        syntax: "ports, separated by commas or blanks, each perhaps with /smtp, /imap or /pop3",
+        syntax: "ports, separated by commas or blanks, each perhaps with /smtp, /imap, /pop3, /smtps, /imaps or /pop3s",
         default: "as its kind has it",
         doc: "where the server shows its certificate, inside: after a reload each of these ports must show the new one on a \
-              new connection; with a protocol, after its STARTTLS. Without the label, the usual ports of the kind on which \
+              new connection; with smtp, imap and pop3 after their STARTTLS, with an s behind them without. Without the label, the usual ports of the kind on which \
               the server listens",
         example: "8883, 587/smtp",
         read: Reader::Consumer(|spec, value| {

@@ -198,7 +198,7 @@ fn files_of_the_user_s_are_set_aside_once_and_come_back() {
     let server = Server::new("server");
     fs::write(server.path("server.key"), "theirs").expect("a file");
     let first = server.deliver(NAME);
-    assert_eq!(server.text("server.key.before-quaymaster"), "theirs");
+    assert_eq!(server.text(".server.key.before-quaymaster"), "theirs");
     assert!(server.text("server.key").contains("PRIVATE KEY"));
     server.conclude(&[(NAME, first)], &[]);
     // What was copied over ours is the user's, and the first that was kept stays.
@@ -206,7 +206,7 @@ fn files_of_the_user_s_are_set_aside_once_and_come_back() {
     fs::write(server.path("server.key"), "again").expect("a file");
     assert_eq!(server.given(), [], "it is not as it should be");
     server.deliver_again(NAME, first);
-    assert_eq!(server.text("server.key.before-quaymaster"), "theirs");
+    assert_eq!(server.text(".server.key.before-quaymaster"), "theirs");
     assert_eq!(server.given(), [(NAME.to_owned(), first)]);
     server.conclude(&[], &[NAME]);
     assert_eq!(server.text("server.key"), "theirs");
