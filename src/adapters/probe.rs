@@ -31,6 +31,9 @@ use crate::{
 /// A server on a network that we share answers within milliseconds; one that takes longer is not there.
 const LIMIT: Duration = Duration::from_secs(2);
 
+/// The time for a connection alone: a firewall that drops what comes is no server that answers.
+const CONNECTED_WITHIN: Duration = Duration::from_secs(1);
+
 /// A mail server looks up who asks before it greets.
 const MAIL_LIMIT: Duration = Duration::from_secs(10);
 
@@ -183,8 +186,7 @@ async fn within<T>(
 }
 
 async fn connect(at: SocketAddr) -> Result<TcpStream, ProbeError> {
-    // A firewall that drops what comes is no server that answers.
-    let connected = timeout(LIMIT, TcpStream::connect(at)).await;
+    let connected = timeout(CONNECTED_WITHIN, TcpStream::connect(at)).await;
     let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     connected.map_err(|source| ProbeError::Unreachable { at, source })
 }
