@@ -17,9 +17,7 @@ use super::{
     client::Visitor,
     docker::{docker, is_so, logs, try_docker, wait},
     log::{self, Line},
-    stack::{
-        ECHO, MARK, NGINX, SITE, SOON, in_volume, place, quaymaster_image, write_site_template,
-    },
+    stack::{ECHO, MARK, SITE, SOON, in_volume, place, quaymaster_image, write_site_template},
     visits::{Visit, Visits, failures, shown},
 };
 
@@ -141,26 +139,6 @@ impl Copy {
         let said = logs(&self.container("quaymaster").unwrap());
         let obtained = format!(" {name}: certificate obtained from ");
         said.lines().filter(|line| line.contains(&obtained)).count()
-    }
-
-    /// The versions that were ever stored of a certificate.
-    pub fn versions(&self, name: &str) -> Vec<String> {
-        let (state, folder) = (
-            format!("{}_state:/at", self.0),
-            format!("/at/certificates/archive/{name}"),
-        );
-        let words = [
-            "run",
-            "--rm",
-            "--network",
-            "none",
-            "-v",
-            &state,
-            NGINX,
-            "ls",
-            &folder,
-        ];
-        docker(&words).lines().map(str::to_owned).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{
+    client::Visitor,
     docker::{docker, is_so, wait},
     stack::{KNOBS, SOON, Setup, Stack},
     visits::{Visits, all_were_served},
@@ -17,17 +18,25 @@ fn a_name_is_self_signed_at_once_and_has_that_of_the_ca_in_the_same_files_by_one
     let shop = stack.host("shop");
     stack.proxy();
     stack.app("shop", &[("host", &shop)]);
-    docker(&["pause", &stack.named("pebble")]);
+    let pebble = stack.named("pebble");
+    docker(&["network", "disconnect", stack.network(), &pebble]);
     stack.quaymaster(&["QUAYMASTER_FALLBACK=on", "QUAYMASTER_FALLBACK_DAYS=9"]);
-    let first = stack.wait_for_site(&shop);
-    assert_eq!(first.issuer, "self-signed by quaymaster");
+    let live = format!("state/certificates/live/{shop}");
+    let (chain, marker) = (
+        format!("{live}/fullchain.pem"),
+        format!("{live}/self-signed"),
+    );
+    let own = wait(SOON, "a self-signed certificate is there", || {
+        stack.text(&chain)
+    });
+    let first = Visitor::trusting(&own).wait_for_site(stack.at(443).unwrap(), &shop);
+    assert_eq!(first.issuer, "CN=self-signed by quaymaster");
     assert_eq!(stack.http(&shop, "/").unwrap().status, 503);
-    let live = format!("certificates/live/{shop}");
-    let marker = format!("/seen/state/{live}/self-signed");
     assert!(stack.text(&marker).is_ok());
     let before = stack.hangups();
 
-    docker(&["unpause", &stack.named("pebble")]);
+    let back = ["network", "connect", "--alias", "pebble"];
+    docker(&[&back[..], &[stack.network(), &pebble]].concat());
     let served = wait(SOON, "the CA's certificate is served", || {
         let served = stack.https(&shop)?;
         is_so(served.issuer.contains("Pebble"), || served.issuer.clone()).map(|()| served)
