@@ -11,7 +11,7 @@ use std::{
 use super::{
     consumers::FOLDER_MODE,
     deployed::Tidy,
-    files::{Durability, PUBLIC},
+    files::{Durability, PRIVATE, PUBLIC},
     shared::SharedFolder,
     version::Version,
 };
@@ -92,7 +92,7 @@ impl<'a> Copies<'a> {
                 let owner = self.owner.filter(|_| piece.has_key());
                 owner.is_none_or(|owner| version.is_owned_by(&file, owner))
             };
-            version.is_file(&file) && version.has_mode(&file, self.mode(piece)) && is_owned()
+            version.is_file(&file) && is_owned()
         })
     }
 
@@ -132,10 +132,9 @@ impl<'a> Copies<'a> {
         versions.put_folder(NEW, &word)
     }
 
-    /// Gives what holds a key to whoever reads it, with the mode that it is to have.
+    /// Gives what holds a key to whoever reads it.
     fn give(&self, version: &SharedFolder, name: &CertificateName) -> Result<(), DiskError> {
         for (file, piece) in self.place.layout.files(name) {
-            version.set_mode(&file, self.mode(piece))?;
             if let Some(owner) = self.owner.filter(|_| piece.has_key()) {
                 version.give(&file, owner)?;
             }
@@ -273,15 +272,17 @@ impl<'a> Copies<'a> {
         versions.join(self.version_word(digest))
     }
 
-    /// What the folder of a version is called: the same certificate in another layout is another one.
+    /// What the folder of a version is called: the same certificate in another layout, or with another mode, is another
+    /// one. Modes are not looked at: there are file systems that keep none.
     fn version_word(&self, digest: Digest) -> String {
-        match self.place.layout.has_folders() {
-            true => digest.to_string(),
-            false => {
-                let layout = Digest::of(self.place.layout.to_string());
-                format!("{digest}-{}", layout.short())
-            }
+        let CertificatePlace {
+            layout, key_mode, ..
+        } = self.place;
+        if layout.has_folders() && key_mode == PRIVATE {
+            return digest.to_string();
         }
+        let kind = Digest::of_parts([layout.to_string(), format!("{key_mode:o}")]);
+        format!("{digest}-{}", kind.short())
     }
 }
 

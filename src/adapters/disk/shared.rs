@@ -21,7 +21,7 @@ use nix::{
     dir::Dir,
     errno::Errno,
     fcntl::{AtFlags, OFlag, openat, readlinkat, renameat},
-    sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmodat, fstat, fstatat, mkdirat},
+    sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, mkdirat},
     unistd::{Gid, Uid, UnlinkatFlags, fchownat, fsync, linkat, symlinkat, unlinkat},
 };
 
@@ -232,22 +232,6 @@ impl SharedFolder {
         self.status(name).is_ok_and(|found| {
             found.st_uid == owner.user && owner.group.is_none_or(|group| group == found.st_gid)
         })
-    }
-
-    /// Whether what has this name has this mode.
-    pub(super) fn has_mode(&self, name: &str, mode: u32) -> bool {
-        self.status(name)
-            .is_ok_and(|found| found.st_mode & 0o7777 == mode)
-    }
-
-    /// Gives a file this mode, unless it has it.
-    pub(super) fn set_mode(&self, name: &str, mode: u32) -> Result<(), DiskError> {
-        if self.has_mode(name, mode) {
-            return Ok(());
-        }
-        let flags = FchmodatFlags::NoFollowSymlink;
-        fchmodat(&self.handle, name, Mode::from_bits_truncate(mode), flags)
-            .map_err(|error| told("set the mode of", &self.path.join(name))(error.into()))
     }
 
     /// Who owns it.
