@@ -191,6 +191,11 @@ fn decide<'a>(
         complaints,
     };
     let own = snapshot.own.as_ref();
+    let mut claims = claims;
+    if rules.grants.is_some() {
+        // All of them were granted the name: who serves it has it, and who needs its certificate gets that all the same.
+        claims.sort_by_key(|claim| claim.purpose == Purpose::Use);
+    }
     let oldest = refusals.oldest(&claims, snapshot)?;
     let project = oldest.bearer.project();
     // Where there are grants, who uses it was granted its name.

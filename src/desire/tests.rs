@@ -30,7 +30,7 @@ impl Bearer {
         self
     }
 
-    fn mount(mut self, mount: Mount) -> Self {
+    pub(crate) fn mount(mut self, mount: Mount) -> Self {
         self.mounts.push(mount);
         self
     }
@@ -46,6 +46,14 @@ pub(crate) fn proxy() -> Bearer {
     container("proxy", 3)
         .label("kind", "nginx")
         .mount(volume("edge", "/etc/nginx/conf.d", false))
+}
+
+/// A broker whose folder of certificates is on a volume of ours.
+pub(crate) fn broker() -> Bearer {
+    container("mqtt", 5)
+        .label("kind", "mosquitto")
+        .label("use", "mqtt.example")
+        .mount(volume("state", "/mosquitto/certs", false))
 }
 
 pub(crate) fn snapshot(containers: impl IntoIterator<Item = Bearer>) -> Snapshot {

@@ -116,15 +116,6 @@ mod tests {
         values::{Grants, Owner, Signal, Timestamp},
     };
 
-    /// A broker whose folder of certificates is on a volume of ours.
-    fn broker() -> Bearer {
-        let mut broker = container("mqtt", 5)
-            .label("kind", "mosquitto")
-            .label("use", "mqtt.example");
-        broker.mounts = vec![volume("state", "/mosquitto/certs", false)];
-        broker
-    }
-
     fn consumer<'d>(desired: &'d Desired, name: &str) -> &'d Consumer {
         let name = ContainerName::parse(name).expect("a name");
         &desired.consumers[&name]
@@ -230,6 +221,31 @@ mod tests {
     }
 
     #[test]
+    fn only_the_proxies_that_its_label_names_answer_for_it() {
+        let other = container("other", 8).label("kind", "nginx").mount(volume(
+            "other",
+            "/etc/nginx/conf.d",
+            false,
+        ));
+        let answering = |broker: Bearer| {
+            let mut snapshot = snapshot([proxy(), other.clone(), broker]);
+            let own = own().mount(volume("other", "/other", true));
+            snapshot.own = Some(own);
+            wanted(&desire(&snapshot, &rules()))
+        };
+        let served_by = |names: &str| {
+            [format!(
+                "mqtt.example: mqtt.example served by {names}, used by mqtt"
+            )]
+        };
+        assert_eq!(answering(broker()), served_by("other+proxy"));
+        assert_eq!(
+            answering(broker().label("via", "other")),
+            served_by("other")
+        );
+    }
+
+    #[test]
     fn a_star_is_all_of_the_own_project_and_orders_nothing_more() {
         let app = |name: &str, number, project: &str| {
             container(name, number)
@@ -296,6 +312,20 @@ mod tests {
         let granted = of(Some(table));
         assert_eq!(uses(&granted, "mqtt"), ["mqtt.example mqtt.example"]);
         assert_eq!(complaints(&granted), [""; 0]);
+        // However old it is, it does not take the name from who serves it.
+        let mut served = super::super::tests::snapshot([
+            proxy().project_is("edge"),
+            container("shop", 9)
+                .label("host", "mqtt.example")
+                .project_is("edge"),
+            broker(),
+        ]);
+        served.own = Some(own().project_is("edge"));
+        let grants = Some(Grants::parse(table).expect("a table"));
+        let older = desire(&served, &LabelRules { grants, ..rules() });
+        assert_eq!(complaints(&older), [""; 0]);
+        assert_eq!(hosts(&older), ["mqtt.example"]);
+        assert_eq!(uses(&older, "mqtt"), ["mqtt.example mqtt.example"]);
         let without_keys = of(Some(
             "edge = \"proxy mqtt.example\"\nmail = \"mqtt.example\"",
         ));

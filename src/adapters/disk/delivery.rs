@@ -117,19 +117,33 @@ impl<'a> Copies<'a> {
             if self.is_whole(&there, name) {
                 return Ok(());
             }
+            // Somebody has taken files away.
+            self.fill(&there, name, version)?;
             return self.give(&there, name);
         }
         versions.remove_folder(NEW)?;
         let making = versions.made_folder(NEW, FOLDER_MODE)?;
-        for (file, piece) in self.place.layout.files(name) {
-            let text = piece_of(version, piece);
-            making.create(&file, text.as_bytes(), self.mode(piece), Durability::Synced)?;
-        }
+        self.fill(&making, name, version)?;
         if let Some((file, text, mode)) = version.marker() {
             making.create(file, text.as_bytes(), mode, Durability::Synced)?;
         }
         self.give(&making, name)?;
         versions.put_folder(NEW, &word)
+    }
+
+    /// Writes those files of a version that are not there.
+    fn fill(
+        &self,
+        folder: &SharedFolder,
+        name: &CertificateName,
+        version: &Version,
+    ) -> Result<(), DiskError> {
+        let files = self.place.layout.files(name);
+        for (file, piece) in files.filter(|(file, _)| !folder.is_file(file)) {
+            let (text, mode) = (piece_of(version, piece), self.mode(piece));
+            folder.create(&file, text.as_bytes(), mode, Durability::Synced)?;
+        }
+        Ok(())
     }
 
     /// Gives what holds a key to whoever reads it.
@@ -169,7 +183,37 @@ impl<'a> Copies<'a> {
                 }
             }
         }
+        self.remove_stale(&folder, name)
+    }
+
+    /// Takes away links of another layout: they would lead nowhere, and haproxy refuses a folder with such a one.
+    fn remove_stale(&self, folder: &SharedFolder, name: &CertificateName) -> Result<(), DiskError> {
+        let links: BTreeMap<_, _> = self.links(name).collect();
+        for entry in folder.entries()? {
+            let target = folder.link_target(&entry);
+            let first = target.as_deref().and_then(|target| target.iter().next());
+            let first = first.and_then(|first| first.to_str()).unwrap_or_default();
+            let is_stale = match first {
+                VERSIONS => !self.may_choose(&entry),
+                // Those of other certificates lead through other links.
+                above if above == self.link(name) => !links.contains_key(&entry),
+                above => is_current(above) && !self.may_choose(above),
+            };
+            if is_stale {
+                folder.remove(&entry)?;
+            }
+        }
         Ok(())
+    }
+
+    /// Whether a link of this name chooses a version in this layout, of whichever certificate.
+    fn may_choose(&self, link: &str) -> bool {
+        let layout = self.place.layout;
+        match (layout.has_folders(), layout.is_for_one()) {
+            (true, _) => !is_current(link),
+            (false, true) => link == CURRENT,
+            (false, false) => is_current(link) && link != CURRENT,
+        }
     }
 
     /// Has the version read again that was read before; nothing where there was none.
@@ -286,6 +330,12 @@ impl<'a> Copies<'a> {
     }
 }
 
+/// Whether a link of this name chooses a version where files have no folder.
+fn is_current(link: &str) -> bool {
+    let rest = link.strip_prefix(CURRENT);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
+
 /// What a file of this content holds.
 fn piece_of(version: &Version, piece: Piece) -> Cow<'_, str> {
     let file = match piece {
@@ -298,7 +348,7 @@ fn piece_of(version: &Version, piece: Piece) -> Cow<'_, str> {
         Piece::Fullchain => "fullchain.pem",
         Piece::PrivateKey => "privkey.pem",
     };
-    let files = version.files().into_iter();
-    let found = files.into_iter().find(|(name, ..)| *name == file);
+    let mut files = version.files().into_iter();
+    let found = files.find(|(name, ..)| *name == file);
     found.map(|(_, text, _)| text).unwrap_or_default()
 }

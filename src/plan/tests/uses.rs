@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    desire::LabelRules,
+    desire::{LabelRules, tests::broker},
     fixtures::{held, volume},
     observe::{HeldCertificate, Refused, Shelf, Source},
     plan::Tell,
@@ -11,14 +11,6 @@ use crate::{
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const OBTAIN: &str = "obtain mqtt.example --challenge http-01 --webroot /edge/challenge";
 const DELIVER: &str = "deliver mqtt.example --into /state";
-
-fn broker() -> Bearer {
-    let mut broker = container("mqtt", 5)
-        .label("kind", "mosquitto")
-        .label("use", "mqtt.example");
-    broker.mounts = vec![volume("state", "/mosquitto/certs", false)];
-    broker
-}
 
 fn name(word: &str) -> CertificateName {
     CertificateName::parse(word).expect("a name")
@@ -244,4 +236,59 @@ fn a_self_signed_certificate_that_a_server_uses_needs_no_proxy() {
     let desired = desire(&snapshot([broker]), &LabelRules { ..label_rules() });
     let observed = settled(&desired, fresh(&desired), START);
     assert_eq!(given(&observed).len(), 1);
+}
+
+/// A certificate of the user's own in `provided/`.
+fn provided(names: &[&str]) -> HeldCertificate {
+    HeldCertificate {
+        digest: Digest::of_parts(names),
+        shelf: Shelf::Provided,
+        source: Source::Provided,
+        ..held(names)
+    }
+}
+
+#[test]
+fn of_several_that_serve_names_of_one_certificate_the_one_for_most_of_them_is_given() {
+    let broker = broker()
+        .label("use", "a.example b.example c.example")
+        .label("certificate", "all");
+    let desired = desired([proxy(), broker]);
+    for (first, second, expected) in [
+        (
+            &["a.example"][..],
+            &["b.example", "c.example"][..],
+            "second",
+        ),
+        (&["a.example", "b.example"], &["c.example"], "first"),
+    ] {
+        let mut observed = fresh(&desired);
+        observed.provide(name("first"), provided(first));
+        observed.provide(name("second"), provided(second));
+        let plan = planned(&desired, &observed, START);
+        let mut delivered = plan.actions.iter().filter_map(|action| match action {
+            Action::Deploy(deploy) => deploy.deliver.get(&name("all")),
+            _ => None,
+        });
+        let version = delivered.next().expect("it is delivered");
+        assert_eq!(version.of, name(expected));
+    }
+}
+
+#[test]
+fn a_server_that_reads_our_folder_is_told_of_what_lies_there_under_its_name_alone() {
+    let mut reader = container("mqtt", 5)
+        .label("kind", "generic")
+        .label("use", "mqtt.example")
+        .label("reload", "HUP");
+    reader.mounts = vec![volume("state", "/ours", false)];
+    let desired = desired([proxy(), reader]);
+    let mut observed = fresh(&desired);
+    observed.provide(name("corp"), provided(&["mqtt.example"]));
+    let told = told_of_mqtt(&desired, &observed, START);
+    assert!(!told.contains(&"signal mqtt HUP".to_owned()), "{told:?}");
+    observed.hold(name("mqtt.example"), held(&["mqtt.example"]));
+    Rc::make_mut(&mut observed.provided).clear();
+    let told = told_of_mqtt(&desired, &observed, START);
+    assert_eq!(told, ["signal mqtt HUP", "prove mqtt"]);
 }

@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use itertools::Itertools;
+
 use super::*;
 use crate::values::{LAYOUTS, Owner};
 
@@ -288,5 +290,56 @@ fn another_certificate_in_the_place_of_one_leaves_nothing_of_that() {
             !Path::exists(&server.path(".versions").join(NAME)),
             "{layout}"
         );
+    }
+}
+
+#[test]
+fn files_that_somebody_took_out_of_a_version_are_there_again() {
+    let server = Server::new("server");
+    let digest = server.deliver(NAME);
+    let key = fs::canonicalize(server.path("server.key")).expect("it is there");
+    fs::remove_file(&key).expect("a file");
+    assert_eq!(server.given(), []);
+    server.deliver_again(NAME, digest);
+    assert_eq!(server.given(), [(NAME.to_owned(), digest)]);
+    assert!(server.text("server.key").contains("PRIVATE KEY"));
+    assert_eq!(mode(&key) & 0o777, 0o600);
+}
+
+#[test]
+fn another_layout_leaves_no_link_that_leads_nowhere() {
+    let layouts = [
+        "flat",
+        "server",
+        "nginx-proxy",
+        "combined",
+        "manuale",
+        "certbot",
+    ];
+    for (before, after) in layouts.into_iter().cartesian_product(layouts) {
+        let mut server = Server::new(before);
+        let digest = server.deliver(NAME);
+        fs::write(server.path("theirs"), "kept").expect("a file");
+        symlink("theirs", server.path("linked")).expect("a link");
+        server.layout = Layout::parse(after).expect("a layout");
+        server.deliver_again(NAME, digest);
+        server.conclude(&[(NAME, digest)], &[NAME]);
+        for entry in server.seen() {
+            assert!(server.path(&entry).exists(), "{before}, {after}: {entry}");
+        }
+        let paths: Vec<_> = server.layout.paths(&name(NAME)).collect();
+        assert!(paths.iter().all(|path| server.path(path).exists()));
+        assert_eq!(server.text("linked"), "kept");
+    }
+}
+
+#[test]
+fn links_of_other_certificates_stay() {
+    for layout in ["nginx-proxy", "combined", "manuale"] {
+        let server = Server::new(layout);
+        let first = server.deliver(NAME);
+        let second = server.deliver("b.example");
+        let given = [("b.example".to_owned(), second), (NAME.to_owned(), first)];
+        assert_eq!(server.given(), given, "{layout}");
     }
 }
