@@ -82,10 +82,9 @@ container() {
 # Containers and volumes of the stack. The network stays, since guests may be on it.
 remove_containers_and_volumes() {
     local found
-    # One after the other: of several that go at once, engines were seen to count one on the network for ever.
-    for found in $(docker ps --all --quiet --filter "$ours"); do
-        docker rm --force --volumes "$found" >/dev/null
-    done
+    found=$(docker ps --all --quiet --filter "$ours")
+    # shellcheck disable=SC2086 # ids
+    [ -z "$found" ] || docker rm --force --volumes $found >/dev/null
     found=$(docker volume ls --quiet --filter "$ours")
     # shellcheck disable=SC2086
     [ -z "$found" ] || docker volume rm --force $found >/dev/null

@@ -15,6 +15,7 @@ mod client;
 mod commands;
 mod crowd;
 mod docker;
+mod down;
 mod first;
 mod flapping;
 mod gateway;
