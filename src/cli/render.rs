@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, path::PathBuf, rc::Rc};
+use std::{collections::BTreeSet, path::PathBuf, rc::Rc, sync::Arc};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
@@ -80,6 +80,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         tellings,
         interval,
         own: own.map(|own| own.id),
+        variables: Arc::new(call.environment.clone()),
     };
     block_on(async {
         if call.options.get_flag("watch") {

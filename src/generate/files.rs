@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, btree_map},
     mem,
     path::{Path, PathBuf},
     rc::Rc,
@@ -8,7 +8,7 @@ use std::{
 use super::Pair;
 use crate::{
     ports::NamedFiles,
-    render::{ContainersView, LenientTemplate, LenientlyRendered},
+    render::{ContainersView, FilesRead, LenientTemplate, LenientlyRendered},
     report::{Event, chain, report},
 };
 
@@ -30,37 +30,91 @@ pub(super) struct New {
     before: Option<String>,
 }
 
-/// Renders one template; nothing is written. Returns in words, too, what the template asked for in vain.
+/// What came of one template.
+pub(super) struct Made {
+    /// The file, or what is wrong, in words.
+    pub file: Result<RenderedFile, String>,
+    /// In words, what it asked for in vain.
+    pub unknown: BTreeSet<String>,
+    /// Of Swarm's lists, the one that it asked for.
+    pub of_swarm: Option<&'static str>,
+}
+
+/// How many files one template may ask for.
+const MOST_FILES: usize = 200;
+
+/// Renders one template; nothing is written. `read` are the files that it asked for last, and then those that it asked for
+/// now.
 ///
 /// # Errors
-/// What is wrong, in words.
+/// What is wrong with a file, in words.
 pub(super) fn make(
     files: &dyn NamedFiles,
     pair: &Pair,
     view: &ContainersView,
-) -> Result<(RenderedFile, BTreeSet<String>), String> {
+    read: &mut BTreeSet<PathBuf>,
+) -> Result<Made, String> {
     let name = pair.template.display().to_string();
     let text = files.text(&pair.template).map_err(|error| chain(&error))?;
     let text = text.ok_or_else(|| format!("template {name}: there is no such file"))?;
-    let rendered = LenientTemplate::new(&name, &text).and_then(|template| template.render(view));
-    let LenientlyRendered { text, unknown } = rendered.map_err(|error| error.to_string())?;
-    let unknown = unknown
+    let template = LenientTemplate::new(&name, &text).map_err(|error| error.to_string())?;
+    let rendered = rendered(files, &template, view, read)?;
+    let unknown = rendered
+        .unknown
         .iter()
         .map(|unknown| format!("template {name}: {unknown}"))
         .collect();
+    let text = rendered.text.map_err(|error| error.to_string());
+    Ok(Made {
+        file: text.and_then(|text| compared(files, pair, text)),
+        unknown,
+        of_swarm: rendered.of_swarm,
+    })
+}
+
+/// Renders it again until it has read each file that it asks for.
+fn rendered(
+    files: &dyn NamedFiles,
+    template: &LenientTemplate,
+    view: &ContainersView,
+    read: &mut BTreeSet<PathBuf>,
+) -> Result<LenientlyRendered, String> {
+    let mut texts = FilesRead::new();
+    loop {
+        for path in mem::take(read) {
+            if let btree_map::Entry::Vacant(place) = texts.entry(path) {
+                let text = files.text(place.key()).map_err(|error| chain(&error))?;
+                place.insert(text);
+            }
+        }
+        let rendered = template.render(view, &texts);
+        read.clone_from(&rendered.files);
+        if rendered.files.iter().all(|path| texts.contains_key(path)) {
+            return Ok(rendered);
+        }
+        if read.len() > MOST_FILES {
+            return Err(format!(
+                "template {} asks for more than {MOST_FILES} files",
+                template.name()
+            ));
+        }
+    }
+}
+
+/// What is to be done with a text.
+fn compared(files: &dyn NamedFiles, pair: &Pair, text: String) -> Result<RenderedFile, String> {
     let Some(target) = &pair.target else {
-        return Ok((RenderedFile::Printed(text), unknown));
+        return Ok(RenderedFile::Printed(text));
     };
     let before = files.text(target).map_err(|error| chain(&error))?;
-    let made = match before.as_ref() == Some(&text) {
+    Ok(match before.as_ref() == Some(&text) {
         true => RenderedFile::Unchanged,
         false => RenderedFile::New(New {
             target: target.clone(),
             text,
             before,
         }),
-    };
-    Ok((made, unknown))
+    })
 }
 
 /// New files that are in place. Unless they are kept, what was there before comes back, also when whoever looks at them

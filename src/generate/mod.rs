@@ -3,10 +3,18 @@
 
 mod debounce;
 mod files;
+mod known;
 mod shown;
+mod swarm;
 mod turning;
 
-use std::{collections::BTreeSet, path::PathBuf, rc::Rc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
@@ -42,6 +50,8 @@ pub struct Rendering {
     pub interval: Interval,
     /// The container we run in.
     pub own: Option<ContainerId>,
+    /// Our own environment, which templates may read.
+    pub variables: Arc<BTreeMap<String, String>>,
 }
 
 /// A template, and where what comes of it goes.

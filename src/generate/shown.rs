@@ -1,3 +1,5 @@
+use std::{net::IpAddr, sync::Arc};
+
 use crate::{
     observe::{Bearer, BearerState, Detail, Endpoint, Health},
     render::{ContainerView, NetworkView},
@@ -9,24 +11,28 @@ pub(super) fn shown(detail: &Detail) -> ContainerView {
         container,
         image,
         environment,
+        exposed_tcp,
         exposed_udp,
+        inspected,
     } = detail;
     ContainerView {
         id: container.id.to_string(),
         name: container.name.to_string(),
         image: image.clone(),
         status: status(container).to_owned(),
-        is_there: container.is_there(),
+        // One that is about to be started again is in the engine's list, too.
+        is_there: container.is_kept_going(),
         health: health(container).to_owned(),
         labels: container.labels.clone().into_iter().collect(),
-        env: environment.clone(),
+        env: environment.iter().cloned().collect(),
         networks: container
             .endpoints
             .iter()
             .map(|endpoint| place(container, endpoint))
             .collect(),
-        tcp: container.exposed.clone(),
+        tcp: exposed_tcp.clone(),
         udp: exposed_udp.clone(),
+        inspected: Arc::clone(inspected),
     }
 }
 
@@ -58,8 +64,10 @@ fn place(container: &Bearer, endpoint: &Endpoint) -> NetworkView {
             .filter(|name| !name.is_empty())
     };
     let compose_name = container.project().and_then(in_project).map(str::to_owned);
+    // The engine tells one of IPv6 apart.
     let ip_address = endpoint
         .address
+        .filter(IpAddr::is_ipv4)
         .map(|address| address.to_string())
         .unwrap_or_default();
     NetworkView {

@@ -115,6 +115,8 @@ struct Scripted {
     answer: Cell<Answer>,
     /// What it was asked to do.
     asked: RefCell<Vec<String>>,
+    /// Whether it manages a Swarm; none where it does not tell.
+    manages_swarm: Option<bool>,
 }
 
 #[async_trait(?Send)]
@@ -181,6 +183,18 @@ impl DetailedEngine for Scripted {
     async fn detail(&self, word: &str) -> Result<Option<Detail>, EngineError> {
         self.recorded.detail(word).await
     }
+
+    async fn manages_swarm(&self) -> Result<bool, EngineError> {
+        match self.manages_swarm {
+            Some(manages) => Ok(manages),
+            None => Err(self
+                .recorded
+                .events()
+                .await
+                .err()
+                .expect("a record has none")),
+        }
+    }
 }
 
 fn recorded() -> RecordedEngine {
@@ -206,6 +220,7 @@ fn rendering(engine: Rc<dyn DetailedEngine>, files: &Rc<Files>, target: &str) ->
         }],
         interval: Interval::default(),
         own: None,
+        variables: Arc::default(),
     }
 }
 
@@ -216,6 +231,7 @@ fn scripted(files: &Rc<Files>, answer: Answer) -> Rc<Scripted> {
         files,
         answer,
         asked: RefCell::default(),
+        manages_swarm: Some(false),
     })
 }
 
@@ -286,23 +302,46 @@ async fn a_signal_that_costs_its_target_the_restart_policy_is_told_once_as_with_
 }
 
 #[tokio::test]
-async fn a_network_goes_by_its_name_in_the_compose_file_of_the_container() {
-    for (project, expected) in [("till", "10.0.0.2"), ("til", ""), ("till_web", "")] {
+async fn a_network_tells_its_name_in_the_compose_file_of_the_container() {
+    for (project, expected) in [("till", "web"), ("til", "None"), ("till_web", "None")] {
         let recorded = format!(
             r#"[{{"Id": "1", "Name": "/shop", "State": {{"Status": "running"}},
             "Config": {{"Labels": {{"com.docker.compose.project": "{project}"}}}}, "NetworkSettings":
             {{"Networks": {{"till_web": {{"NetworkID": "2", "IPAddress": "10.0.0.2"}}}}}}}}]"#
         );
         let recorded = RecordedEngine::read(&recorded, |_| ()).expect("it is a list");
-        let files = Files::new(&[(
-            "t",
-            "{{ containers.first.networks.matching('web').first.ip_address }}",
-        )]);
+        let files = Files::new(&[("t", "{{ containers.first.networks.first.compose_name }}")]);
         rendering(Rc::new(recorded), &files, "shop")
             .once()
             .await
             .expect("it is seen");
         assert_eq!(files.at("out").as_deref(), Some(expected), "{project}");
+    }
+}
+
+#[tokio::test]
+async fn on_a_swarm_manager_a_template_that_asks_for_services_is_refused_until_they_are_there() {
+    for (template, manages, is_refused) in [
+        ("{{ services | length }}", Some(true), true),
+        ("{{ services.first.x.y }}", Some(true), true),
+        ("{% for node in nodes %}x{% endfor %}", Some(true), true),
+        ("{{ services | length }}", Some(false), false),
+        // The engine may not be asked, and nothing shows a Swarm.
+        ("{{ services | length }}", None, false),
+        ("{{ containers | length }}", Some(true), false),
+    ] {
+        let files = Files::new(&[("t", template), ("out", "before")]);
+        let engine = Scripted {
+            recorded: recorded(),
+            files: Rc::clone(&files),
+            answer: Cell::new(Answer::Fails),
+            asked: RefCell::default(),
+            manages_swarm: manages,
+        };
+        let given = rendering(Rc::new(engine), &files, "shop");
+        let whole = given.once().await.expect("it is seen").is_whole;
+        let is_kept = files.at("out").as_deref() == Some("before");
+        assert_eq!((is_kept, !whole), (is_refused, is_refused), "{template}");
     }
 }
 

@@ -3,6 +3,7 @@ use std::{
     mem,
     path::PathBuf,
     rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 
@@ -11,8 +12,10 @@ use tokio::time::Instant;
 use super::{
     By, Rendering, TELL_AGAIN, Telling,
     debounce::Debounce,
-    files::{Placed, RenderedFile, forget, make, put_back},
+    files::{Made, Placed, RenderedFile, forget, make, put_back},
+    known::Known,
     shown::shown,
+    swarm::without_swarm,
 };
 use crate::{
     desire::{Complaint, Origin, lost_policy, signal_way},
@@ -35,7 +38,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(10);
 pub(super) struct Turning {
     given: Rc<Rendering>,
     /// Nothing until everything was seen once.
-    details: Option<BTreeMap<ContainerId, Detail>>,
+    details: Option<Known>,
     debounce: Debounce,
     /// Who still has to be told.
     owed: BTreeSet<(ContainerId, By)>,
@@ -47,6 +50,8 @@ pub(super) struct Turning {
     taken_back: Option<TakenBack>,
     /// What is wrong with a template or its target, by the number of the pair.
     faults: BTreeMap<usize, String>,
+    /// The files that a template asked for last, by the number of the pair.
+    read: BTreeMap<usize, BTreeSet<PathBuf>>,
     /// What was told of names that templates ask for in vain.
     unknown: BTreeSet<String>,
     /// What was told of signals that harm those who get them.
@@ -65,6 +70,7 @@ impl Turning {
             tell_at: None,
             taken_back: None,
             faults: BTreeMap::new(),
+            read: BTreeMap::new(),
             unknown: BTreeSet::new(),
             complaints: BTreeSet::new(),
         }
@@ -120,11 +126,7 @@ impl Turning {
                 let Some(details) = &mut self.details else {
                     return;
                 };
-                let before = match container.clone() {
-                    Some(detail) => details.insert(id, detail),
-                    None => details.remove(&id),
-                };
-                if before != container {
+                if details.take(&id, container) {
                     self.note();
                 }
             }
@@ -139,12 +141,7 @@ impl Turning {
     }
 
     pub fn replace(&mut self, details: Vec<Detail>) {
-        self.details = Some(
-            details
-                .into_iter()
-                .map(|detail| (detail.container.id.clone(), detail))
-                .collect(),
-        );
+        self.details = Some(Known::new(details));
     }
 
     /// Does what is due: renders what may have changed, tells who is owed.
@@ -174,10 +171,15 @@ impl Turning {
         let is_cut_off = self.begin_again();
         let view = self.view();
         let mut made = Vec::new();
-        for pair in &given.pairs {
-            made.push(make(&*given.files, pair, &view).map(|(made, unknown)| {
+        for (number, pair) in given.pairs.iter().enumerate() {
+            let read = self.read.entry(number).or_default();
+            let rendered = match make(&*given.files, pair, &view, read) {
+                Ok(made) => without_swarm(&*given.engine, self.details.as_ref(), pair, made).await,
+                Err(problem) => Err(problem),
+            };
+            made.push(rendered.and_then(|Made { file, unknown, .. }| {
                 self.note_unknown(unknown);
-                made
+                file
             }));
         }
         let checks = self.checks();
@@ -278,7 +280,7 @@ impl Turning {
         let running = self
             .details
             .iter()
-            .flat_map(BTreeMap::values)
+            .flat_map(Known::all)
             .filter(|detail| detail.container.is_running());
         running
             .filter(|detail| shown(detail).is_meant_by(target))
@@ -287,11 +289,12 @@ impl Turning {
     }
 
     fn view(&self) -> ContainersView {
-        let details = self.details.iter().flat_map(BTreeMap::values);
+        let details = self.details.iter().flat_map(Known::all);
         let own_container_id = self.given.own.as_ref().map(ToString::to_string);
         ContainersView {
             containers: details.map(shown).collect(),
             own_container_id,
+            variables: Arc::clone(&self.given.variables),
         }
     }
 

@@ -2,6 +2,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     net::{IpAddr, SocketAddr},
+    sync::Arc,
 };
 
 use litemap::LiteMap;
@@ -159,14 +160,18 @@ pub struct Detail {
     pub container: Bearer,
     /// The image's name, as the container was made with it.
     pub image: String,
-    /// Its environment, which is where people keep secrets.
-    pub environment: BTreeMap<String, String>,
-    /// UDP ports that image or container expose.
-    pub exposed_udp: BTreeSet<u16>,
+    /// Its environment in the engine's order, which is where people keep secrets.
+    pub environment: Vec<(String, String)>,
+    /// TCP ports that image or container expose, in the engine's order.
+    pub exposed_tcp: Vec<u16>,
+    /// UDP ports that image or container expose, in the engine's order.
+    pub exposed_udp: Vec<u16>,
+    /// All that inspect says, as JSON.
+    pub inspected: Arc<str>,
 }
 
 impl fmt::Debug for Detail {
-    /// Without its environment.
+    /// Without its environment, which inspect tells, too.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Detail")
             .field("container", &self.container)

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use litemap::LiteMap;
 
 use super::Bearer;
@@ -28,14 +26,12 @@ impl Interest {
     }
 
     /// Those variables of an environment that are read.
-    pub fn variables_of(&self, environment: &BTreeMap<String, String>) -> LiteMap<String, String> {
-        let mut read = LiteMap::new();
-        for name in &self.variables {
-            if let Some(value) = environment.get(*name) {
-                read.insert((*name).to_owned(), value.clone());
-            }
-        }
-        read
+    pub fn variables_of(
+        &self,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> LiteMap<String, String> {
+        let is_read = |(name, _): &(String, String)| self.variables.contains(&name.as_str());
+        environment.into_iter().filter(is_read).collect()
     }
 
     fn is_in_labels<'l>(&self, labels: impl IntoIterator<Item = &'l String>) -> bool {
@@ -97,14 +93,16 @@ mod tests {
     #[test]
     fn of_an_environment_only_what_is_read_is_taken() {
         let environment = [("HOST", "a.example"), ("PASSWORD", "hidden")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into();
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
         let interest = Interest {
             variables: vec!["HOST", "PORT"],
             ..Interest::default()
         };
-        let read: Vec<_> = interest.variables_of(&environment).into_iter().collect();
+        let read: Vec<_> = interest
+            .variables_of(environment.clone())
+            .into_iter()
+            .collect();
         assert_eq!(read, [("HOST".to_owned(), "a.example".to_owned())]);
-        assert!(Interest::default().variables_of(&environment).is_empty());
+        assert!(Interest::default().variables_of(environment).is_empty());
     }
 }

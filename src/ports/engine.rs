@@ -71,6 +71,9 @@ pub trait DetailedEngine: Engine {
 
     /// One container by id or name; `None` when there is none.
     async fn detail(&self, container: &str) -> Result<Option<Detail>, EngineError>;
+
+    /// Whether it manages a Swarm, so that it knows of services and nodes.
+    async fn manages_swarm(&self) -> Result<bool, EngineError>;
 }
 
 /// Why the engine did not do what was asked.

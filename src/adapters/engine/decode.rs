@@ -6,11 +6,11 @@ use std::{
     path::PathBuf,
 };
 
-use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::{
     meaning,
-    schema::{InspectedDetail, Listed, ListedMounts},
+    schema::{CalledSo, Info, InspectedDetail, Listed, ListedMounts},
 };
 use crate::{
     observe::{Bearer, Detail, Interest},
@@ -75,34 +75,31 @@ pub(super) fn bearer(answer: &[u8], interest: &Interest) -> Result<Bearer, Strin
     if !interest.variables.is_empty() {
         let InspectedDetail { config } =
             serde_json::from_slice(answer).map_err(|error| problem(&error))?;
-        bearer.variables = interest.variables_of(&environment(&config.env));
+        bearer.variables = interest.variables_of(variables(&config.env));
     }
     Ok(bearer)
 }
 
-/// A container as inspect tells it, with its environment.
+/// A container as inspect tells it, with its environment and all else.
 ///
 /// # Errors
 /// As [`bearer`].
 pub(super) fn detail(answer: &[u8]) -> Result<Detail, String> {
-    detailed(serde_json::from_slice(answer).map_err(|error| problem(&error))?)
+    let text = std::str::from_utf8(answer).map_err(|error| error.to_string())?;
+    detailed(text, problem)
 }
 
-/// The containers in what the command `docker inspect` prints. One that can't be read is left out and told.
+/// The containers in what the command `docker inspect` prints, in its order. One that can't be read is left out and told.
 ///
 /// # Errors
 /// When the text is no list.
 pub(super) fn details(text: &str, remarks: Remarks) -> Result<Vec<Detail>, String> {
-    let list: Vec<serde_json::Value> =
-        serde_json::from_str(text).map_err(|error| problem(&error))?;
-    let read = |(index, entry): (usize, serde_json::Value)| {
-        let name = entry
-            .get("Name")
-            .and_then(serde_json::Value::as_str)
-            .unwrap_or_default()
-            .to_owned();
-        detailed(entry)
+    let list: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| problem(&error))?;
+    let read = |(index, entry): (usize, &RawValue)| {
+        detailed(entry.get(), problem_in_list)
             .map_err(|problem| {
+                let named = serde_json::from_str(entry.get());
+                let name = named.map(|CalledSo { name }| name).unwrap_or_default();
                 let number = index + 1;
                 remarks(Remark::ContainerLeftOut {
                     problem: format!("container {number}, {name:?}, is left out: {problem}"),
@@ -113,44 +110,61 @@ pub(super) fn details(text: &str, remarks: Remarks) -> Result<Vec<Detail>, Strin
     Ok(list.into_iter().enumerate().filter_map(read).collect())
 }
 
-fn detailed(inspected: serde_json::Value) -> Result<Detail, String> {
-    let InspectedDetail { config } =
-        InspectedDetail::deserialize(&inspected).map_err(|error| problem(&error))?;
-    let container =
-        meaning::bearer(serde_json::from_value(inspected).map_err(|error| problem(&error))?)?;
+/// Whether an engine says of itself that it manages a Swarm.
+///
+/// # Errors
+/// When the answer can't be read.
+pub(super) fn manages_swarm(answer: &[u8]) -> Result<bool, String> {
+    let info: Info = serde_json::from_slice(answer).map_err(|error| problem(&error))?;
+    Ok(info.swarm.control_available)
+}
+
+fn detailed(text: &str, problem: fn(&serde_json::Error) -> String) -> Result<Detail, String> {
+    let InspectedDetail { config } = serde_json::from_str(text).map_err(|error| problem(&error))?;
+    let container = meaning::bearer(serde_json::from_str(text).map_err(|error| problem(&error))?)?;
+    let exposed = |ending: &str| {
+        let names = config.exposed_ports.0.iter();
+        names
+            .filter_map(|port| port.strip_suffix(ending)?.parse().ok())
+            .collect()
+    };
     Ok(Detail {
         container,
+        environment: variables(&config.env).collect(),
+        exposed_tcp: exposed("/tcp"),
+        exposed_udp: exposed("/udp"),
         image: config.image,
-        environment: environment(&config.env),
-        exposed_udp: config
-            .exposed_ports
-            .keys()
-            .filter_map(|port| port.strip_suffix("/udp")?.parse().ok())
-            .collect(),
+        inspected: text.into(),
     })
 }
 
-/// Variables by name; each stands there as `NAME=value`.
-fn environment(entries: &[String]) -> BTreeMap<String, String> {
+/// Variables; each stands there as `NAME=value`.
+fn variables(entries: &[String]) -> impl Iterator<Item = (String, String)> {
     let variable = |entry: &String| {
         entry
             .split_once('=')
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
     };
-    entries.iter().filter_map(variable).collect()
+    entries.iter().filter_map(variable)
 }
 
 /// What is wrong, without the values that stood there: they may be anybody's.
 fn problem(error: &serde_json::Error) -> String {
     match error.is_data() {
-        // In a list there are no lines any more.
-        true if error.line() == 0 => "a field is missing or of another type".to_owned(),
         true => format!(
             "a field is of another type (line {}, column {})",
             error.line(),
             error.column()
         ),
         false => format!("it is not the JSON that was expected ({error})"),
+    }
+}
+
+/// The same of one in a list, where lines are counted from its own beginning.
+fn problem_in_list(error: &serde_json::Error) -> String {
+    match error.is_data() {
+        true => "a field is missing or of another type".to_owned(),
+        false => problem(error),
     }
 }
 

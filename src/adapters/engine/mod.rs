@@ -52,6 +52,7 @@ const INSPECTS_AT_ONCE: usize = 16;
 // Calls as messages name them: what is written here is what must be allowed in a socket proxy.
 const PING: &str = "GET /_ping";
 const VERSION: &str = "GET /version";
+const INFO: &str = "GET /info";
 const EVENTS: &str = "GET /events";
 const LIST: &str = "GET /containers/json";
 const INSPECT: &str = "GET /containers/{id}/json";
@@ -136,7 +137,7 @@ impl DockerEngine {
         Ok(self.engine_time().await?.map(Timestamp::from_seconds))
     }
 
-    /// Inspects each; what can't be read or is refused for one container alone is left out and told.
+    /// Inspects each, and tells them in the order of the list; what can't be read or is refused for one container alone is left out and told.
     async fn inspect_all<T: Inspected>(
         &self,
         ids: Vec<ContainerId>,
@@ -144,7 +145,7 @@ impl DockerEngine {
     ) -> Result<Vec<T>, EngineError> {
         let mut answers = stream::iter(ids)
             .map(|id| async move { (self.inspected(id.as_str(), interest).await, id) })
-            .buffer_unordered(INSPECTS_AT_ONCE);
+            .buffered(INSPECTS_AT_ONCE);
         let (mut found, mut left_out) = (Vec::new(), None);
         while let Some((answer, id)) = answers.next().await {
             match answer {
@@ -361,6 +362,12 @@ impl DetailedEngine for DockerEngine {
 
     async fn detail(&self, container: &str) -> Result<Option<Detail>, EngineError> {
         self.inspected(container, &Interest::default()).await
+    }
+
+    /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/System/operation/SystemInfo>
+    async fn manages_swarm(&self) -> Result<bool, EngineError> {
+        let info = self.read(INFO, "/info", ANSWER_LIMIT).await?;
+        decode::manages_swarm(&info).map_err(|problem| not_understood(INFO, problem))
     }
 }
 

@@ -34,7 +34,7 @@ impl RecordedEngine {
         let joins = detail.container.joins.as_ref();
         let owner = joins.and_then(|joins| self.find(joins.id.as_str()));
         let bearer = Bearer {
-            variables: interest.variables_of(&detail.environment),
+            variables: interest.variables_of(detail.environment.iter().cloned()),
             ..detail.container.clone()
         };
         bearer.joined_to(owner.map(|owner| owner.container.clone()))
@@ -84,6 +84,11 @@ impl DetailedEngine for RecordedEngine {
 
     async fn detail(&self, word: &str) -> Result<Option<Detail>, EngineError> {
         Ok(self.find(word).cloned())
+    }
+
+    /// What `docker inspect` prints does not tell, so that there is none.
+    async fn manages_swarm(&self) -> Result<bool, EngineError> {
+        Ok(false)
     }
 }
 

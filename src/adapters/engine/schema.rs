@@ -1,9 +1,12 @@
 //! The members of the engine's answers that we read, each with a default: engines leave out what is empty, or write null,
 //! and what one version has another has not.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
-use serde::{Deserialize, Deserializer, de::IgnoredAny};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
 
 /// Null is as good as missing: engines write it for empty lists and maps.
 pub(super) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
@@ -39,6 +42,13 @@ pub(super) struct Listed {
     pub(super) labels: BTreeMap<String, String>,
 }
 
+/// What a container that can't be read is called all the same.
+#[derive(Deserialize)]
+pub(super) struct CalledSo {
+    #[serde(rename = "Name", default, deserialize_with = "or_default")]
+    pub(super) name: String,
+}
+
 /// What is read of the list to find our own container.
 #[derive(Deserialize)]
 pub(super) struct ListedMounts {
@@ -66,7 +76,49 @@ pub(super) struct ConfigDetail {
     #[serde(deserialize_with = "or_default")]
     pub(super) env: Vec<String>,
     #[serde(deserialize_with = "or_default")]
-    pub(super) exposed_ports: BTreeMap<String, IgnoredAny>,
+    pub(super) exposed_ports: Names,
+}
+
+/// The names of an object, in their order.
+#[derive(Default)]
+pub(super) struct Names(pub(super) Vec<String>);
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfObject;
+        impl<'de> Visitor<'de> for OfObject {
+            type Value = Names;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Names, A::Error> {
+                let mut names = Vec::new();
+                while let Some((name, IgnoredAny)) = object.next_entry()? {
+                    names.push(name);
+                }
+                Ok(Names(names))
+            }
+        }
+        deserializer.deserialize_map(OfObject)
+    }
+}
+
+/// Whether the engine manages a Swarm.
+///
+/// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/System/operation/SystemInfo>
+#[derive(Deserialize)]
+pub(super) struct Info {
+    #[serde(rename = "Swarm", default, deserialize_with = "or_default")]
+    pub(super) swarm: SwarmInfo,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct SwarmInfo {
+    #[serde(deserialize_with = "or_default")]
+    pub(super) control_available: bool,
 }
 
 /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerInspect>

@@ -1,65 +1,54 @@
-//! Lists, and texts by name, as templates see them.
+//! Lists as templates see them.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::sync::Arc;
 
 use minijinja::{
     Error, ErrorKind, State,
-    value::{Enumerator, Object, ObjectRepr, Value},
+    value::{Enumerator, Object, ObjectRepr, Value, from_args},
 };
 
 use super::{
     super::FieldRow,
-    ContainerView, NetworkView,
+    ContainerView, Meant, NetworkView,
     parts::{Misses, Noted},
 };
 
-/// Labels or variables: names are found in any case, and one that is not there is an empty text.
-pub(super) struct Texts(pub BTreeMap<String, String>);
+/// How it is said that a list has not got a name.
+pub(super) const HAS_NO: &str = "a list has no";
 
-impl fmt::Debug for Texts {
-    /// Names alone: the values may be secrets.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
-}
-
-impl Object for Texts {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let name = key.as_str()?;
-        let in_any_case = || {
-            self.0
-                .iter()
-                .find(|(other, _)| other.eq_ignore_ascii_case(name))
-                .map(|(_, text)| text)
-        };
-        Some(text(
-            self.0
-                .get(name)
-                .or_else(in_any_case)
-                .map_or("", String::as_str),
-        ))
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(self.0.keys().map(Value::from).collect())
-    }
+/// What a list is of, by which it has more or less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ListKind {
+    Containers,
+    Networks,
+    /// Of ports.
+    Plain,
 }
 
 /// A list of containers, networks or ports.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct List {
-    items: Vec<Value>,
+    kind: ListKind,
+    items: Arc<[Value]>,
+    /// The id of the container that we run in.
+    own: Option<Arc<str>>,
     misses: Misses,
 }
 
 /// What a list has besides its items: name, kind, and what it means.
 const OF_LISTS: &[(&str, &str, &str)] = &[
-    ("first", "item", "the first; empty when there is none"),
-    ("last", "item", "the last; empty when there is none"),
+    ("first", "item", "the first; none when there is none"),
+    ("last", "item", "the last; none when there is none"),
+    (
+        "first_value",
+        "item",
+        "the first that is not empty; none when there is none",
+    ),
     (
         "matching(TARGET)",
         "list",
-        "those that TARGET names: id or its first 12 characters, name, Compose or Swarm service, label pygen.target",
+        "those that TARGET names: id or its first 12 characters, name, Compose or Swarm service, the label pygen.target, \
+         the variable PYGEN_TARGET",
     ),
     ("not_matching(TARGET)", "list", "the others"),
     (
@@ -72,14 +61,33 @@ const OF_LISTS: &[(&str, &str, &str)] = &[
         "list of container",
         "those with this health",
     ),
+    (
+        "self",
+        "container",
+        "the one that quaymaster runs in; none on a host",
+    ),
 ];
 
 impl List {
-    pub fn of(items: impl IntoIterator<Item = Value>, misses: &Misses) -> Value {
-        Value::from_object(Self {
+    pub fn of(kind: ListKind, items: impl IntoIterator<Item = Value>, misses: &Misses) -> Self {
+        Self {
+            kind,
             items: items.into_iter().collect(),
+            own: None,
             misses: misses.clone(),
-        })
+        }
+    }
+
+    /// Knows the container that we run in.
+    pub fn with_own(self, own: Option<&str>) -> Self {
+        Self {
+            own: own.map(Arc::from),
+            ..self
+        }
+    }
+
+    pub fn value(self) -> Value {
+        Value::from_object(self)
     }
 
     /// Rows of what templates see.
@@ -93,23 +101,83 @@ impl List {
         OF_LISTS.iter().map(row)
     }
 
-    /// Whether an item is meant. Networks' whole names win over names in Compose files.
-    fn meant<'a>(&self, target: &'a Value) -> impl Fn(&Value) -> bool + 'a {
-        let is_whole = self.items.iter().any(|item| is_meant(item, target));
-        move |item| {
-            if is_whole {
-                is_meant(item, target)
-            } else {
-                is_meant_in_compose(item, target)
-            }
+    /// Another list of the same kind.
+    fn with(&self, items: Vec<Value>) -> Value {
+        Self {
+            items: items.into(),
+            ..self.clone()
         }
+        .value()
     }
 
     fn only(&self, keeps: impl Fn(&Value) -> bool) -> Value {
-        Self::of(
-            self.items.iter().filter(|item| keeps(item)).cloned(),
-            &self.misses,
+        self.with(
+            self.items
+                .iter()
+                .filter(|item| keeps(item))
+                .cloned()
+                .collect(),
         )
+    }
+
+    /// Those that are meant, the more exactly named first, each once.
+    fn matching(&self, target: &Value) -> Vec<Value> {
+        let meant = |item: &Value| match self.kind {
+            ListKind::Containers => {
+                let container = item.downcast_object_ref::<Noted<ContainerView>>()?;
+                container.part.meant_by(target.as_str()?)
+            }
+            ListKind::Networks => is_network_meant(item, target),
+            ListKind::Plain => None,
+        };
+        let mut found: Vec<_> = self
+            .items
+            .iter()
+            .filter_map(|item| Some((meant(item)?, item)))
+            .collect();
+        found.sort_by_key(|(meant, _)| *meant);
+        if let (true, Some(word)) = (found.is_empty(), target.as_str()) {
+            self.note_compose_name(word);
+        }
+        found.into_iter().map(|(_, item)| item.clone()).collect()
+    }
+
+    /// What is asked for in vain by its name in the Compose file has another way to be found.
+    fn note_compose_name(&self, word: &str) {
+        let is_called_so = |item: &Value| {
+            let network = item.downcast_object_ref::<Noted<NetworkView>>();
+            network.is_some_and(|network| network.part.compose_name.as_deref() == Some(word))
+        };
+        if self.items.iter().any(is_called_so) {
+            self.misses.note(
+                "matching() goes by whole names, and no network here has the name",
+                word,
+                [],
+                "none is found; by its name in the Compose file it is networks|selectattr('compose_name', 'equalto', NAME)",
+            );
+        }
+    }
+
+    fn with_health(&self, health: &str) -> Value {
+        self.only(|item| {
+            let container = item.downcast_object_ref::<Noted<ContainerView>>();
+            container.is_some_and(|container| container.part.health.eq_ignore_ascii_case(health))
+        })
+    }
+
+    /// The names that this list has.
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        let most = match self.kind {
+            ListKind::Containers => OF_LISTS.len(),
+            ListKind::Networks => 5,
+            ListKind::Plain => 3,
+        };
+        let bare = |(name, ..): &(&'static str, &str, &str)| name.split('(').next().unwrap_or(name);
+        OF_LISTS[..most].iter().map(bare)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.names().any(|own| own == name)
     }
 }
 
@@ -119,21 +187,30 @@ impl Object for List {
     }
 
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        if let Some(index) = key.as_usize() {
-            return self.items.get(index).cloned();
+        match key.as_usize() {
+            Some(index) => self.items.get(index).cloned(),
+            None => self.get_value_by_str(key.as_str()?),
         }
-        match key.as_str()? {
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
+        let found = match name {
+            _ if !self.has(name) => {
+                self.misses.note(HAS_NO, name, self.names(), "it is empty");
+                return None;
+            }
             "first" => self.items.first().cloned(),
             "last" => self.items.last().cloned(),
-            "healthy" => Some(self.only(|item| has_health(item, "healthy"))),
-            name => {
-                let known = OF_LISTS
-                    .iter()
-                    .map(|(name, ..)| name.split('(').next().unwrap_or(name));
-                self.misses.note("a list has no", name, known);
-                None
+            "first_value" => self.items.iter().find(|item| item.is_true()).cloned(),
+            "healthy" => Some(self.with_health("healthy")),
+            "self" => {
+                let own = self.own.as_deref().map(Value::from);
+                own.and_then(|own| self.matching(&own).into_iter().next())
             }
-        }
+            // A method without its parentheses.
+            _ => return None,
+        };
+        Some(found.unwrap_or_else(|| Value::from(())))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
@@ -146,77 +223,46 @@ impl Object for List {
         method: &str,
         arguments: &[Value],
     ) -> Result<Value, Error> {
-        let [argument] = arguments else {
-            return Err(Error::new(
+        let target = || match arguments {
+            [argument] => Ok(argument),
+            _ => Err(Error::new(
                 ErrorKind::InvalidOperation,
                 format!("{method} takes one argument"),
-            ));
+            )),
         };
         match method {
-            "matching" => Ok(self.only(self.meant(argument))),
-            "not_matching" => {
-                let meant = self.meant(argument);
-                Ok(self.only(|item| !meant(item)))
+            "matching" if self.has(method) => Ok(self.with(self.matching(target()?))),
+            "not_matching" if self.has(method) => {
+                let meant = self.matching(target()?);
+                Ok(self.only(|item| !meant.contains(item)))
             }
-            "with_health" => {
-                Ok(self.only(|item| has_health(item, argument.as_str().unwrap_or_default())))
+            "with_health" if self.has(method) => {
+                let (health,): (&str,) = from_args(arguments)?;
+                Ok(self.with_health(health))
             }
             _ => Err(Error::from(ErrorKind::UnknownMethod)),
         }
     }
 }
 
-fn has_health(item: &Value, health: &str) -> bool {
-    item.downcast_object_ref::<Noted<ContainerView>>()
-        .is_some_and(|container| container.part.health == health)
-}
-
-/// Whether an item of a list is meant: a container by a word, a network by a word or by what else is on networks.
-fn is_meant(item: &Value, target: &Value) -> bool {
-    if let Some(container) = item.downcast_object_ref::<Noted<ContainerView>>() {
-        return target
-            .as_str()
-            .is_some_and(|target| container.part.is_meant_by(target));
-    }
-    let Some(network) = item.downcast_object_ref::<Noted<NetworkView>>() else {
-        return false;
-    };
+/// How a network is meant: by its name or id, or by what else is on networks.
+fn is_network_meant(item: &Value, target: &Value) -> Option<Meant> {
+    let network = &item.downcast_object_ref::<Noted<NetworkView>>()?.part;
     if let Some(word) = target.as_str() {
-        return !word.is_empty()
-            && [&network.part.id, &network.part.name]
-                .into_iter()
-                .any(|own| own == word);
+        return Meant::by_id(&network.id, word).or((network.name == word).then_some(Meant::Named));
     }
-    if let Some(container) = target.downcast_object_ref::<Noted<ContainerView>>() {
-        return container
-            .part
-            .networks
-            .iter()
-            .any(|other| other.id == network.part.id);
-    }
-    let is_same = |value: &Value| {
-        value
-            .downcast_object_ref::<Noted<NetworkView>>()
-            .is_some_and(|one| one.part.id == network.part.id)
+    let is_same = |other: &NetworkView| other.id == network.id;
+    let is_on = if let Some(container) = target.downcast_object_ref::<Noted<ContainerView>>() {
+        container.part.networks.iter().any(is_same)
+    } else if let Some(list) = target.downcast_object_ref::<List>() {
+        list.kind == ListKind::Networks
+            && list.items.iter().any(|other| {
+                let other = other.downcast_object_ref::<Noted<NetworkView>>();
+                other.is_some_and(|other| is_same(&other.part))
+            })
+    } else {
+        let other = target.downcast_object_ref::<Noted<NetworkView>>();
+        other.is_some_and(|other| is_same(&other.part))
     };
-    match target.downcast_object_ref::<List>() {
-        Some(list) => list.items.iter().any(is_same),
-        None => is_same(target),
-    }
-}
-
-/// Whether an item is a network that the container's Compose file calls so.
-fn is_meant_in_compose(item: &Value, target: &Value) -> bool {
-    let name = item
-        .downcast_object_ref::<Noted<NetworkView>>()
-        .and_then(|network| network.part.compose_name.as_deref());
-    name.is_some_and(|name| target.as_str() == Some(name))
-}
-
-pub(super) fn text(text: &str) -> Value {
-    Value::from(text)
-}
-
-pub(super) fn texts(map: &BTreeMap<String, String>) -> Value {
-    Value::from_object(Texts(map.clone()))
+    is_on.then_some(Meant::Named)
 }

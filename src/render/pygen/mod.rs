@@ -1,19 +1,39 @@
-//! Containers as docker-pygen's templates see them, and how leniently those are rendered: an unknown name is empty,
-//! a missing label or variable is an empty text, and nothing is quoted. The template is the user's own.
+//! Containers as docker-pygen's templates see them, and how leniently those are rendered, as Jinja2 does it: an unknown
+//! name is empty, a missing label or variable is an empty text, what else a record lacks is None, an attribute of nothing
+//! is an error, and nothing is quoted. The template is the user's own.
+//!
+//! Bytes are those that docker-pygen wrote (`tests/pygen`). What can't be so is an error, never another text.
 
+mod filters;
+mod json;
 mod lists;
+mod methods;
 mod parts;
+mod paths;
+mod percent;
+mod raw;
+mod reading;
+mod tables;
+mod texts;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use minijinja::{AutoEscape, Environment, Error, UndefinedBehavior};
+use minijinja::{
+    AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, syntax::SyntaxConfig,
+};
 
-use super::{TemplateError, docker_pygen_whitespace};
-use parts::{Misses, root};
-pub use parts::{UnknownName, lenient_fields};
+use super::{TemplateError, visible};
+use parts::Misses;
+pub use parts::UnknownName;
+use reading::{FilesAsked, lines};
+pub use tables::lenient_fields;
+use tables::{Root, root};
+pub use texts::Texts;
 
 /// How much one rendering may compute (minijinja's unit, an instruction): seconds, for thousands of containers.
 const FUEL: u64 = 100_000_000;
@@ -24,26 +44,37 @@ const SHORT_ID: usize = 12;
 /// A template of the user's for the view here.
 #[derive(Debug)]
 pub struct LenientTemplate {
-    environment: Environment<'static>,
     name: String,
+    text: String,
+    /// The folder that its includes are in; none where it is no file.
+    folder: Option<PathBuf>,
 }
 
 /// What came of a lenient template.
 #[derive(Debug)]
 pub struct LenientlyRendered {
-    /// The text.
-    pub text: String,
+    /// The text, or what the template got wrong, with its line.
+    pub text: Result<String, TemplateError>,
     /// What it asked for in vain. Labels, variables and networks have names of the users' own, and are not in it.
     pub unknown: BTreeSet<UnknownName>,
+    /// Of Swarm's lists, which are not there yet, the one that it asked for.
+    pub of_swarm: Option<&'static str>,
+    /// The files that it asked for: includes, and those of `read_config`.
+    pub files: BTreeSet<PathBuf>,
 }
+
+/// Texts of files that a template asks for; nothing where there is no such file.
+pub type FilesRead = BTreeMap<PathBuf, Option<String>>;
 
 /// What a lenient template sees.
 #[derive(Debug, Default)]
 pub struct ContainersView {
-    /// All containers, in whatever order.
+    /// All containers, as the engine lists them: the newest first.
     pub containers: Vec<ContainerView>,
     /// The id of the container that we run in.
     pub own_container_id: Option<String>,
+    /// Our own environment, of which `read_config` reads.
+    pub variables: Arc<BTreeMap<String, String>>,
 }
 
 /// A container as a lenient template sees it.
@@ -62,15 +93,17 @@ pub struct ContainerView {
     /// What its health check says; `unknown` without one.
     pub health: String,
     /// Its labels.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Texts,
     /// Its environment.
-    pub env: BTreeMap<String, String>,
+    pub env: Texts,
     /// The networks it is on.
     pub networks: Vec<NetworkView>,
-    /// Exposed TCP ports.
-    pub tcp: BTreeSet<u16>,
-    /// Exposed UDP ports.
-    pub udp: BTreeSet<u16>,
+    /// Exposed TCP ports, in the engine's order.
+    pub tcp: Vec<u16>,
+    /// Exposed UDP ports, in the engine's order.
+    pub udp: Vec<u16>,
+    /// All that the engine's inspect says, as JSON.
+    pub inspected: Arc<str>,
 }
 
 /// A container's place on a network.
@@ -82,71 +115,186 @@ pub struct NetworkView {
     pub name: String,
     /// Its name in the Compose file that the container is from; nothing where it is from elsewhere.
     pub compose_name: Option<String>,
-    /// The container's address there; empty while it has none.
+    /// The container's IPv4 address there; empty while it has none.
     pub ip_address: String,
 }
 
+/// How exactly something is meant by a word; what is meant more exactly comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Meant {
+    /// By its name or whole id, or by what it says of itself.
+    Named,
+    /// By the beginning of its id.
+    ShortId,
+    /// By the service that it is of.
+    Service,
+}
+
+impl Meant {
+    fn by_id(id: &str, word: &str) -> Option<Self> {
+        match id == word {
+            true => Some(Self::Named),
+            false if word.len() >= SHORT_ID && id.starts_with(word) => Some(Self::ShortId),
+            false => None,
+        }
+    }
+}
+
 impl LenientTemplate {
-    /// Reads a template; `name` is what errors call it.
+    /// Reads a template; `name` is what errors call it, and its path where it is a file: includes lie in its folder.
     ///
     /// # Errors
     /// What is wrong with it, with its line.
     pub fn new(name: &str, text: &str) -> Result<Self, TemplateError> {
+        let folder = Path::new(name).parent().map(Path::to_owned);
+        let template = Self {
+            name: name.to_owned(),
+            text: percent::replaced(&lines(text)),
+            folder,
+        };
         let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Chainable);
-        environment.set_syntax(docker_pygen_whitespace());
+        environment.set_syntax(syntax());
+        let added = environment.add_template_owned(template.name.clone(), template.text.clone());
+        match added {
+            Ok(()) => Ok(template),
+            Err(error) => Err(TemplateError::of(name, &error)),
+        }
+    }
+
+    /// What errors call it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Renders it. It may ask for files; where it names some that were not read yet, what comes of it means nothing before
+    /// they are.
+    pub fn render(&self, view: &ContainersView, read: &FilesRead) -> LenientlyRendered {
+        let misses = Misses::default();
+        let reading = FilesAsked::new(read.clone(), Arc::clone(&view.variables));
+        let environment = self.environment(&misses, &reading);
+        let text = self.rendered(&environment, view, &misses);
+        // What the template names itself is looked for in the view, too, and so are minijinja's own functions.
+        let mut strange = match environment.get_template(&self.name) {
+            Ok(template) => template.undeclared_variables(false),
+            Err(_) => Default::default(),
+        };
+        for (function, _) in environment.globals() {
+            strange.remove(function);
+        }
+        LenientlyRendered {
+            text,
+            unknown: misses.among(Root::HAS_NO, &strange),
+            of_swarm: misses.of_swarm(),
+            files: reading.asked(),
+        }
+    }
+
+    fn rendered(
+        &self,
+        environment: &Environment<'static>,
+        view: &ContainersView,
+        misses: &Misses,
+    ) -> Result<String, TemplateError> {
+        let template = environment.get_template(&self.name);
+        let text = template.and_then(|template| template.render(root(view, misses)));
+        text.map_err(|error| self.told(environment, &error, misses))
+    }
+
+    fn environment(&self, misses: &Misses, reading: &FilesAsked) -> Environment<'static> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Lenient);
+        environment.set_syntax(syntax());
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         environment.set_fuel(Some(FUEL));
         // Otherwise errors carry copies of everything that is in the view.
         environment.set_debug(false);
-        let added = environment.add_template_owned(name.to_owned(), text.to_owned());
-        added.map_err(|error| TemplateError::of(name, &error))?;
-        Ok(Self {
-            environment,
-            name: name.to_owned(),
-        })
+        environment.set_unknown_method_callback(methods::call);
+        filters::install(&mut environment, misses);
+        reading.install(
+            &mut environment,
+            &self.name,
+            &self.text,
+            self.folder.as_deref(),
+        );
+        environment
     }
 
-    /// Renders it.
-    ///
-    /// # Errors
-    /// What it got wrong, with its line.
-    pub fn render(&self, view: &ContainersView) -> Result<LenientlyRendered, TemplateError> {
-        let told = |error: Error| TemplateError::of(&self.name, &error);
-        let (template, misses) = (
-            self.environment.get_template(&self.name).map_err(told)?,
-            Misses::default(),
-        );
-        let text = template.render(root(view, &misses)).map_err(told)?;
-        // What the template names itself is looked for in the view, too, and so are minijinja's own functions.
-        let mut strange = template.undeclared_variables(false);
-        for (function, _) in self.environment.globals() {
-            strange.remove(function);
+    /// An error of rendering, with the template's own words where something is asked of nothing, and with what helps.
+    fn told(
+        &self,
+        environment: &Environment<'static>,
+        error: &Error,
+        misses: &Misses,
+    ) -> TemplateError {
+        let mut told = TemplateError::of(&self.name, error);
+        let template = environment.get_template(&told.template);
+        let words = template
+            .ok()
+            .zip(error.range())
+            .and_then(|(template, range)| {
+                let until = template.source().get(..range.end)?;
+                let tag = until.rfind("{{").max(until.rfind("{%"))? + 2;
+                Some(visible(until[tag..].trim_start_matches(['-', '+']).trim()))
+            });
+        if told
+            .problem
+            .contains("% operator on unsupported types string")
+        {
+            told.problem.push_str("; write `text|format(value)`");
         }
-        Ok(LenientlyRendered {
-            text,
-            unknown: misses.among(&strange),
-        })
+        let (ErrorKind::UndefinedError, Some(words)) = (error.kind(), words) else {
+            return told;
+        };
+        let of_list = words
+            .split(['.', '[', ' '])
+            .find(|name| misses.of_lists(name));
+        let remedy = match of_list {
+            Some(name) => format!("a list has no {name}: write `.first.{name}`, or go through it with `for`"),
+            None => "what stands before its last name is not there now; write `{% if … %}` around it where it need not be"
+                .to_owned(),
+        };
+        told.problem = format!("{words}: {}; {remedy}", told.problem);
+        told
     }
+}
+
+/// Tags on lines of their own leave no empty lines behind, and the last line none at all.
+fn syntax() -> SyntaxConfig {
+    SyntaxConfig::builder()
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .keep_trailing_newline(false)
+        .build()
+        .expect("the delimiters are minijinja's own")
 }
 
 impl ContainerView {
     /// Whether a user who says `target` means this container.
     pub fn is_meant_by(&self, target: &str) -> bool {
-        let label = |name: &str| self.labels.get(name).map(String::as_str);
-        let swarm_service = label("com.docker.swarm.service.name");
-        let in_stack = label("com.docker.stack.namespace").map(|stack| format!("{stack}_{target}"));
-        let words = [
-            Some(self.id.as_str()),
-            Some(self.name.as_str()),
-            label("pygen.target"),
-            self.env.get("PYGEN_TARGET").map(String::as_str),
-            label("com.docker.compose.service"),
-            swarm_service,
-        ];
-        !target.is_empty() && words.contains(&Some(target))
-            || in_stack.is_some() && in_stack.as_deref() == swarm_service
-            || target.len() >= SHORT_ID && self.id.starts_with(target)
+        self.meant_by(target).is_some()
+    }
+
+    /// How a user who says `target` means this container.
+    fn meant_by(&self, target: &str) -> Option<Meant> {
+        if target.is_empty() {
+            return None;
+        }
+        let says = |word: Option<&str>| word == Some(target);
+        let is_named = self.name == target
+            || says(self.labels.exact("pygen.target"))
+            || says(self.env.exact("PYGEN_TARGET"));
+        if is_named {
+            return Some(Meant::Named);
+        }
+        let swarm_service = self.labels.exact("com.docker.swarm.service.name");
+        let is_in_stack = || {
+            let stack = self.labels.exact("com.docker.stack.namespace");
+            stack.is_some_and(|stack| swarm_service == Some(&format!("{stack}_{target}")))
+        };
+        let is_of_service = says(self.labels.exact("com.docker.compose.service"))
+            || says(swarm_service)
+            || is_in_stack();
+        Meant::by_id(&self.id, target).or_else(|| is_of_service.then_some(Meant::Service))
     }
 }
 

@@ -1,26 +1,28 @@
-//! What templates see, part by part, and what they ask of it in vain.
+//! Records, and what is asked of them in vain.
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeSet, HashSet},
     fmt,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use minijinja::value::{Enumerator, Object, Value};
-
-use super::{
-    super::{FieldRow, visible},
-    ContainerView, ContainersView, NetworkView, SHORT_ID,
-    lists::{List, text, texts},
+use minijinja::{
+    Error, ErrorKind, State,
+    value::{DynObject, Enumerator, Object, ObjectRepr, Tuple, Value, from_args},
 };
+
+use super::super::{FieldRow, visible};
 use crate::values::nearest;
 
-/// A name that a template asked for and that is not there, so that it was empty.
+/// A name that a template asked for and that is not there, so that there was nothing instead.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnknownName {
     has_no: &'static str,
     name: String,
     nearest: Option<&'static str>,
+    /// What stands in its place.
+    instead: &'static str,
 }
 
 impl fmt::Display for UnknownName {
@@ -29,52 +31,77 @@ impl fmt::Display for UnknownName {
             has_no,
             name,
             nearest,
+            instead,
         } = self;
-        write!(f, "{has_no} {}, so it is empty", visible(name))?;
+        write!(f, "{has_no} {}, so {instead}", visible(name))?;
         nearest.map_or(Ok(()), |nearest| write!(f, "; did you mean {nearest}?"))
     }
 }
 
 /// What was asked for in vain during one rendering.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Misses(Arc<Mutex<BTreeSet<UnknownName>>>);
+pub(super) struct Misses(Arc<Mutex<Asked>>);
+
+#[derive(Debug, Default)]
+struct Asked {
+    unknown: BTreeSet<UnknownName>,
+    /// Of Swarm's lists, the one that was asked for first.
+    of_swarm: Option<&'static str>,
+}
 
 impl Misses {
+    /// What is asked for has no such name.
     pub fn note(
         &self,
         has_no: &'static str,
         name: &str,
         known: impl IntoIterator<Item = &'static str>,
+        instead: &'static str,
     ) {
         let unknown = UnknownName {
             has_no,
             name: name.to_owned(),
             nearest: nearest(name, known),
+            instead,
         };
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(unknown);
+        self.change(|asked| asked.unknown.insert(unknown));
+    }
+
+    /// One of Swarm's lists is asked for.
+    pub fn note_swarm(&self, list: &'static str) {
+        self.change(|asked| asked.of_swarm = asked.of_swarm.or(Some(list)));
+    }
+
+    pub fn of_swarm(&self) -> Option<&'static str> {
+        self.change(|asked| asked.of_swarm)
+    }
+
+    /// Whether a list was asked for this.
+    pub fn of_lists(&self, name: &str) -> bool {
+        self.change(|asked| {
+            let mut all = asked.unknown.iter();
+            all.any(|unknown| unknown.has_no == super::lists::HAS_NO && unknown.name == name)
+        })
     }
 
     /// Those at the top level only as far as they are strange to the template.
-    pub fn among(&self, strange: &HashSet<String>) -> BTreeSet<UnknownName> {
-        let mut unknown = self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        unknown.retain(|unknown| unknown.has_no != Root::HAS_NO || strange.contains(&unknown.name));
+    pub fn among(&self, top_level: &str, strange: &HashSet<String>) -> BTreeSet<UnknownName> {
+        let mut unknown = self.change(|asked| asked.unknown.clone());
+        unknown.retain(|unknown| unknown.has_no != top_level || strange.contains(&unknown.name));
         unknown
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Asked) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 /// A name on a part: a row of what templates see.
 pub(super) struct Attribute<T> {
-    name: &'static str,
-    kind: &'static str,
-    doc: &'static str,
-    read: fn(&T, &Misses) -> Value,
+    pub name: &'static str,
+    pub kind: &'static str,
+    pub doc: &'static str,
+    pub read: fn(&T, &Misses) -> Value,
 }
 
 /// A part of the view that has these names and no others.
@@ -83,7 +110,20 @@ pub(super) trait ViewPart: Send + Sync + Sized + 'static {
     const OF: &'static str;
     /// How it is said that it has not got a name.
     const HAS_NO: &'static str;
+    /// What docker-pygen had, in its order.
     const ATTRIBUTES: &'static [Attribute<Self>];
+    /// What it had not.
+    const OURS: &'static [Attribute<Self>] = &[];
+
+    /// Whether it is a record, which has a name in any case, and None for each that it has not.
+    const IS_RECORD: bool = true;
+
+    /// What tells two of them apart.
+    fn order(&self, other: &Self) -> Ordering;
+
+    fn all() -> impl Iterator<Item = &'static Attribute<Self>> {
+        Self::ATTRIBUTES.iter().chain(Self::OURS)
+    }
 
     fn rows() -> impl Iterator<Item = FieldRow> {
         let row = |attribute: &Attribute<Self>| {
@@ -97,26 +137,45 @@ pub(super) trait ViewPart: Send + Sync + Sized + 'static {
                 doc,
             }
         };
-        Self::ATTRIBUTES.iter().map(row)
+        Self::all().map(row)
     }
 
     fn names() -> impl Iterator<Item = &'static str> {
-        Self::ATTRIBUTES.iter().map(|attribute| attribute.name)
+        Self::all().map(|attribute| attribute.name)
+    }
+
+    /// The attribute of this name, or of one that differs by case alone.
+    fn attribute(name: &str) -> Option<&'static Attribute<Self>> {
+        let in_any_case = || {
+            let mut all = Self::all().filter(|_| Self::IS_RECORD);
+            all.find(|own| own.name.eq_ignore_ascii_case(name))
+        };
+        Self::all()
+            .find(|own| own.name == name)
+            .or_else(in_any_case)
     }
 }
 
-/// A part that notes what is asked of it in vain.
+/// A record that notes what is asked of it in vain.
 pub(super) struct Noted<T> {
     pub part: T,
     misses: Misses,
 }
 
 impl<T: ViewPart> Noted<T> {
-    fn of(part: T, misses: &Misses) -> Value {
+    pub fn of(part: T, misses: &Misses) -> Value {
         Value::from_object(Self {
             part,
             misses: misses.clone(),
         })
+    }
+
+    pub fn pairs(&self) -> Vec<(Value, Value)> {
+        let pair = |attribute: &Attribute<T>| {
+            let value = (attribute.read)(&self.part, &self.misses);
+            (Value::from(attribute.name), value)
+        };
+        T::ATTRIBUTES.iter().map(pair).collect()
     }
 }
 
@@ -128,232 +187,81 @@ impl<T: ViewPart> fmt::Debug for Noted<T> {
 }
 
 impl<T: ViewPart> Object for Noted<T> {
+    /// Not that of a map: minijinja looks into a map for what `in` asks, where each name has a value, if none.
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Seq
+    }
+
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let name = key.as_str()?;
-        let found = T::ATTRIBUTES
-            .iter()
-            .find(|attribute| attribute.name == name);
-        if found.is_none() {
-            self.misses.note(T::HAS_NO, name, T::names());
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
+        let found = T::attribute(name);
+        if let Some(attribute) = found {
+            return Some((attribute.read)(&self.part, &self.misses));
         }
-        found.map(|attribute| (attribute.read)(&self.part, &self.misses))
+        let instead = if T::IS_RECORD {
+            "it is None"
+        } else {
+            "it is empty"
+        };
+        self.misses.note(T::HAS_NO, name, T::names(), instead);
+        T::IS_RECORD.then(|| Value::from(()))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(T::names().map(Value::from).collect())
+        let names = T::ATTRIBUTES
+            .iter()
+            .map(|attribute| Value::from(attribute.name));
+        Enumerator::Values(names.collect())
+    }
+
+    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
+        Some(T::ATTRIBUTES.len())
+    }
+
+    fn call_method(
+        self: &Arc<Self>,
+        _: &mut State<'_, '_>,
+        method: &str,
+        arguments: &[Value],
+    ) -> Result<Value, Error> {
+        dict_method(method, arguments, &self.pairs())
+    }
+
+    fn custom_cmp(self: &Arc<Self>, other: &DynObject) -> Option<Ordering> {
+        let other = other.downcast_ref::<Self>()?;
+        Some(self.part.order(&other.part))
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.pairs()).finish()
     }
 }
 
-/// The top level.
-struct Root {
-    containers: Value,
-    all_containers: Value,
-    own_container_id: Option<String>,
-    nobody: Value,
-}
-
-/// What a lenient template sees.
-pub(super) fn root(view: &ContainersView, misses: &Misses) -> Value {
-    let mut sorted: Vec<&ContainerView> = view.containers.iter().collect();
-    sorted.sort_by(|one, other| one.name.cmp(&other.name));
-    let there = sorted.iter().filter(|container| container.is_there);
-    let list = |containers: Vec<&ContainerView>| {
-        List::of(
-            containers
-                .into_iter()
-                .map(|container| Noted::of(container.clone(), misses)),
-            misses,
-        )
-    };
-    let root = Root {
-        containers: list(there.copied().collect()),
-        all_containers: list(sorted),
-        own_container_id: view.own_container_id.clone(),
-        nobody: List::of([], misses),
-    };
-    Noted::of(root, misses)
-}
-
-impl ViewPart for Root {
-    const OF: &'static str = "render";
-    const HAS_NO: &'static str = "there is no";
-    const ATTRIBUTES: &'static [Attribute<Self>] = &[
-        Attribute {
-            name: "containers",
-            kind: "list of container",
-            doc: "those that run, by name",
-            read: |root, _| root.containers.clone(),
-        },
-        Attribute {
-            name: "all_containers",
-            kind: "list of container",
-            doc: "those that don't, too",
-            read: |root, _| root.all_containers.clone(),
-        },
-        Attribute {
-            name: "own_container_id",
-            kind: "text, or none",
-            doc: "the container that quaymaster runs in",
-            read: |root, _| Value::from(root.own_container_id.clone()),
-        },
-        Attribute {
-            name: "services",
-            kind: "empty list",
-            doc: "Swarm's, which are not read yet",
-            read: |root, _| root.nobody.clone(),
-        },
-        Attribute {
-            name: "all_services",
-            kind: "empty list",
-            doc: "Swarm's, which are not read yet",
-            read: |root, _| root.nobody.clone(),
-        },
-        Attribute {
-            name: "nodes",
-            kind: "empty list",
-            doc: "Swarm's, which are not read yet",
-            read: |root, _| root.nobody.clone(),
-        },
-    ];
-}
-
-impl ViewPart for ContainerView {
-    const OF: &'static str = "render: container";
-    const HAS_NO: &'static str = "a container has no";
-    const ATTRIBUTES: &'static [Attribute<Self>] = &[
-        Attribute {
-            name: "id",
-            kind: "text",
-            doc: "its id",
-            read: |container, _| text(&container.id),
-        },
-        Attribute {
-            name: "short_id",
-            kind: "text",
-            doc: "the beginning of its id",
-            read: |container, _| text(container.id.get(..SHORT_ID).unwrap_or(&container.id)),
-        },
-        Attribute {
-            name: "name",
-            kind: "text",
-            doc: "its name",
-            read: |container, _| text(&container.name),
-        },
-        Attribute {
-            name: "image",
-            kind: "text",
-            doc: "its image",
-            read: |container, _| text(&container.image),
-        },
-        Attribute {
-            name: "status",
-            kind: "text",
-            doc: "what it does, in Docker's word",
-            read: |container, _| text(&container.status),
-        },
-        Attribute {
-            name: "health",
-            kind: "text",
-            doc: "`healthy`, `unhealthy`, `starting`; `unknown` without a health check",
-            read: |container, _| text(&container.health),
-        },
-        Attribute {
-            name: "labels",
-            kind: "labels.NAME or labels['NAME']: text",
-            doc: "its labels, in any case; empty where there is none",
-            read: |container, _| texts(&container.labels),
-        },
-        Attribute {
-            name: "env",
-            kind: "env.NAME: text",
-            doc: "its environment, in any case; empty where there is none",
-            read: |container, _| texts(&container.env),
-        },
-        Attribute {
-            name: "networks",
-            kind: "list of network",
-            doc: "networks it is on, by name; networks.matching(OTHERS) are those of another container, list or \
-                  network, or of this name, whole or as in the container's Compose file",
-            read: |container, misses| {
-                let networks = container.networks.iter().cloned();
-                List::of(networks.map(|network| Noted::of(network, misses)), misses)
-            },
-        },
-        Attribute {
-            name: "ports",
-            kind: "ports",
-            doc: "ports that it exposes",
-            read: |container, misses| {
-                let ports = Ports {
-                    tcp: container.tcp.clone(),
-                    udp: container.udp.clone(),
-                };
-                Noted::of(ports, misses)
-            },
-        },
-    ];
-}
-
-impl ViewPart for NetworkView {
-    const OF: &'static str = "render: network";
-    const HAS_NO: &'static str = "a network has no";
-    const ATTRIBUTES: &'static [Attribute<Self>] = &[
-        Attribute {
-            name: "id",
-            kind: "text",
-            doc: "its id",
-            read: |network, _| text(&network.id),
-        },
-        Attribute {
-            name: "name",
-            kind: "text",
-            doc: "its whole name",
-            read: |network, _| text(&network.name),
-        },
-        Attribute {
-            name: "ip_address",
-            kind: "text",
-            doc: "the container's address there; empty while it has none",
-            read: |network, _| text(&network.ip_address),
-        },
-    ];
-}
-
-/// Ports that a container exposes.
-struct Ports {
-    tcp: BTreeSet<u16>,
-    udp: BTreeSet<u16>,
-}
-
-impl ViewPart for Ports {
-    const OF: &'static str = "render: ports";
-    const HAS_NO: &'static str = "a container's ports have no";
-    const ATTRIBUTES: &'static [Attribute<Self>] = &[
-        Attribute {
-            name: "tcp",
-            kind: "list of number",
-            doc: "those of TCP",
-            read: |ports, misses| numbers(&ports.tcp, misses),
-        },
-        Attribute {
-            name: "udp",
-            kind: "list of number",
-            doc: "those of UDP",
-            read: |ports, misses| numbers(&ports.udp, misses),
-        },
-    ];
-}
-
-fn numbers(ports: &BTreeSet<u16>, misses: &Misses) -> Value {
-    List::of(ports.iter().copied().map(Value::from), misses)
-}
-
-/// The names that lenient templates see.
-pub fn lenient_fields() -> Vec<FieldRow> {
-    let lists = Root::rows().chain(List::rows());
-    lists
-        .chain(ContainerView::rows())
-        .chain(NetworkView::rows())
-        .chain(Ports::rows())
-        .collect()
+/// The methods of Python's dictionaries that change nothing; names count as they are written.
+pub(super) fn dict_method(
+    method: &str,
+    arguments: &[Value],
+    pairs: &[(Value, Value)],
+) -> Result<Value, Error> {
+    match method {
+        "get" => {
+            let (key, default): (&Value, Option<Value>) = from_args(arguments)?;
+            let found = pairs.iter().find(|(own, _)| own == key);
+            let found = found.map(|(_, value)| value.clone()).or(default);
+            Ok(found.unwrap_or_else(|| Value::from(())))
+        }
+        "items" | "keys" | "values" => {
+            let () = from_args(arguments)?;
+            let each = |(name, value): &(Value, Value)| match method {
+                "items" => Value::from(Tuple::from([name.clone(), value.clone()])),
+                "keys" => name.clone(),
+                _ => value.clone(),
+            };
+            Ok(pairs.iter().map(each).collect())
+        }
+        _ => Err(Error::from(ErrorKind::UnknownMethod)),
+    }
 }

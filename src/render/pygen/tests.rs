@@ -23,11 +23,13 @@ fn container(name: &str, labels: &[(&str, &str)]) -> ContainerView {
         health: "unknown".to_owned(),
         labels: labels.iter().map(own).collect(),
         env: [("HTTP_PORT", "8080"), ("TOKEN", "secret")]
-            .map(|pair| own(&pair))
-            .into(),
+            .iter()
+            .map(own)
+            .collect(),
         networks: vec![network("back", "10.0.0.2"), network("web", "10.1.0.2")],
-        tcp: BTreeSet::from([80, 8080]),
-        udp: BTreeSet::from([53]),
+        tcp: vec![443, 80, 8080],
+        udp: vec![53],
+        inspected: r#"{"Name": "/raw", "HostConfig": {"Memory": 7}}"#.into(),
     }
 }
 
@@ -53,15 +55,28 @@ fn view() -> ContainersView {
     );
     let other = container("b-shop", &[("nginx-virtual-host", "shop.example")]);
     ContainersView {
-        containers: vec![shop, proxy, gone, news, other],
-        own_container_id: Some("7".to_owned()),
+        containers: vec![other, news, proxy, gone, shop],
+        own_container_id: Some("news0123456789abcdef".to_owned()),
+        variables: Arc::new([("OWN".to_owned(), "ours".to_owned())].into()),
     }
 }
 
+fn render(template: &str, files: &[(&str, &str)]) -> LenientlyRendered {
+    let read = files
+        .iter()
+        .map(|(path, text)| (PathBuf::from(path), Some((*text).to_owned())));
+    let read = read.collect();
+    LenientTemplate::new("here/t", template)
+        .expect("it can be read")
+        .render(&view(), &read)
+}
+
 fn rendered(template: &str) -> String {
-    LenientTemplate::new("t", template)
-        .and_then(|read| read.render(&view()))
-        .map_or_else(|e| e.to_string(), |rendered| rendered.text)
+    let text = match LenientTemplate::new("t", template) {
+        Ok(read) => read.render(&view(), &FilesRead::new()).text,
+        Err(error) => Err(error),
+    };
+    text.unwrap_or_else(|error| error.to_string())
 }
 
 #[test]
@@ -72,57 +87,173 @@ fn a_template_sees_containers_as_docker_pygen_showed_them() {
             "b-shop news proxy shop ",
         ),
         (
-            "{{ all_containers | length }} {{ containers | length }} {{ own_container_id }}",
-            "5 4 7",
+            "{{ all_containers | length }} {{ containers | length }} {{ containers.self.name }}",
+            "5 4 news",
         ),
         (
-            "{{ containers.first.name }} {{ containers.last.name }} {{ containers[1].name }}",
-            "b-shop shop news",
+            "{{ containers.first.ports.tcp | join(' ') }} {{ containers.first.ports.TCP.first_value }}",
+            "443 80 8080 443",
         ),
         (
-            "{% set c = containers.last %}{{ c.short_id }} {{ c.image }} {{ c.status }}",
-            "shop01234567 my/app:1 running",
+            "{{ containers.first.raw.HostConfig.Memory }} {{ containers.first.raw.attrs.HostConfig.Memory }} \
+             {{ containers.first.raw.name }}",
+            "7 7 raw",
         ),
         (
-            "{{ containers.first.ports.tcp | join(' ') }} {{ containers.first.ports.udp.0 }}",
-            "80 8080 53",
+            "{{ containers.first.labels.nosuch }}|{{ containers.first.nosuch }}|{{ containers.first.nosuch.deeper }}",
+            "|None|",
         ),
         (
-            "{{ containers.first.env.http_port }} {{ containers.first.labels['NGINX-virtual-host'] }}",
-            "8080 shop.example",
+            "{{ containers.matching('')|length }}{{ containers.matching('sho')|length }}\
+             {{ containers.matching('shop01234567')|length }}",
+            "001",
         ),
-        (
-            "{{ containers.first.labels.nosuch }}|{{ containers.first.nosuch.deeper }}|{{ nosuch.deeper }}",
-            "||",
-        ),
-        (
-            "{{ containers.healthy.first.name }} {{ containers.with_health('unknown') | length }}",
-            "news 3",
-        ),
-        (
-            "{{ containers.matching('edge').first.name }} {{ containers.matching('till').first.name }}",
-            "proxy shop",
-        ),
-        ("{{ containers.not_matching('edge') | length }}", "3"),
-        (
-            "{{ containers.matching('').first.name }}{{ containers.matching('sho').first.name }}",
-            "",
-        ),
-        (
-            "{{ containers.matching('shop01234567').first.name }}",
-            "shop",
-        ),
-        (
-            "{{ services | length }}{{ nodes.first.name }}{{ services.matching('x') | length }}",
-            "00",
-        ),
-        (
-            "{% for c in containers %}{% if c.name == 'proxy' %}{% break %}{% endif %}{{ c.name }} {% endfor %}",
-            "b-shop news ",
-        ),
+        ("a\r\nb\n", "a\nb"),
+        ("a\n\n", "a\n"),
         ("{{ '<a>' }}", "<a>"),
     ] {
         assert_eq!(rendered(template), expected, "{template}");
+    }
+}
+
+#[test]
+fn an_attribute_of_nothing_is_refused_with_what_helps() {
+    for (template, told) in [
+        (
+            "a\n{{ containers.matching('helper').first.labels.mail }}",
+            "template t, line 2: containers.matching('helper').first.labels.mail: undefined value; what stands before its \
+             last name is not there now; write `{% if … %}` around it where it need not be",
+        ),
+        (
+            "{{ containers.matching('shop').labels.mail }}",
+            "template t, line 1: containers.matching('shop').labels.mail: undefined value; a list has no labels: write \
+             `.first.labels`, or go through it with `for`",
+        ),
+        (
+            "{% set all = [] %}\n{{ all.append(1) }}",
+            "template t, line 2: invalid operation: .append() would change what it is called on",
+        ),
+        (
+            "{% set form = '%s' %}\n{{ form % 1 }}",
+            "template t, line 2: invalid operation: tried to use % operator on unsupported types string and number; \
+             write `text|format(value)`",
+        ),
+        (
+            "{{ containers | groupby('ports.sctp') | length }}",
+            "template t, line 1: invalid operation: None and None can't be put in an order",
+        ),
+        (
+            "{{ 'x'.ljust(100001) }}",
+            "template t, line 1: invalid operation: a width of 100001 is more than 100000",
+        ),
+    ] {
+        let text = rendered(template);
+        assert!(text.starts_with(told), "{text}");
+    }
+}
+
+#[test]
+fn labels_whose_names_have_dots_are_attributes_of_filters_too() {
+    for (template, expected) in [
+        (
+            "{% for s, g in containers | groupby('labels.com.docker.compose.service') %}{{ s }}:{{ g | length }} {% endfor %}",
+            ":3 edge:1 ",
+        ),
+        (
+            "{{ containers | selectattr('labels.com.docker.compose.service') | map(attribute='name') | join }}",
+            "proxy",
+        ),
+        (
+            "{{ containers | map(attribute='labels.COM.docker.compose.service') | join }}",
+            "edge",
+        ),
+    ] {
+        assert_eq!(rendered(template), expected, "{template}");
+    }
+    let unknown = |template| {
+        let unknown = render(template, &[]).unknown.into_iter();
+        unknown.map(|name| name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        unknown("{{ containers | groupby('labels.no.such') | length }}"),
+        ["no container has a label no.such, so all are in one group without a name"]
+    );
+    assert_eq!(
+        unknown("{{ containers | groupby('labels.such') | length }}"),
+        [""; 0],
+        "so did docker-pygen"
+    );
+}
+
+#[test]
+fn several_names_in_one_value_are_groups_of_their_own() {
+    let mut view = view();
+    for (place, hosts) in [
+        (0, "b.example, a.example"),
+        (1, "a.example,,a.example"),
+        (2, " "),
+    ] {
+        view.containers[place].env = [("HOSTS".to_owned(), hosts.to_owned())]
+            .into_iter()
+            .collect();
+    }
+    let template = "{% for host, group in containers | groupby('env.HOSTS', split=',') %}\
+                    {{ host }}: {{ group | map(attribute='name') | join(' ') }}; {% endfor %}";
+    let read = LenientTemplate::new("t", template).expect("it can be read");
+    let text = read.render(&view, &FilesRead::new()).text;
+    assert_eq!(
+        text.expect("it is rendered"),
+        ": proxy shop; a.example: b-shop news; b.example: b-shop; "
+    );
+}
+
+#[test]
+fn files_that_are_asked_for_are_named_and_read_where_they_were_read_before() {
+    let template = "{{ read_config('A', 'app.conf', 'none') }} {{ read_config('OWN') }} \
+                    {% include 'parts/note' ignore missing %}{% include '/../out' ignore missing %}";
+    let rendered = render(template, &[]);
+    assert_eq!(rendered.text.expect("it is rendered"), "none ours ");
+    let asked: Vec<_> = rendered
+        .files
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    assert_eq!(asked, ["app.conf", "here/parts/note"]);
+    let files = [
+        ("app.conf", "B=1\r\nA= x=y \r\n"),
+        ("here/parts/note", "a note\n"),
+    ];
+    assert_eq!(
+        render(template, &files).text.expect("it is rendered"),
+        "x=y ours a note"
+    );
+    let missing = render("a\n{% include 'parts/gone' %}", &[])
+        .text
+        .expect_err("it is not there");
+    assert_eq!(
+        missing.to_string(),
+        "template here/t, line 2: template not found: tried to include non-existing template 'parts/gone'"
+    );
+}
+
+#[test]
+fn what_is_asked_of_a_swarm_is_noted_though_it_is_not_there() {
+    for (template, expected) in [
+        ("{{ services.first.name }}", Some("services")),
+        (
+            "{{ services.matching('x').first.labels.y }}",
+            Some("services"),
+        ),
+        (
+            "{% if 0 %}{{ services }}{% endif %}{{ nodes | length }}",
+            Some("nodes"),
+        ),
+        (
+            "{{ containers | length }}{% set services = 1 %}{{ services }}",
+            None,
+        ),
+    ] {
+        assert_eq!(render(template, &[]).of_swarm, expected, "{template}");
     }
 }
 
@@ -147,32 +278,30 @@ fn networks_match_by_what_is_on_them() {
 }
 
 #[test]
-fn networks_match_by_their_names_in_the_compose_file_where_none_has_the_whole_name() {
-    let mut view = view();
-    let address = |view: &ContainersView, matching: &str| {
-        let template = format!(
-            "{{{{ containers.matching('shop').first.networks.{matching}.first.ip_address }}}}"
-        );
-        LenientTemplate::new("t", &template)
-            .and_then(|read| read.render(view))
-            .expect("it is rendered")
-            .text
-    };
-    view.containers[0].networks = vec![
-        network("other_web", "10.2.0.2"),
-        network("till_web", "10.3.0.2"),
-    ];
-    for (matching, expected) in [
-        ("matching('web')", "10.3.0.2"),
-        ("matching('till_web')", "10.3.0.2"),
-        ("matching('other_web')", "10.2.0.2"),
-        ("not_matching('web')", "10.2.0.2"),
-        ("matching('')", ""),
+fn networks_match_by_their_whole_names_and_tell_those_of_their_compose_file() {
+    for (template, expected) in [
+        ("matching('till_back')|length", "1"),
+        ("matching('back')|length", "0"),
+        ("not_matching('back')|length", "2"),
+        ("matching('')|length", "0"),
+        (
+            "selectattr('compose_name', 'equalto', 'back')|map(attribute='ip_address')|join",
+            "10.3.0.2",
+        ),
     ] {
-        assert_eq!(address(&view, matching), expected, "{matching}");
+        let mut view = view();
+        view.containers[0].networks =
+            vec![network("web", "10.2.0.2"), network("till_back", "10.3.0.2")];
+        let way = if template.starts_with("select") {
+            '|'
+        } else {
+            '.'
+        };
+        let template = format!("{{{{ containers.first.networks{way}{template} }}}}");
+        let read = LenientTemplate::new("t", &template).expect("it can be read");
+        let text = read.render(&view, &FilesRead::new()).text;
+        assert_eq!(text.expect("it is rendered"), expected, "{template}");
     }
-    view.containers[0].networks.push(network("web", "10.1.0.2"));
-    assert_eq!(address(&view, "matching('web')"), "10.1.0.2");
 }
 
 #[test]
@@ -193,7 +322,7 @@ fn what_is_wrong_with_a_template_is_told_with_its_line_and_no_values() {
     for (template, told) in [
         ("a\n{% if %}", "template t, line 2: "),
         (
-            "a\nb\n{{ read_config('x') }}",
+            "a\nb\n{{ nosuch('x') }}",
             "template t, line 3: unknown function",
         ),
         (
@@ -213,7 +342,7 @@ fn what_is_wrong_with_a_template_is_told_with_its_line_and_no_values() {
 #[test]
 fn environments_are_not_printed_by_accident() {
     assert!(!format!("{:?}", view()).contains("secret"));
-    let variables = lists::Texts(view().containers[0].env.clone());
+    let variables = &view().containers[0].env;
     assert_eq!(format!("{variables:?}"), r#"{"HTTP_PORT", "TOKEN"}"#);
 }
 
@@ -226,23 +355,23 @@ fn names_that_are_not_there_are_empty_and_told_with_the_nearest_that_is() {
         ),
         (
             "{% for c in containers %}{{ c.network }}{% endfor %}",
-            "a container has no network, so it is empty; did you mean networks?",
+            "a container has no network, so it is None; did you mean networks?",
         ),
         (
             "{{ containers.last.lables.x }}",
-            "a container has no lables, so it is empty; did you mean labels?",
+            "a container has no lables, so it is None; did you mean labels?",
         ),
         (
-            "{{ containers | map(attribute='raw') | length }}",
-            "a container has no raw, so it is empty",
+            "{{ containers | map(attribute='rawer') | list }}",
+            "a container has no rawer, so it is None; did you mean raw?",
         ),
         (
             "{{ containers.last.networks.first.address }}",
-            "a network has no address, so it is empty; did you mean ip_address?",
+            "a network has no address, so it is None; did you mean ip_address?",
         ),
         (
             "{{ containers.last.ports.tpc }}",
-            "a container's ports have no tpc, so it is empty; did you mean tcp?",
+            "a container's ports have no tpc, so it is None; did you mean tcp?",
         ),
         (
             "{{ containers.last.ports.tcp.frist }}",
@@ -257,13 +386,8 @@ fn names_that_are_not_there_are_empty_and_told_with_the_nearest_that_is() {
             "a list has no no\\u{1b}, so it is empty",
         ),
     ] {
-        let rendered = LenientTemplate::new("t", template).and_then(|read| read.render(&view()));
-        let unknown: Vec<_> = rendered
-            .expect("it is rendered")
-            .unknown
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let rendered = render(template, &[]);
+        let unknown: Vec<_> = rendered.unknown.iter().map(ToString::to_string).collect();
         assert_eq!(unknown, [expected], "{template}");
     }
 }
@@ -273,16 +397,11 @@ fn names_of_the_users_own_and_names_that_are_there_are_not_told() {
     for template in [
         "{{ containers.first.labels.nosuch }}{{ containers.first.env['nosuch'] }}",
         "{{ containers.first.networks.matching('nosuch').first.ip_address }}{{ containers.matching('x').last.name }}",
-        "{{ own_container_id }}{{ containers.first.ports.tcp.last }}{{ containers.healthy[9].name }}{{ services.first }}",
+        "{{ own_container_id }}{{ read_config('x') }}{{ containers.first.ports.tcp.last }}{{ containers.healthy[9].name }}{{ services.first }}",
         "{% for c in containers %}{{ loop.index }}{{ range(2) }}{% endfor %}{{ containers | groupby('labels.x') | length }}",
         "{% set ns = namespace(n=0) %}{% set own = 1 %}{% if own %}{% set other = 2 %}{% endif %}{{ own }}{{ other }}{{ ns.n }}",
         "{% macro down(n) %}{% if n %}{{ down(n - 1) }}{% endif %}{% endmacro %}{{ down(2) }}",
     ] {
-        let rendered = LenientTemplate::new("t", template).and_then(|read| read.render(&view()));
-        assert_eq!(
-            rendered.expect("it is rendered").unknown,
-            BTreeSet::new(),
-            "{template}"
-        );
+        assert_eq!(render(template, &[]).unknown, BTreeSet::new(), "{template}");
     }
 }

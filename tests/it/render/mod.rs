@@ -9,5 +9,6 @@
 )]
 
 mod checked;
+mod pygen;
 mod real;
 mod recorded;

