@@ -10,7 +10,8 @@ pub(super) struct Debounce {
     interval: Interval,
     /// The first and the last change that nothing was done about yet.
     waiting: Option<(Instant, Instant)>,
-    /// When something was done last.
+    /// When something came of it last. What changed no bytes is no reason to wait: a container that is made, connected and
+    /// started within a moment is three changes, of which the last counts.
     acted: Option<Instant>,
 }
 
@@ -41,8 +42,12 @@ impl Debounce {
     }
 
     /// What has changed so far is acted upon.
-    pub fn act(&mut self, now: Instant) {
+    pub fn act(&mut self) {
         self.waiting = None;
+    }
+
+    /// Something came of it.
+    pub fn made(&mut self, now: Instant) {
         self.acted = Some(now);
     }
 }
@@ -51,8 +56,13 @@ impl Debounce {
 mod tests {
     use super::*;
 
-    /// When it acts on changes at these times, all in tenths of a second.
+    /// When it acts on changes at these times, all in tenths of a second, where something comes of each.
     fn acts(min: u32, max: u32, changes: &[u32]) -> Vec<u32> {
+        acts_and_makes(min, max, changes, |_| true)
+    }
+
+    /// The same where something comes of some alone.
+    fn acts_and_makes(min: u32, max: u32, changes: &[u32], makes: fn(u32) -> bool) -> Vec<u32> {
         const TENTH: Duration = Duration::from_millis(100);
         let begin = Instant::now();
         let mut debounce = Debounce::new(Interval {
@@ -65,7 +75,10 @@ mod tests {
                 debounce.note(begin + TENTH * now);
             }
             if debounce.due().is_some_and(|due| due <= begin + TENTH * now) {
-                debounce.act(begin + TENTH * now);
+                debounce.act();
+                if makes(now) {
+                    debounce.made(begin + TENTH * now);
+                }
                 acts.push(now);
             }
         }
@@ -77,6 +90,12 @@ mod tests {
         assert_eq!(acts(0, 20, &[5]), [5]);
         assert_eq!(acts(0, 20, &[5, 6, 10, 24]), [5, 25]);
         assert_eq!(acts(0, 20, &[5, 6, 26, 100]), [5, 25, 45, 100]);
+    }
+
+    #[test]
+    fn what_changes_no_bytes_holds_up_nothing() {
+        let acts = acts_and_makes(0, 20, &[5, 6, 8, 9], |now| now == 8);
+        assert_eq!(acts, [5, 6, 8, 28]);
     }
 
     #[test]

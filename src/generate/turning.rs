@@ -154,7 +154,7 @@ impl Turning {
             .chain(self.check_at())
             .any(|due| due <= now)
         {
-            self.debounce.act(now);
+            self.debounce.act();
             self.render().await;
         }
         let pause = if self.tell().await {
@@ -208,6 +208,7 @@ impl Turning {
             self.taken_back = None;
         }
         if !placed.is_empty() {
+            self.debounce.made(Instant::now());
             self.accept(placed, &checks, asked).await;
         } else if is_cut_off {
             // Some may have been told of more than this.
