@@ -1,5 +1,8 @@
 //! `'%s:%d' % (name, port)`: minijinja's `%` is for numbers alone, so where a text in quotes stands before it, a filter is
-//! put in its place. Lines stay where they are.
+//! put in its place. Another keeps None from being gone through by `for`. Lines stay where they are.
+
+/// The filter that lets nothing be gone through.
+pub(super) const THROUGH: &str = "through";
 
 /// The filter that stands for the operator.
 pub(super) const FILTER: &str = "formatted_percent";
@@ -83,7 +86,51 @@ fn text_length(rest: &str, quote: char) -> usize {
     rest.len()
 }
 
+/// A tag with what minijinja reads in the place of what Jinja2 does.
 fn in_tag(tag: &str) -> String {
+    let formatted = formatted(tag);
+    gone_through(&formatted).unwrap_or(formatted)
+}
+
+/// `for x in LIST`: where LIST is None, minijinja goes through nothing, and Jinja2 refuses.
+fn gone_through(tag: &str) -> Option<String> {
+    let words = tag
+        .strip_prefix("{%")?
+        .trim_start_matches(['-', '+'])
+        .trim_start();
+    let targets = words
+        .strip_prefix("for")
+        .filter(|rest| rest.starts_with(char::is_whitespace))?;
+    let list = tag.len() - targets.len() + word_at(targets, "in")? + 2;
+    let rest = &tag[list..];
+    let close = rest.len() - rest.strip_suffix("%}")?.trim_end_matches(['-', '+']).len();
+    let ends = ["if", "recursive"]
+        .into_iter()
+        .filter_map(|word| word_at(rest, word));
+    let end = ends.min().unwrap_or(rest.len() - close);
+    let (list, rest) = (&tag[list..list + end], &tag[list + end..]);
+    let before = &tag[..tag.len() - list.len() - rest.len()];
+    Some(format!("{before} ({list})|{THROUGH} {rest}"))
+}
+
+/// Where a word stands in an expression, outside of texts and brackets.
+fn word_at(text: &str, wanted: &str) -> Option<usize> {
+    let mut at = 0;
+    while let Some(c) = text[at..].chars().next() {
+        at += match c {
+            '\'' | '"' => text_length(&text[at..], c),
+            '(' | '[' | '{' => enclosed(&text[at..])?,
+            _ => match word(&text[at..]) {
+                Some(length) if &text[at..at + length] == wanted => return Some(at),
+                Some(length) => length,
+                None => c.len_utf8(),
+            },
+        };
+    }
+    None
+}
+
+fn formatted(tag: &str) -> String {
     let (mut made, mut at) = (String::with_capacity(tag.len()), 0);
     while let Some(c) = tag[at..].chars().next() {
         if !matches!(c, '\'' | '"') {
@@ -101,7 +148,10 @@ fn in_tag(tag: &str) -> String {
             let length = operand(&tag[from..]);
             if length > 0 {
                 made.push_str(&tag[at..at + blank]);
-                made.push_str(&format!("|{FILTER}({})", in_tag(&tag[from..from + length])));
+                made.push_str(&format!(
+                    "|{FILTER}({})",
+                    formatted(&tag[from..from + length])
+                ));
                 at = from + length;
             }
         }
@@ -191,6 +241,22 @@ mod tests {
             (
                 "{% set x = \"a'%\" % d['b'].e(1) %}",
                 "{% set x = \"a'%\" |formatted_percent( d['b'].e(1)) %}",
+            ),
+        ] {
+            assert_eq!(replaced(text), expected);
+        }
+        for (text, expected) in [
+            (
+                "{%- for a, b in x.items() -%}",
+                "{%- for a, b in ( x.items() )|through -%}",
+            ),
+            (
+                "{% for in_x in y['if'](1) if in_x %}",
+                "{% for in_x in ( y['if'](1) )|through if in_x %}",
+            ),
+            (
+                "{% for a in '%s' % b recursive %}",
+                "{% for a in ( '%s' |formatted_percent( b) )|through recursive %}",
             ),
         ] {
             assert_eq!(replaced(text), expected);

@@ -31,6 +31,12 @@ pub(super) fn install(environment: &mut Environment<'static>, misses: &Misses) {
     environment.add_filter("any", |value: &Value| truth(value, true));
     environment.add_filter("all", |value: &Value| Ok(!truth(value, false)?));
     environment.add_filter(percent::FILTER, words::percent);
+    environment.add_filter(percent::THROUGH, |value: Value| match value.is_none() {
+        true => Err(refusal(
+            "None can't be gone through; write `{% if … %}` around it",
+        )),
+        false => Ok(value),
+    });
     environment.add_function("cycler", minijinja_contrib::globals::cycler);
     environment.add_function("joiner", minijinja_contrib::globals::joiner);
     environment.add_test("mapping", |value: &Value| pairs(value).is_some());
