@@ -399,10 +399,10 @@ pub const LABELS: &[LabelRow] = &[
     },
     LabelRow {
         key: "probe",
-        syntax: "ports, separated by commas or blanks, each perhaps with /smtp, /imap, /pop3, /smtps, /imaps or /pop3s",
+        syntax: "ports, separated by commas or blanks, each perhaps with /smtp, /imap, /pop3, /xmpp, /smtps, /imaps or /pop3s",
         default: "as its kind has it",
         doc: "where the server shows its certificate, inside: after a reload each of these ports must show the new one on a \
-              new connection; with smtp, imap and pop3 after their STARTTLS, with an s behind them without. Without the label, the usual ports of the kind on which \
+              new connection; with smtp, imap, pop3 and xmpp after their STARTTLS, with an s behind them without. Without the label, the usual ports of the kind on which \
               the server listens",
         example: "8883, 587/smtp",
         read: Reader::Consumer(|spec, value| {
