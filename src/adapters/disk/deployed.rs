@@ -8,7 +8,9 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Folders, delivery::Copies, files, shared::SharedFolder, state::read_json};
+use super::{
+    Folders, delivery::Copies, files, inside::Inside, shared::SharedFolder, state::read_json,
+};
 use crate::{
     observe::Installed,
     ports::{Change, ConsumerPlace, DiskError, Remark},
@@ -41,8 +43,12 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Adds what lies in the way of a change now, unless something older is known.
-    fn add(&mut self, place: &ConsumerPlace<'_>, change: &Change<'_>) -> Result<(), DiskError> {
+    /// Adds the files that lie in the way of a change now, unless something older is known.
+    fn add_files(
+        &mut self,
+        place: &ConsumerPlace<'_>,
+        change: &Change<'_>,
+    ) -> Result<(), DiskError> {
         let config = place.config.map(SharedFolder::open).transpose()?.flatten();
         for name in change.write.keys().chain(change.remove) {
             if !self.files.contains_key(name) {
@@ -53,15 +59,12 @@ impl Journal {
                 self.files.insert(name.clone(), text);
             }
         }
-        let Some(copies) = Copies::of(place)? else {
-            return Ok(());
-        };
-        for name in change.deliver.keys() {
-            if !self.links.contains_key(name) {
-                self.links.insert(name.clone(), copies.chosen(name)?);
-            }
-        }
         Ok(())
+    }
+
+    /// Where the link of a certificate leads that may come back.
+    pub fn link(&self, name: &CertificateName) -> Option<&PathBuf> {
+        self.links.get(name)?.as_ref()
     }
 }
 
@@ -80,7 +83,7 @@ impl Folders {
     }
 
     /// Reads a record; one that is not there is empty, and one that can't be understood is set aside and empty.
-    fn read_or_set_aside<T: Default + DeserializeOwned>(
+    pub(super) fn read_or_set_aside<T: Default + DeserializeOwned>(
         &self,
         path: &Path,
         instead: &str,
@@ -108,7 +111,14 @@ impl Folders {
         installed: &Installed,
     ) -> Result<(), DiskError> {
         let mut journal = self.record(place.consumer)?.journal.unwrap_or_default();
-        journal.add(place, change)?;
+        journal.add_files(place, change)?;
+        for name in change.deliver.keys() {
+            if !journal.links.contains_key(name) {
+                journal
+                    .links
+                    .insert(name.clone(), self.chosen(place, name)?);
+            }
+        }
         self.write_record(
             place.consumer,
             &Record {
@@ -117,6 +127,19 @@ impl Folders {
                 tidy: Tidy::new(),
             },
         )
+    }
+
+    /// Where the link to a consumer's certificate leads.
+    fn chosen(
+        &self,
+        place: &ConsumerPlace<'_>,
+        name: &CertificateName,
+    ) -> Result<Option<PathBuf>, DiskError> {
+        match (Copies::of(place)?, Inside::of(place)) {
+            (Some(copies), _) => copies.chosen(name),
+            (None, Some(inside)) => self.chosen_inside(place.consumer, &inside, name),
+            (None, None) => Ok(None),
+        }
     }
 
     /// Writes the record down; the journal stays only as long as the record says that it is open. Returns of which
@@ -174,7 +197,7 @@ impl Folders {
         self.deployed_folder(consumer).join("certificates.json")
     }
 
-    fn deployed_folder(&self, consumer: &ContainerName) -> PathBuf {
+    pub(super) fn deployed_folder(&self, consumer: &ContainerName) -> PathBuf {
         self.state
             .join(Path::new("deployed"))
             .join(consumer.as_str())
