@@ -90,6 +90,11 @@ pub(super) fn destination(
 
 /// A folder into which the engine can put files. It is the gap that remains where it can't.
 fn inside(bearer: &Bearer, theirs: PathBuf, gap: Gap) -> Result<Destination, Gap> {
+    // Of these no mount is told: each container has its own.
+    const ENGINES_OWN: &[&str] = &["/dev", "/proc", "/sys"];
+    if ENGINES_OWN.iter().any(|own| theirs.starts_with(own)) {
+        return Err(Gap::Unseen);
+    }
     match mount_of(&bearer.mounts, &theirs) {
         Some(mount) if mount.kind == MountKind::Private => Err(Gap::Unseen),
         // To share such a one takes the same line of Compose as ever.
@@ -386,13 +391,16 @@ mod tests {
             kind: MountKind::Private,
             ..volume("", "/mosquitto/certs", true)
         };
-        let in_memory = seen([proxy(), bare().mount(tmpfs)], Some("copy"));
-        assert!(consumer(&in_memory, "mqtt").is_none());
-        let told = complaints(&in_memory);
-        assert!(
-            told.len() == 1 && told[0].contains("lies in memory"),
-            "{told:?}"
-        );
+        let of_engine = bare().label("files", "/dev/shm/certs");
+        for container in [bare().mount(tmpfs), of_engine] {
+            let in_memory = seen([proxy(), container], Some("copy"));
+            assert!(consumer(&in_memory, "mqtt").is_none());
+            let told = complaints(&in_memory);
+            assert!(
+                told.len() == 1 && told[0].contains("lies in memory"),
+                "{told:?}"
+            );
+        }
     }
 
     #[test]

@@ -8,9 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{
-    Folders, delivery::Copies, files, inside::Inside, shared::SharedFolder, state::read_json,
-};
+use super::{Folders, delivery::Copies, files, shared::SharedFolder, state::read_json};
 use crate::{
     observe::Installed,
     ports::{Change, ConsumerPlace, DiskError, Remark},
@@ -112,11 +110,14 @@ impl Folders {
     ) -> Result<(), DiskError> {
         let mut journal = self.record(place.consumer)?.journal.unwrap_or_default();
         journal.add_files(place, change)?;
+        let (copies, inside) = (Copies::of(place)?, self.chosen_inside(place)?);
         for name in change.deliver.keys() {
             if !journal.links.contains_key(name) {
-                journal
-                    .links
-                    .insert(name.clone(), self.chosen(place, name)?);
+                let chosen = match &copies {
+                    Some(copies) => copies.chosen(name)?,
+                    None => inside.get(name).cloned(),
+                };
+                journal.links.insert(name.clone(), chosen);
             }
         }
         self.write_record(
@@ -127,19 +128,6 @@ impl Folders {
                 tidy: Tidy::new(),
             },
         )
-    }
-
-    /// Where the link to a consumer's certificate leads.
-    fn chosen(
-        &self,
-        place: &ConsumerPlace<'_>,
-        name: &CertificateName,
-    ) -> Result<Option<PathBuf>, DiskError> {
-        match (Copies::of(place)?, Inside::of(place)) {
-            (Some(copies), _) => copies.chosen(name),
-            (None, Some(inside)) => self.chosen_inside(place.consumer, &inside, name),
-            (None, None) => Ok(None),
-        }
     }
 
     /// Writes the record down; the journal stays only as long as the record says that it is open. Returns of which

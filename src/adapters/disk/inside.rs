@@ -274,16 +274,20 @@ impl Folders {
         self.keep_packed(consumer, &Packed { given, ..packed })
     }
 
-    /// Where the link inside a container leads that chooses the version.
+    /// Where the links inside a container lead that choose versions.
     pub(super) fn chosen_inside(
         &self,
-        consumer: &ContainerName,
-        inside: &Inside<'_>,
-        name: &CertificateName,
-    ) -> Result<Option<PathBuf>, DiskError> {
-        let packed = self.packed(consumer, inside)?;
-        let given = packed.given.get(name);
-        Ok(given.map(|given| inside.shape.version_path(name, *given)))
+        place: &ConsumerPlace<'_>,
+    ) -> Result<BTreeMap<CertificateName, PathBuf>, DiskError> {
+        let Some(inside) = Inside::of(place) else {
+            return Ok(BTreeMap::new());
+        };
+        let given = self.packed(place.consumer, &inside)?.given.into_iter();
+        let chosen = given.map(|(name, version)| {
+            let path = inside.shape.version_path(&name, version);
+            (name, path)
+        });
+        Ok(chosen.collect())
     }
 
     fn keep_packed(&self, consumer: &ContainerName, packed: &Packed) -> Result<(), DiskError> {

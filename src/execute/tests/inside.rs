@@ -242,8 +242,18 @@ impl World {
 
     /// Does what there is to do for this container, at most `most` times; tells what went wrong.
     async fn turn(&mut self, container: Bearer, table: Option<&str>, most: usize) -> Vec<String> {
+        self.turn_of([container], table, most).await
+    }
+
+    /// The same for several containers.
+    async fn turn_of(
+        &mut self,
+        containers: impl IntoIterator<Item = Bearer>,
+        table: Option<&str>,
+        most: usize,
+    ) -> Vec<String> {
         let grants = table.map(|table| Grants::parse(table).expect("a table"));
-        let desired = desire(&snapshot([container]), &LabelRules { grants, ..rules() });
+        let desired = desire(&snapshot(containers), &LabelRules { grants, ..rules() });
         let mut problems = Vec::new();
         for _ in 0..most {
             for (name, consumer) in &desired.consumers {
@@ -466,4 +476,64 @@ async fn what_is_not_taken_up_is_taken_back() {
         world.inner.keys(),
         [third, fourth].map(|it| it.to_string()).into()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_star_sends_no_key_of_another_project() {
+    let mut world = World::new();
+    world.certified();
+    let mut all = Bearer {
+        name: ContainerName::parse("all").expect("a name"),
+        ..app(5)
+    };
+    let label = "quaymaster.use".to_owned();
+    all.labels.insert(label, "*".to_owned());
+    let table = "p = \"* keys\"\nq = \"keys copy\"";
+    let containers = [app(4), all.clone().project_is("q")];
+    assert_eq!(world.turn_of(containers, Some(table), 9).await, [""; 0]);
+    assert_eq!(world.inner.asked(), [""; 0]);
+    // Of its own project it gets them.
+    let of_own = [app(4).label("copy", "false"), all];
+    assert_eq!(world.turn_of(of_own, Some(GRANT), 9).await, [""; 0]);
+    let asked = world.inner.asked();
+    assert_eq!(asked, ["files into id5", "links into id5", "told"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_may_come_back_is_not_taken_away() {
+    let mut world = World::new();
+    let first = world.certified();
+    assert_eq!(world.granted(4).await, [""; 0]);
+    // It is not told of these, so that it has not shown them.
+    let untold = || app(4).label("reload", "none");
+    for _ in 0..2 {
+        world.certified();
+        assert_eq!(world.turn(untold(), Some(GRANT), 9).await, [""; 0]);
+    }
+    assert_eq!(world.inner.keys().len(), 3);
+    world.inner.is_deaf.set(true);
+    world.certified();
+    world.turn(app(4), Some(GRANT), 1).await;
+    assert_eq!(world.inner.version(), Some(first.to_string()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_never_sent_is_not_known_to_be_there() {
+    let mut world = World::new();
+    let first = world.certified();
+    let grants = Some(Grants::parse(GRANT).expect("a table"));
+    let desired = desire(&snapshot([app(4)]), &LabelRules { grants, ..rules() });
+    let consumer = desired.consumers.values().next().expect("the server");
+    let name = CertificateName::parse(HOST).expect("a name");
+    let of_another = Installed {
+        certificates: [(name, first)].into(),
+        ..Installed::default()
+    };
+    let (folders, place) = (&world.ports.folders, place(consumer));
+    let kept = folders.keep_installed(&place, &of_another, &BTreeSet::new());
+    kept.expect("it is written");
+    let installed = folders.installed(&place).expect("a look");
+    assert!(installed.certificates.is_empty());
+    assert_eq!(world.granted(4).await, [""; 0]);
+    assert_eq!(world.inner.version(), Some(first.to_string()));
 }
