@@ -102,6 +102,8 @@ pub struct Parcel {
     pub folder: PathBuf,
     /// What is put there, by paths in that folder, in this order. Each takes the place of whatever is there.
     pub items: Vec<(PathBuf, Item)>,
+    /// Whether that may be a folder with all that is in it. Where it may not, the engine refuses.
+    pub may_replace_folders: bool,
 }
 
 /// Something that is put into a container.

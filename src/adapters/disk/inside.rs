@@ -72,13 +72,24 @@ impl<'a> Inside<'a> {
         ])
     }
 
-    fn parcel(&self, items: Vec<(PathBuf, Item)>) -> Option<Parcel> {
-        let parcel = |items| Parcel {
+    /// All that is ours there: a version that goes makes room for an empty file.
+    fn parcel_of_versions(&self, items: Vec<(PathBuf, Item)>) -> Parcel {
+        Parcel {
             container: self.container.clone(),
             folder: self.folder.to_owned(),
             items,
+            may_replace_folders: true,
+        }
+    }
+
+    /// Where a link is to be, somebody may have a folder of that name, with keys of theirs.
+    fn parcel_of_links(&self, items: Vec<(PathBuf, Item)>) -> Option<Parcel> {
+        let is_any = !items.is_empty();
+        let parcel = Parcel {
+            may_replace_folders: false,
+            ..self.parcel_of_versions(items)
         };
-        (!items.is_empty()).then(|| parcel(items))
+        is_any.then_some(parcel)
     }
 
     /// A version, where no link leads yet.
@@ -197,7 +208,7 @@ impl Folders {
             packed.comes(name, *digest);
         }
         self.keep_packed(place.consumer, &packed)?;
-        Ok(inside.parcel(items))
+        Ok(Some(inside.parcel_of_versions(items)))
     }
 
     /// The links to versions that lie inside a container by now; what these took the place of is forgotten.
@@ -220,7 +231,7 @@ impl Folders {
             items.extend(inside.links(name, version));
         }
         self.keep_packed(place.consumer, &packed)?;
-        Ok(inside.parcel(items))
+        Ok(inside.parcel_of_links(items))
     }
 
     /// The links to the versions that were read before, as far as these lie inside the container. Where there was none, the
@@ -250,7 +261,7 @@ impl Folders {
             }
         }
         self.keep_packed(place.consumer, &packed)?;
-        Ok(inside.parcel(items))
+        Ok(inside.parcel_of_links(items))
     }
 
     /// Writes down which certificates links inside a container lead to: no others than were put there.

@@ -29,14 +29,18 @@ impl DockerEngine {
         } = parcel;
         let items = parcel.items.iter();
         let archive = archive(items.map(|(path, item)| (path.as_path(), item)), now);
-        match self.upload(container, folder, archive.clone()).await {
+        let replace = parcel.may_replace_folders;
+        match self
+            .upload(container, (folder, replace), archive.clone())
+            .await
+        {
             // It may be the container that is not there: then this fails for the same reason.
             Err(EngineError::Refused { status: 404, .. }) => {
                 let (root, mode) = (Path::new("/"), FOLDER_MODE);
                 let path = folder.strip_prefix(root).unwrap_or(folder);
                 let made = self::archive([(path, &Item::Folder { mode })].into_iter(), now);
-                self.upload(container, root, made).await?;
-                self.upload(container, folder, archive).await
+                self.upload(container, (root, false), made).await?;
+                self.upload(container, (folder, replace), archive).await
             }
             done => done,
         }
@@ -48,17 +52,21 @@ impl DockerEngine {
     async fn upload(
         &self,
         container: &ContainerId,
-        folder: &Path,
+        (folder, may_replace_folders): (&Path, bool),
         archive: Bytes,
     ) -> Result<(), EngineError> {
+        let keeps = match may_replace_folders {
+            true => "0",
+            false => "1",
+        };
         let options = UploadToContainerOptionsBuilder::new()
             .path(&folder.to_string_lossy())
+            .no_overwrite_dir_non_dir(keeps)
             .build();
-        let answer = (self.bollard).upload_to_container(
-            container.as_str(),
-            Some(options),
-            body_full(archive),
-        );
+        let (container, archive) = (container.as_str(), body_full(archive));
+        let answer = self
+            .bollard
+            .upload_to_container(container, Some(options), archive);
         let answer = self.by_bollard(PUT, answer);
         self.within(PUT, ANSWER_LIMIT, answer).await
     }

@@ -127,6 +127,10 @@ impl Engine for Inner {
             false => "files",
         };
         assert!(what == "links" || !parcel.items.iter().any(is_link));
+        // Only in what is ours may a folder make room.
+        assert_eq!(parcel.may_replace_folders, what == "files");
+        let is_ours = |(path, _): &(PathBuf, Item)| path.starts_with(".versions");
+        assert!(what == "links" || parcel.items.iter().all(is_ours));
         if self.denies.get().contains(&what) {
             return Err(EngineError::Denied {
                 engine: "ENGINE".to_owned(),

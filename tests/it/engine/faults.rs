@@ -36,6 +36,7 @@ fn parcel(container: &ContainerId) -> Parcel {
         container: container.clone(),
         folder: "/certs".into(),
         items: vec![("link".into(), Item::Link("target".into()))],
+        may_replace_folders: false,
     }
 }
 

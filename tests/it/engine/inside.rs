@@ -209,6 +209,7 @@ async fn a_file_system_that_takes_no_files_is_told_and_a_volume_in_it_takes_them
             (long.clone().into(), file.clone()),
             ("link".into(), Item::Link(long.clone().into())),
         ],
+        may_replace_folders: false,
     };
     let engine = engine();
     let refused = engine.put(&parcel("/srv"), NOW).await.unwrap_err();
@@ -217,12 +218,27 @@ async fn a_file_system_that_takes_no_files_is_told_and_a_volume_in_it_takes_them
         "{refused:?}"
     );
     engine.put(&parcel("/volume"), NOW).await.unwrap();
-    let listed = listed(&made.name, "/volume");
+    let now = || listed(&made.name, "/volume");
+    let listed = now();
     let about = &listed[&long];
     let is_so = about.starts_with("-rw-r----- 3000000/34 ") && about.contains(" 4 2027-01-15 ");
     assert!(is_so, "{about}");
+    let link = format!("link -> {long}");
+    assert!(listed.contains_key(&link), "{listed:?}");
+
+    // A link takes the place of a link. A folder makes room where it may, and nowhere else.
+    engine.put(&parcel("/volume"), NOW).await.unwrap();
+    let of_folder = |may_replace_folders| Parcel {
+        items: vec![("a".repeat(200).into(), Item::Link("elsewhere".into()))],
+        may_replace_folders,
+        ..parcel("/volume")
+    };
+    let kept = engine.put(&of_folder(false), NOW).await.unwrap_err();
     assert!(
-        listed.contains_key(&format!("link -> {long}")),
-        "{listed:?}"
+        kept.to_string().contains("cannot overwrite directory"),
+        "{kept}"
     );
+    assert!(now().contains_key(&long) && now().contains_key(&link));
+    engine.put(&of_folder(true), NOW).await.unwrap();
+    assert!(!now().contains_key(&long));
 }
