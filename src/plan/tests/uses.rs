@@ -316,3 +316,28 @@ fn a_server_that_reads_our_folder_is_told_of_what_lies_there_under_its_name_alon
     let told = told_of_mqtt(&desired, &observed, START);
     assert_eq!(told, ["signal mqtt HUP", "prove mqtt"]);
 }
+
+#[test]
+fn a_name_that_no_proxy_answers_for_is_obtained_where_we_answer_ourselves() {
+    let itself = |answers_itself| LabelRules {
+        answers_itself,
+        ..label_rules()
+    };
+    let obtained = |bearers: Vec<Bearer>, answers_itself| {
+        let desired = desire(&snapshot(bearers), &itself(answers_itself));
+        let rules = PlanRules {
+            answers_itself,
+            ..rules()
+        };
+        let plan = plan(&desired, &fresh(&desired), &templates(), &rules, START);
+        let steps = plan.actions.iter().flat_map(steps);
+        let mut steps: Vec<_> = steps.map(|words| words.join(" ")).collect();
+        steps.retain(|step| step.starts_with("obtain"));
+        steps
+    };
+    let alone = "obtain mqtt.example --challenge http-01";
+    assert_eq!(obtained(vec![broker()], true), [alone]);
+    assert_eq!(obtained(vec![broker()], false), [""; 0]);
+    // A proxy that is to answer may be who the CA reaches: it is waited for.
+    assert_eq!(obtained(vec![proxy(), broker()], true), [""; 0]);
+}
