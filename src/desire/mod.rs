@@ -39,8 +39,8 @@ pub use away::{forgotten_at, is_forgotten};
 pub use claims::{Claimant, asked_in_vain, claimants, nearest_names};
 pub use complaint::{Complaint, Origin, visible};
 pub use consumer::{
-    CertificateFolder, Consumer, Delivery, Folder, Guard, ProbeAt, Probes, Proxy, Reach, Reload,
-    Use,
+    CertificateFolder, Consumer, Delivery, Destination, Folder, Guard, ProbeAt, Probes, Proxy,
+    Reach, Reload, Use,
 };
 pub use dialect::interest;
 pub use holders::{holders, is_over, released};

@@ -1,9 +1,11 @@
-//! The Docker engine, as far as we ask it: events, list, inspect, kill, ping; and, where it is granted, exec and restart.
+//! The Docker engine, as far as we ask it: events, list, inspect, kill, ping; and, where it is granted, exec, restart and
+//! archive.
 //!
 //! What is read often is read by structs of our own, which take what engines of any age and Podman send; the rest goes
 //! through bollard, over the same transport. What the answers mean for anybody is not decided here.
 
 mod address;
+mod archive;
 mod asking;
 mod decode;
 mod events;
@@ -34,7 +36,7 @@ pub use recorded::RecordedEngine;
 
 use crate::{
     observe::{Bearer, Detail, EngineEvent, Interest, Way},
-    ports::{DetailedEngine, Engine, EngineError, Ran, Remark, Remarks},
+    ports::{DetailedEngine, Engine, EngineError, Parcel, Ran, Remark, Remarks},
     values::{ContainerId, ContainerName, Signal, Timestamp},
 };
 use asking::not_understood;
@@ -337,6 +339,10 @@ impl Engine for DockerEngine {
 
     async fn exec(&self, container: &ContainerId, words: &[String]) -> Result<Ran, EngineError> {
         self.run(container, words).await
+    }
+
+    async fn put(&self, parcel: &Parcel, now: Timestamp) -> Result<(), EngineError> {
+        self.unpack(parcel, now).await
     }
 
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerRestart>

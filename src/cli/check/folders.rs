@@ -4,7 +4,7 @@ use crate::{
     adapters::disk::{self, FolderLook, Folders},
     cli::{Call, Failure},
     daemon::{Daemon, Survey},
-    desire::{CertificateFolder, Consumer, Delivery, Proxy},
+    desire::{CertificateFolder, Consumer, Delivery, Destination, Proxy},
     observe::{Bearer, Place, SharedPath, locate},
     report::{Findings, chain},
 };
@@ -133,9 +133,16 @@ pub(super) fn theirs(survey: &Survey, told: &mut Findings) {
             pair("webroot", &webroot.theirs, &webroot.ours);
         }
         match &consumer.certificates {
-            CertificateFolder::Delivered(Delivery { folder, .. }) => {
-                pair("certificates", &folder.theirs, &folder.ours);
-            }
+            CertificateFolder::Delivered(Delivery { to, .. }) => match to {
+                Destination::Folder(folder) => {
+                    pair("certificates", &folder.theirs, &folder.ours);
+                }
+                Destination::Inside(theirs) => {
+                    let theirs = theirs.display();
+                    let how = "not mounted here, so the engine puts its certificates there";
+                    told.ok("mounts", format!("{name}: {theirs} is {how}"));
+                }
+            },
             CertificateFolder::Shared { theirs } => {
                 told.ok(
                     "mounts",
@@ -145,7 +152,10 @@ pub(super) fn theirs(survey: &Survey, told: &mut Findings) {
         }
         let written = match (&consumer.proxy, &consumer.certificates) {
             (Some(proxy), _) => &proxy.config.ours,
-            (None, CertificateFolder::Delivered(delivery)) => &delivery.folder.ours,
+            (None, CertificateFolder::Delivered(delivery)) => match delivery.to.ours() {
+                Some(ours) => ours,
+                None => continue,
+            },
             (None, CertificateFolder::Shared { .. }) => continue,
         };
         if folder(name.as_str(), written, told).is_some() {

@@ -308,9 +308,20 @@ pub const LABELS: &[LabelRow] = &[
         key: "files",
         syntax: "a whole path",
         default: "as its kind has it; where it mounts the folder of the setting certificates, it reads live/ there",
-        doc: "the folder in the server where certificates go; it must be on a volume that quaymaster mounts too",
+        doc: "the folder in the server where certificates go; it must be on a volume that quaymaster mounts too, unless the \
+              label copy is there",
         example: "/mosquitto/certs",
         read: Reader::Consumer(|spec, value| set(&mut spec.proxy.files, folder(value))),
+    },
+    LabelRow {
+        key: "copy",
+        syntax: "true or false",
+        default: "false",
+        doc: "where files are on no volume that quaymaster mounts too, they are put into the container through the engine, \
+              and again when it is made anew; a shared volume is better, and used where there is one. Needs the right \
+              copy. Not for what is configured: that needs a shared folder anyway",
+        example: "true",
+        read: Reader::Consumer(|spec, value| set(&mut spec.proxy.copy, truth(value))),
     },
     LabelRow {
         key: "layout",

@@ -6,6 +6,7 @@ use crate::{
     fixtures::{held, volume},
     observe::{HeldCertificate, Refused, Shelf, Source},
     plan::Tell,
+    values::Grants,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -51,6 +52,29 @@ fn a_server_gets_its_certificate_once_the_proxies_answered_for_it() {
     assert_eq!(all, [&at_once[..], &[OBTAIN], &delivered].concat());
     let digest = observed.held[&name("mqtt.example")].digest;
     assert_eq!(*given(&observed), [(name("mqtt.example"), digest)].into());
+}
+
+#[test]
+fn what_goes_inside_a_container_is_planned_as_such() {
+    let mut broker = broker().label("copy", "true");
+    broker.mounts.clear();
+    let containers = [proxy(), broker].map(|it| it.project_is("p"));
+    let grants = Some(Grants::parse("p = \"* proxy keys copy\"").expect("a table"));
+    let rules = LabelRules {
+        grants,
+        ..label_rules()
+    };
+    let desired = desire(&snapshot(containers), &rules);
+    let mut observed = fresh(&desired);
+    let mut all = Vec::new();
+    for _ in 0..8 {
+        all.extend(told(&desired, &observed, START));
+        observed = foresee(&observed, &planned(&desired, &observed, START), START);
+    }
+    let steps = all.iter().filter(|step| step.contains("mqtt:/"));
+    let steps: Vec<_> = steps.collect();
+    // A self-signed one, and then the CA's.
+    assert_eq!(steps, ["copy mqtt.example --into mqtt:/mosquitto/certs"; 2]);
 }
 
 #[test]

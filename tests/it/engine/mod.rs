@@ -6,5 +6,6 @@
 )]
 
 mod faults;
+mod inside;
 mod own;
 mod real;

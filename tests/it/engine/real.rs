@@ -35,7 +35,7 @@ pub fn docker(words: &[&str]) -> String {
     String::from_utf8(stdout).unwrap().trim().to_owned()
 }
 
-fn image() -> &'static str {
+pub fn image() -> &'static str {
     static MADE: OnceLock<()> = OnceLock::new();
     MADE.get_or_init(|| {
         if docker(&["images", "-q", IMAGE]).is_empty() {
@@ -67,7 +67,7 @@ pub fn unique(what: &str) -> String {
 /// Something of the engine's that goes when the test ends, however it ends.
 pub struct Made {
     pub name: String,
-    id: String,
+    pub id: String,
     remove: &'static [&'static str],
 }
 
@@ -123,10 +123,13 @@ impl Drop for Made {
     }
 }
 
-fn engine() -> DockerEngine {
-    let address =
-        std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
-    DockerEngine::new(&address, None, |_| ()).unwrap()
+/// Where this machine's engine is.
+pub fn socket() -> String {
+    std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned())
+}
+
+pub fn engine() -> DockerEngine {
+    DockerEngine::new(&socket(), None, |_| ()).unwrap()
 }
 
 struct Events(LocalBoxStream<'static, Result<EngineEvent, EngineError>>);
