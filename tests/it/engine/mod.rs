@@ -6,5 +6,6 @@
 )]
 
 mod faults;
+mod images;
 mod own;
 mod real;
