@@ -171,45 +171,29 @@ fn given(consumer: &Consumer, folder: &SharedPath, told: &mut Findings) {
     }
 }
 
+/// What findings about what is left over are about.
+pub(super) const LEFT_OVERS: &str = "left-overs";
+
 /// What lies about and is of no use any more. Nothing of it does harm.
 pub(super) fn left_overs(
     folders: &Folders,
     survey: &Survey,
     told: &mut Findings,
 ) -> Result<(), Failure> {
-    const ABOUT: &str = "left-overs";
-    let orders = folders.orders()?;
-    for name in orders
-        .iter()
-        .filter(|name| !survey.desired.certificates.contains_key(*name))
-    {
-        let path = folders.order_path(name);
+    let orders = folders.orders()?.into_iter();
+    for name in orders.filter(|name| !survey.desired.certificates.contains_key(name)) {
+        let path = folders.order_path(&name);
         told.note(
-            ABOUT,
+            LEFT_OVERS,
             format!(
                 "an order for {name}, which nobody asks for: {}",
                 path.display()
             ),
         );
     }
-    let webroots: std::collections::BTreeSet<_> = survey
-        .desired
-        .consumers
-        .values()
-        .filter_map(|consumer| Some(&consumer.proxy.as_ref()?.webroot.ours))
-        .collect();
-    // While an order is under way its responses are where they belong.
-    for webroot in webroots.into_iter().filter(|_| orders.is_empty()) {
-        for path in disk::responses(webroot)? {
-            told.note(
-                ABOUT,
-                format!("a response to a challenge that is over: {}", path.display()),
-            );
-        }
-    }
     for path in folders.unfinished()? {
         told.note(
-            ABOUT,
+            LEFT_OVERS,
             format!(
                 "a certificate that was not written to its end: {}",
                 path.display()
