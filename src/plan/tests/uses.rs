@@ -292,3 +292,16 @@ fn a_server_that_reads_our_folder_is_told_of_what_lies_there_under_its_name_alon
     let told = told_of_mqtt(&desired, &observed, START);
     assert_eq!(told, ["signal mqtt HUP", "prove mqtt"]);
 }
+
+#[test]
+fn a_server_is_given_no_key_but_of_what_it_serves_or_uses() {
+    let desired = desired([proxy(), shop(), broker()]);
+    let observed = settled(&desired, fresh(&desired), START);
+    let given = |server: &str| {
+        let server = ContainerName::parse(server).expect("a name");
+        let certificates = observed.installed[&server].certificates.keys();
+        certificates.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(given("proxy"), ["shop.example"]);
+    assert_eq!(given("mqtt"), ["mqtt.example"]);
+}
