@@ -1099,7 +1099,7 @@ fn an_image_makes_no_server_of_its_containers_and_has_nothing_done_in_them_but_i
     assert_eq!(hosts(&desired), ["shop.example"]);
     let told: Vec<_> = ["check=\"exec true\"", "kind=\"mosquitto\"", "reload=\"restart\"", "use=\"*\""]
         .iter()
-        .map(|label| format!("container shop, label quaymaster.{label}: its image has the same label, so it is ignored"))
+        .map(|label| format!("container shop, label quaymaster.{label}: its image has this label with the same value, so it is ignored"))
         .collect();
     let said = complaints(&desired);
     assert_eq!(said.len(), told.len(), "{said:?}");

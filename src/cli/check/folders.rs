@@ -30,18 +30,7 @@ pub(super) fn ours(call: &Call, daemon: &Daemon, own: Option<&Bearer>, told: &mu
 /// be meant for others, too.
 fn private(path: &Path, mode: u32, own: Option<&Bearer>, told: &mut Findings) {
     let says = format!("{} has mode {mode:04o}", path.display());
-    let remedy = match own.and_then(|own| locate(&own.mounts, path)) {
-        Some(
-            Place::Host(there)
-            | Place::Volume {
-                on_host: Some(there),
-                ..
-            },
-        ) => {
-            format!("on the host, `chmod 0700 {}`", there.display())
-        }
-        _ => format!("`chmod 0700 {}`", path.display()),
-    };
+    let remedy = to_run("chmod 0700", path, own);
     match (mode & 0o022, mode & 0o077) {
         (0, 0) => {}
         // As volumes are made; what we write in it is readable by its owner alone.
@@ -56,6 +45,22 @@ fn private(path: &Path, mode: u32, own: Option<&Bearer>, told: &mut Findings) {
             remedy,
         ),
     }
+}
+
+/// A command about a path of ours, by the path that it has where it can be run: in our container there is no shell.
+pub(super) fn to_run(command: &str, path: &Path, own: Option<&Bearer>) -> String {
+    let (place, path) = match own.and_then(|own| locate(&own.mounts, path)) {
+        Some(
+            Place::Host(there)
+            | Place::Volume {
+                on_host: Some(there),
+                ..
+            },
+        ) => ("on the host, ", there),
+        _ => ("", path.to_owned()),
+    };
+    let path = path.to_string_lossy();
+    format!("{place}`{command} {}`", shell_words::quote(&path))
 }
 
 /// In a container, what lies on no volume is gone with it.

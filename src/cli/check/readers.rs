@@ -1,9 +1,11 @@
 //! Whether servers that do not run as root can read the keys that they are given.
 
+use super::folders::to_run;
 use crate::{
     adapters::disk::{self, FolderLook},
     daemon::Survey,
     desire::{CertificateFolder, Consumer, Delivery},
+    observe::Bearer,
     report::Findings,
     values::Owner,
 };
@@ -23,7 +25,8 @@ pub(super) fn look(survey: &Survey, told: &mut Findings) {
             // That it can't be looked at, or is not there yet, is told of the folder.
             Err(_) | Ok(None) => {}
             Ok(Some(found)) => {
-                if let Some((says, remedy)) = problem(consumer, delivery, reader, &found) {
+                let own = survey.snapshot.own.as_ref();
+                if let Some((says, remedy)) = problem((consumer, delivery), reader, &found, own) {
                     told.problem(ABOUT, says, remedy);
                 }
             }
@@ -34,10 +37,10 @@ pub(super) fn look(survey: &Survey, told: &mut Findings) {
 /// Why a server that runs as `reader` can't read the keys in its folder, and what to do; nothing where it can, or where
 /// that depends on a group whose number nobody here knows.
 fn problem(
-    consumer: &Consumer,
-    delivery: &Delivery,
+    (consumer, delivery): (&Consumer, &Delivery),
     reader: Owner,
     folder: &FolderLook,
+    own: Option<&Bearer>,
 ) -> Option<(String, String)> {
     let (name, user) = (&consumer.name, reader.user);
     let theirs = delivery.folder.theirs.display();
@@ -48,7 +51,8 @@ fn problem(
              and has mode {:04o}",
             folder.owner.user, folder.mode
         );
-        return Some((says, format!("`chmod o+x {}`", delivery.folder.ours)));
+        let ours = delivery.folder.ours.as_path();
+        return Some((says, to_run("chmod o+x", ours, own)));
     }
     let of_folder = Some(folder.owner).filter(|it| delivery.is_owner_of_folder && it.user != 0);
     let owner = of_folder.or(consumer.owner)?;
@@ -114,7 +118,7 @@ mod tests {
             writable: Ok(()),
         };
         let reader = Owner::of_container(user).expect("a number");
-        let told = problem(consumer, delivery, reader, &folder);
+        let told = problem((consumer, delivery), reader, &folder, None);
         told.map_or_else(String::new, |(says, remedy)| format!("{says}; {remedy}"))
     }
 

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, path::Path};
 
+use super::folders::{LEFT_OVERS, to_run};
 use crate::{
     adapters::{
         acme,
@@ -14,8 +15,6 @@ use crate::{
     observe::{Bearer, SharedPath},
     report::{Findings, chain},
 };
-
-use super::folders::LEFT_OVERS;
 
 const ABOUT: &str = "writers";
 
@@ -77,7 +76,7 @@ pub(super) fn responses(
         for found in disk::responses(webroot)? {
             let path = found.path.display();
             if is_foreign(&found, &ours) {
-                let (says, remedy) = foreign(&found.path);
+                let (says, remedy) = foreign(&found.path, survey.snapshot.own.as_ref());
                 told.problem(ABOUT, says, remedy);
             } else if !is_any_due {
                 told.note(
@@ -104,16 +103,16 @@ fn is_foreign(found: &LyingResponse, ours: &[String]) -> bool {
     !text.is_some_and(|text| ours.iter().any(|thumbprint| is_of(text, thumbprint)))
 }
 
-fn foreign(path: &Path) -> (String, String) {
+fn foreign(path: &Path, own: Option<&Bearer>) -> (String, String) {
     let says = format!(
         "{} is no answer of quaymaster's to a challenge: with it, somebody else can get certificates for the names that \
          are answered from there",
         path.display()
     );
     let remedy = format!(
-        "find out who put it there; unless it was another ACME client of yours, remove it, `rm {}`, and let nobody but \
+        "find out who put it there; unless it was another ACME client of yours, remove it ({}), and let nobody but \
          quaymaster write to that folder",
-        shell_words::quote(&path.to_string_lossy())
+        to_run("rm", path, own)
     );
     (says, remedy)
 }

@@ -131,8 +131,8 @@ pub(super) fn read(bearer: &Bearer, prefix: &str, complaints: &mut BTreeSet<Comp
 /// Whoever starts an image need not have read its labels, and the engine passes them on as the container's own. One with
 /// another value was written by whoever started it; blanks around a value mean nothing else.
 fn said_by_image(label: &str, value: &str) -> Trouble {
-    let problem = "its image has the same label, so it is ignored: an image must not make a server of its containers, or \
-                   have something done in them";
+    let problem = "its image has this label with the same value, so it is ignored: an image must not make a server of its \
+                   containers, or have anything run in them";
     let remedy = format!(
         "if you mean it, write it on the container with a blank at the end, \"{label}={} \", or take it out of the image",
         shortened(value.trim_end())
