@@ -2,7 +2,11 @@
 //! value needs one edit. Tests and benchmarks outside of the library include this file, which is why it names the library
 //! as they do.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::Duration,
+};
 
 use quaymaster::{
     desire::{Issuance, LabelRules},
@@ -112,6 +116,8 @@ pub fn label_rules() -> LabelRules {
         master: None,
         default_certificate: None,
         strict_parents: false,
+        names: BTreeSet::new(),
+        answers_itself: false,
     }
 }
 
@@ -135,6 +141,7 @@ pub fn plan_rules() -> PlanRules {
         delete_after: Duration::from_secs(365 * 24 * 3600),
         fallback: FallbackRule::ByKind,
         key_type: usual_issuance().key_type,
+        answers_itself: false,
         circumstances: Digest::of(""),
     }
 }

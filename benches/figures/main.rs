@@ -12,6 +12,7 @@ mod fake;
 mod floor;
 mod issuance;
 mod look;
+mod provided;
 mod real;
 mod sites;
 mod table;
@@ -44,11 +45,13 @@ fn main() {
         ["real"] => measure(&[real::measure]),
         ["issuance"] => measure(&[issuance::measure]),
         ["look"] => measure(&[look::measure]),
+        ["provided"] => measure(&[provided::measure]),
         _ => measure(&[
             fake::measure,
             real::measure,
             issuance::measure,
             look::measure,
+            provided::measure,
         ]),
     }
 }

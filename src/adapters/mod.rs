@@ -7,6 +7,7 @@ pub mod disk;
 mod encrypted_key;
 pub mod engine;
 pub mod http;
+pub mod listener;
 pub mod pem;
 pub mod probe;
 #[cfg(test)]

@@ -85,6 +85,9 @@ fn told(outcome: Option<&Forgotten>) -> String {
         }
         Some(Forgotten::AlreadyArchived) => "it is archived already".to_owned(),
         Some(Forgotten::NotHeld) => "it is not live any more".to_owned(),
+        Some(Forgotten::Wanted { by }) if by.is_settings() => {
+            "not archived: the setting names asks for it; take the name from there first".to_owned()
+        }
         Some(Forgotten::Wanted { by }) => format!(
             "not archived: container {by} asks for it by its labels; remove the container, or the name from its labels, \
              first"

@@ -16,6 +16,7 @@ use crate::{
         engine::{
             DockerEngine, Doubt, OwnContainer, OwnProcess, RecordedEngine, TlsFiles, own_container,
         },
+        listener::ChallengeListener,
         probe::TcpProbe,
         templates::TemplateFolder,
     },
@@ -23,7 +24,10 @@ use crate::{
     desire::{self, Complaint, Origin},
     observe::Bearer,
     plan,
-    ports::{AuthorityError, Clock, DiskError, Engine, EngineError, Ports, Remark, TemplateFiles},
+    ports::{
+        AuthorityError, Clock, DiskError, Engine, EngineError, Ports, Remark, Responder,
+        TemplateFiles,
+    },
     report::{Event, explain::Works, report},
     settings::Settings,
     values::{ContainerName, Digest, Issuer, Timestamp},
@@ -113,7 +117,8 @@ pub(super) async fn recorded(
 /// Our folders, once it is known what is mounted into our container.
 pub(super) fn folders(call: &Call, own: Option<&Bearer>) -> Rc<Folders> {
     let folders = Folders::new(certificates(call, own), call.settings.state.clone(), tell);
-    Rc::new(folders.opened_with(call.settings.provided_password_file.clone()))
+    let folders = folders.opened_with(call.settings.provided_password_file.clone());
+    Rc::new(folders.keys_of(call.settings.keys))
 }
 
 fn certificates(call: &Call, own: Option<&Bearer>) -> PathBuf {
@@ -158,12 +163,32 @@ pub(super) fn daemon(
             delete_after: settings.delete_after,
             fallback: settings.fallback,
             key_type: settings.key_type,
+            answers_itself: settings.listen_http.is_some(),
             circumstances,
         },
         template_files,
         own: own.map(|own| own.id.clone()),
         doubt: None,
     })
+}
+
+/// Listens for challenges from now on, where the settings say so.
+pub(super) async fn listen(call: &Call, daemon: &mut Daemon) -> Result<(), Failure> {
+    let Some(at) = call.settings.listen_http else {
+        return Ok(());
+    };
+    let ports = &mut daemon.ports;
+    let listener = ChallengeListener::start(at, ports.probe.clone())
+        .await
+        .map_err(|error| {
+            Failure::Usage(format!(
+                "listen-http: nobody can listen at {at} from here: {error}; end what listens there, write another address, or \
+                 let this program have it (ports below 1024 are root's, or need the capability NET_BIND_SERVICE)"
+            ))
+        })?;
+    let webroots = ports.issuing.responder.clone();
+    ports.issuing.responder = Rc::new(vec![webroots, Rc::new(listener) as Rc<dyn Responder>]);
+    Ok(())
 }
 
 /// A file with the roots that are trusted besides the usual ones when the CA with this directory is asked.
@@ -259,6 +284,8 @@ fn label_rules(call: &Call, own: Option<&Bearer>) -> desire::LabelRules {
         master: settings.master.clone(),
         default_certificate: settings.default_certificate.clone(),
         strict_parents: settings.strict_parents,
+        names: settings.names.clone(),
+        answers_itself: settings.listen_http.is_some(),
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     templates::{self, InUse},
 };
 use crate::{
-    desire::{Complaint, Desired, desire, interest},
+    desire::{Complaint, Desired, desire, interest, named},
     observe::{Bearer, EngineEvent, Interest, Observed, Snapshot, Wait},
     plan::{self, Plan},
     ports::{Clock, Engine, EngineError},
@@ -43,7 +43,8 @@ impl Watched for Daemon {
     }
 
     async fn look(&self) -> Result<(Vec<Bearer>, Option<Bearer>), EngineError> {
-        let bearers = self.ports.engine.bearers(&self.interest()).await?;
+        let mut bearers = self.ports.engine.bearers(&self.interest()).await?;
+        bearers.extend(named(&self.label_rules.names));
         let own = match &self.own {
             Some(id) => self.inspect(id).await?,
             None => None,

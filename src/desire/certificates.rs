@@ -9,7 +9,7 @@ use itertools::Itertools;
 
 use super::{
     Complaint, Issuance, LabelRules, Origin, Tls, Wanted,
-    claims::{Claim, Purpose},
+    claims::Claim,
     complaint::bounded,
     hosts::{ClaimedContent, HostDecision},
     spec::{CertificateSpec, Spec},
@@ -148,9 +148,7 @@ pub(super) fn wants(
                 complaints.insert(one_too_many(host, claim, &name));
             }
         }
-        let uses = claims
-            .iter()
-            .filter(|(_, claim)| claim.purpose == Purpose::Use);
+        let uses = claims.iter().filter(|(_, claim)| claim.purpose.is_use());
         let used_by = uses.map(|(_, claim)| claim.bearer.name.clone());
         let claimed_by = claims.iter().map(|(_, claim)| claim.bearer.name.clone());
         let served_by = claims
@@ -184,20 +182,21 @@ impl Wants {
 
 type Claims<'c, 'a> = Vec<(&'c Host, &'c Claim<'a>)>;
 
-/// All claims to be on a certificate, the oldest first. Nothing is obtained for a site whose bearers are away, but what those
-/// that run ask to have on theirs.
+/// All claims to be on a certificate, the oldest first. Nothing is obtained for a site whose bearers are away, but what others
+/// need, and what those that run ask to have on theirs.
 fn claims_by_certificate<'c, 'a>(
     hosts: &'c BTreeMap<Host, HostDecision<'a>>,
     assigned: &BTreeMap<Host, CertificateName>,
 ) -> BTreeMap<CertificateName, Claims<'c, 'a>> {
     let mut claims: BTreeMap<CertificateName, Claims<'_, '_>> = BTreeMap::new();
     for (host, held) in hosts {
-        if let Some(name) = assigned.get(host).filter(|_| !held.is_kept) {
-            claims.entry(name.clone()).or_default().extend(
-                held.certificate_claims()
-                    .into_iter()
-                    .map(|claim| (host, claim)),
-            );
+        let own = match held.is_kept {
+            true => held.used_by.iter().collect(),
+            false => held.certificate_claims(),
+        };
+        if let Some(name) = assigned.get(host).filter(|_| !own.is_empty()) {
+            let own = own.into_iter().map(|claim| (host, claim));
+            claims.entry(name.clone()).or_default().extend(own);
         }
         for claim in &held.certified_by {
             if let Some(name) = certificate_of_site(claim, hosts, assigned) {

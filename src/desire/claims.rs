@@ -27,6 +27,15 @@ pub(super) enum Purpose<'a> {
     Certify,
     /// The bearer needs a certificate for it, and nothing is served.
     Use,
+    /// The settings ask for a certificate for it: whoever has the name, and whoever may.
+    Name,
+}
+
+impl Purpose<'_> {
+    /// Whether a certificate is needed, be the name served or not.
+    pub fn is_use(self) -> bool {
+        matches!(self, Self::Use | Self::Name)
+    }
 }
 
 impl<'a> Claim<'a> {
@@ -51,7 +60,7 @@ impl<'a> Claim<'a> {
         match self.purpose {
             Purpose::Serve(_) => "host",
             Purpose::Redirect(_) => "redirect",
-            Purpose::Certify => "names",
+            Purpose::Certify | Purpose::Name => "names",
             Purpose::Use => "use",
         }
     }
@@ -84,7 +93,14 @@ pub fn claimants(snapshot: &Snapshot, rules: &LabelRules) -> BTreeMap<Host, Vec<
             let labels = [
                 ("host", &site.hosts),
                 ("redirect", &site.redirects),
-                ("use", &site.uses),
+                (
+                    if bearer.name.is_settings() {
+                        "names"
+                    } else {
+                        "use"
+                    },
+                    &site.uses,
+                ),
             ];
             let each = labels.into_iter();
             for (host, key) in each.flat_map(|(key, hosts)| hosts.iter().map(move |it| (it, key))) {
@@ -172,7 +188,11 @@ pub(super) fn claims<'a>(
         spec,
         purpose: Purpose::Certify,
     };
-    let uses = spec.uses.iter().map(|host| (host, Purpose::Use));
+    let use_ = match bearer.name.is_settings() {
+        true => Purpose::Name,
+        false => Purpose::Use,
+    };
+    let uses = spec.uses.iter().map(|host| (host, use_));
     if spec.hosts.is_empty() {
         let named = spec.names.iter().filter(|host| !spec.uses.contains(*host));
         let named = named.map(|host| (host, Purpose::Certify));

@@ -27,6 +27,15 @@ impl Origin {
         }
     }
 
+    /// Where it is written, for people.
+    pub fn place(&self) -> String {
+        let label = visible(&self.label);
+        match self.bearer.is_settings() {
+            true => label,
+            false => format!("container {}, label {label}", self.bearer),
+        }
+    }
+
     /// The name of another label about the same thing.
     pub fn beside(&self, key: &str) -> String {
         let start = self.label.rfind('.').map_or("", |dot| &self.label[..=dot]);
@@ -58,12 +67,8 @@ pub struct Complaint {
 impl fmt::Display for Complaint {
     /// One line; values are escaped, so that no bearer can write into a terminal or forge a line of the log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Origin {
-            bearer,
-            label,
-            text,
-        } = &self.origin;
-        write!(f, "container {bearer}, label {}", visible(label))?;
+        f.write_str(&self.origin.place())?;
+        let text = &self.origin.text;
         if !text.is_empty() {
             write!(f, "={text:?}")?;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Complaint, labels, spec::Spec};
+use super::{Complaint, labels, named, spec::Spec};
 use crate::observe::{Bearer, Interest};
 
 /// One way of saying it: a row of the table.
@@ -37,6 +37,9 @@ pub fn interest(prefix: &str) -> Interest {
 
 /// The words of a bearer, read in the dialect that concerns it; nothing where none does.
 pub(super) fn read(bearer: &Bearer, prefix: &str, complaints: &mut BTreeSet<Complaint>) -> Spec {
+    if bearer.name.is_settings() {
+        return named::read(bearer);
+    }
     let mut dialects = DIALECTS.iter();
     match dialects.find(|dialect| (dialect.interest)(prefix).is_in(bearer)) {
         Some(dialect) => (dialect.read)(bearer, prefix, complaints),

@@ -65,6 +65,14 @@ impl<'a> HostDecision<'a> {
         claims
     }
 
+    /// Whether nothing but the settings asks for it: nobody has it by that.
+    pub fn is_named_alone(&self) -> bool {
+        let is_named = |claim: &Claim<'_>| claim.purpose == Purpose::Name;
+        matches!(self.content, ClaimedContent::Nothing)
+            && self.certified_by.is_empty()
+            && self.used_by.iter().all(is_named)
+    }
+
     /// Keeps the paths whose bearers are away: nobody else is asked for what is below them.
     fn keep_paths(&mut self, away: Vec<Claim<'a>>) {
         let ClaimedContent::Routes(routes) = &mut self.content else {
@@ -137,7 +145,7 @@ fn may_use(bearer: &Bearer, spec: &Spec, snapshot: &Snapshot, rules: &LabelRules
 /// as nobody else has it now: a path beside others of their project, and a site of its own where it was seen to be served.
 fn decide_or_keep<'a>(
     host: &Host,
-    snapshot: &Snapshot,
+    snapshot: &'a Snapshot,
     claims: Vec<Claim<'a>>,
     rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
@@ -145,10 +153,12 @@ fn decide_or_keep<'a>(
     // A server that is stopped keeps its files, and starts with them.
     let is_there = |claim: &Claim<'_>| match claim.purpose {
         Purpose::Use => claim.bearer.removed().is_none(),
-        Purpose::Serve(_) | Purpose::Redirect(_) | Purpose::Certify => claim.bearer.counts(),
+        Purpose::Serve(_) | Purpose::Redirect(_) | Purpose::Certify | Purpose::Name => {
+            claim.bearer.counts()
+        }
     };
     let (there, mut away): (Vec<_>, Vec<_>) = claims.into_iter().partition(is_there);
-    away.retain(|claim| !matches!(claim.purpose, Purpose::Certify | Purpose::Use));
+    away.retain(|claim| claim.purpose != Purpose::Certify && !claim.purpose.is_use());
     let holder = snapshot.holders.get(host);
     let is_holder =
         |project: Option<&str>| holder.is_some_and(|had| had.project.as_deref() == project);
@@ -180,7 +190,7 @@ fn decide_or_keep<'a>(
 /// Decides about one host. Claims come oldest first; whatever contradicts an older one is refused.
 fn decide<'a>(
     host: &Host,
-    snapshot: &Snapshot,
+    snapshot: &'a Snapshot,
     claims: Vec<Claim<'a>>,
     rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
@@ -191,24 +201,26 @@ fn decide<'a>(
         complaints,
     };
     let own = snapshot.own.as_ref();
+    let is_granted = |claim: &Claim<'_>| is_granted(claim, rules);
     let mut claims = claims;
-    if rules.grants.is_some() {
-        // All of them were granted the name: who serves it has it, and who needs its certificate gets that all the same.
-        claims.sort_by_key(|claim| claim.purpose == Purpose::Use);
-    }
+    // Who serves it has it, and those get its certificate all the same; the settings never take a name from anybody.
+    claims.sort_by_key(|claim| (claim.purpose == Purpose::Name, is_granted(claim)));
     let oldest = refusals.oldest(&claims, snapshot)?;
-    let project = oldest.bearer.project();
-    // Where there are grants, who uses it was granted its name.
-    let is_granted = |claim: &Claim<'_>| claim.purpose == Purpose::Use && rules.grants.is_some();
+    let project = match oldest.purpose {
+        Purpose::Name => holder_of(host, snapshot),
+        _ => oldest.bearer.project(),
+    };
     let (ours, others): (Vec<_>, Vec<_>) = claims
         .into_iter()
         .partition(|claim| claim.bearer.project() == project || is_granted(claim));
-    refusals.refuse_other_projects(&others, &oldest, own);
+    if oldest.purpose != Purpose::Name {
+        refusals.refuse_other_projects(&others, &oldest, own);
+    }
     let (mut certified_by, mut used_by, mut content) = (Vec::new(), Vec::new(), Vec::new());
     for claim in ours {
         match claim.purpose {
             Purpose::Certify => certified_by.push(claim),
-            Purpose::Use => used_by.push(claim),
+            Purpose::Use | Purpose::Name => used_by.push(claim),
             Purpose::Serve(_) | Purpose::Redirect(_) => content.push(claim),
         }
     }
@@ -235,6 +247,22 @@ fn decide<'a>(
     })
 }
 
+/// Whether a claim needs no right to the name any more: where there are grants, who uses it was granted it; the settings
+/// need no grant.
+fn is_granted(claim: &Claim<'_>, rules: &LabelRules) -> bool {
+    match claim.purpose {
+        Purpose::Use => rules.grants.is_some(),
+        Purpose::Name => true,
+        Purpose::Serve(_) | Purpose::Redirect(_) | Purpose::Certify => false,
+    }
+}
+
+/// The project that a host is kept for.
+fn holder_of<'a>(host: &Host, snapshot: &'a Snapshot) -> Option<&'a str> {
+    let holder = snapshot.holders.get(host).filter(|had| !had.free);
+    holder?.project.as_deref()
+}
+
 /// Claims to a host that are not followed: each becomes a complaint.
 struct Refusals<'r> {
     host: &'r Host,
@@ -252,15 +280,21 @@ impl Refusals<'_> {
     /// claims that come here were granted, so that nobody waits for who had the host before.
     fn oldest<'a>(&mut self, claims: &[Claim<'a>], snapshot: &Snapshot) -> Option<Claim<'a>> {
         let holder = snapshot.holders.get(self.host);
+        let is_of_settings = |claim: &&Claim<'_>| claim.purpose == Purpose::Name;
         let may_have_it = |claim: &&Claim<'_>| {
-            holder.is_none_or(|had| had.free || had.project.as_deref() == claim.bearer.project())
+            let is_theirs =
+                |had: &Holder| had.free || had.project.as_deref() == claim.bearer.project();
+            !is_of_settings(claim) && holder.is_none_or(is_theirs)
         };
         let granted = claims.first().filter(|_| self.rules.grants.is_some());
         let oldest = claims.iter().find(may_have_it).or(granted);
-        if oldest.is_none() {
+        let oldest = oldest.or_else(|| claims.iter().find(is_of_settings));
+        // Where the settings alone may have it, it is kept for somebody all the same.
+        if oldest.as_ref().is_none_or(is_of_settings) {
             let own = snapshot.own.as_ref();
             let refused = claims
                 .iter()
+                .filter(|claim| !is_of_settings(claim))
                 .map(|claim| kept(self.host, holder, claim, own, self.rules));
             self.complaints.extend(refused);
         }
@@ -328,7 +362,7 @@ impl Refusals<'_> {
                 to: to.clone(),
                 said_by: same,
             },
-            Purpose::Serve(_) | Purpose::Certify | Purpose::Use => {
+            Purpose::Serve(_) | Purpose::Certify | Purpose::Use | Purpose::Name => {
                 ClaimedContent::Routes(self.routes(same))
             }
         }

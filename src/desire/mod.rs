@@ -16,6 +16,7 @@ mod holders;
 mod hosts;
 mod kinds;
 mod labels;
+mod named;
 mod pid1;
 mod reach;
 mod reading;
@@ -46,6 +47,7 @@ pub use dialect::interest;
 pub use holders::{holders, is_over, released};
 pub use kinds::{Comes, KINDS, Kind, KindReload, Needed, OwnFile, ProxyKind};
 pub use labels::{LABELS, LabelRow};
+pub use named::named;
 pub use reading::Reading;
 pub use signals::{lost_policy, signal_way};
 pub use sites::ignores_health;
@@ -94,6 +96,10 @@ pub struct LabelRules {
     pub default_certificate: Option<CertificateName>,
     /// Whether the certificate of the nearest name above goes before a wildcard's.
     pub strict_parents: bool,
+    /// Names that a certificate is wanted for though no container asks.
+    pub names: BTreeSet<Host>,
+    /// Whether we answer challenges ourselves where no proxy does.
+    pub answers_itself: bool,
 }
 
 /// How a certificate is obtained.
@@ -314,7 +320,7 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
         let mut proxies = sites::serve(&mut consumers, host, held, certificate, snapshot);
         if proxies.is_empty() && !held.used_by.is_empty() {
             proxies = uses::answering(&consumers, held, snapshot);
-            if proxies.is_empty() {
+            if proxies.is_empty() && !rules.answers_itself {
                 uses::tell_unanswered(host, held, rules, &mut of_sites);
             }
         } else if proxies.is_empty() {
@@ -342,6 +348,7 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
     let hosts = hosts
         .iter()
         .filter(|(_, held)| !held.is_kept || !held.certified_by.is_empty())
+        .filter(|(_, held)| !held.is_named_alone())
         .map(|(host, held)| (host.clone(), held.project.map(str::to_owned)))
         .collect();
     let consumers = consumers

@@ -359,7 +359,7 @@ mod tests {
 
     use super::{super::tests::*, *};
     use crate::{
-        desire::{holders, is_over},
+        desire::{holders, is_over, named},
         observe::{BearerState, Removed},
         values::{Grants, Timestamp},
     };
@@ -530,10 +530,14 @@ mod tests {
     proptest! {
         #![proptest_config(crate::values::chance::fixed(200))]
         #[test]
-        fn what_is_remembered_changes_nothing(steps in vec(step(), 1..20), granted in any::<bool>()) {
+        fn what_is_remembered_changes_nothing(steps in vec(step(), 1..20), granted in any::<bool>(), named_too in any::<bool>()) {
             let grants = granted.then(|| Grants::parse("p = \"*.example proxy\"\nq = \"a.example\"").expect("a table"));
             let rules = LabelRules { grants, ..rules() };
             let (mut reading, mut snapshot) = (Reading::default(), crowd());
+            let named_hosts = ["a.example", "u.example", "other3.example"];
+            let named_hosts = named_hosts.map(|host| Host::parse(host).expect("a host")).into();
+            let of_settings = named(&named_hosts).filter(|_| named_too);
+            snapshot.bearers.extend(of_settings.map(|it| (it.name.clone(), it.into())));
             let mut now = Timestamp::from_seconds(1_800_000_000);
             for step in &steps {
                 happen(&mut snapshot, step, &mut now);

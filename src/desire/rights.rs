@@ -1,6 +1,9 @@
 //! Who may ask for what: the table of grants where there is one, else the rules without it.
 
-use super::{Complaint, LabelRules, Origin, claims::Claim};
+use super::{
+    Complaint, LabelRules, Origin,
+    claims::{Claim, Purpose},
+};
 use crate::{
     observe::Bearer,
     values::{Host, Right},
@@ -50,7 +53,10 @@ pub(super) fn host_refusal(
     host: &Host,
     rules: &LabelRules,
 ) -> Option<Complaint> {
-    let grants = rules.grants.as_ref()?;
+    let grants = rules
+        .grants
+        .as_ref()
+        .filter(|_| claim.purpose != Purpose::Name)?;
     let bearer = claim.bearer;
     if bearer
         .project()

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Complaint, Consumer, LabelRules, Pin, Use, claims::Claim, hosts::HostDecision, spec::Spec,
+    Complaint, Consumer, LabelRules, Pin, Use,
+    claims::{Claim, Purpose},
+    hosts::HostDecision,
+    spec::Spec,
 };
 use crate::{
     observe::Snapshot,
@@ -97,12 +100,18 @@ pub(super) fn tell_unanswered(
 ) {
     for claim in &held.used_by {
         let problem = "no proxy is there to answer the CA's challenges for it".to_owned();
-        let remedy = format!(
-            "start a proxy with the label {}.kind=nginx, put a certificate for it into provided/, or write {}=self-signed",
+        let mut remedy = format!(
+            "start a proxy with the label {}.kind=nginx, have quaymaster itself answer by the setting listen-http, or put a \
+             certificate for it into provided/",
             rules.label_prefix,
-            claim.spec.label("ca"),
         );
-        complaints.insert(claim.complaint("use", host.as_str(), problem, &remedy));
+        if claim.purpose != Purpose::Name {
+            remedy.push_str(&format!(
+                ", or write {}=self-signed",
+                claim.spec.label("ca")
+            ));
+        }
+        complaints.insert(claim.complaint(claim.key(), host.as_str(), problem, &remedy));
     }
 }
 

@@ -12,13 +12,15 @@ use crate::{
 /// Whether a challenge for each of these names would be answered, if there are any: a proxy that serves it runs, has its
 /// site installed, and was told. That it is being changed at this moment is no matter, unless it is started again for that:
 /// what lay there before answers as what comes does, and the one hands over to the other without a gap. Names that no
-/// site has are answered by every proxy that serves one of the others.
+/// site has are answered by every proxy that serves one of the others, and by ourselves where no proxy does and the
+/// settings say so.
 pub(super) fn is_answered(
     name: &CertificateName,
     wanted: &Wanted,
     desired: &Desired,
     observed: &Observed,
     deploying: &BTreeSet<ContainerName>,
+    answers_itself: bool,
 ) -> bool {
     if wanted.issuance.issuer == Issuer::SelfSigned {
         // Nobody looks before it is made. Where no server has it, nobody would show it, either.
@@ -29,6 +31,9 @@ pub(super) fn is_answered(
         .iter()
         .filter_map(|name| desired.consumers.get(name))
         .collect();
+    if proxies.is_empty() && answers_itself {
+        return true;
+    }
     let answers = |proxy: &Rc<Consumer>, host: &Host| {
         let is_changed = || {
             let subject = Subject::Consumer(proxy.name.clone());

@@ -97,6 +97,8 @@ pub struct PlanRules {
     pub fallback: FallbackRule,
     /// The type of the key of what takes the place of a default certificate.
     pub key_type: KeyType,
+    /// Whether we answer challenges ourselves where no proxy does.
+    pub answers_itself: bool,
     /// What CAs are asked with, besides what labels say: settings about all of them, and this version.
     pub circumstances: Digest,
 }

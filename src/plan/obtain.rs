@@ -58,7 +58,17 @@ pub(super) fn plan(
     {
         let issuer = &wanted.issuance.issuer;
         // Of thousands that are due, only the first few are looked at further.
-        if !limits.is_free(issuer) || !is_answered(name, wanted, desired, observed, deploying) {
+        let is_answered = || {
+            is_answered(
+                name,
+                wanted,
+                desired,
+                observed,
+                deploying,
+                rules.answers_itself,
+            )
+        };
+        if !limits.is_free(issuer) || !is_answered() {
             continue;
         }
         limits.take(issuer);

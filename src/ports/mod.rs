@@ -41,7 +41,7 @@ pub use probe::{Page, Probe, ProbeError, Served};
 pub use problem::Problem;
 pub use records::{GoodTemplates, Records};
 pub use remark::{Remark, Remarks};
-pub use responder::{NotServed, Responder};
+pub use responder::{CHALLENGE_PATH, NotServed, Responder};
 pub(crate) use row::events;
 pub use templates::{NamedFiles, TemplateFiles, TemplateTexts};
 pub use vitals::Vitals;

@@ -69,6 +69,17 @@ events! {
         instead: String,
     } => "file-damaged", Level::WARN, ("{} can't be used: {problem}; {instead}", path.display());
 
+    /// A key can't be given to whom the settings say.
+    KeyNotGiven {
+        /// The key.
+        #[serde(serialize_with = "shown")]
+        path: PathBuf,
+        /// Why.
+        problem: String,
+    } => "key-not-given", Level::WARN,
+        ("{}: the settings owner and mode can't be followed, and it stays as it was: {problem}. That takes the capability \
+          CHOWN; and DAC_READ_SEARCH, unless mode lets a group read that quaymaster is in", path.display());
+
     /// A container is left out of what is seen.
     ContainerLeftOut {
         /// Which, as far as that is known, and why.

@@ -7,13 +7,18 @@ mod cas;
 mod table;
 mod values;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::PathBuf,
+    time::Duration,
+};
 
 use thiserror::Error;
 
 use crate::values::{
     Block, CaTable, CaTableError, CertificateName, ChallengeType, FallbackRule, Grants, Host,
-    Issuer, KeyType, nearest,
+    Issuer, KeyAccess, KeyType, nearest,
 };
 pub use cas::CA_SETTINGS;
 use cas::WrittenCas;
@@ -41,6 +46,12 @@ pub struct Settings {
     pub ca: Option<Issuer>,
     /// The CAs that have a name.
     pub cas: CaTable,
+    /// Where we listen for challenges ourselves.
+    pub listen_http: Option<SocketAddr>,
+    /// Names that get a certificate though no container asks.
+    pub names: BTreeSet<Host>,
+    /// Whom the keys of live certificates belong to, and their mode.
+    pub keys: KeyAccess,
     /// A file with further roots.
     pub ca_root: Option<PathBuf>,
     /// Whether the CA's terms are agreed to.
@@ -176,6 +187,9 @@ impl Settings {
             own: None,
             ca: None,
             cas: CaTable::default(),
+            listen_http: None,
+            names: BTreeSet::new(),
+            keys: KeyAccess::default(),
             ca_root: None,
             agree_tos: false,
             email: None,

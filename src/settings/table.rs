@@ -4,11 +4,12 @@ use super::{
     Settings,
     values::{
         deletion, duration, email, fallback, fallback_days, filled, folder, is_json, label_prefix,
-        resync, set, truth,
+        listening, names, resync, set, truth,
     },
 };
 use crate::values::{
-    Block, CertificateName, ChallengeTypeError, Grants, GrantsError, Host, KeyTypeError, NameError,
+    Block, CertificateName, ChallengeTypeError, Grants, GrantsError, Host, KeyAccess, KeyTypeError,
+    NameError, Owner,
 };
 
 /// One setting: a row of the settings table, or of the table of one thing that has a name.
@@ -73,6 +74,47 @@ pub const SETTINGS: &[SettingRow] = &[
         doc: "shared folder in which .well-known/acme-challenge/TOKEN appears",
         example: "/challenge",
         read: |settings, value| set(&mut settings.webroot, folder(value).map(Some)),
+    },
+    SettingRow {
+        name: "listen-http",
+        value: "ADDRESS:PORT",
+        default: DefaultValue::Words("none: the proxies answer challenges"),
+        doc: "where quaymaster itself answers challenges over plain HTTP, and nothing else: for a machine without a web \
+              server, or for one that passes /.well-known/acme-challenge/ on. The CA asks at port 80 of the name",
+        example: "0.0.0.0:80",
+        read: |settings, value| set(&mut settings.listen_http, listening(value).map(Some)),
+    },
+    SettingRow {
+        name: "names",
+        value: "NAMES",
+        default: DefaultValue::Words("none: labels say which"),
+        doc: "names that get a certificate each though no container asks, separated by commas or blanks: for servers that \
+              are no containers and read live/NAME/. A label that asks for one of them says how, where it says so",
+        example: "mail.example.org, db.example.org",
+        read: |settings, value| set(&mut settings.names, names(value)),
+    },
+    SettingRow {
+        name: "owner",
+        value: "USER[:GROUP]",
+        default: DefaultValue::Words("whom quaymaster runs as"),
+        doc: "numbers of the user and the group that the keys in live/ belong to, for servers that read them there. Files \
+              that are delivered have a label of this name",
+        example: "100:101",
+        read: |settings, value| {
+            let owner = Owner::parse(value).ok_or_else(|| Owner::NO_OWNER.to_owned());
+            set(&mut settings.keys.owner, owner.map(Some))
+        },
+    },
+    SettingRow {
+        name: "mode",
+        value: "MODE",
+        default: DefaultValue::Words("0600"),
+        doc: "mode of the keys in live/, in octal digits, that lets nobody but owner and group read",
+        example: "0640",
+        read: |settings, value| {
+            let mode = KeyAccess::mode_of(value).map_err(str::to_owned);
+            set(&mut settings.keys.mode, mode.map(Some))
+        },
     },
     SettingRow {
         name: "templates",

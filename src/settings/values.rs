@@ -1,8 +1,8 @@
 //! How values of settings are written.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::values::{FallbackRule, FallbackRuleError};
+use crate::values::{FallbackRule, FallbackRuleError, Host};
 
 pub(super) fn set<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
     *field = value?;
@@ -31,6 +31,29 @@ pub(super) fn folder(value: &str) -> Result<PathBuf, String> {
         Ok(path)
     } else {
         Err("it must be a whole path, beginning with /".to_owned())
+    }
+}
+
+/// Where to listen: a port has to be said, since each that we might mean is somebody's.
+pub(super) fn listening(value: &str) -> Result<SocketAddr, String> {
+    let at: SocketAddr = value
+        .parse()
+        .map_err(|_| "it is no IP address with a port".to_owned())?;
+    match at.port() {
+        0 => Err("the port is 0".to_owned()),
+        _ => Ok(at),
+    }
+}
+
+/// Names, separated as in labels.
+pub(super) fn names(value: &str) -> Result<BTreeSet<Host>, String> {
+    let words = value.split(|c: char| c == ',' || c.is_ascii_whitespace());
+    let words = words.filter(|word| !word.is_empty());
+    let read = |word: &str| Host::parse(word).map_err(|error| error.to_string());
+    let names: BTreeSet<_> = words.map(read).collect::<Result<_, _>>()?;
+    match names.is_empty() {
+        true => Err("it is empty".to_owned()),
+        false => Ok(names),
     }
 }
 

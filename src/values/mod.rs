@@ -40,7 +40,7 @@ pub use key_type::{KeyType, KeyTypeError};
 pub use layout::{LAYOUTS, Layout, LayoutError, LayoutRow, Piece};
 pub use names::{CertificateName, ContainerId, ContainerName, FileName, NameError};
 pub use nearest::nearest;
-pub use owner::Owner;
+pub use owner::{KeyAccess, Owner};
 pub use probe_port::{ProbePort, ProbePortError, Protocol};
 pub use retry::Retry;
 pub use secret::Secret;

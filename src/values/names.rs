@@ -99,6 +99,19 @@ name! {
     FileName
 }
 
+impl ContainerName {
+    /// Who asks for what the settings ask for. No container is called so: the engine's names begin with a letter or a
+    /// digit.
+    pub fn of_settings() -> Self {
+        Self("_settings".into())
+    }
+
+    /// Whether it is the settings, and no container.
+    pub fn is_settings(&self) -> bool {
+        self.as_str() == "_settings"
+    }
+}
+
 impl ContainerId {
     /// The first twelve digits, by which engines call it among containers of the same network.
     pub fn short(&self) -> &str {

@@ -7,7 +7,45 @@ pub struct Owner {
     pub group: Option<u32>,
 }
 
+/// Whom keys belong to, and who may read them; what is left out stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyAccess {
+    /// Whom they belong to.
+    pub owner: Option<Owner>,
+    /// Their mode.
+    pub mode: Option<u32>,
+}
+
+impl KeyAccess {
+    /// Reads the mode of a file that holds a key.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn mode_of(text: &str) -> Result<u32, &'static str> {
+        let is_octal =
+            matches!(text.len(), 3 | 4) && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+        let mode = u32::from_str_radix(text, 8).ok().filter(|_| is_octal);
+        match mode {
+            None => Err("it is no mode in octal digits"),
+            Some(mode) if mode & 0o7137 != 0 => {
+                Err("others could read the key, or files could be run")
+            }
+            Some(mode) if mode & 0o400 == 0 => Err("its owner could not read the key"),
+            Some(mode) => Ok(mode),
+        }
+    }
+}
+
 impl Owner {
+    /// What is wrong with a text that is no owner.
+    pub const NO_OWNER: &str = "it is no user's number, such as 33 or 33:33";
+
+    /// Whether what has this owner has it in all that is said here.
+    pub fn is_in(self, other: Option<Self>) -> bool {
+        let same_group = |other: Self| self.group.is_none() || self.group == other.group;
+        other.is_some_and(|other| self.user == other.user && same_group(other))
+    }
+
     /// Reads `33` or `33:33`, and `33:nginx` without the group, whose number is not known here.
     pub fn of_container(text: &str) -> Option<Self> {
         let (user, group) = match text.split_once(':') {

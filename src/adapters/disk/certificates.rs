@@ -56,18 +56,18 @@ pub(super) enum LiveOwner {
 }
 
 /// A look that is under way.
-struct Look {
-    began: Timestamp,
-    before: Memory,
-    after: Memory,
-    found: Certificates,
+pub(super) struct CertificateLook {
+    pub began: Timestamp,
+    pub before: Memory,
+    pub after: Memory,
+    pub found: Certificates,
 }
 
 impl CertificateStore for Folders {
     fn certificates(&self, now: Timestamp) -> Result<Certificates, DiskError> {
         let mut found = Certificates::default();
         let names = self.names(&mut found)?;
-        let mut look = Look {
+        let mut look = CertificateLook {
             began: now,
             before: self.memory.take(),
             after: Memory::default(),
@@ -76,24 +76,10 @@ impl CertificateStore for Folders {
         for name in names {
             self.look_at_live(name, &mut look);
         }
+        self.look_at_archive(&mut look.found);
+        self.look_at_provided(&mut look)?;
         self.memory.replace(look.after);
-        let mut found = look.found;
-        self.look_at_archive(&mut found);
-        let provided = self.certificates.join("provided");
-        for entry in entries(&provided, &mut found)?
-            .into_iter()
-            .filter(|entry| !entry.starts_with('.'))
-        {
-            let path = provided.join(&entry);
-            match CertificateName::parse(entry) {
-                Ok(name) => self.look_at_provided(&path, name, &mut found),
-                Err(error) => found.faults.push(DiskError::Damaged {
-                    path,
-                    problem: error.to_string(),
-                }),
-            }
-        }
-        Ok(found)
+        Ok(look.found)
     }
 
     fn mend(&self, name: &CertificateName, repair: &Repair) -> Result<(), DiskError> {
@@ -180,7 +166,7 @@ impl Folders {
         Ok(names)
     }
 
-    fn look_at_live(&self, name: CertificateName, look: &mut Look) {
+    fn look_at_live(&self, name: CertificateName, look: &mut CertificateLook) {
         let (folder, copy) = (self.live(&name), self.copy(&name));
         let seen = Seen::look(&folder, &copy, look.began);
         let known = seen
@@ -367,6 +353,7 @@ impl Folders {
             )?;
         }
         write_about(&making, version, source, PUBLIC)?;
+        self.give_key(&making.join("privkey.pem"));
         files::put_folder(&making, &archive.join(number.to_string()))?;
         Ok(number)
     }
@@ -445,29 +432,6 @@ impl Folders {
             .ok()
     }
 
-    fn look_at_provided(&self, folder: &Path, name: CertificateName, found: &mut Certificates) {
-        let read = read_provided(folder, self.usual_password()).and_then(|provided| {
-            let checked = provided.version.check(Source::Provided);
-            let certificate = HeldCertificate {
-                shelf: provided.shelf,
-                ..checked.map_err(|error| refused(folder.display(), error))?
-            };
-            Ok((certificate, folder.join(provided.key_file)))
-        });
-        match read {
-            Ok((certificate, key)) => {
-                tell_exposed(key, found);
-                found.provided.insert(name, certificate.into());
-            }
-            Err(fault) => {
-                if matches!(fault, DiskError::Io { .. }) {
-                    found.unread.insert((Shelf::Provided, name));
-                }
-                found.faults.push(fault);
-            }
-        }
-    }
-
     /// The files of a live certificate.
     fn read_files(&self, name: &CertificateName) -> Result<Version, DiskError> {
         read_version(&self.live(name), self.usual_password())
@@ -483,7 +447,7 @@ impl Folders {
 }
 
 /// The entries of a folder. One that is none has none, and is told; one that can't be listed may have any.
-fn entries(folder: &Path, found: &mut Certificates) -> Result<Vec<String>, DiskError> {
+pub(super) fn entries(folder: &Path, found: &mut Certificates) -> Result<Vec<String>, DiskError> {
     match files::entries(folder) {
         Err(fault @ DiskError::Damaged { .. }) => {
             found.faults.push(fault);
@@ -493,7 +457,7 @@ fn entries(folder: &Path, found: &mut Certificates) -> Result<Vec<String>, DiskE
     }
 }
 
-fn tell_exposed(path: PathBuf, found: &mut Certificates) {
+pub(super) fn tell_exposed(path: PathBuf, found: &mut Certificates) {
     if files::is_open_to_others(&path) {
         found.faults.push(DiskError::Exposed { path });
     }

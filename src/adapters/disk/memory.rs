@@ -1,5 +1,5 @@
-//! What a look at `live/` remembers of the one before: of each name that passed all checks and had nothing to mend, what
-//! it is and what its files were. Where they still are the same, they are not read and checked again, which takes long
+//! What a look at `live/` and `provided/` remembers of the one before: of each name that passed all checks and had nothing
+//! to mend, what it is and what its files were. Where they still are the same, they are not read and checked again, which takes long
 //! where there are thousands and keeps everything else waiting. It decides nothing: without it a look says the same.
 //!
 //! Why that is sound: whoever writes to a file, or gives it another mode or owner, changes its time of change (ctime),
@@ -21,6 +21,7 @@ use std::{
     time::Duration,
 };
 
+use super::files;
 use crate::{
     observe::HeldCertificate,
     values::{CertificateName, Digest, Timestamp},
@@ -34,7 +35,10 @@ const FILES: [&str; 4] = ["privkey.pem", "fullchain.pem", "cert.pem", "about.jso
 
 /// Certificates that passed all checks.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Memory(BTreeMap<CertificateName, Known>);
+pub(super) struct Memory {
+    live: BTreeMap<CertificateName, Known>,
+    provided: BTreeMap<CertificateName, KnownFolder>,
+}
 
 #[derive(Clone, Debug)]
 struct Known {
@@ -49,7 +53,10 @@ impl Memory {
         name: &CertificateName,
         seen: &Seen,
     ) -> Option<Rc<HeldCertificate>> {
-        let known = self.0.get(name).filter(|known| known.files == seen.files)?;
+        let known = self
+            .live
+            .get(name)
+            .filter(|known| known.files == seen.files)?;
         Some(Rc::clone(&known.certificate))
     }
 
@@ -61,7 +68,7 @@ impl Memory {
         certificate: &Rc<HeldCertificate>,
     ) {
         if seen.is_settled {
-            self.0.insert(
+            self.live.insert(
                 name.clone(),
                 Known {
                     files: seen.files,
@@ -70,6 +77,91 @@ impl Memory {
             );
         }
     }
+}
+
+/// A certificate of the user's that passed all checks, and what was in its folder then.
+#[derive(Clone, Debug)]
+pub(super) struct KnownFolder {
+    folder: SeenFolder,
+    certificate: Rc<HeldCertificate>,
+}
+
+impl KnownFolder {
+    pub(super) fn certificate(&self) -> Rc<HeldCertificate> {
+        Rc::clone(&self.certificate)
+    }
+}
+
+impl Memory {
+    /// What is known of a folder of the user's, where it and all in it are as they were.
+    pub(super) fn recall_folder(
+        &mut self,
+        name: &CertificateName,
+        folder: &Path,
+        usual: Option<&Path>,
+        began: Timestamp,
+    ) -> Option<KnownFolder> {
+        let known = self.provided.remove(name)?;
+        let seen = SeenFolder::of(folder, known.folder.names.clone(), usual, began)?;
+        (seen.files == known.folder.files).then_some(known)
+    }
+
+    /// Remembers a folder that was read after it was seen so.
+    pub(super) fn keep_folder(&mut self, name: CertificateName, known: KnownFolder) {
+        if known.folder.is_settled {
+            self.provided.insert(name, known);
+        }
+    }
+}
+
+/// What a folder of the user's and all in it is, as far as that can be told without reading it. Whoever adds an entry or
+/// takes one away changes the folder itself.
+#[derive(Clone, Debug)]
+pub(super) struct SeenFolder {
+    names: Rc<[String]>,
+    files: Digest,
+    is_settled: bool,
+}
+
+impl SeenFolder {
+    /// Looks at a folder, and at the file with the password of keys that have none of their own. `None` where something
+    /// is in the way. To be asked before anything is read.
+    pub(super) fn look(folder: &Path, usual: Option<&Path>, began: Timestamp) -> Option<Self> {
+        let names = files::entries(folder).ok()?;
+        Self::of(folder, names.into(), usual, began)
+    }
+
+    fn of(
+        folder: &Path,
+        names: Rc<[String]>,
+        usual: Option<&Path>,
+        began: Timestamp,
+    ) -> Option<Self> {
+        let own = [folder.to_owned()].into_iter();
+        let inside = names.iter().map(|name| folder.join(name));
+        let paths = own.chain(inside).chain(usual.map(Path::to_owned));
+        let seen = paths.map(|path| File::look(&path));
+        let seen = seen.collect::<io::Result<Vec<_>>>().ok()?;
+        Some(Self {
+            names,
+            is_settled: are_settled(&seen, began),
+            files: Digest::of_value(&seen),
+        })
+    }
+
+    /// That it holds this certificate.
+    pub(super) fn of_certificate(self, certificate: &Rc<HeldCertificate>) -> KnownFolder {
+        KnownFolder {
+            folder: self,
+            certificate: Rc::clone(certificate),
+        }
+    }
+}
+
+/// Whether none of these can change without showing it.
+fn are_settled(files: &[Option<File>], began: Timestamp) -> bool {
+    let mut found = files.iter().flatten();
+    found.all(|file| file.changed_at() + SETTLES < began)
 }
 
 /// What the files of a certificate are, as far as that can be told without reading them.
@@ -105,11 +197,7 @@ impl Seen {
             .ok()?;
         // Whether others get to a key that they may read depends on folders, which are not looked at here.
         let is_closed = files[0].as_ref().is_some_and(|key| key.mode & 0o004 == 0);
-        let is_settled = is_closed
-            && files
-                .iter()
-                .flatten()
-                .all(|file| file.changed_at() + SETTLES < began);
+        let is_settled = is_closed && are_settled(&files, began);
         Some(Self {
             files: Digest::of_value(&(link, files)),
             is_settled,

@@ -39,6 +39,7 @@ mod deployed;
 mod fallback;
 mod files;
 mod import;
+mod key_access;
 mod lock;
 mod look;
 mod memory;
@@ -46,6 +47,7 @@ mod named;
 mod orders;
 mod passwords;
 mod provided;
+mod provided_look;
 mod records;
 mod responder;
 mod shared;
@@ -69,7 +71,10 @@ pub use look::{FolderLook, LyingResponse, configurations, lacks, look, responses
 pub use named::AnyFiles;
 pub use responder::WebrootResponder;
 
-use crate::ports::{Authorities, Clock, DiskError, Engine, Issuing, Ports, Probe, Remarks};
+use crate::{
+    ports::{Authorities, Clock, DiskError, Engine, Issuing, Ports, Probe, Remarks},
+    values::KeyAccess,
+};
 
 /// The text of a file that the user named.
 ///
@@ -106,6 +111,8 @@ pub struct Folders {
     remarks: Remarks,
     /// A file with the password of keys that have none of their own.
     password_file: Option<PathBuf>,
+    /// Whom keys are given to.
+    keys: KeyAccess,
     /// Of the last look at certificates.
     memory: RefCell<Memory>,
 }
@@ -118,6 +125,7 @@ impl Folders {
             state,
             remarks,
             password_file: None,
+            keys: KeyAccess::default(),
             memory: RefCell::default(),
         }
     }

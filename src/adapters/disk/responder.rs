@@ -8,13 +8,11 @@ use async_trait::async_trait;
 use super::{consumers::FOLDER_MODE, files::PUBLIC, shared::SharedFolder};
 use crate::{
     observe::{SharedPath, Webroots},
-    ports::{Challenge, Clock, DiskError, NotServed, Probe, ProbeError, Responder, Response},
+    ports::{
+        CHALLENGE_PATH, Challenge, Clock, DiskError, NotServed, Probe, ProbeError, Responder,
+        Response,
+    },
 };
-
-/// Where responses lie in a webroot, folder by folder.
-///
-/// <https://www.rfc-editor.org/rfc/rfc8555#section-8.3>
-const RESPONSES: [&str; 2] = [".well-known", "acme-challenge"];
 
 /// How long a proxy may take to show a response that lies in its folder: a reload by somebody else may be under way,
 /// and shared folders on some systems are not seen at once.
@@ -52,8 +50,7 @@ impl WebrootResponder {
     /// another way then.
     async fn strange(&self, proxy: SocketAddr, challenge: &Challenge) -> Option<String> {
         let Response::Http { token, body } = &challenge.response;
-        let [well_known, folder] = RESPONSES;
-        let path = format!("/{well_known}/{folder}/{token}");
+        let path = format!("{CHALLENGE_PATH}{token}");
         let host = challenge.name.in_url();
         match self.probe.page(proxy, &host, &path).await {
             Ok(page) if page.status == 200 && page.body.trim_end() == *body => None,
@@ -104,9 +101,8 @@ fn withdraw(webroot: &SharedPath, token: &str) -> Result<(), DiskError> {
 
 /// Where responses lie in a webroot.
 pub(super) fn responses(webroot: &SharedPath) -> SharedPath {
-    RESPONSES
-        .iter()
-        .fold(webroot.clone(), |folder, name| folder.join(name))
+    let folders = CHALLENGE_PATH.split('/').filter(|name| !name.is_empty());
+    folders.fold(webroot.clone(), |folder, name| folder.join(name))
 }
 
 /// Whether this can be a token of a CA's, which is base64url.

@@ -178,10 +178,7 @@ fn complaints(survey: &Survey, told: &mut Findings) {
         .into_iter()
         .partition(|complaint| survey.faults.contains(&complaint.problem));
     for complaint in &complaints {
-        let says = format!(
-            "container {}, label {}: {}",
-            complaint.origin.bearer, complaint.origin.label, complaint.problem
-        );
+        let says = format!("{}: {}", complaint.origin.place(), complaint.problem);
         told.problem("labels", says, complaint.remedy.as_str());
     }
     for fault in &survey.faults {

@@ -9,14 +9,14 @@ use super::{
     },
     LabelRow, Reader,
     values::{
-        buffers, exec_words, file, folder, hsts, key_mode, one_of, port, profile, realm, reload,
-        served_path, set, size, text, timeout, truth, words_of,
+        buffers, exec_words, file, folder, hsts, one_of, port, profile, realm, reload, served_path,
+        set, size, text, timeout, truth, words_of,
     },
     words,
 };
 use crate::values::{
-    Block, CaError, CertificateName, ChallengeTypeError, Issuer, KeyTypeError, Layout, NameError,
-    Owner, ProbePort,
+    Block, CaError, CertificateName, ChallengeTypeError, Issuer, KeyAccess, KeyTypeError, Layout,
+    NameError, Owner, ProbePort,
 };
 
 /// Every label there is.
@@ -392,7 +392,10 @@ pub const LABELS: &[LabelRow] = &[
         default: "0600",
         doc: "the mode of those files of the server's certificates that hold a key; all others have 0644",
         example: "0640",
-        read: Reader::Consumer(|spec, value| set(&mut spec.proxy.mode, key_mode(value).map(Some))),
+        read: Reader::Consumer(|spec, value| {
+            let mode = KeyAccess::mode_of(value).map_err(str::to_owned);
+            set(&mut spec.proxy.mode, mode.map(Some))
+        }),
     },
     LabelRow {
         key: "probe",
@@ -420,7 +423,7 @@ pub const LABELS: &[LabelRow] = &[
         doc: "who owns the keys that the server is given. A server that begins as root reads them anyway",
         example: "33:33",
         read: Reader::Consumer(|spec, value| {
-            let owner = Owner::parse(value).ok_or("it is no user's number, such as 33 or 33:33");
+            let owner = Owner::parse(value).ok_or(Owner::NO_OWNER);
             set(
                 &mut spec.proxy.owner,
                 owner.map(Some).map_err(str::to_owned),

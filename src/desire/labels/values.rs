@@ -117,21 +117,6 @@ pub(super) fn hsts(value: &str) -> Result<Hsts, String> {
     }
 }
 
-/// The mode of files that hold a key.
-pub(super) fn key_mode(value: &str) -> Result<u32, String> {
-    let is_octal =
-        matches!(value.len(), 3 | 4) && value.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
-    let mode = u32::from_str_radix(value, 8).ok().filter(|_| is_octal);
-    match mode {
-        None => Err("it is no mode in octal digits".to_owned()),
-        Some(mode) if mode & 0o7137 != 0 => {
-            Err("others could read the key, or files could be run".to_owned())
-        }
-        Some(mode) if mode & 0o400 == 0 => Err("its owner could not read the key".to_owned()),
-        Some(mode) => Ok(mode),
-    }
-}
-
 pub(super) fn timeout(value: &str) -> Result<Duration, String> {
     const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
     let length = length(value)?;

@@ -305,3 +305,28 @@ fn a_server_is_given_no_key_but_of_what_it_serves_or_uses() {
     assert_eq!(given("proxy"), ["shop.example"]);
     assert_eq!(given("mqtt"), ["mqtt.example"]);
 }
+
+#[test]
+fn a_name_that_no_proxy_answers_for_is_obtained_where_we_answer_ourselves() {
+    let itself = |answers_itself| LabelRules {
+        answers_itself,
+        ..label_rules()
+    };
+    let obtained = |bearers: Vec<Bearer>, answers_itself| {
+        let desired = desire(&snapshot(bearers), &itself(answers_itself));
+        let rules = PlanRules {
+            answers_itself,
+            ..rules()
+        };
+        let plan = plan(&desired, &fresh(&desired), &templates(), &rules, START);
+        let steps = plan.actions.iter().flat_map(steps);
+        let mut steps: Vec<_> = steps.map(|words| words.join(" ")).collect();
+        steps.retain(|step| step.starts_with("obtain"));
+        steps
+    };
+    let alone = "obtain mqtt.example --challenge http-01";
+    assert_eq!(obtained(vec![broker()], true), [alone]);
+    assert_eq!(obtained(vec![broker()], false), [""; 0]);
+    // A proxy that is to answer may be who the CA reaches: it is waited for.
+    assert_eq!(obtained(vec![proxy(), broker()], true), [""; 0]);
+}

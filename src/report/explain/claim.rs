@@ -49,7 +49,10 @@ fn tell_one(facts: &Inspection<'_>, claimant: &Claimant, is_followed: bool, told
         label,
         counts,
     } = claimant;
-    let asks = format!("container {container} asks for it by its label {label}");
+    let asks = match container.is_settings() {
+        true => format!("the {label} asks for it"),
+        false => format!("container {container} asks for it by its label {label}"),
+    };
     if let Some(kept) = facts
         .site()
         .and_then(|site| site.kept)
@@ -97,11 +100,12 @@ fn nobody(facts: &Inspection<'_>, told: &mut Findings) {
             .claimants
             .get(name)
             .and_then(|claimants| claimants.first());
-        let by = by.map(|by| {
-            format!(
+        let by = by.map(|by| match by.bearer.is_settings() {
+            true => format!(", asked for by the {}", by.label),
+            false => format!(
                 ", asked for by container {} (label {})",
                 by.bearer, by.label
-            )
+            ),
         });
         told.note(
             "asked for",
@@ -139,9 +143,11 @@ pub(super) fn tell_complaints(facts: &Inspection<'_>, told: &mut Findings) {
             problem,
             remedy,
         } = complaint;
-        let (container, label) = (&origin.bearer, &origin.label);
-        let says = format!("container {container}, label {label}: {problem}");
-        let remedy = format!("container {container}: {remedy}");
+        let says = format!("{}: {problem}", origin.place());
+        let remedy = match origin.bearer.is_settings() {
+            true => remedy.clone(),
+            false => format!("container {}: {remedy}", origin.bearer),
+        };
         match is_of_proxy(complaint) && is_served(facts) {
             // Templates that are held back, say: those before them serve it.
             true => told.advice("complaint", says, remedy),

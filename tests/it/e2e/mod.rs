@@ -24,6 +24,7 @@ mod haproxy;
 mod hostile;
 mod ipv6;
 mod late;
+mod listener;
 mod log;
 mod mail;
 mod mosquitto;

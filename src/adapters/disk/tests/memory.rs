@@ -192,3 +192,91 @@ fn names_that_are_gone_are_forgotten() {
     assert!(look(&place.folders).held.is_empty());
     assert_eq!(Rc::strong_count(&before), 1);
 }
+
+/// What becomes of a folder of the user's.
+const CHANGES: &[Wreck] = &[
+    ("other bytes in a key", |folder| {
+        overwrite(&folder.join("privkey.pem"))
+    }),
+    ("other bytes in a chain", |folder| {
+        overwrite(&folder.join("fullchain.pem"))
+    }),
+    ("no key", |folder| {
+        fs::remove_file(folder.join("privkey.pem")).expect("it is removed")
+    }),
+    ("a key for everybody", |folder| {
+        open(&folder.join("privkey.pem"))
+    }),
+    ("another certificate under other names", |folder| {
+        fs::remove_file(folder.join("privkey.pem")).expect("it is removed");
+        let other = folder.with_file_name("aside");
+        lay_out(&other, "other.example");
+        fs::rename(other.join("privkey.pem"), folder.join("other.key")).expect("it is moved");
+        fs::rename(other.join("fullchain.pem"), folder.join("other.crt")).expect("it is moved");
+        fs::remove_dir(other).expect("it is empty");
+    }),
+    ("another folder in its place", |folder| {
+        fs::remove_dir_all(folder).expect("it is removed");
+        lay_out(folder, "other.example");
+    }),
+    ("a link in its place", |folder| {
+        let moved = folder
+            .parent()
+            .and_then(Path::parent)
+            .expect("it is in one");
+        fs::rename(folder, moved.join("elsewhere")).expect("it is moved");
+        std::os::unix::fs::symlink("../nowhere", folder).expect("it is made");
+    }),
+    (
+        "a password that nothing needs, and that is none",
+        |folder| fs::create_dir(folder.join("password")).expect("it is made"),
+    ),
+];
+
+#[test]
+fn a_folder_of_the_user_s_is_read_again_where_anything_in_it_is_another() {
+    let provided = |place: &Place| {
+        let folder = place.certificates.join("provided").join(SHOP);
+        lay_out(&folder, SHOP);
+        folder
+    };
+    let held = |place: &Place| Rc::clone(&look(&place.folders).provided[&name(SHOP)]);
+    let place_now = place();
+    let folder = provided(&place_now);
+    assert!(Rc::ptr_eq(&held(&place_now), &held(&place_now)));
+    let before = held(&place_now);
+    fs::remove_dir_all(folder).expect("it is removed");
+    assert!(look(&place_now.folders).provided.is_empty());
+    assert_eq!(Rc::strong_count(&before), 1, "it is forgotten");
+
+    for (what, change) in CHANGES {
+        let place = place();
+        let folder = provided(&place);
+        let before = format!("{:?}", damage::look(&place));
+        pass(&place);
+        change(&folder);
+        // It is compared with a first one there.
+        let after = format!("{:?}", damage::look(&place));
+        // What nobody needs, or is nobody's business, changes nothing that is seen.
+        let shows = !what.starts_with("a password") && !what.contains("for everybody");
+        assert!(!shows || after != before, "{what}: {after}");
+    }
+}
+
+#[test]
+fn a_key_of_the_user_s_is_opened_anew_when_the_password_of_the_setting_is_another() {
+    let place = place();
+    let folder = place.certificates.join("provided").join(SHOP);
+    lay_out(&folder, SHOP);
+    let password = place.state.join("password");
+    fs::create_dir_all(&place.state).expect("it is made");
+    fs::write(&password, "one").expect("it is written");
+    let folders = Folders::new(place.certificates.clone(), place.state.clone(), hear);
+    let folders = folders.opened_with(Some(password.clone()));
+    let held = || Rc::clone(&look(&folders).provided[&name(SHOP)]);
+    assert!(Rc::ptr_eq(&held(), &held()));
+    let before = held();
+    pass(&place);
+    fs::write(&password, "two").expect("it is written");
+    assert!(!Rc::ptr_eq(&before, &held()));
+}
