@@ -26,6 +26,7 @@ mod sites;
 mod spec;
 mod substitutes;
 mod uses;
+mod writers;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -53,6 +54,7 @@ pub use sites::ignores_health;
 use spec::Spec;
 pub use spec::{Hsts, Path, Scheme, Tls};
 pub use substitutes::{DefaultCertificate, Substitutes};
+pub use writers::{Writer, writers};
 
 use itertools::Itertools;
 use serde::{Deserialize, Serialize};

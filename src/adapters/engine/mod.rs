@@ -1,5 +1,5 @@
-//! The Docker engine, as far as we ask it: events, list, inspect, kill, ping; and, where it is granted, exec, restart and
-//! archive.
+//! The Docker engine, as far as we ask it: events, list, inspect (of images too), kill, ping; and, where it is granted, exec,
+//! restart and archive.
 //!
 //! What is read often is read by structs of our own, which take what engines of any age and Podman send; the rest goes
 //! through bollard, over the same transport. What the answers mean for anybody is not decided here.
@@ -11,6 +11,7 @@ mod decode;
 mod events;
 mod exec;
 mod first_process;
+mod images;
 mod meaning;
 mod network;
 mod own;
@@ -41,6 +42,7 @@ use crate::{
 };
 use asking::not_understood;
 use first_process::FirstProcess;
+use images::Images;
 use transport::Transport;
 
 /// A ping costs an engine nothing, so five seconds of silence mean that it hangs.
@@ -74,6 +76,7 @@ pub struct DockerEngine {
     transport: Arc<Transport>,
     bollard: bollard::Docker,
     remarks: Remarks,
+    images: Images,
 }
 
 impl DockerEngine {
@@ -114,6 +117,7 @@ impl DockerEngine {
             transport,
             bollard,
             remarks,
+            images: Images::default(),
         })
     }
 
@@ -136,6 +140,15 @@ impl DockerEngine {
     /// When it can't be asked.
     pub async fn time(&self) -> Result<Option<Timestamp>, EngineError> {
         Ok(self.engine_time().await?.map(Timestamp::from_seconds))
+    }
+
+    /// All containers, running or not, be they of interest or not, without variables.
+    ///
+    /// # Errors
+    /// When they can't be listed.
+    pub async fn everybody(&self) -> Result<Vec<Bearer>, EngineError> {
+        let ids = self.listed(|_| true).await?;
+        self.inspect_all(ids, &Interest::default()).await
     }
 
     /// Inspects each; what can't be read or is refused for one container alone is left out and told.
@@ -300,20 +313,24 @@ impl Engine for DockerEngine {
             .await?;
         let mut found: Vec<Bearer> = self.inspect_all(ids, interest).await?;
         found.retain(|bearer| interest.is_in(bearer));
+        self.images.forget_unread();
         for container in &mut found {
             if container.joins.is_some() {
                 *container = self.networked(container.clone()).await?;
             }
+            self.find_labels_of_image(container, interest).await?;
         }
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
     }
 
     async fn bearer(&self, word: &str, interest: &Interest) -> Result<Option<Bearer>, EngineError> {
-        match self.inspected(word, interest).await? {
-            Some(found) => self.networked(found).await.map(Some),
-            None => Ok(None),
-        }
+        let Some(found) = self.inspected(word, interest).await? else {
+            return Ok(None);
+        };
+        let mut found = self.networked(found).await?;
+        self.find_labels_of_image(&mut found, interest).await?;
+        Ok(Some(found))
     }
 
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerKill>

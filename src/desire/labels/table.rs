@@ -285,7 +285,7 @@ pub const LABELS: &[LabelRow] = &[
         default: "none: the container is not configured; generic where it has the label use",
         doc: "makes the container a server that quaymaster configures, or gives certificates, and reloads",
         example: "nginx",
-        read: Reader::Consumer(|spec, value| {
+        read: Reader::Power(|spec, value| {
             (spec.is_server, spec.kind) = (true, kind(value));
             let kinds = words(KINDS.iter().map(|kind| kind.name.to_owned()));
             spec.kind
@@ -321,7 +321,7 @@ pub const LABELS: &[LabelRow] = &[
               and again when it is made anew; a shared volume is better, and used where there is one. Needs the right \
               copy. Not for what is configured: that needs a shared folder anyway",
         example: "true",
-        read: Reader::Consumer(|spec, value| set(&mut spec.proxy.copy, truth(value))),
+        read: Reader::Power(|spec, value| set(&mut spec.proxy.copy, truth(value))),
     },
     LabelRow {
         key: "layout",
@@ -449,7 +449,7 @@ pub const LABELS: &[LabelRow] = &[
               as a shell splits them, nothing expanded; needs the right exec), a restart of its container (needs the \
               right restart); none: it is not told, and reads them when it starts",
         example: "HUP",
-        read: Reader::Consumer(|spec, value| set(&mut spec.proxy.reload, reload(value).map(Some))),
+        read: Reader::Power(|spec, value| set(&mut spec.proxy.reload, reload(value).map(Some))),
     },
     LabelRow {
         key: "check",
@@ -459,7 +459,7 @@ pub const LABELS: &[LabelRow] = &[
               its words, and what was there before is back at once. Words are split as a shell splits them, nothing \
               expanded; exec alone is what its kind has, nginx -t for nginx. Needs the right exec",
         example: "exec nginx -t",
-        read: Reader::Consumer(|spec, value| {
+        read: Reader::Power(|spec, value| {
             let words =
                 exec_words(value).unwrap_or_else(|| Err("it does not begin with exec".to_owned()));
             set(&mut spec.proxy.check, words.map(Some))

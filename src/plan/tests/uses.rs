@@ -318,6 +318,19 @@ fn a_server_that_reads_our_folder_is_told_of_what_lies_there_under_its_name_alon
 }
 
 #[test]
+fn a_server_is_given_no_key_but_of_what_it_serves_or_uses() {
+    let desired = desired([proxy(), shop(), broker()]);
+    let observed = settled(&desired, fresh(&desired), START);
+    let given = |server: &str| {
+        let server = ContainerName::parse(server).expect("a name");
+        let certificates = observed.installed[&server].certificates.keys();
+        certificates.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(given("proxy"), ["shop.example"]);
+    assert_eq!(given("mqtt"), ["mqtt.example"]);
+}
+
+#[test]
 fn a_name_that_no_proxy_answers_for_is_obtained_where_we_answer_ourselves() {
     let itself = |answers_itself| LabelRules {
         answers_itself,

@@ -95,6 +95,37 @@ impl Made {
         made
     }
 
+    /// An image of its own with these labels besides.
+    pub fn image(labels: &[&str]) -> Self {
+        let name = unique("image");
+        let changes: Vec<_> = labels
+            .iter()
+            .map(|label| format!("LABEL {label}"))
+            .collect();
+        let from = Self::container(&[], &["true"]);
+        let changes = changes.iter().flat_map(|change| ["--change", change]);
+        let words: Vec<_> = ["commit"]
+            .into_iter()
+            .chain(changes)
+            .chain([from.name.as_str(), name.as_str()])
+            .collect();
+        Self {
+            id: docker(&words),
+            name,
+            remove: &["rmi"],
+        }
+    }
+
+    /// A container of this image that was not started.
+    pub fn container_of(image: &str, name: &str, options: &[&str]) -> Self {
+        let words = [&["create", "--name", name], options, &[image, "true"]].concat();
+        Self {
+            id: docker(&words),
+            name: name.to_owned(),
+            remove: &["rm", "-f", "-v"],
+        }
+    }
+
     fn network() -> Self {
         let name = unique("engine");
         Self {
@@ -480,6 +511,28 @@ async fn the_engines_way_ends_a_restart_policy_without_a_stop_signal() {
 async fn an_engine_that_is_there_answers() {
     engine().ping().await.unwrap();
     assert_eq!(engine().inspect(&unique("nobody")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn words_are_run_by_the_user_of_the_container_with_no_more_rights_than_its_own() {
+    let made = Made::running(
+        &["--user", "33:33", "--cap-drop", "CHOWN"],
+        &["sleep", "300"],
+    );
+    let id = ContainerId::parse(made.id.clone()).unwrap();
+    let script =
+        "while read -r key value rest; do case $key in Uid:|CapBnd:) echo $value;; esac; done";
+    let of = async |process: &str| {
+        let script = format!("{script} < /proc/{process}/status");
+        let words = ["sh", "-c", &script].map(str::to_owned);
+        engine().exec(&id, &words).await.unwrap().output
+    };
+    let own = of("self").await;
+    assert!(
+        own.starts_with("33\n") && own.lines().count() == 2,
+        "{own:?}"
+    );
+    assert_eq!(own, of("1").await);
 }
 
 #[tokio::test]
