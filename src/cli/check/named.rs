@@ -78,8 +78,8 @@ fn remedy(consumer: &Consumer) -> String {
 struct Given {
     /// The folder as it sees it.
     folder: PathBuf,
-    /// The same as we see it.
-    ours: SharedPath,
+    /// The same as we see it; none where we don't.
+    ours: Option<SharedPath>,
     /// The files in it, as the server sees them.
     files: BTreeSet<PathBuf>,
 }
@@ -94,13 +94,13 @@ impl Given {
             .flat_map(|name| consumer.certificates.files(name))
             .collect();
         let ours = match &consumer.certificates {
-            CertificateFolder::Delivered(delivery) => delivery.folder.ours.clone(),
+            CertificateFolder::Delivered(delivery) => delivery.to.ours().cloned(),
             CertificateFolder::Shared { .. } => {
                 // It lies there with all that certbot's users know.
                 let folders = files.iter().filter_map(|file| file.parent());
                 let others = folders.flat_map(|folder| OTHERS.map(|file| folder.join(file)));
                 files = others.chain(files.iter().cloned()).collect();
-                SharedPath::top(rules.certificates.join("live"))
+                Some(SharedPath::top(rules.certificates.join("live")))
             }
         };
         Self {
@@ -115,7 +115,11 @@ impl Given {
         let comes = |path: &Path| self.files.iter().any(|file| file.starts_with(path));
         named.iter().map(PathBuf::as_path).filter(move |path| {
             let inner = path.strip_prefix(&self.folder).ok().and_then(Path::to_str);
-            inner.is_some_and(|inner| !comes(path) && disk::lacks(&self.ours.join(inner)))
+            let lacks = |inner| {
+                let ours = self.ours.as_ref();
+                ours.is_some_and(|ours| disk::lacks(&ours.join(inner)))
+            };
+            inner.is_some_and(|inner| !comes(path) && lacks(inner))
         })
     }
 
@@ -214,7 +218,7 @@ mod tests {
         fs::write(folder.path().join("clients.pem"), "").expect("it is written");
         let given = Given {
             folder: "/certs".into(),
-            ours: SharedPath::top(folder.path()),
+            ours: Some(SharedPath::top(folder.path())),
             files: ["/certs/shop/fullchain.pem", "/certs/shop/privkey.pem"]
                 .map(PathBuf::from)
                 .into(),

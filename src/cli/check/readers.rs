@@ -5,7 +5,7 @@ use crate::{
     adapters::disk::{self, FolderLook},
     daemon::Survey,
     desire::{CertificateFolder, Consumer, Delivery},
-    observe::Bearer,
+    observe::{Bearer, SharedPath},
     report::Findings,
     values::Owner,
 };
@@ -21,12 +21,17 @@ pub(super) fn look(survey: &Survey, told: &mut Findings) {
         else {
             continue;
         };
-        match disk::look(&delivery.folder.ours) {
+        // Inside a container nobody sees whose the folder is.
+        let Some(ours) = delivery.to.ours() else {
+            continue;
+        };
+        match disk::look(ours) {
             // That it can't be looked at, or is not there yet, is told of the folder.
             Err(_) | Ok(None) => {}
             Ok(Some(found)) => {
                 let own = survey.snapshot.own.as_ref();
-                if let Some((says, remedy)) = problem((consumer, delivery), reader, &found, own) {
+                let place = (&**consumer, delivery, ours);
+                if let Some((says, remedy)) = problem(place, reader, &found, own) {
                     told.problem(ABOUT, says, remedy);
                 }
             }
@@ -37,13 +42,13 @@ pub(super) fn look(survey: &Survey, told: &mut Findings) {
 /// Why a server that runs as `reader` can't read the keys in its folder, and what to do; nothing where it can, or where
 /// that depends on a group whose number nobody here knows.
 fn problem(
-    (consumer, delivery): (&Consumer, &Delivery),
+    (consumer, delivery, ours): (&Consumer, &Delivery, &SharedPath),
     reader: Owner,
     folder: &FolderLook,
     own: Option<&Bearer>,
 ) -> Option<(String, String)> {
     let (name, user) = (&consumer.name, reader.user);
-    let theirs = delivery.folder.theirs.display();
+    let theirs = delivery.to.theirs().display();
     let label = consumer.said.beside("owner");
     if !may(reader, folder.owner, folder.mode, ENTER) {
         let says = format!(
@@ -51,8 +56,7 @@ fn problem(
              and has mode {:04o}",
             folder.owner.user, folder.mode
         );
-        let ours = delivery.folder.ours.as_path();
-        return Some((says, to_run("chmod o+x", ours, own)));
+        return Some((says, to_run("chmod o+x", ours.as_path(), own)));
     }
     let of_folder = Some(folder.owner).filter(|it| delivery.is_owner_of_folder && it.user != 0);
     let owner = of_folder.or(consumer.owner)?;
@@ -118,7 +122,8 @@ mod tests {
             writable: Ok(()),
         };
         let reader = Owner::of_container(user).expect("a number");
-        let told = problem((consumer, delivery), reader, &folder, None);
+        let ours = delivery.to.ours().expect("it shares a folder");
+        let told = problem((consumer, delivery, ours), reader, &folder, None);
         told.map_or_else(String::new, |(says, remedy)| format!("{says}; {remedy}"))
     }
 
