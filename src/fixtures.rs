@@ -28,6 +28,7 @@ pub fn container(name: &str, number: u8) -> Bearer {
         id: ContainerId::parse(format!("id{number}")).expect("an id"),
         name: ContainerName::parse(name).expect("a name"),
         labels: litemap::LiteMap::new(),
+        of_image: Box::default(),
         variables: litemap::LiteMap::new(),
         state: BearerState::Running,
         health: None,

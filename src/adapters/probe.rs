@@ -74,7 +74,7 @@ impl TcpProbe {
         host: &Host,
     ) -> Result<Served, ProbeError> {
         let mut stream = connect(at).await?;
-        starttls::begin(&mut stream, protocol)
+        starttls::begin(&mut stream, protocol, host)
             .await
             .map_err(|error| strange(at, error))?;
         // For an address nothing is sent: that is how browsers ask, too.

@@ -28,7 +28,7 @@ use crate::{
 enum Does {
     /// It says this.
     Says(&'static str),
-    /// It waits for a line, which must be this.
+    /// It waits for a line, or for an element where it ends so, which must be this.
     Hears(&'static str),
     /// It looks that the client says nothing, and stays.
     Listens,
@@ -89,14 +89,15 @@ impl Stream {
         .is_ok()
     }
 
-    async fn hears(&mut self) -> String {
-        let mut line = String::new();
+    /// What comes up to the end of a line, or of an element.
+    async fn hears(&mut self, end: u8) -> String {
+        let mut heard = Vec::new();
         // One that hung up has said nothing.
         let _ = match self {
-            Self::Plain(stream) => stream.read_line(&mut line).await,
-            Self::Tls(stream) => stream.read_line(&mut line).await,
+            Self::Plain(stream) => stream.read_until(end, &mut heard).await,
+            Self::Tls(stream) => stream.read_until(end, &mut heard).await,
         };
-        line
+        String::from_utf8(heard).expect("it is text")
     }
 
     async fn waits(&mut self) {
@@ -128,11 +129,12 @@ async fn serve(stream: TcpStream, script: Vec<Does>) -> Vec<String> {
             (Repeats(words), stream) => while stream.says(words).await {},
             (Waits, stream) => stream.waits().await,
             (Listens, stream) => {
-                let heard = timeout(MOMENT, stream.hears()).await;
+                let heard = timeout(MOMENT, stream.hears(b'\n')).await;
                 wrong.extend(heard.ok().map(|heard| format!("{heard:?} too early")));
             }
             (Hears(words), stream) => {
-                let heard = stream.hears().await;
+                let end = if words.ends_with('>') { b'>' } else { b'\n' };
+                let heard = stream.hears(end).await;
                 if heard.trim_end() != words {
                     wrong.push(format!("{heard:?}, not {words:?}"));
                 }
@@ -172,6 +174,47 @@ fn is_the_certificate(seen: Result<Served, String>) {
     assert_eq!(serial, Ok(Ok(SERIAL)));
 }
 
+const STREAM: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' \
+                      to='mail.example' version='1.0'>";
+
+#[tokio::test]
+async fn a_chat_server_that_begins_no_tls_is_told_in_its_words() {
+    for (script, problem) in [
+        (
+            vec![
+                Hears(STREAM),
+                Says("<stream:stream><stream:features/></stream:features>"),
+                Waits,
+            ],
+            "where an offer of STARTTLS is expected",
+        ),
+        (
+            vec![
+                Hears(STREAM),
+                Says("<stream:stream><stream:error><host-unknown/></stream:error></stream:stream>"),
+            ],
+            "host-unknown",
+        ),
+        (
+            vec![
+                Hears(STREAM),
+                Says("<stream:features><starttls/></stream:features>"),
+                Hears("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"),
+                Says("<failure xmlns='urn:x'/></stream:stream>"),
+            ],
+            "where proceed is expected",
+        ),
+        (
+            vec![Hears(STREAM), Repeats("<a/>")],
+            "its answer does not end",
+        ),
+        (vec![Hears(STREAM)], "it hangs up"),
+    ] {
+        let said = seen(Protocol::Xmpp, script).await.expect_err(problem);
+        assert!(said.contains(problem), "{said}");
+    }
+}
+
 #[tokio::test]
 async fn the_certificate_is_seen_in_each_protocol_and_leave_is_taken_to_the_end() {
     const EHLO: &str = "EHLO quaymaster.invalid";
@@ -186,6 +229,7 @@ async fn the_certificate_is_seen_in_each_protocol_and_leave_is_taken_to_the_end(
         (Protocol::Imaps, "* OK hello\r\n", "a LOGOUT"),
         (Protocol::Pop3, "+OK hello\r\n", "QUIT"),
         (Protocol::Pop3s, "+OK hello\r\n", "QUIT"),
+        (Protocol::Xmpp, "", ""),
         (Protocol::Tls, "", ""),
     ];
     for (protocol, hello, leave) in bye {
@@ -203,6 +247,15 @@ async fn the_certificate_is_seen_in_each_protocol_and_leave_is_taken_to_the_end(
                 Says("* BYE-AND-BYE\r\na OK go\r\n"),
             ],
             Protocol::Pop3 => vec![Says(hello), Hears("STLS"), Says("+OK go\r\n")],
+            Protocol::Xmpp => vec![
+                Hears(STREAM),
+                Says(
+                    "<?xml version='1.0'?><stream:stream id='1'><stream:features><starttls xmlns='urn:x'>",
+                ),
+                Says("<required/></starttls></stream:features>"),
+                Hears("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"),
+                Says("<proceed xmlns='urn:x'/>"),
+            ],
             _ => Vec::new(),
         };
         script.push(Tls(&TLS13, false));
@@ -210,7 +263,7 @@ async fn the_certificate_is_seen_in_each_protocol_and_leave_is_taken_to_the_end(
             script.extend([Listens, Says(hello)]);
         }
         script.push(Hears(leave));
-        if protocol != Protocol::Tls {
+        if !leave.is_empty() {
             script.extend([Listens, Says("bye\r\n")]);
         }
         is_the_certificate(seen(protocol, script).await);

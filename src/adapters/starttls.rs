@@ -1,4 +1,4 @@
-//! What is said to a mail server before TLS begins, and after it.
+//! What is said to a mail or chat server before TLS begins, and after it.
 
 use std::{io, time::Duration};
 
@@ -8,7 +8,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::values::Protocol;
+use crate::values::{Host, Protocol};
 
 /// A line of any of these protocols is shorter: RFC 5321 has 512 bytes, RFC 9051 leaves it open.
 const LONGEST_LINE: usize = 8 * 1024;
@@ -19,11 +19,18 @@ const MOST_LINES: usize = 100;
 /// The most time that taking leave may need: what was looked for has been seen by then.
 const LEAVE: Duration = Duration::from_secs(2);
 
-/// Has the server ready for TLS.
+/// What a server says of XMPP before TLS is shorter: its features are a handful.
+const LONGEST_STREAM: usize = 64 * 1024;
+
+/// Has the server ready for TLS under a name.
 ///
 /// # Errors
 /// In the server's words where it does not do that.
-pub(super) async fn begin(stream: &mut TcpStream, protocol: Protocol) -> io::Result<()> {
+pub(super) async fn begin(
+    stream: &mut TcpStream,
+    protocol: Protocol,
+    host: &Host,
+) -> io::Result<()> {
     match protocol {
         Protocol::Tls | Protocol::Smtps | Protocol::Imaps | Protocol::Pop3s => Ok(()),
         Protocol::Smtp => {
@@ -50,6 +57,40 @@ pub(super) async fn begin(stream: &mut TcpStream, protocol: Protocol) -> io::Res
             say(stream, "STLS").await?;
             expect(&line(stream).await?, "+OK")
         }
+        Protocol::Xmpp => {
+            let begin = format!(
+                "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='{}' version='1.0'>",
+                host.one_of()
+            );
+            // Nothing may stand between elements here, not even a line's end.
+            stream.write_all(begin.as_bytes()).await?;
+            let features = elements(stream, &["</stream:features>", "</stream:error>"]).await?;
+            if !features.contains("<starttls") {
+                return Err(unexpected(&features, "an offer of STARTTLS"));
+            }
+            stream
+                .write_all(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+                .await?;
+            let answer = elements(stream, &[">"]).await?;
+            match answer.trim_start().starts_with("<proceed") {
+                true => Ok(()),
+                false => Err(unexpected(&answer, "proceed")),
+            }
+        }
+    }
+}
+
+/// What comes up to the first of these ends, byte by byte: what follows may be TLS.
+async fn elements(stream: &mut (impl AsyncRead + Unpin), ends: &[&str]) -> io::Result<String> {
+    let mut told = Vec::new();
+    loop {
+        told.push(stream.read_u8().await.map_err(in_words)?);
+        if ends.iter().any(|end| told.ends_with(end.as_bytes())) {
+            return Ok(String::from_utf8_lossy(&told).into_owned());
+        }
+        if told.len() == LONGEST_STREAM {
+            return Err(other("its answer does not end"));
+        }
     }
 }
 
@@ -64,7 +105,8 @@ async fn leave(
     protocol: Protocol,
 ) -> io::Result<()> {
     let word = match protocol {
-        Protocol::Tls => return Ok(()),
+        // XMPP begins anew within TLS: nothing has been said there yet.
+        Protocol::Tls | Protocol::Xmpp => return Ok(()),
         Protocol::Smtp | Protocol::Smtps | Protocol::Pop3 | Protocol::Pop3s => "QUIT",
         Protocol::Imap | Protocol::Imaps => "a LOGOUT",
     };
@@ -84,7 +126,7 @@ async fn leave(
 /// What a server says before it is asked for anything.
 async fn greeting(stream: &mut (impl AsyncRead + Unpin), protocol: Protocol) -> io::Result<()> {
     match protocol {
-        Protocol::Tls => Ok(()),
+        Protocol::Tls | Protocol::Xmpp => Ok(()),
         Protocol::Smtp | Protocol::Smtps => smtp_reply(stream, "220").await,
         Protocol::Imap | Protocol::Imaps => expect(&line(stream).await?, "* OK"),
         Protocol::Pop3 | Protocol::Pop3s => expect(&line(stream).await?, "+OK"),
@@ -108,13 +150,13 @@ async fn smtp_reply(stream: &mut (impl AsyncRead + Unpin), code: &str) -> io::Re
 fn expect(told: &str, begins: &str) -> io::Result<()> {
     match told.starts_with(begins) {
         true => Ok(()),
-        false => {
-            let told: String = told.chars().filter(|c| !c.is_control()).take(200).collect();
-            Err(other(format!(
-                "it says {told:?} where {begins:?} is expected"
-            )))
-        }
+        false => Err(unexpected(told, &format!("{begins:?}"))),
     }
+}
+
+fn unexpected(told: &str, expected: &str) -> io::Error {
+    let told: String = told.chars().filter(|c| !c.is_control()).take(200).collect();
+    other(format!("it says {told:?} where {expected} is expected"))
 }
 
 async fn say(stream: &mut (impl AsyncWrite + Unpin), words: &str) -> io::Result<()> {

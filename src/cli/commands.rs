@@ -132,7 +132,8 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     CommandRow {
         name: "check",
         about: "the set-up, finding by finding, each with its remedy: the engine and what it lets us do, our own \
-                container, folders and mounts, clocks, the CA, proxies, apps, left-overs, complaints. Changes nothing",
+                container, folders and mounts, clocks, the CA, proxies, apps, who else may write or has written, left-overs, \
+                complaints. Changes nothing",
         examples: &[(
             "docker exec NAME /quaymaster check",
             "is everything there that is needed?",

@@ -39,6 +39,8 @@ pub struct Consumer {
     pub proxy: Option<Proxy>,
     /// Where it reads certificates.
     pub certificates: CertificateFolder,
+    /// Whether these may be put inside its container, through the engine.
+    pub may_copy: bool,
     /// Where it is looked at, besides the sites of a proxy.
     pub probes: Probes,
     /// Who is to own the keys that it is given; none where it begins as root.
@@ -219,7 +221,7 @@ pub enum CertificateFolder {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Delivery {
     /// Where.
-    pub folder: Folder,
+    pub to: Destination,
     /// In which files.
     pub layout: Layout,
     /// The mode of those that hold a key.
@@ -228,12 +230,50 @@ pub struct Delivery {
     pub is_owner_of_folder: bool,
 }
 
+/// Where copies of certificates are put for a consumer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Destination {
+    /// Into a folder that is mounted here, too.
+    Folder(Folder),
+    /// Into this folder inside its container, through the engine.
+    Inside(PathBuf),
+}
+
+impl Destination {
+    /// The folder as the consumer sees it.
+    pub fn theirs(&self) -> &PathBuf {
+        match self {
+            Self::Folder(folder) => &folder.theirs,
+            Self::Inside(theirs) => theirs,
+        }
+    }
+
+    /// The folder as we see it; none where we don't.
+    pub fn ours(&self) -> Option<&SharedPath> {
+        match self {
+            Self::Folder(folder) => Some(&folder.ours),
+            Self::Inside(_) => None,
+        }
+    }
+}
+
 impl CertificateFolder {
+    /// Whether they are put inside the container, through the engine.
+    pub fn is_inside(&self) -> bool {
+        matches!(
+            self,
+            Self::Delivered(Delivery {
+                to: Destination::Inside(_),
+                ..
+            })
+        )
+    }
+
     /// The folder as the consumer sees it.
     pub fn theirs(&self) -> &PathBuf {
         match self {
             Self::Shared { theirs } => theirs,
-            Self::Delivered(delivery) => &delivery.folder.theirs,
+            Self::Delivered(delivery) => delivery.to.theirs(),
         }
     }
 
@@ -246,9 +286,7 @@ impl CertificateFolder {
             }
             Self::Delivered(delivery) => {
                 let paths = delivery.layout.paths(name);
-                paths
-                    .map(|path| delivery.folder.theirs.join(path))
-                    .collect()
+                paths.map(|path| delivery.to.theirs().join(path)).collect()
             }
         }
     }

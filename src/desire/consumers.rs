@@ -2,14 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     rc::Rc,
 };
 
 use super::{
-    CertificateFolder, Complaint, Consumer, Delivery, Folder, Guard, LabelRules, Origin, ProbeAt,
-    Probes, Proxy, Reload, Substitutes,
-    folders::{Gap, Holding, ours, place_of},
+    CertificateFolder, Complaint, Consumer, Delivery, Destination, Folder, Guard, LabelRules,
+    Origin, ProbeAt, Probes, Proxy, Reload, Substitutes,
+    folders::{Gap, Holding, destination, ours, place_of},
     kinds::{Kind, KindReload, ProxyKind},
     pid1, reach, rights, signals,
     spec::{ProxySpec, Spec},
@@ -87,7 +87,7 @@ fn alone_in_its_folder(
 ) -> Result<Consumer, Complaint> {
     let theirs = match (&consumer.proxy, &consumer.certificates) {
         (Some(proxy), _) => &proxy.config.theirs,
-        (None, CertificateFolder::Delivered(delivery)) => &delivery.folder.theirs,
+        (None, CertificateFolder::Delivered(delivery)) => delivery.to.theirs(),
         // It writes nothing there, and others may read the same.
         (None, CertificateFolder::Shared { .. }) => return Ok(consumer),
     };
@@ -127,6 +127,16 @@ fn uses_nothing(bearer: &Bearer, spec: &Spec) -> Complaint {
     spec.proxy.origin(bearer, "kind").complains(problem, remedy)
 }
 
+/// That a server's certificates need no way of their own.
+fn copies_nothing(bearer: &Bearer, kind: &Kind, spec: &ProxySpec) -> Complaint {
+    let problem = format!(
+        "the configuration of {} needs a folder that both mount, and its certificates go there, too",
+        kind.name
+    );
+    let remedy = "leave the label out: it is for what gets certificates alone".to_owned();
+    spec.origin(bearer, "copy").complains(problem, remedy)
+}
+
 /// Without what its labels, or its kind, ask for and it is not allowed.
 fn granted(
     bearer: &Bearer,
@@ -157,6 +167,9 @@ fn granted(
         .or_else(of_kind)
         .filter(|reload| !reload.right().is_some_and(|right| refused(right, "reload")));
     spec.check = spec.check.filter(|_| !refused(Right::Exec, "check"));
+    let is_vain = spec.copy && kind.proxy.is_some();
+    spec.copy = spec.copy && !is_vain && !refused(Right::Copy, "copy");
+    complaints.extend(is_vain.then(|| copies_nothing(bearer, kind, &spec)));
     spec
 }
 
@@ -186,6 +199,7 @@ fn consumer(
         made_of: bearer.made_of(),
         proxy,
         certificates,
+        may_copy: spec.copy,
         probes: probes(bearer, kind, spec, own),
         owner: owner.filter(|owner| owner.user != 0),
         reload: reload(bearer, kind, spec),
@@ -256,13 +270,18 @@ fn certificate_folder(
     rules: &LabelRules,
 ) -> Result<CertificateFolder, Complaint> {
     let said = || spec.origin(bearer, "files");
-    let delivered = |folder: Folder| {
+    let layout = || spec.layout.clone().unwrap_or_else(|| layout_of(kind));
+    let delivered = |to: Destination| {
         CertificateFolder::Delivered(Delivery {
-            folder,
-            layout: spec.layout.clone().unwrap_or_else(|| layout_of(kind)),
+            to,
+            layout: layout(),
             key_mode: spec.mode.unwrap_or(KEY_MODE),
             is_owner_of_folder: proxy.is_none() && spec.owner.is_none(),
         })
+    };
+    let into = |theirs: &Path| match destination(bearer, theirs, (&layout(), spec.copy), own) {
+        Ok(to) => Ok(delivered(to)),
+        Err(gap) => Err(gap.complaint(bearer, theirs, own, said())),
     };
     if let (Some(layout), Some(_)) = (&spec.layout, proxy)
         && *layout != layout_of(kind)
@@ -272,7 +291,7 @@ fn certificate_folder(
         return Err(spec.origin(bearer, "layout").complains(problem, remedy));
     }
     if let Some(theirs) = &spec.files {
-        return folder(bearer, theirs.clone(), own, said()).map(delivered);
+        return into(theirs);
     }
     // Keys in ours are for our user alone, as certbot has them: others read copies.
     let is_as_ours = owner.is_none_or(|owner| owner.user == 0) && spec.layout.is_none();
@@ -283,10 +302,11 @@ fn certificate_folder(
         (Some(theirs), _, _) => Ok(CertificateFolder::Shared {
             theirs: theirs.join("live"),
         }),
-        (None, Some(proxy), _) => Ok(delivered(proxy.config.within("certificates"))),
-        (None, None, Some(theirs)) => {
-            folder(bearer, PathBuf::from(theirs), own, said()).map(delivered)
+        (None, Some(proxy), _) => {
+            let folder = proxy.config.within("certificates");
+            Ok(delivered(Destination::Folder(folder)))
         }
+        (None, None, Some(theirs)) => into(Path::new(theirs)),
         (None, None, None) => {
             let problem = "it is not known where it reads certificates".to_owned();
             let label = said().label;

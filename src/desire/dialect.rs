@@ -23,9 +23,14 @@ const DIALECTS: &[Dialect] = &[Dialect {
 pub fn interest(prefix: &str) -> Interest {
     let mut all = Interest::default();
     for dialect in DIALECTS {
-        let Interest { labels, variables } = (dialect.interest)(prefix);
+        let Interest {
+            labels,
+            variables,
+            of_image,
+        } = (dialect.interest)(prefix);
         all.labels.extend(labels);
         all.variables.extend(variables);
+        all.of_image.extend(of_image);
     }
     all
 }

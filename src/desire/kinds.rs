@@ -288,6 +288,22 @@ pub const KINDS: &[Kind] = &[
         shows_by_name: false,
     },
     Kind {
+        name: "prosody",
+        doc: "prosody with `certificates` set to its folder, as it is by default; it starts without any",
+        fallback: false,
+        proxy: None,
+        files: Some("/etc/prosody/certs"),
+        layout: "certbot",
+        owner: None,
+        reload: KindReload::Signal(Signal::HUP),
+        reload_words: &["prosodyctl", "reload"],
+        check: &[],
+        check_refuses: "",
+        probes: &[at(5222, Protocol::Xmpp), tls(5223)],
+        probes_at_start: &[],
+        shows_by_name: true,
+    },
+    Kind {
         name: GENERIC,
         doc: "any other server that reads certificates; what has the label `use` and no `kind` is one. Its labels say \
               where they go, and how it is reloaded",

@@ -26,6 +26,7 @@ mod sites;
 mod spec;
 mod substitutes;
 mod uses;
+mod writers;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,8 +40,8 @@ pub use away::{forgotten_at, is_forgotten};
 pub use claims::{Claimant, asked_in_vain, claimants, nearest_names};
 pub use complaint::{Complaint, Origin, visible};
 pub use consumer::{
-    CertificateFolder, Consumer, Delivery, Folder, Guard, ProbeAt, Probes, Proxy, Reach, Reload,
-    Use,
+    CertificateFolder, Consumer, Delivery, Destination, Folder, Guard, ProbeAt, Probes, Proxy,
+    Reach, Reload, Use,
 };
 pub use dialect::interest;
 pub use holders::{holders, is_over, released};
@@ -53,6 +54,7 @@ pub use sites::ignores_health;
 use spec::Spec;
 pub use spec::{Hsts, Path, Scheme, Tls};
 pub use substitutes::{DefaultCertificate, Substitutes};
+pub use writers::{Writer, writers};
 
 use itertools::Itertools;
 use serde::{Deserialize, Serialize};

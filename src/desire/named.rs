@@ -26,6 +26,7 @@ pub fn named(hosts: &BTreeSet<Host>) -> Option<Bearer> {
         id: ContainerId::parse(name.as_str()).ok()?,
         name,
         labels: LiteMap::from_iter([(LABEL.to_owned(), text)]),
+        of_image: Box::default(),
         variables: LiteMap::new(),
         state: BearerState::Running,
         health: None,

@@ -178,6 +178,7 @@ fn is_of_consequence((old, new): &Change<'_>, rules: &LabelRules) -> bool {
         (
             bearer.id.clone(),
             bearer.labels.clone(),
+            bearer.of_image.clone(),
             bearer.mounts.clone(),
             networks.collect::<Vec<_>>(),
         )
@@ -384,6 +385,8 @@ mod tests {
         Twin,
         /// So many days pass.
         Days(u64),
+        /// Its image can be seen, which has all its labels; or it can't be any more.
+        ImageSeen(Option<u8>, bool),
     }
 
     const LABELS: &[(&str, &[&str])] = &[
@@ -433,6 +436,7 @@ mod tests {
             1 => any::<bool>().prop_map(Step::ProxyRuns),
             1 => Just(Step::Twin),
             1 => (1u64..9).prop_map(Step::Days),
+            1 => (proptest::option::of(0u8..6), any::<bool>()).prop_map(|(number, is_seen)| Step::ImageSeen(number, is_seen)),
         ]
     }
 
@@ -511,6 +515,14 @@ mod tests {
                 }
                 .into();
             }),
+            Step::ImageSeen(number, is_seen) => {
+                let name = number.map_or("proxy".to_owned(), |number| format!("c{number}"));
+                change(snapshot, &name, &|bearer| {
+                    let asked = dialect::interest("quaymaster").of_image.into_iter();
+                    let has = |label: &String| *is_seen && bearer.labels.contains_key(label);
+                    bearer.of_image = asked.filter(has).collect();
+                });
+            }
             Step::Days(days) => *now = *now + Duration::from_secs(days * 24 * 3600),
         }
     }

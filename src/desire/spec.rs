@@ -44,6 +44,8 @@ pub(super) struct ProxySpec {
     pub uses_all: bool,
     /// The folder in it where certificates go.
     pub files: Option<PathBuf>,
+    /// Whether they may be put there through the engine, where no mount is shared.
+    pub copy: bool,
     /// In which files they lie there.
     pub layout: Option<Layout>,
     /// Who is to own what it is given of certificates.

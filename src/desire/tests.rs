@@ -292,7 +292,7 @@ fn an_unknown_kind_is_told() {
         complaints(&desired),
         [
             "container proxy, label quaymaster.kind=\"apache\": there is no such kind of server, only nginx, haproxy, mosquitto, \
-         express-gateway, postfix, dovecot, generic; write a \
+         express-gateway, postfix, dovecot, prosody, generic; write a \
           row of the kinds table, such as nginx; until then it is not configured"
         ]
     );
@@ -1065,4 +1065,157 @@ fn a_site_knows_each_label_that_asks_for_it() {
         ]
     );
     assert_eq!(&*consumer.said.label, "quaymaster.kind");
+}
+
+/// A bearer with these labels, all of which its image has, too.
+fn of_image(name: &str, number: u8, labels: &[(&str, &str)]) -> Bearer {
+    let bearer = labels
+        .iter()
+        .fold(container(name, number), |bearer, (key, value)| {
+            bearer.label(key, value)
+        });
+    let asked = interest("quaymaster").of_image.into_iter();
+    Bearer {
+        of_image: asked
+            .filter(|label| bearer.labels.contains_key(label))
+            .collect(),
+        ..bearer
+    }
+}
+
+#[test]
+fn an_image_makes_no_server_of_its_containers_and_has_nothing_done_in_them_but_its_host_counts() {
+    let labels = [
+        ("kind", "mosquitto"),
+        ("use", "*"),
+        ("reload", "restart"),
+        ("check", "exec true"),
+        ("host", "shop.example"),
+        ("port", "8080"),
+    ];
+    let shop = of_image("shop", 4, &labels).mount(volume("state", "/mosquitto/certs", false));
+    let desired = desired([proxy(), shop]);
+    assert_eq!(desired.consumers.len(), 1, "the proxy alone");
+    assert_eq!(hosts(&desired), ["shop.example"]);
+    let told: Vec<_> = ["check=\"exec true\"", "kind=\"mosquitto\"", "reload=\"restart\"", "use=\"*\""]
+        .iter()
+        .map(|label| format!("container shop, label quaymaster.{label}: its image has this label with the same value, so it is ignored"))
+        .collect();
+    let said = complaints(&desired);
+    assert_eq!(said.len(), told.len(), "{said:?}");
+    assert!(
+        said.iter()
+            .zip(&told)
+            .all(|(said, told)| said.starts_with(told)),
+        "{said:?}"
+    );
+    assert!(
+        said[1].contains(
+            "write it on the container with a blank at the end, \"quaymaster.kind=mosquitto \""
+        ),
+        "{said:?}"
+    );
+}
+
+/// What the complaint says is to be written.
+#[test]
+fn a_label_of_an_image_counts_once_it_is_written_with_a_blank_behind_it() {
+    let with = |kind: &str, of_image: &[&str]| {
+        let mut proxy = proxy().label("kind", kind);
+        proxy.of_image = of_image.iter().map(|label| (*label).to_owned()).collect();
+        let desired = desired([proxy]);
+        (desired.consumers.len(), desired.complaints.len())
+    };
+    assert_eq!(with("nginx", &["quaymaster.kind"]), (0, 1));
+    assert_eq!(with("nginx ", &[]), (1, 0));
+    assert_eq!(
+        with("nginx", &["quaymaster.reload"]),
+        (1, 0),
+        "another one is its image's"
+    );
+}
+
+#[test]
+fn of_images_those_labels_are_asked_for_that_give_keys_or_have_something_done() {
+    for key in ["kind", "use", "copy", "reload", "check"] {
+        let mut rows = LABELS.iter().filter(|row| row.key == key);
+        assert!(rows.all(LabelRow::is_of_container), "{key}");
+    }
+    let site = LABELS.iter().find(|row| row.key == "host").expect("a row");
+    assert!(!site.is_of_container());
+    assert!(interest("q").of_image.contains(&"q.use".to_owned()));
+    assert!(!interest("q").of_image.contains(&"q.host".to_owned()));
+}
+
+#[test]
+fn what_was_an_image_s_is_so_when_its_container_is_remembered() {
+    let gone = of_image("shop", 4, &[("use", "shop.example")]);
+    let remembered = crate::observe::Removed::of(&gone, Timestamp::from_seconds(3000));
+    let text = serde_json::to_string(&remembered).expect("it is written");
+    let read: crate::observe::Removed = serde_json::from_str(&text).expect("it is read");
+    assert_eq!(read.bearer().of_image, gone.of_image);
+}
+
+/// Where anything may be sent to is said by settings alone.
+#[test]
+fn no_label_sends_anything_anywhere() {
+    for key in ["webhook", "notify", "hook", "notify.ops.url", "deploy-hook"] {
+        let shop = container("shop", 4).label(key, "https://evil.example");
+        let said = complaints(&desired([shop]));
+        assert!(
+            said.len() == 1 && said[0].contains("there is no such label"),
+            "{key}: {said:?}"
+        );
+    }
+}
+
+#[test]
+fn another_project_gets_no_path_of_a_host_though_its_container_is_older_than_one_made_anew() {
+    let shop = |name, number, project| {
+        container(name, number)
+            .label("host", "shop.example")
+            .project_is(project)
+    };
+    let host = Host::parse("shop.example").expect("a host");
+    let holder = crate::observe::Holder::of(&Some("a".to_owned()));
+    let snapshot = Snapshot {
+        holders: Rc::new([(host, holder)].into()),
+        ..snapshot([
+            proxy(),
+            shop("thief", 4, "b").label("path", "/login"),
+            shop("anew", 9, "a"),
+        ])
+    };
+    let desired = desire(&snapshot, &rules());
+    assert_eq!(routes(&desired, "shop.example"), ["/: 10.0.0.9:8080"]);
+    let said = complaints(&desired);
+    assert!(
+        said.len() == 1 && said[0].starts_with("container thief, "),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_wildcard_of_another_project_takes_no_name_that_somebody_else_claims() {
+    let wild = container("wild", 4)
+        .label("host", "*.a.example")
+        .label("ca", "self-signed")
+        .project_is("b");
+    let shop = container("shop", 9)
+        .label("host", "shop.a.example")
+        .project_is("a");
+    let desired = desired([proxy(), wild, shop]);
+    assert_eq!(routes(&desired, "shop.a.example"), ["/: 10.0.0.9:8080"]);
+    let of_shop = CertificateName::parse("shop.a.example").expect("a name");
+    let wanted = &desired.certificates[&of_shop];
+    assert_eq!(
+        wanted.names.iter().map(Host::as_str).collect::<Vec<_>>(),
+        ["shop.a.example"]
+    );
+    let asked: Vec<_> = wanted
+        .claimed_by
+        .iter()
+        .map(ContainerName::as_str)
+        .collect();
+    assert_eq!(asked, ["shop"]);
 }

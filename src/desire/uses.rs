@@ -188,7 +188,10 @@ mod tests {
         let CertificateFolder::Delivered(delivery) = &mqtt.certificates else {
             panic!("it gets copies")
         };
-        assert_eq!(delivery.folder.ours.to_string(), "/state");
+        assert_eq!(
+            delivery.to.ours().map(ToString::to_string).as_deref(),
+            Some("/state")
+        );
         assert_eq!(delivery.layout.to_string(), "flat");
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Failure,
-    deploy::{conclude, place, write_down},
+    deploy::{conclude, place, restore, write_down},
 };
 use crate::{
     observe::Installed,
@@ -23,7 +23,7 @@ pub(super) async fn check(
         ran => ran,
     };
     let place = place(&deploy.consumer);
-    ports.folders.take_back(&place)?;
+    restore(ports, &place).await?;
     let withdrawn = deploy.withdrawn(ports.folders.installed(&place)?);
     write_down(ports, deploy, &withdrawn)?;
     let ran = refused?;

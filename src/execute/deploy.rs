@@ -9,10 +9,10 @@ use super::{
     tell::{tell, within},
 };
 use crate::{
-    desire::{CertificateFolder, Consumer},
+    desire::{CertificateFolder, Consumer, Destination},
     observe::{Installed, Progress, Sent},
     plan::{Deploy, Refusal, SeenAgain, TakeBack, Tell, Verdict},
-    ports::{CertificatePlace, Change, ConsumerPlace, Ports},
+    ports::{CertificatePlace, Change, ConsumerPlace, Parcel, Ports, Spot},
     report::{Event, chain, report},
     values::{CertificateName, Timestamp},
 };
@@ -93,7 +93,7 @@ async fn put(ports: &Ports, deploy: &mut Deploy) -> Result<(), Failure> {
     let place = place(&consumer);
     let is_signalled = consumer.running && matches!(deploy.tell, Tell::Signal(_));
     if deploy.changes_folders() {
-        ports.folders.stage(&place, &change(deploy))?;
+        send(ports, ports.folders.stage(&place, &change(deploy))?).await?;
     }
     if consumer.running && (deploy.changes_folders() || is_signalled) {
         // One that starts reads what lies there now, which was seen to be good.
@@ -103,9 +103,7 @@ async fn put(ports: &Ports, deploy: &mut Deploy) -> Result<(), Failure> {
         deploy.after.signals.last = Some(sent(ports, consumer.started_at));
     }
     if deploy.changes_folders() {
-        ports
-            .folders
-            .switch(&place, &change(deploy), &deploy.after)?;
+        switch(ports, &place, &change(deploy), &deploy.after).await?;
     } else if is_signalled
         && let Err(error) = ports
             .folders
@@ -117,6 +115,46 @@ async fn put(ports: &Ports, deploy: &mut Deploy) -> Result<(), Failure> {
         });
     }
     Ok(())
+}
+
+/// Has the engine put what is for the inside of a container there, if anything is.
+async fn send(ports: &Ports, parcel: Option<Parcel>) -> Result<(), Failure> {
+    match parcel {
+        Some(parcel) => Ok(ports.engine.put(&parcel, ports.clock.now()).await?),
+        None => Ok(()),
+    }
+}
+
+/// Stages what is new and puts it in place, wherever that is.
+async fn bring(
+    ports: &Ports,
+    place: &ConsumerPlace<'_>,
+    change: &Change<'_>,
+    record: &Installed,
+) -> Result<(), Failure> {
+    send(ports, ports.folders.stage(place, change)?).await?;
+    switch(ports, place, change, record).await
+}
+
+/// Puts what was staged into its place. What the engine has put there is written down: nobody can look.
+async fn switch(
+    ports: &Ports,
+    place: &ConsumerPlace<'_>,
+    change: &Change<'_>,
+    record: &Installed,
+) -> Result<(), Failure> {
+    let Some(links) = ports.folders.switch(place, change, record)? else {
+        return Ok(());
+    };
+    ports.engine.put(&links, ports.clock.now()).await?;
+    Ok(ports
+        .folders
+        .keep_installed(place, record, &BTreeSet::new())?)
+}
+
+/// Brings back what was there before, wherever that is.
+pub(super) async fn restore(ports: &Ports, place: &ConsumerPlace<'_>) -> Result<(), Failure> {
+    send(ports, ports.folders.take_back(place)?).await
 }
 
 fn change(deploy: &Deploy) -> Change<'_> {
@@ -202,7 +240,7 @@ async fn take_back(
     reason: String,
     connected: bool,
 ) -> Result<Installed, Failure> {
-    let mut installed = put_back(ports, deploy)?;
+    let mut installed = put_back(ports, deploy).await?;
     let consumer = deploy.consumer.name.clone();
     report(&Event::TakenBack {
         consumer: consumer.clone(),
@@ -233,7 +271,7 @@ async fn take_back(
     let again = match again {
         Ok(proof::Sighting { at, took }) => SeenAgain { at, took, within },
         Err(unseen) if !connected && !unseen.connected() => {
-            return out_of_reach(ports, deploy, reason);
+            return out_of_reach(ports, deploy, reason).await;
         }
         Err(_) => return Err(Failure::Unseen { consumer, reason }),
     };
@@ -251,10 +289,10 @@ async fn take_back(
 }
 
 /// Puts back what was there before, and writes down that it is not known yet whether that is seen.
-fn put_back(ports: &Ports, deploy: &Deploy) -> Result<Installed, Failure> {
+async fn put_back(ports: &Ports, deploy: &Deploy) -> Result<Installed, Failure> {
     let place = place(&deploy.consumer);
-    ports.folders.take_back(&place)?;
-    show_mark(ports, deploy, &place)?;
+    restore(ports, &place).await?;
+    show_mark(ports, deploy, &place).await?;
     let installed = deploy.taken_back(ports.folders.installed(&place)?);
     write_down(ports, deploy, &installed)?;
     Ok(installed)
@@ -299,16 +337,23 @@ pub(super) fn conclude(
 }
 
 /// It was never reached at all, so nothing that was seen speaks against what is new: it stays, unproven.
-fn out_of_reach(ports: &Ports, deploy: &Deploy, reason: String) -> Result<Installed, Failure> {
-    let (place, change) = (place(&deploy.consumer), change(deploy));
-    ports.folders.stage(&place, &change)?;
-    ports.folders.switch(&place, &change, &deploy.after)?;
+async fn out_of_reach(
+    ports: &Ports,
+    deploy: &Deploy,
+    reason: String,
+) -> Result<Installed, Failure> {
+    let place = place(&deploy.consumer);
+    bring(ports, &place, &change(deploy), &deploy.after).await?;
     keep(ports, deploy, deploy.unproven(reason.clone()))?;
     Err(Failure::OutOfReach { reason })
 }
 
 /// Puts the mark of what was there before into its place.
-fn show_mark(ports: &Ports, deploy: &Deploy, place: &ConsumerPlace<'_>) -> Result<(), Failure> {
+async fn show_mark(
+    ports: &Ports,
+    deploy: &Deploy,
+    place: &ConsumerPlace<'_>,
+) -> Result<(), Failure> {
     let write = BTreeMap::from_iter(deploy.back.shown_by.clone());
     if write.is_empty() {
         return Ok(());
@@ -319,8 +364,7 @@ fn show_mark(ports: &Ports, deploy: &Deploy, place: &ConsumerPlace<'_>) -> Resul
         remove: &remove,
         deliver: &deliver,
     };
-    ports.folders.stage(place, &mark)?;
-    Ok(ports.folders.switch(place, &mark, &deploy.after)?)
+    bring(ports, place, &mark, &deploy.after).await
 }
 
 /// Writes down what is known, and tells what is not proven.
@@ -362,9 +406,9 @@ fn tidied(deploy: &Deploy) -> BTreeSet<CertificateName> {
 
 /// Brings back what was there before a deployment that the consumer did not live to show. Nobody is told: it does not
 /// run, and reads everything when it starts.
-pub(super) fn bring_back(ports: &Ports, back: &TakeBack) -> Result<Installed, Failure> {
+pub(super) async fn bring_back(ports: &Ports, back: &TakeBack) -> Result<Installed, Failure> {
     let place = place(&back.consumer);
-    ports.folders.take_back(&place)?;
+    restore(ports, &place).await?;
     let installed = back.taken_back(ports.folders.installed(&place)?);
     ports
         .folders
@@ -382,7 +426,13 @@ pub(super) fn bring_back(ports: &Ports, back: &TakeBack) -> Result<Installed, Fa
 pub fn place(consumer: &Consumer) -> ConsumerPlace<'_> {
     let certificates = match &consumer.certificates {
         CertificateFolder::Delivered(delivery) => Some(CertificatePlace {
-            folder: &delivery.folder.ours,
+            at: match &delivery.to {
+                Destination::Folder(folder) => Spot::Folder(&folder.ours),
+                Destination::Inside(folder) => Spot::Inside {
+                    container: &consumer.id,
+                    folder,
+                },
+            },
             layout: &delivery.layout,
             key_mode: delivery.key_mode,
             is_owner_of_folder: delivery.is_owner_of_folder,

@@ -179,6 +179,7 @@ pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
             .inspect_err(|failure| blame = Some(failure.blame()))
             .map_err(|failure| failed(ports, &deploy.attempt, &failure)),
         Action::TakeBack(back) => deploy::bring_back(ports, back)
+            .await
             .map(|installed| Learned::Installed(back.consumer.name.clone(), Box::new(installed)))
             .map_err(|failure| failed(ports, &back.attempt, &failure)),
         Action::FallBack(fallback) => obtain::fall_back(&ports.issuing, &*ports.clock, fallback)

@@ -29,11 +29,12 @@ use crate::{
     fixtures::plan_rules,
     observe::{Bearer, EngineEvent, Interest, Observed, PartName, Progress, SharedPath, Way},
     plan::{Deploy, plan},
-    ports::{Clock, Engine, Page, Probe, ProbeError, Served},
+    ports::{Clock, Engine, Page, Parcel, Probe, ProbeError, Served},
     render::Templates,
     values::{ContainerId, FileName, Host, Protocol, Signal, Timestamp},
 };
 
+mod inside;
 mod shown;
 
 const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -133,6 +134,10 @@ impl Engine for Server {
     async fn exec(&self, _: &ContainerId, _: &[String]) -> Result<Ran, EngineError> {
         let (code, output) = self.says.borrow_mut().remove(0);
         Ok(Ran { code, output })
+    }
+
+    async fn put(&self, _: &Parcel, _: Timestamp) -> Result<(), EngineError> {
+        unreachable!("its folders are mounted here")
     }
 
     async fn restart(&self, _: &ContainerId) -> Result<(), EngineError> {
@@ -266,7 +271,10 @@ impl World {
         else {
             panic!("it gets copies")
         };
-        delivery.folder.ours = SharedPath::top(self.server.folder.join("certificates"));
+        let crate::desire::Destination::Folder(folder) = &mut delivery.to else {
+            panic!("its folder is shared")
+        };
+        folder.ours = SharedPath::top(self.server.folder.join("certificates"));
         desired
     }
 

@@ -12,7 +12,8 @@ use super::*;
 use crate::{
     adapters::{clock::SystemClock, engine::RecordedEngine},
     observe::{Bearer, Detail, Interest, Way},
-    ports::{DiskError, Ran},
+    ports::{DiskError, Parcel, Ran},
+    values::Timestamp,
 };
 
 /// Files by path: a template `t`, and what was made of it.
@@ -163,6 +164,10 @@ impl Engine for Scripted {
             Answer::Fails => self.recorded.exec(container, words).await,
             Answer::Never => std::future::pending().await,
         }
+    }
+
+    async fn put(&self, parcel: &Parcel, now: Timestamp) -> Result<(), EngineError> {
+        self.recorded.put(parcel, now).await
     }
 
     async fn restart(&self, container: &ContainerId) -> Result<(), EngineError> {

@@ -22,6 +22,9 @@ pub struct Bearer {
     pub name: ContainerName,
     /// All its labels, ours and others'.
     pub labels: LiteMap<String, String>,
+    /// Those of its labels that its image has, too, with the same value, of the few of which that matters; none where
+    /// nobody could ask.
+    pub of_image: Box<[String]>,
     /// Those of its environment variables in which something may be said to us; of no other it is known whether it is set.
     pub variables: LiteMap<String, String>,
     /// What it does now.

@@ -9,6 +9,9 @@ pub struct Interest {
     pub labels: Vec<String>,
     /// Names of variables.
     pub variables: Vec<&'static str>,
+    /// Labels of which it matters whether a bearer has them of its image. Only of bearers with one of them is the image
+    /// asked for.
+    pub of_image: Vec<String>,
 }
 
 impl Interest {
@@ -50,6 +53,7 @@ mod tests {
         let interest = |labels: &[&str], variables: &[&'static str]| Interest {
             labels: labels.iter().map(|start| (*start).to_owned()).collect(),
             variables: variables.to_vec(),
+            of_image: Vec::new(),
         };
         let labelled = container("shop", 4).label("host", "shop.example");
         let mut spoken = container("blog", 5);

@@ -41,7 +41,7 @@ pub use installed::{
 };
 pub use interest::Interest;
 pub use life::{ArchivedCertificate, Unwanted};
-pub use mounts::{Mount, MountKind, Place, SharedPath, find, locate, source};
+pub use mounts::{Mount, MountKind, Place, SharedPath, find, locate, mount_of, source};
 pub use part_name::PartName;
 pub use release::{Release, Released};
 pub use removed::Removed;

@@ -105,7 +105,7 @@ impl SharedPath {
     /// A folder of the container with these mounts, as it sees it.
     pub fn seen(mounts: &[Mount], path: impl Into<PathBuf>) -> Self {
         let path = path.into();
-        match owner(mounts, &path) {
+        match mount_of(mounts, &path) {
             Some(mount) => Self::beneath(&mount.destination, path),
             None => Self::top(path),
         }
@@ -144,7 +144,7 @@ impl fmt::Display for SharedPath {
 
 /// Where the engine's host keeps the volume or folder that holds `path`, as the container with these mounts sees it.
 pub fn source<'m>(mounts: &'m [Mount], path: &Path) -> Option<&'m Path> {
-    match &owner(mounts, path)?.kind {
+    match &mount_of(mounts, path)?.kind {
         MountKind::Volume { source, .. } | MountKind::Bind { source } => Some(source),
         MountKind::Private => None,
     }
@@ -153,7 +153,7 @@ pub fn source<'m>(mounts: &'m [Mount], path: &Path) -> Option<&'m Path> {
 /// Where `path`, as the container with these mounts sees it, really lies; `None` when no mount holds it or the mount
 /// can't be shared. The longest destination owns a path, so that nested mounts shadow what is beneath.
 pub fn locate(mounts: &[Mount], path: &Path) -> Option<Place> {
-    let mount = owner(mounts, path)?;
+    let mount = mount_of(mounts, path)?;
     let rest = path.strip_prefix(&mount.destination).ok()?;
     match &mount.kind {
         MountKind::Volume {
@@ -183,7 +183,7 @@ pub fn find(mounts: &[Mount], place: &Place, writable: bool) -> Option<PathBuf> 
         .filter_map(|mount| Some((seen_through(mount, place)?, mount)))
         // What another mount shadows is not seen, although the arithmetic of paths says so.
         .filter(|(path, mount)| {
-            owner(mounts, path).is_some_and(|owner| owner.destination == mount.destination)
+            mount_of(mounts, path).is_some_and(|owner| owner.destination == mount.destination)
         })
         .map(|(path, _)| path)
         .min_by_key(|path| (path.components().count(), path.clone()))
@@ -220,7 +220,8 @@ fn seen_through(mount: &Mount, place: &Place) -> Option<PathBuf> {
     Some(join(&mount.destination, rest))
 }
 
-fn owner<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
+/// What is mounted where `path` lies, as the container with these mounts sees it; none where that is its own.
+pub fn mount_of<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
     mounts
         .iter()
         .filter(|mount| path.starts_with(&mount.destination))

@@ -16,6 +16,8 @@ pub struct Removed {
     pub at: Timestamp,
     labels: BTreeMap<String, String>,
     #[serde(default)]
+    of_image: Box<[String]>,
+    #[serde(default)]
     variables: BTreeMap<String, String>,
     created: Option<Timestamp>,
     started_at: Option<Timestamp>,
@@ -32,6 +34,7 @@ impl Removed {
             name: container.name.clone(),
             at,
             labels: container.labels.clone().into_iter().collect(),
+            of_image: container.of_image.clone(),
             variables: container.variables.clone().into_iter().collect(),
             created: container.created,
             started_at: container.started_at,
@@ -50,6 +53,7 @@ impl Removed {
             id: self.id.clone(),
             name: self.name.clone(),
             labels: self.labels.clone().into_iter().collect(),
+            of_image: self.of_image.clone(),
             variables: self.variables.clone().into_iter().collect(),
             state: BearerState::Removed { at: self.at },
             health: None,

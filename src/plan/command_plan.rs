@@ -9,7 +9,7 @@ use super::{
     plan,
 };
 use crate::{
-    desire::{CertificateFolder, Desired},
+    desire::{CertificateFolder, Desired, Destination},
     observe::Observed,
     render::{CommandPlanView, TemplateError, Templates},
     values::{CertificateName, Host, Issuer, Timestamp},
@@ -223,13 +223,15 @@ fn take_back_step(back: &TakeBack) -> Vec<String> {
 fn file_steps(deploy: &Deploy, passes: &dyn Fn(&str) -> bool) -> Vec<Vec<String>> {
     let mut steps = Vec::new();
     if let CertificateFolder::Delivered(delivery) = &deploy.consumer.certificates {
-        let into = delivery.folder.ours.to_string();
-        steps.extend(
-            deploy
-                .deliver
-                .keys()
-                .map(|name| words(["deliver", name.as_str(), "--into", &into])),
-        );
+        let (step, into) = match &delivery.to {
+            Destination::Folder(folder) => ("deliver", folder.ours.to_string()),
+            Destination::Inside(folder) => {
+                let into = format!("{}:{}", deploy.consumer.name, folder.display());
+                ("copy", into)
+            }
+        };
+        let names = deploy.deliver.keys();
+        steps.extend(names.map(|name| words([step, name.as_str(), "--into", &into])));
     }
     if let Some(proxy) = &deploy.consumer.proxy {
         let config = proxy.config.ours.to_string();

@@ -169,7 +169,7 @@ fn certificate(
 ) -> CertificateView {
     let folder = match folder {
         CertificateFolder::Shared { theirs } => theirs.with_file_name(shelf.folder()),
-        CertificateFolder::Delivered(delivery) => delivery.folder.theirs.clone(),
+        CertificateFolder::Delivered(delivery) => delivery.to.theirs().clone(),
     };
     let folder = folder.join(name.as_str());
     let path = |file: &str| folder.join(file).display().to_string();

@@ -1,11 +1,14 @@
 //! Folders of consumers, as far as they are mounted here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 
 use super::DiskError;
 use crate::{
     observe::{CertificateVersion, Installed, SharedPath},
-    values::{CertificateName, ContainerName, FileName, Layout, Owner},
+    values::{CertificateName, ContainerId, ContainerName, FileName, Layout, Owner, Secret},
 };
 
 /// Folders of consumers, as far as they are mounted here: rendered files, and copies of their certificates.
@@ -16,18 +19,23 @@ pub trait ConsumerFolders {
     /// What lies in a consumer's folders: our record of it, corrected by a look at the files themselves.
     fn installed(&self, place: &ConsumerPlace<'_>) -> Result<Installed, DiskError>;
     /// Puts everything new beside its place, where the consumer does not read it: a full disk is found out before
-    /// anything has changed.
-    fn stage(&self, place: &ConsumerPlace<'_>, change: &Change<'_>) -> Result<(), DiskError>;
+    /// anything has changed. What is for the inside of a container is returned, and is to be sent first of all.
+    fn stage(
+        &self,
+        place: &ConsumerPlace<'_>,
+        change: &Change<'_>,
+    ) -> Result<Option<Parcel>, DiskError>;
     /// Writes the record down, and with it what is there now, so that it can come back; then puts what was staged into
-    /// its place, each in one rename. What an open journal holds from before stays in it.
+    /// its place, each in one rename. What an open journal holds from before stays in it. Returned is what has the same
+    /// done inside a container: it is to be sent before anybody is told.
     fn switch(
         &self,
         place: &ConsumerPlace<'_>,
         change: &Change<'_>,
         record: &Installed,
-    ) -> Result<(), DiskError>;
-    /// Brings back what the journal holds.
-    fn take_back(&self, place: &ConsumerPlace<'_>) -> Result<(), DiskError>;
+    ) -> Result<Option<Parcel>, DiskError>;
+    /// Brings back what the journal holds; returned is what does so inside a container.
+    fn take_back(&self, place: &ConsumerPlace<'_>) -> Result<Option<Parcel>, DiskError>;
     /// Writes the record down, and closes the journal unless it says that it is open. Then takes away what is left of
     /// earlier copies of the certificates in `tidy` and in the journal that is closed, and all of those that the record
     /// does not name.
@@ -62,13 +70,61 @@ pub struct ConsumerPlace<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct CertificatePlace<'a> {
     /// Where.
-    pub folder: &'a SharedPath,
+    pub at: Spot<'a>,
     /// In which files.
     pub layout: &'a Layout,
     /// The mode of those that hold a key.
     pub key_mode: u32,
     /// Whether they belong to whoever owns the folder, where that is not root.
     pub is_owner_of_folder: bool,
+}
+
+/// Where copies of certificates lie.
+#[derive(Clone, Copy, Debug)]
+pub enum Spot<'a> {
+    /// In a folder that is mounted here.
+    Folder(&'a SharedPath),
+    /// Inside a container, where only its engine gets: what lies there is known from what was put there.
+    Inside {
+        /// Which.
+        container: &'a ContainerId,
+        /// The folder in it.
+        folder: &'a Path,
+    },
+}
+
+/// Files for the inside of a container, to be put there by its engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parcel {
+    /// Which container.
+    pub container: ContainerId,
+    /// The folder in it; made where there is none.
+    pub folder: PathBuf,
+    /// What is put there, by paths in that folder, in this order. Each takes the place of whatever is there.
+    pub items: Vec<(PathBuf, Item)>,
+    /// Whether that may be a folder with all that is in it. Where it may not, the engine refuses.
+    pub may_replace_folders: bool,
+}
+
+/// Something that is put into a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// A folder of root's; what is in it stays.
+    Folder {
+        /// Its mode.
+        mode: u32,
+    },
+    /// A file.
+    File {
+        /// What is in it.
+        text: Secret,
+        /// Its mode, from its beginning.
+        mode: u32,
+        /// Whose it is; none for root.
+        owner: Option<Owner>,
+    },
+    /// A link to this path.
+    Link(PathBuf),
 }
 
 /// What is changed in a consumer's folders.

@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use futures_util::stream::LocalBoxStream;
 use thiserror::Error;
 
+use super::Parcel;
 use crate::{
     observe::{Bearer, Detail, EngineEvent, Interest, Way},
-    values::{ContainerId, Retry, Signal},
+    values::{ContainerId, Retry, Signal, Timestamp},
 };
 
 /// The Docker engine, or what speaks its API.
@@ -46,6 +47,10 @@ pub trait Engine {
     /// # Errors
     /// When they could not be run; what they did shows in the code.
     async fn exec(&self, container: &ContainerId, words: &[String]) -> Result<Ran, EngineError>;
+
+    /// Puts files, dated `now`, inside a container, which need not run: one after the other, and whoever looks in between
+    /// sees some of them.
+    async fn put(&self, parcel: &Parcel, now: Timestamp) -> Result<(), EngineError>;
 
     /// Ends the container and starts it again.
     async fn restart(&self, container: &ContainerId) -> Result<(), EngineError>;
@@ -98,6 +103,17 @@ pub enum EngineError {
         engine: String,
         /// Method and path.
         call: String,
+    },
+    /// What the container has there takes no files.
+    #[error(
+        "the Docker engine can't put files there (`{call}`): {message}; mount a volume on that folder without `:ro`, or \
+         better one that quaymaster mounts too"
+    )]
+    ReadOnly {
+        /// Method and path.
+        call: String,
+        /// The engine's words.
+        message: String,
     },
     /// It refuses the call.
     #[error("the Docker engine refuses `{call}` ({status}): {message}")]

@@ -94,6 +94,15 @@ events! {
         problem: String,
     } => "network-unseen", Level::WARN, ("{container}: the network that it shares can't be seen: {problem}");
 
+    /// The labels of a container's image can't be seen.
+    ImageUnseen {
+        /// The container.
+        container: ContainerName,
+        /// Why.
+        problem: String,
+    } => "image-unseen", Level::WARN,
+        ("{container}: all its labels count as its own, because those of its image can't be seen: {problem}");
+
     /// An event of the engine is too long to be read.
     EngineEventTooLong {
         /// Its length in bytes.

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, path::Path};
 
 use thiserror::Error;
 
@@ -217,6 +217,21 @@ impl Layout {
             .iter()
             .map(move |file| file.path.replace(NAME, name.as_str()))
     }
+
+    /// Whether a file of some certificate could lie at this path in the server's folder.
+    pub fn may_hold(&self, path: &Path) -> bool {
+        let is_one = |pattern: &str| match pattern.split_once(NAME) {
+            Some((before, after)) => {
+                let text = path.to_str().unwrap_or_default();
+                let name = text
+                    .strip_prefix(before)
+                    .and_then(|it| it.strip_suffix(after));
+                name.is_some_and(|name| !name.is_empty() && !name.contains('/'))
+            }
+            None => path == Path::new(pattern),
+        };
+        self.files.iter().any(|file| is_one(&file.path))
+    }
 }
 
 impl LayoutFile {
@@ -257,6 +272,33 @@ impl fmt::Display for Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_layout_knows_where_its_files_may_lie() {
+        let may = |layout: &str, path: &str| {
+            let layout = Layout::parse(layout).expect("a layout");
+            layout.may_hold(Path::new(path))
+        };
+        for (layout, path) in [
+            ("certbot", "a.example/privkey.pem"),
+            ("flat", "privkey.pem"),
+            ("nginx-proxy", "a.example.key"),
+            ("fullchain=NAME-1.crt, privkey=x", "a-1.crt"),
+        ] {
+            assert!(may(layout, path), "{layout} {path}");
+        }
+        for (layout, path) in [
+            ("certbot", "privkey.pem"),
+            ("certbot", "a/b/privkey.pem"),
+            ("flat", "a.example/privkey.pem"),
+            ("nginx-proxy", ".key"),
+            ("nginx-proxy", "a.example/b.key"),
+            ("server", "app.conf"),
+            ("server", ""),
+        ] {
+            assert!(!may(layout, path), "{layout} {path}");
+        }
+    }
 
     #[test]
     fn a_layout_is_a_row_or_pairs() {

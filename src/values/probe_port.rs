@@ -28,6 +28,10 @@ pub enum Protocol {
     ///
     /// <https://www.rfc-editor.org/rfc/rfc2595#section-4>
     Pop3,
+    /// XMPP as its clients speak it, up to STARTTLS.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc6120#section-5.4>
+    Xmpp,
     /// Nothing: TLS begins at once, and SMTP is spoken in it.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8314#section-3.3>
@@ -45,7 +49,7 @@ pub enum Protocol {
 /// A text that names no port to look at.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "{0:?} is no port, such as 8883 or 587/smtp; behind the slash stands smtp, imap or pop3, with an s where TLS begins at once"
+    "{0:?} is no port, such as 8883 or 587/smtp; behind the slash stands xmpp, or smtp, imap or pop3, these with an s where TLS begins at once"
 )]
 pub struct ProbePortError(String);
 
@@ -55,6 +59,7 @@ impl Protocol {
         ("smtp", Self::Smtp),
         ("imap", Self::Imap),
         ("pop3", Self::Pop3),
+        ("xmpp", Self::Xmpp),
         ("smtps", Self::Smtps),
         ("imaps", Self::Imaps),
         ("pop3s", Self::Pop3s),
@@ -106,6 +111,7 @@ mod tests {
             "587/smtp",
             "143/imap",
             "110/pop3",
+            "5222/xmpp",
             "465/smtps",
             "993/imaps",
             "995/pop3s",

@@ -13,8 +13,8 @@ use crate::{
     daemon::{Daemon, tests::daemon_in},
     desire::tests::container,
     observe::{Interest, Joined, Way},
-    ports::Ran,
-    values::Signal,
+    ports::{Parcel, Ran},
+    values::{Signal, Timestamp},
 };
 
 /// An engine whose streams live for `lives` and bring `events` first, whose list takes `list` and whose pings may fail.
@@ -80,6 +80,10 @@ impl Engine for Scripted {
 
     async fn exec(&self, _: &ContainerId, _: &[String]) -> Result<Ran, EngineError> {
         unreachable!("nobody runs anything")
+    }
+
+    async fn put(&self, _: &Parcel, _: Timestamp) -> Result<(), EngineError> {
+        unreachable!("nobody brings anything")
     }
 
     async fn restart(&self, _: &ContainerId) -> Result<(), EngineError> {

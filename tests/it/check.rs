@@ -133,6 +133,8 @@ async fn each_call_that_a_socket_proxy_forbids_is_named() {
             (&["GET /_ping"], &["GET /_ping"], 4),
             // Nothing but this command asks for it.
             (&["GET /version"], &[], 0),
+            // Nothing fails without it.
+            (&["GET /images"], &[], 0),
         ] {
             let folder = tempfile::tempdir().unwrap();
             let (exit, told) = check(&filtered(denied), folder.path()).await;
@@ -237,40 +239,216 @@ async fn where_no_ca_is_asked_there_are_no_terms_to_agree_to() {
     .await;
 }
 
-/// An engine with a proxy and an app that has these labels and exposes these ports.
-fn serving(config: &Path, labels: &Value, ports: &[&str]) -> Fake {
+/// A container on the network `web`, as inspect tells it.
+fn container(id: &str, labels: &Value, ports: &[&str], mounts: &Value) -> Value {
     let exposed: Value = ports
         .iter()
         .map(|port| ((*port).to_owned(), json!({})))
         .collect::<serde_json::Map<_, _>>()
         .into();
-    let container = |id: &str, labels: &Value, mounts: Value| {
-        json!({
-            "Id": id, "Name": format!("/{id}"), "Created": "2026-11-22T18:46:08Z",
-            "State": {"Status": "running", "Running": true, "StartedAt": "2026-11-22T18:46:08Z"},
-            "Config": {"Labels": labels, "ExposedPorts": exposed},
-            "NetworkSettings": {"Networks": {"web": {"NetworkID": "n1", "IPAddress": ""}}},
-            "Mounts": mounts,
-        })
-    };
-    let mounts =
-        json!([{"Type": "bind", "Source": config, "Destination": "/etc/nginx/conf.d", "RW": true}]);
-    let proxy = container("proxy", &json!({"quaymaster.kind": "nginx"}), mounts);
-    let both = [proxy, container("shop", labels, json!([]))];
+    json!({
+        "Id": id, "Name": format!("/{id}"), "Created": "2026-11-22T18:46:08Z",
+        "State": {"Status": "running", "Running": true, "StartedAt": "2026-11-22T18:46:08Z"},
+        "Config": {"Labels": labels, "ExposedPorts": exposed},
+        "NetworkSettings": {"Networks": {"web": {"NetworkID": "n1", "IPAddress": ""}}},
+        "Mounts": mounts,
+    })
+}
+
+fn bind(source: &Path, destination: &str, writable: bool) -> Value {
+    json!({"Type": "bind", "Source": source, "Destination": destination, "RW": writable})
+}
+
+/// An engine with a proxy and an app that has these labels and exposes these ports.
+fn serving(config: &Path, labels: &Value, ports: &[&str]) -> Fake {
+    let mounts = json!([bind(config, "/etc/nginx/conf.d", true)]);
+    let proxy = json!({"quaymaster.kind": "nginx"});
+    with(vec![
+        container("proxy", &proxy, ports, &mounts),
+        container("shop", labels, ports, &json!([])),
+    ])
+}
+
+/// An engine with these containers.
+fn with(containers: Vec<Value>) -> Fake {
     Fake::start(move |line| match line.split(['?', ' ']).nth(1).unwrap() {
         "/_ping" => Reply::raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"),
         "/events" => Reply::stream(&[]).then_hangs(),
         "/containers/json" => {
-            let listed = both
-                .each_ref()
+            let listed = containers
+                .iter()
                 .map(|it| json!({"Id": it["Id"], "Labels": it["Config"]["Labels"], "State": {}}));
-            Reply::new(200, json!(listed).to_string())
+            Reply::new(200, Value::from(listed.collect::<Vec<_>>()).to_string())
         }
-        "/containers/proxy/json" => Reply::new(200, both[0].to_string()),
-        "/containers/shop/json" => Reply::new(200, both[1].to_string()),
         _ if line.starts_with("POST") => Reply::new(204, ""),
-        _ => Reply::new(404, r#"{"message": "No such container"}"#),
+        path => {
+            let is_it =
+                |it: &&Value| path == format!("/containers/{}/json", it["Id"].as_str().unwrap());
+            match containers.iter().find(is_it) {
+                Some(found) => Reply::new(200, found.to_string()),
+                None => Reply::new(404, r#"{"message": "No such container"}"#),
+            }
+        }
     })
+}
+
+/// What was found about something, each with what is to be done.
+fn found<'t>(told: &'t Value, about: &str, state: &str) -> Vec<(&'t str, &'t str)> {
+    let findings = told["findings"].as_array().unwrap().iter();
+    let text = |value: &'t Value| value.as_str().unwrap_or_default();
+    findings
+        .filter(|finding| finding["about"] == about && finding["state"] == state)
+        .map(|finding| (text(&finding["says"]), text(&finding["remedy"])))
+        .collect()
+}
+
+#[tokio::test]
+async fn that_labels_of_images_can_not_be_told_apart_is_a_note_with_the_call() {
+    local(async {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, told) = check(&filtered(&["GET /images"]), folder.path()).await;
+        let notes = found(&told, "engine", "note");
+        let is_it = |(says, remedy): &&(&str, &str)| {
+            says.starts_with("`GET /images/{id}/json` is forbidden")
+                && remedy.contains("socket proxy")
+        };
+        assert_eq!(notes.iter().filter(is_it).count(), 1, "{told:#}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_planted_token_and_whoever_could_plant_one_or_overwrite_a_certificate_are_found() {
+    local(async {
+        let folder = tempfile::tempdir().unwrap();
+        let (edge, webroot) = (folder.path().join("edge"), folder.path().join("webroot"));
+        let certificates = folder.path().join("certificates");
+        let challenges = webroot.join(".well-known/acme-challenge");
+        for path in [&edge, &challenges, &certificates] {
+            fs::create_dir_all(path).unwrap();
+        }
+        let of = |project: &str, kind: Option<&str>| {
+            let mut labels = json!({"com.docker.compose.project": project});
+            kind.into_iter()
+                .for_each(|kind| labels["quaymaster.kind"] = kind.into());
+            labels
+        };
+        let proxy_mounts = json!([
+            bind(&edge, "/etc/nginx/conf.d", false),
+            bind(&webroot, "/challenge", false)
+        ]);
+        let fake = with(vec![
+            container("proxy", &of("edge", Some("nginx")), &[], &proxy_mounts),
+            container(
+                "blog",
+                &of("blog", None),
+                &[],
+                &json!([bind(&webroot, "/w", true)]),
+            ),
+            container(
+                "backup",
+                &of("backup", None),
+                &[],
+                &json!([bind(folder.path(), "/all", true)]),
+            ),
+            container(
+                "reader",
+                &of("blog", None),
+                &[],
+                &json!([bind(&certificates, "/c", false)]),
+            ),
+            container(
+                "trusted",
+                &of("helper", None),
+                &[],
+                &json!([bind(&certificates, "/c", true)]),
+            ),
+        ]);
+        let (path, at) = (folder.path(), |path: &Path| {
+            path.to_str().unwrap().to_owned()
+        });
+        let [webroot, certificates] = [&webroot, &certificates].map(|path| at(path));
+        let words = [
+            "check",
+            "--format",
+            "json",
+            "--ca",
+            "self-signed",
+            "--webroot",
+            &webroot,
+            "--certificates",
+            &certificates,
+            "--grants",
+            "edge = \"proxy\"\nhelper = \"keys\"",
+        ];
+        let (_, out) = run_as(&fake, path, &words).await;
+        let told: Value = serde_json::from_str(&out).unwrap();
+        let says: Vec<_> = found(&told, "writers", "problem")
+            .into_iter()
+            .map(|(says, _)| says)
+            .collect();
+        let expected = [
+            "backup may write to certificates at /all/certificates",
+            "blog may write to webroot at /w",
+            "backup may write to webroot at /all/webroot",
+        ];
+        assert_eq!(says.len(), expected.len(), "{says:?}");
+        for beginning in expected {
+            assert!(
+                says.iter().any(|says| says.starts_with(beginning)),
+                "{beginning}: {says:?}"
+            );
+        }
+        // It does what it can: a token of its own account.
+        fs::write(challenges.join("planted"), "planted.of-another-account").unwrap();
+        let (code, out) = run_as(&fake, path, &words).await;
+        let told: Value = serde_json::from_str(&out).unwrap();
+        let problems = found(&told, "writers", "problem");
+        assert_eq!(
+            (code, problems.len()),
+            (Some(3), expected.len() + 1),
+            "{told:#}"
+        );
+        let token = at(&challenges.join("planted"));
+        assert!(
+            problems
+                .iter()
+                .any(|(says, remedy)| says.starts_with(&token)
+                    && remedy.contains(&format!("rm {token}"))),
+            "{problems:?}"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_names_other_files_than_it_is_given_or_can_not_read_them_is_told() {
+    local(async {
+        let folder = tempfile::tempdir().unwrap();
+        let certs = folder.path().join("certs");
+        fs::create_dir_all(&certs).unwrap();
+        let labels = json!({"quaymaster.kind": "mosquitto", "quaymaster.use": "mqtt.example", "quaymaster.owner": "33"});
+        let mut broker = container("mqtt", &labels, &[], &json!([bind(&certs, "/mosquitto/certs", false)]));
+        broker["Config"]["User"] = "101".into();
+        broker["Path"] = "mosquitto".into();
+        broker["Args"] = json!(["--cert", "/mosquitto/certs/server.crt", "--key", "/mosquitto/certs/privkey.pem"]);
+        let words = ["check", "--format", "json", "--ca", "self-signed"];
+        let (_, out) = run_as(&with(vec![broker]), folder.path(), &words).await;
+        let told: Value = serde_json::from_str(&out).unwrap();
+        let named = found(&told, "names of files", "problem");
+        assert_eq!(named.len(), 1, "{told:#}");
+        assert!(
+            named[0].0.starts_with("mqtt: its command names /mosquitto/certs/server.crt, which is not there; it is given ")
+                && named[0].1.contains("quaymaster.layout"),
+            "{named:?}"
+        );
+        let folders = found(&told, "folders", "problem");
+        let is_it = |(says, remedy): &&(&str, &str)| {
+            says.contains("who can't read its keys in /mosquitto/certs") && remedy.contains("quaymaster.owner=101")
+        };
+        assert_eq!(folders.iter().filter(is_it).count(), 1, "{folders:?}");
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -17,7 +17,9 @@ use std::{
 use quaymaster::{
     adapters::{clock::SystemClock, disk::Folders},
     observe::{CertificateVersion, SharedPath},
-    ports::{CertificatePlace, CertificateStore, Change, Clock, ConsumerFolders, ConsumerPlace},
+    ports::{
+        CertificatePlace, CertificateStore, Change, Clock, ConsumerFolders, ConsumerPlace, Spot,
+    },
     values::{CertificateName, ContainerName, Layout},
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -823,7 +825,7 @@ fn of_what_people_drop_in_nginx_takes_what_we_take_as_we_deliver_it_and_refuses_
     let there = SharedPath::top(&delivered);
     let layout = Layout::parse("certbot").unwrap();
     let delivery = CertificatePlace {
-        folder: &there,
+        at: Spot::Folder(&there),
         layout: &layout,
         key_mode: 0o600,
         is_owner_of_folder: false,

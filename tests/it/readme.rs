@@ -125,6 +125,7 @@ fn what_people_copy_survives_a_signal_by_docker() {
         "compose/mosquitto/docker-compose.yml",
         "compose/gateway/docker-compose.yml",
         "compose/haproxy/docker-compose.yml",
+        "compose/chat/docker-compose.yml",
         "compose/mail/docker-compose.yml",
         "compose/own-certificate/docker-compose.yml",
     ] {

@@ -26,14 +26,14 @@ use crate::{
 /// What is kept on disk: first the key alone, then the key and the account it opened, so that a crash in between finds
 /// the same account again.
 #[derive(Serialize, Deserialize)]
-struct AccountRecord {
+pub(super) struct AccountRecord {
     /// Where the account is; `None` until the CA has told.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3>
     url: Option<String>,
     /// Its key, PKCS#8 in PEM.
     #[serde(serialize_with = "exposed", deserialize_with = "secret")]
-    key: Secret,
+    pub(super) key: Secret,
     /// The e-mail address that the CA has taken; none where it has none, and in records of earlier versions.
     #[serde(default)]
     email: Option<String>,

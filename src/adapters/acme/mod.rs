@@ -13,6 +13,7 @@ mod directory;
 mod error;
 mod order;
 mod record;
+mod thumbprint;
 
 use std::{collections::BTreeSet, rc::Rc};
 
@@ -29,6 +30,7 @@ use instant_acme::{Account, Identifier, NewOrder, OrderStatus};
 pub use authorities::{AcmeAuthorities, new_key, self_signed};
 
 pub use directory::Directory;
+pub use thumbprint::thumbprint;
 
 use account::Registration;
 use caller::{Caller, Repeat};

@@ -31,6 +31,18 @@ impl Accounts for Folders {
 }
 
 impl Folders {
+    /// Our accounts at all CAs, those too that nobody asks any more: the texts that were kept.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub fn accounts(&self) -> Result<Vec<Secret>, DiskError> {
+        let all = self.state.join("accounts");
+        let folders = files::entries(&all)?.into_iter();
+        let read = folders.map(|folder| files::read(&all.join(folder).join("account.json")));
+        let texts: Vec<_> = read.collect::<Result<_, _>>()?;
+        Ok(texts.into_iter().flatten().map(Secret::new).collect())
+    }
+
     /// One folder a CA, called after its URL; the digest tells URLs apart that look alike when they are made plain.
     fn account_file(&self, directory: &str) -> PathBuf {
         let bare = directory.strip_prefix("https://").unwrap_or(directory);

@@ -7,11 +7,12 @@ use super::{
     Folders,
     delivery::Copies,
     files::{Durability, PRIVATE, PUBLIC},
+    inside::Inside,
     shared::SharedFolder,
 };
 use crate::{
     observe::{CLOSED, CertificateVersion, Installed, InstalledFile, SharedPath},
-    ports::{Change, ConsumerFolders, ConsumerPlace, DiskError},
+    ports::{Change, ConsumerFolders, ConsumerPlace, DiskError, Parcel},
     values::{CertificateName, FileName, Owner},
 };
 
@@ -62,6 +63,8 @@ impl ConsumerFolders for Folders {
         }
         if let Some(copies) = Copies::of(place)? {
             installed.certificates = copies.given()?;
+        } else if let Some(inside) = Inside::of(place) {
+            installed.certificates = self.packed(place.consumer, &inside)?.given;
         }
         if let Some(config) = place.config {
             installed.shut = shut_sites(config)?;
@@ -69,7 +72,11 @@ impl ConsumerFolders for Folders {
         Ok(installed)
     }
 
-    fn stage(&self, place: &ConsumerPlace<'_>, change: &Change<'_>) -> Result<(), DiskError> {
+    fn stage(
+        &self,
+        place: &ConsumerPlace<'_>,
+        change: &Change<'_>,
+    ) -> Result<Option<Parcel>, DiskError> {
         if let (Some(config), Some(owner)) = (place.config, place.owner) {
             try_owner(config, owner)?;
         }
@@ -78,10 +85,10 @@ impl ConsumerFolders for Folders {
                 copies.stage(name, *digest, &self.version(of, *digest)?)?;
             }
         }
-        match place.config {
-            Some(config) => stage_files(config, change.write),
-            None => Ok(()),
+        if let Some(config) = place.config {
+            stage_files(config, change.write)?;
         }
+        self.pack_versions(place, change)
     }
 
     fn switch(
@@ -89,13 +96,14 @@ impl ConsumerFolders for Folders {
         place: &ConsumerPlace<'_>,
         change: &Change<'_>,
         record: &Installed,
-    ) -> Result<(), DiskError> {
+    ) -> Result<Option<Parcel>, DiskError> {
         self.open_journal(place, change, record)?;
-        put_staged(place, change)
+        put_staged(place, change)?;
+        self.pack_links(place, change)
     }
 
     /// What names a certificate goes before that certificate's link.
-    fn take_back(&self, place: &ConsumerPlace<'_>) -> Result<(), DiskError> {
+    fn take_back(&self, place: &ConsumerPlace<'_>) -> Result<Option<Parcel>, DiskError> {
         let journal = self.record(place.consumer)?.journal.unwrap_or_default();
         let texts = journal
             .files
@@ -120,11 +128,12 @@ impl ConsumerFolders for Folders {
                 deliver: &no_certificates,
             },
         )?;
-        let Some(copies) = Copies::of(place)? else {
-            return Ok(());
-        };
-        let mut links = journal.links.iter();
-        links.try_for_each(|(name, target)| copies.choose_again(name, target.as_deref()))
+        if let Some(copies) = Copies::of(place)? {
+            for (name, target) in &journal.links {
+                copies.choose_again(name, target.as_deref())?;
+            }
+        }
+        self.pack_earlier_links(place, &journal)
     }
 
     fn keep_installed(
@@ -134,10 +143,12 @@ impl ConsumerFolders for Folders {
         tidy: &BTreeSet<CertificateName>,
     ) -> Result<(), DiskError> {
         let tidy = self.close_journal(place.consumer, record, tidy)?;
-        match Copies::of(place)? {
+        let given = &record.certificates;
+        match (Copies::of(place)?, Inside::of(place)) {
             // The links show it.
-            Some(copies) => copies.tidy(&tidy),
-            None => self.keep_given(place.consumer, &record.certificates),
+            (Some(copies), _) => copies.tidy(&tidy),
+            (None, Some(inside)) => self.keep_given_inside(place.consumer, &inside, given),
+            (None, None) => self.keep_given(place.consumer, given),
         }
     }
 

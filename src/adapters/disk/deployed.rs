@@ -41,8 +41,12 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Adds what lies in the way of a change now, unless something older is known.
-    fn add(&mut self, place: &ConsumerPlace<'_>, change: &Change<'_>) -> Result<(), DiskError> {
+    /// Adds the files that lie in the way of a change now, unless something older is known.
+    fn add_files(
+        &mut self,
+        place: &ConsumerPlace<'_>,
+        change: &Change<'_>,
+    ) -> Result<(), DiskError> {
         let config = place.config.map(SharedFolder::open).transpose()?.flatten();
         for name in change.write.keys().chain(change.remove) {
             if !self.files.contains_key(name) {
@@ -53,15 +57,12 @@ impl Journal {
                 self.files.insert(name.clone(), text);
             }
         }
-        let Some(copies) = Copies::of(place)? else {
-            return Ok(());
-        };
-        for name in change.deliver.keys() {
-            if !self.links.contains_key(name) {
-                self.links.insert(name.clone(), copies.chosen(name)?);
-            }
-        }
         Ok(())
+    }
+
+    /// Where the link of a certificate leads that may come back.
+    pub fn link(&self, name: &CertificateName) -> Option<&PathBuf> {
+        self.links.get(name)?.as_ref()
     }
 }
 
@@ -80,7 +81,7 @@ impl Folders {
     }
 
     /// Reads a record; one that is not there is empty, and one that can't be understood is set aside and empty.
-    fn read_or_set_aside<T: Default + DeserializeOwned>(
+    pub(super) fn read_or_set_aside<T: Default + DeserializeOwned>(
         &self,
         path: &Path,
         instead: &str,
@@ -108,7 +109,17 @@ impl Folders {
         installed: &Installed,
     ) -> Result<(), DiskError> {
         let mut journal = self.record(place.consumer)?.journal.unwrap_or_default();
-        journal.add(place, change)?;
+        journal.add_files(place, change)?;
+        let (copies, inside) = (Copies::of(place)?, self.chosen_inside(place)?);
+        for name in change.deliver.keys() {
+            if !journal.links.contains_key(name) {
+                let chosen = match &copies {
+                    Some(copies) => copies.chosen(name)?,
+                    None => inside.get(name).cloned(),
+                };
+                journal.links.insert(name.clone(), chosen);
+            }
+        }
         self.write_record(
             place.consumer,
             &Record {
@@ -174,7 +185,7 @@ impl Folders {
         self.deployed_folder(consumer).join("certificates.json")
     }
 
-    fn deployed_folder(&self, consumer: &ContainerName) -> PathBuf {
+    pub(super) fn deployed_folder(&self, consumer: &ContainerName) -> PathBuf {
         self.state
             .join(Path::new("deployed"))
             .join(consumer.as_str())

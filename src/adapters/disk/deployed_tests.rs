@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     observe::{CertificateVersion, Installed, InstalledFile, Progress, SharedPath},
-    ports::{CertificatePlace, Change, ConsumerFolders, ConsumerPlace as Folder},
+    ports::{CertificatePlace, Change, ConsumerFolders, ConsumerPlace as Folder, Spot},
     values::{ContainerName, Digest, FileName, Layout, Timestamp},
 };
 
@@ -44,7 +44,7 @@ pub(super) fn certificates_in<'a>(
     layout: &'a Layout,
 ) -> CertificatePlace<'a> {
     CertificatePlace {
-        folder,
+        at: Spot::Folder(folder),
         layout,
         key_mode: 0o600,
         is_owner_of_folder: false,
@@ -112,8 +112,11 @@ impl Consumer {
             remove: &remove,
             deliver: &deliver,
         };
-        self.place.folders.stage(&self.folder(), &change)?;
-        self.place.folders.switch(&self.folder(), &change, record)
+        let folders = &self.place.folders;
+        let staged = folders.stage(&self.folder(), &change)?;
+        let switched = folders.switch(&self.folder(), &change, record)?;
+        assert_eq!((staged, switched), (None, None), "all of it is here");
+        Ok(())
     }
 
     fn conclude(&self, record: &Installed, tidy: &[&str]) {

@@ -1,6 +1,9 @@
 //! Looks at folders, for people who want to know whether they are as they must be. What is tried is undone at once.
 
-use std::path::PathBuf;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use super::{
     Folders,
@@ -8,13 +11,15 @@ use super::{
     responder,
     shared::SharedFolder,
 };
-use crate::{observe::SharedPath, ports::DiskError};
+use crate::{observe::SharedPath, ports::DiskError, values::Owner};
 
 /// How a folder is.
 #[derive(Debug)]
 pub struct FolderLook {
     /// Its mode, as in `chmod`.
     pub mode: u32,
+    /// Whom it belongs to.
+    pub owner: Owner,
     /// Whether a file could be made in it, and taken away again.
     pub writable: Result<(), DiskError>,
 }
@@ -33,21 +38,78 @@ pub fn look(path: &SharedPath) -> Result<Option<FolderLook>, DiskError> {
         .and_then(|()| folder.remove(TRIAL));
     Ok(Some(FolderLook {
         mode: folder.mode()?,
+        owner: folder.owner()?,
         writable,
     }))
+}
+
+/// What lies where a proxy answers challenges.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LyingResponse {
+    /// Where.
+    pub path: PathBuf,
+    /// The token that it is served for; none where it can be served for none.
+    pub token: Option<String>,
+    /// What it says; none where it is no file that can be read, such as a link.
+    pub text: Option<String>,
 }
 
 /// The responses to challenges that lie in a webroot.
 ///
 /// # Errors
 /// When it can't be listed.
-pub fn responses(webroot: &SharedPath) -> Result<Vec<PathBuf>, DiskError> {
+pub fn responses(webroot: &SharedPath) -> Result<Vec<LyingResponse>, DiskError> {
     let path = responder::responses(webroot);
     let Some(folder) = SharedFolder::open(&path)? else {
         return Ok(Vec::new());
     };
-    let names = folder.entries()?.into_iter();
-    Ok(names.map(|name| path.as_path().join(name)).collect())
+    let look = |name: String| LyingResponse {
+        path: path.as_path().join(&name),
+        text: folder.small_text(&name, MOST_BYTES),
+        token: Some(name).filter(|name| responder::is_token(name)),
+    };
+    Ok(folder.entries()?.into_iter().map(look).collect())
+}
+
+/// Says if there is certainly no such file in a folder that others may write to.
+pub fn lacks(file: &SharedPath) -> bool {
+    SharedFolder::lacks(file).unwrap_or(false)
+}
+
+/// Endings of the files in which servers are configured, none of which holds a key.
+const CONFIGURATIONS: [&str; 8] = ["cf", "cfg", "cnf", "conf", "ini", "toml", "yaml", "yml"];
+
+/// Of each folder so many files are read, of at most so many bytes: what is larger was not written by hand.
+const MOST_FILES: usize = 100;
+const MOST_BYTES: u64 = 256 * 1024;
+
+/// The texts that look like configurations in a folder that is mounted into a server, and in the folders in it, each by
+/// its path there. What can't be read is passed over: it may be anything.
+pub fn configurations(mount: &SharedPath) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let Ok(Some(top)) = SharedFolder::open(mount) else {
+        return found;
+    };
+    let names = top.entries().unwrap_or_default();
+    let texts = |folder: &SharedFolder, names: &BTreeSet<String>, within: &Path| {
+        let is_one = |name: &&String| {
+            let ending = Path::new(name.as_str())
+                .extension()
+                .and_then(|it| it.to_str());
+            ending.is_some_and(|ending| CONFIGURATIONS.contains(&ending))
+        };
+        let named = names.iter().filter(is_one).take(MOST_FILES);
+        let read = |name: &String| Some((within.join(name), folder.small_text(name, MOST_BYTES)?));
+        named.filter_map(read).collect::<Vec<_>>()
+    };
+    found.extend(texts(&top, &names, Path::new("")));
+    for name in names.iter().take(MOST_FILES) {
+        if let Ok(Some(folder)) = top.folder(name) {
+            let names = folder.entries().unwrap_or_default();
+            found.extend(texts(&folder, &names, Path::new(name)));
+        }
+    }
+    found
 }
 
 impl Folders {
@@ -71,7 +133,10 @@ impl Folders {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt};
+    use std::{
+        fs,
+        os::unix::fs::{PermissionsExt, symlink},
+    };
 
     use super::*;
 
@@ -117,7 +182,10 @@ mod tests {
         ] {
             fs::create_dir_all(at(path)).expect("it is made");
         }
-        fs::write(at("w/.well-known/acme-challenge/token"), "").expect("it is written");
+        let challenges = at("w/.well-known/acme-challenge");
+        fs::write(challenges.join("token"), "token.thumbprint").expect("it is written");
+        fs::write(challenges.join(".token.new"), "").expect("it is written");
+        symlink(challenges.join("token"), challenges.join("link")).expect("a link");
         let folders = Folders::new(at("c"), at("state"), |_| ());
         let orders: Vec<_> = folders
             .orders()
@@ -130,9 +198,43 @@ mod tests {
             folders.unfinished().expect("a list"),
             [at("c/archive/shop.example/.2.new")]
         );
+        let lying = |name: &str, token: Option<&str>, text: Option<&str>| LyingResponse {
+            path: at("w/.well-known/acme-challenge").join(name),
+            token: token.map(str::to_owned),
+            text: text.map(str::to_owned),
+        };
         assert_eq!(
             responses(&SharedPath::top(at("w"))).expect("a list"),
-            [at("w/.well-known/acme-challenge/token")]
+            [
+                lying(".token.new", None, Some("")),
+                lying("link", Some("link"), None),
+                lying("token", Some("token"), Some("token.thumbprint")),
+            ]
         );
+    }
+
+    #[test]
+    fn configurations_are_read_and_nothing_that_may_hold_a_key() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |path: &str| folder.path().join(path);
+        fs::create_dir_all(at("sub/deep")).expect("it is made");
+        for path in [
+            "a.conf",
+            "key.pem",
+            "account.json",
+            "plain",
+            "sub/b.yml",
+            "sub/deep/c.conf",
+        ] {
+            fs::write(at(path), path).expect("it is written");
+        }
+        fs::write(at("binary.conf"), [0xff, 0]).expect("it is written");
+        fs::write(at("large.conf"), vec![b'x'; 300 * 1024]).expect("it is written");
+        symlink(at("key.pem"), at("link.conf")).expect("a link");
+        symlink(at("sub"), at("other")).expect("a link");
+        let found = configurations(&SharedPath::top(folder.path()));
+        let expected = ["a.conf", "sub/b.yml"].map(|path| (path.into(), path.to_owned()));
+        assert_eq!(found, expected);
+        assert_eq!(configurations(&SharedPath::top(at("none"))), []);
     }
 }

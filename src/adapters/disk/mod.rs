@@ -14,6 +14,7 @@
 //! state/copies/NAME/…                             a second copy of what is live, from which it is mended
 //! state/deployed/CONSUMER/record.json             how far it took up what it was given; what was there before
 //! state/deployed/CONSUMER/certificates.json       the certificates that it was told to read, where it reads live/
+//! state/deployed/CONSUMER/inside.json             what was put inside its container, where the engine does that
 //! state/hosts.json                                which project has which host, longer than its containers live
 //! state/removed.json                              containers that were removed some minutes ago, for their sites
 //! state/unwanted.json                             for how long nobody has wanted certificates that we obtained
@@ -39,6 +40,7 @@ mod deployed;
 mod fallback;
 mod files;
 mod import;
+mod inside;
 mod key_access;
 mod lock;
 mod look;
@@ -50,6 +52,7 @@ mod provided;
 mod provided_look;
 mod records;
 mod responder;
+mod shape;
 mod shared;
 mod state;
 mod version;
@@ -67,7 +70,7 @@ use memory::Memory;
 
 pub use consumers::try_owner;
 pub use lock::Lock;
-pub use look::{FolderLook, look, responses};
+pub use look::{FolderLook, LyingResponse, configurations, lacks, look, responses};
 pub use named::AnyFiles;
 pub use responder::WebrootResponder;
 

@@ -105,10 +105,15 @@ pub(super) fn responses(webroot: &SharedPath) -> SharedPath {
     folders.fold(webroot.clone(), |folder, name| folder.join(name))
 }
 
-/// The name of a response's file. A token is base64url, and nothing else that a CA may send becomes one.
-fn plain<'t>(webroot: &SharedPath, token: &'t str) -> Result<&'t str, DiskError> {
+/// Whether this can be a token of a CA's, which is base64url.
+pub(super) fn is_token(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    match !token.is_empty() && token.bytes().all(is_plain) {
+    !text.is_empty() && text.bytes().all(is_plain)
+}
+
+/// The name of a response's file: nothing that is no token becomes one, whatever a CA sends.
+fn plain<'t>(webroot: &SharedPath, token: &'t str) -> Result<&'t str, DiskError> {
+    match is_token(token) {
         true => Ok(token),
         false => Err(DiskError::Damaged {
             path: webroot.as_path().to_owned(),

@@ -221,6 +221,12 @@ impl SharedFolder {
             .transpose()
     }
 
+    /// The text of a file that is no longer than this; none where it is longer, can't be read or is no text.
+    pub(super) fn small_text(&self, name: &str, most: u64) -> Option<String> {
+        let size = u64::try_from(self.status(name).ok()?.st_size).ok()?;
+        (size <= most).then(|| self.text(name).ok().flatten())?
+    }
+
     /// Whether a file, and no link, has this name.
     pub(super) fn is_file(&self, name: &str) -> bool {
         self.status(name)

@@ -13,6 +13,8 @@ use crate::ports::EngineError;
 
 /// Bytes of one answer. Ten thousand containers make a list of some 30 MB.
 pub(super) const BODY_LIMIT: usize = 128 << 20;
+/// How engines end what they say of a file system that takes no files: with 403, as is documented, or 500, as it is done.
+const READ_ONLY: &str = "is marked read-only";
 /// Characters of an error that is no JSON, such as a proxy's HTML page, that are shown to people.
 const MESSAGE_LIMIT: usize = 200;
 
@@ -134,6 +136,13 @@ impl DockerEngine {
     ///
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#section/Errors>
     pub(super) fn refused(&self, call: &'static str, status: u16, body: &[u8]) -> EngineError {
+        let message = message(body);
+        if message.ends_with(READ_ONLY) {
+            return EngineError::ReadOnly {
+                call: call.to_owned(),
+                message,
+            };
+        }
         if status == StatusCode::FORBIDDEN {
             return EngineError::Denied {
                 engine: self.address.clone(),
@@ -143,7 +152,7 @@ impl DockerEngine {
         EngineError::Refused {
             call: call.to_owned(),
             status,
-            message: message(body),
+            message,
         }
     }
 

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{
     meaning,
-    schema::{CalledSo, Info, InspectedDetail, Listed, ListedMounts},
+    schema::{CalledSo, Info, InspectedDetail, InspectedImage, Listed, ListedMounts},
 };
 use crate::{
     observe::{Bearer, Detail, Interest},
@@ -78,6 +78,15 @@ pub(super) fn bearer(answer: &[u8], interest: &Interest) -> Result<Bearer, Strin
         bearer.variables = interest.variables_of(variables(&config.env));
     }
     Ok(bearer)
+}
+
+/// The labels of an image.
+///
+/// # Errors
+/// When they can't be read.
+pub(super) fn labels_of_image(answer: &[u8]) -> Result<BTreeMap<String, String>, String> {
+    let read: InspectedImage = serde_json::from_slice(answer).map_err(|error| problem(&error))?;
+    Ok(read.config.labels)
 }
 
 /// A container as inspect tells it, with its environment and all else.
@@ -211,6 +220,27 @@ mod tests {
                 .is_empty()
         );
         assert!(bearer(odd, &interest).is_err());
+    }
+
+    #[test]
+    fn the_labels_of_an_image_are_read_where_it_has_any() {
+        let read = |answer: &str| labels_of_image(answer.as_bytes());
+        let labels = [("q.kind".to_owned(), "nginx".to_owned())].into();
+        let text =
+            r#"{"Id":"sha256:1","Config":{"Labels":{"q.kind":"nginx"},"Env":["PASSWORD=hidden"]}}"#;
+        assert_eq!(read(text), Ok(labels));
+        for none in [
+            r#"{"Config":{"Labels":null}}"#,
+            r#"{"Config":{}}"#,
+            r#"{"Config":null}"#,
+            "{}",
+        ] {
+            assert_eq!(read(none), Ok(BTreeMap::new()), "{none}");
+        }
+        for odd in ["<html>", "7", r#"{"Config":{"Labels":["hidden"]}}"#] {
+            let problem = read(odd).expect_err(odd);
+            assert!(!problem.contains("hidden"), "{problem}");
+        }
     }
 
     #[test]

@@ -1,14 +1,17 @@
-//! The Docker engine, as far as we ask it: events, list, inspect, kill, ping; and, where it is granted, exec and restart.
+//! The Docker engine, as far as we ask it: events, list, inspect (of images too), kill, ping; and, where it is granted, exec,
+//! restart and archive.
 //!
 //! What is read often is read by structs of our own, which take what engines of any age and Podman send; the rest goes
 //! through bollard, over the same transport. What the answers mean for anybody is not decided here.
 
 mod address;
+mod archive;
 mod asking;
 mod decode;
 mod events;
 mod exec;
 mod first_process;
+mod images;
 mod meaning;
 mod network;
 mod own;
@@ -34,11 +37,12 @@ pub use recorded::RecordedEngine;
 
 use crate::{
     observe::{Bearer, Detail, EngineEvent, Interest, Way},
-    ports::{DetailedEngine, Engine, EngineError, Ran, Remark, Remarks},
+    ports::{DetailedEngine, Engine, EngineError, Parcel, Ran, Remark, Remarks},
     values::{ContainerId, ContainerName, Signal, Timestamp},
 };
 use asking::not_understood;
 use first_process::FirstProcess;
+use images::Images;
 use transport::Transport;
 
 /// A ping costs an engine nothing, so five seconds of silence mean that it hangs.
@@ -73,6 +77,7 @@ pub struct DockerEngine {
     transport: Arc<Transport>,
     bollard: bollard::Docker,
     remarks: Remarks,
+    images: Images,
 }
 
 impl DockerEngine {
@@ -113,6 +118,7 @@ impl DockerEngine {
             transport,
             bollard,
             remarks,
+            images: Images::default(),
         })
     }
 
@@ -137,7 +143,17 @@ impl DockerEngine {
         Ok(self.engine_time().await?.map(Timestamp::from_seconds))
     }
 
-    /// Inspects each, and tells them in the order of the list; what can't be read or is refused for one container alone is left out and told.
+    /// All containers, running or not, be they of interest or not, without variables.
+    ///
+    /// # Errors
+    /// When they can't be listed.
+    pub async fn everybody(&self) -> Result<Vec<Bearer>, EngineError> {
+        let ids = self.listed(|_| true).await?;
+        self.inspect_all(ids, &Interest::default()).await
+    }
+
+    /// Inspects each, and tells them in the order of the list; what can't be read or is refused for one container alone is
+    /// left out and told.
     async fn inspect_all<T: Inspected>(
         &self,
         ids: Vec<ContainerId>,
@@ -299,20 +315,24 @@ impl Engine for DockerEngine {
             .await?;
         let mut found: Vec<Bearer> = self.inspect_all(ids, interest).await?;
         found.retain(|bearer| interest.is_in(bearer));
+        self.images.forget_unread();
         for container in &mut found {
             if container.joins.is_some() {
                 *container = self.networked(container.clone()).await?;
             }
+            self.find_labels_of_image(container, interest).await?;
         }
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
     }
 
     async fn bearer(&self, word: &str, interest: &Interest) -> Result<Option<Bearer>, EngineError> {
-        match self.inspected(word, interest).await? {
-            Some(found) => self.networked(found).await.map(Some),
-            None => Ok(None),
-        }
+        let Some(found) = self.inspected(word, interest).await? else {
+            return Ok(None);
+        };
+        let mut found = self.networked(found).await?;
+        self.find_labels_of_image(&mut found, interest).await?;
+        Ok(Some(found))
     }
 
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerKill>
@@ -338,6 +358,10 @@ impl Engine for DockerEngine {
 
     async fn exec(&self, container: &ContainerId, words: &[String]) -> Result<Ran, EngineError> {
         self.run(container, words).await
+    }
+
+    async fn put(&self, parcel: &Parcel, now: Timestamp) -> Result<(), EngineError> {
+        self.unpack(parcel, now).await
     }
 
     /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerRestart>

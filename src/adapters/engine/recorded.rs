@@ -1,11 +1,11 @@
 use async_trait::async_trait;
 use futures_util::stream::LocalBoxStream;
 
-use super::{EVENTS, KILL, RESTART, decode, exec};
+use super::{EVENTS, KILL, RESTART, archive, decode, exec};
 use crate::{
     observe::{Bearer, Detail, EngineEvent, Interest, Way},
-    ports::{DetailedEngine, Engine, EngineError, Ran, Remarks},
-    values::{ContainerId, Signal},
+    ports::{DetailedEngine, Engine, EngineError, Parcel, Ran, Remarks},
+    values::{ContainerId, Signal, Timestamp},
 };
 
 /// What the command `docker inspect` printed, in place of an engine: it can be looked at, and nothing happens there.
@@ -65,6 +65,10 @@ impl Engine for RecordedEngine {
 
     async fn exec(&self, _: &ContainerId, _: &[String]) -> Result<Ran, EngineError> {
         Err(refused(exec::CREATE))
+    }
+
+    async fn put(&self, _: &Parcel, _: Timestamp) -> Result<(), EngineError> {
+        Err(refused(archive::PUT))
     }
 
     async fn restart(&self, _: &ContainerId) -> Result<(), EngineError> {

@@ -121,6 +121,19 @@ pub(super) struct SwarmInfo {
     pub(super) control_available: bool,
 }
 
+/// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Image/operation/ImageInspect>
+#[derive(Deserialize)]
+pub(super) struct InspectedImage {
+    #[serde(rename = "Config", default, deserialize_with = "or_default")]
+    pub(super) config: ImageConfig,
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct ImageConfig {
+    #[serde(rename = "Labels", default, deserialize_with = "or_default")]
+    pub(super) labels: BTreeMap<String, String>,
+}
+
 /// <https://docs.docker.com/reference/api/engine/version/v1.51/#tag/Container/operation/ContainerInspect>
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

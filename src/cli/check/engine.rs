@@ -8,12 +8,12 @@ use crate::{
     observe::{Bearer, Way},
     ports::{Engine, EngineError},
     report::{Findings, chain, explain::rough},
-    values::{ContainerId, Signal, Timestamp},
+    values::{ContainerId, Digest, Signal, Timestamp},
 };
 
 const ABOUT: &str = "engine";
 
-/// A container that can't be: ids are digests, and no digest is known that is nothing but noughts.
+/// A container or image that can't be: ids are digests, and no digest is known that is nothing but noughts.
 const NOBODY: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// Clocks this far apart are told: what a CA issues is not valid before its own time.
@@ -60,8 +60,31 @@ pub(super) async fn look(
         "GET /containers/json",
         listed.as_deref().map_err(|error| &**error),
     );
+    images(engine, told).await;
     kill(engine, told).await;
     list.is_ok()
+}
+
+/// Whether the labels of images can be told from those of containers. Nothing fails where they can't.
+async fn images(engine: &DockerEngine, told: &mut Findings) {
+    const CALL: &str = "GET /images/{id}/json";
+    let nobody = Digest::try_from(NOBODY.to_owned()).expect("it is made of digits");
+    match engine.labels_of_image(nobody).await {
+        Ok(_) | Err(EngineError::Refused { status: 404, .. }) => tell(
+            told,
+            CALL,
+            Ok("allowed (tried on an image that does not exist)"),
+        ),
+        Err(EngineError::Denied { engine, .. }) => told.advice(
+            ABOUT,
+            format!(
+                "`{CALL}` is forbidden at {engine} (403): a label such as kind or use counts also where it came with \
+                 the image, and nobody wrote it on the container"
+            ),
+            "allow this call in the socket proxy",
+        ),
+        Err(error) => tell(told, CALL, Err(&error)),
+    }
 }
 
 /// An engine that lets the call pass answers that there is no such container.

@@ -4,7 +4,7 @@ use crate::{
     adapters::disk::{self, FolderLook, Folders},
     cli::{Call, Failure},
     daemon::{Daemon, Survey},
-    desire::{CertificateFolder, Consumer, Delivery, Proxy},
+    desire::{CertificateFolder, Consumer, Delivery, Destination, Proxy},
     observe::{Bearer, Place, SharedPath, locate},
     report::{Findings, chain},
 };
@@ -30,18 +30,7 @@ pub(super) fn ours(call: &Call, daemon: &Daemon, own: Option<&Bearer>, told: &mu
 /// be meant for others, too.
 fn private(path: &Path, mode: u32, own: Option<&Bearer>, told: &mut Findings) {
     let says = format!("{} has mode {mode:04o}", path.display());
-    let remedy = match own.and_then(|own| locate(&own.mounts, path)) {
-        Some(
-            Place::Host(there)
-            | Place::Volume {
-                on_host: Some(there),
-                ..
-            },
-        ) => {
-            format!("on the host, `chmod 0700 {}`", there.display())
-        }
-        _ => format!("`chmod 0700 {}`", path.display()),
-    };
+    let remedy = to_run("chmod 0700", path, own);
     match (mode & 0o022, mode & 0o077) {
         (0, 0) => {}
         // As volumes are made; what we write in it is readable by its owner alone.
@@ -56,6 +45,22 @@ fn private(path: &Path, mode: u32, own: Option<&Bearer>, told: &mut Findings) {
             remedy,
         ),
     }
+}
+
+/// A command about a path of ours, by the path that it has where it can be run: in our container there is no shell.
+pub(super) fn to_run(command: &str, path: &Path, own: Option<&Bearer>) -> String {
+    let (place, path) = match own.and_then(|own| locate(&own.mounts, path)) {
+        Some(
+            Place::Host(there)
+            | Place::Volume {
+                on_host: Some(there),
+                ..
+            },
+        ) => ("on the host, ", there),
+        _ => ("", path.to_owned()),
+    };
+    let path = path.to_string_lossy();
+    format!("{place}`{command} {}`", shell_words::quote(&path))
 }
 
 /// In a container, what lies on no volume is gone with it.
@@ -133,9 +138,16 @@ pub(super) fn theirs(survey: &Survey, told: &mut Findings) {
             pair("webroot", &webroot.theirs, &webroot.ours);
         }
         match &consumer.certificates {
-            CertificateFolder::Delivered(Delivery { folder, .. }) => {
-                pair("certificates", &folder.theirs, &folder.ours);
-            }
+            CertificateFolder::Delivered(Delivery { to, .. }) => match to {
+                Destination::Folder(folder) => {
+                    pair("certificates", &folder.theirs, &folder.ours);
+                }
+                Destination::Inside(theirs) => {
+                    let theirs = theirs.display();
+                    let how = "not mounted here, so the engine puts its certificates there";
+                    told.ok("mounts", format!("{name}: {theirs} is {how}"));
+                }
+            },
             CertificateFolder::Shared { theirs } => {
                 told.ok(
                     "mounts",
@@ -145,7 +157,10 @@ pub(super) fn theirs(survey: &Survey, told: &mut Findings) {
         }
         let written = match (&consumer.proxy, &consumer.certificates) {
             (Some(proxy), _) => &proxy.config.ours,
-            (None, CertificateFolder::Delivered(delivery)) => &delivery.folder.ours,
+            (None, CertificateFolder::Delivered(delivery)) => match delivery.to.ours() {
+                Some(ours) => ours,
+                None => continue,
+            },
             (None, CertificateFolder::Shared { .. }) => continue,
         };
         if folder(name.as_str(), written, told).is_some() {
@@ -171,45 +186,29 @@ fn given(consumer: &Consumer, folder: &SharedPath, told: &mut Findings) {
     }
 }
 
+/// What findings about what is left over are about.
+pub(super) const LEFT_OVERS: &str = "left-overs";
+
 /// What lies about and is of no use any more. Nothing of it does harm.
 pub(super) fn left_overs(
     folders: &Folders,
     survey: &Survey,
     told: &mut Findings,
 ) -> Result<(), Failure> {
-    const ABOUT: &str = "left-overs";
-    let orders = folders.orders()?;
-    for name in orders
-        .iter()
-        .filter(|name| !survey.desired.certificates.contains_key(*name))
-    {
-        let path = folders.order_path(name);
+    let orders = folders.orders()?.into_iter();
+    for name in orders.filter(|name| !survey.desired.certificates.contains_key(name)) {
+        let path = folders.order_path(&name);
         told.note(
-            ABOUT,
+            LEFT_OVERS,
             format!(
                 "an order for {name}, which nobody asks for: {}",
                 path.display()
             ),
         );
     }
-    let webroots: std::collections::BTreeSet<_> = survey
-        .desired
-        .consumers
-        .values()
-        .filter_map(|consumer| Some(&consumer.proxy.as_ref()?.webroot.ours))
-        .collect();
-    // While an order is under way its responses are where they belong.
-    for webroot in webroots.into_iter().filter(|_| orders.is_empty()) {
-        for path in disk::responses(webroot)? {
-            told.note(
-                ABOUT,
-                format!("a response to a challenge that is over: {}", path.display()),
-            );
-        }
-    }
     for path in folders.unfinished()? {
         told.note(
-            ABOUT,
+            LEFT_OVERS,
             format!(
                 "a certificate that was not written to its end: {}",
                 path.display()

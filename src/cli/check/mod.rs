@@ -4,7 +4,10 @@ mod authority;
 mod engine;
 mod folders;
 mod gates;
+mod named;
+mod readers;
 mod upstreams;
+mod writers;
 
 use serde::Serialize;
 
@@ -72,7 +75,7 @@ async fn look(call: &Call, told: &mut Findings, outcome: &mut Outcome) -> Result
         false => engine::own(call, &docker, told).await,
         true => None,
     };
-    let (daemon, disk) = setup::reader(call, docker, own.as_ref())?;
+    let (daemon, disk) = setup::reader(call, docker.clone(), own.as_ref())?;
     folders::ours(call, &daemon, own.as_ref(), told);
     running(setup::works(call, &disk, now)?, told);
     let survey = match outcome.engine {
@@ -86,9 +89,13 @@ async fn look(call: &Call, told: &mut Findings, outcome: &mut Outcome) -> Result
         Some(Err(error)) => told.problem("labels", chain(&error), ""),
         Some(Ok(survey)) => {
             folders::theirs(&survey, told);
+            readers::look(&survey, told);
+            named::look(&survey, &daemon.label_rules, told);
             proxies(&daemon, &survey, told).await;
             gates::look(&survey, told);
             upstreams::look(&daemon, &survey, told).await;
+            writers::mounts(&docker, own.as_ref(), &daemon.label_rules, told).await;
+            writers::responses(&disk, &survey, told)?;
             folders::left_overs(&disk, &survey, told)?;
             complaints(&survey, told);
         }

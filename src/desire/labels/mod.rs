@@ -44,13 +44,26 @@ enum Reader {
     Uses,
     /// The bearer as a server.
     Consumer(fn(&mut Spec, &str) -> Result<(), String>),
+    /// The same, in what gives it keys or has something done in it, which no image may say.
+    Power(fn(&mut Spec, &str) -> Result<(), String>),
+}
+
+impl LabelRow {
+    /// Whether it counts only where it is the container's own, and not its image's.
+    pub fn is_of_container(&self) -> bool {
+        matches!(self.read, Reader::Uses | Reader::Power(_))
+    }
 }
 
 /// All bearers with a label that begins with our prefix and a dot; no variables.
 pub(super) fn interest(prefix: &str) -> Interest {
+    let of_container = LABELS.iter().filter(|row| row.is_of_container());
     Interest {
         labels: vec![format!("{prefix}.")],
         variables: Vec::new(),
+        of_image: of_container
+            .map(|row| format!("{prefix}.{}", row.key))
+            .collect(),
     }
 }
 
@@ -74,7 +87,10 @@ pub(super) fn read(bearer: &Bearer, prefix: &str, complaints: &mut BTreeSet<Comp
         let Some(key) = label.strip_prefix(&start) else {
             continue;
         };
-        let troubles = read_one(&mut spec, key, value, prefix);
+        let troubles = match bearer.of_image.contains(label) {
+            true => vec![said_by_image(label, value)],
+            false => read_one(&mut spec, key, value, prefix),
+        };
         let told = MOST_COMPLAINTS.saturating_sub(count);
         count += troubles.len();
         complaints.extend(
@@ -100,16 +116,8 @@ pub(super) fn read(bearer: &Bearer, prefix: &str, complaints: &mut BTreeSet<Comp
             "" => start.clone(),
             word => format!("{start}site.{word}."),
         };
-        let found = CONTRADICTIONS.iter().find(|row| (row.is_in)(site));
-        if let Some(Contradiction {
-            key,
-            problem,
-            remedy,
-            ..
-        }) = found
-        {
+        if let Some((key, trouble)) = contradiction(site) {
             site.spoiled = true;
-            let trouble = ((*problem).to_owned(), (*remedy).to_owned());
             complaints.insert(complaint(&site.label(key), "", trouble));
         }
     }
@@ -118,6 +126,18 @@ pub(super) fn read(bearer: &Bearer, prefix: &str, complaints: &mut BTreeSet<Comp
         (spec.is_server, spec.kind) = (true, kind(GENERIC));
     }
     spec
+}
+
+/// Whoever starts an image need not have read its labels, and the engine passes them on as the container's own. One with
+/// another value was written by whoever started it; blanks around a value mean nothing else.
+fn said_by_image(label: &str, value: &str) -> Trouble {
+    let problem = "its image has this label with the same value, so it is ignored: an image must not make a server of its \
+                   containers, or have anything run in them";
+    let remedy = format!(
+        "if you mean it, write it on the container with a blank at the end, \"{label}={} \", or take it out of the image",
+        shortened(value.trim_end())
+    );
+    (problem.to_owned(), remedy)
 }
 
 /// What stands for all names of the bearer's own project.
@@ -168,9 +188,9 @@ fn read_one(spec: &mut Spec, key: &str, value: &str, prefix: &str) -> Vec<Troubl
             site.spoiled |= problem.is_some();
             problem.into_iter().collect()
         }
-        Reader::Consumer(_) if !word.is_empty() => vec![about_all(bare, prefix)],
+        Reader::Consumer(_) | Reader::Power(_) if !word.is_empty() => vec![about_all(bare, prefix)],
         Reader::Uses => vec![about_all(bare, prefix)],
-        Reader::Consumer(read) => {
+        Reader::Consumer(read) | Reader::Power(read) => {
             let wrong = |problem: String| {
                 let remedy = format!(
                     "write {}, such as {}; until then it is not configured",
@@ -249,6 +269,12 @@ struct Contradiction {
     key: &'static str,
     problem: &'static str,
     remedy: &'static str,
+}
+
+/// The label in which a site contradicts itself, and how.
+fn contradiction(site: &SiteSpec) -> Option<(&'static str, Trouble)> {
+    let row = CONTRADICTIONS.iter().find(|row| (row.is_in)(site))?;
+    Some((row.key, (row.problem.to_owned(), row.remedy.to_owned())))
 }
 
 /// The first that is found is told.
@@ -378,6 +404,29 @@ mod tests {
                 (true, false),
                 "{key}={value:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_folder_is_a_whole_path_that_leads_nowhere_else() {
+        for key in ["config", "files", "webroot"] {
+            for value in [
+                "certs",
+                "/certs/../etc",
+                "/..",
+                "../state",
+                "/a\nb",
+                "/a; }",
+                "",
+            ] {
+                let mut spec = Spec::default();
+                let troubles = read_one(&mut spec, key, value, "quaymaster");
+                assert_eq!(
+                    (troubles.len(), spec.proxy.spoiled),
+                    (1, true),
+                    "{key}={value:?}"
+                );
+            }
         }
     }
 

@@ -285,7 +285,7 @@ pub const LABELS: &[LabelRow] = &[
         default: "none: the container is not configured; generic where it has the label use",
         doc: "makes the container a server that quaymaster configures, or gives certificates, and reloads",
         example: "nginx",
-        read: Reader::Consumer(|spec, value| {
+        read: Reader::Power(|spec, value| {
             (spec.is_server, spec.kind) = (true, kind(value));
             let kinds = words(KINDS.iter().map(|kind| kind.name.to_owned()));
             spec.kind
@@ -308,9 +308,20 @@ pub const LABELS: &[LabelRow] = &[
         key: "files",
         syntax: "a whole path",
         default: "as its kind has it; where it mounts the folder of the setting certificates, it reads live/ there",
-        doc: "the folder in the server where certificates go; it must be on a volume that quaymaster mounts too",
+        doc: "the folder in the server where certificates go; it must be on a volume that quaymaster mounts too, unless the \
+              label copy is there",
         example: "/mosquitto/certs",
         read: Reader::Consumer(|spec, value| set(&mut spec.proxy.files, folder(value))),
+    },
+    LabelRow {
+        key: "copy",
+        syntax: "true or false",
+        default: "false",
+        doc: "where files are on no volume that quaymaster mounts too, they are put into the container through the engine, \
+              and again when it is made anew; a shared volume is better, and used where there is one. Needs the right \
+              copy. Not for what is configured: that needs a shared folder anyway",
+        example: "true",
+        read: Reader::Power(|spec, value| set(&mut spec.proxy.copy, truth(value))),
     },
     LabelRow {
         key: "layout",
@@ -399,10 +410,10 @@ pub const LABELS: &[LabelRow] = &[
     },
     LabelRow {
         key: "probe",
-        syntax: "ports, separated by commas or blanks, each perhaps with /smtp, /imap, /pop3, /smtps, /imaps or /pop3s",
+        syntax: "ports, separated by commas or blanks, each perhaps with /smtp, /imap, /pop3, /xmpp, /smtps, /imaps or /pop3s",
         default: "as its kind has it",
         doc: "where the server shows its certificate, inside: after a reload each of these ports must show the new one on a \
-              new connection; with smtp, imap and pop3 after their STARTTLS, with an s behind them without. Without the label, the usual ports of the kind on which \
+              new connection; with smtp, imap, pop3 and xmpp after their STARTTLS, with an s behind them without. Without the label, the usual ports of the kind on which \
               the server listens",
         example: "8883, 587/smtp",
         read: Reader::Consumer(|spec, value| {
@@ -438,7 +449,7 @@ pub const LABELS: &[LabelRow] = &[
               as a shell splits them, nothing expanded; needs the right exec), a restart of its container (needs the \
               right restart); none: it is not told, and reads them when it starts",
         example: "HUP",
-        read: Reader::Consumer(|spec, value| set(&mut spec.proxy.reload, reload(value).map(Some))),
+        read: Reader::Power(|spec, value| set(&mut spec.proxy.reload, reload(value).map(Some))),
     },
     LabelRow {
         key: "check",
@@ -448,7 +459,7 @@ pub const LABELS: &[LabelRow] = &[
               its words, and what was there before is back at once. Words are split as a shell splits them, nothing \
               expanded; exec alone is what its kind has, nginx -t for nginx. Needs the right exec",
         example: "exec nginx -t",
-        read: Reader::Consumer(|spec, value| {
+        read: Reader::Power(|spec, value| {
             let words =
                 exec_words(value).unwrap_or_else(|| Err("it does not begin with exec".to_owned()));
             set(&mut spec.proxy.check, words.map(Some))

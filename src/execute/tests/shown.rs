@@ -40,6 +40,10 @@ impl Engine for Broker {
         unreachable!("a look runs nothing")
     }
 
+    async fn put(&self, _: &Parcel, _: Timestamp) -> Result<(), EngineError> {
+        unreachable!("a look brings nothing")
+    }
+
     async fn restart(&self, _: &ContainerId) -> Result<(), EngineError> {
         unreachable!("a look is no restart")
     }

@@ -6,6 +6,7 @@ use crate::{
     fixtures::{held, volume},
     observe::{HeldCertificate, Refused, Shelf, Source},
     plan::Tell,
+    values::Grants,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -51,6 +52,29 @@ fn a_server_gets_its_certificate_once_the_proxies_answered_for_it() {
     assert_eq!(all, [&at_once[..], &[OBTAIN], &delivered].concat());
     let digest = observed.held[&name("mqtt.example")].digest;
     assert_eq!(*given(&observed), [(name("mqtt.example"), digest)].into());
+}
+
+#[test]
+fn what_goes_inside_a_container_is_planned_as_such() {
+    let mut broker = broker().label("copy", "true");
+    broker.mounts.clear();
+    let containers = [proxy(), broker].map(|it| it.project_is("p"));
+    let grants = Some(Grants::parse("p = \"* proxy keys copy\"").expect("a table"));
+    let rules = LabelRules {
+        grants,
+        ..label_rules()
+    };
+    let desired = desire(&snapshot(containers), &rules);
+    let mut observed = fresh(&desired);
+    let mut all = Vec::new();
+    for _ in 0..8 {
+        all.extend(told(&desired, &observed, START));
+        observed = foresee(&observed, &planned(&desired, &observed, START), START);
+    }
+    let steps = all.iter().filter(|step| step.contains("mqtt:/"));
+    let steps: Vec<_> = steps.collect();
+    // A self-signed one, and then the CA's.
+    assert_eq!(steps, ["copy mqtt.example --into mqtt:/mosquitto/certs"; 2]);
 }
 
 #[test]
@@ -291,6 +315,19 @@ fn a_server_that_reads_our_folder_is_told_of_what_lies_there_under_its_name_alon
     Rc::make_mut(&mut observed.provided).clear();
     let told = told_of_mqtt(&desired, &observed, START);
     assert_eq!(told, ["signal mqtt HUP", "prove mqtt"]);
+}
+
+#[test]
+fn a_server_is_given_no_key_but_of_what_it_serves_or_uses() {
+    let desired = desired([proxy(), shop(), broker()]);
+    let observed = settled(&desired, fresh(&desired), START);
+    let given = |server: &str| {
+        let server = ContainerName::parse(server).expect("a name");
+        let certificates = observed.installed[&server].certificates.keys();
+        certificates.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(given("proxy"), ["shop.example"]);
+    assert_eq!(given("mqtt"), ["mqtt.example"]);
 }
 
 #[test]

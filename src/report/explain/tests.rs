@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     desire::{
-        claimants, desire,
+        LabelRules, claimants, desire,
         tests::{container, proxy, rules, snapshot},
     },
     fixtures::{held, plan_rules},
@@ -16,7 +16,7 @@ use crate::{
     plan::{foresee, plan},
     render::Templates,
     report::FindingState,
-    values::{Digest, Retry},
+    values::{Digest, Grants, Retry},
 };
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -34,6 +34,8 @@ struct World {
     settles: bool,
     /// Whether the name was seen to be served before.
     served: bool,
+    /// A table of grants, where there is one.
+    grants: Option<&'static str>,
 }
 
 /// Of another project, and younger.
@@ -70,6 +72,7 @@ impl World {
             faults: Vec::new(),
             settles: true,
             served: false,
+            grants: None,
         }
     }
 
@@ -80,7 +83,10 @@ impl World {
         if self.served {
             snapshot.holders = BTreeMap::from([(self.host.clone(), Holder::of(&None))]).into();
         }
-        let desired = desire(&snapshot, &rules());
+        let grants = self.grants;
+        let grants = grants.map(|table| Grants::parse(table).expect("a table"));
+        let rules = LabelRules { grants, ..rules() };
+        let desired = desire(&snapshot, &rules);
         for name in desired.consumers.keys() {
             self.observed.installed.entry(name.clone()).or_default();
         }
@@ -95,7 +101,7 @@ impl World {
             }
         }
         let plan = planned(&self.observed);
-        let claimants = claimants(&snapshot, &rules());
+        let claimants = claimants(&snapshot, &rules);
         let held = self
             .observed
             .held
@@ -144,6 +150,13 @@ fn first(told: &Findings) -> (String, String) {
             .map(|step| (*step).to_owned())
             .unwrap_or_default(),
     )
+}
+
+/// All that is said about something.
+fn says(told: &Findings, about: &str) -> String {
+    let lines = told.0.iter().filter(|finding| finding.about == about);
+    let lines: Vec<_> = lines.map(|line| line.says.as_str()).collect();
+    lines.join("\n")
 }
 
 #[test]
@@ -620,13 +633,6 @@ fn a_self_signed_certificate_is_told_as_what_is_there_until_a_better_one_is() {
     };
     world.observed.hold(name, fallback.clone());
     let told = world.told();
-    let says = |told: &Findings, about: &str| {
-        let lines = told.0.iter().filter(|finding| finding.about == about);
-        lines
-            .map(|line| line.says.clone())
-            .collect::<Vec<_>>()
-            .join("\n")
-    };
     assert!(!told.is_well());
     let text = says(&told, "certificate");
     assert!(
@@ -687,4 +693,40 @@ fn a_name_that_a_server_alone_needs_is_told_by_what_that_server_has() {
         remedy.starts_with("start it: `docker start mqtt`"),
         "{remedy}"
     );
+}
+
+#[test]
+fn which_way_files_take_to_a_server_that_may_be_given_them_by_the_engine_is_told() {
+    let told = |broker: Bearer| {
+        let containers = [proxy(), broker.label("copy", "true")];
+        let world = World {
+            containers: containers.map(|it| it.project_is("p")).into(),
+            grants: Some("p = \"* proxy keys copy\""),
+            ..World::well()
+        };
+        world.told()
+    };
+    let shared = told(broker());
+    assert!(shared.is_well(), "{shared:?}");
+    let text = says(&shared, "used by");
+    assert!(
+        text.contains("mqtt: its label copy is not needed: its files lie on a volume"),
+        "{text}"
+    );
+    let mut alone = broker();
+    alone.mounts.clear();
+    let inside = told(alone);
+    assert!(inside.is_well(), "{inside:?}");
+    let text = says(&inside, "used by");
+    assert!(text.contains("mqtt has it as /mosquitto/certs/"), "{text}");
+    assert!(
+        text.contains("mqtt: the engine puts its files into its container"),
+        "{text}"
+    );
+    // Nobody is told of what no label asks for.
+    let world = World {
+        containers: vec![proxy(), broker()],
+        ..World::well()
+    };
+    assert!(!says(&world.told(), "used by").contains("copy"));
 }

@@ -34,10 +34,25 @@ pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {
             true => told.ok("used by", format!("{name} has it as {files}")),
             false => told.note("used by", format!("{name} does not have it yet as {files}")),
         }
+        tell_way(consumer, told);
         proxy::tell_changes(facts, name, told);
         if consumer.running && !installed.certificates.is_empty() {
             proxy::tell_progress(facts, name, &installed, told);
         }
+    }
+}
+
+/// Tells which way files take to a server with the label `copy`.
+fn tell_way(consumer: &Consumer, told: &mut Findings) {
+    let name = &consumer.name;
+    if consumer.certificates.is_inside() {
+        let says =
+            format!("{name}: the engine puts its files into its container, one after the other");
+        let remedy = "a volume that quaymaster mounts too is better: there they are switched as a set, without a gap";
+        told.advice("used by", says, remedy);
+    } else if consumer.may_copy {
+        let says = "its label copy is not needed: its files lie on a volume that is mounted here, which is better";
+        told.note("used by", format!("{name}: {says}"));
     }
 }
 

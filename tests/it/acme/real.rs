@@ -2,8 +2,8 @@
 
 use futures_util::future::{join_all, try_join_all};
 use quaymaster::{
-    adapters::acme::{AcmeSettings, new_key},
-    ports::{Authority, AuthorityError, Problem},
+    adapters::acme::{AcmeSettings, new_key, thumbprint},
+    ports::{Authority, AuthorityError, Problem, Response},
     values::{ChallengeType, Host, KeyType, Retry, Secret},
 };
 
@@ -73,6 +73,19 @@ async fn a_profile_that_the_ca_does_not_have_is_told_before_anything_is_ordered(
     let told = r#"the CA has no profile "shortlived"; it has none: leave profile out"#;
     assert_eq!(refused.to_string(), told);
     assert_eq!(bench.count("/order-plz"), 0);
+}
+
+/// By which `check` tells a planted token from ours.
+#[tokio::test]
+async fn a_response_is_known_by_the_thumbprint_of_the_account_that_is_kept() {
+    let bench = Bench::start(Behaviour::default()).await;
+    let names = asked(&["shop.example"]);
+    let mut order = bench.authority().order(&names, None).await.unwrap();
+    let offer = order.offers().await.unwrap().remove(0);
+    let Response::Http { token, body } = offer.challenge(ChallengeType::Http01).unwrap().response;
+    let accounts = bench.disk.accounts.borrow();
+    let thumbprint = thumbprint(accounts.values().next().unwrap()).unwrap();
+    assert_eq!(body, format!("{token}.{thumbprint}"));
 }
 
 #[tokio::test]

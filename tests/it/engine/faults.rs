@@ -5,8 +5,8 @@ use quaymaster::{
     adapters::engine::{DockerEngine, TlsFiles},
     desire::interest,
     observe::{EngineEvent, EventKind, Way},
-    ports::{Engine, EngineError},
-    values::{ContainerId, Signal},
+    ports::{Engine, EngineError, Item, Parcel},
+    values::{ContainerId, Signal, Timestamp},
 };
 
 use crate::support::fake_engine::{Fake, Reply, answer, local};
@@ -28,6 +28,18 @@ fn told(error: &EngineError, fake: &Fake) -> String {
         .replace(&format!("unix://{}", fake.socket.display()), "ENGINE")
 }
 
+const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+/// A link for a container.
+fn parcel(container: &ContainerId) -> Parcel {
+    Parcel {
+        container: container.clone(),
+        folder: "/certs".into(),
+        items: vec![("link".into(), Item::Link("target".into()))],
+        may_replace_folders: false,
+    }
+}
+
 /// Each call's errors, one after the other.
 async fn every_error(fake: &Fake) -> Vec<String> {
     let engine = fake.engine();
@@ -46,6 +58,7 @@ async fn every_error(fake: &Fake) -> Vec<String> {
             .await
             .expect_err("exec"),
         engine.restart(&id).await.expect_err("restart"),
+        engine.put(&parcel(&id), NOW).await.expect_err("put"),
     ];
     errors.iter().map(|error| told(error, fake)).collect()
 }
@@ -94,11 +107,32 @@ async fn a_socket_proxy_that_forbids_is_told_with_the_call() {
                 denied("POST /containers/{id}/kill"),
                 denied("POST /containers/{id}/exec"),
                 denied("POST /containers/{id}/restart"),
+                denied("PUT /containers/{id}/archive"),
             ]
         );
         let fake = Fake::start(|line| Reply::new(if line.starts_with("GET /events") { 403 } else { 200 }, ""));
         let error = fake.engine().events().await.map(drop).expect_err("denied");
         assert_eq!(told(&error, &fake), denied("GET /events"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_container_that_takes_no_files_is_told_with_what_to_mount() {
+    local(async {
+        let fake = Fake::start(|_| {
+            Reply::new(
+                403,
+                r#"{"message":"container rootfs is marked read-only"}"#,
+            )
+        });
+        let id = ContainerId::parse("2e").unwrap();
+        let error = fake.engine().put(&parcel(&id), NOW).await.expect_err("read-only");
+        assert_eq!(
+            told(&error, &fake),
+            "the Docker engine can't put files there (`PUT /containers/{id}/archive`): container rootfs is marked read-only; \
+             mount a volume on that folder without `:ro`, or better one that quaymaster mounts too"
+        );
     })
     .await;
 }
@@ -119,6 +153,7 @@ async fn refusals_carry_the_engines_words() {
                 refused("POST /containers/{id}/kill"),
                 refused("POST /containers/{id}/exec"),
                 refused("POST /containers/{id}/restart"),
+                refused("PUT /containers/{id}/archive"),
             ]
         );
     })
@@ -174,6 +209,7 @@ async fn an_engine_that_says_nothing_is_left_in_time() {
                 silent("POST /containers/{id}/kill", "30s"),
                 silent("POST /containers/{id}/exec", "30s"),
                 silent("POST /containers/{id}/restart", "30s"),
+                silent("PUT /containers/{id}/archive", "30s"),
             ]
         );
     })

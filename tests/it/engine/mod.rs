@@ -6,5 +6,7 @@
 )]
 
 mod faults;
+mod images;
+mod inside;
 mod own;
 mod real;

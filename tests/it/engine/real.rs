@@ -35,7 +35,7 @@ pub fn docker(words: &[&str]) -> String {
     String::from_utf8(stdout).unwrap().trim().to_owned()
 }
 
-fn image() -> &'static str {
+pub fn image() -> &'static str {
     static MADE: OnceLock<()> = OnceLock::new();
     MADE.get_or_init(|| {
         if docker(&["images", "-q", IMAGE]).is_empty() {
@@ -67,7 +67,7 @@ pub fn unique(what: &str) -> String {
 /// Something of the engine's that goes when the test ends, however it ends.
 pub struct Made {
     pub name: String,
-    id: String,
+    pub id: String,
     remove: &'static [&'static str],
 }
 
@@ -93,6 +93,37 @@ impl Made {
         let made = Self::container(options, command);
         docker(&["start", &made.id]);
         made
+    }
+
+    /// An image of its own with these labels besides.
+    pub fn image(labels: &[&str]) -> Self {
+        let name = unique("image");
+        let changes: Vec<_> = labels
+            .iter()
+            .map(|label| format!("LABEL {label}"))
+            .collect();
+        let from = Self::container(&[], &["true"]);
+        let changes = changes.iter().flat_map(|change| ["--change", change]);
+        let words: Vec<_> = ["commit"]
+            .into_iter()
+            .chain(changes)
+            .chain([from.name.as_str(), name.as_str()])
+            .collect();
+        Self {
+            id: docker(&words),
+            name,
+            remove: &["rmi"],
+        }
+    }
+
+    /// A container of this image that was not started.
+    pub fn container_of(image: &str, name: &str, options: &[&str]) -> Self {
+        let words = [&["create", "--name", name], options, &[image, "true"]].concat();
+        Self {
+            id: docker(&words),
+            name: name.to_owned(),
+            remove: &["rm", "-f", "-v"],
+        }
     }
 
     fn network() -> Self {
@@ -123,10 +154,13 @@ impl Drop for Made {
     }
 }
 
-fn engine() -> DockerEngine {
-    let address =
-        std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
-    DockerEngine::new(&address, None, |_| ()).unwrap()
+/// Where this machine's engine is.
+pub fn socket() -> String {
+    std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned())
+}
+
+pub fn engine() -> DockerEngine {
+    DockerEngine::new(&socket(), None, |_| ()).unwrap()
 }
 
 struct Events(LocalBoxStream<'static, Result<EngineEvent, EngineError>>);
@@ -477,6 +511,28 @@ async fn the_engines_way_ends_a_restart_policy_without_a_stop_signal() {
 async fn an_engine_that_is_there_answers() {
     engine().ping().await.unwrap();
     assert_eq!(engine().inspect(&unique("nobody")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn words_are_run_by_the_user_of_the_container_with_no_more_rights_than_its_own() {
+    let made = Made::running(
+        &["--user", "33:33", "--cap-drop", "CHOWN"],
+        &["sleep", "300"],
+    );
+    let id = ContainerId::parse(made.id.clone()).unwrap();
+    let script =
+        "while read -r key value rest; do case $key in Uid:|CapBnd:) echo $value;; esac; done";
+    let of = async |process: &str| {
+        let script = format!("{script} < /proc/{process}/status");
+        let words = ["sh", "-c", &script].map(str::to_owned);
+        engine().exec(&id, &words).await.unwrap().output
+    };
+    let own = of("self").await;
+    assert!(
+        own.starts_with("33\n") && own.lines().count() == 2,
+        "{own:?}"
+    );
+    assert_eq!(own, of("1").await);
 }
 
 #[tokio::test]

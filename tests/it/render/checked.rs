@@ -24,7 +24,7 @@ const TOLD: &str = "(SIGHUP) received";
 
 /// A server with one more line.
 fn server(line: &str) -> String {
-    format!("server {{\n    listen 127.0.0.1:8080;\n    {line}\n}}\n")
+    format!("server {{\n    listen 127.0.0.1:8080;\n    {line}\n}}")
 }
 
 /// nginx, reading `conf.d` of this folder. It has read it: what lies there for a moment later is not what it starts with.

@@ -109,7 +109,7 @@ fn started_at(container: &Made) -> String {
 fn template(head: &str) -> String {
     let label = format!("'render-test-{}'", id());
     format!(
-        "{head}\n{{{{ c.nosuch }}}}{{% for c in containers %}}\n{{% if c.labels[{label}] %}}\n{{{{ c.labels[{label}] }}}} {{{{ c.env.PORT }}}}\n\
+        "{head}\n{{{{ c }}}}{{% for c in containers %}}\n{{% if c.labels[{label}] %}}\n{{{{ c.labels[{label}] }}}} {{{{ c.env.PORT }}}}\n\
          {{% endif %}}\n{{% endfor %}}\n"
     )
 }

@@ -104,10 +104,10 @@ impl Swapped {
             ..Installed::default()
         };
         match step {
-            Step::Stage => folders.stage(&place, &change),
-            Step::Switch => folders.switch(&place, &change, &open()),
+            Step::Stage => folders.stage(&place, &change).map(drop),
+            Step::Switch => folders.switch(&place, &change, &open()).map(drop),
             Step::Look => folders.installed(&place).map(drop),
-            Step::TakeBack => folders.take_back(&place),
+            Step::TakeBack => folders.take_back(&place).map(drop),
             Step::Prove => {
                 let tidy = [name("shop.example"), name("gone.example")].into();
                 folders.keep_installed(&place, &proven, &tidy)

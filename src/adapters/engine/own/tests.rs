@@ -5,8 +5,8 @@ use super::{
 use crate::{
     fixtures,
     observe::{EngineEvent, Interest, Mount, MountKind, Way},
-    ports::Ran,
-    values::{ContainerId, ContainerName, Signal},
+    ports::{Parcel, Ran},
+    values::{ContainerId, ContainerName, Signal, Timestamp},
 };
 use async_trait::async_trait;
 use futures_util::stream::LocalBoxStream;
@@ -77,6 +77,9 @@ impl Engine for Known {
     }
     async fn exec(&self, _: &ContainerId, _: &[String]) -> Result<Ran, EngineError> {
         unreachable!("nobody runs anything")
+    }
+    async fn put(&self, _: &Parcel, _: Timestamp) -> Result<(), EngineError> {
+        unreachable!("nobody brings anything")
     }
     async fn restart(&self, _: &ContainerId) -> Result<(), EngineError> {
         unreachable!("nobody restarts")

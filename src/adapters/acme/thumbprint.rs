@@ -1,0 +1,45 @@
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use rcgen::KeyPair;
+
+use super::account::AccountRecord;
+use crate::values::Secret;
+
+/// What the key of one of our accounts, as it is kept, is known by: it stands in each response of ours to a challenge.
+/// None where it is no account.
+///
+/// <https://www.rfc-editor.org/rfc/rfc7638#section-3>
+pub fn thumbprint(account: &Secret) -> Option<String> {
+    let record: AccountRecord = serde_json::from_str(account.expose()).ok()?;
+    let key = KeyPair::from_pem(record.key.expose()).ok()?;
+    // An uncompressed point of P-256, which is all that our accounts have.
+    let [4, point @ ..] = key.public_key_raw() else {
+        return None;
+    };
+    let (x, y) = point.split_at_checked(32).filter(|(_, y)| y.len() == 32)?;
+    let [x, y] = [x, y].map(|coordinate| URL_SAFE_NO_PAD.encode(coordinate));
+    let members = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
+    Some(URL_SAFE_NO_PAD.encode(digest(&SHA256, members.as_bytes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Made by openssl; the thumbprint by its digest of the members as the RFC has them.
+    const KEY: &str = "-----BEGIN PRIVATE KEY-----\n\
+                       MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgD3C+gYAQfN7UNulh\n\
+                       sV2Em3hnZpIT7FsqRrMQ8i1+usqhRANCAAT/XfzQbOtxdjh+ffF3u2hH6qiF1OoB\n\
+                       /bcXDovuRZVnckznZx8JCulit+ZM57OsPUjqFOWVVfgGjUbQDRD6LOgv\n\
+                       -----END PRIVATE KEY-----";
+    const THUMBPRINT: &str = "Xr6tiGALH1zZPzK80UDQyFPbD_dFWGYLsCixlE_B28g";
+
+    #[test]
+    fn an_account_is_known_by_the_thumbprint_of_its_key() {
+        let kept =
+            |key: &str| Secret::new(serde_json::json!({"url": null, "key": key}).to_string());
+        assert_eq!(thumbprint(&kept(KEY)).as_deref(), Some(THUMBPRINT));
+        assert_eq!(thumbprint(&kept("none")), None);
+        assert_eq!(thumbprint(&Secret::new("{".to_owned())), None);
+    }
+}

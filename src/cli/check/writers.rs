@@ -1,0 +1,147 @@
+//! Who else may write, or has written, where a file decides what names are served or which account a CA believes.
+
+use std::{collections::BTreeSet, path::Path};
+
+use super::folders::{LEFT_OVERS, to_run};
+use crate::{
+    adapters::{
+        acme,
+        disk::{self, Folders, LyingResponse},
+        engine::DockerEngine,
+    },
+    cli::Failure,
+    daemon::Survey,
+    desire::{LabelRules, writers},
+    observe::{Bearer, SharedPath},
+    report::{Findings, chain},
+};
+
+const ABOUT: &str = "writers";
+
+/// Folders of proxies where challenges are answered, each once.
+fn webroots(survey: &Survey) -> BTreeSet<&SharedPath> {
+    let consumers = survey.desired.consumers.values();
+    let proxies = consumers.filter_map(|consumer| consumer.proxy.as_ref());
+    proxies.map(|proxy| &proxy.webroot.ours).collect()
+}
+
+/// Containers that may write where certificates lie, or answers to challenges.
+pub(super) async fn mounts(
+    engine: &DockerEngine,
+    own: Option<&Bearer>,
+    rules: &LabelRules,
+    told: &mut Findings,
+) {
+    let all = match engine.everybody().await {
+        Ok(all) => all,
+        Err(error) => return told.problem(ABOUT, chain(&error), ""),
+    };
+    let certificates = [("certificates", rules.certificates.as_path(), SPOILS)];
+    let webroot = rules
+        .webroot
+        .as_deref()
+        .map(|path| ("webroot", path, PLANTS));
+    let mut is_any = false;
+    for (what, folder, harm) in certificates.into_iter().chain(webroot) {
+        for writer in writers(folder, &all, own, rules) {
+            is_any = true;
+            let (name, theirs) = (&writer.container, writer.theirs.display());
+            let says =
+                format!("{name} may write to {what} at {theirs}, without the right keys: {harm}");
+            told.problem(ABOUT, says, writer.remedy);
+        }
+    }
+    if !is_any {
+        told.ok(
+            ABOUT,
+            "nobody without the right keys may write to certificates or webroot",
+        );
+    }
+}
+
+const SPOILS: &str = "what it copies over a certificate is served in its place";
+const PLANTS: &str =
+    "what it puts there can have a CA issue certificates for your names to somebody else";
+
+/// Files that answer challenges, for accounts that are not ours, or when no challenge is under way.
+pub(super) fn responses(
+    folders: &Folders,
+    survey: &Survey,
+    told: &mut Findings,
+) -> Result<(), Failure> {
+    let accounts = folders.accounts()?;
+    let ours: Vec<_> = accounts.iter().filter_map(acme::thumbprint).collect();
+    let is_any_due = !folders.orders()?.is_empty();
+    for webroot in webroots(survey) {
+        for found in disk::responses(webroot)? {
+            let path = found.path.display();
+            if is_foreign(&found, &ours) {
+                let (says, remedy) = foreign(&found.path, survey.snapshot.own.as_ref());
+                told.problem(ABOUT, says, remedy);
+            } else if !is_any_due {
+                told.note(
+                    LEFT_OVERS,
+                    format!("a response to a challenge that is over: {path}"),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a CA that is shown this would take it for the word of another account: a response is the token, a dot and the
+/// thumbprint of the account's key.
+///
+/// <https://www.rfc-editor.org/rfc/rfc8555#section-8.1>
+fn is_foreign(found: &LyingResponse, ours: &[String]) -> bool {
+    let Some(token) = &found.token else {
+        return false;
+    };
+    let is_of =
+        |text: &String, thumbprint: &String| text.trim_end() == format!("{token}.{thumbprint}");
+    let text = found.text.as_ref();
+    !text.is_some_and(|text| ours.iter().any(|thumbprint| is_of(text, thumbprint)))
+}
+
+fn foreign(path: &Path, own: Option<&Bearer>) -> (String, String) {
+    let says = format!(
+        "{} is no answer of quaymaster's to a challenge: with it, somebody else can get certificates for the names that \
+         are answered from there",
+        path.display()
+    );
+    let remedy = format!(
+        "find out who put it there; unless it was another ACME client of yours, remove it ({}), and let nobody but \
+         quaymaster write to that folder",
+        to_run("rm", path, own)
+    );
+    (says, remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_planted_token_is_told_from_an_answer_of_ours() {
+        let ours = ["older".to_owned(), "current".to_owned()];
+        for (token, text, expected) in [
+            (Some("token"), Some("token.current"), false),
+            (Some("token"), Some("token.older\n"), false),
+            (Some("token"), Some("token.attacker"), true),
+            (Some("token"), Some("other.current"), true),
+            (Some("token"), Some(""), true),
+            // A link, a folder, or what is too long to be an answer.
+            (Some("token"), None, true),
+            // What no CA asks for.
+            (None, Some("token.attacker"), false),
+            (None, None, false),
+        ] {
+            let found = LyingResponse {
+                path: "/w/token".into(),
+                token: token.map(str::to_owned),
+                text: text.map(str::to_owned),
+            };
+            assert_eq!(is_foreign(&found, &ours), expected, "{found:?}");
+        }
+    }
+}
