@@ -8,7 +8,8 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    io::Write,
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -585,26 +586,31 @@ async fn a_certificate_that_is_dropped_in_is_served_within_seconds_and_ours_when
             .await;
         let ours = fs::read_to_string(&delivered).unwrap();
         let provided = world.path("certificates/provided/shop.example");
+        let faults = || {
+            let told = program.told();
+            told.iter()
+                .filter(|(event, _)| event == "disk-fault")
+                .count()
+        };
         for _ in 0..2 {
             let theirs = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).unwrap();
             fs::create_dir_all(&provided).unwrap();
             // Before the whole is there, it is nothing.
+            let (before, began) = (faults(), Instant::now());
             fs::write(provided.join("fullchain.pem"), theirs.cert.pem()).unwrap();
             tokio::time::sleep(Duration::from_millis(300)).await;
-            fs::write(
-                provided.join("privkey.pem"),
-                theirs.signing_key.serialize_pem(),
-            )
-            .unwrap();
-            fs::set_permissions(
-                provided.join("privkey.pem"),
-                fs::Permissions::from_mode(0o600),
-            )
-            .unwrap();
+            let mut key = fs::OpenOptions::new();
+            key.write(true).create_new(true).mode(0o600);
+            let mut key = key.open(provided.join("privkey.pem")).unwrap();
+            key.write_all(theirs.signing_key.serialize_pem().as_bytes())
+                .unwrap();
+            // On a machine that stands still for that long, somebody really left half of it there.
+            let is_half = began.elapsed() > Duration::from_millis(700);
             let seen = || fs::read_to_string(&delivered).unwrap();
             program
                 .until("theirs is delivered", || seen() == theirs.cert.pem())
                 .await;
+            assert!(is_half || faults() == before, "{:#?}", program.told());
             fs::remove_dir_all(&provided).unwrap();
             program.until("ours is back", || seen() == ours).await;
         }
@@ -615,14 +621,6 @@ async fn a_certificate_that_is_dropped_in_is_served_within_seconds_and_ours_when
                 .filter(|(event, _)| event == "obtained")
                 .count(),
             1
-        );
-        assert!(
-            !program
-                .told()
-                .iter()
-                .any(|(event, _)| event == "disk-fault"),
-            "{:#?}",
-            program.told()
         );
     })
     .await;
