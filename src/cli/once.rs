@@ -13,7 +13,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         let own = setup::own(call, &engine).await?;
         let folders = setup::folders(call, own.container());
         let mark_host = folders.mark_host()?;
-        folders.give_keys()?;
+        folders.give_keys();
         let mut daemon = setup::daemon(call, engine, folders, own.container(), mark_host)?;
         daemon.doubt = setup::complaint(&own);
         setup::listen(call, &mut daemon).await?;

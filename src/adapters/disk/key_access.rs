@@ -12,7 +12,7 @@ use nix::fcntl::OFlag;
 
 use super::{Folders, certificates::LiveOwner, files};
 use crate::{
-    ports::{DiskError, Remark},
+    ports::Remark,
     values::{CertificateName, KeyAccess, Owner},
 };
 
@@ -26,33 +26,38 @@ impl Folders {
     }
 
     /// Gives the keys of all live certificates of ours to whom they are to belong to: the settings may have been others
-    /// when they were written.
-    ///
-    /// # Errors
-    /// When the folder of certificates can't be listed.
-    pub fn give_keys(&self) -> Result<(), DiskError> {
+    /// when they were written. Where they can't be listed, that is told, and nothing else waits for it.
+    pub fn give_keys(&self) {
         if self.keys == KeyAccess::default() {
-            return Ok(());
+            return;
         }
-        for entry in files::entries(&self.certificates.join("live"))? {
+        let live = self.certificates.join("live");
+        let entries = files::entries(&live).unwrap_or_else(|error| {
+            self.tell_not_given(&live, &error);
+            Vec::new()
+        });
+        for entry in entries {
             if let Ok(name) = CertificateName::parse(entry)
                 && self.owner(&name) == LiveOwner::Us
             {
                 self.give_key(&self.live(&name).join("privkey.pem"));
             }
         }
-        Ok(())
     }
 
     /// Gives one key. Where that can't be done, or we could not read it any more, it stays as it was, and that is told: a
     /// certificate is not lost over it.
     pub(super) fn give_key(&self, path: &Path) {
         if let Err(error) = give(path, self.keys) {
-            (self.remarks)(Remark::KeyNotGiven {
-                path: path.to_owned(),
-                problem: error.to_string(),
-            });
+            self.tell_not_given(path, &error);
         }
+    }
+
+    fn tell_not_given(&self, path: &Path, error: &dyn std::error::Error) {
+        (self.remarks)(Remark::KeyNotGiven {
+            path: path.to_owned(),
+            problem: error.to_string(),
+        });
     }
 }
 
@@ -94,6 +99,8 @@ fn set(file: &File, from: KeyAccess, to: KeyAccess) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use super::*;
 
     /// Who has a file, and its mode.
@@ -121,6 +128,29 @@ mod tests {
         give(&key, mode(0o440)).expect("its mode is set");
         assert_eq!(seen(&key), (user, group, 0o440));
     }
+
+    #[test]
+    fn where_no_key_can_be_listed_nothing_ends() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let certificates = folder.path().join("certificates");
+        std::fs::create_dir(&certificates).expect("it is made");
+        std::fs::write(certificates.join("live"), "").expect("it is written");
+        let told = |remark: Remark| {
+            assert!(matches!(remark, Remark::KeyNotGiven { .. }), "{remark:?}");
+            TOLD.fetch_add(1, Ordering::Relaxed);
+        };
+        let folders = Folders::new(certificates, folder.path().join("state"), told);
+        folders.clone().give_keys();
+        assert_eq!(TOLD.load(Ordering::Relaxed), 0, "nothing was to be given");
+        let mode = KeyAccess {
+            owner: None,
+            mode: Some(0o640),
+        };
+        folders.keys_of(mode).give_keys();
+        assert_eq!(TOLD.load(Ordering::Relaxed), 1);
+    }
+
+    static TOLD: AtomicU32 = AtomicU32::new(0);
 
     #[test]
     fn no_link_is_followed() {

@@ -196,7 +196,8 @@ fn complaints(survey: &Survey, told: &mut Findings) {
         );
     }
     if complaints.is_empty() {
-        let containers = survey.snapshot.bearers.len();
+        let bearers = survey.snapshot.bearers.keys();
+        let containers = bearers.filter(|name| !name.is_settings()).count();
         told.ok(
             "labels",
             format!("all of those on {containers} containers can be followed"),
