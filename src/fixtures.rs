@@ -2,18 +2,11 @@
 //! value needs one edit. Tests and benchmarks outside of the library include this file, which is why it names the library
 //! as they do.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-    time::Duration,
-};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use quaymaster::{
     desire::{Issuance, LabelRules},
-    observe::{
-        Bearer, BearerState, Endpoint, HeldCertificate, Mount, MountKind, RestartPolicy, Shelf,
-        Source,
-    },
+    observe::{Bearer, Endpoint, HeldCertificate, Mount, MountKind, Shelf, Source},
     plan::PlanRules,
     values::{
         CaTable, ChallengeType, ContainerId, ContainerName, Digest, FallbackRule, Issuer, KeyType,
@@ -24,35 +17,14 @@ use quaymaster::{
 /// A container that runs, bears no label, and is on the network `web` with a number as its address; the higher the number,
 /// the younger it is.
 pub fn container(name: &str, number: u8) -> Bearer {
+    let id = ContainerId::parse(format!("id{number}")).expect("an id");
+    let name = ContainerName::parse(name).expect("a name");
     Bearer {
-        id: ContainerId::parse(format!("id{number}")).expect("an id"),
-        name: ContainerName::parse(name).expect("a name"),
-        labels: litemap::LiteMap::new(),
-        of_image: Box::default(),
-        variables: litemap::LiteMap::new(),
-        state: BearerState::Running,
-        health: None,
         created: Some(Timestamp::from_seconds(1000 + i64::from(number))),
         started_at: Some(Timestamp::from_seconds(2000)),
-        ended_at: None,
-        image: None,
         endpoints: [network("web", number)].into(),
-        joins: None,
         exposed: [8080].into(),
-        published: BTreeMap::new(),
-        bound: BTreeMap::new(),
-        user: String::new(),
-        mounts: Vec::new(),
-        command: Vec::new(),
-        init: false,
-        restart_policy: RestartPolicy::No,
-        restarts: 0,
-        stop_signal: None,
-        pid: None,
-        has_host_pids: false,
-        has_own_shm: true,
-        way: None,
-        waits: None,
+        ..Bearer::plain(id, name)
     }
 }
 

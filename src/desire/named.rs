@@ -1,13 +1,13 @@
 //! Names that the settings ask for, as if a container asked for them: for servers that are no containers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use itertools::Itertools;
 use litemap::LiteMap;
 
 use super::spec::{SiteSpec, Spec};
 use crate::{
-    observe::{Bearer, BearerState, RestartPolicy},
+    observe::Bearer,
     values::{ContainerId, ContainerName, Host},
 };
 
@@ -22,35 +22,10 @@ pub fn named(hosts: &BTreeSet<Host>) -> Option<Bearer> {
     }
     let name = ContainerName::of_settings();
     let text = hosts.iter().join(" ");
+    let id = ContainerId::parse(name.as_str()).ok()?;
     Some(Bearer {
-        id: ContainerId::parse(name.as_str()).ok()?,
-        name,
         labels: LiteMap::from_iter([(LABEL.to_owned(), text)]),
-        of_image: Box::default(),
-        variables: LiteMap::new(),
-        state: BearerState::Running,
-        health: None,
-        created: None,
-        started_at: None,
-        ended_at: None,
-        image: None,
-        endpoints: [].into(),
-        joins: None,
-        exposed: BTreeSet::new(),
-        published: BTreeMap::new(),
-        bound: BTreeMap::new(),
-        user: String::new(),
-        mounts: Vec::new(),
-        command: Vec::new(),
-        init: false,
-        restart_policy: RestartPolicy::No,
-        restarts: 0,
-        stop_signal: None,
-        pid: None,
-        has_host_pids: false,
-        has_own_shm: true,
-        way: None,
-        waits: None,
+        ..Bearer::plain(id, name)
     })
 }
 
@@ -78,7 +53,7 @@ mod tests {
     use super::{super::tests::*, *};
     use crate::{
         desire::{Desired, LabelRules, desire},
-        observe::{Holder, Snapshot},
+        observe::{BearerState, Holder, Snapshot},
         values::Grants,
     };
 

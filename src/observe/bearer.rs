@@ -236,6 +236,40 @@ pub struct Endpoint {
 }
 
 impl Bearer {
+    /// One that runs and has nothing: each who makes one says what is particular about it.
+    pub fn plain(id: ContainerId, name: ContainerName) -> Self {
+        Self {
+            id,
+            name,
+            labels: LiteMap::new(),
+            of_image: Box::default(),
+            variables: LiteMap::new(),
+            state: BearerState::Running,
+            health: None,
+            created: None,
+            started_at: None,
+            ended_at: None,
+            image: None,
+            endpoints: [].into(),
+            joins: None,
+            exposed: BTreeSet::new(),
+            published: BTreeMap::new(),
+            bound: BTreeMap::new(),
+            user: String::new(),
+            mounts: Vec::new(),
+            command: Vec::new(),
+            init: false,
+            restart_policy: RestartPolicy::No,
+            restarts: 0,
+            stop_signal: None,
+            pid: None,
+            has_host_pids: false,
+            has_own_shm: true,
+            way: None,
+            waits: None,
+        }
+    }
+
     /// The Compose project it belongs to.
     pub fn project(&self) -> Option<&str> {
         self.labels

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bearer, BearerState, Endpoint, RestartPolicy};
+use super::{Bearer, BearerState, Endpoint};
 use crate::values::{ContainerId, ContainerName, Timestamp};
 
 /// A container that was removed: as much of it as says what its labels asked for.
@@ -50,13 +50,10 @@ impl Removed {
     /// The container as it counts now: without addresses, and without what only a server has.
     pub fn bearer(&self) -> Bearer {
         Bearer {
-            id: self.id.clone(),
-            name: self.name.clone(),
             labels: self.labels.clone().into_iter().collect(),
             of_image: self.of_image.clone(),
             variables: self.variables.clone().into_iter().collect(),
             state: BearerState::Removed { at: self.at },
-            health: None,
             created: self.created,
             started_at: self.started_at,
             endpoints: self
@@ -71,23 +68,7 @@ impl Removed {
                 })
                 .collect(),
             exposed: self.exposed.clone(),
-            published: BTreeMap::new(),
-            bound: BTreeMap::new(),
-            user: String::new(),
-            mounts: Vec::new(),
-            command: Vec::new(),
-            init: false,
-            ended_at: None,
-            image: None,
-            restart_policy: RestartPolicy::No,
-            restarts: 0,
-            stop_signal: None,
-            pid: None,
-            has_host_pids: false,
-            has_own_shm: true,
-            way: None,
-            waits: None,
-            joins: None,
+            ..Bearer::plain(self.id.clone(), self.name.clone())
         }
     }
 }

@@ -178,6 +178,20 @@ impl Folders {
         }
     }
 
+    /// Where certificates go inside a container, what was put there, and what may come back; nothing where none go there.
+    fn to_pack<'p>(
+        &self,
+        place: &ConsumerPlace<'p>,
+        change: &Change<'_>,
+    ) -> Result<Option<(Inside<'p>, Packed, Journal)>, DiskError> {
+        let Some(inside) = Inside::of(place).filter(|_| !change.deliver.is_empty()) else {
+            return Ok(None);
+        };
+        let packed = self.packed(place.consumer, &inside)?;
+        let journal = self.record(place.consumer)?.journal.unwrap_or_default();
+        Ok(Some((inside, packed, journal)))
+    }
+
     /// Versions of certificates for the inside of a container. They are written down before they are sent: keys of ours are
     /// not forgotten there.
     pub(super) fn pack_versions(
@@ -185,11 +199,9 @@ impl Folders {
         place: &ConsumerPlace<'_>,
         change: &Change<'_>,
     ) -> Result<Option<Parcel>, DiskError> {
-        let Some(inside) = Inside::of(place).filter(|_| !change.deliver.is_empty()) else {
+        let Some((inside, mut packed, journal)) = self.to_pack(place, change)? else {
             return Ok(None);
         };
-        let mut packed = self.packed(place.consumer, &inside)?;
-        let journal = self.record(place.consumer)?.journal.unwrap_or_default();
         let mut items = vec![(VERSIONS.into(), FOLDER)];
         for (name, CertificateVersion { of, digest }) in change.deliver {
             let version = self.version(of, *digest)?;
@@ -217,11 +229,9 @@ impl Folders {
         place: &ConsumerPlace<'_>,
         change: &Change<'_>,
     ) -> Result<Option<Parcel>, DiskError> {
-        let Some(inside) = Inside::of(place).filter(|_| !change.deliver.is_empty()) else {
+        let Some((inside, mut packed, journal)) = self.to_pack(place, change)? else {
             return Ok(None);
         };
-        let mut packed = self.packed(place.consumer, &inside)?;
-        let journal = self.record(place.consumer)?.journal.unwrap_or_default();
         let mut items = Vec::new();
         for (name, CertificateVersion { digest, .. }) in change.deliver {
             let old = packed.superseded((name, *digest), journal.link(name), &inside.shape);
