@@ -38,6 +38,10 @@ pub struct Installed {
     /// Whether the journal still holds what was there before: this generation was not seen yet.
     #[serde(default)]
     pub open: bool,
+    /// Whether what the journal holds was in use, so that a server without a configuration of ours can return to it; a first
+    /// certificate takes the place of nothing.
+    #[serde(default)]
+    pub has_earlier: bool,
     /// What this generation brought, as long as the journal is open.
     #[serde(default)]
     pub trying: Units,

@@ -62,6 +62,9 @@ pub(super) fn deploy(
     }
     let mut after = after(case, parts, &changes.next, &write);
     (after.generation, after.open) = (mark, after.open || is_changed);
+    if is_changed {
+        after.has_earlier = has_earlier(case, parts, &changes.next, &write);
+    }
     note_edition(&mut after, parts, &changes.next, making);
     let next_mark = case.mark(making.earlier(), mark + 1)?;
     Ok(Some(finish(
@@ -113,6 +116,24 @@ fn finish(
         consumer: Rc::clone(consumer),
         why,
     }
+}
+
+/// Whether a server that is not seen to take this has something to return to: all of it takes the place of what was there
+/// before, and was not still in question itself.
+fn has_earlier(
+    case: &Case<'_>,
+    parts: &Parts,
+    next: &Units,
+    write: &BTreeMap<FileName, String>,
+) -> bool {
+    let before = case.installed;
+    let deliver = delivered(case, parts, next);
+    let mut copies = deliver.keys();
+    let mut files = write.keys();
+    !(deliver.is_empty() && write.is_empty())
+        && copies.all(|name| before.certificates.contains_key(name))
+        && files.all(|file| before.files.contains_key(file))
+        && (!before.open || before.has_earlier)
 }
 
 /// Writes down by which edition sites are made.

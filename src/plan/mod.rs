@@ -242,9 +242,7 @@ impl Deploy {
     /// Whether the consumer has something to return to: one without a configuration of ours that gets its first
     /// certificate was never seen to use any.
     pub fn returns_to_something(&self) -> bool {
-        let had = |name| self.before.certificates.contains_key(name);
-        let is_renewed = !self.deliver.is_empty() && self.deliver.keys().all(had);
-        self.consumer.proxy.is_some() || is_renewed
+        self.consumer.proxy.is_some() || self.after.open && self.after.has_earlier
     }
 
     /// Whether anything in the consumer's folders is another than before.

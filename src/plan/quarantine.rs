@@ -228,6 +228,7 @@ fn returned(before: &Installed, there: Installed) -> Installed {
 pub(super) fn close(installed: &mut Installed) {
     installed.open = false;
     installed.templates.trying = None;
+    installed.has_earlier = false;
     installed.trying.clear();
 }
 

@@ -205,6 +205,7 @@ fn bare(installed: &Installed) -> Installed {
         process,
         signals,
         is_own_broken,
+        has_earlier,
         opened_for,
         // Named, so that nothing new is left out by chance.
         files: _,
@@ -224,6 +225,7 @@ fn bare(installed: &Installed) -> Installed {
         signals: signals.clone(),
         is_own_broken: *is_own_broken,
         opened_for: *opened_for,
+        has_earlier: *has_earlier,
         ..Installed::default()
     }
 }

@@ -192,6 +192,77 @@ fn a_certificate_that_a_server_refuses_is_held_back_and_the_one_before_stays() {
 }
 
 #[test]
+fn what_a_crash_left_unseen_of_a_renewal_can_still_be_taken_back_and_a_first_one_can_not() {
+    let desired = desired([proxy(), broker()]);
+    let of_mqtt = |observed: &Observed| {
+        let plan = planned(&desired, observed, START);
+        let mut actions = plan.actions.into_iter();
+        actions.find_map(|action| match action {
+            Action::Deploy(deploy) if deploy.consumer.name == mqtt() => Some(deploy),
+            _ => None,
+        })
+    };
+    // After the switch, and before anything was seen.
+    let crashed = |observed: &mut Observed, deploy: &Deploy| {
+        let text = serde_json::to_string(&deploy.after).expect("it can be written");
+        let read: Installed = serde_json::from_str(&text).expect("it can be read");
+        observed.installed.insert(mqtt(), read.into());
+    };
+    let mut observed = fresh(&desired);
+    observed.hold(name("mqtt.example"), held(&["mqtt.example"]));
+    let first = of_mqtt(&observed).expect("its first certificate");
+    assert!(first.changes_folders() && !first.returns_to_something());
+    crashed(&mut observed, &first);
+    let owed = of_mqtt(&observed).expect("it is told of it");
+    assert_eq!(owed.why, [Why::SignalOwed].into());
+    assert!(!owed.returns_to_something());
+    // A renewal on top of what was never seen has nothing below it.
+    let renew = |observed: &mut Observed, word: &str| {
+        let renewed = HeldCertificate {
+            serial: word.to_owned(),
+            digest: Digest::of(word),
+            ..held(&["mqtt.example"])
+        };
+        observed.hold(name("mqtt.example"), renewed);
+    };
+    renew(&mut observed, "02");
+    let second = of_mqtt(&observed).expect("a newer one");
+    assert!(second.changes_folders() && !second.returns_to_something());
+
+    let mut observed = settled(&desired, observed, START);
+    renew(&mut observed, "03");
+    let renewal = of_mqtt(&observed).expect("a renewal");
+    assert!(renewal.changes_folders() && renewal.returns_to_something());
+    crashed(&mut observed, &renewal);
+    let owed = of_mqtt(&observed).expect("it is told of it");
+    assert_eq!(
+        (&owed.why, owed.changes_folders()),
+        (&[Why::SignalOwed].into(), false)
+    );
+    assert!(owed.returns_to_something());
+    assert_eq!(
+        owed.proof.serials.values().next().map(String::as_str),
+        Some("03")
+    );
+    // The same where it was started anew meanwhile.
+    let mut started = desired.clone();
+    for consumer in started.consumers.values_mut() {
+        Rc::make_mut(consumer).started_at = Some(START);
+    }
+    let plan = planned(&started, &observed, START);
+    let owed = plan.actions.iter().find_map(|action| match action {
+        Action::Deploy(deploy) if deploy.consumer.name == mqtt() => Some(deploy),
+        _ => None,
+    });
+    let owed = owed.expect("its proof is owed");
+    assert_eq!(owed.why, [Why::ProofOwed].into());
+    assert!(owed.returns_to_something());
+    // Once it is seen, that is over.
+    let observed = settled(&desired, observed, START);
+    assert!(!observed.installed[&mqtt()].has_earlier);
+}
+
+#[test]
 fn one_of_the_user_s_own_comes_under_the_name_that_is_wanted() {
     let (desired, mut observed) = settled_broker();
     let theirs = HeldCertificate {
