@@ -14,7 +14,7 @@ use super::{
 use crate::{
     desire::{Consumer, Desired, Wanted},
     observe::{Attempt, HeldCertificate, Observed, Subject},
-    values::{CertificateName, Digest, FallbackRule, Host, Issuer, KeyType},
+    values::{CertificateName, ContainerName, Digest, FallbackRule, Host, Issuer, KeyType},
 };
 
 /// Make a self-signed certificate that serves until there is a better one. No CA is asked, and nothing that is said of
@@ -144,11 +144,9 @@ impl World<'_> {
         if self.rules.fallback == FallbackRule::Off {
             return needed;
         }
-        let is_any_needy = self
-            .desired
-            .consumers
-            .values()
-            .any(|one| self.is_needy(one));
+        let mut consumers = self.desired.consumers.values();
+        let is_any_needy =
+            self.rules.fallback == FallbackRule::On || consumers.any(|one| self.is_needy(one));
         // Of thousands of certificates, none has to be looked at where no server would have any use for it.
         let wanted = self.desired.certificates.iter();
         for (name, wanted) in wanted.filter(|_| is_any_needy) {
@@ -160,6 +158,7 @@ impl World<'_> {
                 needed.insert(name.clone(), one);
             }
         }
+        needed.extend(self.needed_without_issuer());
         needed.extend(self.needed_stand_in());
         needed
     }
@@ -195,13 +194,47 @@ impl World<'_> {
                 .peekable();
             match sites.peek() {
                 Some(_) => sites.all(|server| self.selection.has_lasting(server, host)),
+                None if servers().next().is_none() => self.selection.is_covered_for_anybody(host),
                 None => servers().all(|server| self.selection.is_covered(server, host)),
             }
         };
         wanted.issuance.issuer != Issuer::SelfSigned
-            && servers().any(|server| self.is_needy(server))
+            && (servers().any(|server| self.is_needy(server)) || self.is_for_no_container(wanted))
             && !wanted.names.iter().all(is_served)
             && !is_restored()
+    }
+
+    /// Whether a server that is no container is to have one at once, too.
+    fn is_for_no_container(&self, wanted: &Wanted) -> bool {
+        self.rules.fallback == FallbackRule::On
+            && wanted.used_by.contains(&ContainerName::of_settings())
+    }
+
+    /// Those of names for which nobody is asked, or that nobody would issue a certificate for: a server that needs one to
+    /// start needs it all the same.
+    fn needed_without_issuer(&self) -> BTreeMap<CertificateName, Needed> {
+        let mut needed = BTreeMap::<CertificateName, Needed>::new();
+        let needy = self.desired.consumers.values();
+        for server in needy.filter(|server| self.is_needy(server)) {
+            let used = server
+                .uses
+                .iter()
+                .map(|(host, used)| (host, &used.certificate));
+            let sites = server.sites.iter();
+            let shown = sites.filter_map(|(host, site)| Some((host, site.certificate.as_ref()?)));
+            for (host, name) in used.chain(shown) {
+                let is_wanted = self.desired.certificates.contains_key(name);
+                if is_wanted || !self.is_free(name) || self.selection.is_covered(server, host) {
+                    continue;
+                }
+                let of_name = needed.entry(name.clone()).or_insert_with(|| Needed {
+                    names: BTreeSet::new(),
+                    key_type: self.rules.key_type,
+                });
+                of_name.names.insert(host.clone());
+            }
+        }
+        needed
     }
 
     /// What clients are shown in place of a default certificate that can't be used. One that is about to be obtained is
@@ -250,6 +283,11 @@ impl<'a> Selection<'a> {
         covering.any(|(_, held)| !held.is_fallback() && can_use(consumer, held))
     }
 
+    /// Whether there is something for a host that is more than a fallback, whoever reads it.
+    fn is_covered_for_anybody(&self, host: &Host) -> bool {
+        self.covering(host).any(|(_, held)| !held.is_fallback())
+    }
+
     /// A self-signed certificate in place of a default one that can't be used.
     pub(super) fn stand_in(&self, consumer: &Consumer) -> Option<Choice<'a>> {
         let defaults = &consumer.substitutes.defaults;
@@ -275,7 +313,7 @@ mod tests {
     use crate::{
         desire::{
             KINDS, Kind, LabelRules, desire,
-            tests::{container, proxy, rules as label_rules, snapshot},
+            tests::{broker, container, proxy, rules as label_rules, snapshot},
         },
         fixtures::{held, usual_issuance},
         observe::{ArchivedCertificate, Source},
@@ -399,6 +437,107 @@ mod tests {
         ] {
             let plan = planned_by(rule, desired, &fresh(desired), START);
             assert_eq!(made(&plan), expected, "{rule}");
+        }
+    }
+
+    /// What is made for a broker that uses these names, by labels and by kind alone.
+    fn made_for_broker(names: &str, label: Option<(&str, &str)>) -> Vec<(String, Why)> {
+        let mut broker = broker().label("use", names);
+        if let Some((key, value)) = label {
+            broker = broker.label(key, value);
+        }
+        let wanted = desired([proxy(), broker]);
+        let plan = planned_by(FallbackRule::ByKind, &wanted, &fresh(&wanted), START);
+        let made = made(&plan).into_iter();
+        made.map(|(name, why)| (name.to_owned(), why)).collect()
+    }
+
+    #[test]
+    fn a_server_that_needs_one_to_start_gets_it_for_names_that_nobody_is_asked_for() {
+        let one = |name: &str| [(name.to_owned(), Why::Missing)];
+        assert_eq!(
+            made_for_broker("mqtt.example", Some(("ca", "none"))),
+            one("mqtt.example")
+        );
+        // No CA that asks by http issues it.
+        assert_eq!(
+            made_for_broker("*.mqtt.example", None),
+            one("_.mqtt.example")
+        );
+        // No public one does.
+        let public = LabelRules {
+            issuer: Some(Issuer::Ca(
+                crate::values::CA_PRESETS[0].directory.to_owned(),
+            )),
+            ..label_rules()
+        };
+        let local = broker().label("use", "mqtt.internal");
+        let wanted = desire(&snapshot([proxy(), local]), &public);
+        assert!(!wanted.certificates.contains_key(&name("mqtt.internal")));
+        let plan = planned_by(FallbackRule::ByKind, &wanted, &fresh(&wanted), START);
+        assert_eq!(made(&plan), [("mqtt.internal", Why::Missing)]);
+        let off = planned_by(FallbackRule::Off, &wanted, &fresh(&wanted), START);
+        assert_eq!(made(&off), []);
+        // What the user provides is better, and stays so when it is there first or comes later.
+        let mut observed = fresh(&wanted);
+        observed.provide(name("mine"), held(&["mqtt.internal"]));
+        let plan = planned_by(FallbackRule::ByKind, &wanted, &observed, START);
+        assert_eq!(made(&plan), []);
+        // And it is told all the same that no certificate will come.
+        let told = planned_by(FallbackRule::ByKind, &wanted, &fresh(&wanted), START).complaints;
+        assert!(
+            told.iter()
+                .any(|told| told.problem.contains("no public CA issues")),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn all_names_that_are_on_one_and_have_no_issuer_are_on_one_self_signed() {
+        let broker = broker()
+            .label("use", "a.example b.example")
+            .label("certificate", "brokers")
+            .label("ca", "none");
+        let wanted = desired([proxy(), broker]);
+        let plan = planned_by(FallbackRule::ByKind, &wanted, &fresh(&wanted), START);
+        let names = plan.actions.iter().find_map(|action| match action {
+            Action::FallBack(fallback) => Some((&fallback.certificate, &fallback.names)),
+            _ => None,
+        });
+        let hosts = ["a.example", "b.example"].map(|host| Host::parse(host).expect("a name"));
+        assert_eq!(names, Some((&name("brokers"), &hosts.into())));
+        // It is delivered, and then nothing is left to do.
+        let observed = settled(&wanted, fresh(&wanted), START);
+        let mqtt = ContainerName::parse("mqtt").expect("a name");
+        assert!(
+            observed.installed[&mqtt]
+                .certificates
+                .contains_key(&name("brokers"))
+        );
+    }
+
+    #[test]
+    fn a_name_of_the_settings_gets_one_where_the_setting_says_so() {
+        let asking =
+            || crate::desire::named(&[Host::parse("mail.example").expect("a name")].into());
+        let rules = LabelRules {
+            answers_itself: true,
+            ..label_rules()
+        };
+        for bearers in [vec![], vec![proxy()]] {
+            let wanted = desire(&snapshot(bearers.into_iter().chain(asking())), &rules);
+            let made = |rule, observed: &Observed| {
+                made(&planned_by(rule, &wanted, observed, START))
+                    .into_iter()
+                    .map(|(name, _)| name.to_owned())
+                    .collect::<Vec<_>>()
+            };
+            let none = fresh(&wanted);
+            assert_eq!(made(FallbackRule::On, &none), ["mail.example"]);
+            assert_eq!(made(FallbackRule::ByKind, &none), [""; 0]);
+            let mut observed = fresh(&wanted);
+            observed.provide(name("mine"), held(&["mail.example"]));
+            assert_eq!(made(FallbackRule::On, &observed), [""; 0]);
         }
     }
 

@@ -267,8 +267,9 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "fallback",
         value: "by-kind|on|off",
         default: DefaultValue::Value("by-kind"),
-        doc: "which certificates that are wanted get a self-signed one at once where nothing can be served for them, until \
-              a better one is there: by-kind those of servers that can't start without one, on all, off none. Browsers \
+        doc: "which names that are wanted get a self-signed certificate at once where nothing can be served for them, until \
+              a better one is there: by-kind those of servers that can't start without one, on all, those of the setting \
+              names too, off none. Browsers \
               warn of it, and are not sent to https by it. Unless off, one takes the place of a default-certificate that \
               can't be used, too",
         example: "on",
