@@ -54,7 +54,7 @@ pub use sites::ignores_health;
 use spec::Spec;
 pub use spec::{Hsts, Path, Scheme, Tls};
 pub use substitutes::{DefaultCertificate, Substitutes};
-pub use writers::{Writer, writers};
+pub use writers::{Reader, Writer, readers, writers};
 
 use itertools::Itertools;
 use serde::{Deserialize, Serialize};

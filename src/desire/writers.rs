@@ -60,6 +60,33 @@ fn is_ours(bearer: &Bearer, own: Option<&Bearer>) -> bool {
     })
 }
 
+/// A container that mounts such a folder itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reader {
+    /// Which.
+    pub container: ContainerName,
+    /// Where it is mounted there.
+    pub theirs: PathBuf,
+    /// The user that it runs as, as its image or Compose file says.
+    pub user: String,
+}
+
+/// The containers of all that mount a folder of ours, whole or a part of it.
+pub fn readers(folder: &Path, all: &[Bearer], own: Option<&Bearer>) -> Vec<Reader> {
+    let Some(place) = place_of(folder, own) else {
+        return Vec::new();
+    };
+    let others = all.iter().filter(|bearer| !is_ours(bearer, own));
+    let reading = others.filter_map(|bearer| {
+        Some(Reader {
+            container: bearer.name.clone(),
+            theirs: find(&bearer.mounts, &place, false)?,
+            user: bearer.user.clone(),
+        })
+    });
+    reading.collect()
+}
+
 /// Where a container may write to the folder, to one above it, or to one in it.
 fn written(bearer: &Bearer, folder: &Path, place: &Place, own: Option<&Bearer>) -> Option<PathBuf> {
     let within = || {
@@ -103,6 +130,29 @@ mod tests {
         found
             .map(|writer| format!("{} {}", writer.container, writer.theirs.display()))
             .collect()
+    }
+
+    #[test]
+    fn whoever_mounts_certificates_is_found_with_the_user_that_it_runs_as() {
+        let own = own().project_is("edge");
+        let found = |mount: Mount| {
+            let mut reader = with(mount);
+            reader.user = "33".to_owned();
+            let found = readers(Path::new(FOLDER), &[reader, own.clone()], Some(&own));
+            let found = found.into_iter();
+            found
+                .map(|it| format!("{} {} {}", it.container, it.theirs.display(), it.user))
+                .collect::<Vec<_>>()
+        };
+        for writable in [true, false] {
+            assert_eq!(
+                found(volume("state", "/s", writable)),
+                ["blog /s/certificates 33"]
+            );
+            assert_eq!(found(within("certificates", writable)), ["blog /inner 33"]);
+            assert_eq!(found(volume("other", "/s", writable)), [""; 0]);
+            assert_eq!(found(within("accounts", writable)), [""; 0]);
+        }
     }
 
     #[test]

@@ -153,6 +153,34 @@ mod tests {
     static TOLD: AtomicU32 = AtomicU32::new(0);
 
     #[test]
+    fn whom_keys_belong_to_is_seen_and_what_has_none_is_left_out() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let live = folder.path().join("certificates/live");
+        let folders = Folders::new(
+            folder.path().join("certificates"),
+            folder.path().join("state"),
+            |_| (),
+        );
+        assert_eq!(folders.keys().expect("there is nothing"), []);
+        for name in ["a.example", "none.example", ".hidden"] {
+            std::fs::create_dir_all(live.join(name)).expect("it is made");
+        }
+        let key = live.join("a.example/privkey.pem");
+        std::fs::write(&key, "key").expect("it is written");
+        std::fs::set_permissions(&key, Permissions::from_mode(0o640)).expect("its mode is set");
+        let (user, group, mode) = seen(&key);
+        let expected = super::super::KeyLook {
+            name: CertificateName::parse("a.example").expect("a name"),
+            owner: Owner {
+                user,
+                group: Some(group),
+            },
+            mode,
+        };
+        assert_eq!(folders.keys().expect("they are seen"), [expected]);
+    }
+
+    #[test]
     fn no_link_is_followed() {
         let folder = tempfile::tempdir().expect("a folder");
         let (key, link) = (folder.path().join("key"), folder.path().join("link"));

@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -11,7 +13,11 @@ use super::{
     responder,
     shared::SharedFolder,
 };
-use crate::{observe::SharedPath, ports::DiskError, values::Owner};
+use crate::{
+    observe::SharedPath,
+    ports::DiskError,
+    values::{CertificateName, Owner},
+};
 
 /// How a folder is.
 #[derive(Debug)]
@@ -41,6 +47,41 @@ pub fn look(path: &SharedPath) -> Result<Option<FolderLook>, DiskError> {
         owner: folder.owner()?,
         writable,
     }))
+}
+
+/// Whom the key of a live certificate belongs to, and who may read it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct KeyLook {
+    /// The certificate.
+    pub name: CertificateName,
+    /// Whom it belongs to.
+    pub owner: Owner,
+    /// Its mode, as in `chmod`.
+    pub mode: u32,
+}
+
+impl Folders {
+    /// The keys of live certificates, as far as these have one.
+    ///
+    /// # Errors
+    /// When they can't be listed.
+    pub fn keys(&self) -> Result<Vec<KeyLook>, DiskError> {
+        let live = self.certificates.join("live");
+        let names = files::entries(&live)?.into_iter();
+        let look = |name: CertificateName| {
+            let found = fs::metadata(live.join(name.as_str()).join("privkey.pem")).ok()?;
+            Some(KeyLook {
+                name,
+                owner: Owner {
+                    user: found.uid(),
+                    group: Some(found.gid()),
+                },
+                mode: found.mode() & 0o7777,
+            })
+        };
+        let names = names.filter_map(|entry| CertificateName::parse(entry).ok());
+        Ok(names.filter_map(look).collect())
+    }
 }
 
 /// What lies where a proxy answers challenges.

@@ -70,7 +70,7 @@ use memory::Memory;
 
 pub use consumers::try_owner;
 pub use lock::Lock;
-pub use look::{FolderLook, LyingResponse, configurations, lacks, look, responses};
+pub use look::{FolderLook, KeyLook, LyingResponse, configurations, lacks, look, responses};
 pub use named::AnyFiles;
 pub use responder::WebrootResponder;
 

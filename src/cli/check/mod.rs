@@ -94,7 +94,14 @@ async fn look(call: &Call, told: &mut Findings, outcome: &mut Outcome) -> Result
             proxies(&daemon, &survey, told).await;
             gates::look(&survey, told);
             upstreams::look(&daemon, &survey, told).await;
-            writers::mounts(&docker, own.as_ref(), &daemon.label_rules, told).await;
+            let rules = &daemon.label_rules;
+            match docker.everybody().await {
+                Ok(all) => {
+                    writers::mounts(&all, own.as_ref(), rules, told);
+                    readers::mounts(&all, (&disk, rules), &survey, told)?;
+                }
+                Err(error) => told.problem(writers::ABOUT, chain(&error), ""),
+            }
             writers::responses(&disk, &survey, told)?;
             folders::left_overs(&disk, &survey, told)?;
             complaints(&survey, told);

@@ -2,9 +2,10 @@
 
 use super::folders::to_run;
 use crate::{
-    adapters::disk::{self, FolderLook},
+    adapters::disk::{self, FolderLook, Folders, KeyLook},
+    cli::Failure,
     daemon::Survey,
-    desire::{CertificateFolder, Consumer, Delivery},
+    desire::{CertificateFolder, Consumer, Delivery, LabelRules, Reader, readers},
     observe::{Bearer, SharedPath},
     report::Findings,
     values::Owner,
@@ -37,6 +38,58 @@ pub(super) fn look(survey: &Survey, told: &mut Findings) {
             }
         }
     }
+}
+
+/// Whether containers that mount the folder of certificates can read keys there, unless they get copies of their own.
+pub(super) fn mounts(
+    all: &[Bearer],
+    (folders, rules): (&Folders, &LabelRules),
+    survey: &Survey,
+    told: &mut Findings,
+) -> Result<(), Failure> {
+    let keys = folders.keys()?;
+    for reader in readers(&rules.certificates, all, survey.snapshot.own.as_ref()) {
+        let consumer = survey.desired.consumers.get(&reader.container);
+        let gets_copies =
+            consumer.is_some_and(|it| matches!(it.certificates, CertificateFolder::Delivered(_)));
+        if let Some((says, remedy)) = unread(&reader, &keys).filter(|_| !gets_copies) {
+            match consumer {
+                Some(_) => told.problem(ABOUT, says, remedy),
+                // It may be there for the certificates alone.
+                None => told.advice(ABOUT, says, remedy),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The keys that a container can't read where it mounts the folder of certificates, and what to do; nothing where it can
+/// read all of them, or where that depends on numbers that nobody here knows.
+fn unread(reader: &Reader, keys: &[KeyLook]) -> Option<(String, String)> {
+    let user = Owner::of_container(&reader.user).filter(|it| it.user != 0)?;
+    let mut shut = keys
+        .iter()
+        .filter(|key| !may(user, key.owner, key.mode, READ));
+    let first = shut.next()?;
+    let others = match shut.count() {
+        0 => String::new(),
+        more => format!(", nor {more} more"),
+    };
+    let says = format!(
+        "{}: it mounts the folder of certificates at {} and runs as user {}, who can't read the key of {}{others}: that \
+         belongs to user {} and has mode {:04o}",
+        reader.container,
+        reader.theirs.display(),
+        user.user,
+        first.name,
+        first.owner.user,
+        first.mode
+    );
+    let remedy = format!(
+        "if it is to read keys there, write the setting owner={}; or give it copies of its own by the labels use and files",
+        user.user
+    );
+    Some((says, remedy))
 }
 
 /// Why a server that runs as `reader` can't read the keys in its folder, and what to do; nothing where it can, or where
@@ -145,6 +198,51 @@ mod tests {
         ] {
             assert_eq!(found(user, label, owner, 0o755), "", "{user} {label:?}");
         }
+    }
+
+    #[test]
+    fn keys_that_a_container_mounts_and_can_not_read_are_told_with_the_setting_that_helps() {
+        let key = |name: &str, user, mode| KeyLook {
+            name: crate::values::CertificateName::parse(name).expect("a name"),
+            owner: Owner {
+                user,
+                group: Some(user),
+            },
+            mode,
+        };
+        let unread = |user: &str, keys: &[KeyLook]| {
+            let reader = Reader {
+                container: crate::values::ContainerName::parse("mail").expect("a name"),
+                theirs: "/certs".into(),
+                user: user.to_owned(),
+            };
+            unread(&reader, keys).map(|(says, remedy)| format!("{says}; {remedy}"))
+        };
+        let roots = [key("a.example", 0, 0o600), key("b.example", 0, 0o600)];
+        assert_eq!(
+            unread("101", &roots).as_deref(),
+            Some(
+                "mail: it mounts the folder of certificates at /certs and runs as user 101, who can't read the key of \
+                 a.example, nor 1 more: that belongs to user 0 and has mode 0600; if it is to read keys there, write the \
+                 setting owner=101; or give it copies of its own by the labels use and files"
+            )
+        );
+        let its_own = [key("a.example", 101, 0o600)];
+        let of_group = [key("a.example", 0, 0o640)];
+        for (user, keys) in [
+            ("101", &its_own[..]),
+            ("101:0", &of_group),
+            // It may be of that group.
+            ("101", &of_group),
+            // Root reads everything, and of a name nobody knows the number.
+            ("0", &roots),
+            ("", &roots),
+            ("mail", &roots),
+            ("101", &[]),
+        ] {
+            assert_eq!(unread(user, keys), None, "{user} {keys:?}");
+        }
+        assert!(unread("101:7", &of_group).is_some());
     }
 
     #[test]

@@ -7,16 +7,15 @@ use crate::{
     adapters::{
         acme,
         disk::{self, Folders, LyingResponse},
-        engine::DockerEngine,
     },
     cli::Failure,
     daemon::Survey,
     desire::{LabelRules, writers},
     observe::{Bearer, SharedPath},
-    report::{Findings, chain},
+    report::Findings,
 };
 
-const ABOUT: &str = "writers";
+pub(super) const ABOUT: &str = "writers";
 
 /// Folders of proxies where challenges are answered, each once.
 fn webroots(survey: &Survey) -> BTreeSet<&SharedPath> {
@@ -26,16 +25,12 @@ fn webroots(survey: &Survey) -> BTreeSet<&SharedPath> {
 }
 
 /// Containers that may write where certificates lie, or answers to challenges.
-pub(super) async fn mounts(
-    engine: &DockerEngine,
+pub(super) fn mounts(
+    all: &[Bearer],
     own: Option<&Bearer>,
     rules: &LabelRules,
     told: &mut Findings,
 ) {
-    let all = match engine.everybody().await {
-        Ok(all) => all,
-        Err(error) => return told.problem(ABOUT, chain(&error), ""),
-    };
     let certificates = [("certificates", rules.certificates.as_path(), SPOILS)];
     let webroot = rules
         .webroot
@@ -43,7 +38,7 @@ pub(super) async fn mounts(
         .map(|path| ("webroot", path, PLANTS));
     let mut is_any = false;
     for (what, folder, harm) in certificates.into_iter().chain(webroot) {
-        for writer in writers(folder, &all, own, rules) {
+        for writer in writers(folder, all, own, rules) {
             is_any = true;
             let (name, theirs) = (&writer.container, writer.theirs.display());
             let says =
