@@ -7,12 +7,12 @@ use std::{
     rc::Rc,
 };
 
-use super::{Kind, Origin, OwnFile, Pin, ProxyKind, Site, Substitutes};
+use super::{DefaultFile, Kind, Origin, OwnFile, Pin, ProxyKind, Site, Substitutes};
 use crate::{
     observe::{SharedPath, Way},
     values::{
-        Block, CertificateName, ContainerId, ContainerName, Digest, Host, Layout, Owner, ProbePort,
-        Right, Signal, Timestamp,
+        Block, CertificateName, ContainerId, ContainerName, Digest, FileName, Host, Layout, Owner,
+        ProbePort, Right, Signal, Timestamp,
     },
 };
 
@@ -37,6 +37,8 @@ pub struct Consumer {
     pub made_of: Digest,
     /// What is configured of it; none where it takes certificates alone.
     pub proxy: Option<Proxy>,
+    /// The configuration that it is given to start with; none where no label says in which folder.
+    pub default_config: Option<DefaultConfig>,
     /// Where it reads certificates.
     pub certificates: CertificateFolder,
     /// Whether these may be put inside its container, through the engine.
@@ -59,6 +61,19 @@ pub struct Consumer {
     pub answers: BTreeSet<Host>,
     /// Names that its labels ask certificates for.
     pub uses: BTreeMap<Host, Use>,
+}
+
+/// The configuration that a server is given to start with, as long as its user has written none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DefaultConfig {
+    /// What is written.
+    pub kind: &'static DefaultFile,
+    /// What it is called.
+    pub file: FileName,
+    /// The files of the user's that it names where they are there.
+    pub names: [FileName; 2],
+    /// Where it goes.
+    pub folder: Folder,
 }
 
 /// What is configured of a proxy.
@@ -135,7 +150,8 @@ impl Consumer {
 
     /// The folder where its rendered files go.
     pub fn config(&self) -> Option<&Folder> {
-        self.proxy.as_ref().map(|proxy| &proxy.config)
+        let of_proxy = self.proxy.as_ref().map(|proxy| &proxy.config);
+        of_proxy.or_else(|| Some(&self.default_config.as_ref()?.folder))
     }
 
     /// What is there once in a proxy, whatever its sites are.
@@ -287,6 +303,18 @@ impl CertificateFolder {
             Self::Delivered(delivery) => {
                 let paths = delivery.layout.paths(name);
                 paths.map(|path| delivery.to.theirs().join(path)).collect()
+            }
+        }
+    }
+
+    /// Of these the one with the certificate and as much of its chain as there is, and the one with the key.
+    pub fn pair(&self, name: &CertificateName) -> Option<[PathBuf; 2]> {
+        match self {
+            Self::Shared { .. } => self.files(name).try_into().ok(),
+            Self::Delivered(delivery) => {
+                let theirs = delivery.to.theirs();
+                let pair = delivery.layout.pair(name)?;
+                Some(pair.map(|path| theirs.join(path)))
             }
         }
     }

@@ -9,6 +9,7 @@ use std::{
 use super::{
     CertificateFolder, Complaint, Consumer, Delivery, Destination, Folder, Guard, LabelRules,
     Origin, ProbeAt, Probes, Proxy, Reload, Substitutes,
+    default_config::default_config,
     folders::{Gap, Holding, destination, ours, place_of},
     kinds::{Kind, KindReload, ProxyKind},
     pid1, reach, rights, signals,
@@ -52,7 +53,11 @@ pub(super) fn resolve(
         let made = consumer(bearer, kind, &proxy, own, rules)
             .and_then(|consumer| alone_in_its_folder(consumer, bearer, own, &mut taken));
         match made {
-            Ok(consumer) => {
+            Ok(mut consumer) => {
+                match default_config(bearer, kind, &proxy, own, &mut taken) {
+                    Ok(default) => consumer.default_config = default,
+                    Err(complaint) => drop(complaints.insert(complaint)),
+                }
                 complaints.extend(unsignalled(&consumer));
                 complaints.extend(signals::complaint(&consumer, bearer, &spec.proxy, own));
                 consumers.insert(bearer.name.clone(), consumer);
@@ -198,6 +203,7 @@ fn consumer(
         ended_at: bearer.ended_at,
         made_of: bearer.made_of(),
         proxy,
+        default_config: None,
         certificates,
         may_copy: spec.copy,
         probes: probes(bearer, kind, spec, own),
@@ -247,7 +253,7 @@ fn proxy(
 }
 
 /// A folder of the container, as both sides see it.
-fn folder(
+pub(super) fn folder(
     bearer: &Bearer,
     theirs: PathBuf,
     own: Option<&Bearer>,

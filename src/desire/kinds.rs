@@ -34,6 +34,8 @@ pub struct Kind {
     pub probes_at_start: &'static [ProbePort],
     /// Whether it shows each client the certificate of the name that this asks for; else all of them the first one.
     pub shows_by_name: bool,
+    /// The configuration that it is given to start with, where a label says in which folder; none where there is none.
+    pub default_file: Option<&'static DefaultFile>,
 }
 
 impl Kind {
@@ -44,6 +46,22 @@ impl Kind {
             None => Right::Keys,
         }
     }
+}
+
+/// A configuration that a server starts with as long as its user has written none. It is quaymaster's until somebody
+/// changes it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct DefaultFile {
+    /// What it is called.
+    pub file: &'static str,
+    /// Its template.
+    pub template: &'static str,
+    /// What begins a comment in it.
+    pub comment: &'static str,
+    /// The file beside it in which the user says who may log in; it is named where it is there.
+    pub password_file: &'static str,
+    /// The file beside it in which the user says who may do what; it is named where it is there.
+    pub acl_file: &'static str,
 }
 
 /// What makes a kind of server read its files again.
@@ -187,6 +205,7 @@ pub const KINDS: &[Kind] = &[
         probes: &[],
         probes_at_start: &[],
         shows_by_name: true,
+        default_file: None,
     },
     Kind {
         name: "haproxy",
@@ -204,10 +223,12 @@ pub const KINDS: &[Kind] = &[
         probes: &[tls(443)],
         probes_at_start: &[],
         shows_by_name: true,
+        default_file: None,
     },
     Kind {
         name: "mosquitto",
-        doc: "mosquitto with `certfile` and `keyfile` in its files",
+        doc: "mosquitto with `certfile` and `keyfile` in its files; with the label config it gets a default mosquitto.conf, \
+              as long as there is none of yours",
         fallback: true,
         proxy: None,
         files: Some("/mosquitto/certs"),
@@ -224,6 +245,7 @@ pub const KINDS: &[Kind] = &[
         // Its websockets with libwebsockets: seen with 2.0.21.
         probes_at_start: &[tls(8083)],
         shows_by_name: false,
+        default_file: Some(&MOSQUITTO_CONF),
     },
     Kind {
         name: "express-gateway",
@@ -243,6 +265,7 @@ pub const KINDS: &[Kind] = &[
         probes: &[tls(443), tls(9443)],
         probes_at_start: &[],
         shows_by_name: false,
+        default_file: None,
     },
     Kind {
         name: "postfix",
@@ -264,6 +287,7 @@ pub const KINDS: &[Kind] = &[
         ],
         probes_at_start: &[],
         shows_by_name: false,
+        default_file: None,
     },
     Kind {
         name: "dovecot",
@@ -286,6 +310,7 @@ pub const KINDS: &[Kind] = &[
         ],
         probes_at_start: &[],
         shows_by_name: false,
+        default_file: None,
     },
     Kind {
         name: "prosody",
@@ -302,6 +327,7 @@ pub const KINDS: &[Kind] = &[
         probes: &[at(5222, Protocol::Xmpp), tls(5223)],
         probes_at_start: &[],
         shows_by_name: true,
+        default_file: None,
     },
     Kind {
         name: GENERIC,
@@ -319,6 +345,7 @@ pub const KINDS: &[Kind] = &[
         probes: &[],
         probes_at_start: &[],
         shows_by_name: true,
+        default_file: None,
     },
 ];
 
@@ -332,6 +359,14 @@ const fn tls(port: u16) -> ProbePort {
 const fn at(port: u16, protocol: Protocol) -> ProbePort {
     ProbePort { port, protocol }
 }
+
+const MOSQUITTO_CONF: DefaultFile = DefaultFile {
+    file: "mosquitto.conf",
+    template: "mosquitto/mosquitto.conf",
+    comment: "#",
+    password_file: "passwd",
+    acl_file: "acl",
+};
 
 const NGINX: ProxyKind = ProxyKind {
     config: "/etc/nginx/conf.d",

@@ -10,6 +10,7 @@ mod claims;
 mod complaint;
 mod consumer;
 mod consumers;
+mod default_config;
 mod dialect;
 mod folders;
 mod holders;
@@ -40,12 +41,12 @@ pub use away::{forgotten_at, is_forgotten};
 pub use claims::{Claimant, asked_in_vain, claimants, nearest_names};
 pub use complaint::{Complaint, Origin, visible};
 pub use consumer::{
-    CertificateFolder, Consumer, Delivery, Destination, Folder, Guard, ProbeAt, Probes, Proxy,
-    Reach, Reload, Use,
+    CertificateFolder, Consumer, DefaultConfig, Delivery, Destination, Folder, Guard, ProbeAt,
+    Probes, Proxy, Reach, Reload, Use,
 };
 pub use dialect::interest;
 pub use holders::{holders, is_over, released};
-pub use kinds::{Comes, KINDS, Kind, KindReload, Needed, OwnFile, ProxyKind};
+pub use kinds::{Comes, DefaultFile, KINDS, Kind, KindReload, Needed, OwnFile, ProxyKind};
 pub use labels::{LABELS, LabelRow};
 pub use named::named;
 pub use reading::Reading;

@@ -440,4 +440,74 @@ mod tests {
         assert_eq!(consumer(&granted, "gateway").reload, Reload::Restart);
         assert_eq!(complaints(&granted), [""; 0]);
     }
+
+    #[test]
+    fn a_default_configuration_goes_where_the_label_says_and_only_for_kinds_that_have_one() {
+        let conf = |bearer: Bearer, theirs: &str| bearer.label("config", theirs);
+        let snapshot_of = |bearer: Bearer| desire(&snapshot([proxy(), bearer]), &rules());
+        let inner = "/mosquitto/certs/conf";
+        let desired = snapshot_of(conf(broker(), inner));
+        assert_eq!(complaints(&desired), [""; 0]);
+        let mqtt = consumer(&desired, "mqtt");
+        let config = mqtt.default_config.as_ref().expect("it has one");
+        assert_eq!(config.folder.theirs, std::path::Path::new(inner));
+        assert_eq!(
+            config.folder.ours.as_path(),
+            std::path::Path::new("/state/conf")
+        );
+        assert!(
+            consumer(&snapshot_of(broker()), "mqtt")
+                .default_config
+                .is_none()
+        );
+        let nowhere = snapshot_of(conf(broker(), "/elsewhere"));
+        let told = complaints(&nowhere);
+        assert!(
+            told.len() == 1
+                && told[0].starts_with("container mqtt, label quaymaster.config=\"/elsewhere\"")
+                && told[0].contains("is on no volume"),
+            "{told:?}"
+        );
+        assert!(consumer(&nowhere, "mqtt").default_config.is_none());
+        let postfix = conf(
+            broker()
+                .label("kind", "postfix")
+                .label("files", "/mosquitto/certs"),
+            inner,
+        );
+        let desired = snapshot_of(postfix);
+        let told = complaints(&desired);
+        assert!(
+            told.len() == 1
+                && told[0].contains(
+                    "quaymaster writes no configuration for postfix; leave the label out"
+                ),
+            "{told:?}"
+        );
+        assert!(consumer(&desired, "mqtt").default_config.is_none());
+    }
+
+    #[test]
+    fn two_brokers_do_not_share_a_folder_of_configuration() {
+        let other = Bearer {
+            created: broker().created,
+            ..container("other", 9)
+                .label("kind", "mosquitto")
+                .label("use", "other.example")
+                .label("files", "/certs/other")
+                .label("config", "/certs/conf")
+                .mount(volume("state", "/certs", false))
+        };
+        let first = broker().label("config", "/mosquitto/certs/conf");
+        let desired = desire(&snapshot([proxy(), first, other]), &rules());
+        // Both get their certificates, and the older one its configuration.
+        let has_default = |name| consumer(&desired, name).default_config.is_some();
+        assert!(has_default("mqtt") && !has_default("other"));
+        let told = complaints(&desired);
+        assert!(
+            told.iter()
+                .any(|told| told.contains("what lies in that folder is container mqtt's")),
+            "{told:?}"
+        );
+    }
 }

@@ -12,7 +12,7 @@ use crate::{
     desire::{CertificateFolder, Consumer, Destination},
     observe::{Installed, Progress, Sent},
     plan::{Deploy, Refusal, SeenAgain, TakeBack, Tell, Verdict},
-    ports::{CertificatePlace, Change, ConsumerPlace, Parcel, Ports, Spot},
+    ports::{CertificatePlace, Change, ConsumerPlace, DefaultPlace, Parcel, Ports, Spot},
     report::{Event, chain, report},
     values::{CertificateName, Timestamp},
 };
@@ -442,6 +442,10 @@ pub fn place(consumer: &Consumer) -> ConsumerPlace<'_> {
     ConsumerPlace {
         consumer: &consumer.name,
         config: consumer.config().map(|config| &config.ours),
+        default: consumer.default_config.as_ref().map(|it| DefaultPlace {
+            file: &it.file,
+            beside: &it.names,
+        }),
         certificates,
         owner: consumer.owner,
     }

@@ -60,6 +60,9 @@ pub struct Installed {
     /// The sites that are shut, by their words for files: requests get 503, whatever its configuration says.
     #[serde(default)]
     pub shut: BTreeSet<FileName>,
+    /// Files of the user's that are there and that its default configuration can name.
+    #[serde(default)]
+    pub beside: BTreeSet<FileName>,
 }
 
 /// The folder in a consumer's for rendered files with a file for each site that is shut.
@@ -171,7 +174,30 @@ const LEADS_TO: &str = "Leads to ";
 /// Addresses on one line: nginx takes no line of 4,096 bytes, and the longest address has 47.
 const ADDRESSES_A_LINE: usize = 50;
 
+/// What a default configuration says of itself, before and behind the digest of all that follows.
+const SEAL: [&str; 2] = [
+    "Written by quaymaster as a default: seal ",
+    ". Change anything, and the file is yours: quaymaster never writes to it again.",
+];
+
 impl InstalledFile {
+    /// A text that is ours as long as nobody changes it, where `comment` begins a comment.
+    pub fn sealed(comment: &str, text: &str) -> String {
+        let [before, behind] = SEAL;
+        format!("{comment} {before}{}{behind}\n{text}", Digest::of(text))
+    }
+
+    /// What is in such a file; none where it was not written by us, or somebody changed it.
+    pub fn read_sealed(bytes: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        let (heading, rest) = text.split_once('\n')?;
+        let (comment, _) = heading.split_once(SEAL[0])?;
+        (Self::sealed(comment.strip_suffix(' ')?, rest) == text).then(|| Self {
+            digest: Digest::of(bytes),
+            leads_to: [].into(),
+        })
+    }
+
     /// The first lines of a file that leads to these addresses, where `comment` begins a comment.
     pub fn heading(comment: &str, leads_to: &[SocketAddr]) -> String {
         let addresses = leads_to.chunks(ADDRESSES_A_LINE).map(|some| {
@@ -242,6 +268,27 @@ impl Trial {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_default_is_ours_as_long_as_nobody_changes_a_byte() {
+        let text = InstalledFile::sealed("#", "listener 1883\nlistener 8883\n");
+        let read = |text: &str| InstalledFile::read_sealed(text.as_bytes());
+        let ours = read(&text).expect("it is ours");
+        assert_eq!(ours.digest, Digest::of(&text));
+        for changed in [
+            text.replace("1883", "1884"),
+            text.replace("Change", "change"),
+            format!("{text}\n"),
+            format!("# mine\n{text}"),
+            text.replace("# Written", "#Written"),
+            text.lines().skip(1).collect::<Vec<_>>().join("\n"),
+            text.replace('\n', "\r\n"),
+            String::new(),
+            "# Written by quaymaster. Changes here are overwritten.\nlistener 1883\n".to_owned(),
+        ] {
+            assert_eq!(read(&changed), None, "{changed}");
+        }
+    }
 
     #[test]
     fn a_file_says_where_it_leads() {

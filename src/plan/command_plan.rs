@@ -233,11 +233,13 @@ fn file_steps(deploy: &Deploy, passes: &dyn Fn(&str) -> bool) -> Vec<Vec<String>
         let names = deploy.deliver.keys();
         steps.extend(names.map(|name| words([step, name.as_str(), "--into", &into])));
     }
-    if let Some(proxy) = &deploy.consumer.proxy {
-        let config = proxy.config.ours.to_string();
+    if let Some(config) = deploy.consumer.config() {
+        let config = config.ours.to_string();
         // The mark changes with every deployment: nothing to read about.
+        let mark = deploy.consumer.proxy.as_ref();
+        let mark = mark.map(|proxy| proxy.kind.mark_file);
         let files = deploy.write.keys();
-        let files = files.filter(|file| file.as_str() != proxy.kind.mark_file);
+        let files = files.filter(|file| Some(file.as_str()) != mark);
         steps.extend(files.map(|file| words(["write", file.as_str(), "--into", &config])));
         let gone = deploy.remove.iter();
         steps.extend(gone.map(|file| words(["remove", file.as_str(), "--from", &config])));

@@ -10,8 +10,9 @@ use std::{
 use itertools::{EitherOrBoth, Itertools};
 
 use super::{
+    default_config::{self, NewDefault},
     gate::Gate,
-    newer,
+    newer::{self, differing_keys, next_change},
     obtain::HeldCertificates,
     part::{
         Of, Part, Serving, mark_file, own_file, own_text, own_view, serving, site_file, site_text,
@@ -122,7 +123,14 @@ impl Parts {
             ..
         } = *wanted;
         let facts = wanted.server.map(ServerFacts::of);
-        let server = Digest::of_value(&(consumer.kind.name, facts, &consumer.certificates));
+        let default_config = consumer.default_config.as_ref().map(|it| &it.folder);
+        let server = (
+            consumer.kind.name,
+            facts,
+            &consumer.certificates,
+            default_config,
+        );
+        let server = Digest::of_value(&server);
         if (server, templates.digest()) != (self.server, self.templates) {
             *self = Self {
                 server,
@@ -153,6 +161,7 @@ impl Parts {
         if let Some(server) = wanted.server {
             changed.extend(self.follow_own(server, wanted));
         }
+        changed.extend(self.follow_default(wanted));
         self.follow_installed(consumer, wanted.installed, changed);
         if !(are_same_held && are_same_given && are_same_uses) {
             self.renewed = newer::renewed(wanted, &self.used);
@@ -239,7 +248,14 @@ impl Parts {
         if let Some(text) = self.fresh.remove(file) {
             return Ok(Some(text));
         }
-        let (Some(part), Some(gate)) = (self.files.get(file), &self.gate) else {
+        let Some(part) = self.files.get(file) else {
+            return Ok(None);
+        };
+        if matches!(part.of, Of::Default(_)) {
+            let text = default_config::text(consumer, &self.installed, templates);
+            return text.transpose();
+        }
+        let Some(gate) = &self.gate else {
             return Ok(None);
         };
         let Some(proxy) = &consumer.proxy else {
@@ -253,6 +269,7 @@ impl Parts {
         };
         match &part.of {
             Of::All(own, _) => own_text(server, own, self.nameless.as_ref(), templates).map(Some),
+            Of::Default(_) => Ok(None),
             Of::Site(host) => {
                 let site = self.sites.get(host).map(|known| &known.site);
                 let serving = part.certificate.as_ref();
@@ -424,6 +441,20 @@ impl Parts {
         changed
     }
 
+    /// Brings what a server is given to start with up to date; returns its name where that is not as it was.
+    fn follow_default(&mut self, wanted: &PartInputs<'_>) -> Option<FileName> {
+        let known = |file: &FileName| self.files.get(file);
+        let NewDefault { file, text, seen } = default_config::made(wanted, known)?;
+        self.take(
+            file.clone(),
+            text,
+            Comes::WithSites,
+            None,
+            Of::Default(seen),
+        );
+        Some(file)
+    }
+
     /// Finds out which files differ from those that are installed, given which are not as they were.
     fn follow_installed(
         &mut self,
@@ -449,8 +480,11 @@ impl Parts {
         let mark = consumer.proxy.as_ref();
         let mark = mark.map(|proxy| mark_file(proxy.kind));
         let but_mark = |file: &FileName| mark.as_ref() != Some(file);
+        let default = consumer.default_config.as_ref().map(|it| &it.file);
         for file in changed.into_iter().filter(but_mark) {
             let is_in_place = match self.files.get(&file) {
+                // It is not known now what should be in it.
+                None if default == Some(&file) => true,
                 Some(part) => part.text.is_err() || part.is_in_place(&file, (consumer, installed)),
                 None => !installed.files.contains_key(&file),
             };
@@ -460,28 +494,4 @@ impl Parts {
             }
         }
     }
-}
-
-/// When the next of these certificates becomes valid or runs out.
-fn next_change(observed: &Observed, now: Timestamp) -> Timestamp {
-    let held = observed.held.values();
-    held.flat_map(|held| [held.not_before, held.not_after])
-        .filter(|time| *time > now)
-        .min()
-        .unwrap_or(Timestamp::from_millis(i64::MAX))
-}
-
-/// The keys under which two maps differ.
-fn differing_keys<'a, K: Ord, V: PartialEq>(
-    one: &'a BTreeMap<K, V>,
-    other: &'a BTreeMap<K, V>,
-) -> impl Iterator<Item = &'a K> {
-    one.iter()
-        .merge_join_by(other, |(one, _), (other, _)| one.cmp(other))
-        .filter_map(|pair| match pair {
-            EitherOrBoth::Both((_, one), (_, other)) if one == other => None,
-            EitherOrBoth::Both((key, _), _)
-            | EitherOrBoth::Left((key, _))
-            | EitherOrBoth::Right((key, _)) => Some(key),
-        })
 }

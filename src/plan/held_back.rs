@@ -6,7 +6,7 @@ use super::{
     case::Case,
     content::Parts,
     edition::earlier,
-    part::{Part, Serving},
+    part::{Of, Part, Serving},
 };
 use crate::{
     desire::{Complaint, Consumer, Origin},
@@ -23,6 +23,8 @@ pub(super) fn complaints(case: &Case<'_>, parts: &Parts, templates: &Templates) 
             parts
                 .get(file)
                 .iter()
+                // One that is meant to become the user's is told elsewhere.
+                .filter(|part| !matches!(part.of, Of::Default(_)))
                 .flat_map(|part| of_foreign(case, file, part)),
         );
     }

@@ -15,6 +15,7 @@ mod command_plan;
 mod complaints;
 mod consumer;
 mod content;
+mod default_config;
 mod deploy;
 mod edition;
 mod fallback;
@@ -240,7 +241,7 @@ pub struct TakeBack {
 
 impl Deploy {
     /// Whether the consumer has something to return to: one without a configuration of ours that gets its first
-    /// certificate was never seen to use any.
+    /// certificate was never seen to use any. A crash since then changes nothing about that.
     pub fn returns_to_something(&self) -> bool {
         self.consumer.proxy.is_some() || self.after.open && self.after.has_earlier
     }

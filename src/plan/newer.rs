@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
+use itertools::{EitherOrBoth, Itertools};
+
 use super::{content::PartInputs, part::Serving, selection::can_use};
 use crate::{
-    observe::{PartName, Source},
-    values::CertificateName,
+    observe::{Observed, PartName, Source},
+    values::{CertificateName, Timestamp},
 };
 
 /// Those that the labels of the consumer ask for, where it has another or none; and those that it has, and of which there is
@@ -59,4 +61,28 @@ pub(super) fn renewed(
         }
     }
     renewed
+}
+
+/// When the next of these certificates becomes valid or runs out.
+pub(super) fn next_change(observed: &Observed, now: Timestamp) -> Timestamp {
+    let held = observed.held.values();
+    held.flat_map(|held| [held.not_before, held.not_after])
+        .filter(|time| *time > now)
+        .min()
+        .unwrap_or(Timestamp::from_millis(i64::MAX))
+}
+
+/// The keys under which two maps differ.
+pub(super) fn differing_keys<'a, K: Ord, V: PartialEq>(
+    one: &'a BTreeMap<K, V>,
+    other: &'a BTreeMap<K, V>,
+) -> impl Iterator<Item = &'a K> {
+    one.iter()
+        .merge_join_by(other, |(one, _), (other, _)| one.cmp(other))
+        .filter_map(|pair| match pair {
+            EitherOrBoth::Both((_, one), (_, other)) if one == other => None,
+            EitherOrBoth::Both((key, _), _)
+            | EitherOrBoth::Left((key, _))
+            | EitherOrBoth::Right((key, _)) => Some(key),
+        })
 }

@@ -32,6 +32,8 @@ pub(super) enum Of {
     Site(Host),
     /// The consumer as a whole; with the digest of what its template sees.
     All(&'static OwnFile, Digest),
+    /// What a server is given to start with; with the digest of what its template sees.
+    Default(Digest),
 }
 
 /// A certificate that a file names.
@@ -140,14 +142,14 @@ impl Part {
     pub fn host(&self) -> Option<&Host> {
         match &self.of {
             Of::Site(host) => Some(host),
-            Of::All(..) => None,
+            Of::All(..) | Of::Default(_) => None,
         }
     }
 
     /// The row of what belongs to the consumer as a whole.
     pub fn own(&self) -> Option<&'static OwnFile> {
         match &self.of {
-            Of::Site(_) => None,
+            Of::Site(_) | Of::Default(_) => None,
             Of::All(own, _) => Some(own),
         }
     }
@@ -157,6 +159,7 @@ impl Part {
         match &self.of {
             Of::Site(_) => Some(consumer.proxy.as_ref()?.kind.site_template),
             Of::All(own, _) => Some(own.template),
+            Of::Default(_) => Some(consumer.default_config.as_ref()?.kind.template),
         }
     }
 

@@ -218,6 +218,7 @@ fn returned(before: &Installed, there: Installed) -> Installed {
         foreign: there.foreign,
         certificates: there.certificates,
         shut: there.shut,
+        beside: there.beside,
         ..before.clone()
     };
     close(&mut installed);
@@ -227,8 +228,8 @@ fn returned(before: &Installed, there: Installed) -> Installed {
 /// Forgets what a generation brought: it is not in question any more.
 pub(super) fn close(installed: &mut Installed) {
     installed.open = false;
-    installed.templates.trying = None;
     installed.has_earlier = false;
+    installed.templates.trying = None;
     installed.trying.clear();
 }
 

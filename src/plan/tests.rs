@@ -1,6 +1,7 @@
 //! The turns of a first certificate, told step by step, and what every test of plans begins with.
 
 mod certificates;
+mod defaults;
 mod gates;
 mod ground;
 mod ipv6;

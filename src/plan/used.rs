@@ -30,7 +30,7 @@ pub(super) fn used(
 }
 
 /// The certificates that its labels ask for, as far as its layout has room.
-fn with_room(consumer: &Consumer) -> Vec<&CertificateName> {
+pub(super) fn with_room(consumer: &Consumer) -> Vec<&CertificateName> {
     let mut names: Vec<_> = consumer
         .uses
         .values()

@@ -60,10 +60,28 @@ pub struct ConsumerPlace<'a> {
     pub consumer: &'a ContainerName,
     /// Where rendered files go; none where it gets certificates alone.
     pub config: Option<&'a SharedPath>,
+    /// The one file that is written there as long as its user has written none; none for a proxy, whose files are ours.
+    pub default: Option<DefaultPlace<'a>>,
     /// How copies of just its own certificates lie there; none where it reads our folder.
     pub certificates: Option<CertificatePlace<'a>>,
     /// Who is to own the keys of these; none for our own user.
     pub owner: Option<Owner>,
+}
+
+impl<'a> ConsumerPlace<'a> {
+    /// The folder for all files of ours, where it is a proxy's.
+    pub fn proxy_config(&self) -> Option<&'a SharedPath> {
+        self.config.filter(|_| self.default.is_none())
+    }
+}
+
+/// A configuration that is ours as long as nobody changes it.
+#[derive(Clone, Copy, Debug)]
+pub struct DefaultPlace<'a> {
+    /// What it is called.
+    pub file: &'a FileName,
+    /// Files of the user's beside it that matter to it.
+    pub beside: &'a [FileName],
 }
 
 /// How copies of certificates lie in a consumer.

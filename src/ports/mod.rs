@@ -32,7 +32,9 @@ pub use attempts::{AttemptRecords, Attempts};
 pub use authority::{Authorities, Authority, AuthorityError, Order, Scope};
 pub use certificates::{CertificateStore, Certificates, NewCertificate, Repair};
 pub use challenge::{Challenge, Offer, Response};
-pub use consumers::{CertificatePlace, Change, ConsumerFolders, ConsumerPlace, Item, Parcel, Spot};
+pub use consumers::{
+    CertificatePlace, Change, ConsumerFolders, ConsumerPlace, DefaultPlace, Item, Parcel, Spot,
+};
 pub use disk_error::DiskError;
 pub use engine::{DetailedEngine, Engine, EngineError, Ran};
 pub use imports::{ImportOutcome, ImportedCertificate, Imports};

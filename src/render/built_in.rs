@@ -92,6 +92,11 @@ pub const BUILT_IN: &[BuiltIn] = &[
         text: include_str!("../../templates/nginx/mark.conf"),
     },
     BuiltIn {
+        name: "mosquitto/mosquitto.conf",
+        doc: "once a mosquitto with the label `config`, as long as it has no configuration of yours: what it starts with",
+        text: include_str!("../../templates/mosquitto/mosquitto.conf"),
+    },
+    BuiltIn {
         name: "command-plan.txt",
         doc: "what `quaymaster plan` prints of each name or proxy",
         text: include_str!("../../templates/command-plan.txt"),

@@ -3,7 +3,8 @@ use std::collections::BTreeSet;
 use minijinja::value::{Serde, Value};
 
 use super::view::{
-    AuthView, CertificateView, CommandPlanView, GateView, MarkView, ProxyView, RouteView, SiteView,
+    AuthView, CertificateView, CommandPlanView, DefaultConfigView, GateView, MarkView, ProxyView,
+    RouteView, SiteView,
 };
 
 /// The template of sites.
@@ -26,11 +27,10 @@ pub(super) fn samples() -> Vec<(&'static str, Value)> {
         "nginx/open-gate.conf",
         "nginx/ipv6.conf",
     ];
-    let certificate = Some(certificate());
     let proxies = [
         proxy(),
         ProxyView {
-            certificate,
+            certificate: Some(certificate()),
             answers: vec!["mail.shop.example".to_owned()],
             trusted_proxies: vec!["10.0.0.0/8".to_owned()],
             ..proxy()
@@ -55,6 +55,7 @@ pub(super) fn samples() -> Vec<(&'static str, Value)> {
             .into_iter()
             .map(|site| (SITE, Value::from(Serde(site)))),
     );
+    samples.extend(defaults());
     let steps = [
         vec!["write".to_owned(), "a file.conf".to_owned()],
         vec!["signal".to_owned(), "proxy".to_owned()],
@@ -68,6 +69,19 @@ pub(super) fn samples() -> Vec<(&'static str, Value)> {
         samples.push(("command-plan.txt", Value::from(Serde(view))));
     }
     samples
+}
+
+/// Default configurations, with and without files of the user's beside them.
+fn defaults() -> [(&'static str, Value); 2] {
+    let path = |name: &str| format!("/mosquitto/config/{name}");
+    [false, true].map(|has_files| {
+        let view = DefaultConfigView {
+            certificate: certificate(),
+            password_file: has_files.then(|| path("passwd")),
+            acl_file: has_files.then(|| path("acl")),
+        };
+        ("mosquitto/mosquitto.conf", Value::from(Serde(view)))
+    })
 }
 
 /// A site that passes requests on as its gate says.

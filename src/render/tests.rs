@@ -310,6 +310,7 @@ fn the_table_of_views_lists_what_templates_really_see() {
             | "nginx/unknown-https.conf" => "proxy",
             "nginx/mark.conf" => "mark",
             "nginx/site.conf" => "site",
+            "mosquitto/mosquitto.conf" => "default",
             "command-plan.txt" => "command plan",
             other => panic!("nobody has said what {other} sees"),
         };

@@ -129,6 +129,18 @@ pub struct ProxyView {
     pub trusted_proxies: Vec<String>,
 }
 
+"default"
+/// What the template of a default configuration sees, which a server starts with.
+#[derive(Clone, Debug, Hash, Serialize)]
+pub struct DefaultConfigView {
+    /// Its certificate, which may not be there yet.
+    pub certificate: CertificateView,
+    /// The user's file that says who may log in; none while there is none.
+    pub password_file: Option<String>,
+    /// The user's file that says who may do what; none while there is none.
+    pub acl_file: Option<String>,
+}
+
 "mark"
 /// What the template of a proxy's mark sees.
 #[derive(Clone, Debug, Serialize)]

@@ -1,5 +1,6 @@
 //! Everything that is reported: events as they happen, and the status document. Nothing here decides anything.
 
+mod default_config;
 mod event;
 pub mod explain;
 mod finding;
@@ -7,6 +8,7 @@ mod status;
 
 use std::{cell::RefCell, rc::Rc};
 
+pub use default_config::tell_default_config;
 pub(crate) use event::named;
 pub use event::{Event, OrderStage};
 pub use finding::{Finding, FindingState, Findings, start_it};

@@ -218,6 +218,20 @@ impl Layout {
             .map(move |file| file.path.replace(NAME, name.as_str()))
     }
 
+    /// The path of the file with the certificate, and its chain if any file has both, and that of the file with the key.
+    pub fn pair(&self, name: &CertificateName) -> Option<[String; 2]> {
+        let first = |pieces: &[Piece]| {
+            let mut files = pieces
+                .iter()
+                .filter_map(|piece| self.files.iter().find(|file| file.holds == *piece));
+            files
+                .next()
+                .map(|file| file.path.replace(NAME, name.as_str()))
+        };
+        let certificate = first(&[Piece::Fullchain, Piece::Combined, Piece::Certificate])?;
+        Some([certificate, first(&[Piece::PrivateKey, Piece::Combined])?])
+    }
+
     /// Whether a file of some certificate could lie at this path in the server's folder.
     pub fn may_hold(&self, path: &Path) -> bool {
         let is_one = |pattern: &str| match pattern.split_once(NAME) {
@@ -297,6 +311,24 @@ mod tests {
             ("server", ""),
         ] {
             assert!(!may(layout, path), "{layout} {path}");
+        }
+    }
+
+    #[test]
+    fn every_layout_has_a_file_for_the_chain_and_one_for_the_key() {
+        let name = CertificateName::parse("a.example").expect("a name");
+        for (layout, expected) in [
+            (
+                "certbot",
+                ["a.example/fullchain.pem", "a.example/privkey.pem"],
+            ),
+            ("flat", ["fullchain.pem", "privkey.pem"]),
+            ("combined", ["a.example.pem"; 2]),
+            ("manuale", ["a.example.chain.crt", "a.example.pem"]),
+            ("cert=a.crt, privkey=a.key", ["a.crt", "a.key"]),
+        ] {
+            let layout = Layout::parse(layout).expect("a layout");
+            assert_eq!(layout.pair(&name), Some(expected.map(str::to_owned)));
         }
     }
 

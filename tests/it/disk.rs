@@ -831,6 +831,7 @@ fn of_what_people_drop_in_nginx_takes_what_we_take_as_we_deliver_it_and_refuses_
     let place = ConsumerPlace {
         consumer: &consumer,
         config: Some(&shared),
+        default: None,
         certificates: Some(delivery),
         owner: None,
     };

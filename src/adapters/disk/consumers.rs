@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     observe::{CLOSED, CertificateVersion, Installed, InstalledFile, SharedPath},
-    ports::{Change, ConsumerFolders, ConsumerPlace, DiskError, Parcel},
+    ports::{Change, ConsumerFolders, ConsumerPlace, DefaultPlace, DiskError, Parcel},
     values::{CertificateName, FileName, Owner},
 };
 
@@ -37,25 +37,10 @@ impl ConsumerFolders for Folders {
         installed.open &= record.journal.is_some();
         let mut newest = 0;
         let config = place.config.map(SharedFolder::open).transpose()?;
-        if let Some(config) = config.flatten() {
-            let entries = config.entries()?.into_iter();
-            let named = entries.filter(|entry| entry.starts_with(OURS));
-            for name in named.filter_map(|entry| FileName::parse(entry).ok()) {
-                // What a link leads to is not ours, whatever it looks like.
-                if config.link_target(name.as_str()).is_some() {
-                    installed.foreign.insert(name);
-                    continue;
-                }
-                let Some(file) = config.read(name.as_str())? else {
-                    continue;
-                };
-                if let Some(ours) = InstalledFile::read(&file.bytes) {
-                    newest = newest.max(file.changed_at);
-                    installed.files.insert(name, ours);
-                } else {
-                    installed.foreign.insert(name);
-                }
-            }
+        match (config.flatten(), place.default) {
+            (Some(config), Some(default)) => look_at_default(&config, default, &mut installed),
+            (Some(config), None) => newest = look_at_ours(&config, &mut installed)?,
+            (None, _) => {}
         }
         if !is_known {
             // Its marks so far are not known: one that is higher than any count can't be taken for an old one.
@@ -66,7 +51,7 @@ impl ConsumerFolders for Folders {
         } else if let Some(inside) = Inside::of(place) {
             installed.certificates = self.packed(place.consumer, &inside)?.given;
         }
-        if let Some(config) = place.config {
+        if let Some(config) = place.proxy_config() {
             installed.shut = shut_sites(config)?;
         }
         Ok(installed)
@@ -77,7 +62,7 @@ impl ConsumerFolders for Folders {
         place: &ConsumerPlace<'_>,
         change: &Change<'_>,
     ) -> Result<Option<Parcel>, DiskError> {
-        if let (Some(config), Some(owner)) = (place.config, place.owner) {
+        if let (Some(config), Some(owner)) = (place.proxy_config(), place.owner) {
             try_owner(config, owner)?;
         }
         if let Some(copies) = Copies::of(place)? {
@@ -153,7 +138,7 @@ impl ConsumerFolders for Folders {
     }
 
     fn shut(&self, place: &ConsumerPlace<'_>, sites: &BTreeSet<FileName>) -> Result<(), DiskError> {
-        let Some(config) = place.config else {
+        let Some(config) = place.proxy_config() else {
             return Ok(());
         };
         let before = shut_sites(config)?;
@@ -169,7 +154,7 @@ impl ConsumerFolders for Folders {
     }
 
     fn tidy(&self, place: &ConsumerPlace<'_>) -> Vec<DiskError> {
-        let shut = place.config.map_or(Ok(()), tidy_shut);
+        let shut = place.proxy_config().map_or(Ok(()), tidy_shut);
         let tidied = [shut, self.tidy_copies(place)];
         tidied.into_iter().filter_map(Result::err).collect()
     }
@@ -182,6 +167,64 @@ impl Folders {
         match Copies::of(place)?.filter(|_| record.journal.is_none()) {
             Some(copies) => copies.tidy(&record.tidy),
             None => Ok(()),
+        }
+    }
+}
+
+/// Notes our files in a proxy's folder, and those that are called like ours; returns when the newest was written.
+fn look_at_ours(config: &SharedFolder, installed: &mut Installed) -> Result<u64, DiskError> {
+    let mut newest = 0;
+    let entries = config.entries()?.into_iter();
+    let named = entries.filter(|entry| entry.starts_with(OURS));
+    for name in named.filter_map(|entry| FileName::parse(entry).ok()) {
+        // What a link leads to is not ours, whatever it looks like.
+        if config.link_target(name.as_str()).is_some() {
+            installed.foreign.insert(name);
+            continue;
+        }
+        let Some(file) = config.read(name.as_str())? else {
+            continue;
+        };
+        if let Some(ours) = InstalledFile::read(&file.bytes) {
+            newest = newest.max(file.changed_at);
+            installed.files.insert(name, ours);
+        } else {
+            installed.foreign.insert(name);
+        }
+    }
+    Ok(newest)
+}
+
+/// Notes whose a default configuration is, and what of the user's lies beside it.
+fn look_at_default(config: &SharedFolder, default: DefaultPlace<'_>, installed: &mut Installed) {
+    match Whose::is(config, default.file) {
+        Whose::Nobodys => {}
+        Whose::Ours(file) => drop(installed.files.insert(default.file.clone(), file)),
+        Whose::Users => drop(installed.foreign.insert(default.file.clone())),
+    }
+    let beside = default.beside.iter();
+    let there = beside.filter(|file| config.is_file(file.as_str()));
+    installed.beside = there.cloned().collect();
+}
+
+/// Whose a default configuration is.
+enum Whose {
+    /// There is none.
+    Nobodys,
+    /// Nobody changed it since we wrote it.
+    Ours(InstalledFile),
+    /// Anything else, be it that it can't be read: it is never touched.
+    Users,
+}
+
+impl Whose {
+    fn is(config: &SharedFolder, name: &FileName) -> Self {
+        match config.read(name.as_str()) {
+            Ok(None) => Self::Nobodys,
+            Ok(Some(file)) => {
+                InstalledFile::read_sealed(&file.bytes).map_or(Self::Users, Self::Ours)
+            }
+            Err(_) => Self::Users,
         }
     }
 }
@@ -248,12 +291,28 @@ fn put_staged(place: &ConsumerPlace<'_>, change: &Change<'_>) -> Result<(), Disk
         let stage = SharedFolder::opened(&config.join(STAGE))?;
         let config = SharedFolder::opened(config)?;
         for name in change.write.keys() {
-            stage.put(name.as_str(), &config, name.as_str())?;
+            if may_be_touched(place, &config, name) {
+                stage.put(name.as_str(), &config, name.as_str())?;
+            }
         }
     }
     let config = SharedFolder::open(config)?;
     let mut gone = change.remove.iter();
     config.map_or(Ok(()), |config| {
-        gone.try_for_each(|name| config.remove(name.as_str()))
+        gone.try_for_each(|name| match may_be_touched(place, &config, name) {
+            true => config.remove(name.as_str()),
+            false => Ok(()),
+        })
     })
+}
+
+/// Whether a file may be replaced or taken away: a default configuration only as long as nobody changed it, be that a
+/// moment ago.
+pub(super) fn may_be_touched(
+    place: &ConsumerPlace<'_>,
+    config: &SharedFolder,
+    name: &FileName,
+) -> bool {
+    let is_default = place.default.is_some_and(|default| default.file == name);
+    !is_default || !matches!(Whose::is(config, name), Whose::Users)
 }

@@ -8,7 +8,10 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Folders, delivery::Copies, files, shared::SharedFolder, state::read_json};
+use super::{
+    Folders, consumers::may_be_touched, delivery::Copies, files, shared::SharedFolder,
+    state::read_json,
+};
 use crate::{
     observe::Installed,
     ports::{Change, ConsumerPlace, DiskError, Remark},
@@ -51,6 +54,8 @@ impl Journal {
         for name in change.write.keys().chain(change.remove) {
             if !self.files.contains_key(name) {
                 let text = match &config {
+                    // What is never touched need not come back.
+                    Some(config) if !may_be_touched(place, config, name) => continue,
                     Some(config) => config.text(name.as_str())?,
                     None => None,
                 };
@@ -200,18 +205,19 @@ fn bare(installed: &Installed) -> Installed {
         trial,
         reload,
         open,
+        has_earlier,
         trying,
         templates,
         process,
         signals,
         is_own_broken,
-        has_earlier,
         opened_for,
         // Named, so that nothing new is left out by chance.
         files: _,
         foreign: _,
         certificates: _,
         shut: _,
+        beside: _,
     } = installed;
     Installed {
         generation: *generation,
@@ -219,13 +225,13 @@ fn bare(installed: &Installed) -> Installed {
         trial: trial.clone(),
         reload: *reload,
         open: *open,
+        has_earlier: *has_earlier,
         trying: trying.clone(),
         templates: templates.clone(),
         process: *process,
         signals: signals.clone(),
         is_own_broken: *is_own_broken,
         opened_for: *opened_for,
-        has_earlier: *has_earlier,
         ..Installed::default()
     }
 }

@@ -1,5 +1,6 @@
 //! Folders of consumers: what is put there, what comes back, what is never touched.
 
+mod defaults;
 mod layouts;
 mod links;
 
@@ -90,6 +91,7 @@ impl Consumer {
         Folder {
             consumer: &self.name,
             config: Some(&self.shared),
+            default: None,
             certificates: Some(certificates_in(&self.certificates_there, certbot())),
             owner: None,
         }

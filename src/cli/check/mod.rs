@@ -19,7 +19,7 @@ use crate::{
     adapters::clock::SystemClock,
     daemon::{Daemon, Survey},
     ports::Clock,
-    report::{Finding, Findings, chain, explain::Works, start_it},
+    report::{Finding, Findings, chain, explain::Works, start_it, tell_default_config},
     values::Timestamp,
 };
 
@@ -90,6 +90,7 @@ async fn look(call: &Call, told: &mut Findings, outcome: &mut Outcome) -> Result
         Some(Ok(survey)) => {
             folders::theirs(&survey, told);
             readers::look(&survey, told);
+            default_configs(&survey, told);
             named::look(&survey, &daemon.label_rules, told);
             proxies(&daemon, &survey, told).await;
             gates::look(&survey, told);
@@ -175,6 +176,15 @@ async fn proxies(daemon: &Daemon, survey: &Survey, told: &mut Findings) {
     }
     if survey.desired.consumers.is_empty() {
         told.note("proxies", "there is none");
+    }
+}
+
+/// Whose the configurations are that servers were given to start with.
+fn default_configs(survey: &Survey, told: &mut Findings) {
+    for consumer in survey.desired.consumers.values() {
+        if let Some(installed) = survey.observed.installed.get(&consumer.name) {
+            tell_default_config("configuration", consumer, installed, told);
+        }
     }
 }
 

@@ -339,8 +339,9 @@ pub const LABELS: &[LabelRow] = &[
     LabelRow {
         key: "config",
         syntax: "a whole path",
-        default: "as its kind has it, /etc/nginx/conf.d for nginx",
-        doc: "the folder in the server where rendered files go; it must be on a volume that quaymaster mounts too",
+        default: "as its kind has it: /etc/nginx/conf.d for nginx, none for others",
+        doc: "the folder in the server where rendered files go; it must be on a volume that quaymaster mounts too. A \
+              mosquitto gets a default mosquitto.conf there, as long as there is none of yours",
         example: "/etc/nginx/conf.d",
         read: Reader::Consumer(|spec, value| set(&mut spec.proxy.config, folder(value))),
     },

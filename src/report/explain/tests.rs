@@ -16,7 +16,7 @@ use crate::{
     plan::{foresee, plan},
     render::Templates,
     report::FindingState,
-    values::{Digest, Grants, Retry},
+    values::{Digest, FileName, Grants, Retry},
 };
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -729,4 +729,42 @@ fn which_way_files_take_to_a_server_that_may_be_given_them_by_the_engine_is_told
         ..World::well()
     };
     assert!(!says(&world.told(), "used by").contains("copy"));
+}
+
+#[test]
+fn whose_the_configuration_of_a_broker_is_and_that_nobody_can_log_in_is_told() {
+    let told = |before: Installed, settles: bool| {
+        let mut world = World {
+            containers: vec![proxy(), broker().label("config", "/mosquitto/certs/conf")],
+            settles,
+            ..World::well()
+        };
+        let mqtt = ContainerName::parse("mqtt").expect("a name");
+        world.observed.installed.insert(mqtt, before.into());
+        says(&world.told(), "used by")
+    };
+    let conf = || FileName::parse("mosquitto.conf").expect("a name");
+    let users = || FileName::parse("passwd").expect("a name");
+    let default = "mqtt: /mosquitto/certs/conf/mosquitto.conf is quaymaster's default; change it, and it is yours";
+    let nobody = "mqtt: nobody can log in, since there is no /mosquitto/certs/conf/passwd";
+    let text = told(Installed::default(), true);
+    assert!(text.contains(default) && text.contains(nobody), "{text}");
+    let with_users = Installed {
+        beside: [users()].into(),
+        ..Installed::default()
+    };
+    let text = told(with_users, true);
+    assert!(
+        text.contains(default) && !text.contains("nobody can log in"),
+        "{text}"
+    );
+    let edited = Installed {
+        foreign: [conf()].into(),
+        ..Installed::default()
+    };
+    let text = told(edited, true);
+    let yours = "mosquitto.conf is yours, since somebody else wrote it or changed it";
+    assert!(text.contains(yours), "{text}");
+    let text = told(Installed::default(), false);
+    assert!(text.contains("mosquitto.conf is not there yet"), "{text}");
 }

@@ -2,7 +2,7 @@ use super::{Inspection, proxy};
 use crate::{
     desire::{Consumer, Use},
     plan,
-    report::{Findings, start_it},
+    report::{Findings, start_it, tell_default_config},
 };
 
 /// The servers that ask for a certificate for the name, with the labels that do.
@@ -35,6 +35,7 @@ pub(super) fn tell(facts: &Inspection<'_>, told: &mut Findings) {
             false => told.note("used by", format!("{name} does not have it yet as {files}")),
         }
         tell_way(consumer, told);
+        tell_default_config("used by", consumer, &installed, told);
         proxy::tell_changes(facts, name, told);
         if consumer.running && !installed.certificates.is_empty() {
             proxy::tell_progress(facts, name, &installed, told);

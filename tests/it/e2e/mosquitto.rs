@@ -112,4 +112,120 @@ fn the_mosquitto_stack_keeps_its_clients_through_a_renewal_that_new_ones_see() {
     assert_eq!(copy.serial_at("broker:8883", HOST).unwrap(), second);
     let (is_kept, said) = copy.script(&["mosquitto/try"], &[]);
     assert!(is_kept, "{said}");
+    a_broker_without_a_configuration_gets_one(&copy, &quaymaster);
+}
+
+/// A broker of the stack that has no configuration of its own, in the volume of the other one's certificates.
+struct Bare<'a> {
+    copy: &'a Copy,
+    name: String,
+}
+
+const BARE: &str = "bare.example";
+const CONF: &str = "/shared/conf/mosquitto.conf";
+
+impl<'a> Bare<'a> {
+    fn start(copy: &'a Copy) -> Self {
+        let project = &copy.0;
+        let name = format!("{project}-bare");
+        // Labels of a copy begin with its own name.
+        let labels = [
+            format!("com.docker.compose.project={project}"),
+            format!("{project}.kind=mosquitto"),
+            format!("{project}.use={BARE}"),
+            format!("{project}.files=/shared/certs"),
+            format!("{project}.config=/shared/conf"),
+        ];
+        let (network, volume) = (
+            format!("{project}_default"),
+            format!("{project}_broker-certs:/shared"),
+        );
+        let mut words = vec!["run", "--detach", "--restart", "always", "--name", &name];
+        words.extend(["--network", &network, "--volume", &volume]);
+        words.extend(labels.iter().flat_map(|label| ["--label", label]));
+        words.push("quaymaster-example-mosquitto-trixie");
+        words.extend(["mosquitto", "-c", CONF]);
+        docker(&words);
+        Self { copy, name }
+    }
+
+    /// Runs words in it, as root.
+    fn run(&self, words: &[&str]) -> Result<String, String> {
+        try_docker(&[&["exec", "--user", "0", &self.name], words].concat())
+    }
+
+    /// Publishes as a user or as nobody.
+    fn publish(&self, user: &[&str]) -> Result<String, String> {
+        let words = ["mosquitto_pub", "-p", "1883", "-t", TOPIC, "-m", "warm"];
+        self.run(&[&words[..], user].concat())
+    }
+
+    fn serial(&self, port: u16) -> Result<String, String> {
+        let at = format!("{}:{port}", self.name);
+        let serial = self.copy.serial_at(&at, BARE)?;
+        is_so(!serial.is_empty(), || format!("{at} shows none")).map(|()| serial)
+    }
+}
+
+impl Drop for Bare<'_> {
+    fn drop(&mut self) {
+        let _ = try_docker(&["rm", "--force", &self.name]);
+    }
+}
+
+fn a_broker_without_a_configuration_gets_one(copy: &Copy, quaymaster: &str) {
+    let bare = Bare::start(copy);
+    wait(
+        2 * SOON,
+        "it has a configuration and the CA's certificate",
+        || {
+            let issuer = "openssl s_client -connect \"$1\" </dev/null 2>/dev/null | openssl x509 -noout -issuer";
+            let (pebble, at) = (copy.container("pebble")?, format!("{}:8883", bare.name));
+            let seen = try_docker(&["exec", &pebble, "sh", "-c", issuer, "sh", &at])?;
+            is_so(seen.contains("Pebble"), || seen.clone())
+        },
+    );
+    // Its websockets show what was there when it started.
+    docker(&["restart", &bare.name]);
+    let shown = wait(SOON, "both ports show the same certificate", || {
+        let (plain, web) = (bare.serial(8883)?, bare.serial(8083)?);
+        is_so(plain == web, || format!("{plain} and {web}")).map(|()| plain)
+    });
+    assert_eq!(copy.orders(BARE), 1);
+
+    let refused = bare.publish(&[]).unwrap_err();
+    assert!(refused.contains("not authorised"), "{refused}");
+    let user = ["-u", "sensor", "-P", "secret"];
+    assert!(bare.publish(&user).is_err());
+    let users = "mosquitto_passwd -c -b /shared/conf/passwd sensor secret && chown 1883 /shared/conf/passwd";
+    bare.run(&["sh", "-c", users]).unwrap();
+    docker(&["kill", "-s", "HUP", quaymaster]);
+    wait(SOON, "its user gets in", || bare.publish(&user));
+    let refused = bare.publish(&[]).unwrap_err();
+    assert!(refused.contains("not authorised"), "{refused}");
+    copy.wait_until_all_is_well();
+
+    let explain = || docker(&["exec", quaymaster, "/quaymaster", "explain", BARE]);
+    assert!(
+        explain().contains("is quaymaster's default"),
+        "{}",
+        explain()
+    );
+    bare.run(&["sh", "-c", &format!("echo 'max_connections 9' >>{CONF}")])
+        .unwrap();
+    let edited = bare.run(&["cat", CONF]).unwrap();
+    assert!(
+        explain().contains(&format!("{CONF} is yours")),
+        "{}",
+        explain()
+    );
+    // Were it quaymaster's, it would be written anew.
+    bare.run(&["touch", "/shared/conf/acl"]).unwrap();
+    let renew = ["exec", quaymaster, "/quaymaster", "renew", BARE, "--force"];
+    docker(&renew);
+    wait(SOON, "it shows another certificate", || {
+        let seen = bare.serial(8883)?;
+        is_so(seen != shown, || seen.clone())
+    });
+    assert_eq!(bare.run(&["cat", CONF]).unwrap(), edited);
 }

@@ -41,6 +41,7 @@ impl Server {
         Folder {
             consumer: &self.name,
             config: None,
+            default: None,
             certificates: Some(CertificatePlace {
                 key_mode: self.key_mode,
                 is_owner_of_folder: self.is_owner_of_folder,

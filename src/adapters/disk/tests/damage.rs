@@ -363,6 +363,7 @@ fn the_users_certificates_are_read_as_they_lie_and_delivered_from_there() {
     let at = crate::ports::ConsumerPlace {
         consumer: &consumer,
         config: Some(&config),
+        default: None,
         certificates: Some(certificates),
         owner: None,
     };
