@@ -111,7 +111,8 @@ fn used(program: &Program) -> f64 {
         .sum()
 }
 
-async fn rest(program: &Program) {
+/// Waits until the program does nothing any more.
+pub async fn rest(program: &Program) {
     let mut before = -1.0;
     while used(program) > before {
         before = used(program);

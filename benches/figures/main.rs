@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't go on ends")]
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 
+mod consumers;
 mod fake;
 mod floor;
 mod issuance;
@@ -46,9 +47,11 @@ fn main() {
         ["issuance"] => measure(&[issuance::measure]),
         ["look"] => measure(&[look::measure]),
         ["provided"] => measure(&[provided::measure]),
+        ["consumers"] => measure(&[consumers::measure]),
         // What needs memory of this process first: what others freed would be used again.
         _ => measure(&[
             provided::measure,
+            consumers::measure,
             fake::measure,
             real::measure,
             issuance::measure,

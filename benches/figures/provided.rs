@@ -67,7 +67,7 @@ fn look(folders: &Folders) -> usize {
 }
 
 /// Puts a certificate of its own there, as it comes out of Kubernetes.
-fn write(provided: &Path, number: u32) {
+pub fn write(provided: &Path, number: u32) {
     let name = format!("app{number}.example");
     let folder = provided.join(&name);
     fs::create_dir_all(&folder).unwrap();
