@@ -235,7 +235,7 @@ mod tests {
             // It may be of that group.
             ("101", &of_group),
             // Root reads everything, and of a name nobody knows the number.
-            ("0", &roots),
+            ("0", &its_own),
             ("", &roots),
             ("mail", &roots),
             ("101", &[]),
