@@ -10,6 +10,7 @@ mod orders;
 mod refusals;
 mod templates;
 mod uses;
+mod years;
 
 use super::*;
 use crate::{
