@@ -337,11 +337,16 @@ impl Order for AcmeOrder {
             return Ok(());
         }
         let mut patience = Patience::of(VALIDATION_LIMIT, &self.caller.clock);
-        let ended = match self.answer_each(kind, &mut patience).await {
+        let told = self.answer_each(kind, &mut patience).await;
+        let are_all_told = told.is_ok();
+        let ended = match told {
             Ok(()) => self.wait_for_validation(&mut patience).await.map(drop),
             Err(failure) => Err(failure),
         };
-        if let Err(failure) = &ended {
+        let is_waited_for = are_all_told && self.status() == OrderStatus::Invalid;
+        if let Err(failure) = &ended
+            && !is_waited_for
+        {
             self.end_looks(failure, patience.left()).await;
         }
         ended

@@ -222,8 +222,8 @@ async fn a_ca_that_is_too_busy_is_told_for_all_orders_and_a_limit_for_one() {
         let folder = tempfile::tempdir().unwrap();
         let (authority, clock) = authority_at(&ca.server);
         let ports = ports(authority, folder.path(), clock.clone());
-        let outcome = outcome(&ports, folder.path(), []).await;
         let until = clock.now() + Duration::from_secs(3600);
+        let outcome = outcome(&ports, folder.path(), []).await;
         assert_eq!(outcome.result.unwrap_err().retry, Retry::NotBefore(until));
         let busy = outcome
             .busy
