@@ -167,26 +167,18 @@ impl HttpClient {
 
 /// Whether a connection was not made because of the dates of the server's certificate.
 fn is_about_dates(error: &(dyn std::error::Error + 'static)) -> bool {
-    let of_tls = |error: &(dyn std::error::Error + 'static)| {
-        matches!(
-            error.downcast_ref(),
-            Some(rustls::Error::InvalidCertificate(
-                CertificateError::Expired
-                    | CertificateError::ExpiredContext { .. }
-                    | CertificateError::NotValidYet
-                    | CertificateError::NotValidYetContext { .. }
-            ))
-        )
-    };
-    // What a stream says is wrapped in an error of the system's.
-    let wrapped = |error: &(dyn std::error::Error + 'static)| {
-        let of_system = error.downcast_ref::<io::Error>();
-        of_system
-            .and_then(io::Error::get_ref)
-            .is_some_and(|inner| of_tls(inner))
-    };
-    let mut causes = std::iter::successors(Some(error), |error| error.source());
-    causes.any(|cause| of_tls(cause) || wrapped(cause))
+    if let Some(rustls::Error::InvalidCertificate(problem)) = error.downcast_ref() {
+        return matches!(
+            problem,
+            CertificateError::Expired
+                | CertificateError::ExpiredContext { .. }
+                | CertificateError::NotValidYet
+                | CertificateError::NotValidYetContext { .. }
+        );
+    }
+    // An error of the system's hides the one that it wraps from those that ask for its source.
+    let wrapped = error.downcast_ref().and_then(io::Error::get_ref);
+    wrapped.is_some_and(|inner| is_about_dates(inner)) || error.source().is_some_and(is_about_dates)
 }
 
 fn roots(extra: Option<&str>) -> Result<RootCertStore, RootsError> {

@@ -106,17 +106,21 @@ impl World {
         let is_public = life >= 6 * DAY;
         let own = label_rules();
         let public = Issuer::Ca(CA_PRESETS[0].directory.to_owned());
-        // No server has to be configured, which would take nearly all of the time.
         let asking = LabelRules {
-            names: [Host::parse("shop.org").expect("a host")].into(),
             issuer: match is_public {
                 true => Some(public),
                 false => own.issuer,
             },
-            answers_itself: true,
             ..label_rules()
         };
-        let desired = desire(&snapshot([]), &asking);
+        let shop = container("shop", 4).label("host", "shop.org");
+        let mut desired = desire(&snapshot([proxy(), shop]), &asking);
+        // We answer challenges ourselves: to configure a proxy would take nearly all of the time.
+        desired.consumers.clear();
+        for wanted in desired.certificates.values_mut() {
+            let wanted = Rc::make_mut(wanted);
+            (wanted.served_by, wanted.used_by) = Default::default();
+        }
         let wanted = desired.certificates.values().next().expect("one is wanted");
         let directory = wanted.issuance.issuer.directory().expect("a CA").to_owned();
         assert_eq!(
@@ -432,12 +436,10 @@ fn a_pause_is_never_longer_than_a_share_of_the_life_that_is_left() {
         CertificateName::parse("shop.example").expect("a name"),
         held,
     );
-    let plan = planned(&desired, &observed, START);
-    let mut obtained = plan.actions.iter().filter_map(|action| match action {
-        Action::Obtain(obtain) => Some(obtain),
-        Action::Deploy(_) | Action::TakeBack(_) | Action::FallBack(_) => None,
-    });
-    let obtain = obtained.next().expect("it is due");
+    let orders = ordered(&desired, &observed, START);
+    let [obtain] = orders.as_slice() else {
+        panic!("{orders:?}")
+    };
     let subject = Subject::Certificate(obtain.certificate.clone());
     for (retry, count, pause) in [
         (Retry::Backoff, 1, MINUTE),
@@ -483,9 +485,9 @@ fn a_try_from_the_future_holds_nothing_back_and_still_counts() {
                 ..failed(&obtain.attempt)
             };
             observed.attempts.insert(subject.clone(), attempt);
-            let actions = planned(&desired, &observed, START).actions;
-            assert_eq!(actions.len(), usize::from(is_tried), "{retry:?} {ahead:?}");
-            if let Some(Action::Obtain(obtain)) = actions.first() {
+            let orders = ordered(&desired, &observed, START);
+            assert_eq!(orders.len(), usize::from(is_tried), "{retry:?} {ahead:?}");
+            if let Some(obtain) = orders.first() {
                 assert_eq!((obtain.attempt.count, obtain.attempt.last), (4, START));
             }
         }
@@ -505,7 +507,7 @@ fn while_clocks_are_apart_one_order_an_hour_finds_out_whether_they_still_are() {
     let directory = "https://ca.example/directory".to_owned();
     let gap = ClockGap::between(START, START - 365 * DAY).expect("they are apart");
     observed.clock_gaps = [(directory, gap)].into();
-    let count = |observed: &Observed, now| planned(&desired, observed, now).actions.len();
+    let count = |observed: &Observed, now| ordered(&desired, observed, now).len();
     assert_eq!(count(&observed, START), 0);
     assert_eq!(count(&observed, START + HOUR), 1);
     assert_eq!(count(&observed, START - 365 * DAY), 1, "it was set");
@@ -543,6 +545,16 @@ fn a_certificate_that_is_not_valid_yet_is_kept() {
         let is_order = |action: &Action| !matches!(action, Action::Deploy(_));
         assert!(!plan.actions.iter().any(is_order), "{:?}", plan.actions);
     }
+}
+
+/// The orders that are planned.
+fn ordered(desired: &Desired, observed: &Observed, now: Timestamp) -> Vec<Obtain> {
+    let actions = planned(desired, observed, now).actions.into_iter();
+    let orders = actions.filter_map(|action| match action {
+        Action::Obtain(obtain) => Some(*obtain),
+        Action::Deploy(_) | Action::TakeBack(_) | Action::FallBack(_) => None,
+    });
+    orders.collect()
 }
 
 fn failed(attempt: &Attempt) -> Attempt {

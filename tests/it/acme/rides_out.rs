@@ -127,8 +127,9 @@ impl Aim {
     fn number_of(&self, line: &str, seen: &[String]) -> Option<usize> {
         let own = &seen[self.from.load(Ordering::SeqCst)..];
         let tells = |line: &str| line.starts_with("POST /chalZ/");
+        let ends = |line: &str| line.starts_with("POST /finalize-order/");
         match own.iter().position(|line| tells(line)) {
-            _ if line.starts_with("POST /finalize-order/") => None,
+            _ if ends(line) || own.iter().any(|line| ends(line)) => None,
             Some(told) => Some(own.len() - told),
             None => tells(line).then_some(0),
         }
