@@ -344,7 +344,8 @@ impl World {
         self.observed.hold(obtain.certificate.clone(), held);
     }
 
-    /// What Let's Encrypt counts; at any other CA, no more than one certificate every quarter of a life.
+    /// What Let's Encrypt counts; and at any CA no more than two certificates in a quarter of a life: a second one where
+    /// the clock was set right within the seconds that an order took which was begun by a wrong one.
     fn check_limits(&self) {
         let most = |times: &[Timestamp], window: Duration| {
             let within = |first: &Timestamp| {
@@ -360,7 +361,7 @@ impl World {
             assert!(most(&self.orders, 3 * HOUR) <= 300);
             assert!(most(&self.issued, 7 * DAY) <= 5, "{:?}", self.issued);
         }
-        assert!(most(&self.issued, self.life / 4) <= 1, "{:?}", self.issued);
+        assert!(most(&self.issued, self.life / 4) <= 2, "{:?}", self.issued);
     }
 }
 
