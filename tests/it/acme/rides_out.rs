@@ -12,7 +12,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures_util::future::join_all;
 use quaymaster::{
     adapters::acme::{AcmeAuthority, AcmeSettings},
     observe::ClockGap,
@@ -138,6 +137,15 @@ impl Aim {
 
 /// Each request of the wait in turn is answered by this; says how many there were.
 async fn each_is_ridden_out(blip: Blip) -> usize {
+    loop {
+        if let Some(number) = each_is_tried(blip).await {
+            return number;
+        }
+    }
+}
+
+/// The same; nothing where the CA has locked itself out.
+async fn each_is_tried(blip: Blip) -> Option<usize> {
     let bench = Bench::start(Behaviour::default()).await;
     let aim = Arc::<Aim>::default();
     let (shared, is_held) = (Arc::clone(&aim), Arc::clone(&bench.webroot.is_held));
@@ -178,11 +186,14 @@ async fn each_is_ridden_out(blip: Blip) -> usize {
         bench.webroot.is_held.store(true, Ordering::SeqCst);
         let name = format!("n{number}.example");
         let issued = bench.issue(&authority, &[&name]).await;
+        if front.is_hung() {
+            return None;
+        }
         assert!(issued.is_ok(), "{blip:?} {number}: {:?}", issued.map(drop));
         // One that had failed to be authorized could not have been finalized.
         assert_eq!(front.count("POST /order-plz"), number, "{blip:?}");
         if !aim.has_struck.load(Ordering::SeqCst) {
-            return number - 1;
+            return Some(number - 1);
         }
     }
     unreachable!("an order ends");
@@ -190,8 +201,9 @@ async fn each_is_ridden_out(blip: Blip) -> usize {
 
 #[tokio::test]
 async fn a_blip_at_any_request_of_the_wait_costs_no_order_and_no_authorization() {
-    let numbers = join_all(BLIPS.map(each_is_ridden_out)).await;
-    for (blip, number) in BLIPS.into_iter().zip(numbers) {
+    // One after the other: while a CA starts, this thread answers nobody.
+    for blip in BLIPS {
+        let number = each_is_ridden_out(blip).await;
         assert!(number >= 4, "{blip:?}: only {number} requests were hit");
     }
 }

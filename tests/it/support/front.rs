@@ -1,7 +1,13 @@
 //! A TLS front before a real CA, which does what that CA never does: answers that are lost, late or another's, headers that
 //! are altered, connections that are refused.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -13,10 +19,14 @@ use super::{
     pebble::Pebble,
 };
 
+/// How long the CA behind may take: less than whoever asks the front waits.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// A front before Pebble.
 pub struct Front {
     pub server: Canned,
     seen: Arc<Mutex<Vec<String>>>,
+    is_hung: Arc<AtomicBool>,
 }
 
 impl Front {
@@ -25,7 +35,13 @@ impl Front {
         pebble: &Pebble,
         twist: impl Fn(&str, &[String]) -> Twist + Send + Sync + 'static,
     ) -> Self {
-        let http = HttpClient::new(Some(&pebble.root()), Limits::default()).unwrap();
+        let limits = Limits {
+            whole: PATIENCE,
+            ..Limits::default()
+        };
+        let http = HttpClient::new(Some(&pebble.root()), limits).unwrap();
+        let is_hung = Arc::<AtomicBool>::default();
+        let hung = Arc::clone(&is_hung);
         let directory = pebble.directory();
         let behind = directory.trim_end_matches("/dir").to_owned();
         let seen = Arc::<Mutex<Vec<String>>>::default();
@@ -37,25 +53,35 @@ impl Front {
                 seen.push(asked.line());
                 twist
             };
-            let (http, behind) = (http.clone(), behind.clone());
+            let behind = (http.clone(), behind.clone(), Arc::clone(&hung));
             async move {
                 match twist {
                     Twist::Instead(reply) => reply,
-                    Twist::Nothing => passed_on(&http, &behind, asked).await,
+                    Twist::Nothing => passed_on(&behind, asked).await,
                     Twist::After(reply) => {
-                        passed_on(&http, &behind, asked).await;
+                        passed_on(&behind, asked).await;
                         reply
                     }
-                    Twist::Close => passed_on(&http, &behind, asked).await.and_closed(),
+                    Twist::Close => passed_on(&behind, asked).await.and_closed(),
                     Twist::With(lines) => {
-                        let reply = passed_on(&http, &behind, asked).await;
+                        let reply = passed_on(&behind, asked).await;
                         lines.iter().fold(reply, |reply, line| reply.with(line))
                     }
                 }
             }
         })
         .await;
-        Self { server, seen }
+        Self {
+            server,
+            seen,
+            is_hung,
+        }
+    }
+
+    /// Whether the CA behind has not answered: now and then Pebble locks itself out for ever.
+    /// <https://github.com/letsencrypt/pebble/issues/554>
+    pub fn is_hung(&self) -> bool {
+        self.is_hung.load(Ordering::SeqCst)
     }
 
     /// What was asked so far.
@@ -70,7 +96,10 @@ impl Front {
 }
 
 /// What the CA behind answers. It makes its URLs of the name that it is asked by.
-async fn passed_on(http: &HttpClient, behind: &str, asked: Asked) -> Reply {
+async fn passed_on(
+    (http, behind, is_hung): &(HttpClient, String, Arc<AtomicBool>),
+    asked: Asked,
+) -> Reply {
     let mut request = Request::builder()
         .method(asked.method.as_str())
         .uri(format!("{behind}{}", asked.path));
@@ -82,7 +111,10 @@ async fn passed_on(http: &HttpClient, behind: &str, asked: Asked) -> Reply {
     let request = request.body(Bytes::from(asked.body)).unwrap();
     match http.send(request).await {
         Ok(answer) => as_reply(&answer),
-        Err(_) => Reply::Cut,
+        Err(_) => {
+            is_hung.store(true, Ordering::SeqCst);
+            Reply::Cut
+        }
     }
 }
 
