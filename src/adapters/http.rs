@@ -1,7 +1,7 @@
 //! The one HTTP client: https only, no redirects, bounded in time and size, trusting the system's roots, the bundled
 //! ones, and those of the settings. What is asked over it is decided elsewhere.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -14,7 +14,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+use rustls::{CertificateError, ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use thiserror::Error;
 
@@ -55,6 +55,11 @@ pub enum HttpError {
     /// No connection, or none to the right server.
     #[error("no connection")]
     Connect(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A connection to a server whose certificate has run out, or begins later, by our clock.
+    #[error(
+        "no connection: its certificate counts as expired, or as not valid yet; is the clock of this machine right?"
+    )]
+    Dates(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// It broke off before the whole answer was there.
     #[error("the connection broke off")]
     Cut(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -146,6 +151,7 @@ impl HttpClient {
                 .request(request)
                 .await
                 .map_err(|error| match error.is_connect() {
+                    true if is_about_dates(&error) => HttpError::Dates(error.into()),
                     true => HttpError::Connect(error.into()),
                     false => HttpError::Cut(error.into()),
                 })?;
@@ -157,6 +163,22 @@ impl HttpClient {
         })?;
         Ok(Response::from_parts(head, whole.to_bytes()))
     }
+}
+
+/// Whether a connection was not made because of the dates of the server's certificate.
+fn is_about_dates(error: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(rustls::Error::InvalidCertificate(problem)) = error.downcast_ref() {
+        return matches!(
+            problem,
+            CertificateError::Expired
+                | CertificateError::ExpiredContext { .. }
+                | CertificateError::NotValidYet
+                | CertificateError::NotValidYetContext { .. }
+        );
+    }
+    // An error of the system's hides the one that it wraps from those that ask for its source.
+    let wrapped = error.downcast_ref().and_then(io::Error::get_ref);
+    wrapped.is_some_and(|inner| is_about_dates(inner)) || error.source().is_some_and(is_about_dates)
 }
 
 fn roots(extra: Option<&str>) -> Result<RootCertStore, RootsError> {

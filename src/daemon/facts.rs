@@ -438,18 +438,27 @@ impl Facts {
         }
     }
 
-    /// Looks whether the CAs that are asked take the e-mail address of the settings.
+    /// Looks whether the CAs that are asked take the e-mail address of the settings, and whether our clock is right.
     pub fn look_at_accounts(&mut self, ports: &Ports, desired: &Desired) {
         let wanted = desired.certificates.values();
         let asked: BTreeSet<_> = wanted
             .filter_map(|wanted| wanted.issuance.issuer.directory())
             .collect();
-        let refused = asked.into_iter().filter_map(|directory| {
+        self.observed.refused_emails.clear();
+        self.observed.clock_gaps.clear();
+        for directory in asked {
             // One that can't be set up is told by the order that needs it.
-            let authority = ports.issuing.authorities.at(directory).ok()?;
-            Some((directory.to_owned(), authority.refused_email()?))
-        });
-        self.observed.refused_emails = refused.collect();
+            let Ok(authority) = ports.issuing.authorities.at(directory) else {
+                continue;
+            };
+            let of_ca = |it| (directory.to_owned(), it);
+            let (emails, gaps) = (
+                &mut self.observed.refused_emails,
+                &mut self.observed.clock_gaps,
+            );
+            emails.extend(authority.refused_email().map(of_ca));
+            gaps.extend(authority.clock_gap().map(|gap| (directory.to_owned(), gap)));
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod releases;
 mod survey;
 mod telling;
 mod templates;
+mod time_of_day;
 mod turn;
 mod wishes;
 
@@ -35,6 +36,7 @@ pub use survey::Survey;
 use facts::Facts;
 use telling::Told;
 use templates::InUse;
+use time_of_day::TimeOfDay;
 
 /// How often a sign of life is left, at rest too; `quaymaster health` calls three missed ones dead.
 pub const BREATH: Duration = Duration::from_secs(20);
@@ -96,6 +98,8 @@ struct Loop {
     forgets: Vec<Forget>,
     /// When certificates that nobody wants are archived or deleted.
     life_steps_due: BTreeMap<CertificateName, Timestamp>,
+    /// The time of day at the last turn.
+    time_of_day: TimeOfDay,
     /// When it last showed that it turns.
     breathed: Option<Timestamp>,
     /// How often everything was looked at.
@@ -215,6 +219,7 @@ impl Loop {
             rests_until: None,
             forgets: Vec::new(),
             life_steps_due: BTreeMap::new(),
+            time_of_day: TimeOfDay::default(),
             breathed: None,
             looks: 0,
         }

@@ -59,6 +59,11 @@ impl Told {
         self.complaints.is_empty() && self.is_whole() && !does_any_end
     }
 
+    /// The time that it was to be written at says nothing any more.
+    pub(super) fn hurry_document(&mut self, now: Timestamp) {
+        self.document.due = self.document.due.map(|_| now);
+    }
+
     /// When the status document is to be written; nothing while it is as it should be.
     pub fn document_due(&self) -> Option<Timestamp> {
         self.document.due

@@ -13,6 +13,7 @@ impl Loop {
     /// has got under way comes another turn, whose plan leaves it alone.
     pub(super) fn turn(&mut self) -> Timestamp {
         let now = self.daemon.ports.clock.now();
+        self.follow_clock(now);
         // A state folder that can't be written is told, and everything that is live stays.
         let breath = self.breathe(now).err();
         if let ControlFlow::Break(wake) = self.observe(breath.as_ref(), now) {

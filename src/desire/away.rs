@@ -15,9 +15,10 @@ pub fn forgotten_at(removed: Timestamp) -> Timestamp {
     removed + REMEMBERED_FOR
 }
 
-/// Whether a bearer that was removed does not count any more.
+/// Whether a bearer that was removed does not count any more: one from the future, as of a clock that was set back, would
+/// count for as long as that.
 pub fn is_forgotten(removed: Timestamp, now: Timestamp) -> bool {
-    forgotten_at(removed) <= now
+    forgotten_at(removed) <= now || now + REMEMBERED_FOR < removed
 }
 
 impl fmt::Display for Kept {

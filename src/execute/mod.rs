@@ -111,7 +111,8 @@ enum Failure {
 impl Failure {
     fn blame(&self) -> Blame {
         match self {
-            Self::Disk(_) | Self::NotServed(_) | Self::Authority(AuthorityError::Ours { .. }) => {
+            Self::Disk(_) | Self::NotServed(_) => Blame::Here,
+            Self::Authority(AuthorityError::Ours { .. } | AuthorityError::WrongClock { .. }) => {
                 Blame::Here
             }
             Self::Unseen { .. }
@@ -155,6 +156,7 @@ impl Failure {
         match self {
             Self::Engine(error) => error.retry(),
             Self::Authority(error) => error.retry(),
+            Self::Disk(DiskError::NotYetValid { from, .. }) => Retry::NotBefore(*from),
             Self::Disk(_) | Self::NotServed(_) => Retry::Backoff,
             Self::Run { .. } | Self::Broken(_) => Retry::Backoff,
             Self::Unseen { .. }
@@ -193,6 +195,10 @@ pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
                 blame = Some(failure.blame());
                 busy = failure.busy(ports.clock.now());
                 let mut attempt = failed(ports, &obtain.attempt, &failure);
+                if let Failure::Authority(AuthorityError::WrongClock { .. }) = failure {
+                    // Nothing was asked for, however often the clocks are compared.
+                    attempt.count = attempt.count.saturating_sub(1).max(1);
+                }
                 if let Failure::Disk(DiskError::Io { .. }) = failure {
                     // What the disk did not take costs no CA anything: once there is room again, it shall not take a
                     // day until that is found out. The next is after the pause that there is between any two.

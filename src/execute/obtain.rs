@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::Failure;
 use crate::{
@@ -8,6 +8,9 @@ use crate::{
     report::{Event, OrderStage, chain, report},
     values::{CertificateName, Host, Issuer, KeyType, Secret, Timestamp},
 };
+
+/// How long a certificate may still have to wait for its beginning: the clocks of a CA that is asked are no further apart.
+const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 
 /// Gets a certificate from its issuer and stores it.
 pub(super) async fn obtain(
@@ -88,8 +91,15 @@ async fn ask(
     authorize(issuing, obtain, order.as_mut(), &mut record).await?;
     tell(obtain, OrderStage::Finalize);
     let chain = order.finalize(&record.key, &obtain.names).await?;
-    let stored = store(issuing, clock.now(), obtain, &record.key, &chain);
-    if matches!(stored, Err(DiskError::Certificate { .. })) {
+    let now = clock.now();
+    let stored = store(issuing, now, obtain, &record.key, &chain);
+    let is_of_no_use = match &stored {
+        Err(DiskError::Certificate { .. }) => true,
+        // Some CAs date what they issue by their own clock to the second: it is fetched again when it begins.
+        Err(DiskError::NotYetValid { from, .. }) => from.since(now) > LONGEST_WAIT,
+        _ => false,
+    };
+    if is_of_no_use {
         // This order will give the same certificate for ever, one that has run out since a crash, say: the next try
         // begins a new one.
         issuing.orders.drop_order(&obtain.certificate)?;

@@ -6,6 +6,7 @@
 mod bearer;
 mod busy_ca;
 mod certificate;
+mod clock_gap;
 mod event;
 mod forget;
 mod holder;
@@ -23,6 +24,7 @@ mod wish;
 use std::{
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +34,7 @@ pub use bearer::{
 };
 pub use busy_ca::BusyCa;
 pub use certificate::{CertificateVersion, HeldCertificate, Shelf, Source};
+pub use clock_gap::ClockGap;
 pub use event::{EngineEvent, EventKind};
 pub use forget::{CertificateUser, Forget, Forgotten};
 pub use holder::Holder;
@@ -84,6 +87,8 @@ pub struct Observed {
     pub refused_emails: BTreeMap<String, RefusedEmail>,
     /// CAs, by their directory URLs, that ask to be left alone.
     pub busy_cas: BTreeMap<String, BusyCa>,
+    /// CAs, by their directory URLs, whose clocks are too far from ours.
+    pub clock_gaps: BTreeMap<String, ClockGap>,
     /// What is being done right now.
     pub under_way: BTreeSet<Subject>,
     /// Renewals that somebody wishes for.
@@ -139,6 +144,9 @@ pub enum Subject {
     Consumer(ContainerName),
 }
 
+/// How far a clock may be set back, as it is from time to time to be right, and records still count.
+const SET_BACK: Duration = Duration::from_secs(60);
+
 /// A try on record, written down before it is made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
@@ -155,6 +163,10 @@ pub struct Attempt {
     /// What it was made with besides, of settings and program; nothing in records of earlier versions.
     #[serde(default)]
     pub circumstances: Option<Digest>,
+    /// The longest pause after it that the life of the certificate allows which it is to replace; nothing where there is
+    /// none, and in records of earlier versions.
+    #[serde(default)]
+    pub longest_pause: Option<Duration>,
 }
 
 impl Attempt {
@@ -167,6 +179,7 @@ impl Attempt {
             retry: Retry::Backoff,
             problem: None,
             circumstances: None,
+            longest_pause: None,
         }
     }
 
@@ -185,7 +198,13 @@ impl Attempt {
             retry: Retry::Backoff,
             problem: Some(problem),
             circumstances: None,
+            longest_pause: None,
         }
+    }
+
+    /// Whether our clock was set back since: how long ago it was can't be told, and its pause could be years.
+    pub fn is_from_the_future(&self, now: Timestamp) -> bool {
+        now + SET_BACK < self.last
     }
 
     /// Whether it stands for a record that was lost.

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use crate::{
-    observe::{Attempt, Subject},
-    values::{Digest, Retry, Timestamp},
+    observe::{Attempt, HeldCertificate, Subject},
+    values::{Digest, Issuer, Retry, Timestamp},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -18,6 +18,33 @@ const ORDERS: &[Duration] = &[
     DAY,
 ];
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The longest pause while a certificate that is due is valid: this share of the life that it has left, so that many tries
+/// remain, whatever the pauses above say of one that lives for days or an hour.
+const SHARE_OF_LEFT: u32 = 8;
+
+/// The same once it has run out: this share of its whole life. Half an hour of a day, three hours of six days.
+const SHARE_OF_LIFE: u32 = 48;
+
+/// No pause is made shorter than this, however little life is left. Public CAs let a name fail five times an hour.
+///
+/// <https://letsencrypt.org/docs/rate-limits/#authorization-failures-per-identifier-per-account>
+const SHORTEST_AT_PUBLIC: Duration = Duration::from_secs(20 * 60);
+const SHORTEST_ELSEWHERE: Duration = MINUTE;
+
+/// The longest pause after a failure to replace this certificate.
+pub(super) fn longest_pause(held: &HeldCertificate, issuer: &Issuer, now: Timestamp) -> Duration {
+    let life = held.not_after.since(held.not_before);
+    let share = match held.not_after.since(now) {
+        Duration::ZERO => life / SHARE_OF_LIFE,
+        left => left / SHARE_OF_LEFT,
+    };
+    let shortest = match issuer.is_public() {
+        true => SHORTEST_AT_PUBLIC,
+        false => SHORTEST_ELSEWHERE,
+    };
+    share.max(shortest)
+}
 
 /// Pauses between deployments, and between self-signed certificates: they cost nobody else anything, and a full disk is cleared by hand at any moment.
 const DEPLOYMENTS: &[Duration] = &[
@@ -46,26 +73,33 @@ pub fn next_try(subject: &Subject, attempt: &Attempt) -> Timestamp {
     };
     let step = usize::try_from(attempt.count.saturating_sub(1)).unwrap_or(usize::MAX);
     let pause = pauses.get(step).or(pauses.last()).copied().unwrap_or(DAY);
+    let longest = attempt.longest_pause.unwrap_or(DAY);
     match attempt.retry {
-        Retry::Backoff => attempt.last + pause,
+        Retry::Backoff => attempt.last + pause.min(longest),
         Retry::NotBefore(time) => time.max(attempt.last + MINUTE),
-        Retry::Daily => attempt.last + DAY,
+        Retry::Daily => attempt.last + DAY.min(longest),
     }
 }
 
-/// When `asked` may be tried, if the record holds it back; `None` when it may be at any time.
+/// When `asked` may be tried, if the record holds it back; `None` when it may be at any time. A record from the future
+/// holds nothing back, though it counts as a try.
 pub(super) fn held_back(
     attempt: Option<&Attempt>,
     subject: &Subject,
     asked: Digest,
+    now: Timestamp,
 ) -> Option<Timestamp> {
     attempt
-        .filter(|attempt| attempt.is_about(asked))
+        .filter(|attempt| attempt.is_about(asked) && !attempt.is_from_the_future(now))
         .map(|attempt| next_try(subject, attempt))
 }
 
 /// When what somebody insists on may be tried: pauses of ours give way, a time that the other side named does not.
-pub(super) fn held_back_though_forced(attempt: Option<&Attempt>) -> Option<Timestamp> {
+pub(super) fn held_back_though_forced(
+    attempt: Option<&Attempt>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let attempt = attempt.filter(|attempt| !attempt.is_from_the_future(now));
     match attempt?.retry {
         Retry::NotBefore(time) => Some(time),
         Retry::Backoff | Retry::Daily => None,
@@ -84,5 +118,6 @@ pub(super) fn attempt(before: Option<&Attempt>, asked: Digest, now: Timestamp) -
         retry: Retry::Backoff,
         problem: None,
         circumstances: None,
+        longest_pause: None,
     }
 }

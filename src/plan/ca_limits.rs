@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::ORDERS_AT_ONCE;
 use crate::{
@@ -10,13 +10,16 @@ use crate::{
 /// How many orders each CA has under way. One whose certificate nobody wants any more may be at any of them.
 pub(super) struct CaLimits<'a> {
     running: BTreeMap<&'a str, usize>,
+    /// CAs whose clocks were too far from ours: one order finds out whether they still are.
+    doubted: BTreeSet<&'a str>,
     anywhere: usize,
 }
 
 impl<'a> CaLimits<'a> {
-    pub(super) fn of(desired: &'a Desired, observed: &Observed) -> Self {
+    pub(super) fn of(desired: &'a Desired, observed: &'a Observed) -> Self {
         let mut limits = Self {
             running: BTreeMap::new(),
+            doubted: observed.clock_gaps.keys().map(String::as_str).collect(),
             anywhere: 0,
         };
         for subject in &observed.under_way {
@@ -37,7 +40,11 @@ impl<'a> CaLimits<'a> {
             return true;
         };
         let running = self.running.get(directory).copied().unwrap_or_default();
-        running + self.anywhere < ORDERS_AT_ONCE
+        let most = match self.doubted.contains(directory) {
+            true => 1,
+            false => ORDERS_AT_ONCE,
+        };
+        running + self.anywhere < most
     }
 
     /// Counts an order.

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     desire::{Complaint, Consumer, Desired, Origin, Pin, Wanted},
-    observe::{Observed, RefusedEmail},
-    values::{CertificateName, Host, Timestamp},
+    observe::{ClockGap, Observed, RefusedEmail},
+    values::{CertificateName, ContainerName, Host, Timestamp},
 };
 
 /// What there is to say at `now`.
@@ -38,11 +38,14 @@ pub(super) fn of(desired: &Desired, observed: &Observed, now: Timestamp) -> BTre
     let missing = missing.filter_map(|file| desired.files.get(file));
     let refused = observed.refused_emails.iter();
     let refused = refused.filter_map(|(ca, refused)| unreached(ca, refused, desired));
+    let gaps = observed.clock_gaps.iter();
+    let gaps = gaps.filter_map(|(ca, gap)| wrong_clock(ca, gap, desired));
     uncovered
         .chain(pinned)
         .chain(defaults)
         .chain(kept)
         .chain(refused)
+        .chain(gaps)
         .chain(missing.flatten().cloned())
         .collect()
 }
@@ -72,6 +75,21 @@ fn unreached(ca: &str, refused: &RefusedEmail, desired: &Desired) -> Option<Comp
     Some(said.complains(
         format!("{ca} does not take it, so nobody hears from it: {problem}"),
         "write another address, or leave the setting out; certificates are obtained all the same",
+    ))
+}
+
+/// That our clock and a CA's are too far apart. It is about the machine, and no label's fault.
+fn wrong_clock(ca: &str, gap: &ClockGap, desired: &Desired) -> Option<Complaint> {
+    let mut wanted = desired.certificates.values();
+    wanted.find(|wanted| wanted.issuance.issuer.directory() == Some(ca))?;
+    let clock = Origin::new(
+        &ContainerName::of_settings(),
+        "the clock of this machine",
+        "",
+    );
+    Some(clock.complains(
+        format!("it is {gap} that of the CA {ca}, so nothing is ordered there"),
+        "set it, best by NTP: quaymaster sees that at once and goes on; while the clocks differ it compares them each hour",
     ))
 }
 

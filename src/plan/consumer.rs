@@ -143,7 +143,7 @@ impl Case<'_> {
         deploy.after.shut = shut;
         let subject = self.subject();
         let before = self.observed.attempts.get(&subject);
-        match backoff::held_back(before, &subject, deploy.attempt.asked) {
+        match backoff::held_back(before, &subject, deploy.attempt.asked, self.now) {
             Some(time) if time > self.now => draft.wake_at(time),
             _ if deploy.is_optional => draft.last.push(deploy),
             _ => draft.plan.actions.push(Action::Deploy(Box::new(deploy))),
@@ -249,7 +249,8 @@ impl Case<'_> {
         let generation = self.installed.generation.to_string();
         let asked = Digest::of_parts(["take back", &generation]);
         let attempt = backoff::attempt(before, asked, self.now);
-        match backoff::held_back(before, &subject, asked).filter(|time| *time > self.now) {
+        match backoff::held_back(before, &subject, asked, self.now).filter(|time| *time > self.now)
+        {
             Some(time) => draft.wake_at(time),
             None => draft.plan.actions.push(Action::TakeBack(Box::new(TakeBack {
                 consumer: Rc::clone(self.consumer),

@@ -93,7 +93,7 @@ pub(super) fn plan(
             continue;
         }
         let (before, asked) = (observed.attempts.get(&subject), needed.asked());
-        let held_back = backoff::held_back(before, &subject, asked);
+        let held_back = backoff::held_back(before, &subject, asked, draft.now);
         if let Some(time) = held_back.filter(|time| *time > draft.now) {
             draft.wake_at(time);
             continue;

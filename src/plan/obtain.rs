@@ -15,16 +15,17 @@ use super::{
     ca_limits::CaLimits,
     in_force::InForce,
     part::site_file,
+    pauses::{closed, held_back, is_forced},
     renewal,
     selection::{can_use, is_covered},
 };
 use crate::{
     desire::{Consumer, Desired, Issuance, Wanted},
     observe::{
-        Attempt, HeldCertificate, Observed, PartName, RenewalOutcome, Shelf, Source, Stage,
-        Subject, Webroots,
+        Attempt, HeldCertificate, Observed, PartName, RenewalOutcome, Shelf, Source, Subject,
+        Webroots,
     },
-    values::{CertificateName, ContainerName, Digest, Retry, Timestamp},
+    values::{CertificateName, ContainerName, Digest, Timestamp},
 };
 
 /// Plans the orders: of those that are due, what runs out first before what is missing, as many as each CA
@@ -50,10 +51,13 @@ pub(super) fn plan(
         now: draft.now,
     };
     let mut orders = due_orders(&world, rules, draft);
-    orders.sort_by_key(|order| (order.runs_out, order.name));
+    orders.sort_by_key(|order| (order.runs_out(), order.name));
     let mut limits = CaLimits::of(desired, observed);
     for DueOrder {
-        name, wanted, why, ..
+        name,
+        wanted,
+        held,
+        why,
     } in orders
     {
         let issuer = &wanted.issuance.issuer;
@@ -75,6 +79,7 @@ pub(super) fn plan(
         let before = observed.attempts.get(&Subject::Certificate(name.clone()));
         let attempt = Attempt {
             circumstances: Some(rules.circumstances),
+            longest_pause: held.map(|held| backoff::longest_pause(held, issuer, draft.now)),
             ..backoff::attempt(before, asked(wanted), draft.now)
         };
         let obtain = obtain(name, wanted, desired, why, attempt);
@@ -84,11 +89,19 @@ pub(super) fn plan(
 
 /// A certificate that may be obtained now.
 struct DueOrder<'a> {
-    /// The end of the one that is held; far away where none is.
-    runs_out: Timestamp,
     name: &'a CertificateName,
     wanted: &'a Wanted,
+    /// The one that it is to replace.
+    held: Option<&'a HeldCertificate>,
     why: Why,
+}
+
+impl DueOrder<'_> {
+    /// The end of the one that is held; far away where none is.
+    fn runs_out(&self) -> Timestamp {
+        self.held
+            .map_or(Timestamp::from_millis(i64::MAX), |held| held.not_after)
+    }
 }
 
 /// Finds the wanted certificates that may be obtained now, and when the others become due.
@@ -116,9 +129,9 @@ fn due_orders<'a>(world: &World<'a>, rules: &PlanRules, draft: &mut Draft) -> Ve
         }
         if let Some(why) = why_now(name, wanted, need, world, rules, draft) {
             orders.push(DueOrder {
-                runs_out: held.map_or(Timestamp::from_millis(i64::MAX), |held| held.not_after),
                 name,
                 wanted,
+                held,
                 why,
             });
         }
@@ -151,8 +164,8 @@ fn why_now(
             return None;
         }
     };
-    let of_ca = busy_until(wanted, observed, now);
-    let of_name = before.and_then(|_| held_back(name, asked(wanted), observed, rules));
+    let of_ca = closed(&wanted.issuance.issuer, observed, now).map(|closed| closed.until);
+    let of_name = before.and_then(|_| held_back((name, wanted), observed, rules, now));
     if let Some(time) = of_name.max(of_ca).filter(|time| *time > now) {
         draft.wake_at(time);
         return None;
@@ -181,7 +194,7 @@ fn drop_unwanted(desired: &Desired, observed: &Observed, draft: &mut Draft) {
             continue;
         }
         let over = backoff::next_try(subject, attempt) + UNWANTED_KEPT;
-        if over <= draft.now {
+        if over <= draft.now || attempt.is_from_the_future(draft.now) {
             draft.plan.finished.insert(name.clone());
         } else {
             draft.wake_at(over);
@@ -298,64 +311,6 @@ fn need(
     }
 }
 
-/// Whether somebody insists on it, and nobody has begun.
-fn is_forced(name: &CertificateName, observed: &Observed) -> bool {
-    observed
-        .wishes
-        .get(name)
-        .is_some_and(|wish| wish.force && wish.stage == Stage::Open)
-}
-
-fn held_back(
-    name: &CertificateName,
-    asked: Digest,
-    observed: &Observed,
-    rules: &PlanRules,
-) -> Option<Timestamp> {
-    let subject = Subject::Certificate(name.clone());
-    // What was refused for what it was may be granted with other settings, or by another version.
-    let is_void = |attempt: &Attempt| {
-        attempt.retry == Retry::Daily && attempt.circumstances != Some(rules.circumstances)
-    };
-    let before = observed.attempts.get(&subject);
-    let before = before.filter(|attempt| !is_void(attempt));
-    match is_forced(name, observed) {
-        true => backoff::held_back_though_forced(before),
-        false => backoff::held_back(before, &subject, asked),
-    }
-}
-
-/// When what has failed is tried again: not while its CA asks to be left alone, either.
-pub fn again(
-    subject: &Subject,
-    attempt: &Attempt,
-    desired: &Desired,
-    observed: &Observed,
-) -> Timestamp {
-    let own = backoff::next_try(subject, attempt);
-    let Subject::Certificate(name) = subject else {
-        return own;
-    };
-    let wanted = desired.certificates.get(name);
-    let ca = wanted.and_then(|wanted| wanted.issuance.issuer.directory());
-    let busy = ca.and_then(|directory| observed.busy_cas.get(directory));
-    busy.map_or(own, |busy| busy.until.max(own))
-}
-
-/// Until when the CA of a certificate asks to be left alone. Nobody can insist against that.
-fn busy_until(wanted: &Wanted, observed: &Observed, now: Timestamp) -> Option<Timestamp> {
-    let busy = observed.busy(&wanted.issuance.issuer, now)?;
-    Some(busy.until)
-}
-
-/// Whether a CA asks to be left alone that something is still wanted from.
-pub fn is_held_up(desired: &Desired, observed: &Observed, now: Timestamp) -> bool {
-    let missing = |(name, wanted): (&CertificateName, &Rc<Wanted>)| {
-        observed.lasting(name).is_none() && busy_until(wanted, observed, now).is_some()
-    };
-    !observed.busy_cas.is_empty() && desired.certificates.iter().any(missing)
-}
-
 /// How a wish ends with which nothing is to be begun; nothing while it is, or can be as soon as a proxy answers.
 pub fn answer(
     name: &CertificateName,
@@ -385,12 +340,12 @@ pub fn answer(
         Need::At(due) => return Some(RenewalOutcome::NotDue { due }),
         Need::Now(_) => {}
     }
-    let of_name = held_back(name, asked(wanted), observed, rules).filter(|again| *again > now);
-    if let Some(busy) = observed.busy(&wanted.issuance.issuer, now) {
+    let of_name = held_back((name, wanted), observed, rules, now).filter(|again| *again > now);
+    if let Some(closed) = closed(&wanted.issuance.issuer, observed, now) {
         return Some(RenewalOutcome::Failed {
-            problem: busy.problem.clone(),
+            problem: closed.problem,
             blame: None,
-            again: of_name.max(Some(busy.until)),
+            again: of_name.max(Some(closed.until)),
         });
     }
     of_name?;
@@ -407,7 +362,7 @@ pub fn answer(
 }
 
 /// What is asked: another digest makes the record of failures void.
-fn asked(wanted: &Wanted) -> Digest {
+pub(super) fn asked(wanted: &Wanted) -> Digest {
     let Issuance {
         issuer,
         challenge,
@@ -458,7 +413,8 @@ mod tests {
     use super::{super::tests::*, *};
     use crate::{
         desire::tests::{container, proxy},
-        observe::{BusyCa, RenewalRequest},
+        observe::{BusyCa, RenewalRequest, Stage},
+        plan::{again, is_held_up},
         values::{CA_PRESETS, FileName, KeyType},
     };
 

@@ -11,6 +11,7 @@ mod orders;
 mod refusals;
 mod templates;
 mod uses;
+mod years;
 
 use super::*;
 use crate::{

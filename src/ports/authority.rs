@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::{Offer, Problem};
 use crate::{
-    observe::RefusedEmail,
+    observe::{ClockGap, RefusedEmail},
     values::{ChallengeType, Host, KeyType, Retry, Secret, Timestamp},
 };
 
@@ -45,6 +45,9 @@ pub trait Authority {
 
     /// The e-mail address of the settings, if this CA was told it and does not take it.
     fn refused_email(&self) -> Option<RefusedEmail>;
+
+    /// How far our clock is off, as the last answer with a date showed, where that is too far to order anything.
+    fn clock_gap(&self) -> Option<ClockGap>;
 
     /// Asks for a certificate with these names, of the kind that the CA calls `profile`.
     ///
@@ -169,6 +172,18 @@ pub enum AuthorityError {
         /// How long.
         limit: Duration,
     },
+    /// Our clock and its clock are too far apart: what it issues would count as expired, or as not valid yet.
+    #[error(
+        "the clock of this machine says {}, which is {gap} that of the CA at {directory}; nothing was ordered: set the \
+         clock, best by NTP",
+        gap.ours
+    )]
+    WrongClock {
+        /// The CA's directory URL.
+        directory: String,
+        /// Both clocks.
+        gap: ClockGap,
+    },
     /// Its terms have not been agreed to.
     #[error(
         "the terms of the CA have not been agreed to; read {terms}, then set agree-tos to true; where no CA is to be asked, \
@@ -245,6 +260,7 @@ impl AuthorityError {
                 ..
             } => Retry::NotBefore(*time),
             Self::Refused { problem, .. } => problem.retry(),
+            Self::WrongClock { gap, .. } => Retry::NotBefore(gap.until()),
             // The agreement is a setting, and no part of what is asked for: an order that waited for it goes on by itself.
             _ => Retry::Backoff,
         }

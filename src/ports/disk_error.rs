@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
-use crate::values::Owner;
+use crate::values::{Owner, Timestamp};
 
 /// Why something could not be read or written.
 #[derive(Debug, Error)]
@@ -46,6 +46,16 @@ pub enum DiskError {
         owner: Owner,
         /// What the system said.
         source: io::Error,
+    },
+    /// A certificate that passes its checks, and begins later.
+    #[error(
+        "the certificate {name} is valid only from {from}; it is stored then, if the clock of this machine is right"
+    )]
+    NotYetValid {
+        /// Its name.
+        name: String,
+        /// When it begins.
+        from: Timestamp,
     },
     /// A certificate that does not pass its checks.
     #[error("the certificate {name} is refused")]

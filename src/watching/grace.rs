@@ -103,6 +103,10 @@ impl Grace {
 
     /// Lets those count as they are whose grace is over; says whether there are any.
     pub fn end(&mut self, snapshot: &mut Snapshot, now: Timestamp) -> bool {
+        for missed in self.missed.values_mut() {
+            // Where the clock was set back, it would be as long as that.
+            missed.until = missed.until.min(now + GRACE);
+        }
         let (over, running) = mem::take(&mut self.missed)
             .into_iter()
             .partition(|(_, missed)| missed.until <= now);

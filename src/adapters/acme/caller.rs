@@ -5,6 +5,7 @@ use std::rc::Rc;
 use instant_acme::Error;
 
 use super::{
+    ca_clock::CaClock,
     error::{CallError, failure},
     record::{Exchange, ResponseHead, recorded},
 };
@@ -35,6 +36,8 @@ pub(super) struct Caller {
     pub(super) directory: String,
     /// Now, and waiting.
     pub(super) clock: Rc<dyn Clock>,
+    /// What the CA's answers say of its clock.
+    pub(super) ca_clock: Rc<CaClock>,
 }
 
 impl Caller {
@@ -47,6 +50,9 @@ impl Caller {
         let (mut nonces, mut cuts) = (0, 0);
         loop {
             let (result, record) = recorded(request()).await;
+            if let Some(answer) = &record.answer {
+                self.ca_clock.take(answer.date, &*self.clock);
+            }
             let failed = match result {
                 Ok(value) => return Ok((value, record.answer)),
                 Err(error) => failure(error, &record, &self.directory, self.clock.now()),

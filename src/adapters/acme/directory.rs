@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use http::{Request, header};
+use http::Request;
 use serde_json::Value;
-use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
-use super::caller::Caller;
+use super::{caller::Caller, record};
 use crate::{
     adapters::http::{HttpClient, Limits},
     ports::AuthorityError,
@@ -59,13 +58,8 @@ impl Directory {
                 problem,
             });
         }
-        let date = answer
-            .headers()
-            .get(header::DATE)
-            .and_then(|date| date.to_str().ok());
-        let date = date.and_then(|date| OffsetDateTime::parse(date, &Rfc2822).ok());
         Ok(Self {
-            date: date.map(|date| Timestamp::from_seconds(date.unix_timestamp())),
+            date: record::date(answer.headers()),
             terms: read["meta"]["termsOfService"].as_str().map(str::to_owned),
         })
     }

@@ -31,6 +31,10 @@ pub(super) struct CallError {
     pub(super) status: Option<u16>,
     /// Whether the connection broke off; what was asked for may have been done.
     pub(super) cut: bool,
+    /// Whether no answer came to what may have been heard.
+    pub(super) unanswered: bool,
+    /// Whether the same may well be answered a moment later.
+    pub(super) passes: bool,
 }
 
 impl CallError {
@@ -41,6 +45,14 @@ impl CallError {
             && self
                 .status
                 .is_some_and(|status| (400..500).contains(&status))
+    }
+
+    /// How long the CA asks to wait.
+    pub(super) fn asked_to_wait(&self, now: Timestamp) -> Option<Duration> {
+        match self.error {
+            AuthorityError::Busy { not_before, .. } => Some(not_before?.since(now)),
+            _ => None,
+        }
     }
 
     /// The same of a call that everything else waits for, so that a limit of it is one of all.
@@ -70,16 +82,42 @@ pub(super) fn failure(
     directory: &str,
     now: Timestamp,
 ) -> CallError {
-    let cut = matches!(&error, Error::Other(source) if matches!(source.downcast_ref(), Some(HttpError::Cut(_))));
+    let http = match &error {
+        Error::Other(source) => source.downcast_ref(),
+        _ => None,
+    };
+    let cut = matches!(http, Some(HttpError::Cut(_)));
+    let unanswered = cut || matches!(http, Some(HttpError::Silent(_) | HttpError::TooLong(_)));
     let status = record.answer.as_ref().map(|answer| answer.status);
     let error = match &record.answer {
         Some(answer) => answered(error, answer, directory, now),
-        None => unanswered(error, directory),
+        None => silence(error, directory),
     };
-    CallError { error, status, cut }
+    let passes = passes(&error, record.answer.as_ref());
+    CallError {
+        error,
+        status,
+        cut,
+        unanswered,
+        passes,
+    }
 }
 
-fn unanswered(error: Error, directory: &str) -> AuthorityError {
+/// Whether it is a bad moment of the CA, of a front before it, or of the way there: not what the CA has to say.
+fn passes(error: &AuthorityError, answer: Option<&ResponseHead>) -> bool {
+    match error {
+        AuthorityError::Unreachable { .. } | AuthorityError::Busy { .. } => true,
+        AuthorityError::Refused { problem, .. } => {
+            let is_broken = answer.is_some_and(|answer| answer.status >= 500);
+            is_broken || matches!(problem, Problem::ServerInternal | Problem::BadNonce)
+        }
+        // A page of a front, where the CA's own answers are JSON.
+        AuthorityError::NotAcme { .. } => answer.is_some_and(|answer| !answer.json),
+        _ => false,
+    }
+}
+
+fn silence(error: Error, directory: &str) -> AuthorityError {
     match error {
         Error::Other(source) => AuthorityError::Unreachable {
             directory: directory.to_owned(),
@@ -231,6 +269,7 @@ mod tests {
         let json = serde_json::from_str::<serde::de::IgnoredAny>(body).is_ok();
         ResponseHead {
             status,
+            date: None,
             retry_after: None,
             json,
             excerpt: body.to_owned(),

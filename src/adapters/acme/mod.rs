@@ -8,10 +8,12 @@
 mod account;
 mod authorities;
 mod authorizations;
+mod ca_clock;
 mod caller;
 mod directory;
 mod error;
 mod order;
+mod patience;
 mod record;
 mod thumbprint;
 
@@ -19,12 +21,13 @@ use std::{collections::BTreeSet, rc::Rc};
 
 use crate::{
     adapters::http::{HttpClient, Limits},
-    observe::RefusedEmail,
+    observe::{ClockGap, RefusedEmail},
     ports::{Accounts, Authority, AuthorityError, Clock, Order, Problem, Remarks},
     values::Host,
 };
 use async_trait::async_trait;
-use http::Uri;
+use bytes::Bytes;
+use http::{Request, Uri};
 use instant_acme::{Account, Identifier, NewOrder, OrderStatus};
 
 pub use authorities::{AcmeAuthorities, new_key, self_signed};
@@ -51,6 +54,7 @@ pub struct AcmeSettings {
 pub struct AcmeAuthority {
     caller: Caller,
     registration: Registration,
+    http: HttpClient,
 }
 
 impl AcmeAuthority {
@@ -80,10 +84,11 @@ impl AcmeAuthority {
         let caller = Caller {
             directory: directory.to_owned(),
             clock,
+            ca_clock: Rc::default(),
         };
         let registration = Registration::new(
             caller.clone(),
-            http,
+            http.clone(),
             accounts,
             remarks,
             settings.agree_tos,
@@ -92,7 +97,32 @@ impl AcmeAuthority {
         Ok(Self {
             caller,
             registration,
+            http,
         })
+    }
+
+    /// Finds out whether our clock is right enough for what the CA issues. The last answer tells; where that is too old, or
+    /// showed another, the directory is read again. A CA that does not tell its time is believed.
+    async fn compare_clocks(&self) -> Result<(), AuthorityError> {
+        let Caller {
+            directory,
+            clock,
+            ca_clock,
+        } = &self.caller;
+        let is_known = ca_clock.is_fresh(&**clock) && ca_clock.gap().is_none();
+        if !is_known
+            && let Ok(request) = Request::get(directory).body(Bytes::new())
+            && let Ok(answer) = self.http.send(request).await
+        {
+            ca_clock.take(record::date(answer.headers()), &**clock);
+        }
+        match ca_clock.gap() {
+            Some(gap) => Err(AuthorityError::WrongClock {
+                directory: directory.clone(),
+                gap,
+            }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -110,6 +140,10 @@ impl Authority for AcmeAuthority {
         self.registration.refused_email()
     }
 
+    fn clock_gap(&self) -> Option<ClockGap> {
+        self.caller.ca_clock.gap()
+    }
+
     async fn order(
         &self,
         names: &BTreeSet<Host>,
@@ -117,6 +151,7 @@ impl Authority for AcmeAuthority {
     ) -> Result<Box<dyn Order>, AuthorityError> {
         let identifiers = names.iter().map(identifier).collect::<Vec<_>>();
         let mut account = self.registration.account().await?;
+        self.compare_clocks().await?;
         let new = match profile {
             Some(profile) => NewOrder::new(&identifiers).profile(offered(&account, profile)?),
             None => NewOrder::new(&identifiers),
@@ -140,6 +175,7 @@ impl Authority for AcmeAuthority {
 
     async fn resume(&self, url: &str) -> Result<Option<Box<dyn Order>>, AuthorityError> {
         let account = self.registration.account().await?;
+        self.compare_clocks().await?;
         let found = self
             .caller
             .call(Repeat::Safe, async || account.order(url.to_owned()).await)

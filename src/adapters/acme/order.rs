@@ -13,6 +13,7 @@ use super::{
     authorizations::{self, Authorization, OfferedChallenge, verdict},
     caller::{CUT_REPEATS, Caller, Repeat},
     error::{CallError, pause},
+    patience::{LONGEST_RETRY_AFTER, Patience},
     record::ResponseHead,
 };
 use crate::{
@@ -20,21 +21,11 @@ use crate::{
     values::{ChallengeType, Host, Secret},
 };
 
-/// The pause after the first look. A CA on the same network is done by then.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-
-/// The pause after the second look. A Retry-After that is shorter, as one of nothing or in the past, says nothing: a CA
-/// that sends it each time would be asked without end.
-const SECOND_PAUSE: Duration = Duration::from_millis(100);
-
-/// From then on pauses double up to this: a public CA takes seconds, and looks cost its limits.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// A Retry-After in the middle of an order is believed up to this; the authorizations would not wait much longer.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
-
 /// How long the CA may look at names: it tries from several places, each with time-outs of its own.
 const VALIDATION_LIMIT: Duration = Duration::from_secs(300);
+
+/// How long names are waited for that the CA still looks at when the order has failed for another.
+const LOOKS_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long the CA may take to issue; the order stays on disk, so that a later turn fetches what took longer.
 const ISSUANCE_LIMIT: Duration = Duration::from_secs(300);
@@ -67,24 +58,42 @@ impl AcmeOrder {
     }
 
     /// Asks the CA for the order's status; what was known of its authorizations is forgotten.
-    async fn refresh(&mut self) -> Result<(OrderStatus, Option<ResponseHead>), AuthorityError> {
+    async fn refresh(&mut self) -> Result<(OrderStatus, Option<ResponseHead>), CallError> {
         let order = &mut self.order;
         let refreshed = async || order.refresh().await.map(|state| state.status);
-        Ok(self.caller.call(Repeat::Safe, refreshed).await?)
+        self.caller.call(Repeat::Safe, refreshed).await
     }
 
-    async fn authorization(&mut self, index: usize) -> Result<Authorization, AuthorityError> {
-        let order = &mut self.order;
-        Ok(self
-            .caller
-            .call(Repeat::Safe, async || {
-                authorizations::look(order, index).await
-            })
-            .await?
-            .0)
+    /// The same, as often as it takes.
+    async fn refresh_patiently(
+        &mut self,
+        patience: &mut Patience,
+    ) -> Result<(OrderStatus, Option<ResponseHead>), AuthorityError> {
+        loop {
+            match self.refresh().await {
+                Ok(refreshed) => return Ok(refreshed),
+                Err(failure) => patience.ride_out(failure).await?,
+            }
+        }
     }
 
-    async fn all(&mut self) -> Result<Vec<Authorization>, AuthorityError> {
+    /// Looks at one authorization, as often as it takes.
+    async fn authorization(
+        &mut self,
+        index: usize,
+        patience: &mut Patience,
+    ) -> Result<Authorization, AuthorityError> {
+        loop {
+            let order = &mut self.order;
+            let look = async || authorizations::look(order, index).await;
+            match self.caller.call(Repeat::Safe, look).await {
+                Ok((authorization, _)) => return Ok(authorization),
+                Err(failure) => patience.ride_out(failure).await?,
+            }
+        }
+    }
+
+    async fn all(&mut self, patience: &mut Patience) -> Result<Vec<Authorization>, AuthorityError> {
         let count = self.order.state().authorizations.len();
         if count > MOST_AUTHORIZATIONS {
             return Err(AuthorityError::NotAcme {
@@ -94,45 +103,87 @@ impl AcmeOrder {
         }
         let mut all = Vec::new();
         for index in 0..count {
-            all.push(self.authorization(index).await?);
+            all.push(self.authorization(index, patience).await?);
         }
         Ok(all)
     }
 
-    /// Tells the CA to look at one challenge. When the answer is lost, what the CA made of it is looked up before it is
-    /// told again.
-    async fn answer(&mut self, index: usize, kind: ChallengeType) -> Result<(), AuthorityError> {
-        let mut cuts = 0;
-        while let Some(challenge) = self.unanswered(index, kind).await? {
-            let order = &mut self.order;
-            let answered = async || authorizations::answer(order, index, kind).await;
-            match self.caller.call(Repeat::Unsafe, answered).await {
-                Err(failure) if failure.cut && cuts < CUT_REPEATS => {
-                    cuts += 1;
-                    self.refresh().await?;
-                    continue;
-                }
-                // Status 200 with a problem: it has looked already and did not like what it saw; the order will tell.
-                Err(failure) if failure.status != Some(200) => return Err(failure.into()),
-                _ => {}
-            }
-            self.answered.insert(challenge.url);
+    /// Tells the CA to look at each challenge of this type that it was not told of yet.
+    async fn answer_each(
+        &mut self,
+        kind: ChallengeType,
+        patience: &mut Patience,
+    ) -> Result<(), AuthorityError> {
+        for index in 0..self.order.state().authorizations.len() {
+            self.answer(index, kind, patience).await?;
         }
         Ok(())
+    }
+
+    /// Tells the CA to look at one challenge. When the answer is lost, what the CA made of it is looked up before it is
+    /// told again. Once it may have begun to look at any, to give up would cost that name a failure.
+    async fn answer(
+        &mut self,
+        index: usize,
+        kind: ChallengeType,
+        patience: &mut Patience,
+    ) -> Result<(), AuthorityError> {
+        let (mut cuts, mut may_look) = (0, !self.answered.is_empty());
+        loop {
+            let mut none = self.no_patience();
+            let patient = match may_look {
+                true => &mut *patience,
+                false => &mut none,
+            };
+            let Some(challenge) = self.unanswered(index, kind, patient).await? else {
+                return Ok(());
+            };
+            let order = &mut self.order;
+            let answered = async || authorizations::answer(order, index, kind).await;
+            let failure = match self.caller.call(Repeat::Unsafe, answered).await {
+                Ok(_) => {
+                    self.answered.insert(challenge.url);
+                    return Ok(());
+                }
+                Err(failure) => failure,
+            };
+            may_look |= failure.unanswered;
+            if failure.cut && cuts < CUT_REPEATS {
+                cuts += 1;
+            } else if failure.status == Some(200) {
+                // It has looked already and did not like what it saw; the order will tell.
+                self.answered.insert(challenge.url);
+                return Ok(());
+            } else if may_look {
+                patience.ride_out(failure).await?;
+            } else {
+                return Err(failure.into());
+            }
+            self.refresh_patiently(patience).await?;
+        }
+    }
+
+    fn no_patience(&self) -> Patience {
+        Patience::of(Duration::ZERO, &self.caller.clock)
     }
 
     async fn unanswered(
         &mut self,
         index: usize,
         kind: ChallengeType,
+        patience: &mut Patience,
     ) -> Result<Option<OfferedChallenge>, AuthorityError> {
-        let authorization = self.authorization(index).await?;
+        let authorization = self.authorization(index, patience).await?;
         if authorization.status != AuthorizationStatus::Pending {
             return Ok(None);
         }
         let challenge = authorization.challenge(kind)?;
-        Ok(Some(challenge)
-            .filter(|challenge| challenge.pending && !self.answered.contains(&challenge.url)))
+        if !challenge.pending {
+            // It was told by a process that has ended since.
+            self.answered.insert(challenge.url);
+            return Ok(None);
+        }
+        Ok(Some(challenge).filter(|challenge| !self.answered.contains(&challenge.url)))
     }
 
     /// Looks at once, then after growing pauses, until the order is past `status`.
@@ -141,39 +192,75 @@ impl AcmeOrder {
         past: &[OrderStatus],
         what: &'static str,
         limit: Duration,
+        patience: &mut Patience,
     ) -> Result<OrderStatus, AuthorityError> {
-        let until = self.caller.clock.elapsed() + limit;
-        let mut next = FIRST_PAUSE;
         loop {
-            let (status, answer) = self.refresh().await?;
+            let (status, answer) = self.refresh_patiently(patience).await?;
             match status {
-                OrderStatus::Invalid => return Err(self.problems().await),
+                OrderStatus::Invalid => {
+                    self.wait_for_looks(patience.left()).await;
+                    return Err(self.problems().await);
+                }
                 status if !past.contains(&status) => return Ok(status),
-                _ if self.caller.clock.elapsed() >= until => {
+                _ if patience.left().is_zero() => {
                     return Err(AuthorityError::TooSlow { what, limit });
                 }
                 _ => {}
             }
-            let asked = answer.and_then(|answer| pause(&answer, self.caller.clock.now()));
-            let asked = asked.filter(|asked| *asked >= SECOND_PAUSE);
-            let pause = asked.map_or(next, |asked| asked.min(LONGEST_RETRY_AFTER));
-            self.caller.clock.sleep(pause).await;
-            next = (next * 2).clamp(SECOND_PAUSE, LONGEST_PAUSE);
+            let now = self.caller.clock.now();
+            let asked = answer.and_then(|answer| pause(&answer, now));
+            patience.pause(asked).await;
         }
     }
 
-    async fn wait_for_validation(&mut self) -> Result<OrderStatus, AuthorityError> {
-        self.wait(
-            &[OrderStatus::Pending],
-            "validating the names",
-            VALIDATION_LIMIT,
-        )
-        .await
+    /// Waits until the CA is done with each name that it was told to look at, since the order has failed already: what it
+    /// does not find any more would count as a failure of that name, too.
+    async fn wait_for_looks(&mut self, left: Duration) {
+        let mut patience = Patience::of(LOOKS_LIMIT.min(left), &self.caller.clock);
+        while !patience.left().is_zero() {
+            let Ok(all) = self.all(&mut patience).await else {
+                return;
+            };
+            let is_looked_at = |seen: &Authorization| {
+                let mut challenges = seen.challenges.values();
+                let is_told = |challenge: &OfferedChallenge| {
+                    !challenge.pending || self.answered.contains(&challenge.url)
+                };
+                seen.status == AuthorizationStatus::Pending && challenges.any(is_told)
+            };
+            if !all.iter().any(is_looked_at) {
+                return;
+            }
+            patience.pause(None).await;
+            if self.refresh_patiently(&mut patience).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Keeps up what is shown for the names that the CA may be looking at, after it was to be told of all.
+    async fn end_looks(&mut self, failure: &AuthorityError, left: Duration) {
+        if self.answered.is_empty() {
+            return;
+        }
+        match failure {
+            // It is not to be asked how far it is.
+            AuthorityError::Busy { .. } => self.caller.clock.sleep(LOOKS_LIMIT.min(left)).await,
+            _ => self.wait_for_looks(left).await,
+        }
+    }
+
+    async fn wait_for_validation(
+        &mut self,
+        patience: &mut Patience,
+    ) -> Result<OrderStatus, AuthorityError> {
+        let (past, what) = (&[OrderStatus::Pending], "validating the names");
+        self.wait(past, what, VALIDATION_LIMIT, patience).await
     }
 
     /// What is wrong with an invalid order.
     async fn problems(&mut self) -> AuthorityError {
-        let all = match self.all().await {
+        let all = match self.all(&mut self.no_patience()).await {
             Ok(all) => all,
             Err(error) if self.order.state().error.is_none() => return error,
             Err(_) => Vec::new(),
@@ -196,7 +283,8 @@ impl AcmeOrder {
         if !failure.cut && !failure.is_refusal(&Problem::OrderNotReady) {
             return Err(failure.into());
         }
-        match self.wait_for_validation().await? {
+        let mut patience = Patience::of(VALIDATION_LIMIT, &self.caller.clock);
+        match self.wait_for_validation(&mut patience).await? {
             OrderStatus::Ready => Ok(self.submit_once(request).await?),
             _ => Ok(()),
         }
@@ -234,7 +322,7 @@ impl Order for AcmeOrder {
                 return Ok(Vec::new());
             }
         }
-        let all = self.all().await?;
+        let all = self.all(&mut self.no_patience()).await?;
         if all.iter().any(|seen| seen.problem.is_some()) {
             return Err(self.problems().await);
         }
@@ -245,13 +333,23 @@ impl Order for AcmeOrder {
     }
 
     async fn authorize(&mut self, kind: ChallengeType) -> Result<(), AuthorityError> {
-        if self.status() == OrderStatus::Pending {
-            for index in 0..self.order.state().authorizations.len() {
-                self.answer(index, kind).await?;
-            }
-            self.wait_for_validation().await?;
+        if self.status() != OrderStatus::Pending {
+            return Ok(());
         }
-        Ok(())
+        let mut patience = Patience::of(VALIDATION_LIMIT, &self.caller.clock);
+        let told = self.answer_each(kind, &mut patience).await;
+        let are_all_told = told.is_ok();
+        let ended = match told {
+            Ok(()) => self.wait_for_validation(&mut patience).await.map(drop),
+            Err(failure) => Err(failure),
+        };
+        let is_waited_for = are_all_told && self.status() == OrderStatus::Invalid;
+        if let Err(failure) = &ended
+            && !is_waited_for
+        {
+            self.end_looks(failure, patience.left()).await;
+        }
+        ended
     }
 
     async fn finalize(
@@ -260,7 +358,8 @@ impl Order for AcmeOrder {
         names: &BTreeSet<Host>,
     ) -> Result<String, AuthorityError> {
         if self.status() == OrderStatus::Pending {
-            self.wait_for_validation().await?;
+            let mut patience = Patience::of(VALIDATION_LIMIT, &self.caller.clock);
+            self.wait_for_validation(&mut patience).await?;
         }
         if self.status() == OrderStatus::Ready {
             self.submit(&signing_request(key, names)?).await?;
@@ -275,7 +374,9 @@ impl Order for AcmeOrder {
                     OrderStatus::Ready,
                     OrderStatus::Processing,
                 ];
-                self.wait(&before, "issuing the certificate", ISSUANCE_LIMIT)
+                let mut patience = Patience::of(ISSUANCE_LIMIT, &self.caller.clock);
+                let what = "issuing the certificate";
+                self.wait(&before, what, ISSUANCE_LIMIT, &mut patience)
                     .await?;
             }
         }

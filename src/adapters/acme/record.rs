@@ -4,7 +4,10 @@
 use std::{cell::RefCell, future::Future, pin::Pin, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, Uri, header::RETRY_AFTER};
+use http::{
+    HeaderMap, Method, Request, Response, Uri,
+    header::{AGE, DATE, RETRY_AFTER},
+};
 use http_body_util::BodyExt;
 use instant_acme::{BodyWrapper, BytesResponse, Error};
 use serde::de::IgnoredAny;
@@ -29,6 +32,8 @@ pub(super) struct Exchange {
 pub(super) struct ResponseHead {
     /// The status code.
     pub(super) status: u16,
+    /// The CA's clock.
+    pub(super) date: Option<Timestamp>,
     /// Its Retry-After.
     pub(super) retry_after: Option<RetryAfter>,
     /// Whether its body is JSON.
@@ -42,11 +47,31 @@ impl ResponseHead {
     pub(super) fn of(answer: &Response<Bytes>) -> Self {
         Self {
             status: answer.status().as_u16(),
+            date: date(answer.headers()),
             retry_after: RetryAfter::of(answer.headers()),
             json: serde_json::from_slice::<IgnoredAny>(answer.body()).is_ok(),
             excerpt: excerpt(answer.body()),
         }
     }
+}
+
+/// The time at which an answer was sent: its Date, and its age where a cache had it meanwhile.
+///
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1>
+pub(super) fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let date = text(DATE).and_then(http_date)?;
+    let age = text(AGE).and_then(|age| age.trim().parse().ok());
+    Some(date + Duration::from_secs(age.unwrap_or(0)))
+}
+
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7>
+fn http_date(text: &str) -> Option<Timestamp> {
+    let form = format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    );
+    let date = PrimitiveDateTime::parse(text.trim(), form).ok()?;
+    Some(Timestamp::from_seconds(date.assume_utc().unix_timestamp()))
 }
 
 fn excerpt(body: &[u8]) -> String {
@@ -90,11 +115,7 @@ impl RetryAfter {
             let seconds = text.parse().unwrap_or(u64::MAX);
             return Some(Self::For(Duration::from_secs(seconds)));
         }
-        let date = format_description!(
-            "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-        );
-        let date = PrimitiveDateTime::parse(text, date).ok()?.assume_utc();
-        Some(Self::Until(Timestamp::from_seconds(date.unix_timestamp())))
+        http_date(text).map(Self::Until)
     }
 
     /// What is left of it; nothing of a date in the past.
@@ -208,10 +229,13 @@ mod tests {
         let answer = Response::builder()
             .status(503)
             .header("Retry-After", "120")
+            .header("Date", "Sun, 22 Nov 2026 18:17:00 GMT")
+            .header("Age", "30")
             .body(Bytes::from("<p>busy"))
             .unwrap();
         let expected = ResponseHead {
             status: 503,
+            date: Some(Timestamp::from_seconds(1_795_371_450)),
             retry_after: Some(RetryAfter::For(Duration::from_secs(120))),
             json: false,
             excerpt: "<p>busy".into(),

@@ -25,7 +25,10 @@ use super::{
     },
 };
 use crate::{
-    adapters::{changes, x509},
+    adapters::{
+        changes,
+        x509::{self, CertificateError},
+    },
     observe::{ArchivedCertificate, HeldCertificate, Shelf, Source},
     ports::{CertificateStore, Certificates, DiskError, NewCertificate, Remark, Repair},
     values::{CertificateName, Digest, Timestamp},
@@ -108,7 +111,13 @@ impl CertificateStore for Folders {
     }
 
     fn store(&self, new: &NewCertificate<'_>) -> Result<HeldCertificate, DiskError> {
-        let checked = x509::check_new(new).map_err(|error| refused(new.name, error))?;
+        let checked = x509::check_new(new).map_err(|error| match error {
+            CertificateError::NotYet(from) => DiskError::NotYetValid {
+                name: new.name.to_string(),
+                from,
+            },
+            error => refused(new.name, error),
+        })?;
         if new.source == Source::Fallback
             && let Some(better) = self.better_than_fallback(new.name)?
         {

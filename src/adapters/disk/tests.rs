@@ -395,6 +395,7 @@ fn attempts_and_orders_outlive_the_process() {
         retry: Retry::NotBefore(NOW),
         problem: Some("no".into()),
         circumstances: Some(Digest::of("settings")),
+        longest_pause: Some(Duration::from_secs(90)),
         ..Attempt::broken_off(NOW)
     };
     place

@@ -17,7 +17,7 @@ use crate::{
 };
 
 pub(crate) use words::named;
-use words::{listed, next_try, place, refused, rendered, seconds, templates_taken};
+use words::{clock_set, listed, next_try, place, refused, rendered, seconds, templates_taken};
 
 events! {
     /// Something worth telling. Each has a name that stays, for whoever reads logs by machine, and words for people.
@@ -310,6 +310,15 @@ events! {
         /// When it is tried again; `None` when something else must change first.
         again: Option<Timestamp>,
     } => "failed", Level::ERROR, ("{}: {problem}; {}", named(subject), next_try(*again));
+
+    /// The time of day went another way than time.
+    ClockSet {
+        /// How far.
+        #[serde(serialize_with = "seconds")]
+        by: Duration,
+        /// Whether it is later now than it was expected to be.
+        ahead: bool,
+    } => "clock-set", Level::INFO, ("{}; everything is looked at again", clock_set(*by, *ahead));
 
     /// Something on disk is not as it should be.
     DiskFault {

@@ -56,6 +56,15 @@ pub(super) fn next_try(again: Option<Timestamp>) -> String {
     )
 }
 
+/// What has become of the time of day.
+pub(super) fn clock_set(by: Duration, ahead: bool) -> String {
+    let by = humantime::format_duration(Duration::from_secs(by.as_secs()));
+    match ahead {
+        true => format!("the clock of this machine was set ahead by {by}, or the machine slept"),
+        false => format!("the clock of this machine was set back by {by}"),
+    }
+}
+
 /// Which templates are in use.
 pub(super) fn templates_taken(names: &BTreeSet<String>) -> String {
     match names.is_empty() {

@@ -59,6 +59,8 @@ const HEADERS: &[&str] = &[
     "Content-Type: \"",
     "Content-Type: image/png",
     "Date: Mon, 99 Foo 99999 99:99:99 GMT",
+    "Date: Fri, 31 Dec 9999 23:59:59 GMT",
+    "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\nAge: 18446744073709551615",
 ];
 
 const STATUSES: &[u16] = &[199, 204, 206, 304, 400, 404, 503, 999];

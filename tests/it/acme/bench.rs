@@ -5,7 +5,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     rc::Rc,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -116,6 +119,8 @@ impl Clock for MovedClock {
 pub struct Webroot {
     pub port: u16,
     responses: Arc<Mutex<BTreeMap<String, String>>>,
+    /// Whether it lets whoever asks wait.
+    pub is_held: Arc<AtomicBool>,
 }
 
 impl Webroot {
@@ -124,10 +129,14 @@ impl Webroot {
         let webroot = Self {
             port: listener.local_addr().unwrap().port(),
             responses: Arc::default(),
+            is_held: Arc::default(),
         };
-        let responses = webroot.responses.clone();
+        let (responses, is_held) = (webroot.responses.clone(), webroot.is_held.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                while is_held.load(Ordering::Relaxed) {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
                 let mut stream = BufReader::new(stream);
                 let mut line = String::new();
                 let _ = stream.read_line(&mut line).await;

@@ -7,3 +7,4 @@ mod bench;
 mod faults;
 mod obtain;
 mod real;
+mod rides_out;

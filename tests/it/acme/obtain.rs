@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::SocketAddr, path::Path, rc::Rc, time::Dura
 use async_trait::async_trait;
 use quaymaster::{
     adapters::{
-        acme::{AcmeAuthority, new_key},
+        acme::{AcmeAuthority, new_key, self_signed},
         disk::Folders,
         engine::RecordedEngine,
         probe::TcpProbe,
@@ -14,7 +14,7 @@ use quaymaster::{
     execute::{Learned, Outcome, execute},
     observe::{Attempt, SharedPath, Webroots},
     plan::{Action, Obtain, Why},
-    ports::{Authorities, Authority, AuthorityError, Clock, Ports},
+    ports::{Authorities, Authority, AuthorityError, Clock, OrderRecord, Ports},
     values::{
         CertificateName, ChallengeType, Digest, Host, Issuer, KeyType, Retry, Secret, Timestamp,
     },
@@ -78,6 +78,14 @@ pub async fn attempt(ports: &Ports, folder: &Path) -> Option<String> {
     attempt_through(ports, folder, []).await
 }
 
+/// The same for other names, by a certificate that is called as ever.
+pub async fn attempt_for(ports: &Ports, folder: &Path, names: &[&str]) -> Option<String> {
+    match outcome_for(ports, folder, names, []).await.result {
+        Ok(_) => None,
+        Err(attempt) => attempt.problem,
+    }
+}
+
 /// The same where these proxies serve the name.
 async fn attempt_through<const N: usize>(
     ports: &Ports,
@@ -97,6 +105,15 @@ async fn outcome<const N: usize>(
     folder: &Path,
     proxies: [SocketAddr; N],
 ) -> Outcome {
+    outcome_for(ports, folder, &["shop.example"], proxies).await
+}
+
+async fn outcome_for<const N: usize>(
+    ports: &Ports,
+    folder: &Path,
+    names: &[&str],
+    proxies: [SocketAddr; N],
+) -> Outcome {
     let (last, asked_for) = (ports.clock.now(), Digest::of("shop.example"));
     let attempt = Attempt {
         count: 1,
@@ -105,10 +122,11 @@ async fn outcome<const N: usize>(
         retry: Retry::Backoff,
         problem: None,
         circumstances: None,
+        longest_pause: None,
     };
     let obtain = Obtain {
         certificate: name(),
-        names: asked(&["shop.example"]),
+        names: asked(names),
         issuance: Issuance {
             issuer: Issuer::Ca("https://ca.example/dir".to_owned()),
             challenge: ChallengeType::Http01,
@@ -204,8 +222,8 @@ async fn a_ca_that_is_too_busy_is_told_for_all_orders_and_a_limit_for_one() {
         let folder = tempfile::tempdir().unwrap();
         let (authority, clock) = authority_at(&ca.server);
         let ports = ports(authority, folder.path(), clock.clone());
-        let outcome = outcome(&ports, folder.path(), []).await;
         let until = clock.now() + Duration::from_secs(3600);
+        let outcome = outcome(&ports, folder.path(), []).await;
         assert_eq!(outcome.result.unwrap_err().retry, Retry::NotBefore(until));
         let busy = outcome
             .busy
@@ -265,6 +283,87 @@ async fn an_order_that_was_only_held_up_is_gone_on_with() {
 
 #[tokio::test]
 async fn an_order_whose_certificate_has_run_out_is_followed_by_a_new_one() {
+    let day = Duration::from_secs(24 * 60 * 60);
+    let (key, names) = (new_key(KeyType::Ec256).unwrap(), asked(&["shop.example"]));
+    let begun = Timestamp::parse("2026-10-01T00:00:00Z").unwrap();
+    let chain = self_signed(&key, &names, begun, day).unwrap();
+    let expired = Reply::new(200, &["Replay-Nonce: bm9uY2U"], &chain);
+    let ca = FakeCa::start_at(move |asked, before, _, base| match asked {
+        // The order that was under way before a crash has its certificate.
+        "POST /order/1" if before < 2 => {
+            let body = format!(
+                r#"{{"status": "valid", "authorizations": [], "finalize": "x", "certificate": "{base}/certificate/1"}}"#
+            );
+            Twist::Instead(Reply::new(200, &["Replay-Nonce: bm9uY2U"], &body))
+        }
+        "POST /certificate/1" if before == 0 => Twist::Instead(expired.clone()),
+        _ => Twist::Nothing,
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let (authority, clock) = authority_at(&ca.server);
+    let ports = ports(authority, folder.path(), clock);
+    let record = OrderRecord {
+        key,
+        asked: Digest::of("shop.example"),
+        url: Some(ca.server.url("/order/1")),
+        tokens: Vec::new(),
+    };
+    ports.issuing.orders.keep_order(&name(), &record).unwrap();
+    let problem = attempt(&ports, folder.path()).await.unwrap();
+    assert!(problem.contains("it was valid until"), "{problem}");
+    assert_eq!(ca.count("POST /order"), 0);
+    assert!(ports.issuing.orders.order(&name()).unwrap().is_none());
+    attempt(&ports, folder.path()).await.unwrap();
+    assert_eq!(ca.count("POST /order"), 1);
+}
+
+#[tokio::test]
+async fn by_a_clock_that_is_off_no_order_is_made_and_no_try_is_counted() {
+    let bench = Bench::start(Behaviour::default()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let late = RealClock.now() + Duration::from_secs(50 * 365 * 24 * 60 * 60);
+    let clock = MovedClock::at(late);
+    let ports = ports(by(&bench, clock.clone()), folder.path(), clock);
+    for _ in 0..3 {
+        let attempt = outcome(&ports, folder.path(), []).await.result.unwrap_err();
+        let problem = attempt.problem.unwrap();
+        assert!(
+            problem.contains("the clock of this machine says"),
+            "{problem}"
+        );
+        assert!(problem.contains("18250 days ahead of"), "{problem}");
+        assert_eq!(attempt.count, 1);
+    }
+    assert_eq!(bench.count("POST /order-plz"), 0);
+}
+
+/// An authority by another clock.
+fn by(bench: &Bench, clock: Rc<dyn Clock>) -> AcmeAuthority {
+    let (directory, settings) = (bench.pebble.directory(), bench.settings());
+    AcmeAuthority::new(&directory, settings, bench.disk.clone(), clock, |_| ()).unwrap()
+}
+
+/// A clock that is late.
+struct LateClock(Duration);
+
+#[async_trait(?Send)]
+impl Clock for LateClock {
+    fn now(&self) -> Timestamp {
+        RealClock.now() - self.0
+    }
+
+    fn elapsed(&self) -> Duration {
+        RealClock.elapsed()
+    }
+
+    async fn sleep(&self, length: Duration) {
+        RealClock.sleep(length).await;
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_begins_later_is_kept_with_its_order_until_then() {
     let bench = Bench::start(Behaviour {
         authorization_reuse: 100,
         ..Behaviour::default()
@@ -276,29 +375,20 @@ async fn an_order_whose_certificate_has_run_out_is_followed_by_a_new_one() {
         .await
         .unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let late = RealClock.now() + Duration::from_secs(50 * 365 * 24 * 60 * 60);
-    let problem = attempt(
-        &ports(bench.authority(), folder.path(), MovedClock::at(late)),
-        folder.path(),
-    )
-    .await
-    .unwrap();
-    assert!(problem.contains("it was valid until"), "{problem}");
-    assert_eq!(bench.count("POST /order-plz"), 2);
-
+    let late = Rc::new(LateClock(Duration::from_secs(30 * 60)));
+    let early = ports(by(&bench, late.clone()), folder.path(), late);
+    for _ in 0..2 {
+        let attempt = outcome(&early, folder.path(), []).await.result.unwrap_err();
+        let Retry::NotBefore(from) = attempt.retry else {
+            panic!("{attempt:?}")
+        };
+        let wait = from.since(early.clock.now());
+        assert!(wait > Duration::from_secs(20 * 60), "{wait:?}");
+        assert!(attempt.problem.unwrap().contains("is valid only from"));
+    }
     let ports = ports(bench.authority(), folder.path(), Rc::new(RealClock));
     assert_eq!(attempt(&ports, folder.path()).await, None);
-    assert_eq!(bench.count("POST /order-plz"), 3);
-    assert_eq!(
-        ports
-            .issuing
-            .certificates
-            .certificates(RealClock.now())
-            .unwrap()
-            .held
-            .keys()
-            .collect::<Vec<_>>(),
-        [&name()]
-    );
+    // The first one, and one for all three tries.
+    assert_eq!(bench.count("POST /order-plz"), 2);
     assert!(ports.issuing.orders.order(&name()).unwrap().is_none());
 }

@@ -7,7 +7,8 @@ use rustls::{ServerConfig, crypto::aws_lc_rs};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::watch,
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -20,6 +21,11 @@ pub struct ServerCertificate {
 
 /// Made for this run.
 pub fn server_certificate() -> ServerCertificate {
+    server_certificate_until(4000)
+}
+
+/// The same, of which the year is said in which it ends.
+fn server_certificate_until(year: i32) -> ServerCertificate {
     let mut authority = CertificateParams::new([]).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority
@@ -27,7 +33,9 @@ pub fn server_certificate() -> ServerCertificate {
         .push(DnType::CommonName, "Root of this test");
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let server = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
+    let mut server =
+        CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
+    server.not_after = rcgen::date_time_ymd(year, 1, 1);
     let certificate = server.signed_by(&key, &authority).unwrap();
     ServerCertificate {
         certificate: certificate.pem(),
@@ -41,6 +49,8 @@ pub fn server_certificate() -> ServerCertificate {
 pub enum Reply {
     /// Sends these bytes and closes.
     Bytes(String),
+    /// The same, once the server takes no connections any more.
+    Last(String),
     /// Says nothing and keeps the connection.
     Hang,
     /// Closes the connection without a word.
@@ -48,6 +58,29 @@ pub enum Reply {
 }
 
 impl Reply {
+    /// The same, and no connections are taken from then on.
+    pub fn and_closed(self) -> Self {
+        match self {
+            Self::Bytes(bytes) => Self::Last(bytes),
+            other => other,
+        }
+    }
+
+    /// The same answer, with this header line in place of its own.
+    pub fn with(self, line: &str) -> Self {
+        let Self::Bytes(bytes) = self else {
+            return self;
+        };
+        let (head, body) = bytes.split_once("\r\n\r\n").unwrap_or((&bytes, ""));
+        let name = line.split_once(':').map_or(line, |(name, _)| name);
+        let is_other = |own: &&str| {
+            let own = own.split_once(':').map_or("", |(own, _)| own);
+            !own.eq_ignore_ascii_case(name)
+        };
+        let own: Vec<_> = head.split("\r\n").filter(is_other).collect();
+        Self::Bytes(format!("{}\r\n{line}\r\n\r\n{body}", own.join("\r\n")))
+    }
+
     /// An answer with a status, further header lines, and a body.
     pub fn new(status: u16, headers: &[&str], body: &str) -> Self {
         let headers = headers
@@ -61,22 +94,91 @@ impl Reply {
     }
 }
 
+/// A request, whole.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub method: String,
+    pub path: String,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Asked {
+    /// Method and path.
+    pub fn line(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
+    /// The text of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(&self.head, name)
+    }
+}
+
+/// The text of the first header of this name.
+pub fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
+    let mut lines = head.lines().filter_map(|line| line.split_once(':'));
+    let (_, text) = lines.find(|(found, _)| found.eq_ignore_ascii_case(name))?;
+    Some(text.trim())
+}
+
+/// Whether connections are taken. Closed, the port stays its own, and whoever comes is refused.
+struct Door {
+    /// What is asked for, and what is so.
+    asked: watch::Sender<bool>,
+    is_open: watch::Sender<bool>,
+    _kept: TcpSocket,
+}
+
+impl Door {
+    async fn close(&self) {
+        self.asked.send_replace(false);
+        becomes(&mut self.is_open.subscribe(), false).await;
+    }
+}
+
 /// A running server; ends with its runtime.
 pub struct Canned {
     /// Where it listens.
     pub at: SocketAddr,
     /// The root of its certificate, in PEM.
     pub root: String,
+    door: Arc<Door>,
 }
 
 impl Canned {
     /// Starts a server that answers each request, given as method, path and headers.
     pub async fn start(reply: impl Fn(&str, &str, &str) -> Reply + Send + Sync + 'static) -> Self {
+        let reply = Arc::new(reply);
+        Self::start_with(move |asked: Asked| {
+            let reply = Arc::clone(&reply);
+            async move { reply(&asked.method, &asked.path, &asked.head) }
+        })
+        .await
+    }
+
+    /// The same, given each request whole, and with time to answer.
+    pub async fn start_with<R: Future<Output = Reply> + Send>(
+        reply: impl Fn(Asked) -> R + Send + Sync + 'static,
+    ) -> Self {
+        Self::start_as(server_certificate(), reply).await
+    }
+
+    /// A server whose certificate has run out.
+    pub async fn expired() -> Self {
+        let reply = |_| async { Reply::Cut };
+        Self::start_as(server_certificate_until(2000), reply).await
+    }
+
+    async fn start_as<R: Future<Output = Reply> + Send>(
+        server: ServerCertificate,
+        reply: impl Fn(Asked) -> R + Send + Sync + 'static,
+    ) -> Self {
         let ServerCertificate {
             certificate,
             key,
             root,
-        } = server_certificate();
+        } = server;
         let tls = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -87,34 +189,49 @@ impl Canned {
             )
             .unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(tls));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let at = listener.local_addr().unwrap();
-        let reply = Arc::new(reply);
+        let kept = bound("127.0.0.1:0".parse().unwrap());
+        let at = kept.local_addr().unwrap();
+        let door = Arc::new(Door {
+            asked: watch::Sender::new(true),
+            is_open: watch::Sender::new(true),
+            _kept: kept,
+        });
+        let (reply, of_server) = (Arc::new(reply), Arc::clone(&door));
+        let mut asked = door.asked.subscribe();
+        let mut listening = listen(at);
         tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (acceptor, reply) = (acceptor.clone(), reply.clone());
-                tokio::spawn(async move {
-                    let Ok(mut stream) = acceptor.accept(stream).await else {
-                        return;
-                    };
-                    let head = read_request(&mut stream).await;
-                    let mut words = head.split_whitespace();
-                    let (method, path) = (
-                        words.next().unwrap_or_default(),
-                        words.next().unwrap_or_default(),
-                    );
-                    match reply(method, path, &head) {
-                        Reply::Bytes(bytes) => {
-                            let _ = stream.write_all(bytes.as_bytes()).await;
-                            let _ = stream.shutdown().await;
-                        }
-                        Reply::Hang => std::future::pending().await,
-                        Reply::Cut => {}
+            loop {
+                let stream = tokio::select! {
+                    taken = listening.accept() => taken.unwrap().0,
+                    () = becomes(&mut asked, false) => {
+                        drop(listening);
+                        door.is_open.send_replace(false);
+                        becomes(&mut asked, true).await;
+                        listening = listen(at);
+                        door.is_open.send_replace(true);
+                        continue;
                     }
-                });
+                };
+                let (acceptor, reply) = (acceptor.clone(), Arc::clone(&reply));
+                let door = Arc::clone(&door);
+                tokio::spawn(async move { answer(stream, acceptor, &*reply, &door).await });
             }
         });
-        Self { at, root }
+        Self {
+            at,
+            root,
+            door: of_server,
+        }
+    }
+
+    /// Whether it is to take connections, or refuses them.
+    pub fn is_open(&self) -> bool {
+        *self.door.asked.borrow()
+    }
+
+    /// Takes connections again.
+    pub fn open(&self) {
+        self.door.asked.send_replace(true);
     }
 
     /// The URL of something there.
@@ -123,33 +240,81 @@ impl Canned {
     }
 }
 
-/// Reads a request whole, and returns its head.
-async fn read_request(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
+/// Waits until it is so.
+async fn becomes(watched: &mut watch::Receiver<bool>, value: bool) {
+    // Whoever says so lives as long as the server.
+    drop(watched.wait_for(|it| *it == value).await);
+}
+
+/// A socket that has this address together with others, and does not listen.
+fn bound(at: SocketAddr) -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseport(true).unwrap();
+    socket.bind(at).unwrap();
+    socket
+}
+
+fn listen(at: SocketAddr) -> TcpListener {
+    bound(at).listen(128).unwrap()
+}
+
+/// Answers the one request of a connection.
+async fn answer<R: Future<Output = Reply>>(
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    reply: &impl Fn(Asked) -> R,
+    door: &Door,
+) {
+    let Ok(mut stream) = acceptor.accept(stream).await else {
+        return;
+    };
+    let (head, body) = read_request(&mut stream).await;
+    let mut words = head.split_whitespace();
+    let (method, path) = (
+        words.next().unwrap_or_default().to_owned(),
+        words.next().unwrap_or_default().to_owned(),
+    );
+    let asked = Asked {
+        method,
+        path,
+        head,
+        body,
+    };
+    let reply = reply(asked).await;
+    if matches!(reply, Reply::Last(_)) {
+        door.close().await;
+    }
+    match reply {
+        Reply::Bytes(bytes) | Reply::Last(bytes) => {
+            let _ = stream.write_all(bytes.as_bytes()).await;
+            let _ = stream.shutdown().await;
+        }
+        Reply::Hang => std::future::pending().await,
+        Reply::Cut => {}
+    }
+}
+
+/// Reads a request whole: its head and its body.
+async fn read_request(stream: &mut (impl AsyncReadExt + Unpin)) -> (String, Vec<u8>) {
     let mut read = Vec::new();
     let end = loop {
         if let Some(end) = read.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
             break end + 4;
         }
         match stream.read_buf(&mut read).await {
-            Ok(0) | Err(_) => return String::new(),
+            Ok(0) | Err(_) => return Default::default(),
             Ok(_) => {}
         }
     };
     let head = String::from_utf8_lossy(&read[..end]).into_owned();
-    let length = head.lines().find_map(|line| {
-        line.to_ascii_lowercase()
-            .strip_prefix("content-length:")?
-            .trim()
-            .parse()
-            .ok()
-    });
+    let length = header(&head, "content-length").and_then(|length| length.parse().ok());
     while read.len() < end + length.unwrap_or(0usize) {
         match stream.read_buf(&mut read).await {
             Ok(0) | Err(_) => break,
             Ok(_) => {}
         }
     }
-    head
+    (head, read.split_off(end))
 }
 
 /// A plain POST that must succeed.

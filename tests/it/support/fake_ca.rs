@@ -13,6 +13,10 @@ pub enum Twist {
     Instead(Reply),
     /// This, after the CA has acted: its answer is lost.
     After(Reply),
+    /// The usual, and connections are refused from then on, until the server is opened.
+    Close,
+    /// The usual, with these header lines in place of its own.
+    With(Vec<String>),
 }
 
 /// How far the one order got.
@@ -59,6 +63,12 @@ impl FakeCa {
                     act(&mut progress, &asked, &base);
                     reply
                 }
+                Twist::Close => act(&mut progress, &asked, &base).and_closed(),
+                Twist::With(lines) => lines
+                    .iter()
+                    .fold(act(&mut progress, &asked, &base), |reply, line| {
+                        reply.with(line)
+                    }),
             }
         })
         .await;

@@ -5,5 +5,6 @@ pub mod canned;
 pub mod crowd;
 pub mod fake_ca;
 pub mod fake_engine;
+pub mod front;
 pub mod pebble;
 pub mod program;

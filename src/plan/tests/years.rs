@@ -1,0 +1,566 @@
+//! Years of a certificate's life, simulated: the CA is away, busy or refuses, the clock is set, quaymaster is started again.
+//! Whatever happens, as long as each trouble is shorter than a quarter of a life: no certificate runs out, and nothing that
+//! CAs count is exceeded.
+
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+use crate::{
+    desire::LabelRules,
+    fixtures::{held, usual_issuance},
+    observe::{ClockGap, HeldCertificate, Shelf, Source},
+    values::{CA_PRESETS, Issuer},
+};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What goes wrong for a while.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Ill {
+    /// The CA can't be reached.
+    Away,
+    /// It answers 503, and asks to wait for this share of the trouble.
+    Busy(f64),
+    /// It can't validate the name.
+    Invalid,
+    /// It refuses the name, and is not to be asked again soon.
+    Rejected,
+    /// Our clock is off by so many days.
+    Clock(i32),
+}
+
+#[derive(Clone, Debug)]
+struct Trouble {
+    /// When it begins after the one before, and how long it lasts, in lives.
+    after: f64,
+    lasts: f64,
+    ill: Ill,
+    /// When quaymaster is started again, as shares of it.
+    restarts: Vec<f64>,
+}
+
+fn trouble() -> impl Strategy<Value = Trouble> {
+    let ill = prop_oneof![
+        Just(Ill::Away),
+        (0.01..1.0).prop_map(Ill::Busy),
+        Just(Ill::Invalid),
+        Just(Ill::Rejected),
+        (-3650..3650).prop_map(Ill::Clock),
+    ];
+    let restarts = vec(-1.0..2.0, 0..4);
+    (0.25..1.2, 0.0..0.249, ill, restarts).prop_map(|(after, lasts, ill, restarts)| Trouble {
+        after,
+        lasts,
+        ill,
+        restarts,
+    })
+}
+
+/// Lives from an hour to a year, each length as likely as its double.
+fn life() -> impl Strategy<Value = Duration> {
+    (3600f64.ln()..(365.0 * 86400f64).ln())
+        .prop_map(|seconds| Duration::from_secs_f64(seconds.exp()))
+}
+
+/// What happens next, in true time.
+#[derive(Clone, Copy, Debug)]
+enum Happening {
+    Begins(Ill, Timestamp),
+    Ends,
+    Restart,
+}
+
+struct World {
+    life: Duration,
+    directory: String,
+    desired: Desired,
+    observed: Observed,
+    planner: Planner,
+    /// The true time, and how many milliseconds our clock is ahead.
+    now: Timestamp,
+    off: i64,
+    ill: Option<(Ill, Timestamp)>,
+    /// Whether an order was left open by a restart in its midst.
+    is_open: bool,
+    happenings: Vec<(Timestamp, Happening)>,
+    orders: Vec<Timestamp>,
+    failures: Vec<Timestamp>,
+    issued: Vec<Timestamp>,
+    /// How often a complaint was new.
+    complained: usize,
+    complaints: BTreeSet<Complaint>,
+}
+
+fn rested() -> PlanRules {
+    PlanRules {
+        resync: 400 * DAY,
+        answers_itself: true,
+        ..rules()
+    }
+}
+
+impl World {
+    fn new(life: Duration, troubles: &[Trouble]) -> Self {
+        // No public CA has shorter ones.
+        let is_public = life >= 6 * DAY;
+        let own = label_rules();
+        let public = Issuer::Ca(CA_PRESETS[0].directory.to_owned());
+        let asking = LabelRules {
+            issuer: match is_public {
+                true => Some(public),
+                false => own.issuer,
+            },
+            ..label_rules()
+        };
+        let shop = container("shop", 4).label("host", "shop.org");
+        let mut desired = desire(&snapshot([proxy(), shop]), &asking);
+        // We answer challenges ourselves: to configure a proxy would take nearly all of the time.
+        desired.consumers.clear();
+        for wanted in desired.certificates.values_mut() {
+            let wanted = Rc::make_mut(wanted);
+            (wanted.served_by, wanted.used_by) = Default::default();
+        }
+        let wanted = desired.certificates.values().next().expect("one is wanted");
+        let directory = wanted.issuance.issuer.directory().expect("a CA").to_owned();
+        assert_eq!(
+            is_public,
+            CA_PRESETS
+                .iter()
+                .any(|preset| preset.directory == directory)
+        );
+        let mut happenings = Vec::new();
+        let mut time = START;
+        for trouble in troubles {
+            let lasts = life.mul_f64(trouble.lasts);
+            time = time + life.mul_f64(trouble.after);
+            let end = time + lasts;
+            happenings.push((time, Happening::Begins(trouble.ill, end)));
+            happenings.push((end, Happening::Ends));
+            for share in &trouble.restarts {
+                let at = match *share < 0.0 {
+                    true => time - lasts.mul_f64(-share),
+                    false => time + lasts.mul_f64(*share),
+                };
+                happenings.push((at, Happening::Restart));
+            }
+            time = end;
+        }
+        // One that ends when another begins ends first.
+        happenings.sort_by_key(|(at, _)| *at);
+        happenings.reverse();
+        Self {
+            life,
+            directory,
+            observed: fresh(&desired),
+            desired,
+            planner: Planner::default(),
+            now: START,
+            off: 0,
+            ill: None,
+            is_open: false,
+            happenings,
+            orders: Vec::new(),
+            failures: Vec::new(),
+            issued: Vec::new(),
+            complained: 0,
+            complaints: BTreeSet::new(),
+        }
+    }
+
+    fn ours(&self) -> Timestamp {
+        Timestamp::from_millis(self.now.millis() + self.off)
+    }
+
+    fn held(&self) -> Option<&HeldCertificate> {
+        self.observed.held.values().next().map(|held| &**held)
+    }
+
+    fn live_through(&mut self) {
+        while !self.happenings.is_empty() || self.ill.is_some() {
+            if let Some(held) = self.held() {
+                assert!(
+                    self.now < held.not_after,
+                    "it ran out at {}: {:?}",
+                    self.now,
+                    self.ill
+                );
+            }
+            self.turn();
+        }
+        self.check_limits();
+    }
+
+    /// One turn, and what comes of it, or the time until something happens.
+    fn turn(&mut self) {
+        let ours = self.ours();
+        let mut plan = self
+            .planner
+            .plan(&self.desired, &self.observed, &shared(), &rested(), ours);
+        let new = plan.complaints.difference(&self.complaints).count();
+        self.complained += new;
+        self.complaints = plan.complaints.clone();
+        for name in &plan.finished {
+            self.observed
+                .attempts
+                .remove(&Subject::Certificate(name.clone()));
+        }
+        let is_order = |action: &Action| matches!(action, Action::Obtain(_));
+        let order = plan
+            .actions
+            .iter()
+            .position(is_order)
+            .map(|index| plan.actions.remove(index));
+        let rests = plan.actions.is_empty();
+        self.observed = foresee(&self.observed, &plan, ours);
+        if let Some(Action::Obtain(obtain)) = order {
+            return self.order(&obtain);
+        }
+        if rests {
+            let rest = plan.wake.expect("there is always one").since(ours);
+            self.rest(rest.max(Duration::from_secs(1)));
+        }
+    }
+
+    /// Lets time go by, up to what happens next.
+    fn rest(&mut self, rest: Duration) {
+        let wake = self.now + rest;
+        match self.happenings.last() {
+            Some((at, happening)) if *at <= wake => {
+                let (at, happening) = (*at, *happening);
+                self.happenings.pop();
+                self.now = self.now.max(at);
+                self.happen(happening);
+            }
+            _ => self.now = wake,
+        }
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Begins(ill, until) => {
+                self.ill = Some((ill, until));
+                if let Ill::Clock(days) = ill {
+                    self.off = i64::from(days) * 86_400_000;
+                }
+            }
+            Happening::Ends => (self.ill, self.off) = (None, 0),
+            Happening::Restart => self.observed.clock_gaps.clear(),
+        }
+        // As the loop does when the clock was set.
+        self.planner = Planner::default();
+    }
+
+    /// What comes of an order, as the CA and the executing room have it.
+    fn order(&mut self, obtain: &Obtain) {
+        let subject = Subject::Certificate(obtain.certificate.clone());
+        let is_cut_off = self.passes(Duration::from_secs(20));
+        if is_cut_off {
+            if self.ill.is_none() {
+                self.make_order();
+                self.is_open = true;
+            }
+            self.observed
+                .attempts
+                .insert(subject, obtain.attempt.clone());
+            return;
+        }
+        let gap = ClockGap::between(self.ours(), self.now);
+        let ill = self.ill;
+        let retry = match ill {
+            Some((Ill::Clock(_), _)) if gap.is_some() => {
+                let gap = gap.expect("it was looked at");
+                self.observed.clock_gaps.insert(self.directory.clone(), gap);
+                Retry::NotBefore(gap.until())
+            }
+            None | Some((Ill::Clock(_), _)) => return self.issue(obtain, &subject),
+            Some((Ill::Away, _)) => Retry::Backoff,
+            Some((Ill::Busy(share), until)) => {
+                let asked = until
+                    .since(self.now)
+                    .mul_f64(share)
+                    .max(Duration::from_secs(1));
+                Retry::NotBefore(self.ours() + asked)
+            }
+            Some((Ill::Invalid, _)) => {
+                self.make_order();
+                self.failures.push(self.now);
+                Retry::Backoff
+            }
+            Some((Ill::Rejected, _)) => Retry::Daily,
+        };
+        let count = match gap {
+            Some(_) => obtain.attempt.count.saturating_sub(1).max(1),
+            None => obtain.attempt.count,
+        };
+        let attempt = Attempt {
+            count,
+            last: self.ours(),
+            retry,
+            problem: Some("no".to_owned()),
+            ..obtain.attempt.clone()
+        };
+        self.observed.attempts.insert(subject, attempt);
+    }
+
+    /// Lets a try take its time; says whether a restart came into it.
+    fn passes(&mut self, length: Duration) -> bool {
+        let end = self.now + length;
+        let mut is_cut_off = false;
+        while let Some((at, happening)) =
+            self.happenings.last().copied().filter(|(at, _)| *at <= end)
+        {
+            self.happenings.pop();
+            self.now = self.now.max(at);
+            self.happen(happening);
+            is_cut_off |= matches!(happening, Happening::Restart);
+        }
+        self.now = self.now.max(end);
+        is_cut_off
+    }
+
+    fn make_order(&mut self) {
+        assert!(self.off.abs() <= 3_600_000, "an order by a wrong clock");
+        if !std::mem::take(&mut self.is_open) {
+            self.orders.push(self.now);
+        }
+    }
+
+    fn issue(&mut self, obtain: &Obtain, subject: &Subject) {
+        self.make_order();
+        self.issued.push(self.now);
+        self.observed.attempts.remove(subject);
+        self.observed.clock_gaps.remove(&self.directory);
+        let serial = Digest::of(self.now.millis().to_string());
+        let held = HeldCertificate {
+            not_before: self.now,
+            not_after: self.now + self.life,
+            serial: serial.short(),
+            digest: serial,
+            source: Source::from(&obtain.issuance.issuer),
+            shelf: Shelf::Live,
+            ..held(&["shop.org"])
+        };
+        self.observed.hold(obtain.certificate.clone(), held);
+    }
+
+    /// What Let's Encrypt counts; and at any CA no more than two certificates in a quarter of a life: a second one where
+    /// the clock was set right within the seconds that an order took which was begun by a wrong one.
+    fn check_limits(&self) {
+        let most = |times: &[Timestamp], window: Duration| {
+            let within = |first: &Timestamp| {
+                let near = times
+                    .iter()
+                    .filter(|time| *time >= first && time.since(*first) < window);
+                near.count()
+            };
+            times.iter().map(within).max().unwrap_or(0)
+        };
+        if self.life >= 6 * DAY {
+            assert!(most(&self.failures, HOUR) <= 5, "{:?}", self.failures);
+            assert!(most(&self.orders, 3 * HOUR) <= 300);
+            assert!(most(&self.issued, 7 * DAY) <= 5, "{:?}", self.issued);
+        }
+        assert!(most(&self.issued, self.life / 4) <= 2, "{:?}", self.issued);
+    }
+}
+
+fn shared() -> Rc<Templates> {
+    thread_local! { static MADE: Rc<Templates> = Rc::new(templates()); }
+    MADE.with(Rc::clone)
+}
+
+proptest! {
+    #![proptest_config(crate::values::chance::fixed(128))]
+
+    #[test]
+    fn no_certificate_runs_out_in_years_of_outages_restarts_and_clocks_that_are_set(life in life(), troubles in vec(trouble(), 1..10)) {
+        World::new(life, &troubles).live_through();
+    }
+}
+
+#[test]
+fn a_clock_that_is_a_year_ahead_makes_no_order_and_one_complaint() {
+    let trouble = Trouble {
+        after: 0.3,
+        lasts: 0.24,
+        ill: Ill::Clock(365),
+        restarts: Vec::new(),
+    };
+    for life in [HOUR, DAY, 6 * DAY, 90 * DAY] {
+        let mut world = World::new(life, std::slice::from_ref(&trouble));
+        world.live_through();
+        assert_eq!(world.complained, 1, "{life:?}");
+        assert_eq!(world.orders.len(), 1, "{life:?}: the first one");
+    }
+}
+
+#[test]
+fn a_pause_is_never_longer_than_a_share_of_the_life_that_is_left() {
+    let desired = desired([proxy(), shop()]);
+    let empty = foresee(
+        &fresh(&desired),
+        &planned(&desired, &fresh(&desired), START),
+        START,
+    );
+    let public = CA_PRESETS[0].directory.to_owned();
+    let [public, own] = [public, "https://ca.example/dir".to_owned()].map(Issuer::Ca);
+    let minutes = |length: Duration| length.as_secs() / 60;
+    for (life, left, expected) in [
+        (HOUR, HOUR / 2, [20, 3]),
+        (HOUR, MINUTE, [20, 1]),
+        (HOUR, Duration::ZERO, [20, 1]),
+        (DAY, DAY / 2, [90, 90]),
+        (DAY, Duration::ZERO, [30, 30]),
+        (6 * DAY, 3 * DAY, [9 * 60, 9 * 60]),
+        (90 * DAY, 30 * DAY, [90 * 60, 90 * 60]),
+    ] {
+        let held = HeldCertificate {
+            not_before: START + left - life,
+            not_after: START + left,
+            ..held(&["shop.example"])
+        };
+        let pauses =
+            [&public, &own].map(|issuer| minutes(backoff::longest_pause(&held, issuer, START)));
+        assert_eq!(pauses, expected, "{life:?} {left:?}");
+    }
+    // It is on the record of the try, and counts there.
+    let source = Source::from(&usual_issuance().issuer);
+    let held = HeldCertificate {
+        not_before: START - DAY / 2,
+        not_after: START + DAY / 2,
+        source,
+        ..held(&["shop.example"])
+    };
+    let mut observed = empty;
+    observed.hold(
+        CertificateName::parse("shop.example").expect("a name"),
+        held,
+    );
+    let orders = ordered(&desired, &observed, START);
+    let [obtain] = orders.as_slice() else {
+        panic!("{orders:?}")
+    };
+    let subject = Subject::Certificate(obtain.certificate.clone());
+    for (retry, count, pause) in [
+        (Retry::Backoff, 1, MINUTE),
+        (Retry::Backoff, 2, 10 * MINUTE),
+        (Retry::Backoff, 3, 90 * MINUTE),
+        (Retry::Backoff, 9, 90 * MINUTE),
+        (Retry::Daily, 1, 90 * MINUTE),
+    ] {
+        let attempt = Attempt {
+            count,
+            retry,
+            ..failed(&obtain.attempt)
+        };
+        assert_eq!(
+            next_try(&subject, &attempt),
+            START + pause,
+            "{retry:?} {count}"
+        );
+    }
+}
+
+#[test]
+fn a_try_from_the_future_holds_nothing_back_and_still_counts() {
+    let desired = desired([proxy(), shop()]);
+    let mut observed = fresh(&desired);
+    observed = foresee(&observed, &planned(&desired, &observed, START), START);
+    let plan = planned(&desired, &observed, START);
+    let [Action::Obtain(obtain)] = plan.actions.as_slice() else {
+        panic!("{plan:?}")
+    };
+    let subject = Subject::Certificate(obtain.certificate.clone());
+    let year = 365 * DAY;
+    for retry in [
+        Retry::Backoff,
+        Retry::Daily,
+        Retry::NotBefore(START + year + HOUR),
+    ] {
+        for (ahead, is_tried) in [(year, true), (Duration::from_secs(30), false)] {
+            let attempt = Attempt {
+                count: 3,
+                last: START + ahead,
+                retry,
+                ..failed(&obtain.attempt)
+            };
+            observed.attempts.insert(subject.clone(), attempt);
+            let orders = ordered(&desired, &observed, START);
+            assert_eq!(orders.len(), usize::from(is_tried), "{retry:?} {ahead:?}");
+            if let Some(obtain) = orders.first() {
+                assert_eq!((obtain.attempt.count, obtain.attempt.last), (4, START));
+            }
+        }
+    }
+}
+
+#[test]
+fn while_clocks_are_apart_one_order_an_hour_finds_out_whether_they_still_are() {
+    let apps = (10..20)
+        .map(|n| container(&format!("app{n}"), n).label("host", &format!("app{n}.example")));
+    let desired = desired(apps.chain([proxy()]));
+    let mut observed = foresee(
+        &fresh(&desired),
+        &planned(&desired, &fresh(&desired), START),
+        START,
+    );
+    let directory = "https://ca.example/directory".to_owned();
+    let gap = ClockGap::between(START, START - 365 * DAY).expect("they are apart");
+    observed.clock_gaps = [(directory, gap)].into();
+    let count = |observed: &Observed, now| ordered(&desired, observed, now).len();
+    assert_eq!(count(&observed, START), 0);
+    assert_eq!(count(&observed, START + HOUR), 1);
+    assert_eq!(count(&observed, START - 365 * DAY), 1, "it was set");
+    assert!(is_held_up(&desired, &observed, START));
+    let told: Vec<_> = planned(&desired, &observed, START)
+        .complaints
+        .into_iter()
+        .collect();
+    let [complaint] = told.as_slice() else {
+        panic!("{told:?}")
+    };
+    assert_eq!(
+        complaint.to_string(),
+        "the clock of this machine: it is 365 days ahead of that of the CA https://ca.example/directory, so nothing is \
+         ordered there; set it, best by NTP: quaymaster sees that at once and goes on; while the clocks differ it \
+         compares them each hour"
+    );
+    let name = CertificateName::parse("app10.example").expect("a name");
+    let answered = answer(&name, &desired, &observed, &rules(), START);
+    let Some(RenewalOutcome::Failed { problem, again, .. }) = answered else {
+        panic!("{answered:?}")
+    };
+    assert!(problem.contains("365 days ahead of"), "{problem}");
+    assert_eq!(again, Some(START + HOUR));
+    observed.clock_gaps.clear();
+    assert_eq!(count(&observed, START), ORDERS_AT_ONCE);
+}
+
+#[test]
+fn a_certificate_that_is_not_valid_yet_is_kept() {
+    let desired = desired([proxy(), shop()]);
+    let observed = settled(&desired, fresh(&desired), START);
+    for back in [HOUR, 10 * 365 * DAY] {
+        let plan = planned(&desired, &observed, START - back);
+        let is_order = |action: &Action| !matches!(action, Action::Deploy(_));
+        assert!(!plan.actions.iter().any(is_order), "{:?}", plan.actions);
+    }
+}
+
+/// The orders that are planned.
+fn ordered(desired: &Desired, observed: &Observed, now: Timestamp) -> Vec<Obtain> {
+    let actions = planned(desired, observed, now).actions.into_iter();
+    let orders = actions.filter_map(|action| match action {
+        Action::Obtain(obtain) => Some(*obtain),
+        Action::Deploy(_) | Action::TakeBack(_) | Action::FallBack(_) => None,
+    });
+    orders.collect()
+}
+
+fn failed(attempt: &Attempt) -> Attempt {
+    Attempt {
+        problem: Some("no".to_owned()),
+        ..attempt.clone()
+    }
+}
