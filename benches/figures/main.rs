@@ -16,6 +16,7 @@ mod provided;
 mod real;
 mod sites;
 mod table;
+mod templates;
 
 #[path = "../../tests/it/acme/bench.rs"]
 #[expect(dead_code, reason = "tests use more of it")]
@@ -46,6 +47,7 @@ fn main() {
         ["issuance"] => measure(&[issuance::measure]),
         ["look"] => measure(&[look::measure]),
         ["provided"] => measure(&[provided::measure]),
+        ["templates"] => measure(&[templates::measure]),
         // What needs memory of this process first: what others freed would be used again.
         _ => measure(&[
             provided::measure,
@@ -53,6 +55,7 @@ fn main() {
             real::measure,
             issuance::measure,
             look::measure,
+            templates::measure,
         ]),
     }
 }

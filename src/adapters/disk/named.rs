@@ -1,6 +1,4 @@
 use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -27,7 +25,7 @@ impl NamedFiles for AnyFiles {
 
     fn replace(&self, path: &Path, text: &str) -> Result<(), DiskError> {
         let path = real(path);
-        files::replace(&path, text.as_bytes(), mode(&path), Durability::Renamed)
+        files::replace_like(&path, &path, text.as_bytes(), Durability::Renamed)
     }
 
     fn remove(&self, path: &Path) -> Result<(), DiskError> {
@@ -40,7 +38,7 @@ impl NamedFiles for AnyFiles {
             return Ok(false);
         }
         match files::read_bytes(&path)? {
-            Some(bytes) => files::replace(&aside.text, &bytes, mode(&path), Durability::Synced)?,
+            Some(bytes) => files::replace_like(&aside.text, &path, &bytes, Durability::Synced)?,
             None => files::replace(&aside.nothing, b"", files::PUBLIC, Durability::Synced)?,
         }
         Ok(true)
@@ -49,7 +47,7 @@ impl NamedFiles for AnyFiles {
     fn put_back(&self, path: &Path) -> Result<bool, DiskError> {
         let (path, aside) = (real(path), Aside::of(path));
         if let Some(bytes) = files::read_bytes(&aside.text)? {
-            files::replace(&path, &bytes, mode(&aside.text), Durability::Renamed)?;
+            files::replace_like(&path, &aside.text, &bytes, Durability::Renamed)?;
             return Ok(true);
         }
         let was_nothing = files::is_there(&aside.nothing);
@@ -103,14 +101,39 @@ fn real(path: &Path) -> PathBuf {
         .unwrap_or_else(|_| path.to_owned())
 }
 
-/// Of what is there; else of what everybody reads.
-fn mode(path: &Path) -> u32 {
-    fs::metadata(path).map_or(files::PUBLIC, |found| found.permissions().mode() & 0o777)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::{
+        fs,
+        os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    };
+
     use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).expect("it is there").mode() & 0o777
+    }
+
+    #[test]
+    fn owner_group_and_mode_stay_when_a_file_is_replaced_kept_aside_and_put_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, aside) = (folder.path().join("out"), folder.path().join(".out.before"));
+        let access = |path: &Path| {
+            let found = fs::metadata(path).expect("it is there");
+            (found.uid(), found.gid(), found.mode() & 0o777)
+        };
+        fs::write(&path, "old").expect("it is written");
+        chown(&path, Some(33), Some(44)).expect("we are root");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("it has a mode");
+        AnyFiles.keep_aside(&path).expect("it is kept");
+        AnyFiles.replace(&path, "new").expect("it is replaced");
+        for path in [&path, &aside] {
+            assert_eq!(access(path), (33, 44, 0o640), "{}", path.display());
+        }
+        fs::remove_file(&path).expect("it is removed");
+        assert!(AnyFiles.put_back(&path).expect("it is put back"));
+        assert_eq!(access(&path), (33, 44, 0o640));
+    }
 
     #[test]
     fn what_was_there_before_is_kept_once_and_comes_back_with_its_mode_until_it_is_forgotten() {
