@@ -323,7 +323,7 @@ mod tests {
         let words: Vec<_> = line.words.iter().filter_map(|word| word.to_str()).collect();
         let (head, rest) = words.split_at(3);
         assert_eq!(head, ["quaymaster", "render", "--tell-printed"]);
-        shell_words::join(rest)
+        rest.join(" ")
     }
 
     #[test]
@@ -374,7 +374,7 @@ mod tests {
         }
         assert_eq!(
             becomes("--template '#{{ x }}' --one-shot"),
-            "--template '#{{ x }}'"
+            "--template #{{ x }}"
         );
     }
 

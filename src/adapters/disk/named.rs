@@ -1,4 +1,5 @@
 use std::{
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -94,19 +95,26 @@ impl Aside {
     }
 }
 
+/// How many links are followed to where nothing is yet; as many as the system follows.
+const MOST_LINKS: usize = 40;
+
 /// What a link leads to is replaced, not the link. Where nothing is yet, there is a folder all the same.
 fn real(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        match fs::read_link(&path) {
+            Ok(to) if !path.exists() => path = path.with_file_name("").join(to),
+            _ => break,
+        }
+    }
     path.canonicalize()
-        .or_else(|_| std::path::absolute(path))
-        .unwrap_or_else(|_| path.to_owned())
+        .or_else(|_| std::path::absolute(&path))
+        .unwrap_or(path)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        fs,
-        os::unix::fs::{MetadataExt, PermissionsExt, chown},
-    };
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
     use super::*;
 

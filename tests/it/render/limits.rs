@@ -106,21 +106,34 @@ fn a_target_that_can_not_be_written_is_told_and_nothing_is_left_beside_it() {
     assert_eq!(names(), ["out"]);
     fs::remove_dir(&out).unwrap();
 
-    symlink("nowhere", &out).unwrap();
+    symlink("round", &out).unwrap();
+    symlink("out", folder.path().join("round")).unwrap();
     let (code, told) = render(folder.path(), "#new");
-    assert!(
-        code == Some(3) && told.contains("it is a link to nowhere"),
-        "{told}"
-    );
-    fs::write(folder.path().join("nowhere"), "old").unwrap();
-    let (code, told) = render(folder.path(), "#new");
-    assert_eq!(code, Some(0), "{told}");
+    assert!(code == Some(3) && told.contains("symbolic links"), "{told}");
+    assert_eq!(names(), ["out", "round"]);
+    for name in names() {
+        fs::remove_file(folder.path().join(name)).unwrap();
+    }
+}
+
+#[test]
+fn what_a_target_s_link_leads_to_is_written_though_nothing_is_there_yet() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, there) = (folder.path().join("out"), folder.path().join("there/file"));
+    fs::create_dir(folder.path().join("there")).unwrap();
+    symlink("there/link", &out).unwrap();
+    symlink("file", folder.path().join("there/link")).unwrap();
+    for text in ["one", "two"] {
+        let (code, told) = render(folder.path(), &format!("#{text}"));
+        assert_eq!(code, Some(0), "{told}");
+        assert_eq!(fs::read_to_string(&there).unwrap(), text);
+        assert!(out.is_symlink() && folder.path().join("there/link").is_symlink());
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     assert_eq!(
-        fs::read_to_string(folder.path().join("nowhere")).unwrap(),
-        "new"
+        fs::read_dir(folder.path().join("there")).unwrap().count(),
+        2
     );
-    assert!(out.is_symlink());
-    assert_eq!(names(), ["nowhere", "out"]);
 }
 
 #[test]
