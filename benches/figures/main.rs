@@ -17,6 +17,7 @@ mod provided;
 mod real;
 mod sites;
 mod table;
+mod templates;
 
 #[path = "../../tests/it/acme/bench.rs"]
 #[expect(dead_code, reason = "tests use more of it")]
@@ -48,6 +49,7 @@ fn main() {
         ["look"] => measure(&[look::measure]),
         ["provided"] => measure(&[provided::measure]),
         ["consumers"] => measure(&[consumers::measure]),
+        ["templates"] => measure(&[templates::measure]),
         // What needs memory of this process first: what others freed would be used again.
         _ => measure(&[
             provided::measure,
@@ -56,6 +58,7 @@ fn main() {
             real::measure,
             issuance::measure,
             look::measure,
+            templates::measure,
         ]),
     }
 }

@@ -1,5 +1,5 @@
-//! The one HTTP client: https only, no redirects, bounded in time and size, trusting the system's roots, the bundled
-//! ones, and those of the settings. What is asked over it is decided elsewhere.
+//! The one HTTP client: no redirects, bounded in time and size, trusting the system's roots, the bundled ones, and those of
+//! the settings; https only, but for what a user names by its whole URL. What is asked over it is decided elsewhere.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -14,9 +14,13 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use rustls::{CertificateError, ClientConfig, RootCertStore, crypto::aws_lc_rs};
+use rustls::{
+    CertificateError, ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier, crypto::aws_lc_rs,
+};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use thiserror::Error;
+
+use super::probe::AnyCertificate;
 
 /// Who asks.
 ///
@@ -98,25 +102,47 @@ impl HttpClient {
     /// # Errors
     /// When `extra_roots` holds no certificate, or one that can't be read.
     pub fn new(extra_roots: Option<&str>, limits: Limits) -> Result<Self, RootsError> {
-        let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(RootsError::Tls)?
+        let tls = tls()?
             .with_root_certificates(roots(extra_roots)?)
             .with_no_client_auth();
+        Ok(Self::over(tls, true, limits))
+    }
+
+    /// A client for whole URLs of the user's, http or https. It takes any certificate where `takes_any`.
+    ///
+    /// # Errors
+    /// When TLS can't be set up.
+    pub fn of_urls(takes_any: bool, limits: Limits) -> Result<Self, RootsError> {
+        let tls = match takes_any {
+            true => tls()?
+                .dangerous()
+                .with_custom_certificate_verifier(AnyCertificate::new(Arc::new(
+                    aws_lc_rs::default_provider(),
+                )))
+                .with_no_client_auth(),
+            false => tls()?
+                .with_root_certificates(roots(None)?)
+                .with_no_client_auth(),
+        };
+        Ok(Self::over(tls, false, limits))
+    }
+
+    fn over(tls: ClientConfig, is_https_only: bool, limits: Limits) -> Self {
         let mut connector = HttpConnector::new();
         // A signed request is two small writes; with Nagle's algorithm the second waits for a delayed acknowledgement.
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(limits.connect));
         connector.enforce_http(false);
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_only()
-            .enable_http1()
-            .wrap_connector(connector);
-        Ok(Self {
+        let schemes = HttpsConnectorBuilder::new().with_tls_config(tls);
+        let schemes = match is_https_only {
+            true => schemes.https_only(),
+            false => schemes.https_or_http(),
+        };
+        let connector = schemes.enable_http1().wrap_connector(connector);
+        Self {
             client: Client::builder(TokioExecutor::new()).build(connector),
             limits,
-        })
+        }
     }
 
     /// Sends a request and reads the whole answer, whatever its status.
@@ -179,6 +205,12 @@ fn is_about_dates(error: &(dyn std::error::Error + 'static)) -> bool {
     // An error of the system's hides the one that it wraps from those that ask for its source.
     let wrapped = error.downcast_ref().and_then(io::Error::get_ref);
     wrapped.is_some_and(|inner| is_about_dates(inner)) || error.source().is_some_and(is_about_dates)
+}
+
+fn tls() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, RootsError> {
+    ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(RootsError::Tls)
 }
 
 fn roots(extra: Option<&str>) -> Result<RootCertStore, RootsError> {

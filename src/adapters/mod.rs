@@ -6,6 +6,7 @@ pub mod clock;
 pub mod disk;
 mod encrypted_key;
 pub mod engine;
+pub mod fetch;
 pub mod http;
 pub mod listener;
 pub mod pem;

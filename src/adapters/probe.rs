@@ -206,13 +206,13 @@ fn strange(at: SocketAddr, problem: impl ToString) -> ProbeError {
 
 /// Accepts any certificate, and keeps it: a probe reports what is served, and what is served may well be wrong.
 #[derive(Debug)]
-struct AnyCertificate {
+pub(super) struct AnyCertificate {
     provider: Arc<CryptoProvider>,
     leaf: Mutex<Option<CertificateDer<'static>>>,
 }
 
 impl AnyCertificate {
-    fn new(provider: Arc<CryptoProvider>) -> Arc<Self> {
+    pub fn new(provider: Arc<CryptoProvider>) -> Arc<Self> {
         Arc::new(Self {
             provider,
             leaf: Mutex::new(None),

@@ -67,7 +67,8 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     CommandRow {
         name: "render",
         about: "template → file → signal, without certificates, from all containers and their environments: what \
-                docker-pygen and docker-gen do. Same bytes: nothing is written, nobody is told. `--watch`: go on, and \
+                docker-pygen and docker-gen do. A command line that begins with a flag of docker-pygen's does what it did \
+                there. Same bytes: nothing is written, nobody is told. `--watch`: go on, and \
                 render at every change; SIGHUP: render again. `--check`: files that it refuses go again. `--from FILE` (or `-`): from what `docker inspect` printed",
         examples: &[
             (
@@ -121,7 +122,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     },
     CommandRow {
         name: "health",
-        about: "exit 0 while the daemon turns, else 3; for health checks",
+        about: "exit 0 while the daemon turns, else 3; in a container that runs `render`, 0 as long as it runs; for health checks",
         examples: &[(
             "HEALTHCHECK CMD [\"/quaymaster\", \"health\"]",
             "in a Dockerfile; the image has it",

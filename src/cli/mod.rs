@@ -13,6 +13,7 @@ mod manual;
 mod once;
 mod plan;
 mod progress;
+mod pygen;
 pub mod reference;
 mod release;
 mod render;
@@ -44,6 +45,7 @@ use crate::{
 use commands::{COMMANDS, command};
 use exit::Failure;
 use progress::ProgressLines;
+use pygen::PygenLine;
 
 /// What a command is given.
 struct Call {
@@ -58,8 +60,8 @@ pub fn run(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> ExitCode {
-    let matches = match command().try_get_matches_from(arguments) {
-        Ok(matches) => matches,
+    let (matches, said) = match read(arguments.into_iter().collect()) {
+        Ok(read) => read,
         Err(error) => {
             let wanted = !error.use_stderr();
             // Nothing is left to tell it to when this fails.
@@ -72,7 +74,7 @@ pub fn run(
         Some((name.into_string().ok()?, value.into_string().ok()?))
     };
     let environment = environment.into_iter().filter_map(text).collect();
-    match dispatch(&matches, environment) {
+    match dispatch(&matches, &said, environment) {
         Ok(exit) => code(exit),
         Err(failure) => {
             let exit = failure.exit();
@@ -84,11 +86,25 @@ pub fn run(
     }
 }
 
+/// What is asked for, and what is to be said of words that do nothing, each with whether something is missing.
+type Asked = (ArgMatches, Vec<(&'static str, bool)>);
+
+fn read(arguments: Vec<OsString>) -> Result<Asked, clap::Error> {
+    match pygen::read(&arguments)? {
+        Some(PygenLine { words, said }) => Ok((command().try_get_matches_from(words)?, said)),
+        None => Ok((command().try_get_matches_from(arguments)?, Vec::new())),
+    }
+}
+
 fn code(exit: Exit) -> ExitCode {
     ExitCode::from(exit as u8)
 }
 
-fn dispatch(matches: &ArgMatches, environment: BTreeMap<String, String>) -> Result<Exit, Failure> {
+fn dispatch(
+    matches: &ArgMatches,
+    said: &[(&'static str, bool)],
+    environment: BTreeMap<String, String>,
+) -> Result<Exit, Failure> {
     let Some((name, options)) = matches.subcommand() else {
         return Err(Failure::Usage(
             "name a command; `quaymaster --help` lists them".to_owned(),
@@ -115,6 +131,12 @@ fn dispatch(matches: &ArgMatches, environment: BTreeMap<String, String>) -> Resu
     })?;
     let progress = ProgressLines::new(&environment);
     log::begin(&settings, &environment, &progress)?;
+    for (line, is_missing) in said {
+        match is_missing {
+            true => tracing::warn!("{line}"),
+            false => tracing::info!("{line}"),
+        }
+    }
     for name in strangers {
         tracing::warn!("the variable {name} is no setting of quaymaster, though it looks like one");
     }

@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, path::PathBuf, rc::Rc, sync::Arc};
+use std::{collections::BTreeSet, ffi::OsString, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
@@ -7,8 +7,10 @@ use super::{
     watch::{Stop, hangups, reach},
 };
 use crate::{
-    adapters::{clock::SystemClock, disk::AnyFiles},
-    generate::{By, Checking, Pair, RenderSummary, Rendering, Telling},
+    adapters::{clock::SystemClock, disk::AnyFiles, fetch::UrlTexts},
+    generate::{
+        By, Checking, Pair, RenderSummary, Rendering, ShownContainers, Telling, TemplateSource,
+    },
     observe::Bearer,
     ports::DetailedEngine,
     report::{Event, report},
@@ -16,54 +18,73 @@ use crate::{
 };
 
 pub(super) fn arguments(command: Command) -> Command {
-    let path = |name: &'static str, value: &'static str| {
-        let arg = Arg::new(name)
-            .long(name)
-            .value_name(value)
-            .action(ArgAction::Append);
-        arg.value_parser(value_parser!(PathBuf))
-    };
-    let signal = Arg::new("signal")
-        .long("signal")
-        .action(ArgAction::Append)
-        .num_args(2);
-    let check = Arg::new("check")
-        .long("check")
-        .action(ArgAction::Append)
-        .num_args(2);
-    let restart = Arg::new("restart")
-        .long("restart")
-        .action(ArgAction::Append)
-        .value_name("CONTAINER");
-    let interval = Arg::new("interval")
-        .long("interval")
-        .num_args(1..=2)
-        .value_names(["MIN", "MAX"]);
+    let repeated = |name: &'static str| Arg::new(name).long(name).action(ArgAction::Append);
+    let flag = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
+    let template = repeated("template")
+        .value_name("TEMPLATE")
+        .value_parser(value_parser!(OsString));
+    let target = repeated("target")
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf));
+    let signal = repeated("signal")
+        .num_args(2)
+        .value_names(["CONTAINER", "SIGNAL"]);
+    let check = repeated("check")
+        .num_args(2)
+        .value_names(["CONTAINER", "WORDS"]);
+    let restart = repeated("restart").value_name("CONTAINER");
+    command
+        .arg(template.required(true).help(
+            "a template: a file, `#` and the text itself, or an http or https URL; may be given several times",
+        ))
+        .arg(target.help("where the template before it goes; without one, to standard output"))
+        .arg(signal.conflicts_with("from").help(
+            "when a target has changed, sends a signal to each container of this name, id or service, or with this label \
+             (label=NAME or label=NAME=VALUE)",
+        ))
+        .arg(check.conflicts_with("from").help(
+            "before anybody is told that a target has changed, runs WORDS (one argument, split as a shell splits) in each \
+             container that is meant; where they fail, what was there before comes back",
+        ))
+        .arg(
+            restart
+                .conflicts_with("from")
+                .help("when a target has changed, restarts these containers"),
+        )
+        .arg(flag("tell-printed").conflicts_with("from").help(
+            "what has no target and is printed counts as changed, too, so that somebody is told",
+        ))
+        .args(watching())
+        .arg(flag("only-exposed").help("templates see containers that expose a port, and no others"))
+        .arg(flag("only-published").help(
+            "templates see containers that a port of the host leads to, and no others",
+        ))
+        .arg(flag("no-ssl-check").help("the server of a template's URL may show any certificate"))
+        .arg(commands::from())
+}
+
+/// Those that are about going on.
+fn watching() -> [Arg; 3] {
     let watch = Arg::new("watch")
         .long("watch")
         .action(ArgAction::SetTrue)
         .conflicts_with("from");
-    command
-        .arg(path("template", "TEMPLATE").required(true).help("a template; may be given several times"))
-        .arg(path("target", "FILE").help("where the template before it goes; without one, to standard output"))
-        .arg(
-            signal
-                .value_names(["CONTAINER", "SIGNAL"])
-                .conflicts_with("from")
-                .help("when a target has changed, sends a signal to each container of this name, id or service"),
-        )
-        .arg(check.value_names(["CONTAINER", "WORDS"]).conflicts_with("from").help(
-            "before anybody is told that a target has changed, runs WORDS (one argument, split as a shell \
-                     splits) in each container of this name, id or service; where they fail, what was there before \
-                     comes back",
-        ))
-        .arg(restart.conflicts_with("from").help("when a target has changed, restarts these containers"))
-        .arg(interval.requires("watch").help(
+    let interval = Arg::new("interval")
+        .long("interval")
+        .num_args(1..=2)
+        .value_names(["MIN", "MAX"]);
+    let repeat = Arg::new("repeat").long("repeat").value_name("SECONDS");
+    [
+        watch.help("go on, and render at every change of containers or templates"),
+        interval.requires("watch").help(
             "while watching, how long changes are gathered, in seconds: until nothing has changed for MIN, at most for \
              MAX; MIN 0: the first change counts at once [default: 0 2]",
-        ))
-        .arg(watch.help("go on, and render at every change of containers or templates"))
-        .arg(commands::from())
+        ),
+        repeat.requires("watch").help(
+            "while watching, looks at everything once more so long after something happened, for what changes without a \
+             word of the engine",
+        ),
+    ]
 }
 
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
@@ -71,14 +92,24 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     let checks = checks(&call.options)?;
     let tellings = tellings(&call.options)?;
     let interval = interval(&call.options)?;
+    let repeat = repeat(&call.options)?;
+    let urls =
+        UrlTexts::new(call.options.get_flag("no-ssl-check")).map_err(|error| Failure::Bug {
+            what: "URLs can't be fetched",
+            source: error.into(),
+        })?;
     let given = |engine: Rc<dyn DetailedEngine>, own: Option<Bearer>| Rendering {
         engine,
         clock: Rc::new(SystemClock),
         files: Rc::new(AnyFiles),
+        urls: Rc::new(urls),
         pairs,
         checks,
         tellings,
         interval,
+        repeat,
+        shown: shown(&call.options),
+        tells_of_printed: call.options.get_flag("tell-printed"),
         own: own.map(|own| own.id),
         variables: Arc::new(call.environment.clone()),
     };
@@ -115,63 +146,54 @@ async fn watch(
     };
     let mut exit = Exit::Done;
     given(engine, own.container().cloned())
-        .watch(async { exit = stop.wait().await }, hangups)
-        .await;
+        .watch(async { exit = stop.wait().await }, hangups, print)
+        .await?;
     report(&Event::Ended {});
     Ok(exit)
 }
 
 /// Each template, with the target that stands behind it.
 fn pairs(options: &ArgMatches) -> Result<Vec<Pair>, Failure> {
-    let placed = |name: &'static str| {
-        let values = options
-            .get_many::<PathBuf>(name)
-            .into_iter()
-            .flatten()
-            .cloned();
-        options
-            .indices_of(name)
-            .into_iter()
-            .flatten()
-            .zip(values)
-            .map(move |(index, path)| (index, name, path))
-    };
-    let mut words: Vec<_> = placed("template").chain(placed("target")).collect();
-    words.sort();
+    let indices = |name: &str| options.indices_of(name).into_iter().flatten();
+    let templates = options
+        .get_many::<OsString>("template")
+        .into_iter()
+        .flatten();
+    let targets = options.get_many::<PathBuf>("target").into_iter().flatten();
+    let mut words: Vec<_> = indices("template")
+        .zip(templates.map(|word| Ok(TemplateSource::read(word))))
+        .chain(indices("target").zip(targets.map(Err)))
+        .collect();
+    words.sort_by_key(|(index, _)| *index);
     let mut pairs: Vec<Pair> = Vec::new();
-    for (_, name, path) in words {
-        match pairs.last_mut() {
-            _ if name == "template" => pairs.push(Pair {
-                template: path,
+    for (_, word) in words {
+        match (word, pairs.last_mut()) {
+            (Ok(template), _) => pairs.push(Pair {
+                template: template
+                    .map_err(|error| Failure::Usage(format!("--template {error}")))?,
                 target: None,
             }),
-            Some(pair) if pair.target.is_none() => pair.target = Some(path),
-            _ => {
+            (Err(target), Some(pair)) if pair.target.is_none() => {
+                pair.target = Some(target.clone());
+            }
+            (Err(target), _) => {
                 let problem = format!(
                     "--target {} must stand behind a --template of its own",
-                    path.display()
+                    target.display()
                 );
                 return Err(Failure::Usage(problem));
             }
         }
     }
     let mut seen = BTreeSet::new();
-    if let Some(target) = pairs
-        .iter()
-        .filter_map(|pair| pair.target.as_ref())
-        .find(|target| !seen.insert(*target))
-    {
-        return Err(Failure::Usage(format!(
+    let mut targets = pairs.iter().filter_map(|pair| pair.target.as_ref());
+    match targets.find(|target| !seen.insert(*target)) {
+        Some(target) => Err(Failure::Usage(format!(
             "--target {} is there twice",
             target.display()
-        )));
+        ))),
+        None => Ok(pairs),
     }
-    if options.get_flag("watch") && pairs.iter().any(|pair| pair.target.is_none()) {
-        return Err(Failure::Usage(
-            "--watch needs a --target behind each --template".to_owned(),
-        ));
-    }
-    Ok(pairs)
 }
 
 fn checks(options: &ArgMatches) -> Result<Vec<Checking>, Failure> {
@@ -236,4 +258,25 @@ fn interval(options: &ArgMatches) -> Result<Interval, Failure> {
     };
     let words: Vec<_> = words.map(String::as_str).collect();
     Interval::read(&words).map_err(|error| Failure::Usage(format!("--interval: {error}")))
+}
+
+fn repeat(options: &ArgMatches) -> Result<Option<Duration>, Failure> {
+    let Some(word) = options.get_one::<String>("repeat") else {
+        return Ok(None);
+    };
+    match Interval::read(&[word]) {
+        Ok(Interval { min, .. }) => Ok(Some(min)),
+        Err(_) => Err(Failure::Usage(format!(
+            "--repeat {word}: that is no length of time; write seconds, such as 5"
+        ))),
+    }
+}
+
+fn shown(options: &ArgMatches) -> ShownContainers {
+    let is_given = |name| options.get_flag(name);
+    match (is_given("only-published"), is_given("only-exposed")) {
+        (true, _) => ShownContainers::Published,
+        (false, true) => ShownContainers::Exposed,
+        (false, false) => ShownContainers::All,
+    }
 }

@@ -5,7 +5,7 @@ use std::{
     rc::Rc,
 };
 
-use super::Pair;
+use super::{Pair, TemplateSource, sources::Fetched};
 use crate::{
     ports::NamedFiles,
     render::{ContainersView, FilesRead, LenientTemplate, LenientlyRendered},
@@ -40,24 +40,46 @@ pub(super) struct Made {
     pub of_swarm: Option<&'static str>,
 }
 
+impl Made {
+    fn nothing_yet() -> Self {
+        Self {
+            file: Ok(RenderedFile::Unchanged),
+            unknown: BTreeSet::new(),
+            of_swarm: None,
+        }
+    }
+}
+
 /// How many files one template may ask for.
 const MOST_FILES: usize = 200;
 
-/// Renders one template; nothing is written. `read` are the files that it asked for last, and then those that it asked for
-/// now.
+/// Renders one template; nothing is written. `fetched` is what is known of one at a URL: until anything is, nothing comes of
+/// it. `read` are the files that it asked for last, and then those that it asked for now.
 ///
 /// # Errors
 /// What is wrong with a file, in words.
 pub(super) fn make(
     files: &dyn NamedFiles,
     pair: &Pair,
+    fetched: Option<&Fetched>,
     view: &ContainersView,
     read: &mut BTreeSet<PathBuf>,
 ) -> Result<Made, String> {
-    let name = pair.template.display().to_string();
-    let text = files.text(&pair.template).map_err(|error| chain(&error))?;
-    let text = text.ok_or_else(|| format!("template {name}: there is no such file"))?;
-    let template = LenientTemplate::new(&name, &text).map_err(|error| error.to_string())?;
+    let name = pair.template.to_string();
+    let text = match (&pair.template, fetched) {
+        (TemplateSource::File(path), _) => {
+            let text = files.text(path).map_err(|error| chain(&error))?;
+            text.ok_or_else(|| format!("template {name}: there is no such file"))?
+        }
+        (TemplateSource::Inline(text), _) => text.clone(),
+        (TemplateSource::Url(_), None) => return Ok(Made::nothing_yet()),
+        (TemplateSource::Url(_), Some(Fetched { text, fault })) => {
+            let fault = || format!("template {name}: {}", fault.as_deref().unwrap_or_default());
+            text.clone().ok_or_else(fault)?
+        }
+    };
+    let template = LenientTemplate::new(&name, &text, pair.template.folder())
+        .map_err(|error| error.to_string())?;
     let rendered = rendered(files, &template, view, read)?;
     let unknown = rendered
         .unknown
@@ -106,7 +128,10 @@ fn compared(files: &dyn NamedFiles, pair: &Pair, text: String) -> Result<Rendere
     let Some(target) = &pair.target else {
         return Ok(RenderedFile::Printed(text));
     };
-    let before = files.text(target).map_err(|error| chain(&error))?;
+    let before = files.text(target).map_err(|error| {
+        let problem = chain(&error);
+        format!("{problem}; a target is a file of text, or nothing is there yet")
+    })?;
     Ok(match before.as_ref() == Some(&text) {
         true => RenderedFile::Unchanged,
         false => RenderedFile::New(New {

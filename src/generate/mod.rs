@@ -5,6 +5,7 @@ mod debounce;
 mod files;
 mod known;
 mod shown;
+mod sources;
 mod swarm;
 mod turning;
 
@@ -17,16 +18,24 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures_util::{StreamExt, stream};
-use tokio::sync::{Notify, mpsc};
+use futures_util::{
+    StreamExt,
+    stream::{self, LocalBoxStream},
+};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
 
 use crate::{
     observe::{Detail, EngineEvent},
-    ports::{Clock, DetailedEngine, Engine, EngineError, NamedFiles},
+    ports::{Clock, DetailedEngine, DiskError, Engine, EngineError, NamedFiles, TemplateUrls},
     report::{Event, chain, report},
     values::{ContainerId, Interval, Signal},
-    watching::{Watched, changes, watch},
+    watching::{EngineUpdate, Watched, changes, watch},
 };
+pub use shown::ShownContainers;
+pub use sources::TemplateSource;
 use turning::Turning;
 
 /// How long until a container that can't be told yet is told again.
@@ -40,6 +49,8 @@ pub struct Rendering {
     pub clock: Rc<dyn Clock>,
     /// Templates, and what comes of them.
     pub files: Rc<dyn NamedFiles>,
+    /// Templates that are no files.
+    pub urls: Rc<dyn TemplateUrls>,
     /// What is rendered, in this order.
     pub pairs: Vec<Pair>,
     /// What must find new targets good before anybody is told; else what was there before comes back.
@@ -48,6 +59,12 @@ pub struct Rendering {
     pub tellings: Vec<Telling>,
     /// How long changes are gathered while watching.
     pub interval: Interval,
+    /// How long after an event everything is looked at once more while watching.
+    pub repeat: Option<Duration>,
+    /// Which containers templates see.
+    pub shown: ShownContainers,
+    /// Whether somebody is told, too, when a text that has no target is another one than before.
+    pub tells_of_printed: bool,
     /// The container we run in.
     pub own: Option<ContainerId>,
     /// Our own environment, which templates may read.
@@ -56,8 +73,8 @@ pub struct Rendering {
 
 /// A template, and where what comes of it goes.
 pub struct Pair {
-    /// The template's file.
-    pub template: PathBuf,
+    /// Where the template is.
+    pub template: TemplateSource,
     /// The file that it makes; none where it is printed.
     pub target: Option<PathBuf>,
 }
@@ -72,7 +89,8 @@ pub struct Checking {
 
 /// Who is told that files have changed, and how.
 pub struct Telling {
-    /// A container's name or id, or a service that any number of containers run.
+    /// A container's name or id, or a service that any number of containers run; `label=NAME` or `label=NAME=VALUE` for
+    /// those that bear a label.
     pub target: String,
     /// How they are told.
     pub by: By,
@@ -132,6 +150,9 @@ impl Rendering {
     pub async fn once(self) -> Result<RenderSummary, EngineError> {
         let details = self.look().await?.0;
         let mut turning = Turning::new(Rc::new(self));
+        for fetched in turning.given().fetch_all().await {
+            turning.take_fetched(fetched);
+        }
         turning.replace(details);
         let printed = turning.render().await;
         let is_told = loop {
@@ -147,45 +168,55 @@ impl Rendering {
         })
     }
 
-    /// Renders at every change of containers or templates until `stop`. Each `hangup` looks at everything again.
-    pub async fn watch(self, stop: impl Future<Output = ()>, hangups: mpsc::UnboundedReceiver<()>) {
+    /// Renders at every change of containers or templates until `stop`; `print` takes each text that has no target and is
+    /// another one than before. Each `hangup` looks at everything again.
+    ///
+    /// # Errors
+    /// When `print` fails.
+    pub async fn watch<E>(
+        self,
+        stop: impl Future<Output = ()>,
+        hangups: mpsc::UnboundedReceiver<()>,
+        print: impl Fn(&str) -> Result<(), E>,
+    ) -> Result<(), E> {
         tokio::select! {
-            () = stop => {}
-            () = self.watch_for_ever(hangups) => {}
+            () = stop => Ok(()),
+            ended = self.watch_for_ever(hangups, print) => ended,
         }
     }
 
-    async fn watch_for_ever(self, mut hangups: mpsc::UnboundedReceiver<()>) {
-        let each = self
-            .pairs
-            .iter()
-            .map(|pair| changes(Some(self.files.changes(&pair.template))));
-        let mut template_changes = stream::select_all(each);
+    async fn watch_for_ever<E>(
+        self,
+        mut hangups: mpsc::UnboundedReceiver<()>,
+        print: impl Fn(&str) -> Result<(), E>,
+    ) -> Result<(), E> {
         let given = Rc::new(self);
+        let mut template_changes = stream::select_all(given.files_to_watch());
         let mut turning = Turning::new(Rc::clone(&given));
         let (sender, mut seen) = mpsc::unbounded_channel();
-        let look_again = Rc::new(Notify::new());
-        let watching = watch(given, Rc::clone(&look_again), sender);
+        let (look_again, fetch_again) = (Rc::new(Notify::new()), Rc::new(Notify::new()));
+        let mut fetching = given.fetching(&fetch_again);
+        let watching = watch(Rc::clone(&given), Rc::clone(&look_again), sender);
         tokio::pin!(watching);
+        let mut repeat_at = None;
         loop {
-            let wake = turning.wake();
-            let rest = async move {
-                match wake {
-                    Some(wake) => tokio::time::sleep_until(wake).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let (rest, repeat) = (until(turning.wake()), until(repeat_at));
             tokio::select! {
                 () = &mut watching => {}
                 Some(first) = seen.recv() => {
-                    turning.take(first);
-                    while let Ok(next) = seen.try_recv() {
-                        turning.take(next);
+                    let mut next = Some(first);
+                    while let Some(update) = next {
+                        if matches!(update, EngineUpdate::One { .. }) {
+                            repeat_at = given.repeat.map(|pause| Instant::now() + pause);
+                        }
+                        turning.take(update);
+                        next = seen.try_recv().ok();
                     }
                 }
                 Some(()) = hangups.recv() => {
                     while hangups.try_recv().is_ok() {}
                     look_again.notify_one();
+                    fetch_again.notify_waiters();
                     turning.forget_refusal();
                     turning.note();
                 }
@@ -195,9 +226,40 @@ impl Rendering {
                         problem: format!("{}; templates are read again on SIGHUP", chain(&error)),
                     }),
                 },
-                () = rest => turning.turn().await,
+                Some(fetched) = fetching.next() => {
+                    turning.take_fetched(fetched);
+                    turning.note();
+                }
+                () = repeat => {
+                    repeat_at = None;
+                    look_again.notify_one();
+                }
+                () = rest => {
+                    let printed = turning.turn().await;
+                    if !printed.is_empty() {
+                        print(&printed)?;
+                    }
+                }
             }
         }
+    }
+
+    /// Word of changes beside each template that is a file.
+    fn files_to_watch(
+        &self,
+    ) -> impl Iterator<Item = LocalBoxStream<'static, Result<(), DiskError>>> {
+        self.pairs.iter().filter_map(|pair| match &pair.template {
+            TemplateSource::File(path) => Some(changes(Some(self.files.changes(path)))),
+            TemplateSource::Inline(_) | TemplateSource::Url(_) => None,
+        })
+    }
+}
+
+/// Waits for a time; for ever where there is none.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -5,6 +5,38 @@ use crate::{
     render::{ContainerView, NetworkView},
 };
 
+/// Which containers templates see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ShownContainers {
+    /// Each.
+    #[default]
+    All,
+    /// Those that expose a port.
+    Exposed,
+    /// Those of which a port of the host leads to one of theirs.
+    Published,
+}
+
+impl ShownContainers {
+    pub(super) fn has(self, view: &ContainerView) -> bool {
+        match self {
+            Self::All => true,
+            Self::Exposed => !view.tcp.is_empty() || !view.udp.is_empty(),
+            Self::Published => view.is_published(),
+        }
+    }
+}
+
+/// Whether a container bears a label, written as NAME or NAME=VALUE.
+pub(super) fn bears(container: &Bearer, label: &str) -> bool {
+    let (name, value) = match label.split_once('=') {
+        Some((name, value)) => (name, Some(value)),
+        None => (label, None),
+    };
+    let found = container.labels.get(name);
+    found.is_some_and(|found| value.is_none_or(|value| found == value))
+}
+
 /// A container as templates see it.
 pub(super) fn shown(detail: &Detail) -> ContainerView {
     let Detail {
@@ -28,7 +60,7 @@ pub(super) fn shown(detail: &Detail) -> ContainerView {
         networks: container
             .endpoints
             .iter()
-            .map(|endpoint| place(container, endpoint))
+            .map(|endpoint| place(container, endpoint, inspected))
             .collect(),
         tcp: exposed_tcp.clone(),
         udp: exposed_udp.clone(),
@@ -55,7 +87,7 @@ fn health(container: &Bearer) -> &str {
     }
 }
 
-fn place(container: &Bearer, endpoint: &Endpoint) -> NetworkView {
+fn place(container: &Bearer, endpoint: &Endpoint, inspected: &Arc<str>) -> NetworkView {
     let in_project = |project: &str| {
         endpoint
             .network
@@ -75,5 +107,6 @@ fn place(container: &Bearer, endpoint: &Endpoint) -> NetworkView {
         name: endpoint.network.clone(),
         compose_name,
         ip_address,
+        inspected: Arc::clone(inspected),
     }
 }

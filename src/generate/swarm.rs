@@ -27,7 +27,7 @@ pub(super) async fn without_swarm(
     if !manages {
         return Ok(made);
     }
-    let name = pair.template.display();
+    let name = &pair.template;
     Err(format!(
         "template {name}: it asks for {list}, and services, tasks and nodes of a Swarm are not read yet; take {list} out of \
          it, or leave it to docker-pygen until they are"

@@ -11,8 +11,8 @@ use futures_util::{FutureExt, stream::LocalBoxStream};
 use super::*;
 use crate::{
     adapters::{clock::SystemClock, engine::RecordedEngine},
-    observe::{Bearer, Detail, Interest, Way},
-    ports::{DiskError, Parcel, Ran},
+    observe::{Bearer, Detail, EventKind, Interest, Way},
+    ports::{DiskError, FetchError, Parcel, Ran},
     values::Timestamp,
 };
 
@@ -98,6 +98,21 @@ impl NamedFiles for Files {
     }
 }
 
+/// Texts at URLs: what each fetch finds, one after the other, and then nothing more.
+#[derive(Default)]
+struct Texts(RefCell<Vec<Result<String, String>>>);
+
+#[async_trait(?Send)]
+impl TemplateUrls for Texts {
+    async fn text(&self, _: &str) -> Result<String, FetchError> {
+        let mut texts = self.0.borrow_mut();
+        match texts.is_empty() {
+            true => Err(FetchError::Unusable("there is nothing".to_owned())),
+            false => texts.remove(0).map_err(FetchError::Unusable),
+        }
+    }
+}
+
 /// What comes of words that are run.
 #[derive(Clone, Copy)]
 enum Answer {
@@ -118,6 +133,10 @@ struct Scripted {
     asked: RefCell<Vec<String>>,
     /// Whether it manages a Swarm; none where it does not tell.
     manages_swarm: Option<bool>,
+    /// What it tells of, if anybody may follow it.
+    feed: RefCell<Option<mpsc::UnboundedReceiver<EngineEvent>>>,
+    /// How often everything was looked at.
+    looks: Cell<usize>,
 }
 
 #[async_trait(?Send)]
@@ -125,7 +144,14 @@ impl Engine for Scripted {
     async fn events(
         &self,
     ) -> Result<LocalBoxStream<'static, Result<EngineEvent, EngineError>>, EngineError> {
-        self.recorded.events().await
+        let Some(feed) = self.feed.take() else {
+            return self.recorded.events().await;
+        };
+        let next = |mut feed: mpsc::UnboundedReceiver<EngineEvent>| async move {
+            let event = feed.recv().await?;
+            Some((Ok(event), feed))
+        };
+        Ok(stream::unfold(feed, next).boxed_local())
     }
 
     async fn bearers(&self, interest: &Interest) -> Result<Vec<Bearer>, EngineError> {
@@ -182,6 +208,7 @@ impl Engine for Scripted {
 #[async_trait(?Send)]
 impl DetailedEngine for Scripted {
     async fn details(&self) -> Result<Vec<Detail>, EngineError> {
+        self.looks.set(self.looks.get() + 1);
         self.recorded.details().await
     }
 
@@ -214,8 +241,9 @@ fn rendering(engine: Rc<dyn DetailedEngine>, files: &Rc<Files>, target: &str) ->
         engine,
         clock: Rc::new(SystemClock),
         files: Rc::clone(files) as Rc<dyn NamedFiles>,
+        urls: Rc::new(Texts::default()),
         pairs: vec![Pair {
-            template: "t".into(),
+            template: TemplateSource::File("t".into()),
             target: Some("out".into()),
         }],
         checks: Vec::new(),
@@ -224,6 +252,9 @@ fn rendering(engine: Rc<dyn DetailedEngine>, files: &Rc<Files>, target: &str) ->
             by: By::Signal(Signal::HUP),
         }],
         interval: Interval::default(),
+        repeat: None,
+        shown: ShownContainers::All,
+        tells_of_printed: false,
         own: None,
         variables: Arc::default(),
     }
@@ -237,6 +268,8 @@ fn scripted(files: &Rc<Files>, answer: Answer) -> Rc<Scripted> {
         answer,
         asked: RefCell::default(),
         manages_swarm: Some(false),
+        feed: RefCell::default(),
+        looks: Cell::default(),
     })
 }
 
@@ -249,7 +282,7 @@ fn checked(engine: &Rc<Scripted>) -> Rendering {
         "shop",
     );
     rendering.pairs.push(Pair {
-        template: "u".into(),
+        template: TemplateSource::File("u".into()),
         target: Some("more".into()),
     });
     rendering.checks.push(Checking {
@@ -342,6 +375,8 @@ async fn on_a_swarm_manager_a_template_that_asks_for_services_is_refused_until_t
             answer: Cell::new(Answer::Fails),
             asked: RefCell::default(),
             manages_swarm: manages,
+            feed: RefCell::default(),
+            looks: Cell::default(),
         };
         let given = rendering(Rc::new(engine), &files, "shop");
         let whole = given.once().await.expect("it is seen").is_whole;
@@ -580,4 +615,98 @@ async fn what_was_there_before_is_kept_while_the_engine_tells_nobody() {
         (made.is_whole, files.kept()),
         (false, Some(Some("old".to_owned())))
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_long_after_an_event_everything_is_looked_at_once_more() {
+    let files = Files::new(&[]);
+    let engine = scripted(&files, Answer::Fails);
+    let (events, feed) = mpsc::unbounded_channel();
+    engine.feed.replace(Some(feed));
+    let mut given = rendering(Rc::clone(&engine) as Rc<dyn DetailedEngine>, &files, "shop");
+    given.pairs[0].template = TemplateSource::Inline("{{ containers | length }}".to_owned());
+    given.repeat = Some(Duration::from_secs(5));
+    let (_hangup, hangups) = mpsc::unbounded_channel();
+    let mut looks = Vec::new();
+    let seen = async {
+        let container = ContainerId::parse("1").expect("an id");
+        for seconds in [1, 4, 2, 60] {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            looks.push(engine.looks.get());
+            if seconds == 1 {
+                let event = EngineEvent {
+                    action: EventKind::Changed,
+                    container: container.clone(),
+                    labels: BTreeMap::new(),
+                };
+                events.send(event).expect("it is followed");
+            }
+        }
+    };
+    let ended = given
+        .watch(seen, hangups, |_| Err("nothing is printed"))
+        .await;
+    assert_eq!((ended, looks), (Ok(()), vec![1, 1, 2, 2]));
+    assert_eq!(files.at("out").as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn a_variable_without_a_value_is_left_out_and_spoils_nothing() {
+    let recorded = r#"[{"Id": "1", "Name": "/shop", "State": {"Status": "running"},
+        "Config": {"Env": ["B=2", "ALONE", "A=x=1"]}}]"#;
+    let recorded = RecordedEngine::read(recorded, |_| ()).expect("it is a list");
+    let files = Files::new(&[(
+        "t",
+        "{% for k, v in containers.first.env.items() %}{{ k }}:{{ v }} {% endfor %}",
+    )]);
+    let made = rendering(Rc::new(recorded), &files, "shop");
+    made.once().await.expect("it is seen");
+    assert_eq!(files.at("out").as_deref(), Some("B:2 A:x=1 "));
+}
+
+#[tokio::test]
+async fn what_was_fetched_stays_in_use_while_there_is_nothing_newer() {
+    let files = Files::new(&[("out", "before")]);
+    let engine = scripted(&files, Answer::Fails);
+    let mut given = rendering(Rc::clone(&engine) as Rc<dyn DetailedEngine>, &files, "shop");
+    given.pairs[0].template =
+        TemplateSource::read("http://host.example/t".as_ref()).expect("a URL");
+    let mut turning = Turning::new(Rc::new(given));
+    turning.replace(engine.details().await.expect("it is a record"));
+    turning.render().await;
+    let is_so = |turning: &Turning, text: &str| {
+        assert_eq!(files.at("out").as_deref(), Some(text));
+        turning.is_well()
+    };
+    assert!(is_so(&turning, "before"), "it is not fetched yet");
+    for (fetched, text, is_well) in [
+        (Err("there is nothing"), "before", false),
+        (Ok("one"), "one", true),
+        (Err("there is nothing"), "one", true),
+        (Ok("two"), "two", true),
+    ] {
+        let fetched = fetched.map(str::to_owned).map_err(str::to_owned);
+        turning.take_fetched((0, fetched));
+        turning.render().await;
+        assert_eq!(is_so(&turning, text), is_well, "{text}");
+    }
+}
+
+#[test]
+fn a_label_names_those_that_bear_it_with_any_text_or_just_this_one() {
+    for (label, expected) in [
+        ("tier", true),
+        ("tier=front", true),
+        ("tier=", false),
+        ("tier=back", false),
+        ("empty=", true),
+        ("none", false),
+        ("eq=a=b", true),
+    ] {
+        let mut container = crate::desire::tests::container("shop", 4);
+        for (name, value) in [("tier", "front"), ("empty", ""), ("eq", "a=b")] {
+            container.labels.insert(name.to_owned(), value.to_owned());
+        }
+        assert_eq!(shown::bears(&container, label), expected, "{label}");
+    }
 }

@@ -1,6 +1,7 @@
+mod telling;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
-    mem,
     path::PathBuf,
     rc::Rc,
     sync::Arc,
@@ -10,26 +11,24 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    By, Rendering, TELL_AGAIN, Telling,
+    By, Rendering, TELL_AGAIN,
     debounce::Debounce,
-    files::{Made, Placed, RenderedFile, forget, make, put_back},
+    files::{Made, Placed, RenderedFile, make, put_back},
     known::Known,
     shown::shown,
+    sources::{Fetched, FetchedText},
     swarm::without_swarm,
 };
 use crate::{
-    desire::{Complaint, Origin, lost_policy, signal_way},
-    observe::{Bearer, Detail, Way},
+    desire::Complaint,
+    observe::{Bearer, Detail},
     plan::run_failed,
-    ports::{Clock, DetailedEngine, EngineError, Remark},
+    ports::{Clock, DetailedEngine, Remark},
     render::ContainersView,
     report::{Event, chain, report},
     values::{ContainerId, Digest},
     watching::EngineUpdate,
 };
-
-/// How long a container must have run before it is told: a signal that comes before a server listens to it ends it.
-const SETTLED_AFTER: Duration = Duration::from_secs(3);
 
 /// How long until the engine is asked again for what it refused.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
@@ -52,6 +51,10 @@ pub(super) struct Turning {
     faults: BTreeMap<usize, String>,
     /// The files that a template asked for last, by the number of the pair.
     read: BTreeMap<usize, BTreeSet<PathBuf>>,
+    /// What is known of templates at URLs, by the number of the pair.
+    fetched: BTreeMap<usize, Fetched>,
+    /// What was printed last, by the number of the pair.
+    printed: BTreeMap<usize, String>,
     /// What was told of names that templates ask for in vain.
     unknown: BTreeSet<String>,
     /// What was told of signals that harm those who get them.
@@ -71,6 +74,8 @@ impl Turning {
             taken_back: None,
             faults: BTreeMap::new(),
             read: BTreeMap::new(),
+            fetched: BTreeMap::new(),
+            printed: BTreeMap::new(),
             unknown: BTreeSet::new(),
             complaints: BTreeSet::new(),
         }
@@ -111,6 +116,26 @@ impl Turning {
         !self.owed.is_empty()
     }
 
+    pub fn given(&self) -> Rc<Rendering> {
+        Rc::clone(&self.given)
+    }
+
+    /// Takes over what came of fetching a template. What was there before stays when it can't be fetched again.
+    pub fn take_fetched(&mut self, (number, fetched): FetchedText) {
+        let known = self.fetched.entry(number).or_default();
+        let fault = fetched.as_ref().err().cloned();
+        if let (Some(problem), true) = (&fault, known.text.is_some())
+            && known.fault != fault
+        {
+            let name = &self.given.pairs[number].template;
+            report(&Event::TemplateBroken {
+                problem: format!("template {name}: {problem}; what was fetched before is used"),
+            });
+        }
+        known.text = fetched.ok().or_else(|| known.text.take());
+        known.fault = fault;
+    }
+
     pub fn clock(&self) -> &dyn Clock {
         &*self.given.clock
     }
@@ -144,9 +169,10 @@ impl Turning {
         self.details = Some(Known::new(details));
     }
 
-    /// Does what is due: renders what may have changed, tells who is owed.
-    pub async fn turn(&mut self) {
+    /// Does what is due: renders what may have changed, tells who is owed; returns what is to be printed.
+    pub async fn turn(&mut self) -> String {
         let now = Instant::now();
+        let mut printed = String::new();
         if self
             .debounce
             .due()
@@ -155,7 +181,7 @@ impl Turning {
             .any(|due| due <= now)
         {
             self.debounce.act();
-            self.render().await;
+            printed = self.render().await;
         }
         let pause = if self.tell().await {
             TELL_AGAIN
@@ -163,9 +189,11 @@ impl Turning {
             ASK_AGAIN
         };
         self.tell_at = (!self.owed.is_empty()).then(|| Instant::now() + pause);
+        printed
     }
 
-    /// Renders each template, and puts what is new in place where it is found good; returns what has no target.
+    /// Renders each template, and puts what is new in place where it is found good; returns what is new of those that have
+    /// no target.
     pub async fn render(&mut self) -> String {
         let given = Rc::clone(&self.given);
         let is_cut_off = self.begin_again();
@@ -173,7 +201,8 @@ impl Turning {
         let mut made = Vec::new();
         for (number, pair) in given.pairs.iter().enumerate() {
             let read = self.read.entry(number).or_default();
-            let rendered = match make(&*given.files, pair, &view, read) {
+            let fetched = self.fetched.get(&number);
+            let rendered = match make(&*given.files, pair, fetched, &view, read) {
                 Ok(made) => without_swarm(&*given.engine, self.details.as_ref(), pair, made).await,
                 Err(problem) => Err(problem),
             };
@@ -188,15 +217,17 @@ impl Turning {
             .taken_back
             .as_ref()
             .is_some_and(|it| it.holds_back(&asked, Instant::now()));
-        let (mut printed, mut placed) = (
-            String::new(),
-            Placed::new(Rc::clone(&given.files), !checks.is_empty()),
-        );
+        let mut placed = Placed::new(Rc::clone(&given.files), !checks.is_empty());
+        let (mut printed, mut is_printed) = (String::new(), false);
         for (number, made) in made.into_iter().enumerate() {
             let done = match made {
                 Ok(RenderedFile::New(new)) if !is_held_back => placed.put(new),
                 Ok(RenderedFile::Printed(text)) => {
-                    printed.push_str(&text);
+                    if self.printed.get(&number) != Some(&text) {
+                        printed.push_str(&text);
+                        is_printed = true;
+                        self.printed.insert(number, text);
+                    }
                     Ok(())
                 }
                 Ok(RenderedFile::New(_) | RenderedFile::Unchanged) => Ok(()),
@@ -207,12 +238,16 @@ impl Turning {
         if !is_held_back {
             self.taken_back = None;
         }
-        if !placed.is_empty() {
+        let is_told_of = is_printed && given.tells_of_printed;
+        if !placed.is_empty() || is_told_of {
             self.debounce.made(Instant::now());
-            self.accept(placed, &checks, asked).await;
-        } else if is_cut_off {
+        }
+        if is_told_of || placed.is_empty() && is_cut_off {
             // Some may have been told of more than this.
             self.owe();
+        }
+        if !placed.is_empty() {
+            self.accept(placed, &checks, asked).await;
         }
         printed
     }
@@ -276,24 +311,12 @@ impl Turning {
         each.collect()
     }
 
-    /// The containers that run and that the user means by a word.
-    fn meant(&self, target: &str) -> Vec<&Bearer> {
-        let running = self
-            .details
-            .iter()
-            .flat_map(Known::all)
-            .filter(|detail| detail.container.is_running());
-        running
-            .filter(|detail| shown(detail).is_meant_by(target))
-            .map(|detail| &detail.container)
-            .collect()
-    }
-
     fn view(&self) -> ContainersView {
         let details = self.details.iter().flat_map(Known::all);
         let own_container_id = self.given.own.as_ref().map(ToString::to_string);
+        let seen = details.map(shown);
         ContainersView {
-            containers: details.map(shown).collect(),
+            containers: seen.filter(|view| self.given.shown.has(view)).collect(),
             own_container_id,
             variables: Arc::clone(&self.given.variables),
         }
@@ -325,113 +348,10 @@ impl Turning {
         }
     }
 
-    /// Everybody is to be told who runs now.
-    fn owe(&mut self) {
-        let given = Rc::clone(&self.given);
-        for Telling { target, by } in &given.tellings {
-            let meant: Vec<_> = self
-                .meant(target)
-                .into_iter()
-                .map(|container| (container.id.clone(), *by))
-                .collect();
-            if meant.is_empty() {
-                report(&Event::NobodyToTell {
-                    target: target.clone(),
-                });
-            }
-            self.complain(target, *by);
-            self.owed.extend(meant);
-        }
-    }
-
-    /// Reports once what a signal costs those who get it.
-    fn complain(&mut self, target: &str, by: By) {
-        let By::Signal(signal) = by else {
-            return;
-        };
-        let mut complaints = Vec::new();
-        for container in self.meant(target) {
-            let lost = lost_policy(container, self.own(), signal);
-            complaints.extend(lost.map(|(problem, remedy)| {
-                let text = format!("{target} {signal}");
-                let said = Origin::new(&container.name, "option --signal", &text);
-                said.complains(problem, remedy)
-            }));
-        }
-        for complaint in complaints {
-            if self.complaints.insert(complaint.clone()) {
-                report(&Event::Complained { complaint });
-            }
-        }
-    }
-
     /// The container that we run in.
     fn own(&self) -> Option<&Bearer> {
         let own = self.details.as_ref()?.get(self.given.own.as_ref()?)?;
         Some(&own.container)
-    }
-
-    /// Tells who is owed, as far as they can be told now; whether the engine did what it was asked.
-    pub async fn tell(&mut self) -> bool {
-        let mut is_well = true;
-        for (id, by) in self.owed.clone() {
-            let known = self.details.as_ref().and_then(|details| details.get(&id));
-            // What does not run reads its files when it starts.
-            let Some(container) = known
-                .map(|detail| &detail.container)
-                .filter(|container| container.is_running())
-            else {
-                self.owed.remove(&(id, by));
-                continue;
-            };
-            let now = self.given.clock.now();
-            if container
-                .started_at
-                .is_some_and(|at| at <= now && now.since(at) < SETTLED_AFTER)
-            {
-                continue;
-            }
-            let way = signal_way(container, self.own());
-            match tell(&*self.given.engine, container, by, way).await {
-                Ok(told) => {
-                    report(&told);
-                    self.owed.remove(&(id, by));
-                }
-                Err(error) => {
-                    is_well = false;
-                    report(&Event::NotTold {
-                        consumer: container.name.clone(),
-                        problem: chain(&error),
-                    });
-                }
-            }
-        }
-        if self.owed.is_empty() {
-            mem::take(&mut self.untold)
-                .iter()
-                .for_each(|target| forget(&*self.given.files, target));
-        }
-        is_well
-    }
-}
-
-/// Tells one container.
-async fn tell(
-    engine: &dyn DetailedEngine,
-    container: &Bearer,
-    by: By,
-    way: Way,
-) -> Result<Event, EngineError> {
-    let consumer = container.name.clone();
-    match by {
-        By::Signal(signal) => engine
-            .kill(&container.id, signal, way)
-            .await
-            .map(|_| Event::Signalled { consumer, signal }),
-        By::Restart => engine
-            .restart(&container.id)
-            .await
-            .map(|()| Event::Restarted { consumer }),
     }
 }
 

@@ -57,6 +57,23 @@ pub enum DiskError {
         /// When it begins.
         from: Timestamp,
     },
+    /// A file whose owner we may not give to the one that is to take its place.
+    #[error(
+        "{} belongs to user {owner} and group {group}, and quaymaster may not write another file of theirs in its place; it \
+         stays as it is. Give quaymaster `cap_add: [CHOWN]`, have it run as that user, or give the file to the user that \
+         it runs as",
+        path.display()
+    )]
+    Kept {
+        /// Which file.
+        path: PathBuf,
+        /// The number of its user.
+        owner: u32,
+        /// The number of its group.
+        group: u32,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A certificate that does not pass its checks.
     #[error("the certificate {name} is refused")]
     Certificate {

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use async_trait::async_trait;
 use futures_util::stream::LocalBoxStream;
+use thiserror::Error;
 
 use super::DiskError;
 
@@ -27,7 +29,8 @@ pub trait NamedFiles {
     /// The text that lies there; `None` when there is no such file.
     fn text(&self, path: &Path) -> Result<Option<String>, DiskError>;
 
-    /// Puts a text there in one rename, with the mode of what it replaces, readable by everybody where there was none.
+    /// Puts a text there in one rename, with owner, group and mode of what it replaces, readable by everybody where there
+    /// was none.
     fn replace(&self, path: &Path, text: &str) -> Result<(), DiskError>;
 
     /// Takes a file away; nothing when there is none.
@@ -49,4 +52,22 @@ pub trait NamedFiles {
         &self,
         path: &Path,
     ) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError>;
+}
+
+/// Templates that lie at URLs.
+#[async_trait(?Send)]
+pub trait TemplateUrls {
+    /// The text that lies at a URL now.
+    async fn text(&self, url: &str) -> Result<String, FetchError>;
+}
+
+/// Why there is no text at a URL.
+#[derive(Debug, Error)]
+pub enum FetchError {
+    /// It could not be fetched.
+    #[error("it can't be fetched")]
+    NoAnswer(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What is there is no template, in words.
+    #[error("it can't be fetched: {0}")]
+    Unusable(String),
 }

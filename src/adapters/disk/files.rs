@@ -4,7 +4,7 @@ use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, ErrorKind, Read, Write},
     os::unix::fs::{
-        DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink,
+        DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown, symlink,
     },
     path::{Path, PathBuf},
 };
@@ -61,11 +61,76 @@ pub(super) fn replace_with(
 ) -> Result<(), DiskError> {
     let beside = beside(path);
     create_with(&beside, mode, durability, write)?;
-    fs::rename(&beside, path).map_err(told("put in place", path))?;
+    put(&beside, path, durability)
+}
+
+/// The same, with owner, group and mode of the file `like`; where those can't be given, nothing is written.
+pub(super) fn replace_like(
+    path: &Path,
+    like: &Path,
+    bytes: &[u8],
+    durability: Durability,
+) -> Result<(), DiskError> {
+    let beside = beside(path);
+    let access = fs::metadata(like).ok().map(|found| Access {
+        owner: found.uid(),
+        group: found.gid(),
+        mode: found.mode() & 0o777,
+    });
+    let mut file = begin(&beside).map_err(told("write", &beside))?;
+    let given = match access {
+        Some(access) => access.give(&file).map_err(|source| DiskError::Kept {
+            path: like.to_owned(),
+            owner: access.owner,
+            group: access.group,
+            source,
+        }),
+        None => file
+            .set_permissions(Permissions::from_mode(PUBLIC))
+            .map_err(told("write", &beside)),
+    };
+    let written = given.and_then(|()| {
+        finish(&mut file, durability, |file| file.write_all(bytes)).map_err(told("write", &beside))
+    });
+    whole(&beside, written)?;
+    put(&beside, path, durability)
+}
+
+/// Whose a file is, and who may read it.
+#[derive(Clone, Copy)]
+struct Access {
+    owner: u32,
+    group: u32,
+    mode: u32,
+}
+
+impl Access {
+    /// Gives them to a new file of ours.
+    fn give(self, file: &File) -> io::Result<()> {
+        let found = file.metadata()?;
+        if (found.uid(), found.gid()) != (self.owner, self.group) {
+            fchown(file, Some(self.owner), Some(self.group))?;
+        }
+        file.set_permissions(Permissions::from_mode(self.mode))
+    }
+}
+
+fn put(beside: &Path, path: &Path, durability: Durability) -> Result<(), DiskError> {
+    let renamed = fs::rename(beside, path).map_err(told("put in place", path));
+    whole(beside, renamed)?;
     match durability {
         Durability::Synced => sync_folder(parent(path)),
         Durability::Renamed => Ok(()),
     }
+}
+
+/// What came of writing a file; one that is not whole goes, so that a disk that is full gets no fuller.
+fn whole(beside: &Path, written: Result<(), DiskError>) -> Result<(), DiskError> {
+    if written.is_err() {
+        // The next one that is written there takes it away, too.
+        let _ = remove(beside);
+    }
+    written
 }
 
 /// Makes a new file; one that a crash left behind is taken away first.
@@ -84,22 +149,35 @@ fn create_with(
     durability: Durability,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), DiskError> {
-    remove(path)?;
     let write = || -> io::Result<()> {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(PRIVATE)
-            .open(path)?;
+        let mut file = begin(path)?;
         // The mode is set by hand: a strict umask would shut the consumer out of what it is to read.
         file.set_permissions(Permissions::from_mode(mode))?;
-        write(&mut file)?;
-        if durability == Durability::Synced {
-            file.sync_all()?;
-        }
-        Ok(())
+        finish(&mut file, durability, write)
     };
-    write().map_err(told("write", path))
+    whole(path, write().map_err(told("write", path)))
+}
+
+/// A new file, for us alone.
+fn begin(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut new = OpenOptions::new();
+    new.write(true).create_new(true).mode(PRIVATE).open(path)
+}
+
+fn finish(
+    file: &mut File,
+    durability: Durability,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    write(file)?;
+    match durability {
+        Durability::Synced => file.sync_all(),
+        Durability::Renamed => Ok(()),
+    }
 }
 
 /// Takes the right to read a file away from all but its owner. What a link leads to is not touched.

@@ -1,6 +1,5 @@
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -27,7 +26,7 @@ impl NamedFiles for AnyFiles {
 
     fn replace(&self, path: &Path, text: &str) -> Result<(), DiskError> {
         let path = real(path);
-        files::replace(&path, text.as_bytes(), mode(&path), Durability::Renamed)
+        files::replace_like(&path, &path, text.as_bytes(), Durability::Renamed)
     }
 
     fn remove(&self, path: &Path) -> Result<(), DiskError> {
@@ -40,7 +39,7 @@ impl NamedFiles for AnyFiles {
             return Ok(false);
         }
         match files::read_bytes(&path)? {
-            Some(bytes) => files::replace(&aside.text, &bytes, mode(&path), Durability::Synced)?,
+            Some(bytes) => files::replace_like(&aside.text, &path, &bytes, Durability::Synced)?,
             None => files::replace(&aside.nothing, b"", files::PUBLIC, Durability::Synced)?,
         }
         Ok(true)
@@ -49,7 +48,7 @@ impl NamedFiles for AnyFiles {
     fn put_back(&self, path: &Path) -> Result<bool, DiskError> {
         let (path, aside) = (real(path), Aside::of(path));
         if let Some(bytes) = files::read_bytes(&aside.text)? {
-            files::replace(&path, &bytes, mode(&aside.text), Durability::Renamed)?;
+            files::replace_like(&path, &aside.text, &bytes, Durability::Renamed)?;
             return Ok(true);
         }
         let was_nothing = files::is_there(&aside.nothing);
@@ -96,21 +95,53 @@ impl Aside {
     }
 }
 
+/// How many links are followed to where nothing is yet; as many as the system follows.
+const MOST_LINKS: usize = 40;
+
 /// What a link leads to is replaced, not the link. Where nothing is yet, there is a folder all the same.
 fn real(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        match fs::read_link(&path) {
+            Ok(to) if !path.exists() => path = path.with_file_name("").join(to),
+            _ => break,
+        }
+    }
     path.canonicalize()
-        .or_else(|_| std::path::absolute(path))
-        .unwrap_or_else(|_| path.to_owned())
-}
-
-/// Of what is there; else of what everybody reads.
-fn mode(path: &Path) -> u32 {
-    fs::metadata(path).map_or(files::PUBLIC, |found| found.permissions().mode() & 0o777)
+        .or_else(|_| std::path::absolute(&path))
+        .unwrap_or(path)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+
     use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).expect("it is there").mode() & 0o777
+    }
+
+    #[test]
+    fn owner_group_and_mode_stay_when_a_file_is_replaced_kept_aside_and_put_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, aside) = (folder.path().join("out"), folder.path().join(".out.before"));
+        let access = |path: &Path| {
+            let found = fs::metadata(path).expect("it is there");
+            (found.uid(), found.gid(), found.mode() & 0o777)
+        };
+        fs::write(&path, "old").expect("it is written");
+        chown(&path, Some(33), Some(44)).expect("we are root");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("it has a mode");
+        AnyFiles.keep_aside(&path).expect("it is kept");
+        AnyFiles.replace(&path, "new").expect("it is replaced");
+        for path in [&path, &aside] {
+            assert_eq!(access(path), (33, 44, 0o640), "{}", path.display());
+        }
+        fs::remove_file(&path).expect("it is removed");
+        assert!(AnyFiles.put_back(&path).expect("it is put back"));
+        assert_eq!(access(&path), (33, 44, 0o640));
+    }
 
     #[test]
     fn what_was_there_before_is_kept_once_and_comes_back_with_its_mode_until_it_is_forgotten() {

@@ -32,7 +32,7 @@ use http::header;
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 pub use address::TlsFiles;
-pub use own::{Clue, Doubt, Mounted, OwnContainer, OwnProcess, own_container};
+pub use own::{Clue, Doubt, Mounted, OwnContainer, OwnProcess, first_process_words, own_container};
 pub use recorded::RecordedEngine;
 
 use crate::{

@@ -20,7 +20,7 @@ use crate::{
 
 use process::OwnHint;
 pub(super) use process::ids;
-pub use process::{Clue, OwnProcess};
+pub use process::{Clue, OwnProcess, first_process_words};
 
 /// An engine that lists what is mounted where.
 #[async_trait(?Send)]

@@ -4,7 +4,9 @@
 //!
 //! Bytes are those that docker-pygen wrote (`tests/pygen`). What can't be so is an error, never another text.
 
+mod details;
 mod filters;
+mod go;
 mod json;
 mod lists;
 mod methods;
@@ -18,7 +20,8 @@ mod texts;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
+    error::Error as _,
+    fmt, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -37,6 +40,9 @@ pub use texts::Texts;
 
 /// How much one rendering may compute (minijinja's unit, an instruction): seconds, for thousands of containers.
 const FUEL: u64 = 100_000_000;
+
+/// The longest text that is made of one template, in bytes: for thousands of containers, a thousand for each.
+const LONGEST: usize = 16 << 20;
 
 /// How many characters of an id stand for the whole, as `docker ps` shows it. Fewer could be somebody's name.
 const SHORT_ID: usize = 12;
@@ -107,7 +113,7 @@ pub struct ContainerView {
 }
 
 /// A container's place on a network.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct NetworkView {
     /// The network's id.
     pub id: String,
@@ -117,6 +123,8 @@ pub struct NetworkView {
     pub compose_name: Option<String>,
     /// The container's IPv4 address there; empty while it has none.
     pub ip_address: String,
+    /// All that the engine's inspect says of the container, as JSON.
+    pub inspected: Arc<str>,
 }
 
 /// How exactly something is meant by a word; what is meant more exactly comes first.
@@ -141,23 +149,28 @@ impl Meant {
 }
 
 impl LenientTemplate {
-    /// Reads a template; `name` is what errors call it, and its path where it is a file: includes lie in its folder.
+    /// Reads a template; `name` is what errors call it, and what it includes lies in `folder`, if anywhere.
     ///
     /// # Errors
     /// What is wrong with it, with its line.
-    pub fn new(name: &str, text: &str) -> Result<Self, TemplateError> {
-        let folder = Path::new(name).parent().map(Path::to_owned);
+    pub fn new(name: &str, text: &str, folder: Option<&Path>) -> Result<Self, TemplateError> {
         let template = Self {
             name: name.to_owned(),
             text: percent::replaced(&lines(text)),
-            folder,
+            folder: folder.map(Path::to_owned),
         };
         let mut environment = Environment::new();
         environment.set_syntax(syntax());
         let added = environment.add_template_owned(template.name.clone(), template.text.clone());
         match added {
             Ok(()) => Ok(template),
-            Err(error) => Err(TemplateError::of(name, &error)),
+            Err(error) => {
+                let mut told = TemplateError::of(name, &error);
+                if go::is_go(text) {
+                    told.problem = go::REMEDY.to_owned();
+                }
+                Err(told)
+            }
         }
     }
 
@@ -195,9 +208,23 @@ impl LenientTemplate {
         view: &ContainersView,
         misses: &Misses,
     ) -> Result<String, TemplateError> {
+        let mut text = Bounded::default();
         let template = environment.get_template(&self.name);
-        let text = template.and_then(|template| template.render(root(view, misses)));
-        text.map_err(|error| self.told(environment, &error, misses))
+        let rendered = template.and_then(|template| {
+            let root = root(view, misses);
+            template.render_captured_to(root, &mut text).map(drop)
+        });
+        match rendered {
+            Ok(()) => Ok(String::from_utf8_lossy(&text.bytes).into_owned()),
+            Err(_) if text.is_full => Err(TemplateError {
+                template: self.name.clone(),
+                line: 0,
+                problem: format!(
+                    "it makes a text of more than {LONGEST} bytes; does it loop for too long?"
+                ),
+            }),
+            Err(error) => Err(self.told(environment, &error, misses)),
+        }
     }
 
     fn environment(&self, misses: &Misses, reading: &FilesAsked) -> Environment<'static> {
@@ -226,6 +253,7 @@ impl LenientTemplate {
         error: &Error,
         misses: &Misses,
     ) -> TemplateError {
+        let error = innermost(error);
         let mut told = TemplateError::of(&self.name, error);
         let template = environment.get_template(&told.template);
         let words = template
@@ -255,6 +283,40 @@ impl LenientTemplate {
         };
         told.problem = format!("{words}: {}; {remedy}", told.problem);
         told
+    }
+}
+
+/// Of an error in what a template includes, the one there: it names the file that is to be mended.
+fn innermost(error: &Error) -> &Error {
+    let mut inner = error;
+    while let (ErrorKind::BadInclude, Some(source)) = (inner.kind(), inner.source())
+        && let Some(source) = source.downcast_ref()
+    {
+        inner = source;
+    }
+    inner
+}
+
+/// A text that does not grow for ever.
+#[derive(Default)]
+struct Bounded {
+    bytes: Vec<u8>,
+    /// Whether there was more.
+    is_full: bool,
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.is_full |= self.bytes.len() + bytes.len() > LONGEST;
+        if self.is_full {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -304,6 +366,16 @@ impl fmt::Debug for ContainerView {
         f.debug_struct("ContainerView")
             .field("id", &self.id)
             .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for NetworkView {
+    /// Without what else is known of its container.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NetworkView")
+            .field("name", &self.name)
+            .field("ip_address", &self.ip_address)
             .finish_non_exhaustive()
     }
 }

@@ -1,12 +1,13 @@
 //! What templates see, record by record: the rows of the table of views.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, sync::Arc};
 
 use minijinja::value::Value;
 
 use super::{
     super::FieldRow,
-    ContainerView, ContainersView, NetworkView, SHORT_ID,
+    ContainerView, ContainersView, NetworkView, SHORT_ID, Texts,
+    details::{self, ImageParts, PublishedPort},
     lists::{List, ListKind},
     parts::{Attribute, Misses, Noted, ViewPart},
     raw::Raw,
@@ -17,6 +18,7 @@ pub(super) struct Root {
     containers: Value,
     all_containers: Value,
     own_container_id: Option<String>,
+    env: Texts,
 }
 
 /// What a lenient template sees.
@@ -35,6 +37,7 @@ pub(super) fn root(view: &ContainersView, misses: &Misses) -> Value {
         containers: list(there.map(|(_, value)| value.clone()).collect()).value(),
         all_containers: list(all.into_iter().map(|(_, value)| value).collect()).value(),
         own_container_id: view.own_container_id.clone(),
+        env: view.variables.as_ref().clone().into_iter().collect(),
     };
     Noted::of(root, misses)
 }
@@ -47,6 +50,8 @@ pub(super) fn pairs(value: &Value) -> Option<Vec<(Value, Value)>> {
     of::<ContainerView>(value)
         .or_else(|| of::<NetworkView>(value))
         .or_else(|| of::<Ports>(value))
+        .or_else(|| of::<PublishedPort>(value))
+        .or_else(|| of::<ImageParts>(value))
 }
 
 fn of_swarm(list: &'static str, misses: &Misses) -> Value {
@@ -105,6 +110,12 @@ impl ViewPart for Root {
             read: |_, misses| of_swarm("nodes", misses),
         },
     ];
+    const OURS: &'static [Attribute<Self>] = &[Attribute {
+        name: "env",
+        kind: "env.NAME: text",
+        doc: "quaymaster's own environment, as that of a container",
+        read: |root, _| root.env.value(),
+    }];
 
     fn order(&self, _: &Self) -> Ordering {
         Ordering::Equal
@@ -190,9 +201,24 @@ impl ViewPart for ContainerView {
                 let ports = Ports {
                     tcp: container.tcp.clone(),
                     udp: container.udp.clone(),
+                    inspected: Arc::clone(&container.inspected),
                 };
                 Noted::of(ports, misses)
             },
+        },
+    ];
+    const OURS: &'static [Attribute<Self>] = &[
+        Attribute {
+            name: "hostname",
+            kind: "text",
+            doc: "what it is called inside",
+            read: |container, _| details::hostname(container),
+        },
+        Attribute {
+            name: "image_parts",
+            kind: "image parts",
+            doc: "its image's name, taken apart",
+            read: |container, misses| Noted::of(ImageParts::of(&container.image), misses),
         },
     ];
 
@@ -230,12 +256,20 @@ impl ViewPart for NetworkView {
             read: |network, _| text(&network.ip_address),
         },
     ];
-    const OURS: &'static [Attribute<Self>] = &[Attribute {
-        name: "compose_name",
-        kind: "text, or none",
-        doc: "its name in the Compose file that the container is from, such as `default`",
-        read: |network, _| Value::from(network.compose_name.clone()),
-    }];
+    const OURS: &'static [Attribute<Self>] = &[
+        Attribute {
+            name: "compose_name",
+            kind: "text, or none",
+            doc: "its name in the Compose file that the container is from, such as `default`",
+            read: |network, _| Value::from(network.compose_name.clone()),
+        },
+        Attribute {
+            name: "ip6_address",
+            kind: "text",
+            doc: "the container's IPv6 address there; empty while it has none",
+            read: |network, _| details::ip6_address(network),
+        },
+    ];
 
     fn order(&self, other: &Self) -> Ordering {
         let whole =
@@ -248,6 +282,8 @@ impl ViewPart for NetworkView {
 struct Ports {
     tcp: Vec<u16>,
     udp: Vec<u16>,
+    /// All that the engine's inspect says of the container, as JSON.
+    inspected: Arc<str>,
 }
 
 impl ViewPart for Ports {
@@ -267,6 +303,12 @@ impl ViewPart for Ports {
             read: |ports, misses| numbers(&ports.udp, misses),
         },
     ];
+    const OURS: &'static [Attribute<Self>] = &[Attribute {
+        name: "published",
+        kind: "list of published",
+        doc: "ports of the host that lead to the container",
+        read: |ports, misses| details::published(&ports.inspected, misses),
+    }];
 
     fn order(&self, other: &Self) -> Ordering {
         (&self.tcp, &self.udp).cmp(&(&other.tcp, &other.udp))
@@ -305,5 +347,7 @@ pub fn lenient_fields() -> Vec<FieldRow> {
         .chain(ContainerView::rows())
         .chain(NetworkView::rows())
         .chain(Ports::rows())
+        .chain(PublishedPort::rows())
+        .chain(ImageParts::rows())
         .collect()
 }

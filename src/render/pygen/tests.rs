@@ -9,6 +9,7 @@ fn network(name: &str, address: &str) -> NetworkView {
         name: name.to_owned(),
         compose_name,
         ip_address: address.to_owned(),
+        inspected: Arc::default(),
     }
 }
 
@@ -66,13 +67,13 @@ fn render(template: &str, files: &[(&str, &str)]) -> LenientlyRendered {
         .iter()
         .map(|(path, text)| (PathBuf::from(path), Some((*text).to_owned())));
     let read = read.collect();
-    LenientTemplate::new("here/t", template)
+    LenientTemplate::new("here/t", template, Some(Path::new("here")))
         .expect("it can be read")
         .render(&view(), &read)
 }
 
 fn rendered(template: &str) -> String {
-    let text = match LenientTemplate::new("t", template) {
+    let text = match LenientTemplate::new("t", template, None) {
         Ok(read) => read.render(&view(), &FilesRead::new()).text,
         Err(error) => Err(error),
     };
@@ -199,7 +200,7 @@ fn several_names_in_one_value_are_groups_of_their_own() {
     }
     let template = "{% for host, group in containers | groupby('env.HOSTS', split=',') %}\
                     {{ host }}: {{ group | map(attribute='name') | join(' ') }}; {% endfor %}";
-    let read = LenientTemplate::new("t", template).expect("it can be read");
+    let read = LenientTemplate::new("t", template, None).expect("it can be read");
     let text = read.render(&view, &FilesRead::new()).text;
     assert_eq!(
         text.expect("it is rendered"),
@@ -298,7 +299,7 @@ fn networks_match_by_their_whole_names_and_tell_those_of_their_compose_file() {
             '.'
         };
         let template = format!("{{{{ containers.first.networks{way}{template} }}}}");
-        let read = LenientTemplate::new("t", &template).expect("it can be read");
+        let read = LenientTemplate::new("t", &template, None).expect("it can be read");
         let text = read.render(&view, &FilesRead::new()).text;
         assert_eq!(text.expect("it is rendered"), expected, "{template}");
     }

@@ -9,6 +9,10 @@
 )]
 
 mod checked;
+mod docker_gen;
+mod drop_in;
+mod limits;
 mod pygen;
 mod real;
 mod recorded;
+mod sources;

@@ -32,7 +32,7 @@ pub fn docker(words: &[&str]) -> String {
     String::from_utf8(stdout).unwrap().trim().to_owned()
 }
 
-fn make_image() {
+pub fn make_image() {
     if docker(&["images", "-q", IMAGE]).is_empty() {
         let script = format!(
             "set -e; set -- /bin/sh /bin/sleep; libs=$(ldd \"$@\" | grep -o '/[^ ]*' | grep -v : | sort -u); \
@@ -52,7 +52,7 @@ fn make_image() {
 pub struct Made(pub String);
 
 impl Made {
-    fn new(what: &str, options: &[&str], script: &str) -> Self {
+    pub fn new(what: &str, options: &[&str], script: &str) -> Self {
         Self::of(what, options, &[IMAGE, "/bin/sh", "-c", script])
     }
 
@@ -101,7 +101,7 @@ pub fn wait(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-fn started_at(container: &Made) -> String {
+pub fn started_at(container: &Made) -> String {
     docker(&["inspect", "--format", "{{.State.StartedAt}}", &container.0])
 }
 

@@ -175,10 +175,12 @@ fn wrong_usage_is_told() {
             ],
             "--target a is there twice",
         ),
+        (&["--template", "t.tmpl", "--repeat", "3"], "--watch"),
         (
-            &["--template", "t.tmpl", "--watch"],
-            "--watch needs a --target",
+            &["--template", "t.tmpl", "--watch", "--repeat", "soon"],
+            "that is no length of time",
         ),
+        (&["--template", "http://"], "is no URL"),
         (
             &["--template", "t.tmpl", "--signal", "nginx", "HUPP"],
             r#""HUPP" is no signal"#,

@@ -53,6 +53,14 @@ impl fmt::Display for Clue {
     }
 }
 
+/// The words that the first process was started with that we see: that of our container, where we are in one.
+pub fn first_process_words() -> Vec<String> {
+    let bytes = fs::read("/proc/1/cmdline").unwrap_or_default();
+    let words = bytes.split(|byte| *byte == 0);
+    let words = words.map(|word| String::from_utf8_lossy(word).into_owned());
+    words.filter(|word| !word.is_empty()).collect()
+}
+
 impl OwnProcess {
     /// Reads what there is; what can't be read gives no candidates.
     ///

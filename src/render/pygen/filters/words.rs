@@ -65,7 +65,28 @@ fn formatted(text: &str, values: &[Value], is_named: bool) -> Result<String, Err
     if !is_named && values.len() > places + stars {
         return Err(refusal("there are more values than places for them"));
     }
+    widths(text).try_for_each(|width| within_reason(width).map(drop))?;
+    let given = values.iter().filter(|_| stars > 0);
+    given
+        .filter_map(|value| usize::try_from(value.clone()).ok())
+        .try_for_each(|width| within_reason(width).map(drop))?;
     format(FormatStyle::Printf, text, values)
+}
+
+/// Widths and precisions of a text's places: 8 and 3 of `%(name)-8.3f`.
+fn widths(text: &str) -> impl Iterator<Item = usize> {
+    text.split('%').skip(1).flat_map(|place| {
+        let behind = match place.strip_prefix('(') {
+            Some(named) => named.split_once(')').map_or("", |(_, behind)| behind),
+            None => place,
+        };
+        let is_of_width = |c: char| c.is_ascii_digit() || "#- +.".contains(c);
+        let end = behind.find(|c| !is_of_width(c)).unwrap_or(behind.len());
+        let numbers = behind[..end].split(|c: char| !c.is_ascii_digit());
+        // A number that is too long for one is too large, too.
+        let numbers = numbers.filter(|number| !number.is_empty());
+        numbers.map(|number| number.parse().unwrap_or(usize::MAX))
+    })
 }
 
 fn default(value: Value, given: Rest<ValueOrKwargs>) -> Result<Value, Error> {
