@@ -9,7 +9,7 @@ use std::{
 };
 
 use quaymaster::{
-    desire::{Issuance, LabelRules},
+    desire::{Dialects, Issuance, LabelRules},
     observe::{
         Bearer, BearerState, Endpoint, HeldCertificate, Mount, MountKind, RestartPolicy, Shelf,
         Source,
@@ -103,7 +103,7 @@ pub fn held(names: &[&str]) -> HeldCertificate {
 pub fn label_rules() -> LabelRules {
     let usual = usual_issuance();
     LabelRules {
-        label_prefix: "quaymaster".to_owned(),
+        dialects: Dialects::native("quaymaster"),
         certificates: "/state/certificates".into(),
         webroot: None,
         trusted_proxies: Vec::new(),

@@ -38,6 +38,7 @@ pub use exit::{EXITS, Exit, ExitRow};
 
 use crate::{
     adapters::disk,
+    desire::Dialects,
     report::chain,
     settings::{SETTINGS, SettingSources, Settings},
 };
@@ -48,6 +49,8 @@ use progress::ProgressLines;
 /// What a command is given.
 struct Call {
     settings: Settings,
+    /// Whose labels are read.
+    dialects: Dialects,
     environment: BTreeMap<String, String>,
     options: ArgMatches,
     progress: ProgressLines,
@@ -113,12 +116,20 @@ fn dispatch(matches: &ArgMatches, environment: BTreeMap<String, String>) -> Resu
         environment: environment.clone(),
         file,
     })?;
+    let dialects = Dialects::new(
+        &settings.label_prefix,
+        settings.dialects.as_deref(),
+        &settings.dialect_tables,
+        settings.default_domain.clone(),
+    )
+    .map_err(|error| Failure::Usage(error.to_string()))?;
     let progress = ProgressLines::new(&environment);
     log::begin(&settings, &environment, &progress)?;
     for name in strangers {
         tracing::warn!("the variable {name} is no setting of quaymaster, though it looks like one");
     }
     let call = Call {
+        dialects,
         settings,
         environment,
         options: options.clone(),
