@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use quaymaster::{
-    desire::{Issuance, LabelRules},
+    desire::{Dialects, Issuance, LabelRules},
     observe::{Bearer, Endpoint, HeldCertificate, Mount, MountKind, Shelf, Source},
     plan::PlanRules,
     values::{
@@ -75,7 +75,7 @@ pub fn held(names: &[&str]) -> HeldCertificate {
 pub fn label_rules() -> LabelRules {
     let usual = usual_issuance();
     LabelRules {
-        label_prefix: "quaymaster".to_owned(),
+        dialects: Dialects::native("quaymaster"),
         certificates: "/state/certificates".into(),
         webroot: None,
         trusted_proxies: Vec::new(),

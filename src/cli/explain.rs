@@ -88,7 +88,7 @@ async fn tell(
     Ok(explain(&Inspection {
         host,
         now: survey.now,
-        prefix: &daemon.label_rules.label_prefix,
+        prefix: &daemon.label_rules.dialects.prefix,
         snapshot: &survey.snapshot,
         desired: &survey.desired,
         claimants: &claimants(&survey.snapshot, &daemon.label_rules),

@@ -39,6 +39,7 @@ pub use exit::{EXITS, Exit, ExitRow};
 
 use crate::{
     adapters::disk,
+    desire::Dialects,
     report::chain,
     settings::{SETTINGS, SettingSources, Settings},
 };
@@ -50,6 +51,8 @@ use pygen::PygenLine;
 /// What a command is given.
 struct Call {
     settings: Settings,
+    /// Whose labels are read.
+    dialects: Dialects,
     environment: BTreeMap<String, String>,
     options: ArgMatches,
     progress: ProgressLines,
@@ -129,6 +132,13 @@ fn dispatch(
         environment: environment.clone(),
         file,
     })?;
+    let dialects = Dialects::new(
+        &settings.label_prefix,
+        settings.dialects.as_deref(),
+        &settings.dialect_tables,
+        settings.default_domain.clone(),
+    )
+    .map_err(|error| Failure::Usage(error.to_string()))?;
     let progress = ProgressLines::new(&environment);
     log::begin(&settings, &environment, &progress)?;
     for (line, is_missing) in said {
@@ -141,6 +151,7 @@ fn dispatch(
         tracing::warn!("the variable {name} is no setting of quaymaster, though it looks like one");
     }
     let call = Call {
+        dialects,
         settings,
         environment,
         options: options.clone(),

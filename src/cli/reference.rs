@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Call, Exit, Failure, commands::COMMANDS, exit::EXITS, print};
 use crate::{
-    desire::{KINDS, LABELS},
+    desire::{DIALECTS, KINDS, LABELS},
     render::{BUILT_IN, FILTERS, fields, lenient_fields},
     settings::{CA_SETTINGS, DefaultValue, SETTINGS},
     values::{CA_PRESETS, LAYOUTS, LayoutRow},
@@ -83,6 +83,12 @@ const SOURCES: &[Source] = &[
         title: "Settings of one CA",
         columns: &["key", "default", "meaning"],
         rows: ca_settings,
+    },
+    Source {
+        name: "dialects",
+        title: "Labels of other tools",
+        columns: &["dialect", "label", "here", "whose"],
+        rows: dialects,
     },
     Source {
         name: "filters",
@@ -325,6 +331,21 @@ fn cas() -> Vec<Vec<Cell>> {
         .iter()
         .map(|row| vec![code(row.name), words(row.what), code(row.directory)])
         .collect()
+}
+
+fn dialects() -> Vec<Vec<Cell>> {
+    let each = DIALECTS.iter().flat_map(|row| {
+        let labels = row.labels.iter();
+        labels.map(|label| {
+            vec![
+                code(row.name),
+                code(label.label),
+                code(label.here()),
+                words(row.doc),
+            ]
+        })
+    });
+    each.collect()
 }
 
 fn filters() -> Vec<Vec<Cell>> {

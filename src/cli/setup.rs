@@ -271,7 +271,7 @@ fn label_rules(call: &Call, own: Option<&Bearer>) -> desire::LabelRules {
         .clone()
         .or_else(|| is_mounted(own, WEBROOT).then(|| WEBROOT.into()));
     desire::LabelRules {
-        label_prefix: settings.label_prefix.clone(),
+        dialects: call.dialects.clone(),
         certificates: certificates(call, own),
         webroot,
         trusted_proxies: settings.trusted_proxies.clone(),

@@ -8,7 +8,7 @@ use super::{
     templates::InUse,
 };
 use crate::{
-    desire::{self, Desired},
+    desire::{self, Desired, Dialects},
     observe::{
         Attempt, Bearer, BusyCa, EventKind, HeldCertificate, Holder, Observed, Progress, Shelf,
         Snapshot, Subject, Unwanted, Wait,
@@ -78,7 +78,7 @@ fn lost(error: &DiskError, now: Timestamp) -> Attempt {
 
 impl Facts {
     /// What was tried. Nothing is known about certificates yet.
-    pub fn read(ports: &Ports, label_prefix: &str) -> Self {
+    pub fn read(ports: &Ports, dialects: &Dialects) -> Self {
         let now = ports.clock.now();
         // Where attempts can't be read, none can be written down, so that none is made.
         let records = or_none(ports.issuing.attempts.attempts()).into_iter();
@@ -101,7 +101,7 @@ impl Facts {
             busy_kept: busy_kept.clone(),
             grace: Grace::default(),
             removed: RemovedContainers::of(or_none(ports.records.removed())),
-            damping: Damping::new(label_prefix),
+            damping: Damping::new(dialects),
             observed: Observed {
                 attempts,
                 busy_cas: busy_kept,

@@ -198,7 +198,7 @@ pub enum ForeseeError {
 
 impl Loop {
     fn new(daemon: Daemon) -> Self {
-        let facts = Facts::read(&daemon.ports, &daemon.label_rules.label_prefix);
+        let facts = Facts::read(&daemon.ports, &daemon.label_rules.dialects);
         facts.keep_lost_attempts(&daemon.ports);
         let (kept, unread) = templates::kept(&*daemon.ports.records);
         unread

@@ -8,7 +8,7 @@ use super::{
     templates::{self, InUse},
 };
 use crate::{
-    desire::{Complaint, Desired, desire, interest, named},
+    desire::{Complaint, Desired, desire, named},
     observe::{Bearer, EngineEvent, Interest, Observed, Snapshot, Wait},
     plan::{self, Plan},
     ports::{Clock, Engine, EngineError},
@@ -93,7 +93,7 @@ const BELIEVED_FOR: Duration = Duration::from_secs(180);
 impl Daemon {
     /// The bearers of the engine that concern us.
     fn interest(&self) -> Interest {
-        interest(&self.label_rules.label_prefix)
+        self.label_rules.dialects.interest()
     }
 
     /// Everything that is known now, and what would be done; touches nothing.
@@ -101,7 +101,7 @@ impl Daemon {
     /// # Errors
     /// When the engine can't be asked, or state can't be read.
     pub async fn survey(&self) -> Result<Survey, ForeseeError> {
-        let mut facts = Facts::read(&self.ports, &self.label_rules.label_prefix);
+        let mut facts = Facts::read(&self.ports, &self.label_rules.dialects);
         facts.look_at_certificates(&self.ports)?;
         // What is wrong with them is among the faults, for whoever asked to tell.
         let (kept, unread) = templates::kept(&*self.ports.records);

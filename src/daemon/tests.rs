@@ -10,7 +10,10 @@ use crate::{
         disk::Folders,
         probe::TcpProbe,
     },
-    desire::tests::{container, own, proxy, rules},
+    desire::{
+        Dialects,
+        tests::{container, own, proxy, rules},
+    },
     fixtures::plan_rules,
     observe::{
         Attempt, Bearer, BearerState, EventKind, Forgotten, Holder, Installed, Observed, Snapshot,
@@ -226,11 +229,13 @@ fn a_ca_that_asks_to_be_left_alone_is_so_after_a_restart_and_forgotten_in_time()
             until: since + hour,
             problem: "later".to_owned(),
         };
-        let mut facts = Facts::read(&ports, "quaymaster");
+        let mut facts = Facts::read(&ports, &Dialects::native("quaymaster"));
         let directory = "https://ca.example/dir".to_owned();
         facts.observed.busy_cas.insert(directory.clone(), busy);
         facts.keep_busy_cas(&ports);
-        let read = Facts::read(&ports, "quaymaster").observed.busy_cas;
+        let read = Facts::read(&ports, &Dialects::native("quaymaster"))
+            .observed
+            .busy_cas;
         assert_eq!(read.contains_key(&directory), is_kept);
         assert_eq!(read, facts.observed.busy_cas);
     }
@@ -246,7 +251,7 @@ fn deployments(minutes: u64, is_damped: bool) -> (usize, usize) {
         |_| (),
     );
     let ports = daemon_in(Rc::default(), folders).ports;
-    let mut facts = Facts::read(&ports, "quaymaster");
+    let mut facts = Facts::read(&ports, &Dialects::native("quaymaster"));
     let start = Timestamp::from_seconds(1_800_000_000);
     let all = vec![proxy(), app("crash", 4), app("shop", 5)];
     facts.replace(all, Some(own()), true, start);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Complaint, LabelRules, Origin, Tls, dialect, labels::words, spec::SiteSpec};
+use super::{Complaint, LabelRules, Origin, Tls, labels::words, spec::SiteSpec};
 use crate::{
     observe::{Bearer, Snapshot},
     values::{CertificateName, ContainerName, Host, Timestamp},
@@ -46,7 +46,7 @@ impl<'a> Claim<'a> {
 
     /// The place of one of the labels of this site, of which `text` is meant.
     pub fn origin(&self, key: &str, text: &str) -> Origin {
-        Origin::new(&self.bearer.name, &self.spec.label(key), text)
+        self.spec.labels.origin(self.bearer, key, text)
     }
 
     /// What one of the labels of this site says, as it is written.
@@ -88,7 +88,7 @@ pub fn claimants(snapshot: &Snapshot, rules: &LabelRules) -> BTreeMap<Host, Vec<
     let mut bearers: Vec<_> = snapshot.bearers.values().collect();
     bearers.sort_by_key(|bearer| (bearer.created, &bearer.name));
     for bearer in bearers {
-        let spec = dialect::read(bearer, &rules.label_prefix, &mut BTreeSet::new());
+        let spec = rules.dialects.read(bearer, &mut BTreeSet::new());
         for site in spec.sites.values() {
             let labels = [
                 ("host", &site.hosts),
@@ -133,7 +133,7 @@ pub fn asked_in_vain(
         .into_iter()
         .filter_map(|name| snapshot.bearers.get(name));
     for bearer in bearers.filter(|bearer| bearer.counts()) {
-        let spec = dialect::read(bearer, &rules.label_prefix, &mut BTreeSet::new());
+        let spec = rules.dialects.read(bearer, &mut BTreeSet::new());
         for site in spec
             .sites
             .values()

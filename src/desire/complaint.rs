@@ -15,6 +15,9 @@ pub struct Origin {
     /// Its text, of something long the beginning; empty where nothing is written.
     #[serde(rename = "value")]
     pub text: Box<str>,
+    /// What our own labels about the same begin with, where this one is another tool's.
+    #[serde(skip)]
+    ours: Option<Box<str>>,
 }
 
 impl Origin {
@@ -24,6 +27,7 @@ impl Origin {
             bearer: bearer.clone(),
             label: shortened(label).into(),
             text: shortened(text).into(),
+            ours: None,
         }
     }
 
@@ -36,9 +40,16 @@ impl Origin {
         }
     }
 
-    /// The name of another label about the same thing.
+    /// Another tool's label; our own about the same begin with `start`.
+    pub(super) fn beside_ours(mut self, start: &str) -> Self {
+        self.ours = Some(start.into());
+        self
+    }
+
+    /// The name of another label of ours about the same thing.
     pub fn beside(&self, key: &str) -> String {
-        let start = self.label.rfind('.').map_or("", |dot| &self.label[..=dot]);
+        let of_label = || self.label.rfind('.').map_or("", |dot| &self.label[..=dot]);
+        let start = self.ours.as_deref().unwrap_or_else(of_label);
         format!("{start}{key}")
     }
 

@@ -44,7 +44,7 @@ pub use consumer::{
     CertificateFolder, Consumer, DefaultConfig, Delivery, Destination, Folder, Guard, ProbeAt,
     Probes, Proxy, Reach, Reload, Use,
 };
-pub use dialect::interest;
+pub use dialect::{DIALECTS, DialectError, DialectLabel, DialectRow, Dialects, NATIVE};
 pub use holders::{holders, is_over, released};
 pub use kinds::{Comes, DefaultFile, KINDS, Kind, KindReload, Needed, OwnFile, ProxyKind};
 pub use labels::{LABELS, LabelRow};
@@ -71,8 +71,8 @@ use crate::{
 /// What the settings say about reading labels and finding folders.
 #[derive(Clone, Debug)]
 pub struct LabelRules {
-    /// What our labels begin with, without the dot.
-    pub label_prefix: String,
+    /// Whose labels are read, and what ours begin with.
+    pub dialects: Dialects,
     /// The folder with `live/` and `archive/`, as we see it.
     pub certificates: PathBuf,
     /// The shared folder for challenges, as we see it, where there is one.
@@ -295,7 +295,7 @@ impl<'a> Said<'a> {
         let bearers = snapshot.bearers.values();
         let specs = bearers
             .map(|bearer| {
-                let mut spec = dialect::read(bearer, &rules.label_prefix, &mut complaints);
+                let mut spec = rules.dialects.read(bearer, &mut complaints);
                 certificates::spoil_unknown_cas(bearer, &mut spec, rules, &mut complaints);
                 (&bearer.name, spec)
             })

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use itertools::Itertools;
 use litemap::LiteMap;
 
-use super::spec::{SiteSpec, Spec};
+use super::spec::{LabelNames, SiteSpec, Spec};
 use crate::{
     observe::Bearer,
     values::{ContainerId, ContainerName, Host},
@@ -33,7 +33,7 @@ pub fn named(hosts: &BTreeSet<Host>) -> Option<Bearer> {
 pub(super) fn read(bearer: &Bearer) -> Spec {
     let text = bearer.labels.get(LABEL).map_or("", String::as_str);
     let site = SiteSpec {
-        start: START.to_owned(),
+        labels: LabelNames::new(START.to_owned(), &[]),
         uses: text
             .split(' ')
             .filter_map(|word| Host::parse(word).ok())

@@ -9,7 +9,7 @@ use std::{
 
 use itertools::{EitherOrBoth, Itertools};
 
-use super::{Consumer, Desired, LabelRules, Said, desire, dialect, meant, spec::Spec};
+use super::{Consumer, Desired, LabelRules, Said, desire, meant, spec::Spec};
 use crate::{
     observe::{Bearer, Holder, Snapshot},
     values::{CertificateName, ContainerName, Host},
@@ -321,7 +321,7 @@ fn mention(
 
 /// What the labels of one bearer say; what is wrong with them is told by [`desire()`].
 fn read(bearer: &Bearer, rules: &LabelRules) -> Spec {
-    dialect::read(bearer, &rules.label_prefix, &mut BTreeSet::new())
+    rules.dialects.read(bearer, &mut BTreeSet::new())
 }
 
 /// What a bearer says something about.
@@ -357,7 +357,10 @@ mod tests {
 
     use proptest::{collection::vec, prelude::*, sample::select};
 
-    use super::{super::tests::*, *};
+    use super::{
+        super::{Dialects, tests::*},
+        *,
+    };
     use crate::{
         desire::{holders, is_over, named},
         observe::{BearerState, Removed},
@@ -518,7 +521,10 @@ mod tests {
             Step::ImageSeen(number, is_seen) => {
                 let name = number.map_or("proxy".to_owned(), |number| format!("c{number}"));
                 change(snapshot, &name, &|bearer| {
-                    let asked = dialect::interest("quaymaster").of_image.into_iter();
+                    let asked = Dialects::native("quaymaster")
+                        .interest()
+                        .of_image
+                        .into_iter();
                     let has = |label: &String| *is_seen && bearer.labels.contains_key(label);
                     bearer.of_image = asked.filter(has).collect();
                 });

@@ -10,9 +10,9 @@ use std::{
 use itertools::Itertools;
 
 use super::{
-    Auth, Complaint, Consumer, Kept, LabelRules, Path, Pin, Route, Site, SiteContent, Wanted, away,
+    Auth, Complaint, Consumer, Dialects, Kept, LabelRules, Path, Pin, Route, Site, SiteContent,
+    Wanted, away,
     claims::{Claim, Purpose},
-    dialect,
     folders::seen_here,
     hosts::{ClaimedContent, HostDecision},
     labels::words,
@@ -253,8 +253,8 @@ fn takes_traffic(claim: &Claim<'_>) -> bool {
 }
 
 /// Whether a label of a bearer says that requests are sent to it whatever its health check says.
-pub fn ignores_health(bearer: &Bearer, label_prefix: &str) -> bool {
-    let spec = dialect::read(bearer, label_prefix, &mut BTreeSet::new());
+pub fn ignores_health(bearer: &Bearer, dialects: &Dialects) -> bool {
+    let spec = dialects.read(bearer, &mut BTreeSet::new());
     let mut sites = spec.sites.values();
     sites.any(|site| site.health == HealthUse::Ignore)
 }
@@ -320,7 +320,7 @@ fn unserved(
     if proxies().next().is_none() {
         let remedy = format!(
             "start a proxy with the label {}.kind=nginx on one of its networks",
-            rules.label_prefix
+            rules.dialects.prefix
         );
         let problem = "no proxy is there to serve it".to_owned();
         return wrong("host", host.as_str(), problem, remedy);

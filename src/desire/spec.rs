@@ -23,11 +23,53 @@ pub(super) struct Spec {
     pub proxy: ProxySpec,
 }
 
+/// What the labels are called that something was said in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct LabelNames {
+    /// The beginning of our own.
+    start: String,
+    /// Those of other tools, by ours without its beginning.
+    foreign: Box<[(String, String)]>,
+}
+
+impl LabelNames {
+    /// Our own begin with `start`; `foreign` has those of other tools by ours.
+    pub fn new(start: String, foreign: &[(String, String)]) -> Self {
+        Self {
+            start,
+            foreign: foreign.into(),
+        }
+    }
+
+    /// The whole name of one of them.
+    pub fn of(&self, key: &str) -> String {
+        match self.foreign(key) {
+            Some(label) => label.to_owned(),
+            None => format!("{}{key}", self.start),
+        }
+    }
+
+    /// One of them, for complaints about it.
+    pub fn origin(&self, bearer: &Bearer, key: &str, text: &str) -> Origin {
+        let origin = Origin::new(&bearer.name, &self.of(key), text);
+        match self.foreign(key) {
+            Some(_) => origin.beside_ours(&self.start),
+            None => origin,
+        }
+    }
+
+    fn foreign(&self, key: &str) -> Option<&str> {
+        let mut foreign = self.foreign.iter();
+        let found = foreign.find(|(ours, _)| ours == key);
+        found.map(|(_, label)| label.as_str())
+    }
+}
+
 /// What a bearer's labels say about it as a server; what they leave out is as its kind has it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ProxySpec {
-    /// The beginning of the labels about it.
-    pub start: String,
+    /// What the labels about it are called.
+    pub labels: LabelNames,
     /// The folder in it where rendered files go.
     pub config: Option<PathBuf>,
     /// The folder from which it serves responses to challenges.
@@ -75,17 +117,17 @@ impl Spec {
 impl ProxySpec {
     /// One of the labels about it, with its text where it is written.
     pub fn origin(&self, bearer: &Bearer, key: &str) -> Origin {
-        let label = format!("{}{key}", self.start);
-        let text = bearer.labels.get(&label).map_or("", String::as_str);
-        Origin::new(&bearer.name, &label, text)
+        let written = bearer.labels.get(&self.labels.of(key));
+        let text = written.map_or("", String::as_str);
+        self.labels.origin(bearer, key, text)
     }
 }
 
 /// What a bearer's labels say about one site of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SiteSpec {
-    /// The beginning of the labels about it.
-    pub start: String,
+    /// What the labels about it are called.
+    pub labels: LabelNames,
     /// What it answers for.
     pub hosts: BTreeSet<Host>,
     /// The first of them as written that is no wildcard: where further names are sent.
@@ -137,7 +179,7 @@ pub(super) struct SiteSpec {
 impl SiteSpec {
     /// The whole name of one of the labels about it.
     pub fn label(&self, key: &str) -> String {
-        format!("{}{key}", self.start)
+        self.labels.of(key)
     }
 
     /// All names that stand in its labels.

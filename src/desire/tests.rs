@@ -1074,7 +1074,10 @@ fn of_image(name: &str, number: u8, labels: &[(&str, &str)]) -> Bearer {
         .fold(container(name, number), |bearer, (key, value)| {
             bearer.label(key, value)
         });
-    let asked = interest("quaymaster").of_image.into_iter();
+    let asked = Dialects::native("quaymaster")
+        .interest()
+        .of_image
+        .into_iter();
     Bearer {
         of_image: asked
             .filter(|label| bearer.labels.contains_key(label))
@@ -1143,8 +1146,18 @@ fn of_images_those_labels_are_asked_for_that_give_keys_or_have_something_done() 
     }
     let site = LABELS.iter().find(|row| row.key == "host").expect("a row");
     assert!(!site.is_of_container());
-    assert!(interest("q").of_image.contains(&"q.use".to_owned()));
-    assert!(!interest("q").of_image.contains(&"q.host".to_owned()));
+    assert!(
+        Dialects::native("q")
+            .interest()
+            .of_image
+            .contains(&"q.use".to_owned())
+    );
+    assert!(
+        !Dialects::native("q")
+            .interest()
+            .of_image
+            .contains(&"q.host".to_owned())
+    );
 }
 
 #[test]

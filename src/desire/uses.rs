@@ -103,7 +103,7 @@ pub(super) fn tell_unanswered(
         let mut remedy = format!(
             "start a proxy with the label {}.kind=nginx, have quaymaster itself answer by the setting listen-http, or put a \
              certificate for it into provided/",
-            rules.label_prefix,
+            rules.dialects.prefix,
         );
         if claim.purpose != Purpose::Name {
             remedy.push_str(&format!(

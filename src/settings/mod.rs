@@ -4,6 +4,7 @@
 //! Nothing here reads the environment or a file: both are handed in.
 
 mod cas;
+mod dialects;
 mod table;
 mod values;
 
@@ -17,11 +18,12 @@ use std::{
 use thiserror::Error;
 
 use crate::values::{
-    Block, CaTable, CaTableError, CertificateName, ChallengeType, FallbackRule, Grants, Host,
-    Issuer, KeyAccess, KeyType, nearest,
+    Block, CaTable, CaTableError, CertificateName, ChallengeType, DnsName, FallbackRule, Grants,
+    Host, Issuer, KeyAccess, KeyType, nearest,
 };
 pub use cas::CA_SETTINGS;
 use cas::WrittenCas;
+pub use dialects::DialectTables;
 use table::TABLE;
 pub use table::{DefaultValue, SETTINGS, SettingRow};
 
@@ -40,6 +42,12 @@ pub struct Settings {
     pub templates: Option<PathBuf>,
     /// What our labels begin with.
     pub label_prefix: String,
+    /// Whose labels are read, if that was said, the strongest first.
+    pub dialects: Option<Vec<String>>,
+    /// Labels of one's own.
+    pub dialect_tables: DialectTables,
+    /// What completes names without a dot.
+    pub default_domain: Option<DnsName>,
     /// Our own container, if it was named.
     pub own: Option<String>,
     /// Who issues certificates whose labels do not say; none where they are provided.
@@ -152,6 +160,7 @@ impl Settings {
         let mut settings = Self::unread();
         // Before the setting that names one of them.
         settings.cas = cas::read(file.cas, &written.environment)?;
+        settings.dialect_tables = dialects::read(file.dialects, &written.environment);
         for row in SETTINGS {
             let variable = row.variable();
             let found = |origin: String, value: Option<&String>| {
@@ -184,6 +193,9 @@ impl Settings {
             webroot: None,
             templates: None,
             label_prefix: String::new(),
+            dialects: None,
+            dialect_tables: DialectTables::new(),
+            default_domain: None,
             own: None,
             ca: None,
             cas: CaTable::default(),
@@ -249,10 +261,14 @@ struct FileValues {
     /// By the row's name.
     values: BTreeMap<String, Written>,
     cas: WrittenCas,
+    dialects: DialectTables,
 }
 
 /// The setting beside which there are tables `[ca.NAME]`.
 const CA: &str = "ca";
+/// The setting beside which there are tables `[dialects.NAME]`, and what it is called in the file then.
+const DIALECTS: &str = "dialects";
+const ORDER: &str = "order";
 
 /// The file's keys with their places and values.
 fn read_file(path: &std::path::Path, text: &str) -> Result<FileValues, SettingsError> {
@@ -275,6 +291,10 @@ fn read_file(path: &std::path::Path, text: &str) -> Result<FileValues, SettingsE
                 read_cas(table, &origin, &mut read)?;
                 continue;
             }
+            toml::Value::Table(table) if row.name == DIALECTS => {
+                read_dialects(table, &origin, &mut read)?;
+                continue;
+            }
             value => scalar(value, &origin)?,
         };
         read.values.insert(key, Written { origin, value });
@@ -295,14 +315,45 @@ fn read_cas(table: toml::Table, origin: &str, read: &mut FileValues) -> Result<(
                 read.values.insert(CA.to_owned(), Written { origin, value });
             }
             _ => {
-                return Err(SettingsError::File(format!(
-                    "{origin} must be a table; write [ca.{name}], or {} for the one that is asked where no label says",
-                    CaTable::DEFAULT
-                )));
+                let what = "the one that is asked where no label says";
+                return Err(no_table(&origin, CA, &name, CaTable::DEFAULT, what));
             }
         }
     }
     Ok(())
+}
+
+/// The tables of labels of one's own, and which are read: TOML does not let `dialects` be a text beside them.
+fn read_dialects(
+    table: toml::Table,
+    origin: &str,
+    read: &mut FileValues,
+) -> Result<(), SettingsError> {
+    for (name, value) in table {
+        let origin = format!("{origin}.{name}");
+        match value {
+            toml::Value::Table(table) => {
+                let labels = dialects::of_file(table, &origin)?;
+                read.dialects.insert(name, labels);
+            }
+            value if name == ORDER => {
+                let value = scalar(value, &origin)?;
+                let written = Written { origin, value };
+                read.values.insert(DIALECTS.to_owned(), written);
+            }
+            _ => {
+                let what = "those that are read";
+                return Err(no_table(&origin, DIALECTS, &name, ORDER, what));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn no_table(origin: &str, setting: &str, name: &str, plain: &str, what: &str) -> SettingsError {
+    SettingsError::File(format!(
+        "{origin} must be a table; write [{setting}.{name}], or {plain} for {what}"
+    ))
 }
 
 /// A value as it may stand in a variable, too.
@@ -334,6 +385,7 @@ fn strangers(environment: &BTreeMap<String, String>) -> Vec<String> {
         name.starts_with("QUAYMASTER_")
             && name.as_str() != "QUAYMASTER_CONFIG"
             && !cas::is_variable(name)
+            && !dialects::is_variable(name)
             && SETTINGS.iter().all(|row| row.variable() != **name)
     };
     environment.keys().filter(is_stranger).cloned().collect()

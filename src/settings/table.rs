@@ -3,8 +3,8 @@
 use super::{
     Settings,
     values::{
-        deletion, duration, email, fallback, fallback_days, filled, folder, is_json, label_prefix,
-        listening, names, resync, set, truth,
+        deletion, domain, duration, email, fallback, fallback_days, filled, folder, is_json,
+        label_prefix, listening, names, resync, set, some_words, truth,
     },
 };
 use crate::values::{
@@ -131,6 +131,27 @@ pub const SETTINGS: &[SettingRow] = &[
         doc: "what our labels begin with, for a second instance side by side",
         example: "quaymaster",
         read: |settings, value| set(&mut settings.label_prefix, label_prefix(value)),
+    },
+    SettingRow {
+        name: "dialects",
+        value: "WORD…",
+        default: DefaultValue::Words("native, and the tables of one's own"),
+        doc: "whose labels are read, the strongest first: native (ours), and those of other tools. A table \
+              [dialects.NAME] in the file has the names of labels of one's own; beside such tables this is called \
+              dialects.order",
+        example: "native virtual-host",
+        read: |settings, value| set(&mut settings.dialects, some_words(value).map(Some)),
+    },
+    SettingRow {
+        name: "default-domain",
+        value: "DOMAIN",
+        default: DefaultValue::Words("none"),
+        doc: "completes names of labels that have no dot: with it, shop is shop.example.org",
+        example: "example.org",
+        read: |settings, value| {
+            let domain = domain(value).map(Some);
+            set(&mut settings.default_domain, domain)
+        },
     },
     SettingRow {
         name: "self",

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::values::{FallbackRule, FallbackRuleError, Host};
+use crate::values::{DnsName, FallbackRule, FallbackRuleError, Host};
 
 pub(super) fn set<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
     *field = value?;
@@ -55,6 +55,24 @@ pub(super) fn names(value: &str) -> Result<BTreeSet<Host>, String> {
         true => Err("it is empty".to_owned()),
         false => Ok(names),
     }
+}
+
+/// Words between commas or blanks, at least one.
+pub(super) fn some_words(value: &str) -> Result<Vec<String>, String> {
+    let words = value.split([',', ' ', '\t', '\n']);
+    let words: Vec<_> = words
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect();
+    match words.is_empty() {
+        true => Err("there is no word in it".to_owned()),
+        false => Ok(words),
+    }
+}
+
+/// What names end with.
+pub(super) fn domain(value: &str) -> Result<DnsName, String> {
+    DnsName::parse(value).map_err(|error| error.to_string())
 }
 
 pub(super) fn label_prefix(value: &str) -> Result<String, String> {

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
 use crate::{
-    desire::ignores_health,
+    desire::{Dialects, ignores_health},
     observe::{Bearer, Health, Snapshot, Wait},
     values::{ContainerId, ContainerName, Digest, Timestamp},
 };
@@ -31,7 +31,7 @@ const BY_HAND: u32 = 30;
 /// The containers that come and go, and when each takes requests again. Going is at once; only coming back waits.
 #[derive(Debug)]
 pub(crate) struct Damping {
-    label_prefix: String,
+    dialects: Dialects,
     flapping: BTreeMap<ContainerName, Flapping>,
 }
 
@@ -57,10 +57,10 @@ struct Flapping {
 }
 
 impl Damping {
-    /// Labels begin with this.
-    pub fn new(label_prefix: &str) -> Self {
+    /// Health checks are ignored where labels of these say so.
+    pub fn new(dialects: &Dialects) -> Self {
         Self {
-            label_prefix: label_prefix.to_owned(),
+            dialects: dialects.clone(),
             flapping: BTreeMap::new(),
         }
     }
@@ -68,10 +68,9 @@ impl Damping {
     /// Takes over what an event has made of a container. What went while nobody could see is not counted: an engine that
     /// restarts is no fault of theirs.
     pub fn take(&mut self, before: &Bearer, after: Option<&Bearer>, now: Timestamp) {
-        let stays = |after: &Bearer| {
-            is_up(after, &self.label_prefix) && after.started_at == before.started_at
-        };
-        if is_up(before, &self.label_prefix) && !after.is_some_and(stays) {
+        let stays =
+            |after: &Bearer| is_up(after, &self.dialects) && after.started_at == before.started_at;
+        if is_up(before, &self.dialects) && !after.is_some_and(stays) {
             self.flapping
                 .entry(before.name.clone())
                 .or_insert_with(|| Flapping::of(before, now));
@@ -80,11 +79,11 @@ impl Damping {
 
     /// Has those wait that have to; says whether that has changed for any.
     pub fn settle(&mut self, snapshot: &mut Snapshot, now: Timestamp) -> bool {
-        let (prefix, mut is_any) = (&self.label_prefix, false);
+        let (dialects, mut is_any) = (&self.dialects, false);
         self.flapping.retain(|name, flapping| {
             let bearer = snapshot.bearers.get_mut(name);
             let bearer = bearer.filter(|bearer| bearer.removed().is_none());
-            let goes_on = flapping.follow(bearer.as_deref().map(Rc::as_ref), prefix, now);
+            let goes_on = flapping.follow(bearer.as_deref().map(Rc::as_ref), dialects, now);
             if let Some(bearer) = bearer {
                 let waits = goes_on.then(|| flapping.wait(bearer)).flatten();
                 if bearer.waits != waits {
@@ -115,11 +114,11 @@ impl Damping {
 
 /// Whether nothing is known that keeps requests from it. One whose first check has not passed yet counts: whether it ends
 /// before or after that, it comes and goes. One that uses another's network goes with that one.
-fn is_up(bearer: &Bearer, label_prefix: &str) -> bool {
+fn is_up(bearer: &Bearer, dialects: &Dialects) -> bool {
     let is_well = bearer.health != Some(Health::Unhealthy);
     let mut endpoints = bearer.endpoints.iter();
     let is_on_one = bearer.joins.is_none() || endpoints.any(|endpoint| endpoint.address.is_some());
-    bearer.is_running() && is_on_one && (is_well || ignores_health(bearer, label_prefix))
+    bearer.is_running() && is_on_one && (is_well || ignores_health(bearer, dialects))
 }
 
 impl Flapping {
@@ -140,7 +139,7 @@ impl Flapping {
     }
 
     /// Takes over how it is now; says whether that still has to do with how it was.
-    fn follow(&mut self, bearer: Option<&Bearer>, prefix: &str, now: Timestamp) -> bool {
+    fn follow(&mut self, bearer: Option<&Bearer>, dialects: &Dialects, now: Timestamp) -> bool {
         // A clock that is set back must not make a pause of seconds one of hours.
         self.since = self.since.min(now);
         self.left = self.left.map(|left| left.min(now));
@@ -159,7 +158,7 @@ impl Flapping {
             }
             (self.id, self.started_at) = (started.id.clone(), started.started_at);
         }
-        match (self.is_up, bearer.is_some_and(|it| is_up(it, prefix))) {
+        match (self.is_up, bearer.is_some_and(|it| is_up(it, dialects))) {
             (true, false) => self.goes(now),
             (false, true) => self.comes(now),
             _ => {}
@@ -246,7 +245,7 @@ mod tests {
         /// It runs and was never seen to go.
         fn of(app: Bearer) -> Self {
             Self {
-                damping: Damping::new("quaymaster"),
+                damping: Damping::new(&Dialects::native("quaymaster")),
                 snapshot: snapshot([app.clone()]),
                 app,
             }

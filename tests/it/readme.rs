@@ -18,6 +18,7 @@ const PLACES: &[(&str, &str)] = &[
     ("### Layouts", "layouts"),
     ("### CAs", "cas"),
     ("### A CA of your own", "ca-settings"),
+    ("### Labels of other tools", "dialects"),
     ("### Filters", "filters"),
 ];
 

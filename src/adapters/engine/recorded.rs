@@ -107,7 +107,7 @@ fn refused(call: &str) -> EngineError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::desire::interest;
+    use crate::desire::Dialects;
 
     #[tokio::test]
     async fn what_can_be_read_of_a_file_is_read() {
@@ -118,7 +118,7 @@ mod tests {
         );
         let engine = RecordedEngine::read(&text, |_| ()).unwrap();
         let ours: Vec<_> = engine
-            .bearers(&interest("quaymaster"))
+            .bearers(&Dialects::native("quaymaster").interest())
             .await
             .unwrap()
             .into_iter()
@@ -153,7 +153,7 @@ mod tests {
         ]"#;
         let found = RecordedEngine::read(text, |_| ())
             .unwrap()
-            .bearers(&interest("q"))
+            .bearers(&Dialects::native("q").interest())
             .await
             .unwrap();
         let seen: Vec<_> = found
@@ -178,7 +178,7 @@ mod tests {
         let engine = RecordedEngine::read(text, |_| ()).unwrap();
         let interest = Interest {
             variables: vec!["HOST"],
-            ..interest("q")
+            ..Dialects::native("q").interest()
         };
         let found = engine.bearers(&interest).await.unwrap();
         let seen: Vec<_> = found

@@ -4,7 +4,6 @@ use super::apart;
 use crate::{
     adapters::engine::{DockerEngine, OwnProcess, own_container},
     cli::Call,
-    desire::interest,
     observe::{Bearer, Way},
     ports::{Engine, EngineError},
     report::{Findings, chain, explain::rough},
@@ -51,7 +50,7 @@ pub(super) async fn look(
         "GET /containers/{id}/json",
         inspect.as_ref().map(|_| "allowed"),
     );
-    let list = engine.bearers(&interest(&call.settings.label_prefix)).await;
+    let list = engine.bearers(&call.dialects.interest()).await;
     let listed = list
         .as_ref()
         .map(|list| format!("{} containers bear our labels", list.len()));

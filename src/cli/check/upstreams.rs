@@ -39,7 +39,7 @@ pub(super) async fn look(daemon: &Daemon, survey: &Survey, told: &mut Findings) 
                 let remedy = format!(
                     "make {name} listen on port {} of all its addresses, or say by the label {}.port which port it is",
                     at.port(),
-                    daemon.label_rules.label_prefix
+                    daemon.label_rules.dialects.prefix
                 );
                 told.problem(
                     "apps",

@@ -4,19 +4,20 @@
 mod table;
 mod values;
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use super::{
-    Complaint, Origin,
+    Complaint, Dialects, Origin,
     complaint::{bounded, shortened},
     kinds::{GENERIC, kind},
-    spec::{CertificateSpec, Scheme, SiteSpec, Spec, Tls},
+    spec::{CertificateSpec, LabelNames, Scheme, SiteSpec, Spec, Tls},
 };
 use crate::{
-    observe::{Bearer, Interest},
+    observe::Bearer,
     values::{Host, nearest},
 };
 pub use table::LABELS;
+pub(super) use values::truth;
 use values::{short, words_of};
 
 /// One label: a row of the label table.
@@ -55,41 +56,43 @@ impl LabelRow {
     }
 }
 
-/// All bearers with a label that begins with our prefix and a dot; no variables.
-pub(super) fn interest(prefix: &str) -> Interest {
-    let of_container = LABELS.iter().filter(|row| row.is_of_container());
-    Interest {
-        labels: vec![format!("{prefix}.")],
-        variables: Vec::new(),
-        of_image: of_container
-            .map(|row| format!("{prefix}.{}", row.key))
-            .collect(),
-    }
+/// One thing that a bearer says, in whatever label.
+pub(super) struct Word<'a> {
+    /// The label's whole name.
+    pub label: Cow<'a, str>,
+    /// Our own label's name after the prefix and the dot.
+    pub key: &'a str,
+    /// What our own label would say.
+    pub value: Cow<'a, str>,
+    /// Whether it stands in one of our own labels.
+    pub is_ours: bool,
 }
 
 /// What is wrong with the labels of one bearer is told up to here: thousands of complaints hide each other, and the
 /// others'.
 const MOST_COMPLAINTS: usize = 20;
 
-/// Reads all labels of one bearer that begin with our prefix. Those of a one-off container of Compose are its
-/// service's: it asks for nothing itself, be it a shell beside an app or `nginx -t` beside a proxy.
-pub(super) fn read(bearer: &Bearer, prefix: &str, complaints: &mut BTreeSet<Complaint>) -> Spec {
+/// Reads all that one bearer says.
+pub(super) fn read<'a>(
+    bearer: &'a Bearer,
+    said: impl Iterator<Item = Word<'a>>,
+    dialects: &Dialects,
+    complaints: &mut BTreeSet<Complaint>,
+) -> Spec {
     let mut spec = Spec::default();
-    if bearer.is_one_off() {
-        return spec;
-    }
-    let start = format!("{prefix}.");
+    let prefix = &*dialects.prefix;
     let complaint = |label: &str, value: &str, (problem, remedy): Trouble| {
         Origin::new(&bearer.name, label, value).complains(problem, remedy)
     };
-    let mut count = 0;
-    for (label, value) in &bearer.labels {
-        let Some(key) = label.strip_prefix(&start) else {
-            continue;
-        };
-        let troubles = match bearer.of_image.contains(label) {
-            true => vec![said_by_image(label, value)],
-            false => read_one(&mut spec, key, value, prefix),
+    let (mut count, mut foreign) = (0, Vec::new());
+    for word in said {
+        let Word {
+            label, key, value, ..
+        } = &word;
+        let written = bearer.labels.get(&**label).map_or("", String::as_str);
+        let troubles = match bearer.of_image.iter().any(|it| it == label) {
+            true => vec![said_by_image(label, written)],
+            false => read_one(&mut spec, key, value, dialects),
         };
         let told = MOST_COMPLAINTS.saturating_sub(count);
         count += troubles.len();
@@ -97,8 +100,11 @@ pub(super) fn read(bearer: &Bearer, prefix: &str, complaints: &mut BTreeSet<Comp
             troubles
                 .into_iter()
                 .take(told)
-                .map(|trouble| complaint(label, value, trouble)),
+                .map(|trouble| complaint(label, written, trouble)),
         );
+        if !word.is_ours {
+            foreign.push(((*key).to_owned(), label.to_string()));
+        }
     }
     if count > MOST_COMPLAINTS {
         let problem = format!(
@@ -112,16 +118,16 @@ pub(super) fn read(bearer: &Bearer, prefix: &str, complaints: &mut BTreeSet<Comp
         ));
     }
     for (word, site) in &mut spec.sites {
-        site.start = match word.as_str() {
-            "" => start.clone(),
-            word => format!("{start}site.{word}."),
+        site.labels = match word.as_str() {
+            "" => LabelNames::new(format!("{prefix}."), &foreign),
+            word => LabelNames::new(format!("{prefix}.site.{word}."), &[]),
         };
         if let Some((key, trouble)) = contradiction(site) {
             site.spoiled = true;
             complaints.insert(complaint(&site.label(key), "", trouble));
         }
     }
-    spec.proxy.start = start;
+    spec.proxy.labels = LabelNames::new(format!("{prefix}."), &foreign);
     if !spec.is_server && spec.uses_any() {
         (spec.is_server, spec.kind) = (true, kind(GENERIC));
     }
@@ -147,7 +153,8 @@ const ALL: &str = "*";
 type Trouble = (String, String);
 
 /// Reads one label; says what is wrong and what to write instead.
-fn read_one(spec: &mut Spec, key: &str, value: &str, prefix: &str) -> Vec<Trouble> {
+fn read_one(spec: &mut Spec, key: &str, value: &str, dialects: &Dialects) -> Vec<Trouble> {
+    let prefix = &*dialects.prefix;
     let (word, bare) = match split_site(key) {
         Ok(split) => split,
         Err(problem) => {
@@ -163,7 +170,8 @@ fn read_one(spec: &mut Spec, key: &str, value: &str, prefix: &str) -> Vec<Troubl
     let value = value.trim();
     match &row.read {
         Reader::Names(take) => {
-            read_names(spec.sites.entry(word.to_owned()).or_default(), value, *take)
+            let site = spec.sites.entry(word.to_owned()).or_default();
+            read_names(site, value, dialects, *take)
         }
         Reader::Uses if word.is_empty() && value == ALL => {
             spec.proxy.uses_all = true;
@@ -171,7 +179,7 @@ fn read_one(spec: &mut Spec, key: &str, value: &str, prefix: &str) -> Vec<Troubl
         }
         Reader::Uses if word.is_empty() => {
             let site = spec.sites.entry(String::new()).or_default();
-            read_names(site, value, |site, host| {
+            read_names(site, value, dialects, |site, host| {
                 site.uses.insert(host);
             })
         }
@@ -240,7 +248,12 @@ fn unknown(key: &str, prefix: &str) -> Trouble {
 }
 
 /// Each name for itself: one that can't be followed does not take the others with it.
-fn read_names(site: &mut SiteSpec, value: &str, take: fn(&mut SiteSpec, Host)) -> Vec<Trouble> {
+fn read_names(
+    site: &mut SiteSpec,
+    value: &str,
+    dialects: &Dialects,
+    take: fn(&mut SiteSpec, Host),
+) -> Vec<Trouble> {
     let remedy = match words_of(value).nth(1) {
         Some(_) => "mend it; the container's other names are served",
         None => "write a name of letters, digits and hyphens between dots, such as shop.example",
@@ -251,7 +264,7 @@ fn read_names(site: &mut SiteSpec, value: &str, take: fn(&mut SiteSpec, Host)) -
         troubles.push(("it names no host".to_owned(), remedy));
     }
     for word in words_of(value) {
-        match Host::parse(word) {
+        match Host::parse(&dialects.completed(word)) {
             Ok(host) => take(site, host),
             Err(error) => troubles.push((
                 format!("{:?} is no host: {error}", short(word)),
@@ -355,11 +368,16 @@ pub(super) fn words(items: impl IntoIterator<Item = String>) -> String {
 mod tests {
     use super::{super::Reload, values::reload, *};
 
+    /// Reads one of our own labels.
+    fn read_one(spec: &mut Spec, key: &str, value: &str) -> Vec<Trouble> {
+        super::read_one(spec, key, value, &Dialects::native("quaymaster"))
+    }
+
     #[test]
     fn each_row_reads_its_own_example_and_stands_once() {
         for row in LABELS {
             assert!(
-                read_one(&mut Spec::default(), row.key, row.example, "quaymaster").is_empty(),
+                read_one(&mut Spec::default(), row.key, row.example).is_empty(),
                 "{}",
                 row.key
             );
@@ -395,8 +413,8 @@ mod tests {
             ("via", " "),
         ] {
             let mut spec = Spec::default();
-            let troubles = read_one(&mut spec, &format!("site.one.{key}"), value, "quaymaster");
-            read_one(&mut spec, "site.two.host", "two.example", "quaymaster");
+            let troubles = read_one(&mut spec, &format!("site.one.{key}"), value);
+            read_one(&mut spec, "site.two.host", "two.example");
             assert_eq!(troubles.len(), 1, "{key}={value:?}");
             let spoiled = |word| spec.sites.get(word).expect("a site").spoiled;
             assert_eq!(
@@ -420,7 +438,7 @@ mod tests {
                 "",
             ] {
                 let mut spec = Spec::default();
-                let troubles = read_one(&mut spec, key, value, "quaymaster");
+                let troubles = read_one(&mut spec, key, value);
                 assert_eq!(
                     (troubles.len(), spec.proxy.spoiled),
                     (1, true),
@@ -456,13 +474,10 @@ mod tests {
         }
         let mut spec = Spec::default();
         for (value, expected) in [("exec", &[][..]), ("exec nginx -t", &["nginx", "-t"])] {
-            assert!(
-                read_one(&mut spec, "check", value, "quaymaster").is_empty(),
-                "{value}"
-            );
+            assert!(read_one(&mut spec, "check", value).is_empty(), "{value}");
             assert_eq!(spec.proxy.check, Some(words(expected)));
         }
-        let troubles = read_one(&mut spec, "check", "nginx -t", "quaymaster");
+        let troubles = read_one(&mut spec, "check", "nginx -t");
         assert_eq!(troubles[0].0, "it does not begin with exec");
         assert!(spec.proxy.spoiled);
     }

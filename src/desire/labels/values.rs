@@ -52,7 +52,7 @@ pub(super) fn served_path(value: &str) -> Result<Path, String> {
     }
 }
 
-pub(super) fn truth(value: &str) -> Result<bool, String> {
+pub(in crate::desire) fn truth(value: &str) -> Result<bool, String> {
     match value.to_ascii_lowercase().as_str() {
         "true" | "on" | "yes" => Ok(true),
         "false" | "off" | "no" => Ok(false),
