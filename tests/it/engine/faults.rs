@@ -3,7 +3,7 @@ use std::{error::Error, rc::Rc, time::Duration};
 use futures_util::StreamExt;
 use quaymaster::{
     adapters::engine::{DockerEngine, TlsFiles},
-    desire::interest,
+    desire::Dialects,
     observe::{EngineEvent, EventKind, Way},
     ports::{Engine, EngineError, Item, Parcel},
     values::{ContainerId, Signal, Timestamp},
@@ -47,7 +47,10 @@ async fn every_error(fake: &Fake) -> Vec<String> {
     let errors = [
         engine.ping().await.expect_err("ping"),
         engine.events().await.map(drop).expect_err("events"),
-        engine.bearers(&interest("q")).await.expect_err("list"),
+        engine
+            .bearers(&Dialects::native("q").interest())
+            .await
+            .expect_err("list"),
         engine.inspect("2e").await.expect_err("inspect"),
         engine
             .kill(&id, Signal::HUP, Way::Engine)
@@ -166,7 +169,10 @@ async fn what_is_no_engine_is_not_understood() {
         let page = Fake::start(|_| Reply::new(200, "<html>secret</html>"));
         let engine = page.engine();
         for error in [
-            engine.bearers(&interest("q")).await.expect_err("page"),
+            engine
+                .bearers(&Dialects::native("q").interest())
+                .await
+                .expect_err("page"),
             engine.inspect("2e").await.expect_err("page"),
         ] {
             assert!(
@@ -224,7 +230,7 @@ async fn a_body_that_stalls_is_left_in_time() {
         let calls = async {
             (
                 engine.ping().await,
-                engine.bearers(&interest("q")).await,
+                engine.bearers(&Dialects::native("q").interest()).await,
                 engine.inspect("2e").await,
             )
         };
@@ -257,7 +263,7 @@ async fn an_engine_that_is_not_there_or_breaks_off_is_unreachable() {
             );
         }
         let cut = Fake::start(|_| Reply::stream(&[b"[{\"Id\":"]));
-        for error in [cut.engine().ping().await.expect_err("cut"), cut.engine().bearers(&interest("q")).await.expect_err("cut")]
+        for error in [cut.engine().ping().await.expect_err("cut"), cut.engine().bearers(&Dialects::native("q").interest()).await.expect_err("cut")]
         {
             assert!(matches!(error, EngineError::Unreachable { .. }), "{error:?}");
         }
@@ -388,7 +394,11 @@ async fn one_broken_container_of_two_thousand_is_left_out() {
             "GET /containers/other/json" => panic!("it has no label of ours"),
             line => Reply::new(200, container(line.split('/').nth(2).unwrap())),
         });
-        let found = fake.engine().bearers(&interest("q")).await.unwrap();
+        let found = fake
+            .engine()
+            .bearers(&Dialects::native("q").interest())
+            .await
+            .unwrap();
         assert_eq!(found.len(), 1996);
         assert!(found.is_sorted_by(|a, b| a.name < b.name));
         assert!(
@@ -411,7 +421,7 @@ async fn a_list_of_which_nothing_can_be_inspected_is_not_empty_but_an_error() {
         });
         let error = fake
             .engine()
-            .bearers(&interest("q"))
+            .bearers(&Dialects::native("q").interest())
             .await
             .expect_err("nothing is known");
         assert!(

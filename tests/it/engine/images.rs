@@ -3,7 +3,7 @@
 use std::{cell::Cell, rc::Rc};
 
 use quaymaster::{
-    desire::interest,
+    desire::Dialects,
     observe::Bearer,
     ports::{Engine, EngineError},
 };
@@ -81,7 +81,10 @@ async fn an_image_is_asked_for_once_and_only_where_a_label_of_it_could_matter() 
         let fake = engine_of(containers, of_image, Rc::new(Cell::new(200)));
         let engine = fake.engine();
         for _ in 0..3 {
-            let bearers = engine.bearers(&interest("q")).await.unwrap();
+            let bearers = engine
+                .bearers(&Dialects::native("q").interest())
+                .await
+                .unwrap();
             assert_eq!(
                 of_images(&bearers),
                 [
@@ -92,7 +95,11 @@ async fn an_image_is_asked_for_once_and_only_where_a_label_of_it_could_matter() 
                 ]
             );
         }
-        let one = engine.bearer("one", &interest("q")).await.unwrap().unwrap();
+        let one = engine
+            .bearer("one", &Dialects::native("q").interest())
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(of_images(&[one]), [("one", vec!["q.kind"])]);
         // What nobody reads the labels of costs nothing.
         engine.inspect("three").await.unwrap();
@@ -111,16 +118,25 @@ async fn where_images_can_not_be_seen_all_labels_count_until_they_can() {
             let containers = ["one", "two"].map(|name| container(name, '2', &labels));
             let fake = engine_of(containers.into(), labels, Rc::clone(&status));
             let engine = fake.engine();
-            let bearers = engine.bearers(&interest("q")).await.unwrap();
+            let bearers = engine
+                .bearers(&Dialects::native("q").interest())
+                .await
+                .unwrap();
             assert_eq!(of_images(&bearers), [("one", vec![]), ("two", vec![])]);
-            engine.bearer("one", &interest("q")).await.unwrap();
+            engine
+                .bearer("one", &Dialects::native("q").interest())
+                .await
+                .unwrap();
             assert_eq!(
                 asked(&fake).len(),
                 1,
                 "{refusal}: an event does not have it asked for again"
             );
             status.set(200);
-            let bearers = engine.bearers(&interest("q")).await.unwrap();
+            let bearers = engine
+                .bearers(&Dialects::native("q").interest())
+                .await
+                .unwrap();
             assert_eq!(
                 of_images(&bearers),
                 [("one", vec!["q.kind"]), ("two", vec!["q.kind"])]
@@ -145,7 +161,7 @@ async fn an_engine_that_breaks_off_is_lost_and_not_taken_for_one_that_forbids() 
         });
         let error = fake
             .engine()
-            .bearers(&interest("q"))
+            .bearers(&Dialects::native("q").interest())
             .await
             .expect_err("it is gone");
         assert!(
@@ -169,7 +185,7 @@ async fn labels_of_a_built_image_are_told_from_those_of_its_container() {
     let _container = Made::container_of(&image.name, &name, &options);
     let engine = super::real::engine();
     let found = engine
-        .bearer(&name, &interest("quaymaster"))
+        .bearer(&name, &Dialects::native("quaymaster").interest())
         .await
         .unwrap()
         .unwrap();

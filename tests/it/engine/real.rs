@@ -10,7 +10,7 @@ use std::{
 use futures_util::{StreamExt, stream::LocalBoxStream};
 use quaymaster::{
     adapters::engine::DockerEngine,
-    desire::interest,
+    desire::Dialects,
     observe::{Bearer, BearerState, EngineEvent, EventKind, Health, MountKind, RestartPolicy, Way},
     ports::{Engine, EngineError},
     values::{ContainerId, Signal},
@@ -276,7 +276,11 @@ async fn one_that_uses_another_s_network_has_its_address() {
     let engine = engine();
     let networks = inspect(&engine, &owner.name).await.endpoints;
     assert!(networks[0].address.is_some());
-    let listed = engine.bearers(&interest(&prefix)).await.unwrap().remove(0);
+    let listed = engine
+        .bearers(&Dialects::native(&prefix).interest())
+        .await
+        .unwrap()
+        .remove(0);
     for found in [listed, inspect(&engine, &user.name).await] {
         assert_eq!(found.endpoints, networks);
         let joins = found.joins.unwrap();
@@ -296,7 +300,10 @@ async fn only_containers_with_our_labels_are_listed_running_or_not() {
     let created = Made::container(&["--label", &ours], &["sleep", "300"]);
     let _other = Made::container(&["--label", &other], &["sleep", "300"]);
 
-    let found = engine().bearers(&interest(&prefix)).await.unwrap();
+    let found = engine()
+        .bearers(&Dialects::native(&prefix).interest())
+        .await
+        .unwrap();
     let names: Vec<_> = found
         .iter()
         .map(|container| container.name.as_str())
@@ -313,7 +320,7 @@ async fn only_containers_with_our_labels_are_listed_running_or_not() {
     );
     assert!(
         engine()
-            .bearers(&interest(&unique("nobody")))
+            .bearers(&Dialects::native(&unique("nobody")).interest())
             .await
             .unwrap()
             .is_empty()

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, fs, rc::Rc};
 
 use futures_util::StreamExt;
-use quaymaster::{adapters::engine::RecordedEngine, desire::interest, ports::Engine};
+use quaymaster::{adapters::engine::RecordedEngine, desire::Dialects, ports::Engine};
 use tokio::runtime::Builder;
 
 use super::chance::Chance;
@@ -114,7 +114,7 @@ fn whatever_comes_over_the_socket() {
                 shown()
             );
             // Both may fail; neither may do more.
-            let _ = engine.bearers(&interest("q")).await;
+            let _ = engine.bearers(&Dialects::native("q").interest()).await;
             let _ = engine.inspect("shop").await;
         }
     }));
