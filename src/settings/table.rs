@@ -135,9 +135,9 @@ pub const SETTINGS: &[SettingRow] = &[
     SettingRow {
         name: "dialects",
         value: "WORD…",
-        default: DefaultValue::Words("native, and the tables of one's own"),
+        default: DefaultValue::Words("native, then your own tables"),
         doc: "whose labels are read, the strongest first: native (ours), and those of other tools. A table \
-              [dialects.NAME] in the file has the names of labels of one's own; beside such tables this is called \
+              [dialects.NAME] in the file has the names of your own labels; beside such tables this is called \
               dialects.order",
         example: "native virtual-host",
         read: |settings, value| set(&mut settings.dialects, some_words(value).map(Some)),

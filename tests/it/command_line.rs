@@ -154,6 +154,7 @@ fn tables_are_printed_one_or_all_in_each_format() {
             "ca-settings",
             "cas",
             "commands",
+            "dialects",
             "exits",
             "filters",
             "kinds",
