@@ -39,6 +39,19 @@ pub fn docker(words: &[&str]) -> String {
     try_docker(words).unwrap_or_else(|problem| panic!("{problem}"))
 }
 
+/// Halts all processes of a container. Where they fork just then, the freezer of a busy machine may give up: it is asked
+/// again.
+pub fn pause(container: &str) {
+    let asked_for = Duration::from_secs(120);
+    wait(asked_for, "a container is paused", || {
+        let paused = try_docker(&["pause", container]);
+        match &paused {
+            Err(problem) if !problem.contains("unable to freeze") => panic!("{problem}"),
+            _ => paused,
+        }
+    });
+}
+
 /// Everything that a container has written.
 pub fn logs(container: &str) -> String {
     let Output { stdout, stderr, .. } = run(&["logs", container]);

@@ -1,7 +1,7 @@
 //! Containers that come and go in every order.
 
 use super::{
-    docker::{docker, is_so, wait},
+    docker::{docker, is_so, pause, wait},
     log,
     stack::{SOON, Setup, Stack},
 };
@@ -35,7 +35,7 @@ fn a_proxy_that_comes_later_or_goes_and_returns() {
     );
 
     // Frozen meanwhile, because it is quicker than the DNS: the CA would look where the proxy was.
-    docker(&["pause", &stack.named("quaymaster")]);
+    pause(&stack.named("quaymaster"));
     docker(&["start", &stack.named("proxy")]);
     stack.wait_for_dns();
     docker(&["unpause", &stack.named("quaymaster")]);

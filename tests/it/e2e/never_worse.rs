@@ -3,7 +3,7 @@
 use std::{thread, time::Duration};
 
 use super::{
-    docker::{docker, field, is_so, try_docker, wait},
+    docker::{docker, field, is_so, pause, try_docker, wait},
     log,
     stack::{ECHO, NGINX, SITE, SOON, Setup, Stack, write_site_template},
     visits::{Visits, all_were_served},
@@ -32,7 +32,7 @@ fn one_site_that_nginx_refuses_is_held_back_and_everything_else_goes_live() {
     let visits = Visits::begin(stack.visitor(), stack.at(443).unwrap(), &[&good]);
 
     // Both in one deployment: one of them is to blame, and it is not known which.
-    docker(&["pause", &stack.named("quaymaster")]);
+    pause(&stack.named("quaymaster"));
     stack.app("bad", &[("host", &bad)]);
     stack.app("late", &[("host", &late)]);
     docker(&["unpause", &stack.named("quaymaster")]);
@@ -284,7 +284,7 @@ fn a_site_that_is_held_back_is_never_served_by_another_s_container() {
         .iter()
         .for_each(|host| drop(stack.wait_for_site(host)));
     // Another container takes the first one's place, at its address, with a label that nginx refuses.
-    docker(&["pause", &stack.named("quaymaster")]);
+    pause(&stack.named("quaymaster"));
     docker(&["rm", "-f", &stack.named("bad")]);
     stack.app(
         "bad",

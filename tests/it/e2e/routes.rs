@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    docker::{docker, is_so, try_docker, wait},
+    docker::{docker, is_so, pause, try_docker, wait},
     log,
     stack::{SOON, Setup, Stack},
 };
@@ -152,7 +152,7 @@ fn labels_of_a_site_do_what_they_say() {
     assert!(https_of_plain.is_err(), "{https_of_plain:?}");
 
     // An app that is paused gets no traffic, the others of its host go on, and it comes back by itself.
-    docker(&["pause", &stack.named("api")]);
+    pause(&stack.named("api"));
     let status = |path: &str| {
         visitor
             .https(at, &shop, path)
