@@ -182,7 +182,7 @@ async fn within<T>(
 ) -> Result<T, ProbeError> {
     timeout(limit, look)
         .await
-        .unwrap_or_else(|_| Err(strange(at, format!("it says nothing within {limit:?}"))))
+        .unwrap_or(Err(ProbeError::Silent { at, limit }))
 }
 
 async fn connect(at: SocketAddr) -> Result<TcpStream, ProbeError> {

@@ -137,7 +137,9 @@ async fn look(
 async fn listens(probe: &dyn Probe, at: SocketAddr) -> Result<(), ErrorKind> {
     probe.listens(at).await.map_err(|error| match error {
         ProbeError::Unreachable { source, .. } => source.kind(),
-        ProbeError::Strange { .. } | ProbeError::NoTls { .. } => ErrorKind::TimedOut,
+        ProbeError::Silent { .. } | ProbeError::Strange { .. } | ProbeError::NoTls { .. } => {
+            ErrorKind::TimedOut
+        }
     })
 }
 

@@ -137,6 +137,8 @@ pub(super) struct Look {
     pub connected: bool,
     /// Whether nobody is there who speaks TLS.
     pub is_nobody: bool,
+    /// Whether somebody took the connection and said nothing.
+    pub is_silent: bool,
     /// Whether it can show that only once the server has started again.
     pub waits_for_start: bool,
 }
@@ -147,6 +149,7 @@ impl Look {
             reason: reason.into(),
             connected: true,
             is_nobody: false,
+            is_silent: false,
             waits_for_start: false,
         }
     }
@@ -156,7 +159,11 @@ impl From<ProbeError> for Look {
     fn from(error: ProbeError) -> Self {
         Self {
             connected: !matches!(error, ProbeError::Unreachable { .. }),
-            is_nobody: !matches!(error, ProbeError::Strange { .. }),
+            is_nobody: matches!(
+                error,
+                ProbeError::Unreachable { .. } | ProbeError::NoTls { .. }
+            ),
+            is_silent: matches!(error, ProbeError::Silent { .. }),
             reason: chain(&error),
             waits_for_start: false,
         }

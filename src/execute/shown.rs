@@ -37,6 +37,7 @@ pub(super) async fn prove_others(
         match is_shown(ports, consumer, proof).await {
             Ok(()) => Err(Look::new(STILL)),
             Err(look) if look.waits_for_start => Err(Look::new(STILL)),
+            Err(look) if look.is_silent => Err(look),
             Err(look) if look.connected => Ok(()),
             Err(look) => Err(look),
         }
@@ -88,6 +89,11 @@ fn unseen(consumer: &Consumer, look: Look, connected: bool) -> Unseen {
             ),
         };
     }
+    if look.is_silent {
+        return Unseen::Ever {
+            reason: format!("{reason}; `docker logs {}` may tell why", consumer.name),
+        };
+    }
     match connected {
         true => Unseen::InTime { reason, connected },
         false => Unseen::Ever {
@@ -97,9 +103,9 @@ fn unseen(consumer: &Consumer, look: Look, connected: bool) -> Unseen {
 }
 
 /// Whether each port shows the new certificates. Those that no label names count where somebody listens and speaks TLS,
-/// and one must.
+/// and one must. What a port shows counts for more than that another says nothing.
 async fn is_shown(ports: &Ports, consumer: &Consumer, proof: &Proof) -> Result<(), Look> {
-    let mut nobody = None;
+    let (mut nobody, mut silent) = (None, None);
     let mut is_any = false;
     for probe in &consumer.probes.at {
         match shows(ports, probe, proof).await {
@@ -110,8 +116,12 @@ async fn is_shown(ports: &Ports, consumer: &Consumer, proof: &Proof) -> Result<(
                     ..look
                 });
             }
+            Err(look) if look.is_silent => silent = Some(look),
             Err(look) => return Err(look),
         }
+    }
+    if let Some(look) = silent {
+        return Err(look);
     }
     match nobody {
         Some(look) if !is_any => Err(look),
@@ -127,7 +137,7 @@ async fn shows(ports: &Ports, probe: &ProbeAt, proof: &Proof) -> Result<(), Look
     for (host, serial) in &proof.serials {
         let seen = serial_is(ports, probe.at, probe.port.protocol, (host, serial)).await;
         seen.map_err(|look| Look {
-            waits_for_start: probe.is_read_at_start && look.connected,
+            waits_for_start: probe.is_read_at_start && look.connected && !look.is_silent,
             ..look
         })?;
     }

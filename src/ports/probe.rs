@@ -1,6 +1,6 @@
 //! Connections that prove what is served.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use async_trait::async_trait;
 use http::Method;
@@ -67,6 +67,14 @@ pub enum ProbeError {
     NoTls {
         /// Where.
         at: SocketAddr,
+    },
+    /// A connection, and nothing else.
+    #[error("{at} takes connections, but it says nothing within {limit:?}")]
+    Silent {
+        /// Where.
+        at: SocketAddr,
+        /// How long was waited.
+        limit: Duration,
     },
     /// A connection, but not what was looked for.
     #[error("{at} answers, but {problem}")]

@@ -12,6 +12,8 @@ use crate::{
 const NEW: &str = "beef";
 /// What stands for a server that speaks no TLS.
 const PLAIN: &str = "plain";
+/// What stands for a server that takes a connection and says nothing.
+const SILENT: &str = "silent";
 
 /// What is shown at which port; nobody listens at others.
 struct Broker(BTreeMap<u16, &'static str>);
@@ -64,6 +66,10 @@ impl Probe for Broker {
         self.listens(at).await?;
         match self.0[&at.port()] {
             PLAIN => Err(ProbeError::NoTls { at }),
+            SILENT => Err(ProbeError::Silent {
+                at,
+                limit: Duration::from_secs(10),
+            }),
             serial => Ok(Served {
                 serial: serial.to_owned(),
             }),
@@ -164,12 +170,31 @@ async fn a_port_without_tls_counts_only_where_a_label_names_it() {
     );
 }
 
+/// As postfix at 587 for a minute, where dovecot was not there to be asked for passwords.
 #[tokio::test(start_paused = true)]
-async fn what_is_back_is_not_seen_by_a_port_that_shows_older_ones_anyway() {
+async fn a_port_that_says_nothing_speaks_against_no_new_certificate() {
+    for shown in [
+        [(8883, NEW), (8083, SILENT)],
+        [(8883, SILENT), (8083, NEW)],
+        [(8883, SILENT), (8083, SILENT)],
+    ] {
+        let (reason, can_change) = look(&shown, broker()).await.expect_err("one is silent");
+        assert!(!can_change, "{reason}");
+        let told =
+            "takes connections, but it says nothing within 10s; `docker logs mqtt` may tell why";
+        assert!(reason.ends_with(told), "{reason}");
+    }
+    // A port that shows another one does.
+    let seen = look(&[(8883, "old"), (8083, SILENT)], broker()).await;
+    assert!(matches!(&seen, Err((_, true))), "{seen:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_back_is_not_seen_by_a_port_that_shows_older_ones_anyway_or_says_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let desired = desire(&snapshot([proxy(), broker()]), &rules());
     let within = Duration::from_secs(5);
-    for (at_reload, is_back) in [(NEW, false), ("old", true)] {
+    for (at_reload, is_back) in [(NEW, false), (SILENT, false), ("old", true)] {
         let shown = [(8883, at_reload), (8083, "older")].into();
         let ports = ports(folder.path(), &Rc::new(Broker(shown)));
         let seen = shown::prove_others(&ports, consumer(&desired), &proof(), within).await;
