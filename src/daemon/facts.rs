@@ -8,14 +8,14 @@ use super::{
     templates::InUse,
 };
 use crate::{
-    desire::{self, Desired, Dialects},
+    desire::{self, Desired, Dialects, HolderMemory, Wanted},
     observe::{
         Attempt, Bearer, BusyCa, EventKind, HeldCertificate, Holder, Observed, Progress, Shelf,
         Snapshot, Subject, Unwanted, Wait,
     },
     ports::{DiskError, Ports, Repair},
     report::{Event, Instead, chain, report},
-    values::{CertificateName, ContainerId, ContainerName, Host, Timestamp},
+    values::{CertificateName, ContainerId, ContainerName, Host, KeyedTable, Timestamp},
     watching::{Damping, Grace, RemovedContainers},
 };
 
@@ -44,8 +44,14 @@ pub(super) struct Facts {
     wrecks: BTreeMap<CertificateName, String>,
     /// Certificates that are to be mended.
     repairs: BTreeMap<CertificateName, Repair>,
+    /// The CAs that certificates are asked of, by their directory URLs, and the certificates.
+    asked_cas: (KeyedTable<CertificateName, Rc<Wanted>>, Vec<String>),
     /// Which project has which host, as it lies on disk.
-    kept: Rc<BTreeMap<Host, Holder>>,
+    kept: KeyedTable<Host, Holder>,
+    /// What that was found out from.
+    holders: HolderMemory,
+    /// When the next host is free for others, and of which holders that is true.
+    next_free: (KeyedTable<Host, Holder>, Option<Timestamp>),
     /// The CAs that ask to be left alone, as that lies on disk.
     busy_kept: BTreeMap<String, BusyCa>,
     /// For how long nobody has wanted certificates, as that lies on disk.
@@ -88,16 +94,19 @@ impl Facts {
         });
         let attempts = attempts.collect();
         // Without it, the oldest container has a name, as when quaymaster was started for the first time.
-        let kept = Rc::new(or_none(ports.records.holders()));
+        let kept = or_none(ports.records.holders());
         let busy_kept = or_none(ports.records.busy_cas());
         // Without it, the time begins anew.
         let unwanted_kept = or_none(ports.records.unwanted());
         Self {
             snapshot: Snapshot {
-                holders: Rc::clone(&kept),
+                holders: kept.clone(),
                 ..Snapshot::default()
             },
             kept,
+            asked_cas: Default::default(),
+            holders: HolderMemory::default(),
+            next_free: Default::default(),
             busy_kept: busy_kept.clone(),
             grace: Grace::default(),
             removed: RemovedContainers::of(or_none(ports.records.removed())),
@@ -182,8 +191,8 @@ impl Facts {
         if bearer.is_some() {
             self.removed.is_back(id);
         }
-        let mut all = self.snapshot.bearers.values();
-        if let Some(before) = all.find(|known| known.id == *id) {
+        let before = self.snapshot.bearers.values().find(|known| known.id == *id);
+        if let Some(before) = before {
             self.damping.take(before, bearer.as_ref(), now);
         }
         self.grace
@@ -246,15 +255,24 @@ impl Facts {
 
     /// Lets others have the hosts that were kept for so long; says whether there are any.
     pub fn free_hosts(&mut self, now: Timestamp) -> bool {
-        let is_over = |holder: &Holder| !holder.free && desire::is_over(holder, now);
-        let is_any = self.snapshot.holders.values().any(is_over);
-        if is_any {
-            let holders = Rc::make_mut(&mut self.snapshot.holders).values_mut();
-            holders
-                .filter(|holder| is_over(holder))
-                .for_each(|holder| holder.free = true);
+        let holders = &mut self.snapshot.holders;
+        let (of, due) = &mut self.next_free;
+        if !of.is_copy_of(holders) {
+            let ends = holders.values().filter_map(desire::ends);
+            (*of, *due) = (holders.clone(), ends.min());
         }
-        is_any
+        if due.is_none_or(|due| now < due) {
+            return false;
+        }
+        let is_over = |holder: &Holder| !holder.free && desire::is_over(holder, now);
+        for (host, holder) in of.iter().filter(|(_, holder)| is_over(holder)) {
+            let free = Holder {
+                free: true,
+                ..holder.clone()
+            };
+            holders.insert(host.clone(), free);
+        }
+        true
     }
 
     /// Remembers who has which host that is served; writes it down when that has changed.
@@ -262,21 +280,24 @@ impl Facts {
         let is_served = |host: &Host| is_served(host, desired, &self.observed);
         let is_kept = |host: &Host| desired.keeps(host);
         let before = &self.snapshot.holders;
-        if let Some(holders) = desire::holders(before, &desired.hosts, is_served, is_kept, now) {
-            self.snapshot.holders = Rc::new(holders);
+        let next = self
+            .holders
+            .follow(before, &desired.hosts, is_served, is_kept, now);
+        if let Some(holders) = next {
+            self.snapshot.holders = holders;
         }
         self.keep_hosts(ports);
     }
 
     /// Writes down who has which host, when that has changed; says whether it is on disk.
     pub fn keep_hosts(&mut self, ports: &Ports) -> bool {
-        if Rc::ptr_eq(&self.kept, &self.snapshot.holders) {
+        if self.kept.is_copy_of(&self.snapshot.holders) {
             return true;
         }
         let kept = ports.records.keep_holders(&self.snapshot.holders);
         let is_kept = kept.is_ok();
         if is_kept {
-            self.kept = Rc::clone(&self.snapshot.holders);
+            self.kept = self.snapshot.holders.clone();
         }
         self.faults.settle(Concern::Hosts, kept);
         is_kept
@@ -440,13 +461,19 @@ impl Facts {
 
     /// Looks whether the CAs that are asked take the e-mail address of the settings, and whether our clock is right.
     pub fn look_at_accounts(&mut self, ports: &Ports, desired: &Desired) {
-        let wanted = desired.certificates.values();
-        let asked: BTreeSet<_> = wanted
-            .filter_map(|wanted| wanted.issuance.issuer.directory())
-            .collect();
+        let (of, asked) = &mut self.asked_cas;
+        if !of.is_copy_of(&desired.certificates) {
+            let wanted = desired.certificates.values();
+            let directories = wanted.filter_map(|wanted| wanted.issuance.issuer.directory());
+            let mut directories: Vec<_> = directories.collect();
+            directories.sort_unstable();
+            directories.dedup();
+            *asked = directories.into_iter().map(str::to_owned).collect();
+            *of = desired.certificates.clone();
+        }
         self.observed.refused_emails.clear();
         self.observed.clock_gaps.clear();
-        for directory in asked {
+        for directory in &*asked {
             // One that can't be set up is told by the order that needs it.
             let Ok(authority) = ports.issuing.authorities.at(directory) else {
                 continue;

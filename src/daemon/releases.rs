@@ -47,10 +47,9 @@ impl Loop {
         }
         match &outcome {
             Released::HandedOver { to, .. } => {
-                let holders = Rc::make_mut(&mut snapshot.holders);
-                holders.insert(host.clone(), Holder::of(to));
+                snapshot.holders.insert(host.clone(), Holder::of(to));
             }
-            Released::Freed { .. } => drop(Rc::make_mut(&mut snapshot.holders).remove(host)),
+            Released::Freed { .. } => drop(snapshot.holders.remove(host)),
             Released::NotHeld | Released::StillAsked { .. } | Released::Changed => {}
         }
         self.forget_plan();

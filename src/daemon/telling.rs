@@ -14,14 +14,14 @@ use crate::{
     plan::{Notice, Plan},
     ports::DiskError,
     report::{Event, Status, chain, report},
-    values::{ContainerId, ContainerName, Timestamp},
+    values::{ContainerId, ContainerName, KeyedTable, TableChange, Timestamp},
 };
 
 /// How long the status document waits: what was begun in a turn goes first, and a burst of turns is one document.
 const DOCUMENT_AFTER: Duration = Duration::from_millis(50);
 
 /// It waits for so many times as long as it takes to write: with thousands of sites that may be some 20 ms.
-const DOCUMENT_SHARE: u32 = 20;
+const DOCUMENT_SHARE: u32 = 100;
 
 /// What was reported, so that it is reported once.
 #[derive(Default)]
@@ -225,21 +225,18 @@ fn tell_sites(before: Option<&Rc<Consumer>>, now: Option<&Rc<Consumer>>) {
     let Some(proxy) = before.or(now).map(|consumer| &consumer.name) else {
         return;
     };
-    let none = BTreeMap::new();
+    let none = KeyedTable::default();
     let old = before.map_or(&none, |consumer| &consumer.sites);
     let new = now.map_or(&none, |consumer| &consumer.sites);
-    for pair in old
-        .iter()
-        .merge_join_by(new, |(before, _), (now, _)| before.cmp(now))
-    {
-        match pair {
-            EitherOrBoth::Both((_, before), (_, now)) if before.kept == now.kept => {}
-            EitherOrBoth::Left((host, _)) => report(&Event::SiteGone {
-                host: host.clone(),
+    for TableChange { key, before, now } in new.changes(old) {
+        let host = key.clone();
+        match (before, now) {
+            (Some(before), Some(now)) if before.kept == now.kept => {}
+            (_, None) => report(&Event::SiteGone {
+                host,
                 proxy: proxy.clone(),
             }),
-            EitherOrBoth::Both(_, (host, site)) | EitherOrBoth::Right((host, site)) => {
-                let host = host.clone();
+            (_, Some(site)) => {
                 let containers = site.bearers().cloned().collect();
                 let proxy = proxy.clone();
                 report(&match site.kept {

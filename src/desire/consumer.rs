@@ -1,18 +1,13 @@
 //! A server that is configured, or given certificates, and all that is known of it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-    path::PathBuf,
-    rc::Rc,
-};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, rc::Rc};
 
 use super::{DefaultFile, Kind, Origin, OwnFile, Pin, ProxyKind, Site, Substitutes};
 use crate::{
     observe::{SharedPath, Way},
     values::{
-        Block, CertificateName, ContainerId, ContainerName, Digest, FileName, Host, Layout, Owner,
-        ProbePort, Right, Signal, Timestamp,
+        Block, CertificateName, ContainerId, ContainerName, Digest, FileName, Host, KeyedTable,
+        Layout, Owner, ProbePort, Right, Signal, Timestamp,
     },
 };
 
@@ -56,11 +51,11 @@ pub struct Consumer {
     /// What it shows where no certificate covers a name.
     pub substitutes: Substitutes,
     /// What it serves.
-    pub sites: BTreeMap<Host, Rc<Site>>,
+    pub sites: KeyedTable<Host, Rc<Site>>,
     /// Hosts that it does not serve and that are on certificates of those that it serves: it answers their challenges.
     pub answers: BTreeSet<Host>,
     /// Names that its labels ask certificates for.
-    pub uses: BTreeMap<Host, Use>,
+    pub uses: KeyedTable<Host, Use>,
 }
 
 /// The configuration that a server is given to start with, as long as its user has written none.

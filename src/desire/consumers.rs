@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     observe::{Bearer, SharedPath, Snapshot, find, locate},
-    values::{ContainerName, Layout, Owner, ProbePort, Right},
+    values::{ContainerName, KeyedTable, Layout, Owner, ProbePort, Right},
 };
 
 /// Where proxies listen inside their containers, unless a label says otherwise.
@@ -212,9 +212,9 @@ fn consumer(
         way: signals::signal_way(bearer, own),
         check: spec.check.as_ref().map(|words| check(kind, words)),
         substitutes: Substitutes::of(bearer, spec, rules),
-        sites: BTreeMap::new(),
+        sites: KeyedTable::default(),
         answers: BTreeSet::new(),
-        uses: BTreeMap::new(),
+        uses: KeyedTable::default(),
     })
 }
 

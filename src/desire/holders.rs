@@ -1,18 +1,12 @@
 //! Which project has which host that was served, remembered longer than its bearers live: whoever restarts a stack
 //! finds its names as they were, and nobody takes one over in the minute between, unless somebody says so.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    rc::Rc,
-    time::Duration,
-};
-
-use itertools::{EitherOrBoth, Itertools};
+use std::{collections::BTreeSet, mem, time::Duration};
 
 use super::{LabelRules, Said, hosts};
 use crate::{
     observe::{Holder, Released, Snapshot},
-    values::{ContainerName, Host, Timestamp},
+    values::{ContainerName, Host, KeyedTable, Timestamp},
 };
 
 /// For how long a host stays with a project whose last bearer for it is gone.
@@ -23,53 +17,56 @@ pub fn is_over(holder: &Holder, now: Timestamp) -> bool {
     holder.gone.is_some_and(|gone| gone + KEPT_FOR <= now)
 }
 
-/// Who has which host at `now`, after who had them and who claims them now; nothing while that is the same as before. Who
-/// gets a host has it from when it `is_served`: what ran with a name once and was never seen, such as a bearer that
-/// builds an image, holds nothing. Who had a host that `is_kept` for bearers that are away is remembered as long.
-pub fn holders(
-    before: &BTreeMap<Host, Holder>,
-    claimed: &BTreeMap<Host, Option<String>>,
-    is_served: impl Fn(&Host) -> bool,
-    is_kept: impl Fn(&Host) -> bool,
-    now: Timestamp,
-) -> Option<BTreeMap<Host, Holder>> {
-    let pairs = before
-        .iter()
-        .merge_join_by(claimed, |(before, _), (claimed, _)| before.cmp(claimed));
-    let mut changes = Vec::new();
-    for pair in pairs {
-        let (host, had, has) = match pair {
-            EitherOrBoth::Both((host, had), (_, project)) => (
-                host,
-                Some(had),
-                next(Some(had), Some(project), host, (&is_served, &is_kept), now),
-            ),
-            EitherOrBoth::Left((host, had)) => (
-                host,
-                Some(had),
-                next(Some(had), None, host, (&is_served, &is_kept), now),
-            ),
-            EitherOrBoth::Right((host, project)) => (
-                host,
-                None,
-                next(None, Some(project), host, (&is_served, &is_kept), now),
-            ),
-        };
-        if had != has.as_ref() {
-            changes.push((host.clone(), has));
+/// When that is so; never while somebody of theirs asks for it, and once it is so.
+pub fn ends(holder: &Holder) -> Option<Timestamp> {
+    let gone = holder.gone.filter(|_| !holder.free)?;
+    Some(gone + KEPT_FOR)
+}
+
+/// What the holders of hosts were last found out from, so that of thousands of hosts those alone are looked at again that
+/// changed, or that have not whoever asks for them. It decides nothing: without it the same comes out.
+#[derive(Debug, Default)]
+pub struct HolderMemory {
+    holders: KeyedTable<Host, Holder>,
+    claimed: KeyedTable<Host, Option<String>>,
+    /// Hosts of which the holder is another than who claims it: time may change that, or what is served.
+    open: BTreeSet<Host>,
+}
+
+impl HolderMemory {
+    /// Who has which host at `now`, after who had them and who claims them now; nothing while that is the same as before.
+    /// Who gets a host has it from when it `is_served`: what ran with a name once and was never seen, such as a bearer that
+    /// builds an image, holds nothing. Who had a host that `is_kept` for bearers that are away is remembered as long.
+    pub fn follow(
+        &mut self,
+        before: &KeyedTable<Host, Holder>,
+        claimed: &KeyedTable<Host, Option<String>>,
+        is_served: impl Fn(&Host) -> bool,
+        is_kept: impl Fn(&Host) -> bool,
+        now: Timestamp,
+    ) -> Option<KeyedTable<Host, Holder>> {
+        let had = before.changes(&self.holders).map(|change| change.key);
+        let claims = claimed.changes(&self.claimed).map(|change| change.key);
+        let mut looked_at = mem::take(&mut self.open);
+        looked_at.extend(had.chain(claims).cloned());
+        let mut holders = before.clone();
+        for host in looked_at {
+            let (had, claim) = (before.get(&host), claimed.get(&host));
+            let has = next(had, claim, &host, (&is_served, &is_kept), now);
+            let is_settled = has == claim.map(Holder::of);
+            match has {
+                Some(holder) if had != Some(&holder) => drop(holders.insert(host.clone(), holder)),
+                None => drop(holders.remove(&host)),
+                Some(_) => {}
+            }
+            if !is_settled {
+                self.open.insert(host);
+            }
         }
+        let is_new = !holders.is_copy_of(before);
+        (self.holders, self.claimed) = (holders, claimed.clone());
+        is_new.then(|| self.holders.clone())
     }
-    if changes.is_empty() {
-        return None;
-    }
-    let mut holders = before.clone();
-    for (host, has) in changes {
-        match has {
-            Some(holder) => drop(holders.insert(host, holder)),
-            None => drop(holders.remove(&host)),
-        }
-    }
-    Some(holders)
 }
 
 /// Who has one host next.
@@ -104,7 +101,7 @@ pub fn released(host: &Host, snapshot: &Snapshot, rules: &LabelRules) -> Release
         return Released::NotHeld;
     };
     let mut without = snapshot.clone();
-    Rc::make_mut(&mut without.holders).remove(host);
+    without.holders.remove(host);
     without
         .bearers
         .retain(|_, bearer| bearer.project() != from.as_deref());
@@ -152,7 +149,7 @@ mod tests {
     /// A world that remembers.
     #[derive(Default)]
     struct World {
-        holders: BTreeMap<Host, Holder>,
+        holders: KeyedTable<Host, Holder>,
         /// Nothing is ever seen to be served.
         is_blind: bool,
     }
@@ -160,7 +157,7 @@ mod tests {
     impl World {
         fn snapshot(&self, containers: impl IntoIterator<Item = Bearer>) -> Snapshot {
             Snapshot {
-                holders: self.holders.clone().into(),
+                holders: self.holders.clone(),
                 ..snapshot(containers)
             }
         }
@@ -181,8 +178,9 @@ mod tests {
         ) -> Desired {
             self.holders.retain(|_, holder| !is_over(holder, now));
             let desired = desire(&self.snapshot(containers), rules);
-            let next = |before: &BTreeMap<_, _>, now| {
-                holders(before, &desired.hosts, |_| !self.is_blind, |_| false, now)
+            let next = |before: &KeyedTable<_, _>, now| {
+                let is_served = |_: &Host| !self.is_blind;
+                HolderMemory::default().follow(before, &desired.hosts, is_served, |_| false, now)
             };
             self.holders = next(&self.holders, now).unwrap_or_else(|| self.holders.clone());
             let later = now + Duration::from_millis(500);

@@ -45,7 +45,7 @@ pub use consumer::{
     Probes, Proxy, Reach, Reload, Use,
 };
 pub use dialect::{DIALECTS, DialectError, DialectLabel, DialectRow, Dialects, NATIVE};
-pub use holders::{holders, is_over, released};
+pub use holders::{HolderMemory, ends, is_over, released};
 pub use kinds::{Comes, DefaultFile, KINDS, Kind, KindReload, Needed, OwnFile, ProxyKind};
 pub use labels::{LABELS, LabelRow};
 pub use named::named;
@@ -64,7 +64,7 @@ use crate::{
     observe::{SharedPath, Snapshot},
     values::{
         Block, CaTable, CertificateName, ChallengeType, ContainerName, Grants, Host, Issuer,
-        KeyType, Timestamp,
+        KeyType, KeyedTable, Timestamp,
     },
 };
 
@@ -122,11 +122,11 @@ pub struct Issuance {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Desired {
     /// Certificates that somebody wants.
-    pub certificates: BTreeMap<CertificateName, Rc<Wanted>>,
+    pub certificates: KeyedTable<CertificateName, Rc<Wanted>>,
     /// Servers that we configure.
     pub consumers: BTreeMap<ContainerName, Rc<Consumer>>,
     /// Which Compose project has which host now.
-    pub hosts: BTreeMap<Host, Option<String>>,
+    pub hosts: KeyedTable<Host, Option<String>>,
     /// Hosts for which nobody is asked, with what there is to say as long as no held certificate covers them.
     pub uncovered: BTreeMap<Host, BTreeSet<Complaint>>,
     /// Files that labels name and that can be seen from here, with what there is to say as long as they are not there.
@@ -357,7 +357,7 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
         .map(|(name, consumer)| (name, Rc::new(consumer)))
         .collect();
     Desired {
-        certificates: wants.certificates,
+        certificates: wants.certificates.into(),
         uncovered: wants.uncovered,
         consumers,
         hosts,

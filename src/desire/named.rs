@@ -48,8 +48,6 @@ pub(super) fn read(bearer: &Bearer) -> Spec {
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
-
     use super::{super::tests::*, *};
     use crate::{
         desire::{Desired, LabelRules, desire},
@@ -156,7 +154,7 @@ mod tests {
         };
         let holder = Holder::of(&Some("mail".to_owned()));
         let kept = |bearers: Vec<Bearer>| Snapshot {
-            holders: Rc::new([(host("mail.example"), holder.clone())].into()),
+            holders: [(host("mail.example"), holder.clone())].into(),
             ..with_mail(bearers)
         };
         let expected = "mail.example: mail.example served by proxy, used by _settings";

@@ -7,12 +7,10 @@ use std::{
     rc::Rc,
 };
 
-use itertools::{EitherOrBoth, Itertools};
-
 use super::{Consumer, Desired, LabelRules, Said, desire, meant, spec::Spec};
 use crate::{
     observe::{Bearer, Holder, Snapshot},
-    values::{CertificateName, ContainerName, Host},
+    values::{CertificateName, ContainerName, Host, KeyedTable, TableChange},
 };
 
 /// Remembers what was asked for. It decides nothing: what it says is what [`desire()`] says of the same snapshot.
@@ -199,7 +197,7 @@ fn part(of: &Snapshot, names: &BTreeSet<ContainerName>) -> Snapshot {
             .map(|(name, bearer)| (name.clone(), Rc::clone(bearer)))
             .collect(),
         own: of.own.clone(),
-        holders: Rc::clone(&of.holders),
+        holders: of.holders.clone(),
     }
 }
 
@@ -212,18 +210,16 @@ fn replace(
     certificates: &BTreeSet<CertificateName>,
 ) {
     for host in hosts {
-        desired.hosts.remove(host);
         desired.uncovered.remove(host);
     }
-    certificates
-        .iter()
-        .for_each(|name| drop(desired.certificates.remove(name)));
     desired
         .complaints
         .retain(|complaint| !affected.contains(&complaint.origin.bearer));
-    desired.hosts.extend(part.hosts);
+    desired.hosts.take_over(&part.hosts, hosts);
     desired.uncovered.extend(part.uncovered);
-    desired.certificates.extend(part.certificates);
+    desired
+        .certificates
+        .take_over(&part.certificates, certificates);
     desired.complaints.extend(part.complaints);
     for (name, consumer) in part.consumers {
         let before = desired.consumers.remove(&name);
@@ -243,17 +239,13 @@ fn with_other_sites(
     let Some(before) = before.map(Rc::unwrap_or_clone) else {
         return consumer;
     };
-    let mut sites = before.sites;
-    let mut answers = before.answers;
-    let mut uses = before.uses;
+    let (mut sites, mut answers, mut uses) = (before.sites, before.answers, before.uses);
+    sites.take_over(&consumer.sites, hosts);
+    uses.take_over(&consumer.uses, hosts);
     for host in hosts {
-        sites.remove(host);
         answers.remove(host);
-        uses.remove(host);
     }
-    sites.append(&mut consumer.sites);
     answers.append(&mut consumer.answers);
-    uses.append(&mut consumer.uses);
     Consumer {
         sites,
         answers,
@@ -267,43 +259,24 @@ type Change<'a> = (Option<&'a Rc<Bearer>>, Option<&'a Rc<Bearer>>);
 
 /// The bearers that are not as they were.
 fn changes<'a>(before: &'a Snapshot, now: &'a Snapshot) -> impl Iterator<Item = Change<'a>> {
-    let pairs = before
-        .bearers
-        .iter()
-        .merge_join_by(&now.bearers, |(before, _), (now, _)| before.cmp(now));
-    pairs.filter_map(|pair| match pair {
-        EitherOrBoth::Both((_, before), (_, now)) if before == now => None,
-        EitherOrBoth::Both((_, before), (_, now)) => Some((Some(before), Some(now))),
-        EitherOrBoth::Left((_, before)) => Some((Some(before), None)),
-        EitherOrBoth::Right((_, now)) => Some((None, Some(now))),
-    })
+    let changes = now.bearers.changes(&before.bearers);
+    changes.map(|change| (change.before, change.now))
 }
 
 /// Hosts that are kept for somebody else than before. One that is now kept for whom it was given to, because nobody had
 /// it, is where it was: that is so with all of them after the first look.
 fn changed_holders(
-    before: &Rc<BTreeMap<Host, Holder>>,
-    now: &Rc<BTreeMap<Host, Holder>>,
+    before: &KeyedTable<Host, Holder>,
+    now: &KeyedTable<Host, Holder>,
     given: &Desired,
 ) -> BTreeSet<Host> {
-    if Rc::ptr_eq(before, now) {
-        return BTreeSet::new();
-    }
-    let pairs = before
-        .iter()
-        .merge_join_by(&**now, |(before, _), (now, _)| before.cmp(now));
-    let changed = pairs.filter_map(|pair| match pair {
-        EitherOrBoth::Both((_, before), (_, now))
-            if (&before.project, before.free) == (&now.project, now.free) =>
-        {
-            None
-        }
-        EitherOrBoth::Right((host, now)) if given.hosts.get(host) == Some(&now.project) => None,
-        EitherOrBoth::Both((host, _), _)
-        | EitherOrBoth::Left((host, _))
-        | EitherOrBoth::Right((host, _)) => Some(host),
-    });
-    changed.cloned().collect()
+    let is_elsewhere = |change: &TableChange<'_, Host, Holder>| match (change.before, change.now) {
+        (Some(before), Some(now)) => (&before.project, before.free) != (&now.project, now.free),
+        (None, Some(now)) => given.hosts.get(change.key) != Some(&now.project),
+        (_, None) => true,
+    };
+    let changes = now.changes(before).filter(is_elsewhere);
+    changes.map(|change| change.key.clone()).collect()
 }
 
 fn mention(
@@ -362,7 +335,7 @@ mod tests {
         *,
     };
     use crate::{
-        desire::{holders, is_over, named},
+        desire::{HolderMemory, is_over, named},
         observe::{BearerState, Removed},
         values::{Grants, Timestamp},
     };
@@ -539,7 +512,8 @@ mod tests {
         fn what_is_remembered_changes_nothing(steps in vec(step(), 1..20), granted in any::<bool>(), named_too in any::<bool>()) {
             let grants = granted.then(|| Grants::parse("p = \"*.example proxy\"\nq = \"a.example\"").expect("a table"));
             let rules = LabelRules { grants, ..rules() };
-            let (mut reading, mut snapshot) = (Reading::default(), crowd());
+            let (mut reading, mut holders) = (Reading::default(), HolderMemory::default());
+            let mut snapshot = crowd();
             let named_hosts = ["a.example", "u.example", "other3.example"];
             let named_hosts = named_hosts.map(|host| Host::parse(host).expect("a host")).into();
             let of_settings = named(&named_hosts).filter(|_| named_too);
@@ -549,14 +523,17 @@ mod tests {
                 happen(&mut snapshot, step, &mut now);
                 let is_over = |holder: &Holder| is_over(holder, now) && !holder.free;
                 if snapshot.holders.values().any(is_over) {
-                    let holders = Rc::make_mut(&mut snapshot.holders).values_mut();
+                    let holders = snapshot.holders.values_mut();
                     holders.filter(|holder| is_over(holder)).for_each(|holder| holder.free = true);
                 }
                 let remembered = reading.desire(&snapshot, &rules);
                 prop_assert_eq!(&*remembered, &desire(&snapshot, &rules), "after {:?}", step);
                 let is_kept = |host: &Host| remembered.keeps(host);
-                if let Some(holders) = holders(&snapshot.holders, &remembered.hosts, |_| true, is_kept, now) {
-                    snapshot.holders = holders.into();
+                let (before, hosts) = (&snapshot.holders, &remembered.hosts);
+                let next = holders.follow(before, hosts, |_| true, is_kept, now);
+                prop_assert_eq!(&next, &HolderMemory::default().follow(before, hosts, |_| true, is_kept, now));
+                if let Some(next) = next {
+                    snapshot.holders = next;
                 }
             }
         }

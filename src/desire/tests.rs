@@ -1192,7 +1192,7 @@ fn another_project_gets_no_path_of_a_host_though_its_container_is_older_than_one
     let host = Host::parse("shop.example").expect("a host");
     let holder = crate::observe::Holder::of(&Some("a".to_owned()));
     let snapshot = Snapshot {
-        holders: Rc::new([(host, holder)].into()),
+        holders: [(host, holder)].into(),
         ..snapshot([
             proxy(),
             shop("thief", 4, "b").label("path", "/login"),

@@ -43,13 +43,13 @@ pub(super) fn give(
             let is_own = hosts
                 .get(host)
                 .is_some_and(|held| held.project == bearer.project());
-            if is_own {
-                let used = || Use {
+            if is_own && !consumer.uses.contains_key(host) {
+                let used = Use {
                     certificate: certificate.clone(),
                     pin: None,
                     said: consumer.said.clone(),
                 };
-                consumer.uses.entry(host.clone()).or_insert_with(used);
+                consumer.uses.insert(host.clone(), used);
             }
         }
     }

@@ -7,7 +7,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{PartName, Signals};
-use crate::values::{CertificateName, Digest, FileName, Timestamp};
+use crate::values::{CertificateName, Digest, FileName, KeyedTable, Timestamp};
 
 /// What lies in a consumer's folder, and how far the consumer has taken it up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,12 +16,12 @@ pub struct Installed {
     /// can be told apart.
     pub generation: u64,
     /// Our files in its folder and what is in them.
-    pub files: BTreeMap<FileName, InstalledFile>,
+    pub files: KeyedTable<FileName, InstalledFile>,
     /// Files there that are called like ours and were not written by us.
     #[serde(default)]
     pub foreign: BTreeSet<FileName>,
     /// The certificates that it was given, or told to read again.
-    pub certificates: BTreeMap<CertificateName, Digest>,
+    pub certificates: KeyedTable<CertificateName, Digest>,
     /// How far this generation got.
     pub progress: Progress,
     /// Whether its own tool, when it was last asked, refused what had lain there before, too: then its user's own files

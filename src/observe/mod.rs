@@ -52,18 +52,18 @@ pub use signals::{Sent, Signals};
 pub use webroots::Webroots;
 pub use wish::{Blame, RenewalOutcome, RenewalRequest, Stage};
 
-use crate::values::{CertificateName, ContainerName, Digest, Host, Retry, Timestamp};
+use crate::values::{CertificateName, ContainerName, Digest, Host, KeyedTable, Retry, Timestamp};
 
 /// What the engine says, as far as it concerns us, and what we remember of what it said before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// Bearers of labels that concern us, running or not. One that is the same as before is the same `Rc`, so that
     /// it is quick to tell which are not.
-    pub bearers: BTreeMap<ContainerName, Rc<Bearer>>,
+    pub bearers: KeyedTable<ContainerName, Rc<Bearer>>,
     /// The container we run in; `None` on a host.
     pub own: Option<Bearer>,
     /// Which project has which host, from before.
-    pub holders: Rc<BTreeMap<Host, Holder>>,
+    pub holders: KeyedTable<Host, Holder>,
 }
 
 /// What we have and tried.

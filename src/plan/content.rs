@@ -7,12 +7,10 @@ use std::{
     rc::Rc,
 };
 
-use itertools::{EitherOrBoth, Itertools};
-
 use super::{
     default_config::{self, NewDefault},
     gate::Gate,
-    newer::{self, differing_keys, next_change},
+    newer::{self, next_change},
     obtain::HeldCertificates,
     part::{
         Of, Part, Serving, mark_file, own_file, own_text, own_view, serving, site_file, site_text,
@@ -26,7 +24,7 @@ use crate::{
     desire::{Comes, Consumer, Site, Use},
     observe::{Installed, Observed},
     render::{TemplateError, Templates},
-    values::{CertificateName, Digest, FileName, Host, Timestamp},
+    values::{CertificateName, Digest, FileName, Host, KeyedTable, TableChange, Timestamp},
 };
 
 /// What parts are found out from.
@@ -55,7 +53,7 @@ pub(super) struct Parts {
     renewed: BTreeMap<CertificateName, Serving>,
     /// Certificates that its labels ask for, and the labels.
     used: BTreeMap<CertificateName, Serving>,
-    uses: BTreeMap<Host, Use>,
+    uses: KeyedTable<Host, Use>,
     /// The certificate that clients are shown who send no name, where there is one.
     nameless: Option<Serving>,
     /// The certificate for names that no site has, where one is meant to be shown.
@@ -64,7 +62,9 @@ pub(super) struct Parts {
     server: Digest,
     gate: Option<Gate>,
     listens_ipv6: bool,
-    sites: BTreeMap<Host, KnownSite>,
+    /// The sites that have files, and those of them that are addresses.
+    sites: KeyedTable<Host, Rc<Site>>,
+    addresses: BTreeSet<Host>,
     held: Rc<HeldCertificates>,
     live: Rc<HeldCertificates>,
     /// Until when the same certificates serve the same sites.
@@ -74,12 +74,6 @@ pub(super) struct Parts {
     differing: BTreeSet<FileName>,
     /// Texts that were rendered just now: whoever writes them need not render them again.
     fresh: BTreeMap<FileName, String>,
-}
-
-#[derive(Debug)]
-struct KnownSite {
-    site: Rc<Site>,
-    file: FileName,
 }
 
 /// A site that has to be rendered.
@@ -97,14 +91,15 @@ impl Parts {
             failing: BTreeSet::new(),
             renewed: BTreeMap::new(),
             used: BTreeMap::new(),
-            uses: BTreeMap::new(),
+            uses: KeyedTable::default(),
             nameless: None,
             unknown: None,
             templates: Digest::of(""),
             server: Digest::of(""),
             gate: None,
             listens_ipv6: false,
-            sites: BTreeMap::new(),
+            sites: KeyedTable::default(),
+            addresses: BTreeSet::new(),
             held: Rc::default(),
             live: Rc::default(),
             until: Timestamp::from_millis(i64::MIN),
@@ -209,7 +204,7 @@ impl Parts {
 
     /// That host's site.
     pub fn site(&self, file: &FileName) -> Option<&Site> {
-        self.sites.get(self.host(file)?).map(|known| &*known.site)
+        self.sites.get(self.host(file)?).map(Rc::as_ref)
     }
 
     /// Until when the same certificates serve the same sites.
@@ -271,7 +266,7 @@ impl Parts {
             Of::All(own, _) => own_text(server, own, self.nameless.as_ref(), templates).map(Some),
             Of::Default(_) => Ok(None),
             Of::Site(host) => {
-                let site = self.sites.get(host).map(|known| &known.site);
+                let site = self.sites.get(host);
                 let serving = part.certificate.as_ref();
                 site.map(|site| site_text(server, host, site, serving, templates))
                     .transpose()
@@ -287,36 +282,39 @@ impl Parts {
             self.held = Rc::clone(&wanted.observed.held);
             self.live = Rc::clone(wanted.live);
         }
-        let mut changed: BTreeSet<_> = gone
-            .iter()
-            .filter_map(|host| Some(self.sites.remove(host)?.file))
-            .collect();
-        changed.iter().for_each(|file| self.forget(file));
-        let server = wanted.server;
+        let mut changed = BTreeSet::new();
+        for host in gone {
+            let file = site_file(&host);
+            self.forget(&file);
+            self.addresses.remove(&host);
+            changed.insert(file);
+        }
+        let Some(server) = wanted.server else {
+            self.sites = KeyedTable::default();
+            return changed;
+        };
         for NewSite {
             host,
             site,
             serving,
         } in new
         {
-            let Some(server) = server else { break };
             let file = site_file(host);
             let text = site_text(server, host, site, serving.as_ref(), wanted.templates);
             let of = Of::Site(host.clone());
-            let known = KnownSite {
-                site: Rc::clone(site),
-                file: file.clone(),
-            };
-            self.sites.insert(host.clone(), known);
+            if host.address().is_some() {
+                self.addresses.insert(host.clone());
+            }
             self.take(file.clone(), text, Comes::WithSites, serving, of);
             changed.insert(file);
         }
+        self.sites = wanted.consumer.sites.clone();
         changed
     }
 
     /// Hosts that are gone, and sites that have to be rendered.
     fn compare_sites<'a>(
-        &mut self,
+        &self,
         wanted: &PartInputs<'a>,
         are_same_held: bool,
     ) -> (Vec<Host>, Vec<NewSite<'a>>) {
@@ -331,30 +329,30 @@ impl Parts {
             site,
             serving: serving(consumer, (host, site), selection),
         };
-        let pairs = self
-            .sites
-            .iter_mut()
-            .merge_join_by(&consumer.sites, |(known, _), (host, _)| (*known).cmp(*host));
-        for pair in pairs {
-            match pair {
-                EitherOrBoth::Left((host, _)) => gone.push(host.clone()),
-                EitherOrBoth::Right((host, site)) => new.push(with_certificate(host, site)),
-                EitherOrBoth::Both((_, known), (host, site)) => {
-                    if known.site != *site {
-                        new.push(with_certificate(host, site));
-                        continue;
-                    }
-                    known.site = Rc::clone(site);
-                    if are_same_held {
-                        continue;
-                    }
-                    let found = with_certificate(host, site);
-                    let before = self.files.get(&known.file);
-                    let before = before.and_then(|part| part.certificate.as_ref());
-                    if before.map(Serving::which) != found.serving.as_ref().map(Serving::which) {
-                        new.push(found);
-                    }
-                }
+        for TableChange { key, now, .. } in consumer.sites.changes(&self.sites) {
+            match now {
+                None => gone.push(key.clone()),
+                // The key of the wanted table, which lives as long as what is wanted.
+                Some(_) => new.extend(
+                    consumer
+                        .sites
+                        .get_key_value(key)
+                        .map(|(host, site)| with_certificate(host, site)),
+                ),
+            }
+        }
+        if are_same_held {
+            return (gone, new);
+        }
+        for (host, site) in &consumer.sites {
+            if self.sites.get(host) != Some(site) {
+                continue;
+            }
+            let found = with_certificate(host, site);
+            let before = self.files.get(&site_file(host));
+            let before = before.and_then(|part| part.certificate.as_ref());
+            if before.map(Serving::which) != found.serving.as_ref().map(Serving::which) {
+                new.push(found);
             }
         }
         (gone, new)
@@ -395,14 +393,10 @@ impl Parts {
     /// are shown what those are that send one which no site has.
     fn follow_nameless(&mut self) {
         self.nameless = None;
-        for (_, known) in self
-            .sites
-            .iter()
-            .filter(|(host, _)| host.address().is_some())
-        {
+        for host in &self.addresses {
             let serving = self
                 .files
-                .get_mut(&known.file)
+                .get_mut(&site_file(host))
                 .and_then(|part| part.certificate.as_mut());
             let Some(serving) = serving else { continue };
             let shown = self.nameless.get_or_insert_with(|| serving.unshown());
@@ -464,9 +458,13 @@ impl Parts {
     ) {
         if !Rc::ptr_eq(&self.installed, installed) {
             let before = mem::replace(&mut self.installed, Rc::clone(installed));
-            changed.extend(differing_keys(&before.files, &installed.files).cloned());
-            let given: BTreeSet<_> =
-                differing_keys(&before.certificates, &installed.certificates).collect();
+            let files = installed.files.changes(&before.files);
+            changed.extend(files.map(|change| change.key.clone()));
+            let given: BTreeSet<_> = installed
+                .certificates
+                .changes(&before.certificates)
+                .map(|change| change.key)
+                .collect();
             if !given.is_empty() {
                 let names = |part: &Part| {
                     part.certificate

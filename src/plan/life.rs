@@ -379,7 +379,7 @@ mod tests {
         );
         let (desired, mut observed) = world(obtained(&[OLD]));
         let given = Installed {
-            certificates: BTreeMap::from([(name(OLD), Digest::of(""))]),
+            certificates: [(name(OLD), Digest::of(""))].into(),
             ..Installed::default()
         };
         let away = container("another", 9).name;
@@ -494,7 +494,7 @@ mod tests {
         let theirs = of("theirs.example", &observed);
         assert_eq!(theirs, Some(Forgotten::NotObtained));
         let given = Installed {
-            certificates: BTreeMap::from([(name(OLD), Digest::of(""))]),
+            certificates: [(name(OLD), Digest::of(""))].into(),
             ..Installed::default()
         };
         let consumer = container("another", 9).name;

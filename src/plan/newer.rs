@@ -2,8 +2,6 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use itertools::{EitherOrBoth, Itertools};
-
 use super::{content::PartInputs, part::Serving, selection::can_use};
 use crate::{
     observe::{Observed, PartName, Source},
@@ -70,19 +68,4 @@ pub(super) fn next_change(observed: &Observed, now: Timestamp) -> Timestamp {
         .filter(|time| *time > now)
         .min()
         .unwrap_or(Timestamp::from_millis(i64::MAX))
-}
-
-/// The keys under which two maps differ.
-pub(super) fn differing_keys<'a, K: Ord, V: PartialEq>(
-    one: &'a BTreeMap<K, V>,
-    other: &'a BTreeMap<K, V>,
-) -> impl Iterator<Item = &'a K> {
-    one.iter()
-        .merge_join_by(other, |(one, _), (other, _)| one.cmp(other))
-        .filter_map(|pair| match pair {
-            EitherOrBoth::Both((_, one), (_, other)) if one == other => None,
-            EitherOrBoth::Both((key, _), _)
-            | EitherOrBoth::Left((key, _))
-            | EitherOrBoth::Right((key, _)) => Some(key),
-        })
 }

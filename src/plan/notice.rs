@@ -477,7 +477,7 @@ mod tests {
             Host::parse("shop.example").expect("a host"),
             Holder::of(&None),
         );
-        snapshot.holders = Rc::new([held_by].into());
+        snapshot.holders = [held_by].into();
         let desired = desire(&snapshot, &label_rules());
         assert!(desired.certificates.is_empty());
         let mut observed = fresh(&desired);

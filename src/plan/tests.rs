@@ -23,7 +23,7 @@ use crate::{
         Bearer, BearerState, Health, InstalledFile, Progress, RenewalOutcome, RenewalRequest,
         Snapshot, Stage,
     },
-    values::Retry,
+    values::{KeyedTable, Retry},
 };
 
 pub(super) use crate::fixtures::plan_rules as rules;
@@ -255,7 +255,7 @@ fn what_is_put_into_a_stopped_proxy_that_then_dies_is_taken_back_and_waits_until
     let died = desired([stopped, shop()]);
     assert_eq!(told(&died, &observed, START), ["take-back proxy"]);
     observed = foresee(&observed, &planned(&died, &observed, START), START);
-    installed(&mut observed).files.clear();
+    installed(&mut observed).files = KeyedTable::default();
     assert!(told(&died, &observed, START).is_empty());
     let runs = desired([proxy(), shop()]);
     assert_eq!(

@@ -1,7 +1,7 @@
 //! Certificates that a server gets for names that its labels ask for, each under the name of the one that is wanted: so
 //! its files are called the same whichever serves.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{cmp::Reverse, collections::BTreeMap, rc::Rc};
 
 use super::{
     part::Serving,
@@ -68,7 +68,7 @@ fn best<'a>(
             .count()
     };
     // Of equals the first: so it stays the same.
-    choices.rev().max_by_key(covered)
+    choices.min_by_key(|choice| Reverse(covered(choice)))
 }
 
 /// Whether a server that reads our own folder finds it there under the name that it looks for.
@@ -85,7 +85,7 @@ fn is_where_it_is_read(consumer: &Consumer, name: &CertificateName, choice: &Cho
 fn of<'c>(
     consumer: &'c Consumer,
     name: &'c CertificateName,
-) -> impl DoubleEndedIterator<Item = (&'c Host, &'c Use)> {
+) -> impl Iterator<Item = (&'c Host, &'c Use)> {
     let uses = consumer.uses.iter();
     uses.filter(move |(_, used)| used.certificate == *name)
 }

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use super::DiskError;
 use crate::{
     observe::{BusyCa, Holder, Removed, Unwanted},
-    values::{CertificateName, Host},
+    values::{CertificateName, Host, KeyedTable},
 };
 
 /// Records of what containers, labels and templates that are there do not show.
 pub trait Records {
     /// Which project has which host, as it was kept.
-    fn holders(&self) -> Result<BTreeMap<Host, Holder>, DiskError>;
+    fn holders(&self) -> Result<KeyedTable<Host, Holder>, DiskError>;
     /// Keeps which project has which host.
-    fn keep_holders(&self, holders: &BTreeMap<Host, Holder>) -> Result<(), DiskError>;
+    fn keep_holders(&self, holders: &KeyedTable<Host, Holder>) -> Result<(), DiskError>;
 
     /// The containers that were removed and are remembered, as they were kept.
     fn removed(&self) -> Result<Vec<Removed>, DiskError>;

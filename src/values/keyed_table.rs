@@ -192,6 +192,32 @@ impl<K: Ord + Clone, V: Clone> KeyedTable<K, V> {
         run.get_mut(place).map(|(_, value)| value)
     }
 
+    /// Has at these keys what `other` has there, and what it has beyond. What is equal stays as it is, so that it goes on being
+    /// shared.
+    pub fn take_over<'k>(&mut self, other: &Self, keys: impl IntoIterator<Item = &'k K>)
+    where
+        K: 'k,
+        V: PartialEq,
+    {
+        for key in keys {
+            if !other.contains_key(key) {
+                self.remove(key);
+            }
+        }
+        for (key, value) in other {
+            if self.get(key) != Some(value) {
+                self.insert(key.clone(), value.clone());
+            }
+        }
+    }
+
+    /// All values, to be changed: nothing is shared afterwards.
+    #[cfg(test)]
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        let runs = Rc::make_mut(&mut self.runs).iter_mut();
+        runs.flat_map(|run| Rc::make_mut(run).iter_mut().map(|(_, value)| value))
+    }
+
     /// Keeps those entries alone that this says yes to. Runs of which all are kept stay as they are.
     pub fn retain(&mut self, mut is_kept: impl FnMut(&K, &V) -> bool) {
         let gone: Vec<K> = self

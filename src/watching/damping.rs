@@ -81,15 +81,16 @@ impl Damping {
     pub fn settle(&mut self, snapshot: &mut Snapshot, now: Timestamp) -> bool {
         let (dialects, mut is_any) = (&self.dialects, false);
         self.flapping.retain(|name, flapping| {
-            let bearer = snapshot.bearers.get_mut(name);
+            let bearer = snapshot.bearers.get(name);
             let bearer = bearer.filter(|bearer| bearer.removed().is_none());
-            let goes_on = flapping.follow(bearer.as_deref().map(Rc::as_ref), dialects, now);
-            if let Some(bearer) = bearer {
-                let waits = goes_on.then(|| flapping.wait(bearer)).flatten();
-                if bearer.waits != waits {
-                    Rc::make_mut(bearer).waits = waits;
-                    is_any = true;
-                }
+            let goes_on = flapping.follow(bearer.map(Rc::as_ref), dialects, now);
+            let waits = bearer.map(|bearer| goes_on.then(|| flapping.wait(bearer)).flatten());
+            if let (Some(before), Some(waits)) = (bearer, waits)
+                && before.waits != waits
+                && let Some(bearer) = snapshot.bearers.get_mut(name)
+            {
+                Rc::make_mut(bearer).waits = waits;
+                is_any = true;
             }
             goes_on
         });

@@ -54,16 +54,16 @@ impl Grace {
             .map(|bearer| (bearer.name.clone(), Rc::new(bearer)))
             .collect();
         let before = mem::take(&mut self.missed);
-        for (name, known) in mem::take(&mut snapshot.bearers) {
+        for (name, known) in &mem::take(&mut snapshot.bearers) {
             let running = before.get(&known.id).map(|missed| missed.until);
             let seen = names.get(&known.id).and_then(|name| listed.get(name));
             let has_returned = seen.is_some_and(|bearer| bearer.is_there());
-            let has_successor = listed.get(&name).is_some_and(|other| other.id != known.id);
+            let has_successor = listed.get(name).is_some_and(|other| other.id != known.id);
             let is_missed = known.is_there() && !has_returned && !has_successor;
             let until = running.or(gap.then(|| now + GRACE));
             let Some(until) = until.filter(|_| is_missed) else {
                 let is_gone = !names.contains_key(&known.id) && known.removed().is_none();
-                self.gone.extend(is_gone.then_some(known));
+                self.gone.extend(is_gone.then(|| Rc::clone(known)));
                 continue;
             };
             let seen = names
@@ -71,9 +71,9 @@ impl Grace {
                 .and_then(|name| listed.remove(&name));
             self.missed
                 .insert(known.id.clone(), Missed { until, now: seen });
-            listed.insert(name, known);
+            listed.insert(name.clone(), Rc::clone(known));
         }
-        snapshot.bearers = listed;
+        snapshot.bearers = listed.into();
         self.give_way(snapshot);
     }
 

@@ -118,7 +118,7 @@ mod tests {
     fn world(containers: impl IntoIterator<Item = Bearer>) -> Snapshot {
         let host = Host::parse("shop.example").expect("a host");
         Snapshot {
-            holders: Rc::new(BTreeMap::from([(host, Holder::of(&None))])),
+            holders: [(host, Holder::of(&None))].into(),
             ..snapshot(containers)
         }
     }
@@ -226,7 +226,7 @@ mod tests {
         );
         // After a week, who runs has it.
         let mut free = world([proxy(), stopped(shop("shop", 4)), stranger()]);
-        let holders = Rc::make_mut(&mut free.holders).values_mut();
+        let holders = free.holders.values_mut();
         holders.for_each(|holder| holder.free = true);
         assert_eq!(site(&seen(&free)), Some((None, 1)));
         assert_eq!(

@@ -47,7 +47,7 @@ impl ConsumerFolders for Folders {
             installed.generation = newest;
         }
         if let Some(copies) = Copies::of(place)? {
-            installed.certificates = copies.given()?;
+            installed.certificates = copies.given()?.into();
         } else if let Some(inside) = Inside::of(place) {
             installed.certificates = self.packed(place.consumer, &inside)?.given;
         }

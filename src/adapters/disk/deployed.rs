@@ -15,7 +15,7 @@ use super::{
 use crate::{
     observe::Installed,
     ports::{Change, ConsumerPlace, DiskError, Remark},
-    values::{CertificateName, ContainerName, Digest, FileName},
+    values::{CertificateName, ContainerName, Digest, FileName, KeyedTable},
 };
 
 /// What is written down about a consumer.
@@ -167,10 +167,11 @@ impl Folders {
     pub(super) fn keep_given(
         &self,
         consumer: &ContainerName,
-        certificates: &BTreeMap<CertificateName, Digest>,
+        certificates: &KeyedTable<CertificateName, Digest>,
     ) -> Result<(), DiskError> {
         let path = self.given_file(consumer);
-        let known: Option<BTreeMap<CertificateName, Digest>> = read_json(&path).unwrap_or_default();
+        let known: Option<KeyedTable<CertificateName, Digest>> =
+            read_json(&path).unwrap_or_default();
         if known.as_ref() == Some(certificates) {
             Ok(())
         } else {

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     observe::CertificateVersion,
     ports::{Change, ConsumerPlace, DiskError, Item, Parcel, Spot},
-    values::{CertificateName, ContainerId, ContainerName, Digest, Owner, Secret},
+    values::{CertificateName, ContainerId, ContainerName, Digest, KeyedTable, Owner, Secret},
 };
 
 /// The folder of a server's certificates inside its container.
@@ -38,7 +38,7 @@ pub(super) struct Packed {
     /// Which container it is, and how files lie there: in another one, or another way, nothing does.
     of: Option<Digest>,
     /// The certificates that links lead to.
-    pub given: BTreeMap<CertificateName, Digest>,
+    pub given: KeyedTable<CertificateName, Digest>,
     /// The versions that lie there, as they came.
     there: BTreeMap<CertificateName, Vec<Digest>>,
 }
@@ -279,7 +279,7 @@ impl Folders {
         &self,
         consumer: &ContainerName,
         inside: &Inside<'_>,
-        given: &BTreeMap<CertificateName, Digest>,
+        given: &KeyedTable<CertificateName, Digest>,
     ) -> Result<(), DiskError> {
         let packed = self.packed(consumer, inside)?;
         if packed.given == *given {
@@ -303,10 +303,10 @@ impl Folders {
         let Some(inside) = Inside::of(place) else {
             return Ok(BTreeMap::new());
         };
-        let given = self.packed(place.consumer, &inside)?.given.into_iter();
-        let chosen = given.map(|(name, version)| {
-            let path = inside.shape.version_path(&name, version);
-            (name, path)
+        let packed = self.packed(place.consumer, &inside)?;
+        let chosen = packed.given.iter().map(|(name, version)| {
+            let path = inside.shape.version_path(name, *version);
+            (name.clone(), path)
         });
         Ok(chosen.collect())
     }

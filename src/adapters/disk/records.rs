@@ -9,7 +9,7 @@ use super::{Folders, state::read_json};
 use crate::{
     observe::{BusyCa, Holder, Removed, Unwanted},
     ports::{DiskError, GoodTemplates, Records},
-    values::{CertificateName, Host},
+    values::{CertificateName, Host, KeyedTable},
 };
 
 const HOSTS: &str = "hosts.json";
@@ -19,11 +19,11 @@ const UNWANTED: &str = "unwanted.json";
 const TEMPLATES: &str = "templates.json";
 
 impl Records for Folders {
-    fn holders(&self) -> Result<BTreeMap<Host, Holder>, DiskError> {
+    fn holders(&self) -> Result<KeyedTable<Host, Holder>, DiskError> {
         Ok(read_json(&self.state.join(HOSTS))?.unwrap_or_default())
     }
 
-    fn keep_holders(&self, holders: &BTreeMap<Host, Holder>) -> Result<(), DiskError> {
+    fn keep_holders(&self, holders: &KeyedTable<Host, Holder>) -> Result<(), DiskError> {
         self.write_json(&self.state.join(HOSTS), holders)
     }
 

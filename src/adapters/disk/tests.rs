@@ -540,10 +540,7 @@ fn one_process_works_on_a_state() {
 #[test]
 fn who_has_which_host_is_kept_and_damage_is_told() {
     let place = place();
-    assert_eq!(
-        place.folders.holders().expect("it is read"),
-        BTreeMap::new()
-    );
+    assert!(place.folders.holders().expect("it is read").is_empty());
     let host = |word: &str| Host::parse(word).expect("a host");
     let there = Holder {
         project: Some("shop".into()),
@@ -555,7 +552,7 @@ fn who_has_which_host_is_kept_and_damage_is_told() {
         gone: Some(NOW),
         free: true,
     };
-    let kept = BTreeMap::from([(host("*.shop.example"), there), (host("::1"), gone)]);
+    let kept = [(host("*.shop.example"), there), (host("::1"), gone)].into();
     place.folders.keep_holders(&kept).expect("it is written");
     assert_eq!(place.folders.holders().expect("it is read"), kept);
     assert_eq!(mode(place.state.join("hosts.json")), 0o600);

@@ -136,7 +136,7 @@ fn it_stays_while_its_labels_name_no_certificate() {
     let observed = settled(&with, fresh(&with), START);
     let mut without = with.clone();
     for consumer in without.consumers.values_mut() {
-        Rc::make_mut(consumer).uses.clear();
+        Rc::make_mut(consumer).uses = KeyedTable::default();
     }
     let plan = planned(&without, &observed, START);
     let removed = plan.actions.iter().any(|action| match action {

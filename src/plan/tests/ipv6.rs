@@ -104,8 +104,10 @@ fn ipv6_is_tried_in_a_file_alone_before_anything_else_listens_on_it() {
     );
     let rested = settled(&desired, taken, START);
     let texts = |observed: &Observed| {
-        let files = observed.installed.values().flat_map(|it| it.files.clone());
-        files.collect::<BTreeMap<_, _>>()
+        let files = observed.installed.values().flat_map(|it| &it.files);
+        files
+            .map(|(file, installed)| (file.clone(), installed.clone()))
+            .collect::<BTreeMap<_, _>>()
     };
     assert_eq!(
         texts(&settled(&desired, rested.clone(), START)),

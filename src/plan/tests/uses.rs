@@ -6,7 +6,7 @@ use crate::{
     fixtures::{held, volume},
     observe::{HeldCertificate, Refused, Shelf, Source},
     plan::Tell,
-    values::Grants,
+    values::{Grants, KeyedTable},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -34,7 +34,7 @@ fn settled_broker() -> (Desired, Observed) {
     (desired, observed)
 }
 
-fn given(observed: &Observed) -> &BTreeMap<CertificateName, Digest> {
+fn given(observed: &Observed) -> &KeyedTable<CertificateName, Digest> {
     &observed.installed[&mqtt()].certificates
 }
 
@@ -156,7 +156,7 @@ fn a_server_that_dies_of_a_renewed_certificate_has_the_one_before_and_one_that_d
     // What lies there then is looked at: nothing, where it was the first.
     let mut first = after.clone();
     let installed = Rc::make_mut(first.installed.get_mut(&mqtt()).expect("it is there"));
-    installed.certificates.clear();
+    installed.certificates = KeyedTable::default();
     let (told, observed) = dead(&first);
     assert_eq!(told, ["take-back mqtt", DELIVER]);
     assert_eq!(given(&observed).len(), 1);

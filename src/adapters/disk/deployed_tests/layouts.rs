@@ -95,9 +95,9 @@ impl Server {
     fn given(&self) -> Vec<(String, Digest)> {
         let installed = self.place.folders.installed(&self.folder());
         let given = installed.expect("it is looked at").certificates;
-        let given = given.into_iter();
         given
-            .map(|(name, digest)| (name.to_string(), digest))
+            .iter()
+            .map(|(name, digest)| (name.to_string(), *digest))
             .collect()
     }
 
