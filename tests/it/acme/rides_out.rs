@@ -46,18 +46,6 @@ enum Blip {
     Later(u16),
 }
 
-const BLIPS: [Blip; 9] = [
-    Blip::Cut,
-    Blip::Lost,
-    Blip::Refused,
-    Blip::Page(500),
-    Blip::Page(403),
-    Blip::Problem(500, "serverInternal"),
-    Blip::Problem(429, "rateLimited"),
-    Blip::Later(503),
-    Blip::Later(429),
-];
-
 impl Blip {
     fn twist(self) -> Twist {
         let nonce = "Replay-Nonce: bm9uY2U";
@@ -203,13 +191,30 @@ async fn each_is_tried(blip: Blip) -> Option<usize> {
     unreachable!("an order ends");
 }
 
-#[tokio::test]
-async fn a_blip_at_any_request_of_the_wait_costs_no_order_and_no_authorization() {
+/// In several tests, since it mostly waits.
+async fn they_are_ridden_out(blips: [Blip; 3]) {
     // One after the other: while a CA starts, this thread answers nobody.
-    for blip in BLIPS {
+    for blip in blips {
         let number = each_is_ridden_out(blip).await;
         assert!(number >= 4, "{blip:?}: only {number} requests were hit");
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_at_any_request_of_the_wait_costs_no_order_and_no_authorization() {
+    they_are_ridden_out([Blip::Cut, Blip::Lost, Blip::Refused]).await;
+}
+
+#[tokio::test]
+async fn a_server_s_error_at_any_request_of_the_wait_costs_no_order_and_no_authorization() {
+    let problem = Blip::Problem(500, "serverInternal");
+    they_are_ridden_out([Blip::Page(500), problem, Blip::Later(503)]).await;
+}
+
+#[tokio::test]
+async fn a_refusal_by_a_front_at_any_request_of_the_wait_costs_no_order_and_no_authorization() {
+    let limited = Blip::Problem(429, "rateLimited");
+    they_are_ridden_out([Blip::Page(403), limited, Blip::Later(429)]).await;
 }
 
 /// A CA that refuses one name of an order at once and looks at the other for so many looks more. It remembers whether what
