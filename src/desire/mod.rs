@@ -13,6 +13,7 @@ mod consumers;
 mod default_config;
 mod dialect;
 mod folders;
+mod helper;
 mod holders;
 mod hosts;
 mod kinds;
@@ -45,6 +46,7 @@ pub use consumer::{
     Probes, Proxy, Reach, Reload, Use,
 };
 pub use dialect::{DIALECTS, DialectError, DialectLabel, DialectRow, Dialects, NATIVE};
+pub use helper::{Helper, HelperKind};
 pub use holders::{holders, is_over, released};
 pub use kinds::{Comes, DefaultFile, KINDS, Kind, KindReload, Needed, OwnFile, ProxyKind};
 pub use labels::{LABELS, LabelRow};
@@ -101,6 +103,8 @@ pub struct LabelRules {
     pub names: BTreeSet<Host>,
     /// Whether we answer challenges ourselves where no proxy does.
     pub answers_itself: bool,
+    /// The address that CAs are given, where no label says.
+    pub email: Option<String>,
 }
 
 /// How a certificate is obtained.
@@ -161,6 +165,8 @@ pub struct Wanted {
     pub served_by: Box<[ContainerName]>,
     /// The servers whose labels ask for it.
     pub used_by: Box<[ContainerName]>,
+    /// The helper that obtains it in our place, as long as none of ours has its name; none where we do.
+    pub helper: Option<ContainerName>,
 }
 
 /// A host name that a proxy serves. Its lists are as those of [`Wanted`].
@@ -310,7 +316,10 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
         specs,
         mut complaints,
     } = said;
-    let mut consumers = consumers::resolve(snapshot, &specs, rules, &mut complaints);
+    let helper = helper::chosen(snapshot, &specs, rules);
+    let mut consumers = consumers::resolve(snapshot, &specs, helper, rules, &mut complaints);
+    complaints.extend(helper::away(snapshot, &specs, helper));
+    complaints.extend(helper::unseen(&consumers));
     let unconfigured = consumers::unconfigured(snapshot, &specs, &consumers);
     let mut of_sites = BTreeSet::new();
     let hosts = hosts::resolve(snapshot, &specs, rules, &mut of_sites);
@@ -332,7 +341,13 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
     uses::give(&mut consumers, &hosts, &assigned, snapshot, &specs);
     sites::tell_nameless(&consumers, &hosts, &mut of_sites);
     let mut files = sites::password_files(&consumers, &hosts, snapshot);
-    let wants = certificates::wants(&hosts, &assigned, &served_by, rules, &mut of_sites);
+    let wants = certificates::wants(
+        &hosts,
+        &assigned,
+        (&served_by, helper),
+        rules,
+        &mut of_sites,
+    );
     // What can't be followed now of those that are away is looked at when they are back.
     let counts = |name: &ContainerName| {
         let bearer = snapshot.bearers.get(name);

@@ -34,6 +34,7 @@ use crate::{
     values::{ContainerId, FileName, Host, Protocol, Signal, Timestamp},
 };
 
+mod helper;
 mod inside;
 mod shown;
 
