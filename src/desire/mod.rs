@@ -48,6 +48,7 @@ pub use consumer::{
 pub use dialect::{DIALECTS, DialectError, DialectLabel, DialectRow, Dialects, NATIVE};
 pub use helper::{Helper, HelperKind};
 pub use holders::{holders, is_over, released};
+use hosts::HostDecision;
 pub use kinds::{Comes, DefaultFile, KINDS, Kind, KindReload, Needed, OwnFile, ProxyKind};
 pub use labels::{LABELS, LabelRow};
 pub use named::named;
@@ -63,7 +64,7 @@ use itertools::Itertools;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    observe::{SharedPath, Snapshot},
+    observe::{Bearer, SharedPath, Snapshot},
     values::{
         Block, CaTable, CertificateName, ChallengeType, ContainerName, Grants, Host, Issuer,
         KeyType, Timestamp,
@@ -324,20 +325,13 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
     let mut of_sites = BTreeSet::new();
     let hosts = hosts::resolve(snapshot, &specs, rules, &mut of_sites);
     let assigned = certificates::assign(&hosts, &mut of_sites);
-    let mut served_by = BTreeMap::new();
-    for (host, held) in &hosts {
-        let certificate = assigned.get(host).filter(|_| held.tls != Tls::Off);
-        let mut proxies = sites::serve(&mut consumers, host, held, certificate, snapshot);
-        if proxies.is_empty() && !held.used_by.is_empty() {
-            proxies = uses::answering(&consumers, held, snapshot);
-            if proxies.is_empty() && !rules.answers_itself {
-                uses::tell_unanswered(host, held, rules, &mut of_sites);
-            }
-        } else if proxies.is_empty() {
-            sites::tell_unserved(&consumers, host, held, &unconfigured, rules, &mut of_sites);
-        }
-        served_by.insert(host.clone(), proxies);
-    }
+    let served_by = served_by(
+        &mut consumers,
+        (&hosts, &assigned),
+        (snapshot, &unconfigured),
+        rules,
+        &mut of_sites,
+    );
     uses::give(&mut consumers, &hosts, &assigned, snapshot, &specs);
     sites::tell_nameless(&consumers, &hosts, &mut of_sites);
     let mut files = sites::password_files(&consumers, &hosts, snapshot);
@@ -379,6 +373,34 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
         files,
         complaints,
     }
+}
+
+/// Has the proxies serve each host, or answer for it; which they are.
+fn served_by(
+    consumers: &mut BTreeMap<ContainerName, Consumer>,
+    (hosts, assigned): (
+        &BTreeMap<Host, HostDecision<'_>>,
+        &BTreeMap<Host, CertificateName>,
+    ),
+    (snapshot, unconfigured): (&Snapshot, &[&Bearer]),
+    rules: &LabelRules,
+    complaints: &mut BTreeSet<Complaint>,
+) -> BTreeMap<Host, BTreeSet<ContainerName>> {
+    let mut served_by = BTreeMap::new();
+    for (host, held) in hosts {
+        let certificate = assigned.get(host).filter(|_| held.tls != Tls::Off);
+        let mut proxies = sites::serve(consumers, host, held, certificate, snapshot);
+        if proxies.is_empty() && !held.used_by.is_empty() {
+            proxies = uses::answering(consumers, held, snapshot);
+            if proxies.is_empty() && !rules.answers_itself {
+                uses::tell_unanswered(host, held, rules, complaints);
+            }
+        } else if proxies.is_empty() {
+            sites::tell_unserved(consumers, host, held, unconfigured, rules, complaints);
+        }
+        served_by.insert(host.clone(), proxies);
+    }
+    served_by
 }
 
 #[cfg(test)]

@@ -11,11 +11,11 @@ use crate::{
 };
 
 /// What is known of the lists.
-pub(super) type Lists = BTreeMap<(SharedPath, FileName), List>;
+pub(super) type Lists = BTreeMap<(SharedPath, FileName), HelperList>;
 
 /// One list.
 #[derive(Clone, Debug, Default)]
-pub(super) struct List {
+pub(super) struct HelperList {
     lines: BTreeMap<CertificateName, String>,
     is_untold: bool,
 }

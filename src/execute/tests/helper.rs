@@ -1,6 +1,6 @@
 //! A helper that does with its list what certbot would.
 
-use std::{collections::BTreeSet, os::unix::fs::symlink};
+use std::collections::BTreeSet;
 
 use super::*;
 use crate::{
@@ -30,7 +30,7 @@ struct Certbot {
 
 impl Certbot {
     fn list(&self) -> Vec<String> {
-        let text = fs::read_to_string(self.folder.join(LIST)).expect("it is there");
+        let text = text_of(&self.folder.join(LIST));
         text.lines().map(str::to_owned).collect()
     }
 
@@ -41,19 +41,16 @@ impl Certbot {
         let [live, archive, renewal] =
             ["live", "archive", "renewal"].map(|it| certificates.join(it));
         let [live, archive] = [live, archive].map(|it| it.join(name));
-        for folder in [&live, &archive, &renewal] {
-            fs::create_dir_all(folder).expect("a folder");
-        }
-        fs::write(renewal.join(format!("{name}.conf")), "").expect("a file");
+        write(&renewal.join(format!("{name}.conf")), "");
         for (file, text) in [
             ("privkey", &key),
             ("cert", &chain),
             ("chain", &chain),
             ("fullchain", &chain),
         ] {
-            fs::write(archive.join(format!("{file}1.pem")), text).expect("a file");
+            write(&archive.join(format!("{file}1.pem")), text);
             let link = live.join(format!("{file}.pem"));
-            symlink(format!("../../archive/{name}/{file}1.pem"), link).expect("a link");
+            link_to(&format!("../../archive/{name}/{file}1.pem"), &link);
         }
     }
 }
@@ -80,8 +77,7 @@ impl Engine for Certbot {
             return Err(EngineError::Address("nowhere".to_owned()));
         }
         let list = self.list();
-        let attempts = self.folder.join("state/attempts");
-        let noted = fs::read_dir(attempts).map_or(0, Iterator::count);
+        let noted = entries(&self.folder.join("state/attempts"));
         self.were_noted.borrow_mut().push(noted == list.len());
         for name in &self.obtains {
             if list.iter().any(|line| line.contains(name)) {
@@ -131,10 +127,9 @@ impl Probe for Certbot {
 
 /// What is planned for sites of these names beside a helper, as soon as the proxy answers.
 fn orders(folder: &Path, hosts: &[&str]) -> Vec<Action> {
-    let bind = |volume: &str| volume.to_owned();
     let helper = container("certbot", 6)
         .label("kind", "certbot")
-        .mount(volume(&bind("lines"), "/etc/certbot-helper", false))
+        .mount(volume("lines", "/etc/certbot-helper", false))
         .mount(volume("certificates", "/etc/letsencrypt", true))
         .mount(volume("challenge", "/var/www/challenge", true));
     let proxy = proxy().mount(volume("challenge", "/var/www/challenge", false));
@@ -179,15 +174,9 @@ fn orders(folder: &Path, hosts: &[&str]) -> Vec<Action> {
 /// A helper that obtains something for these of all names.
 async fn world(obtains: &[&'static str]) -> (TempDir, Rc<Certbot>, Ports) {
     let folder = tempfile::tempdir().expect("a folder");
-    for name in ["lines", "certificates", "challenge"] {
-        fs::create_dir(folder.path().join(name)).expect("a folder");
-    }
     // What another program left there.
-    fs::write(
-        folder.path().join(LIST),
-        "certbot certonly -d old.example\n",
-    )
-    .expect("a file");
+    let list = folder.path().join(LIST);
+    write(&list, "certbot certonly -d old.example\n");
     let certbot = Rc::new(Certbot {
         folder: folder.path().to_owned(),
         obtains: obtains.iter().copied().collect(),
@@ -290,10 +279,10 @@ async fn nothing_is_asked_for_where_certbot_could_not_put_it() {
     // By hand, without what certbot renews it by.
     certbot.bring("one.example");
     assert_eq!(certificates.in_certbots_way(&name), None);
-    fs::remove_file(folder.path().join("certificates/renewal/one.example.conf")).expect("a file");
+    remove(&folder.path().join("certificates/renewal"));
     let live = folder.path().join("certificates/live/one.example");
     assert_eq!(certificates.in_certbots_way(&name), Some(live.clone()));
-    fs::remove_dir_all(live).expect("a folder");
+    remove(&live);
     let archive = folder.path().join("certificates/archive/one.example");
     assert_eq!(certificates.in_certbots_way(&name), Some(archive));
     let mut orders = orders(folder.path(), &["one.example"]);
