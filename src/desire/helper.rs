@@ -223,6 +223,14 @@ mod tests {
     }
 
     fn seen(containers: impl IntoIterator<Item = Bearer>, rules: LabelRules) -> Desired {
+        let (seen, rules) = world(containers, rules);
+        desire(&seen, &rules)
+    }
+
+    fn world(
+        containers: impl IntoIterator<Item = Bearer>,
+        rules: LabelRules,
+    ) -> (Snapshot, LabelRules) {
         let own = own()
             .mount(volume("lines", "/lines", true))
             .mount(volume("certificates", "/certificates", true))
@@ -237,7 +245,7 @@ mod tests {
             email: Some("us@example.org".to_owned()),
             ..rules
         };
-        desire(&seen, &rules)
+        (seen, rules)
     }
 
     fn found(desired: &Desired) -> Option<(&str, &Helper)> {
@@ -393,6 +401,36 @@ mod tests {
             ),
             "{told:?}"
         );
+    }
+
+    #[test]
+    fn a_helper_that_comes_and_goes_is_seen_by_each_name_also_where_only_what_changed_is_read() {
+        let apps = (10..30).map(|number| {
+            let name = format!("app{number}");
+            container(&name, number).label("host", &format!("{name}.example"))
+        });
+        let apps: Vec<_> = apps.chain([front()]).collect();
+        let state = |state| Bearer {
+            state,
+            ..helper("certbot", 6)
+        };
+        let at = Timestamp::from_seconds(3000);
+        let mut reading = Reading::default();
+        for (helper, is_there) in [
+            (None, false),
+            (Some(state(BearerState::Running)), true),
+            (Some(state(BearerState::Other("exited".to_owned()))), true),
+            (Some(state(BearerState::Removed { at })), true),
+            (Some(container("certbot", 6)), false),
+            (Some(state(BearerState::Running)), true),
+            (None, false),
+        ] {
+            let (seen, rules) = world(apps.iter().cloned().chain(helper), rules());
+            let read = reading.desire(&seen, &rules);
+            assert_eq!(*read, desire(&seen, &rules));
+            let mut wanted = read.certificates.values();
+            assert!(wanted.all(|wanted| wanted.helper.is_some() == is_there));
+        }
     }
 
     #[test]

@@ -355,12 +355,6 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
     for wanted in wants.certificates.values() {
         sites::answer(&mut consumers, wanted);
     }
-    let hosts = hosts
-        .iter()
-        .filter(|(_, held)| !held.is_kept || !held.certified_by.is_empty())
-        .filter(|(_, held)| !held.is_named_alone())
-        .map(|(host, held)| (host.clone(), held.project.map(str::to_owned)))
-        .collect();
     let consumers = consumers
         .into_iter()
         .map(|(name, consumer)| (name, Rc::new(consumer)))
@@ -369,10 +363,20 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
         certificates: wants.certificates,
         uncovered: wants.uncovered,
         consumers,
-        hosts,
+        hosts: projects(&hosts),
         files,
         complaints,
     }
+}
+
+/// Which project has which host, of those that count for longer than this look.
+fn projects(hosts: &BTreeMap<Host, HostDecision<'_>>) -> BTreeMap<Host, Option<String>> {
+    hosts
+        .iter()
+        .filter(|(_, held)| !held.is_kept || !held.certified_by.is_empty())
+        .filter(|(_, held)| !held.is_named_alone())
+        .map(|(host, held)| (host.clone(), held.project.map(str::to_owned)))
+        .collect()
 }
 
 /// Has the proxies serve each host, or answer for it; which they are.

@@ -54,7 +54,7 @@ pub(super) fn plan(
     };
     let mut orders = due_orders(&world, rules, draft);
     orders.sort_by_key(|order| (order.runs_out(), order.name));
-    let mut limits = CaLimits::of(desired, observed);
+    let mut limits = CaLimits::of(desired, observed, ours);
     // The helper may have those of earlier turns still before it.
     let mut lines = observed.under_way.len();
     for due in orders {

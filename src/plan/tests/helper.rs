@@ -6,12 +6,13 @@ use crate::{
     fixtures::{held, volume},
     observe::{HeldCertificate, Shelf, Source},
     plan::{HelperOrder, due_by},
+    values::{CA_PRESETS, Issuer},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A container with certbot that shares its list, its certificates and its challenges with us.
-pub(super) fn helper() -> Bearer {
+fn helper() -> Bearer {
     container("certbot", 6)
         .label("kind", "certbot")
         .label("email", "you@example.org")
@@ -26,19 +27,26 @@ fn front() -> Bearer {
         .mount(volume("certificates", "/etc/letsencrypt", false))
 }
 
-pub(super) fn desired_with(containers: impl IntoIterator<Item = Bearer>) -> Desired {
+fn helpers_rules() -> LabelRules {
+    LabelRules {
+        certificates: "/certificates".into(),
+        webroot: Some("/challenge".into()),
+        ..label_rules()
+    }
+}
+
+fn desired_with(containers: impl IntoIterator<Item = Bearer>) -> Desired {
+    desired_by(containers, &helpers_rules())
+}
+
+fn desired_by(containers: impl IntoIterator<Item = Bearer>, rules: &LabelRules) -> Desired {
     let mut seen = snapshot(containers.into_iter().chain([front()]));
     let own = own()
         .mount(volume("lines", "/lines", true))
         .mount(volume("certificates", "/certificates", true))
         .mount(volume("challenge", "/challenge", true));
     seen.own = Some(own);
-    let rules = LabelRules {
-        certificates: "/certificates".into(),
-        webroot: Some("/challenge".into()),
-        ..label_rules()
-    };
-    desire(&seen, &rules)
+    desire(&seen, rules)
 }
 
 /// As it is once the proxy answers.
@@ -199,6 +207,29 @@ fn what_a_label_names_the_ca_of_and_what_is_ours_already_stays_ours() {
     assert_eq!(lines, []);
     // What runs out goes first.
     assert_eq!(ours, ["shop.example", "own.org"]);
+}
+
+#[test]
+fn a_helper_has_any_number_of_lines_and_none_of_them_keeps_an_order_of_ours() {
+    let app = |number: u8| {
+        let name = format!("app{number}");
+        container(&name, 10 + number).label("host", &format!("{name}.org"))
+    };
+    let own = container("own", 5)
+        .label("host", "own.org")
+        .label("ca", "letsencrypt");
+    let mut rules = helpers_rules();
+    rules.issuer = Some(Issuer::Ca(CA_PRESETS[0].directory.to_owned()));
+    let desired = desired_by((1..7).map(app).chain([helper(), own]), &rules);
+    let mut observed = answered(&desired);
+    let (lines, ours) = asked(&desired, &observed, START);
+    assert_eq!((lines.len(), ours.len()), (6, 1));
+    for number in 1..7 {
+        let subject = Subject::Certificate(name(&format!("app{number}.org")));
+        observed.under_way.insert(subject);
+    }
+    let (lines, ours) = asked(&desired, &observed, START);
+    assert_eq!((lines.len(), ours), (0, vec!["own.org".to_owned()]));
 }
 
 #[test]
