@@ -196,14 +196,16 @@ async fn world(obtains: &[&'static str]) -> (TempDir, Rc<Certbot>, Ports) {
     (folder, certbot, ports)
 }
 
-async fn carried_out(ports: &Ports, orders: &mut [Action]) -> Vec<Result<Source, Attempt>> {
+async fn carried_out(ports: &Ports, orders: &mut [Action]) -> Vec<Result<Source, Box<Attempt>>> {
     let outcomes = orders.iter_mut().map(|order| execute(ports, order));
     let outcomes = futures_util::future::join_all(outcomes).await.into_iter();
     let source = |learned| match learned {
         Learned::Held(_, held) => held.source,
         Learned::Installed(..) => unreachable!("nothing is deployed"),
     };
-    outcomes.map(|outcome| outcome.result.map(source)).collect()
+    outcomes
+        .map(|outcome| outcome.result.map(source).map_err(Box::new))
+        .collect()
 }
 
 fn noted(ports: &Ports) -> usize {
