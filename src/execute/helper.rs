@@ -140,6 +140,9 @@ impl<'a> Listed<'a> {
             () if Some(held.digest) == self.order.before => {
                 Err(format!("live/{name} is as it was before"))
             }
+            () if !held.is_valid_at(self.ports.clock.now()) => {
+                Err(format!("what is in live/{name} is not valid now"))
+            }
             () if !self.obtain.names.iter().all(|host| held.covers(host)) => Err(format!(
                 "what is in live/{name} does not cover all that is wanted"
             )),

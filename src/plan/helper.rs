@@ -21,7 +21,7 @@ pub struct HelperOrder {
     pub consumer: Rc<Consumer>,
     /// Its line for this certificate, without a line break.
     pub line: String,
-    /// The version that it is to replace; none where there is none.
+    /// The version in `live/` that it is to replace; none where there is none.
     pub before: Option<Digest>,
     /// How long the helper has until the certificate must be there.
     pub within: Duration,
@@ -37,23 +37,20 @@ pub fn helper_of<'w>(
     wanted.helper.as_ref().filter(|_| is_free)
 }
 
-/// What a helper is asked for; nothing where it could not be configured, which was told. `lines` is how many others it may
+/// What a helper is asked for, given what lies in `live/`; nothing where it could not be configured, which was told. `lines` is how many others it may
 /// have before.
 ///
 /// # Errors
 /// When it does not run, or the template of the line fails.
 pub(super) fn order(
     by: &ContainerName,
-    due: &DueOrder<'_>,
+    (due, live): (&DueOrder<'_>, Option<&HeldCertificate>),
     desired: &Desired,
     lines: usize,
     templates: &Templates,
 ) -> Result<Option<HelperOrder>, Complaint> {
     let DueOrder {
-        name,
-        wanted,
-        held,
-        why,
+        name, wanted, why, ..
     } = *due;
     let consumer = desired.consumers.get(by);
     let Some((consumer, helper)) = consumer.and_then(|it| Some((it, it.helper.as_ref()?))) else {
@@ -84,7 +81,7 @@ pub(super) fn order(
     Ok(Some(HelperOrder {
         consumer: Rc::clone(consumer),
         line: on_one_line(&line),
-        before: held.map(|held| held.digest),
+        before: live.map(|live| live.digest),
         within: FIRST_WITHIN + EACH_WITHIN.saturating_mul(others),
     }))
 }

@@ -60,7 +60,8 @@ pub(super) fn plan(
     for due in orders {
         let DueOrder { name, wanted, .. } = due;
         let issuer = &wanted.issuance.issuer;
-        let by = helper_of(wanted, ours.get(name).map(Rc::as_ref));
+        let live = ours.get(name).map(Rc::as_ref);
+        let by = helper_of(wanted, live);
         let is_answered = || {
             // What a helper puts into the webroot is not seen at a port of ours.
             let answers_itself = rules.answers_itself && by.is_none();
@@ -70,7 +71,7 @@ pub(super) fn plan(
         if by.is_none() && !limits.is_free(issuer) || !is_answered() {
             continue;
         }
-        let helper = match by.map(|by| helper::order(by, &due, desired, lines, templates)) {
+        let helper = match by.map(|by| helper::order(by, (&due, live), desired, lines, templates)) {
             None => {
                 limits.take(issuer);
                 None

@@ -153,11 +153,28 @@ fn a_line_is_there_only_while_its_certificate_is_missing_or_due_as_certbot_holds
         );
         let before = due - Duration::from_secs(1);
         assert_eq!(lines(&desired, &observed, before), [""; 0], "{life}");
+        let wake = planned(&desired, &observed, before).wake;
+        assert_eq!(wake, Some(due), "{life}");
         let lines = lines(&desired, &observed, due);
         assert!(lines[0].contains(" --keep "), "{lines:?}");
         let (orders, _) = asked(&desired, &observed, due);
         assert_eq!(orders[0].before, Some(certificate.digest));
     }
+    // What the user has put into `provided/` serves as long as it is valid, and certbot is not asked.
+    let mut observed = answered(&desired);
+    let own = HeldCertificate {
+        shelf: Shelf::Provided,
+        ..brought(&["shop.example"], 90, START)
+    };
+    let end = own.not_after;
+    observed.provide(name("shop.example"), own);
+    assert_eq!(lines(&desired, &observed, START + DAY * 80), [""; 0]);
+    assert_eq!(lines(&desired, &observed, end).len(), 1);
+    // Certbot's own of before is not what is waited for.
+    let older = brought(&["shop.example"], 30, START);
+    observed.hold(name("shop.example"), older.clone());
+    let (orders, _) = asked(&desired, &observed, end);
+    assert_eq!(orders[0].before, Some(older.digest));
     // One that lacks a name is wanted anew.
     let mut observed = answered(&desired);
     observed.hold(name("shop.example"), brought(&["x.example"], 90, START));

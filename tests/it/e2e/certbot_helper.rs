@@ -40,6 +40,7 @@ fn the_certbot_helper_stack_serves_what_certbot_obtains_and_without_the_helper_w
     docker(&["restart", &quaymaster]);
     copy.wait_until_all_is_well();
     assert_eq!(logs(&helper).lines().count(), said.lines().count());
+    docker(&["exec", &quaymaster, "/quaymaster", "check"]);
     drop(copy);
 
     // One step further: the same labels, and no helper.
