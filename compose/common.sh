@@ -56,7 +56,8 @@ lock() {
     flock -n 9 || { echo "waiting for another run to end"; flock 9; }
 }
 
-# choose_stack NAME: sets $name, its folder $stack, and $project, the name under which its containers are known.
+# choose_stack NAME: sets $name, its folder $stack, $project, the name under which its containers are known, and
+# $usual, what that is unless somebody says otherwise.
 choose_stack() {
     local here
     here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
@@ -64,7 +65,9 @@ choose_stack() {
     stack=$here/$name
     [ -f "$stack/docker-compose.yml" ] \
         || fail "there is no stack '$name'." "There are: $(cd "$here" && echo */docker-compose.yml | sed 's,/docker-compose.yml,,g')"
-    project=${QUAYMASTER_EXAMPLE_PROJECT:-quaymaster-$name}
+    # A stack may be in the folder of another one.
+    usual=quaymaster-${name//\//-}
+    project=${QUAYMASTER_EXAMPLE_PROJECT:-$usual}
     [[ $project =~ ^[a-z0-9][a-z0-9_-]*$ ]] \
         || fail "QUAYMASTER_EXAMPLE_PROJECT is '$project'; it can have a-z 0-9 - _ only, and begins with one of the first two."
     ours=label=com.docker.compose.project=$project

@@ -90,6 +90,7 @@ pub fn label_rules() -> LabelRules {
         strict_parents: false,
         names: BTreeSet::new(),
         answers_itself: false,
+        email: None,
     }
 }
 

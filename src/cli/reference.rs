@@ -288,9 +288,11 @@ fn kinds() -> Vec<Vec<Cell>> {
     let row = |row: &crate::desire::Kind| {
         let by_label = |word: &str| words(format!("as the label `{word}` says"));
         let folder = row.proxy.as_ref().map(|proxy| proxy.config);
-        let folder = folder.or(row.files);
+        let of_helper = row.helper.map(|helper| helper.config);
+        let folder = folder.or(row.files).or(of_helper);
         let probes = match row.probes {
             [] if row.proxy.is_some() => words("those of its sites"),
+            [] if row.helper.is_some() => words("none"),
             [] => by_label("probe"),
             _ => words(ports_of(row)),
         };

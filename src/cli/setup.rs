@@ -286,6 +286,7 @@ fn label_rules(call: &Call, own: Option<&Bearer>) -> desire::LabelRules {
         strict_parents: settings.strict_parents,
         names: settings.names.clone(),
         answers_itself: settings.listen_http.is_some(),
+        email: settings.email.clone(),
     }
 }
 

@@ -200,6 +200,7 @@ fn consumers(status: &Status, width: Option<usize>) -> String {
         .map(|(name, consumer)| {
             let progress = match &consumer.installed.progress {
                 _ if !consumer.running => "not running".to_owned(),
+                _ if consumer.is_helper => "obtains certificates".to_owned(),
                 Progress::SignalOwed => "signal owed".to_owned(),
                 Progress::TakenBack => "what it had before is back".to_owned(),
                 Progress::Proven { at } => match consumer.unseen_since() {
@@ -438,7 +439,7 @@ mod tests {
     #[test]
     fn a_proxy_that_was_started_again_is_not_told_as_proven_alone() {
         let (at, later) = (NOW, NOW + DAY);
-        let told = |process, started_at| {
+        let told = |process, started_at, is_helper| {
             let mut installed = Installed {
                 progress: Progress::Proven { at },
                 ..Installed::default()
@@ -448,6 +449,7 @@ mod tests {
                 kind: "nginx".into(),
                 running: true,
                 started_at,
+                is_helper,
                 installed: Rc::new(installed),
             };
             let name = ContainerName::parse("proxy").expect("a name");
@@ -460,17 +462,22 @@ mod tests {
             )
         };
         assert!(
-            told(Some(NOW - DAY), Some(NOW - DAY)).ends_with("proven at 2027-01-15T08:00:00Z\n")
+            told(Some(NOW - DAY), Some(NOW - DAY), false)
+                .ends_with("proven at 2027-01-15T08:00:00Z\n")
         );
-        assert!(told(Some(NOW - DAY), Some(later)).ends_with(
+        assert!(told(Some(NOW - DAY), Some(later), false).ends_with(
             "proven at 2027-01-15T08:00:00Z; not looked at since it was started again at 2027-01-16T08:00:00Z\n"
         ));
         // We restarted it and looked, or the engine's clock is ahead.
         assert!(
-            told(Some(NOW - DAY), Some(NOW - DAY / 2))
+            told(Some(NOW - DAY), Some(NOW - DAY / 2), false)
                 .ends_with("proven at 2027-01-15T08:00:00Z\n")
         );
-        assert!(told(Some(later), Some(later)).ends_with("proven at 2027-01-15T08:00:00Z\n"));
+        assert!(
+            told(Some(later), Some(later), false).ends_with("proven at 2027-01-15T08:00:00Z\n")
+        );
+        // One that obtains certificates is given nothing that it could be seen to use.
+        assert!(told(Some(NOW), Some(NOW), true).ends_with("obtains certificates\n"));
     }
 
     #[test]

@@ -443,12 +443,17 @@ impl Facts {
 
     /// Writes the records of tries that were broken off as they were before. Of a first one there was none: what is
     /// written then says that nothing failed, and keeps what is on record of its order from being forgotten.
-    pub fn write_attempts_back(&mut self, ports: &Ports) {
+    pub fn write_attempts_back(&mut self, ports: &Ports, desired: &Desired) {
         let now = ports.clock.now();
         for subject in std::mem::take(&mut self.observed.under_way) {
             let Subject::Certificate(name) = &subject else {
                 continue;
             };
+            let wanted = desired.certificates.get(name);
+            if wanted.is_some_and(|wanted| wanted.helper.is_some()) {
+                // What a helper has begun, nobody ends: the next may be a second order, and waits as after a crash.
+                continue;
+            }
             let before = self.observed.attempts.get(&subject).cloned();
             let attempt = before.unwrap_or_else(|| Attempt::broken_off(now));
             if let Err(error) = ports.issuing.attempts.note_attempt(name, &attempt) {

@@ -8,7 +8,7 @@ use std::{
 use super::{facts::Facts, faults::Concern};
 use crate::{
     desire::{Consumer, Desired},
-    execute::place,
+    execute::{list_place, place},
     observe::{Signals, Subject},
     ports::Ports,
     report::{Event, chain, report},
@@ -69,7 +69,11 @@ impl Facts {
             .values()
             .filter(|consumer| self.is_to_be_looked_at(consumer));
         let faults: Vec<_> = looked_at
-            .flat_map(|consumer| ports.folders.tidy(&place(consumer)))
+            .flat_map(|consumer| {
+                let list = consumer.helper.as_ref().map(list_place);
+                let list = list.and_then(|list| ports.lists.tidy(list).err());
+                ports.folders.tidy(&place(consumer)).into_iter().chain(list)
+            })
             .collect();
         self.faults.replace(Concern::Leftovers, faults);
     }

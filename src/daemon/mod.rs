@@ -261,7 +261,8 @@ impl Loop {
         while let Some(done) = self.work.join_next().await {
             self.conclude(done);
         }
-        self.facts.write_attempts_back(&self.daemon.ports);
+        let desired = self.desired();
+        self.facts.write_attempts_back(&self.daemon.ports, &desired);
     }
 
     fn begin(&mut self, mut action: Action) {

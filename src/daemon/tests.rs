@@ -206,6 +206,35 @@ async fn an_orderly_end_in_the_midst_of_an_order_is_no_failure() {
         .await;
 }
 
+#[tokio::test]
+async fn what_a_helper_has_begun_counts_as_cut_off_after_an_orderly_end() {
+    let local = tokio::task::LocalSet::new();
+    local
+        .run_until(async {
+            let folder = tempfile::tempdir().unwrap();
+            let folders = Folders::new(
+                folder.path().join("certificates"),
+                folder.path().join("state"),
+                |_| (),
+            );
+            let mut turning = Loop::new(daemon_in(Rc::new(Scripted::default()), folders));
+            let helper = container("certbot", 6).label("kind", "certbot");
+            let seen = desire::tests::snapshot([proxy(), app("shop", 4), helper]);
+            turning.desired = Some(Rc::new(desire::desire(&seen, &rules())));
+            let attempts = Rc::clone(&turning.daemon.ports.issuing.attempts);
+            let name = CertificateName::parse("shop.example").unwrap();
+            let begun = attempt(1, Timestamp::from_seconds(1_800_000_000));
+            attempts.note_attempt(&name, &begun).unwrap();
+            let subject = Subject::Certificate(name.clone());
+            turning.facts.observed.under_way.insert(subject);
+            turning.work.spawn_local(std::future::pending());
+            turning.break_off().await;
+            let records = attempts.attempts().unwrap();
+            assert_eq!(records[&name].as_ref().unwrap(), &begun);
+        })
+        .await;
+}
+
 /// A container of its own name that answers for `NAME.example`.
 fn app(name: &str, number: u8) -> Bearer {
     container(name, number).label("host", &format!("{name}.example"))

@@ -68,7 +68,7 @@ impl Loop {
     }
 
     /// What the containers ask for.
-    fn desired(&mut self) -> Rc<Desired> {
+    pub(super) fn desired(&mut self) -> Rc<Desired> {
         let desired = self.desired.take().unwrap_or_else(|| {
             let mut desired = self
                 .reading

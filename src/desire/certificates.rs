@@ -122,11 +122,15 @@ pub(super) struct Wants {
     pub uncovered: BTreeMap<Host, BTreeSet<Complaint>>,
 }
 
-/// What is to be on each certificate, and how it is obtained. `served_by` tells which proxies serve each host.
+/// What is to be on each certificate, and how it is obtained. `served_by` tells which proxies serve each host, `helper` who
+/// obtains what no label says the CA of.
 pub(super) fn wants(
     hosts: &BTreeMap<Host, HostDecision<'_>>,
     assigned: &BTreeMap<Host, CertificateName>,
-    served_by: &BTreeMap<Host, BTreeSet<ContainerName>>,
+    (served_by, helper): (
+        &BTreeMap<Host, BTreeSet<ContainerName>>,
+        Option<&ContainerName>,
+    ),
     rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> Wants {
@@ -157,7 +161,9 @@ pub(super) fn wants(
             .flatten()
             .cloned();
         if !names.is_empty() {
+            let by_helper = is_helpers(&claims, &names, &issuance.issuer);
             let wanted = Wanted {
+                helper: helper.filter(|_| by_helper).cloned(),
                 names: names.into_iter().collect(),
                 issuer_said: issuer_said(&claims, &issuance.issuer),
                 issuance,
@@ -301,6 +307,15 @@ pub(super) fn spoil_unknown_cas(
             complaints.insert(said.complains(bounded(&error.to_string()), REMEDY));
         }
     }
+}
+
+/// Whether a helper obtains a certificate, where there is one: not where a label names the CA, nor what certbot can't have.
+fn is_helpers(claims: &Claims<'_, '_>, names: &BTreeSet<Host>, issuer: &Issuer) -> bool {
+    let is_said = claims
+        .iter()
+        .any(|(_, claim)| claim.spec.wish.issuer.is_some());
+    let is_of_names = names.iter().all(|name| name.address().is_none());
+    matches!(issuer, Issuer::Ca(_)) && !is_said && is_of_names
 }
 
 /// The label that says who issues a certificate, with the issuer: that of the oldest claim with that label, else the setting.

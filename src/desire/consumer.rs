@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, rc::Rc};
 
-use super::{DefaultFile, Kind, Origin, OwnFile, Pin, ProxyKind, Site, Substitutes};
+use super::{DefaultFile, Helper, Kind, Origin, OwnFile, Pin, ProxyKind, Site, Substitutes};
 use crate::{
     observe::{SharedPath, Way},
     values::{
@@ -34,6 +34,8 @@ pub struct Consumer {
     pub proxy: Option<Proxy>,
     /// The configuration that it is given to start with; none where no label says in which folder.
     pub default_config: Option<DefaultConfig>,
+    /// How it is told to obtain certificates; none where it obtains none.
+    pub helper: Option<Helper>,
     /// Where it reads certificates.
     pub certificates: CertificateFolder,
     /// Whether these may be put inside its container, through the engine.

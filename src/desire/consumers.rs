@@ -11,6 +11,7 @@ use super::{
     Origin, ProbeAt, Probes, Proxy, Reload, Substitutes,
     default_config::default_config,
     folders::{Gap, Holding, destination, ours, place_of},
+    helper,
     kinds::{Kind, KindReload, ProxyKind},
     pid1, reach, rights, signals,
     spec::{ProxySpec, Spec},
@@ -29,6 +30,7 @@ const HTTPS_PORT: u16 = 443;
 pub(super) fn resolve(
     snapshot: &Snapshot,
     specs: &BTreeMap<&ContainerName, Spec>,
+    helper: Option<&ContainerName>,
     rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
 ) -> BTreeMap<ContainerName, Consumer> {
@@ -39,13 +41,17 @@ pub(super) fn resolve(
             continue;
         };
         let own = snapshot.own.as_ref();
-        let key = if kind.proxy.is_some() { "kind" } else { "use" };
-        let said = spec.proxy.origin(bearer, key);
+        let said = spec.proxy.origin(bearer, said_by(kind));
         if let Some(refusal) = rights::refusal(bearer, kind.right(), said, own, rules) {
             complaints.insert(refusal);
             continue;
         }
-        if kind.proxy.is_none() && !spec.uses_any() {
+        if kind.helper.is_some() {
+            if let Some(complaint) = helper::refused(bearer, spec, (helper, specs)) {
+                complaints.insert(complaint);
+                continue;
+            }
+        } else if kind.proxy.is_none() && !spec.uses_any() {
             complaints.insert(uses_nothing(bearer, spec));
             continue;
         }
@@ -90,11 +96,12 @@ fn alone_in_its_folder(
     own: Option<&Bearer>,
     taken: &mut Vec<Holding>,
 ) -> Result<Consumer, Complaint> {
-    let theirs = match (&consumer.proxy, &consumer.certificates) {
-        (Some(proxy), _) => &proxy.config.theirs,
-        (None, CertificateFolder::Delivered(delivery)) => delivery.to.theirs(),
+    let theirs = match (&consumer.proxy, &consumer.helper, &consumer.certificates) {
+        (Some(proxy), ..) => &proxy.config.theirs,
+        (None, Some(helper), _) => &helper.folder.theirs,
+        (None, None, CertificateFolder::Delivered(delivery)) => delivery.to.theirs(),
         // It writes nothing there, and others may read the same.
-        (None, CertificateFolder::Shared { .. }) => return Ok(consumer),
+        (None, None, CertificateFolder::Shared { .. }) => return Ok(consumer),
     };
     let Some(place) = locate(&bearer.mounts, theirs) else {
         return Ok(consumer);
@@ -122,6 +129,14 @@ pub(super) fn unconfigured<'s>(
         .filter_map(|(name, _)| snapshot.bearers.get(*name))
         .map(Rc::as_ref)
         .collect()
+}
+
+/// The label that makes a container a server of this kind.
+fn said_by(kind: &Kind) -> &'static str {
+    match kind.proxy.is_some() || kind.helper.is_some() {
+        true => "kind",
+        false => "use",
+    }
 }
 
 /// That a server is to get certificates, and no label says which.
@@ -185,14 +200,21 @@ fn consumer(
     own: Option<&Bearer>,
     rules: &LabelRules,
 ) -> Result<Consumer, Complaint> {
-    let said = spec.origin(bearer, if kind.proxy.is_some() { "kind" } else { "use" });
+    let said = spec.origin(bearer, said_by(kind));
     let owner = owner(bearer, kind, spec, &said)?;
     let proxy = kind
         .proxy
         .as_ref()
         .map(|kind| proxy(bearer, kind, spec, own, rules))
         .transpose()?;
-    let certificates = certificate_folder(bearer, (kind, spec), proxy.as_ref(), owner, own, rules)?;
+    let (helper, certificates) = match helper::helper(bearer, (kind, spec), own, rules)? {
+        Some((helper, certificates)) => (Some(helper), certificates),
+        None => {
+            let readers = (proxy.as_ref(), owner);
+            let certificates = certificate_folder(bearer, (kind, spec), readers, own, rules)?;
+            (None, certificates)
+        }
+    };
     Ok(Consumer {
         name: bearer.name.clone(),
         id: bearer.id.clone(),
@@ -204,6 +226,7 @@ fn consumer(
         made_of: bearer.made_of(),
         proxy,
         default_config: None,
+        helper,
         certificates,
         may_copy: spec.copy,
         probes: probes(bearer, kind, spec, own),
@@ -270,8 +293,7 @@ pub(super) fn folder(
 fn certificate_folder(
     bearer: &Bearer,
     (kind, spec): (&Kind, &ProxySpec),
-    proxy: Option<&Proxy>,
-    owner: Option<Owner>,
+    (proxy, owner): (Option<&Proxy>, Option<Owner>),
     own: Option<&Bearer>,
     rules: &LabelRules,
 ) -> Result<CertificateFolder, Complaint> {
@@ -400,17 +422,26 @@ fn webroot(
     if let Some(theirs) = &spec.webroot {
         return folder(bearer, theirs.clone(), own, spec.origin(bearer, "kind"));
     }
-    let shared = rules.webroot.as_ref().and_then(|ours| {
-        let place = place_of(ours, own)?;
-        Some(Folder {
-            ours: own.map_or_else(
-                || SharedPath::top(ours),
-                |own| SharedPath::seen(&own.mounts, ours),
-            ),
-            theirs: find(&bearer.mounts, &place, false)?,
-        })
-    });
+    let shared = shared_webroot(bearer, own, rules, false);
     Ok(shared.unwrap_or_else(|| config.within("challenge")))
+}
+
+/// Our folder for responses to challenges, where a container mounts it, too; with `writable`, so that it may write there.
+pub(super) fn shared_webroot(
+    bearer: &Bearer,
+    own: Option<&Bearer>,
+    rules: &LabelRules,
+    writable: bool,
+) -> Option<Folder> {
+    let ours = rules.webroot.as_ref()?;
+    let place = place_of(ours, own)?;
+    Some(Folder {
+        ours: own.map_or_else(
+            || SharedPath::top(ours),
+            |own| SharedPath::seen(&own.mounts, ours),
+        ),
+        theirs: find(&bearer.mounts, &place, writable)?,
+    })
 }
 
 /// The label is followed without a look at the first process: whoever writes it knows that process.

@@ -16,7 +16,10 @@ pub(super) fn default_config(
     own: Option<&Bearer>,
     taken: &mut Vec<Holding>,
 ) -> Result<Option<DefaultConfig>, Complaint> {
-    let theirs = spec.config.as_ref().filter(|_| kind.proxy.is_none());
+    let theirs = spec
+        .config
+        .as_ref()
+        .filter(|_| kind.proxy.is_none() && kind.helper.is_none());
     let Some(theirs) = theirs else {
         return Ok(None);
     };

@@ -70,6 +70,14 @@ const fn same(label: &'static str, key: &'static str) -> DialectLabel {
     }
 }
 
+/// The label of the container with certbot, in both articles: it is a helper by that, and has this address.
+const HELPER_EMAIL: DialectLabel = same("letsencrypt_email", "email");
+const IS_HELPER: DialectLabel = DialectLabel {
+    label: HELPER_EMAIL.label,
+    key: "kind",
+    means: Meaning::Always("certbot"),
+};
+
 /// What the setting calls our own labels.
 pub const NATIVE: &str = "native";
 
@@ -78,7 +86,7 @@ pub const DIALECTS: &[DialectRow] = &[
     DialectRow {
         name: "nginx-virtual-host",
         doc: "the first article on docker-pygen with the certbot helper",
-        labels: &[same("nginx-virtual-host", "host")],
+        labels: &[same("nginx-virtual-host", "host"), HELPER_EMAIL, IS_HELPER],
     },
     DialectRow {
         name: "virtual-host",
@@ -101,6 +109,8 @@ pub const DIALECTS: &[DialectRow] = &[
                 key: "scheme",
                 means: Meaning::Truth("https", "http"),
             },
+            HELPER_EMAIL,
+            IS_HELPER,
         ],
     },
     DialectRow {

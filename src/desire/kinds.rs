@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::{Consumer, Guard, Proxy};
+use super::{Consumer, Guard, HelperKind, Proxy};
 use crate::values::{Owner, ProbePort, Protocol, Right, Signal};
 
 /// A kind of server that uses certificates or configuration: a row of the kinds table.
@@ -36,6 +36,8 @@ pub struct Kind {
     pub shows_by_name: bool,
     /// The configuration that it is given to start with, where a label says in which folder; none where there is none.
     pub default_file: Option<&'static DefaultFile>,
+    /// What it is told to obtain certificates by; none where it obtains none.
+    pub helper: Option<HelperKind>,
 }
 
 impl Kind {
@@ -206,6 +208,7 @@ pub const KINDS: &[Kind] = &[
         probes_at_start: &[],
         shows_by_name: true,
         default_file: None,
+        helper: None,
     },
     Kind {
         name: "haproxy",
@@ -224,6 +227,7 @@ pub const KINDS: &[Kind] = &[
         probes_at_start: &[],
         shows_by_name: true,
         default_file: None,
+        helper: None,
     },
     Kind {
         name: "mosquitto",
@@ -246,6 +250,7 @@ pub const KINDS: &[Kind] = &[
         probes_at_start: &[tls(8083)],
         shows_by_name: false,
         default_file: Some(&MOSQUITTO_CONF),
+        helper: None,
     },
     Kind {
         name: "express-gateway",
@@ -266,6 +271,7 @@ pub const KINDS: &[Kind] = &[
         probes_at_start: &[],
         shows_by_name: false,
         default_file: None,
+        helper: None,
     },
     Kind {
         name: "postfix",
@@ -288,6 +294,7 @@ pub const KINDS: &[Kind] = &[
         probes_at_start: &[],
         shows_by_name: false,
         default_file: None,
+        helper: None,
     },
     Kind {
         name: "dovecot",
@@ -311,6 +318,7 @@ pub const KINDS: &[Kind] = &[
         probes_at_start: &[],
         shows_by_name: false,
         default_file: None,
+        helper: None,
     },
     Kind {
         name: "prosody",
@@ -328,6 +336,30 @@ pub const KINDS: &[Kind] = &[
         probes_at_start: &[],
         shows_by_name: true,
         default_file: None,
+        helper: None,
+    },
+    Kind {
+        name: "certbot",
+        doc: "a helper that runs certbot: it obtains certificates in quaymaster's place, by the lines of a list that \
+              quaymaster writes into its folder `config`",
+        fallback: false,
+        proxy: None,
+        files: None,
+        layout: "certbot",
+        owner: None,
+        reload: KindReload::Signal(Signal::HUP),
+        reload_words: &[],
+        check: &[],
+        check_refuses: "",
+        probes: &[],
+        probes_at_start: &[],
+        shows_by_name: true,
+        default_file: None,
+        helper: Some(HelperKind {
+            config: "/etc/certbot-helper",
+            list: "updates.list",
+            certificates: "/etc/letsencrypt",
+        }),
     },
     Kind {
         name: GENERIC,
@@ -346,6 +378,7 @@ pub const KINDS: &[Kind] = &[
         probes_at_start: &[],
         shows_by_name: true,
         default_file: None,
+        helper: None,
     },
 ];
 

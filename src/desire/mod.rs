@@ -13,6 +13,7 @@ mod consumers;
 mod default_config;
 mod dialect;
 mod folders;
+mod helper;
 mod holders;
 mod hosts;
 mod kinds;
@@ -45,7 +46,9 @@ pub use consumer::{
     Probes, Proxy, Reach, Reload, Use,
 };
 pub use dialect::{DIALECTS, DialectError, DialectLabel, DialectRow, Dialects, NATIVE};
+pub use helper::{Helper, HelperKind};
 pub use holders::{HolderMemory, ends, is_over, released};
+use hosts::HostDecision;
 pub use kinds::{Comes, DefaultFile, KINDS, Kind, KindReload, Needed, OwnFile, ProxyKind};
 pub use labels::{LABELS, LabelRow};
 pub use named::named;
@@ -61,7 +64,7 @@ use itertools::Itertools;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    observe::{SharedPath, Snapshot},
+    observe::{Bearer, SharedPath, Snapshot},
     values::{
         Block, CaTable, CertificateName, ChallengeType, ContainerName, Grants, Host, Issuer,
         KeyType, KeyedTable, Timestamp,
@@ -101,6 +104,8 @@ pub struct LabelRules {
     pub names: BTreeSet<Host>,
     /// Whether we answer challenges ourselves where no proxy does.
     pub answers_itself: bool,
+    /// The address that CAs are given, where no label says.
+    pub email: Option<String>,
 }
 
 /// How a certificate is obtained.
@@ -161,6 +166,8 @@ pub struct Wanted {
     pub served_by: Box<[ContainerName]>,
     /// The servers whose labels ask for it.
     pub used_by: Box<[ContainerName]>,
+    /// The helper that obtains it in our place, as long as none of ours has its name; none where we do.
+    pub helper: Option<ContainerName>,
 }
 
 /// A host name that a proxy serves. Its lists are as those of [`Wanted`].
@@ -310,29 +317,31 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
         specs,
         mut complaints,
     } = said;
-    let mut consumers = consumers::resolve(snapshot, &specs, rules, &mut complaints);
+    let helper = helper::chosen(snapshot, &specs, rules);
+    let mut consumers = consumers::resolve(snapshot, &specs, helper, rules, &mut complaints);
+    complaints.extend(helper::away(snapshot, &specs, helper));
+    complaints.extend(helper::unseen(&consumers));
     let unconfigured = consumers::unconfigured(snapshot, &specs, &consumers);
     let mut of_sites = BTreeSet::new();
     let hosts = hosts::resolve(snapshot, &specs, rules, &mut of_sites);
     let assigned = certificates::assign(&hosts, &mut of_sites);
-    let mut served_by = BTreeMap::new();
-    for (host, held) in &hosts {
-        let certificate = assigned.get(host).filter(|_| held.tls != Tls::Off);
-        let mut proxies = sites::serve(&mut consumers, host, held, certificate, snapshot);
-        if proxies.is_empty() && !held.used_by.is_empty() {
-            proxies = uses::answering(&consumers, held, snapshot);
-            if proxies.is_empty() && !rules.answers_itself {
-                uses::tell_unanswered(host, held, rules, &mut of_sites);
-            }
-        } else if proxies.is_empty() {
-            sites::tell_unserved(&consumers, host, held, &unconfigured, rules, &mut of_sites);
-        }
-        served_by.insert(host.clone(), proxies);
-    }
+    let served_by = served_by(
+        &mut consumers,
+        (&hosts, &assigned),
+        (snapshot, &unconfigured),
+        rules,
+        &mut of_sites,
+    );
     uses::give(&mut consumers, &hosts, &assigned, snapshot, &specs);
     sites::tell_nameless(&consumers, &hosts, &mut of_sites);
     let mut files = sites::password_files(&consumers, &hosts, snapshot);
-    let wants = certificates::wants(&hosts, &assigned, &served_by, rules, &mut of_sites);
+    let wants = certificates::wants(
+        &hosts,
+        &assigned,
+        (&served_by, helper),
+        rules,
+        &mut of_sites,
+    );
     // What can't be followed now of those that are away is looked at when they are back.
     let counts = |name: &ContainerName| {
         let bearer = snapshot.bearers.get(name);
@@ -346,12 +355,6 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
     for wanted in wants.certificates.values() {
         sites::answer(&mut consumers, wanted);
     }
-    let hosts = hosts
-        .iter()
-        .filter(|(_, held)| !held.is_kept || !held.certified_by.is_empty())
-        .filter(|(_, held)| !held.is_named_alone())
-        .map(|(host, held)| (host.clone(), held.project.map(str::to_owned)))
-        .collect();
     let consumers = consumers
         .into_iter()
         .map(|(name, consumer)| (name, Rc::new(consumer)))
@@ -360,10 +363,48 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
         certificates: wants.certificates.into(),
         uncovered: wants.uncovered,
         consumers,
-        hosts,
+        hosts: projects(&hosts),
         files,
         complaints,
     }
+}
+
+/// Which project has which host, of those that count for longer than this look.
+fn projects(hosts: &BTreeMap<Host, HostDecision<'_>>) -> KeyedTable<Host, Option<String>> {
+    hosts
+        .iter()
+        .filter(|(_, held)| !held.is_kept || !held.certified_by.is_empty())
+        .filter(|(_, held)| !held.is_named_alone())
+        .map(|(host, held)| (host.clone(), held.project.map(str::to_owned)))
+        .collect()
+}
+
+/// Has the proxies serve each host, or answer for it; which they are.
+fn served_by(
+    consumers: &mut BTreeMap<ContainerName, Consumer>,
+    (hosts, assigned): (
+        &BTreeMap<Host, HostDecision<'_>>,
+        &BTreeMap<Host, CertificateName>,
+    ),
+    (snapshot, unconfigured): (&Snapshot, &[&Bearer]),
+    rules: &LabelRules,
+    complaints: &mut BTreeSet<Complaint>,
+) -> BTreeMap<Host, BTreeSet<ContainerName>> {
+    let mut served_by = BTreeMap::new();
+    for (host, held) in hosts {
+        let certificate = assigned.get(host).filter(|_| held.tls != Tls::Off);
+        let mut proxies = sites::serve(consumers, host, held, certificate, snapshot);
+        if proxies.is_empty() && !held.used_by.is_empty() {
+            proxies = uses::answering(consumers, held, snapshot);
+            if proxies.is_empty() && !rules.answers_itself {
+                uses::tell_unanswered(host, held, rules, complaints);
+            }
+        } else if proxies.is_empty() {
+            sites::tell_unserved(consumers, host, held, unconfigured, rules, complaints);
+        }
+        served_by.insert(host.clone(), proxies);
+    }
+    served_by
 }
 
 #[cfg(test)]

@@ -98,6 +98,8 @@ pub(super) struct ProxySpec {
     pub probes: Option<Vec<ProbePort>>,
     /// The certificate that it shows where no other can serve.
     pub default_certificate: Option<CertificateName>,
+    /// The address that a CA is given for what it obtains.
+    pub email: Option<String>,
     /// How it is made to read its files again.
     pub reload: Option<Reload>,
     /// The words of its own tool that look at new files; empty for those of its kind.

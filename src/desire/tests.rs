@@ -292,7 +292,7 @@ fn an_unknown_kind_is_told() {
         complaints(&desired),
         [
             "container proxy, label quaymaster.kind=\"apache\": there is no such kind of server, only nginx, haproxy, mosquitto, \
-         express-gateway, postfix, dovecot, prosody, generic; write a \
+         express-gateway, postfix, dovecot, prosody, certbot, generic; write a \
           row of the kinds table, such as nginx; until then it is not configured"
         ]
     );

@@ -6,7 +6,7 @@ use std::{
 
 use super::{
     Failure, gate, proof, shown,
-    tell::{tell, within},
+    tell::{Addressee, tell, within},
 };
 use crate::{
     desire::{CertificateFolder, Consumer, Destination},
@@ -38,7 +38,7 @@ pub(super) async fn deploy(ports: &Ports, deploy: &mut Deploy) -> Result<Install
         Tell::Nothing { reason } => {
             return keep(ports, deploy, deploy.not_told(reason.clone()));
         }
-        how => match tell(ports, deploy, how).await {
+        how => match tell(ports, Addressee::of(deploy), how).await {
             Err(Failure::Run { problem }) if deploy.after.open => {
                 return take_back(ports, deploy, problem, true).await;
             }
@@ -97,7 +97,7 @@ async fn put(ports: &Ports, deploy: &mut Deploy) -> Result<(), Failure> {
     }
     if consumer.running && (deploy.changes_folders() || is_signalled) {
         // One that starts reads what lies there now, which was seen to be good.
-        super::tell::settle(ports, deploy).await;
+        super::tell::settle(ports, Addressee::of(deploy)).await;
     }
     if is_signalled {
         deploy.after.signals.last = Some(sent(ports, consumer.started_at));
@@ -261,7 +261,7 @@ async fn take_back(
             .folders
             .keep_installed(&place, &installed, &BTreeSet::new())?;
     }
-    tell(ports, deploy, &deploy.back.tell).await?;
+    tell(ports, Addressee::of(deploy), &deploy.back.tell).await?;
     let within = within(deploy, &deploy.back.tell);
     let proof = deploy.back.proof(&deploy.proof);
     let again = match deploy.consumer.proxy {

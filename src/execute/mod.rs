@@ -4,6 +4,7 @@
 mod check;
 mod deploy;
 mod gate;
+mod helper;
 mod obtain;
 mod proof;
 mod shown;
@@ -12,10 +13,11 @@ mod tell;
 mod tests;
 
 pub use deploy::place;
+pub use helper::list_place;
 
 use crate::{
     observe::{Attempt, Blame, BusyCa, HeldCertificate, Installed, Subject},
-    plan::{Action, run_failed},
+    plan::{Action, Obtain, run_failed},
     ports::{AuthorityError, DiskError, EngineError, NotServed, Ports, Ran},
     report::chain,
     values::{CertificateName, ContainerName, Retry, Timestamp},
@@ -106,6 +108,25 @@ enum Failure {
     },
     #[error(transparent)]
     NotServed(#[from] NotServed),
+    #[error(
+        "the helper {helper} has not brought it within {within:?}: {saw}; `docker logs {helper}` has certbot's own words"
+    )]
+    NothingBrought {
+        helper: ContainerName,
+        within: std::time::Duration,
+        saw: String,
+    },
+    #[error("the helper {helper} can't be told what to obtain: {reason}")]
+    HelperNotTold {
+        helper: ContainerName,
+        reason: String,
+    },
+    #[error(
+        "{} was not put there by certbot, which could not put its certificate there; move it away, with what has the same \
+         name in live/ and archive/, or write the label `ca` beside the name, so that quaymaster obtains it itself",
+        path.display()
+    )]
+    InCertbotsWay { path: std::path::PathBuf },
 }
 
 impl Failure {
@@ -123,6 +144,8 @@ impl Failure {
             | Self::OutOfReach { .. }
             | Self::StillUnseen { .. } => Blame::Here,
             Self::Run { .. } | Self::Broken(_) => Blame::Here,
+            Self::HelperNotTold { .. } | Self::InCertbotsWay { .. } => Blame::Here,
+            Self::NothingBrought { .. } => Blame::Authority,
             Self::Engine(_) => Blame::Engine,
             Self::Authority(AuthorityError::Terms { .. }) => Blame::Refused,
             Self::Authority(error) if error.is_refusal() => Blame::Refused,
@@ -159,6 +182,9 @@ impl Failure {
             Self::Disk(DiskError::NotYetValid { from, .. }) => Retry::NotBefore(*from),
             Self::Disk(_) | Self::NotServed(_) => Retry::Backoff,
             Self::Run { .. } | Self::Broken(_) => Retry::Backoff,
+            Self::HelperNotTold { .. }
+            | Self::InCertbotsWay { .. }
+            | Self::NothingBrought { .. } => Retry::Backoff,
             Self::Unseen { .. }
             | Self::NotSeen { .. }
             | Self::Ended { .. }
@@ -188,8 +214,7 @@ pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
             .await
             .map(|held| Learned::Held(fallback.certificate.clone(), held))
             .map_err(|failure| failed(ports, &fallback.attempt, &failure)),
-        Action::Obtain(obtain) => match obtain::obtain(&ports.issuing, &*ports.clock, obtain).await
-        {
+        Action::Obtain(obtain) => match obtained(ports, obtain).await {
             Ok(held) => Ok(Learned::Held(obtain.certificate.clone(), held)),
             Err(failure) => {
                 blame = Some(failure.blame());
@@ -213,6 +238,14 @@ pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
         result,
         blame,
         busy,
+    }
+}
+
+/// A certificate from its issuer, by way of a helper where there is one.
+async fn obtained(ports: &Ports, obtain: &Obtain) -> Result<HeldCertificate, Failure> {
+    match &obtain.helper {
+        Some(order) => helper::obtain(ports, obtain, order).await,
+        None => obtain::obtain(&ports.issuing, &*ports.clock, obtain).await,
     }
 }
 

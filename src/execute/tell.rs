@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Failure, proof};
 use crate::{
+    desire::Consumer,
     plan::{Deploy, Tell},
     ports::Ports,
     report::{Event, report},
@@ -14,20 +15,46 @@ use crate::{
 /// to its entrypoint, ends the container or is lost.
 pub(super) const SETTLED_AFTER: Duration = Duration::from_secs(3);
 
+/// Who is told.
+#[derive(Clone, Copy)]
+pub(super) struct Addressee<'a> {
+    consumer: &'a Consumer,
+    /// The host name under which it shows its mark; empty where it shows none.
+    mark_host: &'a str,
+}
+
+impl<'a> Addressee<'a> {
+    /// The consumer of a deployment.
+    pub fn of(deploy: &'a Deploy) -> Self {
+        Self {
+            consumer: &deploy.consumer,
+            mark_host: &deploy.proof.mark_host,
+        }
+    }
+
+    /// One that is no proxy.
+    pub fn helper(consumer: &'a Consumer) -> Self {
+        Self {
+            consumer,
+            mark_host: "",
+        }
+    }
+}
+
 /// Tells the consumer in this way.
-pub(super) async fn tell(ports: &Ports, deploy: &Deploy, how: &Tell) -> Result<(), Failure> {
-    let (id, consumer) = (&deploy.consumer.id, deploy.consumer.name.clone());
+pub(super) async fn tell(ports: &Ports, whom: Addressee<'_>, how: &Tell) -> Result<(), Failure> {
+    let (id, consumer) = (&whom.consumer.id, whom.consumer.name.clone());
     match how {
         Tell::Signal(signal) => {
-            settle(ports, deploy).await;
-            ports.engine.kill(id, *signal, deploy.consumer.way).await?;
+            settle(ports, whom).await;
+            ports.engine.kill(id, *signal, whom.consumer.way).await?;
             report(&Event::Signalled {
                 consumer,
                 signal: *signal,
             });
         }
         Tell::Exec(words) => {
-            settle(ports, deploy).await;
+            settle(ports, whom).await;
             let ran = ports.engine.exec(id, words).await?;
             if ran.code != 0 {
                 return Err(Failure::of_run(words, &ran));
@@ -55,8 +82,8 @@ pub(super) fn within(deploy: &Deploy, how: &Tell) -> Duration {
 }
 
 /// Waits until the consumer answers, or has run long enough to be past its start.
-pub(super) async fn settle(ports: &Ports, deploy: &Deploy) {
-    let settled = deploy
+pub(super) async fn settle(ports: &Ports, whom: Addressee<'_>) {
+    let settled = whom
         .consumer
         .started_at
         .map(|started| started + SETTLED_AFTER);
@@ -65,10 +92,10 @@ pub(super) async fn settle(ports: &Ports, deploy: &Deploy) {
         settled.min(ports.clock.now() + SETTLED_AFTER)
     });
     while ports.clock.now() < until {
-        if !deploy.consumer.can_be_seen() {
+        if !whom.consumer.can_be_seen() {
             return wait_until(ports, until).await;
         }
-        if answers(ports, deploy).await {
+        if answers(ports, whom).await {
             return;
         }
         ports.clock.sleep(proof::LOOK_EVERY).await;
@@ -76,12 +103,12 @@ pub(super) async fn settle(ports: &Ports, deploy: &Deploy) {
 }
 
 /// Whether the consumer answers: a proxy its plain requests, any other somebody who connects.
-async fn answers(ports: &Ports, deploy: &Deploy) -> bool {
-    if let Some(reach) = deploy.consumer.reach() {
-        let page = ports.probe.page(reach.http, &deploy.proof.mark_host, "/");
+async fn answers(ports: &Ports, whom: Addressee<'_>) -> bool {
+    if let Some(reach) = whom.consumer.reach() {
+        let page = ports.probe.page(reach.http, whom.mark_host, "/");
         return page.await.is_ok();
     }
-    for probe in &deploy.consumer.probes.at {
+    for probe in &whom.consumer.probes.at {
         if ports.probe.listens(probe.at).await.is_ok() {
             return true;
         }

@@ -34,6 +34,7 @@ use crate::{
     values::{ContainerId, FileName, Host, Protocol, Signal, Timestamp},
 };
 
+mod helper;
 mod inside;
 mod shown;
 
@@ -55,6 +56,33 @@ impl Clock for MovedClock {
     async fn sleep(&self, length: Duration) {
         tokio::time::sleep(length).await;
     }
+}
+
+/// The text of a file.
+fn text_of(path: &Path) -> String {
+    fs::read_to_string(path).expect("a text")
+}
+
+/// A file, in folders that are made where there are none.
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().expect("a folder")).expect("it is made");
+    fs::write(path, text).expect("a file");
+}
+
+/// A link, in folders that are made where there are none.
+fn link_to(target: &str, path: &Path) {
+    fs::create_dir_all(path.parent().expect("a folder")).expect("it is made");
+    std::os::unix::fs::symlink(target, path).expect("a link");
+}
+
+/// Takes away a folder with all that is in it.
+fn remove(path: &Path) {
+    fs::remove_dir_all(path).expect("it is there");
+}
+
+/// How many entries a folder has; none where there is no such folder.
+fn entries(path: &Path) -> usize {
+    fs::read_dir(path).map_or(0, Iterator::count)
 }
 
 /// A server that reads its folder when it is told, and refuses all of it over a file with a bad word.

@@ -1,6 +1,9 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
-use super::ORDERS_AT_ONCE;
+use super::{ORDERS_AT_ONCE, helper::helper_of, obtain::HeldCertificates};
 use crate::{
     desire::Desired,
     observe::{Observed, Subject},
@@ -16,7 +19,12 @@ pub(super) struct CaLimits<'a> {
 }
 
 impl<'a> CaLimits<'a> {
-    pub(super) fn of(desired: &'a Desired, observed: &'a Observed) -> Self {
+    /// `live` has what lies in `live/`: a helper asks for one after the other, and for nothing at our expense.
+    pub(super) fn of(
+        desired: &'a Desired,
+        observed: &'a Observed,
+        live: &HeldCertificates,
+    ) -> Self {
         let mut limits = Self {
             running: BTreeMap::new(),
             doubted: observed.clock_gaps.keys().map(String::as_str).collect(),
@@ -26,7 +34,9 @@ impl<'a> CaLimits<'a> {
             let Subject::Certificate(name) = subject else {
                 continue;
             };
+            let live = live.get(name).map(Rc::as_ref);
             match desired.certificates.get(name) {
+                Some(wanted) if helper_of(wanted, live).is_some() => {}
                 Some(wanted) => limits.take(&wanted.issuance.issuer),
                 None => limits.anywhere += 1,
             }

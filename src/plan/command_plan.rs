@@ -193,6 +193,10 @@ fn obtain_step(obtain: &Obtain) -> Vec<String> {
         step.extend(words(["--ca", Issuer::SELF_SIGNED]));
         return step;
     }
+    if let Some(helper) = &obtain.helper {
+        step.extend(words(["--by", helper.consumer.name.as_str()]));
+        return step;
+    }
     step.extend([
         "--challenge".to_owned(),
         obtain.issuance.challenge.to_string(),

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     Action, Draft, PlanRules, Why, backoff,
+    helper::helper_of,
     obtain::HeldCertificates,
     renewal,
     selection::{Choice, ChosenBy, Selection, can_use, is_covered},
@@ -198,7 +199,9 @@ impl World<'_> {
                 None => servers().all(|server| self.selection.is_covered(server, host)),
             }
         };
+        // In the place of a self-signed one a helper could not put its own.
         wanted.issuance.issuer != Issuer::SelfSigned
+            && helper_of(wanted, self.ours.get(name).map(Rc::as_ref)).is_none()
             && (servers().any(|server| self.is_needy(server)) || self.is_for_no_container(wanted))
             && !wanted.names.iter().all(is_served)
             && !is_restored()

@@ -37,7 +37,10 @@ pub fn foresee(observed: &Observed, plan: &Plan, now: Timestamp) -> Observed {
                     .insert(back.consumer.name.clone(), Rc::new(installed));
             }
             Action::Obtain(obtain) => {
-                let source = Source::from(&obtain.issuance.issuer);
+                let source = match &obtain.helper {
+                    Some(_) => Source::Provided,
+                    None => Source::from(&obtain.issuance.issuer),
+                };
                 let key_type = obtain.issuance.key_type;
                 let certificate =
                     certificate(&obtain.certificate, &obtain.names, key_type, source, now);

@@ -22,6 +22,7 @@ mod fallback;
 mod foresee;
 mod gate;
 mod held_back;
+mod helper;
 mod in_force;
 mod life;
 mod newer;
@@ -53,6 +54,7 @@ pub use command_plan::{CommandPlan, command_plans, steps};
 pub use fallback::Fallback;
 pub use foresee::foresee;
 pub use gate::Opening;
+pub use helper::{HelperOrder, helper_of};
 pub use in_force::{InForce, Overruled};
 pub use life::{LifeStep, Lives, forgotten, lives};
 pub use notice::{About, Notice};
@@ -60,7 +62,7 @@ pub use obtain::{answer, is_failure};
 pub use part::site_file;
 pub use pauses::{again, is_held_up};
 pub use quarantine::{Refusal, SeenAgain, Verdict};
-pub use renewal::{due, kept_until};
+pub use renewal::{due, due_by, kept_until};
 pub use selection::{CertificateUse, ChosenBy, of_unknown, served};
 
 use content::{PartInputs, Parts};
@@ -278,6 +280,8 @@ pub struct Obtain {
     pub why: Why,
     /// Where responses to challenges are put, and who shows them.
     pub webroots: Webroots,
+    /// The helper that obtains it in our place; none where we do.
+    pub helper: Option<Box<HelperOrder>>,
     /// The record of this try, written down before it is made.
     pub attempt: Attempt,
 }
@@ -414,7 +418,8 @@ impl Planner {
         let deploying: BTreeSet<ContainerName> =
             draft.plan.actions.iter().filter_map(deployed_to).collect();
         fallback::plan(desired, (observed, live), &selection, rules, &mut draft);
-        obtain::plan(desired, (observed, live), &deploying, rules, &mut draft);
+        let made = (templates, rules);
+        obtain::plan(desired, (observed, live), &deploying, made, &mut draft);
         if draft.plan.actions.is_empty() && observed.under_way.is_empty() {
             draft.plan.actions.extend(
                 draft

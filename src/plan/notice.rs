@@ -4,12 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     PlanRules,
+    helper::helper_of,
     in_force::InForce,
     renewal,
     selection::{is_covered, reader_in_need, served},
 };
 use crate::{
-    desire::Desired,
+    desire::{Desired, Wanted},
     observe::{Attempt, HeldCertificate, Observed, Shelf, Source, Subject},
     values::{CertificateName, ContainerName, Timestamp},
 };
@@ -184,7 +185,14 @@ fn is_overdue(
     let wanted = desired.certificates.get(name);
     let kept_until =
         wanted.and_then(|wanted| renewal::kept_until(held, &wanted.issuance.issuer, now));
-    kept_until.unwrap_or_else(|| renewal::due(held)) <= now
+    let by_helper = wanted.is_some_and(|wanted| is_helpers(wanted, held));
+    kept_until.unwrap_or_else(|| renewal::due_by(held, by_helper)) <= now
+}
+
+/// Whether it is renewed by a helper, who put it there.
+fn is_helpers(wanted: &Wanted, held: &HeldCertificate) -> bool {
+    let is_placed = held.source == Source::Provided && held.shelf == Shelf::Live;
+    is_placed && helper_of(wanted, Some(held)).is_some()
 }
 
 /// Whether its first order runs, which nearly always ends well.
@@ -205,16 +213,17 @@ fn about(
     now: Timestamp,
 ) -> Vec<About> {
     let is_late = renewal::warned_from(held, rules.warn_before) <= now;
+    let wanted = desired.certificates.get(name);
     let time = match (held.is_valid_at(now), held.not_after <= now) {
         (false, true) => Some(About::Ended(held.not_after)),
         (false, false) => Some(About::BeginsLater(held.not_before)),
+        (true, _) if wanted.is_some_and(|wanted| is_helpers(wanted, held)) => {
+            let is_late = is_late && is_overdue(name, held, desired, now);
+            is_late.then_some(About::NoSuccessor(held.not_after))
+        }
         (true, _) => is_late.then_some(About::EndsSoon(held.not_after)),
     };
-    let wanted = desired
-        .certificates
-        .get(name)
-        .into_iter()
-        .flat_map(|wanted| &wanted.names);
+    let wanted = wanted.into_iter().flat_map(|wanted| &wanted.names);
     let lacking: BTreeSet<_> = wanted
         .filter(|name| !held.covers(name))
         .map(ToString::to_string)

@@ -9,10 +9,11 @@ use std::{
 use itertools::{EitherOrBoth, Itertools};
 
 use super::{
-    Action, Draft, Obtain, PlanRules, Why,
+    Action, Draft, HelperOrder, Obtain, PlanRules, Why,
     answered::is_answered,
     backoff,
     ca_limits::CaLimits,
+    helper::{self, helper_of},
     in_force::InForce,
     part::site_file,
     pauses::{closed, held_back, is_forced},
@@ -25,6 +26,7 @@ use crate::{
         Attempt, HeldCertificate, Observed, PartName, RenewalOutcome, Shelf, Source, Subject,
         Webroots,
     },
+    render::Templates,
     values::{CertificateName, ContainerName, Digest, Timestamp},
 };
 
@@ -34,7 +36,7 @@ pub(super) fn plan(
     desired: &Desired,
     (observed, ours): (&Observed, &HeldCertificates),
     deploying: &BTreeSet<ContainerName>,
-    rules: &PlanRules,
+    (templates, rules): (&Templates, &PlanRules),
     draft: &mut Draft,
 ) {
     drop_unwanted(desired, observed, draft);
@@ -52,48 +54,50 @@ pub(super) fn plan(
     };
     let mut orders = due_orders(&world, rules, draft);
     orders.sort_by_key(|order| (order.runs_out(), order.name));
-    let mut limits = CaLimits::of(desired, observed);
-    for DueOrder {
-        name,
-        wanted,
-        held,
-        why,
-    } in orders
-    {
+    let mut limits = CaLimits::of(desired, observed, ours);
+    // The helper may have those of earlier turns still before it.
+    let mut lines = observed.under_way.len();
+    for due in orders {
+        let DueOrder { name, wanted, .. } = due;
         let issuer = &wanted.issuance.issuer;
-        // Of thousands that are due, only the first few are looked at further.
+        let live = ours.get(name).map(Rc::as_ref);
+        let by = helper_of(wanted, live);
         let is_answered = || {
-            is_answered(
-                name,
-                wanted,
-                desired,
-                observed,
-                deploying,
-                rules.answers_itself,
-            )
+            // What a helper puts into the webroot is not seen at a port of ours.
+            let answers_itself = rules.answers_itself && by.is_none();
+            is_answered(name, wanted, desired, observed, deploying, answers_itself)
         };
-        if !limits.is_free(issuer) || !is_answered() {
+        // Of thousands that are due, only the first few are looked at further. A helper asks for one after the other.
+        if by.is_none() && !limits.is_free(issuer) || !is_answered() {
             continue;
         }
-        limits.take(issuer);
-        let before = observed.attempts.get(&Subject::Certificate(name.clone()));
-        let attempt = Attempt {
-            circumstances: Some(rules.circumstances),
-            longest_pause: held.map(|held| backoff::longest_pause(held, issuer, draft.now)),
-            ..backoff::attempt(before, asked(wanted), draft.now)
+        let helper = match by.map(|by| helper::order(by, (&due, live), desired, lines, templates)) {
+            None => {
+                limits.take(issuer);
+                None
+            }
+            Some(Ok(Some(order))) => {
+                lines += 1;
+                Some(Box::new(order))
+            }
+            Some(Ok(None)) => continue,
+            Some(Err(complaint)) => {
+                draft.plan.complaints.insert(complaint);
+                continue;
+            }
         };
-        let obtain = obtain(name, wanted, desired, why, attempt);
+        let obtain = obtain(&due, helper, &world, rules);
         draft.plan.actions.push(Action::Obtain(Box::new(obtain)));
     }
 }
 
 /// A certificate that may be obtained now.
-struct DueOrder<'a> {
-    name: &'a CertificateName,
-    wanted: &'a Wanted,
+pub(super) struct DueOrder<'a> {
+    pub name: &'a CertificateName,
+    pub wanted: &'a Wanted,
     /// The one that it is to replace.
-    held: Option<&'a HeldCertificate>,
-    why: Why,
+    pub held: Option<&'a HeldCertificate>,
+    pub why: Why,
 }
 
 impl DueOrder<'_> {
@@ -272,10 +276,16 @@ fn need(
     let World { observed, now, .. } = *world;
     let is_placed =
         |held: &&HeldCertificate| held.source == Source::Provided && held.shelf == Shelf::Live;
+    // What lies there in certbot's way is the helper's, where there is one: it goes on as ours does.
+    let by_helper = helper_of(wanted, world.ours.get(name).map(Rc::as_ref)).is_some();
+    let helpers = held.filter(|held| by_helper && is_placed(held));
+    let is_helpers = |other: &HeldCertificate| helpers.is_some_and(|it| it.digest == other.digest);
     let covering = world.provided.iter().copied().filter(|held| {
-        is_covered(&wanted.names, held) && world.servers(wanted).all(|server| can_use(server, held))
+        !is_helpers(held)
+            && is_covered(&wanted.names, held)
+            && world.servers(wanted).all(|server| can_use(server, held))
     });
-    let in_our_way = held.filter(is_placed);
+    let in_our_way = held.filter(|held| is_placed(held) && !is_helpers(held));
     let mut held = held;
     if let Some(provided) = covering
         .chain(in_our_way)
@@ -295,7 +305,7 @@ fn need(
     }
     // What the user provides has the key and the issuer that the user chose.
     let is_ours = held.source != Source::Provided;
-    let due = renewal::due(held);
+    let due = renewal::due_by(held, helpers.is_some());
     match is_covered(&wanted.names, held) {
         false => Need::Now(Why::NamesChanged),
         // The one that is there is served until then: one from the staging CA is replaced without a gap.
@@ -375,27 +385,41 @@ pub(super) fn asked(wanted: &Wanted) -> Digest {
         key_type.to_string(),
         profile.clone().unwrap_or_default(),
     ];
+    // What a helper could not obtain, we may, and the other way round.
+    let kind = kind
+        .into_iter()
+        .chain(wanted.helper.as_ref().map(|_| "helper".to_owned()));
     Digest::of_parts(wanted.names.iter().map(ToString::to_string).chain(kind))
 }
 
 fn obtain(
-    name: &CertificateName,
-    wanted: &Wanted,
-    desired: &Desired,
-    why: Why,
-    attempt: Attempt,
+    due: &DueOrder<'_>,
+    helper: Option<Box<HelperOrder>>,
+    world: &World<'_>,
+    rules: &PlanRules,
 ) -> Obtain {
+    let DueOrder {
+        name, wanted, held, ..
+    } = *due;
+    let World {
+        desired,
+        observed,
+        now,
+        ..
+    } = *world;
     let proxies = || {
         wanted
             .served_by
             .iter()
             .filter_map(|proxy| desired.consumers.get(proxy))
     };
+    let before = observed.attempts.get(&Subject::Certificate(name.clone()));
+    let issuer = &wanted.issuance.issuer;
     Obtain {
         certificate: name.clone(),
         names: wanted.names.iter().cloned().collect(),
         issuance: wanted.issuance.clone(),
-        why,
+        why: due.why,
         webroots: Webroots {
             folders: proxies()
                 .filter_map(|it| Some(it.proxy.as_ref()?.webroot.ours.clone()))
@@ -404,7 +428,12 @@ fn obtain(
                 .filter_map(|proxy| Some(proxy.reach()?.http))
                 .collect(),
         },
-        attempt,
+        helper,
+        attempt: Attempt {
+            circumstances: Some(rules.circumstances),
+            longest_pause: held.map(|held| backoff::longest_pause(held, issuer, now)),
+            ..backoff::attempt(before, asked(wanted), now)
+        },
     }
 }
 

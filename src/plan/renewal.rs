@@ -53,6 +53,30 @@ pub fn due(certificate: &HeldCertificate) -> Timestamp {
     certificate.not_before + life.mul_f64(share - earlier)
 }
 
+/// When a certificate is to be renewed by whoever obtains it: a helper's own program says no before it holds it for due.
+pub fn due_by(certificate: &HeldCertificate, is_helpers: bool) -> Timestamp {
+    match is_helpers {
+        true => due_for_certbot(certificate),
+        false => due(certificate),
+    }
+}
+
+/// Certbot renews what has this little left, up to version 3.
+///
+/// <https://eff-certbot.readthedocs.io/en/stable/using.html#renewing-certificates>
+const CERTBOT_BEFORE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// A second is what dates in certificates leave open; certbot asks for less than what is left.
+const CERTBOT_MARGIN: Duration = Duration::from_secs(60);
+
+/// When certbot's own `--keep` renews, of whatever version: 30 days before the end or, since version 4, when a third of the
+/// life is left, of a short one half. It is the later of both.
+fn due_for_certbot(certificate: &HeldCertificate) -> Timestamp {
+    let life = certificate.not_after.since(certificate.not_before);
+    let share = if life <= SHORT_LIFE { 2 } else { 3 };
+    certificate.not_after - CERTBOT_BEFORE.min(life / share) + CERTBOT_MARGIN
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@ mod certificates;
 mod defaults;
 mod gates;
 mod ground;
+mod helper;
 mod ipv6;
 mod laws;
 mod older_files;
@@ -16,7 +17,7 @@ mod years;
 use super::*;
 use crate::{
     desire::{
-        Reading, desire,
+        LabelRules, Reading, desire,
         tests::{container, own, proxy, rules as label_rules, snapshot},
     },
     observe::{
@@ -290,7 +291,7 @@ fn a_proxy_that_can_not_be_told_gets_its_files_and_a_complaint() {
 fn what_is_new_is_checked_before_it_is_told_of_and_only_then() {
     let grants = crate::values::Grants::parse("edge = \"proxy exec restart\"\nshop = \"*\"")
         .expect("a table");
-    let granted = crate::desire::LabelRules {
+    let granted = LabelRules {
         grants: Some(grants),
         ..label_rules()
     };

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     rc::Rc,
 };
 
@@ -21,6 +22,15 @@ pub trait CertificateStore {
     /// # Errors
     /// When a folder can't be listed: nothing is known then, also not that there are none.
     fn certificates(&self, now: Timestamp) -> Result<Certificates, DiskError>;
+
+    /// Looks at one in `live/` alone; nothing where there is none.
+    ///
+    /// # Errors
+    /// When it does not pass its checks, as while somebody puts it there.
+    fn held_now(&self, name: &CertificateName) -> Result<Option<HeldCertificate>, DiskError>;
+
+    /// What keeps certbot from putting a certificate of this name into `live/`: something that it did not put there.
+    fn in_certbots_way(&self, name: &CertificateName) -> Option<PathBuf>;
 
     /// Mends what a look found. What is as it should be by now is left alone.
     ///

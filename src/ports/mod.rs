@@ -10,6 +10,7 @@ mod challenge;
 mod consumers;
 mod disk_error;
 mod engine;
+mod helper_lists;
 mod imports;
 mod orders;
 mod probe;
@@ -37,6 +38,7 @@ pub use consumers::{
 };
 pub use disk_error::DiskError;
 pub use engine::{DetailedEngine, Engine, EngineError, Ran};
+pub use helper_lists::{HelperLists, ListPlace};
 pub use imports::{ImportOutcome, ImportedCertificate, Imports};
 pub use orders::{OrderRecord, Orders};
 pub use probe::{Page, Probe, ProbeError, Served};
@@ -58,6 +60,8 @@ pub struct Ports {
     pub engine: Rc<dyn Engine>,
     /// Folders of consumers.
     pub folders: Rc<dyn ConsumerFolders>,
+    /// The lists of helpers.
+    pub lists: Rc<dyn HelperLists>,
     /// What is remembered over a restart.
     pub records: Rc<dyn Records>,
     /// What the daemon tells about itself.

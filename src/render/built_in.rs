@@ -97,6 +97,11 @@ pub const BUILT_IN: &[BuiltIn] = &[
         text: include_str!("../../templates/mosquitto/mosquitto.conf"),
     },
     BuiltIn {
+        name: "certbot/updates.list",
+        doc: "once a certificate that a certbot helper is to obtain: its line in the helper's list, whose breaks are blanks",
+        text: include_str!("../../templates/certbot/updates.list"),
+    },
+    BuiltIn {
         name: "command-plan.txt",
         doc: "what `quaymaster plan` prints of each name or proxy",
         text: include_str!("../../templates/command-plan.txt"),

@@ -30,8 +30,8 @@ pub use pygen::{
     Texts, UnknownName, lenient_fields,
 };
 pub use view::{
-    AuthView, CertificateView, CommandPlanView, DefaultConfigView, FieldRow, GateView, MarkView,
-    ProxyView, RouteView, SiteView, fields,
+    AuthView, CertificateView, CommandPlanView, DefaultConfigView, FieldRow, GateView,
+    HelperLineView, MarkView, ProxyView, RouteView, SiteView, fields,
 };
 
 /// How much one rendering may compute: a template that loops for ever ends here (minijinja's unit, an instruction).

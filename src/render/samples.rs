@@ -3,8 +3,8 @@ use std::collections::BTreeSet;
 use minijinja::value::{Serde, Value};
 
 use super::view::{
-    AuthView, CertificateView, CommandPlanView, DefaultConfigView, GateView, MarkView, ProxyView,
-    RouteView, SiteView,
+    AuthView, CertificateView, CommandPlanView, DefaultConfigView, GateView, HelperLineView,
+    MarkView, ProxyView, RouteView, SiteView,
 };
 
 /// The template of sites.
@@ -56,6 +56,7 @@ pub(super) fn samples() -> Vec<(&'static str, Value)> {
             .map(|site| (SITE, Value::from(Serde(site)))),
     );
     samples.extend(defaults());
+    samples.extend(lines());
     let steps = [
         vec!["write".to_owned(), "a file.conf".to_owned()],
         vec!["signal".to_owned(), "proxy".to_owned()],
@@ -82,6 +83,32 @@ fn defaults() -> [(&'static str, Value); 2] {
         };
         ("mosquitto/mosquitto.conf", Value::from(Serde(view)))
     })
+}
+
+/// Lines for a helper, with everything that may be left out, and without.
+fn lines() -> [(&'static str, Value); 2] {
+    let text = |text: &str| Some(text.to_owned());
+    let least = HelperLineView {
+        certificate: "shop.example".to_owned(),
+        names: vec!["shop.example".to_owned(), "www.shop.example".to_owned()],
+        webroot: "/var/www/challenge".to_owned(),
+        config_dir: None,
+        email: None,
+        server: None,
+        key_type: None,
+        profile: None,
+        again: false,
+    };
+    let most = HelperLineView {
+        config_dir: text("/srv/letsencrypt"),
+        email: text("you@example.org"),
+        server: text("https://ca.example/directory"),
+        key_type: Some(["--key-type", "rsa"].map(str::to_owned).to_vec()),
+        profile: text("shortlived"),
+        again: true,
+        ..least.clone()
+    };
+    [least, most].map(|view| ("certbot/updates.list", Value::from(Serde(view))))
 }
 
 /// A site that passes requests on as its gate says.

@@ -311,6 +311,7 @@ fn the_table_of_views_lists_what_templates_really_see() {
             "nginx/mark.conf" => "mark",
             "nginx/site.conf" => "site",
             "mosquitto/mosquitto.conf" => "default",
+            "certbot/updates.list" => "helper's line",
             "command-plan.txt" => "command plan",
             other => panic!("nobody has said what {other} sees"),
         };

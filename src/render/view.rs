@@ -141,6 +141,30 @@ pub struct DefaultConfigView {
     pub acl_file: Option<String>,
 }
 
+"helper's line"
+/// What the template of a line for a helper sees, by which it obtains one certificate.
+#[derive(Clone, Debug, Serialize)]
+pub struct HelperLineView {
+    /// What the certificate is called.
+    pub certificate: String,
+    /// The names it is to cover.
+    pub names: Vec<String>,
+    /// The folder in which the helper puts responses to challenges, as it sees it.
+    pub webroot: String,
+    /// The folder in which it keeps certificates, as it sees it; none where that is the usual one.
+    pub config_dir: Option<String>,
+    /// The address that the CA is given; none where nobody says one.
+    pub email: Option<String>,
+    /// The URL of the CA's directory; none for Let's Encrypt.
+    pub server: Option<String>,
+    /// The words that say what kind of key it gets; none for ECDSA on P-256.
+    pub key_type: Option<Vec<String>>,
+    /// The CA's word for what kind of certificate it is; none for the usual one.
+    pub profile: Option<String>,
+    /// Whether it is wanted anew though it is not due.
+    pub again: bool,
+}
+
 "mark"
 /// What the template of a proxy's mark sees.
 #[derive(Clone, Debug, Serialize)]

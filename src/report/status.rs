@@ -152,6 +152,9 @@ pub struct ConsumerStatus {
     /// When it last started.
     #[serde(default)]
     pub started_at: Option<Timestamp>,
+    /// Whether it obtains certificates in our place, and is given nothing to take up.
+    #[serde(default)]
+    pub is_helper: bool,
     /// What lies in its folder, and how far it was taken up.
     pub installed: Rc<Installed>,
 }
@@ -339,6 +342,7 @@ fn consumers(desired: &Desired, observed: &Observed) -> BTreeMap<ContainerName, 
             kind: consumer.kind.name.to_owned(),
             running: consumer.running,
             started_at: consumer.started_at,
+            is_helper: consumer.helper.is_some(),
             installed: observed.installed.get(name).cloned().unwrap_or_default(),
         })
     };

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::{
     SettingsError, Written,
     table::{DefaultValue, SettingRow},
-    values::{email, folder, set, truth},
+    values::{folder, set, truth},
 };
-use crate::values::{CaError, CaSettings, CaTable, nearest};
+use crate::values::{CaError, CaSettings, CaTable, email, nearest};
 
 /// What variables of CAs begin with; the CA's name and the key follow, with two underscores between them.
 const VARIABLES: &str = "QUAYMASTER_CA__";

@@ -3,13 +3,13 @@
 use super::{
     Settings,
     values::{
-        deletion, domain, duration, email, fallback, fallback_days, filled, folder, is_json,
-        label_prefix, listening, names, resync, set, some_words, truth,
+        deletion, domain, duration, fallback, fallback_days, filled, folder, is_json, label_prefix,
+        listening, names, resync, set, some_words, truth,
     },
 };
 use crate::values::{
     Block, CertificateName, ChallengeTypeError, Grants, GrantsError, Host, KeyAccess, KeyTypeError,
-    NameError, Owner,
+    NameError, Owner, email,
 };
 
 /// One setting: a row of the settings table, or of the table of one thing that has a name.

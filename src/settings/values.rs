@@ -92,18 +92,6 @@ pub(super) fn truth(value: &str) -> Result<bool, String> {
     }
 }
 
-pub(super) fn email(value: &str) -> Result<String, String> {
-    let is_plain = value.chars().all(|c| c.is_ascii_graphic());
-    match value.split_once('@') {
-        Some((name, host))
-            if is_plain && !name.is_empty() && host.contains('.') && !host.contains('@') =>
-        {
-            Ok(value.to_owned())
-        }
-        _ => Err("it is no e-mail address".to_owned()),
-    }
-}
-
 pub(super) fn resync(value: &str) -> Result<Duration, String> {
     const SHORTEST: Duration = Duration::from_secs(1);
     const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);

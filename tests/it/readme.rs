@@ -129,6 +129,8 @@ fn what_people_copy_survives_a_signal_by_docker() {
         "compose/chat/docker-compose.yml",
         "compose/mail/docker-compose.yml",
         "compose/own-certificate/docker-compose.yml",
+        "compose/certbot-helper/docker-compose.yml",
+        "compose/certbot-helper/without-helper/docker-compose.yml",
     ] {
         let text = read(path);
         let policies = text
@@ -149,6 +151,7 @@ fn what_people_copy_survives_a_signal_by_docker() {
         ("haproxy", "SIGUSR1"),
         ("postfix", "SIGTERM"),
         ("dovecot", "SIGTERM"),
+        ("certbot-helper", "SIGTERM"),
     ] {
         let recipe = read(&format!("compose/images/{image}/Dockerfile"));
         let line = format!("STOPSIGNAL {signal}");

@@ -85,6 +85,25 @@ impl CertificateStore for Folders {
         Ok(look.found)
     }
 
+    fn held_now(&self, name: &CertificateName) -> Result<Option<HeldCertificate>, DiskError> {
+        match self.owner(name) {
+            LiveOwner::Nobody => Ok(None),
+            LiveOwner::Us | LiveOwner::User => self.read_live(name).map(Some),
+        }
+    }
+
+    fn in_certbots_way(&self, name: &CertificateName) -> Option<PathBuf> {
+        let renewal = self.certificates.join("renewal");
+        let is_certbots = files::is_there(&renewal.join(format!("{name}.conf")));
+        let archive = self.certificates.join("archive").join(name.as_str());
+        match self.owner(name) {
+            LiveOwner::Us => Some(self.live(name)),
+            LiveOwner::User if !is_certbots => Some(self.live(name)),
+            LiveOwner::Nobody if !is_certbots && files::is_there(&archive) => Some(archive),
+            LiveOwner::User | LiveOwner::Nobody => None,
+        }
+    }
+
     fn mend(&self, name: &CertificateName, repair: &Repair) -> Result<(), DiskError> {
         match (repair, self.read_live(name)) {
             (Repair::TakeUp, _) => self.take_up(name),

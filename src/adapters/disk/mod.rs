@@ -26,6 +26,7 @@
 //! state/{mark,alive,status.json,lock}
 //! CONFIG/quaymaster-….conf                        rendered, readable by everybody
 //! CONFIG/closed/HOST                              the site of this host is shut, whatever its file says
+//! CONFIG/updates.list                             what a helper that runs certbot is to obtain
 //! CONFIG/certificates/NAME -> .versions/NAME/…    copies of just the consumer's own
 //! ```
 
@@ -39,6 +40,7 @@ mod delivery;
 mod deployed;
 mod fallback;
 mod files;
+mod helper_lists;
 mod import;
 mod inside;
 mod key_access;
@@ -66,6 +68,7 @@ use std::{
     rc::Rc,
 };
 
+use helper_lists::Lists;
 use memory::Memory;
 
 pub use consumers::try_owner;
@@ -118,6 +121,8 @@ pub struct Folders {
     keys: KeyAccess,
     /// Of the last look at certificates.
     memory: RefCell<Memory>,
+    /// What stands in the lists of helpers.
+    lists: RefCell<Lists>,
 }
 
 impl Folders {
@@ -130,6 +135,7 @@ impl Folders {
             password_file: None,
             keys: KeyAccess::default(),
             memory: RefCell::default(),
+            lists: RefCell::default(),
         }
     }
 
@@ -163,6 +169,7 @@ impl Folders {
             },
             engine,
             folders: self.clone(),
+            lists: self.clone(),
             records: self.clone(),
             vitals: self.clone(),
             wishes: self,

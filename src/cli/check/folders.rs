@@ -4,7 +4,7 @@ use crate::{
     adapters::disk::{self, FolderLook, Folders},
     cli::{Call, Failure},
     daemon::{Daemon, Survey},
-    desire::{CertificateFolder, Consumer, Delivery, Destination, Proxy},
+    desire::{CertificateFolder, Consumer, Delivery, Destination, Helper, Proxy},
     observe::{Bearer, Place, SharedPath, locate},
     report::{Findings, chain},
 };
@@ -137,6 +137,13 @@ pub(super) fn theirs(survey: &Survey, told: &mut Findings) {
             pair("config", &config.theirs, &config.ours);
             pair("webroot", &webroot.theirs, &webroot.ours);
         }
+        if let Some(Helper {
+            folder, webroot, ..
+        }) = &consumer.helper
+        {
+            pair("list", &folder.theirs, &folder.ours);
+            pair("webroot", &webroot.theirs, &webroot.ours);
+        }
         match &consumer.certificates {
             CertificateFolder::Delivered(Delivery { to, .. }) => match to {
                 Destination::Folder(folder) => {
@@ -155,13 +162,14 @@ pub(super) fn theirs(survey: &Survey, told: &mut Findings) {
                 );
             }
         }
-        let written = match (&consumer.proxy, &consumer.certificates) {
-            (Some(proxy), _) => &proxy.config.ours,
-            (None, CertificateFolder::Delivered(delivery)) => match delivery.to.ours() {
+        let written = match (&consumer.proxy, &consumer.helper, &consumer.certificates) {
+            (Some(proxy), ..) => &proxy.config.ours,
+            (None, Some(helper), _) => &helper.folder.ours,
+            (None, None, CertificateFolder::Delivered(delivery)) => match delivery.to.ours() {
                 Some(ours) => ours,
                 None => continue,
             },
-            (None, CertificateFolder::Shared { .. }) => continue,
+            (None, None, CertificateFolder::Shared { .. }) => continue,
         };
         if folder(name.as_str(), written, told).is_some() {
             given(consumer, written, told);

@@ -10,7 +10,7 @@ use crate::{
     },
     cli::Failure,
     daemon::Survey,
-    desire::{LabelRules, writers},
+    desire::{Desired, LabelRules, writers},
     observe::{Bearer, SharedPath},
     report::Findings,
 };
@@ -24,11 +24,18 @@ fn webroots(survey: &Survey) -> BTreeSet<&SharedPath> {
     proxies.map(|proxy| &proxy.webroot.ours).collect()
 }
 
-/// Containers that may write where certificates lie, or answers to challenges.
+/// The folders with lists of helpers.
+fn lists(desired: &Desired) -> impl Iterator<Item = &Path> {
+    let helpers = desired.consumers.values();
+    let helpers = helpers.filter_map(|consumer| consumer.helper.as_ref());
+    helpers.map(|helper| helper.folder.ours.as_path())
+}
+
+/// Containers that may write where certificates lie, answers to challenges, or what a helper runs.
 pub(super) fn mounts(
     all: &[Bearer],
     own: Option<&Bearer>,
-    rules: &LabelRules,
+    (rules, desired): (&LabelRules, &Desired),
     told: &mut Findings,
 ) {
     let certificates = [("certificates", rules.certificates.as_path(), SPOILS)];
@@ -37,7 +44,8 @@ pub(super) fn mounts(
         .as_deref()
         .map(|path| ("webroot", path, PLANTS));
     let mut is_any = false;
-    for (what, folder, harm) in certificates.into_iter().chain(webroot) {
+    let lists = lists(desired).map(|path| ("the list of the helper", path, RUNS));
+    for (what, folder, harm) in certificates.into_iter().chain(webroot).chain(lists) {
         for writer in writers(folder, all, own, rules) {
             is_any = true;
             let (name, theirs) = (&writer.container, writer.theirs.display());
@@ -58,6 +66,8 @@ const SPOILS: &str = "what it copies over a certificate is served in its place";
 const PLANTS: &str =
     "what it puts there can have a CA issue certificates for your names to somebody else";
 
+const RUNS: &str = "what it writes there is run in the helper, which holds all keys";
+
 /// Files that answer challenges, for accounts that are not ours, or when no challenge is under way.
 pub(super) fn responses(
     folders: &Folders,
@@ -67,10 +77,16 @@ pub(super) fn responses(
     let accounts = folders.accounts()?;
     let ours: Vec<_> = accounts.iter().filter_map(acme::thumbprint).collect();
     let is_any_due = !folders.orders()?.is_empty();
+    let has_helper = lists(&survey.desired).next().is_some();
     for webroot in webroots(survey) {
         for found in disk::responses(webroot)? {
             let path = found.path.display();
-            if is_foreign(&found, &ours) {
+            if is_foreign(&found, &ours) && has_helper {
+                let says = format!(
+                    "{path} answers a challenge, and is none of quaymaster's: it is the helper's, or somebody else's"
+                );
+                told.note(ABOUT, says);
+            } else if is_foreign(&found, &ours) {
                 let (says, remedy) = foreign(&found.path, survey.snapshot.own.as_ref());
                 told.problem(ABOUT, says, remedy);
             } else if !is_any_due {
@@ -115,6 +131,58 @@ fn foreign(path: &Path, own: Option<&Bearer>) -> (String, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        desire::{
+            desire,
+            tests::{container, rules as label_rules, snapshot},
+        },
+        fixtures::volume,
+        observe::Snapshot,
+    };
+
+    #[test]
+    fn who_may_write_to_the_list_of_a_helper_without_the_right_keys_is_told() {
+        let lists = |destination, writable| volume("lines", destination, writable);
+        let mut own = container("quaymaster", 2).project_is("ours");
+        own.mounts = vec![
+            lists("/lines", true),
+            volume("certificates", "/certificates", true),
+            volume("challenge", "/challenge", true),
+        ];
+        let helper = container("certbot", 6)
+            .project_is("ours")
+            .label("kind", "certbot")
+            .mount(lists("/etc/certbot-helper", true))
+            .mount(volume("certificates", "/etc/letsencrypt", true))
+            .mount(volume("challenge", "/var/www/challenge", true));
+        let stranger = container("backup", 7)
+            .project_is("other")
+            .mount(lists("/lists", true));
+        let reader = container("reader", 8)
+            .project_is("other")
+            .mount(lists("/lists", false));
+        let rules = LabelRules {
+            certificates: "/certificates".into(),
+            webroot: Some("/challenge".into()),
+            ..label_rules()
+        };
+        let all = [helper.clone(), stranger, reader];
+        let seen = Snapshot {
+            own: Some(own.clone()),
+            ..snapshot([helper])
+        };
+        let desired = desire(&seen, &rules);
+        let mut told = Findings::default();
+        mounts(&all, Some(&own), (&rules, &desired), &mut told);
+        let says: Vec<_> = told.problems().map(|it| it.says.as_str()).collect();
+        assert_eq!(
+            says,
+            [
+                "backup may write to the list of the helper at /lists, without the right keys: what it writes there is run \
+                 in the helper, which holds all keys"
+            ]
+        );
+    }
 
     #[test]
     fn a_planted_token_is_told_from_an_answer_of_ours() {

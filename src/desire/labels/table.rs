@@ -16,7 +16,7 @@ use super::{
 };
 use crate::values::{
     Block, CaError, CertificateName, ChallengeTypeError, Issuer, KeyAccess, KeyTypeError, Layout,
-    NameError, Owner, ProbePort,
+    NameError, Owner, ProbePort, email,
 };
 
 /// Every label there is.
@@ -339,7 +339,7 @@ pub const LABELS: &[LabelRow] = &[
     LabelRow {
         key: "config",
         syntax: "a whole path",
-        default: "as its kind has it: /etc/nginx/conf.d for nginx, none for others",
+        default: "as its kind has it: /etc/nginx/conf.d for nginx, /etc/certbot-helper for certbot, none for others",
         doc: "the folder in the server where rendered files go; it must be on a volume that quaymaster mounts too. A \
               mosquitto gets a default mosquitto.conf there, as long as there is none of yours",
         example: "/etc/nginx/conf.d",
@@ -441,6 +441,14 @@ pub const LABELS: &[LabelRow] = &[
                 owner.map(Some).map_err(str::to_owned),
             )
         }),
+    },
+    LabelRow {
+        key: "email",
+        syntax: "an e-mail address",
+        default: "the setting email",
+        doc: "beside kind=certbot: the address that the CA is given for the certificates that this helper obtains",
+        example: "you@example.org",
+        read: Reader::Consumer(|spec, value| set(&mut spec.proxy.email, email(value).map(Some))),
     },
     LabelRow {
         key: "reload",

@@ -1,6 +1,6 @@
 use super::{Inspection, rough, uses};
 use crate::{
-    observe::{HeldCertificate, Source, Subject},
+    observe::{HeldCertificate, Shelf, Source, Subject},
     plan::{self, Asked, Candidate, ChosenBy, Skipped},
     report::Findings,
     values::{CertificateName, Host, Issuer, Retry},
@@ -91,7 +91,7 @@ fn tell_held(
         told.problem("certificate", refused, "");
     } else if held.is_valid_at(facts.now) {
         told.ok("certificate", says);
-        tell_renewal(facts, held, told);
+        tell_renewal(facts, name, held, told);
     } else {
         told.problem(
             "certificate",
@@ -143,7 +143,22 @@ fn tell_unknown(facts: &Inspection<'_>, told: &mut Findings) {
     }
 }
 
-fn tell_renewal(facts: &Inspection<'_>, held: &HeldCertificate, told: &mut Findings) {
+fn tell_renewal(
+    facts: &Inspection<'_>,
+    name: &CertificateName,
+    held: &HeldCertificate,
+    told: &mut Findings,
+) {
+    let wanted = facts.desired.certificates.get(name);
+    let is_placed = held.source == Source::Provided && held.shelf == Shelf::Live;
+    let helper = wanted.and_then(|wanted| plan::helper_of(wanted, Some(held)));
+    if let Some(helper) = helper.filter(|_| is_placed) {
+        let due = facts.at(plan::due_by(held, true));
+        return told.ok(
+            "certificate",
+            format!("the helper {helper} is asked to renew it at {due}"),
+        );
+    }
     let due = plan::due(held);
     let is_kept = facts.site().is_some_and(|site| site.kept.is_some());
     match (&held.source, due > facts.now) {
@@ -196,8 +211,12 @@ fn tries(facts: &Inspection<'_>, wanted: &CertificateName, told: &mut Findings) 
             return;
         };
         let busy = facts.observed.busy(&wanted.issuance.issuer, facts.now);
+        let asked = match &wanted.helper {
+            Some(helper) => format!("the helper {helper}"),
+            None => "the CA".to_owned(),
+        };
         let words = busy.map_or_else(
-            || "the CA has not been asked yet".to_owned(),
+            || format!("{asked} has not been asked yet"),
             |busy| {
                 format!(
                     "the CA has not been asked, since it wants to be left alone until {}: {}",

@@ -768,3 +768,28 @@ fn whose_the_configuration_of_a_broker_is_and_that_nobody_can_log_in_is_told() {
     let text = told(Installed::default(), false);
     assert!(text.contains("mosquitto.conf is not there yet"), "{text}");
 }
+
+#[test]
+fn of_what_a_helper_obtains_it_is_told_that_it_is_asked_and_when_again() {
+    let with_helper = || {
+        let mut world = World::well();
+        world.settles = false;
+        world
+            .containers
+            .push(container("certbot", 6).label("kind", "certbot"));
+        world
+    };
+    let told = with_helper().told();
+    assert_eq!(
+        says(&told, "tries"),
+        "the helper certbot has not been asked yet"
+    );
+    let mut world = with_helper();
+    let name = crate::values::CertificateName::from(&world.host);
+    world.observed.hold(name, held(&["shop.example"]));
+    let told = says(&world.told(), "certificate");
+    assert!(
+        told.contains("the helper certbot is asked to renew it at 2030-02-15T17:47:40Z"),
+        "{told}"
+    );
+}

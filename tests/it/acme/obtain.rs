@@ -134,6 +134,7 @@ async fn outcome_for<const N: usize>(
             profile: None,
         },
         why: Why::Missing,
+        helper: None,
         webroots: Webroots {
             folders: [SharedPath::top(folder.join("challenge"))].into(),
             proxies: proxies.into(),

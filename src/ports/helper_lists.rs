@@ -1,0 +1,44 @@
+//! The lists by which helpers are told what to obtain.
+
+use super::DiskError;
+use crate::{
+    observe::SharedPath,
+    values::{CertificateName, FileName},
+};
+
+/// The lists by which helpers are told what to obtain, each with a line for each certificate that is waited for.
+pub trait HelperLists {
+    /// Puts a certificate's line into a list, in one rename with all that are there.
+    ///
+    /// # Errors
+    /// The list is as it was then.
+    fn put(&self, list: ListPlace<'_>, name: &CertificateName, line: &str)
+    -> Result<(), DiskError>;
+
+    /// Takes it out of the list again.
+    ///
+    /// # Errors
+    /// The line may still be there; it goes with the next change of the list.
+    fn take(&self, list: ListPlace<'_>, name: &CertificateName) -> Result<(), DiskError>;
+
+    /// Writes a list as it is to be: what a crash left in it, or somebody else, goes.
+    ///
+    /// # Errors
+    /// The list is as it was then.
+    fn tidy(&self, list: ListPlace<'_>) -> Result<(), DiskError>;
+
+    /// Whether a line has come that nobody has told the helper of. Whoever asks is the one who tells it.
+    fn is_to_be_told(&self, list: ListPlace<'_>) -> bool;
+
+    /// Notes that the helper could not be told: the next who asks is to do it.
+    fn is_untold(&self, list: ListPlace<'_>);
+}
+
+/// Where a list lies.
+#[derive(Clone, Copy, Debug)]
+pub struct ListPlace<'a> {
+    /// Its folder.
+    pub folder: &'a SharedPath,
+    /// What it is called there.
+    pub file: &'a FileName,
+}
