@@ -44,6 +44,7 @@ pub use consumer::{
     CertificateFolder, Consumer, DefaultConfig, Delivery, Destination, Folder, Guard, ProbeAt,
     Probes, Proxy, Reach, Reload, Use,
 };
+pub use consumers::folder as shared_folder;
 pub use dialect::{DIALECTS, DialectError, DialectLabel, DialectRow, Dialects, NATIVE};
 pub use holders::{holders, is_over, released};
 pub use kinds::{Comes, DefaultFile, KINDS, Kind, KindReload, Needed, OwnFile, ProxyKind};

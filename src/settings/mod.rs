@@ -302,6 +302,10 @@ fn read_file(path: &std::path::Path, text: &str) -> Result<FileValues, SettingsE
             });
         };
         let value = match value {
+            toml::Value::Table(table) if row.name == OUTPUTS => {
+                read.outputs = outputs::of_file(table, &origin)?;
+                continue;
+            }
             toml::Value::Table(table) if row.value == TABLE => lines(table, &origin)?,
             toml::Value::Table(table) if row.name == CA => {
                 read_cas(table, &origin, &mut read)?;
@@ -309,10 +313,6 @@ fn read_file(path: &std::path::Path, text: &str) -> Result<FileValues, SettingsE
             }
             toml::Value::Table(table) if row.name == DIALECTS => {
                 read_dialects(table, &origin, &mut read)?;
-                continue;
-            }
-            toml::Value::Table(table) if row.name == OUTPUTS => {
-                read.outputs = outputs::of_file(table, &origin)?;
                 continue;
             }
             value => scalar(value, &origin)?,

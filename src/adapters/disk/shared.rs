@@ -267,6 +267,17 @@ impl SharedFolder {
         }
     }
 
+    /// Whose a file is, and its mode; none where there is none.
+    pub(super) fn access(&self, name: &str) -> Option<(Owner, u32)> {
+        let found = self.status(name).ok();
+        let file = found.filter(|found| kind(found) == SFlag::S_IFREG)?;
+        let owner = Owner {
+            user: file.st_uid,
+            group: Some(file.st_gid),
+        };
+        Some((owner, file.st_mode & 0o777))
+    }
+
     fn status(&self, name: &str) -> nix::Result<FileStat> {
         fstatat(&self.handle, name, AtFlags::AT_SYMLINK_NOFOLLOW)
     }
