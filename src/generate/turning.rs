@@ -208,9 +208,15 @@ impl Turning {
         let now = Instant::now();
         let mut printed = String::new();
         let due = self.debounce.due().filter(|_| self.knows_enough());
-        if due.into_iter().chain(self.check_at()).any(|due| due <= now) {
+        if due
+            .into_iter()
+            .chain(self.again_at)
+            .chain(self.check_at())
+            .any(|due| due <= now)
+        {
             self.debounce.act();
             printed = self.render().await;
+            self.again_at = self.again_in().map(|pause| Instant::now() + pause);
         }
         if self.proof_at().is_some_and(|due| due <= now) {
             self.prove().await;

@@ -41,7 +41,8 @@ pub const OUTPUT_SETTINGS: &[SettingRow<OutputSettings>] = &[
         name: "consumer",
         value: "CONTAINER",
         default: DefaultValue::Words("none: nobody is told"),
-        doc: "who reads the file: a container's name or id, or a service of Compose",
+        doc: "who reads the file: a container's name or id, a service of quaymaster's own Compose project (of any, where \
+              quaymaster runs outside Compose), or PROJECT/SERVICE",
         example: "prometheus",
         read: |output, value| set(&mut output.consumer, filled(value).map(Some)),
     },

@@ -158,6 +158,57 @@ async fn a_target_that_can_not_be_reached_is_told_with_what_to_do_and_nothing_is
 }
 
 #[tokio::test]
+async fn a_consumer_is_meant_by_its_name_or_as_a_service_of_a_project_and_by_nothing_that_others_say_of_themselves()
+ {
+    let one = |id: &str, labels: &str| {
+        format!(
+            r#"{{"Id": "{id}", "Name": "/c{id}", "State": {{"Status": "running"}}, "Config": {{"Env": ["PYGEN_TARGET=web"],
+            "Labels": {{{labels}}}}}}}"#
+        )
+    };
+    let of = |project: &str, service: &str| {
+        let label = |key: &str, value: &str| format!(r#""com.docker.compose.{key}": "{value}""#);
+        format!(
+            "{}, {}",
+            label("project", project),
+            label("service", service)
+        )
+    };
+    let one_off = format!(
+        r#"{}, "com.docker.compose.oneoff": "True""#,
+        of("ours", "web")
+    );
+    let all = [
+        one("1", &of("ours", "web")),
+        one("2", &of("theirs", "web")),
+        one("3", &of("theirs", "c1")),
+        one("4", r#""pygen.target": "web""#),
+        one("5", &one_off),
+        one("0123456789abcdef", &of("ours", "quaymaster")),
+    ];
+    let all: Vec<_> = all.iter().map(String::as_str).collect();
+    for (word, own, expected) in [
+        ("web", Some("0123456789abcdef"), &["c1"][..]),
+        ("web", None, &["c1", "c2"]),
+        ("theirs/web", Some("0123456789abcdef"), &["c2"]),
+        ("c1", None, &["c1"]),
+        ("2", None, &["c2"]),
+        ("0123456789ab", None, &["c0123456789abcdef"]),
+        ("0123456789a", None, &[]),
+        ("c", None, &[]),
+    ] {
+        let files = Files::new(&[]);
+        let engine = engine_of(&all, &files);
+        let mut given = output(&engine, Some(word));
+        given.own = own.map(|id| ContainerId::parse(id).expect("an id"));
+        let details = given.look().await.expect("it is seen").0;
+        let mut turning = Turning::new(Rc::new(given));
+        turning.replace(details);
+        assert_eq!(turning.who(word), expected, "{word} {own:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_broken_template_keeps_the_file_and_is_told_with_its_line_until_it_is_mended() {
     let files = Files::new(&[("t", "\n{{ nosuch() }}"), (OUT, "before")]);
     let engine = engine_of(&[READER], &files);
@@ -285,6 +336,14 @@ async fn whoever_gives_files_to_a_consumer_waits_until_the_other_is_done() {
     drop(turn);
     turning.render().await;
     assert_eq!(files.at(OUT).as_deref(), Some("new"));
+}
+
+impl Turning {
+    /// The names of those who are meant by a consumer's word.
+    fn who(&self, word: &str) -> Vec<&str> {
+        let all = self.consumers(word).into_iter();
+        all.map(|container| container.name.as_str()).collect()
+    }
 }
 
 /// As the engine tells of it once it has ended.

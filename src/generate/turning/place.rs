@@ -7,7 +7,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::Turning;
 use crate::{
     desire::{Origin, shared_folder},
-    generate::{Pair, PartOfWatch},
+    generate::{Pair, PartOfWatch, known::Known},
     observe::{Bearer, SharedPath, mount_of},
     render::CertificateRecord,
     values::ContainerName,
@@ -51,10 +51,32 @@ impl Turning {
         match found {
             Some((_, place)) => Ok(Some(place)),
             None => Err(format!(
-                "no container has the name or id {consumer}, and none is of a service called so; start it, or write \
-                 another consumer"
+                "no container has the name or id {consumer}, and none is of a service called so{}; start it, or write \
+                 another consumer, such as PROJECT/SERVICE",
+                of_project(own)
             )),
         }
+    }
+
+    /// The containers that a consumer's word means: by name or id, else the service of our own Compose project, or of the
+    /// one before a slash. Not by anything that containers say of themselves: they get files, signals and words to run.
+    pub(in crate::generate) fn consumers(&self, word: &str) -> Vec<&Bearer> {
+        let all = || self.details.iter().flat_map(Known::all);
+        let all = || all().map(|detail| &detail.container);
+        let exact = |it: &&Bearer| it.name.as_str() == word || is_id(it.id.as_str(), word);
+        let named: Vec<_> = all().filter(exact).collect();
+        if !named.is_empty() {
+            return named;
+        }
+        let (project, service) = match word.split_once('/') {
+            Some((project, service)) => (Some(project), service),
+            None => (self.own().and_then(Bearer::project), word),
+        };
+        let is_of_service = |it: &&Bearer| {
+            let is_of_project = project.is_none() || it.project() == project;
+            is_of_project && it.service() == service && !it.is_one_off()
+        };
+        all().filter(is_of_service).collect()
     }
 
     /// Those who read what is made: those that run, or where none does, all that are there.
@@ -98,6 +120,20 @@ impl Turning {
         let mut given = readers.filter_map(|reader| held.given.get(&reader.name));
         given.next().unwrap_or(&held.plain).clone()
     }
+}
+
+/// Where services are looked for.
+fn of_project(own: Option<&Bearer>) -> String {
+    let project = own.and_then(Bearer::project);
+    project.map_or(String::new(), |project| {
+        format!(" in the Compose project {project}")
+    })
+}
+
+/// Whether a word is a container's id, or enough of its beginning, as `docker ps` shows it.
+fn is_id(id: &str, word: &str) -> bool {
+    const SHORT: usize = 12;
+    id == word || word.len() >= SHORT && id.starts_with(word)
 }
 
 /// A file of ours. In what is mounted into our container others may write, too, so that no link is followed there.

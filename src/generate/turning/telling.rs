@@ -30,6 +30,9 @@ impl Turning {
 
     /// The same, running or not.
     pub(super) fn meant_at_all(&self, target: &str) -> Vec<&Bearer> {
+        if self.given.output.is_some() {
+            return self.consumers(target);
+        }
         let is_meant = |detail: &&Detail| match target.strip_prefix(BY_LABEL) {
             Some(label) => bears(&detail.container, label),
             None => shown(detail).is_meant_by(target),

@@ -33,13 +33,14 @@ const NGINX: &str = "quaymaster-example-nginx";
 const CHECK: &str =
     "read -r line < /etc/reader/list; case $line in bad*) echo it is bad; exit 1;; esac";
 
-fn label(word: &str) -> String {
-    format!("outputs-test-{}={word}", id())
+/// A label that containers of one test alone bear.
+fn label(test: &str) -> String {
+    format!("outputs-test-{}-{test}", id())
 }
 
 /// A template with a first line, and then the containers of this test by a label.
-fn template(head: &str) -> String {
-    let label = format!("'outputs-test-{}'", id());
+fn template(test: &str, head: &str) -> String {
+    let label = format!("'{}'", label(test));
     format!(
         "{head}\n{{% for c in containers if c.labels[{label}] %}}\n{{{{ c.labels[{label}] }}}} {{{{ c.env.PORT }}}} \
          {{{{ c.env.SECRET }}}}\n{{% endfor %}}\n"
@@ -145,14 +146,14 @@ fn start(folder: &Path) -> std::process::Child {
 
 #[test]
 fn an_output_follows_the_containers_its_reader_is_told_and_what_the_check_refuses_goes_again() {
-    let outputs = Outputs::start("checked", &template("# one"));
+    let outputs = Outputs::start("checked", &template("checked", "# one"));
     wait("it is there at the start", || outputs.out() == "# one\n");
     wait("the reader is told", || outputs.told() == 1);
     let app = Made::new(
         "outputs-app",
         &[
             "--label",
-            &label("app"),
+            &format!("{}=app", label("checked")),
             "--env",
             "PORT=8080",
             "--env",
@@ -175,7 +176,7 @@ fn an_output_follows_the_containers_its_reader_is_told_and_what_the_check_refuse
     assert_eq!((plan.as_str(), code), ("# nothing to do\n", Some(0)));
 
     // What the reader's own tool refuses does not stay, and nobody is told of it.
-    outputs.write(&template("bad"));
+    outputs.write(&template("checked", "bad"));
     outputs.wait_for(false);
     assert_eq!((outputs.out().as_str(), outputs.told()), (with_app, 2));
     let (shown, _) = outputs.says(&["status"]);
@@ -197,7 +198,7 @@ fn an_output_follows_the_containers_its_reader_is_told_and_what_the_check_refuse
     assert_eq!(outputs.out(), with_app);
     let (plan, code) = outputs.says(&["plan"]);
     assert_eq!((plan.lines().count(), code), (1, Some(3)), "{plan}");
-    outputs.write(&template("# two"));
+    outputs.write(&template("checked", "# two"));
     wait("it is mended", || outputs.out() == "# two\napp 8080 \n");
     wait("the reader is told", || outputs.told() == 3);
     drop(app);
@@ -215,10 +216,10 @@ fn an_output_follows_the_containers_its_reader_is_told_and_what_the_check_refuse
 
 #[test]
 fn a_reader_that_ends_of_an_output_gets_back_what_was_there_before() {
-    let outputs = Outputs::start("deadly", &template("# one"));
+    let outputs = Outputs::start("deadly", &template("deadly", "# one"));
     outputs.wait_for(true);
     assert_eq!(outputs.out(), "# one\n");
-    outputs.write(&template("deadly"));
+    outputs.write(&template("deadly", "deadly"));
     wait("it ends, and what was there before is back", || {
         outputs
             .log()
@@ -228,7 +229,7 @@ fn a_reader_that_ends_of_an_output_gets_back_what_was_there_before() {
     assert_eq!(outputs.out(), "# one\n");
     docker(&["start", &outputs.reader.0]);
     // It runs with what it had, and is not told of the same again.
-    outputs.write(&template("# two"));
+    outputs.write(&template("deadly", "# two"));
     wait("what is good comes", || outputs.out() == "# two\n");
     outputs.wait_for(true);
     let running = [
@@ -315,10 +316,10 @@ fn the_readme_s_outputs_are_made_where_their_consumers_read_them() {
         log().contains(&format!("{}: told by SIGHUP", proxy.0))
     });
     let out = || fs::read_to_string(format!("{here}/edge/upstreams.conf")).unwrap_or_default();
-    assert_eq!(out(), "# 0\n");
+    assert_eq!(out(), "# 0");
     fs::write(folder.path().join("upstreams.conf.tmpl"), "upstream {").unwrap();
     wait("nginx refuses", || log().contains("[emerg]"));
-    wait("what was there before is back", || out() == "# 0\n");
+    wait("what was there before is back", || out() == "# 0");
 }
 
 /// Starts watching with the reader's folder on a small disk, mounted where nobody else sees it.
@@ -369,6 +370,7 @@ fn on_a_full_disk_the_output_stays_and_that_is_told_until_there_is_room() {
     wait("it is there at the start", || out() == "# one\n");
     let mut filler = fs::File::create(disk.join("filler")).unwrap();
     std::io::copy(&mut std::io::repeat(b'x'), &mut filler).unwrap_err();
+    drop(filler);
     fs::write(folder.path().join("list.tmpl"), "# two\n\n").unwrap();
     let log = || fs::read_to_string(folder.path().join("log")).unwrap();
     wait("it is told", || {
