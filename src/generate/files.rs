@@ -1,9 +1,13 @@
 use std::{
     collections::{BTreeSet, btree_map},
     mem,
+    panic::resume_unwind,
     path::PathBuf,
     rc::Rc,
+    sync::Arc,
 };
+
+use tokio::task::spawn_blocking;
 
 use super::{Pair, Rendering, TemplateSource, sources::Fetched};
 use crate::{
@@ -59,11 +63,11 @@ const MOST_FILES: usize = 200;
 ///
 /// # Errors
 /// What is wrong with a file, in words.
-pub(super) fn make(
+pub(super) async fn make(
     given: &Rendering,
     (pair, target): (&Pair, Option<&SharedPath>),
     fetched: Option<&Fetched>,
-    view: &ContainersView,
+    view: &Arc<ContainersView>,
     read: &mut BTreeSet<PathBuf>,
 ) -> Result<Made, String> {
     let (name, files) = (pair.template.to_string(), &*given.files);
@@ -81,7 +85,7 @@ pub(super) fn make(
     };
     let template = LenientTemplate::new(&name, &text, pair.template.folder())
         .map_err(|error| error.to_string())?;
-    let rendered = rendered(files, &template, view, read)?;
+    let rendered = rendered(files, &Arc::new(template), view, read).await?;
     let unknown = rendered
         .unknown
         .iter()
@@ -96,10 +100,10 @@ pub(super) fn make(
 }
 
 /// Renders it again until it has read each file that it asks for.
-fn rendered(
+async fn rendered(
     files: &dyn NamedFiles,
-    template: &LenientTemplate,
-    view: &ContainersView,
+    template: &Arc<LenientTemplate>,
+    view: &Arc<ContainersView>,
     read: &mut BTreeSet<PathBuf>,
 ) -> Result<LenientlyRendered, String> {
     let mut texts = FilesRead::new();
@@ -110,7 +114,7 @@ fn rendered(
                 place.insert(text);
             }
         }
-        let rendered = template.render(view, &texts);
+        let rendered = aside(template, view, texts.clone()).await;
         read.clone_from(&rendered.files);
         if rendered.files.iter().all(|path| texts.contains_key(path)) {
             return Ok(rendered);
@@ -121,6 +125,20 @@ fn rendered(
                 template.name()
             ));
         }
+    }
+}
+
+/// Renders it on another thread: one that loops takes seconds until it is ended, and others need not wait for that.
+async fn aside(
+    template: &Arc<LenientTemplate>,
+    view: &Arc<ContainersView>,
+    texts: FilesRead,
+) -> LenientlyRendered {
+    let (template, view) = (Arc::clone(template), Arc::clone(view));
+    match spawn_blocking(move || template.render(&view, &texts)).await {
+        Ok(rendered) => rendered,
+        // A panic is ours; nobody else ends it.
+        Err(error) => resume_unwind(error.into_panic()),
     }
 }
 

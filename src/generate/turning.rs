@@ -284,7 +284,7 @@ impl Turning {
     /// What comes of each template; nothing is written.
     async fn make_all(&mut self) -> Vec<Result<RenderedFile, String>> {
         let given = Rc::clone(&self.given);
-        let view = self.view();
+        let view = Arc::new(self.view());
         let mut all = Vec::new();
         for (number, pair) in given.pairs.iter().enumerate() {
             all.push(self.make_one(number, pair, &view).await);
@@ -296,13 +296,13 @@ impl Turning {
         &mut self,
         number: usize,
         pair: &Pair,
-        view: &ContainersView,
+        view: &Arc<ContainersView>,
     ) -> Result<RenderedFile, String> {
         let given = Rc::clone(&self.given);
         let target = self.located(pair)?;
         let read = self.read.entry(number).or_default();
         let fetched = self.fetched.get(&number);
-        let made = make(&given, (pair, target.as_ref()), fetched, view, read)?;
+        let made = make(&given, (pair, target.as_ref()), fetched, view, read).await?;
         let Made { file, unknown, .. } =
             without_swarm(&*given.engine, self.details.as_ref(), pair, made).await?;
         self.note_unknown(unknown);

@@ -1,5 +1,7 @@
 //! Outputs of `watch`, over a record and on a disk that a test sets.
 
+use futures_util::FutureExt;
+
 use super::*;
 use crate::{observe::BearerState, render::CertificateRecord, values::VariableNames};
 
@@ -90,7 +92,7 @@ async fn certificates_are_seen_with_paths_as_the_consumer_sees_them_once_they_ar
         (None, "/etc/reader/out", "/live/f"),
     ] {
         let files = Files::new(&[("t", text)]);
-        let other = READER.replace("reader", "other").replace("/srv", "/srv");
+        let other = READER.replace("reader", "other");
         let other = other.replace("\"1\"", "\"2\"");
         let engine = engine_of(&[READER, &other], &files);
         let mut given = output(&engine, consumer);
@@ -336,6 +338,24 @@ async fn whoever_gives_files_to_a_consumer_waits_until_the_other_is_done() {
     drop(turn);
     turning.render().await;
     assert_eq!(files.at(OUT).as_deref(), Some("new"));
+}
+
+#[tokio::test]
+async fn a_template_that_takes_its_time_holds_up_nobody_else() {
+    let text = "{% for i in range(1000) %}{% for j in range(1000) %}{% set k = i + j %}{% endfor %}{% endfor %}done";
+    let files = Files::new(&[("t", text)]);
+    let engine = engine_of(&[READER], &files);
+    let given = Rc::new(output(&engine, Some("reader")));
+    let mut turning = Turning::new(Rc::clone(&given));
+    turning.replace(given.look().await.expect("it is seen").0);
+    let mut rendering = Box::pin(turning.render());
+    tokio::select! {
+        biased;
+        _ = &mut rendering => unreachable!("it takes a while"),
+        () = tokio::task::yield_now() => {}
+    }
+    rendering.await;
+    assert_eq!(files.at(OUT).as_deref(), Some("done"));
 }
 
 impl Turning {
