@@ -25,6 +25,7 @@ fn engine_of(containers: &[&str], files: &Rc<Files>) -> Rc<Scripted> {
         feed: RefCell::default(),
         looks: Cell::default(),
         ended: Cell::default(),
+        starts: Cell::default(),
     })
 }
 
@@ -275,6 +276,55 @@ async fn who_ends_of_a_new_file_gets_what_was_there_before_until_the_file_change
     assert_eq!(files.at(OUT).as_deref(), Some("good"));
     assert_eq!(complaints(&board), [""; 0]);
     assert!(files.aside.borrow().is_empty() && !board.states()["list"].status.owed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_starts_again_of_a_new_file_is_looked_at_twice_and_ends_again_and_again_for_nothing() {
+    for (by, starts, is_kept, expected) in [
+        (
+            By::Signal(Signal::HUP),
+            [1, 1],
+            true,
+            "reader ended when it was told, and was started again",
+        ),
+        (
+            By::Signal(Signal::HUP),
+            [1, 2],
+            false,
+            "since it was told of the new file it ends again and again",
+        ),
+        (By::Restart, [1, 1], true, ""),
+        (
+            By::Restart,
+            [1, 2],
+            false,
+            "since it was told of the new file it ends again and again",
+        ),
+    ] {
+        let files = Files::new(&[("t", "new"), (OUT, "before")]);
+        let engine = engine_of(&[READER], &files);
+        let mut given = output(&engine, Some("reader"));
+        given.tellings[0].by = by.clone();
+        let board = board(&given);
+        board.hold(KnownCertificates::default());
+        let given = Rc::new(given);
+        let mut turning = Turning::new(Rc::clone(&given));
+        turning.replace(given.look().await.expect("it is seen").0);
+        turning.note();
+        turning.turn().await;
+        for starts in starts {
+            assert!(board.states()["list"].status.owed);
+            engine.starts.set(starts);
+            tokio::time::sleep_until(turning.wake().expect("it is looked at")).await;
+            turning.turn().await;
+        }
+        let out = if is_kept { "new" } else { "before" };
+        assert_eq!(files.at(OUT).as_deref(), Some(out), "{by:?} {starts:?}");
+        assert!(files.aside.borrow().is_empty() && !board.states()["list"].status.owed);
+        let told = complaints(&board);
+        assert_eq!(told.is_empty(), expected.is_empty(), "{told:?}");
+        assert!(told.iter().all(|told| told.contains(expected)), "{told:?}");
+    }
 }
 
 #[tokio::test]

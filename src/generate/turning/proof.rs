@@ -27,8 +27,12 @@ pub(super) struct OnProof {
 /// Somebody who was told.
 struct Told {
     id: ContainerId,
-    /// When it had started; none where it was to start again.
+    /// When it had started, as it was seen last.
     started_at: Option<Timestamp>,
+    /// Whether it was told by a start.
+    by_start: bool,
+    /// Whether it was seen to have started since, so that it is looked at twice: it may end again and again.
+    has_started: bool,
 }
 
 impl Turning {
@@ -45,6 +49,8 @@ impl Turning {
         let told = Told {
             id: id.clone(),
             started_at: started_at.filter(|_| *by != By::Restart),
+            by_start: *by == By::Restart,
+            has_started: false,
         };
         let on_proof = self.on_proof.get_or_insert_with(|| OnProof {
             told: Vec::new(),
@@ -74,23 +80,31 @@ impl Turning {
 
     /// Looks whether those run who were told.
     pub(super) async fn prove(&mut self) {
-        let Some(on_proof) = self.on_proof.take() else {
+        let Some(mut on_proof) = self.on_proof.take() else {
             return;
         };
         self.ended = None;
-        for Told { id, started_at } in &on_proof.told {
-            let Ok(now) = self.given.engine.inspect(id.as_str()).await else {
-                // The next look at everything tells how it is; nothing speaks against the files.
+        let mut is_to_be_seen_again = false;
+        for told in &mut on_proof.told {
+            // Where the engine does not tell, nothing speaks against the files; one that is gone says nothing.
+            let Ok(Some(now)) = self.given.engine.inspect(told.id.as_str()).await else {
                 continue;
             };
-            let Some(now) = now else { continue };
-            if !now.is_running() {
+            let has_started =
+                now.started_at != told.started_at || told.by_start && !told.has_started;
+            if !now.is_running() || has_started && told.has_started {
+                let problem = match now.is_running() {
+                    true => "since it was told of the new file it ends again and again",
+                    false => "it ended when it was told of the new file, and does not run",
+                };
                 self.untold.extend(on_proof.targets);
-                let problem =
-                    "it ended when it was told of the new file, and does not run".to_owned();
-                return self.take_back_untold(&now.name, problem);
+                return self.take_back_untold(&now.name, problem.to_owned());
             }
-            if started_at.is_some() && now.started_at != *started_at {
+            if has_started {
+                (told.has_started, told.started_at) = (true, now.started_at);
+                is_to_be_seen_again = true;
+            }
+            if told.has_started && !told.by_start {
                 self.ended = Some(format!(
                     "{} ended when it was told, and was started again, which read the new file; if it ends of each \
                      signal, write reload = \"restart\"",
@@ -98,13 +112,18 @@ impl Turning {
                 ));
             }
         }
+        if is_to_be_seen_again {
+            on_proof.until = Some(Instant::now() + PROVEN_AFTER);
+            self.on_proof = Some(on_proof);
+            return;
+        }
         let kept = on_proof.targets.difference(&self.untold);
         kept.for_each(|target| forget(&*self.given.targets, target));
     }
 
     /// The same, waited for.
     pub async fn prove_at_last(&mut self) {
-        if let Some(at) = self.proof_at() {
+        while let Some(at) = self.proof_at() {
             let rest = at.saturating_duration_since(Instant::now());
             self.given.clock.sleep(rest).await;
             self.prove().await;

@@ -12,7 +12,7 @@ use nix::{
     unistd::Pid,
 };
 
-use super::real::{Made, Program, docker, make_image, wait};
+use super::real::{IMAGE, Made, Program, docker, make_image, wait};
 use crate::support::program::binary;
 
 /// A program on the host that watches for the labels of this test alone, and a folder that the reader mounts.
@@ -22,9 +22,9 @@ struct Outputs {
     program: Program,
 }
 
-/// Tells of each HUP, and ends of it where its file says so.
-const READER: &str = "look() { echo told; read -r line < /etc/reader/list; case $line in *deadly*) exit 3;; esac; }; trap \
-                      look HUP; while :; do sleep 0.1; done";
+/// Tells of each HUP, and ends where its file says so, then and when it starts.
+const READER: &str = "look() { line=; read -r line < /etc/reader/list; case $line in *deadly*) exit 3;; esac; }; \
+                      trap 'echo told; look' HUP; look; while :; do sleep 0.1; done";
 
 /// nginx, as other tests have it.
 const NGINX: &str = "quaymaster-example-nginx";
@@ -48,7 +48,7 @@ fn template(test: &str, head: &str) -> String {
 }
 
 impl Outputs {
-    fn start(what: &str, template: &str) -> Self {
+    fn start(what: &str, template: &str, policy: &str) -> Self {
         make_image();
         let folder = tempfile::tempdir().unwrap();
         let mounted = folder.path().join("mounted");
@@ -57,6 +57,8 @@ impl Outputs {
         let mount = format!("{}:/etc/reader:ro", mounted.display());
         let name = format!("outputs-{what}");
         let options = [
+            "--restart",
+            policy,
             "--volume",
             &mount,
             "--env",
@@ -146,7 +148,7 @@ fn start(folder: &Path) -> std::process::Child {
 
 #[test]
 fn an_output_follows_the_containers_its_reader_is_told_and_what_the_check_refuses_goes_again() {
-    let outputs = Outputs::start("checked", &template("checked", "# one"));
+    let outputs = Outputs::start("checked", &template("checked", "# one"), "no");
     wait("it is there at the start", || outputs.out() == "# one\n");
     wait("the reader is told", || outputs.told() == 1);
     let app = Made::new(
@@ -216,37 +218,37 @@ fn an_output_follows_the_containers_its_reader_is_told_and_what_the_check_refuse
 
 #[test]
 fn a_reader_that_ends_of_an_output_gets_back_what_was_there_before() {
-    let outputs = Outputs::start("deadly", &template("deadly", "# one"));
-    outputs.wait_for(true);
-    assert_eq!(outputs.out(), "# one\n");
-    outputs.write(&template("deadly", "deadly"));
-    wait("it ends, and what was there before is back", || {
-        outputs
-            .log()
-            .contains("it ended when it was told of the new file")
-    });
-    outputs.wait_for(false);
-    assert_eq!(outputs.out(), "# one\n");
-    docker(&["start", &outputs.reader.0]);
-    // It runs with what it had, and is not told of the same again.
-    outputs.write(&template("deadly", "# two"));
-    wait("what is good comes", || outputs.out() == "# two\n");
-    outputs.wait_for(true);
-    let running = [
-        "inspect",
-        "--format",
-        "{{.State.Running}}",
-        &outputs.reader.0,
-    ];
-    assert_eq!(docker(&running), "true");
+    for policy in ["no", "always"] {
+        let name = format!("deadly-{policy}");
+        let outputs = Outputs::start(&name, &template(&name, "# one"), policy);
+        outputs.wait_for(true);
+        assert_eq!(outputs.out(), "# one\n");
+        outputs.write(&template(&name, "deadly"));
+        wait("it ends, and what was there before is back", || {
+            outputs.log().contains("of the new file") && outputs.out() == "# one\n"
+        });
+        outputs.wait_for(false);
+        // It runs with what it had, and is not told of the same again.
+        if policy == "no" {
+            docker(&["start", &outputs.reader.0]);
+        }
+        let words = ["inspect", "--format", "{{.State.Running}}"];
+        let runs = || docker(&[&words[..], &[&outputs.reader.0]].concat()) == "true";
+        wait("it runs", runs);
+        outputs.write(&template(&name, "# two"));
+        wait("what is good comes", || outputs.out() == "# two\n");
+        outputs.wait_for(true);
+        assert!(runs(), "{policy}");
+    }
 }
 
-/// The first block in this language of README's section about outputs.
-fn written(language: &str) -> String {
+/// A block in this language of README's section about outputs, by its number there.
+fn written(language: &str, number: usize) -> String {
     let readme = include_str!("../../../README.md");
     let section = readme.split("\n## Files of your own\n").nth(1).unwrap();
     let section = section.split("\n## ").next().unwrap();
-    let block = section.split(&format!("```{language}\n")).nth(1).unwrap();
+    let fence = format!("```{language}\n");
+    let block = section.split(&fence).nth(number + 1).unwrap();
     block.split("```").next().unwrap().to_owned()
 }
 
@@ -254,7 +256,7 @@ fn written(language: &str) -> String {
 fn the_readme_s_outputs_are_made_where_their_consumers_read_them() {
     make_image();
     let folder = tempfile::tempdir().unwrap();
-    let (compose, here) = (written("yaml"), folder.path().display().to_string());
+    let (compose, here) = (written("yaml", 0), folder.path().display().to_string());
     // What the Compose file mounts where, as the program on this host sees it.
     for line in [
         "targets:/etc/prometheus/targets:ro",
@@ -262,20 +264,21 @@ fn the_readme_s_outputs_are_made_where_their_consumers_read_them() {
     ] {
         assert!(compose.contains(line), "{compose}");
     }
-    let settings = written("toml").replace("/settings", &here);
+    let settings = written("toml", 0).replace("/settings", &here);
     let names = ["prometheus", "proxy"].map(|word| format!("{word}-{}", id()));
     let settings = settings
         .replace("\"prometheus\"", &format!("{:?}", names[0]))
         .replace("\"proxy\"", &format!("{:?}", names[1]));
     let other_label = format!("prometheus-port-{}", id());
-    let template = written("jinja").replace("prometheus-port", &other_label);
+    let template = written("jinja", 0).replace("prometheus-port", &other_label);
     fs::write(
         folder.path().join("q.toml"),
         format!("ca = \"none\"\n{settings}"),
     )
     .unwrap();
     fs::write(folder.path().join("targets.json.tmpl"), template).unwrap();
-    let upstreams = "# {{ containers.matching('nobody') | length }}\n";
+    let other_backend = format!("labels['backend-{}']", id());
+    let upstreams = written("jinja", 1).replace("labels.backend", &other_backend);
     fs::write(folder.path().join("upstreams.conf.tmpl"), upstreams).unwrap();
     let service = |name: &str| format!("com.docker.compose.service={name}");
     let mounts = [
@@ -299,6 +302,13 @@ fn the_readme_s_outputs_are_made_where_their_consumers_read_them() {
     );
     let label = format!("{other_label}=9100");
     let shop = Made::new("readme-shop", &["--label", &label], idle);
+    let backend = format!("backend-{}=8080", id());
+    let name = format!("quaymaster-test-render-{}-backend", id());
+    // With an address, which others here have none of.
+    let run = ["run", "--detach", "--stop-timeout", "0", "--name", &name];
+    let what = ["--label", &backend, IMAGE, "/bin/sh", "-c", idle];
+    docker(&[&run[..], &what].concat());
+    let _backend = Made(name);
     let _program = Program(start(folder.path()));
 
     let targets = || -> serde_json::Value {
@@ -315,11 +325,15 @@ fn the_readme_s_outputs_are_made_where_their_consumers_read_them() {
     wait("nginx has looked at the upstreams, and was told", || {
         log().contains(&format!("{}: told by SIGHUP", proxy.0))
     });
-    let out = || fs::read_to_string(format!("{here}/edge/upstreams.conf")).unwrap_or_default();
-    assert_eq!(out(), "# 0");
+    let out = || fs::read_to_string(format!("{here}/edge/upstreams.conf")).unwrap();
+    let before = out();
+    assert!(
+        before.starts_with("upstream backends {\n  server ") && before.ends_with(":8080;\n}\n"),
+        "{before}"
+    );
     fs::write(folder.path().join("upstreams.conf.tmpl"), "upstream {").unwrap();
     wait("nginx refuses", || log().contains("[emerg]"));
-    wait("what was there before is back", || out() == "# 0");
+    wait("what was there before is back", || out() == before);
 }
 
 /// Starts watching with the reader's folder on a small disk, mounted where nobody else sees it.
