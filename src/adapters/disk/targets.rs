@@ -2,9 +2,9 @@
 //! no link.
 
 use super::{
-    files::{Durability, PUBLIC},
+    files::{Durability, PUBLIC, as_text},
     named::aside_names,
-    shared::SharedFolder,
+    shared::{SharedFile, SharedFolder},
 };
 use crate::{
     observe::SharedPath,
@@ -14,6 +14,9 @@ use crate::{
 /// Folders that are made for them are for everybody to enter.
 const FOLDER_MODE: u32 = 0o755;
 
+/// The largest file that is read, in bytes: no template makes one that is larger, and whoever shares its folder may.
+const LARGEST: u64 = 16 << 20;
+
 /// Files in folders that containers mount, too.
 #[derive(Clone, Copy, Debug)]
 pub struct SharedFiles;
@@ -21,10 +24,13 @@ pub struct SharedFiles;
 impl TargetFiles for SharedFiles {
     fn text_at(&self, target: &SharedPath) -> Result<Option<String>, DiskError> {
         let (folder, name) = split(target)?;
-        match SharedFolder::open(&folder)? {
-            Some(folder) => folder.text(name),
-            None => Ok(None),
-        }
+        let Some(folder) = SharedFolder::open(&folder)? else {
+            return Ok(None);
+        };
+        let path = || target.as_path().to_owned();
+        read(&folder, target, name)?
+            .map(|file| as_text(file.bytes, path))
+            .transpose()
     }
 
     fn replace(&self, target: &SharedPath, text: &str) -> Result<(), DiskError> {
@@ -50,7 +56,7 @@ impl TargetFiles for SharedFiles {
         }
         // A crash in the midst of it must not leave half of what was there.
         let new = format!("{before}.new");
-        let (kept, bytes) = match folder.read(name)? {
+        let (kept, bytes) = match read(&folder, target, name)? {
             Some(file) => (before, file.bytes),
             None => (nothing, Vec::new()),
         };
@@ -65,7 +71,7 @@ impl TargetFiles for SharedFiles {
             return Ok(false);
         };
         let [before, nothing] = aside_names(name);
-        if let Some(file) = folder.read(&before)? {
+        if let Some(file) = read(&folder, target, &before)? {
             let new = format!(".{name}.new");
             write_like(&folder, &new, &before, &file.bytes, Durability::Renamed)?;
             put(&folder, &new, name)?;
@@ -85,6 +91,21 @@ impl TargetFiles for SharedFiles {
         };
         let mut kept = aside_names(name).into_iter();
         kept.try_for_each(|kept| folder.remove(kept))
+    }
+}
+
+/// What lies in the folder of a target; none where there is no such file.
+fn read(
+    folder: &SharedFolder,
+    target: &SharedPath,
+    name: &str,
+) -> Result<Option<SharedFile>, DiskError> {
+    match folder.size(name).filter(|size| *size > LARGEST) {
+        None => folder.read(name),
+        Some(size) => Err(DiskError::Damaged {
+            path: target.as_path().with_file_name(name),
+            problem: format!("it has {size} bytes, which no template makes; remove it"),
+        }),
     }
 }
 
@@ -231,6 +252,14 @@ mod tests {
         symlink(&theirs, mount.join("links")).expect("a link");
         let pipe = mount.join("pipe");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+        let large = fs::File::create(mount.join("large")).expect("a file");
+        large.set_len(1 << 40).expect("it has holes");
+        let large = SharedPath::beneath(&mount, mount.join("large"));
+        let told = SharedFiles.text_at(&large).expect_err("it is refused");
+        assert!(
+            told.to_string().contains("it has 1099511627776 bytes"),
+            "{told}"
+        );
         for (name, problem) in [
             ("folder", "it is no file"),
             ("link", "it is a link"),

@@ -405,3 +405,38 @@ fn on_a_full_disk_the_output_stays_and_that_is_told_until_there_is_room() {
         log().contains("no longer so: outputs.list: ")
     });
 }
+
+#[test]
+fn once_makes_outputs_of_the_certificates_that_it_has_just_delivered() {
+    make_image();
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().display().to_string();
+    for inner in ["mounted", "certs"] {
+        fs::create_dir(format!("{here}/{inner}")).unwrap();
+    }
+    let mounts = [
+        format!("{here}/mounted:/etc/reader:ro"),
+        format!("{here}/certs:/certs:ro"),
+    ];
+    let labels = ["use=mqtt.example", "files=/certs", "reload=HUP"];
+    let labels = labels.map(|label| format!("outputs-test-{}.{label}", id()));
+    let mut options = vec!["--volume", &mounts[0], "--volume", &mounts[1]];
+    options.extend(labels.iter().flat_map(|label| ["--label", label]));
+    let script = "trap 'echo told' HUP; while :; do sleep 0.1; done";
+    let reader = Made::new("outputs-certificates", &options, script);
+    let settings = format!(
+        "ca = \"self-signed\"\n[outputs.list]\ntemplate = \"{here}/list.tmpl\"\ntarget = \"/etc/reader/list\"\n\
+         consumer = {:?}\n",
+        reader.0
+    );
+    let template = "{% for c in certificates if c.fullchain %}{{ c.names.first }} {{ c.fullchain }} {{ c.privkey }} \
+                    {{ c.self_signed }}{% endfor %}";
+    fs::write(folder.path().join("q.toml"), settings).unwrap();
+    fs::write(folder.path().join("list.tmpl"), template).unwrap();
+    let output = words(folder.path()).arg("once").output().unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    let out = fs::read_to_string(format!("{here}/mounted/list")).unwrap_or_default();
+    let expected =
+        "mqtt.example /certs/mqtt.example/fullchain.pem /certs/mqtt.example/privkey.pem True";
+    assert_eq!(out, expected, "{log}");
+}
