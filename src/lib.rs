@@ -25,7 +25,7 @@
 //! | [`report`] | events as they happen, and the status document |
 //! | `watching` | an engine, followed; what counts after a gap |
 //! | [`daemon`] | the loop and nothing else |
-//! | [`generate`] | the command `render`: the same watching for templates alone |
+//! | [`generate`] | the command `render`, and the outputs of `watch`: the same watching for templates alone |
 //! | [`settings`], [`cli`] | arguments to settings, to ports, to a command |
 //!
 //! To read it in the data's way: `daemon`, `plan`, `desire`, `execute`, `adapters`. `tests/it/guard.rs` holds who may use

@@ -11,6 +11,7 @@ mod import;
 mod log;
 mod manual;
 mod once;
+mod outputs;
 mod plan;
 mod progress;
 mod pygen;

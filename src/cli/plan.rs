@@ -8,7 +8,7 @@ use crate::{
     desire::Complaint,
     observe::Bearer,
     plan::{self, CommandPlan},
-    ports::Engine,
+    ports::DetailedEngine,
     render::TemplateError,
 };
 
@@ -39,9 +39,13 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
             .notices
             .iter()
             .for_each(|notice| tracing::warn!("{notice}"));
-        let command_plans =
+        let mut command_plans =
             plan::command_plans(desired, observed, templates, &daemon.plan_rules, *now);
-        let complaints = survey.complaints();
+        let mut complaints = survey.complaints();
+        for output in daemon.foresee_outputs(&survey).await? {
+            complaints.extend(output.complaints);
+            command_plans.extend(CommandPlan::of_output(&output.name, output.steps));
+        }
         let is_clean = complaints.is_empty() && faults.is_empty();
         let text = if call.wants_json() {
             json(&Document {
@@ -70,7 +74,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
 }
 
 /// The engine, or the file that stands for it; and our own container.
-async fn engine(call: &Call) -> Result<(Rc<dyn Engine>, Option<Bearer>), Failure> {
+async fn engine(call: &Call) -> Result<(Rc<dyn DetailedEngine>, Option<Bearer>), Failure> {
     if let Some(path) = call.options.get_one::<PathBuf>("from") {
         let (engine, own) = setup::recorded(call, path).await?;
         return Ok((engine, own));

@@ -9,7 +9,7 @@ use super::{Call, Exit, Failure, commands::COMMANDS, exit::EXITS, print};
 use crate::{
     desire::{DIALECTS, KINDS, LABELS},
     render::{BUILT_IN, FILTERS, fields, lenient_fields},
-    settings::{CA_SETTINGS, DefaultValue, SETTINGS},
+    settings::{CA_SETTINGS, DefaultValue, OUTPUT_SETTINGS, SETTINGS},
     values::{CA_PRESETS, LAYOUTS, LayoutRow},
 };
 
@@ -83,6 +83,12 @@ const SOURCES: &[Source] = &[
         title: "Settings of one CA",
         columns: &["key", "default", "meaning"],
         rows: ca_settings,
+    },
+    Source {
+        name: "output-settings",
+        title: "Settings of one output",
+        columns: &["key", "default", "meaning"],
+        rows: output_settings,
     },
     Source {
         name: "dialects",
@@ -274,6 +280,10 @@ fn settings() -> Vec<Vec<Cell>> {
 
 fn ca_settings() -> Vec<Vec<Cell>> {
     CA_SETTINGS.iter().map(setting).collect()
+}
+
+fn output_settings() -> Vec<Vec<Cell>> {
+    OUTPUT_SETTINGS.iter().map(setting).collect()
 }
 
 fn setting<T>(row: &crate::settings::SettingRow<T>) -> Vec<Cell> {

@@ -102,6 +102,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         engine,
         clock: Rc::new(SystemClock),
         files: Rc::new(AnyFiles),
+        targets: Rc::new(AnyFiles),
         urls: Rc::new(urls),
         pairs,
         checks,
@@ -112,6 +113,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         tells_of_printed: call.options.get_flag("tell-printed"),
         own: own.map(|own| own.id),
         variables: Arc::new(call.environment.clone()),
+        output: None,
     };
     block_on(async {
         if call.options.get_flag("watch") {

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Call, Failure};
+use super::{Call, Failure, outputs};
 use crate::{
     adapters::{
         acme::{AcmeAuthorities, AcmeSettings},
@@ -25,8 +25,8 @@ use crate::{
     observe::Bearer,
     plan,
     ports::{
-        AuthorityError, Clock, DiskError, Engine, EngineError, Ports, Remark, Responder,
-        TemplateFiles,
+        AuthorityError, Clock, DetailedEngine, DiskError, Engine, EngineError, Ports, Remark,
+        Responder, TemplateFiles,
     },
     report::{Event, explain::Works, report},
     settings::Settings,
@@ -140,7 +140,7 @@ fn is_mounted(own: Option<&Bearer>, path: &str) -> bool {
 /// The loop, ready to turn.
 pub(super) fn daemon(
     call: &Call,
-    engine: Rc<dyn Engine>,
+    engine: Rc<dyn DetailedEngine>,
     folders: Rc<Folders>,
     own: Option<&Bearer>,
     mark_host: String,
@@ -153,6 +153,7 @@ pub(super) fn daemon(
         .clone()
         .map(|folder| Rc::new(TemplateFolder::new(folder)) as Rc<dyn TemplateFiles>);
     Ok(Daemon {
+        outputs: outputs::outputs(call, &engine, own)?,
         ports: ports(cas, settings.self_signed_life, engine, folders)?,
         label_rules: label_rules(call, own),
         plan_rules: plan::PlanRules {
@@ -306,7 +307,7 @@ const NO_MARK_YET: &str = "quaymaster-0000000000000000";
 /// The daemon for a command that only looks, and its folders: nothing is made.
 pub(super) fn reader(
     call: &Call,
-    engine: Rc<dyn Engine>,
+    engine: Rc<dyn DetailedEngine>,
     own: Option<&Bearer>,
 ) -> Result<(Daemon, Rc<Folders>), Failure> {
     let folders = folders(call, own);

@@ -51,6 +51,7 @@ fn shown(status: &Status, now: Timestamp, paint: Paint, width: Option<usize>) ->
         certificates(status, now, width),
         sites(status, width),
         consumers(status, width),
+        outputs(status, width),
         paint.wrong(&list(
             "failed",
             status
@@ -98,6 +99,28 @@ fn away(time: Timestamp, now: Timestamp) -> String {
     } else {
         "now".to_owned()
     }
+}
+
+fn outputs(status: &Status, width: Option<usize>) -> String {
+    let rows: Vec<_> = status
+        .outputs
+        .iter()
+        .map(|(name, output)| {
+            let state = match (output.current, output.owed) {
+                (false, _) => "not as its template makes it now",
+                (true, true) => "written, and its consumer is being told",
+                (true, false) => "in place",
+            };
+            let consumer = output.consumer.clone();
+            [
+                name.clone(),
+                consumer.unwrap_or_else(|| "-".to_owned()),
+                output.target.display().to_string(),
+                state.to_owned(),
+            ]
+        })
+        .collect();
+    table(["OUTPUT", "CONSUMER", "FILE", "STATE"], &rows, width)
 }
 
 fn certificates(status: &Status, now: Timestamp, width: Option<usize>) -> String {
@@ -324,6 +347,7 @@ mod tests {
             archived: BTreeMap::new(),
             sites: Vec::new(),
             consumers: BTreeMap::new(),
+            outputs: BTreeMap::new(),
             under_way: Vec::new(),
             failures: vec![FailureStatus {
                 subject: Subject::Certificate(name("late.example")),

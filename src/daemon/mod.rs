@@ -4,6 +4,7 @@ mod facts;
 mod faults;
 mod folders;
 mod lives;
+mod outputs;
 mod releases;
 mod survey;
 mod telling;
@@ -12,7 +13,7 @@ mod time_of_day;
 mod turn;
 mod wishes;
 
-use std::{collections::BTreeMap, rc::Rc, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, rc::Rc, time::Duration};
 
 use futures_util::StreamExt;
 use tokio::{
@@ -23,6 +24,7 @@ use tokio::{
 use crate::{
     desire::{self, Complaint, Desired, Reading},
     execute::{Learned, Outcome, execute},
+    generate,
     observe::{Forget, Subject},
     plan::{self, Action, Planner, steps},
     ports::{DiskError, EngineError, Ports, Remark, TemplateFiles},
@@ -31,6 +33,7 @@ use crate::{
     watching::{self, EngineUpdate, Watched, changes},
 };
 
+pub use outputs::Outputs;
 pub use survey::Survey;
 
 use facts::Facts;
@@ -61,6 +64,8 @@ pub struct Daemon {
     pub plan_rules: plan::PlanRules,
     /// The user's templates; none where the built-in ones are all.
     pub template_files: Option<Rc<dyn TemplateFiles>>,
+    /// Files of the user's own.
+    pub outputs: Outputs,
     /// The container we run in.
     pub own: Option<ContainerId>,
     /// What is wrong with how that was found out.
@@ -123,7 +128,13 @@ impl Daemon {
             Rc::clone(&turning.look_again),
             sender,
         );
-        tokio::pin!(stop, watching);
+        let board = Rc::clone(&turning.daemon.outputs.board);
+        let (hangup_outputs, output_hangups) = mpsc::unbounded_channel();
+        let outputs =
+            generate::watch_all(turning.daemon.outputs.each.clone(), output_hangups, |_| {
+                Ok::<_, Infallible>(())
+            });
+        tokio::pin!(stop, watching, outputs);
         loop {
             let wake = turning.turn();
             let wake = turning
@@ -134,6 +145,8 @@ impl Daemon {
             tokio::select! {
                 () = &mut stop => break,
                 () = &mut watching => {}
+                Ok(()) = &mut outputs => {}
+                () = board.changed() => turning.rests_until = None,
                 Some(first) = seen.recv() => {
                     turning.take(first);
                     // A burst is one turn.
@@ -144,6 +157,8 @@ impl Daemon {
                 Some(()) = hangups.recv() => {
                     while hangups.try_recv().is_ok() {}
                     turning.look_again.notify_one();
+                    // They end with this loop.
+                    let _ = hangup_outputs.send(());
                 }
                 Some(change) = template_changes.next() => {
                     turning.templates.take(change);
@@ -163,7 +178,8 @@ impl Daemon {
     /// # Errors
     /// When the engine can't be asked.
     pub async fn once(self) -> Result<Settled, EngineError> {
-        let turning = Loop::new(self).settled().await?;
+        let mut turning = Loop::new(self).settled().await?;
+        turning.render_outputs().await?;
         let clean = turning.told.is_clean()
             && turning.templates.faults().is_empty()
             && !turning.has_failed();
@@ -276,10 +292,16 @@ impl Loop {
             });
         }
         self.take_wish(&subject);
+        let consumer = self.shared_consumer(&subject);
         self.facts.observed.under_way.insert(subject);
         let daemon = Rc::clone(&self.daemon);
-        self.work
-            .spawn_local(async move { execute(&daemon.ports, &mut action).await });
+        self.work.spawn_local(async move {
+            let _turn = match &consumer {
+                Some(name) => Some(daemon.outputs.board.turn_of(name).await),
+                None => None,
+            };
+            execute(&daemon.ports, &mut action).await
+        });
     }
 
     /// The containers have changed.

@@ -100,6 +100,7 @@ impl Loop {
             .chain(&plan.complaints)
             .chain(doubt)
             .cloned()
+            .chain(self.output_complaints())
             .collect();
         for complaint in complaints.difference(&self.told.complaints).cloned() {
             report(&Event::Complained { complaint });
@@ -132,6 +133,7 @@ impl Loop {
         status.tell_waits(&self.facts.waiting());
         status.tell_held_up(&self.facts.snapshot, &self.daemon.label_rules);
         status.complaints.extend(self.daemon.doubt.clone());
+        self.tell_outputs(&mut status);
         let write = |file: &mut dyn std::io::Write| {
             serde_json::to_writer(file, &status).map_err(Into::into)
         };

@@ -58,6 +58,7 @@ pub(crate) fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
             ..plan_rules()
         },
         template_files: None,
+        outputs: Outputs::default(),
         own: None,
         doubt: None,
     }

@@ -23,6 +23,7 @@ impl Loop {
         self.look_for(&desired, now);
         self.go_on_with_lives(&desired, now);
         self.forget(&desired, now);
+        self.show_certificates(&desired);
         let plan = self.memory.plan(
             &desired,
             &self.facts.observed,

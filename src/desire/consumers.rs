@@ -276,7 +276,10 @@ fn proxy(
 }
 
 /// A folder of the container, as both sides see it.
-pub(super) fn folder(
+///
+/// # Errors
+/// What is to be mounted where, when it can't be written from here.
+pub fn folder(
     bearer: &Bearer,
     theirs: PathBuf,
     own: Option<&Bearer>,

@@ -45,6 +45,7 @@ pub use consumer::{
     CertificateFolder, Consumer, DefaultConfig, Delivery, Destination, Folder, Guard, ProbeAt,
     Probes, Proxy, Reach, Reload, Use,
 };
+pub use consumers::folder as shared_folder;
 pub use dialect::{DIALECTS, DialectError, DialectLabel, DialectRow, Dialects, NATIVE};
 pub use helper::{Helper, HelperKind};
 pub use holders::{HolderMemory, ends, is_over, released};

@@ -1,13 +1,18 @@
 use std::{
     collections::{BTreeSet, btree_map},
     mem,
-    path::{Path, PathBuf},
+    panic::resume_unwind,
+    path::PathBuf,
     rc::Rc,
+    sync::Arc,
 };
 
-use super::{Pair, TemplateSource, sources::Fetched};
+use tokio::task::spawn_blocking;
+
+use super::{Pair, Rendering, TemplateSource, sources::Fetched};
 use crate::{
-    ports::NamedFiles,
+    observe::SharedPath,
+    ports::{NamedFiles, TargetFiles},
     render::{ContainersView, FilesRead, LenientTemplate, LenientlyRendered},
     report::{Event, chain, report},
 };
@@ -24,7 +29,7 @@ pub(super) enum RenderedFile {
 
 /// Bytes that are not there yet.
 pub(super) struct New {
-    pub target: PathBuf,
+    pub target: SharedPath,
     pub text: String,
     /// What is there; nothing where there is no such file.
     before: Option<String>,
@@ -53,19 +58,19 @@ impl Made {
 /// How many files one template may ask for.
 const MOST_FILES: usize = 200;
 
-/// Renders one template; nothing is written. `fetched` is what is known of one at a URL: until anything is, nothing comes of
+/// Renders one template for this target; nothing is written. `fetched` is what is known of one at a URL: until anything is, nothing comes of
 /// it. `read` are the files that it asked for last, and then those that it asked for now.
 ///
 /// # Errors
 /// What is wrong with a file, in words.
-pub(super) fn make(
-    files: &dyn NamedFiles,
-    pair: &Pair,
+pub(super) async fn make(
+    given: &Rendering,
+    (pair, target): (&Pair, Option<&SharedPath>),
     fetched: Option<&Fetched>,
-    view: &ContainersView,
+    view: &Arc<ContainersView>,
     read: &mut BTreeSet<PathBuf>,
 ) -> Result<Made, String> {
-    let name = pair.template.to_string();
+    let (name, files) = (pair.template.to_string(), &*given.files);
     let text = match (&pair.template, fetched) {
         (TemplateSource::File(path), _) => {
             let text = files.text(path).map_err(|error| chain(&error))?;
@@ -80,7 +85,7 @@ pub(super) fn make(
     };
     let template = LenientTemplate::new(&name, &text, pair.template.folder())
         .map_err(|error| error.to_string())?;
-    let rendered = rendered(files, &template, view, read)?;
+    let rendered = rendered(files, &Arc::new(template), view, read).await?;
     let unknown = rendered
         .unknown
         .iter()
@@ -88,17 +93,17 @@ pub(super) fn make(
         .collect();
     let text = rendered.text.map_err(|error| error.to_string());
     Ok(Made {
-        file: text.and_then(|text| compared(files, pair, text)),
+        file: text.and_then(|text| compared(&*given.targets, target, text)),
         unknown,
         of_swarm: rendered.of_swarm,
     })
 }
 
 /// Renders it again until it has read each file that it asks for.
-fn rendered(
+async fn rendered(
     files: &dyn NamedFiles,
-    template: &LenientTemplate,
-    view: &ContainersView,
+    template: &Arc<LenientTemplate>,
+    view: &Arc<ContainersView>,
     read: &mut BTreeSet<PathBuf>,
 ) -> Result<LenientlyRendered, String> {
     let mut texts = FilesRead::new();
@@ -109,7 +114,7 @@ fn rendered(
                 place.insert(text);
             }
         }
-        let rendered = template.render(view, &texts);
+        let rendered = aside(template, view, texts.clone()).await;
         read.clone_from(&rendered.files);
         if rendered.files.iter().all(|path| texts.contains_key(path)) {
             return Ok(rendered);
@@ -123,12 +128,30 @@ fn rendered(
     }
 }
 
+/// Renders it on another thread: one that loops takes seconds until it is ended, and others need not wait for that.
+async fn aside(
+    template: &Arc<LenientTemplate>,
+    view: &Arc<ContainersView>,
+    texts: FilesRead,
+) -> LenientlyRendered {
+    let (template, view) = (Arc::clone(template), Arc::clone(view));
+    match spawn_blocking(move || template.render(&view, &texts)).await {
+        Ok(rendered) => rendered,
+        // A panic is ours; nobody else ends it.
+        Err(error) => resume_unwind(error.into_panic()),
+    }
+}
+
 /// What is to be done with a text.
-fn compared(files: &dyn NamedFiles, pair: &Pair, text: String) -> Result<RenderedFile, String> {
-    let Some(target) = &pair.target else {
+fn compared(
+    targets: &dyn TargetFiles,
+    target: Option<&SharedPath>,
+    text: String,
+) -> Result<RenderedFile, String> {
+    let Some(target) = target else {
         return Ok(RenderedFile::Printed(text));
     };
-    let before = files.text(target).map_err(|error| {
+    let before = targets.text_at(target).map_err(|error| {
         let problem = chain(&error);
         format!("{problem}; a target is a file of text, or nothing is there yet")
     })?;
@@ -145,7 +168,7 @@ fn compared(files: &dyn NamedFiles, pair: &Pair, text: String) -> Result<Rendere
 /// New files that are in place. Unless they are kept, what was there before comes back, also when whoever looks at them
 /// is stopped in the midst of it; what a crash leaves is kept beside them.
 pub(super) struct Placed {
-    files: Rc<dyn NamedFiles>,
+    files: Rc<dyn TargetFiles>,
     /// Whether something looks at them before they are kept.
     are_checked: bool,
     /// In the order in which they were put there.
@@ -154,7 +177,7 @@ pub(super) struct Placed {
 
 /// A file that was replaced.
 struct Replaced {
-    target: PathBuf,
+    target: SharedPath,
     /// What was there before; nothing where there was no file.
     before: Option<String>,
     /// Whether just that is kept beside it, and not something older of which everybody knew.
@@ -162,7 +185,7 @@ struct Replaced {
 }
 
 impl Placed {
-    pub fn new(files: Rc<dyn NamedFiles>, are_checked: bool) -> Self {
+    pub fn new(files: Rc<dyn TargetFiles>, are_checked: bool) -> Self {
         Self {
             files,
             are_checked,
@@ -194,7 +217,7 @@ impl Placed {
         }
         if self.are_checked {
             report(&Event::OnTrial {
-                target: target.display().to_string(),
+                target: target.to_string(),
             });
         }
         self.each.push(Replaced {
@@ -210,14 +233,14 @@ impl Placed {
     }
 
     /// They stay; returns which.
-    pub fn keep(mut self) -> Vec<PathBuf> {
+    pub fn keep(mut self) -> Vec<SharedPath> {
         let kept: Vec<_> = mem::take(&mut self.each)
             .into_iter()
             .map(|replaced| replaced.target)
             .collect();
         for target in &kept {
             report(&Event::Rendered {
-                target: target.display().to_string(),
+                target: target.to_string(),
                 is_checked: self.are_checked,
             });
         }
@@ -244,7 +267,7 @@ impl Drop for Placed {
                 continue;
             }
             report(&Event::PutBack {
-                target: target.display().to_string(),
+                target: target.to_string(),
             });
             if is_kept_aside {
                 forget(&*self.files, &target);
@@ -254,12 +277,12 @@ impl Drop for Placed {
 }
 
 /// Begins again with what was there before a crash; whether there was one.
-pub(super) fn put_back(files: &dyn NamedFiles, target: &Path) -> bool {
+pub(super) fn put_back(files: &dyn TargetFiles, target: &SharedPath) -> bool {
     match files.put_back(target) {
         Ok(is_back) => {
             if is_back {
                 report(&Event::CutOff {
-                    target: target.display().to_string(),
+                    target: target.to_string(),
                 });
             }
             is_back
@@ -274,7 +297,7 @@ pub(super) fn put_back(files: &dyn NamedFiles, target: &Path) -> bool {
 }
 
 /// What was there before is wanted no more.
-pub(super) fn forget(files: &dyn NamedFiles, target: &Path) {
+pub(super) fn forget(files: &dyn TargetFiles, target: &SharedPath) {
     if let Err(error) = files.forget_aside(target) {
         report(&Event::DiskFault {
             problem: chain(&error),

@@ -1,25 +1,27 @@
+use std::rc::Rc;
+
 use crate::{observe::Detail, values::ContainerId};
 
 /// All containers, as the engine lists them: the newest first.
 #[derive(Debug, Default)]
-pub(super) struct Known(Vec<Detail>);
+pub(super) struct Known(Vec<Rc<Detail>>);
 
 impl Known {
     /// Of those that the engine has listed, in its order.
-    pub fn new(listed: Vec<Detail>) -> Self {
+    pub fn new(listed: Vec<Rc<Detail>>) -> Self {
         Self(listed)
     }
 
     pub fn all(&self) -> impl Iterator<Item = &Detail> {
-        self.0.iter()
+        self.0.iter().map(Rc::as_ref)
     }
 
     pub fn get(&self, id: &ContainerId) -> Option<&Detail> {
-        self.0.iter().find(|known| known.container.id == *id)
+        self.all().find(|known| known.container.id == *id)
     }
 
     /// Takes over how a container is now, or that it is gone; whether that is new.
-    pub fn take(&mut self, id: &ContainerId, now: Option<Detail>) -> bool {
+    pub fn take(&mut self, id: &ContainerId, now: Option<Rc<Detail>>) -> bool {
         let place = self.0.iter().position(|known| known.container.id == *id);
         match (place, now) {
             (None, None) => return false,
@@ -27,7 +29,8 @@ impl Known {
             (Some(place), Some(now)) if self.0[place] == now => return false,
             (Some(place), Some(now)) => self.0[place] = now,
             (None, Some(now)) => {
-                let is_older = |known: &Detail| known.container.created <= now.container.created;
+                let is_older =
+                    |known: &Rc<Detail>| known.container.created <= now.container.created;
                 let place = self.0.iter().position(is_older);
                 self.0.insert(place.unwrap_or(self.0.len()), now);
             }
@@ -42,7 +45,7 @@ mod tests {
     use crate::adapters::engine::RecordedEngine;
 
     /// Containers by name, with the second in which each was made.
-    async fn made(all: &[(&str, u8)]) -> Vec<Detail> {
+    async fn made(all: &[(&str, u8)]) -> Vec<Rc<Detail>> {
         use crate::ports::DetailedEngine;
         let one = |(name, second): &(&str, u8)| {
             format!(
@@ -51,7 +54,8 @@ mod tests {
         };
         let text = format!("[{}]", all.iter().map(one).collect::<Vec<_>>().join(","));
         let engine = RecordedEngine::read(&text, |_| ()).expect("it is a list");
-        engine.details().await.expect("they are recorded")
+        let made = engine.details().await.expect("they are recorded");
+        made.into_iter().map(Rc::new).collect()
     }
 
     fn names(known: &Known) -> Vec<&str> {

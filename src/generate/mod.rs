@@ -1,8 +1,10 @@
-//! `quaymaster render`: the same watching for users' own templates, without certificates: template → file → check →
-//! signal.
+//! Users' own templates: template → file → check → signal. The command `render` does this by itself, without
+//! certificates; `watch` does it for its outputs.
 
+mod board;
 mod debounce;
 mod files;
+mod following;
 mod known;
 mod shown;
 mod sources;
@@ -18,25 +20,24 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures_util::{
-    StreamExt,
-    stream::{self, LocalBoxStream},
-};
-use tokio::{
-    sync::{Notify, mpsc},
-    time::Instant,
-};
+use futures_util::stream::LocalBoxStream;
+use tokio::sync::mpsc;
 
 use crate::{
     observe::{Detail, EngineEvent},
-    ports::{Clock, DetailedEngine, DiskError, Engine, EngineError, NamedFiles, TemplateUrls},
-    report::{Event, chain, report},
-    values::{ContainerId, Interval, Signal},
-    watching::{EngineUpdate, Watched, changes, watch},
+    ports::{
+        Clock, DetailedEngine, DiskError, Engine, EngineError, NamedFiles, TargetFiles,
+        TemplateUrls,
+    },
+    values::{ContainerId, Interval, Signal, VariableNames},
+    watching::{Watched, changes},
 };
+pub use board::{KnownCertificates, OutputBoard, OutputState};
+pub use following::watch_all;
 pub use shown::ShownContainers;
 pub use sources::TemplateSource;
 use turning::Turning;
+pub use turning::{Foreseen, foresee};
 
 /// How long until a container that can't be told yet is told again.
 const TELL_AGAIN: Duration = Duration::from_secs(1);
@@ -47,8 +48,10 @@ pub struct Rendering {
     pub engine: Rc<dyn DetailedEngine>,
     /// Now, and waiting.
     pub clock: Rc<dyn Clock>,
-    /// Templates, and what comes of them.
+    /// Templates, and what they ask for.
     pub files: Rc<dyn NamedFiles>,
+    /// What comes of them.
+    pub targets: Rc<dyn TargetFiles>,
     /// Templates that are no files.
     pub urls: Rc<dyn TemplateUrls>,
     /// What is rendered, in this order.
@@ -69,6 +72,23 @@ pub struct Rendering {
     pub own: Option<ContainerId>,
     /// Our own environment, which templates may read.
     pub variables: Arc<BTreeMap<String, String>>,
+    /// What there is besides for an output of `watch`; none in the command `render`.
+    pub output: Option<PartOfWatch>,
+}
+
+/// What an output of `watch` has besides its template.
+#[derive(Clone)]
+pub struct PartOfWatch {
+    /// What it is called in the settings.
+    pub name: String,
+    /// Whose the file is, by a container's name or id, or by a service: its path is as that one sees it.
+    pub consumer: Option<String>,
+    /// The variables of containers that its template sees.
+    pub variables: VariableNames,
+    /// The longest time until its file is looked at again.
+    pub resync: Duration,
+    /// Where it tells how it is.
+    pub board: Rc<OutputBoard>,
 }
 
 /// A template, and where what comes of it goes.
@@ -97,10 +117,12 @@ pub struct Telling {
 }
 
 /// How a container is told that its files have changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum By {
     /// A signal to its first process.
     Signal(Signal),
+    /// These words, run in it.
+    Exec(Vec<String>),
     /// It is started again.
     Restart,
 }
@@ -115,7 +137,7 @@ pub struct RenderSummary {
 
 #[async_trait(?Send)]
 impl Watched for Rendering {
-    type Fact = Detail;
+    type Fact = Rc<Detail>;
 
     fn engine(&self) -> &dyn Engine {
         &*self.engine
@@ -125,7 +147,7 @@ impl Watched for Rendering {
         &*self.clock
     }
 
-    fn id(fact: &Detail) -> &ContainerId {
+    fn id(fact: &Rc<Detail>) -> &ContainerId {
         &fact.container.id
     }
 
@@ -133,12 +155,14 @@ impl Watched for Rendering {
         true
     }
 
-    async fn look(&self) -> Result<(Vec<Detail>, Option<Detail>), EngineError> {
-        Ok((self.engine.details().await?, None))
+    async fn look(&self) -> Result<(Vec<Rc<Detail>>, Option<Rc<Detail>>), EngineError> {
+        let all = self.engine.details().await?.into_iter();
+        Ok((all.map(|detail| self.seen(detail)).collect(), None))
     }
 
-    async fn inspect(&self, container: &ContainerId) -> Result<Option<Detail>, EngineError> {
-        self.engine.detail(container.as_str()).await
+    async fn inspect(&self, container: &ContainerId) -> Result<Option<Rc<Detail>>, EngineError> {
+        let found = self.engine.detail(container.as_str()).await?;
+        Ok(found.map(|detail| self.seen(detail)))
     }
 }
 
@@ -148,8 +172,16 @@ impl Rendering {
     /// # Errors
     /// When the engine can't be asked. What is wrong with one template spoils only that one, and is reported.
     pub async fn once(self) -> Result<RenderSummary, EngineError> {
+        Rc::new(self).done_once().await
+    }
+
+    /// The same, of what is rendered again later.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn done_once(self: Rc<Self>) -> Result<RenderSummary, EngineError> {
         let details = self.look().await?.0;
-        let mut turning = Turning::new(Rc::new(self));
+        let mut turning = Turning::new(self);
         for fetched in turning.given().fetch_all().await {
             turning.take_fetched(fetched);
         }
@@ -162,6 +194,8 @@ impl Rendering {
             }
             turning.clock().sleep(TELL_AGAIN).await;
         };
+        turning.prove_at_last().await;
+        turning.tell_state();
         Ok(RenderSummary {
             printed,
             is_whole: is_told && turning.is_well(),
@@ -181,67 +215,16 @@ impl Rendering {
     ) -> Result<(), E> {
         tokio::select! {
             () = stop => Ok(()),
-            ended = self.watch_for_ever(hangups, print) => ended,
+            ended = watch_all(vec![Rc::new(self)], hangups, print) => ended,
         }
     }
 
-    async fn watch_for_ever<E>(
-        self,
-        mut hangups: mpsc::UnboundedReceiver<()>,
-        print: impl Fn(&str) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let given = Rc::new(self);
-        let mut template_changes = stream::select_all(given.files_to_watch());
-        let mut turning = Turning::new(Rc::clone(&given));
-        let (sender, mut seen) = mpsc::unbounded_channel();
-        let (look_again, fetch_again) = (Rc::new(Notify::new()), Rc::new(Notify::new()));
-        let mut fetching = given.fetching(&fetch_again);
-        let watching = watch(Rc::clone(&given), Rc::clone(&look_again), sender);
-        tokio::pin!(watching);
-        let mut repeat_at = None;
-        loop {
-            let (rest, repeat) = (until(turning.wake()), until(repeat_at));
-            tokio::select! {
-                () = &mut watching => {}
-                Some(first) = seen.recv() => {
-                    let mut next = Some(first);
-                    while let Some(update) = next {
-                        if matches!(update, EngineUpdate::One { .. }) {
-                            repeat_at = given.repeat.map(|pause| Instant::now() + pause);
-                        }
-                        turning.take(update);
-                        next = seen.try_recv().ok();
-                    }
-                }
-                Some(()) = hangups.recv() => {
-                    while hangups.try_recv().is_ok() {}
-                    look_again.notify_one();
-                    fetch_again.notify_waiters();
-                    turning.forget_refusal();
-                    turning.note();
-                }
-                Some(change) = template_changes.next() => match change {
-                    Ok(()) => turning.note(),
-                    Err(error) => report(&Event::DiskFault {
-                        problem: format!("{}; templates are read again on SIGHUP", chain(&error)),
-                    }),
-                },
-                Some(fetched) = fetching.next() => {
-                    turning.take_fetched(fetched);
-                    turning.note();
-                }
-                () = repeat => {
-                    repeat_at = None;
-                    look_again.notify_one();
-                }
-                () = rest => {
-                    let printed = turning.turn().await;
-                    if !printed.is_empty() {
-                        print(&printed)?;
-                    }
-                }
-            }
-        }
+    /// What is kept of a container: of its environment no more than templates may see.
+    fn seen(&self, detail: Detail) -> Rc<Detail> {
+        Rc::new(match &self.output {
+            Some(output) => detail.with_variables(&output.variables),
+            None => detail,
+        })
     }
 
     /// Word of changes beside each template that is a file.
@@ -252,14 +235,6 @@ impl Rendering {
             TemplateSource::File(path) => Some(changes(Some(self.files.changes(path)))),
             TemplateSource::Inline(_) | TemplateSource::Url(_) => None,
         })
-    }
-}
-
-/// Waits for a time; for ever where there is none.
-async fn until(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -6,15 +6,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use futures_util::{FutureExt, stream::LocalBoxStream};
+use futures_util::{
+    StreamExt,
+    stream::{self, LocalBoxStream},
+};
 
-use super::*;
+use super::{turning::Turning, *};
 use crate::{
     adapters::{clock::SystemClock, engine::RecordedEngine},
-    observe::{Bearer, Detail, EventKind, Interest, Way},
+    observe::{Bearer, Detail, EventKind, Interest, SharedPath, Way},
     ports::{DiskError, FetchError, Parcel, Ran},
     values::Timestamp,
 };
+
+mod outputs;
 
 /// Files by path: a template `t`, and what was made of it.
 struct Files {
@@ -60,17 +65,31 @@ impl NamedFiles for Files {
         Ok(self.texts.borrow().get(path).cloned())
     }
 
-    fn replace(&self, path: &Path, text: &str) -> Result<(), DiskError> {
-        self.set(path, Some(text.to_owned()));
+    fn changes(
+        &self,
+        _: &Path,
+    ) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
+        Ok(stream::pending().boxed_local())
+    }
+}
+
+impl TargetFiles for Files {
+    fn text_at(&self, target: &SharedPath) -> Result<Option<String>, DiskError> {
+        self.text(target.as_path())
+    }
+
+    fn replace(&self, target: &SharedPath, text: &str) -> Result<(), DiskError> {
+        self.set(target.as_path(), Some(text.to_owned()));
         Ok(())
     }
 
-    fn remove(&self, path: &Path) -> Result<(), DiskError> {
-        self.set(path, None);
+    fn remove(&self, target: &SharedPath) -> Result<(), DiskError> {
+        self.set(target.as_path(), None);
         Ok(())
     }
 
-    fn keep_aside(&self, path: &Path) -> Result<bool, DiskError> {
+    fn keep_aside(&self, target: &SharedPath) -> Result<bool, DiskError> {
+        let path = target.as_path();
         let (mut aside, before) = (
             self.aside.borrow_mut(),
             self.texts.borrow().get(path).cloned(),
@@ -80,21 +99,15 @@ impl NamedFiles for Files {
         Ok(is_first)
     }
 
-    fn put_back(&self, path: &Path) -> Result<bool, DiskError> {
+    fn put_back(&self, target: &SharedPath) -> Result<bool, DiskError> {
+        let path = target.as_path();
         let kept = self.aside.borrow().get(path).cloned();
         Ok(kept.map(|before| self.set(path, before)).is_some())
     }
 
-    fn forget_aside(&self, path: &Path) -> Result<(), DiskError> {
-        self.aside.borrow_mut().remove(path);
+    fn forget_aside(&self, target: &SharedPath) -> Result<(), DiskError> {
+        self.aside.borrow_mut().remove(target.as_path());
         Ok(())
-    }
-
-    fn changes(
-        &self,
-        _: &Path,
-    ) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
-        unreachable!("nobody watches")
     }
 }
 
@@ -137,6 +150,19 @@ struct Scripted {
     feed: RefCell<Option<mpsc::UnboundedReceiver<EngineEvent>>>,
     /// How often everything was looked at.
     looks: Cell<usize>,
+    /// Whether all containers have ended by now.
+    ended: Cell<bool>,
+    /// How often they have started since.
+    starts: Cell<i64>,
+}
+
+impl Scripted {
+    /// Waits until it was asked to do something.
+    async fn is_asked(&self) {
+        while self.asked.borrow().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 #[async_trait(?Send)]
@@ -159,7 +185,15 @@ impl Engine for Scripted {
     }
 
     async fn bearer(&self, word: &str, interest: &Interest) -> Result<Option<Bearer>, EngineError> {
-        self.recorded.bearer(word, interest).await
+        let found = self.recorded.bearer(word, interest).await?;
+        Ok(match (self.ended.get(), self.starts.get()) {
+            (true, _) => found.map(outputs::ended),
+            (false, 0) => found,
+            (false, starts) => found.map(|container| Bearer {
+                started_at: Some(Timestamp::from_seconds(starts)),
+                ..container
+            }),
+        })
     }
 
     async fn kill(
@@ -197,7 +231,8 @@ impl Engine for Scripted {
     }
 
     async fn restart(&self, container: &ContainerId) -> Result<(), EngineError> {
-        self.recorded.restart(container).await
+        self.asked.borrow_mut().push(format!("{container} restart"));
+        Ok(())
     }
 
     async fn ping(&self) -> Result<(), EngineError> {
@@ -241,6 +276,7 @@ fn rendering(engine: Rc<dyn DetailedEngine>, files: &Rc<Files>, target: &str) ->
         engine,
         clock: Rc::new(SystemClock),
         files: Rc::clone(files) as Rc<dyn NamedFiles>,
+        targets: Rc::clone(files) as Rc<dyn TargetFiles>,
         urls: Rc::new(Texts::default()),
         pairs: vec![Pair {
             template: TemplateSource::File("t".into()),
@@ -257,6 +293,7 @@ fn rendering(engine: Rc<dyn DetailedEngine>, files: &Rc<Files>, target: &str) ->
         tells_of_printed: false,
         own: None,
         variables: Arc::default(),
+        output: None,
     }
 }
 
@@ -270,6 +307,8 @@ fn scripted(files: &Rc<Files>, answer: Answer) -> Rc<Scripted> {
         manages_swarm: Some(false),
         feed: RefCell::default(),
         looks: Cell::default(),
+        ended: Cell::default(),
+        starts: Cell::default(),
     })
 }
 
@@ -326,7 +365,7 @@ async fn a_signal_that_costs_its_target_the_restart_policy_is_told_once_as_with_
         given.own = own_id.map(|id| ContainerId::parse(id).expect("an id"));
         let given = Rc::new(given);
         let mut turning = Turning::new(Rc::clone(&given));
-        turning.replace(given.engine.details().await.expect("they are recorded"));
+        turning.replace(given.look().await.expect("they are recorded").0);
         turning.render().await;
         files.write("t", "another");
         turning.render().await;
@@ -377,6 +416,8 @@ async fn on_a_swarm_manager_a_template_that_asks_for_services_is_refused_until_t
             manages_swarm: manages,
             feed: RefCell::default(),
             looks: Cell::default(),
+            ended: Cell::default(),
+            starts: Cell::default(),
         };
         let given = rendering(Rc::new(engine), &files, "shop");
         let whole = given.once().await.expect("it is seen").is_whole;
@@ -455,7 +496,7 @@ async fn nothing_is_checked_where_nothing_is_new_or_nobody_runs() {
 /// What was seen at first, ready to be rendered again and again.
 async fn turning(engine: &Rc<Scripted>) -> Turning {
     let rendering = checked(engine);
-    let details = engine.details().await.expect("it is a record");
+    let details = rendering.look().await.expect("it is a record").0;
     let mut turning = Turning::new(Rc::new(rendering));
     turning.replace(details);
     turning
@@ -515,7 +556,10 @@ async fn whoever_is_stopped_in_the_midst_of_a_check_leaves_what_was_there_before
     let files = Files::new(&[("t", "new"), ("out", "old"), ("u", "u")]);
     let engine = scripted(&files, Answer::Never);
     let mut turning = turning(&engine).await;
-    assert!(turning.render().now_or_never().is_none());
+    tokio::select! {
+        _ = turning.render() => unreachable!("the check never ends"),
+        () = engine.is_asked() => {}
+    }
     assert_eq!(
         (files.at("out").as_deref(), files.at("more")),
         (Some("old"), None)
@@ -575,7 +619,10 @@ async fn what_was_there_before_is_kept_until_everybody_was_told() {
     let engine = scripted(&files, Answer::Never);
     let mut turning = turning(&engine).await;
     let mut checking = Box::pin(turning.render());
-    assert!(checking.as_mut().now_or_never().is_none());
+    tokio::select! {
+        _ = &mut checking => unreachable!("the check never ends"),
+        () = engine.is_asked() => {}
+    }
     assert_eq!(
         (files.at("out").as_deref(), files.kept()),
         (Some("new"), Some(Some("old".to_owned())))
@@ -671,8 +718,9 @@ async fn what_was_fetched_stays_in_use_while_there_is_nothing_newer() {
     let mut given = rendering(Rc::clone(&engine) as Rc<dyn DetailedEngine>, &files, "shop");
     given.pairs[0].template =
         TemplateSource::read("http://host.example/t".as_ref()).expect("a URL");
+    let details = given.look().await.expect("it is a record").0;
     let mut turning = Turning::new(Rc::new(given));
-    turning.replace(engine.details().await.expect("it is a record"));
+    turning.replace(details);
     turning.render().await;
     let is_so = |turning: &Turning, text: &str| {
         assert_eq!(files.at("out").as_deref(), Some(text));

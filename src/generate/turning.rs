@@ -1,3 +1,7 @@
+mod foreseen;
+mod place;
+mod proof;
+mod state;
 mod telling;
 
 use std::{
@@ -11,7 +15,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    By, Rendering, TELL_AGAIN,
+    By, Pair, Rendering, TELL_AGAIN,
     debounce::Debounce,
     files::{Made, Placed, RenderedFile, make, put_back},
     known::Known,
@@ -19,11 +23,14 @@ use super::{
     sources::{Fetched, FetchedText},
     swarm::without_swarm,
 };
+pub use foreseen::{Foreseen, foresee};
+use proof::OnProof;
+
 use crate::{
     desire::Complaint,
-    observe::{Bearer, Detail},
+    observe::{Bearer, Detail, SharedPath},
     plan::run_failed,
-    ports::{Clock, DetailedEngine, Remark},
+    ports::{Clock, DetailedEngine},
     render::ContainersView,
     report::{Event, chain, report},
     values::{ContainerId, Digest},
@@ -32,6 +39,9 @@ use crate::{
 
 /// How long until the engine is asked again for what it refused.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
+
+/// How long until what is wrong with an output is looked at again: a disk may have room, without a word of it.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// What is known between two renderings.
 pub(super) struct Turning {
@@ -42,9 +52,17 @@ pub(super) struct Turning {
     /// Who still has to be told.
     owed: BTreeSet<(ContainerId, By)>,
     /// What they still have to be told of.
-    untold: BTreeSet<PathBuf>,
+    untold: BTreeSet<SharedPath>,
+    /// Who was told, and is still to be seen running with it.
+    on_proof: Option<OnProof>,
+    /// What was last found good: the digest of the files alone.
+    accepted: Option<Digest>,
+    /// That somebody ended of being told, in words.
+    ended: Option<String>,
     /// When they are told again.
     tell_at: Option<Instant>,
+    /// When everything of an output is looked at again though nothing happens.
+    again_at: Option<Instant>,
     /// What was taken back last.
     taken_back: Option<TakenBack>,
     /// What is wrong with a template or its target, by the number of the pair.
@@ -70,7 +88,11 @@ impl Turning {
             debounce,
             owed: BTreeSet::new(),
             untold: BTreeSet::new(),
+            on_proof: None,
+            accepted: None,
+            ended: None,
             tell_at: None,
+            again_at: None,
             taken_back: None,
             faults: BTreeMap::new(),
             read: BTreeMap::new(),
@@ -83,11 +105,19 @@ impl Turning {
 
     /// When something is to be done.
     pub fn wake(&self) -> Option<Instant> {
-        let due = self.debounce.due().filter(|_| self.details.is_some());
+        let due = self.debounce.due().filter(|_| self.knows_enough());
         due.into_iter()
             .chain(self.tell_at)
+            .chain(self.again_at)
             .chain(self.check_at())
+            .chain(self.proof_at())
             .min()
+    }
+
+    /// Whether everything is known that templates see: without it they would make another text.
+    fn knows_enough(&self) -> bool {
+        let mut output = self.given.output.iter();
+        self.details.is_some() && output.all(|output| output.board.held().is_some())
     }
 
     pub fn note(&mut self) {
@@ -97,6 +127,7 @@ impl Turning {
     /// What was refused may be tried again as it is.
     pub fn forget_refusal(&mut self) {
         self.taken_back = None;
+        self.ended = None;
     }
 
     /// When a check that could not be made is made again.
@@ -104,6 +135,15 @@ impl Turning {
         self.taken_back
             .as_ref()
             .and_then(|taken_back| taken_back.again)
+    }
+
+    /// How long until everything of an output is looked at again: somebody may have changed its file.
+    fn again_in(&self) -> Option<Duration> {
+        let resync = self.given.output.as_ref()?.resync;
+        Some(match self.faults.is_empty() {
+            true => resync,
+            false => resync.min(LOOK_AGAIN),
+        })
     }
 
     /// Whether everything was rendered and found good.
@@ -141,31 +181,25 @@ impl Turning {
     }
 
     /// Takes over what the engine says.
-    pub fn take(&mut self, seen: EngineUpdate<Detail>) {
+    pub fn take(&mut self, seen: &EngineUpdate<Rc<Detail>>) {
         match seen {
             EngineUpdate::All { containers, .. } => {
-                self.replace(containers);
+                self.replace(containers.clone());
                 self.note();
             }
             EngineUpdate::One { id, container, .. } => {
                 let Some(details) = &mut self.details else {
                     return;
                 };
-                if details.take(&id, container) {
+                if details.take(id, container.clone()) {
                     self.note();
                 }
             }
-            EngineUpdate::Unreadable(error) => report(&Event::Met(Remark::ContainerLeftOut {
-                problem: chain(&error),
-            })),
-            EngineUpdate::Lost { error, again_in } => report(&Event::EngineLost {
-                problem: chain(&error),
-                again_in,
-            }),
+            EngineUpdate::Unreadable(_) | EngineUpdate::Lost { .. } => {}
         }
     }
 
-    pub fn replace(&mut self, details: Vec<Detail>) {
+    pub fn replace(&mut self, details: Vec<Rc<Detail>>) {
         self.details = Some(Known::new(details));
     }
 
@@ -173,15 +207,19 @@ impl Turning {
     pub async fn turn(&mut self) -> String {
         let now = Instant::now();
         let mut printed = String::new();
-        if self
-            .debounce
-            .due()
+        let due = self.debounce.due().filter(|_| self.knows_enough());
+        if due
             .into_iter()
+            .chain(self.again_at)
             .chain(self.check_at())
             .any(|due| due <= now)
         {
             self.debounce.act();
             printed = self.render().await;
+            self.again_at = self.again_in().map(|pause| Instant::now() + pause);
+        }
+        if self.proof_at().is_some_and(|due| due <= now) {
+            self.prove().await;
         }
         let pause = if self.tell().await {
             TELL_AGAIN
@@ -189,6 +227,7 @@ impl Turning {
             ASK_AGAIN
         };
         self.tell_at = (!self.owed.is_empty()).then(|| Instant::now() + pause);
+        self.tell_state();
         printed
     }
 
@@ -196,28 +235,17 @@ impl Turning {
     /// no target.
     pub async fn render(&mut self) -> String {
         let given = Rc::clone(&self.given);
+        let _turn = self.turn_at_consumers().await;
         let is_cut_off = self.begin_again();
-        let view = self.view();
-        let mut made = Vec::new();
-        for (number, pair) in given.pairs.iter().enumerate() {
-            let read = self.read.entry(number).or_default();
-            let fetched = self.fetched.get(&number);
-            let rendered = match make(&*given.files, pair, fetched, &view, read) {
-                Ok(made) => without_swarm(&*given.engine, self.details.as_ref(), pair, made).await,
-                Err(problem) => Err(problem),
-            };
-            made.push(rendered.and_then(|Made { file, unknown, .. }| {
-                self.note_unknown(unknown);
-                file
-            }));
-        }
+        let made = self.make_all().await;
         let checks = self.checks();
+        let files = asked(made.iter().flatten(), &[]);
         let asked = asked(made.iter().flatten(), &checks);
         let is_held_back = self
             .taken_back
             .as_ref()
-            .is_some_and(|it| it.holds_back(&asked, Instant::now()));
-        let mut placed = Placed::new(Rc::clone(&given.files), !checks.is_empty());
+            .is_some_and(|it| it.holds_back(&asked, &files, Instant::now()));
+        let mut placed = Placed::new(Rc::clone(&given.targets), !checks.is_empty());
         let (mut printed, mut is_printed) = (String::new(), false);
         for (number, made) in made.into_iter().enumerate() {
             let done = match made {
@@ -247,9 +275,38 @@ impl Turning {
             self.owe();
         }
         if !placed.is_empty() {
+            self.accepted = Some(files);
             self.accept(placed, &checks, asked).await;
         }
         printed
+    }
+
+    /// What comes of each template; nothing is written.
+    async fn make_all(&mut self) -> Vec<Result<RenderedFile, String>> {
+        let given = Rc::clone(&self.given);
+        let view = Arc::new(self.view());
+        let mut all = Vec::new();
+        for (number, pair) in given.pairs.iter().enumerate() {
+            all.push(self.make_one(number, pair, &view).await);
+        }
+        all
+    }
+
+    async fn make_one(
+        &mut self,
+        number: usize,
+        pair: &Pair,
+        view: &Arc<ContainersView>,
+    ) -> Result<RenderedFile, String> {
+        let given = Rc::clone(&self.given);
+        let target = self.located(pair)?;
+        let read = self.read.entry(number).or_default();
+        let fetched = self.fetched.get(&number);
+        let made = make(&given, (pair, target.as_ref()), fetched, view, read).await?;
+        let Made { file, unknown, .. } =
+            without_swarm(&*given.engine, self.details.as_ref(), pair, made).await?;
+        self.note_unknown(unknown);
+        file
     }
 
     /// Keeps what was put in place when all checks pass, and lets it be known.
@@ -274,28 +331,33 @@ impl Turning {
                 problem,
                 is_refusal,
             }) => {
+                let told = format!("{}: {problem}", consumer.name);
                 report(&Event::CheckFailed {
                     consumer: consumer.name.clone(),
                     problem,
                 });
                 drop(placed);
                 let again = (!is_refusal).then(|| Instant::now() + ASK_AGAIN);
-                self.taken_back = Some(TakenBack { asked, again });
+                self.taken_back = Some(TakenBack {
+                    asked,
+                    is_of_files: false,
+                    again,
+                    problem: told,
+                });
             }
         }
     }
 
     /// Puts back what was there before a crash; whether there was one.
     fn begin_again(&mut self) -> bool {
-        let files = &*self.given.files;
-        let targets = self
-            .given
-            .pairs
-            .iter()
-            .filter_map(|pair| pair.target.as_ref());
+        let given = Rc::clone(&self.given);
+        let targets = given.pairs.iter();
+        let targets = targets.filter_map(|pair| self.located(pair).ok().flatten());
+        let on_proof = self.on_proof.iter().flat_map(|it| &it.targets);
+        let known: BTreeSet<_> = self.untold.iter().chain(on_proof).cloned().collect();
         let left =
-            targets.filter(|target| !self.untold.contains(*target) && put_back(files, target));
-        let left: Vec<_> = left.cloned().collect();
+            targets.filter(|target| !known.contains(target) && put_back(&*given.targets, target));
+        let left: Vec<_> = left.collect();
         let is_cut_off = !left.is_empty();
         self.untold.extend(left);
         is_cut_off
@@ -319,6 +381,7 @@ impl Turning {
             containers: seen.filter(|view| self.given.shown.has(view)).collect(),
             own_container_id,
             variables: Arc::clone(&self.given.variables),
+            certificates: self.certificates(),
         }
     }
 
@@ -337,6 +400,10 @@ impl Turning {
             Some(fault) => self.faults.insert(number, fault.clone()),
             None => self.faults.remove(&number),
         };
+        if self.given.output.is_some() {
+            // The loop of `watch` tells it.
+            return;
+        }
         match (before, fault) {
             (Some(before), None) => report(&Event::TemplateMended { problem: before }),
             (before, Some(fault)) if before.as_ref() != Some(fault) => {
@@ -359,13 +426,18 @@ impl Turning {
 struct TakenBack {
     /// What was asked about them.
     asked: Digest,
+    /// Whether that is the digest of the files alone, so that a start of who reads them changes nothing.
+    is_of_files: bool,
     /// When it is asked again; nothing where the answer stays the same.
     again: Option<Instant>,
+    /// Why, in words.
+    problem: String,
 }
 
 impl TakenBack {
     /// Whether the same need not be asked now.
-    fn holds_back(&self, asked: &Digest, now: Instant) -> bool {
+    fn holds_back(&self, asked: &Digest, files: &Digest, now: Instant) -> bool {
+        let asked = if self.is_of_files { files } else { asked };
         self.asked == *asked && self.again.is_none_or(|again| again > now)
     }
 }
@@ -405,7 +477,7 @@ fn asked<'a>(
     checks: &[(Bearer, Vec<String>)],
 ) -> Digest {
     let files = made.filter_map(|made| match made {
-        RenderedFile::New(new) => Some([new.target.display().to_string(), new.text.clone()]),
+        RenderedFile::New(new) => Some([new.target.to_string(), new.text.clone()]),
         RenderedFile::Printed(_) | RenderedFile::Unchanged => None,
     });
     let started = |container: &Bearer| container.started_at.map(|time| time.millis().to_string());

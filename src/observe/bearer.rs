@@ -9,7 +9,7 @@ use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 
 use super::Mount;
-use crate::values::{ContainerId, ContainerName, Digest, Signal, Timestamp};
+use crate::values::{ContainerId, ContainerName, Digest, Signal, Timestamp, VariableNames};
 
 /// One bearer of labels, made from a container as the engine describes it; nothing beyond this room asks what it was made
 /// from. There may be thousands: what is mostly one or two of a kind lies in a slice, since a tree makes room for eleven
@@ -171,6 +171,26 @@ pub struct Detail {
     pub exposed_udp: Vec<u16>,
     /// All that inspect says, as JSON.
     pub inspected: Arc<str>,
+}
+
+impl Detail {
+    /// With these variables of its environment alone, also in what inspect tells.
+    pub fn with_variables(mut self, names: &VariableNames) -> Self {
+        self.environment.retain(|(name, _)| names.have(name));
+        let mut inspected: serde_json::Value =
+            serde_json::from_str(&self.inspected).unwrap_or_default();
+        let environment = inspected.pointer_mut("/Config/Env");
+        if let Some(serde_json::Value::Array(entries)) = environment {
+            entries.retain(|entry| {
+                let name = entry.as_str().and_then(|entry| entry.split('=').next());
+                name.is_some_and(|name| names.have(name))
+            });
+        } else if let Some(unknown) = environment {
+            *unknown = serde_json::Value::Null;
+        }
+        self.inspected = inspected.to_string().into();
+        self
+    }
 }
 
 impl fmt::Debug for Detail {

@@ -119,6 +119,17 @@ impl SharedPath {
         }
     }
 
+    /// The folder that it lies in, and its name there; none where it is what is mounted itself.
+    pub fn split(&self) -> Option<(Self, &str)> {
+        let folder = self.path.parent().filter(|_| self.path != self.mount)?;
+        let name = self.path.file_name()?.to_str()?;
+        let folder = Self {
+            path: folder.to_owned(),
+            mount: self.mount.clone(),
+        };
+        Some((folder, name))
+    }
+
     /// The whole path.
     pub fn as_path(&self) -> &Path {
         &self.path

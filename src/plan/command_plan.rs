@@ -21,7 +21,7 @@ const MOST_TURNS: usize = 10;
 /// What will be done for one name or one proxy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CommandPlan {
-    /// The certificate or the proxy that it is about.
+    /// The certificate, the proxy or the output that it is about.
     pub subject: String,
     /// Why, each reason once, in the order in which they come up.
     pub why: Vec<Why>,
@@ -30,6 +30,15 @@ pub struct CommandPlan {
 }
 
 impl CommandPlan {
+    /// What will be done for an output; nothing where it is as it should be.
+    pub fn of_output(name: &str, steps: Vec<Vec<String>>) -> Option<Self> {
+        (!steps.is_empty()).then(|| Self {
+            subject: format!("outputs.{name}"),
+            why: vec![Why::ContentChanged],
+            steps,
+        })
+    }
+
     /// As text, by the template `command-plan.txt`.
     ///
     /// # Errors

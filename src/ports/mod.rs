@@ -47,7 +47,9 @@ pub use records::{GoodTemplates, Records};
 pub use remark::{Remark, Remarks};
 pub use responder::{CHALLENGE_PATH, NotServed, Responder};
 pub(crate) use row::events;
-pub use templates::{FetchError, NamedFiles, TemplateFiles, TemplateTexts, TemplateUrls};
+pub use templates::{
+    FetchError, NamedFiles, TargetFiles, TemplateFiles, TemplateTexts, TemplateUrls,
+};
 pub use vitals::Vitals;
 pub use wishes::Wishes;
 

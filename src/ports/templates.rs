@@ -7,6 +7,7 @@ use futures_util::stream::LocalBoxStream;
 use thiserror::Error;
 
 use super::DiskError;
+use crate::observe::SharedPath;
 
 /// Templates by name (`nginx/site.conf`): the text of each, or why it can't be read.
 pub type TemplateTexts = BTreeMap<String, Result<String, String>>;
@@ -24,27 +25,10 @@ pub trait TemplateFiles {
     fn changes(&self) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError>;
 }
 
-/// Files that the user names one by one: a template, and what is rendered from it.
+/// Files that the user names one by one: templates, and what they ask for.
 pub trait NamedFiles {
     /// The text that lies there; `None` when there is no such file.
     fn text(&self, path: &Path) -> Result<Option<String>, DiskError>;
-
-    /// Puts a text there in one rename, with owner, group and mode of what it replaces, readable by everybody where there
-    /// was none.
-    fn replace(&self, path: &Path, text: &str) -> Result<(), DiskError>;
-
-    /// Takes a file away; nothing when there is none.
-    fn remove(&self, path: &Path) -> Result<(), DiskError>;
-
-    /// Keeps beside it what lies there, or that nothing does, for a crash to find. What is kept already stays; returns
-    /// whether nothing was.
-    fn keep_aside(&self, path: &Path) -> Result<bool, DiskError>;
-
-    /// Puts back what is kept beside it, which stays kept; returns whether anything is.
-    fn put_back(&self, path: &Path) -> Result<bool, DiskError>;
-
-    /// Takes away what is kept beside it.
-    fn forget_aside(&self, path: &Path) -> Result<(), DiskError>;
 
     /// Begins to watch the folder that a file lies in, and tells when something there may have changed, until it can't
     /// watch any more. Misses nothing from here on: read after it.
@@ -52,6 +36,29 @@ pub trait NamedFiles {
         &self,
         path: &Path,
     ) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError>;
+}
+
+/// Files that are made from templates.
+pub trait TargetFiles {
+    /// The text that lies there; `None` when there is no such file.
+    fn text_at(&self, target: &SharedPath) -> Result<Option<String>, DiskError>;
+
+    /// Puts a text there in one rename, with owner, group and mode of what it replaces, readable by everybody where there
+    /// was none.
+    fn replace(&self, target: &SharedPath, text: &str) -> Result<(), DiskError>;
+
+    /// Takes a file away; nothing when there is none.
+    fn remove(&self, target: &SharedPath) -> Result<(), DiskError>;
+
+    /// Keeps beside it what lies there, or that nothing does, for a crash to find. What is kept already stays; returns
+    /// whether nothing was.
+    fn keep_aside(&self, target: &SharedPath) -> Result<bool, DiskError>;
+
+    /// Puts back what is kept beside it, which stays kept; returns whether anything is.
+    fn put_back(&self, target: &SharedPath) -> Result<bool, DiskError>;
+
+    /// Takes away what is kept beside it.
+    fn forget_aside(&self, target: &SharedPath) -> Result<(), DiskError>;
 }
 
 /// Templates that lie at URLs.

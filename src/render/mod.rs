@@ -26,8 +26,8 @@ use built_in::probably_meant;
 pub use built_in::{BUILT_IN, BuiltIn};
 pub use filters::{FILTERS, FilterRow};
 pub use pygen::{
-    ContainerView, ContainersView, FilesRead, LenientTemplate, LenientlyRendered, NetworkView,
-    Texts, UnknownName, lenient_fields,
+    CertificateRecord, ContainerView, ContainersView, FilesRead, LenientTemplate,
+    LenientlyRendered, NetworkView, Texts, UnknownName, lenient_fields,
 };
 pub use view::{
     AuthView, CertificateView, CommandPlanView, DefaultConfigView, FieldRow, GateView,

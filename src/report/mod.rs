@@ -4,6 +4,7 @@ mod default_config;
 mod event;
 pub mod explain;
 mod finding;
+mod output;
 mod status;
 
 use std::{cell::RefCell, rc::Rc};
@@ -12,6 +13,7 @@ pub use default_config::tell_default_config;
 pub(crate) use event::named;
 pub use event::{Event, OrderStage};
 pub use finding::{Finding, FindingState, Findings, start_it};
+pub use output::OutputStatus;
 pub use status::{CertificateStatus, ConsumerStatus, FailureStatus, Instead, SiteStatus, Status};
 
 thread_local! {

@@ -8,6 +8,7 @@ use itertools::Itertools;
 
 use serde::{Deserialize, Serialize};
 
+use super::OutputStatus;
 use crate::{
     desire::{Complaint, Desired, Kept, LabelRules, Route, Site, SiteContent, asked_in_vain},
     observe::{HeldCertificate, Installed, Observed, Snapshot, Source, Subject, Wait},
@@ -38,6 +39,9 @@ pub struct Status {
     pub sites: Vec<SiteStatus>,
     /// Servers that are configured.
     pub consumers: BTreeMap<ContainerName, ConsumerStatus>,
+    /// Files of the user's own.
+    #[serde(default)]
+    pub outputs: BTreeMap<String, OutputStatus>,
     /// What is being done right now.
     pub under_way: Vec<String>,
     /// What failed and will be tried again.
@@ -266,6 +270,7 @@ impl Status {
             archived: BTreeMap::new(),
             sites: sites(desired, observed),
             consumers: consumers(desired, observed),
+            outputs: BTreeMap::new(),
             under_way: observed.under_way.iter().map(subject).collect(),
             failures: failures(desired, observed),
             complaints: desired

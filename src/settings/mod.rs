@@ -5,6 +5,7 @@
 
 mod cas;
 mod dialects;
+mod outputs;
 mod table;
 mod values;
 
@@ -19,11 +20,13 @@ use thiserror::Error;
 
 use crate::values::{
     Block, CaTable, CaTableError, CertificateName, ChallengeType, DnsName, FallbackRule, Grants,
-    Host, Issuer, KeyAccess, KeyType, nearest,
+    Host, Issuer, KeyAccess, KeyType, Output, OutputError, VariableNames, nearest,
 };
 pub use cas::CA_SETTINGS;
 use cas::WrittenCas;
 pub use dialects::DialectTables;
+pub use outputs::OUTPUT_SETTINGS;
+use outputs::WrittenOutputs;
 use table::TABLE;
 pub use table::{DefaultValue, SETTINGS, SettingRow};
 
@@ -40,6 +43,10 @@ pub struct Settings {
     pub webroot: Option<PathBuf>,
     /// The folder of the user's templates.
     pub templates: Option<PathBuf>,
+    /// Files of the user's own that are kept up to date.
+    pub outputs: Vec<Output>,
+    /// The variables that their templates see.
+    pub template_env: VariableNames,
     /// What our labels begin with.
     pub label_prefix: String,
     /// Whose labels are read, if that was said, the strongest first.
@@ -131,6 +138,9 @@ pub enum SettingsError {
     /// A table of a CA that is none.
     #[error(transparent)]
     Ca(#[from] CaTableError),
+    /// A table of an output that is none.
+    #[error(transparent)]
+    Output(#[from] OutputError),
 }
 
 /// The three places where settings are written, the strongest first.
@@ -161,6 +171,7 @@ impl Settings {
         // Before the setting that names one of them.
         settings.cas = cas::read(file.cas, &written.environment)?;
         settings.dialect_tables = dialects::read(file.dialects, &written.environment);
+        settings.outputs = outputs::read(file.outputs, &written.environment)?;
         for row in SETTINGS {
             let variable = row.variable();
             let found = |origin: String, value: Option<&String>| {
@@ -192,6 +203,8 @@ impl Settings {
             state: PathBuf::new(),
             webroot: None,
             templates: None,
+            outputs: Vec::new(),
+            template_env: VariableNames::default(),
             label_prefix: String::new(),
             dialects: None,
             dialect_tables: DialectTables::new(),
@@ -262,6 +275,7 @@ struct FileValues {
     values: BTreeMap<String, Written>,
     cas: WrittenCas,
     dialects: DialectTables,
+    outputs: WrittenOutputs,
 }
 
 /// The setting beside which there are tables `[ca.NAME]`.
@@ -269,6 +283,8 @@ const CA: &str = "ca";
 /// The setting beside which there are tables `[dialects.NAME]`, and what it is called in the file then.
 const DIALECTS: &str = "dialects";
 const ORDER: &str = "order";
+/// The setting that is tables `[outputs.NAME]`, and nothing else.
+const OUTPUTS: &str = "outputs";
 
 /// The file's keys with their places and values.
 fn read_file(path: &std::path::Path, text: &str) -> Result<FileValues, SettingsError> {
@@ -286,6 +302,10 @@ fn read_file(path: &std::path::Path, text: &str) -> Result<FileValues, SettingsE
             });
         };
         let value = match value {
+            toml::Value::Table(table) if row.name == OUTPUTS => {
+                read.outputs = outputs::of_file(table, &origin)?;
+                continue;
+            }
             toml::Value::Table(table) if row.value == TABLE => lines(table, &origin)?,
             toml::Value::Table(table) if row.name == CA => {
                 read_cas(table, &origin, &mut read)?;
@@ -386,6 +406,7 @@ fn strangers(environment: &BTreeMap<String, String>) -> Vec<String> {
             && name.as_str() != "QUAYMASTER_CONFIG"
             && !cas::is_variable(name)
             && !dialects::is_variable(name)
+            && !outputs::is_variable(name)
             && SETTINGS.iter().all(|row| row.variable() != **name)
     };
     environment.keys().filter(is_stranger).cloned().collect()

@@ -1,7 +1,7 @@
 //! The rows of the settings table.
 
 use super::{
-    Settings,
+    Settings, outputs,
     values::{
         deletion, domain, duration, fallback, fallback_days, filled, folder, is_json, label_prefix,
         listening, names, resync, set, some_words, truth,
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::values::{
     Block, CertificateName, ChallengeTypeError, Grants, GrantsError, Host, KeyAccess, KeyTypeError,
-    NameError, Owner, email,
+    NameError, Owner, VariableNames, email,
 };
 
 /// One setting: a row of the settings table, or of the table of one thing that has a name.
@@ -123,6 +123,24 @@ pub const SETTINGS: &[SettingRow] = &[
         doc: "your templates: a file there replaces the built-in one of the same name, and is watched",
         example: "/templates",
         read: |settings, value| set(&mut settings.templates, folder(value).map(Some)),
+    },
+    SettingRow {
+        name: "outputs",
+        value: TABLE,
+        default: DefaultValue::Words("none"),
+        doc: "files of your own that watch keeps up to date by templates of yours, and who is told of them: tables \
+              [outputs.NAME] in the file, variables such as QUAYMASTER_OUTPUTS__NAME__TEMPLATE, or lines of TOML elsewhere",
+        example: "hosts = { template = \"/templates/hosts.tmpl\", target = \"/shared/hosts\" }",
+        read: |settings, value| set(&mut settings.outputs, outputs::of_text(value)),
+    },
+    SettingRow {
+        name: "template-env",
+        value: "NAMES",
+        default: DefaultValue::Words("none"),
+        doc: "variables of containers, and of quaymaster itself, that templates of outputs see, separated by commas or \
+              blanks; * stands for any characters, and can't stand alone",
+        example: "VIRTUAL_HOST, PUBLIC_*",
+        read: |settings, value| set(&mut settings.template_env, VariableNames::parse(value)),
     },
     SettingRow {
         name: "label-prefix",

@@ -160,6 +160,7 @@ fn tables_are_printed_one_or_all_in_each_format() {
             "kinds",
             "labels",
             "layouts",
+            "output-settings",
             "settings",
             "templates",
             "view"

@@ -27,7 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "daemon",
         &[
             "values", "observe", "desire", "plan", "execute", "ports", "report", "render",
-            "watching",
+            "watching", "generate",
         ],
     ),
     (

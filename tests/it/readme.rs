@@ -19,6 +19,7 @@ const PLACES: &[(&str, &str)] = &[
     ("### CAs", "cas"),
     ("### A CA of your own", "ca-settings"),
     ("### Labels of other tools", "dialects"),
+    ("## Files of your own", "output-settings"),
     ("### Filters", "filters"),
 ];
 

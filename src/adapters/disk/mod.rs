@@ -57,6 +57,7 @@ mod responder;
 mod shape;
 mod shared;
 mod state;
+mod targets;
 mod version;
 mod vitals;
 mod wishes;
@@ -76,6 +77,7 @@ pub use lock::Lock;
 pub use look::{FolderLook, KeyLook, LyingResponse, configurations, lacks, look, responses};
 pub use named::AnyFiles;
 pub use responder::WebrootResponder;
+pub use targets::SharedFiles;
 
 use crate::{
     ports::{Authorities, Clock, DiskError, Engine, Issuing, Ports, Probe, Remarks},

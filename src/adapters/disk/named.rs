@@ -9,7 +9,8 @@ use futures_util::stream::LocalBoxStream;
 use super::files::{self, Durability};
 use crate::{
     adapters::changes,
-    ports::{DiskError, NamedFiles},
+    observe::SharedPath,
+    ports::{DiskError, NamedFiles, TargetFiles},
 };
 
 /// How long nothing must change beside a template before it is told: an editor makes several changes of one save.
@@ -24,17 +25,36 @@ impl NamedFiles for AnyFiles {
         files::read(path)
     }
 
-    fn replace(&self, path: &Path, text: &str) -> Result<(), DiskError> {
-        let path = real(path);
+    fn changes(
+        &self,
+        path: &Path,
+    ) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
+        let folder = std::path::absolute(path).map_err(files::told("find", path))?;
+        changes::of(
+            folder.parent().unwrap_or(Path::new("/")).to_owned(),
+            SETTLED,
+        )
+    }
+}
+
+/// Targets that the user names on the command line: links are followed, as they are by everything that writes there.
+impl TargetFiles for AnyFiles {
+    fn text_at(&self, target: &SharedPath) -> Result<Option<String>, DiskError> {
+        files::read(target.as_path())
+    }
+
+    fn replace(&self, target: &SharedPath, text: &str) -> Result<(), DiskError> {
+        let path = real(target.as_path());
         files::replace_like(&path, &path, text.as_bytes(), Durability::Renamed)
     }
 
-    fn remove(&self, path: &Path) -> Result<(), DiskError> {
-        files::remove(path)
+    fn remove(&self, target: &SharedPath) -> Result<(), DiskError> {
+        files::remove(target.as_path())
     }
 
-    fn keep_aside(&self, path: &Path) -> Result<bool, DiskError> {
-        let (path, aside) = (real(path), Aside::of(path));
+    fn keep_aside(&self, target: &SharedPath) -> Result<bool, DiskError> {
+        let path = real(target.as_path());
+        let aside = Aside::of(&path);
         if files::is_there(&aside.text) || files::is_there(&aside.nothing) {
             return Ok(false);
         }
@@ -45,8 +65,9 @@ impl NamedFiles for AnyFiles {
         Ok(true)
     }
 
-    fn put_back(&self, path: &Path) -> Result<bool, DiskError> {
-        let (path, aside) = (real(path), Aside::of(path));
+    fn put_back(&self, target: &SharedPath) -> Result<bool, DiskError> {
+        let path = real(target.as_path());
+        let aside = Aside::of(&path);
         if let Some(bytes) = files::read_bytes(&aside.text)? {
             files::replace_like(&path, &aside.text, &bytes, Durability::Renamed)?;
             return Ok(true);
@@ -58,20 +79,9 @@ impl NamedFiles for AnyFiles {
         Ok(was_nothing)
     }
 
-    fn forget_aside(&self, path: &Path) -> Result<(), DiskError> {
-        let aside = Aside::of(path);
+    fn forget_aside(&self, target: &SharedPath) -> Result<(), DiskError> {
+        let aside = Aside::of(target.as_path());
         files::remove(&aside.text).and_then(|()| files::remove(&aside.nothing))
-    }
-
-    fn changes(
-        &self,
-        path: &Path,
-    ) -> Result<LocalBoxStream<'static, Result<(), DiskError>>, DiskError> {
-        let folder = std::path::absolute(path).map_err(files::told("find", path))?;
-        changes::of(
-            folder.parent().unwrap_or(Path::new("/")).to_owned(),
-            SETTLED,
-        )
     }
 }
 
@@ -87,12 +97,17 @@ impl Aside {
     fn of(path: &Path) -> Self {
         let path = real(path);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let named = |ending: &str| path.with_file_name(format!(".{name}.{ending}"));
+        let [text, nothing] = aside_names(&name);
         Self {
-            text: named("before"),
-            nothing: named("none-before"),
+            text: path.with_file_name(text),
+            nothing: path.with_file_name(nothing),
         }
     }
+}
+
+/// What a file is called that keeps what was there before beside another, and what stands for none.
+pub(super) fn aside_names(name: &str) -> [String; 2] {
+    ["before", "none-before"].map(|ending| format!(".{name}.{ending}"))
 }
 
 /// How many links are followed to where nothing is yet; as many as the system follows.
@@ -133,13 +148,21 @@ mod tests {
         fs::write(&path, "old").expect("it is written");
         chown(&path, Some(33), Some(44)).expect("we are root");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("it has a mode");
-        AnyFiles.keep_aside(&path).expect("it is kept");
-        AnyFiles.replace(&path, "new").expect("it is replaced");
+        AnyFiles
+            .keep_aside(&SharedPath::top(&path))
+            .expect("it is kept");
+        AnyFiles
+            .replace(&SharedPath::top(&path), "new")
+            .expect("it is replaced");
         for path in [&path, &aside] {
             assert_eq!(access(path), (33, 44, 0o640), "{}", path.display());
         }
         fs::remove_file(&path).expect("it is removed");
-        assert!(AnyFiles.put_back(&path).expect("it is put back"));
+        assert!(
+            AnyFiles
+                .put_back(&SharedPath::top(&path))
+                .expect("it is put back")
+        );
         assert_eq!(access(&path), (33, 44, 0o640));
     }
 
@@ -151,18 +174,26 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("it has a mode");
         for (new, is_first) in [("one", true), ("two", false)] {
             assert_eq!(
-                AnyFiles.keep_aside(&path).expect("it is kept"),
+                AnyFiles
+                    .keep_aside(&SharedPath::top(&path))
+                    .expect("it is kept"),
                 is_first,
                 "{new}"
             );
-            AnyFiles.replace(&path, new).expect("it is replaced");
+            AnyFiles
+                .replace(&SharedPath::top(&path), new)
+                .expect("it is replaced");
         }
         assert_eq!(
             files::entries(folder.path()).expect("a list"),
             [".out.before", "out"]
         );
         fs::remove_file(&path).expect("it is removed");
-        assert!(AnyFiles.put_back(&path).expect("it is put back"));
+        assert!(
+            AnyFiles
+                .put_back(&SharedPath::top(&path))
+                .expect("it is put back")
+        );
         assert_eq!(
             (
                 files::read(&path).expect("it is read").as_deref(),
@@ -170,8 +201,14 @@ mod tests {
             ),
             (Some("old"), 0o640)
         );
-        AnyFiles.forget_aside(&path).expect("it is forgotten");
-        assert!(!AnyFiles.put_back(&path).expect("there is none"));
+        AnyFiles
+            .forget_aside(&SharedPath::top(&path))
+            .expect("it is forgotten");
+        assert!(
+            !AnyFiles
+                .put_back(&SharedPath::top(&path))
+                .expect("there is none")
+        );
         assert_eq!(files::entries(folder.path()).expect("a list"), ["out"]);
     }
 
@@ -180,16 +217,33 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("out");
         for is_first in [true, false] {
-            assert_eq!(AnyFiles.keep_aside(&path).expect("it is kept"), is_first);
-            AnyFiles.replace(&path, "new").expect("it is replaced");
+            assert_eq!(
+                AnyFiles
+                    .keep_aside(&SharedPath::top(&path))
+                    .expect("it is kept"),
+                is_first
+            );
+            AnyFiles
+                .replace(&SharedPath::top(&path), "new")
+                .expect("it is replaced");
         }
-        assert!(AnyFiles.put_back(&path).expect("it is put back"));
+        assert!(
+            AnyFiles
+                .put_back(&SharedPath::top(&path))
+                .expect("it is put back")
+        );
         assert_eq!(
             files::entries(folder.path()).expect("a list"),
             [".out.none-before"]
         );
-        AnyFiles.forget_aside(&path).expect("it is forgotten");
-        assert!(!AnyFiles.put_back(&path).expect("there is none"));
+        AnyFiles
+            .forget_aside(&SharedPath::top(&path))
+            .expect("it is forgotten");
+        assert!(
+            !AnyFiles
+                .put_back(&SharedPath::top(&path))
+                .expect("there is none")
+        );
     }
 
     #[test]
@@ -199,9 +253,17 @@ mod tests {
         fs::create_dir(folder.path().join("there")).expect("a folder");
         fs::write(&path, "old").expect("it is written");
         std::os::unix::fs::symlink(&path, &link).expect("a link");
-        AnyFiles.keep_aside(&link).expect("it is kept");
-        AnyFiles.replace(&link, "new").expect("it is replaced");
-        assert!(AnyFiles.put_back(&link).expect("it is put back"));
+        AnyFiles
+            .keep_aside(&SharedPath::top(&link))
+            .expect("it is kept");
+        AnyFiles
+            .replace(&SharedPath::top(&link), "new")
+            .expect("it is replaced");
+        assert!(
+            AnyFiles
+                .put_back(&SharedPath::top(&link))
+                .expect("it is put back")
+        );
         assert_eq!(
             files::read(&path).expect("it is read").as_deref(),
             Some("old")

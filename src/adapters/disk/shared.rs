@@ -223,7 +223,7 @@ impl SharedFolder {
 
     /// The text of a file that is no longer than this; none where it is longer, can't be read or is no text.
     pub(super) fn small_text(&self, name: &str, most: u64) -> Option<String> {
-        let size = u64::try_from(self.status(name).ok()?.st_size).ok()?;
+        let size = self.size(name)?;
         (size <= most).then(|| self.text(name).ok().flatten())?
     }
 
@@ -265,6 +265,22 @@ impl SharedFolder {
             Ok(_) => self.put(name, self, as_name),
             Err(_) => Ok(()),
         }
+    }
+
+    /// Whose a file is, and its mode; none where there is none.
+    pub(super) fn access(&self, name: &str) -> Option<(Owner, u32)> {
+        let found = self.status(name).ok();
+        let file = found.filter(|found| kind(found) == SFlag::S_IFREG)?;
+        let owner = Owner {
+            user: file.st_uid,
+            group: Some(file.st_gid),
+        };
+        Some((owner, file.st_mode & 0o777))
+    }
+
+    /// How many bytes a file has; none where there is none.
+    pub(super) fn size(&self, name: &str) -> Option<u64> {
+        u64::try_from(self.status(name).ok()?.st_size).ok()
     }
 
     fn status(&self, name: &str) -> nix::Result<FileStat> {

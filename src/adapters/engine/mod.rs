@@ -346,7 +346,7 @@ impl Engine for DockerEngine {
             return Ok(Way::Direct);
         }
         let options = bollard::query_parameters::KillContainerOptionsBuilder::new()
-            .signal(&signal.to_string())
+            .signal(&signal.engines_word())
             .build();
         let answer = self
             .bollard

@@ -5,6 +5,7 @@ mod engine;
 mod folders;
 mod gates;
 mod named;
+mod outputs;
 mod readers;
 mod upstreams;
 mod writers;
@@ -95,6 +96,7 @@ async fn look(call: &Call, told: &mut Findings, outcome: &mut Outcome) -> Result
             proxies(&daemon, &survey, told).await;
             gates::look(&survey, told);
             upstreams::look(&daemon, &survey, told).await;
+            outputs::look(&daemon, &survey, told).await;
             let rules = &daemon.label_rules;
             match docker.everybody().await {
                 Ok(all) => {

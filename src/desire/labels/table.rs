@@ -9,14 +9,14 @@ use super::{
     },
     LabelRow, Reader,
     values::{
-        buffers, exec_words, file, folder, hsts, one_of, port, profile, realm, reload, served_path,
-        set, size, text, timeout, truth, words_of,
+        buffers, file, folder, hsts, one_of, port, profile, realm, reload, served_path, set, size,
+        text, timeout, truth, words_of,
     },
     words,
 };
 use crate::values::{
     Block, CaError, CertificateName, ChallengeTypeError, Issuer, KeyAccess, KeyTypeError, Layout,
-    NameError, Owner, ProbePort, email,
+    NameError, Owner, ProbePort, email, exec_words,
 };
 
 /// Every label there is.

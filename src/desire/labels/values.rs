@@ -6,7 +6,7 @@ use super::super::{
     Reload,
     spec::{Hsts, LONGEST_PATH, Path},
 };
-use crate::values::SignalError;
+use crate::values::ReloadWord;
 
 pub(super) fn set<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
     *field = value?;
@@ -170,32 +170,11 @@ pub(super) fn folder(value: &str) -> Result<Option<PathBuf>, String> {
 }
 
 pub(super) fn reload(value: &str) -> Result<Reload, String> {
-    match (value.to_ascii_lowercase().as_str(), exec_words(value)) {
-        ("none", _) => Ok(Reload::None),
-        ("restart", _) => Ok(Reload::Restart),
-        (_, Some(words)) => match words? {
-            words if words.is_empty() => Err("there are no words to run".to_owned()),
-            words => Ok(Reload::Exec(words)),
-        },
-        _ => value
-            .parse()
-            .map(Reload::Signal)
-            .map_err(|error: SignalError| error.to_string()),
-    }
-}
-
-/// The words behind `exec`; none where it does not begin so.
-pub(super) fn exec_words(value: &str) -> Option<Result<Vec<String>, String>> {
-    let (first, rest) = value.split_once(char::is_whitespace).unwrap_or((value, ""));
-    if !first.eq_ignore_ascii_case("exec") {
-        return None;
-    }
-    // Steps are told line by line.
-    Some(match rest.contains(char::is_control) {
-        true => Err("it has line breaks or other control characters".to_owned()),
-        false => {
-            shell_words::split(rest).map_err(|_| "it has a quote that is not closed".to_owned())
-        }
+    Ok(match ReloadWord::parse(value)? {
+        ReloadWord::Signal(signal) => Reload::Signal(signal),
+        ReloadWord::Exec(words) => Reload::Exec(words),
+        ReloadWord::Restart => Reload::Restart,
+        ReloadWord::None => Reload::None,
     })
 }
 

@@ -1,17 +1,18 @@
-use std::{mem, rc::Rc, time::Duration};
+use std::{rc::Rc, time::Duration};
 
 use super::Turning;
 use crate::{
     desire::{Origin, lost_policy, signal_way},
     generate::{
         By, Telling,
-        files::forget,
         known::Known,
         shown::{bears, shown},
     },
     observe::{Bearer, Detail, Way},
+    plan::run_failed,
     ports::{DetailedEngine, EngineError},
     report::{Event, chain, report},
+    values::ContainerName,
 };
 
 /// How long a container must have run before it is told: a signal that comes before a server listens to it ends it.
@@ -23,54 +24,70 @@ const BY_LABEL: &str = "label=";
 impl Turning {
     /// The containers that run and that the user means by a word.
     pub(super) fn meant(&self, target: &str) -> Vec<&Bearer> {
-        let running = self
-            .details
-            .iter()
-            .flat_map(Known::all)
-            .filter(|detail| detail.container.is_running());
+        let all = self.meant_at_all(target).into_iter();
+        all.filter(|container| container.is_running()).collect()
+    }
+
+    /// The same, running or not.
+    pub(super) fn meant_at_all(&self, target: &str) -> Vec<&Bearer> {
+        if self.given.output.is_some() {
+            return self.consumers(target);
+        }
         let is_meant = |detail: &&Detail| match target.strip_prefix(BY_LABEL) {
             Some(label) => bears(&detail.container, label),
             None => shown(detail).is_meant_by(target),
         };
-        let meant = running.filter(is_meant);
+        let meant = self.details.iter().flat_map(Known::all).filter(is_meant);
         meant.map(|detail| &detail.container).collect()
     }
 
     /// Everybody is to be told who runs now.
     pub(super) fn owe(&mut self) {
         let given = Rc::clone(&self.given);
+        if given.output.is_some() {
+            self.complaints.clear();
+        }
         for Telling { target, by } in &given.tellings {
             let meant: Vec<_> = self
                 .meant(target)
                 .into_iter()
-                .map(|container| (container.id.clone(), *by))
+                .map(|container| (container.id.clone(), by.clone()))
                 .collect();
             if meant.is_empty() {
                 report(&Event::NobodyToTell {
                     target: target.clone(),
                 });
             }
-            self.complain(target, *by);
+            self.complain(target, by);
             self.owed.extend(meant);
         }
     }
 
     /// Reports once what a signal costs those who get it.
-    fn complain(&mut self, target: &str, by: By) {
-        let By::Signal(signal) = by else {
+    fn complain(&mut self, target: &str, by: &By) {
+        let By::Signal(signal) = *by else {
             return;
         };
         let mut complaints = Vec::new();
         for container in self.meant(target) {
             let lost = lost_policy(container, self.own(), signal);
             complaints.extend(lost.map(|(problem, remedy)| {
-                let text = format!("{target} {signal}");
-                let said = Origin::new(&container.name, "option --signal", &text);
+                let said = match &self.given.output {
+                    Some(output) => {
+                        let label = format!("outputs.{}.reload", output.name);
+                        let settings = ContainerName::of_settings();
+                        Origin::new(&settings, &label, &signal.to_string())
+                    }
+                    None => {
+                        let text = format!("{target} {signal}");
+                        Origin::new(&container.name, "option --signal", &text)
+                    }
+                };
                 said.complains(problem, remedy)
             }));
         }
         for complaint in complaints {
-            if self.complaints.insert(complaint.clone()) {
+            if self.complaints.insert(complaint.clone()) && self.given.output.is_none() {
                 report(&Event::Complained { complaint });
             }
         }
@@ -97,26 +114,44 @@ impl Turning {
                 continue;
             }
             let way = signal_way(container, self.own());
-            match tell(&*self.given.engine, container, by, way).await {
+            let (name, started_at) = (container.name.clone(), container.started_at);
+            match tell(&*self.given.engine, container, &by, way).await {
                 Ok(told) => {
                     report(&told);
+                    self.note_told(&id, started_at, &by);
                     self.owed.remove(&(id, by));
                 }
-                Err(error) => {
+                Err(NotTold::ByEngine(error)) => {
                     is_well = false;
                     report(&Event::NotTold {
-                        consumer: container.name.clone(),
+                        consumer: name,
                         problem: chain(&error),
                     });
+                }
+                Err(NotTold::ByWords(problem)) => {
+                    self.take_back_untold(&name, problem);
+                    return false;
                 }
             }
         }
         if self.owed.is_empty() {
-            mem::take(&mut self.untold)
-                .iter()
-                .for_each(|target| forget(&*self.given.files, target));
+            self.all_told();
         }
         is_well
+    }
+}
+
+/// Why a container does not know that its files have changed.
+enum NotTold {
+    /// The engine did not do it.
+    ByEngine(EngineError),
+    /// The words that were run in it failed, in words.
+    ByWords(String),
+}
+
+impl From<EngineError> for NotTold {
+    fn from(error: EngineError) -> Self {
+        Self::ByEngine(error)
     }
 }
 
@@ -124,18 +159,31 @@ impl Turning {
 async fn tell(
     engine: &dyn DetailedEngine,
     container: &Bearer,
-    by: By,
+    by: &By,
     way: Way,
-) -> Result<Event, EngineError> {
+) -> Result<Event, NotTold> {
     let consumer = container.name.clone();
     match by {
-        By::Signal(signal) => engine
-            .kill(&container.id, signal, way)
-            .await
-            .map(|_| Event::Signalled { consumer, signal }),
-        By::Restart => engine
-            .restart(&container.id)
-            .await
-            .map(|()| Event::Restarted { consumer }),
+        By::Signal(signal) => {
+            engine.kill(&container.id, *signal, way).await?;
+            Ok(Event::Signalled {
+                consumer,
+                signal: *signal,
+            })
+        }
+        By::Exec(words) => {
+            let ran = engine.exec(&container.id, words).await?;
+            match ran.code {
+                0 => Ok(Event::Ran {
+                    consumer,
+                    words: shell_words::join(words),
+                }),
+                code => Err(NotTold::ByWords(run_failed(words, code, &ran.output))),
+            }
+        }
+        By::Restart => {
+            engine.restart(&container.id).await?;
+            Ok(Event::Restarted { consumer })
+        }
     }
 }

@@ -4,6 +4,7 @@
 //!
 //! Bytes are those that docker-pygen wrote (`tests/pygen`). What can't be so is an error, never another text.
 
+mod certificates;
 mod details;
 mod filters;
 mod go;
@@ -31,6 +32,7 @@ use minijinja::{
 };
 
 use super::{TemplateError, visible};
+pub use certificates::CertificateRecord;
 use parts::Misses;
 pub use parts::UnknownName;
 use reading::{FilesAsked, lines};
@@ -81,6 +83,8 @@ pub struct ContainersView {
     pub own_container_id: Option<String>,
     /// Our own environment, of which `read_config` reads.
     pub variables: Arc<BTreeMap<String, String>>,
+    /// The certificates that are held; none in `render`, which knows of none.
+    pub certificates: Vec<CertificateRecord>,
 }
 
 /// A container as a lenient template sees it.

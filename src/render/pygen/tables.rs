@@ -6,7 +6,7 @@ use minijinja::value::Value;
 
 use super::{
     super::FieldRow,
-    ContainerView, ContainersView, NetworkView, SHORT_ID, Texts,
+    CertificateRecord, ContainerView, ContainersView, NetworkView, SHORT_ID, Texts, certificates,
     details::{self, ImageParts, PublishedPort},
     lists::{List, ListKind},
     parts::{Attribute, Misses, Noted, ViewPart},
@@ -19,6 +19,7 @@ pub(super) struct Root {
     all_containers: Value,
     own_container_id: Option<String>,
     env: Texts,
+    certificates: Value,
 }
 
 /// What a lenient template sees.
@@ -38,6 +39,7 @@ pub(super) fn root(view: &ContainersView, misses: &Misses) -> Value {
         all_containers: list(all.into_iter().map(|(_, value)| value).collect()).value(),
         own_container_id: view.own_container_id.clone(),
         env: view.variables.as_ref().clone().into_iter().collect(),
+        certificates: certificates::list(&view.certificates, misses),
     };
     Noted::of(root, misses)
 }
@@ -52,6 +54,7 @@ pub(super) fn pairs(value: &Value) -> Option<Vec<(Value, Value)>> {
         .or_else(|| of::<Ports>(value))
         .or_else(|| of::<PublishedPort>(value))
         .or_else(|| of::<ImageParts>(value))
+        .or_else(|| of::<CertificateRecord>(value))
 }
 
 fn of_swarm(list: &'static str, misses: &Misses) -> Value {
@@ -110,12 +113,20 @@ impl ViewPart for Root {
             read: |_, misses| of_swarm("nodes", misses),
         },
     ];
-    const OURS: &'static [Attribute<Self>] = &[Attribute {
-        name: "env",
-        kind: "env.NAME: text",
-        doc: "quaymaster's own environment, as that of a container",
-        read: |root, _| root.env.value(),
-    }];
+    const OURS: &'static [Attribute<Self>] = &[
+        Attribute {
+            name: "env",
+            kind: "env.NAME: text",
+            doc: "quaymaster's own environment, as that of a container; for outputs, what `template-env` names of it",
+            read: |root, _| root.env.value(),
+        },
+        Attribute {
+            name: "certificates",
+            kind: "list of certificate",
+            doc: "for outputs, the certificates that quaymaster holds; in `render` there are none",
+            read: |root, _| root.certificates.clone(),
+        },
+    ];
 
     fn order(&self, _: &Self) -> Ordering {
         Ordering::Equal
@@ -179,7 +190,7 @@ impl ViewPart for ContainerView {
         Attribute {
             name: "env",
             kind: "env.NAME: text",
-            doc: "its environment, as labels",
+            doc: "its environment, as labels; for outputs, what `template-env` names of it",
             read: |container, _| container.env.value(),
         },
         Attribute {
@@ -349,5 +360,6 @@ pub fn lenient_fields() -> Vec<FieldRow> {
         .chain(Ports::rows())
         .chain(PublishedPort::rows())
         .chain(ImageParts::rows())
+        .chain(CertificateRecord::rows())
         .collect()
 }

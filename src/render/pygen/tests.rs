@@ -59,6 +59,7 @@ fn view() -> ContainersView {
         containers: vec![other, news, proxy, gone, shop],
         own_container_id: Some("news0123456789abcdef".to_owned()),
         variables: Arc::new([("OWN".to_owned(), "ours".to_owned())].into()),
+        certificates: Vec::new(),
     }
 }
 

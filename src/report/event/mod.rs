@@ -194,13 +194,13 @@ events! {
         consumer: ContainerName,
     } => "gate-opened", Level::INFO, ("{consumer}: the addresses in its files are right, and requests go by them");
 
-    /// The command `render` put a file in place that a check may refuse.
+    /// A file that a template of the user's makes was put in place, and a check may refuse it.
     OnTrial {
         /// Where.
         target: String,
     } => "on-trial", Level::INFO, ("{target}: what is new is in place, and is checked now");
 
-    /// The command `render` wrote a file, and it stays.
+    /// A file that a template of the user's makes was written, and it stays.
     Rendered {
         /// Where.
         target: String,
@@ -208,14 +208,14 @@ events! {
         is_checked: bool,
     } => "rendered", Level::INFO, ("{target}{}", rendered(*is_checked));
 
-    /// The command `render` wrote a file, and it does not stay.
+    /// A file that a template of the user's makes was written, and it does not stay.
     PutBack {
         /// Where.
         target: String,
     } => "put-back", Level::INFO, ("{target}: what was there before is back");
 
-    /// The command `render` was ended before a file was found good and everybody knew of it: it begins again with what was
-    /// there before.
+    /// Quaymaster was ended before a file that a template of the user's makes was found good and everybody knew of it: it
+    /// begins again with what was there before.
     CutOff {
         /// Where.
         target: String,
@@ -230,7 +230,7 @@ events! {
         problem: String,
     } => "not-told", Level::ERROR, ("{consumer}: not told that its files changed: {problem}");
 
-    /// The command `render` takes back files that a check refuses, or that it could not look at.
+    /// Files that templates of the user's make are taken back, because a check refuses them or could not look at them.
     CheckFailed {
         /// Where the check was made.
         consumer: ContainerName,
@@ -392,7 +392,7 @@ events! {
         problem: String,
     } => "template-mended", Level::INFO, ("no longer so: {problem}");
 
-    /// A template of `render` asks for a name that is not there.
+    /// A lenient template asks for a name that is not there.
     NameUnknown {
         /// Which, and for what.
         problem: String,

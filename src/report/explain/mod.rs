@@ -3,6 +3,7 @@
 
 mod certificate;
 mod claim;
+mod outputs;
 mod proxy;
 mod uses;
 
@@ -72,6 +73,7 @@ pub fn explain(facts: &Inspection<'_>) -> Findings {
         proxy::tell_seen(facts, consumer, &mut told);
         proxy::tell_behind(facts, consumer, &mut told);
     }
+    outputs::tell(facts, &mut told);
     claim::tell_complaints(facts, &mut told);
     told
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     desire::{
-        LabelRules, claimants, desire,
+        LabelRules, Origin, claimants, desire,
         tests::{container, proxy, rules, snapshot},
     },
     fixtures::{held, plan_rules},
@@ -15,7 +15,7 @@ use crate::{
     },
     plan::{foresee, plan},
     render::Templates,
-    report::FindingState,
+    report::{FindingState, OutputStatus},
     values::{Digest, FileName, Grants, Retry},
 };
 
@@ -36,6 +36,8 @@ struct World {
     served: bool,
     /// A table of grants, where there is one.
     grants: Option<&'static str>,
+    /// A file of the user's own in this container, and what is wrong with it.
+    output: Option<(&'static str, Option<&'static str>)>,
 }
 
 /// Of another project, and younger.
@@ -73,6 +75,7 @@ impl World {
             settles: true,
             served: false,
             grants: None,
+            output: None,
         }
     }
 
@@ -113,6 +116,22 @@ impl World {
                 seen.serial = held.clone().map(Ok);
             }
         }
+        let status = self.output.map(|(reader, problem)| {
+            let mut status = Status::of(&desired, &self.observed, &plan, NOW);
+            let output = OutputStatus {
+                template: "/t".to_owned(),
+                target: "/out".into(),
+                consumer: Some(reader.to_owned()),
+                readers: [ContainerName::parse(reader).expect("a name")].into(),
+                current: problem.is_none(),
+                owed: false,
+            };
+            status.outputs.insert("list".to_owned(), output);
+            let said = Origin::new(&ContainerName::of_settings(), "outputs.list", "");
+            let complaint = problem.map(|problem| said.complains(problem, "mend it"));
+            status.complaints.extend(complaint);
+            status
+        });
         explain(&Inspection {
             host: &self.host,
             now: NOW,
@@ -123,7 +142,7 @@ impl World {
             observed: &self.observed,
             plan: &plan,
             faults: &self.faults,
-            status: None,
+            status: status.as_ref(),
             daemon: self.daemon,
             seen: &self.seen,
             listening: &self.listening,
@@ -792,4 +811,29 @@ fn of_what_a_helper_obtains_it_is_told_that_it_is_asked_and_when_again() {
         told.contains("the helper certbot is asked to renew it at 2030-02-15T17:47:40Z"),
         "{told}"
     );
+}
+
+#[test]
+fn a_file_of_the_users_own_in_a_proxy_of_the_name_is_told_and_one_elsewhere_is_not() {
+    for (output, expected) in [
+        (
+            ("proxy", None),
+            "list, a file of yours in proxy, is as its template makes it",
+        ),
+        (
+            ("proxy", Some("its template is broken")),
+            "list, a file of yours in proxy: its template is broken",
+        ),
+        (("other", Some("its template is broken")), ""),
+        (("other", None), ""),
+    ] {
+        let world = World {
+            output: Some(output),
+            ..World::well()
+        };
+        let told = world.told();
+        assert_eq!(says(&told, "outputs"), expected);
+        let is_wrong = !expected.is_empty() && output.1.is_some();
+        assert_eq!(told.is_well(), !is_wrong, "{output:?}");
+    }
 }

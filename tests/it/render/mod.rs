@@ -12,6 +12,7 @@ mod checked;
 mod docker_gen;
 mod drop_in;
 mod limits;
+mod outputs;
 mod pygen;
 mod real;
 mod recorded;

@@ -15,7 +15,7 @@ use nix::{
 use crate::support::program::binary;
 
 /// As in `tests/engine`: a shell and `sleep` of this machine with what they are linked to.
-const IMAGE: &str = "quaymaster-test-engine:1";
+pub const IMAGE: &str = "quaymaster-test-engine:1";
 const SOON: Duration = Duration::from_secs(90);
 
 pub fn docker(words: &[&str]) -> String {
