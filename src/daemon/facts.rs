@@ -47,7 +47,7 @@ pub(super) struct Facts {
     /// Which project has which host, as it lies on disk.
     kept: Rc<BTreeMap<Host, Holder>>,
     /// The CAs that ask to be left alone, as that lies on disk.
-    busy_kept: BTreeMap<String, BusyCa>,
+    pub(super) busy_kept: BTreeMap<String, BusyCa>,
     /// For how long nobody has wanted certificates, as that lies on disk.
     pub(super) unwanted_kept: BTreeMap<CertificateName, Unwanted>,
     /// The container and its start for which a consumer's folder was looked at: another container has another folder.
@@ -280,21 +280,6 @@ impl Facts {
         }
         self.faults.settle(Concern::Hosts, kept);
         is_kept
-    }
-
-    /// Keeps which CAs ask to be left alone, and forgets those that did.
-    pub fn keep_busy_cas(&mut self, ports: &Ports) {
-        let now = ports.clock.now();
-        let busy = &mut self.observed.busy_cas;
-        busy.retain(|_, busy| busy.is_in_force(now));
-        if *busy == self.busy_kept {
-            return;
-        }
-        let kept = ports.records.keep_busy_cas(busy);
-        if kept.is_ok() {
-            self.busy_kept = busy.clone();
-        }
-        self.faults.settle(Concern::BusyCas, kept);
     }
 
     /// Keeps the templates that consumers use, also when other ones lie in their folder.

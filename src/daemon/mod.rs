@@ -1,5 +1,6 @@
 //! The loop and nothing else: wake, observe, desire, plan, execute, rest.
 
+mod busy_cas;
 mod facts;
 mod faults;
 mod folders;
@@ -350,6 +351,7 @@ impl Loop {
             result,
             blame,
             busy,
+            answered,
         } = match done {
             Ok(outcome) => outcome,
             // A panic is ours: ending here lets the restart begin from what is on disk.
@@ -362,10 +364,7 @@ impl Loop {
         });
         self.rests_until = None;
         self.end_wish(&subject, &result, blame);
-        if let Some((directory, busy)) = busy {
-            self.facts.observed.leave_alone(directory, busy);
-            self.facts.keep_busy_cas(&self.daemon.ports);
-        }
+        self.facts.take_answers(&self.daemon.ports, answered, busy);
         match result {
             Ok(learned) => {
                 self.facts.observed.attempts.remove(&subject);

@@ -36,6 +36,7 @@ pub(crate) fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
         ca_root_pem: None,
         agree_tos: true,
         email: None,
+        orders_per_second: None,
     };
     let (probe, clock) = (Rc::new(TcpProbe::new().unwrap()), Rc::new(SystemClock));
     let authorities = Rc::new(
@@ -223,11 +224,12 @@ fn a_ca_that_asks_to_be_left_alone_is_so_after_a_restart_and_forgotten_in_time()
     );
     let ports = daemon_in(Rc::default(), folders).ports;
     let (now, hour) = (SystemClock.now(), Duration::from_secs(60 * 60));
-    for (since, is_kept) in [(now, true), (now - hour * 2, false)] {
+    for (since, is_kept) in [(now, true), (now - hour * 26, false)] {
         let busy = BusyCa {
             since,
             until: since + hour,
             problem: "later".to_owned(),
+            count: 1,
         };
         let mut facts = Facts::read(&ports, &Dialects::native("quaymaster"));
         let directory = "https://ca.example/dir".to_owned();

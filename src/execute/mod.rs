@@ -32,6 +32,8 @@ pub struct Outcome {
     pub blame: Option<Blame>,
     /// The CA, by the URL of its directory, that asked to be left alone.
     pub busy: Option<(String, BusyCa)>,
+    /// The CA, by the URL of its directory, that has issued or refused what it was asked for: it is not busy.
+    pub answered: Option<String>,
 }
 
 /// What is known after an action that it changed.
@@ -146,8 +148,9 @@ impl Failure {
         let problem = error.to_string();
         let busy = BusyCa {
             since,
-            until,
+            until: until.unwrap_or(since),
             problem,
+            count: 1,
         };
         Some((directory.to_owned(), busy))
     }
@@ -173,7 +176,7 @@ impl Failure {
 /// Carries an action out.
 /// The time of a signal is written into what is known afterwards.
 pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
-    let (mut blame, mut busy) = (None, None);
+    let (mut blame, mut busy, mut answered) = (None, None, None);
     let result = match action {
         Action::Deploy(deploy) => deploy::deploy(ports, deploy)
             .await
@@ -190,8 +193,14 @@ pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
             .map_err(|failure| failed(ports, &fallback.attempt, &failure)),
         Action::Obtain(obtain) => match obtain::obtain(&ports.issuing, &*ports.clock, obtain).await
         {
-            Ok(held) => Ok(Learned::Held(obtain.certificate.clone(), held)),
+            Ok(held) => {
+                answered = obtain.issuance.issuer.directory().map(str::to_owned);
+                Ok(Learned::Held(obtain.certificate.clone(), held))
+            }
             Err(failure) => {
+                if matches!(&failure, Failure::Authority(error) if error.is_refusal()) {
+                    answered = obtain.issuance.issuer.directory().map(str::to_owned);
+                }
                 blame = Some(failure.blame());
                 busy = failure.busy(ports.clock.now());
                 let mut attempt = failed(ports, &obtain.attempt, &failure);
@@ -213,6 +222,7 @@ pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
         result,
         blame,
         busy,
+        answered,
     }
 }
 

@@ -4,22 +4,30 @@ use super::ORDERS_AT_ONCE;
 use crate::{
     desire::Desired,
     observe::{Observed, Subject},
-    values::Issuer,
+    values::{Issuer, Timestamp},
 };
 
 /// How many orders each CA has under way. One whose certificate nobody wants any more may be at any of them.
 pub(super) struct CaLimits<'a> {
     running: BTreeMap<&'a str, usize>,
-    /// CAs whose clocks were too far from ours: one order finds out whether they still are.
+    /// CAs that were too busy, or whose clocks were too far from ours: one order finds out whether they still are.
     doubted: BTreeSet<&'a str>,
     anywhere: usize,
 }
 
 impl<'a> CaLimits<'a> {
-    pub(super) fn of(desired: &'a Desired, observed: &'a Observed) -> Self {
+    pub(super) fn of(desired: &'a Desired, observed: &'a Observed, now: Timestamp) -> Self {
+        let busy = observed.busy_cas.iter();
+        let busy = busy.filter(|(_, busy)| busy.is_remembered(now));
+        let busy = busy.map(|(directory, _)| directory);
         let mut limits = Self {
             running: BTreeMap::new(),
-            doubted: observed.clock_gaps.keys().map(String::as_str).collect(),
+            doubted: observed
+                .clock_gaps
+                .keys()
+                .chain(busy)
+                .map(String::as_str)
+                .collect(),
             anywhere: 0,
         };
         for subject in &observed.under_way {

@@ -58,7 +58,7 @@ pub use life::{LifeStep, Lives, forgotten, lives};
 pub use notice::{About, Notice};
 pub use obtain::{answer, is_failure};
 pub use part::site_file;
-pub use pauses::{again, is_held_up};
+pub use pauses::{Closed, again, closed, is_held_up};
 pub use quarantine::{Refusal, SeenAgain, Verdict};
 pub use renewal::{due, kept_until};
 pub use selection::{CertificateUse, ChosenBy, of_unknown, served};

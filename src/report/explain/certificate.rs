@@ -192,17 +192,18 @@ fn tries(facts: &Inspection<'_>, wanted: &CertificateName, told: &mut Findings) 
     let attempt = facts.observed.attempts.get(&subject);
     let Some(attempt) = attempt.filter(|attempt| attempt.is_failure()) else {
         let missing = facts.observed.lasting(wanted).is_none();
-        let Some(wanted) = facts.desired.certificates.get(wanted).filter(|_| missing) else {
+        let certificates = &facts.desired.certificates;
+        let Some((name, wanted)) = certificates.get_key_value(wanted).filter(|_| missing) else {
             return;
         };
-        let busy = facts.observed.busy(&wanted.issuance.issuer, facts.now);
-        let words = busy.map_or_else(
+        let closed = plan::closed(name, &wanted.issuance.issuer, facts.observed, facts.now);
+        let words = closed.map_or_else(
             || "the CA has not been asked yet".to_owned(),
-            |busy| {
+            |closed| {
                 format!(
-                    "the CA has not been asked, since it wants to be left alone until {}: {}",
-                    facts.at(busy.until),
-                    busy.problem
+                    "the CA is asked for nothing until {}: {}",
+                    facts.at(closed.until),
+                    closed.problem
                 )
             },
         );

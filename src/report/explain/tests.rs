@@ -512,10 +512,11 @@ fn a_ca_that_wants_to_be_left_alone_is_told_where_its_certificate_is_missing() {
         since: NOW,
         until: NOW + Duration::from_secs(3600),
         problem: "the CA asks us to wait (503)".to_owned(),
+        count: 1,
     };
     for (is_busy, expected) in [
         (false, "the CA has not been asked yet"),
-        (true, "it wants to be left alone until "),
+        (true, "the CA is asked for nothing until "),
     ] {
         let directory = wanted.directory().expect("a CA").to_owned();
         let busy = is_busy.then(|| (directory, busy.clone()));

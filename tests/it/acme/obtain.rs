@@ -265,13 +265,14 @@ async fn an_order_that_was_only_held_up_is_gone_on_with() {
     .await;
     let folder = tempfile::tempdir().unwrap();
     let (authority, clock) = authority_at(&ca.server);
-    let ports = ports(authority, folder.path(), clock);
+    let ports = ports(authority, folder.path(), clock.clone());
     assert!(
         attempt(&ports, folder.path())
             .await
             .unwrap()
             .contains("503")
     );
+    clock.sleep(Duration::from_secs(60)).await;
     let kept = ports.issuing.orders.order(&name()).unwrap().unwrap();
     assert!(kept.url.unwrap().ends_with("/order/1"));
     attempt(&ports, folder.path()).await.unwrap();

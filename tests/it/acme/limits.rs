@@ -1,0 +1,95 @@
+//! What a CA is not asked: while it wants to be left alone, and more often than it takes.
+
+use std::{rc::Rc, time::Duration};
+
+use futures_util::future::join_all;
+use quaymaster::{
+    adapters::acme::{AcmeAuthority, AcmeSettings},
+    ports::{Authority, AuthorityError, Clock, Scope},
+    values::{Retry, Timestamp},
+};
+
+use super::{
+    bench::{AccountsOnly, MovedClock, asked},
+    faults::authority_at,
+};
+use crate::support::{
+    canned::Reply,
+    fake_ca::{FakeCa, Twist},
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[tokio::test]
+async fn a_ca_that_asks_to_be_left_alone_hears_no_more_of_the_orders_under_way() {
+    let ca = FakeCa::start(|asked, before, _| match asked {
+        "POST /order" if before == 1 => {
+            Twist::Instead(Reply::new(503, &["Retry-After: 3600"], "<html>busy"))
+        }
+        _ => Twist::Nothing,
+    })
+    .await;
+    let (authority, clock) = authority_at(&ca.server);
+    // The account is there.
+    authority
+        .order(&asked(&["first.example"]), None)
+        .await
+        .map(drop)
+        .unwrap();
+    let before = ca.total();
+    let hosts = ["a.example", "b.example", "c.example", "d.example"].map(|host| asked(&[host]));
+    let orders = hosts.iter().map(|names| authority.order(names, None));
+    let failed: Vec<_> = join_all(orders)
+        .await
+        .into_iter()
+        .map(|it| it.err())
+        .collect();
+    // A nonce and an order of each that had begun, and nothing after that.
+    let asked_for = ca.total() - before;
+    assert!(asked_for <= 8, "{asked_for}");
+    assert!(failed.iter().flatten().count() >= 1, "{failed:?}");
+    let until = clock.now() + HOUR;
+    for error in failed.iter().flatten() {
+        assert!(
+            matches!(error, AuthorityError::Busy { not_before, scope: Scope::Ca, .. } if *not_before == Some(until)),
+            "{error:?}"
+        );
+    }
+    // Whoever comes now is answered without a request, also who goes on with an order, until the time has come.
+    let before = ca.total();
+    for moved in [Duration::ZERO, HOUR - Duration::from_secs(1)] {
+        clock.sleep(moved).await;
+        let order = authority.order(&asked(&["e.example"]), None).await;
+        let order = order.map(drop).unwrap_err();
+        assert_eq!(order.retry(), Retry::NotBefore(until));
+        let resumed = authority.resume(&ca.server.url("/order/1")).await;
+        assert!(resumed.is_err() && authority.prepare().await.is_err());
+    }
+    assert_eq!(ca.total(), before);
+    clock.sleep(Duration::from_secs(1)).await;
+    authority
+        .order(&asked(&["e.example"]), None)
+        .await
+        .map(drop)
+        .unwrap();
+}
+
+#[tokio::test]
+async fn no_more_new_orders_are_sent_in_a_second_than_there_may_be() {
+    let ca = FakeCa::start(|_, _, _| Twist::Nothing).await;
+    let clock = MovedClock::at(Timestamp::parse("2026-11-22T18:00:00Z").unwrap());
+    let settings = AcmeSettings {
+        ca_root_pem: Some(ca.server.root.clone()),
+        agree_tos: true,
+        email: None,
+        orders_per_second: Some(9),
+    };
+    let (directory, accounts) = (ca.server.url("/dir"), Rc::new(AccountsOnly::default()));
+    let authority =
+        AcmeAuthority::new(&directory, settings, accounts, clock.clone(), |_| ()).unwrap();
+    for number in 0..30_u64 {
+        let names = asked(&["shop.example"]);
+        authority.order(&names, None).await.map(drop).unwrap();
+        assert_eq!(clock.elapsed().as_secs(), number / 9, "{number}");
+    }
+}
