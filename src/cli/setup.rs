@@ -165,6 +165,7 @@ pub(super) fn daemon(
             key_type: settings.key_type,
             answers_itself: settings.listen_http.is_some(),
             circumstances,
+            cas: settings.cas.clone(),
         },
         template_files,
         own: own.map(|own| own.id.clone()),

@@ -5,13 +5,14 @@ use std::{
 
 use super::{
     faults::{Concern, Faults},
+    ledger::LedgerKept,
     templates::InUse,
 };
 use crate::{
     desire::{self, Desired, Dialects},
     observe::{
-        Attempt, Bearer, BusyCa, EventKind, HeldCertificate, Holder, Observed, Progress, Shelf,
-        Snapshot, Subject, Unwanted, Wait,
+        Attempt, Bearer, BusyCa, EventKind, HeldCertificate, Holder, Ledger, Observed, Progress,
+        Shelf, Snapshot, Subject, Unwanted, Wait,
     },
     ports::{DiskError, Ports, Repair},
     report::{Event, Instead, chain, report},
@@ -48,6 +49,8 @@ pub(super) struct Facts {
     kept: Rc<BTreeMap<Host, Holder>>,
     /// The CAs that ask to be left alone, as that lies on disk.
     pub(super) busy_kept: BTreeMap<String, BusyCa>,
+    /// How many entries of the ledger the file has, and how many of them can't be read.
+    pub(super) ledger_kept: LedgerKept,
     /// For how long nobody has wanted certificates, as that lies on disk.
     pub(super) unwanted_kept: BTreeMap<CertificateName, Unwanted>,
     /// The container and its start for which a consumer's folder was looked at: another container has another folder.
@@ -90,6 +93,9 @@ impl Facts {
         // Without it, the oldest container has a name, as when quaymaster was started for the first time.
         let kept = Rc::new(or_none(ports.records.holders()));
         let busy_kept = or_none(ports.records.busy_cas());
+        // Without it, the CA says itself when one of its limits is reached.
+        let written = or_none(ports.issuing.ledger.ledger());
+        let ledger_kept = LedgerKept::of(&written);
         // Without it, the time begins anew.
         let unwanted_kept = or_none(ports.records.unwanted());
         Self {
@@ -105,6 +111,7 @@ impl Facts {
             observed: Observed {
                 attempts,
                 busy_cas: busy_kept,
+                ledger: Rc::new(Ledger::of(written.entries)),
                 unwanted: unwanted_kept.clone(),
                 ..Observed::default()
             },
@@ -114,6 +121,7 @@ impl Facts {
             faults: Faults::default(),
             wrecks: BTreeMap::new(),
             repairs: BTreeMap::new(),
+            ledger_kept,
             unwanted_kept,
             looked_at: BTreeMap::new(),
         }

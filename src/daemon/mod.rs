@@ -4,6 +4,7 @@ mod busy_cas;
 mod facts;
 mod faults;
 mod folders;
+mod ledger;
 mod lives;
 mod releases;
 mod survey;
@@ -352,6 +353,7 @@ impl Loop {
             blame,
             busy,
             answered,
+            entered,
         } = match done {
             Ok(outcome) => outcome,
             // A panic is ours: ending here lets the restart begin from what is on disk.
@@ -364,6 +366,7 @@ impl Loop {
         });
         self.rests_until = None;
         self.end_wish(&subject, &result, blame);
+        self.facts.enter(entered);
         self.facts.take_answers(&self.daemon.ports, answered, busy);
         match result {
             Ok(learned) => {

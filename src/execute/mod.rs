@@ -14,7 +14,7 @@ mod tests;
 pub use deploy::place;
 
 use crate::{
-    observe::{Attempt, Blame, BusyCa, HeldCertificate, Installed, Subject},
+    observe::{Attempt, Blame, BusyCa, HeldCertificate, Installed, LedgerEntry, Subject},
     plan::{Action, run_failed},
     ports::{AuthorityError, DiskError, EngineError, NotServed, Ports, Ran},
     report::chain,
@@ -34,6 +34,8 @@ pub struct Outcome {
     pub busy: Option<(String, BusyCa)>,
     /// The CA, by the URL of its directory, that has issued or refused what it was asked for: it is not busy.
     pub answered: Option<String>,
+    /// What was written into the ledger.
+    pub entered: Vec<LedgerEntry>,
 }
 
 /// What is known after an action that it changed.
@@ -177,6 +179,7 @@ impl Failure {
 /// The time of a signal is written into what is known afterwards.
 pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
     let (mut blame, mut busy, mut answered) = (None, None, None);
+    let mut entered = Vec::new();
     let result = match action {
         Action::Deploy(deploy) => deploy::deploy(ports, deploy)
             .await
@@ -191,31 +194,32 @@ pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
             .await
             .map(|held| Learned::Held(fallback.certificate.clone(), held))
             .map_err(|failure| failed(ports, &fallback.attempt, &failure)),
-        Action::Obtain(obtain) => match obtain::obtain(&ports.issuing, &*ports.clock, obtain).await
-        {
-            Ok(held) => {
-                answered = obtain.issuance.issuer.directory().map(str::to_owned);
-                Ok(Learned::Held(obtain.certificate.clone(), held))
-            }
-            Err(failure) => {
-                if matches!(&failure, Failure::Authority(error) if error.is_refusal()) {
+        Action::Obtain(obtain) => {
+            match obtain::obtain(&ports.issuing, &*ports.clock, obtain, &mut entered).await {
+                Ok(held) => {
                     answered = obtain.issuance.issuer.directory().map(str::to_owned);
+                    Ok(Learned::Held(obtain.certificate.clone(), held))
                 }
-                blame = Some(failure.blame());
-                busy = failure.busy(ports.clock.now());
-                let mut attempt = failed(ports, &obtain.attempt, &failure);
-                if let Failure::Authority(AuthorityError::WrongClock { .. }) = failure {
-                    // Nothing was asked for, however often the clocks are compared.
-                    attempt.count = attempt.count.saturating_sub(1).max(1);
+                Err(failure) => {
+                    if matches!(&failure, Failure::Authority(error) if error.is_refusal()) {
+                        answered = obtain.issuance.issuer.directory().map(str::to_owned);
+                    }
+                    blame = Some(failure.blame());
+                    busy = failure.busy(ports.clock.now());
+                    let mut attempt = failed(ports, &obtain.attempt, &failure);
+                    if let Failure::Authority(AuthorityError::WrongClock { .. }) = failure {
+                        // Nothing was asked for, however often the clocks are compared.
+                        attempt.count = attempt.count.saturating_sub(1).max(1);
+                    }
+                    if let Failure::Disk(DiskError::Io { .. }) = failure {
+                        // What the disk did not take costs no CA anything: once there is room again, it shall not take a
+                        // day until that is found out. The next is after the pause that there is between any two.
+                        attempt.retry = Retry::NotBefore(attempt.last);
+                    }
+                    Err(noted(ports, &obtain.certificate, attempt))
                 }
-                if let Failure::Disk(DiskError::Io { .. }) = failure {
-                    // What the disk did not take costs no CA anything: once there is room again, it shall not take a
-                    // day until that is found out. The next is after the pause that there is between any two.
-                    attempt.retry = Retry::NotBefore(attempt.last);
-                }
-                Err(noted(ports, &obtain.certificate, attempt))
             }
-        },
+        }
     };
     Outcome {
         subject: action.subject(),
@@ -223,6 +227,7 @@ pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
         blame,
         busy,
         answered,
+        entered,
     }
 }
 

@@ -2,11 +2,14 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::Failure;
 use crate::{
-    observe::{HeldCertificate, Source},
-    plan::{Fallback, Obtain},
-    ports::{Authority, Challenge, Clock, DiskError, Issuing, NewCertificate, Order, OrderRecord},
+    observe::{Counted, HeldCertificate, LedgerEntry, Source},
+    plan::{Fallback, Obtain, names_digest},
+    ports::{
+        Authority, AuthorityError, Challenge, Clock, DiskError, Issuing, NewCertificate, Order,
+        OrderRecord,
+    },
     report::{Event, OrderStage, chain, report},
-    values::{CertificateName, Host, Issuer, KeyType, Secret, Timestamp},
+    values::{CertificateName, Digest, Host, Issuer, KeyType, Secret, Timestamp},
 };
 
 /// How long a certificate may still have to wait for its beginning: the clocks of a CA that is asked are no further apart.
@@ -17,12 +20,30 @@ pub(super) async fn obtain(
     issuing: &Issuing,
     clock: &dyn Clock,
     obtain: &Obtain,
+    entered: &mut Vec<LedgerEntry>,
 ) -> Result<HeldCertificate, Failure> {
     issuing
         .attempts
         .note_attempt(&obtain.certificate, &obtain.attempt)?;
     let held = match &obtain.issuance.issuer {
-        Issuer::Ca(directory) => ask(issuing, clock, obtain, directory).await?,
+        Issuer::Ca(directory) => {
+            let mut ledger = LedgerPen {
+                issuing,
+                clock,
+                directory,
+                entered,
+            };
+            let asked = ask(issuing, clock, obtain, &mut ledger).await;
+            if let Err(Failure::Authority(AuthorityError::Validation(names))) = &asked
+                && obtain.counts.failures
+            {
+                for name in names.keys() {
+                    let name = name.clone();
+                    ledger.enter(Counted::Failure { name })?;
+                }
+            }
+            asked?
+        }
         Issuer::SelfSigned => {
             let named = (&obtain.certificate, &obtain.names);
             let key_type = obtain.issuance.key_type;
@@ -35,6 +56,27 @@ pub(super) async fn obtain(
         held: held.clone(),
     });
     Ok(held)
+}
+
+/// What is written into the ledger while an order is made.
+struct LedgerPen<'a> {
+    issuing: &'a Issuing,
+    clock: &'a dyn Clock,
+    directory: &'a str,
+    entered: &'a mut Vec<LedgerEntry>,
+}
+
+impl LedgerPen<'_> {
+    fn enter(&mut self, counted: Counted) -> Result<(), DiskError> {
+        let entry = LedgerEntry {
+            at: self.clock.now(),
+            ca: self.directory.to_owned(),
+            counted,
+        };
+        self.issuing.ledger.enter(&entry)?;
+        self.entered.push(entry);
+        Ok(())
+    }
 }
 
 /// Makes a certificate that serves until there is a better one, and gives that where it has come meanwhile. No attempt is
@@ -82,13 +124,24 @@ async fn ask(
     issuing: &Issuing,
     clock: &dyn Clock,
     obtain: &Obtain,
-    directory: &str,
+    ledger: &mut LedgerPen<'_>,
 ) -> Result<HeldCertificate, Failure> {
-    let authority = issuing.authorities.at(directory)?;
+    let authority = issuing.authorities.at(ledger.directory)?;
     tell(obtain, OrderStage::Order);
     let mut record = record(issuing, obtain).await?;
-    let mut order = open(issuing, authority.as_ref(), obtain, &mut record).await?;
+    let resumed = resume(authority.as_ref(), &record).await?;
+    let mut order = match resumed {
+        Some(order) => order,
+        None => {
+            authority.prepare().await?;
+            open(issuing, authority.as_ref(), obtain, &mut record, ledger).await?
+        }
+    };
     authorize(issuing, obtain, order.as_mut(), &mut record).await?;
+    if obtain.counts.certificate {
+        let (names, order) = (names_digest(&obtain.names), Digest::of(order.url()));
+        ledger.enter(Counted::Certificate { names, order })?;
+    }
     tell(obtain, OrderStage::Finalize);
     let chain = order.finalize(&record.key, &obtain.names).await?;
     let now = clock.now();
@@ -164,17 +217,28 @@ async fn record(issuing: &Issuing, obtain: &Obtain) -> Result<OrderRecord, Failu
     Ok(record)
 }
 
-/// Goes on with the order on record where that can be, else makes one and writes it down.
+/// Goes on with the order on record where that can be.
+async fn resume(
+    authority: &dyn Authority,
+    record: &OrderRecord,
+) -> Result<Option<Box<dyn Order>>, Failure> {
+    match &record.url {
+        Some(url) => Ok(authority.resume(url).await?),
+        None => Ok(None),
+    }
+}
+
+/// Makes an order and writes it down; that one is made is written into the ledger before.
 async fn open(
     issuing: &Issuing,
     authority: &dyn Authority,
     obtain: &Obtain,
     record: &mut OrderRecord,
+    ledger: &mut LedgerPen<'_>,
 ) -> Result<Box<dyn Order>, Failure> {
-    if let Some(url) = &record.url
-        && let Some(order) = authority.resume(url).await?
-    {
-        return Ok(order);
+    if obtain.counts.order {
+        let project = obtain.counts.project.clone();
+        ledger.enter(Counted::Order { project })?;
     }
     let order = authority
         .order(&obtain.names, obtain.issuance.profile.as_deref())

@@ -9,21 +9,22 @@ use std::{
 use itertools::{EitherOrBoth, Itertools};
 
 use super::{
-    Action, Draft, Obtain, PlanRules, Why,
+    Action, Draft, LimitReached, Obtain, PlanRules, Why,
     answered::is_answered,
     backoff,
-    ca_limits::CaLimits,
     in_force::InForce,
+    ledger::{Asking, LedgerVerdict},
     part::site_file,
     pauses::{closed, held_back, is_forced},
     renewal,
     selection::{can_use, is_covered},
+    slots::Slots,
 };
 use crate::{
     desire::{Consumer, Desired, Issuance, Wanted},
     observe::{
-        Attempt, HeldCertificate, Observed, PartName, RenewalOutcome, Shelf, Source, Subject,
-        Webroots,
+        Attempt, Blame, HeldCertificate, Observed, PartName, RenewalOutcome, Shelf, Source,
+        Subject, Webroots,
     },
     values::{CertificateName, ContainerName, Digest, Timestamp},
 };
@@ -50,40 +51,41 @@ pub(super) fn plan(
         provided: &provided,
         now: draft.now,
     };
-    let mut orders = due_orders(&world, rules, draft);
-    orders.sort_by_key(|order| (order.runs_out(), order.name));
-    let mut limits = CaLimits::of(desired, observed, draft.now);
-    for DueOrder {
-        name,
-        wanted,
-        held,
-        why,
-    } in orders
-    {
-        let issuer = &wanted.issuance.issuer;
+    let orders = in_turn(due_orders(&world, rules, draft), observed, draft.now);
+    let mut slots = Slots::of(desired, observed, draft.now);
+    for order in orders {
+        let DueOrder { name, wanted, .. } = order;
         // Of thousands that are due, only the first few are looked at further.
-        let is_answered = || {
-            is_answered(
-                name,
-                wanted,
-                desired,
-                observed,
-                deploying,
-                rules.answers_itself,
-            )
-        };
-        if !limits.is_free(issuer) || !is_answered() {
+        if !slots.is_free(&wanted.issuance.issuer) || !may_ask(&order, observed, &slots, draft) {
             continue;
         }
-        limits.take(issuer);
-        let before = observed.attempts.get(&Subject::Certificate(name.clone()));
-        let attempt = Attempt {
-            circumstances: Some(rules.circumstances),
-            longest_pause: held.map(|held| backoff::longest_pause(held, issuer, draft.now)),
-            ..backoff::attempt(before, asked(wanted), draft.now)
-        };
-        let obtain = obtain(name, wanted, desired, why, attempt);
-        draft.plan.actions.push(Action::Obtain(Box::new(obtain)));
+        let itself = rules.answers_itself;
+        if is_answered(name, wanted, desired, observed, deploying, itself) {
+            slots.take(desired, wanted);
+            let obtain = order.begun(desired, observed, rules, draft.now);
+            draft.plan.actions.push(Action::Obtain(Box::new(obtain)));
+        }
+    }
+}
+
+/// Whether the limits of its CA let this be asked for. Whoever insists asks all the same.
+fn may_ask(
+    order: &DueOrder<'_>,
+    observed: &Observed,
+    slots: &Slots<'_>,
+    draft: &mut Draft,
+) -> bool {
+    if is_forced(order.name, observed) {
+        return true;
+    }
+    match order.asking.check(&observed.ledger, slots, draft.now) {
+        LedgerVerdict::Allowed => true,
+        LedgerVerdict::Later => false,
+        LedgerVerdict::Refused(reached) => {
+            draft.wake_at(reached.until);
+            draft.plan.limited.insert(order.name.clone(), reached);
+            false
+        }
     }
 }
 
@@ -94,6 +96,34 @@ struct DueOrder<'a> {
     /// The one that it is to replace.
     held: Option<&'a HeldCertificate>,
     why: Why,
+    asking: Asking<'a>,
+}
+
+/// What runs out first before what is missing; of that, a project after the other.
+fn in_turn<'a>(
+    mut orders: Vec<DueOrder<'a>>,
+    observed: &Observed,
+    now: Timestamp,
+) -> impl Iterator<Item = DueOrder<'a>> {
+    orders.sort_by_key(|order| (order.runs_out(), order.name));
+    let mut turns = BTreeMap::<_, usize>::new();
+    let turn = |order: DueOrder<'a>| {
+        let whose = (&order.wanted.issuance.issuer, order.asking.project);
+        let had = || order.asking.had(&observed.ledger, now);
+        let turn = match order.held {
+            Some(_) => 0,
+            None => {
+                let turn = turns.entry(whose).or_insert_with(had);
+                *turn += 1;
+                *turn
+            }
+        };
+        (order.runs_out(), turn, order)
+    };
+    let mut orders: Vec<_> = orders.into_iter().map(turn).collect();
+    // Those of the same turn stay in the order of their names.
+    orders.sort_by_key(|(runs_out, turn, _)| (*runs_out, *turn));
+    orders.into_iter().map(|(.., order)| order)
 }
 
 impl DueOrder<'_> {
@@ -101,6 +131,27 @@ impl DueOrder<'_> {
     fn runs_out(&self) -> Timestamp {
         self.held
             .map_or(Timestamp::from_millis(i64::MAX), |held| held.not_after)
+    }
+
+    /// The order, with the record of its try.
+    fn begun(
+        &self,
+        desired: &Desired,
+        observed: &Observed,
+        rules: &PlanRules,
+        now: Timestamp,
+    ) -> Obtain {
+        let issuer = &self.wanted.issuance.issuer;
+        let subject = Subject::Certificate(self.name.clone());
+        let before = observed.attempts.get(&subject);
+        let attempt = Attempt {
+            circumstances: Some(rules.circumstances),
+            longest_pause: self
+                .held
+                .map(|held| backoff::longest_pause(held, issuer, now)),
+            ..backoff::attempt(before, asked(self.wanted), now)
+        };
+        obtain(self.name, &self.asking, desired, self.why, attempt)
     }
 }
 
@@ -128,11 +179,15 @@ fn due_orders<'a>(world: &World<'a>, rules: &PlanRules, draft: &mut Draft) -> Ve
             continue;
         }
         if let Some(why) = why_now(name, wanted, need, world, rules, draft) {
+            let directory = wanted.issuance.issuer.directory();
+            let limits = directory.map(|directory| rules.cas.limits(directory));
+            let limits = limits.unwrap_or_default();
             orders.push(DueOrder {
                 name,
                 wanted,
                 held,
                 why,
+                asking: Asking::of(world.desired, wanted, held, limits),
             });
         }
     }
@@ -348,6 +403,13 @@ pub fn answer(
             again: of_name.max(Some(closed.until)),
         });
     }
+    if let Some(reached) = reached((name, wanted, held), desired, observed, rules, now) {
+        return Some(RenewalOutcome::Failed {
+            problem: reached.to_string(),
+            blame: Some(Blame::Refused),
+            again: of_name.max(Some(reached.until)),
+        });
+    }
     of_name?;
     let attempt = observed.attempts.get(&subject)?;
     let problem = attempt
@@ -359,6 +421,23 @@ pub fn answer(
         blame: None,
         again: Some(backoff::next_try(&subject, attempt)),
     })
+}
+
+/// The limit that keeps this certificate from being asked for now.
+fn reached(
+    (name, wanted, held): (&CertificateName, &Wanted, Option<&HeldCertificate>),
+    desired: &Desired,
+    observed: &Observed,
+    rules: &PlanRules,
+    now: Timestamp,
+) -> Option<LimitReached> {
+    let limits = rules.cas.limits(wanted.issuance.issuer.directory()?);
+    let asking = Asking::of(desired, wanted, held, limits);
+    let slots = Slots::of(desired, observed, now);
+    match asking.check(&observed.ledger, &slots, now) {
+        LedgerVerdict::Refused(reached) if !is_forced(name, observed) => Some(reached),
+        LedgerVerdict::Refused(_) | LedgerVerdict::Allowed | LedgerVerdict::Later => None,
+    }
 }
 
 /// What is asked: another digest makes the record of failures void.
@@ -380,11 +459,12 @@ pub(super) fn asked(wanted: &Wanted) -> Digest {
 
 fn obtain(
     name: &CertificateName,
-    wanted: &Wanted,
+    asking: &Asking<'_>,
     desired: &Desired,
     why: Why,
     attempt: Attempt,
 ) -> Obtain {
+    let wanted = asking.wanted;
     let proxies = || {
         wanted
             .served_by
@@ -405,6 +485,7 @@ fn obtain(
                 .collect(),
         },
         attempt,
+        counts: asking.counts(),
     }
 }
 

@@ -6,6 +6,7 @@ mod gates;
 mod ground;
 mod ipv6;
 mod laws;
+mod ledger;
 mod older_files;
 mod orders;
 mod refusals;

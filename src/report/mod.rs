@@ -12,7 +12,9 @@ pub use default_config::tell_default_config;
 pub(crate) use event::named;
 pub use event::{Event, OrderStage};
 pub use finding::{Finding, FindingState, Findings, start_it};
-pub use status::{CertificateStatus, ConsumerStatus, FailureStatus, Instead, SiteStatus, Status};
+pub use status::{
+    CertificateStatus, ConsumerStatus, FailureStatus, Instead, LimitedStatus, SiteStatus, Status,
+};
 
 thread_local! {
     /// Who is told events besides the log; work is done and reported on one thread.

@@ -1,17 +1,20 @@
-//! What a CA is not asked: while it wants to be left alone, and more often than it takes.
+//! What a CA is not asked: while it wants to be left alone, more often than it takes, and by a clock that was set meanwhile.
 
-use std::{rc::Rc, time::Duration};
+use std::{fs, rc::Rc, time::Duration};
 
 use futures_util::future::join_all;
 use quaymaster::{
     adapters::acme::{AcmeAuthority, AcmeSettings},
+    observe::{Counted, LedgerEntry},
+    plan::names_digest,
     ports::{Authority, AuthorityError, Clock, Scope},
-    values::{Retry, Timestamp},
+    values::{Digest, Host, Retry, Timestamp},
 };
 
 use super::{
     bench::{AccountsOnly, MovedClock, asked},
     faults::authority_at,
+    obtain::{attempt, outcome_planned, ports},
 };
 use crate::support::{
     canned::Reply,
@@ -92,4 +95,54 @@ async fn no_more_new_orders_are_sent_in_a_second_than_there_may_be() {
         authority.order(&names, None).await.map(drop).unwrap();
         assert_eq!(clock.elapsed().as_secs(), number / 9, "{number}");
     }
+}
+
+/// What is written down on disk.
+fn written(folder: &std::path::Path) -> Vec<Counted> {
+    let text = fs::read_to_string(folder.join("state/ledger.jsonl")).unwrap_or_default();
+    let entries = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    entries.map(|entry: LedgerEntry| entry.counted).collect()
+}
+
+#[tokio::test]
+async fn what_a_ca_counts_is_on_disk_before_it_is_asked_and_counts_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let seen = folder.path().to_owned();
+    let ca = FakeCa::start(move |asked, before, _| {
+        let count = match asked {
+            "POST /order" => Some(1),
+            "POST /finalize/1" => Some(2),
+            // The account, and the challenge.
+            _ => None,
+        };
+        if let Some(count) = count {
+            assert_eq!(written(&seen).len(), count, "{asked}");
+        }
+        match asked {
+            "POST /certificate/1" if before == 0 => Twist::Instead(Reply::Cut),
+            "POST /certificate/1" if before < 3 => Twist::Instead(Reply::new(500, &[], "<html>")),
+            _ => Twist::Nothing,
+        }
+    })
+    .await;
+    let (authority, clock) = authority_at(&ca.server);
+    let ports = ports(authority, folder.path(), clock.clone());
+    let outcome = outcome_planned(&ports, folder.path(), clock.now()).await;
+    assert!(outcome.result.is_err(), "{outcome:?}");
+    let names = names_digest(&[Host::parse("shop.example").unwrap()]);
+    let order = Digest::of(ca.server.url("/order/1"));
+    let project = Some("shop".to_owned());
+    let expected = [
+        Counted::Order { project },
+        Counted::Certificate { names, order },
+    ];
+    assert_eq!(written(folder.path()), expected);
+    let entered: Vec<_> = outcome.entered.into_iter().map(|it| it.counted).collect();
+    assert_eq!(entered, expected);
+    // The same order is gone on with: it is no new one, and its certificate counts once.
+    attempt(&ports, folder.path()).await.unwrap();
+    assert_eq!(ca.count("POST /order"), 1);
+    let read = ports.issuing.ledger.ledger().unwrap();
+    let ledger = quaymaster::observe::Ledger::of(read.entries);
+    assert_eq!(ledger.entries(), 2, "{:?}", written(folder.path()));
 }
