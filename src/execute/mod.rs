@@ -110,12 +110,17 @@ enum Failure {
     },
     #[error(transparent)]
     NotServed(#[from] NotServed),
+    #[error(
+        "the clock of this machine was set after this had been planned; nothing was ordered, and it is found out anew \
+         whether it is due"
+    )]
+    ClockSet,
 }
 
 impl Failure {
     fn blame(&self) -> Blame {
         match self {
-            Self::Disk(_) | Self::NotServed(_) => Blame::Here,
+            Self::Disk(_) | Self::NotServed(_) | Self::ClockSet => Blame::Here,
             Self::Authority(AuthorityError::Ours { .. } | AuthorityError::WrongClock { .. }) => {
                 Blame::Here
             }
@@ -162,7 +167,7 @@ impl Failure {
             Self::Engine(error) => error.retry(),
             Self::Authority(error) => error.retry(),
             Self::Disk(DiskError::NotYetValid { from, .. }) => Retry::NotBefore(*from),
-            Self::Disk(_) | Self::NotServed(_) => Retry::Backoff,
+            Self::Disk(_) | Self::NotServed(_) | Self::ClockSet => Retry::Backoff,
             Self::Run { .. } | Self::Broken(_) => Retry::Backoff,
             Self::Unseen { .. }
             | Self::NotSeen { .. }
@@ -207,11 +212,13 @@ pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
                     blame = Some(failure.blame());
                     busy = failure.busy(ports.clock.now());
                     let mut attempt = failed(ports, &obtain.attempt, &failure);
-                    if let Failure::Authority(AuthorityError::WrongClock { .. }) = failure {
+                    if let Failure::Authority(AuthorityError::WrongClock { .. })
+                    | Failure::ClockSet = failure
+                    {
                         // Nothing was asked for, however often the clocks are compared.
                         attempt.count = attempt.count.saturating_sub(1).max(1);
                     }
-                    if let Failure::Disk(DiskError::Io { .. }) = failure {
+                    if let Failure::Disk(DiskError::Io { .. }) | Failure::ClockSet = failure {
                         // What the disk did not take costs no CA anything: once there is room again, it shall not take a
                         // day until that is found out. The next is after the pause that there is between any two.
                         attempt.retry = Retry::NotBefore(attempt.last);

@@ -15,6 +15,27 @@ use crate::{
 /// How long a certificate may still have to wait for its beginning: the clocks of a CA that is asked are no further apart.
 const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 
+/// How far the time of day may move away from the time that passes while a try goes on: clocks are kept right by small
+/// steps.
+const STEP: Duration = Duration::from_secs(60);
+
+/// When a try began, by both clocks.
+#[derive(Clone, Copy)]
+struct Begun {
+    /// The time of day that it was planned by.
+    planned: Timestamp,
+    elapsed: Duration,
+}
+
+impl Begun {
+    /// Whether the time of day was set since: by another clock the certificate may not be due at all.
+    fn was_clock_set(self, clock: &dyn Clock) -> bool {
+        let expected = self.planned + clock.elapsed().saturating_sub(self.elapsed);
+        let now = clock.now();
+        now.since(expected) > STEP || expected.since(now) > STEP
+    }
+}
+
 /// Gets a certificate from its issuer and stores it.
 pub(super) async fn obtain(
     issuing: &Issuing,
@@ -22,6 +43,10 @@ pub(super) async fn obtain(
     obtain: &Obtain,
     entered: &mut Vec<LedgerEntry>,
 ) -> Result<HeldCertificate, Failure> {
+    let begun = Begun {
+        planned: obtain.attempt.last,
+        elapsed: clock.elapsed(),
+    };
     issuing
         .attempts
         .note_attempt(&obtain.certificate, &obtain.attempt)?;
@@ -33,7 +58,7 @@ pub(super) async fn obtain(
                 directory,
                 entered,
             };
-            let asked = ask(issuing, clock, obtain, &mut ledger).await;
+            let asked = ask(issuing, (clock, begun), obtain, &mut ledger).await;
             if let Err(Failure::Authority(AuthorityError::Validation(names))) = &asked
                 && obtain.counts.failures
             {
@@ -122,7 +147,7 @@ async fn sign(
 /// first request, the key before the order, the order before the challenge.
 async fn ask(
     issuing: &Issuing,
-    clock: &dyn Clock,
+    (clock, begun): (&dyn Clock, Begun),
     obtain: &Obtain,
     ledger: &mut LedgerPen<'_>,
 ) -> Result<HeldCertificate, Failure> {
@@ -134,6 +159,9 @@ async fn ask(
         Some(order) => order,
         None => {
             authority.prepare().await?;
+            if begun.was_clock_set(clock) {
+                return Err(Failure::ClockSet);
+            }
             open(issuing, authority.as_ref(), obtain, &mut record, ledger).await?
         }
     };

@@ -5,7 +5,7 @@ use std::{fs, rc::Rc, time::Duration};
 use futures_util::future::join_all;
 use quaymaster::{
     adapters::acme::{AcmeAuthority, AcmeSettings},
-    observe::{Counted, LedgerEntry},
+    observe::{Attempt, Counted, LedgerEntry},
     plan::names_digest,
     ports::{Authority, AuthorityError, Clock, Scope},
     values::{Digest, Host, Retry, Timestamp},
@@ -14,7 +14,7 @@ use quaymaster::{
 use super::{
     bench::{AccountsOnly, MovedClock, asked},
     faults::authority_at,
-    obtain::{attempt, outcome_planned, ports},
+    obtain::{attempt, name, outcome_planned, ports},
 };
 use crate::support::{
     canned::Reply,
@@ -145,4 +145,37 @@ async fn what_a_ca_counts_is_on_disk_before_it_is_asked_and_counts_once() {
     let read = ports.issuing.ledger.ledger().unwrap();
     let ledger = quaymaster::observe::Ledger::of(read.entries);
     assert_eq!(ledger.entries(), 2, "{:?}", written(folder.path()));
+}
+
+#[tokio::test]
+async fn nothing_is_ordered_that_was_planned_by_a_clock_that_was_set_since() {
+    let ca = FakeCa::start(|_, _, _| Twist::Nothing).await;
+    let year = HOUR * 24 * 365;
+    for back in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let (authority, clock) = authority_at(&ca.server);
+        let ports = ports(authority, folder.path(), clock.clone());
+        let planned = match back {
+            true => clock.now() + year,
+            false => clock.now() - year,
+        };
+        let outcome = outcome_planned(&ports, folder.path(), planned).await;
+        let Attempt {
+            count,
+            problem,
+            last,
+            retry,
+            ..
+        } = outcome.result.unwrap_err();
+        let problem = problem.unwrap();
+        assert!(
+            problem.contains("the clock of this machine was set"),
+            "{problem}"
+        );
+        assert_eq!((count, retry), (1, Retry::NotBefore(last)));
+        let records = ports.issuing.attempts.attempts().unwrap();
+        assert!(records[&name()].as_ref().unwrap().was_not_kept());
+        assert_eq!(written(folder.path()), []);
+    }
+    assert_eq!(ca.count("POST /order"), 0);
 }
