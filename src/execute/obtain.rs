@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, time::Duration};
+use std::{cell::Cell, collections::BTreeSet, time::Duration};
 
 use super::Failure;
 use crate::{
@@ -218,12 +218,9 @@ fn store(
 async fn record(issuing: &Issuing, obtain: &Obtain) -> Result<OrderRecord, Failure> {
     let asked = obtain.attempt.asked;
     match issuing.orders.order(&obtain.certificate) {
-        Ok(Some(record)) => {
-            withdraw(issuing, obtain, &record.tokens)?;
-            if record.asked == asked {
-                return Ok(record);
-            }
-        }
+        // What is shown stays: the CA may be looking at it.
+        Ok(Some(record)) if record.asked == asked => return Ok(record),
+        Ok(Some(record)) => withdraw(issuing, obtain, record.tokens.iter())?,
         Ok(None) => {}
         Err(error) => {
             report(&Event::DiskFault {
@@ -288,12 +285,16 @@ async fn authorize(
     let challenges = offers
         .map(|offer| offer.challenge(kind))
         .collect::<Result<Vec<_>, _>>()?;
+    let tokens = challenges
+        .iter()
+        .map(|challenge| challenge.response.token().to_owned());
+    let tokens: Vec<_> = tokens.collect();
+    let left = record.tokens.iter();
+    let left = left.filter(|token| !tokens.contains(token));
+    withdraw(issuing, obtain, left)?;
     if !challenges.is_empty() {
         // A crash takes nothing away: what will be visible is written down before it is.
-        record.tokens = challenges
-            .iter()
-            .map(|challenge| challenge.response.token().to_owned())
-            .collect();
+        record.tokens = tokens;
         issuing.orders.keep_order(&obtain.certificate, record)?;
         tell(obtain, OrderStage::Look);
     }
@@ -301,28 +302,36 @@ async fn authorize(
         issuing,
         obtain,
         challenges: &challenges,
+        is_looked_at: Cell::new(false),
     };
     published.publish()?;
     for challenge in &challenges {
         issuing.responder.look(&obtain.webroots, challenge).await?;
     }
     tell(obtain, OrderStage::Validate);
-    Ok(order.authorize(kind).await?)
+    published.is_looked_at.set(true);
+    let ended = order.authorize(kind).await;
+    published.is_looked_at.set(false);
+    Ok(ended?)
 }
 
-/// Takes away what was shown by a process that was cut off.
-fn withdraw(issuing: &Issuing, obtain: &Obtain, tokens: &[String]) -> Result<(), DiskError> {
-    let mut faults = tokens
-        .iter()
-        .flat_map(|token| issuing.responder.withdraw(&obtain.webroots, token));
+/// Takes away what was shown by a process that was cut off, and is not looked for any more.
+fn withdraw<'t>(
+    issuing: &Issuing,
+    obtain: &Obtain,
+    tokens: impl Iterator<Item = &'t String>,
+) -> Result<(), DiskError> {
+    let mut faults = tokens.flat_map(|token| issuing.responder.withdraw(&obtain.webroots, token));
     faults.next().map_or(Ok(()), Err)
 }
 
-/// Responses that are visible. They go when this does, also when the work is cut off.
+/// Responses that are visible. They go when this does, also when the work is cut off; but not while the CA looks for them,
+/// since the order goes on at the next start: what it would not find counts as a failure of the name.
 struct Published<'a> {
     issuing: &'a Issuing,
     obtain: &'a Obtain,
     challenges: &'a [Challenge],
+    is_looked_at: Cell<bool>,
 }
 
 impl Published<'_> {
@@ -335,6 +344,9 @@ impl Published<'_> {
 
 impl Drop for Published<'_> {
     fn drop(&mut self) {
+        if self.is_looked_at.get() {
+            return;
+        }
         for challenge in self.challenges {
             let token = challenge.response.token();
             let faults = self
