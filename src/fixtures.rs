@@ -116,5 +116,6 @@ pub fn plan_rules() -> PlanRules {
         key_type: usual_issuance().key_type,
         answers_itself: false,
         circumstances: Digest::of(""),
+        cas: CaTable::default(),
     }
 }

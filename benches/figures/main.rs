@@ -12,6 +12,7 @@ mod consumers;
 mod fake;
 mod floor;
 mod issuance;
+mod ledger;
 mod look;
 mod provided;
 mod real;
@@ -46,6 +47,7 @@ fn main() {
         ["fake"] => measure(&[fake::measure]),
         ["real"] => measure(&[real::measure]),
         ["issuance"] => measure(&[issuance::measure]),
+        ["ledger"] => measure(&[ledger::measure]),
         ["look"] => measure(&[look::measure]),
         ["provided"] => measure(&[provided::measure]),
         ["consumers"] => measure(&[consumers::measure]),
@@ -58,6 +60,7 @@ fn main() {
             real::measure,
             issuance::measure,
             look::measure,
+            ledger::measure,
             templates::measure,
         ]),
     }

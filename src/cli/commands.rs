@@ -145,7 +145,7 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     CommandRow {
         name: "renew",
         about: "obtains now what is due; with names, only those. `--force`: though it is not due, and though a failure \
-                is to be waited for; a time that the CA named is kept. A daemon that works on the same state does it",
+                is to be waited for, or a published limit of the CA is reached; a time that the CA named is kept. A daemon that works on the same state does it",
         examples: &[
             (
                 "docker exec NAME /quaymaster renew",

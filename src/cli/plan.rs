@@ -1,4 +1,8 @@
-use std::{collections::BTreeSet, path::PathBuf, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    rc::Rc,
+};
 
 use serde::Serialize;
 
@@ -10,6 +14,7 @@ use crate::{
     plan::{self, CommandPlan},
     ports::DetailedEngine,
     render::TemplateError,
+    values::CertificateName,
 };
 
 /// What `--format json` prints.
@@ -18,6 +23,8 @@ struct Document<'a> {
     command_plans: Vec<CommandPlan>,
     complaints: &'a BTreeSet<Complaint>,
     faults: &'a [String],
+    /// Why certificates that are due are not obtained now, and until when.
+    limited: BTreeMap<&'a CertificateName, String>,
 }
 
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
@@ -46,17 +53,26 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
             complaints.extend(output.complaints);
             command_plans.extend(CommandPlan::of_output(&output.name, output.steps));
         }
+        let limited = &survey.plan.limited;
+        let limited: BTreeMap<_, _> = limited
+            .iter()
+            .map(|(name, reached)| (name, reached.to_string()))
+            .collect();
         let is_clean = complaints.is_empty() && faults.is_empty();
         let text = if call.wants_json() {
             json(&Document {
                 command_plans,
                 complaints: &complaints,
                 faults,
+                limited,
             })?
         } else {
             complaints
                 .iter()
                 .for_each(|complaint| tracing::warn!("{complaint}"));
+            limited
+                .iter()
+                .for_each(|(name, reached)| tracing::info!("{name} waits: {reached}"));
             let rendered: Result<Vec<_>, TemplateError> = command_plans
                 .iter()
                 .map(|plan| plan.render(templates))

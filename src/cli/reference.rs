@@ -75,7 +75,7 @@ const SOURCES: &[Source] = &[
     Source {
         name: "cas",
         title: "CAs",
-        columns: &["ca", "what it is", "directory"],
+        columns: &["ca", "what it is", "directory", "limits"],
         rows: cas,
     },
     Source {
@@ -339,10 +339,11 @@ fn layouts() -> Vec<Vec<Cell>> {
 }
 
 fn cas() -> Vec<Vec<Cell>> {
-    CA_PRESETS
-        .iter()
-        .map(|row| vec![code(row.name), words(row.what), code(row.directory)])
-        .collect()
+    let row = |row: &crate::values::CaPreset| {
+        let limits = words(row.limits.to_string());
+        vec![code(row.name), words(row.what), code(row.directory), limits]
+    };
+    CA_PRESETS.iter().map(row).collect()
 }
 
 fn dialects() -> Vec<Vec<Cell>> {

@@ -30,7 +30,7 @@ use crate::{
     },
     report::{Event, explain::Works, report},
     settings::Settings,
-    values::{ContainerName, Digest, Issuer, Timestamp},
+    values::{CA_PRESETS, CaPreset, ContainerName, Digest, Issuer, Timestamp},
 };
 
 /// The local socket of the engine.
@@ -166,6 +166,7 @@ pub(super) fn daemon(
             key_type: settings.key_type,
             answers_itself: settings.listen_http.is_some(),
             circumstances,
+            cas: settings.cas.clone(),
         },
         template_files,
         own: own.map(|own| own.id.clone()),
@@ -212,14 +213,24 @@ impl CaSetup {
             ca_root_pem: settings.ca_root.as_deref().map(disk::text).transpose()?,
             agree_tos: settings.agree_tos,
             email: settings.email.clone(),
+            orders_per_second: None,
         };
-        let mut own = BTreeMap::new();
+        let pace = |directory: &str| settings.cas.limits(directory).orders_per_second;
+        let of_preset = |preset: &CaPreset| {
+            let one = AcmeSettings {
+                orders_per_second: pace(preset.directory),
+                ..usual.clone()
+            };
+            (preset.directory.to_owned(), one)
+        };
+        let mut own: BTreeMap<_, _> = CA_PRESETS.iter().map(of_preset).collect();
         for (directory, ca) in settings.cas.own() {
             let root = ca_root(settings, directory);
             let one = AcmeSettings {
                 ca_root_pem: root.map(disk::text).transpose()?,
                 agree_tos: ca.agree_tos.unwrap_or(usual.agree_tos),
                 email: ca.email.clone().or_else(|| usual.email.clone()),
+                orders_per_second: pace(directory),
             };
             own.insert(directory.to_owned(), one);
         }

@@ -60,6 +60,7 @@ fn shown(status: &Status, now: Timestamp, paint: Paint, width: Option<usize>) ->
                 .map(|failure| self::failure(failure, now))
                 .collect(),
         )),
+        list("waiting for limits of their CAs", limited(status, now)),
         paint.wrong(&list("complaints", strings(&status.complaints))),
         paint.wrong(&list("on disk", status.faults.iter().cloned().collect())),
         list("about certificates", notices),
@@ -78,6 +79,18 @@ fn shown(status: &Status, now: Timestamp, paint: Paint, width: Option<usize>) ->
     ));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
+}
+
+/// Which certificates wait for limits; of thousands the first few.
+fn limited(status: &Status, now: Timestamp) -> Vec<String> {
+    const MOST: usize = 5;
+    let more = status.limited.len().saturating_sub(MOST);
+    let told = status.limited.iter().take(MOST);
+    let told = told.map(|(name, limited)| {
+        format!("{name}: {} ({})", limited.problem, away(limited.until, now))
+    });
+    told.chain((more > 0).then(|| format!("and {more} more")))
+        .collect()
 }
 
 /// What happens next; of thousands of renewals the first few.
@@ -357,6 +370,7 @@ mod tests {
                 again: Some(NOW + Duration::from_secs(540)),
                 problem: Some("the CA could not validate late.example: no route".to_owned()),
             }],
+            limited: BTreeMap::new(),
             complaints: BTreeSet::new(),
             faults: BTreeSet::new(),
             notices: BTreeSet::new(),

@@ -5,13 +5,14 @@ use std::{
 
 use super::{
     faults::{Concern, Faults},
+    ledger::LedgerKept,
     templates::InUse,
 };
 use crate::{
     desire::{self, Desired, Dialects, HolderMemory, Wanted},
     observe::{
-        Attempt, Bearer, BusyCa, EventKind, HeldCertificate, Holder, Observed, Progress, Shelf,
-        Snapshot, Subject, Unwanted, Wait,
+        Attempt, Bearer, BusyCa, EventKind, HeldCertificate, Holder, Ledger, Observed, Progress,
+        Shelf, Snapshot, Subject, Unwanted, Wait,
     },
     ports::{DiskError, Ports, Repair},
     report::{Event, Instead, chain, report},
@@ -53,7 +54,9 @@ pub(super) struct Facts {
     /// When the next host is free for others, and of which holders that is true.
     next_free: (KeyedTable<Host, Holder>, Option<Timestamp>),
     /// The CAs that ask to be left alone, as that lies on disk.
-    busy_kept: BTreeMap<String, BusyCa>,
+    pub(super) busy_kept: BTreeMap<String, BusyCa>,
+    /// How many entries of the ledger the file has, and how many of them can't be read.
+    pub(super) ledger_kept: LedgerKept,
     /// For how long nobody has wanted certificates, as that lies on disk.
     pub(super) unwanted_kept: BTreeMap<CertificateName, Unwanted>,
     /// The container and its start for which a consumer's folder was looked at: another container has another folder.
@@ -96,6 +99,9 @@ impl Facts {
         // Without it, the oldest container has a name, as when quaymaster was started for the first time.
         let kept = or_none(ports.records.holders());
         let busy_kept = or_none(ports.records.busy_cas());
+        // Without it, the CA says itself when one of its limits is reached.
+        let written = or_none(ports.issuing.ledger.ledger());
+        let ledger_kept = LedgerKept::of(&written);
         // Without it, the time begins anew.
         let unwanted_kept = or_none(ports.records.unwanted());
         Self {
@@ -114,6 +120,7 @@ impl Facts {
             observed: Observed {
                 attempts,
                 busy_cas: busy_kept,
+                ledger: Rc::new(Ledger::of(written.entries)),
                 unwanted: unwanted_kept.clone(),
                 ..Observed::default()
             },
@@ -123,6 +130,7 @@ impl Facts {
             faults: Faults::default(),
             wrecks: BTreeMap::new(),
             repairs: BTreeMap::new(),
+            ledger_kept,
             unwanted_kept,
             looked_at: BTreeMap::new(),
         }
@@ -301,21 +309,6 @@ impl Facts {
         }
         self.faults.settle(Concern::Hosts, kept);
         is_kept
-    }
-
-    /// Keeps which CAs ask to be left alone, and forgets those that did.
-    pub fn keep_busy_cas(&mut self, ports: &Ports) {
-        let now = ports.clock.now();
-        let busy = &mut self.observed.busy_cas;
-        busy.retain(|_, busy| busy.is_in_force(now));
-        if *busy == self.busy_kept {
-            return;
-        }
-        let kept = ports.records.keep_busy_cas(busy);
-        if kept.is_ok() {
-            self.busy_kept = busy.clone();
-        }
-        self.faults.settle(Concern::BusyCas, kept);
     }
 
     /// Keeps the templates that consumers use, also when other ones lie in their folder.

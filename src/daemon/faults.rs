@@ -23,6 +23,8 @@ pub(super) enum Concern {
     Removed,
     /// The record of CAs that ask to be left alone.
     BusyCas,
+    /// The record of what was asked of CAs that limit it.
+    Ledger,
     /// The record of certificates that nobody wants.
     Unwanted,
     /// Certificates that can't be archived, deleted or restored.

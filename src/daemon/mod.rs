@@ -1,8 +1,10 @@
 //! The loop and nothing else: wake, observe, desire, plan, execute, rest.
 
+mod busy_cas;
 mod facts;
 mod faults;
 mod folders;
+mod ledger;
 mod lives;
 mod outputs;
 mod releases;
@@ -373,6 +375,8 @@ impl Loop {
             result,
             blame,
             busy,
+            answered,
+            entered,
         } = match done {
             Ok(outcome) => outcome,
             // A panic is ours: ending here lets the restart begin from what is on disk.
@@ -385,10 +389,8 @@ impl Loop {
         });
         self.rests_until = None;
         self.end_wish(&subject, &result, blame);
-        if let Some((directory, busy)) = busy {
-            self.facts.observed.leave_alone(directory, busy);
-            self.facts.keep_busy_cas(&self.daemon.ports);
-        }
+        self.facts.enter(entered);
+        self.facts.take_answers(&self.daemon.ports, answered, busy);
         match result {
             Ok(learned) => {
                 self.facts.observed.attempts.remove(&subject);

@@ -23,7 +23,7 @@ use crate::{
     ports::{Clock, Issuing, NewCertificate, OrderRecord},
     render::Templates,
     report::Status,
-    values::{CertificateName, Digest, Host, KeyType},
+    values::{CertificateName, Digest, Host, Issuer, KeyType},
     watching::tests::Scripted,
 };
 
@@ -36,6 +36,7 @@ pub(crate) fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
         ca_root_pem: None,
         agree_tos: true,
         email: None,
+        orders_per_second: None,
     };
     let (probe, clock) = (Rc::new(TcpProbe::new().unwrap()), Rc::new(SystemClock));
     let authorities = Rc::new(
@@ -241,6 +242,54 @@ fn app(name: &str, number: u8) -> Bearer {
     container(name, number).label("host", &format!("{name}.example"))
 }
 
+#[tokio::test]
+async fn a_self_signed_certificate_is_there_at_once_beside_four_orders_that_hang() {
+    let local = tokio::task::LocalSet::new();
+    local
+        .run_until(async {
+            let folder = tempfile::tempdir().unwrap();
+            let folders = Folders::new(
+                folder.path().join("certificates"),
+                folder.path().join("state"),
+                |_| (),
+            );
+            // It takes connections, and says nothing.
+            let ca = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let at = ca.local_addr().unwrap();
+            let mut daemon = daemon_in(Rc::new(Scripted::default()), folders);
+            daemon.label_rules.issuer = Some(Issuer::Ca(format!("https://{at}/dir")));
+            daemon.plan_rules.answers_itself = true;
+            daemon.label_rules.answers_itself = true;
+            let mut turning = Loop::new(daemon);
+            let now = turning.daemon.ports.clock.now();
+            let own = app("own", 5)
+                .label("ca", "self-signed")
+                .label("use", "own.example");
+            let own = own.label("kind", "generic").label("files", "/keys");
+            let hosts = ["a", "b", "c", "d", "e", "f"];
+            let hosts = hosts.map(|word| Host::parse(&format!("{word}.example")).unwrap());
+            let names = desire::named(&hosts.into()).unwrap();
+            turning.facts.replace(vec![own, names], None, true, now);
+            turning.turn();
+            let under_way = turning.facts.observed.under_way.len();
+            assert!(under_way >= 5, "{:?}", turning.facts.observed.under_way);
+            // Those take ten seconds to be given up.
+            let done = tokio::time::timeout(Duration::from_secs(5), turning.work.join_next());
+            let done = done.await.expect("it waits for no CA").unwrap().unwrap();
+            let Ok(Learned::Held(name, _)) = done.result else {
+                panic!("{done:?}")
+            };
+            assert_eq!(name.as_str(), "own.example");
+            turning.turn();
+            assert_eq!(
+                turning.work.len(),
+                plan::ORDERS_AT_ONCE,
+                "and those still hang"
+            );
+        })
+        .await;
+}
+
 #[test]
 fn a_ca_that_asks_to_be_left_alone_is_so_after_a_restart_and_forgotten_in_time() {
     use crate::observe::BusyCa;
@@ -253,11 +302,12 @@ fn a_ca_that_asks_to_be_left_alone_is_so_after_a_restart_and_forgotten_in_time()
     );
     let ports = daemon_in(Rc::default(), folders).ports;
     let (now, hour) = (SystemClock.now(), Duration::from_secs(60 * 60));
-    for (since, is_kept) in [(now, true), (now - hour * 2, false)] {
+    for (since, is_kept) in [(now, true), (now - hour * 26, false)] {
         let busy = BusyCa {
             since,
             until: since + hour,
             problem: "later".to_owned(),
+            count: 1,
         };
         let mut facts = Facts::read(&ports, &Dialects::native("quaymaster"));
         let directory = "https://ca.example/dir".to_owned();

@@ -90,6 +90,8 @@ impl Loop {
         self.facts.remember_hosts(ports, desired, now);
         self.facts.keep_removed(ports);
         self.facts.keep_busy_cas(ports);
+        let cas = &self.daemon.plan_rules.cas;
+        self.facts.tidy_ledger(ports, cas, now);
         self.facts.keep_templates(ports, &mut self.templates);
         self.facts.observed.are_any_missed = self.facts.grace.next_end().is_some();
     }

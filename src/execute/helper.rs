@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use super::{
     Failure,
+    obtain::LedgerPen,
     tell::{self, Addressee},
 };
 use crate::{
     desire::{Consumer, Helper, Reload},
-    observe::HeldCertificate,
-    plan::{HelperOrder, Obtain, Tell},
+    observe::{Counted, HeldCertificate, LedgerEntry},
+    plan::{HelperOrder, Obtain, Tell, names_digest},
     ports::{ListPlace, Ports},
     report::{Event, chain, report},
 };
@@ -21,11 +22,13 @@ const TOGETHER: Duration = Duration::from_millis(100);
 /// The pause between looks at what the helper has brought.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Has the helper obtain a certificate. The attempt is on the disk before its line is in the list.
+/// Has the helper obtain a certificate. The attempt is on the disk before its line is in the list, and what that counts for
+/// at the CA, too: its limits are about names, whoever asks.
 pub(super) async fn obtain(
     ports: &Ports,
     obtain: &Obtain,
     order: &HelperOrder,
+    entered: &mut Vec<LedgerEntry>,
 ) -> Result<HeldCertificate, Failure> {
     let Some(helper) = &order.consumer.helper else {
         return Err(not_told(&order.consumer, "it is no helper"));
@@ -37,6 +40,20 @@ pub(super) async fn obtain(
     }
     let attempts = &ports.issuing.attempts;
     attempts.note_attempt(&obtain.certificate, &obtain.attempt)?;
+    let mut ledger = obtain
+        .issuance
+        .issuer
+        .directory()
+        .map(|directory| LedgerPen {
+            issuing: &ports.issuing,
+            clock: &*ports.clock,
+            directory,
+            entered,
+        });
+    if let Some(ledger) = ledger.as_mut().filter(|_| obtain.counts.order) {
+        let project = obtain.counts.project.clone();
+        ledger.enter(Counted::Order { project })?;
+    }
     let listed = Listed::put(ports, obtain, order, helper)?;
     let until = ports.clock.elapsed() + order.within;
     ports.clock.sleep(TOGETHER).await;
@@ -56,6 +73,10 @@ pub(super) async fn obtain(
         }
         ports.clock.sleep(LOOK_EVERY).await;
     };
+    if let Some(ledger) = ledger.as_mut().filter(|_| obtain.counts.certificate) {
+        let (names, order) = (names_digest(&obtain.names), held.digest);
+        ledger.enter(Counted::Certificate { names, order })?;
+    }
     attempts.forget_attempts(&obtain.certificate)?;
     report(&Event::Obtained {
         certificate: obtain.certificate.clone(),

@@ -16,7 +16,7 @@ pub use deploy::place;
 pub use helper::list_place;
 
 use crate::{
-    observe::{Attempt, Blame, BusyCa, HeldCertificate, Installed, Subject},
+    observe::{Attempt, Blame, BusyCa, HeldCertificate, Installed, LedgerEntry, Subject},
     plan::{Action, Obtain, run_failed},
     ports::{AuthorityError, DiskError, EngineError, NotServed, Ports, Ran},
     report::chain,
@@ -34,6 +34,10 @@ pub struct Outcome {
     pub blame: Option<Blame>,
     /// The CA, by the URL of its directory, that asked to be left alone.
     pub busy: Option<(String, BusyCa)>,
+    /// The CA, by the URL of its directory, that has issued or refused what it was asked for: it is not busy.
+    pub answered: Option<String>,
+    /// What was written into the ledger.
+    pub entered: Vec<LedgerEntry>,
 }
 
 /// What is known after an action that it changed.
@@ -127,12 +131,17 @@ enum Failure {
         path.display()
     )]
     InCertbotsWay { path: std::path::PathBuf },
+    #[error(
+        "the clock of this machine was set after this had been planned; nothing was ordered, and it is found out anew \
+         whether it is due"
+    )]
+    ClockSet,
 }
 
 impl Failure {
     fn blame(&self) -> Blame {
         match self {
-            Self::Disk(_) | Self::NotServed(_) => Blame::Here,
+            Self::Disk(_) | Self::NotServed(_) | Self::ClockSet => Blame::Here,
             Self::Authority(AuthorityError::Ours { .. } | AuthorityError::WrongClock { .. }) => {
                 Blame::Here
             }
@@ -169,8 +178,9 @@ impl Failure {
         let problem = error.to_string();
         let busy = BusyCa {
             since,
-            until,
+            until: until.unwrap_or(since),
             problem,
+            count: 1,
         };
         Some((directory.to_owned(), busy))
     }
@@ -180,7 +190,7 @@ impl Failure {
             Self::Engine(error) => error.retry(),
             Self::Authority(error) => error.retry(),
             Self::Disk(DiskError::NotYetValid { from, .. }) => Retry::NotBefore(*from),
-            Self::Disk(_) | Self::NotServed(_) => Retry::Backoff,
+            Self::Disk(_) | Self::NotServed(_) | Self::ClockSet => Retry::Backoff,
             Self::Run { .. } | Self::Broken(_) => Retry::Backoff,
             Self::HelperNotTold { .. }
             | Self::InCertbotsWay { .. }
@@ -199,7 +209,8 @@ impl Failure {
 /// Carries an action out.
 /// The time of a signal is written into what is known afterwards.
 pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
-    let (mut blame, mut busy) = (None, None);
+    let (mut blame, mut busy, mut answered) = (None, None, None);
+    let mut entered = Vec::new();
     let result = match action {
         Action::Deploy(deploy) => deploy::deploy(ports, deploy)
             .await
@@ -214,38 +225,54 @@ pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
             .await
             .map(|held| Learned::Held(fallback.certificate.clone(), held))
             .map_err(|failure| failed(ports, &fallback.attempt, &failure)),
-        Action::Obtain(obtain) => match obtained(ports, obtain).await {
-            Ok(held) => Ok(Learned::Held(obtain.certificate.clone(), held)),
-            Err(failure) => {
-                blame = Some(failure.blame());
-                busy = failure.busy(ports.clock.now());
-                let mut attempt = failed(ports, &obtain.attempt, &failure);
-                if let Failure::Authority(AuthorityError::WrongClock { .. }) = failure {
-                    // Nothing was asked for, however often the clocks are compared.
-                    attempt.count = attempt.count.saturating_sub(1).max(1);
+        Action::Obtain(obtain) => {
+            match obtained(ports, obtain, &mut entered).await {
+                Ok(held) => {
+                    answered = obtain.issuance.issuer.directory().map(str::to_owned);
+                    Ok(Learned::Held(obtain.certificate.clone(), held))
                 }
-                if let Failure::Disk(DiskError::Io { .. }) = failure {
-                    // What the disk did not take costs no CA anything: once there is room again, it shall not take a
-                    // day until that is found out. The next is after the pause that there is between any two.
-                    attempt.retry = Retry::NotBefore(attempt.last);
+                Err(failure) => {
+                    if matches!(&failure, Failure::Authority(error) if error.is_refusal()) {
+                        answered = obtain.issuance.issuer.directory().map(str::to_owned);
+                    }
+                    blame = Some(failure.blame());
+                    busy = failure.busy(ports.clock.now());
+                    let mut attempt = failed(ports, &obtain.attempt, &failure);
+                    if let Failure::Authority(AuthorityError::WrongClock { .. })
+                    | Failure::ClockSet = failure
+                    {
+                        // Nothing was asked for, however often the clocks are compared.
+                        attempt.count = attempt.count.saturating_sub(1).max(1);
+                    }
+                    if let Failure::Disk(DiskError::Io { .. }) | Failure::ClockSet = failure {
+                        // What the disk did not take costs no CA anything: once there is room again, it shall not take a
+                        // day until that is found out. The next is after the pause that there is between any two.
+                        attempt.retry = Retry::NotBefore(attempt.last);
+                    }
+                    Err(noted(ports, &obtain.certificate, attempt))
                 }
-                Err(noted(ports, &obtain.certificate, attempt))
             }
-        },
+        }
     };
     Outcome {
         subject: action.subject(),
         result,
         blame,
         busy,
+        answered,
+        entered,
     }
 }
 
 /// A certificate from its issuer, by way of a helper where there is one.
-async fn obtained(ports: &Ports, obtain: &Obtain) -> Result<HeldCertificate, Failure> {
+async fn obtained(
+    ports: &Ports,
+    obtain: &Obtain,
+    entered: &mut Vec<LedgerEntry>,
+) -> Result<HeldCertificate, Failure> {
     match &obtain.helper {
-        Some(order) => helper::obtain(ports, obtain, order).await,
-        None => obtain::obtain(&ports.issuing, &*ports.clock, obtain).await,
+        Some(order) => helper::obtain(ports, obtain, order, entered).await,
+        None => obtain::obtain(&ports.issuing, &*ports.clock, obtain, entered).await,
     }
 }
 

@@ -1,28 +1,74 @@
-use std::{collections::BTreeSet, time::Duration};
+use std::{cell::Cell, collections::BTreeSet, time::Duration};
 
 use super::Failure;
 use crate::{
-    observe::{HeldCertificate, Source},
-    plan::{Fallback, Obtain},
-    ports::{Authority, Challenge, Clock, DiskError, Issuing, NewCertificate, Order, OrderRecord},
+    observe::{Counted, HeldCertificate, LedgerEntry, Source},
+    plan::{Fallback, Obtain, names_digest},
+    ports::{
+        Authority, AuthorityError, Challenge, Clock, DiskError, Issuing, NewCertificate, Order,
+        OrderRecord,
+    },
     report::{Event, OrderStage, chain, report},
-    values::{CertificateName, Host, Issuer, KeyType, Secret, Timestamp},
+    values::{CertificateName, Digest, Host, Issuer, KeyType, Secret, Timestamp},
 };
 
 /// How long a certificate may still have to wait for its beginning: the clocks of a CA that is asked are no further apart.
 const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
+
+/// How far the time of day may move away from the time that passes while a try goes on: clocks are kept right by small
+/// steps.
+const STEP: Duration = Duration::from_secs(60);
+
+/// When a try began, by both clocks.
+#[derive(Clone, Copy)]
+struct Begun {
+    /// The time of day that it was planned by.
+    planned: Timestamp,
+    elapsed: Duration,
+}
+
+impl Begun {
+    /// Whether the time of day was set since: by another clock the certificate may not be due at all.
+    fn was_clock_set(self, clock: &dyn Clock) -> bool {
+        let expected = self.planned + clock.elapsed().saturating_sub(self.elapsed);
+        let now = clock.now();
+        now.since(expected) > STEP || expected.since(now) > STEP
+    }
+}
 
 /// Gets a certificate from its issuer and stores it.
 pub(super) async fn obtain(
     issuing: &Issuing,
     clock: &dyn Clock,
     obtain: &Obtain,
+    entered: &mut Vec<LedgerEntry>,
 ) -> Result<HeldCertificate, Failure> {
+    let begun = Begun {
+        planned: obtain.attempt.last,
+        elapsed: clock.elapsed(),
+    };
     issuing
         .attempts
         .note_attempt(&obtain.certificate, &obtain.attempt)?;
     let held = match &obtain.issuance.issuer {
-        Issuer::Ca(directory) => ask(issuing, clock, obtain, directory).await?,
+        Issuer::Ca(directory) => {
+            let mut ledger = LedgerPen {
+                issuing,
+                clock,
+                directory,
+                entered,
+            };
+            let asked = ask(issuing, (clock, begun), obtain, &mut ledger).await;
+            if let Err(Failure::Authority(AuthorityError::Validation(names))) = &asked
+                && obtain.counts.failures
+            {
+                for name in names.keys() {
+                    let name = name.clone();
+                    ledger.enter(Counted::Failure { name })?;
+                }
+            }
+            asked?
+        }
         Issuer::SelfSigned => {
             let named = (&obtain.certificate, &obtain.names);
             let key_type = obtain.issuance.key_type;
@@ -35,6 +81,27 @@ pub(super) async fn obtain(
         held: held.clone(),
     });
     Ok(held)
+}
+
+/// What is written into the ledger while an order is made.
+pub(super) struct LedgerPen<'a> {
+    pub issuing: &'a Issuing,
+    pub clock: &'a dyn Clock,
+    pub directory: &'a str,
+    pub entered: &'a mut Vec<LedgerEntry>,
+}
+
+impl LedgerPen<'_> {
+    pub fn enter(&mut self, counted: Counted) -> Result<(), DiskError> {
+        let entry = LedgerEntry {
+            at: self.clock.now(),
+            ca: self.directory.to_owned(),
+            counted,
+        };
+        self.issuing.ledger.enter(&entry)?;
+        self.entered.push(entry);
+        Ok(())
+    }
 }
 
 /// Makes a certificate that serves until there is a better one, and gives that where it has come meanwhile. No attempt is
@@ -80,15 +147,29 @@ async fn sign(
 /// first request, the key before the order, the order before the challenge.
 async fn ask(
     issuing: &Issuing,
-    clock: &dyn Clock,
+    (clock, begun): (&dyn Clock, Begun),
     obtain: &Obtain,
-    directory: &str,
+    ledger: &mut LedgerPen<'_>,
 ) -> Result<HeldCertificate, Failure> {
-    let authority = issuing.authorities.at(directory)?;
+    let authority = issuing.authorities.at(ledger.directory)?;
     tell(obtain, OrderStage::Order);
     let mut record = record(issuing, obtain).await?;
-    let mut order = open(issuing, authority.as_ref(), obtain, &mut record).await?;
+    let resumed = resume(authority.as_ref(), &record).await?;
+    let mut order = match resumed {
+        Some(order) => order,
+        None => {
+            authority.prepare().await?;
+            if begun.was_clock_set(clock) {
+                return Err(Failure::ClockSet);
+            }
+            open(issuing, authority.as_ref(), obtain, &mut record, ledger).await?
+        }
+    };
     authorize(issuing, obtain, order.as_mut(), &mut record).await?;
+    if obtain.counts.certificate {
+        let (names, order) = (names_digest(&obtain.names), Digest::of(order.url()));
+        ledger.enter(Counted::Certificate { names, order })?;
+    }
     tell(obtain, OrderStage::Finalize);
     let chain = order.finalize(&record.key, &obtain.names).await?;
     let now = clock.now();
@@ -137,12 +218,9 @@ fn store(
 async fn record(issuing: &Issuing, obtain: &Obtain) -> Result<OrderRecord, Failure> {
     let asked = obtain.attempt.asked;
     match issuing.orders.order(&obtain.certificate) {
-        Ok(Some(record)) => {
-            withdraw(issuing, obtain, &record.tokens)?;
-            if record.asked == asked {
-                return Ok(record);
-            }
-        }
+        // What is shown stays: the CA may be looking at it.
+        Ok(Some(record)) if record.asked == asked => return Ok(record),
+        Ok(Some(record)) => withdraw(issuing, obtain, record.tokens.iter())?,
         Ok(None) => {}
         Err(error) => {
             report(&Event::DiskFault {
@@ -164,17 +242,28 @@ async fn record(issuing: &Issuing, obtain: &Obtain) -> Result<OrderRecord, Failu
     Ok(record)
 }
 
-/// Goes on with the order on record where that can be, else makes one and writes it down.
+/// Goes on with the order on record where that can be.
+async fn resume(
+    authority: &dyn Authority,
+    record: &OrderRecord,
+) -> Result<Option<Box<dyn Order>>, Failure> {
+    match &record.url {
+        Some(url) => Ok(authority.resume(url).await?),
+        None => Ok(None),
+    }
+}
+
+/// Makes an order and writes it down; that one is made is written into the ledger before.
 async fn open(
     issuing: &Issuing,
     authority: &dyn Authority,
     obtain: &Obtain,
     record: &mut OrderRecord,
+    ledger: &mut LedgerPen<'_>,
 ) -> Result<Box<dyn Order>, Failure> {
-    if let Some(url) = &record.url
-        && let Some(order) = authority.resume(url).await?
-    {
-        return Ok(order);
+    if obtain.counts.order {
+        let project = obtain.counts.project.clone();
+        ledger.enter(Counted::Order { project })?;
     }
     let order = authority
         .order(&obtain.names, obtain.issuance.profile.as_deref())
@@ -196,12 +285,16 @@ async fn authorize(
     let challenges = offers
         .map(|offer| offer.challenge(kind))
         .collect::<Result<Vec<_>, _>>()?;
+    let tokens = challenges
+        .iter()
+        .map(|challenge| challenge.response.token().to_owned());
+    let tokens: Vec<_> = tokens.collect();
+    let left = record.tokens.iter();
+    let left = left.filter(|token| !tokens.contains(token));
+    withdraw(issuing, obtain, left)?;
     if !challenges.is_empty() {
         // A crash takes nothing away: what will be visible is written down before it is.
-        record.tokens = challenges
-            .iter()
-            .map(|challenge| challenge.response.token().to_owned())
-            .collect();
+        record.tokens = tokens;
         issuing.orders.keep_order(&obtain.certificate, record)?;
         tell(obtain, OrderStage::Look);
     }
@@ -209,28 +302,36 @@ async fn authorize(
         issuing,
         obtain,
         challenges: &challenges,
+        is_looked_at: Cell::new(false),
     };
     published.publish()?;
     for challenge in &challenges {
         issuing.responder.look(&obtain.webroots, challenge).await?;
     }
     tell(obtain, OrderStage::Validate);
-    Ok(order.authorize(kind).await?)
+    published.is_looked_at.set(true);
+    let ended = order.authorize(kind).await;
+    published.is_looked_at.set(false);
+    Ok(ended?)
 }
 
-/// Takes away what was shown by a process that was cut off.
-fn withdraw(issuing: &Issuing, obtain: &Obtain, tokens: &[String]) -> Result<(), DiskError> {
-    let mut faults = tokens
-        .iter()
-        .flat_map(|token| issuing.responder.withdraw(&obtain.webroots, token));
+/// Takes away what was shown by a process that was cut off, and is not looked for any more.
+fn withdraw<'t>(
+    issuing: &Issuing,
+    obtain: &Obtain,
+    tokens: impl Iterator<Item = &'t String>,
+) -> Result<(), DiskError> {
+    let mut faults = tokens.flat_map(|token| issuing.responder.withdraw(&obtain.webroots, token));
     faults.next().map_or(Ok(()), Err)
 }
 
-/// Responses that are visible. They go when this does, also when the work is cut off.
+/// Responses that are visible. They go when this does, also when the work is cut off; but not while the CA looks for them,
+/// since the order goes on at the next start: what it would not find counts as a failure of the name.
 struct Published<'a> {
     issuing: &'a Issuing,
     obtain: &'a Obtain,
     challenges: &'a [Challenge],
+    is_looked_at: Cell<bool>,
 }
 
 impl Published<'_> {
@@ -243,6 +344,9 @@ impl Published<'_> {
 
 impl Drop for Published<'_> {
     fn drop(&mut self) {
+        if self.is_looked_at.get() {
+            return;
+        }
         for challenge in self.challenges {
             let token = challenge.response.token();
             let faults = self

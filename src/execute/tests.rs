@@ -223,6 +223,7 @@ fn ports<S: Engine + Probe + 'static>(folder: &Path, server: &Rc<S>) -> Ports {
         ca_root_pem: None,
         agree_tos: true,
         email: None,
+        orders_per_second: None,
     };
     let authorities = AcmeAuthorities::new(
         settings,

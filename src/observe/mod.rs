@@ -12,6 +12,7 @@ mod forget;
 mod holder;
 mod installed;
 mod interest;
+mod ledger;
 mod life;
 mod mounts;
 mod part_name;
@@ -43,6 +44,7 @@ pub use installed::{
     RefusedTemplates, Trial, Units,
 };
 pub use interest::Interest;
+pub use ledger::{Counted, Ledger, LedgerEntry, Usage};
 pub use life::{ArchivedCertificate, Unwanted};
 pub use mounts::{Mount, MountKind, Place, SharedPath, find, locate, mount_of, source};
 pub use part_name::PartName;
@@ -89,6 +91,8 @@ pub struct Observed {
     pub busy_cas: BTreeMap<String, BusyCa>,
     /// CAs, by their directory URLs, whose clocks are too far from ours.
     pub clock_gaps: BTreeMap<String, ClockGap>,
+    /// What was asked of CAs, as far as they limit that.
+    pub ledger: Rc<Ledger>,
     /// What is being done right now.
     pub under_way: BTreeSet<Subject>,
     /// Renewals that somebody wishes for.

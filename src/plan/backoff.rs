@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::{
-    observe::{Attempt, HeldCertificate, Subject},
+    observe::{Attempt, BusyCa, HeldCertificate, Subject},
     values::{Digest, Issuer, Retry, Timestamp},
 };
 
@@ -46,6 +46,27 @@ pub(super) fn longest_pause(held: &HeldCertificate, issuer: &Issuer, now: Timest
     share.max(shortest)
 }
 
+/// Pauses after answers of a CA that is too busy, in the same row, if it asks for shorter ones: one that says "in a second"
+/// each time is not asked each second. No longer than this, since that says nothing against what was asked for.
+const BUSY: &[Duration] = &[
+    MINUTE,
+    Duration::from_secs(10 * 60),
+    Duration::from_secs(100 * 60),
+];
+
+/// The pause after so many in a row.
+fn pause_of(pauses: &[Duration], count: u32) -> Duration {
+    let step = usize::try_from(count.saturating_sub(1)).unwrap_or(usize::MAX);
+    pauses.get(step).or(pauses.last()).copied().unwrap_or(DAY)
+}
+
+/// When a CA that was busy is asked again for a certificate that allows no longer pause than this.
+pub(super) fn asked_again(busy: &BusyCa, longest: Option<Duration>) -> Timestamp {
+    let pause = pause_of(BUSY, busy.count);
+    let own = busy.since + longest.map_or(pause, |longest| pause.min(longest));
+    busy.until.max(own)
+}
+
 /// Pauses between deployments, and between self-signed certificates: they cost nobody else anything, and a full disk is cleared by hand at any moment.
 const DEPLOYMENTS: &[Duration] = &[
     Duration::from_secs(1),
@@ -71,12 +92,15 @@ pub fn next_try(subject: &Subject, attempt: &Attempt) -> Timestamp {
         // Nobody else is asked, either.
         Subject::Fallback(_) | Subject::Consumer(_) => DEPLOYMENTS,
     };
-    let step = usize::try_from(attempt.count.saturating_sub(1)).unwrap_or(usize::MAX);
-    let pause = pauses.get(step).or(pauses.last()).copied().unwrap_or(DAY);
+    let pause = pause_of(pauses, attempt.count);
     let longest = attempt.longest_pause.unwrap_or(DAY);
     match attempt.retry {
         Retry::Backoff => attempt.last + pause.min(longest),
-        Retry::NotBefore(time) => time.max(attempt.last + MINUTE),
+        Retry::NotBefore(_) if attempt.was_not_kept() => attempt.last + MINUTE,
+        Retry::NotBefore(time) => {
+            let own = pause_of(BUSY, attempt.count).min(longest);
+            time.max(attempt.last + own.max(MINUTE))
+        }
         Retry::Daily => attempt.last + DAY.min(longest),
     }
 }

@@ -1,15 +1,15 @@
 //! What is wrong with what is there, or is not: said here, because labels alone don't show it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    kept_until,
+    LimitReached, Limited, kept_until,
     selection::{Selection, can_use},
 };
 use crate::{
     desire::{Complaint, Consumer, Desired, Origin, Pin, Wanted},
     observe::{ClockGap, Observed, RefusedEmail},
-    values::{CertificateName, ContainerName, Host, Timestamp},
+    values::{CertificateName, ContainerName, Host, Issuer, Limit, Timestamp},
 };
 
 /// What there is to say at `now`.
@@ -76,6 +76,55 @@ fn unreached(ca: &str, refused: &RefusedEmail, desired: &Desired) -> Option<Comp
         format!("{ca} does not take it, so nobody hears from it: {problem}"),
         "write another address, or leave the setting out; certificates are obtained all the same",
     ))
+}
+
+/// That limits of CAs are reached. What all new names wait for is told once, in words that stay the same as one after the
+/// other of them is obtained.
+pub(super) fn limited(
+    desired: &Desired,
+    limited: &BTreeMap<CertificateName, LimitReached>,
+) -> BTreeSet<Complaint> {
+    let each = limited
+        .values()
+        .filter(|reached| reached.limited.is_shared());
+    // Of thousands that wait, most wait for the same.
+    let shared: BTreeMap<_, _> = each
+        .map(|reached| ((&reached.issuer, &reached.limited), reached.limit))
+        .collect();
+    let shared = shared
+        .into_iter()
+        .map(|((issuer, limited), limit)| shared_limit(issuer, limited, limit));
+    let own = limited.iter().filter_map(|(name, reached)| {
+        let remedy = match &reached.limited {
+            Limited::Orders | Limited::OrdersOf(_) => return None,
+            Limited::SameNames => format!(
+                "wait, and look why it is asked for so often; `quaymaster renew {name} --force` asks all the same"
+            ),
+            Limited::Failures(_) => "mend what the CA said of it; it is asked again then".to_owned(),
+        };
+        let said = &desired.certificates.get(name)?.issuer_said;
+        Some(said.clone().complains(reached.to_string(), remedy))
+    });
+    shared.chain(own).collect()
+}
+
+/// That new names wait for a limit of new orders.
+fn shared_limit(issuer: &Issuer, limited: &Limited, limit: Limit) -> Complaint {
+    let whose = match limited {
+        Limited::OrdersOf(Some(project)) => format!("of the project {project} at {issuer}"),
+        Limited::OrdersOf(None) => format!("of containers outside of a project at {issuer}"),
+        _ => format!("at {issuer}"),
+    };
+    let problem = match limited {
+        Limited::OrdersOf(_) => {
+            format!("it takes {limit}, and one project has had its share: its other new names wait")
+        }
+        _ => format!("it takes {limit}, and no more are left: other new names wait"),
+    };
+    Origin::new(&ContainerName::of_settings(), &format!("new orders {whose}"), "").complains(
+        problem,
+        "wait: each is ordered as soon as may be, and `quaymaster status` says when; renewals go on",
+    )
 }
 
 /// That our clock and a CA's are too far apart. It is about the machine, and no label's fault.

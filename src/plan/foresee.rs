@@ -1,8 +1,8 @@
 use std::{collections::BTreeSet, rc::Rc, time::Duration};
 
-use super::{Action, Fallback, Plan};
+use super::{Action, Counts, Fallback, Obtain, Plan, names_digest};
 use crate::{
-    observe::{HeldCertificate, Installed, Observed, Shelf, Source},
+    observe::{Counted, HeldCertificate, Installed, LedgerEntry, Observed, Shelf, Source},
     values::{CertificateName, Digest, Host, KeyType, Timestamp},
 };
 
@@ -45,6 +45,7 @@ pub fn foresee(observed: &Observed, plan: &Plan, now: Timestamp) -> Observed {
                 let certificate =
                     certificate(&obtain.certificate, &obtain.names, key_type, source, now);
                 after.hold(obtain.certificate.clone(), certificate);
+                after.count(obtain, now);
                 after.wishes.remove(&obtain.certificate);
             }
             Action::FallBack(fallback) => {
@@ -60,6 +61,34 @@ pub fn foresee(observed: &Observed, plan: &Plan, now: Timestamp) -> Observed {
         }
     }
     after
+}
+
+impl Observed {
+    /// Takes over what is written into the ledger of an order that comes to its certificate.
+    pub(super) fn count(&mut self, obtain: &Obtain, now: Timestamp) {
+        let Some(ca) = obtain.issuance.issuer.directory() else {
+            return;
+        };
+        let Counts {
+            order,
+            certificate,
+            project,
+            ..
+        } = obtain.counts.clone();
+        let url = Digest::of_parts([obtain.certificate.as_str(), &now.millis().to_string()]);
+        let names = names_digest(&obtain.names);
+        let certificate = certificate.then_some(Counted::Certificate { names, order: url });
+        let order = order.then_some(Counted::Order { project });
+        let ledger = Rc::make_mut(&mut self.ledger);
+        for counted in order.into_iter().chain(certificate) {
+            let ca = ca.to_owned();
+            ledger.take(LedgerEntry {
+                at: now,
+                ca,
+                counted,
+            });
+        }
+    }
 }
 
 /// A certificate that is made now.

@@ -6,7 +6,6 @@
 
 mod answered;
 mod backoff;
-mod ca_limits;
 mod candidates;
 mod case;
 mod changes;
@@ -24,6 +23,7 @@ mod gate;
 mod held_back;
 mod helper;
 mod in_force;
+mod ledger;
 mod life;
 mod newer;
 mod notice;
@@ -35,6 +35,7 @@ mod renewal;
 mod selection;
 mod server;
 mod signals;
+mod slots;
 mod used;
 mod views;
 
@@ -56,11 +57,12 @@ pub use foresee::foresee;
 pub use gate::Opening;
 pub use helper::{HelperOrder, helper_of};
 pub use in_force::{InForce, Overruled};
+pub use ledger::{Counts, LimitReached, Limited, names_digest};
 pub use life::{LifeStep, Lives, forgotten, lives};
 pub use notice::{About, Notice};
 pub use obtain::{answer, is_failure};
 pub use part::site_file;
-pub use pauses::{again, is_held_up};
+pub use pauses::{Closed, again, closed, is_held_up};
 pub use quarantine::{Refusal, SeenAgain, Verdict};
 pub use renewal::{due, due_by, kept_until};
 pub use selection::{CertificateUse, ChosenBy, of_unknown, served};
@@ -76,8 +78,8 @@ use crate::{
     },
     render::Templates,
     values::{
-        CertificateName, ContainerName, Digest, FallbackRule, FileName, Host, KeyType, Signal,
-        Timestamp,
+        CaTable, CertificateName, ContainerName, Digest, FallbackRule, FileName, Host, KeyType,
+        Signal, Timestamp,
     },
 };
 
@@ -106,6 +108,8 @@ pub struct PlanRules {
     pub answers_itself: bool,
     /// What CAs are asked with, besides what labels say: settings about all of them, and this version.
     pub circumstances: Digest,
+    /// The CAs, with their limits.
+    pub cas: CaTable,
 }
 
 /// What to do now, and when to look again.
@@ -128,6 +132,8 @@ pub struct Plan {
     pub cleared: BTreeSet<(ContainerName, PartName)>,
     /// What came of signals, where that is another than is written down.
     pub signals: BTreeMap<ContainerName, Signals>,
+    /// Certificates that are due and not obtained now, since a limit of their CA is reached.
+    pub limited: BTreeMap<CertificateName, LimitReached>,
     /// The certificates that it was made with.
     pub in_force: InForce,
     /// The sites of a consumer that are to be shut, and no others, where these are not all that are.
@@ -284,6 +290,8 @@ pub struct Obtain {
     pub helper: Option<Box<HelperOrder>>,
     /// The record of this try, written down before it is made.
     pub attempt: Attempt,
+    /// What of it is written into the ledger.
+    pub counts: Counts,
 }
 
 /// Why something is done. A closed set: log, command plans, status and metrics print these.
@@ -432,6 +440,8 @@ impl Planner {
             .plan
             .complaints
             .extend(complaints::of(desired, observed, now));
+        let limited = complaints::limited(desired, &draft.plan.limited);
+        draft.plan.complaints.extend(limited);
         draft.plan.wake = Some(draft.wake);
         draft.plan.in_force = in_force;
         draft.plan

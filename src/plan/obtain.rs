@@ -9,22 +9,23 @@ use std::{
 use itertools::{EitherOrBoth, Itertools};
 
 use super::{
-    Action, Draft, HelperOrder, Obtain, PlanRules, Why,
+    Action, Draft, HelperOrder, LimitReached, Obtain, PlanRules, Why,
     answered::is_answered,
     backoff,
-    ca_limits::CaLimits,
     helper::{self, helper_of},
     in_force::InForce,
+    ledger::{Asking, LedgerVerdict},
     part::site_file,
     pauses::{closed, held_back, is_forced},
     renewal,
     selection::{can_use, is_covered},
+    slots::Slots,
 };
 use crate::{
     desire::{Consumer, Desired, Issuance, Wanted},
     observe::{
-        Attempt, HeldCertificate, Observed, PartName, RenewalOutcome, Shelf, Source, Subject,
-        Webroots,
+        Attempt, Blame, HeldCertificate, Observed, PartName, RenewalOutcome, Shelf, Source,
+        Subject, Webroots,
     },
     render::Templates,
     values::{CertificateName, ContainerName, Digest, Timestamp},
@@ -52,30 +53,27 @@ pub(super) fn plan(
         provided: &provided,
         now: draft.now,
     };
-    let mut orders = due_orders(&world, rules, draft);
-    orders.sort_by_key(|order| (order.runs_out(), order.name));
-    let mut limits = CaLimits::of(desired, observed, ours);
+    let orders = in_turn(due_orders(&world, rules, draft), observed, draft.now);
+    let mut slots = Slots::of(desired, observed, ours, draft.now);
     // The helper may have those of earlier turns still before it.
     let mut lines = observed.under_way.len();
-    for due in orders {
-        let DueOrder { name, wanted, .. } = due;
-        let issuer = &wanted.issuance.issuer;
+    for order in orders {
+        let DueOrder { name, wanted, .. } = order;
         let live = ours.get(name).map(Rc::as_ref);
         let by = helper_of(wanted, live);
-        let is_answered = || {
-            // What a helper puts into the webroot is not seen at a port of ours.
-            let answers_itself = rules.answers_itself && by.is_none();
-            is_answered(name, wanted, desired, observed, deploying, answers_itself)
-        };
         // Of thousands that are due, only the first few are looked at further. A helper asks for one after the other.
-        if by.is_none() && !limits.is_free(issuer) || !is_answered() {
+        let has_slot = by.is_some() || slots.is_free(&wanted.issuance.issuer);
+        // What a helper puts into the webroot is not seen at a port of ours.
+        let itself = rules.answers_itself && by.is_none();
+        if !has_slot
+            || !may_ask(&order, observed, &slots, draft)
+            || !is_answered(name, wanted, desired, observed, deploying, itself)
+        {
             continue;
         }
-        let helper = match by.map(|by| helper::order(by, (&due, live), desired, lines, templates)) {
-            None => {
-                limits.take(issuer);
-                None
-            }
+        let helper = match by.map(|by| helper::order(by, (&order, live), desired, lines, templates))
+        {
+            None => None,
             Some(Ok(Some(order))) => {
                 lines += 1;
                 Some(Box::new(order))
@@ -86,8 +84,30 @@ pub(super) fn plan(
                 continue;
             }
         };
-        let obtain = obtain(&due, helper, &world, rules);
+        slots.take(desired, wanted, by);
+        let obtain = obtain(&order, helper, &world, rules);
         draft.plan.actions.push(Action::Obtain(Box::new(obtain)));
+    }
+}
+
+/// Whether the limits of its CA let this be asked for. Whoever insists asks all the same.
+fn may_ask(
+    order: &DueOrder<'_>,
+    observed: &Observed,
+    slots: &Slots<'_>,
+    draft: &mut Draft,
+) -> bool {
+    if is_forced(order.name, observed) {
+        return true;
+    }
+    match order.asking.check(&observed.ledger, slots, draft.now) {
+        LedgerVerdict::Allowed => true,
+        LedgerVerdict::Later => false,
+        LedgerVerdict::Refused(reached) => {
+            draft.wake_at(reached.until);
+            draft.plan.limited.insert(order.name.clone(), reached);
+            false
+        }
     }
 }
 
@@ -98,6 +118,34 @@ pub(super) struct DueOrder<'a> {
     /// The one that it is to replace.
     pub held: Option<&'a HeldCertificate>,
     pub why: Why,
+    asking: Asking<'a>,
+}
+
+/// What runs out first before what is missing; of that, a project after the other.
+fn in_turn<'a>(
+    mut orders: Vec<DueOrder<'a>>,
+    observed: &Observed,
+    now: Timestamp,
+) -> impl Iterator<Item = DueOrder<'a>> {
+    orders.sort_by_key(|order| (order.runs_out(), order.name));
+    let mut turns = BTreeMap::<_, usize>::new();
+    let turn = |order: DueOrder<'a>| {
+        let whose = (&order.wanted.issuance.issuer, order.asking.project);
+        let had = || order.asking.had(&observed.ledger, now);
+        let turn = match order.held {
+            Some(_) => 0,
+            None => {
+                let turn = turns.entry(whose).or_insert_with(had);
+                *turn += 1;
+                *turn
+            }
+        };
+        (order.runs_out(), turn, order)
+    };
+    let mut orders: Vec<_> = orders.into_iter().map(turn).collect();
+    // Those of the same turn stay in the order of their names.
+    orders.sort_by_key(|(runs_out, turn, _)| (*runs_out, *turn));
+    orders.into_iter().map(|(.., order)| order)
 }
 
 impl DueOrder<'_> {
@@ -132,11 +180,15 @@ fn due_orders<'a>(world: &World<'a>, rules: &PlanRules, draft: &mut Draft) -> Ve
             continue;
         }
         if let Some(why) = why_now(name, wanted, need, world, rules, draft) {
+            let directory = wanted.issuance.issuer.directory();
+            let limits = directory.map(|directory| rules.cas.limits(directory));
+            let limits = limits.unwrap_or_default();
             orders.push(DueOrder {
                 name,
                 wanted,
                 held,
                 why,
+                asking: Asking::of(world.desired, wanted, held, limits),
             });
         }
     }
@@ -168,7 +220,7 @@ fn why_now(
             return None;
         }
     };
-    let of_ca = closed(&wanted.issuance.issuer, observed, now).map(|closed| closed.until);
+    let of_ca = closed(name, &wanted.issuance.issuer, observed, now).map(|closed| closed.until);
     let of_name = before.and_then(|_| held_back((name, wanted), observed, rules, now));
     if let Some(time) = of_name.max(of_ca).filter(|time| *time > now) {
         draft.wake_at(time);
@@ -351,11 +403,18 @@ pub fn answer(
         Need::Now(_) => {}
     }
     let of_name = held_back((name, wanted), observed, rules, now).filter(|again| *again > now);
-    if let Some(closed) = closed(&wanted.issuance.issuer, observed, now) {
+    if let Some(closed) = closed(name, &wanted.issuance.issuer, observed, now) {
         return Some(RenewalOutcome::Failed {
             problem: closed.problem,
             blame: None,
             again: of_name.max(Some(closed.until)),
+        });
+    }
+    if let Some(reached) = reached((name, wanted, held), &world, rules) {
+        return Some(RenewalOutcome::Failed {
+            problem: reached.to_string(),
+            blame: Some(Blame::Refused),
+            again: of_name.max(Some(reached.until)),
         });
     }
     of_name?;
@@ -369,6 +428,28 @@ pub fn answer(
         blame: None,
         again: Some(backoff::next_try(&subject, attempt)),
     })
+}
+
+/// The limit that keeps this certificate from being asked for now.
+fn reached(
+    (name, wanted, held): (&CertificateName, &Wanted, Option<&HeldCertificate>),
+    world: &World<'_>,
+    rules: &PlanRules,
+) -> Option<LimitReached> {
+    let World {
+        desired,
+        observed,
+        ours,
+        now,
+        ..
+    } = *world;
+    let limits = rules.cas.limits(wanted.issuance.issuer.directory()?);
+    let asking = Asking::of(desired, wanted, held, limits);
+    let slots = Slots::of(desired, observed, ours, now);
+    match asking.check(&observed.ledger, &slots, now) {
+        LedgerVerdict::Refused(reached) if !is_forced(name, observed) => Some(reached),
+        LedgerVerdict::Refused(_) | LedgerVerdict::Allowed | LedgerVerdict::Later => None,
+    }
 }
 
 /// What is asked: another digest makes the record of failures void.
@@ -434,6 +515,7 @@ fn obtain(
             longest_pause: held.map(|held| backoff::longest_pause(held, issuer, now)),
             ..backoff::attempt(before, asked(wanted), now)
         },
+        counts: due.asking.counts(),
     }
 }
 
@@ -643,6 +725,7 @@ mod tests {
             since: START,
             until,
             problem: "the CA asks us to wait".to_owned(),
+            count: 1,
         };
         observed.busy_cas.insert(directory, busy);
         let names = |observed: &Observed, now| {
@@ -659,7 +742,11 @@ mod tests {
         let wake = planned(&desired, &observed, until - minute).wake;
         assert_eq!(wake, Some(until));
         assert!(is_held_up(&desired, &observed, START) && !is_held_up(&desired, &observed, until));
-        assert_eq!(names(&observed, until).len(), 5);
+        assert_eq!(
+            names(&observed, until).len(),
+            3,
+            "one finds out whether it still is"
+        );
         // What failed before for a reason of its own waits no less.
         let failed = Subject::Certificate(CertificateName::parse("app10.org").expect("a name"));
         let attempt = backoff::attempt(None, Digest::of("x"), START);

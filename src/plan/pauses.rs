@@ -3,22 +3,32 @@
 use super::{PlanRules, backoff, obtain::asked};
 use crate::{
     desire::{Desired, Wanted},
-    observe::{Attempt, Observed, Stage, Subject},
+    observe::{Attempt, BusyCa, Observed, Stage, Subject},
     values::{CertificateName, Issuer, Retry, Timestamp},
 };
 
 /// Why a CA is asked for nothing, and until when.
-pub(super) struct Closed {
-    pub(super) until: Timestamp,
-    pub(super) problem: String,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// Until when.
+    pub until: Timestamp,
+    /// Why.
+    pub problem: String,
 }
 
-/// What keeps everybody from ordering at this issuer. Nobody can insist against that.
-pub(super) fn closed(issuer: &Issuer, observed: &Observed, now: Timestamp) -> Option<Closed> {
+/// What keeps everybody from ordering at the issuer of this certificate. Nobody can insist against that. A pause that is
+/// ours and not the CA's is no longer than the life that the certificate has left allows.
+pub fn closed(
+    name: &CertificateName,
+    issuer: &Issuer,
+    observed: &Observed,
+    now: Timestamp,
+) -> Option<Closed> {
     let busy = observed.busy(issuer, now).map(|busy| Closed {
-        until: busy.until,
+        until: asked_again(name, issuer, busy, observed, now),
         problem: busy.problem.clone(),
     });
+    let busy = busy.filter(|closed| closed.until > now);
     let gap = observed.clock_gap(issuer, now).map(|gap| Closed {
         until: gap.until(),
         problem: format!("the clock of this machine is {gap} that of {issuer}; set it"),
@@ -26,6 +36,19 @@ pub(super) fn closed(issuer: &Issuer, observed: &Observed, now: Timestamp) -> Op
     busy.into_iter()
         .chain(gap)
         .max_by_key(|closed| closed.until)
+}
+
+/// When a CA that was busy is asked again for this certificate.
+fn asked_again(
+    name: &CertificateName,
+    issuer: &Issuer,
+    busy: &BusyCa,
+    observed: &Observed,
+    now: Timestamp,
+) -> Timestamp {
+    let held = observed.lasting(name);
+    let longest = held.map(|held| backoff::longest_pause(held, issuer, now));
+    backoff::asked_again(busy, longest)
 }
 
 /// When a name may be tried again after its failures, if the record holds it back.
@@ -67,20 +90,27 @@ pub fn again(
     let Subject::Certificate(name) = subject else {
         return own;
     };
-    let wanted = desired.certificates.get(name);
-    let ca = wanted.and_then(|wanted| wanted.issuance.issuer.directory());
-    let busy = ca.and_then(|directory| observed.busy_cas.get(directory));
-    let gap = ca.and_then(|directory| observed.clock_gaps.get(directory));
-    let ends = busy.map(|busy| busy.until).into_iter();
-    let ends = ends.chain(gap.map(|gap| gap.until()));
-    ends.fold(own, Timestamp::max)
+    let Some(wanted) = desired.certificates.get(name) else {
+        return own;
+    };
+    let issuer = &wanted.issuance.issuer;
+    let Some(directory) = issuer.directory() else {
+        return own;
+    };
+    // As it was when the try ended.
+    let busy = observed.busy_cas.get(directory);
+    let busy = busy.map(|busy| asked_again(name, issuer, busy, observed, attempt.last));
+    let gap = observed.clock_gaps.get(directory).map(|gap| gap.until());
+    busy.into_iter().chain(gap).fold(own, Timestamp::max)
 }
 
 /// Whether a CA is asked for nothing now that something is still wanted from.
 pub fn is_held_up(desired: &Desired, observed: &Observed, now: Timestamp) -> bool {
     let is_open = observed.busy_cas.is_empty() && observed.clock_gaps.is_empty();
     let is_missing = |name: &CertificateName| observed.lasting(name).is_none();
-    let is_closed = |wanted: &Wanted| closed(&wanted.issuance.issuer, observed, now).is_some();
+    let is_closed = |name: &CertificateName, wanted: &Wanted| {
+        closed(name, &wanted.issuance.issuer, observed, now).is_some()
+    };
     let mut wanted = desired.certificates.iter();
-    !is_open && wanted.any(|(name, wanted)| is_missing(name) && is_closed(wanted))
+    !is_open && wanted.any(|(name, wanted)| is_missing(name) && is_closed(name, wanted))
 }

@@ -7,6 +7,7 @@ mod ground;
 mod helper;
 mod ipv6;
 mod laws;
+mod ledger;
 mod older_files;
 mod orders;
 mod refusals;

@@ -49,6 +49,10 @@ pub trait Authority {
     /// How far our clock is off, as the last answer with a date showed, where that is too far to order anything.
     fn clock_gap(&self) -> Option<ClockGap>;
 
+    /// Gets everything ready that a new order needs: the account, and clocks that agree. What follows at once is the
+    /// order itself.
+    async fn prepare(&self) -> Result<(), AuthorityError>;
+
     /// Asks for a certificate with these names, of the kind that the CA calls `profile`.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.4>
@@ -91,6 +95,8 @@ pub trait Order {
 pub enum Scope {
     /// The same once more: its limits are those of names, most often.
     Request,
+    /// New orders of this account, for whatever names.
+    Account,
     /// Anything.
     Ca,
 }
@@ -239,15 +245,16 @@ impl AuthorityError {
         )
     }
 
-    /// The CA that asks not to be asked for anything, and until when.
-    pub fn busy(&self) -> Option<(&str, Timestamp)> {
+    /// The CA that is not to be asked for other certificates, either, and until when, if it says so. Our account there is
+    /// the only one.
+    pub fn busy(&self) -> Option<(&str, Option<Timestamp>)> {
         match self {
             Self::Busy {
                 directory,
-                not_before: Some(time),
-                scope: Scope::Ca,
+                not_before,
+                scope: Scope::Ca | Scope::Account,
                 ..
-            } => Some((directory, *time)),
+            } => Some((directory, *not_before)),
             _ => None,
         }
     }

@@ -12,6 +12,7 @@ mod disk_error;
 mod engine;
 mod helper_lists;
 mod imports;
+mod ledger;
 mod orders;
 mod probe;
 mod problem;
@@ -40,6 +41,7 @@ pub use disk_error::DiskError;
 pub use engine::{DetailedEngine, Engine, EngineError, Ran};
 pub use helper_lists::{HelperLists, ListPlace};
 pub use imports::{ImportOutcome, ImportedCertificate, Imports};
+pub use ledger::{Ledgers, WrittenLedger};
 pub use orders::{OrderRecord, Orders};
 pub use probe::{Page, Probe, ProbeError, Served};
 pub use problem::Problem;
@@ -87,6 +89,8 @@ pub struct Issuing {
     pub attempts: Rc<dyn Attempts>,
     /// Orders that are under way.
     pub orders: Rc<dyn Orders>,
+    /// What was asked of CAs that limit it.
+    pub ledger: Rc<dyn Ledgers>,
     /// Those who show responses to challenges.
     pub responder: Rc<dyn Responder>,
 }

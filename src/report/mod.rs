@@ -14,7 +14,9 @@ pub(crate) use event::named;
 pub use event::{Event, OrderStage};
 pub use finding::{Finding, FindingState, Findings, start_it};
 pub use output::OutputStatus;
-pub use status::{CertificateStatus, ConsumerStatus, FailureStatus, Instead, SiteStatus, Status};
+pub use status::{
+    CertificateStatus, ConsumerStatus, FailureStatus, Instead, LimitedStatus, SiteStatus, Status,
+};
 
 thread_local! {
     /// Who is told events besides the log; work is done and reported on one thread.

@@ -46,6 +46,9 @@ pub struct Status {
     pub under_way: Vec<String>,
     /// What failed and will be tried again.
     pub failures: Vec<FailureStatus>,
+    /// Certificates that are due and wait, since a limit of their CA is reached.
+    #[serde(default)]
+    pub limited: BTreeMap<CertificateName, LimitedStatus>,
     /// What can't be followed.
     pub complaints: BTreeSet<Complaint>,
     /// What is wrong with the user's templates.
@@ -181,6 +184,15 @@ pub struct FailureStatus {
     pub problem: Option<String>,
 }
 
+/// A certificate that waits, since a limit of its CA is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitedStatus {
+    /// Which, in words.
+    pub problem: String,
+    /// When it may be ordered.
+    pub until: Timestamp,
+}
+
 impl ConsumerStatus {
     /// When it started, if it was not looked at since: what was seen before was another process.
     pub fn unseen_since(&self) -> Option<Timestamp> {
@@ -207,12 +219,17 @@ impl Status {
                 .filter(|held| certificate.wanted && held.source != Source::Provided)
                 .filter(|held| !held.is_fallback())
                 .filter(|_| certificate.instead.is_none())?;
-            Some((plan::due(held), format!("{name} is renewed")))
+            Some((name, plan::due(held)))
         });
+        let limited = self.limited.iter();
+        let limited = limited.map(|(name, limited)| (limited.until, format!("{name} is ordered")));
         let look = self
             .next_look
             .map(|time| (time, "everything is looked at again".to_owned()));
-        let mut next: Vec<_> = tries.chain(renewals).chain(look).collect();
+        // One that waits for a limit is not renewed before.
+        let renewals = renewals.filter(|(name, _)| !self.limited.contains_key(*name));
+        let renewals = renewals.map(|(name, due)| (due, format!("{name} is renewed")));
+        let mut next: Vec<_> = tries.chain(limited).chain(renewals).chain(look).collect();
         next.sort();
         next
     }
@@ -273,6 +290,7 @@ impl Status {
             outputs: BTreeMap::new(),
             under_way: observed.under_way.iter().map(subject).collect(),
             failures: failures(desired, observed),
+            limited: limited(plan),
             complaints: desired
                 .complaints
                 .union(&plan.complaints)
@@ -374,6 +392,17 @@ fn failures(desired: &Desired, observed: &Observed) -> Vec<FailureStatus> {
             problem: attempt.problem.clone(),
         })
         .collect()
+}
+
+fn limited(plan: &Plan) -> BTreeMap<CertificateName, LimitedStatus> {
+    let each = plan.limited.iter().map(|(name, reached)| {
+        let limited = LimitedStatus {
+            problem: reached.to_string(),
+            until: reached.until,
+        };
+        (name.clone(), limited)
+    });
+    each.collect()
 }
 
 fn subject(subject: &Subject) -> String {

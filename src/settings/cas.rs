@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     SettingsError, Written,
     table::{DefaultValue, SettingRow},
-    values::{folder, set, truth},
+    values::{folder, limit, per_second, set, truth},
 };
 use crate::values::{CaError, CaSettings, CaTable, email, nearest};
 
@@ -51,6 +51,48 @@ pub const CA_SETTINGS: &[SettingRow<CaSettings>] = &[
         doc: "where this CA may write to",
         example: "certificates@corp.example",
         read: |ca, value| set(&mut ca.email, email(value).map(Some)),
+    },
+    SettingRow {
+        name: "orders",
+        value: "NUMBER/TIME",
+        default: DefaultValue::Words("that of the preset of this name; else none"),
+        doc: "how many new orders this CA takes of one account within a time, or none for no limit. A tenth is kept for \
+              renewals where they count, too",
+        example: "300/3h",
+        read: |ca, value| set(&mut ca.orders, limit(value).map(Some)),
+    },
+    SettingRow {
+        name: "same-names",
+        value: "NUMBER/TIME",
+        default: DefaultValue::Words("that of the preset of this name; else none"),
+        doc: "how many certificates for exactly the same names this CA issues within a time, or none for no limit. The last \
+              one is kept for a renewal, and for `quaymaster renew --force`",
+        example: "5/7days",
+        read: |ca, value| set(&mut ca.same_names, limit(value).map(Some)),
+    },
+    SettingRow {
+        name: "failures",
+        value: "NUMBER/TIME",
+        default: DefaultValue::Words("that of the preset of this name; else none"),
+        doc: "how often this CA may fail to validate one name within a time, or none for no limit",
+        example: "5/1h",
+        read: |ca, value| set(&mut ca.failures, limit(value).map(Some)),
+    },
+    SettingRow {
+        name: "orders-per-second",
+        value: "NUMBER",
+        default: DefaultValue::Words("that of the preset of this name; else none"),
+        doc: "how many new orders this CA takes in any second, or none for no limit",
+        example: "9",
+        read: |ca, value| set(&mut ca.orders_per_second, per_second(value).map(Some)),
+    },
+    SettingRow {
+        name: "renewals-exempt",
+        value: "BOOL",
+        default: DefaultValue::Words("that of the preset of this name; else false"),
+        doc: "whether orders for exactly the names of a certificate that this CA has issued count as no new orders",
+        example: "true",
+        read: |ca, value| set(&mut ca.are_renewals_exempt, truth(value).map(Some)),
     },
 ];
 
@@ -168,6 +210,7 @@ mod tests {
             root: Some("/r".into()),
             agree_tos: Some(true),
             email: Some("a@b.example".to_owned()),
+            ..CaSettings::default()
         };
         let settings = read(file, &[]).expect("a CA");
         let own: Vec<_> = settings.cas.own().collect();
@@ -186,6 +229,49 @@ mod tests {
             (directory, ca.email.as_deref()),
             (CORP, Some("c@d.example"))
         );
+    }
+
+    #[test]
+    fn limits_are_those_of_the_preset_or_of_the_table_and_a_ca_of_ones_own_has_none() {
+        let file = format!(
+            "[ca.letsencrypt]\norders = \"1500 / 3h\"\nsame-names = \"none\"\norders-per-second = 2\n[ca.corp]\n\
+             directory = {CORP:?}\nfailures = \"1/30min\"\nrenewals-exempt = true"
+        );
+        let cas = read(&file, &[]).expect("CAs").cas;
+        let preset = crate::values::CA_PRESETS[0];
+        for (directory, expected) in [
+            (
+                preset.directory,
+                "orders 1500/3h, failures 5/1h, orders-per-second 2, renewals-exempt",
+            ),
+            (CORP, "failures 1/30m, renewals-exempt"),
+            ("https://another.example/dir", "none"),
+        ] {
+            assert_eq!(cas.limits(directory).to_string(), expected);
+        }
+        let usual = read("", &[]).expect("CAs").cas.limits(preset.directory);
+        assert_eq!(usual, preset.limits);
+        for (wrong, expected) in [
+            ("orders = \"300\"", "write a number and a length of time"),
+            (
+                "orders = \"many/3h\"",
+                "write a number and a length of time",
+            ),
+            ("failures = \"0/3h\"", "it must be at least 1"),
+            ("failures = \"1/400days\"", "up to 365days"),
+            (
+                "same-names = \"5/1month\"",
+                "months and years have no fixed length",
+            ),
+            (
+                "orders-per-second = 0",
+                "it must be a number from 1 to 1000, or none",
+            ),
+        ] {
+            let told = read(&format!("[ca.letsencrypt]\n{wrong}"), &[]);
+            let told = told.expect_err("it is refused");
+            assert!(told.contains(expected), "{told}");
+        }
     }
 
     #[test]

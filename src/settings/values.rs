@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
 
-use crate::values::{DnsName, FallbackRule, FallbackRuleError, Host};
+use crate::values::{DnsName, FallbackRule, FallbackRuleError, Host, Limit};
 
 pub(super) fn set<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
     *field = value?;
@@ -131,6 +131,37 @@ pub(super) fn fallback_days(value: &str) -> Result<Duration, String> {
         Ok(days @ 1..=MOST) => Ok(Duration::from_secs(days * 24 * 60 * 60)),
         _ => Err(format!("it must be a number of days from 1 to {MOST}")),
     }
+}
+
+/// At most so many within a length of time, such as `300/3h`; nothing where there is no limit.
+pub(super) fn limit(value: &str) -> Result<Option<Limit>, String> {
+    if is_unlimited(value) {
+        return Ok(None);
+    }
+    let wrong = || "write a number and a length of time, such as 300/3h, or none".to_owned();
+    let (most, within) = value.split_once('/').ok_or_else(wrong)?;
+    let most = most.trim().parse().map_err(|_| wrong())?;
+    let within = duration(within.trim())?;
+    match most > 0 && !within.is_zero() && within <= LONGEST_WINDOW {
+        true => Ok(Some(Limit { most, within })),
+        false => Err("it must be at least 1, within a length of time up to 365days".to_owned()),
+    }
+}
+
+/// What is written down for a limit is kept so long at most.
+const LONGEST_WINDOW: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// So many in a second; nothing where there is no limit.
+pub(super) fn per_second(value: &str) -> Result<Option<u32>, String> {
+    match value.parse() {
+        _ if is_unlimited(value) => Ok(None),
+        Ok(most @ 1..=1000) => Ok(Some(most)),
+        _ => Err("it must be a number from 1 to 1000, or none".to_owned()),
+    }
+}
+
+fn is_unlimited(value: &str) -> bool {
+    value.eq_ignore_ascii_case("none")
 }
 
 /// A length of time with its unit. Months and years are refused: `1M` is easily meant as a minute.

@@ -2,7 +2,7 @@ use std::fmt;
 
 use url::Url;
 
-use super::CaError;
+use super::{CaError, CaLimits, Limit};
 
 /// A CA that settings can name by a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct CaPreset {
     pub what: &'static str,
     /// Whether browsers trust its certificates.
     pub trusted: bool,
+    /// What it lets one account do.
+    pub limits: CaLimits,
 }
 
 /// The CAs that settings can name. A private CA is named by the URL of its directory.
@@ -26,12 +28,29 @@ pub const CA_PRESETS: &[CaPreset] = &[
         directory: "https://acme-v02.api.letsencrypt.org/directory",
         what: "Let's Encrypt",
         trusted: true,
+        // <https://letsencrypt.org/docs/rate-limits/>
+        limits: CaLimits {
+            orders: Some(Limit::new(300, 3)),
+            same_names: Some(Limit::new(5, 7 * 24)),
+            failures: Some(Limit::new(5, 1)),
+            // Each takes a nonce, of which so many may be asked for at once.
+            orders_per_second: Some(9),
+            are_renewals_exempt: true,
+        },
     },
     CaPreset {
         name: "staging",
         directory: "https://acme-staging-v02.api.letsencrypt.org/directory",
         what: "Let's Encrypt's staging CA: generous limits, trusted by nobody",
         trusted: false,
+        // <https://letsencrypt.org/docs/staging-environment/#rate-limits>
+        limits: CaLimits {
+            orders: Some(Limit::new(1500, 3)),
+            same_names: Some(Limit::new(30_000, 7 * 24)),
+            failures: Some(Limit::new(60, 1)),
+            orders_per_second: Some(9),
+            are_renewals_exempt: true,
+        },
     },
 ];
 

@@ -6,7 +6,7 @@ use std::{
 use thiserror::Error;
 use url::Url;
 
-use super::{CA_PRESETS, Issuer, IssuerName, in_one_spelling, nearest};
+use super::{CA_PRESETS, CaLimits, Issuer, IssuerName, Limit, in_one_spelling, nearest, preset_at};
 
 /// What the settings say about one CA; nothing for what they leave to the settings that are about all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +19,16 @@ pub struct CaSettings {
     pub agree_tos: Option<bool>,
     /// The contact.
     pub email: Option<String>,
+    /// New orders of one account; inside, nothing where it has no such limit.
+    pub orders: Option<Option<Limit>>,
+    /// The same of certificates for exactly the same names.
+    pub same_names: Option<Option<Limit>>,
+    /// The same of failed validations of one name.
+    pub failures: Option<Option<Limit>>,
+    /// The same of new orders in any second.
+    pub orders_per_second: Option<Option<u32>>,
+    /// Whether renewals count as no new orders.
+    pub are_renewals_exempt: Option<bool>,
 }
 
 impl CaSettings {
@@ -123,6 +133,23 @@ impl CaTable {
     pub fn at(&self, directory: &str) -> Option<&CaSettings> {
         let found = self.own().find(|(own, _)| *own == directory);
         found.map(|(_, ca)| ca)
+    }
+
+    /// The limits of the CA with this directory: those of the settings, else those of the preset.
+    pub fn limits(&self, directory: &str) -> CaLimits {
+        let published = preset_at(directory).map_or(CaLimits::NONE, |preset| preset.limits);
+        let Some(own) = self.at(directory) else {
+            return published;
+        };
+        CaLimits {
+            orders: own.orders.unwrap_or(published.orders),
+            same_names: own.same_names.unwrap_or(published.same_names),
+            failures: own.failures.unwrap_or(published.failures),
+            orders_per_second: own.orders_per_second.unwrap_or(published.orders_per_second),
+            are_renewals_exempt: own
+                .are_renewals_exempt
+                .unwrap_or(published.are_renewals_exempt),
+        }
     }
 
     fn unknown(&self, word: &str) -> CaError {

@@ -192,7 +192,10 @@ impl Registration {
     }
 
     fn builder(&self) -> AccountBuilder {
-        Account::builder_with_http(Box::new(Recorder(self.http.clone())))
+        Account::builder_with_http(Box::new(Recorder {
+            http: self.http.clone(),
+            is_closed: self.caller.gate.flag(),
+        }))
     }
 
     async fn open(&self, url: &str, key: &Secret) -> Result<Account, AuthorityError> {

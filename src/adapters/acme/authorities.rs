@@ -181,6 +181,7 @@ mod tests {
             ca_root_pem: None,
             agree_tos,
             email: None,
+            orders_per_second: None,
         };
         // Nobody listens there.
         let [agreed, other] = ["https://127.0.0.1:1/agreed", "https://127.0.0.1:1/other"];
@@ -211,6 +212,7 @@ mod tests {
             ca_root_pem: None,
             agree_tos: false,
             email: None,
+            orders_per_second: None,
         };
         let life = Duration::from_secs(60);
         let (accounts, clock) = (Rc::new(folders), Rc::new(SystemClock));

@@ -6,6 +6,7 @@ use instant_acme::Error;
 
 use super::{
     ca_clock::CaClock,
+    ca_gate::CaGate,
     error::{CallError, failure},
     record::{Exchange, ResponseHead, recorded},
 };
@@ -38,6 +39,8 @@ pub(super) struct Caller {
     pub(super) clock: Rc<dyn Clock>,
     /// What the CA's answers say of its clock.
     pub(super) ca_clock: Rc<CaClock>,
+    /// Whether it asks to be left alone.
+    pub(super) gate: Rc<CaGate>,
 }
 
 impl Caller {
@@ -49,14 +52,18 @@ impl Caller {
     ) -> Result<(T, Option<ResponseHead>), CallError> {
         let (mut nonces, mut cuts) = (0, 0);
         loop {
+            self.check_gate()?;
             let (result, record) = recorded(request()).await;
             if let Some(answer) = &record.answer {
                 self.ca_clock.take(answer.date, &*self.clock);
             }
             let failed = match result {
                 Ok(value) => return Ok((value, record.answer)),
+                // Another order was told meanwhile that nobody is to ask.
+                Err(_) if record.was_stopped => continue,
                 Err(error) => failure(error, &record, &self.directory, self.clock.now()),
             };
+            self.gate.take(&failed.error, &*self.clock);
             if failed.is_refusal(&Problem::BadNonce) && nonces < NONCE_REPEATS {
                 nonces += 1;
             } else if failed.cut && harmless(repeat, &record) && cuts < CUT_REPEATS {
@@ -64,6 +71,14 @@ impl Caller {
             } else {
                 return Err(failed);
             }
+        }
+    }
+
+    /// Whether the CA may be asked for anything now.
+    pub(super) fn check_gate(&self) -> Result<(), CallError> {
+        match self.gate.answer(&self.directory, &*self.clock) {
+            Some(busy) => Err(CallError::unasked(busy)),
+            None => Ok(()),
         }
     }
 

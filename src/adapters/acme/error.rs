@@ -38,6 +38,17 @@ pub(super) struct CallError {
 }
 
 impl CallError {
+    /// A call that was not made, since the CA asked to be left alone.
+    pub(super) fn unasked(busy: AuthorityError) -> Self {
+        Self {
+            error: busy,
+            status: None,
+            cut: false,
+            unanswered: false,
+            passes: true,
+        }
+    }
+
     /// Whether the CA answered that it won't: not that it is busy, broken, or out of reach.
     pub(super) fn is_final(&self) -> bool {
         let busy = matches!(self.error, AuthorityError::Busy { .. });
@@ -158,6 +169,7 @@ fn answered(
             not_before: retry_after(answer, now),
             scope: match answer.status {
                 429 | 503 if !limited => Scope::Ca,
+                _ if limited && problem.is_some_and(is_of_account) => Scope::Account,
                 _ => Scope::Request,
             },
         };
@@ -184,6 +196,13 @@ fn answered(
         directory: directory.to_owned(),
         problem,
     }
+}
+
+/// Whether a limit is one of the account. The protocol has no field for it: these are the words of the CA that most people
+/// ask. One that is not told from others holds back a single certificate.
+fn is_of_account(limited: &Document) -> bool {
+    let detail = limited.detail.as_deref().unwrap_or_default();
+    detail.contains("from this account")
 }
 
 fn status_and(answer: &ResponseHead) -> String {
@@ -285,6 +304,7 @@ mod tests {
         let record = Exchange {
             signed: true,
             answer: Some(answer(status, body)),
+            was_stopped: false,
         };
         failure(library(body), &record, DIRECTORY, NOW)
             .error
@@ -372,25 +392,29 @@ mod tests {
     fn a_limit_is_of_what_was_asked_for_and_a_ca_that_is_too_busy_is_left_alone() {
         let limited = r#"{"type": "urn:ietf:params:acme:error:rateLimited", "detail": "slow"}"#;
         let internal = r#"{"type": "urn:ietf:params:acme:error:serverInternal"}"#;
+        let of_account = r#"{"type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many new orders (300) from this account in the last 3h0m0s"}"#;
         for (status, body, wait, is_of_all) in [
             (503, "<html>", true, true),
             (503, internal, true, true),
             (429, "slow down", true, true),
             (429, limited, true, false),
+            (429, of_account, true, true),
             (502, "", true, false),
-            (503, "<html>", false, false),
+            (503, "<html>", false, true),
+            (429, limited, false, false),
         ] {
             let mut answer = answer(status, body);
             answer.retry_after = wait.then_some(RetryAfter::For(Duration::from_secs(60)));
             let record = Exchange {
                 signed: true,
                 answer: Some(answer),
+                was_stopped: false,
             };
             let failed = || failure(library(body), &record, DIRECTORY, NOW);
-            let until = NOW + Duration::from_secs(60);
+            let until = wait.then_some(NOW + Duration::from_secs(60));
             let expected = is_of_all.then_some((DIRECTORY, until));
             assert_eq!(failed().error.busy(), expected, "{status} {body}");
-            let expected = wait.then_some((DIRECTORY, until));
+            let expected = Some((DIRECTORY, until));
             assert_eq!(failed().for_all().error.busy(), expected, "{status} {body}");
         }
     }
@@ -414,6 +438,7 @@ mod tests {
             let record = Exchange {
                 signed: true,
                 answer: Some(answer),
+                was_stopped: false,
             };
             let expected = seconds.map_or(Retry::Backoff, |s| {
                 Retry::NotBefore(NOW + Duration::from_secs(s))

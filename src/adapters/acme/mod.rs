@@ -9,10 +9,13 @@ mod account;
 mod authorities;
 mod authorizations;
 mod ca_clock;
+mod ca_gate;
 mod caller;
 mod directory;
 mod error;
+
 mod order;
+mod pace;
 mod patience;
 mod record;
 mod thumbprint;
@@ -37,7 +40,10 @@ pub use thumbprint::thumbprint;
 
 use account::Registration;
 use caller::{Caller, Repeat};
+use error::CallError;
 use order::AcmeOrder;
+use pace::Pace;
+use record::ResponseHead;
 
 /// What is set about a CA.
 #[derive(Clone, Debug)]
@@ -48,6 +54,8 @@ pub struct AcmeSettings {
     pub agree_tos: bool,
     /// Where it may write to.
     pub email: Option<String>,
+    /// How many new orders it takes in any second; nothing where it does not say.
+    pub orders_per_second: Option<u32>,
 }
 
 /// A CA that speaks ACME, and our account there.
@@ -55,6 +63,7 @@ pub struct AcmeAuthority {
     caller: Caller,
     registration: Registration,
     http: HttpClient,
+    pace: Pace,
 }
 
 impl AcmeAuthority {
@@ -85,6 +94,7 @@ impl AcmeAuthority {
             directory: directory.to_owned(),
             clock,
             ca_clock: Rc::default(),
+            gate: Rc::default(),
         };
         let registration = Registration::new(
             caller.clone(),
@@ -98,16 +108,19 @@ impl AcmeAuthority {
             caller,
             registration,
             http,
+            pace: Pace::new(settings.orders_per_second),
         })
     }
 
     /// Finds out whether our clock is right enough for what the CA issues. The last answer tells; where that is too old, or
     /// showed another, the directory is read again. A CA that does not tell its time is believed.
     async fn compare_clocks(&self) -> Result<(), AuthorityError> {
+        self.caller.check_gate()?;
         let Caller {
             directory,
             clock,
             ca_clock,
+            ..
         } = &self.caller;
         let is_known = ca_clock.is_fresh(&**clock) && ca_clock.gap().is_none();
         if !is_known
@@ -123,6 +136,22 @@ impl AcmeAuthority {
             }),
             None => Ok(()),
         }
+    }
+}
+
+impl AcmeAuthority {
+    /// Makes an order, when it is its turn.
+    async fn place(
+        &self,
+        account: &Account,
+        new: &NewOrder<'_>,
+    ) -> Result<(instant_acme::Order, Option<ResponseHead>), CallError> {
+        let Caller { clock, .. } = &self.caller;
+        let place = async || {
+            self.pace.wait(&**clock).await;
+            account.new_order(new).await
+        };
+        self.caller.call(Repeat::Unsafe, place).await
     }
 }
 
@@ -144,6 +173,11 @@ impl Authority for AcmeAuthority {
         self.caller.ca_clock.gap()
     }
 
+    async fn prepare(&self) -> Result<(), AuthorityError> {
+        self.registration.account().await?;
+        self.compare_clocks().await
+    }
+
     async fn order(
         &self,
         names: &BTreeSet<Host>,
@@ -156,19 +190,13 @@ impl Authority for AcmeAuthority {
             Some(profile) => NewOrder::new(&identifiers).profile(offered(&account, profile)?),
             None => NewOrder::new(&identifiers),
         };
-        let mut placed = self
-            .caller
-            .call(Repeat::Unsafe, async || account.new_order(&new).await)
-            .await;
+        let mut placed = self.place(&account, &new).await;
         if placed
             .as_ref()
             .is_err_and(|failure| failure.is_refusal(&Problem::AccountDoesNotExist))
         {
             account = self.registration.replacement(&account).await?;
-            placed = self
-                .caller
-                .call(Repeat::Unsafe, async || account.new_order(&new).await)
-                .await;
+            placed = self.place(&account, &new).await;
         }
         Ok(Box::new(AcmeOrder::new(placed?.0, self.caller.clone())))
     }

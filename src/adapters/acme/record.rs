@@ -1,7 +1,16 @@
 //! What instant-acme's errors leave out: status, Retry-After and kind of the answer that just came. Its requests pass
 //! through here and leave that behind for the call they belong to.
 
-use std::{cell::RefCell, future::Future, pin::Pin, time::Duration};
+use std::{
+    cell::RefCell,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{
@@ -25,6 +34,8 @@ pub(super) struct Exchange {
     pub(super) signed: bool,
     /// Its answer; `None` when none came.
     pub(super) answer: Option<ResponseHead>,
+    /// Whether it was not made, since the CA asked to be left alone.
+    pub(super) was_stopped: bool,
 }
 
 /// What is told about an answer besides its content.
@@ -163,17 +174,30 @@ pub(super) async fn recorded<T>(call: impl Future<Output = T>) -> (T, Exchange) 
 }
 
 /// Our client, as instant-acme wants it.
-pub(super) struct Recorder(pub(super) HttpClient);
+pub(super) struct Recorder {
+    pub(super) http: HttpClient,
+    /// Whether the CA asked to be left alone.
+    pub(super) is_closed: Arc<AtomicBool>,
+}
 
 impl instant_acme::HttpClient for Recorder {
     fn request(
         &self,
         request: Request<BodyWrapper<Bytes>>,
     ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
-        let client = self.0.clone();
+        let (client, is_closed) = (self.http.clone(), Arc::clone(&self.is_closed));
         Box::pin(async move {
             let method = request.method().clone();
             let signed = method == Method::POST;
+            if is_closed.load(Ordering::SeqCst) {
+                let was_stopped = true;
+                let stopped = Exchange {
+                    was_stopped,
+                    ..Exchange::default()
+                };
+                let _ = RECORD.try_with(|record| record.replace(stopped));
+                return Err(Error::Str("the CA asked to be left alone"));
+            }
             let (head, body) = request.into_parts();
             let body = body
                 .collect()
@@ -183,7 +207,13 @@ impl instant_acme::HttpClient for Recorder {
             let result = client.send(Request::from_parts(head, body)).await;
             let answer = result.as_ref().ok().map(ResponseHead::of);
             // Every call goes through `recorded`; one that did not would only lose its details.
-            let _ = RECORD.try_with(|record| record.replace(Exchange { signed, answer }));
+            let _ = RECORD.try_with(|record| {
+                record.replace(Exchange {
+                    signed,
+                    answer,
+                    was_stopped: false,
+                })
+            });
             let answer = result.map_err(|error| Error::Other(Box::new(error)))?;
             let (head, body) = made_safe(&method, answer)?.into_parts();
             Ok(BytesResponse {

@@ -11,6 +11,7 @@
 //! state/accounts/CA/account.json                  0600
 //! state/orders/NAME/{order.json,key.pem}          key before order, so that a crash resumes
 //! state/attempts/NAME.json                        failures and when the next try may be
+//! state/ledger.jsonl                              what was asked of CAs that limit it, a line each, as long as it counts
 //! state/copies/NAME/…                             a second copy of what is live, from which it is mended
 //! state/deployed/CONSUMER/record.json             how far it took up what it was given; what was there before
 //! state/deployed/CONSUMER/certificates.json       the certificates that it was told to read, where it reads live/
@@ -44,6 +45,7 @@ mod helper_lists;
 mod import;
 mod inside;
 mod key_access;
+mod ledger;
 mod lock;
 mod look;
 mod memory;
@@ -167,6 +169,7 @@ impl Folders {
                 certificates: self.clone(),
                 attempts: self.clone(),
                 orders: self.clone(),
+                ledger: self.clone(),
                 responder: Rc::new(WebrootResponder::new(probe.clone(), clock.clone())),
             },
             engine,

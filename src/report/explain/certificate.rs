@@ -202,26 +202,45 @@ fn tell_other_issuer(
     }
 }
 
+/// That a limit of its CA keeps it from being ordered now, if one does.
+fn tell_limit(facts: &Inspection<'_>, name: &CertificateName, told: &mut Findings) -> bool {
+    let Some(reached) = facts.plan.limited.get(name) else {
+        return false;
+    };
+    let remedy = format!(
+        "wait: it is ordered at {}, or at once by `quaymaster renew --force {}`",
+        facts.at(reached.until),
+        facts.host
+    );
+    match facts.observed.lasting(name) {
+        Some(_) => told.advice("tries", reached.to_string(), remedy),
+        None => told.problem("tries", reached.to_string(), remedy),
+    }
+    true
+}
+
 fn tries(facts: &Inspection<'_>, wanted: &CertificateName, told: &mut Findings) {
     let subject = Subject::Certificate(wanted.clone());
     let attempt = facts.observed.attempts.get(&subject);
+    let is_limited = tell_limit(facts, wanted, told);
     let Some(attempt) = attempt.filter(|attempt| attempt.is_failure()) else {
-        let missing = facts.observed.lasting(wanted).is_none();
-        let Some(wanted) = facts.desired.certificates.get(wanted).filter(|_| missing) else {
+        let missing = !is_limited && facts.observed.lasting(wanted).is_none();
+        let certificates = &facts.desired.certificates;
+        let Some((name, wanted)) = certificates.get_key_value(wanted).filter(|_| missing) else {
             return;
         };
-        let busy = facts.observed.busy(&wanted.issuance.issuer, facts.now);
+        let closed = plan::closed(name, &wanted.issuance.issuer, facts.observed, facts.now);
         let asked = match &wanted.helper {
             Some(helper) => format!("the helper {helper}"),
             None => "the CA".to_owned(),
         };
-        let words = busy.map_or_else(
+        let words = closed.map_or_else(
             || format!("{asked} has not been asked yet"),
-            |busy| {
+            |closed| {
                 format!(
-                    "the CA has not been asked, since it wants to be left alone until {}: {}",
-                    facts.at(busy.until),
-                    busy.problem
+                    "the CA is asked for nothing until {}: {}",
+                    facts.at(closed.until),
+                    closed.problem
                 )
             },
         );

@@ -10,13 +10,13 @@ use crate::{
     },
     fixtures::{held, plan_rules},
     observe::{
-        Attempt, Bearer, BearerState, BusyCa, Health, HeldCertificate, Holder, Installed, Progress,
-        Removed, Shelf, Subject, Wait,
+        Attempt, Bearer, BearerState, BusyCa, Counted, Health, HeldCertificate, Holder, Installed,
+        Ledger, LedgerEntry, Progress, Removed, Shelf, Subject, Wait,
     },
-    plan::{foresee, plan},
+    plan::{PlanRules, foresee, names_digest, plan},
     render::Templates,
     report::{FindingState, OutputStatus},
-    values::{Digest, FileName, Grants, Retry},
+    values::{CaSettings, CaTable, Digest, FileName, Grants, Limit, Retry},
 };
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -38,6 +38,8 @@ struct World {
     grants: Option<&'static str>,
     /// A file of the user's own in this container, and what is wrong with it.
     output: Option<(&'static str, Option<&'static str>)>,
+    /// The CAs of the settings.
+    cas: CaTable,
 }
 
 /// Of another project, and younger.
@@ -76,12 +78,16 @@ impl World {
             served: false,
             grants: None,
             output: None,
+            cas: CaTable::default(),
         }
     }
 
     fn told(mut self) -> Findings {
         let templates = Templates::built_in().expect("they are tested");
-        let plan_rules = plan_rules();
+        let plan_rules = PlanRules {
+            cas: self.cas.clone(),
+            ..plan_rules()
+        };
         let mut snapshot = snapshot(self.containers);
         if self.served {
             snapshot.holders = BTreeMap::from([(self.host.clone(), Holder::of(&None))]).into();
@@ -531,10 +537,11 @@ fn a_ca_that_wants_to_be_left_alone_is_told_where_its_certificate_is_missing() {
         since: NOW,
         until: NOW + Duration::from_secs(3600),
         problem: "the CA asks us to wait (503)".to_owned(),
+        count: 1,
     };
     for (is_busy, expected) in [
         (false, "the CA has not been asked yet"),
-        (true, "it wants to be left alone until "),
+        (true, "the CA is asked for nothing until "),
     ] {
         let directory = wanted.directory().expect("a CA").to_owned();
         let busy = is_busy.then(|| (directory, busy.clone()));
@@ -548,6 +555,49 @@ fn a_ca_that_wants_to_be_left_alone_is_told_where_its_certificate_is_missing() {
         assert!(says.contains(expected), "{says}");
         assert_eq!(says.contains("(503)"), is_busy, "{says}");
     }
+}
+
+#[test]
+fn a_limit_of_a_ca_is_told_with_the_time_and_with_what_helps_whoever_can_not_wait() {
+    let limit = Limit {
+        most: 5,
+        within: Duration::from_secs(7 * 24 * 3600),
+    };
+    let cas = CaSettings {
+        directory: crate::desire::tests::usual_issuance()
+            .issuer
+            .directory()
+            .map(str::to_owned),
+        same_names: Some(Some(limit)),
+        ..CaSettings::default()
+    };
+    let mut world = World::well();
+    world.cas = CaTable::new([("corp".to_owned(), cas)].into()).expect("a CA");
+    world.observed.held = Default::default();
+    world.settles = false;
+    let names = names_digest([&world.host]);
+    let ca = crate::desire::tests::usual_issuance().issuer.to_string();
+    let entries = (0..4_u8).map(|number| LedgerEntry {
+        at: NOW - Duration::from_secs(3600),
+        ca: ca.clone(),
+        counted: Counted::Certificate {
+            names,
+            order: Digest::of([number]),
+        },
+    });
+    world.observed.ledger = std::rc::Rc::new(Ledger::of(entries));
+    let told = world.told();
+    let tries = told.0.iter().find(|finding| finding.about == "tries");
+    let tries = tries.expect("it is told");
+    assert!(
+        tries
+            .says
+            .contains("issues 5 certificates for the same names within 7days"),
+        "{tries:?}"
+    );
+    let remedy = tries.remedy.as_deref().expect("there is one");
+    assert!(remedy.starts_with("wait: it is ordered at "), "{remedy}");
+    assert!(remedy.contains("renew --force"), "{remedy}");
 }
 
 #[test]

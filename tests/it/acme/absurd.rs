@@ -177,6 +177,7 @@ async fn ends_in_words(step: &'static str, reply: impl Fn(&str) -> Reply + Send 
         ca_root_pem: Some(ca.server.root.clone()),
         agree_tos: true,
         email: None,
+        orders_per_second: None,
     };
     let clock = Rc::new(HastyClock(Cell::new(BEGUN)));
     let disk = Rc::new(AccountsOnly::default());

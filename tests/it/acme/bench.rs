@@ -189,6 +189,7 @@ impl Bench {
             ca_root_pem: Some(self.pebble.root()),
             agree_tos: true,
             email: None,
+            orders_per_second: None,
         }
     }
 

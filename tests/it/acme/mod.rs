@@ -5,6 +5,7 @@
 mod absurd;
 mod bench;
 mod faults;
+mod limits;
 mod obtain;
 mod real;
 mod rides_out;

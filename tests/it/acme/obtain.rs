@@ -13,7 +13,7 @@ use quaymaster::{
     desire::Issuance,
     execute::{Learned, Outcome, execute},
     observe::{Attempt, SharedPath, Webroots},
-    plan::{Action, Obtain, Why},
+    plan::{Action, Counts, Obtain, Why},
     ports::{Authorities, Authority, AuthorityError, Clock, OrderRecord, Ports},
     values::{
         CertificateName, ChallengeType, Digest, Host, Issuer, KeyType, Retry, Secret, Timestamp,
@@ -69,8 +69,18 @@ pub fn ports(authority: AcmeAuthority, folder: &Path, clock: Rc<dyn Clock>) -> P
     )
 }
 
-fn name() -> CertificateName {
+pub fn name() -> CertificateName {
     CertificateName::parse("shop.example").unwrap()
+}
+
+/// All that a CA may count.
+fn counted() -> Counts {
+    Counts {
+        order: true,
+        certificate: true,
+        failures: true,
+        project: Some("shop".to_owned()),
+    }
 }
 
 /// Tries once, and tells what went wrong, if anything did.
@@ -114,7 +124,23 @@ async fn outcome_for<const N: usize>(
     names: &[&str],
     proxies: [SocketAddr; N],
 ) -> Outcome {
-    let (last, asked_for) = (ports.clock.now(), Digest::of("shop.example"));
+    let obtain = obtaining(folder, names, proxies, ports.clock.now());
+    execute(ports, &mut Action::Obtain(Box::new(obtain))).await
+}
+
+/// What comes of one try that was planned at this time.
+pub async fn outcome_planned(ports: &Ports, folder: &Path, at: Timestamp) -> Outcome {
+    let obtain = obtaining(folder, &["shop.example"], [], at);
+    execute(ports, &mut Action::Obtain(Box::new(obtain))).await
+}
+
+fn obtaining<const N: usize>(
+    folder: &Path,
+    names: &[&str],
+    proxies: [SocketAddr; N],
+    last: Timestamp,
+) -> Obtain {
+    let asked_for = Digest::of("shop.example");
     let attempt = Attempt {
         count: 1,
         last,
@@ -124,7 +150,7 @@ async fn outcome_for<const N: usize>(
         circumstances: None,
         longest_pause: None,
     };
-    let obtain = Obtain {
+    Obtain {
         certificate: name(),
         names: asked(names),
         issuance: Issuance {
@@ -140,8 +166,8 @@ async fn outcome_for<const N: usize>(
             proxies: proxies.into(),
         },
         attempt,
-    };
-    execute(ports, &mut Action::Obtain(Box::new(obtain))).await
+        counts: counted(),
+    }
 }
 
 #[tokio::test]
@@ -266,13 +292,14 @@ async fn an_order_that_was_only_held_up_is_gone_on_with() {
     .await;
     let folder = tempfile::tempdir().unwrap();
     let (authority, clock) = authority_at(&ca.server);
-    let ports = ports(authority, folder.path(), clock);
+    let ports = ports(authority, folder.path(), clock.clone());
     assert!(
         attempt(&ports, folder.path())
             .await
             .unwrap()
             .contains("503")
     );
+    clock.sleep(Duration::from_secs(60)).await;
     let kept = ports.issuing.orders.order(&name()).unwrap().unwrap();
     assert!(kept.url.unwrap().ends_with("/order/1"));
     attempt(&ports, folder.path()).await.unwrap();

@@ -20,13 +20,13 @@ use quaymaster::{
 };
 
 use super::{
-    bench::{Bench, RealClock, asked},
+    bench::{AccountsOnly, Bench, RealClock, asked},
     faults::authority_at,
     obtain::{attempt_for, ports},
 };
 use crate::support::{
     canned::{Canned, Reply, header},
-    fake_ca::Twist,
+    fake_ca::{FakeCa, Twist},
     front::Front,
     pebble::Behaviour,
 };
@@ -297,6 +297,57 @@ async fn a_token_stays_until_the_ca_is_done_with_its_name_though_another_has_fai
     for word in ["bad.example: no (dns)", "shop.example: no (connection)"] {
         assert!(problem.contains(word), "{problem}");
     }
+}
+
+#[tokio::test]
+async fn a_token_stays_when_we_end_while_the_ca_looks_and_goes_once_the_order_has_gone_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = "challenge/.well-known/acme-challenge";
+    let token = folder.path().join(place).join("dG9rZW4");
+    let pending = r#"{"status": "pending", "authorizations": ["B/authorization/1"], "finalize": "B/finalize/1"}"#;
+    let pending = Arc::new(Mutex::new(Some(pending)));
+    let shared = Arc::clone(&pending);
+    let ca = FakeCa::start_at(move |asked, _, _, base| match *shared.lock().unwrap() {
+        Some(body) if asked == "POST /order/1" => {
+            let body = body.replace("B/", &format!("{base}/"));
+            Twist::Instead(Reply::new(200, &["Replay-Nonce: bm9uY2U"], &body))
+        }
+        _ => Twist::Nothing,
+    })
+    .await;
+    let settings = AcmeSettings {
+        ca_root_pem: Some(ca.server.root.clone()),
+        agree_tos: true,
+        email: None,
+        orders_per_second: None,
+    };
+    let authority = || {
+        let accounts = Rc::new(AccountsOnly::default());
+        let (directory, clock) = (ca.server.url("/dir"), Rc::new(RealClock));
+        AcmeAuthority::new(&directory, settings.clone(), accounts, clock, |_| ()).unwrap()
+    };
+    let before = ports(authority(), folder.path(), Rc::new(RealClock));
+    let validating = async {
+        while ca.count("POST /order/1") < 3 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    // As SIGTERM ends it.
+    tokio::select! {
+        done = attempt_for(&before, folder.path(), &["shop.example"]) => panic!("{done:?}"),
+        () = validating => {}
+    }
+    assert!(token.exists(), "the CA looks for it");
+    *pending.lock().unwrap() = None;
+    let after = ports(authority(), folder.path(), Rc::new(RealClock));
+    let problem = attempt_for(&after, folder.path(), &["shop.example"]).await;
+    // It goes on to its certificate, which is none at this CA.
+    assert!(problem.is_some_and(|problem| problem.contains("certificate")));
+    assert_eq!(
+        (ca.count("POST /order"), ca.count("POST /challenge/1")),
+        (1, 1)
+    );
+    assert!(!token.exists(), "and no longer");
 }
 
 #[tokio::test]
