@@ -4,6 +4,7 @@ mod busy_cas;
 mod facts;
 mod faults;
 mod folders;
+mod hosts;
 mod ledger;
 mod lives;
 mod outputs;

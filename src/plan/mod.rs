@@ -38,6 +38,7 @@ mod signals;
 mod slots;
 mod used;
 mod views;
+mod wish;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -60,12 +61,13 @@ pub use in_force::{InForce, Overruled};
 pub use ledger::{Counts, LimitReached, Limited, names_digest};
 pub use life::{LifeStep, Lives, forgotten, lives};
 pub use notice::{About, Notice};
-pub use obtain::{answer, is_failure};
+pub use obtain::is_failure;
 pub use part::site_file;
 pub use pauses::{Closed, again, closed, is_held_up};
 pub use quarantine::{Refusal, SeenAgain, Verdict};
 pub use renewal::{due, due_by, kept_until};
 pub use selection::{CertificateUse, ChosenBy, of_unknown, served};
+pub use wish::answer;
 
 use content::{PartInputs, Parts};
 use in_force::InForceMemory;

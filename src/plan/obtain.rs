@@ -9,11 +9,10 @@ use std::{
 use itertools::{EitherOrBoth, Itertools};
 
 use super::{
-    Action, Draft, HelperOrder, LimitReached, Obtain, PlanRules, Why,
+    Action, Draft, HelperOrder, Obtain, PlanRules, Why,
     answered::is_answered,
     backoff,
     helper::{self, helper_of},
-    in_force::InForce,
     ledger::{Asking, LedgerVerdict},
     part::site_file,
     pauses::{closed, held_back, is_forced},
@@ -23,10 +22,7 @@ use super::{
 };
 use crate::{
     desire::{Consumer, Desired, Issuance, Wanted},
-    observe::{
-        Attempt, Blame, HeldCertificate, Observed, PartName, RenewalOutcome, Shelf, Source,
-        Subject, Webroots,
-    },
+    observe::{Attempt, HeldCertificate, Observed, PartName, Shelf, Source, Subject, Webroots},
     render::Templates,
     values::{CertificateName, ContainerName, Digest, Timestamp},
 };
@@ -269,7 +265,7 @@ pub fn is_failure(subject: &Subject, attempt: &Attempt, desired: &Desired) -> bo
     is_wanted && attempt.is_failure()
 }
 
-fn provided(observed: &Observed) -> Vec<&HeldCertificate> {
+pub(super) fn provided(observed: &Observed) -> Vec<&HeldCertificate> {
     observed
         .held
         .values()
@@ -278,7 +274,7 @@ fn provided(observed: &Observed) -> Vec<&HeldCertificate> {
         .collect()
 }
 
-enum Need {
+pub(super) enum Need {
     Now(Why),
     At(Timestamp),
 }
@@ -287,14 +283,14 @@ enum Need {
 pub(super) type HeldCertificates = BTreeMap<CertificateName, Rc<HeldCertificate>>;
 
 /// What a need is found out from.
-struct World<'a> {
-    desired: &'a Desired,
+pub(super) struct World<'a> {
+    pub desired: &'a Desired,
     /// With the user's own in place of ours of the same names.
-    observed: &'a Observed,
+    pub observed: &'a Observed,
     /// With ours under these names.
-    ours: &'a HeldCertificates,
-    provided: &'a [&'a HeldCertificate],
-    now: Timestamp,
+    pub ours: &'a HeldCertificates,
+    pub provided: &'a [&'a HeldCertificate],
+    pub now: Timestamp,
 }
 
 impl World<'_> {
@@ -319,7 +315,7 @@ impl World<'_> {
 /// What the user provides is neither renewed nor replaced as long as it is valid, whatever it is called: before its end it
 /// is told, at its end one of ours takes its place. One of ours that is there goes on where a server refuses a site: it
 /// is what the older file serves.
-fn need(
+pub(super) fn need(
     name: &CertificateName,
     wanted: &Wanted,
     held: Option<&HeldCertificate>,
@@ -370,85 +366,6 @@ fn need(
         true if due <= now => Need::Now(Why::RenewalDue),
         true if is_forced(name, observed) => Need::Now(Why::Asked),
         true => Need::At(due),
-    }
-}
-
-/// How a wish ends with which nothing is to be begun; nothing while it is, or can be as soon as a proxy answers.
-pub fn answer(
-    name: &CertificateName,
-    desired: &Desired,
-    observed: &Observed,
-    rules: &PlanRules,
-    now: Timestamp,
-) -> Option<RenewalOutcome> {
-    let Some(wanted) = desired.certificates.get(name) else {
-        return Some(RenewalOutcome::NotWanted);
-    };
-    let subject = Subject::Certificate(name.clone());
-    if observed.under_way.contains(&subject) {
-        return None;
-    }
-    let in_force = InForce::of(desired, observed, now);
-    let (ours, observed) = (&observed.held, &*in_force.within(observed));
-    let held = observed.lasting(name);
-    let world = World {
-        desired,
-        observed,
-        ours,
-        provided: &provided(observed),
-        now,
-    };
-    match need(name, wanted, held, &world) {
-        Need::At(due) => return Some(RenewalOutcome::NotDue { due }),
-        Need::Now(_) => {}
-    }
-    let of_name = held_back((name, wanted), observed, rules, now).filter(|again| *again > now);
-    if let Some(closed) = closed(name, &wanted.issuance.issuer, observed, now) {
-        return Some(RenewalOutcome::Failed {
-            problem: closed.problem,
-            blame: None,
-            again: of_name.max(Some(closed.until)),
-        });
-    }
-    if let Some(reached) = reached((name, wanted, held), &world, rules) {
-        return Some(RenewalOutcome::Failed {
-            problem: reached.to_string(),
-            blame: Some(Blame::Refused),
-            again: of_name.max(Some(reached.until)),
-        });
-    }
-    of_name?;
-    let attempt = observed.attempts.get(&subject)?;
-    let problem = attempt
-        .problem
-        .clone()
-        .unwrap_or_else(|| "the last try was cut off".to_owned());
-    Some(RenewalOutcome::Failed {
-        problem,
-        blame: None,
-        again: Some(backoff::next_try(&subject, attempt)),
-    })
-}
-
-/// The limit that keeps this certificate from being asked for now.
-fn reached(
-    (name, wanted, held): (&CertificateName, &Wanted, Option<&HeldCertificate>),
-    world: &World<'_>,
-    rules: &PlanRules,
-) -> Option<LimitReached> {
-    let World {
-        desired,
-        observed,
-        ours,
-        now,
-        ..
-    } = *world;
-    let limits = rules.cas.limits(wanted.issuance.issuer.directory()?);
-    let asking = Asking::of(desired, wanted, held, limits);
-    let slots = Slots::of(desired, observed, ours, now);
-    match asking.check(&observed.ledger, &slots, now) {
-        LedgerVerdict::Refused(reached) if !is_forced(name, observed) => Some(reached),
-        LedgerVerdict::Refused(_) | LedgerVerdict::Allowed | LedgerVerdict::Later => None,
     }
 }
 
@@ -524,8 +441,8 @@ mod tests {
     use super::{super::tests::*, *};
     use crate::{
         desire::tests::{container, proxy},
-        observe::{BusyCa, RenewalRequest, Stage},
-        plan::{again, is_held_up},
+        observe::{BusyCa, RenewalOutcome, RenewalRequest, Stage},
+        plan::{again, answer, is_held_up},
         values::{CA_PRESETS, FileName, KeyType},
     };
 
