@@ -25,6 +25,7 @@ mod helper;
 mod in_force;
 mod ledger;
 mod life;
+mod needs;
 mod newer;
 mod notice;
 mod obtain;
@@ -71,6 +72,7 @@ pub use wish::answer;
 
 use content::{PartInputs, Parts};
 use in_force::InForceMemory;
+use needs::Needs;
 use selection::Selection;
 
 use crate::{
@@ -389,6 +391,7 @@ pub struct Planner {
     parts: BTreeMap<ContainerName, Parts>,
     /// The same by templates that are on trial.
     on_trial: BTreeMap<ContainerName, Parts>,
+    needs: Needs,
 }
 
 impl Planner {
@@ -429,7 +432,13 @@ impl Planner {
             draft.plan.actions.iter().filter_map(deployed_to).collect();
         fallback::plan(desired, (observed, live), &selection, rules, &mut draft);
         let made = (templates, rules);
-        obtain::plan(desired, (observed, live), &deploying, made, &mut draft);
+        obtain::plan(
+            desired,
+            (observed, live),
+            &deploying,
+            made,
+            (&mut self.needs, &mut draft),
+        );
         if draft.plan.actions.is_empty() && observed.under_way.is_empty() {
             draft.plan.actions.extend(
                 draft

@@ -4,7 +4,7 @@ use super::{
     PlanRules, backoff,
     in_force::InForce,
     ledger::{Asking, LedgerVerdict, LimitReached},
-    obtain::{Need, World, need, provided},
+    needs::{Need, World, need, provided_in},
     pauses::{closed, held_back, is_forced},
     slots::Slots,
 };
@@ -36,7 +36,7 @@ pub fn answer(
         desired,
         observed,
         ours,
-        provided: &provided(observed),
+        provided: &provided_in(observed),
         now,
     };
     match need(name, wanted, held, &world) {
