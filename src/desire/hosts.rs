@@ -433,16 +433,40 @@ fn release_line(host: &Host, own: Option<&Bearer>) -> String {
 
 /// Whether both ask for the same of one path; the rest may differ.
 fn is_asked_alike(one: &SiteSpec, other: &SiteSpec) -> bool {
-    *one == SiteSpec {
-        scheme: other.scheme,
-        strip: other.strip,
-        upstream_path: other.upstream_path.clone(),
-        body_size: other.body_size.clone(),
-        timeout: other.timeout,
-        buffers: other.buffers,
-        auth: other.auth.clone(),
-        auth_realm: other.auth_realm.clone(),
-        allow: other.allow.clone(),
-        ..one.clone()
-    }
+    of_path(one) == of_path(other)
+}
+
+/// What containers of one path must agree on. Each field of a site stands on one side or the other, so that none that is
+/// new can be left out.
+fn of_path(spec: &SiteSpec) -> impl PartialEq {
+    let SiteSpec {
+        scheme,
+        strip,
+        upstream_path,
+        body_size,
+        timeout,
+        buffers,
+        auth,
+        auth_realm,
+        allow,
+        labels: _,
+        hosts: _,
+        first: _,
+        redirects: _,
+        port: _,
+        path: _,
+        tls: _,
+        hsts: _,
+        health: _,
+        network: _,
+        via: _,
+        names: _,
+        uses: _,
+        wish: _,
+        spoiled: _,
+    } = spec;
+    (
+        (scheme, strip, upstream_path, body_size, timeout, buffers),
+        (auth, auth_realm, allow),
+    )
 }

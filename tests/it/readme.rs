@@ -152,6 +152,7 @@ fn what_people_copy_survives_a_signal_by_docker() {
         ("haproxy", "SIGUSR1"),
         ("postfix", "SIGTERM"),
         ("dovecot", "SIGTERM"),
+        ("prosody", "SIGTERM"),
         ("certbot-helper", "SIGTERM"),
     ] {
         let recipe = read(&format!("compose/images/{image}/Dockerfile"));
