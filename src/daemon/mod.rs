@@ -8,6 +8,7 @@ mod ledger;
 mod lives;
 mod outputs;
 mod releases;
+mod renewals;
 mod survey;
 mod telling;
 mod templates;
@@ -39,6 +40,7 @@ pub use outputs::Outputs;
 pub use survey::Survey;
 
 use facts::Facts;
+use renewals::{RenewalReads, RenewalReport};
 use telling::Told;
 use templates::InUse;
 use time_of_day::TimeOfDay;
@@ -89,6 +91,9 @@ struct Loop {
     facts: Facts,
     templates: InUse,
     work: JoinSet<Outcome>,
+    /// What CAs are asked about renewals.
+    readings: JoinSet<RenewalReport>,
+    renewal_reads: RenewalReads,
     look_again: Rc<Notify>,
     told: Told,
     /// Whether only what somebody wishes for is done.
@@ -139,6 +144,7 @@ impl Daemon {
         tokio::pin!(stop, watching, outputs);
         loop {
             let wake = turning.turn();
+            turning.ask_about_renewals();
             let wake = turning
                 .told
                 .document_due()
@@ -168,6 +174,7 @@ impl Daemon {
                 }
                 Some(change) = certificate_changes.next() => turning.take_certificates(change),
                 Some(done) = turning.work.join_next() => turning.conclude(done),
+                Some(done) = turning.readings.join_next() => turning.take_renewals(done),
                 () = tokio::time::sleep(rest) => {}
             }
         }
@@ -228,6 +235,8 @@ impl Loop {
             facts,
             templates,
             work: JoinSet::new(),
+            readings: JoinSet::new(),
+            renewal_reads: RenewalReads::default(),
             look_again: Rc::new(Notify::new()),
             told: Told::default(),
             wishes_only: false,
@@ -293,6 +302,7 @@ impl Loop {
                 step: shell_words::join(&words),
             });
         }
+        self.note_suggested(&action);
         self.take_wish(&subject);
         let consumer = self.shared_consumer(&subject);
         self.facts.observed.under_way.insert(subject);

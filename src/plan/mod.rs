@@ -36,6 +36,7 @@ mod selection;
 mod server;
 mod signals;
 mod slots;
+mod suggested;
 mod used;
 mod views;
 
@@ -64,8 +65,9 @@ pub use obtain::{answer, is_failure};
 pub use part::site_file;
 pub use pauses::{Closed, again, closed, is_held_up};
 pub use quarantine::{Refusal, SeenAgain, Verdict};
-pub use renewal::{due, due_by, kept_until};
+pub use renewal::{due_by, kept_until};
 pub use selection::{CertificateUse, ChosenBy, of_unknown, served};
+pub use suggested::{DueRenewal, due_renewal, next_renewal_read, suggestion};
 
 use content::{PartInputs, Parts};
 use in_force::InForceMemory;
@@ -308,6 +310,8 @@ pub enum Why {
     KeyTypeChanged,
     /// Most of its life is over.
     RenewalDue,
+    /// Its CA says that it is to be renewed now.
+    CaSuggests,
     /// Somebody wishes it, though it is not due.
     Asked,
     /// Files differ from what they should be.
@@ -344,6 +348,7 @@ impl fmt::Display for Why {
             Self::SourceChanged => "source changed",
             Self::KeyTypeChanged => "key type changed",
             Self::RenewalDue => "renewal due",
+            Self::CaSuggests => "its CA suggests it",
             Self::Asked => "asked for",
             Self::ContentChanged => "configuration changed",
             Self::LeadsElsewhere => "an older file leads elsewhere",

@@ -357,7 +357,7 @@ fn need(
     }
     // What the user provides has the key and the issuer that the user chose.
     let is_ours = held.source != Source::Provided;
-    let due = renewal::due_by(held, helpers.is_some());
+    let due = renewal::due_by(held, helpers.is_some(), observed.renewal(name));
     match is_covered(&wanted.names, held) {
         false => Need::Now(Why::NamesChanged),
         // The one that is there is served until then: one from the staging CA is replaced without a gap.
@@ -367,9 +367,9 @@ fn need(
         true if is_ours && held.key_type != Some(wanted.issuance.key_type) => {
             Need::Now(Why::KeyTypeChanged)
         }
-        true if due <= now => Need::Now(Why::RenewalDue),
+        true if due.at <= now => Need::Now(due.why),
         true if is_forced(name, observed) => Need::Now(Why::Asked),
-        true => Need::At(due),
+        true => Need::At(due.at),
     }
 }
 
