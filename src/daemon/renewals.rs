@@ -268,12 +268,12 @@ mod tests {
         adapters::disk::Folders,
         daemon::tests::daemon_in,
         desire::{
-            Dialects,
-            tests::{container, proxy, rules},
+            Dialects, LabelRules, desire,
+            tests::{container, proxy, rules, snapshot},
         },
         fixtures::held,
-        observe::{HeldCertificate, Snapshot, Source, SuggestedWindow},
-        values::Digest,
+        observe::{HeldCertificate, Source, SuggestedWindow},
+        values::{Digest, Issuer},
     };
 
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -295,6 +295,18 @@ mod tests {
             renewal_id: Some(CertificateId::of(b"the key", &number.to_be_bytes())),
             ..held(&["shop.example"])
         }
+    }
+
+    /// What a site asks for whose certificate comes from this CA.
+    fn wanted(issuer: Issuer) -> Desired {
+        let rules = LabelRules {
+            issuer: Some(issuer),
+            ..rules()
+        };
+        let shop = container("shop", 4).label("host", "shop.example");
+        let desired = desire(&snapshot([shop, proxy()]), &rules);
+        assert!(desired.certificates.contains_key(&name()));
+        desired
     }
 
     fn facts(state: &std::path::Path) -> (Ports, Facts) {
@@ -414,46 +426,81 @@ mod tests {
     fn a_ca_is_asked_about_what_is_wanted_and_held_from_it_and_again_when_it_is_time() {
         let folder = tempfile::tempdir().expect("a folder");
         let (_, mut facts) = facts(folder.path());
-        let snapshot = |ca: &str| Snapshot {
-            bearers: [
-                container("shop", 4)
-                    .label("host", "shop.example")
-                    .label("ca", ca),
-                proxy(),
-            ]
-            .into_iter()
-            .map(|bearer| (bearer.name.clone(), Rc::new(bearer)))
-            .collect(),
-            ..Snapshot::default()
-        };
-        let mut reading = crate::desire::Reading::default();
-        let mut asked = |facts: &Facts, ca: &str, now| {
-            let desired = reading.desire(&snapshot(ca), &rules());
-            assert_eq!(desired.certificates.len(), 1);
-            let (due, _) = questions(&desired, &facts.observed, now);
+        let asked = |facts: &Facts, issuer: &Issuer, now| {
+            let (due, _) = questions(&wanted(issuer.clone()), &facts.observed, now);
             due.values().map(Vec::len).sum::<usize>()
         };
-        let now = BEGIN + DAY;
-        assert_eq!(asked(&facts, CA, now), 0, "none is held");
+        let (now, ca) = (BEGIN + DAY, Issuer::Ca(CA.to_owned()));
+        assert_eq!(asked(&facts, &ca, now), 0, "none is held");
         facts.hold(name(), issued(0, BEGIN));
-        assert_eq!(asked(&facts, CA, now), 1);
-        assert_eq!(asked(&facts, "self-signed", now), 0, "another is asked for");
+        assert_eq!(asked(&facts, &ca, now), 1);
+        assert_eq!(
+            asked(&facts, &Issuer::SelfSigned, now),
+            0,
+            "another is asked for"
+        );
         let id = id(&facts);
         facts.take_renewal(&name(), &id, answer(RenewalSaid::NotOffered), now);
-        assert_eq!(asked(&facts, CA, now + DAY / 5), 0);
-        assert_eq!(asked(&facts, CA, now + DAY / 4), 1);
+        assert_eq!(asked(&facts, &ca, now + DAY / 5), 0);
+        assert_eq!(asked(&facts, &ca, now + DAY / 4), 1);
         assert_eq!(
-            asked(&facts, CA, now - DAY * 2),
+            asked(&facts, &ca, now - DAY * 2),
             1,
             "by a clock that was set back"
         );
         facts.hold(name(), issued(1, BEGIN));
-        assert_eq!(asked(&facts, CA, now), 1, "a new one");
+        assert_eq!(asked(&facts, &ca, now), 1, "a new one");
         let nameless = HeldCertificate {
             renewal_id: None,
             ..issued(2, BEGIN)
         };
         facts.hold(name(), nameless);
-        assert_eq!(asked(&facts, CA, now), 0, "without an id");
+        assert_eq!(asked(&facts, &ca, now), 0, "without an id");
+    }
+
+    #[tokio::test]
+    async fn a_ca_that_is_asked_in_vain_is_asked_again_later_and_nobody_waits_for_it() {
+        // Nobody listens there.
+        const NOWHERE: &str = "https://127.0.0.1:1/directory";
+        let folder = tempfile::tempdir().expect("a folder");
+        let state = folder.path().to_owned();
+        let folders = Folders::new(state.join("certificates"), state, |_| ());
+        let mut turning = Loop::new(daemon_in(Rc::default(), folders));
+        let now = turning.daemon.ports.clock.now();
+        let held = HeldCertificate {
+            source: Source::Acme(NOWHERE.to_owned()),
+            ..issued(0, now)
+        };
+        turning.facts.hold(name(), held);
+        turning.desired = Some(Rc::new(wanted(Issuer::Ca(NOWHERE.to_owned()))));
+        turning.ask_about_renewals();
+        assert!(
+            turning.readings.is_empty(),
+            "nothing is known of certificates"
+        );
+        turning.facts.certified = true;
+        let done = tokio::task::LocalSet::new();
+        let done = done.run_until(async {
+            turning.ask_about_renewals();
+            turning.ask_about_renewals();
+            assert_eq!(turning.readings.len(), 1, "once");
+            let done = turning.readings.join_next().await;
+            (done.expect("it was begun"), turning)
+        });
+        let (done, mut turning) = done.await;
+        turning.take_renewals(done);
+        let kept = turning.daemon.ports.records.renewals().expect("it is read");
+        let info = kept[&name()].info.clone().expect("it was asked");
+        assert_eq!(info.suggestion, None);
+        assert!(info.next_read >= now + DAY / 4, "{info:?}");
+        assert!(turning.facts.faults().is_empty());
+        // What is damaged is told, and begun anew.
+        let path = folder.path().join("renewals.json");
+        for damaged in ["{", r#"{"shop.example": {"info": {"id": "../../x"}}}"#] {
+            std::fs::write(&path, damaged).expect("it is damaged");
+            turning.daemon.ports.records.renewals().expect_err("it is");
+            let (_, facts) = facts(folder.path());
+            assert!(facts.observed.renewals.is_empty());
+        }
     }
 }

@@ -169,6 +169,6 @@ fn understood(answer: &Response<Bytes>, clock: &dyn Clock) -> RenewalAnswer {
 /// An explanation that may be shown to people.
 fn shown(url: &str) -> Option<String> {
     let is_url = url.starts_with("https://") || url.starts_with("http://");
-    let is_plain = printable(url, LONGEST_URL) == url;
+    let is_plain = printable(url, LONGEST_URL) == url && !url.contains(' ');
     (is_url && is_plain).then(|| url.to_owned())
 }
