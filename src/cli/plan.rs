@@ -13,7 +13,7 @@ use crate::{
     observe::Bearer,
     plan::{self, CommandPlan},
     ports::DetailedEngine,
-    render::TemplateError,
+    render::{TemplateError, Templates},
     values::CertificateName,
 };
 
@@ -38,14 +38,12 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
             observed,
             templates,
             faults,
+            plan,
             ..
         } = &survey;
         faults.iter().for_each(|fault| tracing::error!("{fault}"));
-        survey
-            .plan
-            .notices
-            .iter()
-            .for_each(|notice| tracing::warn!("{notice}"));
+        let notices = plan.notices.iter();
+        notices.for_each(|notice| tracing::warn!("{notice}"));
         let mut command_plans =
             plan::command_plans(desired, observed, templates, &daemon.plan_rules, *now);
         let mut complaints = survey.complaints();
@@ -53,39 +51,50 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
             complaints.extend(output.complaints);
             command_plans.extend(CommandPlan::of_output(&output.name, output.steps));
         }
-        let limited = &survey.plan.limited;
-        let limited: BTreeMap<_, _> = limited
-            .iter()
-            .map(|(name, reached)| (name, reached.to_string()))
-            .collect();
-        let is_clean = complaints.is_empty() && faults.is_empty();
-        let text = if call.wants_json() {
-            json(&Document {
-                command_plans,
-                complaints: &complaints,
-                faults,
-                limited,
-            })?
-        } else {
-            complaints
-                .iter()
-                .for_each(|complaint| tracing::warn!("{complaint}"));
-            limited
-                .iter()
-                .for_each(|(name, reached)| tracing::info!("{name} waits: {reached}"));
-            let rendered: Result<Vec<_>, TemplateError> = command_plans
-                .iter()
-                .map(|plan| plan.render(templates))
-                .collect();
-            let rendered = rendered?;
-            match (rendered.is_empty(), is_clean) {
-                (true, true) => "# nothing to do\n".to_owned(),
-                (true, false) => "# nothing to do until what is wrong is mended\n".to_owned(),
-                (false, _) => rendered.join("\n"),
-            }
+        let limited = plan.limited.iter();
+        let document = Document {
+            command_plans,
+            complaints: &complaints,
+            faults,
+            limited: limited
+                .map(|(name, reached)| (name, reached.to_string()))
+                .collect(),
+        };
+        let text = match call.wants_json() {
+            true => json(&document)?,
+            false => told(&document, templates)?,
         };
         print(&text)?;
-        Ok(if is_clean { Exit::Done } else { Exit::Partly })
+        Ok(if document.is_clean() {
+            Exit::Done
+        } else {
+            Exit::Partly
+        })
+    })
+}
+
+impl Document<'_> {
+    /// Whether nothing is wrong.
+    fn is_clean(&self) -> bool {
+        self.complaints.is_empty() && self.faults.is_empty()
+    }
+}
+
+/// What is printed for people; the log tells what is wrong.
+fn told(document: &Document<'_>, templates: &Templates) -> Result<String, TemplateError> {
+    let complaints = document.complaints.iter();
+    complaints.for_each(|complaint| tracing::warn!("{complaint}"));
+    for (name, reached) in &document.limited {
+        tracing::info!("{name} waits: {reached}");
+    }
+    let plans = document.command_plans.iter();
+    let rendered: Vec<_> = plans
+        .map(|plan| plan.render(templates))
+        .collect::<Result<_, _>>()?;
+    Ok(match (rendered.is_empty(), document.is_clean()) {
+        (true, true) => "# nothing to do\n".to_owned(),
+        (true, false) => "# nothing to do until what is wrong is mended\n".to_owned(),
+        (false, _) => rendered.join("\n"),
     })
 }
 

@@ -5,18 +5,19 @@ use std::{
 
 use super::{
     faults::{Concern, Faults},
+    hosts::Hosts,
     ledger::LedgerKept,
     templates::InUse,
 };
 use crate::{
-    desire::{self, Desired, Dialects, HolderMemory, Wanted},
+    desire::{Desired, Dialects, Wanted},
     observe::{
-        Attempt, Bearer, BusyCa, EventKind, HeldCertificate, Holder, Ledger, Observed, Progress,
-        RenewalRecord, Shelf, Snapshot, Subject, Unwanted, Wait,
+        Attempt, Bearer, BusyCa, EventKind, HeldCertificate, Ledger, Observed, RenewalRecord,
+        Shelf, Snapshot, Subject, Unwanted, Wait,
     },
     ports::{DiskError, Ports, Repair},
-    report::{Event, Instead, chain, report},
-    values::{CertificateName, ContainerId, ContainerName, Host, KeyedTable, Timestamp},
+    report::{Event, chain, report},
+    values::{CertificateName, ContainerId, ContainerName, KeyedTable, Timestamp},
     watching::{Damping, Grace, RemovedContainers},
 };
 
@@ -47,18 +48,14 @@ pub(super) struct Facts {
     repairs: BTreeMap<CertificateName, Repair>,
     /// The CAs that certificates are asked of, by their directory URLs, and the certificates.
     asked_cas: (KeyedTable<CertificateName, Rc<Wanted>>, Vec<String>),
-    /// Which project has which host, as it lies on disk.
-    kept: KeyedTable<Host, Holder>,
-    /// What that was found out from.
-    holders: HolderMemory,
-    /// When the next host is free for others, and of which holders that is true.
-    next_free: (KeyedTable<Host, Holder>, Option<Timestamp>),
+    /// Which project has which host.
+    pub(super) hosts: Hosts,
     /// The CAs that ask to be left alone, as that lies on disk.
     pub(super) busy_kept: BTreeMap<String, BusyCa>,
     /// How many entries of the ledger the file has, and how many of them can't be read.
     pub(super) ledger_kept: LedgerKept,
     /// What CAs said about renewals, as that lies on disk.
-    pub(super) renewals_kept: Rc<BTreeMap<CertificateName, RenewalRecord>>,
+    pub(super) renewals_kept: KeyedTable<CertificateName, RenewalRecord>,
     /// For how long nobody has wanted certificates, as that lies on disk.
     pub(super) unwanted_kept: BTreeMap<CertificateName, Unwanted>,
     /// The container and its start for which a consumer's folder was looked at: another container has another folder.
@@ -107,16 +104,14 @@ impl Facts {
         // Without it, the time begins anew.
         let unwanted_kept = or_none(ports.records.unwanted());
         // Without it, the CAs are asked again.
-        let renewals_kept = Rc::new(or_none(ports.records.renewals()));
+        let renewals_kept = or_none(ports.records.renewals());
         Self {
             snapshot: Snapshot {
                 holders: kept.clone(),
                 ..Snapshot::default()
             },
-            kept,
+            hosts: Hosts::of(kept),
             asked_cas: Default::default(),
-            holders: HolderMemory::default(),
-            next_free: Default::default(),
             busy_kept: busy_kept.clone(),
             grace: Grace::default(),
             removed: RemovedContainers::of(or_none(ports.records.removed())),
@@ -126,7 +121,7 @@ impl Facts {
                 busy_cas: busy_kept,
                 ledger: Rc::new(Ledger::of(written.entries)),
                 unwanted: unwanted_kept.clone(),
-                renewals: Rc::clone(&renewals_kept),
+                renewals: renewals_kept.clone(),
                 ..Observed::default()
             },
             seen: false,
@@ -265,56 +260,6 @@ impl Facts {
             .bearers
             .get(&bearer.name)
             .is_some_and(|known| known.id == bearer.id)
-    }
-
-    /// Lets others have the hosts that were kept for so long; says whether there are any.
-    pub fn free_hosts(&mut self, now: Timestamp) -> bool {
-        let holders = &mut self.snapshot.holders;
-        let (of, due) = &mut self.next_free;
-        if !of.is_copy_of(holders) {
-            let ends = holders.values().filter_map(desire::ends);
-            (*of, *due) = (holders.clone(), ends.min());
-        }
-        if due.is_none_or(|due| now < due) {
-            return false;
-        }
-        let is_over = |holder: &Holder| !holder.free && desire::is_over(holder, now);
-        for (host, holder) in of.iter().filter(|(_, holder)| is_over(holder)) {
-            let free = Holder {
-                free: true,
-                ..holder.clone()
-            };
-            holders.insert(host.clone(), free);
-        }
-        true
-    }
-
-    /// Remembers who has which host that is served; writes it down when that has changed.
-    pub fn remember_hosts(&mut self, ports: &Ports, desired: &Desired, now: Timestamp) {
-        let is_served = |host: &Host| is_served(host, desired, &self.observed);
-        let is_kept = |host: &Host| desired.keeps(host);
-        let before = &self.snapshot.holders;
-        let next = self
-            .holders
-            .follow(before, &desired.hosts, is_served, is_kept, now);
-        if let Some(holders) = next {
-            self.snapshot.holders = holders;
-        }
-        self.keep_hosts(ports);
-    }
-
-    /// Writes down who has which host, when that has changed; says whether it is on disk.
-    pub fn keep_hosts(&mut self, ports: &Ports) -> bool {
-        if self.kept.is_copy_of(&self.snapshot.holders) {
-            return true;
-        }
-        let kept = ports.records.keep_holders(&self.snapshot.holders);
-        let is_kept = kept.is_ok();
-        if is_kept {
-            self.kept = self.snapshot.holders.clone();
-        }
-        self.faults.settle(Concern::Hosts, kept);
-        is_kept
     }
 
     /// Keeps the templates that consumers use, also when other ones lie in their folder.
@@ -498,20 +443,4 @@ fn replace<T: PartialEq>(known: &mut Rc<T>, found: T) {
     if **known != found {
         *known = Rc::new(found);
     }
-}
-
-/// Whether a proxy was seen to serve a host as it is meant, or was told to where it can't be looked at.
-fn is_served(host: &Host, desired: &Desired, observed: &Observed) -> bool {
-    desired.consumers.values().any(|consumer| {
-        let site = consumer.sites.get(host);
-        let installed = observed.installed.get(&consumer.name);
-        site.zip(installed).is_some_and(|(site, installed)| {
-            let was_told = match installed.progress {
-                Progress::Proven { .. } => true,
-                Progress::Unproven { .. } => !consumer.can_be_seen(),
-                Progress::SignalOwed | Progress::TakenBack => false,
-            };
-            was_told && Instead::of(host, site, installed).is_none()
-        })
-    })
 }

@@ -4,6 +4,7 @@ mod busy_cas;
 mod facts;
 mod faults;
 mod folders;
+mod hosts;
 mod ledger;
 mod lives;
 mod outputs;
@@ -145,10 +146,8 @@ impl Daemon {
         loop {
             let wake = turning.turn();
             turning.ask_about_renewals();
-            let wake = turning
-                .told
-                .document_due()
-                .map_or(wake, |due| wake.min(due));
+            let due = turning.told.document_due();
+            let wake = due.map_or(wake, |due| wake.min(due));
             let rest = wake.since(turning.daemon.ports.clock.now()).min(BREATH);
             tokio::select! {
                 () = &mut stop => break,

@@ -206,8 +206,12 @@ impl Facts {
             read: now,
             next_read: plan::next_renewal_read(now, answer.retry_after),
         };
-        let renewals = Rc::make_mut(&mut self.observed.renewals);
-        renewals.entry(name.clone()).or_default().info = Some(info);
+        let followed = record.and_then(|record| record.followed.clone());
+        let record = RenewalRecord {
+            info: Some(info),
+            followed,
+        };
+        self.observed.renewals.insert(name.clone(), record);
     }
 
     /// Remembers that the successor of the one that is held is ordered since its CA suggests it.
@@ -216,39 +220,36 @@ impl Facts {
         let Some(id) = held.and_then(|held| held.renewal_id.clone()) else {
             return;
         };
-        let renewals = Rc::make_mut(&mut self.observed.renewals);
-        let followed = &mut renewals.entry(name.clone()).or_default().followed;
-        if followed.as_ref().is_none_or(|before| before.id != id) {
-            *followed = Some(FollowedSuggestion { id, at: now });
+        let mut record = self.observed.renewal(name).cloned().unwrap_or_default();
+        let followed = record.followed.as_ref();
+        if followed.is_none_or(|before| before.id != id) {
+            record.followed = Some(FollowedSuggestion { id, at: now });
+            self.observed.renewals.insert(name.clone(), record);
         }
     }
 
     /// Forgets what is known under names that are not live any more, and not obtained.
     fn forget_renewals(&mut self) {
         let Observed {
-            held, under_way, ..
-        } = &self.observed;
+            held,
+            under_way,
+            renewals,
+            ..
+        } = &mut self.observed;
         let is_kept = |name: &CertificateName| {
             held.contains_key(name) || under_way.contains(&Subject::Certificate(name.clone()))
         };
-        if self.observed.renewals.keys().all(is_kept) {
-            return;
-        }
-        let kept = self.observed.renewals.iter();
-        let kept = kept.filter(|(name, _)| is_kept(name));
-        let kept = kept.map(|(name, record)| (name.clone(), record.clone()));
-        let kept: BTreeMap<_, RenewalRecord> = kept.collect();
-        self.observed.renewals = Rc::new(kept);
+        renewals.retain(|name, _| is_kept(name));
     }
 
     /// Writes down what is known, when that has changed.
     pub(super) fn keep_renewals(&mut self, ports: &Ports) {
-        if Rc::ptr_eq(&self.observed.renewals, &self.renewals_kept) {
+        if self.observed.renewals.is_copy_of(&self.renewals_kept) {
             return;
         }
         let kept = ports.records.keep_renewals(&self.observed.renewals);
         if kept.is_ok() {
-            self.renewals_kept = Rc::clone(&self.observed.renewals);
+            self.renewals_kept = self.observed.renewals.clone();
         }
         self.faults.settle(Concern::Renewals, kept);
     }
@@ -365,8 +366,8 @@ mod tests {
                 facts.keep_renewals(&ports);
                 // As after a restart.
                 let kept = ports.records.renewals().expect("it is read");
-                assert_eq!(kept, *facts.observed.renewals);
-                facts.observed.renewals = Rc::new(kept);
+                assert_eq!(kept, facts.observed.renewals);
+                facts.observed.renewals = kept;
             }
             assert_eq!(orders, 1);
         }

@@ -98,7 +98,7 @@ pub struct Observed {
     /// What was asked of CAs, as far as they limit that.
     pub ledger: Rc<Ledger>,
     /// What CAs say about the renewal of what they have issued.
-    pub renewals: Rc<BTreeMap<CertificateName, RenewalRecord>>,
+    pub renewals: KeyedTable<CertificateName, RenewalRecord>,
     /// What is being done right now.
     pub under_way: BTreeSet<Subject>,
     /// Renewals that somebody wishes for.

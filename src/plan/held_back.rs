@@ -178,6 +178,10 @@ fn of_each_site(case: &Case<'_>, parts: &Parts, templates: &Templates) -> Option
 /// What is told when a server refuses each site that has a certificate, or says that it may not read a key: that is not
 /// the sites' doing.
 fn of_each_certificate(case: &Case<'_>, parts: &Parts) -> Option<OfAll> {
+    // Of thousands of files none has to be looked up where nothing was refused.
+    if case.installed.trial.refused.is_empty() {
+        return None;
+    }
     let (mut refusals, mut users, mut count) = (Vec::new(), BTreeSet::new(), 0);
     for (file, part) in parts.iter() {
         if part.host().is_none() || part.certificate.is_none() {

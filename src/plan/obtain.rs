@@ -6,27 +6,19 @@ use std::{
     time::Duration,
 };
 
-use itertools::{EitherOrBoth, Itertools};
-
 use super::{
-    Action, Draft, HelperOrder, LimitReached, Obtain, PlanRules, Why,
+    Action, Draft, HelperOrder, Obtain, PlanRules, Why,
     answered::is_answered,
     backoff,
     helper::{self, helper_of},
-    in_force::InForce,
     ledger::{Asking, LedgerVerdict},
-    part::site_file,
+    needs::Needs,
     pauses::{closed, held_back, is_forced},
-    renewal,
-    selection::{can_use, is_covered},
     slots::Slots,
 };
 use crate::{
-    desire::{Consumer, Desired, Issuance, Wanted},
-    observe::{
-        Attempt, Blame, HeldCertificate, Observed, PartName, RenewalOutcome, Shelf, Source,
-        Subject, Webroots,
-    },
+    desire::{Desired, Issuance, Wanted},
+    observe::{Attempt, HeldCertificate, Observed, Subject, Webroots},
     render::Templates,
     values::{CertificateName, ContainerName, Digest, Timestamp},
 };
@@ -35,26 +27,18 @@ use crate::{
 /// may have at once.
 pub(super) fn plan(
     desired: &Desired,
-    (observed, ours): (&Observed, &HeldCertificates),
+    (observed, ours): (&Observed, &Rc<HeldCertificates>),
     deploying: &BTreeSet<ContainerName>,
     (templates, rules): (&Templates, &PlanRules),
-    draft: &mut Draft,
+    (needs, draft): (&mut Needs, &mut Draft),
 ) {
     drop_unwanted(desired, observed, draft);
-    let provided = provided(observed);
-    for own in &provided {
-        draft.wake_at(own.not_before);
-        draft.wake_at(own.not_after);
-    }
-    let world = World {
-        desired,
-        observed,
-        ours,
-        provided: &provided,
-        now: draft.now,
-    };
-    let orders = in_turn(due_orders(&world, rules, draft), observed, draft.now);
+    needs.follow(desired, (observed, ours), draft.now);
+    needs.times().for_each(|time| draft.wake_at(time));
+    drop_over(desired, observed, needs, draft);
     let mut slots = Slots::of(desired, observed, ours, draft.now);
+    let orders = due_orders((desired, observed), (needs, &slots), rules, draft);
+    let orders = in_turn(orders, observed, draft.now);
     // The helper may have those of earlier turns still before it.
     let mut lines = observed.under_way.len();
     for order in orders {
@@ -85,7 +69,7 @@ pub(super) fn plan(
             }
         };
         slots.take(desired, wanted, by);
-        let obtain = obtain(&order, helper, &world, rules);
+        let obtain = obtain(&order, helper, (desired, observed), (rules, draft.now));
         draft.plan.actions.push(Action::Obtain(Box::new(obtain)));
     }
 }
@@ -156,77 +140,73 @@ impl DueOrder<'_> {
     }
 }
 
-/// Finds the wanted certificates that may be obtained now, and when the others become due.
-fn due_orders<'a>(world: &World<'a>, rules: &PlanRules, draft: &mut Draft) -> Vec<DueOrder<'a>> {
-    let observed = world.observed;
+/// Finds the wanted certificates that may be obtained now, of those whose CA may have one more order.
+fn due_orders<'a>(
+    (desired, observed): (&'a Desired, &'a Observed),
+    (needs, slots): (&Needs, &Slots<'_>),
+    rules: &PlanRules,
+    draft: &mut Draft,
+) -> Vec<DueOrder<'a>> {
     let mut orders = Vec::new();
-    let pairs = world
-        .desired
-        .certificates
-        .iter()
-        .merge_join_by(&*observed.held, |(wanted, _), (held, _)| wanted.cmp(held));
-    for pair in pairs {
-        let (name, wanted, held) = match pair {
-            EitherOrBoth::Left((name, wanted)) => (name, wanted, None),
-            EitherOrBoth::Both((name, wanted), (_, held)) => (name, wanted, held.lasting()),
-            EitherOrBoth::Right(_) => continue,
-        };
-        let need = need(name, wanted, held, world);
-        if let Need::At(time) = need
-            && observed.attempts.is_empty()
-        {
-            // Of thousands that are at rest, none has to be looked up any further.
-            draft.wake_at(time);
+    for (asked_of, names) in needs.due() {
+        // Of thousands that wait for those before them, none has to be looked at.
+        if !asked_of.is_helped && !slots.is_free(&asked_of.issuer) {
             continue;
         }
-        if let Some(why) = why_now(name, wanted, need, world, rules, draft) {
+        for (name, why) in names {
+            let wanted = desired.certificates.get_key_value(name);
+            let wanted =
+                wanted.filter(|(name, wanted)| may_begin(name, wanted, observed, rules, draft));
+            let Some((name, wanted)) = wanted else {
+                continue;
+            };
+            let held = observed.lasting(name);
             let directory = wanted.issuance.issuer.directory();
             let limits = directory.map(|directory| rules.cas.limits(directory));
-            let limits = limits.unwrap_or_default();
             orders.push(DueOrder {
                 name,
                 wanted,
                 held,
-                why,
-                asking: Asking::of(world.desired, wanted, held, limits),
+                why: *why,
+                asking: Asking::of(desired, wanted, held, limits.unwrap_or_default()),
             });
         }
     }
     orders
 }
 
-/// The reason to obtain a certificate now; none where it is not due, is being obtained, or was tried just before.
-fn why_now(
+/// Whether one that is due may be obtained now: it is not being obtained, and was not tried just before.
+fn may_begin(
     name: &CertificateName,
     wanted: &Wanted,
-    need: Need,
-    world: &World<'_>,
+    observed: &Observed,
     rules: &PlanRules,
     draft: &mut Draft,
-) -> Option<Why> {
-    let World { observed, now, .. } = *world;
+) -> bool {
     let subject = Subject::Certificate(name.clone());
     if observed.under_way.contains(&subject) {
-        return None;
+        return false;
     }
-    let before = observed.attempts.get(&subject);
-    let why = match need {
-        Need::Now(why) => why,
-        Need::At(time) => {
-            if before.is_some_and(|attempt| is_over(attempt, wanted)) {
-                draft.plan.finished.insert(name.clone());
-            }
-            draft.wake_at(time);
-            return None;
-        }
-    };
+    let (now, before) = (draft.now, observed.attempts.get(&subject));
     let of_ca = closed(name, &wanted.issuance.issuer, observed, now).map(|closed| closed.until);
     let of_name = before.and_then(|_| held_back((name, wanted), observed, rules, now));
-    if let Some(time) = of_name.max(of_ca).filter(|time| *time > now) {
-        draft.wake_at(time);
-        return None;
+    let until = of_name.max(of_ca).filter(|time| *time > now);
+    until.into_iter().for_each(|time| draft.wake_at(time));
+    until.is_none()
+}
+
+/// Finds the records that have no use any more, since what they are about is not due.
+fn drop_over(desired: &Desired, observed: &Observed, needs: &Needs, draft: &mut Draft) {
+    for (subject, attempt) in &observed.attempts {
+        let Subject::Certificate(name) = subject else {
+            continue;
+        };
+        let wanted = desired.certificates.get(name);
+        let is_over = wanted.is_some_and(|wanted| is_over(attempt, wanted));
+        if is_over && !needs.is_due(name) && !observed.under_way.contains(subject) {
+            draft.plan.finished.insert(name.clone());
+        }
     }
-    Some(why)
 }
 
 /// Whether the record of a try has no use once the certificate is not due any more: what the disk did not take at first
@@ -269,188 +249,8 @@ pub fn is_failure(subject: &Subject, attempt: &Attempt, desired: &Desired) -> bo
     is_wanted && attempt.is_failure()
 }
 
-fn provided(observed: &Observed) -> Vec<&HeldCertificate> {
-    observed
-        .held
-        .values()
-        .map(|held| &**held)
-        .filter(|held| held.source == Source::Provided)
-        .collect()
-}
-
-enum Need {
-    Now(Why),
-    At(Timestamp),
-}
-
 /// Those in `live/`, by name.
 pub(super) type HeldCertificates = BTreeMap<CertificateName, Rc<HeldCertificate>>;
-
-/// What a need is found out from.
-struct World<'a> {
-    desired: &'a Desired,
-    /// With the user's own in place of ours of the same names.
-    observed: &'a Observed,
-    /// With ours under these names.
-    ours: &'a HeldCertificates,
-    provided: &'a [&'a HeldCertificate],
-    now: Timestamp,
-}
-
-impl World<'_> {
-    /// The servers of a certificate.
-    fn servers(&self, wanted: &Wanted) -> impl Iterator<Item = &Rc<Consumer>> {
-        let names = wanted.served_by.iter().chain(&wanted.used_by);
-        names.filter_map(|name| self.desired.consumers.get(name))
-    }
-
-    /// Whether a server holds this certificate back, or a site of it: what the user provides may be why.
-    fn is_held_back(&self, name: &CertificateName, wanted: &Wanted) -> bool {
-        let files = wanted.names.iter().map(site_file).map(PartName::File);
-        let parts: Vec<_> = files.chain([PartName::Certificate(name.clone())]).collect();
-        self.servers(wanted).any(|server| {
-            let installed = self.observed.installed.get(&server.name);
-            let refused = installed.map(|installed| &installed.trial.refused);
-            refused.is_some_and(|refused| parts.iter().any(|part| refused.contains_key(part)))
-        })
-    }
-}
-
-/// What the user provides is neither renewed nor replaced as long as it is valid, whatever it is called: before its end it
-/// is told, at its end one of ours takes its place. One of ours that is there goes on where a server refuses a site: it
-/// is what the older file serves.
-fn need(
-    name: &CertificateName,
-    wanted: &Wanted,
-    held: Option<&HeldCertificate>,
-    world: &World<'_>,
-) -> Need {
-    let World { observed, now, .. } = *world;
-    let is_placed =
-        |held: &&HeldCertificate| held.source == Source::Provided && held.shelf == Shelf::Live;
-    // What lies there in certbot's way is the helper's, where there is one: it goes on as ours does.
-    let by_helper = helper_of(wanted, world.ours.get(name).map(Rc::as_ref)).is_some();
-    let helpers = held.filter(|held| by_helper && is_placed(held));
-    let is_helpers = |other: &HeldCertificate| helpers.is_some_and(|it| it.digest == other.digest);
-    let covering = world.provided.iter().copied().filter(|held| {
-        !is_helpers(held)
-            && is_covered(&wanted.names, held)
-            && world.servers(wanted).all(|server| can_use(server, held))
-    });
-    let in_our_way = held.filter(|held| is_placed(held) && !is_helpers(held));
-    let mut held = held;
-    if let Some(provided) = covering
-        .chain(in_our_way)
-        .find(|held| held.is_valid_at(now))
-    {
-        let ours = world.ours.get(name).and_then(|ours| ours.lasting());
-        match ours.filter(|ours| ours.source != Source::Provided) {
-            Some(ours) if world.is_held_back(name, wanted) => held = Some(ours),
-            _ => return Need::At(provided.not_after),
-        }
-    }
-    let Some(held) = held else {
-        return Need::Now(Why::Missing);
-    };
-    if let Some(until) = renewal::kept_until(held, &wanted.issuance.issuer, now) {
-        return Need::At(until);
-    }
-    // What the user provides has the key and the issuer that the user chose.
-    let is_ours = held.source != Source::Provided;
-    let due = renewal::due_by(held, helpers.is_some(), observed.renewal(name));
-    match is_covered(&wanted.names, held) {
-        false => Need::Now(Why::NamesChanged),
-        // The one that is there is served until then: one from the staging CA is replaced without a gap.
-        true if is_ours && !held.source.is(&wanted.issuance.issuer) => {
-            Need::Now(Why::SourceChanged)
-        }
-        true if is_ours && held.key_type != Some(wanted.issuance.key_type) => {
-            Need::Now(Why::KeyTypeChanged)
-        }
-        true if due.at <= now => Need::Now(due.why),
-        true if is_forced(name, observed) => Need::Now(Why::Asked),
-        true => Need::At(due.at),
-    }
-}
-
-/// How a wish ends with which nothing is to be begun; nothing while it is, or can be as soon as a proxy answers.
-pub fn answer(
-    name: &CertificateName,
-    desired: &Desired,
-    observed: &Observed,
-    rules: &PlanRules,
-    now: Timestamp,
-) -> Option<RenewalOutcome> {
-    let Some(wanted) = desired.certificates.get(name) else {
-        return Some(RenewalOutcome::NotWanted);
-    };
-    let subject = Subject::Certificate(name.clone());
-    if observed.under_way.contains(&subject) {
-        return None;
-    }
-    let in_force = InForce::of(desired, observed, now);
-    let (ours, observed) = (&observed.held, &*in_force.within(observed));
-    let held = observed.lasting(name);
-    let world = World {
-        desired,
-        observed,
-        ours,
-        provided: &provided(observed),
-        now,
-    };
-    match need(name, wanted, held, &world) {
-        Need::At(due) => return Some(RenewalOutcome::NotDue { due }),
-        Need::Now(_) => {}
-    }
-    let of_name = held_back((name, wanted), observed, rules, now).filter(|again| *again > now);
-    if let Some(closed) = closed(name, &wanted.issuance.issuer, observed, now) {
-        return Some(RenewalOutcome::Failed {
-            problem: closed.problem,
-            blame: None,
-            again: of_name.max(Some(closed.until)),
-        });
-    }
-    if let Some(reached) = reached((name, wanted, held), &world, rules) {
-        return Some(RenewalOutcome::Failed {
-            problem: reached.to_string(),
-            blame: Some(Blame::Refused),
-            again: of_name.max(Some(reached.until)),
-        });
-    }
-    of_name?;
-    let attempt = observed.attempts.get(&subject)?;
-    let problem = attempt
-        .problem
-        .clone()
-        .unwrap_or_else(|| "the last try was cut off".to_owned());
-    Some(RenewalOutcome::Failed {
-        problem,
-        blame: None,
-        again: Some(backoff::next_try(&subject, attempt)),
-    })
-}
-
-/// The limit that keeps this certificate from being asked for now.
-fn reached(
-    (name, wanted, held): (&CertificateName, &Wanted, Option<&HeldCertificate>),
-    world: &World<'_>,
-    rules: &PlanRules,
-) -> Option<LimitReached> {
-    let World {
-        desired,
-        observed,
-        ours,
-        now,
-        ..
-    } = *world;
-    let limits = rules.cas.limits(wanted.issuance.issuer.directory()?);
-    let asking = Asking::of(desired, wanted, held, limits);
-    let slots = Slots::of(desired, observed, ours, now);
-    match asking.check(&observed.ledger, &slots, now) {
-        LedgerVerdict::Refused(reached) if !is_forced(name, observed) => Some(reached),
-        LedgerVerdict::Refused(_) | LedgerVerdict::Allowed | LedgerVerdict::Later => None,
-    }
-}
 
 /// What is asked: another digest makes the record of failures void.
 pub(super) fn asked(wanted: &Wanted) -> Digest {
@@ -476,18 +276,12 @@ pub(super) fn asked(wanted: &Wanted) -> Digest {
 fn obtain(
     due: &DueOrder<'_>,
     helper: Option<Box<HelperOrder>>,
-    world: &World<'_>,
-    rules: &PlanRules,
+    (desired, observed): (&Desired, &Observed),
+    (rules, now): (&PlanRules, Timestamp),
 ) -> Obtain {
     let DueOrder {
         name, wanted, held, ..
     } = *due;
-    let World {
-        desired,
-        observed,
-        now,
-        ..
-    } = *world;
     let proxies = || {
         wanted
             .served_by
@@ -524,8 +318,8 @@ mod tests {
     use super::{super::tests::*, *};
     use crate::{
         desire::tests::{container, proxy},
-        observe::{BusyCa, RenewalRequest, Stage},
-        plan::{again, is_held_up},
+        observe::{BusyCa, RenewalOutcome, RenewalRequest, Source, Stage},
+        plan::{again, answer, is_held_up},
         values::{CA_PRESETS, FileName, KeyType},
     };
 

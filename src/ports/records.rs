@@ -34,11 +34,11 @@ pub trait Records {
     ) -> Result<(), DiskError>;
 
     /// What CAs said about renewals, as it was kept.
-    fn renewals(&self) -> Result<BTreeMap<CertificateName, RenewalRecord>, DiskError>;
+    fn renewals(&self) -> Result<KeyedTable<CertificateName, RenewalRecord>, DiskError>;
     /// Keeps this.
     fn keep_renewals(
         &self,
-        renewals: &BTreeMap<CertificateName, RenewalRecord>,
+        renewals: &KeyedTable<CertificateName, RenewalRecord>,
     ) -> Result<(), DiskError>;
 
     /// The user's templates that are in use or were tried last, the newest last, as they were kept.

@@ -55,13 +55,13 @@ impl Records for Folders {
         self.write_json(&self.state.join(UNWANTED), unwanted)
     }
 
-    fn renewals(&self) -> Result<BTreeMap<CertificateName, RenewalRecord>, DiskError> {
+    fn renewals(&self) -> Result<KeyedTable<CertificateName, RenewalRecord>, DiskError> {
         Ok(read_json(&self.state.join(RENEWALS))?.unwrap_or_default())
     }
 
     fn keep_renewals(
         &self,
-        renewals: &BTreeMap<CertificateName, RenewalRecord>,
+        renewals: &KeyedTable<CertificateName, RenewalRecord>,
     ) -> Result<(), DiskError> {
         self.write_json(&self.state.join(RENEWALS), renewals)
     }

@@ -411,7 +411,8 @@ fn a_certificate_is_renewed_when_its_ca_suggests_it_and_its_successor_by_the_usu
         info: Some(info),
         followed: None,
     };
-    observed.renewals = Rc::new([(name, record)].into());
+    let unasked = observed.clone();
+    observed.renewals = [(name, record)].into();
     let orders = |observed: &Observed, now| {
         let actions = planned(&desired, observed, now).actions.into_iter();
         let whys = actions.filter_map(|action| match action {
@@ -431,6 +432,13 @@ fn a_certificate_is_renewed_when_its_ca_suggests_it_and_its_successor_by_the_usu
     );
     assert_eq!(status.next().first().map(|(time, _)| *time), Some(at));
     assert_eq!(orders(&observed, at), [Why::CaSuggests]);
+    // What was known of the last plan is known to be another.
+    let mut memory = Planner::default();
+    let mut begun = |observed: &Observed| {
+        let plan = memory.plan(&desired, observed, &templates(), &rules(), at);
+        plan.actions.len()
+    };
+    assert_eq!([&unasked, &observed, &unasked].map(&mut begun), [0, 1, 0]);
     let renewed = settled(&desired, observed, at);
     assert_eq!(orders(&renewed, at + day * 50), []);
     assert_eq!(orders(&renewed, at + day * 61), [Why::RenewalDue]);

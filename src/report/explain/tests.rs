@@ -244,7 +244,7 @@ fn that_a_ca_suggests_a_renewal_is_told_with_where_it_says_why() {
         followed: None,
     };
     world.observed.hold(name.clone(), held);
-    world.observed.renewals = Rc::new([(name, record)].into());
+    world.observed.renewals = [(name, record)].into();
     let said = says(&world.told(), "certificate");
     for piece in [
         &format!("it will be renewed at {at}"),

@@ -1,0 +1,317 @@
+//! What wanted certificates need: which are due, why, and when the others become so.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
+
+use super::{
+    Why,
+    helper::helper_of,
+    newer::next_change,
+    obtain::HeldCertificates,
+    part::site_file,
+    pauses::is_forced,
+    renewal,
+    selection::{can_use, is_covered},
+};
+use crate::{
+    desire::{CertificateFolder, Consumer, Desired, Wanted},
+    observe::{HeldCertificate, Observed, PartName, RenewalRecord, Shelf, Source},
+    values::{CertificateName, ContainerName, Issuer, KeyedTable, Timestamp},
+};
+
+/// What each wanted certificate needs, kept from one plan to the next, so that of thousands those alone are looked at that
+/// changed. It decides nothing: found out anew, it is the same.
+#[derive(Debug, Default)]
+pub(super) struct Needs {
+    from: Option<NeedInputs>,
+    of_each: KeyedTable<CertificateName, Need>,
+    /// Those that are due, by who is asked for them.
+    due: BTreeMap<AskedOf, BTreeMap<CertificateName, Why>>,
+    /// When the next becomes due.
+    next: Option<Timestamp>,
+}
+
+/// Who is asked for a certificate.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct AskedOf {
+    pub issuer: Issuer,
+    /// Whether by a helper, perhaps.
+    pub is_helped: bool,
+}
+
+/// What one certificate needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// It is due.
+    Now(Why),
+    /// It is due then.
+    At(Timestamp),
+}
+
+/// What needs were found out from.
+#[derive(Debug)]
+struct NeedInputs {
+    wanted: KeyedTable<CertificateName, Rc<Wanted>>,
+    held: Rc<HeldCertificates>,
+    ours: Rc<HeldCertificates>,
+    /// Those of the user's among what is held.
+    provided: Vec<Rc<HeldCertificate>>,
+    /// What CAs say about renewals.
+    renewals: KeyedTable<CertificateName, RenewalRecord>,
+    /// Certificates that somebody insists on.
+    forced: BTreeSet<CertificateName>,
+    servers: Vec<ServerInputs>,
+    at: Timestamp,
+    /// Until when the same ones are valid.
+    until: Timestamp,
+}
+
+/// What a need depends on of a server, where the user provides anything.
+type ServerInputs = (ContainerName, CertificateFolder, BTreeSet<PartName>);
+
+impl NeedInputs {
+    fn of(
+        desired: &Desired,
+        (observed, ours): (&Observed, &Rc<HeldCertificates>),
+        now: Timestamp,
+        before: Option<&Self>,
+    ) -> Self {
+        let before = before.filter(|before| Rc::ptr_eq(&before.held, &observed.held));
+        let provided = before.map(|before| before.provided.clone());
+        let provided = provided.unwrap_or_else(|| provided_in(observed));
+        let wishes = observed.wishes.keys();
+        let forced = wishes.filter(|name| is_forced(name, observed));
+        Self {
+            wanted: desired.certificates.clone(),
+            held: Rc::clone(&observed.held),
+            ours: Rc::clone(ours),
+            renewals: observed.renewals.clone(),
+            forced: forced.cloned().collect(),
+            servers: match provided.is_empty() {
+                true => Vec::new(),
+                false => servers(desired, observed),
+            },
+            provided,
+            at: now,
+            until: before.map_or(now, |before| before.until),
+        }
+    }
+
+    /// Whether all but what is wanted, insisted on and suggested by CAs says the same as before.
+    fn are_like(&self, before: &Self) -> bool {
+        Rc::ptr_eq(&self.held, &before.held)
+            && Rc::ptr_eq(&self.ours, &before.ours)
+            && self.servers == before.servers
+            && before.at <= self.at
+            && self.at < before.until
+    }
+}
+
+fn servers(desired: &Desired, observed: &Observed) -> Vec<ServerInputs> {
+    let refused = |name: &ContainerName| {
+        let installed = observed.installed.get(name);
+        installed.map(|installed| installed.trial.refused.keys().cloned().collect())
+    };
+    let consumers = desired.consumers.values();
+    let inputs = consumers.map(|consumer| {
+        (
+            consumer.name.clone(),
+            consumer.certificates.clone(),
+            refused(&consumer.name).unwrap_or_default(),
+        )
+    });
+    inputs.collect()
+}
+
+/// What the user provides.
+pub(super) fn provided_in(observed: &Observed) -> Vec<Rc<HeldCertificate>> {
+    let held = observed.held.values();
+    let provided = held.filter(|held| held.source == Source::Provided);
+    provided.cloned().collect()
+}
+
+impl Needs {
+    /// Brings them up to date.
+    pub fn follow(
+        &mut self,
+        desired: &Desired,
+        seen: (&Observed, &Rc<HeldCertificates>),
+        now: Timestamp,
+    ) {
+        let before = self.from.take();
+        let mut from = NeedInputs::of(desired, seen, now, before.as_ref());
+        let is_past = self.next.is_some_and(|next| next <= now);
+        let known = before.filter(|before| from.are_like(before) && !is_past);
+        let names: Vec<_> = match known {
+            Some(before) => {
+                let changed = from.wanted.changes(&before.wanted);
+                let changed = changed.map(|change| change.key.clone());
+                let forced = from.forced.symmetric_difference(&before.forced);
+                let suggested = from.renewals.changes(&before.renewals);
+                let suggested = suggested.map(|change| change.key.clone());
+                changed.chain(forced.cloned()).chain(suggested).collect()
+            }
+            None => {
+                from.until = next_change(seen.0, now);
+                *self = Self::default();
+                from.wanted.keys().cloned().collect()
+            }
+        };
+        let world = World {
+            desired,
+            observed: seen.0,
+            ours: seen.1,
+            provided: &from.provided,
+            now,
+        };
+        let mut is_next_gone = self.next.is_none();
+        for name in &names {
+            let before = self.take(name, &world);
+            is_next_gone |= before.is_some() && before.and_then(Need::at) == self.next;
+        }
+        if is_next_gone && !names.is_empty() {
+            self.next = self.of_each.values().filter_map(|need| need.at()).min();
+        }
+        self.from = Some(from);
+    }
+
+    /// Takes over what a certificate needs now; returns what it needed before.
+    fn take(&mut self, name: &CertificateName, world: &World<'_>) -> Option<Need> {
+        for names in self.due.values_mut() {
+            names.remove(name);
+        }
+        let Some(wanted) = world.desired.certificates.get(name) else {
+            return self.of_each.remove(name);
+        };
+        let need = need(name, wanted, world.observed.lasting(name), world);
+        match need {
+            Need::Now(why) => {
+                let asked_of = AskedOf {
+                    issuer: wanted.issuance.issuer.clone(),
+                    is_helped: wanted.helper.is_some(),
+                };
+                let due = self.due.entry(asked_of).or_default();
+                due.insert(name.clone(), why);
+            }
+            Need::At(time) => self.next = self.next.map(|next| next.min(time)),
+        }
+        self.of_each.insert(name.clone(), need)
+    }
+
+    /// Those that are due, by who is asked for them.
+    pub fn due(&self) -> impl Iterator<Item = (&AskedOf, &BTreeMap<CertificateName, Why>)> {
+        self.due.iter()
+    }
+
+    /// Whether this one is due.
+    pub fn is_due(&self, name: &CertificateName) -> bool {
+        matches!(self.of_each.get(name), Some(Need::Now(_)))
+    }
+
+    /// When something becomes due, or what the user provides begins or ends.
+    pub fn times(&self) -> impl Iterator<Item = Timestamp> {
+        let provided = self.from.iter().flat_map(|from| &from.provided);
+        let times = provided.flat_map(|it| [it.not_before, it.not_after]);
+        times.chain(self.next)
+    }
+}
+
+impl Need {
+    /// When it is due, where it is not yet.
+    fn at(self) -> Option<Timestamp> {
+        match self {
+            Self::Now(_) => None,
+            Self::At(time) => Some(time),
+        }
+    }
+}
+
+/// What a need is found out from.
+pub(super) struct World<'a> {
+    pub desired: &'a Desired,
+    /// With the user's own in place of ours of the same names.
+    pub observed: &'a Observed,
+    /// With ours under these names.
+    pub ours: &'a HeldCertificates,
+    /// Those of the user's among what is observed.
+    pub provided: &'a [Rc<HeldCertificate>],
+    pub now: Timestamp,
+}
+
+impl World<'_> {
+    /// The servers of a certificate.
+    fn servers(&self, wanted: &Wanted) -> impl Iterator<Item = &Rc<Consumer>> {
+        let names = wanted.served_by.iter().chain(&wanted.used_by);
+        names.filter_map(|name| self.desired.consumers.get(name))
+    }
+
+    /// Whether a server holds this certificate back, or a site of it: what the user provides may be why.
+    fn is_held_back(&self, name: &CertificateName, wanted: &Wanted) -> bool {
+        let files = wanted.names.iter().map(site_file).map(PartName::File);
+        let parts: Vec<_> = files.chain([PartName::Certificate(name.clone())]).collect();
+        self.servers(wanted).any(|server| {
+            let installed = self.observed.installed.get(&server.name);
+            let refused = installed.map(|installed| &installed.trial.refused);
+            refused.is_some_and(|refused| parts.iter().any(|part| refused.contains_key(part)))
+        })
+    }
+}
+
+/// What the user provides is neither renewed nor replaced as long as it is valid, whatever it is called: before its end it
+/// is told, at its end one of ours takes its place. One of ours that is there goes on where a server refuses a site: it
+/// is what the older file serves.
+pub(super) fn need(
+    name: &CertificateName,
+    wanted: &Wanted,
+    held: Option<&HeldCertificate>,
+    world: &World<'_>,
+) -> Need {
+    let World { observed, now, .. } = *world;
+    let is_placed =
+        |held: &&HeldCertificate| held.source == Source::Provided && held.shelf == Shelf::Live;
+    // What lies there in certbot's way is the helper's, where there is one: it goes on as ours does.
+    let by_helper = helper_of(wanted, world.ours.get(name).map(Rc::as_ref)).is_some();
+    let helpers = held.filter(|held| by_helper && is_placed(held));
+    let is_helpers = |other: &HeldCertificate| helpers.is_some_and(|it| it.digest == other.digest);
+    let covering = world.provided.iter().map(Rc::as_ref).filter(|held| {
+        !is_helpers(held)
+            && is_covered(&wanted.names, held)
+            && world.servers(wanted).all(|server| can_use(server, held))
+    });
+    let in_our_way = held.filter(|held| is_placed(held) && !is_helpers(held));
+    let mut held = held;
+    if let Some(provided) = covering
+        .chain(in_our_way)
+        .find(|held| held.is_valid_at(now))
+    {
+        let ours = world.ours.get(name).and_then(|ours| ours.lasting());
+        match ours.filter(|ours| ours.source != Source::Provided) {
+            Some(ours) if world.is_held_back(name, wanted) => held = Some(ours),
+            _ => return Need::At(provided.not_after),
+        }
+    }
+    let Some(held) = held else {
+        return Need::Now(Why::Missing);
+    };
+    if let Some(until) = renewal::kept_until(held, &wanted.issuance.issuer, now) {
+        return Need::At(until);
+    }
+    // What the user provides has the key and the issuer that the user chose.
+    let is_ours = held.source != Source::Provided;
+    let due = renewal::due_by(held, helpers.is_some(), observed.renewal(name));
+    match is_covered(&wanted.names, held) {
+        false => Need::Now(Why::NamesChanged),
+        // The one that is there is served until then: one from the staging CA is replaced without a gap.
+        true if is_ours && !held.source.is(&wanted.issuance.issuer) => {
+            Need::Now(Why::SourceChanged)
+        }
+        true if is_ours && held.key_type != Some(wanted.issuance.key_type) => {
+            Need::Now(Why::KeyTypeChanged)
+        }
+        true if due.at <= now => Need::Now(due.why),
+        true if is_forced(name, observed) => Need::Now(Why::Asked),
+        true => Need::At(due.at),
+    }
+}
