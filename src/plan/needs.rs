@@ -315,3 +315,174 @@ pub(super) fn need(
         true => Need::At(due.at),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::{collection::vec, prelude::*};
+
+    use super::{
+        super::{in_force::InForceMemory, tests::*},
+        *,
+    };
+    use crate::{
+        desire::tests::{container, proxy},
+        fixtures::{held, usual_issuance},
+        observe::{Installed, Refused, RenewalRequest, Stage},
+        values::Digest,
+    };
+
+    const NAMES: [&str; 3] = ["a.example", "b.example", "c.example"];
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// Something that happens; hours are counted from the begin.
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// A site wants a certificate, of a CA or self-signed, or does not any more.
+        Wanted(usize, Option<bool>),
+        /// One of ours, or of the user's, is there from one hour to another; or none is.
+        Held(usize, bool, Option<(u64, u64)>),
+        /// Somebody insists, or does not any more.
+        Forced(usize, bool),
+        /// The proxy has refused the site's file, or has not any more.
+        Refused(usize, bool),
+        /// It is that hour.
+        Hour(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let name = || 0..NAMES.len();
+        let life = proptest::option::weighted(0.8, (0u64..30, 1u64..60));
+        prop_oneof![
+            3 => (name(), proptest::option::weighted(0.7, any::<bool>()))
+                .prop_map(|(name, by_ca)| Step::Wanted(name, by_ca)),
+            4 => (name(), any::<bool>(), life)
+                .prop_map(|(name, is_ours, life)| Step::Held(name, is_ours, life)),
+            2 => (name(), any::<bool>()).prop_map(|(name, is)| Step::Forced(name, is)),
+            2 => (name(), any::<bool>()).prop_map(|(name, is)| Step::Refused(name, is)),
+            3 => (0u64..90).prop_map(Step::Hour),
+        ]
+    }
+
+    /// The world in which it happens.
+    #[derive(Default)]
+    struct World {
+        wanted: BTreeMap<usize, bool>,
+        observed: Observed,
+        hour: u64,
+    }
+
+    impl World {
+        fn happen(&mut self, step: Step) {
+            let called = |name: usize| CertificateName::parse(NAMES[name]).expect("a name");
+            match step {
+                Step::Wanted(name, Some(by_ca)) => drop(self.wanted.insert(name, by_ca)),
+                Step::Wanted(name, None) => drop(self.wanted.remove(&name)),
+                Step::Held(name, is_ours, life) => {
+                    let shelf = match is_ours {
+                        true => &mut self.observed.held,
+                        false => &mut self.observed.provided,
+                    };
+                    let shelf = Rc::make_mut(shelf);
+                    match life.map(|life| Rc::new(one(name, is_ours, life))) {
+                        Some(one) => drop(shelf.insert(called(name), one)),
+                        None => drop(shelf.remove(&called(name))),
+                    }
+                }
+                Step::Forced(name, true) => {
+                    let wish = RenewalRequest {
+                        asked: START,
+                        force: true,
+                        stage: Stage::Open,
+                    };
+                    self.observed.wishes.insert(called(name), wish);
+                }
+                Step::Forced(name, false) => drop(self.observed.wishes.remove(&called(name))),
+                Step::Refused(name, is_refused) => {
+                    let proxy = ContainerName::parse("proxy").expect("a name");
+                    let installed = self.observed.installed.entry(proxy).or_default();
+                    let refused = &mut Rc::make_mut(installed).trial.refused;
+                    let host = crate::values::Host::parse(NAMES[name]).expect("a host");
+                    let part = PartName::File(site_file(&host));
+                    match is_refused {
+                        true => drop(refused.insert(part, refusal())),
+                        false => drop(refused.remove(&part)),
+                    }
+                }
+                Step::Hour(hour) => self.hour = hour,
+            }
+        }
+
+        fn desired(&self) -> Desired {
+            let site = |(name, by_ca): (&usize, &bool)| {
+                let site = container(&format!("c{name}"), 10).label("host", NAMES[*name]);
+                match by_ca {
+                    true => site,
+                    false => site.label("ca", "self-signed"),
+                }
+            };
+            desired([proxy()].into_iter().chain(self.wanted.iter().map(site)))
+        }
+
+        fn now(&self) -> Timestamp {
+            START + HOUR * u32::try_from(self.hour).expect("it is small")
+        }
+    }
+
+    fn one(name: usize, is_ours: bool, (from, hours): (u64, u64)) -> HeldCertificate {
+        let at = |hour: u64| START + HOUR * u32::try_from(hour).expect("it is small");
+        HeldCertificate {
+            not_before: at(from),
+            not_after: at(from + hours),
+            source: match is_ours {
+                true => Source::from(&usual_issuance().issuer),
+                false => Source::Provided,
+            },
+            shelf: match is_ours {
+                true => Shelf::Live,
+                false => Shelf::Provided,
+            },
+            digest: Digest::of(format!("{name} {is_ours} {from} {hours}")),
+            ..held(&[NAMES[name]])
+        }
+    }
+
+    fn refusal() -> Refused {
+        Refused {
+            unit: Digest::of("it"),
+            reason: "no".to_owned(),
+            at: START,
+        }
+    }
+
+    proptest! {
+        #![proptest_config(crate::values::chance::fixed(400))]
+        #[test]
+        fn what_is_remembered_changes_nothing(steps in vec(vec(step(), 1..3), 1..25)) {
+            let (mut world, mut needs) = (World::default(), Needs::default());
+            let mut memory = InForceMemory::default();
+            let installed = Rc::<Installed>::default();
+            let proxy = ContainerName::parse("proxy").expect("a name");
+            world.observed.installed.insert(proxy, installed);
+            for happenings in steps {
+                for step in happenings.clone() {
+                    world.happen(step);
+                }
+                let (desired, now) = (world.desired(), world.now());
+                let in_force = memory.follow(&desired, &world.observed, now);
+                let observed = in_force.within(&world.observed);
+                needs.follow(&desired, (&observed, &memory.live()), now);
+                let mut anew = Needs::default();
+                anew.follow(&desired, (&observed, &memory.live()), now);
+                prop_assert_eq!(&needs.of_each, &anew.of_each, "after {:?}", happenings);
+                prop_assert_eq!(needs.next, anew.next, "after {:?}", happenings);
+                let due = |needs: &Needs| {
+                    let some = needs.due.iter().filter(|(_, names)| !names.is_empty());
+                    some.map(|(by, names)| (by.clone(), names.clone())).collect::<Vec<_>>()
+                };
+                prop_assert_eq!(due(&needs), due(&anew), "after {:?}", happenings);
+            }
+        }
+    }
+}
