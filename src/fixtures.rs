@@ -68,6 +68,7 @@ pub fn held(names: &[&str]) -> HeldCertificate {
         shelf: Shelf::Live,
         irregular: None,
         lacks_issuer: false,
+        renewal_id: None,
     }
 }
 

@@ -339,6 +339,7 @@ mod tests {
                     CertificateStatus {
                         wanted: true,
                         held: None,
+                        suggested_renewal: None,
                         serves: false,
                         instead: None,
                         held_up_by: BTreeSet::new(),
@@ -350,6 +351,7 @@ mod tests {
                     CertificateStatus {
                         wanted: true,
                         held: Some(held.into()),
+                        suggested_renewal: None,
                         serves: false,
                         instead: None,
                         held_up_by: BTreeSet::new(),

@@ -12,8 +12,8 @@ use super::{
 use crate::{
     desire::{Desired, Dialects, Wanted},
     observe::{
-        Attempt, Bearer, BusyCa, EventKind, HeldCertificate, Ledger, Observed, Shelf, Snapshot,
-        Subject, Unwanted, Wait,
+        Attempt, Bearer, BusyCa, EventKind, HeldCertificate, Ledger, Observed, RenewalRecord,
+        Shelf, Snapshot, Subject, Unwanted, Wait,
     },
     ports::{DiskError, Ports, Repair},
     report::{Event, chain, report},
@@ -54,6 +54,8 @@ pub(super) struct Facts {
     pub(super) busy_kept: BTreeMap<String, BusyCa>,
     /// How many entries of the ledger the file has, and how many of them can't be read.
     pub(super) ledger_kept: LedgerKept,
+    /// What CAs said about renewals, as that lies on disk.
+    pub(super) renewals_kept: KeyedTable<CertificateName, RenewalRecord>,
     /// For how long nobody has wanted certificates, as that lies on disk.
     pub(super) unwanted_kept: BTreeMap<CertificateName, Unwanted>,
     /// The container and its start for which a consumer's folder was looked at: another container has another folder.
@@ -101,6 +103,8 @@ impl Facts {
         let ledger_kept = LedgerKept::of(&written);
         // Without it, the time begins anew.
         let unwanted_kept = or_none(ports.records.unwanted());
+        // Without it, the CAs are asked again.
+        let renewals_kept = or_none(ports.records.renewals());
         Self {
             snapshot: Snapshot {
                 holders: kept.clone(),
@@ -117,6 +121,7 @@ impl Facts {
                 busy_cas: busy_kept,
                 ledger: Rc::new(Ledger::of(written.entries)),
                 unwanted: unwanted_kept.clone(),
+                renewals: renewals_kept.clone(),
                 ..Observed::default()
             },
             seen: false,
@@ -126,6 +131,7 @@ impl Facts {
             wrecks: BTreeMap::new(),
             repairs: BTreeMap::new(),
             ledger_kept,
+            renewals_kept,
             unwanted_kept,
             looked_at: BTreeMap::new(),
         }

@@ -27,6 +27,8 @@ pub(super) enum Concern {
     Ledger,
     /// The record of certificates that nobody wants.
     Unwanted,
+    /// The record of what CAs said about renewals.
+    Renewals,
     /// Certificates that can't be archived, deleted or restored.
     Lives,
     /// The record of the templates in use.

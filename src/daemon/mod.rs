@@ -9,6 +9,7 @@ mod ledger;
 mod lives;
 mod outputs;
 mod releases;
+mod renewals;
 mod survey;
 mod telling;
 mod templates;
@@ -40,6 +41,7 @@ pub use outputs::Outputs;
 pub use survey::Survey;
 
 use facts::Facts;
+use renewals::{RenewalReads, RenewalReport};
 use telling::Told;
 use templates::InUse;
 use time_of_day::TimeOfDay;
@@ -90,6 +92,9 @@ struct Loop {
     facts: Facts,
     templates: InUse,
     work: JoinSet<Outcome>,
+    /// What CAs are asked about renewals.
+    readings: JoinSet<RenewalReport>,
+    renewal_reads: RenewalReads,
     look_again: Rc<Notify>,
     told: Told,
     /// Whether only what somebody wishes for is done.
@@ -140,10 +145,9 @@ impl Daemon {
         tokio::pin!(stop, watching, outputs);
         loop {
             let wake = turning.turn();
-            let wake = turning
-                .told
-                .document_due()
-                .map_or(wake, |due| wake.min(due));
+            turning.ask_about_renewals();
+            let due = turning.told.document_due();
+            let wake = due.map_or(wake, |due| wake.min(due));
             let rest = wake.since(turning.daemon.ports.clock.now()).min(BREATH);
             tokio::select! {
                 () = &mut stop => break,
@@ -169,6 +173,7 @@ impl Daemon {
                 }
                 Some(change) = certificate_changes.next() => turning.take_certificates(change),
                 Some(done) = turning.work.join_next() => turning.conclude(done),
+                Some(done) = turning.readings.join_next() => turning.take_renewals(done),
                 () = tokio::time::sleep(rest) => {}
             }
         }
@@ -229,6 +234,8 @@ impl Loop {
             facts,
             templates,
             work: JoinSet::new(),
+            readings: JoinSet::new(),
+            renewal_reads: RenewalReads::default(),
             look_again: Rc::new(Notify::new()),
             told: Told::default(),
             wishes_only: false,
@@ -294,6 +301,7 @@ impl Loop {
                 step: shell_words::join(&words),
             });
         }
+        self.note_suggested(&action);
         self.take_wish(&subject);
         let consumer = self.shared_consumer(&subject);
         self.facts.observed.under_way.insert(subject);

@@ -2,7 +2,9 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::values::{CertificateName, Digest, Host, Issuer, KeyType, Timestamp, in_one_spelling};
+use crate::values::{
+    CertificateId, CertificateName, Digest, Host, Issuer, KeyType, Timestamp, in_one_spelling,
+};
 
 /// A certificate on disk whose key and chain were checked when it was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +35,9 @@ pub struct HeldCertificate {
     /// Whether it stands alone though it is not its own issuer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lacks_issuer: bool,
+    /// By what its CA can be asked about its renewal; none where it does not say whose key signed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal_id: Option<CertificateId>,
 }
 
 /// A version of a certificate on disk.

@@ -18,6 +18,7 @@ mod mounts;
 mod part_name;
 mod release;
 mod removed;
+mod renewal_info;
 mod signals;
 mod webroots;
 mod wish;
@@ -50,6 +51,9 @@ pub use mounts::{Mount, MountKind, Place, SharedPath, find, locate, mount_of, so
 pub use part_name::PartName;
 pub use release::{Release, Released};
 pub use removed::Removed;
+pub use renewal_info::{
+    FollowedSuggestion, RenewalInfo, RenewalRecord, RenewalSuggestion, SuggestedWindow,
+};
 pub use signals::{Sent, Signals};
 pub use webroots::Webroots;
 pub use wish::{Blame, RenewalOutcome, RenewalRequest, Stage};
@@ -93,6 +97,8 @@ pub struct Observed {
     pub clock_gaps: BTreeMap<String, ClockGap>,
     /// What was asked of CAs, as far as they limit that.
     pub ledger: Rc<Ledger>,
+    /// What CAs say about the renewal of what they have issued.
+    pub renewals: KeyedTable<CertificateName, RenewalRecord>,
     /// What is being done right now.
     pub under_way: BTreeSet<Subject>,
     /// Renewals that somebody wishes for.

@@ -118,5 +118,6 @@ fn certificate(
         shelf: Shelf::Live,
         irregular: None,
         lacks_issuer: false,
+        renewal_id: None,
     }
 }

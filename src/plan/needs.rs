@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     desire::{CertificateFolder, Consumer, Desired, Wanted},
-    observe::{HeldCertificate, Observed, PartName, Shelf, Source},
+    observe::{HeldCertificate, Observed, PartName, RenewalRecord, Shelf, Source},
     values::{CertificateName, ContainerName, Issuer, KeyedTable, Timestamp},
 };
 
@@ -58,6 +58,8 @@ struct NeedInputs {
     ours: Rc<HeldCertificates>,
     /// Those of the user's among what is held.
     provided: Vec<Rc<HeldCertificate>>,
+    /// What CAs say about renewals.
+    renewals: KeyedTable<CertificateName, RenewalRecord>,
     /// Certificates that somebody insists on.
     forced: BTreeSet<CertificateName>,
     servers: Vec<ServerInputs>,
@@ -85,6 +87,7 @@ impl NeedInputs {
             wanted: desired.certificates.clone(),
             held: Rc::clone(&observed.held),
             ours: Rc::clone(ours),
+            renewals: observed.renewals.clone(),
             forced: forced.cloned().collect(),
             servers: match provided.is_empty() {
                 true => Vec::new(),
@@ -96,7 +99,7 @@ impl NeedInputs {
         }
     }
 
-    /// Whether all but what is wanted and insisted on says the same as before.
+    /// Whether all but what is wanted, insisted on and suggested by CAs says the same as before.
     fn are_like(&self, before: &Self) -> bool {
         Rc::ptr_eq(&self.held, &before.held)
             && Rc::ptr_eq(&self.ours, &before.ours)
@@ -146,7 +149,9 @@ impl Needs {
                 let changed = from.wanted.changes(&before.wanted);
                 let changed = changed.map(|change| change.key.clone());
                 let forced = from.forced.symmetric_difference(&before.forced);
-                changed.chain(forced.cloned()).collect()
+                let suggested = from.renewals.changes(&before.renewals);
+                let suggested = suggested.map(|change| change.key.clone());
+                changed.chain(forced.cloned()).chain(suggested).collect()
             }
             None => {
                 from.until = next_change(seen.0, now);
@@ -295,7 +300,7 @@ pub(super) fn need(
     }
     // What the user provides has the key and the issuer that the user chose.
     let is_ours = held.source != Source::Provided;
-    let due = renewal::due_by(held, helpers.is_some());
+    let due = renewal::due_by(held, helpers.is_some(), observed.renewal(name));
     match is_covered(&wanted.names, held) {
         false => Need::Now(Why::NamesChanged),
         // The one that is there is served until then: one from the staging CA is replaced without a gap.
@@ -305,9 +310,9 @@ pub(super) fn need(
         true if is_ours && held.key_type != Some(wanted.issuance.key_type) => {
             Need::Now(Why::KeyTypeChanged)
         }
-        true if due <= now => Need::Now(Why::RenewalDue),
+        true if due.at <= now => Need::Now(due.why),
         true if is_forced(name, observed) => Need::Now(Why::Asked),
-        true => Need::At(due),
+        true => Need::At(due.at),
     }
 }
 

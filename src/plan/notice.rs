@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     desire::{Desired, Wanted},
-    observe::{Attempt, HeldCertificate, Observed, Shelf, Source, Subject},
+    observe::{Attempt, HeldCertificate, Observed, RenewalRecord, Shelf, Source, Subject},
     values::{CertificateName, ContainerName, Timestamp},
 };
 
@@ -144,7 +144,7 @@ fn of_ours(
             && !held.is_fallback()
             && renewal::warned_from(held, rules.warn_before) <= now
             && !is_just_begun(name, observed)
-            && is_overdue(name, held, desired, now)
+            && is_overdue((name, held), observed.renewal(name), desired, now)
         {
             late.push((name, held));
         }
@@ -177,8 +177,8 @@ fn of_ours(
 
 /// Whether the time of a renewal has come: with a long `warn-before`, one that is as it should be is no news.
 fn is_overdue(
-    name: &CertificateName,
-    held: &HeldCertificate,
+    (name, held): (&CertificateName, &HeldCertificate),
+    record: Option<&RenewalRecord>,
     desired: &Desired,
     now: Timestamp,
 ) -> bool {
@@ -186,7 +186,8 @@ fn is_overdue(
     let kept_until =
         wanted.and_then(|wanted| renewal::kept_until(held, &wanted.issuance.issuer, now));
     let by_helper = wanted.is_some_and(|wanted| is_helpers(wanted, held));
-    kept_until.unwrap_or_else(|| renewal::due_by(held, by_helper)) <= now
+    let due = || renewal::due_by(held, by_helper, record).at;
+    kept_until.unwrap_or_else(due) <= now
 }
 
 /// Whether it is renewed by a helper, who put it there.
@@ -218,7 +219,7 @@ fn about(
         (false, true) => Some(About::Ended(held.not_after)),
         (false, false) => Some(About::BeginsLater(held.not_before)),
         (true, _) if wanted.is_some_and(|wanted| is_helpers(wanted, held)) => {
-            let is_late = is_late && is_overdue(name, held, desired, now);
+            let is_late = is_late && is_overdue((name, held), None, desired, now);
             is_late.then_some(About::NoSuccessor(held.not_after))
         }
         (true, _) => is_late.then_some(About::EndsSoon(held.not_after)),

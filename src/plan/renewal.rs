@@ -1,7 +1,11 @@
 use std::time::Duration;
 
+use super::{
+    Why,
+    suggested::{DueRenewal, due_renewal},
+};
 use crate::{
-    observe::{HeldCertificate, Source},
+    observe::{HeldCertificate, RenewalRecord, Source},
     values::{Issuer, Timestamp},
 };
 
@@ -44,20 +48,29 @@ pub fn kept_until(held: &HeldCertificate, issuer: &Issuer, now: Timestamp) -> Op
 /// by a share that depends on the certificate alone.
 pub fn due(certificate: &HeldCertificate) -> Timestamp {
     let life = certificate.not_after.since(certificate.not_before);
-    let share = if life <= SHORT_LIFE {
-        1.0 / 2.0
-    } else {
-        2.0 / 3.0
-    };
-    let earlier = SPREAD * certificate.digest.fraction();
-    certificate.not_before + life.mul_f64(share - earlier)
+    let earlier = life.mul_f64(SPREAD * certificate.digest.fraction());
+    certificate.not_after - reserve(certificate) - earlier
 }
 
-/// When a certificate is to be renewed by whoever obtains it: a helper's own program says no before it holds it for due.
-pub fn due_by(certificate: &HeldCertificate, is_helpers: bool) -> Timestamp {
+/// What is left of a life when a renewal is due at the latest.
+pub(super) fn reserve(certificate: &HeldCertificate) -> Duration {
+    let life = certificate.not_after.since(certificate.not_before);
+    life / if life <= SHORT_LIFE { 2 } else { 3 }
+}
+
+/// When a certificate is to be renewed by whoever obtains it, and by which rule: a helper's own program says no before it
+/// holds it for due, and asks its CA itself.
+pub fn due_by(
+    certificate: &HeldCertificate,
+    is_helpers: bool,
+    record: Option<&RenewalRecord>,
+) -> DueRenewal {
     match is_helpers {
-        true => due_for_certbot(certificate),
-        false => due(certificate),
+        true => DueRenewal {
+            at: due_for_certbot(certificate),
+            why: Why::RenewalDue,
+        },
+        false => due_renewal(certificate, record),
     }
 }
 
@@ -72,9 +85,7 @@ const CERTBOT_MARGIN: Duration = Duration::from_secs(60);
 /// When certbot's own `--keep` renews, of whatever version: 30 days before the end or, since version 4, when a third of the
 /// life is left, of a short one half. It is the later of both.
 fn due_for_certbot(certificate: &HeldCertificate) -> Timestamp {
-    let life = certificate.not_after.since(certificate.not_before);
-    let share = if life <= SHORT_LIFE { 2 } else { 3 };
-    certificate.not_after - CERTBOT_BEFORE.min(life / share) + CERTBOT_MARGIN
+    certificate.not_after - CERTBOT_BEFORE.min(reserve(certificate)) + CERTBOT_MARGIN
 }
 
 #[cfg(test)]

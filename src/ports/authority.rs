@@ -11,8 +11,8 @@ use thiserror::Error;
 
 use super::{Offer, Problem};
 use crate::{
-    observe::{ClockGap, RefusedEmail},
-    values::{ChallengeType, Host, KeyType, Retry, Secret, Timestamp},
+    observe::{ClockGap, RefusedEmail, SuggestedWindow},
+    values::{CertificateId, ChallengeType, Host, KeyType, Retry, Secret, Timestamp},
 };
 
 /// Those who issue certificates, and the keys that these are for.
@@ -64,6 +64,33 @@ pub trait Authority {
 
     /// Goes on with an order made earlier; `None` when it can't be used any more.
     async fn resume(&self, url: &str) -> Result<Option<Box<dyn Order>>, AuthorityError>;
+
+    /// Asks when a certificate that this CA has issued is to be renewed; not more than once a second, whoever asks.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc9773#section-4>
+    async fn renewal_info(&self, id: &CertificateId) -> RenewalAnswer;
+}
+
+/// What a CA says about the renewal of a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenewalAnswer {
+    /// What came.
+    pub said: RenewalSaid,
+    /// Its Retry-After, if it sent one.
+    pub retry_after: Option<Duration>,
+}
+
+/// See [`RenewalAnswer`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RenewalSaid {
+    /// When it should be; nobody has looked yet whether that makes sense.
+    Window(SuggestedWindow),
+    /// It says nothing about renewals at all.
+    NotOffered,
+    /// Nothing that can be understood about this certificate; why.
+    Nothing(String),
+    /// It can't be asked now, for others neither; why.
+    Unavailable(String),
 }
 
 /// An order at the CA, from new to its certificate.

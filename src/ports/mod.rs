@@ -31,7 +31,9 @@ use async_trait::async_trait;
 use crate::values::Timestamp;
 pub use accounts::Accounts;
 pub use attempts::{AttemptRecords, Attempts};
-pub use authority::{Authorities, Authority, AuthorityError, Order, Scope};
+pub use authority::{
+    Authorities, Authority, AuthorityError, Order, RenewalAnswer, RenewalSaid, Scope,
+};
 pub use certificates::{CertificateStore, Certificates, NewCertificate, Repair};
 pub use challenge::{Challenge, Offer, Response};
 pub use consumers::{

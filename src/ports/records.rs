@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::DiskError;
 use crate::{
-    observe::{BusyCa, Holder, Removed, Unwanted},
+    observe::{BusyCa, Holder, Removed, RenewalRecord, Unwanted},
     values::{CertificateName, Host, KeyedTable},
 };
 
@@ -31,6 +31,14 @@ pub trait Records {
     fn keep_unwanted(
         &self,
         unwanted: &BTreeMap<CertificateName, Unwanted>,
+    ) -> Result<(), DiskError>;
+
+    /// What CAs said about renewals, as it was kept.
+    fn renewals(&self) -> Result<KeyedTable<CertificateName, RenewalRecord>, DiskError>;
+    /// Keeps this.
+    fn keep_renewals(
+        &self,
+        renewals: &KeyedTable<CertificateName, RenewalRecord>,
     ) -> Result<(), DiskError>;
 
     /// The user's templates that are in use or were tried last, the newest last, as they were kept.

@@ -69,6 +69,9 @@ pub struct CertificateStatus {
     pub wanted: bool,
     /// What lies on disk.
     pub held: Option<Rc<HeldCertificate>>,
+    /// When it is to be renewed where that is not by the usual rule, but since its CA suggests a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suggested_renewal: Option<Timestamp>,
     /// Whether it is served now, for whichever name.
     #[serde(default)]
     pub serves: bool,
@@ -219,7 +222,8 @@ impl Status {
                 .filter(|held| certificate.wanted && held.source != Source::Provided)
                 .filter(|held| !held.is_fallback())
                 .filter(|_| certificate.instead.is_none())?;
-            Some((name, plan::due(held)))
+            let usual = || plan::due_renewal(held, None).at;
+            Some((name, certificate.suggested_renewal.unwrap_or_else(usual)))
         });
         let limited = self.limited.iter();
         let limited = limited.map(|(name, limited)| (limited.until, format!("{name} is ordered")));
@@ -283,7 +287,7 @@ impl Status {
             next_look: plan.wake,
             looks: 0,
             at_rest: plan.actions.is_empty() && observed.under_way.is_empty(),
-            certificates: certificates(desired, &plan.in_force, now),
+            certificates: certificates(desired, observed, &plan.in_force, now),
             archived: BTreeMap::new(),
             sites: sites(desired, observed),
             consumers: consumers(desired, observed),
@@ -303,8 +307,19 @@ impl Status {
     }
 }
 
+/// When a certificate is to be renewed since its CA suggests a time.
+fn suggested_renewal(
+    name: &CertificateName,
+    held: &HeldCertificate,
+    observed: &Observed,
+) -> Option<Timestamp> {
+    let due = plan::due_renewal(held, observed.renewal(name)).at;
+    (due != plan::due_renewal(held, None).at).then_some(due)
+}
+
 fn certificates(
     desired: &Desired,
+    observed: &Observed,
     in_force: &InForce,
     now: Timestamp,
 ) -> BTreeMap<CertificateName, CertificateStatus> {
@@ -313,6 +328,9 @@ fn certificates(
     let status = |name: &CertificateName| CertificateStatus {
         wanted: desired.certificates.contains_key(name),
         held: held.get(name).cloned(),
+        suggested_renewal: held
+            .get(name)
+            .and_then(|held| suggested_renewal(name, held, observed)),
         serves: false,
         instead: None,
         held_up_by: BTreeSet::new(),

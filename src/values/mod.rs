@@ -6,6 +6,7 @@
 mod block;
 mod ca;
 mod ca_table;
+mod certificate_id;
 mod challenge;
 #[cfg(test)]
 pub mod chance;
@@ -35,6 +36,7 @@ mod variable_names;
 pub use block::Block;
 pub use ca::{CA_PRESETS, CaPreset, Issuer, IssuerName, in_one_spelling, preset_at};
 pub use ca_table::{CaError, CaSettings, CaTable, CaTableError};
+pub use certificate_id::{CertificateId, CertificateIdError};
 pub use challenge::{ChallengeType, ChallengeTypeError};
 pub use digest::Digest;
 pub use dns_name::{DnsName, DnsNameError};

@@ -18,6 +18,7 @@ mod order;
 mod pace;
 mod patience;
 mod record;
+mod renewal_info;
 mod thumbprint;
 
 use std::{collections::BTreeSet, rc::Rc};
@@ -25,8 +26,8 @@ use std::{collections::BTreeSet, rc::Rc};
 use crate::{
     adapters::http::{HttpClient, Limits},
     observe::{ClockGap, RefusedEmail},
-    ports::{Accounts, Authority, AuthorityError, Clock, Order, Problem, Remarks},
-    values::Host,
+    ports::{Accounts, Authority, AuthorityError, Clock, Order, Problem, Remarks, RenewalAnswer},
+    values::{CertificateId, Host},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -44,6 +45,7 @@ use error::CallError;
 use order::AcmeOrder;
 use pace::Pace;
 use record::ResponseHead;
+use renewal_info::RenewalReader;
 
 /// What is set about a CA.
 #[derive(Clone, Debug)]
@@ -64,6 +66,7 @@ pub struct AcmeAuthority {
     registration: Registration,
     http: HttpClient,
     pace: Pace,
+    renewals: RenewalReader,
 }
 
 impl AcmeAuthority {
@@ -109,6 +112,7 @@ impl AcmeAuthority {
             registration,
             http,
             pace: Pace::new(settings.orders_per_second),
+            renewals: RenewalReader::new(),
         })
     }
 
@@ -217,6 +221,10 @@ impl Authority for AcmeAuthority {
             Err(failure) if failure.is_final() => Ok(None),
             Err(failure) => Err(failure.into()),
         }
+    }
+
+    async fn renewal_info(&self, id: &CertificateId) -> RenewalAnswer {
+        self.renewals.read(&self.caller, &self.http, id).await
     }
 }
 

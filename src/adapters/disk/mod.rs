@@ -20,6 +20,7 @@
 //! state/removed.json                              containers that were removed some minutes ago, for their sites
 //! state/unwanted.json                             for how long nobody has wanted certificates that we obtained
 //! state/busy-cas.json                             CAs that ask to be left alone, and until when
+//! state/renewals.json                             what CAs said about renewals, and when each is asked again
 //! state/releases/NAME.json                        a request to hand a host over, and what became of it
 //! state/forgets/NAME.json                         a request to archive a certificate, and what became of it
 //! state/templates.json                            the user's templates that are in use, until new ones were seen to be good

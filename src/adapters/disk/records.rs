@@ -1,13 +1,13 @@
 //! `state/hosts.json`: which project has which host; `state/removed.json`: containers that were removed some minutes
 //! ago; `state/busy-cas.json`: CAs that ask to be left alone; `state/unwanted.json`: for how long nobody has
-//! wanted certificates; `state/templates.json`: the user's templates that are in use,
+//! wanted certificates; `state/renewals.json`: what CAs said about renewals; `state/templates.json`: the user's templates that are in use,
 //! whatever lies in their folder by now.
 
 use std::collections::BTreeMap;
 
 use super::{Folders, state::read_json};
 use crate::{
-    observe::{BusyCa, Holder, Removed, Unwanted},
+    observe::{BusyCa, Holder, Removed, RenewalRecord, Unwanted},
     ports::{DiskError, GoodTemplates, Records},
     values::{CertificateName, Host, KeyedTable},
 };
@@ -16,6 +16,7 @@ const HOSTS: &str = "hosts.json";
 const REMOVED: &str = "removed.json";
 const BUSY_CAS: &str = "busy-cas.json";
 const UNWANTED: &str = "unwanted.json";
+const RENEWALS: &str = "renewals.json";
 const TEMPLATES: &str = "templates.json";
 
 impl Records for Folders {
@@ -52,6 +53,17 @@ impl Records for Folders {
         unwanted: &BTreeMap<CertificateName, Unwanted>,
     ) -> Result<(), DiskError> {
         self.write_json(&self.state.join(UNWANTED), unwanted)
+    }
+
+    fn renewals(&self) -> Result<KeyedTable<CertificateName, RenewalRecord>, DiskError> {
+        Ok(read_json(&self.state.join(RENEWALS))?.unwrap_or_default())
+    }
+
+    fn keep_renewals(
+        &self,
+        renewals: &KeyedTable<CertificateName, RenewalRecord>,
+    ) -> Result<(), DiskError> {
+        self.write_json(&self.state.join(RENEWALS), renewals)
     }
 
     fn templates(&self) -> Result<Vec<GoodTemplates>, DiskError> {

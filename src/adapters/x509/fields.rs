@@ -11,7 +11,7 @@ use x509_parser::{
 };
 
 use super::CertificateError;
-use crate::values::KeyType;
+use crate::values::{CertificateId, KeyType};
 
 /// A certificate's serial number in hexadecimal, lower case, no separators, without the zero that marks it positive;
 /// `None` when it is no certificate.
@@ -29,6 +29,20 @@ pub(super) fn serial(certificate: &X509Certificate<'_>) -> String {
         bytes => bytes,
     };
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// By what a CA is asked about it; none where it does not say whose key signed it.
+///
+/// <https://www.rfc-editor.org/rfc/rfc9773#section-4.1>
+pub(super) fn renewal_id(leaf: &X509Certificate<'_>) -> Option<CertificateId> {
+    let key = leaf
+        .extensions()
+        .iter()
+        .find_map(|it| match it.parsed_extension() {
+            ParsedExtension::AuthorityKeyIdentifier(key) => key.key_identifier.as_ref(),
+            _ => None,
+        })?;
+    Some(CertificateId::of(key.0, leaf.raw_serial()))
 }
 
 pub(super) fn names(leaf: &X509Certificate<'_>) -> Result<BTreeSet<String>, CertificateError> {

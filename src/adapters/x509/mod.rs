@@ -163,6 +163,7 @@ pub fn check(
         shelf: Shelf::Live,
         irregular: None,
         lacks_issuer: parsed.len() == 1 && !fields::is_self_issued(leaf),
+        renewal_id: fields::renewal_id(leaf),
     })
 }
 

@@ -145,7 +145,7 @@ fn a_line_is_there_only_while_its_certificate_is_missing_or_due_as_certbot_holds
         let mut observed = answered(&desired);
         let certificate = brought(&["shop.example"], life, START);
         observed.hold(name("shop.example"), certificate.clone());
-        let due = due_by(&certificate, true);
+        let due = due_by(&certificate, true, None).at;
         assert!(
             certificate.not_after - DAY * due_before <= due
                 && due < certificate.not_after - DAY * (due_before - 1),

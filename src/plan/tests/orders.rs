@@ -1,7 +1,11 @@
 //! When a certificate is ordered, ordered again, and not.
 
 use super::*;
-use crate::desire::Reload;
+use crate::{
+    desire::Reload,
+    observe::{HeldCertificate, RenewalInfo, RenewalRecord, SuggestedWindow},
+    values::CertificateId,
+};
 
 #[test]
 fn four_orders_run_at_once_and_what_runs_out_goes_first() {
@@ -378,4 +382,64 @@ fn force_ends_pauses_of_ours_and_never_one_that_the_ca_named() {
             assert_eq!(obtain.attempt.count, 2, "it is on record like any other");
         }
     }
+}
+
+#[test]
+fn a_certificate_is_renewed_when_its_ca_suggests_it_and_its_successor_by_the_usual_rule() {
+    let desired = desired([shop(), proxy()]);
+    let mut observed = settled(&desired, fresh(&desired), START);
+    let (name, held) = observed.held.first_key_value().expect("there is one");
+    let id = CertificateId::of(b"the key", b"1");
+    let (name, mut held) = (name.clone(), HeldCertificate::clone(held));
+    let day = HOUR * 24;
+    held.renewal_id = Some(id.clone());
+    let window = SuggestedWindow {
+        start: START + day * 10,
+        end: START + day * 11,
+        explanation: None,
+    };
+    let suggestion = suggestion(&held, &window);
+    let at = suggestion.as_ref().expect("it makes sense").at;
+    observed.hold(name.clone(), held);
+    let info = RenewalInfo {
+        id,
+        suggestion,
+        read: START,
+        next_read: START + HOUR,
+    };
+    let record = RenewalRecord {
+        info: Some(info),
+        followed: None,
+    };
+    let unasked = observed.clone();
+    observed.renewals = [(name, record)].into();
+    let orders = |observed: &Observed, now| {
+        let actions = planned(&desired, observed, now).actions.into_iter();
+        let whys = actions.filter_map(|action| match action {
+            Action::Obtain(obtain) => Some(obtain.why),
+            _ => None,
+        });
+        whys.collect::<Vec<_>>()
+    };
+    let before = at - Duration::from_secs(1);
+    assert_eq!(orders(&observed, before), []);
+    assert_eq!(planned(&desired, &observed, before).wake, Some(at));
+    let status = crate::report::Status::of(
+        &desired,
+        &observed,
+        &planned(&desired, &observed, before),
+        before,
+    );
+    assert_eq!(status.next().first().map(|(time, _)| *time), Some(at));
+    assert_eq!(orders(&observed, at), [Why::CaSuggests]);
+    // What was known of the last plan is known to be another.
+    let mut memory = Planner::default();
+    let mut begun = |observed: &Observed| {
+        let plan = memory.plan(&desired, observed, &templates(), &rules(), at);
+        plan.actions.len()
+    };
+    assert_eq!([&unasked, &observed, &unasked].map(&mut begun), [0, 1, 0]);
+    let renewed = settled(&desired, observed, at);
+    assert_eq!(orders(&renewed, at + day * 50), []);
+    assert_eq!(orders(&renewed, at + day * 61), [Why::RenewalDue]);
 }

@@ -17,7 +17,9 @@ use crate::{
 };
 
 pub(crate) use words::named;
-use words::{clock_set, listed, next_try, place, refused, rendered, seconds, templates_taken};
+use words::{
+    clock_set, listed, next_try, place, refused, rendered, said_why, seconds, templates_taken,
+};
 
 events! {
     /// Something worth telling. Each has a name that stays, for whoever reads logs by machine, and words for people.
@@ -156,6 +158,26 @@ events! {
         held: HeldCertificate,
     } => "obtained", Level::INFO,
         ("{certificate}: certificate obtained from {} for {}, valid until {}", held.issuer, listed(&held.names), held.not_after);
+
+    /// A CA says when it wants a certificate to be renewed, or says it anew.
+    RenewalSuggested {
+        /// Of which certificate.
+        certificate: CertificateName,
+        /// The instant that was drawn from the time that it named.
+        at: Timestamp,
+        /// Where it says why.
+        explanation: Option<String>,
+    } => "renewal-suggested", Level::INFO,
+        ("{certificate}: its CA suggests a renewal at {at}{}", said_why(explanation.as_deref()));
+
+    /// What a CA says about the renewal of a certificate is of no use: what is known stays.
+    RenewalUnread {
+        /// Of which certificate.
+        certificate: CertificateName,
+        /// What is wrong.
+        problem: String,
+    } => "renewal-unread", Level::DEBUG,
+        ("{certificate}: its CA says nothing of use about its renewal: {problem}");
 
     /// A self-signed certificate was made and stored, for as long as there is no better one.
     FellBack {

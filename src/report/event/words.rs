@@ -30,6 +30,11 @@ pub(super) fn place(own: Option<&ContainerName>) -> String {
     )
 }
 
+/// Where a CA says why it wants a renewal.
+pub(super) fn said_why(explanation: Option<&str>) -> String {
+    explanation.map_or_else(String::new, |url| format!("; it says why at {url}"))
+}
+
 /// How it goes on after the place where `render` wrote a file that stays.
 pub(super) fn rendered(is_checked: bool) -> &'static str {
     match is_checked {

@@ -1,7 +1,7 @@
 use super::{Inspection, rough, uses};
 use crate::{
     observe::{HeldCertificate, Shelf, Source, Subject},
-    plan::{self, Asked, Candidate, ChosenBy, Skipped},
+    plan::{self, Asked, Candidate, ChosenBy, Skipped, Why},
     report::Findings,
     values::{CertificateName, Host, Issuer, Retry},
 };
@@ -153,13 +153,14 @@ fn tell_renewal(
     let is_placed = held.source == Source::Provided && held.shelf == Shelf::Live;
     let helper = wanted.and_then(|wanted| plan::helper_of(wanted, Some(held)));
     if let Some(helper) = helper.filter(|_| is_placed) {
-        let due = facts.at(plan::due_by(held, true));
+        let due = facts.at(plan::due_by(held, true, None).at);
         return told.ok(
             "certificate",
             format!("the helper {helper} is asked to renew it at {due}"),
         );
     }
-    let due = plan::due(held);
+    let record = facts.observed.renewal(name);
+    let plan::DueRenewal { at: due, why } = plan::due_renewal(held, record);
     let is_kept = facts.site().is_some_and(|site| site.kept.is_some());
     match (&held.source, due > facts.now) {
         (Source::Provided, _) => told.note(
@@ -172,12 +173,28 @@ fn tell_renewal(
         ),
         (_, true) => told.ok(
             "certificate",
-            format!("it will be renewed at {}", facts.at(due)),
+            format!("it will be renewed at {}{}", facts.at(due), by_ca(why)),
         ),
         (_, false) => told.note(
             "certificate",
-            format!("its renewal is due since {}", facts.at(due)),
+            format!("its renewal is due since {}{}", facts.at(due), by_ca(why)),
         ),
+    }
+    let info = record.and_then(|record| record.of(held));
+    let suggested = info.and_then(|info| info.suggestion.as_ref());
+    if let Some(explanation) = suggested.and_then(|it| it.window.explanation.as_ref()) {
+        told.note(
+            "certificate",
+            format!("its CA says why it is to be renewed then: {explanation}"),
+        );
+    }
+}
+
+/// Whether it is the CA that says when.
+fn by_ca(why: Why) -> &'static str {
+    match why {
+        Why::CaSuggests => ", as its CA suggests",
+        _ => "",
     }
 }
 

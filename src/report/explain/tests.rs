@@ -1,6 +1,6 @@
 //! Stories of one name, with a world made of words and broken in one place each.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use super::*;
 use crate::{
@@ -8,15 +8,18 @@ use crate::{
         LabelRules, Origin, claimants, desire,
         tests::{container, proxy, rules, snapshot},
     },
-    fixtures::{held, plan_rules},
+    fixtures::{held, plan_rules, usual_issuance},
     observe::{
         Attempt, Bearer, BearerState, BusyCa, Counted, Health, HeldCertificate, Holder, Installed,
-        Ledger, LedgerEntry, Progress, Removed, Shelf, Subject, Wait,
+        Ledger, LedgerEntry, Progress, Removed, RenewalInfo, RenewalRecord, Shelf, Source, Subject,
+        SuggestedWindow, Wait,
     },
-    plan::{PlanRules, foresee, names_digest, plan},
+    plan::{PlanRules, foresee, names_digest, plan, suggestion},
     render::Templates,
     report::{FindingState, OutputStatus},
-    values::{CaSettings, CaTable, Digest, FileName, Grants, Limit, Retry},
+    values::{
+        CaSettings, CaTable, CertificateId, CertificateName, Digest, FileName, Grants, Limit, Retry,
+    },
 };
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -206,6 +209,49 @@ fn a_name_that_is_served_well_is_told_from_its_label_to_its_app() {
         "ok behind it: shop listens at 10.0.0.4:8080",
     ] {
         assert!(text.contains(piece), "{piece} is not in\n{text}");
+    }
+}
+
+#[test]
+fn that_a_ca_suggests_a_renewal_is_told_with_where_it_says_why() {
+    let mut world = World::well();
+    let (name, id) = (
+        CertificateName::parse("shop.example").expect("a name"),
+        CertificateId::of(b"the key", b"1"),
+    );
+    let day = Duration::from_secs(24 * 60 * 60);
+    let held = HeldCertificate {
+        not_before: NOW - day,
+        not_after: NOW + day * 89,
+        source: Source::from(&usual_issuance().issuer),
+        renewal_id: Some(id.clone()),
+        ..held(&["shop.example"])
+    };
+    let window = SuggestedWindow {
+        start: NOW + day,
+        end: NOW + day * 2,
+        explanation: Some("https://ca.example/why".to_owned()),
+    };
+    let info = RenewalInfo {
+        id,
+        suggestion: suggestion(&held, &window),
+        read: NOW,
+        next_read: NOW + day,
+    };
+    let at = info.suggestion.as_ref().expect("it makes sense").at;
+    let record = RenewalRecord {
+        info: Some(info),
+        followed: None,
+    };
+    world.observed.hold(name.clone(), held);
+    world.observed.renewals = [(name, record)].into();
+    let said = says(&world.told(), "certificate");
+    for piece in [
+        &format!("it will be renewed at {at}"),
+        ", as its CA suggests",
+        "https://ca.example/why",
+    ] {
+        assert!(said.contains(piece), "{piece} is not in\n{said}");
     }
 }
 
@@ -455,7 +501,7 @@ fn unproven(world: &mut World) {
         .values_mut()
         .next()
         .expect("there is one proxy");
-    let installed = std::rc::Rc::make_mut(installed);
+    let installed = Rc::make_mut(installed);
     installed.progress = Progress::Unproven {
         reason: "it is old".into(),
     };
@@ -497,7 +543,7 @@ fn failed_orders_are_told_with_the_next_try_and_the_way_round_it() {
         world.settles = false;
         let problem = Some("the CA could not validate shop.example: no route to host".to_owned());
         let asked = Digest::of("");
-        let subject = Subject::Certificate(crate::values::CertificateName::from(&world.host));
+        let subject = Subject::Certificate(CertificateName::from(&world.host));
         world.observed.attempts.insert(
             subject,
             Attempt {
@@ -532,7 +578,7 @@ fn failed_orders_are_told_with_the_next_try_and_the_way_round_it() {
 
 #[test]
 fn a_ca_that_wants_to_be_left_alone_is_told_where_its_certificate_is_missing() {
-    let wanted = crate::desire::tests::usual_issuance().issuer;
+    let wanted = usual_issuance().issuer;
     let busy = BusyCa {
         since: NOW,
         until: NOW + Duration::from_secs(3600),
@@ -564,10 +610,7 @@ fn a_limit_of_a_ca_is_told_with_the_time_and_with_what_helps_whoever_can_not_wai
         within: Duration::from_secs(7 * 24 * 3600),
     };
     let cas = CaSettings {
-        directory: crate::desire::tests::usual_issuance()
-            .issuer
-            .directory()
-            .map(str::to_owned),
+        directory: usual_issuance().issuer.directory().map(str::to_owned),
         same_names: Some(Some(limit)),
         ..CaSettings::default()
     };
@@ -576,7 +619,7 @@ fn a_limit_of_a_ca_is_told_with_the_time_and_with_what_helps_whoever_can_not_wai
     world.observed.held = Default::default();
     world.settles = false;
     let names = names_digest([&world.host]);
-    let ca = crate::desire::tests::usual_issuance().issuer.to_string();
+    let ca = usual_issuance().issuer.to_string();
     let entries = (0..4_u8).map(|number| LedgerEntry {
         at: NOW - Duration::from_secs(3600),
         ca: ca.clone(),
@@ -585,7 +628,7 @@ fn a_limit_of_a_ca_is_told_with_the_time_and_with_what_helps_whoever_can_not_wai
             order: Digest::of([number]),
         },
     });
-    world.observed.ledger = std::rc::Rc::new(Ledger::of(entries));
+    world.observed.ledger = Rc::new(Ledger::of(entries));
     let told = world.told();
     let tries = told.0.iter().find(|finding| finding.about == "tries");
     let tries = tries.expect("it is told");
@@ -618,14 +661,14 @@ fn what_was_skipped_is_told_with_its_reason() {
         ("old", held(&["shop.example"], now - 1000, now - 12)),
         ("longer", held(&["shop.example"], now - 13, now + 9_900_000)),
     ] {
-        let name = crate::values::CertificateName::parse(name).expect("a name");
+        let name = CertificateName::parse(name).expect("a name");
         world.observed.hold(name, certificate);
     }
     let users = HeldCertificate {
         shelf: Shelf::Provided,
         ..held(&["more.example"], now - 10, now - 9)
     };
-    let longer = crate::values::CertificateName::parse("longer").expect("a name");
+    let longer = CertificateName::parse("longer").expect("a name");
     world.observed.provide(longer, users);
     world.settles = false;
     let told = world.told();
@@ -659,7 +702,7 @@ fn a_certificate_that_does_not_cover_the_name_is_told_with_why_it_serves() {
             container("shop", 4).label("host", "a.shop.example"),
         ];
         for (word, covered) in [("shop.example", "shop.example"), ("spare", "spare.example")] {
-            let name = crate::values::CertificateName::parse(word).expect("a name");
+            let name = CertificateName::parse(word).expect("a name");
             world.observed.hold(name, held(&[covered]));
         }
         world.settles = false;
@@ -694,9 +737,9 @@ fn a_certificate_that_does_not_cover_the_name_is_told_with_why_it_serves() {
 fn a_self_signed_certificate_is_told_as_what_is_there_until_a_better_one_is() {
     let mut world = World::well();
     world.settles = false;
-    let name = crate::values::CertificateName::from(&world.host);
+    let name = CertificateName::from(&world.host);
     let fallback = HeldCertificate {
-        source: crate::observe::Source::Fallback,
+        source: Source::Fallback,
         issuer: "self-signed by quaymaster".to_owned(),
         ..held(&["shop.example"])
     };
@@ -712,7 +755,7 @@ fn a_self_signed_certificate_is_told_as_what_is_there_until_a_better_one_is() {
     assert_eq!(says(&told, "tries"), "the CA has not been asked yet");
     // Beside one that serves it is skipped.
     let mut world = World::well();
-    let other = crate::values::CertificateName::parse("other").expect("a name");
+    let other = CertificateName::parse("other").expect("a name");
     world.observed.hold(other, fallback);
     let text = says(&world.told(), "certificate");
     assert!(
@@ -854,7 +897,7 @@ fn of_what_a_helper_obtains_it_is_told_that_it_is_asked_and_when_again() {
         "the helper certbot has not been asked yet"
     );
     let mut world = with_helper();
-    let name = crate::values::CertificateName::from(&world.host);
+    let name = CertificateName::from(&world.host);
     world.observed.hold(name, held(&["shop.example"]));
     let told = says(&world.told(), "certificate");
     assert!(

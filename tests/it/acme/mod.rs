@@ -8,4 +8,5 @@ mod faults;
 mod limits;
 mod obtain;
 mod real;
+mod renewal_info;
 mod rides_out;
