@@ -73,7 +73,7 @@ pub use wish::answer;
 
 use content::{PartInputs, Parts};
 use in_force::InForceMemory;
-use needs::Needs;
+use needs::NeedMemory;
 use selection::Selection;
 
 use crate::{
@@ -330,7 +330,7 @@ pub struct Planner {
     parts: BTreeMap<ContainerName, Parts>,
     /// The same by templates that are on trial.
     on_trial: BTreeMap<ContainerName, Parts>,
-    needs: Needs,
+    needs: NeedMemory,
 }
 
 impl Planner {
@@ -379,19 +379,15 @@ impl Planner {
             (&mut self.needs, &mut draft),
         );
         if draft.plan.actions.is_empty() && observed.under_way.is_empty() {
-            draft.plan.actions.extend(
-                draft
-                    .last
-                    .drain(..)
-                    .map(|deploy| Action::Deploy(Box::new(deploy))),
-            );
+            let last = draft.last.drain(..).map(Box::new);
+            draft.plan.actions.extend(last.map(Action::Deploy));
         }
+        let told = complaints::of(desired, observed, now);
+        let limited = complaints::limited(desired, &draft.plan.limited);
         draft
             .plan
             .complaints
-            .extend(complaints::of(desired, observed, now));
-        let limited = complaints::limited(desired, &draft.plan.limited);
-        draft.plan.complaints.extend(limited);
+            .extend(told.into_iter().chain(limited));
         draft.plan.wake = Some(draft.wake);
         draft.plan.in_force = in_force;
         draft.plan

@@ -24,7 +24,7 @@ use crate::{
 /// What each wanted certificate needs, kept from one plan to the next, so that of thousands those alone are looked at that
 /// changed. It decides nothing: found out anew, it is the same.
 #[derive(Debug, Default)]
-pub(super) struct Needs {
+pub(super) struct NeedMemory {
     from: Option<NeedInputs>,
     of_each: KeyedTable<CertificateName, Need>,
     /// Those that are due, by who is asked for them.
@@ -132,7 +132,7 @@ pub(super) fn provided_in(observed: &Observed) -> Vec<Rc<HeldCertificate>> {
     provided.cloned().collect()
 }
 
-impl Needs {
+impl NeedMemory {
     /// Brings them up to date.
     pub fn follow(
         &mut self,
@@ -460,7 +460,7 @@ mod tests {
         #![proptest_config(crate::values::chance::fixed(400))]
         #[test]
         fn what_is_remembered_changes_nothing(steps in vec(vec(step(), 1..3), 1..25)) {
-            let (mut world, mut needs) = (World::default(), Needs::default());
+            let (mut world, mut needs) = (World::default(), NeedMemory::default());
             let mut memory = InForceMemory::default();
             let installed = Rc::<Installed>::default();
             let proxy = ContainerName::parse("proxy").expect("a name");
@@ -473,11 +473,11 @@ mod tests {
                 let in_force = memory.follow(&desired, &world.observed, now);
                 let observed = in_force.within(&world.observed);
                 needs.follow(&desired, (&observed, &memory.live()), now);
-                let mut anew = Needs::default();
+                let mut anew = NeedMemory::default();
                 anew.follow(&desired, (&observed, &memory.live()), now);
                 prop_assert_eq!(&needs.of_each, &anew.of_each, "after {:?}", happenings);
                 prop_assert_eq!(needs.next, anew.next, "after {:?}", happenings);
-                let due = |needs: &Needs| {
+                let due = |needs: &NeedMemory| {
                     let some = needs.due.iter().filter(|(_, names)| !names.is_empty());
                     some.map(|(by, names)| (by.clone(), names.clone())).collect::<Vec<_>>()
                 };

@@ -12,7 +12,7 @@ use super::{
     backoff,
     helper::{self, helper_of},
     ledger::{Asking, LedgerVerdict},
-    needs::Needs,
+    needs::NeedMemory,
     pauses::{closed, held_back, is_forced},
     slots::Slots,
 };
@@ -30,7 +30,7 @@ pub(super) fn plan(
     (observed, ours): (&Observed, &Rc<HeldCertificates>),
     deploying: &BTreeSet<ContainerName>,
     (templates, rules): (&Templates, &PlanRules),
-    (needs, draft): (&mut Needs, &mut Draft),
+    (needs, draft): (&mut NeedMemory, &mut Draft),
 ) {
     drop_unwanted(desired, observed, draft);
     needs.follow(desired, (observed, ours), draft.now);
@@ -143,7 +143,7 @@ impl DueOrder<'_> {
 /// Finds the wanted certificates that may be obtained now, of those whose CA may have one more order.
 fn due_orders<'a>(
     (desired, observed): (&'a Desired, &'a Observed),
-    (needs, slots): (&Needs, &Slots<'_>),
+    (needs, slots): (&NeedMemory, &Slots<'_>),
     rules: &PlanRules,
     draft: &mut Draft,
 ) -> Vec<DueOrder<'a>> {
@@ -196,7 +196,7 @@ fn may_begin(
 }
 
 /// Finds the records that have no use any more, since what they are about is not due.
-fn drop_over(desired: &Desired, observed: &Observed, needs: &Needs, draft: &mut Draft) {
+fn drop_over(desired: &Desired, observed: &Observed, needs: &NeedMemory, draft: &mut Draft) {
     for (subject, attempt) in &observed.attempts {
         let Subject::Certificate(name) = subject else {
             continue;

@@ -241,27 +241,12 @@ fn tries(facts: &Inspection<'_>, wanted: &CertificateName, told: &mut Findings) 
     let attempt = facts.observed.attempts.get(&subject);
     let is_limited = tell_limit(facts, wanted, told);
     let Some(attempt) = attempt.filter(|attempt| attempt.is_failure()) else {
-        let missing = !is_limited && facts.observed.lasting(wanted).is_none();
-        let certificates = &facts.desired.certificates;
-        let Some((name, wanted)) = certificates.get_key_value(wanted).filter(|_| missing) else {
-            return;
-        };
-        let closed = plan::closed(name, &wanted.issuance.issuer, facts.observed, facts.now);
-        let asked = match &wanted.helper {
-            Some(helper) => format!("the helper {helper}"),
-            None => "the CA".to_owned(),
-        };
-        let words = closed.map_or_else(
-            || format!("{asked} has not been asked yet"),
-            |closed| {
-                format!(
-                    "the CA is asked for nothing until {}: {}",
-                    facts.at(closed.until),
-                    closed.problem
-                )
-            },
-        );
-        return told.note("tries", words);
+        let is_missing = !is_limited && facts.observed.lasting(wanted).is_none();
+        let words = untried(facts, wanted).filter(|_| is_missing);
+        words
+            .into_iter()
+            .for_each(|words| told.note("tries", words));
+        return;
     };
     let again = plan::again(&subject, attempt, facts.desired, facts.observed);
     let when = match attempt.retry {
@@ -297,6 +282,26 @@ fn tries(facts: &Inspection<'_>, wanted: &CertificateName, told: &mut Findings) 
         format!("{tries} failed, the last {ago} ago: {problem}"),
         remedy,
     );
+}
+
+/// What is told of a certificate that nobody was asked for yet.
+fn untried(facts: &Inspection<'_>, name: &CertificateName) -> Option<String> {
+    let wanted = facts.desired.certificates.get(name)?;
+    let asked = match &wanted.helper {
+        Some(helper) => format!("the helper {helper}"),
+        None => "the CA".to_owned(),
+    };
+    let closed = plan::closed(name, &wanted.issuance.issuer, facts.observed, facts.now);
+    Some(closed.map_or_else(
+        || format!("{asked} has not been asked yet"),
+        |closed| {
+            format!(
+                "the CA is asked for nothing until {}: {}",
+                facts.at(closed.until),
+                closed.problem
+            )
+        },
+    ))
 }
 
 fn listed(certificate: &HeldCertificate) -> String {
