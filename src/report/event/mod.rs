@@ -157,6 +157,15 @@ events! {
     } => "obtained", Level::INFO,
         ("{certificate}: certificate obtained from {} for {}, valid until {}", held.issuer, listed(&held.names), held.not_after);
 
+    /// A CA has issued for more names than it was asked for.
+    MoreNames {
+        /// What the certificate is called.
+        certificate: CertificateName,
+        /// The others.
+        more: BTreeSet<String>,
+    } => "more-names", Level::WARN,
+        ("{certificate}: the CA has added names that nobody asked for: {}; the certificate is used all the same", listed(more));
+
     /// A self-signed certificate was made and stored, for as long as there is no better one.
     FellBack {
         /// What it is called.
