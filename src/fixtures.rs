@@ -63,6 +63,7 @@ pub fn held(names: &[&str]) -> HeldCertificate {
         issuer: "Test".to_owned(),
         serial: "01".to_owned(),
         key_type: Some(KeyType::Ec256),
+        profile: None,
         digest: Digest::of(names.join(" ")),
         source: Source::Provided,
         shelf: Shelf::Live,

@@ -463,6 +463,7 @@ fn store_self_signed(ports: &Ports, host: &str) -> CertificateName {
     let (now, key) = (ports.clock.now(), new_key(KeyType::Ec256).unwrap());
     let chain = authorities.self_signed(&key, &names, now).unwrap();
     let new = NewCertificate {
+        profile: None,
         name: &name,
         names: &names,
         key: &key,

@@ -793,7 +793,7 @@ mod tests {
         ]);
         let expected = Issuance {
             key_type: crate::values::KeyType::Ec384,
-            profile: Some("x".into()),
+            profile: Some("x".parse().expect("a profile")),
             ..usual_issuance()
         };
         assert_eq!(

@@ -68,7 +68,7 @@ use crate::{
     observe::{Bearer, SharedPath, Snapshot},
     values::{
         Block, CaTable, CertificateName, ChallengeType, ContainerName, Grants, Host, Issuer,
-        KeyType, KeyedTable, Timestamp,
+        KeyType, KeyedTable, Profile, Timestamp,
     },
 };
 
@@ -94,7 +94,7 @@ pub struct LabelRules {
     /// What kind of key certificates have, where no label says.
     pub key_type: KeyType,
     /// The CA's word for what kind of certificate it is asked for, where no label says.
-    pub profile: Option<String>,
+    pub profile: Option<Profile>,
     /// The name whose certificate serves names that none covers.
     pub master: Option<Host>,
     /// The certificate that serves where no other can.
@@ -121,7 +121,14 @@ pub struct Issuance {
     /// The CA's word for what kind of certificate it is.
     ///
     /// <https://datatracker.ietf.org/doc/html/draft-ietf-acme-profiles-01#section-3>
-    pub profile: Option<String>,
+    pub profile: Option<Profile>,
+}
+
+impl Issuance {
+    /// The CA's word for what kind of certificate it is asked for; empty for its usual one.
+    pub fn profile_name(&self) -> &str {
+        self.profile.as_ref().map_or("", |it| &it.name)
+    }
 }
 
 /// What the labels ask for.

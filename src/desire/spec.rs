@@ -8,6 +8,7 @@ use super::{Origin, Reload, kinds::Kind};
 use crate::observe::Bearer;
 use crate::values::{
     Block, CertificateName, ChallengeType, Host, IssuerName, KeyType, Layout, Owner, ProbePort,
+    Profile,
 };
 
 /// What a bearer's labels say.
@@ -206,7 +207,7 @@ pub(super) struct CertificateSpec {
     /// What kind of key it has.
     pub key_type: Option<KeyType>,
     /// The CA's word for what kind of certificate it is.
-    pub profile: Option<String>,
+    pub profile: Option<Profile>,
     /// The held certificate that is served whatever is wrong with it.
     pub pin: Option<CertificateName>,
 }

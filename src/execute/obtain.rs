@@ -134,6 +134,7 @@ async fn sign(
     let now = clock.now();
     let chain = issuing.authorities.self_signed(&key, names, now)?;
     Ok(issuing.certificates.store(&NewCertificate {
+        profile: None,
         name,
         names,
         key: &key,
@@ -154,7 +155,7 @@ async fn ask(
     let authority = issuing.authorities.at(ledger.directory)?;
     tell(obtain, OrderStage::Order);
     let mut record = record(issuing, obtain).await?;
-    let resumed = resume(authority.as_ref(), &record).await?;
+    let resumed = resume(authority.as_ref(), obtain, &record).await?;
     let mut order = match resumed {
         Some(order) => order,
         None => {
@@ -187,6 +188,13 @@ async fn ask(
     }
     let held = stored?;
     issuing.orders.drop_order(&obtain.certificate)?;
+    let asked: BTreeSet<_> = obtain.names.iter().map(Host::to_string).collect();
+    if held.names != asked {
+        report(&Event::MoreNames {
+            certificate: obtain.certificate.clone(),
+            more: held.names.difference(&asked).cloned().collect(),
+        });
+    }
     Ok(held)
 }
 
@@ -205,6 +213,7 @@ fn store(
     chain: &str,
 ) -> Result<HeldCertificate, DiskError> {
     issuing.certificates.store(&NewCertificate {
+        profile: Some(obtain.issuance.profile_name()),
         name: &obtain.certificate,
         names: &obtain.names,
         key,
@@ -245,10 +254,11 @@ async fn record(issuing: &Issuing, obtain: &Obtain) -> Result<OrderRecord, Failu
 /// Goes on with the order on record where that can be.
 async fn resume(
     authority: &dyn Authority,
+    obtain: &Obtain,
     record: &OrderRecord,
 ) -> Result<Option<Box<dyn Order>>, Failure> {
     match &record.url {
-        Some(url) => Ok(authority.resume(url).await?),
+        Some(url) => Ok(authority.resume(url, &obtain.names).await?),
         None => Ok(None),
     }
 }
@@ -266,7 +276,7 @@ async fn open(
         ledger.enter(Counted::Order { project })?;
     }
     let order = authority
-        .order(&obtain.names, obtain.issuance.profile.as_deref())
+        .order(&obtain.names, obtain.issuance.profile.as_ref())
         .await?;
     record.url = Some(order.url().to_owned());
     issuing.orders.keep_order(&obtain.certificate, record)?;

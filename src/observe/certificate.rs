@@ -22,6 +22,9 @@ pub struct HeldCertificate {
     /// What kind of key it has; none for kinds that we don't make.
     #[serde(default)]
     pub key_type: Option<KeyType>,
+    /// The profile that its CA was asked for, empty for the usual one; none where no CA was asked, or nobody wrote that down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
     /// Digest of chain and key: another digest is another certificate.
     pub digest: Digest,
     /// Where it came from.

@@ -42,8 +42,12 @@ pub fn foresee(observed: &Observed, plan: &Plan, now: Timestamp) -> Observed {
                     None => Source::from(&obtain.issuance.issuer),
                 };
                 let key_type = obtain.issuance.key_type;
-                let certificate =
-                    certificate(&obtain.certificate, &obtain.names, key_type, source, now);
+                let is_of_ca = matches!(source, Source::Acme(_));
+                let profile = is_of_ca.then(|| obtain.issuance.profile_name().to_owned());
+                let certificate = HeldCertificate {
+                    profile,
+                    ..certificate(&obtain.certificate, &obtain.names, key_type, source, now)
+                };
                 after.hold(obtain.certificate.clone(), certificate);
                 after.count(obtain, now);
                 after.wishes.remove(&obtain.certificate);
@@ -113,6 +117,7 @@ fn certificate(
         issuer: issuer.to_owned(),
         serial: serial.short(),
         key_type: Some(key_type),
+        profile: None,
         digest,
         source,
         shelf: Shelf::Live,

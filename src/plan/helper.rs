@@ -7,7 +7,7 @@ use crate::{
     desire::{Complaint, Consumer, Desired, Wanted},
     observe::{HeldCertificate, Source},
     render::{HelperLineView, Templates},
-    values::{CA_PRESETS, ContainerName, Digest, Issuer, KeyType},
+    values::{CA_PRESETS, ContainerName, Digest, Issuer, KeyType, Profile},
 };
 
 /// How long a helper has for its first line, and for each further one: it runs them one after the other.
@@ -71,7 +71,7 @@ pub(super) fn order(
         email: helper.email.clone(),
         server: server(&issuance.issuer),
         key_type: key_type(issuance.key_type),
-        profile: issuance.profile.clone(),
+        profile: issuance.profile.as_ref().map(profile),
         again: why == Why::Asked,
     };
     let line = templates
@@ -106,6 +106,15 @@ fn on_one_line(text: &str) -> String {
 fn server(issuer: &Issuer) -> Option<String> {
     let other = |directory: &&str| *directory != CA_PRESETS[0].directory;
     issuer.directory().filter(other).map(str::to_owned)
+}
+
+/// How certbot is told which profile is wanted.
+fn profile(profile: &Profile) -> Vec<String> {
+    let flag = match profile.is_required {
+        true => "--required-profile",
+        false => "--preferred-profile",
+    };
+    vec![flag.to_owned(), profile.name.clone()]
 }
 
 /// What certbot is told of the key, where it is another than certbot's own.

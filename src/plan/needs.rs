@@ -301,18 +301,13 @@ pub(super) fn need(
     // What the user provides has the key and the issuer that the user chose.
     let is_ours = held.source != Source::Provided;
     let due = renewal::due_by(held, helpers.is_some(), observed.renewal(name));
-    match is_covered(&wanted.names, held) {
-        false => Need::Now(Why::NamesChanged),
-        // The one that is there is served until then: one from the staging CA is replaced without a gap.
-        true if is_ours && !held.source.is(&wanted.issuance.issuer) => {
-            Need::Now(Why::SourceChanged)
-        }
-        true if is_ours && held.key_type != Some(wanted.issuance.key_type) => {
-            Need::Now(Why::KeyTypeChanged)
-        }
-        true if due.at <= now => Need::Now(due.why),
-        true if is_forced(name, observed) => Need::Now(Why::Asked),
-        true => Need::At(due.at),
+    let changed = is_ours.then(|| renewal::changed(held, &wanted.issuance));
+    match changed.flatten() {
+        _ if !is_covered(&wanted.names, held) => Need::Now(Why::NamesChanged),
+        Some(why) => Need::Now(why),
+        None if due.at <= now => Need::Now(due.why),
+        None if is_forced(name, observed) => Need::Now(Why::Asked),
+        None => Need::At(due.at),
     }
 }
 

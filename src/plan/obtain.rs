@@ -20,7 +20,7 @@ use crate::{
     desire::{Desired, Issuance, Wanted},
     observe::{Attempt, HeldCertificate, Observed, Subject, Webroots},
     render::Templates,
-    values::{CertificateName, ContainerName, Digest, Timestamp},
+    values::{CertificateName, ContainerName, Digest, Profile, Timestamp},
 };
 
 /// Plans the orders: of those that are due, what runs out first before what is missing, as many as each CA
@@ -264,7 +264,7 @@ pub(super) fn asked(wanted: &Wanted) -> Digest {
         issuer.to_string(),
         challenge.to_string(),
         key_type.to_string(),
-        profile.clone().unwrap_or_default(),
+        profile.as_ref().map(Profile::to_string).unwrap_or_default(),
     ];
     // What a helper could not obtain, we may, and the other way round.
     let kind = kind
@@ -412,6 +412,48 @@ mod tests {
         );
         assert!(!text.contains("No trusted certificate"), "{text}");
         assert_eq!(public("letsencrypt", Some(observed)).0, []);
+    }
+
+    #[test]
+    fn a_profile_that_changes_is_ordered_once_and_one_that_nobody_wrote_down_is_believed() {
+        let wanted = |profile: Option<&str>| {
+            let shop = container("shop", 4).label("host", "shop.org");
+            let shop = match profile {
+                Some(profile) => shop.label("profile", profile),
+                None => shop,
+            };
+            desired([proxy(), shop])
+        };
+        let whys = |profile, mut observed: Observed| {
+            let desired = wanted(profile);
+            let mut whys = Vec::new();
+            for _ in 0..6 {
+                let plan = planned(&desired, &observed, START);
+                for action in &plan.actions {
+                    if let Action::Obtain(obtain) = action {
+                        whys.push(obtain.why);
+                    }
+                }
+                observed = super::super::foresee(&observed, &plan, START);
+            }
+            (whys, observed)
+        };
+        let (first, observed) = whys(None, fresh(&wanted(None)));
+        assert_eq!(first, [Why::Missing]);
+        let (changed, observed) = whys(Some("shortlived"), observed);
+        assert_eq!(changed, [Why::ProfileChanged]);
+        // That nothing else will do is no other profile.
+        let (same, observed) = whys(Some("shortlived required"), observed);
+        assert_eq!(same, []);
+        let (back, mut observed) = whys(None, observed);
+        assert_eq!(back, [Why::ProfileChanged]);
+        let name = CertificateName::parse("shop.org").expect("a name");
+        let older = HeldCertificate {
+            profile: None,
+            ..HeldCertificate::clone(&observed.held[&name])
+        };
+        observed.hold(name, older);
+        assert_eq!(whys(Some("shortlived"), observed).0, []);
     }
 
     #[test]

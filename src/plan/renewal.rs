@@ -5,6 +5,7 @@ use super::{
     suggested::{DueRenewal, due_renewal},
 };
 use crate::{
+    desire::Issuance,
     observe::{HeldCertificate, RenewalRecord, Source},
     values::{Issuer, Timestamp},
 };
@@ -42,6 +43,21 @@ pub fn kept_until(held: &HeldCertificate, issuer: &Issuer, now: Timestamp) -> Op
     let is_of_ca = matches!(held.source, Source::Acme(_)) && held.is_trusted();
     let is_kept = is_of_ca && !issuer.is_trusted() && held.is_valid_at(now) && now < until;
     is_kept.then_some(until)
+}
+
+/// What is wanted of a certificate of ours that the held one is not. The held one is served until then: one from the
+/// staging CA is replaced without a gap. A profile that was not written down is believed, and so is what the CA has issued
+/// in place of one that it does not have.
+pub(super) fn changed(held: &HeldCertificate, issuance: &Issuance) -> Option<Why> {
+    let profile = held.profile.as_deref();
+    if !held.source.is(&issuance.issuer) {
+        return Some(Why::SourceChanged);
+    }
+    if held.key_type != Some(issuance.key_type) {
+        return Some(Why::KeyTypeChanged);
+    }
+    let is_other = profile.is_some_and(|profile| profile != issuance.profile_name());
+    is_other.then_some(Why::ProfileChanged)
 }
 
 /// When a certificate is to be renewed: when two thirds of its life are over, or half of a short one, a little earlier

@@ -14,6 +14,8 @@ pub enum Why {
     SourceChanged,
     /// It has another kind of key than is wanted now.
     KeyTypeChanged,
+    /// Its CA was asked for another profile than is wanted now.
+    ProfileChanged,
     /// Most of its life is over.
     RenewalDue,
     /// Its CA says that it is to be renewed now.
@@ -53,6 +55,7 @@ impl fmt::Display for Why {
             Self::NamesChanged => "names changed",
             Self::SourceChanged => "source changed",
             Self::KeyTypeChanged => "key type changed",
+            Self::ProfileChanged => "profile changed",
             Self::RenewalDue => "renewal due",
             Self::CaSuggests => "its CA suggests it",
             Self::Asked => "asked for",

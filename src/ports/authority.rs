@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::{Offer, Problem};
 use crate::{
     observe::{ClockGap, RefusedEmail, SuggestedWindow},
-    values::{CertificateId, ChallengeType, Host, KeyType, Retry, Secret, Timestamp},
+    values::{CertificateId, ChallengeType, Host, KeyType, Profile, Retry, Secret, Timestamp},
 };
 
 /// Those who issue certificates, and the keys that these are for.
@@ -53,17 +53,22 @@ pub trait Authority {
     /// order itself.
     async fn prepare(&self) -> Result<(), AuthorityError>;
 
-    /// Asks for a certificate with these names, of the kind that the CA calls `profile`.
+    /// Asks for a certificate with these names, of the kind that the CA calls `profile`. Where it has no such kind, its
+    /// usual one is asked for, unless the profile is required. What it answers is what was asked.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.4>
     async fn order(
         &self,
         names: &BTreeSet<Host>,
-        profile: Option<&str>,
+        profile: Option<&Profile>,
     ) -> Result<Box<dyn Order>, AuthorityError>;
 
-    /// Goes on with an order made earlier; `None` when it can't be used any more.
-    async fn resume(&self, url: &str) -> Result<Option<Box<dyn Order>>, AuthorityError>;
+    /// Goes on with an order made earlier for these names; `None` when it can't be used any more.
+    async fn resume(
+        &self,
+        url: &str,
+        names: &BTreeSet<Host>,
+    ) -> Result<Option<Box<dyn Order>>, AuthorityError>;
 
     /// Asks when a certificate that this CA has issued is to be renewed; not more than once a second, whoever asks.
     ///
@@ -194,6 +199,19 @@ pub enum AuthorityError {
         /// Those that it has.
         offered: Vec<String>,
     },
+    /// It answers with an order for something else than was asked: no certificate is asked for by it.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.4>
+    #[error(
+        "the CA answers with an order for {answered} instead of {asked}; no certificate was asked for by it: whoever runs the \
+         CA should know"
+    )]
+    OtherOrder {
+        /// What was asked for.
+        asked: String,
+        /// What the order is for.
+        answered: String,
+    },
     /// It looked at the names and did not find what it needs.
     #[error("the CA could not validate {}", each(.0))]
     Validation(BTreeMap<Host, String>),
@@ -268,6 +286,7 @@ impl AuthorityError {
                 | Self::GivenUp
                 | Self::NoChallenge { .. }
                 | Self::NoProfile { .. }
+                | Self::OtherOrder { .. }
                 | Self::Validation(_)
         )
     }

@@ -122,6 +122,8 @@ pub struct NewCertificate<'a> {
     pub chain: &'a str,
     /// Where it came from.
     pub source: Source,
+    /// The profile that its CA was asked for, empty for the usual one; none where no CA was asked.
+    pub profile: Option<&'a str>,
     /// Now, for its dates.
     pub now: Timestamp,
 }

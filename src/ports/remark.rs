@@ -58,6 +58,25 @@ events! {
     } => "email-untold", Level::WARN,
         ("the CA {directory} was not told the e-mail address of the setting email, and the account is used all the same: {problem}");
 
+    /// A CA does not have a profile that is wanted.
+    ProfileMissing {
+        /// The CA's directory.
+        directory: String,
+        /// The CA's word for it.
+        profile: String,
+    } => "profile-missing", Level::WARN,
+        ("the CA {directory} does not issue certificates of the profile {profile:?}, and its usual ones are taken instead; \
+          write another word into the label or setting profile, or take it away");
+
+    /// A CA has a profile again that is wanted.
+    ProfileBack {
+        /// The CA's directory.
+        directory: String,
+        /// The CA's word for it.
+        profile: String,
+    } => "profile-back", Level::INFO,
+        ("the CA {directory} issues certificates of the profile {profile:?} again");
+
     /// A file or folder in the folders of certificates or of state can't be used, and something takes its place.
     FileDamaged {
         /// Where it was found.

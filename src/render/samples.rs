@@ -104,7 +104,11 @@ fn lines() -> [(&'static str, Value); 2] {
         email: text("you@example.org"),
         server: text("https://ca.example/directory"),
         key_type: Some(["--key-type", "rsa"].map(str::to_owned).to_vec()),
-        profile: text("shortlived"),
+        profile: Some(
+            ["--preferred-profile", "shortlived"]
+                .map(str::to_owned)
+                .to_vec(),
+        ),
         again: true,
         ..least.clone()
     };

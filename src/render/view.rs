@@ -159,8 +159,8 @@ pub struct HelperLineView {
     pub server: Option<String>,
     /// The words that say what kind of key it gets; none for ECDSA on P-256.
     pub key_type: Option<Vec<String>>,
-    /// The CA's word for what kind of certificate it is; none for the usual one.
-    pub profile: Option<String>,
+    /// How certbot is told the CA's word for what kind of certificate it is; none for the usual one.
+    pub profile: Option<Vec<String>>,
     /// Whether it is wanted anew though it is not due.
     pub again: bool,
 }

@@ -20,7 +20,7 @@ use thiserror::Error;
 
 use crate::values::{
     Block, CaTable, CaTableError, CertificateName, ChallengeType, DnsName, FallbackRule, Grants,
-    Host, Issuer, KeyAccess, KeyType, Output, OutputError, VariableNames, nearest,
+    Host, Issuer, KeyAccess, KeyType, Output, OutputError, Profile, VariableNames, nearest,
 };
 pub use cas::CA_SETTINGS;
 use cas::WrittenCas;
@@ -78,7 +78,7 @@ pub struct Settings {
     /// The type of certificates' keys.
     pub key_type: KeyType,
     /// The CA's word for the kind of certificate.
-    pub profile: Option<String>,
+    pub profile: Option<Profile>,
     /// The name whose certificate serves names that none covers.
     pub master: Option<Host>,
     /// The certificate that serves where no other can.

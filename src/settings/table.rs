@@ -9,7 +9,7 @@ use super::{
 };
 use crate::values::{
     Block, CertificateName, ChallengeTypeError, Grants, GrantsError, Host, KeyAccess, KeyTypeError,
-    NameError, Owner, VariableNames, email,
+    NameError, Owner, ProfileError, VariableNames, email,
 };
 
 /// One setting: a row of the settings table, or of the table of one thing that has a name.
@@ -250,9 +250,16 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "profile",
         value: "WORD",
         default: DefaultValue::Words("none: what the CA issues by default"),
-        doc: "the CA's word for the kind of certificate that it is asked for, where no label says",
+        doc: "the CA's word for the kind of certificate that it is asked for, where no label says, with or without \
+              `required` behind it",
         example: "shortlived",
-        read: |settings, value| set(&mut settings.profile, filled(value).map(Some)),
+        read: |settings, value| {
+            let read = value.parse().map(Some);
+            set(
+                &mut settings.profile,
+                read.map_err(|error: ProfileError| error.to_string()),
+            )
+        },
     },
     SettingRow {
         name: "master",

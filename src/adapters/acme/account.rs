@@ -1,7 +1,7 @@
 //! The account at the CA: found on disk or registered when first needed, its key on disk before the CA hears of it, and
 //! registered again when the CA has lost it. Orders are not known here.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use http::Request;
 use instant_acme::{Account, AccountBuilder, Key};
@@ -22,6 +22,14 @@ use crate::{
     ports::{Accounts, AuthorityError, DiskError, Problem, Remark, Remarks},
     values::Secret,
 };
+
+/// How old the CA's directory may be: profiles come and go, and URLs move.
+///
+/// <https://www.rfc-editor.org/rfc/rfc8555#section-7.1.1>
+const DIRECTORY_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// When a directory that could not be read again is asked for next: the one that is known goes on meanwhile.
+const DIRECTORY_AGAIN: Duration = Duration::from_secs(60 * 60);
 
 /// What is kept on disk: first the key alone, then the key and the account it opened, so that a crash in between finds
 /// the same account again.
@@ -70,6 +78,13 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error
     String::deserialize(deserializer).map(Secret::new)
 }
 
+/// The account as it is used, with the directory that was read for it.
+struct Opened {
+    account: Rc<Account>,
+    /// When the directory is to be read again, by the clock that nobody sets.
+    read_again: Duration,
+}
+
 /// The account, shared by all orders.
 pub(super) struct Registration {
     caller: Caller,
@@ -79,7 +94,7 @@ pub(super) struct Registration {
     agree_tos: bool,
     email: Option<String>,
     /// Locked while it is looked for, so that orders that begin together register once.
-    current: Mutex<Option<Rc<Account>>>,
+    current: Mutex<Option<Opened>>,
 }
 
 impl Registration {
@@ -103,11 +118,15 @@ impl Registration {
         }
     }
 
-    /// The account; from disk or new when it is needed for the first time.
+    /// The account; from disk or new when it is needed for the first time. Its directory is a day old at most, where the
+    /// CA can be asked for it.
     pub(super) async fn account(&self) -> Result<Rc<Account>, AuthorityError> {
         let mut current = self.current.lock().await;
-        if let Some(account) = &*current {
-            return Ok(account.clone());
+        if let Some(opened) = &mut *current {
+            if opened.read_again <= self.caller.clock.elapsed() {
+                self.read_again(opened).await;
+            }
+            return Ok(opened.account.clone());
         }
         let account = match self.usable_record()? {
             Some(AccountRecord {
@@ -123,7 +142,26 @@ impl Registration {
             Some(AccountRecord { url: None, key, .. }) => self.register(key).await?,
             None => self.register(self.new_key().await?).await?,
         };
-        Ok(current.insert(Rc::new(account)).clone())
+        Ok(current.insert(self.opened(account)).account.clone())
+    }
+
+    fn opened(&self, account: Account) -> Opened {
+        Opened {
+            account: Rc::new(account),
+            read_again: self.caller.clock.elapsed() + DIRECTORY_LIFE,
+        }
+    }
+
+    /// Opens the same account by the directory as it is now. What can't be read changes nothing: an order that has no
+    /// answer, either, tells why. Orders under way go on by the URLs that they were told.
+    async fn read_again(&self, opened: &mut Opened) {
+        opened.read_again = self.caller.clock.elapsed() + DIRECTORY_AGAIN;
+        let Ok(Some(AccountRecord { key, .. })) = self.record() else {
+            return;
+        };
+        if let Ok(account) = self.open(opened.account.id(), &key).await {
+            *opened = self.opened(account);
+        }
     }
 
     /// Another account in place of one that the CA does not know any more, with the same key. Orders that find out
@@ -133,11 +171,11 @@ impl Registration {
         lost: &Rc<Account>,
     ) -> Result<Rc<Account>, AuthorityError> {
         let mut current = self.current.lock().await;
-        if let Some(account) = current
+        if let Some(opened) = current
             .as_ref()
-            .filter(|account| !Rc::ptr_eq(account, lost))
+            .filter(|opened| !Rc::ptr_eq(&opened.account, lost))
         {
-            return Ok(account.clone());
+            return Ok(opened.account.clone());
         }
         let key = match self.usable_record()? {
             Some(record) => record.key,
@@ -149,7 +187,7 @@ impl Registration {
             lost: lost.id().to_owned(),
             account: account.id().to_owned(),
         });
-        Ok(current.insert(Rc::new(account)).clone())
+        Ok(current.insert(self.opened(account)).account.clone())
     }
 
     /// Where the terms are that must be agreed to before an account can be had; `None` when nothing is in the way.

@@ -243,6 +243,7 @@ mod tests {
             let key = new_key(kind).unwrap();
             let chain = self_signed(&key, &names, now, life).unwrap();
             let new = NewCertificate {
+                profile: None,
                 name: &name,
                 names: &names,
                 key: &key,

@@ -291,6 +291,7 @@ mod tests {
             date: None,
             retry_after: None,
             json,
+            names: None,
             excerpt: body.to_owned(),
         }
     }

@@ -17,6 +17,7 @@ mod error;
 mod order;
 mod pace;
 mod patience;
+mod profiles;
 mod record;
 mod renewal_info;
 mod thumbprint;
@@ -27,7 +28,7 @@ use crate::{
     adapters::http::{HttpClient, Limits},
     observe::{ClockGap, RefusedEmail},
     ports::{Accounts, Authority, AuthorityError, Clock, Order, Problem, Remarks, RenewalAnswer},
-    values::{CertificateId, Host},
+    values::{CertificateId, Host, Profile},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -44,6 +45,7 @@ use caller::{Caller, Repeat};
 use error::CallError;
 use order::AcmeOrder;
 use pace::Pace;
+use profiles::Profiles;
 use record::ResponseHead;
 use renewal_info::RenewalReader;
 
@@ -67,6 +69,7 @@ pub struct AcmeAuthority {
     http: HttpClient,
     pace: Pace,
     renewals: RenewalReader,
+    profiles: Profiles,
 }
 
 impl AcmeAuthority {
@@ -113,6 +116,7 @@ impl AcmeAuthority {
             http,
             pace: Pace::new(settings.orders_per_second),
             renewals: RenewalReader::new(),
+            profiles: Profiles::new(directory.to_owned(), remarks),
         })
     }
 
@@ -157,6 +161,31 @@ impl AcmeAuthority {
         };
         self.caller.call(Repeat::Unsafe, place).await
     }
+
+    /// The same; once more where the CA has lost our account.
+    async fn place_surely(
+        &self,
+        account: &Rc<Account>,
+        names: &BTreeSet<Host>,
+        profile: Option<&str>,
+    ) -> Result<AcmeOrder, AuthorityError> {
+        let identifiers = names.iter().map(identifier).collect::<Vec<_>>();
+        let new = NewOrder::new(&identifiers);
+        let new = match profile {
+            Some(profile) => new.profile(profile),
+            None => new,
+        };
+        let mut placed = self.place(account, &new).await;
+        if placed
+            .as_ref()
+            .is_err_and(|failure| failure.is_refusal(&Problem::AccountDoesNotExist))
+        {
+            let account = self.registration.replacement(account).await?;
+            placed = self.place(&account, &new).await;
+        }
+        let (order, answer) = placed?;
+        Ok(AcmeOrder::new(order, answer, self.caller.clone()))
+    }
 }
 
 #[async_trait(?Send)]
@@ -185,27 +214,34 @@ impl Authority for AcmeAuthority {
     async fn order(
         &self,
         names: &BTreeSet<Host>,
-        profile: Option<&str>,
+        profile: Option<&Profile>,
     ) -> Result<Box<dyn Order>, AuthorityError> {
-        let identifiers = names.iter().map(identifier).collect::<Vec<_>>();
-        let mut account = self.registration.account().await?;
+        let account = self.registration.account().await?;
         self.compare_clocks().await?;
-        let new = match profile {
-            Some(profile) => NewOrder::new(&identifiers).profile(offered(&account, profile)?),
-            None => NewOrder::new(&identifiers),
-        };
-        let mut placed = self.place(&account, &new).await;
-        if placed
-            .as_ref()
-            .is_err_and(|failure| failure.is_refusal(&Problem::AccountDoesNotExist))
+        let offered = profile.map(|profile| profiles::offered(&account, profile));
+        let mut sent = offered.transpose()?.flatten();
+        let mut placed = self.place_surely(&account, names, sent).await;
+        if sent.is_some()
+            && let Err(error) = &placed
+            && profiles::is_refused(error, profile)
         {
-            account = self.registration.replacement(&account).await?;
-            placed = self.place(&account, &new).await;
+            sent = None;
+            placed = self.place_surely(&account, names, sent).await;
         }
-        Ok(Box::new(AcmeOrder::new(placed?.0, self.caller.clone())))
+        let mut order = placed?;
+        if let Some(sent) = profile.filter(|_| sent.is_some()) {
+            order.is_of(sent);
+        }
+        order.check(names)?;
+        self.profiles.tell(profile, sent);
+        Ok(Box::new(order))
     }
 
-    async fn resume(&self, url: &str) -> Result<Option<Box<dyn Order>>, AuthorityError> {
+    async fn resume(
+        &self,
+        url: &str,
+        names: &BTreeSet<Host>,
+    ) -> Result<Option<Box<dyn Order>>, AuthorityError> {
         let account = self.registration.account().await?;
         self.compare_clocks().await?;
         let found = self
@@ -213,10 +249,12 @@ impl Authority for AcmeAuthority {
             .call(Repeat::Safe, async || account.order(url.to_owned()).await)
             .await;
         match found {
-            Ok((mut order, _)) => match order.state().status {
-                OrderStatus::Invalid => Ok(None),
-                _ => Ok(Some(Box::new(AcmeOrder::new(order, self.caller.clone())))),
-            },
+            Ok((order, answer)) => {
+                let mut order = AcmeOrder::new(order, answer, self.caller.clone());
+                let is_usable =
+                    order.status() != OrderStatus::Invalid && order.check(names).is_ok();
+                Ok(is_usable.then(|| -> Box<dyn Order> { Box::new(order) }))
+            }
             // Unknown, another account's, or an account that is gone itself: in each case a new order tells more.
             Err(failure) if failure.is_final() => Ok(None),
             Err(failure) => Err(failure.into()),
@@ -237,22 +275,4 @@ fn client(ca_root_pem: Option<&str>) -> Result<HttpClient, AuthorityError> {
 fn identifier(host: &Host) -> Identifier {
     host.address()
         .map_or_else(|| Identifier::Dns(host.to_string()), Identifier::Ip)
-}
-
-/// The profile, if the CA has it.
-///
-/// <https://datatracker.ietf.org/doc/html/draft-ietf-acme-profiles-01#section-4>
-fn offered<'p>(account: &Account, profile: &'p str) -> Result<&'p str, AuthorityError> {
-    let mut offered: Vec<_> = account
-        .profiles()
-        .map(|meta| meta.name.to_owned())
-        .collect();
-    offered.sort_unstable();
-    if offered.iter().any(|offered| offered == profile) {
-        return Ok(profile);
-    }
-    Err(AuthorityError::NoProfile {
-        profile: profile.to_owned(),
-        offered,
-    })
 }

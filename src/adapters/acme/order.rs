@@ -14,11 +14,11 @@ use super::{
     caller::{CUT_REPEATS, Caller, Repeat},
     error::{CallError, pause},
     patience::{LONGEST_RETRY_AFTER, Patience},
-    record::ResponseHead,
+    record::{ResponseHead, printable},
 };
 use crate::{
     ports::{AuthorityError, Offer, Order, Problem},
-    values::{ChallengeType, Host, Secret},
+    values::{ChallengeType, Host, Profile, Secret},
 };
 
 /// How long the CA may look at names: it tries from several places, each with time-outs of its own.
@@ -40,20 +40,60 @@ pub(super) struct AcmeOrder {
     caller: Caller,
     /// Challenges that the CA was told to look at; it may go on calling them pending.
     answered: BTreeSet<String>,
+    /// The names that it was last told to be for, where the CA tells any.
+    names: Option<BTreeSet<String>>,
+    /// The profile that was sent with it by us, now.
+    profile: Option<Profile>,
 }
 
 impl AcmeOrder {
     /// Goes on with an order in any status.
-    pub(super) fn new(order: instant_acme::Order, caller: Caller) -> Self {
+    pub(super) fn new(
+        order: instant_acme::Order,
+        answer: Option<ResponseHead>,
+        caller: Caller,
+    ) -> Self {
         Self {
             url: order.url().to_owned(),
             order,
             caller,
             answered: BTreeSet::new(),
+            names: answer.and_then(|answer| answer.names),
+            profile: None,
         }
     }
 
-    fn status(&mut self) -> OrderStatus {
+    /// Takes over which profile it was asked for.
+    pub(super) fn is_of(&mut self, profile: &Profile) {
+        self.profile = Some(profile.clone());
+    }
+
+    /// Compares the CA's last answer with what was asked. One that does not tell the profile may not know of any, which is
+    /// enough where it is merely wanted.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.4>
+    pub(super) fn check(&mut self, names: &BTreeSet<Host>) -> Result<(), AuthorityError> {
+        let asked: BTreeSet<_> = names.iter().map(Host::to_string).collect();
+        if let Some(told) = self.names.as_ref().filter(|told| **told != asked) {
+            return Err(AuthorityError::OtherOrder {
+                asked: listed(&asked),
+                answered: listed(told),
+            });
+        }
+        let Some(profile) = &self.profile else {
+            return Ok(());
+        };
+        let answered = match &self.order.state().profile {
+            Some(told) if *told == profile.name => return Ok(()),
+            Some(told) => format!("the profile {told:?}"),
+            None if profile.is_required => "no profile".to_owned(),
+            None => return Ok(()),
+        };
+        let asked = format!("the profile {:?}", profile.name);
+        Err(AuthorityError::OtherOrder { asked, answered })
+    }
+
+    pub(super) fn status(&mut self) -> OrderStatus {
         self.order.state().status
     }
 
@@ -61,7 +101,11 @@ impl AcmeOrder {
     async fn refresh(&mut self) -> Result<(OrderStatus, Option<ResponseHead>), CallError> {
         let order = &mut self.order;
         let refreshed = async || order.refresh().await.map(|state| state.status);
-        self.caller.call(Repeat::Safe, refreshed).await
+        let refreshed = self.caller.call(Repeat::Safe, refreshed).await?;
+        if let Some(answer) = &refreshed.1 {
+            self.names.clone_from(&answer.names);
+        }
+        Ok(refreshed)
     }
 
     /// The same, as often as it takes.
@@ -361,6 +405,7 @@ impl Order for AcmeOrder {
             let mut patience = Patience::of(VALIDATION_LIMIT, &self.caller.clock);
             self.wait_for_validation(&mut patience).await?;
         }
+        self.check(names)?;
         if self.status() == OrderStatus::Ready {
             self.submit(&signing_request(key, names)?).await?;
         }
@@ -390,6 +435,16 @@ impl Order for AcmeOrder {
             directory: self.caller.directory.clone(),
             problem: "an order that is valid has no certificate".to_owned(),
         })
+    }
+}
+
+/// Names as people read them: what a CA makes of them is shown in one line, and not without end.
+fn listed(names: &BTreeSet<String>) -> String {
+    const LONGEST: usize = 400;
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    match names.as_slice() {
+        [] => "no name".to_owned(),
+        names => printable(&names.join(", "), LONGEST),
     }
 }
 

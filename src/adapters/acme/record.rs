@@ -3,7 +3,9 @@
 
 use std::{
     cell::RefCell,
+    collections::BTreeSet,
     future::Future,
+    net::IpAddr,
     pin::Pin,
     sync::{
         Arc,
@@ -49,6 +51,8 @@ pub(super) struct ResponseHead {
     pub(super) retry_after: Option<RetryAfter>,
     /// Whether its body is JSON.
     pub(super) json: bool,
+    /// The names of the order that it is, where it tells any.
+    pub(super) names: Option<BTreeSet<String>>,
     /// How its body begins, without what can't be printed.
     pub(super) excerpt: String,
 }
@@ -61,9 +65,30 @@ impl ResponseHead {
             date: date(answer.headers()),
             retry_after: RetryAfter::of(answer.headers()),
             json: serde_json::from_slice::<IgnoredAny>(answer.body()).is_ok(),
+            names: names(answer.body()),
             excerpt: excerpt(answer.body()),
         }
     }
+}
+
+/// The names of an order, each in the spelling of ours.
+///
+/// <https://www.rfc-editor.org/rfc/rfc8555#section-7.1.3>
+fn names(body: &[u8]) -> Option<BTreeSet<String>> {
+    #[derive(serde::Deserialize)]
+    struct OrderNames {
+        identifiers: Vec<Named>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Named {
+        value: String,
+    }
+    let read: OrderNames = serde_json::from_slice(body).ok()?;
+    let names = read.identifiers.into_iter().map(|Named { value }| {
+        let address = value.parse::<IpAddr>().map(|address| address.to_string());
+        address.unwrap_or_else(|_| value.to_ascii_lowercase())
+    });
+    Some(names.collect())
 }
 
 /// The time at which an answer was sent: its Date, and its age where a cache had it meanwhile.
@@ -268,6 +293,7 @@ mod tests {
             date: Some(Timestamp::from_seconds(1_795_371_450)),
             retry_after: Some(RetryAfter::For(Duration::from_secs(120))),
             json: false,
+            names: None,
             excerpt: "<p>busy".into(),
         };
         assert_eq!(ResponseHead::of(&answer), expected);

@@ -85,7 +85,10 @@ impl Folders {
         if version.digest() != known.certificate.digest {
             return Err(refused(name, "it was changed since it was archived"));
         }
-        let source = known.certificate.source;
+        let HeldCertificate {
+            source, profile, ..
+        } = known.certificate;
+        let version = version.known_as(&source, profile.as_ref());
         let checked = version
             .check(source.clone())
             .map_err(|error| refused(name, error))?;

@@ -108,7 +108,8 @@ impl CertificateStore for Folders {
         match (repair, self.read_live(name)) {
             (Repair::TakeUp, _) => self.take_up(name),
             (Repair::Copy, Ok(certificate)) => {
-                self.write_copy(name, &self.read_files(name)?, certificate.source)
+                let version = self.as_known(name, self.read_files(name)?);
+                self.write_copy(name, &version, certificate.source)
             }
             (Repair::Copy, Err(fault)) => Err(fault),
             (Repair::Live { .. }, Ok(_)) => Ok(()),
@@ -312,7 +313,10 @@ impl Folders {
         }
         let is_copied = || is_copied(&self.copy(name), digest);
         match read_about(&folder) {
-            Ok(Some(read)) => checked(read.source),
+            Ok(Some(read)) => checked(read.source).map(|held| HeldCertificate {
+                profile: read.profile,
+                ..held
+            }),
             Ok(None) if is_copied() => Err(missing(folder.join("about.json"))),
             Err(fault) if is_copied() => Err(fault),
             Ok(None) => checked(Source::Provided),
@@ -350,7 +354,9 @@ impl Folders {
     /// A live version with what is known of where it came from.
     fn as_known(&self, name: &CertificateName, live: Version) -> Version {
         match read_about(&self.live(name)) {
-            Ok(Some(about)) if self.owner(name) == LiveOwner::Us => live.of_source(&about.source),
+            Ok(Some(about)) if self.owner(name) == LiveOwner::Us => {
+                live.known_as(&about.source, about.profile.as_ref())
+            }
             _ => live,
         }
     }

@@ -78,6 +78,7 @@ pub(super) fn copied_over(
             privkey: key,
             irregular: None,
             is_self_signed: false,
+            profile: None,
         }),
         Ok(None) => half(folder, &others),
         Err(error) => Copied::Half(refused(folder.display(), error)),

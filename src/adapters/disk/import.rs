@@ -231,6 +231,7 @@ fn fitting(pile: Pile, place: &str) -> Result<(Vec<Vec<u8>>, Version), DiskError
                 privkey: key,
                 irregular: None,
                 is_self_signed: false,
+                profile: None,
             };
             Ok((chain, version))
         }

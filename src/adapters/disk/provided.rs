@@ -167,6 +167,7 @@ fn gathered(folder: &Path, usual: Option<&Path>) -> Result<Provided, DiskError> 
                 privkey: key,
                 irregular: None,
                 is_self_signed: false,
+                profile: None,
             },
             shelf: Shelf::ProvidedInParts,
             key_file,

@@ -113,6 +113,7 @@ pub(super) fn store(folders: &Folders, host: &str) -> HeldCertificate {
     let name = name(host);
     let source = Source::Acme("https://ca.example/dir".to_owned());
     let new = NewCertificate {
+        profile: None,
         name: &name,
         names: &names,
         key: &key,
@@ -167,6 +168,45 @@ pub(super) fn challenge(token: &str) -> Challenge {
     }
 }
 
+#[test]
+fn the_profile_that_a_certificate_was_asked_for_by_stays_on_record_however_it_is_mended() {
+    let place = place();
+    let (key, chain, names) = issued("shop.example");
+    let name = name("shop.example");
+    let live = place.certificates.join("live/shop.example");
+    let mend = || {
+        for (name, repair) in look(&place.folders).repairs {
+            place.folders.mend(&name, &repair).expect("it is mended");
+        }
+    };
+    for asked in [None, Some(""), Some("shortlived")] {
+        let stored = place.folders.store(&NewCertificate {
+            profile: asked,
+            name: &name,
+            names: &names,
+            key: &key,
+            chain: &chain,
+            source: Source::Acme("https://ca.example/dir".to_owned()),
+            now: NOW,
+        });
+        assert_eq!(stored.expect("it is stored").profile.as_deref(), asked);
+        let of = || look(&place.folders).held[&name].profile.clone();
+        assert_eq!(of().as_deref(), asked);
+        fs::remove_file(live.join("about.json")).expect("it is ours");
+        mend();
+        assert_eq!(of().as_deref(), asked, "from its copy");
+        fs::remove_dir_all(place.folders.copy(&name)).expect("it is ours");
+        mend();
+        fs::remove_file(live.join("about.json")).expect("it is ours");
+        mend();
+        assert_eq!(of().as_deref(), asked, "from a copy that was made again");
+        place.folders.archive(&name, NOW).expect("it is archived");
+        let restored = place.folders.restore(&name).expect("it is there");
+        assert_eq!(restored.profile.as_deref(), asked);
+        assert_eq!(of().as_deref(), asked, "after it was archived");
+    }
+}
+
 /// Stores a certificate that its own key signed, as one that comes from there.
 fn stored_from(
     folders: &Folders,
@@ -175,6 +215,7 @@ fn stored_from(
 ) -> Result<HeldCertificate, DiskError> {
     let (key, chain, names) = issued(host);
     folders.store(&NewCertificate {
+        profile: None,
         name: &name(host),
         names: &names,
         key: &key,
@@ -332,6 +373,7 @@ fn a_wrong_certificate_is_refused_and_the_live_one_stays() {
     ] {
         let source = Source::Acme(String::new());
         let new = NewCertificate {
+            profile: None,
             name: &name,
             names,
             key,

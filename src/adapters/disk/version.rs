@@ -31,6 +31,9 @@ pub(super) const LARGEST: u64 = 1 << 20;
 #[derive(Serialize, Deserialize)]
 pub(super) struct Provenance {
     pub source: Source,
+    /// The profile that its CA was asked for; none in older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
     /// The files as we wrote them. None in older versions: those can't be told from what was copied over them.
     #[serde(default)]
     pub files: BTreeMap<String, Digest>,
@@ -46,6 +49,7 @@ impl Provenance {
         let files = files.collect();
         Self {
             source,
+            profile: version.profile.clone(),
             seal: Some(sealed(&files)),
             files,
         }
@@ -82,6 +86,8 @@ pub(super) struct Version {
     pub irregular: Option<String>,
     /// Whether we made it without a CA.
     pub is_self_signed: bool,
+    /// The profile that its CA was asked for, where that is known.
+    pub profile: Option<String>,
 }
 
 impl Version {
@@ -96,13 +102,15 @@ impl Version {
             privkey: pem::key(new.key.expose().as_bytes(), None)?.text,
             irregular: None,
             is_self_signed: new.source.is_self_signed(),
+            profile: new.profile.map(str::to_owned),
         })
     }
 
-    /// The same one, as it is known to come from there.
-    pub fn of_source(self, source: &Source) -> Self {
+    /// The same one, as it is known to come from there, and to be of this profile.
+    pub fn known_as(self, source: &Source, profile: Option<&String>) -> Self {
         Self {
             is_self_signed: source.is_self_signed(),
+            profile: profile.cloned(),
             ..self
         }
     }
@@ -124,6 +132,7 @@ impl Version {
         let checked = x509::check(&self.fullchain, &self.privkey, source)?;
         Ok(HeldCertificate {
             irregular: self.irregular.clone(),
+            profile: self.profile.clone(),
             ..checked
         })
     }
@@ -142,6 +151,7 @@ pub(super) fn read_version(folder: &Path, usual: Option<&Path>) -> Result<Versio
         privkey: privkey.text,
         irregular: fullchain.irregular.or(privkey.irregular),
         is_self_signed: false,
+        profile: None,
     })
 }
 
@@ -174,10 +184,10 @@ pub(super) fn read_copy(
     folder: &Path,
     name: &CertificateName,
 ) -> Result<(Version, HeldCertificate), DiskError> {
-    let source = read_about(folder)?
-        .ok_or_else(|| missing(folder.join("about.json")))?
-        .source;
-    let version = read_version(folder, None)?.of_source(&source);
+    let Provenance {
+        source, profile, ..
+    } = read_about(folder)?.ok_or_else(|| missing(folder.join("about.json")))?;
+    let version = read_version(folder, None)?.known_as(&source, profile.as_ref());
     let checked = version
         .check(source)
         .map_err(|error| refused(name, error))?;

@@ -9,14 +9,14 @@ use super::{
     },
     LabelRow, Reader,
     values::{
-        buffers, file, folder, hsts, one_of, port, profile, realm, reload, served_path, set, size,
-        text, timeout, truth, words_of,
+        buffers, file, folder, hsts, one_of, port, realm, reload, served_path, set, size, text,
+        timeout, truth, words_of,
     },
     words,
 };
 use crate::values::{
     Block, CaError, CertificateName, ChallengeTypeError, Issuer, KeyAccess, KeyTypeError, Layout,
-    NameError, Owner, ProbePort, email, exec_words,
+    NameError, Owner, ProbePort, ProfileError, email, exec_words,
 };
 
 /// Every label there is.
@@ -238,11 +238,17 @@ pub const LABELS: &[LabelRow] = &[
     },
     LabelRow {
         key: "profile",
-        syntax: "a word of the CA's",
+        syntax: "a word of the CA's, with or without `required` behind it",
         default: "the setting profile",
-        doc: "what kind of certificate the CA is asked for, from the next order on",
+        doc: "what kind of certificate the CA is asked for; another word leads to a new order. Where the CA does not have it, \
+              its usual one is taken and that is told; `required`: then nothing is ordered",
         example: "shortlived",
-        read: Reader::Site(|site, value| set(&mut site.wish.profile, profile(value).map(Some))),
+        read: Reader::Site(|site, value| {
+            let read = value
+                .parse()
+                .map_err(|error: ProfileError| error.to_string());
+            set(&mut site.wish.profile, read.map(Some))
+        }),
     },
     LabelRow {
         key: "pin",

@@ -196,15 +196,6 @@ pub(super) fn realm(value: &str) -> Result<String, String> {
     }
 }
 
-/// The CA's word goes into a request to it and nowhere else.
-pub(super) fn profile(value: &str) -> Result<String, String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    match !value.is_empty() && value.len() <= 64 && value.chars().all(plain) {
-        true => Ok(value.to_owned()),
-        false => Err("it is no word of at most 64 letters, digits, `-`, `_` and `.`".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

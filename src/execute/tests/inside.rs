@@ -227,6 +227,7 @@ impl World {
         let made = rcgen::generate_simple_self_signed([HOST.to_owned()]).expect("a certificate");
         let name = CertificateName::parse(HOST).expect("a name");
         let held = self.ports.issuing.certificates.store(&NewCertificate {
+            profile: None,
             name: &name,
             names: &[Host::parse(HOST).expect("a host")].into(),
             key: &Secret::new(made.signing_key.serialize_pem()),

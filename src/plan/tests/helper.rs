@@ -113,8 +113,10 @@ fn a_helper_gets_a_line_for_each_certificate_that_is_missing_and_nothing_is_orde
     let blog = container("blog", 5)
         .label("host", "blog.example, www.blog.example")
         .label("certificate", "blog")
+        .label("profile", "tls required")
         .label("key-type", "rsa-4096");
-    let desired = desired_with([helper(), shop(), blog]);
+    let shop = shop().label("profile", "shortlived");
+    let desired = desired_with([helper(), shop, blog]);
     assert_eq!(desired.complaints, [].into());
     let observed = answered(&desired);
     let start = "certbot certonly -n --agree-tos --email you@example.org --server https://ca.example/directory";
@@ -123,9 +125,9 @@ fn a_helper_gets_a_line_for_each_certificate_that_is_missing_and_nothing_is_orde
         lines(&desired, &observed, START),
         [
             format!(
-                "{start} --key-type rsa --rsa-key-size 4096 {rest} blog -d blog.example -d www.blog.example"
+                "{start} --required-profile tls --key-type rsa --rsa-key-size 4096 {rest} blog -d blog.example -d www.blog.example"
             ),
-            format!("{start} {rest} shop.example -d shop.example"),
+            format!("{start} --preferred-profile shortlived {rest} shop.example -d shop.example"),
         ]
     );
     // The second of two has to wait for the first.

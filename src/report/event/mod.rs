@@ -179,6 +179,15 @@ events! {
     } => "renewal-unread", Level::DEBUG,
         ("{certificate}: its CA says nothing of use about its renewal: {problem}");
 
+    /// A CA has issued for more names than it was asked for.
+    MoreNames {
+        /// What the certificate is called.
+        certificate: CertificateName,
+        /// The others.
+        more: BTreeSet<String>,
+    } => "more-names", Level::WARN,
+        ("{certificate}: the CA has added names that nobody asked for: {}; the certificate is used all the same", listed(more));
+
     /// A self-signed certificate was made and stored, for as long as there is no better one.
     FellBack {
         /// What it is called.

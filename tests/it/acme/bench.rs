@@ -281,6 +281,7 @@ pub fn check(chain: &str, key: &Secret, names: &[&str]) {
         RealClock.now(),
     );
     let new = NewCertificate {
+        profile: None,
         name: &name,
         names: &names,
         key,

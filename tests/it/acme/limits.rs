@@ -65,7 +65,9 @@ async fn a_ca_that_asks_to_be_left_alone_hears_no_more_of_the_orders_under_way()
         let order = authority.order(&asked(&["e.example"]), None).await;
         let order = order.map(drop).unwrap_err();
         assert_eq!(order.retry(), Retry::NotBefore(until));
-        let resumed = authority.resume(&ca.server.url("/order/1")).await;
+        let resumed = authority
+            .resume(&ca.server.url("/order/1"), &asked(&["a.example"]))
+            .await;
         assert!(resumed.is_err() && authority.prepare().await.is_err());
     }
     assert_eq!(ca.total(), before);

@@ -61,12 +61,12 @@ async fn an_address_gets_its_certificate_like_a_name() {
 }
 
 #[tokio::test]
-async fn a_profile_that_the_ca_does_not_have_is_told_before_anything_is_ordered() {
+async fn a_required_profile_that_the_ca_does_not_have_is_told_before_anything_is_ordered() {
     let bench = Bench::start(Behaviour::default()).await;
     let names = asked(&["shop.example"]);
     let refused = bench
         .authority()
-        .order(&names, Some("shortlived"))
+        .order(&names, Some(&"shortlived required".parse().unwrap()))
         .await
         .map(drop)
         .unwrap_err();
@@ -131,7 +131,11 @@ async fn a_response_that_is_not_there_is_told_in_the_words_of_the_ca() {
         "{failed}"
     );
     assert!(
-        authority.resume(order.url()).await.unwrap().is_none(),
+        authority
+            .resume(order.url(), &asked(&["shop.example"]))
+            .await
+            .unwrap()
+            .is_none(),
         "an invalid order can't be resumed"
     );
 }
@@ -189,7 +193,12 @@ async fn an_order_is_resumed_at_every_step_with_its_key() {
         };
         let orders = bench.count("POST /order-plz");
         let finalized = bench.count("/finalize-order/");
-        let mut order = bench.authority().resume(&url).await.unwrap().unwrap();
+        let mut order = bench
+            .authority()
+            .resume(&url, &names)
+            .await
+            .unwrap()
+            .unwrap();
         let chain = bench.finish(&mut *order, &key, &names).await.unwrap();
         check(&chain, &key, &["shop.example"]);
         assert_eq!(
@@ -238,7 +247,13 @@ async fn an_order_that_the_ca_does_not_know_can_not_be_resumed() {
         "{}/my-order/none",
         bench.pebble.directory().trim_end_matches("/dir")
     );
-    assert!(authority.resume(&url).await.unwrap().is_none());
+    assert!(
+        authority
+            .resume(&url, &asked(&["shop.example"]))
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[tokio::test]
@@ -271,7 +286,11 @@ async fn an_account_that_the_ca_has_lost_is_registered_again_once() {
         .to_owned();
     bench.pebble.restart();
     assert!(
-        authority.resume(&url).await.unwrap().is_none(),
+        authority
+            .resume(&url, &asked(&["shop.example"]))
+            .await
+            .unwrap()
+            .is_none(),
         "the order went with the account"
     );
     let names = ["a.example", "b.example", "c.example", "d.example"];

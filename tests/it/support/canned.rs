@@ -81,6 +81,19 @@ impl Reply {
         Self::Bytes(format!("{}\r\n{line}\r\n\r\n{body}", own.join("\r\n")))
     }
 
+    /// The same answer, with each of these texts in its body replaced by the other.
+    pub fn replaced(self, texts: &[(&str, &str)]) -> Self {
+        let Self::Bytes(bytes) = self else {
+            return self;
+        };
+        let (head, body) = bytes.split_once("\r\n\r\n").unwrap_or((&bytes, ""));
+        let body = texts
+            .iter()
+            .fold(body.to_owned(), |body, (old, new)| body.replace(old, new));
+        let length = format!("Content-Length: {}", body.len());
+        Self::Bytes(format!("{head}\r\n\r\n{body}")).with(&length)
+    }
+
     /// An answer with a status, further header lines, and a body.
     pub fn new(status: u16, headers: &[&str], body: &str) -> Self {
         let headers = headers

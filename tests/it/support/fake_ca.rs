@@ -17,6 +17,8 @@ pub enum Twist {
     Close,
     /// The usual, with these header lines in place of its own.
     With(Vec<String>),
+    /// The usual, with each of these texts in its body replaced by the other.
+    Replace(Vec<(&'static str, &'static str)>),
 }
 
 /// How far the one order got.
@@ -69,6 +71,7 @@ impl FakeCa {
                     .fold(act(&mut progress, &asked, &base), |reply, line| {
                         reply.with(line)
                     }),
+                Twist::Replace(texts) => act(&mut progress, &asked, &base).replaced(&texts),
             }
         })
         .await;

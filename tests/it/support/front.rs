@@ -67,6 +67,7 @@ impl Front {
                         let reply = passed_on(&behind, asked).await;
                         lines.iter().fold(reply, |reply, line| reply.with(line))
                     }
+                    Twist::Replace(texts) => passed_on(&behind, asked).await.replaced(&texts),
                 }
             }
         })

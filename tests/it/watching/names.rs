@@ -76,6 +76,7 @@ fn obtained(world: &World, host: &str) -> PathBuf {
     let state = world.state_folder();
     let stored =
         Folders::new(state.join("certificates"), state.clone(), |_| ()).store(&NewCertificate {
+            profile: None,
             name: &CertificateName::parse(host).unwrap(),
             names: &[Host::parse(host).unwrap()].into(),
             key: &Secret::new(made.signing_key.serialize_pem()),

@@ -151,6 +151,7 @@ fn one_that_was_taken_up_is_not_replaced_while_it_is_valid_and_ours_comes_back_w
         let (key, chain, names) = issued(SHOP);
         let shop = name(SHOP);
         let new = NewCertificate {
+            profile: None,
             name: &shop,
             names: &names,
             key: &key,

@@ -277,6 +277,7 @@ fn what_others_put_into_live_is_theirs_until_it_can_not_be_served() {
     let (key, ours, names) = issued(SHOP);
     let shop = name(SHOP);
     let new = |now| NewCertificate {
+        profile: None,
         name: &shop,
         names: &names,
         key: &key,
