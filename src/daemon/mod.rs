@@ -404,7 +404,7 @@ impl Loop {
             Ok(learned) => {
                 self.facts.observed.attempts.remove(&subject);
                 match learned {
-                    Learned::Held(name, held) => self.facts.hold(name, held),
+                    Learned::Held(name, held) => self.facts.hold(name, *held),
                     Learned::Installed(name, installed) => {
                         drop(
                             self.facts

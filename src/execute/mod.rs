@@ -44,7 +44,7 @@ pub struct Outcome {
 #[derive(Debug)]
 pub enum Learned {
     /// A certificate lies on disk.
-    Held(CertificateName, HeldCertificate),
+    Held(CertificateName, Box<HeldCertificate>),
     /// A consumer's folder has changed.
     Installed(ContainerName, Box<Installed>),
 }
@@ -223,13 +223,13 @@ pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
             .map_err(|failure| failed(ports, &back.attempt, &failure)),
         Action::FallBack(fallback) => obtain::fall_back(&ports.issuing, &*ports.clock, fallback)
             .await
-            .map(|held| Learned::Held(fallback.certificate.clone(), held))
+            .map(|held| Learned::Held(fallback.certificate.clone(), Box::new(held)))
             .map_err(|failure| failed(ports, &fallback.attempt, &failure)),
         Action::Obtain(obtain) => {
             match obtained(ports, obtain, &mut entered).await {
                 Ok(held) => {
                     answered = obtain.issuance.issuer.directory().map(str::to_owned);
-                    Ok(Learned::Held(obtain.certificate.clone(), held))
+                    Ok(Learned::Held(obtain.certificate.clone(), Box::new(held)))
                 }
                 Err(failure) => {
                     if matches!(&failure, Failure::Authority(error) if error.is_refusal()) {
