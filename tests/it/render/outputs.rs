@@ -126,9 +126,16 @@ impl Outputs {
     }
 }
 
+/// What labels of the test in this folder begin with: others run beside it, and see each other's containers.
+fn prefix(folder: &Path) -> String {
+    let name = folder.file_name().unwrap().to_str().unwrap();
+    let name = name.trim_start_matches('.').to_ascii_lowercase();
+    format!("outputs-test-{}-{name}", id())
+}
+
 fn words(folder: &Path) -> Command {
     let mut words = Command::new(binary());
-    let prefix = format!("outputs-test-{}", id());
+    let prefix = prefix(folder);
     words
         .current_dir(folder)
         .args(["--config", "q.toml", "--label-prefix", &prefix, "--state"])
@@ -419,7 +426,7 @@ fn once_makes_outputs_of_the_certificates_that_it_has_just_delivered() {
         format!("{here}/certs:/certs:ro"),
     ];
     let labels = ["use=mqtt.example", "files=/certs", "reload=HUP"];
-    let labels = labels.map(|label| format!("outputs-test-{}.{label}", id()));
+    let labels = labels.map(|label| format!("{}.{label}", prefix(folder.path())));
     let mut options = vec!["--volume", &mounts[0], "--volume", &mounts[1]];
     options.extend(labels.iter().flat_map(|label| ["--label", label]));
     let script = "trap 'echo told' HUP; while :; do sleep 0.1; done";
