@@ -15,6 +15,9 @@ use super::world::World;
 /// Each path, or what else there is, with what is in it, and how often.
 pub type End = BTreeMap<String, usize>;
 
+/// What a daemon has asked CAs about renewals: `once`, which the others are compared with, asks nothing.
+const ASKED: &str = "state/renewals.json";
+
 /// How a world looks now; `hosts` are those that should be served with the certificate that is held.
 pub async fn end(world: &World, hosts: &[&str]) -> End {
     let mut found = End::new();
@@ -100,7 +103,7 @@ fn walk(world: &World, folder: &Path, found: &mut End) {
                 .map(|target| plain(&target.display().to_string()))
                 .ok();
             add(found, format!("{} -> {target:?}", plain(&bare)));
-        } else if !is_old_version(world, &bare) {
+        } else if !is_old_version(world, &bare) && bare != ASKED {
             let is_read = bare.starts_with("conf.d/quaymaster-");
             let text = if is_read {
                 fs::read_to_string(&path).unwrap_or_default()
