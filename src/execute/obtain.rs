@@ -5,8 +5,8 @@ use crate::{
     observe::{Counted, HeldCertificate, LedgerEntry, Source},
     plan::{Fallback, Obtain, names_digest},
     ports::{
-        Authority, AuthorityError, Challenge, Clock, DiskError, Issuing, NewCertificate, Order,
-        OrderRecord,
+        AskedOrder, Authority, AuthorityError, Challenge, Clock, DiskError, Issuing,
+        NewCertificate, Order, OrderRecord,
     },
     report::{Event, OrderStage, chain, report},
     values::{CertificateName, Digest, Host, Issuer, KeyType, Secret, Timestamp},
@@ -275,9 +275,12 @@ async fn open(
         let project = obtain.counts.project.clone();
         ledger.enter(Counted::Order { project })?;
     }
-    let order = authority
-        .order(&obtain.names, obtain.issuance.profile.as_ref())
-        .await?;
+    let asked = AskedOrder {
+        names: &obtain.names,
+        profile: obtain.issuance.profile.as_ref(),
+        replaces: obtain.replaces.as_ref(),
+    };
+    let order = authority.order(&asked).await?;
     record.url = Some(order.url().to_owned());
     issuing.orders.keep_order(&obtain.certificate, record)?;
     Ok(order)

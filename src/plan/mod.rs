@@ -83,8 +83,8 @@ use crate::{
     },
     render::Templates,
     values::{
-        CaTable, CertificateName, ContainerName, Digest, FallbackRule, FileName, Host, KeyType,
-        Signal, Timestamp,
+        CaTable, CertificateId, CertificateName, ContainerName, Digest, FallbackRule, FileName,
+        Host, KeyType, Signal, Timestamp,
     },
 };
 
@@ -289,6 +289,8 @@ pub struct Obtain {
     pub issuance: Issuance,
     /// Why.
     pub why: Why,
+    /// The one that it takes the place of, where its CA is to know.
+    pub replaces: Option<CertificateId>,
     /// Where responses to challenges are put, and who shows them.
     pub webroots: Webroots,
     /// The helper that obtains it in our place; none where we do.

@@ -18,9 +18,9 @@ use super::{
 };
 use crate::{
     desire::{Desired, Issuance, Wanted},
-    observe::{Attempt, HeldCertificate, Observed, Subject, Webroots},
+    observe::{Attempt, HeldCertificate, Observed, RenewalRecord, Subject, Webroots},
     render::Templates,
-    values::{CertificateName, ContainerName, Digest, Profile, Timestamp},
+    values::{CertificateId, CertificateName, ContainerName, Digest, Host, Profile, Timestamp},
 };
 
 /// Plans the orders: of those that are due, what runs out first before what is missing, as many as each CA
@@ -295,6 +295,7 @@ fn obtain(
         names: wanted.names.iter().cloned().collect(),
         issuance: wanted.issuance.clone(),
         why: due.why,
+        replaces: held.and_then(|held| replaced(held, wanted, observed.renewal(name))),
         webroots: Webroots {
             folders: proxies()
                 .filter_map(|it| Some(it.proxy.as_ref()?.webroot.ours.clone()))
@@ -311,6 +312,23 @@ fn obtain(
         },
         counts: due.asking.counts(),
     }
+}
+
+/// The certificate that a CA is told to be replaced: one of its own with a name in common, about whose renewal it has said
+/// something, so that it knows what is meant. Let's Encrypt counts such an order against no limit.
+///
+/// <https://www.rfc-editor.org/rfc/rfc9773#section-5>
+fn replaced(
+    held: &HeldCertificate,
+    wanted: &Wanted,
+    record: Option<&RenewalRecord>,
+) -> Option<CertificateId> {
+    record?.of(held)?.suggestion.as_ref()?;
+    let (issuer, id) = held.suggested_by()?;
+    let is_its_own = wanted.issuance.issuer.directory() == Some(issuer);
+    let mut names = wanted.names.iter().map(Host::to_string);
+    let has_in_common = names.any(|name| held.names.contains(&name));
+    (is_its_own && has_in_common).then(|| id.clone())
 }
 
 #[cfg(test)]

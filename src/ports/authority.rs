@@ -53,15 +53,10 @@ pub trait Authority {
     /// order itself.
     async fn prepare(&self) -> Result<(), AuthorityError>;
 
-    /// Asks for a certificate with these names, of the kind that the CA calls `profile`. Where it has no such kind, its
-    /// usual one is asked for, unless the profile is required. What it answers is what was asked.
+    /// Asks for a certificate. What the CA answers is what was asked.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.4>
-    async fn order(
-        &self,
-        names: &BTreeSet<Host>,
-        profile: Option<&Profile>,
-    ) -> Result<Box<dyn Order>, AuthorityError>;
+    async fn order(&self, asked: &AskedOrder<'_>) -> Result<Box<dyn Order>, AuthorityError>;
 
     /// Goes on with an order made earlier for these names; `None` when it can't be used any more.
     async fn resume(
@@ -74,6 +69,32 @@ pub trait Authority {
     ///
     /// <https://www.rfc-editor.org/rfc/rfc9773#section-4>
     async fn renewal_info(&self, id: &CertificateId) -> RenewalAnswer;
+}
+
+/// What is asked for by a new order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AskedOrder<'a> {
+    /// The names of the certificate.
+    pub names: &'a BTreeSet<Host>,
+    /// The kind of certificate, by the CA's word. Where it has no such kind, its usual one is asked for, unless the
+    /// profile is required.
+    pub profile: Option<&'a Profile>,
+    /// The certificate of this CA that the new one takes the place of. Where the CA has anything against that, the same is
+    /// asked for without.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc9773#section-5>
+    pub replaces: Option<&'a CertificateId>,
+}
+
+impl<'a> AskedOrder<'a> {
+    /// A certificate for these names, of the CA's usual kind.
+    pub fn of(names: &'a BTreeSet<Host>) -> Self {
+        Self {
+            names,
+            profile: None,
+            replaces: None,
+        }
+    }
 }
 
 /// What a CA says about the renewal of a certificate.

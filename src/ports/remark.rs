@@ -77,6 +77,16 @@ events! {
     } => "profile-back", Level::INFO,
         ("the CA {directory} issues certificates of the profile {profile:?} again");
 
+    /// A CA was not told which certificate a new one takes the place of.
+    ReplacedUntold {
+        /// The CA's directory.
+        directory: String,
+        /// What it has against that.
+        problem: String,
+    } => "replaced-untold", Level::INFO,
+        ("the CA {directory} does not take an order as one that replaces an earlier certificate ({problem}); it is asked for \
+          the same once more without, which its limits may count");
+
     /// A file or folder in the folders of certificates or of state can't be used, and something takes its place.
     FileDamaged {
         /// Where it was found.

@@ -38,10 +38,10 @@ pub(super) struct CallError {
 }
 
 impl CallError {
-    /// A call that was not made, since the CA asked to be left alone.
-    pub(super) fn unasked(busy: AuthorityError) -> Self {
+    /// A call that was not made, and why: the CA asked to be left alone, say.
+    pub(super) fn unasked(error: AuthorityError) -> Self {
         Self {
-            error: busy,
+            error,
             status: None,
             cut: false,
             unanswered: false,

@@ -13,7 +13,7 @@ mod ca_gate;
 mod caller;
 mod directory;
 mod error;
-
+mod new_order;
 mod order;
 mod pace;
 mod patience;
@@ -22,18 +22,20 @@ mod record;
 mod renewal_info;
 mod thumbprint;
 
-use std::{collections::BTreeSet, rc::Rc};
+use std::{cell::Cell, collections::BTreeSet, rc::Rc};
 
 use crate::{
     adapters::http::{HttpClient, Limits},
     observe::{ClockGap, RefusedEmail},
-    ports::{Accounts, Authority, AuthorityError, Clock, Order, Problem, Remarks, RenewalAnswer},
-    values::{CertificateId, Host, Profile},
+    ports::{
+        Accounts, AskedOrder, Authority, AuthorityError, Clock, Order, Remarks, RenewalAnswer,
+    },
+    values::{CertificateId, Host},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Uri};
-use instant_acme::{Account, Identifier, NewOrder, OrderStatus};
+use instant_acme::OrderStatus;
 
 pub use authorities::{AcmeAuthorities, new_key, self_signed};
 
@@ -42,11 +44,9 @@ pub use thumbprint::thumbprint;
 
 use account::Registration;
 use caller::{Caller, Repeat};
-use error::CallError;
 use order::AcmeOrder;
 use pace::Pace;
 use profiles::Profiles;
-use record::ResponseHead;
 use renewal_info::RenewalReader;
 
 /// What is set about a CA.
@@ -70,6 +70,9 @@ pub struct AcmeAuthority {
     pace: Pace,
     renewals: RenewalReader,
     profiles: Profiles,
+    remarks: Remarks,
+    /// Whether it has not said, of an order, what that replaces: then it is not told again.
+    ignores_replaces: Cell<bool>,
 }
 
 impl AcmeAuthority {
@@ -117,6 +120,8 @@ impl AcmeAuthority {
             pace: Pace::new(settings.orders_per_second),
             renewals: RenewalReader::new(),
             profiles: Profiles::new(directory.to_owned(), remarks),
+            remarks,
+            ignores_replaces: Cell::new(false),
         })
     }
 
@@ -147,47 +152,6 @@ impl AcmeAuthority {
     }
 }
 
-impl AcmeAuthority {
-    /// Makes an order, when it is its turn.
-    async fn place(
-        &self,
-        account: &Account,
-        new: &NewOrder<'_>,
-    ) -> Result<(instant_acme::Order, Option<ResponseHead>), CallError> {
-        let Caller { clock, .. } = &self.caller;
-        let place = async || {
-            self.pace.wait(&**clock).await;
-            account.new_order(new).await
-        };
-        self.caller.call(Repeat::Unsafe, place).await
-    }
-
-    /// The same; once more where the CA has lost our account.
-    async fn place_surely(
-        &self,
-        account: &Rc<Account>,
-        names: &BTreeSet<Host>,
-        profile: Option<&str>,
-    ) -> Result<AcmeOrder, AuthorityError> {
-        let identifiers = names.iter().map(identifier).collect::<Vec<_>>();
-        let new = NewOrder::new(&identifiers);
-        let new = match profile {
-            Some(profile) => new.profile(profile),
-            None => new,
-        };
-        let mut placed = self.place(account, &new).await;
-        if placed
-            .as_ref()
-            .is_err_and(|failure| failure.is_refusal(&Problem::AccountDoesNotExist))
-        {
-            let account = self.registration.replacement(account).await?;
-            placed = self.place(&account, &new).await;
-        }
-        let (order, answer) = placed?;
-        Ok(AcmeOrder::new(order, answer, self.caller.clone()))
-    }
-}
-
 #[async_trait(?Send)]
 impl Authority for AcmeAuthority {
     fn directory(&self) -> &str {
@@ -211,29 +175,10 @@ impl Authority for AcmeAuthority {
         self.compare_clocks().await
     }
 
-    async fn order(
-        &self,
-        names: &BTreeSet<Host>,
-        profile: Option<&Profile>,
-    ) -> Result<Box<dyn Order>, AuthorityError> {
+    async fn order(&self, asked: &AskedOrder<'_>) -> Result<Box<dyn Order>, AuthorityError> {
         let account = self.registration.account().await?;
         self.compare_clocks().await?;
-        let offered = profile.map(|profile| profiles::offered(&account, profile));
-        let mut sent = offered.transpose()?.flatten();
-        let mut placed = self.place_surely(&account, names, sent).await;
-        if sent.is_some()
-            && let Err(error) = &placed
-            && profiles::is_refused(error, profile)
-        {
-            sent = None;
-            placed = self.place_surely(&account, names, sent).await;
-        }
-        let mut order = placed?;
-        if let Some(sent) = profile.filter(|_| sent.is_some()) {
-            order.is_of(sent);
-        }
-        order.check(names)?;
-        self.profiles.tell(profile, sent);
+        let order = self.place_as_taken(&account, asked).await?;
         Ok(Box::new(order))
     }
 
@@ -269,10 +214,4 @@ impl Authority for AcmeAuthority {
 fn client(ca_root_pem: Option<&str>) -> Result<HttpClient, AuthorityError> {
     let client = HttpClient::new(ca_root_pem, Limits::default());
     client.map_err(|error| Caller::ours("connections to the CA can't be set up", error))
-}
-
-/// <https://www.rfc-editor.org/rfc/rfc8738#section-3>
-fn identifier(host: &Host) -> Identifier {
-    host.address()
-        .map_or_else(|| Identifier::Dns(host.to_string()), Identifier::Ip)
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     desire::Reload,
-    observe::{HeldCertificate, RenewalInfo, RenewalRecord, SuggestedWindow},
+    observe::{HeldCertificate, RenewalInfo, RenewalRecord, Source, SuggestedWindow},
     values::CertificateId,
 };
 
@@ -402,7 +402,7 @@ fn a_certificate_is_renewed_when_its_ca_suggests_it_and_its_successor_by_the_usu
     let at = suggestion.as_ref().expect("it makes sense").at;
     observed.hold(name.clone(), held);
     let info = RenewalInfo {
-        id,
+        id: id.clone(),
         suggestion,
         read: START,
         next_read: START + HOUR,
@@ -412,7 +412,7 @@ fn a_certificate_is_renewed_when_its_ca_suggests_it_and_its_successor_by_the_usu
         followed: None,
     };
     let unasked = observed.clone();
-    observed.renewals = [(name, record)].into();
+    observed.renewals = [(name.clone(), record)].into();
     let orders = |observed: &Observed, now| {
         let actions = planned(&desired, observed, now).actions.into_iter();
         let whys = actions.filter_map(|action| match action {
@@ -432,6 +432,26 @@ fn a_certificate_is_renewed_when_its_ca_suggests_it_and_its_successor_by_the_usu
     );
     assert_eq!(status.next().first().map(|(time, _)| *time), Some(at));
     assert_eq!(orders(&observed, at), [Why::CaSuggests]);
+    let replaced = |observed: &Observed| {
+        let actions = planned(&desired, observed, at + day * 61).actions;
+        actions.into_iter().find_map(|action| match action {
+            Action::Obtain(obtain) => Some(obtain.replaces),
+            _ => None,
+        })
+    };
+    assert_eq!(replaced(&observed), Some(Some(id)));
+    assert_eq!(replaced(&unasked), Some(None), "its CA has said nothing");
+    let of_another = |held: &mut HeldCertificate| {
+        held.source = Source::Acme("https://another.example/directory".to_owned());
+    };
+    let for_others = |held: &mut HeldCertificate| held.names = ["other.example".to_owned()].into();
+    for change in [of_another as fn(&mut HeldCertificate), for_others] {
+        let mut observed = observed.clone();
+        let mut other = HeldCertificate::clone(&observed.held[&name]);
+        change(&mut other);
+        observed.hold(name.clone(), other.clone());
+        assert_eq!(replaced(&observed), Some(None), "{other:?}");
+    }
     // What was known of the last plan is known to be another.
     let mut memory = Planner::default();
     let mut begun = |observed: &Observed| {

@@ -11,7 +11,7 @@ use std::{
 
 use quaymaster::{
     adapters::acme::{AcmeAuthority, AcmeSettings, new_key},
-    ports::{Authority, AuthorityError, Clock, Remark},
+    ports::{AskedOrder, Authority, AuthorityError, Clock, Remark},
     values::{ChallengeType, KeyType, Profile},
 };
 
@@ -114,7 +114,11 @@ async fn a_directory_is_a_day_old_at_most_and_one_that_can_not_be_read_changes_n
     ] {
         says.store(says_now, Ordering::SeqCst);
         clock.sleep(later).await;
-        authority.order(&names, None).await.map(drop).unwrap();
+        authority
+            .order(&AskedOrder::of(&names))
+            .await
+            .map(drop)
+            .unwrap();
         let seen = (ca.count("POST /order"), ca.count("POST /moved"));
         assert_eq!(seen, (orders, moved), "{says_now} after {later:?}");
     }
@@ -167,7 +171,13 @@ async fn a_profile_that_is_gone_gives_way_to_the_usual_one_and_is_told_once_unle
         let authority = through(&front, &bench, keep);
         let key = new_key(KeyType::Ec256).unwrap();
         for time in 0..2 {
-            let mut order = authority.order(&names, Some(&wanted)).await.unwrap();
+            let mut order = authority
+                .order(&AskedOrder {
+                    profile: Some(&wanted),
+                    ..AskedOrder::of(&names)
+                })
+                .await
+                .unwrap();
             assert_eq!(front.count("POST /order-plz"), orders + time, "{what}");
             if time == 0 {
                 let chain = bench.finish(&mut *order, &key, &names).await.unwrap();
@@ -188,7 +198,13 @@ async fn a_profile_that_is_gone_gives_way_to_the_usual_one_and_is_told_once_unle
         if what == LISTS_NOT {
             let before = front.count("POST /order-plz");
             let required = profile("shortlived required");
-            let refused = authority.order(&names, Some(&required)).await.map(drop);
+            let refused = authority
+                .order(&AskedOrder {
+                    profile: Some(&required),
+                    ..AskedOrder::of(&names)
+                })
+                .await
+                .map(drop);
             let told = r#"the CA has no profile "shortlived"; it has none: leave profile out"#;
             assert_eq!(refused.unwrap_err().to_string(), told);
             assert_eq!(front.count("POST /order-plz"), before);
@@ -237,7 +253,12 @@ async fn an_order_for_something_else_than_was_asked_is_never_finalized() {
         let key = new_key(KeyType::Ec256).unwrap();
         let wanted = wanted.map(profile);
         let ended = async {
-            let mut order = authority.order(&names, wanted.as_ref()).await?;
+            let mut order = authority
+                .order(&AskedOrder {
+                    profile: wanted.as_ref(),
+                    ..AskedOrder::of(&names)
+                })
+                .await?;
             assert!(!first, "it is found out at once: {told}");
             bench.webroot.publish(order.offers().await?);
             order.authorize(ChallengeType::Http01).await?;
@@ -258,7 +279,7 @@ async fn an_order_of_other_names_is_not_gone_on_with() {
     let bench = Bench::start(Behaviour::default()).await;
     let authority = bench.authority();
     let (names, others) = (asked(&["shop.example", "::1"]), asked(&["other.example"]));
-    let order = authority.order(&names, None).await.unwrap();
+    let order = authority.order(&AskedOrder::of(&names)).await.unwrap();
     let resumed = bench.authority().resume(order.url(), &others).await;
     assert!(resumed.unwrap().is_none());
     let resumed = bench.authority().resume(order.url(), &names).await;

@@ -21,8 +21,8 @@ use quaymaster::{
     },
     observe::Source,
     ports::{
-        Accounts, Authority, AuthorityError, Clock, DiskError, NewCertificate, Offer, Order,
-        Response,
+        Accounts, AskedOrder, Authority, AuthorityError, Clock, DiskError, NewCertificate, Offer,
+        Order, Response,
     },
     values::{CertificateName, ChallengeType, Host, KeyType, Secret, Timestamp},
 };
@@ -216,7 +216,7 @@ impl Bench {
     ) -> Result<(String, Secret), AuthorityError> {
         let names = asked(names);
         let key = new_key(KeyType::Ec256)?;
-        let mut order = authority.order(&names, None).await?;
+        let mut order = authority.order(&AskedOrder::of(&names)).await?;
         Ok((self.finish(&mut *order, &key, &names).await?, key))
     }
 

@@ -9,7 +9,7 @@ use quaymaster::{
         acme::{AcmeAuthority, AcmeSettings, new_key},
         http::{HttpClient, HttpError, Limits, RootsError},
     },
-    ports::{Authority, AuthorityError, Clock, Problem},
+    ports::{AskedOrder, Authority, AuthorityError, Clock, Problem},
     values::{ChallengeType, KeyType, Retry, Timestamp},
 };
 
@@ -44,7 +44,7 @@ async fn failure(reply: Reply) -> (String, AuthorityError) {
     let server = Canned::start(move |_, _, _| reply.clone()).await;
     let failed = authority_at(&server)
         .0
-        .order(&asked(&["shop.example"]), None)
+        .order(&AskedOrder::of(&asked(&["shop.example"])))
         .await
         .map(drop)
         .unwrap_err();
@@ -57,7 +57,7 @@ async fn issue_at(ca: &FakeCa) -> (Result<String, AuthorityError>, Vec<Duration>
     let names = asked(&["shop.example"]);
     let steps = async {
         let key = new_key(KeyType::Ec256)?;
-        let mut order = authority.order(&names, None).await?;
+        let mut order = authority.order(&AskedOrder::of(&names)).await?;
         assert_eq!(order.offers().await?.len(), 1);
         order.authorize(ChallengeType::Http01).await?;
         order.finalize(&key, &names).await
@@ -153,7 +153,7 @@ async fn a_ca_is_given_up_as_early_when_somebody_sets_the_time_of_day_back() {
     .await;
     let (authority, clock) = authority_at(&ca.server);
     let names = asked(&["shop.example"]);
-    let mut order = authority.order(&names, None).await.unwrap();
+    let mut order = authority.order(&AskedOrder::of(&names)).await.unwrap();
     clock.set_back.set(Duration::from_secs(60 * 60));
     let before = clock.now();
     let result = order.authorize(ChallengeType::Http01).await;
@@ -210,7 +210,9 @@ async fn a_ca_that_says_to_wait_for_nothing_is_asked_no_faster_for_it() {
 async fn order_with(ca: &FakeCa, disk: &Rc<AccountsOnly>, email: Option<&str>) {
     let authority = started_with(ca, disk, email);
     for _ in 0..2 {
-        let order = authority.order(&asked(&["shop.example"]), None).await;
+        let order = authority
+            .order(&AskedOrder::of(&asked(&["shop.example"])))
+            .await;
         assert!(order.is_ok(), "{:?}", order.map(drop));
     }
 }

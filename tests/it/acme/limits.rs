@@ -7,7 +7,7 @@ use quaymaster::{
     adapters::acme::{AcmeAuthority, AcmeSettings},
     observe::{Attempt, Counted, LedgerEntry},
     plan::names_digest,
-    ports::{Authority, AuthorityError, Clock, Scope},
+    ports::{AskedOrder, Authority, AuthorityError, Clock, Scope},
     values::{Digest, Host, Retry, Timestamp},
 };
 
@@ -35,13 +35,14 @@ async fn a_ca_that_asks_to_be_left_alone_hears_no_more_of_the_orders_under_way()
     let (authority, clock) = authority_at(&ca.server);
     // The account is there.
     authority
-        .order(&asked(&["first.example"]), None)
+        .order(&AskedOrder::of(&asked(&["first.example"])))
         .await
         .map(drop)
         .unwrap();
     let before = ca.total();
     let hosts = ["a.example", "b.example", "c.example", "d.example"].map(|host| asked(&[host]));
-    let orders = hosts.iter().map(|names| authority.order(names, None));
+    let each: Vec<_> = hosts.iter().map(AskedOrder::of).collect();
+    let orders = each.iter().map(|asked| authority.order(asked));
     let failed: Vec<_> = join_all(orders)
         .await
         .into_iter()
@@ -62,7 +63,9 @@ async fn a_ca_that_asks_to_be_left_alone_hears_no_more_of_the_orders_under_way()
     let before = ca.total();
     for moved in [Duration::ZERO, HOUR - Duration::from_secs(1)] {
         clock.sleep(moved).await;
-        let order = authority.order(&asked(&["e.example"]), None).await;
+        let order = authority
+            .order(&AskedOrder::of(&asked(&["e.example"])))
+            .await;
         let order = order.map(drop).unwrap_err();
         assert_eq!(order.retry(), Retry::NotBefore(until));
         let resumed = authority
@@ -73,7 +76,7 @@ async fn a_ca_that_asks_to_be_left_alone_hears_no_more_of_the_orders_under_way()
     assert_eq!(ca.total(), before);
     clock.sleep(Duration::from_secs(1)).await;
     authority
-        .order(&asked(&["e.example"]), None)
+        .order(&AskedOrder::of(&asked(&["e.example"])))
         .await
         .map(drop)
         .unwrap();
@@ -94,7 +97,11 @@ async fn no_more_new_orders_are_sent_in_a_second_than_there_may_be() {
         AcmeAuthority::new(&directory, settings, accounts, clock.clone(), |_| ()).unwrap();
     for number in 0..30_u64 {
         let names = asked(&["shop.example"]);
-        authority.order(&names, None).await.map(drop).unwrap();
+        authority
+            .order(&AskedOrder::of(&names))
+            .await
+            .map(drop)
+            .unwrap();
         assert_eq!(clock.elapsed().as_secs(), number / 9, "{number}");
     }
 }

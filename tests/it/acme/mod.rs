@@ -10,4 +10,5 @@ mod limits;
 mod obtain;
 mod real;
 mod renewal_info;
+mod replaces;
 mod rides_out;

@@ -160,6 +160,7 @@ fn obtaining<const N: usize>(
             profile: None,
         },
         why: Why::Missing,
+        replaces: None,
         helper: None,
         webroots: Webroots {
             folders: [SharedPath::top(folder.join("challenge"))].into(),

@@ -3,7 +3,7 @@
 use futures_util::future::{join_all, try_join_all};
 use quaymaster::{
     adapters::acme::{AcmeSettings, new_key, thumbprint},
-    ports::{Authority, AuthorityError, Problem, Response},
+    ports::{AskedOrder, Authority, AuthorityError, Problem, Response},
     values::{ChallengeType, Host, KeyType, Retry, Secret},
 };
 
@@ -45,7 +45,7 @@ async fn every_key_type_gets_its_certificate() {
     let authority = bench.authority();
     for (_, key_type) in KeyType::WORDS {
         let (names, key) = (asked(&["shop.example"]), new_key(key_type).unwrap());
-        let mut order = authority.order(&names, None).await.unwrap();
+        let mut order = authority.order(&AskedOrder::of(&names)).await.unwrap();
         let chain = bench.finish(&mut *order, &key, &names).await.unwrap();
         check(&chain, &key, &["shop.example"]);
     }
@@ -64,12 +64,12 @@ async fn an_address_gets_its_certificate_like_a_name() {
 async fn a_required_profile_that_the_ca_does_not_have_is_told_before_anything_is_ordered() {
     let bench = Bench::start(Behaviour::default()).await;
     let names = asked(&["shop.example"]);
-    let refused = bench
-        .authority()
-        .order(&names, Some(&"shortlived required".parse().unwrap()))
-        .await
-        .map(drop)
-        .unwrap_err();
+    let profile = "shortlived required".parse().unwrap();
+    let asked = AskedOrder {
+        profile: Some(&profile),
+        ..AskedOrder::of(&names)
+    };
+    let refused = bench.authority().order(&asked).await.map(drop).unwrap_err();
     let told = r#"the CA has no profile "shortlived"; it has none: leave profile out"#;
     assert_eq!(refused.to_string(), told);
     assert_eq!(bench.count("/order-plz"), 0);
@@ -80,7 +80,11 @@ async fn a_required_profile_that_the_ca_does_not_have_is_told_before_anything_is
 async fn a_response_is_known_by_the_thumbprint_of_the_account_that_is_kept() {
     let bench = Bench::start(Behaviour::default()).await;
     let names = asked(&["shop.example"]);
-    let mut order = bench.authority().order(&names, None).await.unwrap();
+    let mut order = bench
+        .authority()
+        .order(&AskedOrder::of(&names))
+        .await
+        .unwrap();
     let offer = order.offers().await.unwrap().remove(0);
     let Response::Http { token, body } = offer.challenge(ChallengeType::Http01).unwrap().response;
     let accounts = bench.disk.accounts.borrow();
@@ -116,7 +120,7 @@ async fn a_response_that_is_not_there_is_told_in_the_words_of_the_ca() {
     let bench = Bench::start(Behaviour::default()).await;
     let authority = bench.authority();
     let mut order = authority
-        .order(&asked(&["shop.example"]), None)
+        .order(&AskedOrder::of(&asked(&["shop.example"])))
         .await
         .unwrap();
     assert_eq!(order.offers().await.unwrap().len(), 1);
@@ -179,7 +183,7 @@ async fn an_order_is_resumed_at_every_step_with_its_key() {
         let (url, key) = {
             let authority = bench.authority();
             let key = new_key(KeyType::Ec256).unwrap();
-            let mut order = authority.order(&names, None).await.unwrap();
+            let mut order = authority.order(&AskedOrder::of(&names)).await.unwrap();
             if steps > 0 {
                 bench.webroot.publish(order.offers().await.unwrap());
             }
@@ -228,7 +232,7 @@ async fn an_order_with_nothing_left_to_prove_needs_no_challenge() {
     let authority = bench.authority();
     let names = asked(&["shop.example"]);
     bench.issue(&authority, &["shop.example"]).await.unwrap();
-    let mut order = authority.order(&names, None).await.unwrap();
+    let mut order = authority.order(&AskedOrder::of(&names)).await.unwrap();
     assert_eq!(order.offers().await.unwrap(), []);
     order.authorize(ChallengeType::Http01).await.unwrap();
     let key = new_key(KeyType::Ec256).unwrap();
@@ -279,7 +283,7 @@ async fn an_account_that_the_ca_has_lost_is_registered_again_once() {
     let authority = bench.authority();
     bench.issue(&authority, &["shop.example"]).await.unwrap();
     let url = authority
-        .order(&asked(&["shop.example"]), None)
+        .order(&AskedOrder::of(&asked(&["shop.example"])))
         .await
         .unwrap()
         .url()

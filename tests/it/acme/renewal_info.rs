@@ -15,7 +15,7 @@ use quaymaster::{
         x509,
     },
     observe::Source,
-    ports::{Authority, Clock, RenewalSaid},
+    ports::{AskedOrder, Authority, Clock, RenewalSaid},
     values::{CertificateId, Timestamp},
 };
 use rustls_pki_types::{CertificateDer, pem::PemObject};
@@ -181,7 +181,9 @@ async fn a_ca_that_is_too_busy_to_say_when_to_renew_still_takes_orders() {
         "{answer:?}"
     );
     assert_eq!(answer.retry_after, Some(Duration::from_secs(3600)));
-    let order = authority.order(&asked(&["shop.example"]), None).await;
+    let order = authority
+        .order(&AskedOrder::of(&asked(&["shop.example"])))
+        .await;
     assert!(order.is_ok(), "{:?}", order.map(drop));
     let slept: Duration = clock.slept.borrow().iter().sum();
     assert!(slept < Duration::from_secs(5), "{slept:?}");

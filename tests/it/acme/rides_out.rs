@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use quaymaster::{
     adapters::acme::{AcmeAuthority, AcmeSettings},
     observe::ClockGap,
-    ports::{Authority, AuthorityError, Clock},
+    ports::{AskedOrder, Authority, AuthorityError, Clock},
     values::{Retry, Timestamp},
 };
 
@@ -382,7 +382,9 @@ async fn nothing_is_ordered_by_a_clock_that_is_off_and_all_is_once_it_is_set() {
     let authority =
         AcmeAuthority::new(&directory, settings, bench.disk.clone(), clock, |_| ()).unwrap();
     for _ in 0..3 {
-        let refused = authority.order(&asked(&["shop.example"]), None).await;
+        let refused = authority
+            .order(&AskedOrder::of(&asked(&["shop.example"])))
+            .await;
         let refused = refused.map(drop).unwrap_err();
         let AuthorityError::WrongClock { gap, .. } = &refused else {
             panic!("{refused:?}")
@@ -408,7 +410,9 @@ async fn nothing_is_ordered_by_a_clock_that_is_off_and_all_is_once_it_is_set() {
 async fn a_ca_whose_own_certificate_has_run_out_has_us_ask_for_the_clock() {
     let server = Canned::expired().await;
     let (authority, _) = authority_at(&server);
-    let failed = authority.order(&asked(&["shop.example"]), None).await;
+    let failed = authority
+        .order(&AskedOrder::of(&asked(&["shop.example"])))
+        .await;
     let failed = quaymaster::report::chain(&failed.map(drop).unwrap_err());
     assert!(
         failed.contains("is the clock of this machine right?"),
