@@ -69,6 +69,8 @@ pub fn held(names: &[&str]) -> HeldCertificate {
         shelf: Shelf::Live,
         irregular: None,
         lacks_issuer: false,
+        is_rootless: false,
+        chain_length: 2,
         renewal_id: None,
     }
 }

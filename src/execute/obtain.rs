@@ -195,6 +195,13 @@ async fn ask(
             more: held.names.difference(&asked).cloned().collect(),
         });
     }
+    if held.chain_length < obtain.held_chain {
+        report(&Event::ShorterChain {
+            certificate: obtain.certificate.clone(),
+            before: obtain.held_chain,
+            now: held.chain_length,
+        });
+    }
     Ok(held)
 }
 

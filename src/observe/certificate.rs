@@ -38,6 +38,12 @@ pub struct HeldCertificate {
     /// Whether it stands alone though it is not its own issuer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lacks_issuer: bool,
+    /// Whether it is of a CA that browsers trust, and its chain leads to none of the roots that these know.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_rootless: bool,
+    /// How many certificates its chain has, itself included; 0 where an earlier version wrote it down.
+    #[serde(default)]
+    pub chain_length: usize,
     /// By what its CA can be asked about its renewal; none where it does not say whose key signed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renewal_id: Option<CertificateId>,

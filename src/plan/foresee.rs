@@ -123,6 +123,8 @@ fn certificate(
         shelf: Shelf::Live,
         irregular: None,
         lacks_issuer: false,
+        is_rootless: false,
+        chain_length: 2,
         renewal_id: None,
     }
 }

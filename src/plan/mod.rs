@@ -291,6 +291,8 @@ pub struct Obtain {
     pub why: Why,
     /// The one that it takes the place of, where its CA is to know.
     pub replaces: Option<CertificateId>,
+    /// How many certificates the chain of the one has that is held; 0 where none is, or that is not known.
+    pub held_chain: usize,
     /// Where responses to challenges are put, and who shows them.
     pub webroots: Webroots,
     /// The helper that obtains it in our place; none where we do.

@@ -44,6 +44,8 @@ pub enum About {
     LacksNames(BTreeSet<String>),
     /// The certificate of its issuer is not there: this one.
     LacksIssuer(String),
+    /// Its chain leads to no root that clients know, though its CA is one that they trust.
+    Rootless(String),
     /// This consumer needs a `fullchain.pem` and a `privkey.pem`.
     InParts(ContainerName),
     /// A consumer can't read it as it is written.
@@ -67,6 +69,7 @@ impl Notice {
             | About::LacksNames(_)
             | About::InParts(_)
             | About::LacksIssuer(_)
+            | About::Rootless(_)
             | About::Irregular { .. } => false,
         }
     }
@@ -138,8 +141,15 @@ fn of_ours(
     rules: &PlanRules,
     now: Timestamp,
 ) -> Vec<Notice> {
-    let mut late = Vec::new();
+    let (mut late, mut notices) = (Vec::new(), Vec::new());
     for (name, held) in observed.held.iter() {
+        if held.is_rootless && desired.certificates.contains_key(name) {
+            notices.push(Notice {
+                certificate: name.clone(),
+                folder: held.shelf.folder().to_owned(),
+                about: About::Rootless(held.issuer.clone()),
+            });
+        }
         if held.source != Source::Provided
             && !held.is_fallback()
             && renewal::warned_from(held, rules.warn_before) <= now
@@ -151,11 +161,10 @@ fn of_ours(
     }
     // Which one serves is looked up for all sites: nearly always there is no need to.
     if late.is_empty() {
-        return Vec::new();
+        return notices;
     }
     let in_force = InForce::of(desired, observed, now);
     let serving = served(desired, &in_force, now).in_use;
-    let mut notices = Vec::new();
     for (name, held) in late {
         let is_in_force = in_force
             .certificates
@@ -256,7 +265,7 @@ impl fmt::Display for Notice {
             about,
         } = self;
         let whose = match about {
-            About::NoSuccessor(_) | About::EndedWithoutSuccessor(_) => "the",
+            About::NoSuccessor(_) | About::EndedWithoutSuccessor(_) | About::Rootless(_) => "the",
             _ => "your",
         };
         write!(f, "{whose} certificate {folder}/{certificate} ")?;
@@ -314,6 +323,12 @@ impl About {
                 f,
                 "comes without the certificate of its issuer, {issuer}: clients refuse it unless they have that one \
                  already; write the chain behind the certificate"
+            ),
+            Self::Rootless(issuer) => write!(
+                f,
+                "came from its CA with a chain that leads to no root certificate that browsers know (its issuer is {issuer}): \
+                 some clients refuse it. `quaymaster renew {certificate} --force` orders another one; if that is no \
+                 different, the CA should know"
             ),
             Self::InParts(consumer) => write!(
                 f,
@@ -428,6 +443,24 @@ mod tests {
             let well = notices(&desired, &observed, &rules(), START + DAY * 90);
             assert!(!soon.has_come_true(&well), "{well:?}");
         }
+    }
+
+    #[test]
+    fn a_chain_that_leads_to_no_known_root_is_told_as_long_as_it_is_held() {
+        let rootless = HeldCertificate {
+            is_rootless: true,
+            ..of_ca(&["shop.example"])
+        };
+        let (desired, mut observed) = world([("shop.example", rootless.clone())]);
+        observed.hold(name("nobody.example"), rootless);
+        let told = notices(&desired, &observed, &rules(), START);
+        let told: Vec<_> = told.iter().map(Notice::to_string).collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        let begin =
+            "the certificate live/shop.example came from its CA with a chain that leads to no root";
+        assert!(told[0].starts_with(begin), "{told:?}");
+        observed.hold(name("shop.example"), of_ca(&["shop.example"]));
+        assert_eq!(notices(&desired, &observed, &rules(), START), [].into());
     }
 
     #[test]

@@ -295,6 +295,7 @@ fn obtain(
         names: wanted.names.iter().cloned().collect(),
         issuance: wanted.issuance.clone(),
         why: due.why,
+        held_chain: held.map_or(0, |held| held.chain_length),
         replaces: held.and_then(|held| replaced(held, wanted, observed.renewal(name))),
         webroots: Webroots {
             folders: proxies()

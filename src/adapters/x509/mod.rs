@@ -2,6 +2,7 @@
 //! come from and where they go is not known here.
 
 mod fields;
+mod roots;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -9,7 +10,7 @@ use rustls::{
     crypto::aws_lc_rs,
     sign::{CertifiedKey, SigningKey},
 };
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, TrustAnchor, UnixTime, pem::PemObject};
 use thiserror::Error;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 use x509_parser::{
@@ -150,6 +151,7 @@ pub fn check(
     check_chain(&ders, &parsed)?;
     let leaf = &parsed[0];
     let names = names(leaf)?;
+    let is_rootless = roots::is_expected(&source) && !roots::is_led_to(&ders, &parsed);
     let seconds = |time: &ASN1Time| Timestamp::from_seconds(time.timestamp());
     Ok(HeldCertificate {
         names,
@@ -163,6 +165,8 @@ pub fn check(
         source,
         shelf: Shelf::Live,
         irregular: None,
+        is_rootless,
+        chain_length: parsed.len(),
         lacks_issuer: parsed.len() == 1 && !fields::is_self_issued(leaf),
         renewal_id: fields::renewal_id(leaf),
     })
@@ -406,29 +410,33 @@ fn check_chain(
     if let Some(gap) = gap {
         return Err(CertificateError::Order(gap + 1));
     }
-    // The first moment at which all of them are valid, so that a chain is not blamed for an end that the leaf has too.
+    let anchor = anchor_from_trusted_cert(last).map_err(CertificateError::Chain)?;
+    verify((leaf, between), &[anchor], parsed).map_err(CertificateError::Chain)
+}
+
+/// That a certificate leads to one of the anchors, at the first moment at which all of them are valid: a chain is not
+/// blamed for an end that the leaf has, too.
+fn verify(
+    (leaf, between): (&CertificateDer<'_>, &[CertificateDer<'_>]),
+    anchors: &[TrustAnchor<'_>],
+    parsed: &[X509Certificate<'_>],
+) -> Result<(), webpki::Error> {
     let begins = parsed
         .iter()
-        .map(|certificate| certificate.validity().not_before.timestamp())
-        .max();
-    let at = Duration::from_secs(
-        begins
-            .and_then(|begins| begins.try_into().ok())
-            .unwrap_or_default(),
-    );
-    let anchor = anchor_from_trusted_cert(last).map_err(CertificateError::Chain)?;
-    let leaf = EndEntityCert::try_from(leaf).map_err(CertificateError::Chain)?;
-    leaf.verify_for_usage(
+        .map(|certificate| certificate.validity().not_before.timestamp());
+    let begins = begins.max().and_then(|begins| begins.try_into().ok());
+    let at = Duration::from_secs(begins.unwrap_or_default());
+    let leaf = EndEntityCert::try_from(leaf)?;
+    let verified = leaf.verify_for_usage(
         webpki::ALL_VERIFICATION_ALGS,
-        &[anchor],
+        anchors,
         between,
         UnixTime::since_unix_epoch(at),
         KeyUsage::server_auth(),
         None,
         None,
-    )
-    .map_err(CertificateError::Chain)?;
-    Ok(())
+    );
+    verified.map(drop)
 }
 
 #[cfg(test)]

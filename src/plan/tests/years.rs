@@ -8,8 +8,11 @@ use super::*;
 use crate::{
     desire::LabelRules,
     fixtures::{held, usual_issuance},
-    observe::{BusyCa, ClockGap, Counted, HeldCertificate, Ledger, LedgerEntry, Shelf, Source},
-    values::{CA_PRESETS, Issuer},
+    observe::{
+        BusyCa, ClockGap, Counted, FollowedSuggestion, HeldCertificate, Ledger, LedgerEntry,
+        RenewalInfo, Shelf, Source, SuggestedWindow,
+    },
+    values::{CA_PRESETS, CertificateId, Issuer},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -84,6 +87,8 @@ struct World {
     /// Whether an order was left open by a restart in its midst.
     is_open: bool,
     happenings: Vec<(Timestamp, Happening)>,
+    /// Nothing rests longer than to this.
+    until: Option<Timestamp>,
     orders: Vec<Timestamp>,
     failures: Vec<Timestamp>,
     issued: Vec<Timestamp>,
@@ -160,6 +165,7 @@ impl World {
             ill: None,
             is_open: false,
             happenings,
+            until: None,
             orders: Vec::new(),
             failures: Vec::new(),
             issued: Vec::new(),
@@ -178,17 +184,26 @@ impl World {
 
     fn live_through(&mut self) {
         while !self.happenings.is_empty() || self.ill.is_some() {
-            if let Some(held) = self.held() {
-                assert!(
-                    self.now < held.not_after,
-                    "it ran out at {}: {:?}",
-                    self.now,
-                    self.ill
-                );
-            }
-            self.turn();
+            self.live();
         }
         self.check_limits();
+    }
+
+    /// The same, up to a time at which something happens that is no part of the troubles.
+    fn live_until(&mut self, end: Timestamp) {
+        self.until = Some(end);
+        while self.now < end {
+            self.live();
+        }
+        self.until = None;
+    }
+
+    fn live(&mut self) {
+        if let Some(held) = self.held() {
+            let what = format!("it ran out at {}: {:?}", self.now, self.ill);
+            assert!(self.now < held.not_after, "{what}");
+        }
+        self.turn();
     }
 
     /// One turn, and what comes of it, or the time until something happens.
@@ -225,6 +240,7 @@ impl World {
     /// Lets time go by, up to what happens next.
     fn rest(&mut self, rest: Duration) {
         let wake = self.now + rest;
+        let wake = self.until.map_or(wake, |until| wake.min(until));
         match self.happenings.last() {
             Some((at, happening)) if *at <= wake => {
                 let (at, happening) = (*at, *happening);
@@ -375,6 +391,9 @@ impl World {
             self.enter(Counted::Certificate { names, order });
         }
         self.issued.push(self.now);
+        if obtain.why == Why::CaSuggests {
+            self.follow(&obtain.certificate);
+        }
         self.observed.attempts.remove(subject);
         self.observed.busy_cas.remove(&self.directory);
         self.observed.clock_gaps.remove(&self.directory);
@@ -384,11 +403,37 @@ impl World {
             not_after: self.now + self.life,
             serial: serial.short(),
             digest: serial,
+            renewal_id: Some(CertificateId::of(
+                b"the key",
+                self.now.to_string().as_bytes(),
+            )),
             source: Source::from(&obtain.issuance.issuer),
             shelf: Shelf::Live,
             ..held(&["shop.org"])
         };
         self.observed.hold(obtain.certificate.clone(), held);
+    }
+
+    /// The CA says of the one that is held when it is to be renewed, and is heard.
+    fn suggest(&mut self, window: SuggestedWindow) {
+        let (name, held) = self.observed.held.first_key_value().expect("one is held");
+        let mut record = self.observed.renewal(name).cloned().unwrap_or_default();
+        record.info = Some(RenewalInfo {
+            id: held.renewal_id.clone().expect("it has one"),
+            suggestion: suggestion(held, &window),
+            read: self.now,
+            next_read: self.now + HOUR * 6,
+        });
+        let name = name.clone();
+        self.observed.renewals.insert(name, record);
+    }
+
+    /// As the loop writes down that an order is made because its CA suggests it.
+    fn follow(&mut self, name: &CertificateName) {
+        let id = self.observed.held[name].renewal_id.clone();
+        let mut record = self.observed.renewal(name).cloned().unwrap_or_default();
+        record.followed = id.map(|id| FollowedSuggestion { id, at: self.now });
+        self.observed.renewals.insert(name.clone(), record);
     }
 
     /// What the CA counts, by the limits of its row; and at any CA no more than one certificate in a quarter of a life.
@@ -430,6 +475,44 @@ proptest! {
     #[test]
     fn no_certificate_runs_out_in_years_of_outages_restarts_and_clocks_that_are_set(life in life(), troubles in vec(trouble(), 1..10)) {
         World::new(life, &troubles).live_through();
+    }
+}
+
+/// As Let's Encrypt had to on 2026-05-08: intermediate certificates lacked a purpose, and what had been issued by them was to be
+/// renewed at once.
+#[test]
+fn a_ca_that_stops_for_hours_and_then_wants_all_of_its_certificates_renewed_gets_one_order_each() {
+    let away = HOUR * 5 / 2;
+    for life in [DAY, 6 * DAY + 16 * HOUR, 45 * DAY, 90 * DAY] {
+        for heard in [HOUR, 2 * HOUR, 3 * HOUR] {
+            let trouble = Trouble {
+                after: 0.3,
+                lasts: away.as_secs_f64() / life.as_secs_f64(),
+                ill: Ill::Away,
+                restarts: vec![0.5],
+            };
+            let mut world = World::new(life, std::slice::from_ref(&trouble));
+            let begins = START + life.mul_f64(trouble.after);
+            let (back, heard) = (begins + away, begins + heard);
+            world.live_until(heard);
+            let window = |end| SuggestedWindow {
+                start: end - HOUR / 2,
+                end,
+                explanation: None,
+            };
+            world.suggest(window(begins - HOUR));
+            world.live_until(begins + life / 3);
+            let what = format!("{life:?} {heard:?} {:?}", world.issued);
+            assert_eq!((world.issued.len(), world.orders.len()), (2, 2), "{what}");
+            // The pauses of the tries that failed are 1, 10 and 100 minutes.
+            let late = world.issued[1].since(back.max(heard));
+            assert!(late <= 101 * MINUTE, "{what}");
+            // What it says of the successor is no different, and not heard again for a while.
+            world.suggest(window(world.now - HOUR));
+            world.live_until(world.issued[1] + life / 7);
+            assert_eq!(world.issued.len(), 2, "{what}");
+            world.live_through();
+        }
     }
 }
 

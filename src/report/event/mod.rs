@@ -179,6 +179,18 @@ events! {
     } => "renewal-unread", Level::DEBUG,
         ("{certificate}: its CA says nothing of use about its renewal: {problem}");
 
+    /// A CA has sent a shorter chain than that of the certificate before.
+    ShorterChain {
+        /// What the certificate is called.
+        certificate: CertificateName,
+        /// How many certificates the chain had.
+        before: usize,
+        /// How many it has.
+        now: usize,
+    } => "shorter-chain", Level::WARN,
+        ("{certificate}: the chain that the CA has sent with the new certificate has {now} certificates, and had {before} before; \
+          clients that lack the others refuse it");
+
     /// A CA has issued for more names than it was asked for.
     MoreNames {
         /// What the certificate is called.

@@ -1,6 +1,6 @@
 //! Obtaining as a whole: what becomes of an order when what came of it is refused.
 
-use std::{collections::BTreeSet, net::SocketAddr, path::Path, rc::Rc, time::Duration};
+use std::{cell::Cell, collections::BTreeSet, net::SocketAddr, path::Path, rc::Rc, time::Duration};
 
 use async_trait::async_trait;
 use quaymaster::{
@@ -15,6 +15,7 @@ use quaymaster::{
     observe::{Attempt, SharedPath, Webroots},
     plan::{Action, Counts, Obtain, Why},
     ports::{Authorities, Authority, AuthorityError, Clock, OrderRecord, Ports},
+    report::{Event, listen},
     values::{
         CertificateName, ChallengeType, Digest, Host, Issuer, KeyType, Retry, Secret, Timestamp,
     },
@@ -161,6 +162,7 @@ fn obtaining<const N: usize>(
         },
         why: Why::Missing,
         replaces: None,
+        held_chain: 0,
         helper: None,
         webroots: Webroots {
             folders: [SharedPath::top(folder.join("challenge"))].into(),
@@ -420,4 +422,35 @@ async fn a_certificate_that_begins_later_is_kept_with_its_order_until_then() {
     // The first one, and one for all three tries.
     assert_eq!(bench.count("POST /order-plz"), 2);
     assert!(ports.issuing.orders.order(&name()).unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_chain_that_comes_shorter_than_before_is_told() {
+    let bench = Bench::start(Behaviour {
+        authorization_reuse: 100,
+        ..Behaviour::default()
+    })
+    .await;
+    // So that the name is authorized already.
+    let authority = bench.authority();
+    bench.issue(&authority, &["shop.example"]).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Rc::new(RealClock);
+    let ports = ports(by(&bench, clock.clone()), folder.path(), clock);
+    for (before, expected) in [(0, None), (2, None), (3, Some((3, 2)))] {
+        let told = Rc::new(Cell::new(None));
+        let heard = Rc::clone(&told);
+        let _listening = listen(move |event| {
+            if let Event::ShorterChain { before, now, .. } = event {
+                heard.set(Some((*before, *now)));
+            }
+        });
+        let obtain = Obtain {
+            held_chain: before,
+            ..obtaining(folder.path(), &["shop.example"], [], RealClock.now())
+        };
+        let outcome = execute(&ports, &mut Action::Obtain(Box::new(obtain))).await;
+        assert!(outcome.result.is_ok(), "{outcome:?}");
+        assert_eq!(told.get(), expected);
+    }
 }
