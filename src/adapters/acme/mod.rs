@@ -13,13 +13,15 @@ mod ca_gate;
 mod caller;
 mod directory;
 mod error;
-
+mod external_account;
+mod jws;
 mod order;
 mod pace;
 mod patience;
 mod profiles;
 mod record;
 mod renewal_info;
+mod signer;
 mod thumbprint;
 
 use std::{collections::BTreeSet, rc::Rc};
@@ -28,7 +30,7 @@ use crate::{
     adapters::http::{HttpClient, Limits},
     observe::{ClockGap, RefusedEmail},
     ports::{Accounts, Authority, AuthorityError, Clock, Order, Problem, Remarks, RenewalAnswer},
-    values::{CertificateId, Host, Profile},
+    values::{CertificateId, ExternalAccount, Host, Profile},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -60,6 +62,8 @@ pub struct AcmeSettings {
     pub email: Option<String>,
     /// How many new orders it takes in any second; nothing where it does not say.
     pub orders_per_second: Option<u32>,
+    /// The account at its web site to which ours is to belong.
+    pub external_account: Option<ExternalAccount>,
 }
 
 /// A CA that speaks ACME, and our account there.
@@ -109,6 +113,7 @@ impl AcmeAuthority {
             remarks,
             settings.agree_tos,
             settings.email,
+            settings.external_account,
         );
         Ok(Self {
             caller,
