@@ -214,6 +214,7 @@ impl CaSetup {
             agree_tos: settings.agree_tos,
             email: settings.email.clone(),
             orders_per_second: None,
+            external_account: None,
         };
         let pace = |directory: &str| settings.cas.limits(directory).orders_per_second;
         let of_preset = |preset: &CaPreset| {
@@ -231,6 +232,7 @@ impl CaSetup {
                 agree_tos: ca.agree_tos.unwrap_or(usual.agree_tos),
                 email: ca.email.clone().or_else(|| usual.email.clone()),
                 orders_per_second: pace(directory),
+                external_account: None,
             };
             own.insert(directory.to_owned(), one);
         }

@@ -37,6 +37,7 @@ pub(crate) fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
         agree_tos: true,
         email: None,
         orders_per_second: None,
+        external_account: None,
     };
     let (probe, clock) = (Rc::new(TcpProbe::new().unwrap()), Rc::new(SystemClock));
     let authorities = Rc::new(

@@ -224,6 +224,7 @@ fn ports<S: Engine + Probe + 'static>(folder: &Path, server: &Rc<S>) -> Ports {
         agree_tos: true,
         email: None,
         orders_per_second: None,
+        external_account: None,
     };
     let authorities = AcmeAuthorities::new(
         settings,

@@ -12,7 +12,9 @@ use thiserror::Error;
 use super::{Offer, Problem};
 use crate::{
     observe::{ClockGap, RefusedEmail, SuggestedWindow},
-    values::{CertificateId, ChallengeType, Host, KeyType, Profile, Retry, Secret, Timestamp},
+    values::{
+        CertificateId, ChallengeType, Host, KeyType, Profile, Retry, Secret, Timestamp, preset_at,
+    },
 };
 
 /// Those who issue certificates, and the keys that these are for.
@@ -265,6 +267,18 @@ pub enum AuthorityError {
         /// Where they are.
         terms: String,
     },
+    /// It takes accounts alone that belong to one that was made at its web site.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3.4>
+    #[error("{}", fault.told(directory, detail))]
+    ExternalAccount {
+        /// The CA's directory URL.
+        directory: String,
+        /// What is wrong about it.
+        fault: ExternalAccountFault,
+        /// The CA's words.
+        detail: String,
+    },
     /// Something on our side of the exchange: a key, a request, an account on disk.
     #[error("{what}")]
     Ours {
@@ -274,6 +288,40 @@ pub enum AuthorityError {
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
+}
+
+/// What is wrong about the account at a CA's web site to which ours is to belong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExternalAccountFault {
+    /// Nothing is set.
+    Missing,
+    /// What is set is not what the CA gave out.
+    Wrong,
+    /// What is set made an account before, and makes no other.
+    Used,
+}
+
+impl ExternalAccountFault {
+    fn told(self, directory: &str, detail: &str) -> String {
+        let ca = match preset_at(directory) {
+            Some(preset) => format!("[ca.{}]", preset.name),
+            None => format!("the table [ca.NAME] whose directory is {directory}"),
+        };
+        match self {
+            Self::Missing => format!(
+                "the CA takes accounts alone that belong to one at its web site: make one there, and write the key that it \
+                 gives out as eab-key-id and eab-key-file into {ca}"
+            ),
+            Self::Wrong => format!(
+                "the CA does not know the key of its web site that is set, or it does not fit: compare eab-key-id and eab-key \
+                 in {ca} with what the CA gave out; it says: {detail}"
+            ),
+            Self::Used => format!(
+                "the key of the CA's web site made an account before and makes no other: have the CA give out a new one, and \
+                 write it as eab-key-id and eab-key into {ca}; it says: {detail}"
+            ),
+        }
+    }
 }
 
 fn each(problems: &BTreeMap<Host, String>) -> String {
@@ -309,6 +357,7 @@ impl AuthorityError {
                 | Self::NoProfile { .. }
                 | Self::OtherOrder { .. }
                 | Self::Validation(_)
+                | Self::ExternalAccount { .. }
         )
     }
 
@@ -334,6 +383,8 @@ impl AuthorityError {
                 ..
             } => Retry::NotBefore(*time),
             Self::Refused { problem, .. } => problem.retry(),
+            // What has to change is a setting, and another is tried at once.
+            Self::ExternalAccount { .. } => Retry::Daily,
             Self::WrongClock { gap, .. } => Retry::NotBefore(gap.until()),
             // The agreement is a setting, and no part of what is asked for: an order that waited for it goes on by itself.
             _ => Retry::Backoff,

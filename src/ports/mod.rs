@@ -32,7 +32,8 @@ use crate::values::Timestamp;
 pub use accounts::Accounts;
 pub use attempts::{AttemptRecords, Attempts};
 pub use authority::{
-    AskedOrder, Authorities, Authority, AuthorityError, Order, RenewalAnswer, RenewalSaid, Scope,
+    AskedOrder, Authorities, Authority, AuthorityError, ExternalAccountFault, Order, RenewalAnswer,
+    RenewalSaid, Scope,
 };
 pub use certificates::{CertificateStore, Certificates, NewCertificate, Repair};
 pub use challenge::{Challenge, Offer, Response};

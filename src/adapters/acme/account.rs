@@ -3,30 +3,34 @@
 
 use std::{rc::Rc, time::Duration};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::Request;
-use instant_acme::{Account, AccountBuilder, Key};
+use instant_acme::{Account, AccountBuilder, AccountCredentials};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls_pki_types::{PrivatePkcs8KeyDer, pem::PemObject};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::{
     caller::{Caller, Repeat},
     error::CallError,
+    external_account::{binding, refused},
+    jws::SigningKey,
     record::Recorder,
+    signer::{DirectoryUrls, SignedBy, Signer, location},
 };
 use crate::{
     adapters::{http::HttpClient, x509},
     observe::RefusedEmail,
-    ports::{Accounts, AuthorityError, DiskError, Problem, Remark, Remarks},
-    values::Secret,
+    ports::{Accounts, AuthorityError, DiskError, ExternalAccountFault, Problem, Remark, Remarks},
+    values::{ExternalAccount, Secret},
 };
 
 /// How old the CA's directory may be: profiles come and go, and URLs move.
 ///
 /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.1.1>
-const DIRECTORY_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const DIRECTORY_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// When a directory that could not be read again is asked for next: the one that is known goes on meanwhile.
 const DIRECTORY_AGAIN: Duration = Duration::from_secs(60 * 60);
@@ -70,6 +74,12 @@ fn is_about_email(problem: &AuthorityError) -> bool {
     matches!(problem, AuthorityError::Refused { problem, .. } if *problem != Problem::ServerInternal)
 }
 
+/// Whether a CA makes no account that has no contact.
+fn demands_contact(failure: &CallError) -> bool {
+    let problems = [Problem::InvalidContact, Problem::UnsupportedContact];
+    problems.iter().any(|problem| failure.is_refusal(problem))
+}
+
 fn exposed<S: Serializer>(key: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(key.expose())
 }
@@ -93,6 +103,8 @@ pub(super) struct Registration {
     remarks: Remarks,
     agree_tos: bool,
     email: Option<String>,
+    external_account: Option<ExternalAccount>,
+    signer: Signer,
     /// Locked while it is looked for, so that orders that begin together register once.
     current: Mutex<Option<Opened>>,
 }
@@ -106,8 +118,11 @@ impl Registration {
         remarks: Remarks,
         agree_tos: bool,
         email: Option<String>,
+        external_account: Option<ExternalAccount>,
     ) -> Self {
         Self {
+            signer: Signer::new(caller.clone(), http.clone()),
+            external_account,
             caller,
             http,
             accounts,
@@ -252,29 +267,106 @@ impl Registration {
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3.1>
     async fn register(&self, key: Secret) -> Result<Account, AuthorityError> {
         self.check_terms().await?;
-        let registered = self.caller.call(Repeat::Safe, async || {
-            let der = PrivatePkcs8KeyDer::from_pem_slice(key.expose().as_bytes());
-            let der = der.map_err(|_| instant_acme::Error::KeyRejected)?;
-            let pair = (Key::from_pkcs8_der(der.clone_key())?, der.into());
-            Ok(self
-                .builder()
-                .create_from_key(pair, self.caller.directory.clone())
-                .await?
-                .0)
-        });
-        let account = registered.await.map_err(CallError::for_all)?.0;
+        let signing = SigningKey::of_pem(&key)?;
+        let directory = self.signer.directory().await.map_err(CallError::for_all)?;
+        let (url, email) = self.new_account(&directory, &signing).await?;
+        let account = self.open_at(&url, &key, &directory).await?;
         self.keep(&AccountRecord {
-            url: Some(account.id().to_owned()),
+            url: Some(url.clone()),
             key: key.clone(),
-            email: None,
+            email: email.clone(),
             refused: None,
         })?;
         (self.remarks)(Remark::AccountRegistered {
             directory: self.caller.directory.clone(),
-            account: account.id().to_owned(),
+            account: url,
         });
-        self.tell_email(&account, key, None).await?;
+        self.tell_email(&account, key, email).await?;
         Ok(account)
+    }
+
+    /// Where the account of this key is, made if it has none, and the e-mail address that was told with it.
+    ///
+    /// A key that the CA gave out at its web site makes one account alone: an account that it made before a crash is
+    /// looked for without it. An e-mail address is told afterwards, since one that is refused is no reason to have no
+    /// account; but some CAs demand one.
+    async fn new_account(
+        &self,
+        directory: &DirectoryUrls,
+        key: &SigningKey,
+    ) -> Result<(String, Option<String>), AuthorityError> {
+        let mut payload = json!({"termsOfServiceAgreed": true});
+        if let Some(external) = &self.external_account {
+            let existing = json!({"onlyReturnExisting": true});
+            match self.post_account(directory, key, &existing).await {
+                Ok(url) => return Ok((url, None)),
+                Err(failure) if failure.is_refusal(&Problem::AccountDoesNotExist) => {}
+                Err(failure) => return Err(failure.for_all().into()),
+            }
+            payload["externalAccountBinding"] = binding(external, key, &directory.new_account)?;
+        } else if directory.is_external_account_required() {
+            return Err(AuthorityError::ExternalAccount {
+                directory: self.caller.directory.clone(),
+                fault: ExternalAccountFault::Missing,
+                detail: String::new(),
+            });
+        }
+        let made = self.post_account(directory, key, &payload).await;
+        let (made, email) = match (made, &self.email) {
+            (Err(failure), Some(email)) if demands_contact(&failure) => {
+                payload["contact"] = json!([format!("mailto:{email}")]);
+                let made = self.post_account(directory, key, &payload).await;
+                (made, Some(email.clone()))
+            }
+            (made, _) => (made, None),
+        };
+        let external = self.external_account.as_ref();
+        let url = made.map_err(|failure| refused(failure, &self.caller.directory, external))?;
+        Ok((url, email))
+    }
+
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3>
+    async fn post_account(
+        &self,
+        directory: &DirectoryUrls,
+        key: &SigningKey,
+        payload: &Value,
+    ) -> Result<String, CallError> {
+        let (by, url, text) = (
+            SignedBy::Key(key),
+            &directory.new_account,
+            payload.to_string(),
+        );
+        // The same key has the same account, however often it is asked for.
+        let posted = self.signer.post(by, url, &text, Repeat::Safe);
+        let answer = posted.await?;
+        location(&answer, &self.caller.directory).map_err(CallError::of)
+    }
+
+    /// The account with this URL, by a directory that was just read.
+    async fn open_at(
+        &self,
+        url: &str,
+        key: &Secret,
+        directory: &DirectoryUrls,
+    ) -> Result<Account, AuthorityError> {
+        let unusable = |error: Box<dyn std::error::Error + Send + Sync>| {
+            Caller::ours("the account can't be used", error)
+        };
+        let der = PrivatePkcs8KeyDer::from_pem_slice(key.expose().as_bytes());
+        let der = der.map_err(|error| unusable(error.into()))?;
+        let credentials = json!({
+            "id": url,
+            "key_pkcs8": URL_SAFE_NO_PAD.encode(der.secret_pkcs8_der()),
+            "urls": directory.whole,
+        });
+        let credentials: AccountCredentials =
+            serde_json::from_value(credentials).map_err(|error| AuthorityError::NotAcme {
+                directory: self.caller.directory.clone(),
+                problem: format!("its directory can't be used: {error}"),
+            })?;
+        let opened = self.builder().from_credentials(credentials).await;
+        opened.map_err(|error| unusable(error.into()))
     }
 
     /// Tells the CA the e-mail address of the settings where it has another, or none. One that it does not take costs
@@ -292,9 +384,16 @@ impl Registration {
             return Ok(());
         }
         let contact = self.email.as_ref().map(|email| format!("mailto:{email}"));
-        let contacts: Vec<_> = contact.iter().map(String::as_str).collect();
-        let updated = async || account.update_contacts(&contacts).await;
-        let told = self.caller.call(Repeat::Safe, updated).await;
+        let contacts: Vec<_> = contact.into_iter().collect();
+        let (payload, signing) = (json!({"contact": contacts}), SigningKey::of_pem(&key)?);
+        let (by, text) = (
+            SignedBy::Account(account.id(), &signing),
+            payload.to_string(),
+        );
+        let told = self
+            .signer
+            .post(by, account.id(), &text, Repeat::Safe)
+            .await;
         let (email, refused) = match (told.map_err(AuthorityError::from), &self.email) {
             (Ok(_), _) => (self.email.clone(), None),
             (Err(problem), Some(email)) if is_about_email(&problem) => {

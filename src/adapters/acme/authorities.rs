@@ -182,6 +182,7 @@ mod tests {
             agree_tos,
             email: None,
             orders_per_second: None,
+            external_account: None,
         };
         // Nobody listens there.
         let [agreed, other] = ["https://127.0.0.1:1/agreed", "https://127.0.0.1:1/other"];
@@ -213,6 +214,7 @@ mod tests {
             agree_tos: false,
             email: None,
             orders_per_second: None,
+            external_account: None,
         };
         let life = Duration::from_secs(60);
         let (accounts, clock) = (Rc::new(folders), Rc::new(SystemClock));

@@ -49,6 +49,17 @@ impl CallError {
         }
     }
 
+    /// What is no matter of the connection, and is answered alike a moment later.
+    pub(super) fn of(error: AuthorityError) -> Self {
+        Self {
+            error,
+            status: None,
+            cut: false,
+            unanswered: false,
+            passes: false,
+        }
+    }
+
     /// Whether the CA answered that it won't: not that it is busy, broken, or out of reach.
     pub(super) fn is_final(&self) -> bool {
         let busy = matches!(self.error, AuthorityError::Busy { .. });

@@ -13,6 +13,8 @@ mod ca_gate;
 mod caller;
 mod directory;
 mod error;
+mod external_account;
+mod jws;
 mod new_order;
 mod order;
 mod pace;
@@ -20,6 +22,7 @@ mod patience;
 mod profiles;
 mod record;
 mod renewal_info;
+mod signer;
 mod thumbprint;
 
 use std::{cell::Cell, collections::BTreeSet, rc::Rc};
@@ -30,7 +33,7 @@ use crate::{
     ports::{
         Accounts, AskedOrder, Authority, AuthorityError, Clock, Order, Remarks, RenewalAnswer,
     },
-    values::{CertificateId, Host},
+    values::{CertificateId, ExternalAccount, Host},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -60,6 +63,8 @@ pub struct AcmeSettings {
     pub email: Option<String>,
     /// How many new orders it takes in any second; nothing where it does not say.
     pub orders_per_second: Option<u32>,
+    /// The account at its web site to which ours is to belong.
+    pub external_account: Option<ExternalAccount>,
 }
 
 /// A CA that speaks ACME, and our account there.
@@ -112,6 +117,7 @@ impl AcmeAuthority {
             remarks,
             settings.agree_tos,
             settings.email,
+            settings.external_account,
         );
         Ok(Self {
             caller,

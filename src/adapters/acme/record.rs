@@ -199,10 +199,42 @@ pub(super) async fn recorded<T>(call: impl Future<Output = T>) -> (T, Exchange) 
 }
 
 /// Our client, as instant-acme wants it.
+#[derive(Clone)]
 pub(super) struct Recorder {
     pub(super) http: HttpClient,
     /// Whether the CA asked to be left alone.
     pub(super) is_closed: Arc<AtomicBool>,
+}
+
+impl Recorder {
+    /// Sends a request, unless the CA asked to be left alone, and leaves behind what came.
+    pub(super) async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Error> {
+        let method = request.method().clone();
+        let signed = method == Method::POST;
+        if self.is_closed.load(Ordering::SeqCst) {
+            let was_stopped = true;
+            let stopped = Exchange {
+                was_stopped,
+                ..Exchange::default()
+            };
+            let _ = RECORD.try_with(|record| record.replace(stopped));
+            return Err(Error::Str("the CA asked to be left alone"));
+        }
+        let result = self.http.send(request).await;
+        let answer = result.as_ref().ok().map(ResponseHead::of);
+        // Every call goes through `recorded`; one that did not would only lose its details.
+        let _ = RECORD.try_with(|record| {
+            record.replace(Exchange {
+                signed,
+                answer,
+                was_stopped: false,
+            })
+        });
+        made_safe(
+            &method,
+            result.map_err(|error| Error::Other(Box::new(error)))?,
+        )
+    }
 }
 
 impl instant_acme::HttpClient for Recorder {
@@ -210,37 +242,16 @@ impl instant_acme::HttpClient for Recorder {
         &self,
         request: Request<BodyWrapper<Bytes>>,
     ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
-        let (client, is_closed) = (self.http.clone(), Arc::clone(&self.is_closed));
+        let recorder = self.clone();
         Box::pin(async move {
-            let method = request.method().clone();
-            let signed = method == Method::POST;
-            if is_closed.load(Ordering::SeqCst) {
-                let was_stopped = true;
-                let stopped = Exchange {
-                    was_stopped,
-                    ..Exchange::default()
-                };
-                let _ = RECORD.try_with(|record| record.replace(stopped));
-                return Err(Error::Str("the CA asked to be left alone"));
-            }
             let (head, body) = request.into_parts();
             let body = body
                 .collect()
                 .await
                 .unwrap_or_else(|never| match never {})
                 .to_bytes();
-            let result = client.send(Request::from_parts(head, body)).await;
-            let answer = result.as_ref().ok().map(ResponseHead::of);
-            // Every call goes through `recorded`; one that did not would only lose its details.
-            let _ = RECORD.try_with(|record| {
-                record.replace(Exchange {
-                    signed,
-                    answer,
-                    was_stopped: false,
-                })
-            });
-            let answer = result.map_err(|error| Error::Other(Box::new(error)))?;
-            let (head, body) = made_safe(&method, answer)?.into_parts();
+            let answer = recorder.exchange(Request::from_parts(head, body)).await?;
+            let (head, body) = answer.into_parts();
             Ok(BytesResponse {
                 parts: head,
                 body: Box::new(body),

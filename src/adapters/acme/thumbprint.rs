@@ -1,8 +1,4 @@
-use aws_lc_rs::digest::{SHA256, digest};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use rcgen::KeyPair;
-
-use super::account::AccountRecord;
+use super::{account::AccountRecord, jws::SigningKey};
 use crate::values::Secret;
 
 /// What the key of one of our accounts, as it is kept, is known by: it stands in each response of ours to a challenge.
@@ -11,15 +7,7 @@ use crate::values::Secret;
 /// <https://www.rfc-editor.org/rfc/rfc7638#section-3>
 pub fn thumbprint(account: &Secret) -> Option<String> {
     let record: AccountRecord = serde_json::from_str(account.expose()).ok()?;
-    let key = KeyPair::from_pem(record.key.expose()).ok()?;
-    // An uncompressed point of P-256, which is all that our accounts have.
-    let [4, point @ ..] = key.public_key_raw() else {
-        return None;
-    };
-    let (x, y) = point.split_at_checked(32).filter(|(_, y)| y.len() == 32)?;
-    let [x, y] = [x, y].map(|coordinate| URL_SAFE_NO_PAD.encode(coordinate));
-    let members = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
-    Some(URL_SAFE_NO_PAD.encode(digest(&SHA256, members.as_bytes())))
+    Some(SigningKey::of_pem(&record.key).ok()?.thumbprint())
 }
 
 #[cfg(test)]

@@ -178,6 +178,7 @@ async fn ends_in_words(step: &'static str, reply: impl Fn(&str) -> Reply + Send 
         agree_tos: true,
         email: None,
         orders_per_second: None,
+        external_account: None,
     };
     let clock = Rc::new(HastyClock(Cell::new(BEGUN)));
     let disk = Rc::new(AccountsOnly::default());

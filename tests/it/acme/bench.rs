@@ -190,6 +190,7 @@ impl Bench {
             agree_tos: true,
             email: None,
             orders_per_second: None,
+            external_account: None,
         }
     }
 

@@ -26,6 +26,7 @@ pub fn authority_at(server: &Canned) -> (AcmeAuthority, Rc<MovedClock>) {
         agree_tos: true,
         email: None,
         orders_per_second: None,
+        external_account: None,
     };
     let now = Timestamp::parse("2026-11-22T18:00:00Z").unwrap();
     let clock = MovedClock::at(now);
@@ -224,6 +225,7 @@ fn started_with(ca: &FakeCa, disk: &Rc<AccountsOnly>, email: Option<&str>) -> Ac
         agree_tos: true,
         email: email.map(str::to_owned),
         orders_per_second: None,
+        external_account: None,
     };
     let clock = MovedClock::at(Timestamp::from_seconds(1_795_371_420));
     AcmeAuthority::new(

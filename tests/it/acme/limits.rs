@@ -91,6 +91,7 @@ async fn no_more_new_orders_are_sent_in_a_second_than_there_may_be() {
         agree_tos: true,
         email: None,
         orders_per_second: Some(9),
+        external_account: None,
     };
     let (directory, accounts) = (ca.server.url("/dir"), Rc::new(AccountsOnly::default()));
     let authority =

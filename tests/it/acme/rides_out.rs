@@ -320,6 +320,7 @@ async fn a_token_stays_when_we_end_while_the_ca_looks_and_goes_once_the_order_ha
         agree_tos: true,
         email: None,
         orders_per_second: None,
+        external_account: None,
     };
     let authority = || {
         let accounts = Rc::new(AccountsOnly::default());

@@ -20,7 +20,15 @@ pub struct Behaviour {
     pub nonce_reject: u8,
     /// Per cent of valid authorizations used again.
     pub authorization_reuse: u8,
+    /// Whether it takes only accounts that belong to one elsewhere, known by [`EXTERNAL`].
+    pub is_external_account_required: bool,
 }
+
+/// The name of a key for such accounts, and the key.
+pub const EXTERNAL: (&str, &str) = (
+    "kid-1",
+    "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W",
+);
 
 impl Default for Behaviour {
     /// Neither: for tests that count requests.
@@ -28,6 +36,7 @@ impl Default for Behaviour {
         Self {
             nonce_reject: 0,
             authorization_reuse: 0,
+            is_external_account_required: false,
         }
     }
 }
@@ -89,9 +98,13 @@ impl Pebble {
         let config = format!(
             r#"{{"pebble": {{"listenAddress": "{acme}", "managementListenAddress": "{management}",
                 "certificate": "{0}/cert.pem", "privateKey": "{0}/key.pem", "httpPort": {http}, "tlsPort": 1,
-                "ocspResponderURL": "", "externalAccountBindingRequired": false,
+                "ocspResponderURL": "", "externalAccountBindingRequired": {1},
+                "externalAccountMACKeys": {{"{2}": "{3}"}},
                 "domainBlocklist": ["{BLOCKED}"]}}}}"#,
-            folder.path().display()
+            folder.path().display(),
+            behaviour.is_external_account_required,
+            EXTERNAL.0,
+            EXTERNAL.1,
         );
         fs::write(folder.path().join("pebble.json"), config).unwrap();
         let server = command("pebble-challtestsrv", &folder.path().join("dns.log"))
