@@ -12,7 +12,7 @@ use crate::{
     observe::HeldCertificate,
     ports::{ImportOutcome, ImportedCertificate, Imports, Standing, Vitals},
     report::{Status, explain::Works},
-    values::{CertificateName, Host},
+    values::{CertificateName, Host, Timestamp},
 };
 
 pub(super) fn arguments(command: Command) -> Command {
@@ -125,41 +125,53 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
             }
             return take_over::run(call, &folders, &kept, now);
         }
-        let new = folders
-            .gather(&files, password_file.map(PathBuf::as_path), now)
-            .map_err(Failure::Unusable)?;
-        let name = match name {
-            Some(name) => name,
-            None => called_after(&new.first_name)?,
-        };
-        let watched = setup::works(call, &folders, now)? == Works::Well;
-        let hosts = covered(&folders, &new.certificate)?;
-        let folder = folders.provided(&name);
-        let (outcome, kept) = match put(call, &folders, &name, &new)? {
-            Put::Done { outcome, kept } => (outcome, kept),
-            Put::Taken { by } => {
-                return Err(Failure::InTheWay(format!(
-                    "{} has {by}; give this one another --name, or put it in the place of that with --replace",
-                    folder.display()
-                )));
-            }
-        };
-        let ImportedCertificate { certificate, .. } = new;
-        let import = Import {
-            name,
-            folder,
-            outcome,
-            kept,
-            certificate,
-            hosts,
-            watched,
-            dry_run: call.options.get_flag("dry-run"),
-        };
+        let import = imported(call, &folders, &files, password_file, name, now)?;
         print(&match call.wants_json() {
             true => json(&import)?,
             false => shown(&import),
         })?;
         Ok(Exit::Done)
+    })
+}
+
+/// Puts the one certificate in these files into its place.
+fn imported(
+    call: &Call,
+    folders: &Folders,
+    files: &[PathBuf],
+    password_file: Option<&PathBuf>,
+    name: Option<CertificateName>,
+    now: Timestamp,
+) -> Result<Import, Failure> {
+    let new = folders
+        .gather(files, password_file.map(PathBuf::as_path), now)
+        .map_err(Failure::Unusable)?;
+    let name = match name {
+        Some(name) => name,
+        None => called_after(&new.first_name)?,
+    };
+    let watched = setup::works(call, folders, now)? == Works::Well;
+    let hosts = covered(folders, &new.certificate)?;
+    let folder = folders.provided(&name);
+    let (outcome, kept) = match put(call, folders, &name, &new)? {
+        Put::Done { outcome, kept } => (outcome, kept),
+        Put::Taken { by } => {
+            return Err(Failure::InTheWay(format!(
+                "{} has {by}; give this one another --name, or put it in the place of that with --replace",
+                folder.display()
+            )));
+        }
+    };
+    let ImportedCertificate { certificate, .. } = new;
+    Ok(Import {
+        name,
+        folder,
+        outcome,
+        kept,
+        certificate,
+        hosts,
+        watched,
+        dry_run: call.options.get_flag("dry-run"),
     })
 }
 

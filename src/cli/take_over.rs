@@ -148,9 +148,8 @@ fn shown(take_over: &TakeOver<'_>, width: Option<usize>) -> String {
         client,
         from,
         certificates,
-        left,
-        watched,
         dry_run,
+        ..
     } = take_over;
     let rows = certificates.iter().map(|taken| {
         let outcome = match (taken.outcome, dry_run) {
@@ -172,6 +171,23 @@ fn shown(take_over: &TakeOver<'_>, width: Option<usize>) -> String {
     let heading = ["CERTIFICATE", "OUTCOME", "NAMES", "VALID UNTIL", "ISSUER"];
     let mut text = format!("{client} keeps these in {}:\n\n", from.display());
     text += &table(heading, &rows.collect_vec(), width);
+    let lines = notes(take_over);
+    if !lines.is_empty() {
+        text += &format!("\n{}\n", lines.join("\n"));
+    }
+    text
+}
+
+/// What is said below the table, a line each.
+fn notes(take_over: &TakeOver<'_>) -> Vec<String> {
+    let TakeOver {
+        from,
+        certificates,
+        left,
+        watched,
+        dry_run,
+        ..
+    } = take_over;
     let mut lines = Vec::new();
     for taken in certificates {
         if let Some(problem) = &taken.problem {
@@ -201,8 +217,5 @@ fn shown(take_over: &TakeOver<'_>, width: Option<usize>) -> String {
             });
         }
     }
-    if !lines.is_empty() {
-        text += &format!("\n{}\n", lines.join("\n"));
-    }
-    text
+    lines
 }

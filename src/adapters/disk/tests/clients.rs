@@ -12,6 +12,9 @@ use super::{
 };
 use crate::ports::{ClientFolder, Imports};
 
+/// A client, the files of its folder, and what stays there.
+type Laid<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
+
 /// Writes files below a folder, and the folders that they lie in.
 fn lay(folder: &Path, files: &[(&str, &str)]) {
     for (file, text) in files {
@@ -62,7 +65,7 @@ fn the_folder_of_each_client_is_told_by_what_lies_in_it_and_stays_as_it_is() {
     let (leaf, issuer, key) = (&*set.leaf, &*set.issuer, &*set.key);
     let full = format!("{leaf}{issuer}");
     let full = full.as_str();
-    let rows: [(&str, &[(&str, &str)], &[&str]); 5] = [
+    let rows: [Laid<'_>; 5] = [
         (
             "certbot",
             &[
