@@ -202,7 +202,9 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         name: "import",
         about: "puts a certificate of yours into provided/, after the checks that one there has to pass: out of files with \
                 its key, itself and its chain in any order, out of a folder with them, such as certbot's live/NAME, or out \
-                of standard input (`-`). Another certificate of that name stays, unless `--replace` \
+                of standard input (`-`). One FILE that is the folder of certbot, lego, acme.sh, acme-companion or manuale \
+                gives all certificates in it, each under the name it has there; nothing is ordered, and nothing there \
+                changes. `--dry-run` shows what would be done. Another certificate of that name stays, unless `--replace` \
                 is given. A daemon on the same folders takes the new one up at once, but none needs to run. With the \
                 setting certificates, no engine is needed either. Exits with 3, and writes nothing, when the certificate \
                 can't be used or another has its place",
@@ -214,6 +216,10 @@ pub(super) const COMMANDS: &[CommandRow] = &[
             (
                 "quaymaster import --certificates /srv/certificates /etc/letsencrypt/live/shop.example",
                 "copy what certbot obtained",
+            ),
+            (
+                "quaymaster import --dry-run /etc/letsencrypt",
+                "see what would be taken over from certbot, and write nothing",
             ),
             (
                 "quaymaster import --replace --password-file secret.txt new.key new.crt ca.crt",

@@ -4,13 +4,15 @@ use clap::{Arg, ArgAction, Command, value_parser};
 use itertools::Itertools;
 use serde::Serialize;
 
-use super::{Call, Exit, Failure, block_on, commands, forget::named, json, print, setup};
+use super::{
+    Call, Exit, Failure, block_on, commands, forget::named, json, print, setup, take_over,
+};
 use crate::{
     adapters::disk::Folders,
     observe::HeldCertificate,
-    ports::{ImportOutcome, ImportedCertificate, Imports, Vitals},
+    ports::{ImportOutcome, ImportedCertificate, Imports, Standing, Vitals},
     report::{Status, explain::Works},
-    values::{CertificateName, Host},
+    values::{CertificateName, Host, Timestamp},
 };
 
 pub(super) fn arguments(command: Command) -> Command {
@@ -24,11 +26,16 @@ pub(super) fn arguments(command: Command) -> Command {
     let replace = Arg::new("replace")
         .long("replace")
         .action(ArgAction::SetTrue);
+    let dry_run = Arg::new("dry-run")
+        .long("dry-run")
+        .action(ArgAction::SetTrue);
     command
-        .arg(files.help("files with key, certificate and chain, in any order; a folder with them; or - for standard input"))
+        .arg(files.help("files with key, certificate and chain, in any order; a folder with them; or - for standard input; or \
+                         the folder of certbot, lego, acme.sh, acme-companion or manuale"))
         .arg(name.help("what the certificate is called; without it, its first name"))
         .arg(replace.help("put it in the place of another of that name, which is kept in a hidden folder"))
         .arg(file("password-file").long("password-file").help("a file with the password of the key"))
+        .arg(dry_run.help("check everything and say what would be done, and write nothing"))
         .arg(commands::format(&["text", "json"]))
 }
 
@@ -46,6 +53,44 @@ struct Import {
     hosts: Vec<Host>,
     /// Whether a daemon works there that takes it up.
     watched: bool,
+    /// Whether the outcome is what would come of it: nothing was written.
+    dry_run: bool,
+}
+
+/// What putting a certificate into its place came to, or would come to.
+pub(super) enum Put {
+    Done {
+        outcome: &'static str,
+        /// Where what had its place is kept.
+        kept: Option<PathBuf>,
+    },
+    /// Something else has its place, in words.
+    Taken { by: String },
+}
+
+/// Puts a certificate into its place, as the options say; with `--dry-run` that is only looked at.
+pub(super) fn put(
+    call: &Call,
+    folders: &Folders,
+    name: &CertificateName,
+    new: &ImportedCertificate,
+) -> Result<Put, Failure> {
+    let replace = call.options.get_flag("replace");
+    let done = |outcome, kept| Put::Done { outcome, kept };
+    if call.options.get_flag("dry-run") {
+        return Ok(match folders.standing(name, new)? {
+            Standing::Free => done("imported", None),
+            Standing::Same => done("unchanged", None),
+            Standing::Other(_) if replace => done("replaced", None),
+            Standing::Other(by) => Put::Taken { by },
+        });
+    }
+    Ok(match folders.provide(name, new, replace)? {
+        ImportOutcome::Stored => done("imported", None),
+        ImportOutcome::Replaced { kept } => done("replaced", Some(kept)),
+        ImportOutcome::Unchanged => done("unchanged", None),
+        ImportOutcome::Taken { by } => Put::Taken { by },
+    })
 }
 
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
@@ -66,41 +111,21 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         };
         let folders = setup::folders(call, own.as_ref());
         let now = setup::now();
-        let new = folders
-            .gather(&files, password_file.map(PathBuf::as_path), now)
-            .map_err(Failure::Unusable)?;
-        let name = match name {
-            Some(name) => name,
-            None => called_after(&new.first_name)?,
-        };
-        let watched = setup::works(call, &folders, now)? == Works::Well;
-        let hosts = covered(&folders, &new.certificate)?;
-        let folder = folders.provided(&name);
-        let (outcome, kept) = match folders.provide(
-            &name,
-            &new,
-            call.options.get_flag("replace"),
-        )? {
-            ImportOutcome::Stored => ("imported", None),
-            ImportOutcome::Replaced { kept } => ("replaced", Some(kept)),
-            ImportOutcome::Unchanged => ("unchanged", None),
-            ImportOutcome::Taken { by } => {
-                return Err(Failure::InTheWay(format!(
-                    "{} has {by}; give this one another --name, or put it in the place of that with --replace",
-                    folder.display()
+        if let [folder] = files.as_slice()
+            && let Some(kept) = folders
+                .kept_by_a_client(folder)
+                .map_err(Failure::Unusable)?
+        {
+            if name.is_some() || password_file.is_some() {
+                return Err(Failure::Usage(format!(
+                    "{} is the folder of {}: --name and --password-file are for one certificate; name its files",
+                    folder.display(),
+                    kept.client
                 )));
             }
-        };
-        let ImportedCertificate { certificate, .. } = new;
-        let import = Import {
-            name,
-            folder,
-            outcome,
-            kept,
-            certificate,
-            hosts,
-            watched,
-        };
+            return take_over::run(call, &folders, &kept, now);
+        }
+        let import = imported(call, &folders, &files, password_file, name, now)?;
         print(&match call.wants_json() {
             true => json(&import)?,
             false => shown(&import),
@@ -109,8 +134,49 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     })
 }
 
+/// Puts the one certificate in these files into its place.
+fn imported(
+    call: &Call,
+    folders: &Folders,
+    files: &[PathBuf],
+    password_file: Option<&PathBuf>,
+    name: Option<CertificateName>,
+    now: Timestamp,
+) -> Result<Import, Failure> {
+    let new = folders
+        .gather(files, password_file.map(PathBuf::as_path), now)
+        .map_err(Failure::Unusable)?;
+    let name = match name {
+        Some(name) => name,
+        None => called_after(&new.first_name)?,
+    };
+    let watched = setup::works(call, folders, now)? == Works::Well;
+    let hosts = covered(folders, &new.certificate)?;
+    let folder = folders.provided(&name);
+    let (outcome, kept) = match put(call, folders, &name, &new)? {
+        Put::Done { outcome, kept } => (outcome, kept),
+        Put::Taken { by } => {
+            return Err(Failure::InTheWay(format!(
+                "{} has {by}; give this one another --name, or put it in the place of that with --replace",
+                folder.display()
+            )));
+        }
+    };
+    let ImportedCertificate { certificate, .. } = new;
+    Ok(Import {
+        name,
+        folder,
+        outcome,
+        kept,
+        certificate,
+        hosts,
+        watched,
+        dry_run: call.options.get_flag("dry-run"),
+    })
+}
+
 /// What a certificate is called after its first name.
-fn called_after(first: &str) -> Result<CertificateName, Failure> {
+pub(super) fn called_after(first: &str) -> Result<CertificateName, Failure> {
     named(first).map_err(|_| {
         Failure::Usage(format!(
             "its first name {first:?} can't be a folder's name; say by --name what it is to be called"
@@ -141,10 +207,12 @@ fn shown(import: &Import) -> String {
         certificate,
         hosts,
         watched,
+        dry_run,
     } = import;
     let folder = folder.display();
     let mut lines = vec![match *outcome {
         "unchanged" => format!("{name}: nothing to do, the same certificate lies in {folder}"),
+        outcome if *dry_run => format!("{name}: would be {outcome}, in {folder}"),
         outcome => format!("{name}: {outcome}, it lies in {folder}"),
     }];
     if let Some(kept) = kept {
@@ -166,7 +234,7 @@ fn shown(import: &Import) -> String {
     if !hosts.is_empty() {
         lines.push(format!("  serves  {}", hosts.iter().join(", ")));
     }
-    if *outcome != "unchanged" {
+    if *outcome != "unchanged" && !dry_run {
         lines.push(match watched {
             true => "  next    the daemon takes it up within seconds".to_owned(),
             false => {
@@ -192,6 +260,7 @@ mod tests {
             certificate: held(&["shop.example", "www.shop.example"]),
             hosts: vec![Host::parse("shop.example").expect("a host")],
             watched: true,
+            dry_run: false,
         }
     }
 

@@ -22,6 +22,7 @@ mod renew;
 mod setup;
 mod status;
 mod table;
+mod take_over;
 mod terminal;
 mod watch;
 

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use super::DiskError;
 use crate::{
     observe::HeldCertificate,
@@ -21,6 +23,34 @@ pub trait Imports {
         password_file: Option<&Path>,
         now: Timestamp,
     ) -> Result<ImportedCertificate, DiskError>;
+
+    /// The certificates that another ACME client keeps in a folder of its own; `None` where that is no such folder. Neither
+    /// it nor anything in it changes, and no link is followed out of it.
+    ///
+    /// # Errors
+    /// When the folder can't be listed.
+    fn kept_by_a_client(&self, folder: &Path) -> Result<Option<ClientFolder>, DiskError>;
+
+    /// Reads one of them, and checks it as [`gather`](Self::gather) does.
+    ///
+    /// # Errors
+    /// When it is not whole, or it can't be served `now`.
+    fn gather_kept(
+        &self,
+        kept: &ClientFolder,
+        certificate: &ClientCertificate,
+        now: Timestamp,
+    ) -> Result<ImportedCertificate, DiskError>;
+
+    /// What has the place in `provided/` that a certificate is to have.
+    ///
+    /// # Errors
+    /// When that folder can't be listed.
+    fn standing(
+        &self,
+        name: &CertificateName,
+        new: &ImportedCertificate,
+    ) -> Result<Standing, DiskError>;
 
     /// Puts a certificate into the folder of this name in `provided/`, as a whole. Another one that is there gives way
     /// only where `replace` says so, and is kept.
@@ -46,6 +76,48 @@ pub struct ImportedCertificate {
     pub chain: String,
     /// Its key in PEM, without a password.
     pub key: Secret,
+}
+
+/// A folder that another ACME client keeps its certificates in.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ClientFolder {
+    /// The client, as people call it.
+    pub client: &'static str,
+    /// Where the folder is.
+    pub path: PathBuf,
+    /// Its certificates, in the order of their names.
+    pub certificates: Vec<ClientCertificate>,
+    /// What else is there that people would look for, and why it stays.
+    pub left: Vec<LeftThere>,
+}
+
+/// A certificate of another ACME client: not read yet.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// What the client calls it.
+    pub name: String,
+    /// Its files below the client's folder; some may be missing.
+    pub files: Vec<PathBuf>,
+}
+
+/// What is not taken over.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct LeftThere {
+    /// Its place below the client's folder.
+    pub path: PathBuf,
+    /// Why it stays, and what that means.
+    pub why: &'static str,
+}
+
+/// What has the place of a certificate.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing.
+    Free,
+    /// The same certificate.
+    Same,
+    /// Something else, in words.
+    Other(String),
 }
 
 /// What became of a certificate that was handed over.

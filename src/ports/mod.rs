@@ -43,7 +43,10 @@ pub use consumers::{
 pub use disk_error::DiskError;
 pub use engine::{DetailedEngine, Engine, EngineError, Ran};
 pub use helper_lists::{HelperLists, ListPlace};
-pub use imports::{ImportOutcome, ImportedCertificate, Imports};
+pub use imports::{
+    ClientCertificate, ClientFolder, ImportOutcome, ImportedCertificate, Imports, LeftThere,
+    Standing,
+};
 pub use ledger::{Ledgers, WrittenLedger};
 pub use orders::{OrderRecord, Orders};
 pub use probe::{Page, Probe, ProbeError, Served};

@@ -212,7 +212,11 @@ async fn a_line_of_the_log_as_json_has_the_fields_of_its_event() {
 }
 
 /// Runs `import` on folders of its own, with this on standard input.
-fn import(folder: &Path, words: &[&str], input: impl Into<Stdio>) -> (Option<i32>, String, String) {
+pub fn import(
+    folder: &Path,
+    words: &[&str],
+    input: impl Into<Stdio>,
+) -> (Option<i32>, String, String) {
     let output = Command::new(binary())
         .env_clear()
         .current_dir(folder)
@@ -380,4 +384,41 @@ fn standard_input_is_imported_from_a_pipe_and_whatever_is_no_certificate_is_refu
         assert_eq!(provided(), 1, "{words:?}");
     }
     assert_eq!(import(folder, &[], null()).0, Some(2), "a file is needed");
+}
+
+#[test]
+fn two_certificates_of_one_name_are_not_put_over_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for (place, host) in [
+        ("shop.example", "shop.example"),
+        ("shop.example_ecc", "shop.example"),
+    ] {
+        let lies = folder.join("acme").join(place);
+        fs::create_dir_all(&lies).unwrap();
+        pair(&lies, "shop.example.key", host);
+    }
+    fs::write(folder.join("acme/account.conf"), "").unwrap();
+    let run = |words: &[&str]| import(folder, words, Stdio::null());
+    let (code, told, _) = run(&["acme", "--replace"]);
+    assert_eq!(code, Some(3), "{told}");
+    assert!(
+        told.contains("imported")
+            && told.contains("another certificate of this folder is called shop.example, too"),
+        "{told}"
+    );
+    let key = folder.join("certificates/provided/shop.example/privkey.pem");
+    let before = fs::read_to_string(&key).unwrap();
+    let (code, told, _) = run(&["acme", "--replace", "--dry-run"]);
+    assert_eq!(code, Some(3), "{told}");
+    assert_eq!(fs::read_to_string(&key).unwrap(), before);
+    // A folder of a client without any certificate is no success.
+    fs::create_dir(folder.join("none")).unwrap();
+    fs::write(folder.join("none/account.conf"), "").unwrap();
+    let (code, told, log) = run(&["none"]);
+    assert_eq!((code, told.as_str()), (Some(3), ""));
+    assert!(
+        log.contains("is the folder of acme.sh, and there is no certificate in it"),
+        "{log}"
+    );
 }

@@ -3,6 +3,7 @@
 
 mod acme;
 mod check;
+mod clients;
 mod command_line;
 mod crash;
 mod disk;

@@ -252,9 +252,12 @@ pub(super) fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
 /// The bytes of a small file that somebody else wrote, who may have put anything in its place; `None` when there is none.
 /// It is opened without waiting, and looked at before it is read.
 pub(super) fn read_small(path: &Path, most: u64) -> Result<Option<Vec<u8>>, DiskError> {
-    let Some(file) = open_at_once(path)? else {
-        return Ok(None);
-    };
+    let file = open_at_once(path)?;
+    file.map(|file| read_opened(file, path, most)).transpose()
+}
+
+/// The bytes of what was opened without waiting, once it is seen to be a small file. The path is for people alone.
+pub(super) fn read_opened(file: File, path: &Path, most: u64) -> Result<Vec<u8>, DiskError> {
     let found = file.metadata().map_err(told("read", path))?;
     let problem = match found.len() {
         _ if found.is_dir() => {
@@ -272,7 +275,7 @@ pub(super) fn read_small(path: &Path, most: u64) -> Result<Option<Vec<u8>>, Disk
             let mut bytes = Vec::new();
             // It may grow meanwhile.
             let read = file.take(most).read_to_end(&mut bytes);
-            return read.map(|_| Some(bytes)).map_err(told("read", path));
+            return read.map(|_| bytes).map_err(told("read", path));
         }
     };
     Err(DiskError::Damaged {
@@ -282,7 +285,7 @@ pub(super) fn read_small(path: &Path, most: u64) -> Result<Option<Vec<u8>>, Disk
 }
 
 /// What is said of devices and sockets.
-const NO_FILE: &str = "it is no file; put the file itself here";
+pub(super) const NO_FILE: &str = "it is no file; put the file itself here";
 
 /// Opens whatever stands there, without waiting for anybody; `None` when there is nothing.
 fn open_at_once(path: &Path) -> Result<Option<File>, DiskError> {

@@ -12,6 +12,7 @@ use itertools::Itertools;
 use super::{
     Folders,
     certificates::FOLDER_MODE,
+    clients::{client_folder, pile_of},
     files::{self, Durability, PRIVATE, PUBLIC},
     passwords::{Passwords, read_password},
     provided::{ENDINGS, Fit, Pile, names, read_provided},
@@ -20,7 +21,10 @@ use super::{
 use crate::{
     adapters::{encrypted_key::Password, pem, x509},
     observe::{HeldCertificate, Shelf, Source},
-    ports::{DiskError, ImportOutcome, ImportedCertificate, Imports},
+    ports::{
+        ClientCertificate, ClientFolder, DiskError, ImportOutcome, ImportedCertificate, Imports,
+        Standing,
+    },
     values::{CertificateName, Timestamp},
 };
 
@@ -37,20 +41,55 @@ impl Imports for Folders {
             self.take(file, given.as_ref(), &mut pile)?;
         }
         let place = files.iter().map(|file| called(file).display()).join(", ");
-        let (chain, version) = fitting(pile, &place)?;
-        let checked = version.check(Source::Provided);
-        let certificate = checked.map_err(|error| refused(&place, error))?;
-        x509::check_dates(&certificate, now).map_err(|error| refused(&place, error))?;
-        let leaf = chain.first().map(Vec::as_slice).unwrap_or_default();
-        let first_name = x509::first_name(leaf).map_err(|error| refused(&place, error))?;
-        Ok(ImportedCertificate {
-            certificate: HeldCertificate {
-                shelf: Shelf::Provided,
-                ..certificate
-            },
-            first_name,
-            chain: version.fullchain,
-            key: version.privkey,
+        checked(pile, &place, now)
+    }
+
+    fn kept_by_a_client(&self, folder: &Path) -> Result<Option<ClientFolder>, DiskError> {
+        let canonical = |path: &Path| path.canonicalize().ok();
+        let is_ours = canonical(folder).is_some_and(|it| canonical(&self.certificates) == Some(it));
+        let found = client_folder(folder)?;
+        match found {
+            Some(found) if is_ours => Err(damaged(
+                folder,
+                format!(
+                    "it is the folder of certificates itself, in which what {} keeps is used as it is; there is nothing to import",
+                    found.client
+                ),
+            )),
+            found => Ok(found),
+        }
+    }
+
+    fn gather_kept(
+        &self,
+        kept: &ClientFolder,
+        certificate: &ClientCertificate,
+        now: Timestamp,
+    ) -> Result<ImportedCertificate, DiskError> {
+        let pile = pile_of(kept, certificate, self.usual_password())?;
+        let files = certificate.files.iter();
+        let place = files.map(|file| kept.path.join(file).display().to_string());
+        checked(pile, &place.collect_vec().join(", "), now)
+    }
+
+    fn standing(
+        &self,
+        name: &CertificateName,
+        new: &ImportedCertificate,
+    ) -> Result<Standing, DiskError> {
+        let folder = self.provided(name);
+        let is_empty = || Ok(folder.is_dir() && files::entries(&folder)?.is_empty());
+        if !files::is_there(&folder) || !folder.is_symlink() && is_empty()? {
+            return Ok(Standing::Free);
+        }
+        let there = read_provided(&folder, self.usual_password());
+        let there = there.and_then(|there| {
+            let checked = there.version.check(Source::Provided);
+            checked.map_err(|error| refused(name, error))
+        });
+        Ok(match there {
+            Ok(there) if there.digest == new.certificate.digest => Standing::Same,
+            there => Standing::Other(words(there)),
         })
     }
 
@@ -61,25 +100,13 @@ impl Imports for Folders {
         replace: bool,
     ) -> Result<ImportOutcome, DiskError> {
         let provided = self.certificates.join("provided");
-        let folder = provided.join(name.as_str());
-        let is_empty = || Ok(folder.is_dir() && files::entries(&folder)?.is_empty());
-        let is_free = !files::is_there(&folder) || !folder.is_symlink() && is_empty()?;
-        if !is_free {
-            let there = read_provided(&folder, self.usual_password());
-            let there = there.and_then(|there| {
-                let checked = there.version.check(Source::Provided);
-                checked.map_err(|error| refused(name, error))
-            });
-            match there {
-                Ok(there) if there.digest == new.certificate.digest => {
-                    return Ok(ImportOutcome::Unchanged);
-                }
-                there if !replace => {
-                    return Ok(ImportOutcome::Taken { by: words(there) });
-                }
-                _ => {}
-            }
-        }
+        let folder = self.provided(name);
+        let is_free = match self.standing(name, new)? {
+            Standing::Free => true,
+            Standing::Same => return Ok(ImportOutcome::Unchanged),
+            Standing::Other(by) if !replace => return Ok(ImportOutcome::Taken { by }),
+            Standing::Other(_) => false,
+        };
         let making = self.make(name, &provided, new)?;
         if is_free {
             files::put_folder(&making, &folder)?;
@@ -207,6 +234,25 @@ fn read_input() -> Result<Vec<u8>, DiskError> {
             ),
         )),
     }
+}
+
+/// The one certificate in a pile, if it can be served.
+fn checked(pile: Pile, place: &str, now: Timestamp) -> Result<ImportedCertificate, DiskError> {
+    let (chain, version) = fitting(pile, place)?;
+    let checked = version.check(Source::Provided);
+    let certificate = checked.map_err(|error| refused(place, error))?;
+    x509::check_dates(&certificate, now).map_err(|error| refused(place, error))?;
+    let leaf = chain.first().map(Vec::as_slice).unwrap_or_default();
+    let first_name = x509::first_name(leaf).map_err(|error| refused(place, error))?;
+    Ok(ImportedCertificate {
+        certificate: HeldCertificate {
+            shelf: Shelf::Provided,
+            ..certificate
+        },
+        first_name,
+        chain: version.fullchain,
+        key: version.privkey,
+    })
 }
 
 /// The one certificate in a pile, leaf first in DER, with its key.

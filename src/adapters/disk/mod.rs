@@ -36,6 +36,7 @@ mod accounts;
 mod archive;
 mod attempts;
 mod certificates;
+mod clients;
 mod consumers;
 mod copied_over;
 mod delivery;

@@ -1,6 +1,7 @@
 //! Folders as they really lie on a disk: modes, links, versions, and what a crash or a stranger may leave there.
 
 mod archive;
+mod clients;
 mod copied_over;
 mod damage;
 mod forms;

@@ -1,0 +1,338 @@
+//! The folders in which other ACME clients keep their certificates: each told by what lies in it, read without a trace. They
+//! were written by others, perhaps in a container: no link leads out of them, and nothing in them is waited for.
+
+use std::{
+    fs::File,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    dir::Dir,
+    errno::Errno,
+    fcntl::{OFlag, OpenHow, ResolveFlag, openat2},
+};
+
+use super::{
+    files::{self, told},
+    passwords::Passwords,
+    provided::Pile,
+    version::LARGEST,
+};
+use crate::ports::{ClientCertificate, ClientFolder, DiskError, LeftThere};
+
+/// How many certificates of one folder are taken over. More are no folder of a client's that we know.
+const MOST_CERTIFICATES: usize = 10_000;
+
+/// How a client lays out its folder.
+struct ClientRow {
+    name: &'static str,
+    /// What has to be there for a folder to be one of its.
+    has: &'static [Mark],
+    /// Its certificates, files missing or not.
+    certificates: fn(&ClientRoot) -> Result<Vec<ClientCertificate>, DiskError>,
+    /// What else may be there, and why it stays.
+    left: &'static [(&'static str, &'static str)],
+}
+
+/// What tells the folder of a client.
+enum Mark {
+    File(&'static str),
+    Folder(&'static str),
+    /// A folder of any name with these files.
+    FolderWith(&'static [&'static str]),
+}
+
+/// An account stays where it is: what it obtained is used without it.
+const ACCOUNT: &str = "quaymaster registers an account of its own with its first order; certificates need none until then";
+
+/// Every client that is known. The first whose marks are all there counts.
+const CLIENTS: &[ClientRow] = &[
+    ClientRow {
+        name: "certbot",
+        has: &[Mark::Folder("live"), Mark::Folder("renewal")],
+        certificates: |root| {
+            let live = Path::new("live");
+            let folders = root.folders(live)?.into_iter();
+            let files = ["privkey.pem", "fullchain.pem", "cert.pem", "chain.pem"];
+            Ok(folders
+                .map(|name| in_folder(&live.join(&name), name, &files))
+                .collect())
+        },
+        left: &[
+            ("accounts", ACCOUNT),
+            (
+                "renewal",
+                "certbot goes on renewing what it lists: end that (`certbot delete`, or its timer) once quaymaster serves it",
+            ),
+        ],
+    },
+    ClientRow {
+        name: "lego",
+        has: &[Mark::Folder("certificates"), Mark::Folder("accounts")],
+        certificates: |root| {
+            let folder = Path::new("certificates");
+            let keys = root.names_before(folder, ".key")?.into_iter();
+            Ok(keys
+                .map(|name| ClientCertificate {
+                    files: [".key", ".crt", ".issuer.crt"]
+                        .map(|ending| folder.join(format!("{name}{ending}")))
+                        .into(),
+                    name,
+                })
+                .collect())
+        },
+        left: &[("accounts", ACCOUNT)],
+    },
+    ClientRow {
+        name: "acme.sh",
+        has: &[Mark::File("account.conf")],
+        certificates: |root| {
+            let mut found = Vec::new();
+            for folder in root.folders(Path::new(""))? {
+                let name = folder.strip_suffix("_ecc").unwrap_or(&folder).to_owned();
+                let path = Path::new(&folder);
+                if !root.is_file(&path.join(format!("{name}.key"))) {
+                    continue;
+                }
+                let [key, leaf] = [".key", ".cer"].map(|ending| format!("{name}{ending}"));
+                let files = [key.as_str(), leaf.as_str(), "fullchain.cer", "ca.cer"];
+                found.push(in_folder(path, name.clone(), &files));
+            }
+            Ok(found)
+        },
+        left: &[("ca", ACCOUNT)],
+    },
+    ClientRow {
+        name: "manuale",
+        has: &[Mark::File("account.json")],
+        certificates: |root| {
+            let keys = root.names_before(Path::new(""), ".pem")?.into_iter();
+            let keys = keys.filter(|name| root.is_file(Path::new(&format!("{name}.crt"))));
+            Ok(keys
+                .map(|name| ClientCertificate {
+                    files: [".pem", ".crt", ".chain.crt", ".intermediate.crt"]
+                        .map(|ending| format!("{name}{ending}").into())
+                        .into(),
+                    name,
+                })
+                .collect())
+        },
+        left: &[
+            ("account.json", ACCOUNT),
+            ("orders", "orders under way are manuale's to end"),
+        ],
+    },
+    ClientRow {
+        name: "acme-companion",
+        has: &[Mark::FolderWith(&["fullchain.pem", "key.pem"])],
+        certificates: |root| {
+            let files = ["key.pem", "fullchain.pem", "cert.pem", "chain.pem"];
+            let mut folders = root.folders(Path::new(""))?;
+            folders.retain(|name| {
+                let key = Path::new(name).join("key.pem");
+                !name.starts_with(STAGING) && root.is_file(&key)
+            });
+            let folders = folders.into_iter();
+            Ok(folders
+                .map(|name| in_folder(&PathBuf::from(&name), name, &files))
+                .collect())
+        },
+        left: &[(
+            "default.crt",
+            "it is a stand-in that acme-companion signed itself",
+        )],
+    },
+];
+
+/// How acme-companion begins the folders of certificates that a staging CA issued.
+const STAGING: &str = "_test_";
+
+fn in_folder(folder: &Path, name: String, files: &[&str]) -> ClientCertificate {
+    ClientCertificate {
+        name,
+        files: files.iter().map(|file| folder.join(file)).collect(),
+    }
+}
+
+/// What a client keeps in this folder; `None` where it is no client's.
+pub(super) fn client_folder(path: &Path) -> Result<Option<ClientFolder>, DiskError> {
+    if !path.is_dir() {
+        return Ok(None);
+    }
+    let root = ClientRoot::open(path)?;
+    for row in CLIENTS {
+        let mut is_there = true;
+        for mark in row.has {
+            is_there = is_there && root.has(mark)?;
+        }
+        if !is_there {
+            continue;
+        }
+        let certificates = (row.certificates)(&root)?;
+        if certificates.len() > MOST_CERTIFICATES {
+            let problem = format!(
+                "it has {} certificates, and at most {MOST_CERTIFICATES} are taken over at once; import them one by one",
+                certificates.len()
+            );
+            return Err(damaged(path.to_owned(), problem));
+        }
+        let left = row.left.iter();
+        let left = left.filter(|(place, _)| root.is_there(Path::new(place)));
+        return Ok(Some(ClientFolder {
+            client: row.name,
+            path: path.to_owned(),
+            certificates,
+            left: left
+                .map(|&(place, why)| LeftThere {
+                    path: place.into(),
+                    why,
+                })
+                .collect(),
+        }));
+    }
+    Ok(None)
+}
+
+/// What the files of a certificate hold together. One that is not there adds nothing.
+pub(super) fn pile_of(
+    kept: &ClientFolder,
+    certificate: &ClientCertificate,
+    usual: Option<&Path>,
+) -> Result<Pile, DiskError> {
+    let root = ClientRoot::open(&kept.path)?;
+    let passwords = Passwords::given(None, usual);
+    let mut pile = Pile::default();
+    for file in &certificate.files {
+        if let Some(bytes) = root.read(file)? {
+            let path = kept.path.join(file);
+            pile.take(&path.display().to_string(), &path, bytes, &passwords)?;
+        }
+    }
+    Ok(pile)
+}
+
+fn damaged(path: PathBuf, problem: impl Into<String>) -> DiskError {
+    DiskError::Damaged {
+        path,
+        problem: problem.into(),
+    }
+}
+
+/// The folder of a client, open. Its own path is the user's to choose, links and all; below it, links lead as far as it goes.
+struct ClientRoot {
+    handle: OwnedFd,
+    path: PathBuf,
+}
+
+impl ClientRoot {
+    fn open(path: &Path) -> Result<Self, DiskError> {
+        let handle = File::open(path).map_err(told("open the folder", path))?;
+        Ok(Self {
+            handle: handle.into(),
+            path: path.to_owned(),
+        })
+    }
+
+    /// Opens what lies below; `None` when there is nothing.
+    fn opened(&self, place: &Path, flags: OFlag) -> Result<Option<OwnedFd>, DiskError> {
+        let place = match place.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => place,
+        };
+        let how = OpenHow::new()
+            .flags(flags | OFlag::O_CLOEXEC)
+            .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        let path = self.path.join(place);
+        match openat2(&self.handle, place, how) {
+            Ok(handle) => Ok(Some(handle)),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+            Err(Errno::EXDEV) => Err(damaged(
+                path,
+                format!(
+                    "a link leads out of {}, and none is followed there; import the files themselves",
+                    self.path.display()
+                ),
+            )),
+            Err(Errno::ELOOP) => Err(damaged(path, "it is a link that leads to itself")),
+            // So is opening a socket refused.
+            Err(Errno::ENXIO) => Err(damaged(path, files::NO_FILE)),
+            Err(error) => Err(told("open", &path)(error.into())),
+        }
+    }
+
+    /// The bytes of a file; `None` when there is none.
+    fn read(&self, place: &Path) -> Result<Option<Vec<u8>>, DiskError> {
+        let opened = self.opened(place, OFlag::O_NONBLOCK | OFlag::O_NOCTTY)?;
+        let read = |handle: OwnedFd| {
+            files::read_opened(File::from(handle), &self.path.join(place), LARGEST)
+        };
+        opened.map(read).transpose()
+    }
+
+    fn has(&self, mark: &Mark) -> Result<bool, DiskError> {
+        Ok(match mark {
+            Mark::File(name) => self.is_file(Path::new(name)),
+            Mark::Folder(name) => self.is_folder(Path::new(name)),
+            Mark::FolderWith(names) => {
+                let folders = self.folders(Path::new(""))?;
+                let whole = |folder: &String| {
+                    let has = |name: &&str| self.is_file(&Path::new(folder).join(name));
+                    names.iter().all(has)
+                };
+                folders.iter().any(whole)
+            }
+        })
+    }
+
+    /// Whether anything has this name, be it what can't be opened.
+    fn is_there(&self, place: &Path) -> bool {
+        !matches!(self.opened(place, OFlag::O_PATH), Ok(None))
+    }
+
+    fn is_file(&self, place: &Path) -> bool {
+        let found = self.opened(place, OFlag::O_PATH).ok().flatten();
+        let about = found.and_then(|handle| File::from(handle).metadata().ok());
+        about.is_some_and(|about| about.is_file())
+    }
+
+    fn is_folder(&self, place: &Path) -> bool {
+        let opened = self.opened(place, OFlag::O_DIRECTORY);
+        opened.is_ok_and(|found| found.is_some())
+    }
+
+    /// The names of the folders in a folder, sorted.
+    fn folders(&self, place: &Path) -> Result<Vec<String>, DiskError> {
+        let mut names = self.entries(place)?;
+        names.retain(|name| !name.starts_with('.') && self.is_folder(&place.join(name)));
+        Ok(names)
+    }
+
+    /// The names of the files in a folder that end so, without that, sorted.
+    fn names_before(&self, place: &Path, ending: &str) -> Result<Vec<String>, DiskError> {
+        let names = self.entries(place)?.into_iter();
+        let before = names.filter_map(|name| name.strip_suffix(ending).map(str::to_owned));
+        Ok(before.filter(|name| !name.is_empty()).collect())
+    }
+
+    /// The names in a folder, as far as they are text, sorted.
+    fn entries(&self, place: &Path) -> Result<Vec<String>, DiskError> {
+        let Some(handle) = self.opened(place, OFlag::O_DIRECTORY)? else {
+            return Ok(Vec::new());
+        };
+        let list = || -> nix::Result<Vec<String>> {
+            let mut names = Vec::new();
+            for entry in Dir::from_fd(handle)?.iter() {
+                if let Ok(name) = entry?.file_name().to_str()
+                    && name != "."
+                    && name != ".."
+                {
+                    names.push(name.to_owned());
+                }
+            }
+            names.sort();
+            Ok(names)
+        };
+        list().map_err(|error| told("list", &self.path.join(place))(error.into()))
+    }
+}
