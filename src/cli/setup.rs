@@ -30,7 +30,10 @@ use crate::{
     },
     report::{Event, explain::Works, report},
     settings::Settings,
-    values::{CA_PRESETS, CaPreset, ContainerName, Digest, Issuer, Timestamp},
+    values::{
+        CA_PRESETS, CaPreset, CaSettings, ContainerName, Digest, ExternalAccount, Issuer, Secret,
+        Timestamp,
+    },
 };
 
 /// The local socket of the engine.
@@ -209,9 +212,15 @@ struct CaSetup {
 
 impl CaSetup {
     fn of(settings: &Settings) -> Result<Self, DiskError> {
+        let agrees = |directory: &str| {
+            let default = settings.ca.as_ref();
+            settings.cas.agrees(directory, default, settings.agree_tos)
+        };
+        let default = settings.ca.as_ref().and_then(Issuer::directory);
         let usual = AcmeSettings {
             ca_root_pem: settings.ca_root.as_deref().map(disk::text).transpose()?,
-            agree_tos: settings.agree_tos,
+            // Those about which nothing is set by itself: the one of the setting ca, where it is a URL.
+            agree_tos: default.is_some_and(agrees),
             email: settings.email.clone(),
             orders_per_second: None,
             external_account: None,
@@ -220,6 +229,7 @@ impl CaSetup {
         let of_preset = |preset: &CaPreset| {
             let one = AcmeSettings {
                 orders_per_second: pace(preset.directory),
+                agree_tos: agrees(preset.directory),
                 ..usual.clone()
             };
             (preset.directory.to_owned(), one)
@@ -229,10 +239,10 @@ impl CaSetup {
             let root = ca_root(settings, directory);
             let one = AcmeSettings {
                 ca_root_pem: root.map(disk::text).transpose()?,
-                agree_tos: ca.agree_tos.unwrap_or(usual.agree_tos),
+                agree_tos: agrees(directory),
                 email: ca.email.clone().or_else(|| usual.email.clone()),
                 orders_per_second: pace(directory),
-                external_account: None,
+                external_account: external_account(ca)?,
             };
             own.insert(directory.to_owned(), one);
         }
@@ -250,9 +260,39 @@ impl CaSetup {
                 ca.email.as_deref().unwrap_or_default(),
                 ca.ca_root_pem.as_deref().unwrap_or_default(),
             ]);
+            // A CA that refused one may take another.
+            if let Some(external) = &ca.external_account {
+                parts.extend([external.key_id.as_str(), external.key.expose()]);
+            }
         }
         Digest::of_parts(parts)
     }
+}
+
+/// The account at a CA's web site to which ours is to belong.
+fn external_account(ca: &CaSettings) -> Result<Option<ExternalAccount>, DiskError> {
+    let Some(key_id) = ca.eab_key_id.clone() else {
+        return Ok(None);
+    };
+    let key = match (&ca.eab_key, &ca.eab_key_file) {
+        (Some(key), _) => key.clone(),
+        (None, Some(path)) => {
+            let key = Secret::new(disk::text(path)?);
+            let damaged = |problem| DiskError::Damaged {
+                path: path.clone(),
+                problem,
+            };
+            ExternalAccount::key_bytes(&key).map_err(damaged)?;
+            key
+        }
+        (None, None) => return Ok(None),
+    };
+    let algorithm = ca.eab_algorithm.unwrap_or_default();
+    Ok(Some(ExternalAccount {
+        key_id,
+        key,
+        algorithm,
+    }))
 }
 
 fn ports(

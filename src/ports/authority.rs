@@ -260,8 +260,8 @@ pub enum AuthorityError {
     },
     /// Its terms have not been agreed to.
     #[error(
-        "the terms of the CA have not been agreed to; read {terms}, then set agree-tos to true; where no CA is to be asked, \
-         set ca to self-signed"
+        "the terms of the CA have not been agreed to; read {terms}, then set agree-tos to true, or where a label chose this CA, \
+         agree-tos = true in its table [ca.NAME]; where no CA is to be asked, set ca to self-signed"
     )]
     Terms {
         /// Where they are.

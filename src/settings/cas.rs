@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::{
     SettingsError, Written,
     table::{DefaultValue, SettingRow},
-    values::{folder, limit, per_second, set, truth},
+    values::{filled, folder, limit, per_second, set, truth},
 };
-use crate::values::{CaError, CaSettings, CaTable, email, nearest};
+use crate::values::{CaError, CaSettings, CaTable, Secret, email, nearest};
 
 /// What variables of CAs begin with; the CA's name and the key follow, with two underscores between them.
 const VARIABLES: &str = "QUAYMASTER_CA__";
@@ -39,7 +39,9 @@ pub const CA_SETTINGS: &[SettingRow<CaSettings>] = &[
     SettingRow {
         name: "agree-tos",
         value: "BOOL",
-        default: DefaultValue::Words("the setting agree-tos"),
+        default: DefaultValue::Words(
+            "the setting agree-tos, where this is the CA of the setting ca; else false",
+        ),
         doc: "that you agree to the terms of service of this CA",
         example: "true",
         read: |ca, value| set(&mut ca.agree_tos, truth(value).map(Some)),
@@ -51,6 +53,40 @@ pub const CA_SETTINGS: &[SettingRow<CaSettings>] = &[
         doc: "where this CA may write to",
         example: "certificates@corp.example",
         read: |ca, value| set(&mut ca.email, email(value).map(Some)),
+    },
+    SettingRow {
+        name: "eab-key-id",
+        value: "ID",
+        default: DefaultValue::Words("none: the CA makes accounts for anybody"),
+        doc: "what the CA calls the key that it gave out at its web site (external account binding). Used once, to make the \
+              account",
+        example: "kid-1",
+        read: |ca, value| set(&mut ca.eab_key_id, filled(value).map(Some)),
+    },
+    SettingRow {
+        name: "eab-key",
+        value: "KEY",
+        default: DefaultValue::Words("that in eab-key-file"),
+        doc: "that key, in base64url as the CA shows it; eab-key-file keeps it out of the settings",
+        example: "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wE",
+        // What is wrong about it is told elsewhere, without the key.
+        read: |ca, value| set(&mut ca.eab_key, Ok(Some(Secret::new(value)))),
+    },
+    SettingRow {
+        name: "eab-key-file",
+        value: "FILE",
+        default: DefaultValue::Words("none"),
+        doc: "a file with that key",
+        example: "/run/secrets/eab",
+        read: |ca, value| set(&mut ca.eab_key_file, folder(value).map(Some)),
+    },
+    SettingRow {
+        name: "eab-algorithm",
+        value: "NAME",
+        default: DefaultValue::Words("HS256"),
+        doc: "how that key signs: HS256, HS384 or HS512",
+        example: "HS256",
+        read: |ca, value| set(&mut ca.eab_algorithm, value.parse().map(Some)),
     },
     SettingRow {
         name: "orders",

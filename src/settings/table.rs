@@ -204,7 +204,8 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "agree-tos",
         value: "BOOL",
         default: DefaultValue::Value("false"),
-        doc: "that you agree to the CA's terms of service; a must before the first order",
+        doc: "that you agree to the terms of service of the CA that the setting ca names; a must before the first order. Others, \
+              which labels choose, have agree-tos in their tables [ca.NAME]",
         example: "true",
         read: |settings, value| set(&mut settings.agree_tos, truth(value)),
     },

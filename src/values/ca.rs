@@ -17,6 +17,8 @@ pub struct CaPreset {
     pub what: &'static str,
     /// Whether browsers trust its certificates.
     pub trusted: bool,
+    /// Whose terms its are: the name of the preset that settings agree to.
+    pub terms_of: &'static str,
     /// What it lets one account do.
     pub limits: CaLimits,
 }
@@ -28,6 +30,7 @@ pub const CA_PRESETS: &[CaPreset] = &[
         directory: "https://acme-v02.api.letsencrypt.org/directory",
         what: "Let's Encrypt",
         trusted: true,
+        terms_of: "letsencrypt",
         // <https://letsencrypt.org/docs/rate-limits/>
         limits: CaLimits {
             orders: Some(Limit::new(300, 3)),
@@ -43,6 +46,7 @@ pub const CA_PRESETS: &[CaPreset] = &[
         directory: "https://acme-staging-v02.api.letsencrypt.org/directory",
         what: "Let's Encrypt's staging CA: generous limits, trusted by nobody",
         trusted: false,
+        terms_of: "letsencrypt",
         // <https://letsencrypt.org/docs/staging-environment/#rate-limits>
         limits: CaLimits {
             orders: Some(Limit::new(1500, 3)),
@@ -51,6 +55,56 @@ pub const CA_PRESETS: &[CaPreset] = &[
             orders_per_second: Some(9),
             are_renewals_exempt: true,
         },
+    },
+    // None of these publishes limits that we could count. Each takes accounts alone that belong to one at its web site.
+    // <https://go-acme.github.io/lego/advanced/caservers/>
+    CaPreset {
+        name: "zerossl",
+        directory: "https://acme.zerossl.com/v2/DV90",
+        what: "ZeroSSL; needs eab-key-id and eab-key",
+        trusted: true,
+        terms_of: "zerossl",
+        limits: CaLimits::NONE,
+    },
+    CaPreset {
+        name: "google",
+        directory: "https://dv.acme-v02.api.pki.goog/directory",
+        what: "Google Trust Services; needs eab-key-id and eab-key, used within 7 days",
+        trusted: true,
+        terms_of: "google",
+        limits: CaLimits::NONE,
+    },
+    CaPreset {
+        name: "google-staging",
+        directory: "https://dv.acme-v02.test-api.pki.goog/directory",
+        what: "Google's staging CA: trusted by nobody; needs an eab-key-id and eab-key of its own",
+        trusted: false,
+        terms_of: "google",
+        limits: CaLimits::NONE,
+    },
+    CaPreset {
+        name: "sslcom",
+        directory: "https://acme.ssl.com/sslcom-dv-ecc",
+        what: "SSL.com, for EC keys; needs eab-key-id and eab-key",
+        trusted: true,
+        terms_of: "sslcom",
+        limits: CaLimits::NONE,
+    },
+    CaPreset {
+        name: "sslcom-rsa",
+        directory: "https://acme.ssl.com/sslcom-dv-rsa",
+        what: "SSL.com, for RSA keys; needs eab-key-id and eab-key",
+        trusted: true,
+        terms_of: "sslcom",
+        limits: CaLimits::NONE,
+    },
+    CaPreset {
+        name: "actalis",
+        directory: "https://acme-api.actalis.com/acme/directory",
+        what: "Actalis; needs eab-key-id and eab-key; its free plan takes one name a certificate and no wildcard",
+        trusted: true,
+        terms_of: "actalis",
+        limits: CaLimits::NONE,
     },
 ];
 

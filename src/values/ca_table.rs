@@ -6,7 +6,10 @@ use std::{
 use thiserror::Error;
 use url::Url;
 
-use super::{CA_PRESETS, CaLimits, Issuer, IssuerName, Limit, in_one_spelling, nearest, preset_at};
+use super::{
+    CA_PRESETS, CaLimits, ExternalAccount, Issuer, IssuerName, Limit, MacAlgorithm, Secret,
+    in_one_spelling, nearest, preset_at,
+};
 
 /// What the settings say about one CA; nothing for what they leave to the settings that are about all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,9 +32,37 @@ pub struct CaSettings {
     pub orders_per_second: Option<Option<u32>>,
     /// Whether renewals count as no new orders.
     pub are_renewals_exempt: Option<bool>,
+    /// What the CA calls the key that it gave out at its web site.
+    pub eab_key_id: Option<String>,
+    /// That key.
+    pub eab_key: Option<Secret>,
+    /// A file with that key.
+    pub eab_key_file: Option<PathBuf>,
+    /// How that key signs.
+    pub eab_algorithm: Option<MacAlgorithm>,
 }
 
 impl CaSettings {
+    /// Finds what is only half said about the account at the CA's web site; nothing where all or nothing is.
+    fn half_external(&self) -> Option<&'static str> {
+        match (&self.eab_key_id, &self.eab_key, &self.eab_key_file) {
+            (Some(_), None, None) => Some(
+                "has eab-key-id and no key; add eab-key-file, a file with the key that the CA gave out",
+            ),
+            (None, Some(_), _) | (None, _, Some(_)) => Some(
+                "has a key for an external account and no eab-key-id; add what the CA calls the key",
+            ),
+            (_, Some(_), Some(_)) => Some("has eab-key and eab-key-file; keep one of the two"),
+            (None, None, None) if self.eab_algorithm.is_some() => Some(
+                "has eab-algorithm and no key; add eab-key-id and eab-key-file, or leave it out",
+            ),
+            (_, Some(key), None) if ExternalAccount::key_bytes(key).is_err() => Some(
+                "has an eab-key that is no base64url; copy the MAC key as the CA shows it, whole",
+            ),
+            _ => None,
+        }
+    }
+
     /// The URL of a CA's directory, in the one spelling that stands for all.
     ///
     /// # Errors
@@ -63,6 +94,9 @@ impl CaTable {
             let name = name.clone();
             if name.is_empty() || is_word || !name.chars().all(is_plain) {
                 return Err(CaTableError::Name { name });
+            }
+            if let Some(problem) = ca.half_external() {
+                return Err(CaTableError::ExternalAccount { name, problem });
             }
             let is_preset = preset(&name).is_some();
             match &ca.directory {
@@ -133,6 +167,21 @@ impl CaTable {
     pub fn at(&self, directory: &str) -> Option<&CaSettings> {
         let found = self.own().find(|(own, _)| *own == directory);
         found.map(|(_, ca)| ca)
+    }
+
+    /// Whether the terms of the CA with this directory are agreed to: in its own table, or by the setting `agree-tos`, which
+    /// is about the CA that is asked where no label says, and others with the same terms.
+    pub fn agrees(&self, directory: &str, default: Option<&Issuer>, agree_tos: bool) -> bool {
+        let own = self.at(directory).and_then(|ca| ca.agree_tos);
+        let default = default.and_then(Issuer::directory);
+        let terms = |directory| preset_at(directory).map(|preset| preset.terms_of);
+        let is_default = || {
+            default.is_some_and(|default| {
+                default == directory
+                    || terms(directory).is_some_and(|of| terms(default) == Some(of))
+            })
+        };
+        own.unwrap_or_else(|| agree_tos && is_default())
     }
 
     /// The limits of the CA with this directory: those of the settings, else those of the preset.
@@ -240,6 +289,14 @@ pub enum CaTableError {
     OfPreset {
         /// The CA's name.
         name: String,
+    },
+    /// An account at the CA's web site of which only half is said.
+    #[error("[ca.{name}] {problem}")]
+    ExternalAccount {
+        /// The CA's name.
+        name: String,
+        /// What is there, and what to write.
+        problem: &'static str,
     },
     /// One CA under two names.
     #[error("[ca.{name}]: {directory} has another name already; keep one of the two")]
@@ -358,7 +415,7 @@ mod tests {
         );
         assert_eq!(
             told("ca.example"),
-            r#""ca.example" is no CA; write one of letsencrypt, staging, self-signed, none, or the https:// URL of its directory"#
+            r#""ca.example" is no CA; write one of letsencrypt, staging, zerossl, google, google-staging, sslcom, sslcom-rsa, actalis, self-signed, none, or the https:// URL of its directory"#
         );
         assert_eq!(
             problem("http://ca/dir"),
@@ -366,6 +423,81 @@ mod tests {
         );
         assert!(told("localhost:14000").contains("is no CA"));
         assert!(told("").contains("is no CA"));
+    }
+
+    #[test]
+    fn terms_are_agreed_to_for_the_ca_of_the_settings_and_for_others_by_name() {
+        let at = |name| preset(name).expect("a preset");
+        let issuer = |name| Some(Issuer::Ca(at(name).to_owned()));
+        let mut table = table(&[("corp", Some(CORP)), ("zerossl", None)]).expect("CAs");
+        for (default, agree_tos, directory, expected) in [
+            (issuer("letsencrypt"), true, at("letsencrypt"), true),
+            (issuer("letsencrypt"), true, at("staging"), true),
+            (issuer("staging"), true, at("letsencrypt"), true),
+            (issuer("letsencrypt"), false, at("letsencrypt"), false),
+            (issuer("letsencrypt"), true, at("zerossl"), false),
+            (issuer("letsencrypt"), true, CORP, false),
+            (Some(Issuer::Ca(CORP.to_owned())), true, CORP, true),
+            (
+                Some(Issuer::Ca(CORP.to_owned())),
+                true,
+                "https://other.example/",
+                false,
+            ),
+            (Some(Issuer::SelfSigned), true, at("google"), false),
+            (None, true, at("google"), false),
+        ] {
+            let agrees = table.agrees(directory, default.as_ref(), agree_tos);
+            assert_eq!(agrees, expected, "{default:?} {agree_tos} {directory}");
+        }
+        let own = table.0.get_mut("zerossl").expect("a CA");
+        own.agree_tos = Some(true);
+        assert!(table.agrees(at("zerossl"), issuer("letsencrypt").as_ref(), false));
+        let own = table.0.get_mut("corp").expect("a CA");
+        own.agree_tos = Some(false);
+        assert!(!table.agrees(CORP, Some(&Issuer::Ca(CORP.to_owned())), true));
+    }
+
+    #[test]
+    fn half_an_external_account_is_told_with_what_to_write_and_no_key() {
+        let (id, key) = (Some("kid-1".to_owned()), Some(Secret::new("c2VjcmV0")));
+        let (file, algorithm) = (Some("/k".into()), Some(MacAlgorithm::Hs384));
+        let ca =
+            |eab_key_id: &Option<_>, eab_key: &Option<_>, eab_key_file: &Option<_>| CaSettings {
+                eab_key_id: eab_key_id.clone(),
+                eab_key: eab_key.clone(),
+                eab_key_file: eab_key_file.clone(),
+                ..CaSettings::default()
+            };
+        let bad = Some(Secret::new("sec ret"));
+        let only_algorithm = CaSettings {
+            eab_algorithm: algorithm,
+            ..CaSettings::default()
+        };
+        for (ca, told) in [
+            (ca(&id, &None, &None), Some("add eab-key-file")),
+            (ca(&None, &key, &None), Some("no eab-key-id; add")),
+            (ca(&None, &None, &file), Some("no eab-key-id; add")),
+            (ca(&id, &key, &file), Some("keep one of the two")),
+            (ca(&id, &bad, &None), Some("no base64url")),
+            (only_algorithm, Some("eab-algorithm and no key")),
+            (ca(&id, &key, &None), None),
+            (ca(&id, &None, &file), None),
+            (ca(&None, &None, &None), None),
+        ] {
+            let read = CaTable::new([("zerossl".to_owned(), ca)].into());
+            let problem = read.err().map(|error| error.to_string());
+            match (problem, told) {
+                (Some(problem), Some(told)) => {
+                    assert!(problem.starts_with("[ca.zerossl] has"), "{problem}");
+                    assert!(
+                        problem.contains(told) && !problem.contains("ret"),
+                        "{problem}"
+                    );
+                }
+                (problem, told) => assert_eq!((problem, told), (None, None)),
+            }
+        }
     }
 
     #[test]

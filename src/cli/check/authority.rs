@@ -96,7 +96,10 @@ async fn answers(
         Some(terms) => told.problem(
             ABOUT,
             "its terms have not been agreed to",
-            format!("read {terms}, then set agree-tos to true"),
+            format!(
+                "read {terms}, then set agree-tos to true, or where a label chose this CA, agree-tos = true in its table \
+                 [ca.NAME]"
+            ),
         ),
         None => told.ok(ABOUT, "its terms are agreed to"),
     }

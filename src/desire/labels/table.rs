@@ -195,8 +195,8 @@ pub const LABELS: &[LabelRow] = &[
         key: "ca",
         syntax: "the name of a preset or of a table [ca.NAME], self-signed or none",
         default: "the setting ca",
-        doc: "who issues the certificate: letsencrypt, staging, self-signed (made here, on purpose: it counts as \
-              trusted), or none: one that is provided serves, and nobody is asked. Another one is obtained at once \
+        doc: "who issues the certificate: letsencrypt, staging, zerossl, google, google-staging, sslcom, sslcom-rsa, \
+              actalis, self-signed (made here, on purpose: it counts as trusted), or none: one that is provided serves, and nobody is asked. Another one is obtained at once \
               when this changes; one from staging in place of a trusted one, only when that is about to end",
         example: "staging",
         read: Reader::Site(|site, value| {
