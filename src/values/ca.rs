@@ -17,6 +17,10 @@ pub struct CaPreset {
     pub what: &'static str,
     /// Whether browsers trust its certificates.
     pub trusted: bool,
+    /// The domains by which CAA records name it, the one to write first.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8659#section-4.2>
+    pub caa: &'static [&'static str],
     /// What it lets one account do.
     pub limits: CaLimits,
 }
@@ -28,6 +32,7 @@ pub const CA_PRESETS: &[CaPreset] = &[
         directory: "https://acme-v02.api.letsencrypt.org/directory",
         what: "Let's Encrypt",
         trusted: true,
+        caa: &["letsencrypt.org"],
         // <https://letsencrypt.org/docs/rate-limits/>
         limits: CaLimits {
             orders: Some(Limit::new(300, 3)),
@@ -43,6 +48,7 @@ pub const CA_PRESETS: &[CaPreset] = &[
         directory: "https://acme-staging-v02.api.letsencrypt.org/directory",
         what: "Let's Encrypt's staging CA: generous limits, trusted by nobody",
         trusted: false,
+        caa: &["letsencrypt.org"],
         // <https://letsencrypt.org/docs/staging-environment/#rate-limits>
         limits: CaLimits {
             orders: Some(Limit::new(1500, 3)),

@@ -11,3 +11,4 @@ mod obtain;
 mod real;
 mod renewal_info;
 mod rides_out;
+mod self_check;
