@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 use quaymaster::{
     desire::{Dialects, Issuance, LabelRules},
     observe::{Bearer, Endpoint, HeldCertificate, Mount, MountKind, Shelf, Source},
-    plan::PlanRules,
+    plan::{PlanRules, SelfCheckRule},
     values::{
         CaTable, ChallengeType, ContainerId, ContainerName, Digest, FallbackRule, Issuer, KeyType,
         Timestamp,
@@ -121,5 +121,9 @@ pub fn plan_rules() -> PlanRules {
         answers_itself: false,
         circumstances: Digest::of(""),
         cas: CaTable::default(),
+        self_check: SelfCheckRule {
+            is_on: true,
+            is_resolver_named: false,
+        },
     }
 }

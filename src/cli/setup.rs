@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     rc::Rc,
-    time::Duration,
 };
 
 use super::{Call, Failure, outputs};
@@ -13,12 +12,14 @@ use crate::{
         acme::{AcmeAuthorities, AcmeSettings},
         clock::SystemClock,
         disk::{self, Folders, Lock},
+        dns::DnsResolver,
         engine::{
             DockerEngine, Doubt, OwnContainer, OwnProcess, RecordedEngine, TlsFiles, own_container,
         },
         listener::ChallengeListener,
         probe::TcpProbe,
         templates::TemplateFolder,
+        visitor::TcpVisitor,
     },
     daemon::{BREATH, Daemon},
     desire::{self, Complaint, Origin},
@@ -157,7 +158,7 @@ pub(super) fn daemon(
         .map(|folder| Rc::new(TemplateFolder::new(folder)) as Rc<dyn TemplateFiles>);
     Ok(Daemon {
         outputs: outputs::outputs(call, &engine, own)?,
-        ports: ports(cas, settings.self_signed_life, engine, folders)?,
+        ports: ports(cas, settings, engine, folders)?,
         label_rules: label_rules(call, own),
         plan_rules: plan::PlanRules {
             mark_host,
@@ -170,6 +171,10 @@ pub(super) fn daemon(
             answers_itself: settings.listen_http.is_some(),
             circumstances,
             cas: settings.cas.clone(),
+            self_check: plan::SelfCheckRule {
+                is_on: settings.self_check,
+                is_resolver_named: settings.resolver.is_some(),
+            },
         },
         template_files,
         own: own.map(|own| own.id.clone()),
@@ -297,25 +302,34 @@ fn external_account(ca: &CaSettings) -> Result<Option<ExternalAccount>, DiskErro
 
 fn ports(
     cas: CaSetup,
-    self_signed_life: Duration,
+    settings: &Settings,
     engine: Rc<dyn Engine>,
     folders: Rc<Folders>,
 ) -> Result<Ports, Failure> {
     let clock = Rc::new(SystemClock);
-    let probe = Rc::new(TcpProbe::new().map_err(|error| Failure::Bug {
+    let no_tls = |error: rustls::Error| Failure::Bug {
         what: "the TLS client can't be set up",
         source: error.into(),
-    })?);
+    };
+    let probe = Rc::new(TcpProbe::new().map_err(no_tls)?);
+    let resolver = Rc::new(DnsResolver::new(settings.resolver));
+    let visitor = Rc::new(TcpVisitor::new().map_err(no_tls)?);
     let CaSetup { usual, own } = cas;
     let authorities = AcmeAuthorities::new(
         usual,
         own,
-        self_signed_life,
+        settings.self_signed_life,
         folders.clone(),
         clock.clone(),
         tell,
     )?;
-    Ok(folders.ports(Rc::new(authorities), engine, probe, clock))
+    Ok(folders.ports(
+        Rc::new(authorities),
+        engine,
+        probe,
+        clock,
+        (resolver, visitor),
+    ))
 }
 
 fn label_rules(call: &Call, own: Option<&Bearer>) -> desire::LabelRules {

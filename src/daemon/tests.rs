@@ -8,7 +8,9 @@ use crate::{
         acme::{AcmeAuthorities, AcmeSettings, new_key},
         clock::SystemClock,
         disk::Folders,
+        dns::DnsResolver,
         probe::TcpProbe,
+        visitor::TcpVisitor,
     },
     desire::{
         Dialects,
@@ -52,7 +54,16 @@ pub(crate) fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
         .unwrap(),
     );
     Daemon {
-        ports: folders.ports(authorities, engine, probe, clock),
+        ports: folders.ports(
+            authorities,
+            engine,
+            probe,
+            clock,
+            (
+                Rc::new(DnsResolver::new(None)),
+                Rc::new(TcpVisitor::new().unwrap()),
+            ),
+        ),
         label_rules: rules(),
         plan_rules: plan::PlanRules {
             mark_host: String::new(),

@@ -7,6 +7,7 @@ mod gate;
 mod helper;
 mod obtain;
 mod proof;
+mod self_check;
 mod shown;
 mod tell;
 #[cfg(test)]
@@ -17,7 +18,7 @@ pub use helper::list_place;
 
 use crate::{
     observe::{Attempt, Blame, BusyCa, HeldCertificate, Installed, LedgerEntry, Subject},
-    plan::{Action, Obtain, run_failed},
+    plan::{Action, Obtain, SelfCheckFailed, run_failed},
     ports::{AuthorityError, DiskError, EngineError, NotServed, Ports, Ran},
     report::chain,
     values::{CertificateName, ContainerName, Retry, Timestamp},
@@ -112,6 +113,8 @@ enum Failure {
     },
     #[error(transparent)]
     NotServed(#[from] NotServed),
+    #[error(transparent)]
+    SelfCheck(#[from] SelfCheckFailed),
     #[error(
         "the helper {helper} has not brought it within {within:?}: {saw}; `docker logs {helper}` has certbot's own words"
     )]
@@ -141,7 +144,7 @@ enum Failure {
 impl Failure {
     fn blame(&self) -> Blame {
         match self {
-            Self::Disk(_) | Self::NotServed(_) | Self::ClockSet => Blame::Here,
+            Self::Disk(_) | Self::NotServed(_) | Self::SelfCheck(_) | Self::ClockSet => Blame::Here,
             Self::Authority(AuthorityError::Ours { .. } | AuthorityError::WrongClock { .. }) => {
                 Blame::Here
             }
@@ -190,6 +193,7 @@ impl Failure {
             Self::Engine(error) => error.retry(),
             Self::Authority(error) => error.retry(),
             Self::Disk(DiskError::NotYetValid { from, .. }) => Retry::NotBefore(*from),
+            Self::SelfCheck(_) => Retry::SelfCheck,
             Self::Disk(_) | Self::NotServed(_) | Self::ClockSet => Retry::Backoff,
             Self::Run { .. } | Self::Broken(_) => Retry::Backoff,
             Self::HelperNotTold { .. }
@@ -244,6 +248,7 @@ pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
                         // Nothing was asked for, however often the clocks are compared.
                         attempt.count = attempt.count.saturating_sub(1).max(1);
                     }
+                    count_look(&mut attempt, &failure);
                     if let Failure::Disk(DiskError::Io { .. }) | Failure::ClockSet = failure {
                         // What the disk did not take costs no CA anything: once there is room again, it shall not take a
                         // day until that is found out. The next is after the pause that there is between any two.
@@ -262,6 +267,18 @@ pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
         answered,
         entered,
     }
+}
+
+/// Counts a look before an order that failed as no try, and any other end as the end of such looks.
+fn count_look(attempt: &mut Attempt, failure: &Failure) {
+    attempt.looks = match failure {
+        Failure::SelfCheck(_) => {
+            // No CA was asked for anything.
+            attempt.count = attempt.count.saturating_sub(1);
+            attempt.looks.saturating_add(1)
+        }
+        _ => 0,
+    };
 }
 
 /// A certificate from its issuer, by way of a helper where there is one.

@@ -1,9 +1,12 @@
 use std::{cell::Cell, collections::BTreeSet, time::Duration};
 
-use super::Failure;
+use super::{
+    Failure,
+    self_check::{Looking, own_response},
+};
 use crate::{
     observe::{Counted, HeldCertificate, LedgerEntry, Source},
-    plan::{Fallback, Obtain, names_digest},
+    plan::{Fallback, NameVerdict, Obtain, SelfCheckFailed, names_digest},
     ports::{
         AskedOrder, Authority, AuthorityError, Challenge, Clock, DiskError, Issuing,
         NewCertificate, Order, OrderRecord,
@@ -159,6 +162,7 @@ async fn ask(
     let mut order = match resumed {
         Some(order) => order,
         None => {
+            look_before(issuing, clock, obtain, authority.as_ref(), &mut record).await?;
             authority.prepare().await?;
             if begun.was_clock_set(clock) {
                 return Err(Failure::ClockSet);
@@ -291,6 +295,61 @@ async fn open(
     record.url = Some(order.url().to_owned());
     issuing.orders.keep_order(&obtain.certificate, record)?;
     Ok(order)
+}
+
+/// Looks at the names before the CA is asked for anything, where that is wanted.
+async fn look_before(
+    issuing: &Issuing,
+    clock: &dyn Clock,
+    obtain: &Obtain,
+    authority: &dyn Authority,
+    record: &mut OrderRecord,
+) -> Result<(), Failure> {
+    let Some(check) = &obtain.self_check else {
+        return Ok(());
+    };
+    tell(obtain, OrderStage::Look);
+    let response = own_response(&obtain.certificate, clock.now());
+    let Some(name) = obtain.names.first().cloned() else {
+        return Ok(());
+    };
+    // What a look showed that was cut off.
+    withdraw(issuing, obtain, record.tokens.iter())?;
+    record.tokens = vec![response.token().to_owned()];
+    issuing.orders.keep_order(&obtain.certificate, record)?;
+    let published = Published {
+        issuing,
+        obtain,
+        challenges: &[Challenge {
+            name,
+            response: response.clone(),
+        }],
+        is_looked_at: Cell::new(false),
+    };
+    published.publish()?;
+    let looking = Looking {
+        issuing,
+        webroots: &obtain.webroots,
+        check,
+        account: authority.account_url(),
+    };
+    let verdicts = looking.verdicts(&obtain.names, &response).await;
+    let mut failed = Vec::new();
+    for (name, verdict) in verdicts {
+        match verdict {
+            NameVerdict::Seen => {}
+            NameVerdict::Unseen(problem) => failed.push((name, problem)),
+            NameVerdict::Unsure(problem) => report(&Event::SelfCheckUnsure {
+                certificate: obtain.certificate.clone(),
+                name,
+                problem,
+            }),
+        }
+    }
+    match failed.is_empty() {
+        true => Ok(()),
+        false => Err(SelfCheckFailed(failed).into()),
+    }
 }
 
 /// Shows the responses, looks whether they can be seen, lets the CA look, and takes them away whatever came of it.

@@ -21,6 +21,8 @@ use crate::{
     adapters::{
         acme::{AcmeAuthorities, AcmeSettings},
         disk::Folders,
+        dns::DnsResolver,
+        visitor::TcpVisitor,
     },
     desire::{
         Desired, desire,
@@ -235,7 +237,16 @@ fn ports<S: Engine + Probe + 'static>(folder: &Path, server: &Rc<S>) -> Ports {
         |_| (),
     )
     .expect("there are no roots to read");
-    folders.ports(Rc::new(authorities), server.clone(), server.clone(), clock)
+    folders.ports(
+        Rc::new(authorities),
+        server.clone(),
+        server.clone(),
+        clock,
+        (
+            Rc::new(DnsResolver::new(None)),
+            Rc::new(TcpVisitor::new().expect("a client")),
+        ),
+    )
 }
 
 /// A proxy with one good site that it serves.

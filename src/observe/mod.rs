@@ -15,6 +15,7 @@ mod interest;
 mod ledger;
 mod life;
 mod mounts;
+mod name_look;
 mod part_name;
 mod release;
 mod removed;
@@ -48,6 +49,9 @@ pub use interest::Interest;
 pub use ledger::{Counted, Ledger, LedgerEntry, Usage};
 pub use life::{ArchivedCertificate, Unwanted};
 pub use mounts::{Mount, MountKind, Place, SharedPath, find, locate, mount_of, source};
+pub use name_look::{
+    Addresses, CaaIssuer, CaaRecord, CaaRecords, LookupFault, NameLook, Visit, VisitEnd,
+};
 pub use part_name::PartName;
 pub use release::{Release, Released};
 pub use removed::Removed;
@@ -177,6 +181,10 @@ pub struct Attempt {
     /// none, and in records of earlier versions.
     #[serde(default)]
     pub longest_pause: Option<Duration>,
+    /// How many looks before an order failed in a row; none of them counts as a try at the CA. Nothing in records of
+    /// earlier versions.
+    #[serde(default)]
+    pub looks: u32,
 }
 
 impl Attempt {
@@ -190,12 +198,21 @@ impl Attempt {
             problem: None,
             circumstances: None,
             longest_pause: None,
+            looks: 0,
         }
     }
 
     /// Whether a try is known to have failed, or to have been cut off.
     pub fn is_failure(&self) -> bool {
-        self.count > 0
+        self.count > 0 || self.looks > 0
+    }
+
+    /// How many in a row failed in the way that the latest did.
+    pub fn in_a_row(&self) -> u32 {
+        match self.retry {
+            Retry::SelfCheck => self.looks,
+            Retry::Backoff | Retry::NotBefore(_) | Retry::Daily => self.count,
+        }
     }
 
     /// Stands for a record that can't be read any more: as if there had been one failure just now, whatever was asked
@@ -209,6 +226,7 @@ impl Attempt {
             problem: Some(problem),
             circumstances: None,
             longest_pause: None,
+            looks: 0,
         }
     }
 

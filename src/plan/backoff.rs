@@ -17,6 +17,15 @@ const ORDERS: &[Duration] = &[
     Duration::from_secs(100 * 60),
     DAY,
 ];
+
+/// Pauses after looks before an order that failed: they cost nobody but us anything, and whoever mends a record waits for
+/// it.
+const LOOKS: &[Duration] = &[
+    MINUTE,
+    Duration::from_secs(2 * 60),
+    Duration::from_secs(5 * 60),
+    Duration::from_secs(10 * 60),
+];
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The longest pause while a certificate that is due is valid: this share of the life that it has left, so that many tries
@@ -96,6 +105,7 @@ pub fn next_try(subject: &Subject, attempt: &Attempt) -> Timestamp {
     let longest = attempt.longest_pause.unwrap_or(DAY);
     match attempt.retry {
         Retry::Backoff => attempt.last + pause.min(longest),
+        Retry::SelfCheck => attempt.last + pause_of(LOOKS, attempt.looks).min(longest),
         Retry::NotBefore(_) if attempt.was_not_kept() => attempt.last + MINUTE,
         Retry::NotBefore(time) => {
             let own = pause_of(BUSY, attempt.count).min(longest);
@@ -126,15 +136,14 @@ pub(super) fn held_back_though_forced(
     let attempt = attempt.filter(|attempt| !attempt.is_from_the_future(now));
     match attempt?.retry {
         Retry::NotBefore(time) => Some(time),
-        Retry::Backoff | Retry::Daily => None,
+        Retry::Backoff | Retry::SelfCheck | Retry::Daily => None,
     }
 }
 
 /// The record of a try that is about to be made.
 pub(super) fn attempt(before: Option<&Attempt>, asked: Digest, now: Timestamp) -> Attempt {
-    let count = before
-        .filter(|attempt| attempt.is_about(asked))
-        .map_or(0, |attempt| attempt.count);
+    let before = before.filter(|attempt| attempt.is_about(asked));
+    let count = before.map_or(0, |attempt| attempt.count);
     Attempt {
         count: count.saturating_add(1),
         last: now,
@@ -143,5 +152,6 @@ pub(super) fn attempt(before: Option<&Attempt>, asked: Digest, now: Timestamp) -
         problem: None,
         circumstances: None,
         longest_pause: None,
+        looks: before.map_or(0, |attempt| attempt.looks),
     }
 }

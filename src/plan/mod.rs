@@ -6,6 +6,7 @@
 
 mod answered;
 mod backoff;
+mod caa;
 mod candidates;
 mod case;
 mod changes;
@@ -34,6 +35,7 @@ mod pauses;
 mod quarantine;
 mod renewal;
 mod selection;
+mod self_check;
 mod server;
 mod signals;
 mod slots;
@@ -67,6 +69,10 @@ pub use pauses::{Closed, again, closed, is_held_up};
 pub use quarantine::{Refusal, SeenAgain, Verdict};
 pub use renewal::{due_by, kept_until};
 pub use selection::{CertificateUse, ChosenBy, of_unknown, served};
+pub use self_check::{
+    NameVerdict, SelfCheck, SelfCheckFailed, SelfCheckRule, WebPorts, first_words, judge,
+    self_check,
+};
 pub use suggested::{DueRenewal, due_renewal, next_renewal_read, suggestion};
 pub use why::Why;
 pub use wish::answer;
@@ -115,6 +121,8 @@ pub struct PlanRules {
     pub circumstances: Digest,
     /// The CAs, with their limits.
     pub cas: CaTable,
+    /// Whether names are looked at before a CA is asked.
+    pub self_check: SelfCheckRule,
 }
 
 /// What to do now, and when to look again.
@@ -301,6 +309,8 @@ pub struct Obtain {
     pub attempt: Attempt,
     /// What of it is written into the ledger.
     pub counts: Counts,
+    /// How the names are looked at before; nothing where they are not.
+    pub self_check: Option<SelfCheck>,
 }
 
 impl Action {

@@ -14,6 +14,7 @@ use super::{
     ledger::{Asking, LedgerVerdict},
     needs::NeedMemory,
     pauses::{closed, held_back, is_forced},
+    self_check::self_check,
     slots::Slots,
 };
 use crate::{
@@ -312,6 +313,7 @@ fn obtain(
             ..backoff::attempt(before, asked(wanted), now)
         },
         counts: due.asking.counts(),
+        self_check: self_check(rules.self_check, wanted, held),
     }
 }
 

@@ -48,6 +48,11 @@ pub trait Authority {
     /// The e-mail address of the settings, if this CA was told it and does not take it.
     fn refused_email(&self) -> Option<RefusedEmail>;
 
+    /// The URL of our account there, as far as it is written down here; nobody is asked.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3>
+    fn account_url(&self) -> Option<String>;
+
     /// How far our clock is off, as the last answer with a date showed, where that is too far to order anything.
     fn clock_gap(&self) -> Option<ClockGap>;
 

@@ -18,9 +18,11 @@ mod probe;
 mod problem;
 mod records;
 mod remark;
+mod resolver;
 mod responder;
 mod row;
 mod templates;
+mod visitor;
 mod vitals;
 mod wishes;
 
@@ -53,11 +55,13 @@ pub use probe::{Page, Probe, ProbeError, Served};
 pub use problem::Problem;
 pub use records::{GoodTemplates, Records};
 pub use remark::{Remark, Remarks};
+pub use resolver::Resolver;
 pub use responder::{CHALLENGE_PATH, NotServed, Responder};
 pub(crate) use row::events;
 pub use templates::{
     FetchError, NamedFiles, TargetFiles, TemplateFiles, TemplateTexts, TemplateUrls,
 };
+pub use visitor::{Answered, Visitor};
 pub use vitals::Vitals;
 pub use wishes::Wishes;
 
@@ -99,6 +103,10 @@ pub struct Issuing {
     pub ledger: Rc<dyn Ledgers>,
     /// Those who show responses to challenges.
     pub responder: Rc<dyn Responder>,
+    /// DNS, as a CA would ask it.
+    pub resolver: Rc<dyn Resolver>,
+    /// Web servers, as a CA would ask them.
+    pub visitor: Rc<dyn Visitor>,
 }
 
 /// Now, and waiting.

@@ -403,7 +403,7 @@ fn failures(desired: &Desired, observed: &Observed) -> Vec<FailureStatus> {
     failed
         .map(|(subject, attempt)| FailureStatus {
             subject: subject.clone(),
-            count: attempt.count,
+            count: attempt.in_a_row(),
             last: attempt.last,
             retry: attempt.retry,
             again: Some(plan::again(subject, attempt, desired, observed)),

@@ -75,6 +75,10 @@ pub struct Settings {
     pub email: Option<String>,
     /// How CAs are shown that names are ours.
     pub challenge: ChallengeType,
+    /// Whether names are looked at before a CA is asked.
+    pub self_check: bool,
+    /// The DNS server of look-ups, if it was named.
+    pub resolver: Option<SocketAddr>,
     /// The type of certificates' keys.
     pub key_type: KeyType,
     /// The CA's word for the kind of certificate.
@@ -219,6 +223,8 @@ impl Settings {
             agree_tos: false,
             email: None,
             challenge: ChallengeType::default(),
+            self_check: true,
+            resolver: None,
             key_type: KeyType::Ec256,
             profile: None,
             master: None,

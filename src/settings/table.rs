@@ -4,7 +4,7 @@ use super::{
     Settings, outputs,
     values::{
         deletion, domain, duration, fallback, fallback_days, filled, folder, is_json, label_prefix,
-        listening, names, resync, set, some_words, truth,
+        listening, names, resync, server, set, some_words, truth,
     },
 };
 use crate::values::{
@@ -231,6 +231,25 @@ pub const SETTINGS: &[SettingRow] = &[
                     .map_err(|error: ChallengeTypeError| error.to_string()),
             )
         },
+    },
+    SettingRow {
+        name: "self-check",
+        value: "BOOL",
+        default: DefaultValue::Value("on"),
+        doc: "that each name is looked up, and a response of our own fetched under it at port 80, before a CA is asked \
+              for anything: what is wrong is told then, and costs nothing there. At public CAs, and at any with resolver. \
+              off where something else answers inside your network than outside",
+        example: "off",
+        read: |settings, value| set(&mut settings.self_check, truth(value)),
+    },
+    SettingRow {
+        name: "resolver",
+        value: "ADDRESS[:PORT]",
+        default: DefaultValue::Words("the system's"),
+        doc: "the DNS server that look-ups of names are asked of, which counts as what the CA sees: write a public one \
+              where your network has names of its own, that of a private CA to have names looked at before it is asked",
+        example: "9.9.9.9",
+        read: |settings, value| set(&mut settings.resolver, server(value).map(Some)),
     },
     SettingRow {
         name: "key-type",

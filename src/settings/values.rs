@@ -1,6 +1,11 @@
 //! How values of settings are written.
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use crate::values::{DnsName, FallbackRule, FallbackRuleError, Host, Limit};
 
@@ -39,6 +44,22 @@ pub(super) fn listening(value: &str) -> Result<SocketAddr, String> {
     let at: SocketAddr = value
         .parse()
         .map_err(|_| "it is no IP address with a port".to_owned())?;
+    match at.port() {
+        0 => Err("the port is 0".to_owned()),
+        _ => Ok(at),
+    }
+}
+
+/// A DNS server, at the usual port where none is said.
+pub(super) fn server(value: &str) -> Result<SocketAddr, String> {
+    const DNS: u16 = 53;
+    let bare = value
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let address = bare.unwrap_or(value).parse::<IpAddr>();
+    let at = address.map(|address| SocketAddr::new(address, DNS));
+    let at = at.or_else(|_| value.parse());
+    let at = at.map_err(|_| "it is no IP address, with or without a port".to_owned())?;
     match at.port() {
         0 => Err("the port is 0".to_owned()),
         _ => Ok(at),

@@ -19,6 +19,10 @@ pub struct CaPreset {
     pub trusted: bool,
     /// Whose terms its are: the name of the preset that settings agree to.
     pub terms_of: &'static str,
+    /// The domains by which CAA records name it, the one to write first.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8659#section-4.2>
+    pub caa: &'static [&'static str],
     /// What it lets one account do.
     pub limits: CaLimits,
 }
@@ -31,6 +35,7 @@ pub const CA_PRESETS: &[CaPreset] = &[
         what: "Let's Encrypt",
         trusted: true,
         terms_of: "letsencrypt",
+        caa: &["letsencrypt.org"],
         // <https://letsencrypt.org/docs/rate-limits/>
         limits: CaLimits {
             orders: Some(Limit::new(300, 3)),
@@ -47,6 +52,7 @@ pub const CA_PRESETS: &[CaPreset] = &[
         what: "Let's Encrypt's staging CA: generous limits, trusted by nobody",
         trusted: false,
         terms_of: "letsencrypt",
+        caa: &["letsencrypt.org"],
         // <https://letsencrypt.org/docs/staging-environment/#rate-limits>
         limits: CaLimits {
             orders: Some(Limit::new(1500, 3)),
@@ -64,6 +70,13 @@ pub const CA_PRESETS: &[CaPreset] = &[
         what: "ZeroSSL; needs eab-key-id and eab-key",
         trusted: true,
         terms_of: "zerossl",
+        caa: &[
+            "sectigo.com",
+            "comodoca.com",
+            "comodo.com",
+            "usertrust.com",
+            "trust-provider.com",
+        ],
         limits: CaLimits::NONE,
     },
     CaPreset {
@@ -72,6 +85,7 @@ pub const CA_PRESETS: &[CaPreset] = &[
         what: "Google Trust Services; needs eab-key-id and eab-key, used within 7 days",
         trusted: true,
         terms_of: "google",
+        caa: &["pki.goog"],
         limits: CaLimits::NONE,
     },
     CaPreset {
@@ -80,6 +94,7 @@ pub const CA_PRESETS: &[CaPreset] = &[
         what: "Google's staging CA: trusted by nobody; needs an eab-key-id and eab-key of its own",
         trusted: false,
         terms_of: "google",
+        caa: &["pki.goog"],
         limits: CaLimits::NONE,
     },
     CaPreset {
@@ -88,6 +103,7 @@ pub const CA_PRESETS: &[CaPreset] = &[
         what: "SSL.com, for EC keys; needs eab-key-id and eab-key",
         trusted: true,
         terms_of: "sslcom",
+        caa: &["ssl.com"],
         limits: CaLimits::NONE,
     },
     CaPreset {
@@ -96,6 +112,7 @@ pub const CA_PRESETS: &[CaPreset] = &[
         what: "SSL.com, for RSA keys; needs eab-key-id and eab-key",
         trusted: true,
         terms_of: "sslcom",
+        caa: &["ssl.com"],
         limits: CaLimits::NONE,
     },
     CaPreset {
@@ -104,6 +121,7 @@ pub const CA_PRESETS: &[CaPreset] = &[
         what: "Actalis; needs eab-key-id and eab-key; its free plan takes one name a certificate and no wildcard",
         trusted: true,
         terms_of: "actalis",
+        caa: &["actalis.it"],
         limits: CaLimits::NONE,
     },
 ];

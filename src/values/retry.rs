@@ -8,6 +8,8 @@ use super::Timestamp;
 pub enum Retry {
     /// After a pause that grows with the number of attempts.
     Backoff,
+    /// The same, by pauses of their own: nobody was asked for anything yet.
+    SelfCheck,
     /// Not before the time that the other side named.
     NotBefore(Timestamp),
     /// Once a day, and at once when what is asked for or what it is asked with changes: the same request would most

@@ -443,6 +443,11 @@ impl Registration {
         Ok(key)
     }
 
+    /// The account's URL on disk. What can't be read is told by the order that needs it.
+    pub(super) fn account_url(&self) -> Option<String> {
+        self.record().ok().flatten()?.url
+    }
+
     /// The account on disk. One that is damaged is put away, not over: its key still is the account's, and somebody may
     /// mend it.
     fn usable_record(&self) -> Result<Option<AccountRecord>, AuthorityError> {

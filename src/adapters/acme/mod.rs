@@ -172,6 +172,10 @@ impl Authority for AcmeAuthority {
         self.registration.refused_email()
     }
 
+    fn account_url(&self) -> Option<String> {
+        self.registration.account_url()
+    }
+
     fn clock_gap(&self) -> Option<ClockGap> {
         self.caller.ca_clock.gap()
     }

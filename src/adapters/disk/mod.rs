@@ -84,7 +84,9 @@ pub use responder::WebrootResponder;
 pub use targets::SharedFiles;
 
 use crate::{
-    ports::{Authorities, Clock, DiskError, Engine, Issuing, Ports, Probe, Remarks},
+    ports::{
+        Authorities, Clock, DiskError, Engine, Issuing, Ports, Probe, Remarks, Resolver, Visitor,
+    },
     values::KeyAccess,
 };
 
@@ -164,6 +166,7 @@ impl Folders {
         engine: Rc<dyn Engine>,
         probe: Rc<dyn Probe>,
         clock: Rc<dyn Clock>,
+        (resolver, visitor): (Rc<dyn Resolver>, Rc<dyn Visitor>),
     ) -> Ports {
         Ports {
             issuing: Issuing {
@@ -173,6 +176,8 @@ impl Folders {
                 orders: self.clone(),
                 ledger: self.clone(),
                 responder: Rc::new(WebrootResponder::new(probe.clone(), clock.clone())),
+                resolver,
+                visitor,
             },
             engine,
             folders: self.clone(),

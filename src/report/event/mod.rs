@@ -142,6 +142,18 @@ events! {
         subject: Subject,
     } => "steps-over", Level::DEBUG, ("{}: these steps are over", named(subject));
 
+    /// Whether a CA would see what is shown for a name can't be told from here; the order goes on.
+    SelfCheckUnsure {
+        /// The certificate.
+        certificate: CertificateName,
+        /// The name.
+        name: Host,
+        /// Why.
+        problem: String,
+    } => "self-check-unsure", Level::INFO,
+        ("whether a CA sees what is shown for {name} can't be told from here: {problem}; what the proxies answer at their own \
+          addresses counts for {certificate}");
+
     /// An order has come so far.
     Ordering {
         /// Of which certificate.

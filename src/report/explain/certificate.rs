@@ -256,12 +256,17 @@ fn tries(facts: &Inspection<'_>, wanted: &CertificateName, told: &mut Findings) 
             facts.at(again)
         ),
         Retry::NotBefore(_) => format!("the CA lets it be tried again at {}", facts.at(again)),
+        Retry::SelfCheck => format!(
+            "it is looked at again at {}, and ordered as soon as that shows nothing wrong",
+            facts.at(again)
+        ),
         Retry::Backoff => format!("it is tried again at {}", facts.at(again)),
     };
-    let tries = if attempt.count == 1 {
-        "1 try".to_owned()
-    } else {
-        format!("{} tries in a row", attempt.count)
+    let tries = match (attempt.retry, attempt.in_a_row()) {
+        (Retry::SelfCheck, 1) => "1 look before an order".to_owned(),
+        (Retry::SelfCheck, looks) => format!("{looks} looks before an order in a row"),
+        (_, 1) => "1 try".to_owned(),
+        (_, tries) => format!("{tries} tries in a row"),
     };
     let ago = rough(facts.now.since(attempt.last));
     let Some(problem) = &attempt.problem else {

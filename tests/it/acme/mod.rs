@@ -13,3 +13,4 @@ mod real;
 mod renewal_info;
 mod replaces;
 mod rides_out;
+mod self_check;

@@ -7,8 +7,10 @@ use quaymaster::{
     adapters::{
         acme::{AcmeAuthority, new_key, self_signed},
         disk::Folders,
+        dns::DnsResolver,
         engine::RecordedEngine,
         probe::TcpProbe,
+        visitor::TcpVisitor,
     },
     desire::Issuance,
     execute::{Learned, Outcome, execute},
@@ -67,6 +69,10 @@ pub fn ports(authority: AcmeAuthority, folder: &Path, clock: Rc<dyn Clock>) -> P
         Rc::new(RecordedEngine::read("[]", |_| ()).unwrap()),
         probe,
         clock,
+        (
+            Rc::new(DnsResolver::new(None)),
+            Rc::new(TcpVisitor::new().unwrap()),
+        ),
     )
 }
 
@@ -135,7 +141,7 @@ pub async fn outcome_planned(ports: &Ports, folder: &Path, at: Timestamp) -> Out
     execute(ports, &mut Action::Obtain(Box::new(obtain))).await
 }
 
-fn obtaining<const N: usize>(
+pub fn obtaining<const N: usize>(
     folder: &Path,
     names: &[&str],
     proxies: [SocketAddr; N],
@@ -150,6 +156,7 @@ fn obtaining<const N: usize>(
         problem: None,
         circumstances: None,
         longest_pause: None,
+        looks: 0,
     };
     Obtain {
         certificate: name(),
@@ -170,6 +177,7 @@ fn obtaining<const N: usize>(
         },
         attempt,
         counts: counted(),
+        self_check: None,
     }
 }
 

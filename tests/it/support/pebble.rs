@@ -192,6 +192,16 @@ impl Pebble {
         .await;
     }
 
+    /// Where its DNS server answers.
+    pub fn dns(&self) -> SocketAddr {
+        self.dns
+    }
+
+    /// Has its DNS server say something: the path and the JSON of its management.
+    pub async fn dns_says(&self, path: &str, what: &str) {
+        super::canned::post(self.dns_management, path, what).await;
+    }
+
     /// Everything it has said since it was first started.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_path()).unwrap()

@@ -1,0 +1,182 @@
+//! Looks at the names of an order before a CA is asked for anything: a response of ours is shown, and fetched as a CA
+//! would fetch its own.
+
+use std::net::{IpAddr, SocketAddr};
+
+use futures_util::{StreamExt, future::join_all, stream};
+use url::Url;
+
+use crate::{
+    observe::{Addresses, LookupFault, NameLook, Visit, VisitEnd, Webroots},
+    plan::{NameVerdict, SelfCheck, first_words, judge},
+    ports::{Answered, CHALLENGE_PATH, Challenge, Issuing, ProbeError, Response},
+    values::{CertificateName, Digest, Host, Timestamp},
+};
+
+/// Names that are looked at at the same time.
+const AT_ONCE: usize = 8;
+
+/// What is looked at, and for whom.
+pub(super) struct Looking<'a> {
+    pub issuing: &'a Issuing,
+    pub webroots: &'a Webroots,
+    pub check: &'a SelfCheck,
+    /// The URL of our account at the CA, if there is one.
+    pub account: Option<String>,
+}
+
+/// A response of our own that no CA has asked for. Its token is found once: nobody in between has kept an answer to it.
+pub(super) fn own_response(certificate: &CertificateName, now: Timestamp) -> Response {
+    let one = Digest::of_parts([certificate.to_string(), now.to_string()]);
+    let token = format!("quaymaster-{}", one.short());
+    let body = format!("{token}.{}", Digest::of(&token).short());
+    Response::Http { token, body }
+}
+
+impl Looking<'_> {
+    /// What looks at these names mean, at all that show a response which is visible meanwhile.
+    pub async fn verdicts<'n>(
+        &self,
+        names: impl IntoIterator<Item = &'n Host>,
+        response: &Response,
+    ) -> Vec<(Host, NameVerdict)> {
+        let looks = names.into_iter().map(|name| async {
+            let challenge = Challenge {
+                name: name.clone(),
+                response: response.clone(),
+            };
+            (name.clone(), self.verdict(&challenge).await)
+        });
+        // In the order of the names, so that the same is told the same way.
+        stream::iter(looks).buffered(AT_ONCE).collect().await
+    }
+
+    async fn verdict(&self, challenge: &Challenge) -> NameVerdict {
+        let responder = &self.issuing.responder;
+        if let Err(not_served) = responder.look(self.webroots, challenge).await {
+            return NameVerdict::Unseen(format!("it is not served: {}", not_served.saw));
+        }
+        let look = self.look(challenge).await;
+        judge(&look, self.check, self.account.as_deref())
+    }
+
+    async fn look(&self, challenge: &Challenge) -> NameLook {
+        let name = &challenge.name;
+        let visits = async {
+            let addresses = self.addresses(name).await;
+            let visits = match &addresses {
+                Ok(addresses) => self.check.to_visit(addresses),
+                Err(_) => Vec::new(),
+            };
+            let visits = visits.into_iter().map(|at| self.visit(at, challenge));
+            (addresses, join_all(visits).await)
+        };
+        let caa = async {
+            match self.check.identities {
+                [] => Ok(None),
+                _ if name.address().is_some() => Ok(None),
+                _ => self.issuing.resolver.caa(name).await,
+            }
+        };
+        let ((addresses, visits), caa) = tokio::join!(visits, caa);
+        NameLook {
+            name: name.clone(),
+            addresses,
+            caa,
+            visits,
+        }
+    }
+
+    async fn addresses(&self, name: &Host) -> Result<Addresses, LookupFault> {
+        match name.address() {
+            None => self.issuing.resolver.addresses(name).await,
+            Some(address) => Ok(Addresses {
+                all: vec![address],
+                alias: None,
+            }),
+        }
+    }
+
+    /// Asks one address of the name, and goes where it leads.
+    async fn visit(&self, at: IpAddr, challenge: &Challenge) -> Visit {
+        let mut led = Vec::new();
+        let end = self.end(at, challenge, &mut led).await;
+        Visit { at, led, end }
+    }
+
+    async fn end(&self, at: IpAddr, challenge: &Challenge, led: &mut Vec<String>) -> VisitEnd {
+        let Response::Http { token, body } = &challenge.response;
+        let url = format!("http://{}{CHALLENGE_PATH}{token}", challenge.name.in_url());
+        let mut url = match Url::parse(&url) {
+            Ok(url) => url,
+            Err(error) => return VisitEnd::BadRedirect(format!("{url} is no URL: {error}")),
+        };
+        let mut addresses = vec![at];
+        loop {
+            let answer = match self.first_answer(&addresses, &url).await {
+                Ok(answer) => answer,
+                Err(end) => return end,
+            };
+            if answer.status == 200 && answer.body.trim_end() == *body {
+                return VisitEnd::Ours;
+            }
+            let location = answer.location.as_deref();
+            match self.check.follow((&url, led), answer.status, location) {
+                None => return stranger(&answer),
+                Some(Err(end)) => return end,
+                Some(Ok(next)) => {
+                    led.push(next.to_string());
+                    addresses = match self.addresses_of(&next).await {
+                        Ok(addresses) => addresses,
+                        Err(end) => return end,
+                    };
+                    url = next;
+                }
+            }
+        }
+    }
+
+    /// The addresses that a redirect leads to: those of version 6 first, as CAs take them.
+    async fn addresses_of(&self, url: &Url) -> Result<Vec<IpAddr>, VisitEnd> {
+        let host = url.host_str().unwrap_or_default();
+        let host = Host::parse(host)
+            .map_err(|error| VisitEnd::BadRedirect(format!("it leads to {host:?}, and {error}")))?;
+        let addresses = self.addresses(&host).await;
+        let addresses = addresses.map_err(VisitEnd::LostRedirect)?;
+        let mut all = self.check.to_visit(&addresses);
+        if all.is_empty() {
+            let what = format!("it leads to {host}, which has no address that a CA reaches");
+            return Err(VisitEnd::BadRedirect(what));
+        }
+        all.sort_by_key(IpAddr::is_ipv4);
+        Ok(all)
+    }
+
+    /// The answer of the first address that takes a connection.
+    async fn first_answer(&self, addresses: &[IpAddr], url: &Url) -> Result<Answered, VisitEnd> {
+        let Some(port) = self.check.ports.of(url) else {
+            return Err(VisitEnd::BadRedirect(format!("CAs don't ask at {url}")));
+        };
+        let mut unreachable = VisitEnd::NoConnection("there is no address".to_owned());
+        for address in addresses {
+            let at = SocketAddr::new(*address, port);
+            match self.issuing.visitor.visit(at, url).await {
+                Ok(answer) => return Ok(answer),
+                Err(ProbeError::Unreachable { source, .. }) => {
+                    unreachable = VisitEnd::NoConnection(source.to_string());
+                }
+                Err(ProbeError::Strange { problem, .. }) => return Err(VisitEnd::NoHttp(problem)),
+                Err(error) => return Err(VisitEnd::NoHttp(error.to_string())),
+            }
+        }
+        Err(unreachable)
+    }
+}
+
+fn stranger(answer: &Answered) -> VisitEnd {
+    VisitEnd::Other {
+        status: answer.status,
+        server: answer.server.as_deref().map(first_words),
+        text: first_words(&answer.body),
+    }
+}

@@ -1,0 +1,781 @@
+//! The look at names before a CA is asked for anything: how it is made, and what it means. Looking itself is done
+//! elsewhere.
+//!
+//! What our DNS server says counts as what the CA's says where that must be so: at public CAs, which see what everybody
+//! sees, and where the settings name the server (`resolver`). At any other CA nobody knows which names it knows, so that
+//! no name is looked up. The system's server may be one of a network that has names of its own: that it knows no public
+//! address of a name for which a CA has issued already holds nothing up.
+
+use std::{fmt, net::IpAddr};
+
+use thiserror::Error;
+use url::Url;
+
+use super::caa::{CaaAsker, forbidden};
+use crate::{
+    desire::Wanted,
+    observe::{Addresses, HeldCertificate, LookupFault, NameLook, Source, Visit, VisitEnd},
+    values::{ChallengeType, Host, preset_at},
+};
+
+/// What the settings say about looks before orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SelfCheckRule {
+    /// Whether there are any.
+    pub is_on: bool,
+    /// Whether they name the DNS server.
+    pub is_resolver_named: bool,
+}
+
+/// How the names of one order are looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SelfCheck {
+    /// Whether the CA issues for what is reached from everywhere alone.
+    pub is_public: bool,
+    /// Whether the settings name the DNS server.
+    pub is_resolver_named: bool,
+    /// Whether a CA has issued for these names already.
+    pub was_validated: bool,
+    /// The domains by which CAA records name the CA; none where these are not known.
+    pub identities: &'static [&'static str],
+    /// Where CAs ask.
+    pub ports: WebPorts,
+}
+
+/// Ports of web servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WebPorts {
+    /// For http.
+    pub http: u16,
+    /// For https.
+    pub https: u16,
+}
+
+impl WebPorts {
+    /// Those at which CAs ask.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-8.3>
+    pub const USUAL: Self = Self {
+        http: 80,
+        https: 443,
+    };
+
+    /// The port that a URL is asked at; nothing where no CA would.
+    pub fn of(self, url: &Url) -> Option<u16> {
+        let is_http = url.scheme() == "http";
+        match url.port_or_known_default()? {
+            80 if is_http => Some(self.http),
+            443 if !is_http => Some(self.https),
+            _ => None,
+        }
+    }
+}
+
+/// How the names of a certificate are looked at before a CA is asked; nothing where they are not.
+pub fn self_check(
+    rule: SelfCheckRule,
+    wanted: &Wanted,
+    held: Option<&HeldCertificate>,
+) -> Option<SelfCheck> {
+    let directory = wanted.issuance.issuer.directory()?;
+    let is_public = wanted.issuance.issuer.is_public();
+    let is_seen = match wanted.issuance.challenge {
+        ChallengeType::Http01 => is_public || rule.is_resolver_named,
+    };
+    let of_ca = held.filter(|held| matches!(held.source, Source::Acme(_)));
+    (rule.is_on && is_seen).then(|| SelfCheck {
+        is_public,
+        is_resolver_named: rule.is_resolver_named,
+        was_validated: of_ca.is_some_and(|held| wanted.names.iter().all(|name| held.covers(name))),
+        identities: preset_at(directory).map_or(&[], |preset| preset.caa),
+        ports: WebPorts::USUAL,
+    })
+}
+
+/// How many addresses of each kind are looked at: a CA takes one of them.
+const MOST_VISITS: usize = 4;
+
+impl SelfCheck {
+    /// The addresses that are looked at: those that the CA could reach, and never one that is of this machine's link
+    /// alone, whoever chose the name.
+    pub fn to_visit(&self, addresses: &Addresses) -> Vec<IpAddr> {
+        let all = || {
+            addresses
+                .all
+                .iter()
+                .filter(|address| self.may_visit(address))
+        };
+        let v4 = all().filter(|address| address.is_ipv4()).take(MOST_VISITS);
+        let v6 = all().filter(|address| address.is_ipv6()).take(MOST_VISITS);
+        v4.chain(v6).copied().collect()
+    }
+
+    fn may_visit(&self, address: &IpAddr) -> bool {
+        let address = address.to_canonical();
+        let is_of_link = match address {
+            IpAddr::V4(address) => address.is_link_local() || address.is_broadcast(),
+            IpAddr::V6(address) => address.is_unicast_link_local(),
+        };
+        let is_nobody = is_of_link || address.is_unspecified() || address.is_multicast();
+        match self.is_public {
+            true => !is_nobody && !Host::from(address).is_reserved(),
+            false => !is_nobody,
+        }
+    }
+
+    /// Where an answer leads that is not ours, after it has led to these already; what it is in the end where it leads
+    /// nowhere.
+    ///
+    /// <https://letsencrypt.org/docs/challenge-types/#http-01-challenge>
+    pub fn follow(
+        &self,
+        (from, led): (&Url, &[String]),
+        status: u16,
+        location: Option<&str>,
+    ) -> Option<Result<Url, VisitEnd>> {
+        if !matches!(status, 301 | 302 | 303 | 307 | 308) {
+            return None;
+        }
+        let to = location.filter(|to| to.len() <= LONGEST_URL);
+        let to = to.and_then(|to| from.join(to).ok());
+        let Some(mut to) = to else {
+            let what = format!("it answers {status} and does not say where to go");
+            return Some(Err(VisitEnd::BadRedirect(what)));
+        };
+        to.set_fragment(None);
+        let is_known = to == *from || led.iter().any(|before| *before == to.as_str());
+        let bad = |problem: String| Some(Err(VisitEnd::BadRedirect(problem)));
+        match () {
+            () if is_known => bad(format!("it leads back to {}", short(to.as_str()))),
+            () if led.len() >= MOST_REDIRECTS => {
+                bad(format!("it leads on more than {MOST_REDIRECTS} times"))
+            }
+            () if !matches!(to.scheme(), "http" | "https") => bad(format!(
+                "it leads to {}, which is neither http nor https",
+                short(to.as_str())
+            )),
+            () if self.ports.of(&to).is_none() => bad(format!(
+                "it leads to {}, and CAs follow to port 80 of http and 443 of https alone",
+                short(to.as_str())
+            )),
+            () => Some(Ok(to)),
+        }
+    }
+}
+
+/// How often an answer may lead on, and how long such a URL may be, at Let's Encrypt.
+const MOST_REDIRECTS: usize = 10;
+const LONGEST_URL: usize = 2000;
+
+/// What a look at one name means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NameVerdict {
+    /// A CA would see what we show.
+    Seen,
+    /// That can't be told from here; why. What the proxies answer at their own addresses counts.
+    Unsure(String),
+    /// A CA would not; why, and what to do.
+    Unseen(String),
+}
+
+/// Names that a CA would not validate. It was not asked.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{}; the CA was not asked for anything", .0.iter().map(|(name, problem)| format!("{name}: {problem}")).collect::<Vec<_>>().join("; "))]
+pub struct SelfCheckFailed(pub Vec<(Host, String)>);
+
+/// What a look at one name means.
+pub fn judge(look: &NameLook, check: &SelfCheck, account: Option<&str>) -> NameVerdict {
+    let verdicts = [
+        of_caa(look, check, account),
+        of_addresses(look, check),
+        of_visits(look, check),
+    ];
+    let mut unsure = None;
+    for verdict in verdicts {
+        match verdict {
+            NameVerdict::Unseen(_) => return verdict,
+            NameVerdict::Unsure(_) if unsure.is_none() => unsure = Some(verdict),
+            NameVerdict::Unsure(_) | NameVerdict::Seen => {}
+        }
+    }
+    unsure.unwrap_or(NameVerdict::Seen)
+}
+
+fn of_caa(look: &NameLook, check: &SelfCheck, account: Option<&str>) -> NameVerdict {
+    let asker = CaaAsker {
+        identities: check.identities,
+        account,
+        method: ChallengeType::Http01,
+    };
+    match &look.caa {
+        _ if check.identities.is_empty() => NameVerdict::Seen,
+        Ok(records) => {
+            let forbidden = records
+                .as_ref()
+                .and_then(|records| forbidden(records, asker));
+            forbidden.map_or(NameVerdict::Seen, NameVerdict::Unseen)
+        }
+        Err(fault) => {
+            let problem = format!(
+                "its CAA records can't be looked up, without which a CA refuses: {}",
+                Fault(fault)
+            );
+            // Small resolvers of home networks don't know the type.
+            match check.is_resolver_named && is_of_zone(fault) {
+                true => NameVerdict::Unseen(problem),
+                false => NameVerdict::Unsure(problem),
+            }
+        }
+    }
+}
+
+/// Whether the CA would meet the same, whomever it asks.
+fn is_of_zone(fault: &LookupFault) -> bool {
+    match fault {
+        LookupFault::NoName
+        | LookupFault::Failure
+        | LookupFault::Signatures
+        | LookupFault::AliasLoop => true,
+        LookupFault::Refused(_) | LookupFault::NoAnswer(_) => false,
+    }
+}
+
+fn of_addresses(look: &NameLook, check: &SelfCheck) -> NameVerdict {
+    let doubted = |problem: String| match check.is_resolver_named || !check.was_validated {
+        true => NameVerdict::Unseen(problem),
+        false => NameVerdict::Unsure(problem),
+    };
+    let addresses = match &look.addresses {
+        Ok(addresses) => addresses,
+        Err(fault) if is_of_zone(fault) => return doubted(Fault(fault).to_string()),
+        Err(fault) => return NameVerdict::Unsure(Fault(fault).to_string()),
+    };
+    if addresses.all.is_empty() {
+        let at = addresses.alias.as_ref();
+        let at = at.map_or_else(String::new, |alias| {
+            format!(" (its alias leads to {alias})")
+        });
+        return doubted(format!(
+            "it has neither an A nor an AAAA record{at}: add one that leads to this machine"
+        ));
+    }
+    if !check.to_visit(addresses).is_empty() {
+        return NameVerdict::Seen;
+    }
+    let [first, ..] = addresses.all.as_slice() else {
+        return NameVerdict::Seen;
+    };
+    let problem = format!("it leads to {first} alone, which no CA can reach");
+    match check.is_resolver_named {
+        true => NameVerdict::Unseen(format!("{problem}: give it a public address")),
+        // A network that has names of its own says this of a name that is well for everybody else.
+        false => NameVerdict::Unsure(format!(
+            "{problem}; where your network has names of its own, set `resolver` to a public DNS server"
+        )),
+    }
+}
+
+fn of_visits(look: &NameLook, check: &SelfCheck) -> NameVerdict {
+    let is_seen = |visit: &&Visit| visit.end == VisitEnd::Ours;
+    let seen: Vec<_> = look.visits.iter().filter(is_seen).collect();
+    let wrong = look.visits.iter().find(|visit| is_wrong(visit));
+    if let Some(wrong) = wrong {
+        let problem = stranger(look, wrong, seen.first().map(|visit| visit.at));
+        // CAs take the address of version 6 first, and those of version 4 where that takes no connections.
+        let is_old = wrong.at.is_ipv4() && seen.iter().any(|visit| visit.at.is_ipv6());
+        return match is_old && check.was_validated {
+            true => NameVerdict::Unsure(problem),
+            false => NameVerdict::Unseen(problem),
+        };
+    }
+    match (look.visits.first(), seen.is_empty()) {
+        (Some(visit), true) => NameVerdict::Unsure(format!(
+            "nothing takes connections at {} from inside this network ({}), as where a router does not let it reach itself",
+            visit.at,
+            match &visit.end {
+                VisitEnd::NoConnection(problem) => problem.as_str(),
+                _ => "no answer",
+            }
+        )),
+        _ => NameVerdict::Seen,
+    }
+}
+
+/// Whether something else answers than we do. What takes no connections from here may well take a CA's; once one was
+/// answered and leads on, that holds no more.
+fn is_wrong(visit: &Visit) -> bool {
+    match &visit.end {
+        VisitEnd::Ours => false,
+        VisitEnd::NoConnection(_) => !visit.led.is_empty(),
+        VisitEnd::LostRedirect(fault) => is_of_zone(fault),
+        VisitEnd::NoHttp(_) | VisitEnd::Other { .. } | VisitEnd::BadRedirect(_) => true,
+    }
+}
+
+/// Words on pages of those who sell names.
+const PARKED: &[&str] = &[
+    "domain is for sale",
+    "domain for sale",
+    "buy this domain",
+    "domain is parked",
+    "parked domain",
+    "parked free",
+    "domain has been registered",
+    "domain parking",
+    "diese domain",
+];
+
+/// What answers in our place, by the record that leads there, and what to do.
+fn stranger(look: &NameLook, wrong: &Visit, ours: Option<IpAddr>) -> String {
+    let (is_name, at) = (look.name.address().is_none(), wrong.at);
+    let record = match (is_name, at) {
+        (false, _) => format!("at {at}"),
+        (true, IpAddr::V4(_)) => format!("its A record leads to {at}, where"),
+        (true, IpAddr::V6(_)) => format!("its AAAA record leads to {at}, where"),
+    };
+    let remedy = match (is_name, ours) {
+        (false, _) => String::new(),
+        (true, Some(ours)) => {
+            format!(": remove that record, since {ours} shows what is looked for")
+        }
+        (true, None) => ": let it lead to this machine, and port 80 to the proxy".to_owned(),
+    };
+    let by_way = match wrong.led.last() {
+        Some(url) => format!(" (after a redirect to {})", short(url)),
+        None => String::new(),
+    };
+    match &wrong.end {
+        VisitEnd::Other {
+            status,
+            server,
+            text,
+        } => format!(
+            "{record} {}{by_way}{remedy}",
+            other(*status, server.as_deref(), text)
+        ),
+        VisitEnd::NoHttp(problem) if wrong.led.is_empty() => {
+            format!("{record} something answers that is no web server ({problem}){remedy}")
+        }
+        VisitEnd::BadRedirect(problem) => format!(
+            "{record} a redirect leads nowhere: {problem}{by_way}; let /.well-known/acme-challenge/ through without one"
+        ),
+        end => format!(
+            "{record} a redirect leads to {}",
+            broken(end, wrong.led.last())
+        ),
+    }
+}
+
+/// The end of a redirect to this URL that leads to no answer.
+fn broken(end: &VisitEnd, url: Option<&String>) -> String {
+    const REMEDY: &str =
+        "mend that server, or let /.well-known/acme-challenge/ through without a redirect";
+    let url = url.map_or("", |url| short(url));
+    match end {
+        VisitEnd::NoConnection(problem) => {
+            format!("{url}, where nothing takes connections ({problem}): {REMEDY}")
+        }
+        VisitEnd::NoHttp(problem) => format!("{url}, which is broken: {problem}; {REMEDY}"),
+        VisitEnd::LostRedirect(fault) => format!("{url}, and {}", Fault(fault)),
+        VisitEnd::Ours | VisitEnd::Other { .. } | VisitEnd::BadRedirect(_) => url.to_owned(),
+    }
+}
+
+fn other(status: u16, server: Option<&str>, text: &str) -> String {
+    let lower = text.to_lowercase();
+    let who = match server {
+        Some(server) => format!(" ({})", cut(server, 40)),
+        None => String::new(),
+    };
+    if PARKED.iter().any(|words| lower.contains(words)) {
+        return format!("a parking page answers{who}: {:?}", cut(text, SHOWN));
+    }
+    match text {
+        "" => format!("another server{who} answers with status {status}"),
+        text => format!(
+            "another server{who} answers with status {status}: {:?}",
+            cut(text, SHOWN)
+        ),
+    }
+}
+
+/// How much is shown of what another server says, in characters.
+const SHOWN: usize = 60;
+
+fn cut(text: &str, most: usize) -> String {
+    text.chars().take(most).collect()
+}
+
+/// A URL that others chose, for people.
+fn short(url: &str) -> &str {
+    const MOST: usize = 120;
+    // The parser of URLs leaves ASCII alone.
+    url.get(..MOST).unwrap_or(url)
+}
+
+/// How much of a page's text is kept, in characters.
+const KEPT: usize = 400;
+
+/// What a page says to whoever reads it: its text in one line, without tags and what a terminal acts upon.
+pub fn first_words(page: &str) -> String {
+    let mut text = String::new();
+    let mut rest = page;
+    while text.len() < KEPT * 4 && !rest.is_empty() {
+        let (before, tag) = rest.split_once('<').unwrap_or((rest, ""));
+        text.push_str(before);
+        text.push(' ');
+        let skipped = ["script", "style"].iter().find(|name| {
+            let begin = tag.get(..name.len());
+            begin.is_some_and(|begin| begin.eq_ignore_ascii_case(name))
+        });
+        // What such an element holds is no text.
+        let end = skipped.and_then(|_| tag.find("</").map(|at| &tag[at + 1..]));
+        rest = end.unwrap_or(tag);
+        rest = rest.split_once('>').map_or("", |(_, after)| after);
+    }
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
+    let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
+    cut(&words.join(" "), KEPT)
+}
+
+/// A fault in words.
+struct Fault<'a>(&'a LookupFault);
+
+impl fmt::Display for Fault<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            LookupFault::NoName => f.write_str(
+                "there is no such name in DNS: add an A record that leads to this machine",
+            ),
+            LookupFault::Failure => f.write_str(
+                "the DNS servers of its zone fail (SERVFAIL): ask whoever runs them",
+            ),
+            LookupFault::Signatures => f.write_str(
+                "the DNSSEC signatures of its zone are wrong, so that no CA believes what it says: renew them, or take \
+                 the DS record away at the registrar",
+            ),
+            LookupFault::AliasLoop => {
+                f.write_str("its alias (CNAME) leads back to itself: let it lead to a name with an address")
+            }
+            LookupFault::Refused(word) => write!(
+                f,
+                "the DNS server does not answer ({word}): set `resolver` to another one"
+            ),
+            LookupFault::NoAnswer(problem) => write!(
+                f,
+                "no DNS server answers ({problem}): is the setting `resolver`, or /etc/resolv.conf, right?"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::{CaaIssuer, CaaRecord, CaaRecords};
+
+    fn public(is_resolver_named: bool, was_validated: bool) -> SelfCheck {
+        SelfCheck {
+            is_public: true,
+            is_resolver_named,
+            was_validated,
+            identities: &["ca.example"],
+            ports: WebPorts::USUAL,
+        }
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    fn visit(at: &str, led: &[&str], end: VisitEnd) -> Visit {
+        Visit {
+            at: ip(at),
+            led: led.iter().map(|url| (*url).to_owned()).collect(),
+            end,
+        }
+    }
+
+    fn look(visits: Vec<Visit>) -> NameLook {
+        NameLook {
+            name: Host::parse("shop.org").expect("a name"),
+            addresses: Ok(Addresses {
+                all: visits.iter().map(|visit| visit.at).collect(),
+                alias: None,
+            }),
+            caa: Ok(None),
+            visits,
+        }
+    }
+
+    fn faulty(fault: LookupFault) -> NameLook {
+        NameLook {
+            addresses: Err(fault),
+            ..look(Vec::new())
+        }
+    }
+
+    fn answer(status: u16, server: Option<&str>, text: &str) -> VisitEnd {
+        VisitEnd::Other {
+            status,
+            server: server.map(str::to_owned),
+            text: text.to_owned(),
+        }
+    }
+
+    const V4: &str = "1.2.3.4";
+    const V6: &str = "2606:4700::1";
+
+    #[test]
+    fn what_answers_instead_is_told_in_one_sentence_with_what_to_do() {
+        let silent = || VisitEnd::NoConnection("connection refused".to_owned());
+        for (seen, sentence) in [
+            (
+                look(vec![visit(
+                    V4,
+                    &[],
+                    answer(404, Some("Apache"), "Not Found"),
+                )]),
+                "its A record leads to 1.2.3.4, where another server (Apache) answers with status 404: \"Not Found\": let it \
+                 lead to this machine, and port 80 to the proxy",
+            ),
+            (
+                look(vec![
+                    visit(V4, &[], VisitEnd::Ours),
+                    visit(V6, &[], answer(200, None, "hello")),
+                ]),
+                "its AAAA record leads to 2606:4700::1, where another server answers with status 200: \"hello\": remove that \
+                 record, since 1.2.3.4 shows what is looked for",
+            ),
+            (
+                look(vec![visit(
+                    V4,
+                    &[],
+                    answer(200, None, "shop.org This Domain Is For Sale!"),
+                )]),
+                "its A record leads to 1.2.3.4, where a parking page answers: \"shop.org This Domain Is For Sale!\": let it \
+                 lead to this machine, and port 80 to the proxy",
+            ),
+            (
+                look(vec![visit(
+                    V4,
+                    &["https://shop.org/x"],
+                    VisitEnd::NoHttp("TLS fails: eof".to_owned()),
+                )]),
+                "its A record leads to 1.2.3.4, where a redirect leads to https://shop.org/x, which is broken: TLS fails: eof; \
+                 mend that server, or let /.well-known/acme-challenge/ through without a redirect",
+            ),
+            (
+                look(vec![visit(V4, &["https://shop.org/x"], silent())]),
+                "its A record leads to 1.2.3.4, where a redirect leads to https://shop.org/x, where nothing takes connections \
+                 (connection refused): mend that server, or let /.well-known/acme-challenge/ through without a redirect",
+            ),
+            (
+                faulty(LookupFault::NoName),
+                "there is no such name in DNS: add an A record that leads to this machine",
+            ),
+            (
+                faulty(LookupFault::Failure),
+                "the DNS servers of its zone fail (SERVFAIL): ask whoever runs them",
+            ),
+            (
+                faulty(LookupFault::Signatures),
+                "the DNSSEC signatures of its zone are wrong, so that no CA believes what it says: renew them, or take the DS \
+                 record away at the registrar",
+            ),
+            (
+                look(Vec::new()),
+                "it has neither an A nor an AAAA record: add one that leads to this machine",
+            ),
+        ] {
+            let verdict = judge(&seen, &public(false, false), None);
+            assert_eq!(verdict, NameVerdict::Unseen(sentence.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_network_that_can_t_reach_itself_and_a_dns_server_that_is_gone_hold_nothing_up() {
+        let silent = || VisitEnd::NoConnection("timed out".to_owned());
+        let seen = look(vec![visit(V4, &[], silent()), visit(V6, &[], silent())]);
+        let verdict = judge(&seen, &public(true, false), None);
+        assert!(
+            matches!(&verdict, NameVerdict::Unsure(why) if why.contains("from inside this network (timed out)")),
+            "{verdict:?}"
+        );
+        let one = look(vec![
+            visit(V4, &[], VisitEnd::Ours),
+            visit(V6, &[], silent()),
+        ]);
+        assert_eq!(judge(&one, &public(true, false), None), NameVerdict::Seen);
+        for named in [true, false] {
+            let gone = faulty(LookupFault::NoAnswer("9.9.9.9:53: timed out".to_owned()));
+            let verdict = judge(&gone, &public(named, false), None);
+            assert!(
+                matches!(&verdict, NameVerdict::Unsure(why) if why.contains("`resolver`")),
+                "{verdict:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_only_the_system_s_server_says_holds_up_no_name_that_a_ca_has_issued_for() {
+        let inside = look(vec![]);
+        let inside = NameLook {
+            addresses: Ok(Addresses {
+                all: vec![ip("10.0.0.5")],
+                alias: None,
+            }),
+            ..inside
+        };
+        for (named, validated, unknown, private) in [
+            (false, false, false, true),
+            (false, true, true, true),
+            (true, false, false, false),
+            (true, true, false, false),
+        ] {
+            let check = public(named, validated);
+            let goes_on =
+                |look: &NameLook| matches!(judge(look, &check, None), NameVerdict::Unsure(_));
+            let no_name = faulty(LookupFault::NoName);
+            assert_eq!(goes_on(&no_name), unknown, "{named} {validated}");
+            assert_eq!(goes_on(&inside), private, "{named} {validated}");
+        }
+    }
+
+    #[test]
+    fn caa_records_count_where_the_ca_is_known_and_their_failures_where_the_server_is_named() {
+        let issuer = CaaIssuer {
+            domain: "other.example".to_owned(),
+            parameters: Vec::new(),
+        };
+        let record = CaaRecord {
+            is_critical: false,
+            tag: "issue".to_owned(),
+            value: "other.example".to_owned(),
+            issuer: Some(issuer),
+        };
+        let forbidding = NameLook {
+            caa: Ok(Some(CaaRecords {
+                at: Host::parse("org").expect("a name"),
+                all: vec![record],
+            })),
+            ..look(vec![visit(V4, &[], VisitEnd::Ours)])
+        };
+        let verdict = judge(&forbidding, &public(false, true), None);
+        assert!(
+            matches!(&verdict, NameVerdict::Unseen(why) if why.contains("CAA 0 issue \"ca.example\"")),
+            "{verdict:?}"
+        );
+        let unknown = SelfCheck {
+            identities: &[],
+            ..public(true, false)
+        };
+        assert_eq!(judge(&forbidding, &unknown, None), NameVerdict::Seen);
+        let failing = NameLook {
+            caa: Err(LookupFault::Failure),
+            ..forbidding
+        };
+        let is_told = |named| {
+            matches!(
+                judge(&failing, &public(named, false), None),
+                NameVerdict::Unseen(_)
+            )
+        };
+        assert!(is_told(true) && !is_told(false));
+    }
+
+    #[test]
+    fn addresses_of_this_machine_s_link_are_never_asked_and_private_ones_for_private_cas_alone() {
+        let all = [
+            "1.2.3.4",
+            "10.0.0.5",
+            "127.0.0.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "fe80::1",
+            "::ffff:169.254.169.254",
+            V6,
+        ];
+        let addresses = Addresses {
+            all: all.map(ip).to_vec(),
+            alias: None,
+        };
+        assert_eq!(public(true, false).to_visit(&addresses), [ip(V4), ip(V6)]);
+        let private = SelfCheck {
+            is_public: false,
+            ..public(true, false)
+        };
+        assert_eq!(
+            private.to_visit(&addresses),
+            ["1.2.3.4", "10.0.0.5", "127.0.0.1", V6].map(ip)
+        );
+        let many = Addresses {
+            all: (1..100).map(|last| IpAddr::from([1, 2, 3, last])).collect(),
+            alias: None,
+        };
+        assert_eq!(private.to_visit(&many).len(), MOST_VISITS);
+    }
+
+    #[test]
+    fn redirects_are_followed_as_a_ca_does_and_no_further() {
+        let from = Url::parse("http://shop.org/.well-known/acme-challenge/t").expect("a URL");
+        let check = public(true, false);
+        let step = |led: &[String], status, location: &str| {
+            check.follow((&from, led), status, Some(location))
+        };
+        assert_eq!(step(&[], 200, "/x"), None);
+        assert_eq!(step(&[], 304, "/x"), None);
+        let led_to = |led: &[String], location: &str| match step(led, 301, location) {
+            Some(Ok(url)) => url.to_string(),
+            Some(Err(VisitEnd::BadRedirect(problem))) => problem,
+            other => panic!("{other:?}"),
+        };
+        let before = vec!["https://shop.org/b".to_owned()];
+        let many: Vec<_> = (0..10).map(|n| format!("http://shop.org/{n}")).collect();
+        let long = format!("/{}", "x".repeat(3000));
+        for (led, location, expected) in [
+            (
+                &[][..],
+                "https://www.shop.org/t#part",
+                "https://www.shop.org/t",
+            ),
+            (&[], "/other", "http://shop.org/other"),
+            (
+                &before,
+                "https://shop.org/b",
+                "it leads back to https://shop.org/b",
+            ),
+            (&many, "/x", "it leads on more than 10 times"),
+            (
+                &[],
+                "ftp://shop.org/",
+                "it leads to ftp://shop.org/, which is neither http nor https",
+            ),
+            (
+                &[],
+                "http://shop.org:8080/",
+                "it leads to http://shop.org:8080/, and CAs follow to port 80 of http and 443 of https alone",
+            ),
+            (&[], &long, "it answers 301 and does not say where to go"),
+        ] {
+            assert_eq!(led_to(led, location), expected);
+        }
+    }
+
+    #[test]
+    fn the_words_of_a_page_are_its_text_without_tags_scripts_and_escapes() {
+        for (page, words) in [
+            (
+                "<!DOCTYPE html>\n<html><head><title>Parked</title><style>a{b}</style></head><body>\x1b[31m Hi",
+                "Parked [31m Hi",
+            ),
+            ("plain\r\ntext", "plain text"),
+            ("<script>if (a<b) x</script>ö", "ö"),
+            ("<unfinished", ""),
+            ("", ""),
+        ] {
+            assert_eq!(first_words(page), words);
+        }
+        assert_eq!(first_words(&"ä ".repeat(10_000)).chars().count(), KEPT);
+    }
+}
