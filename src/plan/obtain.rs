@@ -313,7 +313,7 @@ fn obtain(
             ..backoff::attempt(before, asked(wanted), now)
         },
         counts: due.asking.counts(),
-        self_check: self_check(rules.self_check, wanted, held),
+        self_check: self_check(rules.self_check, wanted, held, now),
     }
 }
 

@@ -11,11 +11,14 @@ use std::{fmt, net::IpAddr};
 use thiserror::Error;
 use url::Url;
 
-use super::caa::{CaaAsker, forbidden};
+use super::{
+    caa::{CaaAsker, forbidden},
+    renewal,
+};
 use crate::{
     desire::Wanted,
     observe::{Addresses, HeldCertificate, LookupFault, NameLook, Source, Visit, VisitEnd},
-    values::{ChallengeType, Host, preset_at},
+    values::{ChallengeType, Host, Timestamp, preset_at},
 };
 
 /// What the settings say about looks before orders.
@@ -36,6 +39,8 @@ pub struct SelfCheck {
     pub is_resolver_named: bool,
     /// Whether a CA has issued for these names already.
     pub was_validated: bool,
+    /// Whether that certificate is near its end: the look holds nothing up any more, since it may be wrong.
+    pub is_urgent: bool,
     /// The domains by which CAA records name the CA; none where these are not known.
     pub identities: &'static [&'static str],
     /// Where CAs ask.
@@ -76,17 +81,22 @@ pub fn self_check(
     rule: SelfCheckRule,
     wanted: &Wanted,
     held: Option<&HeldCertificate>,
+    now: Timestamp,
 ) -> Option<SelfCheck> {
     let directory = wanted.issuance.issuer.directory()?;
     let is_public = wanted.issuance.issuer.is_public();
     let is_seen = match wanted.issuance.challenge {
         ChallengeType::Http01 => is_public || rule.is_resolver_named,
     };
-    let of_ca = held.filter(|held| matches!(held.source, Source::Acme(_)));
+    let validated = held.filter(|held| {
+        let is_of_ca = matches!(held.source, Source::Acme(_));
+        is_of_ca && wanted.names.iter().all(|name| held.covers(name))
+    });
     (rule.is_on && is_seen).then(|| SelfCheck {
         is_public,
         is_resolver_named: rule.is_resolver_named,
-        was_validated: of_ca.is_some_and(|held| wanted.names.iter().all(|name| held.covers(name))),
+        was_validated: validated.is_some(),
+        is_urgent: validated.is_some_and(|held| held.not_after - renewal::reserve(held) / 2 <= now),
         identities: preset_at(directory).map_or(&[], |preset| preset.caa),
         ports: WebPorts::USUAL,
     })
@@ -180,11 +190,19 @@ pub enum NameVerdict {
 
 /// Names that a CA would not validate. It was not asked.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{}; the CA was not asked for anything", .0.iter().map(|(name, problem)| format!("{name}: {problem}")).collect::<Vec<_>>().join("; "))]
+#[error("{}; the CA was not asked for anything. If that is so inside your own network alone, set self-check=off", .0.iter().map(|(name, problem)| format!("{name}: {problem}")).collect::<Vec<_>>().join("; "))]
 pub struct SelfCheckFailed(pub Vec<(Host, String)>);
 
 /// What a look at one name means.
 pub fn judge(look: &NameLook, check: &SelfCheck, account: Option<&str>) -> NameVerdict {
+    match strictly(look, check, account) {
+        // A name may look otherwise from inside a network: what a CA could validate before must not run out for that.
+        NameVerdict::Unseen(problem) if check.is_urgent => NameVerdict::Unsure(problem),
+        verdict => verdict,
+    }
+}
+
+fn strictly(look: &NameLook, check: &SelfCheck, account: Option<&str>) -> NameVerdict {
     let verdicts = [
         of_caa(look, check, account),
         of_addresses(look, check),
@@ -471,14 +489,22 @@ impl fmt::Display for Fault<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::observe::{CaaIssuer, CaaRecord, CaaRecords};
+    use std::time::Duration;
+
+    use super::{super::tests::*, *};
+    use crate::{
+        desire::tests::{container, proxy},
+        fixtures::held,
+        observe::{CaaIssuer, CaaRecord, CaaRecords},
+        values::{CA_PRESETS, Issuer},
+    };
 
     fn public(is_resolver_named: bool, was_validated: bool) -> SelfCheck {
         SelfCheck {
             is_public: true,
             is_resolver_named,
             was_validated,
+            is_urgent: false,
             identities: &["ca.example"],
             ports: WebPorts::USUAL,
         }
@@ -525,6 +551,44 @@ mod tests {
 
     const V4: &str = "1.2.3.4";
     const V6: &str = "2606:4700::1";
+
+    #[test]
+    fn a_look_holds_nothing_up_near_the_end_of_what_a_ca_has_issued() {
+        let desired = desired([proxy(), container("shop", 4).label("host", "shop.org")]);
+        let wanted = desired.certificates.values().next().expect("it is wanted");
+        let mut wanted = Wanted::clone(wanted);
+        wanted.issuance.issuer = Issuer::Ca(CA_PRESETS[0].directory.to_owned());
+        let rule = SelfCheckRule {
+            is_on: true,
+            is_resolver_named: false,
+        };
+        let day = Duration::from_secs(24 * 60 * 60);
+        let lasting = |days: u32, source| HeldCertificate {
+            not_before: START,
+            not_after: START + day * days,
+            source,
+            ..held(&["shop.org"])
+        };
+        let of_ca = |days| lasting(days, Source::from(&wanted.issuance.issuer));
+        let wrong = look(vec![visit(V4, &[], answer(200, None, "a router"))]);
+        let is_held_up = |held: Option<&HeldCertificate>, days: u32| {
+            let check = self_check(rule, &wanted, held, START + day * days).expect("there is one");
+            matches!(judge(&wrong, &check, None), NameVerdict::Unseen(_))
+        };
+        for (life, late) in [(90, 75), (8, 6)] {
+            let held = of_ca(life);
+            assert!(is_held_up(Some(&held), late - 1), "{life}");
+            assert!(!is_held_up(Some(&held), late), "{life}");
+        }
+        assert!(is_held_up(None, 100), "a first one");
+        let others = lasting(90, Source::Fallback);
+        assert!(is_held_up(Some(&others), 89), "no CA has issued it");
+        let off = SelfCheckRule {
+            is_on: false,
+            ..rule
+        };
+        assert_eq!(self_check(off, &wanted, None, START), None);
+    }
 
     #[test]
     fn what_answers_instead_is_told_in_one_sentence_with_what_to_do() {

@@ -463,3 +463,42 @@ fn a_certificate_is_renewed_when_its_ca_suggests_it_and_its_successor_by_the_usu
     assert_eq!(orders(&renewed, at + day * 50), []);
     assert_eq!(orders(&renewed, at + day * 61), [Why::RenewalDue]);
 }
+
+#[test]
+fn a_look_that_fails_is_made_again_after_1_2_5_and_10_minutes_and_counts_as_no_try() {
+    let desired = desired([shop(), proxy()]);
+    let observed = foresee(
+        &fresh(&desired),
+        &planned(&desired, &fresh(&desired), START),
+        START,
+    );
+    let plan = planned(&desired, &observed, START);
+    let Some(Action::Obtain(obtain)) = plan.actions.first() else {
+        panic!("{plan:?}")
+    };
+    let subject = Subject::Certificate(obtain.certificate.clone());
+    let minute = Duration::from_secs(60);
+    for (looks, minutes) in [(1, 1), (2, 2), (3, 5), (4, 10), (5, 10), (1000, 10)] {
+        let failed = Attempt {
+            count: 0,
+            looks,
+            retry: Retry::SelfCheck,
+            problem: Some("a parking page".to_owned()),
+            ..obtain.attempt.clone()
+        };
+        let next = START + minute * minutes;
+        assert_eq!(next_try(&subject, &failed), next, "{looks}");
+        let mut observed = observed.clone();
+        observed.attempts.insert(subject.clone(), failed);
+        let tries = |now| {
+            let actions = planned(&desired, &observed, now).actions.into_iter();
+            let tries = actions.filter_map(|action| match action {
+                Action::Obtain(obtain) => Some(obtain.attempt.count),
+                _ => None,
+            });
+            tries.collect::<Vec<_>>()
+        };
+        assert_eq!(tries(next - minute / 2), [0; 0], "{looks}");
+        assert_eq!(tries(next), [1], "{looks}");
+    }
+}
