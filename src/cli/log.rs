@@ -41,6 +41,8 @@ pub(super) fn begin(
     let filter = filter.with_target("bollard", Level::INFO);
     // What this one meets while it watches is told in our words, where it matters.
     let filter = filter.with_target("notify", LevelFilter::OFF);
+    // What a DNS server sends that is no answer to a question of ours is told with the question, if it matters.
+    let filter = filter.with_target("hickory_net", LevelFilter::OFF);
     let registry = tracing_subscriber::registry().with(filter);
     let layer = fmt::layer()
         .with_writer(progress.clone())

@@ -1,5 +1,6 @@
 //! The look before an order: DNS of Pebble's test server, nginx as the proxy and as servers of others, and a CA that counts
 //! its requests.
+#![expect(clippy::disallowed_methods, reason = "tests start nginx")]
 
 use std::{
     fs,
