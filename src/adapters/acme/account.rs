@@ -18,7 +18,7 @@ use super::{
     external_account::{binding, refused},
     jws::SigningKey,
     record::Recorder,
-    signer::{DirectoryUrls, SignedBy, Signer, location},
+    signer::{DIRECTORY_LIFE, DirectoryUrls, SignedBy, Signer, location},
 };
 use crate::{
     adapters::{http::HttpClient, x509},
@@ -26,11 +26,6 @@ use crate::{
     ports::{Accounts, AuthorityError, DiskError, ExternalAccountFault, Problem, Remark, Remarks},
     values::{ExternalAccount, Secret},
 };
-
-/// How old the CA's directory may be: profiles come and go, and URLs move.
-///
-/// <https://www.rfc-editor.org/rfc/rfc8555#section-7.1.1>
-pub(super) const DIRECTORY_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// When a directory that could not be read again is asked for next: the one that is known goes on meanwhile.
 const DIRECTORY_AGAIN: Duration = Duration::from_secs(60 * 60);
@@ -104,7 +99,7 @@ pub(super) struct Registration {
     agree_tos: bool,
     email: Option<String>,
     external_account: Option<ExternalAccount>,
-    signer: Signer,
+    signer: Rc<Signer>,
     /// Locked while it is looked for, so that orders that begin together register once.
     current: Mutex<Option<Opened>>,
 }
@@ -121,7 +116,7 @@ impl Registration {
         external_account: Option<ExternalAccount>,
     ) -> Self {
         Self {
-            signer: Signer::new(caller.clone(), http.clone()),
+            signer: Rc::new(Signer::new(caller.clone(), http.clone())),
             external_account,
             caller,
             http,
@@ -171,9 +166,7 @@ impl Registration {
     /// answer, either, tells why. Orders under way go on by the URLs that they were told.
     async fn read_again(&self, opened: &mut Opened) {
         opened.read_again = self.caller.clock.elapsed() + DIRECTORY_AGAIN;
-        let Ok(Some(AccountRecord { key, .. })) = self.record() else {
-            return;
-        };
+        let Some(key) = self.key() else { return };
         if let Ok(account) = self.open(opened.account.id(), &key).await {
             *opened = self.opened(account);
         }
@@ -446,6 +439,11 @@ impl Registration {
     /// The account's URL on disk. What can't be read is told by the order that needs it.
     pub(super) fn account_url(&self) -> Option<String> {
         self.record().ok().flatten()?.url
+    }
+
+    /// The account's key on disk. What can't be read is told by the order that needs it.
+    pub(super) fn key(&self) -> Option<Secret> {
+        Some(self.record().ok().flatten()?.key)
     }
 
     /// The account on disk. One that is damaged is put away, not over: its key still is the account's, and somebody may

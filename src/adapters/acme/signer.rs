@@ -14,13 +14,17 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    account::DIRECTORY_LIFE,
     caller::{Caller, Repeat},
     error::CallError,
     jws::{SigningKey, signed},
     record::Recorder,
 };
 use crate::{adapters::http::HttpClient, ports::AuthorityError};
+
+/// How old the CA's directory may be: profiles come and go, and URLs move.
+///
+/// <https://www.rfc-editor.org/rfc/rfc8555#section-7.1.1>
+pub(super) const DIRECTORY_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How often one signing is repeated by the nonce that came with the refusal of the one before.
 const NONCES: u32 = 3;
