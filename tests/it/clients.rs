@@ -18,8 +18,11 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    command_line::import,
-    support::pebble::{Behaviour, Pebble},
+    command_line::{import, import_by},
+    support::{
+        pebble::{Behaviour, Pebble},
+        program::binary,
+    },
 };
 
 /// The command of a client that obtains a certificate for these names, all of its files below a folder.
@@ -183,6 +186,37 @@ fn takes_over(client: Client, word: &str, left: &str) {
         log.contains("--name and --password-file are for one certificate"),
         "{log}"
     );
+}
+
+/// An old kernel, or a filter of system calls that does not know the call by which links are kept in a folder.
+#[test]
+fn a_plain_folder_is_imported_where_links_can_not_be_kept_in_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("own");
+    fs::create_dir(&own).unwrap();
+    let made = rcgen::generate_simple_self_signed(["shop.example".to_owned()]).unwrap();
+    fs::write(own.join("shop.key"), made.signing_key.serialize_pem()).unwrap();
+    fs::write(own.join("shop.crt"), made.cert.pem()).unwrap();
+    let from = own.display().to_string();
+    for (error, name) in [("ENOSYS", "old-kernel"), ("EPERM", "filter")] {
+        let trace = folder.path().join(format!("trace.{error}"));
+        let mut command = Command::new("strace");
+        command
+            .args(["-f", "-e", "trace=openat2", "-e"])
+            .arg(format!("inject=openat2:error={error}"))
+            .arg("-o")
+            .arg(&trace)
+            .arg(binary());
+        let words = [from.as_str(), "--name", name];
+        let (code, told, log) = import_by(command, folder.path(), &words, Stdio::null());
+        assert_eq!(code, Some(0), "{told}{log}");
+        let calls = fs::read_to_string(&trace).unwrap();
+        assert!(calls.contains("(INJECTED)"), "{calls}");
+        let provided = folder.path().join("certificates/provided");
+        let key = provided.join(name).join("privkey.pem");
+        let key = fs::read_to_string(key).unwrap();
+        assert_eq!(key, made.signing_key.serialize_pem());
+    }
 }
 
 #[test]

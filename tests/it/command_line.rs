@@ -217,7 +217,17 @@ pub fn import(
     words: &[&str],
     input: impl Into<Stdio>,
 ) -> (Option<i32>, String, String) {
-    let output = Command::new(binary())
+    import_by(Command::new(binary()), folder, words, input)
+}
+
+/// The same by a command that begins so.
+pub fn import_by(
+    mut command: Command,
+    folder: &Path,
+    words: &[&str],
+    input: impl Into<Stdio>,
+) -> (Option<i32>, String, String) {
+    let output = command
         .env_clear()
         .current_dir(folder)
         .arg("import")

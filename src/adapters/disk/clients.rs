@@ -160,7 +160,9 @@ pub(super) fn client_folder(path: &Path) -> Result<Option<ClientFolder>, DiskErr
     if !path.is_dir() {
         return Ok(None);
     }
-    let root = ClientRoot::open(path)?;
+    let Some(root) = ClientRoot::open(path)? else {
+        return Ok(None);
+    };
     for row in CLIENTS {
         let mut is_there = true;
         for mark in row.has {
@@ -200,7 +202,10 @@ pub(super) fn pile_of(
     certificate: &ClientCertificate,
     usual: Option<&Path>,
 ) -> Result<Pile, DiskError> {
-    let root = ClientRoot::open(&kept.path)?;
+    let root = ClientRoot::open(&kept.path)?.ok_or_else(|| {
+        let problem = "this system can't open its files without following links out of it; import the files themselves";
+        damaged(kept.path.clone(), problem)
+    })?;
     let passwords = Passwords::given(None, usual);
     let mut pile = Pile::default();
     for file in &certificate.files {
@@ -226,12 +231,26 @@ struct ClientRoot {
 }
 
 impl ClientRoot {
-    fn open(path: &Path) -> Result<Self, DiskError> {
+    /// `None` where the system can't keep links within a folder: a kernel before 5.6, or a filter of system calls that does
+    /// not know this one, as old versions of Docker have it.
+    fn open(path: &Path) -> Result<Option<Self>, DiskError> {
         let handle = File::open(path).map_err(told("open the folder", path))?;
-        Ok(Self {
+        let root = Self {
             handle: handle.into(),
             path: path.to_owned(),
-        })
+        };
+        match root.beneath(Path::new("."), OFlag::O_PATH) {
+            Err(Errno::ENOSYS | Errno::EPERM) => Ok(None),
+            // What else is wrong is told by whatever is opened next.
+            _ => Ok(Some(root)),
+        }
+    }
+
+    fn beneath(&self, place: &Path, flags: OFlag) -> nix::Result<OwnedFd> {
+        let how = OpenHow::new()
+            .flags(flags | OFlag::O_CLOEXEC)
+            .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        openat2(&self.handle, place, how)
     }
 
     /// Opens what lies below; `None` when there is nothing.
@@ -240,11 +259,8 @@ impl ClientRoot {
             true => Path::new("."),
             false => place,
         };
-        let how = OpenHow::new()
-            .flags(flags | OFlag::O_CLOEXEC)
-            .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
         let path = self.path.join(place);
-        match openat2(&self.handle, place, how) {
+        match self.beneath(place, flags) {
             Ok(handle) => Ok(Some(handle)),
             Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
             Err(Errno::EXDEV) => Err(damaged(
