@@ -327,12 +327,8 @@ async fn look_before(
         is_looked_at: Cell::new(false),
     };
     published.publish()?;
-    let looking = Looking {
-        issuing,
-        webroots: &obtain.webroots,
-        check,
-        account: authority.account_url(),
-    };
+    let account = authority.account_url();
+    let looking = Looking::begun(issuing, &obtain.webroots, check, account);
     let verdicts = looking.verdicts(&obtain.names, &response).await;
     let mut failed = Vec::new();
     for (name, verdict) in verdicts {

@@ -4,11 +4,12 @@
 use std::net::{IpAddr, SocketAddr};
 
 use futures_util::{StreamExt, future::join_all, stream};
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::{
     observe::{Addresses, LookupFault, NameLook, Visit, VisitEnd, Webroots},
-    plan::{NameVerdict, SelfCheck, first_words, judge},
+    plan::{LOOK_LIMIT, NameVerdict, SelfCheck, judge, stranger},
     ports::{Answered, CHALLENGE_PATH, Challenge, Issuing, ProbeError, Response},
     values::{CertificateName, Digest, Host, Timestamp},
 };
@@ -18,11 +19,13 @@ const AT_ONCE: usize = 8;
 
 /// What is looked at, and for whom.
 pub(super) struct Looking<'a> {
-    pub issuing: &'a Issuing,
-    pub webroots: &'a Webroots,
-    pub check: &'a SelfCheck,
+    issuing: &'a Issuing,
+    webroots: &'a Webroots,
+    check: &'a SelfCheck,
     /// The URL of our account at the CA, if there is one.
-    pub account: Option<String>,
+    account: Option<String>,
+    /// When the look ends, whatever is known by then.
+    by: Instant,
 }
 
 /// A response of our own that no CA has asked for. Its token is found once: nobody in between has kept an answer to it.
@@ -33,7 +36,23 @@ pub(super) fn own_response(certificate: &CertificateName, now: Timestamp) -> Res
     Response::Http { token, body }
 }
 
-impl Looking<'_> {
+impl<'a> Looking<'a> {
+    /// A look that begins now.
+    pub fn begun(
+        issuing: &'a Issuing,
+        webroots: &'a Webroots,
+        check: &'a SelfCheck,
+        account: Option<String>,
+    ) -> Self {
+        Self {
+            issuing,
+            webroots,
+            check,
+            account,
+            by: Instant::now() + LOOK_LIMIT,
+        }
+    }
+
     /// What looks at these names mean, at all that show a response which is visible meanwhile.
     pub async fn verdicts<'n>(
         &self,
@@ -53,8 +72,15 @@ impl Looking<'_> {
 
     async fn verdict(&self, challenge: &Challenge) -> NameVerdict {
         let responder = &self.issuing.responder;
-        if let Err(not_served) = responder.look(self.webroots, challenge).await {
-            return NameVerdict::Unseen(format!("it is not served: {}", not_served.saw));
+        match timeout_at(self.by, responder.look(self.webroots, challenge)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(not_served)) => {
+                return NameVerdict::Unseen(format!("it is not served: {}", not_served.saw));
+            }
+            Err(_) => {
+                let what = "what the proxies answer at their own addresses";
+                return NameVerdict::Unsure(format!("{what} was not known within {LOOK_LIMIT:?}"));
+            }
         }
         let look = self.look(challenge).await;
         judge(&look, self.check, self.account.as_deref())
@@ -75,7 +101,7 @@ impl Looking<'_> {
             match self.check.identities {
                 [] => Ok(None),
                 _ if name.address().is_some() => Ok(None),
-                _ => self.issuing.resolver.caa(name).await,
+                _ => self.looked_up(self.issuing.resolver.caa(name)).await,
             }
         };
         let ((addresses, visits), caa) = tokio::join!(visits, caa);
@@ -89,7 +115,7 @@ impl Looking<'_> {
 
     async fn addresses(&self, name: &Host) -> Result<Addresses, LookupFault> {
         match name.address() {
-            None => self.issuing.resolver.addresses(name).await,
+            None => self.looked_up(self.issuing.resolver.addresses(name)).await,
             Some(address) => Ok(Addresses {
                 all: vec![address],
                 alias: None,
@@ -97,10 +123,20 @@ impl Looking<'_> {
         }
     }
 
+    /// What DNS says, if it does in time.
+    async fn looked_up<T>(
+        &self,
+        asked: impl Future<Output = Result<T, LookupFault>>,
+    ) -> Result<T, LookupFault> {
+        let late = |_| LookupFault::NoAnswer(format!("not within {LOOK_LIMIT:?}"));
+        timeout_at(self.by, asked).await.map_err(late)?
+    }
+
     /// Asks one address of the name, and goes where it leads.
     async fn visit(&self, at: IpAddr, challenge: &Challenge) -> Visit {
         let mut led = Vec::new();
-        let end = self.end(at, challenge, &mut led).await;
+        let end = timeout_at(self.by, self.end(at, challenge, &mut led)).await;
+        let end = end.unwrap_or(VisitEnd::Late);
         Visit { at, led, end }
     }
 
@@ -113,8 +149,8 @@ impl Looking<'_> {
         };
         let mut addresses = vec![at];
         loop {
-            let answer = match self.first_answer(&addresses, &url).await {
-                Ok(answer) => answer,
+            let (from, answer) = match self.first_answer(&addresses, &url).await {
+                Ok(answered) => answered,
                 Err(end) => return end,
             };
             if answer.status == 200 && answer.body.trim_end() == *body {
@@ -122,7 +158,10 @@ impl Looking<'_> {
             }
             let location = answer.location.as_deref();
             match self.check.follow((&url, led), answer.status, location) {
-                None => return stranger(&answer),
+                None => {
+                    let server = answer.server.as_deref();
+                    return stranger(from, answer.status, server, &answer.body);
+                }
                 Some(Err(end)) => return end,
                 Some(Ok(next)) => {
                     led.push(next.to_string());
@@ -152,8 +191,12 @@ impl Looking<'_> {
         Ok(all)
     }
 
-    /// The answer of the first address that takes a connection.
-    async fn first_answer(&self, addresses: &[IpAddr], url: &Url) -> Result<Answered, VisitEnd> {
+    /// The first address that takes a connection, and its answer.
+    async fn first_answer(
+        &self,
+        addresses: &[IpAddr],
+        url: &Url,
+    ) -> Result<(IpAddr, Answered), VisitEnd> {
         let Some(port) = self.check.ports.of(url) else {
             return Err(VisitEnd::BadRedirect(format!("CAs don't ask at {url}")));
         };
@@ -161,7 +204,7 @@ impl Looking<'_> {
         for address in addresses {
             let at = SocketAddr::new(*address, port);
             match self.issuing.visitor.visit(at, url).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => return Ok((*address, answer)),
                 Err(ProbeError::Unreachable { source, .. }) => {
                     unreachable = VisitEnd::NoConnection(source.to_string());
                 }
@@ -170,13 +213,5 @@ impl Looking<'_> {
             }
         }
         Err(unreachable)
-    }
-}
-
-fn stranger(answer: &Answered) -> VisitEnd {
-    VisitEnd::Other {
-        status: answer.status,
-        server: answer.server.as_deref().map(first_words),
-        text: first_words(&answer.body),
     }
 }

@@ -38,6 +38,7 @@ use crate::{
 
 mod helper;
 mod inside;
+mod look;
 mod shown;
 
 const START: Timestamp = Timestamp::from_seconds(1_800_000_000);

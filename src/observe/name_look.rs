@@ -108,11 +108,15 @@ pub enum VisitEnd {
         status: u16,
         /// Its `Server` header.
         server: Option<String>,
-        /// The beginning of its text.
-        text: String,
+        /// Whether it is a page of those who sell names.
+        is_parked: bool,
+        /// What of it may be shown.
+        quote: String,
     },
     /// A redirect that no CA follows; why not.
     BadRedirect(String),
     /// A redirect to a name that has no address; why.
     LostRedirect(LookupFault),
+    /// Nothing yet when the look had to end.
+    Late,
 }

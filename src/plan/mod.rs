@@ -30,6 +30,7 @@ mod needs;
 mod newer;
 mod notice;
 mod obtain;
+mod pages;
 mod part;
 mod pauses;
 mod quarantine;
@@ -64,14 +65,14 @@ pub use ledger::{Counts, LimitReached, Limited, names_digest};
 pub use life::{LifeStep, Lives, forgotten, lives};
 pub use notice::{About, Notice};
 pub use obtain::is_failure;
+pub use pages::stranger;
 pub use part::site_file;
 pub use pauses::{Closed, again, closed, is_held_up};
 pub use quarantine::{Refusal, SeenAgain, Verdict};
 pub use renewal::{due_by, kept_until};
 pub use selection::{CertificateUse, ChosenBy, of_unknown, served};
 pub use self_check::{
-    NameVerdict, SelfCheck, SelfCheckFailed, SelfCheckRule, WebPorts, first_words, judge,
-    self_check,
+    LOOK_LIMIT, NameVerdict, SelfCheck, SelfCheckFailed, SelfCheckRule, WebPorts, judge, self_check,
 };
 pub use suggested::{DueRenewal, due_renewal, next_renewal_read, suggestion};
 pub use why::Why;

@@ -6,13 +6,14 @@
 //! no name is looked up. The system's server may be one of a network that has names of its own: that it knows no public
 //! address of a name for which a CA has issued already holds nothing up.
 
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, time::Duration};
 
 use thiserror::Error;
 use url::Url;
 
 use super::{
     caa::{CaaAsker, forbidden},
+    pages::cut,
     renewal,
 };
 use crate::{
@@ -173,6 +174,10 @@ impl SelfCheck {
     }
 }
 
+/// How long the looks at all names of one order may take, which holds its place at the CA meanwhile: what is well answers
+/// within a second, and an address that is silent is known after some. What is not known by then holds nothing up.
+pub const LOOK_LIMIT: Duration = Duration::from_secs(20);
+
 /// How often an answer may lead on, and how long such a URL may be, at Let's Encrypt.
 const MOST_REDIRECTS: usize = 10;
 const LONGEST_URL: usize = 2000;
@@ -298,13 +303,20 @@ fn of_visits(look: &NameLook, check: &SelfCheck) -> NameVerdict {
     let seen: Vec<_> = look.visits.iter().filter(is_seen).collect();
     let wrong = look.visits.iter().find(|visit| is_wrong(visit));
     if let Some(wrong) = wrong {
-        let problem = stranger(look, wrong, seen.first().map(|visit| visit.at));
+        let problem = instead(look, wrong, seen.first().map(|visit| visit.at));
         // CAs take the address of version 6 first, and those of version 4 where that takes no connections.
         let is_old = wrong.at.is_ipv4() && seen.iter().any(|visit| visit.at.is_ipv6());
         return match is_old && check.was_validated {
             true => NameVerdict::Unsure(problem),
             false => NameVerdict::Unseen(problem),
         };
+    }
+    let is_late = |visit: &&Visit| visit.end == VisitEnd::Late;
+    if let (Some(late), true) = (look.visits.iter().find(is_late), seen.is_empty()) {
+        return NameVerdict::Unsure(format!(
+            "what answers at {} was not known within {LOOK_LIMIT:?}",
+            late.at
+        ));
     }
     match (look.visits.first(), seen.is_empty()) {
         (Some(visit), true) => NameVerdict::Unsure(format!(
@@ -323,28 +335,15 @@ fn of_visits(look: &NameLook, check: &SelfCheck) -> NameVerdict {
 /// answered and leads on, that holds no more.
 fn is_wrong(visit: &Visit) -> bool {
     match &visit.end {
-        VisitEnd::Ours => false,
+        VisitEnd::Ours | VisitEnd::Late => false,
         VisitEnd::NoConnection(_) => !visit.led.is_empty(),
         VisitEnd::LostRedirect(fault) => is_of_zone(fault),
         VisitEnd::NoHttp(_) | VisitEnd::Other { .. } | VisitEnd::BadRedirect(_) => true,
     }
 }
 
-/// Words on pages of those who sell names.
-const PARKED: &[&str] = &[
-    "domain is for sale",
-    "domain for sale",
-    "buy this domain",
-    "domain is parked",
-    "parked domain",
-    "parked free",
-    "domain has been registered",
-    "domain parking",
-    "diese domain",
-];
-
 /// What answers in our place, by the record that leads there, and what to do.
-fn stranger(look: &NameLook, wrong: &Visit, ours: Option<IpAddr>) -> String {
+fn instead(look: &NameLook, wrong: &Visit, ours: Option<IpAddr>) -> String {
     let (is_name, at) = (look.name.address().is_none(), wrong.at);
     let record = match (is_name, at) {
         (false, _) => format!("at {at}"),
@@ -366,10 +365,11 @@ fn stranger(look: &NameLook, wrong: &Visit, ours: Option<IpAddr>) -> String {
         VisitEnd::Other {
             status,
             server,
-            text,
+            is_parked,
+            quote,
         } => format!(
             "{record} {}{by_way}{remedy}",
-            other(*status, server.as_deref(), text)
+            other(*status, server.as_deref(), *is_parked, quote)
         ),
         VisitEnd::NoHttp(problem) if wrong.led.is_empty() => {
             format!("{record} something answers that is no web server ({problem}){remedy}")
@@ -395,33 +395,25 @@ fn broken(end: &VisitEnd, url: Option<&String>) -> String {
         }
         VisitEnd::NoHttp(problem) => format!("{url}, which is broken: {problem}; {REMEDY}"),
         VisitEnd::LostRedirect(fault) => format!("{url}, and {}", Fault(fault)),
-        VisitEnd::Ours | VisitEnd::Other { .. } | VisitEnd::BadRedirect(_) => url.to_owned(),
+        VisitEnd::Ours | VisitEnd::Other { .. } | VisitEnd::BadRedirect(_) | VisitEnd::Late => {
+            url.to_owned()
+        }
     }
 }
 
-fn other(status: u16, server: Option<&str>, text: &str) -> String {
-    let lower = text.to_lowercase();
+fn other(status: u16, server: Option<&str>, is_parked: bool, quote: &str) -> String {
     let who = match server {
         Some(server) => format!(" ({})", cut(server, 40)),
         None => String::new(),
     };
-    if PARKED.iter().any(|words| lower.contains(words)) {
-        return format!("a parking page answers{who}: {:?}", cut(text, SHOWN));
+    let what = match is_parked {
+        true => format!("a parking page answers{who}"),
+        false => format!("another server{who} answers with status {status}"),
+    };
+    match quote {
+        "" => what,
+        quote => format!("{what}: {quote:?}"),
     }
-    match text {
-        "" => format!("another server{who} answers with status {status}"),
-        text => format!(
-            "another server{who} answers with status {status}: {:?}",
-            cut(text, SHOWN)
-        ),
-    }
-}
-
-/// How much is shown of what another server says, in characters.
-const SHOWN: usize = 60;
-
-fn cut(text: &str, most: usize) -> String {
-    text.chars().take(most).collect()
 }
 
 /// A URL that others chose, for people.
@@ -429,31 +421,6 @@ fn short(url: &str) -> &str {
     const MOST: usize = 120;
     // The parser of URLs leaves ASCII alone.
     url.get(..MOST).unwrap_or(url)
-}
-
-/// How much of a page's text is kept, in characters.
-const KEPT: usize = 400;
-
-/// What a page says to whoever reads it: its text in one line, without tags and what a terminal acts upon.
-pub fn first_words(page: &str) -> String {
-    let mut text = String::new();
-    let mut rest = page;
-    while text.len() < KEPT * 4 && !rest.is_empty() {
-        let (before, tag) = rest.split_once('<').unwrap_or((rest, ""));
-        text.push_str(before);
-        text.push(' ');
-        let skipped = ["script", "style"].iter().find(|name| {
-            let begin = tag.get(..name.len());
-            begin.is_some_and(|begin| begin.eq_ignore_ascii_case(name))
-        });
-        // What such an element holds is no text.
-        let end = skipped.and_then(|_| tag.find("</").map(|at| &tag[at + 1..]));
-        rest = end.unwrap_or(tag);
-        rest = rest.split_once('>').map_or("", |(_, after)| after);
-    }
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
-    let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
-    cut(&words.join(" "), KEPT)
 }
 
 /// A fault in words.
@@ -491,7 +458,10 @@ impl fmt::Display for Fault<'_> {
 mod tests {
     use std::time::Duration;
 
-    use super::{super::tests::*, *};
+    use super::{
+        super::{pages::stranger, tests::*},
+        *,
+    };
     use crate::{
         desire::tests::{container, proxy},
         fixtures::held,
@@ -542,11 +512,7 @@ mod tests {
     }
 
     fn answer(status: u16, server: Option<&str>, text: &str) -> VisitEnd {
-        VisitEnd::Other {
-            status,
-            server: server.map(str::to_owned),
-            text: text.to_owned(),
-        }
+        stranger(ip(V4), status, server, text)
     }
 
     const V4: &str = "1.2.3.4";
@@ -655,6 +621,29 @@ mod tests {
             let verdict = judge(&seen, &public(false, false), None);
             assert_eq!(verdict, NameVerdict::Unseen(sentence.to_owned()));
         }
+    }
+
+    #[test]
+    fn what_is_not_known_in_time_holds_nothing_up_and_what_is_known_counts() {
+        let late = |at| visit(at, &["https://shop.org/x"], VisitEnd::Late);
+        let verdict = |visits| judge(&look(visits), &public(true, false), None);
+        let unsure = format!("what answers at {V6} was not known within 20s");
+        for visits in [
+            vec![late(V6)],
+            vec![
+                visit(V4, &[], VisitEnd::NoConnection("no".to_owned())),
+                late(V6),
+            ],
+        ] {
+            assert_eq!(verdict(visits), NameVerdict::Unsure(unsure.clone()));
+        }
+        let seen = visit(V4, &[], VisitEnd::Ours);
+        assert_eq!(verdict(vec![seen, late(V6)]), NameVerdict::Seen);
+        let wrong = visit(V4, &[], answer(404, None, ""));
+        assert!(matches!(
+            verdict(vec![wrong, late(V6)]),
+            NameVerdict::Unseen(_)
+        ));
     }
 
     #[test]
@@ -824,22 +813,5 @@ mod tests {
         ] {
             assert_eq!(led_to(led, location), expected);
         }
-    }
-
-    #[test]
-    fn the_words_of_a_page_are_its_text_without_tags_scripts_and_escapes() {
-        for (page, words) in [
-            (
-                "<!DOCTYPE html>\n<html><head><title>Parked</title><style>a{b}</style></head><body>\x1b[31m Hi",
-                "Parked [31m Hi",
-            ),
-            ("plain\r\ntext", "plain text"),
-            ("<script>if (a<b) x</script>ö", "ö"),
-            ("<unfinished", ""),
-            ("", ""),
-        ] {
-            assert_eq!(first_words(page), words);
-        }
-        assert_eq!(first_words(&"ä ".repeat(10_000)).chars().count(), KEPT);
     }
 }

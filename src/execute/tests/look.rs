@@ -1,0 +1,104 @@
+//! The look before an order, at servers and a DNS that do not answer.
+
+use std::net::IpAddr;
+
+use url::Url;
+
+use super::*;
+use crate::{
+    execute::self_check::{Looking, own_response},
+    observe::{Addresses, CaaRecords, LookupFault, Webroots},
+    plan::{NameVerdict, SelfCheck, WebPorts},
+    ports::{Answered, Resolver, Visitor},
+    values::CertificateName,
+};
+
+/// Has all names lead to two addresses, and says nothing of those of one zone.
+struct Zones;
+
+#[async_trait(?Send)]
+impl Resolver for Zones {
+    async fn addresses(&self, name: &Host) -> Result<Addresses, LookupFault> {
+        match name.as_str().ends_with("silent.org") {
+            true => std::future::pending().await,
+            false => Ok(Addresses {
+                all: ["1.2.3.4", "2606:4700::1"].map(address).to_vec(),
+                alias: None,
+            }),
+        }
+    }
+
+    async fn caa(&self, _: &Host) -> Result<Option<CaaRecords>, LookupFault> {
+        Ok(None)
+    }
+}
+
+/// Leads each request on, to a server that takes the connection and says nothing more; one name has an older server at its
+/// other address, which is not ours.
+struct Tarpit;
+
+#[async_trait(?Send)]
+impl Visitor for Tarpit {
+    async fn visit(&self, at: SocketAddr, url: &Url) -> Result<Answered, ProbeError> {
+        let is_other = url.host_str() == Some("other.org") && at.is_ipv4();
+        match (is_other, url.scheme()) {
+            (true, _) => Ok(Answered {
+                status: 404,
+                ..Answered::default()
+            }),
+            (false, "http") => {
+                tokio::time::sleep(Duration::from_secs(7)).await;
+                let host = url.host_str().unwrap_or_default();
+                Ok(Answered {
+                    status: 301,
+                    location: Some(format!("https://{host}{}", url.path())),
+                    ..Answered::default()
+                })
+            }
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_ends_in_time_however_many_names_it_is_about_and_what_is_known_by_then_counts() {
+    let mut world = World::new().await;
+    world.ports.issuing.resolver = Rc::new(Zones);
+    world.ports.issuing.visitor = Rc::new(Tarpit);
+    let names: Vec<_> = (0..50)
+        .map(|number| format!("{number}.shop.org"))
+        .chain(["other.org", "a.silent.org", "silent.org"].map(str::to_owned))
+        .map(|name| Host::parse(&name).expect("a name"))
+        .collect();
+    let check = SelfCheck {
+        is_public: true,
+        is_resolver_named: true,
+        was_validated: false,
+        is_urgent: false,
+        identities: &["ca.example"],
+        ports: WebPorts::USUAL,
+    };
+    let name = CertificateName::parse("shop").expect("a name");
+    let response = own_response(&name, START);
+    let webroots = Webroots::default();
+    let began = Instant::now();
+    let looking = Looking::begun(&world.ports.issuing, &webroots, &check, None);
+    let verdicts = looking.verdicts(&names, &response).await;
+    assert_eq!(began.elapsed(), Duration::from_secs(20));
+    assert_eq!(verdicts.len(), names.len());
+    for (name, verdict) in verdicts {
+        match (name.as_str(), &verdict) {
+            ("other.org", NameVerdict::Unseen(why)) => {
+                assert!(why.contains("answers with status 404"), "{why}");
+            }
+            (name, NameVerdict::Unsure(why)) if name != "other.org" => {
+                assert!(why.contains("within 20s"), "{name}: {why}");
+            }
+            _ => panic!("{name}: {verdict:?}"),
+        }
+    }
+}
