@@ -229,6 +229,7 @@ impl CaSetup {
             email: settings.email.clone(),
             orders_per_second: None,
             external_account: None,
+            chain: None,
         };
         let pace = |directory: &str| settings.cas.limits(directory).orders_per_second;
         let of_preset = |preset: &CaPreset| {
@@ -248,6 +249,7 @@ impl CaSetup {
                 email: ca.email.clone().or_else(|| usual.email.clone()),
                 orders_per_second: pace(directory),
                 external_account: external_account(ca)?,
+                chain: ca.chain.clone(),
             };
             own.insert(directory.to_owned(), one);
         }

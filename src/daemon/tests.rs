@@ -40,6 +40,7 @@ pub(crate) fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
         email: None,
         orders_per_second: None,
         external_account: None,
+        chain: None,
     };
     let (probe, clock) = (Rc::new(TcpProbe::new().unwrap()), Rc::new(SystemClock));
     let authorities = Rc::new(

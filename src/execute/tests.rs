@@ -228,6 +228,7 @@ fn ports<S: Engine + Probe + 'static>(folder: &Path, server: &Rc<S>) -> Ports {
         email: None,
         orders_per_second: None,
         external_account: None,
+        chain: None,
     };
     let authorities = AcmeAuthorities::new(
         settings,

@@ -77,6 +77,20 @@ events! {
     } => "profile-back", Level::INFO,
         ("the CA {directory} issues certificates of the profile {profile:?} again");
 
+    /// A CA has no chain that ends at the root of the settings, or none that can be had and used.
+    ChainMissing {
+        /// The CA's directory.
+        directory: String,
+        /// The root, as the settings name it.
+        chain: String,
+        /// The roots at which its chains end.
+        offered: Vec<String>,
+        /// Why one of them was not taken; none where each was seen and none fits.
+        problem: Option<String>,
+    } => "chain-missing", Level::WARN,
+        ("the CA {directory} has sent no chain that ends at {chain:?}, and the certificate has its usual chain instead: {}",
+          chain_remedy(offered, problem.as_deref()));
+
     /// A CA was not told which certificate a new one takes the place of.
     ReplacedUntold {
         /// The CA's directory.
@@ -144,6 +158,19 @@ events! {
         engine: String,
     } => "engine-time-unknown", Level::WARN,
         ("the engine {engine} has no Date in its answers: the first events may be missed");
+}
+
+/// Which roots there are to choose from, and what to do.
+fn chain_remedy(offered: &[String], problem: Option<&str>) -> String {
+    let names: Vec<_> = offered.iter().map(|name| format!("{name:?}")).collect();
+    let names = names.join(", ");
+    let write = "write one of them into the setting chain of this CA, or leave that out";
+    match problem {
+        Some(problem) => format!(
+            "{problem}. It was seen to offer chains that end at {names}: {write}, or wait for the next renewal"
+        ),
+        None => format!("it offers chains that end at {names}; {write}"),
+    }
 }
 
 /// Writes a path as it is shown: one that is no text has a form, too.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     SettingsError, Written,
     table::{DefaultValue, SettingRow},
-    values::{filled, folder, limit, per_second, set, truth},
+    values::{filled, folder, limit, per_second, root_name, set, truth},
 };
 use crate::values::{CaError, CaSettings, CaTable, Secret, email, nearest};
 
@@ -87,6 +87,16 @@ pub const CA_SETTINGS: &[SettingRow<CaSettings>] = &[
         doc: "how that key signs: HS256, HS384 or HS512",
         example: "HS256",
         read: |ca, value| set(&mut ca.eab_algorithm, value.parse().map(Some)),
+    },
+    SettingRow {
+        name: "chain",
+        value: "ROOT",
+        default: DefaultValue::Words("the CA's usual chain"),
+        doc: "the root at which the chain of a new certificate is to end, where this CA offers several chains: the common name \
+              of who has issued the chain's last certificate. Where no chain ends there, the usual one is used, and event \
+              chain-missing tells the names that there are",
+        example: "ISRG Root X1",
+        read: |ca, value| set(&mut ca.chain, root_name(value).map(Some)),
     },
     SettingRow {
         name: "orders",
@@ -233,19 +243,22 @@ mod tests {
             directory = \"HTTPS://CA.corp.example:443/dir\"
             root = \"/r\"
             agree-tos = true
-            email = \"a@b.example\"";
+            email = \"a@b.example\"
+            chain = \" Corp Root G2 \"";
         let variables = [
             ("QUAYMASTER_CA", "corp-2"),
             ("QUAYMASTER_CA__CORP_2__DIRECTORY", CORP),
             ("QUAYMASTER_CA__CORP_2__ROOT", "/r"),
             ("QUAYMASTER_CA__CORP_2__AGREE_TOS", "yes"),
             ("QUAYMASTER_CA__CORP_2__EMAIL", "a@b.example"),
+            ("QUAYMASTER_CA__CORP_2__CHAIN", "Corp Root G2"),
         ];
         let expected = CaSettings {
             directory: Some(CORP.to_owned()),
             root: Some("/r".into()),
             agree_tos: Some(true),
             email: Some("a@b.example".to_owned()),
+            chain: Some("Corp Root G2".to_owned()),
             ..CaSettings::default()
         };
         let settings = read(file, &[]).expect("a CA");
@@ -328,6 +341,14 @@ mod tests {
             (
                 "[ca.corp]\ndirectory = [1]",
                 "q.toml: ca.corp.directory must be a text in quotes",
+            ),
+            (
+                "[ca.letsencrypt]\nchain = \" \"",
+                "q.toml: ca.letsencrypt.chain=\" \": it is empty; it takes ROOT, such as ISRG Root X1",
+            ),
+            (
+                "[ca.letsencrypt]\nchain = \"/etc/ssl/isrg-root-x1.pem\"",
+                "it is a file or a certificate, and not the name of a root",
             ),
             ("[ca.corp]\nemail = \"a@b.example\"", "has no directory"),
             (

@@ -30,6 +30,21 @@ pub(super) fn filled(value: &str) -> Result<String, String> {
     }
 }
 
+/// The name of a root certificate, as a chain of certificates has it.
+pub(super) fn root_name(value: &str) -> Result<String, String> {
+    let name = value.trim();
+    match name {
+        "" => Err("it is empty".to_owned()),
+        _ if name.starts_with('/') || name.starts_with("-----BEGIN") => {
+            Err("it is a file or a certificate, and not the name of a root".to_owned())
+        }
+        _ if name.contains(char::is_control) => {
+            Err("it has characters that no name has".to_owned())
+        }
+        _ => Ok(name.to_owned()),
+    }
+}
+
 pub(super) fn folder(value: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(value);
     if path.is_absolute() {

@@ -40,6 +40,8 @@ pub struct CaSettings {
     pub eab_key_file: Option<PathBuf>,
     /// How that key signs.
     pub eab_algorithm: Option<MacAlgorithm>,
+    /// The root at which the chain is to end.
+    pub chain: Option<String>,
 }
 
 impl CaSettings {

@@ -4,13 +4,12 @@
 use std::{rc::Rc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::Request;
 use instant_acme::{Account, AccountBuilder, AccountCredentials};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls_pki_types::{PrivatePkcs8KeyDer, pem::PemObject};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::timeout};
 
 use super::{
     caller::{Caller, Repeat},
@@ -29,6 +28,9 @@ use crate::{
 
 /// When a directory that could not be read again is asked for next: the one that is known goes on meanwhile.
 const DIRECTORY_AGAIN: Duration = Duration::from_secs(60 * 60);
+
+/// How long the URL of the terms is waited for: it is a help to whoever reads the message about them, and no more.
+const TERMS_WITHIN: Duration = Duration::from_secs(10);
 
 /// What is kept on disk: first the key alone, then the key and the account it opened, so that a crash in between finds
 /// the same account again.
@@ -128,6 +130,11 @@ impl Registration {
         }
     }
 
+    /// Signs what the library can't ask.
+    pub(super) fn signer(&self) -> Rc<Signer> {
+        self.signer.clone()
+    }
+
     /// The account; from disk or new when it is needed for the first time. Its directory is a day old at most, where the
     /// CA can be asked for it.
     pub(super) async fn account(&self) -> Result<Rc<Account>, AuthorityError> {
@@ -222,19 +229,12 @@ impl Registration {
         known.refused.filter(is_in_force)
     }
 
-    /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.1.1>
+    /// Where the CA's terms are; its directory where it can't be asked soon, or does not say.
     async fn terms(&self) -> String {
-        let directory = || self.caller.directory.clone();
-        let Ok(request) = Request::get(&self.caller.directory).body(bytes::Bytes::new()) else {
-            return directory();
-        };
-        let Ok(answer) = self.http.send(request).await else {
-            return directory();
-        };
-        let read = serde_json::from_slice::<Value>(answer.body()).unwrap_or_default();
-        read["meta"]["termsOfService"]
-            .as_str()
-            .map_or_else(directory, str::to_owned)
+        let directory = timeout(TERMS_WITHIN, self.signer.directory()).await;
+        let terms = directory.ok().and_then(Result::ok);
+        let terms = terms.and_then(|directory| directory.terms());
+        terms.unwrap_or_else(|| self.caller.directory.clone())
     }
 
     fn builder(&self) -> AccountBuilder {

@@ -183,6 +183,7 @@ mod tests {
             email: None,
             orders_per_second: None,
             external_account: None,
+            chain: None,
         };
         // Nobody listens there.
         let [agreed, other] = ["https://127.0.0.1:1/agreed", "https://127.0.0.1:1/other"];
@@ -215,6 +216,7 @@ mod tests {
             email: None,
             orders_per_second: None,
             external_account: None,
+            chain: None,
         };
         let life = Duration::from_secs(60);
         let (accounts, clock) = (Rc::new(folders), Rc::new(SystemClock));

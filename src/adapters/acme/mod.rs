@@ -11,6 +11,7 @@ mod authorizations;
 mod ca_clock;
 mod ca_gate;
 mod caller;
+mod chains;
 mod directory;
 mod error;
 mod external_account;
@@ -38,7 +39,7 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Uri};
-use instant_acme::OrderStatus;
+use instant_acme::{Account, OrderStatus};
 
 pub use authorities::{AcmeAuthorities, new_key, self_signed};
 
@@ -47,6 +48,7 @@ pub use thumbprint::thumbprint;
 
 use account::Registration;
 use caller::{Caller, Repeat};
+use chains::ChainChoice;
 use order::AcmeOrder;
 use pace::Pace;
 use profiles::Profiles;
@@ -65,6 +67,8 @@ pub struct AcmeSettings {
     pub orders_per_second: Option<u32>,
     /// The account at its web site to which ours is to belong.
     pub external_account: Option<ExternalAccount>,
+    /// The root at which the chain ends that is taken of those that it offers; its usual one where nothing is said.
+    pub chain: Option<String>,
 }
 
 /// A CA that speaks ACME, and our account there.
@@ -76,6 +80,7 @@ pub struct AcmeAuthority {
     renewals: RenewalReader,
     profiles: Profiles,
     remarks: Remarks,
+    chain: Option<String>,
     /// Whether it has not said, of an order, what that replaces: then it is not told again.
     ignores_replaces: Cell<bool>,
 }
@@ -127,7 +132,21 @@ impl AcmeAuthority {
             renewals: RenewalReader::new(),
             profiles: Profiles::new(directory.to_owned(), remarks),
             remarks,
+            chain: settings.chain,
             ignores_replaces: Cell::new(false),
+        })
+    }
+
+    /// Which chain is taken for an order of this account.
+    fn chain_choice(&self, account: &Account) -> Option<ChainChoice> {
+        let wanted = self.chain.clone()?;
+        Some(ChainChoice {
+            caller: self.caller.clone(),
+            remarks: self.remarks,
+            signer: self.registration.signer(),
+            account: account.id().to_owned(),
+            key: self.registration.key(),
+            wanted,
         })
     }
 
@@ -205,7 +224,8 @@ impl Authority for AcmeAuthority {
             .await;
         match found {
             Ok((order, answer)) => {
-                let mut order = AcmeOrder::new(order, answer, self.caller.clone());
+                let choice = self.chain_choice(&account);
+                let mut order = AcmeOrder::new(order, answer, self.caller.clone(), choice);
                 let is_usable =
                     order.status() != OrderStatus::Invalid && order.check(names).is_ok();
                 Ok(is_usable.then(|| -> Box<dyn Order> { Box::new(order) }))

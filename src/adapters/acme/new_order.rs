@@ -110,11 +110,12 @@ impl AcmeAuthority {
         extras: Extras<'_>,
     ) -> Result<AcmeOrder, CallError> {
         let identifiers: Vec<_> = names.iter().map(identifier).collect();
-        let mut placed = self.place(account, &identifiers, extras).await;
+        let mut account = account.clone();
+        let mut placed = self.place(&account, &identifiers, extras).await;
         let is_lost = |failed: &CallError| failed.is_refusal(&Problem::AccountDoesNotExist);
         if placed.as_ref().is_err_and(is_lost) {
-            let account = self.registration.replacement(account).await;
-            let account = account.map_err(CallError::unasked)?;
+            let replacement = self.registration.replacement(&account).await;
+            account = replacement.map_err(CallError::unasked)?;
             let extras = Extras {
                 replaces: None,
                 ..extras
@@ -122,7 +123,8 @@ impl AcmeAuthority {
             placed = self.place(&account, &identifiers, extras).await;
         }
         let (order, answer) = placed?;
-        Ok(AcmeOrder::new(order, answer, self.caller.clone()))
+        let choice = self.chain_choice(&account);
+        Ok(AcmeOrder::new(order, answer, self.caller.clone(), choice))
     }
 
     /// Makes an order, when it is its turn.

@@ -12,6 +12,7 @@ use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use super::{
     authorizations::{self, Authorization, OfferedChallenge, verdict},
     caller::{CUT_REPEATS, Caller, Repeat},
+    chains::ChainChoice,
     error::{CallError, pause},
     patience::{LONGEST_RETRY_AFTER, Patience},
     record::{ResponseHead, printable},
@@ -44,6 +45,8 @@ pub(super) struct AcmeOrder {
     names: Option<BTreeSet<String>>,
     /// The profile that was sent with it by us, now.
     profile: Option<Profile>,
+    /// Which chain is taken, where not just the usual one.
+    chain: Option<ChainChoice>,
 }
 
 impl AcmeOrder {
@@ -52,6 +55,7 @@ impl AcmeOrder {
         order: instant_acme::Order,
         answer: Option<ResponseHead>,
         caller: Caller,
+        chain: Option<ChainChoice>,
     ) -> Self {
         Self {
             url: order.url().to_owned(),
@@ -60,6 +64,7 @@ impl AcmeOrder {
             answered: BTreeSet::new(),
             names: answer.and_then(|answer| answer.names),
             profile: None,
+            chain,
         }
     }
 
@@ -350,6 +355,24 @@ impl AcmeOrder {
         }
         Ok(())
     }
+
+    /// The chain of the certificate that there is now, as the CA or the settings prefer it.
+    async fn fetch(&mut self, key: &Secret) -> Result<String, AuthorityError> {
+        let order = &mut self.order;
+        let fetched = async || order.certificate().await;
+        let (fetched, _) = self.caller.call(Repeat::Safe, fetched).await?;
+        let url = self.order.state().certificate.clone();
+        let (Some(usual), Some(url)) = (fetched, url) else {
+            return Err(AuthorityError::NotAcme {
+                directory: self.caller.directory.clone(),
+                problem: "an order that is valid has no certificate".to_owned(),
+            });
+        };
+        Ok(match &self.chain {
+            Some(choice) => choice.chosen(usual, key, &url).await,
+            None => usual,
+        })
+    }
 }
 
 #[async_trait(?Send)]
@@ -425,16 +448,7 @@ impl Order for AcmeOrder {
                     .await?;
             }
         }
-        let order = &mut self.order;
-        let fetched = self
-            .caller
-            .call(Repeat::Safe, async || order.certificate().await)
-            .await?
-            .0;
-        fetched.ok_or_else(|| AuthorityError::NotAcme {
-            directory: self.caller.directory.clone(),
-            problem: "an order that is valid has no certificate".to_owned(),
-        })
+        self.fetch(key).await
     }
 }
 

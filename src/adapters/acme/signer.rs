@@ -48,6 +48,12 @@ impl DirectoryUrls {
     pub(super) fn is_external_account_required(&self) -> bool {
         self.whole["meta"]["externalAccountRequired"] == true
     }
+
+    /// The URL of the terms that an account agrees to.
+    pub(super) fn terms(&self) -> Option<String> {
+        let terms = self.whole["meta"]["termsOfService"].as_str();
+        terms.map(str::to_owned)
+    }
 }
 
 /// Who signs a request.

@@ -225,6 +225,19 @@ pub fn first_name(leaf: &[u8]) -> Result<String, CertificateError> {
     names.into_iter().next().ok_or(CertificateError::NoNames)
 }
 
+/// The leaf of a chain (PEM, leaf first) in DER, and the name of the root at which the chain ends: the common name of who
+/// has issued the last certificate, or the whole name where it has none.
+///
+/// # Errors
+/// When it is no chain.
+pub fn leaf_and_root(chain: &str) -> Result<(Vec<u8>, String), CertificateError> {
+    let chain = pem::certificates(chain.as_bytes()).map_err(CertificateError::Text)?;
+    let ders = certificates(&chain.text)?;
+    let last = ders.len() - 1;
+    let root = issuer(parse(last, &ders[last])?.issuer());
+    Ok((ders[0].to_vec(), root))
+}
+
 /// What tells one certificate from another: chain and key.
 pub fn digest(chain: &str, key: &Secret) -> Digest {
     Digest::of_parts([chain, key.expose()])

@@ -179,6 +179,7 @@ async fn ends_in_words(step: &'static str, reply: impl Fn(&str) -> Reply + Send 
         email: None,
         orders_per_second: None,
         external_account: None,
+        chain: None,
     };
     let clock = Rc::new(HastyClock(Cell::new(BEGUN)));
     let disk = Rc::new(AccountsOnly::default());

@@ -191,6 +191,7 @@ impl Bench {
             email: None,
             orders_per_second: None,
             external_account: None,
+            chain: None,
         }
     }
 

@@ -86,6 +86,7 @@ fn started(ca: &FakeCa, disk: &Rc<AccountsOnly>) -> AcmeAuthority {
         email: None,
         orders_per_second: None,
         external_account: external(EXTERNAL, MacAlgorithm::Hs512),
+        chain: None,
     };
     let clock = MovedClock::at(Timestamp::from_seconds(1_795_371_420));
     let directory = ca.server.url("/dir");

@@ -27,6 +27,7 @@ pub fn authority_at(server: &Canned) -> (AcmeAuthority, Rc<MovedClock>) {
         email: None,
         orders_per_second: None,
         external_account: None,
+        chain: None,
     };
     let now = Timestamp::parse("2026-11-22T18:00:00Z").unwrap();
     let clock = MovedClock::at(now);
@@ -207,6 +208,54 @@ async fn a_ca_that_says_to_wait_for_nothing_is_asked_no_faster_for_it() {
     }
 }
 
+/// An authority at a server, where nobody has agreed to the terms.
+fn unagreed(server: &Canned) -> AcmeAuthority {
+    let settings = AcmeSettings {
+        ca_root_pem: Some(server.root.clone()),
+        agree_tos: false,
+        email: None,
+        orders_per_second: None,
+        external_account: None,
+        chain: None,
+    };
+    let clock = MovedClock::at(Timestamp::parse("2026-11-22T18:00:00Z").unwrap());
+    let accounts = Rc::new(AccountsOnly::default());
+    AcmeAuthority::new(&server.url("/dir"), settings, accounts, clock, |_| ()).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn terms_that_can_not_be_read_soon_are_told_by_the_directory() {
+    let server = Canned::start(|_, _, _| Reply::Hang).await;
+    let directory = Some(server.url("/dir"));
+    let authority = unagreed(&server);
+    let began = tokio::time::Instant::now();
+    let (first, second) = tokio::join!(authority.terms_to_agree(), authority.terms_to_agree());
+    assert_eq!((&first, &second), (&directory, &directory));
+    let took = began.elapsed();
+    assert!(
+        took <= Duration::from_secs(10),
+        "none waits for the other: {took:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_directory_is_read_once_for_its_terms() {
+    let ca = FakeCa::start(|asked, _, _| match asked {
+        "GET /dir" => Twist::Replace(vec![(
+            r#""newNonce""#,
+            r#""meta": {"termsOfService": "https://ca.example/terms"}, "newNonce""#,
+        )]),
+        _ => Twist::Nothing,
+    })
+    .await;
+    let authority = unagreed(&ca.server);
+    for _ in 0..2 {
+        let terms = authority.terms_to_agree().await;
+        assert_eq!(terms.as_deref(), Some("https://ca.example/terms"));
+    }
+    assert_eq!((ca.count("GET /dir"), ca.total()), (1, 1));
+}
+
 /// As a process that was just started with this e-mail address orders a certificate.
 async fn order_with(ca: &FakeCa, disk: &Rc<AccountsOnly>, email: Option<&str>) {
     let authority = started_with(ca, disk, email);
@@ -226,6 +275,7 @@ fn started_with(ca: &FakeCa, disk: &Rc<AccountsOnly>, email: Option<&str>) -> Ac
         email: email.map(str::to_owned),
         orders_per_second: None,
         external_account: None,
+        chain: None,
     };
     let clock = MovedClock::at(Timestamp::from_seconds(1_795_371_420));
     AcmeAuthority::new(

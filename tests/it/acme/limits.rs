@@ -92,6 +92,7 @@ async fn no_more_new_orders_are_sent_in_a_second_than_there_may_be() {
         email: None,
         orders_per_second: Some(9),
         external_account: None,
+        chain: None,
     };
     let (directory, accounts) = (ca.server.url("/dir"), Rc::new(AccountsOnly::default()));
     let authority =

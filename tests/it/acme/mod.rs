@@ -5,6 +5,7 @@
 mod absurd;
 mod answers;
 mod bench;
+mod chains;
 mod external_account;
 mod faults;
 mod limits;

@@ -226,6 +226,24 @@ async fn a_refused_certificate_drops_the_order_and_the_next_try_begins_a_new_one
 }
 
 #[tokio::test]
+async fn a_ca_is_asked_for_nothing_while_an_order_can_not_be_written_down() {
+    let ca = FakeCa::start(|_, _, _| Twist::Nothing).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (authority, clock) = authority_at(&ca.server);
+    let ports = ports(authority, folder.path(), clock);
+    // A file where the folder is to be: nobody can write below it, root neither.
+    let state = folder.path().join("state");
+    std::fs::create_dir_all(&state).unwrap();
+    std::fs::write(state.join("orders"), "").unwrap();
+    let problem = attempt(&ports, folder.path()).await.unwrap();
+    assert!(problem.contains("state/orders"), "{problem}");
+    assert_eq!(ca.total(), 0);
+    std::fs::remove_file(state.join("orders")).unwrap();
+    attempt(&ports, folder.path()).await.unwrap();
+    assert_eq!(ca.count("POST /order"), 1);
+}
+
+#[tokio::test]
 async fn a_proxy_is_given_up_as_early_when_somebody_sets_the_time_of_day_back() {
     let ca = FakeCa::start(|_, _, _| Twist::Nothing).await;
     let folder = tempfile::tempdir().unwrap();

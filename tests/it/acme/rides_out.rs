@@ -321,6 +321,7 @@ async fn a_token_stays_when_we_end_while_the_ca_looks_and_goes_once_the_order_ha
         email: None,
         orders_per_second: None,
         external_account: None,
+        chain: None,
     };
     let authority = || {
         let accounts = Rc::new(AccountsOnly::default());

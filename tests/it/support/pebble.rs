@@ -22,6 +22,8 @@ pub struct Behaviour {
     pub authorization_reuse: u8,
     /// Whether it takes only accounts that belong to one elsewhere, known by [`EXTERNAL`].
     pub is_external_account_required: bool,
+    /// How many other chains it offers for each certificate, to a root of its own each.
+    pub alternate_roots: u8,
 }
 
 /// The name of a key for such accounts, and the key.
@@ -37,6 +39,7 @@ impl Default for Behaviour {
             nonce_reject: 0,
             authorization_reuse: 0,
             is_external_account_required: false,
+            alternate_roots: 0,
         }
     }
 }
@@ -163,6 +166,10 @@ impl Pebble {
             .env(
                 "PEBBLE_AUTHZREUSE",
                 self.behaviour.authorization_reuse.to_string(),
+            )
+            .env(
+                "PEBBLE_ALTERNATE_ROOTS",
+                self.behaviour.alternate_roots.to_string(),
             )
             .arg("-config")
             .arg(self.folder.path().join("pebble.json"))
