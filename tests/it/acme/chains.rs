@@ -163,7 +163,7 @@ async fn a_chain_that_can_not_be_had_or_used_costs_no_certificate_and_is_told() 
             "of another certificate",
             3,
         ),
-        (Reply::Cut, "broke off", 2),
+        (Reply::Cut, "can't be reached", 2),
     ] {
         let spoilt = format!("{reply:?}");
         // The second of the other chains: the one that is wanted.
