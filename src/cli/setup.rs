@@ -423,3 +423,35 @@ pub(super) async fn agreed(call: &Call, daemon: &Daemon) -> Result<(), Failure> 
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::SettingSources;
+
+    #[test]
+    fn what_the_table_of_a_ca_says_is_what_that_one_is_asked_with() {
+        const CORP: &str = "https://ca.corp.example/dir";
+        let file = format!(
+            "email = \"us@b.example\"\nagree-tos = true\n[ca.letsencrypt]\nchain = \"ISRG Root X2\"\n\
+             [ca.corp]\ndirectory = {CORP:?}\nemail = \"corp@b.example\""
+        );
+        let written = SettingSources {
+            file: Some(("q.toml".into(), file)),
+            ..SettingSources::default()
+        };
+        let (settings, _) = Settings::read(&written).unwrap();
+        let setup = CaSetup::of(&settings).unwrap();
+        let [first, second] = [CA_PRESETS[0], CA_PRESETS[1]].map(|preset| preset.directory);
+        for (directory, chain, email, agrees) in [
+            (first, Some("ISRG Root X2"), "us@b.example", true),
+            (second, None, "us@b.example", true),
+            (CORP, None, "corp@b.example", false),
+        ] {
+            let one = &setup.own[directory];
+            let told = (one.chain.as_deref(), one.email.as_deref(), one.agree_tos);
+            assert_eq!(told, (chain, Some(email), agrees), "{directory}");
+        }
+        assert_eq!(setup.usual.chain, None);
+    }
+}
