@@ -9,6 +9,7 @@ use crate::{
         clock::SystemClock,
         disk::Folders,
         dns::DnsResolver,
+        https_proxy::HttpsProxy,
         probe::TcpProbe,
         visitor::TcpVisitor,
     },
@@ -40,6 +41,7 @@ pub(crate) fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
         email: None,
         orders_per_second: None,
         external_account: None,
+        https_proxy: HttpsProxy::default(),
     };
     let (probe, clock) = (Rc::new(TcpProbe::new().unwrap()), Rc::new(SystemClock));
     let authorities = Rc::new(

@@ -22,6 +22,7 @@ use crate::{
         acme::{AcmeAuthorities, AcmeSettings},
         disk::Folders,
         dns::DnsResolver,
+        https_proxy::HttpsProxy,
         visitor::TcpVisitor,
     },
     desire::{
@@ -227,6 +228,7 @@ fn ports<S: Engine + Probe + 'static>(folder: &Path, server: &Rc<S>) -> Ports {
         email: None,
         orders_per_second: None,
         external_account: None,
+        https_proxy: HttpsProxy::default(),
     };
     let authorities = AcmeAuthorities::new(
         settings,

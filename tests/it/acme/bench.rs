@@ -17,6 +17,7 @@ use quaymaster::{
     adapters::{
         acme::{AcmeAuthority, AcmeSettings, new_key},
         clock::SystemClock,
+        https_proxy::HttpsProxy,
         x509,
     },
     observe::Source,
@@ -191,6 +192,7 @@ impl Bench {
             email: None,
             orders_per_second: None,
             external_account: None,
+            https_proxy: HttpsProxy::default(),
         }
     }
 

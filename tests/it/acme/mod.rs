@@ -7,6 +7,7 @@ mod answers;
 mod bench;
 mod external_account;
 mod faults;
+mod https_proxy;
 mod limits;
 mod obtain;
 mod real;
