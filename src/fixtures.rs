@@ -67,6 +67,7 @@ pub fn held(names: &[&str]) -> HeldCertificate {
         digest: Digest::of(names.join(" ")),
         source: Source::Provided,
         shelf: Shelf::Live,
+        gives_way: false,
         irregular: None,
         lacks_issuer: false,
         is_rootless: false,

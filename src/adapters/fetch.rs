@@ -9,7 +9,10 @@ use http::{Request, Response, StatusCode, header};
 use tokio::time::timeout;
 use url::{Url, form_urlencoded};
 
-use super::http::{HttpClient, HttpError, Limits, RootsError};
+use super::{
+    http::{HttpClient, HttpError, Limits, RootsError},
+    https_proxy::HttpsProxy,
+};
 use crate::ports::{FetchError, TemplateUrls};
 
 /// How often an answer may lead on to another URL.
@@ -34,16 +37,16 @@ impl UrlTexts {
     ///
     /// # Errors
     /// When TLS can't be set up.
-    pub fn new(takes_any: bool) -> Result<Self, RootsError> {
-        Self::within(LIMITS, takes_any)
+    pub fn new(takes_any: bool, proxy: &HttpsProxy) -> Result<Self, RootsError> {
+        Self::within(LIMITS, takes_any, proxy)
     }
 
     /// The same within other limits.
     ///
     /// # Errors
     /// When TLS can't be set up.
-    pub fn within(limits: Limits, takes_any: bool) -> Result<Self, RootsError> {
-        let client = HttpClient::of_urls(takes_any, limits)?;
+    pub fn within(limits: Limits, takes_any: bool, proxy: &HttpsProxy) -> Result<Self, RootsError> {
+        let client = HttpClient::of_urls(takes_any, proxy, limits)?;
         let whole = limits.whole;
         Ok(Self { client, whole })
     }

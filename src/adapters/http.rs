@@ -1,5 +1,6 @@
 //! The one HTTP client: no redirects, bounded in time and size, trusting the system's roots, the bundled ones, and those of
-//! the settings; https only, but for what a user names by its whole URL. What is asked over it is decided elsewhere.
+//! the settings; https only, but for what a user names by its whole URL; through the proxy that the environment names. What
+//! is asked over it is decided elsewhere.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -20,7 +21,10 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use thiserror::Error;
 
-use super::probe::AnyCertificate;
+use super::{
+    https_proxy::{Connector, HttpsProxy},
+    probe::AnyCertificate,
+};
 
 /// Who asks.
 ///
@@ -92,7 +96,7 @@ pub enum RootsError {
 /// The client. Clones share their connections.
 #[derive(Clone, Debug)]
 pub struct HttpClient {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<HttpsConnector<Connector>, Full<Bytes>>,
     limits: Limits,
 }
 
@@ -101,18 +105,26 @@ impl HttpClient {
     ///
     /// # Errors
     /// When `extra_roots` holds no certificate, or one that can't be read.
-    pub fn new(extra_roots: Option<&str>, limits: Limits) -> Result<Self, RootsError> {
+    pub fn new(
+        extra_roots: Option<&str>,
+        proxy: &HttpsProxy,
+        limits: Limits,
+    ) -> Result<Self, RootsError> {
         let tls = tls()?
             .with_root_certificates(roots(extra_roots)?)
             .with_no_client_auth();
-        Ok(Self::over(tls, true, limits))
+        Ok(Self::over(tls, true, proxy, limits))
     }
 
     /// A client for whole URLs of the user's, http or https. It takes any certificate where `takes_any`.
     ///
     /// # Errors
     /// When TLS can't be set up.
-    pub fn of_urls(takes_any: bool, limits: Limits) -> Result<Self, RootsError> {
+    pub fn of_urls(
+        takes_any: bool,
+        proxy: &HttpsProxy,
+        limits: Limits,
+    ) -> Result<Self, RootsError> {
         let tls = match takes_any {
             true => tls()?
                 .dangerous()
@@ -124,21 +136,24 @@ impl HttpClient {
                 .with_root_certificates(roots(None)?)
                 .with_no_client_auth(),
         };
-        Ok(Self::over(tls, false, limits))
+        Ok(Self::over(tls, false, proxy, limits))
     }
 
-    fn over(tls: ClientConfig, is_https_only: bool, limits: Limits) -> Self {
-        let mut connector = HttpConnector::new();
+    fn over(tls: ClientConfig, is_https_only: bool, proxy: &HttpsProxy, limits: Limits) -> Self {
+        let mut direct = HttpConnector::new();
         // A signed request is two small writes; with Nagle's algorithm the second waits for a delayed acknowledgement.
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(limits.connect));
-        connector.enforce_http(false);
+        direct.set_nodelay(true);
+        direct.set_connect_timeout(Some(limits.connect));
+        direct.enforce_http(false);
         let schemes = HttpsConnectorBuilder::new().with_tls_config(tls);
         let schemes = match is_https_only {
             true => schemes.https_only(),
             false => schemes.https_or_http(),
         };
-        let connector = schemes.enable_http1().wrap_connector(connector);
+        let connector = schemes.enable_http1().wrap_connector(Connector {
+            direct,
+            proxy: proxy.clone(),
+        });
         Self {
             client: Client::builder(TokioExecutor::new()).build(connector),
             limits,

@@ -9,6 +9,7 @@ mod encrypted_key;
 pub mod engine;
 pub mod fetch;
 pub mod http;
+pub mod https_proxy;
 pub mod listener;
 pub mod pem;
 pub mod probe;

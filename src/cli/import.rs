@@ -10,6 +10,7 @@ use super::{
 use crate::{
     adapters::disk::Folders,
     observe::HeldCertificate,
+    plan,
     ports::{ImportOutcome, ImportedCertificate, Imports, Standing, Vitals},
     report::{Status, explain::Works},
     values::{CertificateName, Host, Timestamp},
@@ -26,6 +27,7 @@ pub(super) fn arguments(command: Command) -> Command {
     let replace = Arg::new("replace")
         .long("replace")
         .action(ArgAction::SetTrue);
+    let renew = Arg::new("renew").long("renew").action(ArgAction::SetTrue);
     let dry_run = Arg::new("dry-run")
         .long("dry-run")
         .action(ArgAction::SetTrue);
@@ -34,6 +36,8 @@ pub(super) fn arguments(command: Command) -> Command {
                          the folder of certbot, lego, acme.sh, acme-companion or manuale"))
         .arg(name.help("what the certificate is called; without it, its first name"))
         .arg(replace.help("put it in the place of another of that name, which is kept in a hidden folder"))
+        .arg(renew.help("have one of ours take its place in good time before its end, instead of after it; always so with the \
+                         folder of a client"))
         .arg(file("password-file").long("password-file").help("a file with the password of the key"))
         .arg(dry_run.help("check everything and say what would be done, and write nothing"))
         .arg(commands::format(&["text", "json"]))
@@ -143,9 +147,10 @@ fn imported(
     name: Option<CertificateName>,
     now: Timestamp,
 ) -> Result<Import, Failure> {
-    let new = folders
+    let mut new = folders
         .gather(files, password_file.map(PathBuf::as_path), now)
         .map_err(Failure::Unusable)?;
+    new.certificate.gives_way = call.options.get_flag("renew");
     let name = match name {
         Some(name) => name,
         None => called_after(&new.first_name)?,
@@ -198,6 +203,18 @@ fn covered(folders: &Folders, certificate: &HeldCertificate) -> Result<Vec<Host>
         .collect())
 }
 
+/// What will be done about the end of a certificate that was taken over.
+pub(super) fn renewal(certificate: &HeldCertificate) -> String {
+    match certificate.gives_way {
+        true => format!(
+            "one of ours is ordered from {}, where a label wants a name of it, and takes its place",
+            plan::due_by(certificate, false, None).at
+        ),
+        false => "one of ours is ordered at its end, where a label wants a name of it; with --renew, in good time before"
+            .to_owned(),
+    }
+}
+
 fn shown(import: &Import) -> String {
     let Import {
         name,
@@ -234,6 +251,7 @@ fn shown(import: &Import) -> String {
     if !hosts.is_empty() {
         lines.push(format!("  serves  {}", hosts.iter().join(", ")));
     }
+    lines.extend((*outcome != "unchanged").then(|| format!("  renewal {}", renewal(certificate))));
     if *outcome != "unchanged" && !dry_run {
         lines.push(match watched {
             true => "  next    the daemon takes it up within seconds".to_owned(),
@@ -274,6 +292,7 @@ mod tests {
             "issuer  Test\n",
             "serves  shop.example\n",
             "the daemon takes it up within seconds",
+            "renewal one of ours is ordered at its end",
         ] {
             assert!(told.contains(words), "{words}: {told}");
         }
@@ -298,6 +317,18 @@ mod tests {
             assert!(told.contains(words), "{words}: {told}");
         }
         assert!(!told.contains("serves"), "{told}");
+        let gives_way = Import {
+            certificate: HeldCertificate {
+                gives_way: true,
+                ..held(&["shop.example"])
+            },
+            ..import("imported")
+        };
+        let told = shown(&gives_way);
+        assert!(
+            told.contains("renewal one of ours is ordered from 202"),
+            "{told}"
+        );
         let same = shown(&import("unchanged"));
         assert!(
             same.contains("nothing to do, the same") && !same.contains("next "),

@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use super::{Call, Failure};
+use super::{Call, Failure, setup};
 use crate::{
     adapters::{
         clock::SystemClock,
@@ -30,7 +30,7 @@ pub(super) fn outputs(
     if settings.outputs.is_empty() {
         return Ok(outputs);
     }
-    let urls = UrlTexts::new(false).map_err(|error| Failure::Bug {
+    let urls = UrlTexts::new(false, &setup::https_proxy(call)?).map_err(|error| Failure::Bug {
         what: "URLs can't be fetched",
         source: error.into(),
     })?;

@@ -93,11 +93,14 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     let tellings = tellings(&call.options)?;
     let interval = interval(&call.options)?;
     let repeat = repeat(&call.options)?;
-    let urls =
-        UrlTexts::new(call.options.get_flag("no-ssl-check")).map_err(|error| Failure::Bug {
-            what: "URLs can't be fetched",
-            source: error.into(),
-        })?;
+    let urls = UrlTexts::new(
+        call.options.get_flag("no-ssl-check"),
+        &setup::https_proxy(call)?,
+    )
+    .map_err(|error| Failure::Bug {
+        what: "URLs can't be fetched",
+        source: error.into(),
+    })?;
     let given = |engine: Rc<dyn DetailedEngine>, own: Option<Bearer>| Rendering {
         engine,
         clock: Rc::new(SystemClock),

@@ -16,6 +16,7 @@ use crate::{
         engine::{
             DockerEngine, Doubt, OwnContainer, OwnProcess, RecordedEngine, TlsFiles, own_container,
         },
+        https_proxy::HttpsProxy,
         listener::ChallengeListener,
         probe::TcpProbe,
         templates::TemplateFolder,
@@ -150,8 +151,8 @@ pub(super) fn daemon(
     mark_host: String,
 ) -> Result<Daemon, Failure> {
     let settings = &call.settings;
-    let cas = CaSetup::of(settings)?;
-    let circumstances = cas.circumstances();
+    let cas = CaSetup::of(call)?;
+    let circumstances = cas.circumstances(call);
     let template_files = settings
         .templates
         .clone()
@@ -216,7 +217,8 @@ struct CaSetup {
 }
 
 impl CaSetup {
-    fn of(settings: &Settings) -> Result<Self, DiskError> {
+    fn of(call: &Call) -> Result<Self, Failure> {
+        let settings = &call.settings;
         let agrees = |directory: &str| {
             let default = settings.ca.as_ref();
             settings.cas.agrees(directory, default, settings.agree_tos)
@@ -230,6 +232,7 @@ impl CaSetup {
             orders_per_second: None,
             external_account: None,
             chain: None,
+            https_proxy: https_proxy(call)?,
         };
         let pace = |directory: &str| settings.cas.limits(directory).orders_per_second;
         let of_preset = |preset: &CaPreset| {
@@ -250,6 +253,7 @@ impl CaSetup {
                 orders_per_second: pace(directory),
                 external_account: external_account(ca)?,
                 chain: ca.chain.clone(),
+                https_proxy: usual.https_proxy.clone(),
             };
             own.insert(directory.to_owned(), one);
         }
@@ -257,8 +261,9 @@ impl CaSetup {
     }
 
     /// One value of it all: whatever of it changes may change what CAs answer.
-    fn circumstances(&self) -> Digest {
+    fn circumstances(&self, call: &Call) -> Digest {
         let mut parts = vec![env!("CARGO_PKG_VERSION")];
+        parts.extend(proxy_variable(call, HTTPS_PROXY).map(|(_, url)| url));
         let own = self.own.iter().map(|(url, ca)| (url.as_str(), ca));
         for (directory, ca) in [("", &self.usual)].into_iter().chain(own) {
             parts.extend([
@@ -274,6 +279,33 @@ impl CaSetup {
         }
         Digest::of_parts(parts)
     }
+}
+
+/// The variables by which programs are told of a proxy, the ones in capitals first.
+///
+/// <https://everything.curl.dev/usingcurl/proxies/env.html>
+const HTTPS_PROXY: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
+const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
+
+/// The proxy that the environment names for https.
+pub(super) fn https_proxy(call: &Call) -> Result<HttpsProxy, Failure> {
+    let Some((name, url)) = proxy_variable(call, HTTPS_PROXY) else {
+        return Ok(HttpsProxy::default());
+    };
+    let except = proxy_variable(call, NO_PROXY).map_or("", |(_, except)| except);
+    HttpsProxy::of(url, except).map_err(|error| {
+        Failure::Usage(format!(
+            "the variable {name}: {error}, or take it away, and CAs are asked without a proxy"
+        ))
+    })
+}
+
+fn proxy_variable<'c>(call: &'c Call, names: [&'static str; 2]) -> Option<(&'static str, &'c str)> {
+    let set = |name| Some((name, call.environment.get(name)?.as_str()));
+    names
+        .into_iter()
+        .filter_map(set)
+        .find(|(_, value)| !value.is_empty())
 }
 
 /// The account at a CA's web site to which ours is to belong.
@@ -426,8 +458,10 @@ pub(super) async fn agreed(call: &Call, daemon: &Daemon) -> Result<(), Failure> 
 
 #[cfg(test)]
 mod tests {
+    use clap::ArgMatches;
+
     use super::*;
-    use crate::settings::SettingSources;
+    use crate::{cli::progress::ProgressLines, desire::Dialects, settings::SettingSources};
 
     #[test]
     fn what_the_table_of_a_ca_says_is_what_that_one_is_asked_with() {
@@ -441,7 +475,15 @@ mod tests {
             ..SettingSources::default()
         };
         let (settings, _) = Settings::read(&written).unwrap();
-        let setup = CaSetup::of(&settings).unwrap();
+        let environment = BTreeMap::new();
+        let call = Call {
+            settings,
+            dialects: Dialects::native("quaymaster"),
+            progress: ProgressLines::new(&environment),
+            environment,
+            options: ArgMatches::default(),
+        };
+        let setup = CaSetup::of(&call).unwrap();
         let [first, second] = [CA_PRESETS[0], CA_PRESETS[1]].map(|preset| preset.directory);
         for (directory, chain, email, agrees) in [
             (first, Some("ISRG Root X2"), "us@b.example", true),

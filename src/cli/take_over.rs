@@ -13,6 +13,7 @@ use super::{
 use crate::{
     adapters::disk::Folders,
     observe::HeldCertificate,
+    plan,
     ports::{ClientCertificate, ClientFolder, Imports, LeftThere},
     report::{chain, explain::Works},
     values::{CertificateName, Timestamp},
@@ -166,9 +167,17 @@ fn shown(take_over: &TakeOver<'_>, width: Option<usize>) -> String {
             told(|it| it.names.iter().join(", ")),
             told(|it| it.not_after.to_string()),
             told(|it| it.issuer.clone()),
+            told(|it| plan::due_by(it, false, None).at.to_string()),
         ]
     });
-    let heading = ["CERTIFICATE", "OUTCOME", "NAMES", "VALID UNTIL", "ISSUER"];
+    let heading = [
+        "CERTIFICATE",
+        "OUTCOME",
+        "NAMES",
+        "VALID UNTIL",
+        "ISSUER",
+        "RENEWED FROM",
+    ];
     let mut text = format!("{client} keeps these in {}:\n\n", from.display());
     text += &table(heading, &rows.collect_vec(), width);
     let lines = notes(take_over);
@@ -205,8 +214,8 @@ fn notes(take_over: &TakeOver<'_>) -> Vec<String> {
     let is_taken = |taken: &Taken| matches!(taken.outcome, "imported" | "replaced");
     if certificates.iter().any(is_taken) {
         lines.push(
-            "next: nothing is ordered for names that these cover while they are valid; then quaymaster obtains its own \
-             where a label wants the name"
+            "next: nothing is ordered for names that these cover until they are to be renewed; then quaymaster obtains its \
+             own, where a label wants the name, and that takes the place of the old one"
                 .to_owned(),
         );
         if !dry_run {

@@ -9,6 +9,7 @@ use crate::{
         clock::SystemClock,
         disk::Folders,
         dns::DnsResolver,
+        https_proxy::HttpsProxy,
         probe::TcpProbe,
         visitor::TcpVisitor,
     },
@@ -41,6 +42,7 @@ pub(crate) fn daemon_in(engine: Rc<Scripted>, folders: Folders) -> Daemon {
         orders_per_second: None,
         external_account: None,
         chain: None,
+        https_proxy: HttpsProxy::default(),
     };
     let (probe, clock) = (Rc::new(TcpProbe::new().unwrap()), Rc::new(SystemClock));
     let authorities = Rc::new(

@@ -22,6 +22,7 @@ use crate::{
         acme::{AcmeAuthorities, AcmeSettings},
         disk::Folders,
         dns::DnsResolver,
+        https_proxy::HttpsProxy,
         visitor::TcpVisitor,
     },
     desire::{
@@ -229,6 +230,7 @@ fn ports<S: Engine + Probe + 'static>(folder: &Path, server: &Rc<S>) -> Ports {
         orders_per_second: None,
         external_account: None,
         chain: None,
+        https_proxy: HttpsProxy::default(),
     };
     let authorities = AcmeAuthorities::new(
         settings,

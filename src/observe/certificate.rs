@@ -32,6 +32,9 @@ pub struct HeldCertificate {
     /// In which folder of `certificates` it lies.
     #[serde(default)]
     pub shelf: Shelf,
+    /// Whether it is the user's, and one of ours is to take its place in good time before its end, as the user wants.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gives_way: bool,
     /// Why no server takes its files as they lie there; none where servers do. What is delivered is written anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub irregular: Option<String>,
@@ -155,6 +158,21 @@ impl HeldCertificate {
             Source::Acme(directory) => Issuer::is_ca_trusted(directory),
             Source::SelfSigned | Source::Provided => true,
             Source::Fallback => false,
+        }
+    }
+
+    /// Whether it is one of ours that has taken the place of one of the user's that gives way.
+    pub fn succeeds(&self, other: &Self) -> bool {
+        let is_of_ca = matches!(self.source, Source::Acme(_)) && self.is_trusted();
+        other.gives_way && is_of_ca && other.not_after < self.not_after
+    }
+
+    /// Whether quaymaster sees to it that another takes its place before its end.
+    pub fn is_renewed(&self) -> bool {
+        match self.source {
+            Source::Provided => self.gives_way,
+            Source::Fallback => false,
+            Source::Acme(_) | Source::SelfSigned => true,
         }
     }
 

@@ -121,6 +121,7 @@ fn certificate(
         digest,
         source,
         shelf: Shelf::Live,
+        gives_way: false,
         irregular: None,
         lacks_issuer: false,
         is_rootless: false,

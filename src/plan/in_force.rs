@@ -15,7 +15,8 @@ use crate::{
 
 /// One certificate for each name, decided once a turn: where the user has put one of the same name into `provided/`, that
 /// one, unless ours is the better: one that can be served before one that can't, one that covers what is wanted before one
-/// that does not, any before a fallback, a valid one before one that has run out.
+/// that does not, any before a fallback, a valid one before one that has run out, and one that has taken the place of one
+/// that gives way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InForce {
     /// The one of each name. As long as nothing changes it is the same `Rc`, so that it is quick to tell.
@@ -108,7 +109,9 @@ fn overruled(
             continue;
         };
         let [of_provided, of_own] = [provided, own].map(|held| worth(name, held, desired, now));
+        let is_succeeded = of_provided == of_own && own.succeeds(provided);
         let (loser, why) = match of_provided >= of_own {
+            true if is_succeeded => (provided, Skipped::Other),
             true => (own, of_own.less_than(of_provided)),
             false => (provided, of_provided.less_than(of_own)),
         };

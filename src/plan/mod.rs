@@ -454,6 +454,7 @@ fn deployed_to(action: &Action) -> Option<ContainerName> {
 
 #[cfg(test)]
 mod provided {
+    mod giving_way;
     mod tests;
 }
 #[cfg(test)]

@@ -260,8 +260,8 @@ impl World<'_> {
 }
 
 /// What the user provides is neither renewed nor replaced as long as it is valid, whatever it is called: before its end it
-/// is told, at its end one of ours takes its place. One of ours that is there goes on where a server refuses a site: it
-/// is what the older file serves.
+/// is told, at its end one of ours takes its place; in good time before its end where it gives way. One of ours that is
+/// there goes on where a server refuses a site: it is what the older file serves.
 pub(super) fn need(
     name: &CertificateName,
     wanted: &Wanted,
@@ -282,13 +282,17 @@ pub(super) fn need(
     });
     let in_our_way = held.filter(|held| is_placed(held) && !is_helpers(held));
     let mut held = held;
-    if let Some(provided) = covering
+    let valid = covering
         .chain(in_our_way)
-        .find(|held| held.is_valid_at(now))
-    {
+        .filter(|held| held.is_valid_at(now));
+    // One that stays goes before one that gives way; of those, the one that lasts longest.
+    let provided = valid.max_by_key(|held| (!held.gives_way, held.not_after));
+    if let Some(provided) = provided {
         let ours = world.ours.get(name).and_then(|ours| ours.lasting());
         match ours.filter(|ours| ours.source != Source::Provided) {
             Some(ours) if world.is_held_back(name, wanted) => held = Some(ours),
+            Some(ours) if ours.succeeds(provided) => held = Some(ours),
+            _ if provided.gives_way => return in_its_place(name, provided, world),
             _ => return Need::At(provided.not_after),
         }
     }
@@ -308,6 +312,20 @@ pub(super) fn need(
         None if due.at <= now => Need::Now(due.why),
         None if is_forced(name, observed) => Need::Now(Why::Asked),
         None => Need::At(due.at),
+    }
+}
+
+/// When one of ours is to take the place of one of the user's that gives way.
+fn in_its_place(
+    name: &CertificateName,
+    provided: &HeldCertificate,
+    World { observed, now, .. }: &World<'_>,
+) -> Need {
+    let due = renewal::due(provided);
+    match due <= *now {
+        true => Need::Now(Why::RenewalDue),
+        false if is_forced(name, observed) => Need::Now(Why::Asked),
+        false => Need::At(due),
     }
 }
 
@@ -438,6 +456,7 @@ mod tests {
                 true => Shelf::Live,
                 false => Shelf::Provided,
             },
+            gives_way: !is_ours && hours % 2 == 0,
             digest: Digest::of(format!("{name} {is_ours} {from} {hours}")),
             ..held(&[NAMES[name]])
         }

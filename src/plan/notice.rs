@@ -142,7 +142,8 @@ fn of_ours(
     now: Timestamp,
 ) -> Vec<Notice> {
     let (mut late, mut notices) = (Vec::new(), Vec::new());
-    for (name, held) in observed.held.iter() {
+    let giving_way = observed.provided.iter().filter(|(_, held)| held.gives_way);
+    for (name, held) in observed.held.iter().chain(giving_way) {
         if held.is_rootless && desired.certificates.contains_key(name) {
             notices.push(Notice {
                 certificate: name.clone(),
@@ -150,8 +151,7 @@ fn of_ours(
                 about: About::Rootless(held.issuer.clone()),
             });
         }
-        if held.source != Source::Provided
-            && !held.is_fallback()
+        if held.is_renewed()
             && renewal::warned_from(held, rules.warn_before) <= now
             && !is_just_begun(name, observed)
             && is_overdue((name, held), observed.renewal(name), desired, now)
@@ -225,6 +225,8 @@ fn about(
     let is_late = renewal::warned_from(held, rules.warn_before) <= now;
     let wanted = desired.certificates.get(name);
     let time = match (held.is_valid_at(now), held.not_after <= now) {
+        // Whether another has taken its place is looked up with those that quaymaster renews.
+        (true, _) | (false, true) if held.gives_way => None,
         (false, true) => Some(About::Ended(held.not_after)),
         (false, false) => Some(About::BeginsLater(held.not_before)),
         (true, _) if wanted.is_some_and(|wanted| is_helpers(wanted, held)) => {

@@ -221,15 +221,15 @@ impl<'a> Selection<'a> {
         None
     }
 
-    /// The best certificate that is valid and covers a host, and is no fallback: the user's own before ours, then the one
-    /// that fits best.
+    /// The best certificate that is valid and covers a host, and is no fallback: the user's own before ours, unless one of
+    /// ours has taken its place, then the one that fits best.
     fn valid(
         &self,
         consumer: &Consumer,
         host: &Host,
         wanted: Option<&CertificateName>,
     ) -> Option<Named<'a>> {
-        self.best(self.covering(host), consumer, host, wanted)
+        self.best(|| self.covering(host), consumer, host, wanted)
     }
 
     /// The same, of those that have this very name.
@@ -239,25 +239,30 @@ impl<'a> Selection<'a> {
         host: &Host,
         wanted: Option<&CertificateName>,
     ) -> Option<Named<'a>> {
-        self.best(self.naming(host.as_str()), consumer, host, wanted)
+        self.best(|| self.naming(host.as_str()), consumer, host, wanted)
     }
 
-    fn best(
+    fn best<I: Iterator<Item = Named<'a>>>(
         &self,
-        among: impl Iterator<Item = Named<'a>>,
+        among: impl Fn() -> I,
         consumer: &Consumer,
         host: &Host,
         wanted: Option<&CertificateName>,
     ) -> Option<Named<'a>> {
-        let usable = among.filter(|(_, certificate)| {
-            !certificate.is_fallback()
-                && certificate.is_valid_at(self.now)
-                && can_use(consumer, certificate)
-        });
-        usable.max_by_key(|named| {
+        let usable = || {
+            among().filter(|(_, certificate)| {
+                !certificate.is_fallback()
+                    && certificate.is_valid_at(self.now)
+                    && can_use(consumer, certificate)
+            })
+        };
+        let best = usable().max_by_key(|named| {
             let is_the_users = named.1.source == Source::Provided;
             (is_the_users, fit(*named, host, wanted))
-        })
+        })?;
+        let successors = usable().filter(|(_, certificate)| certificate.succeeds(best.1));
+        let successor = successors.max_by_key(|named| fit(*named, host, wanted));
+        Some(successor.unwrap_or(best))
     }
 
     /// Those that cover a host, by a wildcard first.

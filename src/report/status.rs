@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::OutputStatus;
 use crate::{
     desire::{Complaint, Desired, Kept, LabelRules, Route, Site, SiteContent, asked_in_vain},
-    observe::{HeldCertificate, Installed, Observed, Snapshot, Source, Subject, Wait},
+    observe::{HeldCertificate, Installed, Observed, Snapshot, Subject, Wait},
     plan::{self, InForce, Notice, Plan},
     values::{CertificateName, ContainerName, Host, Retry, Timestamp},
 };
@@ -219,8 +219,7 @@ impl Status {
             let held = certificate
                 .held
                 .as_ref()
-                .filter(|held| certificate.wanted && held.source != Source::Provided)
-                .filter(|held| !held.is_fallback())
+                .filter(|held| certificate.wanted && held.is_renewed())
                 .filter(|_| certificate.instead.is_none())?;
             let usual = || plan::due_renewal(held, None).at;
             Some((name, certificate.suggested_renewal.unwrap_or_else(usual)))
@@ -440,7 +439,7 @@ mod tests {
             tests::{container, proxy, rules, snapshot},
         },
         fixtures::{held, usual_issuance},
-        observe::Shelf,
+        observe::{Shelf, Source},
     };
 
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);

@@ -196,7 +196,8 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "ca-root",
         value: "FILE",
         default: DefaultValue::Words("none"),
-        doc: "PEM file whose roots are trusted besides the usual ones when the CA is asked",
+        doc: "PEM file whose roots are trusted besides the usual ones when the CA is asked. It is asked through the proxy that \
+              the variables HTTPS_PROXY and NO_PROXY name, unless it is on this machine or its name has no dot",
         example: "/pebble/ca.pem",
         read: |settings, value| set(&mut settings.ca_root, folder(value).map(Some)),
     },

@@ -133,6 +133,7 @@ fn takes_over(client: Client, word: &str, left: &str) {
         "{told}"
     );
     assert_eq!(told.matches("would be imported").count(), 2, "{told}");
+    assert!(told.contains("RENEWED FROM"), "{told}");
     assert!(!provided.exists(), "nothing is written");
     let (code, told, log) = run(&["--format=json"]);
     assert_eq!((code, log.as_str()), (Some(0), ""), "{told}");
@@ -149,6 +150,7 @@ fn takes_over(client: Client, word: &str, left: &str) {
             .permissions()
             .mode();
         assert_eq!(mode & 0o777, 0o600);
+        assert!(folder.join("renew").exists(), "one of ours follows it");
         let chain = fs::read_to_string(folder.join("fullchain.pem")).unwrap();
         assert!(
             chain.matches("BEGIN CERTIFICATE").count() > 1,

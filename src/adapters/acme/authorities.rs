@@ -55,7 +55,7 @@ impl AcmeAuthorities {
         remarks: Remarks,
     ) -> Result<Self, AuthorityError> {
         for settings in own.values().chain([&settings]) {
-            client(settings.ca_root_pem.as_deref())?;
+            client(settings)?;
         }
         // A long key keeps a processor busy for seconds; one is left for the loop where there are several.
         let processors = thread::available_parallelism().map_or(1, usize::from);
@@ -163,7 +163,7 @@ fn date(time: Timestamp) -> OffsetDateTime {
 mod tests {
     use super::*;
     use crate::{
-        adapters::{clock::SystemClock, disk::Folders, x509},
+        adapters::{clock::SystemClock, disk::Folders, https_proxy::HttpsProxy, x509},
         observe::Source,
         ports::NewCertificate,
         values::CertificateName,
@@ -184,6 +184,7 @@ mod tests {
             orders_per_second: None,
             external_account: None,
             chain: None,
+            https_proxy: HttpsProxy::default(),
         };
         // Nobody listens there.
         let [agreed, other] = ["https://127.0.0.1:1/agreed", "https://127.0.0.1:1/other"];
@@ -217,6 +218,7 @@ mod tests {
             orders_per_second: None,
             external_account: None,
             chain: None,
+            https_proxy: HttpsProxy::default(),
         };
         let life = Duration::from_secs(60);
         let (accounts, clock) = (Rc::new(folders), Rc::new(SystemClock));

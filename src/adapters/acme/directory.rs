@@ -7,7 +7,10 @@ use serde_json::Value;
 
 use super::{caller::Caller, record};
 use crate::{
-    adapters::http::{HttpClient, Limits},
+    adapters::{
+        http::{HttpClient, Limits},
+        https_proxy::HttpsProxy,
+    },
     ports::AuthorityError,
     values::Timestamp,
 };
@@ -31,13 +34,17 @@ impl Directory {
     ///
     /// # Errors
     /// When nobody answers there, or something that is no directory.
-    pub async fn look(url: &str, ca_root_pem: Option<&str>) -> Result<Self, AuthorityError> {
+    pub async fn look(
+        url: &str,
+        ca_root_pem: Option<&str>,
+        proxy: &HttpsProxy,
+    ) -> Result<Self, AuthorityError> {
         let limits = Limits {
             connect: LIMIT,
             whole: LIMIT,
             ..Limits::default()
         };
-        let http = HttpClient::new(ca_root_pem, limits);
+        let http = HttpClient::new(ca_root_pem, proxy, limits);
         let http =
             http.map_err(|error| Caller::ours("connections to the CA can't be set up", error))?;
         let request = Request::get(url).body(bytes::Bytes::new());

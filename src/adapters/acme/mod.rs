@@ -29,7 +29,10 @@ mod thumbprint;
 use std::{cell::Cell, collections::BTreeSet, rc::Rc};
 
 use crate::{
-    adapters::http::{HttpClient, Limits},
+    adapters::{
+        http::{HttpClient, Limits},
+        https_proxy::HttpsProxy,
+    },
     observe::{ClockGap, RefusedEmail},
     ports::{
         Accounts, AskedOrder, Authority, AuthorityError, Clock, Order, Remarks, RenewalAnswer,
@@ -69,6 +72,8 @@ pub struct AcmeSettings {
     pub external_account: Option<ExternalAccount>,
     /// The root at which the chain ends that is taken of those that it offers; its usual one where nothing is said.
     pub chain: Option<String>,
+    /// What it is asked through, where that is not direct.
+    pub https_proxy: HttpsProxy,
 }
 
 /// A CA that speaks ACME, and our account there.
@@ -108,7 +113,7 @@ impl AcmeAuthority {
         directory.parse::<Uri>().map_err(|error| {
             Caller::ours(&format!("the CA {directory:?} can't be asked"), error)
         })?;
-        let http = client(settings.ca_root_pem.as_deref())?;
+        let http = client(&settings)?;
         let caller = Caller {
             directory: directory.to_owned(),
             clock,
@@ -241,7 +246,8 @@ impl Authority for AcmeAuthority {
     }
 }
 
-fn client(ca_root_pem: Option<&str>) -> Result<HttpClient, AuthorityError> {
-    let client = HttpClient::new(ca_root_pem, Limits::default());
+fn client(settings: &AcmeSettings) -> Result<HttpClient, AuthorityError> {
+    let roots = settings.ca_root_pem.as_deref();
+    let client = HttpClient::new(roots, &settings.https_proxy, Limits::default());
     client.map_err(|error| Caller::ours("connections to the CA can't be set up", error))
 }

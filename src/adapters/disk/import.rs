@@ -15,7 +15,7 @@ use super::{
     clients::{client_folder, pile_of},
     files::{self, Durability, PRIVATE, PUBLIC},
     passwords::{Passwords, read_password},
-    provided::{ENDINGS, Fit, Pile, names, read_provided},
+    provided::{ENDINGS, Fit, GIVES_WAY, Pile, names, read_provided},
     version::{LARGEST, Version, read_bytes, refused},
 };
 use crate::{
@@ -69,7 +69,10 @@ impl Imports for Folders {
         let pile = pile_of(kept, certificate, self.usual_password())?;
         let files = certificate.files.iter();
         let place = files.map(|file| kept.path.join(file).display().to_string());
-        checked(pile, &place.collect_vec().join(", "), now)
+        let mut new = checked(pile, &place.collect_vec().join(", "), now)?;
+        // The client renewed it, and so does whoever takes it over.
+        new.certificate.gives_way = true;
+        Ok(new)
     }
 
     fn standing(
@@ -87,9 +90,14 @@ impl Imports for Folders {
             let checked = there.version.check(Source::Provided);
             checked.map_err(|error| refused(name, error))
         });
+        let has_marker = files::is_there(&folder.join(GIVES_WAY));
         Ok(match there {
-            Ok(there) if there.digest == new.certificate.digest => Standing::Same,
-            there => Standing::Other(words(there)),
+            Ok(there) if there.digest != new.certificate.digest => Standing::Other(words(&there)),
+            Ok(_) if new.certificate.gives_way && !has_marker => Standing::Other(format!(
+                "the same certificate, which is served until its end, since no file {GIVES_WAY} lies beside it"
+            )),
+            Ok(_) => Standing::Same,
+            Err(error) => Standing::Other(unusable(&error)),
         })
     }
 
@@ -171,16 +179,22 @@ impl Folders {
         let making = provided.join(format!(".{name}.new"));
         files::remove_folder(&making)?;
         files::folder(&making, FOLDER_MODE)?;
-        for (file, text, mode) in [
+        let marker = (GIVES_WAY, GIVES_WAY_TEXT, PUBLIC);
+        let marker = new.certificate.gives_way.then_some(marker);
+        let files = [
             ("privkey.pem", new.key.expose(), PRIVATE),
             ("fullchain.pem", &new.chain, PUBLIC),
-        ] {
+        ];
+        for (file, text, mode) in files.into_iter().chain(marker) {
             let path = making.join(file);
             files::create(&path, text.as_bytes(), mode, Durability::Synced)?;
         }
         Ok(making)
     }
 }
+
+/// What the marker says to those who find it.
+const GIVES_WAY_TEXT: &str = "quaymaster obtains the next certificate in good time before this one ends; without this file it waits for its end\n";
 
 /// What stands for standard input.
 const STANDARD_INPUT: &str = "-";
@@ -293,20 +307,20 @@ fn fitting(pile: Pile, place: &str) -> Result<(Vec<Vec<u8>>, Version), DiskError
 }
 
 /// What lies where a certificate is to go.
-fn words(there: Result<HeldCertificate, DiskError>) -> String {
-    match there {
-        Ok(there) => format!(
-            "another certificate, for {}, valid until {}, issued by {}",
-            there.names.iter().join(", "),
-            there.not_after,
-            there.issuer
-        ),
-        Err(error) => {
-            let reason = std::error::Error::source(&error).map(|reason| format!(": {reason}"));
-            format!(
-                "something that can't be used ({error}{})",
-                reason.unwrap_or_default()
-            )
-        }
-    }
+fn words(there: &HeldCertificate) -> String {
+    format!(
+        "another certificate, for {}, valid until {}, issued by {}",
+        there.names.iter().join(", "),
+        there.not_after,
+        there.issuer
+    )
+}
+
+/// The same, where that is no certificate that can be served.
+fn unusable(error: &DiskError) -> String {
+    let reason = std::error::Error::source(error).map(|reason| format!(": {reason}"));
+    format!(
+        "something that can't be used ({error}{})",
+        reason.unwrap_or_default()
+    )
 }

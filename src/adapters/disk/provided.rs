@@ -35,6 +35,9 @@ const MOST_LISTED: usize = 5;
 const EXPECTED: &str = "put fullchain.pem and privkey.pem here, or cert.pem, chain.pem and privkey.pem, or server.crt and \
                         server.key (any names that end in .pem, .crt, .cer or .key), or key and chain in one .pem file";
 
+/// The file that says that the certificate in its folder gives way to one of ours in good time before its end.
+pub(super) const GIVES_WAY: &str = "renew";
+
 /// What lies in a folder of the user's.
 pub(super) struct Provided {
     pub version: Version,

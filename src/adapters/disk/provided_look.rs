@@ -5,8 +5,9 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, rc::Rc};
 use super::{
     Folders,
     certificates::{CertificateLook, entries, tell_exposed},
+    files,
     memory::SeenFolder,
-    provided::read_provided,
+    provided::{GIVES_WAY, read_provided},
     version::refused,
 };
 use crate::{
@@ -51,6 +52,7 @@ impl Folders {
             let checked = provided.version.check(Source::Provided);
             let certificate = HeldCertificate {
                 shelf: provided.shelf,
+                gives_way: files::is_there(&folder.join(GIVES_WAY)),
                 ..checked.map_err(|error| refused(folder.display(), error))?
             };
             Ok((Rc::new(certificate), folder.join(provided.key_file)))

@@ -164,6 +164,7 @@ pub fn check(
         digest: digest(&chain, &key),
         source,
         shelf: Shelf::Live,
+        gives_way: false,
         irregular: None,
         is_rootless,
         chain_length: parsed.len(),

@@ -3,7 +3,10 @@ use std::collections::BTreeSet;
 use super::{apart, engine::APART};
 use crate::{
     adapters::{acme::Directory, disk},
-    cli::{Call, setup::ca_root},
+    cli::{
+        Call,
+        setup::{ca_root, https_proxy},
+    },
     daemon::Daemon,
     desire::Desired,
     ports::AuthorityError,
@@ -41,6 +44,13 @@ pub(super) async fn look(
     if directories.is_empty() {
         told.note(ABOUT, "nobody asks one, and the setting ca names none");
     }
+    let proxy = match https_proxy(call) {
+        Ok(proxy) => proxy,
+        Err(error) => {
+            told.problem(ABOUT, chain(&error), "correct that variable");
+            return false;
+        }
+    };
     let mut all_answer = true;
     for url in directories {
         let root = ca_root(&call.settings, url).map(disk::text).transpose();
@@ -56,7 +66,7 @@ pub(super) async fn look(
                 continue;
             }
         };
-        match Directory::look(url, root.as_deref()).await {
+        match Directory::look(url, root.as_deref(), &proxy).await {
             Ok(directory) => answers(daemon, url, &directory, now, told).await,
             Err(error) if is_needed => {
                 told.problem(ABOUT, chain(&error), remedy(&error));

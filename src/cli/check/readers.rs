@@ -3,11 +3,10 @@
 use super::folders::to_run;
 use crate::{
     adapters::disk::{self, FolderLook, Folders, KeyLook},
-    cli::Failure,
     daemon::Survey,
     desire::{CertificateFolder, Consumer, Delivery, LabelRules, Reader, readers},
     observe::{Bearer, SharedPath},
-    report::Findings,
+    report::{Findings, chain},
     values::Owner,
 };
 
@@ -46,8 +45,14 @@ pub(super) fn mounts(
     (folders, rules): (&Folders, &LabelRules),
     survey: &Survey,
     told: &mut Findings,
-) -> Result<(), Failure> {
-    let keys = folders.keys()?;
+) {
+    let keys = match folders.keys() {
+        Ok(keys) => keys,
+        Err(error) => {
+            let remedy = "let quaymaster list that folder, which is its own";
+            return told.problem(ABOUT, chain(&error), remedy);
+        }
+    };
     for reader in readers(&rules.certificates, all, survey.snapshot.own.as_ref()) {
         let consumer = survey.desired.consumers.get(&reader.container);
         let gets_copies =
@@ -60,7 +65,6 @@ pub(super) fn mounts(
             }
         }
     }
-    Ok(())
 }
 
 /// The keys that a container can't read where it mounts the folder of certificates, and what to do; nothing where it can

@@ -9,12 +9,12 @@ use crate::{
         tests::{container, proxy, rules as label_rules, snapshot, usual_issuance},
     },
     fixtures::{held, plan_rules},
-    observe::{CertificateVersion, HeldCertificate, Progress, Refused, Shelf, Source},
+    observe::{Bearer, CertificateVersion, HeldCertificate, Progress, Refused, Shelf, Source},
     values::{CertificateName, Host},
 };
 
-const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const HOST: &str = "shop.example";
 
 /// A certificate of 90 days that has run for `age` of them.
@@ -36,7 +36,7 @@ fn certificate(
     }
 }
 
-fn ours(age: u32) -> HeldCertificate {
+pub(super) fn ours(age: u32) -> HeldCertificate {
     certificate(
         "ours",
         &[HOST],
@@ -46,7 +46,7 @@ fn ours(age: u32) -> HeldCertificate {
     )
 }
 
-fn theirs(names: &[&str], age: u32) -> HeldCertificate {
+pub(super) fn theirs(names: &[&str], age: u32) -> HeldCertificate {
     certificate("theirs", names, age, Source::Provided, Shelf::Provided)
 }
 
@@ -61,6 +61,18 @@ fn world(is_shared: bool) -> (Desired, Observed) {
             theirs: "/certificates/live".into(),
         };
     }
+    let observed = in_place(&desired);
+    (desired, observed)
+}
+
+/// These containers, with what is deployed to proxies first.
+pub(super) fn deployed(containers: impl IntoIterator<Item = Bearer>) -> (Desired, Observed) {
+    let desired = desire(&snapshot(containers), &label_rules());
+    let observed = in_place(&desired);
+    (desired, observed)
+}
+
+fn in_place(desired: &Desired) -> Observed {
     let installed = desired
         .consumers
         .keys()
@@ -73,7 +85,7 @@ fn world(is_shared: bool) -> (Desired, Observed) {
     let rules = rules();
     observed = foresee(
         &observed,
-        &plan(&desired, &observed, &templates(), &rules, NOW),
+        &plan(desired, &observed, &templates(), &rules, NOW),
         NOW,
     );
     assert!(
@@ -82,21 +94,21 @@ fn world(is_shared: bool) -> (Desired, Observed) {
             .values()
             .all(|installed| matches!(installed.progress, Progress::Proven { .. }))
     );
-    (desired, observed)
+    observed
 }
 
-fn rules() -> PlanRules {
+pub(super) fn rules() -> PlanRules {
     PlanRules {
         resync: DAY,
         ..plan_rules()
     }
 }
 
-fn templates() -> Templates {
+pub(super) fn templates() -> Templates {
     Templates::built_in().expect("they are tested")
 }
 
-fn name(word: &str) -> CertificateName {
+pub(super) fn name(word: &str) -> CertificateName {
     CertificateName::parse(word).expect("a name")
 }
 

@@ -163,6 +163,13 @@ fn tell_renewal(
     let plan::DueRenewal { at: due, why } = plan::due_renewal(held, record);
     let is_kept = facts.site().is_some_and(|site| site.kept.is_some());
     match (&held.source, due > facts.now) {
+        (Source::Provided, _) if held.gives_way => told.note(
+            "certificate",
+            format!(
+                "it was put there by hand, with a file called renew: one of ours takes its place, ordered from {}",
+                facts.at(plan::due_by(held, false, None).at)
+            ),
+        ),
         (Source::Provided, _) => told.note(
             "certificate",
             "it was put there by hand; quaymaster does not renew it",

@@ -6,7 +6,10 @@ use std::{cell::Cell, panic::AssertUnwindSafe, rc::Rc, time::Duration};
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use quaymaster::{
-    adapters::acme::{AcmeAuthority, AcmeSettings},
+    adapters::{
+        acme::{AcmeAuthority, AcmeSettings},
+        https_proxy::HttpsProxy,
+    },
     ports::Clock,
     values::Timestamp,
 };
@@ -180,6 +183,7 @@ async fn ends_in_words(step: &'static str, reply: impl Fn(&str) -> Reply + Send 
         orders_per_second: None,
         external_account: None,
         chain: None,
+        https_proxy: HttpsProxy::default(),
     };
     let clock = Rc::new(HastyClock(Cell::new(BEGUN)));
     let disk = Rc::new(AccountsOnly::default());

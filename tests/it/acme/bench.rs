@@ -17,6 +17,7 @@ use quaymaster::{
     adapters::{
         acme::{AcmeAuthority, AcmeSettings, new_key},
         clock::SystemClock,
+        https_proxy::HttpsProxy,
         x509,
     },
     observe::Source,
@@ -192,6 +193,7 @@ impl Bench {
             orders_per_second: None,
             external_account: None,
             chain: None,
+            https_proxy: HttpsProxy::default(),
         }
     }
 

@@ -3,7 +3,10 @@
 use std::rc::Rc;
 
 use quaymaster::{
-    adapters::acme::{AcmeAuthority, AcmeSettings},
+    adapters::{
+        acme::{AcmeAuthority, AcmeSettings},
+        https_proxy::HttpsProxy,
+    },
     ports::{AskedOrder, Authority, AuthorityError, ExternalAccountFault},
     values::{ExternalAccount, MacAlgorithm, Retry, Secret, Timestamp},
 };
@@ -87,6 +90,7 @@ fn started(ca: &FakeCa, disk: &Rc<AccountsOnly>) -> AcmeAuthority {
         orders_per_second: None,
         external_account: external(EXTERNAL, MacAlgorithm::Hs512),
         chain: None,
+        https_proxy: HttpsProxy::default(),
     };
     let clock = MovedClock::at(Timestamp::from_seconds(1_795_371_420));
     let directory = ca.server.url("/dir");

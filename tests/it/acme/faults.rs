@@ -8,6 +8,7 @@ use quaymaster::{
     adapters::{
         acme::{AcmeAuthority, AcmeSettings, new_key},
         http::{HttpClient, HttpError, Limits, RootsError},
+        https_proxy::HttpsProxy,
     },
     ports::{AskedOrder, Authority, AuthorityError, Clock, Problem},
     values::{ChallengeType, KeyType, Retry, Timestamp},
@@ -28,6 +29,7 @@ pub fn authority_at(server: &Canned) -> (AcmeAuthority, Rc<MovedClock>) {
         orders_per_second: None,
         external_account: None,
         chain: None,
+        https_proxy: HttpsProxy::default(),
     };
     let now = Timestamp::parse("2026-11-22T18:00:00Z").unwrap();
     let clock = MovedClock::at(now);
@@ -217,6 +219,7 @@ fn unagreed(server: &Canned) -> AcmeAuthority {
         orders_per_second: None,
         external_account: None,
         chain: None,
+        https_proxy: HttpsProxy::default(),
     };
     let clock = MovedClock::at(Timestamp::parse("2026-11-22T18:00:00Z").unwrap());
     let accounts = Rc::new(AccountsOnly::default());
@@ -276,6 +279,7 @@ fn started_with(ca: &FakeCa, disk: &Rc<AccountsOnly>, email: Option<&str>) -> Ac
         orders_per_second: None,
         external_account: None,
         chain: None,
+        https_proxy: HttpsProxy::default(),
     };
     let clock = MovedClock::at(Timestamp::from_seconds(1_795_371_420));
     AcmeAuthority::new(
@@ -524,7 +528,7 @@ async fn requests_are_bounded_in_time_and_size_and_say_who_asks() {
         _ => Reply::new(200, &[], head),
     })
     .await;
-    let client = HttpClient::new(Some(&server.root), limits).unwrap();
+    let client = HttpClient::new(Some(&server.root), &HttpsProxy::default(), limits).unwrap();
     let send = async |path: &str| client.send(request(&server.url(path))).await;
     let hang = tokio::time::timeout(Duration::from_secs(10), send("/hang"));
     assert!(matches!(hang.await.unwrap(), Err(HttpError::Silent(limit)) if limit == limits.whole));
@@ -552,7 +556,7 @@ async fn only_known_servers_are_trusted_and_only_over_tls() {
     let server = Canned::start(|_, _, _| Reply::new(200, &[], "hello")).await;
     let other = canned::server_certificate().root;
     let refusal = async |roots: Option<&str>, url: &str| {
-        let client = HttpClient::new(roots, Limits::default()).unwrap();
+        let client = HttpClient::new(roots, &HttpsProxy::default(), Limits::default()).unwrap();
         client
             .send(request(url))
             .await
@@ -574,12 +578,12 @@ async fn only_known_servers_are_trusted_and_only_over_tls() {
         "every certificate of the file is a root"
     );
     assert!(matches!(
-        HttpClient::new(Some(""), Limits::default()),
+        HttpClient::new(Some(""), &HttpsProxy::default(), Limits::default()),
         Err(RootsError::None)
     ));
     let broken = both.replace("MII", "!!!");
     assert!(matches!(
-        HttpClient::new(Some(&broken), Limits::default()),
+        HttpClient::new(Some(&broken), &HttpsProxy::default(), Limits::default()),
         Err(RootsError::Unreadable(_))
     ));
 }

@@ -4,7 +4,10 @@ use std::{fs, rc::Rc, time::Duration};
 
 use futures_util::future::join_all;
 use quaymaster::{
-    adapters::acme::{AcmeAuthority, AcmeSettings},
+    adapters::{
+        acme::{AcmeAuthority, AcmeSettings},
+        https_proxy::HttpsProxy,
+    },
     observe::{Attempt, Counted, LedgerEntry},
     plan::names_digest,
     ports::{AskedOrder, Authority, AuthorityError, Clock, Scope},
@@ -93,6 +96,7 @@ async fn no_more_new_orders_are_sent_in_a_second_than_there_may_be() {
         orders_per_second: Some(9),
         external_account: None,
         chain: None,
+        https_proxy: HttpsProxy::default(),
     };
     let (directory, accounts) = (ca.server.url("/dir"), Rc::new(AccountsOnly::default()));
     let authority =

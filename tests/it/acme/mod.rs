@@ -8,6 +8,7 @@ mod bench;
 mod chains;
 mod external_account;
 mod faults;
+mod https_proxy;
 mod limits;
 mod obtain;
 mod real;

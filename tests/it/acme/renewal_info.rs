@@ -12,6 +12,7 @@ use quaymaster::{
     adapters::{
         acme::{AcmeAuthority, AcmeSettings},
         http::{HttpClient, Limits},
+        https_proxy::HttpsProxy,
         x509,
     },
     observe::Source,
@@ -208,7 +209,12 @@ async fn a_real_certificate_is_asked_about_by_its_id_and_no_more_than_once_a_sec
         _ => Twist::Nothing,
     })
     .await;
-    let http = HttpClient::new(Some(&front.server.root), Limits::default()).unwrap();
+    let http = HttpClient::new(
+        Some(&front.server.root),
+        &HttpsProxy::default(),
+        Limits::default(),
+    )
+    .unwrap();
     let request = Request::get(front.server.url("/dir")).body(Bytes::new());
     let answer = http.send(request.unwrap()).await.unwrap();
     let mut text: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();

@@ -13,7 +13,10 @@ use std::{
 
 use async_trait::async_trait;
 use quaymaster::{
-    adapters::acme::{AcmeAuthority, AcmeSettings},
+    adapters::{
+        acme::{AcmeAuthority, AcmeSettings},
+        https_proxy::HttpsProxy,
+    },
     observe::ClockGap,
     ports::{AskedOrder, Authority, AuthorityError, Clock},
     values::{Retry, Timestamp},
@@ -322,6 +325,7 @@ async fn a_token_stays_when_we_end_while_the_ca_looks_and_goes_once_the_order_ha
         orders_per_second: None,
         external_account: None,
         chain: None,
+        https_proxy: HttpsProxy::default(),
     };
     let authority = || {
         let accounts = Rc::new(AccountsOnly::default());

@@ -60,23 +60,33 @@ fn a_renewal_is_one_signal_and_a_new_serial() {
     stack.app("shop", &[("host", &shop)]);
     stack.quaymaster(&[]);
     let first = stack.wait_for_site(&shop).serial;
-    stack.wait_for_rest();
-    assert_eq!((stack.orders(), stack.hangups()), (1, 2 + KNOBS));
+    // On a slow machine a life that short is renewed before the first rest, or once more before it is looked at: each order
+    // is one signal, however many there were.
+    let orders_with_a_signal_each = || {
+        wait(
+            SOON,
+            "each order is one signal, besides the first config",
+            || {
+                stack.wait_for_rest();
+                let (orders, signals) = (stack.orders(), stack.hangups());
+                let told = || format!("{orders} orders, {signals} signals");
+                is_so(signals == orders + 1 + KNOBS, told).map(|()| orders)
+            },
+        )
+    };
+    let before = orders_with_a_signal_each();
 
     let visits = Visits::begin(stack.visitor(), stack.at(443).unwrap(), &[&shop]);
     let mut serial = first.clone();
-    for renewal in 1..=2 {
+    for _ in 1..=2 {
         serial = wait(SOON, "a new certificate is served", || {
             let served = stack.https(&shop)?;
             is_so(served.serial != serial, || format!("still {serial}")).map(|()| served.serial)
         });
-        stack.wait_for_rest();
-        assert_eq!(
-            (stack.orders(), stack.hangups()),
-            (1 + renewal, 2 + KNOBS + renewal)
-        );
+        orders_with_a_signal_each();
     }
     let seen = visits.end();
+    let orders = orders_with_a_signal_each();
     all_were_served(&seen);
     let served: Vec<_> = seen
         .iter()
@@ -89,9 +99,14 @@ fn a_renewal_is_one_signal_and_a_new_serial() {
     // Old workers go on accepting for some 100 ms after a reload, so both may be seen for a moment; no others.
     order.sort();
     order.dedup();
-    assert_eq!(order.len(), 3, "{order:?}");
+    let most = orders - before + 1;
+    assert!(
+        (3..=most).contains(&order.len()),
+        "{most} at most, {order:?}"
+    );
     let archived = |path: &&String| {
         path.ends_with("/fullchain.pem") && path.starts_with("certificates/archive/")
     };
-    assert_eq!(stack.files("state").keys().filter(archived).count(), 3);
+    let archived = stack.files("state").keys().filter(archived).count();
+    assert!((3..=orders).contains(&archived), "{archived} of {orders}");
 }

@@ -20,7 +20,7 @@ use nix::{
     unistd::Pid,
 };
 use quaymaster::{
-    adapters::{fetch::UrlTexts, http::Limits},
+    adapters::{fetch::UrlTexts, http::Limits, https_proxy::HttpsProxy},
     ports::TemplateUrls,
     report::chain,
 };
@@ -260,7 +260,7 @@ async fn a_server_that_stalls_is_given_up() {
         whole: Duration::from_millis(300),
         body: 1000,
     };
-    let urls = UrlTexts::within(limits, false).unwrap();
+    let urls = UrlTexts::within(limits, false, &HttpsProxy::default()).unwrap();
     let told = fetched(&urls, &server.url("/stalls")).await.unwrap_err();
     assert_eq!(told, "it can't be fetched: no whole answer within 300ms");
 }
@@ -272,7 +272,11 @@ async fn a_server_must_show_a_certificate_that_is_trusted_unless_any_will_do() {
         _ => Reply::new(302, &["Location: http://localhost/t"], ""),
     })
     .await;
-    let (strict, lenient) = (UrlTexts::new(false).unwrap(), UrlTexts::new(true).unwrap());
+    let direct = HttpsProxy::default();
+    let (strict, lenient) = (
+        UrlTexts::new(false, &direct).unwrap(),
+        UrlTexts::new(true, &direct).unwrap(),
+    );
     let told = fetched(&strict, &server.url("/t")).await.unwrap_err();
     assert!(told.contains("no connection"), "{told}");
     let text = fetched(&lenient, &server.url("/t")).await;

@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// A certificate for 127.0.0.1 and localhost, its key, and the root that it was issued from, in PEM.
+/// A certificate for 127.0.0.1, localhost and ca.example, its key, and the root that it was issued from, in PEM.
 pub struct ServerCertificate {
     pub certificate: String,
     pub key: String,
@@ -34,7 +34,8 @@ fn server_certificate_until(year: i32) -> ServerCertificate {
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
     let mut server =
-        CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
+        CertificateParams::new(["127.0.0.1", "localhost", "ca.example"].map(str::to_owned))
+            .unwrap();
     server.not_after = rcgen::date_time_ymd(year, 1, 1);
     let certificate = server.signed_by(&key, &authority).unwrap();
     ServerCertificate {

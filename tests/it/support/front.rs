@@ -11,7 +11,10 @@ use std::{
 
 use bytes::Bytes;
 use http::{Request, Response};
-use quaymaster::adapters::http::{HttpClient, Limits};
+use quaymaster::adapters::{
+    http::{HttpClient, Limits},
+    https_proxy::HttpsProxy,
+};
 
 use super::{
     canned::{Asked, Canned, Reply},
@@ -39,7 +42,7 @@ impl Front {
             whole: PATIENCE,
             ..Limits::default()
         };
-        let http = HttpClient::new(Some(&pebble.root()), limits).unwrap();
+        let http = HttpClient::new(Some(&pebble.root()), &HttpsProxy::default(), limits).unwrap();
         let is_hung = Arc::<AtomicBool>::default();
         let hung = Arc::clone(&is_hung);
         let directory = pebble.directory();

@@ -237,6 +237,37 @@ fn a_certificate_lies_in_its_folder_as_a_whole_with_a_private_key_and_is_found_b
     assert!(held.can_be_read_there());
 }
 
+#[test]
+fn one_that_gives_way_has_a_file_beside_it_that_says_so_and_only_then_does_it() {
+    let (place, set) = (place(), Set::new());
+    let mut new = given(&set);
+    let provide = |new: &ImportedCertificate, replace| {
+        let outcome = place.folders.provide(&name(HOST), new, replace);
+        outcome.expect("it can be told")
+    };
+    let gives_way = || look(&place.folders).provided[&name(HOST)].gives_way;
+    assert_eq!(provide(&new, false), ImportOutcome::Stored);
+    assert!(!gives_way());
+    new.certificate.gives_way = true;
+    let ImportOutcome::Taken { by } = provide(&new, false) else {
+        panic!("it is served until its end");
+    };
+    assert!(by.contains("no file renew"), "{by}");
+    assert!(matches!(
+        provide(&new, true),
+        ImportOutcome::Replaced { .. }
+    ));
+    assert!(gives_way());
+    assert_eq!(provide(&new, false), ImportOutcome::Unchanged);
+    let provided = place.certificates.join("provided");
+    let marker = provided.join(HOST).join("renew");
+    assert_eq!(mode(&marker), 0o644);
+    fs::remove_file(&marker).expect("it is there");
+    assert!(!gives_way(), "the user has taken it away");
+    fs::write(&marker, "").expect("it is written");
+    assert!(gives_way(), "the user has put it there");
+}
+
 fn whole_of(found: &Certificates) -> Vec<String> {
     found.faults.iter().map(whole).collect()
 }
