@@ -145,7 +145,9 @@ pub(super) const COMMANDS: &[CommandRow] = &[
     CommandRow {
         name: "renew",
         about: "obtains now what is due; with names, only those. `--force`: though it is not due, and though a failure \
-                is to be waited for, or a published limit of the CA is reached; a time that the CA named is kept. A daemon that works on the same state does it",
+                is to be waited for, or a published limit of the CA is reached; a time that the CA named is kept. A daemon that works on the same state does it. \
+                `--dry-run`: tries out whether it could be obtained, due or not, at the directory that the CA has for that; \
+                nothing of it is kept but the account there",
         examples: &[
             (
                 "docker exec NAME /quaymaster renew",
@@ -154,6 +156,10 @@ pub(super) const COMMANDS: &[CommandRow] = &[
             (
                 "docker exec NAME /quaymaster renew --force shop.example",
                 "a new certificate for shop.example, now",
+            ),
+            (
+                "docker exec NAME /quaymaster renew --dry-run shop.example",
+                "would it be obtained? Asked at the CA's staging directory",
             ),
         ],
         arguments: |command| {
@@ -165,6 +171,13 @@ pub(super) const COMMANDS: &[CommandRow] = &[
             command
                 .arg(names)
                 .arg(force.help("also what is not due, or waits after a failure; needs a NAME"))
+                .arg(
+                    Arg::new("dry-run")
+                        .long("dry-run")
+                        .action(ArgAction::SetTrue)
+                        .conflicts_with("force")
+                        .help("try it out at the CA's staging directory, and keep nothing"),
+                )
         },
         run: renew::run,
     },

@@ -16,6 +16,7 @@ mod plan;
 mod progress;
 mod pygen;
 pub mod reference;
+mod rehearse;
 mod release;
 mod render;
 mod renew;

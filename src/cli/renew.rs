@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Call, Exit, Failure,
     asking::{self, Needs},
-    block_on, print, setup,
+    block_on, print, rehearse, setup,
 };
 use crate::{
     adapters::disk::Folders,
@@ -26,6 +26,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         .cloned()
         .collect();
     let force = call.options.get_flag("force");
+    let is_rehearsal = call.options.get_flag("dry-run");
     if force && names.is_empty() {
         let problem =
             "name what to renew: --force without names would order every certificate anew";
@@ -35,6 +36,9 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         let (engine, own) = setup::reached(call).await?;
         let (daemon, folders) = setup::reader(call, engine, own.as_ref())?;
         let survey = daemon.survey().await?;
+        if is_rehearsal {
+            return rehearse::run(call, &wanted(&names, &survey)?, daemon, &survey).await;
+        }
         let mut answers = Answers::new();
         for name in wanted(&names, &survey)? {
             let answer = foreseen(&name, force, &survey, &daemon.plan_rules);
@@ -216,13 +220,18 @@ fn exit(answers: &Answers) -> Exit {
                 blame: Some(blame), ..
             })),
             None,
-        ) => match blame {
-            Blame::Here => Exit::Partly,
-            Blame::Engine => Exit::Engine,
-            Blame::Authority => Exit::Authority,
-            Blame::Refused => Exit::Refused,
-        },
+        ) => exit_of(*blame),
         _ => Exit::Partly,
+    }
+}
+
+/// What a script sees of one failure.
+pub(super) fn exit_of(blame: Blame) -> Exit {
+    match blame {
+        Blame::Here => Exit::Partly,
+        Blame::Engine => Exit::Engine,
+        Blame::Authority => Exit::Authority,
+        Blame::Refused => Exit::Refused,
     }
 }
 

@@ -7,6 +7,7 @@ mod gate;
 mod helper;
 mod obtain;
 mod proof;
+mod rehearse;
 mod self_check;
 mod shown;
 mod tell;
@@ -15,6 +16,7 @@ mod tests;
 
 pub use deploy::place;
 pub use helper::list_place;
+pub use rehearse::{RehearsalFailure, rehearse};
 
 use crate::{
     observe::{Attempt, Blame, BusyCa, HeldCertificate, Installed, LedgerEntry, Subject},

@@ -86,6 +86,26 @@ pub(super) async fn obtain(
     Ok(held)
 }
 
+/// Goes through an order of which nothing is to be kept but where `issuing` says.
+pub(super) async fn rehearsed(
+    issuing: &Issuing,
+    clock: &dyn Clock,
+    obtain: &Obtain,
+) -> Result<HeldCertificate, Failure> {
+    let begun = Begun {
+        planned: clock.now(),
+        elapsed: clock.elapsed(),
+    };
+    let directory = obtain.issuance.issuer.directory().unwrap_or_default();
+    let mut ledger = LedgerPen {
+        issuing,
+        clock,
+        directory,
+        entered: &mut Vec::new(),
+    };
+    ask(issuing, (clock, begun), obtain, &mut ledger).await
+}
+
 /// What is written into the ledger while an order is made.
 pub(super) struct LedgerPen<'a> {
     pub issuing: &'a Issuing,
@@ -391,7 +411,7 @@ async fn authorize(
 }
 
 /// Takes away what was shown by a process that was cut off, and is not looked for any more.
-fn withdraw<'t>(
+pub(super) fn withdraw<'t>(
     issuing: &Issuing,
     obtain: &Obtain,
     tokens: impl Iterator<Item = &'t String>,

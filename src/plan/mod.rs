@@ -34,6 +34,7 @@ mod pages;
 mod part;
 mod pauses;
 mod quarantine;
+mod rehearsal;
 mod renewal;
 mod selection;
 mod self_check;
@@ -69,6 +70,7 @@ pub use pages::stranger;
 pub use part::site_file;
 pub use pauses::{Closed, again, closed, is_held_up};
 pub use quarantine::{Refusal, SeenAgain, Verdict};
+pub use rehearsal::{NoRehearsal, rehearsal};
 pub use renewal::{due_by, kept_until};
 pub use selection::{CertificateUse, ChosenBy, of_unknown, served};
 pub use self_check::{

@@ -103,7 +103,7 @@ pub(super) struct DueOrder<'a> {
     /// The one that it is to replace.
     pub held: Option<&'a HeldCertificate>,
     pub why: Why,
-    asking: Asking<'a>,
+    pub asking: Asking<'a>,
 }
 
 /// What runs out first before what is missing; of that, a project after the other.
@@ -274,7 +274,8 @@ pub(super) fn asked(wanted: &Wanted) -> Digest {
     Digest::of_parts(wanted.names.iter().map(ToString::to_string).chain(kind))
 }
 
-fn obtain(
+/// The order of one that is due.
+pub(super) fn obtain(
     due: &DueOrder<'_>,
     helper: Option<Box<HelperOrder>>,
     (desired, observed): (&Desired, &Observed),

@@ -99,6 +99,15 @@ pub const CA_SETTINGS: &[SettingRow<CaSettings>] = &[
         read: |ca, value| set(&mut ca.chain, root_name(value).map(Some)),
     },
     SettingRow {
+        name: "staging",
+        value: "NAME",
+        default: DefaultValue::Words("that of the preset of this name; else none"),
+        doc: "the name of the CA at which `quaymaster renew --dry-run` tries out what this one would be asked for: a preset, or \
+              another table [ca.NAME]",
+        example: "corp-test",
+        read: |ca, value| set(&mut ca.staging, filled(value).map(Some)),
+    },
+    SettingRow {
         name: "orders",
         value: "NUMBER/TIME",
         default: DefaultValue::Words("that of the preset of this name; else none"),
@@ -277,6 +286,41 @@ mod tests {
         assert_eq!(
             (directory, ca.email.as_deref()),
             (CORP, Some("c@d.example"))
+        );
+    }
+
+    #[test]
+    fn the_ca_for_trying_out_is_that_of_the_preset_or_of_the_table_and_must_be_known() {
+        const TEST: &str = "https://test.corp.example/dir";
+        let file = format!(
+            "[ca.corp]\ndirectory = {CORP:?}\nstaging = \"corp-test\"\n[ca.corp-test]\ndirectory = {TEST:?}\n\
+             [ca.google]\nstaging = \"corp-test\""
+        );
+        let cas = read(&file, &[]).expect("CAs").cas;
+        let preset = |name: &str| {
+            let mut presets = crate::values::CA_PRESETS.iter();
+            presets
+                .find(|preset| preset.name == name)
+                .expect("a preset")
+                .directory
+        };
+        for (directory, staging) in [
+            (CORP, Some(TEST)),
+            (TEST, None),
+            (preset("google"), Some(TEST)),
+            (preset("letsencrypt"), Some(preset("staging"))),
+            (preset("staging"), Some(preset("staging"))),
+            (preset("zerossl"), None),
+        ] {
+            assert_eq!(cas.staging_of(directory), staging, "{directory}");
+        }
+        assert_eq!(cas.name_of(TEST), Some("corp-test"));
+        let told = read("[ca.zerossl]\nstaging = \"stagin\"", &[]).expect_err("nobody has it");
+        assert!(
+            told.contains(
+                "[ca.zerossl]: staging = \"stagin\" is the name of no CA; did you mean \"staging\"?"
+            ),
+            "{told}"
         );
     }
 

@@ -17,6 +17,8 @@ pub struct CaPreset {
     pub what: &'static str,
     /// Whether browsers trust its certificates.
     pub trusted: bool,
+    /// The preset of the same people for trying things out.
+    pub staging: Option<&'static str>,
     /// Whose terms its are: the name of the preset that settings agree to.
     pub terms_of: &'static str,
     /// The domains by which CAA records name it, the one to write first.
@@ -34,6 +36,7 @@ pub const CA_PRESETS: &[CaPreset] = &[
         directory: "https://acme-v02.api.letsencrypt.org/directory",
         what: "Let's Encrypt",
         trusted: true,
+        staging: Some("staging"),
         terms_of: "letsencrypt",
         caa: &["letsencrypt.org"],
         // <https://letsencrypt.org/docs/rate-limits/>
@@ -51,6 +54,7 @@ pub const CA_PRESETS: &[CaPreset] = &[
         directory: "https://acme-staging-v02.api.letsencrypt.org/directory",
         what: "Let's Encrypt's staging CA: generous limits, trusted by nobody",
         trusted: false,
+        staging: Some("staging"),
         terms_of: "letsencrypt",
         caa: &["letsencrypt.org"],
         // <https://letsencrypt.org/docs/staging-environment/#rate-limits>
@@ -69,6 +73,7 @@ pub const CA_PRESETS: &[CaPreset] = &[
         directory: "https://acme.zerossl.com/v2/DV90",
         what: "ZeroSSL; needs eab-key-id and eab-key",
         trusted: true,
+        staging: None,
         terms_of: "zerossl",
         caa: &[
             "sectigo.com",
@@ -84,6 +89,7 @@ pub const CA_PRESETS: &[CaPreset] = &[
         directory: "https://dv.acme-v02.api.pki.goog/directory",
         what: "Google Trust Services; needs eab-key-id and eab-key, used within 7 days",
         trusted: true,
+        staging: Some("google-staging"),
         terms_of: "google",
         caa: &["pki.goog"],
         limits: CaLimits::NONE,
@@ -93,6 +99,7 @@ pub const CA_PRESETS: &[CaPreset] = &[
         directory: "https://dv.acme-v02.test-api.pki.goog/directory",
         what: "Google's staging CA: trusted by nobody; needs an eab-key-id and eab-key of its own",
         trusted: false,
+        staging: Some("google-staging"),
         terms_of: "google",
         caa: &["pki.goog"],
         limits: CaLimits::NONE,
@@ -102,6 +109,7 @@ pub const CA_PRESETS: &[CaPreset] = &[
         directory: "https://acme.ssl.com/sslcom-dv-ecc",
         what: "SSL.com, for EC keys; needs eab-key-id and eab-key",
         trusted: true,
+        staging: None,
         terms_of: "sslcom",
         caa: &["ssl.com"],
         limits: CaLimits::NONE,
@@ -111,6 +119,7 @@ pub const CA_PRESETS: &[CaPreset] = &[
         directory: "https://acme.ssl.com/sslcom-dv-rsa",
         what: "SSL.com, for RSA keys; needs eab-key-id and eab-key",
         trusted: true,
+        staging: None,
         terms_of: "sslcom",
         caa: &["ssl.com"],
         limits: CaLimits::NONE,
@@ -120,6 +129,7 @@ pub const CA_PRESETS: &[CaPreset] = &[
         directory: "https://acme-api.actalis.com/acme/directory",
         what: "Actalis; needs eab-key-id and eab-key; its free plan takes one name a certificate and no wildcard",
         trusted: true,
+        staging: None,
         terms_of: "actalis",
         caa: &["actalis.it"],
         limits: CaLimits::NONE,

@@ -40,6 +40,8 @@ pub struct CaSettings {
     pub eab_key_file: Option<PathBuf>,
     /// How that key signs.
     pub eab_algorithm: Option<MacAlgorithm>,
+    /// The name of the CA at which what it is asked for is tried out.
+    pub staging: Option<String>,
     /// The root at which the chain is to end.
     pub chain: Option<String>,
 }
@@ -115,7 +117,18 @@ impl CaTable {
                 }
             }
         }
-        Ok(Self(own))
+        let table = Self(own);
+        for (name, ca) in &table.0 {
+            let unknown = |word: &&String| table.directory_of(word).is_none();
+            if let Some(word) = ca.staging.as_ref().filter(unknown) {
+                return Err(CaTableError::Staging {
+                    name: name.clone(),
+                    word: word.clone(),
+                    nearest: nearest(word, table.words()).map(str::to_owned),
+                });
+            }
+        }
+        Ok(table)
     }
 
     /// The key in the table of CAs for the one that is asked where no label says: no CA's name.
@@ -155,6 +168,27 @@ impl CaTable {
                 word: word.clone(),
                 nearest: nearest(word, self.words()).map(str::to_owned),
             })
+    }
+
+    /// The URL of the directory of the CA with this name.
+    fn directory_of(&self, word: &str) -> Option<&str> {
+        let own = self.0.get(word).and_then(|ca| ca.directory.as_deref());
+        own.or_else(|| preset(word))
+    }
+
+    /// The name of the CA with this directory, where it has one.
+    pub fn name_of(&self, directory: &str) -> Option<&str> {
+        let mut names = self.0.keys().map(String::as_str);
+        let own = names.find(|name| self.directory_of(name) == Some(directory));
+        own.or_else(|| Some(preset_at(directory)?.name))
+    }
+
+    /// The URL of the directory at which is tried out what the CA with this directory would be asked for, where one is known:
+    /// that of the settings, else that of the preset.
+    pub fn staging_of(&self, directory: &str) -> Option<&str> {
+        let own = self.at(directory).and_then(|ca| ca.staging.as_deref());
+        let word = own.or_else(|| preset_at(directory)?.staging)?;
+        self.directory_of(word)
     }
 
     /// Each CA that the settings say something about, with the URL of its directory.
@@ -275,6 +309,19 @@ pub enum CaTableError {
     Name {
         /// The name.
         name: String,
+    },
+    /// A CA for trying out that nobody knows.
+    #[error(
+        "[ca.{name}]: staging = {word:?} is the name of no CA{}; write that of a preset, or of a table of its own",
+        nearest.as_ref().map(|word| format!("; did you mean {word:?}?")).unwrap_or_default()
+    )]
+    Staging {
+        /// The CA's name.
+        name: String,
+        /// What was written.
+        word: String,
+        /// What was probably meant.
+        nearest: Option<String>,
     },
     /// Nowhere to ask.
     #[error(

@@ -57,6 +57,7 @@ mod passwords;
 mod provided;
 mod provided_look;
 mod records;
+mod rehearsal;
 mod responder;
 mod shape;
 mod shared;
@@ -80,6 +81,7 @@ pub use consumers::try_owner;
 pub use lock::Lock;
 pub use look::{FolderLook, KeyLook, LyingResponse, configurations, lacks, look, responses};
 pub use named::AnyFiles;
+pub use rehearsal::RehearsalFolder;
 pub use responder::WebrootResponder;
 pub use targets::SharedFiles;
 

@@ -145,9 +145,37 @@ fn a_renewal_is_done_by_the_daemon_or_without_one() {
         "a wish that was answered is gone"
     );
 
+    // A rehearsal beside the daemon is an order that nothing comes of.
+    let staging = [
+        "QUAYMASTER_CA__TEST__DIRECTORY=https://pebble:14000/dir",
+        "QUAYMASTER_CA__TEST__STAGING=test",
+    ];
+    let picture = || (serial(&stack, &shop), stack.hangups(), stack.files("edge"));
+    let certificates = || {
+        let files = stack.files("state").into_keys();
+        let is_of_those = |path: &String| path.starts_with("certificates/");
+        files.filter(is_of_those).collect::<Vec<_>>()
+    };
+    let before = (picture(), certificates());
+    let told = stack.command("state", &staging, &["renew", "--dry-run", &shop]);
+    let (code, told) = texts(&told);
+    assert_eq!(
+        (code, told.contains("it would be obtained")),
+        (Some(0), true),
+        "{told}"
+    );
+    assert_eq!(stack.orders(), 3, "it was asked for");
+    assert_eq!((picture(), certificates()), before);
+    let left = stack.files("state").into_keys();
+    let left: Vec<_> = left.filter(|path| path.contains("rehearsal")).collect();
+    assert_eq!(left, [""; 0]);
+    let told = exec(&stack, &["renew", "--dry-run", &shop]);
+    assert_eq!((told.0, stack.orders()), (Some(3), 3), "{told:?}");
+    assert!(told.1.contains("name one by `staging`"), "{told:?}");
+
     // From elsewhere the daemon can't be told by a signal: it finds the wish by itself.
     let told = stack.command("state", &[], &["renew", "--force", &shop]);
-    assert_eq!((texts(&told).0, stack.orders()), (Some(0), 3), "{told:?}");
+    assert_eq!((texts(&told).0, stack.orders()), (Some(0), 4), "{told:?}");
     stack.wait_for_rest();
 
     // Nobody is there to ask: the command does it, and nothing else.
@@ -156,7 +184,7 @@ fn a_renewal_is_done_by_the_daemon_or_without_one() {
     stack.app("late", &[("host", &late)]);
     let told = stack.command("state", &[], &["renew", "--force", &shop]);
     assert_eq!(texts(&told).0, Some(0), "{told:?}");
-    assert_eq!(stack.orders(), 4, "nobody has asked for {late}");
+    assert_eq!(stack.orders(), 5, "nobody has asked for {late}");
     assert_eq!(
         texts(&stack.command("state", &[], &["explain", &shop])).0,
         Some(0)

@@ -1,0 +1,58 @@
+//! A rehearsal: an order as any other, asked of a CA that is there for trying out.
+
+use super::obtain::{rehearsed, withdraw};
+use crate::{
+    observe::{Blame, HeldCertificate},
+    plan::Obtain,
+    ports::{Clock, Issuing},
+    report::{Event, chain, report},
+};
+
+/// Why an order would not come to its end.
+#[derive(Debug)]
+pub struct RehearsalFailure {
+    /// What went wrong, in words.
+    pub problem: String,
+    /// Whose fault it is.
+    pub blame: Blame,
+}
+
+/// Goes through the whole order. What is written down for it lies where `issuing` says, and what was shown for it is gone
+/// afterwards, also when this is dropped before it ends.
+///
+/// # Errors
+/// What the order would fail at.
+pub async fn rehearse(
+    issuing: &Issuing,
+    clock: &dyn Clock,
+    obtain: &Obtain,
+) -> Result<HeldCertificate, RehearsalFailure> {
+    let _cleared = Cleared { issuing, obtain };
+    let rehearsed = rehearsed(issuing, clock, obtain).await;
+    rehearsed.map_err(|failure| RehearsalFailure {
+        problem: chain(&failure),
+        blame: failure.blame(),
+    })
+}
+
+/// Takes away what was shown, whatever came of it: nobody goes on with the order.
+struct Cleared<'a> {
+    issuing: &'a Issuing,
+    obtain: &'a Obtain,
+}
+
+impl Drop for Cleared<'_> {
+    fn drop(&mut self) {
+        let Self { issuing, obtain } = self;
+        let record = issuing.orders.order(&obtain.certificate);
+        let withdrawn = record.map(|record| {
+            let tokens = record.iter().flat_map(|record| &record.tokens);
+            withdraw(issuing, obtain, tokens)
+        });
+        if let Err(error) = withdrawn.flatten() {
+            report(&Event::DiskFault {
+                problem: chain(&error),
+            });
+        }
+    }
+}
