@@ -86,7 +86,7 @@ pub fn label_rules() -> LabelRules {
         trusted_proxies: Vec::new(),
         grants: None,
         cas: CaTable::default(),
-        issuer: Some(usual.issuer),
+        issuers: Some(usual.issuer.into()),
         challenge: usual.challenge,
         key_type: usual.key_type,
         profile: usual.profile,

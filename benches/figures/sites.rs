@@ -18,7 +18,7 @@ pub const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
 pub fn label_rules(issuer: Issuer) -> desire::LabelRules {
     desire::LabelRules {
-        issuer: Some(issuer),
+        issuers: Some(issuer.into()),
         ..fixtures::label_rules()
     }
 }

@@ -25,6 +25,8 @@ struct Document<'a> {
     faults: &'a [String],
     /// Why certificates that are due are not obtained now, and until when.
     limited: BTreeMap<&'a CertificateName, String>,
+    /// Which CA certificates are asked of that is not the first of their list, and why.
+    other_cas: BTreeMap<&'a CertificateName, String>,
 }
 
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
@@ -52,12 +54,16 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
             command_plans.extend(CommandPlan::of_output(&output.name, output.steps));
         }
         let limited = plan.limited.iter();
+        let others = plan.other_cas.iter();
         let document = Document {
             command_plans,
             complaints: &complaints,
             faults,
             limited: limited
                 .map(|(name, reached)| (name, reached.to_string()))
+                .collect(),
+            other_cas: others
+                .map(|(name, other)| (name, other.to_string()))
                 .collect(),
         };
         let text = match call.wants_json() {
@@ -86,6 +92,9 @@ fn told(document: &Document<'_>, templates: &Templates) -> Result<String, Templa
     complaints.for_each(|complaint| tracing::warn!("{complaint}"));
     for (name, reached) in &document.limited {
         tracing::info!("{name} waits: {reached}");
+    }
+    for (name, why) in &document.other_cas {
+        tracing::info!("{name}: {why}");
     }
     let plans = document.command_plans.iter();
     let rendered: Vec<_> = plans

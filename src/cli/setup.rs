@@ -33,7 +33,7 @@ use crate::{
     report::{Event, explain::Works, report},
     settings::Settings,
     values::{
-        CA_PRESETS, CaPreset, CaSettings, ContainerName, Digest, ExternalAccount, Issuer, Secret,
+        CA_PRESETS, CaPreset, CaSettings, ContainerName, Digest, ExternalAccount, Issuers, Secret,
         Timestamp,
     },
 };
@@ -223,11 +223,11 @@ impl CaSetup {
             let default = settings.ca.as_ref();
             settings.cas.agrees(directory, default, settings.agree_tos)
         };
-        let default = settings.ca.as_ref().and_then(Issuer::directory);
+        let mut defaults = settings.ca.iter().flat_map(Issuers::directories);
         let usual = AcmeSettings {
             ca_root_pem: settings.ca_root.as_deref().map(disk::text).transpose()?,
-            // Those about which nothing is set by itself: the one of the setting ca, where it is a URL.
-            agree_tos: default.is_some_and(agrees),
+            // Those about which nothing is set by itself: those of the setting ca that are URLs.
+            agree_tos: defaults.any(agrees),
             email: settings.email.clone(),
             orders_per_second: None,
             external_account: None,
@@ -379,7 +379,7 @@ fn label_rules(call: &Call, own: Option<&Bearer>) -> desire::LabelRules {
         trusted_proxies: settings.trusted_proxies.clone(),
         grants: settings.grants.clone(),
         cas: settings.cas.clone(),
-        issuer: settings.ca.clone(),
+        issuers: settings.ca.clone(),
         challenge: settings.challenge,
         key_type: settings.key_type,
         profile: settings.profile.clone(),
@@ -438,22 +438,16 @@ pub(super) fn works(call: &Call, folders: &Folders, now: Timestamp) -> Result<Wo
     })
 }
 
-/// Ends here when the terms of the CA of the settings were neither agreed to before nor now: every order would fail.
+/// Ends here when the terms of a CA of the settings were neither agreed to before nor now: every order would fail.
 pub(super) async fn agreed(call: &Call, daemon: &Daemon) -> Result<(), Failure> {
-    let Some(directory) = call.settings.ca.as_ref().and_then(Issuer::directory) else {
-        return Ok(());
-    };
-    match daemon
-        .ports
-        .issuing
-        .authorities
-        .at(directory)?
-        .terms_to_agree()
-        .await
-    {
-        Some(terms) => Err(AuthorityError::Terms { terms }.into()),
-        None => Ok(()),
+    let issuers = call.settings.ca.iter();
+    for directory in issuers.flat_map(Issuers::directories) {
+        let authority = daemon.ports.issuing.authorities.at(directory)?;
+        if let Some(terms) = authority.terms_to_agree().await {
+            return Err(AuthorityError::Terms { terms }.into());
+        }
     }
+    Ok(())
 }
 
 #[cfg(test)]

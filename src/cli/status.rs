@@ -61,6 +61,7 @@ fn shown(status: &Status, now: Timestamp, paint: Paint, width: Option<usize>) ->
                 .collect(),
         )),
         list("waiting for limits of their CAs", limited(status, now)),
+        list("asked of another CA", other_cas(status)),
         paint.wrong(&list("complaints", strings(&status.complaints))),
         paint.wrong(&list("on disk", status.faults.iter().cloned().collect())),
         list("about certificates", notices),
@@ -89,6 +90,16 @@ fn limited(status: &Status, now: Timestamp) -> Vec<String> {
     let told = told.map(|(name, limited)| {
         format!("{name}: {} ({})", limited.problem, away(limited.until, now))
     });
+    told.chain((more > 0).then(|| format!("and {more} more")))
+        .collect()
+}
+
+/// Which certificates are asked of another CA than the first of their list; of thousands the first few.
+fn other_cas(status: &Status) -> Vec<String> {
+    const MOST: usize = 5;
+    let more = status.other_cas.len().saturating_sub(MOST);
+    let told = status.other_cas.iter().take(MOST);
+    let told = told.map(|(name, why)| format!("{name}: {why}"));
     told.chain((more > 0).then(|| format!("and {more} more")))
         .collect()
 }
@@ -373,11 +384,31 @@ mod tests {
                 problem: Some("the CA could not validate late.example: no route".to_owned()),
             }],
             limited: BTreeMap::new(),
+            other_cas: BTreeMap::new(),
             complaints: BTreeSet::new(),
             faults: BTreeSet::new(),
             notices: BTreeSet::new(),
             templates: BTreeSet::new(),
         }
+    }
+
+    #[test]
+    fn which_certificates_are_asked_of_another_ca_is_told_and_of_many_a_few() {
+        let mut status = status();
+        let why =
+            "letsencrypt failed 3 times, the last time at 2027-01-15T08:00:00Z; zerossl is asked";
+        for number in 1..=7 {
+            let name = CertificateName::parse(format!("app{number}.example")).expect("a name");
+            status.other_cas.insert(name, why.to_owned());
+        }
+        let text = shown(&status, NOW, Paint::default(), None);
+        let told = text
+            .split("asked of another CA:\n")
+            .nth(1)
+            .expect("it is told");
+        let told: Vec<_> = told.lines().take(6).collect();
+        assert_eq!(told[0], format!("  app1.example: {why}"));
+        assert_eq!(told[5], "  and 2 more");
     }
 
     #[test]

@@ -413,7 +413,7 @@ impl Facts {
         let (of, asked) = &mut self.asked_cas;
         if !of.is_copy_of(&desired.certificates) {
             let wanted = desired.certificates.values();
-            let directories = wanted.filter_map(|wanted| wanted.issuance.issuer.directory());
+            let directories = wanted.flat_map(|wanted| wanted.issuers.directories());
             let mut directories: Vec<_> = directories.collect();
             directories.sort_unstable();
             directories.dedup();

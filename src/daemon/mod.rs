@@ -271,13 +271,15 @@ impl Loop {
 
     /// Whether something that is wanted was tried in vain.
     fn has_failed(&self) -> bool {
-        let Some(desired) = self.desired.as_deref() else {
+        let Some(desired) = self.desired.clone() else {
             return false;
         };
+        let now = self.daemon.ports.clock.now();
+        let desired = &*self.of_asked_cas(desired, now);
         let observed = &self.facts.observed;
         let mut attempts = observed.attempts.iter();
         attempts.any(|(subject, attempt)| plan::is_failure(subject, attempt, desired))
-            || plan::is_held_up(desired, observed, self.daemon.ports.clock.now())
+            || plan::is_held_up(desired, observed, now)
     }
 
     /// Ends what is under way, in good order: what is done by now counts, and a try that is broken off is none that

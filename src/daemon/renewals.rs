@@ -52,7 +52,7 @@ fn questions(
         let wanted = desired.certificates.get(name);
         let Some((ca, id)) = held
             .suggested_by()
-            .filter(|_| wanted.is_some_and(|wanted| held.source.is(&wanted.issuance.issuer)))
+            .filter(|_| wanted.is_some_and(|wanted| held.source.is_any(&wanted.issuers)))
         else {
             continue;
         };
@@ -301,7 +301,7 @@ mod tests {
     /// What a site asks for whose certificate comes from this CA.
     fn wanted(issuer: Issuer) -> Desired {
         let rules = LabelRules {
-            issuer: Some(issuer),
+            issuers: Some(issuer.into()),
             ..rules()
         };
         let shop = container("shop", 4).label("host", "shop.example");

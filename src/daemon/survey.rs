@@ -118,6 +118,8 @@ impl Daemon {
         facts.look_at_accounts(&self.ports, &desired);
         let lives = plan::lives(&desired, &facts.observed, &self.plan_rules, now);
         lives.foresee(&mut facts.observed);
+        let desired =
+            plan::choose_cas(&desired, &facts.observed, &self.plan_rules, now).into_owned();
         let plan = plan::plan(
             &desired,
             &facts.observed,

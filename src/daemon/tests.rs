@@ -272,7 +272,7 @@ async fn a_self_signed_certificate_is_there_at_once_beside_four_orders_that_hang
             let ca = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let at = ca.local_addr().unwrap();
             let mut daemon = daemon_in(Rc::new(Scripted::default()), folders);
-            daemon.label_rules.issuer = Some(Issuer::Ca(format!("https://{at}/dir")));
+            daemon.label_rules.issuers = Some(Issuer::Ca(format!("https://{at}/dir")).into());
             daemon.plan_rules.answers_itself = true;
             daemon.label_rules.answers_itself = true;
             let mut turning = Loop::new(daemon);

@@ -1,10 +1,14 @@
 //! One turn: observe, decide, act.
 
-use std::{ops::ControlFlow, rc::Rc};
+use std::{borrow::Cow, ops::ControlFlow, rc::Rc};
 
 use super::{BREATH, BURST, HEAD_START, LONGEST_REST, Loop};
 use crate::{
-    desire::Desired, observe::Subject, plan::Plan, ports::DiskError, report::chain,
+    desire::Desired,
+    observe::Subject,
+    plan::{self, Plan},
+    ports::DiskError,
+    report::chain,
     values::Timestamp,
 };
 
@@ -20,6 +24,7 @@ impl Loop {
             return wake;
         }
         let desired = self.desired();
+        let desired = self.of_asked_cas(desired, now);
         self.look_for(&desired, now);
         self.go_on_with_lives(&desired, now);
         self.forget(&desired, now);
@@ -78,6 +83,15 @@ impl Loop {
             desired
         });
         Rc::clone(self.desired.insert(desired))
+    }
+
+    /// The same, each certificate of the CA that is asked for it now.
+    pub(super) fn of_asked_cas(&self, desired: Rc<Desired>, now: Timestamp) -> Rc<Desired> {
+        let rules = &self.daemon.plan_rules;
+        match plan::choose_cas(&desired, &self.facts.observed, rules, now) {
+            Cow::Borrowed(_) => desired,
+            Cow::Owned(chosen) => Rc::new(chosen),
+        }
     }
 
     /// Looks at what only those need to have looked at who ask for something, and writes down what has to outlive us.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     observe::Bearer,
-    values::{CertificateName, ContainerName, Host, Issuer},
+    values::{CertificateName, ContainerName, Host, Issuer, Issuers},
 };
 
 /// The most names on one certificate. Let's Encrypt issues for no more, and clients read all of them at each connection.
@@ -136,7 +136,7 @@ pub(super) fn wants(
 ) -> Wants {
     let mut wants = Wants::default();
     for (name, claims) in claims_by_certificate(hosts, assigned) {
-        let Some(issuance) = issuance(&name, &claims, rules, complaints) else {
+        let Some((issuers, issuance)) = issuance(&name, &claims, rules, complaints) else {
             claims
                 .iter()
                 .for_each(|(host, claim)| wants.say(host, nobody_asked(host, claim, rules)));
@@ -165,8 +165,9 @@ pub(super) fn wants(
             let wanted = Wanted {
                 helper: helper.filter(|_| by_helper).cloned(),
                 names: names.into_iter().collect(),
-                issuer_said: issuer_said(&claims, &issuance.issuer),
+                issuer_said: issuer_said(&claims, &issuers),
                 issuance,
+                issuers,
                 claimed_by: claimed_by.sorted().dedup().collect(),
                 served_by: served_by.sorted().dedup().collect(),
                 used_by: used_by.sorted().dedup().collect(),
@@ -245,13 +246,14 @@ fn certificate_of_site<'n>(
     of_site.into_iter().find(|name| is_meant(name))
 }
 
-/// How a certificate is obtained; nothing where nobody is asked for it.
+/// Who may be asked for a certificate, and how it is obtained; nothing where nobody is asked for it.
 fn issuance(
     name: &CertificateName,
     claims: &Claims<'_, '_>,
     rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
-) -> Option<Issuance> {
+) -> Option<(Issuers, Issuance)> {
+    let is_for_local_use = claims.iter().any(|(host, _)| host.is_reserved());
     let claims: Vec<_> = claims.iter().map(|(_, claim)| *claim).collect();
     let subject = format!("the certificate {name}");
     macro_rules! said {
@@ -266,17 +268,23 @@ fn issuance(
             .map(|(_, said)| said.clone())
         };
     }
-    let issuer = match said!("ca", issuer) {
+    let issuers = match said!("ca", issuers) {
         // A site whose CA is not known is served nothing, and that was told.
-        Some(name) => rules.cas.issuer(&name?).ok()?,
-        None => rules.issuer.clone()?,
+        Some(names) => rules.cas.issuers(&names?).ok()?,
+        None => rules.issuers.clone()?,
     };
-    Some(Issuance {
-        issuer,
+    // One that would never issue for these names is not asked when another fails.
+    let issuers = match is_for_local_use {
+        true => issuers.preferring(|issuer| !issuer.is_public()),
+        false => issuers,
+    };
+    let issuance = Issuance {
+        issuer: issuers.first().clone(),
         challenge: said!("challenge", challenge).unwrap_or(rules.challenge),
         key_type: said!("key-type", key_type).unwrap_or(rules.key_type),
         profile: said!("profile", profile).or_else(|| rules.profile.clone()),
-    })
+    };
+    Some((issuers, issuance))
 }
 
 /// Of one container, so many CAs that are not known are told: more hide each other.
@@ -289,13 +297,13 @@ pub(super) fn spoil_unknown_cas(
     rules: &LabelRules,
     complaints: &mut BTreeSet<Complaint>,
 ) {
-    const REMEDY: &str = "write a CA's name, self-signed or none, such as staging; until then the site is not served";
+    const REMEDY: &str = "write names of CAs, self-signed or none, such as staging; until then the site is not served";
     let mut told = 0;
     for (_, site) in &mut spec.sites {
-        let Some(Some(name)) = &site.wish.issuer else {
+        let Some(Some(names)) = &site.wish.issuers else {
             continue;
         };
-        let Err(error) = rules.cas.issuer(name) else {
+        let Err(error) = rules.cas.issuers(names) else {
             continue;
         };
         site.spoiled = true;
@@ -313,22 +321,22 @@ pub(super) fn spoil_unknown_cas(
 fn is_helpers(claims: &Claims<'_, '_>, names: &BTreeSet<Host>, issuer: &Issuer) -> bool {
     let is_said = claims
         .iter()
-        .any(|(_, claim)| claim.spec.wish.issuer.is_some());
+        .any(|(_, claim)| claim.spec.wish.issuers.is_some());
     let is_of_names = names.iter().all(|name| name.address().is_none());
     matches!(issuer, Issuer::Ca(_)) && !is_said && is_of_names
 }
 
-/// The label that says who issues a certificate, with the issuer: that of the oldest claim with that label, else the setting.
-fn issuer_said(claims: &Claims<'_, '_>, issuer: &Issuer) -> Origin {
+/// The label that says who issues a certificate, with those: that of the oldest claim with that label, else the setting.
+fn issuer_said(claims: &Claims<'_, '_>, issuers: &Issuers) -> Origin {
     let said = claims
         .iter()
         .map(|(_, claim)| *claim)
-        .find(|claim| claim.spec.wish.issuer.is_some());
-    let issuer = issuer.to_string();
+        .find(|claim| claim.spec.wish.issuers.is_some());
+    let issuers = issuers.to_string();
     match said {
-        Some(claim) => claim.origin("ca", &issuer),
+        Some(claim) => claim.origin("ca", &issuers),
         // A certificate that is wanted is wanted by somebody.
-        None => Origin::new(&claims[0].1.bearer.name, "setting ca", &issuer),
+        None => Origin::new(&claims[0].1.bearer.name, "setting ca", &issuers),
     }
 }
 
@@ -385,7 +393,7 @@ fn refusal(host: &Host, claim: &Claim<'_>, issuance: &Issuance) -> Option<Compla
 fn nobody_asked(host: &Host, claim: &Claim<'_>, rules: &LabelRules) -> Complaint {
     let problem =
         format!("no certificate that is there covers {host}, and nobody is asked for one");
-    if claim.spec.wish.issuer.is_none() && rules.issuer.is_none() {
+    if claim.spec.wish.issuers.is_none() && rules.issuers.is_none() {
         let remedy = format!(
             "put one into provided/, or say who issues it by the label {}",
             claim.spec.label("ca")
@@ -806,16 +814,21 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_label_names_a_ca_of_the_settings_and_one_that_is_not_known_spoils_its_site() {
+    /// The settings name a CA of the user's own.
+    fn with_corp() -> LabelRules {
         let corp = CaSettings {
             directory: Some("https://ca.corp.example/dir".to_owned()),
             ..CaSettings::default()
         };
-        let rules = LabelRules {
+        LabelRules {
             cas: CaTable::new([("corp".to_owned(), corp)].into()).expect("a CA"),
             ..rules()
-        };
+        }
+    }
+
+    #[test]
+    fn a_label_names_a_ca_of_the_settings_and_one_that_is_not_known_spoils_its_site() {
+        let rules = with_corp();
         let meant = |ca: &str| {
             let app = shop("shop", 4, "a.example")
                 .label("ca", ca)
@@ -841,9 +854,60 @@ mod tests {
             complaints(&unknown),
             [
                 "container shop, label quaymaster.ca=\"crop\": \"crop\" is no CA that a label can name; did you mean \
-                 corp?; write a CA's name, self-signed or none, such as staging; until then the site is not served"
+                 corp?; write names of CAs, self-signed or none, such as staging; until then the site is not served"
             ]
         );
+    }
+
+    #[test]
+    fn a_label_may_name_several_cas_and_those_that_never_issue_for_its_names_are_left_out() {
+        let meant = |ca: &str, hosts: &str| {
+            let app = shop("shop", 4, hosts).label("ca", ca);
+            let app = app.label("certificate", "shop");
+            desire(&snapshot([proxy(), app]), &with_corp())
+        };
+        let issuers = |desired: &Desired| {
+            let wanted = desired.certificates.values().next();
+            wanted.map(|wanted| {
+                assert_eq!(wanted.issuance.issuer, *wanted.issuers.first());
+                wanted.issuers.to_string()
+            })
+        };
+        let corp = "https://ca.corp.example/dir";
+        for (list, hosts, expected) in [
+            ("letsencrypt zerossl", "a.org", "letsencrypt, zerossl"),
+            ("zerossl,letsencrypt", "a.org", "zerossl, letsencrypt"),
+            ("letsencrypt corp", "a.org", &format!("letsencrypt, {corp}")),
+            ("letsencrypt corp", "a.org a.internal", corp),
+        ] {
+            let desired = meant(list, hosts);
+            assert_eq!(complaints(&desired), [""; 0], "{list}");
+            assert_eq!(issuers(&desired).as_deref(), Some(expected), "{list}");
+        }
+        // Those that all are public are told for the name that none of them issues for.
+        let public = meant("letsencrypt zerossl", "a.internal");
+        assert_eq!(issuers(&public), None);
+        assert!(uncovered(&public)[0].contains("no public CA issues a certificate for a.internal"));
+        for (list, problem) in [
+            (
+                "letsencrypt crop",
+                r#""crop" is no CA that a label can name; did you mean corp?"#,
+            ),
+            ("letsencrypt, none", "none stands alone, not in a list"),
+            ("corp self-signed", "self-signed stands alone"),
+            ("corp corp", "corp is in the list of CAs twice"),
+            ("corp https://ca.example/dir", "belongs into the setting ca"),
+        ] {
+            let desired = meant(list, "a.org");
+            let told = complaints(&desired);
+            assert_eq!(told.len(), 1, "{list}: {told:?}");
+            let begin = format!("container shop, label quaymaster.ca={list:?}: ");
+            assert!(
+                told[0].starts_with(&begin) && told[0].contains(problem),
+                "{told:?}"
+            );
+            assert_eq!(issuers(&desired), None, "{list}");
+        }
     }
 
     #[test]
@@ -874,7 +938,7 @@ mod tests {
         let nobody = desire(
             &containers(),
             &LabelRules {
-                issuer: None,
+                issuers: None,
                 ..rules()
             },
         );
@@ -889,7 +953,7 @@ mod tests {
         let ourselves = desire(
             &containers(),
             &LabelRules {
-                issuer: Some(Issuer::SelfSigned),
+                issuers: Some(Issuer::SelfSigned.into()),
                 ..rules()
             },
         );

@@ -137,7 +137,7 @@ pub fn asked_in_vain(
         for site in spec
             .sites
             .values()
-            .filter(|site| site.tls != Tls::Off && site.wish.issuer != Some(None))
+            .filter(|site| site.tls != Tls::Off && site.wish.issuers != Some(None))
         {
             let of_hosts = site
                 .hosts

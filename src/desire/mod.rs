@@ -68,7 +68,7 @@ use crate::{
     observe::{Bearer, SharedPath, Snapshot},
     values::{
         Block, CaTable, CertificateName, ChallengeType, ContainerName, Grants, Host, Issuer,
-        KeyType, KeyedTable, Profile, Timestamp,
+        Issuers, KeyType, KeyedTable, Profile, Timestamp,
     },
 };
 
@@ -88,7 +88,7 @@ pub struct LabelRules {
     /// The CAs that labels can name.
     pub cas: CaTable,
     /// Who issues certificates whose labels do not say; none where nobody is asked.
-    pub issuer: Option<Issuer>,
+    pub issuers: Option<Issuers>,
     /// How CAs are shown that names are ours, where no label says.
     pub challenge: ChallengeType,
     /// What kind of key certificates have, where no label says.
@@ -112,7 +112,7 @@ pub struct LabelRules {
 /// How a certificate is obtained.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issuance {
-    /// Who issues it.
+    /// Who is asked for it.
     pub issuer: Issuer,
     /// How a CA is shown that its names are ours.
     pub challenge: ChallengeType,
@@ -164,8 +164,10 @@ impl Desired {
 pub struct Wanted {
     /// The names it is to cover.
     pub names: Box<[Host]>,
-    /// How it is obtained.
+    /// How it is obtained: from the first of its issuers, as long as no plan says otherwise.
     pub issuance: Issuance,
+    /// Those who may issue it, in the order in which they are asked.
+    pub issuers: Issuers,
     /// Who says who issues it.
     pub issuer_said: Origin,
     /// The bearers whose labels ask for it.

@@ -7,7 +7,7 @@ use litemap::LiteMap;
 use super::{Origin, Reload, kinds::Kind};
 use crate::observe::Bearer;
 use crate::values::{
-    Block, CertificateName, ChallengeType, Host, IssuerName, KeyType, Layout, Owner, ProbePort,
+    Block, CertificateName, ChallengeType, Host, IssuerNames, KeyType, Layout, Owner, ProbePort,
     Profile,
 };
 
@@ -201,7 +201,7 @@ pub(super) struct CertificateSpec {
     /// What it is called: all hosts of the site are on it.
     pub certificate: Option<CertificateName>,
     /// Who issues it; `Some(None)` for nobody, because it is provided.
-    pub issuer: Option<Option<IssuerName>>,
+    pub issuers: Option<Option<IssuerNames>>,
     /// How the CA is shown that its names are ours.
     pub challenge: Option<ChallengeType>,
     /// What kind of key it has.

@@ -10,7 +10,7 @@ use crate::values::{ContainerId, Owner};
 
 pub(super) fn public() -> LabelRules {
     LabelRules {
-        issuer: CaTable::default()
+        issuers: CaTable::default()
             .of_setting("letsencrypt")
             .expect("a preset"),
         ..rules()

@@ -19,7 +19,7 @@ pub use helper::list_place;
 pub use rehearse::{RehearsalFailure, rehearse};
 
 use crate::{
-    observe::{Attempt, Blame, BusyCa, HeldCertificate, Installed, LedgerEntry, Subject},
+    observe::{Attempt, Blame, BusyCa, Fault, HeldCertificate, Installed, LedgerEntry, Subject},
     plan::{Action, Obtain, SelfCheckFailed, run_failed},
     ports::{AuthorityError, DiskError, EngineError, NotServed, Ports, Ran},
     report::chain,
@@ -167,6 +167,16 @@ impl Failure {
         }
     }
 
+    /// Whose fault it is that a certificate was not obtained.
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Authority(error) => error.fault(),
+            // What the CA has issued is of no use.
+            Self::Disk(DiskError::Certificate { .. }) => Fault::Ca,
+            _ => Fault::Here,
+        }
+    }
+
     /// Words that were run in a consumer and failed.
     fn of_run(words: &[String], ran: &Ran) -> Self {
         Self::Run {
@@ -251,6 +261,7 @@ pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
                         attempt.count = attempt.count.saturating_sub(1).max(1);
                     }
                     count_look(&mut attempt, &failure);
+                    attempt.ca.count(failure.fault());
                     if let Failure::Disk(DiskError::Io { .. }) | Failure::ClockSet = failure {
                         // What the disk did not take costs no CA anything: once there is room again, it shall not take a
                         // day until that is found out. The next is after the pause that there is between any two.

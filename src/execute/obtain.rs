@@ -53,6 +53,12 @@ pub(super) async fn obtain(
     issuing
         .attempts
         .note_attempt(&obtain.certificate, &obtain.attempt)?;
+    if let Some(other) = &obtain.other_ca {
+        report(&Event::OtherCa {
+            certificate: obtain.certificate.clone(),
+            why: other.to_string(),
+        });
+    }
     let held = match &obtain.issuance.issuer {
         Issuer::Ca(directory) => {
             let mut ledger = LedgerPen {

@@ -3,7 +3,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::values::{
-    CertificateId, CertificateName, Digest, Host, Issuer, KeyType, Timestamp, in_one_spelling,
+    CertificateId, CertificateName, Digest, Host, Issuer, Issuers, KeyType, Timestamp,
+    in_one_spelling,
 };
 
 /// A certificate on disk whose key and chain were checked when it was read.
@@ -119,6 +120,11 @@ impl Source {
     /// Whether its own key signed what comes from here, and nobody else did.
     pub fn is_self_signed(&self) -> bool {
         matches!(self, Self::SelfSigned | Self::Fallback)
+    }
+
+    /// Whether what comes from here was asked of one of these.
+    pub fn is_any(&self, issuers: &Issuers) -> bool {
+        issuers.iter().any(|issuer| self.is(issuer))
     }
 
     /// Whether what comes from here was asked of this issuer.

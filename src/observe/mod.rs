@@ -185,6 +185,52 @@ pub struct Attempt {
     /// earlier versions.
     #[serde(default)]
     pub looks: u32,
+    /// What is known of the CA that was asked, and of the others of its list. Nothing in records of earlier versions.
+    #[serde(default, skip_serializing_if = "CaRecord::is_empty")]
+    pub ca: CaRecord,
+}
+
+/// Whose the failures of a CA are, and how the other CAs of a list failed before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaRecord {
+    /// How many failures in a row were the CA's own: it can't be reached, is busy, or does not do its part.
+    #[serde(default)]
+    pub own: u32,
+    /// Whether it could not validate a name when it last looked.
+    #[serde(default)]
+    pub is_unvalidated: bool,
+    /// The latest tries at the other CAs of the list; each is without others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Attempt>,
+}
+
+/// Whose fault it is that a CA has not issued a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The CA's own: another one may do what this one does not.
+    Ca,
+    /// A limit of the CA that is about the request. Where it could not validate a name before, it says so about that.
+    Limit,
+    /// The CA could not validate a name, or must not issue for it: others would see the same.
+    Names,
+    /// Ours, or it is not known.
+    Here,
+}
+
+impl CaRecord {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Counts a failure.
+    pub fn count(&mut self, fault: Fault) {
+        match fault {
+            Fault::Limit if self.is_unvalidated => self.own = 0,
+            Fault::Ca | Fault::Limit => self.own = self.own.saturating_add(1),
+            Fault::Names => (self.own, self.is_unvalidated) = (0, true),
+            Fault::Here => {}
+        }
+    }
 }
 
 impl Attempt {
@@ -199,6 +245,7 @@ impl Attempt {
             circumstances: None,
             longest_pause: None,
             looks: 0,
+            ca: CaRecord::default(),
         }
     }
 
@@ -227,6 +274,7 @@ impl Attempt {
             circumstances: None,
             longest_pause: None,
             looks: 0,
+            ca: CaRecord::default(),
         }
     }
 
@@ -248,6 +296,27 @@ impl Attempt {
     /// Whether the disk did not take what came of it: the pause is one of ours then, where a CA names a time to come.
     pub fn was_not_kept(&self) -> bool {
         matches!(self.retry, Retry::NotBefore(time) if time <= self.last)
+    }
+
+    /// The tries at all CAs that are on record, the latest first.
+    pub fn of_each_ca(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.ca.others)
+    }
+
+    /// The same without what is known of other CAs.
+    pub fn without_others(&self) -> Self {
+        Self {
+            ca: CaRecord {
+                others: Vec::new(),
+                ..self.ca
+            },
+            ..self.clone()
+        }
+    }
+
+    /// The latest try that counts for what is asked for now, of one CA.
+    pub fn about(&self, asked: Digest) -> Option<&Self> {
+        self.of_each_ca().find(|attempt| attempt.is_about(asked))
     }
 
     /// Whether it counts for what is asked for now.
@@ -274,8 +343,63 @@ mod tests {
         let read: Attempt = serde_json::from_str(&text).expect("it is read");
         assert_eq!((read.retry, read.circumstances), (Retry::Daily, None));
         assert!(read.is_failure() && !read.is_lost());
+        assert_eq!(read.ca, CaRecord::default());
         let text = r#"{"acme": "HTTPS://CA.example:443/dir"}"#;
         let read: Source = serde_json::from_str(text).expect("it is read");
         assert_eq!(read, Source::Acme("https://ca.example/dir".to_owned()));
+    }
+
+    #[test]
+    fn a_record_of_several_cas_is_read_again_and_an_earlier_version_reads_the_latest_of_it() {
+        /// As a version without lists of CAs had it.
+        #[derive(Deserialize)]
+        struct Earlier {
+            count: u32,
+            asked: Digest,
+        }
+
+        let one = |word: &str, own| Attempt {
+            count: 3,
+            asked: Digest::of(word),
+            ca: CaRecord {
+                own,
+                ..CaRecord::default()
+            },
+            ..Attempt::broken_off(Timestamp::from_seconds(1_800_000_000))
+        };
+        let mut latest = one("second", 1);
+        latest.ca.others = vec![one("first", 3)];
+        let text = serde_json::to_string(&latest).expect("it is written");
+        let read: Attempt = serde_json::from_str(&text).expect("it is read");
+        assert_eq!(read, latest);
+        assert_eq!(read.about(Digest::of("first")).map(|it| it.ca.own), Some(3));
+        assert_eq!(read.about(Digest::of("third")), None);
+        let earlier: Earlier = serde_json::from_str(&text).expect("it is read");
+        assert_eq!((earlier.count, earlier.asked), (3, Digest::of("second")));
+        // One CA alone leaves no trace of lists.
+        let alone = serde_json::to_string(&one("first", 0)).expect("it is written");
+        assert!(
+            !alone.contains("others") && !alone.contains("\"ca\""),
+            "{alone}"
+        );
+    }
+
+    #[test]
+    fn only_what_is_a_cas_own_fault_counts_against_it() {
+        let mut record = CaRecord::default();
+        for (fault, expected) in [
+            (Fault::Ca, 1),
+            (Fault::Here, 1),
+            (Fault::Limit, 2),
+            (Fault::Ca, 3),
+            (Fault::Names, 0),
+            // It limits how often it may fail to validate a name.
+            (Fault::Limit, 0),
+            (Fault::Here, 0),
+            (Fault::Ca, 1),
+        ] {
+            record.count(fault);
+            assert_eq!(record.own, expected, "{fault:?}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::{
-    observe::{Attempt, BusyCa, HeldCertificate, Subject},
+    observe::{Attempt, BusyCa, CaRecord, HeldCertificate, Subject},
     values::{Digest, Issuer, Retry, Timestamp},
 };
 
@@ -124,7 +124,8 @@ pub(super) fn held_back(
     now: Timestamp,
 ) -> Option<Timestamp> {
     attempt
-        .filter(|attempt| attempt.is_about(asked) && !attempt.is_from_the_future(now))
+        .and_then(|attempt| attempt.about(asked))
+        .filter(|attempt| !attempt.is_from_the_future(now))
         .map(|attempt| next_try(subject, attempt))
 }
 
@@ -142,7 +143,7 @@ pub(super) fn held_back_though_forced(
 
 /// The record of a try that is about to be made.
 pub(super) fn attempt(before: Option<&Attempt>, asked: Digest, now: Timestamp) -> Attempt {
-    let before = before.filter(|attempt| attempt.is_about(asked));
+    let before = before.and_then(|attempt| attempt.about(asked));
     let count = before.map_or(0, |attempt| attempt.count);
     Attempt {
         count: count.saturating_add(1),
@@ -153,5 +154,10 @@ pub(super) fn attempt(before: Option<&Attempt>, asked: Digest, now: Timestamp) -
         circumstances: None,
         longest_pause: None,
         looks: before.map_or(0, |attempt| attempt.looks),
+        ca: CaRecord {
+            own: before.map_or(0, |attempt| attempt.ca.own),
+            is_unvalidated: before.is_some_and(|attempt| attempt.ca.is_unvalidated),
+            others: Vec::new(),
+        },
     }
 }

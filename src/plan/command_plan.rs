@@ -206,6 +206,9 @@ fn obtain_step(obtain: &Obtain) -> Vec<String> {
         step.extend(words(["--by", helper.consumer.name.as_str()]));
         return step;
     }
+    if obtain.is_of_list {
+        step.extend(["--ca".to_owned(), obtain.issuance.issuer.to_string()]);
+    }
     step.extend([
         "--challenge".to_owned(),
         obtain.issuance.challenge.to_string(),

@@ -469,9 +469,7 @@ mod tests {
         );
         // No public one does.
         let public = LabelRules {
-            issuer: Some(Issuer::Ca(
-                crate::values::CA_PRESETS[0].directory.to_owned(),
-            )),
+            issuers: Some(Issuer::Ca(crate::values::CA_PRESETS[0].directory.to_owned()).into()),
             ..label_rules()
         };
         let local = broker().label("use", "mqtt.internal");

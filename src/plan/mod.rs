@@ -5,6 +5,7 @@
 //! sees a missing certificate and obtains it, the next deploys what can now have its TLS server.
 
 mod answered;
+mod asked_ca;
 mod backoff;
 mod caa;
 mod candidates;
@@ -53,6 +54,7 @@ use std::{
     time::Duration,
 };
 
+pub use asked_ca::{OtherCa, PassedOver, choose_cas};
 pub use backoff::next_try;
 pub use candidates::{Asked, Candidate, Skipped, candidates};
 pub use check::{Check, run_failed};
@@ -150,6 +152,9 @@ pub struct Plan {
     pub signals: BTreeMap<ContainerName, Signals>,
     /// Certificates that are due and not obtained now, since a limit of their CA is reached.
     pub limited: BTreeMap<CertificateName, LimitReached>,
+    /// Certificates that are due and asked of another CA than the first of their list, or that all CAs of it have failed at,
+    /// with why the one is asked.
+    pub other_cas: BTreeMap<CertificateName, OtherCa>,
     /// The certificates that it was made with.
     pub in_force: InForce,
     /// The sites of a consumer that are to be shut, and no others, where these are not all that are.
@@ -312,6 +317,10 @@ pub struct Obtain {
     pub attempt: Attempt,
     /// What of it is written into the ledger.
     pub counts: Counts,
+    /// Whether other CAs may be asked for it, too.
+    pub is_of_list: bool,
+    /// That another CA is asked than for the last try; nothing where it is the same.
+    pub other_ca: Option<OtherCa>,
     /// How the names are looked at before; nothing where they are not.
     pub self_check: Option<SelfCheck>,
 }
@@ -360,12 +369,10 @@ impl Planner {
         rules: &PlanRules,
         now: Timestamp,
     ) -> Plan {
-        let mut draft = Draft {
-            plan: Plan::default(),
-            now,
-            wake: now + rules.resync,
-            last: Vec::new(),
-        };
+        let (desired, other_cas) = asked_ca::chosen(desired, observed, rules, now);
+        let desired = &*desired;
+        let mut draft = Draft::new(rules, now);
+        draft.plan.other_cas = other_cas;
         draft.plan.notices = notice::notices(desired, observed, rules, now);
         let in_force = self.in_force.follow(desired, observed, now);
         let (live, observed) = (&self.in_force.live(), &*in_force.within(observed));
@@ -438,6 +445,16 @@ struct Draft {
 }
 
 impl Draft {
+    /// One with nothing to do.
+    fn new(rules: &PlanRules, now: Timestamp) -> Self {
+        Self {
+            plan: Plan::default(),
+            now,
+            wake: now + rules.resync,
+            last: Vec::new(),
+        }
+    }
+
     /// Something becomes due at this time.
     fn wake_at(&mut self, time: Timestamp) {
         if time > self.now {

@@ -305,7 +305,7 @@ pub(super) fn need(
     // What the user provides has the key and the issuer that the user chose.
     let is_ours = held.source != Source::Provided;
     let due = renewal::due_by(held, helpers.is_some(), observed.renewal(name));
-    let changed = is_ours.then(|| renewal::changed(held, &wanted.issuance));
+    let changed = is_ours.then(|| renewal::changed(held, wanted));
     match changed.flatten() {
         _ if !is_covered(&wanted.names, held) => Need::Now(Why::NamesChanged),
         Some(why) => Need::Now(why),

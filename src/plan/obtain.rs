@@ -7,8 +7,9 @@ use std::{
 };
 
 use super::{
-    Action, Draft, HelperOrder, Obtain, PlanRules, Why,
+    Action, Draft, HelperOrder, Obtain, OtherCa, PlanRules, Why,
     answered::is_answered,
+    asked_ca::{is_another, others_of},
     backoff,
     helper::{self, helper_of},
     ledger::{Asking, LedgerVerdict},
@@ -19,9 +20,11 @@ use super::{
 };
 use crate::{
     desire::{Desired, Issuance, Wanted},
-    observe::{Attempt, HeldCertificate, Observed, RenewalRecord, Subject, Webroots},
+    observe::{Attempt, CaRecord, HeldCertificate, Observed, RenewalRecord, Subject, Webroots},
     render::Templates,
-    values::{CertificateId, CertificateName, ContainerName, Digest, Host, Profile, Timestamp},
+    values::{
+        CertificateId, CertificateName, ContainerName, Digest, Host, Issuer, Profile, Timestamp,
+    },
 };
 
 /// Plans the orders: of those that are due, what runs out first before what is missing, as many as each CA
@@ -37,6 +40,8 @@ pub(super) fn plan(
     needs.follow(desired, (observed, ours), draft.now);
     needs.times().for_each(|time| draft.wake_at(time));
     drop_over(desired, observed, needs, draft);
+    // What is said of records of certificates that are not due says nothing about who is asked.
+    draft.plan.other_cas.retain(|name, _| needs.is_due(name));
     let mut slots = Slots::of(desired, observed, ours, draft.now);
     let orders = due_orders((desired, observed), (needs, &slots), rules, draft);
     let orders = in_turn(orders, observed, draft.now);
@@ -70,7 +75,14 @@ pub(super) fn plan(
             }
         };
         slots.take(desired, wanted, by);
-        let obtain = obtain(&order, helper, (desired, observed), (rules, draft.now));
+        let others = &draft.plan.other_cas;
+        let obtain = obtain(
+            &order,
+            helper,
+            (desired, observed),
+            others,
+            (rules, draft.now),
+        );
         draft.plan.actions.push(Action::Obtain(Box::new(obtain)));
     }
 }
@@ -230,7 +242,9 @@ fn drop_unwanted(desired: &Desired, observed: &Observed, draft: &mut Draft) {
         if desired.certificates.contains_key(name) || observed.under_way.contains(subject) {
             continue;
         }
-        let over = backoff::next_try(subject, attempt) + UNWANTED_KEPT;
+        let each = attempt.of_each_ca();
+        let next = each.map(|attempt| backoff::next_try(subject, attempt));
+        let over = next.fold(attempt.last, Timestamp::max) + UNWANTED_KEPT;
         if over <= draft.now || attempt.is_from_the_future(draft.now) {
             draft.plan.finished.insert(name.clone());
         } else {
@@ -255,8 +269,13 @@ pub(super) type HeldCertificates = BTreeMap<CertificateName, Rc<HeldCertificate>
 
 /// What is asked: another digest makes the record of failures void.
 pub(super) fn asked(wanted: &Wanted) -> Digest {
+    asked_of(wanted, &wanted.issuance.issuer)
+}
+
+/// The same of this CA.
+pub(super) fn asked_of(wanted: &Wanted, issuer: &Issuer) -> Digest {
     let Issuance {
-        issuer,
+        issuer: _,
         challenge,
         key_type,
         profile,
@@ -279,6 +298,7 @@ pub(super) fn obtain(
     due: &DueOrder<'_>,
     helper: Option<Box<HelperOrder>>,
     (desired, observed): (&Desired, &Observed),
+    other_cas: &BTreeMap<CertificateName, OtherCa>,
     (rules, now): (&PlanRules, Timestamp),
 ) -> Obtain {
     let DueOrder {
@@ -291,7 +311,7 @@ pub(super) fn obtain(
             .filter_map(|proxy| desired.consumers.get(proxy))
     };
     let before = observed.attempts.get(&Subject::Certificate(name.clone()));
-    let issuer = &wanted.issuance.issuer;
+    let other_ca = other_cas.get(name).filter(|_| is_another(wanted, before));
     Obtain {
         certificate: name.clone(),
         names: wanted.names.iter().cloned().collect(),
@@ -308,13 +328,32 @@ pub(super) fn obtain(
                 .collect(),
         },
         helper,
-        attempt: Attempt {
-            circumstances: Some(rules.circumstances),
-            longest_pause: held.map(|held| backoff::longest_pause(held, issuer, now)),
-            ..backoff::attempt(before, asked(wanted), now)
-        },
+        attempt: attempt(due, before, rules, now),
         counts: due.asking.counts(),
+        is_of_list: wanted.issuers.are_several(),
+        other_ca: other_ca.cloned(),
         self_check: self_check(rules.self_check, wanted, held, now),
+    }
+}
+
+/// The record of this try.
+fn attempt(
+    due: &DueOrder<'_>,
+    before: Option<&Attempt>,
+    rules: &PlanRules,
+    now: Timestamp,
+) -> Attempt {
+    let DueOrder { wanted, held, .. } = *due;
+    let issuer = &wanted.issuance.issuer;
+    let own = backoff::attempt(before, asked(wanted), now);
+    Attempt {
+        circumstances: Some(rules.circumstances),
+        longest_pause: held.map(|held| backoff::longest_pause(held, issuer, now)),
+        ca: CaRecord {
+            others: others_of(wanted, before),
+            ..own.ca
+        },
+        ..own
     }
 }
 

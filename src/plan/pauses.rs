@@ -1,6 +1,9 @@
 //! What an order waits for: a pause after a failure, a CA that asks to be left alone, clocks that are too far apart.
 
-use super::{PlanRules, backoff, obtain::asked};
+use super::{
+    PlanRules, backoff,
+    obtain::{asked, asked_of},
+};
 use crate::{
     desire::{Desired, Wanted},
     observe::{Attempt, BusyCa, Observed, Stage, Subject},
@@ -24,11 +27,12 @@ pub fn closed(
     observed: &Observed,
     now: Timestamp,
 ) -> Option<Closed> {
-    let busy = observed.busy(issuer, now).map(|busy| Closed {
-        until: asked_again(name, issuer, busy, observed, now),
+    let until = busy_until(name, issuer, observed, now);
+    let busy = until.zip(observed.busy(issuer, now));
+    let busy = busy.map(|(until, busy)| Closed {
+        until,
         problem: busy.problem.clone(),
     });
-    let busy = busy.filter(|closed| closed.until > now);
     let gap = observed.clock_gap(issuer, now).map(|gap| Closed {
         until: gap.until(),
         problem: format!("the clock of this machine is {gap} that of {issuer}; set it"),
@@ -36,6 +40,17 @@ pub fn closed(
     busy.into_iter()
         .chain(gap)
         .max_by_key(|closed| closed.until)
+}
+
+/// Until when a CA that is busy is not asked for this certificate.
+pub(super) fn busy_until(
+    name: &CertificateName,
+    issuer: &Issuer,
+    observed: &Observed,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let busy = observed.busy(issuer, now)?;
+    Some(asked_again(name, issuer, busy, observed, now)).filter(|until| *until > now)
 }
 
 /// When a CA that was busy is asked again for this certificate.
@@ -59,16 +74,27 @@ pub(super) fn held_back(
     now: Timestamp,
 ) -> Option<Timestamp> {
     let subject = Subject::Certificate(name.clone());
-    // What was refused for what it was may be granted with other settings, or by another version.
-    let is_void = |attempt: &Attempt| {
-        attempt.retry == Retry::Daily && attempt.circumstances != Some(rules.circumstances)
-    };
     let before = observed.attempts.get(&subject);
-    let before = before.filter(|attempt| !is_void(attempt));
+    let before = before.and_then(|record| of_asked_ca(record, wanted));
+    let before = before.filter(|attempt| !is_void(attempt, rules));
     match is_forced(name, observed) {
         true => backoff::held_back_though_forced(before, now),
         false => backoff::held_back(before, &subject, asked(wanted), now),
     }
+}
+
+/// Whether a try does not count any more: what was refused for what it was may be granted with other settings, or by another
+/// version.
+pub(super) fn is_void(attempt: &Attempt, rules: &PlanRules) -> bool {
+    attempt.retry == Retry::Daily && attempt.circumstances != Some(rules.circumstances)
+}
+
+/// What of a record counts for the CA that is asked: not what is about another of its list.
+fn of_asked_ca<'r>(record: &'r Attempt, wanted: &Wanted) -> Option<&'r Attempt> {
+    let mut issuers = wanted.issuers.iter();
+    let mut is_of_list = || issuers.any(|issuer| record.asked == asked_of(wanted, issuer));
+    let own = record.about(asked(wanted));
+    own.or_else(|| (!is_of_list()).then_some(record))
 }
 
 /// Whether somebody insists on it, and nobody has begun.
@@ -93,6 +119,9 @@ pub fn again(
     let Some(wanted) = desired.certificates.get(name) else {
         return own;
     };
+    let of_asked = of_asked_ca(attempt, wanted);
+    // A CA that was not asked yet may be at once.
+    let own = of_asked.map_or(attempt.last, |attempt| backoff::next_try(subject, attempt));
     let issuer = &wanted.issuance.issuer;
     let Some(directory) = issuer.directory() else {
         return own;

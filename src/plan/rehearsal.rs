@@ -1,5 +1,7 @@
 //! Rehearsals: what would be asked for a certificate, asked of a CA that is there for trying out.
 
+use std::collections::BTreeMap;
+
 use thiserror::Error;
 
 use super::{
@@ -68,7 +70,9 @@ pub fn rehearsal(
     })?;
     let limits = rules.cas.limits(staging);
     let mut wanted = wanted.clone();
-    wanted.issuance.issuer = Issuer::Ca(staging.to_owned());
+    let staging = Issuer::Ca(staging.to_owned());
+    wanted.issuers = staging.clone().into();
+    wanted.issuance.issuer = staging;
     let order = DueOrder {
         name,
         wanted: &wanted,
@@ -76,7 +80,8 @@ pub fn rehearsal(
         why: Why::Asked,
         asking: Asking::of(desired, &wanted, held, limits),
     };
-    let obtain = obtain(&order, None, (desired, observed), (rules, now));
+    let seen = (desired, observed);
+    let obtain = obtain(&order, None, seen, &BTreeMap::new(), (rules, now));
     match obtain.webroots.folders.is_empty() && !rules.answers_itself {
         true => Err(NoRehearsal::Unanswered(name.clone())),
         false => Ok(obtain),

@@ -5,7 +5,7 @@ use super::{
     suggested::{DueRenewal, due_renewal},
 };
 use crate::{
-    desire::Issuance,
+    desire::Wanted,
     observe::{HeldCertificate, RenewalRecord, Source},
     values::{Issuer, Timestamp},
 };
@@ -48,9 +48,10 @@ pub fn kept_until(held: &HeldCertificate, issuer: &Issuer, now: Timestamp) -> Op
 /// What is wanted of a certificate of ours that the held one is not. The held one is served until then: one from the
 /// staging CA is replaced without a gap. A profile that was not written down is believed, and so is what the CA has issued
 /// in place of one that it does not have.
-pub(super) fn changed(held: &HeldCertificate, issuance: &Issuance) -> Option<Why> {
+pub(super) fn changed(held: &HeldCertificate, wanted: &Wanted) -> Option<Why> {
+    let issuance = &wanted.issuance;
     let profile = held.profile.as_deref();
-    if !held.source.is(&issuance.issuer) {
+    if !held.source.is_any(&wanted.issuers) {
         return Some(Why::SourceChanged);
     }
     if held.key_type != Some(issuance.key_type) {
@@ -72,6 +73,11 @@ pub fn due(certificate: &HeldCertificate) -> Timestamp {
 pub(super) fn reserve(certificate: &HeldCertificate) -> Duration {
     let life = certificate.not_after.since(certificate.not_before);
     life / if life <= SHORT_LIFE { 2 } else { 3 }
+}
+
+/// From when on a certificate that has no successor is near its end: half of its reserve is used up.
+pub(super) fn urgent_from(certificate: &HeldCertificate) -> Timestamp {
+    certificate.not_after - reserve(certificate) / 2
 }
 
 /// When a certificate is to be renewed by whoever obtains it, and by which rule: a helper's own program says no before it

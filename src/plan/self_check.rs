@@ -97,7 +97,7 @@ pub fn self_check(
         is_public,
         is_resolver_named: rule.is_resolver_named,
         was_validated: validated.is_some(),
-        is_urgent: validated.is_some_and(|held| held.not_after - renewal::reserve(held) / 2 <= now),
+        is_urgent: validated.is_some_and(|held| renewal::urgent_from(held) <= now),
         identities: preset_at(directory).map_or(&[], |preset| preset.caa),
         ports: WebPorts::USUAL,
     })

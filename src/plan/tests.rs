@@ -1,5 +1,6 @@
 //! The turns of a first certificate, told step by step, and what every test of plans begins with.
 
+mod cas;
 mod certificates;
 mod defaults;
 mod gates;

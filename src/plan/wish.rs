@@ -1,7 +1,9 @@
 //! How a wish for a renewal ends with which nothing is to be begun.
 
 use super::{
-    PlanRules, backoff,
+    PlanRules,
+    asked_ca::choose_cas,
+    backoff,
     in_force::InForce,
     ledger::{Asking, LedgerVerdict, LimitReached},
     needs::{Need, World, need, provided_in},
@@ -22,6 +24,7 @@ pub fn answer(
     rules: &PlanRules,
     now: Timestamp,
 ) -> Option<RenewalOutcome> {
+    let desired = &*choose_cas(desired, observed, rules, now);
     let Some(wanted) = desired.certificates.get(name) else {
         return Some(RenewalOutcome::NotWanted);
     };

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::{Offer, Problem};
 use crate::{
-    observe::{ClockGap, RefusedEmail, SuggestedWindow},
+    observe::{ClockGap, Fault, RefusedEmail, SuggestedWindow},
     values::{
         CertificateId, ChallengeType, Host, KeyType, Profile, Retry, Secret, Timestamp, preset_at,
     },
@@ -364,6 +364,32 @@ impl AuthorityError {
                 | Self::Validation(_)
                 | Self::ExternalAccount { .. }
         )
+    }
+
+    /// Whose fault it is: only what is the CA's own may be asked of another one.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Refused { problem, .. } => problem.fault(),
+            Self::Validation(_) => Fault::Names,
+            Self::WrongClock { .. } => Fault::Here,
+            Self::Busy {
+                status,
+                scope: Scope::Request,
+                ..
+            } if *status < 500 => Fault::Limit,
+            // What is ours of these is about this CA alone: the account there, the agreement to its terms.
+            Self::Unreachable { .. }
+            | Self::Busy { .. }
+            | Self::NotAcme { .. }
+            | Self::GivenUp
+            | Self::NoChallenge { .. }
+            | Self::NoProfile { .. }
+            | Self::OtherOrder { .. }
+            | Self::TooSlow { .. }
+            | Self::Terms { .. }
+            | Self::ExternalAccount { .. }
+            | Self::Ours { .. } => Fault::Ca,
+        }
     }
 
     /// The CA that is not to be asked for other certificates, either, and until when, if it says so. Our account there is

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::values::Retry;
+use crate::{observe::Fault, values::Retry};
 
 /// Makes rows of types, each with the last part of its name and when the same may be asked again, into the enum and what
 /// it answers, so that none can be left out.
@@ -109,6 +109,24 @@ problems! {
     Untyped "unknown" Backoff,
 }
 
+impl Problem {
+    /// Whose fault it is. What is said about names, other CAs would say too.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Caa
+            | Self::Compound
+            | Self::Connection
+            | Self::Dns
+            | Self::IncorrectResponse
+            | Self::RejectedIdentifier
+            | Self::Tls
+            | Self::Unauthorized => Fault::Names,
+            Self::RateLimited => Fault::Limit,
+            _ => Fault::Ca,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,6 +136,23 @@ mod tests {
         let other = Problem::of_word("onHoliday");
         assert_eq!(other.to_string(), "onHoliday");
         assert_eq!(other.retry(), Retry::Backoff);
+    }
+
+    #[test]
+    fn what_is_said_about_names_is_no_fault_of_the_ca() {
+        for (word, expected) in [
+            ("caa", Fault::Names),
+            ("connection", Fault::Names),
+            ("rejectedIdentifier", Fault::Names),
+            ("unauthorized", Fault::Names),
+            ("rateLimited", Fault::Limit),
+            ("serverInternal", Fault::Ca),
+            ("externalAccountRequired", Fault::Ca),
+            ("accountDoesNotExist", Fault::Ca),
+            ("onHoliday", Fault::Ca),
+        ] {
+            assert_eq!(Problem::of_word(word).fault(), expected, "{word}");
+        }
     }
 
     #[test]

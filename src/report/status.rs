@@ -49,6 +49,9 @@ pub struct Status {
     /// Certificates that are due and wait, since a limit of their CA is reached.
     #[serde(default)]
     pub limited: BTreeMap<CertificateName, LimitedStatus>,
+    /// Certificates that are due and asked of another CA than the first of their list, with which, and why.
+    #[serde(default)]
+    pub other_cas: BTreeMap<CertificateName, String>,
     /// What can't be followed.
     pub complaints: BTreeSet<Complaint>,
     /// What is wrong with the user's templates.
@@ -294,6 +297,7 @@ impl Status {
             under_way: observed.under_way.iter().map(subject).collect(),
             failures: failures(desired, observed),
             limited: limited(plan),
+            other_cas: other_cas(plan),
             complaints: desired
                 .complaints
                 .union(&plan.complaints)
@@ -420,6 +424,12 @@ fn limited(plan: &Plan) -> BTreeMap<CertificateName, LimitedStatus> {
         (name.clone(), limited)
     });
     each.collect()
+}
+
+fn other_cas(plan: &Plan) -> BTreeMap<CertificateName, String> {
+    let each = plan.other_cas.iter();
+    each.map(|(name, other)| (name.clone(), other.to_string()))
+        .collect()
 }
 
 fn subject(subject: &Subject) -> String {

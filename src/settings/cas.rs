@@ -40,7 +40,7 @@ pub const CA_SETTINGS: &[SettingRow<CaSettings>] = &[
         name: "agree-tos",
         value: "BOOL",
         default: DefaultValue::Words(
-            "the setting agree-tos, where this is the CA of the setting ca; else false",
+            "the setting agree-tos, where this is one of the setting ca; else false",
         ),
         doc: "that you agree to the terms of service of this CA",
         example: "true",
@@ -273,8 +273,28 @@ mod tests {
         let settings = read(file, &[]).expect("a CA");
         let own: Vec<_> = settings.cas.own().collect();
         assert_eq!(own, [(CORP, &expected)]);
-        assert_eq!(settings.ca, Some(Issuer::Ca(CORP.to_owned())));
+        assert_eq!(settings.ca, Some(Issuer::Ca(CORP.to_owned()).into()));
         assert_eq!(read("", &variables), Ok(settings));
+    }
+
+    #[test]
+    fn the_setting_is_a_list_of_cas_by_name_or_url() {
+        let file = format!("[ca]\ndefault = \"letsencrypt corp\"\n[ca.corp]\ndirectory = {CORP:?}");
+        let settings = read(&file, &[]).expect("CAs");
+        let issuers = settings.ca.map(|issuers| issuers.to_string());
+        assert_eq!(issuers, Some(format!("letsencrypt, {CORP}")));
+        let settings = read("ca = \"zerossl, https://ca.example/dir\"", &[]).expect("CAs");
+        let issuers = settings.ca.map(|issuers| issuers.to_string());
+        assert_eq!(issuers.as_deref(), Some("zerossl, https://ca.example/dir"));
+        for (list, problem) in [
+            ("letsencrypt crop", r#""crop" is no CA; "#),
+            ("letsencrypt none", "none stands alone"),
+            ("self-signed zerossl", "self-signed stands alone"),
+            ("zerossl, zerossl", "zerossl is in the list of CAs twice"),
+        ] {
+            let told = read(&format!("ca = {list:?}"), &[]).expect_err("no list");
+            assert!(told.to_string().contains(problem), "{told}");
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use thiserror::Error;
 
 use crate::values::{
     Block, CaTable, CaTableError, CertificateName, ChallengeType, DnsName, FallbackRule, Grants,
-    Host, Issuer, KeyAccess, KeyType, Output, OutputError, Profile, VariableNames, nearest,
+    Host, Issuers, KeyAccess, KeyType, Output, OutputError, Profile, VariableNames, nearest,
 };
 pub use cas::CA_SETTINGS;
 use cas::WrittenCas;
@@ -58,7 +58,7 @@ pub struct Settings {
     /// Our own container, if it was named.
     pub own: Option<String>,
     /// Who issues certificates whose labels do not say; none where they are provided.
-    pub ca: Option<Issuer>,
+    pub ca: Option<Issuers>,
     /// The CAs that have a name.
     pub cas: CaTable,
     /// Where we listen for challenges ourselves.

@@ -183,13 +183,13 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "ca",
         value: "NAME|URL",
         default: DefaultValue::Value("letsencrypt"),
-        doc: "who issues certificates, where no label says: a CA's name or the URL of its directory, self-signed (made \
-              here, with no terms to agree to), or none (those that are provided serve). Beside tables [ca.NAME] in the \
-              file it is called ca.default",
+        doc: "who issues certificates, where no label says: a CA's name or the URL of its directory, or several of them, of \
+              which the next is asked when the first fails; self-signed (made here, with no terms to agree to), or none (those \
+              that are provided serve). Beside tables [ca.NAME] in the file it is called ca.default",
         example: "staging",
         read: |settings, value| {
-            let issuer = settings.cas.of_setting(value);
-            set(&mut settings.ca, issuer.map_err(|error| error.to_string()))
+            let issuers = settings.cas.of_setting(value);
+            set(&mut settings.ca, issuers.map_err(|error| error.to_string()))
         },
     },
     SettingRow {
@@ -205,7 +205,7 @@ pub const SETTINGS: &[SettingRow] = &[
         name: "agree-tos",
         value: "BOOL",
         default: DefaultValue::Value("false"),
-        doc: "that you agree to the terms of service of the CA that the setting ca names; a must before the first order. Others, \
+        doc: "that you agree to the terms of service of the CAs that the setting ca names; a must before the first order. Others, \
               which labels choose, have agree-tos in their tables [ca.NAME]",
         example: "true",
         read: |settings, value| set(&mut settings.agree_tos, truth(value)),

@@ -2,7 +2,7 @@ use std::fmt;
 
 use url::Url;
 
-use super::{CaError, CaLimits, Limit};
+use super::{CaLimits, Limit};
 
 /// A CA that settings can name by a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,18 +151,6 @@ impl Issuer {
     /// See [`Self::SELF_SIGNED`].
     pub const NONE: &str = "none";
 
-    /// What the label `ca` says: a CA's name, `self-signed`, or `none` for a certificate that is provided. Never a URL:
-    /// whoever may write labels does not choose whom to believe.
-    ///
-    /// # Errors
-    /// When it is a URL.
-    pub fn of_label(word: &str) -> Result<Option<IssuerName>, CaError> {
-        match word.contains("://") {
-            true => Err(CaError::UrlInLabel),
-            false => Ok(IssuerName::of_word(word)),
-        }
-    }
-
     /// The URL of the CA's directory; nothing where no CA is asked.
     pub fn directory(&self) -> Option<&str> {
         match self {
@@ -185,26 +173,6 @@ impl Issuer {
     /// Whether it issues for names and addresses alone that are reached from everywhere.
     pub fn is_public(&self) -> bool {
         self.directory().and_then(preset_at).is_some()
-    }
-}
-
-/// Who issues a certificate, as labels and settings name them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum IssuerName {
-    /// The CA that has this name, if one has.
-    Ca(String),
-    /// Nobody but the certificate's own key.
-    SelfSigned,
-}
-
-impl IssuerName {
-    /// Whom a word names; nothing where it says that nobody is asked.
-    pub(super) fn of_word(word: &str) -> Option<Self> {
-        match word {
-            Issuer::SELF_SIGNED => Some(Self::SelfSigned),
-            Issuer::NONE => None,
-            name => Some(Self::Ca(name.to_owned())),
-        }
     }
 }
 

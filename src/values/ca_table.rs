@@ -7,8 +7,8 @@ use thiserror::Error;
 use url::Url;
 
 use super::{
-    CA_PRESETS, CaLimits, ExternalAccount, Issuer, IssuerName, Limit, MacAlgorithm, Secret,
-    in_one_spelling, nearest, preset_at,
+    CA_PRESETS, CaLimits, ExternalAccount, Issuer, IssuerName, IssuerNames, Issuers, Limit,
+    MacAlgorithm, Secret, in_one_spelling, issuers::listed, nearest, preset_at,
 };
 
 /// What the settings say about one CA; nothing for what they leave to the settings that are about all.
@@ -134,40 +134,57 @@ impl CaTable {
     /// The key in the table of CAs for the one that is asked where no label says: no CA's name.
     pub const DEFAULT: &str = "default";
 
-    /// What the setting `ca` means: a word of the label, or the URL of a CA's directory.
+    /// What the setting `ca` means: words of the label, or URLs of CAs' directories, in the order in which they are asked.
     ///
     /// # Errors
-    /// When it is neither, naming the nearest word.
-    pub fn of_setting(&self, text: &str) -> Result<Option<Issuer>, CaError> {
-        let Some(name) = IssuerName::of_word(text) else {
+    /// When one is neither, naming the nearest word, or they are no list.
+    pub fn of_setting(&self, text: &str) -> Result<Option<Issuers>, CaError> {
+        let words = listed(text)?;
+        if *words == [Issuer::NONE] {
             return Ok(None);
-        };
-        match self.issuer(&name) {
-            Ok(issuer) => Ok(Some(issuer)),
-            Err(_) => match CaSettings::read_directory(text) {
-                Err(CaError::NoUrl) => Err(self.unknown(text)),
-                read => read.map(|directory| Some(Issuer::Ca(directory))),
-            },
+        }
+        let issuers = words.into_iter().map(|word| self.of_word(word));
+        Issuers::new(issuers.collect::<Result<_, _>>()?).map(Some)
+    }
+
+    /// What one word of the setting means.
+    fn of_word(&self, word: &str) -> Result<Issuer, CaError> {
+        if word == Issuer::SELF_SIGNED {
+            return Ok(Issuer::SelfSigned);
+        }
+        if let Some(directory) = self.directory(word) {
+            return Ok(Issuer::Ca(directory));
+        }
+        match CaSettings::read_directory(word) {
+            Err(CaError::NoUrl) => Err(self.unknown(word)),
+            read => read.map(Issuer::Ca),
         }
     }
 
-    /// Who has this name.
+    /// Those who have these names.
     ///
     /// # Errors
-    /// When nobody has, naming the nearest word.
-    pub fn issuer(&self, name: &IssuerName) -> Result<Issuer, CaError> {
-        let word = match name {
-            IssuerName::SelfSigned => return Ok(Issuer::SelfSigned),
-            IssuerName::Ca(word) => word,
-        };
-        let own = self.0.get(word).and_then(|ca| ca.directory.clone());
-        let directory = own.or_else(|| preset(word).map(str::to_owned));
-        directory
-            .map(Issuer::Ca)
-            .ok_or_else(|| CaError::UnknownInLabel {
-                word: word.clone(),
-                nearest: nearest(word, self.words()).map(str::to_owned),
-            })
+    /// When nobody has one of them, naming the nearest word.
+    pub fn issuers(&self, names: &IssuerNames) -> Result<Issuers, CaError> {
+        let issuers = names.iter().map(|name| match name {
+            IssuerName::SelfSigned => Ok(Issuer::SelfSigned),
+            IssuerName::Ca(word) => {
+                let directory = self.directory(word);
+                directory
+                    .map(Issuer::Ca)
+                    .ok_or_else(|| CaError::UnknownInLabel {
+                        word: word.clone(),
+                        nearest: nearest(word, self.words()).map(str::to_owned),
+                    })
+            }
+        });
+        Issuers::new(issuers.collect::<Result<_, _>>()?)
+    }
+
+    /// The URL of the directory of the CA that has this name.
+    fn directory(&self, name: &str) -> Option<String> {
+        let own = self.0.get(name).and_then(|ca| ca.directory.clone());
+        own.or_else(|| preset(name).map(str::to_owned))
     }
 
     /// The URL of the directory of the CA with this name.
@@ -206,13 +223,13 @@ impl CaTable {
     }
 
     /// Whether the terms of the CA with this directory are agreed to: in its own table, or by the setting `agree-tos`, which
-    /// is about the CA that is asked where no label says, and others with the same terms.
-    pub fn agrees(&self, directory: &str, default: Option<&Issuer>, agree_tos: bool) -> bool {
+    /// is about the CAs that are asked where no label says, and others with the same terms.
+    pub fn agrees(&self, directory: &str, default: Option<&Issuers>, agree_tos: bool) -> bool {
         let own = self.at(directory).and_then(|ca| ca.agree_tos);
-        let default = default.and_then(Issuer::directory);
         let terms = |directory| preset_at(directory).map(|preset| preset.terms_of);
         let is_default = || {
-            default.is_some_and(|default| {
+            let mut defaults = default.into_iter().flat_map(Issuers::directories);
+            defaults.any(|default| {
                 default == directory
                     || terms(directory).is_some_and(|of| terms(default) == Some(of))
             })
@@ -287,6 +304,12 @@ pub enum CaError {
         /// What was probably meant.
         nearest: Option<String>,
     },
+    /// A word that says that no CA is asked, beside others.
+    #[error("{0} stands alone, not in a list of CAs; leave it out, or the others")]
+    NotInList(&'static str),
+    /// A CA that is in a list twice.
+    #[error("{0} is in the list of CAs twice; write it once")]
+    Repeated(String),
     /// A URL in a label.
     #[error("a CA with a URL of its own belongs into the setting ca, where labels can't change it")]
     UrlInLabel,
@@ -379,7 +402,7 @@ mod tests {
     #[test]
     fn the_setting_takes_the_words_of_the_label_and_urls() {
         let table = table(&[("corp", Some(CORP))]).expect("a CA");
-        let ca = |directory: &str| Ok(Some(Issuer::Ca(directory.to_owned())));
+        let ca = |directory: &str| Ok(Some(Issuer::Ca(directory.to_owned()).into()));
         for preset in CA_PRESETS {
             assert_eq!(table.of_setting(preset.name), ca(preset.directory));
             assert_eq!(table.of_setting(preset.directory), ca(preset.directory));
@@ -390,8 +413,8 @@ mod tests {
             ca("https://10.0.0.1:14000/dir")
         );
         for word in table.words() {
-            let of_label = Issuer::of_label(word).expect("a word");
-            let meant = of_label.map(|name| table.issuer(&name)).transpose();
+            let of_label = IssuerNames::of_label(word).expect("a word");
+            let meant = of_label.map(|names| table.issuers(&names)).transpose();
             assert_eq!(table.of_setting(word), meant, "{word}");
         }
     }
@@ -410,11 +433,14 @@ mod tests {
             ] {
                 let issuer = of_setting(&spelled).expect("a CA").expect("a CA");
                 assert_eq!(issuer.to_string(), preset.name, "{spelled}");
-                assert_eq!(issuer.is_trusted(), preset.trusted, "{spelled}");
+                assert_eq!(issuer.first().is_trusted(), preset.trusted, "{spelled}");
             }
         }
         let own = of_setting("HTTPS://CA.example:443/Dir").expect("a CA");
-        assert_eq!(own, Some(Issuer::Ca("https://ca.example/Dir".to_owned())));
+        assert_eq!(
+            own,
+            Some(Issuer::Ca("https://ca.example/Dir".to_owned()).into())
+        );
         assert_eq!(in_one_spelling(""), "");
     }
 
@@ -422,17 +448,17 @@ mod tests {
     fn a_label_names_a_ca_or_says_that_none_is_asked() {
         let table = table(&[("corp", Some(CORP))]).expect("a CA");
         let meant = |word| {
-            let name = Issuer::of_label(word)?;
-            name.map(|name| table.issuer(&name)).transpose()
+            let names = IssuerNames::of_label(word)?;
+            names.map(|names| table.issuers(&names)).transpose()
         };
         for preset in CA_PRESETS {
             let issuer = Issuer::Ca(preset.directory.to_owned());
             assert_eq!(issuer.to_string(), preset.name);
             assert!(issuer.is_public());
-            assert_eq!(meant(preset.name), Ok(Some(issuer)));
+            assert_eq!(meant(preset.name), Ok(Some(issuer.into())));
         }
-        assert_eq!(meant("corp"), Ok(Some(Issuer::Ca(CORP.to_owned()))));
-        assert_eq!(meant("self-signed"), Ok(Some(Issuer::SelfSigned)));
+        assert_eq!(meant("corp"), Ok(Some(Issuer::Ca(CORP.to_owned()).into())));
+        assert_eq!(meant("self-signed"), Ok(Some(Issuer::SelfSigned.into())));
         assert_eq!(meant("none"), Ok(None));
         let problem = |word| meant(word).unwrap_err().to_string();
         assert_eq!(
@@ -477,8 +503,9 @@ mod tests {
     #[test]
     fn terms_are_agreed_to_for_the_ca_of_the_settings_and_for_others_by_name() {
         let at = |name| preset(name).expect("a preset");
-        let issuer = |name| Some(Issuer::Ca(at(name).to_owned()));
+        let issuer = |name| Some(Issuers::from(Issuer::Ca(at(name).to_owned())));
         let mut table = table(&[("corp", Some(CORP)), ("zerossl", None)]).expect("CAs");
+        let both = table.of_setting("corp google").expect("CAs");
         for (default, agree_tos, directory, expected) in [
             (issuer("letsencrypt"), true, at("letsencrypt"), true),
             (issuer("letsencrypt"), true, at("staging"), true),
@@ -486,14 +513,17 @@ mod tests {
             (issuer("letsencrypt"), false, at("letsencrypt"), false),
             (issuer("letsencrypt"), true, at("zerossl"), false),
             (issuer("letsencrypt"), true, CORP, false),
-            (Some(Issuer::Ca(CORP.to_owned())), true, CORP, true),
+            (Some(Issuer::Ca(CORP.to_owned()).into()), true, CORP, true),
+            (both.clone(), true, at("google"), true),
+            (both.clone(), true, CORP, true),
+            (both, true, at("letsencrypt"), false),
             (
-                Some(Issuer::Ca(CORP.to_owned())),
+                Some(Issuer::Ca(CORP.to_owned()).into()),
                 true,
                 "https://other.example/",
                 false,
             ),
-            (Some(Issuer::SelfSigned), true, at("google"), false),
+            (Some(Issuer::SelfSigned.into()), true, at("google"), false),
             (None, true, at("google"), false),
         ] {
             let agrees = table.agrees(directory, default.as_ref(), agree_tos);
@@ -504,7 +534,7 @@ mod tests {
         assert!(table.agrees(at("zerossl"), issuer("letsencrypt").as_ref(), false));
         let own = table.0.get_mut("corp").expect("a CA");
         own.agree_tos = Some(false);
-        assert!(!table.agrees(CORP, Some(&Issuer::Ca(CORP.to_owned())), true));
+        assert!(!table.agrees(CORP, Some(&Issuer::Ca(CORP.to_owned()).into()), true));
     }
 
     #[test]

@@ -11,13 +11,13 @@ use crate::{
     desire::Desired,
     ports::AuthorityError,
     report::{Findings, chain, explain::rough},
-    values::{Issuer, Timestamp},
+    values::{Issuers, Timestamp},
 };
 
 pub(super) const ABOUT: &str = "CA";
 
-/// Whether the CAs can be used that somebody asks, or the one of the settings where nobody asks any: that it is not
-/// there does no harm yet. Says whether those that are needed can be asked at all.
+/// Whether the CAs can be used that somebody asks or may have to ask, or those of the settings where nobody asks any: that one
+/// is not there does no harm yet. Says whether those that are needed can be asked at all.
 pub(super) async fn look(
     call: &Call,
     daemon: &Daemon,
@@ -25,19 +25,19 @@ pub(super) async fn look(
     now: Timestamp,
     told: &mut Findings,
 ) -> bool {
-    let default = call.settings.ca.as_ref().and_then(Issuer::directory);
+    let default = call.settings.ca.iter().flat_map(Issuers::directories);
     // Nothing is asked for names that no proxy serves.
     let wanted = desired
         .iter()
         .flat_map(|desired| desired.certificates.values())
         .filter(|it| !it.served_by.is_empty());
     let asked: BTreeSet<_> = wanted
-        .filter_map(|wanted| wanted.issuance.issuer.directory())
+        .flat_map(|wanted| wanted.issuers.directories())
         .collect();
     // Where labels can't be read somebody may well ask it.
     let is_needed = desired.is_none() || !asked.is_empty();
     let directories = if asked.is_empty() {
-        default.into_iter().collect()
+        default.collect()
     } else {
         asked
     };

@@ -15,8 +15,8 @@ use super::{
     words,
 };
 use crate::values::{
-    Block, CaError, CertificateName, ChallengeTypeError, Issuer, KeyAccess, KeyTypeError, Layout,
-    NameError, Owner, ProbePort, ProfileError, email, exec_words,
+    Block, CaError, CertificateName, ChallengeTypeError, IssuerNames, KeyAccess, KeyTypeError,
+    Layout, NameError, Owner, ProbePort, ProfileError, email, exec_words,
 };
 
 /// Every label there is.
@@ -193,16 +193,17 @@ pub const LABELS: &[LabelRow] = &[
     },
     LabelRow {
         key: "ca",
-        syntax: "the name of a preset or of a table [ca.NAME], self-signed or none",
+        syntax: "names of presets or of tables [ca.NAME], self-signed or none",
         default: "the setting ca",
         doc: "who issues the certificate: letsencrypt, staging, zerossl, google, google-staging, sslcom, sslcom-rsa, \
-              actalis, self-signed (made here, on purpose: it counts as trusted), or none: one that is provided serves, and nobody is asked. Another one is obtained at once \
-              when this changes; one from staging in place of a trusted one, only when that is about to end",
+              actalis, self-signed (made here, on purpose: it counts as trusted), or none: one that is provided serves, and nobody is asked. Of several CAs the \
+              next is asked when the first fails, and never for a name that a CA could not validate. Another one is obtained at once \
+              when the one that is held is of none of them; one from staging in place of a trusted one, only when that is about to end",
         example: "staging",
         read: Reader::Site(|site, value| {
             set(
-                &mut site.wish.issuer,
-                Issuer::of_label(value)
+                &mut site.wish.issuers,
+                IssuerNames::of_label(value)
                     .map(Some)
                     .map_err(|error: CaError| error.to_string()),
             )

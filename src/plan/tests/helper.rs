@@ -238,7 +238,7 @@ fn a_helper_has_any_number_of_lines_and_none_of_them_keeps_an_order_of_ours() {
         .label("host", "own.org")
         .label("ca", "letsencrypt");
     let mut rules = helpers_rules();
-    rules.issuer = Some(Issuer::Ca(CA_PRESETS[0].directory.to_owned()));
+    rules.issuers = Some(Issuer::Ca(CA_PRESETS[0].directory.to_owned()).into());
     let desired = desired_by((1..7).map(app).chain([helper(), own]), &rules);
     let mut observed = answered(&desired);
     let (lines, ours) = asked(&desired, &observed, START);

@@ -26,6 +26,7 @@ fn wanting<'h>(ca: &str, hosts: impl IntoIterator<Item = (&'h str, Option<&'h st
     let mut wanted = Wanted::clone(certificates.values().next().expect("one is wanted"));
     (wanted.served_by, wanted.used_by) = Default::default();
     wanted.issuance.issuer = Issuer::Ca(ca.to_owned());
+    wanted.issuers = wanted.issuance.issuer.clone().into();
     for (name, project) in hosts {
         let host = Host::parse(name).expect("a host");
         wanted.names = [host.clone()].into();

@@ -112,9 +112,9 @@ impl World {
         let own = label_rules();
         let public = Issuer::Ca(CA_PRESETS[0].directory.to_owned());
         let asking = LabelRules {
-            issuer: match is_public {
-                true => Some(public),
-                false => own.issuer,
+            issuers: match is_public {
+                true => Some(public.into()),
+                false => own.issuers,
             },
             ..label_rules()
         };

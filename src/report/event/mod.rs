@@ -154,6 +154,14 @@ events! {
         ("whether a CA sees what is shown for {name} can't be told from here: {problem}; what the proxies answer at their own \
           addresses counts for {certificate}");
 
+    /// A certificate is asked of another CA of its list than the last time.
+    OtherCa {
+        /// Which.
+        certificate: CertificateName,
+        /// Which CA is asked, and why.
+        why: String,
+    } => "other-ca", Level::WARN, ("{certificate}: {why}");
+
     /// An order has come so far.
     Ordering {
         /// Of which certificate.

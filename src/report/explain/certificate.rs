@@ -1,9 +1,10 @@
 use super::{Inspection, rough, uses};
 use crate::{
+    desire::Wanted,
     observe::{HeldCertificate, Shelf, Source, Subject},
     plan::{self, Asked, Candidate, ChosenBy, Skipped, Why},
     report::Findings,
-    values::{CertificateName, Host, Issuer, Retry},
+    values::{CertificateName, Host, Retry},
 };
 
 /// Which certificate is served and why, which are not and why not, and what came of getting one.
@@ -100,7 +101,7 @@ fn tell_held(
         );
     }
     if let Some(wanted) = facts.desired.certificates.get(wanted) {
-        tell_other_issuer(facts, held, &wanted.issuance.issuer, told);
+        tell_other_issuer(facts, held, wanted, told);
     }
 }
 
@@ -209,16 +210,18 @@ fn by_ca(why: Why) -> &'static str {
 fn tell_other_issuer(
     facts: &Inspection<'_>,
     held: &HeldCertificate,
-    issuer: &Issuer,
+    wanted: &Wanted,
     told: &mut Findings,
 ) {
+    let issuer = &wanted.issuance.issuer;
+    let is_other = || !held.source.is_any(&wanted.issuers);
     if let Some(until) = plan::kept_until(held, issuer, facts.now) {
         let stays = format!(
             "it is trusted, and none from {issuer} is, which is asked now; it stays until {}",
             facts.at(until)
         );
         told.note("certificate", stays);
-    } else if held.source != Source::Provided && !held.is_fallback() && !held.source.is(issuer) {
+    } else if held.source != Source::Provided && !held.is_fallback() && is_other() {
         told.note(
             "certificate",
             "it is from another CA than is asked now; one of that takes its place",
@@ -246,6 +249,9 @@ fn tell_limit(facts: &Inspection<'_>, name: &CertificateName, told: &mut Finding
 fn tries(facts: &Inspection<'_>, wanted: &CertificateName, told: &mut Findings) {
     let subject = Subject::Certificate(wanted.clone());
     let attempt = facts.observed.attempts.get(&subject);
+    if let Some(other) = facts.plan.other_cas.get(wanted) {
+        told.note("tries", other.to_string());
+    }
     let is_limited = tell_limit(facts, wanted, told);
     let Some(attempt) = attempt.filter(|attempt| attempt.is_failure()) else {
         let is_missing = !is_limited && facts.observed.lasting(wanted).is_none();

@@ -14,11 +14,12 @@ use crate::{
         Ledger, LedgerEntry, Progress, Removed, RenewalInfo, RenewalRecord, Shelf, Source, Subject,
         SuggestedWindow, Wait,
     },
-    plan::{PlanRules, foresee, names_digest, plan, suggestion},
+    plan::{PlanRules, choose_cas, foresee, names_digest, plan, suggestion},
     render::Templates,
     report::{FindingState, OutputStatus},
     values::{
-        CaSettings, CaTable, CertificateId, CertificateName, Digest, FileName, Grants, Limit, Retry,
+        CA_PRESETS, CaSettings, CaTable, CertificateId, CertificateName, Digest, FileName, Grants,
+        Limit, Retry,
     },
 };
 
@@ -113,6 +114,7 @@ impl World {
             }
         }
         let plan = planned(&self.observed);
+        let desired = choose_cas(&desired, &self.observed, &plan_rules, NOW).into_owned();
         let claimants = claimants(&snapshot, &rules);
         let held = self
             .observed
@@ -600,6 +602,35 @@ fn a_ca_that_wants_to_be_left_alone_is_told_where_its_certificate_is_missing() {
         let says = &tries.expect("it is told").says;
         assert!(says.contains(expected), "{says}");
         assert_eq!(says.contains("(503)"), is_busy, "{says}");
+    }
+}
+
+#[test]
+fn that_another_ca_of_the_list_is_asked_is_told_with_why() {
+    let lists = [
+        ("letsencrypt zerossl", true),
+        ("letsencrypt", false),
+        ("zerossl letsencrypt", false),
+    ];
+    for (list, is_told) in lists {
+        let busy = BusyCa {
+            since: NOW,
+            until: NOW + Duration::from_secs(3600),
+            problem: "the CA asks us to wait (503)".to_owned(),
+            count: 1,
+        };
+        let mut world = World::well();
+        let shop = container("shop", 4).label("host", "shop.org");
+        world.host = Host::parse("shop.org").expect("a name");
+        world.containers = vec![proxy(), shop.label("ca", list)];
+        world.settles = false;
+        let directory = CA_PRESETS[0].directory.to_owned();
+        world.observed.busy_cas = [(directory, busy)].into();
+        let says = says(&world.told(), "tries");
+        let expected =
+            "letsencrypt asks to be left alone until 2027-01-15T09:00:00Z; zerossl is asked";
+        assert_eq!(says.contains(expected), is_told, "{list}: {says}");
+        assert_eq!(says.contains("(503)"), list == "letsencrypt", "{says}");
     }
 }
 

@@ -16,3 +16,4 @@ mod renewal_info;
 mod replaces;
 mod rides_out;
 mod self_check;
+mod several_cas;

@@ -14,7 +14,7 @@ use quaymaster::{
     },
     desire::Issuance,
     execute::{Learned, Outcome, execute},
-    observe::{Attempt, SharedPath, Webroots},
+    observe::{Attempt, CaRecord, SharedPath, Webroots},
     plan::{Action, Counts, Obtain, Why},
     ports::{Authorities, Authority, AuthorityError, Clock, OrderRecord, Ports},
     report::{Event, listen},
@@ -157,6 +157,7 @@ pub fn obtaining<const N: usize>(
         circumstances: None,
         longest_pause: None,
         looks: 0,
+        ca: CaRecord::default(),
     };
     Obtain {
         certificate: name(),
@@ -177,6 +178,8 @@ pub fn obtaining<const N: usize>(
         },
         attempt,
         counts: counted(),
+        is_of_list: false,
+        other_ca: None,
         self_check: None,
     }
 }
