@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, Command, value_parser};
 
 use super::{
-    Call, Exit, Failure, check, explain, forget, health, import, manual, once, plan, reference,
-    release, render, renew, status, watch,
+    Call, Exit, Failure, account, check, explain, forget, health, import, info, manual, once, plan,
+    reference, register, release, render, renew, revoke, status, watch,
 };
 use crate::settings::{DefaultValue, SETTINGS};
 
@@ -241,6 +241,87 @@ pub(super) const COMMANDS: &[CommandRow] = &[
         ],
         arguments: import::arguments,
         run: import::run,
+    },
+    CommandRow {
+        name: "register",
+        about: "makes our account at a CA before anything is ordered: its terms are shown with their URL and asked about, \
+                unless agree-tos or `--yes` says so; the contact is the setting email. One that is there is told, and its \
+                contact brought up to date. `--account FILE` takes over the account of a key, and makes none. An account that \
+                works is never put over. Exits with 3 when the CA does not take the e-mail address",
+        examples: &[
+            (
+                "quaymaster register letsencrypt --email me@shop.example",
+                "an account at Let's Encrypt; asks about the terms",
+            ),
+            (
+                "quaymaster register --yes --state /var/lib/quaymaster",
+                "the same without a question, at the CA of the setting ca",
+            ),
+            (
+                "quaymaster register letsencrypt --account account.json",
+                "go on with the account that manuale has",
+            ),
+        ],
+        arguments: register::arguments,
+        run: register::run,
+    },
+    CommandRow {
+        name: "account",
+        about: "our account at a CA: its URL, key and contact, what the CA says of it, and the CAA line that lets it alone \
+                obtain certificates. Without a NAME, all accounts, as they lie in state, with nobody asked. None is ever made \
+                (see register). `--roll-over`: a new key, which survives a kill at any step. `--deactivate`: the end of the \
+                account, after a question; its record is put aside. A daemon on the same state goes on with what lies there. \
+                Exits with 3 when the CA does not take the account as valid",
+        examples: &[
+            (
+                "docker exec NAME /quaymaster account letsencrypt",
+                "the account at Let's Encrypt, and the CAA line for your zone",
+            ),
+            ("quaymaster account", "all accounts"),
+            (
+                "quaymaster account letsencrypt --roll-over",
+                "a new key, after somebody may have read the old one",
+            ),
+        ],
+        arguments: account::arguments,
+        run: account::run,
+    },
+    CommandRow {
+        name: "revoke",
+        about: "has its CA revoke a certificate, by the account that lies in state, else by the certificate's own key. Asks on a \
+                terminal. `--reason`: 0, 1, 4 or 5, or the word. With keyCompromise, a daemon on the same state orders one that \
+                is live anew, with a new key. One that is revoked already is fine. The CA is the one that was written down with \
+                a certificate in live/, else that of the setting ca",
+        examples: &[
+            (
+                "docker exec -it NAME /quaymaster revoke shop.example --reason keyCompromise",
+                "somebody may have its key",
+            ),
+            (
+                "quaymaster revoke --yes --ca letsencrypt old.crt old.key",
+                "one that another program ordered, by its key",
+            ),
+        ],
+        arguments: revoke::arguments,
+        run: revoke::run,
+    },
+    CommandRow {
+        name: "info",
+        about: "what a certificate says: names, issuer, dates, serial number, key, fingerprints, chain, whether its chain leads \
+                to a root that browsers know, and its id for renewal information (ARI); whether its key is there and fits, \
+                whether it is live, and who was given it. Nobody is asked but the disk",
+        examples: &[
+            (
+                "docker exec NAME /quaymaster info shop.example",
+                "the certificate for shop.example",
+            ),
+            (
+                "quaymaster info /etc/letsencrypt/live/shop.example",
+                "one of certbot's, with its key",
+            ),
+        ],
+        arguments: info::arguments,
+        run: info::run,
     },
     CommandRow {
         name: "reference",

@@ -53,7 +53,8 @@ pub const EXITS: &[ExitRow] = &[
     ExitRow {
         exit: Exit::Partly,
         meaning: "something failed, is wrong or can't be followed, the rest was done (by `plan`: told); a template failed; \
-                  `health`: the daemon does not turn; `import`: the certificate can't be used, or another has its place",
+                  `health`: the daemon does not turn; `import`: the certificate can't be used, or another has its place; `register`: the CA does not take the e-mail \
+                  address; `account`: the CA does not take the account as valid",
     },
     ExitRow {
         exit: Exit::Engine,
@@ -69,7 +70,7 @@ pub const EXITS: &[ExitRow] = &[
     },
     ExitRow {
         exit: Exit::Interrupted,
-        meaning: "interrupted",
+        meaning: "interrupted, or a question was not answered with yes",
     },
 ];
 

@@ -1,13 +1,17 @@
 //! From arguments to settings, from settings to ports, from ports to a command; one file a command, and exit codes.
 
+mod account;
 mod asking;
 mod check;
 mod commands;
+mod consent;
 mod exit;
 mod explain;
 mod forget;
+mod found;
 mod health;
 mod import;
+mod info;
 mod log;
 mod manual;
 mod once;
@@ -16,10 +20,12 @@ mod plan;
 mod progress;
 mod pygen;
 pub mod reference;
+mod register;
 mod rehearse;
 mod release;
 mod render;
 mod renew;
+mod revoke;
 mod setup;
 mod status;
 mod table;

@@ -9,7 +9,7 @@ use std::{
 use super::{Call, Failure, outputs};
 use crate::{
     adapters::{
-        acme::{AcmeAuthorities, AcmeSettings},
+        acme::{AcmeAuthorities, AcmeAuthority, AcmeSettings},
         clock::SystemClock,
         disk::{self, Folders, Lock},
         dns::DnsResolver,
@@ -27,8 +27,8 @@ use crate::{
     observe::Bearer,
     plan,
     ports::{
-        AuthorityError, Clock, DetailedEngine, DiskError, Engine, EngineError, Ports, Remark,
-        Responder, TemplateFiles,
+        AccountDesk, AuthorityError, Clock, DetailedEngine, DiskError, Engine, EngineError, Ports,
+        Remark, Responder, TemplateFiles,
     },
     report::{Event, explain::Works, report},
     settings::Settings,
@@ -207,6 +207,21 @@ pub(super) fn ca_root<'s>(settings: &'s Settings, directory: &str) -> Option<&'s
     let own = settings.cas.at(directory);
     let root = own.and_then(|ca| ca.root.as_ref());
     root.or(settings.ca_root.as_ref()).map(PathBuf::as_path)
+}
+
+/// Our account at a CA, for commands; nothing is asked yet. Its terms may have been agreed to on the command line.
+pub(super) fn desk(
+    call: &Call,
+    folders: Rc<Folders>,
+    directory: &str,
+    is_agreed: bool,
+) -> Result<Rc<dyn AccountDesk>, Failure> {
+    let CaSetup { usual, mut own } = CaSetup::of(call)?;
+    let mut settings = own.remove(directory).unwrap_or(usual);
+    settings.agree_tos |= is_agreed;
+    let clock = Rc::new(SystemClock);
+    let desk = AcmeAuthority::new(directory, settings, folders, clock, tell)?;
+    Ok(Rc::new(desk))
 }
 
 /// What CAs are asked with besides labels.

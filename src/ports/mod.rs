@@ -2,6 +2,7 @@
 //! each error may be tried again. Adapters implement these; nothing else has effects. A file a port, and one file of
 //! `adapters` that implements it.
 
+mod account_desk;
 mod accounts;
 mod attempts;
 mod authority;
@@ -31,7 +32,11 @@ use std::{rc::Rc, time::Duration};
 use async_trait::async_trait;
 
 use crate::values::Timestamp;
-pub use accounts::Accounts;
+pub use account_desk::{
+    AccountDesk, AccountStatus, KeptAccount, RegisteredAccount, RegistrationOutcome, Revocation,
+    Revoked, RolledOver, SeenAccount,
+};
+pub use accounts::{AccountHold, Accounts, AsideReason};
 pub use attempts::{AttemptRecords, Attempts};
 pub use authority::{
     AskedOrder, Authorities, Authority, AuthorityError, ExternalAccountFault, Order, RenewalAnswer,

@@ -268,13 +268,18 @@ impl CaTable {
         }
     }
 
+    /// The names of CAs that are no presets.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let own = self.0.keys().map(String::as_str);
+        own.filter(|name| preset(name).is_none())
+    }
+
     /// All words that say who issues.
     fn words(&self) -> impl Iterator<Item = &str> {
-        let own = self.0.keys().map(String::as_str);
         CA_PRESETS
             .iter()
             .map(|preset| preset.name)
-            .chain(own.filter(|name| preset(name).is_none()))
+            .chain(self.names())
             .chain([Issuer::SELF_SIGNED, Issuer::NONE])
     }
 }

@@ -2,6 +2,7 @@
 //! `tests/README.md` says what each folder is about, and which of them take turns.
 
 mod acme;
+mod by_hand;
 mod check;
 mod clients;
 mod command_line;

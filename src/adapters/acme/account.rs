@@ -6,23 +6,23 @@ use std::{rc::Rc, time::Duration};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use instant_acme::{Account, AccountBuilder, AccountCredentials};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
-use rustls_pki_types::{PrivatePkcs8KeyDer, pem::PemObject};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 use tokio::{sync::Mutex, time::timeout};
 
 use super::{
+    account_record::{AccountFile, AccountRecord},
     caller::{Caller, Repeat},
     error::CallError,
     external_account::{binding, refused},
     jws::SigningKey,
+    library_key::LibraryKey,
     record::Recorder,
     signer::{DIRECTORY_LIFE, DirectoryUrls, SignedBy, Signer, location},
 };
 use crate::{
-    adapters::{http::HttpClient, x509},
+    adapters::http::HttpClient,
     observe::RefusedEmail,
-    ports::{Accounts, AuthorityError, DiskError, ExternalAccountFault, Problem, Remark, Remarks},
+    ports::{Accounts, AuthorityError, ExternalAccountFault, Problem, Remark, Remarks},
     values::{ExternalAccount, Secret},
 };
 
@@ -31,40 +31,6 @@ const DIRECTORY_AGAIN: Duration = Duration::from_secs(60 * 60);
 
 /// How long the URL of the terms is waited for: it is a help to whoever reads the message about them, and no more.
 const TERMS_WITHIN: Duration = Duration::from_secs(10);
-
-/// What is kept on disk: first the key alone, then the key and the account it opened, so that a crash in between finds
-/// the same account again.
-#[derive(Serialize, Deserialize)]
-pub(super) struct AccountRecord {
-    /// Where the account is; `None` until the CA has told.
-    ///
-    /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3>
-    url: Option<String>,
-    /// Its key, PKCS#8 in PEM.
-    #[serde(serialize_with = "exposed", deserialize_with = "secret")]
-    pub(super) key: Secret,
-    /// The e-mail address that the CA has taken; none where it has none, and in records of earlier versions.
-    #[serde(default)]
-    email: Option<String>,
-    /// The one that it did not take since; none in records of earlier versions.
-    #[serde(default)]
-    refused: Option<RefusedEmail>,
-}
-
-/// What of it anybody may know.
-#[derive(Deserialize)]
-struct Known {
-    #[serde(default)]
-    refused: Option<RefusedEmail>,
-}
-
-/// Why there is no account on disk to be had.
-enum Unrecorded {
-    /// It is there, and no account.
-    Damaged(String),
-    /// It can't be read, now.
-    Unread(DiskError),
-}
 
 /// Whether a CA that was told an e-mail address has anything against it, and is not broken itself.
 fn is_about_email(problem: &AuthorityError) -> bool {
@@ -77,17 +43,11 @@ fn demands_contact(failure: &CallError) -> bool {
     problems.iter().any(|problem| failure.is_refusal(problem))
 }
 
-fn exposed<S: Serializer>(key: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(key.expose())
-}
-
-fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
-    String::deserialize(deserializer).map(Secret::new)
-}
-
 /// The account as it is used, with the directory that was read for it.
 struct Opened {
     account: Rc<Account>,
+    /// What lay on disk when it was opened.
+    kept: Option<AccountRecord>,
     /// When the directory is to be read again, by the clock that nobody sets.
     read_again: Duration,
 }
@@ -96,7 +56,7 @@ struct Opened {
 pub(super) struct Registration {
     caller: Caller,
     http: HttpClient,
-    accounts: Rc<dyn Accounts>,
+    pub(super) file: AccountFile,
     remarks: Remarks,
     agree_tos: bool,
     email: Option<String>,
@@ -120,14 +80,19 @@ impl Registration {
         Self {
             signer: Rc::new(Signer::new(caller.clone(), http.clone())),
             external_account,
+            file: AccountFile::new(caller.clone(), accounts, remarks),
             caller,
             http,
-            accounts,
             remarks,
             agree_tos,
             email,
             current: Mutex::default(),
         }
+    }
+
+    /// Makes calls to the CA.
+    pub(super) fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     /// Signs what the library can't ask.
@@ -136,37 +101,55 @@ impl Registration {
     }
 
     /// The account; from disk or new when it is needed for the first time. Its directory is a day old at most, where the
-    /// CA can be asked for it.
+    /// CA can be asked for it. Another process may have given it another key, or given it up: what lies on disk counts.
     pub(super) async fn account(&self) -> Result<Rc<Account>, AuthorityError> {
         let mut current = self.current.lock().await;
-        if let Some(opened) = &mut *current {
+        if let Some(opened) = current.as_mut().filter(|opened| !self.is_outdated(opened)) {
             if opened.read_again <= self.caller.clock.elapsed() {
                 self.read_again(opened).await;
             }
             return Ok(opened.account.clone());
         }
-        let account = match self.usable_record()? {
-            Some(AccountRecord {
-                url: Some(url),
-                key,
-                email,
-                ..
-            }) => {
-                let account = self.open(&url, &key).await?;
-                self.tell_email(&account, key, email).await?;
-                account
-            }
-            Some(AccountRecord { url: None, key, .. }) => self.register(key).await?,
-            None => self.register(self.new_key().await?).await?,
-        };
+        let _hold = self.file.hold().await?;
+        let account = self.open_kept().await?;
         Ok(current.insert(self.opened(account)).account.clone())
+    }
+
+    /// Whether something else lies on disk than what was opened. What can't be read now is not known to be something else.
+    fn is_outdated(&self, opened: &Opened) -> bool {
+        match (self.file.read(), &opened.kept) {
+            (Ok(Some(now)), Some(kept)) => !now.opens_as(kept),
+            (Ok(now), kept) => now.is_some() != kept.is_some(),
+            (Err(_), _) => false,
+        }
+    }
+
+    /// The account on disk; a new one where there is none.
+    async fn open_kept(&self) -> Result<Account, AuthorityError> {
+        let record = match self.file.usable()? {
+            Some(record) => record,
+            None => self.new_key().await?,
+        };
+        let Some(url) = record.url.clone() else {
+            return self.register(record.key).await;
+        };
+        let record = self.settled(record).await?;
+        let account = self.open(&url, &record.key).await?;
+        self.tell_email(&url, record).await?;
+        Ok(account)
     }
 
     fn opened(&self, account: Account) -> Opened {
         Opened {
             account: Rc::new(account),
+            kept: self.file.read().ok().flatten(),
             read_again: self.caller.clock.elapsed() + DIRECTORY_LIFE,
         }
+    }
+
+    /// Has the next use look at what lies on disk, after that was changed here.
+    pub(super) async fn forget_opened(&self) {
+        *self.current.lock().await = None;
     }
 
     /// Opens the same account by the directory as it is now. What can't be read changes nothing: an order that has no
@@ -192,11 +175,19 @@ impl Registration {
         {
             return Ok(opened.account.clone());
         }
-        let key = match self.usable_record()? {
-            Some(record) => record.key,
+        let _hold = self.file.hold().await?;
+        if current
+            .take()
+            .is_some_and(|opened| self.is_outdated(&opened))
+        {
+            let account = self.open_kept().await?;
+            return Ok(current.insert(self.opened(account)).account.clone());
+        }
+        let record = match self.file.usable()? {
+            Some(record) => record,
             None => self.new_key().await?,
         };
-        let account = self.register(key).await?;
+        let account = self.register(record.key).await?;
         (self.remarks)(Remark::AccountLost {
             directory: self.caller.directory.clone(),
             lost: lost.id().to_owned(),
@@ -208,11 +199,9 @@ impl Registration {
     /// Where the terms are that must be agreed to before an account can be had; `None` when nothing is in the way.
     pub(super) async fn terms_to_agree(&self) -> Option<String> {
         // What can't be read is told by the order that needs it, not taken for missing consent.
-        let registered = || {
-            !matches!(
-                self.record(),
-                Ok(None | Some(AccountRecord { url: None, .. }))
-            )
+        let registered = || match self.file.read() {
+            Ok(record) => record.is_some_and(|record| record.url.is_some()),
+            Err(_) => true,
         };
         match self.agree_tos || registered() {
             true => None,
@@ -223,10 +212,7 @@ impl Registration {
     /// The e-mail address of the settings, if the CA did not take it. What can't be read is told by the order that needs
     /// it.
     pub(super) fn refused_email(&self) -> Option<RefusedEmail> {
-        let text = self.accounts.account(&self.caller.directory).ok()??;
-        let known: Known = serde_json::from_str(text.expose()).ok()?;
-        let is_in_force = |refused: &RefusedEmail| self.email.as_ref() == Some(&refused.email);
-        known.refused.filter(is_in_force)
+        self.file.refused(self.email.as_ref())
     }
 
     /// Where the CA's terms are; its directory where it can't be asked soon, or does not say.
@@ -237,20 +223,26 @@ impl Registration {
         terms.unwrap_or_else(|| self.caller.directory.clone())
     }
 
-    fn builder(&self) -> AccountBuilder {
-        Account::builder_with_http(Box::new(Recorder {
+    /// What opens the account with this key, and the key that the library is given.
+    fn builder(&self, key: &Secret) -> Result<(AccountBuilder, LibraryKey), AuthorityError> {
+        let key = LibraryKey::of(key)?;
+        let thumbprint = key.own.as_ref().map(|own| own.thumbprint());
+        self.caller.thumbprint.replace(thumbprint);
+        let builder = Account::builder_with_http(Box::new(Recorder {
             http: self.http.clone(),
             is_closed: self.caller.gate.flag(),
-        }))
+            own_key: key.own.clone(),
+        }));
+        Ok((builder, key))
     }
 
     async fn open(&self, url: &str, key: &Secret) -> Result<Account, AuthorityError> {
         let opened = self.caller.call(Repeat::Safe, async || {
-            let key = PrivatePkcs8KeyDer::from_pem_slice(key.expose().as_bytes());
-            let key = key.map_err(|_| instant_acme::Error::KeyRejected)?;
-            self.builder()
-                .from_parts(url.to_owned(), key, self.caller.directory.clone())
-                .await
+            let (builder, key) = self
+                .builder(key)
+                .map_err(|_| instant_acme::Error::KeyRejected)?;
+            let directory = self.caller.directory.clone();
+            builder.from_parts(url.to_owned(), key.der, directory).await
         });
         Ok(opened.await?.0)
     }
@@ -258,23 +250,23 @@ impl Registration {
     /// Registers the key, or finds the account that it opened before a crash.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3.1>
-    async fn register(&self, key: Secret) -> Result<Account, AuthorityError> {
+    pub(super) async fn register(&self, key: Secret) -> Result<Account, AuthorityError> {
         self.check_terms().await?;
         let signing = SigningKey::of_pem(&key)?;
         let directory = self.signer.directory().await.map_err(CallError::for_all)?;
         let (url, email) = self.new_account(&directory, &signing).await?;
         let account = self.open_at(&url, &key, &directory).await?;
-        self.keep(&AccountRecord {
+        let record = AccountRecord {
             url: Some(url.clone()),
-            key: key.clone(),
-            email: email.clone(),
-            refused: None,
-        })?;
+            email,
+            ..AccountRecord::of_key(key)
+        };
+        self.file.keep(&record)?;
         (self.remarks)(Remark::AccountRegistered {
             directory: self.caller.directory.clone(),
-            account: url,
+            account: url.clone(),
         });
-        self.tell_email(&account, key, email).await?;
+        self.tell_email(&url, record).await?;
         Ok(account)
     }
 
@@ -319,7 +311,7 @@ impl Registration {
     }
 
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3>
-    async fn post_account(
+    pub(super) async fn post_account(
         &self,
         directory: &DirectoryUrls,
         key: &SigningKey,
@@ -346,11 +338,10 @@ impl Registration {
         let unusable = |error: Box<dyn std::error::Error + Send + Sync>| {
             Caller::ours("the account can't be used", error)
         };
-        let der = PrivatePkcs8KeyDer::from_pem_slice(key.expose().as_bytes());
-        let der = der.map_err(|error| unusable(error.into()))?;
+        let (builder, key) = self.builder(key)?;
         let credentials = json!({
             "id": url,
-            "key_pkcs8": URL_SAFE_NO_PAD.encode(der.secret_pkcs8_der()),
+            "key_pkcs8": URL_SAFE_NO_PAD.encode(key.der.secret_pkcs8_der()),
             "urls": directory.whole,
         });
         let credentials: AccountCredentials =
@@ -358,7 +349,7 @@ impl Registration {
                 directory: self.caller.directory.clone(),
                 problem: format!("its directory can't be used: {error}"),
             })?;
-        let opened = self.builder().from_credentials(credentials).await;
+        let opened = builder.from_credentials(credentials).await;
         opened.map_err(|error| unusable(error.into()))
     }
 
@@ -367,26 +358,22 @@ impl Registration {
     /// it was refused is kept as long as it is set.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3.2>
-    async fn tell_email(
+    pub(super) async fn tell_email(
         &self,
-        account: &Account,
-        key: Secret,
-        known: Option<String>,
+        url: &str,
+        record: AccountRecord,
     ) -> Result<(), AuthorityError> {
-        if known == self.email {
+        if record.email == self.email {
             return Ok(());
         }
         let contact = self.email.as_ref().map(|email| format!("mailto:{email}"));
         let contacts: Vec<_> = contact.into_iter().collect();
-        let (payload, signing) = (json!({"contact": contacts}), SigningKey::of_pem(&key)?);
-        let (by, text) = (
-            SignedBy::Account(account.id(), &signing),
-            payload.to_string(),
+        let (payload, signing) = (
+            json!({"contact": contacts}),
+            SigningKey::of_pem(&record.key)?,
         );
-        let told = self
-            .signer
-            .post(by, account.id(), &text, Repeat::Safe)
-            .await;
+        let (by, text) = (SignedBy::Account(url, &signing), payload.to_string());
+        let told = self.signer.post(by, url, &text, Repeat::Safe).await;
         let (email, refused) = match (told.map_err(AuthorityError::from), &self.email) {
             (Ok(_), _) => (self.email.clone(), None),
             (Err(problem), Some(email)) if is_about_email(&problem) => {
@@ -394,7 +381,7 @@ impl Registration {
                     email: email.clone(),
                     problem: problem.to_string(),
                 };
-                (known, Some(refused))
+                (record.email.clone(), Some(refused))
             }
             (Err(problem), _) => {
                 (self.remarks)(Remark::EmailUntold {
@@ -404,11 +391,10 @@ impl Registration {
                 return Ok(());
             }
         };
-        self.keep(&AccountRecord {
-            url: Some(account.id().to_owned()),
-            key,
+        self.file.keep(&AccountRecord {
             email,
             refused,
+            ..record
         })
     }
 
@@ -422,73 +408,30 @@ impl Registration {
     }
 
     /// A key that is on disk before anybody hears of it.
-    async fn new_key(&self) -> Result<Secret, AuthorityError> {
+    pub(super) async fn new_key(&self) -> Result<AccountRecord, AuthorityError> {
         self.check_terms().await?;
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256);
-        let key = key.map_err(|error| Caller::ours("no key for an account can be made", error))?;
-        let key = Secret::new(key.serialize_pem());
-        self.keep(&AccountRecord {
-            url: None,
-            key: key.clone(),
-            email: None,
-            refused: None,
-        })?;
-        Ok(key)
+        let record = AccountRecord::of_key(account_key()?);
+        self.file.keep(&record)?;
+        Ok(record)
     }
 
     /// The account's URL on disk. What can't be read is told by the order that needs it.
     pub(super) fn account_url(&self) -> Option<String> {
-        self.record().ok().flatten()?.url
+        self.file.read().ok().flatten()?.url
     }
 
     /// The account's key on disk. What can't be read is told by the order that needs it.
     pub(super) fn key(&self) -> Option<Secret> {
-        Some(self.record().ok().flatten()?.key)
+        Some(self.file.read().ok().flatten()?.key)
     }
+}
 
-    /// The account on disk. One that is damaged is put away, not over: its key still is the account's, and somebody may
-    /// mend it.
-    fn usable_record(&self) -> Result<Option<AccountRecord>, AuthorityError> {
-        let problem = match self.record() {
-            Err(Unrecorded::Damaged(problem)) => problem,
-            Err(Unrecorded::Unread(error)) => {
-                return Err(Caller::ours("the account can't be read from disk", error));
-            }
-            Ok(record) => return Ok(record),
-        };
-        let aside = self.accounts.set_account_aside(&self.caller.directory);
-        let aside =
-            aside.map_err(|error| Caller::ours("the damaged account can't be put away", error))?;
-        (self.remarks)(Remark::AccountDamaged {
-            directory: self.caller.directory.clone(),
-            problem,
-            kept: aside,
-        });
-        Ok(None)
-    }
-
-    fn record(&self) -> Result<Option<AccountRecord>, Unrecorded> {
-        let text = match self.accounts.account(&self.caller.directory) {
-            Ok(text) => text,
-            Err(DiskError::Damaged { problem, .. }) => return Err(Unrecorded::Damaged(problem)),
-            Err(error) => return Err(Unrecorded::Unread(error)),
-        };
-        let Some(text) = text else { return Ok(None) };
-        // Where, not what: the words of the parser may be those of the key.
-        let no_account = |error: serde_json::Error| format!("line {} is none of it", error.line());
-        let record: AccountRecord = serde_json::from_str(text.expose())
-            .map_err(|error| Unrecorded::Damaged(no_account(error)))?;
-        x509::check_private_key(&record.key)
-            .map_err(|error| Unrecorded::Damaged(error.to_string()))?;
-        Ok(Some(record))
-    }
-
-    fn keep(&self, record: &AccountRecord) -> Result<(), AuthorityError> {
-        let unkept = "the account at the CA can't be kept on disk";
-        let text = serde_json::to_string(record).map_err(|error| Caller::ours(unkept, error))?;
-        let kept = self
-            .accounts
-            .keep_account(&self.caller.directory, &Secret::new(text));
-        kept.map_err(|error| Caller::ours(unkept, error))
-    }
+/// A new key for an account, which nobody has heard of.
+///
+/// # Errors
+/// When the system gives no random numbers.
+pub(super) fn account_key() -> Result<Secret, AuthorityError> {
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256);
+    let key = key.map_err(|error| Caller::ours("no key for an account can be made", error))?;
+    Ok(Secret::new(key.serialize_pem()))
 }

@@ -97,8 +97,13 @@ async fn nth<'w>(
     found.ok_or(Error::Str("an authorization is missing"))?
 }
 
-/// Looks at the authorization number `index` of an order.
-pub(super) async fn look(order: &mut Order, index: usize) -> Result<Authorization, Error> {
+/// Looks at the authorization number `index` of an order. Its challenges are answered by this thumbprint, where the library
+/// does not know the account's key.
+pub(super) async fn look(
+    order: &mut Order,
+    index: usize,
+    thumbprint: Option<&str>,
+) -> Result<Authorization, Error> {
     let mut walk = order.authorizations();
     let handle = nth(&mut walk, index).await?;
     let name = Host::parse(&handle.identifier().to_string());
@@ -107,7 +112,7 @@ pub(super) async fn look(order: &mut Order, index: usize) -> Result<Authorizatio
     let (types, problem) = (types(&handle), problem(&handle));
     let mut challenges = BTreeMap::new();
     for (_, kind) in ChallengeType::WORDS {
-        let offered = challenge(order, index, kind).await?;
+        let offered = challenge(order, (index, kind), thumbprint).await?;
         challenges.extend(offered.map(|offered| (kind, offered)));
     }
     Ok(Authorization {
@@ -122,14 +127,14 @@ pub(super) async fn look(order: &mut Order, index: usize) -> Result<Authorizatio
 /// The challenge of this type of the authorization number `index`, in a walk of its own: the library gives one a walk.
 async fn challenge(
     order: &mut Order,
-    index: usize,
-    kind: ChallengeType,
+    (index, kind): (usize, ChallengeType),
+    thumbprint: Option<&str>,
 ) -> Result<Option<OfferedChallenge>, Error> {
     let mut walk = order.authorizations();
     let mut handle = nth(&mut walk, index).await?;
     handle
         .challenge(named(kind))
-        .map(|challenge| offered(&challenge, kind))
+        .map(|challenge| offered(&challenge, kind, thumbprint))
         .transpose()
 }
 
@@ -152,17 +157,21 @@ pub(super) async fn answer(
 fn offered(
     challenge: &ChallengeHandle<'_>,
     kind: ChallengeType,
+    thumbprint: Option<&str>,
 ) -> Result<OfferedChallenge, Error> {
     Ok(OfferedChallenge {
         url: challenge.url.clone(),
         pending: challenge.status == ChallengeStatus::Pending,
         response: match kind {
-            ChallengeType::Http01 => http_response(challenge)?,
+            ChallengeType::Http01 => http_response(challenge, thumbprint)?,
         },
     })
 }
 
-fn http_response(challenge: &ChallengeHandle<'_>) -> Result<Response, Error> {
+fn http_response(
+    challenge: &ChallengeHandle<'_>,
+    thumbprint: Option<&str>,
+) -> Result<Response, Error> {
     let token = challenge.token.clone();
     // It becomes the name of a file.
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
@@ -172,7 +181,10 @@ fn http_response(challenge: &ChallengeHandle<'_>) -> Result<Response, Error> {
     if token.len() > LONGEST_TOKEN {
         return Err(Error::Str("a token is too long for the name of a file"));
     }
-    let body = challenge.key_authorization().as_str().to_owned();
+    let body = match thumbprint {
+        None => challenge.key_authorization().as_str().to_owned(),
+        Some(thumbprint) => format!("{token}.{thumbprint}"),
+    };
     Ok(Response::Http { token, body })
 }
 

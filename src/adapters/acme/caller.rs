@@ -1,6 +1,6 @@
 //! One call at a time: repeated where that is safe, its errors told truly.
 
-use std::rc::Rc;
+use std::{cell::RefCell, rc::Rc};
 
 use instant_acme::Error;
 
@@ -41,6 +41,8 @@ pub(super) struct Caller {
     pub(super) ca_clock: Rc<CaClock>,
     /// Whether it asks to be left alone.
     pub(super) gate: Rc<CaGate>,
+    /// What the account's key is known by, where the library knows another.
+    pub(super) thumbprint: Rc<RefCell<Option<String>>>,
 }
 
 impl Caller {

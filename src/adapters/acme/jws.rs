@@ -92,6 +92,15 @@ impl SigningKey {
         }
     }
 
+    /// What kind of key it is, as the setting `key-type` names it.
+    pub(super) fn kind(&self) -> String {
+        match &self.pair {
+            Pair::Ec256(_) => "ec-256".to_owned(),
+            Pair::Ec384(_) => "ec-384".to_owned(),
+            Pair::Rsa(pair) => format!("rsa-{}", pair.public_modulus_len() * 8),
+        }
+    }
+
     /// The digest that the key is known by.
     ///
     /// <https://www.rfc-editor.org/rfc/rfc7638#section-3>

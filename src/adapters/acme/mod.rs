@@ -6,23 +6,29 @@
 //! <https://www.rfc-editor.org/rfc/rfc8555>
 
 mod account;
+mod account_record;
 mod authorities;
 mod authorizations;
 mod ca_clock;
 mod ca_gate;
 mod caller;
 mod chains;
+mod desk;
 mod directory;
 mod error;
 mod external_account;
 mod jws;
+mod key_change;
+mod library_key;
 mod new_order;
 mod order;
 mod pace;
 mod patience;
 mod profiles;
 mod record;
+mod registering;
 mod renewal_info;
+mod revocation;
 mod signer;
 mod thumbprint;
 
@@ -46,6 +52,7 @@ use instant_acme::{Account, OrderStatus};
 
 pub use authorities::{AcmeAuthorities, new_key, self_signed};
 
+pub use desk::kept_account;
 pub use directory::Directory;
 pub use thumbprint::thumbprint;
 
@@ -119,6 +126,7 @@ impl AcmeAuthority {
             clock,
             ca_clock: Rc::default(),
             gate: Rc::default(),
+            thumbprint: Rc::default(),
         };
         let registration = Registration::new(
             caller.clone(),

@@ -133,8 +133,8 @@ impl AcmeOrder {
         patience: &mut Patience,
     ) -> Result<Authorization, AuthorityError> {
         loop {
-            let order = &mut self.order;
-            let look = async || authorizations::look(order, index).await;
+            let (order, thumbprint) = (&mut self.order, self.caller.thumbprint.borrow().clone());
+            let look = async || authorizations::look(order, index, thumbprint.as_deref()).await;
             match self.caller.call(Repeat::Safe, look).await {
                 Ok((authorization, _)) => return Ok(authorization),
                 Err(failure) => patience.ride_out(failure).await?,

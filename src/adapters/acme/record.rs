@@ -24,6 +24,7 @@ use instant_acme::{BodyWrapper, BytesResponse, Error};
 use serde::de::IgnoredAny;
 use time::{PrimitiveDateTime, macros::format_description};
 
+use super::{jws::SigningKey, library_key::signed_anew};
 use crate::{adapters::http::HttpClient, values::Timestamp};
 
 /// How much of an answer that is not understood is shown.
@@ -204,6 +205,8 @@ pub(super) struct Recorder {
     pub(super) http: HttpClient,
     /// Whether the CA asked to be left alone.
     pub(super) is_closed: Arc<AtomicBool>,
+    /// The account's key, where the library signs by another.
+    pub(super) own_key: Option<Arc<SigningKey>>,
 }
 
 impl Recorder {
@@ -250,6 +253,14 @@ impl instant_acme::HttpClient for Recorder {
                 .await
                 .unwrap_or_else(|never| match never {})
                 .to_bytes();
+            let body = match recorder
+                .own_key
+                .as_ref()
+                .filter(|_| head.method == Method::POST)
+            {
+                None => body,
+                Some(key) => signed_anew(&body, key).ok_or(Error::Crypto)?.into(),
+            };
             let answer = recorder.exchange(Request::from_parts(head, body)).await?;
             let (head, body) = answer.into_parts();
             Ok(BytesResponse {

@@ -49,6 +49,31 @@ impl DirectoryUrls {
         self.whole["meta"]["externalAccountRequired"] == true
     }
 
+    /// Where one of its resources is.
+    ///
+    /// # Errors
+    /// When the CA has none such.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-9.7.5>
+    pub(super) fn resource(&self, name: &str, directory: &str) -> Result<String, AuthorityError> {
+        let found = self.whole[name].as_str();
+        found
+            .map(str::to_owned)
+            .ok_or_else(|| AuthorityError::NotAcme {
+                directory: directory.to_owned(),
+                problem: format!("its directory has no {name}"),
+            })
+    }
+
+    /// The domains by which CAA records name the CA.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.1.1>
+    pub(super) fn caa_identities(&self) -> Vec<String> {
+        let all = self.whole["meta"]["caaIdentities"].as_array();
+        let texts = all.into_iter().flatten().filter_map(Value::as_str);
+        texts.map(str::to_owned).collect()
+    }
+
     /// The URL of the terms that an account agrees to.
     pub(super) fn terms(&self) -> Option<String> {
         let terms = self.whole["meta"]["termsOfService"].as_str();
@@ -79,7 +104,11 @@ impl Signer {
         let is_closed = caller.gate.flag();
         Self {
             caller,
-            recorder: Recorder { http, is_closed },
+            recorder: Recorder {
+                http,
+                is_closed,
+                own_key: None,
+            },
             known: RefCell::default(),
         }
     }

@@ -1,4 +1,4 @@
-use super::{account::AccountRecord, jws::SigningKey};
+use super::kept_account;
 use crate::values::Secret;
 
 /// What the key of one of our accounts, as it is kept, is known by: it stands in each response of ours to a challenge.
@@ -6,8 +6,7 @@ use crate::values::Secret;
 ///
 /// <https://www.rfc-editor.org/rfc/rfc7638#section-3>
 pub fn thumbprint(account: &Secret) -> Option<String> {
-    let record: AccountRecord = serde_json::from_str(account.expose()).ok()?;
-    Some(SigningKey::of_pem(&record.key).ok()?.thumbprint())
+    Some(kept_account(account)?.thumbprint)
 }
 
 #[cfg(test)]

@@ -329,6 +329,11 @@ pub(super) fn is_open_to_others(path: &Path) -> bool {
     allows(path, 0o004) && allows(parent(path), 0o001)
 }
 
+/// Whether the mode of a file lets anybody read it but its owner.
+pub(super) fn is_readable_by_others(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o044 != 0)
+}
+
 /// Gives what is at `path` the name `to`, or the first of `to.2`, `to.3` and so on that is free; returns which.
 pub(super) fn set_aside(path: &Path, to: &Path) -> Result<PathBuf, DiskError> {
     let numbered = (2..).map(|number| PathBuf::from(format!("{}.{number}", to.display())));

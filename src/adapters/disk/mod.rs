@@ -32,9 +32,11 @@
 //! CONFIG/certificates/NAME -> .versions/NAME/…    copies of just the consumer's own
 //! ```
 
+mod account_file;
 mod accounts;
 mod archive;
 mod attempts;
+mod by_hand;
 mod certificates;
 mod clients;
 mod consumers;
@@ -77,6 +79,8 @@ use std::{
 use helper_lists::Lists;
 use memory::Memory;
 
+pub use account_file::{AccountKey, account_key};
+pub use by_hand::{FoundCertificate, FoundKey};
 pub use consumers::try_owner;
 pub use lock::Lock;
 pub use look::{FolderLook, KeyLook, LyingResponse, configurations, lacks, look, responses};

@@ -185,7 +185,7 @@ fn gathered(folder: &Path, usual: Option<&Path>) -> Result<Provided, DiskError> 
 }
 
 impl Pile {
-    fn of(folder: &Path, usual: Option<&Path>) -> Result<Self, DiskError> {
+    pub fn of(folder: &Path, usual: Option<&Path>) -> Result<Self, DiskError> {
         let passwords = Passwords::of(folder, usual)?;
         let mut pile = Self::default();
         for file in names(folder, &ENDINGS)? {

@@ -1,6 +1,7 @@
 //! Reads certificates and checks that they may be served: that key, names, chain and dates belong together. Where they
 //! come from and where they go is not known here.
 
+mod details;
 mod fields;
 mod roots;
 
@@ -17,6 +18,7 @@ use x509_parser::{
     certificate::X509Certificate, parse_x509_certificate, public_key::PublicKey, time::ASN1Time,
 };
 
+pub use details::{CertificateDetails, ChainLink, details};
 pub use fields::serial_of;
 use fields::{issuer, issuer_key, key_type, names, names_in_order, own_key, serial};
 

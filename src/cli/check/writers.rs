@@ -74,8 +74,10 @@ pub(super) fn responses(
     survey: &Survey,
     told: &mut Findings,
 ) -> Result<(), Failure> {
-    let accounts = folders.accounts()?;
-    let ours: Vec<_> = accounts.iter().filter_map(acme::thumbprint).collect();
+    let accounts = folders.accounts()?.into_iter();
+    let ours: Vec<_> = accounts
+        .filter_map(|(_, account)| acme::thumbprint(&account))
+        .collect();
     let is_any_due = !folders.orders()?.is_empty();
     let has_helper = lists(&survey.desired).next().is_some();
     for webroot in webroots(survey) {

@@ -22,8 +22,8 @@ use quaymaster::{
     },
     observe::Source,
     ports::{
-        Accounts, AskedOrder, Authority, AuthorityError, Clock, DiskError, NewCertificate, Offer,
-        Order, Response,
+        AccountHold, Accounts, AsideReason, AskedOrder, Authority, AuthorityError, Clock,
+        DiskError, NewCertificate, Offer, Order, Response,
     },
     values::{CertificateName, ChallengeType, Host, KeyType, Secret, Timestamp},
 };
@@ -40,23 +40,49 @@ pub struct AccountsOnly {
     pub accounts: RefCell<BTreeMap<String, Secret>>,
     /// Everything that was kept, in order.
     pub kept: RefCell<Vec<String>>,
+    /// What another process keeps there once somebody has looked.
+    pub meanwhile: RefCell<Option<Secret>>,
+    /// How often something can still be kept; always where it does not say.
+    pub room: Cell<Option<usize>>,
 }
 
 impl Accounts for AccountsOnly {
     fn account(&self, directory: &str) -> Result<Option<Secret>, DiskError> {
-        Ok(self.accounts.borrow().get(directory).cloned())
+        let found = self.accounts.borrow().get(directory).cloned();
+        if let Some(other) = self.meanwhile.take() {
+            let mut accounts = self.accounts.borrow_mut();
+            accounts.insert(directory.to_owned(), other);
+        }
+        Ok(found)
     }
 
     fn keep_account(&self, directory: &str, account: &Secret) -> Result<(), DiskError> {
+        if let Some(room) = self.room.get() {
+            let left = room.checked_sub(1);
+            self.room.set(Some(left.unwrap_or_default()));
+            left.ok_or_else(|| DiskError::Io {
+                doing: "write",
+                path: PathBuf::from("account.json"),
+                source: std::io::Error::other("the disk is full"),
+            })?;
+        }
         self.kept.borrow_mut().push(account.expose().to_owned());
         let mut accounts = self.accounts.borrow_mut();
         accounts.insert(directory.to_owned(), account.clone());
         Ok(())
     }
 
-    fn set_account_aside(&self, directory: &str) -> Result<PathBuf, DiskError> {
+    fn set_account_aside(
+        &self,
+        directory: &str,
+        reason: AsideReason,
+    ) -> Result<PathBuf, DiskError> {
         self.accounts.borrow_mut().remove(directory);
-        Ok(PathBuf::from("account.json.damaged"))
+        Ok(PathBuf::from(format!("account.json.{}", reason.ending())))
+    }
+
+    fn hold_account(&self, _directory: &str) -> Result<Option<AccountHold>, DiskError> {
+        Ok(Some(AccountHold::of(())))
     }
 }
 

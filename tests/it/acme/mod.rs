@@ -3,8 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod absurd;
+mod accounts;
 mod answers;
-mod bench;
+pub mod bench;
 mod chains;
 mod external_account;
 mod faults;

@@ -6,6 +6,7 @@ use super::{
     damage::{SHOP, Wreck, remove, truncate},
     *,
 };
+use crate::ports::AsideReason;
 
 /// What may become of a file of state.
 const DAMAGES: &[Wreck] = &[
@@ -207,7 +208,7 @@ fn a_damaged_account_is_kept_under_another_name() {
         .expect("it is written");
     let first = place
         .folders
-        .set_account_aside(directory)
+        .set_account_aside(directory, AsideReason::Damaged)
         .expect("it is put away");
     assert_eq!(place.folders.account(directory).expect("it is read"), None);
     place
@@ -216,7 +217,7 @@ fn a_damaged_account_is_kept_under_another_name() {
         .expect("it is written");
     let second = place
         .folders
-        .set_account_aside(directory)
+        .set_account_aside(directory, AsideReason::Damaged)
         .expect("it is put away");
     assert!(
         first.ends_with("account.json.damaged") && second.ends_with("account.json.damaged.2"),

@@ -1,0 +1,112 @@
+//! A file with the key of an account, as people and other ACME clients have it.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::{
+    files::{self, as_text, told},
+    version::LARGEST,
+};
+use crate::{
+    adapters::{pem, x509},
+    ports::DiskError,
+    values::Secret,
+};
+
+/// The key of an account that lies in a file of somebody's.
+#[derive(Debug)]
+pub struct AccountKey {
+    /// The key in PEM.
+    pub key: Secret,
+    /// Whether others than the file's owner may read it.
+    pub is_exposed: bool,
+}
+
+/// manuale's `account.json`; what else it holds is told by the CA.
+#[derive(Deserialize)]
+struct OfManuale {
+    key: String,
+}
+
+/// Reads the key of an account: PEM, or manuale's `account.json`.
+///
+/// # Errors
+/// When it is neither, or a key that can't be used.
+pub fn account_key(path: &Path) -> Result<AccountKey, DiskError> {
+    let damaged = |problem: String| DiskError::Damaged {
+        path: path.to_owned(),
+        problem,
+    };
+    let bytes = files::read_small(path, LARGEST)?;
+    let bytes = bytes.ok_or_else(|| {
+        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+        told("read", path)(missing)
+    })?;
+    let text = Secret::new(as_text(bytes, || path.to_owned())?);
+    let written = match text.expose().trim_start().starts_with('{') {
+        false => text,
+        true => {
+            let read: OfManuale = serde_json::from_str(text.expose()).map_err(|error| {
+                damaged(format!(
+                    "it is JSON, and no account.json of manuale: line {} is none of it",
+                    error.line()
+                ))
+            })?;
+            Secret::new(read.key)
+        }
+    };
+    let key = pem::key(written.expose().as_bytes(), None);
+    let key = key.map_err(|error| damaged(error.to_string()))?.text;
+    x509::check_private_key(&key).map_err(|error| damaged(error.to_string()))?;
+    Ok(AccountKey {
+        key,
+        is_exposed: files::is_readable_by_others(path),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_from_pem_and_from_manuale_s_file_and_who_else_may_read_it_is_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let key = rcgen::KeyPair::generate().expect("a key").serialize_pem();
+        let json = serde_json::json!({"key": key, "uri": "https://ca.example/acct/1"});
+        for (name, text, mode) in [
+            ("key.pem", key.clone(), 0o600),
+            ("account.json", json.to_string(), 0o640),
+        ] {
+            let path = folder.path().join(name);
+            fs::write(&path, text).expect("it is written");
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("it is set");
+            let read = account_key(&path).expect("a key");
+            assert_eq!(read.is_exposed, mode != 0o600, "{name}");
+            x509::check_private_key(&read.key).expect("it is usable");
+        }
+    }
+
+    #[test]
+    fn what_is_no_account_is_told_without_a_word_of_what_it_holds() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("account.json");
+        for (text, words) in [
+            ("{\"key\": 1}", "no account.json of manuale"),
+            (
+                "{\"key\": \"secret words\"}",
+                "no line that begins with -----BEGIN",
+            ),
+            ("", "it is empty"),
+            ("{", "no account.json of manuale"),
+        ] {
+            fs::write(&path, text).expect("it is written");
+            let told = account_key(&path).expect_err("no account").to_string();
+            assert!(told.contains(words) && !told.contains("secret"), "{told}");
+        }
+        let none = account_key(&folder.path().join("none")).expect_err("nothing there");
+        assert!(none.to_string().contains("none"), "{none}");
+    }
+}

@@ -1,0 +1,173 @@
+//! What people do with our account at a CA by commands.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+use super::AuthorityError;
+use crate::{
+    observe::RefusedEmail,
+    values::{RevocationReason, Secret},
+};
+
+/// Our account at one CA, for commands. The daemon has no part in it: it opens accounts, and makes the first one.
+#[async_trait(?Send)]
+pub trait AccountDesk {
+    /// The account as it lies on disk; nobody is asked.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    fn kept(&self) -> Result<Option<KeptAccount>, AuthorityError>;
+
+    /// What the CA says about the account. None is made.
+    ///
+    /// # Errors
+    /// When there is none, or the CA does not say.
+    async fn look(&self) -> Result<SeenAccount, AuthorityError>;
+
+    /// Makes the account where there is none that works, and brings the contact up to date where there is one.
+    ///
+    /// # Errors
+    /// When its terms were not agreed to, and where an account lies on disk that has ended: nothing is put over it.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3>
+    async fn register(&self) -> Result<RegisteredAccount, AuthorityError>;
+
+    /// Takes over the account that the CA has for a key; none is made.
+    ///
+    /// # Errors
+    /// When there is none, and where another account lies on disk.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3.1>
+    async fn recover(&self, key: &Secret) -> Result<RegisteredAccount, AuthorityError>;
+
+    /// Gives the account another key. One that was begun before is ended instead.
+    ///
+    /// # Errors
+    /// Whatever happens, the key that the CA takes is on disk.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3.5>
+    async fn roll_over(&self) -> Result<RolledOver, AuthorityError>;
+
+    /// Has the CA take no request of the account any more, and puts its record aside; tells where that is. One that is
+    /// deactivated already is put aside alone.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.3.6>
+    async fn deactivate(&self) -> Result<PathBuf, AuthorityError>;
+
+    /// Has the CA revoke a certificate: by the account here where that may do so, else by the certificate's own key.
+    ///
+    /// # Errors
+    /// When neither is there, or the CA refuses.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc8555#section-7.6>
+    async fn revoke(&self, asked: &Revocation<'_>) -> Result<Revoked, AuthorityError>;
+}
+
+/// A certificate that is to be revoked.
+#[derive(Clone, Copy, Debug)]
+pub struct Revocation<'a> {
+    /// The certificate in DER.
+    pub leaf: &'a [u8],
+    /// Its key in PEM, where that is at hand.
+    pub key: Option<&'a Secret>,
+    /// Why.
+    pub reason: RevocationReason,
+}
+
+/// How a certificate came to be revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Revoked {
+    /// The CA did it for the account here.
+    ByAccount,
+    /// The CA did it for who has its key.
+    ByKey,
+    /// It was revoked before.
+    Already,
+}
+
+/// An account, and what was done so that it is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RegisteredAccount {
+    /// Where it is.
+    pub url: String,
+    /// What was done.
+    pub outcome: RegistrationOutcome,
+    /// The e-mail address of the settings, if the CA did not take it.
+    pub refused_email: Option<RefusedEmail>,
+}
+
+/// What was done so that an account is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RegistrationOutcome {
+    /// It is new.
+    Registered,
+    /// It was there, and works.
+    Known,
+    /// The CA did not know the one that was there any more: it is new, with the same key.
+    RegisteredAgain,
+    /// It was at the CA, and is now here, too.
+    Recovered,
+}
+
+/// An account as it lies on disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KeptAccount {
+    /// Where it is; none until the CA has told.
+    pub url: Option<String>,
+    /// What kind of key it has, as the setting `key-type` names it.
+    pub key_type: String,
+    /// What its key is known by.
+    ///
+    /// <https://www.rfc-editor.org/rfc/rfc7638#section-3>
+    pub thumbprint: String,
+    /// The e-mail address that the CA was told.
+    pub email: Option<String>,
+    /// Whether another key was begun to be put in place of this one, and nobody has found out yet which counts.
+    pub is_key_changing: bool,
+}
+
+/// What a CA says about an account, and about itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SeenAccount {
+    /// How the account is.
+    pub status: AccountStatus,
+    /// Where the CA writes to.
+    pub contact: Vec<String>,
+    /// Whether the terms were agreed to, where the CA says so.
+    pub terms_agreed: Option<bool>,
+    /// Where the terms are.
+    pub terms: Option<String>,
+    /// The domains by which CAA records name the CA, as its directory has them.
+    pub caa_identities: Vec<String>,
+}
+
+/// How an account is.
+///
+/// <https://www.rfc-editor.org/rfc/rfc8555#section-7.1.2>
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AccountStatus {
+    /// It can be used.
+    Valid,
+    /// It was given up, by us.
+    Deactivated,
+    /// The CA has shut it.
+    Revoked,
+    /// The CA does not know it.
+    Unknown,
+}
+
+/// What a change of the key came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RolledOver {
+    /// The account's URL, which is the same.
+    pub url: String,
+    /// What the new key is known by.
+    pub thumbprint: String,
+    /// Whether it was begun before, by a command that was cut off, and has ended now.
+    pub was_begun: bool,
+}
