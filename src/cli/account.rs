@@ -9,7 +9,7 @@ use super::{
 use crate::{
     adapters::{acme, disk::Folders},
     ports::{AccountDesk, AccountStatus, AuthorityError, KeptAccount, RolledOver, SeenAccount},
-    values::{CA_PRESETS, Issuer, Issuers, preset_at},
+    values::{CA_PRESETS, Issuers, preset_at},
 };
 
 pub(super) fn arguments(command: Command) -> Command {
@@ -78,7 +78,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let directory = directory(call)?;
-    let ca = Issuer::Ca(directory.clone()).to_string();
+    let ca = call.settings.cas.called(&directory).to_owned();
     let desk = setup::desk(call, folders, &directory, false)?;
     block_on(async {
         if call.options.get_flag("roll-over") {
@@ -136,7 +136,7 @@ fn listed(call: &Call, folders: &Rc<Folders>) -> Result<Vec<Listed>, Failure> {
     let name = |folder: String| {
         let directory = known.get(&folder);
         directory.map_or(folder, |directory| {
-            Issuer::Ca((*directory).to_owned()).to_string()
+            settings.cas.called(directory).to_owned()
         })
     };
     let mut accounts = Vec::new();
@@ -314,6 +314,7 @@ async fn deactivate(call: &Call, desk: &dyn AccountDesk, ca: &str) -> Result<Exi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::values::Issuer;
 
     fn shown(directory: &str, status: AccountStatus, identities: &[&str]) -> AccountReport {
         let account = KeptAccount {

@@ -11,7 +11,6 @@ use super::{
 use crate::{
     adapters::disk,
     ports::{AccountDesk, AuthorityError, RegisteredAccount, RegistrationOutcome},
-    values::Issuer,
 };
 
 pub(super) fn arguments(command: Command) -> Command {
@@ -40,7 +39,7 @@ struct Registered {
 
 pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     let directory = directory(call)?;
-    let ca = Issuer::Ca(directory.clone()).to_string();
+    let ca = call.settings.cas.called(&directory).to_owned();
     let file = call.options.get_one::<PathBuf>("account");
     let key = file.map(|path| disk::account_key(path)).transpose()?;
     if let (Some(path), Some(key)) = (file, &key)

@@ -13,7 +13,7 @@ use crate::{
     observe::{RenewalRequest, Source, Stage},
     ports::{CertificateStore, DiskError, Revocation, Revoked, Wishes},
     report::explain::Works,
-    values::{CertificateName, Issuer, Issuers, RevocationReason},
+    values::{CertificateName, Issuers, RevocationReason},
 };
 
 pub(super) fn arguments(command: Command) -> Command {
@@ -56,7 +56,7 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         let details = details(&found)?;
         let live = live(&folders, &details)?;
         let directory = issued_by(call, live.as_ref())?;
-        let ca = Issuer::Ca(directory.clone()).to_string();
+        let ca = call.settings.cas.called(&directory).to_owned();
         let what = format!(
             "The certificate for {}, issued by {}, with the serial number {}, valid until {}, is revoked by the CA {ca}, and \
              nothing brings it back. Clients that look refuse it from then on.",

@@ -200,6 +200,11 @@ impl CaTable {
         own.or_else(|| Some(preset_at(directory)?.name))
     }
 
+    /// What people call the CA with this directory: its name, or the URL where it has none.
+    pub fn called<'t>(&'t self, directory: &'t str) -> &'t str {
+        self.name_of(directory).unwrap_or(directory)
+    }
+
     /// The URL of the directory at which is tried out what the CA with this directory would be asked for, where one is known:
     /// that of the settings, else that of the preset.
     pub fn staging_of(&self, directory: &str) -> Option<&str> {

@@ -44,7 +44,8 @@ enum Mark {
 }
 
 /// An account stays where it is: what it obtained is used without it.
-const ACCOUNT: &str = "quaymaster registers an account of its own with its first order; certificates need none until then";
+const ACCOUNT: &str = "quaymaster registers an account of its own with its first order, and certificates need none until then; \
+                       `quaymaster register --account FILE` takes over one whose key is in PEM, or manuale's account.json";
 
 /// Every client that is known. The first whose marks are all there counts.
 const CLIENTS: &[ClientRow] = &[
