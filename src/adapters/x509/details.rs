@@ -68,7 +68,7 @@ pub fn details(chain: &[Vec<u8>]) -> Result<CertificateDetails, CertificateError
     let followers = parsed.iter().zip(&ders).skip(1);
     Ok(CertificateDetails {
         names,
-        issuer: leaf.issuer().to_string(),
+        issuer: fields::distinguished(leaf.issuer()),
         not_before: time(&leaf.validity().not_before),
         not_after: time(&leaf.validity().not_after),
         serial: fields::serial(leaf),
@@ -78,8 +78,8 @@ pub fn details(chain: &[Vec<u8>]) -> Result<CertificateDetails, CertificateError
         renewal_id: fields::renewal_id(leaf),
         chain: followers
             .map(|(link, der)| ChainLink {
-                subject: link.subject().to_string(),
-                issuer: link.issuer().to_string(),
+                subject: fields::distinguished(link.subject()),
+                issuer: fields::distinguished(link.issuer()),
                 not_after: time(&link.validity().not_after),
                 sha256: fingerprint(der),
             })
@@ -105,4 +105,31 @@ fn fingerprint(bytes: &[u8]) -> String {
     let digest = digest(&SHA256, bytes);
     let pairs = digest.as_ref().iter().map(|byte| format!("{byte:02X}"));
     pairs.collect::<Vec<_>>().join(":")
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DnType, KeyPair};
+
+    use super::{super::check, *};
+    use crate::{observe::Source, values::Secret};
+
+    #[test]
+    fn what_a_terminal_acts_upon_is_left_out_of_what_a_certificate_says() {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["a\u{7}.example".to_owned()]).unwrap();
+        let name = &mut params.distinguished_name;
+        name.push(DnType::CommonName, "\u{1b}[2Jevil\ncorp");
+        let certificate = params.self_signed(&key).unwrap();
+        let said = details(&[certificate.der().to_vec()]).unwrap();
+        assert_eq!(said.names, ["a\u{fffd}.example"]);
+        let key = Secret::new(key.serialize_pem());
+        let held = check(&certificate.pem(), &key, Source::Provided).unwrap();
+        for issuer in [said.issuer, held.issuer] {
+            assert!(
+                issuer.ends_with("\u{fffd}[2Jevil\u{fffd}corp"),
+                "{issuer:?}"
+            );
+        }
+    }
 }

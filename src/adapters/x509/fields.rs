@@ -74,7 +74,7 @@ pub(super) fn names_in_order(leaf: &X509Certificate<'_>) -> Result<Vec<String>, 
 /// <https://www.rfc-editor.org/rfc/rfc5280#section-4.2.1.6>
 fn name(name: &GeneralName<'_>) -> Option<String> {
     match *name {
-        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+        GeneralName::DNSName(name) => Some(harmless(&name.to_ascii_lowercase())),
         GeneralName::IPAddress(bytes) => {
             let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
             let address = v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from));
@@ -102,12 +102,23 @@ pub(super) fn key_type(leaf: &X509Certificate<'_>) -> Option<KeyType> {
     }
 }
 
+/// The common name, else the whole distinguished name.
 pub(super) fn issuer(name: &X509Name<'_>) -> String {
     let common = name
         .iter_common_name()
         .next()
         .and_then(|common| common.as_str().ok());
-    common.map_or_else(|| name.to_string(), str::to_owned)
+    common.map_or_else(|| distinguished(name), harmless)
+}
+
+/// The whole distinguished name.
+pub(super) fn distinguished(name: &X509Name<'_>) -> String {
+    harmless(&name.to_string())
+}
+
+/// What somebody wrote into a certificate, without what a terminal acts upon.
+fn harmless(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
 }
 
 /// Whether it is its own issuer, as roots and certificates without a CA are.
