@@ -55,9 +55,11 @@ fn one_site_that_nginx_refuses_is_held_back_and_everything_else_goes_live() {
     );
     assert!(!refused.words.contains("signal"), "{}", refused.words);
     assert!(!stack.files("edge").contains_key(&file));
-    let told = stack.status();
-    let held_back = &told["consumers"][stack.named("proxy")]["installed"]["trial"]["refused"];
-    assert!(held_back[&file]["reason"].is_string(), "{told}");
+    wait(SOON, "status tells why, too", || {
+        let told = stack.status();
+        let held_back = &told["consumers"][stack.named("proxy")]["installed"]["trial"]["refused"];
+        is_so(held_back[&file]["reason"].is_string(), || told.to_string())
+    });
 
     // What lies there is good: a restart of the proxy would not bring it down.
     docker(&["exec", &stack.named("proxy"), "nginx", "-q", "-t"]);
