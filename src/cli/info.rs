@@ -11,10 +11,10 @@ use super::{
 };
 use crate::{
     adapters::{
-        disk::{Folders, FoundKey},
+        disk::FoundKey,
         x509::{CertificateDetails, ChainLink},
     },
-    observe::Source,
+    observe::{Installed, Source},
     ports::Vitals,
     report::{Status, explain::rough},
     values::{CertificateName, ContainerName, Host, Issuer, Timestamp},
@@ -38,7 +38,7 @@ struct Info {
     live: Option<CertificateName>,
     /// Where the one in `live/` came from.
     source: Option<Source>,
-    /// The consumers that were given it.
+    /// The consumers that were given it, as the daemon last said; none where no daemon has said anything yet.
     given_to: Vec<ContainerName>,
     /// The hosts that it covers and a proxy serves, as the daemon last told.
     hosts: Vec<Host>,
@@ -59,12 +59,16 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
         let found = found::find(call, &folders)?;
         let details = details(&found)?;
         let (live, source) = live(&folders, &details)?.unzip();
+        let status = folders.status()?;
+        let status = status.and_then(|text| serde_json::from_str::<Status>(&text).ok());
         let info = Info {
-            given_to: match &live {
-                Some(name) => folders.given_to(name)?,
-                None => Vec::new(),
+            given_to: match (&live, &status) {
+                (Some(name), Some(status)) => given_to(name, status),
+                _ => Vec::new(),
             },
-            hosts: served(&folders, &details)?,
+            hosts: status
+                .map(|status| served(&status, &details))
+                .unwrap_or_default(),
             path: found.path,
             details,
             key: match found.key {
@@ -83,19 +87,24 @@ pub(super) fn run(call: &Call) -> Result<Exit, Failure> {
     })
 }
 
-/// The hosts of proxies that it covers, as the daemon told after its last turn; none where it told nothing that can be read.
-fn served(folders: &Folders, details: &CertificateDetails) -> Result<Vec<Host>, Failure> {
-    let told = folders.status()?;
-    let status = told.and_then(|text| serde_json::from_str::<Status>(&text).ok());
-    let sites = status.into_iter().flat_map(|status| status.sites);
-    let is_covered = |host: &Host| {
+/// The consumers in which a certificate lies.
+fn given_to(name: &CertificateName, status: &Status) -> Vec<ContainerName> {
+    let has_it = |installed: &Installed| installed.certificates.get(name).is_some();
+    let consumers = status.consumers.iter();
+    let given = consumers.filter(|(_, consumer)| has_it(&consumer.installed));
+    given.map(|(consumer, _)| consumer.clone()).collect()
+}
+
+/// The hosts of proxies that it covers.
+fn served(status: &Status, details: &CertificateDetails) -> Vec<Host> {
+    let is_covered = |host: &&Host| {
         let text = host.to_string();
         let above = text.split_once('.').map(|(_, above)| format!("*.{above}"));
         let mut names = details.names.iter();
         names.any(|name| *name == text || Some(name) == above.as_ref())
     };
-    let hosts = sites.map(|site| site.host).filter(is_covered);
-    Ok(hosts.sorted().dedup().collect())
+    let hosts = status.sites.iter().map(|site| &site.host);
+    hosts.filter(is_covered).sorted().dedup().cloned().collect()
 }
 
 fn text(info: &Info, now: Timestamp) -> String {

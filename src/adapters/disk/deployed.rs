@@ -187,29 +187,6 @@ impl Folders {
         self.deployed_folder(consumer).join("record.json")
     }
 
-    /// The consumers that were given a certificate, or told to read it, as far as that is written down; nothing changes.
-    ///
-    /// # Errors
-    /// When that can't be read.
-    pub fn given_to(&self, name: &CertificateName) -> Result<Vec<ContainerName>, DiskError> {
-        let mut found = Vec::new();
-        for entry in files::entries(&self.state.join("deployed"))? {
-            let Ok(consumer) = ContainerName::parse(entry) else {
-                continue;
-            };
-            let given: Option<KeyedTable<CertificateName, Digest>> =
-                read_json(&self.given_file(&consumer))?;
-            let record: Option<Record> = read_json(&self.record_file(&consumer))?;
-            let installed = record.and_then(|record| record.installed);
-            let is_given = |table: &KeyedTable<CertificateName, Digest>| table.get(name).is_some();
-            let is_installed = installed.is_some_and(|it| is_given(&it.certificates));
-            if is_installed || given.as_ref().is_some_and(is_given) {
-                found.push(consumer);
-            }
-        }
-        Ok(found)
-    }
-
     fn given_file(&self, consumer: &ContainerName) -> PathBuf {
         self.deployed_folder(consumer).join("certificates.json")
     }

@@ -79,8 +79,8 @@ fn a_name_is_explained_well_served_broken_and_unknown() {
 }
 
 #[test]
-fn the_set_up_is_checked_and_changes_nothing() {
-    let (stack, _) = served();
+fn the_set_up_is_checked_and_a_certificate_shown_and_nothing_changes() {
+    let (stack, shop) = served();
     let (files, hangups, edge) = (stack.files("state"), stack.hangups(), stack.files("edge"));
     let (code, told) = exec(&stack, &["check"]);
     assert_eq!(code, Some(0), "{told}");
@@ -92,6 +92,14 @@ fn the_set_up_is_checked_and_changes_nothing() {
         "those that listen: 1",
     ] {
         assert!(told.contains(piece), "{piece} is not in {told}");
+    }
+    let (code, told) = exec(&stack, &["info", &shop]);
+    assert_eq!(code, Some(0), "{told}");
+    for piece in [
+        format!("given to    {}\n", stack.named("proxy")),
+        format!("covers      {shop}\n"),
+    ] {
+        assert!(told.contains(&piece), "{piece} is not in {told}");
     }
     assert_eq!(
         (stack.files("state"), stack.hangups(), stack.files("edge")),
