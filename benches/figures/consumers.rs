@@ -1,9 +1,10 @@
 //! Servers that get certificates and no configuration, on an engine that answers at once: how soon 100 of them are told of
-//! one certificate.
+//! one certificate, and what many of them cost while something else changes.
 
 use std::{
     fs,
     path::PathBuf,
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -31,12 +32,26 @@ const NAME: &str = "app7.example";
 /// What engines are asked when one of these servers is told.
 const TOLD: &str = "POST /containers/used";
 
+/// What engines are asked when a site has changed.
+const PROXY_TOLD: &str = "POST /containers/proxy/";
+
+/// How long strace takes at most until it shows each call.
+const ATTACHED: Duration = Duration::from_secs(2);
+
+/// Events over which calls are averaged, each about another app.
+const EVENTS: usize = 10;
+
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Measures it.
 pub fn measure(table: &mut Table) {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(local(renewed(100, table)));
+    let few = runtime.block_on(local(elsewhere(1)));
+    let many = runtime.block_on(local(elsewhere(1000)));
+    let what =
+        "calls about files for an event that concerns none of 1000 servers, beside the same with 1";
+    table.beside(what, "", many, few, 0.0);
 }
 
 /// Servers that have the certificate, and the program at rest.
@@ -49,7 +64,7 @@ struct Servers {
 impl Servers {
     async fn settled(number: usize) -> Self {
         let (world, root) = (World::new(), tempfile::tempdir().unwrap());
-        world.app("other");
+        (0..EVENTS).for_each(|n| world.app(&format!("app{n}")));
         provided::write(&of_user(&world), CERTIFICATE);
         for n in 0..number {
             let folder = root.path().join(n.to_string());
@@ -136,4 +151,34 @@ async fn renewed(number: usize, table: &mut Table) {
     );
     let written = each(written.load(Ordering::Relaxed));
     table.figure("versions written for each of them", "", written, 1.0);
+}
+
+/// How many calls about files an event of an app takes while so many servers have nothing to do with it.
+async fn elsewhere(number: usize) -> f64 {
+    let servers = Servers::settled(number).await;
+    let (world, program) = (&servers.world, &servers.program);
+    let (file, process) = (servers.root.path().join("calls"), program.id().to_string());
+    let mut strace = Command::new("strace")
+        .args(["-f", "-qq", "-e", "trace=%file", "-p", &process, "-o"])
+        .arg(&file)
+        .spawn()
+        .unwrap();
+    let calls = || fs::read_to_string(&file).map_or(0, |text| text.lines().count());
+    // Once it is there: what the first event takes does not count.
+    world.event("app0", "update");
+    sleep(ATTACHED).await;
+    let (before, told) = (calls(), world.asked(PROXY_TOLD));
+    for n in 1..EVENTS {
+        let app = format!("app{n}");
+        world.change(&app, |app| {
+            app["State"]["Health"] = json!({"Status": "unhealthy"});
+        });
+        world.event(&app, "health_status: unhealthy");
+        until(|| world.asked(PROXY_TOLD) >= told + n).await;
+        rest(program).await;
+    }
+    let taken = calls() - before;
+    strace.kill().unwrap();
+    strace.wait().unwrap();
+    taken as f64 / (EVENTS - 1) as f64
 }

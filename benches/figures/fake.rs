@@ -77,7 +77,7 @@ async fn at(number: usize, cpu: Option<f64>, memory: Option<f64>, table: &mut Ta
 }
 
 /// Sends an event about a container, and tells how many milliseconds later its proxy was signalled.
-async fn signalled(world: &World, id: &str, proxy: &str, health: &str) -> f64 {
+pub async fn signalled(world: &World, id: &str, proxy: &str, health: &str) -> f64 {
     let call = format!("POST /containers/{proxy}/");
     let before = world.asked(&call);
     let began = Instant::now();

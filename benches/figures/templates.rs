@@ -1,4 +1,5 @@
-//! The command `render` at 1,000 containers: a template that groups them twice, and what watching them keeps in memory.
+//! The command `render` at 1,000 containers: a template that groups them twice, how soon a reader is told of a change, and what
+//! watching them keeps in memory.
 
 use std::{fs, path::Path, sync::Arc, time::Instant};
 
@@ -8,7 +9,14 @@ use tokio::{
     time::{Duration, sleep},
 };
 
-use crate::{median, resident, support::fake_engine::local, table::Table, world::World};
+use crate::{
+    fake::{rest, signalled},
+    floor::Floor,
+    median, resident,
+    support::fake_engine::local,
+    table::Table,
+    world::World,
+};
 
 const CONTAINERS: usize = 1000;
 const ROUNDS: usize = 21;
@@ -26,7 +34,7 @@ upstream {{ host }}__{{ path | replace('/', '_') }} {
 {% endfor %}
 ";
 
-/// Measures both.
+/// Measures these.
 pub fn measure(table: &mut Table) {
     let view = ContainersView {
         containers: (0..CONTAINERS).map(container).collect(),
@@ -87,9 +95,12 @@ async fn watched(table: &mut Table) {
         "render",
         "--watch",
         "--template",
-        "#{% for c in containers %}{{ c.name }}\n{% endfor %}",
+        "#{% for c in containers %}{{ c.name }} {{ c.health }}\n{% endfor %}",
         "--target",
         target.to_str().unwrap(),
+        "--signal",
+        "proxy",
+        "HUP",
     ];
     let program = world.start_with(&words);
     let is_there = |path: &Path| fs::read_to_string(path).is_ok_and(|text| text.contains("app999"));
@@ -102,4 +113,20 @@ async fn watched(table: &mut Table) {
         resident(program.id()),
         20.0,
     );
+    let _floor = Floor::start(world.socket(), "\"floor\"", "floor");
+    while world.asked("GET /events") < 2 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    let (mut ours, mut floors) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let (app, health) = (format!("app{round}"), "unhealthy");
+        floors.push(signalled(&world, "floor", "floor", health).await);
+        world.change(&app, |app| {
+            app["State"]["Health"] = serde_json::json!({"Status": health})
+        });
+        ours.push(signalled(&world, &app, "proxy", health).await);
+        rest(&program).await;
+    }
+    let what = format!("render: event to signal, {CONTAINERS} containers, fake engine");
+    table.beside(what, "ms", median(ours), median(floors), 6.0);
 }

@@ -12,7 +12,7 @@ use crate::{
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A container with certbot that shares its list, its certificates and its challenges with us.
-fn helper() -> Bearer {
+pub(super) fn helper() -> Bearer {
     container("certbot", 6)
         .label("kind", "certbot")
         .label("email", "you@example.org")
@@ -21,18 +21,27 @@ fn helper() -> Bearer {
         .mount(volume("challenge", "/var/www/challenge", true))
 }
 
-fn front() -> Bearer {
+/// A proxy that shares what a helper needs.
+pub(super) fn front() -> Bearer {
     proxy()
         .mount(volume("challenge", "/var/www/challenge", false))
         .mount(volume("certificates", "/etc/letsencrypt", false))
 }
 
-fn helpers_rules() -> LabelRules {
+pub(super) fn helpers_rules() -> LabelRules {
     LabelRules {
         certificates: "/certificates".into(),
         webroot: Some("/challenge".into()),
         ..label_rules()
     }
+}
+
+/// Ours, with what it shares with a helper.
+pub(super) fn beside_helper() -> Bearer {
+    own()
+        .mount(volume("lines", "/lines", true))
+        .mount(volume("certificates", "/certificates", true))
+        .mount(volume("challenge", "/challenge", true))
 }
 
 fn desired_with(containers: impl IntoIterator<Item = Bearer>) -> Desired {
@@ -41,11 +50,7 @@ fn desired_with(containers: impl IntoIterator<Item = Bearer>) -> Desired {
 
 fn desired_by(containers: impl IntoIterator<Item = Bearer>, rules: &LabelRules) -> Desired {
     let mut seen = snapshot(containers.into_iter().chain([front()]));
-    let own = own()
-        .mount(volume("lines", "/lines", true))
-        .mount(volume("certificates", "/certificates", true))
-        .mount(volume("challenge", "/challenge", true));
-    seen.own = Some(own);
+    seen.own = Some(beside_helper());
     desire(&seen, rules)
 }
 

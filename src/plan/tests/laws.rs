@@ -2,11 +2,11 @@
 
 use proptest::{collection::vec, prelude::*};
 
-use super::{refusals::Refusing, *};
+use super::{helper, refusals::Refusing, *};
 use crate::{
     desire::{CertificateFolder, LabelRules},
     fixtures::{held, volume},
-    observe::{HeldCertificate, Shelf},
+    observe::{HeldCertificate, Shelf, Source},
 };
 
 /// Something that happens in the simulated world.
@@ -170,19 +170,31 @@ struct World {
 }
 
 impl World {
-    /// With or without what serves names that no certificate covers, and self-signed certificates by this rule.
-    fn new(has_substitutes: bool, fallback: FallbackRule) -> Self {
+    /// With or without what serves names that no certificate covers, and a helper that obtains certificates; self-signed
+    /// certificates by this rule.
+    fn new(has_substitutes: bool, has_helper: bool, fallback: FallbackRule) -> Self {
+        let rules = match has_helper {
+            true => helper::helpers_rules(),
+            false => label_rules(),
+        };
         let rules = match has_substitutes {
             true => LabelRules {
                 master: Host::parse("b.example").ok(),
                 default_certificate: Some(called_so(CALLED.len() - 1)),
-                ..label_rules()
+                ..rules
             },
-            false => label_rules(),
+            false => rules,
         };
-        let snapshot = Snapshot {
-            own: Some(own()),
-            ..snapshot([proxy(), broker("certbot")])
+        let brokers = broker("certbot");
+        let snapshot = match has_helper {
+            true => Snapshot {
+                own: Some(helper::beside_helper()),
+                ..snapshot([helper::front(), brokers, helper::helper()])
+            },
+            false => Snapshot {
+                own: Some(own()),
+                ..snapshot([proxy(), brokers])
+            },
         };
         let mut observed = fresh(&desire(&snapshot, &rules));
         // From a time when it took that site.
@@ -370,8 +382,8 @@ proptest! {
     #![proptest_config(crate::values::chance::fixed(128))]
 
     #[test]
-    fn the_laws_hold_in_any_world(happenings in vec(happening(), 1..40), has_substitutes in any::<bool>(), rule in 0..FallbackRule::WORDS.len()) {
-        let mut world = World::new(has_substitutes, FallbackRule::WORDS[rule].1);
+    fn the_laws_hold_in_any_world(happenings in vec(happening(), 1..40), has_substitutes in any::<bool>(), has_helper in any::<bool>(), rule in 0..FallbackRule::WORDS.len()) {
+        let mut world = World::new(has_substitutes, has_helper, FallbackRule::WORDS[rule].1);
         for happening in &happenings {
             world.happen(happening);
             let desired = world.desired();
@@ -393,6 +405,14 @@ proptest! {
             let while_busy = world.planned(&desired, &busy);
             prop_assert_eq!(&while_busy, &world.memory.plan(&read, &busy, &templates, &world.plan_rules, world.now));
             prop_assert!(while_busy.actions.iter().all(|action| !subjects.contains(&action.subject())));
+            // A helper is asked for everything, and beside it nothing is ordered of what it could put there.
+            for action in &first.actions {
+                if let Action::Obtain(obtain) = action {
+                    let live = world.observed.held.get(&obtain.certificate).map(|live| &live.source);
+                    let is_free = live.is_none_or(|source| *source == Source::Provided);
+                    prop_assert_eq!(obtain.helper.is_some(), has_helper && is_free, "{:?}", obtain);
+                }
+            }
             // Never worse: a fallback is made at once, and replaces nothing but another one.
             for action in &first.actions {
                 if let Action::FallBack(fallback) = action {
@@ -406,7 +426,9 @@ proptest! {
                 let subject = Subject::Fallback(name.clone());
                 let covers = |held: &HeldCertificate| wanted.names.iter().any(|host| held.covers(host));
                 let mut any = world.observed.held.values().chain(world.observed.provided.values());
-                let is_bare = !any.any(|held| covers(held)) && !has_substitutes && !wanted.served_by.is_empty();
+                // In the place of a fallback, a helper could not put what it obtains.
+                prop_assert!(!(has_helper && made.contains(&subject)), "{}", name);
+                let is_bare = !any.any(|held| covers(held)) && !has_substitutes && !has_helper && !wanted.served_by.is_empty();
                 if is_bare && world.plan_rules.fallback == FallbackRule::On {
                     prop_assert!(made.contains(&subject) || tried(&subject), "{}", name);
                 }
