@@ -1,5 +1,5 @@
 //! The tables that people look things up in, made from the rows that the program goes by: for the command
-//! `reference`, and for the README.
+//! `reference`, and for the pages in `docs`.
 
 use std::fmt::Write;
 

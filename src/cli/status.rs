@@ -412,11 +412,11 @@ mod tests {
     }
 
     #[test]
-    fn readme_names_each_key_of_the_document() {
-        let readme = include_str!("../../README.md");
+    fn the_reference_names_each_key_of_the_document() {
+        let reference = include_str!("../../docs/reference.md");
         let document = serde_json::to_value(status()).expect("it is plain data");
         for key in document.as_object().expect("it is a map").keys() {
-            assert!(readme.contains(&format!("`{key}`")), "{key}");
+            assert!(reference.contains(&format!("`{key}`")), "{key}");
         }
     }
 

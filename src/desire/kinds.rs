@@ -8,7 +8,7 @@ use crate::values::{Owner, ProbePort, Protocol, Right, Signal};
 pub struct Kind {
     /// The word in `quaymaster.kind`.
     pub name: &'static str,
-    /// What it is, for `quaymaster reference` and README.
+    /// What it is, for `quaymaster reference` and the pages.
     pub doc: &'static str,
     /// Whether it can't start without a certificate, so that it gets a self-signed one at once.
     pub fallback: bool,

@@ -1,4 +1,4 @@
-//! The README says what the tables say. `UPDATE_README=1 cargo test --test it readme::` writes them anew. What it quotes of
+//! Pages say what the tables say, and lead where they say. `UPDATE_README=1 cargo test --test it readme::` writes them anew. What it quotes of
 //! the program's words is in the program, and what the Debian package brings fits it.
 
 use std::{
@@ -8,38 +8,43 @@ use std::{
 
 use quaymaster::cli::reference;
 
-/// Where which table stands. What templates there are and see is long, and only looked up while writing one.
-const PLACES: &[(&str, &str)] = &[
-    ("### Commands", "commands"),
-    ("### Exit codes", "exits"),
-    ("### Labels", "labels"),
-    ("### Settings", "settings"),
-    ("### Kinds", "kinds"),
-    ("### Layouts", "layouts"),
-    ("### CAs", "cas"),
-    ("### A CA of your own", "ca-settings"),
-    ("### Labels of other tools", "dialects"),
-    ("## Files of your own", "output-settings"),
-    ("### Filters", "filters"),
+/// Where which table stands: the page, the heading, the table. What templates there are and see is long, and only looked up
+/// while writing one.
+const PLACES: &[(&str, &str, &str)] = &[
+    ("docs/reference.md", "## Commands", "commands"),
+    ("docs/reference.md", "## Exit codes", "exits"),
+    ("docs/reference.md", "## Labels", "labels"),
+    ("docs/reference.md", "## Settings", "settings"),
+    ("docs/reference.md", "## Kinds", "kinds"),
+    ("docs/reference.md", "## Layouts", "layouts"),
+    ("docs/reference.md", "## CAs", "cas"),
+    ("docs/reference.md", "## Labels of other tools", "dialects"),
+    ("docs/cas.md", "## A CA of your own", "ca-settings"),
+    ("docs/templates.md", "## Filters", "filters"),
+    (
+        "docs/templates.md",
+        "## Files of your own",
+        "output-settings",
+    ),
 ];
 
 /// The table under a heading: its lines from the first `|` to the first line that is none.
-fn under(readme: &str, heading: &str) -> std::ops::Range<usize> {
-    let section = readme
+fn under(page: &str, heading: &str) -> std::ops::Range<usize> {
+    let section = page
         .find(&format!("\n{heading}\n"))
-        .unwrap_or_else(|| panic!("README has no {heading}"));
+        .unwrap_or_else(|| panic!("there is no {heading}"));
     let start = section
-        + readme[section..]
+        + page[section..]
             .find("\n|")
             .unwrap_or_else(|| panic!("{heading} has no table"))
         + 1;
-    let end = readme[start..]
+    let end = page[start..]
         .find("\n\n")
-        .map_or(readme.len(), |end| start + end + 1);
+        .map_or(page.len(), |end| start + end + 1);
     start..end
 }
 
-fn at(path: &str) -> PathBuf {
+fn at(path: impl AsRef<Path>) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
@@ -48,28 +53,101 @@ fn read(path: &str) -> String {
 }
 
 #[test]
-fn readme_says_what_the_tables_say() {
-    let path = at("README.md");
-    let mut readme = fs::read_to_string(&path).expect("there is a README");
+fn pages_say_what_the_tables_say() {
     let update = std::env::vars().any(|(name, _)| name == "UPDATE_README");
     let tables = reference::tables();
-    for (heading, name) in PLACES {
+    for (path, heading, name) in PLACES {
         let table = tables
             .iter()
             .find(|table| table.name == *name)
             .unwrap_or_else(|| panic!("there is no {name}"));
-        let (range, expected) = (under(&readme, heading), table.markdown());
+        let mut page = read(path);
+        let (range, expected) = (under(&page, heading), table.markdown());
         if update {
-            readme.replace_range(range, &expected);
+            page.replace_range(range, &expected);
+            fs::write(at(path), page).expect("the page is written");
         } else {
             assert_eq!(
-                readme[range], expected,
-                "{heading} differs; UPDATE_README=1 cargo test --test it readme:: writes it anew"
+                page[range], expected,
+                "{path}, {heading} differs; UPDATE_README=1 cargo test --test it readme:: writes it anew"
             );
         }
     }
-    if update {
-        fs::write(path, readme).expect("the README is written");
+}
+
+/// All pages that people read, by their paths.
+fn pages() -> Vec<String> {
+    let within = |folder: &str| {
+        let entries = fs::read_dir(at(folder)).expect("it can be listed");
+        let names = entries.map(|entry| entry.expect("it can be listed").file_name());
+        let names = names.map(|name| name.into_string().expect("a plain name"));
+        names.collect::<Vec<_>>()
+    };
+    let docs = within("docs")
+        .into_iter()
+        .map(|name| format!("docs/{name}"));
+    let stacks = within("compose").into_iter();
+    let stacks = stacks.map(|name| format!("compose/{name}/README.md"));
+    let own = ["README.md", "CONTRIBUTING.md"].map(str::to_owned);
+    let all = own.into_iter().chain(docs).chain(stacks);
+    all.filter(|page| at(page).is_file()).collect()
+}
+
+/// What a heading is called in links, as web sites with Markdown make it.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = text
+        .chars()
+        .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.collect::<String>().replace(' ', "-")
+}
+
+/// The places of a page that links can lead to.
+fn anchors(page: &str) -> Vec<String> {
+    let headings = page.lines().filter(|line| line.starts_with('#'));
+    headings.map(anchor).collect()
+}
+
+/// Where the links of a page lead.
+fn links(page: &str) -> Vec<&str> {
+    let targets = page.split("](").skip(1);
+    let targets = targets.filter_map(|rest| rest.split_once(')'));
+    let targets = targets.map(|(target, _)| target);
+    targets
+        .filter(|target| !target.starts_with("http"))
+        .collect()
+}
+
+#[test]
+fn each_link_leads_somewhere_and_readme_leads_to_each_page() {
+    let (mut seen, pages) = (0, pages());
+    for page in &pages {
+        let text = read(page);
+        for link in links(&text) {
+            let (path, place) = link.split_once('#').unwrap_or((link, ""));
+            let target = match path {
+                "" => at(page),
+                path => at(page).parent().expect("a folder").join(path),
+            };
+            assert!(target.exists(), "{page}: {link}");
+            if !place.is_empty() {
+                let there = fs::read_to_string(&target).expect("it is a page");
+                assert!(
+                    anchors(&there).contains(&place.to_owned()),
+                    "{page}: {link}"
+                );
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 60, "{seen}");
+    let readme = read("README.md");
+    let linked = links(&readme);
+    for page in pages.iter().filter(|page| page.starts_with("docs/")) {
+        assert!(
+            linked.contains(&page.as_str()),
+            "README does not lead to {page}"
+        );
     }
 }
 
@@ -94,8 +172,8 @@ fn code(folder: &Path) -> String {
 
 #[test]
 fn what_people_look_up_when_something_is_wrong_is_what_they_are_told() {
-    let (readme, code) = (read("README.md"), code(&at("src")));
-    let table = &readme[readme
+    let (page, code) = (read("docs/trouble.md"), code(&at("src")));
+    let table = &page[page
         .find("| you see |")
         .expect("there is a table of symptoms")..];
     let rows = table

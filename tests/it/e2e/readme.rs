@@ -1,4 +1,4 @@
-//! The README's Compose files, as they stand there but for what no test can have: public names and images, the ports 80
+//! The Compose files of README and docs, as they stand there but for what no test can have: public names and images, the ports 80
 //! and 443 of the machine, and a public CA.
 
 use std::{fs, path::Path, process::Command};
@@ -27,7 +27,7 @@ fn the_readme_s_compose_file_serves_its_shop() {
             format!("\"{}\"", stack.label("host", &shop)),
         ),
     ];
-    let adapted = with_images(adapted_from(&written("# quaymaster", "yaml"), &adapted));
+    let adapted = with_images(adapted_from(&written("README.md", "yaml"), &adapted));
     fs::write(folder.path().join("docker-compose.yml"), adapted).unwrap();
     fs::write(folder.path().join("test.yml"), beside(&stack)).unwrap();
     let project = Project {
@@ -46,7 +46,7 @@ fn the_readme_s_compose_file_serves_its_shop() {
 }
 
 #[test]
-fn the_readme_s_compose_file_for_rendering_serves_its_shop_without_certificates() {
+fn the_compose_file_for_rendering_serves_its_shop_without_certificates() {
     let stack = Stack::new(&Setup::default());
     let (shop, proxy, label) = (
         stack.host("shop"),
@@ -54,21 +54,15 @@ fn the_readme_s_compose_file_for_rendering_serves_its_shop_without_certificates(
         stack.key("virtual-host"),
     );
     let folder = tempfile::tempdir().unwrap();
-    let (section, write) = (
-        "## Rendering without certificates",
-        |name: &str, text: String| {
-            fs::write(folder.path().join(name), text).unwrap();
-        },
-    );
+    let (page, write) = ("docs/rendering.md", |name: &str, text: String| {
+        fs::write(folder.path().join(name), text).unwrap();
+    });
     // A dot in a label's name is a path for `groupby`.
     let label = label.replace('.', "-");
     fs::create_dir(folder.path().join("templates")).unwrap();
     write(
         "templates/nginx.tmpl",
-        adapted_from(
-            &written(section, "jinja"),
-            &[("virtual-host", label.clone())],
-        ),
+        adapted_from(&written(page, "jinja"), &[("virtual-host", label.clone())]),
     );
     let adapted = [
         ("\"80:80\"", "\"127.0.0.1::80\"".to_owned()),
@@ -83,7 +77,7 @@ fn the_readme_s_compose_file_for_rendering_serves_its_shop_without_certificates(
     ];
     write(
         "docker-compose.yml",
-        with_images(adapted_from(&written(section, "yaml"), &adapted)),
+        with_images(adapted_from(&written(page, "yaml"), &adapted)),
     );
     write(
         "test.yml",
@@ -103,27 +97,19 @@ fn the_readme_s_compose_file_for_rendering_serves_its_shop_without_certificates(
     });
 }
 
-/// The first block of this language in a section of the README.
-fn written(section: &str, language: &str) -> String {
-    let readme =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let (_, rest) = readme
-        .split_once(&format!("{section}\n"))
-        .expect("README has this section");
-    let (_, rest) = rest
+/// The first block of this language on a page.
+fn written(page: &str, language: &str) -> String {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
+    let (_, rest) = page
         .split_once(&format!("```{language}\n"))
         .expect("it has such a block");
     rest.split_once("```").expect("it ends").0.to_owned()
 }
 
 /// The text with each of these words replaced, which stand there once.
-fn adapted_from(text: &str, words: &[(&str, String)]) -> String {
+pub fn adapted_from(text: &str, words: &[(&str, String)]) -> String {
     words.iter().fold(text.to_owned(), |text, (from, to)| {
-        assert_eq!(
-            text.matches(from).count(),
-            1,
-            "{from:?} stands once in the README"
-        );
+        assert_eq!(text.matches(from).count(), 1, "{from:?} stands there once");
         text.replace(from, to)
     })
 }
@@ -166,14 +152,14 @@ fn beside(stack: &Stack) -> String {
 }
 
 /// A Compose project, taken down when the test ends.
-struct Project<'a> {
-    folder: &'a Path,
-    name: String,
+pub struct Project<'a> {
+    pub folder: &'a Path,
+    pub name: String,
 }
 
 impl Project<'_> {
     /// Whether it went well, and what was said. Compose is a plug-in of docker on newer machines.
-    fn compose(&self, words: &[&str]) -> (bool, String) {
+    pub fn compose(&self, words: &[&str]) -> (bool, String) {
         let plugin = Command::new("docker")
             .args(["compose", "version"])
             .output()

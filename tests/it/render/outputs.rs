@@ -249,10 +249,10 @@ fn a_reader_that_ends_of_an_output_gets_back_what_was_there_before() {
     }
 }
 
-/// A block in this language of README's section about outputs, by its number there.
+/// A block in this language of the section about outputs, by its number there.
 fn written(language: &str, number: usize) -> String {
-    let readme = include_str!("../../../README.md");
-    let section = readme.split("\n## Files of your own\n").nth(1).unwrap();
+    let page = include_str!("../../../docs/templates.md");
+    let section = page.split("\n## Files of your own\n").nth(1).unwrap();
     let section = section.split("\n## ").next().unwrap();
     let fence = format!("```{language}\n");
     let block = section.split(&fence).nth(number + 1).unwrap();
@@ -260,7 +260,7 @@ fn written(language: &str, number: usize) -> String {
 }
 
 #[test]
-fn the_readme_s_outputs_are_made_where_their_consumers_read_them() {
+fn the_outputs_of_the_docs_are_made_where_their_consumers_read_them() {
     make_image();
     let folder = tempfile::tempdir().unwrap();
     let (compose, here) = (written("yaml", 0), folder.path().display().to_string());
