@@ -11,6 +11,7 @@
     reason = "a test ends where something is wrong, in its helpers, too"
 )]
 
+mod article;
 mod certbot_helper;
 mod chat;
 mod client;
