@@ -396,6 +396,7 @@ fn label_rules(call: &Call, own: Option<&Bearer>) -> desire::LabelRules {
         cas: settings.cas.clone(),
         issuers: settings.ca.clone(),
         challenge: settings.challenge,
+        dns: settings.dns_tables.names(settings.dns.as_deref()),
         key_type: settings.key_type,
         profile: settings.profile.clone(),
         master: settings.master.clone(),

@@ -21,7 +21,9 @@ pub use rehearse::{RehearsalFailure, rehearse};
 use crate::{
     observe::{Attempt, Blame, BusyCa, Fault, HeldCertificate, Installed, LedgerEntry, Subject},
     plan::{Action, Obtain, SelfCheckFailed, run_failed},
-    ports::{AuthorityError, DiskError, EngineError, NotServed, Ports, Ran},
+    ports::{
+        AuthorityError, DiskError, EngineError, NotServed, Ports, Ran, RecordFault, ResponseFault,
+    },
     report::chain,
     values::{CertificateName, ContainerName, Retry, Timestamp},
 };
@@ -116,6 +118,8 @@ enum Failure {
     #[error(transparent)]
     NotServed(#[from] NotServed),
     #[error(transparent)]
+    Record(#[from] RecordFault),
+    #[error(transparent)]
     SelfCheck(#[from] SelfCheckFailed),
     #[error(
         "the helper {helper} has not brought it within {within:?}: {saw}; `docker logs {helper}` has certbot's own words"
@@ -143,10 +147,23 @@ enum Failure {
     ClockSet,
 }
 
+impl From<ResponseFault> for Failure {
+    fn from(fault: ResponseFault) -> Self {
+        match fault {
+            ResponseFault::Disk(error) => error.into(),
+            ResponseFault::Record(fault) => fault.into(),
+        }
+    }
+}
+
 impl Failure {
     fn blame(&self) -> Blame {
         match self {
-            Self::Disk(_) | Self::NotServed(_) | Self::SelfCheck(_) | Self::ClockSet => Blame::Here,
+            Self::Disk(_)
+            | Self::NotServed(_)
+            | Self::Record(_)
+            | Self::SelfCheck(_)
+            | Self::ClockSet => Blame::Here,
             Self::Authority(AuthorityError::Ours { .. } | AuthorityError::WrongClock { .. }) => {
                 Blame::Here
             }
@@ -206,7 +223,7 @@ impl Failure {
             Self::Authority(error) => error.retry(),
             Self::Disk(DiskError::NotYetValid { from, .. }) => Retry::NotBefore(*from),
             Self::SelfCheck(_) => Retry::SelfCheck,
-            Self::Disk(_) | Self::NotServed(_) | Self::ClockSet => Retry::Backoff,
+            Self::Disk(_) | Self::NotServed(_) | Self::Record(_) | Self::ClockSet => Retry::Backoff,
             Self::Run { .. } | Self::Broken(_) => Retry::Backoff,
             Self::HelperNotTold { .. }
             | Self::InCertbotsWay { .. }

@@ -1,5 +1,7 @@
 use std::{cell::Cell, collections::BTreeSet, time::Duration};
 
+use futures_util::FutureExt;
+
 use super::{
     Failure,
     self_check::{Looking, own_response},
@@ -9,7 +11,7 @@ use crate::{
     plan::{Fallback, NameVerdict, Obtain, SelfCheckFailed, names_digest},
     ports::{
         AskedOrder, Authority, AuthorityError, Challenge, Clock, DiskError, Issuing,
-        NewCertificate, Order, OrderRecord,
+        NewCertificate, Order, OrderRecord, ResponseFault, Shown,
     },
     report::{Event, OrderStage, chain, report},
     values::{CertificateName, Digest, Host, Issuer, KeyType, Secret, Timestamp},
@@ -266,7 +268,7 @@ async fn record(issuing: &Issuing, obtain: &Obtain) -> Result<OrderRecord, Failu
     match issuing.orders.order(&obtain.certificate) {
         // What is shown stays: the CA may be looking at it.
         Ok(Some(record)) if record.asked == asked => return Ok(record),
-        Ok(Some(record)) => withdraw(issuing, obtain, record.tokens.iter())?,
+        Ok(Some(record)) => withdraw(issuing, obtain, record.shown.iter()).await?,
         Ok(None) => {}
         Err(error) => {
             report(&Event::DiskFault {
@@ -282,7 +284,7 @@ async fn record(issuing: &Issuing, obtain: &Obtain) -> Result<OrderRecord, Failu
             .await?,
         asked,
         url: None,
-        tokens: Vec::new(),
+        shown: Vec::new(),
     };
     issuing.orders.keep_order(&obtain.certificate, &record)?;
     Ok(record)
@@ -340,8 +342,8 @@ async fn look_before(
         return Ok(());
     };
     // What a look showed that was cut off.
-    withdraw(issuing, obtain, record.tokens.iter())?;
-    record.tokens = vec![response.token().to_owned()];
+    withdraw(issuing, obtain, record.shown.iter()).await?;
+    record.shown = vec![response.shown(None)];
     issuing.orders.keep_order(&obtain.certificate, record)?;
     let published = Published {
         issuing,
@@ -352,7 +354,7 @@ async fn look_before(
         }],
         is_looked_at: Cell::new(false),
     };
-    published.publish()?;
+    published.publish().await?;
     let account = authority.account_url();
     let looking = Looking::begun(issuing, &obtain.webroots, check, account);
     let verdicts = looking.verdicts(&obtain.names, &response).await;
@@ -386,16 +388,15 @@ async fn authorize(
     let challenges = offers
         .map(|offer| offer.challenge(kind))
         .collect::<Result<Vec<_>, _>>()?;
-    let tokens = challenges
-        .iter()
-        .map(|challenge| challenge.response.token().to_owned());
-    let tokens: Vec<_> = tokens.collect();
-    let left = record.tokens.iter();
-    let left = left.filter(|token| !tokens.contains(token));
-    withdraw(issuing, obtain, left)?;
+    let dns = obtain.webroots.dns.as_deref();
+    let shown = challenges.iter().map(|it| it.response.shown(dns));
+    let shown: Vec<_> = shown.collect();
+    let left = record.shown.iter();
+    let left = left.filter(|left| !shown.contains(left));
+    withdraw(issuing, obtain, left).await?;
     if !challenges.is_empty() {
         // A crash takes nothing away: what will be visible is written down before it is.
-        record.tokens = tokens;
+        record.shown = shown;
         issuing.orders.keep_order(&obtain.certificate, record)?;
         tell(obtain, OrderStage::Look);
     }
@@ -405,29 +406,50 @@ async fn authorize(
         challenges: &challenges,
         is_looked_at: Cell::new(false),
     };
-    published.publish()?;
-    for challenge in &challenges {
-        issuing.responder.look(&obtain.webroots, challenge).await?;
-    }
-    tell(obtain, OrderStage::Validate);
-    published.is_looked_at.set(true);
-    let ended = order.authorize(kind).await;
-    published.is_looked_at.set(false);
-    Ok(ended?)
+    let ended = published.validated(order).await;
+    let is_record = |shown: &&Shown| matches!(shown, Shown::Txt { .. });
+    withdraw(issuing, obtain, record.shown.iter().filter(is_record)).await?;
+    ended
 }
 
-/// Takes away what was shown by a process that was cut off, and is not looked for any more.
-pub(super) fn withdraw<'t>(
+/// Takes away what was shown by a process that was cut off, and is not looked for any more. A record that can't be removed
+/// does no harm: its provider may be gone for good.
+pub(super) async fn withdraw<'t>(
     issuing: &Issuing,
     obtain: &Obtain,
-    tokens: impl Iterator<Item = &'t String>,
+    left: impl Iterator<Item = &'t Shown>,
 ) -> Result<(), DiskError> {
-    let mut faults = tokens.flat_map(|token| issuing.responder.withdraw(&obtain.webroots, token));
-    faults.next().map_or(Ok(()), Err)
+    let mut first = Ok(());
+    for shown in left {
+        for fault in issuing.responder.withdraw(&obtain.webroots, shown).await {
+            match fault {
+                ResponseFault::Disk(error) => first = first.and(Err(error)),
+                ResponseFault::Record(fault) => report(&Event::RecordLeft {
+                    certificate: obtain.certificate.clone(),
+                    problem: chain(&fault),
+                }),
+            }
+        }
+    }
+    first
 }
 
-/// Responses that are visible. They go when this does, also when the work is cut off; but not while the CA looks for them,
-/// since the order goes on at the next start: what it would not find counts as a failure of the name.
+/// Takes away what is shown over HTTP, where nothing can be waited for.
+pub(super) fn withdraw_now(issuing: &Issuing, obtain: &Obtain, left: &[Shown]) {
+    let over_http = left.iter().filter(|it| matches!(it, Shown::Http { .. }));
+    for shown in over_http {
+        let withdrawn = issuing.responder.withdraw(&obtain.webroots, shown);
+        for fault in withdrawn.now_or_never().into_iter().flatten() {
+            report(&Event::DiskFault {
+                problem: chain(&fault),
+            });
+        }
+    }
+}
+
+/// Responses that are visible. Those over HTTP are taken away when this is dropped, also when the work is cut off; but not
+/// while the CA looks for them, since the order goes on at the next start: what it would not find counts as a failure of
+/// the name. Records in DNS stay on record until they can be waited for.
 struct Published<'a> {
     issuing: &'a Issuing,
     obtain: &'a Obtain,
@@ -436,10 +458,26 @@ struct Published<'a> {
 }
 
 impl Published<'_> {
-    fn publish(&self) -> Result<(), DiskError> {
+    async fn publish(&self) -> Result<(), ResponseFault> {
         let responder = &self.issuing.responder;
-        let mut each = self.challenges.iter();
-        each.try_for_each(|challenge| responder.publish(&self.obtain.webroots, challenge))
+        for challenge in self.challenges {
+            responder.publish(&self.obtain.webroots, challenge).await?;
+        }
+        Ok(())
+    }
+
+    /// Shows all, looks whether they can be seen, and lets the CA look.
+    async fn validated(&self, order: &mut dyn Order) -> Result<(), Failure> {
+        self.publish().await?;
+        for challenge in self.challenges {
+            let responder = &self.issuing.responder;
+            responder.look(&self.obtain.webroots, challenge).await?;
+        }
+        tell(self.obtain, OrderStage::Validate);
+        self.is_looked_at.set(true);
+        let ended = order.authorize(self.obtain.issuance.challenge).await;
+        self.is_looked_at.set(false);
+        Ok(ended?)
     }
 }
 
@@ -448,17 +486,8 @@ impl Drop for Published<'_> {
         if self.is_looked_at.get() {
             return;
         }
-        for challenge in self.challenges {
-            let token = challenge.response.token();
-            let faults = self
-                .issuing
-                .responder
-                .withdraw(&self.obtain.webroots, token);
-            for error in faults {
-                report(&Event::DiskFault {
-                    problem: chain(&error),
-                });
-            }
-        }
+        let responses = self.challenges.iter();
+        let shown: Vec<_> = responses.map(|it| it.response.shown(None)).collect();
+        withdraw_now(self.issuing, self.obtain, &shown);
     }
 }
