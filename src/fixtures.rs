@@ -124,6 +124,7 @@ pub fn plan_rules() -> PlanRules {
         answers_itself: false,
         circumstances: Digest::of(""),
         cas: CaTable::default(),
+        dns: DnsNames::default(),
         self_check: SelfCheckRule {
             is_on: true,
             is_resolver_named: false,

@@ -26,7 +26,8 @@ use tokio::{
 use crate::{
     observe::Webroots,
     ports::{
-        CHALLENGE_PATH, Challenge, NotServed, Probe, Responder, Response, ResponseFault, Shown,
+        CHALLENGE_PATH, Challenge, NotServed, Probe, Responder, Response, ResponseFault,
+        ShownResponse,
     },
 };
 
@@ -105,8 +106,8 @@ impl Responder for ChallengeListener {
         })
     }
 
-    async fn withdraw(&self, _: &Webroots, shown: &Shown) -> Vec<ResponseFault> {
-        if let Shown::Http { token } = shown {
+    async fn withdraw(&self, _: &Webroots, shown: &ShownResponse) -> Vec<ResponseFault> {
+        if let ShownResponse::Http { token } = shown {
             self.bodies.borrow_mut().remove(token);
         }
         Vec::new()

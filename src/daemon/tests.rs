@@ -168,6 +168,7 @@ async fn a_failure_of_a_name_that_nobody_wants_any_more_is_no_trouble_and_goes()
                     asked: Digest::of("x"),
                     url: None,
                     shown: Vec::new(),
+                    shown_at: None,
                 };
                 let Issuing {
                     attempts, orders, ..

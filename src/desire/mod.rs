@@ -327,10 +327,7 @@ impl<'a> Said<'a> {
 
 /// What they mean together.
 fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
-    let Said {
-        specs,
-        mut complaints,
-    } = said;
+    let (specs, mut complaints) = (said.specs, said.complaints);
     let helper = helper::chosen(snapshot, &specs, rules);
     let mut consumers = consumers::resolve(snapshot, &specs, helper, rules, &mut complaints);
     complaints.extend(helper::away(snapshot, &specs, helper));
@@ -356,21 +353,19 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
         rules,
         &mut of_sites,
     );
-    for (host, held) in &hosts {
-        let wanted = assigned.get(host).map(|name| wants.certificates.get(name));
-        let needs_nobody = wanted.flatten().is_some_and(|it| it.issuance.dns.is_some());
-        if served_by[host].is_empty() && !rules.answers_itself && !needs_nobody {
-            uses::tell_unanswered(host, held, rules, &mut of_sites);
-        }
-    }
+    tell_unanswered(
+        (&hosts, &assigned),
+        &served_by,
+        &wants,
+        rules,
+        &mut of_sites,
+    );
     // What can't be followed now of those that are away is looked at when they are back.
-    let counts = |name: &ContainerName| {
-        let bearer = snapshot.bearers.get(name);
-        bearer.is_some_and(|bearer| bearer.counts())
-    };
-    of_sites.retain(|complaint| counts(&complaint.origin.bearer));
-    for complaints in files.values_mut() {
-        complaints.retain(|complaint| counts(&complaint.origin.bearer));
+    for complaints in files.values_mut().chain([&mut of_sites]) {
+        complaints.retain(|complaint| {
+            let bearer = snapshot.bearers.get(&complaint.origin.bearer);
+            bearer.is_some_and(|bearer| bearer.counts())
+        });
     }
     complaints.append(&mut of_sites);
     for wanted in wants.certificates.values() {
@@ -387,6 +382,26 @@ fn meant(snapshot: &Snapshot, said: Said<'_>, rules: &LabelRules) -> Desired {
         hosts: projects(&hosts),
         files,
         complaints,
+    }
+}
+
+/// Tells of names that nobody answers challenges for, and that DNS does not prove.
+fn tell_unanswered(
+    (hosts, assigned): (
+        &BTreeMap<Host, HostDecision<'_>>,
+        &BTreeMap<Host, CertificateName>,
+    ),
+    served_by: &BTreeMap<Host, BTreeSet<ContainerName>>,
+    wants: &certificates::Wants,
+    rules: &LabelRules,
+    complaints: &mut BTreeSet<Complaint>,
+) {
+    for (host, held) in hosts.iter().filter(|_| !rules.answers_itself) {
+        let wanted = assigned.get(host).map(|name| wants.certificates.get(name));
+        let is_by_dns = wanted.flatten().is_some_and(|it| it.issuance.dns.is_some());
+        if served_by[host].is_empty() && !is_by_dns {
+            uses::tell_unanswered(host, held, rules, complaints);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod gate;
 mod helper;
 mod obtain;
 mod proof;
+mod published;
 mod rehearse;
 mod self_check;
 mod shown;
@@ -119,6 +120,8 @@ enum Failure {
     NotServed(#[from] NotServed),
     #[error(transparent)]
     Record(#[from] RecordFault),
+    #[error("{saw}; it is looked for again, and the CA is asked once it is seen")]
+    NotYet { saw: String, again: Timestamp },
     #[error(transparent)]
     SelfCheck(#[from] SelfCheckFailed),
     #[error(
@@ -162,6 +165,7 @@ impl Failure {
             Self::Disk(_)
             | Self::NotServed(_)
             | Self::Record(_)
+            | Self::NotYet { .. }
             | Self::SelfCheck(_)
             | Self::ClockSet => Blame::Here,
             Self::Authority(AuthorityError::Ours { .. } | AuthorityError::WrongClock { .. }) => {
@@ -223,6 +227,7 @@ impl Failure {
             Self::Authority(error) => error.retry(),
             Self::Disk(DiskError::NotYetValid { from, .. }) => Retry::NotBefore(*from),
             Self::SelfCheck(_) => Retry::SelfCheck,
+            Self::NotYet { again, .. } => Retry::Propagation(*again),
             Self::Disk(_) | Self::NotServed(_) | Self::Record(_) | Self::ClockSet => Retry::Backoff,
             Self::Run { .. } | Self::Broken(_) => Retry::Backoff,
             Self::HelperNotTold { .. }
@@ -299,10 +304,10 @@ pub async fn execute(ports: &Ports, action: &mut Action) -> Outcome {
     }
 }
 
-/// Counts a look before an order that failed as no try, and any other end as the end of such looks.
+/// Counts a look before an order that failed, or one at a record that is not seen yet, as no try, and any other end as the end of such looks.
 fn count_look(attempt: &mut Attempt, failure: &Failure) {
     attempt.looks = match failure {
-        Failure::SelfCheck(_) => {
+        Failure::SelfCheck(_) | Failure::NotYet { .. } => {
             // No CA was asked for anything.
             attempt.count = attempt.count.saturating_sub(1);
             attempt.looks.saturating_add(1)

@@ -1,9 +1,8 @@
-use std::{cell::Cell, collections::BTreeSet, time::Duration};
-
-use futures_util::FutureExt;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     Failure,
+    published::{PublishedResponses, authorize, withdraw},
     self_check::{Looking, own_response},
 };
 use crate::{
@@ -11,7 +10,7 @@ use crate::{
     plan::{Fallback, NameVerdict, Obtain, SelfCheckFailed, names_digest},
     ports::{
         AskedOrder, Authority, AuthorityError, Challenge, Clock, DiskError, Issuing,
-        NewCertificate, Order, OrderRecord, ResponseFault, Shown,
+        NewCertificate, Order, OrderRecord,
     },
     report::{Event, OrderStage, chain, report},
     values::{CertificateName, Digest, Host, Issuer, KeyType, Secret, Timestamp},
@@ -111,7 +110,15 @@ pub(super) async fn rehearsed(
         directory,
         entered: &mut Vec::new(),
     };
-    ask(issuing, (clock, begun), obtain, &mut ledger).await
+    loop {
+        match ask(issuing, (clock, begun), obtain, &mut ledger).await {
+            // Nobody else waits for this one's place.
+            Err(Failure::NotYet { again, .. }) => {
+                clock.sleep(again.since(clock.now())).await;
+            }
+            ended => return ended,
+        }
+    }
 }
 
 /// What is written into the ledger while an order is made.
@@ -198,7 +205,7 @@ async fn ask(
             open(issuing, authority.as_ref(), obtain, &mut record, ledger).await?
         }
     };
-    authorize(issuing, obtain, order.as_mut(), &mut record).await?;
+    authorize((issuing, clock), obtain, order.as_mut(), &mut record).await?;
     if obtain.counts.certificate {
         let (names, order) = (names_digest(&obtain.names), Digest::of(order.url()));
         ledger.enter(Counted::Certificate { names, order })?;
@@ -237,7 +244,8 @@ async fn ask(
     Ok(held)
 }
 
-fn tell(obtain: &Obtain, stage: OrderStage) {
+/// Tells how far an order is.
+pub(super) fn tell(obtain: &Obtain, stage: OrderStage) {
     report(&Event::Ordering {
         certificate: obtain.certificate.clone(),
         stage,
@@ -285,6 +293,7 @@ async fn record(issuing: &Issuing, obtain: &Obtain) -> Result<OrderRecord, Failu
         asked,
         url: None,
         shown: Vec::new(),
+        shown_at: None,
     };
     issuing.orders.keep_order(&obtain.certificate, &record)?;
     Ok(record)
@@ -344,16 +353,13 @@ async fn look_before(
     // What a look showed that was cut off.
     withdraw(issuing, obtain, record.shown.iter()).await?;
     record.shown = vec![response.shown(None)];
+    record.shown_at = Some(clock.now());
     issuing.orders.keep_order(&obtain.certificate, record)?;
-    let published = Published {
-        issuing,
-        obtain,
-        challenges: &[Challenge {
-            name,
-            response: response.clone(),
-        }],
-        is_looked_at: Cell::new(false),
-    };
+    let challenge = [Challenge {
+        name,
+        response: response.clone(),
+    }];
+    let published = PublishedResponses::new(issuing, obtain, &challenge);
     published.publish().await?;
     let account = authority.account_url();
     let looking = Looking::begun(issuing, &obtain.webroots, check, account);
@@ -373,121 +379,5 @@ async fn look_before(
     match failed.is_empty() {
         true => Ok(()),
         false => Err(SelfCheckFailed(failed).into()),
-    }
-}
-
-/// Shows the responses, looks whether they can be seen, lets the CA look, and takes them away whatever came of it.
-async fn authorize(
-    issuing: &Issuing,
-    obtain: &Obtain,
-    order: &mut dyn Order,
-    record: &mut OrderRecord,
-) -> Result<(), Failure> {
-    let kind = obtain.issuance.challenge;
-    let offers = order.offers().await?.into_iter();
-    let challenges = offers
-        .map(|offer| offer.challenge(kind))
-        .collect::<Result<Vec<_>, _>>()?;
-    let dns = obtain.webroots.dns.as_deref();
-    let shown = challenges.iter().map(|it| it.response.shown(dns));
-    let shown: Vec<_> = shown.collect();
-    let left = record.shown.iter();
-    let left = left.filter(|left| !shown.contains(left));
-    withdraw(issuing, obtain, left).await?;
-    if !challenges.is_empty() {
-        // A crash takes nothing away: what will be visible is written down before it is.
-        record.shown = shown;
-        issuing.orders.keep_order(&obtain.certificate, record)?;
-        tell(obtain, OrderStage::Look);
-    }
-    let published = Published {
-        issuing,
-        obtain,
-        challenges: &challenges,
-        is_looked_at: Cell::new(false),
-    };
-    let ended = published.validated(order).await;
-    let is_record = |shown: &&Shown| matches!(shown, Shown::Txt { .. });
-    withdraw(issuing, obtain, record.shown.iter().filter(is_record)).await?;
-    ended
-}
-
-/// Takes away what was shown by a process that was cut off, and is not looked for any more. A record that can't be removed
-/// does no harm: its provider may be gone for good.
-pub(super) async fn withdraw<'t>(
-    issuing: &Issuing,
-    obtain: &Obtain,
-    left: impl Iterator<Item = &'t Shown>,
-) -> Result<(), DiskError> {
-    let mut first = Ok(());
-    for shown in left {
-        for fault in issuing.responder.withdraw(&obtain.webroots, shown).await {
-            match fault {
-                ResponseFault::Disk(error) => first = first.and(Err(error)),
-                ResponseFault::Record(fault) => report(&Event::RecordLeft {
-                    certificate: obtain.certificate.clone(),
-                    problem: chain(&fault),
-                }),
-            }
-        }
-    }
-    first
-}
-
-/// Takes away what is shown over HTTP, where nothing can be waited for.
-pub(super) fn withdraw_now(issuing: &Issuing, obtain: &Obtain, left: &[Shown]) {
-    let over_http = left.iter().filter(|it| matches!(it, Shown::Http { .. }));
-    for shown in over_http {
-        let withdrawn = issuing.responder.withdraw(&obtain.webroots, shown);
-        for fault in withdrawn.now_or_never().into_iter().flatten() {
-            report(&Event::DiskFault {
-                problem: chain(&fault),
-            });
-        }
-    }
-}
-
-/// Responses that are visible. Those over HTTP are taken away when this is dropped, also when the work is cut off; but not
-/// while the CA looks for them, since the order goes on at the next start: what it would not find counts as a failure of
-/// the name. Records in DNS stay on record until they can be waited for.
-struct Published<'a> {
-    issuing: &'a Issuing,
-    obtain: &'a Obtain,
-    challenges: &'a [Challenge],
-    is_looked_at: Cell<bool>,
-}
-
-impl Published<'_> {
-    async fn publish(&self) -> Result<(), ResponseFault> {
-        let responder = &self.issuing.responder;
-        for challenge in self.challenges {
-            responder.publish(&self.obtain.webroots, challenge).await?;
-        }
-        Ok(())
-    }
-
-    /// Shows all, looks whether they can be seen, and lets the CA look.
-    async fn validated(&self, order: &mut dyn Order) -> Result<(), Failure> {
-        self.publish().await?;
-        for challenge in self.challenges {
-            let responder = &self.issuing.responder;
-            responder.look(&self.obtain.webroots, challenge).await?;
-        }
-        tell(self.obtain, OrderStage::Validate);
-        self.is_looked_at.set(true);
-        let ended = order.authorize(self.obtain.issuance.challenge).await;
-        self.is_looked_at.set(false);
-        Ok(ended?)
-    }
-}
-
-impl Drop for Published<'_> {
-    fn drop(&mut self) {
-        if self.is_looked_at.get() {
-            return;
-        }
-        let responses = self.challenges.iter();
-        let shown: Vec<_> = responses.map(|it| it.response.shown(None)).collect();
-        withdraw_now(self.issuing, self.obtain, &shown);
     }
 }

@@ -1,6 +1,6 @@
 //! A rehearsal: an order as any other, asked of a CA that is there for trying out.
 
-use super::obtain::{rehearsed, withdraw_now};
+use super::{obtain::rehearsed, published::withdraw_now};
 use crate::{
     observe::{Blame, HeldCertificate},
     plan::Obtain,

@@ -338,6 +338,10 @@ pub(super) fn obtain(
         counts: due.asking.counts(),
         is_of_list: wanted.issuers.are_several(),
         other_ca: other_ca.cloned(),
+        record_wait: {
+            let dns = wanted.issuance.dns.as_deref();
+            dns.map_or(Duration::ZERO, |dns| rules.dns.wait(dns))
+        },
         self_check: self_check(rules.self_check, wanted, held, now),
     }
 }

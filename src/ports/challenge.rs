@@ -84,12 +84,12 @@ impl Response {
     }
 
     /// What is written down of it before it is shown, at this table `[dns.NAME]` where it is a record.
-    pub fn shown(&self, dns: Option<&str>) -> Shown {
+    pub fn shown(&self, dns: Option<&str>) -> ShownResponse {
         match self {
-            Self::Http { token, .. } => Shown::Http {
+            Self::Http { token, .. } => ShownResponse::Http {
                 token: token.clone(),
             },
-            Self::Txt { name, value } => Shown::Txt {
+            Self::Txt { name, value } => ShownResponse::Txt {
                 dns: dns.unwrap_or_default().to_owned(),
                 name: name.clone(),
                 value: value.clone(),
@@ -111,7 +111,7 @@ pub fn txt_name(name: &Host) -> String {
 
 /// A response that was shown, or may have been, as it stands on record: whoever goes on after a crash takes it away.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Shown {
+pub enum ShownResponse {
     /// A text at a web server.
     Http {
         /// The CA's token, by which it is found again.

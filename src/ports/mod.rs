@@ -43,7 +43,7 @@ pub use authority::{
     RenewalSaid, Scope,
 };
 pub use certificates::{CertificateStore, Certificates, NewCertificate, Repair};
-pub use challenge::{Challenge, Offer, Response, Shown, txt_name};
+pub use challenge::{Challenge, Offer, Response, ShownResponse, txt_name};
 pub use consumers::{
     CertificatePlace, Change, ConsumerFolders, ConsumerPlace, DefaultPlace, Item, Parcel, Spot,
 };

@@ -1,7 +1,7 @@
 //! Orders that are under way.
 
-use super::{DiskError, Shown};
-use crate::values::{CertificateName, Digest, Secret};
+use super::{DiskError, ShownResponse};
+use crate::values::{CertificateName, Digest, Secret, Timestamp};
 
 /// Orders on record, with their keys, so that a crash ends none.
 pub trait Orders {
@@ -23,5 +23,7 @@ pub struct OrderRecord {
     /// Where the CA keeps it; `None` until it has answered.
     pub url: Option<String>,
     /// Responses that were shown for it: whoever goes on after a crash takes them away.
-    pub shown: Vec<Shown>,
+    pub shown: Vec<ShownResponse>,
+    /// When these were shown first.
+    pub shown_at: Option<Timestamp>,
 }

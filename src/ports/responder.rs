@@ -5,7 +5,7 @@ use std::rc::Rc;
 use async_trait::async_trait;
 use thiserror::Error;
 
-use super::{Challenge, DiskError, Shown};
+use super::{Challenge, DiskError, ShownResponse};
 use crate::{observe::Webroots, values::Host};
 
 /// What the path of each response begins with; the CA's token follows.
@@ -25,7 +25,7 @@ pub trait Responder {
     /// Takes a response away again wherever that can be done, also one half written; one that is not there is fine. What
     /// can't be taken away is told for each place. For a response over HTTP it is done at the first poll, since that is
     /// also asked for where nothing can be waited for.
-    async fn withdraw(&self, at: &Webroots, shown: &Shown) -> Vec<ResponseFault>;
+    async fn withdraw(&self, at: &Webroots, shown: &ShownResponse) -> Vec<ResponseFault>;
 }
 
 /// Several as one: each shows every response, since it is not known from here which of them a CA's request reaches.
@@ -45,7 +45,7 @@ impl Responder for Vec<Rc<dyn Responder>> {
         Ok(())
     }
 
-    async fn withdraw(&self, at: &Webroots, shown: &Shown) -> Vec<ResponseFault> {
+    async fn withdraw(&self, at: &Webroots, shown: &ShownResponse) -> Vec<ResponseFault> {
         let mut faults = Vec::new();
         for responder in self {
             faults.extend(responder.withdraw(at, shown).await);
@@ -77,6 +77,18 @@ pub struct RecordFault {
     pub name: String,
     /// What is wrong, and what to do.
     pub problem: String,
+}
+
+impl RecordFault {
+    /// Something is wrong with the record at this name.
+    pub fn new(doing: &'static str, dns: &str, name: &str, problem: String) -> Self {
+        Self {
+            doing,
+            dns: dns.to_owned(),
+            name: name.to_owned(),
+            problem,
+        }
+    }
 }
 
 /// A response that was published and can't be seen.

@@ -86,7 +86,7 @@ pub struct Settings {
     /// Whether names are looked at before a CA is asked.
     pub self_check: bool,
     /// The DNS server of look-ups, if it was named.
-    pub resolver: Option<SocketAddr>,
+    pub resolver: Option<String>,
     /// The type of certificates' keys.
     pub key_type: KeyType,
     /// The CA's word for the kind of certificate.

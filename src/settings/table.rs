@@ -254,7 +254,7 @@ pub const SETTINGS: &[SettingRow] = &[
     },
     SettingRow {
         name: "resolver",
-        value: "ADDRESS[:PORT]",
+        value: "HOST[:PORT]",
         default: DefaultValue::Words("the system's"),
         doc: "the DNS server that look-ups of names are asked of, which counts as what the CA sees: write a public one \
               where your network has names of its own, that of a private CA to have names looked at before it is asked",

@@ -132,6 +132,7 @@ fn what_people_copy_survives_a_signal_by_docker() {
         "compose/chat/docker-compose.yml",
         "compose/mail/docker-compose.yml",
         "compose/own-certificate/docker-compose.yml",
+        "compose/wildcard/docker-compose.yml",
         "compose/certbot-helper/docker-compose.yml",
         "compose/certbot-helper/without-helper/docker-compose.yml",
     ] {
@@ -156,6 +157,7 @@ fn what_people_copy_survives_a_signal_by_docker() {
         ("dovecot", "SIGTERM"),
         ("prosody", "SIGTERM"),
         ("certbot-helper", "SIGTERM"),
+        ("knot", "SIGTERM"),
     ] {
         let recipe = read(&format!("compose/images/{image}/Dockerfile"));
         let line = format!("STOPSIGNAL {signal}");

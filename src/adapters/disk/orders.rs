@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     adapters::x509,
-    ports::{DiskError, OrderRecord, Orders, Shown},
-    values::{CertificateName, Digest, Secret},
+    ports::{DiskError, OrderRecord, Orders, ShownResponse},
+    values::{CertificateName, Digest, Secret, Timestamp},
 };
 
 /// An order as it stands on disk; its key lies beside it.
@@ -26,6 +26,9 @@ struct OrderFile {
     /// Nothing in records of earlier versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     records: Vec<TxtRecord>,
+    /// When these were shown first. Nothing in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shown_at: Option<Timestamp>,
 }
 
 /// A TXT record that was set, or may have been.
@@ -41,8 +44,10 @@ impl OrderFile {
         let (mut tokens, mut records) = (Vec::new(), Vec::new());
         for shown in &record.shown {
             match shown.clone() {
-                Shown::Http { token } => tokens.push(token),
-                Shown::Txt { dns, name, value } => records.push(TxtRecord { dns, name, value }),
+                ShownResponse::Http { token } => tokens.push(token),
+                ShownResponse::Txt { dns, name, value } => {
+                    records.push(TxtRecord { dns, name, value })
+                }
             }
         }
         Self {
@@ -50,14 +55,16 @@ impl OrderFile {
             url: record.url.clone(),
             tokens,
             records,
+            shown_at: record.shown_at,
         }
     }
 
-    fn shown(self) -> Vec<Shown> {
+    fn shown(self) -> Vec<ShownResponse> {
         let records = self.records.into_iter();
-        let records = records.map(|TxtRecord { dns, name, value }| Shown::Txt { dns, name, value });
+        let records =
+            records.map(|TxtRecord { dns, name, value }| ShownResponse::Txt { dns, name, value });
         let tokens = self.tokens.into_iter();
-        let tokens = tokens.map(|token| Shown::Http { token });
+        let tokens = tokens.map(|token| ShownResponse::Http { token });
         tokens.chain(records).collect()
     }
 }
@@ -82,6 +89,7 @@ impl Orders for Folders {
             key,
             asked: file.asked,
             url: file.url.clone(),
+            shown_at: file.shown_at,
             shown: file.shown(),
         }))
     }

@@ -10,7 +10,7 @@ use crate::{
     observe::{SharedPath, Webroots},
     ports::{
         CHALLENGE_PATH, Challenge, Clock, DiskError, NotServed, Probe, ProbeError, Responder,
-        Response, ResponseFault, Shown,
+        Response, ResponseFault, ShownResponse,
     },
 };
 
@@ -87,8 +87,8 @@ impl Responder for WebrootResponder {
         Ok(())
     }
 
-    async fn withdraw(&self, at: &Webroots, shown: &Shown) -> Vec<ResponseFault> {
-        let Shown::Http { token } = shown else {
+    async fn withdraw(&self, at: &Webroots, shown: &ShownResponse) -> Vec<ResponseFault> {
+        let ShownResponse::Http { token } = shown else {
             return Vec::new();
         };
         let each = at.folders.iter();

@@ -29,8 +29,8 @@ use crate::{
     observe::{Attempt, HeldCertificate, Holder, SharedPath, Source, Webroots},
     ports::{
         Accounts, Attempts, CertificateStore, Certificates, Challenge, Clock, NewCertificate,
-        OrderRecord, Orders, Records, Remark, Repair, Responder, Response, ResponseFault, Shown,
-        Vitals,
+        OrderRecord, Orders, Records, Remark, Repair, Responder, Response, ResponseFault,
+        ShownResponse, Vitals,
     },
     values::{CertificateName, Digest, Host, Retry, Secret, Timestamp},
 };
@@ -475,15 +475,16 @@ fn attempts_and_orders_outlive_the_process() {
         asked,
         url: Some("https://ca.example/order/1".into()),
         shown: vec![
-            Shown::Http {
+            ShownResponse::Http {
                 token: "tok-EN_1".into(),
             },
-            Shown::Txt {
+            ShownResponse::Txt {
                 dns: "home".into(),
                 name: "_acme-challenge.shop.example".into(),
                 value: "digest".into(),
             },
         ],
+        shown_at: Some(NOW),
     };
     place
         .folders

@@ -182,6 +182,7 @@ pub fn obtaining<const N: usize>(
         counts: counted(),
         is_of_list: false,
         other_ca: None,
+        record_wait: Duration::ZERO,
         self_check: None,
     }
 }
@@ -370,6 +371,7 @@ async fn an_order_whose_certificate_has_run_out_is_followed_by_a_new_one() {
         asked: Digest::of("shop.example"),
         url: Some(ca.server.url("/order/1")),
         shown: Vec::new(),
+        shown_at: None,
     };
     ports.issuing.orders.keep_order(&name(), &record).unwrap();
     let problem = attempt(&ports, folder.path()).await.unwrap();

@@ -43,3 +43,4 @@ mod stack;
 mod strangers;
 mod trouble;
 mod visits;
+mod wildcard;

@@ -87,6 +87,7 @@ fn a_damaged_order_is_told_dropped_and_kept_anew() {
                 asked: Digest::of("asked"),
                 url: Some("https://ca.example/1".into()),
                 shown: Vec::new(),
+                shown_at: None,
             };
             place
                 .folders
