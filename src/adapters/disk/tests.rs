@@ -160,8 +160,8 @@ pub(super) fn webroot(folder: &SharedPath) -> Webroots {
 pub(super) fn withdrawn(webroots: &Webroots) -> Result<(), ResponseFault> {
     let (responder, shown) = (responder(), challenge("tok-EN_1").response.shown(None));
     let withdrawn = responder.withdraw(webroots, &shown).now_or_never();
-    let faults = withdrawn.expect("nothing is waited for").into_iter();
-    faults.fold(Ok(()), |first, fault| first.and(Err(fault)))
+    let mut faults = withdrawn.expect("nothing is waited for").into_iter();
+    faults.next().map_or(Ok(()), Err)
 }
 
 /// What came of a publication.
